@@ -1,0 +1,56 @@
+/** File descriptors: devices, memfds, eventfds, ioctl. */
+import * as c from './constants.js';
+import { check } from './errors.js';
+import { native } from './ffi.js';
+
+/** Opens a device or file; throws a {@link SystemError} that names it. */
+export function openFile(path: string, flags: number): number {
+  return check(native.open(path, flags | c.O_CLOEXEC, 0), 'open', path);
+}
+
+/** Closes a descriptor. An error of close(2) leaves nothing that a caller could do, so none is reported. */
+export function closeFile(fd: number): void {
+  native.close(fd);
+}
+
+/** ioctl(2) with a structure that the kernel reads or fills. `target` names the device in the error. */
+export function ioctl(
+  fd: number,
+  request: number,
+  argument: Uint8Array | number,
+  name: string,
+  target: string,
+): number {
+  const result =
+    typeof argument === 'number' ? native.ioctlInt(fd, request, argument) : native.ioctlPointer(fd, request, argument);
+  return check(result, `ioctl ${name}`, target);
+}
+
+/** An anonymous file of `size` bytes. With `hugetlb` it is made of the default hugepages (2 MiB on x86-64). */
+export function memfd(name: string, size: number, hugetlb: boolean): number {
+  const flags = c.MFD_CLOEXEC | c.MFD_ALLOW_SEALING | (hugetlb ? c.MFD_HUGETLB : 0);
+  const fd = check(native.memfdCreate(name, flags), 'memfd_create', name);
+  try {
+    check(native.ftruncate(fd, size), 'ftruncate', `${name} to ${size} bytes`);
+    // A peer that maps this file must be able to trust its size: a shrunk file would kill it with SIGBUS.
+    check(native.fcntl(fd, c.F_ADD_SEALS, c.F_SEAL_SHRINK | c.F_SEAL_GROW), 'fcntl F_ADD_SEALS', name);
+  } catch (error) {
+    native.close(fd);
+    throw error;
+  }
+  return fd;
+}
+
+/** A non-blocking eventfd with the count 0. */
+export function eventfd(): number {
+  return check(native.eventfd(0, c.EFD_NONBLOCK | c.EFD_CLOEXEC), 'eventfd', 'for notifications');
+}
+
+const one = new Uint8Array(new ArrayBuffer(8));
+one[0] = 1;
+
+/** Adds 1 to an eventfd: wakes whoever waits on it. About a microsecond, so never once a packet. */
+export function signalEventfd(fd: number): void {
+  // EAGAIN means the counter is at its maximum, which still wakes the reader: not an error.
+  native.write(fd, one, 8);
+}

@@ -1,0 +1,148 @@
+/**
+ * Unix stream sockets that carry file descriptors (SCM_RIGHTS), which node:net cannot.
+ *
+ * All sockets are non-blocking; readiness comes from the {@link Reactor}.
+ */
+import * as c from './constants.js';
+import { check, systemError } from './errors.js';
+import { native } from './ffi.js';
+
+/** The most descriptors that one message carries (the vhost-user memory table has 8 regions). */
+export const MAX_FDS = 8;
+
+const SUN_PATH_BYTES = 108;
+const CMSG_HEADER = 16;
+const CONTROL_BYTES = CMSG_HEADER + MAX_FDS * 4;
+
+function sockaddr(path: string): Uint8Array {
+  const name = Buffer.from(path);
+  if (name.length === 0 || name.length >= SUN_PATH_BYTES) {
+    throw new Error(`socket path '${path}' has ${name.length} bytes; a unix socket takes 1 to ${SUN_PATH_BYTES - 1}`);
+  }
+  const address = new Uint8Array(new ArrayBuffer(2 + SUN_PATH_BYTES));
+  address[0] = c.AF_UNIX;
+  address.set(name, 2);
+  return address;
+}
+
+function unixSocket(path: string): number {
+  const type = c.SOCK_STREAM | c.SOCK_NONBLOCK | c.SOCK_CLOEXEC;
+  return check(native.socket(c.AF_UNIX, type, 0), 'socket', path);
+}
+
+/** Creates a listening socket at `path`. Throws EADDRINUSE where a file is already there. */
+export function listenUnix(path: string, backlog = 4): number {
+  const address = sockaddr(path);
+  const fd = unixSocket(path);
+  try {
+    check(native.bind(fd, address, address.length), 'bind', path);
+    check(native.listen(fd, backlog), 'listen', path);
+  } catch (error) {
+    native.close(fd);
+    throw error;
+  }
+  return fd;
+}
+
+/** Takes the next waiting connection, or `null` when none waits. */
+export function acceptUnix(listener: number, path: string): number | null {
+  const fd = native.accept(listener, null, null, c.SOCK_NONBLOCK | c.SOCK_CLOEXEC);
+  if (fd >= 0) return fd;
+  const errno = native.errno();
+  if (errno === c.EAGAIN || errno === c.EINTR) return null;
+  throw systemError('accept', path, errno);
+}
+
+/** Connects to a listening socket; a unix connect completes or fails at once. */
+export function connectUnix(path: string): number {
+  const address = sockaddr(path);
+  const fd = unixSocket(path);
+  if (native.connect(fd, address, address.length) < 0) {
+    const error = systemError('connect', path);
+    native.close(fd);
+    throw error;
+  }
+  return fd;
+}
+
+/** What {@link MessageSocket.receive} found. */
+export interface Received {
+  /** Bytes read into the caller's buffer; 0 at end of stream. */
+  bytes: number;
+  /** Descriptors that came along. The receiver owns them and must close them. */
+  fds: number[];
+  /** More descriptors were sent than fit: some were lost, so the message cannot be trusted. */
+  truncated: boolean;
+}
+
+/**
+ * sendmsg/recvmsg over one connected socket. Holds the `msghdr`, `iovec` and control buffer, so a call allocates
+ * nothing foreign.
+ */
+export class MessageSocket {
+  private readonly header = new Uint8Array(new ArrayBuffer(56));
+  private readonly header64 = new BigUint64Array(this.header.buffer);
+  private readonly header32 = new Uint32Array(this.header.buffer);
+  private readonly vector = new BigUint64Array(new ArrayBuffer(16));
+  private readonly control = new Uint8Array(new ArrayBuffer(CONTROL_BYTES));
+  private readonly control32 = new Int32Array(this.control.buffer);
+  private readonly control64 = new BigUint64Array(this.control.buffer);
+
+  constructor(
+    readonly fd: number,
+    private readonly name: string,
+  ) {
+    // struct msghdr: name, namelen, iov, iovlen, control, controllen, flags (8 bytes each on 64-bit Linux).
+    this.header64[2] = BigInt(native.address(this.vector));
+    this.header64[3] = 1n;
+    this.header64[4] = BigInt(native.address(this.control));
+  }
+
+  /** Sends all of `data` with `fds` attached. Returns false when the socket's buffer is full (nothing was sent). */
+  send(data: Uint8Array, fds: readonly number[] = []): boolean {
+    if (fds.length > MAX_FDS)
+      throw new Error(`${this.name}: ${fds.length} descriptors in a message; at most ${MAX_FDS}`);
+    this.vector[0] = BigInt(native.address(data));
+    this.vector[1] = BigInt(data.length);
+    if (fds.length > 0) {
+      this.control64[0] = BigInt(CMSG_HEADER + fds.length * 4);
+      this.control32[2] = c.SOL_SOCKET;
+      this.control32[3] = c.SCM_RIGHTS;
+      this.control32.set(fds, CMSG_HEADER / 4);
+      // CMSG_SPACE: the length rounded up to 8.
+      this.header64[5] = BigInt((CMSG_HEADER + fds.length * 4 + 7) & ~7);
+    } else {
+      this.header64[5] = 0n;
+    }
+    const sent = native.sendmsg(this.fd, this.header, c.MSG_NOSIGNAL);
+    if (sent === data.length) return true;
+    if (sent >= 0) throw new Error(`${this.name}: short write of ${sent} of ${data.length} bytes`);
+    const errno = native.errno();
+    if (errno === c.EAGAIN) return false;
+    throw systemError('sendmsg', this.name, errno);
+  }
+
+  /** Reads what waits, up to `into.length` bytes; `null` when nothing does. */
+  receive(into: Uint8Array): Received | null {
+    this.vector[0] = BigInt(native.address(into));
+    this.vector[1] = BigInt(into.length);
+    this.header64[5] = BigInt(CONTROL_BYTES);
+    const bytes = native.recvmsg(this.fd, this.header, c.MSG_DONTWAIT | c.MSG_CMSG_CLOEXEC);
+    if (bytes < 0) {
+      const errno = native.errno();
+      if (errno === c.EAGAIN || errno === c.EINTR) return null;
+      throw systemError('recvmsg', this.name, errno);
+    }
+    const fds: number[] = [];
+    const controlLength = Number(this.header64[5]);
+    if (controlLength >= CMSG_HEADER && this.control32[2] === c.SOL_SOCKET && this.control32[3] === c.SCM_RIGHTS) {
+      const count = (Number(this.control64[0]) - CMSG_HEADER) >> 2;
+      for (let i = 0; i < count && i < MAX_FDS; i++) fds.push(this.control32[CMSG_HEADER / 4 + i] as number);
+    }
+    return { bytes, fds, truncated: ((this.header32[12] as number) & c.MSG_CTRUNC) !== 0 };
+  }
+
+  close(): void {
+    native.close(this.fd);
+  }
+}

@@ -1,0 +1,21 @@
+/** The calling thread: its core and its name. */
+import * as c from './constants.js';
+import { check } from './errors.js';
+import { native } from './ffi.js';
+
+const CPU_SET_BYTES = 128;
+
+/** Pins the calling thread (not the process) to one core. */
+export function pinThread(core: number): void {
+  if (!Number.isInteger(core) || core < 0 || core >= CPU_SET_BYTES * 8) {
+    throw new Error(`core ${core}: not a core number (0 to ${CPU_SET_BYTES * 8 - 1})`);
+  }
+  const set = new Uint8Array(new ArrayBuffer(CPU_SET_BYTES));
+  set[core >> 3] = 1 << (core & 7);
+  check(native.schedSetaffinity(0, CPU_SET_BYTES, set), 'sched_setaffinity', `core ${core}`);
+}
+
+/** Names the calling thread as `top -H` shows it; the kernel keeps 15 bytes. */
+export function nameThread(name: string): void {
+  native.prctlName(c.PR_SET_NAME, name.slice(0, 15));
+}

@@ -1,0 +1,23 @@
+/**
+ * Where the device sees the packet memory: offset in the memory -> I/O virtual address.
+ *
+ * A transport decides it. With vhost-user and with an IOMMU the memory is one contiguous range; with guest-physical
+ * addresses it is so a page at a time only, and nothing that the device reads or writes at one go may cross a page.
+ */
+export interface AddressSpace {
+  /** Pages of this many bytes are contiguous for the device. A power of two, or Infinity where all is contiguous. */
+  readonly contiguousBytes: number;
+  /** The device's address of the byte at `offset`; exact, below 2^53. */
+  iova(offset: number): number;
+}
+
+/** The whole memory is contiguous for the device, from `base` on. */
+export class LinearAddressSpace implements AddressSpace {
+  readonly contiguousBytes = Number.POSITIVE_INFINITY;
+
+  constructor(private readonly base: number) {}
+
+  iova(offset: number): number {
+    return this.base + offset;
+  }
+}

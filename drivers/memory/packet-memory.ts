@@ -1,0 +1,90 @@
+/**
+ * The memory that a device works on: one memfd, of hugepages where there are any, under one SharedArrayBuffer. Queues,
+ * packet buffers and rings are carved out of it.
+ */
+import { closeFile, memfd, SystemError } from '../libc/index.js';
+import { HUGEPAGE_BYTES, type MemoryViews, MemoryWindow } from './window.js';
+
+export type HugepagePolicy = 'auto' | 'require' | 'never';
+
+export class PacketMemory implements MemoryViews {
+  readonly u8: Uint8Array;
+  readonly u16: Uint16Array;
+  readonly u32: Uint32Array;
+  private used = 0;
+  private disposed = false;
+
+  private constructor(
+    readonly window: MemoryWindow,
+    /** The file under the memory; a vhost-user peer gets it in the memory table. */
+    readonly fd: number,
+    readonly hugepages: boolean,
+    /** Why there are no hugepages, as one line for the user; empty where there are, or where none were wanted. */
+    readonly notice: string,
+  ) {
+    this.u8 = window.u8;
+    this.u16 = window.u16;
+    this.u32 = window.u32;
+  }
+
+  /**
+   * Makes a memory of at least `size` bytes, populated and zeroed.
+   * @param policy `auto` falls back to normal pages and says so in `notice`; `require` throws instead.
+   */
+  static create(size: number, policy: HugepagePolicy = 'auto'): PacketMemory {
+    const bytes = Math.ceil(size / HUGEPAGE_BYTES) * HUGEPAGE_BYTES;
+    if (policy === 'never') return PacketMemory.on(bytes, false, '');
+    try {
+      return PacketMemory.on(bytes, true, '');
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      const pages = bytes / HUGEPAGE_BYTES;
+      const advice = `reserve them with 'sysctl vm.nr_hugepages=${pages}'`;
+      if (policy === 'require') throw new Error(`no ${pages} hugepages of 2 MiB (${error.message}): ${advice}`);
+      return PacketMemory.on(
+        bytes,
+        false,
+        `no ${pages} free hugepages of 2 MiB (${error.code}), using normal pages; ${advice}`,
+      );
+    }
+  }
+
+  private static on(bytes: number, hugepages: boolean, notice: string): PacketMemory {
+    const fd = memfd('tspmd-packets', bytes, hugepages);
+    try {
+      const window = MemoryWindow.reserve(bytes);
+      window.mapFile(0, bytes, fd, 0, hugepages ? `${bytes} bytes of hugepages` : `${bytes} bytes of memfd`, true);
+      return new PacketMemory(window, fd, hugepages, notice);
+    } catch (error) {
+      closeFile(fd);
+      throw error;
+    }
+  }
+
+  get size(): number {
+    return this.window.size;
+  }
+
+  /** Address of byte 0 in this process. */
+  get address(): number {
+    return this.window.address;
+  }
+
+  /** Takes the next `bytes` of the memory; returns their offset. There is no giving back: layouts are made once. */
+  allocate(bytes: number, alignment: number): number {
+    const offset = Math.ceil(this.used / alignment) * alignment;
+    if (offset + bytes > this.size) {
+      throw new RangeError(`packet memory of ${this.size} bytes is too small: ${bytes} more at ${offset}`);
+    }
+    this.used = offset + bytes;
+    return offset;
+  }
+
+  /** Gives the pages back at once. Views stay valid and read as zeros; the device must have been reset before. */
+  dispose(): void {
+    if (this.disposed) return;
+    this.disposed = true;
+    this.window.unmap(0, this.size);
+    closeFile(this.fd);
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * A range of address space under a SharedArrayBuffer, into which files (hugepages, a peer's memory, a BAR) are mapped.
+ *
+ * Node-API cannot wrap foreign memory in a SharedArrayBuffer, but the pages under one can be replaced with
+ * `mmap(MAP_FIXED)`. The buffer is that of a `WebAssembly.Memory` (no WebAssembly code is involved): V8 maps and unmaps
+ * it by itself in whole pages, whereas `new SharedArrayBuffer(n)` comes from malloc and shares pages with the heap.
+ * A worker that receives the buffer by postMessage sees the same pages. The mappings go when the buffer is collected.
+ */
+import { addressOf, mapFileAt, mapZeroAt } from '../libc/index.js';
+
+/** The one thing used of WebAssembly; @types/node does not declare it. */
+declare const WebAssembly: {
+  Memory: new (descriptor: { shared: true; initial: number; maximum: number }) => { buffer: SharedArrayBuffer };
+};
+
+const WASM_PAGE = 65536;
+/** What a window and every mapping in it is aligned to: the default hugepage of x86-64 and arm64. */
+export const HUGEPAGE_BYTES = 2 * 1024 * 1024;
+/** 4 GiB less the alignment: what one WebAssembly.Memory can give. */
+export const MAX_WINDOW_BYTES = 65536 * WASM_PAGE - HUGEPAGE_BYTES;
+
+/** The views of one memory. Index 0 is the first byte of the window; all views cover the same bytes. */
+export interface MemoryViews {
+  readonly u8: Uint8Array;
+  readonly u16: Uint16Array;
+  readonly u32: Uint32Array;
+}
+
+export class MemoryWindow implements MemoryViews {
+  readonly u8: Uint8Array;
+  readonly u16: Uint16Array;
+  readonly u32: Uint32Array;
+  /** Address of byte 0 in this process; a multiple of {@link HUGEPAGE_BYTES}. */
+  readonly address: number;
+
+  private constructor(
+    readonly buffer: SharedArrayBuffer,
+    /** Where the aligned part begins in `buffer`. */
+    readonly start: number,
+    readonly size: number,
+  ) {
+    this.u8 = new Uint8Array(buffer, start, size);
+    this.u16 = new Uint16Array(buffer, start, size >>> 1);
+    this.u32 = new Uint32Array(buffer, start, size >>> 2);
+    this.address = addressOf(this.u8);
+  }
+
+  /** Reserves `size` bytes of address space (rounded up to hugepages). Costs no memory until it is touched. */
+  static reserve(size: number): MemoryWindow {
+    const bytes = Math.ceil(size / HUGEPAGE_BYTES) * HUGEPAGE_BYTES;
+    if (!(bytes > 0 && bytes <= MAX_WINDOW_BYTES)) {
+      throw new RangeError(`memory window of ${size} bytes; possible are 1 to ${MAX_WINDOW_BYTES}`);
+    }
+    const pages = (bytes + HUGEPAGE_BYTES) / WASM_PAGE;
+    const { buffer } = new WebAssembly.Memory({ shared: true, initial: pages, maximum: pages });
+    const address = addressOf(new Uint8Array(buffer));
+    const start = (HUGEPAGE_BYTES - (address % HUGEPAGE_BYTES)) % HUGEPAGE_BYTES;
+    return new MemoryWindow(buffer, start, bytes);
+  }
+
+  /** Maps `length` bytes of `fd`, from `fileOffset` on, at `offset` of the window. Offsets are multiples of a page. */
+  mapFile(offset: number, length: number, fd: number, fileOffset: number, target: string, populate = false): void {
+    this.checkRange(offset, length);
+    mapFileAt(this.address + offset, length, fd, fileOffset, target, populate);
+  }
+
+  /** Lets go of what is mapped at `offset`: the range reads as zeros from then on, and stays safe to touch. */
+  unmap(offset: number, length: number): void {
+    this.checkRange(offset, length);
+    mapZeroAt(this.address + offset, length);
+  }
+
+  private checkRange(offset: number, length: number): void {
+    if (!(offset >= 0 && length > 0 && offset + length <= this.size)) {
+      throw new RangeError(`mapping of ${length} bytes at ${offset} is outside the window of ${this.size} bytes`);
+    }
+  }
+}

@@ -1,0 +1,52 @@
+/** What the layer-2 layer needs of a network device: bursts of buffers in and out, and a way to sleep. */
+import type { BufferPool } from '../rings/buffer-pool.js';
+import type { MemoryViews } from './memory/index.js';
+
+/** Running totals of a device; plain numbers, exact to 2^53. Every drop has a counter of its own. */
+export type DeviceCounters = Readonly<Record<string, number>>;
+
+export interface NetDevice {
+  /** As the user named it: `vhost-user:/tmp/x.sock` or a PCI address. */
+  readonly name: string;
+  /** The memory that the buffers lie in. */
+  readonly memory: MemoryViews;
+  /** The packet buffers. Shared by receive and transmit, used on one thread. */
+  readonly pool: BufferPool;
+  /** Six bytes: the device's address, or the one that was configured or chosen where the device has none. */
+  readonly mac: Uint8Array;
+  /** Largest IP packet in bytes (1500 where the device says nothing). */
+  readonly mtu: number;
+  /** False while the backend is away or the link is down; bursts then return 0. */
+  readonly isUp: boolean;
+
+  /**
+   * Receives up to `max` frames: fills `handles` (the caller owns those buffers from now on) and `lengths` (bytes of the
+   * frame, which begins at `pool.offsetOf(handle) + FRAME_OFFSET`). Returns how many.
+   */
+  rxBurst(handles: Uint32Array, lengths: Uint32Array, max: number): number;
+
+  /**
+   * Sends the first `count` frames in order. Returns how many were taken; the rest is still the caller's. Buffers taken
+   * go back to `pool` when the device has read them.
+   */
+  txBurst(handles: Uint32Array, lengths: Uint32Array, count: number): number;
+
+  /** Takes back what the device has sent. Called by txBurst when it must; call it when `pool` has run dry. */
+  reclaimTx(): void;
+
+  /**
+   * Asks for an interrupt at the next frame. Returns true when it is safe to sleep, false when a frame came meanwhile
+   * (the interrupt is then off again). No wake-up is lost in between.
+   */
+  enableRxInterrupt(): boolean;
+  /** Polling again: no interrupts wanted. */
+  disableRxInterrupt(): void;
+  /** Called on each interrupt, and on each change of {@link isUp}, on the thread that opened the device. One at a time. */
+  onWake: (() => void) | null;
+  /** Called when the link or the backend goes ('down') or comes back ('up'), with a line that tells why. */
+  onLink: ((state: 'up' | 'down', reason: string) => void) | null;
+
+  counters(): DeviceCounters;
+  /** Resets the device and gives everything back: no thread, fd, mapping or socket of it is left. */
+  close(): Promise<void>;
+}
