@@ -7,37 +7,42 @@
  */
 import type { Reactor } from '../../libc/index.js';
 import type { WindowAllocator } from '../../memory/index.js';
-import {
-  featureNames,
-  VHOST_USER_F_PROTOCOL_FEATURES,
-  VIRTIO_F_EVENT_IDX,
-  VIRTIO_F_INDIRECT_DESC,
-  VIRTIO_F_VERSION_1,
-  VIRTIO_NET_F_MQ,
-  VIRTIO_NET_F_MRG_RXBUF,
-  VIRTIO_NET_F_MTU,
-} from '../../virtio/features.js';
-import { LEGACY_NET_HEADER_BYTES, NET_HEADER_BYTES } from '../../virtio/net-header.js';
+import { featureNames, VHOST_USER_F_PROTOCOL_FEATURES } from '../../virtio/features.js';
 import { MAX_BURST, PacketBurst } from '../../virtio/packet-burst.js';
+import {
+  checkFeatures,
+  checkProtocolFeatures,
+  OFFERED_PROTOCOL_FEATURES,
+  offeredFeatures,
+  ringFeatures,
+} from './backend-features.js';
 import { type Message, VhostUserChannel } from './channel.js';
 import { PeerMemory } from './peer-memory.js';
 import * as p from './protocol.js';
 import type { QueuePair } from './queue-pair.js';
-import { type RingFeatures, Vring, type VringEvents } from './vring.js';
+import { Vring, type VringEvents } from './vring.js';
 
 const { VhostUserRequest: Request } = p;
 
-/** Complete frames only: no checksum or segmentation offloads, no config space (the frontend has its own). */
-const FEATURES =
-  VIRTIO_F_VERSION_1 |
-  VIRTIO_NET_F_MRG_RXBUF |
-  VIRTIO_NET_F_MTU |
-  VIRTIO_F_EVENT_IDX |
-  VIRTIO_F_INDIRECT_DESC |
-  VHOST_USER_F_PROTOCOL_FEATURES;
-
-const PROTOCOL_FEATURES =
-  p.PROTOCOL_F_MQ | p.PROTOCOL_F_REPLY_ACK | p.PROTOCOL_F_MTU | p.PROTOCOL_F_RESET_DEVICE | p.PROTOCOL_F_STATUS;
+/** Requests without descriptors that are understood. */
+const SUPPORTED = new Set<number>([
+  Request.GET_FEATURES,
+  Request.SET_FEATURES,
+  Request.SET_OWNER,
+  Request.RESET_OWNER,
+  Request.SET_VRING_NUM,
+  Request.SET_VRING_ADDR,
+  Request.SET_VRING_BASE,
+  Request.GET_VRING_BASE,
+  Request.GET_PROTOCOL_FEATURES,
+  Request.SET_PROTOCOL_FEATURES,
+  Request.GET_QUEUE_NUM,
+  Request.SET_VRING_ENABLE,
+  Request.NET_SET_MTU,
+  Request.RESET_DEVICE,
+  Request.SET_STATUS,
+  Request.GET_STATUS,
+]);
 
 const MIN_MTU = 68n;
 const MAX_MTU = 65535n;
@@ -82,7 +87,7 @@ export class VhostUserSession implements VringEvents {
     private readonly events: SessionEvents,
   ) {
     const { reactor, pairs, name } = options;
-    this.offered = FEATURES | (pairs.length > 1 ? VIRTIO_NET_F_MQ : 0n);
+    this.offered = offeredFeatures(pairs.length);
     this.vrings = pairs.flatMap((pair, i) => [
       new Vring(2 * i, reactor, pair.rxCounts, this),
       new Vring(2 * i + 1, reactor, pair.txCounts, this),
@@ -146,7 +151,7 @@ export class VhostUserSession implements VringEvents {
         this.setVringFd(message, what);
         return null;
     }
-    if (!isSupported(message.request)) return this.ignore(message.request, what, wantsAck);
+    if (!SUPPORTED.has(message.request)) return this.ignore(message.request, what, wantsAck);
     if (message.fds.length > 0) throw new p.ProtocolError(`${what}: ${message.fds.length} descriptors, expected none`);
     switch (message.request) {
       case Request.GET_FEATURES:
@@ -157,9 +162,9 @@ export class VhostUserSession implements VringEvents {
         return null;
       case Request.GET_PROTOCOL_FEATURES:
         p.expectEmpty(payload, what);
-        return p.encodeU64(PROTOCOL_FEATURES);
+        return p.encodeU64(OFFERED_PROTOCOL_FEATURES);
       case Request.SET_PROTOCOL_FEATURES:
-        this.setProtocolFeatures(p.decodeU64(payload, what));
+        this.protocolFeatures = checkProtocolFeatures(p.decodeU64(payload, what));
         return null;
       case Request.GET_QUEUE_NUM:
         p.expectEmpty(payload, what);
@@ -196,7 +201,7 @@ export class VhostUserSession implements VringEvents {
       const vring = this.vring(address.index, what);
       vring.setAddress(address);
       if (vring.started && this.memory) this.relocated(vring, this.memory);
-      else vring.arm(this.memory, this.ringFeatures());
+      else vring.arm(this.memory, ringFeatures(this.features));
       return null;
     }
     const { index, num } = p.decodeVringState(payload, what);
@@ -215,7 +220,7 @@ export class VhostUserSession implements VringEvents {
       default:
         return p.encodeVringState({ index, num: vring.stop() });
     }
-    vring.arm(this.memory, this.ringFeatures());
+    vring.arm(this.memory, ringFeatures(this.features));
     return null;
   }
 
@@ -226,20 +231,13 @@ export class VhostUserSession implements VringEvents {
   }
 
   private setFeatures(features: bigint): void {
-    const unknown = features & ~this.offered;
-    if (unknown !== 0n) throw new Error(`SET_FEATURES: ${featureNames(unknown)} not offered`);
+    checkFeatures(features, this.offered);
     const changed = features ^ this.features;
     if (changed !== 0n && this.vrings.some((vring) => vring.started)) {
       throw new Error(`SET_FEATURES: ${featureNames(changed)} changed while rings run`);
     }
     this.features = features;
     this.attachQueues();
-  }
-
-  private setProtocolFeatures(features: bigint): void {
-    const unknown = features & ~PROTOCOL_FEATURES;
-    if (unknown !== 0n) throw new Error(`SET_PROTOCOL_FEATURES: 0x${unknown.toString(16)} not offered`);
-    this.protocolFeatures = features;
   }
 
   private setMtu(mtu: bigint): void {
@@ -258,7 +256,7 @@ export class VhostUserSession implements VringEvents {
     // "Changing some configuration aspects on the fly": running rings go on in the new table if they are in it.
     for (const vring of this.vrings) {
       this.relocated(vring, memory);
-      if (!old) vring.arm(memory, this.ringFeatures());
+      if (!old) vring.arm(memory, ringFeatures(this.features));
     }
     old?.close();
   }
@@ -281,7 +279,7 @@ export class VhostUserSession implements VringEvents {
     else vring.setErr(fd);
     // Only now it is the ring's: a descriptor that was refused is closed with the message.
     message.fds.length = 0;
-    vring.arm(this.memory, this.ringFeatures());
+    vring.arm(this.memory, ringFeatures(this.features));
   }
 
   /** What is not understood: refused when an answer is wanted, else as if it had not been sent, with one line an id. */
@@ -303,18 +301,6 @@ export class VhostUserSession implements VringEvents {
   private disableAll(): void {
     for (const vring of this.vrings) vring.enabledByPeer = false;
     this.attachQueues();
-  }
-
-  private ringFeatures(): RingFeatures {
-    const mergeable = (this.features & VIRTIO_NET_F_MRG_RXBUF) !== 0n;
-    const modern = (this.features & VIRTIO_F_VERSION_1) !== 0n;
-    return {
-      mergeable,
-      // 5.1.6.1: a legacy driver has num_buffers in its header only with MRG_RXBUF.
-      headerBytes: modern || mergeable ? NET_HEADER_BYTES : LEGACY_NET_HEADER_BYTES,
-      eventIdx: (this.features & VIRTIO_F_EVENT_IDX) !== 0n,
-      indirect: (this.features & VIRTIO_F_INDIRECT_DESC) !== 0n,
-    };
   }
 
   private isEnabled(vring: Vring): boolean {
@@ -346,27 +332,4 @@ export class VhostUserSession implements VringEvents {
       else if (queue.enableKick()) return;
     }
   }
-}
-
-const SUPPORTED = new Set<number>([
-  Request.GET_FEATURES,
-  Request.SET_FEATURES,
-  Request.SET_OWNER,
-  Request.RESET_OWNER,
-  Request.SET_VRING_NUM,
-  Request.SET_VRING_ADDR,
-  Request.SET_VRING_BASE,
-  Request.GET_VRING_BASE,
-  Request.GET_PROTOCOL_FEATURES,
-  Request.SET_PROTOCOL_FEATURES,
-  Request.GET_QUEUE_NUM,
-  Request.SET_VRING_ENABLE,
-  Request.NET_SET_MTU,
-  Request.RESET_DEVICE,
-  Request.SET_STATUS,
-  Request.GET_STATUS,
-]);
-
-function isSupported(request: number): boolean {
-  return SUPPORTED.has(request);
 }
