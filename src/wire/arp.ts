@@ -1,7 +1,7 @@
 /** ARP for IPv4 over Ethernet (RFC 826): field offsets from the first byte of the ARP packet, and the writer of one. */
 import type { MemoryViews } from '../../drivers/memory/index.js';
 import { readI32, readU16, writeI32, writeU16 } from './bytes.js';
-import type { MacWords } from './ethernet.js';
+import { copyMac } from './ethernet.js';
 
 export const ARP_HARDWARE_TYPE = 0;
 export const ARP_PROTOCOL_TYPE = 2;
@@ -47,14 +47,14 @@ export function arpTargetIp(u8: Uint8Array, offset: number): number {
   return readI32(u8, offset + ARP_TARGET_IP);
 }
 
-/** Writes a whole ARP packet at `offset` (even). */
+/** Writes a whole ARP packet at `offset` (even). MAC addresses are three memory words. */
 export function writeArp(
   memory: MemoryViews,
   offset: number,
   operation: number,
-  senderMac: MacWords,
+  senderMac: Uint16Array,
   senderIp: number,
-  targetMac: MacWords,
+  targetMac: Uint16Array,
   targetIp: number,
 ): void {
   const u8 = memory.u8;
@@ -63,8 +63,8 @@ export function writeArp(
   u8[offset + ARP_HARDWARE_LENGTH] = 6;
   u8[offset + ARP_PROTOCOL_LENGTH] = 4;
   writeU16(u8, offset + ARP_OPERATION, operation);
-  senderMac.write(memory.u16, offset + ARP_SENDER_MAC);
+  copyMac(memory.u16, (offset + ARP_SENDER_MAC) >>> 1, senderMac, 0);
   writeI32(u8, offset + ARP_SENDER_IP, senderIp);
-  targetMac.write(memory.u16, offset + ARP_TARGET_MAC);
+  copyMac(memory.u16, (offset + ARP_TARGET_MAC) >>> 1, targetMac, 0);
   writeI32(u8, offset + ARP_TARGET_IP, targetIp);
 }

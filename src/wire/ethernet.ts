@@ -4,7 +4,6 @@
  * A MAC address is moved as three 16-bit words in the host's byte order, as they lie in memory: a frame begins at an even
  * offset (FRAME_OFFSET), and addresses are only copied and compared, never computed with.
  */
-import type { MemoryViews } from '../../drivers/memory/index.js';
 import { readU16 } from './bytes.js';
 
 export const ETH_DESTINATION = 0;
@@ -29,72 +28,39 @@ function memoryWord(value: number): number {
   return new Uint16Array(Uint8Array.of(value >>> 8, value & 0xff).buffer)[0]!;
 }
 
-/** A MAC address as three memory words. Fields are plain small integers, so that writing a header is three stores. */
-export class MacWords {
-  w0 = 0;
-  w1 = 0;
-  w2 = 0;
-
-  /** @param mac six bytes; all zeros where none is given. */
-  constructor(mac?: Uint8Array) {
-    if (mac !== undefined) {
-      const words = new Uint16Array(Uint8Array.from(mac).buffer);
-      this.set(words[0]!, words[1]!, words[2]!);
-    }
-  }
-
-  set(w0: number, w1: number, w2: number): void {
-    this.w0 = w0;
-    this.w1 = w1;
-    this.w2 = w2;
-  }
-
-  /** Takes the address at `offset` (even) of the memory. */
-  read(u16: Uint16Array, offset: number): void {
-    const w = offset >>> 1;
-    this.w0 = u16[w]!;
-    this.w1 = u16[w + 1]!;
-    this.w2 = u16[w + 2]!;
-  }
-
-  /** Puts the address at `offset` (even) of the memory. */
-  write(u16: Uint16Array, offset: number): void {
-    const w = offset >>> 1;
-    u16[w] = this.w0;
-    u16[w + 1] = this.w1;
-    u16[w + 2] = this.w2;
-  }
-
-  /** Whether the address at `offset` (even) of the memory is this one. */
-  isAt(u16: Uint16Array, offset: number): boolean {
-    const w = offset >>> 1;
-    return u16[w] === this.w0 && u16[w + 1] === this.w1 && u16[w + 2] === this.w2;
-  }
+/** Six bytes as three memory words: the shape in which MAC addresses are kept beside the packet path. */
+export function macWords(mac: Uint8Array): Uint16Array {
+  return new Uint16Array(Uint8Array.from(mac).buffer);
 }
 
-export const BROADCAST_MAC: Readonly<Uint8Array> = new Uint8Array(6).fill(0xff);
+export const BROADCAST_MAC = macWords(new Uint8Array(6).fill(0xff));
+export const NO_MAC = new Uint16Array(3);
+
+/** Copies a MAC address; places are in words. */
+export function copyMac(to: Uint16Array, toPlace: number, from: Uint16Array, fromPlace: number): void {
+  to[toPlace] = from[fromPlace]!;
+  to[toPlace + 1] = from[fromPlace + 1]!;
+  to[toPlace + 2] = from[fromPlace + 2]!;
+}
+
+/** Whether two MAC addresses are the same; places are in words. */
+export function sameMac(a: Uint16Array, aPlace: number, b: Uint16Array, bPlace: number): boolean {
+  return a[aPlace] === b[bPlace] && a[aPlace + 1] === b[bPlace + 1] && a[aPlace + 2] === b[bPlace + 2];
+}
 
 /** The EtherType of the frame at `frame`. */
 export function etherType(u8: Uint8Array, frame: number): number {
   return readU16(u8, frame + ETH_TYPE);
 }
 
-/** Writes the header of a frame. `typeWord` is an EtherType as a memory word. */
-export function writeEthernet(
-  u16: Uint16Array,
-  frame: number,
-  destination: MacWords,
-  source: MacWords,
-  typeWord: number,
-): void {
-  destination.write(u16, frame + ETH_DESTINATION);
-  source.write(u16, frame + ETH_SOURCE);
+/** Writes source and type of the frame at `frame`: all of the header but where it goes. `typeWord` is a memory word. */
+export function writeSourceAndType(u16: Uint16Array, frame: number, source: Uint16Array, typeWord: number): void {
+  copyMac(u16, (frame + ETH_SOURCE) >>> 1, source, 0);
   u16[(frame + ETH_TYPE) >>> 1] = typeWord;
 }
 
 /** Exchanges source and destination address of the frame at `frame`. */
-export function swapMacs(memory: MemoryViews, frame: number): void {
-  const u16 = memory.u16;
+export function swapMacs(u16: Uint16Array, frame: number): void {
   const w = frame >>> 1;
   for (let i = 0; i < 3; i++) {
     const word = u16[w + i]!;

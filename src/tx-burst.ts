@@ -1,0 +1,62 @@
+/**
+ * Frames on their way to the device: collected here and handed over a burst at a time, because a doorbell and a walk over
+ * the ring cost more than a frame does.
+ */
+import { L2, type L2Counters } from './counters.js';
+import type { NetDevice } from '../drivers/net-device.js';
+
+/** Frames in a burst, as in DPDK and BESS. */
+export const BURST = 32;
+
+export class TxBurst {
+  private readonly handles = new Uint32Array(BURST);
+  private readonly lengths = new Uint32Array(BURST);
+  private readonly values: Float64Array;
+  private waiting = 0;
+
+  constructor(
+    private readonly device: NetDevice,
+    counters: L2Counters,
+  ) {
+    this.values = counters.values;
+  }
+
+  /** Frames that the device has not got yet. */
+  get pending(): number {
+    return this.waiting;
+  }
+
+  /**
+   * Appends a frame of `length` bytes. Hands the burst over when it is full.
+   * @returns false when there is no room because the device takes nothing more: the buffer stays the caller's.
+   */
+  push(handle: number, length: number): boolean {
+    if (this.waiting === BURST) {
+      this.flush();
+      if (this.waiting === BURST) return false;
+    }
+    this.handles[this.waiting] = handle;
+    this.lengths[this.waiting] = length;
+    if (++this.waiting === BURST) this.flush();
+    return true;
+  }
+
+  /** Hands over what waits. What the device has no room for stays; when the link is down, it is dropped and counted. */
+  flush(): void {
+    const count = this.waiting;
+    if (count === 0) return;
+    const taken = this.device.txBurst(this.handles, this.lengths, count);
+    if (taken < count && !this.device.isUp) {
+      // Kept, they would be sent when the link comes back, perhaps minutes late.
+      for (let i = taken; i < count; i++) this.device.pool.put(this.handles[i]!);
+      this.values[L2.tx_drop_link_down]! += count - taken;
+      this.waiting = 0;
+      return;
+    }
+    if (taken > 0 && taken < count) {
+      this.handles.copyWithin(0, taken, count);
+      this.lengths.copyWithin(0, taken, count);
+    }
+    this.waiting = count - taken;
+  }
+}
