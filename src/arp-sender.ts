@@ -1,10 +1,11 @@
 /** The ARP frames that we begin with: requests for a neighbour, and announcements of our own address (RFC 5227). */
+
+import type { NetDevice } from '../drivers/net-device.js';
+import { FRAME_OFFSET, NO_BUFFER } from '../rings/buffer-pool.js';
 import { L2, type L2Counters } from './counters.js';
 import type { Host } from './host.js';
 import type { NeighbourAsker } from './neighbours.js';
 import type { TxBurst } from './tx-burst.js';
-import type { NetDevice } from '../drivers/net-device.js';
-import { FRAME_OFFSET, NO_BUFFER } from '../rings/buffer-pool.js';
 import { ARP_BYTES, ARP_REQUEST, writeArp } from './wire/arp.js';
 import {
   BROADCAST_MAC,

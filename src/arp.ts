@@ -3,13 +3,14 @@
  *
  * Replies are made in the request's own buffer, so that we can always answer, even when no buffer is free.
  */
-import { type ArpSender, ARP_FRAME_BYTES } from './arp-sender.js';
+
+import type { MemoryViews } from '../drivers/memory/index.js';
+import { ARP_FRAME_BYTES, type ArpSender } from './arp-sender.js';
 import { L2, type L2Counters } from './counters.js';
 import type { Host } from './host.js';
 import type { Neighbours } from './neighbours.js';
 import type { TxBurst } from './tx-burst.js';
 import type { Warnings } from './warnings.js';
-import type { MemoryViews } from '../drivers/memory/index.js';
 import { formatIpv4, formatMac, isStationMac } from './wire/address.js';
 import {
   ARP_REPLY,
@@ -142,7 +143,9 @@ export class Arp {
     this.values[L2.arp_conflict_ip]!++;
     if (this.warnings.isDue('conflict_ip')) {
       const own = formatIpv4(this.host.address);
-      this.warnings.warn(`${own} is also used by the station ${formatMac(this.memory.u8, mac)}: give one another address`);
+      this.warnings.warn(
+        `${own} is also used by the station ${formatMac(this.memory.u8, mac)}: give one another address`,
+      );
     }
     this.sender.defend();
   }
@@ -151,7 +154,9 @@ export class Arp {
     this.values[L2.arp_conflict_mac]!++;
     if (this.warnings.isDue('conflict_mac')) {
       const own = formatMac(new Uint8Array(this.host.mac.buffer));
-      this.warnings.warn(`our MAC address ${own} is also used by the station ${formatIpv4(ip)}: give one another (mac)`);
+      this.warnings.warn(
+        `our MAC address ${own} is also used by the station ${formatIpv4(ip)}: give one another (mac)`,
+      );
     }
   }
 }

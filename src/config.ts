@@ -3,7 +3,6 @@
  */
 
 import type { HugepagePolicy } from '../drivers/memory/index.js';
-import { FRAME_OFFSET } from '../rings/buffer-pool.js';
 import {
   formatIpv4,
   isMulticastIpv4,
@@ -12,7 +11,6 @@ import {
   parseStationMac,
   prefixMask,
 } from './wire/address.js';
-import { ETH_HEADER_BYTES } from './wire/ethernet.js';
 
 /** How packets get from the vNIC to the cores: by the core itself, by one kernel-bypass thread (1 KB), or by two. */
 export type Mode = 'single' | '1kb' | '2kb';
@@ -29,7 +27,7 @@ export interface TspmdConfig {
   ip: string;
   /** Own MAC address. Default: the device's; where it has none, one is chosen. */
   mac?: string;
-  /** Longest IP packet in bytes, 68 to 1972. Default: the device's, 1500 where it says nothing. */
+  /** Longest IP packet in bytes, 68 to 9000. Default: the device's, 1500 where it says nothing. */
   mtu?: number;
   /** Default `single`. */
   mode?: Mode;
@@ -43,7 +41,7 @@ export interface TspmdConfig {
   gateway?: string;
   /** `auto` (default) falls back to normal pages and says so, `require` fails instead, `never` doesn't try. */
   hugepages?: HugepagePolicy;
-  /** Packet buffers of 2 KiB, 256 to 65536. Default 4096. */
+  /** Packet buffers, 256 to 65536; 2 KiB each, or as much as the MTU needs. Default 4096. */
   buffers?: number;
   /** What the stack sees. Default `ip`. With `ethernet` there is no filter and no ARP. */
   layer?: Layer;
@@ -83,8 +81,8 @@ export class ConfigError extends Error {
 
 /** RFC 791: every link carries packets of 68 bytes. */
 const MIN_MTU = 68;
-/** What fits into a buffer of 2 KiB behind its headroom. */
-const MAX_MTU = 2048 - FRAME_OFFSET - ETH_HEADER_BYTES;
+/** Jumbo frames. */
+const MAX_MTU = 9000;
 const MIN_BUFFERS = 256;
 const MAX_BUFFERS = 65536;
 const DEFAULT_BUFFERS = 4096;

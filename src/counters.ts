@@ -2,7 +2,7 @@
  * The layer's counters: one place a name, so that a count is one store, and what each one means.
  *
  * Every received frame ends in exactly one of `rx_delivered`, `rx_arp` and the `rx_drop_…`; `rx_frames` is their sum.
- * Every packet that {@link Core.addBufferToRing} takes ends in exactly one of `tx_sent` and the `tx_drop_…`, at once or
+ * Every packet that {@link Core.addBufferToRing} takes ends in exactly one of `tx_queued` and the `tx_drop_…`, at once or
  * after it was parked.
  */
 
@@ -30,7 +30,7 @@ const MEANING = {
   rx_drop_broadcast: 'IPv4 broadcast, not wanted',
   rx_drop_multicast: 'IPv4 multicast, not wanted',
   rx_drop_other_ip: "for another host's IPv4 address",
-  tx_sent: 'packets and frames of the stack that were queued for the device',
+  tx_queued: 'packets of the stack (frames, with layer ethernet) that were queued for the device',
   tx_parked: 'packets that waited for ARP (they are counted again when they leave)',
   tx_no_buffer: 'times that no buffer was free for the stack',
   tx_ring_full: 'times that the ring was full and the stack kept its packet',
@@ -42,7 +42,7 @@ const MEANING = {
   tx_drop_park_full: 'too many packets wait for ARP',
   tx_drop_unresolved: 'the neighbour did not answer ARP',
   tx_drop_ring_full: 'the ring was full when ARP was answered',
-  tx_drop_link_down: 'the link was down',
+  tx_lost_link_down: 'frames, ARP included, that were queued when the link was down',
   arp_malformed: 'not ARP for IPv4 over Ethernet, or with impossible addresses',
   arp_not_for_us: 'for others, and nothing in it that we use',
   arp_answered: 'requests for our address, answered',

@@ -2,14 +2,15 @@
  * The way of an IP packet onto the wire: next hop, its MAC address, the Ethernet header in the headroom, the burst. A
  * packet whose neighbour has not answered yet is parked and goes out when it does.
  */
+
+import type { NetDevice } from '../drivers/net-device.js';
+import { FRAME_OFFSET, NO_BUFFER } from '../rings/buffer-pool.js';
+import { NeighbourState } from '../rings/neighbour-table.js';
 import { L2, type L2Counters } from './counters.js';
 import { HOP_BROADCAST, HOP_GATEWAY, HOP_MULTICAST, HOP_NEIGHBOUR, HOP_SELF, type Host } from './host.js';
 import type { NeighbourEvents, Neighbours } from './neighbours.js';
 import { ParkingLot } from './parking.js';
 import type { TxBurst } from './tx-burst.js';
-import type { NetDevice } from '../drivers/net-device.js';
-import { FRAME_OFFSET, NO_BUFFER } from '../rings/buffer-pool.js';
-import { NeighbourState } from '../rings/neighbour-table.js';
 import { writeU16 } from './wire/bytes.js';
 import { BROADCAST_MAC, copyMac, ETH_HEADER_BYTES, ETHERTYPE_IPV4_WORD, writeSourceAndType } from './wire/ethernet.js';
 import { ipv4Destination } from './wire/ipv4.js';
@@ -65,7 +66,7 @@ export class Egress implements NeighbourEvents {
     }
     writeSourceAndType(this.u16, frame, this.host.mac, ETHERTYPE_IPV4_WORD);
     if (!this.tx.push(handle, length + ETH_HEADER_BYTES)) return false;
-    this.values[L2.tx_sent]!++;
+    this.values[L2.tx_queued]!++;
     return true;
   }
 
@@ -74,7 +75,7 @@ export class Egress implements NeighbourEvents {
       const frame = this.device.pool.offsetOf(handle) + FRAME_OFFSET;
       this.neighbours.table.lookup(hop, this.u16, frame >>> 1);
       writeSourceAndType(this.u16, frame, this.host.mac, ETHERTYPE_IPV4_WORD);
-      if (this.tx.push(handle, this.lot.takenLength + ETH_HEADER_BYTES)) this.values[L2.tx_sent]!++;
+      if (this.tx.push(handle, this.lot.takenLength + ETH_HEADER_BYTES)) this.values[L2.tx_queued]!++;
       else this.drop(handle, L2.tx_drop_ring_full);
     }
   }

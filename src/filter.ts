@@ -4,9 +4,10 @@
  *
  * The order is: length, who sent it, who it is for, what it carries, and then the IP header from front to back.
  */
+
+import type { MemoryViews } from '../drivers/memory/index.js';
 import { L2 } from './counters.js';
 import type { Host } from './host.js';
-import type { MemoryViews } from '../drivers/memory/index.js';
 import { isMulticastIpv4 } from './wire/address.js';
 import {
   ETH_HEADER_BYTES,

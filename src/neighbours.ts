@@ -9,8 +9,9 @@
  *
  * One request at a time is under way for a neighbour, and never two within a second (RFC 1122, 2.3.2.1).
  */
-import { L2, type L2Counters } from './counters.js';
+
 import { NeighbourState, type NeighbourTable, NO_EVICTION, TABLE_FULL } from '../rings/neighbour-table.js';
+import { L2, type L2Counters } from './counters.js';
 import { BROADCAST_MAC, sameMac } from './wire/ethernet.js';
 
 /** How long an answer is believed without asking again. */

@@ -2,8 +2,9 @@
  * Frames on their way to the device: collected here and handed over a burst at a time, because a doorbell and a walk over
  * the ring cost more than a frame does.
  */
-import { L2, type L2Counters } from './counters.js';
+
 import type { NetDevice } from '../drivers/net-device.js';
+import { L2, type L2Counters } from './counters.js';
 
 /** Frames in a burst, as in DPDK and BESS. */
 export const BURST = 32;
@@ -13,6 +14,7 @@ export class TxBurst {
   private readonly lengths = new Uint32Array(BURST);
   private readonly values: Float64Array;
   private waiting = 0;
+  private isFlushing = false;
 
   constructor(
     private readonly device: NetDevice,
@@ -43,20 +45,23 @@ export class TxBurst {
 
   /** Hands over what waits. What the device has no room for stays; when the link is down, it is dropped and counted. */
   flush(): void {
-    const count = this.waiting;
-    if (count === 0) return;
-    const taken = this.device.txBurst(this.handles, this.lengths, count);
-    if (taken < count && !this.device.isUp) {
+    // A device that finds itself broken says so from inside txBurst, and who hears it may want to flush.
+    if (this.waiting === 0 || this.isFlushing) return;
+    this.isFlushing = true;
+    const taken = this.device.txBurst(this.handles, this.lengths, this.waiting);
+    this.isFlushing = false;
+    const left = this.waiting - taken;
+    if (left > 0 && !this.device.isUp) {
       // Kept, they would be sent when the link comes back, perhaps minutes late.
-      for (let i = taken; i < count; i++) this.device.pool.put(this.handles[i]!);
-      this.values[L2.tx_drop_link_down]! += count - taken;
+      for (let i = taken; i < this.waiting; i++) this.device.pool.put(this.handles[i]!);
+      this.values[L2.tx_lost_link_down]! += left;
       this.waiting = 0;
       return;
     }
-    if (taken > 0 && taken < count) {
-      this.handles.copyWithin(0, taken, count);
-      this.lengths.copyWithin(0, taken, count);
+    if (taken > 0 && left > 0) {
+      this.handles.copyWithin(0, taken, this.waiting);
+      this.lengths.copyWithin(0, taken, this.waiting);
     }
-    this.waiting = count - taken;
+    this.waiting = left;
   }
 }
