@@ -233,6 +233,12 @@ export class Core {
     this.sleeper.wake();
   }
 
+  /** The end: sends what is still to be sent, ends {@link waitForPackets}. The device is closed by its owner. */
+  close(): void {
+    this.tx.flush();
+    this.sleeper.close();
+  }
+
   /** Announces our address by ARP: at start, and when the link is back. Nothing with layer `ethernet`. */
   announce(): void {
     // A device that came back may have another address, if none was configured.

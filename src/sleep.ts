@@ -29,6 +29,7 @@ export class Sleeper {
   private until = 0;
   private linkWas = false;
   private armed = false;
+  private isClosed = false;
 
   /** @param clock milliseconds, monotonic */
   constructor(
@@ -48,6 +49,7 @@ export class Sleeper {
     if (this.resolve !== null) {
       return Promise.reject(new Error('waitForPackets: somebody waits already; a core has one stack'));
     }
+    if (this.isClosed) return Promise.reject(new Error('waitForPackets: the port was stopped'));
     const packets = this.core.getRxCount();
     if (packets > 0 || !(timeoutMs > 0)) return Promise.resolve(packets);
     this.until = this.clock() + timeoutMs;
@@ -61,6 +63,12 @@ export class Sleeper {
   /** Ends the sleep. */
   wake(): void {
     if (this.resolve !== null) this.finish(this.core.getRxCount());
+  }
+
+  /** Ends the sleep, for good: nobody sleeps any more on a device that is going away. */
+  close(): void {
+    this.isClosed = true;
+    this.wake();
   }
 
   /** Something has become due while asleep (a packet was parked, the ring is full): wake in time for it. */
