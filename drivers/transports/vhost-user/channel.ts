@@ -1,0 +1,149 @@
+/**
+ * One vhost-user connection as whole messages: used by the frontend and by the backend.
+ *
+ * The peer is not trusted. Whatever breaks the protocol closes the connection with a line that says what it was, and no
+ * file descriptor that the peer sent outlives the message unless the handler took it.
+ */
+import { abi, closeFile, MAX_FDS, MessageSocket, type Reactor } from '../../libc/index.js';
+import {
+  decodeHeader,
+  encodeHeader,
+  HEADER_BYTES,
+  MAX_PAYLOAD_BYTES,
+  type MessageHeader,
+  PROTOCOL_VERSION,
+  ProtocolError,
+  requestName,
+} from './protocol.js';
+
+/** Messages taken at one wake-up, so that a flooding peer cannot keep the event loop for itself. */
+const MESSAGES_PER_WAKE = 64;
+
+export interface Message {
+  readonly request: number;
+  readonly flags: number;
+  /** Valid during the handler only: the channel reuses the memory. */
+  readonly payload: Buffer;
+  /** Descriptors that came along. The handler takes those it wants out of the array; the rest is closed after it. */
+  readonly fds: number[];
+}
+
+export interface ChannelHandlers {
+  /** Called for each message. An error that it throws closes the channel, with the error's message as the reason. */
+  onMessage(message: Message): void;
+  /** Called once, after the channel has closed for a reason other than a call of {@link VhostUserChannel.close}. */
+  onClose(reason: string): void;
+}
+
+export class VhostUserChannel {
+  private readonly socket: MessageSocket;
+  // ArrayBuffers, not Buffer.alloc: V8 may move small typed arrays, and the kernel is given their address.
+  private readonly headerBytes = Buffer.from(new ArrayBuffer(HEADER_BYTES));
+  private readonly payloadBytes = Buffer.from(new ArrayBuffer(MAX_PAYLOAD_BYTES));
+  private readonly sendBytes = Buffer.from(new ArrayBuffer(HEADER_BYTES + MAX_PAYLOAD_BYTES));
+  /** The header of the message that is being read; `null` while the header itself is. */
+  private header: MessageHeader | null = null;
+  /** Bytes read of the header or of the payload, whichever is being read. */
+  private filled = 0;
+  private fds: number[] = [];
+  private open = true;
+
+  /** Takes over `fd`, a connected, non-blocking unix stream socket. `name` names the connection in errors. */
+  constructor(
+    private readonly reactor: Reactor,
+    fd: number,
+    private readonly name: string,
+    private readonly handlers: ChannelHandlers,
+  ) {
+    this.socket = new MessageSocket(fd, name);
+    reactor.watch(fd, abi.EPOLLIN, () => this.onReadable());
+  }
+
+  get isOpen(): boolean {
+    return this.open;
+  }
+
+  /**
+   * Sends a message; `fds` stay the caller's. The version is added to `flags`. Throws when the connection is closed or
+   * broken, or when the peer does not read and the socket's buffer is full.
+   */
+  send(request: number, flags: number, payload: Buffer | null = null, fds: readonly number[] = []): void {
+    const size = payload === null ? 0 : payload.length;
+    if (!this.open) throw new Error(`${this.name}: ${requestName(request)} on a closed connection`);
+    if (size > MAX_PAYLOAD_BYTES) throw new RangeError(`${this.name}: payload of ${size} bytes`);
+    encodeHeader(this.sendBytes, { request, flags: flags | PROTOCOL_VERSION, size });
+    if (payload !== null) payload.copy(this.sendBytes, HEADER_BYTES);
+    if (!this.socket.send(this.sendBytes.subarray(0, HEADER_BYTES + size), fds)) {
+      throw new Error(`${this.name}: the peer does not read its messages (socket buffer full)`);
+    }
+  }
+
+  /** Closes the connection and the descriptors of a message half read. onClose is not called. */
+  close(): void {
+    if (!this.open) return;
+    this.open = false;
+    this.reactor.unwatch(this.socket.fd);
+    this.socket.close();
+    this.dropFds();
+  }
+
+  private onReadable(): void {
+    let reason: string | null = null;
+    try {
+      for (let i = 0; i < MESSAGES_PER_WAKE && reason === null && this.open; i++) {
+        const read = this.readMessage();
+        if (read === 'nothing') return;
+        if (read === 'end') reason = this.filled > 0 || this.header ? 'closed in the middle of a message' : 'closed';
+      }
+    } catch (error) {
+      reason = error instanceof Error ? error.message : String(error);
+    }
+    if (reason === null || !this.open) return;
+    this.close();
+    this.handlers.onClose(reason);
+  }
+
+  /**
+   * Reads up to the end of one message and hands it on. Header and payload are read to the byte, never further: the
+   * descriptors of a message come with its first byte, and a longer read would bring in those of the next one.
+   */
+  private readMessage(): 'message' | 'nothing' | 'end' {
+    if (this.header === null) {
+      const read = this.fill(this.headerBytes, HEADER_BYTES);
+      if (read !== 'message') return read;
+      this.header = decodeHeader(this.headerBytes);
+      this.filled = 0;
+    }
+    const { request, flags, size } = this.header;
+    const read = this.fill(this.payloadBytes, size);
+    if (read !== 'message') return read;
+    const message = { request, flags, payload: this.payloadBytes.subarray(0, size), fds: this.fds };
+    this.header = null;
+    this.filled = 0;
+    try {
+      this.handlers.onMessage(message);
+    } finally {
+      this.dropFds();
+    }
+    return 'message';
+  }
+
+  private fill(into: Buffer, wanted: number): 'message' | 'nothing' | 'end' {
+    while (this.filled < wanted) {
+      const received = this.socket.receive(into.subarray(this.filled, wanted));
+      if (received === null) return 'nothing';
+      this.fds.push(...received.fds);
+      if (received.truncated || this.fds.length > MAX_FDS) {
+        throw new ProtocolError(`a message with more than ${MAX_FDS} file descriptors`);
+      }
+      if (received.bytes === 0) return 'end';
+      this.filled += received.bytes;
+    }
+    return 'message';
+  }
+
+  private dropFds(): void {
+    for (const fd of this.fds) closeFile(fd);
+    this.fds = [];
+  }
+}

@@ -1,0 +1,233 @@
+/**
+ * The vhost-user frontend: a virtio device reached through a unix socket, with no VM (what DPDK calls virtio-user). The
+ * backend (BESS, OVS-DPDK, DPDK's vhost, the embedded switch) maps our packet memory and works on it in place.
+ *
+ * Source: QEMU, docs/interop/vhost-user.rst. A ring starts at its first kick and is enabled by SET_VRING_ENABLE.
+ */
+import { abi, closeFile, connectUnix, eventfd, Reactor, SystemError, signalEventfd } from '../../libc/index.js';
+import { type AddressSpace, LinearAddressSpace, type PacketMemory } from '../../memory/index.js';
+import { VHOST_USER_F_PROTOCOL_FEATURES, VIRTIO_STATUS_DRIVER_OK } from '../../virtio/features.js';
+import type { Doorbell, QueueLayout, TransportEvents, VirtioTransport } from '../../virtio/transport.js';
+import { VhostUserChannel } from './channel.js';
+import * as p from './protocol.js';
+import { PendingReplies } from './replies.js';
+
+const R = p.VhostUserRequest;
+/** Where the device sees our memory. Any value serves; a low one keeps the addresses short to read. */
+const IOVA_BASE = 0x4000_0000;
+const QUEUE_PAIR = 2;
+/** More than any backend refuses; vhost-user has no message that asks. */
+const MAX_QUEUE_SIZE = 32768;
+const PROTOCOL_FEATURES_WANTED = p.PROTOCOL_F_REPLY_ACK | p.PROTOCOL_F_CONFIG | p.PROTOCOL_F_STATUS;
+const CONFIG_HEAD_BYTES = 12;
+
+class Queue implements Doorbell {
+  readonly kickFd = eventfd();
+  readonly callFd = eventfd();
+
+  ring(): void {
+    signalEventfd(this.kickFd);
+  }
+
+  close(): void {
+    closeFile(this.kickFd);
+    closeFile(this.callFd);
+  }
+}
+
+export class VhostUserFrontend implements VirtioTransport {
+  readonly name: string;
+  readonly canReconnect = true;
+  private reactor: Reactor | null = null;
+  private channel: VhostUserChannel | null = null;
+  private replies = new PendingReplies('');
+  private memory: PacketMemory | null = null;
+  private events: TransportEvents | null = null;
+  private queues = new Map<number, Queue>();
+  private offered = 0n;
+  private protocolFeatures = 0n;
+  private status = 0;
+
+  /** @param path the backend's listening socket */
+  constructor(private readonly path: string) {
+    this.name = `vhost-user:${path}`;
+  }
+
+  get hasConfig(): boolean {
+    return (this.protocolFeatures & p.PROTOCOL_F_CONFIG) !== 0n;
+  }
+
+  async connect(memory: PacketMemory, events: TransportEvents): Promise<void> {
+    this.memory = memory;
+    this.events = events;
+    this.replies = new PendingReplies(this.name);
+    const fd = this.dial();
+    this.reactor = new Reactor();
+    const channel = new VhostUserChannel(this.reactor, fd, this.name, {
+      onMessage: (message) => this.replies.settle(message),
+      onClose: (reason) => this.lost(channel, reason),
+    });
+    this.channel = channel;
+    await this.send(R.SET_OWNER);
+    this.offered = await this.ask(R.GET_FEATURES);
+    this.protocolFeatures = 0n;
+    if ((this.offered & VHOST_USER_F_PROTOCOL_FEATURES) === 0n) return;
+    this.protocolFeatures = (await this.ask(R.GET_PROTOCOL_FEATURES)) & PROTOCOL_FEATURES_WANTED;
+    await this.send(R.SET_PROTOCOL_FEATURES, p.encodeU64(this.protocolFeatures));
+  }
+
+  private dial(): number {
+    try {
+      return connectUnix(this.path);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      const cause: Record<string, string> = {
+        ENOENT: 'there is no such socket: start the switch or backend that creates it first',
+        ECONNREFUSED: 'nobody listens on this socket: it was left behind by a backend that is gone; start one',
+        EACCES: 'no right to open this socket: run as its owner, or have its mode changed',
+        EAGAIN: 'the backend takes no further connection: another endpoint may be using this socket',
+        EPROTOTYPE: 'this is not a stream socket',
+      };
+      throw new Error(`${this.name}: ${cause[error.code] ?? error.message} (${error.code})`);
+    }
+  }
+
+  private lost(channel: VhostUserChannel, reason: string): void {
+    if (this.channel !== channel) return;
+    this.channel = null;
+    this.replies.failAll(`the backend hung up (${reason})`);
+    this.events?.onLost(`${this.name}: the backend hung up (${reason})`);
+  }
+
+  /** IOVA_BASE on: the addresses of the memory table that the backend was sent. */
+  addressSpace(): AddressSpace {
+    return new LinearAddressSpace(IOVA_BASE);
+  }
+
+  /** Nothing to do: every connection begins with a backend in reset, and {@link close} ends it. */
+  async reset(): Promise<void> {
+    this.status = 0;
+  }
+
+  async getStatus(): Promise<number> {
+    if ((this.protocolFeatures & p.PROTOCOL_F_STATUS) === 0n) return this.status;
+    return Number(await this.ask(R.GET_STATUS));
+  }
+
+  async setStatus(status: number): Promise<void> {
+    this.status = status;
+    if ((this.protocolFeatures & p.PROTOCOL_F_STATUS) !== 0n) {
+      await this.send(R.SET_STATUS, p.encodeU64(BigInt(status)));
+    }
+    if ((status & VIRTIO_STATUS_DRIVER_OK) === 0 || (this.offered & VHOST_USER_F_PROTOCOL_FEATURES) === 0n) return;
+    for (const index of this.queues.keys()) await this.send(R.SET_VRING_ENABLE, p.encodeVringState({ index, num: 1 }));
+  }
+
+  async getDeviceFeatures(): Promise<bigint> {
+    return this.offered & ~VHOST_USER_F_PROTOCOL_FEATURES;
+  }
+
+  async setDriverFeatures(features: bigint): Promise<void> {
+    await this.send(R.SET_FEATURES, p.encodeU64(features | (this.offered & VHOST_USER_F_PROTOCOL_FEATURES)));
+  }
+
+  async readConfig(offset: number, length: number): Promise<Uint8Array> {
+    const request = Buffer.alloc(CONFIG_HEAD_BYTES + length);
+    request.writeUInt32LE(offset, 0);
+    request.writeUInt32LE(length, 4);
+    const reply = await this.request(R.GET_CONFIG, request);
+    if (reply.length !== request.length) {
+      throw new Error(`${this.name}: GET_CONFIG of ${length} bytes at ${offset} was refused by the backend`);
+    }
+    return new Uint8Array(reply.subarray(CONFIG_HEAD_BYTES));
+  }
+
+  async maxQueueSize(queue: number): Promise<number> {
+    return queue < QUEUE_PAIR ? MAX_QUEUE_SIZE : 0;
+  }
+
+  async setupQueue(index: number, layout: QueueLayout): Promise<Doorbell> {
+    const { memory, reactor } = this;
+    if (memory === null || reactor === null) throw new Error(`${this.name}: not connected`);
+    if (this.queues.size === 0) await this.sendMemoryTable(memory);
+    const queue = new Queue();
+    this.queues.set(index, queue);
+    reactor.watch(queue.callFd, (abi.EPOLLIN | abi.EPOLLET) >>> 0, () => this.events?.onInterrupt(index));
+    const address = (offset: number): bigint => BigInt(memory.address + offset);
+    await this.send(R.SET_VRING_NUM, p.encodeVringState({ index, num: layout.size }));
+    await this.send(R.SET_VRING_BASE, p.encodeVringState({ index, num: 0 }));
+    await this.send(
+      R.SET_VRING_ADDR,
+      p.encodeVringAddress({
+        index,
+        flags: 0,
+        descriptor: address(layout.descriptors),
+        available: address(layout.driver),
+        used: address(layout.device),
+        log: 0n,
+      }),
+    );
+    await this.send(R.SET_VRING_CALL, p.encodeVringFd(index, true), [queue.callFd]);
+    await this.send(R.SET_VRING_KICK, p.encodeVringFd(index, true), [queue.kickFd]);
+    return queue;
+  }
+
+  private async sendMemoryTable(memory: PacketMemory): Promise<void> {
+    const region = {
+      guestAddress: BigInt(IOVA_BASE),
+      size: BigInt(memory.size),
+      userAddress: BigInt(memory.address),
+      mmapOffset: 0n,
+    };
+    await this.send(R.SET_MEM_TABLE, p.encodeMemoryTable([region]), [memory.fd]);
+  }
+
+  /** Sends a request that has no answer of its own; with REPLY_ACK the backend confirms it, or we learn that it failed. */
+  private async send(request: number, payload: Buffer | null = null, fds: readonly number[] = []): Promise<void> {
+    const channel = this.openChannel();
+    // SET_PROTOCOL_FEATURES itself comes before REPLY_ACK is in force.
+    const acknowledged = (this.protocolFeatures & p.PROTOCOL_F_REPLY_ACK) !== 0n && request !== R.SET_PROTOCOL_FEATURES;
+    channel.send(request, acknowledged ? p.FLAG_NEED_REPLY : 0, payload, fds);
+    if (!acknowledged) return;
+    const result = p.decodeU64(await this.replies.expect(request), p.requestName(request));
+    if (result !== 0n) throw new Error(`${this.name}: the backend refuses ${p.requestName(request)} (${result})`);
+  }
+
+  private async ask(request: number): Promise<bigint> {
+    return p.decodeU64(await this.request(request, null), p.requestName(request));
+  }
+
+  private async request(request: number, payload: Buffer | null): Promise<Buffer> {
+    this.openChannel().send(request, 0, payload);
+    return this.replies.expect(request);
+  }
+
+  private openChannel(): VhostUserChannel {
+    if (this.channel === null) throw new Error(`${this.name}: the backend is not connected`);
+    return this.channel;
+  }
+
+  async close(): Promise<void> {
+    const { channel } = this;
+    if (channel !== null) {
+      // GET_VRING_BASE stops a ring: when it is answered the backend has let go of our memory.
+      try {
+        for (const index of this.queues.keys()) {
+          await this.request(R.GET_VRING_BASE, p.encodeVringState({ index, num: 0 }));
+        }
+      } catch {
+        // The backend is going or gone: closing the socket stops its rings as well.
+      }
+      this.channel = null;
+      channel.close();
+      this.replies.failAll('closed');
+    }
+    for (const queue of this.queues.values()) {
+      this.reactor?.unwatch(queue.callFd);
+      queue.close();
+    }
+    this.queues = new Map();
+    this.reactor?.close();
+    this.reactor = null;
+  }
+}

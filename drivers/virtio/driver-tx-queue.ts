@@ -1,0 +1,100 @@
+/**
+ * Transmit: one descriptor a packet, header and frame in one piece (virtio 1.2, 5.1.6.2 and 2.7.4.1). Descriptor id and
+ * ring slot are the same, so the available ring is written once, and a packet costs three stores and its header.
+ *
+ * What the device has sent is taken back lazily, when descriptors run out: until then nobody waits for those buffers.
+ */
+import { FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
+import type { AddressSpace } from '../memory/index.js';
+import { DriverQueue, SLOT_FREE } from './driver-queue.js';
+import { ETHERNET_HEADER_BYTES, NET_HEADER_BYTES } from './net-header.js';
+
+const HEADER_OFFSET = FRAME_OFFSET - NET_HEADER_BYTES;
+
+export class DriverTxQueue extends DriverQueue {
+  /** Packets and bytes given to the device. */
+  packets = 0;
+  bytes = 0;
+  /** Dropped: shorter than an Ethernet header, or longer than a buffer. */
+  droppedBadLength = 0;
+  /** Packets that were in the ring when the device went away. */
+  lostOnReset = 0;
+
+  /** Descriptors that the device does not hold. */
+  private free = 0;
+
+  /** After a reset: an empty ring. */
+  start(space: AddressSpace, eventIdx: boolean): void {
+    this.lostOnReset += this.reset(space, HEADER_OFFSET, eventIdx);
+    for (let slot = 0; slot < this.size; slot++) this.u16[this.availRing16 + slot] = slot;
+    this.free = this.size;
+  }
+
+  /** Sends the first `count` frames, in order; returns how many were taken. The rest stay the caller's. */
+  burst(handles: Uint32Array, lengths: Uint32Array, count: number): number {
+    if (this.free < count) this.reclaim();
+    const { u16, u32, slotHandle } = this;
+    const longest = frameCapacity(this.pool.geometry.shift);
+    const start = this.availIndex;
+    let added = 0;
+    let taken = 0;
+    let bytes = 0;
+    while (taken < count) {
+      const slot = (start + added) & this.mask;
+      // A device may finish out of order (2.7.8): a slot whose turn has come can still be busy. Then the ring is full.
+      if (slotHandle[slot] !== SLOT_FREE) break;
+      const handle = handles[taken];
+      const length = lengths[taken];
+      taken++;
+      if (length < ETHERNET_HEADER_BYTES || length > longest) {
+        this.pool.put(handle);
+        this.droppedBadLength++;
+        continue;
+      }
+      // No offloads are negotiated: all twelve bytes are 0 (5.1.6.2). The buffer may have been received into before.
+      const header = (this.pool.offsetOf(handle) + HEADER_OFFSET) >> 1;
+      u16[header] = 0;
+      u16[header + 1] = 0;
+      u16[header + 2] = 0;
+      u16[header + 3] = 0;
+      u16[header + 4] = 0;
+      u16[header + 5] = 0;
+      const d = this.desc32 + (slot << 2);
+      u32[d] = this.addressLow[handle];
+      u32[d + 1] = this.addressHigh[handle];
+      u32[d + 2] = length + NET_HEADER_BYTES;
+      slotHandle[slot] = handle;
+      bytes += length;
+      added++;
+    }
+    if (added > 0) {
+      this.free -= added;
+      this.packets += added;
+      this.bytes += bytes;
+      this.publish(added);
+    }
+    return taken;
+  }
+
+  /** Puts the buffers that the device has sent back into the pool. */
+  reclaim(): void {
+    const done = this.usedCount();
+    if (done === 0) return;
+    const { u32, slotHandle } = this;
+    let used = this.usedIndex;
+    let freed = 0;
+    for (; freed < done; freed++) {
+      const id = u32[this.usedRing32 + ((used & this.mask) << 1)];
+      const handle = id < this.size ? slotHandle[id] : SLOT_FREE;
+      if (handle === SLOT_FREE) {
+        this.broken = `${this.name}: used entry names descriptor ${id}, which the device does not hold`;
+        break;
+      }
+      this.pool.put(handle);
+      slotHandle[id] = SLOT_FREE;
+      used = (used + 1) & 0xffff;
+    }
+    this.usedIndex = used;
+    this.free += freed;
+  }
+}

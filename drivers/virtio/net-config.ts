@@ -1,0 +1,53 @@
+/** The network device's configuration space (virtio 1.2, 5.1.4): what of it was negotiated. */
+import { randomBytes } from 'node:crypto';
+import * as f from './features.js';
+import type { VirtioTransport } from './transport.js';
+
+const OFFSET_MAC = 0;
+const OFFSET_STATUS = 6;
+const OFFSET_MTU = 10;
+const NET_S_LINK_UP = 1;
+/** 5.1.4.1: "The device MUST set mtu to between 68 and 65535 inclusive". */
+const MIN_MTU = 68;
+
+export class NetConfigSpace {
+  private constructor(
+    /** The device's address, where VIRTIO_NET_F_MAC was negotiated. */
+    readonly mac: Uint8Array | null,
+    /** Where VIRTIO_NET_F_STATUS was negotiated; true otherwise (5.1.4.2). */
+    readonly linkUp: boolean,
+    /** The device's limit in bytes, where VIRTIO_NET_F_MTU was negotiated. */
+    readonly mtu: number | null,
+  ) {}
+
+  static async read(transport: VirtioTransport, features: bigint): Promise<NetConfigSpace> {
+    let mac: Uint8Array | null = null;
+    let linkUp = true;
+    let mtu: number | null = null;
+    if ((features & f.VIRTIO_NET_F_MAC) !== 0n) {
+      mac = await transport.readConfig(OFFSET_MAC, 6);
+      if ((mac[0] & 1) !== 0 || mac.every((byte) => byte === 0)) {
+        throw new Error(
+          `${transport.name}: the device's MAC ${Buffer.from(mac).toString('hex')} is not a unicast address`,
+        );
+      }
+    }
+    if ((features & f.VIRTIO_NET_F_STATUS) !== 0n) {
+      const status = await transport.readConfig(OFFSET_STATUS, 2);
+      linkUp = ((status[0] | (status[1] << 8)) & NET_S_LINK_UP) !== 0;
+    }
+    if ((features & f.VIRTIO_NET_F_MTU) !== 0n) {
+      const bytes = await transport.readConfig(OFFSET_MTU, 2);
+      mtu = bytes[0] | (bytes[1] << 8);
+      if (mtu < MIN_MTU) throw new Error(`${transport.name}: the device's MTU ${mtu} is less than ${MIN_MTU}`);
+    }
+    return new NetConfigSpace(mac, linkUp, mtu);
+  }
+}
+
+/** A random unicast, locally administered address (IEEE 802, bit 1 of the first byte). */
+export function randomMac(): Uint8Array {
+  const mac = new Uint8Array(randomBytes(6));
+  mac[0] = (mac[0] & 0xfc) | 0x02;
+  return mac;
+}

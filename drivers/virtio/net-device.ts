@@ -1,0 +1,311 @@
+/**
+ * The virtio network device's driver (virtio 1.2, 3.1 and 5.1): negotiation by the book, one queue pair, and what happens
+ * when the device goes away or breaks. Knows no transport and no queue's inside.
+ */
+import { BufferPool, frameCapacity } from '../../rings/buffer-pool.js';
+import type { HugepagePolicy } from '../memory/index.js';
+import { PacketMemory } from '../memory/index.js';
+import type { DeviceCounters, NetDevice } from '../net-device.js';
+import { allocateSplitQueue } from './driver-queue.js';
+import { DriverRxQueue } from './driver-rx-queue.js';
+import { DriverTxQueue } from './driver-tx-queue.js';
+import * as f from './features.js';
+import { NetConfigSpace, randomMac } from './net-config.js';
+import type { TransportEvents, VirtioTransport } from './transport.js';
+
+export interface NetDeviceOptions {
+  /** Six bytes. Without it the device's own address, or a random locally administered one. */
+  mac?: Uint8Array | undefined;
+  /** Largest IP packet, in bytes; at most the device's own limit. Default: the device's, else 1500. */
+  mtu?: number | undefined;
+  /** Packet buffers; default: both rings full, and as many again for the stack. */
+  buffers?: number | undefined;
+  /** Entries of each ring, a power of two; default 1024, less where the device allows less. */
+  queueSize?: number | undefined;
+  hugepages?: HugepagePolicy | undefined;
+  /** Feature bits that are not to be negotiated although both sides could. */
+  withoutFeatures?: bigint | undefined;
+}
+
+const RX = 0;
+const TX = 1;
+const DEFAULT_QUEUE_SIZE = 1024;
+const DEFAULT_MTU = 1500;
+/** Ethernet header and one VLAN tag: what a frame has beyond its MTU. */
+const FRAME_OVERHEAD = 18;
+const MIN_BUFFER_SHIFT = 11;
+const MAX_BUFFER_SHIFT = 16;
+const RECONNECT_FIRST_MS = 50;
+const RECONNECT_MOST_MS = 1000;
+
+export class VirtioNetDevice implements NetDevice, TransportEvents {
+  readonly name: string;
+  onWake: (() => void) | null = null;
+  onLink: ((state: 'up' | 'down', reason: string) => void) | null = null;
+  /** What was negotiated, as feature bits. */
+  features = 0n;
+  mac: Uint8Array;
+  mtu: number;
+  /** From DRIVER_OK until the device is lost, broken or closed. */
+  private running = false;
+  /** What the device says of its link, where VIRTIO_NET_F_STATUS was negotiated. */
+  private linkUp = true;
+  private deviceErrors = 0;
+  private reconnects = 0;
+  private closing = false;
+  private retry: NodeJS.Timeout | null = null;
+
+  private constructor(
+    private readonly transport: VirtioTransport,
+    private readonly options: NetDeviceOptions,
+    readonly memory: PacketMemory,
+    readonly pool: BufferPool,
+    readonly rx: DriverRxQueue,
+    readonly tx: DriverTxQueue,
+  ) {
+    this.name = transport.name;
+    this.mac = options.mac ?? randomMac();
+    this.mtu = options.mtu ?? DEFAULT_MTU;
+  }
+
+  /** Opens the device and brings it up. Rejects with one clear line; nothing is left behind then. */
+  static async open(transport: VirtioTransport, options: NetDeviceOptions = {}): Promise<VirtioNetDevice> {
+    const queueSize = options.queueSize ?? DEFAULT_QUEUE_SIZE;
+    const buffers = options.buffers ?? 4 * queueSize;
+    if (buffers <= queueSize) {
+      throw new Error(`${transport.name}: ${buffers} buffers cannot fill a receive ring of ${queueSize} and leave any`);
+    }
+    const shift = bufferShift(transport.name, options.mtu ?? DEFAULT_MTU);
+    // Two rings of 26 bytes an entry, rounded up generously.
+    const memory = PacketMemory.create((buffers << shift) + 64 * queueSize + 65536, options.hugepages);
+    try {
+      const rxLayout = allocateSplitQueue(memory, queueSize);
+      const txLayout = allocateSplitQueue(memory, queueSize);
+      const pool = new BufferPool({ count: buffers, shift, base: memory.allocate(buffers << shift, 1 << shift) });
+      const rx = new DriverRxQueue(`${transport.name} receive queue`, memory, rxLayout, pool);
+      const tx = new DriverTxQueue(`${transport.name} transmit queue`, memory, txLayout, pool);
+      const device = new VirtioNetDevice(transport, options, memory, pool, rx, tx);
+      await device.start();
+      return device;
+    } catch (error) {
+      await transport.close();
+      memory.dispose();
+      throw error;
+    }
+  }
+
+  get isUp(): boolean {
+    return this.running && this.linkUp;
+  }
+
+  /** virtio 1.2, 3.1.1, steps 1 to 8. */
+  private async start(): Promise<void> {
+    const { transport } = this;
+    await transport.connect(this.memory, this);
+    await transport.reset();
+    await transport.setStatus(f.VIRTIO_STATUS_ACKNOWLEDGE);
+    await transport.setStatus(f.VIRTIO_STATUS_ACKNOWLEDGE | f.VIRTIO_STATUS_DRIVER);
+    try {
+      await this.negotiate();
+      await this.readConfig();
+      await this.setupQueues();
+    } catch (error) {
+      // 3.1.1: on an irrecoverable error the driver sets FAILED. The device may be gone; that changes nothing.
+      await transport.setStatus(f.VIRTIO_STATUS_FAILED).catch(() => {});
+      throw error;
+    }
+  }
+
+  private async negotiate(): Promise<void> {
+    const { transport } = this;
+    const offered = await transport.getDeviceFeatures();
+    if ((offered & f.VIRTIO_F_VERSION_1) === 0n) {
+      throw new Error(
+        `${this.name}: the device does not offer VIRTIO_F_VERSION_1 (it offers ${f.featureNames(offered)}); ` +
+          'only virtio 1.0 and later devices are driven here',
+      );
+    }
+    let wanted = f.VIRTIO_F_VERSION_1 | f.VIRTIO_F_EVENT_IDX | f.VIRTIO_NET_F_MRG_RXBUF;
+    // 3.1.1 and 5.1.4: these are statements about the configuration space; where it cannot be read they are worthless.
+    if (transport.hasConfig) wanted |= f.VIRTIO_NET_F_MAC | f.VIRTIO_NET_F_STATUS | f.VIRTIO_NET_F_MTU;
+    const features = offered & wanted & ~(this.options.withoutFeatures ?? 0n);
+    await transport.setDriverFeatures(features);
+    const status = f.VIRTIO_STATUS_ACKNOWLEDGE | f.VIRTIO_STATUS_DRIVER | f.VIRTIO_STATUS_FEATURES_OK;
+    await transport.setStatus(status);
+    // 2.2.2: the device may refuse the subset, and says so by not keeping the bit.
+    if (((await transport.getStatus()) & f.VIRTIO_STATUS_FEATURES_OK) === 0) {
+      throw new Error(`${this.name}: the device refuses the features ${f.featureNames(features)}`);
+    }
+    this.features = features;
+  }
+
+  private async readConfig(): Promise<void> {
+    const config = await NetConfigSpace.read(this.transport, this.features);
+    if (config.mac && !this.options.mac) this.mac = config.mac;
+    const limit = config.mtu ?? Number.POSITIVE_INFINITY;
+    if (this.options.mtu !== undefined && this.options.mtu > limit) {
+      throw new Error(`${this.name}: MTU ${this.options.mtu} asked for, the device allows ${limit}`);
+    }
+    this.linkUp = config.linkUp;
+    // A device may offer more than the buffers were made for: the smaller of the two is what both can do.
+    this.mtu = Math.min(this.options.mtu ?? DEFAULT_MTU, limit);
+  }
+
+  private async setupQueues(): Promise<void> {
+    const { transport, rx, tx } = this;
+    for (const [index, queue] of [rx, tx].entries()) {
+      const most = await transport.maxQueueSize(index);
+      if (most < queue.layout.size) {
+        throw new Error(
+          `${queue.name}: ${queue.layout.size} entries asked for, the device allows ${most}: set a smaller queue size`,
+        );
+      }
+    }
+    const space = transport.addressSpace();
+    const eventIdx = (this.features & f.VIRTIO_F_EVENT_IDX) !== 0n;
+    tx.start(space, eventIdx);
+    if (!rx.start(space, eventIdx, (this.features & f.VIRTIO_NET_F_MRG_RXBUF) !== 0n)) {
+      throw new Error(`${this.name}: the stack holds so many buffers that the receive ring cannot be filled`);
+    }
+    rx.attach(await transport.setupQueue(RX, rx.layout));
+    tx.attach(await transport.setupQueue(TX, tx.layout));
+    await transport.setStatus(
+      f.VIRTIO_STATUS_ACKNOWLEDGE | f.VIRTIO_STATUS_DRIVER | f.VIRTIO_STATUS_FEATURES_OK | f.VIRTIO_STATUS_DRIVER_OK,
+    );
+    // 3.1.1: no buffer may be made available, and no doorbell rung, before DRIVER_OK.
+    this.running = true;
+    rx.open();
+    tx.kick();
+  }
+
+  rxBurst(handles: Uint32Array, lengths: Uint32Array, max: number): number {
+    if (!this.running) return 0;
+    const count = this.rx.burst(handles, lengths, max);
+    if (count === 0 && this.rx.broken !== '') this.fail(this.rx.broken);
+    return count;
+  }
+
+  txBurst(handles: Uint32Array, lengths: Uint32Array, count: number): number {
+    if (!this.running) return 0;
+    const taken = this.tx.burst(handles, lengths, count);
+    if (taken === 0 && this.tx.broken !== '') this.fail(this.tx.broken);
+    return taken;
+  }
+
+  reclaimTx(): void {
+    if (!this.running) return;
+    this.tx.reclaim();
+    if (this.tx.broken !== '') this.fail(this.tx.broken);
+  }
+
+  enableRxInterrupt(): boolean {
+    return this.running ? this.rx.enableInterrupts() : true;
+  }
+
+  disableRxInterrupt(): void {
+    if (this.running) this.rx.disableInterrupts();
+  }
+
+  onInterrupt(queue: number): void {
+    if (queue === RX) this.onWake?.();
+  }
+
+  onConfigChange(): void {
+    this.followConfig().catch((error: Error) => this.fail(error.message));
+  }
+
+  private async followConfig(): Promise<void> {
+    // 2.1.2: the device has met an error that only a reset ends.
+    if (((await this.transport.getStatus()) & f.VIRTIO_STATUS_NEEDS_RESET) !== 0) {
+      this.fail(`${this.name}: the device asks for a reset`);
+      return;
+    }
+    const before = this.linkUp;
+    const config = await NetConfigSpace.read(this.transport, this.features);
+    this.linkUp = config.linkUp;
+    if (config.linkUp === before || !this.running) return;
+    this.onLink?.(
+      config.linkUp ? 'up' : 'down',
+      `${this.name}: the device reports its link ${config.linkUp ? 'up' : 'down'}`,
+    );
+    this.onWake?.();
+  }
+
+  onLost(reason: string): void {
+    if (this.closing) return;
+    this.down(reason);
+  }
+
+  /** The device broke the protocol, or said it is broken: reset it and begin anew. */
+  private fail(reason: string): void {
+    if (this.closing || !this.running) return;
+    this.deviceErrors++;
+    this.down(reason);
+  }
+
+  private down(reason: string): void {
+    const wasUp = this.running;
+    this.running = false;
+    if (wasUp) this.onLink?.('down', reason);
+    this.onWake?.();
+    if (this.retry === null) this.restartAfter(RECONNECT_FIRST_MS, reason);
+  }
+
+  private restartAfter(delay: number, lastReason: string): void {
+    this.retry = setTimeout(async () => {
+      let reason = lastReason;
+      try {
+        await this.transport.close();
+        if (this.closing) return;
+        await this.start();
+        this.retry = null;
+        this.reconnects++;
+        this.onLink?.('up', `${this.name} is back`);
+        this.onWake?.();
+        return;
+      } catch (error) {
+        reason = (error as Error).message;
+      }
+      if (this.closing) return;
+      // A new reason is news; the same one again is not.
+      if (reason !== lastReason) this.onLink?.('down', reason);
+      this.restartAfter(Math.min(delay * 2, RECONNECT_MOST_MS), reason);
+    }, delay);
+  }
+
+  counters(): DeviceCounters {
+    const { rx, tx } = this;
+    return {
+      rx_packets: rx.packets,
+      rx_bytes: rx.bytes,
+      rx_dropped_no_buffer: rx.droppedNoBuffer,
+      rx_dropped_bad_length: rx.droppedBadLength,
+      rx_dropped_too_long: rx.droppedTooLong,
+      rx_kicks: rx.kicks,
+      tx_packets: tx.packets,
+      tx_bytes: tx.bytes,
+      tx_dropped_bad_length: tx.droppedBadLength,
+      tx_lost_on_reset: tx.lostOnReset,
+      tx_kicks: tx.kicks,
+      device_errors: this.deviceErrors,
+      reconnects: this.reconnects,
+    };
+  }
+
+  async close(): Promise<void> {
+    if (this.closing) return;
+    this.closing = true;
+    this.running = false;
+    if (this.retry !== null) clearTimeout(this.retry);
+    await this.transport.close();
+    this.memory.dispose();
+  }
+}
+
+/** log2 of the buffer that holds a frame of this MTU. */
+function bufferShift(name: string, mtu: number): number {
+  for (let shift = MIN_BUFFER_SHIFT; shift <= MAX_BUFFER_SHIFT; shift++) {
+    if (mtu + FRAME_OVERHEAD <= frameCapacity(shift)) return shift;
+  }
+  throw new Error(`${name}: MTU ${mtu} is more than a buffer of ${1 << MAX_BUFFER_SHIFT} bytes can hold`);
+}

@@ -1,0 +1,52 @@
+/** Arguments that commander does not know how to read. Each reader throws one line that names what it found. */
+import { InvalidArgumentError } from 'commander';
+
+/** A whole number from 1 on. */
+export function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1) {
+    throw new InvalidArgumentError(`'${text}' is not a whole number from 1 on.`);
+  }
+  return value;
+}
+
+/** A number above 0. */
+export function positiveNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value) || value <= 0) {
+    throw new InvalidArgumentError(`'${text}' is not a number above 0.`);
+  }
+  return value;
+}
+
+/** `0-3`, `0,2` or `0-1,4`: CPU numbers in the order given. */
+export function coreList(text: string): number[] {
+  const cores: number[] = [];
+  for (const part of text.split(',')) {
+    const range = /^(\d{1,4})(?:-(\d{1,4}))?$/.exec(part.trim());
+    const first = Number(range?.[1]);
+    const last = Number(range?.[2] ?? range?.[1]);
+    if (range === null || last < first) {
+      throw new InvalidArgumentError(`'${text}' is not a list of CPUs such as 0-3 or 0,2.`);
+    }
+    for (let core = first; core <= last; core++) cores.push(core);
+  }
+  return cores;
+}
+
+function assignment(text: string, name: RegExp): [string, string] {
+  const at = text.indexOf('=');
+  if (at <= 0 || !name.test(text.slice(0, at))) throw new InvalidArgumentError(`'${text}' is not NAME=value.`);
+  return [text.slice(0, at), text.slice(at + 1)];
+}
+
+/** Collects repeated `key=value` options into one object. */
+export function keyValue(text: string, before: Record<string, string> = {}): Record<string, string> {
+  const [key, value] = assignment(text, /^[\w.:-]+$/);
+  return { ...before, [key]: value };
+}
+
+/** `NAME=value` arguments of a script. */
+export function assignments(texts: readonly string[]): Record<string, string> {
+  return Object.fromEntries(texts.map((text) => assignment(text, /^[A-Za-z_]\w*$/)));
+}

@@ -1,0 +1,90 @@
+#!/usr/bin/env node
+/**
+ * The `tspmd` command. Each subcommand's work is in a file of its own, loaded when it is needed: `tspmd switch` does not
+ * pay for the layer, `tspmd run` not for the script language.
+ *
+ * Exit codes: 0 done, 1 it failed (one line on stderr tells why), 2 wrong usage.
+ */
+import { createRequire } from 'node:module';
+import { Command, CommanderError, Option } from 'commander';
+import { assignments, coreList, keyValue, positiveInteger, positiveNumber } from './arguments.js';
+
+const require = createRequire(import.meta.url);
+const { version } = require('../../../package.json') as { version: string };
+
+/** Options that open a device; `run` and `ping` share them. */
+function deviceOptions(command: Command): Command {
+  return command
+    .requiredOption('--device <dev>', 'vhost-user:PATH, or a PCI address')
+    .requiredOption('--ip <a.b.c.d/len>', 'own IPv4 address and prefix length')
+    .option('--mac <mac>', "own MAC address (default: the device's, else a random one)")
+    .option('--mtu <bytes>', "longest IP packet (default: the device's, else 1500)", positiveInteger)
+    .option('--gateway <ip>', 'next hop for what is not on the link')
+    .option('--neighbour <ip=mac...>', 'static ARP entries', keyValue)
+    .option('--buffers <n>', 'packet buffers of 2 KiB (default: 4096)', positiveInteger)
+    .addOption(
+      new Option('--hugepages <policy>', 'packet memory').choices(['auto', 'require', 'never']).default('auto'),
+    );
+}
+
+function program(): Command {
+  const tspmd = new Command('tspmd')
+    .description('userspace virtio-net poll-mode driver, layer-2 packet layer and switch')
+    .version(version)
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(`tspmd: ${text.replace(/^error: /, '')}`) });
+
+  deviceOptions(tspmd.command('run').description('drive a device and run a stack on it'))
+    .addOption(new Option('--mode <mode>', 'thread layout').choices(['single', '1kb', '2kb']).default('single'))
+    .option('--cores <list>', 'CPUs to run on, such as 0-3 or 0,2 (default: not pinned)', coreList)
+    .option('--app <name|file>', 'echo, macswap, rxonly, txonly, or a module', 'echo')
+    .option('--app-option <name=value...>', 'options for the app', keyValue)
+    .addOption(
+      new Option('--idle <policy>', 'what to do without packets').choices(['adaptive', 'spin']).default('adaptive'),
+    )
+    .option('--stats-period <seconds>', 'print rates every so often', positiveNumber)
+    .action(async (options) => (await import('./run.js')).run(options));
+
+  deviceOptions(tspmd.command('ping').description('ping a host over the driver'))
+    .requiredOption('--to <ip>', 'whom to ping')
+    .option('--count <n>', 'stop after so many', positiveInteger)
+    .option('--interval <seconds>', 'time between two pings', positiveNumber, 1)
+    .option('--size <bytes>', 'bytes of payload', positiveInteger, 56)
+    .option('--timeout <seconds>', 'how long an answer may take', positiveNumber, 1)
+    .action(async (options) => (await import('./ping.js')).ping(options));
+
+  tspmd
+    .command('switch')
+    .description('run a .bess script in the embedded switch, or look at one that runs')
+    .argument('[file]', 'the script; or with --stats, the process id of a running switch')
+    .argument('[variables...]', 'NAME=value, read by the script as $NAME')
+    .addOption(
+      new Option('--idle <policy>', 'what to do without packets').choices(['adaptive', 'spin']).default('adaptive'),
+    )
+    .option('--stats', 'print the counters of a running switch')
+    .option('--json', 'with --stats: as JSON')
+    .action(async (file, variables, options, command) => {
+      const { runSwitchCommand, printSwitchStats } = await import('./switch.js');
+      if (options.stats) return printSwitchStats(file, options);
+      if (file === undefined) command.error('error: a .bess script is missing: tspmd switch FILE.bess [NAME=value...]');
+      return runSwitchCommand(file, assignments(variables), options);
+    });
+
+  for (const command of tspmd.commands) command.exitOverride().copyInheritedSettings(tspmd);
+  return tspmd;
+}
+
+async function main(): Promise<void> {
+  try {
+    await program().parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? 0 : 2;
+      return;
+    }
+    for (const line of (error as Error).message.split('\n')) process.stderr.write(`tspmd: ${line}\n`);
+    process.exitCode = (error as { exitCode?: number }).exitCode ?? 1;
+  }
+}
+
+await main();

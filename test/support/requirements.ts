@@ -1,0 +1,73 @@
+/**
+ * What a suite needs of the machine. Where something is missing the suite is skipped by name, with the reason and the
+ * command that enables it (the summary repeats them at the end); in CI it fails instead, so that nothing is skipped
+ * silently where Debian packages would have made it possible.
+ */
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { describe } from 'vitest';
+
+/** Marks the name of a suite that was skipped; the summary looks for it. */
+export const SKIP_MARK = 'SKIPPED:';
+
+export interface Requirement {
+  /** What is missing, as the end of "needs …". */
+  readonly what: string;
+  /** What the user does about it. */
+  readonly remedy: string;
+  isMet(): boolean;
+}
+
+function isExecutable(name: string): boolean {
+  // dpdk-testpmd and ip may lie in the sbin folders, which a user's PATH leaves out.
+  const folders = `${process.env.PATH ?? ''}${delimiter}/usr/sbin${delimiter}/sbin`.split(delimiter);
+  return folders.some((folder) => {
+    try {
+      accessSync(join(folder, name), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** A program from a Debian package that `npm run setup:peers` installs. */
+export function command(name: string): Requirement {
+  return { what: name, remedy: "run 'npm run setup:peers' as root", isMet: () => isExecutable(name) };
+}
+
+export const root: Requirement = {
+  what: 'root (it makes a network namespace)',
+  remedy: 'run the tests as root',
+  isMet: () => process.getuid?.() === 0,
+};
+
+export const tun: Requirement = {
+  what: '/dev/net/tun',
+  remedy: "load the kernel module with 'modprobe tun'",
+  isMet: () => {
+    try {
+      accessSync('/dev/net/tun', constants.R_OK | constants.W_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  },
+};
+
+/** `describe` for a suite with requirements. */
+export function describeWith(name: string, requirements: readonly Requirement[], suite: () => void): void {
+  const missing = requirements.filter((requirement) => !requirement.isMet());
+  if (missing.length === 0) {
+    describe(name, suite);
+    return;
+  }
+  const reasons = missing.map(({ what, remedy }) => `needs ${what}; ${remedy}`).join('; ');
+  if (process.env.CI) {
+    describe(name, () => {
+      throw new Error(`${name} cannot run in CI: ${reasons}`);
+    });
+    return;
+  }
+  describe.skip(`${name} ${SKIP_MARK} ${reasons}`, suite);
+}

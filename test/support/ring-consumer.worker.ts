@@ -1,0 +1,33 @@
+/** A consumer on a thread of its own: checks what the producer sends, and reports the first pair that is wrong. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { SpscRing } from '../../rings/spsc-ring.js';
+import { lengthOf, type RingReport, type RingWork } from './ring-work.js';
+
+const { buffer, capacity, backOffset, total, burst } = workerData as RingWork;
+const ring = new SpscRing(buffer, 0, capacity);
+const back = new SpscRing(buffer, backOffset, capacity);
+const handles = new Uint32Array(burst);
+const lengths = new Uint32Array(burst);
+
+function consume(): RingReport {
+  let received = 0;
+  while (received < total) {
+    const count = ring.dequeueBurst(handles, lengths, burst);
+    if (count === 0) {
+      if (!ring.waitForItems(5000)) return { received, error: 'nothing for 5 s' };
+      continue;
+    }
+    for (let i = 0; i < count; i++) {
+      const expected = received + i;
+      if (handles[i] !== expected || lengths[i] !== lengthOf(expected)) {
+        return { received, error: `(${handles[i]}, ${lengths[i]}) in place of pair ${expected}` };
+      }
+    }
+    received += count;
+    back.enqueue(count, 0);
+    if (back.consumerSleeps()) back.wakeConsumer();
+  }
+  return { received, error: '' };
+}
+
+parentPort?.postMessage(consume());

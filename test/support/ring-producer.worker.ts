@@ -1,0 +1,31 @@
+/** A producer on a thread of its own: sends 0, 1, 2… with lengths derived from them, and blocks instead of spinning. */
+import { workerData } from 'node:worker_threads';
+import { SpscRing } from '../../rings/spsc-ring.js';
+import { lengthOf, type RingWork } from './ring-work.js';
+
+const { buffer, capacity, backOffset, total, burst } = workerData as RingWork;
+const ring = new SpscRing(buffer, 0, capacity);
+// The consumer returns a pair for every burst that it took: the producer sleeps on it while the ring is full.
+const back = new SpscRing(buffer, backOffset, capacity);
+const handles = new Uint32Array(burst);
+const lengths = new Uint32Array(burst);
+const news = new Uint32Array(capacity);
+
+let sent = 0;
+while (sent < total) {
+  const count = Math.min(burst, total - sent);
+  for (let i = 0; i < count; i++) {
+    handles[i] = sent + i;
+    lengths[i] = lengthOf(sent + i);
+  }
+  let from = 0;
+  while (from < count) {
+    const accepted = ring.enqueueBurst(handles, lengths, from, count - from);
+    from += accepted;
+    if (accepted > 0 && ring.consumerSleeps()) ring.wakeConsumer();
+    if (from === count) break;
+    if (!back.waitForItems(5000)) throw new Error(`ring full for 5 s after ${sent + from} pairs`);
+    back.dequeueBurst(news, news, capacity);
+  }
+  sent += count;
+}

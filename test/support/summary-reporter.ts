@@ -1,0 +1,36 @@
+/**
+ * Ends a test run with what a person needs to know of it: each suite that could not run here, by name and with what
+ * enables it, and one line of totals.
+ */
+import type { Reporter, TestModule, TestSuite } from 'vitest/node';
+import { SKIP_MARK } from './requirements.js';
+
+function* suitesOf(modules: readonly TestModule[]): Generator<TestSuite> {
+  for (const module of modules) yield* module.children.allSuites();
+}
+
+export default class SummaryReporter implements Reporter {
+  onTestRunEnd(modules: readonly TestModule[]): void {
+    const skippedSuites = new Set<string>();
+    for (const suite of suitesOf(modules)) {
+      if (suite.name.includes(SKIP_MARK)) skippedSuites.add(suite.name);
+    }
+    const totals = { passed: 0, failed: 0, skipped: 0 };
+    for (const module of modules) {
+      // A file that did not load or whose hook threw has no failed test of its own, and is a failure all the same.
+      if (module.errors().length > 0) totals.failed++;
+      for (const test of module.children.allTests()) {
+        const { state } = test.result();
+        if (state !== 'pending') totals[state]++;
+      }
+    }
+    const lines: string[] = [];
+    if (skippedSuites.size > 0) {
+      lines.push('', 'Suites that could not run on this machine:');
+      for (const name of skippedSuites) lines.push(`  ${name}`);
+    }
+    const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : '';
+    lines.push('', `${totals.passed} passed, ${totals.failed} failed${skipped}`);
+    process.stdout.write(`${lines.join('\n')}\n`);
+  }
+}

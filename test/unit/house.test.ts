@@ -1,0 +1,107 @@
+/** The rules of the house that a reader relies on: what may import what, how long a file is, where READMEs are. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+import { describe, expect, it } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const FOLDERS = ['rings', 'drivers', 'bess', 'src', 'scripts', 'bench', 'test'];
+const MAX_LINES = 350;
+
+/** Folders that the code of a folder may import besides its own. Those not named may import everything. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  rings: [],
+  drivers: ['rings'],
+  bess: ['drivers', 'rings'],
+  src: ['drivers', 'rings'],
+  'src/cli': ['drivers', 'rings', 'src', 'bess'],
+};
+const FFI = 'drivers/libc/ffi.ts';
+
+interface Source {
+  /** From the root, with forward slashes. */
+  readonly path: string;
+  readonly text: string;
+  /** What it imports, types and dynamic imports too: paths from the root, or names of packages. */
+  readonly imports: readonly string[];
+}
+
+function readSource(path: string): Source {
+  const text = readFileSync(join(ROOT, path), 'utf8');
+  const imports = ts
+    .preProcessFile(text)
+    .importedFiles.map(({ fileName }) =>
+      fileName.startsWith('.') ? normalize(join(dirname(path), fileName)) : fileName,
+    );
+  return { path, text, imports };
+}
+
+const sources = FOLDERS.flatMap((folder) =>
+  readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => readSource(`${folder}/${name}`)),
+);
+
+const isFile = (name: string): boolean => name.startsWith('../') || FOLDERS.includes(name.split('/')[0]!);
+
+function forbiddenImports(source: Source): string[] {
+  const folder = source.path.startsWith('src/cli/') ? 'src/cli' : source.path.split('/')[0]!;
+  const allowed = MAY_IMPORT[folder];
+  if (allowed === undefined) return [];
+  return source.imports.filter((name) => {
+    if (!isFile(name)) return folder === 'rings';
+    return ![folder, ...allowed].some((other) => name.startsWith(`${other}/`));
+  });
+}
+
+function countAny(source: Source): number {
+  let count = 0;
+  const visit = (node: ts.Node): void => {
+    if (node.kind === ts.SyntaxKind.AnyKeyword) count++;
+    ts.forEachChild(node, visit);
+  };
+  visit(ts.createSourceFile(source.path, source.text, ts.ScriptTarget.Latest));
+  return count;
+}
+
+describe('the house', () => {
+  it.each(FOLDERS)('%s/ has a README.md', (folder) => {
+    expect(existsSync(join(ROOT, folder, 'README.md'))).toBe(true);
+  });
+
+  it('imports only downwards: rings nothing, drivers rings, bess and src both, only src/cli bess', () => {
+    expect(
+      sources.flatMap((source) => forbiddenImports(source).map((name) => `${source.path} imports ${name}`)),
+    ).toEqual([]);
+  });
+
+  it(`has its FFI in ${FFI} alone`, () => {
+    const users = sources.filter(({ imports }) => imports.includes('koffi')).map(({ path }) => path);
+    expect(users).toEqual([FFI]);
+  });
+
+  it(`has no file of more than ${MAX_LINES} lines outside test/`, () => {
+    const long = sources
+      .filter(({ path }) => !path.startsWith('test/'))
+      .map(({ path, text }) => ({ path, lines: text.trimEnd().split('\n').length }))
+      .filter(({ lines }) => lines > MAX_LINES);
+    expect(long).toEqual([]);
+  });
+
+  it('has no any', () => {
+    expect(sources.filter((source) => countAny(source) > 0).map(({ path }) => path)).toEqual([]);
+  });
+
+  // The rules would also hold of nothing; and a rule that never says no would not be noticed.
+  it('looks at the code, and knows a wrong import when it sees one', () => {
+    expect(sources.map(({ path }) => path)).toContain('rings/spsc-ring.ts');
+    const wrong = (path: string, name: string) => forbiddenImports({ path, text: '', imports: [name] });
+    expect(wrong('rings/x.ts', 'node:fs')).toEqual(['node:fs']);
+    expect(wrong('rings/x.ts', 'drivers/y.js')).toEqual(['drivers/y.js']);
+    expect(wrong('src/x.ts', 'bess/y.js')).toEqual(['bess/y.js']);
+    expect(wrong('src/cli/x.ts', 'bess/y.js')).toEqual([]);
+    expect(wrong('bess/lang/x.ts', 'src/y.js')).toEqual(['src/y.js']);
+    expect(wrong('drivers/x.ts', '../elsewhere.js')).toEqual(['../elsewhere.js']);
+  });
+});
