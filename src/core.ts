@@ -129,6 +129,11 @@ export class Core {
     this.sleeper = new Sleeper(device, this, clock);
   }
 
+  /** Own MAC address: six bytes. */
+  get mac(): Uint8Array {
+    return this.device.mac;
+  }
+
   /**
    * How many received packets wait; call {@link getBufferRx} as many times. Sends what is still to be sent, and polls the
    * vNIC once, unless a burst waits already. The seed's `get_rx_count()`.

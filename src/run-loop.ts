@@ -33,8 +33,9 @@ export async function runStack(core: Core, stack: Stack, options: RunOptions): P
     while (!signal.aborted) {
       const wasIdle = pollForOneTurn(stack, maySleep);
       if (signal.aborted) break;
+      const sleepMs = wasIdle ? (stack.maxSleepMs?.() ?? Number.POSITIVE_INFINITY) : 0;
       // A stack that leaves packets where they are is idle, too; sleeping would return at once and starve other code.
-      if (wasIdle && core.getRxCount() === 0) await core.waitForPackets(stack.maxSleepMs?.());
+      if (sleepMs > 0 && core.getRxCount() === 0) await core.waitForPackets(sleepMs);
       else await new Promise<void>((resolve) => setImmediate(resolve));
     }
     core.flush();
