@@ -17,6 +17,8 @@ export interface PortStats {
   up: boolean;
   inc: PortCounters;
   out: PortCounters;
+  /** What the device counts, by name: why packets were dropped, and more. Zeros are left out. */
+  device: Record<string, number>;
 }
 
 export interface GateStats {
@@ -109,18 +111,18 @@ export function snapshot(ports: readonly Port[], graph: ModuleGraph, uptime: num
 }
 
 function portStats(port: Port): PortStats {
-  return { description: port.description, up: port.device.isUp, inc: { ...port.inc }, out: { ...port.out } };
+  return { description: port.description, up: port.device.isUp, ...port.stats(), device: port.deviceCounters() };
 }
 
 function summarize(ports: readonly Port[], graph: ModuleGraph): Summary {
   const drops: Drops = { full: 0, noPeer: 0, unknownDestination: 0, deadend: 0, sink: 0 };
   const sum = { received: 0, generated: 0, copied: 0, forwarded: 0, replicated: 0 };
   for (const port of ports) {
-    sum.received += port.inc.packets;
-    sum.forwarded += port.out.packets;
+    sum.received += port.incPackets;
+    sum.forwarded += port.outPackets;
     sum.replicated += port.replicated;
     drops.noPeer += port.droppedWithoutPeer;
-    drops.full += port.out.dropped - port.droppedWithoutPeer;
+    drops.full += port.outDropped - port.droppedWithoutPeer;
   }
   for (const module of graph.all) {
     drops.deadend += module.deadends;

@@ -7,6 +7,7 @@
  * needs to work on is allocated once.
  */
 import { BessError } from '../errors.js';
+import type { PacketEndpoint } from '../ports/port.js';
 import type { Batch } from './batch.js';
 
 /** Gates of each direction that any module may have (BESS: gate.h). */
@@ -31,12 +32,8 @@ export interface Task {
   readonly source: WakeSource | null;
 }
 
-/** The sleeping side of a queue. */
-export interface WakeSource {
-  /** Asks to be woken at the next packet; false when packets wait already. */
-  enableKick(): boolean;
-  disableKick(): void;
-}
+/** The sleeping side of a queue: drivers/packet-endpoint.ts. */
+export type WakeSource = Pick<PacketEndpoint, 'enableKick' | 'disableKick' | 'pollOnly' | 'onKick'>;
 
 export abstract class Module {
   /** The module's class as a script names it. */

@@ -25,14 +25,9 @@ abstract class PortOutput extends Module {
     const { burst, indices, count } = batch;
     const port = this.port;
     const taken = this.endpoint.put(burst, indices, count);
-    let bytes = batch.bytes;
-    for (let i = taken; i < count; i++) bytes -= burst.length[indices[i]];
-    port.out.packets += taken;
-    port.out.bytes += bytes;
+    port.outPackets += taken;
+    port.outDropped += count - taken;
     if (batch.replicated) port.replicated += taken;
-    if (taken === count) return;
-    port.out.dropped += count - taken;
-    if (!port.device.isUp) port.droppedWithoutPeer += count - taken;
   }
 
   override close(): void {

@@ -18,23 +18,27 @@ export interface PacketEndpoint {
    * from the first on; 0 while no peer is connected.
    */
   put(burst: PacketBurst, indices: Uint8Array, count: number): number;
-  /** Asks to be woken at the next packet; false when packets wait already. */
+  /** Asks for {@link onKick} at the next packet; false when packets wait already. */
   enableKick(): boolean;
   disableKick(): void;
+  /** True where nobody would say that packets have come: the endpoint must be polled even if {@link enableKick} is true. */
+  readonly pollOnly: boolean;
+  /** Called when packets may wait. */
+  onKick: (() => void) | null;
+  /** Totals by name. */
+  counters(): Record<string, number>;
 }
 
 /** What is behind a port. */
 export interface PortDevice {
   /** The queue pairs, by number. */
   readonly endpoints: readonly PacketEndpoint[];
-  /** True while a peer is connected and has set its queues up. */
+  /** True while a peer is connected. */
   readonly isUp: boolean;
-  /** True where the peer cannot wake the switch: it must be polled. */
-  readonly pollOnly: boolean;
-  /** Called when the peer has put packets into a queue whose kick is enabled. */
-  onKick: (() => void) | null;
-  /** Called when the peer came or went, with a line that tells which. */
-  onChange: ((reason: string) => void) | null;
+  /** Called when the peer or queues of it came or went. */
+  onChange: (() => void) | null;
+  /** Called with a line about what has happened: a peer that came or went, or broke its queues. */
+  onNotice: ((line: string) => void) | null;
   /** Disconnects the peer and removes what the device has made (sockets). */
   close(): void | Promise<void>;
 }
@@ -78,12 +82,17 @@ export interface QueueUser {
   readonly name: string;
 }
 
+/** Counters of devices that are a packet that the peer sent and that was dropped before the pipeline. */
+const INC_DROPS = /^in_(bad|too)/;
+
 export class Port {
-  readonly inc: PortCounters = { packets: 0, bytes: 0, dropped: 0 };
-  readonly out: PortCounters = { packets: 0, bytes: 0, dropped: 0 };
-  /** Of `out.dropped`: those that were dropped because no peer was connected. */
-  droppedWithoutPeer = 0;
-  /** Of `out.packets`: those that came through a Replicate. */
+  /** Packets and bytes that tasks have taken. */
+  incPackets = 0;
+  incBytes = 0;
+  /** Packets that the peer has taken, and those dropped because it did not. */
+  outPackets = 0;
+  outDropped = 0;
+  /** Of `outPackets`: those that came through a Replicate. */
   replicated = 0;
   private readonly users: Record<Direction, (QueueUser | null)[]>;
 
@@ -98,6 +107,36 @@ export class Port {
     outQueues: number,
   ) {
     this.users = { inc: new Array(incQueues).fill(null), out: new Array(outQueues).fill(null) };
+  }
+
+  /** The totals of both directions. */
+  stats(): Record<Direction, PortCounters> {
+    const { incPackets, incBytes, outPackets, outDropped } = this;
+    return {
+      inc: { packets: incPackets, bytes: incBytes, dropped: this.sum((name) => INC_DROPS.test(name)) },
+      // How many bytes the peer has taken only the device knows: it may leave out a packet in the middle of a burst.
+      out: { packets: outPackets, bytes: this.sum((name) => name === 'out_bytes'), dropped: outDropped },
+    };
+  }
+
+  /** Of the packets dropped on their way out: those for which no peer was there. */
+  get droppedWithoutPeer(): number {
+    return this.sum((name) => name === 'out_noDriver');
+  }
+
+  /** What the device has counted, over all its queues; zeros left out. */
+  deviceCounters(): Record<string, number> {
+    const counters: Record<string, number> = {};
+    for (const endpoint of this.device.endpoints) {
+      for (const [name, count] of Object.entries(endpoint.counters())) {
+        if (count > 0) counters[name] = (counters[name] ?? 0) + count;
+      }
+    }
+    return counters;
+  }
+
+  private sum(wanted: (name: string) => boolean): number {
+    return Object.entries(this.deviceCounters()).reduce((sum, [name, count]) => sum + (wanted(name) ? count : 0), 0);
   }
 
   /** The numbers of all incoming queues. */

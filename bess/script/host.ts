@@ -31,7 +31,10 @@ export class SwitchHost implements ScriptHost {
   ) {
     const globals = new Map<string, Value>([['bess', new BessObject(bess)]]);
     for (const className of [PORT_CLASS, ...MODULE_CLASSES.keys()]) {
-      globals.set(className, new NativeFunction(className, (args) => hostCall(() => this.create(className, null, args))));
+      globals.set(
+        className,
+        new NativeFunction(className, (args) => hostCall(() => this.create(className, null, args))),
+      );
     }
     this.globals = globals;
   }

@@ -60,8 +60,7 @@ export class ModuleObject implements HostObject {
       return next;
     });
     define('attach_task', ['parent', 'wid', 'module_taskid', 'priority', 'share'], (args) =>
-      attachTask(bess, module.name, args),
-    );
+      attachTask(bess, module.name, args));
   }
 
   get name(): string {
@@ -119,8 +118,7 @@ export class BessObject implements HostObject {
       return null;
     });
     define('attach_task', ['module_name', 'parent', 'wid', 'module_taskid', 'priority', 'share'], (args) =>
-      attachTask(bess, args.string('module_name') ?? '', args),
-    );
+      attachTask(bess, args.string('module_name') ?? '', args));
     define('connect_modules', ['m1', 'm2', 'ogate', 'igate'], (args) => {
       const [from, to] = [args.string('m1') ?? '', args.string('m2') ?? ''];
       const [outputGate, inputGate] = [args.integer('ogate', 0), args.integer('igate', 0)];
@@ -164,7 +162,8 @@ function attachTask(bess: Switch, name: string, args: Arguments): null {
   args.has('share');
   args.finish();
   const module = bess.graph.get(name);
-  if (parent !== '') throw new BessError('ENOENT', `Parent TC '${parent}' not found: this switch has no traffic classes`);
+  if (parent !== '')
+    throw new BessError('ENOENT', `Parent TC '${parent}' not found: this switch has no traffic classes`);
   if (worker > 0) throw new BessError('EINVAL', `worker:${worker} does not exist: this switch runs worker:0 alone`);
   if (task >= module.tasks.length) {
     const has = module.tasks.length === 0 ? 'none' : `${module.tasks.length}`;

@@ -9,7 +9,7 @@ import { QueueOut } from '../../bess/datapath/port-out.js';
 import { Replicate } from '../../bess/datapath/replicate.js';
 import { Source } from '../../bess/datapath/source.js';
 import { renderStats, snapshot } from '../../bess/stats.js';
-import { frame, mockPort } from './bess-mocks.js';
+import { frame, mockPort } from '../support/bess-mocks.js';
 
 const BROADCAST = 'ff:ff:ff:ff:ff:ff';
 
@@ -90,7 +90,7 @@ describe('the pipeline of forward_script.bess', () => {
         expect(Object.values(reasons).reduce((sum, count) => sum + count, 0)).toBe(total);
         const delivered = vms.flatMap(({ queue }) => queue.received);
         expect(delivered.length).toBe(summary.forwarded);
-        expect(ports.reduce((sum, port) => sum + port.out.bytes, 0)).toBe(
+        expect(ports.reduce((sum, port) => sum + port.stats().out.bytes, 0)).toBe(
           delivered.reduce((sum, bytes) => sum + bytes.length, 0),
         );
         for (const { queue } of vms) {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type PmdPortConfig, PortTable } from '../../bess/ports/pmd-port.js';
 import { parseVdev, type VhostVdev } from '../../bess/ports/vdev.js';
-import { errorOf, MockDevice } from './bess-mocks.js';
+import { errorOf, MockDevice } from '../support/bess-mocks.js';
 
 describe('parseVdev', () => {
   it('reads what BESS scripts say', () => {
