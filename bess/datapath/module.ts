@@ -6,8 +6,9 @@
  * delivered or dropped. The graph has no loop (graph.ts checks), so a module is never entered while it runs: what it
  * needs to work on is allocated once.
  */
+
+import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
 import { BessError } from '../errors.js';
-import type { PacketEndpoint } from '../ports/port.js';
 import type { Batch } from './batch.js';
 
 /** Gates of each direction that any module may have (BESS: gate.h). */

@@ -1,6 +1,8 @@
 /** PortInc and QueueInc: packets from a port into the pipeline (BESS: port_inc.cc, queue_inc.cc). */
+
+import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
 import { MAX_BURST } from '../../drivers/virtio/packet-burst.js';
-import type { PacketEndpoint, Port } from '../ports/port.js';
+import type { Port } from '../ports/port.js';
 import { Batch, emptyBurst } from './batch.js';
 import { Module, type Task } from './module.js';
 import { checkBurst } from './source.js';

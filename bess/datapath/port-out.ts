@@ -2,7 +2,8 @@
  * PortOut and QueueOut: packets out of the pipeline into a port (BESS: port_out.cc, queue_out.cc). The one place where a
  * packet is copied. What the peer does not take is dropped and counted; a slow peer never holds up the others.
  */
-import type { PacketEndpoint, Port } from '../ports/port.js';
+import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
+import type { Port } from '../ports/port.js';
 import type { Batch } from './batch.js';
 import { MAX_GATES, Module } from './module.js';
 

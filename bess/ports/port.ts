@@ -4,30 +4,8 @@
  * The device behind it moves packets; it is given here as the interface that the switch needs, so that the pipeline
  * knows neither sockets nor descriptors.
  */
-import type { PacketBurst } from '../../drivers/virtio/packet-burst.js';
+import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
 import { BessError } from '../errors.js';
-
-/** One queue pair of a device. */
-export interface PacketEndpoint {
-  /** Fills `burst` (cleared first) with at most `max` packets, by reference. Returns how many. */
-  take(burst: PacketBurst, max: number): number;
-  /** The packets of the last take are done with. */
-  complete(): void;
-  /**
-   * Copies packets to the peer: those that the first `count` entries of `indices` name. Returns how many the peer took,
-   * from the first on; 0 while no peer is connected.
-   */
-  put(burst: PacketBurst, indices: Uint8Array, count: number): number;
-  /** Asks for {@link onKick} at the next packet; false when packets wait already. */
-  enableKick(): boolean;
-  disableKick(): void;
-  /** True where nobody would say that packets have come: the endpoint must be polled even if {@link enableKick} is true. */
-  readonly pollOnly: boolean;
-  /** Called when packets may wait. */
-  onKick: (() => void) | null;
-  /** Totals by name. */
-  counters(): Record<string, number>;
-}
 
 /** What is behind a port. */
 export interface PortDevice {

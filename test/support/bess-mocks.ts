@@ -1,6 +1,7 @@
 /** A port's device without a device: packets are handed in and collected as byte arrays. */
 
-import { type PacketEndpoint, Port, type PortDevice } from '../../bess/ports/port.js';
+import { Port, type PortDevice } from '../../bess/ports/port.js';
+import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
 import { MAX_BURST, type PacketBurst } from '../../drivers/virtio/packet-burst.js';
 
 /** A memory for the packets that a mock device offers. */
@@ -19,6 +20,7 @@ export function frame(destination: string, tag: number, bytes = 60): Uint8Array 
 }
 
 export class MockEndpoint implements PacketEndpoint {
+  readonly name = 'mock';
   /** Frames that wait to be taken, each as its segments. */
   readonly waiting: Uint8Array[][] = [];
   /** Frames that the peer has got. */
