@@ -52,3 +52,10 @@ export const PR_SET_NAME = 15;
 export const EINTR = 4;
 export const EAGAIN = 11;
 export const EINPROGRESS = 115;
+
+// linux/if_tun.h, linux/if.h
+export const TUNSETIFF = 0x400454ca;
+export const IFF_TAP = 0x0002;
+export const IFF_NO_PI = 0x1000;
+export const IFNAMSIZ = 16;
+export const IFREQ_BYTES = 40;

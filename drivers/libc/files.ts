@@ -46,6 +46,21 @@ export function eventfd(): number {
   return check(native.eventfd(0, c.EFD_NONBLOCK | c.EFD_CLOEXEC), 'eventfd', 'for notifications');
 }
 
+/**
+ * read(2) of a non-blocking descriptor into memory at `address`. Returns the bytes read, or minus the errno: on the packet
+ * path EAGAIN is no event worth an exception.
+ */
+export function readTo(fd: number, address: number, length: number): number {
+  const bytes = native.read(fd, address, length);
+  return bytes >= 0 ? bytes : -native.errno();
+}
+
+/** write(2) of `length` bytes at `address`, as {@link readTo}. */
+export function writeFrom(fd: number, address: number, length: number): number {
+  const bytes = native.write(fd, address, length);
+  return bytes >= 0 ? bytes : -native.errno();
+}
+
 const one = new Uint8Array(new ArrayBuffer(8));
 one[0] = 1;
 

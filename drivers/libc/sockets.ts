@@ -3,6 +3,7 @@
  *
  * All sockets are non-blocking; readiness comes from the {@link Reactor}.
  */
+import { fchmodSync } from 'node:fs';
 import * as c from './constants.js';
 import { check, systemError } from './errors.js';
 import { native } from './ffi.js';
@@ -30,11 +31,16 @@ function unixSocket(path: string): number {
   return check(native.socket(c.AF_UNIX, type, 0), 'socket', path);
 }
 
-/** Creates a listening socket at `path`. Throws EADDRINUSE where a file is already there. */
+/**
+ * Creates a listening socket at `path`, which only its owner may connect to. Throws EADDRINUSE where a file is already
+ * there.
+ */
 export function listenUnix(path: string, backlog = 4): number {
   const address = sockaddr(path);
   const fd = unixSocket(path);
   try {
+    // bind(2) gives the file the mode of the socket: set before it, there is no moment at which others could connect.
+    fchmodSync(fd, 0o600);
     check(native.bind(fd, address, address.length), 'bind', path);
     check(native.listen(fd, backlog), 'listen', path);
   } catch (error) {

@@ -1,3 +1,5 @@
+export { copyBytes } from './copy.js';
 export { type AddressSpace, LinearAddressSpace } from './iova.js';
 export { type HugepagePolicy, PacketMemory } from './packet-memory.js';
 export { HUGEPAGE_BYTES, MAX_WINDOW_BYTES, type MemoryViews, MemoryWindow } from './window.js';
+export { SHARED_WINDOW_BYTES, WindowAllocator, type WindowRange } from './window-allocator.js';

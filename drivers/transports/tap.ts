@@ -1,0 +1,263 @@
+/**
+ * A tap device: an Ethernet interface of the kernel whose other end is a file descriptor (Linux,
+ * Documentation/networking/tuntap.rst). As a port of the switch it makes the kernel a peer, for `ping` and `curl`.
+ *
+ * One read(2) or write(2) a frame, so this is no fast path. Frames are read into a staging area in the window that
+ * vhost-user peers share, and are written from where they lie.
+ */
+import {
+  abi,
+  addressOf,
+  closeFile,
+  ioctl,
+  openFile,
+  type Reactor,
+  readTo,
+  SystemError,
+  writeFrom,
+} from '../libc/index.js';
+import { copyBytes, type MemoryViews, type WindowAllocator, type WindowRange } from '../memory/index.js';
+import type { PacketEndpoint } from '../packet-endpoint.js';
+import { MAX_BURST, type PacketBurst } from '../virtio/packet-burst.js';
+
+/** Bytes between the frames of the staging area. */
+const BUFFER_BYTES = 10240;
+/** Where a frame begins in its buffer: 2 mod 4, so that it has the alignment of most drivers' frames (the IP header's). */
+const BUFFER_OFFSET = 62;
+/** The longest frame that is taken: an MTU of 9000 and more, with Ethernet header and VLAN tags. */
+export const MAX_TAP_FRAME_BYTES = BUFFER_BYTES - 64 - 1;
+const TUN_PATH = '/dev/net/tun';
+/** Buffers in the staging area: a burst in, and one more to gather a frame that goes out in pieces. */
+const GATHER_BUFFER = MAX_BURST;
+
+export interface TapOptions {
+  readonly reactor: Reactor;
+  /** Gives room for the staging area; the allocator of the peers that packets go to. */
+  readonly windows: WindowAllocator;
+}
+
+export class TapDevice implements PacketEndpoint {
+  readonly name: string;
+  readonly pollOnly = false;
+  onKick: (() => void) | null = null;
+  /** Called once when the interface has been deleted, with a line that says so. */
+  onLost: ((reason: string) => void) | null = null;
+
+  private readonly memory: MemoryViews;
+  private readonly base: number;
+  private readonly baseAddress: number;
+  /** The memory whose address was looked up last: mostly all frames of a burst lie in the same one. */
+  private lastMemory: MemoryViews;
+  private lastAddress: number;
+  /** Frames may wait: set by readiness, cleared when a read finds nothing. */
+  private readable = false;
+  private kickWanted = false;
+  private open = true;
+
+  private inPackets = 0;
+  private inBytes = 0;
+  private inTooLong = 0;
+  private inErrors = 0;
+  private outPackets = 0;
+  private outBytes = 0;
+  private outTooLong = 0;
+  private outNoBuffer = 0;
+  private outErrors = 0;
+
+  private constructor(
+    private readonly fd: number,
+    /** Name of the interface. */
+    readonly ifname: string,
+    private readonly range: WindowRange,
+    private readonly options: TapOptions,
+  ) {
+    this.name = `tap:${ifname}`;
+    this.memory = range.window;
+    this.base = range.offset;
+    this.lastMemory = range.window;
+    this.lastAddress = addressOf(range.window.u8);
+    this.baseAddress = this.lastAddress + range.offset;
+    this.awaitFrames();
+  }
+
+  /**
+   * Creates the interface `ifname`, which goes with the device, or attaches to one that exists already and stays. It is
+   * the caller's to set it up (`ip link set … up`) and to give it addresses. Throws with what is missing.
+   */
+  static open(ifname: string, options: TapOptions): TapDevice {
+    if (!/^[^\s/:%]{1,15}$/.test(ifname) || ifname === '.' || ifname === '..') {
+      throw new Error(
+        `tap '${ifname}': not a name for an interface (1 to ${abi.IFNAMSIZ - 1} bytes, no space, / : or %)`,
+      );
+    }
+    const fd = openTun(ifname);
+    try {
+      attach(fd, ifname);
+      const range = options.windows.allocate((MAX_BURST + 1) * BUFFER_BYTES);
+      return new TapDevice(fd, ifname, range, options);
+    } catch (error) {
+      closeFile(fd);
+      throw error;
+    }
+  }
+
+  take(burst: PacketBurst, max: number): number {
+    burst.clear();
+    burst.memory = this.memory;
+    const limit = Math.min(max, MAX_BURST);
+    while (this.readable && burst.count < limit) {
+      const at = burst.count * BUFFER_BYTES + BUFFER_OFFSET;
+      // One byte more than allowed: a frame that fills it was longer, and the kernel has cut it off.
+      const bytes = readTo(this.fd, this.baseAddress + at, MAX_TAP_FRAME_BYTES + 1);
+      if (bytes < 0) this.readFailed(-bytes);
+      else if (bytes > MAX_TAP_FRAME_BYTES) this.inTooLong++;
+      else this.accept(burst, this.base + at, bytes);
+    }
+    return burst.count;
+  }
+
+  /** The staging area is free again; nothing to tell the kernel. */
+  complete(): void {}
+
+  put(burst: PacketBurst, indices: Uint8Array, count: number): number {
+    let delivered = 0;
+    if (!this.open) {
+      this.outErrors += count;
+      return 0;
+    }
+    if (burst.memory !== this.lastMemory) {
+      this.lastMemory = burst.memory;
+      this.lastAddress = addressOf(burst.memory.u8);
+    }
+    for (let i = 0; i < count; i++) {
+      const packet = indices[i];
+      if (this.write(burst, packet)) {
+        delivered++;
+        this.outBytes += burst.length[packet];
+      }
+    }
+    this.outPackets += delivered;
+    return delivered;
+  }
+
+  enableKick(): boolean {
+    this.kickWanted = !this.readable;
+    return this.kickWanted;
+  }
+
+  disableKick(): void {
+    this.kickWanted = false;
+  }
+
+  /** Names as the switch sees the port: `in_…` what the kernel sent, `out_…` what it was given. */
+  counters(): Record<string, number> {
+    return {
+      in_packets: this.inPackets,
+      in_bytes: this.inBytes,
+      in_tooLong: this.inTooLong,
+      in_errors: this.inErrors,
+      out_packets: this.outPackets,
+      out_bytes: this.outBytes,
+      out_tooLong: this.outTooLong,
+      out_noBuffer: this.outNoBuffer,
+      out_errors: this.outErrors,
+    };
+  }
+
+  /** Detaches from the interface; one that this device created disappears. */
+  close(): void {
+    if (!this.open) return;
+    this.open = false;
+    this.readable = false;
+    this.options.reactor.unwatch(this.fd);
+    closeFile(this.fd);
+    this.options.windows.release(this.range);
+  }
+
+  /** Watched only while nothing waits: with frames under way there is no event a frame. */
+  private awaitFrames(): void {
+    this.options.reactor.watch(this.fd, abi.EPOLLIN, () => {
+      this.options.reactor.unwatch(this.fd);
+      this.readable = true;
+      if (this.kickWanted) this.onKick?.();
+    });
+  }
+
+  private accept(burst: PacketBurst, offset: number, bytes: number): void {
+    burst.push(offset, bytes);
+    this.inPackets++;
+    this.inBytes += bytes;
+  }
+
+  private readFailed(errno: number): void {
+    if (errno === abi.EINTR) return;
+    this.readable = false;
+    if (errno === abi.EAGAIN) {
+      this.awaitFrames();
+      return;
+    }
+    this.inErrors++;
+    this.close();
+    this.onLost?.(`${this.name}: the interface is gone (errno ${errno}); was it deleted?`);
+  }
+
+  private write(burst: PacketBurst, packet: number): boolean {
+    const length = burst.length[packet];
+    const first = burst.firstSegment[packet];
+    let address = this.lastAddress + burst.segmentOffset[first];
+    if (burst.firstSegment[packet + 1] - first > 1) {
+      if (length > MAX_TAP_FRAME_BYTES) {
+        this.outTooLong++;
+        return false;
+      }
+      address = this.gather(burst, packet);
+    }
+    const bytes = writeFrom(this.fd, address, length);
+    if (bytes >= 0) return true;
+    // EAGAIN: the kernel's queue is full. EIO: the interface is down. EINVAL: not a frame, or longer than the kernel takes.
+    if (bytes === -abi.EAGAIN) this.outNoBuffer++;
+    else this.outErrors++;
+    return false;
+  }
+
+  /** Copies a frame that lies in pieces into one; returns its address. */
+  private gather(burst: PacketBurst, packet: number): number {
+    const start = GATHER_BUFFER * BUFFER_BYTES + BUFFER_OFFSET;
+    let at = this.base + start;
+    for (let s = burst.firstSegment[packet]; s < burst.firstSegment[packet + 1]; s++) {
+      copyBytes(this.memory, at, burst.memory, burst.segmentOffset[s], burst.segmentLength[s]);
+      at += burst.segmentLength[s];
+    }
+    return this.baseAddress + start;
+  }
+}
+
+function openTun(ifname: string): number {
+  try {
+    return openFile(TUN_PATH, abi.O_RDWR | abi.O_NONBLOCK);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    if (error.code === 'ENOENT' || error.code === 'ENODEV') {
+      throw new Error(`tap ${ifname}: no ${TUN_PATH} (${error.code}): load the kernel's module with 'modprobe tun'`);
+    }
+    throw new Error(`tap ${ifname}: ${error.message}: run as root, or with a right to ${TUN_PATH}`);
+  }
+}
+
+function attach(fd: number, ifname: string): void {
+  // struct ifreq: the name, then the flags as a short.
+  const request = Buffer.from(new ArrayBuffer(abi.IFREQ_BYTES));
+  request.write(ifname, 0, 'latin1');
+  request.writeUInt16LE(abi.IFF_TAP | abi.IFF_NO_PI, abi.IFNAMSIZ);
+  try {
+    ioctl(fd, abi.TUNSETIFF, request, 'TUNSETIFF', ifname);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    const advice: Record<string, string> = {
+      EPERM: 'run as root (CAP_NET_ADMIN), or on an interface made for you: ip tuntap add … mode tap user …',
+      EBUSY: 'another process has this interface',
+      EINVAL: 'there is an interface of this name that is no plain tap (tun, multi_queue or another device)',
+    };
+    throw new Error(`tap ${ifname}: ${advice[error.code] ?? error.message} (${error.code})`);
+  }
+}

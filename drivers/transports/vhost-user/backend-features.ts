@@ -1,0 +1,54 @@
+/** What the backend offers a frontend, and what the negotiated bits mean for its rings. */
+import {
+  featureNames,
+  VHOST_USER_F_PROTOCOL_FEATURES,
+  VIRTIO_F_EVENT_IDX,
+  VIRTIO_F_INDIRECT_DESC,
+  VIRTIO_F_VERSION_1,
+  VIRTIO_NET_F_MQ,
+  VIRTIO_NET_F_MRG_RXBUF,
+  VIRTIO_NET_F_MTU,
+} from '../../virtio/features.js';
+import { LEGACY_NET_HEADER_BYTES, NET_HEADER_BYTES } from '../../virtio/net-header.js';
+import * as p from './protocol.js';
+import type { RingFeatures } from './vring.js';
+
+/** Complete frames only: no checksum or segmentation offloads, no config space (the frontend has its own). */
+const FEATURES =
+  VIRTIO_F_VERSION_1 |
+  VIRTIO_NET_F_MRG_RXBUF |
+  VIRTIO_NET_F_MTU |
+  VIRTIO_F_EVENT_IDX |
+  VIRTIO_F_INDIRECT_DESC |
+  VHOST_USER_F_PROTOCOL_FEATURES;
+
+export const OFFERED_PROTOCOL_FEATURES =
+  p.PROTOCOL_F_MQ | p.PROTOCOL_F_REPLY_ACK | p.PROTOCOL_F_MTU | p.PROTOCOL_F_RESET_DEVICE | p.PROTOCOL_F_STATUS;
+
+export function offeredFeatures(queuePairs: number): bigint {
+  return FEATURES | (queuePairs > 1 ? VIRTIO_NET_F_MQ : 0n);
+}
+
+export function checkFeatures(features: bigint, offered: bigint): void {
+  const unknown = features & ~offered;
+  if (unknown !== 0n) throw new Error(`SET_FEATURES: ${featureNames(unknown)} not offered`);
+}
+
+/** Passes the set through when all of it was offered. */
+export function checkProtocolFeatures(features: bigint): bigint {
+  const unknown = features & ~OFFERED_PROTOCOL_FEATURES;
+  if (unknown !== 0n) throw new Error(`SET_PROTOCOL_FEATURES: 0x${unknown.toString(16)} not offered`);
+  return features;
+}
+
+export function ringFeatures(features: bigint): RingFeatures {
+  const mergeable = (features & VIRTIO_NET_F_MRG_RXBUF) !== 0n;
+  const modern = (features & VIRTIO_F_VERSION_1) !== 0n;
+  return {
+    mergeable,
+    // 5.1.6.1: a legacy driver has num_buffers in its header only with MRG_RXBUF.
+    headerBytes: modern || mergeable ? NET_HEADER_BYTES : LEGACY_NET_HEADER_BYTES,
+    eventIdx: (features & VIRTIO_F_EVENT_IDX) !== 0n,
+    indirect: (features & VIRTIO_F_INDIRECT_DESC) !== 0n,
+  };
+}

@@ -1,0 +1,193 @@
+/**
+ * A vhost-user backend: the port of a switch to which a QEMU guest, DPDK's virtio-user or our own frontend connects. It
+ * listens on a socket, or connects to one on which the frontend listens; either way peers may come and go at any time,
+ * one at a time, while the port stays.
+ *
+ * Source: QEMU, docs/interop/vhost-user.rst.
+ */
+import { lstatSync, unlinkSync } from 'node:fs';
+import { abi, acceptUnix, closeFile, connectUnix, listenUnix, type Reactor, SystemError } from '../../libc/index.js';
+import type { WindowAllocator } from '../../memory/index.js';
+import type { DeviceRxQueue } from '../../virtio/device-rx-queue.js';
+import type { DeviceTxQueue } from '../../virtio/device-tx-queue.js';
+import { QueuePair } from './queue-pair.js';
+import { type SessionOptions, VhostUserSession } from './session.js';
+
+/** The ring index in vhost-user messages has 8 bits. */
+const MAX_QUEUE_PAIRS = 128;
+const FIRST_RETRY_MS = 200;
+const LAST_RETRY_MS = 1600;
+
+export interface VhostUserBackendOptions {
+  /** Of the unix socket. */
+  readonly path: string;
+  /** Watches the socket and the kicks; stays the caller's. */
+  readonly reactor: Reactor;
+  /** Gives room for the peer's memory. Ports between which packets are copied should share one. */
+  readonly windows: WindowAllocator;
+  /** Connect to the frontend's socket, and again whenever it goes, instead of creating the socket. */
+  readonly client?: boolean;
+  /** 1 by default. */
+  readonly queuePairs?: number;
+  /** For messages; `vhost-user:PATH` by default. */
+  readonly name?: string;
+}
+
+export class VhostUserBackend {
+  readonly name: string;
+  /** The queue pairs as the switch uses them; the same objects for as long as the backend lives. */
+  readonly pairs: readonly QueuePair[];
+  /** Called on the event loop when any ring was kicked, after the pair's own onKick. */
+  onKick: (() => void) | null = null;
+  /** Called when queues appeared or disappeared. */
+  onChange: (() => void) | null = null;
+  /** Called when a peer has connected ('up') or gone ('down'), with a line that tells which and why. */
+  onLink: ((state: 'up' | 'down', reason: string) => void) | null = null;
+  /** Called with a line about something that was survived: a refused message, a ring that its driver broke. */
+  onNotice: ((line: string) => void) | null = null;
+
+  private readonly sessionOptions: SessionOptions;
+  private readonly reactor: Reactor;
+  private readonly path: string;
+  private listener = -1;
+  private inode = 0;
+  private session: VhostUserSession | null = null;
+  private retry: NodeJS.Timeout | null = null;
+  private retryMs = FIRST_RETRY_MS;
+  private closed = false;
+
+  /** Creates the socket (mode 0600), or begins to connect. Throws when the socket cannot be created. */
+  constructor(options: VhostUserBackendOptions) {
+    const { path, reactor, windows, client = false, queuePairs = 1, name = `vhost-user:${path}` } = options;
+    if (!(Number.isInteger(queuePairs) && queuePairs >= 1 && queuePairs <= MAX_QUEUE_PAIRS)) {
+      throw new RangeError(`${name}: ${queuePairs} queue pairs; possible are 1 to ${MAX_QUEUE_PAIRS}`);
+    }
+    this.name = name;
+    this.path = path;
+    this.reactor = reactor;
+    this.pairs = Array.from({ length: queuePairs }, (_, i) => new QueuePair(`${name} queue pair ${i}`));
+    this.sessionOptions = { name, reactor, windows, pairs: this.pairs };
+    if (client) this.dial();
+    else this.listen();
+  }
+
+  /** True while a peer is connected; its queues may yet have to start. */
+  get connected(): boolean {
+    return this.session !== null;
+  }
+
+  /** The MTU that the peer's host has set; 0 when it has said nothing. */
+  get mtu(): number {
+    return this.session?.mtu ?? 0;
+  }
+
+  /** True while a started transmit queue has no kick descriptor: its driver never kicks. */
+  get pollOnly(): boolean {
+    return this.pairs.some((pair) => pair.pollOnly);
+  }
+
+  /** The transmit queue of the driver, from which frames are taken; `null` while it is not both started and enabled. */
+  txQueue(pair: number): DeviceTxQueue | null {
+    return this.pairs[pair]?.txQueue ?? null;
+  }
+
+  /** The receive queue of the driver, into which frames are put; `null` while it is not both started and enabled. */
+  rxQueue(pair: number): DeviceRxQueue | null {
+    return this.pairs[pair]?.rxQueue ?? null;
+  }
+
+  /** Disconnects the peer, lets go of its memory and removes the socket. */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    if (this.retry !== null) clearTimeout(this.retry);
+    const hadPeer = this.session !== null;
+    this.session?.dispose();
+    this.session = null;
+    if (this.listener >= 0) {
+      this.reactor.unwatch(this.listener);
+      closeFile(this.listener);
+      this.removeSocket();
+    }
+    if (hadPeer) this.onLink?.('down', `${this.name}: closed`);
+  }
+
+  private listen(): void {
+    try {
+      this.listener = listenUnix(this.path);
+    } catch (error) {
+      if (!(error instanceof SystemError && error.code === 'EADDRINUSE')) throw error;
+      throw new Error(
+        `${this.name}: the file is already there (EADDRINUSE): stop the process that listens on it, or remove it if one left it behind`,
+      );
+    }
+    this.inode = lstatSync(this.path).ino;
+    this.awaitPeer();
+  }
+
+  /** One peer at a time: while it is served the listener is not watched, and others wait in its backlog. */
+  private awaitPeer(): void {
+    this.reactor.watch(this.listener, abi.EPOLLIN, () => {
+      const fd = acceptUnix(this.listener, this.path);
+      if (fd === null) return;
+      this.reactor.unwatch(this.listener);
+      this.serve(fd, 'a peer has connected');
+    });
+  }
+
+  private dial(): void {
+    this.retry = null;
+    let fd: number;
+    try {
+      fd = connectUnix(this.path);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      const line = `${this.name}: no frontend yet: ${error.message}`;
+      if (this.retryMs === FIRST_RETRY_MS) queueMicrotask(() => this.onNotice?.(line));
+      this.redial();
+      return;
+    }
+    this.retryMs = FIRST_RETRY_MS;
+    this.serve(fd, 'connected to the frontend');
+  }
+
+  private redial(): void {
+    this.retry = setTimeout(() => this.dial(), this.retryMs);
+    this.retryMs = Math.min(this.retryMs * 2, LAST_RETRY_MS);
+  }
+
+  private serve(fd: number, how: string): void {
+    const session = new VhostUserSession(fd, this.sessionOptions, {
+      onKick: (pair) => {
+        pair.onKick?.();
+        this.onKick?.();
+      },
+      onChange: () => this.onChange?.(),
+      onClose: (reason) => this.lost(reason),
+      onNotice: (line) => this.onNotice?.(line),
+    });
+    this.session = session;
+    // The first connection is made in the constructor: whoever made us is to set the callbacks first.
+    queueMicrotask(() => {
+      if (this.session === session) this.onLink?.('up', `${this.name}: ${how}`);
+    });
+  }
+
+  private lost(reason: string): void {
+    this.session?.dispose();
+    this.session = null;
+    this.onLink?.('down', `${this.name}: the peer is gone: ${reason}`);
+    if (this.closed) return;
+    if (this.listener >= 0) this.awaitPeer();
+    else this.redial();
+  }
+
+  /** Removes the file that is ours; not one that somebody has put in its place since. */
+  private removeSocket(): void {
+    try {
+      if (lstatSync(this.path).ino === this.inode) unlinkSync(this.path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+}

@@ -1,0 +1,202 @@
+/**
+ * The memory of one vhost-user peer: the regions of its memory table, mapped into one window, and the translation of the
+ * peer's addresses into offsets there.
+ *
+ * The table is checked before anything is mapped, so that an address that translates is one that can be touched. One thing
+ * cannot be prevented: a peer that shrinks its file afterwards raises SIGBUS here, as in every vhost-user backend.
+ */
+import { fstatSync } from 'node:fs';
+import {
+  HUGEPAGE_BYTES,
+  MAX_WINDOW_BYTES,
+  type MemoryViews,
+  type WindowAllocator,
+  type WindowRange,
+} from '../../memory/index.js';
+import type { GuestMemory } from '../../virtio/device-ring.js';
+import type { MemoryRegion } from './protocol.js';
+
+const PAGE_BYTES = 4096;
+const MAX_BLOCK_BYTES = 2 ** 30;
+/** Addresses stay below this: doubles are exact there, also after adding a length. */
+const MAX_ADDRESS = 2n ** 52n;
+/** Fields of an entry of the translation table: first address, address after the last, address - offset. */
+const ENTRY = 3;
+
+/** A region that was found sound, and where it goes. Numbers are exact. */
+interface Placement {
+  readonly fd: number;
+  readonly guest: number;
+  readonly user: number;
+  readonly size: number;
+  /** What of the file is mapped: whole blocks (pages or hugepages) around the region. */
+  readonly fileStart: number;
+  readonly mapBytes: number;
+  /** Where the mapping begins, from the start of the peer's range. */
+  readonly mapAt: number;
+  /** Where the region begins, from the start of the peer's range. */
+  readonly regionAt: number;
+}
+
+export class PeerMemory implements GuestMemory {
+  readonly memory: MemoryViews;
+  private readonly guestTable: Float64Array;
+  /** Entry that matched last; the next address most likely lies in the same region. */
+  private last = 0;
+  private closed = false;
+
+  private constructor(
+    private readonly windows: WindowAllocator,
+    private readonly range: WindowRange,
+    private readonly placements: readonly Placement[],
+  ) {
+    this.memory = range.window;
+    this.guestTable = translationTable(placements, range.offset);
+  }
+
+  /**
+   * Checks and maps a memory table. `fds[i]` is the file of `regions[i]`; they stay the caller's and may be closed
+   * afterwards. Throws an error that names the region and what is wrong with it; nothing is left mapped then.
+   */
+  static map(regions: readonly MemoryRegion[], fds: readonly number[], windows: WindowAllocator): PeerMemory {
+    const { placements, bytes, alignment } = place(regions, fds);
+    const range = windows.allocate(bytes, alignment);
+    try {
+      for (const p of placements) {
+        const target = `memory region of ${p.size} bytes at guest address 0x${p.guest.toString(16)}`;
+        range.window.mapFile(range.offset + p.mapAt, p.mapBytes, p.fd, p.fileStart, target);
+      }
+    } catch (error) {
+      windows.release(range);
+      throw error;
+    }
+    return new PeerMemory(windows, range, placements);
+  }
+
+  /** Bytes of window that the peer occupies. */
+  get size(): number {
+    return this.range.size;
+  }
+
+  /**
+   * Offset in the window of `length` bytes at a guest-physical address (as descriptors hold it, in two halves), or -1
+   * when they do not lie in one region.
+   */
+  translate(low: number, high: number, length: number): number {
+    const address = high * 4294967296 + low;
+    const table = this.guestTable;
+    const at = this.last;
+    if (address >= table[at] && address + length <= table[at + 1]) return address - table[at + 2];
+    return this.search(address, length);
+  }
+
+  /** Offset in the window of `length` bytes at an address of the peer's process (as rings are given), or -1. */
+  translateUser(userAddress: bigint, length: number): number {
+    if (userAddress >= MAX_ADDRESS) return -1;
+    const address = Number(userAddress);
+    for (const p of this.placements) {
+      if (address >= p.user && address + length <= p.user + p.size)
+        return this.range.offset + p.regionAt + address - p.user;
+    }
+    return -1;
+  }
+
+  /** Lets go of the peer's memory. No queue may use it any more. */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.windows.release(this.range);
+  }
+
+  private search(address: number, length: number): number {
+    const table = this.guestTable;
+    for (let at = 0; at < table.length; at += ENTRY) {
+      if (address >= table[at] && address + length <= table[at + 1]) {
+        this.last = at;
+        return address - table[at + 2];
+      }
+    }
+    return -1;
+  }
+}
+
+/**
+ * Entries by guest address. Regions that follow each other both for the guest and in the window become one entry: a buffer
+ * may then cross from one into the next (hugepage files of which each is a region).
+ */
+function translationTable(placements: readonly Placement[], start: number): Float64Array {
+  const entries: number[] = [];
+  for (const p of placements) {
+    const delta = p.guest - (start + p.regionAt);
+    const previous = entries.length - ENTRY;
+    if (previous >= 0 && entries[previous + 1] === p.guest && entries[previous + 2] === delta) {
+      entries[previous + 1] = p.guest + p.size;
+    } else {
+      entries.push(p.guest, p.guest + p.size, delta);
+    }
+  }
+  return Float64Array.from(entries);
+}
+
+function place(
+  regions: readonly MemoryRegion[],
+  fds: readonly number[],
+): { placements: Placement[]; bytes: number; alignment: number } {
+  if (regions.length === 0) throw new Error('memory table: no regions');
+  const order = regions.map((region, i) => ({ region, fd: fds[i] }));
+  order.sort((a, b) => (a.region.guestAddress < b.region.guestAddress ? -1 : 1));
+  const placements: Placement[] = [];
+  let bytes = 0;
+  let alignment = HUGEPAGE_BYTES;
+  let guestEnd = 0;
+  for (const { region, fd } of order) {
+    const name = `memory region at guest address 0x${region.guestAddress.toString(16)}`;
+    const { guest, user, size, offset } = checkedNumbers(region, name);
+    if (guest < guestEnd) throw new Error(`${name}: overlaps the region before it`);
+    guestEnd = guest + size;
+    const block = checkedFile(fd, offset + size, name);
+    const fileStart = Math.floor(offset / block) * block;
+    const mapBytes = Math.ceil((offset + size) / block) * block - fileStart;
+    const step = Math.max(block, HUGEPAGE_BYTES);
+    const mapAt = Math.ceil(bytes / step) * step;
+    placements.push({ fd, guest, user, size, fileStart, mapBytes, mapAt, regionAt: mapAt + offset - fileStart });
+    bytes = mapAt + Math.ceil(mapBytes / HUGEPAGE_BYTES) * HUGEPAGE_BYTES;
+    alignment = Math.max(alignment, step);
+    if (bytes > MAX_WINDOW_BYTES) {
+      throw new Error(`memory table: ${bytes} bytes or more in all; at most ${MAX_WINDOW_BYTES} can be mapped`);
+    }
+  }
+  return { placements, bytes, alignment };
+}
+
+function checkedNumbers(
+  region: MemoryRegion,
+  name: string,
+): { guest: number; user: number; size: number; offset: number } {
+  if (region.size === 0n) throw new Error(`${name}: size 0`);
+  for (const start of [region.guestAddress, region.userAddress, region.mmapOffset]) {
+    if (start + region.size > MAX_ADDRESS) {
+      throw new Error(`${name}: ${region.size} bytes at 0x${start.toString(16)} reach beyond 2^52`);
+    }
+    // Also what keeps rings aligned: offsets in the window equal addresses modulo a page.
+    if (start % BigInt(PAGE_BYTES) !== 0n) {
+      throw new Error(`${name}: 0x${start.toString(16)} is not at the start of a page`);
+    }
+  }
+  return {
+    guest: Number(region.guestAddress),
+    user: Number(region.userAddress),
+    size: Number(region.size),
+    offset: Number(region.mmapOffset),
+  };
+}
+
+/** Checks that the file holds the region; returns the block in which it must be mapped (a hugepage, where it is of such). */
+function checkedFile(fd: number, end: number, name: string): number {
+  const stat = fstatSync(fd);
+  if (!stat.isFile()) throw new Error(`${name}: its descriptor is not a file of memory`);
+  if (stat.size < end) throw new Error(`${name}: ends at byte ${end} of a file of ${stat.size} bytes`);
+  const block = stat.blksize;
+  const usable = block > PAGE_BYTES && block <= MAX_BLOCK_BYTES && (block & (block - 1)) === 0;
+  return usable ? block : PAGE_BYTES;
+}

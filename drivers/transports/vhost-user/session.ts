@@ -1,0 +1,335 @@
+/**
+ * One frontend's connection to the backend: its messages, and the state that they set up. Ends with the connection.
+ *
+ * A message that is malformed ends the connection. One that is well-formed but cannot be done is refused with a non-zero
+ * REPLY_ACK where the frontend asked for one, and ends the connection where it did not: going on would leave the two sides
+ * with different ideas of the device.
+ */
+import type { Reactor } from '../../libc/index.js';
+import type { WindowAllocator } from '../../memory/index.js';
+import { featureNames, VHOST_USER_F_PROTOCOL_FEATURES } from '../../virtio/features.js';
+import { MAX_BURST, PacketBurst } from '../../virtio/packet-burst.js';
+import {
+  checkFeatures,
+  checkProtocolFeatures,
+  OFFERED_PROTOCOL_FEATURES,
+  offeredFeatures,
+  ringFeatures,
+} from './backend-features.js';
+import { type Message, VhostUserChannel } from './channel.js';
+import { PeerMemory } from './peer-memory.js';
+import * as p from './protocol.js';
+import type { QueuePair } from './queue-pair.js';
+import { Vring, type VringEvents } from './vring.js';
+
+const { VhostUserRequest: Request } = p;
+
+/** Requests without descriptors that are understood. */
+const SUPPORTED = new Set<number>([
+  Request.GET_FEATURES,
+  Request.SET_FEATURES,
+  Request.SET_OWNER,
+  Request.RESET_OWNER,
+  Request.SET_VRING_NUM,
+  Request.SET_VRING_ADDR,
+  Request.SET_VRING_BASE,
+  Request.GET_VRING_BASE,
+  Request.GET_PROTOCOL_FEATURES,
+  Request.SET_PROTOCOL_FEATURES,
+  Request.GET_QUEUE_NUM,
+  Request.SET_VRING_ENABLE,
+  Request.NET_SET_MTU,
+  Request.RESET_DEVICE,
+  Request.SET_STATUS,
+  Request.GET_STATUS,
+]);
+
+const MIN_MTU = 68n;
+const MAX_MTU = 65535n;
+/** Bursts discarded at one kick of a ring that is not enabled; a driver may go on for longer than we like. */
+const MAX_DISCARDS = 1024;
+
+export interface SessionOptions {
+  readonly name: string;
+  readonly reactor: Reactor;
+  readonly windows: WindowAllocator;
+  readonly pairs: readonly QueuePair[];
+}
+
+export interface SessionEvents {
+  /** A ring was kicked. */
+  onKick(pair: QueuePair): void;
+  /** Queues of a pair appeared or disappeared. */
+  onChange(): void;
+  /** The connection has ended; the session is to be disposed of. */
+  onClose(reason: string): void;
+  /** Something worth a line: a refused request, a broken ring. */
+  onNotice(line: string): void;
+}
+
+export class VhostUserSession implements VringEvents {
+  /** What NET_SET_MTU said; 0 until then. */
+  mtu = 0;
+  private readonly channel: VhostUserChannel;
+  private readonly vrings: Vring[];
+  private readonly offered: bigint;
+  private readonly discarded: PacketBurst;
+  private features = 0n;
+  private protocolFeatures = 0n;
+  private status = 0;
+  private memory: PeerMemory | null = null;
+  private readonly ignored = new Set<number>();
+
+  /** Takes over the connected socket `fd`. */
+  constructor(
+    fd: number,
+    private readonly options: SessionOptions,
+    private readonly events: SessionEvents,
+  ) {
+    const { reactor, pairs, name } = options;
+    this.offered = offeredFeatures(pairs.length);
+    this.vrings = pairs.flatMap((pair, i) => [
+      new Vring(2 * i, reactor, pair.rxCounts, this),
+      new Vring(2 * i + 1, reactor, pair.txCounts, this),
+    ]);
+    this.discarded = new PacketBurst({ u8: new Uint8Array(0), u16: new Uint16Array(0), u32: new Uint32Array(0) });
+    this.channel = new VhostUserChannel(reactor, fd, name, {
+      onMessage: (message) => this.onMessage(message),
+      onClose: (reason) => events.onClose(reason),
+    });
+  }
+
+  /** Stops all rings, closes the connection and unmaps the peer's memory. */
+  dispose(): void {
+    this.channel.close();
+    for (const vring of this.vrings) vring.dispose();
+    this.attachQueues();
+    this.memory?.close();
+    this.memory = null;
+  }
+
+  onKick(vring: Vring): void {
+    if (vring.isTx && !this.isEnabled(vring)) this.discard(vring);
+    this.events.onKick(this.pairOf(vring));
+  }
+
+  onState(): void {
+    this.attachQueues();
+  }
+
+  onBroken(vring: Vring, reason: string): void {
+    this.events.onNotice(`${this.options.name}: ring ${vring.index} stopped, the driver broke it: ${reason}`);
+  }
+
+  private onMessage(message: Message): void {
+    const what = p.requestName(message.request);
+    const wantsAck =
+      (message.flags & p.FLAG_NEED_REPLY) !== 0 && (this.protocolFeatures & p.PROTOCOL_F_REPLY_ACK) !== 0n;
+    let reply: Buffer | null;
+    try {
+      if ((message.flags & p.FLAG_REPLY) !== 0) throw new p.ProtocolError(`${what}: a reply to nothing`);
+      reply = this.execute(message, what, wantsAck);
+    } catch (error) {
+      if (error instanceof p.ProtocolError || !wantsAck) throw error;
+      this.events.onNotice(`${this.options.name}: ${what} refused: ${error instanceof Error ? error.message : error}`);
+      reply = p.encodeU64(1n);
+    }
+    if (reply === null && wantsAck) reply = p.encodeU64(0n);
+    if (reply !== null) this.channel.send(message.request, p.FLAG_REPLY, reply);
+  }
+
+  /** Does what the message asks for. Returns the payload of the reply of a request that always has one. */
+  private execute(message: Message, what: string, wantsAck: boolean): Buffer | null {
+    const { payload } = message;
+    switch (message.request) {
+      case Request.SET_MEM_TABLE:
+        this.setMemory(message, what);
+        return null;
+      case Request.SET_VRING_KICK:
+      case Request.SET_VRING_CALL:
+      case Request.SET_VRING_ERR:
+        this.setVringFd(message, what);
+        return null;
+    }
+    if (!SUPPORTED.has(message.request)) return this.ignore(message.request, what, wantsAck);
+    if (message.fds.length > 0) throw new p.ProtocolError(`${what}: ${message.fds.length} descriptors, expected none`);
+    switch (message.request) {
+      case Request.GET_FEATURES:
+        p.expectEmpty(payload, what);
+        return p.encodeU64(this.offered);
+      case Request.SET_FEATURES:
+        this.setFeatures(p.decodeU64(payload, what));
+        return null;
+      case Request.GET_PROTOCOL_FEATURES:
+        p.expectEmpty(payload, what);
+        return p.encodeU64(OFFERED_PROTOCOL_FEATURES);
+      case Request.SET_PROTOCOL_FEATURES:
+        this.protocolFeatures = checkProtocolFeatures(p.decodeU64(payload, what));
+        return null;
+      case Request.GET_QUEUE_NUM:
+        p.expectEmpty(payload, what);
+        return p.encodeU64(BigInt(this.options.pairs.length));
+      case Request.SET_OWNER:
+        p.expectEmpty(payload, what);
+        return null;
+      case Request.RESET_OWNER:
+        p.expectEmpty(payload, what);
+        this.disableAll();
+        return null;
+      case Request.RESET_DEVICE:
+        p.expectEmpty(payload, what);
+        this.reset();
+        return null;
+      case Request.SET_STATUS:
+        this.status = Number(p.decodeU64(payload, what) & 0xffn);
+        if (this.status === 0) this.reset();
+        return null;
+      case Request.GET_STATUS:
+        p.expectEmpty(payload, what);
+        return p.encodeU64(BigInt(this.status));
+      case Request.NET_SET_MTU:
+        this.setMtu(p.decodeU64(payload, what));
+        return null;
+      default:
+        return this.executeVring(message.request, payload, what);
+    }
+  }
+
+  private executeVring(request: number, payload: Buffer, what: string): Buffer | null {
+    if (request === Request.SET_VRING_ADDR) {
+      const address = p.decodeVringAddress(payload, what);
+      const vring = this.vring(address.index, what);
+      vring.setAddress(address);
+      if (vring.started && this.memory) this.relocated(vring, this.memory);
+      else vring.arm(this.memory, ringFeatures(this.features));
+      return null;
+    }
+    const { index, num } = p.decodeVringState(payload, what);
+    const vring = this.vring(index, what);
+    switch (request) {
+      case Request.SET_VRING_NUM:
+        vring.setSize(num);
+        break;
+      case Request.SET_VRING_BASE:
+        vring.setBase(num);
+        break;
+      case Request.SET_VRING_ENABLE:
+        vring.enabledByPeer = num !== 0;
+        this.attachQueues();
+        return null;
+      default:
+        return p.encodeVringState({ index, num: vring.stop() });
+    }
+    vring.arm(this.memory, ringFeatures(this.features));
+    return null;
+  }
+
+  private vring(index: number, what: string): Vring {
+    const vring = this.vrings[index];
+    if (vring) return vring;
+    throw new p.ProtocolError(`${what}: ring ${index}; there are ${this.vrings.length}`);
+  }
+
+  private setFeatures(features: bigint): void {
+    checkFeatures(features, this.offered);
+    const changed = features ^ this.features;
+    if (changed !== 0n && this.vrings.some((vring) => vring.started)) {
+      throw new Error(`SET_FEATURES: ${featureNames(changed)} changed while rings run`);
+    }
+    this.features = features;
+    this.attachQueues();
+  }
+
+  private setMtu(mtu: bigint): void {
+    if (mtu < MIN_MTU || mtu > MAX_MTU) throw new Error(`NET_SET_MTU: ${mtu}; possible are ${MIN_MTU} to ${MAX_MTU}`);
+    this.mtu = Number(mtu);
+  }
+
+  private setMemory(message: Message, what: string): void {
+    const regions = p.decodeMemoryTable(message.payload, what);
+    if (message.fds.length !== regions.length) {
+      throw new p.ProtocolError(`${what}: ${message.fds.length} descriptors for ${regions.length} regions`);
+    }
+    const memory = PeerMemory.map(regions, message.fds, this.options.windows);
+    const old = this.memory;
+    this.memory = memory;
+    // "Changing some configuration aspects on the fly": running rings go on in the new table if they are in it.
+    for (const vring of this.vrings) {
+      this.relocated(vring, memory);
+      if (!old) vring.arm(memory, ringFeatures(this.features));
+    }
+    old?.close();
+  }
+
+  private relocated(vring: Vring, memory: PeerMemory): void {
+    const problem = vring.relocate(memory);
+    if (problem !== null) this.events.onNotice(`${this.options.name}: ring stopped: ${problem}`);
+  }
+
+  private setVringFd(message: Message, what: string): void {
+    const { index, hasFd } = p.decodeVringFd(message.payload, what);
+    const expected = hasFd ? 1 : 0;
+    if (message.fds.length !== expected) {
+      throw new p.ProtocolError(`${what}: ${message.fds.length} descriptors, expected ${expected}`);
+    }
+    const vring = this.vring(index, what);
+    const fd = message.fds[0] ?? -1;
+    if (message.request === Request.SET_VRING_KICK) vring.setKick(fd);
+    else if (message.request === Request.SET_VRING_CALL) vring.setCall(fd);
+    else vring.setErr(fd);
+    // Only now it is the ring's: a descriptor that was refused is closed with the message.
+    message.fds.length = 0;
+    vring.arm(this.memory, ringFeatures(this.features));
+  }
+
+  /** What is not understood: refused when an answer is wanted, else as if it had not been sent, with one line an id. */
+  private ignore(request: number, what: string, wantsAck: boolean): null {
+    if (wantsAck) throw new Error('not supported');
+    if (!this.ignored.has(request) && this.ignored.size < 32) {
+      this.ignored.add(request);
+      this.events.onNotice(`${this.options.name}: ${what} ignored, not supported`);
+    }
+    return null;
+  }
+
+  private reset(): void {
+    for (const vring of this.vrings) vring.stop();
+    this.status = 0;
+    this.disableAll();
+  }
+
+  private disableAll(): void {
+    for (const vring of this.vrings) vring.enabledByPeer = false;
+    this.attachQueues();
+  }
+
+  private isEnabled(vring: Vring): boolean {
+    return (this.features & VHOST_USER_F_PROTOCOL_FEATURES) === 0n || vring.enabledByPeer;
+  }
+
+  private pairOf(vring: Vring): QueuePair {
+    return this.options.pairs[vring.index >> 1];
+  }
+
+  /** Tells each pair which of its queues may be used. */
+  private attachQueues(): void {
+    let changed = false;
+    for (const [i, pair] of this.options.pairs.entries()) {
+      const rx = this.vrings[2 * i];
+      const tx = this.vrings[2 * i + 1];
+      const txQueue = this.isEnabled(tx) ? tx.txQueue : null;
+      const rxQueue = this.isEnabled(rx) ? rx.rxQueue : null;
+      if (pair.attach(txQueue, rxQueue, txQueue !== null && tx.pollOnly)) changed = true;
+    }
+    if (changed) this.events.onChange();
+  }
+
+  /** "In the disabled state the back-end must process and discard any TX packets." */
+  private discard(vring: Vring): void {
+    const queue = vring.txQueue;
+    for (let i = 0; queue !== null && i < MAX_DISCARDS; i++) {
+      if (queue.take(this.discarded, MAX_BURST) > 0) queue.complete();
+      else if (queue.enableKick()) return;
+    }
+  }
+}

@@ -1,0 +1,226 @@
+/**
+ * One ring of a vhost-user session: what the frontend has said about it, and the state that follows from that (QEMU,
+ * docs/interop/vhost-user.rst, "Ring states"): stopped until its first kick, then started; enabled or not apart from that.
+ */
+import { readlinkSync } from 'node:fs';
+import { abi, closeFile, type Reactor, signalEventfd } from '../../libc/index.js';
+import type { RingOptions, RingPlace } from '../../virtio/device-ring.js';
+import { DeviceRxQueue } from '../../virtio/device-rx-queue.js';
+import { DeviceTxQueue } from '../../virtio/device-tx-queue.js';
+import { availBytes, descTableBytes, MAX_SPLIT_QUEUE_SIZE, usedBytes } from '../../virtio/split-layout.js';
+import type { PeerMemory } from './peer-memory.js';
+import type { VringAddress } from './protocol.js';
+
+/** What the feature bits say about all rings. */
+export type RingFeatures = Pick<RingOptions, 'eventIdx' | 'indirect' | 'headerBytes' | 'mergeable'>;
+
+export interface VringEvents {
+  /** The ring was kicked; also called once when it starts. */
+  onKick(vring: Vring): void;
+  /** The ring started or stopped. */
+  onState(vring: Vring): void;
+  /** The driver broke the ring; it has been stopped. */
+  onBroken(vring: Vring, reason: string): void;
+}
+
+/** No descriptor, although the frontend was to send one: it polls, or wants to be polled. */
+const NO_FD = -1;
+
+export class Vring {
+  /** Even rings are the driver's receive queues, odd ones its transmit queues (virtio 1.2, 5.1.2). */
+  readonly isTx: boolean;
+  /** What SET_VRING_ENABLE said. */
+  enabledByPeer = false;
+  private size = 0;
+  private base = 0;
+  private address: VringAddress | null = null;
+  /** `null` until SET_VRING_KICK has come. */
+  private kickFd: number | null = null;
+  /** The kick has come, perhaps before the ring was set up. */
+  private kickSeen = false;
+  private callFd = NO_FD;
+  private errFd = NO_FD;
+  private tx: DeviceTxQueue | null = null;
+  private rx: DeviceRxQueue | null = null;
+  private running = false;
+
+  constructor(
+    readonly index: number,
+    private readonly reactor: Reactor,
+    /** Counters of the ring; they outlive it. */
+    private readonly counts: Float64Array,
+    private readonly events: VringEvents,
+  ) {
+    this.isTx = index % 2 === 1;
+  }
+
+  get started(): boolean {
+    return this.running;
+  }
+
+  /** True while the ring is started and only polling finds what it holds. */
+  get pollOnly(): boolean {
+    return this.running && this.kickFd === NO_FD;
+  }
+
+  /** The queue of a started transmit ring. */
+  get txQueue(): DeviceTxQueue | null {
+    return this.running ? this.tx : null;
+  }
+
+  get rxQueue(): DeviceRxQueue | null {
+    return this.running ? this.rx : null;
+  }
+
+  setSize(size: number): void {
+    if (this.running) throw new Error(`ring ${this.index}: size set while it runs`);
+    if (!(size > 0 && size <= MAX_SPLIT_QUEUE_SIZE && (size & (size - 1)) === 0)) {
+      throw new Error(`ring ${this.index}: size ${size}; possible are powers of two up to ${MAX_SPLIT_QUEUE_SIZE}`);
+    }
+    this.halt();
+    this.size = size;
+  }
+
+  setBase(base: number): void {
+    if (this.running) throw new Error(`ring ${this.index}: base set while it runs`);
+    if (base > 0xffff) throw new Error(`ring ${this.index}: base ${base}; a split ring's index has 16 bits`);
+    this.halt();
+    this.base = base;
+  }
+
+  setAddress(address: VringAddress): void {
+    this.address = address;
+    if (!this.running) this.halt();
+  }
+
+  /** Takes the descriptor over; -1 when the ring is to be polled. */
+  setKick(fd: number): void {
+    if (fd !== NO_FD) checkEventfd(fd, `ring ${this.index}: kick`);
+    if (fd !== NO_FD) this.reactor.watch(fd, abi.EPOLLIN | abi.EPOLLET, () => this.kicked());
+    this.dropKick();
+    this.kickFd = fd;
+  }
+
+  /** Takes the descriptor over; -1 when the driver polls. */
+  setCall(fd: number): void {
+    if (fd !== NO_FD) checkEventfd(fd, `ring ${this.index}: call`);
+    if (this.callFd !== NO_FD) closeFile(this.callFd);
+    this.callFd = fd;
+    const ring = this.queue?.ring;
+    if (ring) ring.callFd = fd;
+  }
+
+  /** Takes the descriptor over; -1 for none. */
+  setErr(fd: number): void {
+    if (fd !== NO_FD) checkEventfd(fd, `ring ${this.index}: err`);
+    if (this.errFd !== NO_FD) closeFile(this.errFd);
+    this.errFd = fd;
+  }
+
+  /**
+   * Makes the queue once size, address, kick and memory are known. It starts at its first kick; at once when it is to be
+   * polled, and when buffers wait already: a driver that was told not to notify, by a backend before this one, would never
+   * kick. Throws when the addresses are not in the memory.
+   */
+  arm(memory: PeerMemory | null, features: RingFeatures): void {
+    if (this.queue !== null || this.size === 0 || !this.address || this.kickFd === null || !memory) return;
+    const place = this.resolve(memory, this.address);
+    const { size, base, callFd, counts } = this;
+    const options = { size, base, callFd, counts, ...features };
+    if (this.isTx) this.tx = new DeviceTxQueue(memory, place, options);
+    else this.rx = new DeviceRxQueue(memory, place, options);
+    const queue = this.queue!;
+    queue.ring.onBroken = (reason) => this.broke(reason);
+    if (this.kickFd === NO_FD || !queue.enableKick() || this.kickSeen) this.start();
+  }
+
+  /** The memory table or the addresses have changed. A ring that does not resolve any more is stopped; returns why. */
+  relocate(memory: PeerMemory): string | null {
+    const queue = this.queue;
+    if (queue === null || this.address === null) return null;
+    try {
+      queue.ring.move(memory, this.resolve(memory, this.address));
+      return null;
+    } catch (error) {
+      this.base = this.halt();
+      return error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  /** GET_VRING_BASE: stops the ring until it is set up and kicked anew. Returns the avail index to go on from. */
+  stop(): number {
+    this.base = this.halt();
+    this.dropKick();
+    this.setCall(NO_FD);
+    return this.base;
+  }
+
+  /** Stops the ring and closes its descriptors. */
+  dispose(): void {
+    this.stop();
+    this.setErr(NO_FD);
+  }
+
+  private get queue(): DeviceTxQueue | DeviceRxQueue | null {
+    return this.isTx ? this.tx : this.rx;
+  }
+
+  private start(): void {
+    this.running = true;
+    this.events.onState(this);
+    this.events.onKick(this);
+  }
+
+  private kicked(): void {
+    this.kickSeen = true;
+    if (this.running) this.events.onKick(this);
+    else if (this.queue !== null) this.start();
+  }
+
+  /** Stops using the queue, or the one that waits for its first kick; the configuration stays. */
+  private halt(): number {
+    const base = this.queue?.ring.stop() ?? this.base;
+    const ran = this.running;
+    this.tx = null;
+    this.rx = null;
+    this.running = false;
+    if (ran) this.events.onState(this);
+    return base;
+  }
+
+  private broke(reason: string): void {
+    this.halt();
+    if (this.errFd !== NO_FD) signalEventfd(this.errFd);
+    this.events.onBroken(this, reason);
+  }
+
+  private dropKick(): void {
+    if (this.kickFd !== null && this.kickFd !== NO_FD) {
+      this.reactor.unwatch(this.kickFd);
+      closeFile(this.kickFd);
+    }
+    this.kickFd = null;
+    this.kickSeen = false;
+  }
+
+  private resolve(memory: PeerMemory, address: VringAddress): RingPlace {
+    const part = (name: string, start: bigint, bytes: number): number => {
+      const offset = memory.translateUser(start, bytes);
+      if (offset >= 0) return offset;
+      throw new Error(
+        `ring ${this.index}: ${name} of ${bytes} bytes at user address 0x${start.toString(16)} is not in the memory table`,
+      );
+    };
+    return {
+      desc: part('descriptor table', address.descriptor, descTableBytes(this.size)),
+      avail: part('avail ring', address.available, availBytes(this.size)),
+      used: part('used ring', address.used, usedBytes(this.size)),
+    };
+  }
+}
+
+/** Anything else that a frontend may send could block the write that signals it, and with it the switch. */
+function checkEventfd(fd: number, name: string): void {
+  const target = readlinkSync(`/proc/self/fd/${fd}`);
+  if (target !== 'anon_inode:[eventfd]') throw new Error(`${name} descriptor is ${target}, expected an eventfd`);
+}

@@ -1,0 +1,235 @@
+/**
+ * The device's side of a receive queue: frames are copied, once, into the buffers that the driver has posted
+ * (virtio 1.2, 5.1.6.3 and 5.1.6.4).
+ */
+import { copyBytes } from '../memory/index.js';
+import { DeviceRing, type GuestMemory, MAX_CHAIN_SEGMENTS, type RingOptions, type RingPlace } from './device-ring.js';
+import { NET_HEADER_BYTES } from './net-header.js';
+import type { PacketBurst } from './packet-burst.js';
+import { QueueCounter } from './queue-counters.js';
+import { VIRTQ_DESC_F_WRITE } from './split-layout.js';
+
+export class DeviceRxQueue {
+  readonly ring: DeviceRing;
+  private readonly headerBytes: number;
+  private readonly mergeable: boolean;
+  /** Heads and written bytes of the chains that are being filled with one frame. */
+  private readonly chainHead = new Uint16Array(MAX_CHAIN_SEGMENTS);
+  private readonly chainBytes = new Uint32Array(MAX_CHAIN_SEGMENTS);
+  private chains = 0;
+  /** Chains that the driver has posted and that are not used yet; the used index to be published. */
+  private posted = 0;
+  private idx = 0;
+  /** Where the next byte goes: a collected segment and an offset in it. */
+  private segment = 0;
+  private segmentDone = 0;
+
+  constructor(guest: GuestMemory, place: RingPlace, options: RingOptions) {
+    this.ring = new DeviceRing(guest, place, options);
+    this.headerBytes = options.headerBytes;
+    this.mergeable = options.mergeable;
+  }
+
+  /**
+   * Copies the packets `indices[0]` to `indices[count - 1]` of `burst` into posted buffers, with one index update and at
+   * most one signal. Returns how many the driver got; the others are dropped, and {@link QueueCounter} says why.
+   */
+  put(burst: PacketBurst, indices: Uint8Array, count: number): number {
+    const ring = this.ring;
+    const counts = ring.counts;
+    this.posted = ring.waiting();
+    if (!ring.live) return 0;
+    this.idx = ring.usedIdx;
+    let delivered = 0;
+    let bytes = 0;
+    for (let i = 0; i < count; i++) {
+      const packet = indices[i];
+      if (this.posted === 0) {
+        counts[QueueCounter.noBuffer] += count - i;
+        break;
+      }
+      if (!this.putPacket(burst, packet)) continue;
+      delivered++;
+      bytes += burst.length[packet];
+    }
+    counts[QueueCounter.packets] += delivered;
+    counts[QueueCounter.bytes] += bytes;
+    if (this.idx !== ring.usedIdx) ring.publish(this.idx);
+    return delivered;
+  }
+
+  /** As {@link DeviceRing.enableKick}; a kick says here that the driver has posted buffers. */
+  enableKick(): boolean {
+    return this.ring.enableKick();
+  }
+
+  disableKick(): void {
+    this.ring.disableKick();
+  }
+
+  private putPacket(burst: PacketBurst, packet: number): boolean {
+    const ring = this.ring;
+    const frameBytes = burst.length[packet];
+    const needed = this.headerBytes + frameBytes;
+    const head = this.headAt(0);
+    const offset = head < ring.size ? ring.single(head, VIRTQ_DESC_F_WRITE) : -1;
+    if (
+      offset >= 0 &&
+      ring.segmentLength[0] >= needed &&
+      burst.firstSegment[packet + 1] - burst.firstSegment[packet] === 1
+    ) {
+      this.writeHeader(offset, 1);
+      const source = burst.segmentOffset[burst.firstSegment[packet]];
+      copyBytes(ring.memory, offset + this.headerBytes, burst.memory, source, frameBytes);
+      this.use(head, needed);
+      return true;
+    }
+    if (!this.gather(needed)) return false;
+    this.scatterHeader();
+    this.scatterFrame(burst, packet);
+    for (let i = 0; i < this.chains; i++) this.use(this.chainHead[i], this.chainBytes[i]);
+    return true;
+  }
+
+  /** Head of the chain that is `ahead` of the next one to be used. */
+  private headAt(ahead: number): number {
+    const ring = this.ring;
+    return ring.u16[ring.availEntry + ((ring.lastAvail + ahead) & ring.mask)];
+  }
+
+  /** Gives the next chain back to the driver at the next publish. */
+  private use(head: number, bytes: number): void {
+    const ring = this.ring;
+    ring.setUsed(this.idx, head, bytes);
+    this.idx = (this.idx + 1) & 0xffff;
+    ring.lastAvail = (ring.lastAvail + 1) & 0xffff;
+    this.posted--;
+  }
+
+  /**
+   * Collects posted chains that have `needed` bytes together: one, or with MRG_RXBUF as many as it takes. Malformed ones
+   * on the way are counted and given back. False when the frame must be dropped (counted too); sound chains stay posted.
+   */
+  private gather(needed: number): boolean {
+    const ring = this.ring;
+    const counts = ring.counts;
+    let bytes = 0;
+    this.chains = 0;
+    ring.segments = 0;
+    while (bytes < needed) {
+      if (this.chains === MAX_CHAIN_SEGMENTS || (this.chains === 1 && !this.mergeable)) {
+        counts[QueueCounter.noRoom]++;
+        return false;
+      }
+      if (this.chains === this.posted) {
+        counts[QueueCounter.noBuffer]++;
+        return false;
+      }
+      const bad = this.addChain(needed - bytes);
+      if (bad === QueueCounter.badSegments && this.chains > 1) {
+        // Each chain is sound, they are only too many pieces together.
+        counts[QueueCounter.noRoom]++;
+        return false;
+      }
+      if (bad === 0) {
+        bytes += this.chainBytes[this.chains - 1];
+      } else {
+        counts[bad]++;
+        this.giveBack(bad);
+        bytes = 0;
+      }
+    }
+    return true;
+  }
+
+  /** Adds the next chain to the collected ones. Returns 0, or the counter of what is wrong with it. */
+  private addChain(wanted: number): number {
+    const ring = this.ring;
+    const head = this.headAt(this.chains);
+    if (head >= ring.size) return QueueCounter.badHead;
+    const chain = this.chains++;
+    this.chainHead[chain] = head;
+    this.chainBytes[chain] = 0;
+    const bytes = ring.walk(head, VIRTQ_DESC_F_WRITE, wanted);
+    if (bytes < 0) return -bytes;
+    if (chain === 0 && bytes < this.headerBytes) return QueueCounter.smallBuffer;
+    this.chainBytes[chain] = Math.min(bytes, wanted);
+    return 0;
+  }
+
+  /** Returns the collected chains with no bytes in them, the last one being bad: used in order, so those before go too. */
+  private giveBack(bad: number): void {
+    const ring = this.ring;
+    for (let i = 0; i < this.chains; i++) this.use(this.chainHead[i], 0);
+    if (bad === QueueCounter.badHead) {
+      // No descriptor to give back; the entry is skipped.
+      ring.lastAvail = (ring.lastAvail + 1) & 0xffff;
+      this.posted--;
+    }
+    this.chains = 0;
+    ring.segments = 0;
+  }
+
+  /** The header of a complete frame: no checksum to do, no segmentation (5.1.6.4.1), `buffers` chains. */
+  private writeHeader(offset: number, buffers: number): void {
+    const memory = this.ring.memory;
+    const full = this.headerBytes === NET_HEADER_BYTES;
+    if (full && (offset & 3) === 0) {
+      const at = offset >>> 2;
+      memory.u32[at] = 0;
+      memory.u32[at + 1] = 0;
+      memory.u32[at + 2] = buffers << 16;
+    } else if ((offset & 1) === 0) {
+      const at = offset >>> 1;
+      for (let i = 0; i < 5; i++) memory.u16[at + i] = 0;
+      if (full) memory.u16[at + 5] = buffers;
+    } else {
+      for (let i = 0; i < this.headerBytes; i++) memory.u8[offset + i] = i === NET_HEADER_BYTES - 2 ? buffers : 0;
+    }
+  }
+
+  /** Writes the header to the front of the collected segments and sets the place of the first byte of the frame. */
+  private scatterHeader(): void {
+    const ring = this.ring;
+    const header = this.headerBytes;
+    this.segment = 0;
+    this.segmentDone = 0;
+    if (ring.segmentLength[0] >= header) {
+      this.writeHeader(ring.segmentOffset[0], this.chains);
+      this.segmentDone = header;
+      return;
+    }
+    for (let i = 0; i < header; i++) {
+      if (this.segmentDone === ring.segmentLength[this.segment]) this.nextSegment();
+      // At most MAX_CHAIN_SEGMENTS buffers: the upper byte of num_buffers is 0.
+      ring.memory.u8[ring.segmentOffset[this.segment] + this.segmentDone++] =
+        i === NET_HEADER_BYTES - 2 ? this.chains : 0;
+    }
+  }
+
+  private scatterFrame(burst: PacketBurst, packet: number): void {
+    const ring = this.ring;
+    const end = burst.firstSegment[packet + 1];
+    for (let s = burst.firstSegment[packet]; s < end; s++) {
+      let source = burst.segmentOffset[s];
+      let left = burst.segmentLength[s];
+      while (left > 0) {
+        let room = ring.segmentLength[this.segment] - this.segmentDone;
+        if (room === 0) {
+          this.nextSegment();
+          room = ring.segmentLength[this.segment];
+        }
+        const bytes = Math.min(left, room);
+        copyBytes(ring.memory, ring.segmentOffset[this.segment] + this.segmentDone, burst.memory, source, bytes);
+        this.segmentDone += bytes;
+        source += bytes;
+        left -= bytes;
+      }
+    }
+  }
+
+  private nextSegment(): void {
+    this.segment++;
+    this.segmentDone = 0;
+  }
+}

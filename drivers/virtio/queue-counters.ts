@@ -1,0 +1,48 @@
+/** What a device-side queue counts. Kept in a Float64Array: exact to 2^53, and an increment never allocates. */
+
+/** Index of each counter; the keys are the names under which people see them. */
+export const QueueCounter = {
+  /** Frames that passed. */
+  packets: 0,
+  /** Their bytes, without virtio-net header. */
+  bytes: 1,
+  /** Signals sent to the driver (writes to the call eventfd). */
+  signals: 2,
+  /** Avail entries that name a descriptor beyond the table. */
+  badHead: 3,
+  /** Chains that loop or are longer than the queue (virtio 1.2, 2.7.5.3.1). */
+  badLength: 4,
+  /** A `next` beyond its table. */
+  badNext: 5,
+  /** Device-writable descriptors to transmit, or readable ones to receive (2.7.4.2). */
+  badDirection: 6,
+  /** Indirect tables that are not negotiated, nested, chained on, empty or of an odd length (2.7.5.3). */
+  badIndirect: 7,
+  /** Addresses outside the driver's memory. */
+  badAddress: 8,
+  /** Chains of more segments than are handled. */
+  badSegments: 9,
+  /** Frames shorter than an Ethernet header. */
+  tooShort: 10,
+  /** Frames longer than any that is handled. */
+  tooLong: 11,
+  /** Frames for which the driver had posted no buffer. */
+  noBuffer: 12,
+  /** Frames longer than the buffer that they would have gone into. */
+  noRoom: 13,
+  /** Receive buffers too small for the header: returned unused (5.1.6.3.2). */
+  smallBuffer: 14,
+  /** Frames while no driver was there, or its ring stopped. */
+  noDriver: 15,
+} as const;
+
+const names = Object.entries(QueueCounter);
+
+export function makeQueueCounters(): Float64Array {
+  return new Float64Array(names.length);
+}
+
+/** The counters by name, each name after `prefix`: what is shown to people. Zeros included. */
+export function namedCounters(counts: Float64Array, prefix: string, into: Record<string, number>): void {
+  for (const [name, index] of names) into[`${prefix}_${name}`] = counts[index];
+}
