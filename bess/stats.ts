@@ -156,11 +156,9 @@ function figures(...values: number[]): string[] {
 
 /** The snapshot as text, without a final line feed. */
 export function renderStats(stats: SwitchStats): string {
-  const ports = Object.entries(stats.ports).map(([name, { description, up, inc, out }]) => [
-    name,
-    description,
-    up ? 'UP' : 'DOWN',
-    ...figures(inc.packets, inc.bytes, inc.dropped, out.packets, out.bytes, out.dropped),
+  const ports = Object.entries(stats.ports).flatMap(([name, { description, up, inc, out }]) => [
+    [name, description, up ? 'UP' : 'DOWN', 'inc', ...figures(inc.packets, inc.bytes, inc.dropped)],
+    ['', '', '', 'out', ...figures(out.packets, out.bytes, out.dropped)],
   ]);
   const modules = stats.modules.flatMap(({ name, class: className, desc, gates, deadends }) => {
     const label = `${name}::${className}${desc === '' ? '' : `(${desc})`}`;
@@ -174,11 +172,7 @@ export function renderStats(stats: SwitchStats): string {
     return rows;
   });
   return [
-    table(
-      ['port', 'device', 'link', 'inc packets', 'inc bytes', 'inc dropped', 'out packets', 'out bytes', 'out dropped'],
-      ports,
-      3,
-    ),
+    table(['port', 'device', 'link', '', 'packets', 'bytes', 'dropped'], ports, 4),
     table(['module', 'gate', 'packets', 'bytes'], modules, 2),
     renderSummary(stats.summary),
   ].join('\n');

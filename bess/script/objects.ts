@@ -5,7 +5,7 @@ import type { CallArguments, HostObject, Value } from '../lang/index.js';
 import { NativeFunction, PyList } from '../lang/index.js';
 import type { Port } from '../ports/port.js';
 import type { Switch } from '../switch.js';
-import { Arguments, hostCall } from './arguments.js';
+import { Arguments } from './arguments.js';
 import { type CommandResult, commandsOf } from './module-classes.js';
 
 /** Any worker, as BESS's API writes it. */
@@ -14,7 +14,7 @@ const ANY_WORKER = -1;
 /** A method that a script calls: its arguments, those by position named `names`, read by `run`. */
 function method(call: string, names: readonly string[], run: (args: Arguments) => Value): NativeFunction {
   return new NativeFunction(call, ({ positional, keyword }: CallArguments) =>
-    hostCall(() => run(new Arguments(`${call}()`, positional, keyword, names))),
+    run(new Arguments(`${call}()`, positional, keyword, names)),
   );
 }
 
@@ -138,12 +138,10 @@ export class BessObject implements HostObject {
     for (const name of ['add_tc', 'update_tc_params', 'get_tc_stats']) {
       this.methods.set(
         name,
-        new NativeFunction(`bess.${name}`, () =>
-          hostCall(() => {
-            const why = 'this switch has no traffic classes; its one worker polls all tasks in turn';
-            throw new BessError('ENOTSUP', `bess.${name}(): ${why}`);
-          }),
-        ),
+        new NativeFunction(`bess.${name}`, () => {
+          const why = 'this switch has no traffic classes; its one worker polls all tasks in turn';
+          throw new BessError('ENOTSUP', `bess.${name}(): ${why}`);
+        }),
       );
     }
   }

@@ -118,7 +118,7 @@ describe('the pipeline of forward_script.bess', () => {
     vms[0]?.queue.offer(...Array.from({ length: 1200 }, (_, i) => frame(mac(1), i)), frame('02:00:00:00:00:01', 0));
     for (let i = 0; i < 40; i++) for (const task of graph.tasks) task.run();
     const text = renderStats(snapshot(ports, graph, 1));
-    expect(text).toMatch(/vm1 +│ mock vm1 +│ UP +│ +0 │ +0 │ +0 │ +1,200 │ +72,000 │ +0 │/);
+    expect(text).toMatch(/vm1 +│ mock vm1 +│ UP +│ inc │ +0 │ +0 │ +0 │\n│ +│ +│ +│ out │ +1,200 │ +72,000 │ +0 │/);
     expect(text).toMatch(/fwd::L2Forward\(3 addresses\) +│ :0 -> 0:out0 +│ +0 │/);
     expect(text).toMatch(/deadends +│ +1 │/);
     expect(text).toContain(
