@@ -13,8 +13,8 @@ export interface RunSwitchOptions {
   /** `NAME=value` pairs: what `$NAME` is in the script, before the environment. */
   readonly variables?: Readonly<Record<string, string>>;
   readonly idle?: IdlePolicy;
-  /** Stops the switch. */
-  readonly signal: AbortSignal;
+  /** The switch stops when this resolves. */
+  readonly stop: Promise<void>;
   /** Opens the devices; the real ones where nothing is said. */
   readonly devices?: DeviceFactory;
   /** Gets the ready line, the tables and what the script prints; stdout where nothing is said. */
@@ -24,7 +24,7 @@ export interface RunSwitchOptions {
 }
 
 /**
- * Runs a switch until `signal` is aborted; then its sockets are gone. Prints one line that begins with `ready` when all
+ * Runs a switch until it is told to stop; then its sockets are gone. Prints one line that begins with `ready` when all
  * ports listen, and a table of the counters at each SIGUSR1.
  *
  * Throws what is wrong with the script, or what has stopped the switch, as one line.
@@ -32,7 +32,7 @@ export interface RunSwitchOptions {
 export async function runSwitch(options: RunSwitchOptions): Promise<void> {
   const print = options.print ?? ((line) => process.stdout.write(`${line}\n`));
   const log = options.log ?? ((line) => process.stderr.write(`${line}\n`));
-  const { file, variables = {}, signal } = options;
+  const { file, variables = {}, stop } = options;
   const bess = await loadScript(file, variables, {
     print,
     log,
@@ -42,7 +42,12 @@ export async function runSwitch(options: RunSwitchOptions): Promise<void> {
   const printTable = (): void => print(renderStats(bess.stats()));
   let control: ControlSocket | null = null;
   try {
-    const ended = untilEnded(bess, signal);
+    const failed = new Promise<never>((_, reject) => {
+      bess.onError = reject;
+    });
+    const ended = Promise.race([stop, failed]);
+    // It is awaited last; until then a failure is not an unhandled rejection.
+    ended.catch(() => undefined);
     await bess.start();
     control = await ControlSocket.open(() => bess.stats());
     process.on('SIGUSR1', printTable);
@@ -58,15 +63,6 @@ export async function runSwitch(options: RunSwitchOptions): Promise<void> {
 function readyLine(bess: Switch, file: string): string {
   const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
   return `ready: ${count(bess.ports.all.length, 'port')}, ${count(bess.graph.all.length, 'module')}, ${basename(file)}`;
-}
-
-/** Resolves when the switch is to stop; rejects when it has failed. */
-async function untilEnded(bess: Switch, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    bess.onError = reject;
-    if (signal.aborted) resolve();
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }
 
 export interface PrintStatsOptions {

@@ -17,6 +17,8 @@ export interface PortStats {
   up: boolean;
   inc: PortCounters;
   out: PortCounters;
+  /** What the device counts, by name: why packets were dropped, and more. Zeros are left out. */
+  device: Record<string, number>;
 }
 
 export interface GateStats {
@@ -109,18 +111,18 @@ export function snapshot(ports: readonly Port[], graph: ModuleGraph, uptime: num
 }
 
 function portStats(port: Port): PortStats {
-  return { description: port.description, up: port.device.isUp, inc: { ...port.inc }, out: { ...port.out } };
+  return { description: port.description, up: port.device.isUp, ...port.stats(), device: port.deviceCounters() };
 }
 
 function summarize(ports: readonly Port[], graph: ModuleGraph): Summary {
   const drops: Drops = { full: 0, noPeer: 0, unknownDestination: 0, deadend: 0, sink: 0 };
   const sum = { received: 0, generated: 0, copied: 0, forwarded: 0, replicated: 0 };
   for (const port of ports) {
-    sum.received += port.inc.packets;
-    sum.forwarded += port.out.packets;
+    sum.received += port.incPackets;
+    sum.forwarded += port.outPackets;
     sum.replicated += port.replicated;
     drops.noPeer += port.droppedWithoutPeer;
-    drops.full += port.out.dropped - port.droppedWithoutPeer;
+    drops.full += port.outDropped - port.droppedWithoutPeer;
   }
   for (const module of graph.all) {
     drops.deadend += module.deadends;
@@ -154,11 +156,9 @@ function figures(...values: number[]): string[] {
 
 /** The snapshot as text, without a final line feed. */
 export function renderStats(stats: SwitchStats): string {
-  const ports = Object.entries(stats.ports).map(([name, { description, up, inc, out }]) => [
-    name,
-    description,
-    up ? 'UP' : 'DOWN',
-    ...figures(inc.packets, inc.bytes, inc.dropped, out.packets, out.bytes, out.dropped),
+  const ports = Object.entries(stats.ports).flatMap(([name, { description, up, inc, out }]) => [
+    [name, description, up ? 'UP' : 'DOWN', 'inc', ...figures(inc.packets, inc.bytes, inc.dropped)],
+    ['', '', '', 'out', ...figures(out.packets, out.bytes, out.dropped)],
   ]);
   const modules = stats.modules.flatMap(({ name, class: className, desc, gates, deadends }) => {
     const label = `${name}::${className}${desc === '' ? '' : `(${desc})`}`;
@@ -172,11 +172,7 @@ export function renderStats(stats: SwitchStats): string {
     return rows;
   });
   return [
-    table(
-      ['port', 'device', 'link', 'inc packets', 'inc bytes', 'inc dropped', 'out packets', 'out bytes', 'out dropped'],
-      ports,
-      3,
-    ),
+    table(['port', 'device', 'link', '', 'packets', 'bytes', 'dropped'], ports, 4),
     table(['module', 'gate', 'packets', 'bytes'], modules, 2),
     renderSummary(stats.summary),
   ].join('\n');

@@ -52,14 +52,11 @@ export class Switch {
   async start(): Promise<void> {
     this.graph.checkLoops();
     const ports = this.ports.all;
-    const devices = ports.map((port) => port.device);
-    this.worker = new Worker(this.graph.tasks, devices, this.idle, (error) => this.onError?.(error));
+    this.worker = new Worker(this.graph.tasks, this.idle, (error) => this.onError?.(error));
     const { wake } = this.worker;
     for (const { name, device } of ports) {
-      device.onChange = (reason) => {
-        this.log(`port ${name}: ${reason}`);
-        wake();
-      };
+      device.onChange = wake;
+      device.onNotice = (line) => this.log(`port ${name}: ${line}`);
     }
     this.startedAt = performance.now();
     if (this.core !== null) await pinWorker(this.core);
@@ -69,7 +66,10 @@ export class Switch {
   /** Stops forwarding and closes all ports; their sockets are gone then. Also right after a failed start. */
   async stop(): Promise<void> {
     this.worker?.stop();
-    for (const { device } of this.ports.all) device.onChange = null;
+    for (const { device } of this.ports.all) {
+      device.onChange = null;
+      device.onNotice = null;
+    }
     this.graph.close();
     await this.ports.close();
   }

@@ -7,8 +7,7 @@
  */
 import { access } from 'node:fs/promises';
 import { pinThread } from '../drivers/libc/index.js';
-import type { Task } from './datapath/module.js';
-import type { PortDevice } from './ports/port.js';
+import type { Task, WakeSource } from './datapath/module.js';
 
 /**
  * `spin`: polls always, as BESS does. `adaptive`: after a while without packets asks the peers for a kick and sleeps.
@@ -29,34 +28,34 @@ export class Worker {
   private idleSince = 0;
   private immediate: NodeJS.Immediate | null = null;
   private timer: NodeJS.Timeout | null = null;
+  /** The queues behind the tasks. */
+  private readonly sources: readonly WakeSource[];
 
-  /**
-   * @param devices those behind the tasks
-   * @param onError called once, when a task has thrown; the worker has stopped then
-   */
+  /** @param onError called once, when a task has thrown; the worker has stopped then */
   constructor(
     private readonly tasks: readonly Task[],
-    private readonly devices: readonly PortDevice[],
     private readonly policy: IdlePolicy,
     private readonly onError: (error: unknown) => void,
-  ) {}
+  ) {
+    this.sources = tasks.flatMap(({ source }) => source ?? []);
+  }
 
   /** True while it polls; false while it sleeps, and before start and after stop. */
   get isPolling(): boolean {
     return this.state === 'running';
   }
 
-  /** Begins to poll. The devices' onKick is the worker's from now on. */
+  /** Begins to poll. The queues' onKick is the worker's from now on. */
   start(): void {
-    for (const device of this.devices) device.onKick = this.wake;
+    for (const source of this.sources) source.onKick = this.wake;
     this.run();
   }
 
   /** No task runs any more once this returns. */
   stop(): void {
-    if (this.state === 'asleep') this.disarm(this.tasks.length);
+    if (this.state === 'asleep') this.disarm(this.sources.length);
     this.state = 'stopped';
-    for (const device of this.devices) device.onKick = null;
+    for (const source of this.sources) source.onKick = null;
     if (this.immediate) clearImmediate(this.immediate);
     if (this.timer) clearTimeout(this.timer);
   }
@@ -64,7 +63,7 @@ export class Worker {
   /** Polls again, if it was asleep: a peer has kicked, come or gone. */
   readonly wake = (): void => {
     if (this.state !== 'asleep') return;
-    this.disarm(this.tasks.length);
+    this.disarm(this.sources.length);
     if (this.timer) clearTimeout(this.timer);
     this.timer = null;
     this.run();
@@ -108,19 +107,18 @@ export class Worker {
 
   /** Sleeps until the next kick; false when packets have come while it was arming. */
   private sleep(): boolean {
-    for (let i = 0; i < this.tasks.length; i++) {
-      const { source } = this.tasks[i];
-      if (source === null || source.enableKick()) continue;
+    for (let i = 0; i < this.sources.length; i++) {
+      if (this.sources[i].enableKick()) continue;
       this.disarm(i + 1);
       return false;
     }
     this.state = 'asleep';
-    if (this.devices.some((device) => device.isUp && device.pollOnly)) this.timer = setTimeout(this.wake, POLL_ONLY_MS);
+    if (this.sources.some(({ pollOnly }) => pollOnly)) this.timer = setTimeout(this.wake, POLL_ONLY_MS);
     return true;
   }
 
   private disarm(count: number): void {
-    for (let i = 0; i < count; i++) this.tasks[i].source?.disableKick();
+    for (let i = 0; i < count; i++) this.sources[i].disableKick();
   }
 }
 

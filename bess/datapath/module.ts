@@ -6,6 +6,8 @@
  * delivered or dropped. The graph has no loop (graph.ts checks), so a module is never entered while it runs: what it
  * needs to work on is allocated once.
  */
+
+import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
 import { BessError } from '../errors.js';
 import type { Batch } from './batch.js';
 
@@ -31,12 +33,8 @@ export interface Task {
   readonly source: WakeSource | null;
 }
 
-/** The sleeping side of a queue. */
-export interface WakeSource {
-  /** Asks to be woken at the next packet; false when packets wait already. */
-  enableKick(): boolean;
-  disableKick(): void;
-}
+/** The sleeping side of a queue: drivers/packet-endpoint.ts. */
+export type WakeSource = Pick<PacketEndpoint, 'enableKick' | 'disableKick' | 'pollOnly' | 'onKick'>;
 
 export abstract class Module {
   /** The module's class as a script names it. */

@@ -1,6 +1,8 @@
 /** PortInc and QueueInc: packets from a port into the pipeline (BESS: port_inc.cc, queue_inc.cc). */
+
+import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
 import { MAX_BURST } from '../../drivers/virtio/packet-burst.js';
-import type { PacketEndpoint, Port, PortCounters } from '../ports/port.js';
+import type { Port } from '../ports/port.js';
 import { Batch, emptyBurst } from './batch.js';
 import { Module, type Task } from './module.js';
 import { checkBurst } from './source.js';
@@ -9,22 +11,19 @@ import { checkBurst } from './source.js';
 class QueueTask implements Task {
   private readonly batch = new Batch();
   private readonly burst = emptyBurst();
-  private readonly counters: PortCounters;
 
   constructor(
     private readonly module: PortInput,
     readonly source: PacketEndpoint,
-    port: Port,
-  ) {
-    this.counters = port.inc;
-  }
+    private readonly port: Port,
+  ) {}
 
   run(): number {
     const count = this.source.take(this.burst, this.module.packetsAtOnce);
     if (count === 0) return 0;
     this.batch.takeAll(this.burst);
-    this.counters.packets += count;
-    this.counters.bytes += this.batch.bytes;
+    this.port.incPackets += count;
+    this.port.incBytes += this.batch.bytes;
     this.module.forward(this.batch);
     // Whoever was to get a packet has its copy by now: the sender may have its buffers back.
     this.source.complete();

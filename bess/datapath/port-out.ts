@@ -2,7 +2,8 @@
  * PortOut and QueueOut: packets out of the pipeline into a port (BESS: port_out.cc, queue_out.cc). The one place where a
  * packet is copied. What the peer does not take is dropped and counted; a slow peer never holds up the others.
  */
-import type { PacketEndpoint, Port } from '../ports/port.js';
+import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
+import type { Port } from '../ports/port.js';
 import type { Batch } from './batch.js';
 import { MAX_GATES, Module } from './module.js';
 
@@ -25,14 +26,9 @@ abstract class PortOutput extends Module {
     const { burst, indices, count } = batch;
     const port = this.port;
     const taken = this.endpoint.put(burst, indices, count);
-    let bytes = batch.bytes;
-    for (let i = taken; i < count; i++) bytes -= burst.length[indices[i]];
-    port.out.packets += taken;
-    port.out.bytes += bytes;
+    port.outPackets += taken;
+    port.outDropped += count - taken;
     if (batch.replicated) port.replicated += taken;
-    if (taken === count) return;
-    port.out.dropped += count - taken;
-    if (!port.device.isUp) port.droppedWithoutPeer += count - taken;
   }
 
   override close(): void {

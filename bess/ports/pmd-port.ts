@@ -16,6 +16,8 @@ const DRIVER = 'PMDPort';
 export interface DeviceFactory {
   vhost(vdev: VhostVdev): PortDevice;
   tap(vdev: TapVdev): PortDevice;
+  /** Gives back what the devices share. Called once, when all are closed. */
+  close(): void;
 }
 
 /** What a script says about a PMDPort. Exactly one of vdev, pci and portId is to be given. */
@@ -79,7 +81,9 @@ export class PortTable {
   async close(): Promise<void> {
     const closings = this.all.map(async (port) => port.device.close());
     this.entries.clear();
-    for (const result of await Promise.allSettled(closings)) {
+    const results = await Promise.allSettled(closings);
+    this.devices.close();
+    for (const result of results) {
       if (result.status === 'rejected') throw result.reason;
     }
   }

@@ -4,37 +4,19 @@
  * The device behind it moves packets; it is given here as the interface that the switch needs, so that the pipeline
  * knows neither sockets nor descriptors.
  */
-import type { PacketBurst } from '../../drivers/virtio/packet-burst.js';
+import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
 import { BessError } from '../errors.js';
-
-/** One queue pair of a device. */
-export interface PacketEndpoint {
-  /** Fills `burst` (cleared first) with at most `max` packets, by reference. Returns how many. */
-  take(burst: PacketBurst, max: number): number;
-  /** The packets of the last take are done with. */
-  complete(): void;
-  /**
-   * Copies packets to the peer: those that the first `count` entries of `indices` name. Returns how many the peer took,
-   * from the first on; 0 while no peer is connected.
-   */
-  put(burst: PacketBurst, indices: Uint8Array, count: number): number;
-  /** Asks to be woken at the next packet; false when packets wait already. */
-  enableKick(): boolean;
-  disableKick(): void;
-}
 
 /** What is behind a port. */
 export interface PortDevice {
   /** The queue pairs, by number. */
   readonly endpoints: readonly PacketEndpoint[];
-  /** True while a peer is connected and has set its queues up. */
+  /** True while a peer is connected. */
   readonly isUp: boolean;
-  /** True where the peer cannot wake the switch: it must be polled. */
-  readonly pollOnly: boolean;
-  /** Called when the peer has put packets into a queue whose kick is enabled. */
-  onKick: (() => void) | null;
-  /** Called when the peer came or went, with a line that tells which. */
-  onChange: ((reason: string) => void) | null;
+  /** Called when the peer or queues of it came or went. */
+  onChange: (() => void) | null;
+  /** Called with a line about what has happened: a peer that came or went, or broke its queues. */
+  onNotice: ((line: string) => void) | null;
   /** Disconnects the peer and removes what the device has made (sockets). */
   close(): void | Promise<void>;
 }
@@ -78,12 +60,17 @@ export interface QueueUser {
   readonly name: string;
 }
 
+/** Counters of devices that are a packet that the peer sent and that was dropped before the pipeline. */
+const INC_DROPS = /^in_(bad|too)/;
+
 export class Port {
-  readonly inc: PortCounters = { packets: 0, bytes: 0, dropped: 0 };
-  readonly out: PortCounters = { packets: 0, bytes: 0, dropped: 0 };
-  /** Of `out.dropped`: those that were dropped because no peer was connected. */
-  droppedWithoutPeer = 0;
-  /** Of `out.packets`: those that came through a Replicate. */
+  /** Packets and bytes that tasks have taken. */
+  incPackets = 0;
+  incBytes = 0;
+  /** Packets that the peer has taken, and those dropped because it did not. */
+  outPackets = 0;
+  outDropped = 0;
+  /** Of `outPackets`: those that came through a Replicate. */
   replicated = 0;
   private readonly users: Record<Direction, (QueueUser | null)[]>;
 
@@ -98,6 +85,36 @@ export class Port {
     outQueues: number,
   ) {
     this.users = { inc: new Array(incQueues).fill(null), out: new Array(outQueues).fill(null) };
+  }
+
+  /** The totals of both directions. */
+  stats(): Record<Direction, PortCounters> {
+    const { incPackets, incBytes, outPackets, outDropped } = this;
+    return {
+      inc: { packets: incPackets, bytes: incBytes, dropped: this.sum((name) => INC_DROPS.test(name)) },
+      // How many bytes the peer has taken only the device knows: it may leave out a packet in the middle of a burst.
+      out: { packets: outPackets, bytes: this.sum((name) => name === 'out_bytes'), dropped: outDropped },
+    };
+  }
+
+  /** Of the packets dropped on their way out: those for which no peer was there. */
+  get droppedWithoutPeer(): number {
+    return this.sum((name) => name === 'out_noDriver');
+  }
+
+  /** What the device has counted, over all its queues; zeros left out. */
+  deviceCounters(): Record<string, number> {
+    const counters: Record<string, number> = {};
+    for (const endpoint of this.device.endpoints) {
+      for (const [name, count] of Object.entries(endpoint.counters())) {
+        if (count > 0) counters[name] = (counters[name] ?? 0) + count;
+      }
+    }
+    return counters;
+  }
+
+  private sum(wanted: (name: string) => boolean): number {
+    return Object.entries(this.deviceCounters()).reduce((sum, [name, count]) => sum + (wanted(name) ? count : 0), 0);
   }
 
   /** The numbers of all incoming queues. */

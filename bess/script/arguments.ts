@@ -1,16 +1,12 @@
 /**
  * The arguments of a call in a script, read by name and type. What BESS's protobuf messages would refuse (an unknown
  * name, a string for a number) is refused here, with a line that names the call and the argument.
- *
- * Values are plain: null, booleans, integers as numbers, strings, arrays, and Maps for dictionaries.
  */
 import { BessError } from '../errors.js';
-
-/** One entry of an `entries` list. */
-export type Dictionary = ReadonlyMap<unknown, unknown>;
+import { type Plain, type PlainMap, toPlain, type Value } from '../lang/index.js';
 
 export class Arguments {
-  private readonly given = new Map<string, unknown>();
+  private readonly given = new Map<string, Plain>();
   private readonly read = new Set<string>();
 
   /**
@@ -19,8 +15,8 @@ export class Arguments {
    */
   constructor(
     private readonly call: string,
-    positional: readonly unknown[],
-    keyword: ReadonlyMap<string, unknown>,
+    positional: readonly Value[],
+    keyword: ReadonlyMap<string, Value>,
     names: readonly string[] = [],
   ) {
     if (positional.length > names.length) {
@@ -28,11 +24,11 @@ export class Arguments {
       throw this.wrong(`takes ${takes}; ${positional.length} were given`);
     }
     positional.forEach((value, i) => {
-      this.given.set(names[i], value);
+      this.given.set(names[i], toPlain(value));
     });
     for (const [name, value] of keyword) {
       if (this.given.has(name)) throw this.wrong(`'${name}' is given twice`);
-      this.given.set(name, value);
+      this.given.set(name, toPlain(value));
     }
   }
 
@@ -72,11 +68,18 @@ export class Arguments {
     });
   }
 
-  dictionaries(name: string): Dictionary[] {
+  dictionaries(name: string): PlainMap[] {
     return this.list(name).map((value) => {
       if (value instanceof Map) return value;
       throw this.wrongType(name, 'a list of dictionaries', value);
     });
+  }
+
+  /** An object of the switch's own, of the class given. */
+  object<T>(name: string, type: abstract new (...args: never[]) => T, wanted: string): T {
+    const value = this.take(name);
+    if (value instanceof type) return value;
+    throw this.wrongType(name, wanted, value);
   }
 
   /** Call it last: refuses what nobody has read. */
@@ -88,26 +91,26 @@ export class Arguments {
     }
   }
 
-  private list(name: string): readonly unknown[] {
+  private list(name: string): readonly Plain[] {
     const value = this.take(name);
     if (value === null) return [];
     if (Array.isArray(value)) return value;
     throw this.wrongType(name, 'a list', value);
   }
 
-  private checkInteger(name: string, value: unknown, min: number, max: number): number {
+  private checkInteger(name: string, value: Plain, min: number, max: number): number {
     if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw this.wrongType(name, 'an integer', value);
     if (value >= min && value <= max) return value;
     const range = max === Number.MAX_SAFE_INTEGER ? `${min} or more` : `${min} to ${max}`;
     throw this.wrong(`'${name}' must be ${range}, not ${value}`);
   }
 
-  private take(name: string): unknown {
+  private take(name: string): Plain {
     this.read.add(name);
     return this.given.get(name) ?? null;
   }
 
-  private wrongType(name: string, wanted: string, value: unknown): BessError {
+  private wrongType(name: string, wanted: string, value: Plain): BessError {
     return this.wrong(`'${name}' must be ${wanted}, not ${describe(value)}`);
   }
 
@@ -117,12 +120,11 @@ export class Arguments {
 }
 
 /** A value as an error may show it. */
-function describe(value: unknown): string {
-  if (typeof value === 'string') return `the string '${value}'`;
-  if (Array.isArray(value)) return 'a list';
-  if (value instanceof Map) return 'a dictionary';
-  if (value === true) return 'True';
-  if (value === false) return 'False';
+function describe(value: Plain): string {
   if (value === null) return 'None';
-  return typeof value === 'number' ? String(value) : 'an object';
+  if (typeof value === 'string') return `the string '${value}'`;
+  if (typeof value === 'boolean') return value ? 'True' : 'False';
+  if (typeof value === 'number') return String(value);
+  if (Array.isArray(value)) return 'a list';
+  return value instanceof Map ? 'a dictionary' : `a ${value.typeName}`;
 }

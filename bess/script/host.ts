@@ -1,10 +1,11 @@
 /** The switch as the language sees it: which names a script finds, and what its calls do. */
 import { existsSync, unlinkSync } from 'node:fs';
+import type { Module } from '../datapath/module.js';
 import { BessError } from '../errors.js';
 import type { CallArguments, HostObject, ScriptHost, Value } from '../lang/index.js';
 import { NativeFunction } from '../lang/index.js';
 import type { Switch } from '../switch.js';
-import { Arguments, hostCall } from './arguments.js';
+import { Arguments } from './arguments.js';
 import { MODULE_CLASSES, type ModuleClass } from './module-classes.js';
 import { BessObject, ModuleObject, PortObject } from './objects.js';
 
@@ -31,22 +32,17 @@ export class SwitchHost implements ScriptHost {
   ) {
     const globals = new Map<string, Value>([['bess', new BessObject(bess)]]);
     for (const className of [PORT_CLASS, ...MODULE_CLASSES.keys()]) {
-      globals.set(className, new NativeFunction(className, (args) => hostCall(() => this.create(className, null, args))));
+      globals.set(className, new NativeFunction(className, (args) => this.create(className, null, args)));
     }
     this.globals = globals;
   }
 
   createNamed(className: string, name: string, args: CallArguments): HostObject {
-    return hostCall(() => this.create(className, name, args));
+    return this.create(className, name, args);
   }
 
   connect(from: HostObject, outputGate: number, to: HostObject, inputGate: number): void {
-    hostCall(() => {
-      for (const side of [from, to]) {
-        if (!(side instanceof ModuleObject)) throw new BessError('EINVAL', `a ${side.typeName} is not a module`);
-      }
-      (from as ModuleObject).module.connect(outputGate, (to as ModuleObject).module, inputGate);
-    });
+    moduleOf(from).connect(outputGate, moduleOf(to), inputGate);
   }
 
   variable(name: string): string | undefined {
@@ -66,7 +62,7 @@ export class SwitchHost implements ScriptHost {
   }
 
   unlink(path: string): void {
-    hostCall(() => unlinkSync(path));
+    unlinkSync(path);
   }
 
   /** @param given the name before `::`, if there is one */
@@ -107,6 +103,11 @@ export class SwitchHost implements ScriptHost {
     args.finish();
     return new PortObject(this.bess.ports.create(config));
   }
+}
+
+function moduleOf(object: HostObject): Module {
+  if (object instanceof ModuleObject) return object.module;
+  throw new BessError('EINVAL', `a ${object.typeName} is not a module: connect its PortInc and PortOut`);
 }
 
 /** Where a class wants a name, a script may give the port or module itself (BESS: `choose_arg`). */

@@ -10,9 +10,10 @@ import { PortOut, QueueOut } from '../datapath/port-out.js';
 import { Replicate } from '../datapath/replicate.js';
 import { Source } from '../datapath/source.js';
 import { BessError } from '../errors.js';
+import type { PlainMap } from '../lang/index.js';
 import type { PortTable } from '../ports/pmd-port.js';
 import type { Port } from '../ports/port.js';
-import type { Arguments, Dictionary } from './arguments.js';
+import type { Arguments } from './arguments.js';
 
 /** What a command answers: nothing, or the fields of BESS's response message. */
 export type CommandResult = Readonly<Record<string, number[]>> | null;
@@ -99,7 +100,7 @@ export const MODULE_CLASSES: ReadonlyMap<string, ModuleClass> = new Map<string, 
 );
 
 /** An entry of `add`; one without an address is refused by the module, as in BESS. */
-function macEntry(entry: Dictionary): MacEntry {
+function macEntry(entry: PlainMap): MacEntry {
   const addr = entry.get('addr') ?? '';
   const gate = entry.get('gate') ?? 0;
   for (const key of entry.keys()) {

@@ -5,7 +5,7 @@ import type { CallArguments, HostObject, Value } from '../lang/index.js';
 import { NativeFunction, PyList } from '../lang/index.js';
 import type { Port } from '../ports/port.js';
 import type { Switch } from '../switch.js';
-import { Arguments, hostCall } from './arguments.js';
+import { Arguments } from './arguments.js';
 import { type CommandResult, commandsOf } from './module-classes.js';
 
 /** Any worker, as BESS's API writes it. */
@@ -14,7 +14,7 @@ const ANY_WORKER = -1;
 /** A method that a script calls: its arguments, those by position named `names`, read by `run`. */
 function method(call: string, names: readonly string[], run: (args: Arguments) => Value): NativeFunction {
   return new NativeFunction(call, ({ positional, keyword }: CallArguments) =>
-    hostCall(() => run(new Arguments(`${call}()`, positional, keyword, names))),
+    run(new Arguments(`${call}()`, positional, keyword, names)),
   );
 }
 
@@ -60,8 +60,7 @@ export class ModuleObject implements HostObject {
       return next;
     });
     define('attach_task', ['parent', 'wid', 'module_taskid', 'priority', 'share'], (args) =>
-      attachTask(bess, module.name, args),
-    );
+      attachTask(bess, module.name, args));
   }
 
   get name(): string {
@@ -119,8 +118,7 @@ export class BessObject implements HostObject {
       return null;
     });
     define('attach_task', ['module_name', 'parent', 'wid', 'module_taskid', 'priority', 'share'], (args) =>
-      attachTask(bess, args.string('module_name') ?? '', args),
-    );
+      attachTask(bess, args.string('module_name') ?? '', args));
     define('connect_modules', ['m1', 'm2', 'ogate', 'igate'], (args) => {
       const [from, to] = [args.string('m1') ?? '', args.string('m2') ?? ''];
       const [outputGate, inputGate] = [args.integer('ogate', 0), args.integer('igate', 0)];
@@ -140,12 +138,10 @@ export class BessObject implements HostObject {
     for (const name of ['add_tc', 'update_tc_params', 'get_tc_stats']) {
       this.methods.set(
         name,
-        new NativeFunction(`bess.${name}`, () =>
-          hostCall(() => {
-            const why = 'this switch has no traffic classes; its one worker polls all tasks in turn';
-            throw new BessError('ENOTSUP', `bess.${name}(): ${why}`);
-          }),
-        ),
+        new NativeFunction(`bess.${name}`, () => {
+          const why = 'this switch has no traffic classes; its one worker polls all tasks in turn';
+          throw new BessError('ENOTSUP', `bess.${name}(): ${why}`);
+        }),
       );
     }
   }
@@ -164,7 +160,8 @@ function attachTask(bess: Switch, name: string, args: Arguments): null {
   args.has('share');
   args.finish();
   const module = bess.graph.get(name);
-  if (parent !== '') throw new BessError('ENOENT', `Parent TC '${parent}' not found: this switch has no traffic classes`);
+  if (parent !== '')
+    throw new BessError('ENOENT', `Parent TC '${parent}' not found: this switch has no traffic classes`);
   if (worker > 0) throw new BessError('EINVAL', `worker:${worker} does not exist: this switch runs worker:0 alone`);
   if (task >= module.tasks.length) {
     const has = module.tasks.length === 0 ? 'none' : `${module.tasks.length}`;

@@ -7,7 +7,7 @@ import { PortInc, QueueInc } from '../../bess/datapath/port-inc.js';
 import { PortOut, QueueOut } from '../../bess/datapath/port-out.js';
 import { Replicate } from '../../bess/datapath/replicate.js';
 import { Source } from '../../bess/datapath/source.js';
-import { errorOf, frame, mockPort } from './bess-mocks.js';
+import { errorOf, frame, mockPort } from '../support/bess-mocks.js';
 
 const A = '52:54:00:00:00:0a';
 const B = '52:54:00:00:00:0b';
@@ -29,9 +29,16 @@ describe('input and output modules', () => {
     expect(b.queue.tags).toEqual([1, 2]);
     expect(b.queue.received[1]?.length).toBe(1514);
     expect(a.queue.completed).toBe(2);
-    expect(a.port.inc).toEqual({ packets: 2, bytes: 1574, dropped: 0 });
-    expect(b.port.out).toEqual({ packets: 2, bytes: 1574, dropped: 0 });
+    expect(a.port.stats().inc).toEqual({ packets: 2, bytes: 1574, dropped: 0 });
+    expect(b.port.stats().out).toEqual({ packets: 2, bytes: 1574, dropped: 0 });
     expect(input.gates[0]).toMatchObject({ packets: 2, bytes: 1574 });
+  });
+
+  it('tells what the device has refused as dropped', () => {
+    const { port, queue } = mockPort('a');
+    queue.malformed = 4;
+    expect(port.stats().inc).toEqual({ packets: 0, bytes: 0, dropped: 4 });
+    expect(port.deviceCounters()).toEqual({ in_badHead: 4 });
   });
 
   it('takes at most 32 packets at once, or as many as set_burst says', () => {
@@ -56,7 +63,7 @@ describe('input and output modules', () => {
     a.queue.offer(frame(B, 1, 100), frame(B, 2, 200), frame(B, 3, 300));
     poll(input);
     expect(b.queue.tags).toEqual([1]);
-    expect(b.port.out).toEqual({ packets: 1, bytes: 100, dropped: 2 });
+    expect(b.port.stats().out).toEqual({ packets: 1, bytes: 100, dropped: 2 });
     expect(b.port.droppedWithoutPeer).toBe(0);
     expect(a.queue.completed).toBe(3);
   });
@@ -69,7 +76,7 @@ describe('input and output modules', () => {
     input.connect(0, new QueueOut('out', b.port, 0), 0);
     a.queue.offer(frame(B, 1));
     poll(input);
-    expect(b.port.out.dropped).toBe(1);
+    expect(b.port.stats().out.dropped).toBe(1);
     expect(b.port.droppedWithoutPeer).toBe(1);
   });
 
@@ -217,7 +224,7 @@ describe('Replicate', () => {
     const out0 = repl.gates[0]?.next as Module;
     task.connect(0, out0, 0);
     poll(task);
-    expect(outs[0]?.port.out.packets).toBe(2);
+    expect(outs[0]?.port.outPackets).toBe(2);
     expect(outs[0]?.port.replicated).toBe(1);
     expect(unicast.deadends).toBe(0);
   });
@@ -255,7 +262,7 @@ describe('L2Forward', () => {
     expect(tags()).toEqual([[1, 4, 6], [2, 5], []]);
     expect(fwd.unknown).toBe(1);
     expect(fwd.deadends).toBe(1);
-    expect(outs[1]?.port.out.bytes).toBe(150);
+    expect(outs[1]?.port.stats().out.bytes).toBe(150);
     expect(fwd.gates[0]?.packets).toBe(3);
   });
 

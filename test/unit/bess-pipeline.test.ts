@@ -9,7 +9,7 @@ import { QueueOut } from '../../bess/datapath/port-out.js';
 import { Replicate } from '../../bess/datapath/replicate.js';
 import { Source } from '../../bess/datapath/source.js';
 import { renderStats, snapshot } from '../../bess/stats.js';
-import { frame, mockPort } from './bess-mocks.js';
+import { frame, mockPort } from '../support/bess-mocks.js';
 
 const BROADCAST = 'ff:ff:ff:ff:ff:ff';
 
@@ -90,7 +90,7 @@ describe('the pipeline of forward_script.bess', () => {
         expect(Object.values(reasons).reduce((sum, count) => sum + count, 0)).toBe(total);
         const delivered = vms.flatMap(({ queue }) => queue.received);
         expect(delivered.length).toBe(summary.forwarded);
-        expect(ports.reduce((sum, port) => sum + port.out.bytes, 0)).toBe(
+        expect(ports.reduce((sum, port) => sum + port.stats().out.bytes, 0)).toBe(
           delivered.reduce((sum, bytes) => sum + bytes.length, 0),
         );
         for (const { queue } of vms) {
@@ -118,7 +118,7 @@ describe('the pipeline of forward_script.bess', () => {
     vms[0]?.queue.offer(...Array.from({ length: 1200 }, (_, i) => frame(mac(1), i)), frame('02:00:00:00:00:01', 0));
     for (let i = 0; i < 40; i++) for (const task of graph.tasks) task.run();
     const text = renderStats(snapshot(ports, graph, 1));
-    expect(text).toMatch(/vm1 +│ mock vm1 +│ UP +│ +0 │ +0 │ +0 │ +1,200 │ +72,000 │ +0 │/);
+    expect(text).toMatch(/vm1 +│ mock vm1 +│ UP +│ inc │ +0 │ +0 │ +0 │\n│ +│ +│ +│ out │ +1,200 │ +72,000 │ +0 │/);
     expect(text).toMatch(/fwd::L2Forward\(3 addresses\) +│ :0 -> 0:out0 +│ +0 │/);
     expect(text).toMatch(/deadends +│ +1 │/);
     expect(text).toContain(

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type PmdPortConfig, PortTable } from '../../bess/ports/pmd-port.js';
 import { parseVdev, type VhostVdev } from '../../bess/ports/vdev.js';
-import { errorOf, MockDevice } from './bess-mocks.js';
+import { errorOf, MockDevice } from '../support/bess-mocks.js';
 
 describe('parseVdev', () => {
   it('reads what BESS scripts say', () => {
@@ -51,6 +51,7 @@ describe('PortTable', () => {
   let opened: VhostVdev[];
   let devices: MockDevice[];
   let notes: string[];
+  let closed: boolean;
   let table: PortTable;
 
   beforeEach(() => {
@@ -58,6 +59,7 @@ describe('PortTable', () => {
     opened = [];
     devices = [];
     notes = [];
+    closed = false;
     const open = (queues: number): MockDevice => {
       const device = new MockDevice(queues);
       devices.push(device);
@@ -70,6 +72,9 @@ describe('PortTable', () => {
           return open(vdev.queues);
         },
         tap: () => open(1),
+        close: () => {
+          closed = true;
+        },
       },
       (line) => notes.push(line),
     );
@@ -149,5 +154,6 @@ describe('PortTable', () => {
     await expect(table.close()).rejects.toThrow('stuck');
     expect(devices.slice(1).map(({ closed }) => closed)).toEqual([true, true]);
     expect(table.all).toEqual([]);
+    expect(closed).toBe(true);
   });
 });

@@ -4,7 +4,7 @@ import { Sink } from '../../bess/datapath/merge.js';
 import { PortInc } from '../../bess/datapath/port-inc.js';
 import { QueueOut } from '../../bess/datapath/port-out.js';
 import { Worker } from '../../bess/worker.js';
-import { frame, mockPort } from './bess-mocks.js';
+import { frame, mockPort } from '../support/bess-mocks.js';
 
 const MAC = '52:54:00:00:00:01';
 let worker: Worker | null = null;
@@ -17,7 +17,7 @@ function wire(policy: 'adaptive' | 'spin', onError: (error: unknown) => void = (
   const b = mockPort('b');
   const input = new PortInc('in', a.port);
   input.connect(0, new QueueOut('out', b.port, 0), 0);
-  worker = new Worker(input.tasks, [a.device, b.device], policy, onError);
+  worker = new Worker(input.tasks, policy, onError);
   return { a, b, input, worker };
 }
 
@@ -35,7 +35,7 @@ describe('Worker', () => {
     expect(b.queue.tags.length).toBe(100);
     expect(a.queue.kicksEnabled).toBe(true);
     a.queue.offer(frame(MAC, 100));
-    a.device.onKick?.();
+    a.queue.onKick?.();
     expect(worker.isPolling).toBe(true);
     expect(a.queue.kicksEnabled).toBe(false);
     await until(() => b.queue.tags.length === 101);
@@ -57,7 +57,7 @@ describe('Worker', () => {
 
   it('polls a peer that cannot kick', async () => {
     const { a, b, worker } = wire('adaptive');
-    a.device.pollOnly = true;
+    a.queue.pollOnly = true;
     worker.start();
     await until(() => !worker.isPolling);
     a.queue.offer(frame(MAC, 1));
@@ -83,7 +83,7 @@ describe('Worker', () => {
     a.queue.offer(frame(MAC, 1));
     await delay(3);
     expect(b.queue.tags).toEqual([]);
-    expect(a.device.onKick).toBeNull();
+    expect(a.queue.onKick).toBeNull();
   });
 
   it('stops and reports when a task throws', async () => {
@@ -101,7 +101,7 @@ describe('Worker', () => {
   it('polls tasks in turn', async () => {
     const order: number[] = [];
     const tasks = [0, 1, 2].map((i) => ({ source: null, run: () => (order.length < 9 ? order.push(i) : 0) }));
-    worker = new Worker(tasks, [], 'spin', () => undefined);
+    worker = new Worker(tasks, 'spin', () => undefined);
     worker.start();
     await until(() => order.length >= 9);
     expect(order).toEqual([0, 1, 2, 0, 1, 2, 0, 1, 2]);

@@ -1,6 +1,7 @@
 /** A port's device without a device: packets are handed in and collected as byte arrays. */
 
-import { type PacketEndpoint, Port, type PortDevice } from '../../bess/ports/port.js';
+import { Port, type PortDevice } from '../../bess/ports/port.js';
+import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
 import { MAX_BURST, type PacketBurst } from '../../drivers/virtio/packet-burst.js';
 
 /** A memory for the packets that a mock device offers. */
@@ -19,6 +20,7 @@ export function frame(destination: string, tag: number, bytes = 60): Uint8Array 
 }
 
 export class MockEndpoint implements PacketEndpoint {
+  readonly name = 'mock';
   /** Frames that wait to be taken, each as its segments. */
   readonly waiting: Uint8Array[][] = [];
   /** Frames that the peer has got. */
@@ -28,6 +30,12 @@ export class MockEndpoint implements PacketEndpoint {
   /** Offset of the first segment of a burst; odd to try odd addresses. */
   base = 0;
   kicksEnabled = false;
+  pollOnly = false;
+  onKick: (() => void) | null = null;
+  /** Frames that were sent while no peer was there. */
+  withoutPeer = 0;
+  /** Frames that the device has refused. */
+  malformed = 0;
   taken = 0;
   completed = 0;
   private readonly memory = views(1 << 20);
@@ -80,6 +88,7 @@ export class MockEndpoint implements PacketEndpoint {
       this.received.push(Uint8Array.from(bytes));
     }
     this.room -= taken;
+    if (!this.device.isUp) this.withoutPeer += count;
     return taken;
   }
 
@@ -93,6 +102,11 @@ export class MockEndpoint implements PacketEndpoint {
     this.kicksEnabled = false;
   }
 
+  counters(): Record<string, number> {
+    const bytes = this.received.reduce((sum, one) => sum + one.length, 0);
+    return { out_bytes: bytes, out_noDriver: this.withoutPeer, in_badHead: this.malformed };
+  }
+
   /** The tags of the frames that the peer has got, in order. */
   get tags(): number[] {
     return this.received.map((bytes) => (bytes[14] ?? 0) + (bytes[15] ?? 0) * 256);
@@ -102,10 +116,9 @@ export class MockEndpoint implements PacketEndpoint {
 export class MockDevice implements PortDevice {
   readonly endpoints: MockEndpoint[];
   isUp = true;
-  pollOnly = false;
   closed = false;
-  onKick: (() => void) | null = null;
-  onChange: ((reason: string) => void) | null = null;
+  onChange: (() => void) | null = null;
+  onNotice: ((line: string) => void) | null = null;
 
   constructor(queues = 1) {
     this.endpoints = Array.from({ length: queues }, () => new MockEndpoint(this));
