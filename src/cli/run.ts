@@ -1,7 +1,8 @@
 /** `tspmd run`: the node entrypoint. Drives a device, runs a stack on it, and says `ready` when packets can flow. */
+
+import { loadApp } from '../apps/index.js';
 import { formatMac, init, type Port, runStack } from '../index.js';
 import { createStack, type StackModule } from '../stack.js';
-import { loadApp } from './apps.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
 import { dropsOf, RatePrinter } from './rates.js';
 import { untilSignal } from './shutdown.js';
