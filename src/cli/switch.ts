@@ -8,9 +8,7 @@ export async function runSwitchCommand(
   variables: Record<string, string>,
   options: { idle: 'adaptive' | 'spin' },
 ): Promise<void> {
-  const stop = new AbortController();
-  void untilSignal().then(() => stop.abort());
-  await runSwitch({ file, variables, idle: options.idle, signal: stop.signal });
+  await runSwitch({ file, variables, idle: options.idle, stop: untilSignal() });
 }
 
 /** Prints the counters of a switch that runs, by process id or the only one there is. */
