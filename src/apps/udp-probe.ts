@@ -95,7 +95,7 @@ export class UdpProbe implements PacketHandler {
       this.lost++;
       work++;
     }
-    while (outstanding.next < this.count && outstanding.count < this.window && outstanding.hasRoom) {
+    while (this.maySend() && outstanding.hasRoom) {
       if (!this.send(outstanding.next)) break;
       outstanding.sent(now);
       work++;
@@ -106,8 +106,7 @@ export class UdpProbe implements PacketHandler {
   maxSleepMs(): number {
     const { outstanding } = this;
     // What could be sent and was not waits for room in the ring, of which nothing tells.
-    const isStuck = outstanding.next < this.count && outstanding.count < this.window;
-    return isStuck ? 1 : Math.max(outstanding.nextDeadline() - this.clock(), 0);
+    return this.maySend() ? 1 : Math.max(outstanding.nextDeadline() - this.clock(), 0);
   }
 
   handle(buffer: PacketBuffer): boolean {
@@ -135,6 +134,12 @@ export class UdpProbe implements PacketHandler {
       probe_corrupt: this.corrupt,
       probe_unexpected: this.unexpected,
     };
+  }
+
+  /** One at a time until something came back: a whole window is more than waits for the answer to an ARP request. */
+  private maySend(): boolean {
+    const { outstanding } = this;
+    return outstanding.next < this.count && outstanding.count < (this.received === 0 ? 1 : this.window);
   }
 
   private send(number: number): boolean {
