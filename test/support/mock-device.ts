@@ -21,6 +21,7 @@ export interface MockOptions {
 
 export class MockDevice implements NetDevice {
   readonly name = 'mock';
+  readonly notice = '';
   readonly memory: MemoryViews;
   readonly pool: BufferPool;
   readonly mac: Uint8Array;
