@@ -7,7 +7,7 @@
  */
 import { createRequire } from 'node:module';
 import { Command, CommanderError, Option } from 'commander';
-import { assignments, coreList, keyValue, positiveInteger, positiveNumber } from './arguments.js';
+import { coreList, keyValue, positiveInteger, positiveNumber, scriptVariable } from './arguments.js';
 
 const require = createRequire(import.meta.url);
 const { version } = require('../../../package.json') as { version: string };
@@ -57,7 +57,7 @@ function program(): Command {
     .command('switch')
     .description('run a .bess script in the embedded switch, or look at one that runs')
     .argument('[file]', 'the script; or with --stats, the process id of a running switch')
-    .argument('[variables...]', 'NAME=value, read by the script as $NAME')
+    .argument('[variables...]', 'NAME=value, read by the script as $NAME', scriptVariable, {})
     .addOption(
       new Option('--idle <policy>', 'what to do without packets').choices(['adaptive', 'spin']).default('adaptive'),
     )
@@ -67,7 +67,7 @@ function program(): Command {
       const { runSwitchCommand, printSwitchStats } = await import('./switch.js');
       if (options.stats) return printSwitchStats(file, options);
       if (file === undefined) command.error('error: a .bess script is missing: tspmd switch FILE.bess [NAME=value...]');
-      return runSwitchCommand(file, assignments(variables), options);
+      return runSwitchCommand(file, variables, options);
     });
 
   for (const command of tspmd.commands) command.exitOverride().copyInheritedSettings(tspmd);
