@@ -46,7 +46,8 @@ export function keyValue(text: string, before: Record<string, string> = {}): Rec
   return { ...before, [key]: value };
 }
 
-/** `NAME=value` arguments of a script. */
-export function assignments(texts: readonly string[]): Record<string, string> {
-  return Object.fromEntries(texts.map((text) => assignment(text, /^[A-Za-z_]\w*$/)));
+/** Collects `NAME=value` arguments of a script into one object; NAME is what the script's `$NAME` can be. */
+export function scriptVariable(text: string, before: Record<string, string>): Record<string, string> {
+  const [name, value] = assignment(text, /^[A-Za-z_]\w*$/);
+  return { ...before, [name]: value };
 }

@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Child } from './child.js';
+import { Child } from '../../scripts/child.js';
 import { command, type Requirement } from './requirements.js';
 
 /** For `describeWith`. */

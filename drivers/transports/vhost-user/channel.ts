@@ -4,7 +4,7 @@
  * The peer is not trusted. Whatever breaks the protocol closes the connection with a line that says what it was, and no
  * file descriptor that the peer sent outlives the message unless the handler took it.
  */
-import { abi, closeFile, MAX_FDS, MessageSocket, type Reactor } from '../../libc/index.js';
+import { abi, closeFile, MAX_FDS, MessageSocket, type Reactor, SystemError } from '../../libc/index.js';
 import {
   decodeHeader,
   encodeHeader,
@@ -73,8 +73,17 @@ export class VhostUserChannel {
     if (size > MAX_PAYLOAD_BYTES) throw new RangeError(`${this.name}: payload of ${size} bytes`);
     encodeHeader(this.sendBytes, { request, flags: flags | PROTOCOL_VERSION, size });
     if (payload !== null) payload.copy(this.sendBytes, HEADER_BYTES);
-    if (!this.socket.send(this.sendBytes.subarray(0, HEADER_BYTES + size), fds)) {
+    if (!this.deliver(this.sendBytes.subarray(0, HEADER_BYTES + size), fds)) {
       throw new Error(`${this.name}: the peer does not read its messages (socket buffer full)`);
+    }
+  }
+
+  private deliver(bytes: Uint8Array, fds: readonly number[]): boolean {
+    try {
+      return this.socket.send(bytes, fds);
+    } catch (error) {
+      if (!(error instanceof SystemError && (error.code === 'EPIPE' || error.code === 'ECONNRESET'))) throw error;
+      throw new Error(`${this.name}: the peer has hung up (${error.code})`);
     }
   }
 

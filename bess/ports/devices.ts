@@ -1,0 +1,85 @@
+/** The real devices behind ports: vhost-user sockets and tap interfaces, watched by one reactor. */
+import { Reactor } from '../../drivers/libc/index.js';
+import { WindowAllocator } from '../../drivers/memory/index.js';
+import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
+import { TapDevice } from '../../drivers/transports/tap.js';
+import { VhostUserBackend } from '../../drivers/transports/vhost-user/backend.js';
+import { BessError } from '../errors.js';
+import type { DeviceFactory } from './pmd-port.js';
+import type { PortDevice } from './port.js';
+import type { TapVdev, VhostVdev } from './vdev.js';
+
+class VhostDevice implements PortDevice {
+  onChange: (() => void) | null = null;
+  onNotice: ((line: string) => void) | null = null;
+
+  constructor(private readonly backend: VhostUserBackend) {
+    backend.onChange = () => this.onChange?.();
+    backend.onLink = (_, reason) => this.changed(reason);
+    backend.onNotice = (line) => this.onNotice?.(line);
+  }
+
+  get endpoints(): readonly PacketEndpoint[] {
+    return this.backend.pairs;
+  }
+
+  get isUp(): boolean {
+    return this.backend.connected;
+  }
+
+  close(): void {
+    this.backend.close();
+  }
+
+  private changed(reason: string): void {
+    this.onNotice?.(reason);
+    this.onChange?.();
+  }
+}
+
+class TapPort implements PortDevice {
+  readonly endpoints: readonly PacketEndpoint[];
+  isUp = true;
+  onChange: (() => void) | null = null;
+  onNotice: ((line: string) => void) | null = null;
+
+  constructor(private readonly tap: TapDevice) {
+    this.endpoints = [tap];
+    tap.onLost = (reason) => {
+      this.isUp = false;
+      this.onNotice?.(reason);
+    };
+  }
+
+  close(): void {
+    this.tap.close();
+  }
+}
+
+/** Opens what scripts ask for. All ports share one window, so that a copy between two of them stays in one memory. */
+export function openDevices(): DeviceFactory {
+  const reactor = new Reactor();
+  const windows = new WindowAllocator();
+  return {
+    vhost({ iface, queues, client }: VhostVdev): PortDevice {
+      return opened(() => {
+        return new VhostDevice(new VhostUserBackend({ path: iface, reactor, windows, client, queuePairs: queues }));
+      });
+    },
+    tap({ iface }: TapVdev): PortDevice {
+      return opened(() => new TapPort(TapDevice.open(iface, { reactor, windows })));
+    },
+    close() {
+      reactor.close();
+    },
+  };
+}
+
+/** A device that cannot be made is BESS's ENODEV, with the reason. */
+function opened(open: () => PortDevice): PortDevice {
+  try {
+    return open();
+  } catch (error) {
+    throw new BessError('ENODEV', (error as Error).message);
+  }
+}
