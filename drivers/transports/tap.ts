@@ -86,10 +86,8 @@ export class TapDevice implements PacketEndpoint {
    * the caller's to set it up (`ip link set … up`) and to give it addresses. Throws with what is missing.
    */
   static open(ifname: string, options: TapOptions): TapDevice {
-    if (!/^[^\s/:%]{1,15}$/.test(ifname) || ifname === '.' || ifname === '..') {
-      throw new Error(
-        `tap '${ifname}': not a name for an interface (1 to ${abi.IFNAMSIZ - 1} bytes, no space, / : or %)`,
-      );
+    if (!/^[!-~]{1,15}$/.test(ifname) || /[/:%]/.test(ifname) || /^\.\.?$/.test(ifname)) {
+      throw new Error(`tap '${ifname}': not an interface name (1 to 15 characters, ASCII, without / : % and spaces)`);
     }
     const fd = openTun(ifname);
     try {

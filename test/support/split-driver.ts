@@ -9,9 +9,10 @@ import type { MemoryViews } from '../../drivers/memory/index.js';
 import type { GuestMemory, RingOptions, RingPlace } from '../../drivers/virtio/device-ring.js';
 import { makeQueueCounters } from '../../drivers/virtio/queue-counters.js';
 
-const MEMORY_BYTES = 1 << 20;
+/** Bytes of the driver's memory. */
+export const MEMORY_BYTES = 1 << 20;
 /** Guest-physical address of offset 0. Crosses a multiple of 2^32, so that both halves of an address matter. */
-const GUEST_BASE = 0x1_fff8_0000;
+export const GUEST_BASE = 0x1_fff8_0000;
 
 /** Part of a chain: bytes of the memory that the device may read or (write) may write. */
 export interface Part {
@@ -32,15 +33,18 @@ export class SplitDriver implements GuestMemory {
   private readonly view: DataView;
   private readonly free: number[];
   private readonly chains = new Map<number, number[]>();
-  private nextTable = 0x2_0000;
-  private nextBuffer = 0x4_0000;
+  private nextTable: number;
+  private nextBuffer: number;
   private offered: number;
   private seen: number;
 
-  constructor(options: Partial<RingOptions> = {}) {
-    const buffer = new SharedArrayBuffer(MEMORY_BYTES);
-    this.memory = { u8: new Uint8Array(buffer), u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
-    this.view = new DataView(buffer);
+  /**
+   * @param memory of {@link MEMORY_BYTES} bytes or more; one of its own by default
+   * @param ring where the ring lies, so that two drivers can share a memory: 0 or 1
+   */
+  constructor(options: Partial<RingOptions> = {}, memory: MemoryViews = ownMemory(), ring = 0) {
+    this.memory = memory;
+    this.view = new DataView(memory.u8.buffer, memory.u8.byteOffset);
     this.options = {
       size: 16,
       base: 0,
@@ -52,7 +56,10 @@ export class SplitDriver implements GuestMemory {
       counts: makeQueueCounters(),
       ...options,
     };
-    this.place = { desc: 0x1000, avail: 0x1_1000, used: 0x1_8000 };
+    const start = ring * 0x8_0000;
+    this.place = { desc: start + 0x1000, avail: start + 0x1_1000, used: start + 0x1_8000 };
+    this.nextTable = start + 0x2_0000;
+    this.nextBuffer = start + 0x4_0000;
     this.free = Array.from({ length: this.options.size }, (_, i) => this.options.size - 1 - i);
     this.offered = this.options.base;
     this.seen = this.options.base;
@@ -179,4 +186,9 @@ export class SplitDriver implements GuestMemory {
   close(): void {
     closeFile(this.options.callFd);
   }
+}
+
+function ownMemory(): MemoryViews {
+  const buffer = new SharedArrayBuffer(MEMORY_BYTES);
+  return { u8: new Uint8Array(buffer), u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
 }

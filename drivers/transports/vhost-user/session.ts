@@ -109,7 +109,7 @@ export class VhostUserSession implements VringEvents {
   }
 
   onKick(vring: Vring): void {
-    if (vring.isTx && !this.isEnabled(vring)) this.discard(vring);
+    if (vring.isTx && vring.enabledByPeer === false && !this.isEnabled(vring)) this.discard(vring);
     this.events.onKick(this.pairOf(vring));
   }
 
@@ -174,7 +174,7 @@ export class VhostUserSession implements VringEvents {
         return null;
       case Request.RESET_OWNER:
         p.expectEmpty(payload, what);
-        this.disableAll();
+        this.setAllEnabled(false);
         return null;
       case Request.RESET_DEVICE:
         p.expectEmpty(payload, what);
@@ -295,16 +295,16 @@ export class VhostUserSession implements VringEvents {
   private reset(): void {
     for (const vring of this.vrings) vring.stop();
     this.status = 0;
-    this.disableAll();
+    this.setAllEnabled(null);
   }
 
-  private disableAll(): void {
-    for (const vring of this.vrings) vring.enabledByPeer = false;
+  private setAllEnabled(enabled: boolean | null): void {
+    for (const vring of this.vrings) vring.enabledByPeer = enabled;
     this.attachQueues();
   }
 
   private isEnabled(vring: Vring): boolean {
-    return (this.features & VHOST_USER_F_PROTOCOL_FEATURES) === 0n || vring.enabledByPeer;
+    return (this.features & VHOST_USER_F_PROTOCOL_FEATURES) === 0n || vring.enabledByPeer === true;
   }
 
   private pairOf(vring: Vring): QueuePair {
@@ -324,7 +324,10 @@ export class VhostUserSession implements VringEvents {
     if (changed) this.events.onChange();
   }
 
-  /** "In the disabled state the back-end must process and discard any TX packets." */
+  /**
+   * "In the disabled state the back-end must process and discard any TX packets." Not in the time between a ring's start
+   * and its first SET_VRING_ENABLE, though: what a driver sent while the backend was away would be lost.
+   */
   private discard(vring: Vring): void {
     const queue = vring.txQueue;
     for (let i = 0; queue !== null && i < MAX_DISCARDS; i++) {

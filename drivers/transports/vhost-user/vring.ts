@@ -29,8 +29,8 @@ const NO_FD = -1;
 export class Vring {
   /** Even rings are the driver's receive queues, odd ones its transmit queues (virtio 1.2, 5.1.2). */
   readonly isTx: boolean;
-  /** What SET_VRING_ENABLE said. */
-  enabledByPeer = false;
+  /** What SET_VRING_ENABLE said last; `null` until it has come. */
+  enabledByPeer: boolean | null = null;
   private size = 0;
   private base = 0;
   private address: VringAddress | null = null;

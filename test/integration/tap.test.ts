@@ -1,0 +1,140 @@
+/** The tap device against the kernel, in a network namespace of its own. */
+import { execFileSync } from 'node:child_process';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { Reactor } from '../../drivers/libc/index.js';
+import { WindowAllocator, type WindowRange } from '../../drivers/memory/index.js';
+import { MAX_TAP_FRAME_BYTES, TapDevice } from '../../drivers/transports/tap.js';
+import { MAX_BURST, PacketBurst } from '../../drivers/virtio/packet-burst.js';
+import { command, describeWith, root, tun } from '../support/requirements.js';
+import { until } from '../support/until.js';
+
+const NAMESPACE = `tspmd-tap-${process.pid}`;
+const IFNAME = `tspmd${process.pid}`.slice(0, 15);
+const ALL = Uint8Array.from({ length: MAX_BURST }, (_, i) => i);
+const OUR_MAC = Buffer.from('020000000002', 'hex');
+
+const ip = (...args: string[]): string =>
+  execFileSync('ip', args, { encoding: 'utf8', timeout: 5000, env: { PATH: `${process.env.PATH}:/usr/sbin:/sbin` } });
+const inside = (...args: string[]): string => ip('netns', 'exec', NAMESPACE, ...args);
+
+/** "Who has 192.0.2.1? Tell 192.0.2.2." (RFC 826) */
+const ARP_REQUEST = Buffer.concat([
+  Buffer.from('ffffffffffff', 'hex'),
+  OUR_MAC,
+  Buffer.from('08060001080006040001', 'hex'),
+  OUR_MAC,
+  Buffer.from('c0000202000000000000c0000201', 'hex'),
+]);
+
+describeWith('tap device', [root, tun, command('ip')], () => {
+  let reactor: Reactor;
+  let windows: WindowAllocator;
+  let tap: TapDevice;
+  let staging: WindowRange;
+
+  beforeEach(() => {
+    ip('netns', 'add', NAMESPACE);
+    reactor = new Reactor();
+    windows = new WindowAllocator();
+    staging = windows.allocate(1 << 20);
+    tap = TapDevice.open(IFNAME, { reactor, windows });
+    ip('link', 'set', IFNAME, 'netns', NAMESPACE);
+    inside('ip', 'addr', 'add', '192.0.2.1/24', 'dev', IFNAME);
+    // No router solicitations and the like: the only frames are those of the test.
+    inside('sysctl', '-qw', `net.ipv6.conf.${IFNAME}.disable_ipv6=1`);
+    inside('ip', 'link', 'set', IFNAME, 'mtu', '9000', 'up');
+  });
+
+  afterEach(() => {
+    tap.close();
+    reactor.close();
+    ip('netns', 'del', NAMESPACE);
+  });
+
+  /** A burst with one frame, in pieces of these lengths. */
+  function frame(bytes: Buffer, pieces = [bytes.length]): PacketBurst {
+    const burst = new PacketBurst(staging.window);
+    burst.push(staging.offset, bytes.length);
+    burst.firstSegment[1] = pieces.length;
+    let done = 0;
+    pieces.forEach((length, s) => {
+      const at = staging.offset + done + s * 9;
+      staging.window.u8.set(bytes.subarray(done, done + length), at);
+      burst.segmentOffset[s] = at;
+      burst.segmentLength[s] = length;
+      done += length;
+    });
+    return burst;
+  }
+
+  async function takeOne(): Promise<Buffer> {
+    const burst = new PacketBurst(staging.window);
+    await until('a frame', () => tap.take(burst, MAX_BURST) > 0);
+    expect(burst.count).toBe(1);
+    const at = burst.segmentOffset[0]!;
+    const bytes = Buffer.from(burst.memory.u8.slice(at, at + burst.length[0]!));
+    tap.complete();
+    return bytes;
+  }
+
+  it.each([
+    ['in one piece', [42]],
+    ['in three pieces', [5, 20, 17]],
+  ])('gives the kernel a frame %s, and gets its answer', async (_, pieces) => {
+    expect(tap.put(frame(ARP_REQUEST, pieces), ALL, 1)).toBe(1);
+    const reply = await takeOne();
+    expect(reply.subarray(0, 6)).toEqual(OUR_MAC);
+    expect(reply.subarray(12, 22).toString('hex')).toBe('08060001080006040002');
+    expect(reply.subarray(28, 32).toString('hex')).toBe('c0000201');
+    expect(tap.counters()).toMatchObject({ in_packets: 1, in_bytes: 42, out_packets: 1, out_bytes: 42 });
+  });
+
+  it('tells of waiting frames only when that is wanted', async () => {
+    let kicks = 0;
+    tap.onKick = () => kicks++;
+    expect(tap.enableKick()).toBe(true);
+    tap.put(frame(ARP_REQUEST), ALL, 1);
+    await until('a kick', () => kicks === 1);
+    expect(tap.enableKick()).toBe(false);
+    expect((await takeOne()).length).toBe(42);
+    tap.disableKick();
+    tap.put(frame(ARP_REQUEST), ALL, 1);
+    expect((await takeOne()).length).toBe(42);
+    expect(kicks).toBe(1);
+  });
+
+  it('counts what the kernel does not take', () => {
+    expect(tap.put(frame(ARP_REQUEST.subarray(0, 10)), ALL, 1)).toBe(0);
+    inside('ip', 'link', 'set', IFNAME, 'down');
+    expect(tap.put(frame(ARP_REQUEST), ALL, 1)).toBe(0);
+    const long = Buffer.alloc(MAX_TAP_FRAME_BYTES + 1);
+    expect(tap.put(frame(long, [100, long.length - 100]), ALL, 1)).toBe(0);
+    expect(tap.counters()).toMatchObject({ out_errors: 2, out_tooLong: 1, out_packets: 0 });
+  });
+
+  it('survives that the interface is deleted, and says so', async () => {
+    let lost = '';
+    tap.onLost = (reason) => {
+      lost = reason;
+    };
+    inside('ip', 'link', 'del', IFNAME);
+    const burst = new PacketBurst(staging.window);
+    await until(
+      'the loss',
+      () => lost !== '',
+      () => tap.take(burst, MAX_BURST),
+    );
+    expect(lost).toMatch(new RegExp(`^tap:${IFNAME}: the interface is gone`));
+    expect(tap.put(frame(ARP_REQUEST), ALL, 1)).toBe(0);
+    expect(tap.take(burst, MAX_BURST)).toBe(0);
+  });
+
+  it('says what is in the way', () => {
+    expect(() => TapDevice.open('a/b', { reactor, windows })).toThrow(/tap 'a\/b': not an interface name/);
+    expect(() => TapDevice.open('longer-than-16-characters', { reactor, windows })).toThrow(/1 to 15 characters/);
+    const second = TapDevice.open(IFNAME, { reactor, windows });
+    expect(() => TapDevice.open(IFNAME, { reactor, windows })).toThrow(/another process has this interface \(EBUSY\)/);
+    second.close();
+    expect(() => TapDevice.open('lo', { reactor, windows })).toThrow(/tap lo: there is an interface of this name/);
+  });
+});
