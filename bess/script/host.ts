@@ -68,9 +68,8 @@ export class SwitchHost implements ScriptHost {
   /** @param given the name before `::`, if there is one */
   private create(className: string, given: string | null, { positional, keyword }: CallArguments): HostObject {
     const args = new Arguments(`${className}()`, positional, objectsAsNames(keyword));
-    const named = args.string('name');
-    if (given !== null && named !== null) throw new BessError('EINVAL', `${className}(): 'name' is given twice`);
-    const name = given ?? (named === '' ? null : named);
+    // BESS takes an empty name for none.
+    const name = given ?? (args.string('name') || null);
     if (className === PORT_CLASS) return this.createPort(name, args);
     const moduleClass = MODULE_CLASSES.get(className);
     if (moduleClass) return this.createModule(moduleClass, name, args);

@@ -1,6 +1,6 @@
 /** A `.bess` script becomes a switch. */
 import { readFileSync } from 'node:fs';
-import { parse, run } from '../lang/index.js';
+import { BessScriptError, runScript } from '../lang/index.js';
 import { openDevices } from '../ports/devices.js';
 import type { DeviceFactory } from '../ports/pmd-port.js';
 import { Switch } from '../switch.js';
@@ -30,17 +30,23 @@ export async function loadScript(
 ): Promise<Switch> {
   const print = options.print ?? ((line) => process.stdout.write(`${line}\n`));
   const log = options.log ?? ((line) => process.stderr.write(`${line}\n`));
-  const script = parse(readScript(file), file);
+  const source = readScript(file);
   const devices = options.devices ?? openDevices();
   const bess = new Switch({ devices, log, ...(options.idle === undefined ? {} : { idle: options.idle }) });
   try {
-    run(script, new SwitchHost(bess, variables, { print, log }));
+    runScript(source, file, new SwitchHost(bess, variables, { print, log }));
     bess.graph.checkLoops();
     return bess;
   } catch (error) {
     await bess.stop();
-    throw error;
+    throw withCode(error);
   }
+}
+
+/** As bessctl shows it, the errno too. */
+function withCode(error: unknown): unknown {
+  if (!(error instanceof BessScriptError) || error.code === undefined) return error;
+  return new Error(`${error.message} (${error.code})`, { cause: error });
 }
 
 function readScript(file: string): string {

@@ -2,7 +2,7 @@
 import type { Module } from '../datapath/module.js';
 import { BessError } from '../errors.js';
 import type { CallArguments, HostObject, Value } from '../lang/index.js';
-import { NativeFunction, PyList } from '../lang/index.js';
+import { BESS_ERROR, NativeFunction, PyList } from '../lang/index.js';
 import type { Port } from '../ports/port.js';
 import type { Switch } from '../switch.js';
 import { Arguments } from './arguments.js';
@@ -147,7 +147,7 @@ export class BessObject implements HostObject {
   }
 
   getAttribute(name: string): Value | undefined {
-    return this.methods.get(name);
+    return name === 'Error' ? BESS_ERROR : this.methods.get(name);
   }
 }
 
