@@ -103,7 +103,14 @@ describe('tspmd switch', () => {
   async function connectBoth(): Promise<[Vm, Vm]> {
     const both: [Vm, Vm] = [await Vm.connect(join(directory, '1.sock')), await Vm.connect(join(directory, '2.sock'))];
     vms.push(...both);
+    // What is sent to a driver whose queues have not started is dropped, and the switch learns of the start by a kick.
+    await untilUp('vm1', 'vm2');
     return both;
+  }
+
+  async function untilUp(...ports: string[]): Promise<void> {
+    let stats = await fetchStats();
+    while (!ports.every((port) => stats.ports[port]?.up)) stats = await fetchStats();
   }
 
   /** Waits for what must come; the test's timeout is for when it does not. */
@@ -154,6 +161,7 @@ describe('tspmd switch', () => {
     expect(stats.summary.dropped).toMatchObject({ total: 1, noPeer: 1 });
     const again = await Vm.connect(join(directory, '2.sock'));
     vms.push(again);
+    await untilUp('vm2');
     one.send(frame(VM2, 2));
     await until(() => again.tags.length === 1);
     expect(again.tags).toEqual([2]);
