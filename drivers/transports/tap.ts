@@ -52,7 +52,8 @@ export class TapDevice implements PacketEndpoint {
   /** Frames may wait: set by readiness, cleared when a read finds nothing. */
   private readable = false;
   private kickWanted = false;
-  private open = true;
+  private attached = true;
+  private closed = false;
 
   private inPackets = 0;
   private inBytes = 0;
@@ -121,7 +122,7 @@ export class TapDevice implements PacketEndpoint {
 
   put(burst: PacketBurst, indices: Uint8Array, count: number): number {
     let delivered = 0;
-    if (!this.open) {
+    if (!this.attached) {
       this.outErrors += count;
       return 0;
     }
@@ -166,12 +167,18 @@ export class TapDevice implements PacketEndpoint {
 
   /** Detaches from the interface; one that this device created disappears. */
   close(): void {
-    if (!this.open) return;
-    this.open = false;
+    if (this.closed) return;
+    this.closed = true;
+    this.detach();
+    this.options.windows.release(this.range);
+  }
+
+  private detach(): void {
+    if (!this.attached) return;
+    this.attached = false;
     this.readable = false;
     this.options.reactor.unwatch(this.fd);
     closeFile(this.fd);
-    this.options.windows.release(this.range);
   }
 
   /** Watched only while nothing waits: with frames under way there is no event a frame. */
@@ -197,7 +204,8 @@ export class TapDevice implements PacketEndpoint {
       return;
     }
     this.inErrors++;
-    this.close();
+    // The staging area stays: frames of this very burst may lie in it.
+    this.detach();
     this.onLost?.(`${this.name}: the interface is gone (errno ${errno}); was it deleted?`);
   }
 

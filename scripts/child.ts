@@ -1,10 +1,13 @@
-/** A child process of a test: its output by line, waited for by line and never by time, stopped by its own pid. */
+/** A child process of the demo, a benchmark or a test: its output by line, waited for by line and never by time, stopped by its own pid. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 const READY_TIMEOUT_MS = 15_000;
 const STOP_TIMEOUT_MS = 5_000;
-const REPOSITORY = fileURLToPath(new URL('../../', import.meta.url));
+/** The built command, seen from this file's source (in a test) and from its build. */
+const COMMAND = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? '../dist/src/cli/main.js' : '../src/cli/main.js', import.meta.url),
+);
 
 export interface Exit {
   code: number | null;
@@ -52,7 +55,7 @@ export class Child {
 
   /** Starts the built command: `tspmd …`. */
   static tspmd(...args: string[]): Child {
-    return Child.spawn(process.execPath, [`${REPOSITORY}dist/src/cli/main.js`, ...args]);
+    return Child.spawn(process.execPath, [COMMAND, ...args]);
   }
 
   get pid(): number {

@@ -1,0 +1,23 @@
+/** `npm run demo`: two endpoints find each other by ARP and exchange pings and UDP through the embedded switch. */
+import { Command, Option } from 'commander';
+import { isClean, render, toJson } from './report.js';
+import { runScenario } from './scenario.js';
+
+const options = new Command('npm run demo --')
+  .description('two endpoints over the embedded switch, each a process of its own')
+  .addOption(
+    new Option('--mode <mode>', 'thread layout of the endpoints').choices(['single', '1kb', '2kb']).default('single'),
+  )
+  .option('--json', 'only the result, as JSON')
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
+  .parse()
+  .opts<{ mode: string; json?: boolean }>();
+
+try {
+  const result = await runScenario(options.mode);
+  process.stdout.write(options.json ? `${JSON.stringify(toJson(result))}\n` : render(result));
+  process.exitCode = isClean(result) ? 0 : 1;
+} catch (error) {
+  process.stderr.write(`demo: ${(error as Error).message}\n`);
+  process.exitCode = 1;
+}

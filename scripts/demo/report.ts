@@ -1,0 +1,80 @@
+/** What the demo prints: for people, and as JSON for programs. */
+import type { Drops } from '../../bess/stats.js';
+import type { DemoResult } from './scenario.js';
+
+/** The JSON of `npm run demo -- --json`. */
+export interface DemoJson {
+  endpoints: number;
+  hugepages: boolean;
+  ping: { sent: number; received: number; rttUs: { p50: number; p99: number; max: number } };
+  udp: { sent: number; received: number; corrupt: number };
+  switch: { forwarded: number; replicated: number; dropped: number };
+}
+
+export function toJson({ endpoints, hugepages, traffic, stats }: DemoResult): DemoJson {
+  const { ping, udp } = traffic;
+  const { forwarded, replicated, dropped } = stats.summary;
+  return {
+    endpoints: endpoints.length,
+    hugepages,
+    ping: { sent: ping.sent, received: ping.received, rttUs: ping.rttUs },
+    udp: { sent: udp.sent, received: udp.received, corrupt: udp.corrupt },
+    switch: { forwarded, replicated, dropped: dropped.total },
+  };
+}
+
+/** Whether everything that was sent came back intact, and the switch dropped nothing on the way. */
+export function isClean({ traffic, stats }: DemoResult): boolean {
+  const { ping, udp } = traffic;
+  return (
+    ping.received === ping.sent &&
+    ping.corrupt === 0 &&
+    udp.received === udp.sent &&
+    udp.corrupt === 0 &&
+    lost(stats.summary.dropped) === 0
+  );
+}
+
+/** Drops that hit a packet for a VM that was there. The first VM's announcement finds the second port still empty. */
+function lost({ full, unknownDestination, deadend, sink }: Drops): number {
+  return full + unknownDestination + deadend + sink;
+}
+
+const number = (value: number): string => value.toLocaleString('en-US');
+
+export function render(result: DemoResult): string {
+  const { endpoints, traffic, stats, seconds, hugepages } = result;
+  const { ping, udp } = traffic;
+  const { summary } = stats;
+  const [a, b] = endpoints;
+  const reasons: Record<keyof Drops, string> = {
+    noPeer: 'nobody connected to that port yet',
+    full: "the peer's ring was full",
+    unknownDestination: 'no such MAC address',
+    deadend: 'a gate without connection',
+    sink: 'ended in a Sink',
+  };
+  const why = (Object.keys(reasons) as (keyof Drops)[])
+    .filter((reason) => summary.dropped[reason] > 0)
+    .map((reason) => `${summary.dropped[reason]} ${reasons[reason]}`)
+    .join(', ');
+  return `
+  endpoint 1 (process)            switch (process)               endpoint 2 (process)
+  ${a?.ip.padEnd(20)}            forward_script.bess            ${b?.ip}
+  ${a?.mac.padEnd(20)}                                           ${b?.mac}
+ ┌────────────────────┐                                         ┌────────────────────┐
+ │ echo, pings, UDP   │     ┌───────────────────────────┐       │ echo               │
+ │ layer 2: ARP, IP   │     │ vm1 ──► fwd ──────► vm2   │       │ layer 2: ARP, IP   │
+ │ virtio-net driver  │◄═══►│ vm2 ──► fwd ──────► vm1   │◄═════►│ virtio-net driver  │
+ └────────────────────┘     │   ff:ff ► flood ──► all   │       └────────────────────┘
+                            └───────────────────────────┘
+  packet memory: ${hugepages ? 'hugepages' : 'normal pages'}, shared with the switch by vhost-user; one copy a packet
+
+  ping   ${number(ping.sent)} sent, ${number(ping.received)} answered; round trip p50 ${ping.rttUs.p50} µs, p99 ${ping.rttUs.p99} µs, max ${ping.rttUs.max} µs
+  UDP    ${number(udp.sent)} sent, ${number(udp.received)} echoed (${number(udp.bytes)} bytes), ${udp.corrupt} corrupt
+  switch ${number(summary.forwarded)} forwarded, of them ${summary.replicated} replicated broadcasts; ${summary.dropped.total} dropped${why === '' ? '' : `: ${why}`}
+  took   ${seconds.toFixed(1)} s
+
+  ${isClean(result) ? 'OK: nothing lost, nothing corrupt' : 'FAILED: something was lost or corrupt'}
+`;
+}

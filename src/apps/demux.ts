@@ -1,0 +1,60 @@
+/**
+ * One core's packets for several handlers: echo, pinger and probe on one endpoint. Checks what every receiver must check
+ * first (RFC 1122, 3.2.1.2), so that handlers see intact, whole packets only.
+ */
+import type { Core } from '../core.js';
+import type { PacketBuffer } from '../packet-buffer.js';
+import type { PacketHandler, Stack } from '../stack.js';
+import { ipv4HeaderLength, isFragment, isHeaderIntact } from '../wire/ipv4.js';
+
+class Demux implements Stack {
+  private badHeader = 0;
+  private fragments = 0;
+  private unclaimed = 0;
+
+  constructor(
+    private readonly core: Core,
+    private readonly handlers: readonly PacketHandler[],
+  ) {}
+
+  poll(): number {
+    const { core, handlers } = this;
+    const count = core.getRxCount();
+    for (let i = 0; i < count; i++) {
+      const buffer = core.getBufferRx();
+      if (buffer !== null) this.dispatch(buffer);
+    }
+    let work = count;
+    for (let i = 0; i < handlers.length; i++) work += handlers[i]!.poll?.() ?? 0;
+    return work;
+  }
+
+  maxSleepMs(): number {
+    let sleep = Number.POSITIVE_INFINITY;
+    for (const handler of this.handlers) sleep = Math.min(sleep, handler.maxSleepMs?.() ?? sleep);
+    return sleep;
+  }
+
+  report(): Record<string, number> {
+    const own = { ip_bad_header: this.badHeader, ip_fragments: this.fragments, ip_unclaimed: this.unclaimed };
+    return Object.assign(own, ...this.handlers.map((handler) => handler.report()));
+  }
+
+  private dispatch(buffer: PacketBuffer): void {
+    const { core, handlers } = this;
+    const u8 = core.memory.u8;
+    const ip = buffer.offset;
+    if (!isHeaderIntact(core.memory, ip, ipv4HeaderLength(u8, ip))) this.badHeader++;
+    else if (isFragment(u8, ip)) this.fragments++;
+    else {
+      for (let i = 0; i < handlers.length; i++) if (handlers[i]!.handle(buffer)) return;
+      this.unclaimed++;
+    }
+    core.release(buffer);
+  }
+}
+
+/** A stack that offers each packet to the handlers in turn; what none takes is counted and released. */
+export function createDemux(core: Core, handlers: readonly PacketHandler[]): Stack {
+  return new Demux(core, handlers);
+}

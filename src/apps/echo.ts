@@ -1,0 +1,120 @@
+/**
+ * Echo: answers pings (RFC 792) and UDP datagrams to port 7 (RFC 862), in the buffer that they came in. The app `echo`,
+ * and a handler for endpoints that do more.
+ */
+import type { Core } from '../core.js';
+import type { PacketBuffer } from '../packet-buffer.js';
+import type { PacketHandler, Stack } from '../stack.js';
+import { ICMP_ECHO_REQUEST, ICMP_HEADER_BYTES, icmpType, isIcmpIntact, makeEchoReply } from '../wire/icmp.js';
+import {
+  DEFAULT_TTL,
+  IPV4_HEADER_BYTES,
+  ipv4Destination,
+  ipv4HeaderLength,
+  ipv4Protocol,
+  PROTOCOL_ICMP,
+  PROTOCOL_UDP,
+  setTtl,
+  swapAddresses,
+} from '../wire/ipv4.js';
+import { isUdpIntact, swapPorts, UDP_HEADER_BYTES, udpDestinationPort, udpSourcePort } from '../wire/udp.js';
+import { createDemux } from './demux.js';
+
+const ECHO_PORT = 7;
+
+export const layer = 'ip';
+
+export class Echo implements PacketHandler {
+  private icmpEchoes = 0;
+  private udpEchoes = 0;
+  private badChecksum = 0;
+  private options = 0;
+  private loops = 0;
+  private ringFull = 0;
+  private readonly address: number;
+
+  constructor(private readonly core: Core) {
+    this.address = core.address | 0;
+  }
+
+  handle(buffer: PacketBuffer): boolean {
+    const u8 = this.core.memory.u8;
+    const ip = buffer.offset;
+    // A reply to a broadcast would come from the broadcast address (RFC 1122, 3.2.2.6 allows to discard it).
+    if (ipv4Destination(u8, ip) !== this.address) return false;
+    const headerLength = ipv4HeaderLength(u8, ip);
+    const payload = ip + headerLength;
+    const length = buffer.length - headerLength;
+    switch (ipv4Protocol(u8, ip)) {
+      case PROTOCOL_ICMP:
+        if (length < ICMP_HEADER_BYTES || icmpType(u8, payload) !== ICMP_ECHO_REQUEST) return false;
+        this.echoIcmp(buffer, payload, length);
+        return true;
+      case PROTOCOL_UDP:
+        if (length < UDP_HEADER_BYTES || udpDestinationPort(u8, payload) !== ECHO_PORT) return false;
+        this.echoUdp(buffer, payload, length);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  report(): Record<string, number> {
+    return {
+      icmp_echoes: this.icmpEchoes,
+      udp_echoes: this.udpEchoes,
+      echo_bad_checksum: this.badChecksum,
+      echo_ip_options: this.options,
+      echo_loops_avoided: this.loops,
+      echo_ring_full: this.ringFull,
+    };
+  }
+
+  private echoIcmp(buffer: PacketBuffer, icmp: number, length: number): void {
+    if (!isIcmpIntact(this.core.memory, icmp, length)) {
+      this.badChecksum++;
+      this.core.release(buffer);
+      return;
+    }
+    makeEchoReply(this.core.memory.u8, icmp);
+    if (this.sendBack(buffer)) this.icmpEchoes++;
+  }
+
+  private echoUdp(buffer: PacketBuffer, udp: number, length: number): void {
+    const { memory } = this.core;
+    const port = udpSourcePort(memory.u8, udp);
+    if (!isUdpIntact(memory, buffer.offset, udp, length)) {
+      this.badChecksum++;
+    } else if (port === ECHO_PORT || port === 0) {
+      // From port 7 two echo servers would play ping-pong for ever; from port 0 (RFC 768) no answer is wanted.
+      this.loops++;
+    } else {
+      swapPorts(memory.u8, udp);
+      if (this.sendBack(buffer)) this.udpEchoes++;
+      return;
+    }
+    this.core.release(buffer);
+  }
+
+  /** Sends the packet to where it came from; false when it could not be. */
+  private sendBack(buffer: PacketBuffer): boolean {
+    const u8 = this.core.memory.u8;
+    const ip = buffer.offset;
+    if (ipv4HeaderLength(u8, ip) > IPV4_HEADER_BYTES) {
+      // A source route would have to be reversed, a timestamp added (RFC 1122, 3.2.2.6): not for an echo.
+      this.options++;
+      this.core.release(buffer);
+      return false;
+    }
+    swapAddresses(u8, ip);
+    setTtl(u8, ip, DEFAULT_TTL);
+    if (this.core.addBufferToRing(buffer)) return true;
+    this.ringFull++;
+    this.core.release(buffer);
+    return false;
+  }
+}
+
+export default function createEcho(core: Core): Stack {
+  return createDemux(core, [new Echo(core)]);
+}

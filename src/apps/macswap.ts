@@ -1,0 +1,38 @@
+/** macswap: sends every frame back to where it came from, as dpdk-testpmd's forward mode of that name does. */
+import type { Core } from '../core.js';
+import type { Stack } from '../stack.js';
+import { swapMacs } from '../wire/ethernet.js';
+
+export const layer = 'ethernet';
+
+class MacSwap implements Stack {
+  private frames = 0;
+  private ringFull = 0;
+
+  constructor(private readonly core: Core) {}
+
+  poll(): number {
+    const core = this.core;
+    const count = core.getRxCount();
+    for (let i = 0; i < count; i++) {
+      const buffer = core.getBufferRx();
+      if (buffer === null) break;
+      swapMacs(core.memory.u16, buffer.offset);
+      if (core.addBufferToRing(buffer)) {
+        this.frames++;
+      } else {
+        this.ringFull++;
+        core.release(buffer);
+      }
+    }
+    return count;
+  }
+
+  report(): Record<string, number> {
+    return { macswap_frames: this.frames, macswap_ring_full: this.ringFull };
+  }
+}
+
+export default function createMacSwap(core: Core): Stack {
+  return new MacSwap(core);
+}

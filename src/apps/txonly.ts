@@ -1,0 +1,85 @@
+/**
+ * txonly: sends UDP frames as fast as the device takes them, as dpdk-testpmd's forward mode of that name does. What
+ * comes in meanwhile is let go of.
+ *
+ * Options: `to` (MAC address, default broadcast), `size` (bytes of the frame, default 64), `ip` (destination address,
+ * default 198.18.0.2, of the range for benchmarks, RFC 2544 C.2.2). UDP from and to the discard port 9 (RFC 863).
+ */
+import type { Core } from '../core.js';
+import type { Stack, StackOptions } from '../stack.js';
+import { BURST } from '../tx-burst.js';
+import { parseIpv4, parseMac } from '../wire/address.js';
+import { copyMac, ETH_HEADER_BYTES, ETHERTYPE_IPV4_WORD, macWords, writeSourceAndType } from '../wire/ethernet.js';
+import { IPV4_HEADER_BYTES, PROTOCOL_UDP, writeIpv4 } from '../wire/ipv4.js';
+import { UDP_HEADER_BYTES, writeUdp } from '../wire/udp.js';
+
+export const layer = 'ethernet';
+
+const DISCARD_PORT = 9;
+const HEADERS = ETH_HEADER_BYTES + IPV4_HEADER_BYTES + UDP_HEADER_BYTES;
+
+class TxOnly implements Stack {
+  private frames = 0;
+  private ringFull = 0;
+
+  constructor(
+    private readonly core: Core,
+    private readonly frame: Uint8Array,
+  ) {}
+
+  poll(): number {
+    const { core, frame } = this;
+    const received = core.getRxCount();
+    for (let i = 0; i < received; i++) {
+      const buffer = core.getBufferRx();
+      if (buffer !== null) core.release(buffer);
+    }
+    for (let sent = 0; sent < BURST; sent++) {
+      const buffer = core.getBufferTx();
+      if (buffer === null) return received + sent;
+      buffer.bytes.set(frame);
+      buffer.length = frame.length;
+      if (!core.addBufferToRing(buffer)) {
+        this.ringFull++;
+        core.release(buffer);
+        return received + sent;
+      }
+      this.frames++;
+    }
+    return received + BURST;
+  }
+
+  /** A full ring says nothing when it has room again. */
+  maxSleepMs(): number {
+    return 1;
+  }
+
+  report(): Record<string, number> {
+    return { txonly_frames: this.frames, txonly_ring_full: this.ringFull };
+  }
+}
+
+function makeFrame(core: Core, options: StackOptions): Uint8Array {
+  const size = Number(options.size ?? 64);
+  const longest = core.mtu + ETH_HEADER_BYTES;
+  if (!(Number.isInteger(size) && size >= HEADERS && size <= longest)) {
+    throw new Error(`txonly: size ${String(options.size)} is not a whole number from ${HEADERS} to ${longest}`);
+  }
+  const to = parseMac(String(options.to ?? 'ff:ff:ff:ff:ff:ff'));
+  const destination = parseIpv4(String(options.ip ?? '198.18.0.2'));
+  // Four bytes aligned, as in a packet buffer: two bytes in front put the IP header at 16.
+  const room = new ArrayBuffer((size + 2 + 3) & ~3);
+  const memory = { u8: new Uint8Array(room), u16: new Uint16Array(room), u32: new Uint32Array(room) };
+  const start = 2;
+  const ip = start + ETH_HEADER_BYTES;
+  const udp = ip + IPV4_HEADER_BYTES;
+  copyMac(memory.u16, start >>> 1, macWords(to), 0);
+  writeSourceAndType(memory.u16, start, macWords(core.mac), ETHERTYPE_IPV4_WORD);
+  writeIpv4(memory, ip, start + size - ip, PROTOCOL_UDP, core.address, destination);
+  writeUdp(memory, ip, udp, start + size - udp, DISCARD_PORT, DISCARD_PORT);
+  return memory.u8.slice(start, start + size);
+}
+
+export default function createTxOnly(core: Core, options: StackOptions): Stack {
+  return new TxOnly(core, makeFrame(core, options));
+}

@@ -1,0 +1,72 @@
+/** `tspmd ping`: like ping(8), over the driver instead of the kernel. */
+import { createDemux } from '../apps/demux.js';
+import { Echo } from '../apps/echo.js';
+import { Pinger } from '../apps/pinger.js';
+import { init, type Port, runStack } from '../index.js';
+import { type DeviceOptions, deviceConfig } from './device-options.js';
+import { untilSignal } from './shutdown.js';
+
+export interface PingCommandOptions extends DeviceOptions {
+  to: string;
+  count?: number;
+  /** Seconds. */
+  interval: number;
+  size: number;
+  /** Seconds. */
+  timeout: number;
+}
+
+export async function ping(options: PingCommandOptions): Promise<void> {
+  const port = await init(deviceConfig(options));
+  const signalled = untilSignal();
+  try {
+    await pingOver(port, options, signalled);
+  } finally {
+    await port.stop();
+  }
+}
+
+async function pingOver(port: Port, options: PingCommandOptions, signalled: Promise<void>): Promise<void> {
+  const say = (line: string): void => void process.stdout.write(`${line}\n`);
+  const core = port.core(0);
+  port.onLink = (state, reason) => process.stderr.write(`tspmd: link ${state}: ${reason}\n`);
+  const pinger = new Pinger(core, {
+    to: options.to,
+    count: options.count,
+    intervalMs: options.interval * 1000,
+    timeoutMs: options.timeout * 1000,
+    payloadBytes: options.size,
+    onReply: (sequence, milliseconds, ttl, bytes) =>
+      say(`${bytes} bytes from ${options.to}: icmp_seq=${sequence + 1} ttl=${ttl} time=${milliseconds.toFixed(3)} ms`),
+    onLost: (sequence) => say(`no answer from ${options.to}: icmp_seq=${sequence + 1}`),
+  });
+  const stop = new AbortController();
+  void signalled.then(() => stop.abort());
+  // Whom we ping may ping us.
+  const stack = createDemux(core, [new Echo(core), pinger]);
+  const untilDone = {
+    poll(): number {
+      const work = stack.poll();
+      if (pinger.isDone) stop.abort();
+      return work;
+    },
+    maxSleepMs: () => stack.maxSleepMs?.() ?? 0,
+  };
+  say(`PING ${options.to} with ${options.size} bytes of data from ${options.ip} on ${port.device.name}`);
+  await runStack(core, untilDone, { signal: stop.signal });
+
+  const { ping_sent: sent = 0, ping_received: received = 0, ping_corrupt: corrupt = 0 } = pinger.report();
+  const loss = sent === 0 ? 0 : (100 * (sent - received)) / sent;
+  say(`--- ${options.to} ping statistics ---`);
+  say(
+    `${sent} packets transmitted, ${received} received${corrupt > 0 ? `, ${corrupt} corrupt` : ''}, ` +
+      `${Number(loss.toFixed(2))}% packet loss`,
+  );
+  const times = pinger.roundTrips();
+  if (times) {
+    const ms = [times.minUs, times.meanUs, times.maxUs].map((us) => (us / 1000).toFixed(3)).join('/');
+    say(`rtt min/avg/max = ${ms} ms, p50 ${(times.p50Us / 1000).toFixed(3)}, p99 ${(times.p99Us / 1000).toFixed(3)}`);
+  }
+  // As ping(8): 1 when nobody answered.
+  if (received === 0) process.exitCode = 1;
+}

@@ -1,0 +1,121 @@
+/** What `tspmd` says when it cannot work: one clear line, the right exit code, no stack trace. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Child } from '../../scripts/child.js';
+
+describe('tspmd', () => {
+  let directory = '';
+  let silent: Server;
+  const file = (name: string, text = ''): string => {
+    writeFileSync(join(directory, name), text);
+    return join(directory, name);
+  };
+
+  beforeAll(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'tspmd-cli-'));
+    // A backend that takes the connection and hangs up.
+    silent = createServer((socket) => socket.on('error', () => {}).destroy());
+    await new Promise<void>((resolve) => silent.listen(join(directory, 'rude.sock'), resolve));
+  });
+
+  afterAll(async () => {
+    await new Promise((resolve) => silent.close(resolve));
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  async function fails(code: number, expected: RegExp, ...args: string[]): Promise<void> {
+    const child = Child.tspmd(...args);
+    const exit = await child.exited;
+    expect(child.output).toMatch(expected);
+    expect(exit).toEqual({ code, signal: null });
+    expect(child.output).not.toMatch(/\n\s+at /);
+    expect(child.stdout).not.toMatch(/^ready/m);
+  }
+  const run = (device: string, ...more: string[]): string[] => [
+    'run',
+    '--device',
+    device,
+    '--ip',
+    '10.0.0.1/24',
+    ...more,
+  ];
+
+  it('refuses wrong usage with exit code 2', async () => {
+    await fails(2, /^tspmd: unknown command 'frobnicate'/m, 'frobnicate');
+    await fails(2, /^tspmd: required option '--ip/m, 'run', '--device', 'vhost-user:/x');
+    await fails(2, /'4-2' is not a list of CPUs/, ...run('vhost-user:/x', '--cores', '4-2'));
+    await fails(2, /'x' is not a whole number from 1 on/, 'ping', '--count', 'x');
+    await fails(2, /a \.bess script is missing/, 'switch');
+    await fails(2, /'1A=2' is not NAME=value/, 'switch', file('empty.bess'), '1A=2');
+  });
+
+  it('names every fault of a configuration', async () => {
+    await fails(1, /^tspmd: ip: '10\.0\.0'/m, 'run', '--device', 'vhost-user:/x', '--ip', '10.0.0/24');
+    await fails(1, /^tspmd: mac: .*'zz'/m, ...run('vhost-user:/x', '--mac', 'zz'));
+    await fails(1, /^tspmd: device: 'eth0' is neither/m, ...run('eth0'));
+    await fails(1, /^tspmd: mtu: 9000/m, ...run('vhost-user:/x', '--mtu', '9000'));
+  });
+
+  it('says why a device cannot be opened', async () => {
+    await fails(
+      1,
+      /vhost-user:.*none\.sock: there is no such socket/,
+      ...run(`vhost-user:${join(directory, 'none.sock')}`),
+    );
+    await fails(1, /nobody listens on this socket|not a stream socket/, ...run(`vhost-user:${file('plain-file')}`));
+    await fails(1, /the backend hung up/, ...run(`vhost-user:${join(directory, 'rude.sock')}`));
+    await fails(1, /socket path .* bytes; a unix socket takes/, ...run(`vhost-user:/${'x'.repeat(200)}`));
+    await fails(1, /PCI devices cannot be driven/, ...run('0000:00:04.0'));
+  });
+
+  it('says what is wrong with an app', async () => {
+    await fails(1, /app 'nosuchapp': neither one of echo/, ...run('vhost-user:/x', '--app', 'nosuchapp'));
+    await fails(1, /there is no such file/, ...run('vhost-user:/x', '--app', './none.js'));
+    await fails(1, /has no default export/, ...run('vhost-user:/x', '--app', file('empty.mjs')));
+    await fails(1, /cannot be imported/, ...run('vhost-user:/x', '--app', file('broken.mjs', 'export default (')));
+  });
+
+  it('says which switch it cannot ask', async () => {
+    await fails(1, /no switch runs as process 999999999/, 'switch', '--stats', '999999999');
+    await fails(1, /'abc' is not a process id/, 'switch', '--stats', 'abc');
+  });
+
+  it.each([
+    ['a file that is not there', null, /none\.bess/],
+    ['a syntax error', 'a = (1,\nb = 2\n', /script\.bess:\d+:\d+: /],
+    ['an unknown module', 'NoSuchModule()\n', /script\.bess:1:1: .*NoSuchModule/],
+    [
+      'an unknown argument',
+      "p = PMDPort(vdev='net_vhost0,iface=/tmp/x,queues=1', colour=3)\n",
+      /script\.bess:1:\d+: .*colour/,
+    ],
+    [
+      'an unknown port',
+      "PortInc(port='nope')\n",
+      /script\.bess:1:1: .*ENODEV.*Port nope not found|script\.bess:1:1: .*Port nope not found.*/,
+    ],
+    [
+      'a MAC twice',
+      "f::L2Forward()\nf.add(entries=[{'addr': '02:00:00:00:00:01', 'gate': 0}] * 2)\n",
+      /script\.bess:2:\d+: .*already exist/,
+    ],
+    [
+      'a bad MAC',
+      "f::L2Forward()\nf.add(entries=[{'addr': 'zz', 'gate': 0}])\n",
+      /script\.bess:2:\d+: .*zz is not a proper mac address/,
+    ],
+    ['a gate connected twice', 'a::Merge()\nb::Sink()\na -> b\na -> b\n', /script\.bess:4:\d+: /],
+    ['a physical NIC', "PMDPort(pci='0000:00:04.0')\n", /script\.bess:1:1: /],
+    [
+      'a missing folder',
+      "PMDPort(vdev='net_vhost0,iface=/nonexistent/x.sock,queues=1')\n",
+      /script\.bess:1:1: .*nonexistent/,
+    ],
+  ])('says where a .bess script has %s', async (_, script, expected) => {
+    const path = script === null ? join(directory, 'none.bess') : file('script.bess', script);
+    await fails(1, expected, 'switch', path);
+  });
+});

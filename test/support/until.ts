@@ -1,0 +1,13 @@
+/** Repeats a step on the event loop until a condition holds: tests wait for events, never for an amount of time. */
+
+const DEADLINE_MS = 10_000;
+
+/** Rejects, naming `what` was awaited, when it does not come about within a time that no sound run needs. */
+export async function until(what: string, condition: () => boolean, step: () => void = () => {}): Promise<void> {
+  const deadline = Date.now() + DEADLINE_MS;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error(`${what}: did not happen within ${DEADLINE_MS} ms`);
+    step();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}

@@ -1,0 +1,401 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createDemux } from '../../src/apps/demux.js';
+import createEcho, { Echo } from '../../src/apps/echo.js';
+import { loadApp } from '../../src/apps/index.js';
+import createMacSwap from '../../src/apps/macswap.js';
+import { MAX_OUTSTANDING, NOT_WAITING, Outstanding } from '../../src/apps/outstanding.js';
+import { Pinger } from '../../src/apps/pinger.js';
+import createRxOnly from '../../src/apps/rxonly.js';
+import createTxOnly from '../../src/apps/txonly.js';
+import { UdpProbe } from '../../src/apps/udp-probe.js';
+import { parseIpv4 } from '../../src/wire/address.js';
+import { expectNoBufferLost, learnPeer, makeCore } from '../support/core.js';
+import {
+  BROADCAST,
+  ethernet,
+  icmpEcho,
+  ipv4,
+  naiveChecksum,
+  OUR_IP,
+  OUR_MAC,
+  PEER_IP,
+  PEER_MAC,
+  udp,
+} from '../support/frames.js';
+import { Wire } from '../support/wire.js';
+
+/** What an echo stack answers to one frame, and what it counted. */
+function echo(frame: Uint8Array) {
+  const t = makeCore({ acceptBroadcast: true });
+  learnPeer(t);
+  const stack = createEcho(t.core);
+  t.device.inject(frame);
+  stack.poll();
+  t.core.flush();
+  expectNoBufferLost(t);
+  return { sent: t.device.sent, report: stack.report!() };
+}
+
+const bytes = fc.uint8Array({ maxLength: 1400 }).map((array) => [...array]);
+const reply = { source: OUR_IP, destination: PEER_IP, ttl: 64 };
+const back = { source: OUR_MAC, destination: PEER_MAC };
+
+describe('echo', () => {
+  it('answers a ping with exactly the reply that ICMP asks for', () => {
+    fc.assert(
+      fc.property(bytes, fc.nat(0xffff), fc.nat(0xffff), (payload, identifier, sequence) => {
+        const request = ethernet(ipv4(icmpEcho(payload, 8, identifier, sequence), { protocol: 1 }));
+        const { sent, report } = echo(request);
+        const expected = ipv4(icmpEcho(payload, 0, identifier, sequence), { ...reply, protocol: 1 });
+        expect(sent).toEqual([ethernet(expected, back)]);
+        expect(report.icmp_echoes).toBe(1);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('answers a datagram to port 7 with the same data', () => {
+    fc.assert(
+      fc.property(bytes, fc.integer({ min: 8, max: 0xffff }), (payload, port) => {
+        const { sent } = echo(ethernet(ipv4(udp(payload, port, 7), { protocol: 17 })));
+        expect(sent).toHaveLength(1);
+        const packet = [...sent[0]!.subarray(14)];
+        expect(packet.slice(12, 20)).toEqual([10, 0, 0, 1, 10, 0, 0, 2]);
+        expect(packet.slice(20, 24)).toEqual([0, 7, port >>> 8, port & 0xff]);
+        expect(packet.slice(28)).toEqual(payload);
+        expect(naiveChecksum(packet.slice(0, 20))).toBe(0);
+        expect(packet.slice(20)).toEqual(udp(payload, 7, port, OUR_IP, PEER_IP));
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('leaves out the checksum where the datagram had none', () => {
+    const datagram = udp([1, 2, 3], 4000, 7);
+    datagram[6] = 0;
+    datagram[7] = 0;
+    expect([...echo(ethernet(ipv4(datagram, { protocol: 17 }))).sent[0]!.subarray(40, 42)]).toEqual([0, 0]);
+  });
+
+  const damagedPing = icmpEcho([1, 2, 3, 4]);
+  damagedPing[9]! ^= 1;
+  const damagedDatagram = udp([1, 2, 3, 4], 4000, 7);
+  damagedDatagram[9]! ^= 1;
+  const damagedHeader = ipv4(icmpEcho([1]), { protocol: 1 });
+  damagedHeader[8]! ^= 1;
+  const ping = icmpEcho([1]);
+  const nops = [1, 1, 1, 0];
+
+  it.each([
+    ['a ping with a wrong checksum', ipv4(damagedPing, { protocol: 1 }), 'echo_bad_checksum'],
+    ['a datagram with a wrong checksum', ipv4(damagedDatagram, { protocol: 17 }), 'echo_bad_checksum'],
+    ['a header with a wrong checksum', damagedHeader, 'ip_bad_header'],
+    ['a first fragment', ipv4(ping, { protocol: 1, fragment: 0x2000 }), 'ip_fragments'],
+    ['a last fragment', ipv4(ping, { protocol: 1, fragment: 5 }), 'ip_fragments'],
+    ['a datagram from port 7: two echo servers', ipv4(udp([1], 7, 7), { protocol: 17 }), 'echo_loops_avoided'],
+    ['a datagram from port 0', ipv4(udp([1], 0, 7), { protocol: 17 }), 'echo_loops_avoided'],
+    ['a datagram to another port', ipv4(udp([1], 4000, 8), { protocol: 17 }), 'ip_unclaimed'],
+    ['an echo reply', ipv4(icmpEcho([1], 0), { protocol: 1 }), 'ip_unclaimed'],
+    ['too short a ping', ipv4([8, 0, 0xf7, 0xff], { protocol: 1 }), 'ip_unclaimed'],
+    ['too short a datagram', ipv4([0, 9, 0, 7], { protocol: 17 }), 'ip_unclaimed'],
+    ['TCP', ipv4(new Array(20).fill(0), { protocol: 6 }), 'ip_unclaimed'],
+    ['a ping with IP options', ipv4(ping, { protocol: 1, options: nops }), 'echo_ip_options'],
+  ])('does not answer %s, and counts it', (_, packet, counter) => {
+    const { sent, report } = echo(ethernet(packet));
+    expect(sent).toEqual([]);
+    const counted = Object.entries(report).filter(([, value]) => value > 0);
+    expect(counted).toEqual([[counter, 1]]);
+  });
+
+  it('does not answer a broadcast', () => {
+    const packet = ipv4(ping, { protocol: 1, destination: '10.0.0.255' });
+    expect(echo(ethernet(packet, { destination: BROADCAST })).sent).toEqual([]);
+  });
+
+  it('counts and releases what the ring has no room for', () => {
+    const t = makeCore({}, { txRing: 1, holdTx: true });
+    learnPeer(t);
+    const stack = createEcho(t.core);
+    for (let i = 0; i < 40; i++) t.device.inject(ethernet(ipv4(ping, { protocol: 1 })));
+    while (stack.poll() > 0);
+    const { icmp_echoes, echo_ring_full } = stack.report!();
+    expect([icmp_echoes! + echo_ring_full!, echo_ring_full]).toEqual([40, 8]);
+    expectNoBufferLost(t);
+  });
+
+  it('survives any packet, and loses no buffer', () => {
+    const packet = fc.oneof(
+      fc.tuple(bytes, fc.constantFrom(1, 17, 6)).map(([payload, protocol]) => ipv4(payload, { protocol })),
+      fc.uint8Array({ maxLength: 60 }).map((array) => [0x45, ...array]),
+    );
+    fc.assert(fc.property(packet, (received) => void echo(ethernet(received))));
+  });
+});
+
+describe('forward modes', () => {
+  it('macswap sends every frame back with its addresses swapped', () => {
+    const t = makeCore({ layer: 'ethernet' });
+    const stack = createMacSwap(t.core);
+    for (let n = 0; n < 3; n++) t.device.inject(ethernet([n, 9, 9], { type: 0x88b5 }));
+    expect(stack.poll()).toBe(3);
+    t.core.flush();
+    expect(t.device.sent).toEqual([0, 1, 2].map((n) => ethernet([n, 9, 9], { ...back, type: 0x88b5 })));
+    expect(stack.report!()).toEqual({ macswap_frames: 3, macswap_ring_full: 0 });
+    expectNoBufferLost(t);
+  });
+
+  it('rxonly counts frames and bytes', () => {
+    const t = makeCore({ layer: 'ethernet' });
+    const stack = createRxOnly(t.core);
+    for (let n = 0; n < 3; n++) t.device.inject(ethernet(new Array(46).fill(n)));
+    expect(stack.poll()).toBe(3);
+    expect(stack.report!()).toEqual({ rxonly_frames: 3, rxonly_bytes: 180 });
+    expectNoBufferLost(t);
+  });
+
+  it('txonly sends bursts of sound 64-byte UDP frames to everybody, or to whom it is told', () => {
+    const t = makeCore({ layer: 'ethernet' });
+    const stack = createTxOnly(t.core, {});
+    expect(stack.poll()).toBe(32);
+    expect(t.device.txBursts).toEqual([32]);
+    const frame = t.device.sent[31]!;
+    expect(frame).toHaveLength(64);
+    expect([...frame.subarray(0, 14)]).toEqual([...BROADCAST, ...OUR_MAC, 8, 0]);
+    expect(naiveChecksum(frame.subarray(14, 34))).toBe(0);
+    expect([...frame.subarray(34)]).toEqual(udp(new Array(22).fill(0), 9, 9, OUR_IP, '198.18.0.2'));
+    createTxOnly(t.core, { to: '52:54:00:00:00:02', size: '1514', ip: PEER_IP }).poll();
+    expect(t.device.sent[32]).toHaveLength(1514);
+    expect([...t.device.sent[32]!.subarray(0, 6)]).toEqual(PEER_MAC);
+    expectNoBufferLost(t);
+  });
+
+  it('txonly stops at a full ring and at an empty pool, and says what it cannot do', () => {
+    const t = makeCore({ layer: 'ethernet' }, { txRing: 8, holdTx: true });
+    const stack = createTxOnly(t.core, {});
+    expect([stack.poll(), stack.poll(), stack.poll()]).toEqual([32, 8, 0]);
+    expectNoBufferLost(t);
+    expect(() => createTxOnly(t.core, { size: '41' })).toThrow('txonly: size 41 is not a whole number from 42 to 1514');
+    expect(() => createTxOnly(t.core, { to: 'x' })).toThrow("'x' is not a MAC address");
+  });
+
+  it.each(['echo', 'macswap', 'rxonly', 'txonly'])('%s is found by its name', async (name) => {
+    const { default: create, layer } = await loadApp(name);
+    const t = makeCore({ layer: layer! });
+    expect(create(t.core, {}).poll()).toBeTypeOf('number');
+  });
+
+  it('names the apps when there is no such one', async () => {
+    await expect(loadApp('nonsense')).rejects.toThrow(
+      "app 'nonsense': neither one of echo, macswap, rxonly, txonly nor a file",
+    );
+  });
+});
+
+describe('outstanding requests', () => {
+  it('behave as a map of sent times does', () => {
+    const step = fc.record({ act: fc.constantFrom('send', 'answer', 'find', 'expire'), number: fc.nat(2000) });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
+        const requests = new Outstanding(50);
+        const model = new Map<number, number>();
+        let now = 0;
+        for (const { act, number } of steps) {
+          now += 1;
+          if (act === 'send') {
+            model.set(requests.next, now);
+            requests.sent(now);
+          } else if (act === 'find') {
+            expect(requests.find(number)).toBe(model.has(number) ? number : NOT_WAITING);
+          } else if (act === 'answer') {
+            const sent = model.get(number % 64);
+            expect(requests.answered(number % 64, now)).toBe(sent === undefined ? NOT_WAITING : now - sent);
+            model.delete(number % 64);
+          } else {
+            const late = [...model].find(([, sent]) => now - sent >= 50)?.[0] ?? NOT_WAITING;
+            expect(requests.expire(now)).toBe(late);
+            model.delete(late);
+          }
+          expect(requests.count).toBe(model.size);
+        }
+      }),
+    );
+  });
+
+  it('finds numbers beyond 16 bits by their low bits, and knows when it is full', () => {
+    const requests = new Outstanding(10);
+    for (let number = 0; number < 70_000; number++) {
+      requests.sent(number);
+      const found = requests.find(number & 0xffff);
+      if (found !== number) expect(found).toBe(number);
+      requests.answered(number, number);
+      requests.expire(number);
+    }
+    expect(requests.nextDeadline()).toBe(Number.POSITIVE_INFINITY);
+    for (let i = 0; i < MAX_OUTSTANDING; i++) requests.sent(0);
+    expect(requests.hasRoom).toBe(false);
+    expect(requests.expire(10)).toBe(70_000);
+    expect(requests.hasRoom).toBe(true);
+  });
+});
+
+describe('pinger and probe against echo', () => {
+  function endpoints() {
+    const a = makeCore();
+    const b = makeCore({ address: parseIpv4(PEER_IP) }, { mac: PEER_MAC });
+    const wire = new Wire(a, b);
+    const clock = () => a.time.now;
+    const echoes = createDemux(b.core, [new Echo(b.core)]);
+    /** Lets both run for `ms`. */
+    const run = (stack: { poll(): number }, ms: number): void => {
+      for (let i = 0; i < ms; i++) {
+        stack.poll();
+        a.core.flush();
+        wire.carry();
+        echoes.poll();
+        b.core.flush();
+        wire.carry();
+        stack.poll();
+        a.pass(1);
+        b.pass(1);
+      }
+    };
+    return { a, b, wire, clock, run };
+  }
+
+  it('pings, at the interval, and keeps the times', () => {
+    const { a, b, clock, run } = endpoints();
+    const replies: number[][] = [];
+    const pinger = new Pinger(a.core, {
+      to: PEER_IP,
+      count: 5,
+      intervalMs: 100,
+      clock,
+      onReply: (sequence, _ms, ttl, length) => replies.push([sequence, ttl, length]),
+    });
+    const stack = createDemux(a.core, [pinger, new Echo(a.core)]);
+    run(stack, 250);
+    expect(pinger.isDone).toBe(false);
+    expect(pinger.report()).toMatchObject({ ping_sent: 3, ping_received: 3 });
+    run(stack, 300);
+    expect(pinger.isDone).toBe(true);
+    expect(replies).toEqual([0, 1, 2, 3, 4].map((sequence) => [sequence, 64, 64]));
+    expect(pinger.report()).toEqual({
+      ping_sent: 5,
+      ping_received: 5,
+      ping_lost: 0,
+      ping_corrupt: 0,
+      ping_unexpected: 0,
+    });
+    const times = pinger.roundTrips()!;
+    expect(times.minUs).toBeLessThanOrEqual(times.p50Us);
+    expect(times.p50Us).toBeLessThanOrEqual(times.maxUs);
+    expectNoBufferLost(a);
+    expectNoBufferLost(b);
+  });
+
+  it('pings one after the other without interval, and counts what is lost, damaged or doubled', () => {
+    const { a, wire, clock, run } = endpoints();
+    const lost: number[] = [];
+    const pinger = new Pinger(a.core, {
+      to: PEER_IP,
+      count: 10,
+      intervalMs: 0,
+      timeoutMs: 20,
+      payloadBytes: 8,
+      clock,
+      onLost: (sequence) => lost.push(sequence),
+    });
+    let replies = 0;
+    wire.mangle = (frame) => {
+      const isReply = frame.length === 50 && frame[34] === 0;
+      if (!isReply) return frame;
+      replies++;
+      if (replies === 2) return null;
+      if (replies === 4) frame[45]! ^= 1;
+      if (replies === 6) a.device.inject(frame);
+      return frame;
+    };
+    run(createDemux(a.core, [pinger]), 100);
+    expect(lost).toEqual([1, 3]);
+    expect(pinger.report()).toEqual({
+      ping_sent: 10,
+      ping_received: 8,
+      ping_lost: 2,
+      ping_corrupt: 1,
+      ping_unexpected: 1,
+    });
+  });
+
+  it('gives up on who does not answer ARP', () => {
+    const { a, wire, clock, run } = endpoints();
+    wire.mangle = () => null;
+    const pinger = new Pinger(a.core, { to: PEER_IP, count: 2, intervalMs: 10, timeoutMs: 50, clock });
+    run(createDemux(a.core, [pinger]), 100);
+    expect(pinger.isDone).toBe(true);
+    expect(pinger.report()).toMatchObject({ ping_sent: 2, ping_lost: 2 });
+    expect(pinger.roundTrips()).toBeNull();
+  });
+
+  it('says when it wants to be called again', () => {
+    const { a, clock, run } = endpoints();
+    const pinger = new Pinger(a.core, { to: PEER_IP, intervalMs: 100, timeoutMs: 1000, clock });
+    const stack = createDemux(a.core, [pinger]);
+    expect(stack.maxSleepMs!()).toBe(0);
+    run(stack, 40);
+    expect(stack.maxSleepMs!()).toBe(60);
+  });
+
+  it('sends datagrams of all sizes, a window at a time, and gets them back intact', () => {
+    const { a, b, clock, run } = endpoints();
+    const probe = new UdpProbe(a.core, { to: PEER_IP, count: 500, window: 8, clock });
+    const pinger = new Pinger(a.core, { to: PEER_IP, count: 3, intervalMs: 1, clock });
+    const lengths = new Set<number>();
+    const add = a.core.addBufferToRing.bind(a.core);
+    a.core.addBufferToRing = (buffer) => {
+      lengths.add(buffer.length);
+      return add(buffer);
+    };
+    run(createDemux(a.core, [pinger, probe, new Echo(a.core)]), 100);
+    expect(probe.isDone && pinger.isDone).toBe(true);
+    expect(probe.report()).toMatchObject({ probe_sent: 500, probe_received: 500, probe_lost: 0, probe_corrupt: 0 });
+    expect(Math.min(...lengths)).toBeLessThan(100);
+    expect(Math.max(...lengths)).toBeGreaterThan(1400);
+    expect(Math.max(...lengths)).toBeLessThanOrEqual(1500);
+    expectNoBufferLost(a);
+    expectNoBufferLost(b);
+  });
+
+  it('notices a damaged byte behind a right checksum, a lost and a doubled datagram', () => {
+    const { a, wire, clock, run } = endpoints();
+    const probe = new UdpProbe(a.core, { to: PEER_IP, count: 20, window: 1, minBytes: 60, timeoutMs: 30, clock });
+    let echoes = 0;
+    wire.mangle = (frame) => {
+      if (frame[23] !== 17 || frame[29] !== 2) return frame;
+      echoes++;
+      if (echoes === 3) return null;
+      if (echoes === 5) {
+        frame[60]! ^= 1;
+        frame[40] = 0;
+        frame[41] = 0;
+      }
+      if (echoes === 7) a.device.inject(frame);
+      return frame;
+    };
+    run(createDemux(a.core, [probe]), 200);
+    expect(probe.report()).toMatchObject({
+      probe_sent: 20,
+      probe_received: 18,
+      probe_lost: 2,
+      probe_corrupt: 1,
+      probe_unexpected: 1,
+    });
+  });
+
+  it('refuses impossible sizes', () => {
+    const { core } = makeCore();
+    expect(() => new Pinger(core, { to: PEER_IP, payloadBytes: 1473 })).toThrow('0 to 1472 are possible');
+    expect(() => new UdpProbe(core, { to: PEER_IP, maxBytes: 1473 })).toThrow('possible are 4 to 1472');
+    expect(() => new UdpProbe(core, { to: PEER_IP, window: 2000 })).toThrow('a window of 2000; possible are 1 to 1024');
+  });
+});

@@ -1,0 +1,110 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigError, resolveConfig, type TspmdConfig } from '../../src/config.js';
+
+const good: TspmdConfig = { device: 'vhost-user:/tmp/vm1.sock', ip: '10.0.0.1/24' };
+
+function faultsOf(config: object): readonly string[] {
+  try {
+    resolveConfig({ ...good, ...config } as TspmdConfig);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.faults;
+    throw error;
+  }
+  return [];
+}
+
+describe('configuration', () => {
+  it('fills in the defaults', () => {
+    expect(resolveConfig(good)).toEqual({
+      device: 'vhost-user:/tmp/vm1.sock',
+      address: 0x0a000001,
+      prefixLength: 24,
+      mac: undefined,
+      mtu: undefined,
+      mode: 'single',
+      cores: [],
+      idle: 'adaptive',
+      neighbours: new Map(),
+      gateway: undefined,
+      hugepages: 'auto',
+      buffers: 4096,
+      layer: 'ip',
+      acceptBroadcast: false,
+      acceptMulticast: false,
+    });
+  });
+
+  it('takes everything that can be said', () => {
+    const resolved = resolveConfig({
+      device: '0000:00:04.0',
+      ip: '192.168.1.2/30',
+      mac: '52:54:00:00:00:09',
+      mtu: 1400,
+      mode: 'single',
+      cores: [3],
+      idle: 'spin',
+      neighbours: { '192.168.1.1': '52-54-00-00-00-0A' },
+      gateway: '192.168.1.1',
+      hugepages: 'require',
+      buffers: 1024,
+      layer: 'ethernet',
+      acceptBroadcast: true,
+      acceptMulticast: true,
+    });
+    expect(resolved.neighbours).toEqual(new Map([[0xc0a80101, Uint8Array.of(0x52, 0x54, 0, 0, 0, 10)]]));
+    expect(resolved).toMatchObject({ gateway: 0xc0a80101, mtu: 1400, idle: 'spin', cores: [3], layer: 'ethernet' });
+  });
+
+  it('allows both hosts of a /31, and a /32', () => {
+    expect(faultsOf({ ip: '10.0.0.0/31' })).toEqual([]);
+    expect(faultsOf({ ip: '10.0.0.1/31' })).toEqual([]);
+    expect(faultsOf({ ip: '10.0.0.255/32' })).toEqual([]);
+  });
+
+  it.each([
+    [{ device: 'eth0' }, "device: 'eth0' is neither 'vhost-user:PATH' nor a PCI address such as 0000:00:04.0"],
+    [{ device: 'vhost-user:' }, "device: 'vhost-user:' is neither"],
+    [{ device: undefined }, 'device: undefined is neither'],
+    [{ ip: '10.0.0.1' }, "ip: '10.0.0.1' has no prefix length"],
+    [{ ip: '10.0.0.300/24' }, "ip: '10.0.0.300' is not an IPv4 address"],
+    [{ ip: 7 }, 'ip: 7 is not a text'],
+    [{ ip: '10.0.0.0/24' }, "ip: 10.0.0.0 in '10.0.0.0/24' is the network's own address"],
+    [{ ip: '10.0.0.255/24' }, "ip: 10.0.0.255 in '10.0.0.255/24' is a broadcast address"],
+    [{ ip: '224.0.0.1/24' }, 'is a multicast group'],
+    [{ ip: '127.0.0.1/8' }, 'is a reserved address'],
+    [{ ip: '0.0.0.0/0' }, 'is a reserved address'],
+    [{ ip: '255.255.255.255/32' }, 'is a reserved address'],
+    [{ mac: 'nonsense' }, "mac: 'nonsense' is not a MAC address"],
+    [{ mac: '01:00:00:00:00:01' }, "mac: '01:00:00:00:00:01' is a group address"],
+    [{ mtu: 67 }, 'mtu: 67 is not a whole number from 68 to 9000'],
+    [{ mtu: 1500.5 }, 'mtu: 1500.5 is not'],
+    [{ mtu: '1500' }, "mtu: '1500' is not"],
+    [{ buffers: 1 }, 'buffers: 1 is not a whole number from 256 to 65536'],
+    [{ mode: '3kb' }, "mode: '3kb' is none of single, 1kb, 2kb"],
+    [{ mode: '1kb' }, "mode: '1kb' is not available yet; use 'single'"],
+    [{ cores: [0, 1] }, "cores: mode 'single' runs on one core, found 2"],
+    [{ cores: [-1] }, 'cores: [-1] is not a list of different CPU numbers'],
+    [{ cores: 'all' }, "cores: 'all' is not a list"],
+    [{ idle: 'never' }, "idle: 'never' is none of adaptive, spin"],
+    [{ hugepages: 'yes' }, "hugepages: 'yes' is none of auto, require, never"],
+    [{ layer: 'tcp' }, "layer: 'tcp' is none of ip, ethernet"],
+    [{ acceptBroadcast: 1 }, 'acceptBroadcast: 1 is not true or false'],
+    [{ gateway: '10.0.1.1' }, 'gateway: 10.0.1.1 is not on the link of 10.0.0.1/24'],
+    [{ gateway: '10.0.0.1' }, 'gateway: 10.0.0.1 is the own address'],
+    [{ gateway: 'gw' }, "gateway: 'gw' is not an IPv4 address"],
+    [{ neighbours: { '10.0.0.2': 'x' } }, "neighbours: 10.0.0.2: 'x' is not a MAC address"],
+    [{ neighbours: { peer: '52:54:00:00:00:01' } }, "neighbours: 'peer' is not an IPv4 address"],
+    [{ neighbours: { '10.9.0.2': '52:54:00:00:00:01' } }, 'neighbours: 10.9.0.2 is not on the link of 10.0.0.1/24'],
+    [{ neighbours: { '10.0.0.1': '52:54:00:00:00:01' } }, 'neighbours: 10.0.0.1 is the own address'],
+    [{ adress: '10.0.0.1' }, 'adress: unknown option (known are device, ip,'],
+  ])('%j: one clear line', (config, line) => {
+    const faults = faultsOf(config);
+    expect(faults).toHaveLength(1);
+    expect(faults[0]).toContain(line);
+    expect(faults[0]).not.toContain('\n');
+  });
+
+  it('reports all faults at once', () => {
+    expect(faultsOf({ device: 'x', ip: 'y', mtu: 0 })).toHaveLength(3);
+  });
+});

@@ -1,0 +1,137 @@
+import { describe, expect, it } from 'vitest';
+import { expectNoBufferLost, makeCore, packetTo } from '../support/core.js';
+import { arp, ethernet, ipv4, PEER_IP } from '../support/frames.js';
+
+const packet = ethernet(ipv4([1]));
+const noise = ethernet([1, 2, 3], { type: 0x88cc });
+const realTime = { clock: () => performance.now() };
+
+/** Whether a promise is settled once the event loop has turned. */
+async function isSettled(promise: Promise<unknown>): Promise<boolean> {
+  let settled = false;
+  promise.then(
+    () => {
+      settled = true;
+    },
+    () => {},
+  );
+  for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
+  return settled;
+}
+
+describe('waitForPackets', () => {
+  it('does not sleep when packets wait', async () => {
+    const t = makeCore();
+    t.device.inject(packet);
+    expect(await t.core.waitForPackets()).toBe(1);
+    expect(t.device.interruptsOn).toBe(false);
+  });
+
+  it('wakes when a packet comes, and polls without interrupts then', async () => {
+    const t = makeCore();
+    const waiting = t.core.waitForPackets();
+    expect(await isSettled(waiting)).toBe(false);
+    expect(t.device.interruptsOn).toBe(true);
+    t.device.inject(packet);
+    expect(await waiting).toBe(1);
+    expect(t.device.interruptsOn).toBe(false);
+  });
+
+  it('loses no wake-up: a packet that comes while the interrupt is being armed is seen', async () => {
+    const t = makeCore();
+    t.device.whileArming = () => {
+      t.device.whileArming = null;
+      t.device.inject(packet);
+    };
+    expect(await t.core.waitForPackets()).toBe(1);
+  });
+
+  it('sleeps on after what is not for the stack: ARP is answered, noise is dropped', async () => {
+    const t = makeCore();
+    const waiting = t.core.waitForPackets();
+    t.device.inject(arp());
+    t.device.inject(noise);
+    expect(await isSettled(waiting)).toBe(false);
+    expect(t.device.sent).toHaveLength(1);
+    expect(t.device.interruptsOn).toBe(true);
+    t.device.inject(packet);
+    expect(await waiting).toBe(1);
+    expectNoBufferLost(t);
+  });
+
+  it('lets other code run although frames for others never end', async () => {
+    const t = makeCore();
+    let flood = true;
+    t.device.whileArming = () => {
+      if (flood) t.device.inject(noise);
+    };
+    const waiting = t.core.waitForPackets();
+    expect(await isSettled(waiting)).toBe(false);
+    flood = false;
+    expect(await isSettled(waiting)).toBe(false);
+    t.device.inject(packet);
+    expect(await waiting).toBe(1);
+  });
+
+  it('comes back after the timeout with nothing', async () => {
+    const t = makeCore(realTime);
+    expect(await t.core.waitForPackets(5)).toBe(0);
+    expect(await t.core.waitForPackets(0)).toBe(0);
+    expect(t.device.interruptsOn).toBe(false);
+  });
+
+  it('comes back when the link goes or comes', async () => {
+    const t = makeCore();
+    const down = t.core.waitForPackets();
+    t.device.setLink(false);
+    expect(await down).toBe(0);
+    const up = t.core.waitForPackets();
+    expect(await isSettled(up)).toBe(false);
+    t.device.setLink(true);
+    expect(await up).toBe(0);
+  });
+
+  it('comes back on wake, and when the core is closed; then nobody sleeps any more', async () => {
+    const t = makeCore();
+    const woken = t.core.waitForPackets();
+    t.core.wake();
+    expect(await woken).toBe(0);
+    const closed = t.core.waitForPackets();
+    t.core.close();
+    expect(await closed).toBe(0);
+    await expect(t.core.waitForPackets()).rejects.toThrow('the port was stopped');
+  });
+
+  it('refuses a second waiter', async () => {
+    const t = makeCore();
+    const first = t.core.waitForPackets();
+    await expect(t.core.waitForPackets()).rejects.toThrow('somebody waits already');
+    t.core.wake();
+    await first;
+  });
+
+  it('sends at once what is sent while the stack sleeps, and keeps the ARP timers going', async () => {
+    const t = makeCore();
+    const waiting = t.core.waitForPackets();
+    t.core.addBufferToRing(packetTo(t.core, PEER_IP));
+    expect(t.device.sent).toHaveLength(1);
+    // The request is due again after a second, and nobody but the sleeper is there to see to it.
+    expect(t.core.nextDeadline()).toBe(t.time.now + 1000);
+    t.core.wake();
+    await waiting;
+  });
+
+  it('tries again by itself when the ring was full', async () => {
+    const t = makeCore(realTime, { txRing: 1, holdTx: true });
+    t.device.inject(arp());
+    t.core.getRxCount();
+    const waiting = t.core.waitForPackets();
+    t.core.addBufferToRing(packetTo(t.core, PEER_IP));
+    expect(t.core.held().pending).toBe(1);
+    t.device.complete();
+    while (t.core.held().pending > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    expect(t.device.sent).toHaveLength(2);
+    t.core.wake();
+    await waiting;
+  });
+});
