@@ -105,7 +105,8 @@ export class Child {
     }, STOP_TIMEOUT_MS);
     const exit = await this.exited;
     clearTimeout(timer);
-    if (killed) throw new Error(`${this.title}: did not end within ${STOP_TIMEOUT_MS} ms of ${signal}:\n${this.output}`);
+    if (killed)
+      throw new Error(`${this.title}: did not end within ${STOP_TIMEOUT_MS} ms of ${signal}:\n${this.output}`);
     return exit;
   }
 }
