@@ -18,6 +18,8 @@ export interface NetDevice {
   readonly mtu: number;
   /** False while the backend is away or the link is down; bursts then return 0. */
   readonly isUp: boolean;
+  /** What the user should know of how the device was opened (no hugepages), as one line; empty when there is nothing. */
+  readonly notice: string;
 
   /**
    * Receives up to `max` frames: fills `handles` (the caller owns those buffers from now on) and `lengths` (bytes of the

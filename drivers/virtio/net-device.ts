@@ -94,6 +94,11 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     }
   }
 
+  /** Why the packet memory is not what it could be. */
+  get notice(): string {
+    return this.memory.notice === '' ? '' : `${this.name}: ${this.memory.notice}`;
+  }
+
   get isUp(): boolean {
     return this.running && this.linkUp;
   }

@@ -22,7 +22,9 @@ function deviceOptions(command: Command): Command {
     .option('--gateway <ip>', 'next hop for what is not on the link')
     .option('--neighbour <ip=mac...>', 'static ARP entries', keyValue)
     .option('--buffers <n>', 'packet buffers of 2 KiB (default: 4096)', positiveInteger)
-    .addOption(new Option('--hugepages <policy>', 'packet memory').choices(['auto', 'require', 'never']).default('auto'));
+    .addOption(
+      new Option('--hugepages <policy>', 'packet memory').choices(['auto', 'require', 'never']).default('auto'),
+    );
 }
 
 function program(): Command {
@@ -37,7 +39,9 @@ function program(): Command {
     .option('--cores <list>', 'CPUs to run on, such as 0-3 or 0,2 (default: not pinned)', coreList)
     .option('--app <name|file>', 'echo, macswap, rxonly, txonly, or a module', 'echo')
     .option('--app-option <name=value...>', 'options for the app', keyValue)
-    .addOption(new Option('--idle <policy>', 'what to do without packets').choices(['adaptive', 'spin']).default('adaptive'))
+    .addOption(
+      new Option('--idle <policy>', 'what to do without packets').choices(['adaptive', 'spin']).default('adaptive'),
+    )
     .option('--stats-period <seconds>', 'print rates every so often', positiveNumber)
     .action(async (options) => (await import('./run.js')).run(options));
 
@@ -54,7 +58,9 @@ function program(): Command {
     .description('run a .bess script in the embedded switch, or look at one that runs')
     .argument('[file]', 'the script; or with --stats, the process id of a running switch')
     .argument('[variables...]', 'NAME=value, read by the script as $NAME')
-    .addOption(new Option('--idle <policy>', 'what to do without packets').choices(['adaptive', 'spin']).default('adaptive'))
+    .addOption(
+      new Option('--idle <policy>', 'what to do without packets').choices(['adaptive', 'spin']).default('adaptive'),
+    )
     .option('--stats', 'print the counters of a running switch')
     .option('--json', 'with --stats: as JSON')
     .action(async (file, variables, options, command) => {

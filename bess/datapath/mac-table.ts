@@ -1,0 +1,100 @@
+/**
+ * MAC address -> gate: an open-addressing hash in typed arrays, with linear probing and at most half full.
+ *
+ * BESS's table (l2_forward.cc) is a bucketed cuckoo hash. With its default of four slots a bucket, addresses that share a
+ * bucket are added without an error and never found; an address of zeros matches an empty slot. Neither happens here.
+ *
+ * An address is two integers, both little-endian as they lie in the frame: octets 0 to 3 (`head`, signed 32 bits) and
+ * octets 4 and 5 (`tail`).
+ */
+
+/** A slot holds the gate (15 bits, as in BESS) and this bit; 0 is an empty slot. */
+const OCCUPIED = 0x8000;
+const GATE_MASK = 0x7fff;
+const FIRST_SLOTS = 64;
+
+/** What {@link MacTable.find} returns for an address that is not in the table. */
+export const NOT_FOUND = -1;
+
+function hash(head: number, tail: number): number {
+  let h = Math.imul(head ^ Math.imul(tail, 0x9e3779b1), 0x85ebca6b);
+  h ^= h >>> 15;
+  h = Math.imul(h, 0xc2b2ae35);
+  return h ^ (h >>> 13);
+}
+
+export class MacTable {
+  private heads = new Int32Array(FIRST_SLOTS);
+  private tails = new Uint16Array(FIRST_SLOTS);
+  private slots = new Uint16Array(FIRST_SLOTS);
+  private mask = FIRST_SLOTS - 1;
+  private used = 0;
+
+  /** @param capacity how many addresses at most; memory is taken as they come. */
+  constructor(readonly capacity: number) {}
+
+  /** How many addresses are in the table. */
+  get size(): number {
+    return this.used;
+  }
+
+  /** The gate of an address, or {@link NOT_FOUND}. */
+  find(head: number, tail: number): number {
+    const slot = this.slots[this.locate(head, tail)];
+    return slot === 0 ? NOT_FOUND : slot & GATE_MASK;
+  }
+
+  /** Adds an address that is not there yet; false when the table is full. Of the gate, 15 bits are kept. */
+  add(head: number, tail: number, gate: number): boolean {
+    if (this.used >= this.capacity) return false;
+    if ((this.used + 1) * 2 > this.slots.length) this.grow();
+    this.insert(head, tail, (gate & GATE_MASK) | OCCUPIED);
+    this.used++;
+    return true;
+  }
+
+  /** Removes an address; false when it was not there. */
+  delete(head: number, tail: number): boolean {
+    let hole = this.locate(head, tail);
+    if (this.slots[hole] === 0) return false;
+    // Close the gap: what follows may have been pushed past it, and a search ends at the first empty slot.
+    for (let i = (hole + 1) & this.mask; this.slots[i] !== 0; i = (i + 1) & this.mask) {
+      const home = hash(this.heads[i], this.tails[i]) & this.mask;
+      if (((i - home) & this.mask) < ((i - hole) & this.mask)) continue;
+      this.heads[hole] = this.heads[i];
+      this.tails[hole] = this.tails[i];
+      this.slots[hole] = this.slots[i];
+      hole = i;
+    }
+    this.slots[hole] = 0;
+    this.used--;
+    return true;
+  }
+
+  /** The slot that holds the address, or the empty one where it would go. */
+  private locate(head: number, tail: number): number {
+    const mask = this.mask;
+    let i = hash(head, tail) & mask;
+    while (this.slots[i] !== 0 && (this.heads[i] !== head || this.tails[i] !== tail)) i = (i + 1) & mask;
+    return i;
+  }
+
+  private insert(head: number, tail: number, slot: number): void {
+    const i = this.locate(head, tail);
+    this.heads[i] = head;
+    this.tails[i] = tail;
+    this.slots[i] = slot;
+  }
+
+  private grow(): void {
+    const { heads, tails, slots } = this;
+    const size = slots.length * 2;
+    this.heads = new Int32Array(size);
+    this.tails = new Uint16Array(size);
+    this.slots = new Uint16Array(size);
+    this.mask = size - 1;
+    for (let i = 0; i < slots.length; i++) {
+      if (slots[i] !== 0) this.insert(heads[i], tails[i], slots[i]);
+    }
+  }
+}

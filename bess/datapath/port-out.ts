@@ -1,0 +1,68 @@
+/**
+ * PortOut and QueueOut: packets out of the pipeline into a port (BESS: port_out.cc, queue_out.cc). The one place where a
+ * packet is copied. What the peer does not take is dropped and counted; a slow peer never holds up the others.
+ */
+import type { PacketEndpoint, Port } from '../ports/port.js';
+import type { Batch } from './batch.js';
+import { MAX_GATES, Module } from './module.js';
+
+abstract class PortOutput extends Module {
+  override readonly outputGates = 0;
+  private readonly endpoint: PacketEndpoint;
+
+  constructor(
+    name: string,
+    protected readonly port: Port,
+    queues: readonly number[],
+    protected readonly queue: number,
+  ) {
+    super(name);
+    port.acquire(this, 'out', queues);
+    this.endpoint = port.device.endpoints[queue];
+  }
+
+  override process(batch: Batch): void {
+    const { burst, indices, count } = batch;
+    const port = this.port;
+    const taken = this.endpoint.put(burst, indices, count);
+    let bytes = batch.bytes;
+    for (let i = taken; i < count; i++) bytes -= burst.length[indices[i]];
+    port.out.packets += taken;
+    port.out.bytes += bytes;
+    if (batch.replicated) port.replicated += taken;
+    if (taken === count) return;
+    port.out.dropped += count - taken;
+    if (!port.device.isUp) port.droppedWithoutPeer += count - taken;
+  }
+
+  override close(): void {
+    this.port.release(this, 'out');
+  }
+}
+
+/** Owns all outgoing queues of a port. BESS gives each worker one of them; there is one worker here, so queue 0. */
+export class PortOut extends PortOutput {
+  override readonly className = 'PortOut';
+  override readonly inputGates = MAX_GATES;
+
+  constructor(name: string, port: Port) {
+    super(name, port, port.outQueues(), 0);
+  }
+
+  override describe(): string {
+    return `${this.port.name}/${this.port.driver}`;
+  }
+}
+
+/** One outgoing queue of a port. */
+export class QueueOut extends PortOutput {
+  override readonly className = 'QueueOut';
+
+  constructor(name: string, port: Port, queue: number) {
+    super(name, port, [queue], queue);
+  }
+
+  override describe(): string {
+    return `${this.port.name}:${this.queue}/${this.port.driver}`;
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * PMDPort: makes the ports of a script (BESS: drivers/pmd.cc, bessctl.cc `create_port`).
+ *
+ * BESS accepts two ports on one socket, or a name that is taken, without a word and then misbehaves; here they are
+ * errors that name the other port.
+ */
+import { existsSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { BessError } from '../errors.js';
+import { checkQueueConfig, Port, type PortDevice, type QueueConfig } from './port.js';
+import { parseVdev, type TapVdev, type Vdev, type VhostVdev } from './vdev.js';
+
+const DRIVER = 'PMDPort';
+
+/** Opens the devices behind ports. */
+export interface DeviceFactory {
+  vhost(vdev: VhostVdev): PortDevice;
+  tap(vdev: TapVdev): PortDevice;
+}
+
+/** What a script says about a PMDPort. Exactly one of vdev, pci and portId is to be given. */
+export interface PmdPortConfig extends QueueConfig {
+  /** Null: a name is made up, as in BESS. */
+  readonly name: string | null;
+  readonly vdev: string | null;
+  readonly pci: string | null;
+  readonly portId: number | null;
+}
+
+interface Entry {
+  readonly port: Port;
+  readonly vdev: Vdev;
+}
+
+/** The ports of a switch, in the order in which they were made. */
+export class PortTable {
+  private readonly entries = new Map<string, Entry>();
+
+  constructor(
+    private readonly devices: DeviceFactory,
+    /** Gets lines for the user. */
+    private readonly note: (line: string) => void,
+  ) {}
+
+  get all(): Port[] {
+    return Array.from(this.entries.values(), (entry) => entry.port);
+  }
+
+  /** The port of that name; ENODEV where there is none. */
+  get(name: string): Port {
+    const entry = this.entries.get(name);
+    if (!entry) throw new BessError('ENODEV', `Port ${name} not found`);
+    return entry.port;
+  }
+
+  /** Makes a port and begins to listen. EINVAL, EEXIST, ENODEV, EPERM. */
+  create(config: PmdPortConfig): Port {
+    checkQueueConfig(config);
+    const name = config.name ?? this.defaultName();
+    if (this.entries.has(name)) throw new BessError('EEXIST', `Port ${name} exists`);
+    const vdev = this.vdevOf(config);
+    const incQueues = config.incQueues === 0 ? 1 : config.incQueues;
+    const outQueues = config.outQueues === 0 ? 1 : config.outQueues;
+    if (Math.max(incQueues, outQueues) > vdev.queues) {
+      const wanted = `${incQueues} incoming and ${outQueues} outgoing queues`;
+      const advice = vdev.driver === 'vhost' ? ` (say queues=${Math.max(incQueues, outQueues)} in the vdev)` : '';
+      throw new BessError('EINVAL', `port ${name}: ${wanted} of a vdev with ${vdev.queues}${advice}`);
+    }
+    this.checkUnique(vdev, config.vdev ?? '');
+    const device = this.open(vdev);
+    const description = vdev.driver === 'tap' ? `tap ${vdev.iface}` : `vhost-user ${vdev.iface}`;
+    const port = new Port(name, DRIVER, description, device, incQueues, outQueues);
+    this.entries.set(name, { port, vdev });
+    for (const line of vdev.notes) this.note(line);
+    return port;
+  }
+
+  /** Closes all devices; their sockets are gone then. The first error is thrown when all have been tried. */
+  async close(): Promise<void> {
+    const closings = this.all.map(async (port) => port.device.close());
+    this.entries.clear();
+    for (const result of await Promise.allSettled(closings)) {
+      if (result.status === 'rejected') throw result.reason;
+    }
+  }
+
+  private defaultName(): string {
+    let i = 0;
+    while (this.entries.has(`pmd_port${i}`)) i++;
+    return `pmd_port${i}`;
+  }
+
+  private vdevOf({ vdev, pci, portId }: PmdPortConfig): Vdev {
+    const given = [vdev, pci, portId].filter((way) => way !== null).length;
+    if (given === 0) throw new BessError('EINVAL', "No port specified: say vdev='eth_vhost0,iface=/path/of/the.sock'");
+    if (given > 1) throw new BessError('EINVAL', 'a PMDPort takes one of vdev, pci and port_id');
+    if (vdev === null) {
+      const what = pci === null ? `Port id ${portId} is not available` : `Cannot attach PCI device ${pci}`;
+      throw new BessError(
+        'ENODEV',
+        `${what}: this switch has no physical NICs, only vdev='eth_vhostN,…' and 'net_tapN,…'`,
+      );
+    }
+    return parseVdev(vdev);
+  }
+
+  private checkUnique(vdev: Vdev, text: string): void {
+    for (const { port, vdev: other } of this.entries.values()) {
+      if (other.driver !== vdev.driver) continue;
+      if (other.unit === vdev.unit) {
+        throw new BessError(
+          'EEXIST',
+          `Cannot attach vdev ${text}: port ${port.name} has that number; take another one`,
+        );
+      }
+      const same = vdev.driver === 'tap' ? other.iface === vdev.iface : resolve(other.iface) === resolve(vdev.iface);
+      if (same) {
+        throw new BessError('EEXIST', `Cannot attach vdev ${text}: port ${port.name} is on ${vdev.iface} already`);
+      }
+    }
+  }
+
+  private open(vdev: Vdev): PortDevice {
+    if (vdev.driver === 'tap') return this.devices.tap(vdev);
+    if (!vdev.client) checkSocketPath(vdev.iface);
+    return this.devices.vhost(vdev);
+  }
+}
+
+function checkSocketPath(path: string): void {
+  const directory = dirname(resolve(path));
+  if (!existsSync(directory)) {
+    throw new BessError('ENOENT', `socket ${path}: the directory ${directory} does not exist; make it first`);
+  }
+  if (existsSync(path)) {
+    const left = `socket ${path} exists already, perhaps left by a switch that was killed`;
+    throw new BessError('EPERM', `${left}: remove it in the script, before the port (import os; os.unlink('${path}'))`);
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * A port: a device of the switch with a name, the queues that modules own, and counters (BESS: port.h, port.cc).
+ *
+ * The device behind it moves packets; it is given here as the interface that the switch needs, so that the pipeline
+ * knows neither sockets nor descriptors.
+ */
+import type { PacketBurst } from '../../drivers/virtio/packet-burst.js';
+import { BessError } from '../errors.js';
+
+/** One queue pair of a device. */
+export interface PacketEndpoint {
+  /** Fills `burst` (cleared first) with at most `max` packets, by reference. Returns how many. */
+  take(burst: PacketBurst, max: number): number;
+  /** The packets of the last take are done with. */
+  complete(): void;
+  /**
+   * Copies packets to the peer: those that the first `count` entries of `indices` name. Returns how many the peer took,
+   * from the first on; 0 while no peer is connected.
+   */
+  put(burst: PacketBurst, indices: Uint8Array, count: number): number;
+  /** Asks to be woken at the next packet; false when packets wait already. */
+  enableKick(): boolean;
+  disableKick(): void;
+}
+
+/** What is behind a port. */
+export interface PortDevice {
+  /** The queue pairs, by number. */
+  readonly endpoints: readonly PacketEndpoint[];
+  /** True while a peer is connected and has set its queues up. */
+  readonly isUp: boolean;
+  /** True where the peer cannot wake the switch: it must be polled. */
+  readonly pollOnly: boolean;
+  /** Called when the peer has put packets into a queue whose kick is enabled. */
+  onKick: (() => void) | null;
+  /** Called when the peer came or went, with a line that tells which. */
+  onChange: ((reason: string) => void) | null;
+  /** Disconnects the peer and removes what the device has made (sockets). */
+  close(): void | Promise<void>;
+}
+
+export type Direction = 'inc' | 'out';
+
+/** Running totals of one direction of a port; plain numbers, exact to 2^53. */
+export interface PortCounters {
+  packets: number;
+  /** Of the frames, without virtio-net headers. */
+  bytes: number;
+  dropped: number;
+}
+
+/** The most queues of a direction, and the most packets of a queue, that BESS takes (port.h). */
+const MAX_QUEUES = 128;
+const MAX_QUEUE_SIZE = 4096;
+
+/** How a script wants a port's queues; 0 is the default, as in BESS. */
+export interface QueueConfig {
+  readonly incQueues: number;
+  readonly outQueues: number;
+  readonly incSize: number;
+  readonly outSize: number;
+}
+
+/** EINVAL where BESS would refuse the numbers. The sizes count no further: a ring is as long as its driver makes it. */
+export function checkQueueConfig(config: QueueConfig): void {
+  for (const queues of [config.incQueues, config.outQueues]) {
+    if (queues > MAX_QUEUES) {
+      throw new BessError('EINVAL', `Invalid number of queues: ${queues}; at most ${MAX_QUEUES} each way`);
+    }
+  }
+  for (const size of [config.incSize, config.outSize]) {
+    if (size > MAX_QUEUE_SIZE) throw new BessError('EINVAL', `Invalid queue size: ${size}; at most ${MAX_QUEUE_SIZE}`);
+  }
+}
+
+/** What owns a queue: a module. */
+export interface QueueUser {
+  readonly name: string;
+}
+
+export class Port {
+  readonly inc: PortCounters = { packets: 0, bytes: 0, dropped: 0 };
+  readonly out: PortCounters = { packets: 0, bytes: 0, dropped: 0 };
+  /** Of `out.dropped`: those that were dropped because no peer was connected. */
+  droppedWithoutPeer = 0;
+  /** Of `out.packets`: those that came through a Replicate. */
+  replicated = 0;
+  private readonly users: Record<Direction, (QueueUser | null)[]>;
+
+  constructor(
+    readonly name: string,
+    /** The class that a script names: PMDPort. */
+    readonly driver: string,
+    /** What the port is connected to, for people: `vhost-user /tmp/vm1.sock`. */
+    readonly description: string,
+    readonly device: PortDevice,
+    incQueues: number,
+    outQueues: number,
+  ) {
+    this.users = { inc: new Array(incQueues).fill(null), out: new Array(outQueues).fill(null) };
+  }
+
+  /** The numbers of all incoming queues. */
+  incQueues(): number[] {
+    return this.users.inc.map((_, queue) => queue);
+  }
+
+  /** The numbers of all outgoing queues. */
+  outQueues(): number[] {
+    return this.users.out.map((_, queue) => queue);
+  }
+
+  /** Makes `user` the owner of queues. EINVAL: no such queue; EBUSY: another module owns it. */
+  acquire(user: QueueUser, direction: Direction, queues: readonly number[]): void {
+    const users = this.users[direction];
+    for (const queue of queues) {
+      const has = `port ${this.name} has ${users.length} ${direction === 'inc' ? 'incoming' : 'outgoing'} queue(s)`;
+      if (!Number.isInteger(queue) || queue < 0 || queue >= users.length) {
+        throw new BessError('EINVAL', `Invalid queue ${queue}: ${has}, counted from 0`);
+      }
+      const owner = users[queue];
+      if (owner && owner !== user) {
+        const what = `${direction === 'inc' ? 'incoming' : 'outgoing'} queue ${queue} of port ${this.name}`;
+        const advice = direction === 'out' ? '; connect more gates to that module instead' : '';
+        throw new BessError('EBUSY', `${what} belongs to module ${owner.name} already${advice}`);
+      }
+    }
+    for (const queue of queues) users[queue] = user;
+  }
+
+  /** Gives back all queues that `user` owns. */
+  release(user: QueueUser, direction: Direction): void {
+    const users = this.users[direction];
+    for (let queue = 0; queue < users.length; queue++) if (users[queue] === user) users[queue] = null;
+  }
+}

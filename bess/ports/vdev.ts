@@ -1,0 +1,109 @@
+/**
+ * The `vdev` of a PMDPort: a DPDK device string, `driver-name,key=value,...`.
+ *
+ * Two drivers are known, under both names that DPDK gives each: vhost (`eth_vhost0`, `net_vhost0`), whose socket a VM
+ * connects to, and tap (`net_tap0`, `eth_tap0`), an interface of this machine's kernel.
+ */
+import { BessError } from '../errors.js';
+
+/** A vhost-user socket. */
+export interface VhostVdev {
+  readonly driver: 'vhost';
+  /** What tells it from other vhost devices: `0` of `eth_vhost0`. */
+  readonly unit: string;
+  /** Path of the socket. */
+  readonly iface: string;
+  /** Queue pairs offered to the peer. */
+  readonly queues: number;
+  /** True: connect to a socket that the peer made. False: make it and wait. */
+  readonly client: boolean;
+  /** Lines for the user: what was asked for and is not done. */
+  readonly notes: readonly string[];
+}
+
+/** A tap interface. */
+export interface TapVdev {
+  readonly driver: 'tap';
+  readonly unit: string;
+  /** Name of the interface. */
+  readonly iface: string;
+  readonly queues: 1;
+  readonly notes: readonly string[];
+}
+
+export type Vdev = VhostVdev | TapVdev;
+
+/** The longest name of an interface: IFNAMSIZ without its final zero. */
+const MAX_INTERFACE_NAME = 15;
+/** The most queue pairs of DPDK's vhost. */
+const MAX_QUEUE_PAIRS = 128;
+
+/** Options of DPDK's vhost driver that change nothing here. */
+const IGNORED = new Set([
+  'dequeue-zero-copy',
+  'iommu-support',
+  'postcopy-support',
+  'tso',
+  'linear-buffer',
+  'ext-buffer',
+]);
+
+function refuse(vdev: string, reason: string): BessError {
+  return new BessError('ENODEV', `Cannot attach vdev ${vdev}: ${reason}`);
+}
+
+/** Reads a device string; ENODEV (as from BESS) with the reason where it is not understood. */
+export function parseVdev(vdev: string): Vdev {
+  if (vdev === '') throw new BessError('EINVAL', 'No vdev specified');
+  const [name, ...pairs] = vdev.split(',');
+  const match = /^(?:eth|net)_(vhost|tap)([\w-]*)$/.exec(name);
+  if (!match) {
+    throw refuse(vdev, `no driver for '${name}'; this switch has eth_vhostN (or net_vhostN) and net_tapN`);
+  }
+  const options = new Map<string, string>();
+  for (const pair of pairs) {
+    const equals = pair.indexOf('=');
+    if (equals <= 0) throw refuse(vdev, `'${pair}' is not key=value`);
+    const key = pair.slice(0, equals);
+    if (options.has(key)) throw refuse(vdev, `'${key}' is given twice`);
+    options.set(key, pair.slice(equals + 1));
+  }
+  return match[1] === 'tap' ? tap(vdev, match[2], options) : vhost(vdev, match[2], options);
+}
+
+function vhost(vdev: string, unit: string, options: Map<string, string>): VhostVdev {
+  const iface = options.get('iface') ?? '';
+  if (iface === '') throw refuse(vdev, "it needs the path of a socket: 'iface=/path/of/the.sock'");
+  const queues = Number(options.get('queues') ?? '1');
+  if (!(Number.isInteger(queues) && queues >= 1 && queues <= MAX_QUEUE_PAIRS)) {
+    throw refuse(vdev, `queues=${options.get('queues')} is not a number of 1 to ${MAX_QUEUE_PAIRS}`);
+  }
+  const client = flag(vdev, 'client', options.get('client') ?? '0');
+  const notes: string[] = [];
+  for (const [key, value] of options) {
+    if (key === 'iface' || key === 'queues' || key === 'client') continue;
+    if (!IGNORED.has(key)) throw refuse(vdev, `unknown option '${key}'; known are iface, queues and client`);
+    if (flag(vdev, key, value)) notes.push(`vdev eth_vhost${unit}: '${key}=1' is ignored by this switch`);
+  }
+  return { driver: 'vhost', unit, iface, queues, client, notes };
+}
+
+function tap(vdev: string, unit: string, options: Map<string, string>): TapVdev {
+  for (const key of options.keys()) {
+    if (key !== 'iface') throw refuse(vdev, `unknown option '${key}'; known is iface`);
+  }
+  // DPDK's name where none is given.
+  const iface = options.get('iface') ?? `dtap${unit}`;
+  if (!/^[^\s/]+$/.test(iface) || Buffer.byteLength(iface) > MAX_INTERFACE_NAME) {
+    throw refuse(
+      vdev,
+      `'${iface}' is not the name of an interface (1 to ${MAX_INTERFACE_NAME} bytes, no '/' or space)`,
+    );
+  }
+  return { driver: 'tap', unit, iface, queues: 1, notes: [] };
+}
+
+function flag(vdev: string, key: string, value: string): boolean {
+  if (value === '0' || value === '1') return value === '1';
+  throw refuse(vdev, `${key}=${value}: possible are 0 and 1`);
+}

@@ -1,0 +1,120 @@
+/** The switch as the language sees it: which names a script finds, and what its calls do. */
+import { existsSync, unlinkSync } from 'node:fs';
+import { BessError } from '../errors.js';
+import type { CallArguments, HostObject, ScriptHost, Value } from '../lang/index.js';
+import { NativeFunction } from '../lang/index.js';
+import type { Switch } from '../switch.js';
+import { Arguments, hostCall } from './arguments.js';
+import { MODULE_CLASSES, type ModuleClass } from './module-classes.js';
+import { BessObject, ModuleObject, PortObject } from './objects.js';
+
+const PORT_CLASS = 'PMDPort';
+/** Options of a PMDPort that change nothing here: a switch without NICs has no VLAN offloads. */
+const PORT_OFFLOADS = ['vlan_offload_rx_strip', 'vlan_offload_rx_filter', 'vlan_offload_rx_qinq'];
+
+/** Where a script's output goes. */
+export interface ScriptOutput {
+  /** What the script prints. */
+  print(line: string): void;
+  /** What is worth knowing, but not asked for. */
+  log(line: string): void;
+}
+
+export class SwitchHost implements ScriptHost {
+  readonly globals: ReadonlyMap<string, Value>;
+
+  /** @param variables what `$NAME` is, before the environment */
+  constructor(
+    private readonly bess: Switch,
+    private readonly variables: Readonly<Record<string, string>>,
+    private readonly output: ScriptOutput,
+  ) {
+    const globals = new Map<string, Value>([['bess', new BessObject(bess)]]);
+    for (const className of [PORT_CLASS, ...MODULE_CLASSES.keys()]) {
+      globals.set(className, new NativeFunction(className, (args) => hostCall(() => this.create(className, null, args))));
+    }
+    this.globals = globals;
+  }
+
+  createNamed(className: string, name: string, args: CallArguments): HostObject {
+    return hostCall(() => this.create(className, name, args));
+  }
+
+  connect(from: HostObject, outputGate: number, to: HostObject, inputGate: number): void {
+    hostCall(() => {
+      for (const side of [from, to]) {
+        if (!(side instanceof ModuleObject)) throw new BessError('EINVAL', `a ${side.typeName} is not a module`);
+      }
+      (from as ModuleObject).module.connect(outputGate, (to as ModuleObject).module, inputGate);
+    });
+  }
+
+  variable(name: string): string | undefined {
+    return Object.hasOwn(this.variables, name) ? this.variables[name] : process.env[name];
+  }
+
+  print(line: string): void {
+    this.output.print(line);
+  }
+
+  notice(line: string): void {
+    this.output.log(line);
+  }
+
+  exists(path: string): boolean {
+    return existsSync(path);
+  }
+
+  unlink(path: string): void {
+    hostCall(() => unlinkSync(path));
+  }
+
+  /** @param given the name before `::`, if there is one */
+  private create(className: string, given: string | null, { positional, keyword }: CallArguments): HostObject {
+    const args = new Arguments(`${className}()`, positional, objectsAsNames(keyword));
+    const named = args.string('name');
+    if (given !== null && named !== null) throw new BessError('EINVAL', `${className}(): 'name' is given twice`);
+    const name = given ?? (named === '' ? null : named);
+    if (className === PORT_CLASS) return this.createPort(name, args);
+    const moduleClass = MODULE_CLASSES.get(className);
+    if (moduleClass) return this.createModule(moduleClass, name, args);
+    const known = [...MODULE_CLASSES.keys(), PORT_CLASS].join(', ');
+    throw new BessError('ENOENT', `No mclass '${className}' found; this switch has ${known}`);
+  }
+
+  private createModule(moduleClass: ModuleClass, name: string | null, args: Arguments): ModuleObject {
+    const make = moduleClass.prepare(args, this.bess.ports);
+    args.finish();
+    const { graph } = this.bess;
+    return new ModuleObject(graph.add(make(graph.nameFor(name, moduleClass.template))), this.bess);
+  }
+
+  private createPort(name: string | null, args: Arguments): PortObject {
+    const config = {
+      name,
+      vdev: args.string('vdev'),
+      pci: args.string('pci'),
+      portId: args.has('port_id') ? args.integer('port_id', 0) : null,
+      incQueues: args.integer('num_inc_q', 0),
+      outQueues: args.integer('num_out_q', 0),
+      incSize: args.integer('size_inc_q', 0),
+      outSize: args.integer('size_out_q', 0),
+    };
+    if (args.boolean('loopback')) throw new BessError('ENOTSUP', 'PMDPort(): a vdev has no loopback');
+    for (const option of PORT_OFFLOADS) {
+      if (args.boolean(option)) this.output.log(`PMDPort(): '${option}' is ignored by this switch`);
+    }
+    args.finish();
+    return new PortObject(this.bess.ports.create(config));
+  }
+}
+
+/** Where a class wants a name, a script may give the port or module itself (BESS: `choose_arg`). */
+function objectsAsNames(keyword: ReadonlyMap<string, Value>): ReadonlyMap<string, Value> {
+  return new Map(
+    Array.from(keyword, ([key, value]) => [
+      key,
+      value instanceof ModuleObject || value instanceof PortObject ? value.name : value,
+    ]),
+  );
+}

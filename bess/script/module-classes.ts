@@ -1,0 +1,177 @@
+/**
+ * The module classes that a script can name: how each is made, and its commands (BESS: module_msg.proto). Arguments have
+ * BESS's names and defaults.
+ */
+import { L2Forward, type MacEntry } from '../datapath/l2-forward.js';
+import { Merge, Sink } from '../datapath/merge.js';
+import type { Module } from '../datapath/module.js';
+import { PortInc, QueueInc } from '../datapath/port-inc.js';
+import { PortOut, QueueOut } from '../datapath/port-out.js';
+import { Replicate } from '../datapath/replicate.js';
+import { Source } from '../datapath/source.js';
+import { BessError } from '../errors.js';
+import type { PortTable } from '../ports/pmd-port.js';
+import type { Port } from '../ports/port.js';
+import type { Arguments, Dictionary } from './arguments.js';
+
+/** What a command answers: nothing, or the fields of BESS's response message. */
+export type CommandResult = Readonly<Record<string, number[]>> | null;
+
+/** Reads the arguments of a call; what it returns does the work, once all arguments are known to be good. */
+export type Command = (args: Arguments) => () => CommandResult;
+
+export interface ModuleClass {
+  /** What names are made up from: `source` gives source0, source1, … */
+  readonly template: string;
+  /** Reads the arguments of the class; what it returns makes the module. */
+  prepare(args: Arguments, ports: PortTable): (name: string) => Module;
+}
+
+/** The port that `port=` names; BESS's modules differ in what they say where there is none. */
+function portOf(args: Arguments, ports: PortTable, missing: string): Port {
+  const name = args.string('port');
+  // Fetching a packet ahead is the processor's affair here.
+  args.boolean('prefetch');
+  if (name === null || name === '') throw new BessError('EINVAL', missing);
+  return ports.get(name);
+}
+
+const PORT_MISSING = "'port' must be given as a string";
+const QUEUE_PORT_MISSING = "Field 'port' must be specified";
+
+export const MODULE_CLASSES: ReadonlyMap<string, ModuleClass> = new Map<string, ModuleClass>(
+  Object.entries<ModuleClass>({
+    PortInc: {
+      template: 'port_inc',
+      prepare(args, ports) {
+        const port = portOf(args, ports, PORT_MISSING);
+        return (name) => new PortInc(name, port);
+      },
+    },
+    PortOut: {
+      template: 'port_out',
+      prepare(args, ports) {
+        const port = portOf(args, ports, PORT_MISSING);
+        return (name) => new PortOut(name, port);
+      },
+    },
+    QueueInc: {
+      template: 'queue_inc',
+      prepare(args, ports) {
+        const port = portOf(args, ports, QUEUE_PORT_MISSING);
+        const queue = args.integer('qid', 0);
+        return (name) => new QueueInc(name, port, queue);
+      },
+    },
+    QueueOut: {
+      template: 'queue_out',
+      prepare(args, ports) {
+        const port = portOf(args, ports, QUEUE_PORT_MISSING);
+        const queue = args.integer('qid', 0);
+        return (name) => new QueueOut(name, port, queue);
+      },
+    },
+    L2Forward: {
+      template: 'l2_forward',
+      prepare(args) {
+        const size = args.integer('size', 0);
+        const bucket = args.integer('bucket', 0);
+        return (name) => new L2Forward(name, size, bucket);
+      },
+    },
+    Replicate: {
+      template: 'repl',
+      prepare(args) {
+        const gates = args.integers('gates');
+        return (name) => new Replicate(name, gates);
+      },
+    },
+    Merge: { template: 'merge', prepare: () => (name) => new Merge(name) },
+    Sink: { template: 'sink', prepare: () => (name) => new Sink(name) },
+    Source: {
+      template: 'source',
+      prepare(args) {
+        const bytes = args.integer('pkt_size', 0);
+        return (name) => new Source(name, bytes);
+      },
+    },
+  }),
+);
+
+/** An entry of `add`; one without an address is refused by the module, as in BESS. */
+function macEntry(entry: Dictionary): MacEntry {
+  const addr = entry.get('addr') ?? '';
+  const gate = entry.get('gate') ?? 0;
+  for (const key of entry.keys()) {
+    if (key !== 'addr' && key !== 'gate') {
+      throw new BessError('EINVAL', `an entry has 'addr' and 'gate', and no '${String(key)}'`);
+    }
+  }
+  if (typeof addr !== 'string') throw new BessError('EINVAL', 'add list item map must contain addr as a string');
+  if (typeof gate !== 'number' || !Number.isSafeInteger(gate)) {
+    throw new BessError('EINVAL', `the gate of '${addr}' must be an integer`);
+  }
+  return { addr, gate };
+}
+
+/** The commands of a module, by the name that a script calls. */
+export function commandsOf(module: Module): ReadonlyMap<string, Command> {
+  if (module instanceof L2Forward) return l2ForwardCommands(module);
+  const commands = new Map<string, Command>();
+  if (module instanceof Replicate) {
+    commands.set('set_gates', (args) => {
+      const gates = args.integers('gates');
+      return effect(() => module.setGates(gates));
+    });
+  }
+  if (module instanceof PortInc || module instanceof QueueInc || module instanceof Source) {
+    commands.set('set_burst', (args) => {
+      const burst = args.integer('burst', 0);
+      return effect(() => module.setBurst(burst));
+    });
+  }
+  if (module instanceof Source) {
+    commands.set('set_pkt_size', (args) => {
+      const bytes = args.integer('pkt_size', 0);
+      return effect(() => module.setPacketSize(bytes));
+    });
+  }
+  return commands;
+}
+
+function l2ForwardCommands(module: L2Forward): ReadonlyMap<string, Command> {
+  return new Map<string, Command>(
+    Object.entries<Command>({
+      add(args) {
+        const entries = args.dictionaries('entries').map(macEntry);
+        return effect(() => module.add(entries));
+      },
+      delete(args) {
+        const addrs = args.strings('addrs');
+        return effect(() => module.delete(addrs));
+      },
+      lookup(args) {
+        const addrs = args.strings('addrs');
+        return () => ({ gates: module.lookup(addrs) });
+      },
+      set_default_gate(args) {
+        const gate = args.integer('gate', 0);
+        return effect(() => module.setDefaultGate(gate));
+      },
+      populate(args) {
+        const base = args.string('base') ?? '';
+        const count = args.integer('count', 0);
+        const gates = args.integer('gate_count', 0);
+        return effect(() => module.populate(base, count, gates));
+      },
+    }),
+  );
+}
+
+/** A command without an answer. */
+function effect(run: () => void): () => null {
+  return () => {
+    run();
+    return null;
+  };
+}

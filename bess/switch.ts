@@ -1,0 +1,81 @@
+/** The embedded switch: ports, modules and one worker, as a `.bess` script has set them up. */
+import { existsSync } from 'node:fs';
+import { ModuleGraph } from './datapath/graph.js';
+import { BessError } from './errors.js';
+import { type DeviceFactory, PortTable } from './ports/pmd-port.js';
+import { type SwitchStats, snapshot } from './stats.js';
+import { type IdlePolicy, pinWorker, Worker } from './worker.js';
+
+export interface SwitchOptions {
+  /** Opens the devices behind the ports. */
+  readonly devices: DeviceFactory;
+  /** What the worker does without packets; `adaptive` where nothing is said. */
+  readonly idle?: IdlePolicy;
+  /** Gets lines for the user: peers that come and go, options that are ignored. */
+  readonly log?: (line: string) => void;
+}
+
+export class Switch {
+  readonly ports: PortTable;
+  readonly graph = new ModuleGraph();
+  /** Called once, when the worker has stopped because of an error; the ports are still there then. */
+  onError: ((error: unknown) => void) | null = null;
+  private readonly log: (line: string) => void;
+  private readonly idle: IdlePolicy;
+  /** Where the script wants the worker; null: on any core. */
+  private core: number | null = null;
+  private hasWorker = false;
+  private worker: Worker | null = null;
+  private startedAt = 0;
+
+  constructor(options: SwitchOptions) {
+    this.log = options.log ?? (() => undefined);
+    this.idle = options.idle ?? 'adaptive';
+    this.ports = new PortTable(options.devices, this.log);
+  }
+
+  /** Says on which core the worker runs. EEXIST and EINVAL as in BESS; a second worker is EINVAL too. */
+  addWorker(id: number, core: number): void {
+    if (this.hasWorker) {
+      if (id === 0) throw new BessError('EEXIST', 'worker:0 is already active');
+      throw new BessError('EINVAL', `worker:${id}: this switch runs one worker, and worker:0 is it`);
+    }
+    if (id !== 0) throw new BessError('EINVAL', `worker:${id}: this switch runs one worker, with the number 0`);
+    if (!(Number.isInteger(core) && core >= 0 && existsSync(`/sys/devices/system/cpu/cpu${core}`))) {
+      throw new BessError('EINVAL', `Invalid core ${core}: this machine has no such core`);
+    }
+    this.hasWorker = true;
+    this.core = core;
+  }
+
+  /** Begins to forward. Throws where the modules form a loop, or where the process may not use the worker's core. */
+  async start(): Promise<void> {
+    this.graph.checkLoops();
+    const ports = this.ports.all;
+    const devices = ports.map((port) => port.device);
+    this.worker = new Worker(this.graph.tasks, devices, this.idle, (error) => this.onError?.(error));
+    const { wake } = this.worker;
+    for (const { name, device } of ports) {
+      device.onChange = (reason) => {
+        this.log(`port ${name}: ${reason}`);
+        wake();
+      };
+    }
+    this.startedAt = performance.now();
+    if (this.core !== null) await pinWorker(this.core);
+    this.worker.start();
+  }
+
+  /** Stops forwarding and closes all ports; their sockets are gone then. Also right after a failed start. */
+  async stop(): Promise<void> {
+    this.worker?.stop();
+    for (const { device } of this.ports.all) device.onChange = null;
+    this.graph.close();
+    await this.ports.close();
+  }
+
+  stats(): SwitchStats {
+    const uptime = this.worker === null ? 0 : (performance.now() - this.startedAt) / 1000;
+    return snapshot(this.ports.all, this.graph, uptime);
+  }
+}

@@ -1,0 +1,28 @@
+/** The options that name and shape a device, shared by `run` and `ping`. */
+import type { TspmdConfig } from '../config.js';
+
+export interface DeviceOptions {
+  device: string;
+  ip: string;
+  mac?: string;
+  mtu?: number;
+  gateway?: string;
+  neighbour?: Record<string, string>;
+  buffers?: number;
+  hugepages: 'auto' | 'require' | 'never';
+}
+
+/** The part of the configuration that these options are. Checked by `init`, which says what is wrong with it. */
+export function deviceConfig(options: DeviceOptions): TspmdConfig {
+  const { device, ip, mac, mtu, gateway, neighbour, buffers, hugepages } = options;
+  return {
+    device,
+    ip,
+    hugepages,
+    ...(mac === undefined ? {} : { mac }),
+    ...(mtu === undefined ? {} : { mtu }),
+    ...(gateway === undefined ? {} : { gateway }),
+    ...(neighbour === undefined ? {} : { neighbours: neighbour }),
+    ...(buffers === undefined ? {} : { buffers }),
+  };
+}

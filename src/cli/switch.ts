@@ -1,0 +1,20 @@
+/** `tspmd switch`: the one place where src/ meets bess/. */
+import { printStats, runSwitch } from '../../bess/command.js';
+import { untilSignal } from './shutdown.js';
+
+/** Runs a script until SIGINT or SIGTERM. */
+export async function runSwitchCommand(
+  file: string,
+  variables: Record<string, string>,
+  options: { idle: 'adaptive' | 'spin' },
+): Promise<void> {
+  const stop = new AbortController();
+  void untilSignal().then(() => stop.abort());
+  await runSwitch({ file, variables, idle: options.idle, signal: stop.signal });
+}
+
+/** Prints the counters of a switch that runs, by process id or the only one there is. */
+export async function printSwitchStats(pid: string | undefined, options: { json?: boolean }): Promise<void> {
+  if (pid !== undefined && !/^\d+$/.test(pid)) throw new Error(`switch --stats: '${pid}' is not a process id`);
+  await printStats({ json: options.json ?? false, ...(pid === undefined ? {} : { pid: Number(pid) }) });
+}

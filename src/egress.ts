@@ -1,0 +1,111 @@
+/**
+ * The way of an IP packet onto the wire: next hop, its MAC address, the Ethernet header in the headroom, the burst. A
+ * packet whose neighbour has not answered yet is parked and goes out when it does.
+ */
+
+import type { NetDevice } from '../drivers/net-device.js';
+import { FRAME_OFFSET, NO_BUFFER } from '../rings/buffer-pool.js';
+import { NeighbourState } from '../rings/neighbour-table.js';
+import { L2, type L2Counters } from './counters.js';
+import { HOP_BROADCAST, HOP_GATEWAY, HOP_MULTICAST, HOP_NEIGHBOUR, HOP_SELF, type Host } from './host.js';
+import type { NeighbourEvents, Neighbours } from './neighbours.js';
+import { ParkingLot } from './parking.js';
+import type { TxBurst } from './tx-burst.js';
+import { writeU16 } from './wire/bytes.js';
+import { BROADCAST_MAC, copyMac, ETH_HEADER_BYTES, ETHERTYPE_IPV4_WORD, writeSourceAndType } from './wire/ethernet.js';
+import { ipv4Destination } from './wire/ipv4.js';
+
+export class Egress implements NeighbourEvents {
+  private readonly lot = new ParkingLot();
+  private readonly values: Float64Array;
+  private readonly u8: Uint8Array;
+  private readonly u16: Uint16Array;
+
+  constructor(
+    private readonly device: NetDevice,
+    private readonly host: Host,
+    private readonly neighbours: Neighbours,
+    private readonly tx: TxBurst,
+    counters: L2Counters,
+  ) {
+    this.values = counters.values;
+    this.u8 = device.memory.u8;
+    this.u16 = device.memory.u16;
+    neighbours.events = this;
+  }
+
+  /** Packets that wait for ARP. */
+  get parked(): number {
+    return this.lot.count;
+  }
+
+  /**
+   * Sends the IP packet of `length` bytes at `ip` in the buffer `handle`.
+   * @returns false when the ring is full: the buffer stays the caller's. Otherwise it is gone: queued, parked or dropped.
+   */
+  send(handle: number, ip: number, length: number): boolean {
+    const frame = ip - ETH_HEADER_BYTES;
+    const destination = ipv4Destination(this.u8, ip);
+    const hop = this.host.nextHop(destination);
+    if (hop >= HOP_NEIGHBOUR) {
+      const neighbour = hop === HOP_GATEWAY ? this.host.gateway : destination;
+      // Straight into the frame: where there is no MAC, nothing is written.
+      const state = this.neighbours.table.lookup(neighbour, this.u16, frame >>> 1);
+      if (state === NeighbourState.STALE) this.neighbours.reconfirm(neighbour);
+      else if (state !== NeighbourState.REACHABLE && state !== NeighbourState.STATIC) {
+        this.park(neighbour, handle, length);
+        return true;
+      }
+    } else if (hop === HOP_BROADCAST) {
+      copyMac(this.u16, frame >>> 1, BROADCAST_MAC, 0);
+    } else if (hop === HOP_MULTICAST) {
+      writeMulticastMac(this.u8, frame, destination);
+    } else {
+      this.drop(handle, hop === HOP_SELF ? L2.tx_drop_to_self : L2.tx_drop_no_route);
+      return true;
+    }
+    writeSourceAndType(this.u16, frame, this.host.mac, ETHERTYPE_IPV4_WORD);
+    if (!this.tx.push(handle, length + ETH_HEADER_BYTES)) return false;
+    this.values[L2.tx_queued]!++;
+    return true;
+  }
+
+  resolved(hop: number): void {
+    for (let handle = this.lot.take(hop); handle !== NO_BUFFER; handle = this.lot.take(hop)) {
+      const frame = this.device.pool.offsetOf(handle) + FRAME_OFFSET;
+      this.neighbours.table.lookup(hop, this.u16, frame >>> 1);
+      writeSourceAndType(this.u16, frame, this.host.mac, ETHERTYPE_IPV4_WORD);
+      if (this.tx.push(handle, this.lot.takenLength + ETH_HEADER_BYTES)) this.values[L2.tx_queued]!++;
+      else this.drop(handle, L2.tx_drop_ring_full);
+    }
+  }
+
+  failed(hop: number): void {
+    for (let handle = this.lot.take(hop); handle !== NO_BUFFER; handle = this.lot.take(hop)) {
+      this.drop(handle, L2.tx_drop_unresolved);
+    }
+  }
+
+  private park(hop: number, handle: number, length: number): void {
+    if (!this.neighbours.resolve(hop)) {
+      this.drop(handle, L2.tx_drop_neighbours_full);
+      return;
+    }
+    const lost = this.lot.park(hop, handle, length);
+    if (lost !== handle) this.values[L2.tx_parked]!++;
+    if (lost !== NO_BUFFER) this.drop(lost, L2.tx_drop_park_full);
+  }
+
+  private drop(handle: number, reason: number): void {
+    this.values[reason]!++;
+    this.device.pool.put(handle);
+  }
+}
+
+/** RFC 1112, 6.4: 01:00:5e and the low 23 bits of the group's address. */
+function writeMulticastMac(u8: Uint8Array, frame: number, group: number): void {
+  writeU16(u8, frame, 0x0100);
+  u8[frame + 2] = 0x5e;
+  u8[frame + 3] = (group >>> 16) & 0x7f;
+  writeU16(u8, frame + 4, group & 0xffff);
+}

@@ -1,0 +1,39 @@
+/**
+ * tspmd: a userspace virtio-net poll-mode driver and layer-2 packet layer.
+ *
+ * @example An echo of every packet's payload, without a stack:
+ * ```ts
+ * import { init } from 'tspmd';
+ *
+ * const port = await init({ device: 'vhost-user:/tmp/vm1.sock', ip: '10.0.0.1/24' });
+ * const core = port.core(0);
+ * for (;;) {
+ *   const count = await core.waitForPackets();
+ *   for (let i = 0; i < count; i++) {
+ *     const packet = core.getBufferRx()!; // packet.bytes: IP header, then what it carries; packet.length bytes
+ *     core.release(packet); // or change it and core.addBufferToRing(packet)
+ *   }
+ * }
+ * ```
+ */
+export {
+  ConfigError,
+  type IdlePolicy,
+  type Layer,
+  type Mode,
+  type ResolvedConfig,
+  type TspmdConfig,
+} from './config.js';
+export type { Core } from './core.js';
+export { type InitOptions, init, type LinkListener, type OpenDevice, type Port } from './init.js';
+export type { PacketBuffer } from './packet-buffer.js';
+export { type RunOptions, runStack } from './run-loop.js';
+export {
+  createStack,
+  loadStack,
+  type PacketHandler,
+  type Stack,
+  type StackFactory,
+  type StackModule,
+} from './stack.js';
+export { formatIpv4, formatMac, parseIpv4, parseMac } from './wire/address.js';

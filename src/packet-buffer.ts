@@ -1,0 +1,34 @@
+/**
+ * What the stack holds: a packet in its buffer. Made once a pool buffer and handed out again and again, so that a packet
+ * costs no allocation. It says who owns the buffer, so that one that is given back twice is noticed at once.
+ */
+
+/** The layer, the device or the pool has the buffer. */
+export const OWNER_LAYER = 0;
+/** The stack has it, from getBufferRx or getBufferTx on until release or addBufferToRing. */
+export const OWNER_STACK = 1;
+
+export class PacketBuffer {
+  /** Bytes of the packet (the frame, with layer `ethernet`). The stack sets it before it sends. */
+  length = 0;
+  /** OWNER_LAYER or OWNER_STACK. The layer's, read only for others. */
+  owner = OWNER_LAYER;
+  private view: Uint8Array | null = null;
+
+  /** For the layer alone: the stack gets its buffers from a {@link Core}. */
+  constructor(
+    /** Number of the buffer in its pool. */
+    readonly handle: number,
+    /** Where the IP header (with layer `ethernet` the frame) begins in the core's memory, in bytes. Never changes. */
+    readonly offset: number,
+    /** Bytes that there is room for. */
+    readonly capacity: number,
+    private readonly memory: Uint8Array,
+  ) {}
+
+  /** The room of this buffer, from {@link offset} on, {@link capacity} bytes long. Made at the first use, then kept. */
+  get bytes(): Uint8Array {
+    if (this.view === null) this.view = this.memory.subarray(this.offset, this.offset + this.capacity);
+    return this.view;
+  }
+}

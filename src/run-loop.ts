@@ -1,0 +1,59 @@
+/**
+ * The loop that drives a stack. It polls as long as there is work; Node's event loop gets its turn every millisecond, so
+ * that timers, signals and ordinary code live beside it.
+ */
+import type { IdlePolicy } from './config.js';
+import type { Core } from './core.js';
+import type { Stack } from './stack.js';
+
+export interface RunOptions {
+  /** `adaptive` (default): sleep when nothing came for {@link IDLE_MS}. `spin`: never. */
+  readonly idle?: IdlePolicy;
+  /** Ends the loop. */
+  readonly signal: AbortSignal;
+}
+
+/** How long the loop runs before the event loop gets a turn. */
+const TURN_MS = 1;
+/** How long an adaptive loop polls in vain before it sleeps: about what a sleep and a wake-up cost. */
+const IDLE_MS = 0.075;
+/** Polls between two looks at the clock. */
+const POLLS_PER_LOOK = 16;
+
+/**
+ * Runs `stack` on `core` until the signal aborts.
+ * @returns when the loop has ended and the stack was stopped; rejects with what the stack threw.
+ */
+export async function runStack(core: Core, stack: Stack, options: RunOptions): Promise<void> {
+  const { signal } = options;
+  const maySleep = options.idle !== 'spin';
+  const wake = (): void => core.wake();
+  signal.addEventListener('abort', wake);
+  try {
+    while (!signal.aborted) {
+      const wasIdle = pollForOneTurn(stack, maySleep);
+      if (signal.aborted) break;
+      // A stack that leaves packets where they are is idle, too; sleeping would return at once and starve other code.
+      if (wasIdle && core.getRxCount() === 0) await core.waitForPackets(stack.maxSleepMs?.());
+      else await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+    core.flush();
+  } finally {
+    signal.removeEventListener('abort', wake);
+    stack.stop?.();
+  }
+}
+
+/** Polls for one turn of the loop. Returns true when it ended early because there was nothing to do. */
+function pollForOneTurn(stack: Stack, maySleep: boolean): boolean {
+  const start = performance.now();
+  let idleSince = start;
+  for (;;) {
+    let packets = 0;
+    for (let i = 0; i < POLLS_PER_LOOK; i++) packets += stack.poll();
+    const now = performance.now();
+    if (packets > 0) idleSince = now;
+    else if (maySleep && now - idleSince >= IDLE_MS) return true;
+    if (now - start >= TURN_MS) return false;
+  }
+}

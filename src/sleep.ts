@@ -1,0 +1,147 @@
+/**
+ * Sleeping until packets come: the handshake with the device's interrupt, and the timers that must not be slept through.
+ *
+ * No wake-up is lost: the interrupt is armed first, and the device then says whether a frame came before it was; only if
+ * not does the event loop get its turn. Frames that are not for the stack (ARP, what the filter drops) wake us, are dealt
+ * with, and we sleep on.
+ */
+import type { NetDevice } from '../drivers/net-device.js';
+
+/** What the sleeper needs of its core. */
+export interface Sleepable {
+  /** Polls, flushes, and returns how many packets wait for the stack. */
+  getRxCount(): number;
+  /** Does what is due at `now`. */
+  tick(now: number): void;
+  /** When tick must be called next; Infinity when it need not. */
+  nextDeadline(): number;
+}
+
+/** Polls in a row that found only frames not meant for the stack, before other code gets its turn. */
+const MAX_REARMS = 8;
+/** Longest delay that setTimeout takes. */
+const MAX_DELAY_MS = 2 ** 31 - 1;
+
+export class Sleeper {
+  private resolve: ((packets: number) => void) | null = null;
+  private timer: NodeJS.Timeout | null = null;
+  private timerAt = Number.POSITIVE_INFINITY;
+  private until = 0;
+  private linkWas = false;
+  private armed = false;
+  private isClosed = false;
+
+  /** @param clock milliseconds, monotonic */
+  constructor(
+    private readonly device: NetDevice,
+    private readonly core: Sleepable,
+    private readonly clock: () => number,
+  ) {
+    device.onWake = () => this.woken();
+  }
+
+  get isAsleep(): boolean {
+    return this.resolve !== null;
+  }
+
+  /** As {@link Core.waitForPackets}. */
+  sleep(timeoutMs: number): Promise<number> {
+    if (this.resolve !== null) {
+      return Promise.reject(new Error('waitForPackets: somebody waits already; a core has one stack'));
+    }
+    if (this.isClosed) return Promise.reject(new Error('waitForPackets: the port was stopped'));
+    const packets = this.core.getRxCount();
+    if (packets > 0 || !(timeoutMs > 0)) return Promise.resolve(packets);
+    this.until = this.clock() + timeoutMs;
+    this.linkWas = this.device.isUp;
+    return new Promise((resolve) => {
+      this.resolve = resolve;
+      this.arm();
+    });
+  }
+
+  /** Ends the sleep. */
+  wake(): void {
+    if (this.resolve !== null) this.finish(this.core.getRxCount());
+  }
+
+  /** Ends the sleep, for good: nobody sleeps any more on a device that is going away. */
+  close(): void {
+    this.isClosed = true;
+    this.wake();
+  }
+
+  /** Something has become due while asleep (a packet was parked, the ring is full): wake in time for it. */
+  reschedule(): void {
+    if (this.resolve !== null) this.startTimer();
+  }
+
+  private arm(): void {
+    for (let tries = 0; tries < MAX_REARMS; tries++) {
+      if (this.device.isUp !== this.linkWas) {
+        this.finish(this.core.getRxCount());
+        return;
+      }
+      if (this.device.enableRxInterrupt()) {
+        this.armed = true;
+        this.startTimer();
+        return;
+      }
+      if (this.pollOnce()) return;
+    }
+    setImmediate(() => {
+      if (this.resolve !== null && !this.armed && !this.pollOnce()) this.arm();
+    });
+  }
+
+  /** Polls; ends the sleep and returns true when there is something for the stack. */
+  private pollOnce(): boolean {
+    const packets = this.core.getRxCount();
+    if (packets === 0) return false;
+    this.finish(packets);
+    return true;
+  }
+
+  private woken(): void {
+    if (!this.armed) return;
+    this.disarm();
+    if (!this.pollOnce()) this.arm();
+  }
+
+  private expired(): void {
+    this.timer = null;
+    this.disarm();
+    const now = this.clock();
+    this.core.tick(now);
+    if (now >= this.until) this.finish(this.core.getRxCount());
+    else if (!this.pollOnce()) this.arm();
+  }
+
+  private startTimer(): void {
+    const at = Math.min(this.until, this.core.nextDeadline());
+    if (this.timer !== null && at === this.timerAt) return;
+    this.stopTimer();
+    if (at === Number.POSITIVE_INFINITY) return;
+    this.timerAt = at;
+    const delay = Math.min(Math.max(Math.ceil(at - this.clock()), 1), MAX_DELAY_MS);
+    this.timer = setTimeout(() => this.expired(), delay);
+  }
+
+  private stopTimer(): void {
+    if (this.timer !== null) clearTimeout(this.timer);
+    this.timer = null;
+  }
+
+  private disarm(): void {
+    this.stopTimer();
+    this.armed = false;
+    this.device.disableRxInterrupt();
+  }
+
+  private finish(packets: number): void {
+    const resolve = this.resolve;
+    this.resolve = null;
+    this.disarm();
+    resolve?.(packets);
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * What drives a core: the contract of a stack, and loading one from a file.
+ *
+ * ```js
+ * // my-stack.js
+ * export const layer = 'ip';
+ * export default function (core, options) {
+ *   return {
+ *     poll() {
+ *       const count = core.getRxCount();
+ *       for (let i = 0; i < count; i++) core.release(core.getBufferRx());
+ *       return count;
+ *     },
+ *   };
+ * }
+ * ```
+ */
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { Layer } from './config.js';
+import type { Core } from './core.js';
+import type { PacketBuffer } from './packet-buffer.js';
+
+/** The stack of one core. */
+export interface Stack {
+  /** Does what there is to do, without blocking. Returns how many packets it handled; 0 when it found nothing. */
+  poll(): number;
+  /** For how long {@link poll} need not be called when no packets come, in ms. Without it: for ever. Asked when idle. */
+  maxSleepMs?(): number;
+  /** Running totals, by name. */
+  report?(): Record<string, number>;
+  /** The loop has ended. Buffers that the stack holds go with the device. */
+  stop?(): void;
+}
+
+/** Options of a stack, as the command line or a caller gives them. */
+export type StackOptions = Readonly<Record<string, unknown>>;
+
+/** Makes the stack of a core. */
+export type StackFactory = (core: Core, options: StackOptions) => Stack;
+
+/** A module that is a stack: what a FILE.js exports, and each of our apps. */
+export interface StackModule {
+  readonly default: StackFactory;
+  /** Which layer it works on; `ip` where it doesn't say. */
+  readonly layer?: Layer;
+}
+
+/** A part of a stack that shares the packets of one core with others. */
+export interface PacketHandler {
+  /**
+   * Looks at a received packet. True when it has taken it: it then owns the buffer, and has released or sent it. False
+   * when the packet is not for it: untouched, still the caller's.
+   */
+  handle(buffer: PacketBuffer): boolean;
+  /** Work of its own, such as requests that are due. Returns how many packets it sent or gave up on. */
+  poll?(): number;
+  /** As {@link Stack.maxSleepMs}. */
+  maxSleepMs?(): number;
+  /** Running totals, by name. */
+  report(): Record<string, number>;
+}
+
+/**
+ * Loads a stack from a file.
+ * @throws Error with one line that names the file and what is wrong with it.
+ */
+export async function loadStack(file: string): Promise<StackModule> {
+  const path = resolve(file);
+  if (!existsSync(path)) throw new Error(`stack ${file}: there is no such file`);
+  let module: Partial<Record<string, unknown>>;
+  try {
+    module = await import(pathToFileURL(path).href);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`stack ${file}: cannot be imported: ${reason.split('\n', 1)[0]}`, { cause: error });
+  }
+  return checkStack(file, module);
+}
+
+function checkStack(file: string, module: Partial<Record<string, unknown>>): StackModule {
+  const { default: factory, layer = 'ip' } = module;
+  if (factory === undefined) {
+    throw new Error(`stack ${file}: has no default export (want: export default function (core, options))`);
+  }
+  if (typeof factory !== 'function') {
+    throw new Error(`stack ${file}: its default export is of type ${typeof factory}, not a function (core, options)`);
+  }
+  if (layer !== 'ip' && layer !== 'ethernet') {
+    throw new Error(`stack ${file}: its layer is ${JSON.stringify(layer)}, neither 'ip' nor 'ethernet'`);
+  }
+  return { default: factory as StackFactory, layer };
+}
+
+/**
+ * Makes the stack of a core, and checks that it is one.
+ * @param name for the error message
+ */
+export function createStack(name: string, module: StackModule, core: Core, options: StackOptions = {}): Stack {
+  const stack: unknown = module.default(core, options);
+  if (typeof stack !== 'object' || stack === null || typeof (stack as Partial<Stack>).poll !== 'function') {
+    throw new Error(`stack ${name}: its default export returned no object with a poll() method`);
+  }
+  return stack as Stack;
+}

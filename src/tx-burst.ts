@@ -1,0 +1,67 @@
+/**
+ * Frames on their way to the device: collected here and handed over a burst at a time, because a doorbell and a walk over
+ * the ring cost more than a frame does.
+ */
+
+import type { NetDevice } from '../drivers/net-device.js';
+import { L2, type L2Counters } from './counters.js';
+
+/** Frames in a burst, as in DPDK and BESS. */
+export const BURST = 32;
+
+export class TxBurst {
+  private readonly handles = new Uint32Array(BURST);
+  private readonly lengths = new Uint32Array(BURST);
+  private readonly values: Float64Array;
+  private waiting = 0;
+  private isFlushing = false;
+
+  constructor(
+    private readonly device: NetDevice,
+    counters: L2Counters,
+  ) {
+    this.values = counters.values;
+  }
+
+  /** Frames that the device has not got yet. */
+  get pending(): number {
+    return this.waiting;
+  }
+
+  /**
+   * Appends a frame of `length` bytes. Hands the burst over when it is full.
+   * @returns false when there is no room because the device takes nothing more: the buffer stays the caller's.
+   */
+  push(handle: number, length: number): boolean {
+    if (this.waiting === BURST) {
+      this.flush();
+      if (this.waiting === BURST) return false;
+    }
+    this.handles[this.waiting] = handle;
+    this.lengths[this.waiting] = length;
+    if (++this.waiting === BURST) this.flush();
+    return true;
+  }
+
+  /** Hands over what waits. What the device has no room for stays; when the link is down, it is dropped and counted. */
+  flush(): void {
+    // A device that finds itself broken says so from inside txBurst, and who hears it may want to flush.
+    if (this.waiting === 0 || this.isFlushing) return;
+    this.isFlushing = true;
+    const taken = this.device.txBurst(this.handles, this.lengths, this.waiting);
+    this.isFlushing = false;
+    const left = this.waiting - taken;
+    if (left > 0 && !this.device.isUp) {
+      // Kept, they would be sent when the link comes back, perhaps minutes late.
+      for (let i = taken; i < this.waiting; i++) this.device.pool.put(this.handles[i]!);
+      this.values[L2.tx_lost_link_down]! += left;
+      this.waiting = 0;
+      return;
+    }
+    if (taken > 0 && left > 0) {
+      this.handles.copyWithin(0, taken, this.waiting);
+      this.lengths.copyWithin(0, taken, this.waiting);
+    }
+    this.waiting = left;
+  }
+}

@@ -1,0 +1,71 @@
+/** A core on a mock device with a clock that the test turns, and what most tests of the layer do with them. */
+import { expect } from 'vitest';
+import { Core, type CoreOptions } from '../../src/core.js';
+import type { PacketBuffer } from '../../src/packet-buffer.js';
+import { parseIpv4 } from '../../src/wire/address.js';
+import { arp, ipv4, OUR_IP, PEER_IP } from './frames.js';
+import { MockDevice, type MockOptions } from './mock-device.js';
+
+export interface TestCore {
+  core: Core;
+  device: MockDevice;
+  warnings: string[];
+  /** Milliseconds; set it to let time pass, then tick. */
+  time: { now: number };
+  /** Lets `ms` pass: ticks every 50 ms, as a polling core would. */
+  pass(ms: number): void;
+}
+
+export function makeCore(options: Partial<CoreOptions> = {}, mock: MockOptions = {}): TestCore {
+  const device = new MockDevice(mock);
+  const warnings: string[] = [];
+  const time = { now: 1000 };
+  const core = new Core(device, {
+    address: parseIpv4(OUR_IP),
+    prefixLength: 24,
+    warn: (line) => warnings.push(line),
+    clock: () => time.now,
+    ...options,
+  });
+  const pass = (ms: number): void => {
+    for (let end = time.now + ms; time.now < end; ) {
+      time.now = Math.min(end, time.now + 50);
+      core.tick(time.now);
+    }
+  };
+  return { core, device, warnings, time, pass };
+}
+
+/** The core knows PEER_IP afterwards; what was sent until then is forgotten. */
+export function learnPeer({ core, device }: TestCore, ip = PEER_IP): void {
+  device.inject(arp({ senderIp: ip }));
+  core.getRxCount();
+  core.flush();
+  device.sent.length = 0;
+  device.txBursts.length = 0;
+}
+
+/** A buffer with a packet to `destination`. */
+export function packetTo(core: Core, destination: string, payload: number[] = [1, 2, 3, 4]): PacketBuffer {
+  const buffer = core.getBufferTx();
+  if (buffer === null) throw new Error('no buffer');
+  const packet = ipv4(payload, { source: OUR_IP, destination });
+  buffer.bytes.set(packet);
+  buffer.length = packet.length;
+  return buffer;
+}
+
+/** Every buffer is in exactly one place; the test itself holds `mine`. Call at quiet moments. */
+export function expectNoBufferLost({ core, device }: TestCore, mine = 0): void {
+  const { waiting, pending, parked } = core.held();
+  const accounted = device.pool.available + device.held + waiting + pending + parked + mine;
+  expect(accounted).toBe(device.pool.geometry.count);
+}
+
+/** Every received frame is in exactly one counter. */
+export function expectEveryFrameCounted({ core }: TestCore): void {
+  const counters = core.counters();
+  let sum = counters.rx_delivered! + counters.rx_arp!;
+  for (const [name, value] of Object.entries(counters)) if (name.startsWith('rx_drop_')) sum += value;
+  expect(sum).toBe(counters.rx_frames);
+}
