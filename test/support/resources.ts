@@ -2,7 +2,9 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+
+// The real one, also while a test has put a fake in its place.
+const { setTimeout } = globalThis;
 
 /** Open descriptors of this process. */
 export function openFds(): number {
@@ -13,7 +15,7 @@ export function openFds(): number {
 export async function until(condition: () => boolean, what: string): Promise<void> {
   for (let i = 0; i < 1000; i++) {
     if (condition()) return;
-    await sleep(5);
+    await new Promise((resolve) => setTimeout(resolve, 5));
   }
   throw new Error(`waited in vain until ${what}`);
 }
