@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { abi, closeFile, eventfd, Reactor, signalEventfd } from '../../drivers/libc/index.js';
-import { Child } from '../support/child.js';
+import { Child } from '../../scripts/child.js';
 import { openFds, until, untilFds } from '../support/resources.js';
 
 const EDGE = (abi.EPOLLIN | abi.EPOLLET) >>> 0;
