@@ -13,7 +13,7 @@ import type { Port, PortCounters } from './ports/port.js';
 export interface PortStats {
   /** What the port is connected to. */
   description: string;
-  /** A peer is connected. */
+  /** A peer is connected, and its queues work. */
   up: boolean;
   inc: PortCounters;
   out: PortCounters;

@@ -128,5 +128,11 @@ export class Worker {
  */
 export async function pinWorker(core: number): Promise<void> {
   await access('/');
-  pinThread(core);
+  try {
+    pinThread(core);
+  } catch (error) {
+    throw new Error(
+      `worker:0 cannot run on core ${core}: ${(error as Error).message}; may this process use that core?`,
+    );
+  }
 }

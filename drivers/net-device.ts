@@ -16,7 +16,7 @@ export interface NetDevice {
   readonly mac: Uint8Array;
   /** Largest IP packet in bytes (1500 where the device says nothing). */
   readonly mtu: number;
-  /** False while the backend is away or the link is down; bursts then return 0. */
+  /** False while the backend is away or the link is down. While the backend is away bursts return 0. */
   readonly isUp: boolean;
   /** What the user should know of how the device was opened (no hugepages), as one line; empty when there is nothing. */
   readonly notice: string;

@@ -55,7 +55,13 @@ export class Child {
 
   /** Starts the built command: `tspmd …`. */
   static tspmd(...args: string[]): Child {
-    return Child.spawn(process.execPath, [COMMAND, ...args]);
+    const [program, ...command] = Child.commandLine(...args);
+    return Child.spawn(program, command);
+  }
+
+  /** Program and arguments of `tspmd …`, for who starts it in another way. */
+  static commandLine(...args: string[]): [string, ...string[]] {
+    return [process.execPath, COMMAND, ...args];
   }
 
   get pid(): number {

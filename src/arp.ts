@@ -82,7 +82,7 @@ export class Arp {
       return false;
     }
     const isQuestion = isForUs && operation === ARP_REQUEST;
-    if (this.host.isNeighbour(sender)) this.hear(sender, senderMac, isQuestion, isForUs);
+    if (!isProbe && this.host.isOnLink(sender)) this.hear(sender, senderMac, isQuestion, isForUs);
     else if (!isQuestion) this.values[L2.arp_not_for_us]!++;
     return isQuestion && this.answer(handle, frame, sender);
   }

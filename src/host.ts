@@ -37,9 +37,9 @@ export class Host {
     this.gateway = (options.gateway ?? 0) | 0;
   }
 
-  /** Whether `ip` is a station of our prefix: neither the own address nor the broadcast. */
-  isNeighbour(ip: number): boolean {
-    return ((ip ^ this.address) & this.mask) === 0 && ip !== this.address && !this.isBroadcast(ip);
+  /** Whether `ip` is within our prefix. */
+  isOnLink(ip: number): boolean {
+    return ((ip ^ this.address) & this.mask) === 0;
   }
 
   isBroadcast(ip: number): boolean {
@@ -57,7 +57,7 @@ export class Host {
     if (this.isBroadcast(ip)) return HOP_BROADCAST;
     if (isMulticastIpv4(ip)) return HOP_MULTICAST;
     if (!isRoutable(ip)) return HOP_NONE;
-    if (((ip ^ this.address) & this.mask) === 0) return HOP_NEIGHBOUR;
+    if (this.isOnLink(ip)) return HOP_NEIGHBOUR;
     return this.hasGateway ? HOP_GATEWAY : HOP_NONE;
   }
 }

@@ -24,7 +24,7 @@ class VhostDevice implements PortDevice {
   }
 
   get isUp(): boolean {
-    return this.backend.connected;
+    return this.backend.txQueue(0) !== null && this.backend.rxQueue(0) !== null;
   }
 
   close(): void {

@@ -11,7 +11,7 @@ import { BessError } from '../errors.js';
 export interface PortDevice {
   /** The queue pairs, by number. */
   readonly endpoints: readonly PacketEndpoint[];
-  /** True while a peer is connected. */
+  /** True while a peer is connected and its first queue pair works. */
   readonly isUp: boolean;
   /** Called when the peer or queues of it came or went. */
   onChange: (() => void) | null;

@@ -2,7 +2,9 @@
  * Readiness of descriptors that libuv does not know (eventfds, sockets with SCM_RIGHTS, tap devices) in Node's event
  * loop: one `epoll_wait` at a time on libuv's thread pool, its events dispatched on this thread.
  *
- * epoll lets the set change while a wait is under way, so `watch` and `unwatch` need no wake-up.
+ * epoll lets the set change while a wait is under way, so `watch` and `unwatch` need no wake-up. All reactors of a
+ * JavaScript thread share one epoll instance: a wait occupies one of the pool's four threads, and with a wait for each
+ * device nothing would be left for file and name look-ups.
  */
 import * as c from './constants.js';
 import { check } from './errors.js';
@@ -16,51 +18,47 @@ export type ReadyHandler = (events: number) => void;
 const EVENT_BYTES = process.arch === 'x64' ? 12 : 16;
 const DATA_OFFSET = EVENT_BYTES - 8;
 const MAX_EVENTS = 64;
+/** A worker that is terminated runs no exit handler, and its end waits for the pool's thread: no wait is for ever. */
+const WAIT_MS = 500;
 
-export class Reactor {
+interface Watch {
+  readonly handler: ReadyHandler;
+  /** Goes into the event, so that one which was told before `unwatch` is not taken for the number's next owner. */
+  readonly generation: number;
+}
+
+class Poller {
   private readonly epfd = check(native.epollCreate(c.EPOLL_CLOEXEC), 'epoll_create1', 'reactor');
   private readonly wakeFd = eventfd();
-  private readonly handlers = new Map<number, ReadyHandler>();
+  private readonly watches = new Map<number, Watch>();
   private readonly events = Buffer.from(new ArrayBuffer(MAX_EVENTS * EVENT_BYTES));
   private readonly change = Buffer.from(new ArrayBuffer(EVENT_BYTES));
+  private generation = 0;
   private waiting = false;
   private closed = false;
-  /** At exit a thread of the pool that sleeps in epoll_wait would never be joined. */
+  /** At exit a thread of the pool that sleeps in epoll_wait would hold the process back. */
   private readonly onExit = (): void => signalEventfd(this.wakeFd);
 
   constructor() {
-    this.control(c.EPOLL_CTL_ADD, this.wakeFd, c.EPOLLIN | c.EPOLLET);
+    this.control(c.EPOLL_CTL_ADD, this.wakeFd, c.EPOLLIN | c.EPOLLET, 0);
     process.on('exit', this.onExit);
   }
 
-  /** How many descriptors are watched. While there is one, the event loop stays alive. */
-  get size(): number {
-    return this.handlers.size;
-  }
-
-  /**
-   * Calls `handler` whenever one of `events` (EPOLLIN…) is ready on `fd`. Use EPOLLET on eventfds: each signal is then
-   * one call and the counter need not be read.
-   */
-  watch(fd: number, events: number, handler: ReadyHandler): void {
-    if (this.closed) throw new Error('reactor: already closed');
-    this.control(c.EPOLL_CTL_ADD, fd, events);
-    this.handlers.set(fd, handler);
+  add(fd: number, events: number, handler: ReadyHandler): void {
+    this.generation = (this.generation + 1) >>> 0;
+    this.control(c.EPOLL_CTL_ADD, fd, events, this.generation);
+    this.watches.set(fd, { handler, generation: this.generation });
     this.wait();
   }
 
-  /** Stops watching. Must come before the descriptor is closed. */
-  unwatch(fd: number): void {
-    if (!this.handlers.delete(fd)) return;
-    this.control(c.EPOLL_CTL_DEL, fd, 0);
-    if (this.handlers.size === 0) signalEventfd(this.wakeFd);
+  remove(fd: number): void {
+    this.watches.delete(fd);
+    if (this.watches.size === 0) signalEventfd(this.wakeFd);
+    this.control(c.EPOLL_CTL_DEL, fd, 0, 0);
   }
 
-  /** Ends the wait and frees the descriptors. The watched ones stay open: they belong to their owners. */
   close(): void {
-    if (this.closed) return;
     this.closed = true;
-    this.handlers.clear();
     process.off('exit', this.onExit);
     if (this.waiting) signalEventfd(this.wakeFd);
     else this.free();
@@ -71,37 +69,33 @@ export class Reactor {
     closeFile(this.wakeFd);
   }
 
-  private control(operation: number, fd: number, events: number): void {
+  private control(operation: number, fd: number, events: number, generation: number): void {
     this.change.writeUInt32LE(events >>> 0, 0);
     this.change.writeInt32LE(fd, DATA_OFFSET);
-    this.change.writeInt32LE(0, DATA_OFFSET + 4);
+    this.change.writeUInt32LE(generation, DATA_OFFSET + 4);
     check(native.epollControl(this.epfd, operation, fd, this.change), 'epoll_ctl', `descriptor ${fd}`);
   }
 
   private wait(): void {
     if (this.waiting) return;
     this.waiting = true;
-    native.epollWaitAsync(this.epfd, this.events, MAX_EVENTS, -1, (error, count) => {
+    native.epollWaitAsync(this.epfd, this.events, MAX_EVENTS, WAIT_MS, (error, count) => {
+      if (!this.closed && !error) this.dispatch(count);
       this.waiting = false;
-      if (this.closed) {
-        this.free();
-        return;
-      }
-      if (error) throw error;
-      this.dispatch(count);
       if (this.closed) this.free();
-      else if (this.handlers.size > 0) this.wait();
+      else if (error) throw error;
+      else if (this.watches.size > 0) this.wait();
     });
   }
 
   private dispatch(count: number): void {
     for (let i = 0; i < count; i++) {
       const at = i * EVENT_BYTES;
-      const handler = this.handlers.get(this.events.readInt32LE(at + DATA_OFFSET));
-      // A handler may have unwatched a later one of the same batch.
-      if (!handler) continue;
+      const watch = this.watches.get(this.events.readInt32LE(at + DATA_OFFSET));
+      // A handler may have unwatched a later one of the same batch, or watched another file by the same number.
+      if (watch === undefined || watch.generation !== this.events.readUInt32LE(at + DATA_OFFSET + 4)) continue;
       try {
-        handler(this.events.readUInt32LE(at));
+        watch.handler(this.events.readUInt32LE(at));
       } catch (error) {
         // The other descriptors still get their event (an edge is told once); the error becomes an uncaught exception.
         queueMicrotask(() => {
@@ -110,5 +104,58 @@ export class Reactor {
       }
       if (this.closed) return;
     }
+  }
+}
+
+/** The poller of this thread, while a reactor uses it. */
+let poller: Poller | null = null;
+let users = 0;
+
+export class Reactor {
+  private readonly poller: Poller;
+  private readonly fds = new Set<number>();
+  private closed = false;
+
+  constructor() {
+    poller ??= new Poller();
+    this.poller = poller;
+    users++;
+  }
+
+  /** How many descriptors are watched. While there is one, the event loop stays alive. */
+  get size(): number {
+    return this.fds.size;
+  }
+
+  /**
+   * Calls `handler` whenever one of `events` (EPOLLIN…) is ready on `fd`. Use EPOLLET on eventfds: each signal is then
+   * one call and the counter need not be read. A descriptor can be watched once in a thread.
+   */
+  watch(fd: number, events: number, handler: ReadyHandler): void {
+    if (this.closed) throw new Error('reactor: already closed');
+    this.poller.add(fd, events, handler);
+    this.fds.add(fd);
+  }
+
+  /** Stops watching. Must come before the descriptor is closed. */
+  unwatch(fd: number): void {
+    if (this.fds.delete(fd)) this.poller.remove(fd);
+  }
+
+  /** Ends all watches. The watched descriptors stay open: they belong to their owners. */
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    for (const fd of this.fds) {
+      try {
+        this.poller.remove(fd);
+      } catch {
+        // Its owner has closed it already: the kernel has forgotten it with that.
+      }
+    }
+    this.fds.clear();
+    if (--users > 0) return;
+    this.poller.close();
+    poller = null;
   }
 }

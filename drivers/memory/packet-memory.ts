@@ -3,7 +3,7 @@
  * packet buffers and rings are carved out of it.
  */
 import { closeFile, memfd, SystemError } from '../libc/index.js';
-import { HUGEPAGE_BYTES, type MemoryViews, MemoryWindow } from './window.js';
+import { HUGEPAGE_BYTES, MAX_WINDOW_BYTES, type MemoryViews, MemoryWindow } from './window.js';
 
 export type HugepagePolicy = 'auto' | 'require' | 'never';
 
@@ -33,6 +33,9 @@ export class PacketMemory implements MemoryViews {
    */
   static create(size: number, policy: HugepagePolicy = 'auto'): PacketMemory {
     const bytes = Math.ceil(size / HUGEPAGE_BYTES) * HUGEPAGE_BYTES;
+    if (!(bytes > 0 && bytes <= MAX_WINDOW_BYTES)) {
+      throw new RangeError(`packet memory of ${size} bytes; possible are 1 to ${MAX_WINDOW_BYTES}`);
+    }
     if (policy === 'never') return PacketMemory.on(bytes, false, '');
     try {
       return PacketMemory.on(bytes, true, '');

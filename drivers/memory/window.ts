@@ -14,6 +14,7 @@ declare const WebAssembly: {
 };
 
 const WASM_PAGE = 65536;
+const PAGE = 4096;
 /** What a window and every mapping in it is aligned to: the default hugepage of x86-64 and arm64. */
 export const HUGEPAGE_BYTES = 2 * 1024 * 1024;
 /** 4 GiB less the alignment: what one WebAssembly.Memory can give. */
@@ -61,7 +62,14 @@ export class MemoryWindow implements MemoryViews {
   /** Maps `length` bytes of `fd`, from `fileOffset` on, at `offset` of the window. Offsets are multiples of a page. */
   mapFile(offset: number, length: number, fd: number, fileOffset: number, target: string, populate = false): void {
     this.checkRange(offset, length);
-    mapFileAt(this.address + offset, length, fd, fileOffset, target, populate);
+    try {
+      mapFileAt(this.address + offset, length, fd, fileOffset, target, populate);
+    } catch (error) {
+      // A MAP_FIXED that fails late (no hugepages left) has unmapped what was there. Into that hole another mapping of
+      // the process could move, and V8 would unmap it together with the buffer.
+      mapZeroAt(this.address + offset, length);
+      throw error;
+    }
   }
 
   /** Lets go of what is mapped at `offset`: the range reads as zeros from then on, and stays safe to touch. */
@@ -74,5 +82,6 @@ export class MemoryWindow implements MemoryViews {
     if (!(offset >= 0 && length > 0 && offset + length <= this.size)) {
       throw new RangeError(`mapping of ${length} bytes at ${offset} is outside the window of ${this.size} bytes`);
     }
+    if (offset % PAGE !== 0) throw new RangeError(`mapping at ${offset}: not a multiple of a page of ${PAGE} bytes`);
   }
 }

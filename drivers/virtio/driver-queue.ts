@@ -3,7 +3,7 @@
  * publication of the available index, notification suppression both ways.
  *
  * All indexes into the typed arrays are computed once. Ring indexes are u16 and are written by one aligned 16-bit store,
- * with `Atomics.store`, which on every JavaScript engine is also the full fence that 2.7.13.3 asks for.
+ * with `Atomics.store`, which is also the fence that 2.7.13.3.1 asks for: nothing before it becomes visible after it.
  */
 import type { BufferPool } from '../../rings/buffer-pool.js';
 import type { AddressSpace, PacketMemory } from '../memory/index.js';
@@ -51,18 +51,18 @@ export abstract class DriverQueue {
   protected readonly u16: Uint16Array;
   protected readonly u32: Uint32Array;
   /** Entries, and entries - 1 to wrap an index with. */
-  protected readonly size: number;
-  protected readonly mask: number;
+  protected size: number;
+  protected mask: number;
   // Indexes into u16 or u32 of the parts of the queue.
   protected readonly desc32: number;
   protected readonly availRing16: number;
   protected readonly usedRing32: number;
   private readonly availFlags16: number;
   private readonly availIdx16: number;
-  private readonly usedEvent16: number;
+  private usedEvent16: number;
   private readonly usedFlags16: number;
   private readonly usedIdx16: number;
-  private readonly availEvent16: number;
+  private availEvent16: number;
 
   /** Handle of the buffer that descriptor i refers to, or {@link SLOT_FREE}. The device cannot change this one. */
   protected readonly slotHandle: Int32Array;
@@ -85,7 +85,7 @@ export abstract class DriverQueue {
   constructor(
     readonly name: string,
     memory: PacketMemory,
-    readonly layout: QueueLayout,
+    public layout: QueueLayout,
     protected readonly pool: BufferPool,
   ) {
     this.u16 = memory.u16;
@@ -107,12 +107,28 @@ export abstract class DriverQueue {
   }
 
   /**
+   * Uses `size` entries, a power of two and no more than the memory was taken for: a device may allow less than was
+   * hoped for. Before {@link reset}, while the device does not run.
+   */
+  resize(size: number): void {
+    if (size < 2 || size > this.slotHandle.length || (size & (size - 1)) !== 0) {
+      throw new RangeError(`${this.name}: ${size} entries; possible are powers of two, 2 to ${this.slotHandle.length}`);
+    }
+    this.layout = { ...this.layout, size };
+    this.size = size;
+    this.mask = size - 1;
+    this.usedEvent16 = (this.layout.driver + usedEventOffset(size)) >> 1;
+    this.availEvent16 = (this.layout.device + availEventOffset(size)) >> 1;
+  }
+
+  /**
    * Brings the queue to its state after a device reset: rings zeroed, every buffer that the device held back in the
    * pool. Returns how many that were. The device must not run.
    */
   reset(space: AddressSpace, headerOffset: number, eventIdx: boolean): number {
     let held = 0;
-    for (let slot = 0; slot < this.size; slot++) {
+    // All slots, not only those of the present size.
+    for (let slot = 0; slot < this.slotHandle.length; slot++) {
       if (this.slotHandle[slot] === SLOT_FREE) continue;
       this.pool.put(this.slotHandle[slot]);
       this.slotHandle[slot] = SLOT_FREE;
@@ -155,11 +171,12 @@ export abstract class DriverQueue {
     const old = this.availIndex;
     const next = (old + added) & 0xffff;
     this.availIndex = next;
-    // The store is the fence between the ring's content and the index, and between the index and the reads below.
+    // The store is the fence between the ring's content and the index. The loads are atomic too: on arm64 a plain one may
+    // overtake a sequentially consistent store, and a notification be missed (2.7.13.4.1).
     Atomics.store(this.u16, this.availIdx16, next);
     if (this.eventIdx) {
-      if (!passesEvent(this.u16[this.availEvent16], next, old)) return;
-    } else if ((this.u16[this.usedFlags16] & VIRTQ_USED_F_NO_NOTIFY) !== 0) {
+      if (!passesEvent(Atomics.load(this.u16, this.availEvent16), next, old)) return;
+    } else if ((Atomics.load(this.u16, this.usedFlags16) & VIRTQ_USED_F_NO_NOTIFY) !== 0) {
       return;
     }
     this.kicks++;

@@ -20,6 +20,8 @@ export class DriverRxQueue extends DriverQueue {
   droppedBadLength = 0;
   /** Dropped: the packet was spread over several buffers (MRG_RXBUF) and is longer than one buffer. */
   droppedTooLong = 0;
+  /** Received buffers that nobody had taken when the device went away. */
+  lostOnReset = 0;
 
   private mergeable = false;
   /** Buffers still to come of a merged packet that is being dropped. */
@@ -27,6 +29,7 @@ export class DriverRxQueue extends DriverQueue {
 
   /** After a reset: fills the ring. Interrupts are off. Returns false when the pool could not fill it. */
   start(space: AddressSpace, eventIdx: boolean, mergeable: boolean): boolean {
+    this.lostOnReset += this.usedCount();
     this.reset(space, HEADER_OFFSET, eventIdx);
     this.mergeable = mergeable;
     this.skipping = 0;
@@ -71,29 +74,36 @@ export class DriverRxQueue extends DriverQueue {
         this.broken = `${this.name}: used entry names descriptor ${id}, which the device does not hold`;
         break;
       }
-      used = (used + 1) & 0xffff;
-      let next = this.pool.get();
-      if (this.skipping !== 0 || written < NET_HEADER_BYTES + ETHERNET_HEADER_BYTES || written > capacity) {
-        if (next !== NO_BUFFER) this.pool.put(next);
-        next = handle;
-        if (this.skipping !== 0) this.skipping--;
-        else this.droppedBadLength++;
-      } else if (next === NO_BUFFER) {
-        next = handle;
-        this.droppedNoBuffer++;
-        if (this.mergeable) this.skipping = this.buffersOf(handle) - 1;
-      } else if (this.mergeable && this.buffersOf(handle) !== 1) {
-        // A frame longer than a buffer; buffers are sized for the MTU, so nobody could use it.
-        this.pool.put(next);
-        next = handle;
-        this.skipping = this.buffersOf(handle) - 1;
-        this.droppedTooLong++;
+      // What goes back into the descriptor: the packet's own buffer, unless the packet is taken out.
+      let next = handle;
+      if (this.skipping !== 0) {
+        this.skipping--;
+      } else if (written < NET_HEADER_BYTES + ETHERNET_HEADER_BYTES || written > capacity) {
+        this.droppedBadLength++;
       } else {
-        handles[taken] = handle;
-        lengths[taken] = written - NET_HEADER_BYTES;
-        bytes += written - NET_HEADER_BYTES;
-        taken++;
+        const parts = this.mergeable ? this.buffersOf(handle) : 1;
+        if (parts > this.size) {
+          this.broken = `${this.name}: a packet in ${parts} buffers, where the queue has ${this.size}`;
+          break;
+        }
+        if (parts !== 1) {
+          // A frame longer than a buffer; buffers are sized for the MTU, so nobody could use it.
+          this.skipping = parts - 1;
+          this.droppedTooLong++;
+        } else {
+          next = this.pool.get();
+          if (next === NO_BUFFER) {
+            next = handle;
+            this.droppedNoBuffer++;
+          } else {
+            handles[taken] = handle;
+            lengths[taken] = written - NET_HEADER_BYTES;
+            bytes += written - NET_HEADER_BYTES;
+            taken++;
+          }
+        }
       }
+      used = (used + 1) & 0xffff;
       this.post(id, next, this.availIndex + refilled);
       refilled++;
     }

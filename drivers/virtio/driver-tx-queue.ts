@@ -15,33 +15,39 @@ export class DriverTxQueue extends DriverQueue {
   /** Packets and bytes given to the device. */
   packets = 0;
   bytes = 0;
-  /** Dropped: shorter than an Ethernet header, or longer than a buffer. */
+  /** Dropped: shorter than an Ethernet header, or longer than the device's MTU allows. */
   droppedBadLength = 0;
   /** Packets that were in the ring when the device went away. */
   lostOnReset = 0;
 
   /** Descriptors that the device does not hold. */
   private free = 0;
+  /** The longest frame that may be sent. */
+  private longest = 0;
 
-  /** After a reset: an empty ring. */
-  start(space: AddressSpace, eventIdx: boolean): void {
+  /** After a reset: an empty ring. `longestFrame` is what the device forwards (virtio 1.2, 5.1.4.2). */
+  start(space: AddressSpace, eventIdx: boolean, longestFrame: number): void {
     this.lostOnReset += this.reset(space, HEADER_OFFSET, eventIdx);
+    this.longest = Math.min(longestFrame, frameCapacity(this.pool.geometry.shift));
     for (let slot = 0; slot < this.size; slot++) this.u16[this.availRing16 + slot] = slot;
     this.free = this.size;
   }
 
   /** Sends the first `count` frames, in order; returns how many were taken. The rest stay the caller's. */
   burst(handles: Uint32Array, lengths: Uint32Array, count: number): number {
-    if (this.free < count) this.reclaim();
-    const { u16, u32, slotHandle } = this;
-    const longest = frameCapacity(this.pool.geometry.shift);
+    const { u16, u32, slotHandle, longest } = this;
     const start = this.availIndex;
+    // A device may finish out of order (2.7.8): the next slot can be busy although others are free.
+    if (this.free < count || slotHandle[start & this.mask] !== SLOT_FREE) {
+      this.reclaim();
+      if (this.broken !== '') return 0;
+    }
     let added = 0;
     let taken = 0;
     let bytes = 0;
     while (taken < count) {
       const slot = (start + added) & this.mask;
-      // A device may finish out of order (2.7.8): a slot whose turn has come can still be busy. Then the ring is full.
+      // With a slot whose turn has come still busy, the ring is full.
       if (slotHandle[slot] !== SLOT_FREE) break;
       const handle = handles[taken];
       const length = lengths[taken];

@@ -16,7 +16,7 @@ import type { TransportEvents, VirtioTransport } from './transport.js';
 export interface NetDeviceOptions {
   /** Six bytes. Without it the device's own address, or a random locally administered one. */
   mac?: Uint8Array | undefined;
-  /** Largest IP packet, in bytes; at most the device's own limit. Default: the device's, else 1500. */
+  /** Largest IP packet, in bytes, 68 or more; at most the device's own limit. Default: 1500, or that limit if less. */
   mtu?: number | undefined;
   /** Packet buffers; default: both rings full, and as many again for the stack. */
   buffers?: number | undefined;
@@ -31,6 +31,8 @@ const RX = 0;
 const TX = 1;
 const DEFAULT_QUEUE_SIZE = 1024;
 const DEFAULT_MTU = 1500;
+/** The least that IPv4 asks of any link (RFC 791). */
+const MIN_MTU = 68;
 /** Ethernet header and one VLAN tag: what a frame has beyond its MTU. */
 const FRAME_OVERHEAD = 18;
 const MIN_BUFFER_SHIFT = 11;
@@ -53,7 +55,12 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   private deviceErrors = 0;
   private reconnects = 0;
   private closing = false;
+  /** The next attempt to come back, and the one that is under way. */
   private retry: NodeJS.Timeout | null = null;
+  private restarting: Promise<void> = Promise.resolve();
+  private closed: Promise<void> | null = null;
+  /** The device status as written. */
+  private status = 0;
 
   private constructor(
     private readonly transport: VirtioTransport,
@@ -108,17 +115,24 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     const { transport } = this;
     await transport.connect(this.memory, this);
     await transport.reset();
-    await transport.setStatus(f.VIRTIO_STATUS_ACKNOWLEDGE);
-    await transport.setStatus(f.VIRTIO_STATUS_ACKNOWLEDGE | f.VIRTIO_STATUS_DRIVER);
+    this.status = 0;
+    await this.addStatus(f.VIRTIO_STATUS_ACKNOWLEDGE);
+    await this.addStatus(f.VIRTIO_STATUS_DRIVER);
     try {
       await this.negotiate();
       await this.readConfig();
       await this.setupQueues();
     } catch (error) {
       // 3.1.1: on an irrecoverable error the driver sets FAILED. The device may be gone; that changes nothing.
-      await transport.setStatus(f.VIRTIO_STATUS_FAILED).catch(() => {});
+      await this.addStatus(f.VIRTIO_STATUS_FAILED).catch(() => {});
       throw error;
     }
+  }
+
+  /** Sets one more bit: the driver never clears one but by a reset (2.1.1). */
+  private async addStatus(bit: number): Promise<void> {
+    this.status |= bit;
+    await this.transport.setStatus(this.status);
   }
 
   private async negotiate(): Promise<void> {
@@ -133,10 +147,12 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     let wanted = f.VIRTIO_F_VERSION_1 | f.VIRTIO_F_EVENT_IDX | f.VIRTIO_NET_F_MRG_RXBUF;
     // 3.1.1 and 5.1.4: these are statements about the configuration space; where it cannot be read they are worthless.
     if (transport.hasConfig) wanted |= f.VIRTIO_NET_F_MAC | f.VIRTIO_NET_F_STATUS | f.VIRTIO_NET_F_MTU;
-    const features = offered & wanted & ~(this.options.withoutFeatures ?? 0n);
+    let features = offered & wanted & ~(this.options.withoutFeatures ?? 0n);
+    // 5.1.4.2: who accepts MTU must be able to receive packets of that size; 3.1.1 allows to look before.
+    const { mtu } = await NetConfigSpace.read(transport, features & f.VIRTIO_NET_F_MTU);
+    if (mtu !== null && mtu + FRAME_OVERHEAD > frameCapacity(this.pool.geometry.shift)) features &= ~f.VIRTIO_NET_F_MTU;
     await transport.setDriverFeatures(features);
-    const status = f.VIRTIO_STATUS_ACKNOWLEDGE | f.VIRTIO_STATUS_DRIVER | f.VIRTIO_STATUS_FEATURES_OK;
-    await transport.setStatus(status);
+    await this.addStatus(f.VIRTIO_STATUS_FEATURES_OK);
     // 2.2.2: the device may refuse the subset, and says so by not keeping the bit.
     if (((await transport.getStatus()) & f.VIRTIO_STATUS_FEATURES_OK) === 0) {
       throw new Error(`${this.name}: the device refuses the features ${f.featureNames(features)}`);
@@ -152,48 +168,50 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
       throw new Error(`${this.name}: MTU ${this.options.mtu} asked for, the device allows ${limit}`);
     }
     this.linkUp = config.linkUp;
-    // A device may offer more than the buffers were made for: the smaller of the two is what both can do.
     this.mtu = Math.min(this.options.mtu ?? DEFAULT_MTU, limit);
   }
 
   private async setupQueues(): Promise<void> {
     const { transport, rx, tx } = this;
-    for (const [index, queue] of [rx, tx].entries()) {
-      const most = await transport.maxQueueSize(index);
-      if (most < queue.layout.size) {
-        throw new Error(
-          `${queue.name}: ${queue.layout.size} entries asked for, the device allows ${most}: set a smaller queue size`,
-        );
-      }
-    }
+    rx.resize(await this.queueSize(RX, rx.name));
+    tx.resize(await this.queueSize(TX, tx.name));
     const space = transport.addressSpace();
     const eventIdx = (this.features & f.VIRTIO_F_EVENT_IDX) !== 0n;
-    tx.start(space, eventIdx);
+    tx.start(space, eventIdx, this.mtu + FRAME_OVERHEAD);
     if (!rx.start(space, eventIdx, (this.features & f.VIRTIO_NET_F_MRG_RXBUF) !== 0n)) {
       throw new Error(`${this.name}: the stack holds so many buffers that the receive ring cannot be filled`);
     }
     rx.attach(await transport.setupQueue(RX, rx.layout));
     tx.attach(await transport.setupQueue(TX, tx.layout));
-    await transport.setStatus(
-      f.VIRTIO_STATUS_ACKNOWLEDGE | f.VIRTIO_STATUS_DRIVER | f.VIRTIO_STATUS_FEATURES_OK | f.VIRTIO_STATUS_DRIVER_OK,
-    );
+    await this.addStatus(f.VIRTIO_STATUS_DRIVER_OK);
+    if (this.closing) throw new Error(`${this.name}: closed while it started`);
     // 3.1.1: no buffer may be made available, and no doorbell rung, before DRIVER_OK.
     this.running = true;
     rx.open();
     tx.kick();
   }
 
+  /** Entries of a queue: what was asked for, or of the default as much as the device allows (2.7: a power of two). */
+  private async queueSize(index: number, name: string): Promise<number> {
+    const wanted = this.options.queueSize ?? DEFAULT_QUEUE_SIZE;
+    const most = await this.transport.maxQueueSize(index);
+    if (most >= wanted) return wanted;
+    if (most < 2) throw new Error(`${name}: the device has no such queue (it allows ${most} entries)`);
+    if (this.options.queueSize === undefined) return 1 << (31 - Math.clz32(most));
+    throw new Error(`${name}: ${wanted} entries asked for, the device allows ${most}: set a smaller queue size`);
+  }
+
   rxBurst(handles: Uint32Array, lengths: Uint32Array, max: number): number {
     if (!this.running) return 0;
     const count = this.rx.burst(handles, lengths, max);
-    if (count === 0 && this.rx.broken !== '') this.fail(this.rx.broken);
+    if (this.rx.broken !== '') this.fail(this.rx.broken);
     return count;
   }
 
   txBurst(handles: Uint32Array, lengths: Uint32Array, count: number): number {
     if (!this.running) return 0;
     const taken = this.tx.burst(handles, lengths, count);
-    if (taken === 0 && this.tx.broken !== '') this.fail(this.tx.broken);
+    if (this.tx.broken !== '') this.fail(this.tx.broken);
     return taken;
   }
 
@@ -225,8 +243,8 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
       this.fail(`${this.name}: the device asks for a reset`);
       return;
     }
-    const before = this.linkUp;
     const config = await NetConfigSpace.read(this.transport, this.features);
+    const before = this.linkUp;
     this.linkUp = config.linkUp;
     if (config.linkUp === before || !this.running) return;
     this.onLink?.(
@@ -237,45 +255,52 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   }
 
   onLost(reason: string): void {
-    if (this.closing) return;
-    this.down(reason);
+    // While the device starts, the call that is under way fails, and says so to whoever started it.
+    if (this.running) this.down(reason, this.transport.canReconnect);
   }
 
   /** The device broke the protocol, or said it is broken: reset it and begin anew. */
   private fail(reason: string): void {
-    if (this.closing || !this.running) return;
+    if (!this.running) return;
     this.deviceErrors++;
-    this.down(reason);
+    this.down(reason, true);
   }
 
-  private down(reason: string): void {
-    const wasUp = this.running;
+  private down(reason: string, restart: boolean): void {
     this.running = false;
-    if (wasUp) this.onLink?.('down', reason);
+    // What was sent until now is not lost, and its buffers are of use meanwhile.
+    if (this.tx.broken === '') this.tx.reclaim();
+    if (restart) this.restartAfter(RECONNECT_FIRST_MS, reason);
+    this.onLink?.('down', reason);
     this.onWake?.();
-    if (this.retry === null) this.restartAfter(RECONNECT_FIRST_MS, reason);
   }
 
   private restartAfter(delay: number, lastReason: string): void {
-    this.retry = setTimeout(async () => {
-      let reason = lastReason;
-      try {
-        await this.transport.close();
-        if (this.closing) return;
-        await this.start();
-        this.retry = null;
-        this.reconnects++;
-        this.onLink?.('up', `${this.name} is back`);
-        this.onWake?.();
-        return;
-      } catch (error) {
-        reason = (error as Error).message;
-      }
-      if (this.closing) return;
-      // A new reason is news; the same one again is not.
-      if (reason !== lastReason) this.onLink?.('down', reason);
-      this.restartAfter(Math.min(delay * 2, RECONNECT_MOST_MS), reason);
+    this.retry = setTimeout(() => {
+      this.restarting = this.restart(delay, lastReason);
     }, delay);
+  }
+
+  private async restart(delay: number, lastReason: string): Promise<void> {
+    let failure: string | null = null;
+    try {
+      await this.transport.close();
+      if (this.closing) return;
+      await this.start();
+    } catch (error) {
+      failure = (error as Error).message;
+    }
+    if (this.closing) return;
+    if (failure !== null) {
+      this.restartAfter(Math.min(delay * 2, RECONNECT_MOST_MS), failure);
+      // A new reason is news; the same one again is not.
+      if (failure !== lastReason) this.onLink?.('down', failure);
+      return;
+    }
+    this.reconnects++;
+    // A link that is still down is told when it comes up.
+    if (this.linkUp) this.onLink?.('up', `${this.name} is back`);
+    this.onWake?.();
   }
 
   counters(): DeviceCounters {
@@ -286,6 +311,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
       rx_dropped_no_buffer: rx.droppedNoBuffer,
       rx_dropped_bad_length: rx.droppedBadLength,
       rx_dropped_too_long: rx.droppedTooLong,
+      rx_lost_on_reset: rx.lostOnReset,
       rx_kicks: rx.kicks,
       tx_packets: tx.packets,
       tx_bytes: tx.bytes,
@@ -297,11 +323,18 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     };
   }
 
-  async close(): Promise<void> {
-    if (this.closing) return;
+  close(): Promise<void> {
+    this.closed ??= this.shutDown();
+    return this.closed;
+  }
+
+  private async shutDown(): Promise<void> {
     this.closing = true;
     this.running = false;
     if (this.retry !== null) clearTimeout(this.retry);
+    await this.transport.close();
+    // A start that was under way fails for want of its transport; what it may have opened since is closed after it.
+    await this.restarting.catch(() => {});
     await this.transport.close();
     this.memory.dispose();
   }
@@ -309,6 +342,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
 
 /** log2 of the buffer that holds a frame of this MTU. */
 function bufferShift(name: string, mtu: number): number {
+  if (!(Number.isInteger(mtu) && mtu >= MIN_MTU)) throw new Error(`${name}: MTU ${mtu}: at least ${MIN_MTU} bytes`);
   for (let shift = MIN_BUFFER_SHIFT; shift <= MAX_BUFFER_SHIFT; shift++) {
     if (mtu + FRAME_OVERHEAD <= frameCapacity(shift)) return shift;
   }

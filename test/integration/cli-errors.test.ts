@@ -65,7 +65,7 @@ describe('tspmd', () => {
       /vhost-user:.*none\.sock: there is no such socket/,
       ...run(`vhost-user:${join(directory, 'none.sock')}`),
     );
-    await fails(1, /nobody listens on this socket|not a stream socket/, ...run(`vhost-user:${file('plain-file')}`));
+    await fails(1, /plain-file: this is not a socket/, ...run(`vhost-user:${file('plain-file')}`));
     await fails(1, /the (backend|peer) (has )?hung up/, ...run(`vhost-user:${join(directory, 'rude.sock')}`));
     await fails(1, /socket path .* bytes; a unix socket takes/, ...run(`vhost-user:/${'x'.repeat(200)}`));
     await fails(1, /PCI devices cannot be driven/, ...run('0000:00:04.0'));

@@ -44,6 +44,12 @@ describe('answering', () => {
     expect(t.core.counters()).toMatchObject({ arp_answered: 1, arp_learned: 0, arp_malformed: 0 });
   });
 
+  it('learns nothing from a probe even where every address is on the link', () => {
+    const t = makeCore({ prefixLength: 0 });
+    receive(t, arp({ senderIp: '0.0.0.0' }));
+    expect(t.core.counters()).toMatchObject({ arp_answered: 1, arp_learned: 0 });
+  });
+
   it('answers who is not on our link, and does not learn it', () => {
     const t = makeCore();
     receive(t, arp({ senderIp: '192.168.9.9' }));
@@ -127,15 +133,35 @@ describe('resolving', () => {
     expectNoBufferLost(t);
   });
 
-  it('refuses more neighbours than the table holds, and makes room when it can', () => {
+  it('makes room for more neighbours than the table holds: who waits longest is given up', () => {
     const t = makeCore({ prefixLength: 8 }, { buffers: 256 });
-    for (let n = 0; n < 1100; n++) {
-      t.core.addBufferToRing(packetTo(t.core, `10.1.${n >>> 8}.${n & 255}`));
-      t.core.flush();
-    }
+    for (let n = 0; n < 1024; n++) t.core.addBufferToRing(packetTo(t.core, `10.1.${n >>> 8}.${n & 255}`));
+    expect(t.core.counters()).toMatchObject({ tx_parked: 64, tx_drop_unresolved: 0 });
+    for (let n = 0; n < 1024; n++) t.core.addBufferToRing(packetTo(t.core, `10.2.${n >>> 8}.${n & 255}`));
+    t.core.flush();
+    // Evicted neighbours' packets are dropped at once, and made room for others.
+    expect(t.core.counters().tx_drop_unresolved).toBeGreaterThan(0);
+    expect(t.core.held().parked).toBe(64);
     expectNoBufferLost(t);
     t.pass(8000);
     expect(t.core.held().parked).toBe(0);
+    expectNoBufferLost(t);
+  });
+
+  it('drops and counts where the table holds static entries only', () => {
+    const stations = Array.from({ length: 1024 }, (_, n) => [0x0a030000 + n, Uint8Array.from(PEER_MAC)] as const);
+    const t = makeCore({ prefixLength: 8, neighbours: new Map(stations) });
+    expect(t.core.addBufferToRing(packetTo(t.core, PEER_IP))).toBe(true);
+    expect(t.core.counters()).toMatchObject({ tx_drop_neighbours_full: 1, arp_requests: 0 });
+    expectNoBufferLost(t);
+  });
+
+  it('counts a request that the ring had no room for', () => {
+    const t = makeCore({}, { txRing: 1, holdTx: true });
+    learnPeer(t);
+    for (let n = 0; n < 32; n++) t.core.addBufferToRing(packetTo(t.core, PEER_IP));
+    t.core.addBufferToRing(packetTo(t.core, '10.0.0.3'));
+    expect(t.core.counters()).toMatchObject({ arp_ring_full: 1, arp_requests: 0, tx_parked: 1 });
     expectNoBufferLost(t);
   });
 

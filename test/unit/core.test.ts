@@ -40,6 +40,17 @@ describe('receiving', () => {
     expectEveryFrameCounted(t);
   });
 
+  it('takes back what was sent when the pool runs dry, so that receiving goes on', () => {
+    const t = makeCore({}, { buffers: 64 });
+    const sent: number[] = [];
+    while (t.device.pool.available > 8) sent.push(t.device.pool.get());
+    t.device.reclaimTx = () => {
+      for (const handle of sent.splice(0)) t.device.pool.put(handle);
+    };
+    t.core.getRxCount();
+    expect(t.device.pool.available).toBe(64);
+  });
+
   it("trims Ethernet's padding: the length is that of the IP packet", () => {
     const t = makeCore();
     t.device.inject(ethernet([...ipv4([1, 2, 3]), ...new Array(23).fill(0)]));

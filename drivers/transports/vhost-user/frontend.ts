@@ -4,6 +4,7 @@
  *
  * Source: QEMU, docs/interop/vhost-user.rst. A ring starts at its first kick and is enabled by SET_VRING_ENABLE.
  */
+import { statSync } from 'node:fs';
 import { abi, closeFile, connectUnix, eventfd, Reactor, SystemError, signalEventfd } from '../../libc/index.js';
 import { type AddressSpace, LinearAddressSpace, type PacketMemory } from '../../memory/index.js';
 import { VHOST_USER_F_PROTOCOL_FEATURES, VIRTIO_STATUS_DRIVER_OK } from '../../virtio/features.js';
@@ -61,6 +62,10 @@ export class VhostUserFrontend implements VirtioTransport {
     this.memory = memory;
     this.events = events;
     this.replies = new PendingReplies(this.name);
+    // Nothing of an earlier connection holds: the next backend may be another one.
+    this.offered = 0n;
+    this.protocolFeatures = 0n;
+    this.status = 0;
     const fd = this.dial();
     this.reactor = new Reactor();
     const channel = new VhostUserChannel(this.reactor, fd, this.name, {
@@ -70,7 +75,6 @@ export class VhostUserFrontend implements VirtioTransport {
     this.channel = channel;
     await this.send(R.SET_OWNER);
     this.offered = await this.ask(R.GET_FEATURES);
-    this.protocolFeatures = 0n;
     if ((this.offered & VHOST_USER_F_PROTOCOL_FEATURES) === 0n) return;
     this.protocolFeatures = (await this.ask(R.GET_PROTOCOL_FEATURES)) & PROTOCOL_FEATURES_WANTED;
     await this.send(R.SET_PROTOCOL_FEATURES, p.encodeU64(this.protocolFeatures));
@@ -80,15 +84,19 @@ export class VhostUserFrontend implements VirtioTransport {
     try {
       return connectUnix(this.path);
     } catch (error) {
-      if (!(error instanceof SystemError)) throw error;
+      if (!(error instanceof SystemError)) throw new Error(`${this.name}: ${(error as Error).message}`);
       const cause: Record<string, string> = {
         ENOENT: 'there is no such socket: start the switch or backend that creates it first',
+        ENOTDIR: 'there is no such socket: part of its path is a file',
         ECONNREFUSED: 'nobody listens on this socket: it was left behind by a backend that is gone; start one',
         EACCES: 'no right to open this socket: run as its owner, or have its mode changed',
         EAGAIN: 'the backend takes no further connection: another endpoint may be using this socket',
         EPROTOTYPE: 'this is not a stream socket',
       };
-      throw new Error(`${this.name}: ${cause[error.code] ?? error.message} (${error.code})`);
+      // The kernel has one errno for a socket that nobody listens on and for what is no socket at all.
+      const isOther = error.code === 'ECONNREFUSED' && !statSync(this.path, { throwIfNoEntry: false })?.isSocket();
+      const reason = isOther ? 'this is not a socket: name the one that the backend listens on' : cause[error.code];
+      throw new Error(`${this.name}: ${reason === undefined ? error.message : `${reason} (${error.code})`}`);
     }
   }
 

@@ -1,0 +1,208 @@
+/** The embedded switch as `tspmd switch` runs it, with our own driver as both VMs: sockets, shared memory and all. */
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { printStats, type RunSwitchOptions, runSwitch } from '../../bess/command.js';
+import { fetchStats } from '../../bess/control.js';
+import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.js';
+import { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
+import { FRAME_OFFSET } from '../../rings/buffer-pool.js';
+import { frame } from '../support/bess-mocks.js';
+
+const FORWARD_SCRIPT = fileURLToPath(new URL('../../bess/forward_script.bess', import.meta.url));
+const VM1 = '52:54:00:00:00:01';
+const VM2 = '52:54:00:00:00:02';
+const BROADCAST = 'ff:ff:ff:ff:ff:ff';
+
+/** A VM: the driver, and the frames that it has received. */
+class Vm {
+  readonly received: Uint8Array[] = [];
+  private readonly handles = new Uint32Array(32);
+  private readonly lengths = new Uint32Array(32);
+
+  private constructor(readonly device: VirtioNetDevice) {}
+
+  static async connect(path: string): Promise<Vm> {
+    return new Vm(await VirtioNetDevice.open(new VhostUserFrontend(path), { hugepages: 'never', queueSize: 256 }));
+  }
+
+  /** Sends up to 32 frames. */
+  send(...frames: Uint8Array[]): void {
+    const { pool, memory } = this.device;
+    frames.forEach((bytes, i) => {
+      const handle = pool.get();
+      memory.u8.set(bytes, pool.offsetOf(handle) + FRAME_OFFSET);
+      this.handles[i] = handle;
+      this.lengths[i] = bytes.length;
+    });
+    expect(this.device.txBurst(this.handles, this.lengths, frames.length)).toBe(frames.length);
+  }
+
+  receive(): void {
+    const { pool, memory } = this.device;
+    const count = this.device.rxBurst(this.handles, this.lengths, 32);
+    for (let i = 0; i < count; i++) {
+      const handle = this.handles[i] ?? 0;
+      const at = pool.offsetOf(handle) + FRAME_OFFSET;
+      this.received.push(memory.u8.slice(at, at + (this.lengths[i] ?? 0)));
+      pool.put(handle);
+    }
+  }
+
+  get tags(): number[] {
+    return this.received.map((bytes) => (bytes[14] ?? 0) + (bytes[15] ?? 0) * 256);
+  }
+}
+
+describe('tspmd switch', () => {
+  let directory: string;
+  let runtimeDirectory: string | undefined;
+  let lines: string[];
+  let logs: string[];
+  let vms: Vm[];
+  let stop: () => void;
+  let running: Promise<void>;
+
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'switch-'));
+    runtimeDirectory = process.env.XDG_RUNTIME_DIR;
+    process.env.XDG_RUNTIME_DIR = directory;
+    lines = [];
+    logs = [];
+    vms = [];
+  });
+
+  afterEach(async () => {
+    for (const { device } of vms) await device.close();
+    stop();
+    await running.catch(() => undefined);
+    if (runtimeDirectory === undefined) delete process.env.XDG_RUNTIME_DIR;
+    else process.env.XDG_RUNTIME_DIR = runtimeDirectory;
+    rmSync(directory, { recursive: true });
+  });
+
+  /** Runs forward_script.bess, or another one; resolves when it is ready. */
+  async function start(options: Partial<RunSwitchOptions> = {}): Promise<void> {
+    const stopped = new Promise<void>((resolve) => {
+      stop = resolve;
+    });
+    running = runSwitch({
+      file: FORWARD_SCRIPT,
+      variables: { VM1_SOCKET: join(directory, '1.sock'), VM2_SOCKET: join(directory, '2.sock') },
+      stop: stopped,
+      print: (line) => lines.push(line),
+      log: (line) => logs.push(line),
+      ...options,
+    });
+    await Promise.race([running, until(() => lines.some((line) => line.startsWith('ready')))]);
+  }
+
+  async function connectBoth(): Promise<[Vm, Vm]> {
+    const both: [Vm, Vm] = [await Vm.connect(join(directory, '1.sock')), await Vm.connect(join(directory, '2.sock'))];
+    vms.push(...both);
+    // What is sent to a driver whose queues have not started is dropped, and the switch learns of the start by a kick.
+    await untilUp('vm1', 'vm2');
+    return both;
+  }
+
+  async function untilUp(...ports: string[]): Promise<void> {
+    let stats = await fetchStats();
+    while (!ports.every((port) => stats.ports[port]?.up)) stats = await fetchStats();
+  }
+
+  /** Waits for what must come; the test's timeout is for when it does not. */
+  async function until(condition: () => boolean): Promise<void> {
+    while (!condition()) {
+      await nextTurn();
+      for (const vm of vms) vm.receive();
+    }
+  }
+
+  it.each(['adaptive', 'spin'] as const)('joins two VMs (%s)', async (idle) => {
+    await start({ idle });
+    expect(lines).toEqual(['ready: 2 ports, 6 modules, forward_script.bess']);
+    const [one, two] = await connectBoth();
+    one.send(...Array.from({ length: 32 }, (_, i) => frame(VM2, i, 60 + i)));
+    two.send(frame(VM1, 100, 1514), frame(BROADCAST, 101), frame('02:00:00:00:00:77', 102));
+    await until(() => one.tags.length === 2 && two.tags.length === 33);
+    expect(one.tags).toEqual([100, 101]);
+    expect(two.tags.filter((tag) => tag < 100)).toEqual(Array.from({ length: 32 }, (_, i) => i));
+    expect(one.received[0]).toEqual(frame(VM1, 100, 1514));
+    expect(two.received.find((bytes) => bytes.length === 91)).toEqual(frame(VM2, 31, 91));
+    const { summary } = await fetchStats();
+    expect(summary).toMatchObject({ received: 35, copied: 1, forwarded: 35, replicated: 2 });
+    expect(summary.dropped).toMatchObject({ total: 1, unknownDestination: 1 });
+  });
+
+  it('wakes up from its sleep, again and again', async () => {
+    await start();
+    const [one, two] = await connectBoth();
+    for (let i = 0; i < 20; i++) {
+      one.send(frame(VM2, i));
+      await until(() => two.tags.length === i + 1);
+      // Long enough for the switch to fall asleep, or nearly so: the race is the point.
+      for (let turn = 0; turn < 5 * i; turn++) await nextTurn();
+    }
+    expect(two.tags).toEqual(Array.from({ length: 20 }, (_, i) => i));
+  });
+
+  it('lets VMs come and go, and counts what is sent to one that is away', async () => {
+    await start();
+    const [one, two] = await connectBoth();
+    await two.device.close();
+    await until(() => logs.some((line) => line.startsWith('port vm2: ') && line.includes('gone')));
+    one.send(frame(VM2, 1));
+    let stats = await fetchStats();
+    while (stats.summary.received === 0) stats = await fetchStats();
+    expect(stats.ports.vm2).toMatchObject({ up: false, out: { packets: 0, dropped: 1 } });
+    expect(stats.summary.dropped).toMatchObject({ total: 1, noPeer: 1 });
+    const again = await Vm.connect(join(directory, '2.sock'));
+    vms.push(again);
+    await untilUp('vm2');
+    one.send(frame(VM2, 2));
+    await until(() => again.tags.length === 1);
+    expect(again.tags).toEqual([2]);
+  });
+
+  it('prints its counters at SIGUSR1, and for who asks', async () => {
+    await start();
+    const before = lines.length;
+    process.kill(process.pid, 'SIGUSR1');
+    await until(() => lines.length > before);
+    expect(lines.at(-1)).toContain('fwd::L2Forward(3 addresses)');
+    const printed: string[] = [];
+    await printStats({ print: (line) => printed.push(line) });
+    await printStats({ pid: process.pid, json: true, print: (line) => printed.push(line) });
+    expect(printed[0]).toContain('forwarded 0');
+    expect(JSON.parse(printed[1] ?? '')).toMatchObject({ ports: { vm1: { up: false } } });
+  });
+
+  it('leaves nothing behind when it is stopped', async () => {
+    await start();
+    await connectBoth();
+    stop();
+    await running;
+    expect(readdirSync(directory)).toEqual([]);
+    await until(() => vms.every(({ device }) => !device.isUp));
+    expect(process.listenerCount('SIGUSR1')).toBe(0);
+  });
+
+  it('leaves nothing behind when the script fails after it has made a port', async () => {
+    const file = join(directory, 'bad.bess');
+    const socket = join(directory, 'x.sock');
+    writeFileSync(file, `p = PMDPort(vdev='eth_vhost0,iface=${socket}')\nPortInc(port='q')\n`);
+    await expect(start({ file })).rejects.toThrow(`${file}:2:1: Port q not found (ENODEV)`);
+    expect(existsSync(socket)).toBe(false);
+    expect(lines).toEqual([]);
+  });
+
+  it('tells why it cannot listen', async () => {
+    const file = join(directory, 'bad.bess');
+    const long = join(directory, 'x'.repeat(120));
+    writeFileSync(file, `p = PMDPort(vdev='eth_vhost0,iface=${long}')\n`);
+    await expect(start({ file })).rejects.toThrow(/^\S+bad\.bess:1:5: .*a unix socket takes 1 to 107 \(ENODEV\)$/);
+  });
+});

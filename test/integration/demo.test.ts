@@ -1,0 +1,51 @@
+/** `npm run demo`, as a test: the whole picture in processes of its own. */
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { Child } from '../../scripts/child.js';
+
+const DEMO = fileURLToPath(new URL('../../dist/scripts/demo/main.js', import.meta.url));
+const LIMIT = { timeout: 90_000 };
+
+describe('npm run demo', () => {
+  it('loses nothing, and says so as JSON', LIMIT, async () => {
+    const demo = Child.spawn(process.execPath, [DEMO, '--json']);
+    const { code } = await demo.exited;
+    expect(code, demo.output).toBe(0);
+    const result = JSON.parse(demo.stdout);
+    expect(result).toEqual({
+      endpoints: 2,
+      hugepages: expect.any(Boolean),
+      ping: {
+        sent: 1000,
+        received: 1000,
+        rttUs: { p50: expect.any(Number), p99: expect.any(Number), max: expect.any(Number) },
+      },
+      udp: { sent: 10_000, received: 10_000, corrupt: 0 },
+      switch: { forwarded: expect.any(Number), replicated: expect.any(Number), dropped: expect.any(Number) },
+    });
+    // Both ways of 11,000 packets, and ARP; the announcement of the endpoint that came first found nobody there.
+    expect(result.switch.forwarded).toBeGreaterThanOrEqual(22_000);
+    expect(result.switch.replicated).toBeGreaterThan(0);
+    expect(result.switch.dropped).toBeLessThanOrEqual(2);
+    const { p50, p99, max } = result.ping.rttUs;
+    expect(p50).toBeGreaterThan(0);
+    expect(p99).toBeGreaterThanOrEqual(p50);
+    expect(max).toBeGreaterThanOrEqual(p99);
+  });
+
+  it('prints a report for people', LIMIT, async () => {
+    const demo = Child.spawn(process.execPath, [DEMO]);
+    const { code } = await demo.exited;
+    expect(code, demo.output).toBe(0);
+    expect(demo.stdout).toMatch(/ping +1,000 sent, 1,000 answered; round trip p50 [\d.]+ µs/);
+    expect(demo.stdout).toMatch(/UDP +10,000 sent, 10,000 echoed .* 0 corrupt/);
+    expect(demo.stdout).toMatch(/switch [\d,]+ forwarded, of them \d+ replicated broadcasts/);
+    expect(demo.stdout).toContain('OK: nothing lost, nothing corrupt');
+  });
+
+  it('refuses an unknown mode with exit code 2', LIMIT, async () => {
+    const demo = Child.spawn(process.execPath, [DEMO, '--mode', '3kb']);
+    expect((await demo.exited).code).toBe(2);
+    expect(demo.output).toContain('3kb');
+  });
+});

@@ -1,0 +1,81 @@
+/** Packet memory on real hugepages: a few are reserved for the time of this suite and given back. */
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { PacketMemory } from '../../drivers/memory/index.js';
+import { Child } from '../../scripts/child.js';
+import { describeWith, hugepages } from '../support/requirements.js';
+
+const RESERVED = '/proc/sys/vm/nr_hugepages';
+/** Two endpoints of five, and some for the test itself. */
+const PAGES = 16;
+const SCRIPT = fileURLToPath(new URL('../../bess/forward_script.bess', import.meta.url));
+
+function free(): number {
+  return Number(readFileSync('/proc/meminfo', 'utf8').match(/HugePages_Free:\s+(\d+)/)?.[1]);
+}
+
+describeWith('packet memory on hugepages', [hugepages], () => {
+  const directory = mkdtempSync(join(tmpdir(), 'tspmd-hugepages-'));
+  const before = Number(readFileSync(RESERVED, 'utf8'));
+
+  beforeAll(() => {
+    writeFileSync(RESERVED, String(before + PAGES));
+    expect(free(), 'the kernel has no memory in one piece left for hugepages').toBeGreaterThanOrEqual(PAGES);
+  });
+
+  afterAll(() => {
+    writeFileSync(RESERVED, String(before));
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  it('takes them, populated, and gives them back at once', () => {
+    const had = free();
+    const memory = PacketMemory.create(4 * 2 ** 20, 'require');
+    expect(memory.hugepages).toBe(true);
+    expect(memory.notice).toBe('');
+    expect(had - free()).toBe(2);
+    memory.u8[memory.size - 1] = 42;
+    expect(memory.u8[memory.size - 1]).toBe(42);
+    memory.dispose();
+    expect(free()).toBe(had);
+  });
+
+  it('says how many are missing where they are required', () => {
+    const pages = free() + 1;
+    expect(() => PacketMemory.create(pages * 2 ** 21, 'require')).toThrow(new RegExp(`no ${pages} hugepages of 2 MiB`));
+  });
+
+  it('carries packets between two endpoints and the switch, which map the same hugepages', {
+    timeout: 60_000,
+  }, async () => {
+    const had = free();
+    const children: Child[] = [];
+    const start = async (...args: string[]): Promise<Child> => {
+      const child = Child.tspmd(...args);
+      children.push(child);
+      await child.waitFor(/^(ready|PING)/m);
+      return child;
+    };
+    const device = (i: number): string[] => [
+      ...['--device', `vhost-user:${join(directory, `vm${i}.sock`)}`, '--ip', `10.0.0.${i}/24`],
+      ...['--mac', `52:54:00:00:00:0${i}`, '--hugepages', 'require'],
+    ];
+    try {
+      const sockets = [1, 2].map((i) => `VM${i}_SOCKET=${join(directory, `vm${i}.sock`)}`);
+      await start('switch', SCRIPT, ...sockets);
+      await start('run', ...device(2));
+      const ping = await start('ping', ...device(1), '--to', '10.0.0.2', '--count', '20', '--interval', '0.01');
+      expect(free()).toBeLessThan(had);
+      expect((await ping.exited).code, ping.output).toBe(0);
+      expect(ping.stdout).toContain('20 received, 0% packet loss');
+      expect(ping.output).not.toContain('normal pages');
+    } finally {
+      await Promise.allSettled(children.map((child) => child.stop()));
+    }
+    expect(free()).toBe(had);
+    expect(existsSync(join(directory, 'vm1.sock'))).toBe(false);
+  });
+});

@@ -1,0 +1,140 @@
+/**
+ * The Linux kernel as the peer: a tap port of the embedded switch in a network namespace of the test's own, our endpoint on
+ * a vhost-user port beside it.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Child } from '../../scripts/child.js';
+import { Child as Process } from '../../scripts/child.js';
+import { NetworkNamespace } from '../support/netns.js';
+import { command, describeWith, root, tun } from '../support/requirements.js';
+
+const KERNEL_MAC = '52:54:00:00:00:09';
+const VM_MAC = '52:54:00:00:00:01';
+
+const SCRIPT = `
+kernel = PMDPort(name='kernel', vdev='net_tap0,iface=tap0')
+vm = PMDPort(name='vm', vdev='net_vhost0,iface=%s,queues=1' % $SOCKET)
+fwd::L2Forward()
+fwd.add(entries=[{'addr': '${KERNEL_MAC}', 'gate': 0}, {'addr': '${VM_MAC}', 'gate': 1},
+                 {'addr': 'ff:ff:ff:ff:ff:ff', 'gate': 2}])
+to_kernel::PortOut(port=kernel.name)
+to_vm::PortOut(port=vm.name)
+flood::Replicate(gates=[0, 1])
+PortInc(port=kernel.name) -> fwd
+PortInc(port=vm.name) -> fwd
+fwd:0 -> to_kernel
+fwd:1 -> to_vm
+fwd:2 -> flood
+flood:0 -> to_kernel
+flood:1 -> to_vm
+`;
+
+/** Sends datagrams of all sizes from a kernel socket, one by one, and checks the echoes. Argument: how many. */
+const UDP_CLIENT = `
+const { createSocket } = require('node:dgram');
+const socket = createSocket('udp4');
+const count = Number(process.argv[1]);
+let number = 0;
+const payload = (i) => Buffer.alloc(1 + (i * 37) % 1472, i + 1);
+const send = () => socket.send(payload(number), 7, '10.0.0.1');
+const timer = setTimeout(() => { console.log('timed out at', number); process.exit(1); }, 10000);
+socket.on('message', (message) => {
+  if (!message.equals(payload(number))) { console.log('wrong echo of', number); process.exit(1); }
+  if (++number < count) return send();
+  console.log('echoed', number);
+  clearTimeout(timer);
+  socket.close();
+});
+send();
+`;
+
+describeWith('echo against the Linux kernel through a tap port', [root, tun, command('ip'), command('ping')], () => {
+  const directory = mkdtempSync(join(tmpdir(), 'tspmd-tap-'));
+  const socket = join(directory, 'vm.sock');
+  let namespace: NetworkNamespace;
+  let bess: Child;
+  let endpoint: Child | undefined;
+
+  beforeAll(async () => {
+    namespace = NetworkNamespace.create();
+    const script = join(directory, 'tap.bess');
+    writeFileSync(script, SCRIPT);
+    bess = namespace.tspmd('switch', script, `SOCKET=${socket}`);
+    await bess.waitFor(/^ready: 2 ports/m);
+    namespace.ip('link', 'set', 'tap0', 'address', KERNEL_MAC);
+    namespace.ip('addr', 'add', '10.0.0.9/24', 'dev', 'tap0');
+    namespace.ip('link', 'set', 'tap0', 'up');
+    const device = ['--device', `vhost-user:${socket}`, '--ip', '10.0.0.1/24', '--mac', VM_MAC];
+    endpoint = Process.tspmd('run', ...device, '--app', 'echo');
+    await endpoint.waitFor(/^ready/m);
+  });
+
+  afterAll(async () => {
+    await Promise.allSettled([endpoint?.stop(), bess?.stop()]);
+    namespace?.remove();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  it.each(['0', '56', '1472'])('answers the kernel pinging with %s bytes', async (size) => {
+    const ping = namespace.spawn(
+      'ping',
+      '-n',
+      '-c',
+      '20',
+      '-i',
+      '0.05',
+      '-w',
+      '15',
+      '-M',
+      'do',
+      '-s',
+      size,
+      '10.0.0.1',
+    );
+    const { code } = await ping.exited;
+    expect(ping.output).toMatch(/20 packets transmitted, 20 received, 0% packet loss/);
+    expect(code).toBe(0);
+  });
+
+  it('is in the kernel’s neighbour table with its MAC', () => {
+    expect(namespace.ip('neigh', 'show', '10.0.0.1')).toMatch(new RegExp(`lladdr ${VM_MAC}`));
+  });
+
+  it('echoes UDP datagrams of a kernel socket, of all sizes', async () => {
+    const client = namespace.spawn(process.execPath, '-e', UDP_CLIENT, '500');
+    await client.exited;
+    expect(client.output.trim()).toBe('echoed 500');
+  });
+
+  it('leaves to others what is not for it: frames for other addresses are counted, not answered', async () => {
+    namespace.ip('neigh', 'replace', '10.0.0.77', 'lladdr', VM_MAC, 'dev', 'tap0');
+    const ping = namespace.spawn('ping', '-n', '-c', '3', '-i', '0.05', '-w', '2', '10.0.0.77');
+    const { code } = await ping.exited;
+    expect(code).toBe(1);
+    expect(ping.output).toMatch(/0 received/);
+    await endpoint?.stop();
+    expect(endpoint?.stdout).toMatch(/rx_drop_\w+ [3-9]/);
+  });
+
+  it('pings the kernel', async () => {
+    const device = ['--device', `vhost-user:${socket}`, '--ip', '10.0.0.1/24', '--mac', VM_MAC];
+    const ping = Process.tspmd(
+      'ping',
+      ...device,
+      '--to',
+      '10.0.0.9',
+      '--count',
+      '20',
+      '--interval',
+      '0.01',
+      '--size',
+      '1000',
+    );
+    const { code } = await ping.exited;
+    expect(ping.stdout).toContain('20 packets transmitted, 20 received, 0% packet loss');
+    expect(code).toBe(0);
+  });
+});

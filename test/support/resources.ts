@@ -1,0 +1,45 @@
+/** What a test counts to see that nothing was left behind, and how it waits for that. */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+// The real one, also while a test has put a fake in its place.
+const { setTimeout } = globalThis;
+
+/** Open descriptors of this process. */
+export function openFds(): number {
+  return readdirSync('/proc/self/fd').length;
+}
+
+/** Waits until `condition` holds; fails with `what` after some seconds. */
+export async function until(condition: () => boolean, what: string): Promise<void> {
+  for (let i = 0; i < 1000; i++) {
+    if (condition()) return;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  throw new Error(`waited in vain until ${what}`);
+}
+
+/** Waits until no more descriptors are open than `before`: the reactor closes its own when its wait has ended. */
+export async function untilFds(before: number): Promise<void> {
+  await until(() => openFds() <= before, `only ${before} descriptors are open (${openFds()} are)`);
+}
+
+/** Bytes of this process's address range that are mapped at all, whatever with. */
+export function mappedBytes(start: number, length: number): number {
+  let mapped = 0;
+  for (const line of readFileSync('/proc/self/maps', 'utf8').split('\n')) {
+    const range = /^([0-9a-f]+)-([0-9a-f]+) /.exec(line);
+    if (!range) continue;
+    const from = Math.max(start, Number.parseInt(range[1] as string, 16));
+    const to = Math.min(start + length, Number.parseInt(range[2] as string, 16));
+    if (to > from) mapped += to - from;
+  }
+  return mapped;
+}
+
+/** A directory of the test's own, and the way to be rid of it. */
+export function temporaryDirectory(): { path: string; remove: () => void } {
+  const path = mkdtempSync(join(tmpdir(), 'tspmd-test-'));
+  return { path, remove: () => existsSync(path) && rmSync(path, { recursive: true, force: true }) };
+}
