@@ -124,11 +124,14 @@ describe('tspmd switch', () => {
     const second = start('run', ...device);
     await second.waitFor(/^ready/m);
     await first.waitFor(/tspmd: .*52:54:00:00:00:01/);
-    await Promise.all([first.stop(), second.stop()]);
-    expect(first.stdout).toMatch(/rx_drop_own_source [1-9]/);
+    // The two cannot talk, but they live, and end in good order.
+    expect([await first.stop(), await second.stop()]).toEqual([
+      { code: 0, signal: null },
+      { code: 0, signal: null },
+    ]);
   });
 
-  it('refuses two ports on one socket and a socket file that is there, as one line', LIMIT, async () => {
+  it('refuses two ports on one socket as one line, and leaves none behind', LIMIT, async () => {
     const bess = start(
       'switch',
       join(BESS, 'forward_script.bess'),
@@ -137,7 +140,7 @@ describe('tspmd switch', () => {
     );
     expect((await bess.exited).code).toBe(1);
     expect(bess.output).toMatch(/forward_script\.bess:\d+:\d+: .*vhost1\.sock/);
-    expect(bess.output.trim().split('\n')).toHaveLength(1);
+    expect(bess.output.match(/^tspmd: /gm)).toHaveLength(1);
     expect(readdirSync(directory)).toEqual([]);
   });
 
