@@ -1,58 +1,79 @@
 /**
- * One copy of packet bytes between shared memories, without allocating (no subarray, no DataView).
+ * One copy of packet bytes inside a shared memory or between two, without allocating (no subarray, no DataView).
  *
- * Which way is fastest depends on alignment, measured on V8 11.3: on a SharedArrayBuffer `copyWithin` moves 8 bytes at a
- * time only if both ends have the same offset modulo 8, else single bytes, and costs ~20 ns to call. A loop over 32-bit
- * words needs 15 ns for 60 bytes and beats it up to about 256; one over 16-bit words is as good as the misaligned
- * copyWithin at 1500 bytes and twice as good at 60.
+ * What is fastest was measured on V8 11.3. On a SharedArrayBuffer `copyWithin` moves 8 bytes at a time only if both ends
+ * have the same offset modulo 8, else single bytes (450 ns for 1514), and a call costs 20 ns: loops over 32-bit words are
+ * better for short packets, and for misaligned ones of any length. A loop runs twice to four times as fast when its typed
+ * arrays are constants of its closure instead of arguments, as TurboFan then knows their address and length: 60 bytes in
+ * 15 to 20 ns. Hence one function a memory. All peers that share a window share one, and that one is inlined.
  */
 import type { MemoryViews } from './window.js';
 
+/**
+ * Copies `length` bytes from offset `from` to offset `to` of one memory. Both ranges lie inside it (the caller has checked
+ * that) and do not overlap.
+ */
+export type Copy = (to: number, from: number, length: number) => void;
+
+/** From here on `copyWithin` is faster where it moves words. */
 const COPY_WITHIN_BYTES = 256;
 
-/**
- * Copies `length` bytes. The ranges must lie inside their memories (the caller has checked that) and must not overlap.
- * `copyWithin` needs both in one memory: peers that are to be fast share a window ({@link WindowAllocator}).
- */
-export function copyBytes(
+const copiers = new WeakMap<Uint8Array, Copy>();
+
+/** The copy function of a memory; made once, so ask for it when a queue is made and not for each packet. */
+export function copierFor(memory: MemoryViews): Copy {
+  let copy = copiers.get(memory.u8);
+  if (copy === undefined) {
+    copy = makeCopier(memory);
+    copiers.set(memory.u8, copy);
+  }
+  return copy;
+}
+
+function makeCopier({ u8, u16, u32 }: MemoryViews): Copy {
+  return (to, from, length) => {
+    const apart = to ^ from;
+    if ((apart & 1) !== 0 || ((apart & 7) === 0 && length >= COPY_WITHIN_BYTES)) {
+      u8.copyWithin(to, from, from + length);
+      return;
+    }
+    const end = to + length;
+    let target = to;
+    let source = from;
+    while ((target & 3) !== 0 && target < end) u8[target++] = u8[source++];
+    const words = (end - target) >>> 2;
+    const t = target >>> 2;
+    const s = source >>> 2;
+    if ((apart & 2) === 0) {
+      for (let i = 0; i < words; i++) u32[t + i] = u32[s + i];
+    } else if (words > 0) {
+      // The source lies 2 bytes off: each word is made of the halves of two.
+      let low = u32[s] >>> 16;
+      for (let i = 1; i < words; i++) {
+        const next = u32[s + i];
+        u32[t + i - 1] = low | (next << 16);
+        low = next >>> 16;
+      }
+      u32[t + words - 1] = low | (u16[(s + words) * 2] << 16);
+    }
+    target += words * 4;
+    source += words * 4;
+    while (target < end) u8[target++] = u8[source++];
+  };
+}
+
+/** Copies between two memories: for peers that do not fit the shared window. 16 bits at a time where that is possible. */
+export function copyBetween(
   to: MemoryViews,
   toOffset: number,
   from: MemoryViews,
   fromOffset: number,
   length: number,
 ): void {
-  const apart = toOffset ^ fromOffset;
-  if (from === to && ((length >= COPY_WITHIN_BYTES && (apart & 7) === 0) || (apart & 1) !== 0)) {
-    to.u8.copyWithin(toOffset, fromOffset, fromOffset + length);
-  } else if ((apart & 3) === 0) {
-    copyWords(to, toOffset, from, fromOffset, length);
-  } else if ((apart & 1) === 0) {
-    copyHalves(to, toOffset, from, fromOffset, length);
-  } else {
-    copySingles(to.u8, toOffset, from.u8, fromOffset, length);
-  }
-}
-
-/** Both ends have the same offset modulo 4: bytes up to a word's boundary, words, bytes. */
-function copyWords(to: MemoryViews, toOffset: number, from: MemoryViews, fromOffset: number, length: number): void {
-  let head = (4 - (toOffset & 3)) & 3;
-  if (head > length) head = length;
+  const even = ((toOffset ^ fromOffset) & 1) === 0;
+  const head = even && length > 0 ? toOffset & 1 : 0;
+  const halves = even ? (length - head) >>> 1 : 0;
   copySingles(to.u8, toOffset, from.u8, fromOffset, head);
-  const words = (length - head) >>> 2;
-  const target = to.u32;
-  const source = from.u32;
-  const t = (toOffset + head) >>> 2;
-  const s = (fromOffset + head) >>> 2;
-  for (let i = 0; i < words; i++) target[t + i] = source[s + i];
-  const done = head + words * 4;
-  copySingles(to.u8, toOffset + done, from.u8, fromOffset + done, length - done);
-}
-
-/** Both ends are even, or both are odd. */
-function copyHalves(to: MemoryViews, toOffset: number, from: MemoryViews, fromOffset: number, length: number): void {
-  const head = length > 0 ? toOffset & 1 : 0;
-  copySingles(to.u8, toOffset, from.u8, fromOffset, head);
-  const halves = (length - head) >>> 1;
   const target = to.u16;
   const source = from.u16;
   const t = (toOffset + head) >>> 1;

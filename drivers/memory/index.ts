@@ -1,4 +1,4 @@
-export { copyBytes } from './copy.js';
+export { type Copy, copierFor, copyBetween } from './copy.js';
 export { type AddressSpace, LinearAddressSpace } from './iova.js';
 export { type HugepagePolicy, PacketMemory } from './packet-memory.js';
 export { HUGEPAGE_BYTES, MAX_WINDOW_BYTES, type MemoryViews, MemoryWindow } from './window.js';

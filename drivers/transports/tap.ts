@@ -16,7 +16,14 @@ import {
   SystemError,
   writeFrom,
 } from '../libc/index.js';
-import { copyBytes, type MemoryViews, type WindowAllocator, type WindowRange } from '../memory/index.js';
+import {
+  type Copy,
+  copierFor,
+  copyBetween,
+  type MemoryViews,
+  type WindowAllocator,
+  type WindowRange,
+} from '../memory/index.js';
 import type { PacketEndpoint } from '../packet-endpoint.js';
 import { MAX_BURST, type PacketBurst } from '../virtio/packet-burst.js';
 
@@ -44,6 +51,7 @@ export class TapDevice implements PacketEndpoint {
   onLost: ((reason: string) => void) | null = null;
 
   private readonly memory: MemoryViews;
+  private readonly copy: Copy;
   private readonly base: number;
   private readonly baseAddress: number;
   /** The memory whose address was looked up last: mostly all frames of a burst lie in the same one. */
@@ -74,6 +82,7 @@ export class TapDevice implements PacketEndpoint {
   ) {
     this.name = `tap:${ifname}`;
     this.memory = range.window;
+    this.copy = copierFor(range.window);
     this.base = range.offset;
     this.lastMemory = range.window;
     this.lastAddress = addressOf(range.window.u8);
@@ -231,8 +240,10 @@ export class TapDevice implements PacketEndpoint {
     const start = GATHER_BUFFER * BUFFER_BYTES + BUFFER_OFFSET;
     let at = this.base + start;
     for (let s = burst.firstSegment[packet]; s < burst.firstSegment[packet + 1]; s++) {
-      copyBytes(this.memory, at, burst.memory, burst.segmentOffset[s], burst.segmentLength[s]);
-      at += burst.segmentLength[s];
+      const length = burst.segmentLength[s];
+      if (burst.memory === this.memory) this.copy(at, burst.segmentOffset[s], length);
+      else copyBetween(this.memory, at, burst.memory, burst.segmentOffset[s], length);
+      at += length;
     }
     return this.baseAddress + start;
   }

@@ -6,7 +6,7 @@
  * chain ends after as many descriptors as the queue has, whatever the driver wrote.
  */
 import { signalEventfd } from '../libc/index.js';
-import type { MemoryViews } from '../memory/index.js';
+import { type Copy, copierFor, type MemoryViews } from '../memory/index.js';
 import { QueueCounter } from './queue-counters.js';
 import {
   AVAIL_FLAGS,
@@ -74,6 +74,8 @@ export class DeviceRing {
   memory: MemoryViews;
   u16: Uint16Array;
   u32: Uint32Array;
+  /** Copies inside the memory. */
+  copy: Copy;
   /** Index in u16 of the avail ring's first entry. */
   availEntry = 0;
   /** Index in u32 of the used ring's first element. */
@@ -117,6 +119,7 @@ export class DeviceRing {
     this.memory = guest.memory;
     this.u16 = guest.memory.u16;
     this.u32 = guest.memory.u32;
+    this.copy = copierFor(guest.memory);
     this.move(guest, place);
     this.usedIdx = this.u16[this.usedIdxAt];
     this.lastAvail = options.base;
@@ -131,6 +134,7 @@ export class DeviceRing {
     this.memory = guest.memory;
     this.u16 = guest.memory.u16;
     this.u32 = guest.memory.u32;
+    this.copy = copierFor(guest.memory);
     this.descWord = place.desc >>> 2;
     this.availFlags = (place.avail + AVAIL_FLAGS) >>> 1;
     this.availIdx = (place.avail + AVAIL_IDX) >>> 1;

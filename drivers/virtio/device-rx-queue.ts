@@ -2,9 +2,9 @@
  * The device's side of a receive queue: frames are copied, once, into the buffers that the driver has posted
  * (virtio 1.2, 5.1.6.3 and 5.1.6.4).
  */
-import { copyBytes } from '../memory/index.js';
+import { copyBetween } from '../memory/index.js';
 import { DeviceRing, type GuestMemory, MAX_CHAIN_SEGMENTS, type RingOptions, type RingPlace } from './device-ring.js';
-import { NET_HEADER_BYTES } from './net-header.js';
+import { NET_HEADER_BYTES, NET_HEADER_NUM_BUFFERS } from './net-header.js';
 import type { PacketBurst } from './packet-burst.js';
 import { QueueCounter } from './queue-counters.js';
 import { VIRTQ_DESC_F_WRITE } from './split-layout.js';
@@ -80,7 +80,7 @@ export class DeviceRxQueue {
     ) {
       this.writeHeader(offset, 1);
       const source = burst.segmentOffset[burst.firstSegment[packet]];
-      copyBytes(ring.memory, offset + this.headerBytes, burst.memory, source, frameBytes);
+      this.copyIn(offset + this.headerBytes, burst, source, frameBytes);
       this.use(head, needed);
       return true;
     }
@@ -172,19 +172,21 @@ export class DeviceRxQueue {
 
   /** The header of a complete frame: no checksum to do, no segmentation (5.1.6.4.1), `buffers` chains. */
   private writeHeader(offset: number, buffers: number): void {
-    const memory = this.ring.memory;
+    const { u8, u16, u32 } = this.ring.memory;
     const full = this.headerBytes === NET_HEADER_BYTES;
     if (full && (offset & 3) === 0) {
       const at = offset >>> 2;
-      memory.u32[at] = 0;
-      memory.u32[at + 1] = 0;
-      memory.u32[at + 2] = buffers << 16;
-    } else if ((offset & 1) === 0) {
+      u32[at] = 0;
+      u32[at + 1] = 0;
+      u32[at + 2] = buffers << 16;
+    } else if (full && (offset & 1) === 0) {
       const at = offset >>> 1;
-      for (let i = 0; i < 5; i++) memory.u16[at + i] = 0;
-      if (full) memory.u16[at + 5] = buffers;
+      u16[at] = 0;
+      u32[(at + 1) >>> 1] = 0;
+      u32[(at + 3) >>> 1] = 0;
+      u16[at + 5] = buffers;
     } else {
-      for (let i = 0; i < this.headerBytes; i++) memory.u8[offset + i] = i === NET_HEADER_BYTES - 2 ? buffers : 0;
+      for (let i = 0; i < this.headerBytes; i++) u8[offset + i] = i === NET_HEADER_NUM_BUFFERS ? buffers : 0;
     }
   }
 
@@ -203,7 +205,7 @@ export class DeviceRxQueue {
       if (this.segmentDone === ring.segmentLength[this.segment]) this.nextSegment();
       // At most MAX_CHAIN_SEGMENTS buffers: the upper byte of num_buffers is 0.
       ring.memory.u8[ring.segmentOffset[this.segment] + this.segmentDone++] =
-        i === NET_HEADER_BYTES - 2 ? this.chains : 0;
+        i === NET_HEADER_NUM_BUFFERS ? this.chains : 0;
     }
   }
 
@@ -220,12 +222,18 @@ export class DeviceRxQueue {
           room = ring.segmentLength[this.segment];
         }
         const bytes = Math.min(left, room);
-        copyBytes(ring.memory, ring.segmentOffset[this.segment] + this.segmentDone, burst.memory, source, bytes);
+        this.copyIn(ring.segmentOffset[this.segment] + this.segmentDone, burst, source, bytes);
         this.segmentDone += bytes;
         source += bytes;
         left -= bytes;
       }
     }
+  }
+
+  private copyIn(to: number, burst: PacketBurst, from: number, bytes: number): void {
+    const ring = this.ring;
+    if (burst.memory === ring.memory) ring.copy(to, from, bytes);
+    else copyBetween(ring.memory, to, burst.memory, from, bytes);
   }
 
   private nextSegment(): void {

@@ -50,6 +50,7 @@ export class Testpmd {
     const perQueue = queues > 1 ? [`--rxq=${queues}`, `--txq=${queues}`] : [];
     const all = ['-oL', 'dpdk-testpmd', ...eal, '--', ...app, ...perQueue, ...args];
     this.child = Child.spawn('stdbuf', all, { ...process.env, RUNTIME_DIRECTORY: this.runtime });
+    void this.child.exited.then(() => rmSync(this.runtime, { recursive: true, force: true }));
   }
 
   /** The driver's side: connects to the backend's socket. */
@@ -75,11 +76,7 @@ export class Testpmd {
 
   /** Stops testpmd; returns its totals over all ports. Throws when it printed none, or did not end. */
   async stop(): Promise<ForwardTotals> {
-    try {
-      await this.child.stop();
-    } finally {
-      rmSync(this.runtime, { recursive: true, force: true });
-    }
+    await this.child.stop();
     const rx = 'RX-packets:\\s+(\\d+)\\s+RX-dropped:\\s+(\\d+)';
     const tx = 'TX-packets:\\s+(\\d+)\\s+TX-dropped:\\s+(\\d+)';
     const match = this.child.stdout.match(new RegExp(`Accumulated forward statistics.*\\s+${rx}.*\\s+${tx}`));

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { copyBytes, type MemoryViews } from '../../drivers/memory/index.js';
+import { copierFor, copyBetween, type MemoryViews } from '../../drivers/memory/index.js';
 
 function memory(): MemoryViews {
   const buffer = new SharedArrayBuffer(8192);
@@ -9,7 +9,7 @@ function memory(): MemoryViews {
   return { u8, u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
 }
 
-describe('copyBytes', () => {
+describe('packet copies', () => {
   it('copies exactly the bytes asked for, whatever the alignment, within a memory and between two', () => {
     const offset = fc.nat(64);
     const length = fc.oneof(fc.nat(40), fc.nat(1600));
@@ -21,10 +21,17 @@ describe('copyBytes', () => {
         const expected = Buffer.from(target.u8);
         const at = 4096 + to;
         expected.set(source.u8.slice(from, from + length), at);
-        copyBytes(target, at, source, from, length);
+        if (same) copierFor(source)(at, from, length);
+        else copyBetween(target, at, source, from, length);
         expect(Buffer.compare(target.u8, expected)).toBe(0);
       }),
       { numRuns: 1000 },
     );
+  });
+
+  it('share one function a memory', () => {
+    const one = memory();
+    expect(copierFor(one)).toBe(copierFor({ ...one }));
+    expect(copierFor(one)).not.toBe(copierFor(memory()));
   });
 });
