@@ -1,12 +1,23 @@
 import { defineConfig } from 'vitest/config';
 
+// A process a file: koffi is a native addon, and a suite's descriptors and mappings end with it.
+const common = { pool: 'forks' as const, testTimeout: 20_000, hookTimeout: 30_000 };
+
 export default defineConfig({
   test: {
-    // A process a file: koffi is a native addon, and a suite's descriptors and mappings end with it.
-    pool: 'forks',
-    include: ['test/**/*.test.ts'],
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
     reporters: ['default', './test/support/summary-reporter.ts'],
+    projects: [
+      { test: { ...common, name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+      {
+        test: {
+          ...common,
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts'],
+          // Polling programs starve their neighbours on a small machine: one suite at a time, after the unit tests.
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 });

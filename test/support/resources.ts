@@ -2,27 +2,16 @@
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-
-// The real one, also while a test has put a fake in its place.
-const { setTimeout } = globalThis;
+import { until } from './until.js';
 
 /** Open descriptors of this process. */
 export function openFds(): number {
   return readdirSync('/proc/self/fd').length;
 }
 
-/** Waits until `condition` holds; fails with `what` after some seconds. */
-export async function until(condition: () => boolean, what: string): Promise<void> {
-  for (let i = 0; i < 1000; i++) {
-    if (condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  throw new Error(`waited in vain until ${what}`);
-}
-
 /** Waits until no more descriptors are open than `before`: the reactor closes its own when its wait has ended. */
 export async function untilFds(before: number): Promise<void> {
-  await until(() => openFds() <= before, `only ${before} descriptors are open (${openFds()} are)`);
+  await until(`only ${before} descriptors open`, () => openFds() <= before);
 }
 
 /** Bytes of this process's address range that are mapped at all, whatever with. */

@@ -4,7 +4,8 @@ import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { abi, closeFile, eventfd, Reactor, signalEventfd } from '../../drivers/libc/index.js';
 import { Child } from '../../scripts/child.js';
-import { openFds, until, untilFds } from '../support/resources.js';
+import { openFds, untilFds } from '../support/resources.js';
+import { until } from '../support/until.js';
 
 const EDGE = (abi.EPOLLIN | abi.EPOLLET) >>> 0;
 const BUILT = new URL('../../dist/drivers/libc/index.js', import.meta.url).href;
@@ -47,7 +48,7 @@ describe('Reactor', () => {
     });
     for (let i = 1; i <= 5; i++) {
       signalEventfd(fd);
-      await until(() => calls === i, `signal ${i} is told`);
+      await until(`signal ${i} is told`, () => calls === i);
     }
     expect(bits & abi.EPOLLIN).toBe(abi.EPOLLIN);
     // A wait after the last one tells nothing again: another descriptor's event comes alone.
@@ -55,7 +56,7 @@ describe('Reactor', () => {
     let otherCalls = 0;
     reactor.watch(other, EDGE, () => otherCalls++);
     signalEventfd(other);
-    await until(() => otherCalls === 1, 'the other is told');
+    await until('the other is told', () => otherCalls === 1);
     expect(calls).toBe(5);
   });
 
@@ -64,7 +65,7 @@ describe('Reactor', () => {
     signalEventfd(fd);
     let calls = 0;
     newReactor().watch(fd, EDGE, () => calls++);
-    await until(() => calls === 1, 'the old signal is told');
+    await until('the old signal is told', () => calls === 1);
   });
 
   it('tells nothing of a descriptor that a handler of the same batch has unwatched', async () => {
@@ -81,7 +82,7 @@ describe('Reactor', () => {
     });
     signalEventfd(a);
     signalEventfd(b);
-    await until(() => told.length > 0, 'one of them is told');
+    await until('one of them is told', () => told.length > 0);
     expect(told).toHaveLength(1);
     expect(reactor.size).toBe(1);
   });
@@ -104,7 +105,7 @@ describe('Reactor', () => {
     reactor.watch(b, EDGE, () => replace(a));
     signalEventfd(a);
     signalEventfd(b);
-    await until(() => calls === 1, 'one of the two is told');
+    await until('one of the two is told', () => calls === 1);
     expect(stale).toEqual([]);
     const [kept] = [a, b].filter((fd) => !fds.includes(fd));
     if (kept !== undefined) fds.push(kept);
@@ -126,9 +127,9 @@ describe('Reactor', () => {
         });
       });
       for (const fd of watched) signalEventfd(fd);
-      await until(() => told.length === 3 && uncaught.length === 3, 'all three are told');
+      await until('all three are told', () => told.length === 3 && uncaught.length === 3);
       signalEventfd(watched[1] as number);
-      await until(() => told.length === 4, 'a later signal is told as well');
+      await until('a later signal is told as well', () => told.length === 4);
     } finally {
       process.removeAllListeners('uncaughtException');
       for (const listener of others) process.on('uncaughtException', listener);
@@ -151,7 +152,7 @@ describe('Reactor', () => {
       reactor.close();
     });
     signalEventfd(fd);
-    await until(() => calls === 1, 'the handler closes its reactor');
+    await until('the handler closes its reactor', () => calls === 1);
     signalEventfd(fd);
     await untilFds(before + 3);
     expect(calls).toBe(1);
@@ -166,7 +167,7 @@ describe('Reactor', () => {
     a.close();
     signalEventfd(fdA);
     signalEventfd(fdB);
-    await until(() => callsB === 1, 'the open one is told');
+    await until('the open one is told', () => callsB === 1);
     expect(callsA).toBe(0);
   });
 

@@ -4,13 +4,16 @@ import * as p from '../../drivers/transports/vhost-user/protocol.js';
 import * as f from '../../drivers/virtio/features.js';
 import { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
 import { useFrontend } from '../support/frontend.js';
-import { until } from '../support/resources.js';
+import { until } from '../support/until.js';
 
 const R = p.VhostUserRequest;
 const VERSION_1 = f.VIRTIO_F_VERSION_1;
 const WITH_PROTOCOL = VERSION_1 | f.VHOST_USER_F_PROTOCOL_FEATURES;
 const ALL_PROTOCOL = p.PROTOCOL_F_REPLY_ACK | p.PROTOCOL_F_CONFIG | p.PROTOCOL_F_STATUS;
 const OPTIONS = { queueSize: 8, buffers: 32, hugepages: 'never' } as const;
+
+/** What is faked: the rest is needed to wait for the backend. */
+const TIMEOUTS = { toFake: ['setTimeout', 'clearTimeout'] } satisfies Parameters<typeof vi.useFakeTimers>[0];
 
 const t = useFrontend();
 
@@ -58,9 +61,9 @@ describe('a backend that refuses, errs or is silent', () => {
   it('that speaks unasked: the connection ends', async () => {
     t.offer(VERSION_1);
     await t.start();
-    await until(() => t.backend.received.length === 14, 'all messages are there');
+    await until('all messages are there', () => t.backend.received.length === 14);
     t.backend.channel?.send(R.GET_FEATURES, p.FLAG_REPLY, p.encodeU64(0n));
-    await until(() => t.told.length > 0, 'the loss is told');
+    await until('the loss is told', () => t.told.length > 0);
     expect(t.told).toEqual([expect.stringContaining('GET_FEATURES from the backend, where nothing was due')]);
   });
 
@@ -68,7 +71,7 @@ describe('a backend that refuses, errs or is silent', () => {
     t.offer(WITH_PROTOCOL, ALL_PROTOCOL);
     t.backend.ignores.add(R.GET_FEATURES);
     const starting = t.start();
-    await until(() => t.backend.names().includes('GET_FEATURES'), 'the features are asked for');
+    await until('the features are asked for', () => t.backend.names().includes('GET_FEATURES'));
     t.backend.channel?.send(R.GET_FEATURES, 0, p.encodeU64(0n));
     await expect(starting).rejects.toThrow('where the answer to GET_FEATURES was due');
   });
@@ -79,7 +82,7 @@ describe('a backend that refuses, errs or is silent', () => {
   ])('whose answer is %s: named', async (_, flags, payload, reason) => {
     t.backend.ignores.add(R.GET_FEATURES);
     const starting = t.start();
-    await until(() => t.backend.names().includes('GET_FEATURES'), 'the features are asked for');
+    await until('the features are asked for', () => t.backend.names().includes('GET_FEATURES'));
     t.backend.channel?.send(R.GET_FEATURES, flags, payload);
     await expect(starting).rejects.toThrow(reason);
   });
@@ -87,12 +90,12 @@ describe('a backend that refuses, errs or is silent', () => {
   it.each(['GET_FEATURES', 'SET_STATUS', 'SET_MEM_TABLE'] as const)(
     'that does not answer %s: an error after 5 s',
     async (name) => {
-      vi.useFakeTimers();
+      vi.useFakeTimers(TIMEOUTS);
       t.offer(WITH_PROTOCOL, ALL_PROTOCOL);
       t.backend.ignores.add(R[name]);
       const starting = t.start();
       const outcome = expect(starting).rejects.toThrow(`the backend does not answer ${name} within 5 s`);
-      await until(() => t.backend.names().includes(name), 'the request is there');
+      await until('the request is there', () => t.backend.names().includes(name));
       await vi.advanceTimersByTimeAsync(4999);
       expect(vi.getTimerCount()).toBe(1);
       await vi.advanceTimersByTimeAsync(1);
@@ -102,12 +105,12 @@ describe('a backend that refuses, errs or is silent', () => {
   );
 
   it('that does not stop its rings: closing ends all the same', async () => {
-    vi.useFakeTimers();
+    vi.useFakeTimers(TIMEOUTS);
     t.offer(WITH_PROTOCOL, ALL_PROTOCOL);
     await t.start();
     t.backend.ignores.add(R.GET_VRING_BASE);
     const closing = t.frontend.close();
-    await until(() => t.backend.names().includes('GET_VRING_BASE'), 'the request is there');
+    await until('the request is there', () => t.backend.names().includes('GET_VRING_BASE'));
     await vi.advanceTimersByTimeAsync(5000);
     await closing;
     expect(vi.getTimerCount()).toBe(0);
@@ -153,7 +156,7 @@ describe('a backend that hangs up', () => {
     t.offer(WITH_PROTOCOL, ALL_PROTOCOL);
     await t.start();
     t.backend.hangUp();
-    await until(() => t.told.length > 0, 'the loss is told');
+    await until('the loss is told', () => t.told.length > 0);
     expect(t.told).toEqual([`vhost-user:${t.backend.path}: the backend hung up (closed)`]);
     await t.frontend.close();
     t.backend.clear();
@@ -168,7 +171,7 @@ describe('a backend that hangs up', () => {
     const lines: string[] = [];
     device.onLink = (state) => lines.push(state);
     t.backend.hangUp();
-    await until(() => lines.includes('up'), 'the device is back');
+    await until('the device is back', () => lines.includes('up'));
     expect(lines).toEqual(['down', 'up']);
     expect(device.pool.available).toBe(32 - 8);
     await device.close();

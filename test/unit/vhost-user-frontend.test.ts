@@ -11,7 +11,7 @@ import * as p from '../../drivers/transports/vhost-user/protocol.js';
 import * as f from '../../drivers/virtio/features.js';
 import type { QueueLayout } from '../../drivers/virtio/transport.js';
 import { useFrontend } from '../support/frontend.js';
-import { until } from '../support/resources.js';
+import { until } from '../support/until.js';
 
 const R = p.VhostUserRequest;
 const VERSION_1 = f.VIRTIO_F_VERSION_1;
@@ -26,7 +26,7 @@ describe('the messages', () => {
   it('of a backend without protocol features: the least that starts the rings, none of them enabled by message', async () => {
     t.offer(VERSION_1);
     await t.start();
-    await until(() => t.backend.received.length === 14, 'all messages are there');
+    await until('all messages are there', () => t.backend.received.length === 14);
     expect(t.backend.names()).toEqual([
       'SET_OWNER',
       'GET_FEATURES',
@@ -74,7 +74,7 @@ describe('the messages', () => {
   it('with PROTOCOL_FEATURES but none of them: SET_VRING_ENABLE all the same', async () => {
     t.offer(WITH_PROTOCOL);
     await t.start();
-    await until(() => t.backend.names().at(-1) === 'SET_VRING_ENABLE', 'the rings are enabled');
+    await until('the rings are enabled', () => t.backend.names().at(-1) === 'SET_VRING_ENABLE');
     expect(t.backend.names().filter((name) => name === 'SET_VRING_ENABLE')).toHaveLength(2);
     expect(t.backend.names()).not.toContain('SET_STATUS');
     expect(t.backend.message('SET_VRING_ENABLE', 1).payload.toString('hex')).toBe('0100000001000000');
@@ -119,7 +119,7 @@ describe('the messages', () => {
         expect(fds).toHaveLength(1);
       }
       signalEventfd(t.backend.message('SET_VRING_CALL', index).fds[0] as number);
-      await until(() => t.told.includes(`interrupt ${index}`), 'the interrupt is told');
+      await until('the interrupt is told', () => t.told.includes(`interrupt ${index}`));
     }
     expect(t.told).toEqual(['interrupt 0', 'interrupt 1']);
   });
@@ -128,7 +128,7 @@ describe('the messages', () => {
     t.offer(VERSION_1);
     await t.frontend.connect(t.memory, t.events);
     const doorbell = await t.frontend.setupQueue(0, t.layouts[0] as QueueLayout);
-    await until(() => t.backend.names().includes('SET_VRING_KICK'), 'the kick descriptor is there');
+    await until('the kick descriptor is there', () => t.backend.names().includes('SET_VRING_KICK'));
     const reactor = new Reactor();
     let kicks = 0;
     reactor.watch(
@@ -137,7 +137,7 @@ describe('the messages', () => {
       () => kicks++,
     );
     doorbell.ring();
-    await until(() => kicks === 1, 'the kick arrives');
+    await until('the kick arrives', () => kicks === 1);
     reactor.close();
   });
 
@@ -147,7 +147,7 @@ describe('the messages', () => {
     t.backend.clear();
     await t.frontend.close();
     expect(t.backend.names()).toEqual(['GET_VRING_BASE', 'GET_VRING_BASE']);
-    await until(() => t.backend.channel === null, 'the backend sees the end');
+    await until('the backend sees the end', () => t.backend.channel === null);
     expect(t.told).toEqual([]);
   });
 
@@ -168,7 +168,7 @@ describe('the messages', () => {
     t.backend.clear();
     t.offer(VERSION_1);
     await t.start();
-    await until(() => t.backend.received.length === 14, 'all messages are there');
+    await until('all messages are there', () => t.backend.received.length === 14);
     expect(t.backend.received.filter(({ needReply }) => needReply)).toEqual([]);
     expect(t.frontend.hasConfig).toBe(false);
     expect(t.backend.names()).not.toContain('SET_STATUS');
