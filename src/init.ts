@@ -36,6 +36,9 @@ export class Port {
       if (state === 'up') for (const core of this.cores) core.announce();
       this.onLink?.(state, reason);
     };
+    device.onAnnounce = () => {
+      if (this.stopping === null) for (const core of this.cores) core.announce();
+    };
   }
 
   /**
