@@ -1,4 +1,5 @@
 export { type Copy, copierFor, copyBetween } from './copy.js';
+export { type Hugepages, readHugepages } from './hugepages.js';
 export { type AddressSpace, contiguousIova, LinearAddressSpace } from './iova.js';
 export { type HugepagePolicy, PacketMemory } from './packet-memory.js';
 export { PagedAddressSpace, type PhysicalAddressOf, physicalPages } from './paged.js';
