@@ -5,8 +5,8 @@
 #   bind-vfio.sh --unbind ADDRESS
 #   bind-vfio.sh --status [ADDRESS]
 #
-# ADDRESS is a PCI address such as 0000:00:10.0 (the domain may be left out). Exit codes: 0 done, or nothing to do;
-# 1 it cannot be done, and one line on stderr says why and what to do; 2 wrong usage.
+# ADDRESS is a PCI address such as 0000:00:10.0 (the domain may be left out), or the name of an interface. Exit codes:
+# 0 done, or nothing to do; 1 it cannot be done, and one line on stderr says why and what to do; 2 wrong usage.
 #
 # TSPMD_SYSFS, TSPMD_PROC, TSPMD_DEV and TSPMD_RUN are the roots of sysfs, proc, /dev and /run: for tests.
 set -euo pipefail
@@ -24,7 +24,7 @@ usage: $me ADDRESS [--no-iommu] [--force] [--hugepages N]
        $me --unbind ADDRESS
        $me --status [ADDRESS]
 
-  ADDRESS         PCI address of a NIC, such as 0000:00:10.0; see --status
+  ADDRESS         PCI address of a NIC, such as 0000:00:10.0, or its interface; see --status
   --no-iommu      without an IOMMU: the NIC can then reach all memory of this machine
   --force         even if the NIC is in use: up with an address, or the way to the default gateway
   --hugepages N   see to it that at least N hugepages of 2 MiB are reserved
@@ -127,6 +127,13 @@ use_of() {
   command -v ip >/dev/null || fail "the command ip is missing, without which nobody knows whether $1 is in use"
   address=$(ip -o addr show dev "$1" scope global | awk '$3 ~ /^inet/ { print $4; exit }')
   if [ -n "$address" ]; then echo "is up with the address $address"; fi
+}
+
+# The PCI address of an interface's NIC, or nothing.
+nic_of() {
+  if [ -e "$sysfs/class/net/$1/device" ]; then
+    readlink -f "$sysfs/class/net/$1/device" | grep -oE '[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]' | tail -1
+  fi
 }
 
 check_nic() {
@@ -325,10 +332,12 @@ while [ $# -gt 0 ]; do
 done
 
 if [ -n "$address" ]; then
-  address=${address,,}
+  nic=
+  if [[ $address =~ ^[A-Za-z][A-Za-z0-9_.-]*$ ]]; then nic=$(nic_of "$address"); fi
+  address=${nic:-${address,,}}
   if [[ $address =~ ^[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$ ]]; then address=0000:$address; fi
   if [[ ! $address =~ ^[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$ ]]; then
-    wrong_usage "'$address' is not a PCI address such as 0000:00:10.0"
+    wrong_usage "'$address' is neither a PCI address such as 0000:00:10.0 nor the interface of a NIC"
   fi
 elif [ "$action" != status ]; then
   wrong_usage "which NIC? an address is missing"

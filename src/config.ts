@@ -3,6 +3,7 @@
  */
 
 import type { HugepagePolicy } from '../drivers/memory/index.js';
+import { isPciAddress } from '../drivers/pci/address.js';
 import {
   formatIpv4,
   isMulticastIpv4,
@@ -87,7 +88,6 @@ const MIN_BUFFERS = 256;
 const MAX_BUFFERS = 65536;
 const DEFAULT_BUFFERS = 4096;
 
-const PCI_ADDRESS = /^([0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-1][0-9a-f]\.[0-7]$/i;
 const VHOST_USER = /^vhost-user:.+/;
 
 const KNOWN: Readonly<Record<keyof TspmdConfig, true>> = {
@@ -141,7 +141,7 @@ export function resolveConfig(config: TspmdConfig): ResolvedConfig {
   for (const key of Object.keys(config)) {
     if (!Object.hasOwn(KNOWN, key)) faults.push(`${key}: unknown option (known are ${Object.keys(KNOWN).join(', ')})`);
   }
-  if (typeof config.device !== 'string' || !(VHOST_USER.test(config.device) || PCI_ADDRESS.test(config.device))) {
+  if (typeof config.device !== 'string' || !(VHOST_USER.test(config.device) || isPciAddress(config.device))) {
     faults.push(`device: ${show(config.device)} is neither 'vhost-user:PATH' nor a PCI address such as 0000:00:04.0`);
   }
   const own = attempt('ip', config.ip, parseHost);

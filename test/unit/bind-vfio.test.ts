@@ -66,7 +66,7 @@ describe('bind-vfio.sh', () => {
   it.each([
     [[], /which NIC/],
     [['--unbind'], /which NIC/],
-    [['eth0'], /'eth0' is not a PCI address/],
+    [['eth0'], /'eth0' is neither a PCI address .* nor the interface/],
     [['--frobnicate'], /unknown option/],
     [['00:04.0', '00:05.0'], /one address at a time/],
     [['00:04.0', '--hugepages', 'many'], /--hugepages takes a number, not 'many'/],
@@ -133,6 +133,12 @@ describe('bind-vfio.sh', () => {
     expect(run('00:04.0')).toEqual(expected);
     expect(run(NIC.toUpperCase())).toEqual(expected);
     expect(written(`bus/pci/devices/${NIC}/driver_override`)).toBe('(null)');
+  });
+
+  it('takes the name of an interface for its NIC', () => {
+    fake.add(NIC, { driver: 'virtio-pci', interfaces: ['eth0'] });
+    fake.link('class/net/eth0/device', `bus/pci/devices/${NIC}/virtio0`);
+    fails(/^bind-vfio\.sh: 0000:00:04\.0: it has no IOMMU group/, 'eth0');
   });
 
   it('says which devices keep the group from being viable', () => {
