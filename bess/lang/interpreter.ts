@@ -8,7 +8,7 @@ import { isTruthy, str, typeName } from './describe.js';
 import { BessScriptError } from './errors.js';
 import { BESS_ERROR, EXCEPTION_TYPES, fromHost, raise } from './exceptions.js';
 import type { CallArguments, ScriptHost } from './host.js';
-import { collect, costOf, getItem, iterate, setItem } from './iteration.js';
+import { collect, getItem, iterate, setItem } from './iteration.js';
 import { MAX_CALLS } from './limits.js';
 import { applyBinary } from './operators.js';
 import { createOsModule } from './os-module.js';
@@ -16,6 +16,9 @@ import { parse } from './parse.js';
 import { assignedNames, boundName, Scope } from './scope.js';
 import { SugarEvaluator } from './sugar.js';
 import { ExceptionType, PyList, PyTuple, ScriptException, ScriptFunction, type Value } from './values.js';
+
+/** Steps that an exception costs: JavaScript's errors are slow to make. */
+const EXCEPTION_COST = 32;
 
 /** How a statement ended. */
 type Completion = 'next' | 'break' | 'continue' | 'return';
@@ -161,6 +164,7 @@ class Interpreter extends SugarEvaluator {
       // The limit on steps ends the script whatever it catches.
       if (error instanceof BessScriptError) throw error;
       const exception = this.located(error);
+      this.step(EXCEPTION_COST);
       const handler = statement.handlers.find(
         ({ type }) => type === null || this.catches(this.evaluate(type, scope), exception),
       );
@@ -240,6 +244,7 @@ class Interpreter extends SugarEvaluator {
   }
 
   private unpack(targets: readonly Target[], value: Value, scope: Scope): void {
+    this.charge(value);
     const values = collect(value);
     if (values.length !== targets.length) {
       raise(
@@ -264,7 +269,7 @@ class Interpreter extends SugarEvaluator {
       return;
     }
     const value = applyBinary(operator, left, right);
-    this.step(costOf(value));
+    this.charge(value);
     reference.set(value);
   }
 
@@ -281,6 +286,7 @@ class Interpreter extends SugarEvaluator {
     }
     const index = this.evaluate(last.index, scope);
     const { position } = last;
+    this.charge(index);
     return {
       get: () => {
         this.position = position;
