@@ -123,9 +123,12 @@ class Interpreter extends SugarEvaluator {
         return 'next';
       case 'assert':
         if (isTruthy(this.evaluate(statement.condition, scope))) return 'next';
-        return raise('AssertionError', statement.message === null ? '' : str(this.evaluate(statement.message, scope)));
-      case 'raise':
-        return this.raise(statement.value === null ? null : this.evaluate(statement.value, scope));
+        return this.failAssertion(statement, scope);
+      case 'raise': {
+        const value = statement.value === null ? null : this.evaluate(statement.value, scope);
+        this.position = statement.position;
+        return this.raise(value);
+      }
     }
   }
 
@@ -179,6 +182,12 @@ class Interpreter extends SugarEvaluator {
         if (handler.name !== null) scope.remove(handler.name);
       }
     }
+  }
+
+  private failAssertion(statement: Extract<Statement, { kind: 'assert' }>, scope: Scope): never {
+    const message = statement.message === null ? '' : str(this.evaluate(statement.message, scope));
+    this.position = statement.position;
+    return raise('AssertionError', message);
   }
 
   private catches(type: Value, exception: ScriptException): boolean {

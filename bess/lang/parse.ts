@@ -78,6 +78,8 @@ function parseField(text: string, start: Position): Expression {
   return apply(layOutExpression(tokens), (rules) => rules.field());
 }
 
+/** Where a text ends whose last token this is; those of the layout have no width. */
 function endOf(token: IToken): Position {
+  if (token.image === '' || token.tokenType === T.Newline) return positionOf(token);
   return { line: token.endLine ?? 0, column: (token.endColumn ?? 0) + 1 };
 }
