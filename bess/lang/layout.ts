@@ -182,8 +182,8 @@ function isCreation(tokens: readonly IToken[]): boolean {
 }
 
 /**
- * Makes the first name of each `a, b::Class(` a token of its own kind. BESS's sugar.py takes all names and commas before
- * the `::`, wherever they stand, even among the arguments of a call; so do we.
+ * Makes the first name of each `a, b::Class(` a token of its own kind. BESS's sugar.py takes all names and commas
+ * before the `::`, wherever they stand, even among the arguments of a call; so do we.
  */
 function markCreations(tokens: readonly IToken[]): IToken[] {
   const marked = [...tokens];
