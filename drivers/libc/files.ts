@@ -46,6 +46,12 @@ export function eventfd(): number {
   return check(native.eventfd(0, c.EFD_NONBLOCK | c.EFD_CLOEXEC), 'eventfd', 'for notifications');
 }
 
+/** Makes a file non-blocking: for all who have it open by this descriptor or by one that was sent to them. */
+export function setNonBlocking(fd: number, target: string): void {
+  const flags = check(native.fcntl(fd, c.F_GETFL, 0), 'fcntl F_GETFL', target);
+  check(native.fcntl(fd, c.F_SETFL, flags | c.O_NONBLOCK), 'fcntl F_SETFL', target);
+}
+
 /**
  * read(2) of a non-blocking descriptor into memory at `address`. Returns the bytes read, or minus the errno: on the packet
  * path EAGAIN is no event worth an exception.
@@ -64,7 +70,7 @@ export function writeFrom(fd: number, address: number, length: number): number {
 const one = new Uint8Array(new ArrayBuffer(8));
 one[0] = 1;
 
-/** Adds 1 to an eventfd: wakes whoever waits on it. About a microsecond, so never once a packet. */
+/** Adds 1 to a non-blocking eventfd: wakes whoever waits on it. About a microsecond, so never once a packet. */
 export function signalEventfd(fd: number): void {
   // EAGAIN means the counter is at its maximum, which still wakes the reader: not an error.
   native.write(fd, one, 8);
