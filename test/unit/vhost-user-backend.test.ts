@@ -1,4 +1,5 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -589,6 +590,28 @@ describe('peers', () => {
     backend.close();
     expect(links.at(-1)).toBe('down closed');
     await until('the end', () => second.hungUp !== null);
+  });
+
+  it('wait while the process has no descriptor free, and are served when it has', async () => {
+    listen();
+    const limit = (soft: string): void => {
+      execFileSync('prlimit', ['--pid', String(process.pid), `--nofile=${soft}:`]);
+    };
+    const before = /open files\s+(\d+)/.exec(readFileSync('/proc/self/limits', 'utf8'))![1]!;
+    limit('256');
+    const held: number[] = [];
+    try {
+      connect();
+      while (held.length < 256) held.push(openSync('/dev/null', 'r'));
+    } catch (error) {
+      expect((error as NodeJS.ErrnoException).code).toBe('EMFILE');
+      await until('the notice', () => notices.length > 0);
+    } finally {
+      for (const fd of held) closeSync(fd);
+      limit(before);
+    }
+    expect(notices).toEqual([expect.stringMatching(/^a peer cannot be served now: accept .*EMFILE/)]);
+    await until('the peer to be served', () => backend.connected);
   });
 
   it('are connected to by a client, again and again', async () => {
