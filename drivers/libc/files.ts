@@ -41,6 +41,14 @@ export function memfd(name: string, size: number, hugetlb: boolean): number {
   return fd;
 }
 
+/**
+ * Gives a file all its pages now. Where a container's hugepages are limited (cgroup), mmap(2) succeeds beyond the limit, with
+ * MAP_POPULATE too, and the first access to a page is a SIGBUS; this fails with ENOSPC instead.
+ */
+export function allocatePages(fd: number, size: number, target: string): void {
+  check(native.fallocate(fd, 0, 0, size), 'fallocate', target);
+}
+
 /** A non-blocking eventfd with the count 0. */
 export function eventfd(): number {
   return check(native.eventfd(0, c.EFD_NONBLOCK | c.EFD_CLOEXEC), 'eventfd', 'for notifications');

@@ -1,6 +1,7 @@
 export * as abi from './constants.js';
 export { SystemError } from './errors.js';
 export {
+  allocatePages,
   closeFile,
   eventfd,
   ioctl,
