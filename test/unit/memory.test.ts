@@ -191,7 +191,7 @@ describe('PacketMemory', () => {
     () => {
       const memory = PacketMemory.create((freeHugepages() + 8) * HUGEPAGE_BYTES, 'auto');
       expect(memory.hugepages).toBe(false);
-      expect(memory.notice).toMatch(/^no \d+ free hugepages of 2 MiB \(ENOMEM\), using normal pages; reserve them/);
+      expect(memory.notice).toMatch(/^no \d+ free hugepages of 2 MiB \(ENOSPC\), using normal pages; reserve them/);
       expect(memory.notice).not.toContain('\n');
       memory.dispose();
     },
