@@ -227,7 +227,10 @@ export class Core {
 
   /**
    * Sleeps until packets wait, the link comes or goes, {@link wake} is called or `timeoutMs` have passed; meanwhile Node's
-   * event loop runs, and ARP is answered. Resolves to what {@link getRxCount} would return. One waiter at a time.
+   * event loop runs, and ARP is answered. Resolves to what {@link getRxCount} would return. One waiter at a time. Where
+   * packets wait already it does not sleep, but once a millisecond it gives the event loop a turn all the same.
+   *
+   * @throws Error (rejects) when somebody waits already, or the port was stopped.
    */
   waitForPackets(timeoutMs: number = Number.POSITIVE_INFINITY): Promise<number> {
     return this.sleeper.sleep(timeoutMs);
@@ -263,9 +266,9 @@ export class Core {
 
   /** When {@link tick} must be called next; Infinity when it need not. */
   nextDeadline(): number {
+    const arp = Math.min(this.neighbours.nextDeadline(), this.arpSender.nextDeadline());
     // Nothing tells when the ring has room again: look after a millisecond.
-    if (this.tx.pending > 0) return this.clock() + 1;
-    return Math.min(this.neighbours.nextDeadline(), this.arpSender.nextDeadline());
+    return this.tx.pending > 0 ? Math.min(arp, this.clock() + 1) : arp;
   }
 
   /** Buffers that this layer holds: packets for the stack, frames for the device, packets that wait for ARP. */
