@@ -55,14 +55,14 @@ async function drive(port: Port, module: StackModule, options: RunCommandOptions
 
   const core = port.core(0);
   const stack = createStack(options.app, module, core, options.appOption ?? {});
-  say(`ready: ${options.ip} at ${formatMac(device.mac)} on ${device.name}, mode ${options.mode}, app ${options.app}`);
-
   const rates = options.statsPeriod === undefined ? null : new RatePrinter(port, options.statsPeriod, say);
   // Without it the signal would open Node's debugger.
   const printCounters = (): void => say(counterLines(port.counters()).join('\n'));
   process.on('SIGUSR1', printCounters);
   const stop = new AbortController();
   const ended = end.finally(() => stop.abort());
+  // Last: whoever waits for this line may send signals from now on.
+  say(`ready: ${options.ip} at ${formatMac(device.mac)} on ${device.name}, mode ${options.mode}, app ${options.app}`);
   try {
     await runStack(core, stack, { signal: stop.signal });
     await ended;
