@@ -12,8 +12,8 @@ import { commandLine, type Machine, PORTS } from './machine.js';
 /** For a whole run, boot included, on a busy host. */
 export const DEFAULT_TIMEOUT_SECONDS = 60;
 const STOP_TIMEOUT_MS = 3_000;
-/** As much of QEMU's errors and the guest's console as a message may have. */
-const COMPLAINTS_TAIL = 4_000;
+/** As much of QEMU's errors or the guest's console as a message may have. */
+const TAIL = 4_000;
 
 export interface Streams {
   readonly input: Readable;
@@ -79,16 +79,20 @@ function converse(qemu: ChildProcess, command: readonly string[], streams: Strea
   const nonce = randomUUID();
   return new Promise((resolve, reject) => {
     let complaints = '';
-    const complain = (text: string): void => {
-      complaints = (complaints + text).slice(-COMPLAINTS_TAIL);
-    };
+    let console = '';
     qemu.on('error', (error) => reject(new Error(`QEMU did not start: ${error.message}`)));
     qemu.on('close', (code, signal) => {
-      const end = signal ?? `status ${code}`;
-      reject(new Error(`the guest ended before the command did; QEMU ended with ${end}\n${complaints.trim()}`.trim()));
+      const how = signal ?? `status ${code}`;
+      if (code !== 0 && complaints !== '') reject(new Error(`QEMU ended with ${how}: ${complaints.trim()}`));
+      else reject(new Error(`the guest ended before the command did (QEMU: ${how})\n${console}`.trim()));
     });
-    qemu.stderr?.setEncoding('utf8').on('data', complain);
-    port('console').setEncoding('utf8').on('data', complain);
+    qemu.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      complaints = (complaints + text).slice(-TAIL);
+    });
+    const onConsole = (text: string): void => {
+      console = (console + text).slice(-TAIL);
+    };
+    port('console').setEncoding('utf8').on('data', onConsole);
     // A socket's error means that QEMU is gone, which is told above.
     for (const name of Object.keys(PORTS)) port(name as keyof typeof PORTS).on('error', () => {});
     Promise.all([
