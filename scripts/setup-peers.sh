@@ -47,7 +47,7 @@ fi
 
 lab="$(dirname "$0")/../dist/scripts/vm/main.js"
 if [ ! -f "$lab" ]; then
-  echo "setup:peers: the project is not built, so no guest VM can be made; run 'npm run setup:peers', which builds it" >&2
+  echo "setup:peers: the project is not built, so there is no guest VM; run 'npm run setup:peers', which builds it" >&2
   exit 1
 fi
 # A second try with fresh package lists: the first may name a kernel that the mirror has replaced since.

@@ -1,4 +1,4 @@
-/** Guests for tests and benchmarks. `run` is for one command and its result, `start` for what is watched while it runs. */
+/** Guests for tests and benchmarks: `run` for one command and its result, `start` for what is watched while it runs. */
 import { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { Child } from '../child.js';
@@ -38,8 +38,8 @@ class Collector extends Writable {
 
 export const Guest = {
   /**
-   * Runs a command in a guest, with nothing on its standard input. Rejects when the guest fails or time runs out, with what
-   * the command wrote until then.
+   * Runs a command in a guest, with nothing on its standard input. Rejects when the guest fails or time runs out, with
+   * what the command wrote until then.
    */
   async run({ command, timeout = DEFAULT_TIMEOUT_SECONDS, ...machine }: GuestOptions): Promise<GuestResult> {
     const output = new Collector();

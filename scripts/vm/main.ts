@@ -48,6 +48,7 @@ async function run(command: string[], options: RunOptions): Promise<number> {
   };
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.abort(signal));
+  process.stdout.on('error', () => stop.abort('SIGPIPE')); // who reads has had enough
   const streams = { input: process.stdin, output: process.stdout, errors: process.stderr };
   try {
     return await runInGuest(machine, command, streams, timeout, stop.signal);

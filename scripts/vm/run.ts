@@ -25,8 +25,8 @@ export interface Streams {
 export class GuestTimeout extends Error {}
 
 /**
- * Runs `command` in a guest of its own, in the folder and with the PATH that this process has. Resolves to its exit status
- * when all its output has been written. Rejects when the guest cannot start, when it dies before the command ends, and
+ * Runs `command` in a guest of its own, in the folder and with the PATH that this process has. Resolves to its exit
+ * status when all its output has been written. Rejects when the guest cannot start, when it dies before the command ends, and
  * with the signal's reason when that aborts. Nothing is left running when it settles.
  */
 export async function runInGuest(

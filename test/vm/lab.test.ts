@@ -176,11 +176,11 @@ describeWith('VM lab', [command('qemu-system-x86_64'), guest], () => {
       const port = await freePort();
       const run = Guest.run({
         mode: 'none',
-        timeout: 15,
+        timeout: 5,
         netdevs: [`dgram:${port}:9`, `dgram-unix:${local}:${remote}`],
-        command: shell('echo started', `sleep 600`),
+        command: ['sleep', '600'],
       });
-      await expect(run).rejects.toThrow(/did not end within 15 s; it wrote:\nstarted/);
+      await expect(run).rejects.toThrow(/did not end within 5 s/);
       // Its port is free again: the machine is gone.
       expect(await isFree(port)).toBe(true);
       expect(existsSync(local)).toBe(false);
