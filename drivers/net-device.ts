@@ -41,12 +41,16 @@ export interface NetDevice {
    * (the interrupt is then off again). No wake-up is lost in between.
    */
   enableRxInterrupt(): boolean;
+  /** True while the device has no interrupt: a sleep that {@link enableRxInterrupt} allows must be a short one then. */
+  readonly pollOnly: boolean;
   /** Polling again: no interrupts wanted. */
   disableRxInterrupt(): void;
   /** Called on each interrupt, and on each change of {@link isUp}, on the thread that opened the device. One at a time. */
   onWake: (() => void) | null;
   /** Called when the link or the backend goes ('down') or comes back ('up'), with a line that tells why. */
   onLink: ((state: 'up' | 'down', reason: string) => void) | null;
+  /** Called when the host asks us to announce our addresses (after a migration). */
+  onAnnounce: (() => void) | null;
 
   counters(): DeviceCounters;
   /** Resets the device and gives everything back: no thread, fd, mapping or socket of it is left. */

@@ -37,6 +37,9 @@ export class Port {
       if (state === 'up') for (const core of this.cores) core.announce();
       this.onLink?.(state, reason);
     };
+    device.onAnnounce = () => {
+      if (this.stopping === null) for (const core of this.cores) core.announce();
+    };
   }
 
   /**

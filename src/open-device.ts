@@ -1,28 +1,30 @@
 /** From the name of a device to its driver: the one place in src/ that knows which transports there are. */
 import type { NetDevice } from '../drivers/net-device.js';
+import { pciAddress } from '../drivers/pci/address.js';
 import { VhostUserFrontend } from '../drivers/transports/vhost-user/frontend.js';
+import { VirtioPciTransport } from '../drivers/transports/virtio-pci/transport.js';
+import { VfioFunction } from '../drivers/vfio/function.js';
 import { VirtioNetDevice } from '../drivers/virtio/net-device.js';
+import type { VirtioTransport } from '../drivers/virtio/transport.js';
 import type { ResolvedConfig } from './config.js';
 
 const VHOST_USER = 'vhost-user:';
-const MAX_QUEUE_SIZE = 1024;
 
 /** Opens `config.device` and brings it up. Rejects with one clear line; nothing is left behind then. */
 export async function openDevice(config: ResolvedConfig): Promise<NetDevice> {
-  if (!config.device.startsWith(VHOST_USER)) {
-    throw new Error(
-      `device ${config.device}: PCI devices cannot be driven by this version yet; use vhost-user:PATH, a socket of ` +
-        "'tspmd switch', BESS, OVS-DPDK or DPDK",
-    );
-  }
-  // A quarter of the buffers in each ring leaves half of them to the stack.
-  let queueSize = MAX_QUEUE_SIZE;
-  while (queueSize * 4 > config.buffers) queueSize /= 2;
-  return VirtioNetDevice.open(new VhostUserFrontend(config.device.slice(VHOST_USER.length)), {
+  const seesAll = config.layer === 'ethernet';
+  return VirtioNetDevice.open(transportFor(config.device), {
     mac: config.mac,
     mtu: config.mtu,
     buffers: config.buffers,
-    queueSize,
     hugepages: config.hugepages,
+    promiscuous: seesAll,
+    allMulticast: seesAll || config.acceptMulticast,
   });
+}
+
+function transportFor(device: string): VirtioTransport {
+  if (device.startsWith(VHOST_USER)) return new VhostUserFrontend(device.slice(VHOST_USER.length));
+  const address = pciAddress(device);
+  return new VirtioPciTransport(address, () => VfioFunction.open(address));
 }

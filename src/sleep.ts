@@ -21,6 +21,8 @@ export interface Sleepable {
 const MAX_REARMS = 8;
 /** How long {@link Sleeper.sleep} may go on answering at once, until the event loop gets a turn. */
 const TURN_MS = 1;
+/** How long a device without interrupts is left alone, in ms: the shortest timer of Node. */
+const POLL_ONLY_MS = 1;
 /** Longest delay that setTimeout takes. */
 const MAX_DELAY_MS = 2 ** 31 - 1;
 
@@ -152,7 +154,8 @@ export class Sleeper {
   }
 
   private startTimer(): void {
-    const at = Math.min(this.until, this.core.nextDeadline());
+    let at = Math.min(this.until, this.core.nextDeadline());
+    if (this.device.pollOnly) at = Math.min(at, this.clock() + POLL_ONLY_MS);
     if (this.timer !== null && at === this.timerAt) return;
     this.stopTimer();
     if (at === Number.POSITIVE_INFINITY) return;

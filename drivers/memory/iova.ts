@@ -21,3 +21,15 @@ export class LinearAddressSpace implements AddressSpace {
     return this.base + offset;
   }
 }
+
+/**
+ * The device's address of `bytes` bytes at `offset`, which it will use in one piece.
+ * @throws RangeError when they lie in two pages that are not contiguous for the device.
+ */
+export function contiguousIova(space: AddressSpace, offset: number, bytes: number): number {
+  const { contiguousBytes } = space;
+  if (Math.floor(offset / contiguousBytes) !== Math.floor((offset + bytes - 1) / contiguousBytes)) {
+    throw new RangeError(`${bytes} bytes at ${offset} cross a page of ${contiguousBytes} bytes of the packet memory`);
+  }
+  return space.iova(offset);
+}

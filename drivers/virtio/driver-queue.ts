@@ -6,7 +6,7 @@
  * with `Atomics.store`, which is also the fence that 2.7.13.3.1 asks for: nothing before it becomes visible after it.
  */
 import type { BufferPool } from '../../rings/buffer-pool.js';
-import type { AddressSpace, PacketMemory } from '../memory/index.js';
+import { type AddressSpace, contiguousIova, type PacketMemory } from '../memory/index.js';
 import {
   AVAIL_FLAGS,
   AVAIL_IDX,
@@ -106,13 +106,18 @@ export abstract class DriverQueue {
     this.addressHigh = new Uint32Array(pool.geometry.count);
   }
 
+  /** The most entries that there is memory for. */
+  get capacity(): number {
+    return this.slotHandle.length;
+  }
+
   /**
    * Uses `size` entries, a power of two and no more than the memory was taken for: a device may allow less than was
    * hoped for. Before {@link reset}, while the device does not run.
    */
   resize(size: number): void {
-    if (size < 2 || size > this.slotHandle.length || (size & (size - 1)) !== 0) {
-      throw new RangeError(`${this.name}: ${size} entries; possible are powers of two, 2 to ${this.slotHandle.length}`);
+    if (size < 2 || size > this.capacity || (size & (size - 1)) !== 0) {
+      throw new RangeError(`${this.name}: ${size} entries; possible are powers of two, 2 to ${this.capacity}`);
     }
     this.layout = { ...this.layout, size };
     this.size = size;
@@ -135,7 +140,7 @@ export abstract class DriverQueue {
       held++;
     }
     for (let handle = 0; handle < this.pool.geometry.count; handle++) {
-      const iova = space.iova(this.pool.offsetOf(handle) + headerOffset);
+      const iova = contiguousIova(space, this.pool.offsetOf(handle), 1 << this.pool.geometry.shift) + headerOffset;
       this.addressLow[handle] = iova % 0x1_0000_0000;
       this.addressHigh[handle] = Math.floor(iova / 0x1_0000_0000);
     }

@@ -1,6 +1,5 @@
-/** The network device's configuration space (virtio 1.2, 5.1.4): what of it was negotiated, and what its MTU asks for. */
+/** The network device's configuration space (virtio 1.2, 5.1.4): what of it was negotiated. */
 import { randomBytes } from 'node:crypto';
-import { frameCapacity } from '../../rings/buffer-pool.js';
 import * as f from './features.js';
 import type { VirtioTransport } from './transport.js';
 
@@ -8,12 +7,9 @@ const OFFSET_MAC = 0;
 const OFFSET_STATUS = 6;
 const OFFSET_MTU = 10;
 const NET_S_LINK_UP = 1;
+const NET_S_ANNOUNCE = 2;
 /** 5.1.4.1: "The device MUST set mtu to between 68 and 65535 inclusive". It is the least that IPv4 asks of any link. */
 const MIN_MTU = 68;
-/** Ethernet header and one VLAN tag: what a frame has beyond its MTU. */
-export const FRAME_OVERHEAD = 18;
-const MIN_BUFFER_SHIFT = 11;
-const MAX_BUFFER_SHIFT = 16;
 
 export class NetConfigSpace {
   private constructor(
@@ -21,6 +17,8 @@ export class NetConfigSpace {
     readonly mac: Uint8Array | null,
     /** Where VIRTIO_NET_F_STATUS was negotiated; true otherwise (5.1.4.2). */
     readonly linkUp: boolean,
+    /** The device asks us to announce our address: where GUEST_ANNOUNCE was negotiated (5.1.6.5.4). */
+    readonly announce: boolean,
     /** The device's limit in bytes, where VIRTIO_NET_F_MTU was negotiated. */
     readonly mtu: number | null,
   ) {}
@@ -28,6 +26,7 @@ export class NetConfigSpace {
   static async read(transport: VirtioTransport, features: bigint): Promise<NetConfigSpace> {
     let mac: Uint8Array | null = null;
     let linkUp = true;
+    let announce = false;
     let mtu: number | null = null;
     if ((features & f.VIRTIO_NET_F_MAC) !== 0n) {
       mac = await transport.readConfig(OFFSET_MAC, 6);
@@ -38,15 +37,16 @@ export class NetConfigSpace {
       }
     }
     if ((features & f.VIRTIO_NET_F_STATUS) !== 0n) {
-      const status = await transport.readConfig(OFFSET_STATUS, 2);
-      linkUp = ((status[0] | (status[1] << 8)) & NET_S_LINK_UP) !== 0;
+      const [status] = await transport.readConfig(OFFSET_STATUS, 2);
+      linkUp = (status & NET_S_LINK_UP) !== 0;
+      announce = (status & NET_S_ANNOUNCE) !== 0 && (features & f.VIRTIO_NET_F_GUEST_ANNOUNCE) !== 0n;
     }
     if ((features & f.VIRTIO_NET_F_MTU) !== 0n) {
       const bytes = await transport.readConfig(OFFSET_MTU, 2);
       mtu = bytes[0] | (bytes[1] << 8);
       if (mtu < MIN_MTU) throw new Error(`${transport.name}: the device's MTU ${mtu} is less than ${MIN_MTU}`);
     }
-    return new NetConfigSpace(mac, linkUp, mtu);
+    return new NetConfigSpace(mac, linkUp, announce, mtu);
   }
 }
 
@@ -55,13 +55,4 @@ export function randomMac(): Uint8Array {
   const mac = new Uint8Array(randomBytes(6));
   mac[0] = (mac[0] & 0xfc) | 0x02;
   return mac;
-}
-
-/** log2 of the buffer that holds a frame of this MTU. */
-export function bufferShift(name: string, mtu: number): number {
-  if (!(Number.isInteger(mtu) && mtu >= MIN_MTU)) throw new Error(`${name}: MTU ${mtu}: at least ${MIN_MTU} bytes`);
-  for (let shift = MIN_BUFFER_SHIFT; shift <= MAX_BUFFER_SHIFT; shift++) {
-    if (mtu + FRAME_OVERHEAD <= frameCapacity(shift)) return shift;
-  }
-  throw new Error(`${name}: MTU ${mtu} is more than a buffer of ${1 << MAX_BUFFER_SHIFT} bytes can hold`);
 }

@@ -1,43 +1,34 @@
 /**
- * The virtio network device's driver (virtio 1.2, 3.1 and 5.1): negotiation by the book, one queue pair, and what happens
- * when the device goes away or breaks. Knows no transport and no queue's inside.
+ * The virtio network device's driver (virtio 1.2, 3.1 and 5.1): initialisation by the book, one queue pair, the control
+ * queue where there is one, and what happens when the device goes away or breaks. Knows no transport and no queue's inside.
  */
 import { BufferPool, frameCapacity } from '../../rings/buffer-pool.js';
-import type { HugepagePolicy } from '../memory/index.js';
 import { PacketMemory } from '../memory/index.js';
 import type { DeviceCounters, NetDevice } from '../net-device.js';
+import { ControlQueue } from './control-queue.js';
 import { allocateSplitQueue } from './driver-queue.js';
 import { DriverRxQueue } from './driver-rx-queue.js';
 import { DriverTxQueue } from './driver-tx-queue.js';
 import * as f from './features.js';
-import { bufferShift, FRAME_OVERHEAD, NetConfigSpace, randomMac } from './net-config.js';
+import { DeviceStatus, negotiateFeatures } from './negotiation.js';
+import { NetConfigSpace, randomMac } from './net-config.js';
+import { bufferShift, DEFAULT_MTU, FRAME_OVERHEAD, type NetDeviceOptions, ringAndBuffers } from './net-options.js';
+import { setReceiveFilter } from './receive-filter.js';
+import { Restarter } from './restarter.js';
 import type { TransportEvents, VirtioTransport } from './transport.js';
 
-export interface NetDeviceOptions {
-  /** Six bytes. Without it the device's own address, or a random locally administered one. */
-  mac?: Uint8Array | undefined;
-  /** Largest IP packet, in bytes, 68 or more; at most the device's own limit. Default: 1500, or that limit if less. */
-  mtu?: number | undefined;
-  /** Packet buffers; default: both rings full, and as many again for the stack. */
-  buffers?: number | undefined;
-  /** Entries of each ring, a power of two; default 1024, less where the device allows less. */
-  queueSize?: number | undefined;
-  hugepages?: HugepagePolicy | undefined;
-  /** Feature bits that are not to be negotiated although both sides could. */
-  withoutFeatures?: bigint | undefined;
-}
+export type { NetDeviceOptions } from './net-options.js';
 
+// 5.1.2: receive and transmit queue of the only pair; without MQ and RSS the control queue comes right after them.
 const RX = 0;
 const TX = 1;
-const DEFAULT_QUEUE_SIZE = 1024;
-const DEFAULT_MTU = 1500;
-const RECONNECT_FIRST_MS = 50;
-const RECONNECT_MOST_MS = 1000;
+const CONTROL = 2;
 
 export class VirtioNetDevice implements NetDevice, TransportEvents {
   readonly name: string;
   onWake: (() => void) | null = null;
   onLink: ((state: 'up' | 'down', reason: string) => void) | null = null;
+  onAnnounce: (() => void) | null = null;
   /** What was negotiated, as feature bits. */
   features = 0n;
   mac: Uint8Array;
@@ -51,12 +42,11 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   private closing = false;
   /** Why a start that is under way is to fail, although none of its calls did. */
   private lost = '';
-  /** The next attempt to come back, and the one that is under way. */
-  private retry: NodeJS.Timeout | null = null;
-  private restarting: Promise<void> = Promise.resolve();
   private closed: Promise<void> | null = null;
-  /** The device status as written. */
-  private status = 0;
+  /** The device's own address, where it has one. */
+  private deviceMac: Uint8Array | null = null;
+  private readonly status: DeviceStatus;
+  private readonly restarter: Restarter;
 
   private constructor(
     private readonly transport: VirtioTransport,
@@ -65,29 +55,34 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     readonly pool: BufferPool,
     readonly rx: DriverRxQueue,
     readonly tx: DriverTxQueue,
+    private readonly control: ControlQueue,
   ) {
     this.name = transport.name;
     this.mac = options.mac ?? randomMac();
     this.mtu = options.mtu ?? DEFAULT_MTU;
+    this.status = new DeviceStatus(transport);
+    this.restarter = new Restarter(
+      () => this.restart(),
+      () => this.back(),
+      (reason) => this.onLink?.('down', reason),
+    );
   }
 
   /** Opens the device and brings it up. Rejects with one clear line; nothing is left behind then. */
   static async open(transport: VirtioTransport, options: NetDeviceOptions = {}): Promise<VirtioNetDevice> {
-    const queueSize = options.queueSize ?? DEFAULT_QUEUE_SIZE;
-    const buffers = options.buffers ?? 4 * queueSize;
-    if (buffers <= queueSize) {
-      throw new Error(`${transport.name}: ${buffers} buffers cannot fill a receive ring of ${queueSize} and leave any`);
-    }
-    const shift = bufferShift(transport.name, options.mtu ?? DEFAULT_MTU);
-    // Two rings of 26 bytes an entry, rounded up generously.
-    const memory = PacketMemory.create((buffers << shift) + 64 * queueSize + 65536, options.hugepages);
+    const { name } = transport;
+    const { queueSize, buffers } = ringAndBuffers(name, options);
+    const shift = bufferShift(name, options.mtu ?? DEFAULT_MTU);
+    // Two rings of 26 bytes an entry, and the control queue, rounded up generously.
+    const memory = PacketMemory.create((buffers << shift) + 64 * queueSize + 2 * 65536, options.hugepages);
     try {
       const rxLayout = allocateSplitQueue(memory, queueSize);
       const txLayout = allocateSplitQueue(memory, queueSize);
+      const control = ControlQueue.allocate(`${name} control queue`, memory);
       const pool = new BufferPool({ count: buffers, shift, base: memory.allocate(buffers << shift, 1 << shift) });
-      const rx = new DriverRxQueue(`${transport.name} receive queue`, memory, rxLayout, pool);
-      const tx = new DriverTxQueue(`${transport.name} transmit queue`, memory, txLayout, pool);
-      const device = new VirtioNetDevice(transport, options, memory, pool, rx, tx);
+      const rx = new DriverRxQueue(`${name} receive queue`, memory, rxLayout, pool);
+      const tx = new DriverTxQueue(`${name} transmit queue`, memory, txLayout, pool);
+      const device = new VirtioNetDevice(transport, options, memory, pool, rx, tx, control);
       await device.start();
       return device;
     } catch (error) {
@@ -106,59 +101,37 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     return this.running && this.linkUp;
   }
 
+  get pollOnly(): boolean {
+    return this.transport.pollOnly;
+  }
+
   /** virtio 1.2, 3.1.1, steps 1 to 8. */
   private async start(): Promise<void> {
-    const { transport } = this;
+    const { transport, status } = this;
     this.lost = '';
     await transport.connect(this.memory, this);
-    await transport.reset();
-    this.status = 0;
-    await this.addStatus(f.VIRTIO_STATUS_ACKNOWLEDGE);
-    await this.addStatus(f.VIRTIO_STATUS_DRIVER);
+    await status.reset();
+    await status.add(f.VIRTIO_STATUS_ACKNOWLEDGE);
+    await status.add(f.VIRTIO_STATUS_DRIVER);
     try {
-      await this.negotiate();
+      const longestPacket = frameCapacity(this.pool.geometry.shift) - FRAME_OVERHEAD;
+      this.features = await negotiateFeatures(transport, status, this.options.withoutFeatures ?? 0n, longestPacket);
       await this.readConfig();
       await this.setupQueues();
     } catch (error) {
       // 3.1.1: on an irrecoverable error the driver sets FAILED. The device may be gone; that changes nothing.
-      await this.addStatus(f.VIRTIO_STATUS_FAILED).catch(() => {});
+      await status.add(f.VIRTIO_STATUS_FAILED).catch(() => {});
       throw error;
     }
   }
 
-  /** Sets one more bit: the driver never clears one but by a reset (2.1.1). */
-  private async addStatus(bit: number): Promise<void> {
-    this.status |= bit;
-    await this.transport.setStatus(this.status);
-  }
-
-  private async negotiate(): Promise<void> {
-    const { transport } = this;
-    const offered = await transport.getDeviceFeatures();
-    if ((offered & f.VIRTIO_F_VERSION_1) === 0n) {
-      throw new Error(
-        `${this.name}: the device does not offer VIRTIO_F_VERSION_1 (it offers ${f.featureNames(offered)}); ` +
-          'only virtio 1.0 and later devices are driven here',
-      );
-    }
-    let wanted = f.VIRTIO_F_VERSION_1 | f.VIRTIO_F_EVENT_IDX | f.VIRTIO_NET_F_MRG_RXBUF;
-    // 3.1.1 and 5.1.4: these are statements about the configuration space; where it cannot be read they are worthless.
-    if (transport.hasConfig) wanted |= f.VIRTIO_NET_F_MAC | f.VIRTIO_NET_F_STATUS | f.VIRTIO_NET_F_MTU;
-    let features = offered & wanted & ~(this.options.withoutFeatures ?? 0n);
-    // 5.1.4.2: who accepts MTU must be able to receive packets of that size; 3.1.1 allows to look before.
-    const { mtu } = await NetConfigSpace.read(transport, features & f.VIRTIO_NET_F_MTU);
-    if (mtu !== null && mtu + FRAME_OVERHEAD > frameCapacity(this.pool.geometry.shift)) features &= ~f.VIRTIO_NET_F_MTU;
-    await transport.setDriverFeatures(features);
-    await this.addStatus(f.VIRTIO_STATUS_FEATURES_OK);
-    // 2.2.2: the device may refuse the subset, and says so by not keeping the bit.
-    if (((await transport.getStatus()) & f.VIRTIO_STATUS_FEATURES_OK) === 0) {
-      throw new Error(`${this.name}: the device refuses the features ${f.featureNames(features)}`);
-    }
-    this.features = features;
+  private has(feature: bigint): boolean {
+    return (this.features & feature) !== 0n;
   }
 
   private async readConfig(): Promise<void> {
     const config = await NetConfigSpace.read(this.transport, this.features);
+    this.deviceMac = config.mac;
     if (config.mac && !this.options.mac) this.mac = config.mac;
     const limit = config.mtu ?? Number.POSITIVE_INFINITY;
     if (this.options.mtu !== undefined && this.options.mtu > limit) {
@@ -169,18 +142,30 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   }
 
   private async setupQueues(): Promise<void> {
-    const { transport, rx, tx } = this;
+    const { transport, rx, tx, control } = this;
     rx.resize(await this.queueSize(RX, rx.name));
     tx.resize(await this.queueSize(TX, tx.name));
     const space = transport.addressSpace();
-    const eventIdx = (this.features & f.VIRTIO_F_EVENT_IDX) !== 0n;
+    const eventIdx = this.has(f.VIRTIO_F_EVENT_IDX);
     tx.start(space, eventIdx, this.mtu + FRAME_OVERHEAD);
-    if (!rx.start(space, eventIdx, (this.features & f.VIRTIO_NET_F_MRG_RXBUF) !== 0n)) {
+    if (!rx.start(space, eventIdx, this.has(f.VIRTIO_NET_F_MRG_RXBUF))) {
       throw new Error(`${this.name}: the stack holds so many buffers that the receive ring cannot be filled`);
     }
-    rx.attach(await transport.setupQueue(RX, rx.layout));
-    tx.attach(await transport.setupQueue(TX, tx.layout));
-    await this.addStatus(f.VIRTIO_STATUS_DRIVER_OK);
+    rx.attach(await transport.setupQueue(RX, rx.layout, true));
+    tx.attach(await transport.setupQueue(TX, tx.layout, false));
+    const hasControl = this.has(f.VIRTIO_NET_F_CTRL_VQ);
+    if (hasControl) {
+      const limit = await transport.maxQueueSize(CONTROL);
+      if (limit < 2) throw new Error(`${control.name}: the device offers CTRL_VQ, but allows ${limit} entries`);
+      control.start(space, eventIdx, limit);
+      control.attach(await transport.setupQueue(CONTROL, control.layout, false));
+    }
+    await this.status.add(f.VIRTIO_STATUS_DRIVER_OK);
+    if (hasControl) {
+      const { promiscuous = false, allMulticast = false } = this.options;
+      const { mac, deviceMac, features } = this;
+      await setReceiveFilter(control, features, { mac, deviceMac, promiscuous, allMulticast });
+    }
     // With the answer to the last message the end of the connection may have come.
     if (this.lost !== '') throw new Error(this.lost);
     // 3.1.1: no buffer may be made available, and no doorbell rung, before DRIVER_OK.
@@ -191,7 +176,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
 
   /** Entries of a queue: what was asked for, or of the default as much as the device allows (2.7: a power of two). */
   private async queueSize(index: number, name: string): Promise<number> {
-    const wanted = this.options.queueSize ?? DEFAULT_QUEUE_SIZE;
+    const wanted = this.options.queueSize ?? this.rx.capacity;
     const most = await this.transport.maxQueueSize(index);
     if (most >= wanted) return wanted;
     if (most < 2) throw new Error(`${name}: the device has no such queue (it allows ${most} entries)`);
@@ -242,6 +227,11 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
       return;
     }
     const config = await NetConfigSpace.read(this.transport, this.features);
+    if (config.announce && this.running) {
+      // 5.1.6.5.4: send gratuitous packets, then say that it is done.
+      this.onAnnounce?.();
+      await this.control.acknowledgeAnnounce();
+    }
     const before = this.linkUp;
     this.linkUp = config.linkUp;
     if (config.linkUp === before || !this.running) return;
@@ -269,33 +259,17 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     this.running = false;
     // What was sent until now is not lost, and its buffers are of use meanwhile.
     if (this.tx.broken === '') this.tx.reclaim();
-    if (restart) this.restartAfter(RECONNECT_FIRST_MS, reason);
+    if (restart) this.restarter.begin(reason);
     this.onLink?.('down', reason);
     this.onWake?.();
   }
 
-  private restartAfter(delay: number, lastReason: string): void {
-    this.retry = setTimeout(() => {
-      this.restarting = this.restart(delay, lastReason);
-    }, delay);
+  private async restart(): Promise<void> {
+    await this.transport.close();
+    if (!this.closing) await this.start();
   }
 
-  private async restart(delay: number, lastReason: string): Promise<void> {
-    let failure: string | null = null;
-    try {
-      await this.transport.close();
-      if (this.closing) return;
-      await this.start();
-    } catch (error) {
-      failure = (error as Error).message;
-    }
-    if (this.closing) return;
-    if (failure !== null) {
-      this.restartAfter(Math.min(delay * 2, RECONNECT_MOST_MS), failure);
-      // A new reason is news; the same one again is not.
-      if (failure !== lastReason) this.onLink?.('down', failure);
-      return;
-    }
+  private back(): void {
     this.reconnects++;
     // A link that is still down is told when it comes up.
     if (this.linkUp) this.onLink?.('up', `${this.name} is back`);
@@ -331,10 +305,10 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     this.closing = true;
     this.running = false;
     this.lost = `${this.name}: closed while it started`;
-    if (this.retry !== null) clearTimeout(this.retry);
+    this.restarter.stop();
     await this.transport.close();
     // A start that was under way fails for want of its transport; what it may have opened since is closed after it.
-    await this.restarting.catch(() => {});
+    await this.restarter.settled();
     await this.transport.close();
     this.memory.dispose();
   }

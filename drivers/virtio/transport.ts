@@ -41,6 +41,12 @@ export interface VirtioTransport {
   readonly canReconnect: boolean;
   /** True when the device's configuration space can be read, so that MAC, STATUS and MTU may be negotiated. */
   readonly hasConfig: boolean;
+  /** True when somebody behind the transport serves the control queue (virtio 1.2, 5.1.6.5) of a device that has one. */
+  readonly hasControlQueue: boolean;
+  /** True when the device cannot interrupt, so that its queues must be polled. Known after {@link setupQueue}. */
+  readonly pollOnly: boolean;
+  /** Feature bits that are the transport's own to accept, when they are offered (virtio 1.2, 6.1). */
+  readonly transportFeatures: bigint;
 
   /** Reaches the device. Rejects with one clear line when it is not there. */
   connect(memory: PacketMemory, events: TransportEvents): Promise<void>;
@@ -58,8 +64,11 @@ export interface VirtioTransport {
 
   /** How many entries queue `queue` may have at most; 0 where there is no such queue. */
   maxQueueSize(queue: number): Promise<number>;
-  /** Tells the device where the queue lies and enables it; resolves to its doorbell. */
-  setupQueue(queue: number, layout: QueueLayout): Promise<Doorbell>;
+  /**
+   * Tells the device where the queue lies and enables it; resolves to its doorbell.
+   * @param wantsInterrupts whether interrupts of this queue will ever be asked for
+   */
+  setupQueue(queue: number, layout: QueueLayout, wantsInterrupts: boolean): Promise<Doorbell>;
 
   /** Leaves the device: resets it where that is possible, closes descriptors. Never rejects. */
   close(): Promise<void>;

@@ -73,6 +73,11 @@ function program(): Command {
       return runSwitchCommand(file, variables, options);
     });
 
+  tspmd
+    .command('devices')
+    .description('list the NICs of this machine, and what to do next to drive one')
+    .action(async () => (await import('./devices.js')).printDevices());
+
   for (const command of tspmd.commands) command.exitOverride().copyInheritedSettings(tspmd);
   return tspmd;
 }

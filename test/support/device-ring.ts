@@ -44,7 +44,7 @@ export class DeviceRing {
   constructor(
     memory: PacketMemory,
     readonly layout: QueueLayout,
-    private readonly direction: 'receive' | 'transmit',
+    private readonly direction: 'receive' | 'transmit' | 'control',
     private readonly eventIdx: boolean,
     private readonly violations: string[],
   ) {
@@ -127,7 +127,8 @@ export class DeviceRing {
       this.demand((flags & F_NEXT) === 0 || more, '2.7.5.2: the descriptor chain is a loop');
       index = this.u16(at + 14);
     }
-    const wrong = segments.some((segment) => segment.writable !== (this.direction === 'receive'));
+    const isMixed = this.direction === 'control';
+    const wrong = !isMixed && segments.some((segment) => segment.writable !== (this.direction === 'receive'));
     this.demand(!wrong, `5.1.6: a ${this.direction} queue with a descriptor of the other direction`);
     const chain = { id: head, segments, snapshot: parts.join() };
     this.held.set(head, chain);

@@ -22,6 +22,7 @@ export interface MockOptions {
 export class MockDevice implements NetDevice {
   readonly name = 'mock';
   readonly notice = '';
+  pollOnly = false;
   readonly memory: MemoryViews;
   readonly pool: BufferPool;
   readonly mac: Uint8Array;
@@ -29,6 +30,7 @@ export class MockDevice implements NetDevice {
   isUp = true;
   onWake: (() => void) | null = null;
   onLink: ((state: 'up' | 'down', reason: string) => void) | null = null;
+  onAnnounce: (() => void) | null = null;
   closed = false;
 
   /** Frames that were sent, as copies, in order. */

@@ -52,6 +52,9 @@ export class MockTransport implements VirtioTransport {
   readonly name = 'mock';
   canReconnect = true;
   hasConfig = true;
+  hasControlQueue = false;
+  pollOnly = false;
+  transportFeatures = 0n;
   /** What the device offers, and which of it makes it refuse FEATURES_OK when accepted. */
   offered = BASIC;
   refused = 0n;

@@ -170,16 +170,16 @@ describe('a device that goes away', () => {
 
   it('comes back smaller when the device allows less than before', async () => {
     const transport = new MockTransport();
-    const device = await VirtioNetDevice.open(transport, { hugepages: 'never', buffers: 2048 });
+    const device = await VirtioNetDevice.open(transport, { hugepages: 'never', buffers: 4096 });
     transport.queueLimits = [64, 32];
     transport.lose();
     await vi.advanceTimersByTimeAsync(50);
     expect([transport.rx.layout.size, transport.tx.layout.size]).toEqual([64, 32]);
-    expect(device.pool.available).toBe(2048 - 64);
+    expect(device.pool.available).toBe(4096 - 64);
     transport.queueLimits = [4096, 4096];
     transport.lose();
     await vi.advanceTimersByTimeAsync(50);
-    expect(device.pool.available).toBe(1024);
+    expect(device.pool.available).toBe(4096 - 1024);
     await device.close();
     expect(transport.violations).toEqual([]);
   });

@@ -51,6 +51,10 @@ class Queue implements Doorbell {
 export class VhostUserFrontend implements VirtioTransport {
   readonly name: string;
   readonly canReconnect = true;
+  /** A backend has the two rings of the pair alone: control queues end in the VMM that carries vhost-user. */
+  readonly hasControlQueue = false;
+  readonly pollOnly = false;
+  readonly transportFeatures = 0n;
   private reactor: Reactor | null = null;
   private channel: VhostUserChannel | null = null;
   private replies = new PendingReplies('');

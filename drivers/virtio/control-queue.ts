@@ -1,0 +1,147 @@
+/**
+ * The control queue (virtio 1.2, 5.1.6.5): commands to the network device, one at a time, each answered by one byte.
+ *
+ * A split queue with one buffer: the command at its begin, the answer at its end, in a chain of two descriptors. No
+ * interrupts: a command is polled for, and a device that does not answer in time is broken.
+ */
+import { BufferPool } from '../../rings/buffer-pool.js';
+import type { AddressSpace, PacketMemory } from '../memory/index.js';
+import { allocateSplitQueue, DriverQueue, SLOT_FREE } from './driver-queue.js';
+import { VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE } from './split-layout.js';
+
+const QUEUE_SIZE = 16;
+const BUFFER_SHIFT = 11;
+/** The answer's place in the buffer: behind the longest command. */
+const ACK_OFFSET = (1 << BUFFER_SHIFT) - 1;
+const ACK_OK = 0;
+/** What the place of the answer holds before: no answer of the specification. */
+const ACK_NONE = 0xff;
+const ANSWER_MS = 1000;
+
+/** Class and command (5.1.6.5.1, .2 and .4). */
+const RX_PROMISC = [0, 0] as const;
+const RX_ALLMULTI = [0, 1] as const;
+const MAC_TABLE_SET = [1, 0] as const;
+const MAC_ADDR_SET = [1, 1] as const;
+const ANNOUNCE_ACK = [3, 0] as const;
+
+const MAC_BYTES = 6;
+
+export class ControlQueue extends DriverQueue {
+  private readonly u8: Uint8Array;
+  /** Commands wait for each other. */
+  private last: Promise<unknown> = Promise.resolve();
+  /** Counts resets: an answer that is waited for from before one never comes. */
+  private resets = 0;
+
+  private constructor(
+    name: string,
+    memory: PacketMemory,
+    layout: ReturnType<typeof allocateSplitQueue>,
+    pool: BufferPool,
+  ) {
+    super(name, memory, layout, pool);
+    this.u8 = memory.u8;
+  }
+
+  /** Takes the queue's memory, of which a device may use less. */
+  static allocate(name: string, memory: PacketMemory): ControlQueue {
+    const layout = allocateSplitQueue(memory, QUEUE_SIZE);
+    const base = memory.allocate(1 << BUFFER_SHIFT, 1 << BUFFER_SHIFT);
+    return new ControlQueue(name, memory, layout, new BufferPool({ count: 1, shift: BUFFER_SHIFT, base }));
+  }
+
+  /** After a reset. `limit`: the most entries that the device allows, 2 or more. */
+  start(space: AddressSpace, eventIdx: boolean, limit: number): void {
+    this.resize(Math.min(QUEUE_SIZE, 1 << (31 - Math.clz32(limit))));
+    this.reset(space, 0, eventIdx);
+    this.last = Promise.resolve();
+    this.resets++;
+  }
+
+  /** All frames, or those that the filter lets through. With CTRL_RX. */
+  setPromiscuous(on: boolean): Promise<void> {
+    return this.command(RX_PROMISC, Uint8Array.of(on ? 1 : 0), `promiscuous mode ${on ? 'on' : 'off'}`);
+  }
+
+  /** Frames to all groups, or to those of the filter. With CTRL_RX. */
+  setAllMulticast(on: boolean): Promise<void> {
+    return this.command(RX_ALLMULTI, Uint8Array.of(on ? 1 : 0), `all-multicast ${on ? 'on' : 'off'}`);
+  }
+
+  /** The filter: stations and groups whose frames are received besides the own and broadcast. With CTRL_RX. */
+  setMacTable(stations: readonly Uint8Array[], groups: readonly Uint8Array[]): Promise<void> {
+    const data = Buffer.alloc(8 + MAC_BYTES * (stations.length + groups.length));
+    let at = 0;
+    for (const table of [stations, groups]) {
+      at = data.writeUInt32LE(table.length, at);
+      for (const mac of table) {
+        data.set(mac, at);
+        at += MAC_BYTES;
+      }
+    }
+    return this.command(MAC_TABLE_SET, data, `a filter of ${stations.length + groups.length} addresses`);
+  }
+
+  /** The device's own address. With CTRL_MAC_ADDR. */
+  setMac(mac: Uint8Array): Promise<void> {
+    return this.command(MAC_ADDR_SET, mac, `the MAC address ${Buffer.from(mac).toString('hex')}`);
+  }
+
+  /** We have announced our address. With GUEST_ANNOUNCE. */
+  acknowledgeAnnounce(): Promise<void> {
+    return this.command(ANNOUNCE_ACK, new Uint8Array(0), 'that the address was announced');
+  }
+
+  /** Sends one command and waits for its answer. Rejects with one line when the device refuses, or does not answer. */
+  private command(command: readonly [number, number], data: Uint8Array, what: string): Promise<void> {
+    const turn = this.last.then(() => this.exchange(command, data, what));
+    this.last = turn.catch(() => {});
+    return turn;
+  }
+
+  private async exchange(command: readonly [number, number], data: Uint8Array, what: string): Promise<void> {
+    if (this.broken !== '') throw new Error(this.broken);
+    const { u8, u32 } = this;
+    const handle = this.pool.get();
+    const at = this.pool.offsetOf(handle);
+    u8.set(command, at);
+    u8.set(data, at + command.length);
+    u8[at + ACK_OFFSET] = ACK_NONE;
+    const d = this.desc32;
+    u32[d] = this.addressLow[handle];
+    u32[d + 1] = this.addressHigh[handle];
+    u32[d + 2] = command.length + data.length;
+    u32[d + 3] = VIRTQ_DESC_F_NEXT | (1 << 16);
+    u32[d + 4] = this.addressLow[handle] + ACK_OFFSET;
+    u32[d + 5] = this.addressHigh[handle];
+    u32[d + 6] = 1;
+    u32[d + 7] = VIRTQ_DESC_F_WRITE;
+    this.u16[this.availRing16 + (this.availIndex & this.mask)] = 0;
+    this.slotHandle[0] = handle;
+    this.publish(1);
+    await this.answered(what);
+    this.usedIndex = (this.usedIndex + 1) & 0xffff;
+    this.slotHandle[0] = SLOT_FREE;
+    this.pool.put(handle);
+    if (u8[at + ACK_OFFSET] !== ACK_OK) throw new Error(`${this.name}: the device refuses ${what}`);
+  }
+
+  /** Waits until the command was used. One that was not stays the device's, and the queue is broken until a reset. */
+  private async answered(what: string): Promise<void> {
+    const until = performance.now() + ANSWER_MS;
+    const { resets } = this;
+    while (this.usedCount() === 0) {
+      if (this.broken === '' && performance.now() >= until) {
+        this.broken = `${this.name}: the device did not answer within ${ANSWER_MS} ms to ${what}`;
+      }
+      if (this.broken !== '') throw new Error(this.broken);
+      await new Promise((resolve) => setImmediate(resolve));
+      if (this.resets !== resets) throw new Error(`${this.name}: the device was reset before it answered to ${what}`);
+    }
+    const id = this.u32[this.usedRing32 + ((this.usedIndex & this.mask) << 1)];
+    if (id === 0) return;
+    this.broken = `${this.name}: used entry names descriptor ${id}, which the device does not hold`;
+    throw new Error(this.broken);
+  }
+}

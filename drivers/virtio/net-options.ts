@@ -1,0 +1,50 @@
+/** How a virtio network device may be opened, and what follows from that for its packet buffers. */
+import { frameCapacity } from '../../rings/buffer-pool.js';
+import type { HugepagePolicy } from '../memory/index.js';
+
+export interface NetDeviceOptions {
+  /** Six bytes. Without it the device's own address, or a random locally administered one. */
+  mac?: Uint8Array | undefined;
+  /** Largest IP packet, in bytes, 68 or more; at most the device's own limit. Default: 1500, or that limit if less. */
+  mtu?: number | undefined;
+  /** Packet buffers; default: both rings full, and as many again for the stack. */
+  buffers?: number | undefined;
+  /** Entries of each ring, a power of two; default 1024, less where the device or the number of buffers allows less. */
+  queueSize?: number | undefined;
+  hugepages?: HugepagePolicy | undefined;
+  /** Receive every frame, whoever it is for, where the device filters at all. Default: own, broadcast. */
+  promiscuous?: boolean | undefined;
+  /** Receive frames to all groups, where the device filters at all. */
+  allMulticast?: boolean | undefined;
+  /** Feature bits that are not to be negotiated although both sides could. */
+  withoutFeatures?: bigint | undefined;
+}
+
+const DEFAULT_QUEUE_SIZE = 1024;
+export const DEFAULT_MTU = 1500;
+/** The least that IPv4 asks of any link (RFC 791). */
+const MIN_MTU = 68;
+/** Ethernet header and one VLAN tag: what a frame has beyond its MTU. */
+export const FRAME_OVERHEAD = 18;
+const MIN_BUFFER_SHIFT = 11;
+const MAX_BUFFER_SHIFT = 16;
+
+/** Entries and packet buffers to take memory for: a ring holds a quarter of the buffers, so that half are the stack's. */
+export function ringAndBuffers(name: string, options: NetDeviceOptions): { queueSize: number; buffers: number } {
+  let queueSize = options.queueSize ?? DEFAULT_QUEUE_SIZE;
+  const buffers = options.buffers ?? 4 * queueSize;
+  if (options.queueSize === undefined) while (queueSize > 2 && queueSize * 4 > buffers) queueSize /= 2;
+  if (buffers <= queueSize) {
+    throw new Error(`${name}: ${buffers} buffers cannot fill a receive ring of ${queueSize} and leave any`);
+  }
+  return { queueSize, buffers };
+}
+
+/** log2 of the buffer that holds a frame of this MTU. */
+export function bufferShift(name: string, mtu: number): number {
+  if (!(Number.isInteger(mtu) && mtu >= MIN_MTU)) throw new Error(`${name}: MTU ${mtu}: at least ${MIN_MTU} bytes`);
+  for (let shift = MIN_BUFFER_SHIFT; shift <= MAX_BUFFER_SHIFT; shift++) {
+    if (mtu + FRAME_OVERHEAD <= frameCapacity(shift)) return shift;
+  }
+  throw new Error(`${name}: MTU ${mtu} is more than a buffer of ${1 << MAX_BUFFER_SHIFT} bytes can hold`);
+}

@@ -1,0 +1,60 @@
+/** Brings a lost device back: tries again, ever less often, until it is there or nobody wants it any more. */
+
+const FIRST_MS = 50;
+const MOST_MS = 1000;
+
+export class Restarter {
+  private timer: NodeJS.Timeout | null = null;
+  private underWay: Promise<void> = Promise.resolve();
+  private stopped = false;
+
+  /**
+   * @param attempt one try; rejects with the reason when it failed
+   * @param onBack it succeeded
+   * @param onFailure it failed, for another reason than the time before
+   */
+  constructor(
+    private readonly attempt: () => Promise<void>,
+    private readonly onBack: () => void,
+    private readonly onFailure: (reason: string) => void,
+  ) {}
+
+  /** Begins to try, because of `reason`. */
+  begin(reason: string): void {
+    this.schedule(FIRST_MS, reason);
+  }
+
+  /** No further attempts, and nothing is reported any more. */
+  stop(): void {
+    this.stopped = true;
+    if (this.timer !== null) clearTimeout(this.timer);
+  }
+
+  /** Resolves when no attempt is under way. */
+  async settled(): Promise<void> {
+    await this.underWay;
+  }
+
+  private schedule(delay: number, lastReason: string): void {
+    this.timer = setTimeout(() => {
+      this.underWay = this.tryOnce(delay, lastReason);
+    }, delay);
+  }
+
+  private async tryOnce(delay: number, lastReason: string): Promise<void> {
+    let failure: string | null = null;
+    try {
+      await this.attempt();
+    } catch (error) {
+      failure = (error as Error).message;
+    }
+    if (this.stopped) return;
+    if (failure === null) {
+      this.onBack();
+      return;
+    }
+    this.schedule(Math.min(delay * 2, MOST_MS), failure);
+    // A new reason is news; the same one again is not.
+    if (failure !== lastReason) this.onFailure(failure);
+  }
+}

@@ -1,0 +1,345 @@
+#!/usr/bin/env bash
+# Gives a NIC to vfio-pci, so that tspmd can drive it, and back to the kernel.
+#
+#   bind-vfio.sh ADDRESS [--no-iommu] [--force] [--hugepages N]
+#   bind-vfio.sh --unbind ADDRESS
+#   bind-vfio.sh --status [ADDRESS]
+#
+# ADDRESS is a PCI address such as 0000:00:10.0 (the domain may be left out). Exit codes: 0 done, or nothing to do;
+# 1 it cannot be done, and one line on stderr says why and what to do; 2 wrong usage.
+#
+# TSPMD_SYSFS, TSPMD_PROC, TSPMD_DEV and TSPMD_RUN are the roots of sysfs, proc, /dev and /run: for tests.
+set -euo pipefail
+
+sysfs=${TSPMD_SYSFS:-/sys}
+proc=${TSPMD_PROC:-/proc}
+dev=${TSPMD_DEV:-/dev}
+# Where the driver is remembered that a NIC had before: it is gone after a reboot, as the binding is.
+memory=${TSPMD_RUN:-/run}/tspmd/driver-of
+me=${0##*/}
+
+usage() {
+  cat <<END
+usage: $me ADDRESS [--no-iommu] [--force] [--hugepages N]
+       $me --unbind ADDRESS
+       $me --status [ADDRESS]
+
+  ADDRESS         PCI address of a NIC, such as 0000:00:10.0; see --status
+  --no-iommu      without an IOMMU: the NIC can then reach all memory of this machine
+  --force         even if the NIC is in use: up with an address, or the way to the default gateway
+  --hugepages N   see to it that at least N hugepages of 2 MiB are reserved
+  --unbind        give the NIC back to the driver that it had
+  --status        say what each NIC is bound to, and what stands in the way
+END
+}
+
+fail() {
+  echo "$me: $*" >&2
+  exit 1
+}
+
+wrong_usage() {
+  echo "$me: $*; see '$me --help'" >&2
+  exit 2
+}
+
+# Name that a symbolic link of sysfs points at, or nothing.
+link_name() {
+  if [ -L "$1" ]; then basename "$(readlink "$1")"; fi
+}
+
+# First line of a file of sysfs, or nothing.
+value() {
+  local line=
+  if [ -r "$1" ]; then read -r line <"$1" || true; fi
+  echo "$line"
+}
+
+# Writes to a file of sysfs; what the kernel says otherwise becomes our one line.
+put() { # VALUE FILE WHAT
+  local error
+  error=$({ printf '%s\n' "$1" >"$2"; } 2>&1) || fail "$3: ${error##*: } (writing '$1' to $2)"
+}
+
+device_path() { echo "$sysfs/bus/pci/devices/$1"; }
+driver_of() { link_name "$(device_path "$1")/driver"; }
+group_of() { link_name "$(device_path "$1")/iommu_group"; }
+
+# The kernel's interfaces of a NIC; those of a virtio device hang one folder lower.
+interfaces_of() {
+  local folder
+  for folder in "$(device_path "$1")"/net/* "$(device_path "$1")"/virtio*/net/*; do
+    if [ -e "$folder" ]; then basename "$folder"; fi
+  done
+}
+
+# Drivers that leave a group viable: they touch no device of it.
+is_harmless() {
+  case $1 in '' | vfio-pci | pci-stub | pcieport) return 0 ;; *) return 1 ;; esac
+}
+
+# The other members of the NIC's IOMMU group that a driver of the kernel holds.
+blockers_of() {
+  local member address driver group
+  group=$(group_of "$1")
+  [ -n "$group" ] || return 0
+  for member in "$sysfs/kernel/iommu_groups/$group/devices"/*; do
+    address=${member##*/}
+    if [ ! -e "$member" ] || [ "$address" = "$1" ]; then continue; fi
+    driver=$(driver_of "$address")
+    is_harmless "$driver" || echo "$address ($driver)"
+  done
+}
+
+is_noiommu_group() {
+  [ "$(value "$sysfs/kernel/iommu_groups/$1/name")" = vfio-noiommu ]
+}
+
+# The file of VFIO that a process must open to drive the NIC.
+vfio_file() {
+  local group
+  group=$(group_of "$1")
+  if is_noiommu_group "$group"; then echo "$dev/vfio/noiommu-$group"; else echo "$dev/vfio/$group"; fi
+}
+
+# The processes that have the NIC open: unbinding would wait for them for ever.
+users_of() {
+  local file link
+  file=$(vfio_file "$1")
+  for link in "$proc"/[0-9]*/fd/*; do
+    if [ "$(readlink "$link" 2>/dev/null)" = "$file" ]; then
+      link=${link#"$proc/"}
+      echo "${link%%/*}"
+    fi
+  done | sort -un
+}
+
+# Why the kernel needs this interface, or nothing.
+use_of() {
+  local flags address
+  if [ -n "$(awk -v i="$1" '$1 == i && $2 == "00000000"' "$proc/net/route" 2>/dev/null)" ] ||
+    [ -n "$(awk -v i="$1" '$10 == i && $1 $2 ~ /^0+$/ && $5 !~ /^0+$/' "$proc/net/ipv6_route" 2>/dev/null)" ]; then
+    echo "is the way to the default gateway"
+    return
+  fi
+  flags=$(value "$sysfs/class/net/$1/flags")
+  if (((${flags:-0} & 1) == 0)); then return; fi # IFF_UP
+  command -v ip >/dev/null || fail "the command ip is missing, without which nobody knows whether $1 is in use"
+  address=$(ip -o addr show dev "$1" scope global | awk '$3 ~ /^inet/ { print $4; exit }')
+  if [ -n "$address" ]; then echo "is up with the address $address"; fi
+}
+
+check_nic() {
+  local path class
+  path=$(device_path "$1")
+  [ -e "$path" ] || fail "$1: there is no such PCI device; '$me --status' lists the NICs"
+  class=$(value "$path/class")
+  case $class in
+    0x02*) ;;
+    *) fail "$1: this is not a NIC (PCI class ${class:-unknown}); '$me --status' lists the NICs" ;;
+  esac
+}
+
+check_root() {
+  if [ "$(id -u)" -ne 0 ] && [ "$sysfs" = /sys ]; then fail "binding drivers needs root: run it with sudo"; fi
+}
+
+check_unused() { # ADDRESS
+  local interface use
+  for interface in $(interfaces_of "$1"); do
+    use=$(use_of "$interface")
+    if [ -n "$use" ]; then
+      fail "$1: its interface $interface $use; take it down first ('ip link set $interface down'), or say --force"
+    fi
+  done
+}
+
+load_module() {
+  if [ -e "$sysfs/bus/pci/drivers/vfio-pci" ] && [ "$1" = vfio-pci ]; then return; fi
+  if [ -e "$sysfs/module/$1" ]; then return; fi
+  modprobe -q "$1" || fail "the kernel module $1 cannot be loaded: is it part of this kernel ('modprobe $1')?"
+}
+
+allow_no_iommu() { # ADDRESS
+  local switch=$sysfs/module/vfio/parameters/enable_unsafe_noiommu_mode
+  if [ -n "$(group_of "$1")" ]; then
+    fail "$1: it has an IOMMU (group $(group_of "$1")); --no-iommu would give up its protection: leave the option out"
+  fi
+  load_module vfio
+  [ -e "$switch" ] ||
+    fail "this kernel was built without CONFIG_VFIO_NOIOMMU: use an IOMMU, or a kernel or vfio.ko that has the option"
+  case $(value "$switch") in
+    Y | 1) ;;
+    *) put 1 "$switch" "no-IOMMU mode cannot be switched on" ;;
+  esac
+}
+
+reserve_hugepages() { # N
+  local file=$sysfs/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages have
+  [ -e "$file" ] || fail "this kernel has no hugepages of 2 MiB"
+  have=$(value "$file")
+  if [ "$have" -ge "$1" ]; then return; fi
+  put "$1" "$file" "hugepages cannot be reserved"
+  have=$(value "$file")
+  [ "$have" -ge "$1" ] ||
+    fail "only $have of $1 hugepages could be reserved: memory is fragmented; reserve them at boot (hugepages=$1)"
+  echo "$1 hugepages of 2 MiB are reserved"
+}
+
+# Which driver the NIC is to have: probes it anew.
+rebind() { # ADDRESS DRIVER-OVERRIDE
+  local path driver
+  path=$(device_path "$1")
+  driver=$(driver_of "$1")
+  [ -e "$path/driver_override" ] || fail "$1: this kernel is older than 3.16 and has no driver_override"
+  put "$2" "$path/driver_override" "$1: the driver cannot be chosen"
+  if [ -n "$driver" ]; then put "$1" "$path/driver/unbind" "$1: $driver does not let go of it"; fi
+  # The kernel reports a probe that fails in its log only; whoever called looks at the outcome.
+  put "$1" "$sysfs/bus/pci/drivers_probe" "$1: no driver can be looked for"
+}
+
+bind() { # ADDRESS
+  local driver group blockers
+  check_nic "$1"
+  driver=$(driver_of "$1")
+  if [ "$driver" != vfio-pci ]; then
+    check_root
+    if [ "$force" = no ]; then check_unused "$1"; fi
+    if [ "$no_iommu" = yes ]; then
+      allow_no_iommu "$1"
+    elif [ -z "$(group_of "$1")" ]; then
+      fail "$1: it has no IOMMU group: switch the IOMMU on (intel_iommu=on, or in the firmware), or say --no-iommu"
+    fi
+    if [ "$no_iommu" = no ]; then load_module vfio_iommu_type1; fi
+    load_module vfio-pci
+    mkdir -p "$memory"
+    echo "$driver" >"$memory/$1"
+    rebind "$1" vfio-pci
+    if [ "$(driver_of "$1")" != vfio-pci ]; then
+      rebind "$1" ''
+      fail "$1: vfio-pci does not take it, so it has its old driver back; the kernel's log says why (dmesg)"
+    fi
+  fi
+  group=$(group_of "$1")
+  blockers=$(blockers_of "$1" | paste -sd, | sed 's/,/, /g')
+  if [ -n "$blockers" ]; then
+    fail "$1 is bound to vfio-pci, but IOMMU group $group is not viable: $blockers must leave its driver as well, or" \
+      "the NIC move to a slot with a group of its own"
+  fi
+  if is_noiommu_group "$group"; then
+    echo "$1 is bound to vfio-pci without an IOMMU ($(vfio_file "$1")): it can reach all memory of this machine"
+  else
+    echo "$1 is bound to vfio-pci, IOMMU group $group ($(vfio_file "$1"))"
+  fi
+}
+
+unbind() { # ADDRESS
+  local users old driver
+  check_nic "$1"
+  driver=$(driver_of "$1")
+  if [ "$driver" != vfio-pci ]; then
+    echo "$1 is not bound to vfio-pci but to ${driver:-no driver}; nothing to do"
+    return
+  fi
+  check_root
+  users=$(users_of "$1" | paste -sd' ')
+  if [ -n "$users" ]; then fail "$1: process $users drives it: stop that first"; fi
+  old=$(value "$memory/$1")
+  rebind "$1" ''
+  driver=$(driver_of "$1")
+  # A driver that was bound by hand does not come by itself.
+  if [ -n "$old" ] && [ "$driver" != "$old" ]; then
+    if [ ! -e "$sysfs/bus/pci/drivers/$old" ]; then modprobe -q "$old" || true; fi
+    if [ ! -e "$sysfs/bus/pci/drivers/$old" ]; then fail "$1: its old driver $old is not there: load it with modprobe"; fi
+    rebind "$1" "$old"
+    put '' "$(device_path "$1")/driver_override" "$1: the driver cannot be left open"
+    driver=$(driver_of "$1")
+    if [ "$driver" != "$old" ]; then fail "$1: its old driver $old does not take it; the kernel's log says why (dmesg)"; fi
+  fi
+  rm -f "$memory/$1"
+  echo "$1 is bound to ${driver:-no driver}"
+}
+
+status_of() { # ADDRESS
+  local driver group blockers interfaces users
+  driver=$(driver_of "$1")
+  group=$(group_of "$1")
+  interfaces=$(interfaces_of "$1" | paste -sd' ')
+  blockers=$(blockers_of "$1" | paste -sd, | sed 's/,/, /g')
+  echo "$1  driver ${driver:-none}${interfaces:+ ($interfaces)}"
+  if [ -z "$group" ]; then
+    echo "  no IOMMU group: switch the IOMMU on, or bind it with --no-iommu"
+  elif [ -n "$blockers" ]; then
+    echo "  IOMMU group $group, not viable because of $blockers"
+  elif is_noiommu_group "$group"; then
+    echo "  no IOMMU (group $group of VFIO's no-IOMMU mode)"
+  else
+    echo "  IOMMU group $group"
+  fi
+  if [ "$driver" = vfio-pci ]; then
+    users=$(users_of "$1" | paste -sd' ')
+    echo "  ready for tspmd${users:+, driven by process $users}"
+  fi
+}
+
+status() { # [ADDRESS]
+  local path found=no huge=$sysfs/kernel/mm/hugepages/hugepages-2048kB
+  if [ -n "$1" ]; then check_nic "$1"; fi
+  for path in "$sysfs/bus/pci/devices"/${1:-*}; do
+    case $(value "$path/class") in 0x02*) ;; *) continue ;; esac
+    status_of "${path##*/}"
+    found=yes
+  done
+  if [ "$found" = no ]; then echo "no NICs on the PCI bus"; fi
+  if [ -e "$huge" ]; then
+    echo "hugepages of 2 MiB: $(value "$huge/nr_hugepages") reserved, $(value "$huge/free_hugepages") free"
+  fi
+}
+
+action=bind
+address=
+no_iommu=no
+force=no
+hugepages=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --unbind | --status) action=${1#--} ;;
+    --no-iommu) no_iommu=yes ;;
+    --force) force=yes ;;
+    --hugepages)
+      hugepages=${2-}
+      case $hugepages in '' | *[!0-9]*) wrong_usage "--hugepages takes a number, not '$hugepages'" ;; esac
+      shift
+      ;;
+    -h | --help)
+      usage
+      exit 0
+      ;;
+    -*) wrong_usage "unknown option '$1'" ;;
+    *)
+      if [ -n "$address" ]; then wrong_usage "one address at a time, not '$1' as well"; fi
+      address=$1
+      ;;
+  esac
+  shift
+done
+
+if [ -n "$address" ]; then
+  address=${address,,}
+  if [[ $address =~ ^[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$ ]]; then address=0000:$address; fi
+  if [[ ! $address =~ ^[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$ ]]; then
+    wrong_usage "'$address' is not a PCI address such as 0000:00:10.0"
+  fi
+elif [ "$action" != status ]; then
+  wrong_usage "which NIC? an address is missing"
+fi
+
+if [ -n "$hugepages" ]; then
+  check_root
+  reserve_hugepages "$hugepages"
+fi
+case $action in
+  bind) bind "$address" ;;
+  unbind) unbind "$address" ;;
+  status) status "$address" ;;
+esac
