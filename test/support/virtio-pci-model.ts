@@ -277,7 +277,9 @@ export class VirtioPciModel implements PciFunction {
 
   private serveControl(): void {
     const ring = this.queues[2]!.ring!;
-    for (const chain of ring.takeAll()) {
+    const chains = ring.takeAll();
+    if ((this.accepted & (1n << 29n)) !== 0n) ring.setAvailEvent(ring.nextAvailable);
+    for (const chain of chains) {
       const [command, ack] = chain.segments;
       const bytes = this.memory!.u8.slice(command!.offset, command!.offset + command!.length);
       this.commands.push([...bytes]);

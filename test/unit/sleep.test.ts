@@ -46,6 +46,17 @@ describe('waitForPackets', () => {
     expect(await t.core.waitForPackets()).toBe(1);
   });
 
+  it('looks for itself now and then where the device has no interrupt', async () => {
+    const t = makeCore(realTime);
+    t.device.pollOnly = true;
+    const waiting = t.core.waitForPackets();
+    expect(await isSettled(waiting)).toBe(false);
+    // No interrupt tells of this one.
+    t.device.interruptsOn = false;
+    t.device.inject(packet);
+    expect(await waiting).toBe(1);
+  });
+
   it('sleeps on after what is not for the stack: ARP is answered, noise is dropped', async () => {
     const t = makeCore();
     const waiting = t.core.waitForPackets();
