@@ -152,7 +152,7 @@ describe('a device that goes away', () => {
   it('stays down, with its reason, while the stack holds too many buffers for a larger ring; then comes back', async () => {
     const transport = new MockTransport();
     transport.queueLimits = [4, 8];
-    const device = await VirtioNetDevice.open(transport, { hugepages: 'never', buffers: 1032 });
+    const device = await VirtioNetDevice.open(transport, { hugepages: 'never', buffers: 1032, queueSize: 1024 });
     const told: string[] = [];
     device.onLink = (state, reason) => told.push(`${state}: ${reason}`);
     const kept = Array.from({ length: 20 }, () => device.pool.get());
