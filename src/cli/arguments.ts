@@ -1,22 +1,22 @@
 /** Arguments that commander does not know how to read. Each reader throws one line that names what it found. */
 import { InvalidArgumentError } from 'commander';
 
-/** A whole number from 0 on. */
-export function wholeNumber(text: string): number {
-  return integerFrom(0, text);
-}
-
 /** A whole number from 1 on. */
 export function positiveInteger(text: string): number {
-  return integerFrom(1, text);
-}
-
-function integerFrom(least: number, text: string): number {
   const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < least) {
-    throw new InvalidArgumentError(`'${text}' is not a whole number from ${least} on.`);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1) {
+    throw new InvalidArgumentError(`'${text}' is not a whole number from 1 on.`);
   }
   return value;
+}
+
+/** `56`, or `0-1472`: from the first to the second. */
+export function sizeRange(text: string): [number, number] {
+  const [, least, largest = least] = /^(\d{1,6})(?:-(\d{1,6}))?$/.exec(text) ?? [];
+  if (least === undefined || Number(largest) < Number(least)) {
+    throw new InvalidArgumentError(`'${text}' is neither a number of bytes nor a range such as 0-1472.`);
+  }
+  return [Number(least), Number(largest)];
 }
 
 /** A number above 0. */

@@ -7,7 +7,7 @@
  */
 import { createRequire } from 'node:module';
 import { Command, CommanderError, Option } from 'commander';
-import { coreList, keyValue, positiveInteger, positiveNumber, scriptVariable, wholeNumber } from './arguments.js';
+import { coreList, keyValue, positiveInteger, positiveNumber, scriptVariable, sizeRange } from './arguments.js';
 import { messageOf } from './faults.js';
 import { watchOutput } from './shutdown.js';
 
@@ -51,7 +51,8 @@ function program(): Command {
     .requiredOption('--to <ip>', 'whom to ping')
     .option('--count <n>', 'stop after so many', positiveInteger)
     .option('--interval <seconds>', 'time between two pings', positiveNumber, 1)
-    .option('--size <bytes>', 'bytes of payload', wholeNumber, 56)
+    .option('--size <bytes>', 'bytes of payload, or a range such as 0-1472: of all sizes', sizeRange, [56, 56])
+    .option('--quiet', 'print only the summary')
     .option('--timeout <seconds>', 'how long an answer may take', positiveNumber, 1)
     .action(async (options) => (await import('./ping.js')).ping(options));
 

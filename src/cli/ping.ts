@@ -12,7 +12,9 @@ export interface PingCommandOptions extends DeviceOptions {
   count?: number;
   /** Seconds. */
   interval: number;
-  size: number;
+  /** Bytes of payload: of all, or from the first to the second. */
+  size: [number, number];
+  quiet?: boolean;
   /** Seconds. */
   timeout: number;
 }
@@ -31,15 +33,18 @@ async function pingOver(port: Port, options: PingCommandOptions, told: Promise<v
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
   const core = port.core(0);
   port.onLink = (state, reason) => process.stderr.write(`tspmd: link ${state}: ${reason}\n`);
+  const [least, largest] = options.size;
+  const onReply = (sequence: number, milliseconds: number, ttl: number, bytes: number): void =>
+    say(`${bytes} bytes from ${options.to}: icmp_seq=${sequence + 1} ttl=${ttl} time=${milliseconds.toFixed(3)} ms`);
+  const onLost = (sequence: number): void => say(`no answer from ${options.to}: icmp_seq=${sequence + 1}`);
   const pinger = new Pinger(core, {
     to: options.to,
     count: options.count,
     intervalMs: options.interval * 1000,
     timeoutMs: options.timeout * 1000,
-    payloadBytes: options.size,
-    onReply: (sequence, milliseconds, ttl, bytes) =>
-      say(`${bytes} bytes from ${options.to}: icmp_seq=${sequence + 1} ttl=${ttl} time=${milliseconds.toFixed(3)} ms`),
-    onLost: (sequence) => say(`no answer from ${options.to}: icmp_seq=${sequence + 1}`),
+    payloadBytes: least,
+    maxPayloadBytes: largest,
+    ...(options.quiet ? {} : { onReply, onLost }),
   });
   const stop = new AbortController();
   void told.then(() => stop.abort());
@@ -53,7 +58,8 @@ async function pingOver(port: Port, options: PingCommandOptions, told: Promise<v
     },
     maxSleepMs: () => stack.maxSleepMs?.() ?? 0,
   };
-  say(`PING ${options.to} with ${options.size} bytes of data from ${options.ip} on ${port.device.name}`);
+  const size = largest === least ? least : `${least} to ${largest}`;
+  say(`PING ${options.to} with ${size} bytes of data from ${options.ip} on ${port.device.name}`);
   await runStack(core, untilDone, { signal: stop.signal });
 
   const { ping_sent: sent = 0, ping_received: received = 0, ping_corrupt: corrupt = 0 } = pinger.report();

@@ -68,7 +68,11 @@ describe('tspmd', () => {
     await fails(1, /plain-file: this is not a socket/, ...run(`vhost-user:${file('plain-file')}`));
     await fails(1, /the (backend|peer) (has )?hung up/, ...run(`vhost-user:${join(directory, 'rude.sock')}`));
     await fails(1, /socket path .* bytes; a unix socket takes/, ...run(`vhost-user:/${'x'.repeat(200)}`));
-    await fails(1, /^tspmd: 0000:ff:1f\.7: there is no such PCI device; 'tspmd devices' lists/m, ...run('0000:ff:1f.7'));
+    await fails(
+      1,
+      /^tspmd: 0000:ff:1f\.7: there is no such PCI device; 'tspmd devices' lists/m,
+      ...run('0000:ff:1f.7'),
+    );
   });
 
   it('says what is wrong with an app', async () => {

@@ -62,21 +62,7 @@ describeWith('echo against the Linux kernel through a tap port', [root, tun, com
   });
 
   it.each(['0', '56', '1472'])('answers the kernel pinging with %s bytes', async (size) => {
-    const ping = namespace.spawn(
-      'ping',
-      '-n',
-      '-c',
-      '20',
-      '-i',
-      '0.05',
-      '-w',
-      '15',
-      '-M',
-      'do',
-      '-s',
-      size,
-      '10.0.0.1',
-    );
+    const ping = namespace.spawn('ping', '-n', '-c', '20', '-i', '0.05', '-W', '5', '-M', 'do', '-s', size, '10.0.0.1');
     const { code } = await ping.exited;
     expect(ping.output).toMatch(/20 packets transmitted, 20 received, 0% packet loss/);
     expect(code).toBe(0);

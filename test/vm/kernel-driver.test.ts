@@ -42,7 +42,7 @@ describeWith('the switch between a guest’s kernel and our endpoint', [guest], 
       ',event_idx=off,indirect_desc=off,mrg_rxbuf=off',
     ],
   ])('carries the kernel’s pings, small and large, with %s', async (_, options) => {
-    const script = `${UP}for size in 0 56 1472; do ping -n -c 10 -i 0.05 -w 20 -M do -s $size 10.0.0.2 || exit 1; done`;
+    const script = `${UP}for size in 0 56 1472; do ping -n -c 10 -i 0.05 -W 5 -M do -s $size 10.0.0.2 || exit 1; done`;
     const { code, stdout, stderr } = await Guest.run({
       mode: 'none',
       kernelDriver: true,
