@@ -56,6 +56,9 @@ export interface RoundTrips {
   readonly maxUs: number;
 }
 
+/** Requests under way until the first answer: more than the layer parks for ARP would be lost in a fast series. */
+const MAX_UNANSWERED = 4;
+
 export class Pinger implements PacketHandler {
   private readonly to: number;
   private readonly count: number;
@@ -113,6 +116,7 @@ export class Pinger implements PacketHandler {
     }
     if (outstanding.next >= this.count || !outstanding.hasRoom) return work;
     if (this.intervalMs === 0 ? outstanding.count > 0 : now < this.due) return work;
+    if (this.received === 0 && outstanding.count >= MAX_UNANSWERED) return work;
     if (!this.send()) return work;
     outstanding.sent(now);
     // After a long sleep the missed ones are not made up for.
@@ -125,7 +129,8 @@ export class Pinger implements PacketHandler {
     const now = this.clock();
     let next = outstanding.nextDeadline();
     if (outstanding.next < this.count) {
-      if (this.intervalMs > 0) next = Math.min(next, this.due);
+      const isHeld = this.received === 0 && outstanding.count >= MAX_UNANSWERED;
+      if (this.intervalMs > 0 && !isHeld) next = Math.min(next, this.due);
       // What could be sent and was not waits for room in the ring, of which nothing tells.
       else if (outstanding.count === 0) return 1;
     }
