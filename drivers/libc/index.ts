@@ -15,4 +15,4 @@ export {
 export { addressOf, mapFileAt, mapZeroAt } from './mapping.js';
 export { Reactor, type ReadyHandler } from './reactor.js';
 export { acceptUnix, connectUnix, listenUnix, MAX_FDS, MessageSocket, type Received } from './sockets.js';
-export { nameThread, pinThread } from './threads.js';
+export { nameThread, pinPollingThread, pinThread } from './threads.js';

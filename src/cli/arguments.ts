@@ -1,11 +1,20 @@
 /** Arguments that commander does not know how to read. Each reader throws one line that names what it found. */
 import { InvalidArgumentError } from 'commander';
 
+/** A whole number from 0 on. */
+export function wholeNumber(text: string): number {
+  return integerFrom(0, text);
+}
+
 /** A whole number from 1 on. */
 export function positiveInteger(text: string): number {
+  return integerFrom(1, text);
+}
+
+function integerFrom(least: number, text: string): number {
   const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1) {
-    throw new InvalidArgumentError(`'${text}' is not a whole number from 1 on.`);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < least) {
+    throw new InvalidArgumentError(`'${text}' is not a whole number from ${least} on.`);
   }
   return value;
 }

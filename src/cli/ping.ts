@@ -4,7 +4,8 @@ import { Echo } from '../apps/echo.js';
 import { Pinger } from '../apps/pinger.js';
 import { init, type Port, runStack } from '../index.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
-import { untilSignal } from './shutdown.js';
+import { dropsOf } from './rates.js';
+import { untilStopped } from './shutdown.js';
 
 export interface PingCommandOptions extends DeviceOptions {
   to: string;
@@ -18,15 +19,15 @@ export interface PingCommandOptions extends DeviceOptions {
 
 export async function ping(options: PingCommandOptions): Promise<void> {
   const port = await init(deviceConfig(options));
-  const signalled = untilSignal();
+  const told = untilStopped();
   try {
-    await pingOver(port, options, signalled);
+    await pingOver(port, options, told);
   } finally {
     await port.stop();
   }
 }
 
-async function pingOver(port: Port, options: PingCommandOptions, signalled: Promise<void>): Promise<void> {
+async function pingOver(port: Port, options: PingCommandOptions, told: Promise<void>): Promise<void> {
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
   const core = port.core(0);
   port.onLink = (state, reason) => process.stderr.write(`tspmd: link ${state}: ${reason}\n`);
@@ -41,7 +42,7 @@ async function pingOver(port: Port, options: PingCommandOptions, signalled: Prom
     onLost: (sequence) => say(`no answer from ${options.to}: icmp_seq=${sequence + 1}`),
   });
   const stop = new AbortController();
-  void signalled.then(() => stop.abort());
+  void told.then(() => stop.abort());
   // Whom we ping may ping us.
   const stack = createDemux(core, [new Echo(core), pinger]);
   const untilDone = {
@@ -62,6 +63,8 @@ async function pingOver(port: Port, options: PingCommandOptions, signalled: Prom
     `${sent} packets transmitted, ${received} received${corrupt > 0 ? `, ${corrupt} corrupt` : ''}, ` +
       `${Number(loss.toFixed(2))}% packet loss`,
   );
+  const drops = dropsOf(port.counters());
+  if (drops !== 'none') say(`dropped here: ${drops}`);
   const times = pinger.roundTrips();
   if (times) {
     const ms = [times.minUs, times.meanUs, times.maxUs].map((us) => (us / 1000).toFixed(3)).join('/');

@@ -197,12 +197,6 @@ describe('PacketMemory', () => {
     },
   );
 
-  it.runIf(freeHugepages() > 0)('with "auto", takes hugepages where they are free', () => {
-    const memory = PacketMemory.create(HUGEPAGE_BYTES, 'auto');
-    expect([memory.hugepages, memory.notice]).toEqual([true, '']);
-    memory.dispose();
-  });
-
   it.each([0, -5, Number.NaN, 2 ** 40])('refuses a size of %d bytes and leaves nothing', (size) => {
     const before = openFds();
     for (const policy of ['auto', 'never', 'require'] as const) {

@@ -50,6 +50,15 @@ describe('init', () => {
     expect(opened).toBe(0);
   });
 
+  it('tells what is to be known of the device', async () => {
+    const device = new MockDevice();
+    Object.assign(device, { notice: 'mock: no hugepages' });
+    const lines: string[] = [];
+    const port = await open(device, (line) => lines.push(line));
+    expect(lines).toEqual(['mock: no hugepages']);
+    await port.stop();
+  });
+
   it('passes on what the driver says', async () => {
     const openDevice = () => Promise.reject(new Error('vhost-user:/tmp/x.sock: nobody listens'));
     await expect(init(config, { openDevice })).rejects.toThrow('nobody listens');
@@ -175,6 +184,43 @@ describe('runStack', () => {
     const running = runStack(t.core, stack, { signal: new AbortController().signal });
     await expect(running).rejects.toThrow('out of sockets');
     expect(stopped).toBe(1);
+  });
+
+  it('tells what was thrown first, when the stack cannot be stopped either', async () => {
+    const t = makeCore();
+    const fault = (text: string) => () => {
+      throw new Error(text);
+    };
+    const running = runStack(
+      t.core,
+      { poll: fault('poll'), stop: fault('stop') },
+      { signal: new AbortController().signal },
+    );
+    await expect(running).rejects.toThrow('poll');
+  });
+
+  it.each([
+    ['nothing', () => undefined],
+    ['a promise', async () => 1],
+  ])('rejects a poll that returns %s', async (_, poll) => {
+    const t = makeCore();
+    const stack = { poll } as unknown as Stack;
+    const running = runStack(t.core, stack, { signal: new AbortController().signal });
+    await expect(running).rejects.toThrow('must return how many packets');
+  });
+
+  it('sleeps or spins as the core was configured', async () => {
+    const t = makeCore({ idle: 'spin' });
+    const abort = new AbortController();
+    const running = runStack(t.core, { poll: () => t.core.getRxCount() }, { signal: abort.signal });
+    let slept = false;
+    t.device.whileArming = () => {
+      slept = true;
+    };
+    for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setTimeout(resolve, 1));
+    abort.abort();
+    await running;
+    expect(slept).toBe(false);
   });
 
   it('does not begin when the signal has aborted', async () => {

@@ -1,0 +1,56 @@
+/** Packs the guest's first file system: modules, busybox and /init. Made again whenever /init or busybox is another. */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const PACK_TIMEOUT_MS = 60_000;
+/** The same file, seen from this file's source and from its build. */
+const INIT = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? 'init' : '../../../scripts/vm/init', import.meta.url),
+);
+/** What /init calls before it is in the new root. */
+const APPLETS = 'sh base64 cat cp insmod mkdir mount mv rm switch_root uname'.split(' ');
+
+/** The initramfs of a built guest; returns its path. */
+export function initramfs(guest: string): string {
+  const busybox = ['/bin/busybox', '/usr/bin/busybox'].find((path) => existsSync(path));
+  if (busybox === undefined) throw new Error("no busybox on this machine; run 'npm run setup:peers' as root");
+  const hash = createHash('sha256').update(APPLETS.join()).update(readFileSync(INIT)).update(readFileSync(busybox));
+  const name = `initramfs-${hash.digest('hex').slice(0, 8)}.cpio`;
+  const path = join(guest, name);
+  if (existsSync(path)) return path;
+  // Packed aside and renamed: another run may be doing the same.
+  const work = mkdtempSync(join(guest, 'pack-'));
+  try {
+    const root = join(work, 'root');
+    cpSync(join(guest, 'root'), root, { recursive: true });
+    for (const folder of ['bin', 'proc', 'sys', 'dev', 'host', 'over', 'root']) mkdirSync(join(root, folder));
+    copyFileSync(busybox, join(root, 'bin', 'busybox'));
+    for (const applet of APPLETS) symlinkSync('busybox', join(root, 'bin', applet));
+    copyFileSync(INIT, join(root, 'init'));
+    const files = readdirSync(root, { recursive: true, encoding: 'utf8' });
+    execFileSync('cpio', ['--quiet', '-o', '-H', 'newc', '-R', '0:0', '-O', join(work, name)], {
+      cwd: root,
+      input: `${files.join('\n')}\n`,
+      timeout: PACK_TIMEOUT_MS,
+      stdio: ['pipe', 'ignore', 'inherit'],
+    });
+    renameSync(join(work, name), path);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+  return path;
+}

@@ -1,0 +1,106 @@
+/** `--netdev` specs: which backend QEMU connects a guest's NIC to, and the NIC's own options. */
+
+export interface Nic {
+  /** Arguments for QEMU. */
+  readonly args: string[];
+  /** The network namespace in which QEMU must run to find the tap device. */
+  readonly namespace?: string;
+  /** A socket that QEMU makes and leaves behind. */
+  readonly leftover?: string;
+}
+
+/** The PCI address of the guest's NICs, in the order of the specs. */
+export const nicAddress = (index: number): string => `0000:00:${(0x10 + index).toString(16)}.0`;
+
+interface Backend {
+  readonly netdev: string;
+  readonly more?: string[];
+  readonly namespace?: string;
+  readonly leftover?: string;
+  /** Device options that this backend asks for. */
+  readonly options?: Record<string, string>;
+}
+
+const BACKENDS: Record<string, (rest: string, id: string) => Backend> = {
+  tap: (rest) => {
+    const [name, namespace] = rest.split('@') as [string, string?];
+    return { netdev: `tap,ifname=${name},script=no,downscript=no`, ...(namespace ? { namespace } : {}) };
+  },
+  dgram: (rest) => {
+    const [local, remote] = pair(rest, 'LOCALPORT:REMOTEPORT').map(port);
+    const host = '127.0.0.1';
+    return {
+      netdev:
+        `dgram,local.type=inet,local.host=${host},local.port=${local},` +
+        `remote.type=inet,remote.host=${host},remote.port=${remote}`,
+    };
+  },
+  'dgram-unix': (rest) => {
+    const [local, remote] = pair(rest, 'LOCALPATH:REMOTEPATH');
+    return {
+      netdev: `dgram,local.type=unix,local.path=${local},remote.type=unix,remote.path=${remote}`,
+      leftover: local,
+    };
+  },
+  // QEMU 7.2 crashes on a vhost-user backend under TCG when the driver enables MSI-X: no vectors unless asked for.
+  'vhost-user': (rest, id) => ({
+    netdev: `vhost-user,chardev=${id}-socket`,
+    more: ['-chardev', `socket,id=${id}-socket,path=${rest}`],
+    options: { vectors: '0' },
+  }),
+  hub: (rest) => ({ netdev: `hubport,hubid=${rest}` }),
+};
+
+function pair(text: string, form: string): [string, string] {
+  const [first, second, ...rest] = text.split(':');
+  if (!first || !second || rest.length > 0) throw new Error(`'${text}' is not ${form}`);
+  return [first, second];
+}
+
+function port(text: string): number {
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < 1 || number > 65535) throw new Error(`'${text}' is no port`);
+  return number;
+}
+
+/** Reads `KIND:WHERE[,option=value…]`. Options go to QEMU's virtio-net-pci as they are, `queues` sets both ends. */
+export function parseNetdev(spec: string, index: number, withIommu: boolean): Nic {
+  const [where = '', ...settings] = spec.split(',');
+  const [, kind = '', rest = ''] = where.match(/^([a-z-]+):(.+)$/) ?? [];
+  const backendOf = BACKENDS[kind];
+  if (backendOf === undefined) {
+    throw new Error(`--netdev ${spec}: no such backend; there are ${Object.keys(BACKENDS).join(', ')}, as KIND:WHERE`);
+  }
+  const id = `net${index}`;
+  let backend: Backend;
+  try {
+    backend = backendOf(rest, id);
+  } catch (error) {
+    throw new Error(`--netdev ${spec}: ${(error as Error).message}`);
+  }
+  const options: Record<string, string> = {
+    addr: (0x10 + index).toString(16),
+    romfile: '',
+    'disable-legacy': 'on',
+    ...(withIommu ? { iommu_platform: 'on', ats: 'on' } : {}),
+    ...backend.options,
+  };
+  let netdev = `${backend.netdev},id=${id}`;
+  for (const setting of settings) {
+    const [name = '', value] = setting.split('=');
+    if (!name || !value) throw new Error(`--netdev ${spec}: '${setting}' is not option=value`);
+    if (name === 'queues') {
+      netdev += `,queues=${value}`;
+      options.mq = 'on';
+      options.vectors ??= String(2 * Number(value) + 2);
+    } else {
+      options[name] = value;
+    }
+  }
+  const device = Object.entries(options).map(([name, value]) => `${name}=${value}`);
+  return {
+    args: [...(backend.more ?? []), '-netdev', netdev, '-device', ['virtio-net-pci', `netdev=${id}`, ...device].join()],
+    ...(backend.namespace === undefined ? {} : { namespace: backend.namespace }),
+    ...(backend.leftover === undefined ? {} : { leftover: backend.leftover }),
+  };
+}
