@@ -40,8 +40,6 @@ export async function runSwitch(options: RunSwitchOptions): Promise<void> {
     ...(options.devices === undefined ? {} : { devices: options.devices }),
   });
   const printTable = (): void => print(renderStats(bess.stats()));
-  const streams = [process.stdout, process.stderr];
-  for (const stream of streams) stream.on('error', ignore);
   let control: ControlSocket | null = null;
   try {
     const failed = new Promise<never>((_, reject) => {
@@ -59,12 +57,8 @@ export async function runSwitch(options: RunSwitchOptions): Promise<void> {
     process.off('SIGUSR1', printTable);
     await control?.close();
     await bess.stop();
-    for (const stream of streams) stream.off('error', ignore);
   }
 }
-
-/** Whoever read what we print has gone (EPIPE): that must not take their switch from the VMs. */
-function ignore(): void {}
 
 function readyLine(bess: Switch, file: string): string {
   const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;

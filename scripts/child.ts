@@ -98,12 +98,6 @@ export class Child {
     this.process.stdin?.write(text);
   }
 
-  /** Reads no more of what it writes, as a `head` that has seen enough: its next write fails. */
-  stopReading(): void {
-    this.process.stdout?.destroy();
-    this.process.stderr?.destroy();
-  }
-
   /** Sends a signal to this process only. */
   signal(signal: NodeJS.Signals): void {
     this.process.kill(signal);

@@ -54,15 +54,6 @@ describe('tspmd switch', () => {
     return JSON.parse(child.stdout) as SwitchStats;
   }
 
-  it('goes on when nobody reads what it prints any more', LIMIT, async () => {
-    const bess = await forwardN(2);
-    bess.stopReading();
-    bess.signal('SIGUSR1');
-    expect((await statsOf(bess)).summary.received).toBe(0);
-    expect(await bess.stop()).toEqual({ code: 0, signal: null });
-    expect(readdirSync(directory)).toEqual([]);
-  });
-
   it('connects three VMs, each with each', LIMIT, async () => {
     const bess = await forwardN(3);
     await echo(2);
