@@ -9,6 +9,7 @@ import { signalEventfd } from '../libc/index.js';
 import { type Copy, copierFor, type MemoryViews } from '../memory/index.js';
 import { QueueCounter } from './queue-counters.js';
 import {
+  AVAIL_ALIGN,
   AVAIL_FLAGS,
   AVAIL_IDX,
   AVAIL_RING,
@@ -134,7 +135,7 @@ export class DeviceRing {
 
   /** The ring lies elsewhere from now on (a new memory table), with the same contents. */
   move(guest: GuestMemory, place: RingPlace): void {
-    if (place.desc % DESC_ALIGN !== 0 || place.avail % 2 !== 0 || place.used % USED_ALIGN !== 0) {
+    if (place.desc % DESC_ALIGN !== 0 || place.avail % AVAIL_ALIGN !== 0 || place.used % USED_ALIGN !== 0) {
       throw new Error('ring addresses are not aligned to 16 (descriptors), 2 (avail) and 4 (used) bytes');
     }
     this.guest = guest;

@@ -121,8 +121,14 @@ export class VhostUserBackend {
         `${this.name}: the file is already there (EADDRINUSE): stop the process that listens on it, or remove it if one left it behind`,
       );
     }
-    this.inode = lstatSync(this.path).ino;
-    this.awaitPeer();
+    try {
+      this.inode = lstatSync(this.path).ino;
+      this.awaitPeer();
+    } catch (error) {
+      closeFile(this.listener);
+      this.removeSocket();
+      throw error;
+    }
   }
 
   /** One peer at a time: while it is served the listener is not watched, and others wait in its backlog. */
@@ -132,19 +138,17 @@ export class VhostUserBackend {
   }
 
   private acceptPeer(): void {
-    let fd: number | null;
     try {
-      fd = acceptUnix(this.listener, this.path);
+      const fd = acceptUnix(this.listener, this.path);
+      if (fd === null) return;
+      this.reactor.unwatch(this.listener);
+      this.serve(fd, 'a peer has connected');
     } catch (error) {
       // No descriptor is free (EMFILE), or no memory: the other ports go on, and this one when there is.
       this.reactor.unwatch(this.listener);
       this.onNotice?.(`${this.name}: a peer cannot be served now: ${(error as Error).message}`);
       this.retry = setTimeout(() => this.awaitPeer(), LAST_RETRY_MS);
-      return;
     }
-    if (fd === null) return;
-    this.reactor.unwatch(this.listener);
-    this.serve(fd, 'a peer has connected');
   }
 
   private dial(): void {
