@@ -19,6 +19,8 @@ export const MFD_CLOEXEC = 0x1;
 export const MFD_ALLOW_SEALING = 0x2;
 export const MFD_HUGETLB = 0x4;
 
+export const F_GETFL = 3;
+export const F_SETFL = 4;
 export const F_ADD_SEALS = 1033;
 export const F_SEAL_SHRINK = 0x2;
 export const F_SEAL_GROW = 0x4;

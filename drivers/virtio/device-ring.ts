@@ -3,7 +3,7 @@
  * used ring, and both directions of notification suppression. The transmit and the receive queue build on it.
  *
  * Everything in the driver's memory is hostile. Each field is read once, checked, and used only after that; the walk of a
- * chain ends after as many descriptors as the queue has, whatever the driver wrote.
+ * chain ends after {@link MAX_DESCRIPTORS}, whatever the driver wrote.
  */
 import { signalEventfd } from '../libc/index.js';
 import { type Copy, copierFor, type MemoryViews } from '../memory/index.js';
@@ -62,6 +62,11 @@ export interface RingOptions {
 
 /** Segments of which a chain (or, with MRG_RXBUF, the chains for one frame) may consist. */
 export const MAX_CHAIN_SEGMENTS = 64;
+/**
+ * Descriptors that are looked at for one frame, empty ones included. The queue's size would be a bound as well (2.7.5.3.1),
+ * but a driver that offers 32768 times one chain of 32768 empty descriptors would have all other ports wait for seconds.
+ */
+const MAX_DESCRIPTORS = 2 * MAX_CHAIN_SEGMENTS;
 
 export class DeviceRing {
   readonly size: number;
@@ -93,6 +98,8 @@ export class DeviceRing {
   onBroken: ((reason: string) => void) | null = null;
 
   private guest: GuestMemory;
+  /** Descriptors that {@link walk} has looked at for this frame. */
+  private visited = 0;
   private readonly eventIdx: boolean;
   private readonly indirect: boolean;
   private descWord = 0;
@@ -164,6 +171,12 @@ export class DeviceRing {
     return count;
   }
 
+  /** Forgets the segments collected: what {@link walk} collects next is for another frame. */
+  beginFrame(): void {
+    this.segments = 0;
+    this.visited = 0;
+  }
+
   /**
    * Collects the segments of the chain at `head` (below `size`) after those already collected, until they have `enough`
    * bytes. Returns their bytes, or minus the index of the counter that says what is wrong with the chain.
@@ -178,7 +191,7 @@ export class DeviceRing {
     let left = this.size;
     let total = 0;
     for (;;) {
-      if (left-- === 0) return -QueueCounter.badLength;
+      if (left-- === 0 || this.visited++ === MAX_DESCRIPTORS) return -QueueCounter.badLength;
       const at = table + id * 4;
       const low = u32[at];
       const high = u32[at + 1];

@@ -1,5 +1,6 @@
-/** The network device's configuration space (virtio 1.2, 5.1.4): what of it was negotiated. */
+/** The network device's configuration space (virtio 1.2, 5.1.4): what of it was negotiated, and what its MTU asks for. */
 import { randomBytes } from 'node:crypto';
+import { frameCapacity } from '../../rings/buffer-pool.js';
 import * as f from './features.js';
 import type { VirtioTransport } from './transport.js';
 
@@ -7,8 +8,12 @@ const OFFSET_MAC = 0;
 const OFFSET_STATUS = 6;
 const OFFSET_MTU = 10;
 const NET_S_LINK_UP = 1;
-/** 5.1.4.1: "The device MUST set mtu to between 68 and 65535 inclusive". */
+/** 5.1.4.1: "The device MUST set mtu to between 68 and 65535 inclusive". It is the least that IPv4 asks of any link. */
 const MIN_MTU = 68;
+/** Ethernet header and one VLAN tag: what a frame has beyond its MTU. */
+export const FRAME_OVERHEAD = 18;
+const MIN_BUFFER_SHIFT = 11;
+const MAX_BUFFER_SHIFT = 16;
 
 export class NetConfigSpace {
   private constructor(
@@ -50,4 +55,13 @@ export function randomMac(): Uint8Array {
   const mac = new Uint8Array(randomBytes(6));
   mac[0] = (mac[0] & 0xfc) | 0x02;
   return mac;
+}
+
+/** log2 of the buffer that holds a frame of this MTU. */
+export function bufferShift(name: string, mtu: number): number {
+  if (!(Number.isInteger(mtu) && mtu >= MIN_MTU)) throw new Error(`${name}: MTU ${mtu}: at least ${MIN_MTU} bytes`);
+  for (let shift = MIN_BUFFER_SHIFT; shift <= MAX_BUFFER_SHIFT; shift++) {
+    if (mtu + FRAME_OVERHEAD <= frameCapacity(shift)) return shift;
+  }
+  throw new Error(`${name}: MTU ${mtu} is more than a buffer of ${1 << MAX_BUFFER_SHIFT} bytes can hold`);
 }

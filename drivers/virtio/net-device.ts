@@ -10,7 +10,7 @@ import { allocateSplitQueue } from './driver-queue.js';
 import { DriverRxQueue } from './driver-rx-queue.js';
 import { DriverTxQueue } from './driver-tx-queue.js';
 import * as f from './features.js';
-import { NetConfigSpace, randomMac } from './net-config.js';
+import { bufferShift, FRAME_OVERHEAD, NetConfigSpace, randomMac } from './net-config.js';
 import type { TransportEvents, VirtioTransport } from './transport.js';
 
 export interface NetDeviceOptions {
@@ -31,12 +31,6 @@ const RX = 0;
 const TX = 1;
 const DEFAULT_QUEUE_SIZE = 1024;
 const DEFAULT_MTU = 1500;
-/** The least that IPv4 asks of any link (RFC 791). */
-const MIN_MTU = 68;
-/** Ethernet header and one VLAN tag: what a frame has beyond its MTU. */
-const FRAME_OVERHEAD = 18;
-const MIN_BUFFER_SHIFT = 11;
-const MAX_BUFFER_SHIFT = 16;
 const RECONNECT_FIRST_MS = 50;
 const RECONNECT_MOST_MS = 1000;
 
@@ -55,6 +49,8 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   private deviceErrors = 0;
   private reconnects = 0;
   private closing = false;
+  /** Why a start that is under way is to fail, although none of its calls did. */
+  private lost = '';
   /** The next attempt to come back, and the one that is under way. */
   private retry: NodeJS.Timeout | null = null;
   private restarting: Promise<void> = Promise.resolve();
@@ -113,6 +109,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   /** virtio 1.2, 3.1.1, steps 1 to 8. */
   private async start(): Promise<void> {
     const { transport } = this;
+    this.lost = '';
     await transport.connect(this.memory, this);
     await transport.reset();
     this.status = 0;
@@ -184,7 +181,8 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     rx.attach(await transport.setupQueue(RX, rx.layout));
     tx.attach(await transport.setupQueue(TX, tx.layout));
     await this.addStatus(f.VIRTIO_STATUS_DRIVER_OK);
-    if (this.closing) throw new Error(`${this.name}: closed while it started`);
+    // With the answer to the last message the end of the connection may have come.
+    if (this.lost !== '') throw new Error(this.lost);
     // 3.1.1: no buffer may be made available, and no doorbell rung, before DRIVER_OK.
     this.running = true;
     rx.open();
@@ -255,8 +253,9 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   }
 
   onLost(reason: string): void {
-    // While the device starts, the call that is under way fails, and says so to whoever started it.
+    // While the device starts, that fails, and says so to whoever started it.
     if (this.running) this.down(reason, this.transport.canReconnect);
+    else this.lost = reason;
   }
 
   /** The device broke the protocol, or said it is broken: reset it and begin anew. */
@@ -331,6 +330,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   private async shutDown(): Promise<void> {
     this.closing = true;
     this.running = false;
+    this.lost = `${this.name}: closed while it started`;
     if (this.retry !== null) clearTimeout(this.retry);
     await this.transport.close();
     // A start that was under way fails for want of its transport; what it may have opened since is closed after it.
@@ -338,13 +338,4 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     await this.transport.close();
     this.memory.dispose();
   }
-}
-
-/** log2 of the buffer that holds a frame of this MTU. */
-function bufferShift(name: string, mtu: number): number {
-  if (!(Number.isInteger(mtu) && mtu >= MIN_MTU)) throw new Error(`${name}: MTU ${mtu}: at least ${MIN_MTU} bytes`);
-  for (let shift = MIN_BUFFER_SHIFT; shift <= MAX_BUFFER_SHIFT; shift++) {
-    if (mtu + FRAME_OVERHEAD <= frameCapacity(shift)) return shift;
-  }
-  throw new Error(`${name}: MTU ${mtu} is more than a buffer of ${1 << MAX_BUFFER_SHIFT} bytes can hold`);
 }

@@ -56,13 +56,13 @@ async function drive(port: Port, module: StackModule, options: RunCommandOptions
   const core = port.core(0);
   const stack = createStack(options.app, module, core, options.appOption ?? {});
   const printCounters = (): void => say(counterLines(port.counters()).join('\n'));
-  // Before anybody can know that we run: until then the signal opens Node's debugger.
+  // Until then the signal opens Node's debugger.
   process.on('SIGUSR1', printCounters);
-  say(`ready: ${options.ip} at ${formatMac(device.mac)} on ${device.name}, mode ${options.mode}, app ${options.app}`);
-
   const rates = options.statsPeriod === undefined ? null : new RatePrinter(port, options.statsPeriod, say);
   const stop = new AbortController();
   const ended = end.finally(() => stop.abort());
+  // Last: whoever waits for this line may send signals from now on.
+  say(`ready: ${options.ip} at ${formatMac(device.mac)} on ${device.name}, mode ${options.mode}, app ${options.app}`);
   try {
     await runStack(core, stack, { signal: stop.signal });
     await ended;

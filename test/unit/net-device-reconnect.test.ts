@@ -5,6 +5,8 @@ import { BUFFERS, Driver, frameOf, QUEUE_SIZE } from '../support/driver.js';
 import { MockTransport, type Step, WITH_CONFIG } from '../support/mock-transport.js';
 import { openFds } from '../support/resources.js';
 
+/** All status bits that a start sets, in the last write of it. */
+const DRIVER_OK = 15;
 const AT_REST = { pool: BUFFERS - QUEUE_SIZE, rx: QUEUE_SIZE, tx: 0, hand: 0 };
 
 let before = 0;
@@ -72,6 +74,23 @@ describe('a device that goes away', () => {
     expect(driver?.receive()).toEqual([frameOf(5)]);
     driver?.send([frameOf(6)]);
     expect(transport.tx.drain()).toEqual([frameOf(6)]);
+  });
+
+  it('is not taken for up where its end comes with the answer to the last message of the start', async () => {
+    const { device, transport } = await open();
+    const told = listen(driver as Driver);
+    transport.lose('mock: the backend hung up');
+    const setStatus = transport.setStatus.bind(transport);
+    let starts = 0;
+    transport.setStatus = async (status) => {
+      await setStatus(status);
+      if (status === DRIVER_OK && ++starts === 1) transport.lose('gone');
+    };
+    await vi.advanceTimersByTimeAsync(50);
+    expect([starts, device.isUp]).toEqual([1, false]);
+    await vi.advanceTimersByTimeAsync(100);
+    expect([starts, device.isUp, device.counters().reconnects]).toEqual([2, true, 1]);
+    expect(told).toEqual(['down: mock: the backend hung up', 'down: gone', 'up: mock is back']);
   });
 
   it('is tried again after 50 ms, twice as long each time up to a second, for as long as it takes', async () => {

@@ -127,12 +127,24 @@ export class VhostUserBackend {
 
   /** One peer at a time: while it is served the listener is not watched, and others wait in its backlog. */
   private awaitPeer(): void {
-    this.reactor.watch(this.listener, abi.EPOLLIN, () => {
-      const fd = acceptUnix(this.listener, this.path);
-      if (fd === null) return;
+    this.retry = null;
+    this.reactor.watch(this.listener, abi.EPOLLIN, () => this.acceptPeer());
+  }
+
+  private acceptPeer(): void {
+    let fd: number | null;
+    try {
+      fd = acceptUnix(this.listener, this.path);
+    } catch (error) {
+      // No descriptor is free (EMFILE), or no memory: the other ports go on, and this one when there is.
       this.reactor.unwatch(this.listener);
-      this.serve(fd, 'a peer has connected');
-    });
+      this.onNotice?.(`${this.name}: a peer cannot be served now: ${(error as Error).message}`);
+      this.retry = setTimeout(() => this.awaitPeer(), LAST_RETRY_MS);
+      return;
+    }
+    if (fd === null) return;
+    this.reactor.unwatch(this.listener);
+    this.serve(fd, 'a peer has connected');
   }
 
   private dial(): void {
