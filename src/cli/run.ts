@@ -55,10 +55,10 @@ async function drive(port: Port, module: StackModule, options: RunCommandOptions
 
   const core = port.core(0);
   const stack = createStack(options.app, module, core, options.appOption ?? {});
-  const rates = options.statsPeriod === undefined ? null : new RatePrinter(port, options.statsPeriod, say);
-  // Without it the signal would open Node's debugger.
   const printCounters = (): void => say(counterLines(port.counters()).join('\n'));
+  // Until then the signal opens Node's debugger.
   process.on('SIGUSR1', printCounters);
+  const rates = options.statsPeriod === undefined ? null : new RatePrinter(port, options.statsPeriod, say);
   const stop = new AbortController();
   const ended = end.finally(() => stop.abort());
   // Last: whoever waits for this line may send signals from now on.
@@ -68,7 +68,6 @@ async function drive(port: Port, module: StackModule, options: RunCommandOptions
     await ended;
   } finally {
     rates?.stop();
-    process.off('SIGUSR1', printCounters);
   }
   const counters = port.counters();
   say(`stopped: received ${counters.rx_frames} frames, sent ${counters.tx_packets}; dropped ${dropsOf(counters)}`);

@@ -3,13 +3,19 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Child, type Exit } from '../../scripts/child.js';
 import { until } from '../support/until.js';
 
 describe('tspmd', () => {
   let directory = '';
   let bess: Child;
+  const children: Child[] = [];
+  const start = (...args: string[]): Child => {
+    const child = Child.tspmd(...args);
+    children.push(child);
+    return child;
+  };
   const socket = (name: string): string => join(directory, `${name}.sock`);
   const switchArguments = (...names: [string, string]): string[] => [
     'switch',
@@ -32,6 +38,11 @@ describe('tspmd', () => {
     directory = mkdtempSync(join(tmpdir(), 'tspmd-run-'));
     bess = Child.tspmd(...switchArguments('vm1', 'vm2'));
     await bess.waitFor(/^ready/m);
+  });
+
+  // One that a failed test has left would hold the socket, and all that follow would fail.
+  afterEach(async () => {
+    for (const child of children.splice(0)) await child.stop();
   });
 
   afterAll(async () => {
@@ -68,7 +79,7 @@ describe('tspmd', () => {
     const file = stack(
       `export default (core) => ({ poll() { const b = core.getBufferTx(); if (b) { ${poll}; core.release(b); } return 0; } });`,
     );
-    const child = Child.tspmd(...runArguments('--app', file));
+    const child = start(...runArguments('--app', file));
     expect(await child.exited, child.output).toEqual({ code: 1, signal: null });
     expect(child.output).toMatch(expected);
     expect(child.output).not.toMatch(/\n\s+at /);
@@ -82,23 +93,23 @@ describe('tspmd', () => {
   });
 
   it('refuses an option that an app does not know', async () => {
-    const child = Child.tspmd(...runArguments('--app', 'txonly', '--app-option', 'sise=100'));
+    const child = start(...runArguments('--app', 'txonly', '--app-option', 'sise=100'));
     expect(await child.exited).toEqual({ code: 1, signal: null });
     expect(child.output).toMatch(/^tspmd: txonly: unknown option 'sise' \(it takes to, size, ip\)$/m);
   });
 
   it('runs on the core that it is given', async () => {
-    const child = Child.tspmd(...runArguments('--cores', '0'));
+    const child = start(...runArguments('--cores', '0'));
     await child.waitFor(/^ready/m);
     expect(readFileSync(`/proc/${child.pid}/status`, 'utf8')).toMatch(/^Cpus_allowed_list:\s+0$/m);
     await child.stop();
-    const absent = Child.tspmd(...runArguments('--cores', '1023'));
+    const absent = start(...runArguments('--cores', '1023'));
     expect(await absent.exited).toEqual({ code: 1, signal: null });
     expect(absent.output).toMatch(/^tspmd: cannot run on core 1023: /m);
   });
 
   it('prints its counters at SIGUSR1, and goes on', async () => {
-    const child = Child.tspmd(...runArguments());
+    const child = start(...runArguments());
     await child.waitFor(/^ready/m);
     child.signal('SIGUSR1');
     await child.waitFor(/^arp_announcements +\d+ {2}announcements of our own address sent$/m);
@@ -107,7 +118,7 @@ describe('tspmd', () => {
   });
 
   it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('ends in good order at %s', async (signal) => {
-    const child = Child.tspmd(...runArguments());
+    const child = start(...runArguments());
     await child.waitFor(/^ready/m);
     expect(await child.stop(signal)).toEqual({ code: 0, signal: null });
     expect(child.stdout).toMatch(/^stopped: /m);
@@ -136,7 +147,7 @@ describe('tspmd', () => {
   });
 
   it('tells what ping dropped and why', async () => {
-    const child = Child.tspmd(
+    const child = start(
       ...[
         'ping',
         '--device',
