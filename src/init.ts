@@ -61,7 +61,10 @@ export class Port {
   stop(): Promise<void> {
     if (this.stopping === null) {
       for (const core of this.cores) core.close();
-      this.stopping = this.device.close();
+      this.stopping = this.device.close().then(() => {
+        // What found no room in the ring is lost now, and counted.
+        for (const core of this.cores) core.flush();
+      });
     }
     return this.stopping;
   }

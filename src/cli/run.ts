@@ -2,7 +2,7 @@
 
 import { loadApp } from '../apps/index.js';
 import { formatMac, init, type Port, runStack } from '../index.js';
-import { createStack, type StackModule } from '../stack.js';
+import { createStack, type Stack, type StackModule } from '../stack.js';
 import { counterLines } from './counter-lines.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
 import { faultOf } from './faults.js';
@@ -18,6 +18,8 @@ export interface RunCommandOptions extends DeviceOptions {
   statsPeriod?: number;
 }
 
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
 export async function run(options: RunCommandOptions): Promise<void> {
   const module = await loadApp(options.app);
   const port = await init({
@@ -31,7 +33,10 @@ export async function run(options: RunCommandOptions): Promise<void> {
   const told = untilStopped();
   const thrown = firstUncaught();
   try {
-    await drive(port, module, options, Promise.race([told, thrown]));
+    const stack = await drive(port, module, options, Promise.race([told, thrown]));
+    // First: stopping sends the last burst, which counts.
+    await port.stop();
+    summarise(port, stack, options.app);
   } catch (error) {
     throw new Error(faultOf(options.app, error), { cause: error });
   } finally {
@@ -48,9 +53,8 @@ function firstUncaught(): Promise<never> {
 }
 
 /** @param end resolves when the loop is to end, rejects with what else than the loop has gone wrong */
-async function drive(port: Port, module: StackModule, options: RunCommandOptions, end: Promise<void>): Promise<void> {
+async function drive(port: Port, module: StackModule, options: RunCommandOptions, end: Promise<void>): Promise<Stack> {
   const { device } = port;
-  const say = (line: string): void => void process.stdout.write(`${line}\n`);
   port.onLink = (state, reason) => process.stderr.write(`tspmd: link ${state}: ${reason}\n`);
 
   const core = port.core(0);
@@ -69,12 +73,16 @@ async function drive(port: Port, module: StackModule, options: RunCommandOptions
   } finally {
     rates?.stop();
   }
+  return stack;
+}
+
+function summarise(port: Port, stack: Stack, app: string): void {
   const counters = port.counters();
   say(`stopped: received ${counters.rx_frames} frames, sent ${counters.tx_packets}; dropped ${dropsOf(counters)}`);
   const report = stack.report?.();
   if (report)
     say(
-      `${options.app}: ${Object.entries(report)
+      `${app}: ${Object.entries(report)
         .map(([name, value]) => `${name} ${value}`)
         .join(', ')}`,
     );

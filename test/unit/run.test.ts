@@ -86,6 +86,20 @@ describe('init', () => {
     await port.stop();
   });
 
+  it('counts what the ring had no room for when it stops', async () => {
+    const device = new MockDevice({ txRing: 1, holdTx: true });
+    const port = await open(device);
+    const core = port.core();
+    const buffer = core.getBufferTx()!;
+    const packet = ipv4([1], { source: OUR_IP, destination: '255.255.255.255' });
+    buffer.bytes.set(packet);
+    buffer.length = packet.length;
+    expect(core.addBufferToRing(buffer)).toBe(true);
+    await port.stop();
+    expect(port.counters()).toMatchObject({ tx_queued: 1, tx_lost_link_down: 1, tx_packets: 1 });
+    expect(core.held().pending).toBe(0);
+  });
+
   it('stops once: ends waits, closes the device', async () => {
     const device = new MockDevice();
     let closes = 0;
