@@ -18,6 +18,18 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
         },
       },
+      {
+        test: {
+          ...common,
+          name: 'vm',
+          include: ['test/vm/**/*.test.ts'],
+          // An emulated guest takes a whole CPU: one suite at a time, last, and patiently.
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
     ],
   },
 });

@@ -3,7 +3,7 @@
  * connects gets one snapshot as JSON and the end of the stream; nothing is read from him.
  */
 import { lstatSync, readdirSync, unlinkSync } from 'node:fs';
-import { connect, createServer, type Server } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { SwitchStats } from './stats.js';
 
@@ -24,6 +24,7 @@ function controlPath(pid: number): string {
 export class ControlSocket {
   private constructor(
     private readonly server: Server,
+    private readonly clients: ReadonlySet<Socket>,
     readonly path: string,
   ) {}
 
@@ -32,7 +33,10 @@ export class ControlSocket {
     const path = controlPath(process.pid);
     // One of an earlier process that had this number.
     removeStale(path);
+    const clients = new Set<Socket>();
     const server = createServer((socket) => {
+      clients.add(socket);
+      socket.on('close', () => clients.delete(socket));
       socket.on('error', () => socket.destroy());
       socket.end(JSON.stringify(stats()));
       socket.resume();
@@ -47,12 +51,14 @@ export class ControlSocket {
         process.umask(mask);
       }
     });
-    return new ControlSocket(server, path);
+    return new ControlSocket(server, clients, path);
   }
 
-  /** Closes and removes the socket. */
+  /** Closes and removes the socket. Whoever has not hung up by then is cut off: he must not keep the switch from ending. */
   async close(): Promise<void> {
-    await new Promise<void>((resolve) => this.server.close(() => resolve()));
+    const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
+    for (const client of this.clients) client.destroy();
+    await closed;
   }
 }
 

@@ -1,10 +1,11 @@
 /** The embedded switch: ports, modules and one worker, as a `.bess` script has set them up. */
 import { existsSync } from 'node:fs';
+import { pinPollingThread } from '../drivers/libc/index.js';
 import { ModuleGraph } from './datapath/graph.js';
 import { BessError } from './errors.js';
 import { type DeviceFactory, PortTable } from './ports/pmd-port.js';
 import { type SwitchStats, snapshot } from './stats.js';
-import { type IdlePolicy, pinWorker, Worker } from './worker.js';
+import { type IdlePolicy, Worker } from './worker.js';
 
 export interface SwitchOptions {
   /** Opens the devices behind the ports. */
@@ -59,7 +60,7 @@ export class Switch {
       device.onNotice = (line) => this.log(`port ${name}: ${line}`);
     }
     this.startedAt = performance.now();
-    if (this.core !== null) await pinWorker(this.core);
+    if (this.core !== null) await pinPollingThread(this.core);
     this.worker.start();
   }
 

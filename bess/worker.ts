@@ -5,8 +5,6 @@
  * socket). So a peer's memory never changes while a burst is under way, and the worker gives way about once a
  * millisecond.
  */
-import { access } from 'node:fs/promises';
-import { pinThread } from '../drivers/libc/index.js';
 import type { Task, WakeSource } from './datapath/module.js';
 
 /**
@@ -119,20 +117,5 @@ export class Worker {
 
   private disarm(count: number): void {
     for (let i = 0; i < count; i++) this.sources[i].disableKick();
-  }
-}
-
-/**
- * Pins this thread to a core. The threads of libuv's pool inherit the core of the thread that starts them, and one of
- * them waits for the peers' kicks: they must not share the core of a worker that spins, so they are started first.
- */
-export async function pinWorker(core: number): Promise<void> {
-  await access('/');
-  try {
-    pinThread(core);
-  } catch (error) {
-    throw new Error(
-      `worker:0 cannot run on core ${core}: ${(error as Error).message}; may this process use that core?`,
-    );
   }
 }

@@ -1,14 +1,22 @@
 #!/usr/bin/env bash
-# Installs the real peers that the integration tests talk to, from Debian packages by name. Says what before it does;
-# installs nothing that is there already.
+# Installs the real peers that the integration tests talk to and what guest VMs need, from Debian packages by name, and
+# makes the guest of scripts/vm. Says what before it does; installs and makes nothing that is there already.
 set -euo pipefail
 
 # command that must exist : Debian package that has it
 peers=(
-  dpdk-testpmd:dpdk-dev  # DPDK's vhost backend and virtio-user frontend
-  ip:iproute2            # network namespaces and tap devices
-  ping:iputils-ping      # the Linux kernel's own pings
+  dpdk-testpmd:dpdk-dev                # DPDK's vhost backend and virtio-user frontend
+  ip:iproute2                          # network namespaces and tap devices
+  ping:iputils-ping                    # the Linux kernel's own pings
+  qemu-system-x86_64:qemu-system-x86   # guest VMs
+  busybox:busybox-static               # their first process
+  cpio:cpio                            # their first file system
+  xz:xz-utils                          # the kernel in its package, and its source
+  depmod:kmod                          # their modules; modprobe in them
+  gcc:gcc                              # vfio.ko without an IOMMU
+  make:make
 )
+export PATH="$PATH:/usr/sbin:/sbin"
 
 missing=()
 for peer in "${peers[@]}"; do
@@ -16,9 +24,9 @@ for peer in "${peers[@]}"; do
 done
 
 if [ ${#missing[@]} -eq 0 ]; then
-  echo "setup:peers: dpdk-testpmd, ip and ping are here already; nothing to install"
+  echo "setup:peers: DPDK, QEMU and the tools for guest VMs are here already; nothing to install"
 else
-  echo "setup:peers: installing these Debian packages for the integration tests: ${missing[*]}"
+  echo "setup:peers: installing these Debian packages for the tests with real peers and in guest VMs: ${missing[*]}"
   if [ "$(id -u)" -ne 0 ]; then
     echo "setup:peers: that needs root; run: sudo apt-get install --no-install-recommends ${missing[*]}" >&2
     exit 1
@@ -35,4 +43,16 @@ fi
 if [ ! -c /dev/net/tun ]; then
   modprobe tun 2>/dev/null || true
   [ -c /dev/net/tun ] || echo "setup:peers: no /dev/net/tun on this machine: the suites with the Linux kernel as peer cannot run"
+fi
+
+lab="$(dirname "$0")/../dist/scripts/vm/main.js"
+if [ ! -f "$lab" ]; then
+  echo "setup:peers: the project is not built, so there is no guest VM; run 'npm run setup:peers', which builds it" >&2
+  exit 1
+fi
+# A second try with fresh package lists: the first may name a kernel that the mirror has replaced since.
+if ! node "$lab" build; then
+  echo "setup:peers: trying again with fresh package lists"
+  apt-get update -qq
+  node "$lab" build
 fi

@@ -5,20 +5,19 @@
  * Every buffer has one owner at any moment: the pool, the device, this layer (waiting for the stack, in the burst to be
  * sent, parked for ARP) or the stack. Nothing is allocated per packet.
  */
-
 import type { MemoryViews } from '../drivers/memory/index.js';
 import type { DeviceCounters, NetDevice } from '../drivers/net-device.js';
 import { FRAME_OFFSET, frameCapacity } from '../rings/buffer-pool.js';
 import { NeighbourTable } from '../rings/neighbour-table.js';
 import { Arp, type ArpWarning } from './arp.js';
 import { ArpSender } from './arp-sender.js';
-import type { Layer } from './config.js';
+import type { IdlePolicy, Layer } from './config.js';
 import { createL2Counters, L2 } from './counters.js';
 import { Egress } from './egress.js';
 import { Filter } from './filter.js';
 import { Host } from './host.js';
 import { Neighbours } from './neighbours.js';
-import { OWNER_LAYER, OWNER_STACK, PacketBuffer } from './packet-buffer.js';
+import { notOwned, OWNER_LAYER, OWNER_STACK, PacketBuffer } from './packet-buffer.js';
 import { Sleeper } from './sleep.js';
 import { BURST, TxBurst } from './tx-burst.js';
 import { WaitingPackets } from './waiting-packets.js';
@@ -37,6 +36,8 @@ export interface CoreOptions {
   readonly mtu?: number | undefined;
   /** Default `ip`. */
   readonly layer?: Layer;
+  /** Default `adaptive`. */
+  readonly idle?: IdlePolicy;
   readonly acceptBroadcast?: boolean;
   readonly acceptMulticast?: boolean;
   /** Takes one-line warnings about the network (address conflicts). */
@@ -56,6 +57,8 @@ export class Core {
   /** Longest IP packet that can be sent, in bytes. */
   readonly mtu: number;
   readonly layer: Layer;
+  /** What {@link runStack} does without packets. */
+  readonly idle: IdlePolicy;
   /** Own address, unsigned. */
   readonly address: number;
   /** Number of the core; 0 with a single one. */
@@ -94,6 +97,7 @@ export class Core {
     this.clock = clock;
     this.memory = memory;
     this.layer = options.layer ?? 'ip';
+    this.idle = options.idle ?? 'adaptive';
     this.isIp = this.layer === 'ip';
     this.address = options.address >>> 0;
     this.maxFrame = frameCapacity(shift);
@@ -183,10 +187,10 @@ export class Core {
    *
    * @returns true when the buffer is gone: queued, parked until ARP is answered, or dropped and counted (wrong length,
    * no route). False when the ring is full: it is still the caller's, to try again later or to release.
-   * @throws Error when the caller does not own the buffer.
+   * @throws Error when the caller does not own the buffer, or it is another port's.
    */
   addBufferToRing(buffer: PacketBuffer): boolean {
-    if (buffer.owner !== OWNER_STACK) throw notOwned('addBufferToRing', buffer);
+    if (!this.owns(buffer)) throw notOwned('addBufferToRing', buffer);
     const length = buffer.length;
     // Written so that NaN fails, too.
     if (!(length >= this.minLength && length <= this.maxLength)) {
@@ -211,10 +215,10 @@ export class Core {
 
   /**
    * Gives a buffer back unused.
-   * @throws Error when the caller does not own it.
+   * @throws Error when the caller does not own it, or it is another port's.
    */
   release(buffer: PacketBuffer): void {
-    if (buffer.owner !== OWNER_STACK) throw notOwned('release', buffer);
+    if (!this.owns(buffer)) throw notOwned('release', buffer);
     buffer.owner = OWNER_LAYER;
     this.device.pool.put(buffer.handle);
   }
@@ -227,7 +231,10 @@ export class Core {
 
   /**
    * Sleeps until packets wait, the link comes or goes, {@link wake} is called or `timeoutMs` have passed; meanwhile Node's
-   * event loop runs, and ARP is answered. Resolves to what {@link getRxCount} would return. One waiter at a time.
+   * event loop runs, and ARP is answered. Resolves to what {@link getRxCount} would return. One waiter at a time. Where
+   * packets wait already it does not sleep, but once a millisecond it gives the event loop a turn all the same.
+   *
+   * @throws Error (rejects) when somebody waits already, or the port was stopped.
    */
   waitForPackets(timeoutMs: number = Number.POSITIVE_INFINITY): Promise<number> {
     return this.sleeper.sleep(timeoutMs);
@@ -263,9 +270,9 @@ export class Core {
 
   /** When {@link tick} must be called next; Infinity when it need not. */
   nextDeadline(): number {
+    const arp = Math.min(this.neighbours.nextDeadline(), this.arpSender.nextDeadline());
     // Nothing tells when the ring has room again: look after a millisecond.
-    if (this.tx.pending > 0) return this.clock() + 1;
-    return Math.min(this.neighbours.nextDeadline(), this.arpSender.nextDeadline());
+    return this.tx.pending > 0 ? Math.min(arp, this.clock() + 1) : arp;
   }
 
   /** Buffers that this layer holds: packets for the stack, frames for the device, packets that wait for ARP. */
@@ -326,6 +333,10 @@ export class Core {
     this.device.pool.put(handle);
   }
 
+  private owns(buffer: PacketBuffer): boolean {
+    return buffer.owner === OWNER_STACK && this.buffers[buffer.handle] === buffer;
+  }
+
   private drop(buffer: PacketBuffer, reason: number): void {
     this.values[reason]!++;
     buffer.owner = OWNER_LAYER;
@@ -336,8 +347,4 @@ export class Core {
     this.values[L2.tx_ring_full]!++;
     return false;
   }
-}
-
-function notOwned(call: string, buffer: PacketBuffer): Error {
-  return new Error(`${call}: buffer ${buffer.handle} is not yours (it was released or sent before)`);
 }

@@ -76,7 +76,7 @@ export function createL2Counters(): L2Counters {
   return CounterBlock.create(L2_COUNTERS);
 }
 
-/** What a counter counts, in a few words. */
-export function meaningOf(name: L2CounterName): string {
-  return MEANING[name];
+/** What a counter of the layer counts, in a few words; undefined for another's. */
+export function meaningOf(name: string): string | undefined {
+  return Object.hasOwn(MEANING, name) ? MEANING[name as L2CounterName] : undefined;
 }

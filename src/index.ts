@@ -1,7 +1,7 @@
 /**
  * tspmd: a userspace virtio-net poll-mode driver and layer-2 packet layer.
  *
- * @example An echo of every packet's payload, without a stack:
+ * @example Every packet that is for us, without a stack:
  * ```ts
  * import { init } from 'tspmd';
  *
@@ -16,6 +16,8 @@
  * }
  * ```
  */
+export type { HugepagePolicy, MemoryViews } from '../drivers/memory/index.js';
+export type { DeviceCounters, NetDevice } from '../drivers/net-device.js';
 export {
   ConfigError,
   type IdlePolicy,
@@ -35,5 +37,7 @@ export {
   type Stack,
   type StackFactory,
   type StackModule,
+  type StackOptions,
 } from './stack.js';
+export type { WarningSink } from './warnings.js';
 export { formatIpv4, formatMac, parseIpv4, parseMac } from './wire/address.js';

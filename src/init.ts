@@ -1,5 +1,6 @@
 /** Bringing a port up and down: `init` opens the device, builds the core and announces the address. */
 
+import { pinPollingThread } from '../drivers/libc/index.js';
 import type { DeviceCounters, NetDevice } from '../drivers/net-device.js';
 import { type ResolvedConfig, resolveConfig, type TspmdConfig } from './config.js';
 import { Core } from './core.js';
@@ -12,7 +13,7 @@ export type OpenDevice = (config: ResolvedConfig) => Promise<NetDevice>;
 export interface InitOptions {
   /** Instead of the drivers that come with tspmd: a device of your own. */
   readonly openDevice?: OpenDevice;
-  /** Takes one-line warnings about the network. Default: to stderr, with `tspmd: ` in front. */
+  /** Takes one-line warnings about the memory and the network. Default: to stderr, with `tspmd: ` in front. */
   readonly warn?: WarningSink;
 }
 
@@ -60,7 +61,10 @@ export class Port {
   stop(): Promise<void> {
     if (this.stopping === null) {
       for (const core of this.cores) core.close();
-      this.stopping = this.device.close();
+      this.stopping = this.device.close().then(() => {
+        // What found no room in the ring is lost now, and counted.
+        for (const core of this.cores) core.flush();
+      });
     }
     return this.stopping;
   }
@@ -68,6 +72,7 @@ export class Port {
 
 /**
  * Sets up the device, its memory and rings, and the core. Called once by the application. The seed's `dpdk_init`.
+ * With `cores` the calling thread is pinned, and stays so.
  *
  * @example
  * const port = await init({ device: 'vhost-user:/tmp/vm1.sock', ip: '10.0.0.1/24' });
@@ -77,9 +82,13 @@ export class Port {
  */
 export async function init(config: TspmdConfig, options: InitOptions = {}): Promise<Port> {
   const resolved = resolveConfig(config);
+  // Before the memory is made: its pages come from where this thread runs.
+  const [cpu] = resolved.cores;
+  if (cpu !== undefined) await pinPollingThread(cpu);
   const device = await (options.openDevice ?? openDevice)(resolved);
   try {
     const warn = options.warn ?? ((line: string) => process.stderr.write(`tspmd: ${line}\n`));
+    if (device.notice !== '') warn(device.notice);
     const core = new Core(device, { ...resolved, warn });
     const port = new Port(resolved, device, [core]);
     core.announce();

@@ -32,3 +32,12 @@ export class PacketBuffer {
     return this.view;
   }
 }
+
+/** What is thrown at who hands in a buffer that is not the stack's, or not this core's. */
+export function notOwned(call: string, { handle, owner }: PacketBuffer): Error {
+  return new Error(
+    owner === OWNER_STACK
+      ? `${call}: buffer ${handle} is another port's: copy the packet into one of getBufferTx`
+      : `${call}: buffer ${handle} is not yours (it was released or sent before)`,
+  );
+}

@@ -7,7 +7,7 @@ import type { Core } from './core.js';
 import type { Stack } from './stack.js';
 
 export interface RunOptions {
-  /** `adaptive` (default): sleep when nothing came for {@link IDLE_MS}. `spin`: never. */
+  /** `adaptive`: sleep when nothing came for {@link IDLE_MS}. `spin`: never. Default: as the core was configured. */
   readonly idle?: IdlePolicy;
   /** Ends the loop. */
   readonly signal: AbortSignal;
@@ -22,11 +22,12 @@ const POLLS_PER_LOOK = 16;
 
 /**
  * Runs `stack` on `core` until the signal aborts.
- * @returns when the loop has ended and the stack was stopped; rejects with what the stack threw.
+ * @returns when the loop has ended and the stack was stopped; rejects with what the stack threw, or when its poll does not
+ * return a number.
  */
 export async function runStack(core: Core, stack: Stack, options: RunOptions): Promise<void> {
   const { signal } = options;
-  const maySleep = options.idle !== 'spin';
+  const maySleep = (options.idle ?? core.idle) !== 'spin';
   const wake = (): void => core.wake();
   signal.addEventListener('abort', wake);
   try {
@@ -39,10 +40,17 @@ export async function runStack(core: Core, stack: Stack, options: RunOptions): P
       else await new Promise<void>((resolve) => setImmediate(resolve));
     }
     core.flush();
+  } catch (error) {
+    try {
+      stack.stop?.();
+    } catch {
+      // A consequence: what was thrown first tells more.
+    }
+    throw error;
   } finally {
     signal.removeEventListener('abort', wake);
-    stack.stop?.();
   }
+  stack.stop?.();
 }
 
 /** Polls for one turn of the loop. Returns true when it ended early because there was nothing to do. */
@@ -52,6 +60,8 @@ function pollForOneTurn(stack: Stack, maySleep: boolean): boolean {
   for (;;) {
     let packets = 0;
     for (let i = 0; i < POLLS_PER_LOOK; i++) packets += stack.poll();
+    // What no sum comes of: nothing, or a promise.
+    if (!(packets >= 0)) throw new TypeError('the poll() of a stack must return how many packets it handled, at once');
     const now = performance.now();
     if (packets > 0) idleSince = now;
     else if (maySleep && now - idleSince >= IDLE_MS) return true;

@@ -19,6 +19,8 @@ export interface Sleepable {
 
 /** Polls in a row that found only frames not meant for the stack, before other code gets its turn. */
 const MAX_REARMS = 8;
+/** How long {@link Sleeper.sleep} may go on answering at once, until the event loop gets a turn. */
+const TURN_MS = 1;
 /** How long a device without interrupts is left alone, in ms: the shortest timer of Node. */
 const POLL_ONLY_MS = 1;
 /** Longest delay that setTimeout takes. */
@@ -28,7 +30,11 @@ export class Sleeper {
   private resolve: ((packets: number) => void) | null = null;
   private timer: NodeJS.Timeout | null = null;
   private timerAt = Number.POSITIVE_INFINITY;
+  /** The next look at the device, after a turn of the event loop. */
+  private nextLook: NodeJS.Immediate | null = null;
   private until = 0;
+  /** From then on the event loop is due a turn. */
+  private turnDue = 0;
   private linkWas = false;
   private armed = false;
   private isClosed = false;
@@ -53,12 +59,16 @@ export class Sleeper {
     }
     if (this.isClosed) return Promise.reject(new Error('waitForPackets: the port was stopped'));
     const packets = this.core.getRxCount();
-    if (packets > 0 || !(timeoutMs > 0)) return Promise.resolve(packets);
-    this.until = this.clock() + timeoutMs;
+    const now = this.clock();
+    const isReady = packets > 0 || !(timeoutMs > 0);
+    // A promise that is settled already lets no timer, signal or reconnection run: not for ever.
+    if (isReady && now < this.turnDue) return Promise.resolve(packets);
+    this.until = now + timeoutMs;
     this.linkWas = this.device.isUp;
     return new Promise((resolve) => {
       this.resolve = resolve;
-      this.arm();
+      if (isReady) this.afterTurn(() => this.wake());
+      else this.arm();
     });
   }
 
@@ -91,9 +101,34 @@ export class Sleeper {
       }
       if (this.pollOnce()) return;
     }
-    setImmediate(() => {
-      if (this.resolve !== null && !this.armed && !this.pollOnce()) this.arm();
+    this.afterTurn(() => this.look());
+  }
+
+  /** Polls; sleeps on where there is nothing for the stack, and nothing is due. */
+  private look(): void {
+    const now = this.clock();
+    // Here and not by timer alone: frames that are not for the stack may wake us so often that none ever ends.
+    if (now >= this.core.nextDeadline()) this.core.tick(now);
+    if (now >= this.until) this.wake();
+    else if (!this.pollOnce()) this.arm();
+  }
+
+  private afterTurn(act: () => void): void {
+    this.cancelLook();
+    this.nextLook = setImmediate(() => {
+      this.nextLook = null;
+      this.turned();
+      act();
     });
+  }
+
+  private cancelLook(): void {
+    if (this.nextLook !== null) clearImmediate(this.nextLook);
+    this.nextLook = null;
+  }
+
+  private turned(): void {
+    this.turnDue = this.clock() + TURN_MS;
   }
 
   /** Polls; ends the sleep and returns true when there is something for the stack. */
@@ -107,16 +142,15 @@ export class Sleeper {
   private woken(): void {
     if (!this.armed) return;
     this.disarm();
-    if (!this.pollOnce()) this.arm();
+    this.turned();
+    this.look();
   }
 
   private expired(): void {
     this.timer = null;
     this.disarm();
-    const now = this.clock();
-    this.core.tick(now);
-    if (now >= this.until) this.finish(this.core.getRxCount());
-    else if (!this.pollOnce()) this.arm();
+    this.turned();
+    this.look();
   }
 
   private startTimer(): void {
@@ -144,6 +178,7 @@ export class Sleeper {
   private finish(packets: number): void {
     const resolve = this.resolve;
     this.resolve = null;
+    this.cancelLook();
     this.disarm();
     resolve?.(packets);
   }

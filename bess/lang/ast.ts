@@ -1,7 +1,7 @@
 /**
  * The tree of a script.
  *
- * Chains of operators and of trailers are flat lists, not nested pairs: a script of ten thousand `+` then costs no depth,
+ * Chains of operators and of trailers are flat lists, not nested pairs: a script with thousands of `+` costs no depth,
  * neither here nor in the interpreter, and depth is bounded by the brackets and blocks that `layout.ts` counts.
  */
 import type { Position } from './errors.js';
@@ -159,7 +159,7 @@ export interface Creation extends Node {
 }
 
 /**
- * One stage of `a:1 -> 2:b:3 -> c`. BESS makes `x:y` a product and lets the types decide which of both is the module, so
+ * One stage of `a:1 -> 2:b:3 -> c`. BESS makes `x:y` a product and lets the types decide which one is the module, so
  * `-> x:y ->` is known at run time only: `parts` are the one to three expressions between the colons.
  */
 export interface Stage {

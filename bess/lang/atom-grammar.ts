@@ -256,7 +256,8 @@ function joinStrings(tokens: readonly IToken[]): Expression {
   for (const token of tokens) {
     const text = splitString(token.image);
     formatted ||= text.formatted;
-    if (text.formatted) parts.push(...(token.payload as FormattedPart[]));
+    // Hung there by parse.ts.
+    if (text.formatted) for (const part of token.payload as FormattedPart[]) parts.push(part);
     else parts.push(text.raw ? text.body : decodeEscapes(text.body, positionOf(token)));
   }
   if (formatted) return { kind: 'formatted', parts, position };

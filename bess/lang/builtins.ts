@@ -28,11 +28,11 @@ const BUILTINS: readonly [string, Builtin][] = [
   ['all', (args, name) => collect(one(name, args)).every(isTruthy)],
   ['any', (args, name) => collect(one(name, args)).some(isTruthy)],
   ['bin', (args, name) => radixText(one(name, args), 2, '0b')],
-  ['bool', (args, name) => isTruthy(bindArguments(name, ['value'], 0, args)[0] ?? false)],
+  ['bool', (args, name) => isTruthy(oneOr(false, name, args))],
   ['chr', (args, name) => character(requireInt(one(name, args), 'the argument of chr()'))],
   ['dict', toDict],
   ['enumerate', enumerate],
-  ['float', (args, name) => toFloat(bindArguments(name, ['value'], 0, args)[0] ?? 0)],
+  ['float', (args, name) => toFloat(oneOr(0, name, args))],
   ['hex', (args, name) => radixText(one(name, args), 16, '0x')],
   ['int', (args, name) => toInt(...(bindArguments(name, ['value', 'base'], 0, args) as [Value?, Value?]))],
   ['isinstance', isInstance],
@@ -47,7 +47,7 @@ const BUILTINS: readonly [string, Builtin][] = [
   ['repr', (args, name) => repr(one(name, args))],
   ['reversed', (args, name) => new PyIterator('reversed', collect(one(name, args)).reverse())],
   ['sorted', sortedList],
-  ['str', (args, name) => str(bindArguments(name, ['value'], 0, args)[0] ?? '')],
+  ['str', (args, name) => str(oneOr('', name, args))],
   ['sum', sum],
   ['tuple', (args, name) => new PyTuple(items(name, args))],
   ['zip', zip],
@@ -60,6 +60,12 @@ export const BUILTIN_FUNCTIONS: ReadonlyMap<string, NativeFunction> = new Map(
 
 function one(name: string, args: CallArguments): Value {
   return bindAll(name, ['value'], args)[0] as Value;
+}
+
+/** The only argument, or `otherwise` for none. */
+function oneOr(otherwise: Value, name: string, args: CallArguments): Value {
+  const [value = otherwise] = bindArguments(name, ['value'], 0, args);
+  return value;
 }
 
 function items(name: string, args: CallArguments): Value[] {
@@ -121,7 +127,7 @@ function enumerate(args: CallArguments, name: string): PyIterator {
 function zip(args: CallArguments, name: string): PyIterator {
   if (args.keyword.size > 0) bindAll(name, [], { positional: [], keyword: args.keyword });
   const columns = args.positional.map(collect);
-  const length = columns.length === 0 ? 0 : Math.min(...columns.map((column) => column.length));
+  const length = columns.reduce((least, column) => Math.min(least, column.length), columns[0]?.length ?? 0);
   const rows = Array.from({ length }, (_, i) => new PyTuple(columns.map((column) => column[i] as Value)));
   return new PyIterator('zip', rows);
 }
@@ -157,8 +163,7 @@ function extreme(name: string, args: CallArguments, isBetter: (order: number) =>
   if (rest.size > 0) bindAll(name, [], { positional: [], keyword: rest });
   const [only] = positional;
   const values = positional.length === 1 && only !== undefined ? collect(only) : positional;
-  let best = values[0];
-  if (best === undefined) best = keyword.get('default') ?? undefined;
+  let best = values.length > 0 ? values[0] : keyword.get('default');
   if (best === undefined) return raise('ValueError', `${name}() of nothing`);
   for (const value of values.slice(1)) {
     if (isBetter(orderOf(value, best))) best = value;

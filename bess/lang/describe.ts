@@ -71,7 +71,7 @@ export function repr(value: Value, around: readonly Value[] = []): string {
   if (value instanceof NativeFunction) return `<built-in function ${value.name}>`;
   if (value instanceof ScriptFunction) return `<function ${value.definition.name}>`;
   if (value instanceof ExceptionType) return `<class '${value.name}'>`;
-  if (value instanceof ScriptException) return `${value.type.name}(${quote(value.message)})`;
+  if (value instanceof ScriptException) return `${value.type.name}(${value.message && quote(value.message)})`;
   if (value instanceof PyView) return reprItems(`${value.typeName}([`, value, value.items, '])', around);
   if (value instanceof PyIterator) return `<${value.typeName} object>`;
   return isHostObject(value) && value.describe !== undefined ? value.describe() : `<${value.typeName} object>`;

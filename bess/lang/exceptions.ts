@@ -32,7 +32,7 @@ const HIERARCHY = [
   ['ValueError', 'Exception'],
 ] as const;
 
-export type ExceptionName = (typeof HIERARCHY)[number][0];
+type ExceptionName = (typeof HIERARCHY)[number][0];
 
 /** By name; `IOError` is Python 3's other name for OSError. */
 export const EXCEPTION_TYPES: ReadonlyMap<string, ExceptionType> = buildTypes();
@@ -40,7 +40,7 @@ export const EXCEPTION_TYPES: ReadonlyMap<string, ExceptionType> = buildTypes();
 /** What the host's own errors are, as pybess's `bess.Error`: a host that wants a script to name it gives it one. */
 export const BESS_ERROR = new ExceptionType('Error', exceptionType('Exception'));
 
-export function exceptionType(name: ExceptionName): ExceptionType {
+function exceptionType(name: ExceptionName): ExceptionType {
   return EXCEPTION_TYPES.get(name) as ExceptionType;
 }
 

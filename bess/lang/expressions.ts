@@ -62,6 +62,11 @@ export abstract class ExpressionEvaluator {
     }
   }
 
+  /** Counts an operation on a value, by its size. */
+  protected charge(value: Value): void {
+    this.step(costOf(value));
+  }
+
   protected evaluate(node: Expression, scope: Scope): Value {
     switch (node.kind) {
       case 'constant':
@@ -121,22 +126,29 @@ export abstract class ExpressionEvaluator {
     switch (trailer.kind) {
       case 'attribute':
         this.position = trailer.position;
+        // The call of a method follows, mostly; few go through all of the value, and append() is in most loops.
+        this.step(costOf(value) >> 4);
         return getAttribute(value, trailer.name);
       case 'subscript': {
         const index = this.evaluate(trailer.index, scope);
         this.position = trailer.position;
+        if (typeof value === 'string') this.charge(value);
+        this.charge(index);
         return getItem(value, index);
       }
       case 'slice': {
         const bounds = trailer.bounds.map((bound) => (bound === null ? null : this.evaluate(bound, scope)));
         this.position = trailer.position;
-        this.step(costOf(value));
+        this.charge(value);
         return getSlice(value, bounds);
       }
       case 'call': {
         const args = this.evaluateArguments(trailer.arguments, scope);
         this.position = start;
-        return this.call(value, args);
+        const result = this.call(value, args);
+        this.position = start;
+        this.charge(result);
+        return result;
       }
     }
   }
@@ -147,6 +159,7 @@ export abstract class ExpressionEvaluator {
     for (const argument of list) {
       const value = this.evaluate(argument.value, scope);
       this.position = argument.value.position;
+      this.charge(value);
       if (argument.kind === 'positional') positional.push(value);
       else if (argument.kind === 'keyword') this.addKeyword(keyword, argument.name, value);
       else if (argument.kind === 'list') for (const item of collect(value)) positional.push(item);
@@ -172,11 +185,10 @@ export abstract class ExpressionEvaluator {
 
   protected call(target: Value, args: CallArguments): Value {
     this.step();
-    for (const value of args.positional) this.step(costOf(value));
     if (target instanceof NativeFunction) return target.call(args);
     if (target instanceof ScriptFunction) return this.callFunction(target, args);
     if (target instanceof ExceptionType) return instantiate(target, args.positional);
-    return raise('TypeError', `a '${typeName(target)}' cannot be called`);
+    return raise('TypeError', `'${typeName(target)}' is nothing to call`);
   }
 
   private arithmetic(node: Ast.Arithmetic, scope: Scope): Value {
@@ -185,7 +197,7 @@ export abstract class ExpressionEvaluator {
       const right = this.evaluate(operand, scope);
       this.position = position;
       value = applyBinary(operator, value, right);
-      this.step(costOf(value));
+      this.charge(value);
     }
     return value;
   }
@@ -195,7 +207,8 @@ export abstract class ExpressionEvaluator {
     return node.rest.every(({ operator, operand, position }: OperatorAndOperand) => {
       const right = this.evaluate(operand, scope);
       this.position = position;
-      this.step(costOf(left) + costOf(right));
+      this.charge(left);
+      this.charge(right);
       const holds = compare(operator, left, right);
       left = right;
       return holds;
@@ -288,6 +301,7 @@ export abstract class ExpressionEvaluator {
       const shown = part.conversion === null ? value : part.conversion === 'r' ? repr(value) : str(value);
       text = checkText(text + formatValue(shown, spec));
     }
+    this.charge(text);
     return text;
   }
 }

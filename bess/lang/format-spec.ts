@@ -8,7 +8,10 @@ import type { Value } from './values.js';
 
 interface FormatSpec {
   readonly fill: string;
+  /** Empty when none is given. */
   readonly align: string;
+  /** A 0 before the width: fills numbers behind their sign. */
+  readonly zero: boolean;
   readonly sign: string;
   readonly alternate: boolean;
   readonly width: number;
@@ -36,16 +39,17 @@ export function formatValue(value: Value, spec: string): string {
   const { type } = parsed;
   if (typeof value === 'string') {
     if (type !== '' && type !== 's') return unknownType(type, value);
-    if (parsed.sign !== '' || parsed.align === '=') raise('ValueError', `the format '${spec}' is not one of a str`);
+    if (parsed.sign + parsed.grouping !== '' || parsed.align === '=')
+      raise('ValueError', `the format '${spec}' is not one of a str`);
     const text = parsed.precision === null ? value : Array.from(value).slice(0, parsed.precision).join('');
     return pad('', text, parsed, '<');
   }
   const int = asInt(value);
-  if (int !== null && (type in RADIX || (type === '' && typeof value === 'number'))) return formatInt(int, parsed);
+  if (int !== null && (type === '' || type in RADIX)) return formatInt(int, parsed);
   if (int !== null && type === 'c') return pad('', characterOf(int), parsed, '<');
   const number = asNumber(value);
   if (number !== null && (type === '' || 'eEfFgG%'.includes(type))) {
-    return typeof value === 'boolean' && type === '' ? pad('', str(value), parsed, '<') : formatFloat(number, parsed);
+    return formatFloat(number, parsed);
   }
   if (number !== null) return unknownType(type, value);
   return raise('TypeError', `a '${typeName(value)}' takes no format ('${spec}')`);
@@ -84,7 +88,8 @@ function parseSpec(spec: string): FormatSpec {
   const [, fill, align, sign = '', alternate, zero, width = '', grouping = '', precision, type = ''] = match;
   const parsed = {
     fill: fill ?? (zero === undefined ? ' ' : '0'),
-    align: align ?? (zero === undefined ? '' : '='),
+    align: align ?? '',
+    zero: zero !== undefined,
     sign,
     alternate: alternate !== undefined,
     width: Number(width),
@@ -144,8 +149,8 @@ function group(text: string, separator: string, size: number): string {
 
 function pad(sign: string, text: string, spec: FormatSpec, otherwise: string): string {
   const missing = Math.max(0, spec.width - Array.from(sign + text).length);
-  const align = spec.align === '' ? otherwise : spec.align;
-  switch (align) {
+  const byDefault = spec.zero && otherwise === '>' ? '=' : otherwise;
+  switch (spec.align === '' ? byDefault : spec.align) {
     case '<':
       return checkText(sign + text + spec.fill.repeat(missing));
     case '^': {

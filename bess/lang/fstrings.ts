@@ -21,13 +21,19 @@ export function parseFormatted(
 
 class FieldScanner {
   private at = 0;
+  /** The character of the body that {@link place} is of; negative before its start. */
+  private counted: number;
+  private place: Position;
 
   constructor(
     private readonly token: StringToken,
     private readonly image: string,
     private readonly origin: Position,
     private readonly parseExpression: ExpressionParser,
-  ) {}
+  ) {
+    this.counted = -token.start;
+    this.place = origin;
+  }
 
   /** Texts and fields, to the end of the body, or (`depth` 1: a format spec) to the `}` that ends the field. */
   parts(depth: number): FormattedPart[] {
@@ -118,11 +124,20 @@ class FieldScanner {
     return new SyntaxProblem(this.positionAt(at), text);
   }
 
-  /** Place in the script of a character of the body. */
+  /** Place in the script of a character of the body; counts on from the place asked for before. */
   private positionAt(at: number): Position {
-    const before = this.image.slice(0, this.token.start + at).split('\n');
-    const last = before[before.length - 1]?.length ?? 0;
-    if (before.length === 1) return { line: this.origin.line, column: this.origin.column + last };
-    return { line: this.origin.line + before.length - 1, column: last + 1 };
+    if (at < this.counted) {
+      this.counted = -this.token.start;
+      this.place = this.origin;
+    }
+    let { line, column } = this.place;
+    for (let i = this.token.start + this.counted; i < this.token.start + at; i++) {
+      const isNewline = this.image[i] === '\n';
+      line += isNewline ? 1 : 0;
+      column = isNewline ? 1 : column + 1;
+    }
+    this.counted = at;
+    this.place = { line, column };
+    return this.place;
   }
 }

@@ -18,7 +18,7 @@ export class ScriptGrammar extends ExpressionGrammar {
     const body: Statement[] = [];
     this.MANY(() => {
       const statements = this.SUBRULE(this.statement);
-      this.ACTION(() => body.push(...statements));
+      this.ACTION(() => append(body, statements));
     });
     this.ACTION(() => checkFlow(body));
     return body;
@@ -63,7 +63,7 @@ export class ScriptGrammar extends ExpressionGrammar {
             this.AT_LEAST_ONE({
               DEF: () => {
                 const statements = this.SUBRULE(this.statement);
-                this.ACTION(() => body.push(...statements));
+                this.ACTION(() => append(body, statements));
               },
               ERR_MSG: 'expected a statement',
             });
@@ -256,4 +256,9 @@ export class ScriptGrammar extends ExpressionGrammar {
     });
     return { name, fallback: fallback ?? null };
   });
+}
+
+/** Not push(...): a line may hold more statements than a call may have arguments. */
+function append(body: Statement[], statements: readonly Statement[]): void {
+  for (const statement of statements) body.push(statement);
 }

@@ -22,7 +22,7 @@ export interface CallArguments {
 /** What runs a script; each method may throw a {@link HostError}, which the script sees at the place of the call. */
 export interface ScriptHost {
   /**
-   * Global names that the host gives: `bess`, and the classes of modules and ports as NativeFunctions, whose name is the
+   * Global names that the host gives: `bess`, and the classes of modules and ports as NativeFunctions, their name the
    * class's. A call creates an anonymous module.
    */
   readonly globals: ReadonlyMap<string, Value>;

@@ -8,7 +8,7 @@ import { isTruthy, str, typeName } from './describe.js';
 import { BessScriptError } from './errors.js';
 import { BESS_ERROR, EXCEPTION_TYPES, fromHost, raise } from './exceptions.js';
 import type { CallArguments, ScriptHost } from './host.js';
-import { collect, costOf, getItem, iterate, setItem } from './iteration.js';
+import { collect, getItem, iterate, setItem } from './iteration.js';
 import { MAX_CALLS } from './limits.js';
 import { applyBinary } from './operators.js';
 import { createOsModule } from './os-module.js';
@@ -16,6 +16,9 @@ import { parse } from './parse.js';
 import { assignedNames, boundName, Scope } from './scope.js';
 import { SugarEvaluator } from './sugar.js';
 import { ExceptionType, PyList, PyTuple, ScriptException, ScriptFunction, type Value } from './values.js';
+
+/** Steps that an exception costs: JavaScript's errors are slow to make. */
+const EXCEPTION_COST = 32;
 
 /** How a statement ended. */
 type Completion = 'next' | 'break' | 'continue' | 'return';
@@ -120,9 +123,12 @@ class Interpreter extends SugarEvaluator {
         return 'next';
       case 'assert':
         if (isTruthy(this.evaluate(statement.condition, scope))) return 'next';
-        return raise('AssertionError', statement.message === null ? '' : str(this.evaluate(statement.message, scope)));
-      case 'raise':
-        return this.raise(statement.value === null ? null : this.evaluate(statement.value, scope));
+        return this.failAssertion(statement, scope);
+      case 'raise': {
+        const value = statement.value === null ? null : this.evaluate(statement.value, scope);
+        this.position = statement.position;
+        return this.raise(value);
+      }
     }
   }
 
@@ -161,6 +167,7 @@ class Interpreter extends SugarEvaluator {
       // The limit on steps ends the script whatever it catches.
       if (error instanceof BessScriptError) throw error;
       const exception = this.located(error);
+      this.step(EXCEPTION_COST);
       const handler = statement.handlers.find(
         ({ type }) => type === null || this.catches(this.evaluate(type, scope), exception),
       );
@@ -175,6 +182,12 @@ class Interpreter extends SugarEvaluator {
         if (handler.name !== null) scope.remove(handler.name);
       }
     }
+  }
+
+  private failAssertion(statement: Extract<Statement, { kind: 'assert' }>, scope: Scope): never {
+    const message = statement.message === null ? '' : str(this.evaluate(statement.message, scope));
+    this.position = statement.position;
+    return raise('AssertionError', message);
   }
 
   private catches(type: Value, exception: ScriptException): boolean {
@@ -240,6 +253,7 @@ class Interpreter extends SugarEvaluator {
   }
 
   private unpack(targets: readonly Target[], value: Value, scope: Scope): void {
+    this.charge(value);
     const values = collect(value);
     if (values.length !== targets.length) {
       raise(
@@ -264,7 +278,7 @@ class Interpreter extends SugarEvaluator {
       return;
     }
     const value = applyBinary(operator, left, right);
-    this.step(costOf(value));
+    this.charge(value);
     reference.set(value);
   }
 
@@ -281,6 +295,7 @@ class Interpreter extends SugarEvaluator {
     }
     const index = this.evaluate(last.index, scope);
     const { position } = last;
+    this.charge(index);
     return {
       get: () => {
         this.position = position;

@@ -2,7 +2,7 @@
 import { repr, typeName } from './describe.js';
 import { PyDict } from './dict.js';
 import { raise } from './exceptions.js';
-import { checkCount } from './limits.js';
+import { checkCount, MAX_ITEMS } from './limits.js';
 import { requireInt } from './operators.js';
 import { isHostObject, PyIterator, PyList, PyRange, PyTuple, PyView, type Value } from './values.js';
 
@@ -51,9 +51,10 @@ export function lengthOf(value: Value): number {
 /** What an operation on a value costs, in steps. */
 export function costOf(value: Value): number {
   if (typeof value === 'string') return value.length >> 8;
-  if (value instanceof PyList || value instanceof PyTuple) return value.items.length >> 5;
+  if (value instanceof PyList || value instanceof PyTuple || value instanceof PyView) return value.items.length >> 5;
   if (value instanceof PyDict) return value.size >> 5;
-  return value instanceof PyRange ? Math.min(value.length >> 5, 1 << 12) : 0;
+  // No more of a range than a list may hold.
+  return value instanceof PyRange ? Math.min(value.length, MAX_ITEMS) >> 5 : 0;
 }
 
 /** `value[index]`. */

@@ -35,18 +35,39 @@ export function layOutScript(source: string, tokens: readonly IToken[]): IToken[
   return new Layout(source).run(markCreations(tokens));
 }
 
-/** The tokens of one expression out of an f-string: it may go over lines, and there are no blocks. */
+/**
+ * The tokens of one expression out of an f-string: it may go over lines, there are no blocks, and the sugar is none
+ * there, because BESS does not look into strings.
+ */
 export function layOutExpression(tokens: readonly IToken[]): IToken[] {
-  const kept = tokens.filter((token) => token.tokenType !== T.LineEnd);
+  const kept: IToken[] = [];
   const brackets = new Brackets();
-  for (const token of kept) {
+  for (const token of tokens) {
     if (token.tokenType === T.VariableName) {
       throw new SyntaxProblem(positionOf(token), `${token.image}: BESS does not look for variables inside strings`);
     }
+    if (token.tokenType === T.DoubleColon) kept.push(...splitColons(token, brackets));
+    else if (token.tokenType !== T.LineEnd) kept.push(token);
     brackets.see(token);
   }
   brackets.finish();
   return kept;
+}
+
+/** A `::` that creates no module: in `x[::2]` it is two colons, elsewhere a mistake. */
+function splitColons(token: IToken, around: Brackets): IToken[] {
+  if (around.innermost?.tokenType !== T.OpenBracket) {
+    throw new SyntaxProblem(positionOf(token), "expected name::Module(…) around '::'");
+  }
+  return [makeToken(T.Colon, token), makeToken(T.Colon, token)];
+}
+
+/** A token that the text does not have, at the place of `at`, or right behind it. */
+function makeToken(type: TokenType, at: IToken, behind = false): IToken {
+  const line = (behind ? at.endLine : at.startLine) ?? 0;
+  const column = behind ? (at.endColumn ?? 0) + 1 : (at.startColumn ?? 0);
+  const text = type === T.Colon ? ':' : '';
+  return createTokenInstance(type, text, at.startOffset, at.startOffset, line, line, column, column);
 }
 
 class Layout {
@@ -69,7 +90,7 @@ class Layout {
 
   private endLine(token: IToken): void {
     if (this.brackets.depth > 0 || this.atLineStart) return;
-    this.push(T.Newline, token);
+    this.out.push(makeToken(T.Newline, token));
     this.atLineStart = true;
   }
 
@@ -78,17 +99,9 @@ class Layout {
       this.atLineStart = false;
       this.indent(token);
     }
-    const inSubscript = this.brackets.innermost?.tokenType === T.OpenBracket;
+    if (token.tokenType === T.DoubleColon && !isCreation(this.out)) this.out.push(...splitColons(token, this.brackets));
+    else this.out.push(token);
     this.brackets.see(token);
-    if (token.tokenType !== T.DoubleColon || isCreation(this.out)) {
-      this.out.push(token);
-    } else if (inSubscript) {
-      // x[::2] is a slice.
-      this.push(T.Colon, token);
-      this.push(T.Colon, token);
-    } else {
-      throw new SyntaxProblem(positionOf(token), "expected name::Module(…) around '::'");
-    }
   }
 
   private indent(first: IToken): void {
@@ -99,13 +112,13 @@ class Layout {
       this.checkTabs(width.narrow > top.narrow, first);
       if (this.widths.length > MAX_DEPTH) throw new SyntaxProblem(positionOf(first), 'too many blocks in each other');
       this.widths.push(width);
-      this.push(T.Indent, first);
+      this.out.push(makeToken(T.Indent, first));
       return;
     }
     while (width.wide < top.wide) {
       this.widths.pop();
       top = this.widths[this.widths.length - 1] as Width;
-      this.push(T.Dedent, first);
+      this.out.push(makeToken(T.Dedent, first));
     }
     if (width.wide !== top.wide) {
       throw new SyntaxProblem(positionOf(first), 'this indentation matches no block around it');
@@ -121,17 +134,9 @@ class Layout {
   private finish(): void {
     const last = this.out[this.out.length - 1];
     if (last === undefined) return;
-    if (last.tokenType !== T.Newline) this.push(T.Newline, last, true);
+    if (last.tokenType !== T.Newline) this.out.push(makeToken(T.Newline, last, true));
     const end = this.out[this.out.length - 1] as IToken;
-    for (let i = 1; i < this.widths.length; i++) this.push(T.Dedent, end);
-  }
-
-  /** Adds a token that has no text, at the place of `at`, or right behind it. */
-  private push(type: TokenType, at: IToken, behind = false): void {
-    const line = (behind ? at.endLine : at.startLine) ?? 0;
-    const column = behind ? (at.endColumn ?? 0) + 1 : (at.startColumn ?? 0);
-    const text = type === T.Colon ? ':' : '';
-    this.out.push(createTokenInstance(type, text, at.startOffset, at.startOffset, line, line, column, column));
+    for (let i = 1; i < this.widths.length; i++) this.out.push(makeToken(T.Dedent, end));
   }
 }
 
@@ -177,8 +182,8 @@ function isCreation(tokens: readonly IToken[]): boolean {
 }
 
 /**
- * Makes the first name of each `a, b::Class(` a token of its own kind. BESS's sugar.py takes all names and commas before
- * the `::`, wherever they stand, even among the arguments of a call; so do we.
+ * Makes the first name of each `a, b::Class(` a token of its own kind. BESS's sugar.py takes all names and commas
+ * before the `::`, wherever they stand, even among the arguments of a call; so do we.
  */
 function markCreations(tokens: readonly IToken[]): IToken[] {
   const marked = [...tokens];

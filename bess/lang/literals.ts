@@ -6,7 +6,8 @@ import { PyFloat } from './values.js';
 export function decodeInt(image: string, position: Position): number {
   const value = Number(image.replaceAll('_', ''));
   if (!Number.isSafeInteger(value)) {
-    throw new SyntaxProblem(position, `${image} is beyond the integers of the embedded switch (2**53 - 1)`);
+    const shown = image.length > 40 ? `${image.slice(0, 40)}…` : image;
+    throw new SyntaxProblem(position, `${shown} is beyond the integers of the embedded switch (2**53 - 1)`);
   }
   return value;
 }

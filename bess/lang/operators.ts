@@ -32,6 +32,12 @@ export function asNumber(value: Value): number | null {
 }
 
 function applyToNumbers(operator: string, left: Value, right: Value): Value | undefined {
+  if (typeof left === 'boolean' && typeof right === 'boolean') {
+    // These alone make a bool of two.
+    if (operator === '&') return left && right;
+    if (operator === '|') return left || right;
+    if (operator === '^') return left !== right;
+  }
   const a = asInt(left);
   const b = asInt(right);
   if (a !== null && b !== null) return intOperation(operator, a, b);
@@ -166,8 +172,8 @@ function repeat(value: Value, times: number): Value | undefined {
   }
   if (!(value instanceof PyList || value instanceof PyTuple)) return undefined;
   checkCount(value.items.length * count);
-  const items: Value[] = [];
-  for (let i = 0; i < count && value.items.length > 0; i++) items.push(...value.items);
+  const { length } = value.items;
+  const items = Array.from({ length: length * count }, (_, i) => value.items[i % length] as Value);
   return value instanceof PyList ? new PyList(items) : new PyTuple(items);
 }
 

@@ -9,8 +9,8 @@ import { splitString } from './literals.js';
 import { describeMistake } from './syntax-messages.js';
 import * as T from './tokens.js';
 
-/** Longest script, in characters: 16 times a script of 1000 lines. */
-const MAX_LENGTH = 1 << 20;
+/** Longest script, in characters: thousands of lines, and still parsed within seconds whatever they hold. */
+const MAX_LENGTH = 1 << 18;
 
 /** Made at the first script: learning the grammar takes longer than to parse one. */
 let grammar: ScriptGrammar | null = null;
@@ -78,6 +78,8 @@ function parseField(text: string, start: Position): Expression {
   return apply(layOutExpression(tokens), (rules) => rules.field());
 }
 
+/** Where a text ends whose last token this is; those of the layout have no width. */
 function endOf(token: IToken): Position {
+  if (token.image === '' || token.tokenType === T.Newline) return positionOf(token);
   return { line: token.endLine ?? 0, column: (token.endColumn ?? 0) + 1 };
 }

@@ -5,7 +5,7 @@ import { raise } from './exceptions.js';
 import { characterOf, checkSize, floatDigits, RADIX } from './format-spec.js';
 import { getItem } from './iteration.js';
 import { asInt, asNumber } from './operators.js';
-import { PyFloat, PyList, PyTuple, type Value } from './values.js';
+import { PyFloat, PyList, PyRange, PyTuple, type Value } from './values.js';
 
 const CONVERSION = /%(?:\(([^)]*)\))?([-+ #0]*)(\d*)(?:\.(\d*))?([a-zA-Z%])?/g;
 
@@ -30,7 +30,7 @@ export function formatPercent(format: string, values: Value): string {
       return padded(converted(value, flags, places, type, whole), flags, Number(width), type);
     },
   );
-  const isMapping = values instanceof PyDict || values instanceof PyList;
+  const isMapping = values instanceof PyDict || values instanceof PyList || values instanceof PyRange;
   if (used < given.length && !named && !isMapping) {
     raise('TypeError', 'not all values were used by the format string');
   }

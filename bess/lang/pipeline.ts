@@ -27,7 +27,7 @@ function checkStage(stage: Stage, isFirst: boolean, isLast: boolean): void {
   if (isLast && parts.length > 2) {
     throw new SyntaxProblem(position(parts[2]), "an output gate needs '->' after it (as in a:1 -> b)");
   }
-  // With one part, that is the module. With more, a gate may be any expression, and which one is the module shows later.
+  // One part is the module. With more, a gate may be any expression, and which one is the module shows later.
   if (parts.length === 1 && !isOperand(parts[0] as Expression)) {
     throw new SyntaxProblem(position(parts[0]), "expected a module next to '->' (put an expression in parentheses)");
   }

@@ -48,7 +48,7 @@ function isSequence(value: Value): boolean {
   );
 }
 
-/** A value for the script: arrays become lists, Maps dicts, whole numbers ints (beyond 2**53 an error), others floats. */
+/** For the script: arrays become lists, Maps dicts, whole numbers ints (an error beyond 2**53), others floats. */
 export function fromPlain(plain: Plain): Value {
   if (typeof plain === 'number') return Number.isInteger(plain) ? checkInt(plain) : new PyFloat(plain);
   if (Array.isArray(plain)) {

@@ -8,7 +8,7 @@ export class Scope {
   private readonly values = new Map<string, Value>();
 
   /**
-   * `localNames`: what is assigned anywhere in it, and so is local everywhere in it, as in Python. `parent` is the scope
+   * `localNames`: what is assigned anywhere in it, and so is local everywhere in it, as in Python. `parent`: the scope
    * around, null for the globals.
    */
   constructor(
@@ -16,7 +16,7 @@ export class Scope {
     private readonly parent: Scope | null,
   ) {}
 
-  /** The value, or undefined when no scope around has the name. Raises UnboundLocalError before the first assignment. */
+  /** The value; undefined when no scope around has the name. Raises UnboundLocalError before the first assignment. */
   lookup(name: string): Value | undefined {
     for (let scope: Scope | null = this; scope !== null; scope = scope.parent) {
       const value = scope.values.get(name);

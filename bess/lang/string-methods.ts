@@ -15,6 +15,7 @@ export const STRING_METHODS: ReadonlyMap<string, Method> = new Map<string, Metho
   ['count', (text, args, name) => countOf(text, requireText(one(name, args), 'what is counted'))],
   ['endswith', (text, args, name) => endings(one(name, args), name).some((end) => text.endsWith(end))],
   ['find', (text, args, name) => find(text, requireText(one(name, args), 'what is found'))],
+  ['index', (text, args, name) => indexOf(text, requireText(one(name, args), 'what is found'))],
   ['isdigit', (text, args, name) => none(name, args) && /^\d+$/.test(text)],
   ['join', (text, args, name) => join(text, one(name, args))],
   ['ljust', (text, args, name) => justify(text, args, name, (pad) => text + pad)],
@@ -47,6 +48,11 @@ function endings(value: Value, name: string): string[] {
 function find(text: string, part: string): number {
   const at = text.indexOf(part);
   return at < 0 ? at : lengthOf(text.slice(0, at));
+}
+
+function indexOf(text: string, part: string): number {
+  const index = find(text, part);
+  return index < 0 ? raise('ValueError', 'the part is not in the string') : index;
 }
 
 function countOf(text: string, part: string): number {
@@ -99,8 +105,7 @@ function splitAtBlanks(text: string, most: number): string[] {
   while (rest !== '') {
     const end = parts.length < most ? rest.search(/\s/) : -1;
     if (end < 0) {
-      // The last part keeps its blanks only when the limit cut it off.
-      parts.push(parts.length < most ? rest : rest.trimEnd());
+      parts.push(rest);
       break;
     }
     parts.push(rest.slice(0, end));

@@ -14,9 +14,9 @@ import { isHostObject, NativeFunction, PyTuple, type Value } from './values.js';
 
 /** A module between its gates. */
 interface Link {
-  readonly module: Value;
-  readonly igate: Value;
-  readonly ogate: Value;
+  readonly module: HostObject;
+  readonly igate: number;
+  readonly ogate: number;
 }
 
 export abstract class SugarEvaluator extends ExpressionEvaluator {
@@ -93,33 +93,33 @@ export abstract class SugarEvaluator extends ExpressionEvaluator {
     return previous === null ? null : previous.module;
   }
 
-  private link(stage: Ast.Stage, isFirst: boolean, isLast: boolean, scope: Scope): Link {
-    const values = stage.parts.map((part) => this.evaluate(part, scope));
-    this.position = stage.parts[0]?.position ?? stage.position;
-    const [first = null, second = null, third = null] = values;
-    if (values.length === 1) return { igate: 0, module: first, ogate: 0 };
-    if (values.length === 3) return { igate: first, module: second, ogate: third };
+  private link({ parts }: Ast.Stage, isFirst: boolean, isLast: boolean, scope: Scope): Link {
+    const values = parts.map((part) => this.evaluate(part, scope));
+    const gate = (index: number): number => this.gate(values[index] as Value, parts[index] as Ast.Expression);
+    const module = (index: number): HostObject => this.module(values[index] as Value, parts[index] as Ast.Expression);
+    if (values.length === 1) return { igate: 0, module: module(0), ogate: 0 };
+    if (values.length === 3) return { igate: gate(0), module: module(1), ogate: gate(2) };
     // Of `x:y` BESS makes x * y: an output gate behind a module, an input gate before one.
-    if (isFirst || isHostObject(first)) {
-      if (isLast) raise('TypeError', "an output gate needs '->' after it (as in a:1 -> b)");
-      return { igate: 0, module: first, ogate: second };
-    }
-    return { igate: first, module: second, ogate: 0 };
+    if (!isFirst && !isHostObject(values[0] as Value)) return { igate: gate(0), module: module(1), ogate: 0 };
+    const link = { igate: 0, module: module(0), ogate: gate(1) };
+    return isLast ? raise('TypeError', "an output gate needs '->' after it (as in a:1 -> b)") : link;
   }
 
   private connect(from: Link, to: Link, arrow: Position): void {
     this.position = arrow;
     this.step();
-    this.host.connect(moduleOf(from), gateOf(from.ogate), moduleOf(to), gateOf(to.igate));
+    this.host.connect(from.module, from.ogate, to.module, to.igate);
   }
-}
 
-function moduleOf({ module }: Link): HostObject {
-  if (!isHostObject(module)) return raise('TypeError', `'->' connects modules, not '${typeName(module)}'`);
-  return module;
-}
+  private module(value: Value, { position }: Ast.Expression): HostObject {
+    this.position = position;
+    if (!isHostObject(value)) return raise('TypeError', `'->' connects modules, not '${typeName(value)}'`);
+    return value;
+  }
 
-function gateOf(value: Value): number {
-  const gate = asInt(value);
-  return gate === null ? raise('TypeError', `a gate is an int, not the '${typeName(value)}' ${repr(value)}`) : gate;
+  private gate(value: Value, { position }: Ast.Expression): number {
+    this.position = position;
+    const gate = asInt(value);
+    return gate === null ? raise('TypeError', `a gate is an int, not the '${typeName(value)}' ${repr(value)}`) : gate;
+  }
 }

@@ -4,7 +4,9 @@ import * as T from './tokens.js';
 
 /** Chevrotain's messages, down to what was expected; {@link describeMistake} adds what was found. */
 export const expectation: IParserErrorMessageProvider = {
-  buildMismatchTokenMessage: ({ expected }) => `expected ${tokenLabel(expected)}`,
+  // Only a field of an f-string asks for its own end.
+  buildMismatchTokenMessage: ({ expected }) =>
+    `expected ${expected === EOF ? 'the end of the expression' : tokenLabel(expected)}`,
   buildNotAllInputParsedMessage: () => 'expected a statement',
   buildNoViableAltMessage: ({ customUserDescription }) => customUserDescription ?? 'expected something else',
   buildEarlyExitMessage: ({ customUserDescription }) => customUserDescription ?? 'expected something else',

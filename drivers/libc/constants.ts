@@ -4,7 +4,6 @@ export const O_RDWR = 0x2;
 export const O_NONBLOCK = 0x800;
 export const O_CLOEXEC = 0x80000;
 
-export const PROT_NONE = 0x0;
 export const PROT_READ = 0x1;
 export const PROT_WRITE = 0x2;
 
@@ -19,6 +18,8 @@ export const MFD_CLOEXEC = 0x1;
 export const MFD_ALLOW_SEALING = 0x2;
 export const MFD_HUGETLB = 0x4;
 
+export const F_GETFL = 3;
+export const F_SETFL = 4;
 export const F_ADD_SEALS = 1033;
 export const F_SEAL_SHRINK = 0x2;
 export const F_SEAL_GROW = 0x4;
@@ -30,10 +31,6 @@ export const EPOLL_CLOEXEC = O_CLOEXEC;
 export const EPOLL_CTL_ADD = 1;
 export const EPOLL_CTL_DEL = 2;
 export const EPOLLIN = 0x001;
-export const EPOLLOUT = 0x004;
-export const EPOLLERR = 0x008;
-export const EPOLLHUP = 0x010;
-export const EPOLLRDHUP = 0x2000;
 export const EPOLLET = 0x80000000;
 
 export const AF_UNIX = 1;
@@ -51,7 +48,6 @@ export const PR_SET_NAME = 15;
 
 export const EINTR = 4;
 export const EAGAIN = 11;
-export const EINPROGRESS = 115;
 
 // linux/if_tun.h, linux/if.h
 export const TUNSETIFF = 0x400454ca;

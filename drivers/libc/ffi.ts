@@ -43,6 +43,7 @@ export const native = {
   read: func<[number, Pointer, number]>('read', 'intptr_t', ['int', 'void *', 'size_t']),
   write: func<[number, Pointer, number]>('write', 'intptr_t', ['int', 'const void *', 'size_t']),
   ftruncate: func<[number, number]>('ftruncate', 'int', ['int', 'int64_t']),
+  fallocate: func<[number, number, number, number]>('fallocate', 'int', ['int', 'int', 'int64_t', 'int64_t']),
   // The third argument is passed as a pointer or an integer of the register's width: both fit uintptr_t / void *.
   ioctlPointer: func<[number, number, Pointer]>('ioctl', 'int', ['int', 'ulong', 'void *']),
   ioctlInt: func<[number, number, number]>('ioctl', 'int', ['int', 'ulong', 'uintptr_t']),

@@ -41,9 +41,23 @@ export function memfd(name: string, size: number, hugetlb: boolean): number {
   return fd;
 }
 
+/**
+ * Gives a file all its pages now. Where a container's hugepages are limited (cgroup), mmap(2) succeeds beyond the limit, with
+ * MAP_POPULATE too, and the first access to a page is a SIGBUS; this fails with ENOSPC instead.
+ */
+export function allocatePages(fd: number, size: number, target: string): void {
+  check(native.fallocate(fd, 0, 0, size), 'fallocate', target);
+}
+
 /** A non-blocking eventfd with the count 0. */
 export function eventfd(): number {
   return check(native.eventfd(0, c.EFD_NONBLOCK | c.EFD_CLOEXEC), 'eventfd', 'for notifications');
+}
+
+/** Makes a file non-blocking: for all who have it open by this descriptor or by one that was sent to them. */
+export function setNonBlocking(fd: number, target: string): void {
+  const flags = check(native.fcntl(fd, c.F_GETFL, 0), 'fcntl F_GETFL', target);
+  check(native.fcntl(fd, c.F_SETFL, flags | c.O_NONBLOCK), 'fcntl F_SETFL', target);
 }
 
 /**
@@ -64,7 +78,7 @@ export function writeFrom(fd: number, address: number, length: number): number {
 const one = new Uint8Array(new ArrayBuffer(8));
 one[0] = 1;
 
-/** Adds 1 to an eventfd: wakes whoever waits on it. About a microsecond, so never once a packet. */
+/** Adds 1 to a non-blocking eventfd: wakes whoever waits on it. About a microsecond, so never once a packet. */
 export function signalEventfd(fd: number): void {
   // EAGAIN means the counter is at its maximum, which still wakes the reader: not an error.
   native.write(fd, one, 8);

@@ -1,7 +1,18 @@
 export * as abi from './constants.js';
 export { SystemError } from './errors.js';
-export { closeFile, eventfd, ioctl, memfd, openFile, readTo, signalEventfd, writeFrom } from './files.js';
+export {
+  allocatePages,
+  closeFile,
+  eventfd,
+  ioctl,
+  memfd,
+  openFile,
+  readTo,
+  setNonBlocking,
+  signalEventfd,
+  writeFrom,
+} from './files.js';
 export { addressOf, mapFileAt, mapZeroAt } from './mapping.js';
 export { Reactor, type ReadyHandler } from './reactor.js';
 export { acceptUnix, connectUnix, listenUnix, MAX_FDS, MessageSocket, type Received } from './sockets.js';
-export { nameThread, pinThread } from './threads.js';
+export { nameThread, pinPollingThread, pinThread } from './threads.js';

@@ -1,4 +1,5 @@
 /** The calling thread: its core and its name. */
+import { access } from 'node:fs/promises';
 import * as c from './constants.js';
 import { check } from './errors.js';
 import { native } from './ffi.js';
@@ -13,6 +14,19 @@ export function pinThread(core: number): void {
   const set = new Uint8Array(new ArrayBuffer(CPU_SET_BYTES));
   set[core >> 3] = 1 << (core & 7);
   check(native.schedSetaffinity(0, CPU_SET_BYTES, set), 'sched_setaffinity', `core ${core}`);
+}
+
+/**
+ * Pins a thread that is going to poll. The threads of libuv's pool inherit the core of the thread that starts them, and one
+ * of them waits for the peers' kicks: they must not share the core of a loop that spins, so they are started first.
+ */
+export async function pinPollingThread(core: number): Promise<void> {
+  await access('/');
+  try {
+    pinThread(core);
+  } catch (error) {
+    throw new Error(`cannot run on core ${core}: ${(error as Error).message}; may this process use that core?`);
+  }
 }
 
 /** Names the calling thread as `top -H` shows it; the kernel keeps 15 bytes. */

@@ -2,7 +2,7 @@
  * The memory that a device works on: one memfd, of hugepages where there are any, under one SharedArrayBuffer. Queues,
  * packet buffers and rings are carved out of it.
  */
-import { closeFile, memfd, SystemError } from '../libc/index.js';
+import { allocatePages, closeFile, memfd, SystemError } from '../libc/index.js';
 import { HUGEPAGE_BYTES, MAX_WINDOW_BYTES, type MemoryViews, MemoryWindow } from './window.js';
 
 export type HugepagePolicy = 'auto' | 'require' | 'never';
@@ -55,8 +55,10 @@ export class PacketMemory implements MemoryViews {
   private static on(bytes: number, hugepages: boolean, notice: string): PacketMemory {
     const fd = memfd('tspmd-packets', bytes, hugepages);
     try {
+      const target = hugepages ? `${bytes} bytes of hugepages` : `${bytes} bytes of memfd`;
+      if (hugepages) allocatePages(fd, bytes, target);
       const window = MemoryWindow.reserve(bytes);
-      window.mapFile(0, bytes, fd, 0, hugepages ? `${bytes} bytes of hugepages` : `${bytes} bytes of memfd`, true);
+      window.mapFile(0, bytes, fd, 0, target, true);
       return new PacketMemory(window, fd, hugepages, notice);
     } catch (error) {
       closeFile(fd);

@@ -47,7 +47,7 @@ export class TapDevice implements PacketEndpoint {
   readonly name: string;
   readonly pollOnly = false;
   onKick: (() => void) | null = null;
-  /** Called once when the interface has been deleted, with a line that says so. */
+  /** Called once, between two bursts, when the interface has been deleted, with a line that says so. */
   onLost: ((reason: string) => void) | null = null;
 
   private readonly memory: MemoryViews;
@@ -102,7 +102,12 @@ export class TapDevice implements PacketEndpoint {
     try {
       attach(fd, ifname);
       const range = options.windows.allocate((MAX_BURST + 1) * BUFFER_BYTES);
-      return new TapDevice(fd, ifname, range, options);
+      try {
+        return new TapDevice(fd, ifname, range, options);
+      } catch (error) {
+        options.windows.release(range);
+        throw error;
+      }
     } catch (error) {
       closeFile(fd);
       throw error;
@@ -113,7 +118,8 @@ export class TapDevice implements PacketEndpoint {
     burst.clear();
     burst.memory = this.memory;
     const limit = Math.min(max, MAX_BURST);
-    while (this.readable && burst.count < limit) {
+    // Reads are counted, not frames: a flood of those that are too long must not keep the worker here.
+    for (let reads = 0; this.readable && reads < limit; reads++) {
       const at = burst.count * BUFFER_BYTES + BUFFER_OFFSET;
       // One byte more than allowed: a frame that fills it was longer, and the kernel has cut it off.
       const bytes = readTo(this.fd, this.baseAddress + at, MAX_TAP_FRAME_BYTES + 1);
@@ -211,9 +217,9 @@ export class TapDevice implements PacketEndpoint {
       return;
     }
     this.inErrors++;
-    // The staging area stays: frames of this very burst may lie in it.
+    // The staging area stays: frames of this very burst may lie in it. Hence no call here to anyone who might close us.
     this.detach();
-    this.onLost?.(`${this.name}: the interface is gone (errno ${errno}); was it deleted?`);
+    queueMicrotask(() => this.onLost?.(`${this.name}: the interface is gone (errno ${errno}); was it deleted?`));
   }
 
   private write(burst: PacketBurst, packet: number): boolean {

@@ -3,12 +3,13 @@
  * used ring, and both directions of notification suppression. The transmit and the receive queue build on it.
  *
  * Everything in the driver's memory is hostile. Each field is read once, checked, and used only after that; the walk of a
- * chain ends after as many descriptors as the queue has, whatever the driver wrote.
+ * chain ends after {@link MAX_DESCRIPTORS}, whatever the driver wrote.
  */
 import { signalEventfd } from '../libc/index.js';
 import { type Copy, copierFor, type MemoryViews } from '../memory/index.js';
 import { QueueCounter } from './queue-counters.js';
 import {
+  AVAIL_ALIGN,
   AVAIL_FLAGS,
   AVAIL_IDX,
   AVAIL_RING,
@@ -62,6 +63,11 @@ export interface RingOptions {
 
 /** Segments of which a chain (or, with MRG_RXBUF, the chains for one frame) may consist. */
 export const MAX_CHAIN_SEGMENTS = 64;
+/**
+ * Descriptors that are looked at for one frame, empty ones included. The queue's size would be a bound as well (2.7.5.3.1),
+ * but a driver that offers 32768 times one chain of 32768 empty descriptors would have all other ports wait for seconds.
+ */
+const MAX_DESCRIPTORS = 2 * MAX_CHAIN_SEGMENTS;
 
 export class DeviceRing {
   readonly size: number;
@@ -93,6 +99,8 @@ export class DeviceRing {
   onBroken: ((reason: string) => void) | null = null;
 
   private guest: GuestMemory;
+  /** Descriptors that {@link walk} has looked at for this frame. */
+  private visited = 0;
   private readonly eventIdx: boolean;
   private readonly indirect: boolean;
   private descWord = 0;
@@ -127,7 +135,7 @@ export class DeviceRing {
 
   /** The ring lies elsewhere from now on (a new memory table), with the same contents. */
   move(guest: GuestMemory, place: RingPlace): void {
-    if (place.desc % DESC_ALIGN !== 0 || place.avail % 2 !== 0 || place.used % USED_ALIGN !== 0) {
+    if (place.desc % DESC_ALIGN !== 0 || place.avail % AVAIL_ALIGN !== 0 || place.used % USED_ALIGN !== 0) {
       throw new Error('ring addresses are not aligned to 16 (descriptors), 2 (avail) and 4 (used) bytes');
     }
     this.guest = guest;
@@ -164,6 +172,12 @@ export class DeviceRing {
     return count;
   }
 
+  /** Forgets the segments collected: what {@link walk} collects next is for another frame. */
+  beginFrame(): void {
+    this.segments = 0;
+    this.visited = 0;
+  }
+
   /**
    * Collects the segments of the chain at `head` (below `size`) after those already collected, until they have `enough`
    * bytes. Returns their bytes, or minus the index of the counter that says what is wrong with the chain.
@@ -178,7 +192,7 @@ export class DeviceRing {
     let left = this.size;
     let total = 0;
     for (;;) {
-      if (left-- === 0) return -QueueCounter.badLength;
+      if (left-- === 0 || this.visited++ === MAX_DESCRIPTORS) return -QueueCounter.badLength;
       const at = table + id * 4;
       const low = u32[at];
       const high = u32[at + 1];

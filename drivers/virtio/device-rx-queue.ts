@@ -5,7 +5,7 @@
 import { copyBetween } from '../memory/index.js';
 import { DeviceRing, type GuestMemory, MAX_CHAIN_SEGMENTS, type RingOptions, type RingPlace } from './device-ring.js';
 import { NET_HEADER_BYTES, NET_HEADER_NUM_BUFFERS } from './net-header.js';
-import type { PacketBurst } from './packet-burst.js';
+import { MAX_BURST, type PacketBurst } from './packet-burst.js';
 import { QueueCounter } from './queue-counters.js';
 import { VIRTQ_DESC_F_WRITE } from './split-layout.js';
 
@@ -20,6 +20,8 @@ export class DeviceRxQueue {
   /** Chains that the driver has posted and that are not used yet; the used index to be published. */
   private posted = 0;
   private idx = 0;
+  /** Chains given back empty in this put because something was wrong with them. */
+  private malformed = 0;
   /** Where the next byte goes: a collected segment and an offset in it. */
   private segment = 0;
   private segmentDone = 0;
@@ -40,6 +42,7 @@ export class DeviceRxQueue {
     this.posted = ring.waiting();
     if (!ring.live) return 0;
     this.idx = ring.usedIdx;
+    this.malformed = 0;
     let delivered = 0;
     let bytes = 0;
     for (let i = 0; i < count; i++) {
@@ -115,13 +118,14 @@ export class DeviceRxQueue {
     const counts = ring.counts;
     let bytes = 0;
     this.chains = 0;
-    ring.segments = 0;
+    ring.beginFrame();
     while (bytes < needed) {
       if (this.chains === MAX_CHAIN_SEGMENTS || (this.chains === 1 && !this.mergeable)) {
         counts[QueueCounter.noRoom]++;
         return false;
       }
-      if (this.chains === this.posted) {
+      // Not all that a driver may have posted: while its rubbish is cleared away all other ports wait.
+      if (this.chains === this.posted || this.malformed === MAX_BURST) {
         counts[QueueCounter.noBuffer]++;
         return false;
       }
@@ -160,6 +164,7 @@ export class DeviceRxQueue {
   /** Returns the collected chains with no bytes in them, the last one being bad: used in order, so those before go too. */
   private giveBack(bad: number): void {
     const ring = this.ring;
+    this.malformed++;
     for (let i = 0; i < this.chains; i++) this.use(this.chainHead[i], 0);
     if (bad === QueueCounter.badHead) {
       // No descriptor to give back; the entry is skipped.
@@ -167,7 +172,7 @@ export class DeviceRxQueue {
       this.posted--;
     }
     this.chains = 0;
-    ring.segments = 0;
+    ring.beginFrame();
   }
 
   /** The header of a complete frame: no checksum to do, no segmentation (5.1.6.4.1), `buffers` chains. */

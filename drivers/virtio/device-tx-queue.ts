@@ -82,7 +82,7 @@ export class DeviceTxQueue {
       if (this.isFrame(length)) burst.push(offset + header, length);
       return;
     }
-    ring.segments = 0;
+    ring.beginFrame();
     const bytes = ring.walk(head, 0, header + MAX_FRAME_BYTES + 1);
     if (bytes < 0) ring.counts[-bytes]++;
     else if (this.isFrame(bytes - header)) this.pushChain(burst, bytes - header);

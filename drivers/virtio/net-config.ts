@@ -8,7 +8,7 @@ const OFFSET_STATUS = 6;
 const OFFSET_MTU = 10;
 const NET_S_LINK_UP = 1;
 const NET_S_ANNOUNCE = 2;
-/** 5.1.4.1: "The device MUST set mtu to between 68 and 65535 inclusive". */
+/** 5.1.4.1: "The device MUST set mtu to between 68 and 65535 inclusive". It is the least that IPv4 asks of any link. */
 const MIN_MTU = 68;
 
 export class NetConfigSpace {

@@ -40,6 +40,8 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   private deviceErrors = 0;
   private reconnects = 0;
   private closing = false;
+  /** Why a start that is under way is to fail, although none of its calls did. */
+  private lost = '';
   private closed: Promise<void> | null = null;
   /** The device's own address, where it has one. */
   private deviceMac: Uint8Array | null = null;
@@ -106,6 +108,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   /** virtio 1.2, 3.1.1, steps 1 to 8. */
   private async start(): Promise<void> {
     const { transport, status } = this;
+    this.lost = '';
     await transport.connect(this.memory, this);
     await status.reset();
     await status.add(f.VIRTIO_STATUS_ACKNOWLEDGE);
@@ -163,7 +166,8 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
       const { mac, deviceMac, features } = this;
       await setReceiveFilter(control, features, { mac, deviceMac, promiscuous, allMulticast });
     }
-    if (this.closing) throw new Error(`${this.name}: closed while it started`);
+    // With the answer to the last message the end of the connection may have come.
+    if (this.lost !== '') throw new Error(this.lost);
     // 3.1.1: no buffer may be made available, and no doorbell rung, before DRIVER_OK.
     this.running = true;
     rx.open();
@@ -239,8 +243,9 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   }
 
   onLost(reason: string): void {
-    // While the device starts, the call that is under way fails, and says so to whoever started it.
+    // While the device starts, that fails, and says so to whoever started it.
     if (this.running) this.down(reason, this.transport.canReconnect);
+    else this.lost = reason;
   }
 
   /** The device broke the protocol, or said it is broken: reset it and begin anew. */
@@ -299,6 +304,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   private async shutDown(): Promise<void> {
     this.closing = true;
     this.running = false;
+    this.lost = `${this.name}: closed while it started`;
     this.restarter.stop();
     await this.transport.close();
     // A start that was under way fails for want of its transport; what it may have opened since is closed after it.

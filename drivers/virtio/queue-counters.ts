@@ -10,7 +10,7 @@ export const QueueCounter = {
   signals: 2,
   /** Avail entries that name a descriptor beyond the table. */
   badHead: 3,
-  /** Chains that loop or are longer than the queue (virtio 1.2, 2.7.5.3.1). */
+  /** Chains that loop, are longer than the queue (virtio 1.2, 2.7.5.3.1) or of more descriptors than are looked at. */
   badLength: 4,
   /** A `next` beyond its table. */
   badNext: 5,

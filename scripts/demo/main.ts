@@ -1,5 +1,6 @@
 /** `npm run demo`: two endpoints find each other by ARP and exchange pings and UDP through the embedded switch. */
 import { Command, Option } from 'commander';
+import { untilStopped, watchOutput } from '../../src/cli/shutdown.js';
 import { isClean, render, toJson } from './report.js';
 import { runScenario } from './scenario.js';
 
@@ -13,8 +14,9 @@ const options = new Command('npm run demo --')
   .parse()
   .opts<{ mode: string; json?: boolean }>();
 
+watchOutput('demo');
 try {
-  const result = await runScenario(options.mode);
+  const result = await runScenario(options.mode, untilStopped());
   process.stdout.write(options.json ? `${JSON.stringify(toJson(result))}\n` : render(result));
   process.exitCode = isClean(result) ? 0 : 1;
 } catch (error) {

@@ -1,7 +1,7 @@
 /**
  * Makes the guest's kernel and modules from Debian's packages, which are downloaded and unpacked, not installed:
  *
- * - `vmlinux`: the uncompressed kernel out of linux-image; QEMU enters it by PVH, twice as fast as the bzImage under TCG;
+ * - `vmlinux`: the uncompressed kernel out of linux-image; entered by PVH, twice as fast as the bzImage under TCG;
  * - `root/`: the modules that the guest may need, with modules.dep, and busybox;
  * - `vfio-noiommu.ko`: Debian builds vfio.ko without CONFIG_VFIO_NOIOMMU, so this one module is built again, from
  *   linux-source and linux-headers of the very version of the kernel.

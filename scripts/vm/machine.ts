@@ -1,4 +1,5 @@
 /** QEMU's command line for a guest. */
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { initramfs } from './initramfs.js';
 import { type Nic, parseNetdev } from './netdev.js';
@@ -17,12 +18,22 @@ export interface Machine {
   readonly netdevs: readonly string[];
   /** Whether the guest has virtio_net as a module. */
   readonly kernelDriver: boolean;
-  /** A folder that the guest may write to, at its own path. */
+  /** A folder that the guest may write to, at its own absolute path. */
   readonly share?: string;
 }
 
 /** Virtio-serial ports, each a socket that QEMU inherits under the number. */
 export const PORTS = { console: 3, ctl: 4, in: 5, out: 6, err: 7 } as const;
+
+/** What most tests need. */
+export const DEFAULTS: Machine = {
+  mode: 'iommu',
+  cpus: 1,
+  memory: 1024,
+  hugepages: 64,
+  netdevs: [],
+  kernelDriver: false,
+};
 
 export interface CommandLine {
   readonly program: string;
@@ -33,6 +44,9 @@ export interface CommandLine {
 
 /** The command line of a guest from a built guest's folder. Throws on a wrong netdev spec. */
 export function commandLine(guest: string, machine: Machine): CommandLine {
+  if (machine.share !== undefined && !statSync(machine.share, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new Error(`--share ${machine.share}: no such folder`);
+  }
   const withIommu = machine.mode === 'iommu';
   const nics = machine.netdevs.map((spec, index) => parseNetdev(spec, index, withIommu));
   const namespace = oneNamespace(nics);
@@ -58,7 +72,9 @@ function oneNamespace(nics: readonly Nic[]): string | undefined {
 function machineArgs(guest: string, machine: Machine): string[] {
   const withIommu = machine.mode === 'iommu';
   const kernel = [
-    'console=ttyS0 panic=-1 quiet mitigations=off tsc=reliable no_timer_check',
+    'console=ttyS0 panic=-1 quiet',
+    'mitigations=off tsc=reliable no_timer_check', // what an emulated CPU needs not, or cannot do
+    'init_on_alloc=0 cryptomgr.notests rodata=off', // a second and a half of the boot
     `hugepages=${machine.hugepages}`,
     `vm.mode=${machine.mode}`,
     withIommu ? 'intel_iommu=on' : '',
@@ -68,7 +84,7 @@ function machineArgs(guest: string, machine: Machine): string[] {
   const split = withIommu ? ',kernel-irqchip=split' : '';
   return [
     ...['-accel', 'tcg,thread=multi', '-cpu', 'max,la57=off', '-smp', String(machine.cpus)],
-    ...['-machine', `q35,sata=off,smbus=off,memory-backend=memory${split}`],
+    ...['-machine', `q35,sata=off,smbus=off,i8042=off,memory-backend=memory${split}`],
     ...['-nodefaults', '-display', 'none', '-no-reboot', '-m', String(machine.memory)],
     // Shared, so that a vhost-user backend can map it.
     ...['-object', `memory-backend-memfd,id=memory,size=${machine.memory}M,share=on`],

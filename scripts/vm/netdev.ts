@@ -23,11 +23,11 @@ interface Backend {
 
 const BACKENDS: Record<string, (rest: string, id: string) => Backend> = {
   tap: (rest) => {
-    const [name, namespace] = rest.split('@');
+    const [name, namespace] = rest.split('@') as [string, string?];
     return { netdev: `tap,ifname=${name},script=no,downscript=no`, ...(namespace ? { namespace } : {}) };
   },
   dgram: (rest) => {
-    const [local, remote] = rest.split(':').map(port);
+    const [local, remote] = pair(rest, 'LOCALPORT:REMOTEPORT').map(port);
     const host = '127.0.0.1';
     return {
       netdev:
@@ -36,8 +36,7 @@ const BACKENDS: Record<string, (rest: string, id: string) => Backend> = {
     };
   },
   'dgram-unix': (rest) => {
-    const [local, remote] = rest.split(':');
-    if (!local || !remote) throw new Error('it needs LOCALPATH:REMOTEPATH');
+    const [local, remote] = pair(rest, 'LOCALPATH:REMOTEPATH');
     return {
       netdev: `dgram,local.type=unix,local.path=${local},remote.type=unix,remote.path=${remote}`,
       leftover: local,
@@ -52,6 +51,12 @@ const BACKENDS: Record<string, (rest: string, id: string) => Backend> = {
   hub: (rest) => ({ netdev: `hubport,hubid=${rest}` }),
 };
 
+function pair(text: string, form: string): [string, string] {
+  const [first, second, ...rest] = text.split(':');
+  if (!first || !second || rest.length > 0) throw new Error(`'${text}' is not ${form}`);
+  return [first, second];
+}
+
 function port(text: string): number {
   const number = Number(text);
   if (!Number.isInteger(number) || number < 1 || number > 65535) throw new Error(`'${text}' is no port`);
@@ -60,7 +65,7 @@ function port(text: string): number {
 
 /** Reads `KIND:WHERE[,option=value…]`. Options go to QEMU's virtio-net-pci as they are, `queues` sets both ends. */
 export function parseNetdev(spec: string, index: number, withIommu: boolean): Nic {
-  const [where = '', ...pairs] = spec.split(',');
+  const [where = '', ...settings] = spec.split(',');
   const [, kind = '', rest = ''] = where.match(/^([a-z-]+):(.+)$/) ?? [];
   const backendOf = BACKENDS[kind];
   if (backendOf === undefined) {
@@ -81,9 +86,9 @@ export function parseNetdev(spec: string, index: number, withIommu: boolean): Ni
     ...backend.options,
   };
   let netdev = `${backend.netdev},id=${id}`;
-  for (const pair of pairs) {
-    const [name = '', value] = pair.split('=');
-    if (!value) throw new Error(`--netdev ${spec}: '${pair}' is not option=value`);
+  for (const setting of settings) {
+    const [name = '', value] = setting.split('=');
+    if (!name || !value) throw new Error(`--netdev ${spec}: '${setting}' is not option=value`);
     if (name === 'queues') {
       netdev += `,queues=${value}`;
       options.mq = 'on';

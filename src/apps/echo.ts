@@ -4,7 +4,7 @@
  */
 import type { Core } from '../core.js';
 import type { PacketBuffer } from '../packet-buffer.js';
-import type { PacketHandler, Stack } from '../stack.js';
+import type { PacketHandler, Stack, StackOptions } from '../stack.js';
 import { ICMP_ECHO_REQUEST, ICMP_HEADER_BYTES, icmpType, isIcmpIntact, makeEchoReply } from '../wire/icmp.js';
 import {
   DEFAULT_TTL,
@@ -19,6 +19,7 @@ import {
 } from '../wire/ipv4.js';
 import { isUdpIntact, swapPorts, UDP_HEADER_BYTES, udpDestinationPort, udpSourcePort } from '../wire/udp.js';
 import { createDemux } from './demux.js';
+import { checkOptions } from './options.js';
 
 const ECHO_PORT = 7;
 
@@ -115,6 +116,7 @@ export class Echo implements PacketHandler {
   }
 }
 
-export default function createEcho(core: Core): Stack {
+export default function createEcho(core: Core, options: StackOptions = {}): Stack {
+  checkOptions('echo', options);
   return createDemux(core, [new Echo(core)]);
 }

@@ -1,7 +1,8 @@
 /** macswap: sends every frame back to where it came from, as dpdk-testpmd's forward mode of that name does. */
 import type { Core } from '../core.js';
-import type { Stack } from '../stack.js';
+import type { Stack, StackOptions } from '../stack.js';
 import { swapMacs } from '../wire/ethernet.js';
+import { checkOptions } from './options.js';
 
 export const layer = 'ethernet';
 
@@ -33,6 +34,7 @@ class MacSwap implements Stack {
   }
 }
 
-export default function createMacSwap(core: Core): Stack {
+export default function createMacSwap(core: Core, options: StackOptions = {}): Stack {
+  checkOptions('macswap', options);
   return new MacSwap(core);
 }

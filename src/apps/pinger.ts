@@ -35,6 +35,8 @@ export interface PingerOptions {
   readonly timeoutMs?: number;
   /** Bytes of payload. Default 56, as ping(8). */
   readonly payloadBytes?: number;
+  /** With this the payloads are of all sizes from `payloadBytes` to this, a different one each time. */
+  readonly maxPayloadBytes?: number | undefined;
   /** ICMP identifier, 0 to 65535: tells two pingers apart. Default: chosen at random. */
   readonly identifier?: number;
   /** Called for each good reply. */
@@ -54,11 +56,16 @@ export interface RoundTrips {
   readonly maxUs: number;
 }
 
+/** Requests under way until the first answer: more than the layer parks for ARP would be lost in a fast series. */
+const MAX_UNANSWERED = 4;
+
 export class Pinger implements PacketHandler {
   private readonly to: number;
   private readonly count: number;
   private readonly intervalMs: number;
-  private readonly payloadBytes: number;
+  private readonly minBytes: number;
+  /** How many sizes there are. */
+  private readonly sizes: number;
   private readonly identifier: number;
   private readonly clock: () => number;
   private readonly outstanding: Outstanding;
@@ -76,12 +83,14 @@ export class Pinger implements PacketHandler {
     private readonly options: PingerOptions,
   ) {
     const most = core.mtu - IPV4_HEADER_BYTES - ICMP_HEADER_BYTES;
-    this.payloadBytes = options.payloadBytes ?? 56;
-    if (!(Number.isInteger(this.payloadBytes) && this.payloadBytes >= 0 && this.payloadBytes <= most)) {
-      throw new Error(
-        `ping: ${this.payloadBytes} bytes of payload; with an MTU of ${core.mtu}, 0 to ${most} are possible`,
-      );
+    const least = options.payloadBytes ?? 56;
+    const largest = options.maxPayloadBytes ?? least;
+    if (!(Number.isInteger(least) && Number.isInteger(largest) && 0 <= least && least <= largest && largest <= most)) {
+      const found = largest === least ? least : `${least} to ${largest}`;
+      throw new Error(`ping: ${found} bytes of payload; with an MTU of ${core.mtu}, 0 to ${most} are possible`);
     }
+    this.minBytes = least;
+    this.sizes = largest - least + 1;
     this.to = parseIpv4(options.to) | 0;
     this.count = options.count ?? Number.POSITIVE_INFINITY;
     this.intervalMs = options.intervalMs ?? 1000;
@@ -107,6 +116,7 @@ export class Pinger implements PacketHandler {
     }
     if (outstanding.next >= this.count || !outstanding.hasRoom) return work;
     if (this.intervalMs === 0 ? outstanding.count > 0 : now < this.due) return work;
+    if (this.received === 0 && outstanding.count >= MAX_UNANSWERED) return work;
     if (!this.send()) return work;
     outstanding.sent(now);
     // After a long sleep the missed ones are not made up for.
@@ -119,7 +129,8 @@ export class Pinger implements PacketHandler {
     const now = this.clock();
     let next = outstanding.nextDeadline();
     if (outstanding.next < this.count) {
-      if (this.intervalMs > 0) next = Math.min(next, this.due);
+      const isHeld = this.received === 0 && outstanding.count >= MAX_UNANSWERED;
+      if (this.intervalMs > 0 && !isHeld) next = Math.min(next, this.due);
       // What could be sent and was not waits for room in the ring, of which nothing tells.
       else if (outstanding.count === 0) return 1;
     }
@@ -179,7 +190,7 @@ export class Pinger implements PacketHandler {
     const { memory } = this.core;
     const number = this.outstanding.next;
     const icmp = buffer.offset + IPV4_HEADER_BYTES;
-    const length = ICMP_HEADER_BYTES + this.payloadBytes;
+    const length = ICMP_HEADER_BYTES + this.sizeOf(number);
     for (let i = ICMP_HEADER_BYTES; i < length; i++) memory.u8[icmp + i] = number + i;
     writeEchoRequest(memory, icmp, length, this.identifier, number & 0xffff);
     buffer.length = IPV4_HEADER_BYTES + length;
@@ -189,9 +200,14 @@ export class Pinger implements PacketHandler {
     return false;
   }
 
+  /** 37 steps on each time: with all sizes of an MTU of 1500 it comes round to each of them. */
+  private sizeOf(number: number): number {
+    return this.minBytes + ((number * 37) % this.sizes);
+  }
+
   private isPayloadIntact(icmp: number, length: number, number: number): boolean {
     const u8 = this.core.memory.u8;
-    if (length !== ICMP_HEADER_BYTES + this.payloadBytes) return false;
+    if (length !== ICMP_HEADER_BYTES + this.sizeOf(number)) return false;
     for (let i = ICMP_HEADER_BYTES; i < length; i++) if (u8[icmp + i] !== ((number + i) & 0xff)) return false;
     return true;
   }

@@ -1,6 +1,7 @@
 /** rxonly: receives every frame, counts it and lets go of it, as dpdk-testpmd's forward mode of that name does. */
 import type { Core } from '../core.js';
-import type { Stack } from '../stack.js';
+import type { Stack, StackOptions } from '../stack.js';
+import { checkOptions } from './options.js';
 
 export const layer = 'ethernet';
 
@@ -28,6 +29,7 @@ class RxOnly implements Stack {
   }
 }
 
-export default function createRxOnly(core: Core): Stack {
+export default function createRxOnly(core: Core, options: StackOptions = {}): Stack {
+  checkOptions('rxonly', options);
   return new RxOnly(core);
 }

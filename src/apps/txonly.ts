@@ -12,6 +12,7 @@ import { parseIpv4, parseMac } from '../wire/address.js';
 import { copyMac, ETH_HEADER_BYTES, ETHERTYPE_IPV4_WORD, macWords, writeSourceAndType } from '../wire/ethernet.js';
 import { IPV4_HEADER_BYTES, PROTOCOL_UDP, writeIpv4 } from '../wire/ipv4.js';
 import { UDP_HEADER_BYTES, writeUdp } from '../wire/udp.js';
+import { checkOptions } from './options.js';
 
 export const layer = 'ethernet';
 
@@ -81,5 +82,6 @@ function makeFrame(core: Core, options: StackOptions): Uint8Array {
 }
 
 export default function createTxOnly(core: Core, options: StackOptions): Stack {
+  checkOptions('txonly', options, ['to', 'size', 'ip']);
   return new TxOnly(core, makeFrame(core, options));
 }

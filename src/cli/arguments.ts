@@ -10,6 +10,15 @@ export function positiveInteger(text: string): number {
   return value;
 }
 
+/** `56`, or `0-1472`: from the first to the second. */
+export function sizeRange(text: string): [number, number] {
+  const [, least, largest = least] = /^(\d{1,6})(?:-(\d{1,6}))?$/.exec(text) ?? [];
+  if (least === undefined || Number(largest) < Number(least)) {
+    throw new InvalidArgumentError(`'${text}' is neither a number of bytes nor a range such as 0-1472.`);
+  }
+  return [Number(least), Number(largest)];
+}
+
 /** A number above 0. */
 export function positiveNumber(text: string): number {
   const value = Number(text);

@@ -7,7 +7,9 @@
  */
 import { createRequire } from 'node:module';
 import { Command, CommanderError, Option } from 'commander';
-import { coreList, keyValue, positiveInteger, positiveNumber, scriptVariable } from './arguments.js';
+import { coreList, keyValue, positiveInteger, positiveNumber, scriptVariable, sizeRange } from './arguments.js';
+import { messageOf } from './faults.js';
+import { watchOutput } from './shutdown.js';
 
 const require = createRequire(import.meta.url);
 const { version } = require('../../../package.json') as { version: string };
@@ -38,7 +40,7 @@ function program(): Command {
     .addOption(new Option('--mode <mode>', 'thread layout').choices(['single', '1kb', '2kb']).default('single'))
     .option('--cores <list>', 'CPUs to run on, such as 0-3 or 0,2 (default: not pinned)', coreList)
     .option('--app <name|file>', 'echo, macswap, rxonly, txonly, or a module', 'echo')
-    .option('--app-option <name=value...>', 'options for the app', keyValue)
+    .option('--app-option <name=value...>', 'options for the app (txonly: to, size, ip)', keyValue)
     .addOption(
       new Option('--idle <policy>', 'what to do without packets').choices(['adaptive', 'spin']).default('adaptive'),
     )
@@ -49,7 +51,8 @@ function program(): Command {
     .requiredOption('--to <ip>', 'whom to ping')
     .option('--count <n>', 'stop after so many', positiveInteger)
     .option('--interval <seconds>', 'time between two pings', positiveNumber, 1)
-    .option('--size <bytes>', 'bytes of payload', positiveInteger, 56)
+    .option('--size <bytes>', 'bytes of payload, or a range such as 0-1472: of all sizes', sizeRange, [56, 56])
+    .option('--quiet', 'print only the summary')
     .option('--timeout <seconds>', 'how long an answer may take', positiveNumber, 1)
     .action(async (options) => (await import('./ping.js')).ping(options));
 
@@ -66,6 +69,7 @@ function program(): Command {
     .action(async (file, variables, options, command) => {
       const { runSwitchCommand, printSwitchStats } = await import('./switch.js');
       if (options.stats) return printSwitchStats(file, options);
+      if (options.json) command.error('error: --json is for --stats alone');
       if (file === undefined) command.error('error: a .bess script is missing: tspmd switch FILE.bess [NAME=value...]');
       return runSwitchCommand(file, variables, options);
     });
@@ -80,6 +84,7 @@ function program(): Command {
 }
 
 async function main(): Promise<void> {
+  watchOutput('tspmd');
   try {
     await program().parseAsync();
   } catch (error) {
@@ -87,8 +92,8 @@ async function main(): Promise<void> {
       process.exitCode = error.exitCode === 0 ? 0 : 2;
       return;
     }
-    for (const line of (error as Error).message.split('\n')) process.stderr.write(`tspmd: ${line}\n`);
-    process.exitCode = (error as { exitCode?: number }).exitCode ?? 1;
+    for (const line of messageOf(error).split('\n')) process.stderr.write(`tspmd: ${line}\n`);
+    process.exitCode = 1;
   }
 }
 

@@ -4,44 +4,50 @@ import { Echo } from '../apps/echo.js';
 import { Pinger } from '../apps/pinger.js';
 import { init, type Port, runStack } from '../index.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
-import { untilSignal } from './shutdown.js';
+import { dropsOf } from './rates.js';
+import { untilStopped } from './shutdown.js';
 
 export interface PingCommandOptions extends DeviceOptions {
   to: string;
   count?: number;
   /** Seconds. */
   interval: number;
-  size: number;
+  /** Bytes of payload: of all, or from the first to the second. */
+  size: [number, number];
+  quiet?: boolean;
   /** Seconds. */
   timeout: number;
 }
 
 export async function ping(options: PingCommandOptions): Promise<void> {
   const port = await init(deviceConfig(options));
-  const signalled = untilSignal();
+  const told = untilStopped();
   try {
-    await pingOver(port, options, signalled);
+    await pingOver(port, options, told);
   } finally {
     await port.stop();
   }
 }
 
-async function pingOver(port: Port, options: PingCommandOptions, signalled: Promise<void>): Promise<void> {
+async function pingOver(port: Port, options: PingCommandOptions, told: Promise<void>): Promise<void> {
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
   const core = port.core(0);
   port.onLink = (state, reason) => process.stderr.write(`tspmd: link ${state}: ${reason}\n`);
+  const [least, largest] = options.size;
+  const onReply = (sequence: number, milliseconds: number, ttl: number, bytes: number): void =>
+    say(`${bytes} bytes from ${options.to}: icmp_seq=${sequence + 1} ttl=${ttl} time=${milliseconds.toFixed(3)} ms`);
+  const onLost = (sequence: number): void => say(`no answer from ${options.to}: icmp_seq=${sequence + 1}`);
   const pinger = new Pinger(core, {
     to: options.to,
     count: options.count,
     intervalMs: options.interval * 1000,
     timeoutMs: options.timeout * 1000,
-    payloadBytes: options.size,
-    onReply: (sequence, milliseconds, ttl, bytes) =>
-      say(`${bytes} bytes from ${options.to}: icmp_seq=${sequence + 1} ttl=${ttl} time=${milliseconds.toFixed(3)} ms`),
-    onLost: (sequence) => say(`no answer from ${options.to}: icmp_seq=${sequence + 1}`),
+    payloadBytes: least,
+    maxPayloadBytes: largest,
+    ...(options.quiet ? {} : { onReply, onLost }),
   });
   const stop = new AbortController();
-  void signalled.then(() => stop.abort());
+  void told.then(() => stop.abort());
   // Whom we ping may ping us.
   const stack = createDemux(core, [new Echo(core), pinger]);
   const untilDone = {
@@ -52,7 +58,8 @@ async function pingOver(port: Port, options: PingCommandOptions, signalled: Prom
     },
     maxSleepMs: () => stack.maxSleepMs?.() ?? 0,
   };
-  say(`PING ${options.to} with ${options.size} bytes of data from ${options.ip} on ${port.device.name}`);
+  const size = largest === least ? least : `${least} to ${largest}`;
+  say(`PING ${options.to} with ${size} bytes of data from ${options.ip} on ${port.device.name}`);
   await runStack(core, untilDone, { signal: stop.signal });
 
   const { ping_sent: sent = 0, ping_received: received = 0, ping_corrupt: corrupt = 0 } = pinger.report();
@@ -62,6 +69,8 @@ async function pingOver(port: Port, options: PingCommandOptions, signalled: Prom
     `${sent} packets transmitted, ${received} received${corrupt > 0 ? `, ${corrupt} corrupt` : ''}, ` +
       `${Number(loss.toFixed(2))}% packet loss`,
   );
+  const drops = dropsOf(port.counters());
+  if (drops !== 'none') say(`dropped here: ${drops}`);
   const times = pinger.roundTrips();
   if (times) {
     const ms = [times.minUs, times.meanUs, times.maxUs].map((us) => (us / 1000).toFixed(3)).join('/');

@@ -2,10 +2,12 @@
 
 import { loadApp } from '../apps/index.js';
 import { formatMac, init, type Port, runStack } from '../index.js';
-import { createStack, type StackModule } from '../stack.js';
+import { createStack, type Stack, type StackModule } from '../stack.js';
+import { counterLines } from './counter-lines.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
+import { faultOf } from './faults.js';
 import { dropsOf, RatePrinter } from './rates.js';
-import { untilSignal } from './shutdown.js';
+import { untilStopped } from './shutdown.js';
 
 export interface RunCommandOptions extends DeviceOptions {
   mode: 'single' | '1kb' | '2kb';
@@ -15,6 +17,8 @@ export interface RunCommandOptions extends DeviceOptions {
   idle: 'adaptive' | 'spin';
   statsPeriod?: number;
 }
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 export async function run(options: RunCommandOptions): Promise<void> {
   const module = await loadApp(options.app);
@@ -26,38 +30,59 @@ export async function run(options: RunCommandOptions): Promise<void> {
     ...(options.cores === undefined ? {} : { cores: options.cores }),
   });
   // Whoever waits for the ready line may stop us at once: from here on a signal ends things in good order.
-  const signalled = untilSignal();
+  const told = untilStopped();
+  const thrown = firstUncaught();
   try {
-    await drive(port, module, options, signalled);
+    const stack = await drive(port, module, options, Promise.race([told, thrown]));
+    // First: stopping sends the last burst, which counts.
+    await port.stop();
+    summarise(port, stack, options.app);
+  } catch (error) {
+    throw new Error(faultOf(options.app, error), { cause: error });
   } finally {
     await port.stop();
   }
 }
 
-async function drive(port: Port, module: StackModule, options: RunCommandOptions, signalled: Promise<void>) {
+/**
+ * Rejects with what the stack throws outside of its poll, in a timer or a promise. The port must be stopped all the same;
+ * what follows the first is but a consequence.
+ */
+function firstUncaught(): Promise<never> {
+  return new Promise((_, reject) => process.on('uncaughtException', reject));
+}
+
+/** @param end resolves when the loop is to end, rejects with what else than the loop has gone wrong */
+async function drive(port: Port, module: StackModule, options: RunCommandOptions, end: Promise<void>): Promise<Stack> {
   const { device } = port;
-  const say = (line: string): void => void process.stdout.write(`${line}\n`);
-  if (device.notice !== '') process.stderr.write(`tspmd: ${device.notice}\n`);
   port.onLink = (state, reason) => process.stderr.write(`tspmd: link ${state}: ${reason}\n`);
 
   const core = port.core(0);
   const stack = createStack(options.app, module, core, options.appOption ?? {});
-  say(`ready: ${options.ip} at ${formatMac(device.mac)} on ${device.name}, mode ${options.mode}, app ${options.app}`);
-
+  const printCounters = (): void => say(counterLines(port.counters()).join('\n'));
+  // Until then the signal opens Node's debugger.
+  process.on('SIGUSR1', printCounters);
   const rates = options.statsPeriod === undefined ? null : new RatePrinter(port, options.statsPeriod, say);
   const stop = new AbortController();
-  void signalled.then(() => stop.abort());
+  const ended = end.finally(() => stop.abort());
+  // Last: whoever waits for this line may send signals from now on.
+  say(`ready: ${options.ip} at ${formatMac(device.mac)} on ${device.name}, mode ${options.mode}, app ${options.app}`);
   try {
-    await runStack(core, stack, { idle: options.idle, signal: stop.signal });
+    await runStack(core, stack, { signal: stop.signal });
+    await ended;
   } finally {
     rates?.stop();
   }
+  return stack;
+}
+
+function summarise(port: Port, stack: Stack, app: string): void {
   const counters = port.counters();
   say(`stopped: received ${counters.rx_frames} frames, sent ${counters.tx_packets}; dropped ${dropsOf(counters)}`);
   const report = stack.report?.();
   if (report)
     say(
-      `${options.app}: ${Object.entries(report)
+      `${app}: ${Object.entries(report)
         .map(([name, value]) => `${name} ${value}`)
         .join(', ')}`,
     );

@@ -1,15 +1,41 @@
-/** SIGINT and SIGTERM: the first ends a command in good order, the second at once. */
+/**
+ * What ends a command: SIGINT, SIGTERM and SIGHUP, the first in good order, the second at once; and an output that nobody
+ * reads any more (`tspmd … | head`), which is how SIGPIPE reaches a Node program.
+ */
 
-const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+/** Signal -> the exit code that a shell expects of who died by it. */
+const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
-/** Resolves at the first signal. From then on another one ends the process with the code that a shell expects. */
-export function untilSignal(): Promise<void> {
+let outputEnded: () => void = () => {};
+const outputEnd = new Promise<void>((resolve) => {
+  outputEnded = resolve;
+});
+
+/** Resolves at the first signal, or when the output is gone. From then on a signal ends the process at once. */
+export function untilStopped(): Promise<void> {
   return new Promise((resolve) => {
-    for (const signal of SIGNALS) {
-      process.once(signal, () => {
-        for (const second of SIGNALS) process.once(second, () => process.exit(second === 'SIGINT' ? 130 : 143));
-        resolve();
-      });
-    }
+    const stop = (): void => {
+      for (const [signal, code] of Object.entries(SIGNALS)) process.once(signal, () => process.exit(code));
+      resolve();
+    };
+    for (const signal of Object.keys(SIGNALS)) process.once(signal, stop);
+    void outputEnd.then(stop);
   });
+}
+
+/**
+ * Outlives the loss of its output: once nobody reads it, the command ends in good order; what else can be wrong with it (a
+ * full disk) is an error of one line.
+ * @param name of the program, for that line
+ */
+export function watchOutput(name: string): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE' && process.exitCode === undefined) {
+        process.exitCode = 1;
+        if (stream === process.stdout) process.stderr.write(`${name}: cannot write the output: ${error.message}\n`);
+      }
+      outputEnded();
+    });
+  }
 }

@@ -1,14 +1,14 @@
 /** `tspmd switch`: the one place where src/ meets bess/. */
 import { printStats, runSwitch } from '../../bess/command.js';
-import { untilSignal } from './shutdown.js';
+import { untilStopped } from './shutdown.js';
 
-/** Runs a script until SIGINT or SIGTERM. */
+/** Runs a script until it is told to stop. */
 export async function runSwitchCommand(
   file: string,
   variables: Record<string, string>,
   options: { idle: 'adaptive' | 'spin' },
 ): Promise<void> {
-  await runSwitch({ file, variables, idle: options.idle, stop: untilSignal() });
+  await runSwitch({ file, variables, idle: options.idle, stop: untilStopped() });
 }
 
 /** Prints the counters of a switch that runs, by process id or the only one there is. */

@@ -1,7 +1,11 @@
 /** `npm run demo`, as a test: the whole picture in processes of its own. */
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
+import { until } from '../support/until.js';
 
 const DEMO = fileURLToPath(new URL('../../dist/scripts/demo/main.js', import.meta.url));
 const LIMIT = { timeout: 90_000 };
@@ -41,6 +45,16 @@ describe('npm run demo', () => {
     expect(demo.stdout).toMatch(/UDP +10,000 sent, 10,000 echoed .* 0 corrupt/);
     expect(demo.stdout).toMatch(/switch [\d,]+ forwarded, of them \d+ replicated broadcasts/);
     expect(demo.stdout).toContain('OK: nothing lost, nothing corrupt');
+  });
+
+  it('leaves no process and no socket behind when it is told to stop', LIMIT, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'tspmd-demo-test-'));
+    const demo = Child.spawn(process.execPath, [DEMO], { ...process.env, TMPDIR: folder });
+    await until('the demo begins', () => readdirSync(folder, { recursive: true }).length > 1);
+    expect(await demo.stop('SIGINT')).toEqual({ code: 1, signal: null });
+    expect(demo.output).toBe('demo: stopped before it was done\n');
+    expect(readdirSync(folder)).toEqual([]);
+    rmSync(folder, { recursive: true });
   });
 
   it('refuses an unknown mode with exit code 2', LIMIT, async () => {

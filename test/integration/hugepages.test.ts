@@ -43,6 +43,12 @@ describeWith('packet memory on hugepages', [hugepages], () => {
     expect(free()).toBe(had);
   });
 
+  it('takes them with "auto", too, and says nothing', () => {
+    const memory = PacketMemory.create(2 * 2 ** 20, 'auto');
+    expect([memory.hugepages, memory.notice]).toEqual([true, '']);
+    memory.dispose();
+  });
+
   it('says how many are missing where they are required', () => {
     const pages = free() + 1;
     expect(() => PacketMemory.create(pages * 2 ** 21, 'require')).toThrow(new RegExp(`no ${pages} hugepages of 2 MiB`));

@@ -5,9 +5,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { Child } from '../../scripts/child.js';
-import { Child as Process } from '../../scripts/child.js';
+import { Child } from '../../scripts/child.js';
 import { NetworkNamespace } from '../support/netns.js';
 import { command, describeWith, root, tun } from '../support/requirements.js';
 
@@ -32,24 +32,7 @@ flood:0 -> to_kernel
 flood:1 -> to_vm
 `;
 
-/** Sends datagrams of all sizes from a kernel socket, one by one, and checks the echoes. Argument: how many. */
-const UDP_CLIENT = `
-const { createSocket } = require('node:dgram');
-const socket = createSocket('udp4');
-const count = Number(process.argv[1]);
-let number = 0;
-const payload = (i) => Buffer.alloc(1 + (i * 37) % 1472, i + 1);
-const send = () => socket.send(payload(number), 7, '10.0.0.1');
-const timer = setTimeout(() => { console.log('timed out at', number); process.exit(1); }, 10000);
-socket.on('message', (message) => {
-  if (!message.equals(payload(number))) { console.log('wrong echo of', number); process.exit(1); }
-  if (++number < count) return send();
-  console.log('echoed', number);
-  clearTimeout(timer);
-  socket.close();
-});
-send();
-`;
+const UDP_CLIENT = fileURLToPath(new URL('../../dist/test/support/udp-echo-client.worker.js', import.meta.url));
 
 describeWith('echo against the Linux kernel through a tap port', [root, tun, command('ip'), command('ping')], () => {
   const directory = mkdtempSync(join(tmpdir(), 'tspmd-tap-'));
@@ -68,7 +51,7 @@ describeWith('echo against the Linux kernel through a tap port', [root, tun, com
     namespace.ip('addr', 'add', '10.0.0.9/24', 'dev', 'tap0');
     namespace.ip('link', 'set', 'tap0', 'up');
     const device = ['--device', `vhost-user:${socket}`, '--ip', '10.0.0.1/24', '--mac', VM_MAC];
-    endpoint = Process.tspmd('run', ...device, '--app', 'echo');
+    endpoint = Child.tspmd('run', ...device, '--app', 'echo');
     await endpoint.waitFor(/^ready/m);
   });
 
@@ -79,21 +62,7 @@ describeWith('echo against the Linux kernel through a tap port', [root, tun, com
   });
 
   it.each(['0', '56', '1472'])('answers the kernel pinging with %s bytes', async (size) => {
-    const ping = namespace.spawn(
-      'ping',
-      '-n',
-      '-c',
-      '20',
-      '-i',
-      '0.05',
-      '-w',
-      '15',
-      '-M',
-      'do',
-      '-s',
-      size,
-      '10.0.0.1',
-    );
+    const ping = namespace.spawn('ping', '-n', '-c', '20', '-i', '0.05', '-W', '5', '-M', 'do', '-s', size, '10.0.0.1');
     const { code } = await ping.exited;
     expect(ping.output).toMatch(/20 packets transmitted, 20 received, 0% packet loss/);
     expect(code).toBe(0);
@@ -104,7 +73,7 @@ describeWith('echo against the Linux kernel through a tap port', [root, tun, com
   });
 
   it('echoes UDP datagrams of a kernel socket, of all sizes', async () => {
-    const client = namespace.spawn(process.execPath, '-e', UDP_CLIENT, '500');
+    const client = namespace.spawn(process.execPath, UDP_CLIENT, '10.0.0.1', '500');
     await client.exited;
     expect(client.output.trim()).toBe('echoed 500');
   });
@@ -121,7 +90,7 @@ describeWith('echo against the Linux kernel through a tap port', [root, tun, com
 
   it('pings the kernel', async () => {
     const device = ['--device', `vhost-user:${socket}`, '--ip', '10.0.0.1/24', '--mac', VM_MAC];
-    const ping = Process.tspmd(
+    const ping = Child.tspmd(
       'ping',
       ...device,
       '--to',

@@ -112,17 +112,49 @@ describeWith('tap device', [root, tun, command('ip')], () => {
     expect(tap.counters()).toMatchObject({ out_errors: 2, out_tooLong: 1, out_packets: 0 });
   });
 
+  it('leaves a flood of frames that are too long after one burst of reads', async () => {
+    inside('ip', 'link', 'set', IFNAME, 'mtu', '20000');
+    inside('ip', 'neigh', 'add', '192.0.2.2', 'lladdr', '02:00:00:00:00:02', 'dev', IFNAME);
+    // A socket each: one alone may not have so much under way.
+    const send = `const { createSocket } = require('node:dgram');
+      for (let i = 0; i < ${2 * MAX_BURST}; i++) {
+        const socket = createSocket('udp4');
+        socket.send(Buffer.alloc(15000), 9, '192.0.2.2', () => socket.close());
+      }`;
+    inside(process.execPath, '-e', send);
+    const burst = new PacketBurst(staging.window);
+    let most = 0;
+    await until(
+      'all of them',
+      () => tap.counters().in_tooLong === 2 * MAX_BURST,
+      () => {
+        const before = tap.counters().in_tooLong ?? 0;
+        tap.take(burst, MAX_BURST);
+        most = Math.max(most, (tap.counters().in_tooLong ?? 0) - before);
+      },
+    );
+    expect(most).toBe(MAX_BURST);
+  });
+
   it('survives that the interface is deleted, and says so', async () => {
     let lost = '';
+    let taking = false;
     tap.onLost = (reason) => {
+      // Who closes the device now takes the frames of no burst away.
+      expect(taking).toBe(false);
       lost = reason;
+      tap.close();
     };
     inside('ip', 'link', 'del', IFNAME);
     const burst = new PacketBurst(staging.window);
     await until(
       'the loss',
       () => lost !== '',
-      () => tap.take(burst, MAX_BURST),
+      () => {
+        taking = true;
+        tap.take(burst, MAX_BURST);
+        taking = false;
+      },
     );
     expect(lost).toMatch(new RegExp(`^tap:${IFNAME}: the interface is gone`));
     expect(tap.put(frame(ARP_REQUEST), ALL, 1)).toBe(0);

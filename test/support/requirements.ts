@@ -6,6 +6,7 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { describe } from 'vitest';
+import { findGuest } from '../../scripts/vm/cache.js';
 
 /** Marks the name of a suite that was skipped; the summary looks for it. */
 export const SKIP_MARK = 'SKIPPED:';
@@ -64,6 +65,13 @@ export const hugepages: Requirement = {
   remedy: 'run the tests as root on a kernel with 2 MiB hugepages',
   isOptional: true,
   isMet: () => isReadWrite('/proc/sys/vm/nr_hugepages'),
+};
+
+/** The kernel and modules of scripts/vm. */
+export const guest: Requirement = {
+  what: 'a guest VM',
+  remedy: "run 'npm run setup:peers' as root",
+  isMet: () => findGuest() !== undefined,
 };
 
 /** `describe` for a suite with requirements. */

@@ -175,6 +175,8 @@ describe('forward modes', () => {
     const stack = createTxOnly(t.core, {});
     expect([stack.poll(), stack.poll(), stack.poll()]).toEqual([32, 8, 0]);
     expectNoBufferLost(t);
+    expect(() => createTxOnly(t.core, { sise: '64' })).toThrow("unknown option 'sise' (it takes to, size, ip)");
+    expect(() => createEcho(t.core, { to: 'x' })).toThrow("echo: unknown option 'to' (it takes none)");
     expect(() => createTxOnly(t.core, { size: '41' })).toThrow('txonly: size 41 is not a whole number from 42 to 1514');
     expect(() => createTxOnly(t.core, { to: 'x' })).toThrow("'x' is not a MAC address");
   });

@@ -1,5 +1,5 @@
 import { existsSync, linkSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -53,6 +53,15 @@ describe('control socket', () => {
     expect(await fetchStats(process.pid)).toEqual(stats);
     await control.close();
     expect(existsSync(control.path)).toBe(false);
+  });
+
+  it('is closed although somebody who asked neither reads nor hangs up', async () => {
+    const control = await ControlSocket.open(() => stats);
+    const idler = connect({ path: control.path, allowHalfOpen: true });
+    await new Promise((resolve) => idler.once('readable', resolve));
+    await control.close();
+    expect(existsSync(control.path)).toBe(false);
+    idler.destroy();
   });
 
   it('says that no switch runs', async () => {

@@ -208,6 +208,9 @@ describe('ownership', () => {
     const sent = packetTo(t.core, PEER_IP);
     t.core.addBufferToRing(sent);
     expect(() => t.core.release(sent)).toThrow(/not yours/);
+    const foreign = makeCore().core.getBufferTx()!;
+    expect(() => t.core.release(foreign)).toThrow(/release: buffer \d+ is another port's/);
+    expect(() => t.core.addBufferToRing(foreign)).toThrow(/another port's/);
     t.core.flush();
     expectNoBufferLost(t);
   });

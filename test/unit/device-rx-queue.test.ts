@@ -243,12 +243,34 @@ describe('DeviceRxQueue', () => {
       expectSkipped('badLength');
     });
 
+    it('one of more descriptors than any frame needs, however long the queue', () => {
+      setUp({ size: 256 });
+      for (let id = 15; id < 200; id++) driver.setDescriptor(id, 0x4_0000, 0, 3, id + 1);
+      driver.setDescriptor(200, 0x4_0000, 2048, 2, 0);
+      driver.offerHead(15);
+      expectSkipped('badLength');
+    });
+
     it('one that does not hold the header', () => {
       setUp();
       driver.setDescriptor(15, 0x4000, 11, 2, 0);
       driver.offerHead(15);
       expectSkipped('smallBuffer');
     });
+  });
+
+  it('clears away a burst of malformed buffers at once and no more: the other ports wait meanwhile', () => {
+    setUp({ size: 256 });
+    driver.setDescriptor(15, 0x4_0000, 2048, 0, 0);
+    for (let i = 0; i < 100; i++) driver.offerHead(15);
+    packet([60], 1);
+    for (const discarded of [32, 32, 32]) {
+      expect(queue.put(burst, ALL, 1)).toBe(0);
+      expect(driver.takeUsed()).toHaveLength(discarded);
+    }
+    post([100]);
+    expect(queue.put(burst, ALL, 1)).toBe(1);
+    expect([count('badDirection'), count('noBuffer')]).toEqual([100, 3]);
   });
 
   it('skips an avail entry that is no descriptor', () => {

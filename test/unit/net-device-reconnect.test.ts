@@ -5,6 +5,8 @@ import { BUFFERS, Driver, frameOf, QUEUE_SIZE } from '../support/driver.js';
 import { MockTransport, type Step, WITH_CONFIG } from '../support/mock-transport.js';
 import { openFds } from '../support/resources.js';
 
+/** All status bits that a start sets, in the last write of it. */
+const DRIVER_OK = 15;
 const AT_REST = { pool: BUFFERS - QUEUE_SIZE, rx: QUEUE_SIZE, tx: 0, hand: 0 };
 
 let before = 0;
@@ -74,6 +76,23 @@ describe('a device that goes away', () => {
     expect(transport.tx.drain()).toEqual([frameOf(6)]);
   });
 
+  it('is not taken for up where its end comes with the answer to the last message of the start', async () => {
+    const { device, transport } = await open();
+    const told = listen(driver as Driver);
+    transport.lose('mock: the backend hung up');
+    const setStatus = transport.setStatus.bind(transport);
+    let starts = 0;
+    transport.setStatus = async (status) => {
+      await setStatus(status);
+      if (status === DRIVER_OK && ++starts === 1) transport.lose('gone');
+    };
+    await vi.advanceTimersByTimeAsync(50);
+    expect([starts, device.isUp]).toEqual([1, false]);
+    await vi.advanceTimersByTimeAsync(100);
+    expect([starts, device.isUp, device.counters().reconnects]).toEqual([2, true, 1]);
+    expect(told).toEqual(['down: mock: the backend hung up', 'down: gone', 'up: mock is back']);
+  });
+
   it('is tried again after 50 ms, twice as long each time up to a second, for as long as it takes', async () => {
     const { device, transport } = await open();
     const told = listen(driver as Driver);
@@ -133,10 +152,10 @@ describe('a device that goes away', () => {
   it('stays down, with its reason, while the stack holds too many buffers for a larger ring; then comes back', async () => {
     const transport = new MockTransport();
     transport.queueLimits = [4, 8];
-    const device = await VirtioNetDevice.open(transport, { hugepages: 'never', buffers: 1032 });
+    const device = await VirtioNetDevice.open(transport, { hugepages: 'never', buffers: 4096 });
     const told: string[] = [];
     device.onLink = (state, reason) => told.push(`${state}: ${reason}`);
-    const kept = Array.from({ length: 780 }, () => device.pool.get());
+    const kept = Array.from({ length: 3084 }, () => device.pool.get());
     transport.queueLimits = [1024, 8];
     transport.lose('mock: gone');
     await vi.advanceTimersByTimeAsync(1000);
@@ -144,7 +163,7 @@ describe('a device that goes away', () => {
     for (const handle of kept) device.pool.put(handle);
     await vi.advanceTimersByTimeAsync(1000);
     expect(told.at(-1)).toBe('up: mock is back');
-    expect(device.pool.available).toBe(1032 - 256);
+    expect(device.pool.available).toBe(4096 - 1024);
     await device.close();
     expect(transport.violations).toEqual([]);
   });

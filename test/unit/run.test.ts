@@ -50,6 +50,15 @@ describe('init', () => {
     expect(opened).toBe(0);
   });
 
+  it('tells what is to be known of the device', async () => {
+    const device = new MockDevice();
+    Object.assign(device, { notice: 'mock: no hugepages' });
+    const lines: string[] = [];
+    const port = await open(device, (line) => lines.push(line));
+    expect(lines).toEqual(['mock: no hugepages']);
+    await port.stop();
+  });
+
   it('passes on what the driver says', async () => {
     const openDevice = () => Promise.reject(new Error('vhost-user:/tmp/x.sock: nobody listens'));
     await expect(init(config, { openDevice })).rejects.toThrow('nobody listens');
@@ -75,6 +84,20 @@ describe('init', () => {
     expect(events).toEqual(['down: the backend went', 'up: the backend came']);
     expect(device.sent.map((frame) => [...frame.subarray(6, 12)])).toEqual([OUR_MAC, PEER_MAC]);
     await port.stop();
+  });
+
+  it('counts what the ring had no room for when it stops', async () => {
+    const device = new MockDevice({ txRing: 1, holdTx: true });
+    const port = await open(device);
+    const core = port.core();
+    const buffer = core.getBufferTx()!;
+    const packet = ipv4([1], { source: OUR_IP, destination: '255.255.255.255' });
+    buffer.bytes.set(packet);
+    buffer.length = packet.length;
+    expect(core.addBufferToRing(buffer)).toBe(true);
+    await port.stop();
+    expect(port.counters()).toMatchObject({ tx_queued: 1, tx_lost_link_down: 1, tx_packets: 1 });
+    expect(core.held().pending).toBe(0);
   });
 
   it('stops once: ends waits, closes the device', async () => {
@@ -175,6 +198,43 @@ describe('runStack', () => {
     const running = runStack(t.core, stack, { signal: new AbortController().signal });
     await expect(running).rejects.toThrow('out of sockets');
     expect(stopped).toBe(1);
+  });
+
+  it('tells what was thrown first, when the stack cannot be stopped either', async () => {
+    const t = makeCore();
+    const fault = (text: string) => () => {
+      throw new Error(text);
+    };
+    const running = runStack(
+      t.core,
+      { poll: fault('poll'), stop: fault('stop') },
+      { signal: new AbortController().signal },
+    );
+    await expect(running).rejects.toThrow('poll');
+  });
+
+  it.each([
+    ['nothing', () => undefined],
+    ['a promise', async () => 1],
+  ])('rejects a poll that returns %s', async (_, poll) => {
+    const t = makeCore();
+    const stack = { poll } as unknown as Stack;
+    const running = runStack(t.core, stack, { signal: new AbortController().signal });
+    await expect(running).rejects.toThrow('must return how many packets');
+  });
+
+  it('sleeps or spins as the core was configured', async () => {
+    const t = makeCore({ idle: 'spin' });
+    const abort = new AbortController();
+    const running = runStack(t.core, { poll: () => t.core.getRxCount() }, { signal: abort.signal });
+    let slept = false;
+    t.device.whileArming = () => {
+      slept = true;
+    };
+    for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setTimeout(resolve, 1));
+    abort.abort();
+    await running;
+    expect(slept).toBe(false);
   });
 
   it('does not begin when the signal has aborted', async () => {

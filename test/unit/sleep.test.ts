@@ -84,6 +84,43 @@ describe('waitForPackets', () => {
     expect(await waiting).toBe(1);
   });
 
+  it('keeps its timeout and the ARP timers although frames for others never end', async () => {
+    const t = makeCore();
+    t.device.whileArming = () => t.device.inject(noise);
+    t.core.addBufferToRing(packetTo(t.core, PEER_IP));
+    t.core.flush();
+    expect(t.device.sent).toHaveLength(1);
+    const waiting = t.core.waitForPackets(2000);
+    t.time.now += 1000;
+    expect(await isSettled(waiting)).toBe(false);
+    expect(t.device.sent).toHaveLength(2);
+    t.time.now += 1000;
+    expect(await waiting).toBe(0);
+  });
+
+  it('keeps its timeout although each interrupt comes before the timer', async () => {
+    const t = makeCore();
+    const waiting = t.core.waitForPackets(2000);
+    t.device.inject(noise);
+    t.time.now += 2000;
+    t.device.inject(noise);
+    expect(await waiting).toBe(0);
+  });
+
+  it('lets timers and signals run although packets never end', async () => {
+    const t = makeCore(realTime);
+    let running = true;
+    setTimeout(() => {
+      running = false;
+    }, 5);
+    // Ends only if the timer gets its turn.
+    while (running) {
+      t.device.inject(packet);
+      expect(await t.core.waitForPackets()).toBe(1);
+      t.core.release(t.core.getBufferRx()!);
+    }
+  });
+
   it('comes back after the timeout with nothing', async () => {
     const t = makeCore(realTime);
     expect(await t.core.waitForPackets(5)).toBe(0);

@@ -1,8 +1,10 @@
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { native } from '../../drivers/libc/ffi.js';
 import {
   abi,
   acceptUnix,
@@ -230,6 +232,69 @@ describe('rings', () => {
     frontend.tell(R.SET_VRING_KICK, p.encodeVringFd(1, false));
     await until('the queue', () => pair.txQueue !== null);
     expect([backend.pollOnly, pair.pollOnly]).toEqual([true, true]);
+  });
+
+  it('must be polled from the moment on at which their kick descriptor is taken away, running or not', async () => {
+    listen();
+    connect();
+    frontend.start(MODERN, p.PROTOCOL_F_REPLY_ACK);
+    await started();
+    const polled = p.encodeVringFd(1, false);
+    expect(await frontend.confirm(R.SET_VRING_KICK, polled)).toBe(true);
+    expect([pair.txQueue !== null, pair.pollOnly]).toEqual([true, true]);
+    await frontend.ask(R.GET_VRING_BASE, p.encodeVringState({ index: 1, num: 0 }));
+    frontend.setRing(1);
+    frontend.setKick(1);
+    expect(await frontend.confirm(R.SET_VRING_KICK, polled)).toBe(true);
+    expect([pair.txQueue !== null, pair.pollOnly]).toEqual([true, true]);
+  });
+
+  it('follow features that are set while they wait for their first kick', async () => {
+    listen();
+    connect();
+    frontend.setFeatures(MODERN, p.PROTOCOL_F_REPLY_ACK);
+    frontend.setMemory();
+    frontend.setRing(1);
+    frontend.setEnabled(1, 1);
+    frontend.setKick(1);
+    // A legacy driver's header has 10 bytes.
+    expect(await frontend.confirm(R.SET_FEATURES, p.encodeU64(f.VHOST_USER_F_PROTOCOL_FEATURES))).toBe(true);
+    frontend.kick(1);
+    await until('the queue', () => pair.txQueue !== null);
+    frontend.tx.offer([{ offset: frontend.tx.buffer(70), length: 70 }]);
+    expect(take()).toBe(1);
+    expect(burst.length[0]).toBe(60);
+  });
+
+  it('signal a call descriptor that is new, and never wait for its reader', async () => {
+    listen();
+    connect();
+    frontend.start(MODERN, p.PROTOCOL_F_REPLY_ACK);
+    await started();
+    const call = native.eventfd(0, abi.EFD_CLOEXEC);
+    expect(await frontend.confirm(R.SET_VRING_CALL, p.encodeVringFd(0, true), [call])).toBe(true);
+    const info = readFileSync(`/proc/self/fdinfo/${call}`, 'utf8');
+    expect(Number.parseInt(/flags:\s+(\d+)/.exec(info)![1]!, 8) & abi.O_NONBLOCK).toBe(abi.O_NONBLOCK);
+    expect(info).toMatch(/eventfd-count:\s+1\n/);
+    closeFile(call);
+  });
+
+  it('that are broken when they are set up do not start, and can be set up anew', async () => {
+    listen();
+    connect();
+    frontend.setFeatures(MODERN, p.PROTOCOL_F_REPLY_ACK);
+    frontend.kick(1);
+    frontend.setKick(1);
+    expect(await frontend.confirm(R.SET_OWNER)).toBe(true);
+    frontend.tx.setAvailIdx(100);
+    frontend.setMemory();
+    frontend.setRing(1);
+    frontend.setEnabled(1, 1);
+    await until('the notice', () => notices.length > 0);
+    expect(notices[0]).toMatch(/^ring 1 stopped, the driver broke it/);
+    frontend.tx.setAvailIdx(0);
+    expect(await frontend.confirm(R.SET_VRING_NUM, p.encodeVringState({ index: 1, num: 16 }))).toBe(true);
+    await until('the queue', () => pair.txQueue !== null);
   });
 
   it('are enabled from the start without PROTOCOL_FEATURES', async () => {
@@ -525,6 +590,28 @@ describe('peers', () => {
     backend.close();
     expect(links.at(-1)).toBe('down closed');
     await until('the end', () => second.hungUp !== null);
+  });
+
+  it('wait while the process has no descriptor free, and are served when it has', async () => {
+    listen();
+    const limit = (soft: string): void => {
+      execFileSync('prlimit', ['--pid', String(process.pid), `--nofile=${soft}:`]);
+    };
+    const before = /open files\s+(\d+)/.exec(readFileSync('/proc/self/limits', 'utf8'))![1]!;
+    limit('256');
+    const held: number[] = [];
+    try {
+      connect();
+      while (held.length < 256) held.push(openSync('/dev/null', 'r'));
+    } catch (error) {
+      expect((error as NodeJS.ErrnoException).code).toBe('EMFILE');
+      await until('the notice', () => notices.length > 0);
+    } finally {
+      for (const fd of held) closeSync(fd);
+      limit(before);
+    }
+    expect(notices).toEqual([expect.stringMatching(/^a peer cannot be served now: accept .*EMFILE/)]);
+    await until('the peer to be served', () => backend.connected);
   });
 
   it('are connected to by a client, again and again', async () => {

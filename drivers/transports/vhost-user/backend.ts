@@ -121,18 +121,34 @@ export class VhostUserBackend {
         `${this.name}: the file is already there (EADDRINUSE): stop the process that listens on it, or remove it if one left it behind`,
       );
     }
-    this.inode = lstatSync(this.path).ino;
-    this.awaitPeer();
+    try {
+      this.inode = lstatSync(this.path).ino;
+      this.awaitPeer();
+    } catch (error) {
+      closeFile(this.listener);
+      this.removeSocket();
+      throw error;
+    }
   }
 
   /** One peer at a time: while it is served the listener is not watched, and others wait in its backlog. */
   private awaitPeer(): void {
-    this.reactor.watch(this.listener, abi.EPOLLIN, () => {
+    this.retry = null;
+    this.reactor.watch(this.listener, abi.EPOLLIN, () => this.acceptPeer());
+  }
+
+  private acceptPeer(): void {
+    try {
       const fd = acceptUnix(this.listener, this.path);
       if (fd === null) return;
       this.reactor.unwatch(this.listener);
       this.serve(fd, 'a peer has connected');
-    });
+    } catch (error) {
+      // No descriptor is free (EMFILE), or no memory: the other ports go on, and this one when there is.
+      this.reactor.unwatch(this.listener);
+      this.onNotice?.(`${this.name}: a peer cannot be served now: ${(error as Error).message}`);
+      this.retry = setTimeout(() => this.awaitPeer(), LAST_RETRY_MS);
+    }
   }
 
   private dial(): void {

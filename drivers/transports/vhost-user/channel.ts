@@ -48,7 +48,7 @@ export class VhostUserChannel {
   private fds: number[] = [];
   private open = true;
 
-  /** Takes over `fd`, a connected, non-blocking unix stream socket. `name` names the connection in errors. */
+  /** Takes over `fd`, a connected, non-blocking unix stream socket, also if it throws. `name` is for errors. */
   constructor(
     private readonly reactor: Reactor,
     fd: number,
@@ -56,7 +56,12 @@ export class VhostUserChannel {
     private readonly handlers: ChannelHandlers,
   ) {
     this.socket = new MessageSocket(fd, name);
-    reactor.watch(fd, abi.EPOLLIN, () => this.onReadable());
+    try {
+      reactor.watch(fd, abi.EPOLLIN, () => this.onReadable());
+    } catch (error) {
+      closeFile(fd);
+      throw error;
+    }
   }
 
   get isOpen(): boolean {

@@ -23,8 +23,20 @@ const PROTOCOL_FEATURES_WANTED = p.PROTOCOL_F_REPLY_ACK | p.PROTOCOL_F_CONFIG | 
 const CONFIG_HEAD_BYTES = 12;
 
 class Queue implements Doorbell {
-  readonly kickFd = eventfd();
-  readonly callFd = eventfd();
+  private constructor(
+    readonly kickFd: number,
+    readonly callFd: number,
+  ) {}
+
+  static create(): Queue {
+    const kickFd = eventfd();
+    try {
+      return new Queue(kickFd, eventfd());
+    } catch (error) {
+      closeFile(kickFd);
+      throw error;
+    }
+  }
 
   ring(): void {
     signalEventfd(this.kickFd);
@@ -71,7 +83,12 @@ export class VhostUserFrontend implements VirtioTransport {
     this.protocolFeatures = 0n;
     this.status = 0;
     const fd = this.dial();
-    this.reactor = new Reactor();
+    try {
+      this.reactor = new Reactor();
+    } catch (error) {
+      closeFile(fd);
+      throw error;
+    }
     const channel = new VhostUserChannel(this.reactor, fd, this.name, {
       onMessage: (message) => this.replies.settle(message),
       onClose: (reason) => this.lost(channel, reason),
@@ -162,7 +179,7 @@ export class VhostUserFrontend implements VirtioTransport {
     const { memory, reactor } = this;
     if (memory === null || reactor === null) throw new Error(`${this.name}: not connected`);
     if (this.queues.size === 0) await this.sendMemoryTable(memory);
-    const queue = new Queue();
+    const queue = Queue.create();
     this.queues.set(index, queue);
     reactor.watch(queue.callFd, (abi.EPOLLIN | abi.EPOLLET) >>> 0, () => this.events?.onInterrupt(index));
     const address = (offset: number): bigint => BigInt(memory.address + offset);

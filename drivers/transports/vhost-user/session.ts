@@ -237,6 +237,10 @@ export class VhostUserSession implements VringEvents {
       throw new Error(`SET_FEATURES: ${featureNames(changed)} changed while rings run`);
     }
     this.features = features;
+    for (const vring of this.vrings) {
+      if (changed !== 0n) vring.disarm();
+      vring.arm(this.memory, ringFeatures(features));
+    }
     this.attachQueues();
   }
 
@@ -280,6 +284,8 @@ export class VhostUserSession implements VringEvents {
     // Only now it is the ring's: a descriptor that was refused is closed with the message.
     message.fds.length = 0;
     vring.arm(this.memory, ringFeatures(this.features));
+    // A running ring may be one to be polled now.
+    this.attachQueues();
   }
 
   /** What is not understood: refused when an answer is wanted, else as if it had not been sent, with one line an id. */

@@ -3,7 +3,7 @@
  * docs/interop/vhost-user.rst, "Ring states"): stopped until its first kick, then started; enabled or not apart from that.
  */
 import { readlinkSync } from 'node:fs';
-import { abi, closeFile, type Reactor, signalEventfd } from '../../libc/index.js';
+import { abi, closeFile, type Reactor, setNonBlocking, signalEventfd } from '../../libc/index.js';
 import type { RingOptions, RingPlace } from '../../virtio/device-ring.js';
 import { DeviceRxQueue } from '../../virtio/device-rx-queue.js';
 import { DeviceTxQueue } from '../../virtio/device-tx-queue.js';
@@ -99,20 +99,26 @@ export class Vring {
     if (fd !== NO_FD) this.reactor.watch(fd, abi.EPOLLIN | abi.EPOLLET, () => this.kicked());
     this.dropKick();
     this.kickFd = fd;
+    // Nobody kicks any more a ring that waits for its first kick.
+    if (fd === NO_FD && this.queue !== null && !this.running) this.start();
   }
 
   /** Takes the descriptor over; -1 when the driver polls. */
   setCall(fd: number): void {
-    if (fd !== NO_FD) checkEventfd(fd, `ring ${this.index}: call`);
+    if (fd !== NO_FD) checkSignalled(fd, `ring ${this.index}: call`);
     if (this.callFd !== NO_FD) closeFile(this.callFd);
     this.callFd = fd;
     const ring = this.queue?.ring;
-    if (ring) ring.callFd = fd;
+    if (!ring) return;
+    ring.callFd = fd;
+    // Used buffers may have been signalled on the old one when nobody listened there any more. One signal too many is no
+    // harm (virtio 1.2, 2.7.7.1), one too few is a driver that sleeps for ever.
+    if (fd !== NO_FD && this.running) signalEventfd(fd);
   }
 
   /** Takes the descriptor over; -1 for none. */
   setErr(fd: number): void {
-    if (fd !== NO_FD) checkEventfd(fd, `ring ${this.index}: err`);
+    if (fd !== NO_FD) checkSignalled(fd, `ring ${this.index}: err`);
     if (this.errFd !== NO_FD) closeFile(this.errFd);
     this.errFd = fd;
   }
@@ -131,7 +137,14 @@ export class Vring {
     else this.rx = new DeviceRxQueue(memory, place, options);
     const queue = this.queue!;
     queue.ring.onBroken = (reason) => this.broke(reason);
-    if (this.kickFd === NO_FD || !queue.enableKick() || this.kickSeen) this.start();
+    const quiet = queue.enableKick();
+    // What the driver has put into its ring may have broken it just now.
+    if (queue.ring.live && (this.kickFd === NO_FD || !quiet || this.kickSeen)) this.start();
+  }
+
+  /** What was negotiated is about to change: a ring that waits for its first kick is to be armed anew. */
+  disarm(): void {
+    if (!this.running) this.halt();
   }
 
   /** The memory table or the addresses have changed. A ring that does not resolve any more is stopped; returns why. */
@@ -217,6 +230,15 @@ export class Vring {
       used: part('used ring', address.used, usedBytes(this.size)),
     };
   }
+}
+
+/**
+ * A descriptor that we write to. With its counter at the maximum (eventfd(2)), the write to a blocking one would wait for the
+ * frontend to read, and the whole switch with it. Who sets the flag back on purpose can still do that to us.
+ */
+function checkSignalled(fd: number, name: string): void {
+  checkEventfd(fd, name);
+  setNonBlocking(fd, name);
 }
 
 /** Anything else that a frontend may send could block the write that signals it, and with it the switch. */

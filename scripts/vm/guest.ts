@@ -1,0 +1,70 @@
+/** Guests for tests and benchmarks: `run` for one command and its result, `start` for what is watched while it runs. */
+import { Readable, Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { Child } from '../child.js';
+import { DEFAULTS, type Machine } from './machine.js';
+import { DEFAULT_TIMEOUT_SECONDS, runInGuest } from './run.js';
+
+/** The built lab, seen from this file's source (in a test) and from its build. */
+const LAB = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? '../../dist/scripts/vm/main.js' : 'main.js', import.meta.url),
+);
+
+export interface GuestOptions extends Partial<Machine> {
+  /** Program and arguments, run by the guest's root in the current folder. */
+  readonly command: readonly string[];
+  /** Seconds for all of it, the boot too. */
+  readonly timeout?: number;
+}
+
+export interface GuestResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+class Collector extends Writable {
+  private readonly chunks: Buffer[] = [];
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.chunks.push(chunk);
+    done();
+  }
+
+  get text(): string {
+    return Buffer.concat(this.chunks).toString();
+  }
+}
+
+export const Guest = {
+  /**
+   * Runs a command in a guest, with nothing on its standard input. Rejects when the guest fails or time runs out, with
+   * what the command wrote until then.
+   */
+  async run({ command, timeout = DEFAULT_TIMEOUT_SECONDS, ...machine }: GuestOptions): Promise<GuestResult> {
+    const output = new Collector();
+    const errors = new Collector();
+    try {
+      const streams = { input: Readable.from([]), output, errors };
+      const code = await runInGuest({ ...DEFAULTS, ...machine }, command, streams, timeout);
+      return { code, stdout: output.text, stderr: errors.text };
+    } catch (error) {
+      if (error instanceof Error) error.message += `; it wrote:\n${output.text}${errors.text}`;
+      throw error;
+    }
+  },
+
+  /** Starts a command in a guest; its lines can be waited for, and `stop` ends the machine with all in it. */
+  start({ command, timeout = DEFAULT_TIMEOUT_SECONDS, ...options }: GuestOptions): Child {
+    const { mode, cpus, memory, hugepages, netdevs, kernelDriver, share } = { ...DEFAULTS, ...options };
+    const numbers = { cpus, memory, hugepages, timeout };
+    return Child.spawn(process.execPath, [
+      ...[LAB, 'run', `--${mode}`],
+      ...Object.entries(numbers).flatMap(([name, value]) => [`--${name}`, String(value)]),
+      ...netdevs.flatMap((spec) => ['--netdev', spec]),
+      ...(kernelDriver ? ['--kernel-driver'] : []),
+      ...(share === undefined ? [] : ['--share', share]),
+      ...['--', ...command],
+    ]);
+  },
+};

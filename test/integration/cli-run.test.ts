@@ -1,0 +1,167 @@
+/** What `tspmd` does when a stack, its output or a signal ends it: one line, the device reset, nothing left behind. */
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { Child, type Exit } from '../../scripts/child.js';
+import { until } from '../support/until.js';
+
+describe('tspmd', () => {
+  let directory = '';
+  let bess: Child;
+  const children: Child[] = [];
+  const start = (...args: string[]): Child => {
+    const child = Child.tspmd(...args);
+    children.push(child);
+    return child;
+  };
+  const socket = (name: string): string => join(directory, `${name}.sock`);
+  const switchArguments = (...names: [string, string]): string[] => [
+    'switch',
+    'bess/forward_script.bess',
+    ...names.map((name, i) => `VM${i + 1}_SOCKET=${socket(name)}`),
+  ];
+  const runArguments = (...more: string[]): string[] => [
+    ...['run', '--device', `vhost-user:${socket('vm1')}`, '--ip', '10.0.0.1/24', '--mac', '52:54:00:00:00:01'],
+    ...['--hugepages', 'never', ...more],
+  ];
+  const stack = (text: string): string => {
+    const file = join(directory, 'stack.mjs');
+    writeFileSync(file, text);
+    return file;
+  };
+  const linkDowns = (): number =>
+    bess.output.split('port vm1: ').filter((line) => /the peer is gone/.test(line)).length;
+
+  beforeAll(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'tspmd-run-'));
+    bess = Child.tspmd(...switchArguments('vm1', 'vm2'));
+    await bess.waitFor(/^ready/m);
+  });
+
+  // One that a failed test has left would hold the socket, and all that follow would fail.
+  afterEach(async () => {
+    for (const child of children.splice(0)) await child.stop();
+  });
+
+  afterAll(async () => {
+    await bess.stop();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  /** Runs a program whose output nobody reads after its first line, as `| head -1` does. */
+  async function withoutReader(args: string[]): Promise<Exit & { errors: string }> {
+    const [program, ...rest] = Child.commandLine(...args);
+    const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
+    let errors = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      errors += text;
+    });
+    child.stdout.once('data', () => child.stdout.destroy());
+    return new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal, errors })));
+  }
+
+  it.each([
+    [
+      'throws',
+      "throw new Error('out of\\n sockets')",
+      /^tspmd: app .*stack\.mjs: out of sockets \(at .*stack\.mjs:1:\d+\)$/m,
+    ],
+    ['throws a text', "throw 'no error object'", /^tspmd: app .*stack\.mjs: no error object$/m],
+    ['throws nothing', 'throw undefined', /^tspmd: app .*stack\.mjs: undefined$/m],
+    ['gives a buffer back twice', 'core.release(b); core.release(b)', /is not yours .* \(at .*stack\.mjs:1:\d+\)$/m],
+    ['throws in a timer', "setTimeout(() => { throw new Error('late') })", /late \(at .*stack\.mjs:1:\d+\)$/m],
+    ['leaves a rejection', "Promise.reject(new Error('nobody'))", /nobody \(at .*stack\.mjs:1:\d+\)$/m],
+    ['returns no count', 'return undefined', /poll\(\) of a stack must return how many/],
+  ])('ends with one line and no device running when a stack %s', async (_, poll, expected) => {
+    const before = linkDowns();
+    const file = stack(
+      `export default (core) => ({ poll() { const b = core.getBufferTx(); if (b) { ${poll}; core.release(b); } return 0; } });`,
+    );
+    const child = start(...runArguments('--app', file));
+    expect(await child.exited, child.output).toEqual({ code: 1, signal: null });
+    expect(child.output).toMatch(expected);
+    expect(child.output).not.toMatch(/\n\s+at /);
+    expect(
+      child.output
+        .trim()
+        .split('\n')
+        .filter((line) => line.startsWith('tspmd: ')),
+    ).toHaveLength(1);
+    await until('the switch sees the peer go', () => linkDowns() > before);
+  });
+
+  it('refuses an option that an app does not know', async () => {
+    const child = start(...runArguments('--app', 'txonly', '--app-option', 'sise=100'));
+    expect(await child.exited).toEqual({ code: 1, signal: null });
+    expect(child.output).toMatch(/^tspmd: txonly: unknown option 'sise' \(it takes to, size, ip\)$/m);
+  });
+
+  it('runs on the core that it is given', async () => {
+    const child = start(...runArguments('--cores', '0'));
+    await child.waitFor(/^ready/m);
+    expect(readFileSync(`/proc/${child.pid}/status`, 'utf8')).toMatch(/^Cpus_allowed_list:\s+0$/m);
+    await child.stop();
+    const absent = start(...runArguments('--cores', '1023'));
+    expect(await absent.exited).toEqual({ code: 1, signal: null });
+    expect(absent.output).toMatch(/^tspmd: cannot run on core 1023: /m);
+  });
+
+  it('prints its counters at SIGUSR1, and goes on', async () => {
+    const child = start(...runArguments());
+    await child.waitFor(/^ready/m);
+    child.signal('SIGUSR1');
+    await child.waitFor(/^arp_announcements +\d+ {2}announcements of our own address sent$/m);
+    expect(await child.stop()).toEqual({ code: 0, signal: null });
+    expect(child.output).not.toContain('Debugger');
+  });
+
+  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('ends in good order at %s', async (signal) => {
+    const child = start(...runArguments());
+    await child.waitFor(/^ready/m);
+    expect(await child.stop(signal)).toEqual({ code: 0, signal: null });
+    expect(child.stdout).toMatch(/^stopped: /m);
+  });
+
+  it('ends quietly and in good order when nobody reads its output any more', async () => {
+    const before = linkDowns();
+    const run = await withoutReader(runArguments('--stats-period', '0.05'));
+    expect(run).toEqual({ code: 0, signal: null, errors: expect.not.stringMatching(/EPIPE|\n\s+at /) });
+    await until('the switch sees the peer go', () => linkDowns() > before);
+    const other = await withoutReader([
+      ...['ping', '--device', `vhost-user:${socket('vm1')}`, '--ip', '10.0.0.1/24', '--mac', '52:54:00:00:00:01'],
+      ...['--to', '10.0.0.77', '--interval', '0.05', '--timeout', '0.05', '--hugepages', 'never'],
+    ]);
+    expect(other.errors).not.toMatch(/EPIPE|\n\s+at /);
+    expect(other.code).toBe(1);
+  });
+
+  it('removes the sockets of a switch whose output is gone', async () => {
+    const [program, ...args] = Child.commandLine(...switchArguments('a', 'b'));
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'] });
+    child.stdout.destroy();
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    expect(code).toBe(0);
+    expect([existsSync(socket('a')), existsSync(socket('b'))]).toEqual([false, false]);
+  });
+
+  it('tells what ping dropped and why', async () => {
+    const child = start(
+      ...[
+        'ping',
+        '--device',
+        `vhost-user:${socket('vm1')}`,
+        '--ip',
+        '10.0.0.1/24',
+        '--to',
+        '192.0.2.1',
+        '--count',
+        '1',
+      ],
+      ...['--timeout', '0.1', '--size', '0', '--hugepages', 'never'],
+    );
+    expect(await child.exited).toEqual({ code: 1, signal: null });
+    expect(child.stdout).toMatch(/^dropped here: 1 \(tx_drop_no_route 1\)$/m);
+  });
+});

@@ -1,0 +1,240 @@
+/** The VM lab itself: a guest boots in each mode, has what tests rely on, and leaves nothing behind. */
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { Guest } from '../../scripts/vm/guest.js';
+import { nicAddress } from '../../scripts/vm/netdev.js';
+import { NetworkNamespace } from '../support/netns.js';
+import { command, describeWith, guest, root, tun } from '../support/requirements.js';
+
+const BOOT_TIMEOUT_MS = 60_000;
+const NIC = nicAddress(0);
+const SYSFS = `/sys/bus/pci/devices/${NIC}`;
+/** Gives the NIC to vfio-pci. */
+const BIND = [
+  'modprobe -a vfio-pci vfio_iommu_type1',
+  `echo vfio-pci >${SYSFS}/driver_override`,
+  `echo ${NIC} >${SYSFS}/driver/unbind`,
+  `echo ${NIC} >/sys/bus/pci/drivers_probe`,
+].join('; ');
+
+const cleanups: (() => void)[] = [];
+afterEach(() => {
+  for (const cleanup of cleanups.splice(0)) cleanup();
+});
+
+const shell = (...lines: string[]): string[] => ['sh', '-c', `set -e; ${lines.join('; ')}`];
+
+function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'tspmd-lab-'));
+  cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** A datagram socket on loopback, at a port that was free. */
+async function bound(port = 0): Promise<Socket> {
+  const socket = createSocket('udp4');
+  socket.bind(port, '127.0.0.1');
+  await once(socket, 'listening');
+  return socket;
+}
+
+/** A port that nobody has: for QEMU's end. */
+async function freePort(): Promise<number> {
+  const socket = await bound();
+  const { port } = socket.address() as AddressInfo;
+  socket.close();
+  return port;
+}
+
+/** Whether QEMU's end of a datagram link is gone. */
+async function isFree(port: number): Promise<boolean> {
+  try {
+    (await bound(port)).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+describeWith('VM lab', [command('qemu-system-x86_64'), guest], () => {
+  describe('a command', () => {
+    it('gives its output, its errors and its status', async () => {
+      const result = await Guest.run({ mode: 'none', command: shell('echo "out $0"', 'echo err >&2', 'exit 3') });
+      expect(result).toEqual({ code: 3, stdout: 'out sh\n', stderr: 'err\n' });
+    });
+
+    it('loses nothing of much output, and reads arguments as they are', async () => {
+      const script = 'process.stdout.write(Buffer.alloc(5e6, process.argv[1]));';
+      const { code, stdout } = await Guest.run({ mode: 'none', command: ['node', '-e', script, "a 'b' $c\n"] });
+      expect(code).toBe(0);
+      expect(stdout.length).toBe(5e6);
+      expect(stdout.startsWith("a 'b' $c")).toBe(true);
+    });
+
+    it('streams its lines, reads what is written to it, and ends when it is stopped', async () => {
+      const child = Guest.start({ mode: 'none', command: shell('echo ready', 'read word', 'echo "got $word"', 'cat') });
+      await child.waitFor(/^ready$/m, BOOT_TIMEOUT_MS);
+      child.write('hello\n');
+      await child.waitFor(/^got hello$/m);
+      expect((await child.stop()).code).toBe(128 + 15);
+    });
+
+    it('runs in the same folder with the same files, may change them for itself, and writes to the share', async () => {
+      const share = temporaryFolder();
+      const { code, stdout } = await Guest.run({
+        mode: 'none',
+        share,
+        command: shell('echo changed >package.json', 'cat package.json', `node -p process.version >${share}/version`),
+      });
+      expect({ code, stdout }).toEqual({ code: 0, stdout: 'changed\n' });
+      expect(readFileSync(join(share, 'version'), 'utf8')).toBe(`${process.version}\n`);
+      expect(readFileSync('package.json', 'utf8')).toContain('"name": "tspmd"');
+    });
+  });
+
+  describe('a machine', () => {
+    it('has an IOMMU, the NIC alone in its group, vCPUs, and hugepages', async () => {
+      const { code, stdout, stderr } = await Guest.run({
+        mode: 'iommu',
+        cpus: 2,
+        hugepages: 24,
+        netdevs: ['hub:0'],
+        command: shell(
+          `cat ${SYSFS}/vendor ${SYSFS}/device /proc/sys/vm/nr_hugepages`,
+          'nproc',
+          BIND,
+          `ls ${SYSFS}/iommu_group/devices`,
+          `test -c /dev/vfio/$(basename $(readlink ${SYSFS}/iommu_group))`,
+        ),
+      });
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      expect(stdout.split('\n')).toEqual(['0x1af4', '0x1041', '24', '2', NIC, '']);
+    });
+
+    it('has no IOMMU but a vfio.ko that can do without', async () => {
+      const unsafe = 'echo 1 >/sys/module/vfio/parameters/enable_unsafe_noiommu_mode';
+      const { code, stdout } = await Guest.run({
+        mode: 'no-iommu',
+        netdevs: ['hub:0'],
+        command: shell('modprobe vfio', unsafe, BIND, 'ls /dev/vfio'),
+      });
+      expect({ code, stdout }).toEqual({ code: 0, stdout: 'noiommu-0\nvfio\n' });
+    });
+
+    it('has neither, as Debian is', async () => {
+      const { code, stdout } = await Guest.run({
+        mode: 'none',
+        command: shell(
+          'modprobe vfio',
+          'ls /sys/module/vfio',
+          'ls /sys/kernel/iommu_groups',
+          '! modprobe -q virtio_net',
+        ),
+      });
+      expect(code).toBe(0);
+      expect(stdout).not.toContain('parameters');
+    });
+  });
+
+  describe('a NIC', () => {
+    it("sends the frames of the kernel's driver to a datagram peer", async () => {
+      const peer = await bound();
+      cleanups.push(() => peer.close());
+      const frame = new Promise<Buffer>((resolve) => {
+        peer.on('message', (message) => {
+          if (message.readUInt16BE(12) === 0x0806) resolve(message);
+        });
+      });
+      const { port } = peer.address() as AddressInfo;
+      const { code } = await Guest.run({
+        mode: 'iommu',
+        kernelDriver: true,
+        netdevs: [`dgram:${await freePort()}:${port},mac=52:54:00:00:00:2a`],
+        command: shell(
+          'modprobe -a virtio_net af_packet',
+          'ip link set eth0 up',
+          'ip addr add 10.9.0.2/24 dev eth0',
+          'ping -c 1 -w 1 10.9.0.1 || true',
+        ),
+      });
+      expect(code).toBe(0);
+      const who = await frame;
+      expect(who.toString('hex', 6, 12)).toBe('52540000002a');
+      expect(who.subarray(38, 42)).toEqual(Buffer.from([10, 9, 0, 1]));
+    });
+  });
+
+  describe('nothing is left', () => {
+    it('when the time is over', async () => {
+      const folder = temporaryFolder();
+      const [local, remote] = [join(folder, 'local'), join(folder, 'remote')];
+      const port = await freePort();
+      const run = Guest.run({
+        mode: 'none',
+        timeout: 5,
+        netdevs: [`dgram:${port}:9`, `dgram-unix:${local}:${remote}`],
+        command: ['sleep', '600'],
+      });
+      await expect(run).rejects.toThrow(/did not end within 5 s/);
+      // Its port is free again: the machine is gone.
+      expect(await isFree(port)).toBe(true);
+      expect(existsSync(local)).toBe(false);
+    });
+
+    it('when the lab is killed', async () => {
+      const port = await freePort();
+      const child = Guest.start({
+        mode: 'none',
+        netdevs: [`dgram:${port}:9`],
+        command: shell('echo ready', 'sleep 600'),
+      });
+      await child.waitFor(/^ready$/m, BOOT_TIMEOUT_MS);
+      expect(await isFree(port)).toBe(false);
+      child.signal('SIGKILL');
+      await child.exited;
+      await expect.poll(() => isFree(port), { timeout: 5_000 }).toBe(true);
+    });
+
+    it('when QEMU refuses, which is one line', async () => {
+      const run = Guest.run({ mode: 'none', netdevs: ['vhost-user:/nonexistent'], command: ['true'] });
+      await expect(run).rejects.toThrow(/^QEMU ended with status 1: .*'\/nonexistent': No such file or directory/);
+    });
+
+    it('when the guest dies, and its last words are told', async () => {
+      const run = Guest.run({ mode: 'none', command: shell('echo c >/proc/sysrq-trigger') });
+      await expect(run).rejects.toThrow(/the guest ended before the command did[\s\S]*Kernel panic/);
+    });
+  });
+});
+
+describeWith('VM lab, with the kernel as the peer', [command('qemu-system-x86_64'), guest, root, tun], () => {
+  it('answers pings from a network namespace, over a tap device', async () => {
+    const namespace = NetworkNamespace.create();
+    cleanups.push(() => namespace.remove());
+    namespace.ip('tuntap', 'add', 'tap0', 'mode', 'tap');
+    namespace.ip('addr', 'add', '10.9.0.1/24', 'dev', 'tap0');
+    namespace.ip('link', 'set', 'tap0', 'up');
+    const child = Guest.start({
+      mode: 'iommu',
+      kernelDriver: true,
+      netdevs: [`tap:tap0@${namespace.name}`],
+      command: shell(
+        'modprobe virtio_net',
+        'ip addr add 10.9.0.2/24 dev eth0',
+        'ip link set eth0 up',
+        'echo ready',
+        'sleep 600',
+      ),
+    });
+    await child.waitFor(/^ready$/m, BOOT_TIMEOUT_MS);
+    const ping = namespace.spawn('ping', '-c', '3', '-i', '0.2', '-w', '20', '10.9.0.2');
+    await ping.exited;
+    await child.stop();
+    expect(ping.output).toContain('3 packets transmitted, 3 received');
+  });
+});

@@ -1,0 +1,132 @@
+/**
+ * The mission: in a guest VM, `bind-vfio.sh` and `tspmd run` drive the virtio-net PCI device, with an IOMMU and without.
+ * The peer is the Linux kernel at the other end of a tap device, in a network namespace of the test's own.
+ */
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { Child } from '../../scripts/child.js';
+import { Guest, type GuestOptions } from '../../scripts/vm/guest.js';
+import { nicAddress } from '../../scripts/vm/netdev.js';
+import { NetworkNamespace } from '../support/netns.js';
+import { command, describeWith, guest, root, tun } from '../support/requirements.js';
+
+const NIC = nicAddress(0);
+const BIND = fileURLToPath(new URL('../../scripts/bind-vfio.sh', import.meta.url));
+const TSPMD = Child.commandLine().join(' ');
+const READY_MS = 60_000;
+
+const MODES = [
+  ['with an IOMMU', 'iommu', ''],
+  ['without an IOMMU', 'no-iommu', '--no-iommu'],
+] as const;
+
+describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'), command('ping')], () => {
+  let namespace: NetworkNamespace;
+  const guests: Child[] = [];
+
+  beforeEach(() => {
+    namespace = NetworkNamespace.create();
+    namespace.ip('tuntap', 'add', 'tap0', 'mode', 'tap');
+    namespace.ip('addr', 'add', '10.0.0.9/24', 'dev', 'tap0');
+    namespace.ip('link', 'set', 'tap0', 'up');
+  });
+
+  afterEach(async () => {
+    await Promise.allSettled(guests.splice(0).map((child) => child.stop()));
+    namespace.remove();
+  });
+
+  function start(mode: GuestOptions['mode'], script: string, more: Partial<GuestOptions> = {}): Child {
+    const child = Guest.start({
+      ...(mode === undefined ? {} : { mode }),
+      netdevs: [`tap:tap0@${namespace.name}`],
+      timeout: 110,
+      command: ['bash', '-c', script],
+      ...more,
+    });
+    guests.push(child);
+    return child;
+  }
+
+  /** Pings from the kernel, bounded; returns what ping(8) wrote. */
+  async function ping(...args: string[]): Promise<string> {
+    const child = namespace.spawn('ping', '-n', '-M', 'do', ...args, '10.0.0.1');
+    await child.exited;
+    return child.output;
+  }
+
+  const run = (...more: string[]): string => `${TSPMD} run --device ${NIC} --ip 10.0.0.1/24 ${more.join(' ')}`;
+
+  it.each(MODES)('answers the kernel’s pings of every size, %s', async (_, mode, option) => {
+    const child = start(mode, `set -e; ${BIND} ${NIC} ${option}; exec ${run()}`);
+    await child.waitFor(/^ready: 10\.0\.0\.1\/24 at [0-9a-f:]{17} on 0000:00:10\.0/m, READY_MS);
+    expect(await ping('-c', '200', '-i', '0.005', '-W', '5')).toContain('200 packets transmitted, 200 received');
+    expect(await ping('-c', '50', '-i', '0.005', '-W', '5', '-s', '0')).toContain('50 received, 0% packet loss');
+    expect(await ping('-c', '200', '-i', '0.005', '-W', '5', '-s', '1472')).toContain('200 received, 0% packet loss');
+  });
+
+  it.each(MODES)('pings the kernel 5,000 times with every byte checked, %s', async (_, mode, option) => {
+    const pings = `${TSPMD} ping --device ${NIC} --ip 10.0.0.1/24 --to 10.0.0.9`;
+    const child = start(
+      mode,
+      `set -e; ${BIND} ${NIC} ${option}; exec ${pings} --count 5000 --interval 0.001 --size 0-1472 --quiet`,
+    );
+    expect((await child.exited).code, child.output).toBe(0);
+    expect(child.stdout).toContain('5000 packets transmitted, 5000 received, 0% packet loss');
+  });
+
+  it.each(MODES)('gives the NIC back to the kernel’s driver, which then pings, %s', async (_, mode, option) => {
+    const kernel = [
+      `IF=$(ls /sys/bus/pci/devices/${NIC}/virtio*/net)`,
+      'ip addr add 10.0.0.1/24 dev $IF',
+      'ip link set $IF up',
+      'ping -n -c 5 -i 0.1 -W 5 10.0.0.9',
+    ].join('; ');
+    const bound = `${BIND} ${NIC} ${option}; ${TSPMD} ping --device ${NIC} --ip 10.0.0.1/24 --to 10.0.0.9 --count 5 --interval 0.01`;
+    const child = start(mode, `set -e; modprobe virtio_net; ${bound}; ${BIND} --unbind ${NIC}; ${kernel}`, {
+      kernelDriver: true,
+    });
+    expect((await child.exited).code, child.output).toBe(0);
+    expect(child.stdout.match(/5 packets transmitted, 5 received, 0% packet loss/g), child.output).toHaveLength(2);
+  });
+
+  it.each(MODES)('works again after it was killed, %s', async (_, mode, option) => {
+    const killed = `(${run()} & PID=$!; read -r _; kill -9 $PID; wait $PID || true)`;
+    const child = start(mode, `set -e; ${BIND} ${NIC} ${option}; ${killed}; echo killed; exec ${run()}`);
+    await child.waitFor(/^ready/m, READY_MS);
+    expect(await ping('-c', '5', '-i', '0.05', '-W', '5')).toContain('5 received, 0% packet loss');
+    child.write('kill\n');
+    await child.waitFor(/^killed[\s\S]*^ready/m, READY_MS);
+    expect(await ping('-c', '20', '-i', '0.05', '-W', '5')).toContain('20 received, 0% packet loss');
+  });
+
+  it('sleeps on the device’s interrupt, and wakes for each ping', async () => {
+    const child = start(
+      'iommu',
+      `set -e; ${BIND} ${NIC}; ${run()} & PID=$!; read -r _; cat /proc/$PID/stat; grep vfio /proc/interrupts; kill $PID; wait $PID`,
+    );
+    await child.waitFor(/^ready/m, READY_MS);
+    // Far enough apart that the endpoint sleeps between any two.
+    expect(await ping('-c', '20', '-i', '0.2', '-W', '5')).toContain('20 received, 0% packet loss');
+    child.write('report\n');
+    expect((await child.exited).code, child.output).toBe(0);
+    const vectors = [...child.stdout.matchAll(/^ *\d+: +(\d+) .*vfio-msix/gm)].map(([, count]) => Number(count));
+    expect(Math.max(...vectors), child.stdout).toBeGreaterThanOrEqual(15);
+  });
+
+  it('polls a device without vectors', async () => {
+    const child = start('iommu', `set -e; ${BIND} ${NIC}; exec ${run()}`, {
+      netdevs: [`tap:tap0@${namespace.name},vectors=0`],
+    });
+    await child.waitFor(/^ready/m, READY_MS);
+    expect(await ping('-c', '20', '-i', '0.05', '-W', '5')).toContain('20 received, 0% packet loss');
+  });
+
+  it('drives a transitional device by its modern interface', async () => {
+    const child = start('no-iommu', `set -e; ${BIND} ${NIC} --no-iommu; exec ${run()}`, {
+      netdevs: [`tap:tap0@${namespace.name},disable-legacy=off`],
+    });
+    await child.waitFor(/^ready/m, READY_MS);
+    expect(await ping('-c', '20', '-i', '0.05', '-W', '5')).toContain('20 received, 0% packet loss');
+  });
+});

@@ -1,0 +1,90 @@
+/**
+ * The seed's whole picture: two VMs on one host, each with our driver on its vNIC, joined by the embedded switch that runs
+ * `bess/forward_script.bess`. And one of them with the kernel's driver instead.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { SwitchStats } from '../../bess/stats.js';
+import { Child } from '../../scripts/child.js';
+import { RESULT_MARK, type TrafficResult } from '../../scripts/demo/traffic.js';
+import { Guest } from '../../scripts/vm/guest.js';
+import { nicAddress } from '../../scripts/vm/netdev.js';
+import { describeWith, guest } from '../support/requirements.js';
+
+const file = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+const NIC = nicAddress(0);
+const TSPMD = Child.commandLine().join(' ');
+const READY_MS = 90_000;
+
+describeWith('two guests over the embedded switch', [guest], () => {
+  let directory = '';
+  let bess: Child;
+  const children: Child[] = [];
+
+  beforeEach(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'tspmd-guests-'));
+    const sockets = [1, 2].map((i) => `VM${i}_SOCKET=${socket(i)}`);
+    bess = Child.tspmd('switch', file('bess/forward_script.bess'), ...sockets);
+    await bess.waitFor(/^ready/m);
+  });
+
+  afterEach(async () => {
+    await Promise.allSettled(children.splice(0).map((child) => child.stop()));
+    await bess.stop();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  const socket = (i: number): string => join(directory, `vm${i}.sock`);
+
+  function boot(i: number, script: string, kernelDriver = false): Child {
+    const child = Guest.start({
+      mode: 'no-iommu',
+      kernelDriver,
+      netdevs: [`vhost-user:${socket(i)},mac=52:54:00:00:00:0${i}`],
+      timeout: 170,
+      command: ['bash', '-c', `set -e; ${script}`],
+    });
+    children.push(child);
+    return child;
+  }
+
+  const ours = (i: number, ...more: string[]): string =>
+    `${file('scripts/bind-vfio.sh')} ${NIC} --no-iommu; exec ${TSPMD} run --device ${NIC} --ip 10.0.0.${i}/24 ${more.join(' ')}`;
+
+  it('finds by ARP, pings and exchanges UDP, each with our driver', { timeout: 240_000 }, async () => {
+    const echo = boot(2, ours(2));
+    await echo.waitFor(/^ready/m, READY_MS);
+    const options = '--app-option to=10.0.0.2 pings=200 datagrams=2000';
+    const traffic = boot(1, ours(1, '--app', file('dist/scripts/demo/traffic.js'), options));
+    const [, json = ''] = await traffic.waitFor(new RegExp(`^${RESULT_MARK} (.*)$`, 'm'), READY_MS);
+    const { ping, udp } = JSON.parse(json) as TrafficResult;
+    expect(ping).toMatchObject({ sent: 200, received: 200, corrupt: 0 });
+    expect(udp).toMatchObject({ sent: 2000, received: 2000, corrupt: 0 });
+
+    const stats = Child.tspmd('switch', '--stats', String(bess.pid), '--json');
+    children.push(stats);
+    await stats.exited;
+    const { summary, ports } = JSON.parse(stats.stdout) as SwitchStats;
+    expect(summary.forwarded).toBeGreaterThanOrEqual(4400);
+    expect(summary.dropped.full).toBe(0);
+    expect(Object.values(ports).map(({ up }) => up)).toEqual([true, true]);
+  });
+
+  it('interoperates: the kernel’s driver in one guest, ours in the other', { timeout: 240_000 }, async () => {
+    const echo = boot(2, ours(2));
+    await echo.waitFor(/^ready/m, READY_MS);
+    const kernel = boot(
+      1,
+      `modprobe virtio_net; IF=$(ls /sys/bus/pci/devices/${NIC}/virtio*/net); ip addr add 10.0.0.1/24 dev $IF; ip link set $IF up;
+       for size in 56 1472; do ping -n -c 20 -i 0.05 -W 5 -M do -s $size 10.0.0.2; done;
+       exec ${process.execPath} ${file('dist/test/support/udp-echo-client.worker.js')} 10.0.0.2 100`,
+      true,
+    );
+    expect((await kernel.exited).code, kernel.output).toBe(0);
+    expect(kernel.stdout.match(/20 packets transmitted, 20 received, 0% packet loss/g)).toHaveLength(2);
+    expect(kernel.stdout).toContain('echoed 100');
+  });
+});
