@@ -1,0 +1,122 @@
+/**
+ * What goes wrong with PCI devices, for real: what only a kernel can refuse is said in one line (what sysfs tells is in
+ * test/unit/vfio.test.ts), and a device that asks for a reset in the middle of traffic gets it.
+ */
+import { fileURLToPath } from 'node:url';
+import { expect, it } from 'vitest';
+import { Child } from '../../scripts/child.js';
+import { Guest } from '../../scripts/vm/guest.js';
+import { nicAddress } from '../../scripts/vm/netdev.js';
+import { NetworkNamespace } from '../support/netns.js';
+import { command, describeWith, guest, root, tun } from '../support/requirements.js';
+
+const BIND = fileURLToPath(new URL('../../scripts/bind-vfio.sh', import.meta.url));
+const BREAKER = fileURLToPath(new URL('../../dist/test/support/broken-ring.main.js', import.meta.url));
+const TSPMD = Child.commandLine().join(' ');
+const NOBODY = '/usr/bin/setpriv --reuid 65534 --regid 65534 --clear-groups';
+const READY_MS = 60_000;
+
+const tryIt = (address: string, more = ''): string =>
+  `${TSPMD} run --device ${address} --ip 10.0.0.1/24 ${more} 2>&1; echo "exit $?"`;
+
+/** Runs a script in a guest and returns what it wrote, errors among the rest. */
+async function output(script: string, netdevs: readonly string[]): Promise<string> {
+  const { stdout } = await Guest.run({ netdevs, timeout: 110, command: ['bash', '-c', `exec 2>&1; ${script}`] });
+  return stdout;
+}
+
+/** Each line is there, in this order, and each failure ended with exit code 1. */
+function expectLines(text: string, lines: readonly string[]): void {
+  const found = text.split('\n').filter((line) => line.startsWith('tspmd: '));
+  expect(found, text).toEqual(lines.map((line) => expect.stringContaining(line)));
+  expect(text.match(/^exit \d+$/gm), text).toEqual(lines.map(() => 'exit 1'));
+  expect(text).not.toMatch(/\n\s+at /);
+}
+
+describeWith('a PCI device that cannot be driven', [guest], () => {
+  const [a, b, c, d] = [0, 1, 2, 3].map(nicAddress) as [string, string, string, string];
+
+  it('is explained: no right, no memory to lock, a legacy device, no way to learn addresses, no hugepages', async () => {
+    const script = [
+      `${BIND} ${a}; ${BIND} ${b}; ${BIND} ${c}`,
+      `${NOBODY} ${tryIt(a)}`,
+      'chown 65534 /dev/vfio/*',
+      `(ulimit -l 64; ${NOBODY} ${tryIt(a)})`,
+      tryIt(b),
+      `(ulimit -l unlimited; ${NOBODY} ${tryIt(c)})`,
+      'sysctl -q vm.nr_hugepages=0',
+      tryIt(a, '--hugepages require'),
+    ];
+    const text = await output(script.join('\n'), [
+      'hub:0',
+      'hub:0,disable-legacy=off,disable-modern=on,iommu_platform=off,ats=off',
+      'hub:0,iommu_platform=off,ats=off',
+    ]);
+    expectLines(text, [
+      `${a}: no right to open /dev/vfio/`,
+      `${a}: locking 10485760 bytes of packet memory is over the limit: raise it ('ulimit -l 10240')`,
+      `${b}: the device has only the legacy interface of virtio 0.9`,
+      `${c}: physical addresses are hidden from this process: run as root`,
+      'no 5 hugepages of 2 MiB (',
+    ]);
+  });
+
+  it('is explained: another process has it, its group is not viable', async () => {
+    const script = [
+      `${BIND} ${a}; ${BIND} ${c}; ${BIND} --status ${c}`,
+      `coproc ${TSPMD} run --device ${a} --ip 10.0.0.2/24; read -r _ <&"\${COPROC[0]}"`,
+      tryIt(a),
+      tryIt(c),
+      `${BIND} --unbind ${a}`,
+      'kill $COPROC_PID; wait $COPROC_PID',
+      `${BIND} --unbind ${a}`,
+    ];
+    // Two functions of one slot are in one group.
+    const function1 = d.replace(/.\.0$/, '2.1');
+    const text = await output(`modprobe virtio_net\n${script.join('\n')}`, [
+      'hub:0',
+      'hub:0',
+      'hub:0,multifunction=on',
+      'hub:0,addr=12.1',
+    ]);
+    expect(text).toMatch(/process \d+ drives it: stop that first/);
+    expect(text.trim()).toMatch(new RegExp(`${a} is bound to virtio-pci$`));
+    expectLines(text, [
+      `${a}: another process drives it (/dev/vfio/`,
+      `${c}: IOMMU group 5 is not viable: ${function1} (virtio-pci) must leave its driver as well`,
+    ]);
+  });
+});
+
+describeWith('a PCI device that asks for a reset', [guest, root, tun, command('ip'), command('ping')], () => {
+  it.each(['iommu', 'no-iommu'] as const)('gets it in the middle of traffic, and goes on: %s', async (mode) => {
+    const namespace = NetworkNamespace.create();
+    namespace.ip('tuntap', 'add', 'tap0', 'mode', 'tap');
+    namespace.ip('addr', 'add', '10.0.0.9/24', 'dev', 'tap0');
+    namespace.ip('link', 'set', 'tap0', 'up');
+    const bind = `${BIND} ${nicAddress(0)} ${mode === 'no-iommu' ? '--no-iommu' : ''}`;
+    const child = Guest.start({
+      mode,
+      netdevs: [`tap:tap0@${namespace.name}`],
+      timeout: 110,
+      command: ['bash', '-c', `${bind} && exec node ${BREAKER} ${nicAddress(0)} 10.0.0.1/24`],
+    });
+    try {
+      await child.waitFor(/^ready/m, READY_MS);
+      const traffic = namespace.spawn('ping', '-n', '-i', '0.005', '-w', '60', '10.0.0.1');
+      await traffic.waitFor(/icmp_seq=50 /, READY_MS);
+      for (let resets = 1; resets <= 3; resets++) {
+        child.write('break\n');
+        await child.waitFor(new RegExp(`(link up: [^]*){${resets}}`), READY_MS);
+      }
+      await traffic.stop();
+      const after = namespace.spawn('ping', '-n', '-c', '100', '-i', '0.005', '-W', '5', '10.0.0.1');
+      await after.exited;
+      expect(after.output).toContain('100 packets transmitted, 100 received');
+      expect(child.output.match(/link down: 0000:00:10\.0: the device asks for a reset/g)).toHaveLength(3);
+    } finally {
+      await child.stop();
+      namespace.remove();
+    }
+  });
+});
