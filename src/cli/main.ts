@@ -98,3 +98,5 @@ async function main(): Promise<void> {
 }
 
 await main();
+// What a stack left behind (a timer, a socket) must not keep a command alive whose work is done.
+process.exit();

@@ -124,6 +124,15 @@ describe('tspmd', () => {
     expect(child.stdout).toMatch(/^stopped: /m);
   });
 
+  it('ends although the stack has left a timer running', async () => {
+    const file = stack(
+      'export default (core) => { setInterval(() => {}, 100); return { poll: () => core.getRxCount() }; };',
+    );
+    const child = Child.tspmd(...runArguments('--app', file));
+    await child.waitFor(/^ready/m);
+    expect(await child.stop()).toEqual({ code: 0, signal: null });
+  });
+
   it('ends quietly and in good order when nobody reads its output any more', async () => {
     const before = linkDowns();
     const run = await withoutReader(runArguments('--stats-period', '0.05'));

@@ -1,6 +1,4 @@
 /** The VM lab itself: a guest boots in each mode, has what tests rely on, and leaves nothing behind. */
-import { createSocket, type Socket } from 'node:dgram';
-import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -8,6 +6,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Guest } from '../../scripts/vm/guest.js';
 import { nicAddress } from '../../scripts/vm/netdev.js';
+import { bound, freePort } from '../support/dgram-link.js';
 import { NetworkNamespace } from '../support/netns.js';
 import { command, describeWith, guest, root, tun } from '../support/requirements.js';
 
@@ -33,22 +32,6 @@ function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'tspmd-lab-'));
   cleanups.push(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
-}
-
-/** A datagram socket on loopback, at a port that was free. */
-async function bound(port = 0): Promise<Socket> {
-  const socket = createSocket('udp4');
-  socket.bind(port, '127.0.0.1');
-  await once(socket, 'listening');
-  return socket;
-}
-
-/** A port that nobody has: for QEMU's end. */
-async function freePort(): Promise<number> {
-  const socket = await bound();
-  const { port } = socket.address() as AddressInfo;
-  socket.close();
-  return port;
 }
 
 /** Whether QEMU's end of a datagram link is gone. */

@@ -21,7 +21,9 @@ export class PendingReplies {
   expect(request: number): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
-        this.failAll(`the backend does not answer ${requestName(request)} within ${REPLY_TIMEOUT_MS / 1000} s: it hangs, or serves another endpoint on this socket`);
+        this.failAll(
+          `the backend does not answer ${requestName(request)} within ${REPLY_TIMEOUT_MS / 1000} s: it hangs, or serves another endpoint on this socket`,
+        );
       }, REPLY_TIMEOUT_MS);
       this.waiting.push({ request, timer, resolve, reject });
     });
