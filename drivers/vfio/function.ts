@@ -32,6 +32,7 @@ interface Region {
 
 class VfioConfigSpace implements ConfigSpace {
   constructor(
+    private readonly name: string,
     private readonly fd: number,
     private readonly offset: number,
   ) {}
@@ -39,7 +40,7 @@ class VfioConfigSpace implements ConfigSpace {
   read(): Uint8Array {
     const bytes = new Uint8Array(CONFIG_SPACE_BYTES);
     const count = readSync(this.fd, bytes, 0, bytes.length, this.offset);
-    if (count !== bytes.length) throw new Error(`configuration space ends after ${count} bytes`);
+    if (count !== bytes.length) throw new Error(`${this.name}: its configuration space ends after ${count} bytes`);
     return bytes;
   }
 
@@ -67,7 +68,7 @@ export class VfioFunction implements PciFunction {
     const flags = info.readUInt32LE(4);
     if ((flags & v.DEVICE_FLAGS_PCI) === 0) throw new Error(`${name}: VFIO does not know it as a PCI device`);
     this.canReset = (flags & v.DEVICE_FLAGS_RESET) !== 0;
-    this.config = new VfioConfigSpace(fd, this.region(v.PCI_CONFIG_REGION_INDEX).offset);
+    this.config = new VfioConfigSpace(name, fd, this.region(v.PCI_CONFIG_REGION_INDEX).offset);
     const irq = structure(v.IRQ_INFO_BYTES);
     irq.writeUInt32LE(v.PCI_MSIX_IRQ_INDEX, 8);
     ioctl(fd, v.VFIO_DEVICE_GET_IRQ_INFO, irq, 'VFIO_DEVICE_GET_IRQ_INFO', name);
