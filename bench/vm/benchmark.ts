@@ -47,7 +47,7 @@ function contestants(direction: Scene['direction']): { ours: Contestant; dpdk: C
 
 /** Seconds. The warm-up is for the compilers: V8's, and QEMU's. */
 const timing = (isQuick: boolean): { windows: number; window: number; warmUp: number } =>
-  isQuick ? { windows: 2, window: 1, warmUp: 1 } : { windows: 5, window: 2, warmUp: 3 };
+  isQuick ? { windows: 2, window: 1, warmUp: 1 } : { windows: 5, window: 2, warmUp: 4 };
 
 async function open({ direction, backend }: Scene): Promise<Meter> {
   if (backend === 'tap') return new TapMeter();
