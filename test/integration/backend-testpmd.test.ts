@@ -7,8 +7,8 @@ import { Reactor } from '../../drivers/libc/index.js';
 import { WindowAllocator, type WindowRange } from '../../drivers/memory/index.js';
 import { VhostUserBackend } from '../../drivers/transports/vhost-user/backend.js';
 import { MAX_BURST, PacketBurst } from '../../drivers/virtio/packet-burst.js';
-import { describeWith } from '../support/requirements.js';
-import { Testpmd, type TestpmdOptions, testpmd } from '../support/testpmd.js';
+import { Testpmd, type TestpmdOptions } from '../../scripts/testpmd.js';
+import { describeWith, testpmd } from '../support/requirements.js';
 import { until } from '../support/until.js';
 
 const ALL = Uint8Array.from({ length: MAX_BURST }, (_, i) => i);

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
-import { describeWith } from '../support/requirements.js';
-import { type ForwardMode, Testpmd, testpmd } from '../support/testpmd.js';
+import { type ForwardMode, Testpmd } from '../../scripts/testpmd.js';
+import { describeWith, testpmd } from '../support/requirements.js';
 
 /** Entries of our rings: packets that may be under way when one side stops. */
 const RING = 1024;

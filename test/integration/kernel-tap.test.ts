@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
-import { NetworkNamespace } from '../support/netns.js';
+import { NetworkNamespace } from '../../scripts/netns.js';
 import { command, describeWith, root, tun } from '../support/requirements.js';
 
 const KERNEL_MAC = '52:54:00:00:00:09';

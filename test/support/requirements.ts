@@ -3,9 +3,8 @@
  * command that enables it (the summary repeats them at the end); in CI it fails instead, so that nothing is skipped there
  * that Debian packages and root make possible.
  */
-import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
 import { describe } from 'vitest';
+import { isInstalled, isReadWrite } from '../../scripts/programs.js';
 import { findGuest } from '../../scripts/vm/cache.js';
 
 /** Marks the name of a suite that was skipped; the summary looks for it. */
@@ -21,32 +20,12 @@ export interface Requirement {
   isMet(): boolean;
 }
 
-function isExecutable(name: string): boolean {
-  // dpdk-testpmd and ip may lie in the sbin folders, which a user's PATH leaves out.
-  const folders = `${process.env.PATH ?? ''}${delimiter}/usr/sbin${delimiter}/sbin`.split(delimiter);
-  return folders.some((folder) => {
-    try {
-      accessSync(join(folder, name), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
-
-function isReadWrite(path: string): boolean {
-  try {
-    accessSync(path, constants.R_OK | constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** A program from a Debian package that `npm run setup:peers` installs. */
 export function command(name: string): Requirement {
-  return { what: name, remedy: "run 'npm run setup:peers' as root", isMet: () => isExecutable(name) };
+  return { what: name, remedy: "run 'npm run setup:peers' as root", isMet: () => isInstalled(name) };
 }
+
+export const testpmd: Requirement = command('dpdk-testpmd');
 
 export const root: Requirement = {
   what: 'root (it makes a network namespace)',

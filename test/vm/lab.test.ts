@@ -4,10 +4,10 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { NetworkNamespace } from '../../scripts/netns.js';
 import { Guest } from '../../scripts/vm/guest.js';
 import { nicAddress } from '../../scripts/vm/netdev.js';
 import { bound, freePort } from '../support/dgram-link.js';
-import { NetworkNamespace } from '../support/netns.js';
 import { command, describeWith, guest, root, tun } from '../support/requirements.js';
 
 const BOOT_TIMEOUT_MS = 60_000;

@@ -5,9 +5,9 @@
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
+import { NetworkNamespace } from '../../scripts/netns.js';
 import { Guest } from '../../scripts/vm/guest.js';
 import { nicAddress } from '../../scripts/vm/netdev.js';
-import { NetworkNamespace } from '../support/netns.js';
 import { command, describeWith, guest, root, tun } from '../support/requirements.js';
 
 const BIND = fileURLToPath(new URL('../../scripts/bind-vfio.sh', import.meta.url));

@@ -1,6 +1,6 @@
-/** A network namespace of the test's own: the Linux kernel as a peer, with no traffic on the machine's own interfaces. */
+/** A network namespace of a test's or benchmark's own: the Linux kernel as a peer, with no traffic on the machine's own interfaces. */
 import { execFileSync } from 'node:child_process';
-import { Child } from '../../scripts/child.js';
+import { Child } from './child.js';
 
 const TIMEOUT_MS = 10_000;
 

@@ -6,11 +6,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Child } from '../../scripts/child.js';
-import { command, type Requirement } from './requirements.js';
-
-/** For `describeWith`. */
-export const testpmd: Requirement = command('dpdk-testpmd');
+import { Child } from './child.js';
 
 export type ForwardMode = 'io' | 'mac' | 'macswap' | 'flowgen' | 'txonly' | 'rxonly' | 'icmpecho' | '5tswap';
 
@@ -38,6 +34,19 @@ export interface Rates {
   readonly tx: number;
 }
 
+/** In testpmd's output: it forwards. */
+export const STARTED = /start packet forwarding[\s\S]*packets\/burst/;
+
+/** The command line for a PCI device that is bound to vfio-pci, on a machine (a guest) with hugepages; for a shell. */
+export function onPci(address: string, forward: ForwardMode): string {
+  const eal = ['--lcores', '0@0,1@0', '-a', address, '--no-telemetry', '--in-memory', '-m', '64'];
+  return ['stdbuf', '-oL', 'dpdk-testpmd', ...eal, '--', ...appArgs(forward)].join(' ');
+}
+
+function appArgs(forward: ForwardMode): string[] {
+  return ['--total-num-mbufs=4096', `--forward-mode=${forward}`, '--auto-start', '--stats-period', '1'];
+}
+
 export class Testpmd {
   readonly child: Child;
   /** DPDK's runtime files; it leaves them behind. */
@@ -46,9 +55,8 @@ export class Testpmd {
   private constructor(device: string, options: TestpmdOptions) {
     const { forward, queues = 1, args = [] } = options;
     const eal = ['--lcores', '0@0,1@0', '--no-pci', '--no-telemetry', '--no-huge', '-m', '256', '--vdev', device];
-    const app = ['--total-num-mbufs=4096', `--forward-mode=${forward}`, '--auto-start', '--stats-period', '1'];
     const perQueue = queues > 1 ? [`--rxq=${queues}`, `--txq=${queues}`] : [];
-    const all = ['-oL', 'dpdk-testpmd', ...eal, '--', ...app, ...perQueue, ...args];
+    const all = ['-oL', 'dpdk-testpmd', ...eal, '--', ...appArgs(forward), ...perQueue, ...args];
     this.child = Child.spawn('stdbuf', all, { ...process.env, RUNTIME_DIRECTORY: this.runtime });
     void this.child.exited.then(() => rmSync(this.runtime, { recursive: true, force: true }));
   }
@@ -65,7 +73,7 @@ export class Testpmd {
 
   /** Resolves when testpmd forwards; rejects with its output when it ends before. */
   async started(): Promise<void> {
-    await this.child.waitFor(/start packet forwarding[\s\S]*packets\/burst/);
+    await this.child.waitFor(STARTED);
   }
 
   /** The rates printed so far, the oldest first. */
