@@ -1,6 +1,6 @@
 /** File descriptors: devices, memfds, eventfds, ioctl. */
 import * as c from './constants.js';
-import { check } from './errors.js';
+import { check, systemError } from './errors.js';
 import { native } from './ffi.js';
 
 /** Opens a device or file; throws a {@link SystemError} that names it. */
@@ -41,12 +41,19 @@ export function memfd(name: string, size: number, hugetlb: boolean): number {
   return fd;
 }
 
+/** No machine interrupts an allocation more often than this. */
+const MAX_INTERRUPTIONS = 1000;
+
 /**
  * Gives a file all its pages now. Where a container's hugepages are limited (cgroup), mmap(2) succeeds beyond the limit, with
  * MAP_POPULATE too, and the first access to a page is a SIGBUS; this fails with ENOSPC instead.
  */
 export function allocatePages(fd: number, size: number, target: string): void {
-  check(native.fallocate(fd, 0, 0, size), 'fallocate', target);
+  // A signal (a profiler sends many) interrupts it; the pages that it has got stay, so that every try gets further.
+  for (let tries = 0; native.fallocate(fd, 0, 0, size) < 0; tries++) {
+    const errno = native.errno();
+    if (errno !== c.EINTR || tries === MAX_INTERRUPTIONS) throw systemError('fallocate', target, errno);
+  }
 }
 
 /** A non-blocking eventfd with the count 0. */
