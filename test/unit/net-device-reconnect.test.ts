@@ -1,43 +1,14 @@
 /** The network device when its backend goes away, when it comes back, and when it is closed at any moment. */
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type NetDeviceOptions, VirtioNetDevice } from '../../drivers/virtio/net-device.js';
-import { BUFFERS, Driver, frameOf, QUEUE_SIZE } from '../support/driver.js';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
+import { frameOf, QUEUE_SIZE } from '../support/driver.js';
+import { AT_REST, DriverSuite } from '../support/driver-suite.js';
 import { MockTransport, type Step, WITH_CONFIG } from '../support/mock-transport.js';
 import { openFds } from '../support/resources.js';
 
 /** All status bits that a start sets, in the last write of it. */
 const DRIVER_OK = 15;
-const AT_REST = { pool: BUFFERS - QUEUE_SIZE, rx: QUEUE_SIZE, tx: 0, hand: 0 };
-
-let before = 0;
-let driver: Driver | undefined;
-
-beforeEach(() => {
-  before = openFds();
-});
-
-afterEach(async () => {
-  await driver?.device.close();
-  if (driver) expect(driver.transport.violations).toEqual([]);
-  driver = undefined;
-  vi.useRealTimers();
-  expect(openFds()).toBe(before);
-});
-
-async function open(
-  prepare: (transport: MockTransport) => void = () => {},
-  options: NetDeviceOptions = {},
-): Promise<Driver> {
-  driver = await Driver.open(options, prepare);
-  return driver;
-}
-
-/** What the device tells of its link from now on. */
-function listen({ device }: Driver): string[] {
-  const told: string[] = [];
-  device.onLink = (state, reason) => told.push(`${state}: ${reason}`);
-  return told;
-}
+const suite = new DriverSuite();
 
 describe('a device that goes away', () => {
   beforeEach(() => {
@@ -45,24 +16,24 @@ describe('a device that goes away', () => {
   });
 
   it('is down at once and comes back, with its buffers at home and its traffic going on', async () => {
-    const { device, transport } = await open();
-    const told = listen(driver as Driver);
+    const { device, transport } = await suite.open();
+    const told = suite.listen();
     let wakes = 0;
     device.onWake = () => wakes++;
-    driver?.send([frameOf(1), frameOf(2), frameOf(3)]);
+    suite.driver.send([frameOf(1), frameOf(2), frameOf(3)]);
     transport.tx.use(transport.tx.take() as never, 0);
     transport.rx.deliver(frameOf(9));
     transport.lose('mock: the backend hung up');
     expect([device.isUp, wakes]).toEqual([false, 1]);
-    expect(driver?.receive()).toEqual([]);
-    expect(driver?.send([frameOf(4)])).toBe(0);
+    expect(suite.driver.receive()).toEqual([]);
+    expect(suite.driver.send([frameOf(4)])).toBe(0);
     expect(device.enableRxInterrupt()).toBe(true);
     device.disableRxInterrupt();
     device.reclaimTx();
     await vi.advanceTimersByTimeAsync(50);
     expect([device.isUp, wakes]).toEqual([true, 2]);
     expect(told).toEqual(['down: mock: the backend hung up', 'up: mock is back']);
-    expect(driver?.account()).toEqual(AT_REST);
+    expect(suite.driver.account()).toEqual(AT_REST);
     // One of the three was sent before; one received frame had nobody to take it.
     expect(device.counters()).toMatchObject({
       tx_lost_on_reset: 2,
@@ -71,14 +42,14 @@ describe('a device that goes away', () => {
       device_errors: 0,
     });
     transport.rx.deliver(frameOf(5));
-    expect(driver?.receive()).toEqual([frameOf(5)]);
-    driver?.send([frameOf(6)]);
+    expect(suite.driver.receive()).toEqual([frameOf(5)]);
+    suite.driver.send([frameOf(6)]);
     expect(transport.tx.drain()).toEqual([frameOf(6)]);
   });
 
   it('is not taken for up where its end comes with the answer to the last message of the start', async () => {
-    const { device, transport } = await open();
-    const told = listen(driver as Driver);
+    const { device, transport } = await suite.open();
+    const told = suite.listen();
     transport.lose('mock: the backend hung up');
     const setStatus = transport.setStatus.bind(transport);
     let starts = 0;
@@ -94,8 +65,8 @@ describe('a device that goes away', () => {
   });
 
   it('is tried again after 50 ms, twice as long each time up to a second, for as long as it takes', async () => {
-    const { device, transport } = await open();
-    const told = listen(driver as Driver);
+    const { device, transport } = await suite.open();
+    const told = suite.listen();
     transport.before = (step) => {
       if (step === 'connect') throw new Error('mock: there is no such socket');
     };
@@ -122,10 +93,10 @@ describe('a device that goes away', () => {
   });
 
   it('is not tried again where the transport says that it cannot come back', async () => {
-    const { device, transport } = await open((t) => {
+    const { device, transport } = await suite.open((t) => {
       t.canReconnect = false;
     });
-    const told = listen(driver as Driver);
+    const told = suite.listen();
     transport.lose('mock: the device was removed');
     await vi.advanceTimersByTimeAsync(5000);
     expect(told).toEqual(['down: mock: the device was removed']);
@@ -134,19 +105,19 @@ describe('a device that goes away', () => {
   });
 
   it('comes back although the stack holds every buffer that was not in a ring', async () => {
-    const { device, transport } = await open();
-    const told = listen(driver as Driver);
+    const { device, transport } = await suite.open();
+    const told = suite.listen();
     const kept: number[] = [];
     while (device.pool.available > 0) {
       transport.rx.deliver(frameOf(1));
-      for (const { handle } of driver?.receiveInHand() ?? []) kept.push(handle);
+      for (const { handle } of suite.driver.receiveInHand()) kept.push(handle);
     }
     transport.needReset();
     await vi.advanceTimersByTimeAsync(50);
     expect(device.isUp).toBe(true);
     expect(told.at(-1)).toBe('up: mock is back');
-    expect(driver?.account()).toEqual({ pool: 0, rx: QUEUE_SIZE, tx: 0, hand: kept.length });
-    for (const handle of kept) driver?.giveBack(handle);
+    expect(suite.driver.account()).toEqual({ pool: 0, rx: QUEUE_SIZE, tx: 0, hand: kept.length });
+    for (const handle of kept) suite.driver.giveBack(handle);
   });
 
   it('stays down, with its reason, while the stack holds too many buffers for a larger ring; then comes back', async () => {
@@ -185,10 +156,10 @@ describe('a device that goes away', () => {
   });
 
   it('tells its link as it is when it comes back with the link down', async () => {
-    const { device, transport } = await open((t) => {
+    const { device, transport } = await suite.open((t) => {
       t.offered = WITH_CONFIG;
     });
-    const told = listen(driver as Driver);
+    const told = suite.listen();
     transport.config[6] = 0;
     transport.lose('mock: gone');
     await vi.advanceTimersByTimeAsync(50);
@@ -206,31 +177,31 @@ describe('closing', () => {
   });
 
   it('leaves no descriptor and no timer, and the second call waits for the first', async () => {
-    const { device, transport } = await open();
+    const { device, transport } = await suite.open();
     const seen: string[] = [];
     const first = device.close().then(() => seen.push('first'));
     const second = device.close().then(() => seen.push('second'));
-    expect(driver?.receive()).toEqual([]);
-    expect(driver?.send([frameOf(1)])).toBe(0);
+    expect(suite.driver.receive()).toEqual([]);
+    expect(suite.driver.send([frameOf(1)])).toBe(0);
     await Promise.all([first, second]);
     expect(seen).toEqual(['first', 'second']);
     expect(device.isUp).toBe(false);
     expect(transport.connected).toBe(false);
-    expect(openFds()).toBe(before);
+    expect(openFds()).toBe(suite.fdsBefore);
     expect(vi.getTimerCount()).toBe(0);
   });
 
   it('while it waits for the next attempt: no attempt is made any more', async () => {
-    const { device, transport } = await open();
+    const { device, transport } = await suite.open();
     transport.lose();
     await device.close();
     await vi.advanceTimersByTimeAsync(5000);
     expect(transport.calls.filter((call) => call === 'connect')).toHaveLength(1);
-    expect(openFds()).toBe(before);
+    expect(openFds()).toBe(suite.fdsBefore);
   });
 
   it('from the handler that is told of the loss: no attempt is made any more', async () => {
-    const { device, transport } = await open();
+    const { device, transport } = await suite.open();
     device.onLink = () => void device.close();
     transport.lose();
     await vi.advanceTimersByTimeAsync(5000);
@@ -242,10 +213,10 @@ describe('closing', () => {
   it.each([...steps, 'readConfig', 'maxQueueSize', 'setupQueue'] as Step[])(
     'while it starts again, in the middle of %s: it stays closed, and nothing is left',
     async (step) => {
-      const { device, transport } = await open((t) => {
+      const { device, transport } = await suite.open((t) => {
         t.offered = WITH_CONFIG;
       });
-      const told = listen(driver as Driver);
+      const told = suite.listen();
       let release = (): void => {};
       const gate = new Promise<void>((resolve) => {
         release = resolve;
@@ -263,7 +234,7 @@ describe('closing', () => {
       expect(transport.connected).toBe(false);
       expect(transport.calls.at(-1)).toBe('close');
       expect(vi.getTimerCount()).toBe(0);
-      expect(openFds()).toBe(before);
+      expect(openFds()).toBe(suite.fdsBefore);
     },
   );
 });

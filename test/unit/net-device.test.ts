@@ -1,42 +1,12 @@
 /** The network device as it starts: what is negotiated, what is refused with which words, and what it reports later. */
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import * as f from '../../drivers/virtio/features.js';
 import { type NetDeviceOptions, VirtioNetDevice } from '../../drivers/virtio/net-device.js';
-import { BUFFERS, Driver, QUEUE_SIZE } from '../support/driver.js';
+import { AT_REST, DriverSuite } from '../support/driver-suite.js';
 import { BASIC, MockTransport, type Step, WITH_CONFIG } from '../support/mock-transport.js';
 import { openFds } from '../support/resources.js';
 
-const AT_REST = { pool: BUFFERS - QUEUE_SIZE, rx: QUEUE_SIZE, tx: 0, hand: 0 };
-
-let before = 0;
-let driver: Driver | undefined;
-
-beforeEach(() => {
-  before = openFds();
-});
-
-afterEach(async () => {
-  await driver?.device.close();
-  if (driver) expect(driver.transport.violations).toEqual([]);
-  driver = undefined;
-  vi.useRealTimers();
-  expect(openFds()).toBe(before);
-});
-
-async function open(
-  prepare: (transport: MockTransport) => void = () => {},
-  options: NetDeviceOptions = {},
-): Promise<Driver> {
-  driver = await Driver.open(options, prepare);
-  return driver;
-}
-
-/** What the device tells of its link from now on. */
-function listen({ device }: Driver): string[] {
-  const told: string[] = [];
-  device.onLink = (state, reason) => told.push(`${state}: ${reason}`);
-  return told;
-}
+const suite = new DriverSuite();
 
 describe('opening', () => {
   it.each([
@@ -45,7 +15,7 @@ describe('opening', () => {
     ['the same where it cannot be read', WITH_CONFIG, false, 'VERSION_1'],
     ['all 64 bits', 2n ** 64n - 1n, true, 'MTU, MAC, MRG_RXBUF, STATUS, EVENT_IDX, VERSION_1'],
   ])('negotiates, of a device that offers %s, what it understands', async (_, offered, hasConfig, accepted) => {
-    const { device } = await open((t) => {
+    const { device } = await suite.open((t) => {
       t.offered = offered;
       t.hasConfig = hasConfig;
     });
@@ -54,7 +24,7 @@ describe('opening', () => {
   });
 
   it('does not negotiate what it was told not to', async () => {
-    const { device } = await open(
+    const { device } = await suite.open(
       (t) => {
         t.offered = WITH_CONFIG | f.VIRTIO_F_EVENT_IDX;
       },
@@ -72,7 +42,7 @@ describe('opening', () => {
       [{ mtu: 1968 }, 65535, '525400010203', 1968],
     ];
     for (const [options, deviceMtu, address, mtu] of cases) {
-      const { device } = await open((t) => {
+      const { device } = await suite.open((t) => {
         t.offered = WITH_CONFIG;
         t.setMtu(deviceMtu);
       }, options);
@@ -82,7 +52,7 @@ describe('opening', () => {
   });
 
   it('starts with its link down where the device says so', async () => {
-    const { device } = await open((t) => {
+    const { device } = await suite.open((t) => {
       t.offered = WITH_CONFIG;
       t.config[6] = 0;
     });
@@ -129,7 +99,7 @@ describe('opening', () => {
   it.each(failures)('with %s: one clear line, and nothing left behind', async (_, prepare, options, reason) => {
     vi.useFakeTimers();
     let transport: MockTransport | undefined;
-    const opening = open((t) => {
+    const opening = suite.open((t) => {
       transport = t;
       t.offered = WITH_CONFIG;
       prepare(t);
@@ -138,13 +108,13 @@ describe('opening', () => {
     await expect(opening).rejects.not.toThrow('\n');
     expect(vi.getTimerCount()).toBe(0);
     expect(transport?.connected).toBe(false);
-    expect(openFds()).toBe(before);
+    expect(openFds()).toBe(suite.fdsBefore);
   });
 
   it('that the backend ends by hanging up fails once and for all: nothing tries again behind the caller`s back', async () => {
     vi.useFakeTimers();
     let transport = new MockTransport();
-    const opening = open((t) => {
+    const opening = suite.open((t) => {
       transport = t;
       t.before = (step) => {
         if (step === 'setDriverFeatures') t.lose();
@@ -153,28 +123,28 @@ describe('opening', () => {
     await expect(opening).rejects.toThrow('mock: not connected');
     await vi.advanceTimersByTimeAsync(5000);
     expect(transport.calls.filter((call) => call === 'connect')).toHaveLength(1);
-    expect(openFds()).toBe(before);
+    expect(openFds()).toBe(suite.fdsBefore);
   });
 });
 
 describe('a device that reports a change', () => {
   it('is reset from the beginning when it needs a reset', async () => {
     vi.useFakeTimers();
-    const { device, transport } = await open();
-    const told = listen(driver as Driver);
+    const { device, transport } = await suite.open();
+    const told = suite.listen();
     transport.needReset();
     await vi.advanceTimersByTimeAsync(50);
     expect(told).toEqual(['down: mock: the device asks for a reset', 'up: mock is back']);
     expect(transport.status).toBe(15);
     expect(device.counters()).toMatchObject({ device_errors: 1, reconnects: 1 });
-    expect(driver?.account()).toEqual(AT_REST);
+    expect(suite.driver.account()).toEqual(AT_REST);
   });
 
   it('tells each change of the link once, the last one last, however fast they come', async () => {
-    const { device, transport } = await open((t) => {
+    const { device, transport } = await suite.open((t) => {
       t.offered = BASIC | f.VIRTIO_NET_F_STATUS;
     });
-    const told = listen(driver as Driver);
+    const told = suite.listen();
     let asked = 0;
     transport.readConfig = async () => Uint8Array.of(asked++ % 2, 0);
     // Two looks under way at the same time; the first sees it down, the second up.
@@ -187,10 +157,10 @@ describe('a device that reports a change', () => {
   });
 
   it('says nothing of a change that changes nothing', async () => {
-    const { transport } = await open((t) => {
+    const { transport } = await suite.open((t) => {
       t.offered = WITH_CONFIG;
     });
-    const told = listen(driver as Driver);
+    const told = suite.listen();
     transport.setLink(true);
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(told).toEqual([]);
