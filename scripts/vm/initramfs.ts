@@ -37,7 +37,7 @@ export function initramfs(guest: string): string {
   try {
     const root = join(work, 'root');
     cpSync(join(guest, 'root'), root, { recursive: true });
-    for (const folder of ['bin', 'proc', 'sys', 'dev', 'host', 'over', 'root']) mkdirSync(join(root, folder));
+    for (const folder of ['bin', 'proc', 'sys', 'dev', 'host', 'over', 'merged']) mkdirSync(join(root, folder));
     copyFileSync(busybox, join(root, 'bin', 'busybox'));
     for (const applet of APPLETS) symlinkSync('busybox', join(root, 'bin', applet));
     copyFileSync(INIT, join(root, 'init'));
