@@ -3,8 +3,8 @@
 import { pinPollingThread } from '../drivers/libc/index.js';
 import type { DeviceCounters, NetDevice } from '../drivers/net-device.js';
 import { type ResolvedConfig, resolveConfig, type TspmdConfig } from './config.js';
-import { Core } from './core.js';
 import { openDevice } from './open-device.js';
+import { SingleCore } from './single-core.js';
 import type { WarningSink } from './warnings.js';
 
 /** Opens the device of a configuration and brings it up; rejects with one clear line and leaves nothing behind then. */
@@ -30,7 +30,7 @@ export class Port {
   constructor(
     readonly config: ResolvedConfig,
     readonly device: NetDevice,
-    readonly cores: readonly Core[],
+    readonly cores: readonly SingleCore[],
   ) {
     device.onLink = (state, reason) => {
       if (this.stopping !== null) return;
@@ -46,7 +46,7 @@ export class Port {
    * One of the cores.
    * @throws RangeError when there is no such core.
    */
-  core(index = 0): Core {
+  core(index = 0): SingleCore {
     const core = this.cores[index];
     if (core === undefined) throw new RangeError(`core ${index}: this port has ${this.cores.length}`);
     return core;
@@ -89,7 +89,7 @@ export async function init(config: TspmdConfig, options: InitOptions = {}): Prom
   try {
     const warn = options.warn ?? ((line: string) => process.stderr.write(`tspmd: ${line}\n`));
     if (device.notice !== '') warn(device.notice);
-    const core = new Core(device, { ...resolved, warn });
+    const core = new SingleCore(device, { ...resolved, warn });
     const port = new Port(resolved, device, [core]);
     core.announce();
     return port;
