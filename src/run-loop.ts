@@ -13,6 +13,9 @@ export interface RunOptions {
   readonly signal: AbortSignal;
 }
 
+/** What the loop needs of a core; the threads that have the device run in the same loop. */
+export type Runnable = Pick<Core, 'idle' | 'getRxCount' | 'waitForPackets' | 'wake' | 'flush'>;
+
 /** How long the loop runs before the event loop gets a turn. */
 const TURN_MS = 1;
 /** How long an adaptive loop polls in vain before it sleeps: about what a sleep and a wake-up cost. */
@@ -25,7 +28,7 @@ const POLLS_PER_LOOK = 16;
  * @returns when the loop has ended and the stack was stopped; rejects with what the stack threw, or when its poll does not
  * return a number.
  */
-export async function runStack(core: Core, stack: Stack, options: RunOptions): Promise<void> {
+export async function runStack(core: Runnable, stack: Stack, options: RunOptions): Promise<void> {
   const { signal } = options;
   const maySleep = (options.idle ?? core.idle) !== 'spin';
   const wake = (): void => core.wake();
