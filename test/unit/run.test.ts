@@ -31,7 +31,7 @@ describe('init', () => {
     );
     expect(seen).toEqual([port.config]);
     expect(port.config.gateway).toBe(0x0a000009);
-    expect(device.sent).toHaveLength(1);
+    expect(device.frames).toHaveLength(1);
     expect(port.core(0)).toBe(port.cores[0]);
     expect(port.core().mac).toEqual(Uint8Array.from(OUR_MAC));
     expect(() => port.core(1)).toThrow('core 1: this port has 1');
@@ -82,7 +82,7 @@ describe('init', () => {
     device.mac.set(PEER_MAC);
     device.setLink(true);
     expect(events).toEqual(['down: the backend went', 'up: the backend came']);
-    expect(device.sent.map((frame) => [...frame.subarray(6, 12)])).toEqual([OUR_MAC, PEER_MAC]);
+    expect(device.frames.map((frame) => [...frame.subarray(6, 12)])).toEqual([OUR_MAC, PEER_MAC]);
     await port.stop();
   });
 
@@ -143,7 +143,7 @@ describe('runStack', () => {
     const echo = createEcho(t.core);
     const stack = { poll: () => echo.poll(), stop: () => stopped++ };
     const timer = setInterval(() => t.device.inject(ping), 1);
-    await runUntil(t, stack, idle, () => t.device.sent.length >= 5);
+    await runUntil(t, stack, idle, () => t.device.frames.length >= 5);
     clearInterval(timer);
     expect(stopped).toBe(1);
   });
