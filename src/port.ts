@@ -19,7 +19,9 @@ export interface CoreStatus {
   /** Its counters, by name: what it received, sent and dropped. */
   readonly counters: DeviceCounters;
   /** Packets that wait in its rings, and how many places there are; empty with a single core, which has none. */
-  readonly rings: Readonly<Record<'rx_queue' | 'tx_queue', { readonly count: number; readonly capacity: number }>> | null;
+  readonly rings: Readonly<
+    Record<'rx_queue' | 'tx_queue', { readonly count: number; readonly capacity: number }>
+  > | null;
 }
 
 export interface Port {

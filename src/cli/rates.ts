@@ -1,6 +1,6 @@
 /** `--stats-period`: what a port did since the last line, as rates. */
 import type { DeviceCounters } from '../../drivers/net-device.js';
-import type { Port } from '../index.js';
+import type { Port } from '../port.js';
 
 /** A counter of something that did not get through. */
 const IS_DROP = /(^|_)(drop(ped)?|lost)(_|$)/;

@@ -11,6 +11,7 @@ import type { L2Counters, L2Snapshot } from '../counters.js';
 import { Egress } from '../egress.js';
 import { Host } from '../host.js';
 import type { BufferHome, FrameSink, WakeSource } from '../medium.js';
+import { type FlowTuple, Rss, type RssShare } from '../rss/rss.js';
 import { BURST } from '../tx-burst.js';
 import type { Doorbell, DoorbellListener } from './doorbell.js';
 import type { Interconnect } from './interconnect.js';
@@ -29,6 +30,7 @@ export interface RingCoreOptions {
   readonly layer: Layer;
   readonly idle: IdlePolicy;
   readonly counters: L2Counters;
+  readonly rss: RssShare;
   /** Milliseconds, monotonic. Default: performance.now. */
   readonly clock?: () => number;
 }
@@ -105,6 +107,7 @@ class QueueWake implements WakeSource {
 export class RingCore extends Core {
   protected readonly egress: Egress;
   private readonly host: Host;
+  private readonly rss: Rss;
   private readonly neighbours: RemoteNeighbours;
   private readonly received: RingReturn;
   private readonly own: BufferPool;
@@ -131,6 +134,7 @@ export class RingCore extends Core {
     this.own = own;
     this.received = received;
     this.sender = sender;
+    this.rss = Rss.attach(memory, options.rss);
     this.rxQueue = rxQueue;
     this.txFree = interconnect.ring(index, 'txFree');
     const rxDoorbell = interconnect.rxDoorbell();
@@ -142,6 +146,15 @@ export class RingCore extends Core {
     this.neighbours = new RemoteNeighbours(interconnect.neighbourReader(), line, clock);
     this.host = new Host({ ...options, mac: interconnect.macWords() });
     this.egress = new Egress(sink, this.host, this.neighbours, this.tx, counters);
+  }
+
+  rssCoreFor(flow: FlowTuple): number {
+    return this.rss.coreForFlow(flow);
+  }
+
+  /** As the Rx worker has put it into the headroom. */
+  hashOf(handle: number): number {
+    return this.memory.u32[this.own.offsetOf(handle) >>> 2]! | 0;
   }
 
   get mac(): Uint8Array {

@@ -88,7 +88,7 @@ export class RxSide implements Work {
     const own = interconnect.macWords();
     this.link = new LinkLayer(medium, shift, this.arpBurst, counters, clock, options, table, own);
     const coreCounters = start.coreCounters.map((share) => CounterBlock.attach(share));
-    const flows = Rss.attach(start.rss, memory.u8);
+    const flows = Rss.attach(memory, start.rss);
     const { link, arpBurst } = this;
     const rx = new RxMainLoop(device, interconnect, link, arpBurst, flows, config.layer, counters, coreCounters);
     this.rx = rx;
@@ -110,7 +110,7 @@ export class RxSide implements Work {
 
   /** Whether a core wants something, which no interrupt of the device tells of. */
   get hasWork(): boolean {
-    return this.interconnect.isAsked || (this.tx !== null && this.tx.hasWork);
+    return this.interconnect.isAsked || this.tx?.hasWork === true;
   }
 
   tick(nowMs: number): void {

@@ -22,7 +22,7 @@ await runThread(async () => {
   const counters = CounterBlock.attach(start.counters);
   const { address, prefixLength, gateway, mtu, layer, idle } = config;
   const core = new RingCore(new Interconnect(start.interconnect), {
-    ...{ memory, geometry, deviceMtu: device.mtu, index, counters },
+    ...{ memory, geometry, deviceMtu: device.mtu, index, counters, rss: start.rss },
     ...{ address, prefixLength, gateway, mtu, layer, idle },
   });
   const stop = new AbortController();
