@@ -231,8 +231,9 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   lendTx(options: LendOptions = {}): TxLoan {
     if (this.lender === null) throw new Error(`${this.name}: opened without the option lendTx`);
     if (this.closing) throw new Error(`${this.name}: closed`);
+    const { needsRestart } = this.lender;
     const loan = this.lender.lend(this.tx.layout, options);
-    if (this.lender.needsRestart) this.down(`${this.name}: the transmit queue goes to another thread`, true);
+    if (needsRestart) this.down(`${this.name}: the transmit queue goes to another thread`, true);
     return loan;
   }
 
