@@ -20,6 +20,8 @@ export interface BufferPlan {
   readonly txBuffers: number;
   /** Entries of the device's rings at most. */
   readonly deviceRing: number;
+  /** Most of the Rx worker's buffers that one core may have, wherever: waiting for it, held by its stack, being sent. */
+  readonly rxShare: number;
   /** Places in each rx_queue. */
   readonly rxQueue: number;
   /** Places in each tx_queue. */
@@ -56,7 +58,8 @@ export function planBuffers(cores: number, buffers: number): BufferPlan {
   const deviceRing = powerBelow(buffers / 4, MIN_QUEUE, MAX_DEVICE_RING);
   // What the rx_queues hold, and a burst more a core, must not dry up the receive ring when every core stands still.
   const forQueues = rxBuffers - deviceRing - SPARE;
-  const rxQueue = powerBelow(forQueues / cores - BURST, 0, MAX_QUEUE);
+  const rxShare = Math.floor(forQueues / cores);
+  const rxQueue = powerBelow(rxShare - BURST, 0, MAX_QUEUE);
   if (forQueues <= 0 || rxQueue < MIN_QUEUE) {
     const least = cores * (2 * MIN_QUEUE + BURST) + MIN_QUEUE + SPARE;
     throw new RangeError(
@@ -64,5 +67,5 @@ export function planBuffers(cores: number, buffers: number): BufferPlan {
     );
   }
   const txQueue = powerBelow(2 * Math.max(rxQueue, txBuffers), MIN_QUEUE, MAX_QUEUE);
-  return { buffers, cores, rxBuffers, txBuffers, deviceRing, rxQueue, txQueue };
+  return { buffers, cores, rxBuffers, txBuffers, deviceRing, rxShare, rxQueue, txQueue };
 }
