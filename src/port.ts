@@ -3,7 +3,7 @@ import type { DeviceCounters, NetDevice } from '../drivers/net-device.js';
 import type { ResolvedConfig } from './config.js';
 import { runStack } from './run-loop.js';
 import type { SingleCore } from './single-core.js';
-import type { Stack } from './stack.js';
+import type { EventLoopStack, Stack } from './stack.js';
 
 /** Link state changes: `up` or `down`, and a line that tells why. */
 export type LinkListener = (state: 'up' | 'down', reason: string) => void;
@@ -69,7 +69,7 @@ export class SinglePort implements Port {
     readonly config: ResolvedConfig,
     private readonly device: NetDevice,
     private readonly only: SingleCore,
-    private readonly stack: Stack | null,
+    private readonly stack: Stack | EventLoopStack | null,
   ) {
     device.onLink = (state, reason) => {
       if (this.stopping !== null) return;

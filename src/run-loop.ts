@@ -4,7 +4,7 @@
  */
 import type { IdlePolicy } from './config.js';
 import type { Core } from './core.js';
-import type { Stack } from './stack.js';
+import type { EventLoopStack, Stack } from './stack.js';
 
 export interface RunOptions {
   /** `adaptive`: sleep when nothing came for {@link IDLE_MS}. `spin`: never. Default: as the core was configured. */
@@ -28,8 +28,9 @@ const POLLS_PER_LOOK = 16;
  * @returns when the loop has ended and the stack was stopped; rejects with what the stack threw, or when its poll does not
  * return a number.
  */
-export async function runStack(core: Runnable, stack: Stack, options: RunOptions): Promise<void> {
+export async function runStack(core: Runnable, stack: Stack | EventLoopStack, options: RunOptions): Promise<void> {
   const { signal } = options;
+  if ('run' in stack) return runItself(core, stack, signal);
   const maySleep = (options.idle ?? core.idle) !== 'spin';
   const wake = (): void => core.wake();
   signal.addEventListener('abort', wake);
@@ -59,6 +60,31 @@ export async function runStack(core: Runnable, stack: Stack, options: RunOptions
     signal.removeEventListener('abort', wake);
   }
   stack.stop?.();
+}
+
+/** How long a stack that drives itself may take to end. */
+const END_MS = 1500;
+
+/** A stack that drives itself: all that there is to do is to wake it at the end. */
+async function runItself(core: Runnable, stack: EventLoopStack, signal: AbortSignal): Promise<void> {
+  const wake = (): void => core.wake();
+  signal.addEventListener('abort', wake);
+  try {
+    await Promise.race([stack.run(signal), overdue(signal)]);
+    core.flush();
+  } finally {
+    signal.removeEventListener('abort', wake);
+  }
+}
+
+/** Rejects when a stack has not ended for {@link END_MS} although it was told to. */
+function overdue(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const late = (): void => reject(new Error(`the run() of the stack has not returned ${END_MS} ms after its signal`));
+    const startClock = (): void => void setTimeout(late, END_MS).unref();
+    if (signal.aborted) startClock();
+    else signal.addEventListener('abort', startClock, { once: true });
+  });
 }
 
 /** Polls for one turn of the loop. Returns true when it ended early because there was nothing to do. */
