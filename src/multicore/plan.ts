@@ -28,7 +28,8 @@ export interface BufferPlan {
   readonly txQueue: number;
 }
 
-const MAX_CORES = 64;
+/** Most cores of a stack. */
+export const MAX_CORES = 64;
 const MAX_BUFFERS = 65536;
 const MIN_QUEUE = 64;
 const MAX_QUEUE = 1024;
