@@ -131,7 +131,7 @@ describe('configuration', () => {
     [{ mode: '1kb', app: 'echo', cores: range(66) }, 'cores: 66 CPUs, where 64 at most can run the stack'],
     [
       { mode: '1kb', app: 'echo', cores: [0, 1], buffers: 256 },
-      'buffers: 256 buffers are too few for 1 cores: take 4096',
+      'buffers: 256 buffers are too few for a core: take 4096',
     ],
     [{ mode: '1kb', app: 'echo', cores: range(9), buffers: 1024 }, 'buffers: 1024 buffers are too few for 8 cores'],
     [{ mode: '1kb', app: 'echo', buffers: 70000 }, 'buffers: 70000 is not a whole number from 256 to 65536'],
