@@ -259,6 +259,12 @@ export abstract class Core {
     return this.tx.pending > 0 ? Math.min(due, this.clock() + 1) : due;
   }
 
+  /** Adds to what the core's thread has spent working, and sleeping or polling in vain. For the loop that drives it. */
+  countTime(busyMs: number, idleMs: number): void {
+    this.values[L2.loop_busy_ms]! += busyMs;
+    this.values[L2.loop_idle_ms]! += idleMs;
+  }
+
   /** Buffers that this layer holds: packets for the stack, frames for the device, packets that wait for ARP. */
   held(): { waiting: number; pending: number; parked: number } {
     return { waiting: this.waiting.count, pending: this.tx.pending, parked: this.egress.parked };

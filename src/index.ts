@@ -37,6 +37,7 @@ export type { FlowTuple } from './rss/rss.js';
 export { type RunOptions, runStack } from './run-loop.js';
 export {
   createStack,
+  type EventLoopStack,
   loadStack,
   type PacketHandler,
   type Stack,

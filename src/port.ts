@@ -3,7 +3,7 @@ import type { DeviceCounters, NetDevice } from '../drivers/net-device.js';
 import type { ResolvedConfig } from './config.js';
 import { runStack } from './run-loop.js';
 import type { SingleCore } from './single-core.js';
-import type { Stack } from './stack.js';
+import type { EventLoopStack, Stack } from './stack.js';
 
 /** Link state changes: `up` or `down`, and a line that tells why. */
 export type LinkListener = (state: 'up' | 'down', reason: string) => void;
@@ -11,14 +11,17 @@ export type LinkListener = (state: 'up' | 'down', reason: string) => void;
 /** Running totals of a stack, by name. */
 export type StackTotals = Readonly<Record<string, number>>;
 
-/** What one core does, as of now. */
+/** What one thread does, as of now. */
 export interface CoreStatus {
+  /** `core 0`; `RxTx worker` or `Rx worker` and `Tx worker` for the threads that have the device. */
+  readonly title: string;
+  /** Number of the core; -1 for a thread that has the device. */
   readonly index: number;
   /** False once its stack has failed. */
   readonly isAlive: boolean;
   /** Its counters, by name: what it received, sent and dropped. */
   readonly counters: DeviceCounters;
-  /** Packets that wait in its rings, and how many places there are; empty with a single core, which has none. */
+  /** Packets that wait in its rings, and how many places there are; null for a thread that has none of its own. */
   readonly rings: Readonly<
     Record<'rx_queue' | 'tx_queue', { readonly count: number; readonly capacity: number }>
   > | null;
@@ -43,6 +46,8 @@ export interface Port {
   counters(): DeviceCounters;
   /** Each core by itself. */
   cores(): readonly CoreStatus[];
+  /** The threads that have the device, where it is not the core itself. */
+  workers(): readonly CoreStatus[];
   /**
    * Runs the app that was named in the configuration until the signal aborts.
    * @returns the totals of each core's stack, as far as it has any; rejects with what the stack threw, or what went wrong
@@ -64,7 +69,7 @@ export class SinglePort implements Port {
     readonly config: ResolvedConfig,
     private readonly device: NetDevice,
     private readonly only: SingleCore,
-    private readonly stack: Stack | null,
+    private readonly stack: Stack | EventLoopStack | null,
   ) {
     device.onLink = (state, reason) => {
       if (this.stopping !== null) return;
@@ -94,7 +99,11 @@ export class SinglePort implements Port {
   }
 
   cores(): readonly CoreStatus[] {
-    return [{ index: 0, isAlive: true, counters: this.only.counters(), rings: null }];
+    return [{ title: 'core 0', index: 0, isAlive: true, counters: this.only.counters(), rings: null }];
+  }
+
+  workers(): readonly CoreStatus[] {
+    return [];
   }
 
   async run(signal: AbortSignal): Promise<readonly (StackTotals | undefined)[]> {

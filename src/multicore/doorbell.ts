@@ -38,26 +38,30 @@ export class DoorbellListener extends Doorbell {
   onRing: (() => void) | null = null;
   private isWaiting = false;
 
-  /** From now on {@link ring} wakes. Look at everything that is waited for after this, and {@link disarm} if it is there. */
-  arm(): void {
+  /**
+   * From now on {@link ring} wakes. Look at everything that is waited for after this, and {@link disarm} if it is there.
+   * @returns false when somebody rang meanwhile: nothing is armed then
+   */
+  arm(): boolean {
     Atomics.store(this.words, this.at, ASLEEP);
     // A wait that was armed, disarmed and never notified goes on: it must not be joined by another.
-    if (!this.isWaiting) this.wait();
+    return this.isWaiting || this.wait();
   }
 
   disarm(): void {
     Atomics.store(this.words, this.at, AWAKE);
   }
 
-  private wait(): void {
+  private wait(): boolean {
     // Not Atomics.wait: the event loop is to go on.
     const { async, value } = Atomics.waitAsync(this.words, this.at, ASLEEP);
-    // Whoever rang in between has cleared the word, and the caller finds what it rang for.
-    if (!async) return;
+    // Whoever rang in between has cleared the word; nobody would ring again.
+    if (!async) return false;
     this.isWaiting = true;
     void value.then(() => {
       this.isWaiting = false;
       this.onRing?.();
     });
+    return true;
   }
 }

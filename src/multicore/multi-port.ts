@@ -115,8 +115,24 @@ export class MultiPort implements Port {
       for (const [name, value] of Object.entries(this.inbound[index]!.snapshot())) counters[name]! += value;
       const occupancy = ({ count, capacity }: SpscRing) => ({ count, capacity });
       const rings = { rx_queue: occupancy(this.rxQueues[index]!), tx_queue: occupancy(this.txQueues[index]!) };
-      return { index, isAlive: stack.isAlive, counters, rings };
+      return { title: stack.title, index, isAlive: stack.isAlive, counters, rings };
     });
+  }
+
+  workers(): readonly CoreStatus[] {
+    const status = (member: Member | null, counters: L2Counters): CoreStatus[] =>
+      member === null
+        ? []
+        : [
+            {
+              title: member.title,
+              index: -1,
+              isAlive: member.isAlive,
+              counters: counters.snapshot(),
+              rings: null,
+            },
+          ];
+    return [...status(this.tx, this.txCounters), ...status(this.rx, this.rxCounters)];
   }
 
   async run(signal: AbortSignal): Promise<readonly (StackTotals | undefined)[]> {

@@ -90,7 +90,7 @@ class QueueWake implements WakeSource {
   }
 
   enableRxInterrupt(): boolean {
-    this.listener.arm();
+    if (!this.listener.arm()) return false;
     for (const ring of this.rings) {
       if (ring.count === 0) continue;
       this.listener.disarm();

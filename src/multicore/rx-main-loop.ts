@@ -34,6 +34,8 @@ const NOBODY = 0;
 export class RxMainLoop {
   private readonly handles = new Uint32Array(BURST);
   private readonly lengths = new Uint32Array(BURST);
+  private readonly freed = new Uint32Array(BURST);
+  private readonly freedLengths = new Uint32Array(BURST);
   /** Packets of this burst, a row of BURST a core, and how many are in each row. */
   private readonly rowHandles: Uint32Array[];
   private readonly rowLengths: Uint32Array[];
@@ -48,6 +50,9 @@ export class RxMainLoop {
   private readonly isGone: Uint8Array;
   /** Who has each buffer: 1 + core, or NOBODY. */
   private readonly holder: Uint8Array;
+  /** How many of them each core has. */
+  private readonly held: Int32Array;
+  private readonly share: number;
   private readonly desk: NeighbourDesk;
   private readonly values: Float64Array;
   private readonly coreValues: Float64Array[];
@@ -83,6 +88,8 @@ export class RxMainLoop {
     this.doorbells = each((core) => interconnect.coreDoorbell(core));
     this.isGone = new Uint8Array(this.returns.length);
     this.holder = new Uint8Array(rxBuffers);
+    this.held = new Int32Array(cores);
+    this.share = interconnect.plan.rxShare;
     this.values = counters.values;
     this.coreValues = coreCounters.map(({ values }) => values);
     this.isIp = layer === 'ip';
@@ -112,22 +119,21 @@ export class RxMainLoop {
 
   /** A buffer that came back from the Tx side. */
   home(handle: number): void {
-    this.holder[handle] = NOBODY;
+    const holder = this.holder[handle]!;
+    if (holder !== NOBODY) {
+      this.held[holder - 1]!--;
+      this.holder[handle] = NOBODY;
+    }
     this.device.pool.put(handle);
   }
 
   /** Takes the buffers that were given back, from one core after the other, until there are enough. */
   collect(): void {
-    const { returns, isGone, device, handles, lengths } = this;
+    const { returns, device } = this;
     for (let tried = 0; tried < returns.length; tried++) {
       const from = this.nextToCollect;
       this.nextToCollect = from + 1 === returns.length ? 0 : from + 1;
-      if (isGone[from] !== 0) continue;
-      const ring = returns[from]!;
-      for (let count = BURST; count === BURST; ) {
-        count = ring.dequeueBurst(handles, lengths, BURST);
-        for (let i = 0; i < count; i++) this.home(handles[i]!);
-      }
+      this.collectFrom(from);
       if (device.pool.available >= 2 * this.lowWater) return;
     }
     // Some may have been sent, and a thread that sleeps sees no reason to bring them home.
@@ -141,16 +147,40 @@ export class RxMainLoop {
    */
   retire(core: number, inFlight: Uint8Array): void {
     this.isGone[core] = 1;
+    // What it had sent before that, and is not in flight any more, is in the ring already, and must not come home twice.
+    this.collectFromSender();
     for (let handle = 0; handle < this.holder.length; handle++) {
       if (this.holder[handle] === core + 1 && inFlight[handle] === 0) this.home(handle);
     }
   }
 
-  /** Buffers that a core has, its `rx_queue` included. */
+  /** Buffers that a core has or is having sent, its `rx_queue` and what it gave back lately included. */
   heldBy(core: number): number {
-    let held = 0;
-    for (const holder of this.holder) if (holder === core + 1) held++;
-    return held;
+    return this.held[core]!;
+  }
+
+  private collectFrom(from: number): void {
+    if (this.isGone[from] !== 0) return;
+    const { freed, freedLengths } = this;
+    const ring = this.returns[from]!;
+    for (let count = BURST; count === BURST; ) {
+      count = ring.dequeueBurst(freed, freedLengths, BURST);
+      for (let i = 0; i < count; i++) this.home(freed[i]!);
+    }
+  }
+
+  /** What was sent comes home by the Tx worker's ring, where there is one. */
+  private collectFromSender(): void {
+    if (this.interconnect.hasTxWorker) this.collectFrom(this.held.length);
+  }
+
+  /** How many of `count` packets more the core may have: so that one that hoards leaves the others theirs. */
+  private roomOf(core: number, count: number): number {
+    if (this.held[core]! + count > this.share) {
+      this.collectFrom(core);
+      this.collectFromSender();
+    }
+    return Math.min(count, Math.max(0, this.share - this.held[core]!));
   }
 
   /** Puts a frame into its core's row; returns how many rows are filled then. */
@@ -182,13 +212,17 @@ export class RxMainLoop {
       this.drop(core, handles, 0, count, L2.rx_drop_core_gone);
       return;
     }
+    const allowed = this.roomOf(core, count);
+    const taken = this.rxQueues[core]!.enqueueBurst(handles, this.rowLengths[core]!, 0, allowed);
+    // The core may have them already, but only this thread takes them back.
     const { holder } = this;
-    // Before the core can have them, and give them back.
-    for (let i = 0; i < count; i++) holder[handles[i]!] = core + 1;
-    const taken = this.rxQueues[core]!.enqueueBurst(handles, this.rowLengths[core]!, 0, count);
+    for (let i = 0; i < taken; i++) holder[handles[i]!] = core + 1;
+    this.held[core]! += taken;
     this.coreValues[core]![L2.rx_delivered]! += taken;
     if (taken > 0) this.doorbells[core]!.ring();
-    if (taken < count) this.drop(core, handles, taken, count, L2.rx_drop_queue_full);
+    if (taken === count) return;
+    this.drop(core, handles, taken, allowed, L2.rx_drop_queue_full);
+    this.drop(core, handles, allowed, count, L2.rx_drop_core_share);
   }
 
   private drop(core: number, handles: Uint32Array, from: number, to: number, reason: number): void {

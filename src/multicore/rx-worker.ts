@@ -1,6 +1,7 @@
 /** The thread that has the device: with 1 KB the seed's RxTx_Thread, with 2 KB its Rx_Thread. */
 import { workerData } from 'node:worker_threads';
 import type { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
+import { CounterBlock } from '../../rings/counters.js';
 import { openDevice } from '../open-device.js';
 import { runStack } from '../run-loop.js';
 import { Interconnect } from './interconnect.js';
@@ -49,7 +50,7 @@ await runThread(async () => {
   try {
     const side = new RxSide(device, interconnect, start, warn, clock);
     const wakeSource = new DeviceOrDoorbell(device, interconnect.rxListener(), () => side.hasWork);
-    const loop = new WorkerLoop(config.idle, side, wakeSource, clock);
+    const loop = new WorkerLoop(config.idle, side, wakeSource, CounterBlock.attach(start.counters), clock);
     followLink(device, interconnect, side);
     const stop = new AbortController();
     const obey = (order: Order): void => {

@@ -49,7 +49,7 @@ await runThread(async () => {
     nextDeadline: () => (loop.hasWork ? clock() + 1 : Number.POSITIVE_INFINITY),
   };
   const wakeSource = new DeviceOrDoorbell(new QueueEvents(tx), interconnect.txListener(), () => loop.hasWork);
-  const runnable = new WorkerLoop(start.config.idle, work, wakeSource, clock);
+  const runnable = new WorkerLoop(start.config.idle, work, wakeSource, counters, clock);
   const stop = new AbortController();
   onOrder((order) => {
     if (order.type === 'stop') stop.abort();

@@ -3,6 +3,7 @@
  * polling, sleeping and waking up.
  */
 import type { IdlePolicy } from '../config.js';
+import { L2, type L2Counters } from '../counters.js';
 import type { WakeSource } from '../medium.js';
 import type { Runnable } from '../run-loop.js';
 import { Sleeper } from '../sleep.js';
@@ -29,6 +30,7 @@ export class WorkerLoop implements Runnable {
     readonly idle: IdlePolicy,
     private readonly work: Work,
     wakeSource: WakeSource,
+    private readonly counters: L2Counters,
     private readonly clock: () => number = () => performance.now(),
   ) {
     this.sleeper = new Sleeper(wakeSource, this, clock);
@@ -58,6 +60,11 @@ export class WorkerLoop implements Runnable {
 
   wake(): void {
     this.sleeper.wake();
+  }
+
+  countTime(busyMs: number, idleMs: number): void {
+    this.counters.values[L2.loop_busy_ms]! += busyMs;
+    this.counters.values[L2.loop_idle_ms]! += idleMs;
   }
 
   /** Nothing is kept back: each poll sends what it has. */
@@ -92,7 +99,7 @@ export class DeviceOrDoorbell implements WakeSource {
 
   enableRxInterrupt(): boolean {
     // First both requests, then the look: what comes after the look is told of.
-    this.listener.arm();
+    if (!this.listener.arm()) return false;
     if (this.device.enableRxInterrupt()) {
       if (!this.hasWork()) return true;
       this.device.disableRxInterrupt();

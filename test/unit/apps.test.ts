@@ -9,6 +9,7 @@ import { Pinger } from '../../src/apps/pinger.js';
 import createRxOnly from '../../src/apps/rxonly.js';
 import createTxOnly from '../../src/apps/txonly.js';
 import { UdpProbe } from '../../src/apps/udp-probe.js';
+import type { Stack } from '../../src/stack.js';
 import { parseIpv4 } from '../../src/wire/address.js';
 import { expectNoBufferLost, learnPeer, makeCore } from '../support/core.js';
 import {
@@ -184,7 +185,7 @@ describe('forward modes', () => {
   it.each(['echo', 'macswap', 'rxonly', 'txonly'])('%s is found by its name', async (name) => {
     const { default: create, layer } = await loadApp(name);
     const t = makeCore({ layer: layer! });
-    expect(create(t.core, {}).poll()).toBeTypeOf('number');
+    expect((create(t.core, {}) as Stack).poll()).toBeTypeOf('number');
   });
 
   it('names the apps when there is no such one', async () => {

@@ -262,7 +262,7 @@ describe('loading a stack', () => {
     const file = write('good.mjs', "export const layer = 'ethernet'; export default () => ({ poll: () => 7 });");
     const module = await loadStack(file);
     expect(module.layer).toBe('ethernet');
-    expect(createStack(file, module, makeCore().core).poll()).toBe(7);
+    expect((createStack(file, module, makeCore().core) as Stack).poll()).toBe(7);
     expect((await loadStack(write('ip.mjs', 'export default () => ({ poll: () => 7 });'))).layer).toBe('ip');
   });
 
@@ -284,6 +284,8 @@ describe('loading a stack', () => {
     await expect(loadStack(join(folder, 'absent.js'))).rejects.toThrow('there is no such file');
     const file = write('empty.mjs', 'export default () => ({});');
     const module = await loadStack(file);
-    expect(() => createStack(file, module, makeCore().core)).toThrow('returned no object with a poll() method');
+    expect(() => createStack(file, module, makeCore().core)).toThrow(
+      'returned no object with a poll() or a run() method',
+    );
   });
 });
