@@ -5,6 +5,13 @@ import type { Order, Report } from './messages.js';
 /** How long a thread may take to end when it is told to. One that hangs is ended without being asked. */
 const END_MS = 2000;
 
+/** An error of a thread, with the place where it was thrown there. */
+function failureOf(title: string, message: string, stack: string | undefined): Error {
+  const failure = new Error(`${title}: ${message}`);
+  if (stack !== undefined) failure.stack = stack;
+  return failure;
+}
+
 export class Member {
   /** The totals of its stack, once it has ended in good order. */
   totals: Readonly<Record<string, number>> | undefined;
@@ -36,13 +43,13 @@ export class Member {
       name,
     });
     this.worker.on('message', (report: Report) => {
-      if (report.type === 'failed') this.failure ??= new Error(`${title}: ${report.message}`);
+      if (report.type === 'failed') this.failure ??= failureOf(title, report.message, report.stack);
       else if (report.type === 'ended') this.totals = report.totals;
       onReport(report);
     });
     this.worker.on('error', (error: unknown) => {
-      const message = error instanceof Error ? error.message : String(error);
-      this.failure ??= new Error(`${title}: ${message}`, { cause: error });
+      const isError = error instanceof Error;
+      this.failure ??= failureOf(title, isError ? error.message : String(error), isError ? error.stack : undefined);
     });
     this.exited = new Promise((resolve) => {
       this.worker.on('exit', (code) => {

@@ -124,7 +124,8 @@ export class RxSide implements Work {
   }
 
   nextDeadline(): number {
-    const due = this.link.nextDeadline();
+    // Also what a Tx worker counts is told by this thread, which may have nothing else to wake up for.
+    const due = Math.min(this.link.nextDeadline(), this.nextPublish);
     // Nothing tells when there is room again: look after a millisecond.
     return this.arpBurst.pending > 0 || this.tx?.hasWork ? Math.min(due, this.clock() + 1) : due;
   }

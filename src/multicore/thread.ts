@@ -28,7 +28,12 @@ export async function runThread(body: () => Promise<Readonly<Record<string, numb
     const totals = await body();
     report({ type: 'ended', totals });
   } catch (error) {
-    report({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
+    const isError = error instanceof Error;
+    report({
+      type: 'failed',
+      message: isError ? error.message : String(error),
+      stack: isError ? error.stack : undefined,
+    });
   }
   // Whatever a stack has left behind (timers, sockets) ends with its thread: the port does not wait for it.
   parentPort?.close();

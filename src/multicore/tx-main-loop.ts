@@ -93,35 +93,49 @@ export class TxMainLoop {
    * @returns for each of the Rx worker's buffers, whether it is still to be sent: 1. It comes home by itself.
    */
   retire(core: number): Uint8Array {
-    const queue = this.queues[core]!;
-    const handles = new Uint32Array(BATCH);
-    for (let count = BATCH; count === BATCH; ) {
-      count = queue.dequeueBurst(handles, new Uint32Array(BATCH), BATCH);
-      this.values[L2.tx_lost_core_gone]! += count;
-      for (let i = 0; i < count; i++) this.giveBack(handles[i]!);
-    }
+    this.empty(this.queues[core]!, L2.tx_lost_core_gone);
     this.flushHomes();
     return this.inFlight.slice();
+  }
+
+  /** The cores have ended: sends what the device still takes, drops the rest and counts it. */
+  finish(): void {
+    while (this.poll() > 0);
+    this.dropPending();
+    for (const queue of this.queues) this.empty(queue, L2.tx_lost_link_down);
+    this.flushHomes();
+  }
+
+  /** Drops what is in a queue. */
+  private empty(queue: SpscRing, reason: number): void {
+    const handles = new Uint32Array(BATCH);
+    const lengths = new Uint32Array(BATCH);
+    for (let count = BATCH; count === BATCH; ) {
+      count = queue.dequeueBurst(handles, lengths, BATCH);
+      this.values[reason]! += count;
+      for (let i = 0; i < count; i++) this.giveBack(handles[i]!);
+    }
   }
 
   /** Hands the device the frames that wait; drops them when the link is down. */
   private send(): number {
     const { device, handles, lengths, pending } = this;
     const taken = device.txBurst(handles, lengths, pending);
-    const left = pending - taken;
-    this.pending = left;
-    if (left === 0) return taken;
-    if (!device.isUp) {
-      // Kept, they would be sent when the link comes back, perhaps minutes late.
-      for (let i = taken; i < pending; i++) this.giveBack(handles[i]!);
-      this.flushHomes();
-      this.values[L2.tx_lost_link_down]! += left;
-      this.pending = 0;
-    } else if (taken > 0) {
+    this.pending = pending - taken;
+    if (taken > 0 && taken < pending) {
       handles.copyWithin(0, taken, pending);
       lengths.copyWithin(0, taken, pending);
     }
+    // Kept, they would be sent when the link comes back, perhaps minutes late.
+    if (taken < pending && !device.isUp) this.dropPending();
     return taken;
+  }
+
+  private dropPending(): void {
+    for (let i = 0; i < this.pending; i++) this.giveBack(this.handles[i]!);
+    this.flushHomes();
+    this.values[L2.tx_lost_link_down]! += this.pending;
+    this.pending = 0;
   }
 
   private mark(count: number): void {

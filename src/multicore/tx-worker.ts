@@ -60,7 +60,7 @@ await runThread(async () => {
   report({ type: 'ready' });
   await runStack(runnable, runnable, { signal: stop.signal });
   // The last packets of the cores, which have ended before.
-  loop.poll();
+  loop.finish();
   tx.close();
   return undefined;
 });

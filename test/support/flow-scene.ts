@@ -12,10 +12,12 @@ const REFLECTOR = file('dist/test/support/flow-reflector.app.js');
 const GENERATOR = file('dist/test/support/flow-generator.app.js');
 /** For all of a generator's packets, on a machine that is busy. */
 const TRAFFIC_MS = 60_000;
+const COUNTERS_MS = 2000;
 
 export class FlowScene {
   private readonly directory = temporaryDirectory();
   private readonly children: Child[] = [];
+  private readonly endpoints: Child[] = [];
   private bess: Child | undefined;
 
   static async open(): Promise<FlowScene> {
@@ -39,23 +41,29 @@ export class FlowScene {
 
   /** The endpoint under test. */
   async startReflector(...args: string[]): Promise<Child> {
-    const child = this.enter(Child.tspmd(...this.endpoint(2), '--app', REFLECTOR, ...args));
-    await child.waitFor(/^ready/m);
-    return child;
+    return this.startEndpoint(2, REFLECTOR, ...args);
   }
 
   /** @param options of test/support/flow-generator.app.ts */
   async startGenerator(options: Readonly<Record<string, number>>): Promise<Child> {
     const pairs = Object.entries(options).map(([name, value]) => `${name}=${value}`);
-    const app = ['--app', GENERATOR, '--app-option', 'to=10.0.0.2', ...pairs];
-    const child = this.enter(Child.tspmd(...this.endpoint(1), ...app));
-    await child.waitFor(/^ready/m);
-    return child;
+    return this.startEndpoint(1, GENERATOR, '--app-option', 'to=10.0.0.2', ...pairs);
   }
 
   async result(generator: Child): Promise<FlowResult> {
-    const [, json = ''] = await generator.waitFor(/^flows: (.*)$/m, TRAFFIC_MS);
-    return JSON.parse(json) as FlowResult;
+    try {
+      const [, json = ''] = await generator.waitFor(/^flows: (.*)$/m, TRAFFIC_MS);
+      return JSON.parse(json) as FlowResult;
+    } catch {
+      throw new Error(await this.explain());
+    }
+  }
+
+  /** Everybody's counters and output, of which one line hopefully tells why the traffic does not end. */
+  private async explain(): Promise<string> {
+    for (const child of this.children) child.signal('SIGUSR1');
+    await Promise.allSettled(this.endpoints.map((child) => child.waitFor(/^arp_announcements/m, COUNTERS_MS)));
+    return `no end of the traffic:\n${this.children.map(({ output }) => output).join('\n')}`;
   }
 
   /** A generator from start to end. */
@@ -74,9 +82,13 @@ export class FlowScene {
     this.directory.remove();
   }
 
-  private endpoint(number: number): string[] {
+  private async startEndpoint(number: number, app: string, ...args: string[]): Promise<Child> {
     const device = ['--device', `vhost-user:${this.socket(number)}`, '--ip', `10.0.0.${number}/24`];
-    return ['run', ...device, '--mac', `52:54:00:00:00:0${number}`, '--hugepages', 'never'];
+    const own = [...device, '--mac', `52:54:00:00:00:0${number}`, '--hugepages', 'never', '--app', app];
+    const child = this.enter(Child.tspmd('run', ...own, ...args));
+    this.endpoints.push(child);
+    await child.waitFor(/^ready/m);
+    return child;
   }
 
   private socket(number: number): string {
@@ -100,7 +112,8 @@ export interface Totals {
 export async function totalsOf(child: Child): Promise<Totals> {
   const exit = await child.stop();
   const stopped = child.stdout.match(/^stopped: received \d+ frames, sent \d+; dropped (?:none|\d+ \((.*)\))$/m);
-  if (exit.code !== 0 || stopped === null) throw new Error(`it ended with ${exit.code ?? exit.signal}:\n${child.output}`);
+  if (exit.code !== 0 || stopped === null)
+    throw new Error(`it ended with ${exit.code ?? exit.signal}:\n${child.output}`);
   const cores = [...child.stdout.matchAll(/^\S+\.app\.js(?: on core (\d+))?: (.*)$/gm)].map(([, , text = '']) =>
     numbers(text),
   );
