@@ -123,6 +123,11 @@ export class RxSide implements Work {
     this.device.counts.publish();
   }
 
+  /** Asleep, nobody would publish what was counted last. */
+  rest(): void {
+    this.device.counts.publish();
+  }
+
   nextDeadline(): number {
     const due = this.link.nextDeadline();
     // Nothing tells when there is room again: look after a millisecond.
