@@ -123,9 +123,13 @@ export class RxSide implements Work {
     this.device.counts.publish();
   }
 
+  /** Asleep, nobody would publish what was counted last. */
+  rest(): void {
+    this.device.counts.publish();
+  }
+
   nextDeadline(): number {
-    // Also what a Tx worker counts is told by this thread, which may have nothing else to wake up for.
-    const due = Math.min(this.link.nextDeadline(), this.nextPublish);
+    const due = this.link.nextDeadline();
     // Nothing tells when there is room again: look after a millisecond.
     return this.arpBurst.pending > 0 || this.tx?.hasWork ? Math.min(due, this.clock() + 1) : due;
   }

@@ -64,7 +64,7 @@ await runThread(async () => {
     report({ type: 'opened', device: described(device), loan }, loan === null ? [] : [loan.port]);
     await runStack(loop, loop, { signal: stop.signal });
     // The last packets of the cores, which have ended before.
-    side.tx?.finish();
+    side.tx?.drain();
     device.counts.publish();
   } finally {
     await device.close();

@@ -93,21 +93,26 @@ export class TxMainLoop {
    * @returns for each of the Rx worker's buffers, whether it is still to be sent: 1. It comes home by itself.
    */
   retire(core: number): Uint8Array {
-    this.empty(this.queues[core]!, L2.tx_lost_core_gone);
+    this.discard(this.queues[core]!, L2.tx_lost_core_gone);
     this.flushHomes();
     return this.inFlight.slice();
   }
 
-  /** The cores have ended: sends what the device still takes, drops the rest and counts it. */
-  finish(): void {
-    while (this.poll() > 0);
-    this.dropPending();
-    for (const queue of this.queues) this.empty(queue, L2.tx_lost_link_down);
+  /** The end, after that of the cores: sends what they have queued; what the device does not take is dropped and counted. */
+  drain(): void {
+    const { queues } = this;
+    let left = this.pending;
+    for (let i = 0; i < queues.length; i++) left += queues[i]!.count;
+    // No more than that: the Rx worker may be answering ARP all the while.
+    for (let taken = 1; left > 0 && taken > 0; left -= taken) taken = this.poll();
+    for (let i = 0; i < queues.length; i++) this.discard(queues[i]!, L2.tx_lost_link_down);
+    this.values[L2.tx_lost_link_down]! += this.pending;
+    for (let i = 0; i < this.pending; i++) this.giveBack(this.handles[i]!);
+    this.pending = 0;
     this.flushHomes();
   }
 
-  /** Drops what is in a queue. */
-  private empty(queue: SpscRing, reason: number): void {
+  private discard(queue: SpscRing, reason: number): void {
     const handles = new Uint32Array(BATCH);
     const lengths = new Uint32Array(BATCH);
     for (let count = BATCH; count === BATCH; ) {
@@ -121,21 +126,20 @@ export class TxMainLoop {
   private send(): number {
     const { device, handles, lengths, pending } = this;
     const taken = device.txBurst(handles, lengths, pending);
-    this.pending = pending - taken;
-    if (taken > 0 && taken < pending) {
+    const left = pending - taken;
+    this.pending = left;
+    if (left === 0) return taken;
+    if (!device.isUp) {
+      // Kept, they would be sent when the link comes back, perhaps minutes late.
+      for (let i = taken; i < pending; i++) this.giveBack(handles[i]!);
+      this.flushHomes();
+      this.values[L2.tx_lost_link_down]! += left;
+      this.pending = 0;
+    } else if (taken > 0) {
       handles.copyWithin(0, taken, pending);
       lengths.copyWithin(0, taken, pending);
     }
-    // Kept, they would be sent when the link comes back, perhaps minutes late.
-    if (taken < pending && !device.isUp) this.dropPending();
     return taken;
-  }
-
-  private dropPending(): void {
-    for (let i = 0; i < this.pending; i++) this.giveBack(this.handles[i]!);
-    this.flushHomes();
-    this.values[L2.tx_lost_link_down]! += this.pending;
-    this.pending = 0;
   }
 
   private mark(count: number): void {
