@@ -3,8 +3,8 @@
  *
  * The hash is the XOR, over the input's bits that are set, of the 32 bits of the key that begin at that bit's place.
  * XOR lets it be taken a byte at a time: a table of 256 for each of the 36 places, 4 bytes an entry, 36 KiB a key, of
- * which IPv4 with ports uses 12. Tables a nibble at a time fit the first-level cache better and cost 1.6 times as much:
- * V8's time goes into extracting and checking indexes, not into the loads.
+ * which IPv4 with ports uses 12. Tables a nibble at a time fit the first-level cache better and took up to twice as
+ * long: V8's time goes into extracting and checking indexes, not into the loads.
  *
  * Input comes as *memory words*, 32 bits as a little-endian machine loads them, the first byte lowest: one load and one
  * bounds check instead of four. Signed or unsigned does not matter. Hashes are *signed* 32 bits, which V8 on 64-bit
