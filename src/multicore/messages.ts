@@ -71,7 +71,7 @@ export type Report =
   /** It ended in good order, with the stack's totals. */
   | { readonly type: 'ended'; readonly totals: Readonly<Record<string, number>> | undefined }
   /** It cannot go on; the thread ends. */
-  | { readonly type: 'failed'; readonly message: string };
+  | { readonly type: 'failed'; readonly message: string; readonly stack: string | undefined };
 
 /** From the port to a thread. */
 export type Order =

@@ -35,6 +35,8 @@ export class TxMainLoop {
   private readonly lengths = new Uint32Array(BATCH);
   /** Frames that the device has not taken yet, from index 0 on. */
   private pending = 0;
+  /** Buffers that the device has. */
+  private out = 0;
   private readonly txFrees: RingReturn[];
   private readonly rxBuffers: number;
   private readonly txShift: number;
@@ -74,11 +76,16 @@ export class TxMainLoop {
       turn = turn + 1 === queues.length ? 0 : turn + 1;
     }
     this.turn = turn;
+    // Each time, not when the device runs out of room: what was sent still counts as its core's, and a core has a share.
+    this.device.reclaimTx();
     const taken = this.pending === 0 ? 0 : this.send();
-    // Nothing to do: time to bring home what was sent. While there is, the device does so as it needs.
-    if (taken === 0) this.device.reclaimTx();
     this.bringHome();
     return taken;
+  }
+
+  /** Whether the device has buffers that it may be done with soon, of which nothing tells. */
+  get isSending(): boolean {
+    return this.out > 0 && this.device.isUp;
   }
 
   /** Whether packets wait. */
@@ -128,6 +135,7 @@ export class TxMainLoop {
     const taken = device.txBurst(handles, lengths, pending);
     const left = pending - taken;
     this.pending = left;
+    this.out += taken;
     if (left === 0) return taken;
     if (!device.isUp) {
       // Kept, they would be sent when the link comes back, perhaps minutes late.
@@ -152,6 +160,7 @@ export class TxMainLoop {
   private bringHome(): void {
     const { sent } = this.device;
     if (sent.available === 0) return;
+    this.out -= sent.available;
     for (let left = sent.available; left > 0; left--) this.giveBack(sent.get());
     this.flushHomes();
   }
