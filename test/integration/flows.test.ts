@@ -26,13 +26,9 @@ describe('flows through', () => {
 
   /**
    * What was given up is what the reflector's stacks kept or could not send, and what a counter of the three programs says
-   * was dropped. Stops both endpoints; returns the reflector's drops.
+   * was dropped. Stops both endpoints.
    */
-  async function expectAccounted(
-    { lost }: FlowResult,
-    reflector: Child,
-    generator: Child,
-  ): Promise<Readonly<Record<string, number>>> {
+  async function expectAccounted({ lost }: FlowResult, reflector: Child, generator: Child): Promise<void> {
     const { summary } = await scene.switchStats();
     const { all, drops } = await totalsOf(reflector);
     expect(all).toMatchObject({ disorder: 0, misplaced: 0, corrupt: 0 });
@@ -45,7 +41,6 @@ describe('flows through', () => {
       ...Object.values(received),
     ];
     expect(lost, reflector.output).toBe(counted.reduce<number>((sum, count) => sum + (count ?? 0), 0));
-    return drops;
   }
 
   describe.each(ALL_MODES)('mode %s', (mode) => {
@@ -103,12 +98,8 @@ describe('flows through', () => {
       const generator = await scene.startGenerator(options);
       const result = await scene.result(generator);
       expect(result).toMatchObject({ ...ORDERLY, moved: 0, orders: 1 });
-      const { rx_drop_queue_full: full = 0, rx_drop_core_share: share = 0 } = await expectAccounted(
-        result,
-        reflector,
-        generator,
-      );
-      expect(full + share).toBeGreaterThan(0);
+      expect(result.lost).toBeGreaterThan(0);
+      await expectAccounted(result, reflector, generator);
     });
 
     it('move on when cores fail one after the other under load, until one is left', LIMIT, async () => {
