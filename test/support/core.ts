@@ -46,7 +46,7 @@ export type MakeEither = (options?: EitherOptions, mock?: MockOptions) => TestCo
 
 /** A core with rings, alone on its port, whose other thread has its turn whenever the core does something. */
 export function makeRingCore(options: EitherOptions = {}, mock: MockOptions = {}): TestCore<Core> {
-  const port = new Multicore({ stackCores: 1, buffers: 512, mock, ...(options as object) });
+  const port = new Multicore({ stackCores: 1, buffers: 1024, mock, ...(options as object) });
   const core = port.cores[0]!;
   const settleAround = <Args extends unknown[], Result>(call: (...args: Args) => Result) => {
     return (...args: Args): Result => {

@@ -8,8 +8,7 @@ import { MemoryWindow, WindowAllocator } from '../../drivers/memory/index.js';
 import { VhostUserBackend } from '../../drivers/transports/vhost-user/backend.js';
 import { MAX_BURST, PacketBurst } from '../../drivers/virtio/packet-burst.js';
 import type { Port, TspmdConfig } from '../../src/index.js';
-import { arp, OUR_IP, OUR_MAC } from './frames.js';
-import { flowPacket } from './multicore.js';
+import { arp, flowPacket, OUR_IP, OUR_MAC } from './frames.js';
 import { openFds, temporaryDirectory } from './resources.js';
 import { until } from './until.js';
 
