@@ -31,7 +31,10 @@ export type Fault =
   | 'exit'
   | 'hang'
   | 'stop'
-  | 'promise';
+  | 'promise'
+  /** Drives itself, and fails or never returns: not faults of a poll. */
+  | 'run'
+  | 'endless';
 
 /** Echoes, and fails as `options.fault` says, on the cores whose flag is set. */
 const STACK = `
@@ -49,6 +52,19 @@ export default function (core, { flags }) {
   if (later[FAULT]) setInterval(() => { if (isDue()) later[FAULT](); }, 1);
   if (FAULT === 'leftovers') setInterval(() => {}, 1);
   const echo = createEcho(core);
+  if (FAULT === 'run' || FAULT === 'endless') {
+    return {
+      async run(signal) {
+        while (!signal.aborted) {
+          await core.waitForPackets();
+          if (isDue() && FAULT === 'run') boom();
+          echo.poll();
+        }
+        if (isDue()) await new Promise(() => {});
+      },
+      report: () => echo.report(),
+    };
+  }
   return {
     poll() {
       if (isDue()) {
@@ -170,10 +186,15 @@ export class PortLab {
     this.send(flowPacket(0x4000 + flow, ++this.sent));
   }
 
-  /** Makes the stack of a core fail, now. */
-  async fault(core: number): Promise<void> {
+  /** Makes the stack of a core fail, now; one that sleeps until packets come needs `packets`. */
+  async fault(core: number, packets = false): Promise<void> {
     Atomics.store(this.flags, core, 1);
-    await until('the stack fails', () => Atomics.load(this.flags, core) === 2, this.receive);
+    let turns = 0;
+    const poke = (): void => {
+      if (packets && turns++ % 1000 === 0) for (let flow = 0; flow < FLOWS; flow++) this.sendTo(flow);
+      this.receive();
+    };
+    await until('the stack fails', () => Atomics.load(this.flags, core) === 2, poke);
   }
 
   async close(): Promise<void> {

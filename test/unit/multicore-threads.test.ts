@@ -72,13 +72,14 @@ describe.each(['1kb', '2kb'] as const)('%s', (mode) => {
     ['timer', 'out of sockets'],
     ['rejection', 'out of sockets'],
     ['exit', 'its thread has ended (exit code 3)'],
+    ['run', 'out of sockets'],
   ])('a stack that fails (%s) costs its core alone: the others take its flows over', async (fault, message) => {
     const port = await lab.open({ mode, app: lab.stack(fault) });
     const stop = new AbortController();
     const running = port.run(stop.signal);
     await lab.introduce();
     await lab.everyFlowAnswers();
-    await lab.fault(1);
+    await lab.fault(1, fault === 'run');
     await until('the core has failed', () => lab.failures.length > 0, lab.receive);
     expect(lab.failures).toEqual([`1: core 1: ${message}`]);
     expect(port.cores().map(({ isAlive }) => isAlive)).toEqual(mode === '1kb' ? [true, false, true] : [true, false]);
@@ -136,6 +137,24 @@ describe.each(['1kb', '2kb'] as const)('%s', (mode) => {
     expect(counters.rx_delivered! + counters.rx_drop_queue_full! + counters.rx_drop_core_share!).toBe(31 * flows);
     stop.abort();
     await expect(running).rejects.toThrow('core 0: has not ended within 2 s; its thread was terminated');
+  });
+
+  it('says so when a stack that drives itself does not return', async () => {
+    const port = await lab.open({ mode, app: lab.stack('endless') });
+    Atomics.store(lab.flags, 0, 1);
+    const running = port.run(AbortSignal.abort());
+    await expect(running).rejects.toThrow('core 0: the run() of the stack has not returned 1500 ms after its signal');
+  });
+
+  it('tells of a stack that fails at once, whenever that is noticed', async () => {
+    Atomics.store(lab.flags, 1, 1);
+    const error = await lab.open({ mode, app: lab.stack('poll') }).then(
+      () =>
+        until('somebody is told', () => [...lab.warnings, ...lab.failures].some((line) => line.includes('sockets'))),
+      (reason: Error) => reason,
+    );
+    if (error instanceof Error) expect(error.message).toBe('core 1: out of sockets');
+    else expect([...lab.warnings, ...lab.failures].join()).toContain('core 1: out of sockets');
   });
 
   it('rejects with what a stack throws when it is stopped', async () => {
