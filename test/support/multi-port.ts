@@ -8,7 +8,10 @@ import { MemoryWindow, WindowAllocator } from '../../drivers/memory/index.js';
 import { VhostUserBackend } from '../../drivers/transports/vhost-user/backend.js';
 import { MAX_BURST, PacketBurst } from '../../drivers/virtio/packet-burst.js';
 import type { Port, TspmdConfig } from '../../src/index.js';
-import { arp, flowPacket, OUR_IP, OUR_MAC } from './frames.js';
+import { IndirectionTable } from '../../src/rss/indirection-table.js';
+import { Rss } from '../../src/rss/rss.js';
+import { parseIpv4 } from '../../src/wire/address.js';
+import { arp, flowPacket, OUR_IP, OUR_MAC, PEER_IP } from './frames.js';
 import { openFds, temporaryDirectory } from './resources.js';
 import { until } from './until.js';
 
@@ -17,6 +20,8 @@ const built = (path: string): string => new URL(`../../dist/${path}`, import.met
 const { init } = (await import(built('src/index.js'))) as typeof import('../../src/index.js');
 
 const FLOWS = 64;
+/** Source port of the first. */
+const FIRST_PORT = 0x4000;
 const ORDER = Uint8Array.from({ length: MAX_BURST }, (_, i) => i);
 
 /** How a stack is to fail. */
@@ -87,6 +92,8 @@ export class PortLab {
   readonly flags = new Int32Array(new SharedArrayBuffer(64));
   /** What came back: how many datagrams of each flow. */
   readonly echoes = new Int32Array(FLOWS);
+  /** How many were sent of each. */
+  readonly requests = new Int32Array(FLOWS);
   sent = 0;
   readonly failures: string[] = [];
   readonly links: string[] = [];
@@ -182,8 +189,18 @@ export class PortLab {
     );
   }
 
+  /** The flows of a core out of `cores`. */
+  flowsOf(core: number, cores: number): number[] {
+    const rss = new Rss(this.window, {}, IndirectionTable.create(cores));
+    const tuple = { protocol: 17, source: parseIpv4(PEER_IP), destination: parseIpv4(OUR_IP), destinationPort: 7 };
+    return [...this.requests.keys()].filter(
+      (flow) => rss.coreForFlow({ ...tuple, sourcePort: FIRST_PORT + flow }) === core,
+    );
+  }
+
   sendTo(flow: number): void {
-    this.send(flowPacket(0x4000 + flow, ++this.sent));
+    this.requests[flow]!++;
+    this.send(flowPacket(FIRST_PORT + flow, ++this.sent));
   }
 
   /** Makes the stack of a core fail, now; one that sleeps until packets come needs `packets`. */
