@@ -8,8 +8,10 @@ import { MemoryWindow, WindowAllocator } from '../../drivers/memory/index.js';
 import { VhostUserBackend } from '../../drivers/transports/vhost-user/backend.js';
 import { MAX_BURST, PacketBurst } from '../../drivers/virtio/packet-burst.js';
 import type { Port, TspmdConfig } from '../../src/index.js';
-import { arp, OUR_IP, OUR_MAC } from './frames.js';
-import { flowPacket } from './multicore.js';
+import { IndirectionTable } from '../../src/rss/indirection-table.js';
+import { Rss } from '../../src/rss/rss.js';
+import { parseIpv4 } from '../../src/wire/address.js';
+import { arp, flowPacket, OUR_IP, OUR_MAC, PEER_IP } from './frames.js';
 import { openFds, temporaryDirectory } from './resources.js';
 import { until } from './until.js';
 
@@ -18,6 +20,8 @@ const built = (path: string): string => new URL(`../../dist/${path}`, import.met
 const { init } = (await import(built('src/index.js'))) as typeof import('../../src/index.js');
 
 const FLOWS = 64;
+/** Source port of the first. */
+const FIRST_PORT = 0x4000;
 const ORDER = Uint8Array.from({ length: MAX_BURST }, (_, i) => i);
 
 /** How a stack is to fail. */
@@ -32,7 +36,10 @@ export type Fault =
   | 'exit'
   | 'hang'
   | 'stop'
-  | 'promise';
+  | 'promise'
+  /** Drives itself, and fails or never returns: not faults of a poll. */
+  | 'run'
+  | 'endless';
 
 /** Echoes, and fails as `options.fault` says, on the cores whose flag is set. */
 const STACK = `
@@ -50,6 +57,19 @@ export default function (core, { flags }) {
   if (later[FAULT]) setInterval(() => { if (isDue()) later[FAULT](); }, 1);
   if (FAULT === 'leftovers') setInterval(() => {}, 1);
   const echo = createEcho(core);
+  if (FAULT === 'run' || FAULT === 'endless') {
+    return {
+      async run(signal) {
+        while (!signal.aborted) {
+          await core.waitForPackets();
+          if (isDue() && FAULT === 'run') boom();
+          echo.poll();
+        }
+        if (isDue()) await new Promise(() => {});
+      },
+      report: () => echo.report(),
+    };
+  }
   return {
     poll() {
       if (isDue()) {
@@ -72,6 +92,8 @@ export class PortLab {
   readonly flags = new Int32Array(new SharedArrayBuffer(64));
   /** What came back: how many datagrams of each flow. */
   readonly echoes = new Int32Array(FLOWS);
+  /** How many were sent of each. */
+  readonly requests = new Int32Array(FLOWS);
   sent = 0;
   readonly failures: string[] = [];
   readonly links: string[] = [];
@@ -167,14 +189,29 @@ export class PortLab {
     );
   }
 
-  sendTo(flow: number): void {
-    this.send(flowPacket(0x4000 + flow, ++this.sent));
+  /** The flows of a core out of `cores`. */
+  flowsOf(core: number, cores: number): number[] {
+    const rss = new Rss(this.window, {}, IndirectionTable.create(cores));
+    const tuple = { protocol: 17, source: parseIpv4(PEER_IP), destination: parseIpv4(OUR_IP), destinationPort: 7 };
+    return [...this.requests.keys()].filter(
+      (flow) => rss.coreForFlow({ ...tuple, sourcePort: FIRST_PORT + flow }) === core,
+    );
   }
 
-  /** Makes the stack of a core fail, now. */
-  async fault(core: number): Promise<void> {
+  sendTo(flow: number): void {
+    this.requests[flow]!++;
+    this.send(flowPacket(FIRST_PORT + flow, ++this.sent));
+  }
+
+  /** Makes the stack of a core fail, now; one that sleeps until packets come needs `packets`. */
+  async fault(core: number, packets = false): Promise<void> {
     Atomics.store(this.flags, core, 1);
-    await until('the stack fails', () => Atomics.load(this.flags, core) === 2, this.receive);
+    let turns = 0;
+    const poke = (): void => {
+      if (packets && turns++ % 1000 === 0) for (let flow = 0; flow < FLOWS; flow++) this.sendTo(flow);
+      this.receive();
+    };
+    await until('the stack fails', () => Atomics.load(this.flags, core) === 2, poke);
   }
 
   async close(): Promise<void> {
