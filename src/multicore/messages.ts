@@ -75,6 +75,8 @@ export type Report =
 
 /** From the port to a thread. */
 export type Order =
+  /** To a core: everybody is there, the stack may run. */
+  | { readonly type: 'go' }
   | { readonly type: 'announce' }
   /** To the Tx side: drop what `core` has queued, and answer with `retired`. */
   | { readonly type: 'retireTx'; readonly core: number }

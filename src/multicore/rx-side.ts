@@ -129,9 +129,8 @@ export class RxSide implements Work {
   }
 
   nextDeadline(): number {
-    const { tx, arpBurst, link, interconnect } = this;
-    // What a Tx worker counts is told by this thread, which may have nothing else to wake up for.
-    const due = interconnect.hasTxWorker ? Math.min(link.nextDeadline(), this.nextPublish) : link.nextDeadline();
+    const { tx, arpBurst, link } = this;
+    const due = link.nextDeadline();
     // Nothing tells when there is room again, or what was in the ring was sent: look after a millisecond.
     const isWaiting = arpBurst.pending > 0 || (tx !== null && (tx.hasWork || tx.isSending));
     return isWaiting ? Math.min(due, this.clock() + 1) : due;
