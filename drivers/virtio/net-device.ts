@@ -7,6 +7,7 @@ import { PacketMemory } from '../memory/index.js';
 import type { DeviceCounters, NetDevice } from '../net-device.js';
 import { ControlQueue } from './control-queue.js';
 import { allocateSplitQueue } from './driver-queue.js';
+import { type RxQueue, rxQueueFor, type TxQueue, txQueueFor } from './driver-queues.js';
 import { DriverRxQueue } from './driver-rx-queue.js';
 import { DriverTxQueue } from './driver-tx-queue.js';
 import * as f from './features.js';
@@ -53,8 +54,8 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     private readonly options: NetDeviceOptions,
     readonly memory: PacketMemory,
     readonly pool: BufferPool,
-    readonly rx: DriverRxQueue,
-    readonly tx: DriverTxQueue,
+    public rx: RxQueue,
+    public tx: TxQueue,
     private readonly control: ControlQueue,
   ) {
     this.name = transport.name;
@@ -78,7 +79,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     try {
       const rxLayout = allocateSplitQueue(memory, queueSize);
       const txLayout = allocateSplitQueue(memory, queueSize);
-      const control = ControlQueue.allocate(`${name} control queue`, memory);
+      const control = new ControlQueue(`${name} control queue`, memory);
       const pool = new BufferPool({ count: buffers, shift, base: memory.allocate(buffers << shift, 1 << shift) });
       const rx = new DriverRxQueue(`${name} receive queue`, memory, rxLayout, pool);
       const tx = new DriverTxQueue(`${name} transmit queue`, memory, txLayout, pool);
@@ -115,7 +116,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     await status.add(f.VIRTIO_STATUS_DRIVER);
     try {
       const longestPacket = frameCapacity(this.pool.geometry.shift) - FRAME_OVERHEAD;
-      this.features = await negotiateFeatures(transport, status, this.options.withoutFeatures ?? 0n, longestPacket);
+      this.features = await negotiateFeatures(transport, status, this.options, longestPacket);
       await this.readConfig();
       await this.setupQueues();
     } catch (error) {
@@ -142,7 +143,11 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   }
 
   private async setupQueues(): Promise<void> {
-    const { transport, rx, tx, control } = this;
+    const { transport, control, memory, pool } = this;
+    const packed = this.has(f.VIRTIO_F_RING_PACKED);
+    this.rx = rxQueueFor(packed, this.rx, memory, pool);
+    this.tx = txQueueFor(packed, this.tx, memory, pool);
+    const { rx, tx } = this;
     rx.resize(await this.queueSize(RX, rx.name));
     tx.resize(await this.queueSize(TX, tx.name));
     const space = transport.addressSpace();
@@ -157,7 +162,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     if (hasControl) {
       const limit = await transport.maxQueueSize(CONTROL);
       if (limit < 2) throw new Error(`${control.name}: the device offers CTRL_VQ, but allows ${limit} entries`);
-      control.start(space, eventIdx, limit);
+      control.start(space, packed, eventIdx, limit);
       control.attach(await transport.setupQueue(CONTROL, control.layout, false));
     }
     await this.status.add(f.VIRTIO_STATUS_DRIVER_OK);

@@ -1,0 +1,125 @@
+/**
+ * Transmit on a packed ring: one descriptor a packet, header and frame in one piece (virtio 1.2, 5.1.6.2). A buffer's id is
+ * the position at which it was made available, so that a device that uses them in order needs nothing looked up.
+ *
+ * What the device has sent is taken back lazily, when descriptors run out: until then nobody waits for those buffers.
+ */
+
+import type { BufferPool } from '../../rings/buffer-pool.js';
+import { FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
+import type { AddressSpace, MemoryViews } from '../memory/index.js';
+import type { TxQueue } from './driver-queues.js';
+import { ETHERNET_HEADER_BYTES, NET_HEADER_BYTES } from './net-header.js';
+import { AVAIL_USED, ID_MASK, WORD_ID_FLAGS, WORD_LENGTH } from './packed-layout.js';
+import { PackedQueue } from './packed-queue.js';
+import { SLOT_FREE } from './queue-buffers.js';
+import type { QueueLayout } from './transport.js';
+
+const HEADER_OFFSET = FRAME_OFFSET - NET_HEADER_BYTES;
+
+export class PackedTxQueue extends PackedQueue implements TxQueue {
+  packets = 0;
+  bytes = 0;
+  droppedBadLength = 0;
+  lostOnReset = 0;
+
+  private readonly u16: Uint16Array;
+  /** Descriptors that the device does not hold. */
+  private free = 0;
+  /** The longest frame that may be sent. */
+  private longest = 0;
+
+  constructor(name: string, memory: MemoryViews, layout: QueueLayout, pool: BufferPool) {
+    super(name, memory, layout, pool);
+    this.u16 = memory.u16;
+  }
+
+  start(space: AddressSpace, eventIdx: boolean, longestFrame: number): void {
+    this.lostOnReset += this.reset(space, HEADER_OFFSET, eventIdx);
+    this.longest = Math.min(longestFrame, frameCapacity(this.pool.geometry.shift));
+    this.free = this.size;
+  }
+
+  burst(handles: Uint32Array, lengths: Uint32Array, count: number): number {
+    const { u16, i32, slotHandle, longest, size } = this;
+    const start = this.nextAvail;
+    // A device may finish out of order: the next id can be busy although others are free.
+    if (this.free < count || slotHandle[start] !== SLOT_FREE) {
+      this.reclaim();
+      if (this.broken !== '') return 0;
+    }
+    let position = start;
+    let mark = this.availMark;
+    let first = 0;
+    let added = 0;
+    let taken = 0;
+    let bytes = 0;
+    while (taken < count) {
+      // An id whose turn has come and that is still busy: the ring is full.
+      if (slotHandle[position] !== SLOT_FREE) break;
+      const handle = handles[taken];
+      const length = lengths[taken];
+      taken++;
+      if (length < ETHERNET_HEADER_BYTES || length > longest) {
+        this.pool.put(handle);
+        this.droppedBadLength++;
+        continue;
+      }
+      // No offloads are negotiated: all twelve bytes are 0 (5.1.6.2). The buffer may have been received into before.
+      const header = (this.pool.offsetOf(handle) + HEADER_OFFSET) >> 1;
+      u16[header] = 0;
+      u16[header + 1] = 0;
+      u16[header + 2] = 0;
+      u16[header + 3] = 0;
+      u16[header + 4] = 0;
+      u16[header + 5] = 0;
+      const d = this.desc32 + (position << 2);
+      i32[d] = this.addressLow[handle];
+      i32[d + 1] = this.addressHigh[handle];
+      i32[d + WORD_LENGTH] = length + NET_HEADER_BYTES;
+      if (added === 0) first = position | mark;
+      else i32[d + WORD_ID_FLAGS] = position | mark;
+      slotHandle[position] = handle;
+      bytes += length;
+      added++;
+      if (++position === size) {
+        position = 0;
+        mark ^= AVAIL_USED;
+      }
+    }
+    if (added > 0) {
+      this.free -= added;
+      this.packets += added;
+      this.bytes += bytes;
+      this.nextAvail = position;
+      this.availMark = mark;
+      this.publish(start, first, added);
+    }
+    return taken;
+  }
+
+  reclaim(): void {
+    // No more than it was given: beyond that marks are what is left of the round before.
+    const done = this.usedRun(this.size - this.free);
+    if (done === 0) return;
+    const { i32, slotHandle, size } = this;
+    let position = this.nextUsed;
+    let freed = 0;
+    for (; freed < done; freed++) {
+      const id = i32[this.desc32 + (position << 2) + WORD_ID_FLAGS] & ID_MASK;
+      const handle = id < size ? slotHandle[id] : SLOT_FREE;
+      if (handle === SLOT_FREE) {
+        this.broken = `${this.name}: a used descriptor names buffer ${id}, which the device does not hold`;
+        break;
+      }
+      this.pool.put(handle);
+      slotHandle[id] = SLOT_FREE;
+      if (++position === size) {
+        position = 0;
+        this.usedMark ^= AVAIL_USED;
+      }
+    }
+    this.nextUsed = position;
+    this.free += freed;
+  }
+}
