@@ -48,6 +48,7 @@ export class SplitDriver implements GuestMemory {
     this.options = {
       size: 16,
       base: 0,
+      packed: false,
       eventIdx: false,
       indirect: true,
       headerBytes: 12,
