@@ -128,7 +128,9 @@ describe('negotiation', () => {
     listen();
     connect();
     const features = p.decodeU64(await frontend.ask(R.GET_FEATURES), 'features');
-    expect(f.featureNames(features)).toBe('MTU, MRG_RXBUF, INDIRECT_DESC, EVENT_IDX, PROTOCOL_FEATURES, VERSION_1');
+    expect(f.featureNames(features)).toBe(
+      'MTU, MRG_RXBUF, INDIRECT_DESC, EVENT_IDX, PROTOCOL_FEATURES, VERSION_1, RING_PACKED',
+    );
     const protocol = p.decodeU64(await frontend.ask(R.GET_PROTOCOL_FEATURES), 'protocol features');
     expect(protocol).toBe(0x12019n);
     expect(p.decodeU64(await frontend.ask(R.GET_QUEUE_NUM), 'queues')).toBe(1n);
@@ -417,7 +419,7 @@ describe('rings', () => {
 describe('a message that cannot be done', () => {
   const vring = (index: number, num: number): Buffer => p.encodeVringState({ index, num });
   const refused: [string, number, Buffer, RegExp][] = [
-    ['features not offered', R.SET_FEATURES, p.encodeU64(1n << 34n), /RING_PACKED not offered/],
+    ['features not offered', R.SET_FEATURES, p.encodeU64(1n << 35n), /IN_ORDER not offered/],
     ['protocol features not offered', R.SET_PROTOCOL_FEATURES, p.encodeU64(1n << 12n), /0x1000 not offered/],
     ['a ring of no power of two', R.SET_VRING_NUM, vring(0, 100), /size 100; possible are powers of two/],
     ['a ring of no size', R.SET_VRING_NUM, vring(0, 0), /size 0/],
