@@ -1,9 +1,9 @@
 /** The ARP frames that we begin with: requests for a neighbour, and announcements of our own address (RFC 5227). */
 
-import type { NetDevice } from '../drivers/net-device.js';
 import { FRAME_OFFSET, NO_BUFFER } from '../rings/buffer-pool.js';
 import { L2, type L2Counters } from './counters.js';
 import type { Host } from './host.js';
+import type { BufferSource } from './medium.js';
 import type { NeighbourAsker } from './neighbours.js';
 import type { TxBurst } from './tx-burst.js';
 import { ARP_BYTES, ARP_REQUEST, writeArp } from './wire/arp.js';
@@ -31,7 +31,7 @@ export class ArpSender implements NeighbourAsker {
 
   /** @param clock milliseconds, monotonic */
   constructor(
-    private readonly device: NetDevice,
+    private readonly source: BufferSource,
     private readonly host: Host,
     private readonly tx: TxBurst,
     counters: L2Counters,
@@ -78,8 +78,8 @@ export class ArpSender implements NeighbourAsker {
 
   /** Sends a request for `ip`; one for our own address is an announcement. Returns false, and counts, if it could not. */
   private send(ip: number, to: Uint16Array): boolean {
-    const { pool, memory } = this.device;
-    if (pool.available === 0) this.device.reclaimTx();
+    const { pool, memory } = this.source;
+    if (pool.available === 0) this.source.reclaimTx();
     const handle = pool.get();
     if (handle === NO_BUFFER) {
       this.values[L2.arp_no_buffer]!++;

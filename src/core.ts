@@ -1,57 +1,54 @@
 /**
- * A core's view of the network: the calls that the stack makes. Case I of the design, single core: the core itself polls
- * the vNIC, filters, answers ARP and sends.
+ * A core's view of the network: the calls that the stack makes, the same in all thread layouts. What is below differs:
+ * {@link SingleCore} polls the vNIC itself; with several cores, a {@link RingCore} has rings to the threads that do.
  *
- * Every buffer has one owner at any moment: the pool, the device, this layer (waiting for the stack, in the burst to be
- * sent, parked for ARP) or the stack. Nothing is allocated per packet.
+ * Every buffer has one owner at any moment: a pool, the device, a ring, this layer (waiting for the stack, in the burst to
+ * be sent, parked for ARP) or the stack. Nothing is allocated per packet.
  */
 import type { MemoryViews } from '../drivers/memory/index.js';
-import type { DeviceCounters, NetDevice } from '../drivers/net-device.js';
-import { FRAME_OFFSET, frameCapacity } from '../rings/buffer-pool.js';
-import { NeighbourTable } from '../rings/neighbour-table.js';
-import { Arp, type ArpWarning } from './arp.js';
-import { ArpSender } from './arp-sender.js';
+import type { DeviceCounters } from '../drivers/net-device.js';
+import { type BufferGeometry, type BufferPool, FRAME_OFFSET, frameCapacity } from '../rings/buffer-pool.js';
 import type { IdlePolicy, Layer } from './config.js';
-import { createL2Counters, L2 } from './counters.js';
-import { Egress } from './egress.js';
-import { Filter } from './filter.js';
-import { Host } from './host.js';
-import { Neighbours } from './neighbours.js';
+import { L2, type L2Counters } from './counters.js';
+import type { Egress } from './egress.js';
+import type { BufferHome, FrameSink, WakeSource } from './medium.js';
 import { notOwned, OWNER_LAYER, OWNER_STACK, PacketBuffer } from './packet-buffer.js';
+import type { FlowTuple } from './rss/rss.js';
 import { Sleeper } from './sleep.js';
 import { BURST, TxBurst } from './tx-burst.js';
 import { WaitingPackets } from './waiting-packets.js';
-import { type WarningSink, Warnings } from './warnings.js';
-import { ETH_HEADER_BYTES, macWords } from './wire/ethernet.js';
-import { IPV4_HEADER_BYTES, ipv4TotalLength, ipv4Version } from './wire/ipv4.js';
+import { ETH_HEADER_BYTES } from './wire/ethernet.js';
+import { IPV4_HEADER_BYTES, ipv4Version } from './wire/ipv4.js';
 
-export interface CoreOptions {
+/** What every core is made of. */
+export interface CoreParts {
+  readonly memory: MemoryViews;
+  readonly geometry: BufferGeometry;
+  /** Longest IP packet that the device sends, in bytes. */
+  readonly deviceMtu: number;
+  /** Takes what the stack sends. */
+  readonly sink: FrameSink;
+  /** Where the stack's new buffers come from, and how many of them are not for it. */
+  readonly pool: BufferPool;
+  readonly reserve: number;
+  /** Tells of packets while the core sleeps. */
+  readonly wakeSource: WakeSource;
+  readonly counters: L2Counters;
+  readonly clock: () => number;
+  /** Number of this core, and how many there are. */
+  readonly index: number;
+  readonly count: number;
   /** Own address, as a number. */
   readonly address: number;
-  readonly prefixLength: number;
-  readonly gateway?: number | undefined;
-  /** Static neighbours: address -> six bytes. */
-  readonly neighbours?: ReadonlyMap<number, Uint8Array>;
-  /** Longest IP packet. Default: the device's. A longer one than the device's or a buffer's is cut down to that. */
   readonly mtu?: number | undefined;
-  /** Default `ip`. */
-  readonly layer?: Layer;
-  /** Default `adaptive`. */
-  readonly idle?: IdlePolicy;
-  readonly acceptBroadcast?: boolean;
-  readonly acceptMulticast?: boolean;
-  /** Takes one-line warnings about the network (address conflicts). */
-  readonly warn?: WarningSink;
-  /** Milliseconds, monotonic. Default: performance.now. */
-  readonly clock?: () => number;
+  readonly layer: Layer;
+  readonly idle: IdlePolicy;
 }
 
 /** Polls between two looks at the clock. */
 const POLLS_PER_TICK = 64;
-/** Buffers that getBufferTx leaves in the pool, so that senders starve neither Rx refill nor ARP: two bursts at most. */
-const MAX_RESERVE = 2 * BURST;
 
-export class Core {
+export abstract class Core {
   /** The memory that the buffers lie in; a {@link PacketBuffer}'s `offset` counts from its first byte. */
   readonly memory: MemoryViews;
   /** Longest IP packet that can be sent, in bytes. */
@@ -61,86 +58,84 @@ export class Core {
   readonly idle: IdlePolicy;
   /** Own address, unsigned. */
   readonly address: number;
-  /** Number of the core; 0 with a single one. */
-  readonly index = 0;
+  /** Number of the core, from 0 on. */
+  readonly index: number;
+  /** How many cores the port has. */
+  readonly count: number;
 
-  private readonly buffers: readonly PacketBuffer[];
-  private readonly waiting: WaitingPackets;
-  private readonly rxHandles = new Uint32Array(BURST);
-  private readonly rxLengths = new Uint32Array(BURST);
-  private readonly l2 = createL2Counters();
-  private readonly values = this.l2.values;
-  private readonly host: Host;
-  private readonly tx: TxBurst;
-  private readonly filter: Filter;
-  private readonly neighbours: Neighbours;
-  private readonly egress: Egress;
-  private readonly arpSender: ArpSender;
-  private readonly arp: Arp;
-  private readonly sleeper: Sleeper;
-  private readonly clock: () => number;
-  private readonly isIp: boolean;
+  protected readonly buffers: readonly PacketBuffer[];
+  protected readonly waiting: WaitingPackets;
+  protected readonly l2: L2Counters;
+  protected readonly values: Float64Array;
+  protected readonly tx: TxBurst;
+  protected readonly sleeper: Sleeper;
+  protected readonly clock: () => number;
+  protected readonly isIp: boolean;
+  protected readonly home: BufferHome;
+  private readonly pool: BufferPool;
+  private readonly reserve: number;
   private readonly minLength: number;
   private readonly maxLength: number;
-  private readonly maxFrame: number;
-  private readonly reserve: number;
   private pollsToTick = POLLS_PER_TICK;
 
-  /** Takes over `device`: its bursts, its wake-ups. Use {@link init} unless you bring a device of your own. */
-  constructor(
-    private readonly device: NetDevice,
-    options: CoreOptions,
-  ) {
-    const { pool, memory } = device;
-    const { count, shift } = pool.geometry;
-    const clock = options.clock ?? (() => performance.now());
-    this.clock = clock;
+  /** The way of an IP packet out. */
+  protected abstract readonly egress: Egress;
+  /**
+   * The core to which the packets of a flow come, as the indirection table is now: see {@link FlowTuple}. A stack that opens
+   * a connection chooses a source port with which the answers come to its own core (as mTCP does).
+   * @throws TypeError where the tuple is no flow
+   */
+  abstract rssCoreFor(flow: FlowTuple): number;
+  /** The hash of a received packet: {@link PacketBuffer.rssHash}. */
+  abstract hashOf(handle: number): number;
+  /** Six bytes. */
+  abstract get mac(): Uint8Array;
+  /** All counters by name. */
+  abstract counters(): DeviceCounters;
+  /** Receives a burst: packets for the stack go to {@link waiting}. */
+  protected abstract poll(): void;
+  /** Takes back what was sent, into the pool. */
+  protected abstract reclaim(): void;
+  /** Does what is due. */
+  protected abstract timers(nowMs: number): void;
+  /** When {@link timers} has something to do next; Infinity when it has not. */
+  protected abstract timersDue(): number;
+
+  protected constructor(parts: CoreParts) {
+    const { memory, geometry, sink } = parts;
+    const { count, shift, base } = geometry;
     this.memory = memory;
-    this.layer = options.layer ?? 'ip';
-    this.idle = options.idle ?? 'adaptive';
+    this.layer = parts.layer;
+    this.idle = parts.idle;
+    this.index = parts.index;
+    this.count = parts.count;
+    this.address = parts.address >>> 0;
+    this.clock = parts.clock;
+    this.l2 = parts.counters;
+    this.values = parts.counters.values;
+    this.pool = parts.pool;
+    this.reserve = parts.reserve;
+    this.home = sink.pool;
     this.isIp = this.layer === 'ip';
-    this.address = options.address >>> 0;
-    this.maxFrame = frameCapacity(shift);
-    this.mtu = Math.min(options.mtu ?? device.mtu, device.mtu, this.maxFrame - ETH_HEADER_BYTES);
+    this.mtu = Math.min(parts.mtu ?? parts.deviceMtu, parts.deviceMtu, frameCapacity(shift) - ETH_HEADER_BYTES);
     this.minLength = this.isIp ? IPV4_HEADER_BYTES : ETH_HEADER_BYTES;
     this.maxLength = this.isIp ? this.mtu : this.mtu + ETH_HEADER_BYTES;
-    this.reserve = Math.min(MAX_RESERVE, count >>> 3);
     this.waiting = new WaitingPackets(count);
 
     const headroom = FRAME_OFFSET + (this.isIp ? ETH_HEADER_BYTES : 0);
     const capacity = (1 << shift) - headroom;
     this.buffers = Array.from(
       { length: count },
-      (_, handle) => new PacketBuffer(handle, pool.offsetOf(handle) + headroom, capacity, memory.u8),
+      (_, handle) => new PacketBuffer(handle, base + (handle << shift) + headroom, capacity, this),
     );
-
-    const { l2 } = this;
-    const host = new Host({ ...options, mac: device.mac });
-    this.host = host;
-    this.tx = new TxBurst(device, l2);
-    this.filter = new Filter(memory, host, {
-      acceptBroadcast: options.acceptBroadcast ?? false,
-      acceptMulticast: options.acceptMulticast ?? false,
-      maxFrame: this.maxFrame,
-    });
-    this.arpSender = new ArpSender(device, host, this.tx, l2, clock);
-    const table = new NeighbourTable(new SharedArrayBuffer(NeighbourTable.bytesFor()), 0);
-    this.neighbours = new Neighbours(table, this.arpSender, l2, clock);
-    for (const [ip, mac] of options.neighbours ?? []) this.neighbours.addStatic(ip, macWords(mac));
-    this.egress = new Egress(device, host, this.neighbours, this.tx, l2);
-    const warnings = new Warnings<ArpWarning>(options.warn ?? (() => {}), clock);
-    this.arp = new Arp(memory, host, this.neighbours, this.arpSender, this.tx, l2, warnings);
-    this.sleeper = new Sleeper(device, this, clock);
-  }
-
-  /** Own MAC address: six bytes. */
-  get mac(): Uint8Array {
-    return this.device.mac;
+    this.tx = new TxBurst(sink, parts.counters);
+    this.sleeper = new Sleeper(parts.wakeSource, this, parts.clock);
   }
 
   /**
-   * How many received packets wait; call {@link getBufferRx} as many times. Sends what is still to be sent, and polls the
-   * vNIC once, unless a burst waits already. The seed's `get_rx_count()`.
+   * How many received packets wait; call {@link getBufferRx} as many times. Sends what is still to be sent, and polls
+   * once (the vNIC; with several cores this core's `rx_queue`), unless a burst waits already. The seed's
+   * `get_rx_count()`.
    */
   getRxCount(): number {
     this.tx.flush();
@@ -166,9 +161,9 @@ export class Core {
    * `get_buffer_tx()`.
    */
   getBufferTx(): PacketBuffer | null {
-    const pool = this.device.pool;
+    const pool = this.pool;
     if (pool.available <= this.reserve) {
-      this.device.reclaimTx();
+      this.reclaim();
       if (pool.available <= this.reserve) {
         this.values[L2.tx_no_buffer]!++;
         return null;
@@ -181,9 +176,9 @@ export class Core {
   }
 
   /**
-   * Sends `buffer.length` bytes: puts the Ethernet header in front and appends the packet to the burst for the vNIC, which
-   * goes out when it is full, at the next {@link getRxCount}, or at {@link flush}. With layer `ethernet` the frame goes as
-   * it is. The seed's `addBufferToRing()`.
+   * Sends `buffer.length` bytes: puts the Ethernet header in front and appends the packet to the burst for the vNIC (with
+   * several cores for this core's `tx_queue`), which goes out when it is full, at the next {@link getRxCount}, or at
+   * {@link flush}. With layer `ethernet` the frame goes as it is. The seed's `addBufferToRing()`.
    *
    * @returns true when the buffer is gone: queued, parked until ARP is answered, or dropped and counted (wrong length,
    * no route). False when the ring is full: it is still the caller's, to try again later or to release.
@@ -220,7 +215,7 @@ export class Core {
   release(buffer: PacketBuffer): void {
     if (!this.owns(buffer)) throw notOwned('release', buffer);
     buffer.owner = OWNER_LAYER;
-    this.device.pool.put(buffer.handle);
+    this.home.put(buffer.handle);
   }
 
   /** Sends what {@link addBufferToRing} has collected, without waiting for a full burst. */
@@ -251,86 +246,28 @@ export class Core {
     this.sleeper.close();
   }
 
-  /** Announces our address by ARP: at start, and when the link is back. Nothing with layer `ethernet`. */
-  announce(): void {
-    // A device that came back may have another address, if none was configured.
-    this.host.mac.set(macWords(this.device.mac));
-    if (this.isIp) this.arpSender.announce();
-    this.flush();
-  }
-
   /** Housekeeping that is due at `nowMs`: ARP timers. Done by getRxCount now and then, and while asleep. */
   tick(nowMs: number): void {
     this.pollsToTick = POLLS_PER_TICK;
-    if (!this.isIp) return;
-    this.neighbours.tick(nowMs);
-    this.arpSender.tick(nowMs);
-    this.tx.flush();
+    if (this.isIp) this.timers(nowMs);
   }
 
   /** When {@link tick} must be called next; Infinity when it need not. */
   nextDeadline(): number {
-    const arp = Math.min(this.neighbours.nextDeadline(), this.arpSender.nextDeadline());
+    const due = this.timersDue();
     // Nothing tells when the ring has room again: look after a millisecond.
-    return this.tx.pending > 0 ? Math.min(arp, this.clock() + 1) : arp;
+    return this.tx.pending > 0 ? Math.min(due, this.clock() + 1) : due;
+  }
+
+  /** Adds to what the core's thread has spent working, and sleeping or polling in vain. For the loop that drives it. */
+  countTime(busyMs: number, idleMs: number): void {
+    this.values[L2.loop_busy_ms]! += busyMs;
+    this.values[L2.loop_idle_ms]! += idleMs;
   }
 
   /** Buffers that this layer holds: packets for the stack, frames for the device, packets that wait for ARP. */
   held(): { waiting: number; pending: number; parked: number } {
     return { waiting: this.waiting.count, pending: this.tx.pending, parked: this.egress.parked };
-  }
-
-  /** All counters, the layer's and the device's; a device's whose name the layer uses, too, begins with `device_`. */
-  counters(): DeviceCounters {
-    const all: Record<string, number> = this.l2.snapshot();
-    for (const [name, value] of Object.entries(this.device.counters())) {
-      all[Object.hasOwn(L2, name) ? `device_${name}` : name] = value;
-    }
-    return all;
-  }
-
-  /** Receives a burst, and sorts it into packets for the stack, ARP and drops. */
-  private poll(): void {
-    // Rx refill takes from the same pool: without it, buffers already sent would be missing there.
-    if (this.device.pool.available <= this.reserve) this.device.reclaimTx();
-    const count = this.device.rxBurst(this.rxHandles, this.rxLengths, BURST);
-    if (count === 0) return;
-    this.values[L2.rx_frames]! += count;
-    for (let i = 0; i < count; i++) {
-      if (this.isIp) this.receive(this.rxHandles[i]!, this.rxLengths[i]!);
-      else this.receiveFrame(this.rxHandles[i]!, this.rxLengths[i]!);
-    }
-    // ARP replies go out now: nothing else may follow for long.
-    this.tx.flush();
-  }
-
-  private receive(handle: number, length: number): void {
-    const frame = this.device.pool.offsetOf(handle) + FRAME_OFFSET;
-    const verdict = this.filter.classify(frame, length);
-    this.values[verdict]!++;
-    if (verdict === L2.rx_delivered) {
-      const buffer = this.buffers[handle]!;
-      buffer.length = ipv4TotalLength(this.memory.u8, buffer.offset);
-      this.waiting.push(handle);
-      return;
-    }
-    if (verdict === L2.rx_arp) {
-      if (this.arp.receive(handle, frame, length)) return;
-    } else if (verdict === L2.rx_drop_own_source) {
-      this.arp.receiveOwnSource(frame, length);
-    }
-    this.device.pool.put(handle);
-  }
-
-  private receiveFrame(handle: number, length: number): void {
-    if (length >= ETH_HEADER_BYTES && length <= this.maxFrame) {
-      this.values[L2.rx_delivered]!++;
-      this.buffers[handle]!.length = length;
-      this.waiting.push(handle);
-      return;
-    }
-    this.values[length < ETH_HEADER_BYTES ? L2.rx_drop_runt : L2.rx_drop_too_long]!++;
-    this.device.pool.put(handle);
   }
 
   private owns(buffer: PacketBuffer): boolean {
@@ -340,7 +277,7 @@ export class Core {
   private drop(buffer: PacketBuffer, reason: number): void {
     this.values[reason]!++;
     buffer.owner = OWNER_LAYER;
-    this.device.pool.put(buffer.handle);
+    this.home.put(buffer.handle);
   }
 
   private ringFull(): false {

@@ -3,12 +3,12 @@
  * packet whose neighbour has not answered yet is parked and goes out when it does.
  */
 
-import type { NetDevice } from '../drivers/net-device.js';
 import { FRAME_OFFSET, NO_BUFFER } from '../rings/buffer-pool.js';
 import { NeighbourState } from '../rings/neighbour-table.js';
 import { L2, type L2Counters } from './counters.js';
 import { HOP_BROADCAST, HOP_GATEWAY, HOP_MULTICAST, HOP_NEIGHBOUR, HOP_SELF, type Host } from './host.js';
-import type { NeighbourEvents, Neighbours } from './neighbours.js';
+import type { FrameSink } from './medium.js';
+import type { NeighbourEvents, NeighbourResolver } from './neighbours.js';
 import { ParkingLot } from './parking.js';
 import type { TxBurst } from './tx-burst.js';
 import { writeU16 } from './wire/bytes.js';
@@ -22,15 +22,15 @@ export class Egress implements NeighbourEvents {
   private readonly u16: Uint16Array;
 
   constructor(
-    private readonly device: NetDevice,
+    private readonly sink: FrameSink,
     private readonly host: Host,
-    private readonly neighbours: Neighbours,
+    private readonly neighbours: NeighbourResolver,
     private readonly tx: TxBurst,
     counters: L2Counters,
   ) {
     this.values = counters.values;
-    this.u8 = device.memory.u8;
-    this.u16 = device.memory.u16;
+    this.u8 = sink.memory.u8;
+    this.u16 = sink.memory.u16;
     neighbours.events = this;
   }
 
@@ -72,7 +72,7 @@ export class Egress implements NeighbourEvents {
 
   resolved(hop: number): void {
     for (let handle = this.lot.take(hop); handle !== NO_BUFFER; handle = this.lot.take(hop)) {
-      const frame = this.device.pool.offsetOf(handle) + FRAME_OFFSET;
+      const frame = this.sink.pool.offsetOf(handle) + FRAME_OFFSET;
       this.neighbours.table.lookup(hop, this.u16, frame >>> 1);
       writeSourceAndType(this.u16, frame, this.host.mac, ETHERTYPE_IPV4_WORD);
       if (this.tx.push(handle, this.lot.takenLength + ETH_HEADER_BYTES)) this.values[L2.tx_queued]!++;
@@ -98,7 +98,7 @@ export class Egress implements NeighbourEvents {
 
   private drop(handle: number, reason: number): void {
     this.values[reason]!++;
-    this.device.pool.put(handle);
+    this.sink.pool.put(handle);
   }
 }
 

@@ -1,10 +1,9 @@
 /** Who we are on the link: own addresses, what is on the link, which addresses mean everybody. Addresses are signed bits. */
 import { IPV4_BROADCAST, isMulticastIpv4, prefixMask } from './wire/address.js';
-import { macWords } from './wire/ethernet.js';
 
 export interface HostOptions {
-  /** Six bytes. */
-  readonly mac: Uint8Array;
+  /** Three memory words, which may be shared: whoever owns them may change them. */
+  readonly mac: Uint16Array;
   readonly address: number;
   readonly prefixLength: number;
   readonly gateway?: number | undefined;
@@ -29,7 +28,7 @@ export class Host {
   private readonly hasGateway: boolean;
 
   constructor(options: HostOptions) {
-    this.mac = macWords(options.mac);
+    this.mac = options.mac;
     this.address = options.address | 0;
     this.mask = prefixMask(options.prefixLength);
     this.subnetBroadcast = options.prefixLength < 31 ? this.address | ~this.mask : IPV4_BROADCAST;

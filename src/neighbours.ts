@@ -10,7 +10,13 @@
  * One request at a time is under way for a neighbour, and never two within a second (RFC 1122, 2.3.2.1).
  */
 
-import { NeighbourState, type NeighbourTable, NO_EVICTION, TABLE_FULL } from '../rings/neighbour-table.js';
+import {
+  type NeighbourReader,
+  NeighbourState,
+  type NeighbourTable,
+  NO_EVICTION,
+  TABLE_FULL,
+} from '../rings/neighbour-table.js';
 import { L2, type L2Counters } from './counters.js';
 import { BROADCAST_MAC, sameMac } from './wire/ethernet.js';
 
@@ -38,6 +44,20 @@ export interface NeighbourEvents {
   failed(ip: number): void;
 }
 
+/** What a sender of packets needs: the table, and somebody who asks for what is not in it. */
+export interface NeighbourResolver {
+  readonly table: NeighbourReader;
+  /** Told about resolutions; set it before the first packet. */
+  events: NeighbourEvents | null;
+  /**
+   * Begins to ask for `ip`, unless that is under way.
+   * @returns false when there is no room for it.
+   */
+  resolve(ip: number): boolean;
+  /** A packet goes to `ip`, whose entry is STALE: ask whether it is still there, unless that is under way. */
+  reconfirm(ip: number): void;
+}
+
 /** What became of something heard: see {@link Neighbours.hear}. */
 export type Heard = 'unknown' | 'static' | 'mismatch' | 'learned' | 'confirmed' | 'changed' | 'full';
 
@@ -50,7 +70,7 @@ interface Resolution {
   deadline: number;
 }
 
-export class Neighbours {
+export class Neighbours implements NeighbourResolver {
   private readonly resolutions = new Map<number, Resolution>();
   private readonly values: Float64Array;
   private readonly scratch = new Uint16Array(3);
@@ -76,10 +96,6 @@ export class Neighbours {
     this.table.setStatic(ip, mac, 0, this.clock());
   }
 
-  /**
-   * Begins to ask for `ip`, unless that is under way.
-   * @returns false when the table has no room for it.
-   */
   resolve(ip: number): boolean {
     if (this.resolutions.has(ip)) return true;
     const evicted = this.table.markIncomplete(ip, this.clock());
@@ -89,7 +105,6 @@ export class Neighbours {
     return true;
   }
 
-  /** A packet goes to `ip`, whose entry is STALE: ask whether it is still there, unless that is under way. */
   reconfirm(ip: number): void {
     if (!this.resolutions.has(ip)) this.begin(ip, true);
   }

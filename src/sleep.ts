@@ -5,7 +5,7 @@
  * not does the event loop get its turn. Frames that are not for the stack (ARP, what the filter drops) wake us, are dealt
  * with, and we sleep on.
  */
-import type { NetDevice } from '../drivers/net-device.js';
+import type { WakeSource } from './medium.js';
 
 /** What the sleeper needs of its core. */
 export interface Sleepable {
@@ -41,7 +41,7 @@ export class Sleeper {
 
   /** @param clock milliseconds, monotonic */
   constructor(
-    private readonly device: NetDevice,
+    private readonly device: WakeSource,
     private readonly core: Sleepable,
     private readonly clock: () => number,
   ) {

@@ -3,8 +3,8 @@
  * the ring cost more than a frame does.
  */
 
-import type { NetDevice } from '../drivers/net-device.js';
 import { L2, type L2Counters } from './counters.js';
+import type { FrameSink } from './medium.js';
 
 /** Frames in a burst, as in DPDK and BESS. */
 export const BURST = 32;
@@ -17,13 +17,13 @@ export class TxBurst {
   private isFlushing = false;
 
   constructor(
-    private readonly device: NetDevice,
+    private readonly sink: FrameSink,
     counters: L2Counters,
   ) {
     this.values = counters.values;
   }
 
-  /** Frames that the device has not got yet. */
+  /** Frames that the sink has not got yet. */
   get pending(): number {
     return this.waiting;
   }
@@ -48,12 +48,12 @@ export class TxBurst {
     // A device that finds itself broken says so from inside txBurst, and who hears it may want to flush.
     if (this.waiting === 0 || this.isFlushing) return;
     this.isFlushing = true;
-    const taken = this.device.txBurst(this.handles, this.lengths, this.waiting);
+    const taken = this.sink.txBurst(this.handles, this.lengths, this.waiting);
     this.isFlushing = false;
     const left = this.waiting - taken;
-    if (left > 0 && !this.device.isUp) {
+    if (left > 0 && !this.sink.isUp) {
       // Kept, they would be sent when the link comes back, perhaps minutes late.
-      for (let i = taken; i < this.waiting; i++) this.device.pool.put(this.handles[i]!);
+      for (let i = taken; i < this.waiting; i++) this.sink.pool.put(this.handles[i]!);
       this.values[L2.tx_lost_link_down]! += left;
       this.waiting = 0;
       return;

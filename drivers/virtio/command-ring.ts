@@ -6,7 +6,7 @@ import type { AddressSpace } from '../memory/index.js';
 import { DriverQueue } from './driver-queue.js';
 import { AVAIL_USED, ID_MASK, PACKED_F_NEXT, PACKED_F_WRITE, WORD_ID_FLAGS, WORD_LENGTH } from './packed-layout.js';
 import { PackedQueue } from './packed-queue.js';
-import { SLOT_FREE } from './queue-buffers.js';
+import { SLOT_FREE } from './queue-tables.js';
 import { VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE } from './split-layout.js';
 import type { Doorbell, QueueLayout } from './transport.js';
 
@@ -20,7 +20,7 @@ export interface CommandRing {
   broken: string;
   resize(size: number): void;
   reset(space: AddressSpace, headerOffset: number, eventIdx: boolean): number;
-  attach(doorbell: Doorbell): void;
+  attach(doorbell: Pick<Doorbell, 'ring'>): void;
   /** Gives the device the first `length` bytes of a buffer to read, and the byte at `answer` of it to write. */
   submit(handle: number, length: number, answer: number): void;
   /** Whether the device has used what was submitted. Sets {@link broken} when it has used something else. */

@@ -53,7 +53,7 @@ export class ControlQueue {
   }
 
   /** Where to announce commands, from DRIVER_OK on. */
-  attach(doorbell: Doorbell): void {
+  attach(doorbell: Pick<Doorbell, 'ring'>): void {
     this.ring.attach(doorbell);
   }
 

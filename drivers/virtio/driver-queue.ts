@@ -6,8 +6,9 @@
  * with `Atomics.store`, which is also the fence that 2.7.13.3.1 asks for: nothing before it becomes visible after it.
  */
 import type { BufferPool } from '../../rings/buffer-pool.js';
-import type { AddressSpace, PacketMemory } from '../memory/index.js';
+import type { AddressSpace, MemoryViews, PacketMemory } from '../memory/index.js';
 import { QueueBuffers } from './queue-buffers.js';
+import type { QueueTables } from './queue-tables.js';
 import {
   AVAIL_FLAGS,
   AVAIL_IDX,
@@ -68,8 +69,8 @@ export abstract class DriverQueue extends QueueBuffers {
   private eventIdx = false;
   private interruptsOn = false;
 
-  constructor(name: string, memory: PacketMemory, layout: QueueLayout, pool: BufferPool) {
-    super(name, layout, pool);
+  constructor(name: string, memory: MemoryViews, layout: QueueLayout, pool: BufferPool, tables?: QueueTables) {
+    super(name, layout, pool, tables);
     this.u16 = memory.u16;
     this.u32 = memory.u32;
     this.mask = layout.size - 1;
@@ -101,13 +102,18 @@ export abstract class DriverQueue extends QueueBuffers {
     this.u32.fill(0, this.desc32, this.desc32 + this.size * (DESC_BYTES >> 2));
     this.u16.fill(0, this.availFlags16, this.availFlags16 + (availBytes(this.size) >> 1));
     this.u16.fill(0, this.usedFlags16, this.usedFlags16 + (usedBytes(this.size) >> 1));
+    this.rewind(eventIdx);
+    return held;
+  }
+
+  /** To the beginning of a ring that was brought to that state already. */
+  protected rewind(eventIdx: boolean): void {
     this.availIndex = 0;
     this.usedIndex = 0;
     this.eventIdx = eventIdx;
     this.interruptsOn = false;
     this.broken = '';
     this.suppressInterrupts();
-    return held;
   }
 
   /** Entries that the device has used and we have not read; one Atomics load. Sets {@link broken} on a wild index. */

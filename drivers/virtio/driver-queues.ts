@@ -4,17 +4,19 @@
  * one class and are inlined.
  */
 import type { BufferPool } from '../../rings/buffer-pool.js';
-import type { AddressSpace, PacketMemory } from '../memory/index.js';
+import type { AddressSpace, MemoryViews } from '../memory/index.js';
 import { DriverRxQueue } from './driver-rx-queue.js';
 import { DriverTxQueue } from './driver-tx-queue.js';
 import { PackedRxQueue } from './packed-rx-queue.js';
 import { PackedTxQueue } from './packed-tx-queue.js';
+import type { QueueTables } from './queue-tables.js';
 import { availBytes, descTableBytes, usedBytes } from './split-layout.js';
 import type { Doorbell, QueueLayout } from './transport.js';
 
 interface Queue {
   readonly name: string;
   readonly layout: QueueLayout;
+  readonly tables: QueueTables;
   /** The most entries that there is memory for. */
   readonly capacity: number;
   /** What is wrong with the ring, or empty. A broken ring is left alone until the device was reset. */
@@ -24,7 +26,7 @@ interface Queue {
   /** Uses `size` entries, a power of two up to {@link capacity}. While the device does not run. */
   resize(size: number): void;
   /** Where to announce new buffers, from DRIVER_OK on. */
-  attach(doorbell: Doorbell): void;
+  attach(doorbell: Pick<Doorbell, 'ring'>): void;
   /** Rings unconditionally: after DRIVER_OK, when a backend starts a ring only at its first kick. */
   kick(): void;
   /** Puts every buffer that the device held back into the pool; returns how many. The device must not run. */
@@ -68,6 +70,10 @@ export interface TxQueue extends Queue {
   lostOnReset: number;
   /** After a reset: an empty ring. `longestFrame` is what the device forwards (virtio 1.2, 5.1.4.2). */
   start(space: AddressSpace, eventIdx: boolean, longestFrame: number): void;
+  /** After {@link start} by another thread, on the same ring and tables: this one drives it from now on. */
+  adopt(size: number, eventIdx: boolean, longestFrame: number): void;
+  /** Buffers that the device has, or has done with and that were not reclaimed yet. */
+  readonly inFlight: number;
   /** Sends the first `count` frames, in order; returns how many were taken. The rest stay the caller's. */
   burst(handles: Uint32Array, lengths: Uint32Array, count: number): number;
   /** Puts the buffers that the device has sent back into the pool. */
@@ -75,10 +81,11 @@ export interface TxQueue extends Queue {
 }
 
 /** The receive queue for the layout that was negotiated: the present one, or a new one in its place, which counts on. */
-export function rxQueueFor(packed: boolean, old: RxQueue, memory: PacketMemory, pool: BufferPool): RxQueue {
+export function rxQueueFor(packed: boolean, old: RxQueue, memory: MemoryViews, pool: BufferPool): RxQueue {
   if (packed === old instanceof PackedRxQueue) return old;
-  const layout = vacate(old, memory);
-  const queue: RxQueue = new (packed ? PackedRxQueue : DriverRxQueue)(old.name, memory, layout, pool);
+  old.takeBack();
+  const layout = clear(old, memory);
+  const queue: RxQueue = new (packed ? PackedRxQueue : DriverRxQueue)(old.name, memory, layout, pool, old.tables);
   queue.packets = old.packets;
   queue.bytes = old.bytes;
   queue.droppedNoBuffer = old.droppedNoBuffer;
@@ -90,26 +97,35 @@ export function rxQueueFor(packed: boolean, old: RxQueue, memory: PacketMemory, 
 }
 
 /** As {@link rxQueueFor}, for transmit. */
-export function txQueueFor(packed: boolean, old: TxQueue, memory: PacketMemory, pool: BufferPool): TxQueue {
-  if (packed === old instanceof PackedTxQueue) return old;
-  const lost = old.takeBack();
-  const layout = vacate(old, memory);
-  const queue: TxQueue = new (packed ? PackedTxQueue : DriverTxQueue)(old.name, memory, layout, pool);
+export function txQueueFor(packed: boolean, old: TxQueue, memory: MemoryViews, pool: BufferPool): TxQueue {
+  if (isOf(packed, old)) return old;
+  old.lostOnReset += old.takeBack();
+  clear(old, memory);
+  return sameTxQueue(packed, old, memory, pool);
+}
+
+/** A transmit queue on the same ring that goes on counting: for who drives a ring that another thread has set up. */
+export function sameTxQueue(packed: boolean, old: TxQueue, memory: MemoryViews, pool: BufferPool): TxQueue {
+  if (isOf(packed, old)) return old;
+  const layout = { ...old.layout, size: old.capacity };
+  const queue: TxQueue = new (packed ? PackedTxQueue : DriverTxQueue)(old.name, memory, layout, pool, old.tables);
   queue.packets = old.packets;
   queue.bytes = old.bytes;
   queue.droppedBadLength = old.droppedBadLength;
-  queue.lostOnReset = old.lostOnReset + lost;
+  queue.lostOnReset = old.lostOnReset;
   queue.kicks = old.kicks;
   return queue;
 }
 
+function isOf(packed: boolean, queue: TxQueue): boolean {
+  return packed === queue instanceof PackedTxQueue;
+}
+
 /** Leaves nothing of a queue in its memory, which is as large as a split queue of its capacity needs: more than a packed. */
-function vacate(queue: Queue, memory: PacketMemory): QueueLayout {
-  const { descriptors, driver, device } = queue.layout;
-  const size = queue.capacity;
-  queue.takeBack();
-  memory.u8.fill(0, descriptors, descriptors + descTableBytes(size));
-  memory.u8.fill(0, driver, driver + availBytes(size));
-  memory.u8.fill(0, device, device + usedBytes(size));
-  return { size, descriptors, driver, device };
+function clear({ layout, capacity }: Queue, { u8 }: MemoryViews): QueueLayout {
+  const { descriptors, driver, device } = layout;
+  u8.fill(0, descriptors, descriptors + descTableBytes(capacity));
+  u8.fill(0, driver, driver + availBytes(capacity));
+  u8.fill(0, device, device + usedBytes(capacity));
+  return { ...layout, size: capacity };
 }

@@ -7,7 +7,7 @@ import type { AddressSpace } from '../memory/index.js';
 import { DriverQueue } from './driver-queue.js';
 import type { RxQueue } from './driver-queues.js';
 import { ETHERNET_HEADER_BYTES, NET_HEADER_BYTES, NET_HEADER_NUM_BUFFERS } from './net-header.js';
-import { SLOT_FREE } from './queue-buffers.js';
+import { SLOT_FREE } from './queue-tables.js';
 import { VIRTQ_DESC_F_WRITE } from './split-layout.js';
 
 const HEADER_OFFSET = FRAME_OFFSET - NET_HEADER_BYTES;

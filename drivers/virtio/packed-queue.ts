@@ -23,6 +23,7 @@ import {
   wantsEvent,
 } from './packed-layout.js';
 import { QueueBuffers } from './queue-buffers.js';
+import type { QueueTables } from './queue-tables.js';
 import type { QueueLayout } from './transport.js';
 
 export abstract class PackedQueue extends QueueBuffers {
@@ -41,8 +42,8 @@ export abstract class PackedQueue extends QueueBuffers {
   private eventIdx = false;
   private interruptsOn = false;
 
-  constructor(name: string, memory: MemoryViews, layout: QueueLayout, pool: BufferPool) {
-    super(name, layout, pool);
+  constructor(name: string, memory: MemoryViews, layout: QueueLayout, pool: BufferPool, tables?: QueueTables) {
+    super(name, layout, pool, tables);
     this.i32 = signedWords(memory);
     this.desc32 = layout.descriptors >> 2;
     this.driverEvent32 = layout.driver >> 2;
@@ -58,6 +59,12 @@ export abstract class PackedQueue extends QueueBuffers {
     this.mapBuffers(space, headerOffset);
     this.i32.fill(0, this.desc32, this.desc32 + this.size * PACKED_DESC_WORDS);
     this.i32.fill(0, this.deviceEvent32, this.deviceEvent32 + EVENT_BYTES / 4);
+    this.rewind(eventIdx);
+    return held;
+  }
+
+  /** To the beginning of a ring that was brought to that state already. */
+  protected rewind(eventIdx: boolean): void {
     this.nextAvail = 0;
     this.availMark = FIRST_AVAILABLE;
     this.nextUsed = 0;
@@ -65,7 +72,6 @@ export abstract class PackedQueue extends QueueBuffers {
     this.eventIdx = eventIdx;
     this.broken = '';
     this.suppressInterrupts();
-    return held;
   }
 
   /**

@@ -10,7 +10,7 @@ import type { RxQueue } from './driver-queues.js';
 import { ETHERNET_HEADER_BYTES, NET_HEADER_BYTES, NET_HEADER_NUM_BUFFERS } from './net-header.js';
 import { AVAIL_USED, ID_MASK, PACKED_F_WRITE, WORD_ID_FLAGS, WORD_LENGTH } from './packed-layout.js';
 import { PackedQueue } from './packed-queue.js';
-import { SLOT_FREE } from './queue-buffers.js';
+import { type QueueTables, SLOT_FREE } from './queue-tables.js';
 import type { QueueLayout } from './transport.js';
 
 const HEADER_OFFSET = FRAME_OFFSET - NET_HEADER_BYTES;
@@ -28,8 +28,8 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
   /** Buffers still to come of a merged packet that is being dropped. */
   private skipping = 0;
 
-  constructor(name: string, memory: MemoryViews, layout: QueueLayout, pool: BufferPool) {
-    super(name, memory, layout, pool);
+  constructor(name: string, memory: MemoryViews, layout: QueueLayout, pool: BufferPool, tables?: QueueTables) {
+    super(name, memory, layout, pool, tables);
     this.u16 = memory.u16;
   }
 

@@ -12,7 +12,7 @@ import type { TxQueue } from './driver-queues.js';
 import { ETHERNET_HEADER_BYTES, NET_HEADER_BYTES } from './net-header.js';
 import { AVAIL_USED, ID_MASK, WORD_ID_FLAGS, WORD_LENGTH } from './packed-layout.js';
 import { PackedQueue } from './packed-queue.js';
-import { SLOT_FREE } from './queue-buffers.js';
+import { type QueueTables, SLOT_FREE } from './queue-tables.js';
 import type { QueueLayout } from './transport.js';
 
 const HEADER_OFFSET = FRAME_OFFSET - NET_HEADER_BYTES;
@@ -25,12 +25,12 @@ export class PackedTxQueue extends PackedQueue implements TxQueue {
 
   private readonly u16: Uint16Array;
   /** Descriptors that the device does not hold. */
-  private free = 0;
+  private free = this.size;
   /** The longest frame that may be sent. */
   private longest = 0;
 
-  constructor(name: string, memory: MemoryViews, layout: QueueLayout, pool: BufferPool) {
-    super(name, memory, layout, pool);
+  constructor(name: string, memory: MemoryViews, layout: QueueLayout, pool: BufferPool, tables?: QueueTables) {
+    super(name, memory, layout, pool, tables);
     this.u16 = memory.u16;
   }
 
@@ -38,6 +38,17 @@ export class PackedTxQueue extends PackedQueue implements TxQueue {
     this.lostOnReset += this.reset(space, HEADER_OFFSET, eventIdx);
     this.longest = Math.min(longestFrame, frameCapacity(this.pool.geometry.shift));
     this.free = this.size;
+  }
+
+  adopt(size: number, eventIdx: boolean, longestFrame: number): void {
+    this.resize(size);
+    this.rewind(eventIdx);
+    this.longest = Math.min(longestFrame, frameCapacity(this.pool.geometry.shift));
+    this.free = size;
+  }
+
+  get inFlight(): number {
+    return this.size - this.free;
   }
 
   burst(handles: Uint32Array, lengths: Uint32Array, count: number): number {

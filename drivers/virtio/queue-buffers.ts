@@ -4,20 +4,17 @@
  */
 import type { BufferPool } from '../../rings/buffer-pool.js';
 import { type AddressSpace, contiguousIova } from '../memory/index.js';
+import { makeQueueTables, type QueueTables, SLOT_FREE } from './queue-tables.js';
 import type { Doorbell, QueueLayout } from './transport.js';
-
-/** The device holds no buffer under this descriptor (split) or id (packed). */
-export const SLOT_FREE = -1;
 
 export abstract class QueueBuffers {
   /** Entries. */
   protected size: number;
-  /** Handle of the buffer that the device holds under descriptor or id i, or {@link SLOT_FREE}. It cannot change this one. */
+  // See QueueTables.
   protected readonly slotHandle: Int32Array;
-  /** Device address of buffer h (its virtio-net header), as two words: computed once, so a packet costs two stores. */
   protected readonly addressLow: Uint32Array;
   protected readonly addressHigh: Uint32Array;
-  private doorbell: Doorbell = { ring: () => {} };
+  private doorbell: Pick<Doorbell, 'ring'> = { ring: () => {} };
   /** What is wrong with the ring, or empty. A broken ring is left alone until the device was reset. */
   broken = '';
   /** Doorbells rung. */
@@ -26,12 +23,14 @@ export abstract class QueueBuffers {
   constructor(
     readonly name: string,
     public layout: QueueLayout,
+    /** Where buffers come from, and where those go that the device has done with. */
     protected readonly pool: BufferPool,
+    readonly tables: QueueTables = makeQueueTables(layout.size, pool.geometry.count, false),
   ) {
     this.size = layout.size;
-    this.slotHandle = new Int32Array(layout.size).fill(SLOT_FREE);
-    this.addressLow = new Uint32Array(pool.geometry.count);
-    this.addressHigh = new Uint32Array(pool.geometry.count);
+    this.slotHandle = tables.slotHandle;
+    this.addressLow = tables.addressLow;
+    this.addressHigh = tables.addressHigh;
   }
 
   /** The most entries that there is memory for. */
@@ -74,7 +73,7 @@ export abstract class QueueBuffers {
   }
 
   /** Where to announce new buffers, from DRIVER_OK on. */
-  attach(doorbell: Doorbell): void {
+  attach(doorbell: Pick<Doorbell, 'ring'>): void {
     this.doorbell = doorbell;
   }
 

@@ -1,13 +1,14 @@
 /** A core on a mock device with a clock that the test turns, and what most tests of the layer do with them. */
 import { expect } from 'vitest';
-import { Core, type CoreOptions } from '../../src/core.js';
+import type { Core } from '../../src/core.js';
 import type { PacketBuffer } from '../../src/packet-buffer.js';
+import { SingleCore, type SingleCoreOptions } from '../../src/single-core.js';
 import { parseIpv4 } from '../../src/wire/address.js';
 import { arp, ipv4, OUR_IP, PEER_IP } from './frames.js';
 import { MockDevice, type MockOptions } from './mock-device.js';
 
 export interface TestCore {
-  core: Core;
+  core: SingleCore;
   device: MockDevice;
   warnings: string[];
   /** Milliseconds; set it to let time pass, then tick. */
@@ -16,11 +17,11 @@ export interface TestCore {
   pass(ms: number): void;
 }
 
-export function makeCore(options: Partial<CoreOptions> = {}, mock: MockOptions = {}): TestCore {
+export function makeCore(options: Partial<SingleCoreOptions> = {}, mock: MockOptions = {}): TestCore {
   const device = new MockDevice(mock);
   const warnings: string[] = [];
   const time = { now: 1000 };
-  const core = new Core(device, {
+  const core = new SingleCore(device, {
     address: parseIpv4(OUR_IP),
     prefixLength: 24,
     warn: (line) => warnings.push(line),
@@ -41,7 +42,7 @@ export function learnPeer({ core, device }: TestCore, ip = PEER_IP): void {
   device.inject(arp({ senderIp: ip }));
   core.getRxCount();
   core.flush();
-  device.sent.length = 0;
+  device.frames.length = 0;
   device.txBursts.length = 0;
 }
 

@@ -5,8 +5,9 @@
  * Source: QEMU, docs/interop/vhost-user.rst. A ring starts at its first kick and is enabled by SET_VRING_ENABLE.
  */
 import { statSync } from 'node:fs';
-import { abi, closeFile, connectUnix, eventfd, Reactor, SystemError, signalEventfd } from '../../libc/index.js';
+import { abi, closeFile, connectUnix, eventfd, Reactor, SystemError } from '../../libc/index.js';
 import { type AddressSpace, LinearAddressSpace, type PacketMemory } from '../../memory/index.js';
+import { EventfdDoorbell } from '../../virtio/doorbell.js';
 import {
   VHOST_USER_F_PROTOCOL_FEATURES,
   VIRTIO_F_RING_PACKED,
@@ -28,11 +29,15 @@ const CONFIG_HEAD_BYTES = 12;
 /** Where a packed ring begins: at index 0 with the wrap counter, bit 15, at 1 (virtio 1.2, 2.8.1). */
 const PACKED_BASE = 0x8000;
 
-class Queue implements Doorbell {
+class Queue {
+  readonly doorbell: Doorbell;
+
   private constructor(
     readonly kickFd: number,
     readonly callFd: number,
-  ) {}
+  ) {
+    this.doorbell = new EventfdDoorbell(kickFd);
+  }
 
   static create(): Queue {
     const kickFd = eventfd();
@@ -42,10 +47,6 @@ class Queue implements Doorbell {
       closeFile(kickFd);
       throw error;
     }
-  }
-
-  ring(): void {
-    signalEventfd(this.kickFd);
   }
 
   close(): void {
@@ -206,7 +207,7 @@ export class VhostUserFrontend implements VirtioTransport {
     );
     await this.send(R.SET_VRING_CALL, p.encodeVringFd(index, true), [queue.callFd]);
     await this.send(R.SET_VRING_KICK, p.encodeVringFd(index, true), [queue.kickFd]);
-    return queue;
+    return queue.doorbell;
   }
 
   private async sendMemoryTable(memory: PacketMemory): Promise<void> {

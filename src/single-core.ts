@@ -1,0 +1,118 @@
+/** Case I of the design: the one core itself polls the vNIC, filters, answers ARP and sends. */
+import type { DeviceCounters, NetDevice } from '../drivers/net-device.js';
+import type { IdlePolicy } from './config.js';
+import { Core } from './core.js';
+import { createL2Counters, L2 } from './counters.js';
+import { Egress } from './egress.js';
+import { LinkLayer, type LinkOptions } from './link-layer.js';
+import { IndirectionTable } from './rss/indirection-table.js';
+import type { RssOptions } from './rss/keys.js';
+import { type FlowTuple, Rss } from './rss/rss.js';
+import { BURST } from './tx-burst.js';
+
+export interface SingleCoreOptions extends LinkOptions {
+  /** Longest IP packet. Default: the device's. A longer one than the device's or a buffer's is cut down to that. */
+  readonly mtu?: number | undefined;
+  /** How {@link rssHash} is computed. */
+  readonly rss?: RssOptions;
+  /** Default `adaptive`. */
+  readonly idle?: IdlePolicy;
+  /** Milliseconds, monotonic. Default: performance.now. */
+  readonly clock?: () => number;
+}
+
+/** Buffers that getBufferTx leaves in the pool, so that senders starve neither Rx refill nor ARP: two bursts at most. */
+const MAX_RESERVE = 2 * BURST;
+
+export class SingleCore extends Core {
+  protected readonly egress: Egress;
+  private readonly link: LinkLayer;
+  private readonly rss: Rss;
+  private readonly rxReserve: number;
+  private readonly rxHandles = new Uint32Array(BURST);
+  private readonly rxLengths = new Uint32Array(BURST);
+
+  /** Takes over `device`: its bursts, its wake-ups. Use {@link init} unless you bring a device of your own. */
+  constructor(
+    private readonly device: NetDevice,
+    options: SingleCoreOptions,
+  ) {
+    const { pool, memory } = device;
+    const { geometry } = pool;
+    const reserve = Math.min(MAX_RESERVE, geometry.count >>> 3);
+    const counters = createL2Counters();
+    const clock = options.clock ?? (() => performance.now());
+    super({
+      ...{ memory, geometry, pool, reserve, counters, clock, sink: device, wakeSource: device },
+      ...{ index: 0, count: 1, address: options.address, deviceMtu: device.mtu, mtu: options.mtu },
+      ...{ layer: options.layer ?? 'ip', idle: options.idle ?? 'adaptive' },
+    });
+    this.rxReserve = reserve;
+    this.rss = new Rss(memory, options.rss ?? {}, IndirectionTable.create(1));
+    this.link = new LinkLayer(device, geometry.shift, this.tx, counters, clock, options);
+    this.egress = new Egress(device, this.link.host, this.link.neighbours, this.tx, counters);
+  }
+
+  get mac(): Uint8Array {
+    return this.device.mac;
+  }
+
+  /** This one. */
+  rssCoreFor(flow: FlowTuple): number {
+    return this.rss.coreForFlow(flow);
+  }
+
+  /** Computed when it is asked for: nobody needs it to bring the packet here. */
+  hashOf(handle: number): number {
+    const { offset, length } = this.buffers[handle]!;
+    return this.isIp ? this.rss.hashPacket(offset, length) : this.rss.hashFrame(offset, length);
+  }
+
+  /** Announces our address by ARP: at start, and when the link is back. Nothing with layer `ethernet`. */
+  announce(): void {
+    this.link.announce();
+    this.flush();
+  }
+
+  /** The layer's counters and the device's; a device's whose name the layer uses, too, begins with `device_`. */
+  counters(): DeviceCounters {
+    const all: Record<string, number> = this.l2.snapshot();
+    for (const [name, value] of Object.entries(this.device.counters())) {
+      all[Object.hasOwn(L2, name) ? `device_${name}` : name] = value;
+    }
+    return all;
+  }
+
+  protected poll(): void {
+    // Rx refill takes from the same pool: without it, buffers already sent would be missing there.
+    if (this.device.pool.available <= this.rxReserve) this.device.reclaimTx();
+    const count = this.device.rxBurst(this.rxHandles, this.rxLengths, BURST);
+    if (count === 0) return;
+    const { link, buffers, waiting, rxHandles, rxLengths } = this;
+    let delivered = 0;
+    for (let i = 0; i < count; i++) {
+      const handle = rxHandles[i]!;
+      const bytes = link.admit(handle, rxLengths[i]!);
+      if (bytes === 0) continue;
+      buffers[handle]!.length = bytes;
+      waiting.push(handle);
+      delivered++;
+    }
+    this.values[L2.rx_frames]! += count;
+    this.values[L2.rx_delivered]! += delivered;
+    // ARP replies go out now: nothing else may follow for long.
+    this.tx.flush();
+  }
+
+  protected reclaim(): void {
+    this.device.reclaimTx();
+  }
+
+  protected timers(nowMs: number): void {
+    this.link.tick(nowMs);
+  }
+
+  protected timersDue(): number {
+    return this.link.nextDeadline();
+  }
+}
