@@ -188,7 +188,10 @@ export class PackedDeviceRing extends DeviceRing {
     return bad !== 0 ? bad : total + length;
   }
 
-  /** Collects an indirect table: all its descriptors, one after the other; of their flags only WRITE counts (2.8.8). */
+  /**
+   * Collects an indirect table: all its descriptors, one after the other; of their flags only WRITE counts (2.8.8). Not even
+   * that when nothing is to be written: DPDK's driver (22.11) has it set in the header's descriptor of what it transmits.
+   */
   private walkTable(table: number, bytes: number, wanted: number, enough: number): number {
     if (table < 0) return table;
     const { i32 } = this;
@@ -196,7 +199,7 @@ export class PackedDeviceRing extends DeviceRing {
     const end = (table + bytes) >>> 2;
     for (let at = table >>> 2; at < end && total < enough; at += PACKED_DESC_WORDS) {
       if (this.visited++ === MAX_DESCRIPTORS) return -QueueCounter.badLength;
-      if ((i32[at + WORD_ID_FLAGS] & PACKED_F_WRITE) !== wanted << 16) return -QueueCounter.badDirection;
+      if (wanted !== 0 && (i32[at + WORD_ID_FLAGS] & PACKED_F_WRITE) === 0) return -QueueCounter.badDirection;
       const length = i32[at + WORD_LENGTH] >>> 0;
       const bad = this.collect(i32[at] >>> 0, i32[at + 1] >>> 0, length);
       if (bad !== 0) return bad;
