@@ -26,6 +26,11 @@ import { QueueBuffers } from './queue-buffers.js';
 import type { QueueTables } from './queue-tables.js';
 import type { QueueLayout } from './transport.js';
 
+// V8 loads an imported constant from its module's cell at each use; one of this file it compiles in.
+const MARKS = AVAIL_USED;
+const ID_FLAGS = WORD_ID_FLAGS;
+const ORDERED = LOADS_IN_ORDER;
+
 export abstract class PackedQueue extends QueueBuffers {
   protected readonly i32: Int32Array;
   // Indexes into i32: the first descriptor, what we want to be told, what the device wants to be told.
@@ -80,20 +85,20 @@ export abstract class PackedQueue extends QueueBuffers {
    */
   protected usedRun(limit: number): number {
     const { i32, size } = this;
-    const first = this.desc32 + WORD_ID_FLAGS;
+    const first = this.desc32 + ID_FLAGS;
     let position = this.nextUsed;
     let mark = this.usedMark;
-    if (limit === 0 || (Atomics.load(i32, first + (position << 2)) & AVAIL_USED) !== mark) return 0;
+    if (limit === 0 || (Atomics.load(i32, first + (position << 2)) & MARKS) !== mark) return 0;
     let count = 1;
     for (; count < limit; count++) {
       if (++position === size) {
         position = 0;
-        mark ^= AVAIL_USED;
+        mark ^= MARKS;
       }
-      if ((i32[first + (position << 2)] & AVAIL_USED) !== mark) break;
+      if ((i32[first + (position << 2)] & MARKS) !== mark) break;
     }
     // The device may write later descriptors before earlier ones (2.8.10.3): each mark guards its own descriptor alone.
-    if (!LOADS_IN_ORDER) orderLoads();
+    if (!ORDERED) orderLoads();
     return count;
   }
 
@@ -104,7 +109,7 @@ export abstract class PackedQueue extends QueueBuffers {
   protected publish(position: number, idAndFlags: number, count: number): void {
     // The device looks at the first one before the others (2.8.21.1), so this store shows them all; it is the fence that
     // 2.8.21.2.1 asks for as well: the load after it must not be made before it.
-    Atomics.store(this.i32, this.desc32 + (position << 2) + WORD_ID_FLAGS, idAndFlags);
+    Atomics.store(this.i32, this.desc32 + (position << 2) + ID_FLAGS, idAndFlags);
     const event = Atomics.load(this.i32, this.deviceEvent32);
     const wrap = this.availMark === FIRST_AVAILABLE;
     if (wantsEvent(event, this.eventIdx, this.nextAvail, wrap, count, this.size)) this.kick();

@@ -2,9 +2,7 @@
  * Receive on a packed ring: the ring is always full of empty buffers, device-writable, one a packet (virtio 1.2, 5.1.6.3).
  * A used descriptor is filled anew in the same step that takes its packet out, at the same place and with the same id.
  */
-
-import type { BufferPool } from '../../rings/buffer-pool.js';
-import { FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
+import { type BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
 import type { AddressSpace, MemoryViews } from '../memory/index.js';
 import type { RxQueue } from './driver-queues.js';
 import { ETHERNET_HEADER_BYTES, NET_HEADER_BYTES, NET_HEADER_NUM_BUFFERS } from './net-header.js';
@@ -13,7 +11,18 @@ import { PackedQueue } from './packed-queue.js';
 import { type QueueTables, SLOT_FREE } from './queue-tables.js';
 import type { QueueLayout } from './transport.js';
 
-const HEADER_OFFSET = FRAME_OFFSET - NET_HEADER_BYTES;
+// V8 loads an imported constant from its module's cell at each use; one of this file it compiles in.
+const MARKS = AVAIL_USED;
+const ID = ID_MASK;
+const ID_FLAGS = WORD_ID_FLAGS;
+const LENGTH = WORD_LENGTH;
+const FREE = SLOT_FREE;
+const WRITE = PACKED_F_WRITE;
+const NONE = NO_BUFFER;
+const HEADER = NET_HEADER_BYTES;
+const SHORTEST = NET_HEADER_BYTES + ETHERNET_HEADER_BYTES;
+
+const HEADER_OFFSET = FRAME_OFFSET - HEADER;
 
 export class PackedRxQueue extends PackedQueue implements RxQueue {
   packets = 0;
@@ -40,19 +49,19 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
     this.skipping = 0;
     for (let slot = 0; slot < this.size; slot++) {
       const handle = this.pool.get();
-      if (handle === NO_BUFFER) return false;
+      if (handle === NONE) return false;
       this.place(slot, handle);
       this.slotHandle[slot] = handle;
       // Without a mark on the first the device sees none of them (2.8.21.1).
-      this.i32[this.desc32 + slot * 4 + WORD_ID_FLAGS] = slot === 0 ? 0 : slot | PACKED_F_WRITE | this.availMark;
+      this.i32[this.desc32 + slot * 4 + ID_FLAGS] = slot === 0 ? 0 : slot | WRITE | this.availMark;
     }
     return true;
   }
 
   open(): void {
-    const first = PACKED_F_WRITE | this.availMark;
+    const first = WRITE | this.availMark;
     // A full ring: the next descriptor is the first again, in the next round.
-    this.availMark ^= AVAIL_USED;
+    this.availMark ^= MARKS;
     this.publish(0, first, this.size);
     this.kick();
   }
@@ -61,7 +70,7 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
     const waiting = this.usedRun(max < this.size ? max : this.size);
     if (waiting === 0) return 0;
     const { i32, slotHandle, size } = this;
-    const capacity = NET_HEADER_BYTES + frameCapacity(this.pool.geometry.shift);
+    const capacity = HEADER + frameCapacity(this.pool.geometry.shift);
     const start = this.nextUsed;
     let position = start;
     let mark = this.availMark;
@@ -72,10 +81,10 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
     for (; refilled < waiting; refilled++) {
       const d = this.desc32 + (position << 2);
       // Both are the device's word. VIRTQ_DESC_F_WRITE is not asked for (2.8.4): QEMU's device does not set it.
-      const id = i32[d + WORD_ID_FLAGS] & ID_MASK;
-      const written = i32[d + WORD_LENGTH];
-      const handle = id < size ? slotHandle[id] : SLOT_FREE;
-      if (handle === SLOT_FREE) {
+      const id = i32[d + ID_FLAGS] & ID;
+      const written = i32[d + LENGTH];
+      const handle = id < size ? slotHandle[id] : FREE;
+      if (handle === FREE) {
         this.broken = `${this.name}: a used descriptor names buffer ${id}, which the device does not hold`;
         break;
       }
@@ -83,7 +92,7 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
       let next = handle;
       if (this.skipping !== 0) {
         this.skipping--;
-      } else if (written < NET_HEADER_BYTES + ETHERNET_HEADER_BYTES || written > capacity) {
+      } else if (written < SHORTEST || written > capacity) {
         this.droppedBadLength++;
       } else {
         const parts = this.mergeable ? this.buffersOf(handle) : 1;
@@ -97,25 +106,25 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
           this.droppedTooLong++;
         } else {
           next = this.pool.get();
-          if (next === NO_BUFFER) {
+          if (next === NONE) {
             next = handle;
             this.droppedNoBuffer++;
           } else {
             handles[taken] = handle;
-            lengths[taken] = written - NET_HEADER_BYTES;
-            bytes += written - NET_HEADER_BYTES;
+            lengths[taken] = written - HEADER;
+            bytes += written - HEADER;
             taken++;
           }
         }
       }
       this.place(position, next);
       slotHandle[id] = next;
-      const idAndFlags = id | PACKED_F_WRITE | mark;
+      const idAndFlags = id | WRITE | mark;
       if (refilled === 0) first = idAndFlags;
-      else i32[d + WORD_ID_FLAGS] = idAndFlags;
+      else i32[d + ID_FLAGS] = idAndFlags;
       if (++position === size) {
         position = 0;
-        mark ^= AVAIL_USED;
+        mark ^= MARKS;
       }
     }
     this.packets += taken;
@@ -124,7 +133,7 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
     this.nextAvail = position;
     if (mark !== this.availMark) {
       this.availMark = mark;
-      this.usedMark ^= AVAIL_USED;
+      this.usedMark ^= MARKS;
     }
     if (refilled > 0) this.publish(start, first, refilled);
     return taken;
@@ -135,7 +144,7 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
     const d = this.desc32 + (position << 2);
     this.i32[d] = this.addressLow[handle];
     this.i32[d + 1] = this.addressHigh[handle];
-    this.i32[d + WORD_LENGTH] = NET_HEADER_BYTES + frameCapacity(this.pool.geometry.shift);
+    this.i32[d + LENGTH] = HEADER + frameCapacity(this.pool.geometry.shift);
   }
 
   /** num_buffers of the header, at least 1: 0 would be the device's fault and means the same (5.1.6.3.1). */

@@ -4,9 +4,7 @@
  *
  * What the device has sent is taken back lazily, when descriptors run out: until then nobody waits for those buffers.
  */
-
-import type { BufferPool } from '../../rings/buffer-pool.js';
-import { FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
+import { type BufferPool, FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
 import type { AddressSpace, MemoryViews } from '../memory/index.js';
 import type { TxQueue } from './driver-queues.js';
 import { ETHERNET_HEADER_BYTES, NET_HEADER_BYTES } from './net-header.js';
@@ -15,7 +13,16 @@ import { PackedQueue } from './packed-queue.js';
 import { type QueueTables, SLOT_FREE } from './queue-tables.js';
 import type { QueueLayout } from './transport.js';
 
-const HEADER_OFFSET = FRAME_OFFSET - NET_HEADER_BYTES;
+// V8 loads an imported constant from its module's cell at each use; one of this file it compiles in.
+const MARKS = AVAIL_USED;
+const ID = ID_MASK;
+const ID_FLAGS = WORD_ID_FLAGS;
+const LENGTH = WORD_LENGTH;
+const FREE = SLOT_FREE;
+const HEADER = NET_HEADER_BYTES;
+const SHORTEST = ETHERNET_HEADER_BYTES;
+
+const HEADER_OFFSET = FRAME_OFFSET - HEADER;
 
 export class PackedTxQueue extends PackedQueue implements TxQueue {
   packets = 0;
@@ -55,7 +62,7 @@ export class PackedTxQueue extends PackedQueue implements TxQueue {
     const { u16, i32, slotHandle, longest, size } = this;
     const start = this.nextAvail;
     // A device may finish out of order: the next id can be busy although others are free.
-    if (this.free < count || slotHandle[start] !== SLOT_FREE) {
+    if (this.free < count || slotHandle[start] !== FREE) {
       this.reclaim();
       if (this.broken !== '') return 0;
     }
@@ -67,11 +74,11 @@ export class PackedTxQueue extends PackedQueue implements TxQueue {
     let bytes = 0;
     while (taken < count) {
       // An id whose turn has come and that is still busy: the ring is full.
-      if (slotHandle[position] !== SLOT_FREE) break;
+      if (slotHandle[position] !== FREE) break;
       const handle = handles[taken];
       const length = lengths[taken];
       taken++;
-      if (length < ETHERNET_HEADER_BYTES || length > longest) {
+      if (length < SHORTEST || length > longest) {
         this.pool.put(handle);
         this.droppedBadLength++;
         continue;
@@ -87,15 +94,15 @@ export class PackedTxQueue extends PackedQueue implements TxQueue {
       const d = this.desc32 + (position << 2);
       i32[d] = this.addressLow[handle];
       i32[d + 1] = this.addressHigh[handle];
-      i32[d + WORD_LENGTH] = length + NET_HEADER_BYTES;
+      i32[d + LENGTH] = length + HEADER;
       if (added === 0) first = position | mark;
-      else i32[d + WORD_ID_FLAGS] = position | mark;
+      else i32[d + ID_FLAGS] = position | mark;
       slotHandle[position] = handle;
       bytes += length;
       added++;
       if (++position === size) {
         position = 0;
-        mark ^= AVAIL_USED;
+        mark ^= MARKS;
       }
     }
     if (added > 0) {
@@ -117,17 +124,17 @@ export class PackedTxQueue extends PackedQueue implements TxQueue {
     let position = this.nextUsed;
     let freed = 0;
     for (; freed < done; freed++) {
-      const id = i32[this.desc32 + (position << 2) + WORD_ID_FLAGS] & ID_MASK;
-      const handle = id < size ? slotHandle[id] : SLOT_FREE;
-      if (handle === SLOT_FREE) {
+      const id = i32[this.desc32 + (position << 2) + ID_FLAGS] & ID;
+      const handle = id < size ? slotHandle[id] : FREE;
+      if (handle === FREE) {
         this.broken = `${this.name}: a used descriptor names buffer ${id}, which the device does not hold`;
         break;
       }
       this.pool.put(handle);
-      slotHandle[id] = SLOT_FREE;
+      slotHandle[id] = FREE;
       if (++position === size) {
         position = 0;
-        this.usedMark ^= AVAIL_USED;
+        this.usedMark ^= MARKS;
       }
     }
     this.nextUsed = position;
