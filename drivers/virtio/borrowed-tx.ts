@@ -146,9 +146,9 @@ export class BorrowedTx {
   }
 
   private enter(state: number): void {
-    const { returned, packed, size, eventIdx, longestFrame, doorbell } = this.startOf(state);
+    const { returned, packed, inOrder, size, eventIdx, longestFrame, doorbell } = this.startOf(state);
     this.tx = sameTxQueue(packed, this.tx, this.memory, this.sent);
-    this.tx.adopt(size, eventIdx, longestFrame);
+    this.tx.adopt(size, eventIdx, longestFrame, inOrder);
     this.tx.attach(openDoorbell(doorbell));
     for (let i = 0; i < returned.length; i++) this.sent.put(returned[i]);
     this.inside = state;

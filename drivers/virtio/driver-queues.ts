@@ -45,8 +45,11 @@ export interface RxQueue extends Queue {
   droppedTooLong: number;
   /** Received buffers that nobody had taken when the device went away. */
   lostOnReset: number;
-  /** After a reset: fills the ring. Interrupts are off. Returns false when the pool could not fill it. */
-  start(space: AddressSpace, eventIdx: boolean, mergeable: boolean): boolean;
+  /**
+   * After a reset: fills the ring. Interrupts are off. Returns false when the pool could not fill it.
+   * @param inOrder VIRTIO_F_IN_ORDER was negotiated: with packed rings alone
+   */
+  start(space: AddressSpace, eventIdx: boolean, mergeable: boolean, inOrder: boolean): boolean;
   /** Lets the device see the filled ring: after DRIVER_OK. */
   open(): void;
   /**
@@ -69,15 +72,30 @@ export interface TxQueue extends Queue {
   /** Packets that were in the ring when the device went away. */
   lostOnReset: number;
   /** After a reset: an empty ring. `longestFrame` is what the device forwards (virtio 1.2, 5.1.4.2). */
-  start(space: AddressSpace, eventIdx: boolean, longestFrame: number): void;
+  start(space: AddressSpace, eventIdx: boolean, longestFrame: number, inOrder: boolean): void;
   /** After {@link start} by another thread, on the same ring and tables: this one drives it from now on. */
-  adopt(size: number, eventIdx: boolean, longestFrame: number): void;
+  adopt(size: number, eventIdx: boolean, longestFrame: number, inOrder: boolean): void;
   /** Buffers that the device has, or has done with and that were not reclaimed yet. */
   readonly inFlight: number;
   /** Sends the first `count` frames, in order; returns how many were taken. The rest stay the caller's. */
   burst(handles: Uint32Array, lengths: Uint32Array, count: number): number;
   /** Puts the buffers that the device has sent back into the pool. */
   reclaim(): void;
+}
+
+/** Split queues, as a device has them before anything was negotiated. `sent` is where sent buffers go. */
+export function splitQueues(
+  name: string,
+  memory: MemoryViews,
+  [rxLayout, txLayout]: readonly [QueueLayout, QueueLayout],
+  pool: BufferPool,
+  sent: BufferPool,
+  txTables: QueueTables | null,
+): { rx: RxQueue; tx: TxQueue } {
+  return {
+    rx: new DriverRxQueue(`${name} receive queue`, memory, rxLayout, pool),
+    tx: new DriverTxQueue(`${name} transmit queue`, memory, txLayout, sent, txTables ?? undefined),
+  };
 }
 
 /** The receive queue for the layout that was negotiated: the present one, or a new one in its place, which counts on. */

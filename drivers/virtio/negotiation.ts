@@ -21,8 +21,6 @@ export class DeviceStatus {
   }
 }
 
-const PACKED_BY_DEFAULT = false;
-
 /** Commands, and what needs them; each only with CTRL_VQ (5.1.3.1). */
 const CONTROL_FEATURES =
   f.VIRTIO_NET_F_CTRL_VQ | f.VIRTIO_NET_F_CTRL_RX | f.VIRTIO_NET_F_CTRL_MAC_ADDR | f.VIRTIO_NET_F_GUEST_ANNOUNCE;
@@ -39,7 +37,7 @@ export async function negotiateFeatures(
   longestPacket: number,
 ): Promise<bigint> {
   const { name } = transport;
-  const { ring = 'auto', withoutFeatures: without = 0n } = options;
+  const { ring, withoutFeatures: without = 0n } = options;
   const offered = await transport.getDeviceFeatures();
   if ((offered & f.VIRTIO_F_VERSION_1) === 0n) {
     throw new Error(
@@ -53,7 +51,9 @@ export async function negotiateFeatures(
     );
   }
   let wanted = f.VIRTIO_F_VERSION_1 | f.VIRTIO_F_EVENT_IDX | f.VIRTIO_NET_F_MRG_RXBUF | transport.transportFeatures;
-  if (ring === 'packed' || (ring === 'auto' && PACKED_BY_DEFAULT)) wanted |= f.VIRTIO_F_RING_PACKED;
+  if (ring === 'packed') wanted |= f.VIRTIO_F_RING_PACKED;
+  // On packed rings a device that keeps the order gives a whole batch back by one descriptor.
+  if ((offered & wanted & ~without & f.VIRTIO_F_RING_PACKED) !== 0n) wanted |= f.VIRTIO_F_IN_ORDER;
   // 3.1.1 and 5.1.4: these are statements about the configuration space; where it cannot be read they are worthless.
   if (transport.hasConfig) wanted |= f.VIRTIO_NET_F_MAC | f.VIRTIO_NET_F_STATUS | f.VIRTIO_NET_F_MTU;
   if (transport.hasControlQueue && (offered & ~without & f.VIRTIO_NET_F_CTRL_VQ) !== 0n) wanted |= CONTROL_FEATURES;

@@ -7,9 +7,7 @@ import { PacketMemory } from '../memory/index.js';
 import type { DeviceCounters, NetDevice } from '../net-device.js';
 import { ControlQueue } from './control-queue.js';
 import { allocateSplitQueue } from './driver-queue.js';
-import { type RxQueue, rxQueueFor, type TxQueue, txQueueFor } from './driver-queues.js';
-import { DriverRxQueue } from './driver-rx-queue.js';
-import { DriverTxQueue } from './driver-tx-queue.js';
+import { type RxQueue, rxQueueFor, splitQueues, type TxQueue, txQueueFor } from './driver-queues.js';
 import * as f from './features.js';
 import { DeviceStatus, negotiateFeatures } from './negotiation.js';
 import { NetConfigSpace, randomMac } from './net-config.js';
@@ -96,16 +94,14 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     // Two rings of 26 bytes an entry, and the control queue, rounded up generously.
     const memory = PacketMemory.create((buffers << shift) + 64 * queueSize + 2 * 65536, options.hugepages);
     try {
-      const rxLayout = allocateSplitQueue(memory, queueSize);
-      const txLayout = allocateSplitQueue(memory, queueSize);
+      const layouts = [allocateSplitQueue(memory, queueSize), allocateSplitQueue(memory, queueSize)] as const;
       const control = new ControlQueue(`${name} control queue`, memory);
       const geometry = { count: buffers, shift, base: memory.allocate(buffers << shift, 1 << shift) };
       const { ownBuffers, lendTx = false, separateSent = false } = options;
       const pool = new BufferPool(geometry, ownBuffers?.first, ownBuffers?.end);
       const sent = separateSent || lendTx ? new BufferPool(geometry, 0, 0) : pool;
       const lentTables = lendTx ? makeQueueTables(queueSize, buffers, true) : null;
-      const rx = new DriverRxQueue(`${name} receive queue`, memory, rxLayout, pool);
-      const tx = new DriverTxQueue(`${name} transmit queue`, memory, txLayout, sent, lentTables ?? undefined);
+      const { rx, tx } = splitQueues(name, memory, layouts, pool, sent, lentTables);
       const device = new VirtioNetDevice(transport, options, memory, pool, sent, rx, tx, control, lentTables);
       await device.start();
       return device;
@@ -169,18 +165,18 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     const { transport, control, memory, pool, sent } = this;
     const { queueSize } = this.options;
     const packed = this.has(f.VIRTIO_F_RING_PACKED);
-    const rx = rxQueueFor(packed, this.rx, memory, pool);
-    const tx = txQueueFor(packed, this.tx, memory, sent);
-    this.rx = rx;
-    this.tx = tx;
+    this.rx = rxQueueFor(packed, this.rx, memory, pool);
+    this.tx = txQueueFor(packed, this.tx, memory, sent);
+    const { rx, tx } = this;
     this.counts.follow(rx, tx);
     rx.resize(entriesOf(rx.name, await transport.maxQueueSize(RX), queueSize, rx.capacity));
     tx.resize(entriesOf(tx.name, await transport.maxQueueSize(TX), queueSize, tx.capacity));
     const space = transport.addressSpace();
     const eventIdx = this.has(f.VIRTIO_F_EVENT_IDX);
     const longestFrame = this.mtu + FRAME_OVERHEAD;
-    tx.start(space, eventIdx, longestFrame);
-    if (!rx.start(space, eventIdx, this.has(f.VIRTIO_NET_F_MRG_RXBUF))) {
+    const inOrder = this.has(f.VIRTIO_F_IN_ORDER);
+    tx.start(space, eventIdx, longestFrame, inOrder);
+    if (!rx.start(space, eventIdx, this.has(f.VIRTIO_NET_F_MRG_RXBUF), inOrder)) {
       throw new Error(`${this.name}: the stack holds so many buffers that the receive ring cannot be filled`);
     }
     rx.attach(await transport.setupQueue(RX, rx.layout, true));
@@ -203,7 +199,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     if (this.lost !== '') throw new Error(this.lost);
     // 3.1.1: no buffer may be made available, and no doorbell rung, before DRIVER_OK.
     this.lender?.setLink(this.linkUp);
-    this.lender?.start({ packed, size: tx.layout.size, eventIdx, longestFrame, doorbell: doorbell.share() });
+    this.lender?.start({ packed, inOrder, size: tx.layout.size, eventIdx, longestFrame, doorbell: doorbell.share() });
     this.running = true;
     this.sending = this.lender === null;
     rx.open();

@@ -2,7 +2,7 @@
 import { frameCapacity } from '../../rings/buffer-pool.js';
 import type { HugepagePolicy } from '../memory/index.js';
 
-/** Layout of the virtqueues; `auto`: the faster one of those that the device offers. */
+/** Layout of the virtqueues. `auto` is `split`, which every device has and which is as fast or faster to send on. */
 export type RingLayout = 'auto' | 'split' | 'packed';
 
 export interface NetDeviceOptions {

@@ -34,6 +34,8 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
 
   private readonly u16: Uint16Array;
   private mergeable = false;
+  /** The device uses buffers in the order in which it got them (VIRTIO_F_IN_ORDER). */
+  private inOrder = false;
   /** Buffers still to come of a merged packet that is being dropped. */
   private skipping = 0;
 
@@ -42,10 +44,11 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
     this.u16 = memory.u16;
   }
 
-  start(space: AddressSpace, eventIdx: boolean, mergeable: boolean): boolean {
+  start(space: AddressSpace, eventIdx: boolean, mergeable: boolean, inOrder: boolean): boolean {
     this.lostOnReset += this.usedRun(this.size);
     this.reset(space, HEADER_OFFSET, eventIdx);
     this.mergeable = mergeable;
+    this.inOrder = inOrder;
     this.skipping = 0;
     for (let slot = 0; slot < this.size; slot++) {
       const handle = this.pool.get();
@@ -69,7 +72,7 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
   burst(handles: Uint32Array, lengths: Uint32Array, max: number): number {
     const waiting = this.usedRun(max < this.size ? max : this.size);
     if (waiting === 0) return 0;
-    const { i32, slotHandle, size } = this;
+    const { i32, slotHandle, size, inOrder } = this;
     const capacity = HEADER + frameCapacity(this.pool.geometry.shift);
     const start = this.nextUsed;
     let position = start;
@@ -84,8 +87,10 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
       const id = i32[d + ID_FLAGS] & ID;
       const written = i32[d + LENGTH];
       const handle = id < size ? slotHandle[id] : FREE;
-      if (handle === FREE) {
-        this.broken = `${this.name}: a used descriptor names buffer ${id}, which the device does not hold`;
+      // In order the id is the position. A batch under one used descriptor (2.8.9) would be frames without their lengths.
+      if (handle === FREE || (inOrder && id !== position)) {
+        const fault = handle === FREE ? 'which the device does not hold' : `where ${position} was to come in order`;
+        this.broken = `${this.name}: a used descriptor names buffer ${id}, ${fault}`;
         break;
       }
       // What goes back into the descriptor: the packet's own buffer, unless the packet is taken out.

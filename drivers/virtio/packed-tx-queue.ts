@@ -35,23 +35,27 @@ export class PackedTxQueue extends PackedQueue implements TxQueue {
   private free = this.size;
   /** The longest frame that may be sent. */
   private longest = 0;
+  /** The device uses buffers in the order in which it got them (VIRTIO_F_IN_ORDER). */
+  private inOrder = false;
 
   constructor(name: string, memory: MemoryViews, layout: QueueLayout, pool: BufferPool, tables?: QueueTables) {
     super(name, memory, layout, pool, tables);
     this.u16 = memory.u16;
   }
 
-  start(space: AddressSpace, eventIdx: boolean, longestFrame: number): void {
+  start(space: AddressSpace, eventIdx: boolean, longestFrame: number, inOrder: boolean): void {
     this.lostOnReset += this.reset(space, HEADER_OFFSET, eventIdx);
     this.longest = Math.min(longestFrame, frameCapacity(this.pool.geometry.shift));
     this.free = this.size;
+    this.inOrder = inOrder;
   }
 
-  adopt(size: number, eventIdx: boolean, longestFrame: number): void {
+  adopt(size: number, eventIdx: boolean, longestFrame: number, inOrder: boolean): void {
     this.resize(size);
     this.rewind(eventIdx);
     this.longest = Math.min(longestFrame, frameCapacity(this.pool.geometry.shift));
     this.free = size;
+    this.inOrder = inOrder;
   }
 
   get inFlight(): number {
@@ -117,6 +121,37 @@ export class PackedTxQueue extends PackedQueue implements TxQueue {
   }
 
   reclaim(): void {
+    if (this.inOrder) this.reclaimBatches();
+    else this.reclaimEach();
+  }
+
+  /** In order: one used descriptor, in place of the first of a batch, names the last of it (2.8.9). */
+  private reclaimBatches(): void {
+    const { i32, slotHandle, size } = this;
+    while (this.usedRun(this.free === size ? 0 : 1) !== 0) {
+      let position = this.nextUsed;
+      const id = i32[this.desc32 + (position << 2) + ID_FLAGS] & ID;
+      // An id is the position at which it was given.
+      let count = id - position + 1;
+      if (count <= 0) count += size;
+      if (id >= size || count > size - this.free) {
+        this.broken = `${this.name}: a used descriptor names buffer ${id}, which the device does not hold`;
+        return;
+      }
+      this.free += count;
+      for (; count > 0; count--) {
+        this.pool.put(slotHandle[position]);
+        slotHandle[position] = FREE;
+        if (++position === size) {
+          position = 0;
+          this.usedMark ^= MARKS;
+        }
+      }
+      this.nextUsed = position;
+    }
+  }
+
+  private reclaimEach(): void {
     // No more than it was given: beyond that marks are what is left of the round before.
     const done = this.usedRun(this.size - this.free);
     if (done === 0) return;

@@ -49,6 +49,7 @@ export interface TxLoan {
 export interface TxSetup {
   /** Whether the ring is a packed one. */
   readonly packed: boolean;
+  readonly inOrder: boolean;
   /** Entries in use. */
   readonly size: number;
   readonly eventIdx: boolean;

@@ -118,6 +118,13 @@ export class PackedDeviceRing extends DeviceModel {
     for (let i = chains.length - 1; i >= 0; i--) this.writeUsed(places[i]!, chains[i]!.id, written);
   }
 
+  /** Uses chains that were taken one after the other by one descriptor, as a device may with IN_ORDER (2.8.9). */
+  useBatch(chains: readonly Chain[]): void {
+    for (const chain of chains) this.held.delete(chain.id);
+    this.writeUsed(this.nextUsed, chains.at(-1)!.id, 0);
+    this.skip(chains.reduce((sum, chain) => sum + chain.segments.length, 0));
+  }
+
   pushUsed(id: number, written: number): void {
     this.writeUsed(this.nextUsed, id & 0xffff, written);
     this.skip(1);

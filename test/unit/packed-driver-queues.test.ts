@@ -197,6 +197,64 @@ describe('2.8.21.1 what the device sees', () => {
   });
 });
 
+describe('2.8.9 in-order use of descriptors', () => {
+  const IN_ORDER = f.VIRTIO_F_IN_ORDER;
+
+  it('is accepted with packed rings alone', async () => {
+    const { transport } = await open(IN_ORDER);
+    expect(transport.accepted).toBe(PACKED | IN_ORDER);
+    await suite.driver.device.close();
+    const split = await suite.open((t) => (t.offered = PACKED | IN_ORDER), { ring: 'split' });
+    expect(split.transport.accepted).toBe(BASIC);
+  });
+
+  it('takes back batches of any size by one used descriptor each, round the ring', async () => {
+    const { device, transport } = await open(IN_ORDER);
+    const held: Chain[] = [];
+    const lengths = [1, 8, 3, 2, 5, 7, 4, 6];
+    for (let round = 0; round < 100; round++) {
+      suite.driver.send(Array.from({ length: lengths[round % 8]! }, (_, i) => frameOf(i)));
+      held.push(...transport.packedTx.takeAll());
+      const n = Math.min(held.length, lengths[(round * 5 + 3) % 8]!);
+      if (n > 0) transport.packedTx.useBatch(held.splice(0, n));
+      if (round % 3 === 0) device.reclaimTx();
+      suite.driver.account();
+    }
+    if (held.length > 0) transport.packedTx.useBatch(held);
+    device.reclaimTx();
+    expect(suite.driver.account()).toEqual(AT_REST);
+    expect(device.isUp).toBe(true);
+  });
+
+  it.each([
+    ['one that it does not hold', 5],
+    ['one beyond the ring', 8],
+    ['the largest', 65535],
+  ])('a batch whose last is %s resets the device', async (_, id) => {
+    vi.useFakeTimers();
+    const { device, transport } = await open(IN_ORDER);
+    suite.driver.send([frameOf(1), frameOf(2)]);
+    transport.packedTx.pushUsed(id, 0);
+    device.reclaimTx();
+    expect(device.isUp).toBe(false);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(suite.driver.account()).toEqual(AT_REST);
+  });
+
+  it('frames come in order; a used descriptor that is out of order resets the device', async () => {
+    vi.useFakeTimers();
+    const { transport } = await open(IN_ORDER);
+    for (let i = 0; i < 30; i++) {
+      transport.packedRx.deliver(frameOf(i));
+      expect(suite.driver.receive()).toEqual([frameOf(i)]);
+    }
+    const told = suite.listen();
+    transport.packedRx.pushUsed(0, 76);
+    expect(suite.driver.receive()).toEqual([]);
+    expect(told).toEqual(['down: mock receive queue: a used descriptor names buffer 0, where 6 was to come in order']);
+  });
+});
+
 describe('a hostile device', () => {
   afterEach(() => {
     vi.useRealTimers();
@@ -273,7 +331,7 @@ describe('a hostile device', () => {
       a: u32,
       b: fc.oneof(fc.integer({ min: 0, max: 2100 }), u32),
     });
-    const features = fc.constantFrom(0n, f.VIRTIO_F_EVENT_IDX, f.VIRTIO_NET_F_MRG_RXBUF);
+    const features = fc.constantFrom(0n, f.VIRTIO_F_EVENT_IDX, f.VIRTIO_NET_F_MRG_RXBUF, f.VIRTIO_F_IN_ORDER);
     await fc.assert(
       fc.asyncProperty(features, fc.array(act, { minLength: 1, maxLength: 40 }), async (accepted, acts) => {
         const { device, transport } = await open(accepted);
