@@ -8,9 +8,10 @@ import { untilStopped, watchOutput } from '../src/cli/shutdown.js';
 import type { Benchmark } from './benchmark.js';
 import { machineFacts } from './machine.js';
 import { type Report, render } from './report.js';
+import { rss } from './rss/benchmark.js';
 import { vm } from './vm/benchmark.js';
 
-const BENCHMARKS: Readonly<Record<string, Benchmark>> = { vm };
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = { rss, vm };
 
 interface Options {
   quick?: boolean;

@@ -50,6 +50,7 @@ export function render({ benchmark, machine, rows }: Report): string {
     style: { head: [], border: [] },
   });
   for (const { name, ours, peers, ratio } of rows) {
+    if (Object.keys(peers).length === 0) table.push([name, shown(ours), '-', '-', '-']);
     for (const [peer, theirs] of Object.entries(peers)) {
       const mark = isNoisy(ours) || isNoisy(theirs) ? ' *' : '';
       table.push([name, shown(ours), peer, shown(theirs), `${ratio[peer]?.toFixed(2)}${mark}`]);
@@ -68,6 +69,7 @@ export function render({ benchmark, machine, rows }: Report): string {
 
 function shown({ median, min, max, unit }: Figure): string {
   const [factor, prefix] = median >= 1e6 ? [1e6, 'M'] : median >= 1e3 ? [1e3, 'k'] : [1, ''];
-  const scaled = (value: number): string => (value / factor).toFixed(factor === 1 ? 0 : 2);
+  const digits = factor > 1 || median < 10 ? 2 : median < 100 ? 1 : 0;
+  const scaled = (value: number): string => (value / factor).toFixed(digits);
   return `${scaled(median)} ${prefix}${unit} (${scaled(min)} to ${scaled(max)})`;
 }
