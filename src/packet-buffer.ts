@@ -29,6 +29,8 @@ export class PacketBuffer {
   length = 0;
   /** OWNER_LAYER or the number of a stack. The layer's, read only for others. */
   owner = OWNER_LAYER;
+  /** The stack's own, to know by what it has put into the buffer earlier. The layer never looks at it. */
+  mark = 0;
   private view: Uint8Array | null = null;
   private readonly memory: Uint8Array;
 
