@@ -265,6 +265,24 @@ describe('a hostile device of split rings', () => {
     await driver.device.close();
   });
 
+  it('what it wrote and did not hand over is no frame after the reset: it has no EtherType', async () => {
+    vi.useFakeTimers();
+    const driver = await open(0n);
+    const { device, transport } = driver;
+    const { base, shift, count } = device.pool.geometry;
+    const types = (): Set<number> =>
+      new Set(
+        Array.from({ length: count }, (_, h) => device.memory.u16[(base + (h << shift) + FRAME_OFFSET + 12) >> 1]!),
+      );
+    transport.rx.deliver(frameOf(0x0101));
+    expect(types().size).toBe(2);
+    transport.needReset();
+    await vi.advanceTimersByTimeAsync(200);
+    expect(device.isUp).toBe(true);
+    expect(types()).toEqual(new Set([0]));
+    await device.close();
+  });
+
   it.each([0, 11, 12, 25, 1999, 0x7fff_ffff, 0xffff_ffff])('a length of %d is dropped and counted', async (length) => {
     const driver = await open(0n);
     const { rx } = driver.transport;
