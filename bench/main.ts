@@ -9,11 +9,12 @@ import type { Benchmark, Plan } from './benchmark.js';
 import { driver } from './driver/benchmark.js';
 import { machineFacts } from './machine.js';
 import type { Report, Reports } from './report.js';
+import { rings } from './rings/benchmark.js';
 import { measurable, measureAll } from './suite.js';
 import { render } from './table.js';
 import { vm } from './vm/benchmark.js';
 
-const BENCHMARKS: Readonly<Record<string, Benchmark>> = { driver, vm };
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = { rings, driver, vm };
 /** Not part of `all`: it boots guests for minutes. */
 const APART = 'vm';
 

@@ -52,9 +52,14 @@ export class NoiseGuard {
     const result = await work();
     const seconds = (performance.now() - start) / 1000;
     const shares = pids.map((pid, i) => (cpuSeconds(pid) - before[i]!) / seconds);
-    this.windows++;
-    if (seconds >= 0.1 && Math.min(...shares) < WHOLE_CPU) this.disturb('contestants had to share their CPU');
+    this.window(seconds >= 0.1 ? Math.min(...shares) : 1);
     return result;
+  }
+
+  /** A window in which each thread that spins got this share of a CPU. */
+  window(share: number): void {
+    this.windows++;
+    if (share < WHOLE_CPU) this.disturb('contestants had to share their CPU');
   }
 
   /** Something was wrong with one window. */
