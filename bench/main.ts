@@ -10,11 +10,12 @@ import { driver } from './driver/benchmark.js';
 import { machineFacts } from './machine.js';
 import type { Report, Reports } from './report.js';
 import { rings } from './rings/benchmark.js';
+import { rss } from './rss/benchmark.js';
 import { measurable, measureAll } from './suite.js';
 import { render } from './table.js';
 import { vm } from './vm/benchmark.js';
 
-const BENCHMARKS: Readonly<Record<string, Benchmark>> = { rings, driver, vm };
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = { rings, rss, driver, vm };
 /** Not part of `all`: it boots guests for minutes. */
 const APART = 'vm';
 

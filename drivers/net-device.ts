@@ -10,8 +10,13 @@ export interface NetDevice {
   readonly name: string;
   /** The memory that the buffers lie in. */
   readonly memory: MemoryViews;
-  /** The packet buffers. Shared by receive and transmit, used on one thread. */
+  /** The packet buffers. Receive takes them out, on one thread. */
   readonly pool: BufferPool;
+  /**
+   * Where buffers go that were sent. The same object as {@link pool}, unless the device was opened to keep them apart: then
+   * it is empty at first, and the caller drains it.
+   */
+  readonly sent: BufferPool;
   /** Six bytes: the device's address, or the one that was configured or chosen where the device has none. */
   readonly mac: Uint8Array;
   /** Largest IP packet in bytes (1500 where the device says nothing). */
@@ -29,7 +34,7 @@ export interface NetDevice {
 
   /**
    * Sends the first `count` frames in order. Returns how many were taken; the rest is still the caller's. Buffers taken
-   * go back to `pool` when the device has read them.
+   * go to `sent` when the device has read them.
    */
   txBurst(handles: Uint32Array, lengths: Uint32Array, count: number): number;
 

@@ -145,10 +145,10 @@ export class SpscRing {
   // Consumer
 
   /**
-   * Takes up to `max` pairs into the arrays, from index 0 on, in order; the arrays must have room for `max`.
+   * Takes up to `max` pairs into the arrays, from index `at` on, in order; the arrays must have room for them.
    * @returns how many there were
    */
-  dequeueBurst(handles: Uint32Array, lengths: Uint32Array, max: number): number {
+  dequeueBurst(handles: Uint32Array, lengths: Uint32Array, max: number, at = 0): number {
     const head = this.head;
     const mask = this.mask;
     let ready = (this.tailSeen - head) | 0;
@@ -162,8 +162,8 @@ export class SpscRing {
     const fromLengths = this.lengths;
     for (let i = 0; i < n; i++) {
       const slot = (head + i) & mask;
-      handles[i] = fromHandles[slot];
-      lengths[i] = fromLengths[slot];
+      handles[at + i] = fromHandles[slot];
+      lengths[at + i] = fromLengths[slot];
     }
     this.head = (head + n) | 0;
     Atomics.store(this.control, HEAD, this.head);

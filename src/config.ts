@@ -2,8 +2,12 @@
  * What the user configures, checked before anything is opened. All faults are reported at once, one line each.
  */
 
+import { availableParallelism } from 'node:os';
 import type { HugepagePolicy } from '../drivers/memory/index.js';
 import { isPciAddress } from '../drivers/pci/address.js';
+import { defaultBuffers, planBuffers } from './multicore/plan.js';
+import { type ResolvedRss, type RssOptions, resolveRss } from './rss/keys.js';
+import type { StackOptions } from './stack.js';
 import {
   formatIpv4,
   isMulticastIpv4,
@@ -32,8 +36,22 @@ export interface TspmdConfig {
   mtu?: number;
   /** Default `single`. */
   mode?: Mode;
-  /** CPUs to run on, one a core. Default: one core, not pinned. */
+  /**
+   * CPUs to run on. With mode `single` one. With `1kb` the last one receives and sends, with `2kb` the last one receives
+   * and the last but one sends; the others run the stack, one core each. Default: not pinned; and as many cores as the
+   * machine has CPUs for, at least one for the stack.
+   */
   cores?: readonly number[];
+  /** The stack: `echo`, `macswap`, `rxonly`, `txonly`, or the file of a module. Needed with `1kb` and `2kb`. */
+  app?: string;
+  /** Passed to the app. */
+  appOptions?: StackOptions;
+  /** How flows are spread over the cores. Default: by the Microsoft key, both directions of a flow to one core. */
+  rss?: RssOptions;
+  /** When a core's stack fails: its flows go to the others (`redistribute`, the default), or the port stops. */
+  onCoreFailure?: 'redistribute' | 'stop';
+  /** Packets that a core may send before the others have their turn, 1 to 256. Default 32. */
+  coreBurst?: number;
   /** Default `adaptive`. */
   idle?: IdlePolicy;
   /** Neighbours that are never asked for: IP address -> MAC address. Default none. */
@@ -42,7 +60,10 @@ export interface TspmdConfig {
   gateway?: string;
   /** `auto` (default) falls back to normal pages and says so, `require` fails instead, `never` doesn't try. */
   hugepages?: HugepagePolicy;
-  /** Packet buffers, 256 to 65536; 2 KiB each, or as much as the MTU needs. Default 4096. */
+  /**
+   * Packet buffers, 256 to 65536; 2 KiB each, or as much as the MTU needs. Default 4096; with `1kb` and `2kb` 1024 a core of
+   * the stack more from the third on.
+   */
   buffers?: number;
   /** What the stack sees. Default `ip`. With `ethernet` there is no filter and no ARP. */
   layer?: Layer;
@@ -60,7 +81,15 @@ export interface ResolvedConfig {
   readonly mac: Uint8Array | undefined;
   readonly mtu: number | undefined;
   readonly mode: Mode;
-  readonly cores: readonly number[];
+  /** CPU of each thread; undefined where it is not pinned. */
+  readonly cores: readonly (number | undefined)[];
+  /** Cores that run the stack. */
+  readonly stackCores: number;
+  readonly app: string | undefined;
+  readonly appOptions: StackOptions;
+  readonly rss: ResolvedRss;
+  readonly onCoreFailure: 'redistribute' | 'stop';
+  readonly coreBurst: number;
   readonly idle: IdlePolicy;
   readonly neighbours: ReadonlyMap<number, Uint8Array>;
   readonly gateway: number | undefined;
@@ -86,7 +115,11 @@ const MIN_MTU = 68;
 const MAX_MTU = 9000;
 const MIN_BUFFERS = 256;
 const MAX_BUFFERS = 65536;
-const DEFAULT_BUFFERS = 4096;
+const MAX_CORE_BURST = 256;
+const DEFAULT_CORE_BURST = 32;
+
+/** Threads beside those of the stack. */
+const KERNEL_BYPASS_THREADS: Readonly<Record<Mode, number>> = { single: 0, '1kb': 1, '2kb': 2 };
 
 const VHOST_USER = /^vhost-user:.+/;
 
@@ -97,6 +130,11 @@ const KNOWN: Readonly<Record<keyof TspmdConfig, true>> = {
   mtu: true,
   mode: true,
   cores: true,
+  app: true,
+  appOptions: true,
+  rss: true,
+  onCoreFailure: true,
+  coreBurst: true,
   idle: true,
   neighbours: true,
   gateway: true,
@@ -149,8 +187,27 @@ export function resolveConfig(config: TspmdConfig): ResolvedConfig {
     own === undefined || ((address ^ own.address) & prefixMask(own.prefixLength)) === 0;
 
   const mode = oneOf('mode', config.mode, ['single', '1kb', '2kb']);
-  if (mode !== 'single') faults.push(`mode: '${mode}' is not available yet; use 'single'`);
-  const cores = resolveCores(config.cores, mode, faults);
+  const cores: readonly (number | undefined)[] = resolveCores(config.cores, mode, faults);
+  const stackCores = stackCoresOf(mode, cores.length);
+  if (config.app !== undefined && (typeof config.app !== 'string' || config.app === '')) {
+    faults.push(`app: ${show(config.app)} is not the name of an app or a file`);
+  } else if (config.app === undefined && mode !== 'single') {
+    faults.push(`app: mode '${mode}' runs the stack in threads of its own, and needs the name or file of one`);
+  }
+  const buffers = integer('buffers', config.buffers, MIN_BUFFERS, MAX_BUFFERS) ?? defaultBuffers(stackCores);
+  if (mode !== 'single' && stackCores > 0 && buffers >= MIN_BUFFERS) {
+    try {
+      planBuffers(stackCores, buffers);
+    } catch (error) {
+      faults.push(`buffers: ${(error as Error).message}`);
+    }
+  }
+  let rss: ResolvedRss | undefined;
+  try {
+    rss = resolveRss(config.rss);
+  } catch (error) {
+    faults.push(`rss: ${(error as Error).message}`);
+  }
 
   const neighbours = new Map<number, Uint8Array>();
   for (const [ip, mac] of Object.entries(config.neighbours ?? {})) {
@@ -176,11 +233,17 @@ export function resolveConfig(config: TspmdConfig): ResolvedConfig {
     mtu: integer('mtu', config.mtu, MIN_MTU, MAX_MTU),
     mode,
     cores,
+    stackCores,
+    app: config.app,
+    appOptions: config.appOptions ?? {},
+    rss: rss ?? resolveRss(),
+    onCoreFailure: oneOf('onCoreFailure', config.onCoreFailure, ['redistribute', 'stop']),
+    coreBurst: integer('coreBurst', config.coreBurst, 1, MAX_CORE_BURST) ?? DEFAULT_CORE_BURST,
     idle: oneOf('idle', config.idle, ['adaptive', 'spin']),
     neighbours,
     gateway,
     hugepages: oneOf('hugepages', config.hugepages, ['auto', 'require', 'never']),
-    buffers: integer('buffers', config.buffers, MIN_BUFFERS, MAX_BUFFERS) ?? DEFAULT_BUFFERS,
+    buffers,
     layer: oneOf('layer', config.layer, ['ip', 'ethernet']),
     acceptBroadcast: flag('acceptBroadcast', config.acceptBroadcast),
     acceptMulticast: flag('acceptMulticast', config.acceptMulticast),
@@ -196,8 +259,19 @@ function resolveCores(cores: readonly number[] | undefined, mode: Mode, faults: 
     faults.push(`cores: ${show(cores)} is not a list of different CPU numbers`);
   } else if (mode === 'single' && cores.length > 1) {
     faults.push(`cores: mode 'single' runs on one core, found ${cores.length}`);
+  } else if (cores.length > 0 && cores.length <= KERNEL_BYPASS_THREADS[mode]) {
+    const needed = KERNEL_BYPASS_THREADS[mode] + 1;
+    faults.push(
+      `cores: mode '${mode}' needs ${needed} CPUs at least, one of them for the stack; found ${cores.length}`,
+    );
   }
   return cores;
+}
+
+/** Cores for the stack, where `cores` CPUs are named; 0: none is, take what the machine has. */
+function stackCoresOf(mode: Mode, cores: number): number {
+  if (mode === 'single') return 1;
+  return Math.max(1, (cores === 0 ? availableParallelism() : cores) - KERNEL_BYPASS_THREADS[mode]);
 }
 
 /** An address that an interface can have: not that of the network, a broadcast, a group, or this very host. */

@@ -13,6 +13,7 @@ import { L2, type L2Counters } from './counters.js';
 import type { Egress } from './egress.js';
 import type { BufferHome, FrameSink, WakeSource } from './medium.js';
 import { notOwned, OWNER_LAYER, OWNER_STACK, PacketBuffer } from './packet-buffer.js';
+import type { FlowTuple } from './rss/rss.js';
 import { Sleeper } from './sleep.js';
 import { BURST, TxBurst } from './tx-burst.js';
 import { WaitingPackets } from './waiting-packets.js';
@@ -79,6 +80,14 @@ export abstract class Core {
 
   /** The way of an IP packet out. */
   protected abstract readonly egress: Egress;
+  /**
+   * The core to which the packets of a flow come, as the indirection table is now: see {@link FlowTuple}. A stack that opens
+   * a connection chooses a source port with which the answers come to its own core (as mTCP does).
+   * @throws TypeError where the tuple is no flow
+   */
+  abstract rssCoreFor(flow: FlowTuple): number;
+  /** The hash of a received packet: {@link PacketBuffer.rssHash}. */
+  abstract hashOf(handle: number): number;
   /** Six bytes. */
   abstract get mac(): Uint8Array;
   /** All counters by name. */
@@ -117,7 +126,7 @@ export abstract class Core {
     const capacity = (1 << shift) - headroom;
     this.buffers = Array.from(
       { length: count },
-      (_, handle) => new PacketBuffer(handle, base + (handle << shift) + headroom, capacity, memory.u8),
+      (_, handle) => new PacketBuffer(handle, base + (handle << shift) + headroom, capacity, this),
     );
     this.tx = new TxBurst(sink, parts.counters);
     this.sleeper = new Sleeper(parts.wakeSource, this, parts.clock);
@@ -248,6 +257,12 @@ export abstract class Core {
     const due = this.timersDue();
     // Nothing tells when the ring has room again: look after a millisecond.
     return this.tx.pending > 0 ? Math.min(due, this.clock() + 1) : due;
+  }
+
+  /** Adds to what the core's thread has spent working, and sleeping or polling in vain. For the loop that drives it. */
+  countTime(busyMs: number, idleMs: number): void {
+    this.values[L2.loop_busy_ms]! += busyMs;
+    this.values[L2.loop_idle_ms]! += idleMs;
   }
 
   /** Buffers that this layer holds: packets for the stack, frames for the device, packets that wait for ARP. */

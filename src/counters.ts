@@ -30,6 +30,9 @@ const MEANING = {
   rx_drop_broadcast: 'IPv4 broadcast, not wanted',
   rx_drop_multicast: 'IPv4 multicast, not wanted',
   rx_drop_other_ip: "for another host's IPv4 address",
+  rx_drop_queue_full: "the core's rx_queue was full: it is slower than its packets come",
+  rx_drop_core_share: 'the core has its share of the receive buffers already: queued, not released, or being sent',
+  rx_drop_core_gone: 'for a core whose stack has failed',
   tx_queued: 'packets of the stack (frames, with layer ethernet) that were queued for the device',
   tx_parked: 'packets that waited for ARP (they are counted again when they leave)',
   tx_no_buffer: 'times that no buffer was free for the stack',
@@ -42,7 +45,10 @@ const MEANING = {
   tx_drop_park_full: 'too many packets wait for ARP',
   tx_drop_unresolved: 'the neighbour did not answer ARP',
   tx_drop_ring_full: 'the ring was full when ARP was answered',
+  tx_lost_core_gone: 'packets in the tx_queue of a core whose stack failed',
   tx_lost_link_down: 'frames, ARP included, that were queued when the link was down',
+  loop_busy_ms: 'time in which the thread found something to do',
+  loop_idle_ms: 'time in which it slept, or polled in vain',
   arp_malformed: 'not ARP for IPv4 over Ethernet, or with impossible addresses',
   arp_not_for_us: 'for others, and nothing in it that we use',
   arp_answered: 'requests for our address, answered',
@@ -71,6 +77,9 @@ export const L2_COUNTERS = Object.keys(MEANING) as readonly L2CounterName[];
 export const L2 = Object.freeze(counterIndexes(L2_COUNTERS));
 
 export type L2Counters = CounterBlock<L2CounterName>;
+
+/** All counters by name. */
+export type L2Snapshot = Readonly<Record<L2CounterName, number>>;
 
 export function createL2Counters(): L2Counters {
   return CounterBlock.create(L2_COUNTERS);

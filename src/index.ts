@@ -27,11 +27,17 @@ export {
   type TspmdConfig,
 } from './config.js';
 export type { Core } from './core.js';
-export { type InitOptions, init, type LinkListener, type OpenDevice, type Port } from './init.js';
+export { type InitOptions, init, type OpenDevice } from './init.js';
+export { MultiPort } from './multicore/multi-port.js';
 export type { PacketBuffer } from './packet-buffer.js';
+export type { CoreStatus, LinkListener, Port, StackTotals } from './port.js';
+export type { IndirectionTable } from './rss/indirection-table.js';
+export type { RssOptions } from './rss/keys.js';
+export type { FlowTuple } from './rss/rss.js';
 export { type RunOptions, runStack } from './run-loop.js';
 export {
   createStack,
+  type EventLoopStack,
   loadStack,
   type PacketHandler,
   type Stack,

@@ -1,100 +1,89 @@
-/** Bringing a port up and down: `init` opens the device, builds the core and announces the address. */
+/** Bringing a port up: `init` opens the device, builds the cores or starts their threads, and announces the address. */
 
+import { cpus } from 'node:os';
 import { pinPollingThread } from '../drivers/libc/index.js';
-import type { DeviceCounters, NetDevice } from '../drivers/net-device.js';
-import { type ResolvedConfig, resolveConfig, type TspmdConfig } from './config.js';
+import type { NetDevice } from '../drivers/net-device.js';
+import { loadApp } from './apps/index.js';
+import { ConfigError, type ResolvedConfig, resolveConfig, type TspmdConfig } from './config.js';
+import { MultiPort } from './multicore/multi-port.js';
 import { openDevice } from './open-device.js';
+import { type Port, SinglePort } from './port.js';
 import { SingleCore } from './single-core.js';
+import { createStack, type StackModule } from './stack.js';
 import type { WarningSink } from './warnings.js';
 
 /** Opens the device of a configuration and brings it up; rejects with one clear line and leaves nothing behind then. */
 export type OpenDevice = (config: ResolvedConfig) => Promise<NetDevice>;
 
 export interface InitOptions {
-  /** Instead of the drivers that come with tspmd: a device of your own. */
+  /** Instead of the drivers that come with tspmd: a device of your own. With mode `single` alone. */
   readonly openDevice?: OpenDevice;
   /** Takes one-line warnings about the memory and the network. Default: to stderr, with `tspmd: ` in front. */
   readonly warn?: WarningSink;
 }
 
-/** Link state changes: `up` or `down`, and a line that tells why. */
-export type LinkListener = (state: 'up' | 'down', reason: string) => void;
-
-/** A device with the cores that work on it. */
-export class Port {
-  /** Called when the link or the backend goes or comes back. */
-  onLink: LinkListener | null = null;
-  private stopping: Promise<void> | null = null;
-
-  /** For {@link init} alone. */
-  constructor(
-    readonly config: ResolvedConfig,
-    readonly device: NetDevice,
-    readonly cores: readonly SingleCore[],
-  ) {
-    device.onLink = (state, reason) => {
-      if (this.stopping !== null) return;
-      if (state === 'up') for (const core of this.cores) core.announce();
-      this.onLink?.(state, reason);
-    };
-    device.onAnnounce = () => {
-      if (this.stopping === null) for (const core of this.cores) core.announce();
-    };
-  }
-
-  /**
-   * One of the cores.
-   * @throws RangeError when there is no such core.
-   */
-  core(index = 0): SingleCore {
-    const core = this.cores[index];
-    if (core === undefined) throw new RangeError(`core ${index}: this port has ${this.cores.length}`);
-    return core;
-  }
-
-  /** All counters of the layer and the device, by name. */
-  counters(): DeviceCounters {
-    return this.core(0).counters();
-  }
-
-  /** Sends what is still to be sent, ends waits, resets the device and gives everything back. A second call waits too. */
-  stop(): Promise<void> {
-    if (this.stopping === null) {
-      for (const core of this.cores) core.close();
-      this.stopping = this.device.close().then(() => {
-        // What found no room in the ring is lost now, and counted.
-        for (const core of this.cores) core.flush();
-      });
-    }
-    return this.stopping;
-  }
-}
-
 /**
- * Sets up the device, its memory and rings, and the core. Called once by the application. The seed's `dpdk_init`.
- * With `cores` the calling thread is pinned, and stays so.
+ * Sets up the device, its memory and rings, and the cores: with mode `single` one on the calling thread, which is pinned
+ * when `cores` says so, and stays so; else a thread each, which run the app. Called once by the application. The seed's
+ * `dpdk_init`.
  *
  * @example
  * const port = await init({ device: 'vhost-user:/tmp/vm1.sock', ip: '10.0.0.1/24' });
  * const core = port.core(0);
  *
+ * @example The same stack on all cores:
+ * const app = new URL('./my-stack.js', import.meta.url).pathname;
+ * const port = await init({ device: '0000:00:04.0', ip: '10.0.0.1/24', mode: '2kb', cores: [0, 1, 2, 3], app });
+ * await port.run(signal);
+ *
  * @throws ConfigError with one line a fault; or what the device's driver says, one line, with nothing left behind.
  */
 export async function init(config: TspmdConfig, options: InitOptions = {}): Promise<Port> {
   const resolved = resolveConfig(config);
+  const warn = options.warn ?? ((line: string) => process.stderr.write(`tspmd: ${line}\n`));
+  // Loaded here as well where threads run it: what is wrong with it is found before a device is opened.
+  const module = resolved.app === undefined ? null : await loadApp(resolved.app);
+  const layer = config.layer ?? module?.layer ?? resolved.layer;
+  if (resolved.mode === 'single') return initSingle({ ...resolved, layer }, module, options, warn);
+  if (options.openDevice !== undefined) {
+    throw new ConfigError([`openDevice: a device of one's own works with mode 'single' alone`]);
+  }
+  const cores = usableCpus(resolved.cores, warn);
+  const app = { name: resolved.app ?? '', options: resolved.appOptions };
+  return MultiPort.open({ ...resolved, layer, cores }, app, warn);
+}
+
+async function initSingle(
+  config: ResolvedConfig,
+  module: StackModule | null,
+  options: InitOptions,
+  warn: WarningSink,
+): Promise<Port> {
   // Before the memory is made: its pages come from where this thread runs.
-  const [cpu] = resolved.cores;
+  const [cpu] = config.cores;
   if (cpu !== undefined) await pinPollingThread(cpu);
-  const device = await (options.openDevice ?? openDevice)(resolved);
+  const device = await (options.openDevice ?? openDevice)(config);
   try {
-    const warn = options.warn ?? ((line: string) => process.stderr.write(`tspmd: ${line}\n`));
     if (device.notice !== '') warn(device.notice);
-    const core = new SingleCore(device, { ...resolved, warn });
-    const port = new Port(resolved, device, [core]);
+    const core = new SingleCore(device, { ...config, warn });
+    const stack = module && createStack(config.app ?? '', module, core, config.appOptions);
+    const port = new SinglePort(config, device, core, stack);
     core.announce();
     return port;
   } catch (error) {
     await device.close();
     throw error;
   }
+}
+
+/** Each thread's CPU, or none where this machine does not have it: the port works all the same. */
+function usableCpus(cores: readonly (number | undefined)[], warn: WarningSink): readonly (number | undefined)[] {
+  const count = cpus().length;
+  const missing = cores.filter((cpu) => cpu !== undefined && cpu >= count);
+  if (missing.length > 0) {
+    warn(
+      `cores ${missing.join(', ')}: this machine has CPUs 0 to ${count - 1} only; their threads run unpinned and share those`,
+    );
+  }
+  return cores.map((cpu) => (cpu !== undefined && cpu < count ? cpu : undefined));
 }

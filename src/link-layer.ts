@@ -64,7 +64,7 @@ export class LinkLayer {
     clock: () => number,
     options: LinkOptions,
     table = new NeighbourTable(new SharedArrayBuffer(NeighbourTable.bytesFor()), 0),
-    macWordsAt = new Uint16Array(3),
+    macWordsAt: Uint16Array = new Uint16Array(3),
   ) {
     this.memory = medium.memory;
     this.values = counters.values;

@@ -3,10 +3,18 @@
  * costs no allocation. It says who owns the buffer, so that one that is given back twice is noticed at once.
  */
 
+import type { MemoryViews } from '../drivers/memory/index.js';
+
 /** The layer, the device or the pool has the buffer. */
 export const OWNER_LAYER = 0;
 /** The stack has it, from getBufferRx or getBufferTx on until release or addBufferToRing. */
 export const OWNER_STACK = 1;
+
+/** Who knows the hash of a received packet. */
+export interface PacketHashes {
+  readonly memory: MemoryViews;
+  hashOf(handle: number): number;
+}
 
 export class PacketBuffer {
   /** Bytes of the packet (the frame, with layer `ethernet`). The stack sets it before it sends. */
@@ -14,6 +22,7 @@ export class PacketBuffer {
   /** OWNER_LAYER or OWNER_STACK. The layer's, read only for others. */
   owner = OWNER_LAYER;
   private view: Uint8Array | null = null;
+  private readonly memory: Uint8Array;
 
   /** For the layer alone: the stack gets its buffers from a {@link Core}. */
   constructor(
@@ -23,8 +32,18 @@ export class PacketBuffer {
     readonly offset: number,
     /** Bytes that there is room for. */
     readonly capacity: number,
-    private readonly memory: Uint8Array,
-  ) {}
+    private readonly hashes: PacketHashes,
+  ) {
+    this.memory = hashes.memory.u8;
+  }
+
+  /**
+   * The hash of the received packet's flow, signed 32 bits: by it the packet came to this core, so that a stack need not
+   * hash again. 0 where it has no flow. Valid until the packet is changed.
+   */
+  get rssHash(): number {
+    return this.hashes.hashOf(this.handle);
+  }
 
   /** The room of this buffer, from {@link offset} on, {@link capacity} bytes long. Made at the first use, then kept. */
   get bytes(): Uint8Array {

@@ -4,7 +4,7 @@
  */
 import type { IdlePolicy } from './config.js';
 import type { Core } from './core.js';
-import type { Stack } from './stack.js';
+import type { EventLoopStack, Stack } from './stack.js';
 
 export interface RunOptions {
   /** `adaptive`: sleep when nothing came for {@link IDLE_MS}. `spin`: never. Default: as the core was configured. */
@@ -12,6 +12,9 @@ export interface RunOptions {
   /** Ends the loop. */
   readonly signal: AbortSignal;
 }
+
+/** What the loop needs of a core; the threads that have the device run in the same loop. */
+export type Runnable = Pick<Core, 'idle' | 'getRxCount' | 'waitForPackets' | 'wake' | 'flush' | 'countTime'>;
 
 /** How long the loop runs before the event loop gets a turn. */
 const TURN_MS = 1;
@@ -25,19 +28,25 @@ const POLLS_PER_LOOK = 16;
  * @returns when the loop has ended and the stack was stopped; rejects with what the stack threw, or when its poll does not
  * return a number.
  */
-export async function runStack(core: Core, stack: Stack, options: RunOptions): Promise<void> {
+export async function runStack(core: Runnable, stack: Stack | EventLoopStack, options: RunOptions): Promise<void> {
   const { signal } = options;
+  if ('run' in stack) return runItself(core, stack, signal);
   const maySleep = (options.idle ?? core.idle) !== 'spin';
   const wake = (): void => core.wake();
   signal.addEventListener('abort', wake);
   try {
     while (!signal.aborted) {
-      const wasIdle = pollForOneTurn(stack, maySleep);
+      const wasIdle = pollForOneTurn(core, stack, maySleep);
       if (signal.aborted) break;
       const sleepMs = wasIdle ? (stack.maxSleepMs?.() ?? Number.POSITIVE_INFINITY) : 0;
       // A stack that leaves packets where they are is idle, too; sleeping would return at once and starve other code.
-      if (sleepMs > 0 && core.getRxCount() === 0) await core.waitForPackets(sleepMs);
-      else await new Promise<void>((resolve) => setImmediate(resolve));
+      if (sleepMs > 0 && core.getRxCount() === 0) {
+        const before = performance.now();
+        await core.waitForPackets(sleepMs);
+        core.countTime(0, performance.now() - before);
+        continue;
+      }
+      await new Promise<void>((resolve) => setImmediate(resolve));
     }
     core.flush();
   } catch (error) {
@@ -53,18 +62,52 @@ export async function runStack(core: Core, stack: Stack, options: RunOptions): P
   stack.stop?.();
 }
 
+/** How long a stack that drives itself may take to end. */
+const END_MS = 1500;
+
+/** A stack that drives itself: all that there is to do is to wake it at the end. */
+async function runItself(core: Runnable, stack: EventLoopStack, signal: AbortSignal): Promise<void> {
+  const wake = (): void => core.wake();
+  signal.addEventListener('abort', wake);
+  try {
+    await Promise.race([stack.run(signal), overdue(signal)]);
+    core.flush();
+  } finally {
+    signal.removeEventListener('abort', wake);
+  }
+}
+
+/** Rejects when a stack has not ended for {@link END_MS} although it was told to. */
+function overdue(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const late = (): void => reject(new Error(`the run() of the stack has not returned ${END_MS} ms after its signal`));
+    const startClock = (): void => void setTimeout(late, END_MS).unref();
+    if (signal.aborted) startClock();
+    else signal.addEventListener('abort', startClock, { once: true });
+  });
+}
+
 /** Polls for one turn of the loop. Returns true when it ended early because there was nothing to do. */
-function pollForOneTurn(stack: Stack, maySleep: boolean): boolean {
+function pollForOneTurn(core: Runnable, stack: Stack, maySleep: boolean): boolean {
   const start = performance.now();
   let idleSince = start;
+  let last = start;
+  let busy = 0;
   for (;;) {
     let packets = 0;
     for (let i = 0; i < POLLS_PER_LOOK; i++) packets += stack.poll();
     // What no sum comes of: nothing, or a promise.
     if (!(packets >= 0)) throw new TypeError('the poll() of a stack must return how many packets it handled, at once');
     const now = performance.now();
-    if (packets > 0) idleSince = now;
-    else if (maySleep && now - idleSince >= IDLE_MS) return true;
-    if (now - start >= TURN_MS) return false;
+    if (packets > 0) {
+      busy += now - last;
+      idleSince = now;
+    }
+    last = now;
+    const isIdle = packets === 0 && maySleep && now - idleSince >= IDLE_MS;
+    if (isIdle || now - start >= TURN_MS) {
+      core.countTime(busy, now - start - busy);
+      return isIdle;
+    }
   }
 }

@@ -5,11 +5,16 @@ import { Core } from './core.js';
 import { createL2Counters, L2 } from './counters.js';
 import { Egress } from './egress.js';
 import { LinkLayer, type LinkOptions } from './link-layer.js';
+import { IndirectionTable } from './rss/indirection-table.js';
+import type { RssOptions } from './rss/keys.js';
+import { type FlowTuple, Rss } from './rss/rss.js';
 import { BURST } from './tx-burst.js';
 
 export interface SingleCoreOptions extends LinkOptions {
   /** Longest IP packet. Default: the device's. A longer one than the device's or a buffer's is cut down to that. */
   readonly mtu?: number | undefined;
+  /** How {@link rssHash} is computed. */
+  readonly rss?: RssOptions;
   /** Default `adaptive`. */
   readonly idle?: IdlePolicy;
   /** Milliseconds, monotonic. Default: performance.now. */
@@ -22,6 +27,7 @@ const MAX_RESERVE = 2 * BURST;
 export class SingleCore extends Core {
   protected readonly egress: Egress;
   private readonly link: LinkLayer;
+  private readonly rss: Rss;
   private readonly rxReserve: number;
   private readonly rxHandles = new Uint32Array(BURST);
   private readonly rxLengths = new Uint32Array(BURST);
@@ -42,12 +48,24 @@ export class SingleCore extends Core {
       ...{ layer: options.layer ?? 'ip', idle: options.idle ?? 'adaptive' },
     });
     this.rxReserve = reserve;
+    this.rss = new Rss(memory, options.rss ?? {}, IndirectionTable.create(1));
     this.link = new LinkLayer(device, geometry.shift, this.tx, counters, clock, options);
     this.egress = new Egress(device, this.link.host, this.link.neighbours, this.tx, counters);
   }
 
   get mac(): Uint8Array {
     return this.device.mac;
+  }
+
+  /** This one. */
+  rssCoreFor(flow: FlowTuple): number {
+    return this.rss.coreForFlow(flow);
+  }
+
+  /** Computed when it is asked for: nobody needs it to bring the packet here. */
+  hashOf(handle: number): number {
+    const { offset, length } = this.buffers[handle]!;
+    return this.isIp ? this.rss.hashPacket(offset, length) : this.rss.hashFrame(offset, length);
   }
 
   /** Announces our address by ARP: at start, and when the link is back. Nothing with layer `ethernet`. */

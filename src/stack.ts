@@ -34,11 +34,25 @@ export interface Stack {
   stop?(): void;
 }
 
+/**
+ * A stack that drives itself, in Node's event loop: it awaits `core.waitForPackets()`, and timers, sockets and ordinary
+ * code live beside it.
+ */
+export interface EventLoopStack {
+  /**
+   * Runs until the signal aborts; `core.waitForPackets()` returns then. What it rejects with ends its core. Where the core
+   * is a thread of its own, one that does not return within two seconds is ended with its thread.
+   */
+  run(signal: AbortSignal): Promise<void>;
+  /** Running totals, by name. */
+  report?(): Record<string, number>;
+}
+
 /** Options of a stack, as the command line or a caller gives them. */
 export type StackOptions = Readonly<Record<string, unknown>>;
 
 /** Makes the stack of a core. */
-export type StackFactory = (core: Core, options: StackOptions) => Stack;
+export type StackFactory = (core: Core, options: StackOptions) => Stack | EventLoopStack;
 
 /** A module that is a stack: what a FILE.js exports, and each of our apps. */
 export interface StackModule {
@@ -97,10 +111,16 @@ function checkStack(file: string, module: Partial<Record<string, unknown>>): Sta
  * Makes the stack of a core, and checks that it is one.
  * @param name for the error message
  */
-export function createStack(name: string, module: StackModule, core: Core, options: StackOptions = {}): Stack {
+export function createStack(
+  name: string,
+  module: StackModule,
+  core: Core,
+  options: StackOptions = {},
+): Stack | EventLoopStack {
   const stack: unknown = module.default(core, options);
-  if (typeof stack !== 'object' || stack === null || typeof (stack as Partial<Stack>).poll !== 'function') {
-    throw new Error(`stack ${name}: its default export returned no object with a poll() method`);
+  const made = (typeof stack === 'object' && stack !== null ? stack : {}) as Partial<Stack & EventLoopStack>;
+  if (typeof made.poll !== 'function' && typeof made.run !== 'function') {
+    throw new Error(`stack ${name}: its default export returned no object with a poll() or a run() method`);
   }
-  return stack as Stack;
+  return stack as Stack | EventLoopStack;
 }

@@ -20,6 +20,7 @@ export const MFD_HUGETLB = 0x4;
 
 export const F_GETFL = 3;
 export const F_SETFL = 4;
+export const F_DUPFD_CLOEXEC = 1030;
 export const F_ADD_SEALS = 1033;
 export const F_SEAL_SHRINK = 0x2;
 export const F_SEAL_GROW = 0x4;

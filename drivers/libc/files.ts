@@ -13,6 +13,11 @@ export function closeFile(fd: number): void {
   native.close(fd);
 }
 
+/** Another descriptor of the same open file, closed on exec as all are. */
+export function duplicateFile(fd: number, target: string): number {
+  return check(native.fcntl(fd, c.F_DUPFD_CLOEXEC, 0), 'fcntl F_DUPFD_CLOEXEC', target);
+}
+
 /** ioctl(2) with a structure that the kernel reads or fills. `target` names the device in the error. */
 export function ioctl(
   fd: number,

@@ -3,6 +3,7 @@ export { SystemError } from './errors.js';
 export {
   allocatePages,
   closeFile,
+  duplicateFile,
   eventfd,
   ioctl,
   memfd,

@@ -6,7 +6,8 @@
  * with `Atomics.store`, which is also the fence that 2.7.13.3.1 asks for: nothing before it becomes visible after it.
  */
 import type { BufferPool } from '../../rings/buffer-pool.js';
-import { type AddressSpace, contiguousIova, type PacketMemory } from '../memory/index.js';
+import { type AddressSpace, contiguousIova, type MemoryViews, type PacketMemory } from '../memory/index.js';
+import { makeQueueTables, type QueueTables, SLOT_FREE } from './queue-tables.js';
 import {
   AVAIL_FLAGS,
   AVAIL_IDX,
@@ -26,8 +27,7 @@ import {
 } from './split-layout.js';
 import type { Doorbell, QueueLayout } from './transport.js';
 
-/** No buffer is posted in this descriptor. */
-export const SLOT_FREE = -1;
+export { SLOT_FREE } from './queue-tables.js';
 
 /** Descriptors, available and used ring on cache lines of their own (a pair of lines: the prefetcher fetches two). */
 const PART_ALIGNMENT = 128;
@@ -64,9 +64,8 @@ export abstract class DriverQueue {
   private readonly usedIdx16: number;
   private availEvent16: number;
 
-  /** Handle of the buffer that descriptor i refers to, or {@link SLOT_FREE}. The device cannot change this one. */
+  // See QueueTables.
   protected readonly slotHandle: Int32Array;
-  /** Device address of buffer h (its virtio-net header), as two words: computed once, so a packet costs two stores. */
   protected readonly addressLow: Uint32Array;
   protected readonly addressHigh: Uint32Array;
 
@@ -74,7 +73,7 @@ export abstract class DriverQueue {
   protected availIndex = 0;
   /** Next used entry to read, u16. */
   protected usedIndex = 0;
-  private doorbell: Doorbell = { ring: () => {} };
+  private doorbell: Pick<Doorbell, 'ring'> = { ring: () => {} };
   private eventIdx = false;
   private interruptsOn = false;
   /** What is wrong with the ring, or empty. A broken ring is left alone until the device was reset. */
@@ -84,9 +83,11 @@ export abstract class DriverQueue {
 
   constructor(
     readonly name: string,
-    memory: PacketMemory,
+    memory: MemoryViews,
     public layout: QueueLayout,
+    /** Where buffers come from, and where those go that the device has done with. */
     protected readonly pool: BufferPool,
+    tables: QueueTables = makeQueueTables(layout.size, pool.geometry.count, false),
   ) {
     this.u16 = memory.u16;
     this.u32 = memory.u32;
@@ -101,9 +102,9 @@ export abstract class DriverQueue {
     this.usedIdx16 = (layout.device + USED_IDX) >> 1;
     this.usedRing32 = (layout.device + USED_RING) >> 2;
     this.availEvent16 = (layout.device + availEventOffset(layout.size)) >> 1;
-    this.slotHandle = new Int32Array(layout.size).fill(SLOT_FREE);
-    this.addressLow = new Uint32Array(pool.geometry.count);
-    this.addressHigh = new Uint32Array(pool.geometry.count);
+    this.slotHandle = tables.slotHandle;
+    this.addressLow = tables.addressLow;
+    this.addressHigh = tables.addressHigh;
   }
 
   /** The most entries that there is memory for. */
@@ -147,17 +148,22 @@ export abstract class DriverQueue {
     this.u32.fill(0, this.desc32, this.desc32 + this.size * (DESC_BYTES >> 2));
     this.u16.fill(0, this.availFlags16, this.availFlags16 + (availBytes(this.size) >> 1));
     this.u16.fill(0, this.usedFlags16, this.usedFlags16 + (usedBytes(this.size) >> 1));
+    this.rewind(eventIdx);
+    return held;
+  }
+
+  /** To the beginning of a ring that was brought to that state already. */
+  protected rewind(eventIdx: boolean): void {
     this.availIndex = 0;
     this.usedIndex = 0;
     this.eventIdx = eventIdx;
     this.interruptsOn = false;
     this.broken = '';
     this.suppressInterrupts();
-    return held;
   }
 
   /** Where to announce new buffers, from DRIVER_OK on. */
-  attach(doorbell: Doorbell): void {
+  attach(doorbell: Pick<Doorbell, 'ring'>): void {
     this.doorbell = doorbell;
   }
 

@@ -21,7 +21,7 @@ export class DriverTxQueue extends DriverQueue {
   lostOnReset = 0;
 
   /** Descriptors that the device does not hold. */
-  private free = 0;
+  private free = this.size;
   /** The longest frame that may be sent. */
   private longest = 0;
 
@@ -31,6 +31,19 @@ export class DriverTxQueue extends DriverQueue {
     this.longest = Math.min(longestFrame, frameCapacity(this.pool.geometry.shift));
     for (let slot = 0; slot < this.size; slot++) this.u16[this.availRing16 + slot] = slot;
     this.free = this.size;
+  }
+
+  /** After {@link start} by another thread, on the same ring and tables: this one drives it from now on. */
+  adopt(size: number, eventIdx: boolean, longestFrame: number): void {
+    this.resize(size);
+    this.rewind(eventIdx);
+    this.longest = Math.min(longestFrame, frameCapacity(this.pool.geometry.shift));
+    this.free = size;
+  }
+
+  /** Buffers that the device has, or has done with and that were not reclaimed yet. */
+  get inFlight(): number {
+    return this.size - this.free;
   }
 
   /** Sends the first `count` frames, in order; returns how many were taken. The rest stay the caller's. */

@@ -12,10 +12,21 @@ import { DriverTxQueue } from './driver-tx-queue.js';
 import * as f from './features.js';
 import { DeviceStatus, negotiateFeatures } from './negotiation.js';
 import { NetConfigSpace, randomMac } from './net-config.js';
-import { bufferShift, DEFAULT_MTU, FRAME_OVERHEAD, type NetDeviceOptions, ringAndBuffers } from './net-options.js';
+import { NetCounters } from './net-counters.js';
+import {
+  bufferShift,
+  DEFAULT_MTU,
+  entriesOf,
+  FRAME_OVERHEAD,
+  type NetDeviceOptions,
+  ringAndBuffers,
+} from './net-options.js';
+import { makeQueueTables, type QueueTables } from './queue-tables.js';
 import { setReceiveFilter } from './receive-filter.js';
 import { Restarter } from './restarter.js';
 import type { TransportEvents, VirtioTransport } from './transport.js';
+import { type LendOptions, TxLender } from './tx-lender.js';
+import type { TxLoan } from './tx-loan.js';
 
 export type { NetDeviceOptions } from './net-options.js';
 
@@ -35,10 +46,10 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   mtu: number;
   /** From DRIVER_OK until the device is lost, broken or closed. */
   private running = false;
+  /** As {@link running}, where this thread drives the transmit queue itself. */
+  private sending = false;
   /** What the device says of its link, where VIRTIO_NET_F_STATUS was negotiated. */
   private linkUp = true;
-  private deviceErrors = 0;
-  private reconnects = 0;
   private closing = false;
   /** Why a start that is under way is to fail, although none of its calls did. */
   private lost = '';
@@ -47,20 +58,28 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   private deviceMac: Uint8Array | null = null;
   private readonly status: DeviceStatus;
   private readonly restarter: Restarter;
+  private readonly lender: TxLender | null;
+  /** What {@link counters} tells, for other threads as well. */
+  readonly counts: NetCounters;
 
   private constructor(
     private readonly transport: VirtioTransport,
     private readonly options: NetDeviceOptions,
     readonly memory: PacketMemory,
     readonly pool: BufferPool,
+    readonly sent: BufferPool,
     readonly rx: DriverRxQueue,
     readonly tx: DriverTxQueue,
     private readonly control: ControlQueue,
+    lentTables: QueueTables | null,
   ) {
     this.name = transport.name;
     this.mac = options.mac ?? randomMac();
     this.mtu = options.mtu ?? DEFAULT_MTU;
     this.status = new DeviceStatus(transport);
+    const onBroken = (reason: string): void => this.fail(reason);
+    this.lender = lentTables && new TxLender(tx.name, memory, lentTables, sent, onBroken);
+    this.counts = new NetCounters(rx, tx, this.lender?.totals);
     this.restarter = new Restarter(
       () => this.restart(),
       () => this.back(),
@@ -79,10 +98,14 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
       const rxLayout = allocateSplitQueue(memory, queueSize);
       const txLayout = allocateSplitQueue(memory, queueSize);
       const control = ControlQueue.allocate(`${name} control queue`, memory);
-      const pool = new BufferPool({ count: buffers, shift, base: memory.allocate(buffers << shift, 1 << shift) });
+      const geometry = { count: buffers, shift, base: memory.allocate(buffers << shift, 1 << shift) };
+      const { ownBuffers, lendTx = false, separateSent = false } = options;
+      const pool = new BufferPool(geometry, ownBuffers?.first, ownBuffers?.end);
+      const sent = separateSent || lendTx ? new BufferPool(geometry, 0, 0) : pool;
+      const lentTables = lendTx ? makeQueueTables(queueSize, buffers, true) : null;
       const rx = new DriverRxQueue(`${name} receive queue`, memory, rxLayout, pool);
-      const tx = new DriverTxQueue(`${name} transmit queue`, memory, txLayout, pool);
-      const device = new VirtioNetDevice(transport, options, memory, pool, rx, tx, control);
+      const tx = new DriverTxQueue(`${name} transmit queue`, memory, txLayout, sent, lentTables ?? undefined);
+      const device = new VirtioNetDevice(transport, options, memory, pool, sent, rx, tx, control, lentTables);
       await device.start();
       return device;
     } catch (error) {
@@ -143,16 +166,19 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
 
   private async setupQueues(): Promise<void> {
     const { transport, rx, tx, control } = this;
-    rx.resize(await this.queueSize(RX, rx.name));
-    tx.resize(await this.queueSize(TX, tx.name));
+    const { queueSize } = this.options;
+    rx.resize(entriesOf(rx.name, await transport.maxQueueSize(RX), queueSize, rx.capacity));
+    tx.resize(entriesOf(tx.name, await transport.maxQueueSize(TX), queueSize, tx.capacity));
     const space = transport.addressSpace();
     const eventIdx = this.has(f.VIRTIO_F_EVENT_IDX);
-    tx.start(space, eventIdx, this.mtu + FRAME_OVERHEAD);
+    const longestFrame = this.mtu + FRAME_OVERHEAD;
+    tx.start(space, eventIdx, longestFrame);
     if (!rx.start(space, eventIdx, this.has(f.VIRTIO_NET_F_MRG_RXBUF))) {
       throw new Error(`${this.name}: the stack holds so many buffers that the receive ring cannot be filled`);
     }
     rx.attach(await transport.setupQueue(RX, rx.layout, true));
-    tx.attach(await transport.setupQueue(TX, tx.layout, false));
+    const doorbell = await transport.setupQueue(TX, tx.layout, false);
+    tx.attach(doorbell);
     const hasControl = this.has(f.VIRTIO_NET_F_CTRL_VQ);
     if (hasControl) {
       const limit = await transport.maxQueueSize(CONTROL);
@@ -169,19 +195,12 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     // With the answer to the last message the end of the connection may have come.
     if (this.lost !== '') throw new Error(this.lost);
     // 3.1.1: no buffer may be made available, and no doorbell rung, before DRIVER_OK.
+    this.lender?.setLink(this.linkUp);
+    this.lender?.start({ size: tx.layout.size, eventIdx, longestFrame, doorbell: doorbell.share() });
     this.running = true;
+    this.sending = this.lender === null;
     rx.open();
     tx.kick();
-  }
-
-  /** Entries of a queue: what was asked for, or of the default as much as the device allows (2.7: a power of two). */
-  private async queueSize(index: number, name: string): Promise<number> {
-    const wanted = this.options.queueSize ?? this.rx.capacity;
-    const most = await this.transport.maxQueueSize(index);
-    if (most >= wanted) return wanted;
-    if (most < 2) throw new Error(`${name}: the device has no such queue (it allows ${most} entries)`);
-    if (this.options.queueSize === undefined) return 1 << (31 - Math.clz32(most));
-    throw new Error(`${name}: ${wanted} entries asked for, the device allows ${most}: set a smaller queue size`);
   }
 
   rxBurst(handles: Uint32Array, lengths: Uint32Array, max: number): number {
@@ -192,16 +211,38 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   }
 
   txBurst(handles: Uint32Array, lengths: Uint32Array, count: number): number {
-    if (!this.running) return 0;
+    if (!this.sending) return 0;
     const taken = this.tx.burst(handles, lengths, count);
     if (this.tx.broken !== '') this.fail(this.tx.broken);
     return taken;
   }
 
   reclaimTx(): void {
-    if (!this.running) return;
+    if (!this.sending) return;
     this.tx.reclaim();
     if (this.tx.broken !== '') this.fail(this.tx.broken);
+  }
+
+  /**
+   * Lends the transmit queue to another thread, which drives it with a `BorrowedTx`; for a device that was opened with the
+   * option `lendTx`. One thread at a time. After an earlier borrower the device is restarted for it. While the queue is
+   * lent, buffers come back there alone; at other times a restart puts those that were in the ring into {@link sent}.
+   */
+  lendTx(options: LendOptions = {}): TxLoan {
+    if (this.lender === null) throw new Error(`${this.name}: opened without the option lendTx`);
+    if (this.closing) throw new Error(`${this.name}: closed`);
+    const { needsRestart } = this.lender;
+    const loan = this.lender.lend(this.tx.layout, options);
+    if (needsRestart) this.down(`${this.name}: the transmit queue goes to another thread`, true);
+    return loan;
+  }
+
+  /**
+   * Says that the thread which had borrowed the transmit queue is gone. It must be: it could be in the ring. Where it had
+   * taken up the loan, its end is noticed without this.
+   */
+  revokeTx(): void {
+    this.lender?.revoke();
   }
 
   enableRxInterrupt(): boolean {
@@ -234,6 +275,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     }
     const before = this.linkUp;
     this.linkUp = config.linkUp;
+    this.lender?.setLink(config.linkUp);
     if (config.linkUp === before || !this.running) return;
     this.onLink?.(
       config.linkUp ? 'up' : 'down',
@@ -251,49 +293,37 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   /** The device broke the protocol, or said it is broken: reset it and begin anew. */
   private fail(reason: string): void {
     if (!this.running) return;
-    this.deviceErrors++;
+    this.counts.deviceErrors++;
     this.down(reason, true);
   }
 
   private down(reason: string, restart: boolean): void {
-    this.running = false;
     // What was sent until now is not lost, and its buffers are of use meanwhile.
-    if (this.tx.broken === '') this.tx.reclaim();
+    if (this.sending && this.tx.broken === '') this.tx.reclaim();
+    this.running = false;
+    this.sending = false;
+    this.lender?.pause();
     if (restart) this.restarter.begin(reason);
     this.onLink?.('down', reason);
     this.onWake?.();
   }
 
   private async restart(): Promise<void> {
+    if (this.lender !== null) await this.lender.left();
+    if (this.closing) return;
     await this.transport.close();
     if (!this.closing) await this.start();
   }
 
   private back(): void {
-    this.reconnects++;
+    this.counts.reconnects++;
     // A link that is still down is told when it comes up.
     if (this.linkUp) this.onLink?.('up', `${this.name} is back`);
     this.onWake?.();
   }
 
   counters(): DeviceCounters {
-    const { rx, tx } = this;
-    return {
-      rx_packets: rx.packets,
-      rx_bytes: rx.bytes,
-      rx_dropped_no_buffer: rx.droppedNoBuffer,
-      rx_dropped_bad_length: rx.droppedBadLength,
-      rx_dropped_too_long: rx.droppedTooLong,
-      rx_lost_on_reset: rx.lostOnReset,
-      rx_kicks: rx.kicks,
-      tx_packets: tx.packets,
-      tx_bytes: tx.bytes,
-      tx_dropped_bad_length: tx.droppedBadLength,
-      tx_lost_on_reset: tx.lostOnReset,
-      tx_kicks: tx.kicks,
-      device_errors: this.deviceErrors,
-      reconnects: this.reconnects,
-    };
+    return this.counts.snapshot();
   }
 
   close(): Promise<void> {
@@ -304,8 +334,10 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   private async shutDown(): Promise<void> {
     this.closing = true;
     this.running = false;
+    this.sending = false;
     this.lost = `${this.name}: closed while it started`;
     this.restarter.stop();
+    if (this.lender !== null) await this.lender.end();
     await this.transport.close();
     // A start that was under way fails for want of its transport; what it may have opened since is closed after it.
     await this.restarter.settled();

@@ -16,6 +16,12 @@ export interface NetDeviceOptions {
   promiscuous?: boolean | undefined;
   /** Receive frames to all groups, where the device filters at all. */
   allMulticast?: boolean | undefined;
+  /** Put buffers that were sent into a pool of their own, `sent`, which the caller drains, instead of into `pool`. */
+  separateSent?: boolean | undefined;
+  /** `pool` has only the buffers `first` to `end` (exclusive) at the start; the others belong to the caller. */
+  ownBuffers?: { readonly first: number; readonly end: number } | undefined;
+  /** Another thread is to drive the transmit queue: see `lendTx` of the device. Implies `separateSent`. */
+  lendTx?: boolean | undefined;
   /** Feature bits that are not to be negotiated although both sides could. */
   withoutFeatures?: bigint | undefined;
 }
@@ -34,10 +40,27 @@ export function ringAndBuffers(name: string, options: NetDeviceOptions): { queue
   let queueSize = options.queueSize ?? DEFAULT_QUEUE_SIZE;
   const buffers = options.buffers ?? 4 * queueSize;
   if (options.queueSize === undefined) while (queueSize > 2 && queueSize * 4 > buffers) queueSize /= 2;
-  if (buffers <= queueSize) {
-    throw new Error(`${name}: ${buffers} buffers cannot fill a receive ring of ${queueSize} and leave any`);
+  const { first, end } = options.ownBuffers ?? { first: 0, end: buffers };
+  if (!(first >= 0 && end <= buffers && end > first)) {
+    throw new Error(`${name}: its own buffers are to be ${first} to ${end}, of ${buffers}`);
+  }
+  // Half of what the device owns itself, where that is less than all: the rest takes the place of what was received.
+  if (options.queueSize === undefined) while (queueSize > 2 && queueSize * 2 > end - first) queueSize /= 2;
+  if (end - first <= queueSize) {
+    throw new Error(`${name}: ${end - first} buffers cannot fill a receive ring of ${queueSize} and leave any`);
   }
   return { queueSize, buffers };
+}
+
+/**
+ * Entries of a queue for which the device allows `most`: what was asked for (`wanted`), or of what there is memory for as
+ * much as the device allows (2.7: a power of two).
+ */
+export function entriesOf(name: string, most: number, wanted: number | undefined, capacity: number): number {
+  if (most >= (wanted ?? capacity)) return wanted ?? capacity;
+  if (most < 2) throw new Error(`${name}: the device has no such queue (it allows ${most} entries)`);
+  if (wanted === undefined) return 1 << (31 - Math.clz32(most));
+  throw new Error(`${name}: ${wanted} entries asked for, the device allows ${most}: set a smaller queue size`);
 }
 
 /** log2 of the buffer that holds a frame of this MTU. */

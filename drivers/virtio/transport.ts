@@ -6,10 +6,13 @@
  * {@link Doorbell}.
  */
 import type { AddressSpace, PacketMemory } from '../memory/index.js';
+import type { DoorbellShare } from './doorbell.js';
 
 /** Tells the device that a queue has new buffers. Called at most once a burst, and only when the device asks for it. */
 export interface Doorbell {
   ring(): void;
+  /** What another thread opens the same doorbell with; valid until the transport is closed. */
+  share(): DoorbellShare;
 }
 
 /** Where a queue's three parts lie in the packet memory, in bytes from its start (virtio 1.2, 2.6). */

@@ -38,13 +38,21 @@ function program(): Command {
 
   deviceOptions(tspmd.command('run').description('drive a device and run a stack on it'))
     .addOption(new Option('--mode <mode>', 'thread layout').choices(['single', '1kb', '2kb']).default('single'))
-    .option('--cores <list>', 'CPUs to run on, such as 0-3 or 0,2 (default: not pinned)', coreList)
+    .option('--cores <list>', 'CPUs, such as 0-3: stack first; last RxTx (1kb), or Tx and Rx (2kb)', coreList)
     .option('--app <name|file>', 'echo, macswap, rxonly, txonly, or a module', 'echo')
     .option('--app-option <name=value...>', 'options for the app (txonly: to, size, ip)', keyValue)
     .addOption(
       new Option('--idle <policy>', 'what to do without packets').choices(['adaptive', 'spin']).default('adaptive'),
     )
-    .option('--stats-period <seconds>', 'print rates every so often', positiveNumber)
+    .option('--rss-key <key>', 'microsoft, symmetric, or 80 hex digits (default: microsoft)')
+    .option('--no-symmetric', 'the two directions of a flow may go to different cores')
+    .addOption(
+      new Option('--on-core-failure <policy>', "what happens when a core's stack fails")
+        .choices(['redistribute', 'stop'])
+        .default('redistribute'),
+    )
+    .option('--core-burst <n>', 'packets that a core may send before the others have their turn', positiveInteger)
+    .option('--stats-period <seconds>', 'print rates every so often, and a line a core', positiveNumber)
     .action(async (options) => (await import('./run.js')).run(options));
 
   deviceOptions(tspmd.command('ping').description('ping a host over the driver'))

@@ -59,7 +59,7 @@ async function pingOver(port: Port, options: PingCommandOptions, told: Promise<v
     maxSleepMs: () => stack.maxSleepMs?.() ?? 0,
   };
   const size = largest === least ? least : `${least} to ${largest}`;
-  say(`PING ${options.to} with ${size} bytes of data from ${options.ip} on ${port.device.name}`);
+  say(`PING ${options.to} with ${size} bytes of data from ${options.ip} on ${port.name}`);
   await runStack(core, untilDone, { signal: stop.signal });
 
   const { ping_sent: sent = 0, ping_received: received = 0, ping_corrupt: corrupt = 0 } = pinger.report();

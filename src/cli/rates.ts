@@ -1,6 +1,6 @@
-/** `--stats-period`: what a port did since the last line, as rates. */
+/** `--stats-period`: what a port did since the last line, as rates; and each of its threads, where there are several. */
 import type { DeviceCounters } from '../../drivers/net-device.js';
-import type { Port } from '../index.js';
+import type { CoreStatus, Port } from '../port.js';
 
 /** A counter of something that did not get through. */
 const IS_DROP = /(^|_)(drop(ped)?|lost)(_|$)/;
@@ -18,10 +18,49 @@ export function dropsOf(now: DeviceCounters, before: DeviceCounters = {}): strin
   return total === 0 ? 'none' : `${total} (${reasons.join(', ')})`;
 }
 
-/** Prints a line every `seconds`, until stopped. */
+/** What the counters of something were a period ago. */
+class Rates {
+  private last: DeviceCounters = {};
+  private now: DeviceCounters = {};
+  private seconds = 1;
+
+  constructor(first: DeviceCounters) {
+    this.now = first;
+  }
+
+  /** Takes the counters as they are, `seconds` after the last time. */
+  update(now: DeviceCounters, seconds: number): void {
+    this.last = this.now;
+    this.now = now;
+    this.seconds = seconds;
+  }
+
+  /** How much a counter has grown. */
+  growth(name: string): number {
+    return (this.now[name] ?? 0) - (this.last[name] ?? 0);
+  }
+
+  perSecond(name: string): number {
+    return this.growth(name) / this.seconds;
+  }
+
+  get drops(): string {
+    return dropsOf(this.now, this.last);
+  }
+
+  /** Share of its time that a thread slept or polled in vain; empty before it has counted any. */
+  get idle(): string {
+    const idle = this.growth('loop_idle_ms');
+    const all = idle + this.growth('loop_busy_ms');
+    return all === 0 ? '' : `; idle ${Math.round((100 * idle) / all)} %`;
+  }
+}
+
+/** Prints a line for the port every `seconds`, and one for each of its threads where it has several, until stopped. */
 export class RatePrinter {
-  private last: DeviceCounters;
   private lastAt = performance.now();
+  private readonly all: Rates;
+  private readonly threads = new Map<string, Rates>();
   private readonly timer: NodeJS.Timeout;
 
   constructor(
@@ -29,7 +68,8 @@ export class RatePrinter {
     seconds: number,
     private readonly print: (line: string) => void,
   ) {
-    this.last = port.counters();
+    this.all = new Rates(port.counters());
+    for (const { title, counters } of this.threadsOf()) this.threads.set(title, new Rates(counters));
     this.timer = setInterval(() => this.tick(), seconds * 1000);
   }
 
@@ -37,16 +77,34 @@ export class RatePrinter {
     clearInterval(this.timer);
   }
 
+  private threadsOf(): readonly CoreStatus[] {
+    return [...this.port.cores(), ...this.port.workers()];
+  }
+
   private tick(): void {
-    const now = this.port.counters();
     const at = performance.now();
     const seconds = (at - this.lastAt) / 1000;
-    const rate = (name: string): number => ((now[name] ?? 0) - (this.last[name] ?? 0)) / seconds;
-    const line = (direction: string): string =>
-      `${direction} ${packets(rate(`${direction}_packets`))}, ${bits(rate(`${direction}_bytes`))}`;
-    this.print(`${line('rx')}; ${line('tx')}; dropped ${dropsOf(now, this.last)}`);
-    this.last = now;
     this.lastAt = at;
+    const { all } = this;
+    all.update(this.port.counters(), seconds);
+    const line = (way: string): string =>
+      `${way} ${packets(all.perSecond(`${way}_packets`))}, ${bits(all.perSecond(`${way}_bytes`))}`;
+    const threads = this.threadsOf();
+    const [first] = threads;
+    for (const { title, counters } of threads) this.threads.get(title)?.update(counters, seconds);
+    const idle = threads.length === 1 && first !== undefined ? (this.threads.get(first.title)?.idle ?? '') : '';
+    this.print(`${line('rx')}; ${line('tx')}; dropped ${all.drops}${idle}`);
+    if (threads.length > 1) for (const thread of threads) this.print(this.lineOf(thread));
+  }
+
+  private lineOf({ title, isAlive, rings }: CoreStatus): string {
+    const rates = this.threads.get(title);
+    if (rates === undefined || !isAlive) return `  ${title}: ended`;
+    const { drops, idle } = rates;
+    if (rings === null) return `  ${title}: dropped ${drops}${idle}`;
+    const moved = `rx ${packets(rates.perSecond('rx_delivered'))}, tx ${packets(rates.perSecond('tx_queued'))}`;
+    const queues = Object.entries(rings).map(([name, { count, capacity }]) => `${name} ${count}/${capacity}`);
+    return `  ${title}: ${moved}; dropped ${drops}; ${queues.join(', ')}${idle}`;
   }
 }
 

@@ -1,8 +1,6 @@
 /** `tspmd run`: the node entrypoint. Drives a device, runs a stack on it, and says `ready` when packets can flow. */
 
-import { loadApp } from '../apps/index.js';
-import { formatMac, init, type Port, runStack } from '../index.js';
-import { createStack, type Stack, type StackModule } from '../stack.js';
+import { formatMac, init, type Port, type StackTotals } from '../index.js';
 import { counterLines } from './counter-lines.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
 import { faultOf } from './faults.js';
@@ -15,30 +13,36 @@ export interface RunCommandOptions extends DeviceOptions {
   app: string;
   appOption?: Record<string, string>;
   idle: 'adaptive' | 'spin';
+  rssKey?: string;
+  symmetric: boolean;
+  onCoreFailure: 'redistribute' | 'stop';
+  coreBurst?: number;
   statsPeriod?: number;
 }
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const complain = (line: string): void => void process.stderr.write(`tspmd: ${line}\n`);
 
 export async function run(options: RunCommandOptions): Promise<void> {
-  const module = await loadApp(options.app);
+  const { mode, idle, app, cores, appOption, onCoreFailure, coreBurst, rssKey, symmetric } = options;
   const port = await init({
     ...deviceConfig(options),
-    mode: options.mode,
-    idle: options.idle,
-    layer: module.layer ?? 'ip',
-    ...(options.cores === undefined ? {} : { cores: options.cores }),
+    ...{ mode, idle, app, onCoreFailure },
+    rss: { ...(rssKey === undefined ? {} : { key: rssKey }), symmetric },
+    ...(cores === undefined ? {} : { cores }),
+    ...(appOption === undefined ? {} : { appOptions: appOption }),
+    ...(coreBurst === undefined ? {} : { coreBurst }),
   });
   // Whoever waits for the ready line may stop us at once: from here on a signal ends things in good order.
   const told = untilStopped();
   const thrown = firstUncaught();
   try {
-    const stack = await drive(port, module, options, Promise.race([told, thrown]));
+    const totals = await drive(port, options, Promise.race([told, thrown]));
     // First: stopping sends the last burst, which counts.
     await port.stop();
-    summarise(port, stack, options.app);
+    summarise(port, totals, app);
   } catch (error) {
-    throw new Error(faultOf(options.app, error), { cause: error });
+    throw new Error(faultOf(app, error), { cause: error });
   } finally {
     await port.stop();
   }
@@ -53,12 +57,15 @@ function firstUncaught(): Promise<never> {
 }
 
 /** @param end resolves when the loop is to end, rejects with what else than the loop has gone wrong */
-async function drive(port: Port, module: StackModule, options: RunCommandOptions, end: Promise<void>): Promise<Stack> {
-  const { device } = port;
-  port.onLink = (state, reason) => process.stderr.write(`tspmd: link ${state}: ${reason}\n`);
+async function drive(
+  port: Port,
+  options: RunCommandOptions,
+  end: Promise<void>,
+): Promise<readonly (StackTotals | undefined)[]> {
+  port.onLink = (state, reason) => complain(`link ${state}: ${reason}`);
+  port.onCoreFailure = (core, error) =>
+    complain(`${error.message}; the other cores take the flows of core ${core} over`);
 
-  const core = port.core(0);
-  const stack = createStack(options.app, module, core, options.appOption ?? {});
   const printCounters = (): void => say(counterLines(port.counters()).join('\n'));
   // Until then the signal opens Node's debugger.
   process.on('SIGUSR1', printCounters);
@@ -66,24 +73,23 @@ async function drive(port: Port, module: StackModule, options: RunCommandOptions
   const stop = new AbortController();
   const ended = end.finally(() => stop.abort());
   // Last: whoever waits for this line may send signals from now on.
-  say(`ready: ${options.ip} at ${formatMac(device.mac)} on ${device.name}, mode ${options.mode}, app ${options.app}`);
+  say(`ready: ${options.ip} at ${formatMac(port.mac)} on ${port.name}, mode ${options.mode}, app ${options.app}`);
   try {
-    await runStack(core, stack, { signal: stop.signal });
+    const totals = await port.run(stop.signal);
     await ended;
+    return totals;
   } finally {
     rates?.stop();
   }
-  return stack;
 }
 
-function summarise(port: Port, stack: Stack, app: string): void {
+function summarise(port: Port, totals: readonly (StackTotals | undefined)[], app: string): void {
   const counters = port.counters();
   say(`stopped: received ${counters.rx_frames} frames, sent ${counters.tx_packets}; dropped ${dropsOf(counters)}`);
-  const report = stack.report?.();
-  if (report)
-    say(
-      `${app}: ${Object.entries(report)
-        .map(([name, value]) => `${name} ${value}`)
-        .join(', ')}`,
-    );
+  totals.forEach((report, core) => {
+    if (report === undefined) return;
+    const who = totals.length === 1 ? app : `${app} on core ${core}`;
+    const shown = Object.entries(report).map(([name, value]) => `${name} ${value}`);
+    say(`${who}: ${shown.join(', ')}`);
+  });
 }

@@ -16,6 +16,7 @@ export const IPV4_DESTINATION = 16;
 export const IPV4_HEADER_BYTES = 20;
 
 export const PROTOCOL_ICMP = 1;
+export const PROTOCOL_TCP = 6;
 export const PROTOCOL_UDP = 17;
 /** Time to live that we send with (RFC 1700). */
 export const DEFAULT_TTL = 64;

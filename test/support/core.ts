@@ -42,7 +42,7 @@ export function learnPeer({ core, device }: TestCore, ip = PEER_IP): void {
   device.inject(arp({ senderIp: ip }));
   core.getRxCount();
   core.flush();
-  device.sent.length = 0;
+  device.frames.length = 0;
   device.txBursts.length = 0;
 }
 

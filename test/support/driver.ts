@@ -1,6 +1,6 @@
 /** A driver on a mock transport, small enough that its rings fill and wrap at once, and frames that can be told apart. */
 import { type NetDeviceOptions, VirtioNetDevice } from '../../drivers/virtio/net-device.js';
-import { FRAME_OFFSET, NO_BUFFER } from '../../rings/buffer-pool.js';
+import { type BufferPool, FRAME_OFFSET, NO_BUFFER } from '../../rings/buffer-pool.js';
 import { MockTransport } from './mock-transport.js';
 
 export const QUEUE_SIZE = 8;
@@ -92,8 +92,11 @@ export class Driver {
     this.device.pool.put(handle);
   }
 
-  /** Where every buffer is. Throws when one is in two places or in none. */
-  account(): { pool: number; rx: number; tx: number; hand: number } {
+  /**
+   * Where every buffer is. Throws when one is in two places or in none.
+   * @param apart pools of buffers that were sent, where they are not the device's pool
+   */
+  account(...apart: BufferPool[]): { pool: number; rx: number; tx: number; hand: number; sent?: number } {
     const { pool, rx, tx } = this.device;
     const place = new Map<number, string>();
     const claim = (handle: number, where: string): void => {
@@ -101,11 +104,13 @@ export class Driver {
       if (other !== undefined) throw new Error(`buffer ${handle} is in ${other} and in ${where}`);
       place.set(handle, where);
     };
-    const free: number[] = [];
-    for (let handle = pool.get(); handle !== NO_BUFFER; handle = pool.get()) free.push(handle);
-    for (const handle of free.reverse()) {
-      claim(handle, 'pool');
-      pool.put(handle);
+    for (const [from, where] of [[pool, 'pool'] as const, ...apart.map((other) => [other, 'sent'] as const)]) {
+      const free: number[] = [];
+      for (let handle = from.get(); handle !== NO_BUFFER; handle = from.get()) free.push(handle);
+      for (const handle of free.reverse()) {
+        claim(handle, where);
+        from.put(handle);
+      }
     }
     for (const handle of this.inHand) claim(handle, 'hand');
     for (const [queue, where] of [[rx, 'rx'] as const, [tx, 'tx'] as const]) {
@@ -115,6 +120,7 @@ export class Driver {
     }
     if (place.size !== pool.geometry.count) throw new Error(`${pool.geometry.count - place.size} buffers are lost`);
     const count = (where: string): number => [...place.values()].filter((found) => found === where).length;
-    return { pool: count('pool'), rx: count('rx'), tx: count('tx'), hand: count('hand') };
+    const counts = { pool: count('pool'), rx: count('rx'), tx: count('tx'), hand: count('hand') };
+    return apart.length === 0 ? counts : { ...counts, sent: count('sent') };
   }
 }

@@ -25,6 +25,7 @@ export class MockDevice implements NetDevice {
   pollOnly = false;
   readonly memory: MemoryViews;
   readonly pool: BufferPool;
+  readonly sent: BufferPool;
   readonly mac: Uint8Array;
   readonly mtu: number;
   isUp = true;
@@ -34,7 +35,7 @@ export class MockDevice implements NetDevice {
   closed = false;
 
   /** Frames that were sent, as copies, in order. */
-  readonly sent: Uint8Array[] = [];
+  readonly frames: Uint8Array[] = [];
   /** How many frames each txBurst took. */
   readonly txBursts: number[] = [];
   txPackets = 0;
@@ -56,6 +57,7 @@ export class MockDevice implements NetDevice {
     const buffer = new SharedArrayBuffer(base + count * 2048);
     this.memory = { u8: new Uint8Array(buffer), u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
     this.pool = new BufferPool({ count, shift: 11, base });
+    this.sent = this.pool;
     this.mac = Uint8Array.from(options.mac ?? [0x52, 0x54, 0, 0, 0, 1]);
     this.mtu = options.mtu ?? 1500;
     this.txRing = options.txRing ?? 256;
@@ -110,7 +112,7 @@ export class MockDevice implements NetDevice {
       const handle = handles[i]!;
       if (!this.quiet) {
         const frame = this.pool.offsetOf(handle) + FRAME_OFFSET;
-        this.sent.push(this.memory.u8.slice(frame, frame + lengths[i]!));
+        this.frames.push(this.memory.u8.slice(frame, frame + lengths[i]!));
       }
       this.inFlight[this.inFlightCount++] = handle;
     }
@@ -122,7 +124,7 @@ export class MockDevice implements NetDevice {
 
   /** The device has read all that was sent: the buffers can be reclaimed (here they are at once). */
   complete(): void {
-    for (let i = 0; i < this.inFlightCount; i++) this.pool.put(this.inFlight[i]!);
+    for (let i = 0; i < this.inFlightCount; i++) this.sent.put(this.inFlight[i]!);
     this.inFlightCount = 0;
   }
 

@@ -67,6 +67,8 @@ export class MockTransport implements VirtioTransport {
   before: (step: Step) => void | Promise<void> = () => {};
   /** `status 3`, `features …`, `queue 0` and so on, in order; doorbells as `kick 0`. */
   readonly calls: string[] = [];
+  /** Doorbells as other threads ring them: a queue's index plus one is stored at that index. */
+  readonly notifyRegisters = new Uint16Array(new SharedArrayBuffer(8));
   readonly violations: string[] = [];
   rings: DeviceRing[] = [];
   connected = false;
@@ -180,6 +182,7 @@ export class MockTransport implements VirtioTransport {
         this.demand(live, '3.1.1: the device is notified before DRIVER_OK');
         ring.notify();
       },
+      share: () => ({ kind: 'register', u16: this.notifyRegisters, register: queue, value: queue + 1 }),
     };
   }
 

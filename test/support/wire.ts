@@ -14,8 +14,8 @@ export class Wire {
 
   /** Carries over what was sent so far, both ways. */
   carry(): void {
-    const fromA = this.a.device.sent.splice(0);
-    const fromB = this.b.device.sent.splice(0);
+    const fromA = this.a.device.frames.splice(0);
+    const fromB = this.b.device.frames.splice(0);
     this.deliver(fromA, this.b);
     this.deliver(fromB, this.a);
   }

@@ -9,6 +9,7 @@ import { Pinger } from '../../src/apps/pinger.js';
 import createRxOnly from '../../src/apps/rxonly.js';
 import createTxOnly from '../../src/apps/txonly.js';
 import { UdpProbe } from '../../src/apps/udp-probe.js';
+import type { Stack } from '../../src/stack.js';
 import { parseIpv4 } from '../../src/wire/address.js';
 import { expectNoBufferLost, learnPeer, makeCore } from '../support/core.js';
 import {
@@ -34,7 +35,7 @@ function echo(frame: Uint8Array) {
   stack.poll();
   t.core.flush();
   expectNoBufferLost(t);
-  return { sent: t.device.sent, report: stack.report!() };
+  return { sent: t.device.frames, report: stack.report!() };
 }
 
 const bytes = fc.uint8Array({ maxLength: 1400 }).map((array) => [...array]);
@@ -140,7 +141,7 @@ describe('forward modes', () => {
     for (let n = 0; n < 3; n++) t.device.inject(ethernet([n, 9, 9], { type: 0x88b5 }));
     expect(stack.poll()).toBe(3);
     t.core.flush();
-    expect(t.device.sent).toEqual([0, 1, 2].map((n) => ethernet([n, 9, 9], { ...back, type: 0x88b5 })));
+    expect(t.device.frames).toEqual([0, 1, 2].map((n) => ethernet([n, 9, 9], { ...back, type: 0x88b5 })));
     expect(stack.report!()).toEqual({ macswap_frames: 3, macswap_ring_full: 0 });
     expectNoBufferLost(t);
   });
@@ -159,14 +160,14 @@ describe('forward modes', () => {
     const stack = createTxOnly(t.core, {});
     expect(stack.poll()).toBe(32);
     expect(t.device.txBursts).toEqual([32]);
-    const frame = t.device.sent[31]!;
+    const frame = t.device.frames[31]!;
     expect(frame).toHaveLength(64);
     expect([...frame.subarray(0, 14)]).toEqual([...BROADCAST, ...OUR_MAC, 8, 0]);
     expect(naiveChecksum(frame.subarray(14, 34))).toBe(0);
     expect([...frame.subarray(34)]).toEqual(udp(new Array(22).fill(0), 9, 9, OUR_IP, '198.18.0.2'));
     createTxOnly(t.core, { to: '52:54:00:00:00:02', size: '1514', ip: PEER_IP }).poll();
-    expect(t.device.sent[32]).toHaveLength(1514);
-    expect([...t.device.sent[32]!.subarray(0, 6)]).toEqual(PEER_MAC);
+    expect(t.device.frames[32]).toHaveLength(1514);
+    expect([...t.device.frames[32]!.subarray(0, 6)]).toEqual(PEER_MAC);
     expectNoBufferLost(t);
   });
 
@@ -184,7 +185,7 @@ describe('forward modes', () => {
   it.each(['echo', 'macswap', 'rxonly', 'txonly'])('%s is found by its name', async (name) => {
     const { default: create, layer } = await loadApp(name);
     const t = makeCore({ layer: layer! });
-    expect(create(t.core, {}).poll()).toBeTypeOf('number');
+    expect((create(t.core, {}) as Stack).poll()).toBeTypeOf('number');
   });
 
   it('names the apps when there is no such one', async () => {

@@ -13,8 +13,8 @@ function receive(t: TestCore, ...frames: Uint8Array[]): void {
 }
 
 const isArp = (frame: Uint8Array): boolean => frame[12] === 8 && frame[13] === 6;
-const arpsOf = ({ device }: TestCore): Uint8Array[] => device.sent.filter(isArp);
-const packetsOf = ({ device }: TestCore): Uint8Array[] => device.sent.filter((frame) => !isArp(frame));
+const arpsOf = ({ device }: TestCore): Uint8Array[] => device.frames.filter(isArp);
+const packetsOf = ({ device }: TestCore): Uint8Array[] => device.frames.filter((frame) => !isArp(frame));
 const request = (ip: string, destination = BROADCAST): Uint8Array =>
   arp({ senderMac: OUR_MAC, senderIp: OUR_IP, targetMac: ZERO_MAC, targetIp: ip, destination });
 const reply = (ip = PEER_IP, mac = PEER_MAC): Uint8Array =>
@@ -25,7 +25,7 @@ describe('answering', () => {
     const t = makeCore();
     receive(t, arp());
     const answer = { operation: 2, senderMac: OUR_MAC, senderIp: OUR_IP, targetMac: PEER_MAC, targetIp: PEER_IP };
-    expect(t.device.sent).toEqual([arp({ ...answer, destination: PEER_MAC })]);
+    expect(t.device.frames).toEqual([arp({ ...answer, destination: PEER_MAC })]);
     expect(t.core.counters()).toMatchObject({ rx_arp: 1, arp_answered: 1, arp_learned: 1 });
     expectNoBufferLost(t);
   });
@@ -35,7 +35,7 @@ describe('answering', () => {
     t.device.inject(arp());
     while (t.device.pool.get() !== -1);
     t.core.getRxCount();
-    expect(t.device.sent).toHaveLength(1);
+    expect(t.device.frames).toHaveLength(1);
   });
 
   it('answers a probe, so that the prober learns that the address is taken (RFC 5227), and learns nothing', () => {
@@ -67,7 +67,7 @@ describe('answering', () => {
   it('leaves requests for others alone', () => {
     const t = makeCore();
     receive(t, arp({ targetIp: '10.0.0.9' }));
-    expect(t.device.sent).toEqual([]);
+    expect(t.device.frames).toEqual([]);
     expect(t.core.counters()).toMatchObject({ arp_not_for_us: 1, arp_learned: 0 });
   });
 });
@@ -77,7 +77,7 @@ describe('resolving', () => {
     const t = makeCore();
     for (let n = 0; n < 3; n++) t.core.addBufferToRing(packetTo(t.core, PEER_IP, [n]));
     t.core.flush();
-    expect(t.device.sent).toEqual([request(PEER_IP)]);
+    expect(t.device.frames).toEqual([request(PEER_IP)]);
     expect(t.core.held().parked).toBe(3);
     expectNoBufferLost(t);
     receive(t, reply());
@@ -233,12 +233,12 @@ describe('ageing', () => {
     t.core.flush();
     expect(packetsOf(t)).toHaveLength(1);
     receive(t, reply());
-    t.device.sent.length = 0;
+    t.device.frames.length = 0;
     t.pass(602_000);
-    expect(t.device.sent).toEqual([]);
+    expect(t.device.frames).toEqual([]);
     t.core.addBufferToRing(packetTo(t.core, PEER_IP));
     t.core.flush();
-    expect(t.device.sent).toEqual([request(PEER_IP)]);
+    expect(t.device.frames).toEqual([request(PEER_IP)]);
   });
 });
 
@@ -265,7 +265,7 @@ describe('learning', () => {
     const t = makeCore({ prefixLength: 8 });
     for (let n = 0; n < 1030; n++) {
       receive(t, arp({ senderIp: `10.1.${n >>> 8}.${n & 255}` }));
-      t.device.sent.length = 0;
+      t.device.frames.length = 0;
     }
     expect(t.core.counters()).toMatchObject({ arp_answered: 1030, arp_learned: 1024, arp_table_full: 6 });
     expectNoBufferLost(t);
@@ -278,7 +278,7 @@ describe('learning', () => {
     t.pass(40_000);
     t.core.addBufferToRing(packetTo(t.core, PEER_IP));
     t.core.flush();
-    expect(t.device.sent.map((frame) => [...frame.subarray(0, 6)])).toEqual([PEER_MAC, PEER_MAC]);
+    expect(t.device.frames.map((frame) => [...frame.subarray(0, 6)])).toEqual([PEER_MAC, PEER_MAC]);
     expect(t.core.counters()).toMatchObject({ arp_static_mismatch: 2, arp_requests: 0, arp_confirmed: 1 });
     expect(t.warnings).toEqual([expect.stringMatching(/10\.0\.0\.2 says it is at 52:54:00:00:00:03/)]);
   });
@@ -299,7 +299,7 @@ describe('next hop', () => {
     const t = makeCore({ gateway: parseIpv4(PEER_IP) });
     t.core.addBufferToRing(packetTo(t.core, '8.8.8.8'));
     t.core.flush();
-    expect(t.device.sent).toEqual([request(PEER_IP)]);
+    expect(t.device.frames).toEqual([request(PEER_IP)]);
   });
 
   it('maps broadcast and multicast (RFC 1112)', () => {
@@ -321,7 +321,7 @@ describe('next hop', () => {
     const t = makeCore();
     expect(t.core.addBufferToRing(packetTo(t.core, ip))).toBe(true);
     t.core.flush();
-    expect(t.device.sent).toEqual([]);
+    expect(t.device.frames).toEqual([]);
     expect(t.core.counters()[counter]).toBe(1);
     expectNoBufferLost(t);
   });
@@ -333,11 +333,11 @@ describe('announcing and conflicts', () => {
   it('announces our address twice, two seconds apart (RFC 5227)', () => {
     const t = makeCore();
     t.core.announce();
-    expect(t.device.sent).toEqual([announcement]);
+    expect(t.device.frames).toEqual([announcement]);
     t.pass(1900);
-    expect(t.device.sent).toHaveLength(1);
+    expect(t.device.frames).toHaveLength(1);
     t.pass(20_000);
-    expect(t.device.sent).toEqual([announcement, announcement]);
+    expect(t.device.frames).toEqual([announcement, announcement]);
     expect(t.core.counters().arp_announcements).toBe(2);
   });
 
@@ -345,7 +345,7 @@ describe('announcing and conflicts', () => {
     const t = makeCore({ layer: 'ethernet' });
     t.core.announce();
     t.pass(5000);
-    expect(t.device.sent).toEqual([]);
+    expect(t.device.frames).toEqual([]);
   });
 
   it('is not impressed by its own announcement, reflected', () => {
@@ -361,11 +361,11 @@ describe('announcing and conflicts', () => {
     receive(t, claim, claim, claim);
     expect(t.core.counters()).toMatchObject({ arp_conflict_ip: 3, arp_learned: 0, arp_answered: 0 });
     expect(t.warnings).toEqual([expect.stringMatching(/^10\.0\.0\.1 is also used by the station 52:54:00:00:00:02/)]);
-    expect(t.device.sent).toEqual([announcement]);
+    expect(t.device.frames).toEqual([announcement]);
     t.pass(11_000);
     receive(t, claim);
     expect(t.warnings).toHaveLength(2);
-    expect(t.device.sent).toEqual([announcement, announcement]);
+    expect(t.device.frames).toEqual([announcement, announcement]);
     expectNoBufferLost(t);
   });
 
@@ -403,7 +403,7 @@ describe('malformed ARP', () => {
   ])('%s: counted, nothing more', (_, bytes) => {
     const t = makeCore();
     receive(t, ethernet(bytes, { destination: BROADCAST, type: 0x0806 }));
-    expect(t.device.sent).toEqual([]);
+    expect(t.device.frames).toEqual([]);
     expect(t.core.counters()).toMatchObject({ rx_arp: 1, arp_malformed: 1, arp_learned: 0 });
     expectNoBufferLost(t);
   });

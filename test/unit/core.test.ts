@@ -74,7 +74,7 @@ describe('sending', () => {
     const packet = [...buffer.bytes.subarray(0, buffer.length)];
     expect(t.core.addBufferToRing(buffer)).toBe(true);
     t.core.flush();
-    expect(t.device.sent).toEqual([Uint8Array.from([...PEER_MAC, ...OUR_MAC, 8, 0, ...packet])]);
+    expect(t.device.frames).toEqual([Uint8Array.from([...PEER_MAC, ...OUR_MAC, 8, 0, ...packet])]);
     expectNoBufferLost(t);
   });
 
@@ -90,7 +90,7 @@ describe('sending', () => {
     t.core.addBufferToRing(packetTo(t.core, PEER_IP, [33]));
     t.core.flush();
     expect(t.device.txBursts).toEqual([32, 1, 1]);
-    expect(t.device.sent.map((sent) => sent[34])).toEqual(Array.from({ length: 34 }, (_, n) => n));
+    expect(t.device.frames.map((sent) => sent[34])).toEqual(Array.from({ length: 34 }, (_, n) => n));
   });
 
   it('gives the buffer back to the caller when the ring is full, and loses nothing', () => {
@@ -110,7 +110,7 @@ describe('sending', () => {
     t.device.complete();
     t.core.flush();
     t.device.complete();
-    expect(t.device.sent.map((frame) => frame[34])).toEqual(Array.from({ length: 73 }, (_, n) => n));
+    expect(t.device.frames.map((frame) => frame[34])).toEqual(Array.from({ length: 73 }, (_, n) => n));
     expectNoBufferLost(t);
   });
 
@@ -148,7 +148,7 @@ describe('sending', () => {
     buffer.length = length;
     expect(t.core.addBufferToRing(buffer)).toBe(true);
     t.core.flush();
-    expect(t.device.sent).toEqual([]);
+    expect(t.device.frames).toEqual([]);
     expect(t.core.counters()[counter]).toBe(1);
     expectNoBufferLost(t);
   });
@@ -173,7 +173,7 @@ describe('sending', () => {
     t.device.isUp = true;
     t.core.addBufferToRing(packetTo(t.core, PEER_IP));
     t.core.flush();
-    expect(t.device.sent).toHaveLength(1);
+    expect(t.device.frames).toHaveLength(1);
   });
 
   it('frees nothing twice when the device fails inside a burst and its link handler flushes', () => {
@@ -225,7 +225,7 @@ describe('ownership', () => {
     buffer.length = 21;
     t.core.addBufferToRing(buffer);
     t.core.flush();
-    expect(t.device.sent[0]![34]).toBe(9);
+    expect(t.device.frames[0]![34]).toBe(9);
     expectNoBufferLost(t);
   });
 
@@ -253,7 +253,7 @@ describe('layer ethernet', () => {
     expect(buffer.bytes.subarray(0, buffer.length)).toEqual(tagged);
     expect(t.core.addBufferToRing(buffer)).toBe(true);
     t.core.flush();
-    expect(t.device.sent).toEqual([tagged]);
+    expect(t.device.frames).toEqual([tagged]);
     expectNoBufferLost(t);
     expectEveryFrameCounted(t);
   });
@@ -276,7 +276,7 @@ describe('layer ethernet', () => {
       t.core.addBufferToRing(buffer);
     }
     t.core.flush();
-    expect(t.device.sent.map((sent) => sent.length)).toEqual([1514]);
+    expect(t.device.frames.map((sent) => sent.length)).toEqual([1514]);
     expect(t.core.counters().tx_drop_length).toBe(2);
   });
 });

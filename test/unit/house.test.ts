@@ -6,7 +6,7 @@ import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const FOLDERS = ['rings', 'drivers', 'bess', 'src', 'scripts', 'bench', 'test'];
+const FOLDERS = ['rings', 'drivers', 'bess', 'src', 'examples', 'scripts', 'bench', 'test'];
 const MAX_LINES = 350;
 
 /** Folders that the code of a folder may import besides its own. Those not named may import everything. */
@@ -16,6 +16,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   bess: ['drivers', 'rings'],
   src: ['drivers', 'rings'],
   'src/cli': ['drivers', 'rings', 'src', 'bess'],
+  examples: [],
 };
 const FFI = 'drivers/libc/ffi.ts';
 
@@ -66,6 +67,18 @@ function countAny(source: Source): number {
 }
 
 describe('the house', () => {
+  it('has at most three examples, of at most 110 lines, on the public face alone', () => {
+    const examples = sources.filter(({ path }) => path.startsWith('examples/'));
+    expect(examples.length).toBeLessThanOrEqual(3);
+    for (const { path, text, imports } of examples) {
+      expect(text.split('\n').length, path).toBeLessThanOrEqual(111);
+      expect(
+        imports.filter((name) => name !== 'tspmd' && !name.startsWith('node:')),
+        path,
+      ).toEqual([]);
+    }
+  });
+
   it.each(FOLDERS)('%s/ has a README.md', (folder) => {
     expect(existsSync(join(ROOT, folder, 'README.md'))).toBe(true);
   });

@@ -31,8 +31,8 @@ describe('init', () => {
     );
     expect(seen).toEqual([port.config]);
     expect(port.config.gateway).toBe(0x0a000009);
-    expect(device.sent).toHaveLength(1);
-    expect(port.core(0)).toBe(port.cores[0]);
+    expect(device.frames).toHaveLength(1);
+    expect(port.cores()).toMatchObject([{ index: 0, isAlive: true, rings: null }]);
     expect(port.core().mac).toEqual(Uint8Array.from(OUR_MAC));
     expect(() => port.core(1)).toThrow('core 1: this port has 1');
     expect(port.counters()).toMatchObject({ arp_announcements: 1, tx_packets: 1 });
@@ -82,7 +82,7 @@ describe('init', () => {
     device.mac.set(PEER_MAC);
     device.setLink(true);
     expect(events).toEqual(['down: the backend went', 'up: the backend came']);
-    expect(device.sent.map((frame) => [...frame.subarray(6, 12)])).toEqual([OUR_MAC, PEER_MAC]);
+    expect(device.frames.map((frame) => [...frame.subarray(6, 12)])).toEqual([OUR_MAC, PEER_MAC]);
     await port.stop();
   });
 
@@ -143,7 +143,7 @@ describe('runStack', () => {
     const echo = createEcho(t.core);
     const stack = { poll: () => echo.poll(), stop: () => stopped++ };
     const timer = setInterval(() => t.device.inject(ping), 1);
-    await runUntil(t, stack, idle, () => t.device.sent.length >= 5);
+    await runUntil(t, stack, idle, () => t.device.frames.length >= 5);
     clearInterval(timer);
     expect(stopped).toBe(1);
   });
@@ -262,7 +262,7 @@ describe('loading a stack', () => {
     const file = write('good.mjs', "export const layer = 'ethernet'; export default () => ({ poll: () => 7 });");
     const module = await loadStack(file);
     expect(module.layer).toBe('ethernet');
-    expect(createStack(file, module, makeCore().core).poll()).toBe(7);
+    expect((createStack(file, module, makeCore().core) as Stack).poll()).toBe(7);
     expect((await loadStack(write('ip.mjs', 'export default () => ({ poll: () => 7 });'))).layer).toBe('ip');
   });
 
@@ -284,6 +284,8 @@ describe('loading a stack', () => {
     await expect(loadStack(join(folder, 'absent.js'))).rejects.toThrow('there is no such file');
     const file = write('empty.mjs', 'export default () => ({});');
     const module = await loadStack(file);
-    expect(() => createStack(file, module, makeCore().core)).toThrow('returned no object with a poll() method');
+    expect(() => createStack(file, module, makeCore().core)).toThrow(
+      'returned no object with a poll() or a run() method',
+    );
   });
 });

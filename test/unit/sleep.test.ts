@@ -63,7 +63,7 @@ describe('waitForPackets', () => {
     t.device.inject(arp());
     t.device.inject(noise);
     expect(await isSettled(waiting)).toBe(false);
-    expect(t.device.sent).toHaveLength(1);
+    expect(t.device.frames).toHaveLength(1);
     expect(t.device.interruptsOn).toBe(true);
     t.device.inject(packet);
     expect(await waiting).toBe(1);
@@ -89,11 +89,11 @@ describe('waitForPackets', () => {
     t.device.whileArming = () => t.device.inject(noise);
     t.core.addBufferToRing(packetTo(t.core, PEER_IP));
     t.core.flush();
-    expect(t.device.sent).toHaveLength(1);
+    expect(t.device.frames).toHaveLength(1);
     const waiting = t.core.waitForPackets(2000);
     t.time.now += 1000;
     expect(await isSettled(waiting)).toBe(false);
-    expect(t.device.sent).toHaveLength(2);
+    expect(t.device.frames).toHaveLength(2);
     t.time.now += 1000;
     expect(await waiting).toBe(0);
   });
@@ -162,7 +162,7 @@ describe('waitForPackets', () => {
     const t = makeCore();
     const waiting = t.core.waitForPackets();
     t.core.addBufferToRing(packetTo(t.core, PEER_IP));
-    expect(t.device.sent).toHaveLength(1);
+    expect(t.device.frames).toHaveLength(1);
     // The request is due again after a second, and nobody but the sleeper is there to see to it.
     expect(t.core.nextDeadline()).toBe(t.time.now + 1000);
     t.core.wake();
@@ -178,7 +178,7 @@ describe('waitForPackets', () => {
     expect(t.core.held().pending).toBe(1);
     t.device.complete();
     while (t.core.held().pending > 0) await new Promise((resolve) => setTimeout(resolve, 1));
-    expect(t.device.sent).toHaveLength(2);
+    expect(t.device.frames).toHaveLength(2);
     t.core.wake();
     await waiting;
   });

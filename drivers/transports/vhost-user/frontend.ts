@@ -5,8 +5,9 @@
  * Source: QEMU, docs/interop/vhost-user.rst. A ring starts at its first kick and is enabled by SET_VRING_ENABLE.
  */
 import { statSync } from 'node:fs';
-import { abi, closeFile, connectUnix, eventfd, Reactor, SystemError, signalEventfd } from '../../libc/index.js';
+import { abi, closeFile, connectUnix, eventfd, Reactor, SystemError } from '../../libc/index.js';
 import { type AddressSpace, LinearAddressSpace, type PacketMemory } from '../../memory/index.js';
+import { EventfdDoorbell } from '../../virtio/doorbell.js';
 import { VHOST_USER_F_PROTOCOL_FEATURES, VIRTIO_STATUS_DRIVER_OK } from '../../virtio/features.js';
 import type { Doorbell, QueueLayout, TransportEvents, VirtioTransport } from '../../virtio/transport.js';
 import { VhostUserChannel } from './channel.js';
@@ -22,11 +23,15 @@ const MAX_QUEUE_SIZE = 32768;
 const PROTOCOL_FEATURES_WANTED = p.PROTOCOL_F_REPLY_ACK | p.PROTOCOL_F_CONFIG | p.PROTOCOL_F_STATUS;
 const CONFIG_HEAD_BYTES = 12;
 
-class Queue implements Doorbell {
+class Queue {
+  readonly doorbell: Doorbell;
+
   private constructor(
     readonly kickFd: number,
     readonly callFd: number,
-  ) {}
+  ) {
+    this.doorbell = new EventfdDoorbell(kickFd);
+  }
 
   static create(): Queue {
     const kickFd = eventfd();
@@ -36,10 +41,6 @@ class Queue implements Doorbell {
       closeFile(kickFd);
       throw error;
     }
-  }
-
-  ring(): void {
-    signalEventfd(this.kickFd);
   }
 
   close(): void {
@@ -198,7 +199,7 @@ export class VhostUserFrontend implements VirtioTransport {
     );
     await this.send(R.SET_VRING_CALL, p.encodeVringFd(index, true), [queue.callFd]);
     await this.send(R.SET_VRING_KICK, p.encodeVringFd(index, true), [queue.kickFd]);
-    return queue;
+    return queue.doorbell;
   }
 
   private async sendMemoryTable(memory: PacketMemory): Promise<void> {

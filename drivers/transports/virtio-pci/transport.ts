@@ -14,6 +14,7 @@ import {
 } from '../../memory/index.js';
 import { setBusMaster } from '../../pci/config-space.js';
 import type { PciFunction } from '../../pci/function.js';
+import { RegisterDoorbell } from '../../virtio/doorbell.js';
 import { VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_ORDER_PLATFORM, VIRTIO_STATUS_NEEDS_RESET } from '../../virtio/features.js';
 import { availBytes, descTableBytes, usedBytes } from '../../virtio/split-layout.js';
 import type { Doorbell, QueueLayout, TransportEvents, VirtioTransport } from '../../virtio/transport.js';
@@ -29,20 +30,6 @@ const RESET_MS = 2000;
 const WATCH_MS = 500;
 /** A configuration that changes more often while it is read cannot be read. */
 const MAX_CONFIG_READS = 64;
-
-/** 4.1.5.2: the queue's index, in 16 bits, to an address of its own. */
-class NotifyRegister implements Doorbell {
-  constructor(
-    private readonly u16: Uint16Array,
-    private readonly register: number,
-    private readonly queue: number,
-  ) {}
-
-  ring(): void {
-    // What was published before this is visible first: publishing ends with an atomic store and an atomic load.
-    this.u16[this.register] = this.queue;
-  }
-}
 
 /** What is there from connect() to close(). */
 interface Connection {
@@ -247,7 +234,7 @@ export class VirtioPciTransport implements VirtioTransport {
     if (within + 2 > layout.notify.length) {
       throw new Error(`${this.name}: queue ${queue} is notified at ${within}, outside ${layout.notify.length} bytes`);
     }
-    return new NotifyRegister(notify.u16, (layout.notify.offset + within) >>> 1, queue);
+    return new RegisterDoorbell(notify.u16, (layout.notify.offset + within) >>> 1, queue);
   }
 
   async close(): Promise<void> {

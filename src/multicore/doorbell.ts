@@ -1,0 +1,67 @@
+/**
+ * Wakes a thread that sleeps in its event loop, from any other thread: one word a thread, whatever it waits for. No FFI,
+ * no message: whoever rings does one load while the thread is awake.
+ *
+ * Why no wake-up is lost: the sleeper stores the word and then looks at its rings once more; whoever has put something
+ * into a ring loads the word after that. All are Atomics, hence in one order that both agree on: either the sleeper sees
+ * what was put, or the other sees the word, and rings.
+ */
+
+/** Distance of two words, in bytes: a pair of cache lines, as between the indexes of a ring. */
+export const DOORBELL_BYTES = 128;
+
+const AWAKE = 0;
+const ASLEEP = 1;
+
+/** The side of those who have something for the thread. */
+export class Doorbell {
+  protected readonly words: Int32Array;
+  protected readonly at: number;
+
+  /** @param byteOffset of the word in `buffer`, a multiple of {@link DOORBELL_BYTES}; zero at first */
+  constructor(buffer: SharedArrayBuffer, byteOffset: number) {
+    this.words = new Int32Array(buffer);
+    this.at = byteOffset >>> 2;
+  }
+
+  /** Wakes the thread if it sleeps. To be called after its ring was filled. */
+  ring(): void {
+    if (Atomics.load(this.words, this.at) === AWAKE) return;
+    // Of several who ring at once, one wakes.
+    if (Atomics.exchange(this.words, this.at, AWAKE) === ASLEEP) Atomics.notify(this.words, this.at);
+  }
+}
+
+/** The side of the thread that sleeps. */
+export class DoorbellListener extends Doorbell {
+  /** Called when somebody has rung, once for each {@link arm}. */
+  onRing: (() => void) | null = null;
+  private isWaiting = false;
+
+  /**
+   * From now on {@link ring} wakes. Look at everything that is waited for after this, and {@link disarm} if it is there.
+   * @returns false when somebody rang meanwhile: nothing is armed then
+   */
+  arm(): boolean {
+    Atomics.store(this.words, this.at, ASLEEP);
+    // A wait that was armed, disarmed and never notified goes on: it must not be joined by another.
+    return this.isWaiting || this.wait();
+  }
+
+  disarm(): void {
+    Atomics.store(this.words, this.at, AWAKE);
+  }
+
+  private wait(): boolean {
+    // Not Atomics.wait: the event loop is to go on.
+    const { async, value } = Atomics.waitAsync(this.words, this.at, ASLEEP);
+    // Whoever rang in between has cleared the word; nobody would ring again.
+    if (!async) return false;
+    this.isWaiting = true;
+    void value.then(() => {
+      this.isWaiting = false;
+      this.onRing?.();
+    });
+    return true;
+  }
+}

@@ -1,0 +1,185 @@
+/**
+ * The shared memory between the threads of a port: the rings, doorbells, the neighbour table, the own MAC address, the
+ * state of the link. Laid out once from the plan; each thread attaches to what it needs.
+ *
+ *     Rx worker -- rx_queue --> core        core -- rxFree --> Rx worker      (received packets, and their buffers back)
+ *     core ------- tx_queue --> Tx worker   Tx worker -- txFree --> core      (packets to send, and their buffers back)
+ *     core -- asks --> Rx worker            Rx worker -- answers --> core     (ARP, not on the path of packets)
+ *     Tx worker -- rxHome --> Rx worker                                       (received buffers that were sent, 2 KB)
+ *
+ * Every ring has one producer and one consumer. With 1 KB the Rx and the Tx worker are one thread.
+ */
+import { NeighbourReader, NeighbourTable } from '../../rings/neighbour-table.js';
+import { SpscRing } from '../../rings/spsc-ring.js';
+import { DOORBELL_BYTES, Doorbell, DoorbellListener } from './doorbell.js';
+import type { BufferPlan } from './plan.js';
+
+/** Places for questions and answers about neighbours: twice what a core can have open. */
+export const ASK_PLACES = 128;
+
+/** Structured-cloneable: what a thread needs to attach. */
+export interface InterconnectShare {
+  readonly buffer: SharedArrayBuffer;
+  readonly plan: BufferPlan;
+  /** Whether another thread sends than receives: 2 KB. */
+  readonly hasTxWorker: boolean;
+}
+
+const LINE = 128;
+const RINGS_A_CORE = ['rxQueue', 'rxFree', 'txQueue', 'txFree', 'asks', 'answers'] as const;
+type RingOfCore = (typeof RINGS_A_CORE)[number];
+
+const powerAbove = (value: number): number => 2 ** Math.ceil(Math.log2(Math.max(value, 2)));
+
+/** Places of each kind of ring. Those of returned buffers have room for all that can come back. */
+function placesOf({ rxQueue, txQueue, rxBuffers, txBuffers }: BufferPlan): Record<RingOfCore | 'rxHome', number> {
+  return {
+    rxQueue,
+    txQueue,
+    rxFree: powerAbove(rxBuffers),
+    txFree: powerAbove(txBuffers),
+    rxHome: powerAbove(rxBuffers),
+    asks: ASK_PLACES,
+    answers: ASK_PLACES,
+  };
+}
+
+export class Interconnect {
+  readonly plan: BufferPlan;
+  private readonly places: Record<RingOfCore | 'rxHome', number>;
+  private readonly ringsFrom: number;
+  private readonly coreBytes: number;
+  /** The link's state, 1 or 0, and whether there are new asks: words that several threads write. */
+  private readonly words: Int32Array;
+
+  constructor(private readonly share: InterconnectShare) {
+    this.plan = share.plan;
+    this.places = placesOf(share.plan);
+    const doorbells = (share.plan.cores + 2) * DOORBELL_BYTES;
+    this.words = new Int32Array(share.buffer, doorbells, (3 * LINE) / 4);
+    this.ringsFrom = Interconnect.fixedBytes(share.plan);
+    this.coreBytes = RINGS_A_CORE.reduce((bytes, kind) => bytes + SpscRing.bytesFor(this.places[kind]), 0);
+  }
+
+  /** Doorbells, words, neighbour table. */
+  private static fixedBytes({ cores }: BufferPlan): number {
+    return (cores + 2) * DOORBELL_BYTES + 3 * LINE + NeighbourTable.bytesFor();
+  }
+
+  /** Makes the memory for a plan; all rings empty. */
+  static create(plan: BufferPlan, hasTxWorker: boolean): Interconnect {
+    const places = placesOf(plan);
+    const perCore = RINGS_A_CORE.reduce((bytes, kind) => bytes + SpscRing.bytesFor(places[kind]), 0);
+    // The Rx worker's own tx_queue, for ARP, and the ring by which its buffers come home.
+    const rxOwn = SpscRing.bytesFor(places.txQueue) + SpscRing.bytesFor(places.rxHome);
+    const bytes = Interconnect.fixedBytes(plan) + plan.cores * perCore + rxOwn;
+    return new Interconnect({ buffer: new SharedArrayBuffer(bytes), plan, hasTxWorker });
+  }
+
+  /** Whether another thread sends than receives: 2 KB. */
+  get hasTxWorker(): boolean {
+    return this.share.hasTxWorker;
+  }
+
+  /** What {@link Interconnect}'s constructor takes in another thread. */
+  shared(): InterconnectShare {
+    return this.share;
+  }
+
+  /** One side of a core's ring. One instance a side: producer and consumer each attach once. */
+  ring(core: number, kind: RingOfCore): SpscRing {
+    let offset = this.ringsFrom + core * this.coreBytes;
+    for (const before of RINGS_A_CORE) {
+      if (before === kind) break;
+      offset += SpscRing.bytesFor(this.places[before]);
+    }
+    return new SpscRing(this.share.buffer, offset, this.places[kind]);
+  }
+
+  /** All cores' rings of a kind. */
+  rings(kind: RingOfCore): SpscRing[] {
+    return Array.from({ length: this.plan.cores }, (_, core) => this.ring(core, kind));
+  }
+
+  /** The Rx worker's own tx_queue: its ARP frames. */
+  rxWorkersTxQueue(): SpscRing {
+    return new SpscRing(this.share.buffer, this.ringsFrom + this.plan.cores * this.coreBytes, this.places.txQueue);
+  }
+
+  /** Received buffers that the Tx worker has sent, on their way back to the Rx worker (2 KB). */
+  rxHome(): SpscRing {
+    const txQueue = SpscRing.bytesFor(this.places.txQueue);
+    const offset = this.ringsFrom + this.plan.cores * this.coreBytes + txQueue;
+    return new SpscRing(this.share.buffer, offset, this.places.rxHome);
+  }
+
+  coreDoorbell(core: number): Doorbell {
+    return new Doorbell(this.share.buffer, core * DOORBELL_BYTES);
+  }
+
+  /** A core listens to its own. */
+  coreListener(core: number): DoorbellListener {
+    return new DoorbellListener(this.share.buffer, core * DOORBELL_BYTES);
+  }
+
+  rxDoorbell(): Doorbell {
+    return this.coreDoorbell(this.plan.cores);
+  }
+
+  rxListener(): DoorbellListener {
+    return this.coreListener(this.plan.cores);
+  }
+
+  /** Of the thread that sends: the Tx worker, or the one that does both. */
+  txDoorbell(): Doorbell {
+    return this.share.hasTxWorker ? this.coreDoorbell(this.plan.cores + 1) : this.rxDoorbell();
+  }
+
+  /** For a Tx worker alone. */
+  txListener(): DoorbellListener {
+    return this.coreListener(this.plan.cores + 1);
+  }
+
+  private get neighboursFrom(): number {
+    return (this.plan.cores + 2) * DOORBELL_BYTES + 3 * LINE;
+  }
+
+  /** For the one writer: the Rx worker. */
+  neighbourTable(): NeighbourTable {
+    return new NeighbourTable(this.share.buffer, this.neighboursFrom);
+  }
+
+  neighbourReader(): NeighbourReader {
+    return new NeighbourReader(this.share.buffer, this.neighboursFrom);
+  }
+
+  /** The own MAC address, three memory words; the Rx worker's to write. */
+  macWords(): Uint16Array {
+    return new Uint16Array(this.share.buffer, (this.plan.cores + 2) * DOORBELL_BYTES + 2 * LINE, 3);
+  }
+
+  get isLinkUp(): boolean {
+    return Atomics.load(this.words, 0) === 1;
+  }
+
+  set isLinkUp(isUp: boolean) {
+    Atomics.store(this.words, 0, isUp ? 1 : 0);
+  }
+
+  /** Says that some core has put a question into its ring. */
+  setAsked(): void {
+    Atomics.store(this.words, LINE / 4, 1);
+  }
+
+  /** Whether a question may wait. */
+  get isAsked(): boolean {
+    return Atomics.load(this.words, LINE / 4) !== 0;
+  }
+
+  /** As {@link isAsked}; true once for all that came until now. */
+  takeAsked(): boolean {
+    if (!this.isAsked) return false;
+    Atomics.store(this.words, LINE / 4, 0);
+    return true;
+  }
+}

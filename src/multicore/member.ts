@@ -1,0 +1,79 @@
+/** One thread of a port, as the port sees it: what it reports, how it ends. */
+import { type TransferListItem, Worker } from 'node:worker_threads';
+import type { Order, Report } from './messages.js';
+
+/** How long a thread may take to end when it is told to. One that hangs is ended without being asked. */
+const END_MS = 2000;
+
+export class Member {
+  /** The totals of its stack, once it has ended in good order. */
+  totals: Readonly<Record<string, number>> | undefined;
+  private readonly worker: Worker;
+  private failure: Error | null = null;
+  private isOrdered = false;
+  private readonly exited: Promise<void>;
+  private hasExited = false;
+
+  /**
+   * Starts the thread.
+   * @param title for messages: `core 1`, `Rx worker`
+   * @param module file of this folder
+   * @param onReport called with what it reports
+   * @param onEnd called when the thread has ended without being told to, with the reason
+   */
+  constructor(
+    readonly title: string,
+    module: string,
+    start: object,
+    transfer: readonly TransferListItem[],
+    onReport: (report: Report) => void,
+    onEnd: (error: Error) => void,
+  ) {
+    const name = (start as { name?: string }).name ?? title;
+    this.worker = new Worker(new URL(`./${module}`, import.meta.url), {
+      workerData: start,
+      transferList: transfer as TransferListItem[],
+      name,
+    });
+    this.worker.on('message', (report: Report) => {
+      if (report.type === 'failed') this.failure ??= new Error(`${title}: ${report.message}`);
+      else if (report.type === 'ended') this.totals = report.totals;
+      onReport(report);
+    });
+    this.worker.on('error', (error: unknown) => {
+      const message = error instanceof Error ? error.message : String(error);
+      this.failure ??= new Error(`${title}: ${message}`, { cause: error });
+    });
+    this.exited = new Promise((resolve) => {
+      this.worker.on('exit', (code) => {
+        this.hasExited = true;
+        resolve();
+        if (!this.isOrdered) onEnd(this.failure ?? new Error(`${title}: its thread has ended (exit code ${code})`));
+      });
+    });
+  }
+
+  /** True until the thread has ended. */
+  get isAlive(): boolean {
+    return !this.hasExited;
+  }
+
+  /** What went wrong with it. */
+  get error(): Error | null {
+    return this.failure;
+  }
+
+  order(order: Order): void {
+    this.worker.postMessage(order);
+  }
+
+  /** Tells it to stop and waits until it has. */
+  async stop(): Promise<void> {
+    this.isOrdered = true;
+    if (this.hasExited) return;
+    this.order({ type: 'stop' });
+    const timer = setTimeout(() => void this.worker.terminate(), END_MS);
+    await this.exited;
+    clearTimeout(timer);
+  }
+}

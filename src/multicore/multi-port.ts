@@ -1,0 +1,260 @@
+/**
+ * The port of Case II: the threads of the 1 KB or 2 KB layout, started, watched and stopped from the thread that called
+ * `init`, which is on no packet's path.
+ *
+ *     1 KB, four CPUs    core 0   core 1   core 2   RxTx
+ *     2 KB, four CPUs    core 0   core 1   Tx       Rx
+ */
+import type { TransferListItem } from 'node:worker_threads';
+import type { DeviceCounters } from '../../drivers/net-device.js';
+import type { TxLoan } from '../../drivers/virtio/tx-loan.js';
+import { CounterBlock } from '../../rings/counters.js';
+import type { SpscRing } from '../../rings/spsc-ring.js';
+import type { ResolvedConfig } from '../config.js';
+import { createL2Counters, L2, type L2Counters } from '../counters.js';
+import type { CoreStatus, LinkListener, Port, StackTotals } from '../port.js';
+import { IndirectionTable } from '../rss/indirection-table.js';
+import type { RssShare } from '../rss/rss.js';
+import type { SingleCore } from '../single-core.js';
+import type { WarningSink } from '../warnings.js';
+import { Interconnect } from './interconnect.js';
+import { Member } from './member.js';
+import type { CommonStart, OpenedDevice, Report, RxStart, StackStart, TxStart } from './messages.js';
+import { planBuffers } from './plan.js';
+
+/** The app of a port: what every core runs. */
+export interface PortApp {
+  readonly name: string;
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+export class MultiPort implements Port {
+  onLink: LinkListener | null = null;
+  onCoreFailure: ((core: number, error: Error) => void) | null = null;
+  /** Which core gets which flows; may be changed at any time. */
+  readonly indirection: IndirectionTable;
+  private readonly interconnect: Interconnect;
+  private readonly rxCounters = createL2Counters();
+  private readonly txCounters = createL2Counters();
+  /** What each core counts, and what the Rx worker counts for it. */
+  private readonly coreCounters: L2Counters[];
+  private readonly inbound: L2Counters[];
+  private readonly rxQueues: SpscRing[];
+  private readonly txQueues: SpscRing[];
+  private readonly stacks: Member[] = [];
+  private rx: Member | null = null;
+  private tx: Member | null = null;
+  private device: OpenedDevice | null = null;
+  private stopping: Promise<void> | null = null;
+  /** Rejects with what ends the port, and never resolves. */
+  private readonly failed: Promise<never>;
+  private fail: (error: Error) => void = () => {};
+  private onOpened: (device: OpenedDevice, loan: TxLoan | null) => void = () => {};
+  private readonly onReady = new Map<string, () => void>();
+
+  private constructor(
+    readonly config: ResolvedConfig,
+    private readonly app: PortApp,
+    private readonly warn: WarningSink,
+  ) {
+    const { stackCores } = config;
+    this.interconnect = Interconnect.create(planBuffers(stackCores, config.buffers), config.mode === '2kb');
+    this.indirection = IndirectionTable.create(stackCores);
+    this.coreCounters = Array.from({ length: stackCores }, () => createL2Counters());
+    this.inbound = Array.from({ length: stackCores }, () => createL2Counters());
+    this.rxQueues = this.interconnect.rings('rxQueue');
+    this.txQueues = this.interconnect.rings('txQueue');
+    this.failed = new Promise((_, reject) => {
+      this.fail = reject;
+    });
+    // Whoever runs the port is told; while nobody does, it is no unhandled rejection.
+    this.failed.catch(() => {});
+  }
+
+  /** Starts the threads and opens the device. Rejects with one clear line; nothing is left behind then. */
+  static async open(config: ResolvedConfig, app: PortApp, warn: WarningSink): Promise<MultiPort> {
+    const port = new MultiPort(config, app, warn);
+    try {
+      await port.start();
+      return port;
+    } catch (error) {
+      await port.stop();
+      throw error;
+    }
+  }
+
+  get name(): string {
+    return this.opened.name;
+  }
+
+  get mac(): Uint8Array {
+    const words = this.interconnect.macWords();
+    return Uint8Array.from(new Uint8Array(words.buffer, words.byteOffset, words.byteLength));
+  }
+
+  core(): SingleCore {
+    throw new Error(`core: in mode ${this.config.mode} the cores are threads of their own, which run the app`);
+  }
+
+  counters(): DeviceCounters {
+    const all: Record<string, number> = {};
+    const add = (counters: DeviceCounters): void => {
+      for (const [name, value] of Object.entries(counters)) all[name] = (all[name] ?? 0) + value;
+    };
+    for (const block of [this.rxCounters, this.txCounters, ...this.coreCounters, ...this.inbound]) {
+      add(block.snapshot());
+    }
+    const device = CounterBlock.attach(this.opened.counters).snapshot();
+    for (const [name, value] of Object.entries(device)) all[Object.hasOwn(L2, name) ? `device_${name}` : name] = value;
+    return all;
+  }
+
+  cores(): readonly CoreStatus[] {
+    return this.stacks.map((stack, index) => {
+      const counters: Record<string, number> = this.coreCounters[index]!.snapshot();
+      for (const [name, value] of Object.entries(this.inbound[index]!.snapshot())) counters[name]! += value;
+      const occupancy = ({ count, capacity }: SpscRing) => ({ count, capacity });
+      const rings = { rx_queue: occupancy(this.rxQueues[index]!), tx_queue: occupancy(this.txQueues[index]!) };
+      return { title: stack.title, index, isAlive: stack.isAlive, counters, rings };
+    });
+  }
+
+  workers(): readonly CoreStatus[] {
+    const status = (member: Member | null, counters: L2Counters): CoreStatus[] =>
+      member === null
+        ? []
+        : [
+            {
+              title: member.title,
+              index: -1,
+              isAlive: member.isAlive,
+              counters: counters.snapshot(),
+              rings: null,
+            },
+          ];
+    return [...status(this.tx, this.txCounters), ...status(this.rx, this.rxCounters)];
+  }
+
+  async run(signal: AbortSignal): Promise<readonly (StackTotals | undefined)[]> {
+    await Promise.race([this.failed, aborted(signal)]);
+    await this.stop();
+    return this.stacks.map(({ totals }) => totals);
+  }
+
+  stop(): Promise<void> {
+    this.stopping ??= this.shutDown();
+    return this.stopping;
+  }
+
+  /** First the cores, so that what they have sent still goes out; the device last. */
+  private async shutDown(): Promise<void> {
+    await Promise.all(this.stacks.map((stack) => stack.stop()));
+    await this.tx?.stop();
+    await this.rx?.stop();
+  }
+
+  private get opened(): OpenedDevice {
+    if (this.device === null) throw new Error(`${this.config.device}: not open`);
+    return this.device;
+  }
+
+  private async start(): Promise<void> {
+    const { stackCores, mode } = this.config;
+    // The last core has the device, with 2 KB the last but one sends.
+    const hasTxWorker = mode === '2kb';
+    const rss: RssShare = { ...this.config.rss, table: this.indirection.share() };
+    const rxStart: RxStart = {
+      ...this.common(hasTxWorker ? 'tspmd-rx' : 'tspmd-rxtx', stackCores + (hasTxWorker ? 1 : 0), this.rxCounters),
+      coreCounters: this.inbound.map((block) => block.share()),
+      txCounters: this.txCounters.share(),
+      rss,
+    };
+    const opened = new Promise<TxLoan | null>((resolve) => {
+      this.onOpened = (device, loan) => {
+        this.device = device;
+        resolve(loan);
+      };
+    });
+    this.rx = this.member(hasTxWorker ? 'Rx worker' : 'RxTx worker', 'rx-worker.js', rxStart);
+    const loan = await this.orFailure(opened);
+    if (this.opened.notice !== '') this.warn(this.opened.notice);
+    const ready: Promise<void>[] = [];
+    if (loan !== null) {
+      const txStart: TxStart = { ...this.common('tspmd-tx', stackCores, this.txCounters), loan };
+      this.tx = this.member('Tx worker', 'tx-worker.js', txStart, [loan.port]);
+      ready.push(this.readyOf('Tx worker'));
+    }
+    for (let index = 0; index < stackCores; index++) {
+      const start: StackStart = {
+        ...this.common(`tspmd-core${index}`, index, this.coreCounters[index]!),
+        ...{ index, rss, device: this.opened, app: this.app.name, appOptions: this.app.options },
+      };
+      this.stacks.push(this.member(`core ${index}`, 'stack-worker.js', start));
+      ready.push(this.readyOf(`core ${index}`));
+    }
+    await this.orFailure(Promise.all(ready));
+    this.rx.order({ type: 'announce' });
+  }
+
+  private common(name: string, place: number, counters: L2Counters): CommonStart {
+    const { config, interconnect } = this;
+    return { config, interconnect: interconnect.shared(), cpu: config.cores[place], name, counters: counters.share() };
+  }
+
+  private member(title: string, module: string, start: object, transfer: readonly TransferListItem[] = []): Member {
+    const onReport = (report: Report): void => this.take(title, report);
+    const onEnd = (error: Error): void => this.ended(title, error);
+    return new Member(title, module, start, transfer, onReport, onEnd);
+  }
+
+  private readyOf(title: string): Promise<void> {
+    return new Promise((resolve) => {
+      this.onReady.set(title, resolve);
+    });
+  }
+
+  /** What `started` resolves to; rejects when a thread fails meanwhile. */
+  private orFailure<T>(started: Promise<T>): Promise<T> {
+    return Promise.race([this.failed, started]);
+  }
+
+  private take(title: string, report: Report): void {
+    if (report.type === 'opened') this.onOpened(report.device, report.loan);
+    else if (report.type === 'ready') this.ready(title);
+    else if (report.type === 'warning') this.warn(report.line);
+    else if (report.type === 'link') this.linkChanged(report.state, report.reason);
+    else if (report.type === 'retired') this.rx?.order({ ...report, type: 'retireRx' });
+  }
+
+  private ready(title: string): void {
+    this.onReady.get(title)?.();
+    this.onReady.delete(title);
+  }
+
+  private linkChanged(state: 'up' | 'down', reason: string): void {
+    if (this.stopping === null) this.onLink?.(state, reason);
+  }
+
+  /** A thread has ended that nobody told to. */
+  private ended(title: string, error: Error): void {
+    if (this.stopping !== null) return;
+    const core = this.stacks.findIndex((stack) => stack.title === title);
+    const isStarting = this.onReady.size > 0;
+    const others = this.stacks.flatMap(({ isAlive }, index) => (isAlive && index !== core ? [index] : []));
+    if (core === -1 || isStarting || others.length === 0 || this.config.onCoreFailure === 'stop') {
+      this.fail(error);
+      return;
+    }
+    // Flows first: from now on nothing new goes to a core that is not there.
+    this.indirection.moveFrom(core, others);
+    (this.tx ?? this.rx)?.order({ type: 'retireTx', core });
+    this.onCoreFailure?.(core, error);
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

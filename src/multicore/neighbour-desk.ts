@@ -1,0 +1,83 @@
+/** The Rx worker's side of the cores' questions about neighbours: one ARP request for all who ask, an answer to each. */
+import { NeighbourState } from '../../rings/neighbour-table.js';
+import type { SpscRing } from '../../rings/spsc-ring.js';
+import type { NeighbourEvents, Neighbours } from '../neighbours.js';
+import { BURST } from '../tx-burst.js';
+import type { Doorbell } from './doorbell.js';
+import { ANSWER_FAILED, ANSWER_RESOLVED, ASK_RECONFIRM } from './remote-neighbours.js';
+
+export interface DeskLine {
+  readonly asks: SpscRing;
+  readonly answers: SpscRing;
+  readonly doorbell: Doorbell;
+}
+
+export class NeighbourDesk implements NeighbourEvents {
+  /** Address -> the cores that wait for it. */
+  private readonly askers = new Map<number, Set<number>>();
+  private readonly addresses = new Uint32Array(BURST);
+  private readonly kinds = new Uint32Array(BURST);
+  private readonly scratch = new Uint16Array(3);
+
+  /** @param lines a line a core */
+  constructor(
+    private readonly neighbours: Neighbours,
+    private readonly lines: readonly DeskLine[],
+  ) {
+    neighbours.events = this;
+  }
+
+  /** Takes the questions of all cores. To be called when one may have come. */
+  takeQuestions(): void {
+    for (let core = 0; core < this.lines.length; core++) {
+      const { asks } = this.lines[core]!;
+      for (;;) {
+        const count = asks.dequeueBurst(this.addresses, this.kinds, BURST);
+        for (let i = 0; i < count; i++) this.question(core, this.addresses[i]! | 0, this.kinds[i]!);
+        if (count < BURST) break;
+      }
+    }
+  }
+
+  resolved(ip: number): void {
+    this.answerAll(ip, ANSWER_RESOLVED);
+  }
+
+  failed(ip: number): void {
+    this.answerAll(ip, ANSWER_FAILED);
+  }
+
+  private question(core: number, ip: number, kind: number): void {
+    const { neighbours } = this;
+    const state = neighbours.table.lookup(ip, this.scratch);
+    if (kind === ASK_RECONFIRM) {
+      if (state === NeighbourState.STALE) neighbours.reconfirm(ip);
+      return;
+    }
+    if (state !== NeighbourState.FREE && state !== NeighbourState.INCOMPLETE) {
+      // Learned since the core looked.
+      this.answer(core, ip, ANSWER_RESOLVED);
+      return;
+    }
+    if (!neighbours.resolve(ip)) {
+      this.answer(core, ip, ANSWER_FAILED);
+      return;
+    }
+    const cores = this.askers.get(ip);
+    if (cores === undefined) this.askers.set(ip, new Set([core]));
+    else cores.add(core);
+  }
+
+  private answerAll(ip: number, outcome: number): void {
+    const cores = this.askers.get(ip);
+    if (cores === undefined) return;
+    this.askers.delete(ip);
+    for (const core of cores) this.answer(core, ip, outcome);
+  }
+
+  private answer(core: number, ip: number, outcome: number): void {
+    const { answers, doorbell } = this.lines[core]!;
+    // Only a core that died with questions open lets its ring fill.
+    if (answers.enqueue(ip, outcome)) doorbell.ring();
+  }
+}

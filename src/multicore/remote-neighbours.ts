@@ -1,0 +1,79 @@
+/**
+ * A core's view of the neighbours: it reads the shared table, and asks the Rx worker, who alone writes it, for what is not
+ * in there. One question at a time is open for a neighbour; each gets one answer.
+ */
+import type { NeighbourReader } from '../../rings/neighbour-table.js';
+import type { SpscRing } from '../../rings/spsc-ring.js';
+import type { NeighbourEvents, NeighbourResolver } from '../neighbours.js';
+import { BURST } from '../tx-burst.js';
+
+/** In the second word of a question: resolve, answer me; or: in use and old, have it confirmed, no answer. */
+export const ASK_RESOLVE = 0;
+export const ASK_RECONFIRM = 1;
+/** In the second word of an answer. */
+export const ANSWER_RESOLVED = 0;
+export const ANSWER_FAILED = 1;
+
+/** A neighbour that is in use and old is not named again for so long. */
+const RECONFIRM_MS = 1000;
+/** Old neighbours that are remembered as named, by the low bits of their address. */
+const REMEMBERED = 64;
+
+export interface AskLine {
+  readonly asks: SpscRing;
+  readonly answers: SpscRing;
+  /** Tells the Rx worker that there is a question. */
+  notify(): void;
+}
+
+export class RemoteNeighbours implements NeighbourResolver {
+  events: NeighbourEvents | null = null;
+  private readonly open = new Set<number>();
+  private readonly addresses = new Uint32Array(BURST);
+  private readonly outcomes = new Uint32Array(BURST);
+  private readonly namedAddress = new Int32Array(REMEMBERED);
+  private readonly namedAt = new Float64Array(REMEMBERED).fill(Number.NEGATIVE_INFINITY);
+
+  /** @param clock milliseconds, monotonic */
+  constructor(
+    readonly table: NeighbourReader,
+    private readonly line: AskLine,
+    private readonly clock: () => number,
+  ) {}
+
+  /** Whether questions are open: then {@link takeAnswers} is to be called now and then. */
+  get isAsking(): boolean {
+    return this.open.size > 0;
+  }
+
+  /** False when too many questions are open. */
+  resolve(ip: number): boolean {
+    if (this.open.has(ip)) return true;
+    if (!this.line.asks.enqueue(ip, ASK_RESOLVE)) return false;
+    this.open.add(ip);
+    this.line.notify();
+    return true;
+  }
+
+  reconfirm(ip: number): void {
+    const place = ip & (REMEMBERED - 1);
+    const now = this.clock();
+    if (this.namedAddress[place] === ip && now - this.namedAt[place]! < RECONFIRM_MS) return;
+    // Should the ring be full, the next packet names it again.
+    if (!this.line.asks.enqueue(ip, ASK_RECONFIRM)) return;
+    this.namedAddress[place] = ip;
+    this.namedAt[place] = now;
+    this.line.notify();
+  }
+
+  /** Tells {@link events} what the Rx worker has answered. */
+  takeAnswers(): void {
+    const count = this.line.answers.dequeueBurst(this.addresses, this.outcomes, BURST);
+    for (let i = 0; i < count; i++) {
+      const ip = this.addresses[i]! | 0;
+      if (!this.open.delete(ip)) continue;
+      if (this.outcomes[i] === ANSWER_RESOLVED) this.events?.resolved(ip);
+      else this.events?.failed(ip);
+    }
+  }
+}

@@ -1,0 +1,218 @@
+/**
+ * Case II of the design, as one core sees it: packets come by its `rx_queue` and go by its `tx_queue`; another thread has
+ * the device. Neighbours are read in shared memory.
+ */
+import type { MemoryViews } from '../../drivers/memory/index.js';
+import { type BufferGeometry, BufferPool } from '../../rings/buffer-pool.js';
+import type { SpscRing } from '../../rings/spsc-ring.js';
+import type { IdlePolicy, Layer } from '../config.js';
+import { Core } from '../core.js';
+import type { L2Counters, L2Snapshot } from '../counters.js';
+import { Egress } from '../egress.js';
+import { Host } from '../host.js';
+import type { BufferHome, FrameSink, WakeSource } from '../medium.js';
+import { type FlowTuple, Rss, type RssShare } from '../rss/rss.js';
+import { BURST } from '../tx-burst.js';
+import type { Doorbell, DoorbellListener } from './doorbell.js';
+import type { Interconnect } from './interconnect.js';
+import { RemoteNeighbours } from './remote-neighbours.js';
+import { RingReturn } from './ring-return.js';
+
+export interface RingCoreOptions {
+  readonly memory: MemoryViews;
+  readonly geometry: BufferGeometry;
+  readonly deviceMtu: number;
+  readonly index: number;
+  readonly address: number;
+  readonly prefixLength: number;
+  readonly gateway?: number | undefined;
+  readonly mtu?: number | undefined;
+  readonly layer: Layer;
+  readonly idle: IdlePolicy;
+  readonly counters: L2Counters;
+  readonly rss: RssShare;
+  /** Milliseconds, monotonic. Default: performance.now. */
+  readonly clock?: () => number;
+}
+
+/** A core's buffers: its own, and those it received, which go back to the Rx worker. */
+class CoreBuffers implements BufferHome {
+  constructor(
+    readonly own: BufferPool,
+    private readonly received: RingReturn,
+    private readonly firstOwn: number,
+  ) {}
+
+  put(handle: number): void {
+    if (handle >= this.firstOwn) this.own.put(handle);
+    else this.received.put(handle);
+  }
+
+  offsetOf(handle: number): number {
+    return this.own.offsetOf(handle);
+  }
+}
+
+/** The core's `tx_queue`, as the place where bursts go. */
+class TxQueue implements FrameSink {
+  /** What is sent while the link is down, the thread that has the device drops and counts. */
+  readonly isUp = true;
+
+  constructor(
+    readonly memory: MemoryViews,
+    readonly pool: CoreBuffers,
+    private readonly ring: SpscRing,
+    private readonly sender: Doorbell,
+  ) {}
+
+  txBurst(handles: Uint32Array, lengths: Uint32Array, count: number): number {
+    const taken = this.ring.enqueueBurst(handles, lengths, 0, count);
+    this.sender.ring();
+    return taken;
+  }
+}
+
+/** Wakes the core when its `rx_queue` fills, a neighbour's address is known, or the link comes or goes. */
+class QueueWake implements WakeSource {
+  readonly pollOnly = false;
+  onWake: (() => void) | null = null;
+
+  constructor(
+    private readonly listener: DoorbellListener,
+    private readonly interconnect: Interconnect,
+    private readonly rings: readonly SpscRing[],
+  ) {
+    listener.onRing = () => this.onWake?.();
+  }
+
+  get isUp(): boolean {
+    return this.interconnect.isLinkUp;
+  }
+
+  enableRxInterrupt(): boolean {
+    if (!this.listener.arm()) return false;
+    for (const ring of this.rings) {
+      if (ring.count === 0) continue;
+      this.listener.disarm();
+      return false;
+    }
+    return true;
+  }
+
+  disableRxInterrupt(): void {
+    this.listener.disarm();
+  }
+}
+
+export class RingCore extends Core {
+  protected readonly egress: Egress;
+  private readonly host: Host;
+  private readonly rss: Rss;
+  private readonly neighbours: RemoteNeighbours;
+  private readonly received: RingReturn;
+  private readonly own: BufferPool;
+  private readonly rxQueue: SpscRing;
+  private readonly txFree: SpscRing;
+  private readonly sender: Doorbell;
+  private readonly handles = new Uint32Array(BURST);
+  private readonly lengths = new Uint32Array(BURST);
+
+  constructor(interconnect: Interconnect, options: RingCoreOptions) {
+    const { plan } = interconnect;
+    const { memory, geometry, index, counters } = options;
+    const clock = options.clock ?? (() => performance.now());
+    const first = plan.rxBuffers + index * plan.txBuffers;
+    const own = new BufferPool(geometry, first, first + plan.txBuffers);
+    const received = new RingReturn(interconnect.ring(index, 'rxFree'));
+    const buffers = new CoreBuffers(own, received, plan.rxBuffers);
+    const sender = interconnect.txDoorbell();
+    const sink = new TxQueue(memory, buffers, interconnect.ring(index, 'txQueue'), sender);
+    const rxQueue = interconnect.ring(index, 'rxQueue');
+    const answers = interconnect.ring(index, 'answers');
+    const wakeSource = new QueueWake(interconnect.coreListener(index), interconnect, [rxQueue, answers]);
+    super({ ...options, clock, sink, pool: own, reserve: 0, wakeSource, count: plan.cores });
+    this.own = own;
+    this.received = received;
+    this.sender = sender;
+    this.rss = Rss.attach(memory, options.rss);
+    this.rxQueue = rxQueue;
+    this.txFree = interconnect.ring(index, 'txFree');
+    const rxDoorbell = interconnect.rxDoorbell();
+    const notify = (): void => {
+      interconnect.setAsked();
+      rxDoorbell.ring();
+    };
+    const line = { asks: interconnect.ring(index, 'asks'), answers, notify };
+    this.neighbours = new RemoteNeighbours(interconnect.neighbourReader(), line, clock);
+    this.host = new Host({ ...options, mac: interconnect.macWords() });
+    this.egress = new Egress(sink, this.host, this.neighbours, this.tx, counters);
+  }
+
+  rssCoreFor(flow: FlowTuple): number {
+    return this.rss.coreForFlow(flow);
+  }
+
+  /** As the Rx worker has put it into the headroom. */
+  hashOf(handle: number): number {
+    return this.memory.u32[this.own.offsetOf(handle) >>> 2]! | 0;
+  }
+
+  get mac(): Uint8Array {
+    const { buffer, byteOffset } = this.host.mac;
+    return Uint8Array.from(new Uint8Array(buffer, byteOffset, 6));
+  }
+
+  /** What this core has counted. What it received is counted by the Rx worker. */
+  counters(): L2Snapshot {
+    return this.l2.snapshot();
+  }
+
+  /** Buffers of its own that are free. Packets that it received are not among them. */
+  get freeBuffers(): number {
+    return this.own.available;
+  }
+
+  protected poll(): void {
+    this.received.flush();
+    if (this.neighbours.isAsking) this.takeAnswers();
+    const { handles, lengths, buffers, waiting } = this;
+    const count = this.rxQueue.dequeueBurst(handles, lengths, BURST);
+    for (let i = 0; i < count; i++) {
+      const handle = handles[i]!;
+      buffers[handle]!.length = lengths[i]!;
+      waiting.push(handle);
+    }
+  }
+
+  override flush(): void {
+    this.received.flush();
+    super.flush();
+  }
+
+  override close(): void {
+    this.received.flush();
+    super.close();
+  }
+
+  protected reclaim(): void {
+    const count = this.txFree.dequeueBurst(this.handles, this.lengths, BURST);
+    for (let i = 0; i < count; i++) this.own.put(this.handles[i]!);
+    // They may have been sent, and a thread that sleeps sees no reason to bring them home.
+    if (count === 0) this.sender.ring();
+  }
+
+  /** All that is due here is what the Rx worker has answered; it tells by the doorbell. */
+  protected timers(): void {
+    this.received.flush();
+    if (this.neighbours.isAsking) this.takeAnswers();
+  }
+
+  protected timersDue(): number {
+    return Number.POSITIVE_INFINITY;
+  }
+
+  private takeAnswers(): void {
+    this.neighbours.takeAnswers();
+    this.tx.flush();
+  }
+}

@@ -1,0 +1,71 @@
+/** The thread that has the device: with 1 KB the seed's RxTx_Thread, with 2 KB its Rx_Thread. */
+import { workerData } from 'node:worker_threads';
+import type { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
+import { CounterBlock } from '../../rings/counters.js';
+import { openDevice } from '../open-device.js';
+import { runStack } from '../run-loop.js';
+import { Interconnect } from './interconnect.js';
+import type { OpenedDevice, Order, RxStart } from './messages.js';
+import { RxSide } from './rx-side.js';
+import { onOrder, report, runThread, settle } from './thread.js';
+import { DeviceOrDoorbell, WorkerLoop } from './worker-loop.js';
+
+const clock = (): number => performance.now();
+const warn = (line: string): void => report({ type: 'warning', line });
+
+function described({ memory, pool, mac, mtu, name, notice, counts }: VirtioNetDevice): OpenedDevice {
+  const { buffer, start } = memory.window;
+  const { geometry } = pool;
+  return { ...{ buffer, start, bytes: memory.size, geometry }, ...{ mac, mtu, name, notice, counters: counts.share } };
+}
+
+/** Tells the cores and the port of the link, and announces our address when it is back. */
+function followLink(device: VirtioNetDevice, interconnect: Interconnect, side: RxSide): void {
+  const { cores } = interconnect.plan;
+  const doorbells = Array.from({ length: cores }, (_, core) => interconnect.coreDoorbell(core));
+  const set = (isUp: boolean): void => {
+    interconnect.isLinkUp = isUp;
+    for (const doorbell of doorbells) doorbell.ring();
+  };
+  set(device.isUp);
+  device.onLink = (state, reason) => {
+    set(state === 'up');
+    if (state === 'up') side.link.announce();
+    report({ type: 'link', state, reason });
+  };
+  device.onAnnounce = () => side.link.announce();
+}
+
+await runThread(async () => {
+  const start = workerData as RxStart;
+  const { config } = start;
+  // Before the memory is made: its pages come from where this thread runs.
+  await settle(start);
+  const interconnect = new Interconnect(start.interconnect);
+  const { plan, hasTxWorker } = interconnect;
+  const device = await openDevice(config, {
+    ownBuffers: { first: 0, end: plan.rxBuffers },
+    ...(hasTxWorker ? { lendTx: true } : { separateSent: true }),
+  });
+  try {
+    const side = new RxSide(device, interconnect, start, warn, clock);
+    const wakeSource = new DeviceOrDoorbell(device, interconnect.rxListener(), () => side.hasWork);
+    const loop = new WorkerLoop(config.idle, side, wakeSource, CounterBlock.attach(start.counters), clock);
+    followLink(device, interconnect, side);
+    const stop = new AbortController();
+    const obey = (order: Order): void => {
+      if (order.type === 'stop') stop.abort();
+      else if (order.type === 'announce') side.link.announce();
+      else if (order.type === 'retireRx') side.rx.retire(order.core, order.inFlight);
+      else if (side.tx !== null) side.rx.retire(order.core, side.tx.retire(order.core));
+    };
+    onOrder(obey);
+    const loan = hasTxWorker ? device.lendTx() : null;
+    report({ type: 'opened', device: described(device), loan }, loan === null ? [] : [loan.port]);
+    await runStack(loop, loop, { signal: stop.signal });
+    device.counts.publish();
+  } finally {
+    await device.close();
+  }
+  return undefined;
+});

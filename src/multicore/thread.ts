@@ -1,0 +1,35 @@
+/** What all threads of a port do alike: name and pin themselves, take orders, say how they ended. */
+import { parentPort, type TransferListItem } from 'node:worker_threads';
+import { nameThread, pinPollingThread } from '../../drivers/libc/index.js';
+import type { CommonStart, Order, Report } from './messages.js';
+
+/** Tells the port. */
+export function report(message: Report, transfer: readonly TransferListItem[] = []): void {
+  parentPort?.postMessage(message, transfer);
+}
+
+/** Takes the calling thread's name and place. */
+export async function settle({ cpu, name }: CommonStart): Promise<void> {
+  nameThread(name);
+  if (cpu !== undefined) await pinPollingThread(cpu);
+}
+
+/** Calls `obey` with each order; also keeps the thread alive while it sleeps. */
+export function onOrder(obey: (order: Order) => void): void {
+  parentPort?.on('message', obey);
+}
+
+/**
+ * Runs a thread to its end and says how that was.
+ * @param body resolves to the totals that are to be reported
+ */
+export async function runThread(body: () => Promise<Readonly<Record<string, number>> | undefined>): Promise<void> {
+  try {
+    const totals = await body();
+    report({ type: 'ended', totals });
+  } catch (error) {
+    report({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
+  }
+  // Whatever a stack has left behind (timers, sockets) ends with its thread: the port does not wait for it.
+  parentPort?.close();
+}

@@ -1,0 +1,154 @@
+/**
+ * The seed's `tx_main_loop`: takes what the cores have put into their `tx_queue`s, one core after the other and a bounded
+ * burst of each, and sends it in bursts as long as there is something. What was sent goes back to where it belongs.
+ *
+ * A core that floods gets its burst a turn, as every other: its own queue fills, nobody else's.
+ */
+import type { BufferPool } from '../../rings/buffer-pool.js';
+import type { SpscRing } from '../../rings/spsc-ring.js';
+import { L2, type L2Counters } from '../counters.js';
+import type { Interconnect } from './interconnect.js';
+import { RingReturn } from './ring-return.js';
+
+/** A device, or the transmit queue of one that another thread has. */
+export interface TxDevice {
+  readonly isUp: boolean;
+  /** Where buffers are that the device has sent; emptied here. */
+  readonly sent: BufferPool;
+  txBurst(handles: Uint32Array, lengths: Uint32Array, count: number): number;
+  reclaimTx(): void;
+}
+
+/** Where buffers go that the Rx worker has received: its own pool, or the ring to it. */
+export interface RxHome {
+  put(handle: number): void;
+  flush(): void;
+}
+
+/** Frames that are collected before the device gets them. */
+const BATCH = 256;
+/** Most that a core may send in a turn, in packets. */
+export const MAX_CORE_BURST = BATCH;
+
+export class TxMainLoop {
+  private readonly handles = new Uint32Array(BATCH);
+  private readonly lengths = new Uint32Array(BATCH);
+  /** Frames that the device has not taken yet, from index 0 on. */
+  private pending = 0;
+  private readonly txFrees: RingReturn[];
+  private readonly rxBuffers: number;
+  private readonly txShift: number;
+  /** The next queue in turn. */
+  private turn = 0;
+  /** Of each buffer of the Rx worker: 1 from the tx_queue on until it is sent. */
+  private readonly inFlight: Uint8Array;
+  private readonly values: Float64Array;
+
+  /**
+   * @param queues the cores' tx_queues, and the Rx worker's
+   * @param coreBurst most packets of a queue a turn, at most {@link MAX_CORE_BURST}
+   */
+  constructor(
+    private readonly device: TxDevice,
+    interconnect: Interconnect,
+    private readonly queues: readonly SpscRing[],
+    private readonly rxHome: RxHome,
+    private readonly coreBurst: number,
+    counters: L2Counters,
+  ) {
+    const { rxBuffers, txBuffers } = interconnect.plan;
+    this.txFrees = interconnect.rings('txFree').map((ring) => new RingReturn(ring));
+    this.rxBuffers = rxBuffers;
+    this.txShift = Math.log2(txBuffers);
+    this.inFlight = new Uint8Array(rxBuffers);
+    this.values = counters.values;
+  }
+
+  /** Sends what there is, each queue having had its turn once at most. Returns how many frames the device took. */
+  poll(): number {
+    const { queues, handles, lengths, coreBurst } = this;
+    let turn = this.turn;
+    for (let left = queues.length; left > 0 && this.pending + coreBurst <= BATCH; left--) {
+      const count = queues[turn]!.dequeueBurst(handles, lengths, coreBurst, this.pending);
+      if (count > 0) this.mark(count);
+      turn = turn + 1 === queues.length ? 0 : turn + 1;
+    }
+    this.turn = turn;
+    const taken = this.pending === 0 ? 0 : this.send();
+    // Nothing to do: time to bring home what was sent. While there is, the device does so as it needs.
+    if (taken === 0) this.device.reclaimTx();
+    this.bringHome();
+    return taken;
+  }
+
+  /** Whether packets wait. */
+  get hasWork(): boolean {
+    if (this.pending > 0) return true;
+    for (let i = 0; i < this.queues.length; i++) if (this.queues[i]!.count > 0) return true;
+    return false;
+  }
+
+  /**
+   * The stack of `core` has failed: what is still in its queue is dropped and counted.
+   * @returns for each of the Rx worker's buffers, whether it is still to be sent: 1. It comes home by itself.
+   */
+  retire(core: number): Uint8Array {
+    const queue = this.queues[core]!;
+    const handles = new Uint32Array(BATCH);
+    for (let count = BATCH; count === BATCH; ) {
+      count = queue.dequeueBurst(handles, new Uint32Array(BATCH), BATCH);
+      this.values[L2.tx_lost_core_gone]! += count;
+      for (let i = 0; i < count; i++) this.giveBack(handles[i]!);
+    }
+    this.flushHomes();
+    return this.inFlight.slice();
+  }
+
+  /** Hands the device the frames that wait; drops them when the link is down. */
+  private send(): number {
+    const { device, handles, lengths, pending } = this;
+    const taken = device.txBurst(handles, lengths, pending);
+    const left = pending - taken;
+    this.pending = left;
+    if (left === 0) return taken;
+    if (!device.isUp) {
+      // Kept, they would be sent when the link comes back, perhaps minutes late.
+      for (let i = taken; i < pending; i++) this.giveBack(handles[i]!);
+      this.flushHomes();
+      this.values[L2.tx_lost_link_down]! += left;
+      this.pending = 0;
+    } else if (taken > 0) {
+      handles.copyWithin(0, taken, pending);
+      lengths.copyWithin(0, taken, pending);
+    }
+    return taken;
+  }
+
+  private mark(count: number): void {
+    const { handles, inFlight, rxBuffers, pending } = this;
+    for (let i = pending; i < pending + count; i++) if (handles[i]! < rxBuffers) inFlight[handles[i]!] = 1;
+    this.pending = pending + count;
+  }
+
+  /** Gives back what the device has sent. */
+  private bringHome(): void {
+    const { sent } = this.device;
+    if (sent.available === 0) return;
+    for (let left = sent.available; left > 0; left--) this.giveBack(sent.get());
+    this.flushHomes();
+  }
+
+  private giveBack(handle: number): void {
+    if (handle < this.rxBuffers) {
+      this.inFlight[handle] = 0;
+      this.rxHome.put(handle);
+    } else {
+      this.txFrees[(handle - this.rxBuffers) >>> this.txShift]!.put(handle);
+    }
+  }
+
+  private flushHomes(): void {
+    this.rxHome.flush();
+    for (let core = 0; core < this.txFrees.length; core++) this.txFrees[core]!.flush();
+  }
+}

@@ -1,0 +1,66 @@
+/** The seed's Tx_Thread (2 KB): sends what the cores and the Rx worker have queued, on a transmit queue lent to it. */
+import { workerData } from 'node:worker_threads';
+import { BorrowedTx } from '../../drivers/virtio/borrowed-tx.js';
+import { CounterBlock } from '../../rings/counters.js';
+import type { WakeSource } from '../medium.js';
+import { runStack } from '../run-loop.js';
+import { Interconnect } from './interconnect.js';
+import type { TxStart } from './messages.js';
+import { RingReturn } from './ring-return.js';
+import { onOrder, report, runThread, settle } from './thread.js';
+import { TxMainLoop } from './tx-main-loop.js';
+import { DeviceOrDoorbell, type Work, WorkerLoop } from './worker-loop.js';
+
+const clock = (): number => performance.now();
+
+/** A transmit queue has nothing to tell but that it comes and goes. */
+class QueueEvents implements WakeSource {
+  readonly pollOnly = false;
+  onWake: (() => void) | null = null;
+
+  constructor(private readonly tx: BorrowedTx) {
+    tx.onStateChange = () => this.onWake?.();
+  }
+
+  get isUp(): boolean {
+    return this.tx.isUp;
+  }
+
+  enableRxInterrupt(): boolean {
+    return true;
+  }
+
+  disableRxInterrupt(): void {}
+}
+
+await runThread(async () => {
+  const start = workerData as TxStart;
+  await settle(start);
+  const interconnect = new Interconnect(start.interconnect);
+  const tx = new BorrowedTx(start.loan);
+  const queues = [...interconnect.rings('txQueue'), interconnect.rxWorkersTxQueue()];
+  const home = new RingReturn(interconnect.rxHome());
+  const counters = CounterBlock.attach(start.counters);
+  const loop = new TxMainLoop(tx, interconnect, queues, home, start.config.coreBurst, counters);
+  const work: Work = {
+    poll: () => loop.poll(),
+    tick: () => {},
+    // Nothing tells when the ring has room again: look after a millisecond.
+    nextDeadline: () => (loop.hasWork ? clock() + 1 : Number.POSITIVE_INFINITY),
+  };
+  const wakeSource = new DeviceOrDoorbell(new QueueEvents(tx), interconnect.txListener(), () => loop.hasWork);
+  const runnable = new WorkerLoop(start.config.idle, work, wakeSource, counters, clock);
+  const stop = new AbortController();
+  onOrder((order) => {
+    if (order.type === 'stop') stop.abort();
+    else if (order.type === 'retireTx') {
+      report({ type: 'retired', core: order.core, inFlight: loop.retire(order.core) });
+    }
+  });
+  report({ type: 'ready' });
+  await runStack(runnable, runnable, { signal: stop.signal });
+  // The last packets of the cores, which have ended before.
+  loop.poll();
+  tx.close();
+  return undefined;
+});

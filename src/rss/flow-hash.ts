@@ -1,0 +1,170 @@
+/**
+ * From a received frame to the hash of its flow, as Microsoft's specification chooses the input: addresses and ports of
+ * TCP and UDP, addresses alone of any other IP packet and of every fragment, since only the first has the ports.
+ *
+ * Frames are hostile: nothing is read that the length does not cover. This is no filter, it only decides who gets the
+ * packet; what is wrong in a way that leaves the addresses where they are is hashed by them.
+ *
+ * - TCP and UDP: addresses and ports.
+ * - Addresses alone: any other IP packet; any fragment; a header length below 20; ports that the packet's own or the
+ *   frame's length cuts off; in IPv6, an extension header that is not known or cut off, or more than eight of them.
+ * - Nothing, {@link NO_HASH}: no IP; more than two VLAN tags; a version that is not the EtherType's; a fixed IP header
+ *   that is cut off.
+ */
+import type { MemoryViews } from '../../drivers/memory/index.js';
+import { readU16 } from '../wire/bytes.js';
+import {
+  ETH_HEADER_BYTES,
+  ETHERTYPE_IPV4,
+  ETHERTYPE_IPV6,
+  ETHERTYPE_QINQ,
+  ETHERTYPE_VLAN,
+  etherType,
+} from '../wire/ethernet.js';
+import {
+  IPV4_DESTINATION,
+  IPV4_HEADER_BYTES,
+  IPV4_SOURCE,
+  ipv4HeaderLength,
+  ipv4Protocol,
+  ipv4TotalLength,
+  ipv4Version,
+  isFragment,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
+} from '../wire/ipv4.js';
+import {
+  IPV6_DESTINATION,
+  IPV6_EXTENSION_BYTES,
+  IPV6_EXTENSION_LENGTH,
+  IPV6_HEADER_BYTES,
+  IPV6_NEXT_HEADER,
+  IPV6_PAYLOAD_LENGTH,
+  IPV6_SOURCE,
+  isSkippable,
+} from '../wire/ipv6.js';
+import type { TupleHash } from './tuple-hash.js';
+
+/** Of what has no flow. Entry 0 of the indirection table says who gets it. */
+export const NO_HASH = 0;
+
+/** IEEE 802.1Q: type, then priority and VLAN; the type of what follows lies where the frame's own would. */
+const VLAN_TAG_BYTES = 4;
+const MAX_VLAN_TAGS = 2;
+/** RFC 8200, 4.1: each at most once, but for destination options twice. Twice that is generous. */
+const MAX_EXTENSION_HEADERS = 8;
+/** Source and destination port, at the same place in TCP and UDP. */
+const PORTS_BYTES = 4;
+const NO_PORTS = -1;
+
+/** Whether the tuple of this protocol has ports. */
+export function hasPorts(protocol: number): boolean {
+  return protocol === PROTOCOL_TCP || protocol === PROTOCOL_UDP;
+}
+
+export class FlowHash {
+  // Views of its own, and rare things in methods of their own: that leaves V8 two calls a packet, the rest it inlines.
+  private readonly u8: Uint8Array;
+  private readonly u32: Uint32Array;
+  /** Addresses of an IPv6 packet that does not begin at a multiple of 4: source, destination. */
+  private readonly unaligned = new Uint32Array(8);
+
+  constructor(
+    { u8, u32 }: MemoryViews,
+    private readonly tuple: TupleHash,
+  ) {
+    this.u8 = u8;
+    this.u32 = u32;
+  }
+
+  /** The hash of the Ethernet frame of `length` bytes at `frame`; signed 32 bits. */
+  ofFrame(frame: number, length: number): number {
+    if (length < ETH_HEADER_BYTES + IPV4_HEADER_BYTES) return NO_HASH;
+    if (etherType(this.u8, frame) !== ETHERTYPE_IPV4) return this.ofOtherFrame(frame, length);
+    return this.ofIpv4(frame + ETH_HEADER_BYTES, length - ETH_HEADER_BYTES);
+  }
+
+  /** The hash of the IP packet of `length` bytes at `ip`; signed 32 bits. */
+  ofPacket(ip: number, length: number): number {
+    if (length < IPV4_HEADER_BYTES) return NO_HASH;
+    return this.u8[ip]! >>> 4 === 6 ? this.ofIpv6(ip, length) : this.ofIpv4(ip, length);
+  }
+
+  /** With VLAN tags, or no IPv4. */
+  private ofOtherFrame(frame: number, length: number): number {
+    let header = ETH_HEADER_BYTES;
+    let type = etherType(this.u8, frame);
+    for (let tags = 0; tags < MAX_VLAN_TAGS && (type === ETHERTYPE_VLAN || type === ETHERTYPE_QINQ); tags++) {
+      type = etherType(this.u8, frame + header - ETH_HEADER_BYTES + VLAN_TAG_BYTES);
+      header += VLAN_TAG_BYTES;
+    }
+    const ip = frame + header;
+    const room = length - header;
+    if (room < IPV4_HEADER_BYTES) return NO_HASH;
+    if (type === ETHERTYPE_IPV4) return this.ofIpv4(ip, room);
+    return type === ETHERTYPE_IPV6 && this.u8[ip]! >>> 4 === 6 ? this.ofIpv6(ip, room) : NO_HASH;
+  }
+
+  /** `length` is at least 20. */
+  private ofIpv4(ip: number, length: number): number {
+    const u8 = this.u8;
+    if (ipv4Version(u8, ip) !== 4) return NO_HASH;
+    const headerLength = ipv4HeaderLength(u8, ip);
+    const end = headerLength + PORTS_BYTES;
+    const isByPorts =
+      hasPorts(ipv4Protocol(u8, ip)) &&
+      headerLength >= IPV4_HEADER_BYTES &&
+      end <= length &&
+      end <= ipv4TotalLength(u8, ip) &&
+      !isFragment(u8, ip);
+    if ((ip & 3) !== 0) return this.ofUnalignedIpv4(ip, isByPorts ? ip + headerLength : NO_PORTS);
+    const u32 = this.u32;
+    const source = u32[(ip + IPV4_SOURCE) >>> 2]!;
+    const destination = u32[(ip + IPV4_DESTINATION) >>> 2]!;
+    if (!isByPorts) return this.tuple.ipv4(source, destination);
+    return this.tuple.ipv4Ports(source, destination, u32[(ip + headerLength) >>> 2]!);
+  }
+
+  private ofUnalignedIpv4(ip: number, ports: number): number {
+    const source = this.wordAt(ip + IPV4_SOURCE);
+    const destination = this.wordAt(ip + IPV4_DESTINATION);
+    if (ports === NO_PORTS) return this.tuple.ipv4(source, destination);
+    return this.tuple.ipv4Ports(source, destination, this.wordAt(ports));
+  }
+
+  private ofIpv6(ip: number, length: number): number {
+    if (length < IPV6_HEADER_BYTES) return NO_HASH;
+    const ports = this.findPortsIpv6(ip, length);
+    let words = this.u32;
+    let source = (ip + IPV6_SOURCE) >>> 2;
+    if ((ip & 3) !== 0) {
+      words = this.unaligned;
+      for (let i = 0; i < words.length; i++) words[i] = this.wordAt(ip + IPV6_SOURCE + (i << 2));
+      source = 0;
+    }
+    const destination = source + ((IPV6_DESTINATION - IPV6_SOURCE) >>> 2);
+    if (ports === NO_PORTS) return this.tuple.ipv6(words, source, destination);
+    return this.tuple.ipv6Ports(words, source, destination, this.wordAt(ports));
+  }
+
+  /** Where the ports of an IPv6 packet lie, or {@link NO_PORTS}. */
+  private findPortsIpv6(ip: number, length: number): number {
+    const u8 = this.u8;
+    // A jumbogram (RFC 2675) has a length of 0 here: its ports are not looked for.
+    const end = ip + Math.min(length, IPV6_HEADER_BYTES + readU16(u8, ip + IPV6_PAYLOAD_LENGTH));
+    let next = u8[ip + IPV6_NEXT_HEADER]!;
+    let at = ip + IPV6_HEADER_BYTES;
+    for (let headers = 0; isSkippable(next); headers++) {
+      if (headers === MAX_EXTENSION_HEADERS || at + IPV6_EXTENSION_BYTES > end) return NO_PORTS;
+      next = u8[at]!;
+      at += (u8[at + IPV6_EXTENSION_LENGTH]! + 1) * IPV6_EXTENSION_BYTES;
+    }
+    return hasPorts(next) && at + PORTS_BYTES <= end ? at : NO_PORTS;
+  }
+
+  /** The memory word of the four bytes at any place `at`. */
+  private wordAt(at: number): number {
+    const u8 = this.u8;
+    return u8[at]! | (u8[at + 1]! << 8) | (u8[at + 2]! << 16) | (u8[at + 3]! << 24);
+  }
+}

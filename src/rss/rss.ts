@@ -1,0 +1,131 @@
+/**
+ * Soft RSS: what a NIC with many queues does in hardware, for one with a single queue. The Rx loop hashes each packet's
+ * flow and asks the indirection table which core it belongs to; a stack asks the same of a flow that it is about to
+ * open, so as to choose a source port that comes back to its own core (as mTCP does).
+ *
+ * ```ts
+ * const rss = new Rss(memory, {}, IndirectionTable.create(4)); // symmetric
+ * const core = rss.coreOf(rss.hashFrame(frame, length));
+ * worker.postMessage(rss.share()); // there: Rss.attach(memory, share)
+ * ```
+ */
+import type { MemoryViews } from '../../drivers/memory/index.js';
+import { IPV6_ADDRESS_BYTES } from '../wire/ipv6.js';
+import { FlowHash, hasPorts } from './flow-hash.js';
+import { IndirectionTable, type IndirectionTableShare } from './indirection-table.js';
+import { type ResolvedRss, type RssOptions, resolveRss } from './keys.js';
+import { swapBytes, TupleHash } from './tuple-hash.js';
+
+/** A flow as its packets are *received*: the source is the remote end. */
+export interface FlowTuple {
+  /** IP protocol. TCP (6) and UDP (17) are hashed with their ports, others by their addresses alone. */
+  readonly protocol: number;
+  /** An IPv4 address as a number (a<<24|b<<16|c<<8|d, signed or unsigned), or the 16 bytes of an IPv6 address. */
+  readonly source: number | Uint8Array;
+  /** Of the same kind as the source. */
+  readonly destination: number | Uint8Array;
+  /** 0 to 65535; TCP and UDP must have it. */
+  readonly sourcePort?: number | undefined;
+  readonly destinationPort?: number | undefined;
+}
+
+/** What another thread needs to hash and to choose as this one does; structured-cloneable. */
+export interface RssShare extends ResolvedRss {
+  readonly table: IndirectionTableShare;
+}
+
+/** One a thread: it has scratch space. */
+export class Rss {
+  private readonly options: ResolvedRss;
+  private readonly tuple: TupleHash;
+  private readonly flow: FlowHash;
+  /** An IPv6 tuple: source, destination. */
+  private readonly addresses = new Uint32Array((2 * IPV6_ADDRESS_BYTES) / 4);
+
+  /**
+   * @param memory where frames lie
+   * @param table shared by all threads
+   * @throws TypeError where the options are wrong
+   */
+  constructor(
+    memory: MemoryViews,
+    options: RssOptions,
+    readonly table: IndirectionTable,
+  ) {
+    this.options = resolveRss(options);
+    this.tuple = new TupleHash(this.options.key, this.options.symmetric);
+    this.flow = new FlowHash(memory, this.tuple);
+  }
+
+  static attach(memory: MemoryViews, { table, ...options }: RssShare): Rss {
+    return new Rss(memory, options, IndirectionTable.attach(table));
+  }
+
+  /** What {@link attach} takes, in this thread or another. */
+  share(): RssShare {
+    return { ...this.options, table: this.table.share() };
+  }
+
+  /**
+   * The hash of the Ethernet frame of `length` bytes at `frame` (a multiple of 4, plus 2, is the fast place): signed 32
+   * bits. 0 where there is no flow; see flow-hash.ts for what is hashed of what.
+   */
+  hashFrame(frame: number, length: number): number {
+    return this.flow.ofFrame(frame, length);
+  }
+
+  /** The same for the IP packet of `length` bytes at `ip` (a multiple of 4 is the fast place). */
+  hashPacket(ip: number, length: number): number {
+    return this.flow.ofPacket(ip, length);
+  }
+
+  /** The core that packets with this hash go to. */
+  coreOf(hash: number): number {
+    return this.table.coreOf(hash);
+  }
+
+  /**
+   * The hash that {@link hashFrame} gives for packets of this flow (unfragmented ones, where it has ports).
+   * @throws TypeError where it is no flow
+   */
+  hashFlow({ protocol, source, destination, sourcePort, destinationPort }: FlowTuple): number {
+    const withPorts = hasPorts(protocol);
+    const ports = withPorts ? swapBytes((checkPort(sourcePort) << 16) | checkPort(destinationPort)) : 0;
+    if (typeof source === 'number' && typeof destination === 'number') {
+      const from = swapBytes(source);
+      const to = swapBytes(destination);
+      return withPorts ? this.tuple.ipv4Ports(from, to, ports) : this.tuple.ipv4(from, to);
+    }
+    const words = this.addresses;
+    const half = words.length / 2;
+    storeIpv6(words, 0, source);
+    storeIpv6(words, half, destination);
+    return withPorts ? this.tuple.ipv6Ports(words, 0, half, ports) : this.tuple.ipv6(words, 0, half);
+  }
+
+  /**
+   * The core that receives this flow, as the table is now.
+   * @throws TypeError where it is no flow
+   */
+  coreForFlow(tuple: FlowTuple): number {
+    return this.coreOf(this.hashFlow(tuple));
+  }
+}
+
+function checkPort(port: number | undefined): number {
+  if (port !== undefined && Number.isInteger(port) && port >= 0 && port <= 0xffff) return port;
+  throw new TypeError(`a TCP or UDP flow needs ports of 0 to 65535, found ${port}`);
+}
+
+/** Stores an IPv6 address as memory words. */
+function storeIpv6(words: Uint32Array, at: number, address: number | Uint8Array): void {
+  if (typeof address === 'number' || address.length !== IPV6_ADDRESS_BYTES) {
+    const found = typeof address === 'number' ? 'a number' : `${address.length} bytes`;
+    throw new TypeError(
+      `a flow's addresses are two numbers (IPv4) or ${IPV6_ADDRESS_BYTES} bytes each (IPv6), found ${found}`,
+    );
+  }
+  for (let i = 0; i < IPV6_ADDRESS_BYTES; i += 4) {
+    words[at + (i >>> 2)] = address[i]! | (address[i + 1]! << 8) | (address[i + 2]! << 16) | (address[i + 3]! << 24);
+  }
+}
