@@ -7,6 +7,7 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { untilStopped, watchOutput } from '../src/cli/shutdown.js';
 import type { Benchmark, Plan } from './benchmark.js';
 import { driver } from './driver/benchmark.js';
+import { kernel } from './kernel/benchmark.js';
 import { machineFacts } from './machine.js';
 import type { Report, Reports } from './report.js';
 import { rings } from './rings/benchmark.js';
@@ -15,7 +16,7 @@ import { measurable, measureAll } from './suite.js';
 import { render } from './table.js';
 import { vm } from './vm/benchmark.js';
 
-const BENCHMARKS: Readonly<Record<string, Benchmark>> = { rings, rss, driver, vm };
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = { rings, rss, driver, kernel, vm };
 /** Not part of `all`: it boots guests for minutes. */
 const APART = 'vm';
 

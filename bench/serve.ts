@@ -5,6 +5,7 @@
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Child } from '../scripts/child.js';
+import type { NetworkNamespace } from '../scripts/netns.js';
 
 const ANSWER_MS = 60_000;
 
@@ -31,10 +32,18 @@ export class Served {
    * Starts a script; resolves when it is ready.
    * @param script from this folder's build on: `driver/contestant.js`
    * @param setup what the script finds in `process.argv[2]`, as JSON
+   * @param flags for Node
+   * @param namespace whose network it is to have; default: ours
    */
-  static async start(script: string, setup: unknown, flags: readonly string[] = []): Promise<Served> {
+  static async start(
+    script: string,
+    setup: unknown,
+    flags: readonly string[] = [],
+    namespace?: NetworkNamespace,
+  ): Promise<Served> {
     const path = fileURLToPath(new URL(script, import.meta.url));
-    const child = Child.spawn(process.execPath, [...flags, path, JSON.stringify(setup)]);
+    const args = [...flags, path, JSON.stringify(setup)];
+    const child = namespace?.spawn(process.execPath, ...args) ?? Child.spawn(process.execPath, args);
     try {
       await child.waitFor(/^ready$/m, ANSWER_MS);
     } catch (error) {
