@@ -9,6 +9,7 @@ import type { Benchmark, Plan } from './benchmark.js';
 import { driver } from './driver/benchmark.js';
 import { kernel } from './kernel/benchmark.js';
 import { machineFacts } from './machine.js';
+import { pipeline } from './pipeline/benchmark.js';
 import type { Report, Reports } from './report.js';
 import { rings } from './rings/benchmark.js';
 import { rss } from './rss/benchmark.js';
@@ -16,7 +17,7 @@ import { measurable, measureAll } from './suite.js';
 import { render } from './table.js';
 import { vm } from './vm/benchmark.js';
 
-const BENCHMARKS: Readonly<Record<string, Benchmark>> = { rings, rss, driver, kernel, vm };
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = { rings, rss, driver, pipeline, kernel, vm };
 /** Not part of `all`: it boots guests for minutes. */
 const APART = 'vm';
 
