@@ -36,6 +36,10 @@ export type RxDevice = Pick<NetDevice, 'memory' | 'pool' | 'rxBurst'>;
 const CORES_A_BURST_SHIFT = 3;
 const MAX_BURSTS = 4;
 
+/** Polls until buffers are brought home that are not missed yet, and of how many cores at a time. */
+const POLLS_TO_HOME = 8;
+const CORES_TO_HOME = 8;
+
 // V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
 const FULL_BURST = BURST;
 const FRAME_AT = FRAME_OFFSET;
@@ -72,6 +76,7 @@ export class RxMainLoop {
   /** Below it buffers are collected from all cores at once. */
   private readonly lowWater: number;
   private nextToCollect = 0;
+  private pollsToHome = POLLS_TO_HOME;
 
   /**
    * @param counters of this loop
@@ -155,6 +160,20 @@ export class RxMainLoop {
     return this.held[core]!;
   }
 
+  /**
+   * Takes what was sent and what some cores have given back, long before it is needed: the fewer buffers go round, the more
+   * of them are in the cache.
+   */
+  private bringHome(): void {
+    this.pollsToHome = POLLS_TO_HOME;
+    const { returns } = this;
+    for (let left = Math.min(CORES_TO_HOME, returns.length); left > 0; left--) {
+      if (!returns[this.nextToCollect]!.looksEmpty) this.collectFrom(this.nextToCollect);
+      this.nextToCollect = this.nextToCollect + 1 === returns.length ? 0 : this.nextToCollect + 1;
+    }
+    this.collectFromSender();
+  }
+
   private collectFrom(from: number): void {
     if (this.isGone[from] !== 0) return;
     const { freed, freedLengths } = this;
@@ -196,10 +215,6 @@ export class RxMainLoop {
     const filled = new Uint8Array(cores + 1);
     let rows = 0;
     let isFull = false;
-    const { returns } = this;
-    const sender = interconnect.hasTxWorker ? returns[cores]! : null;
-    /** The core whose buffers come home next. */
-    let next = 0;
 
     /** Keeps what is for a stack; returns how many. */
     const admit = (count: number): number => {
@@ -248,20 +263,9 @@ export class RxMainLoop {
       isFull = false;
     };
 
-    /**
-     * Takes what one core has given back and what was sent, long before they are needed: the fewer buffers go round, the
-     * more of them are in the cache.
-     */
-    const bringHome = (): void => {
-      if (sender !== null && !sender.looksEmpty) this.collectFromSender();
-      const core = next;
-      next = core + 1 === cores ? 0 : core + 1;
-      if (!returns[core]!.looksEmpty) this.collectFrom(core);
-    };
-
     return () => {
       if (interconnect.takeAsked()) this.answerQuestions();
-      bringHome();
+      if (--this.pollsToHome === 0) this.bringHome();
       let total = 0;
       for (let bursts = 0; bursts < mostBursts; bursts++) {
         if (pool.available < this.lowWater) this.collect();
