@@ -14,8 +14,18 @@ export interface Benchmark {
   /** One line: what is compared. */
   readonly summary: string;
   readonly rows: readonly string[];
+  /** The rows that stand for the others: what `all --quick` measures. Default: all. */
+  readonly quickRows?: readonly string[];
   /** What this machine lacks for these rows, each as the end of "needs …"; empty when they can be measured. */
   missing(rows: readonly string[]): string[];
   /** Measures the rows. Rejects with what went wrong; leaves nothing behind. */
   measure(rows: readonly string[], plan: Plan): Promise<Row[]>;
+}
+
+/** Rejects when the benchmark is to end early: to race what takes long. */
+export function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    else signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
 }

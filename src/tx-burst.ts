@@ -9,6 +9,9 @@ import type { FrameSink } from './medium.js';
 /** Frames in a burst, as in DPDK and BESS. */
 export const BURST = 32;
 
+// V8 folds a module's own constants, but loads an exported one from its cell, and checks it, at each use.
+const FULL = BURST;
+
 export class TxBurst {
   private readonly handles = new Uint32Array(BURST);
   private readonly lengths = new Uint32Array(BURST);
@@ -33,13 +36,13 @@ export class TxBurst {
    * @returns false when there is no room because the device takes nothing more: the buffer stays the caller's.
    */
   push(handle: number, length: number): boolean {
-    if (this.waiting === BURST) {
+    if (this.waiting === FULL) {
       this.flush();
-      if (this.waiting === BURST) return false;
+      if (this.waiting === FULL) return false;
     }
     this.handles[this.waiting] = handle;
     this.lengths[this.waiting] = length;
-    if (++this.waiting === BURST) this.flush();
+    if (++this.waiting === FULL) this.flush();
     return true;
   }
 

@@ -179,7 +179,8 @@ export class Interconnect {
 
   /** As {@link isAsked}; true once for all that came until now. */
   takeAsked(): boolean {
-    if (!this.isAsked) return false;
+    // At each poll: a plain load, which may see a question a little later. Who wants to sleep asks isAsked.
+    if (this.words[LINE / 4] === 0) return false;
     Atomics.store(this.words, LINE / 4, 0);
     return true;
   }

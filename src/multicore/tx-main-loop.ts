@@ -4,7 +4,7 @@
  *
  * A core that floods gets its burst a turn, as every other: its own queue fills, nobody else's.
  */
-import type { BufferPool } from '../../rings/buffer-pool.js';
+import { type BufferPool, NO_BUFFER } from '../../rings/buffer-pool.js';
 import type { SpscRing } from '../../rings/spsc-ring.js';
 import { L2, type L2Counters } from '../counters.js';
 import type { Interconnect } from './interconnect.js';
@@ -30,13 +30,20 @@ const BATCH = 256;
 /** Most that a core may send in a turn, in packets. */
 export const MAX_CORE_BURST = BATCH;
 
+// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+const NONE_LEFT = NO_BUFFER;
+
 export class TxMainLoop {
+  /** Sends what there is, each queue having had its turn once at most. Returns how many frames the device took. */
+  readonly poll: () => number;
   private readonly handles = new Uint32Array(BATCH);
   private readonly lengths = new Uint32Array(BATCH);
   /** Frames that the device has not taken yet, from index 0 on. */
   private pending = 0;
-  /** Buffers that the device has. */
+  /** Buffers that the device has, or has sent and not given back. */
   private out = 0;
+  /** So many of them are worth a look at what was sent: it still counts as its core's, and a core has a share. */
+  private readonly manyOut: number;
   private readonly txFrees: RingReturn[];
   private readonly rxBuffers: number;
   private readonly txShift: number;
@@ -44,6 +51,8 @@ export class TxMainLoop {
   private turn = 0;
   /** Of each buffer of the Rx worker: 1 from the tx_queue on until it is sent. */
   private readonly inFlight: Uint8Array;
+  /** Whether some core is to get buffers of its own back. */
+  private coresDue = false;
   private readonly values: Float64Array;
 
   /**
@@ -58,29 +67,14 @@ export class TxMainLoop {
     private readonly coreBurst: number,
     counters: L2Counters,
   ) {
-    const { rxBuffers, txBuffers } = interconnect.plan;
+    const { rxBuffers, txBuffers, rxShare } = interconnect.plan;
     this.txFrees = interconnect.rings('txFree').map((ring) => new RingReturn(ring));
     this.rxBuffers = rxBuffers;
     this.txShift = Math.log2(txBuffers);
     this.inFlight = new Uint8Array(rxBuffers);
     this.values = counters.values;
-  }
-
-  /** Sends what there is, each queue having had its turn once at most. Returns how many frames the device took. */
-  poll(): number {
-    const { queues, handles, lengths, coreBurst } = this;
-    let turn = this.turn;
-    for (let left = queues.length; left > 0 && this.pending + coreBurst <= BATCH; left--) {
-      const count = queues[turn]!.dequeueBurst(handles, lengths, coreBurst, this.pending);
-      if (count > 0) this.mark(count);
-      turn = turn + 1 === queues.length ? 0 : turn + 1;
-    }
-    this.turn = turn;
-    // Each time, not when the device runs out of room: what was sent still counts as its core's, and a core has a share.
-    this.device.reclaimTx();
-    const taken = this.pending === 0 ? 0 : this.send();
-    this.bringHome();
-    return taken;
+    this.manyOut = Math.min(BATCH / 2, rxShare >>> 2);
+    this.poll = this.makePoll();
   }
 
   /** Whether the device has buffers that it may be done with soon, of which nothing tells. */
@@ -150,19 +144,52 @@ export class TxMainLoop {
     return taken;
   }
 
-  private mark(count: number): void {
-    const { handles, inFlight, rxBuffers, pending } = this;
-    for (let i = pending; i < pending + count; i++) if (handles[i]! < rxBuffers) inFlight[handles[i]!] = 1;
-    this.pending = pending + count;
-  }
+  /** Closures, not methods: V8 knows their arrays and their device when it compiles them. */
+  private makePoll(): () => number {
+    const { device, queues, handles, lengths, coreBurst, inFlight, rxBuffers, rxHome, manyOut } = this;
+    const { sent } = device;
 
-  /** Gives back what the device has sent. */
-  private bringHome(): void {
-    const { sent } = this.device;
-    if (sent.available === 0) return;
-    this.out -= sent.available;
-    for (let left = sent.available; left > 0; left--) this.giveBack(sent.get());
-    this.flushHomes();
+    /** Takes each queue's turn, as long as there is room for a burst. */
+    const gather = (): void => {
+      let { turn, pending } = this;
+      for (let left = queues.length; left > 0 && pending + coreBurst <= BATCH; left--) {
+        const queue = queues[turn]!;
+        if (!queue.looksEmpty) {
+          const end = pending + queue.dequeueBurst(handles, lengths, coreBurst, pending);
+          for (; pending < end; pending++) {
+            const handle = handles[pending]!;
+            if (handle < rxBuffers) inFlight[handle] = 1;
+          }
+        }
+        turn = turn + 1 === queues.length ? 0 : turn + 1;
+      }
+      this.turn = turn;
+      this.pending = pending;
+    };
+
+    /** Gives back what the device has sent. */
+    const bringHome = (): void => {
+      if (sent.available === 0) return;
+      this.out -= sent.available;
+      for (let handle = sent.get(); handle !== NONE_LEFT; handle = sent.get()) {
+        if (handle < rxBuffers) {
+          inFlight[handle] = 0;
+          rxHome.put(handle);
+        } else {
+          this.giveToCore(handle);
+        }
+      }
+      this.flushHomes();
+    };
+
+    return () => {
+      gather();
+      const taken = this.pending === 0 ? 0 : this.send();
+      // Nothing to do: time to bring home what was sent.
+      if (taken === 0 || this.out >= manyOut) device.reclaimTx();
+      bringHome();
+      return taken;
+    };
   }
 
   private giveBack(handle: number): void {
@@ -170,12 +197,19 @@ export class TxMainLoop {
       this.inFlight[handle] = 0;
       this.rxHome.put(handle);
     } else {
-      this.txFrees[(handle - this.rxBuffers) >>> this.txShift]!.put(handle);
+      this.giveToCore(handle);
     }
+  }
+
+  private giveToCore(handle: number): void {
+    this.txFrees[(handle - this.rxBuffers) >>> this.txShift]!.put(handle);
+    this.coresDue = true;
   }
 
   private flushHomes(): void {
     this.rxHome.flush();
+    if (!this.coresDue) return;
+    this.coresDue = false;
     for (let core = 0; core < this.txFrees.length; core++) this.txFrees[core]!.flush();
   }
 }

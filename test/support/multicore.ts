@@ -202,7 +202,7 @@ export class Multicore {
     addThose('parked', inLot((core.egress as { lot: object }).lot));
     addThose(
       'stack',
-      core.buffers.flatMap(({ owner, handle }) => (owner === 1 ? [handle] : [])),
+      core.buffers.flatMap(({ owner, handle }) => (owner !== 0 ? [handle] : [])),
     );
   }
 }

@@ -175,6 +175,19 @@ describe.each(EITHER_CORE)('forward modes on %s', (_, make) => {
 });
 
 describe('forward modes', () => {
+  it('txonly fills a buffer again that was received into', () => {
+    const t = makeCore({ layer: 'ethernet' }, { buffers: 64 });
+    const stack = createTxOnly(t.core, {});
+    for (let i = 0; i < 4; i++) stack.poll();
+    const sent = t.device.frames[0]!;
+    // From our own address, as a reflection would be: what distinguishes it from ours comes after the header.
+    for (let n = 0; n < 20; n++) t.device.inject(Uint8Array.from([...sent.subarray(0, 14), ...new Array(50).fill(n)]));
+    for (let i = 0; i < 4; i++) stack.poll();
+    expect(t.device.frames.length).toBeGreaterThan(200);
+    for (const frame of t.device.frames) expect([...frame]).toEqual([...sent]);
+    expectNoBufferLost(t);
+  });
+
   it('txonly stops at a full ring and at an empty pool, and says what it cannot do', () => {
     const t = makeCore({ layer: 'ethernet' }, { txRing: 8, holdTx: true });
     const stack = createTxOnly(t.core, {});
