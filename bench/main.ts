@@ -13,12 +13,22 @@ import { machineFacts } from './machine.js';
 import type { Report, Reports } from './report.js';
 import { rings } from './rings/benchmark.js';
 import { rss } from './rss/benchmark.js';
+import { soak } from './soak/benchmark.js';
 import { measurable, measureAll } from './suite.js';
 import { switching } from './switch/benchmark.js';
 import { render } from './table.js';
 import { vm } from './vm/benchmark.js';
 
-const BENCHMARKS: Readonly<Record<string, Benchmark>> = { rings, rss, driver, switch: switching, latency, kernel, vm };
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
+  rings,
+  rss,
+  driver,
+  switch: switching,
+  latency,
+  kernel,
+  soak,
+  vm,
+};
 /** Not part of `all`: it boots guests for minutes. */
 const APART = 'vm';
 

@@ -13,6 +13,8 @@ import { serve } from '../serve.js';
 import { BROADCAST, macOf, type Run, type Setup } from './scene.js';
 
 const BURST = 32;
+/** Destination and source, in 16-bit words. */
+const ADDRESS_WORDS = 6;
 /** Rounds over all ports between two turns of the event loop. */
 const ROUNDS = 64;
 
@@ -23,8 +25,14 @@ const frameLengths = new Uint32Array(BURST).fill(scene.bytes);
 
 class Vm {
   received = 0;
+  private readonly words: Uint16Array;
 
-  constructor(readonly device: VirtioNetDevice) {}
+  constructor(
+    readonly device: VirtioNetDevice,
+    private readonly addresses: Uint16Array,
+  ) {
+    this.words = device.memory.u16;
+  }
 
   static async connect(socket: string, port: number, frame: Uint8Array): Promise<Vm> {
     const mac = parseMac(macOf(port));
@@ -35,19 +43,24 @@ class Vm {
       hugepages: policy,
       queueSize: 256,
     });
-    // Every buffer holds the frame: this measures the switches, not their frontends.
     const { pool, memory } = device;
     const { count } = pool.geometry;
     for (let handle = 0; handle < count; handle++) memory.u8.set(frame, pool.offsetOf(handle) + FRAME_OFFSET);
-    return new Vm(device);
+    return new Vm(device, new Uint16Array(frame.slice(0, 2 * ADDRESS_WORDS).buffer));
   }
 
   send(): void {
-    const { device } = this;
+    const { device, words, addresses } = this;
     const { pool } = device;
     if (pool.available < BURST) device.reclaimTx();
     if (pool.available < BURST) return;
-    for (let i = 0; i < BURST; i++) handles[i] = pool.get();
+    for (let i = 0; i < BURST; i++) {
+      const handle = pool.get();
+      handles[i] = handle;
+      // What was received has left its addresses in the buffer.
+      const start = (pool.offsetOf(handle) + FRAME_OFFSET) >>> 1;
+      for (let word = 0; word < ADDRESS_WORDS; word++) words[start + word] = addresses[word]!;
+    }
     const taken = device.txBurst(handles, frameLengths, BURST);
     for (let i = taken; i < BURST; i++) pool.put(handles[i]!);
   }
