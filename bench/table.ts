@@ -37,7 +37,7 @@ export function render({ benchmark, machine, rows }: Report): string {
 }
 
 /** What rows have besides their figures, a line each. */
-function moreLines(rows: readonly Row[]): string[] {
+export function moreLines(rows: readonly Row[]): string[] {
   const show = (value: unknown): string => {
     if (typeof value !== 'object' || value === null) return String(value);
     return Object.entries(value)

@@ -13,6 +13,7 @@ peers=(
   cpio:cpio                            # their first file system
   xz:xz-utils                          # the kernel in its package, and its source
   depmod:kmod                          # their modules; modprobe in them
+  ovs-vswitchd-dpdk:openvswitch-switch-dpdk  # the switch that ours is measured against
   gcc:gcc                              # vfio.ko without an IOMMU
   make:make
 )
