@@ -5,7 +5,7 @@
 import { availableParallelism } from 'node:os';
 import type { HugepagePolicy } from '../drivers/memory/index.js';
 import { isPciAddress } from '../drivers/pci/address.js';
-import { defaultBuffers, planBuffers } from './multicore/plan.js';
+import { defaultBuffers, MAX_CORES, planBuffers } from './multicore/plan.js';
 import { type ResolvedRss, type RssOptions, resolveRss } from './rss/keys.js';
 import type { StackOptions } from './stack.js';
 import {
@@ -194,8 +194,9 @@ export function resolveConfig(config: TspmdConfig): ResolvedConfig {
   } else if (config.app === undefined && mode !== 'single') {
     faults.push(`app: mode '${mode}' runs the stack in threads of its own, and needs the name or file of one`);
   }
+  const appOptions = resolveAppOptions(config.appOptions, mode, faults);
   const buffers = integer('buffers', config.buffers, MIN_BUFFERS, MAX_BUFFERS) ?? defaultBuffers(stackCores);
-  if (mode !== 'single' && stackCores > 0 && buffers >= MIN_BUFFERS) {
+  if (mode !== 'single' && stackCores <= MAX_CORES && buffers >= MIN_BUFFERS && buffers <= MAX_BUFFERS) {
     try {
       planBuffers(stackCores, buffers);
     } catch (error) {
@@ -235,7 +236,7 @@ export function resolveConfig(config: TspmdConfig): ResolvedConfig {
     cores,
     stackCores,
     app: config.app,
-    appOptions: config.appOptions ?? {},
+    appOptions,
     rss: rss ?? resolveRss(),
     onCoreFailure: oneOf('onCoreFailure', config.onCoreFailure, ['redistribute', 'stop']),
     coreBurst: integer('coreBurst', config.coreBurst, 1, MAX_CORE_BURST) ?? DEFAULT_CORE_BURST,
@@ -264,6 +265,8 @@ function resolveCores(cores: readonly number[] | undefined, mode: Mode, faults: 
     faults.push(
       `cores: mode '${mode}' needs ${needed} CPUs at least, one of them for the stack; found ${cores.length}`,
     );
+  } else if (cores.length > KERNEL_BYPASS_THREADS[mode] + MAX_CORES) {
+    faults.push(`cores: ${cores.length} CPUs, where ${MAX_CORES} at most can run the stack`);
   }
   return cores;
 }
@@ -271,7 +274,22 @@ function resolveCores(cores: readonly number[] | undefined, mode: Mode, faults: 
 /** Cores for the stack, where `cores` CPUs are named; 0: none is, take what the machine has. */
 function stackCoresOf(mode: Mode, cores: number): number {
   if (mode === 'single') return 1;
-  return Math.max(1, (cores === 0 ? availableParallelism() : cores) - KERNEL_BYPASS_THREADS[mode]);
+  const bypass = KERNEL_BYPASS_THREADS[mode];
+  return cores === 0 ? Math.min(MAX_CORES, Math.max(1, availableParallelism() - bypass)) : Math.max(1, cores - bypass);
+}
+
+function resolveAppOptions(options: StackOptions | undefined, mode: Mode, faults: string[]): StackOptions {
+  if (options === undefined) return {};
+  if (typeof options !== 'object' || options === null) {
+    faults.push(`appOptions: ${show(options)} is not an object`);
+  } else if (mode !== 'single') {
+    try {
+      structuredClone(options);
+    } catch (error) {
+      faults.push(`appOptions: they go to other threads, and ${(error as Error).message.split('\n', 1)[0]}`);
+    }
+  }
+  return options;
 }
 
 /** An address that an interface can have: not that of the network, a broadcast, a group, or this very host. */

@@ -43,6 +43,13 @@ export class TxBurst {
     return true;
   }
 
+  /** The end: what waits still is dropped and counted. */
+  discard(): void {
+    for (let i = 0; i < this.waiting; i++) this.sink.pool.put(this.handles[i]!);
+    this.values[L2.tx_lost_link_down]! += this.waiting;
+    this.waiting = 0;
+  }
+
   /** Hands over what waits. What the device has no room for stays; when the link is down, it is dropped and counted. */
   flush(): void {
     // A device that finds itself broken says so from inside txBurst, and who hears it may want to flush.
@@ -53,9 +60,9 @@ export class TxBurst {
     const left = this.waiting - taken;
     if (left > 0 && !this.sink.isUp) {
       // Kept, they would be sent when the link comes back, perhaps minutes late.
-      for (let i = taken; i < this.waiting; i++) this.sink.pool.put(this.handles[i]!);
-      this.values[L2.tx_lost_link_down]! += left;
-      this.waiting = 0;
+      this.handles.copyWithin(0, taken, this.waiting);
+      this.waiting = left;
+      this.discard();
       return;
     }
     if (taken > 0 && left > 0) {

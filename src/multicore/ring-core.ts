@@ -190,8 +190,10 @@ export class RingCore extends Core {
   }
 
   override close(): void {
-    this.received.flush();
     super.close();
+    // No room in the tx_queue, and nobody who would try again.
+    this.tx.discard();
+    this.received.flush();
   }
 
   protected reclaim(): void {

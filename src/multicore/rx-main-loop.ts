@@ -147,6 +147,8 @@ export class RxMainLoop {
    */
   retire(core: number, inFlight: Uint8Array): void {
     this.isGone[core] = 1;
+    // What it had sent before that, and is not in flight any more, is in the ring already, and must not come home twice.
+    this.collectFromSender();
     for (let handle = 0; handle < this.holder.length; handle++) {
       if (this.holder[handle] === core + 1 && inFlight[handle] === 0) this.home(handle);
     }
@@ -167,12 +169,16 @@ export class RxMainLoop {
     }
   }
 
+  /** What was sent comes home by the Tx worker's ring, where there is one. */
+  private collectFromSender(): void {
+    if (this.interconnect.hasTxWorker) this.collectFrom(this.held.length);
+  }
+
   /** How many of `count` packets more the core may have: so that one that hoards leaves the others theirs. */
   private roomOf(core: number, count: number): number {
     if (this.held[core]! + count > this.share) {
       this.collectFrom(core);
-      // What it has sent comes home by the Tx worker's ring.
-      if (this.returns.length > this.held.length) this.collectFrom(this.held.length);
+      this.collectFromSender();
     }
     return Math.min(count, Math.max(0, this.share - this.held[core]!));
   }

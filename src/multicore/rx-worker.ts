@@ -63,6 +63,8 @@ await runThread(async () => {
     const loan = hasTxWorker ? device.lendTx() : null;
     report({ type: 'opened', device: described(device), loan }, loan === null ? [] : [loan.port]);
     await runStack(loop, loop, { signal: stop.signal });
+    // The last packets of the cores, which have ended before.
+    side.tx?.drain();
     device.counts.publish();
   } finally {
     await device.close();

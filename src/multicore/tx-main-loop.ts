@@ -93,15 +93,33 @@ export class TxMainLoop {
    * @returns for each of the Rx worker's buffers, whether it is still to be sent: 1. It comes home by itself.
    */
   retire(core: number): Uint8Array {
-    const queue = this.queues[core]!;
-    const handles = new Uint32Array(BATCH);
-    for (let count = BATCH; count === BATCH; ) {
-      count = queue.dequeueBurst(handles, new Uint32Array(BATCH), BATCH);
-      this.values[L2.tx_lost_core_gone]! += count;
-      for (let i = 0; i < count; i++) this.giveBack(handles[i]!);
-    }
+    this.discard(this.queues[core]!, L2.tx_lost_core_gone);
     this.flushHomes();
     return this.inFlight.slice();
+  }
+
+  /** The end, after that of the cores: sends what they have queued; what the device does not take is dropped and counted. */
+  drain(): void {
+    const { queues } = this;
+    let left = this.pending;
+    for (let i = 0; i < queues.length; i++) left += queues[i]!.count;
+    // No more than that: the Rx worker may be answering ARP all the while.
+    for (let taken = 1; left > 0 && taken > 0; left -= taken) taken = this.poll();
+    for (let i = 0; i < queues.length; i++) this.discard(queues[i]!, L2.tx_lost_link_down);
+    this.values[L2.tx_lost_link_down]! += this.pending;
+    for (let i = 0; i < this.pending; i++) this.giveBack(this.handles[i]!);
+    this.pending = 0;
+    this.flushHomes();
+  }
+
+  private discard(queue: SpscRing, reason: number): void {
+    const handles = new Uint32Array(BATCH);
+    const lengths = new Uint32Array(BATCH);
+    for (let count = BATCH; count === BATCH; ) {
+      count = queue.dequeueBurst(handles, lengths, BATCH);
+      this.values[reason]! += count;
+      for (let i = 0; i < count; i++) this.giveBack(handles[i]!);
+    }
   }
 
   /** Hands the device the frames that wait; drops them when the link is down. */

@@ -45,6 +45,7 @@ await runThread(async () => {
   const work: Work = {
     poll: () => loop.poll(),
     tick: () => {},
+    rest: () => {},
     // Nothing tells when the ring has room again: look after a millisecond.
     nextDeadline: () => (loop.hasWork ? clock() + 1 : Number.POSITIVE_INFINITY),
   };
@@ -60,7 +61,7 @@ await runThread(async () => {
   report({ type: 'ready' });
   await runStack(runnable, runnable, { signal: stop.signal });
   // The last packets of the cores, which have ended before.
-  loop.poll();
+  loop.drain();
   tx.close();
   return undefined;
 });
