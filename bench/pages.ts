@@ -58,7 +58,7 @@ function section({ benchmark, rows }: Report, plots: readonly string[]): string[
 function tableLines(row: Row): string[] {
   const { name, ours, peers, ratio, noise } = row;
   const probe = noise?.coreToCoreNs;
-  const tail = [probe ? `${probe.before}, ${probe.after}` : '', doubts(row).join('; ')];
+  const tail = [probe ? `${probe.before ?? '?'}, ${probe.after ?? '?'}` : '', doubts(row).join('; ')];
   const line = (cells: readonly string[]): string => `| ${[name, shown(ours), ...cells, ...tail].join(' | ')} |`;
   const names = Object.keys(peers);
   if (names.length === 0) return [line(['', '', ''])];

@@ -14,6 +14,12 @@ const SCHEMA = '/usr/share/openvswitch/vswitch.ovsschema';
 /** Debian's: the plain ovs-vswitchd is a link that may lead to one without DPDK. */
 const DAEMON = '/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk';
 
+/**
+ * Of hugepages: a hundred for the packet buffers, of which it takes as many as fit, in powers of two; the rest for the rings'
+ * bookkeeping. Without a limit it would take the hugepages of the others.
+ */
+const MEGABYTES = 192;
+
 export const isOvsInstalled = (): boolean => existsSync(DAEMON) && existsSync(SCHEMA);
 
 export class Ovs {
@@ -46,12 +52,14 @@ export class Ovs {
     let daemon: Child | null = null;
     try {
       await database.waitFor(/ovsdb-server .*\d/);
-      const memory = hugepages ? '--in-memory --single-file-segments' : '--no-huge --legacy-mem -m 512';
+      const memory = hugepages
+        ? `--in-memory --single-file-segments --socket-limit ${MEGABYTES}`
+        : '--no-huge --legacy-mem -m 512';
       const mask = `0x${(1 << cpu).toString(16)}`;
       const dpdk = {
         'dpdk-init': 'true',
         'dpdk-extra': `"--no-pci --no-telemetry ${memory}"`,
-        ...(hugepages ? { 'dpdk-socket-mem': '"128"' } : {}),
+        ...(hugepages ? { 'dpdk-socket-mem': `"${MEGABYTES}"` } : {}),
         'dpdk-lcore-mask': mask,
         'pmd-cpu-mask': mask,
       };

@@ -55,7 +55,7 @@ describeWith('npm run bench -- driver', [testpmd], () => {
           peers: { dpdk: figure('packets/s') },
           ratio: { dpdk: expect.any(Number) },
         },
-        noise: expect.objectContaining({ coreToCoreNs: { before: expect.any(Number), after: expect.any(Number) } }),
+        noise: expect.objectContaining({ coreToCoreNs: expect.anything() }),
         more: { 'counted by itself': { tspmd: expect.any(Number), dpdk: expect.any(Number) } },
       },
     ]);
