@@ -5,6 +5,7 @@
 import { availableParallelism } from 'node:os';
 import type { HugepagePolicy } from '../drivers/memory/index.js';
 import { isPciAddress } from '../drivers/pci/address.js';
+import type { RingLayout } from '../drivers/virtio/net-options.js';
 import { defaultBuffers, MAX_CORES, planBuffers } from './multicore/plan.js';
 import { type ResolvedRss, type RssOptions, resolveRss } from './rss/keys.js';
 import type { StackOptions } from './stack.js';
@@ -60,6 +61,8 @@ export interface TspmdConfig {
   gateway?: string;
   /** `auto` (default) falls back to normal pages and says so, `require` fails instead, `never` doesn't try. */
   hugepages?: HugepagePolicy;
+  /** Layout of the virtqueues: `auto` (default) leaves it to the driver; a device without packed rings refuses `packed`. */
+  ring?: RingLayout;
   /**
    * Packet buffers, 256 to 65536; 2 KiB each, or as much as the MTU needs. Default 4096; with `1kb` and `2kb` 1024 a core of
    * the stack more from the third on.
@@ -94,6 +97,7 @@ export interface ResolvedConfig {
   readonly neighbours: ReadonlyMap<number, Uint8Array>;
   readonly gateway: number | undefined;
   readonly hugepages: HugepagePolicy;
+  readonly ring: RingLayout;
   readonly buffers: number;
   readonly layer: Layer;
   readonly acceptBroadcast: boolean;
@@ -139,6 +143,7 @@ const KNOWN: Readonly<Record<keyof TspmdConfig, true>> = {
   neighbours: true,
   gateway: true,
   hugepages: true,
+  ring: true,
   buffers: true,
   layer: true,
   acceptBroadcast: true,
@@ -244,6 +249,7 @@ export function resolveConfig(config: TspmdConfig): ResolvedConfig {
     neighbours,
     gateway,
     hugepages: oneOf('hugepages', config.hugepages, ['auto', 'require', 'never']),
+    ring: oneOf('ring', config.ring, ['auto', 'split', 'packed']),
     buffers,
     layer: oneOf('layer', config.layer, ['ip', 'ethernet']),
     acceptBroadcast: flag('acceptBroadcast', config.acceptBroadcast),

@@ -4,13 +4,15 @@
  */
 import { FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
 import type { AddressSpace } from '../memory/index.js';
-import { DriverQueue, SLOT_FREE } from './driver-queue.js';
+import { DriverQueue } from './driver-queue.js';
+import type { RxQueue } from './driver-queues.js';
 import { ETHERNET_HEADER_BYTES, NET_HEADER_BYTES, NET_HEADER_NUM_BUFFERS } from './net-header.js';
+import { SLOT_FREE } from './queue-tables.js';
 import { VIRTQ_DESC_F_WRITE } from './split-layout.js';
 
 const HEADER_OFFSET = FRAME_OFFSET - NET_HEADER_BYTES;
 
-export class DriverRxQueue extends DriverQueue {
+export class DriverRxQueue extends DriverQueue implements RxQueue {
   /** Packets and bytes handed to the caller. */
   packets = 0;
   bytes = 0;

@@ -6,12 +6,14 @@
  */
 import { FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
 import type { AddressSpace } from '../memory/index.js';
-import { DriverQueue, SLOT_FREE } from './driver-queue.js';
+import { DriverQueue } from './driver-queue.js';
+import type { TxQueue } from './driver-queues.js';
 import { ETHERNET_HEADER_BYTES, NET_HEADER_BYTES } from './net-header.js';
+import { SLOT_FREE } from './queue-tables.js';
 
 const HEADER_OFFSET = FRAME_OFFSET - NET_HEADER_BYTES;
 
-export class DriverTxQueue extends DriverQueue {
+export class DriverTxQueue extends DriverQueue implements TxQueue {
   /** Packets and bytes given to the device. */
   packets = 0;
   bytes = 0;

@@ -254,7 +254,9 @@ export class MultiPort implements Port {
     // Flows first: from now on nothing new goes to a core that is not there.
     this.indirection.moveFrom(core, others);
     (this.tx ?? this.rx)?.order({ type: 'retireTx', core });
-    this.onCoreFailure?.(core, error);
+    // A stack may fail before whoever opens the port has had the time to listen.
+    if (this.onCoreFailure === null) this.warn(`${error.message}; the other cores take its flows over`);
+    else this.onCoreFailure(core, error);
   }
 }
 

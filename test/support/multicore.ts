@@ -16,7 +16,7 @@ import { TxMainLoop } from '../../src/multicore/tx-main-loop.js';
 import type { PacketBuffer } from '../../src/packet-buffer.js';
 import { IndirectionTable } from '../../src/rss/indirection-table.js';
 import { Rss, type RssShare } from '../../src/rss/rss.js';
-import { ethernet, ipv4, OUR_IP, udp } from './frames.js';
+import { OUR_IP } from './frames.js';
 import { MockDevice, type MockOptions } from './mock-device.js';
 
 export interface MulticoreOptions extends Partial<TspmdConfig> {
@@ -114,6 +114,11 @@ export class Multicore {
   /** Turns of both, until they find nothing to do. */
   settle(): void {
     while (this.pollRx() + this.pollTx() > 0);
+  }
+
+  /** The receiving loop takes back all that was given back to it. */
+  collectAll(): void {
+    for (let ring = 0; ring <= this.cores.length; ring++) this.rx.rx.collect();
   }
 
   /** Lets `ms` pass: the timers of ARP. */
@@ -232,12 +237,6 @@ export function expectEveryFrameInOneCounter(port: Multicore): void {
 /** The number in packets of {@link flowPacket}. */
 export function numberOf(buffer: PacketBuffer): number {
   return new DataView(buffer.bytes.buffer, buffer.bytes.byteOffset + 28).getUint32(0);
-}
-
-/** A UDP datagram of a flow (its source port) with a number in it. */
-export function flowPacket(flow: number, number: number): Uint8Array {
-  const payload = [number >>> 24, (number >>> 16) & 0xff, (number >>> 8) & 0xff, number & 0xff];
-  return ethernet(ipv4(udp(payload, flow, 7), { protocol: 17 }));
 }
 
 /** All packets that wait for a core. */
