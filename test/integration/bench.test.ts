@@ -45,7 +45,7 @@ async function bench(name: string, rows: string, ...more: string[]): Promise<Rep
 }
 
 describeWith('npm run bench -- driver', [testpmd], () => {
-  it.each(['tx/64/32/split', 'api-forward/64/32/split'])('measures %s', LIMIT, async (name) => {
+  it.each(['tx/64/32/split', 'rx/64/32/packed', 'api-forward/64/32/split'])('measures %s', LIMIT, async (name) => {
     const { rows } = await bench('driver', `^${name}$`);
     expect(rows).toEqual([
       {
