@@ -5,6 +5,13 @@ import type { Order, Report } from './messages.js';
 /** How long a thread may take to end when it is told to, or has said that it does. One that hangs is terminated. */
 const END_MS = 2000;
 
+/** An error of a thread, which tells where it was thrown there. */
+function failureOf(title: string, message: string, stack: string | undefined): Error {
+  const failure = new Error(`${title}: ${message}`);
+  if (stack !== undefined) failure.stack = stack;
+  return failure;
+}
+
 export class Member {
   /** The totals of its stack, once it has ended in good order. */
   totals: Readonly<Record<string, number>> | undefined;
@@ -40,7 +47,7 @@ export class Member {
     });
     this.worker.on('message', (report: Report) => {
       if (report.type === 'failed') {
-        this.failWith(new Error(`${title}: ${report.message}`));
+        this.failWith(failureOf(title, report.message, report.stack));
         this.endInTime();
       } else if (report.type === 'ended') {
         this.totals = report.totals;
@@ -48,8 +55,8 @@ export class Member {
       onReport(report);
     });
     this.worker.on('error', (error: unknown) => {
-      const message = error instanceof Error ? error.message : String(error);
-      this.failWith(new Error(`${title}: ${message}`, { cause: error }));
+      const isError = error instanceof Error;
+      this.failWith(failureOf(title, isError ? error.message : String(error), isError ? error.stack : undefined));
     });
     this.exited = new Promise((resolve) => {
       this.worker.on('exit', (code) => {

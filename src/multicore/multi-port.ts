@@ -200,6 +200,7 @@ export class MultiPort implements Port {
     }
     await this.orFailure(Promise.all(ready));
     this.rx.order({ type: 'announce' });
+    for (const stack of this.stacks) stack.order({ type: 'go' });
   }
 
   private common(name: string, place: number, counters: L2Counters): CommonStart {

@@ -129,8 +129,10 @@ export class RxSide implements Work {
   }
 
   nextDeadline(): number {
-    const due = this.link.nextDeadline();
-    // Nothing tells when there is room again: look after a millisecond.
-    return this.arpBurst.pending > 0 || this.tx?.hasWork ? Math.min(due, this.clock() + 1) : due;
+    const { tx, arpBurst, link } = this;
+    const due = link.nextDeadline();
+    // Nothing tells when there is room again, or what was in the ring was sent: look after a millisecond.
+    const isWaiting = arpBurst.pending > 0 || (tx !== null && (tx.hasWork || tx.isSending));
+    return isWaiting ? Math.min(due, this.clock() + 1) : due;
   }
 }

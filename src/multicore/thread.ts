@@ -31,7 +31,12 @@ export async function runThread(body: () => Promise<Readonly<Record<string, numb
     const totals = await body();
     report({ type: 'ended', totals });
   } catch (error) {
-    report({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
+    const isError = error instanceof Error;
+    report({
+      type: 'failed',
+      message: isError ? error.message : String(error),
+      stack: isError ? error.stack : undefined,
+    });
   }
   parentPort?.close();
   // A stack may have left timers or sockets behind, which would keep its thread: they end with it. Where there are none,

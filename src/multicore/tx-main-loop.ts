@@ -40,6 +40,8 @@ export class TxMainLoop {
   private readonly lengths = new Uint32Array(BATCH);
   /** Frames that the device has not taken yet, from index 0 on. */
   private pending = 0;
+  /** Buffers that the device has. */
+  private out = 0;
   private readonly txFrees: RingReturn[];
   private readonly rxBuffers: number;
   private readonly txShift: number;
@@ -70,6 +72,11 @@ export class TxMainLoop {
     this.inFlight = new Uint8Array(rxBuffers);
     this.values = counters.values;
     this.poll = this.makePoll();
+  }
+
+  /** Whether the device has buffers that it may be done with soon, of which nothing tells. */
+  get isSending(): boolean {
+    return this.out > 0 && this.device.isUp;
   }
 
   /** Whether packets wait. */
@@ -119,6 +126,7 @@ export class TxMainLoop {
     const taken = device.txBurst(handles, lengths, pending);
     const left = pending - taken;
     this.pending = left;
+    this.out += taken;
     if (left === 0) return taken;
     if (!device.isUp) {
       // Kept, they would be sent when the link comes back, perhaps minutes late.
@@ -159,6 +167,7 @@ export class TxMainLoop {
     /** Gives back what the device has sent. */
     const bringHome = (): void => {
       if (sent.available === 0) return;
+      this.out -= sent.available;
       for (let handle = sent.get(); handle !== NONE_LEFT; handle = sent.get()) {
         if (handle < rxBuffers) {
           inFlight[handle] = 0;
@@ -172,9 +181,9 @@ export class TxMainLoop {
 
     return () => {
       gather();
+      // Each time, not when the device runs out of room: what was sent still counts as its core's, and a core has a share.
+      device.reclaimTx();
       const taken = this.pending === 0 ? 0 : this.send();
-      // Nothing to do: time to bring home what was sent. While there is, the device does so as it needs.
-      if (taken === 0) device.reclaimTx();
       bringHome();
       return taken;
     };

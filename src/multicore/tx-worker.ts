@@ -46,8 +46,8 @@ await runThread(async () => {
     poll: () => loop.poll(),
     tick: () => {},
     rest: () => {},
-    // Nothing tells when the ring has room again: look after a millisecond.
-    nextDeadline: () => (loop.hasWork ? clock() + 1 : Number.POSITIVE_INFINITY),
+    // Nothing tells when the ring has room again, or what was in it was sent: look after a millisecond.
+    nextDeadline: () => (loop.hasWork || loop.isSending ? clock() + 1 : Number.POSITIVE_INFINITY),
   };
   const wakeSource = new DeviceOrDoorbell(new QueueEvents(tx), interconnect.txListener(), () => loop.hasWork);
   const runnable = new WorkerLoop(start.config.idle, work, wakeSource, counters, clock);
