@@ -3,7 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { pinPollingThread } from '../drivers/libc/index.js';
 import type { PingPong } from './core-to-core.js';
 
-const ROUNDS = 2000;
+const ROUNDS = 500;
 const BATCHES = 41;
 const WARM_UP_BATCHES = 10;
 const PING = 0;

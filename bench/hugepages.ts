@@ -4,8 +4,12 @@ import { readHugepages } from '../drivers/memory/index.js';
 /** Of 2 MiB: four testpmd of 64 MiB each, ours of 16 MiB, and some over. */
 const PAGES = 160;
 
+let decided: boolean | undefined;
+
+/** Decided at the first call, for the whole run: contestants that have started have taken some. */
 export function hasHugepages(): boolean {
-  return readHugepages().free >= PAGES;
+  decided ??= readHugepages().free >= PAGES;
+  return decided;
 }
 
 /** Said before contestants run without. */

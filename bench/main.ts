@@ -8,16 +8,29 @@ import { untilStopped, watchOutput } from '../src/cli/shutdown.js';
 import type { Benchmark, Plan } from './benchmark.js';
 import { driver } from './driver/benchmark.js';
 import { kernel } from './kernel/benchmark.js';
+import { latency } from './latency/benchmark.js';
 import { machineFacts } from './machine.js';
 import { pipeline } from './pipeline/benchmark.js';
 import type { Report, Reports } from './report.js';
 import { rings } from './rings/benchmark.js';
 import { rss } from './rss/benchmark.js';
+import { soak } from './soak/benchmark.js';
 import { measurable, measureAll } from './suite.js';
+import { switching } from './switch/benchmark.js';
 import { render } from './table.js';
 import { vm } from './vm/benchmark.js';
 
-const BENCHMARKS: Readonly<Record<string, Benchmark>> = { rings, rss, driver, pipeline, kernel, vm };
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
+  rings,
+  rss,
+  driver,
+  pipeline,
+  switch: switching,
+  latency,
+  kernel,
+  soak,
+  vm,
+};
 /** Not part of `all`: it boots guests for minutes. */
 const APART = 'vm';
 

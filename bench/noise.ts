@@ -12,8 +12,8 @@ export interface Noise {
   readonly conclusive: boolean;
   /** Why not; one clause each. */
   readonly reasons: readonly string[];
-  /** The round trip of a cache line between the two CPUs, before and after. */
-  readonly coreToCoreNs?: { readonly before: number; readonly after: number };
+  /** The round trip of a cache line between the two CPUs, before and after; null where the CPUs had no time for it. */
+  readonly coreToCoreNs?: { readonly before: number | null; readonly after: number | null };
 }
 
 /** Round trips that differ by more than this are of two different placements of the CPUs (near ones vary by a tenth). */
@@ -32,14 +32,15 @@ export class NoiseGuard {
   private readonly stolen = stolenSeconds();
   private readonly began = performance.now();
 
-  private constructor(private readonly before: number | null) {}
+  /** @param before undefined: not probed */
+  private constructor(private readonly before: number | null | undefined) {}
 
   /**
    * Begins to watch a row.
    * @param isProbed whether to measure the round trip between the cores: where one thread alone is measured it says nothing
    */
   static async begin(isProbed = true): Promise<NoiseGuard> {
-    return new NoiseGuard(isProbed ? await probe() : null);
+    return new NoiseGuard(isProbed ? await probe() : undefined);
   }
 
   /**
@@ -76,10 +77,12 @@ export class NoiseGuard {
     }
     const stolen = (stolenSeconds() - this.stolen) / ((performance.now() - this.began) / 1000);
     if (stolen > 1 - WHOLE_CPU) reasons.push(`the hypervisor took ${Math.round(stolen * 100)} % of a CPU`);
-    if (this.before === null) return { conclusive: reasons.length === 0, reasons };
+    if (this.before === undefined) return { conclusive: reasons.length === 0, reasons };
     const after = await probe();
     const { before } = this;
-    if (Math.max(before, after) > ALIKE * Math.min(before, after)) {
+    if (before === null || after === null) {
+      reasons.push('the CPUs had no time to measure a round trip between them');
+    } else if (Math.max(before, after) > ALIKE * Math.min(before, after)) {
       reasons.push(`the CPUs moved: a round trip between them took ${before} ns before and ${after} ns after`);
     }
     return { conclusive: reasons.length === 0, reasons, coreToCoreNs: { before, after } };
@@ -88,10 +91,11 @@ export class NoiseGuard {
 
 const SETTLE_MS = 20;
 
-async function probe(): Promise<number> {
+async function probe(): Promise<number | null> {
   // What was paused just now may still be on its way off the CPU.
   await sleep(SETTLE_MS);
   const { common, contestant } = benchCpus();
   // On a single CPU the two would wait for each other's time slices.
-  return common === contestant ? 0 : Math.round(await coreToCoreNs(common, contestant));
+  const ns = common === contestant ? null : await coreToCoreNs(common, contestant);
+  return ns === null ? null : Math.round(ns);
 }

@@ -37,10 +37,11 @@ export function render({ benchmark, machine, rows }: Report): string {
 }
 
 /** What rows have besides their figures, a line each. */
-function moreLines(rows: readonly Row[]): string[] {
+export function moreLines(rows: readonly Row[]): string[] {
   const show = (value: unknown): string => {
     if (typeof value !== 'object' || value === null) return String(value);
     return Object.entries(value)
+      .filter(([, inner]) => !Array.isArray(inner))
       .map(([name, inner]) => (typeof inner === 'object' ? `${name} (${show(inner)})` : `${name} ${String(inner)}`))
       .join(', ');
   };
@@ -51,7 +52,14 @@ function moreLines(rows: readonly Row[]): string[] {
 
 /** A figure with the unit scaled: `15.60 Mframes/s (14.90 to 16.02)`. */
 export function shown({ median, min, max, unit }: Figure): string {
-  const [factor, prefix] = median >= 1e6 ? [1e6, 'M'] : median >= 1e3 ? [1e3, 'k'] : [1, ''];
+  // Of times there are no thousands.
+  const [factor, prefix] = unit.startsWith('us')
+    ? [1, '']
+    : median >= 1e6
+      ? [1e6, 'M']
+      : median >= 1e3
+        ? [1e3, 'k']
+        : [1, ''];
   const digits = factor > 1 || median < 10 ? 2 : median < 100 ? 1 : 0;
   const scaled = (value: number): string => (value / factor).toFixed(digits);
   return `${scaled(median)} ${prefix}${unit} (${scaled(min)} to ${scaled(max)})`;

@@ -10,7 +10,7 @@ import { hasHugepages, NO_HUGEPAGES } from '../hugepages.js';
 import { NoiseGuard } from '../noise.js';
 import { figure, type Row, row } from '../report.js';
 import { alternate, timing } from '../windows.js';
-import { OUR_RINGS, QUICK, SCENES, type Scene } from './scene.js';
+import { QUICK, SCENES, type Scene } from './scene.js';
 import { Stage, type Window } from './stage.js';
 
 const UNIT = 'packets/s';
@@ -59,14 +59,7 @@ export const driver: Benchmark = {
   rows: SCENES.map(({ name }) => name),
   quickRows: QUICK.map(({ name }) => name),
 
-  missing(rows) {
-    const missing = isInstalled('dpdk-testpmd') ? [] : ["dpdk-testpmd (run 'npm run setup:peers' as root)"];
-    for (const { name, ring } of SCENES) {
-      const why = `${ring} rings, which our driver has not`;
-      if (rows.includes(name) && !OUR_RINGS.includes(ring) && !missing.includes(why)) missing.push(why);
-    }
-    return missing;
-  },
+  missing: () => (isInstalled('dpdk-testpmd') ? [] : ["dpdk-testpmd (run 'npm run setup:peers' as root)"]),
 
   async measure(rows, plan) {
     if (!hasHugepages()) plan.progress(NO_HUGEPAGES);

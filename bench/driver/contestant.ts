@@ -13,7 +13,7 @@ import { serve } from '../serve.js';
 import { pollForever } from '../turns.js';
 import { apiLoop } from './api-loops.js';
 import { bareLoop, type Loop } from './loops.js';
-import { GENERATOR, type Ring, ringOptions, type Scene, STATION } from './scene.js';
+import { GENERATOR, type Ring, type Scene, STATION } from './scene.js';
 
 export interface Setup {
   readonly socket: string;
@@ -34,7 +34,7 @@ const policy = hugepages ? 'require' : 'never';
 
 function openDevice(ring: Ring): Promise<VirtioNetDevice> {
   const mac = parseMac(STATION.mac);
-  return VirtioNetDevice.open(new VhostUserFrontend(socket), { mac, hugepages: policy, ...ringOptions(ring) });
+  return VirtioNetDevice.open(new VhostUserFrontend(socket), { mac, hugepages: policy, ring });
 }
 
 async function start(): Promise<{ loop: Loop; close: () => Promise<void> }> {

@@ -61,12 +61,6 @@ export function frameArguments(bytes: number): string[] {
   return [`--txpkts=${bytes}`, ...addresses, '--flowgen-flows=1'];
 }
 
-/** The rings that our driver has. */
-export const OUR_RINGS: readonly Ring[] = ['split'];
-
-/** The device's option for them. */
-export const ringOptions = (_ring: Ring): object => ({});
-
 /** The fast paths of DPDK's virtio-user; without these options it negotiates what takes its slower ones. */
 export const peerOptions = (ring: Ring): string =>
   `${ring === 'packed' ? 'packed_vq=1,' : ''}mrg_rxbuf=0,in_order=0,queue_size=${PEER_QUEUE_SIZE}`;

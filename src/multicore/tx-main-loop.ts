@@ -40,10 +40,8 @@ export class TxMainLoop {
   private readonly lengths = new Uint32Array(BATCH);
   /** Frames that the device has not taken yet, from index 0 on. */
   private pending = 0;
-  /** Buffers that the device has, or has sent and not given back. */
+  /** Buffers that the device has. */
   private out = 0;
-  /** So many of them are worth a look at what was sent: it still counts as its core's, and a core has a share. */
-  private readonly manyOut: number;
   private readonly txFrees: RingReturn[];
   private readonly rxBuffers: number;
   private readonly txShift: number;
@@ -67,13 +65,12 @@ export class TxMainLoop {
     private readonly coreBurst: number,
     counters: L2Counters,
   ) {
-    const { rxBuffers, txBuffers, rxShare } = interconnect.plan;
+    const { rxBuffers, txBuffers } = interconnect.plan;
     this.txFrees = interconnect.rings('txFree').map((ring) => new RingReturn(ring));
     this.rxBuffers = rxBuffers;
     this.txShift = Math.log2(txBuffers);
     this.inFlight = new Uint8Array(rxBuffers);
     this.values = counters.values;
-    this.manyOut = Math.min(BATCH / 2, rxShare >>> 2);
     this.poll = this.makePoll();
   }
 
@@ -146,7 +143,7 @@ export class TxMainLoop {
 
   /** Closures, not methods: V8 knows their arrays and their device when it compiles them. */
   private makePoll(): () => number {
-    const { device, queues, handles, lengths, coreBurst, inFlight, rxBuffers, rxHome, manyOut } = this;
+    const { device, queues, handles, lengths, coreBurst, inFlight, rxBuffers, rxHome } = this;
     const { sent } = device;
 
     /** Takes each queue's turn, as long as there is room for a burst. */
@@ -184,9 +181,9 @@ export class TxMainLoop {
 
     return () => {
       gather();
+      // Each time, not when the device runs out of room: what was sent still counts as its core's, and a core has a share.
+      device.reclaimTx();
       const taken = this.pending === 0 ? 0 : this.send();
-      // Nothing to do: time to bring home what was sent.
-      if (taken === 0 || this.out >= manyOut) device.reclaimTx();
       bringHome();
       return taken;
     };

@@ -1,6 +1,7 @@
 /** How much the receiving loop takes from the device at once, and that it hands it over whole and in order. */
 import { describe, expect, it } from 'vitest';
-import { expectEveryBufferOnce, flowPacket, Multicore, numberOf, takeAll } from '../support/multicore.js';
+import { flowPacket } from '../support/frames.js';
+import { expectEveryBufferOnce, Multicore, numberOf, takeAll } from '../support/multicore.js';
 
 const BURST = 32;
 const port = (stackCores: number): Multicore => new Multicore({ stackCores, buffers: 1024 * stackCores });
