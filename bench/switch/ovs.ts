@@ -15,10 +15,10 @@ const SCHEMA = '/usr/share/openvswitch/vswitch.ovsschema';
 const DAEMON = '/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk';
 
 /**
- * Of hugepages: a hundred for the packet buffers, of which it takes as many as fit, in powers of two; the rest for the rings'
- * bookkeeping. Without a limit it would take the hugepages of the others.
+ * Of hugepages, which it would take all without a limit. Its packet buffers are a power of two in number: 32768 take 94 MiB,
+ * twice as many do not fit, and what is left is for the rings' bookkeeping, which fails where nothing is left.
  */
-const MEGABYTES = 192;
+const MEGABYTES = 160;
 
 export const isOvsInstalled = (): boolean => existsSync(DAEMON) && existsSync(SCHEMA);
 
