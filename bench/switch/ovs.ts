@@ -14,10 +14,7 @@ const SCHEMA = '/usr/share/openvswitch/vswitch.ovsschema';
 /** Debian's: the plain ovs-vswitchd is a link that may lead to one without DPDK. */
 const DAEMON = '/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk';
 
-/**
- * Of hugepages, which it would take all without a limit. Its packet buffers are a power of two in number: 32768 take 94 MiB,
- * twice as many do not fit, and what is left is for the rings' bookkeeping, which fails where nothing is left.
- */
+/** Of hugepages. Without a limit it would take all that there are for its packet buffers. */
 const MEGABYTES = 160;
 
 export const isOvsInstalled = (): boolean => existsSync(DAEMON) && existsSync(SCHEMA);
