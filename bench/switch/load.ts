@@ -55,11 +55,8 @@ class Vm {
     const mac = parseMac(macOf(port));
     const policy = hugepages ? 'require' : 'never';
     // A ring for each port in one cache: shorter ones than the default, as both switches' peers would have.
-    const device = await VirtioNetDevice.open(new VhostUserFrontend(socket), {
-      mac,
-      hugepages: policy,
-      queueSize: 256,
-    });
+    const options = { mac, hugepages: policy, queueSize: 256 } as const;
+    const device = await patiently(() => VirtioNetDevice.open(new VhostUserFrontend(socket), options));
     const { pool, memory } = device;
     const { count } = pool.geometry;
     for (let handle = 0; handle < count; handle++) memory.u8.set(frame, pool.offsetOf(handle) + FRAME_OFFSET);
