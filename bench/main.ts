@@ -53,7 +53,8 @@ function regularExpression(text: string): RegExp {
 
 async function bench(name: string, { quick, json, rows: filter, report: folder }: Options, command: Command) {
   const stop = new AbortController();
-  const plan: Plan = { isQuick: quick ?? false, progress: tell, stop: stop.signal };
+  const lost = (row: string, why: string): void => tell(`not measured: ${row}: ${why}`);
+  const plan: Plan = { isQuick: quick ?? false, progress: tell, lost, stop: stop.signal };
   const run = prepare(name, filter, plan, command);
   void untilStopped().then(() => stop.abort(new Error('stopped before it was done')));
   const done = await run();

@@ -1,5 +1,5 @@
 /** Which rows this machine can measure; and `bench -- all`: one benchmark after the other, whatever is missing for some. */
-import type { Benchmark, Plan } from './benchmark.js';
+import { type Benchmark, firstLine, type Plan } from './benchmark.js';
 import type { MachineFacts } from './machine.js';
 import type { Report, Reports } from './report.js';
 
@@ -26,6 +26,7 @@ export async function measureAll(
 ): Promise<Reports> {
   const reports: Report[] = [];
   const notMeasured: Record<string, string> = {};
+  const noted: Plan = { ...plan, lost: (row, why) => Object.assign(notMeasured, { [row]: why }) };
   for (const [name, benchmark] of benchmarks) {
     const all = plan.isQuick && filter === undefined ? (benchmark.quickRows ?? benchmark.rows) : benchmark.rows;
     const { rows, missing } = measurable(
@@ -37,10 +38,10 @@ export async function measureAll(
     }
     if (rows.length === 0) continue;
     try {
-      reports.push({ benchmark: name, machine, rows: await benchmark.measure(rows, plan) });
+      reports.push({ benchmark: name, machine, rows: await benchmark.measure(rows, noted) });
     } catch (error) {
       plan.stop.throwIfAborted();
-      notMeasured[name] = (error as Error).message.split('\n', 1)[0]!;
+      notMeasured[name] = firstLine(error as Error);
     }
   }
   if (reports.length === 0) {

@@ -52,9 +52,11 @@ export class Troupe {
     return this.children.map(({ pid }) => pid);
   }
 
-  /** Ends them all, those first that come first. */
+  /** Ends them all, those first that come first; rejects when one had to be killed, but not before all are gone. */
   async stop(): Promise<void> {
     this.resume();
-    for (const child of this.children) await child.stop();
+    const faults: unknown[] = [];
+    for (const child of this.children) await child.stop().catch((fault: unknown) => faults.push(fault));
+    if (faults.length > 0) throw faults[0];
   }
 }

@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isInstalled } from '../../scripts/programs.js';
-import type { Benchmark, Plan } from '../benchmark.js';
+import { type Benchmark, measureEach, type Plan } from '../benchmark.js';
 import { hasHugepages, NO_HUGEPAGES } from '../hugepages.js';
 import { NoiseGuard } from '../noise.js';
 import { figure, type Row, row } from '../report.js';
@@ -63,13 +63,7 @@ export const driver: Benchmark = {
 
   async measure(rows, plan) {
     if (!hasHugepages()) plan.progress(NO_HUGEPAGES);
-    const measured: Row[] = [];
-    for (const scene of SCENES) {
-      if (!rows.includes(scene.name)) continue;
-      const done = await compare(scene, plan);
-      plan.progress(`${done.name}: ratio ${done.ratio.dpdk}${done.noise?.conclusive ? '' : ', in doubt'}`);
-      measured.push(done);
-    }
-    return measured;
+    const scenes = SCENES.filter(({ name }) => rows.includes(name));
+    return measureEach(scenes, plan, (scene) => compare(scene, plan));
   },
 };

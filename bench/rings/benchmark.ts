@@ -1,7 +1,7 @@
 /** `bench -- rings`: the ring between our threads next to DPDK's rte_ring and to npm's ringbuf.js. */
 import { createRequire } from 'node:module';
 import { isInstalled } from '../../scripts/programs.js';
-import type { Benchmark, Plan } from '../benchmark.js';
+import { type Benchmark, measureEach, type Plan } from '../benchmark.js';
 import { allowedCpus, benchCpus } from '../cpus.js';
 import { NoiseGuard } from '../noise.js';
 import { figure, type Row, row } from '../report.js';
@@ -49,9 +49,7 @@ async function measureRow(
     ...(theirs.length > 0 ? { rte_ring: figure(theirs, UNIT) } : {}),
     'ringbuf.js': figure(rates.get('ringbuf.js')!, UNIT),
   };
-  const done = row(name, ours, peers, { noise: await guard.end([ours, ...Object.values(peers)]) });
-  plan.progress(`${name}: ratios ${JSON.stringify(done.ratio)}${done.noise?.conclusive ? '' : ', in doubt'}`);
-  return done;
+  return row(name, ours, peers, { noise: await guard.end([ours, ...Object.values(peers)]) });
 }
 
 export const rings: Benchmark = {
@@ -68,7 +66,7 @@ export const rings: Benchmark = {
   async measure(rows, plan) {
     const { windows } = timing(plan.isQuick);
     const rteRing: RteRing[] = [];
-    // A run has all of DPDK's figures: half of them before our rows, half after.
+    // A run has all of DPDK's figures.
     const runs = async (count: number): Promise<void> => {
       for (let i = 0; i < count; i++) {
         plan.stop.throwIfAborted();
@@ -84,11 +82,8 @@ export const rings: Benchmark = {
         contestants.set(kind, await Served.start('rings/contestant.js', setup));
       }
       await runs(windows);
-      const measured: Row[] = [];
-      for (const each of ROWS) {
-        if (rows.includes(each.name)) measured.push(await measureRow(each, contestants, rteRing, plan));
-      }
-      return measured;
+      const selected = ROWS.filter(({ name }) => rows.includes(name));
+      return await measureEach(selected, plan, (each) => measureRow(each, contestants, rteRing, plan));
     } finally {
       await Promise.allSettled([...contestants.values()].map((served) => served.stop()));
     }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Child } from '../../scripts/child.js';
-import type { Benchmark, Plan } from '../benchmark.js';
+import { type Benchmark, measureEach, type Plan } from '../benchmark.js';
 import { benchCpus } from '../cpus.js';
 import { hasHugepages, NO_HUGEPAGES } from '../hugepages.js';
 import { NoiseGuard } from '../noise.js';
@@ -130,13 +130,7 @@ export const switching: Benchmark = {
 
   async measure(rows, plan) {
     if (!hasHugepages()) plan.progress(NO_HUGEPAGES);
-    const measured: Row[] = [];
-    for (const scene of SCENES) {
-      if (!rows.includes(scene.name)) continue;
-      const done = await compare(scene, plan);
-      plan.progress(`${done.name}: ratio ${done.ratio['ovs-dpdk']}${done.noise?.conclusive ? '' : ', in doubt'}`);
-      measured.push(done);
-    }
-    return measured;
+    const scenes = SCENES.filter(({ name }) => rows.includes(name));
+    return measureEach(scenes, plan, (scene) => compare(scene, plan));
   },
 };

@@ -2,7 +2,7 @@
  * The frontends of `bench -- switch`, the same for both switches, in one process on one CPU: a driver a port. With unicast
  * each port sends to the next; with broadcast the first sends to all. Asked for MILLISECONDS, it answers with a {@link Run}.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { pinPollingThread } from '../../drivers/libc/index.js';
 import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.js';
 import { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
@@ -13,6 +13,8 @@ import { serve } from '../serve.js';
 import { BROADCAST, macOf, type Run, type Setup } from './scene.js';
 
 const BURST = 32;
+const ATTEMPTS = 20;
+const RETRY_MS = 250;
 /** Destination and source, in 16-bit words. */
 const ADDRESS_WORDS = 6;
 /** Rounds over all ports between two turns of the event loop. */
@@ -22,6 +24,21 @@ const { sockets, scene, cpu, hugepages } = JSON.parse(process.argv[2]!) as Setup
 const handles = new Uint32Array(BURST);
 const lengths = new Uint32Array(BURST);
 const frameLengths = new Uint32Array(BURST).fill(scene.bytes);
+
+/**
+ * Tries for some seconds. When OVS's first port gets its peer, OVS looks for the largest pool of buffers that there is memory
+ * for, and while it does, there is none for what the peers of other ports need.
+ */
+async function patiently<T>(open: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await open();
+    } catch (error) {
+      if (attempt === ATTEMPTS) throw error;
+      await sleep(RETRY_MS);
+    }
+  }
+}
 
 class Vm {
   received = 0;
@@ -38,11 +55,8 @@ class Vm {
     const mac = parseMac(macOf(port));
     const policy = hugepages ? 'require' : 'never';
     // A ring for each port in one cache: shorter ones than the default, as both switches' peers would have.
-    const device = await VirtioNetDevice.open(new VhostUserFrontend(socket), {
-      mac,
-      hugepages: policy,
-      queueSize: 256,
-    });
+    const options = { mac, hugepages: policy, queueSize: 256 } as const;
+    const device = await patiently(() => VirtioNetDevice.open(new VhostUserFrontend(socket), options));
     const { pool, memory } = device;
     const { count } = pool.geometry;
     for (let handle = 0; handle < count; handle++) memory.u8.set(frame, pool.offsetOf(handle) + FRAME_OFFSET);

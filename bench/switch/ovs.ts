@@ -14,11 +14,8 @@ const SCHEMA = '/usr/share/openvswitch/vswitch.ovsschema';
 /** Debian's: the plain ovs-vswitchd is a link that may lead to one without DPDK. */
 const DAEMON = '/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk';
 
-/**
- * Of hugepages: a hundred for the packet buffers, of which it takes as many as fit, in powers of two; the rest for the rings'
- * bookkeeping. Without a limit it would take the hugepages of the others.
- */
-const MEGABYTES = 192;
+/** Of hugepages. Without a limit it would take all that there are for its packet buffers. */
+const MEGABYTES = 160;
 
 export const isOvsInstalled = (): boolean => existsSync(DAEMON) && existsSync(SCHEMA);
 
