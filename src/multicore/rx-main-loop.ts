@@ -194,6 +194,8 @@ export class RxMainLoop {
     if (this.held[core]! + count > this.share) {
       this.collectFrom(core);
       this.collectFromSender();
+      // What it has released while it sleeps it hands over when it wakes; no packet will wake it that it may not have.
+      if (this.held[core]! + count > this.share) this.doorbells[core]!.ring();
     }
     return Math.min(count, Math.max(0, this.share - this.held[core]!));
   }
@@ -211,8 +213,11 @@ export class RxMainLoop {
     const handles = new Uint32Array(BURST);
     const lengths = new Uint32Array(BURST);
     const coresOf = new Uint8Array(BURST);
-    /** The cores that have something in their row; one whose row was full meanwhile is there twice. */
-    const filled = new Uint8Array(cores + 1);
+    /**
+     * The cores that have something in their row. One whose row was full meanwhile is there twice: that takes nearly a
+     * burst of its own before, so that fewer than {@link MAX_BURSTS} can be.
+     */
+    const filled = new Uint8Array(cores + MAX_BURSTS);
     let rows = 0;
     let isFull = false;
 
