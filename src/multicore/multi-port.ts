@@ -98,13 +98,7 @@ export class MultiPort implements Port {
   }
 
   counters(): DeviceCounters {
-    const all: Record<string, number> = {};
-    const add = (counters: DeviceCounters): void => {
-      for (const [name, value] of Object.entries(counters)) all[name] = (all[name] ?? 0) + value;
-    };
-    for (const block of [this.rxCounters, this.txCounters, ...this.coreCounters, ...this.inbound]) {
-      add(block.snapshot());
-    }
+    const all = sumOf([this.rxCounters, this.txCounters, ...this.coreCounters, ...this.inbound]);
     const device = CounterBlock.attach(this.opened.counters).snapshot();
     // What the thread that sends has counted, the one that has the device publishes when it is awake.
     const lent: DeviceCounters = this.lent?.snapshot() ?? {};
@@ -115,8 +109,7 @@ export class MultiPort implements Port {
 
   cores(): readonly CoreStatus[] {
     return this.stacks.map((stack, index) => {
-      const counters: Record<string, number> = this.coreCounters[index]!.snapshot();
-      for (const [name, value] of Object.entries(this.inbound[index]!.snapshot())) counters[name]! += value;
+      const counters = sumOf([this.coreCounters[index]!, this.inbound[index]!]);
       const occupancy = ({ count, capacity }: SpscRing) => ({ count, capacity });
       const rings = { rx_queue: occupancy(this.rxQueues[index]!), tx_queue: occupancy(this.txQueues[index]!) };
       return { title: stack.title, index, isAlive: stack.isAlive, counters, rings };
@@ -124,19 +117,14 @@ export class MultiPort implements Port {
   }
 
   workers(): readonly CoreStatus[] {
-    const status = (member: Member | null, counters: L2Counters): CoreStatus[] =>
+    const status = (member: Member | null, ...blocks: L2Counters[]): CoreStatus[] =>
       member === null
         ? []
-        : [
-            {
-              title: member.title,
-              index: -1,
-              isAlive: member.isAlive,
-              counters: counters.snapshot(),
-              rings: null,
-            },
-          ];
-    return [...status(this.tx, this.txCounters), ...status(this.rx, this.rxCounters)];
+        : [{ title: member.title, index: -1, isAlive: member.isAlive, counters: sumOf(blocks), rings: null }];
+    // Where there is no Tx worker, the one that receives sends.
+    return this.tx === null
+      ? status(this.rx, this.rxCounters, this.txCounters)
+      : [...status(this.tx, this.txCounters), ...status(this.rx, this.rxCounters)];
   }
 
   async run(signal: AbortSignal): Promise<readonly (StackTotals | undefined)[]> {
@@ -259,6 +247,15 @@ export class MultiPort implements Port {
     if (this.onCoreFailure === null) this.warn(`${error.message}; the other cores take its flows over`);
     else this.onCoreFailure(core, error);
   }
+}
+
+/** What several threads have counted, by name. */
+function sumOf(blocks: readonly L2Counters[]): Record<string, number> {
+  const sum: Record<string, number> = {};
+  for (const block of blocks) {
+    for (const [name, value] of Object.entries(block.snapshot())) sum[name] = (sum[name] ?? 0) + value;
+  }
+  return sum;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
