@@ -19,6 +19,8 @@ export interface CoreStatus {
   readonly index: number;
   /** False once its stack has failed. */
   readonly isAlive: boolean;
+  /** Whether it sleeps. The time that it does is counted when it wakes. */
+  readonly isAsleep: boolean;
   /** Its counters, by name: what it received, sent and dropped. */
   readonly counters: DeviceCounters;
   /** Packets that wait in its rings, and how many places there are; null for a thread that has none of its own. */
@@ -99,7 +101,10 @@ export class SinglePort implements Port {
   }
 
   cores(): readonly CoreStatus[] {
-    return [{ title: 'core 0', index: 0, isAlive: true, counters: this.only.counters(), rings: null }];
+    const { only } = this;
+    return [
+      { title: 'core 0', index: 0, isAlive: true, isAsleep: only.isAsleep, counters: only.counters(), rings: null },
+    ];
   }
 
   workers(): readonly CoreStatus[] {

@@ -17,6 +17,7 @@ import { IndirectionTable } from '../rss/indirection-table.js';
 import type { RssShare } from '../rss/rss.js';
 import type { SingleCore } from '../single-core.js';
 import type { WarningSink } from '../warnings.js';
+import type { Doorbell } from './doorbell.js';
 import { Interconnect } from './interconnect.js';
 import { Member } from './member.js';
 import type { CommonStart, OpenedDevice, Report, RxStart, StackStart, TxStart } from './messages.js';
@@ -112,19 +113,21 @@ export class MultiPort implements Port {
       const counters = sumOf([this.coreCounters[index]!, this.inbound[index]!]);
       const occupancy = ({ count, capacity }: SpscRing) => ({ count, capacity });
       const rings = { rx_queue: occupancy(this.rxQueues[index]!), tx_queue: occupancy(this.txQueues[index]!) };
-      return { title: stack.title, index, isAlive: stack.isAlive, counters, rings };
+      const { isAsleep } = this.interconnect.coreDoorbell(index);
+      return { title: stack.title, index, isAlive: stack.isAlive, isAsleep, counters, rings };
     });
   }
 
   workers(): readonly CoreStatus[] {
-    const status = (member: Member | null, ...blocks: L2Counters[]): CoreStatus[] =>
-      member === null
-        ? []
-        : [{ title: member.title, index: -1, isAlive: member.isAlive, counters: sumOf(blocks), rings: null }];
+    const { interconnect, rx, tx, rxCounters, txCounters } = this;
+    const status = (member: Member | null, { isAsleep }: Doorbell, ...blocks: L2Counters[]): CoreStatus[] => {
+      if (member === null) return [];
+      const { title, isAlive } = member;
+      return [{ title, index: -1, isAlive, isAsleep, counters: sumOf(blocks), rings: null }];
+    };
     // Where there is no Tx worker, the one that receives sends.
-    return this.tx === null
-      ? status(this.rx, this.rxCounters, this.txCounters)
-      : [...status(this.tx, this.txCounters), ...status(this.rx, this.rxCounters)];
+    if (tx === null) return status(rx, interconnect.rxDoorbell(), rxCounters, txCounters);
+    return [...status(tx, interconnect.txDoorbell(), txCounters), ...status(rx, interconnect.rxDoorbell(), rxCounters)];
   }
 
   async run(signal: AbortSignal): Promise<readonly (StackTotals | undefined)[]> {
