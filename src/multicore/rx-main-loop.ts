@@ -148,6 +148,7 @@ export class RxMainLoop {
    */
   retire(core: number, inFlight: Uint8Array): void {
     this.isGone[core] = 1;
+    this.coreValues[core]![L2.rx_lost_core_gone]! += this.rxQueues[core]!.count;
     // What it had sent before that, and is not in flight any more, is in the ring already, and must not come home twice.
     this.collectFromSender();
     for (let handle = 0; handle < this.holder.length; handle++) {
