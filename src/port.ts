@@ -1,6 +1,7 @@
 /** A device with the cores that work on it, as the application sees it; the same for all thread layouts. */
 import type { DeviceCounters, NetDevice } from '../drivers/net-device.js';
 import type { ResolvedConfig } from './config.js';
+import type { IndirectionTable } from './rss/indirection-table.js';
 import { runStack } from './run-loop.js';
 import type { SingleCore } from './single-core.js';
 import type { EventLoopStack, Stack } from './stack.js';
@@ -35,6 +36,8 @@ export interface Port {
   readonly name: string;
   /** Own MAC address: six bytes. */
   readonly mac: Uint8Array;
+  /** Which core gets which flows: 128 entries, to be looked at and changed at any time. Of one core, all are 0. */
+  readonly indirection: IndirectionTable;
   /** Called when the link or the backend goes or comes back. */
   onLink: LinkListener | null;
   /** Called when a core's stack has failed and the others took its flows over (`onCoreFailure: 'redistribute'`). */
@@ -89,6 +92,10 @@ export class SinglePort implements Port {
 
   get mac(): Uint8Array {
     return this.device.mac;
+  }
+
+  get indirection(): IndirectionTable {
+    return this.only.indirection;
   }
 
   core(index = 0): SingleCore {

@@ -32,7 +32,6 @@ export interface PortApp {
 export class MultiPort implements Port {
   onLink: LinkListener | null = null;
   onCoreFailure: ((core: number, error: Error) => void) | null = null;
-  /** Which core gets which flows; may be changed at any time. */
   readonly indirection: IndirectionTable;
   private readonly interconnect: Interconnect;
   private readonly rxCounters = createL2Counters();
