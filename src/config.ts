@@ -6,7 +6,7 @@ import { availableParallelism } from 'node:os';
 import type { HugepagePolicy } from '../drivers/memory/index.js';
 import { isPciAddress } from '../drivers/pci/address.js';
 import type { RingLayout } from '../drivers/virtio/net-options.js';
-import { defaultBuffers, MAX_CORES, planBuffers } from './multicore/plan.js';
+import { defaultBuffers, MAX_BUFFERS, MAX_CORE_BURST, MAX_CORES, planBuffers } from './multicore/plan.js';
 import { type ResolvedRss, type RssOptions, resolveRss } from './rss/keys.js';
 import type { StackOptions } from './stack.js';
 import {
@@ -118,9 +118,6 @@ const MIN_MTU = 68;
 /** Jumbo frames. */
 const MAX_MTU = 9000;
 const MIN_BUFFERS = 256;
-const MAX_BUFFERS = 65536;
-/** Most that a core may send in a turn, in packets. */
-export const MAX_CORE_BURST = 256;
 const DEFAULT_CORE_BURST = 32;
 
 /** Threads beside those of the stack. */

@@ -241,6 +241,11 @@ export abstract class Core {
     return this.sleeper.sleep(timeoutMs);
   }
 
+  /** Whether somebody sleeps in {@link waitForPackets}. */
+  get isAsleep(): boolean {
+    return this.sleeper.isAsleep;
+  }
+
   /** Ends {@link waitForPackets}. */
   wake(): void {
     this.sleeper.wake();

@@ -33,6 +33,7 @@ const MEANING = {
   rx_drop_queue_full: "the core's rx_queue was full: it is slower than its packets come",
   rx_drop_core_share: 'the core has its share of the receive buffers already: queued, not released, or being sent',
   rx_drop_core_gone: 'for a core whose stack has failed',
+  rx_lost_core_gone: 'packets delivered into the rx_queue of a core whose stack failed before it took them',
   tx_queued: 'packets of the stack (frames, with layer ethernet) that were queued for the device',
   tx_parked: 'packets that waited for ARP (they are counted again when they leave)',
   tx_no_buffer: 'times that no buffer was free for the stack',

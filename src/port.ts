@@ -1,6 +1,7 @@
 /** A device with the cores that work on it, as the application sees it; the same for all thread layouts. */
 import type { DeviceCounters, NetDevice } from '../drivers/net-device.js';
 import type { ResolvedConfig } from './config.js';
+import type { IndirectionTable } from './rss/indirection-table.js';
 import { runStack } from './run-loop.js';
 import type { SingleCore } from './single-core.js';
 import type { EventLoopStack, Stack } from './stack.js';
@@ -19,6 +20,8 @@ export interface CoreStatus {
   readonly index: number;
   /** False once its stack has failed. */
   readonly isAlive: boolean;
+  /** Whether it sleeps. The time that it does is counted when it wakes. */
+  readonly isAsleep: boolean;
   /** Its counters, by name: what it received, sent and dropped. */
   readonly counters: DeviceCounters;
   /** Packets that wait in its rings, and how many places there are; null for a thread that has none of its own. */
@@ -33,6 +36,8 @@ export interface Port {
   readonly name: string;
   /** Own MAC address: six bytes. */
   readonly mac: Uint8Array;
+  /** Which core gets which flows: 128 entries, to be looked at and changed at any time. Of one core, all are 0. */
+  readonly indirection: IndirectionTable;
   /** Called when the link or the backend goes or comes back. */
   onLink: LinkListener | null;
   /** Called when a core's stack has failed and the others took its flows over (`onCoreFailure: 'redistribute'`). */
@@ -89,6 +94,10 @@ export class SinglePort implements Port {
     return this.device.mac;
   }
 
+  get indirection(): IndirectionTable {
+    return this.only.indirection;
+  }
+
   core(index = 0): SingleCore {
     if (index !== 0) throw new RangeError(`core ${index}: this port has 1`);
     return this.only;
@@ -99,7 +108,10 @@ export class SinglePort implements Port {
   }
 
   cores(): readonly CoreStatus[] {
-    return [{ title: 'core 0', index: 0, isAlive: true, counters: this.only.counters(), rings: null }];
+    const { only } = this;
+    return [
+      { title: 'core 0', index: 0, isAlive: true, isAsleep: only.isAsleep, counters: only.counters(), rings: null },
+    ];
   }
 
   workers(): readonly CoreStatus[] {

@@ -64,6 +64,11 @@ export class SingleCore extends Core {
     return this.device.mac;
   }
 
+  /** Every flow's entry names this core. */
+  get indirection(): IndirectionTable {
+    return this.rss.table;
+  }
+
   /** This one. */
   rssCoreFor(flow: FlowTuple): number {
     return this.rss.coreForFlow(flow);

@@ -90,11 +90,13 @@ export class Sleeper {
 
   private arm(): void {
     for (let tries = 0; tries < MAX_REARMS; tries++) {
+      const isSafe = this.device.enableRxInterrupt();
+      // After the request: the link's state may be another thread's, who from now on wakes us when it changes it.
       if (this.device.isUp !== this.linkWas) {
         this.finish(this.core.getRxCount());
         return;
       }
-      if (this.device.enableRxInterrupt()) {
+      if (isSafe) {
         this.armed = true;
         this.startTimer();
         return;

@@ -23,7 +23,11 @@ function deviceOptions(command: Command): Command {
     .option('--mtu <bytes>', "longest IP packet (default: the device's, else 1500)", positiveInteger)
     .option('--gateway <ip>', 'next hop for what is not on the link')
     .option('--neighbour <ip=mac...>', 'static ARP entries', keyValue)
-    .option('--buffers <n>', 'packet buffers of 2 KiB (default: 4096)', positiveInteger)
+    .option(
+      '--buffers <n>',
+      'packet buffers of 2 KiB (default: 4096; 1024 more a core from the third on)',
+      positiveInteger,
+    )
     .addOption(
       new Option('--hugepages <policy>', 'packet memory').choices(['auto', 'require', 'never']).default('auto'),
     )

@@ -48,11 +48,17 @@ class Rates {
     return dropsOf(this.now, this.last);
   }
 
-  /** Share of its time that a thread slept or polled in vain; empty before it has counted any. */
-  get idle(): string {
-    const idle = this.growth('loop_idle_ms');
-    const all = idle + this.growth('loop_busy_ms');
-    return all === 0 ? '' : `; idle ${Math.round((100 * idle) / all)} %`;
+  /**
+   * Share of its time that a thread slept or polled in vain. Empty where it counts none (a stack that drives itself), or
+   * did not come to: it is stuck.
+   */
+  idle(isAsleep: boolean): string {
+    const { loop_idle_ms: ever = 0, loop_busy_ms: everBusy = 0 } = this.now;
+    const busy = this.growth('loop_busy_ms');
+    const rest = Math.max(0, 1000 * this.seconds - busy);
+    // A sleep is counted when it ends: one that goes on is idle, too, and one that began earlier is not all of this period.
+    const idle = isAsleep ? rest : Math.min(this.growth('loop_idle_ms'), rest);
+    return ever + everBusy === 0 || idle + busy === 0 ? '' : `; idle ${Math.round((100 * idle) / (idle + busy))} %`;
   }
 }
 
@@ -92,15 +98,17 @@ export class RatePrinter {
     const threads = this.threadsOf();
     const [first] = threads;
     for (const { title, counters } of threads) this.threads.get(title)?.update(counters, seconds);
-    const idle = threads.length === 1 && first !== undefined ? (this.threads.get(first.title)?.idle ?? '') : '';
+    const isAlone = threads.length === 1 && first !== undefined;
+    const idle = isAlone ? (this.threads.get(first.title)?.idle(first.isAsleep) ?? '') : '';
     this.print(`${line('rx')}; ${line('tx')}; dropped ${all.drops}${idle}`);
     if (threads.length > 1) for (const thread of threads) this.print(this.lineOf(thread));
   }
 
-  private lineOf({ title, isAlive, rings }: CoreStatus): string {
+  private lineOf({ title, isAlive, isAsleep, rings }: CoreStatus): string {
     const rates = this.threads.get(title);
     if (rates === undefined || !isAlive) return `  ${title}: ended`;
-    const { drops, idle } = rates;
+    const { drops } = rates;
+    const idle = rates.idle(isAsleep);
     if (rings === null) return `  ${title}: dropped ${drops}${idle}`;
     const moved = `rx ${packets(rates.perSecond('rx_delivered'))}, tx ${packets(rates.perSecond('tx_queued'))}`;
     const queues = Object.entries(rings).map(([name, { count, capacity }]) => `${name} ${count}/${capacity}`);

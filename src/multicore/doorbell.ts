@@ -24,6 +24,11 @@ export class Doorbell {
     this.at = byteOffset >>> 2;
   }
 
+  /** Whether the thread sleeps, as of now. */
+  get isAsleep(): boolean {
+    return Atomics.load(this.words, this.at) === ASLEEP;
+  }
+
   /** Wakes the thread if it sleeps. To be called after its ring was filled. */
   ring(): void {
     if (Atomics.load(this.words, this.at) === AWAKE) return;

@@ -17,6 +17,7 @@ import { IndirectionTable } from '../rss/indirection-table.js';
 import type { RssShare } from '../rss/rss.js';
 import type { SingleCore } from '../single-core.js';
 import type { WarningSink } from '../warnings.js';
+import type { Doorbell } from './doorbell.js';
 import { Interconnect } from './interconnect.js';
 import { Member } from './member.js';
 import type { CommonStart, OpenedDevice, Report, RxStart, StackStart, TxStart } from './messages.js';
@@ -31,7 +32,6 @@ export interface PortApp {
 export class MultiPort implements Port {
   onLink: LinkListener | null = null;
   onCoreFailure: ((core: number, error: Error) => void) | null = null;
-  /** Which core gets which flows; may be changed at any time. */
   readonly indirection: IndirectionTable;
   private readonly interconnect: Interconnect;
   private readonly rxCounters = createL2Counters();
@@ -98,13 +98,7 @@ export class MultiPort implements Port {
   }
 
   counters(): DeviceCounters {
-    const all: Record<string, number> = {};
-    const add = (counters: DeviceCounters): void => {
-      for (const [name, value] of Object.entries(counters)) all[name] = (all[name] ?? 0) + value;
-    };
-    for (const block of [this.rxCounters, this.txCounters, ...this.coreCounters, ...this.inbound]) {
-      add(block.snapshot());
-    }
+    const all = sumOf([this.rxCounters, this.txCounters, ...this.coreCounters, ...this.inbound]);
     const device = CounterBlock.attach(this.opened.counters).snapshot();
     // What the thread that sends has counted, the one that has the device publishes when it is awake.
     const lent: DeviceCounters = this.lent?.snapshot() ?? {};
@@ -115,28 +109,24 @@ export class MultiPort implements Port {
 
   cores(): readonly CoreStatus[] {
     return this.stacks.map((stack, index) => {
-      const counters: Record<string, number> = this.coreCounters[index]!.snapshot();
-      for (const [name, value] of Object.entries(this.inbound[index]!.snapshot())) counters[name]! += value;
+      const counters = sumOf([this.coreCounters[index]!, this.inbound[index]!]);
       const occupancy = ({ count, capacity }: SpscRing) => ({ count, capacity });
       const rings = { rx_queue: occupancy(this.rxQueues[index]!), tx_queue: occupancy(this.txQueues[index]!) };
-      return { title: stack.title, index, isAlive: stack.isAlive, counters, rings };
+      const { isAsleep } = this.interconnect.coreDoorbell(index);
+      return { title: stack.title, index, isAlive: stack.isAlive, isAsleep, counters, rings };
     });
   }
 
   workers(): readonly CoreStatus[] {
-    const status = (member: Member | null, counters: L2Counters): CoreStatus[] =>
-      member === null
-        ? []
-        : [
-            {
-              title: member.title,
-              index: -1,
-              isAlive: member.isAlive,
-              counters: counters.snapshot(),
-              rings: null,
-            },
-          ];
-    return [...status(this.tx, this.txCounters), ...status(this.rx, this.rxCounters)];
+    const { interconnect, rx, tx, rxCounters, txCounters } = this;
+    const status = (member: Member | null, { isAsleep }: Doorbell, ...blocks: L2Counters[]): CoreStatus[] => {
+      if (member === null) return [];
+      const { title, isAlive } = member;
+      return [{ title, index: -1, isAlive, isAsleep, counters: sumOf(blocks), rings: null }];
+    };
+    // Where there is no Tx worker, the one that receives sends.
+    if (tx === null) return status(rx, interconnect.rxDoorbell(), rxCounters, txCounters);
+    return [...status(tx, interconnect.txDoorbell(), txCounters), ...status(rx, interconnect.rxDoorbell(), rxCounters)];
   }
 
   async run(signal: AbortSignal): Promise<readonly (StackTotals | undefined)[]> {
@@ -259,6 +249,15 @@ export class MultiPort implements Port {
     if (this.onCoreFailure === null) this.warn(`${error.message}; the other cores take its flows over`);
     else this.onCoreFailure(core, error);
   }
+}
+
+/** What several threads have counted, by name. */
+function sumOf(blocks: readonly L2Counters[]): Record<string, number> {
+  const sum: Record<string, number> = {};
+  for (const block of blocks) {
+    for (const [name, value] of Object.entries(block.snapshot())) sum[name] = (sum[name] ?? 0) + value;
+  }
+  return sum;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -28,9 +28,12 @@ export interface BufferPlan {
   readonly txQueue: number;
 }
 
+/** Most packets that a core may send before the others have their turn. */
+export const MAX_CORE_BURST = 256;
 /** Most cores of a stack. */
 export const MAX_CORES = 64;
-const MAX_BUFFERS = 65536;
+/** Most packet buffers of a port, of any layout. */
+export const MAX_BUFFERS = 65536;
 const MIN_QUEUE = 64;
 const MAX_QUEUE = 1024;
 const MAX_DEVICE_RING = 1024;

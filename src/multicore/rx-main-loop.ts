@@ -148,6 +148,7 @@ export class RxMainLoop {
    */
   retire(core: number, inFlight: Uint8Array): void {
     this.isGone[core] = 1;
+    this.coreValues[core]![L2.rx_lost_core_gone]! += this.rxQueues[core]!.count;
     // What it had sent before that, and is not in flight any more, is in the ring already, and must not come home twice.
     this.collectFromSender();
     for (let handle = 0; handle < this.holder.length; handle++) {
@@ -194,6 +195,8 @@ export class RxMainLoop {
     if (this.held[core]! + count > this.share) {
       this.collectFrom(core);
       this.collectFromSender();
+      // What it has released while it sleeps it hands over when it wakes; no packet will wake it that it may not have.
+      if (this.held[core]! + count > this.share) this.doorbells[core]!.ring();
     }
     return Math.min(count, Math.max(0, this.share - this.held[core]!));
   }
@@ -211,8 +214,11 @@ export class RxMainLoop {
     const handles = new Uint32Array(BURST);
     const lengths = new Uint32Array(BURST);
     const coresOf = new Uint8Array(BURST);
-    /** The cores that have something in their row; one whose row was full meanwhile is there twice. */
-    const filled = new Uint8Array(cores + 1);
+    /**
+     * The cores that have something in their row. One whose row was full meanwhile is there twice: that takes nearly a
+     * burst of its own before, so that fewer than {@link MAX_BURSTS} can be.
+     */
+    const filled = new Uint8Array(cores + MAX_BURSTS);
     let rows = 0;
     let isFull = false;
 

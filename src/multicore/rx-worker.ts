@@ -36,6 +36,14 @@ function followLink(device: VirtioNetDevice, interconnect: Interconnect, side: R
   device.onAnnounce = () => side.link.announce();
 }
 
+/**
+ * Rejects with what is thrown outside of the loop's turn: while the loop sleeps, wake-ups and timers poll for it. The device
+ * must not be left running then, either. What follows the first is but a consequence.
+ */
+function thrownElsewhere(): Promise<never> {
+  return new Promise((_, reject) => process.on('uncaughtException', reject));
+}
+
 await runThread(async () => {
   const start = workerData as RxStart;
   const { config } = start;
@@ -62,7 +70,7 @@ await runThread(async () => {
     onOrder(obey);
     const loan = hasTxWorker ? device.lendTx() : null;
     report({ type: 'opened', device: described(device), loan }, loan === null ? [] : [loan.port]);
-    await runStack(loop, loop, { signal: stop.signal });
+    await Promise.race([runStack(loop, loop, { signal: stop.signal }), thrownElsewhere()]);
     // The last packets of the cores, which have ended before.
     side.tx?.drain();
     device.counts.publish();

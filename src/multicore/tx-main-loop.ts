@@ -6,9 +6,9 @@
  */
 import { type BufferPool, NO_BUFFER } from '../../rings/buffer-pool.js';
 import type { SpscRing } from '../../rings/spsc-ring.js';
-import { MAX_CORE_BURST } from '../config.js';
 import { L2, type L2Counters } from '../counters.js';
 import type { Interconnect } from './interconnect.js';
+import { MAX_CORE_BURST } from './plan.js';
 import { RingReturn } from './ring-return.js';
 
 /** A device, or the transmit queue of one that another thread has. */
@@ -26,7 +26,7 @@ export interface RxHome {
   flush(): void;
 }
 
-/** Frames that are collected before the device gets them. */
+/** Frames that are collected before the device gets them: room for one core's longest turn. */
 const BATCH = MAX_CORE_BURST;
 
 // V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.

@@ -1,7 +1,7 @@
 /** What `tspmd` does when a stack, its output or a signal ends it: one line, the device reset, nothing left behind. */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus as allCpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Child, type Exit } from '../../scripts/child.js';
@@ -152,6 +152,28 @@ describe('tspmd', () => {
     const absent = start(...runArguments('--cores', '1023'));
     expect(await absent.exited).toEqual({ code: 1, signal: null });
     expect(absent.output).toMatch(/^tspmd: cannot run on core 1023: /m);
+  });
+
+  it.each([
+    ['1kb', ['0-2', 'tspmd-core0', 'tspmd-core1', 'tspmd-rxtx']],
+    ['2kb', ['0-3', 'tspmd-core0', 'tspmd-core1', 'tspmd-tx', 'tspmd-rx']],
+  ] as const)('gives in mode %s each thread its name and its CPU, in the order of the list', async (mode, layout) => {
+    const [list, ...names] = layout;
+    const child = start(...runArguments('--mode', mode, '--cores', list));
+    await child.waitFor(/^ready/m);
+    const tasks = `/proc/${child.pid}/task`;
+    const read = (task: string, file: string): string => readFileSync(join(tasks, task, file), 'utf8');
+    const cpus = new Map(
+      readdirSync(tasks).map((task) => [
+        read(task, 'comm').trim(),
+        /^Cpus_allowed_list:\s+(.*)$/m.exec(read(task, 'status'))?.[1],
+      ]),
+    );
+    for (const [cpu, name] of names.entries()) {
+      expect([...cpus.keys()]).toContain(name);
+      // Those that this machine lacks are shared.
+      if (cpu < allCpus().length) expect(cpus.get(name)).toBe(String(cpu));
+    }
   });
 
   it('prints its counters at SIGUSR1, and goes on', async () => {

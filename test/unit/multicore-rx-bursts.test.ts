@@ -1,6 +1,7 @@
 /** How much the receiving loop takes from the device at once, and that it hands it over whole and in order. */
 import { describe, expect, it } from 'vitest';
-import { flowPacket } from '../support/frames.js';
+import { parseIpv4 } from '../../src/wire/address.js';
+import { flowPacket, OUR_IP, PEER_IP } from '../support/frames.js';
 import { expectEveryBufferOnce, Multicore, numberOf, takeAll } from '../support/multicore.js';
 
 const BURST = 32;
@@ -8,6 +9,14 @@ const port = (stackCores: number): Multicore => new Multicore({ stackCores, buff
 const inject = (to: Multicore, count: number, flowOf: (i: number) => number): void => {
   for (let i = 0; i < count; i++) to.device.inject(flowPacket(flowOf(i), i));
 };
+/** A flow of each core. */
+function flowsOf({ cores }: Multicore): number[] {
+  const flow = { protocol: 17, source: parseIpv4(PEER_IP), destination: parseIpv4(OUR_IP), destinationPort: 7 };
+  return cores.map((core) => {
+    for (let sourcePort = 1; ; sourcePort++)
+      if (core.rssCoreFor({ ...flow, sourcePort }) === core.index) return sourcePort;
+  });
+}
 const scattered = (i: number): number => 1000 + 7 * i;
 
 describe('the receiving loop', () => {
@@ -61,6 +70,24 @@ describe('the receiving loop', () => {
       }
     }
     expect(delivered).toBe(300);
+    expectEveryBufferOnce(many);
+  });
+
+  // Who sends may know the key, and choose the flows: rows that nearly fill up in one burst and do in the last.
+  it.each([24, 32, 33, 64])('hands over what any choice of flows brings, with %d cores', (cores) => {
+    const many = port(cores);
+    const flowOf = flowsOf(many);
+    const bursts = Math.min(4, cores >> 3);
+    const nearlyFull = bursts - 1;
+    const chosen: number[] = [];
+    for (let core = 0; core < nearlyFull; core++) for (let i = 1; i < BURST; i++) chosen.push(core);
+    for (let core = nearlyFull; chosen.length < nearlyFull * BURST; core++) chosen.push(core);
+    for (let core = 0; core < nearlyFull; core++) chosen.push(core, core);
+    for (let core = cores - 1; chosen.length < bursts * BURST; core--) chosen.push((core + cores) % cores);
+    inject(many, chosen.length, (i) => flowOf[chosen[i]!]!);
+    expect(many.pollRx()).toBe(chosen.length);
+    const delivered = many.cores.map((core) => takeAll(core).length);
+    expect(delivered).toEqual(many.cores.map(({ index }) => chosen.filter((core) => core === index).length));
     expectEveryBufferOnce(many);
   });
 });

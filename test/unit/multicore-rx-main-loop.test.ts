@@ -223,6 +223,18 @@ describe('the receiving loop', () => {
     expectEveryFrameInOneCounter(port);
   });
 
+  it('counts what a core that fails has left in its rx_queue', () => {
+    const port = open();
+    for (const flow of FLOWS) inject(port, flow, 1);
+    port.settle();
+    const waiting = port.interconnect.ring(1, 'rxQueue').count;
+    expect(waiting).toBeGreaterThan(0);
+    port.crash(1);
+    expect(port.inbound[1]!.snapshot()).toMatchObject({ rx_delivered: waiting, rx_lost_core_gone: waiting });
+    expect(port.counted().rx_lost_core_gone).toBe(waiting);
+    expectEveryFrameInOneCounter(port);
+  });
+
   it('moves the flows of a core that fails to the others, and theirs nowhere', () => {
     const port = open();
     const coreOf = (flow: number): number => port.cores[0]!.rssCoreFor(tuple(flow));

@@ -6,7 +6,7 @@ import { planBuffers } from '../../src/multicore/plan.js';
 import { DeviceOrDoorbell, type Work, WorkerLoop } from '../../src/multicore/worker-loop.js';
 import { flowPacket } from '../support/frames.js';
 import { MockDevice } from '../support/mock-device.js';
-import { Multicore } from '../support/multicore.js';
+import { Multicore, takeAll } from '../support/multicore.js';
 
 const turns = async (): Promise<void> => {
   for (let i = 0; i < 5; i++) await new Promise((resolve) => setTimeout(resolve, 1));
@@ -66,6 +66,47 @@ describe('a core that sleeps', () => {
     core!.close();
     expect(await waiting).toBe(0);
     await expect(core!.waitForPackets()).rejects.toThrow('the port was stopped');
+  });
+
+  it('does not sleep through a link that went while it lay down', async () => {
+    const port = new Multicore({ stackCores: 1 });
+    const { store } = Atomics;
+    let isFirst = true;
+    Atomics.store = ((words: Int32Array, at: number, value: number) => {
+      if (isFirst) {
+        isFirst = false;
+        port.interconnect.isLinkUp = false;
+        port.interconnect.coreDoorbell(0).ring();
+      }
+      return store(words, at, value);
+    }) as typeof store;
+    try {
+      expect(await port.cores[0]!.waitForPackets(60_000)).toBe(0);
+    } finally {
+      Atomics.store = store;
+    }
+  });
+
+  it('gives back what it releases in its sleep, once packets are dropped for want of that', async () => {
+    const port = new Multicore({ stackCores: 1 });
+    const [core] = port.cores;
+    const hoard: ReturnType<typeof takeAll> = [];
+    const { rxShare } = port.interconnect.plan;
+    for (let n = 0; n < rxShare; n++) {
+      port.device.inject(flowPacket(1024, n));
+      port.settle();
+      hoard.push(...takeAll(core!));
+    }
+    const waiting = core!.waitForPackets(60_000);
+    await turns();
+    for (const buffer of hoard.splice(0, 10)) core!.release(buffer);
+    port.device.inject(flowPacket(1024, 1));
+    port.settle();
+    expect(port.inbound[0]!.snapshot().rx_drop_core_share).toBe(1);
+    await turns();
+    port.device.inject(flowPacket(1024, 2));
+    port.settle();
+    expect(await waiting).toBe(1);
   });
 
   it('sends at once what it is given, and wakes the thread that sends', async () => {

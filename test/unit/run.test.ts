@@ -32,7 +32,8 @@ describe('init', () => {
     expect(seen).toEqual([port.config]);
     expect(port.config.gateway).toBe(0x0a000009);
     expect(device.frames).toHaveLength(1);
-    expect(port.cores()).toMatchObject([{ index: 0, isAlive: true, rings: null }]);
+    expect(port.cores()).toMatchObject([{ index: 0, isAlive: true, isAsleep: false, rings: null }]);
+    expect(new Set(port.indirection.get())).toEqual(new Set([0]));
     expect(port.core().mac).toEqual(Uint8Array.from(OUR_MAC));
     expect(() => port.core(1)).toThrow('core 1: this port has 1');
     expect(port.counters()).toMatchObject({ arp_announcements: 1, tx_packets: 1 });
