@@ -40,7 +40,8 @@ export interface TspmdConfig {
   /**
    * CPUs to run on. With mode `single` one. With `1kb` the last one receives and sends, with `2kb` the last one receives
    * and the last but one sends; the others run the stack, one core each. Default: not pinned; and as many cores as the
-   * machine has CPUs for, at least one for the stack.
+   * machine has CPUs for, at least one for the stack. A CPU that is not there is an error with `single`; with several threads it
+   * is warned of, and its thread runs unpinned.
    */
   cores?: readonly number[];
   /** The stack: `echo`, `macswap`, `rxonly`, `txonly`, or the file of a module. Needed with `1kb` and `2kb`. */

@@ -35,6 +35,7 @@ const MEANING = {
   rx_drop_core_gone: 'for a core whose stack has failed',
   rx_lost_core_gone: 'packets delivered into the rx_queue of a core whose stack failed before it took them',
   tx_queued: 'packets of the stack (frames, with layer ethernet) that were queued for the device',
+  tx_handed: 'frames of the cores that the device was given, where another thread than theirs does that',
   tx_parked: 'packets that waited for ARP (they are counted again when they leave)',
   tx_no_buffer: 'times that no buffer was free for the stack',
   tx_ring_full: 'times that the ring was full and the stack kept its packet',

@@ -30,6 +30,11 @@ export interface CoreStatus {
   > | null;
 }
 
+/** What went wrong with a thread that has the device: no stack's fault. */
+export class PortFault extends Error {
+  override readonly name = 'PortFault';
+}
+
 export interface Port {
   readonly config: ResolvedConfig;
   /** As the user named the device. */

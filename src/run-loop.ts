@@ -75,14 +75,26 @@ export async function runStack(core: Runnable, stack: Stack | EventLoopStack, op
 /** How long a stack that drives itself may take to end. */
 const END_MS = 1500;
 
+/** How often the time is counted that such a stack's event loop worked and waited. */
+const COUNT_MS = 250;
+
 /** A stack that drives itself: all that there is to do is to wake it at the end. */
 async function runItself(core: Runnable, stack: EventLoopStack, signal: AbortSignal): Promise<void> {
   const wake = (): void => core.wake();
   signal.addEventListener('abort', wake);
+  let last = performance.eventLoopUtilization();
+  const count = (): void => {
+    const now = performance.eventLoopUtilization();
+    core.countTime(now.active - last.active, now.idle - last.idle);
+    last = now;
+  };
+  const counting = setInterval(count, COUNT_MS);
   try {
     await Promise.race([stack.run(signal), overdue(signal)]);
     core.flush();
   } finally {
+    clearInterval(counting);
+    count();
     signal.removeEventListener('abort', wake);
   }
 }

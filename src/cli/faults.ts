@@ -1,5 +1,6 @@
 /** Whatever was thrown, by us or by somebody's stack, as text for people: no stack trace. */
 import { inspect } from 'node:util';
+import { PortFault } from '../port.js';
 
 /** Where the frames of our own code lie. */
 const OURS = new URL('../../', import.meta.url).href;
@@ -17,6 +18,7 @@ export function faultOf(app: string, thrown: unknown): string {
   const message = messageOf(thrown)
     .trim()
     .replace(/\s*\n\s*/g, ' ');
+  if (thrown instanceof PortFault) return message;
   const named = message.includes(app) ? message : `app ${app}: ${message}`;
   const place = placeOf(thrown);
   return place === null ? named : `${named} (at ${place})`;

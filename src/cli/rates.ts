@@ -109,7 +109,11 @@ export class RatePrinter {
     if (rates === undefined || !isAlive) return `  ${title}: ended`;
     const { drops } = rates;
     const idle = rates.idle(isAsleep);
-    if (rings === null) return `  ${title}: dropped ${drops}${idle}`;
+    if (rings === null) {
+      const device = [`rx ${packets(rates.perSecond('rx_frames'))}`, `tx ${packets(rates.perSecond('tx_handed'))}`];
+      const ways = title === 'Rx worker' ? device.slice(0, 1) : title === 'Tx worker' ? device.slice(1) : device;
+      return `  ${title}: ${ways.join(', ')}; dropped ${drops}${idle}`;
+    }
     const moved = `rx ${packets(rates.perSecond('rx_delivered'))}, tx ${packets(rates.perSecond('tx_queued'))}`;
     const queues = Object.entries(rings).map(([name, { count, capacity }]) => `${name} ${count}/${capacity}`);
     return `  ${title}: ${moved}; dropped ${drops}; ${queues.join(', ')}${idle}`;

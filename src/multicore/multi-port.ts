@@ -12,7 +12,7 @@ import { CounterBlock } from '../../rings/counters.js';
 import type { SpscRing } from '../../rings/spsc-ring.js';
 import type { ResolvedConfig } from '../config.js';
 import { createL2Counters, L2, type L2Counters } from '../counters.js';
-import type { CoreStatus, LinkListener, Port, StackTotals } from '../port.js';
+import { type CoreStatus, type LinkListener, type Port, PortFault, type StackTotals } from '../port.js';
 import { IndirectionTable } from '../rss/indirection-table.js';
 import type { RssShare } from '../rss/rss.js';
 import type { SingleCore } from '../single-core.js';
@@ -49,6 +49,8 @@ export class MultiPort implements Port {
   private stopping: Promise<void> | null = null;
   /** Rejects with what ends the port, and never resolves. */
   private readonly failed: Promise<never>;
+  /** Whether somebody has called {@link run}, and so hears of what goes wrong. */
+  private isRun = false;
   private fail: (error: Error) => void = () => {};
   private onOpened: (device: OpenedDevice, loan: TxLoan | null) => void = () => {};
   private readonly onReady = new Map<string, () => void>();
@@ -130,9 +132,10 @@ export class MultiPort implements Port {
   }
 
   async run(signal: AbortSignal): Promise<readonly (StackTotals | undefined)[]> {
+    this.isRun = true;
     await Promise.race([this.failed, aborted(signal)]);
     await this.stop();
-    for (const member of [...this.stacks, this.tx, this.rx]) if (member?.endError) throw member.endError;
+    for (const error of this.endErrors()) throw error;
     return this.stacks.map(({ totals }) => totals);
   }
 
@@ -146,6 +149,13 @@ export class MultiPort implements Port {
     await Promise.all(this.stacks.map((stack) => stack.stop()));
     await this.tx?.stop();
     await this.rx?.stop();
+    // Whoever runs the port is told otherwise.
+    if (!this.isRun) for (const { message } of this.endErrors()) this.warn(message);
+  }
+
+  /** What went wrong with the threads when they were told to stop. */
+  private endErrors(): readonly Error[] {
+    return [...this.stacks, this.tx, this.rx].flatMap((member) => member?.endError ?? []);
   }
 
   private get opened(): OpenedDevice {
@@ -239,7 +249,9 @@ export class MultiPort implements Port {
     const isStarting = this.onReady.size > 0;
     const others = this.stacks.flatMap(({ isAlive }, index) => (isAlive && index !== core ? [index] : []));
     if (core === -1 || isStarting || others.length === 0 || this.config.onCoreFailure === 'stop') {
-      this.fail(error);
+      // In a thread that has the device, no stack is to blame.
+      this.fail(core === -1 ? new PortFault(error.message, { cause: error }) : error);
+      if (!this.isRun && !isStarting) this.warn(error.message);
       return;
     }
     // Flows first: from now on nothing new goes to a core that is not there.

@@ -14,7 +14,13 @@ export function report(message: Report, transfer: readonly TransferListItem[] = 
 /** Takes the calling thread's name and place. */
 export async function settle({ cpu, name }: CommonStart): Promise<void> {
   nameThread(name);
-  if (cpu !== undefined) await pinPollingThread(cpu);
+  if (cpu === undefined) return;
+  try {
+    await pinPollingThread(cpu);
+  } catch (error) {
+    // A machine that shrank, or a container that may not use all CPUs: slower, but it works.
+    report({ type: 'warning', line: `${name}: ${(error as Error).message}; it runs unpinned` });
+  }
 }
 
 /** Calls `obey` with each order; also keeps the thread alive while it sleeps. */

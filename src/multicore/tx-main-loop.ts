@@ -126,6 +126,7 @@ export class TxMainLoop {
     const left = pending - taken;
     this.pending = left;
     this.out += taken;
+    this.values[L2.tx_handed]! += taken;
     if (left === 0) return taken;
     if (!device.isUp) {
       // Kept, they would be sent when the link comes back, perhaps minutes late.
