@@ -246,7 +246,10 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   }
 
   enableRxInterrupt(): boolean {
-    return this.running ? this.rx.enableInterrupts() : true;
+    const quiet = !this.running || this.rx.enableInterrupts();
+    // The used index may have jumped since the last burst: the ring is left alone from now on.
+    if (this.rx.broken !== '') this.fail(this.rx.broken);
+    return quiet;
   }
 
   disableRxInterrupt(): void {

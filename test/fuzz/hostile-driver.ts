@@ -8,7 +8,6 @@ import { PeerMemory } from '../../drivers/transports/vhost-user/peer-memory.js';
 import type { RingOptions, RingPlace } from '../../drivers/virtio/device-ring.js';
 import { makeQueueCounters } from '../../drivers/virtio/queue-counters.js';
 import type { Input } from './input.js';
-import { check } from './target.js';
 
 /** Of the guest: two regions that follow each other for it, and one far above. */
 const REGION_BYTES = 4096;
