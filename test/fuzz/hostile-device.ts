@@ -3,6 +3,7 @@
  * side. All that it writes is written to a mirror too: what differs afterwards has been written by the driver.
  */
 import type { AddressSpace, MemoryViews } from '../../drivers/memory/index.js';
+import { makeQueueTables, SLOT_FREE } from '../../drivers/virtio/queue-tables.js';
 import type { QueueLayout } from '../../drivers/virtio/transport.js';
 import { BufferPool, FRAME_OFFSET } from '../../rings/buffer-pool.js';
 import type { Input } from './input.js';
@@ -21,6 +22,9 @@ const POOL = 1024;
 const MEMORY_BYTES = POOL + (BUFFERS << SHIFT) + GAP_BYTES;
 const CANARY = 0x5a5a_5a5a;
 const HEADER_OFFSET = FRAME_OFFSET - 12;
+/** The words that hold the header, which begins in the middle of one. */
+const HEADER_START = HEADER_OFFSET & ~3;
+const HEADER_END = HEADER_START + 16;
 /** Where the device sees the memory: above 32 bits. */
 const IOVA = 0x7_0000_0000;
 
@@ -37,6 +41,7 @@ export class HostileDevice {
   /** Buffers that are with the caller of the driver. */
   readonly hand: number[] = [];
   readonly doorbell = { ring: (): void => void this.doorbells++ };
+  readonly tables = makeQueueTables(QUEUE_SIZE, BUFFERS, false);
   pool = newPool();
   doorbells = 0;
   private readonly mirror32 = new Uint32Array(MEMORY_BYTES / 4);
@@ -56,6 +61,7 @@ export class HostileDevice {
     this.memory.u32.fill(CANARY);
     this.mirror32.fill(CANARY);
     this.pool = newPool();
+    this.tables.slotHandle.fill(SLOT_FREE);
     this.hand.length = 0;
     this.used = 0;
     this.taken = 0;
@@ -136,8 +142,8 @@ export class HostileDevice {
     if (!headers) this.checkMirror(POOL, MEMORY_BYTES);
     for (let at = POOL; headers && at < MEMORY_BYTES; at += 1 << SHIFT) {
       const end = Math.min(at + (1 << SHIFT), MEMORY_BYTES);
-      this.checkMirror(at, Math.min(at + HEADER_OFFSET, end));
-      this.checkMirror(Math.min(at + HEADER_OFFSET + 12, end), end);
+      this.checkMirror(at, Math.min(at + HEADER_START, end));
+      this.checkMirror(Math.min(at + HEADER_END, end), end);
     }
   }
 
@@ -147,10 +153,10 @@ export class HostileDevice {
   }
 
   private checkMirror(from: number, to: number): void {
-    const { mirror16 } = this;
-    const { u16 } = this.memory;
-    for (let i = from >>> 1; i < to >>> 1; i++) {
-      if (u16[i] !== mirror16[i]) throw new Error(`the driver wrote to byte ${2 * i}`);
+    const { mirror32 } = this;
+    const { u32 } = this.memory;
+    for (let i = from >>> 2; i < to >>> 2; i++) {
+      if (u32[i] !== mirror32[i]) throw new Error(`the driver wrote to byte ${4 * i}`);
     }
   }
 

@@ -15,7 +15,7 @@ import { saveFinding } from './corpus.js';
 import { Fuzzer } from './engine.js';
 import { Feedback } from './feedback.js';
 import type { FuzzTarget } from './target.js';
-import { targets } from './targets/index.js';
+import { loadTarget, TARGET_NAMES } from './targets/index.js';
 
 /** A process that has not begun another case for so long hangs. */
 const HANG_MS = 20_000;
@@ -102,13 +102,13 @@ async function watch(target: FuzzTarget, options: Options): Promise<boolean> {
 
 async function fuzz(name: string | undefined, options: Options & { list?: boolean }, command: Command): Promise<void> {
   if (options.list) {
-    for (const target of targets) process.stdout.write(`${target.name.padEnd(18)} ${target.summary}\n`);
+    for (const one of TARGET_NAMES) process.stdout.write(`${one.padEnd(18)} ${(await loadTarget(one)).summary}\n`);
     return;
   }
-  const target = targets.find((one) => one.name === name);
-  if (target === undefined) {
-    command.error(`fuzz: no target '${name ?? ''}'; there are: ${targets.map((one) => one.name).join(', ')}`);
+  if (name === undefined || !TARGET_NAMES.includes(name)) {
+    command.error(`fuzz: no target '${name ?? ''}'; there are: ${TARGET_NAMES.join(', ')}`);
   }
+  const target = await loadTarget(name);
   const found = options.replay === undefined ? await watch(target, options) : await replay(target, options.replay);
   if (found) process.exitCode = 1;
 }

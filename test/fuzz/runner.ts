@@ -7,7 +7,7 @@ import { BlackBox } from './black-box.js';
 import { readCorpus, saveFinding, writeCorpus } from './corpus.js';
 import { type Finding, Fuzzer } from './engine.js';
 import { sharedFeedback } from './feedback.js';
-import { targets } from './targets/index.js';
+import { loadTarget } from './targets/index.js';
 
 const REPORT_MS = 5000;
 
@@ -21,7 +21,7 @@ const { values } = parseArgs({
     keep: { type: 'boolean' },
   },
 });
-const target = targets.find(({ name }) => name === values.target)!;
+const target = await loadTarget(values.target!);
 const box = new BlackBox(values.box!);
 const feedback = sharedFeedback();
 const fuzzer = new Fuzzer(target, {
@@ -33,6 +33,7 @@ const fuzzer = new Fuzzer(target, {
 });
 
 const start = performance.now();
+const startCpu = process.cpuUsage();
 const endMs = values.seconds === undefined ? Number.POSITIVE_INFINITY : start + 1000 * Number(values.seconds);
 const maxCases = values.cases === undefined ? Number.POSITIVE_INFINITY : Number(values.cases);
 let reportAt = start + REPORT_MS;
@@ -45,7 +46,7 @@ function report(): void {
   const seconds = (performance.now() - start) / 1000;
   const { ran, all } = feedback.blocks();
   // Of the processor's time: what others do on the machine does not count.
-  const { user, system } = process.cpuUsage();
+  const { user, system } = process.cpuUsage(startCpu);
   const rate = Math.round(fuzzer.cases / ((user + system) / 1e6));
   const slowest = fuzzer.slowest > 0 ? `, slowest ${Math.round(fuzzer.slowest)} ms` : '';
   process.stdout.write(

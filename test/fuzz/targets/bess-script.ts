@@ -108,12 +108,12 @@ const DICTIONARY = [
 export const bessScript: FuzzTarget = {
   name: 'bess-script',
   summary: 'text as a .bess script, parsed and run: a result or a BessScriptError of one line, within a second',
-  maxBytes: 2048,
+  maxBytes: 1024,
   dictionary: DICTIONARY,
   maxMs: 2000,
   prepare(feedback) {
     const run = (input: Input): void => {
-      const source = Buffer.from(input.take(2048)).toString('utf8');
+      const source = Buffer.from(input.take(1024)).toString('utf8');
       const host = new RecordingHost({ X: '3' });
       try {
         runScript(source, 'fuzz.bess', host);

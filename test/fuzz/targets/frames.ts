@@ -2,7 +2,7 @@
  * Received frames through the layer's admission (filter, ARP, neighbours) and the flow hash. Each case runs twice, with
  * other bytes behind the frames: an outcome that differs has read what the length does not cover.
  */
-import { BufferPool, FRAME_OFFSET, NO_BUFFER } from '../../../rings/buffer-pool.js';
+import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../../rings/buffer-pool.js';
 import { NeighbourTable } from '../../../rings/neighbour-table.js';
 import { createL2Counters, L2_COUNTERS } from '../../../src/counters.js';
 import { LinkLayer } from '../../../src/link-layer.js';
@@ -13,12 +13,16 @@ import type { Input } from '../input.js';
 import { check, type FuzzTarget } from '../target.js';
 
 const BUFFERS = 8;
-const SHIFT = 11;
+const SHIFT = 9;
+/** Longest frame that a buffer holds. */
+const CAPACITY = frameCapacity(SHIFT);
 const NEIGHBOURS = 4;
 const MAX_FRAMES = 6;
 const OUR_IP = 0x0a000001;
 const OUR_MAC = [0x52, 0x54, 0, 0, 0, 1];
 const MACS = [OUR_MAC, [0xff, 0xff, 0xff, 0xff, 0xff, 0xff], [0x52, 0x54, 0, 0, 0, 2], [1, 0, 0x5e, 0, 0, 1]];
+/** Configured neighbours. */
+const STATIC = new Map([[0x0a000003, Uint8Array.of(0x52, 0x54, 0, 0, 0, 3)]]);
 const IPS = [OUR_IP, 0x0a000002, 0x0a000003, 0x0a0000ff, 0xffffffff, 0xe0000001, 0, 0x7f000001, 0x0b000001];
 const TYPES = [0x0800, 0x0806, 0x8100, 0x88a8, 0x86dd, 0x0026, 0x1234];
 const RX_COUNTERS = L2_COUNTERS.map((name, i) => (/^rx_(arp|drop_)/.test(name) ? i : -1)).filter((i) => i >= 0);
@@ -28,26 +32,27 @@ export const frames: FuzzTarget = {
   summary: 'received frames through filter, ARP, neighbours and flow hash: nothing read behind them, each counted once',
   maxBytes: 384,
   prepare(feedback) {
-    const base = 4096;
+    const base = 128;
     const buffer = new SharedArrayBuffer(base + (BUFFERS << SHIFT));
     const memory = { u8: new Uint8Array(buffer), u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
     const table = new SharedArrayBuffer(NeighbourTable.bytesFor(NEIGHBOURS));
+    const tableWords = new Int32Array(table);
+    const counters = createL2Counters();
     const rss = [
       new Rss(memory, {}, IndirectionTable.create(4)),
       new Rss(memory, { symmetric: false }, IndirectionTable.create(4)),
     ];
-    const built = Array.from({ length: MAX_FRAMES }, () => new Uint8Array(2048));
+    const built = Array.from({ length: MAX_FRAMES }, () => new Uint8Array(1024));
     const lengths = new Array<number>(MAX_FRAMES).fill(0);
     const waits = new Uint16Array(MAX_FRAMES);
     const outcome = [new Int32Array(4096), new Int32Array(4096)];
 
     /** Feeds the frames, over memory full of `poison`; writes what happened into `log`, returns how much. */
     const feed = (count: number, flags: number, poison: number, log: Int32Array): number => {
-      memory.u32.fill(poison);
-      new Int32Array(table).fill(0);
+      tableWords.fill(0);
+      counters.values.fill(0);
       let n = 0;
       const pool = new BufferPool({ count: BUFFERS, shift: SHIFT, base });
-      const counters = createL2Counters();
       let held: number[] = [];
       const sink = {
         memory,
@@ -73,7 +78,7 @@ export const frames: FuzzTarget = {
       const options = {
         address: OUR_IP,
         prefixLength: 24,
-        neighbours: new Map([[0x0a000003, Uint8Array.of(0x52, 0x54, 0, 0, 0, 3)]]),
+        neighbours: STATIC,
         acceptBroadcast: (flags & 1) !== 0,
         acceptMulticast: (flags & 2) !== 0,
         layer: (flags & 12) === 12 ? ('ethernet' as const) : ('ip' as const),
@@ -88,8 +93,8 @@ export const frames: FuzzTarget = {
         const at = pool.offsetOf(handle) + FRAME_OFFSET;
         const length = lengths[i]!;
         memory.u32.fill(poison, (at - FRAME_OFFSET) >>> 2, (at - FRAME_OFFSET + (1 << SHIFT)) >>> 2);
-        memory.u8.set(length <= 2048 - FRAME_OFFSET ? built[i]!.subarray(0, length) : built[i]!.subarray(0, 1986), at);
-        const sound = length <= 2048 - FRAME_OFFSET ? length : 0;
+        for (let b = Math.min(length, CAPACITY) - 1; b >= 0; b--) memory.u8[at + b] = built[i]![b]!;
+        const sound = length <= CAPACITY ? length : 0;
         log[n++] = rss[0]!.hashFrame(at, sound);
         log[n++] = rss[1]!.hashFrame(at, sound);
         log[n++] = rss[0]!.coreOf(log[n - 2]!);
@@ -198,6 +203,6 @@ function build(input: Input, to: Uint8Array): number {
   // Bytes of it changed, and its end cut off or moved.
   for (let changes = shape >>> 6; changes > 0; changes--) to[input.u8()] = input.u8();
   if ((shape & 8) !== 0) at = input.u8();
-  if ((shape & 0x30) === 0x30) at = input.u16() & 0xfff;
+  if ((shape & 0x30) === 0x30) at = input.u16() & 0x3ff;
   return at;
 }

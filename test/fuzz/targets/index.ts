@@ -1,21 +1,25 @@
-/** All targets. */
+/** All targets by name. A target's code is loaded when it is asked for: what others need is not instrumented in vain. */
 import type { FuzzTarget } from '../target.js';
-import { bessScript } from './bess-script.js';
-import { frames } from './frames.js';
-import { neighbours } from './neighbours.js';
-import { splitDeviceRx } from './split-device-rx.js';
-import { splitDeviceTx } from './split-device-tx.js';
-import { splitDriverRx } from './split-driver-rx.js';
-import { splitDriverTx } from './split-driver-tx.js';
-import { virtioPci } from './virtio-pci.js';
 
-export const targets: readonly FuzzTarget[] = [
-  splitDriverRx,
-  splitDriverTx,
-  splitDeviceTx,
-  splitDeviceRx,
-  virtioPci,
-  frames,
-  neighbours,
-  bessScript,
-];
+const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
+  'split-driver-rx': async () => (await import('./split-driver-rx.js')).splitDriverRx,
+  'split-driver-tx': async () => (await import('./split-driver-tx.js')).splitDriverTx,
+  'split-device-tx': async () => (await import('./split-device-tx.js')).splitDeviceTx,
+  'split-device-rx': async () => (await import('./split-device-rx.js')).splitDeviceRx,
+  'vhost-user': async () => (await import('./vhost-user.js')).vhostUser,
+  'memory-table': async () => (await import('./memory-table.js')).memoryTable,
+  'virtio-pci': async () => (await import('./virtio-pci.js')).virtioPci,
+  frames: async () => (await import('./frames.js')).frames,
+  neighbours: async () => (await import('./neighbours.js')).neighbours,
+  'bess-script': async () => (await import('./bess-script.js')).bessScript,
+};
+
+export const TARGET_NAMES = Object.keys(TARGETS);
+
+/** Throws when there is no target of that name. */
+export function loadTarget(name: string): Promise<FuzzTarget> {
+  if (!Object.hasOwn(TARGETS, name)) {
+    throw new Error(`no target '${name}'; there are: ${TARGET_NAMES.join(', ')}`);
+  }
+  return TARGETS[name]!();
+}

@@ -18,16 +18,18 @@ export const neighbours: FuzzTarget = {
   summary: 'any sequence of writes to the neighbour table, with collisions and evictions: as a map would have it',
   maxBytes: 512,
   prepare(feedback) {
-    const buffers = CAPACITIES.map((capacity) => new SharedArrayBuffer(NeighbourTable.bytesFor(capacity)));
+    const buffers = CAPACITIES.map(
+      (capacity) => new Int32Array(new SharedArrayBuffer(NeighbourTable.bytesFor(capacity))),
+    );
     const mac = new Uint16Array(3);
     const model = new Map<number, Entry>();
 
     const run = (input: Input): void => {
       const which = input.below(CAPACITIES.length);
       const capacity = CAPACITIES[which]!;
-      const buffer = buffers[which]!;
-      new Int32Array(buffer).fill(0);
-      const table = new NeighbourTable(buffer, 0, capacity);
+      const words = buffers[which]!;
+      words.fill(0);
+      const table = new NeighbourTable(words.buffer, 0, capacity);
       model.clear();
       let now = input.bool() ? 0xffff_ff00 : 0;
       let evictions = 0;

@@ -22,7 +22,7 @@ export const splitDriverRx: FuzzTarget = {
       const flags = input.u8();
       const eventIdx = (flags & 1) !== 0;
       const { hand } = device;
-      const queue = new DriverRxQueue('rx', device.memory, device.layout, device.pool);
+      const queue = new DriverRxQueue('rx', device.memory, device.layout, device.pool, device.tables);
       check(queue.start(device.space, eventIdx, (flags & 2) !== 0), 'the ring cannot be filled');
       device.ringIsReset();
       queue.attach(device.doorbell);

@@ -21,7 +21,7 @@ export const splitDriverTx: FuzzTarget = {
       device.begin();
       const { hand, pool } = device;
       const eventIdx = input.bool();
-      const queue = new DriverTxQueue('tx', device.memory, device.layout, pool);
+      const queue = new DriverTxQueue('tx', device.memory, device.layout, pool, device.tables);
       const longest = 100 + input.u8();
       queue.start(device.space, eventIdx, longest);
       device.ringIsReset();
