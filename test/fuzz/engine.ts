@@ -59,6 +59,16 @@ export class Fuzzer {
    * Runs the corpus, then new cases until `done` says so (asked every few hundred cases, with their number) or one fails.
    */
   async fuzz(done: (cases: number) => boolean): Promise<Finding | null> {
+    const { stackTraceLimit } = Error;
+    // Errors are what most cases end with, and the stack is what takes long about them. A finding is run once more.
+    Error.stackTraceLimit = 0;
+    const found = await this.loop(done).finally(() => {
+      Error.stackTraceLimit = stackTraceLimit;
+    });
+    return found === null ? null : this.shrink(found);
+  }
+
+  private async loop(done: (cases: number) => boolean): Promise<Finding | null> {
     const { options, scratch } = this;
     for (const entry of options.corpus) {
       scratch.set(entry.subarray(0, scratch.length));
@@ -86,17 +96,21 @@ export class Fuzzer {
     return error === null ? null : { error, bytes };
   }
 
-  /** Those of `cases` (and of what was kept) that together do all that was seen, the shortest first. */
-  async minimal(): Promise<Uint8Array[]> {
+  /** At most `limit` of the kept cases, the shortest first: those that reach code of their own, then those with other marks. */
+  async minimal(limit: number): Promise<Uint8Array[]> {
     const { feedback } = this.options;
+    const kept = this.kept.sort((a, b) => a.length - b.length);
+    const needed = new Set<Uint8Array>();
     feedback.clear();
-    const needed: Uint8Array[] = [];
-    for (const bytes of this.kept.sort((a, b) => a.length - b.length)) {
-      const before = feedback.fresh;
-      await this.outcome(bytes, bytes.length);
-      if (feedback.fresh !== before) needed.push(bytes);
+    for (const seen of ['blocks', 'all'] as const) {
+      for (const bytes of kept) {
+        if (needed.size === limit) break;
+        const before = feedback.seen(seen);
+        await this.outcome(bytes, bytes.length);
+        if (feedback.seen(seen) !== before) needed.add(bytes);
+      }
     }
-    return needed;
+    return [...needed];
   }
 
   close(): void {
@@ -164,37 +178,40 @@ export class Fuzzer {
     return took <= maxMs ? null : new Error(`took ${Math.round(took)} ms; at most ${maxMs} are allowed`);
   }
 
-  private async found(error: Error, length: number): Promise<Finding> {
-    return { error, bytes: await this.shrink(this.scratch.slice(0, length), error) };
+  private found(error: Error, length: number): Finding {
+    return { error, bytes: this.scratch.slice(0, length) };
   }
 
   /** Drops chunks, then zeroes bytes, for as long as the same thing goes wrong. */
-  private async shrink(bytes: Uint8Array, error: Error): Promise<Uint8Array> {
-    let best = bytes;
+  private async shrink(finding: Finding): Promise<Finding> {
+    const kind = kindOf(finding.error);
+    let { error, bytes: best } = finding;
     let runs = 0;
     const holds = async (candidate: Uint8Array): Promise<boolean> => {
       if (++runs > MAX_SHRINK_RUNS) return false;
       // A finding may have left anything behind.
       this.close();
       const other = await this.outcome(candidate, candidate.length);
-      return other !== null && kindOf(other) === kindOf(error);
+      if (other === null || kindOf(other) !== kind) return false;
+      best = candidate;
+      error = other;
+      return true;
     };
-    if (!(await holds(best))) return best;
-    for (let chunk = best.length >>> 1; chunk >= 1; chunk >>>= 1) {
-      for (let at = 0; at + chunk <= best.length; ) {
-        const candidate = Buffer.concat([best.subarray(0, at), best.subarray(at + chunk)]);
-        if (await holds(candidate)) best = Uint8Array.from(candidate);
-        else at += chunk;
+    if (await holds(best)) {
+      for (let chunk = best.length >>> 1; chunk >= 1; chunk >>>= 1) {
+        for (let at = 0; at + chunk <= best.length; ) {
+          const without = Uint8Array.from([...best.subarray(0, at), ...best.subarray(at + chunk)]);
+          if (!(await holds(without))) at += chunk;
+        }
+      }
+      for (let at = 0; at < best.length; at++) {
+        const candidate = best.slice();
+        candidate[at] = 0;
+        if (best[at] !== 0) await holds(candidate);
       }
     }
-    for (let at = 0; at < best.length; at++) {
-      if (best[at] === 0) continue;
-      const candidate = best.slice();
-      candidate[at] = 0;
-      if (await holds(candidate)) best = candidate;
-    }
     this.close();
-    return best;
+    return { error, bytes: best };
   }
 }
 

@@ -16,6 +16,7 @@ export interface ModuleCoverage {
 export class Feedback {
   /** Grows with each block or mark seen for the first time. */
   fresh = 0;
+  private freshBlocks = 0;
   private readonly marks = new Uint8Array(MARKS);
   private readonly modules: Uint8Array[] = [];
 
@@ -28,6 +29,7 @@ export class Feedback {
       n: (block) => {
         c[block] = 1;
         this.fresh++;
+        this.freshBlocks++;
       },
     };
   }
@@ -38,6 +40,11 @@ export class Feedback {
     if (this.marks[at] !== 0) return;
     this.marks[at] = 1;
     this.fresh++;
+  }
+
+  /** How many blocks, or blocks and marks, were seen. */
+  seen(what: 'blocks' | 'all'): number {
+    return what === 'blocks' ? this.freshBlocks : this.fresh;
   }
 
   /** Blocks that ran, and those there are in the modules loaded. */
@@ -56,6 +63,7 @@ export class Feedback {
     this.marks.fill(0);
     for (const c of this.modules) c.fill(0);
     this.fresh = 0;
+    this.freshBlocks = 0;
   }
 }
 

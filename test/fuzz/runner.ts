@@ -10,6 +10,8 @@ import { sharedFeedback } from './feedback.js';
 import { loadTarget } from './targets/index.js';
 
 const REPORT_MS = 5000;
+/** Cases of a corpus: what reaches all that was reached is less. */
+const MAX_CORPUS = 100;
 
 const { values } = parseArgs({
   options: {
@@ -72,7 +74,7 @@ if (finding !== null) {
   process.stdout.write(`Saved; run it alone with: npm run fuzz -- ${target.name} --replay ${file}\n`);
   process.exitCode = 1;
 } else if (values.keep) {
-  const cases = await fuzzer.minimal();
+  const cases = await fuzzer.minimal(MAX_CORPUS);
   writeCorpus(target.name, cases);
   process.stdout.write(`${target.name}: the corpus has ${cases.length} cases now\n`);
 }

@@ -8,6 +8,7 @@ const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
   'split-device-rx': async () => (await import('./split-device-rx.js')).splitDeviceRx,
   'vhost-user': async () => (await import('./vhost-user.js')).vhostUser,
   'memory-table': async () => (await import('./memory-table.js')).memoryTable,
+  'control-queue': async () => (await import('./control-queue.js')).controlQueue,
   'virtio-pci': async () => (await import('./virtio-pci.js')).virtioPci,
   frames: async () => (await import('./frames.js')).frames,
   neighbours: async () => (await import('./neighbours.js')).neighbours,
