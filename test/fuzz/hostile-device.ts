@@ -92,7 +92,8 @@ export class HostileDevice {
         this.use(input.below(QUEUE_SIZE), input.u8());
         break;
       case 4:
-        this.use(input.u16() | (input.u8() << 24), input.u32());
+        // Right behind the last one, or anything.
+        this.use(input.bool() ? QUEUE_SIZE + input.below(4) : input.u32(), input.u32());
         break;
       case 5:
         this.used = (this.used + input.u16()) & 0xffff;

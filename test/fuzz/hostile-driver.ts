@@ -158,6 +158,11 @@ export class HostileDriver {
     return isNear || (offset >= this.far && offset + length <= this.far + REGION_BYTES);
   }
 
+  /** As it is in the memory: the device reads nothing else. */
+  get availIdx(): number {
+    return this.peer.memory.u16[(this.place.avail + 2) >>> 1]!;
+  }
+
   get usedIdx(): number {
     return this.peer.memory.u16[(this.place.used + 2) >>> 1]!;
   }

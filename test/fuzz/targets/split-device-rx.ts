@@ -75,9 +75,10 @@ export const splitDeviceRx: FuzzTarget = {
           const used = queue.ring.usedIdx;
           const skipped = counts[badHead]!;
           const bytesBefore = counts[bytes]!;
-          const waiting = queue.ring.waiting();
+          const waiting = (driver.availIdx - last) & 0xffff;
           const got = broken === '' ? queue.put(burst, indices, count) : 0;
           if (broken === '') offered += count;
+          check(waiting <= size || broken !== '', `an index ${waiting} ahead is believed`);
           delivered += got;
           check(got <= count, `${got} of ${count} frames delivered`);
           const taken = (queue.ring.lastAvail - last) & 0xffff;

@@ -56,8 +56,9 @@ export const splitDeviceTx: FuzzTarget = {
         const last = queue.ring.lastAvail;
         if (what < 7) {
           const max = 1 + (input.u8() & 63);
-          const waiting = queue.ring.waiting();
+          const waiting = (driver.availIdx - last) & 0xffff;
           const count = queue.take(burst, max);
+          check(waiting <= options.size || broken !== '', `an index ${waiting} ahead is believed`);
           frames += count;
           total += checkBurst(count, max);
           const taken = (queue.ring.lastAvail - last) & 0xffff;
