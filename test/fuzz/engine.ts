@@ -101,9 +101,9 @@ export class Fuzzer {
     const { feedback } = this.options;
     const kept = this.kept.sort((a, b) => a.length - b.length);
     const needed = new Set<Uint8Array>();
-    feedback.clear();
     for (const seen of ['blocks', 'all'] as const) {
-      for (const bytes of kept) {
+      feedback.clear();
+      for (const bytes of [...needed, ...kept]) {
         if (needed.size === limit) break;
         const before = feedback.seen(seen);
         await this.outcome(bytes, bytes.length);
