@@ -96,7 +96,10 @@ export class Fuzzer {
     return error === null ? null : { error, bytes };
   }
 
-  /** At most `limit` of the kept cases, the shortest first: those that reach code of their own, then those with other marks. */
+  /**
+   * A few of the kept cases, the shortest first: those that reach code of their own, and up to `limit` in all with other
+   * marks.
+   */
   async minimal(limit: number): Promise<Uint8Array[]> {
     const { feedback } = this.options;
     const kept = this.kept.sort((a, b) => a.length - b.length);
@@ -104,7 +107,7 @@ export class Fuzzer {
     for (const seen of ['blocks', 'all'] as const) {
       feedback.clear();
       for (const bytes of [...needed, ...kept]) {
-        if (needed.size === limit) break;
+        if (seen === 'all' && needed.size >= limit) break;
         const before = feedback.seen(seen);
         await this.outcome(bytes, bytes.length);
         if (feedback.seen(seen) !== before) needed.add(bytes);

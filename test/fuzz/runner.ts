@@ -10,8 +10,8 @@ import { sharedFeedback } from './feedback.js';
 import { loadTarget } from './targets/index.js';
 
 const REPORT_MS = 5000;
-/** Cases of a corpus: what reaches all that was reached is less. */
-const MAX_CORPUS = 100;
+/** Cases of a corpus, unless more are needed to reach all code that was reached. */
+const MAX_CORPUS = 32;
 
 const { values } = parseArgs({
   options: {
