@@ -107,7 +107,7 @@ const DICTIONARY = [
 
 export const bessScript: FuzzTarget = {
   name: 'bess-script',
-  summary: 'text as a .bess script, parsed and run: a result or a BessScriptError of one line, within a second',
+  summary: 'text as a .bess script, parsed and run: a result or a BessScriptError of one line, within two seconds',
   maxBytes: 1024,
   dictionary: DICTIONARY,
   maxMs: 2000,

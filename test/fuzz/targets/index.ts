@@ -7,6 +7,7 @@ const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
   'split-device-tx': async () => (await import('./split-device-tx.js')).splitDeviceTx,
   'split-device-rx': async () => (await import('./split-device-rx.js')).splitDeviceRx,
   'vhost-user': async () => (await import('./vhost-user.js')).vhostUser,
+  'vhost-user-replies': async () => (await import('./vhost-user-replies.js')).vhostUserReplies,
   'memory-table': async () => (await import('./memory-table.js')).memoryTable,
   'control-queue': async () => (await import('./control-queue.js')).controlQueue,
   'virtio-pci': async () => (await import('./virtio-pci.js')).virtioPci,
