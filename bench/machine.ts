@@ -1,6 +1,7 @@
 /** The machine that a report is from: figures mean nothing without it. */
 import { spawnSync } from 'node:child_process';
 import { cpus, loadavg, release } from 'node:os';
+import { hasHugepages } from './hugepages.js';
 
 export interface MachineFacts {
   /** The processor's model. */
@@ -13,6 +14,9 @@ export interface MachineFacts {
   /** Versions, or `none`. */
   readonly qemu: string;
   readonly dpdk: string;
+  readonly ovs: string;
+  /** Whether enough hugepages were free: without them all contestants use ordinary pages. */
+  readonly hugepages: boolean;
 }
 
 const TIMEOUT_MS = 10_000;
@@ -28,6 +32,8 @@ export function machineFacts(): MachineFacts {
     qemu: versionOf('qemu-system-x86_64', ['--version'], /version (\S+)/),
     // With --help testpmd says its version and touches no device and no hugepage.
     dpdk: versionOf('dpdk-testpmd', ['-v', '--help'], /RTE Version: 'DPDK ([^']+)'/),
+    ovs: versionOf('ovs-vswitchd', ['--version'], /\) ([\d.]+)/),
+    hugepages: hasHugepages(),
   };
 }
 

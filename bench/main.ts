@@ -5,18 +5,43 @@
  */
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { untilStopped, watchOutput } from '../src/cli/shutdown.js';
-import type { Benchmark } from './benchmark.js';
+import type { Benchmark, Plan } from './benchmark.js';
+import { driver } from './driver/benchmark.js';
+import { kernel } from './kernel/benchmark.js';
+import { latency } from './latency/benchmark.js';
 import { machineFacts } from './machine.js';
-import { type Report, render } from './report.js';
+import { pipeline } from './pipeline/benchmark.js';
+import type { Report, Reports } from './report.js';
+import { rings } from './rings/benchmark.js';
+import { rss } from './rss/benchmark.js';
+import { soak } from './soak/benchmark.js';
+import { measurable, measureAll } from './suite.js';
+import { switching } from './switch/benchmark.js';
+import { render } from './table.js';
 import { vm } from './vm/benchmark.js';
 
-const BENCHMARKS: Readonly<Record<string, Benchmark>> = { vm };
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
+  rings,
+  rss,
+  driver,
+  pipeline,
+  switch: switching,
+  latency,
+  kernel,
+  soak,
+  vm,
+};
+/** Not part of `all`: it boots guests for minutes. */
+const APART = 'vm';
 
 interface Options {
   quick?: boolean;
   json?: boolean;
-  rows: RegExp;
+  rows?: RegExp;
+  report?: string;
 }
+
+const tell = (line: string): void => void process.stderr.write(`${line}\n`);
 
 function regularExpression(text: string): RegExp {
   try {
@@ -26,28 +51,50 @@ function regularExpression(text: string): RegExp {
   }
 }
 
-async function bench(name: string, { quick, json, rows: filter }: Options, command: Command): Promise<void> {
+async function bench(name: string, { quick, json, rows: filter, report: folder }: Options, command: Command) {
+  const stop = new AbortController();
+  const lost = (row: string, why: string): void => tell(`not measured: ${row}: ${why}`);
+  const plan: Plan = { isQuick: quick ?? false, progress: tell, lost, stop: stop.signal };
+  const run = prepare(name, filter, plan, command);
+  void untilStopped().then(() => stop.abort(new Error('stopped before it was done')));
+  const done = await run();
+  const reports = 'reports' in done ? done.reports : [done];
+  if (folder !== undefined) {
+    // Only here: who wants no plots need not have the library for them.
+    const { writePages } = await import('./pages.js');
+    for (const file of writePages(folder, done)) tell(`written: ${file}`);
+  }
+  process.stdout.write(json ? `${JSON.stringify(done)}\n` : reports.map(render).join('\n'));
+  if ('notMeasured' in done) {
+    for (const [what, why] of Object.entries(done.notMeasured)) tell(`not measured: ${what}: ${why}`);
+  }
+}
+
+type Run = () => Promise<Report | Reports>;
+
+/** Checks what was asked for before anything runs. */
+function prepare(name: string, filter: RegExp | undefined, plan: Plan, command: Command): Run {
+  if (name === 'all') {
+    const benchmarks = Object.entries(BENCHMARKS).filter(([each]) => each !== APART);
+    return () => measureAll(benchmarks, filter, plan, machineFacts());
+  }
   const benchmark = Object.hasOwn(BENCHMARKS, name) ? BENCHMARKS[name]! : undefined;
   if (benchmark === undefined) {
-    command.error(`bench: no benchmark '${name}'; there are: ${Object.keys(BENCHMARKS).join(', ')}`);
+    command.error(`bench: no benchmark '${name}'; there are: ${Object.keys(BENCHMARKS).join(', ')}, all`);
   }
-  const names = benchmark.rows.filter((row) => filter.test(row));
+  const names = benchmark.rows.filter((row) => filter?.test(row) ?? true);
   if (names.length === 0) {
-    command.error(`bench: --rows ${filter.source} selects none of: ${benchmark.rows.join(', ')}`);
+    command.error(`bench: --rows ${filter?.source} selects none of: ${benchmark.rows.join(', ')}`);
   }
-  const missing = benchmark.missing(names);
-  if (missing.length > 0) throw new Error(`${name} needs ${missing.join(', and ')}`);
-
-  const stop = new AbortController();
-  void untilStopped().then(() => stop.abort(new Error('stopped before it was done')));
-  const machine = machineFacts();
-  const rows = await benchmark.measure(names, {
-    isQuick: quick ?? false,
-    progress: (line) => void process.stderr.write(`${line}\n`),
-    stop: stop.signal,
-  });
-  const report: Report = { benchmark: name, machine, rows };
-  process.stdout.write(json ? `${JSON.stringify(report)}\n` : render(report));
+  const { rows, missing } = measurable(benchmark, names);
+  for (const why of missing) {
+    if (rows.length === 0) throw new Error(`${name} needs ${[...missing].join(', and ')}`);
+    tell(`some rows of ${name} are left out: they need ${why}`);
+  }
+  return async () => {
+    const machine = machineFacts();
+    return { benchmark: name, machine, rows: await benchmark.measure(rows, plan) };
+  };
 }
 
 const list = Object.entries(BENCHMARKS).map(([name, { summary }]) => `  ${name.padEnd(10)} ${summary}`);
@@ -58,8 +105,9 @@ try {
     .argument('<name>', 'which benchmark')
     .option('--quick', 'few and short windows: shows that it works, not how fast')
     .option('--json', 'only the report, as JSON')
-    .option('--rows <regex>', 'only the rows whose names match', regularExpression, /^/)
-    .addHelpText('after', `\nBenchmarks:\n${list.join('\n')}`)
+    .option('--rows <regex>', 'only the rows whose names match', regularExpression)
+    .option('--report <dir>', 'also write a Markdown page, plots (SVG) and the JSON there')
+    .addHelpText('after', `\nBenchmarks:\n${list.join('\n')}\n  all        each of them but ${APART}`)
     .exitOverride()
     .action(bench)
     .parseAsync();

@@ -1,6 +1,6 @@
-/** What every benchmark gives: rows of figures, ours next to the peers', as a table for people or JSON for programs. */
-import Table from 'cli-table3';
+/** What every benchmark gives: rows of figures, ours next to the peers', as JSON for programs. For people: table.ts. */
 import type { MachineFacts } from './machine.js';
+import type { Noise } from './noise.js';
 
 /** Some windows of measurement, summed up. */
 export interface Figure {
@@ -14,8 +14,12 @@ export interface Row {
   readonly name: string;
   readonly ours: Figure;
   readonly peers: Readonly<Record<string, Figure>>;
-  /** Medians, ours by theirs; above 1 ours is better. */
+  /** Medians, ours by theirs or, of what less is better of, theirs by ours; above 1 ours is better. */
   readonly ratio: Readonly<Record<string, number>>;
+  /** Whether the ratio can be believed. */
+  readonly noise?: Noise | undefined;
+  /** Further figures of this benchmark, by name. */
+  readonly more?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** The JSON of `npm run bench -- NAME --json`. */
@@ -23,6 +27,17 @@ export interface Report {
   readonly benchmark: string;
   readonly machine: MachineFacts;
   readonly rows: readonly Row[];
+}
+
+/** What `npm run bench -- all` gives: a report a benchmark, and why there are not more. */
+export interface Reports {
+  readonly benchmark: 'all';
+  readonly machine: MachineFacts;
+  /** The rows of all of them. */
+  readonly rows: readonly Row[];
+  readonly reports: readonly Report[];
+  /** Benchmark -> what it needs that this machine has not, or what went wrong with it. */
+  readonly notMeasured: Readonly<Record<string, string>>;
 }
 
 /** @param windows at least one value */
@@ -33,41 +48,20 @@ export function figure(windows: readonly number[], unit: string): Figure {
   return { median, min: sorted[0]!, max: sorted.at(-1)!, unit };
 }
 
-/** A row of figures of which more is better. */
-export function row(name: string, ours: Figure, peers: Readonly<Record<string, Figure>>): Row {
+/** What of its figures is better. */
+export type Better = 'more' | 'less';
+
+export function row(
+  name: string,
+  ours: Figure,
+  peers: Readonly<Record<string, Figure>>,
+  { better = 'more', ...rest }: { better?: Better; noise?: Noise | undefined; more?: Row['more'] } = {},
+): Row {
   const ratio = Object.fromEntries(
-    Object.entries(peers).map(([peer, { median }]) => [peer, Number((ours.median / median).toFixed(3))]),
+    Object.entries(peers).map(([peer, { median }]) => {
+      const value = better === 'more' ? ours.median / median : median / ours.median;
+      return [peer, Number(value.toFixed(3))];
+    }),
   );
-  return { name, ours, peers, ratio };
-}
-
-/** Windows so far apart that their median says little: the machine did something else meanwhile. */
-const isNoisy = ({ median, min, max }: Figure): boolean => max - min > median;
-
-export function render({ benchmark, machine, rows }: Report): string {
-  const table = new Table({
-    head: ['row', 'tspmd (min to max)', 'peer', 'peer (min to max)', 'ratio'],
-    style: { head: [], border: [] },
-  });
-  for (const { name, ours, peers, ratio } of rows) {
-    for (const [peer, theirs] of Object.entries(peers)) {
-      const mark = isNoisy(ours) || isNoisy(theirs) ? ' *' : '';
-      table.push([name, shown(ours), peer, shown(theirs), `${ratio[peer]?.toFixed(2)}${mark}`]);
-    }
-  }
-  const facts = Object.entries(machine).map(([name, value]) => `${name} ${value}`);
-  const noisy = rows.some(({ ours, peers }) => [ours, ...Object.values(peers)].some(isNoisy));
-  return [
-    `${benchmark}: medians; a ratio above 1 means that tspmd is faster`,
-    table.toString(),
-    ...(noisy ? ['* the windows lie too far apart to conclude anything: measure again on a quiet machine'] : []),
-    facts.join(', '),
-    '',
-  ].join('\n');
-}
-
-function shown({ median, min, max, unit }: Figure): string {
-  const [factor, prefix] = median >= 1e6 ? [1e6, 'M'] : median >= 1e3 ? [1e3, 'k'] : [1, ''];
-  const scaled = (value: number): string => (value / factor).toFixed(factor === 1 ? 0 : 2);
-  return `${scaled(median)} ${prefix}${unit} (${scaled(min)} to ${scaled(max)})`;
+  return { name, ours, peers, ratio, ...rest };
 }

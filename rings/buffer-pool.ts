@@ -31,7 +31,8 @@ export function frameCapacity(shift: number): number {
 
 /** The free buffers of one owner. Not shared: what crosses threads travels in a ring. */
 export class BufferPool {
-  private readonly stack: Uint32Array;
+  /** Signed: V8 has to check whether an unsigned word is a small integer. */
+  private readonly stack: Int32Array;
   private top = 0;
 
   /** Owns all buffers of `geometry`, or those from `first` to `end` (exclusive). All are free at first. */
@@ -43,7 +44,7 @@ export class BufferPool {
     if (!(geometry.count > 0 && first >= 0 && first <= end && end <= geometry.count)) {
       throw new RangeError(`buffer pool: handles ${first} to ${end} of ${geometry.count} buffers`);
     }
-    this.stack = new Uint32Array(geometry.count);
+    this.stack = new Int32Array(geometry.count);
     // Lowest handle on top.
     for (let handle = end - 1; handle >= first; handle--) this.stack[this.top++] = handle;
   }

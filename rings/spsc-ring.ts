@@ -145,6 +145,14 @@ export class SpscRing {
   // Consumer
 
   /**
+   * Whether there seems to be nothing to dequeue, by a plain load: for who goes round many rings, most of them empty. What
+   * was enqueued just now may be seen a little later; who wants to sleep asks {@link count} or {@link armConsumer}.
+   */
+  get looksEmpty(): boolean {
+    return this.control[TAIL] === this.head;
+  }
+
+  /**
    * Takes up to `max` pairs into the arrays, from index `at` on, in order; the arrays must have room for them.
    * @returns how many there were
    */

@@ -72,8 +72,11 @@ export class Child {
     return this.exit === null;
   }
 
-  /** The first match of `pattern` in the output, now or later. Rejects when the process ends or time runs out first. */
-  waitFor(pattern: RegExp, timeoutMs = READY_TIMEOUT_MS): Promise<RegExpMatchArray> {
+  /**
+   * The first match of `pattern` in the output, now or later. Rejects when the process ends or time runs out first.
+   * @param from where in the output to begin: its length before what is to be answered was asked
+   */
+  waitFor(pattern: RegExp, timeoutMs = READY_TIMEOUT_MS, from = 0): Promise<RegExpMatchArray> {
     return new Promise((resolve, reject) => {
       const finish = (act: () => void): void => {
         clearTimeout(timer);
@@ -83,7 +86,7 @@ export class Child {
       const fail = (why: string): void =>
         finish(() => reject(new Error(`${this.title}: ${why} before ${pattern}; it wrote:\n${this.output}`)));
       const look = (): void => {
-        const match = this.output.match(pattern);
+        const match = this.output.slice(from).match(pattern);
         if (match) finish(() => resolve(match));
         else if (this.exit) fail(`ended with ${this.exit.code ?? this.exit.signal}`);
       };

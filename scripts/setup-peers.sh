@@ -13,6 +13,7 @@ peers=(
   cpio:cpio                            # their first file system
   xz:xz-utils                          # the kernel in its package, and its source
   depmod:kmod                          # their modules; modprobe in them
+  /usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk:openvswitch-switch-dpdk   # what our switch is measured against
   gcc:gcc                              # vfio.ko without an IOMMU
   make:make
 )
@@ -24,9 +25,9 @@ for peer in "${peers[@]}"; do
 done
 
 if [ ${#missing[@]} -eq 0 ]; then
-  echo "setup:peers: DPDK, QEMU and the tools for guest VMs are here already; nothing to install"
+  echo "setup:peers: DPDK, OVS, QEMU and the tools for guest VMs are here already; nothing to install"
 else
-  echo "setup:peers: installing these Debian packages for the tests with real peers and in guest VMs: ${missing[*]}"
+  echo "setup:peers: installing these Debian packages for the tests with real peers, benchmarks and guest VMs: ${missing[*]}"
   if [ "$(id -u)" -ne 0 ]; then
     echo "setup:peers: that needs root; run: sudo apt-get install --no-install-recommends ${missing[*]}" >&2
     exit 1

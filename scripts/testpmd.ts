@@ -18,6 +18,21 @@ export interface TestpmdOptions {
   readonly device?: string;
   /** Added to testpmd's own arguments: `--txpkts=64,100`. */
   readonly args?: readonly string[];
+  /** The CPU of its two logical cores; 0 by default. */
+  readonly cpu?: number;
+  /** Take its memory from hugepages of 2 MiB, of which it needs 32. Default: no. */
+  readonly hugepages?: boolean;
+  /** Print statistics when asked ({@link Testpmd.portStats}) instead of each second. */
+  readonly onDemand?: boolean;
+}
+
+/** One port of testpmd, at the moment when it was asked. */
+export interface PortStats {
+  readonly rxPackets: number;
+  readonly txPackets: number;
+  /** Packets a second since it was asked before, by testpmd's own clock. */
+  readonly rxRate: number;
+  readonly txRate: number;
 }
 
 /** What testpmd forwarded from its start to its stop. */
@@ -34,17 +49,22 @@ export interface Rates {
   readonly tx: number;
 }
 
+/** How long testpmd may take to answer a command. */
+const ANSWER_MS = 15_000;
+
 /** In testpmd's output: it forwards. */
-export const STARTED = /start packet forwarding[\s\S]*packets\/burst/;
+export const STARTED = /[Ss]tart (?:automatic )?packet forwarding[\s\S]*packets\/burst/;
 
 /** The command line for a PCI device that is bound to vfio-pci, on a machine (a guest) with hugepages; for a shell. */
 export function onPci(address: string, forward: ForwardMode): string {
   const eal = ['--lcores', '0@0,1@0', '-a', address, '--no-telemetry', '--in-memory', '-m', '64'];
-  return ['stdbuf', '-oL', 'dpdk-testpmd', ...eal, '--', ...appArgs(forward)].join(' ');
+  return ['stdbuf', '-oL', 'dpdk-testpmd', ...eal, '--', ...appArgs(forward), ...EACH_SECOND].join(' ');
 }
 
+const EACH_SECOND = ['--stats-period', '1'];
+
 function appArgs(forward: ForwardMode): string[] {
-  return ['--total-num-mbufs=4096', `--forward-mode=${forward}`, '--auto-start', '--stats-period', '1'];
+  return ['--total-num-mbufs=4096', `--forward-mode=${forward}`, '--auto-start'];
 }
 
 export class Testpmd {
@@ -53,10 +73,14 @@ export class Testpmd {
   private readonly runtime = mkdtempSync(join(tmpdir(), 'tspmd-dpdk-'));
 
   private constructor(device: string, options: TestpmdOptions) {
-    const { forward, queues = 1, args = [] } = options;
-    const eal = ['--lcores', '0@0,1@0', '--no-pci', '--no-telemetry', '--no-huge', '-m', '256', '--vdev', device];
+    const { forward, queues = 1, args = [], cpu = 0, hugepages = false, onDemand = false } = options;
+    // Without --single-file-segments the peer gets more memory regions than vhost-user can name.
+    const memory = hugepages ? ['--in-memory', '--single-file-segments', '-m', '64'] : ['--no-huge', '-m', '256'];
+    const cores = ['--lcores', `0@${cpu},1@${cpu}`];
+    const eal = [...cores, '--no-pci', '--no-telemetry', ...memory, '--vdev', device];
+    const statistics = onDemand ? ['--interactive'] : EACH_SECOND;
     const perQueue = queues > 1 ? [`--rxq=${queues}`, `--txq=${queues}`] : [];
-    const all = ['-oL', 'dpdk-testpmd', ...eal, '--', ...appArgs(forward), ...perQueue, ...args];
+    const all = ['-oL', 'dpdk-testpmd', ...eal, '--', ...appArgs(forward), ...statistics, ...perQueue, ...args];
     this.child = Child.spawn('stdbuf', all, { ...process.env, RUNTIME_DIRECTORY: this.runtime });
     void this.child.exited.then(() => rmSync(this.runtime, { recursive: true, force: true }));
   }
@@ -80,6 +104,22 @@ export class Testpmd {
   rates(): Rates[] {
     const found = this.child.stdout.matchAll(/Rx-pps:\s+(\d+)[\s\S]*?Tx-pps:\s+(\d+)/g);
     return [...found].map(([, rx, tx]) => ({ rx: Number(rx), tx: Number(tx) }));
+  }
+
+  /** The statistics of port 0 now; for a testpmd that is asked. */
+  async portStats(): Promise<PortStats> {
+    const from = this.child.output.length;
+    this.child.write('show port stats 0\n');
+    const names = ['RX-packets', 'TX-packets', 'Rx-pps', 'Tx-pps'];
+    const pattern = new RegExp(
+      names
+        .map((name) => `${name}:\\s+(\\d+)`)
+        .join('[\\s\\S]*?')
+        .concat('\\s+Tx-bps'),
+    );
+    const [, ...found] = await this.child.waitFor(pattern, ANSWER_MS, from);
+    const [rxPackets, txPackets, rxRate, txRate] = found.map(Number) as [number, number, number, number];
+    return { rxPackets, txPackets, rxRate, txRate };
   }
 
   /** Stops testpmd; returns its totals over all ports. Throws when it printed none, or did not end. */

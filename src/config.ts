@@ -5,7 +5,8 @@
 import { availableParallelism } from 'node:os';
 import type { HugepagePolicy } from '../drivers/memory/index.js';
 import { isPciAddress } from '../drivers/pci/address.js';
-import { defaultBuffers, planBuffers } from './multicore/plan.js';
+import type { RingLayout } from '../drivers/virtio/net-options.js';
+import { defaultBuffers, MAX_CORES, planBuffers } from './multicore/plan.js';
 import { type ResolvedRss, type RssOptions, resolveRss } from './rss/keys.js';
 import type { StackOptions } from './stack.js';
 import {
@@ -60,6 +61,8 @@ export interface TspmdConfig {
   gateway?: string;
   /** `auto` (default) falls back to normal pages and says so, `require` fails instead, `never` doesn't try. */
   hugepages?: HugepagePolicy;
+  /** Layout of the virtqueues: `auto` (default) leaves it to the driver; a device without packed rings refuses `packed`. */
+  ring?: RingLayout;
   /**
    * Packet buffers, 256 to 65536; 2 KiB each, or as much as the MTU needs. Default 4096; with `1kb` and `2kb` 1024 a core of
    * the stack more from the third on.
@@ -94,6 +97,7 @@ export interface ResolvedConfig {
   readonly neighbours: ReadonlyMap<number, Uint8Array>;
   readonly gateway: number | undefined;
   readonly hugepages: HugepagePolicy;
+  readonly ring: RingLayout;
   readonly buffers: number;
   readonly layer: Layer;
   readonly acceptBroadcast: boolean;
@@ -139,6 +143,7 @@ const KNOWN: Readonly<Record<keyof TspmdConfig, true>> = {
   neighbours: true,
   gateway: true,
   hugepages: true,
+  ring: true,
   buffers: true,
   layer: true,
   acceptBroadcast: true,
@@ -194,8 +199,9 @@ export function resolveConfig(config: TspmdConfig): ResolvedConfig {
   } else if (config.app === undefined && mode !== 'single') {
     faults.push(`app: mode '${mode}' runs the stack in threads of its own, and needs the name or file of one`);
   }
+  const appOptions = resolveAppOptions(config.appOptions, mode, faults);
   const buffers = integer('buffers', config.buffers, MIN_BUFFERS, MAX_BUFFERS) ?? defaultBuffers(stackCores);
-  if (mode !== 'single' && stackCores > 0 && buffers >= MIN_BUFFERS) {
+  if (mode !== 'single' && stackCores <= MAX_CORES && buffers >= MIN_BUFFERS && buffers <= MAX_BUFFERS) {
     try {
       planBuffers(stackCores, buffers);
     } catch (error) {
@@ -235,7 +241,7 @@ export function resolveConfig(config: TspmdConfig): ResolvedConfig {
     cores,
     stackCores,
     app: config.app,
-    appOptions: config.appOptions ?? {},
+    appOptions,
     rss: rss ?? resolveRss(),
     onCoreFailure: oneOf('onCoreFailure', config.onCoreFailure, ['redistribute', 'stop']),
     coreBurst: integer('coreBurst', config.coreBurst, 1, MAX_CORE_BURST) ?? DEFAULT_CORE_BURST,
@@ -243,6 +249,7 @@ export function resolveConfig(config: TspmdConfig): ResolvedConfig {
     neighbours,
     gateway,
     hugepages: oneOf('hugepages', config.hugepages, ['auto', 'require', 'never']),
+    ring: oneOf('ring', config.ring, ['auto', 'split', 'packed']),
     buffers,
     layer: oneOf('layer', config.layer, ['ip', 'ethernet']),
     acceptBroadcast: flag('acceptBroadcast', config.acceptBroadcast),
@@ -264,6 +271,8 @@ function resolveCores(cores: readonly number[] | undefined, mode: Mode, faults: 
     faults.push(
       `cores: mode '${mode}' needs ${needed} CPUs at least, one of them for the stack; found ${cores.length}`,
     );
+  } else if (cores.length > KERNEL_BYPASS_THREADS[mode] + MAX_CORES) {
+    faults.push(`cores: ${cores.length} CPUs, where ${MAX_CORES} at most can run the stack`);
   }
   return cores;
 }
@@ -271,7 +280,22 @@ function resolveCores(cores: readonly number[] | undefined, mode: Mode, faults: 
 /** Cores for the stack, where `cores` CPUs are named; 0: none is, take what the machine has. */
 function stackCoresOf(mode: Mode, cores: number): number {
   if (mode === 'single') return 1;
-  return Math.max(1, (cores === 0 ? availableParallelism() : cores) - KERNEL_BYPASS_THREADS[mode]);
+  const bypass = KERNEL_BYPASS_THREADS[mode];
+  return cores === 0 ? Math.min(MAX_CORES, Math.max(1, availableParallelism() - bypass)) : Math.max(1, cores - bypass);
+}
+
+function resolveAppOptions(options: StackOptions | undefined, mode: Mode, faults: string[]): StackOptions {
+  if (options === undefined) return {};
+  if (typeof options !== 'object' || options === null) {
+    faults.push(`appOptions: ${show(options)} is not an object`);
+  } else if (mode !== 'single') {
+    try {
+      structuredClone(options);
+    } catch (error) {
+      faults.push(`appOptions: they go to other threads, and ${(error as Error).message.split('\n', 1)[0]}`);
+    }
+  }
+  return options;
 }
 
 /** An address that an interface can have: not that of the network, a broadcast, a group, or this very host. */

@@ -12,7 +12,7 @@ import type { IdlePolicy, Layer } from './config.js';
 import { L2, type L2Counters } from './counters.js';
 import type { Egress } from './egress.js';
 import type { BufferHome, FrameSink, WakeSource } from './medium.js';
-import { notOwned, OWNER_LAYER, OWNER_STACK, PacketBuffer } from './packet-buffer.js';
+import { newOwner, notOwned, OWNER_LAYER, PacketBuffer } from './packet-buffer.js';
 import type { FlowTuple } from './rss/rss.js';
 import { Sleeper } from './sleep.js';
 import { BURST, TxBurst } from './tx-burst.js';
@@ -45,6 +45,10 @@ export interface CoreParts {
   readonly idle: IdlePolicy;
 }
 
+// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+const FULL_BURST = BURST;
+const LAYER = OWNER_LAYER;
+const TX_QUEUED = L2.tx_queued;
 /** Polls between two looks at the clock. */
 const POLLS_PER_TICK = 64;
 
@@ -73,6 +77,8 @@ export abstract class Core {
   protected readonly isIp: boolean;
   protected readonly home: BufferHome;
   private readonly pool: BufferPool;
+  /** The stack, as the owner of buffers. */
+  private readonly stack = newOwner();
   private readonly reserve: number;
   private readonly minLength: number;
   private readonly maxLength: number;
@@ -139,7 +145,7 @@ export abstract class Core {
    */
   getRxCount(): number {
     this.tx.flush();
-    if (this.waiting.count < BURST) this.poll();
+    if (this.waiting.count < FULL_BURST) this.poll();
     if (--this.pollsToTick <= 0) this.tick(this.clock());
     return this.waiting.count;
   }
@@ -151,7 +157,7 @@ export abstract class Core {
   getBufferRx(): PacketBuffer | null {
     if (this.waiting.count === 0) return null;
     const buffer = this.buffers[this.waiting.shift()]!;
-    buffer.owner = OWNER_STACK;
+    buffer.owner = this.stack;
     return buffer;
   }
 
@@ -171,7 +177,7 @@ export abstract class Core {
     }
     const buffer = this.buffers[pool.get()]!;
     buffer.length = 0;
-    buffer.owner = OWNER_STACK;
+    buffer.owner = this.stack;
     return buffer;
   }
 
@@ -185,7 +191,7 @@ export abstract class Core {
    * @throws Error when the caller does not own the buffer, or it is another port's.
    */
   addBufferToRing(buffer: PacketBuffer): boolean {
-    if (!this.owns(buffer)) throw notOwned('addBufferToRing', buffer);
+    if (buffer.owner !== this.stack) throw notOwned('addBufferToRing', buffer);
     const length = buffer.length;
     // Written so that NaN fails, too.
     if (!(length >= this.minLength && length <= this.maxLength)) {
@@ -200,9 +206,9 @@ export abstract class Core {
       if (!this.egress.send(buffer.handle, buffer.offset, length)) return this.ringFull();
     } else {
       if (!this.tx.push(buffer.handle, length)) return this.ringFull();
-      this.values[L2.tx_queued]!++;
+      this.values[TX_QUEUED]!++;
     }
-    buffer.owner = OWNER_LAYER;
+    buffer.owner = LAYER;
     // Asleep, nobody calls getRxCount soon.
     if (this.sleeper.isAsleep) this.flush();
     return true;
@@ -213,8 +219,8 @@ export abstract class Core {
    * @throws Error when the caller does not own it, or it is another port's.
    */
   release(buffer: PacketBuffer): void {
-    if (!this.owns(buffer)) throw notOwned('release', buffer);
-    buffer.owner = OWNER_LAYER;
+    if (buffer.owner !== this.stack) throw notOwned('release', buffer);
+    buffer.owner = LAYER;
     this.home.put(buffer.handle);
   }
 
@@ -270,13 +276,9 @@ export abstract class Core {
     return { waiting: this.waiting.count, pending: this.tx.pending, parked: this.egress.parked };
   }
 
-  private owns(buffer: PacketBuffer): boolean {
-    return buffer.owner === OWNER_STACK && this.buffers[buffer.handle] === buffer;
-  }
-
   private drop(buffer: PacketBuffer, reason: number): void {
     this.values[reason]!++;
-    buffer.owner = OWNER_LAYER;
+    buffer.owner = LAYER;
     this.home.put(buffer.handle);
   }
 

@@ -46,7 +46,7 @@ const MEANING = {
   tx_drop_unresolved: 'the neighbour did not answer ARP',
   tx_drop_ring_full: 'the ring was full when ARP was answered',
   tx_lost_core_gone: 'packets in the tx_queue of a core whose stack failed',
-  tx_lost_link_down: 'frames, ARP included, that were queued when the link was down',
+  tx_lost_link_down: 'frames, ARP included, that were queued when the link was down, or the port stopped',
   loop_busy_ms: 'time in which the thread found something to do',
   loop_idle_ms: 'time in which it slept, or polled in vain',
   arp_malformed: 'not ARP for IPv4 over Ethernet, or with impossible addresses',

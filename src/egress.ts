@@ -51,11 +51,13 @@ export class Egress implements NeighbourEvents {
       const neighbour = hop === HOP_GATEWAY ? this.host.gateway : destination;
       // Straight into the frame: where there is no MAC, nothing is written.
       const state = this.neighbours.table.lookup(neighbour, this.u16, frame >>> 1);
-      if (state === NeighbourState.STALE) this.neighbours.reconfirm(neighbour);
-      else if (state !== NeighbourState.REACHABLE && state !== NeighbourState.STATIC) {
+      if (!hasMac(state)) {
         this.park(neighbour, handle, length);
         return true;
       }
+      if (state === NeighbourState.STALE) this.neighbours.reconfirm(neighbour);
+      // Where another thread writes the table, it can know a neighbour before we are told: first come, first sent.
+      if (this.lot.count > 0) this.resolved(neighbour);
     } else if (hop === HOP_BROADCAST) {
       copyMac(this.u16, frame >>> 1, BROADCAST_MAC, 0);
     } else if (hop === HOP_MULTICAST) {
@@ -73,7 +75,11 @@ export class Egress implements NeighbourEvents {
   resolved(hop: number): void {
     for (let handle = this.lot.take(hop); handle !== NO_BUFFER; handle = this.lot.take(hop)) {
       const frame = this.sink.pool.offsetOf(handle) + FRAME_OFFSET;
-      this.neighbours.table.lookup(hop, this.u16, frame >>> 1);
+      // Where another thread writes the table, the neighbour may be gone again.
+      if (!hasMac(this.neighbours.table.lookup(hop, this.u16, frame >>> 1))) {
+        this.drop(handle, L2.tx_drop_unresolved);
+        continue;
+      }
       writeSourceAndType(this.u16, frame, this.host.mac, ETHERTYPE_IPV4_WORD);
       if (this.tx.push(handle, this.lot.takenLength + ETH_HEADER_BYTES)) this.values[L2.tx_queued]!++;
       else this.drop(handle, L2.tx_drop_ring_full);
@@ -101,6 +107,9 @@ export class Egress implements NeighbourEvents {
     this.sink.pool.put(handle);
   }
 }
+
+const hasMac = (state: number): boolean =>
+  state === NeighbourState.REACHABLE || state === NeighbourState.STATIC || state === NeighbourState.STALE;
 
 /** RFC 1112, 6.4: 01:00:5e and the low 23 bits of the group's address. */
 function writeMulticastMac(u8: Uint8Array, frame: number, group: number): void {

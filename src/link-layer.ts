@@ -40,6 +40,9 @@ export interface LinkMedium extends BufferSource {
   readonly mac: Uint8Array;
 }
 
+// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+const SHORTEST = ETH_HEADER_BYTES;
+
 export class LinkLayer {
   readonly host: Host;
   readonly neighbours: Neighbours;
@@ -90,13 +93,18 @@ export class LinkLayer {
    * it was ARP or dropped, and the buffer is gone.
    */
   admit(handle: number, length: number): number {
+    return this.isIp ? this.admitPacket(handle, length) : this.admitFrame(handle, length);
+  }
+
+  private admitFrame(handle: number, length: number): number {
+    if (length >= SHORTEST && length <= this.maxFrame) return length;
+    this.values[length < ETH_HEADER_BYTES ? L2.rx_drop_runt : L2.rx_drop_too_long]!++;
+    this.medium.pool.put(handle);
+    return 0;
+  }
+
+  private admitPacket(handle: number, length: number): number {
     const frame = this.medium.pool.offsetOf(handle) + FRAME_OFFSET;
-    if (!this.isIp) {
-      if (length >= ETH_HEADER_BYTES && length <= this.maxFrame) return length;
-      this.values[length < ETH_HEADER_BYTES ? L2.rx_drop_runt : L2.rx_drop_too_long]!++;
-      this.medium.pool.put(handle);
-      return 0;
-    }
     const verdict = this.filter.classify(frame, length);
     if (verdict === L2.rx_delivered) return ipv4TotalLength(this.memory.u8, frame + ETH_HEADER_BYTES);
     this.values[verdict]!++;

@@ -20,6 +20,7 @@ export async function openDevice(
     mtu: config.mtu,
     buffers: config.buffers,
     hugepages: config.hugepages,
+    ring: config.ring,
     promiscuous: seesAll,
     allMulticast: seesAll || config.acceptMulticast,
     ...more,

@@ -7,8 +7,16 @@ import type { MemoryViews } from '../drivers/memory/index.js';
 
 /** The layer, the device or the pool has the buffer. */
 export const OWNER_LAYER = 0;
-/** The stack has it, from getBufferRx or getBufferTx on until release or addBufferToRing. */
-export const OWNER_STACK = 1;
+
+let owners = OWNER_LAYER;
+
+/**
+ * A number for one more stack: it is the owner from getBufferRx or getBufferTx on until release or addBufferToRing. Each
+ * core's is its own, so that one comparison finds a buffer given back twice and another port's.
+ */
+export function newOwner(): number {
+  return ++owners;
+}
 
 /** Who knows the hash of a received packet. */
 export interface PacketHashes {
@@ -19,8 +27,10 @@ export interface PacketHashes {
 export class PacketBuffer {
   /** Bytes of the packet (the frame, with layer `ethernet`). The stack sets it before it sends. */
   length = 0;
-  /** OWNER_LAYER or OWNER_STACK. The layer's, read only for others. */
+  /** OWNER_LAYER or the number of a stack. The layer's, read only for others. */
   owner = OWNER_LAYER;
+  /** The stack's own, to know by what it has put into the buffer earlier. The layer never looks at it. */
+  mark = 0;
   private view: Uint8Array | null = null;
   private readonly memory: Uint8Array;
 
@@ -55,8 +65,8 @@ export class PacketBuffer {
 /** What is thrown at who hands in a buffer that is not the stack's, or not this core's. */
 export function notOwned(call: string, { handle, owner }: PacketBuffer): Error {
   return new Error(
-    owner === OWNER_STACK
-      ? `${call}: buffer ${handle} is another port's: copy the packet into one of getBufferTx`
-      : `${call}: buffer ${handle} is not yours (it was released or sent before)`,
+    owner === OWNER_LAYER
+      ? `${call}: buffer ${handle} is not yours (it was released or sent before)`
+      : `${call}: buffer ${handle} is another port's: copy the packet into one of getBufferTx`,
   );
 }

@@ -21,6 +21,10 @@ export interface SingleCoreOptions extends LinkOptions {
   readonly clock?: () => number;
 }
 
+// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+const FULL_BURST = BURST;
+const RX_FRAMES = L2.rx_frames;
+const RX_DELIVERED = L2.rx_delivered;
 /** Buffers that getBufferTx leaves in the pool, so that senders starve neither Rx refill nor ARP: two bursts at most. */
 const MAX_RESERVE = 2 * BURST;
 
@@ -29,6 +33,8 @@ export class SingleCore extends Core {
   private readonly link: LinkLayer;
   private readonly rss: Rss;
   private readonly rxReserve: number;
+  /** Receives a burst. A closure, not a method: V8 knows its device and its arrays when it compiles it. */
+  private readonly receive: () => void;
   private readonly rxHandles = new Uint32Array(BURST);
   private readonly rxLengths = new Uint32Array(BURST);
 
@@ -51,6 +57,7 @@ export class SingleCore extends Core {
     this.rss = new Rss(memory, options.rss ?? {}, IndirectionTable.create(1));
     this.link = new LinkLayer(device, geometry.shift, this.tx, counters, clock, options);
     this.egress = new Egress(device, this.link.host, this.link.neighbours, this.tx, counters);
+    this.receive = this.makeReceive();
   }
 
   get mac(): Uint8Array {
@@ -84,24 +91,30 @@ export class SingleCore extends Core {
   }
 
   protected poll(): void {
-    // Rx refill takes from the same pool: without it, buffers already sent would be missing there.
-    if (this.device.pool.available <= this.rxReserve) this.device.reclaimTx();
-    const count = this.device.rxBurst(this.rxHandles, this.rxLengths, BURST);
-    if (count === 0) return;
-    const { link, buffers, waiting, rxHandles, rxLengths } = this;
-    let delivered = 0;
-    for (let i = 0; i < count; i++) {
-      const handle = rxHandles[i]!;
-      const bytes = link.admit(handle, rxLengths[i]!);
-      if (bytes === 0) continue;
-      buffers[handle]!.length = bytes;
-      waiting.push(handle);
-      delivered++;
-    }
-    this.values[L2.rx_frames]! += count;
-    this.values[L2.rx_delivered]! += delivered;
-    // ARP replies go out now: nothing else may follow for long.
-    this.tx.flush();
+    this.receive();
+  }
+
+  private makeReceive(): () => void {
+    return () => {
+      const { device, link, buffers, waiting, rxHandles, rxLengths, values } = this;
+      // Rx refill takes from the same pool: without it, buffers already sent would be missing there.
+      if (device.pool.available <= this.rxReserve) device.reclaimTx();
+      const count = device.rxBurst(rxHandles, rxLengths, FULL_BURST);
+      if (count === 0) return;
+      let delivered = 0;
+      for (let i = 0; i < count; i++) {
+        const handle = rxHandles[i]!;
+        const bytes = link.admit(handle, rxLengths[i]!);
+        if (bytes === 0) continue;
+        buffers[handle]!.length = bytes;
+        waiting.push(handle);
+        delivered++;
+      }
+      values[RX_FRAMES]! += count;
+      values[RX_DELIVERED]! += delivered;
+      // ARP replies go out now: nothing else may follow for long.
+      this.tx.flush();
+    };
   }
 
   protected reclaim(): void {

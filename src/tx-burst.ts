@@ -9,6 +9,9 @@ import type { FrameSink } from './medium.js';
 /** Frames in a burst, as in DPDK and BESS. */
 export const BURST = 32;
 
+// V8 folds a module's own constants, but loads an exported one from its cell, and checks it, at each use.
+const FULL = BURST;
+
 export class TxBurst {
   private readonly handles = new Uint32Array(BURST);
   private readonly lengths = new Uint32Array(BURST);
@@ -33,14 +36,21 @@ export class TxBurst {
    * @returns false when there is no room because the device takes nothing more: the buffer stays the caller's.
    */
   push(handle: number, length: number): boolean {
-    if (this.waiting === BURST) {
+    if (this.waiting === FULL) {
       this.flush();
-      if (this.waiting === BURST) return false;
+      if (this.waiting === FULL) return false;
     }
     this.handles[this.waiting] = handle;
     this.lengths[this.waiting] = length;
-    if (++this.waiting === BURST) this.flush();
+    if (++this.waiting === FULL) this.flush();
     return true;
+  }
+
+  /** The end: what waits still is dropped and counted. */
+  discard(): void {
+    for (let i = 0; i < this.waiting; i++) this.sink.pool.put(this.handles[i]!);
+    this.values[L2.tx_lost_link_down]! += this.waiting;
+    this.waiting = 0;
   }
 
   /** Hands over what waits. What the device has no room for stays; when the link is down, it is dropped and counted. */
@@ -53,9 +63,9 @@ export class TxBurst {
     const left = this.waiting - taken;
     if (left > 0 && !this.sink.isUp) {
       // Kept, they would be sent when the link comes back, perhaps minutes late.
-      for (let i = taken; i < this.waiting; i++) this.sink.pool.put(this.handles[i]!);
-      this.values[L2.tx_lost_link_down]! += left;
-      this.waiting = 0;
+      this.handles.copyWithin(0, taken, this.waiting);
+      this.waiting = left;
+      this.discard();
       return;
     }
     if (taken > 0 && left > 0) {

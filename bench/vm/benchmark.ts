@@ -8,7 +8,7 @@ import { Child } from '../../scripts/child.js';
 import { isInstalled, isReadWrite } from '../../scripts/programs.js';
 import { onPci, STARTED } from '../../scripts/testpmd.js';
 import { findGuest } from '../../scripts/vm/cache.js';
-import type { Benchmark, Plan } from '../benchmark.js';
+import { aborted, type Benchmark, type Plan } from '../benchmark.js';
 import { figure, type Row, row } from '../report.js';
 import { Arena, type Contestant, type GuestMode, NIC } from './arena.js';
 import { type Meter, TapMeter, VhostMeter } from './meter.js';
@@ -91,13 +91,6 @@ async function compare(scene: Scene, { isQuick, progress, stop }: Plan): Promise
     await arena.close();
     await meter.close();
   }
-}
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    else signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
 }
 
 const select = (rows: readonly string[]): Scene[] => SCENES.filter((scene) => rows.includes(nameOf(scene)));

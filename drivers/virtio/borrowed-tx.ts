@@ -7,6 +7,7 @@ import { BufferPool } from '../../rings/buffer-pool.js';
 import { CounterBlock } from '../../rings/counters.js';
 import type { MemoryViews } from '../memory/index.js';
 import { openDoorbell } from './doorbell.js';
+import { sameTxQueue, type TxQueue } from './driver-queues.js';
 import { DriverTxQueue } from './driver-tx-queue.js';
 import {
   type BorrowerMessage,
@@ -39,7 +40,7 @@ export class BorrowedTx {
   onStateChange: ((state: 'up' | 'down' | 'closed') => void) | null = null;
 
   private readonly control: Int32Array;
-  private readonly tx: DriverTxQueue;
+  private tx: TxQueue;
   private readonly counts: CounterBlock<TxCounterName>;
   /** The state in which the ring may be used, or {@link OUTSIDE}. */
   private inside = OUTSIDE;
@@ -145,8 +146,9 @@ export class BorrowedTx {
   }
 
   private enter(state: number): void {
-    const { returned, size, eventIdx, longestFrame, doorbell } = this.startOf(state);
-    this.tx.adopt(size, eventIdx, longestFrame);
+    const { returned, packed, inOrder, size, eventIdx, longestFrame, doorbell } = this.startOf(state);
+    this.tx = sameTxQueue(packed, this.tx, this.memory, this.sent);
+    this.tx.adopt(size, eventIdx, longestFrame, inOrder);
     this.tx.attach(openDoorbell(doorbell));
     for (let i = 0; i < returned.length; i++) this.sent.put(returned[i]);
     this.inside = state;

@@ -1,13 +1,14 @@
 /**
  * The control queue (virtio 1.2, 5.1.6.5): commands to the network device, one at a time, each answered by one byte.
  *
- * A split queue with one buffer: the command at its begin, the answer at its end, in a chain of two descriptors. No
- * interrupts: a command is polled for, and a device that does not answer in time is broken.
+ * A queue with one buffer: the command at its begin, the answer at its end. No interrupts: an answer is polled for, and a
+ * device that does not give it in time is broken.
  */
 import { BufferPool } from '../../rings/buffer-pool.js';
 import type { AddressSpace, PacketMemory } from '../memory/index.js';
-import { allocateSplitQueue, DriverQueue, SLOT_FREE } from './driver-queue.js';
-import { VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE } from './split-layout.js';
+import { type CommandRing, PackedCommandRing, SplitCommandRing } from './command-ring.js';
+import { allocateSplitQueue } from './driver-queue.js';
+import type { Doorbell, QueueLayout } from './transport.js';
 
 const QUEUE_SIZE = 16;
 const BUFFER_SHIFT = 11;
@@ -27,34 +28,42 @@ const ANNOUNCE_ACK = [3, 0] as const;
 
 const MAC_BYTES = 6;
 
-export class ControlQueue extends DriverQueue {
-  private readonly u8: Uint8Array;
+export class ControlQueue {
+  private ring: CommandRing;
+  private readonly area: QueueLayout;
+  private readonly pool: BufferPool;
   /** Commands wait for each other. */
   private last: Promise<unknown> = Promise.resolve();
   /** Counts resets: an answer that is waited for from before one never comes. */
   private resets = 0;
 
-  private constructor(
-    name: string,
-    memory: PacketMemory,
-    layout: ReturnType<typeof allocateSplitQueue>,
-    pool: BufferPool,
+  /** Takes the queue's memory, of which a device may use less. */
+  constructor(
+    readonly name: string,
+    private readonly memory: PacketMemory,
   ) {
-    super(name, memory, layout, pool);
-    this.u8 = memory.u8;
+    this.area = allocateSplitQueue(memory, QUEUE_SIZE);
+    const base = memory.allocate(1 << BUFFER_SHIFT, 1 << BUFFER_SHIFT);
+    this.pool = new BufferPool({ count: 1, shift: BUFFER_SHIFT, base });
+    this.ring = new SplitCommandRing(name, memory, this.area, this.pool);
   }
 
-  /** Takes the queue's memory, of which a device may use less. */
-  static allocate(name: string, memory: PacketMemory): ControlQueue {
-    const layout = allocateSplitQueue(memory, QUEUE_SIZE);
-    const base = memory.allocate(1 << BUFFER_SHIFT, 1 << BUFFER_SHIFT);
-    return new ControlQueue(name, memory, layout, new BufferPool({ count: 1, shift: BUFFER_SHIFT, base }));
+  get layout(): QueueLayout {
+    return this.ring.layout;
+  }
+
+  /** Where to announce commands, from DRIVER_OK on. */
+  attach(doorbell: Pick<Doorbell, 'ring'>): void {
+    this.ring.attach(doorbell);
   }
 
   /** After a reset. `limit`: the most entries that the device allows, 2 or more. */
-  start(space: AddressSpace, eventIdx: boolean, limit: number): void {
-    this.resize(Math.min(QUEUE_SIZE, 1 << (31 - Math.clz32(limit))));
-    this.reset(space, 0, eventIdx);
+  start(space: AddressSpace, packed: boolean, eventIdx: boolean, limit: number): void {
+    // Of the ring before: what it held comes back to the pool.
+    this.ring.reset(space, 0, eventIdx);
+    this.ring = new (packed ? PackedCommandRing : SplitCommandRing)(this.name, this.memory, this.area, this.pool);
+    this.ring.resize(Math.min(QUEUE_SIZE, 1 << (31 - Math.clz32(limit))));
+    this.ring.reset(space, 0, eventIdx);
     this.last = Promise.resolve();
     this.resets++;
   }
@@ -101,47 +110,31 @@ export class ControlQueue extends DriverQueue {
   }
 
   private async exchange(command: readonly [number, number], data: Uint8Array, what: string): Promise<void> {
-    if (this.broken !== '') throw new Error(this.broken);
-    const { u8, u32 } = this;
+    const { ring } = this;
+    const { u8 } = this.memory;
+    if (ring.broken !== '') throw new Error(ring.broken);
     const handle = this.pool.get();
     const at = this.pool.offsetOf(handle);
     u8.set(command, at);
     u8.set(data, at + command.length);
     u8[at + ACK_OFFSET] = ACK_NONE;
-    const d = this.desc32;
-    u32[d] = this.addressLow[handle];
-    u32[d + 1] = this.addressHigh[handle];
-    u32[d + 2] = command.length + data.length;
-    u32[d + 3] = VIRTQ_DESC_F_NEXT | (1 << 16);
-    u32[d + 4] = this.addressLow[handle] + ACK_OFFSET;
-    u32[d + 5] = this.addressHigh[handle];
-    u32[d + 6] = 1;
-    u32[d + 7] = VIRTQ_DESC_F_WRITE;
-    this.u16[this.availRing16 + (this.availIndex & this.mask)] = 0;
-    this.slotHandle[0] = handle;
-    this.publish(1);
-    await this.answered(what);
-    this.usedIndex = (this.usedIndex + 1) & 0xffff;
-    this.slotHandle[0] = SLOT_FREE;
+    ring.submit(handle, command.length + data.length, ACK_OFFSET);
+    await this.answer(what);
     this.pool.put(handle);
     if (u8[at + ACK_OFFSET] !== ACK_OK) throw new Error(`${this.name}: the device refuses ${what}`);
   }
 
   /** Waits until the command was used. One that was not stays the device's, and the queue is broken until a reset. */
-  private async answered(what: string): Promise<void> {
+  private async answer(what: string): Promise<void> {
     const until = performance.now() + ANSWER_MS;
-    const { resets } = this;
-    while (this.usedCount() === 0) {
-      if (this.broken === '' && performance.now() >= until) {
-        this.broken = `${this.name}: the device did not answer within ${ANSWER_MS} ms to ${what}`;
+    const { ring, resets } = this;
+    while (!ring.answered()) {
+      if (ring.broken === '' && performance.now() >= until) {
+        ring.broken = `${this.name}: the device did not answer within ${ANSWER_MS} ms to ${what}`;
       }
-      if (this.broken !== '') throw new Error(this.broken);
+      if (ring.broken !== '') throw new Error(ring.broken);
       await new Promise((resolve) => setImmediate(resolve));
       if (this.resets !== resets) throw new Error(`${this.name}: the device was reset before it answered to ${what}`);
     }
-    const id = this.u32[this.usedRing32 + ((this.usedIndex & this.mask) << 1)];
-    if (id === 0) return;
-    this.broken = `${this.name}: used entry names descriptor ${id}, which the device does not hold`;
-    throw new Error(this.broken);
   }
 }

@@ -3,7 +3,14 @@
  * (virtio 1.2, 5.1.6.3 and 5.1.6.4).
  */
 import { copyBetween } from '../memory/index.js';
-import { DeviceRing, type GuestMemory, MAX_CHAIN_SEGMENTS, type RingOptions, type RingPlace } from './device-ring.js';
+import {
+  type DeviceRing,
+  type GuestMemory,
+  MAX_CHAIN_SEGMENTS,
+  type RingOptions,
+  type RingPlace,
+} from './device-ring.js';
+import { makeDeviceRing } from './make-device-ring.js';
 import { NET_HEADER_BYTES, NET_HEADER_NUM_BUFFERS } from './net-header.js';
 import { MAX_BURST, type PacketBurst } from './packet-burst.js';
 import { QueueCounter } from './queue-counters.js';
@@ -13,13 +20,11 @@ export class DeviceRxQueue {
   readonly ring: DeviceRing;
   private readonly headerBytes: number;
   private readonly mergeable: boolean;
-  /** Heads and written bytes of the chains that are being filled with one frame. */
-  private readonly chainHead = new Uint16Array(MAX_CHAIN_SEGMENTS);
+  /** Ids, places in the ring and written bytes of the chains that are being filled with one frame. */
+  private readonly chainId = new Uint16Array(MAX_CHAIN_SEGMENTS);
+  private readonly chainSpan = new Uint16Array(MAX_CHAIN_SEGMENTS);
   private readonly chainBytes = new Uint32Array(MAX_CHAIN_SEGMENTS);
   private chains = 0;
-  /** Chains that the driver has posted and that are not used yet; the used index to be published. */
-  private posted = 0;
-  private idx = 0;
   /** Chains given back empty in this put because something was wrong with them. */
   private malformed = 0;
   /** Where the next byte goes: a collected segment and an offset in it. */
@@ -27,7 +32,7 @@ export class DeviceRxQueue {
   private segmentDone = 0;
 
   constructor(guest: GuestMemory, place: RingPlace, options: RingOptions) {
-    this.ring = new DeviceRing(guest, place, options);
+    this.ring = makeDeviceRing(guest, place, options);
     this.headerBytes = options.headerBytes;
     this.mergeable = options.mergeable;
   }
@@ -39,15 +44,14 @@ export class DeviceRxQueue {
   put(burst: PacketBurst, indices: Uint8Array, count: number): number {
     const ring = this.ring;
     const counts = ring.counts;
-    this.posted = ring.waiting();
+    ring.look();
     if (!ring.live) return 0;
-    this.idx = ring.usedIdx;
     this.malformed = 0;
     let delivered = 0;
     let bytes = 0;
     for (let i = 0; i < count; i++) {
       const packet = indices[i];
-      if (this.posted === 0) {
+      if (!ring.hasChain()) {
         counts[QueueCounter.noBuffer] += count - i;
         break;
       }
@@ -57,7 +61,7 @@ export class DeviceRxQueue {
     }
     counts[QueueCounter.packets] += delivered;
     counts[QueueCounter.bytes] += bytes;
-    if (this.idx !== ring.usedIdx) ring.publish(this.idx);
+    if (ring.live) ring.publish();
     return delivered;
   }
 
@@ -74,8 +78,7 @@ export class DeviceRxQueue {
     const ring = this.ring;
     const frameBytes = burst.length[packet];
     const needed = this.headerBytes + frameBytes;
-    const head = this.headAt(0);
-    const offset = head < ring.size ? ring.single(head, VIRTQ_DESC_F_WRITE) : -1;
+    const offset = ring.single(VIRTQ_DESC_F_WRITE);
     if (
       offset >= 0 &&
       ring.segmentLength[0] >= needed &&
@@ -84,29 +87,20 @@ export class DeviceRxQueue {
       this.writeHeader(offset, 1);
       const source = burst.segmentOffset[burst.firstSegment[packet]];
       this.copyIn(offset + this.headerBytes, burst, source, frameBytes);
-      this.use(head, needed);
+      ring.use(ring.chainId, 1, needed);
+      ring.advance();
+      ring.commit();
       return true;
     }
-    if (!this.gather(needed)) return false;
+    if (!this.gather(needed)) {
+      ring.rewind();
+      return false;
+    }
     this.scatterHeader();
     this.scatterFrame(burst, packet);
-    for (let i = 0; i < this.chains; i++) this.use(this.chainHead[i], this.chainBytes[i]);
+    for (let i = 0; i < this.chains; i++) ring.use(this.chainId[i], this.chainSpan[i], this.chainBytes[i]);
+    ring.commit();
     return true;
-  }
-
-  /** Head of the chain that is `ahead` of the next one to be used. */
-  private headAt(ahead: number): number {
-    const ring = this.ring;
-    return ring.u16[ring.availEntry + ((ring.lastAvail + ahead) & ring.mask)];
-  }
-
-  /** Gives the next chain back to the driver at the next publish. */
-  private use(head: number, bytes: number): void {
-    const ring = this.ring;
-    ring.setUsed(this.idx, head, bytes);
-    this.idx = (this.idx + 1) & 0xffff;
-    ring.lastAvail = (ring.lastAvail + 1) & 0xffff;
-    this.posted--;
   }
 
   /**
@@ -125,11 +119,15 @@ export class DeviceRxQueue {
         return false;
       }
       // Not all that a driver may have posted: while its rubbish is cleared away all other ports wait.
-      if (this.chains === this.posted || this.malformed === MAX_BURST) {
+      if (this.malformed === MAX_BURST || !ring.hasChain()) {
         counts[QueueCounter.noBuffer]++;
         return false;
       }
       const bad = this.addChain(needed - bytes);
+      if (!ring.live) {
+        counts[QueueCounter.noBuffer]++;
+        return false;
+      }
       if (bad === QueueCounter.badSegments && this.chains > 1) {
         // Each chain is sound, they are only too many pieces together.
         counts[QueueCounter.noRoom]++;
@@ -139,7 +137,7 @@ export class DeviceRxQueue {
         bytes += this.chainBytes[this.chains - 1];
       } else {
         counts[bad]++;
-        this.giveBack(bad);
+        this.giveBack();
         bytes = 0;
       }
     }
@@ -149,12 +147,13 @@ export class DeviceRxQueue {
   /** Adds the next chain to the collected ones. Returns 0, or the counter of what is wrong with it. */
   private addChain(wanted: number): number {
     const ring = this.ring;
-    const head = this.headAt(this.chains);
-    if (head >= ring.size) return QueueCounter.badHead;
+    const bytes = ring.walk(VIRTQ_DESC_F_WRITE, wanted);
+    ring.advance();
+    if (ring.chainSpan === 0) return -bytes;
     const chain = this.chains++;
-    this.chainHead[chain] = head;
+    this.chainId[chain] = ring.chainId;
+    this.chainSpan[chain] = ring.chainSpan;
     this.chainBytes[chain] = 0;
-    const bytes = ring.walk(head, VIRTQ_DESC_F_WRITE, wanted);
     if (bytes < 0) return -bytes;
     if (chain === 0 && bytes < this.headerBytes) return QueueCounter.smallBuffer;
     this.chainBytes[chain] = Math.min(bytes, wanted);
@@ -162,15 +161,11 @@ export class DeviceRxQueue {
   }
 
   /** Returns the collected chains with no bytes in them, the last one being bad: used in order, so those before go too. */
-  private giveBack(bad: number): void {
+  private giveBack(): void {
     const ring = this.ring;
     this.malformed++;
-    for (let i = 0; i < this.chains; i++) this.use(this.chainHead[i], 0);
-    if (bad === QueueCounter.badHead) {
-      // No descriptor to give back; the entry is skipped.
-      ring.lastAvail = (ring.lastAvail + 1) & 0xffff;
-      this.posted--;
-    }
+    for (let i = 0; i < this.chains; i++) ring.use(this.chainId[i], this.chainSpan[i], 0);
+    ring.commit();
     this.chains = 0;
     ring.beginFrame();
   }

@@ -2,7 +2,8 @@
  * The device's side of a transmit queue: frames leave the driver by reference, in bursts, and are given back when they
  * have been copied to where they go (virtio 1.2, 5.1.6.2).
  */
-import { DeviceRing, type GuestMemory, type RingOptions, type RingPlace } from './device-ring.js';
+import type { DeviceRing, GuestMemory, RingOptions, RingPlace } from './device-ring.js';
+import { makeDeviceRing } from './make-device-ring.js';
 import { ETHERNET_HEADER_BYTES } from './net-header.js';
 import { MAX_BURST, MAX_SEGMENTS_PER_PACKET, type PacketBurst } from './packet-burst.js';
 import { QueueCounter } from './queue-counters.js';
@@ -12,14 +13,16 @@ export const MAX_FRAME_BYTES = 65535;
 
 export class DeviceTxQueue {
   readonly ring: DeviceRing;
-  /** Heads of the chains taken since the last complete(). */
-  private readonly heads: Uint16Array;
+  /** Ids of the chains taken since the last complete(), and the places that each has in the ring. */
+  private readonly ids: Uint16Array;
+  private readonly spans: Uint16Array;
   private taken = 0;
   private readonly headerBytes: number;
 
   constructor(guest: GuestMemory, place: RingPlace, options: RingOptions) {
-    this.ring = new DeviceRing(guest, place, options);
-    this.heads = new Uint16Array(options.size);
+    this.ring = makeDeviceRing(guest, place, options);
+    this.ids = new Uint16Array(options.size);
+    this.spans = new Uint16Array(options.size);
     this.headerBytes = options.headerBytes;
   }
 
@@ -32,22 +35,20 @@ export class DeviceTxQueue {
     const ring = this.ring;
     burst.clear();
     burst.memory = ring.memory;
-    let count = ring.waiting();
-    if (count > max) count = max;
-    if (count > MAX_BURST) count = MAX_BURST;
+    let count = max > MAX_BURST ? MAX_BURST : max;
     const room = ring.size - this.taken;
     if (count > room) count = room;
-    if (count === 0) return 0;
-    for (let i = 0; i < count; i++) {
-      const head = ring.u16[ring.availEntry + (ring.lastAvail & ring.mask)];
-      ring.lastAvail = (ring.lastAvail + 1) & 0xffff;
-      if (head >= ring.size) {
-        ring.counts[QueueCounter.badHead]++;
-        continue;
-      }
-      this.heads[this.taken++] = head;
-      this.takeChain(burst, head);
+    if (!ring.look()) return 0;
+    for (; count > 0 && ring.hasChain(); count--) {
+      this.takeChain(burst);
+      if (!ring.live) break;
+      ring.advance();
+      if (ring.chainSpan === 0) continue;
+      this.ids[this.taken] = ring.chainId;
+      this.spans[this.taken] = ring.chainSpan;
+      this.taken++;
     }
+    ring.commit();
     if (burst.count === 0) this.complete();
     else this.countFrames(burst);
     return burst.count;
@@ -59,9 +60,8 @@ export class DeviceTxQueue {
     const count = this.taken;
     this.taken = 0;
     if (count === 0 || !ring.live) return;
-    let idx = ring.usedIdx;
-    for (let i = 0; i < count; i++) ring.setUsed(idx++, this.heads[i], 0);
-    ring.publish(idx);
+    for (let i = 0; i < count; i++) ring.use(this.ids[i], this.spans[i], 0);
+    ring.publish();
   }
 
   /** As {@link DeviceRing.enableKick}: true when it is safe to sleep until the driver kicks. */
@@ -73,17 +73,17 @@ export class DeviceTxQueue {
     this.ring.disableKick();
   }
 
-  private takeChain(burst: PacketBurst, head: number): void {
+  private takeChain(burst: PacketBurst): void {
     const ring = this.ring;
     const header = this.headerBytes;
-    const offset = ring.single(head, 0);
+    const offset = ring.single(0);
     if (offset >= 0) {
       const length = ring.segmentLength[0] - header;
       if (this.isFrame(length)) burst.push(offset + header, length);
       return;
     }
     ring.beginFrame();
-    const bytes = ring.walk(head, 0, header + MAX_FRAME_BYTES + 1);
+    const bytes = ring.walk(0, header + MAX_FRAME_BYTES + 1);
     if (bytes < 0) ring.counts[-bytes]++;
     else if (this.isFrame(bytes - header)) this.pushChain(burst, bytes - header);
   }

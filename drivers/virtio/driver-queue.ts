@@ -6,8 +6,9 @@
  * with `Atomics.store`, which is also the fence that 2.7.13.3.1 asks for: nothing before it becomes visible after it.
  */
 import type { BufferPool } from '../../rings/buffer-pool.js';
-import { type AddressSpace, contiguousIova, type MemoryViews, type PacketMemory } from '../memory/index.js';
-import { makeQueueTables, type QueueTables, SLOT_FREE } from './queue-tables.js';
+import type { AddressSpace, MemoryViews, PacketMemory } from '../memory/index.js';
+import { QueueBuffers } from './queue-buffers.js';
+import type { QueueTables } from './queue-tables.js';
 import {
   AVAIL_FLAGS,
   AVAIL_IDX,
@@ -25,9 +26,7 @@ import {
   VIRTQ_AVAIL_F_NO_INTERRUPT,
   VIRTQ_USED_F_NO_NOTIFY,
 } from './split-layout.js';
-import type { Doorbell, QueueLayout } from './transport.js';
-
-export { SLOT_FREE } from './queue-tables.js';
+import type { QueueLayout } from './transport.js';
 
 /** Descriptors, available and used ring on cache lines of their own (a pair of lines: the prefetcher fetches two). */
 const PART_ALIGNMENT = 128;
@@ -47,11 +46,10 @@ export function allocateSplitQueue(memory: PacketMemory, size: number): QueueLay
   };
 }
 
-export abstract class DriverQueue {
+export abstract class DriverQueue extends QueueBuffers {
   protected readonly u16: Uint16Array;
   protected readonly u32: Uint32Array;
-  /** Entries, and entries - 1 to wrap an index with. */
-  protected size: number;
+  /** Entries - 1, to wrap an index with. */
   protected mask: number;
   // Indexes into u16 or u32 of the parts of the queue.
   protected readonly desc32: number;
@@ -64,34 +62,17 @@ export abstract class DriverQueue {
   private readonly usedIdx16: number;
   private availEvent16: number;
 
-  // See QueueTables.
-  protected readonly slotHandle: Int32Array;
-  protected readonly addressLow: Uint32Array;
-  protected readonly addressHigh: Uint32Array;
-
   /** Next available index to publish, u16. */
   protected availIndex = 0;
   /** Next used entry to read, u16. */
   protected usedIndex = 0;
-  private doorbell: Pick<Doorbell, 'ring'> = { ring: () => {} };
   private eventIdx = false;
   private interruptsOn = false;
-  /** What is wrong with the ring, or empty. A broken ring is left alone until the device was reset. */
-  broken = '';
-  /** Doorbells rung. */
-  kicks = 0;
 
-  constructor(
-    readonly name: string,
-    memory: MemoryViews,
-    public layout: QueueLayout,
-    /** Where buffers come from, and where those go that the device has done with. */
-    protected readonly pool: BufferPool,
-    tables: QueueTables = makeQueueTables(layout.size, pool.geometry.count, false),
-  ) {
+  constructor(name: string, memory: MemoryViews, layout: QueueLayout, pool: BufferPool, tables?: QueueTables) {
+    super(name, layout, pool, tables);
     this.u16 = memory.u16;
     this.u32 = memory.u32;
-    this.size = layout.size;
     this.mask = layout.size - 1;
     this.desc32 = layout.descriptors >> 2;
     this.availFlags16 = (layout.driver + AVAIL_FLAGS) >> 1;
@@ -102,26 +83,10 @@ export abstract class DriverQueue {
     this.usedIdx16 = (layout.device + USED_IDX) >> 1;
     this.usedRing32 = (layout.device + USED_RING) >> 2;
     this.availEvent16 = (layout.device + availEventOffset(layout.size)) >> 1;
-    this.slotHandle = tables.slotHandle;
-    this.addressLow = tables.addressLow;
-    this.addressHigh = tables.addressHigh;
   }
 
-  /** The most entries that there is memory for. */
-  get capacity(): number {
-    return this.slotHandle.length;
-  }
-
-  /**
-   * Uses `size` entries, a power of two and no more than the memory was taken for: a device may allow less than was
-   * hoped for. Before {@link reset}, while the device does not run.
-   */
-  resize(size: number): void {
-    if (size < 2 || size > this.capacity || (size & (size - 1)) !== 0) {
-      throw new RangeError(`${this.name}: ${size} entries; possible are powers of two, 2 to ${this.capacity}`);
-    }
-    this.layout = { ...this.layout, size };
-    this.size = size;
+  override resize(size: number): void {
+    super.resize(size);
     this.mask = size - 1;
     this.usedEvent16 = (this.layout.driver + usedEventOffset(size)) >> 1;
     this.availEvent16 = (this.layout.device + availEventOffset(size)) >> 1;
@@ -132,19 +97,8 @@ export abstract class DriverQueue {
    * pool. Returns how many that were. The device must not run.
    */
   reset(space: AddressSpace, headerOffset: number, eventIdx: boolean): number {
-    let held = 0;
-    // All slots, not only those of the present size.
-    for (let slot = 0; slot < this.slotHandle.length; slot++) {
-      if (this.slotHandle[slot] === SLOT_FREE) continue;
-      this.pool.put(this.slotHandle[slot]);
-      this.slotHandle[slot] = SLOT_FREE;
-      held++;
-    }
-    for (let handle = 0; handle < this.pool.geometry.count; handle++) {
-      const iova = contiguousIova(space, this.pool.offsetOf(handle), 1 << this.pool.geometry.shift) + headerOffset;
-      this.addressLow[handle] = iova % 0x1_0000_0000;
-      this.addressHigh[handle] = Math.floor(iova / 0x1_0000_0000);
-    }
+    const held = this.takeBack();
+    this.mapBuffers(space, headerOffset);
     this.u32.fill(0, this.desc32, this.desc32 + this.size * (DESC_BYTES >> 2));
     this.u16.fill(0, this.availFlags16, this.availFlags16 + (availBytes(this.size) >> 1));
     this.u16.fill(0, this.usedFlags16, this.usedFlags16 + (usedBytes(this.size) >> 1));
@@ -160,11 +114,6 @@ export abstract class DriverQueue {
     this.interruptsOn = false;
     this.broken = '';
     this.suppressInterrupts();
-  }
-
-  /** Where to announce new buffers, from DRIVER_OK on. */
-  attach(doorbell: Pick<Doorbell, 'ring'>): void {
-    this.doorbell = doorbell;
   }
 
   /** Entries that the device has used and we have not read; one Atomics load. Sets {@link broken} on a wild index. */
@@ -190,14 +139,7 @@ export abstract class DriverQueue {
     } else if ((Atomics.load(this.u16, this.usedFlags16) & VIRTQ_USED_F_NO_NOTIFY) !== 0) {
       return;
     }
-    this.kicks++;
-    this.doorbell.ring();
-  }
-
-  /** Rings unconditionally: after DRIVER_OK, when a backend starts a ring only at its first kick. */
-  kick(): void {
-    this.kicks++;
-    this.doorbell.ring();
+    this.kick();
   }
 
   /** Asks for an interrupt at the next used buffer. False (and off again) when one is there already. */

@@ -4,13 +4,22 @@
  */
 import { FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
 import type { AddressSpace } from '../memory/index.js';
-import { DriverQueue, SLOT_FREE } from './driver-queue.js';
+import { DriverQueue } from './driver-queue.js';
+import type { RxQueue } from './driver-queues.js';
 import { ETHERNET_HEADER_BYTES, NET_HEADER_BYTES, NET_HEADER_NUM_BUFFERS } from './net-header.js';
+import { SLOT_FREE } from './queue-tables.js';
 import { VIRTQ_DESC_F_WRITE } from './split-layout.js';
 
+// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+const HEADER_BYTES = NET_HEADER_BYTES;
 const HEADER_OFFSET = FRAME_OFFSET - NET_HEADER_BYTES;
+const NUM_BUFFERS_OFFSET = HEADER_OFFSET + NET_HEADER_NUM_BUFFERS;
+const SHORTEST = NET_HEADER_BYTES + ETHERNET_HEADER_BYTES;
+const ETHER_TYPE_OFFSET = ETHERNET_HEADER_BYTES - 2;
+const FREE = SLOT_FREE;
+const NONE = NO_BUFFER;
 
-export class DriverRxQueue extends DriverQueue {
+export class DriverRxQueue extends DriverQueue implements RxQueue {
   /** Packets and bytes handed to the caller. */
   packets = 0;
   bytes = 0;
@@ -23,24 +32,42 @@ export class DriverRxQueue extends DriverQueue {
   /** Received buffers that nobody had taken when the device went away. */
   lostOnReset = 0;
 
-  private mergeable = false;
+  /** What of num_buffers counts: all of it with MRG_RXBUF, else nothing (5.1.6.4). */
+  private partsMask = 0;
+  /** The most that the device may write into a buffer. */
+  private longest = 0;
   /** Buffers still to come of a merged packet that is being dropped. */
   private skipping = 0;
+
+  /**
+   * Takes up to `max` received frames. The buffers are the caller's from then on; `lengths` are bytes from
+   * {@link FRAME_OFFSET} on.
+   */
+  readonly burst: (handles: Uint32Array, lengths: Uint32Array, max: number) => number;
+
+  constructor(...parts: ConstructorParameters<typeof DriverQueue>) {
+    super(...parts);
+    this.burst = this.makeBurst();
+  }
 
   /** After a reset: fills the ring. Interrupts are off. Returns false when the pool could not fill it. */
   start(space: AddressSpace, eventIdx: boolean, mergeable: boolean): boolean {
     this.lostOnReset += this.usedCount();
+    this.wipe();
     this.reset(space, HEADER_OFFSET, eventIdx);
-    this.mergeable = mergeable;
+    this.partsMask = mergeable ? 0xffff : 0;
     this.skipping = 0;
-    const writable = NET_HEADER_BYTES + frameCapacity(this.pool.geometry.shift);
+    this.longest = NET_HEADER_BYTES + frameCapacity(this.pool.geometry.shift);
     for (let slot = 0; slot < this.size; slot++) {
       const handle = this.pool.get();
       if (handle === NO_BUFFER) return false;
       const d = this.desc32 + slot * 4;
-      this.u32[d + 2] = writable;
+      this.u32[d] = this.addressLow[handle];
+      this.u32[d + 1] = this.addressHigh[handle];
+      this.u32[d + 2] = this.longest;
       this.u32[d + 3] = VIRTQ_DESC_F_WRITE;
-      this.post(slot, handle, slot);
+      this.u16[this.availRing16 + slot] = slot;
+      this.slotHandle[slot] = handle;
     }
     return true;
   }
@@ -51,81 +78,87 @@ export class DriverRxQueue extends DriverQueue {
     this.kick();
   }
 
-  /**
-   * Takes up to `max` received frames. The buffers are the caller's from then on; `lengths` are bytes from
-   * {@link FRAME_OFFSET} on.
-   */
-  burst(handles: Uint32Array, lengths: Uint32Array, max: number): number {
-    let waiting = this.usedCount();
-    if (waiting === 0) return 0;
-    const u32 = this.u32;
-    const capacity = NET_HEADER_BYTES + frameCapacity(this.pool.geometry.shift);
-    let used = this.usedIndex;
-    let taken = 0;
-    let refilled = 0;
-    let bytes = 0;
-    for (; waiting > 0 && taken < max; waiting--) {
-      const entry = this.usedRing32 + ((used & this.mask) << 1);
-      const id = u32[entry];
-      const written = u32[entry + 1];
-      // The id is the device's word: it must be a descriptor that we posted and have not had back.
-      const handle = id < this.size ? this.slotHandle[id] : SLOT_FREE;
-      if (handle === SLOT_FREE) {
-        this.broken = `${this.name}: used entry names descriptor ${id}, which the device does not hold`;
-        break;
-      }
-      // What goes back into the descriptor: the packet's own buffer, unless the packet is taken out.
-      let next = handle;
-      if (this.skipping !== 0) {
-        this.skipping--;
-      } else if (written < NET_HEADER_BYTES + ETHERNET_HEADER_BYTES || written > capacity) {
-        this.droppedBadLength++;
-      } else {
-        const parts = this.mergeable ? this.buffersOf(handle) : 1;
-        if (parts > this.size) {
-          this.broken = `${this.name}: a packet in ${parts} buffers, where the queue has ${this.size}`;
+  /** A closure and not a method: V8 knows this very queue when it compiles it, and where its arrays lie. */
+  private makeBurst(): (handles: Uint32Array, lengths: Uint32Array, max: number) => number {
+    return (handles, lengths, max) => {
+      const waiting = this.usedCount();
+      if (waiting === 0) return 0;
+      const { u16, u32, slotHandle, addressLow, addressHigh, pool, size, mask, longest, partsMask } = this;
+      const { usedRing32, desc32, availRing16 } = this;
+      const { base, shift } = pool.geometry;
+      const first = this.usedIndex;
+      const end = first + waiting;
+      let used = first;
+      let taken = 0;
+      let bytes = 0;
+      for (; used < end && taken < max; used++) {
+        const place = used & mask;
+        const entry = usedRing32 + (place << 1);
+        const id = u32[entry];
+        const written = u32[entry + 1];
+        // The id is the device's word: it must be a descriptor that we posted and have not had back.
+        const handle = id < size ? slotHandle[id] : FREE;
+        if (handle === FREE) {
+          this.broken = `${this.name}: used entry names descriptor ${id}, which the device does not hold`;
           break;
         }
-        if (parts !== 1) {
-          // A frame longer than a buffer; buffers are sized for the MTU, so nobody could use it.
-          this.skipping = parts - 1;
-          this.droppedTooLong++;
-        } else {
-          next = this.pool.get();
-          if (next === NO_BUFFER) {
+        // What goes back into the descriptor: the packet's own buffer, unless the packet is taken out.
+        let next = handle;
+        // At least 1: 0 would be the device's fault and means the same (5.1.6.3.1).
+        const parts = u16[(base + (handle << shift) + NUM_BUFFERS_OFFSET) >> 1] & partsMask;
+        if (parts <= 1 && written >= SHORTEST && written <= longest && this.skipping === 0) {
+          next = pool.get();
+          if (next === NONE) {
             next = handle;
             this.droppedNoBuffer++;
           } else {
             handles[taken] = handle;
-            lengths[taken] = written - NET_HEADER_BYTES;
-            bytes += written - NET_HEADER_BYTES;
+            lengths[taken] = written - HEADER_BYTES;
+            bytes += written;
             taken++;
           }
+        } else if (!this.drop(written, parts)) {
+          break;
         }
+        const d = desc32 + (id << 2);
+        u32[d] = addressLow[next];
+        u32[d + 1] = addressHigh[next];
+        // The ring is always full, its available index one whole ring ahead of the used index: the same place in both.
+        u16[availRing16 + place] = id;
+        slotHandle[id] = next;
       }
-      used = (used + 1) & 0xffff;
-      this.post(id, next, this.availIndex + refilled);
-      refilled++;
+      this.usedIndex = used & 0xffff;
+      this.packets += taken;
+      this.bytes += bytes - taken * HEADER_BYTES;
+      if (used !== first) this.publish(used - first);
+      return taken;
+    };
+  }
+
+  /**
+   * Takes the EtherType out of whatever the device has written into buffers that it still holds. Nobody got those frames:
+   * who sends from a buffer and knows his frame again when it comes back must not take one of them for his.
+   */
+  private wipe(): void {
+    for (const handle of this.slotHandle) {
+      if (handle !== FREE) this.u16[(this.pool.offsetOf(handle) + FRAME_OFFSET + ETHER_TYPE_OFFSET) >> 1] = 0;
     }
-    this.usedIndex = used;
-    this.packets += taken;
-    this.bytes += bytes;
-    if (refilled > 0) this.publish(refilled);
-    return taken;
   }
 
-  /** Puts buffer `handle` into descriptor `slot` and that into the available ring at index `index`. */
-  private post(slot: number, handle: number, index: number): void {
-    const d = this.desc32 + (slot << 2);
-    this.u32[d] = this.addressLow[handle];
-    this.u32[d + 1] = this.addressHigh[handle];
-    this.u16[this.availRing16 + (index & this.mask)] = slot;
-    this.slotHandle[slot] = handle;
-  }
-
-  /** num_buffers of the header, at least 1: 0 would be the device's fault and means the same (5.1.6.3.1). */
-  private buffersOf(handle: number): number {
-    const count = this.u16[(this.pool.offsetOf(handle) + HEADER_OFFSET + NET_HEADER_NUM_BUFFERS) >> 1];
-    return count === 0 ? 1 : count;
+  /** Counts a buffer that is no packet for the caller. False when the device cannot be believed any more. */
+  private drop(written: number, parts: number): boolean {
+    if (this.skipping !== 0) {
+      this.skipping--;
+    } else if (written < SHORTEST || written > this.longest) {
+      this.droppedBadLength++;
+    } else if (parts > this.size) {
+      this.broken = `${this.name}: a packet in ${parts} buffers, where the queue has ${this.size}`;
+      return false;
+    } else {
+      // A frame longer than a buffer; buffers are sized for the MTU, so nobody could use it.
+      this.skipping = parts - 1;
+      this.droppedTooLong++;
+    }
+    return true;
   }
 }

@@ -6,12 +6,18 @@
  */
 import { FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
 import type { AddressSpace } from '../memory/index.js';
-import { DriverQueue, SLOT_FREE } from './driver-queue.js';
+import { DriverQueue } from './driver-queue.js';
+import type { TxQueue } from './driver-queues.js';
 import { ETHERNET_HEADER_BYTES, NET_HEADER_BYTES } from './net-header.js';
+import { SLOT_FREE } from './queue-tables.js';
 
+// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+const HEADER_BYTES = NET_HEADER_BYTES;
 const HEADER_OFFSET = FRAME_OFFSET - NET_HEADER_BYTES;
+const SHORTEST = ETHERNET_HEADER_BYTES;
+const FREE = SLOT_FREE;
 
-export class DriverTxQueue extends DriverQueue {
+export class DriverTxQueue extends DriverQueue implements TxQueue {
   /** Packets and bytes given to the device. */
   packets = 0;
   bytes = 0;
@@ -24,6 +30,17 @@ export class DriverTxQueue extends DriverQueue {
   private free = this.size;
   /** The longest frame that may be sent. */
   private longest = 0;
+
+  /** Sends the first `count` frames, in order; returns how many were taken. The rest stay the caller's. */
+  readonly burst: (handles: Uint32Array, lengths: Uint32Array, count: number) => number;
+  /** Puts the buffers that the device has sent back into the pool. */
+  readonly reclaim: () => void;
+
+  constructor(...parts: ConstructorParameters<typeof DriverQueue>) {
+    super(...parts);
+    this.reclaim = this.makeReclaim();
+    this.burst = this.makeBurst();
+  }
 
   /** After a reset: an empty ring. `longestFrame` is what the device forwards (virtio 1.2, 5.1.4.2). */
   start(space: AddressSpace, eventIdx: boolean, longestFrame: number): void {
@@ -46,74 +63,78 @@ export class DriverTxQueue extends DriverQueue {
     return this.size - this.free;
   }
 
-  /** Sends the first `count` frames, in order; returns how many were taken. The rest stay the caller's. */
-  burst(handles: Uint32Array, lengths: Uint32Array, count: number): number {
-    const { u16, u32, slotHandle, longest } = this;
-    const start = this.availIndex;
-    // A device may finish out of order (2.7.8): the next slot can be busy although others are free.
-    if (this.free < count || slotHandle[start & this.mask] !== SLOT_FREE) {
-      this.reclaim();
-      if (this.broken !== '') return 0;
-    }
-    let added = 0;
-    let taken = 0;
-    let bytes = 0;
-    while (taken < count) {
-      const slot = (start + added) & this.mask;
-      // With a slot whose turn has come still busy, the ring is full.
-      if (slotHandle[slot] !== SLOT_FREE) break;
-      const handle = handles[taken];
-      const length = lengths[taken];
-      taken++;
-      if (length < ETHERNET_HEADER_BYTES || length > longest) {
-        this.pool.put(handle);
-        this.droppedBadLength++;
-        continue;
+  /** Closures and not methods: V8 knows this very queue when it compiles them, and where its arrays lie. */
+  private makeBurst(): (handles: Uint32Array, lengths: Uint32Array, count: number) => number {
+    return (handles, lengths, count) => {
+      const { u16, u32, slotHandle, addressLow, addressHigh, pool, longest, mask, desc32 } = this;
+      const { base, shift } = pool.geometry;
+      const start = this.availIndex;
+      // A device may finish out of order (2.7.8): the next slot can be busy although others are free.
+      if (this.free < count || slotHandle[start & mask] !== FREE) {
+        this.reclaim();
+        if (this.broken !== '') return 0;
       }
-      // No offloads are negotiated: all twelve bytes are 0 (5.1.6.2). The buffer may have been received into before.
-      const header = (this.pool.offsetOf(handle) + HEADER_OFFSET) >> 1;
-      u16[header] = 0;
-      u16[header + 1] = 0;
-      u16[header + 2] = 0;
-      u16[header + 3] = 0;
-      u16[header + 4] = 0;
-      u16[header + 5] = 0;
-      const d = this.desc32 + (slot << 2);
-      u32[d] = this.addressLow[handle];
-      u32[d + 1] = this.addressHigh[handle];
-      u32[d + 2] = length + NET_HEADER_BYTES;
-      slotHandle[slot] = handle;
-      bytes += length;
-      added++;
-    }
-    if (added > 0) {
-      this.free -= added;
-      this.packets += added;
-      this.bytes += bytes;
-      this.publish(added);
-    }
-    return taken;
+      let next = start;
+      let taken = 0;
+      let bytes = 0;
+      while (taken < count) {
+        const slot = next & mask;
+        // With a slot whose turn has come still busy, the ring is full.
+        if (slotHandle[slot] !== FREE) break;
+        const handle = handles[taken];
+        const length = lengths[taken];
+        taken++;
+        if (length < SHORTEST || length > longest) {
+          pool.put(handle);
+          this.droppedBadLength++;
+          continue;
+        }
+        // No offloads are negotiated: all twelve bytes are 0 (5.1.6.2). The buffer may have been received into before.
+        // They begin at 2 mod 4: one half word, two words, one half word.
+        const header = base + (handle << shift) + HEADER_OFFSET;
+        u16[header >> 1] = 0;
+        u32[(header + 2) >> 2] = 0;
+        u32[(header + 6) >> 2] = 0;
+        u16[(header + 10) >> 1] = 0;
+        const d = desc32 + (slot << 2);
+        u32[d] = addressLow[handle];
+        u32[d + 1] = addressHigh[handle];
+        u32[d + 2] = length + HEADER_BYTES;
+        slotHandle[slot] = handle;
+        bytes += length;
+        next++;
+      }
+      const added = next - start;
+      if (added > 0) {
+        this.free -= added;
+        this.packets += added;
+        this.bytes += bytes;
+        this.publish(added);
+      }
+      return taken;
+    };
   }
 
-  /** Puts the buffers that the device has sent back into the pool. */
-  reclaim(): void {
-    const done = this.usedCount();
-    if (done === 0) return;
-    const { u32, slotHandle } = this;
-    let used = this.usedIndex;
-    let freed = 0;
-    for (; freed < done; freed++) {
-      const id = u32[this.usedRing32 + ((used & this.mask) << 1)];
-      const handle = id < this.size ? slotHandle[id] : SLOT_FREE;
-      if (handle === SLOT_FREE) {
-        this.broken = `${this.name}: used entry names descriptor ${id}, which the device does not hold`;
-        break;
+  private makeReclaim(): () => void {
+    return () => {
+      const done = this.usedCount();
+      if (done === 0) return;
+      const { u32, slotHandle, pool, size, mask, usedRing32 } = this;
+      const first = this.usedIndex;
+      const end = first + done;
+      let used = first;
+      for (; used < end; used++) {
+        const id = u32[usedRing32 + ((used & mask) << 1)];
+        const handle = id < size ? slotHandle[id] : FREE;
+        if (handle === FREE) {
+          this.broken = `${this.name}: used entry names descriptor ${id}, which the device does not hold`;
+          break;
+        }
+        pool.put(handle);
+        slotHandle[id] = FREE;
       }
-      this.pool.put(handle);
-      slotHandle[id] = SLOT_FREE;
-      used = (used + 1) & 0xffff;
-    }
-    this.usedIndex = used;
-    this.free += freed;
+      this.usedIndex = used & 0xffff;
+      this.free += used - first;
+    };
   }
 }

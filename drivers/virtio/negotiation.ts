@@ -1,6 +1,7 @@
 /** Device initialisation up to FEATURES_OK (virtio 1.2, 3.1.1, steps 1 to 6): the device status and the feature bits. */
 import * as f from './features.js';
 import { NetConfigSpace } from './net-config.js';
+import type { NetDeviceOptions } from './net-options.js';
 import type { VirtioTransport } from './transport.js';
 
 /** The device status as the driver writes it: bits are only ever added; a reset alone clears them (2.1.1). */
@@ -32,10 +33,11 @@ const CONTROL_FEATURES =
 export async function negotiateFeatures(
   transport: VirtioTransport,
   status: DeviceStatus,
-  without: bigint,
+  options: NetDeviceOptions,
   longestPacket: number,
 ): Promise<bigint> {
   const { name } = transport;
+  const { ring, withoutFeatures: without = 0n } = options;
   const offered = await transport.getDeviceFeatures();
   if ((offered & f.VIRTIO_F_VERSION_1) === 0n) {
     throw new Error(
@@ -43,7 +45,15 @@ export async function negotiateFeatures(
         'only virtio 1.0 and later devices are driven here',
     );
   }
+  if (ring === 'packed' && (offered & f.VIRTIO_F_RING_PACKED) === 0n) {
+    throw new Error(
+      `${name}: packed rings asked for, the device does not offer them (it offers ${f.featureNames(offered)})`,
+    );
+  }
   let wanted = f.VIRTIO_F_VERSION_1 | f.VIRTIO_F_EVENT_IDX | f.VIRTIO_NET_F_MRG_RXBUF | transport.transportFeatures;
+  if (ring === 'packed') wanted |= f.VIRTIO_F_RING_PACKED;
+  // On packed rings a device that keeps the order gives a whole batch back by one descriptor.
+  if ((offered & wanted & ~without & f.VIRTIO_F_RING_PACKED) !== 0n) wanted |= f.VIRTIO_F_IN_ORDER;
   // 3.1.1 and 5.1.4: these are statements about the configuration space; where it cannot be read they are worthless.
   if (transport.hasConfig) wanted |= f.VIRTIO_NET_F_MAC | f.VIRTIO_NET_F_STATUS | f.VIRTIO_NET_F_MTU;
   if (transport.hasControlQueue && (offered & ~without & f.VIRTIO_NET_F_CTRL_VQ) !== 0n) wanted |= CONTROL_FEATURES;

@@ -1,7 +1,6 @@
 /** What a virtio network device counts, in shared memory: other threads read it while the device runs. */
 import { CounterBlock, type CounterShare } from '../../rings/counters.js';
-import type { DriverRxQueue } from './driver-rx-queue.js';
-import type { DriverTxQueue } from './driver-tx-queue.js';
+import type { RxQueue, TxQueue } from './driver-queues.js';
 import { TX_COUNTERS, TxCounter } from './tx-loan.js';
 
 export const NET_COUNTERS = [
@@ -29,10 +28,16 @@ export class NetCounters {
 
   /** @param lent what borrowers of the transmit queue have counted, in the order of {@link TX_COUNTERS} */
   constructor(
-    private readonly rx: DriverRxQueue,
-    private readonly tx: DriverTxQueue,
+    private rx: RxQueue,
+    private tx: TxQueue,
     private readonly lent: Float64Array = new Float64Array(TX_COUNTERS.length),
   ) {}
+
+  /** Counts for these queues from now on, which have taken over what the others had counted. */
+  follow(rx: RxQueue, tx: TxQueue): void {
+    this.rx = rx;
+    this.tx = tx;
+  }
 
   /** For `CounterBlock.attach` on another thread: the counters as of the last {@link publish}. */
   get share(): CounterShare<NetCounterName> {

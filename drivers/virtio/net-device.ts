@@ -7,8 +7,7 @@ import { PacketMemory } from '../memory/index.js';
 import type { DeviceCounters, NetDevice } from '../net-device.js';
 import { ControlQueue } from './control-queue.js';
 import { allocateSplitQueue } from './driver-queue.js';
-import { DriverRxQueue } from './driver-rx-queue.js';
-import { DriverTxQueue } from './driver-tx-queue.js';
+import { type RxQueue, rxQueueFor, splitQueues, type TxQueue, txQueueFor } from './driver-queues.js';
 import * as f from './features.js';
 import { DeviceStatus, negotiateFeatures } from './negotiation.js';
 import { NetConfigSpace, randomMac } from './net-config.js';
@@ -68,8 +67,8 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     readonly memory: PacketMemory,
     readonly pool: BufferPool,
     readonly sent: BufferPool,
-    readonly rx: DriverRxQueue,
-    readonly tx: DriverTxQueue,
+    public rx: RxQueue,
+    public tx: TxQueue,
     private readonly control: ControlQueue,
     lentTables: QueueTables | null,
   ) {
@@ -95,16 +94,14 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     // Two rings of 26 bytes an entry, and the control queue, rounded up generously.
     const memory = PacketMemory.create((buffers << shift) + 64 * queueSize + 2 * 65536, options.hugepages);
     try {
-      const rxLayout = allocateSplitQueue(memory, queueSize);
-      const txLayout = allocateSplitQueue(memory, queueSize);
-      const control = ControlQueue.allocate(`${name} control queue`, memory);
+      const layouts = [allocateSplitQueue(memory, queueSize), allocateSplitQueue(memory, queueSize)] as const;
+      const control = new ControlQueue(`${name} control queue`, memory);
       const geometry = { count: buffers, shift, base: memory.allocate(buffers << shift, 1 << shift) };
       const { ownBuffers, lendTx = false, separateSent = false } = options;
       const pool = new BufferPool(geometry, ownBuffers?.first, ownBuffers?.end);
       const sent = separateSent || lendTx ? new BufferPool(geometry, 0, 0) : pool;
       const lentTables = lendTx ? makeQueueTables(queueSize, buffers, true) : null;
-      const rx = new DriverRxQueue(`${name} receive queue`, memory, rxLayout, pool);
-      const tx = new DriverTxQueue(`${name} transmit queue`, memory, txLayout, sent, lentTables ?? undefined);
+      const { rx, tx } = splitQueues(name, memory, layouts, pool, sent, lentTables);
       const device = new VirtioNetDevice(transport, options, memory, pool, sent, rx, tx, control, lentTables);
       await device.start();
       return device;
@@ -138,7 +135,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     await status.add(f.VIRTIO_STATUS_DRIVER);
     try {
       const longestPacket = frameCapacity(this.pool.geometry.shift) - FRAME_OVERHEAD;
-      this.features = await negotiateFeatures(transport, status, this.options.withoutFeatures ?? 0n, longestPacket);
+      this.features = await negotiateFeatures(transport, status, this.options, longestPacket);
       await this.readConfig();
       await this.setupQueues();
     } catch (error) {
@@ -165,15 +162,21 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   }
 
   private async setupQueues(): Promise<void> {
-    const { transport, rx, tx, control } = this;
+    const { transport, control, memory, pool, sent } = this;
     const { queueSize } = this.options;
+    const packed = this.has(f.VIRTIO_F_RING_PACKED);
+    this.rx = rxQueueFor(packed, this.rx, memory, pool);
+    this.tx = txQueueFor(packed, this.tx, memory, sent);
+    const { rx, tx } = this;
+    this.counts.follow(rx, tx);
     rx.resize(entriesOf(rx.name, await transport.maxQueueSize(RX), queueSize, rx.capacity));
     tx.resize(entriesOf(tx.name, await transport.maxQueueSize(TX), queueSize, tx.capacity));
     const space = transport.addressSpace();
     const eventIdx = this.has(f.VIRTIO_F_EVENT_IDX);
     const longestFrame = this.mtu + FRAME_OVERHEAD;
-    tx.start(space, eventIdx, longestFrame);
-    if (!rx.start(space, eventIdx, this.has(f.VIRTIO_NET_F_MRG_RXBUF))) {
+    const inOrder = this.has(f.VIRTIO_F_IN_ORDER);
+    tx.start(space, eventIdx, longestFrame, inOrder);
+    if (!rx.start(space, eventIdx, this.has(f.VIRTIO_NET_F_MRG_RXBUF), inOrder)) {
       throw new Error(`${this.name}: the stack holds so many buffers that the receive ring cannot be filled`);
     }
     rx.attach(await transport.setupQueue(RX, rx.layout, true));
@@ -183,7 +186,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     if (hasControl) {
       const limit = await transport.maxQueueSize(CONTROL);
       if (limit < 2) throw new Error(`${control.name}: the device offers CTRL_VQ, but allows ${limit} entries`);
-      control.start(space, eventIdx, limit);
+      control.start(space, packed, eventIdx, limit);
       control.attach(await transport.setupQueue(CONTROL, control.layout, false));
     }
     await this.status.add(f.VIRTIO_STATUS_DRIVER_OK);
@@ -196,7 +199,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     if (this.lost !== '') throw new Error(this.lost);
     // 3.1.1: no buffer may be made available, and no doorbell rung, before DRIVER_OK.
     this.lender?.setLink(this.linkUp);
-    this.lender?.start({ size: tx.layout.size, eventIdx, longestFrame, doorbell: doorbell.share() });
+    this.lender?.start({ packed, inOrder, size: tx.layout.size, eventIdx, longestFrame, doorbell: doorbell.share() });
     this.running = true;
     this.sending = this.lender === null;
     rx.open();

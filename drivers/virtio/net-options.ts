@@ -2,6 +2,9 @@
 import { frameCapacity } from '../../rings/buffer-pool.js';
 import type { HugepagePolicy } from '../memory/index.js';
 
+/** Layout of the virtqueues. `auto` is `split`, which every device has and which is as fast or faster to send on. */
+export type RingLayout = 'auto' | 'split' | 'packed';
+
 export interface NetDeviceOptions {
   /** Six bytes. Without it the device's own address, or a random locally administered one. */
   mac?: Uint8Array | undefined;
@@ -16,6 +19,8 @@ export interface NetDeviceOptions {
   promiscuous?: boolean | undefined;
   /** Receive frames to all groups, where the device filters at all. */
   allMulticast?: boolean | undefined;
+  /** Default: `auto`. With `packed` a device that has no packed rings is refused. */
+  ring?: RingLayout | undefined;
   /** Put buffers that were sent into a pool of their own, `sent`, which the caller drains, instead of into `pool`. */
   separateSent?: boolean | undefined;
   /** `pool` has only the buffers `first` to `end` (exclusive) at the start; the others belong to the caller. */

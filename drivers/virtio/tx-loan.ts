@@ -47,6 +47,9 @@ export interface TxLoan {
 
 /** How the queue was set up at a start of the device. */
 export interface TxSetup {
+  /** Whether the ring is a packed one. */
+  readonly packed: boolean;
+  readonly inOrder: boolean;
   /** Entries in use. */
   readonly size: number;
   readonly eventIdx: boolean;

@@ -1,6 +1,7 @@
 /** `npm run demo`: two endpoints find each other by ARP and exchange pings and UDP through the embedded switch. */
 import { Command, Option } from 'commander';
 import { untilStopped, watchOutput } from '../../src/cli/shutdown.js';
+import type { Mode } from '../../src/index.js';
 import { isClean, render, toJson } from './report.js';
 import { runScenario } from './scenario.js';
 
@@ -12,7 +13,7 @@ const options = new Command('npm run demo --')
   .option('--json', 'only the result, as JSON')
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
   .parse()
-  .opts<{ mode: string; json?: boolean }>();
+  .opts<{ mode: Mode; json?: boolean }>();
 
 watchOutput('demo');
 try {

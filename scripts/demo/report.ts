@@ -42,8 +42,15 @@ function lost({ full, unknownDestination, deadend, sink }: Drops): number {
 
 const number = (value: number): string => value.toLocaleString('en-US');
 
+/** What the threads of an endpoint are. */
+const THREADS: Readonly<Record<DemoResult['mode'], (cores: number) => string>> = {
+  single: () => 'one thread',
+  '1kb': (cores) => `${cores} cores of the stack and an RxTx thread`,
+  '2kb': (cores) => `${cores} cores of the stack, an Rx and a Tx thread`,
+};
+
 export function render(result: DemoResult): string {
-  const { endpoints, traffic, stats, seconds, hugepages } = result;
+  const { mode, cores, endpoints, traffic, stats, seconds, hugepages } = result;
   const { ping, udp } = traffic;
   const { summary } = stats;
   const [a, b] = endpoints;
@@ -68,6 +75,7 @@ export function render(result: DemoResult): string {
  │ virtio-net driver  │◄═══►│ vm2 ──► fwd ──────► vm1   │◄═════►│ virtio-net driver  │
  └────────────────────┘     │   ff:ff ► flood ──► all   │       └────────────────────┘
                             └───────────────────────────┘
+  mode ${mode}: ${THREADS[mode](cores)} an endpoint
   packet memory: ${hugepages ? 'hugepages' : 'normal pages'}, shared with the switch by vhost-user; one copy a packet
 
   ping   ${number(ping.sent)} sent, ${number(ping.received)} answered; round trip p50 ${ping.rttUs.p50} µs, p99 ${ping.rttUs.p99} µs, max ${ping.rttUs.max} µs

@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { SwitchStats } from '../../bess/stats.js';
+import type { Mode } from '../../src/index.js';
 import { Child } from '../child.js';
-import { RESULT_MARK, type TrafficResult } from './traffic.js';
+import { type CoreTraffic, RESULT_MARK, sumOf, type TrafficResult } from './traffic.js';
 
 const SCRIPT = fileURLToPath(new URL('../../../bess/forward_script.bess', import.meta.url));
 const TRAFFIC = fileURLToPath(new URL('./traffic.js', import.meta.url));
@@ -18,9 +19,14 @@ export interface Endpoint {
   readonly ip: string;
   readonly mac: string;
   readonly socket: string;
+  /** Where its threads run; empty: anywhere. */
+  readonly cpus: string;
 }
 
 export interface DemoResult {
+  readonly mode: Mode;
+  /** Of the stack, in each endpoint. */
+  readonly cores: number;
   readonly endpoints: readonly Endpoint[];
   readonly hugepages: boolean;
   readonly traffic: TrafficResult;
@@ -29,16 +35,26 @@ export interface DemoResult {
   readonly seconds: number;
 }
 
+/** Threads of an endpoint where cores are threads: two for the stack, and those that have the device. */
+const THREADS: Readonly<Record<Mode, number>> = { single: 0, '1kb': 3, '2kb': 4 };
+
+/** The endpoints side by side, as far as this machine has CPUs. */
+function cpusOf(mode: Mode, endpoint: number): string {
+  const threads = THREADS[mode];
+  return threads === 0 ? '' : `${endpoint * threads}-${(endpoint + 1) * threads - 1}`;
+}
+
 /**
  * Runs the scenario; rejects with what went wrong. No process and no socket is left behind.
  * @param told ends it early, as a failure
  */
-export async function runScenario(mode: string, told: Promise<void>): Promise<DemoResult> {
+export async function runScenario(mode: Mode, told: Promise<void>): Promise<DemoResult> {
   const directory = mkdtempSync(join(tmpdir(), 'tspmd-demo-'));
   const endpoints = [1, 2].map((i) => ({
     ip: `10.0.0.${i}`,
     mac: `52:54:00:00:00:0${i}`,
     socket: join(directory, `vm${i}.sock`),
+    cpus: cpusOf(mode, i - 1),
   }));
   const children: Child[] = [];
   const stopped = told.then(() => {
@@ -53,7 +69,7 @@ export async function runScenario(mode: string, told: Promise<void>): Promise<De
 }
 
 /** The scenario itself; the processes that it starts are entered in `children`, for the caller to stop. */
-async function play(mode: string, endpoints: readonly Endpoint[], children: Child[]): Promise<DemoResult> {
+async function play(mode: Mode, endpoints: readonly Endpoint[], children: Child[]): Promise<DemoResult> {
   const start = performance.now();
   const variables = endpoints.flatMap(({ mac, socket }, i) => [`VM${i + 1}_SOCKET=${socket}`, `VM${i + 1}_MAC=${mac}`]);
   const bess = Child.tspmd('switch', SCRIPT, ...variables);
@@ -67,7 +83,7 @@ async function play(mode: string, endpoints: readonly Endpoint[], children: Chil
   const options = [`to=${b.ip}`, `pings=${PINGS}`, `datagrams=${DATAGRAMS}`];
   const traffic = runEndpoint(a, mode, TRAFFIC, '--app-option', ...options);
   children.push(traffic);
-  const [, json] = await traffic.waitFor(new RegExp(`^${RESULT_MARK} (.*)$`, 'm'), TRAFFIC_TIMEOUT_MS);
+  const results = await trafficOf(traffic);
   const seconds = (performance.now() - start) / 1000;
 
   const stats = Child.tspmd('switch', '--stats', String(bess.pid), '--json');
@@ -75,18 +91,30 @@ async function play(mode: string, endpoints: readonly Endpoint[], children: Chil
   const exit = await stats.exited;
   if (exit.code !== 0) throw new Error(`the switch does not tell its counters: ${stats.output}`);
   return {
+    mode,
     endpoints,
     hugepages: !/using normal pages/.test(echo.output + traffic.output),
-    traffic: JSON.parse(json as string) as TrafficResult,
+    cores: results.length,
+    traffic: sumOf(results),
     stats: JSON.parse(stats.stdout) as SwitchStats,
     seconds,
   };
 }
 
-function runEndpoint(endpoint: Endpoint, mode: string, app: string, ...more: string[]): Child {
-  const { ip, mac, socket } = endpoint;
+/** What each core tells at its end. */
+async function trafficOf(child: Child): Promise<CoreTraffic[]> {
+  const line = `^${RESULT_MARK} (.*)$`;
+  const [, first = ''] = await child.waitFor(new RegExp(line, 'm'), TRAFFIC_TIMEOUT_MS);
+  const { cores } = JSON.parse(first) as CoreTraffic;
+  await child.waitFor(new RegExp(`(?:${line}[^]*?){${cores}}`, 'm'), TRAFFIC_TIMEOUT_MS);
+  return [...child.output.matchAll(new RegExp(line, 'gm'))].map(([, json = '']) => JSON.parse(json) as CoreTraffic);
+}
+
+function runEndpoint(endpoint: Endpoint, mode: Mode, app: string, ...more: string[]): Child {
+  const { ip, mac, socket, cpus } = endpoint;
   return Child.tspmd(
     ...['run', '--device', `vhost-user:${socket}`, '--ip', `${ip}/24`, '--mac', mac, '--mode', mode, '--app', app],
+    ...(cpus === '' ? [] : ['--cores', cpus]),
     ...more,
   );
 }

@@ -1,6 +1,9 @@
 /**
  * The stack of the demo's first endpoint: an echo like the other's, and beside it the traffic: pings one after the other,
- * then UDP datagrams of all sizes up to the MTU. Prints one line with the result.
+ * then UDP datagrams of all sizes up to the MTU. Each core prints one line with its result.
+ *
+ * With several cores the pings are those of the core that their answers come to, and every core sends its share of the
+ * datagrams, from a port of its own.
  */
 import { createDemux } from '../../src/apps/demux.js';
 import { Echo } from '../../src/apps/echo.js';
@@ -8,8 +11,10 @@ import { Pinger } from '../../src/apps/pinger.js';
 import { UdpProbe } from '../../src/apps/udp-probe.js';
 import type { Core } from '../../src/core.js';
 import type { Stack, StackOptions } from '../../src/stack.js';
+import { parseIpv4 } from '../../src/wire/address.js';
+import { PROTOCOL_ICMP } from '../../src/wire/ipv4.js';
 
-/** What the line with the result begins with; JSON of {@link TrafficResult} follows. */
+/** What the line with a core's result begins with; JSON of {@link CoreTraffic} follows. */
 export const RESULT_MARK = 'traffic:';
 
 export interface TrafficResult {
@@ -17,27 +22,80 @@ export interface TrafficResult {
   udp: { sent: number; received: number; corrupt: number; bytes: number };
 }
 
+/** What one core did. */
+export interface CoreTraffic extends TrafficResult {
+  /** How many cores tell. */
+  cores: number;
+}
+
+/** All cores' traffic as one. */
+export function sumOf(results: readonly CoreTraffic[]): TrafficResult {
+  const [first, ...others] = results;
+  if (first === undefined) throw new Error('no core has told of its traffic');
+  const { ping, udp } = structuredClone(first);
+  for (const other of others) {
+    // The others have not pinged.
+    if (other.ping.sent > 0) Object.assign(ping, other.ping);
+    for (const name of ['sent', 'received', 'corrupt', 'bytes'] as const) udp[name] += other.udp[name];
+  }
+  return { ping, udp };
+}
+
 /** @param options `to` (address), `pings` and `datagrams` (how many), as texts */
 export default function createTraffic(core: Core, options: StackOptions): Stack {
   const to = String(options.to);
-  const pinger = new Pinger(core, { to, count: Number(options.pings), intervalMs: 0 });
-  const probe = new UdpProbe(core, { to, count: Number(options.datagrams) });
+  const pingsHere = core.rssCoreFor({ protocol: PROTOCOL_ICMP, source: parseIpv4(to), destination: core.address });
+  const isPinging = pingsHere === core.index;
+  const pinger = new Pinger(core, { to, count: isPinging ? Number(options.pings) : 0, intervalMs: 0 });
+  const probe = new UdpProbe(core, { to, count: shareOf(Number(options.datagrams), core) });
   const echo = new Echo(core);
   const pinging = createDemux(core, [echo, pinger]);
   const probing = createDemux(core, [echo, pinger, probe]);
   let stack = pinging;
   let isReported = false;
+  const begin = (): void => {
+    stack = probing;
+    core.wake();
+  };
+  const pingsAreDone = core.count === 1 ? begin : tellOthers(isPinging, begin);
   return {
     poll(): number {
       const work = stack.poll();
-      if (stack === pinging && pinger.isDone) stack = probing;
-      if (!isReported && probe.isDone) {
+      if (stack === pinging && isPinging && pinger.isDone) pingsAreDone();
+      if (!isReported && stack === probing && probe.isDone) {
         isReported = true;
-        process.stdout.write(`${RESULT_MARK} ${JSON.stringify(result(pinger, probe))}\n`);
+        const traffic: CoreTraffic = { ...result(pinger, probe), cores: core.count };
+        process.stdout.write(`${RESULT_MARK} ${JSON.stringify(traffic)}\n`);
       }
       return work;
     },
     maxSleepMs: () => stack.maxSleepMs?.() ?? 0,
+  };
+}
+
+/** Of `total` datagrams, those that this core sends. */
+function shareOf(total: number, { index, count }: Core): number {
+  return Math.floor(total / count) + (index < total % count ? 1 : 0);
+}
+
+/**
+ * The cores that do not ping wait for the one that does: the round trips are those of a quiet port. A core that comes late
+ * asks.
+ * @returns what the core that pings calls at the end
+ */
+function tellOthers(isPinging: boolean, begin: () => void): () => void {
+  const channel = new BroadcastChannel('tspmd demo');
+  channel.unref();
+  let isDone = false;
+  channel.onmessage = ({ data }) => {
+    if (data === 'begin' && !isPinging) begin();
+    else if (data === 'may I?' && isDone) channel.postMessage('begin');
+  };
+  if (!isPinging) channel.postMessage('may I?');
+  return () => {
+    isDone = true;
+    channel.postMessage('begin');
+    begin();
   };
 }
 

@@ -23,7 +23,7 @@ export interface UdpProbeOptions {
   readonly to: string;
   /** The echo server's port. Default 7 (RFC 862). */
   readonly port?: number;
-  /** Own port. Default 40007. */
+  /** Own port. Default: the first from 40007 on with which the echoes come back to this core. */
   readonly sourcePort?: number;
   /** Datagrams in all. Default: no end. */
   readonly count?: number | undefined;
@@ -42,6 +42,15 @@ export interface UdpProbeOptions {
 const NUMBER_BYTES = 4;
 const ECHO_PORT = 7;
 const SOURCE_PORT = 40007;
+
+/** With several cores a flow belongs to one of them: the port is chosen so that it is this one. */
+function ownSourcePort(core: Core, to: number, port: number): number {
+  const echo = { protocol: PROTOCOL_UDP, source: to, destination: core.address, sourcePort: port };
+  for (let own = SOURCE_PORT; own <= 0xffff; own++) {
+    if (core.rssCoreFor({ ...echo, destinationPort: own }) === core.index) return own;
+  }
+  throw new Error(`probe: with no source port the echoes come back to core ${core.index}`);
+}
 
 export class UdpProbe implements PacketHandler {
   private readonly to: number;
@@ -67,7 +76,7 @@ export class UdpProbe implements PacketHandler {
     const most = core.mtu - IPV4_HEADER_BYTES - UDP_HEADER_BYTES;
     this.to = parseIpv4(options.to) | 0;
     this.port = options.port ?? ECHO_PORT;
-    this.sourcePort = options.sourcePort ?? SOURCE_PORT;
+    this.sourcePort = options.sourcePort ?? ownSourcePort(core, this.to, this.port);
     this.count = options.count ?? Number.POSITIVE_INFINITY;
     this.window = options.window ?? 32;
     this.minBytes = options.minBytes ?? NUMBER_BYTES;

@@ -10,15 +10,17 @@ export interface DeviceOptions {
   neighbour?: Record<string, string>;
   buffers?: number;
   hugepages: 'auto' | 'require' | 'never';
+  ring: 'auto' | 'split' | 'packed';
 }
 
 /** The part of the configuration that these options are. Checked by `init`, which says what is wrong with it. */
 export function deviceConfig(options: DeviceOptions): TspmdConfig {
-  const { device, ip, mac, mtu, gateway, neighbour, buffers, hugepages } = options;
+  const { device, ip, mac, mtu, gateway, neighbour, buffers, hugepages, ring } = options;
   return {
     device,
     ip,
     hugepages,
+    ring,
     ...(mac === undefined ? {} : { mac }),
     ...(mtu === undefined ? {} : { mtu }),
     ...(gateway === undefined ? {} : { gateway }),

@@ -3,7 +3,8 @@ import { inspect } from 'node:util';
 
 /** Where the frames of our own code lie. */
 const OURS = new URL('../../', import.meta.url).href;
-const FRAME = /^\s+at .*?\(?((?:file:\/\/)?\/[^\s()]+:\d+:\d+)\)?$/gm;
+/** A path, and none of `node:internal/…`. */
+const FRAME = /^\s+at (?:async |.*\()?((?:file:\/\/)?\/[^\s()]+:\d+:\d+)\)?$/gm;
 
 /** What it says: an error's message; anything else as it is. */
 export function messageOf(thrown: unknown): string {

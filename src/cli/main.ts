@@ -26,7 +26,8 @@ function deviceOptions(command: Command): Command {
     .option('--buffers <n>', 'packet buffers of 2 KiB (default: 4096)', positiveInteger)
     .addOption(
       new Option('--hugepages <policy>', 'packet memory').choices(['auto', 'require', 'never']).default('auto'),
-    );
+    )
+    .addOption(new Option('--ring <layout>', 'of the virtqueues').choices(['auto', 'split', 'packed']).default('auto'));
 }
 
 function program(): Command {

@@ -13,9 +13,10 @@ import { NeighbourReader, NeighbourTable } from '../../rings/neighbour-table.js'
 import { SpscRing } from '../../rings/spsc-ring.js';
 import { DOORBELL_BYTES, Doorbell, DoorbellListener } from './doorbell.js';
 import type { BufferPlan } from './plan.js';
+import { MAX_QUESTIONS } from './remote-neighbours.js';
 
-/** Places for questions and answers about neighbours: twice what a core can have open. */
-export const ASK_PLACES = 128;
+/** Places for questions and answers about neighbours: an answer to each that is open, and as many reconfirmations. */
+const ASK_PLACES = 2 * MAX_QUESTIONS;
 
 /** Structured-cloneable: what a thread needs to attach. */
 export interface InterconnectShare {
@@ -178,7 +179,8 @@ export class Interconnect {
 
   /** As {@link isAsked}; true once for all that came until now. */
   takeAsked(): boolean {
-    if (!this.isAsked) return false;
+    // At each poll: a plain load, which may see a question a little later. Who wants to sleep asks isAsked.
+    if (this.words[LINE / 4] === 0) return false;
     Atomics.store(this.words, LINE / 4, 0);
     return true;
   }

@@ -2,15 +2,25 @@
 import { type TransferListItem, Worker } from 'node:worker_threads';
 import type { Order, Report } from './messages.js';
 
-/** How long a thread may take to end when it is told to. One that hangs is ended without being asked. */
+/** How long a thread may take to end when it is told to, or has said that it does. One that hangs is terminated. */
 const END_MS = 2000;
+
+/** An error of a thread, which tells where it was thrown there. */
+function failureOf(title: string, message: string, stack: string | undefined): Error {
+  const failure = new Error(`${title}: ${message}`);
+  if (stack !== undefined) failure.stack = stack;
+  return failure;
+}
 
 export class Member {
   /** The totals of its stack, once it has ended in good order. */
   totals: Readonly<Record<string, number>> | undefined;
   private readonly worker: Worker;
+  /** What went wrong with it after it was told to stop. */
+  endError: Error | null = null;
   private failure: Error | null = null;
   private isOrdered = false;
+  private timer: NodeJS.Timeout | undefined;
   private readonly exited: Promise<void>;
   private hasExited = false;
 
@@ -36,17 +46,22 @@ export class Member {
       name,
     });
     this.worker.on('message', (report: Report) => {
-      if (report.type === 'failed') this.failure ??= new Error(`${title}: ${report.message}`);
-      else if (report.type === 'ended') this.totals = report.totals;
+      if (report.type === 'failed') {
+        this.failWith(failureOf(title, report.message, report.stack));
+        this.endInTime();
+      } else if (report.type === 'ended') {
+        this.totals = report.totals;
+      }
       onReport(report);
     });
     this.worker.on('error', (error: unknown) => {
-      const message = error instanceof Error ? error.message : String(error);
-      this.failure ??= new Error(`${title}: ${message}`, { cause: error });
+      const isError = error instanceof Error;
+      this.failWith(failureOf(title, isError ? error.message : String(error), isError ? error.stack : undefined));
     });
     this.exited = new Promise((resolve) => {
       this.worker.on('exit', (code) => {
         this.hasExited = true;
+        clearTimeout(this.timer);
         resolve();
         if (!this.isOrdered) onEnd(this.failure ?? new Error(`${title}: its thread has ended (exit code ${code})`));
       });
@@ -58,11 +73,6 @@ export class Member {
     return !this.hasExited;
   }
 
-  /** What went wrong with it. */
-  get error(): Error | null {
-    return this.failure;
-  }
-
   order(order: Order): void {
     this.worker.postMessage(order);
   }
@@ -72,8 +82,19 @@ export class Member {
     this.isOrdered = true;
     if (this.hasExited) return;
     this.order({ type: 'stop' });
-    const timer = setTimeout(() => void this.worker.terminate(), END_MS);
+    this.endInTime();
     await this.exited;
-    clearTimeout(timer);
+  }
+
+  private failWith(error: Error): void {
+    this.failure ??= error;
+    if (this.isOrdered) this.endError ??= error;
+  }
+
+  private endInTime(): void {
+    this.timer ??= setTimeout(() => {
+      this.failWith(new Error(`${this.title}: has not ended within ${END_MS / 1000} s; its thread was terminated`));
+      void this.worker.terminate();
+    }, END_MS);
   }
 }

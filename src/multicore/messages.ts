@@ -71,10 +71,12 @@ export type Report =
   /** It ended in good order, with the stack's totals. */
   | { readonly type: 'ended'; readonly totals: Readonly<Record<string, number>> | undefined }
   /** It cannot go on; the thread ends. */
-  | { readonly type: 'failed'; readonly message: string };
+  | { readonly type: 'failed'; readonly message: string; readonly stack: string | undefined };
 
 /** From the port to a thread. */
 export type Order =
+  /** To a core: everybody is there, the stack may run. */
+  | { readonly type: 'go' }
   | { readonly type: 'announce' }
   /** To the Tx side: drop what `core` has queued, and answer with `retired`. */
   | { readonly type: 'retireTx'; readonly core: number }

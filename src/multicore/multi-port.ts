@@ -7,7 +7,7 @@
  */
 import type { TransferListItem } from 'node:worker_threads';
 import type { DeviceCounters } from '../../drivers/net-device.js';
-import type { TxLoan } from '../../drivers/virtio/tx-loan.js';
+import { TX_COUNTERS, type TxCounterName, type TxLoan } from '../../drivers/virtio/tx-loan.js';
 import { CounterBlock } from '../../rings/counters.js';
 import type { SpscRing } from '../../rings/spsc-ring.js';
 import type { ResolvedConfig } from '../config.js';
@@ -45,6 +45,7 @@ export class MultiPort implements Port {
   private rx: Member | null = null;
   private tx: Member | null = null;
   private device: OpenedDevice | null = null;
+  private lent: CounterBlock<TxCounterName> | null = null;
   private stopping: Promise<void> | null = null;
   /** Rejects with what ends the port, and never resolves. */
   private readonly failed: Promise<never>;
@@ -105,6 +106,9 @@ export class MultiPort implements Port {
       add(block.snapshot());
     }
     const device = CounterBlock.attach(this.opened.counters).snapshot();
+    // What the thread that sends has counted, the one that has the device publishes when it is awake.
+    const lent: DeviceCounters = this.lent?.snapshot() ?? {};
+    for (const name of TX_COUNTERS) device[name] = Math.max(device[name], lent[name] ?? 0);
     for (const [name, value] of Object.entries(device)) all[Object.hasOwn(L2, name) ? `device_${name}` : name] = value;
     return all;
   }
@@ -138,6 +142,7 @@ export class MultiPort implements Port {
   async run(signal: AbortSignal): Promise<readonly (StackTotals | undefined)[]> {
     await Promise.race([this.failed, aborted(signal)]);
     await this.stop();
+    for (const member of [...this.stacks, this.tx, this.rx]) if (member?.endError) throw member.endError;
     return this.stacks.map(({ totals }) => totals);
   }
 
@@ -180,6 +185,7 @@ export class MultiPort implements Port {
     if (this.opened.notice !== '') this.warn(this.opened.notice);
     const ready: Promise<void>[] = [];
     if (loan !== null) {
+      this.lent = CounterBlock.attach(loan.counters);
       const txStart: TxStart = { ...this.common('tspmd-tx', stackCores, this.txCounters), loan };
       this.tx = this.member('Tx worker', 'tx-worker.js', txStart, [loan.port]);
       ready.push(this.readyOf('Tx worker'));
@@ -194,6 +200,7 @@ export class MultiPort implements Port {
     }
     await this.orFailure(Promise.all(ready));
     this.rx.order({ type: 'announce' });
+    for (const stack of this.stacks) stack.order({ type: 'go' });
   }
 
   private common(name: string, place: number, counters: L2Counters): CommonStart {
@@ -248,7 +255,9 @@ export class MultiPort implements Port {
     // Flows first: from now on nothing new goes to a core that is not there.
     this.indirection.moveFrom(core, others);
     (this.tx ?? this.rx)?.order({ type: 'retireTx', core });
-    this.onCoreFailure?.(core, error);
+    // A stack may fail before whoever opens the port has had the time to listen.
+    if (this.onCoreFailure === null) this.warn(`${error.message}; the other cores take its flows over`);
+    else this.onCoreFailure(core, error);
   }
 }
 

@@ -77,7 +77,8 @@ export class NeighbourDesk implements NeighbourEvents {
 
   private answer(core: number, ip: number, outcome: number): void {
     const { answers, doorbell } = this.lines[core]!;
-    // Only a core that died with questions open lets its ring fill.
-    if (answers.enqueue(ip, outcome)) doorbell.ring();
+    // The ring has room for an answer to each question that a core can have open.
+    answers.enqueue(ip, outcome);
+    doorbell.ring();
   }
 }

@@ -28,7 +28,8 @@ export interface BufferPlan {
   readonly txQueue: number;
 }
 
-const MAX_CORES = 64;
+/** Most cores of a stack. */
+export const MAX_CORES = 64;
 const MAX_BUFFERS = 65536;
 const MIN_QUEUE = 64;
 const MAX_QUEUE = 1024;
@@ -53,19 +54,25 @@ export function planBuffers(cores: number, buffers: number): BufferPlan {
   if (!(Number.isInteger(cores) && cores >= 1 && cores <= MAX_CORES)) {
     throw new RangeError(`${cores} cores for the stack: possible are 1 to ${MAX_CORES}`);
   }
+  const plan = shareOut(cores, buffers);
+  if (plan !== null) return plan;
+  let least = buffers + 1;
+  while (shareOut(cores, least) === null) least++;
+  const who = cores === 1 ? 'a core' : `${cores} cores`;
+  throw new RangeError(
+    `${buffers} buffers are too few for ${who}: take ${defaultBuffers(cores)}, or at least ${least}`,
+  );
+}
+
+/** The plan, or null where an rx_queue would be too short. */
+function shareOut(cores: number, buffers: number): BufferPlan | null {
   const txBuffers = powerBelow(buffers / (4 * cores), MIN_QUEUE, MAX_QUEUE);
   const rxBuffers = buffers - cores * txBuffers;
   const deviceRing = powerBelow(buffers / 4, MIN_QUEUE, MAX_DEVICE_RING);
   // What the rx_queues hold, and a burst more a core, must not dry up the receive ring when every core stands still.
-  const forQueues = rxBuffers - deviceRing - SPARE;
-  const rxShare = Math.floor(forQueues / cores);
+  const rxShare = Math.floor((rxBuffers - deviceRing - SPARE) / cores);
   const rxQueue = powerBelow(rxShare - BURST, 0, MAX_QUEUE);
-  if (forQueues <= 0 || rxQueue < MIN_QUEUE) {
-    const least = cores * (2 * MIN_QUEUE + BURST) + MIN_QUEUE + SPARE;
-    throw new RangeError(
-      `${buffers} buffers are too few for ${cores} cores: take ${defaultBuffers(cores)}, or at least ${Math.ceil((least * 4) / 3)}`,
-    );
-  }
+  if (rxQueue < MIN_QUEUE) return null;
   const txQueue = powerBelow(2 * Math.max(rxQueue, txBuffers), MIN_QUEUE, MAX_QUEUE);
   return { buffers, cores, rxBuffers, txBuffers, deviceRing, rxShare, rxQueue, txQueue };
 }

@@ -14,6 +14,8 @@ export const ASK_RECONFIRM = 1;
 export const ANSWER_RESOLVED = 0;
 export const ANSWER_FAILED = 1;
 
+/** Questions that a core may have open. The rings have room for as many answers, so that none is ever lost. */
+export const MAX_QUESTIONS = 512;
 /** A neighbour that is in use and old is not named again for so long. */
 const RECONFIRM_MS = 1000;
 /** Old neighbours that are remembered as named, by the low bits of their address. */
@@ -49,6 +51,7 @@ export class RemoteNeighbours implements NeighbourResolver {
   /** False when too many questions are open. */
   resolve(ip: number): boolean {
     if (this.open.has(ip)) return true;
+    if (this.open.size === MAX_QUESTIONS) return false;
     if (!this.line.asks.enqueue(ip, ASK_RESOLVE)) return false;
     this.open.add(ip);
     this.line.notify();

@@ -18,6 +18,9 @@ import type { Interconnect } from './interconnect.js';
 import { RemoteNeighbours } from './remote-neighbours.js';
 import { RingReturn } from './ring-return.js';
 
+// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+const FULL_BURST = BURST;
+
 export interface RingCoreOptions {
   readonly memory: MemoryViews;
   readonly geometry: BufferGeometry;
@@ -114,6 +117,8 @@ export class RingCore extends Core {
   private readonly rxQueue: SpscRing;
   private readonly txFree: SpscRing;
   private readonly sender: Doorbell;
+  /** Takes a burst from the `rx_queue`. A closure, not a method: V8 knows its arrays when it compiles it. */
+  private readonly receive: () => void;
   private readonly handles = new Uint32Array(BURST);
   private readonly lengths = new Uint32Array(BURST);
 
@@ -146,6 +151,7 @@ export class RingCore extends Core {
     this.neighbours = new RemoteNeighbours(interconnect.neighbourReader(), line, clock);
     this.host = new Host({ ...options, mac: interconnect.macWords() });
     this.egress = new Egress(sink, this.host, this.neighbours, this.tx, counters);
+    this.receive = this.makeReceive();
   }
 
   rssCoreFor(flow: FlowTuple): number {
@@ -173,15 +179,23 @@ export class RingCore extends Core {
   }
 
   protected poll(): void {
-    this.received.flush();
-    if (this.neighbours.isAsking) this.takeAnswers();
-    const { handles, lengths, buffers, waiting } = this;
-    const count = this.rxQueue.dequeueBurst(handles, lengths, BURST);
-    for (let i = 0; i < count; i++) {
-      const handle = handles[i]!;
-      buffers[handle]!.length = lengths[i]!;
-      waiting.push(handle);
-    }
+    this.receive();
+  }
+
+  private makeReceive(): () => void {
+    const { received, neighbours, rxQueue, buffers, waiting } = this;
+    const handles = new Uint32Array(BURST);
+    const lengths = new Uint32Array(BURST);
+    return () => {
+      received.flush();
+      if (neighbours.isAsking) this.takeAnswers();
+      const count = rxQueue.dequeueBurst(handles, lengths, FULL_BURST);
+      for (let i = 0; i < count; i++) {
+        const handle = handles[i]!;
+        buffers[handle]!.length = lengths[i]!;
+        waiting.push(handle);
+      }
+    };
   }
 
   override flush(): void {
@@ -190,8 +204,10 @@ export class RingCore extends Core {
   }
 
   override close(): void {
-    this.received.flush();
     super.close();
+    // No room in the tx_queue, and nobody who would try again.
+    this.tx.discard();
+    this.received.flush();
   }
 
   protected reclaim(): void {

@@ -28,20 +28,36 @@ export interface FlowSpreader {
 /** The Rx worker's view of the device: it receives, and has the pool that the receive ring is filled from. */
 export type RxDevice = Pick<NetDevice, 'memory' | 'pool' | 'rxBurst'>;
 
+/**
+ * With many cores a burst of the device is a packet or two for each. Before they are handed over, it is read on as long as
+ * it gives whole bursts: one for so many cores (a power of two), and so many at most. What comes slowly waits for nothing;
+ * nor does a core that gets a burst of its own.
+ */
+const CORES_A_BURST_SHIFT = 3;
+const MAX_BURSTS = 4;
+
+/** Polls until buffers are brought home that are not missed yet, and of how many cores at a time. */
+const POLLS_TO_HOME = 8;
+const CORES_TO_HOME = 8;
+
+// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+const FULL_BURST = BURST;
+const FRAME_AT = FRAME_OFFSET;
+const ETH_HEADER = ETH_HEADER_BYTES;
+const RX_FRAMES = L2.rx_frames;
+const RX_DELIVERED = L2.rx_delivered;
 /** Nobody: the buffer is in the pool, the receive ring, or being worked on. */
 const NOBODY = 0;
 
 export class RxMainLoop {
-  private readonly handles = new Uint32Array(BURST);
-  private readonly lengths = new Uint32Array(BURST);
+  /** Receives what waits, a burst or some, and spreads it over the cores. Returns how many frames it was. */
+  readonly poll: () => number;
   private readonly freed = new Uint32Array(BURST);
   private readonly freedLengths = new Uint32Array(BURST);
-  /** Packets of this burst, a row of BURST a core, and how many are in each row. */
-  private readonly rowHandles: Uint32Array[];
-  private readonly rowLengths: Uint32Array[];
+  /** Packets that are to be handed over: a row of BURST a core, and how many are in each row. */
+  private readonly rowHandles: Uint32Array;
+  private readonly rowLengths: Uint32Array;
   private readonly inRow: Int32Array;
-  /** The rows that this burst has filled. */
-  private readonly filled: Int32Array;
   private readonly rxQueues: SpscRing[];
   /** Where buffers come back: from each core, and with a Tx worker from that. */
   private readonly returns: SpscRing[];
@@ -57,9 +73,10 @@ export class RxMainLoop {
   private readonly values: Float64Array;
   private readonly coreValues: Float64Array[];
   private readonly isIp: boolean;
-  /** Below it buffers are collected from the cores. */
+  /** Below it buffers are collected from all cores at once. */
   private readonly lowWater: number;
   private nextToCollect = 0;
+  private pollsToHome = POLLS_TO_HOME;
 
   /**
    * @param counters of this loop
@@ -77,10 +94,9 @@ export class RxMainLoop {
   ) {
     const { cores, rxBuffers, deviceRing } = interconnect.plan;
     const each = <T>(make: (core: number) => T): T[] => Array.from({ length: cores }, (_, core) => make(core));
-    this.rowHandles = each(() => new Uint32Array(BURST));
-    this.rowLengths = each(() => new Uint32Array(BURST));
+    this.rowHandles = new Uint32Array(cores * BURST);
+    this.rowLengths = new Uint32Array(cores * BURST);
     this.inRow = new Int32Array(cores);
-    this.filled = new Int32Array(cores);
     this.rxQueues = interconnect.rings('rxQueue');
     this.returns = interconnect.rings('rxFree');
     if (interconnect.hasTxWorker) this.returns.push(interconnect.rxHome());
@@ -93,28 +109,13 @@ export class RxMainLoop {
     this.values = counters.values;
     this.coreValues = coreCounters.map(({ values }) => values);
     this.isIp = layer === 'ip';
-    // Half of what is not in the receive ring: rarely looked at while all goes well, and in time.
+    // Half of what is not in the receive ring: while all goes well, they come home before.
     this.lowWater = Math.max(2 * BURST, (rxBuffers - deviceRing) >> 1);
     const asks = interconnect.rings('asks');
     const answers = interconnect.rings('answers');
     const lines = this.doorbells.map((doorbell, core) => ({ asks: asks[core]!, answers: answers[core]!, doorbell }));
     this.desk = new NeighbourDesk(link.neighbours, lines);
-  }
-
-  /** Receives a burst and spreads it over the cores. Returns how many frames it was. */
-  poll(): number {
-    const { device, handles, lengths } = this;
-    if (this.interconnect.takeAsked()) this.answerQuestions();
-    if (device.pool.available < this.lowWater) this.collect();
-    const count = device.rxBurst(handles, lengths, BURST);
-    if (count === 0) return 0;
-    this.values[L2.rx_frames]! += count;
-    let rows = 0;
-    for (let i = 0; i < count; i++) rows = this.sort(handles[i]!, lengths[i]!, rows);
-    for (let i = 0; i < rows; i++) this.hand(this.filled[i]!);
-    // ARP replies go out now: nothing else may follow for long.
-    this.tx.flush();
-    return count;
+    this.poll = this.makePoll();
   }
 
   /** A buffer that came back from the Tx side. */
@@ -147,6 +148,8 @@ export class RxMainLoop {
    */
   retire(core: number, inFlight: Uint8Array): void {
     this.isGone[core] = 1;
+    // What it had sent before that, and is not in flight any more, is in the ring already, and must not come home twice.
+    this.collectFromSender();
     for (let handle = 0; handle < this.holder.length; handle++) {
       if (this.holder[handle] === core + 1 && inFlight[handle] === 0) this.home(handle);
     }
@@ -155,6 +158,20 @@ export class RxMainLoop {
   /** Buffers that a core has or is having sent, its `rx_queue` and what it gave back lately included. */
   heldBy(core: number): number {
     return this.held[core]!;
+  }
+
+  /**
+   * Takes what was sent and what some cores have given back, long before it is needed: the fewer buffers go round, the more
+   * of them are in the cache.
+   */
+  private bringHome(): void {
+    this.pollsToHome = POLLS_TO_HOME;
+    const { returns } = this;
+    for (let left = Math.min(CORES_TO_HOME, returns.length); left > 0; left--) {
+      if (!returns[this.nextToCollect]!.looksEmpty) this.collectFrom(this.nextToCollect);
+      this.nextToCollect = this.nextToCollect + 1 === returns.length ? 0 : this.nextToCollect + 1;
+    }
+    this.collectFromSender();
   }
 
   private collectFrom(from: number): void {
@@ -167,61 +184,133 @@ export class RxMainLoop {
     }
   }
 
+  /** What was sent comes home by the Tx worker's ring, where there is one. */
+  private collectFromSender(): void {
+    if (this.interconnect.hasTxWorker) this.collectFrom(this.held.length);
+  }
+
   /** How many of `count` packets more the core may have: so that one that hoards leaves the others theirs. */
   private roomOf(core: number, count: number): number {
     if (this.held[core]! + count > this.share) {
       this.collectFrom(core);
-      // What it has sent comes home by the Tx worker's ring.
-      if (this.returns.length > this.held.length) this.collectFrom(this.held.length);
+      this.collectFromSender();
     }
     return Math.min(count, Math.max(0, this.share - this.held[core]!));
   }
 
-  /** Puts a frame into its core's row; returns how many rows are filled then. */
-  private sort(handle: number, length: number, rows: number): number {
-    const bytes = this.link.admit(handle, length);
-    if (bytes === 0) return rows;
-    const { device, flows } = this;
-    const buffer = device.pool.offsetOf(handle);
-    const frame = buffer + FRAME_OFFSET;
-    const hash = this.isIp ? flows.hashPacket(frame + ETH_HEADER_BYTES, bytes) : flows.hashFrame(frame, bytes);
-    // In the headroom, on the line that the virtio-net header has just brought into the cache.
-    device.memory.u32[buffer >>> 2] = hash;
-    const core = flows.coreOf(hash);
-    const at = this.inRow[core]!;
-    this.rowHandles[core]![at] = handle;
-    this.rowLengths[core]![at] = bytes;
-    this.inRow[core] = at + 1;
-    if (at !== 0) return rows;
-    this.filled[rows] = core;
-    return rows + 1;
+  /**
+   * Closures, not methods: V8 knows their arrays and their device when it compiles them. And a loop a step instead of a
+   * step a packet: each is then small enough that all it calls is inlined.
+   */
+  private makePoll(): () => number {
+    const { device, interconnect, link, flows, tx, isIp, values, inRow, rowHandles, rowLengths, holder } = this;
+    const { pool } = device;
+    const { u32 } = device.memory;
+    const { cores } = interconnect.plan;
+    const mostBursts = Math.max(1, Math.min(MAX_BURSTS, cores >> CORES_A_BURST_SHIFT));
+    const handles = new Uint32Array(BURST);
+    const lengths = new Uint32Array(BURST);
+    const coresOf = new Uint8Array(BURST);
+    /** The cores that have something in their row; one whose row was full meanwhile is there twice. */
+    const filled = new Uint8Array(cores + 1);
+    let rows = 0;
+    let isFull = false;
+
+    /** Keeps what is for a stack; returns how many. */
+    const admit = (count: number): number => {
+      let kept = 0;
+      for (let i = 0; i < count; i++) {
+        const handle = handles[i]!;
+        const bytes = link.admit(handle, lengths[i]!);
+        if (bytes === 0) continue;
+        handles[kept] = handle;
+        lengths[kept] = bytes;
+        kept++;
+      }
+      return kept;
+    };
+
+    /** Hashes each, and leaves the hash in the headroom, on the line that the virtio-net header has just brought along. */
+    const choose = (count: number): void => {
+      for (let i = 0; i < count; i++) {
+        const buffer = pool.offsetOf(handles[i]!);
+        const frame = buffer + FRAME_AT;
+        const hash = isIp ? flows.hashPacket(frame + ETH_HEADER, lengths[i]!) : flows.hashFrame(frame, lengths[i]!);
+        u32[buffer >>> 2] = hash;
+        coresOf[i] = flows.coreOf(hash);
+      }
+    };
+
+    const sort = (count: number): void => {
+      for (let i = 0; i < count; i++) {
+        const core = coresOf[i]!;
+        const handle = handles[i]!;
+        const at = inRow[core]!;
+        rowHandles[core * FULL_BURST + at] = handle;
+        rowLengths[core * FULL_BURST + at] = lengths[i]!;
+        holder[handle] = core + 1;
+        if (at === 0) filled[rows++] = core;
+        inRow[core] = at + 1;
+        if (at + 1 < FULL_BURST) continue;
+        this.hand(core);
+        isFull = true;
+      }
+    };
+
+    const hand = (): void => {
+      for (let i = 0; i < rows; i++) this.hand(filled[i]!);
+      rows = 0;
+      isFull = false;
+    };
+
+    return () => {
+      if (interconnect.takeAsked()) this.answerQuestions();
+      if (--this.pollsToHome === 0) this.bringHome();
+      let total = 0;
+      for (let bursts = 0; bursts < mostBursts; bursts++) {
+        if (pool.available < this.lowWater) this.collect();
+        const count = device.rxBurst(handles, lengths, FULL_BURST);
+        total += count;
+        const kept = admit(count);
+        choose(kept);
+        sort(kept);
+        if (count < FULL_BURST || isFull) break;
+      }
+      if (total === 0) return 0;
+      values[RX_FRAMES]! += total;
+      hand();
+      // ARP replies go out now: nothing else may follow for long.
+      tx.flush();
+      return total;
+    };
   }
 
-  /** Hands a core its row. */
+  /** Hands a core its row, if there is anything in it. */
   private hand(core: number): void {
     const count = this.inRow[core]!;
-    const handles = this.rowHandles[core]!;
+    if (count === 0) return;
     this.inRow[core] = 0;
+    const from = core * FULL_BURST;
     if (this.isGone[core] !== 0) {
-      this.drop(core, handles, 0, count, L2.rx_drop_core_gone);
+      this.held[core]! += count;
+      this.drop(core, from, from + count, L2.rx_drop_core_gone);
       return;
     }
     const allowed = this.roomOf(core, count);
-    const taken = this.rxQueues[core]!.enqueueBurst(handles, this.rowLengths[core]!, 0, allowed);
-    // The core may have them already, but only this thread takes them back.
-    const { holder } = this;
-    for (let i = 0; i < taken; i++) holder[handles[i]!] = core + 1;
-    this.held[core]! += taken;
-    this.coreValues[core]![L2.rx_delivered]! += taken;
+    const taken = this.rxQueues[core]!.enqueueBurst(this.rowHandles, this.rowLengths, from, allowed);
+    // What the core has already given back is nevertheless only counted when this thread takes it.
+    this.held[core]! += count;
+    this.coreValues[core]![RX_DELIVERED]! += taken;
     if (taken > 0) this.doorbells[core]!.ring();
     if (taken === count) return;
-    this.drop(core, handles, taken, allowed, L2.rx_drop_queue_full);
-    this.drop(core, handles, allowed, count, L2.rx_drop_core_share);
+    this.drop(core, from + taken, from + allowed, L2.rx_drop_queue_full);
+    this.drop(core, from + allowed, from + count, L2.rx_drop_core_share);
   }
 
-  private drop(core: number, handles: Uint32Array, from: number, to: number, reason: number): void {
+  /** Drops a part of a row. */
+  private drop(core: number, from: number, to: number, reason: number): void {
     this.coreValues[core]![reason]! += to - from;
-    for (let i = from; i < to; i++) this.home(handles[i]!);
+    for (let i = from; i < to; i++) this.home(this.rowHandles[i]!);
   }
 
   private answerQuestions(): void {

@@ -3,7 +3,7 @@
  * loop.
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
-import type { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
+import type { NetDevice } from '../../drivers/net-device.js';
 import type { BufferPool } from '../../rings/buffer-pool.js';
 import { CounterBlock } from '../../rings/counters.js';
 import type { SpscRing } from '../../rings/spsc-ring.js';
@@ -22,6 +22,9 @@ import type { Work } from './worker-loop.js';
 /** How old what the device has counted may be when it is read in another thread, in ms. */
 const PUBLISH_MS = 100;
 
+/** A device whose counters other threads read, too. */
+export type RxSideDevice = NetDevice & { readonly counts: { publish(): void } };
+
 /** The Rx worker's buffers, for ARP. */
 class RxMedium implements LinkMedium {
   readonly memory: MemoryViews;
@@ -29,7 +32,7 @@ class RxMedium implements LinkMedium {
   /** Called when the pool has run dry. */
   onDry: () => void = () => {};
 
-  constructor(private readonly device: VirtioNetDevice) {
+  constructor(private readonly device: NetDevice) {
     this.memory = device.memory;
     this.pool = device.pool;
   }
@@ -70,7 +73,7 @@ export class RxSide implements Work {
   private nextPublish = 0;
 
   constructor(
-    private readonly device: VirtioNetDevice,
+    private readonly device: RxSideDevice,
     private readonly interconnect: Interconnect,
     start: Pick<RxStart, 'config' | 'counters' | 'coreCounters' | 'txCounters' | 'rss'>,
     warn: WarningSink,
@@ -120,9 +123,16 @@ export class RxSide implements Work {
     this.device.counts.publish();
   }
 
+  /** Asleep, nobody would publish what was counted last. */
+  rest(): void {
+    this.device.counts.publish();
+  }
+
   nextDeadline(): number {
-    const due = this.link.nextDeadline();
-    // Nothing tells when there is room again: look after a millisecond.
-    return this.arpBurst.pending > 0 || this.tx?.hasWork ? Math.min(due, this.clock() + 1) : due;
+    const { tx, arpBurst, link } = this;
+    const due = link.nextDeadline();
+    // Nothing tells when there is room again, or what was in the ring was sent: look after a millisecond.
+    const isWaiting = arpBurst.pending > 0 || (tx !== null && (tx.hasWork || tx.isSending));
+    return isWaiting ? Math.min(due, this.clock() + 1) : due;
   }
 }

@@ -57,12 +57,14 @@ await runThread(async () => {
       if (order.type === 'stop') stop.abort();
       else if (order.type === 'announce') side.link.announce();
       else if (order.type === 'retireRx') side.rx.retire(order.core, order.inFlight);
-      else if (side.tx !== null) side.rx.retire(order.core, side.tx.retire(order.core));
+      else if (order.type === 'retireTx' && side.tx !== null) side.rx.retire(order.core, side.tx.retire(order.core));
     };
     onOrder(obey);
     const loan = hasTxWorker ? device.lendTx() : null;
     report({ type: 'opened', device: described(device), loan }, loan === null ? [] : [loan.port]);
     await runStack(loop, loop, { signal: stop.signal });
+    // The last packets of the cores, which have ended before.
+    side.tx?.drain();
     device.counts.publish();
   } finally {
     await device.close();

@@ -26,11 +26,16 @@ await runThread(async () => {
     ...{ address, prefixLength, gateway, mtu, layer, idle },
   });
   const stop = new AbortController();
-  onOrder((order) => {
-    if (order.type === 'stop') stop.abort();
+  const told = new Promise<void>((resolve) => {
+    onOrder((order) => {
+      if (order.type === 'stop') stop.abort();
+      resolve();
+    });
   });
   const stack = createStack(app, await loadApp(app), core, appOptions);
   report({ type: 'ready' });
+  // A stack that fails at once is not to look like a port that does not start.
+  await told;
   await runStack(core, stack, { signal: stop.signal });
   core.close();
   return stack.report?.();

@@ -3,6 +3,9 @@ import { parentPort, type TransferListItem } from 'node:worker_threads';
 import { nameThread, pinPollingThread } from '../../drivers/libc/index.js';
 import type { CommonStart, Order, Report } from './messages.js';
 
+/** How long a thread lives on that has reported its end, in ms. */
+const LEFTOVERS_MS = 50;
+
 /** Tells the port. */
 export function report(message: Report, transfer: readonly TransferListItem[] = []): void {
   parentPort?.postMessage(message, transfer);
@@ -28,8 +31,15 @@ export async function runThread(body: () => Promise<Readonly<Record<string, numb
     const totals = await body();
     report({ type: 'ended', totals });
   } catch (error) {
-    report({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
+    const isError = error instanceof Error;
+    report({
+      type: 'failed',
+      message: isError ? error.message : String(error),
+      stack: isError ? error.stack : undefined,
+    });
   }
-  // Whatever a stack has left behind (timers, sockets) ends with its thread: the port does not wait for it.
   parentPort?.close();
+  // A stack may have left timers or sockets behind, which would keep its thread: they end with it. Where there are none,
+  // the thread ends by itself, and nothing that it has printed is lost.
+  setTimeout(() => process.exit(), LEFTOVERS_MS).unref();
 }

@@ -4,7 +4,7 @@
  *
  * A core that floods gets its burst a turn, as every other: its own queue fills, nobody else's.
  */
-import type { BufferPool } from '../../rings/buffer-pool.js';
+import { type BufferPool, NO_BUFFER } from '../../rings/buffer-pool.js';
 import type { SpscRing } from '../../rings/spsc-ring.js';
 import { L2, type L2Counters } from '../counters.js';
 import type { Interconnect } from './interconnect.js';
@@ -30,11 +30,18 @@ const BATCH = 256;
 /** Most that a core may send in a turn, in packets. */
 export const MAX_CORE_BURST = BATCH;
 
+// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+const NONE_LEFT = NO_BUFFER;
+
 export class TxMainLoop {
+  /** Sends what there is, each queue having had its turn once at most. Returns how many frames the device took. */
+  readonly poll: () => number;
   private readonly handles = new Uint32Array(BATCH);
   private readonly lengths = new Uint32Array(BATCH);
   /** Frames that the device has not taken yet, from index 0 on. */
   private pending = 0;
+  /** Buffers that the device has. */
+  private out = 0;
   private readonly txFrees: RingReturn[];
   private readonly rxBuffers: number;
   private readonly txShift: number;
@@ -42,6 +49,8 @@ export class TxMainLoop {
   private turn = 0;
   /** Of each buffer of the Rx worker: 1 from the tx_queue on until it is sent. */
   private readonly inFlight: Uint8Array;
+  /** Whether some core is to get buffers of its own back. */
+  private coresDue = false;
   private readonly values: Float64Array;
 
   /**
@@ -62,23 +71,12 @@ export class TxMainLoop {
     this.txShift = Math.log2(txBuffers);
     this.inFlight = new Uint8Array(rxBuffers);
     this.values = counters.values;
+    this.poll = this.makePoll();
   }
 
-  /** Sends what there is, each queue having had its turn once at most. Returns how many frames the device took. */
-  poll(): number {
-    const { queues, handles, lengths, coreBurst } = this;
-    let turn = this.turn;
-    for (let left = queues.length; left > 0 && this.pending + coreBurst <= BATCH; left--) {
-      const count = queues[turn]!.dequeueBurst(handles, lengths, coreBurst, this.pending);
-      if (count > 0) this.mark(count);
-      turn = turn + 1 === queues.length ? 0 : turn + 1;
-    }
-    this.turn = turn;
-    const taken = this.pending === 0 ? 0 : this.send();
-    // Nothing to do: time to bring home what was sent. While there is, the device does so as it needs.
-    if (taken === 0) this.device.reclaimTx();
-    this.bringHome();
-    return taken;
+  /** Whether the device has buffers that it may be done with soon, of which nothing tells. */
+  get isSending(): boolean {
+    return this.out > 0 && this.device.isUp;
   }
 
   /** Whether packets wait. */
@@ -93,15 +91,33 @@ export class TxMainLoop {
    * @returns for each of the Rx worker's buffers, whether it is still to be sent: 1. It comes home by itself.
    */
   retire(core: number): Uint8Array {
-    const queue = this.queues[core]!;
-    const handles = new Uint32Array(BATCH);
-    for (let count = BATCH; count === BATCH; ) {
-      count = queue.dequeueBurst(handles, new Uint32Array(BATCH), BATCH);
-      this.values[L2.tx_lost_core_gone]! += count;
-      for (let i = 0; i < count; i++) this.giveBack(handles[i]!);
-    }
+    this.discard(this.queues[core]!, L2.tx_lost_core_gone);
     this.flushHomes();
     return this.inFlight.slice();
+  }
+
+  /** The end, after that of the cores: sends what they have queued; what the device does not take is dropped and counted. */
+  drain(): void {
+    const { queues } = this;
+    let left = this.pending;
+    for (let i = 0; i < queues.length; i++) left += queues[i]!.count;
+    // No more than that: the Rx worker may be answering ARP all the while.
+    for (let taken = 1; left > 0 && taken > 0; left -= taken) taken = this.poll();
+    for (let i = 0; i < queues.length; i++) this.discard(queues[i]!, L2.tx_lost_link_down);
+    this.values[L2.tx_lost_link_down]! += this.pending;
+    for (let i = 0; i < this.pending; i++) this.giveBack(this.handles[i]!);
+    this.pending = 0;
+    this.flushHomes();
+  }
+
+  private discard(queue: SpscRing, reason: number): void {
+    const handles = new Uint32Array(BATCH);
+    const lengths = new Uint32Array(BATCH);
+    for (let count = BATCH; count === BATCH; ) {
+      count = queue.dequeueBurst(handles, lengths, BATCH);
+      this.values[reason]! += count;
+      for (let i = 0; i < count; i++) this.giveBack(handles[i]!);
+    }
   }
 
   /** Hands the device the frames that wait; drops them when the link is down. */
@@ -110,6 +126,7 @@ export class TxMainLoop {
     const taken = device.txBurst(handles, lengths, pending);
     const left = pending - taken;
     this.pending = left;
+    this.out += taken;
     if (left === 0) return taken;
     if (!device.isUp) {
       // Kept, they would be sent when the link comes back, perhaps minutes late.
@@ -124,18 +141,52 @@ export class TxMainLoop {
     return taken;
   }
 
-  private mark(count: number): void {
-    const { handles, inFlight, rxBuffers, pending } = this;
-    for (let i = pending; i < pending + count; i++) if (handles[i]! < rxBuffers) inFlight[handles[i]!] = 1;
-    this.pending = pending + count;
-  }
+  /** Closures, not methods: V8 knows their arrays and their device when it compiles them. */
+  private makePoll(): () => number {
+    const { device, queues, handles, lengths, coreBurst, inFlight, rxBuffers, rxHome } = this;
+    const { sent } = device;
 
-  /** Gives back what the device has sent. */
-  private bringHome(): void {
-    const { sent } = this.device;
-    if (sent.available === 0) return;
-    for (let left = sent.available; left > 0; left--) this.giveBack(sent.get());
-    this.flushHomes();
+    /** Takes each queue's turn, as long as there is room for a burst. */
+    const gather = (): void => {
+      let { turn, pending } = this;
+      for (let left = queues.length; left > 0 && pending + coreBurst <= BATCH; left--) {
+        const queue = queues[turn]!;
+        if (!queue.looksEmpty) {
+          const end = pending + queue.dequeueBurst(handles, lengths, coreBurst, pending);
+          for (; pending < end; pending++) {
+            const handle = handles[pending]!;
+            if (handle < rxBuffers) inFlight[handle] = 1;
+          }
+        }
+        turn = turn + 1 === queues.length ? 0 : turn + 1;
+      }
+      this.turn = turn;
+      this.pending = pending;
+    };
+
+    /** Gives back what the device has sent. */
+    const bringHome = (): void => {
+      if (sent.available === 0) return;
+      this.out -= sent.available;
+      for (let handle = sent.get(); handle !== NONE_LEFT; handle = sent.get()) {
+        if (handle < rxBuffers) {
+          inFlight[handle] = 0;
+          rxHome.put(handle);
+        } else {
+          this.giveToCore(handle);
+        }
+      }
+      this.flushHomes();
+    };
+
+    return () => {
+      gather();
+      // Each time, not when the device runs out of room: what was sent still counts as its core's, and a core has a share.
+      device.reclaimTx();
+      const taken = this.pending === 0 ? 0 : this.send();
+      bringHome();
+      return taken;
+    };
   }
 
   private giveBack(handle: number): void {
@@ -143,12 +194,19 @@ export class TxMainLoop {
       this.inFlight[handle] = 0;
       this.rxHome.put(handle);
     } else {
-      this.txFrees[(handle - this.rxBuffers) >>> this.txShift]!.put(handle);
+      this.giveToCore(handle);
     }
+  }
+
+  private giveToCore(handle: number): void {
+    this.txFrees[(handle - this.rxBuffers) >>> this.txShift]!.put(handle);
+    this.coresDue = true;
   }
 
   private flushHomes(): void {
     this.rxHome.flush();
+    if (!this.coresDue) return;
+    this.coresDue = false;
     for (let core = 0; core < this.txFrees.length; core++) this.txFrees[core]!.flush();
   }
 }

@@ -45,8 +45,9 @@ await runThread(async () => {
   const work: Work = {
     poll: () => loop.poll(),
     tick: () => {},
-    // Nothing tells when the ring has room again: look after a millisecond.
-    nextDeadline: () => (loop.hasWork ? clock() + 1 : Number.POSITIVE_INFINITY),
+    rest: () => {},
+    // Nothing tells when the ring has room again, or what was in it was sent: look after a millisecond.
+    nextDeadline: () => (loop.hasWork || loop.isSending ? clock() + 1 : Number.POSITIVE_INFINITY),
   };
   const wakeSource = new DeviceOrDoorbell(new QueueEvents(tx), interconnect.txListener(), () => loop.hasWork);
   const runnable = new WorkerLoop(start.config.idle, work, wakeSource, counters, clock);
@@ -60,7 +61,7 @@ await runThread(async () => {
   report({ type: 'ready' });
   await runStack(runnable, runnable, { signal: stop.signal });
   // The last packets of the cores, which have ended before.
-  loop.poll();
+  loop.drain();
   tx.close();
   return undefined;
 });

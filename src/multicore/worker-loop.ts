@@ -17,6 +17,8 @@ export interface Work {
   tick(nowMs: number): void;
   /** When {@link tick} has something to do next; Infinity when it has not. */
   nextDeadline(): number;
+  /** Called before a sleep. */
+  rest(): void;
 }
 
 /** Polls between two looks at the clock. */
@@ -55,6 +57,7 @@ export class WorkerLoop implements Runnable {
   }
 
   waitForPackets(timeoutMs: number): Promise<number> {
+    this.work.rest();
     return this.sleeper.sleep(timeoutMs);
   }
 

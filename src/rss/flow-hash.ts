@@ -28,6 +28,7 @@ import {
   ipv4HeaderLength,
   ipv4Protocol,
   ipv4TotalLength,
+  ipv4Version,
   isFragment,
   PROTOCOL_TCP,
   PROTOCOL_UDP,
@@ -55,6 +56,13 @@ const MAX_EXTENSION_HEADERS = 8;
 /** Source and destination port, at the same place in TCP and UDP. */
 const PORTS_BYTES = 4;
 const NO_PORTS = -1;
+/** An IPv4 header without options, in the first byte; with the ports behind it; more fragments and offset, as a memory word. */
+const PLAIN_VERSION_IHL = 0x45;
+const PLAIN_BYTES = IPV4_HEADER_BYTES + PORTS_BYTES;
+const FRAGMENT_WORD = 0xff3f0000;
+// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+const TCP = PROTOCOL_TCP;
+const UDP = PROTOCOL_UDP;
 
 /** Whether the tuple of this protocol has ports. */
 export function hasPorts(protocol: number): boolean {
@@ -62,75 +70,114 @@ export function hasPorts(protocol: number): boolean {
 }
 
 export class FlowHash {
+  // Views of its own, and rare things in methods of their own: that leaves V8 two calls a packet, the rest it inlines.
+  private readonly u8: Uint8Array;
+  private readonly u32: Uint32Array;
   /** Addresses of an IPv6 packet that does not begin at a multiple of 4: source, destination. */
   private readonly unaligned = new Uint32Array(8);
 
   constructor(
-    private readonly memory: MemoryViews,
+    { u8, u32 }: MemoryViews,
     private readonly tuple: TupleHash,
-  ) {}
+  ) {
+    this.u8 = u8;
+    this.u32 = u32;
+  }
 
   /** The hash of the Ethernet frame of `length` bytes at `frame`; signed 32 bits. */
   ofFrame(frame: number, length: number): number {
-    if (length < ETH_HEADER_BYTES) return NO_HASH;
-    const u8 = this.memory.u8;
-    let type = etherType(u8, frame);
-    let tags = 0;
-    while ((type === ETHERTYPE_VLAN || type === ETHERTYPE_QINQ) && tags < MAX_VLAN_TAGS * VLAN_TAG_BYTES) {
-      tags += VLAN_TAG_BYTES;
-      if (length < ETH_HEADER_BYTES + tags) return NO_HASH;
-      type = etherType(u8, frame + tags);
-    }
-    const header = ETH_HEADER_BYTES + tags;
-    if (type !== ETHERTYPE_IPV4 && type !== ETHERTYPE_IPV6) return NO_HASH;
-    if (length === header || u8[frame + header]! >>> 4 !== (type === ETHERTYPE_IPV4 ? 4 : 6)) return NO_HASH;
-    return this.ofPacket(frame + header, length - header);
+    if (length < ETH_HEADER_BYTES + IPV4_HEADER_BYTES) return NO_HASH;
+    if (etherType(this.u8, frame) !== ETHERTYPE_IPV4) return this.ofOtherFrame(frame, length);
+    return this.ofIpv4(frame + ETH_HEADER_BYTES, length - ETH_HEADER_BYTES);
   }
 
-  /** The hash of the IP packet of `length` bytes at `ip`; signed 32 bits. */
+  /**
+   * The hash of the IP packet of `length` bytes at `ip`; signed 32 bits. What nearly all packets are is looked at in whole
+   * words and so briefly that V8 inlines it into the loop that reads packets, where it knows the tables' address.
+   */
   ofPacket(ip: number, length: number): number {
-    if (length < IPV4_HEADER_BYTES) return NO_HASH;
-    const version = this.memory.u8[ip]! >>> 4;
-    if (version === 4) return this.ofIpv4(ip, length);
-    return version === 6 && length >= IPV6_HEADER_BYTES ? this.ofIpv6(ip, length) : NO_HASH;
+    if (length < PLAIN_BYTES || (ip & 3) !== 0) return this.ofOtherPacket(ip, length);
+    const u32 = this.u32;
+    const at = ip >>> 2;
+    const first = u32[at]!;
+    const protocol = (u32[at + 2]! >>> 8) & 0xff;
+    if (
+      (first & 0xff) !== PLAIN_VERSION_IHL ||
+      (((first >>> 8) & 0xff00) | (first >>> 24)) < PLAIN_BYTES ||
+      (u32[at + 1]! & FRAGMENT_WORD) !== 0 ||
+      (protocol !== UDP && protocol !== TCP)
+    ) {
+      return this.ofOtherPacket(ip, length);
+    }
+    return this.tuple.ipv4Ports(u32[at + 3]!, u32[at + 4]!, u32[at + 5]!);
   }
 
-  private ofIpv4(ip: number, length: number): number {
-    const u8 = this.memory.u8;
-    const source = this.word(ip + IPV4_SOURCE);
-    const destination = this.word(ip + IPV4_DESTINATION);
-    const headerLength = ipv4HeaderLength(u8, ip);
-    const transport = headerLength + PORTS_BYTES;
-    if (
-      !hasPorts(ipv4Protocol(u8, ip)) ||
-      isFragment(u8, ip) ||
-      headerLength < IPV4_HEADER_BYTES ||
-      transport > length ||
-      transport > ipv4TotalLength(u8, ip)
-    ) {
-      return this.tuple.ipv4(source, destination);
+  /** Anything but IPv4 without options, whole, with ports. */
+  private ofOtherPacket(ip: number, length: number): number {
+    if (length < IPV4_HEADER_BYTES) return NO_HASH;
+    return this.u8[ip]! >>> 4 === 6 ? this.ofIpv6(ip, length) : this.ofIpv4(ip, length);
+  }
+
+  /** With VLAN tags, or no IPv4. */
+  private ofOtherFrame(frame: number, length: number): number {
+    let header = ETH_HEADER_BYTES;
+    let type = etherType(this.u8, frame);
+    for (let tags = 0; tags < MAX_VLAN_TAGS && (type === ETHERTYPE_VLAN || type === ETHERTYPE_QINQ); tags++) {
+      type = etherType(this.u8, frame + header - ETH_HEADER_BYTES + VLAN_TAG_BYTES);
+      header += VLAN_TAG_BYTES;
     }
-    return this.tuple.ipv4Ports(source, destination, this.word(ip + headerLength));
+    const ip = frame + header;
+    const room = length - header;
+    if (room < IPV4_HEADER_BYTES) return NO_HASH;
+    if (type === ETHERTYPE_IPV4) return this.ofIpv4(ip, room);
+    return type === ETHERTYPE_IPV6 && this.u8[ip]! >>> 4 === 6 ? this.ofIpv6(ip, room) : NO_HASH;
+  }
+
+  /** `length` is at least 20. */
+  private ofIpv4(ip: number, length: number): number {
+    const u8 = this.u8;
+    if (ipv4Version(u8, ip) !== 4) return NO_HASH;
+    const headerLength = ipv4HeaderLength(u8, ip);
+    const end = headerLength + PORTS_BYTES;
+    const isByPorts =
+      hasPorts(ipv4Protocol(u8, ip)) &&
+      headerLength >= IPV4_HEADER_BYTES &&
+      end <= length &&
+      end <= ipv4TotalLength(u8, ip) &&
+      !isFragment(u8, ip);
+    if ((ip & 3) !== 0) return this.ofUnalignedIpv4(ip, isByPorts ? ip + headerLength : NO_PORTS);
+    const u32 = this.u32;
+    const source = u32[(ip + IPV4_SOURCE) >>> 2]!;
+    const destination = u32[(ip + IPV4_DESTINATION) >>> 2]!;
+    if (!isByPorts) return this.tuple.ipv4(source, destination);
+    return this.tuple.ipv4Ports(source, destination, u32[(ip + headerLength) >>> 2]!);
+  }
+
+  private ofUnalignedIpv4(ip: number, ports: number): number {
+    const source = this.wordAt(ip + IPV4_SOURCE);
+    const destination = this.wordAt(ip + IPV4_DESTINATION);
+    if (ports === NO_PORTS) return this.tuple.ipv4(source, destination);
+    return this.tuple.ipv4Ports(source, destination, this.wordAt(ports));
   }
 
   private ofIpv6(ip: number, length: number): number {
+    if (length < IPV6_HEADER_BYTES) return NO_HASH;
     const ports = this.findPortsIpv6(ip, length);
-    let words = this.memory.u32;
+    let words = this.u32;
     let source = (ip + IPV6_SOURCE) >>> 2;
-    let destination = (ip + IPV6_DESTINATION) >>> 2;
     if ((ip & 3) !== 0) {
       words = this.unaligned;
-      for (let i = 0; i < words.length; i++) words[i] = this.word(ip + IPV6_SOURCE + (i << 2));
+      for (let i = 0; i < words.length; i++) words[i] = this.wordAt(ip + IPV6_SOURCE + (i << 2));
       source = 0;
-      destination = words.length >>> 1;
     }
+    const destination = source + ((IPV6_DESTINATION - IPV6_SOURCE) >>> 2);
     if (ports === NO_PORTS) return this.tuple.ipv6(words, source, destination);
-    return this.tuple.ipv6Ports(words, source, destination, this.word(ports));
+    return this.tuple.ipv6Ports(words, source, destination, this.wordAt(ports));
   }
 
   /** Where the ports of an IPv6 packet lie, or {@link NO_PORTS}. */
   private findPortsIpv6(ip: number, length: number): number {
-    const u8 = this.memory.u8;
+    const u8 = this.u8;
     // A jumbogram (RFC 2675) has a length of 0 here: its ports are not looked for.
     const end = ip + Math.min(length, IPV6_HEADER_BYTES + readU16(u8, ip + IPV6_PAYLOAD_LENGTH));
     let next = u8[ip + IPV6_NEXT_HEADER]!;
@@ -143,10 +190,9 @@ export class FlowHash {
     return hasPorts(next) && at + PORTS_BYTES <= end ? at : NO_PORTS;
   }
 
-  /** The memory word of the four bytes at `at`. In our own buffers IP headers begin at a multiple of 4. */
-  private word(at: number): number {
-    if ((at & 3) === 0) return this.memory.u32[at >>> 2]! | 0;
-    const u8 = this.memory.u8;
+  /** The memory word of the four bytes at any place `at`. */
+  private wordAt(at: number): number {
+    const u8 = this.u8;
     return u8[at]! | (u8[at + 1]! << 8) | (u8[at + 2]! << 16) | (u8[at + 3]! << 24);
   }
 }

@@ -57,7 +57,13 @@ export function parseRssKey(key: string | Uint8Array): Uint8Array {
  * Checks options and fills in the defaults.
  * @throws TypeError, one line.
  */
-export function resolveRss({ key = 'microsoft', symmetric = true }: RssOptions = {}): ResolvedRss {
+export function resolveRss(options: RssOptions = {}): ResolvedRss {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`RSS options are an object { key, symmetric }, found ${JSON.stringify(options)}`);
+  }
+  const { key = 'microsoft', symmetric = true, ...unknown } = options;
+  const [strange] = Object.keys(unknown);
+  if (strange !== undefined) throw new TypeError(`RSS option ${strange} is unknown (known are key, symmetric)`);
   if (typeof symmetric !== 'boolean') throw new TypeError(`RSS symmetric: ${String(symmetric)} is not true or false`);
   return { key: parseRssKey(key), symmetric };
 }

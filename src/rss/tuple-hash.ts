@@ -8,10 +8,14 @@
  *
  * Takes memory words, as toeplitz.ts does.
  */
-import { toeplitzIpv4, toeplitzIpv4Ports, toeplitzIpv6, toeplitzIpv6Ports, toeplitzTables } from './toeplitz.js';
-
-/** Words of an IPv6 address. */
-const IPV6_WORDS = 4;
+import {
+  IPV6_WORDS,
+  toeplitzIpv4,
+  toeplitzIpv4Ports,
+  toeplitzIpv6,
+  toeplitzIpv6Ports,
+  toeplitzTables,
+} from './toeplitz.js';
 
 /** A memory word as the number that its bytes are in network order, and back. V8 makes two rotations of it. */
 export function swapBytes(word: number): number {

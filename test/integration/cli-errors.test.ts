@@ -5,6 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
+import { CORE_MODES } from '../support/modes.js';
+
+/** Nothing is there. */
+const GONE = 'vhost-user:/nonexistent/x';
 
 describe('tspmd', () => {
   let directory = '';
@@ -33,6 +37,15 @@ describe('tspmd', () => {
     expect(exit).toEqual({ code, signal: null });
     expect(child.output).not.toMatch(/\n\s+at /);
     expect(child.stdout).not.toMatch(/^ready/m);
+  }
+  /** Opens no device, and says why in one line. */
+  async function failsWithOneLine(expected: RegExp, ...options: string[]): Promise<void> {
+    const child = Child.tspmd(...run(GONE, ...options));
+    expect(await child.exited, child.output).toEqual({ code: 1, signal: null });
+    expect(child.stdout).toBe('');
+    const [line, ...more] = child.output.trimEnd().split('\n');
+    expect(more).toEqual([]);
+    expect(line?.replace(/^tspmd: /, '')).toMatch(expected);
   }
   const run = (device: string, ...more: string[]): string[] => [
     'run',
@@ -80,6 +93,49 @@ describe('tspmd', () => {
     await fails(1, /there is no such file/, ...run('vhost-user:/x', '--app', './none.js'));
     await fails(1, /has no default export/, ...run('vhost-user:/x', '--app', file('empty.mjs')));
     await fails(1, /cannot be imported/, ...run('vhost-user:/x', '--app', file('broken.mjs', 'export default (')));
+  });
+
+  it('refuses a layout of threads that cannot be', async () => {
+    await fails(
+      2,
+      /'--mode <mode>' argument '3kb' is invalid\. Allowed choices are single, 1kb, 2kb/,
+      ...run(GONE, '--mode', '3kb'),
+    );
+    await fails(
+      2,
+      /'half' is invalid\. Allowed choices are redistribute, stop/,
+      ...run(GONE, '--on-core-failure', 'half'),
+    );
+    await fails(2, /'0' is not a whole number from 1 on/, ...run(GONE, '--core-burst', '0'));
+    await failsWithOneLine(/^cores: mode 'single' runs on one core, found 2$/, '--cores', '0-1');
+    await failsWithOneLine(/^cores: mode '1kb' needs 2 CPUs at least, .*; found 1$/, '--mode', '1kb', '--cores', '0');
+    await failsWithOneLine(/^cores: mode '2kb' needs 3 CPUs at least, .*; found 2$/, '--mode', '2kb', '--cores', '0-1');
+    await failsWithOneLine(
+      /^cores: \[0,1,0\] is not a list of different CPU numbers$/,
+      '--mode',
+      '1kb',
+      '--cores',
+      '0,1,0',
+    );
+    await failsWithOneLine(
+      /^coreBurst: 1000 is not a whole number from 1 to 256$/,
+      '--mode',
+      '1kb',
+      '--core-burst',
+      '1000',
+    );
+    await failsWithOneLine(/^rss: .*'abc'/, '--mode', '1kb', '--rss-key', 'abc');
+    await failsWithOneLine(
+      /^buffers: 256 buffers are too few for 8 cores: take \d+, or at least \d+$/,
+      ...['--mode', '2kb', '--cores', '0-9', '--buffers', '256'],
+    );
+  });
+
+  it.each(CORE_MODES)('says in mode %s, too, why it does not start', async (mode) => {
+    const options = ['--mode', mode];
+    await failsWithOneLine(/^\w+ worker: vhost-user:\/nonexistent\/x: there is no such socket/, ...options);
+    await failsWithOneLine(/^app 'nosuchapp': neither one of echo/, ...options, '--app', 'nosuchapp');
+    await failsWithOneLine(/^stack \S+empty\.mjs: has no default export/, ...options, '--app', file('empty.mjs'));
   });
 
   it('says which switch it cannot ask', async () => {

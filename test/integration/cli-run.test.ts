@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Child, type Exit } from '../../scripts/child.js';
+import { ALL_MODES, CORE_MODES, MODES, type Mode, withCores } from '../support/modes.js';
 import { until } from '../support/until.js';
 
 describe('tspmd', () => {
@@ -31,6 +32,8 @@ describe('tspmd', () => {
     writeFileSync(file, text);
     return file;
   };
+  /** The stack on one core: what goes wrong there ends the port. */
+  const oneCore = (mode: Mode): string[] => (mode === 'single' ? [] : withCores(mode, 1));
   const linkDowns = (): number =>
     bess.output.split('port vm1: ').filter((line) => /the peer is gone/.test(line)).length;
 
@@ -62,34 +65,77 @@ describe('tspmd', () => {
     return new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal, errors })));
   }
 
-  it.each([
-    [
-      'throws',
-      "throw new Error('out of\\n sockets')",
-      /^tspmd: app .*stack\.mjs: out of sockets \(at .*stack\.mjs:1:\d+\)$/m,
-    ],
-    ['throws a text', "throw 'no error object'", /^tspmd: app .*stack\.mjs: no error object$/m],
-    ['throws nothing', 'throw undefined', /^tspmd: app .*stack\.mjs: undefined$/m],
-    ['gives a buffer back twice', 'core.release(b); core.release(b)', /is not yours .* \(at .*stack\.mjs:1:\d+\)$/m],
-    ['throws in a timer', "setTimeout(() => { throw new Error('late') })", /late \(at .*stack\.mjs:1:\d+\)$/m],
-    ['leaves a rejection', "Promise.reject(new Error('nobody'))", /nobody \(at .*stack\.mjs:1:\d+\)$/m],
-    ['returns no count', 'return undefined', /poll\(\) of a stack must return how many/],
-  ])('ends with one line and no device running when a stack %s', async (_, poll, expected) => {
-    const before = linkDowns();
-    const file = stack(
-      `export default (core) => ({ poll() { const b = core.getBufferTx(); if (b) { ${poll}; core.release(b); } return 0; } });`,
-    );
-    const child = start(...runArguments('--app', file));
-    expect(await child.exited, child.output).toEqual({ code: 1, signal: null });
-    expect(child.output).toMatch(expected);
-    expect(child.output).not.toMatch(/\n\s+at /);
-    expect(
-      child.output
-        .trim()
-        .split('\n')
-        .filter((line) => line.startsWith('tspmd: ')),
-    ).toHaveLength(1);
-    await until('the switch sees the peer go', () => linkDowns() > before);
+  describe.each(ALL_MODES)('in mode %s', (mode) => {
+    it.each([
+      [
+        'throws',
+        "throw new Error('out of\\n sockets')",
+        /^tspmd: app .*stack\.mjs: (?:core 0: )?out of sockets \(at .*stack\.mjs:1:\d+\)$/m,
+      ],
+      ['throws a text', "throw 'no error object'", /^tspmd: app .*stack\.mjs: (?:core 0: )?no error object$/m],
+      ['throws nothing', 'throw undefined', /^tspmd: app .*stack\.mjs: (?:core 0: )?undefined$/m],
+      ['gives a buffer back twice', 'core.release(b); core.release(b)', /is not yours .* \(at .*stack\.mjs:1:\d+\)$/m],
+      ['throws in a timer', "setTimeout(() => { throw new Error('late') })", /late \(at .*stack\.mjs:1:\d+\)$/m],
+      ['leaves a rejection', "Promise.reject(new Error('nobody'))", /nobody \(at .*stack\.mjs:1:\d+\)$/m],
+      ['returns no count', 'return undefined', /poll\(\) of a stack must return how many/],
+    ])('ends with one line and no device running when a stack %s', async (_, poll, expected) => {
+      const before = linkDowns();
+      const file = stack(
+        `export default (core) => ({ poll() { const b = core.getBufferTx(); if (b) { ${poll}; core.release(b); } return 0; } });`,
+      );
+      const child = start(...runArguments('--app', file, ...oneCore(mode)));
+      expect(await child.exited, child.output).toEqual({ code: 1, signal: null });
+      expect(child.output).toMatch(expected);
+      expect(child.output).not.toMatch(/\n\s+at /);
+      expect(
+        child.output
+          .trim()
+          .split('\n')
+          .filter((line) => line.startsWith('tspmd: ') && !line.includes('this machine has CPUs')),
+      ).toHaveLength(1);
+      await until('the switch sees the peer go', () => linkDowns() > before);
+    });
+
+    it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('ends in good order at %s, while it sends', async (signal) => {
+      const child = start(...runArguments('--app', 'txonly', ...MODES[mode]));
+      await child.waitFor(/^ready/m);
+      expect(await child.stop(signal)).toEqual({ code: 0, signal: null });
+      expect(child.stdout).toMatch(/^stopped: /m);
+    });
+
+    it('ends although the stack has left a timer running', async () => {
+      const file = stack(
+        'export default (core) => { setInterval(() => {}, 100); return { poll: () => core.getRxCount() }; };',
+      );
+      const child = start(...runArguments('--app', file, ...MODES[mode]));
+      await child.waitFor(/^ready/m);
+      expect(await child.stop()).toEqual({ code: 0, signal: null });
+    });
+  });
+
+  describe.each(CORE_MODES)('in mode %s', (mode) => {
+    it('ends with one line when a stack fails, if it is told so', async () => {
+      const file = stack(`let polls = 0;
+        export default (core) => ({ poll() { if (core.index === 1 && ++polls > 100) throw new Error('no more'); return 0; } });`);
+      const child = start(
+        ...runArguments('--app', file, '--on-core-failure', 'stop', '--idle', 'spin', ...MODES[mode]),
+      );
+      expect(await child.exited, child.output).toEqual({ code: 1, signal: null });
+      expect(child.output).toMatch(/^tspmd: app .*stack\.mjs: core 1: no more \(at .*stack\.mjs:2:\d+\)$/m);
+      expect(child.output).not.toMatch(/\n\s+at /);
+    });
+
+    it('ends a stack that never returns from its poll, and says so', async () => {
+      const before = linkDowns();
+      const file = stack('export default () => ({ poll() { for (;;); } });');
+      const child = start(...runArguments('--app', file, ...oneCore(mode)));
+      await child.waitFor(/^ready/m);
+      expect(await child.stop(), child.output).toEqual({ code: 1, signal: null });
+      expect(child.output).toMatch(
+        /^tspmd: app .*stack\.mjs: core 0: has not ended within \d+ s; its thread was terminated$/m,
+      );
+      await until('the switch sees the peer go', () => linkDowns() > before);
+    });
   });
 
   it('refuses an option that an app does not know', async () => {
@@ -115,22 +161,6 @@ describe('tspmd', () => {
     await child.waitFor(/^arp_announcements +\d+ {2}announcements of our own address sent$/m);
     expect(await child.stop()).toEqual({ code: 0, signal: null });
     expect(child.output).not.toContain('Debugger');
-  });
-
-  it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('ends in good order at %s', async (signal) => {
-    const child = start(...runArguments());
-    await child.waitFor(/^ready/m);
-    expect(await child.stop(signal)).toEqual({ code: 0, signal: null });
-    expect(child.stdout).toMatch(/^stopped: /m);
-  });
-
-  it('ends although the stack has left a timer running', async () => {
-    const file = stack(
-      'export default (core) => { setInterval(() => {}, 100); return { poll: () => core.getRxCount() }; };',
-    );
-    const child = Child.tspmd(...runArguments('--app', file));
-    await child.waitFor(/^ready/m);
-    expect(await child.stop()).toEqual({ code: 0, signal: null });
   });
 
   it('ends quietly and in good order when nobody reads its output any more', async () => {

@@ -5,14 +5,15 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
+import { ALL_MODES } from '../support/modes.js';
 import { until } from '../support/until.js';
 
 const DEMO = fileURLToPath(new URL('../../dist/scripts/demo/main.js', import.meta.url));
 const LIMIT = { timeout: 90_000 };
 
 describe('npm run demo', () => {
-  it('loses nothing, and says so as JSON', LIMIT, async () => {
-    const demo = Child.spawn(process.execPath, [DEMO, '--json']);
+  it.each(ALL_MODES)('loses nothing in mode %s, and says so as JSON', LIMIT, async (mode) => {
+    const demo = Child.spawn(process.execPath, [DEMO, '--json', '--mode', mode]);
     const { code } = await demo.exited;
     expect(code, demo.output).toBe(0);
     const result = JSON.parse(demo.stdout);
@@ -37,10 +38,14 @@ describe('npm run demo', () => {
     expect(max).toBeGreaterThanOrEqual(p99);
   });
 
-  it('prints a report for people', LIMIT, async () => {
-    const demo = Child.spawn(process.execPath, [DEMO]);
+  it.each([
+    ['single', 'one thread an endpoint'],
+    ['2kb', '2 cores of the stack, an Rx and a Tx thread an endpoint'],
+  ])('prints a report for people in mode %s', LIMIT, async (mode, threads) => {
+    const demo = Child.spawn(process.execPath, [DEMO, '--mode', mode]);
     const { code } = await demo.exited;
     expect(code, demo.output).toBe(0);
+    expect(demo.stdout).toContain(`mode ${mode}: ${threads}`);
     expect(demo.stdout).toMatch(/ping +1,000 sent, 1,000 answered; round trip p50 [\d.]+ µs/);
     expect(demo.stdout).toMatch(/UDP +10,000 sent, 10,000 echoed .* 0 corrupt/);
     expect(demo.stdout).toMatch(/switch [\d,]+ forwarded, of them \d+ replicated broadcasts/);

@@ -6,9 +6,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
 import { NetworkNamespace } from '../../scripts/netns.js';
+import { ALL_MODES, MODES, stackCores } from '../support/modes.js';
 import { command, describeWith, root, tun } from '../support/requirements.js';
 
 const KERNEL_MAC = '52:54:00:00:00:09';
@@ -32,6 +33,9 @@ flood:0 -> to_kernel
 flood:1 -> to_vm
 `;
 
+/** Datagrams of 0 to 1472 bytes, one of each size. */
+const ALL_SIZES = 1473;
+const LIMIT = { timeout: 40_000 };
 const UDP_CLIENT = fileURLToPath(new URL('../../dist/test/support/udp-echo-client.worker.js', import.meta.url));
 
 describeWith('echo against the Linux kernel through a tap port', [root, tun, command('ip'), command('ping')], () => {
@@ -39,7 +43,6 @@ describeWith('echo against the Linux kernel through a tap port', [root, tun, com
   const socket = join(directory, 'vm.sock');
   let namespace: NetworkNamespace;
   let bess: Child;
-  let endpoint: Child | undefined;
 
   beforeAll(async () => {
     namespace = NetworkNamespace.create();
@@ -50,58 +53,69 @@ describeWith('echo against the Linux kernel through a tap port', [root, tun, com
     namespace.ip('link', 'set', 'tap0', 'address', KERNEL_MAC);
     namespace.ip('addr', 'add', '10.0.0.9/24', 'dev', 'tap0');
     namespace.ip('link', 'set', 'tap0', 'up');
-    const device = ['--device', `vhost-user:${socket}`, '--ip', '10.0.0.1/24', '--mac', VM_MAC];
-    endpoint = Child.tspmd('run', ...device, '--app', 'echo');
-    await endpoint.waitFor(/^ready/m);
   });
 
   afterAll(async () => {
-    await Promise.allSettled([endpoint?.stop(), bess?.stop()]);
+    await bess?.stop();
     namespace?.remove();
     rmSync(directory, { recursive: true, force: true });
   });
 
-  it.each(['0', '56', '1472'])('answers the kernel pinging with %s bytes', async (size) => {
-    const ping = namespace.spawn('ping', '-n', '-c', '20', '-i', '0.05', '-W', '5', '-M', 'do', '-s', size, '10.0.0.1');
-    const { code } = await ping.exited;
-    expect(ping.output).toMatch(/20 packets transmitted, 20 received, 0% packet loss/);
-    expect(code).toBe(0);
-  });
+  const device = (): string[] => ['--device', `vhost-user:${socket}`, '--ip', '10.0.0.1/24', '--mac', VM_MAC];
 
-  it('is in the kernel’s neighbour table with its MAC', () => {
-    expect(namespace.ip('neigh', 'show', '10.0.0.1')).toMatch(new RegExp(`lladdr ${VM_MAC}`));
-  });
+  describe.each(ALL_MODES)('in mode %s', (mode) => {
+    let endpoint: Child;
 
-  it('echoes UDP datagrams of a kernel socket, of all sizes', async () => {
-    const client = namespace.spawn(process.execPath, UDP_CLIENT, '10.0.0.1', '500');
-    await client.exited;
-    expect(client.output.trim()).toBe('echoed 500');
-  });
+    beforeAll(async () => {
+      endpoint = Child.tspmd('run', ...device(), '--app', 'echo', ...MODES[mode]);
+      await endpoint.waitFor(/^ready/m);
+    });
 
-  it('leaves to others what is not for it: frames for other addresses are counted, not answered', async () => {
-    namespace.ip('neigh', 'replace', '10.0.0.77', 'lladdr', VM_MAC, 'dev', 'tap0');
-    const ping = namespace.spawn('ping', '-n', '-c', '3', '-i', '0.05', '-w', '2', '10.0.0.77');
-    const { code } = await ping.exited;
-    expect(code).toBe(1);
-    expect(ping.output).toMatch(/0 received/);
-    await endpoint?.stop();
-    expect(endpoint?.stdout).toMatch(/rx_drop_\w+ [3-9]/);
+    afterAll(async () => {
+      await endpoint.stop();
+    });
+
+    it.each(['0', '56', '1472'])('answers the kernel pinging with %s bytes', async (size) => {
+      const ping = namespace.spawn(
+        'ping',
+        ...['-n', '-c', '20', '-i', '0.05', '-W', '5', '-M', 'do', '-s', size, '10.0.0.1'],
+      );
+      const { code } = await ping.exited;
+      expect(ping.output).toMatch(/20 packets transmitted, 20 received, 0% packet loss/);
+      expect(code).toBe(0);
+    });
+
+    it('is in the kernel’s neighbour table with its MAC', () => {
+      expect(namespace.ip('neigh', 'show', '10.0.0.1')).toMatch(new RegExp(`lladdr ${VM_MAC}`));
+    });
+
+    it('echoes UDP datagrams of kernel sockets, of all sizes', LIMIT, async () => {
+      const client = namespace.spawn(process.execPath, UDP_CLIENT, '10.0.0.1', String(ALL_SIZES));
+      await client.exited;
+      expect(client.output.trim()).toBe(`echoed ${ALL_SIZES}`);
+    });
+
+    it('leaves to others what is not for it: frames for other addresses are counted, not answered', async () => {
+      namespace.ip('neigh', 'replace', '10.0.0.77', 'lladdr', VM_MAC, 'dev', 'tap0');
+      const ping = namespace.spawn('ping', '-n', '-c', '3', '-i', '0.05', '-w', '2', '10.0.0.77');
+      const { code } = await ping.exited;
+      expect(code).toBe(1);
+      expect(ping.output).toMatch(/0 received/);
+      await endpoint.stop();
+      expect(endpoint.stdout).toMatch(/rx_drop_other_ip [3-9]/);
+    });
+
+    it('has spread the flows over its cores', () => {
+      const echoes = [...endpoint.stdout.matchAll(/^echo.*: .*udp_echoes (\d+)/gm)].map(([, count]) => Number(count));
+      expect(echoes).toHaveLength(stackCores(mode));
+      expect(echoes.reduce((sum, count) => sum + count, 0)).toBe(ALL_SIZES);
+      for (const count of echoes) expect(count).toBeGreaterThan(ALL_SIZES / 8);
+    });
   });
 
   it('pings the kernel', async () => {
-    const device = ['--device', `vhost-user:${socket}`, '--ip', '10.0.0.1/24', '--mac', VM_MAC];
-    const ping = Child.tspmd(
-      'ping',
-      ...device,
-      '--to',
-      '10.0.0.9',
-      '--count',
-      '20',
-      '--interval',
-      '0.01',
-      '--size',
-      '1000',
-    );
+    const options = ['--to', '10.0.0.9', '--count', '20', '--interval', '0.01', '--size', '1000'];
+    const ping = Child.tspmd('ping', ...device(), ...options);
     const { code } = await ping.exited;
     expect(ping.stdout).toContain('20 packets transmitted, 20 received, 0% packet loss');
     expect(code).toBe(0);

@@ -6,15 +6,18 @@ import { SingleCore, type SingleCoreOptions } from '../../src/single-core.js';
 import { parseIpv4 } from '../../src/wire/address.js';
 import { arp, ipv4, OUR_IP, PEER_IP } from './frames.js';
 import { MockDevice, type MockOptions } from './mock-device.js';
+import { expectEveryBufferOnce, expectEveryFrameInOneCounter, Multicore } from './multicore.js';
 
-export interface TestCore {
-  core: SingleCore;
+export interface TestCore<AnyCore extends Core = SingleCore> {
+  core: AnyCore;
   device: MockDevice;
   warnings: string[];
   /** Milliseconds; set it to let time pass, then tick. */
   time: { now: number };
   /** Lets `ms` pass: ticks every 50 ms, as a polling core would. */
   pass(ms: number): void;
+  /** The port of a core that has no device of its own. */
+  port?: Multicore;
 }
 
 export function makeCore(options: Partial<SingleCoreOptions> = {}, mock: MockOptions = {}): TestCore {
@@ -37,8 +40,37 @@ export function makeCore(options: Partial<SingleCoreOptions> = {}, mock: MockOpt
   return { core, device, warnings, time, pass };
 }
 
+/** What the tests of both kinds of cores can choose. */
+export type EitherOptions = Pick<SingleCoreOptions, 'layer' | 'mtu' | 'acceptBroadcast'>;
+export type MakeEither = (options?: EitherOptions, mock?: MockOptions) => TestCore<Core>;
+
+/** A core with rings, alone on its port, whose other thread has its turn whenever the core does something. */
+export function makeRingCore(options: EitherOptions = {}, mock: MockOptions = {}): TestCore<Core> {
+  const port = new Multicore({ stackCores: 1, buffers: 1024, mock, ...(options as object) });
+  const core = port.cores[0]!;
+  const settleAround = <Args extends unknown[], Result>(call: (...args: Args) => Result) => {
+    return (...args: Args): Result => {
+      port.settle();
+      const result = call.apply(core, args);
+      port.settle();
+      return result;
+    };
+  };
+  core.getRxCount = settleAround(core.getRxCount);
+  core.addBufferToRing = settleAround(core.addBufferToRing);
+  core.flush = settleAround(core.flush);
+  const { device, warnings, time } = port;
+  return { core, device, warnings, time, pass: (ms) => port.pass(ms), port };
+}
+
+/** For `describe.each`: the tests that hold for a core that has the vNIC, and for one that has rings. */
+export const EITHER_CORE: [string, MakeEither][] = [
+  ['a core that has the vNIC', makeCore],
+  ['a core that has rings', makeRingCore],
+];
+
 /** The core knows PEER_IP afterwards; what was sent until then is forgotten. */
-export function learnPeer({ core, device }: TestCore, ip = PEER_IP): void {
+export function learnPeer({ core, device }: TestCore<Core>, ip = PEER_IP): void {
   device.inject(arp({ senderIp: ip }));
   core.getRxCount();
   core.flush();
@@ -57,14 +89,27 @@ export function packetTo(core: Core, destination: string, payload: number[] = [1
 }
 
 /** Every buffer is in exactly one place; the test itself holds `mine`. Call at quiet moments. */
-export function expectNoBufferLost({ core, device }: TestCore, mine = 0): void {
+export function expectNoBufferLost({ core, device, port }: TestCore<Core>, mine = 0): void {
+  if (port !== undefined) {
+    expectEveryBufferOnce(port);
+    return;
+  }
   const { waiting, pending, parked } = core.held();
   const accounted = device.pool.available + device.held + waiting + pending + parked + mine;
   expect(accounted).toBe(device.pool.geometry.count);
 }
 
+/** What the core, and the threads that work for it, have counted. */
+export function countersOf({ core, port }: TestCore<Core>): Readonly<Record<string, number>> {
+  return port?.counted() ?? core.counters();
+}
+
 /** Every received frame is in exactly one counter. */
-export function expectEveryFrameCounted({ core }: TestCore): void {
+export function expectEveryFrameCounted({ core, port }: TestCore<Core>): void {
+  if (port !== undefined) {
+    expectEveryFrameInOneCounter(port);
+    return;
+  }
   const counters = core.counters();
   let sum = counters.rx_delivered! + counters.rx_arp!;
   for (const [name, value] of Object.entries(counters)) if (name.startsWith('rx_drop_')) sum += value;

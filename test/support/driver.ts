@@ -114,9 +114,7 @@ export class Driver {
     }
     for (const handle of this.inHand) claim(handle, 'hand');
     for (const [queue, where] of [[rx, 'rx'] as const, [tx, 'tx'] as const]) {
-      // What the driver believes the device holds is nobody else's business, except a test's.
-      const { slotHandle } = queue as unknown as { slotHandle: Int32Array };
-      for (const handle of slotHandle) if (handle >= 0) claim(handle, where);
+      for (const handle of queue.tables.slotHandle) if (handle >= 0) claim(handle, where);
     }
     if (place.size !== pool.geometry.count) throw new Error(`${pool.geometry.count - place.size} buffers are lost`);
     const count = (where: string): number => [...place.values()].filter((found) => found === where).length;

@@ -4,7 +4,9 @@ import { HUGEPAGE_BYTES, MemoryWindow } from '../../drivers/memory/index.js';
 import { VhostUserChannel } from '../../drivers/transports/vhost-user/channel.js';
 import * as p from '../../drivers/transports/vhost-user/protocol.js';
 import type { RingOptions } from '../../drivers/virtio/device-ring.js';
-import { GUEST_BASE, SplitDriver } from './split-driver.js';
+import { type DriverModel, GUEST_BASE } from './driver-model.js';
+import { PackedDriver } from './packed-driver.js';
+import { SplitDriver } from './split-driver.js';
 
 const R = p.VhostUserRequest;
 /** Address of the memory in this frontend's process, as it claims. */
@@ -14,8 +16,7 @@ export class FakeFrontend {
   readonly memoryFd = memfd('frontend', HUGEPAGE_BYTES, false);
   readonly window = MemoryWindow.reserve(HUGEPAGE_BYTES);
   /** The driver's receive queue (ring 0) and transmit queue (ring 1). */
-  readonly rx: SplitDriver;
-  readonly tx: SplitDriver;
+  readonly drivers: readonly [DriverModel, DriverModel];
   readonly kicks = [eventfd(), eventfd()];
   /** Why the backend hung up; `null` while it has not. */
   hungUp: string | null = null;
@@ -25,8 +26,8 @@ export class FakeFrontend {
   /** Takes over a connected socket. */
   constructor(fd: number, reactor: Reactor, options: Partial<RingOptions> = {}) {
     this.window.mapFile(0, HUGEPAGE_BYTES, this.memoryFd, 0, 'frontend memory');
-    this.rx = new SplitDriver(options, this.window, 0);
-    this.tx = new SplitDriver(options, this.window, 1);
+    const Driver = options.packed ? PackedDriver : SplitDriver;
+    this.drivers = [new Driver(options, this.window, 0), new Driver(options, this.window, 1)];
     this.channel = new VhostUserChannel(reactor, fd, 'frontend', {
       onMessage: ({ request, flags, payload }) => {
         this.awaited.shift()?.({ request, flags, payload: Buffer.from(payload) });
@@ -35,6 +36,15 @@ export class FakeFrontend {
         this.hungUp = reason;
       },
     });
+  }
+
+  /** The rings of a frontend without packed ones. */
+  get rx(): SplitDriver {
+    return this.drivers[0] as SplitDriver;
+  }
+
+  get tx(): SplitDriver {
+    return this.drivers[1] as SplitDriver;
   }
 
   tell(request: number, payload: Buffer | null = null, fds: readonly number[] = [], flags = 0): void {
@@ -72,14 +82,14 @@ export class FakeFrontend {
   }
 
   address(index: number): p.VringAddress {
-    const { desc, avail, used } = this.driver(index).place;
+    const { desc, avail, used } = this.drivers[index]!.place;
     const at = (offset: number): bigint => USER_BASE + BigInt(offset);
     return { index, flags: 0, descriptor: at(desc), available: at(avail), used: at(used), log: 0n };
   }
 
   /** Everything that a ring needs but the kick. */
   setRing(index: number): void {
-    const { size, base, callFd } = this.driver(index).options;
+    const { size, base, callFd } = this.drivers[index]!.options;
     this.tell(R.SET_VRING_NUM, p.encodeVringState({ index, num: size }));
     this.tell(R.SET_VRING_BASE, p.encodeVringState({ index, num: base }));
     this.tell(R.SET_VRING_ADDR, p.encodeVringAddress(this.address(index)));
@@ -112,12 +122,7 @@ export class FakeFrontend {
 
   close(): void {
     this.channel.close();
-    this.rx.close();
-    this.tx.close();
+    for (const driver of this.drivers) driver.close();
     for (const fd of [...this.kicks, this.memoryFd]) closeFile(fd);
-  }
-
-  private driver(index: number): SplitDriver {
-    return index === 0 ? this.rx : this.tx;
   }
 }

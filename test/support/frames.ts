@@ -83,6 +83,12 @@ export function udp(
   return datagram;
 }
 
+/** A UDP datagram of a flow (its source port) with a number in it. */
+export function flowPacket(flow: number, number: number): Uint8Array {
+  const payload = [number >>> 24, (number >>> 16) & 0xff, (number >>> 8) & 0xff, number & 0xff];
+  return ethernet(ipv4(udp(payload, flow, 7), { protocol: 17 }));
+}
+
 export interface ArpFields {
   operation?: number;
   senderMac?: number[];

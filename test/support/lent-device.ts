@@ -6,8 +6,8 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { expect } from 'vitest';
 import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.js';
-import type { DriverQueue } from '../../drivers/virtio/driver-queue.js';
-import { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
+import type { RxQueue, TxQueue } from '../../drivers/virtio/driver-queues.js';
+import { type NetDeviceOptions, VirtioNetDevice } from '../../drivers/virtio/net-device.js';
 import { type BufferPool, FRAME_OFFSET } from '../../rings/buffer-pool.js';
 import { FRAME_BYTES, NUMBER_OFFSET, type TxReport, type TxWork } from './tx-work.js';
 import { until } from './until.js';
@@ -36,9 +36,10 @@ export class LentDevice {
     device.onLink = (state) => this.told.push(state);
   }
 
-  static async open(path: string): Promise<LentDevice> {
+  static async open(path: string, ring: NetDeviceOptions['ring'] = 'split'): Promise<LentDevice> {
     const ownBuffers = { first: 0, end: BUFFERS / 2 };
-    const options = { lendTx: true, ownBuffers, buffers: BUFFERS, queueSize: QUEUE_SIZE, hugepages: 'never' } as const;
+    const sizes = { ownBuffers, buffers: BUFFERS, queueSize: QUEUE_SIZE };
+    const options = { lendTx: true, ...sizes, hugepages: 'never', ring } as const;
     return new LentDevice(await VirtioNetDevice.open(new VhostUserFrontend(path), options));
   }
 
@@ -123,8 +124,8 @@ export class LentDevice {
 }
 
 /** The buffers in a ring, as the driver believes. */
-function slots(queue: DriverQueue): number[] {
-  const { slotHandle } = queue as unknown as { slotHandle: Int32Array };
+function slots({ tables }: RxQueue | TxQueue): number[] {
+  const { slotHandle } = tables;
   return Array.from(slotHandle).filter((handle) => handle >= 0);
 }
 

@@ -17,6 +17,10 @@ export interface MockOptions {
   holdTx?: boolean;
   /** Don't record sent frames (for long runs). */
   quiet?: boolean;
+  /** The buffers that the device itself begins with, from 0 on; the others belong to the caller. Default: all. */
+  ownBuffers?: number;
+  /** Put sent buffers into a pool of their own. */
+  separateSent?: boolean;
 }
 
 export class MockDevice implements NetDevice {
@@ -49,6 +53,7 @@ export class MockDevice implements NetDevice {
   private readonly quiet: boolean;
   private readonly inFlight: Uint32Array;
   private inFlightCount = 0;
+  private isLost = false;
   private readonly received: { handle: number; length: number }[] = [];
 
   constructor(options: MockOptions = {}) {
@@ -56,8 +61,9 @@ export class MockDevice implements NetDevice {
     const base = 4096;
     const buffer = new SharedArrayBuffer(base + count * 2048);
     this.memory = { u8: new Uint8Array(buffer), u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
-    this.pool = new BufferPool({ count, shift: 11, base });
-    this.sent = this.pool;
+    const geometry = { count, shift: 11, base };
+    this.pool = new BufferPool(geometry, 0, options.ownBuffers ?? count);
+    this.sent = options.separateSent === true ? new BufferPool(geometry, 0, 0) : this.pool;
     this.mac = Uint8Array.from(options.mac ?? [0x52, 0x54, 0, 0, 0, 1]);
     this.mtu = options.mtu ?? 1500;
     this.txRing = options.txRing ?? 256;
@@ -69,6 +75,24 @@ export class MockDevice implements NetDevice {
   /** Buffers that are neither free nor with the layer: received and not yet polled, or being sent. */
   get held(): number {
     return this.received.length + this.inFlightCount;
+  }
+
+  /** The buffers of {@link held}. */
+  heldBuffers(): number[] {
+    return [...this.received.map(({ handle }) => handle), ...this.inFlight.subarray(0, this.inFlightCount)];
+  }
+
+  /** The device is gone: what was in the transmit ring stays there until {@link restore}. */
+  lose(): void {
+    this.isLost = true;
+    this.setLink(false);
+  }
+
+  /** It is back, and what was in the ring was lost. */
+  restore(): void {
+    this.isLost = false;
+    this.complete();
+    this.setLink(true);
   }
 
   /** A frame arrives: the interrupt fires if it was asked for. Returns false when there is no buffer. */
@@ -124,6 +148,7 @@ export class MockDevice implements NetDevice {
 
   /** The device has read all that was sent: the buffers can be reclaimed (here they are at once). */
   complete(): void {
+    if (this.isLost) return;
     for (let i = 0; i < this.inFlightCount; i++) this.sent.put(this.inFlight[i]!);
     this.inFlightCount = 0;
   }
@@ -147,6 +172,9 @@ export class MockDevice implements NetDevice {
   counters(): DeviceCounters {
     return { tx_packets: this.txPackets };
   }
+
+  /** For threads of a port with several cores. */
+  readonly counts = { publish: () => {} };
 
   async close(): Promise<void> {
     this.closed = true;

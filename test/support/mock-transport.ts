@@ -5,7 +5,9 @@
 import { type AddressSpace, LinearAddressSpace, type PacketMemory } from '../../drivers/memory/index.js';
 import * as f from '../../drivers/virtio/features.js';
 import type { Doorbell, QueueLayout, TransportEvents, VirtioTransport } from '../../drivers/virtio/transport.js';
-import { DeviceRing, MODEL_IOVA_BASE } from './device-ring.js';
+import { type DeviceModel, MODEL_IOVA_BASE } from './device-model.js';
+import { DeviceRing } from './device-ring.js';
+import { PackedDeviceRing } from './packed-device-ring.js';
 
 export const RX = 0;
 export const TX = 1;
@@ -70,18 +72,33 @@ export class MockTransport implements VirtioTransport {
   /** Doorbells as other threads ring them: a queue's index plus one is stored at that index. */
   readonly notifyRegisters = new Uint16Array(new SharedArrayBuffer(8));
   readonly violations: string[] = [];
-  rings: DeviceRing[] = [];
+  rings: DeviceModel[] = [];
   connected = false;
   memory: PacketMemory | null = null;
   private events: TransportEvents | null = null;
   private initialised = false;
 
+  /** The device's side of a queue, whatever its layout. */
+  ring(queue: number): DeviceModel {
+    return this.rings[queue] as DeviceModel;
+  }
+
+  /** The receive queue of a device with split rings. */
   get rx(): DeviceRing {
     return this.rings[RX] as DeviceRing;
   }
 
   get tx(): DeviceRing {
     return this.rings[TX] as DeviceRing;
+  }
+
+  /** The same of a device with packed rings. */
+  get packedRx(): PackedDeviceRing {
+    return this.rings[RX] as PackedDeviceRing;
+  }
+
+  get packedTx(): PackedDeviceRing {
+    return this.rings[TX] as PackedDeviceRing;
   }
 
   private demand(condition: boolean, clause: string): void {
@@ -173,7 +190,8 @@ export class MockTransport implements VirtioTransport {
     this.demand(layout.size <= limit, `2.7: queue ${queue} of ${layout.size}, the device allows ${limit}`);
     const eventIdx = ((this.accepted ?? 0n) & f.VIRTIO_F_EVENT_IDX) !== 0n;
     const direction = queue === RX ? 'receive' : 'transmit';
-    const ring = new DeviceRing(this.memory as PacketMemory, layout, direction, eventIdx, this.violations);
+    const Ring = ((this.accepted ?? 0n) & f.VIRTIO_F_RING_PACKED) !== 0n ? PackedDeviceRing : DeviceRing;
+    const ring = new Ring(this.memory as PacketMemory, layout, direction, eventIdx, this.violations);
     this.rings[queue] = ring;
     return {
       ring: () => {

@@ -14,7 +14,7 @@ const word = (value: number): number[] => [(value >>> 8) & 0xff, value & 0xff];
 const bytesOf = (address: number | Uint8Array): number[] =>
   typeof address === 'number' ? [...word(address >>> 16), ...word(address)] : [...address];
 
-/** "RSS Hashing Functions": for each bit of the input that is set XOR the key's leftmost 32, then shift the key by one. */
+/** "RSS Hashing Functions": for each bit of the input, if set, XOR the key's leftmost 32; shift the key by one. */
 export function referenceToeplitz(key: Uint8Array, input: readonly number[]): number {
   let window = key.reduce((bits, byte) => (bits << 8n) | BigInt(byte), 0n);
   let hash = 0n;

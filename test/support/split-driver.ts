@@ -1,83 +1,21 @@
-/**
- * The driver's side of one split virtqueue, slow and simple (virtio 1.2, 2.7): the counterpart in tests of the device-side
- * queues. Its memory stands for that of a guest: addresses there are far from offsets here, and need more than 32 bits.
- */
-
-import { readSync } from 'node:fs';
-import { closeFile, eventfd } from '../../drivers/libc/index.js';
+/** The driver's side of one split virtqueue (virtio 1.2, 2.7), as a model for tests. */
 import type { MemoryViews } from '../../drivers/memory/index.js';
-import type { GuestMemory, RingOptions, RingPlace } from '../../drivers/virtio/device-ring.js';
-import { makeQueueCounters } from '../../drivers/virtio/queue-counters.js';
+import type { RingOptions } from '../../drivers/virtio/device-ring.js';
+import { DriverModel, GUEST_BASE, type Part, type UsedElement } from './driver-model.js';
 
-/** Bytes of the driver's memory. */
-export const MEMORY_BYTES = 1 << 20;
-/** Guest-physical address of offset 0. Crosses a multiple of 2^32, so that both halves of an address matter. */
-export const GUEST_BASE = 0x1_fff8_0000;
-
-/** Part of a chain: bytes of the memory that the device may read or (write) may write. */
-export interface Part {
-  readonly offset: number;
-  readonly length: number;
-  readonly write?: boolean;
-}
-
-export interface UsedElement {
-  readonly id: number;
-  readonly length: number;
-}
-
-export class SplitDriver implements GuestMemory {
-  readonly memory: MemoryViews;
-  readonly place: RingPlace;
-  readonly options: RingOptions;
-  private readonly view: DataView;
+export class SplitDriver extends DriverModel {
   private readonly free: number[];
   private readonly chains = new Map<number, number[]>();
-  private nextTable: number;
-  private nextBuffer: number;
   private offered: number;
   private seen: number;
 
-  /**
-   * @param memory of {@link MEMORY_BYTES} bytes or more; one of its own by default
-   * @param ring where the ring lies, so that two drivers can share a memory: 0 or 1
-   */
-  constructor(options: Partial<RingOptions> = {}, memory: MemoryViews = ownMemory(), ring = 0) {
-    this.memory = memory;
-    this.view = new DataView(memory.u8.buffer, memory.u8.byteOffset);
-    this.options = {
-      size: 16,
-      base: 0,
-      eventIdx: false,
-      indirect: true,
-      headerBytes: 12,
-      mergeable: true,
-      callFd: eventfd(),
-      counts: makeQueueCounters(),
-      ...options,
-    };
-    const start = ring * 0x8_0000;
-    this.place = { desc: start + 0x1000, avail: start + 0x1_1000, used: start + 0x1_8000 };
-    this.nextTable = start + 0x2_0000;
-    this.nextBuffer = start + 0x4_0000;
+  constructor(options: Partial<RingOptions> = {}, memory?: MemoryViews, ring = 0) {
+    super(options, memory, ring);
     this.free = Array.from({ length: this.options.size }, (_, i) => this.options.size - 1 - i);
     this.offered = this.options.base;
     this.seen = this.options.base;
     this.view.setUint16(this.place.avail + 2, this.offered, true);
     this.view.setUint16(this.place.used + 2, this.offered, true);
-  }
-
-  translate(low: number, high: number, length: number): number {
-    const offset = high * 2 ** 32 + low - GUEST_BASE;
-    return offset >= 0 && offset + length <= MEMORY_BYTES ? offset : -1;
-  }
-
-  /** Takes `length` bytes of the memory for a buffer, `skew` bytes off a multiple of 64. */
-  buffer(length: number, skew = 0): number {
-    const offset = this.nextBuffer + skew;
-    this.nextBuffer = Math.ceil((offset + length) / 64) * 64;
-    if (this.nextBuffer > MEMORY_BYTES) throw new Error('the driver model has no more memory');
-    return offset;
   }
 
   /** Writes a descriptor of the table, or of the one at `table`, exactly as told. */
@@ -171,24 +109,4 @@ export class SplitDriver implements GuestMemory {
     }
     return found;
   }
-
-  /** Whether the device has signalled since the last call. */
-  takeSignal(): boolean {
-    try {
-      readSync(this.options.callFd, new Uint8Array(8));
-      return true;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return false;
-      throw error;
-    }
-  }
-
-  close(): void {
-    closeFile(this.options.callFd);
-  }
-}
-
-function ownMemory(): MemoryViews {
-  const buffer = new SharedArrayBuffer(MEMORY_BYTES);
-  return { u8: new Uint8Array(buffer), u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
 }

@@ -7,7 +7,9 @@ import { signalEventfd } from '../../drivers/libc/index.js';
 import type { MemoryViews, PacketMemory } from '../../drivers/memory/index.js';
 import type { ConfigSpace } from '../../drivers/pci/config-space.js';
 import type { PciFunction } from '../../drivers/pci/function.js';
-import { DeviceRing, MODEL_IOVA_BASE } from './device-ring.js';
+import { type DeviceModel, MODEL_IOVA_BASE } from './device-model.js';
+import { DeviceRing } from './device-ring.js';
+import { PackedDeviceRing } from './packed-device-ring.js';
 import { type Capability, modernCapabilities, NOTIFY_MULTIPLIER, Piece, pciConfig } from './virtio-pci-config.js';
 
 const NO_VECTOR = 0xffff;
@@ -29,7 +31,7 @@ interface Queue {
   notifyOff: number;
   /** Descriptor, driver and device area, in halves. */
   readonly address: number[];
-  ring: DeviceRing | null;
+  ring: DeviceModel | null;
 }
 
 export class VirtioPciModel implements PciFunction {
@@ -262,7 +264,8 @@ export class VirtioPciModel implements PciFunction {
     const direction = (['receive', 'transmit', 'control'] as const)[this.queueSelect]!;
     const eventIdx = (this.accepted & (1n << 29n)) !== 0n;
     const layout = { size: queue.size, descriptors, driver, device };
-    queue.ring = new DeviceRing(this.memory!, layout, direction, eventIdx, this.violations);
+    const Ring = (this.accepted & (1n << 34n)) !== 0n ? PackedDeviceRing : DeviceRing;
+    queue.ring = new Ring(this.memory!, layout, direction, eventIdx, this.violations);
   }
 
   private notify(at: number, width: number, value: number): void {
@@ -278,7 +281,7 @@ export class VirtioPciModel implements PciFunction {
   private serveControl(): void {
     const ring = this.queues[2]!.ring!;
     const chains = ring.takeAll();
-    if ((this.accepted & (1n << 29n)) !== 0n) ring.setAvailEvent(ring.nextAvailable);
+    ring.setNotify(true);
     for (const chain of chains) {
       const [command, ack] = chain.segments;
       const bytes = this.memory!.u8.slice(command!.offset, command!.offset + command!.length);
@@ -291,11 +294,11 @@ export class VirtioPciModel implements PciFunction {
     }
   }
 
-  get rx(): DeviceRing {
+  get rx(): DeviceModel {
     return this.queues[0]!.ring!;
   }
 
-  get tx(): DeviceRing {
+  get tx(): DeviceModel {
     return this.queues[1]!.ring!;
   }
 

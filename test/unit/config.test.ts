@@ -1,5 +1,9 @@
+import { availableParallelism } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { ConfigError, resolveConfig, type TspmdConfig } from '../../src/config.js';
+import { MICROSOFT } from '../support/rss.js';
+
+const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
 const good: TspmdConfig = { device: 'vhost-user:/tmp/vm1.sock', ip: '10.0.0.1/24' };
 
@@ -23,10 +27,17 @@ describe('configuration', () => {
       mtu: undefined,
       mode: 'single',
       cores: [],
+      stackCores: 1,
+      app: undefined,
+      appOptions: {},
+      rss: { key: Uint8Array.from(MICROSOFT), symmetric: true },
+      onCoreFailure: 'redistribute',
+      coreBurst: 32,
       idle: 'adaptive',
       neighbours: new Map(),
       gateway: undefined,
       hugepages: 'auto',
+      ring: 'auto',
       buffers: 4096,
       layer: 'ip',
       acceptBroadcast: false,
@@ -42,6 +53,11 @@ describe('configuration', () => {
       mtu: 1400,
       mode: 'single',
       cores: [3],
+      app: './my-stack.js',
+      appOptions: { port: 7 },
+      rss: { key: 'symmetric', symmetric: false },
+      onCoreFailure: 'stop',
+      coreBurst: 256,
       idle: 'spin',
       neighbours: { '192.168.1.1': '52-54-00-00-00-0A' },
       gateway: '192.168.1.1',
@@ -53,6 +69,31 @@ describe('configuration', () => {
     });
     expect(resolved.neighbours).toEqual(new Map([[0xc0a80101, Uint8Array.of(0x52, 0x54, 0, 0, 0, 10)]]));
     expect(resolved).toMatchObject({ gateway: 0xc0a80101, mtu: 1400, idle: 'spin', cores: [3], layer: 'ethernet' });
+    expect(resolved).toMatchObject({ app: './my-stack.js', appOptions: { port: 7 } });
+    expect(resolved).toMatchObject({ onCoreFailure: 'stop', coreBurst: 256, rss: { symmetric: false } });
+    expect(Buffer.from(resolved.rss.key).toString('hex')).toBe('6d5a'.repeat(20));
+  });
+
+  it('gives the last CPU to the thread that receives, with 2kb the last but one to the one that sends', () => {
+    expect(resolveConfig({ ...good, mode: '1kb', app: 'echo', cores: [0, 1, 2, 3] }).stackCores).toBe(3);
+    expect(resolveConfig({ ...good, mode: '2kb', app: 'echo', cores: [0, 1, 2, 3] }).stackCores).toBe(2);
+    expect(resolveConfig({ ...good, mode: '2kb', app: 'echo', cores: range(66), buffers: 65536 }).stackCores).toBe(64);
+  });
+
+  it.each([
+    ['1kb', 1],
+    ['2kb', 2],
+  ] as const)('%s without cores: as many as the machine has CPUs for, one at least', (mode, bypass) => {
+    const { cores, stackCores, buffers } = resolveConfig({ ...good, mode, app: 'echo' });
+    expect(cores).toEqual([]);
+    expect(stackCores).toBe(Math.min(64, Math.max(1, availableParallelism() - bypass)));
+    expect(buffers).toBe(1024 * Math.max(4, stackCores + 2));
+  });
+
+  it('takes 1024 buffers more a core from the third core on, where no number is named', () => {
+    const buffersOf = (count: number): number =>
+      resolveConfig({ ...good, mode: '1kb', app: 'echo', cores: range(count + 1) }).buffers;
+    expect([1, 2, 3, 8, 64].map(buffersOf)).toEqual([4096, 4096, 5120, 10240, 65536]);
   });
 
   it('allows both hosts of a /31, and a /32', () => {
@@ -81,11 +122,38 @@ describe('configuration', () => {
     [{ mtu: '1500' }, "mtu: '1500' is not"],
     [{ buffers: 1 }, 'buffers: 1 is not a whole number from 256 to 65536'],
     [{ mode: '3kb' }, "mode: '3kb' is none of single, 1kb, 2kb"],
-    [{ mode: '1kb' }, "mode: '1kb' is not available yet; use 'single'"],
+    [{ mode: '1kb' }, "app: mode '1kb' runs the stack in threads of its own, and needs the name or file of one"],
+    [{ mode: '2kb' }, "app: mode '2kb' runs the stack"],
+    [{ app: '' }, "app: '' is not the name of an app or a file"],
+    [{ mode: '1kb', app: 7 }, 'app: 7 is not the name'],
+    [{ mode: '1kb', app: 'echo', cores: [0] }, "cores: mode '1kb' needs 2 CPUs at least, one of them for the stack"],
+    [{ mode: '2kb', app: 'echo', cores: [0, 1] }, "cores: mode '2kb' needs 3 CPUs at least, one of them for the stack"],
+    [{ mode: '2kb', app: 'echo', cores: [0, 1, 1] }, 'cores: [0,1,1] is not a list of different CPU numbers'],
+    [{ mode: '1kb', app: 'echo', cores: range(66) }, 'cores: 66 CPUs, where 64 at most can run the stack'],
+    [
+      { mode: '1kb', app: 'echo', cores: [0, 1], buffers: 256 },
+      'buffers: 256 buffers are too few for a core: take 4096',
+    ],
+    [{ mode: '1kb', app: 'echo', cores: range(9), buffers: 1024 }, 'buffers: 1024 buffers are too few for 8 cores'],
+    [{ mode: '1kb', app: 'echo', buffers: 70000 }, 'buffers: 70000 is not a whole number from 256 to 65536'],
+    [{ appOptions: 7 }, 'appOptions: 7 is not an object'],
+    [{ appOptions: null }, 'appOptions: null is not an object'],
+    [{ mode: '1kb', app: 'echo', appOptions: { f: Math.max } }, 'appOptions: they go to other threads, and'],
+    [{ rss: { key: 'nonsense' } }, "rss: 'nonsense' is no RSS key (want microsoft, symmetric, or 80 hex digits)"],
+    [{ rss: { key: new Uint8Array(39) } }, 'rss: an RSS key of 39 bytes: it must have 40'],
+    [{ rss: { symmetric: 1 } }, 'rss: RSS symmetric: 1 is not true or false'],
+    [{ rss: 'microsoft' }, 'rss: RSS options are an object { key, symmetric }, found "microsoft"'],
+    [{ rss: null }, 'rss: RSS options are an object { key, symmetric }, found null'],
+    [{ rss: { hash: 'microsoft' } }, 'rss: RSS option hash is unknown (known are key, symmetric)'],
+    [{ coreBurst: 0 }, 'coreBurst: 0 is not a whole number from 1 to 256'],
+    [{ coreBurst: 257 }, 'coreBurst: 257 is not a whole number from 1 to 256'],
+    [{ coreBurst: 1.5 }, 'coreBurst: 1.5 is not a whole number'],
+    [{ onCoreFailure: 'restart' }, "onCoreFailure: 'restart' is none of redistribute, stop"],
     [{ cores: [0, 1] }, "cores: mode 'single' runs on one core, found 2"],
     [{ cores: [-1] }, 'cores: [-1] is not a list of different CPU numbers'],
     [{ cores: 'all' }, "cores: 'all' is not a list"],
     [{ idle: 'never' }, "idle: 'never' is none of adaptive, spin"],
+    [{ ring: 'indirect' }, "ring: 'indirect' is none of auto, split, packed"],
     [{ hugepages: 'yes' }, "hugepages: 'yes' is none of auto, require, never"],
     [{ layer: 'tcp' }, "layer: 'tcp' is none of ip, ethernet"],
     [{ acceptBroadcast: 1 }, 'acceptBroadcast: 1 is not true or false'],

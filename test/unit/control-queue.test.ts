@@ -85,6 +85,47 @@ describe('the receive filter', () => {
   });
 });
 
+describe('the control queue on packed rings', () => {
+  const PACKED = WITH_MAC | f.VIRTIO_F_RING_PACKED;
+  const ring = 'packed';
+
+  it('carries any number of commands, round the ring', async () => {
+    const { device, model } = await open(PACKED, { ring }, (m) => (m.queueLimits = [8, 8, 4]));
+    for (let i = 0; i < 9; i++) {
+      model.needReset();
+      await until('the device to be back', () => device.counters().reconnects === i + 1);
+    }
+    let acknowledged = 0;
+    model.onCommand = ([group]) => {
+      if (group === 3) acknowledged++;
+      return 0;
+    };
+    for (let i = 1; i <= 9; i++) {
+      model.setNetStatus(3);
+      await until('the acknowledgement', () => acknowledged === i);
+      model.setNetStatus(1);
+      await until('the configuration to be read', () => device.isUp);
+    }
+    expect(model.commands).toHaveLength(30 + 9);
+    expect(model.accepted).toBe(PACKED);
+    expect(model.violations).toEqual([]);
+  });
+
+  it('notices a used descriptor for a buffer that it did not offer', async () => {
+    const opening = open(PACKED, { ring }, (m) => {
+      m.onCommand = () => {
+        m.queues[2]!.ring!.pushUsed(5, 1);
+        return null;
+      };
+    });
+    await expect(opening).rejects.toThrow('a used descriptor names buffer 5, which the device does not hold');
+  });
+
+  it('fails the opening of a device that refuses', async () => {
+    await expect(open(PACKED, { ring }, (m) => (m.onCommand = () => 1))).rejects.toThrow(/the device refuses a filter/);
+  });
+});
+
 describe('the control queue', () => {
   it('acknowledges an announcement when it was made (5.1.6.5.4)', async () => {
     const { device, model } = await open(WITH_MAC);

@@ -1,43 +1,219 @@
 import { describe, expect, it } from 'vitest';
-import { expectEveryFrameCounted, expectNoBufferLost, learnPeer, makeCore, packetTo } from '../support/core.js';
+import {
+  countersOf,
+  EITHER_CORE,
+  expectEveryFrameCounted,
+  expectNoBufferLost,
+  learnPeer,
+  makeCore,
+  packetTo,
+} from '../support/core.js';
 import { ethernet, ipv4, OUR_MAC, PEER_IP, PEER_MAC } from '../support/frames.js';
 
 const frame = (n: number): Uint8Array => ethernet(ipv4([n & 0xff, n >>> 8]));
 
-describe('receiving', () => {
-  it('polls once, says how many packets wait, and hands them out in order', () => {
-    const t = makeCore();
-    for (let n = 0; n < 5; n++) t.device.inject(frame(n));
-    expect(t.core.getRxCount()).toBe(5);
-    expect(t.device.rxPolls).toBe(1);
-    for (let n = 0; n < 5; n++) {
-      const buffer = t.core.getBufferRx()!;
-      expect(buffer.length).toBe(22);
-      expect(buffer.bytes[20]).toBe(n);
-      expect(t.core.memory.u8[buffer.offset]).toBe(0x45);
-      t.core.release(buffer);
-    }
-    expect(t.core.getBufferRx()).toBeNull();
-    expectNoBufferLost(t);
+describe.each(EITHER_CORE)('%s', (_, make) => {
+  describe('receiving', () => {
+    it('says how many packets wait, and hands them out in order', () => {
+      const t = make();
+      for (let n = 0; n < 5; n++) t.device.inject(frame(n));
+      expect(t.core.getRxCount()).toBe(5);
+      for (let n = 0; n < 5; n++) {
+        const buffer = t.core.getBufferRx()!;
+        expect(buffer.length).toBe(22);
+        expect(buffer.bytes[20]).toBe(n);
+        expect(t.core.memory.u8[buffer.offset]).toBe(0x45);
+        t.core.release(buffer);
+      }
+      expect(t.core.getBufferRx()).toBeNull();
+      expectNoBufferLost(t);
+    });
+
+    it('hides nothing: what was not fetched is counted again', () => {
+      const t = make();
+      for (let n = 0; n < 100; n++) t.device.inject(frame(n));
+      expect(t.core.getRxCount()).toBe(32);
+      expect(t.core.getRxCount()).toBe(32);
+      const seen: number[] = [];
+      for (let total = t.core.getRxCount(); total > 0; total = t.core.getRxCount()) {
+        for (let i = 0; i < Math.min(total, 7); i++) {
+          const buffer = t.core.getBufferRx()!;
+          seen.push(buffer.bytes[20]!);
+          t.core.release(buffer);
+        }
+      }
+      expect(seen).toEqual(Array.from({ length: 100 }, (_, n) => n));
+      expectNoBufferLost(t);
+      expectEveryFrameCounted(t);
+    });
+
+    it("trims Ethernet's padding: the length is that of the IP packet", () => {
+      const t = make();
+      t.device.inject(ethernet([...ipv4([1, 2, 3]), ...new Array(23).fill(0)]));
+      t.core.getRxCount();
+      expect(t.core.getBufferRx()!.length).toBe(23);
+    });
+
+    it('aligns the IP header to four bytes', () => {
+      const t = make();
+      t.device.inject(frame(1));
+      t.core.getRxCount();
+      expect(t.core.getBufferRx()!.offset % 4).toBe(0);
+    });
   });
 
-  it('hides nothing: what was not fetched is counted again, and no poll is made while a burst waits', () => {
+  describe('sending', () => {
+    it('writes the Ethernet header in front', () => {
+      const t = make();
+      learnPeer(t);
+      const buffer = packetTo(t.core, PEER_IP);
+      const packet = [...buffer.bytes.subarray(0, buffer.length)];
+      expect(t.core.addBufferToRing(buffer)).toBe(true);
+      t.core.flush();
+      expect(t.device.frames).toEqual([Uint8Array.from([...PEER_MAC, ...OUR_MAC, 8, 0, ...packet])]);
+      expectNoBufferLost(t);
+    });
+
+    it('sends in bursts: when 32 are together, at getRxCount and at flush', () => {
+      const t = make();
+      learnPeer(t);
+      for (let n = 0; n < 31; n++) t.core.addBufferToRing(packetTo(t.core, PEER_IP, [n]));
+      expect(t.device.txBursts).toEqual([]);
+      t.core.addBufferToRing(packetTo(t.core, PEER_IP, [31]));
+      expect(t.device.txBursts).toEqual([32]);
+      t.core.addBufferToRing(packetTo(t.core, PEER_IP, [32]));
+      t.core.getRxCount();
+      t.core.addBufferToRing(packetTo(t.core, PEER_IP, [33]));
+      t.core.flush();
+      expect(t.device.txBursts).toEqual([32, 1, 1]);
+      expect(t.device.frames.map((sent) => sent[34])).toEqual(Array.from({ length: 34 }, (_, n) => n));
+    });
+
+    it.each([
+      ['shorter than an IP header', 19, 'tx_drop_length'],
+      ['longer than the MTU', 1501, 'tx_drop_length'],
+      ['of no length at all', Number.NaN, 'tx_drop_length'],
+    ])('drops and counts a packet that is %s', (_, length, counter) => {
+      const t = make();
+      learnPeer(t);
+      const buffer = packetTo(t.core, PEER_IP);
+      buffer.length = length;
+      expect(t.core.addBufferToRing(buffer)).toBe(true);
+      t.core.flush();
+      expect(t.device.frames).toEqual([]);
+      expect(t.core.counters()[counter]).toBe(1);
+      expectNoBufferLost(t);
+    });
+
+    it('drops and counts what is not IPv4', () => {
+      const t = make();
+      const buffer = packetTo(t.core, PEER_IP);
+      buffer.bytes[0] = 0x65;
+      expect(t.core.addBufferToRing(buffer)).toBe(true);
+      expect(t.core.counters().tx_drop_version).toBe(1);
+      expectNoBufferLost(t);
+    });
+
+    it('never sends more than the device, the buffers or the configuration allow', () => {
+      expect(make({ mtu: 9000 }).core.mtu).toBe(1500);
+      expect(make({ mtu: 9000 }, { mtu: 9000 }).core.mtu).toBe(2048 - 62 - 14);
+      expect(make({ mtu: 576 }).core.mtu).toBe(576);
+    });
+  });
+
+  describe('ownership', () => {
+    it('notices a buffer released twice, sent after release, released after sending', () => {
+      const t = make();
+      learnPeer(t);
+      const released = t.core.getBufferTx()!;
+      t.core.release(released);
+      expect(() => t.core.release(released)).toThrow(/release: buffer \d+ is not yours/);
+      expect(() => t.core.addBufferToRing(released)).toThrow(/addBufferToRing: buffer \d+ is not yours/);
+      const sent = packetTo(t.core, PEER_IP);
+      t.core.addBufferToRing(sent);
+      expect(() => t.core.release(sent)).toThrow(/not yours/);
+      const foreign = make().core.getBufferTx()!;
+      expect(() => t.core.release(foreign)).toThrow(/release: buffer \d+ is another port's/);
+      expect(() => t.core.addBufferToRing(foreign)).toThrow(/another port's/);
+      t.core.flush();
+      expectNoBufferLost(t);
+    });
+
+    it('sends a received packet in its own buffer', () => {
+      const t = make();
+      learnPeer(t);
+      t.device.inject(frame(7));
+      t.core.getRxCount();
+      const buffer = t.core.getBufferRx()!;
+      buffer.bytes.set(ipv4([9], { source: '10.0.0.1', destination: PEER_IP }));
+      buffer.length = 21;
+      t.core.addBufferToRing(buffer);
+      t.core.flush();
+      expect(t.device.frames[0]![34]).toBe(9);
+      expectNoBufferLost(t);
+    });
+
+    it('makes one object a buffer, and its bytes cover exactly its room', () => {
+      const t = make({}, { buffers: 64 });
+      const first = t.core.getBufferTx()!;
+      const bytes = first.bytes;
+      t.core.release(first);
+      const again = t.core.getBufferTx()!;
+      expect(again).toBe(first);
+      expect(again.bytes).toBe(bytes);
+      expect(bytes.byteOffset).toBe(first.offset);
+      expect(bytes.length).toBe(2048 - 62 - 14);
+      expect(again.length).toBe(0);
+    });
+  });
+
+  describe('layer ethernet', () => {
+    it('hands out every frame as it is and sends frames as they are', () => {
+      const t = make({ layer: 'ethernet' });
+      const tagged = ethernet([0, 1, 8, 0, 1, 2, 3], { destination: PEER_MAC, type: 0x8100 });
+      t.device.inject(tagged);
+      expect(t.core.getRxCount()).toBe(1);
+      const buffer = t.core.getBufferRx()!;
+      expect(buffer.bytes.subarray(0, buffer.length)).toEqual(tagged);
+      expect(t.core.addBufferToRing(buffer)).toBe(true);
+      t.core.flush();
+      expect(t.device.frames).toEqual([tagged]);
+      expectNoBufferLost(t);
+      expectEveryFrameCounted(t);
+    });
+
+    it('still drops what cannot be a frame', () => {
+      const t = make({ layer: 'ethernet' });
+      t.device.inject(Uint8Array.of(1, 2, 3));
+      t.device.inject(frame(1), 5000);
+      expect(t.core.getRxCount()).toBe(0);
+      const { rx_drop_runt, rx_drop_too_long } = countersOf(t);
+      expect([rx_drop_runt, rx_drop_too_long]).toEqual([1, 1]);
+      expectNoBufferLost(t);
+    });
+
+    it('lets frames of the MTU and 14 bytes through, no more', () => {
+      const t = make({ layer: 'ethernet' });
+      for (const length of [1514, 1515, 13]) {
+        const buffer = t.core.getBufferTx()!;
+        buffer.length = length;
+        t.core.addBufferToRing(buffer);
+      }
+      t.core.flush();
+      expect(t.device.frames.map((sent) => sent.length)).toEqual([1514]);
+      expect(t.core.counters().tx_drop_length).toBe(2);
+    });
+  });
+});
+
+describe('with the vNIC: receiving', () => {
+  it('polls once, and not at all while a burst waits', () => {
     const t = makeCore();
     for (let n = 0; n < 100; n++) t.device.inject(frame(n));
     expect(t.core.getRxCount()).toBe(32);
+    expect(t.device.rxPolls).toBe(1);
     expect(t.core.getRxCount()).toBe(32);
     expect(t.device.rxPolls).toBe(1);
-    const seen: number[] = [];
-    for (let total = t.core.getRxCount(); total > 0; total = t.core.getRxCount()) {
-      for (let i = 0; i < Math.min(total, 7); i++) {
-        const buffer = t.core.getBufferRx()!;
-        seen.push(buffer.bytes[20]!);
-        t.core.release(buffer);
-      }
-    }
-    expect(seen).toEqual(Array.from({ length: 100 }, (_, n) => n));
-    expectNoBufferLost(t);
-    expectEveryFrameCounted(t);
   });
 
   it('takes back what was sent when the pool runs dry, so that receiving goes on', () => {
@@ -50,49 +226,9 @@ describe('receiving', () => {
     t.core.getRxCount();
     expect(t.device.pool.available).toBe(64);
   });
-
-  it("trims Ethernet's padding: the length is that of the IP packet", () => {
-    const t = makeCore();
-    t.device.inject(ethernet([...ipv4([1, 2, 3]), ...new Array(23).fill(0)]));
-    t.core.getRxCount();
-    expect(t.core.getBufferRx()!.length).toBe(23);
-  });
-
-  it('aligns the IP header to four bytes', () => {
-    const t = makeCore();
-    t.device.inject(frame(1));
-    t.core.getRxCount();
-    expect(t.core.getBufferRx()!.offset % 4).toBe(0);
-  });
 });
 
-describe('sending', () => {
-  it('writes the Ethernet header in front', () => {
-    const t = makeCore();
-    learnPeer(t);
-    const buffer = packetTo(t.core, PEER_IP);
-    const packet = [...buffer.bytes.subarray(0, buffer.length)];
-    expect(t.core.addBufferToRing(buffer)).toBe(true);
-    t.core.flush();
-    expect(t.device.frames).toEqual([Uint8Array.from([...PEER_MAC, ...OUR_MAC, 8, 0, ...packet])]);
-    expectNoBufferLost(t);
-  });
-
-  it('sends in bursts: when 32 are together, at getRxCount and at flush', () => {
-    const t = makeCore();
-    learnPeer(t);
-    for (let n = 0; n < 31; n++) t.core.addBufferToRing(packetTo(t.core, PEER_IP, [n]));
-    expect(t.device.txBursts).toEqual([]);
-    t.core.addBufferToRing(packetTo(t.core, PEER_IP, [31]));
-    expect(t.device.txBursts).toEqual([32]);
-    t.core.addBufferToRing(packetTo(t.core, PEER_IP, [32]));
-    t.core.getRxCount();
-    t.core.addBufferToRing(packetTo(t.core, PEER_IP, [33]));
-    t.core.flush();
-    expect(t.device.txBursts).toEqual([32, 1, 1]);
-    expect(t.device.frames.map((sent) => sent[34])).toEqual(Array.from({ length: 34 }, (_, n) => n));
-  });
-
+describe('with the vNIC: sending', () => {
   it('gives the buffer back to the caller when the ring is full, and loses nothing', () => {
     const t = makeCore({}, { txRing: 40, holdTx: true });
     learnPeer(t);
@@ -137,31 +273,6 @@ describe('sending', () => {
     expect(reclaimed).toBe(2);
   });
 
-  it.each([
-    ['shorter than an IP header', 19, 'tx_drop_length'],
-    ['longer than the MTU', 1501, 'tx_drop_length'],
-    ['of no length at all', Number.NaN, 'tx_drop_length'],
-  ])('drops and counts a packet that is %s', (_, length, counter) => {
-    const t = makeCore();
-    learnPeer(t);
-    const buffer = packetTo(t.core, PEER_IP);
-    buffer.length = length;
-    expect(t.core.addBufferToRing(buffer)).toBe(true);
-    t.core.flush();
-    expect(t.device.frames).toEqual([]);
-    expect(t.core.counters()[counter]).toBe(1);
-    expectNoBufferLost(t);
-  });
-
-  it('drops and counts what is not IPv4', () => {
-    const t = makeCore();
-    const buffer = packetTo(t.core, PEER_IP);
-    buffer.bytes[0] = 0x65;
-    expect(t.core.addBufferToRing(buffer)).toBe(true);
-    expect(t.core.counters().tx_drop_version).toBe(1);
-    expectNoBufferLost(t);
-  });
-
   it('drops what is still to be sent when the link goes, and sends again when it is back', () => {
     const t = makeCore();
     learnPeer(t);
@@ -189,99 +300,9 @@ describe('sending', () => {
     expect(t.core.counters().tx_lost_link_down).toBe(1);
     expectNoBufferLost(t);
   });
-
-  it('never sends more than the device, the buffers or the configuration allow', () => {
-    expect(makeCore({ mtu: 9000 }).core.mtu).toBe(1500);
-    expect(makeCore({ mtu: 9000 }, { mtu: 9000 }).core.mtu).toBe(2048 - 62 - 14);
-    expect(makeCore({ mtu: 576 }).core.mtu).toBe(576);
-  });
 });
 
-describe('ownership', () => {
-  it('notices a buffer released twice, sent after release, released after sending', () => {
-    const t = makeCore();
-    learnPeer(t);
-    const released = t.core.getBufferTx()!;
-    t.core.release(released);
-    expect(() => t.core.release(released)).toThrow(/release: buffer \d+ is not yours/);
-    expect(() => t.core.addBufferToRing(released)).toThrow(/addBufferToRing: buffer \d+ is not yours/);
-    const sent = packetTo(t.core, PEER_IP);
-    t.core.addBufferToRing(sent);
-    expect(() => t.core.release(sent)).toThrow(/not yours/);
-    const foreign = makeCore().core.getBufferTx()!;
-    expect(() => t.core.release(foreign)).toThrow(/release: buffer \d+ is another port's/);
-    expect(() => t.core.addBufferToRing(foreign)).toThrow(/another port's/);
-    t.core.flush();
-    expectNoBufferLost(t);
-  });
-
-  it('sends a received packet in its own buffer', () => {
-    const t = makeCore();
-    learnPeer(t);
-    t.device.inject(frame(7));
-    t.core.getRxCount();
-    const buffer = t.core.getBufferRx()!;
-    buffer.bytes.set(ipv4([9], { source: '10.0.0.1', destination: PEER_IP }));
-    buffer.length = 21;
-    t.core.addBufferToRing(buffer);
-    t.core.flush();
-    expect(t.device.frames[0]![34]).toBe(9);
-    expectNoBufferLost(t);
-  });
-
-  it('makes one object a buffer, and its bytes cover exactly its room', () => {
-    const t = makeCore({}, { buffers: 64 });
-    const first = t.core.getBufferTx()!;
-    const bytes = first.bytes;
-    t.core.release(first);
-    const again = t.core.getBufferTx()!;
-    expect(again).toBe(first);
-    expect(again.bytes).toBe(bytes);
-    expect(bytes.byteOffset).toBe(first.offset);
-    expect(bytes.length).toBe(2048 - 62 - 14);
-    expect(again.length).toBe(0);
-  });
-});
-
-describe('layer ethernet', () => {
-  it('hands out every frame as it is and sends frames as they are', () => {
-    const t = makeCore({ layer: 'ethernet' });
-    const tagged = ethernet([0, 1, 8, 0, 1, 2, 3], { destination: PEER_MAC, type: 0x8100 });
-    t.device.inject(tagged);
-    expect(t.core.getRxCount()).toBe(1);
-    const buffer = t.core.getBufferRx()!;
-    expect(buffer.bytes.subarray(0, buffer.length)).toEqual(tagged);
-    expect(t.core.addBufferToRing(buffer)).toBe(true);
-    t.core.flush();
-    expect(t.device.frames).toEqual([tagged]);
-    expectNoBufferLost(t);
-    expectEveryFrameCounted(t);
-  });
-
-  it('still drops what cannot be a frame', () => {
-    const t = makeCore({ layer: 'ethernet' });
-    t.device.inject(Uint8Array.of(1, 2, 3));
-    t.device.inject(frame(1), 5000);
-    expect(t.core.getRxCount()).toBe(0);
-    const { rx_drop_runt, rx_drop_too_long } = t.core.counters();
-    expect([rx_drop_runt, rx_drop_too_long]).toEqual([1, 1]);
-    expectNoBufferLost(t);
-  });
-
-  it('lets frames of the MTU and 14 bytes through, no more', () => {
-    const t = makeCore({ layer: 'ethernet' });
-    for (const length of [1514, 1515, 13]) {
-      const buffer = t.core.getBufferTx()!;
-      buffer.length = length;
-      t.core.addBufferToRing(buffer);
-    }
-    t.core.flush();
-    expect(t.device.frames.map((sent) => sent.length)).toEqual([1514]);
-    expect(t.core.counters().tx_drop_length).toBe(2);
-  });
-});
-
-describe('counters', () => {
+describe('with the vNIC: counters', () => {
   it("merges the device's with the layer's; none hides another", () => {
     const t = makeCore();
     t.device.counters = () => ({ tx_packets: 3, rx_frames: 77 });

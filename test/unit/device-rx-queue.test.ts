@@ -1,23 +1,33 @@
 import fc from 'fast-check';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { MemoryViews } from '../../drivers/memory/index.js';
 import type { RingOptions } from '../../drivers/virtio/device-ring.js';
 import { DeviceRxQueue } from '../../drivers/virtio/device-rx-queue.js';
 import { MAX_BURST, PacketBurst } from '../../drivers/virtio/packet-burst.js';
 import { QueueCounter } from '../../drivers/virtio/queue-counters.js';
-import { type Part, SplitDriver, type UsedElement } from '../support/split-driver.js';
+import type { DriverModel, Part, UsedElement } from '../support/driver-model.js';
+import { PackedDriver } from '../support/packed-driver.js';
+import { SplitDriver } from '../support/split-driver.js';
 
 const ALL = Uint8Array.from({ length: MAX_BURST }, (_, i) => i);
 const PLAIN_HEADER = (buffers: number): number[] => [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, buffers, 0];
 
-let driver: SplitDriver;
+let layout: 'split' | 'packed' = 'split';
+let driver: DriverModel;
+/** The same, where the layout is split. */
+let split: SplitDriver;
 let queue: DeviceRxQueue;
 let burst: PacketBurst;
 /** Buffers that were posted, by head. */
 let posted: Map<number, Part[]>;
 
 function setUp(options: Partial<RingOptions> = {}): void {
-  driver = new SplitDriver(options);
+  if (layout === 'split') {
+    split = new SplitDriver(options);
+    driver = split;
+  } else {
+    driver = new PackedDriver(options);
+  }
   queue = new DeviceRxQueue(driver, driver.place, driver.options);
   posted = new Map();
   const buffer = new SharedArrayBuffer(1 << 19);
@@ -70,7 +80,15 @@ function found({ id, length }: UsedElement): number[] {
   return bytes.slice(0, length);
 }
 
-describe('DeviceRxQueue', () => {
+describe.each(['split', 'packed'] as const)('DeviceRxQueue on a %s ring', (which) => {
+  beforeEach(() => {
+    layout = which;
+  });
+
+  afterEach(() => {
+    layout = 'split';
+  });
+
   it('writes header and frame into a posted buffer, and nothing after them', () => {
     setUp();
     const head = post([2048]);
@@ -207,7 +225,9 @@ describe('DeviceRxQueue', () => {
     );
     setUp();
   });
+});
 
+describe('DeviceRxQueue on a split ring', () => {
   describe('gives a malformed buffer back empty, counts it, and uses the next', () => {
     function expectSkipped(counter: keyof typeof QueueCounter): void {
       const bad = driver.takeUsed();
@@ -224,45 +244,45 @@ describe('DeviceRxQueue', () => {
 
     it('one that the device may only read', () => {
       setUp();
-      driver.setDescriptor(15, 0x4000, 2048, 0, 0);
-      driver.offerHead(15);
+      split.setDescriptor(15, 0x4000, 2048, 0, 0);
+      split.offerHead(15);
       expectSkipped('badDirection');
     });
 
     it('one outside the memory', () => {
       setUp();
-      driver.setDescriptor(15, (1 << 20) - 100, 2048, 2, 0);
-      driver.offerHead(15);
+      split.setDescriptor(15, (1 << 20) - 100, 2048, 2, 0);
+      split.offerHead(15);
       expectSkipped('badAddress');
     });
 
     it('a loop', () => {
       setUp();
-      driver.setDescriptor(15, 0x4000, 1, 3, 15);
-      driver.offerHead(15);
+      split.setDescriptor(15, 0x4000, 1, 3, 15);
+      split.offerHead(15);
       expectSkipped('badLength');
     });
 
     it('one of more descriptors than any frame needs, however long the queue', () => {
       setUp({ size: 256 });
-      for (let id = 15; id < 200; id++) driver.setDescriptor(id, 0x4_0000, 0, 3, id + 1);
-      driver.setDescriptor(200, 0x4_0000, 2048, 2, 0);
-      driver.offerHead(15);
+      for (let id = 15; id < 200; id++) split.setDescriptor(id, 0x4_0000, 0, 3, id + 1);
+      split.setDescriptor(200, 0x4_0000, 2048, 2, 0);
+      split.offerHead(15);
       expectSkipped('badLength');
     });
 
     it('one that does not hold the header', () => {
       setUp();
-      driver.setDescriptor(15, 0x4000, 11, 2, 0);
-      driver.offerHead(15);
+      split.setDescriptor(15, 0x4000, 11, 2, 0);
+      split.offerHead(15);
       expectSkipped('smallBuffer');
     });
   });
 
   it('clears away a burst of malformed buffers at once and no more: the other ports wait meanwhile', () => {
     setUp({ size: 256 });
-    driver.setDescriptor(15, 0x4_0000, 2048, 0, 0);
-    for (let i = 0; i < 100; i++) driver.offerHead(15);
+    split.setDescriptor(15, 0x4_0000, 2048, 0, 0);
+    for (let i = 0; i < 100; i++) split.offerHead(15);
     packet([60], 1);
     for (const discarded of [32, 32, 32]) {
       expect(queue.put(burst, ALL, 1)).toBe(0);
@@ -275,7 +295,7 @@ describe('DeviceRxQueue', () => {
 
   it('skips an avail entry that is no descriptor', () => {
     setUp();
-    driver.offerHead(16);
+    split.offerHead(16);
     const head = post([100]);
     packet([60], 1);
     expect(queue.put(burst, ALL, 1)).toBe(1);
@@ -286,8 +306,8 @@ describe('DeviceRxQueue', () => {
   it('gives the buffers before a malformed one back, too, when a frame was to be spread over them', () => {
     setUp();
     const first = post([40]);
-    driver.setDescriptor(15, 0x4000, 40, 0, 0);
-    driver.offerHead(15);
+    split.setDescriptor(15, 0x4000, 40, 0, 0);
+    split.offerHead(15);
     const good = post([200]);
     const bytes = packet([100], 1);
     expect(queue.put(burst, ALL, 1)).toBe(1);
@@ -304,7 +324,7 @@ describe('DeviceRxQueue', () => {
     setUp();
     post([100]);
     packet([60], 1);
-    driver.setAvailIdx(40);
+    split.setAvailIdx(40);
     expect(queue.put(burst, ALL, 1)).toBe(0);
     expect(queue.ring.live).toBe(false);
     expect(driver.takeUsed()).toEqual([]);
@@ -327,9 +347,9 @@ describe('DeviceRxQueue', () => {
         (table, heads, mergeable) => {
           setUp({ mergeable, indirect: false });
           table.forEach((d, i) => {
-            driver.setDescriptor(i, d.offset, d.length, d.flags, d.next);
+            split.setDescriptor(i, d.offset, d.length, d.flags, d.next);
           });
-          for (const head of heads) driver.offerHead(head);
+          for (const head of heads) split.offerHead(head);
           const before = driver.memory.u8.slice(0, driver.place.used);
           for (let i = 0; i < 8; i++) packet([60 + 100 * i], i);
           const delivered = queue.put(burst, ALL, 8);

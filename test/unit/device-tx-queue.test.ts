@@ -1,21 +1,31 @@
 import fc from 'fast-check';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { RingOptions } from '../../drivers/virtio/device-ring.js';
 import { DeviceTxQueue, MAX_FRAME_BYTES } from '../../drivers/virtio/device-tx-queue.js';
 import { MAX_BURST, MAX_SEGMENTS_PER_PACKET, PacketBurst } from '../../drivers/virtio/packet-burst.js';
 import { QueueCounter } from '../../drivers/virtio/queue-counters.js';
-import { type Part, SplitDriver } from '../support/split-driver.js';
+import type { DriverModel, Part } from '../support/driver-model.js';
+import { PackedDriver } from '../support/packed-driver.js';
+import { SplitDriver } from '../support/split-driver.js';
 
 const NEXT = 1;
 const WRITE = 2;
 const INDIRECT = 4;
 
-let driver: SplitDriver;
+let layout: 'split' | 'packed' = 'split';
+let driver: DriverModel;
+/** The same, where the layout is split. */
+let split: SplitDriver;
 let queue: DeviceTxQueue;
 let burst: PacketBurst;
 
 function setUp(options: Partial<RingOptions> = {}): void {
-  driver = new SplitDriver(options);
+  if (layout === 'split') {
+    split = new SplitDriver(options);
+    driver = split;
+  } else {
+    driver = new PackedDriver(options);
+  }
   queue = new DeviceTxQueue(driver, driver.place, driver.options);
   burst = new PacketBurst(driver.memory);
 }
@@ -50,7 +60,15 @@ function pieces(bytes: readonly number[], lengths: readonly number[]): Part[] {
 const HEADER = Array.from({ length: 12 }, () => 0xee);
 const frameOf = (length: number, seed = 1): number[] => Array.from({ length }, (_, i) => (i * seed + 3) & 0xff);
 
-describe('DeviceTxQueue', () => {
+describe.each(['split', 'packed'] as const)('DeviceTxQueue on a %s ring', (which) => {
+  beforeEach(() => {
+    layout = which;
+  });
+
+  afterEach(() => {
+    layout = 'split';
+  });
+
   it('takes a frame that follows its header in one descriptor, and gives the chain back', () => {
     setUp();
     const frame = frameOf(60);
@@ -86,17 +104,6 @@ describe('DeviceTxQueue', () => {
     expect(driver.takeUsed()).toHaveLength(50);
   });
 
-  it('follows the indexes past 65535', () => {
-    setUp({ base: 65530 });
-    for (let i = 0; i < 12; i++) {
-      driver.offer(pieces([...HEADER, ...frameOf(14 + i)], [26 + i]));
-      expect(queue.take(burst, MAX_BURST)).toBe(1);
-      expect(content(0)).toEqual(frameOf(14 + i));
-      queue.complete();
-      expect(driver.takeUsed()).toHaveLength(1);
-    }
-  });
-
   it('brings out any frame, however header and frame are cut into direct and indirect descriptors', () => {
     const cuts = fc.array(fc.integer({ min: 0, max: 40 }), { minLength: 1, maxLength: 12 });
     const packets = fc.array(
@@ -129,6 +136,19 @@ describe('DeviceTxQueue', () => {
     );
     setUp();
   });
+});
+
+describe('DeviceTxQueue on a split ring', () => {
+  it('follows the indexes past 65535', () => {
+    setUp({ base: 65530 });
+    for (let i = 0; i < 12; i++) {
+      driver.offer(pieces([...HEADER, ...frameOf(14 + i)], [26 + i]));
+      expect(queue.take(burst, MAX_BURST)).toBe(1);
+      expect(content(0)).toEqual(frameOf(14 + i));
+      queue.complete();
+      expect(driver.takeUsed()).toHaveLength(1);
+    }
+  });
 
   describe('gives a malformed chain back without a frame, counts it, and goes on', () => {
     const good = (): number[] => {
@@ -139,7 +159,7 @@ describe('DeviceTxQueue', () => {
 
     /** Offers head 15 (descriptors 12 to 15 were written by the test), then a sound chain. */
     function expectDropped(counter: keyof typeof QueueCounter): void {
-      driver.offerHead(15);
+      split.offerHead(15);
       const frame = good();
       expect(queue.take(burst, MAX_BURST)).toBe(1);
       expect(content(0)).toEqual(frame);
@@ -151,115 +171,115 @@ describe('DeviceTxQueue', () => {
 
     it('a loop', () => {
       setUp();
-      driver.setDescriptor(15, 0x4000, 4, NEXT, 14);
-      driver.setDescriptor(14, 0x4000, 4, NEXT, 15);
+      split.setDescriptor(15, 0x4000, 4, NEXT, 14);
+      split.setDescriptor(14, 0x4000, 4, NEXT, 15);
       expectDropped('badLength');
     });
 
     it('a loop of empty descriptors', () => {
       setUp();
-      driver.setDescriptor(15, 0x4000, 0, NEXT, 15);
+      split.setDescriptor(15, 0x4000, 0, NEXT, 15);
       expectDropped('badLength');
     });
 
     it('a loop inside an indirect table', () => {
       setUp();
-      driver.setDescriptor(15, 0x3_0000, 32, INDIRECT, 0);
-      driver.setDescriptor(0, 0x4000, 0, NEXT, 1, 0x3_0000);
-      driver.setDescriptor(1, 0x4000, 0, NEXT, 0, 0x3_0000);
+      split.setDescriptor(15, 0x3_0000, 32, INDIRECT, 0);
+      split.setDescriptor(0, 0x4000, 0, NEXT, 1, 0x3_0000);
+      split.setDescriptor(1, 0x4000, 0, NEXT, 0, 0x3_0000);
       expectDropped('badLength');
     });
 
     it('a next beyond the table', () => {
       setUp();
-      driver.setDescriptor(15, 0x4000, 20, NEXT, 16);
+      split.setDescriptor(15, 0x4000, 20, NEXT, 16);
       expectDropped('badNext');
     });
 
     it('a next beyond the indirect table', () => {
       setUp();
-      driver.setDescriptor(15, 0x3_0000, 16, INDIRECT, 0);
-      driver.setDescriptor(0, 0x4000, 20, NEXT, 1, 0x3_0000);
+      split.setDescriptor(15, 0x3_0000, 16, INDIRECT, 0);
+      split.setDescriptor(0, 0x4000, 20, NEXT, 1, 0x3_0000);
       expectDropped('badNext');
     });
 
     it('a device-writable descriptor', () => {
       setUp();
-      driver.setDescriptor(15, 0x4000, 72, WRITE, 0);
+      split.setDescriptor(15, 0x4000, 72, WRITE, 0);
       expectDropped('badDirection');
     });
 
     it('an address outside the memory', () => {
       setUp();
-      driver.setDescriptor(15, 1 << 20, 72, 0, 0);
+      split.setDescriptor(15, 1 << 20, 72, 0, 0);
       expectDropped('badAddress');
     });
 
     it('an address in front of the memory', () => {
       setUp();
-      driver.setDescriptor(15, -72, 72, 0, 0);
+      split.setDescriptor(15, -72, 72, 0, 0);
       expectDropped('badAddress');
     });
 
     it('a buffer that ends outside the memory', () => {
       setUp();
-      driver.setDescriptor(15, (1 << 20) - 71, 72, 0, 0);
+      split.setDescriptor(15, (1 << 20) - 71, 72, 0, 0);
       expectDropped('badAddress');
     });
 
     it('a length of 4 GiB less one', () => {
       setUp();
-      driver.setDescriptor(15, 0x4000, 0xffffffff, 0, 0);
+      split.setDescriptor(15, 0x4000, 0xffffffff, 0, 0);
       expectDropped('badAddress');
     });
 
     it('an indirect table outside the memory', () => {
       setUp();
-      driver.setDescriptor(15, 1 << 20, 16, INDIRECT, 0);
+      split.setDescriptor(15, 1 << 20, 16, INDIRECT, 0);
       expectDropped('badAddress');
     });
 
     it.each([0, 8, 24, 33])('an indirect table of %i bytes', (bytes) => {
       setUp();
-      driver.setDescriptor(15, 0x3_0000, bytes, INDIRECT, 0);
+      split.setDescriptor(15, 0x3_0000, bytes, INDIRECT, 0);
       expectDropped('badIndirect');
     });
 
     it('an indirect table when that is not negotiated', () => {
       setUp({ indirect: false });
-      driver.setDescriptor(15, 0x3_0000, 16, INDIRECT, 0);
+      split.setDescriptor(15, 0x3_0000, 16, INDIRECT, 0);
       expectDropped('badIndirect');
     });
 
     it('a table in a table', () => {
       setUp();
-      driver.setDescriptor(15, 0x3_0000, 16, INDIRECT, 0);
-      driver.setDescriptor(0, 0x3_0000, 16, INDIRECT, 0, 0x3_0000);
+      split.setDescriptor(15, 0x3_0000, 16, INDIRECT, 0);
+      split.setDescriptor(0, 0x3_0000, 16, INDIRECT, 0, 0x3_0000);
       expectDropped('badIndirect');
     });
 
     it('an indirect descriptor with something chained on', () => {
       setUp();
-      driver.setDescriptor(15, 0x3_0000, 16, INDIRECT | NEXT, 14);
+      split.setDescriptor(15, 0x3_0000, 16, INDIRECT | NEXT, 14);
       expectDropped('badIndirect');
     });
 
     it.each([1, 11, 12, 12 + 13])('a chain of %i bytes', (length) => {
       setUp();
-      driver.setDescriptor(15, 0x4000, length, 0, 0);
+      split.setDescriptor(15, 0x4000, length, 0, 0);
       expectDropped('tooShort');
     });
 
     it('a frame longer than any', () => {
       setUp();
-      driver.setDescriptor(15, 0x4000, 12 + MAX_FRAME_BYTES + 1, 0, 0);
+      split.setDescriptor(15, 0x4000, 12 + MAX_FRAME_BYTES + 1, 0, 0);
       expectDropped('tooLong');
     });
 
     it('a frame that its many descriptors make too long', () => {
       setUp();
-      driver.setDescriptor(15, 0x4000, 60000, NEXT, 14);
-      driver.setDescriptor(14, 0x4000, 60000, NEXT, 15);
+      split.setDescriptor(15, 0x4000, 60000, NEXT, 14);
+      split.setDescriptor(14, 0x4000, 60000, NEXT, 15);
       expectDropped('tooLong');
     });
 
@@ -285,8 +305,8 @@ describe('DeviceTxQueue', () => {
 
     it('alone: nothing to complete is left', () => {
       setUp();
-      driver.setDescriptor(15, 1 << 20, 72, 0, 0);
-      driver.offerHead(15);
+      split.setDescriptor(15, 1 << 20, 72, 0, 0);
+      split.offerHead(15);
       expect(queue.take(burst, MAX_BURST)).toBe(0);
       expect(driver.takeUsed()).toEqual([{ id: 15, length: 0 }]);
     });
@@ -294,8 +314,8 @@ describe('DeviceTxQueue', () => {
 
   it('skips an avail entry that is no descriptor', () => {
     setUp();
-    driver.offerHead(16);
-    driver.offerHead(65535);
+    split.offerHead(16);
+    split.offerHead(65535);
     const head = driver.offer(pieces([...HEADER, ...frameOf(60)], [72]));
     expect(queue.take(burst, MAX_BURST)).toBe(1);
     queue.complete();
@@ -307,9 +327,9 @@ describe('DeviceTxQueue', () => {
     setUp();
     const reasons: string[] = [];
     queue.ring.onBroken = (reason) => reasons.push(reason);
-    driver.setAvailIdx(17);
+    split.setAvailIdx(17);
     expect(queue.take(burst, MAX_BURST)).toBe(0);
-    driver.setAvailIdx(1);
+    split.setAvailIdx(1);
     expect(queue.take(burst, MAX_BURST)).toBe(0);
     expect(reasons).toEqual([expect.stringContaining('avail index 17')]);
     expect(queue.enableKick()).toBe(true);
@@ -319,7 +339,7 @@ describe('DeviceTxQueue', () => {
     setUp();
     for (let i = 0; i < 16; i++) driver.offer(pieces([...HEADER, ...frameOf(20)], [32]));
     expect(queue.take(burst, 10)).toBe(10);
-    driver.setAvailIdx(26);
+    split.setAvailIdx(26);
     expect(queue.take(burst, 10)).toBe(6);
     expect(queue.take(burst, 10)).toBe(0);
     queue.complete();
@@ -334,7 +354,7 @@ describe('DeviceTxQueue', () => {
     queue.complete();
     queue.disableKick();
     expect(driver.takeUsed()).toEqual([]);
-    expect(driver.usedFlags).toBe(0);
+    expect(split.usedFlags).toBe(0);
     expect(queue.take(burst, MAX_BURST)).toBe(0);
   });
 
@@ -354,9 +374,9 @@ describe('DeviceTxQueue', () => {
         (table, heads) => {
           setUp();
           table.forEach((d, i) => {
-            driver.setDescriptor(i, d.offset, d.length, d.flags, d.next);
+            split.setDescriptor(i, d.offset, d.length, d.flags, d.next);
           });
-          for (const head of heads) driver.offerHead(head);
+          for (const head of heads) split.offerHead(head);
           const taken = queue.take(burst, MAX_BURST);
           for (let i = 0; i < taken; i++) {
             let sum = 0;

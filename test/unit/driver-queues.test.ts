@@ -6,9 +6,9 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import * as f from '../../drivers/virtio/features.js';
 import { FRAME_OFFSET } from '../../rings/buffer-pool.js';
-import type { Chain } from '../support/device-ring.js';
+import type { Chain } from '../support/device-model.js';
 import { BUFFERS, Driver, frameOf, QUEUE_SIZE } from '../support/driver.js';
-import { BASIC } from '../support/mock-transport.js';
+import { BASIC, RX, TX } from '../support/mock-transport.js';
 
 const HEADER = 12;
 const NOTHING = new Uint8Array(0);
@@ -18,9 +18,14 @@ const features = fc.constantFrom(
   f.VIRTIO_NET_F_MRG_RXBUF,
   f.VIRTIO_F_EVENT_IDX | f.VIRTIO_NET_F_MRG_RXBUF,
 );
+const PACKED = f.VIRTIO_F_RING_PACKED;
+const layouts = [
+  ['split', 0n],
+  ['packed', PACKED],
+] as const;
 
 const open = (accepted: bigint, options = {}): Promise<Driver> =>
-  Driver.open(options, (transport) => {
+  Driver.open({ ring: (accepted & PACKED) !== 0n ? 'packed' : 'split', ...options }, (transport) => {
     transport.offered = BASIC | accepted;
   });
 
@@ -42,11 +47,11 @@ const step = fc.record({
   random: fc.nat(),
 });
 
-describe('any interleaving of an honest device and a driver', () => {
+describe.each(layouts)('any interleaving of an honest device and a driver, %s ring', (layout, packed) => {
   it('keeps every buffer in one place, every frame intact and in order, and counts what it drops', async () => {
     await fc.assert(
       fc.asyncProperty(features, fc.array(step, { minLength: 5, maxLength: 120 }), async (accepted, steps) => {
-        const driver = await open(accepted);
+        const driver = await open(accepted | packed);
         const { device, transport } = driver;
         const kept: { handle: number; frame: Uint8Array }[] = [];
         const waiting: Uint8Array[] = [];
@@ -64,10 +69,10 @@ describe('any interleaving of an honest device and a driver', () => {
         };
         for (const { what, n, random } of steps) {
           if (what === 'deliver') {
-            rxHeld.push(...transport.rx.takeAll());
+            rxHeld.push(...transport.ring(RX).takeAll());
             for (let i = 0; i < n && rxHeld.length > 0; i++) {
               const frame = frameOf(seed++, 14 + ((random + i * 97) % 1900));
-              transport.rx.deliverInto(pick(rxHeld, random + i), frame);
+              transport.ring(RX).deliverInto(pick(rxHeld, random + i), frame);
               waiting.push(frame);
             }
           } else if (what === 'receive') {
@@ -88,19 +93,21 @@ describe('any interleaving of an honest device and a driver', () => {
             const frames = Array.from({ length: n }, (_, i) => frameOf(seed++, 14 + ((random + i * 31) % 1500)));
             expected.push(...frames.slice(0, driver.send(frames)));
           } else if (what === 'use') {
-            for (const chain of transport.tx.takeAll()) {
+            for (const chain of transport.ring(TX).takeAll()) {
               // Each frame once, in the order of the calls.
-              expect(Buffer.compare(transport.tx.read(chain).subarray(HEADER), expected.shift() ?? NOTHING)).toBe(0);
+              expect(Buffer.compare(transport.ring(TX).read(chain).subarray(HEADER), expected.shift() ?? NOTHING)).toBe(
+                0,
+              );
               txHeld.push(chain);
             }
-            for (let i = 0; i < n && txHeld.length > 0; i++) transport.tx.use(pick(txHeld, random + i), 0);
+            for (let i = 0; i < n && txHeld.length > 0; i++) transport.ring(TX).use(pick(txHeld, random + i), 0);
           } else {
             device.reclaimTx();
           }
           driver.account();
         }
         // All quiet: the device uses what it has, the driver takes everything back.
-        for (const chain of txHeld.concat(transport.tx.takeAll())) transport.tx.use(chain, 0);
+        for (const chain of txHeld.concat(transport.ring(TX).takeAll())) transport.ring(TX).use(chain, 0);
         txHeld = rxHeld = [];
         for (const { handle } of kept) driver.giveBack(handle);
         for (let burst = driver.receive(); burst.length > 0; burst = driver.receive()) take(burst);
@@ -108,9 +115,8 @@ describe('any interleaving of an honest device and a driver', () => {
         expect(driver.account()).toEqual({ pool: BUFFERS - QUEUE_SIZE, rx: QUEUE_SIZE, tx: 0, hand: 0 });
         const counters = device.counters();
         expect(counters.device_errors).toBe(0);
-        expect(transport.rx.usedIndex).toBe(
-          ((counters.rx_packets ?? 0) + (counters.rx_dropped_no_buffer ?? 0)) & 0xffff,
-        );
+        const used = layout === 'split' ? transport.rx.usedIndex : transport.packedRx.used & 0xffff;
+        expect(used).toBe(((counters.rx_packets ?? 0) + (counters.rx_dropped_no_buffer ?? 0)) & 0xffff);
         await finish(driver);
       }),
       { numRuns: 150 },
@@ -118,7 +124,7 @@ describe('any interleaving of an honest device and a driver', () => {
   });
 
   it('survives the wrap of the 16-bit indexes, in both directions, with bursts of every size', async () => {
-    const driver = await open(f.VIRTIO_F_EVENT_IDX, { queueSize: 4, buffers: 16 });
+    const driver = await open(f.VIRTIO_F_EVENT_IDX | packed, { queueSize: 4, buffers: 16 });
     const { device, transport } = driver;
     const out = frameOf(1, 14);
     let sent = 0;
@@ -126,14 +132,15 @@ describe('any interleaving of an honest device and a driver', () => {
     for (let round = 0; received < 70_000; round++) {
       const burst = 1 + (round % 4);
       let delivered = 0;
-      while (delivered < burst && transport.rx.deliver(frameOf(received + delivered, 14))) delivered++;
+      while (delivered < burst && transport.ring(RX).deliver(frameOf(received + delivered, 14))) delivered++;
       for (const frame of driver.receive(8)) {
         if (Buffer.compare(frame, frameOf(received, 14)) !== 0) throw new Error(`packet ${received} is another`);
         received++;
       }
       const taken = driver.send(Array.from({ length: burst }, () => out));
       sent += taken;
-      if (transport.tx.drain().length !== taken) throw new Error(`round ${round}: not all ${taken} were sent once`);
+      if (transport.ring(TX).drain().length !== taken)
+        throw new Error(`round ${round}: not all ${taken} were sent once`);
     }
     device.reclaimTx();
     expect(device.counters()).toMatchObject({ rx_packets: received, tx_packets: sent, device_errors: 0 });
@@ -145,8 +152,8 @@ describe('any interleaving of an honest device and a driver', () => {
   it('sends again when a device that finishes in random order has used enough, however small the bursts', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.nat(), { minLength: 60, maxLength: 60 }), async (random) => {
-        const driver = await open(0n);
-        const { tx } = driver.transport;
+        const driver = await open(packed);
+        const tx = driver.transport.ring(TX);
         const held: Chain[] = [];
         let sent = 0;
         for (const number of random) {
@@ -166,30 +173,30 @@ describe('any interleaving of an honest device and a driver', () => {
   });
 });
 
-describe('pool exhaustion', () => {
+describe.each(layouts)('pool exhaustion, %s ring', (_, packed) => {
   it('drops and counts what it has no buffer for, keeps the ring full, and goes on when buffers come back', async () => {
-    const driver = await open(0n);
+    const driver = await open(packed);
     const { device, transport } = driver;
     const kept: number[] = [];
     for (let i = 0; device.pool.available > 0; i++) {
-      transport.rx.deliver(frameOf(i));
+      transport.ring(RX).deliver(frameOf(i));
       kept.push(...driver.receiveInHand().map(({ handle }) => handle));
     }
     expect(kept).toHaveLength(BUFFERS - QUEUE_SIZE);
-    for (let i = 0; i < 20; i++) expect(transport.rx.deliver(frameOf(i)) && driver.receive()).toEqual([]);
+    for (let i = 0; i < 20; i++) expect(transport.ring(RX).deliver(frameOf(i)) && driver.receive()).toEqual([]);
     expect(device.counters().rx_dropped_no_buffer).toBe(20);
     expect(driver.account()).toEqual({ pool: 0, rx: QUEUE_SIZE, tx: 0, hand: kept.length });
     driver.giveBack(kept.pop() as number);
-    transport.rx.deliver(frameOf(77));
+    transport.ring(RX).deliver(frameOf(77));
     expect(driver.receive()).toEqual([frameOf(77)]);
     for (const handle of kept) driver.giveBack(handle);
     await finish(driver);
   });
 
   it('gives a frame back to the pool that is no frame, and sends the others', async () => {
-    const driver = await open(0n);
+    const driver = await open(packed);
     expect(driver.send([frameOf(1, 13), frameOf(2, 14), new Uint8Array(0), frameOf(3, 1519)])).toBe(4);
-    expect(driver.transport.tx.drain()).toEqual([frameOf(2, 14)]);
+    expect(driver.transport.ring(TX).drain()).toEqual([frameOf(2, 14)]);
     expect(driver.device.counters()).toMatchObject({ tx_packets: 1, tx_bytes: 14, tx_dropped_bad_length: 3 });
     driver.device.reclaimTx();
     expect(driver.account()).toEqual({ pool: BUFFERS - QUEUE_SIZE, rx: QUEUE_SIZE, tx: 0, hand: 0 });
@@ -197,7 +204,7 @@ describe('pool exhaustion', () => {
   });
 });
 
-describe('a hostile device', () => {
+describe('a hostile device of split rings', () => {
   afterEach(() => {
     vi.useRealTimers();
   });
@@ -273,6 +280,24 @@ describe('a hostile device', () => {
     expect(driver.device.isUp).toBe(false);
     expect(driver.send([frameOf(2)])).toBe(0);
     await driver.device.close();
+  });
+
+  it('what it wrote and did not hand over is no frame after the reset: it has no EtherType', async () => {
+    vi.useFakeTimers();
+    const driver = await open(0n);
+    const { device, transport } = driver;
+    const { base, shift, count } = device.pool.geometry;
+    const types = (): Set<number> =>
+      new Set(
+        Array.from({ length: count }, (_, h) => device.memory.u16[(base + (h << shift) + FRAME_OFFSET + 12) >> 1]!),
+      );
+    transport.rx.deliver(frameOf(0x0101));
+    expect(types().size).toBe(2);
+    transport.needReset();
+    await vi.advanceTimersByTimeAsync(200);
+    expect(device.isUp).toBe(true);
+    expect(types()).toEqual(new Set([0]));
+    await device.close();
   });
 
   it.each([0, 11, 12, 25, 1999, 0x7fff_ffff, 0xffff_ffff])('a length of %d is dropped and counted', async (length) => {

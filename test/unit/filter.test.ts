@@ -6,6 +6,9 @@ import { arp, BROADCAST, ethernet, ipv4, OTHER_MAC, OUR_MAC, PEER_MAC } from '..
 
 const group = [1, 0, 0x5e, 0, 0, 1];
 
+/** What becomes of packets that the filter has let through, where the cores have queues: see rx-main-loop.ts. */
+const NOT_THE_FILTERS: readonly string[] = ['rx_drop_queue_full', 'rx_drop_core_share', 'rx_drop_core_gone'];
+
 /** One frame a reason, and the counter that it must end in. */
 const REASONS: readonly (readonly [string, Uint8Array, number?])[] = [
   ['rx_delivered', ethernet(ipv4([1]))],
@@ -63,7 +66,7 @@ describe('filter', () => {
   });
 
   it('has a test for every reason', () => {
-    const reasons = L2_COUNTERS.filter((name) => name.startsWith('rx_drop_'));
+    const reasons = L2_COUNTERS.filter((name) => name.startsWith('rx_drop_') && !NOT_THE_FILTERS.includes(name));
     expect(new Set(REASONS.map(([counter]) => counter))).toEqual(new Set([...reasons, 'rx_delivered', 'rx_arp']));
   });
 

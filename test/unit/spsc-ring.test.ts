@@ -113,6 +113,7 @@ describe('SpscRing', () => {
           }
           expect(producer.count).toBe(model.length);
           expect(consumer.count).toBe(model.length);
+          expect(consumer.looksEmpty).toBe(model.length === 0);
         }
       }),
     );

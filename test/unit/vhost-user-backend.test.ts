@@ -19,9 +19,11 @@ import { WindowAllocator } from '../../drivers/memory/index.js';
 import { VhostUserBackend, type VhostUserBackendOptions } from '../../drivers/transports/vhost-user/backend.js';
 import * as p from '../../drivers/transports/vhost-user/protocol.js';
 import type { QueuePair } from '../../drivers/transports/vhost-user/queue-pair.js';
+import type { RingOptions } from '../../drivers/virtio/device-ring.js';
 import * as f from '../../drivers/virtio/features.js';
 import { MAX_BURST, PacketBurst } from '../../drivers/virtio/packet-burst.js';
 import { FakeFrontend, USER_BASE } from '../support/fake-frontend.js';
+import type { PackedDriver } from '../support/packed-driver.js';
 import { until } from '../support/until.js';
 
 const R = p.VhostUserRequest;
@@ -69,8 +71,8 @@ function listen(options: Partial<VhostUserBackendOptions> = {}): VhostUserBacken
   return backend;
 }
 
-function connect(): FakeFrontend {
-  frontend = new FakeFrontend(connectUnix(path), reactor);
+function connect(options: Partial<RingOptions> = {}): FakeFrontend {
+  frontend = new FakeFrontend(connectUnix(path), reactor, options);
   open.push(frontend);
   burst = new PacketBurst(frontend.window);
   return frontend;
@@ -128,7 +130,9 @@ describe('negotiation', () => {
     listen();
     connect();
     const features = p.decodeU64(await frontend.ask(R.GET_FEATURES), 'features');
-    expect(f.featureNames(features)).toBe('MTU, MRG_RXBUF, INDIRECT_DESC, EVENT_IDX, PROTOCOL_FEATURES, VERSION_1');
+    expect(f.featureNames(features)).toBe(
+      'MTU, MRG_RXBUF, INDIRECT_DESC, EVENT_IDX, PROTOCOL_FEATURES, VERSION_1, RING_PACKED',
+    );
     const protocol = p.decodeU64(await frontend.ask(R.GET_PROTOCOL_FEATURES), 'protocol features');
     expect(protocol).toBe(0x12019n);
     expect(p.decodeU64(await frontend.ask(R.GET_QUEUE_NUM), 'queues')).toBe(1n);
@@ -417,7 +421,7 @@ describe('rings', () => {
 describe('a message that cannot be done', () => {
   const vring = (index: number, num: number): Buffer => p.encodeVringState({ index, num });
   const refused: [string, number, Buffer, RegExp][] = [
-    ['features not offered', R.SET_FEATURES, p.encodeU64(1n << 34n), /RING_PACKED not offered/],
+    ['features not offered', R.SET_FEATURES, p.encodeU64(1n << 35n), /IN_ORDER not offered/],
     ['protocol features not offered', R.SET_PROTOCOL_FEATURES, p.encodeU64(1n << 12n), /0x1000 not offered/],
     ['a ring of no power of two', R.SET_VRING_NUM, vring(0, 100), /size 100; possible are powers of two/],
     ['a ring of no size', R.SET_VRING_NUM, vring(0, 0), /size 0/],
@@ -642,5 +646,63 @@ describe('peers', () => {
     expect(pair.counters().in_packets).toBe(2);
     backend.close();
     expect(readdirSync(folder)).toEqual(['port.sock']);
+  });
+});
+
+describe('packed rings', () => {
+  const PACKED = MODERN | f.VIRTIO_F_RING_PACKED;
+
+  it.each([0x8000, 0x0003, 0x8005_8005])('begin at base %i, and stop where they are', async (base) => {
+    listen();
+    connect({ packed: true, base, size: 13 });
+    frontend.start(PACKED, p.PROTOCOL_F_REPLY_ACK);
+    await started();
+    const [rx, tx] = frontend.drivers;
+    for (let i = 0; i < 20; i++) {
+      const length = 12 + 60 + i;
+      tx.offer([{ offset: tx.buffer(length), length }]);
+      rx.offer([{ offset: rx.buffer(length), length, write: true }]);
+      expect(pair.take(burst, MAX_BURST)).toBe(1);
+      expect(pair.put(burst, ALL, 1)).toBe(1);
+      pair.complete();
+      expect(tx.takeUsed()).toHaveLength(1);
+      expect(rx.takeUsed().map((used) => used.length)).toEqual([length]);
+    }
+    for (const [index, driver] of [rx, tx].entries()) {
+      const reply = await frontend.ask(R.GET_VRING_BASE, p.encodeVringState({ index, num: 0 }));
+      expect(p.decodeVringState(reply, 'base')).toEqual({ index, num: (driver as PackedDriver).expectedBase });
+    }
+    expect(notices).toEqual([]);
+  });
+
+  it('may have any size, and a base of 32 bits', async () => {
+    listen();
+    connect();
+    frontend.setFeatures(PACKED, p.PROTOCOL_F_REPLY_ACK);
+    const set = (request: number, num: number): Promise<boolean> =>
+      frontend.confirm(request, p.encodeVringState({ index: 1, num }));
+    expect(await set(R.SET_VRING_NUM, 100)).toBe(true);
+    expect(await set(R.SET_VRING_BASE, 0x8063_8063)).toBe(true);
+    expect(await set(R.SET_VRING_NUM, 32769)).toBe(false);
+    expect(await set(R.SET_VRING_NUM, 0)).toBe(false);
+    frontend.setFeatures(MODERN, p.PROTOCOL_F_REPLY_ACK);
+    expect(await set(R.SET_VRING_NUM, 100)).toBe(false);
+    expect(await set(R.SET_VRING_BASE, 0x8000_8000)).toBe(false);
+  });
+
+  it('are stopped by a driver that breaks them, and go on in a new table', async () => {
+    listen();
+    connect({ packed: true, base: 0x8000 });
+    frontend.start(PACKED, p.PROTOCOL_F_REPLY_ACK);
+    await started();
+    const [, tx] = frontend.drivers;
+    frontend.setMemory();
+    expect(await frontend.confirm(R.SET_OWNER)).toBe(true);
+    tx.offer([{ offset: tx.buffer(72), length: 72 }]);
+    expect(take()).toBe(1);
+    (tx as PackedDriver).offerRaw([{ offset: 0x4000, length: 72, flags: 1 }]);
+    expect(take()).toBe(0);
+    expect(notices).toEqual([expect.stringMatching(/^ring 1 stopped, the driver broke it: the chain at descriptor 1/)]);
+    expect(pair.txQueue).toBeNull();
   });
 });

@@ -30,6 +30,8 @@ describeWith('npm run bench -- vm', [guest, testpmd, command('qemu-system-x86_64
         kernel: expect.any(String),
         qemu: expect.stringMatching(/^\d+\./),
         dpdk: expect.stringMatching(/^\d+\./),
+        ovs: expect.any(String),
+        hugepages: expect.any(Boolean),
       },
       rows: [{ name, ours: figure, peers: { dpdk: figure }, ratio: { dpdk: expect.any(Number) } }],
     });

@@ -6,6 +6,7 @@ import { Guest } from '../../scripts/vm/guest.js';
 import { nicAddress } from '../../scripts/vm/netdev.js';
 import { DgramLink } from '../support/dgram-link.js';
 import { arp, ethernet, icmpEcho, ipv4, OTHER_MAC, OUR_MAC, PEER_MAC, udp } from '../support/frames.js';
+import { MODES, type Mode } from '../support/modes.js';
 import { describeWith, guest } from '../support/requirements.js';
 
 const NIC = nicAddress(0);
@@ -29,8 +30,9 @@ describeWith('raw frames to tspmd in a guest', [guest], () => {
   });
 
   /** Runs `tspmd run`; a line on its standard input stops it in good order. */
-  async function run(): Promise<Child> {
-    const command = Child.commandLine('run', '--device', NIC, '--ip', '10.0.0.1/24', '--app', 'echo').join(' ');
+  async function run(mode: Mode): Promise<Child> {
+    const options = ['--device', NIC, '--ip', '10.0.0.1/24', '--app', 'echo', ...MODES[mode]];
+    const command = Child.commandLine('run', ...options).join(' ');
     const script = `set -e; ${BIND} ${NIC}; ${command} & PID=$!; read -r _; kill $PID; wait $PID`;
     child = Guest.start({
       mode: 'iommu',
@@ -67,42 +69,45 @@ describeWith('raw frames to tspmd in a guest', [guest], () => {
     expect([...reply.subarray(42, 142)]).toEqual(payload);
   }
 
-  it('survives malformed frames of every kind, counts them, and answers its neighbours all the while', async () => {
-    const endpoint = await run();
-    await neighbourPings(1);
-    const malformed: Uint8Array[] = [
-      ethernet([]),
-      ethernet(new Array(46).fill(0), { type: 0x86dd }),
-      ethernet(new Array(46).fill(0), { type: 0x8100 }),
-      ethernet(ipv4([1, 2, 3], { version: 6 })),
-      ethernet(ipv4([1, 2, 3], { headerWords: 4 })),
-      ethernet(ipv4([1, 2, 3], { headerWords: 15 })),
-      ethernet(ipv4([1, 2, 3], { totalLength: 1400 })),
-      ethernet(ipv4([1, 2, 3], { totalLength: 3 })),
-      ethernet(ipv4([1, 2, 3], { destination: '10.0.0.77' })),
-      ethernet(ipv4([1, 2, 3]), { destination: OTHER_MAC }),
-      ethernet(ipv4([1, 2, 3]), { source: OUR_MAC }),
-      ethernet(ipv4(udp([1, 2, 3], 7, 7), { protocol: 17 })),
-      ethernet(ipv4([0, 1], { protocol: 17 })),
-      ethernet(ipv4(icmpEcho([1]).slice(0, 4), { protocol: 1 })),
-      ethernet(ipv4(icmpEcho([1]), { protocol: 1, fragment: 0x2000 })),
-      ethernet(new Array(1500).fill(0xff)),
-      arp({ operation: 9 }),
-      arp({ senderMac: [1, 0, 0, 0, 0, 0] }),
-      arp({ senderIp: '10.0.0.1' }),
-      arp().subarray(0, 30),
-      Uint8Array.from({ length: 1514 }, (_, i) => (i * 31) & 0xff),
-    ];
-    for (let round = 0; round < 5; round++) {
-      for (const frame of malformed) await link.send(frame);
-      // Between the rounds, so that the guest has taken them.
-      await neighbourPings(2 + round);
-    }
-    endpoint.write('stop\n');
-    expect((await endpoint.exited).code, endpoint.output).toBe(0);
-    const [, dropped] = endpoint.stdout.match(/^stopped: .* dropped (\d+) \(/m) ?? [];
-    // Most are dropped by the filter; the others reach the stack or ARP, which count them in their own way.
-    expect(Number(dropped), endpoint.stdout).toBeGreaterThanOrEqual(5 * 8);
-    expect(endpoint.output).not.toMatch(/\n\s+at /);
-  });
+  it.each(['single', '2kb'] as const)(
+    'survives malformed frames of every kind in mode %s, counts them, and answers its neighbours all the while',
+    async (mode) => {
+      const endpoint = await run(mode);
+      await neighbourPings(1);
+      const malformed: Uint8Array[] = [
+        ethernet([]),
+        ethernet(new Array(46).fill(0), { type: 0x86dd }),
+        ethernet(new Array(46).fill(0), { type: 0x8100 }),
+        ethernet(ipv4([1, 2, 3], { version: 6 })),
+        ethernet(ipv4([1, 2, 3], { headerWords: 4 })),
+        ethernet(ipv4([1, 2, 3], { headerWords: 15 })),
+        ethernet(ipv4([1, 2, 3], { totalLength: 1400 })),
+        ethernet(ipv4([1, 2, 3], { totalLength: 3 })),
+        ethernet(ipv4([1, 2, 3], { destination: '10.0.0.77' })),
+        ethernet(ipv4([1, 2, 3]), { destination: OTHER_MAC }),
+        ethernet(ipv4([1, 2, 3]), { source: OUR_MAC }),
+        ethernet(ipv4(udp([1, 2, 3], 7, 7), { protocol: 17 })),
+        ethernet(ipv4([0, 1], { protocol: 17 })),
+        ethernet(ipv4(icmpEcho([1]).slice(0, 4), { protocol: 1 })),
+        ethernet(ipv4(icmpEcho([1]), { protocol: 1, fragment: 0x2000 })),
+        ethernet(new Array(1500).fill(0xff)),
+        arp({ operation: 9 }),
+        arp({ senderMac: [1, 0, 0, 0, 0, 0] }),
+        arp({ senderIp: '10.0.0.1' }),
+        arp().subarray(0, 30),
+        Uint8Array.from({ length: 1514 }, (_, i) => (i * 31) & 0xff),
+      ];
+      for (let round = 0; round < 5; round++) {
+        for (const frame of malformed) await link.send(frame);
+        // Between the rounds, so that the guest has taken them.
+        await neighbourPings(2 + round);
+      }
+      endpoint.write('stop\n');
+      expect((await endpoint.exited).code, endpoint.output).toBe(0);
+      const [, dropped] = endpoint.stdout.match(/^stopped: .* dropped (\d+) \(/m) ?? [];
+      // Most are dropped by the filter; the others reach the stack or ARP, which count them in their own way.
+      expect(Number(dropped), endpoint.stdout).toBeGreaterThanOrEqual(5 * 8);
+      expect(endpoint.output).not.toMatch(/\n\s+at /);
+    },
+  );
 });

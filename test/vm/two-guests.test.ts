@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { SwitchStats } from '../../bess/stats.js';
 import { Child } from '../../scripts/child.js';
-import { RESULT_MARK, type TrafficResult } from '../../scripts/demo/traffic.js';
+import { type CoreTraffic, RESULT_MARK } from '../../scripts/demo/traffic.js';
 import { Guest } from '../../scripts/vm/guest.js';
 import { nicAddress } from '../../scripts/vm/netdev.js';
 import { describeWith, guest } from '../support/requirements.js';
@@ -60,7 +60,7 @@ describeWith('two guests over the embedded switch', [guest], () => {
     const options = '--app-option to=10.0.0.2 pings=200 datagrams=2000';
     const traffic = boot(1, ours(1, '--app', file('dist/scripts/demo/traffic.js'), options));
     const [, json = ''] = await traffic.waitFor(new RegExp(`^${RESULT_MARK} (.*)$`, 'm'), READY_MS);
-    const { ping, udp } = JSON.parse(json) as TrafficResult;
+    const { ping, udp } = JSON.parse(json) as CoreTraffic;
     expect(ping).toMatchObject({ sent: 200, received: 200, corrupt: 0 });
     expect(udp).toMatchObject({ sent: 2000, received: 2000, corrupt: 0 });
 

@@ -4,6 +4,7 @@ import {
   VHOST_USER_F_PROTOCOL_FEATURES,
   VIRTIO_F_EVENT_IDX,
   VIRTIO_F_INDIRECT_DESC,
+  VIRTIO_F_RING_PACKED,
   VIRTIO_F_VERSION_1,
   VIRTIO_NET_F_MQ,
   VIRTIO_NET_F_MRG_RXBUF,
@@ -20,6 +21,7 @@ const FEATURES =
   VIRTIO_NET_F_MTU |
   VIRTIO_F_EVENT_IDX |
   VIRTIO_F_INDIRECT_DESC |
+  VIRTIO_F_RING_PACKED |
   VHOST_USER_F_PROTOCOL_FEATURES;
 
 export const OFFERED_PROTOCOL_FEATURES =
@@ -45,6 +47,7 @@ export function ringFeatures(features: bigint): RingFeatures {
   const mergeable = (features & VIRTIO_NET_F_MRG_RXBUF) !== 0n;
   const modern = (features & VIRTIO_F_VERSION_1) !== 0n;
   return {
+    packed: (features & VIRTIO_F_RING_PACKED) !== 0n,
     mergeable,
     // 5.1.6.1: a legacy driver has num_buffers in its header only with MRG_RXBUF.
     headerBytes: modern || mergeable ? NET_HEADER_BYTES : LEGACY_NET_HEADER_BYTES,

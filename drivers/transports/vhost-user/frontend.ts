@@ -8,7 +8,11 @@ import { statSync } from 'node:fs';
 import { abi, closeFile, connectUnix, eventfd, Reactor, SystemError } from '../../libc/index.js';
 import { type AddressSpace, LinearAddressSpace, type PacketMemory } from '../../memory/index.js';
 import { EventfdDoorbell } from '../../virtio/doorbell.js';
-import { VHOST_USER_F_PROTOCOL_FEATURES, VIRTIO_STATUS_DRIVER_OK } from '../../virtio/features.js';
+import {
+  VHOST_USER_F_PROTOCOL_FEATURES,
+  VIRTIO_F_RING_PACKED,
+  VIRTIO_STATUS_DRIVER_OK,
+} from '../../virtio/features.js';
 import type { Doorbell, QueueLayout, TransportEvents, VirtioTransport } from '../../virtio/transport.js';
 import { VhostUserChannel } from './channel.js';
 import * as p from './protocol.js';
@@ -22,6 +26,8 @@ const QUEUE_PAIR = 2;
 const MAX_QUEUE_SIZE = 32768;
 const PROTOCOL_FEATURES_WANTED = p.PROTOCOL_F_REPLY_ACK | p.PROTOCOL_F_CONFIG | p.PROTOCOL_F_STATUS;
 const CONFIG_HEAD_BYTES = 12;
+/** Where a packed ring begins: at index 0 with the wrap counter, bit 15, at 1 (virtio 1.2, 2.8.1). */
+const PACKED_BASE = 0x8000;
 
 class Queue {
   readonly doorbell: Doorbell;
@@ -65,6 +71,7 @@ export class VhostUserFrontend implements VirtioTransport {
   private offered = 0n;
   private protocolFeatures = 0n;
   private status = 0;
+  private packed = false;
 
   /** @param path the backend's listening socket */
   constructor(private readonly path: string) {
@@ -158,6 +165,7 @@ export class VhostUserFrontend implements VirtioTransport {
   }
 
   async setDriverFeatures(features: bigint): Promise<void> {
+    this.packed = (features & VIRTIO_F_RING_PACKED) !== 0n;
     await this.send(R.SET_FEATURES, p.encodeU64(features | (this.offered & VHOST_USER_F_PROTOCOL_FEATURES)));
   }
 
@@ -185,7 +193,7 @@ export class VhostUserFrontend implements VirtioTransport {
     reactor.watch(queue.callFd, (abi.EPOLLIN | abi.EPOLLET) >>> 0, () => this.events?.onInterrupt(index));
     const address = (offset: number): bigint => BigInt(memory.address + offset);
     await this.send(R.SET_VRING_NUM, p.encodeVringState({ index, num: layout.size }));
-    await this.send(R.SET_VRING_BASE, p.encodeVringState({ index, num: 0 }));
+    await this.send(R.SET_VRING_BASE, p.encodeVringState({ index, num: this.packed ? PACKED_BASE : 0 }));
     await this.send(
       R.SET_VRING_ADDR,
       p.encodeVringAddress({

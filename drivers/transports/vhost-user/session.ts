@@ -207,12 +207,13 @@ export class VhostUserSession implements VringEvents {
     }
     const { index, num } = p.decodeVringState(payload, what);
     const vring = this.vring(index, what);
+    const features = ringFeatures(this.features);
     switch (request) {
       case Request.SET_VRING_NUM:
-        vring.setSize(num);
+        vring.setSize(num, features.packed);
         break;
       case Request.SET_VRING_BASE:
-        vring.setBase(num);
+        vring.setBase(num, features.packed);
         break;
       case Request.SET_VRING_ENABLE:
         vring.enabledByPeer = num !== 0;
@@ -221,7 +222,7 @@ export class VhostUserSession implements VringEvents {
       default:
         return p.encodeVringState({ index, num: vring.stop() });
     }
-    vring.arm(this.memory, ringFeatures(this.features));
+    vring.arm(this.memory, features);
     return null;
   }
 

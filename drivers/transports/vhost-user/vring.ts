@@ -7,12 +7,13 @@ import { abi, closeFile, type Reactor, setNonBlocking, signalEventfd } from '../
 import type { RingOptions, RingPlace } from '../../virtio/device-ring.js';
 import { DeviceRxQueue } from '../../virtio/device-rx-queue.js';
 import { DeviceTxQueue } from '../../virtio/device-tx-queue.js';
+import { EVENT_BYTES, MAX_PACKED_QUEUE_SIZE, PACKED_DESC_BYTES } from '../../virtio/packed-layout.js';
 import { availBytes, descTableBytes, MAX_SPLIT_QUEUE_SIZE, usedBytes } from '../../virtio/split-layout.js';
 import type { PeerMemory } from './peer-memory.js';
 import type { VringAddress } from './protocol.js';
 
 /** What the feature bits say about all rings. */
-export type RingFeatures = Pick<RingOptions, 'eventIdx' | 'indirect' | 'headerBytes' | 'mergeable'>;
+export type RingFeatures = Pick<RingOptions, 'packed' | 'eventIdx' | 'indirect' | 'headerBytes' | 'mergeable'>;
 
 export interface VringEvents {
   /** The ring was kicked; also called once when it starts. */
@@ -33,6 +34,8 @@ export class Vring {
   enabledByPeer: boolean | null = null;
   private size = 0;
   private base = 0;
+  /** The layout of the queue that was made last. */
+  private packed = false;
   private address: VringAddress | null = null;
   /** `null` until SET_VRING_KICK has come. */
   private kickFd: number | null = null;
@@ -72,18 +75,21 @@ export class Vring {
     return this.running ? this.rx : null;
   }
 
-  setSize(size: number): void {
+  setSize(size: number, packed: boolean): void {
     if (this.running) throw new Error(`ring ${this.index}: size set while it runs`);
-    if (!(size > 0 && size <= MAX_SPLIT_QUEUE_SIZE && (size & (size - 1)) === 0)) {
-      throw new Error(`ring ${this.index}: size ${size}; possible are powers of two up to ${MAX_SPLIT_QUEUE_SIZE}`);
+    const most = packed ? MAX_PACKED_QUEUE_SIZE : MAX_SPLIT_QUEUE_SIZE;
+    if (!(size > 0 && size <= most && (packed || (size & (size - 1)) === 0))) {
+      const possible = packed ? `sizes up to ${most}` : `powers of two up to ${most}`;
+      throw new Error(`ring ${this.index}: size ${size}; possible are ${possible}`);
     }
     this.halt();
     this.size = size;
   }
 
-  setBase(base: number): void {
+  /** What a packed ring's base means, and its limits: {@link RingOptions.base}. */
+  setBase(base: number, packed: boolean): void {
     if (this.running) throw new Error(`ring ${this.index}: base set while it runs`);
-    if (base > 0xffff) throw new Error(`ring ${this.index}: base ${base}; a split ring's index has 16 bits`);
+    if (!packed && base > 0xffff) throw new Error(`ring ${this.index}: base ${base}; a split ring's index has 16 bits`);
     this.halt();
     this.base = base;
   }
@@ -130,6 +136,7 @@ export class Vring {
    */
   arm(memory: PeerMemory | null, features: RingFeatures): void {
     if (this.queue !== null || this.size === 0 || !this.address || this.kickFd === null || !memory) return;
+    this.packed = features.packed;
     const place = this.resolve(memory, this.address);
     const { size, base, callFd, counts } = this;
     const options = { size, base, callFd, counts, ...features };
@@ -160,7 +167,7 @@ export class Vring {
     }
   }
 
-  /** GET_VRING_BASE: stops the ring until it is set up and kicked anew. Returns the avail index to go on from. */
+  /** GET_VRING_BASE: stops the ring until it is set up and kicked anew. Returns where to go on from. */
   stop(): number {
     this.base = this.halt();
     this.dropKick();
@@ -224,6 +231,13 @@ export class Vring {
         `ring ${this.index}: ${name} of ${bytes} bytes at user address 0x${start.toString(16)} is not in the memory table`,
       );
     };
+    if (this.packed) {
+      return {
+        desc: part('descriptor ring', address.descriptor, PACKED_DESC_BYTES * this.size),
+        avail: part('driver event suppression', address.available, EVENT_BYTES),
+        used: part('device event suppression', address.used, EVENT_BYTES),
+      };
+    }
     return {
       desc: part('descriptor table', address.descriptor, descTableBytes(this.size)),
       avail: part('avail ring', address.available, availBytes(this.size)),

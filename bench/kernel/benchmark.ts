@@ -1,0 +1,139 @@
+/**
+ * `bench -- kernel`: UDP echo by our `echo` app, and by Node's `dgram` behind the kernel's network, in a namespace of its
+ * own. The client is the same program for both and never the kernel's: it sits where the NIC is.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Child } from '../../scripts/child.js';
+import { NetworkNamespace } from '../../scripts/netns.js';
+import { isInstalled, isReadWrite } from '../../scripts/programs.js';
+import type { Benchmark, Plan } from '../benchmark.js';
+import { benchCpus, cpuSeconds } from '../cpus.js';
+import { NoiseGuard } from '../noise.js';
+import { figure, type Row, row } from '../report.js';
+import { Served } from '../serve.js';
+import { alternate, Troupe, timing } from '../windows.js';
+import { CLIENT, type Run, SERVER, type Setup } from './setup.js';
+
+const NAME = 'udp-echo/64';
+const SCRIPT = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+
+/** A server and the client in front of it. */
+interface Pair {
+  readonly client: Served;
+  readonly server: Child;
+  readonly troupe: Troupe;
+}
+
+interface Window {
+  readonly perSecond: number;
+  readonly perCpuSecond: number;
+}
+
+async function openOurs(folder: string): Promise<Pair> {
+  const { common, contestant } = benchCpus();
+  const socket = join(folder, 'nic.sock');
+  const setup: Setup = { transport: 'vhost-user', name: socket, cpu: common };
+  const client = await Served.start('kernel/client.js', setup);
+  const address = ['--ip', `${SERVER.ip}/24`, '--mac', SERVER.mac, '--neighbour', `${CLIENT.ip}=${CLIENT.mac}`];
+  const device = ['--device', `vhost-user:${socket}`, ...address];
+  const server = Child.tspmd('run', ...device, '--app', 'echo', '--idle', 'spin', '--cores', String(contestant));
+  const pair = { client, server, troupe: new Troupe([server, client.child]) };
+  await ready(pair, /^ready/m);
+  return pair;
+}
+
+async function openDgram(namespace: NetworkNamespace): Promise<Pair> {
+  const { common, contestant } = benchCpus();
+  namespace.ip('tuntap', 'add', 'tap0', 'mode', 'tap');
+  namespace.ip('link', 'set', 'tap0', 'address', SERVER.mac);
+  namespace.ip('addr', 'add', `${SERVER.ip}/24`, 'dev', 'tap0');
+  namespace.ip('link', 'set', 'tap0', 'up');
+  namespace.ip('neigh', 'add', CLIENT.ip, 'lladdr', CLIENT.mac, 'dev', 'tap0');
+  const setup: Setup = { transport: 'tap', name: 'tap0', cpu: common };
+  const client = await Served.start('kernel/client.js', setup, [], namespace);
+  const server = namespace.spawn(process.execPath, SCRIPT('dgram-echo.js'), String(contestant));
+  const pair = { client, server, troupe: new Troupe([server, client.child]) };
+  await ready(pair, /^ready$/m);
+  return pair;
+}
+
+async function ready({ server, troupe }: Pair, pattern: RegExp): Promise<void> {
+  try {
+    await server.waitFor(pattern);
+  } catch (error) {
+    await troupe.stop();
+    throw error;
+  }
+}
+
+async function measureWindow({ client, server }: Pair, seconds: number): Promise<Window> {
+  const before = cpuSeconds(server.pid);
+  const { requests, seconds: took } = await client.ask<Run>(seconds * 1000);
+  if (requests === 0) throw new Error(`${NAME}: no answer; the server wrote:\n${server.output}`);
+  const cpu = Math.max(cpuSeconds(server.pid) - before, 0.01);
+  return { perSecond: Math.round(requests / took), perCpuSecond: Math.round(requests / cpu) };
+}
+
+async function measure(plan: Plan): Promise<Row> {
+  const { windows, window, warmUp } = timing(plan.isQuick);
+  const folder = mkdtempSync(join(tmpdir(), 'tspmd-bench-'));
+  const namespace = NetworkNamespace.create();
+  const pairs: Pair[] = [];
+  try {
+    const guard = await NoiseGuard.begin();
+    for (const open of [() => openOurs(folder), () => openDgram(namespace)]) {
+      const pair = await open();
+      pairs.push(pair);
+      await measureWindow(pair, warmUp);
+      pair.troupe.pause();
+    }
+    const [ours, dgram] = await alternate(pairs, windows, plan, async (pair) => {
+      pair.troupe.resume();
+      try {
+        // Only the client spins for both: the kernel's server sleeps while it has nothing to do.
+        return await guard.watch([pair.client.child.pid], () => measureWindow(pair, Math.max(window, 0.3)));
+      } finally {
+        pair.troupe.pause();
+      }
+    });
+    const by = (values: Window[], field: keyof Window, unit: string) =>
+      figure(
+        values.map((value) => value[field]),
+        unit,
+      );
+    const [a, b] = [by(ours!, 'perSecond', 'requests/s'), by(dgram!, 'perSecond', 'requests/s')];
+    const perCpu = {
+      tspmd: by(ours!, 'perCpuSecond', 'requests/CPU s'),
+      'node-dgram': by(dgram!, 'perCpuSecond', 'requests/CPU s'),
+    };
+    const ratio = Number((perCpu.tspmd.median / perCpu['node-dgram'].median).toFixed(3));
+    const more = { 'per CPU second': { ...perCpu, ratio } };
+    return row(NAME, a, { 'node-dgram': b }, { noise: await guard.end([a, b]), more });
+  } finally {
+    await Promise.allSettled(pairs.map(({ troupe }) => troupe.stop()));
+    namespace.remove();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+export const kernel: Benchmark = {
+  summary: "UDP echo: requests a second, and per CPU second, against Node's dgram on the kernel's network",
+  rows: [NAME],
+
+  missing() {
+    const missing: string[] = [];
+    if (!isInstalled('ip')) missing.push("ip (run 'npm run setup:peers' as root)");
+    if (process.getuid?.() !== 0) missing.push('root (it makes a network namespace)');
+    if (!isReadWrite('/dev/net/tun')) missing.push("/dev/net/tun ('modprobe tun' makes it)");
+    return missing;
+  },
+
+  async measure(_, plan) {
+    const done = await measure(plan);
+    plan.progress(`${done.name}: ratio ${done.ratio['node-dgram']}${done.noise?.conclusive ? '' : ', in doubt'}`);
+    return [done];
+  },
+};

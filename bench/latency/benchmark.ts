@@ -1,0 +1,188 @@
+/**
+ * `bench -- latency`: round trips through our driver, which swaps the addresses and sends back, next to those through
+ * testpmd doing the same. The client, the load and the clock are the same for both; the rates are shares of the peak of the
+ * slower one, so that both are equally busy.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Child } from '../../scripts/child.js';
+import { isInstalled } from '../../scripts/programs.js';
+import { Testpmd } from '../../scripts/testpmd.js';
+import type { Benchmark, Plan } from '../benchmark.js';
+import { benchCpus } from '../cpus.js';
+import { peerOptions, type Scene } from '../driver/scene.js';
+import { hasHugepages, NO_HUGEPAGES } from '../hugepages.js';
+import { NoiseGuard } from '../noise.js';
+import { type Figure, figure, type Row, row } from '../report.js';
+import { Served } from '../serve.js';
+import { alternate, Troupe, timing } from '../windows.js';
+import { CURVE, PERCENTS, type Run, type Setup } from './setup.js';
+
+const SHARES = [10, 50, 90];
+const nameOf = (share: number): string => `rtt/${share}`;
+/** What the rows' figures are; the other percentiles are beside them. */
+const PERCENT = 99.9;
+const UNIT = 'us (p99.9)';
+const NAMES = ['tspmd', 'dpdk'] as const;
+/** Round trips of a row and contestant, all windows together. */
+const samplesOf = (isQuick: boolean): number => (isQuick ? 100_000 : 1_000_000);
+/** A window's room; the rates that this machine's peaks allow fill less. */
+const ROOM = 4_000_000;
+/** Answers that may be missing in a window before its times are in doubt. */
+const LOSS = 0.01;
+
+/** For a contestant to be on its CPU again after a pause. */
+const SETTLE_MS = 30;
+const ATTEMPTS = 5;
+
+/** Its clock makes a number on the heap each time it is asked; with more room they are collected rarely. */
+const CLIENT_FLAGS = ['--max-semi-space-size=128'];
+
+const SCENE: Scene = { name: 'rtt', direction: 'forward', bytes: 64, burst: 32, ring: 'split', isApi: false };
+
+/** The client, and the contestants behind its sockets: contestant i of the client is children[i]. */
+interface Arena {
+  readonly client: Served;
+  readonly troupes: readonly Troupe[];
+}
+
+async function open(folder: string, started: (child: Child) => void): Promise<Arena> {
+  const { common, contestant: cpu } = benchCpus();
+  const hugepages = hasHugepages();
+  const sockets = NAMES.map((name) => join(folder, `${name}.sock`));
+  const client = await Served.start(
+    'latency/client.js',
+    { sockets, cpu: common, samples: ROOM } satisfies Setup,
+    CLIENT_FLAGS,
+  );
+  started(client.child);
+  const troupes: Troupe[] = [];
+  for (const [i, name] of NAMES.entries()) {
+    const socket = sockets[i]!;
+    let child: Child;
+    if (name === 'tspmd') {
+      ({ child } = await Served.start('driver/contestant.js', { socket, scene: SCENE, cpu, hugepages }));
+      started(child);
+    } else {
+      const device = peerOptions(SCENE.ring);
+      const peer = Testpmd.frontend(socket, { forward: 'macswap', cpu, hugepages, device, onDemand: true });
+      child = peer.child;
+      started(child);
+      await peer.started();
+    }
+    const troupe = new Troupe([child]);
+    troupe.pause();
+    troupes.push(troupe);
+  }
+  return { client, troupes };
+}
+
+/** One window of contestant i. */
+async function measureOne({ client, troupes }: Arena, i: number, rate: number, seconds: number): Promise<Run> {
+  const troupe = troupes[i]!;
+  troupe.resume();
+  try {
+    for (let attempt = 1; ; attempt++) {
+      await sleep(SETTLE_MS);
+      const run = await client.ask<Run>(i, Math.round(rate), Math.round(seconds * 1000));
+      if (run.answered > 0) return run;
+      // On a machine that is busy it may not have been on its CPU at all.
+      if (attempt === ATTEMPTS) throw new Error(`${NAMES[i]} answered none of ${run.sent} frames`);
+    }
+  } finally {
+    troupe.pause();
+  }
+}
+
+async function measureShare(share: number, peak: number, arena: Arena, plan: Plan): Promise<Row> {
+  const { windows, window } = timing(plan.isQuick);
+  const rate = (peak * share) / 100;
+  const seconds = Math.min(Math.max(window, samplesOf(plan.isQuick) / windows / rate), ROOM / rate);
+  const guard = await NoiseGuard.begin();
+  const [ours, dpdk] = await alternate([0, 1], windows, plan, async (i) => {
+    const pids = [arena.client.child.pid, ...arena.troupes[i]!.pids];
+    const run = await guard.watch(pids, () => measureOne(arena, i, rate, seconds));
+    if (run.answered < run.sent * (1 - LOSS)) guard.disturb('more than 1 % was not answered');
+    return run;
+  });
+  const all = { tspmd: ours!, dpdk: dpdk! };
+  const [a, b] = NAMES.map((name) => at(all[name], PERCENT)) as [Figure, Figure];
+  const more = Object.fromEntries(NAMES.map((name) => [name, summary(all[name])]));
+  return row(nameOf(share), a, { dpdk: b }, { better: 'less', noise: await guard.end([a, b]), more });
+}
+
+const round = (value: number): number => Number(value.toFixed(2));
+
+function at(runs: readonly Run[], percent: (typeof CURVE)[number]): Figure {
+  const index = CURVE.indexOf(percent);
+  return figure(
+    runs.map(({ curve }) => round(curve[index]!)),
+    percent === PERCENT ? UNIT : 'us',
+  );
+}
+
+/** Medians of the windows' percentiles, but of the maximum the maximum. */
+function summary(runs: readonly Run[]): Record<string, unknown> {
+  const percentiles = PERCENTS.map((percent) => {
+    const { median, max } = at(runs, percent);
+    return percent === 100 ? ['max', max] : [`p${percent}`, median];
+  });
+  const total = (field: 'answered' | 'sent' | 'collections'): number => runs.reduce((sum, run) => sum + run[field], 0);
+  return {
+    ...Object.fromEntries(percentiles),
+    samples: total('answered'),
+    lost: total('sent') - total('answered'),
+    'answers/s': Math.round(
+      figure(
+        runs.map(({ rate }) => rate),
+        '',
+      ).median,
+    ),
+    'client collections': total('collections'),
+    'client longest pause ms': round(Math.max(...runs.map(({ longestPauseMs }) => longestPauseMs))),
+    curve: CURVE.map((percent) => [percent, at(runs, percent).median]),
+  };
+}
+
+async function measure(shares: readonly number[], plan: Plan): Promise<Row[]> {
+  const { warmUp } = timing(plan.isQuick);
+  const folder = mkdtempSync(join(tmpdir(), 'tspmd-bench-'));
+  const children: Child[] = [];
+  try {
+    const arena = await open(folder, (child) => children.push(child));
+    const peaks: number[] = [];
+    for (const [i, name] of NAMES.entries()) {
+      await measureOne(arena, i, 0, warmUp);
+      const { rate } = await measureOne(arena, i, 0, warmUp);
+      plan.progress(`peak of ${name}: ${Math.round(rate)} round trips/s`);
+      peaks.push(rate);
+    }
+    const rows: Row[] = [];
+    for (const share of shares) {
+      const done = await measureShare(share, Math.min(...peaks), arena, plan);
+      plan.progress(`${done.name}: ratio ${done.ratio.dpdk}${done.noise?.conclusive ? '' : ', in doubt'}`);
+      rows.push(done);
+    }
+    return rows;
+  } finally {
+    new Troupe(children).resume();
+    await Promise.allSettled(children.reverse().map((child) => child.stop()));
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+export const latency: Benchmark = {
+  summary: 'round-trip times at 10, 50 and 90 % of the peak rate, against dpdk-testpmd',
+  rows: SHARES.map(nameOf),
+  missing: () => (isInstalled('dpdk-testpmd') ? [] : ["dpdk-testpmd (run 'npm run setup:peers' as root)"]),
+
+  async measure(rows, plan) {
+    if (!hasHugepages()) plan.progress(NO_HUGEPAGES);
+    return measure(
+      SHARES.filter((share) => rows.includes(nameOf(share))),
+      plan,
+    );
+  },
+};

@@ -1,0 +1,184 @@
+/**
+ * A NIC that costs next to nothing and always has packets: what remains is what the layers above it cost. It keeps a
+ * receive ring that is walked in order, as a driver does, so that buffers are no warmer in the cache than a real one's;
+ * what is sent is sent at once.
+ *
+ * Packets are UDP datagrams from as many flows as wanted, scattered: from one to the next it goes a stride on.
+ */
+import type { MemoryViews } from '../../drivers/memory/index.js';
+import type { DeviceCounters, NetDevice } from '../../drivers/net-device.js';
+import { BufferPool, FRAME_OFFSET } from '../../rings/buffer-pool.js';
+import type { FlowTuple } from '../../src/rss/rss.js';
+import { ETH_HEADER_BYTES, ETHERTYPE_IPV4_WORD, macWords, writeSourceAndType } from '../../src/wire/ethernet.js';
+import { IPV4_DESTINATION, IPV4_HEADER_BYTES, IPV4_SOURCE, PROTOCOL_UDP, writeIpv4 } from '../../src/wire/ipv4.js';
+import { writeUdp } from '../../src/wire/udp.js';
+import { GATEWAY, STATION } from './network.js';
+
+const SHIFT = 11;
+const FRAME_BYTES = 60;
+const DISCARD_PORT = 9;
+/** Where the frame's words lie in a buffer; destination and source MAC from 2 bytes before the first on. */
+const MACS_AT = (FRAME_OFFSET + 2) >>> 2;
+const SOURCE_AT = (FRAME_OFFSET + ETH_HEADER_BYTES + IPV4_SOURCE) >>> 2;
+const DESTINATION_AT = (FRAME_OFFSET + ETH_HEADER_BYTES + IPV4_DESTINATION) >>> 2;
+const PORTS_AT = (FRAME_OFFSET + ETH_HEADER_BYTES + IPV4_HEADER_BYTES) >>> 2;
+/** 172.16/16, as a memory word's first bytes: on no link of ours, so that all go to the gateway. */
+const SOURCE_NET = 0x10ac;
+/** Next to the golden ratio of the flows, and prime to most numbers. */
+const STRIDE = 0.6180339887;
+
+export interface EndlessOptions {
+  readonly buffers: number;
+  /** Buffers 0 to this - 1 are for receiving; the rest is for the cores' own. */
+  readonly rxBuffers: number;
+  readonly ring: number;
+  readonly flows: number;
+  /** After so many packets, whole bursts, the flows come again as at the start. */
+  readonly period: number;
+  /** Whether what was sent is kept apart from the pool. */
+  readonly separateSent: boolean;
+  /** Default: memory of its own. */
+  readonly memory?: SharedArrayBuffer;
+}
+
+/** Bytes of the memory for so many buffers. */
+export const memoryBytes = (buffers: number): number => buffers << SHIFT;
+
+export const geometryOf = (buffers: number) => ({ count: buffers, shift: SHIFT, base: 0 });
+
+export function viewsOf(buffer: SharedArrayBuffer): MemoryViews {
+  return { u8: new Uint8Array(buffer), u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
+}
+
+/** The source address and the ports of a flow, as memory words. */
+const sourceOf = (flow: number): number => (flow << 16) | SOURCE_NET;
+const portsOf = (flow: number): number => (DISCARD_PORT << 24) | ((Math.imul(flow, 40503) + (flow >>> 16)) & 0xffff);
+
+/** Flow number `flow`, as soft RSS knows it. */
+export function flowOf(flow: number): FlowTuple {
+  const address = sourceOf(flow);
+  const ports = portsOf(flow);
+  const source = ((address & 0xff) << 24) | ((address & 0xff00) << 8) | ((address >>> 8) & 0xff00) | (address >>> 24);
+  const [sourcePort, destinationPort] = [((ports & 0xff) << 8) | ((ports >>> 8) & 0xff), DISCARD_PORT];
+  return { protocol: PROTOCOL_UDP, source, destination: STATION.address, sourcePort, destinationPort };
+}
+
+/** How far it is from a packet's flow to the next one's. */
+export function strideOf(flows: number): number {
+  let stride = Math.max(1, Math.floor(flows * STRIDE));
+  const divisor = (a: number, b: number): number => (b === 0 ? a : divisor(b, a % b));
+  while (divisor(stride, flows) !== 1) stride++;
+  return flows === 1 ? 0 : stride;
+}
+
+export class EndlessNic implements NetDevice {
+  readonly name = 'endless';
+  readonly notice = '';
+  readonly mtu = 1500;
+  readonly isUp = true;
+  readonly pollOnly = false;
+  readonly mac = STATION.mac;
+  readonly memory: MemoryViews;
+  readonly pool: BufferPool;
+  readonly sent: BufferPool;
+  onWake = null;
+  onLink = null;
+  onAnnounce = null;
+  /** Packets that came in and that went out. */
+  received = 0;
+  transmitted = 0;
+  private readonly ring: Uint32Array;
+  private readonly mask: number;
+  /** First buffer of the ring, and how many it has. */
+  private head = 0;
+  private filled = 0;
+  private flow = 0;
+  private readonly flows: number;
+  private readonly period: number;
+  private readonly stride: number;
+  private readonly first16: number;
+  private readonly macs: Uint32Array;
+  private readonly destination: number;
+
+  constructor({ buffers, rxBuffers, ring, flows, period, separateSent, memory }: EndlessOptions) {
+    this.period = period;
+    this.memory = viewsOf(memory ?? new SharedArrayBuffer(memoryBytes(buffers)));
+    const geometry = geometryOf(buffers);
+    this.pool = new BufferPool(geometry, 0, rxBuffers);
+    this.sent = separateSent ? new BufferPool(geometry, 0, 0) : this.pool;
+    this.ring = new Uint32Array(ring);
+    this.mask = ring - 1;
+    this.flows = flows;
+    this.stride = strideOf(flows);
+    for (let handle = 0; handle < rxBuffers; handle++) this.writeFrame(this.pool.offsetOf(handle) + FRAME_OFFSET);
+    const { u16, u32 } = this.memory;
+    this.first16 = u16[FRAME_OFFSET >>> 1]!;
+    this.macs = u32.slice(MACS_AT, MACS_AT + 3);
+    this.destination = u32[DESTINATION_AT]!;
+  }
+
+  rxBurst(handles: Uint32Array, lengths: Uint32Array, max: number): number {
+    const { pool, ring, mask, flows, stride } = this;
+    while (this.filled <= mask && pool.available > 0) ring[(this.head + this.filled++) & mask] = pool.get();
+    const count = Math.min(max, this.filled);
+    let flow = this.flow;
+    for (let i = 0; i < count; i++) {
+      const handle = ring[(this.head + i) & mask]!;
+      handles[i] = handle;
+      lengths[i] = FRAME_BYTES;
+      this.receive(handle << SHIFT, flow);
+      flow += stride;
+      if (flow >= flows) flow -= flows;
+    }
+    this.received += count;
+    this.flow = this.received % this.period === 0 ? 0 : flow;
+    this.head = (this.head + count) & mask;
+    this.filled -= count;
+    return count;
+  }
+
+  txBurst(handles: Uint32Array, _lengths: Uint32Array, count: number): number {
+    const { sent } = this;
+    for (let i = 0; i < count; i++) sent.put(handles[i]!);
+    this.transmitted += count;
+    return count;
+  }
+
+  reclaimTx(): void {}
+
+  enableRxInterrupt(): boolean {
+    return false;
+  }
+
+  disableRxInterrupt(): void {}
+
+  counters(): DeviceCounters {
+    return {};
+  }
+
+  async close(): Promise<void> {}
+
+  /** Writes what a stack that answered has changed: addresses and ports. */
+  private receive(offset: number, flow: number): void {
+    const { u16, u32 } = this.memory;
+    const { macs } = this;
+    const at = offset >>> 2;
+    u16[(offset + FRAME_OFFSET) >>> 1] = this.first16;
+    u32[at + MACS_AT] = macs[0]!;
+    u32[at + MACS_AT + 1] = macs[1]!;
+    u32[at + MACS_AT + 2] = macs[2]!;
+    u32[at + SOURCE_AT] = sourceOf(flow);
+    u32[at + DESTINATION_AT] = this.destination;
+    u32[at + PORTS_AT] = portsOf(flow);
+  }
+
+  private writeFrame(frame: number): void {
+    const { memory } = this;
+    const ip = frame + ETH_HEADER_BYTES;
+    memory.u16.set(macWords(STATION.mac), frame >>> 1);
+    writeSourceAndType(memory.u16, frame, macWords(GATEWAY.mac), ETHERTYPE_IPV4_WORD);
+    writeIpv4(memory, ip, FRAME_BYTES - ETH_HEADER_BYTES, PROTOCOL_UDP, GATEWAY.address, STATION.address);
+    const udp = ip + IPV4_HEADER_BYTES;
+    writeUdp(memory, ip, udp, frame + FRAME_BYTES - udp, DISCARD_PORT, DISCARD_PORT);
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * What the way through the rings costs, in CPU time: rows `hop/CORES/FLOWS` and `flat/CORES/FLOWS`. Each layout has a
+ * thread of its own, they take turns on one CPU, and what they are compared by are the differences of one turn.
+ *
+ * Of one core, all that happens is measured. Of more, the core's own part is the same, on a thread of its own; what may
+ * grow is what the threads do that have the device, and that is measured with relays in the place of cores.
+ */
+import { Worker } from 'node:worker_threads';
+import type { Plan } from '../benchmark.js';
+import { benchCpus } from '../cpus.js';
+import { NoiseGuard } from '../noise.js';
+import { figure, type Row, row } from '../report.js';
+import { alternate } from '../windows.js';
+import type { LayoutStart, LayoutWindow } from './layout.worker.js';
+import type { Mode } from './layouts.js';
+
+export interface Hop {
+  readonly name: string;
+  readonly kind: 'hop' | 'flat';
+  readonly mode: '1kb' | '2kb';
+  readonly cores: number;
+  readonly flows: number;
+}
+
+/** What a hop may cost, in ns a packet a direction. */
+const GOAL_NS = 25;
+const UNIT = 'ns/packet';
+const WORKER = new URL('./layout.worker.js', import.meta.url);
+
+const CORES = [1, 2, 4, 8, 16, 32, 64];
+const FLOWS = [1, 100, 10_000, 100_000];
+
+const hop = (kind: Hop['kind'], mode: Hop['mode'], cores: number, flows: number): Hop => {
+  return { name: `${kind}${mode === '2kb' ? '-2kb' : ''}/${cores}/${flows}`, kind, mode, cores, flows };
+};
+
+export const HOPS: readonly Hop[] = (['hop', 'flat'] as const).flatMap((kind) => [
+  ...FLOWS.flatMap((flows) => CORES.map((cores) => hop(kind, '1kb', cores, flows))),
+  ...[hop(kind, '2kb', 1, 1), hop(kind, '2kb', 64, 100_000)],
+]);
+
+/** Milliseconds. */
+const timing = (isQuick: boolean): { windows: number; window: number; warmUp: number } =>
+  isQuick ? { windows: 3, window: 20, warmUp: 100 } : { windows: 15, window: 60, warmUp: 500 };
+
+/** A layout in its thread. */
+class Contestant {
+  private readonly worker: Worker;
+  private readonly failed: Promise<never>;
+
+  constructor(readonly key: string) {
+    const [mode, cores, flows] = key.split('/');
+    const start: LayoutStart = {
+      mode: mode as Mode,
+      ...{ cores: Number(cores), flows: Number(flows), cpu: benchCpus().contestant },
+    };
+    this.worker = new Worker(WORKER, { workerData: start });
+    this.failed = new Promise((_, reject) => this.worker.once('error', reject));
+    // It is looked at when the next window is asked for.
+    this.failed.catch(() => {});
+  }
+
+  async ready(): Promise<void> {
+    await Promise.race([this.answer(), this.failed]);
+  }
+
+  /** Runs for so long; returns nanoseconds a packet. */
+  async measure(milliseconds: number): Promise<number> {
+    const answer = this.answer();
+    this.worker.postMessage(milliseconds);
+    const { nsAPacket, lost } = (await Promise.race([answer, this.failed])) as LayoutWindow;
+    if (lost !== 0) throw new Error(`${this.key}: ${lost} packets were dropped, so that figures say nothing`);
+    return nsAPacket;
+  }
+
+  async close(): Promise<void> {
+    await this.worker.terminate();
+  }
+
+  private answer(): Promise<unknown> {
+    return new Promise((resolve) => this.worker.once('message', resolve));
+  }
+}
+
+const key = (mode: Mode, cores: number, flows: number): string => `${mode}/${cores}/${flows}`;
+
+/** The layouts that a row is computed from. */
+function layoutsOf({ kind, mode, cores, flows }: Hop): string[] {
+  const loops = key(`rings-${mode}`, cores, flows);
+  if (kind === 'flat') return [loops, key(`rings-${mode}`, 1, 1)];
+  const whole = [key('single', 1, flows), key(mode, 1, flows)];
+  return cores === 1 ? whole : [...whole, loops, key(`rings-${mode}`, 1, flows)];
+}
+
+/** Measures rows, which should be of the same number of flows. */
+async function measureTogether(hops: readonly Hop[], plan: Plan): Promise<Row[]> {
+  const { windows, window, warmUp } = timing(plan.isQuick);
+  const guard = await NoiseGuard.begin(false);
+  const contestants: Contestant[] = [];
+  try {
+    for (const layout of new Set(hops.flatMap(layoutsOf))) {
+      plan.stop.throwIfAborted();
+      const contestant = new Contestant(layout);
+      contestants.push(contestant);
+      await contestant.ready();
+      await contestant.measure(warmUp);
+    }
+    const values = await alternate(contestants, windows, plan, (contestant) => contestant.measure(window));
+    const times = new Map(contestants.map(({ key }, i) => [key, values[i]!.map((ns) => Number(ns.toFixed(2)))]));
+    return await Promise.all(hops.map((each) => rowOf(each, times, guard)));
+  } finally {
+    await Promise.all(contestants.map((contestant) => contestant.close()));
+  }
+}
+
+async function rowOf(each: Hop, times: ReadonlyMap<string, readonly number[]>, guard: NoiseGuard): Promise<Row> {
+  const [first, second, ...loops] = layoutsOf(each).map((layout) => times.get(layout)!);
+  if (each.kind === 'flat') {
+    const [ours, one] = [figure(first!, UNIT), figure(second!, UNIT)];
+    const noise = await guard.end([ours, one]);
+    return row(each.name, ours, { 'one core, one flow': one }, { better: 'less', noise });
+  }
+  const [single, whole] = [first!, second!];
+  const extra = single.map((ns, turn) => whole[turn]! - ns + ((loops[0]?.[turn] ?? 0) - (loops[1]?.[turn] ?? 0)));
+  const ours = figure(
+    extra.map((ns) => Number((ns / 2).toFixed(2))),
+    `${UNIT} and direction`,
+  );
+  const noise = await guard.end([figure(single, UNIT), figure(whole, UNIT)]);
+  const more = { 'ns a packet, there and back': { 'Case I': middle(single), rings: middle(single) + 2 * ours.median } };
+  return row(each.name, ours, { goal: figure([GOAL_NS], ours.unit) }, { better: 'less', noise, more });
+}
+
+const middle = (values: readonly number[]): number => figure(values, UNIT).median;
+
+/** Measures these rows. */
+export async function measureHops(hops: readonly Hop[], plan: Plan): Promise<Row[]> {
+  const groups = new Map<string, Hop[]>();
+  for (const each of hops) {
+    const group = `${each.mode}/${each.flows}`;
+    groups.set(group, [...(groups.get(group) ?? []), each]);
+  }
+  const rows = new Map<string, Row>();
+  for (const group of groups.values()) {
+    for (const measured of await measureTogether(group, plan)) {
+      rows.set(measured.name, measured);
+      plan.progress(`${measured.name}: ${measured.ours.median} ${measured.ours.unit}`);
+    }
+  }
+  return hops.map(({ name }) => rows.get(name)!);
+}

@@ -1,0 +1,110 @@
+/**
+ * Case I, 1 KB and 2 KB on one thread: what a packet costs there is what it costs all threads together, without what it
+ * takes to move cache lines between them. A pass is a fixed number of packets, so that all layouts do the same work.
+ *
+ * With rings, the device has a turn (a burst in, what waits out), and then each core of which a whole burst waits, as it
+ * has on a thread of its own that polls all the time. Which core that is follows from the flows, and is known before:
+ * nothing is measured but the layers.
+ */
+import { Interconnect } from '../../src/multicore/interconnect.js';
+import { IndirectionTable } from '../../src/rss/indirection-table.js';
+import { Rss } from '../../src/rss/rss.js';
+import { SingleCore } from '../../src/single-core.js';
+import { BURST } from '../../src/tx-burst.js';
+import { Bounce } from './bounce.js';
+import { flowOf, strideOf } from './endless-nic.js';
+import { nicFor, PERIOD, planFor, ringCore, rxLoop, txLoop } from './loops.js';
+import { LINK } from './network.js';
+import { Relay } from './relay.js';
+
+/** `rings-…`: relays instead of cores. */
+export type Mode = 'single' | '1kb' | '2kb' | 'rings-1kb' | 'rings-2kb';
+
+export interface Layout {
+  /** Packets of a pass. */
+  readonly packets: number;
+  /** One pass: as many packets from the device to a stack and back. */
+  pass(): void;
+  /** Packets that came in and neither went out nor are on their way. */
+  lost(): number;
+}
+
+const PASS_BURSTS = PERIOD / BURST;
+/** In a schedule: the device's next turn. */
+const DEVICE = 255;
+
+export function openLayout(mode: Mode, cores: number, flows: number): Layout {
+  return mode === 'single' ? openSingle(cores, flows) : openRings(mode, cores, flows);
+}
+
+function openSingle(cores: number, flows: number): Layout {
+  const nic = nicFor(cores, flows, false);
+  const core = new SingleCore(nic, { ...LINK, idle: 'spin' });
+  const stack = new Bounce(core);
+  return {
+    packets: PERIOD,
+    pass() {
+      for (let burst = 0; burst < PASS_BURSTS; burst++) stack.poll();
+    },
+    lost: () => nic.received - nic.transmitted - core.held().pending,
+  };
+}
+
+function openRings(mode: Exclude<Mode, 'single'>, cores: number, flows: number): Layout {
+  const plan = planFor(cores);
+  const nic = nicFor(cores, flows, true);
+  const interconnect = Interconnect.create(plan, mode.endsWith('2kb'));
+  const rss = new Rss(nic.memory, {}, IndirectionTable.create(cores));
+  const rx = rxLoop(nic, interconnect, rss.share());
+  const tx = txLoop(nic, interconnect, rx);
+  const each = <T>(make: (core: number) => T): T[] => Array.from({ length: cores }, (_, core) => make(core));
+  const isBare = mode.startsWith('rings-');
+  const ringCores = isBare ? [] : each((core) => ringCore(interconnect, core, nic.memory, rss.share()));
+  const stacks = isBare ? each((core) => new Relay(interconnect, core)) : ringCores.map((core) => new Bounce(core));
+  const turns = schedule(rss, cores, flows);
+  /** Bursts that the device has given before their turn. */
+  let ahead = 0;
+  return {
+    packets: PERIOD,
+    pass() {
+      for (let i = 0; i < turns.length; i++) {
+        const core = turns[i]!;
+        if (core !== DEVICE) {
+          stacks[core]!.poll();
+        } else if (--ahead <= 0) {
+          // It may have taken more than a burst: then its next turns are done already.
+          ahead = rx.poll() / BURST;
+          tx.poll();
+        }
+      }
+    },
+    lost() {
+      const queued = [...interconnect.rings('rxQueue'), ...interconnect.rings('txQueue')];
+      const held = ringCores.map((core) => core.held()).map(({ waiting, pending }) => waiting + pending);
+      const onTheirWay = [...queued.map(({ count }) => count), ...held].reduce((sum, count) => sum + count, 0);
+      return nic.received - nic.transmitted - onTheirWay;
+    },
+  };
+}
+
+/** Who has a turn in a pass: the device, and each core when a burst of its packets waits; at last all that have any. */
+function schedule(rss: Rss, cores: number, flows: number): Uint8Array {
+  const turns: number[] = [];
+  const waiting = new Uint32Array(cores);
+  const stride = strideOf(flows);
+  let flow = 0;
+  for (let burst = 0; burst < PASS_BURSTS; burst++) {
+    turns.push(DEVICE);
+    for (let i = 0; i < BURST; i++) {
+      waiting[rss.coreForFlow(flowOf(flow))]!++;
+      flow = (flow + stride) % flows;
+    }
+    for (let core = 0; core < cores; core++) {
+      if (waiting[core]! < BURST) continue;
+      waiting[core]! -= BURST;
+      turns.push(core);
+    }
+  }
+  for (let core = 0; core < cores; core++) if (waiting[core]! > 0) turns.push(core, core);
+  return Uint8Array.from(turns);
+}

@@ -1,0 +1,71 @@
+/**
+ * The receiving and the sending loop over an {@link EndlessNic}, put together as the workers put them together, and a core
+ * of theirs; all for whatever thread they are wanted in.
+ */
+import type { MemoryViews } from '../../drivers/memory/index.js';
+import { createL2Counters } from '../../src/counters.js';
+import { LinkLayer } from '../../src/link-layer.js';
+import type { FrameSink } from '../../src/medium.js';
+import type { Interconnect } from '../../src/multicore/interconnect.js';
+import { defaultBuffers, planBuffers } from '../../src/multicore/plan.js';
+import { RingCore } from '../../src/multicore/ring-core.js';
+import { RingReturn } from '../../src/multicore/ring-return.js';
+import { RxMainLoop } from '../../src/multicore/rx-main-loop.js';
+import { TxMainLoop } from '../../src/multicore/tx-main-loop.js';
+import { Rss, type RssShare } from '../../src/rss/rss.js';
+import { BURST, TxBurst } from '../../src/tx-burst.js';
+import { EndlessNic, geometryOf } from './endless-nic.js';
+import { LINK } from './network.js';
+
+/** Of `tspmd run`: every core's turn is a burst. */
+const CORE_BURST = BURST;
+/** Packets until the flows come again as at first: some bursts for each of 64 cores, and every flow of 100,000. */
+export const PERIOD = 4096 * BURST;
+const clock = (): number => performance.now();
+
+/** As `init` plans it where the user names no number of buffers. */
+export const planFor = (cores: number) => planBuffers(cores, defaultBuffers(cores));
+
+/** The device of a layout with `cores` cores; of Case I with as many buffers. */
+export function nicFor(cores: number, flows: number, separateSent: boolean, memory?: SharedArrayBuffer): EndlessNic {
+  const { buffers, rxBuffers, deviceRing } = planFor(cores);
+  const place = memory === undefined ? {} : { memory };
+  const period = PERIOD;
+  return new EndlessNic({ buffers, rxBuffers, ring: deviceRing, flows, period, separateSent, ...place });
+}
+
+/** What the thread runs that receives. */
+export function rxLoop(nic: EndlessNic, interconnect: Interconnect, share: RssShare): RxMainLoop {
+  const { memory, pool } = nic;
+  const counters = createL2Counters();
+  const inbound = Array.from({ length: interconnect.plan.cores }, () => createL2Counters());
+  const arpQueue = interconnect.rxWorkersTxQueue();
+  const arpSink: FrameSink = {
+    ...{ memory, pool, isUp: true },
+    txBurst: (handles, lengths, count) => arpQueue.enqueueBurst(handles, lengths, 0, count),
+  };
+  const arp = new TxBurst(arpSink, counters);
+  const [table, mac] = [interconnect.neighbourTable(), interconnect.macWords()];
+  const link = new LinkLayer(nic, pool.geometry.shift, arp, counters, clock, LINK, table, mac);
+  return new RxMainLoop(nic, interconnect, link, arp, Rss.attach(memory, share), 'ip', counters, inbound);
+}
+
+/** What the thread runs that sends; `rx` is the receiving loop where that is the same thread. */
+export function txLoop(nic: EndlessNic, interconnect: Interconnect, rx?: RxMainLoop): TxMainLoop {
+  const queues = [...interconnect.rings('txQueue'), interconnect.rxWorkersTxQueue()];
+  const home =
+    rx === undefined || interconnect.hasTxWorker
+      ? new RingReturn(interconnect.rxHome())
+      : { put: (handle: number) => rx.home(handle), flush: () => {} };
+  return new TxMainLoop(nic, interconnect, queues, home, CORE_BURST, createL2Counters());
+}
+
+/** One of the cores. */
+export function ringCore(interconnect: Interconnect, index: number, memory: MemoryViews, rss: RssShare): RingCore {
+  const { address, prefixLength, gateway } = LINK;
+  const geometry = geometryOf(interconnect.plan.buffers);
+  return new RingCore(interconnect, {
+    ...{ memory, geometry, deviceMtu: 1500, index, address, prefixLength, gateway },
+    ...{ layer: 'ip', idle: 'spin', counters: createL2Counters(), rss },
+  });
+}

@@ -1,0 +1,159 @@
+/**
+ * The layouts with a CPU for each of their threads: rows `threads/1kb` and `threads/2kb`, packets a second next to Case I,
+ * which has one; and `stall/4`: what three of four cores get while the fourth stands still.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import { Interconnect } from '../../src/multicore/interconnect.js';
+import { IndirectionTable } from '../../src/rss/indirection-table.js';
+import { Rss } from '../../src/rss/rss.js';
+import type { Plan } from '../benchmark.js';
+import { allowedCpus } from '../cpus.js';
+import { NoiseGuard } from '../noise.js';
+import { figure, type Row, row } from '../report.js';
+import { alternate, timing } from '../windows.js';
+import { memoryBytes, viewsOf } from './endless-nic.js';
+import { planFor } from './loops.js';
+import {
+  COUNTERS,
+  ENDED,
+  NO_CORE,
+  PAUSED,
+  type Role,
+  RUNNING,
+  SENT,
+  STALLED,
+  STARTED,
+  STATE,
+  type ThreadStart,
+} from './thread-control.js';
+
+const UNIT = 'packets/s';
+const WORKER = new URL('./threads.worker.js', import.meta.url);
+const FLOWS = 10_000;
+const STALL_CORES = 4;
+/** For the queues to fill, or run dry, after a pause. */
+const SETTLE_MS = 20;
+const START_MS = 20_000;
+
+/** The threads of each row's layout. */
+const ROLES: Readonly<Record<string, readonly Role[]>> = {
+  'threads/1kb': ['rxtx', 'cores'],
+  'threads/2kb': ['rx', 'tx', 'cores'],
+  [`stall/${STALL_CORES}`]: ['rxtx', 'cores'],
+};
+
+export const THREAD_ROWS = Object.keys(ROLES);
+
+/** CPUs that a row needs, all of them busy. */
+export const cpusFor = (name: string): number => ROLES[name]!.length;
+
+/** A layout; at rest until a window is measured. */
+class Threads {
+  private readonly control = new Int32Array(new SharedArrayBuffer(4096));
+  private readonly counters = new Float64Array(new SharedArrayBuffer(COUNTERS * 8));
+  private readonly workers: Worker[];
+  private readonly failed: Promise<never>;
+
+  constructor(roles: readonly Role[], cores: number) {
+    const plan = planFor(cores);
+    const memory = new SharedArrayBuffer(memoryBytes(plan.buffers));
+    const interconnect = Interconnect.create(plan, roles.includes('tx')).shared();
+    const rss = new Rss(viewsOf(memory), {}, IndirectionTable.create(cores)).share();
+    const shares = { control: this.control.buffer, counters: this.counters.buffer } as Pick<
+      ThreadStart,
+      'control' | 'counters'
+    >;
+    this.control[STALLED] = NO_CORE;
+    const cpus = allowedCpus();
+    this.workers = roles.map((role, i) => {
+      const cpu = cpus[i % cpus.length]!;
+      const start: ThreadStart = { role, cpu, cores, flows: FLOWS, memory, interconnect, rss, ...shares };
+      return new Worker(WORKER, { workerData: start });
+    });
+    this.failed = new Promise((_, reject) => {
+      for (const worker of this.workers) worker.once('error', reject);
+    });
+    this.failed.catch(() => {});
+  }
+
+  /** Waits until they have started, and lets V8 compile what they do. */
+  async warmUp(milliseconds: number, stop: AbortSignal): Promise<void> {
+    const end = performance.now() + START_MS;
+    while (Atomics.load(this.control, STARTED) < this.workers.length) {
+      stop.throwIfAborted();
+      if (performance.now() > end) throw new Error('the threads of a layout did not start');
+      await Promise.race([sleep(10), this.failed]);
+    }
+    await this.measure(milliseconds);
+    stop.throwIfAborted();
+  }
+
+  /**
+   * Runs for so many milliseconds.
+   * @param stalled a core that stands still, or {@link NO_CORE}
+   * @returns packets a second that went back to the device, or with `watched` those that these cores had
+   */
+  async measure(milliseconds: number, stalled = NO_CORE, watched: readonly number[] = []): Promise<number> {
+    Atomics.store(this.control, STALLED, stalled);
+    this.set(RUNNING);
+    try {
+      await Promise.race([sleep(SETTLE_MS), this.failed]);
+      const [before, start] = [this.count(watched), performance.now()];
+      await Promise.race([sleep(milliseconds), this.failed]);
+      return Math.round(((this.count(watched) - before) * 1000) / (performance.now() - start));
+    } finally {
+      this.set(PAUSED);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.set(ENDED);
+    await Promise.all(this.workers.map((worker) => worker.terminate()));
+  }
+
+  private count(watched: readonly number[]): number {
+    if (watched.length === 0) return this.counters[SENT]!;
+    return watched.reduce((sum, core) => sum + this.counters[core]!, 0);
+  }
+
+  private set(state: number): void {
+    Atomics.store(this.control, STATE, state);
+    Atomics.notify(this.control, STATE);
+  }
+}
+
+async function layoutRow(name: string, plan: Plan, opened: Threads[]): Promise<Row> {
+  const { windows, window, warmUp } = timing(plan.isQuick);
+  const guard = await NoiseGuard.begin();
+  opened.push(new Threads(ROLES[name]!, 1), new Threads(['single'], 1));
+  for (const threads of opened) await threads.warmUp(warmUp * 1000, plan.stop);
+  const rates = await alternate(opened, windows, plan, (threads) => threads.measure(window * 1000));
+  const [ours, single] = rates.map((values) => figure(values, UNIT));
+  return row(name, ours!, { 'Case I': single! }, { noise: await guard.end([ours!, single!]) });
+}
+
+async function stallRow(name: string, plan: Plan, opened: Threads[]): Promise<Row> {
+  const { windows, window, warmUp } = timing(plan.isQuick);
+  const guard = await NoiseGuard.begin();
+  const threads = new Threads(ROLES[name]!, STALL_CORES);
+  opened.push(threads);
+  await threads.warmUp(warmUp * 1000, plan.stop);
+  const last = STALL_CORES - 1;
+  const others = Array.from({ length: last }, (_, core) => core);
+  const rates = await alternate([last, NO_CORE], windows, plan, (stalled) => {
+    return threads.measure(window * 1000, stalled, others);
+  });
+  const [stalled, all] = rates.map((values) => figure(values, UNIT));
+  return row(name, stalled!, { 'none stalled': all! }, { noise: await guard.end([stalled!, all!]) });
+}
+
+export async function measureThreads(name: string, plan: Plan): Promise<Row> {
+  const opened: Threads[] = [];
+  try {
+    const measure = name.startsWith('stall/') ? stallRow : layoutRow;
+    return await measure(name, plan, opened);
+  } finally {
+    await Promise.all(opened.map((threads) => threads.close()));
+  }
+}

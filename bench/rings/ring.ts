@@ -1,0 +1,116 @@
+/** Our ring and npm's ringbuf.js with the same few methods, so that both are measured by the same loops. */
+import { SpscRing } from '../../rings/spsc-ring.js';
+
+export type Kind = 'tspmd' | 'ringbuf.js';
+
+export interface Ring {
+  readonly memory: SharedArrayBuffer;
+  /** Puts a burst in, or what there is room for. */
+  put(): void;
+  /** Takes a burst out, or what there is; returns how many elements. */
+  take(): number;
+}
+
+/** One end of a ring between two threads: what a worker is given. */
+export interface Side {
+  readonly kind: Kind;
+  readonly memory: SharedArrayBuffer;
+  readonly burst: number;
+  readonly cpu: number;
+  readonly role: 'produce' | 'consume';
+  readonly milliseconds: number;
+}
+
+export interface Window {
+  /** Elements a second. */
+  readonly rate: number;
+  /** How much of a CPU each thread got. */
+  readonly share: number;
+}
+
+/**
+ * Runs `turn` for a time.
+ * @param turn returns how many elements came out of the ring
+ * @param threads of the process, all spinning
+ */
+export function runWindow(turn: () => number, milliseconds: number, threads: number): Window {
+  const cpu = process.cpuUsage();
+  const start = performance.now();
+  let elements = 0;
+  let now = start;
+  do {
+    elements += turn();
+    now = performance.now();
+  } while (now - start < milliseconds);
+  const { user, system } = process.cpuUsage(cpu);
+  return { rate: elements / ((now - start) / 1000), share: (user + system) / 1000 / (now - start) / threads };
+}
+
+/** Before the window; longer than the compiler needs. */
+export const WARM_UP_MS = 100;
+/** Turns of a loop between two looks at the clock. */
+export const ROUNDS = 2000;
+
+/** Elements. DPDK's test has a ring of 4096, too. */
+export const CAPACITY = 4096;
+const ELEMENT_WORDS = 2;
+
+class OurRing implements Ring {
+  private readonly ring: SpscRing;
+  private readonly handles: Uint32Array;
+  private readonly lengths: Uint32Array;
+
+  constructor(
+    readonly memory: SharedArrayBuffer,
+    private readonly burst: number,
+  ) {
+    this.ring = new SpscRing(memory, 0, CAPACITY);
+    this.handles = Uint32Array.from({ length: burst }, (_, i) => i);
+    this.lengths = new Uint32Array(burst).fill(64);
+  }
+
+  put(): void {
+    this.ring.enqueueBurst(this.handles, this.lengths, 0, this.burst);
+  }
+
+  take(): number {
+    return this.ring.dequeueBurst(this.handles, this.lengths, this.burst);
+  }
+}
+
+/** What is used of a RingBuffer of ringbuf.js. */
+interface RingBuffer {
+  push(elements: Uint32Array): number;
+  pop(elements: Uint32Array): number;
+}
+
+class TheirRing implements Ring {
+  private readonly words: Uint32Array;
+
+  constructor(
+    private readonly ring: RingBuffer,
+    readonly memory: SharedArrayBuffer,
+    burst: number,
+  ) {
+    this.words = Uint32Array.from({ length: burst * ELEMENT_WORDS }, (_, i) => i);
+  }
+
+  put(): void {
+    this.ring.push(this.words);
+  }
+
+  take(): number {
+    return this.ring.pop(this.words) / ELEMENT_WORDS;
+  }
+}
+
+/** @param memory of the other end; without it the ring is made */
+export async function openRing(kind: Kind, burst: number, memory?: SharedArrayBuffer): Promise<Ring> {
+  if (kind === 'tspmd') {
+    return new OurRing(memory ?? new SharedArrayBuffer(SpscRing.bytesFor(CAPACITY)), burst);
+  }
+  // Only where it is measured: ours must run without it.
+  const { RingBuffer } = await import('ringbuf.js');
+  const shared = memory ?? RingBuffer.getStorageForCapacity(CAPACITY * ELEMENT_WORDS, Uint32Array);
+  return new TheirRing(new RingBuffer(shared, Uint32Array), shared, burst);
+}

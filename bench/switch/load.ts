@@ -1,0 +1,127 @@
+/**
+ * The frontends of `bench -- switch`, the same for both switches, in one process on one CPU: a driver a port. With unicast
+ * each port sends to the next; with broadcast the first sends to all. Asked for MILLISECONDS, it answers with a {@link Run}.
+ */
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { pinPollingThread } from '../../drivers/libc/index.js';
+import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.js';
+import { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
+import { FRAME_OFFSET } from '../../rings/buffer-pool.js';
+import { parseMac } from '../../src/wire/address.js';
+import { udpFrame } from '../frames.js';
+import { serve } from '../serve.js';
+import { BROADCAST, macOf, type Run, type Setup } from './scene.js';
+
+const BURST = 32;
+const ATTEMPTS = 20;
+const RETRY_MS = 250;
+/** Destination and source, in 16-bit words. */
+const ADDRESS_WORDS = 6;
+/** Rounds over all ports between two turns of the event loop. */
+const ROUNDS = 64;
+
+const { sockets, scene, cpu, hugepages } = JSON.parse(process.argv[2]!) as Setup;
+const handles = new Uint32Array(BURST);
+const lengths = new Uint32Array(BURST);
+const frameLengths = new Uint32Array(BURST).fill(scene.bytes);
+
+/**
+ * Tries for some seconds. When OVS's first port gets its peer, OVS looks for the largest pool of buffers that there is memory
+ * for, and while it does, there is none for what the peers of other ports need.
+ */
+async function patiently<T>(open: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await open();
+    } catch (error) {
+      if (attempt === ATTEMPTS) throw error;
+      await sleep(RETRY_MS);
+    }
+  }
+}
+
+class Vm {
+  received = 0;
+  private readonly words: Uint16Array;
+
+  constructor(
+    readonly device: VirtioNetDevice,
+    private readonly addresses: Uint16Array,
+  ) {
+    this.words = device.memory.u16;
+  }
+
+  static async connect(socket: string, port: number, frame: Uint8Array): Promise<Vm> {
+    const mac = parseMac(macOf(port));
+    const policy = hugepages ? 'require' : 'never';
+    // A ring for each port in one cache: shorter ones than the default, as both switches' peers would have.
+    const options = { mac, hugepages: policy, queueSize: 256 } as const;
+    const device = await patiently(() => VirtioNetDevice.open(new VhostUserFrontend(socket), options));
+    const { pool, memory } = device;
+    const { count } = pool.geometry;
+    for (let handle = 0; handle < count; handle++) memory.u8.set(frame, pool.offsetOf(handle) + FRAME_OFFSET);
+    return new Vm(device, new Uint16Array(frame.slice(0, 2 * ADDRESS_WORDS).buffer));
+  }
+
+  send(): void {
+    const { device, words, addresses } = this;
+    const { pool } = device;
+    if (pool.available < BURST) device.reclaimTx();
+    if (pool.available < BURST) return;
+    for (let i = 0; i < BURST; i++) {
+      const handle = pool.get();
+      handles[i] = handle;
+      // What was received has left its addresses in the buffer.
+      const start = (pool.offsetOf(handle) + FRAME_OFFSET) >>> 1;
+      for (let word = 0; word < ADDRESS_WORDS; word++) words[start + word] = addresses[word]!;
+    }
+    const taken = device.txBurst(handles, frameLengths, BURST);
+    for (let i = taken; i < BURST; i++) pool.put(handles[i]!);
+  }
+
+  receive(): void {
+    const { device } = this;
+    const count = device.rxBurst(handles, lengths, BURST);
+    for (let i = 0; i < count; i++) device.pool.put(handles[i]!);
+    this.received += count;
+  }
+}
+
+await pinPollingThread(cpu);
+const { traffic, ports } = scene;
+const vms: Vm[] = [];
+for (let port = 0; port < ports; port++) {
+  const to = traffic === 'broadcast' ? BROADCAST : macOf((port + 1) % ports);
+  const from = { ip: `10.0.0.${port + 1}`, mac: macOf(port) };
+  vms.push(await Vm.connect(sockets[port]!, port, udpFrame(scene.bytes, from, { ip: '10.0.0.100', mac: to })));
+}
+const senders = traffic === 'broadcast' ? vms.slice(0, 1) : vms;
+// What a switch gives back to the sender of a broadcast was asked for by nobody.
+const counted = traffic === 'broadcast' ? vms.slice(1) : vms;
+
+function total(): number {
+  let received = 0;
+  for (const vm of counted) received += vm.received;
+  return received;
+}
+
+async function run(milliseconds: number): Promise<Run> {
+  const start = performance.now();
+  const before = total();
+  let now = start;
+  while (now - start < milliseconds) {
+    for (let round = 0; round < ROUNDS; round++) {
+      for (let i = 0; i < senders.length; i++) senders[i]!.send();
+      for (let i = 0; i < vms.length; i++) vms[i]!.receive();
+    }
+    await nextTurn();
+    now = performance.now();
+  }
+  return { frames: total() - before, seconds: (now - start) / 1000 };
+}
+
+process.once('SIGTERM', () => process.exit());
+serve(
+  ([milliseconds]) => run(Number(milliseconds)),
+  () => process.exit(),
+);

@@ -1,0 +1,101 @@
+/**
+ * The ring under the control queue, in either layout: one buffer at a time, with the command at its begin and the answer
+ * behind it, as a chain of two descriptors. No interrupts.
+ */
+import type { AddressSpace } from '../memory/index.js';
+import { DriverQueue } from './driver-queue.js';
+import { AVAIL_USED, ID_MASK, PACKED_F_NEXT, PACKED_F_WRITE, WORD_ID_FLAGS, WORD_LENGTH } from './packed-layout.js';
+import { PackedQueue } from './packed-queue.js';
+import { SLOT_FREE } from './queue-tables.js';
+import { VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE } from './split-layout.js';
+import type { Doorbell, QueueLayout } from './transport.js';
+
+/** The only buffer's descriptor, or id. */
+const SLOT = 0;
+const CHAIN = 2;
+
+export interface CommandRing {
+  readonly layout: QueueLayout;
+  /** What is wrong with the ring, or empty; stays until the reset. */
+  broken: string;
+  resize(size: number): void;
+  reset(space: AddressSpace, headerOffset: number, eventIdx: boolean): number;
+  attach(doorbell: Pick<Doorbell, 'ring'>): void;
+  /** Gives the device the first `length` bytes of a buffer to read, and the byte at `answer` of it to write. */
+  submit(handle: number, length: number, answer: number): void;
+  /** Whether the device has used what was submitted. Sets {@link broken} when it has used something else. */
+  answered(): boolean;
+}
+
+export class SplitCommandRing extends DriverQueue implements CommandRing {
+  submit(handle: number, length: number, answer: number): void {
+    const { u32, desc32: d } = this;
+    u32[d] = this.addressLow[handle];
+    u32[d + 1] = this.addressHigh[handle];
+    u32[d + 2] = length;
+    u32[d + 3] = VIRTQ_DESC_F_NEXT | (1 << 16);
+    u32[d + 4] = this.addressLow[handle] + answer;
+    u32[d + 5] = this.addressHigh[handle];
+    u32[d + 6] = 1;
+    u32[d + 7] = VIRTQ_DESC_F_WRITE;
+    this.u16[this.availRing16 + (this.availIndex & this.mask)] = SLOT;
+    this.slotHandle[SLOT] = handle;
+    this.publish(1);
+  }
+
+  answered(): boolean {
+    if (this.usedCount() === 0) return false;
+    const id = this.u32[this.usedRing32 + ((this.usedIndex & this.mask) << 1)];
+    if (id !== SLOT) {
+      this.broken = `${this.name}: used entry names descriptor ${id}, which the device does not hold`;
+      return false;
+    }
+    this.usedIndex = (this.usedIndex + 1) & 0xffff;
+    this.slotHandle[SLOT] = SLOT_FREE;
+    return true;
+  }
+}
+
+export class PackedCommandRing extends PackedQueue implements CommandRing {
+  submit(handle: number, length: number, answer: number): void {
+    const { i32, nextAvail } = this;
+    const first = this.desc32 + (nextAvail << 2);
+    i32[first] = this.addressLow[handle];
+    i32[first + 1] = this.addressHigh[handle];
+    i32[first + WORD_LENGTH] = length;
+    const idAndFlags = SLOT | PACKED_F_NEXT | this.availMark;
+    this.nextAvailable();
+    const second = this.desc32 + (this.nextAvail << 2);
+    i32[second] = this.addressLow[handle] + answer;
+    i32[second + 1] = this.addressHigh[handle];
+    i32[second + WORD_LENGTH] = 1;
+    i32[second + WORD_ID_FLAGS] = SLOT | PACKED_F_WRITE | this.availMark;
+    this.nextAvailable();
+    this.slotHandle[SLOT] = handle;
+    this.publish(nextAvail, idAndFlags, CHAIN);
+  }
+
+  answered(): boolean {
+    if (this.usedRun(1) === 0) return false;
+    const id = this.i32[this.desc32 + (this.nextUsed << 2) + WORD_ID_FLAGS] & ID_MASK;
+    if (id !== SLOT) {
+      this.broken = `${this.name}: a used descriptor names buffer ${id}, which the device does not hold`;
+      return false;
+    }
+    // One used descriptor for the whole chain; the next comes behind it (2.8.6).
+    this.nextUsed += CHAIN;
+    if (this.nextUsed >= this.size) {
+      this.nextUsed -= this.size;
+      this.usedMark ^= AVAIL_USED;
+    }
+    this.slotHandle[SLOT] = SLOT_FREE;
+    return true;
+  }
+
+  private nextAvailable(): void {
+    this.nextAvail++;
+    if (this.nextAvail < this.size) return;
+    this.nextAvail = 0;
+    this.availMark ^= AVAIL_USED;
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * What the driver's side of every virtqueue keeps, whatever its layout: which buffers the device holds, how the device
+ * addresses them, and its doorbell.
+ */
+import type { BufferPool } from '../../rings/buffer-pool.js';
+import { type AddressSpace, contiguousIova } from '../memory/index.js';
+import { makeQueueTables, type QueueTables, SLOT_FREE } from './queue-tables.js';
+import type { Doorbell, QueueLayout } from './transport.js';
+
+export abstract class QueueBuffers {
+  /** Entries. */
+  protected size: number;
+  // See QueueTables.
+  protected readonly slotHandle: Int32Array;
+  protected readonly addressLow: Uint32Array;
+  protected readonly addressHigh: Uint32Array;
+  private doorbell: Pick<Doorbell, 'ring'> = { ring: () => {} };
+  /** What is wrong with the ring, or empty. A broken ring is left alone until the device was reset. */
+  broken = '';
+  /** Doorbells rung. */
+  kicks = 0;
+
+  constructor(
+    readonly name: string,
+    public layout: QueueLayout,
+    /** Where buffers come from, and where those go that the device has done with. */
+    protected readonly pool: BufferPool,
+    readonly tables: QueueTables = makeQueueTables(layout.size, pool.geometry.count, false),
+  ) {
+    this.size = layout.size;
+    this.slotHandle = tables.slotHandle;
+    this.addressLow = tables.addressLow;
+    this.addressHigh = tables.addressHigh;
+  }
+
+  /** The most entries that there is memory for. */
+  get capacity(): number {
+    return this.slotHandle.length;
+  }
+
+  /**
+   * Uses `size` entries, a power of two and no more than the memory was taken for: a device may allow less than was
+   * hoped for. Before the queue's reset, while the device does not run.
+   */
+  resize(size: number): void {
+    if (size < 2 || size > this.capacity || (size & (size - 1)) !== 0) {
+      throw new RangeError(`${this.name}: ${size} entries; possible are powers of two, 2 to ${this.capacity}`);
+    }
+    this.layout = { ...this.layout, size };
+    this.size = size;
+  }
+
+  /** Puts every buffer that the device held back into the pool; returns how many. The device must not run. */
+  takeBack(): number {
+    let held = 0;
+    // All slots, not only those of the present size.
+    for (let slot = 0; slot < this.slotHandle.length; slot++) {
+      if (this.slotHandle[slot] === SLOT_FREE) continue;
+      this.pool.put(this.slotHandle[slot]);
+      this.slotHandle[slot] = SLOT_FREE;
+      held++;
+    }
+    return held;
+  }
+
+  /** Learns how the device addresses the buffers. */
+  protected mapBuffers(space: AddressSpace, headerOffset: number): void {
+    for (let handle = 0; handle < this.pool.geometry.count; handle++) {
+      const iova = contiguousIova(space, this.pool.offsetOf(handle), 1 << this.pool.geometry.shift) + headerOffset;
+      this.addressLow[handle] = iova % 0x1_0000_0000;
+      this.addressHigh[handle] = Math.floor(iova / 0x1_0000_0000);
+    }
+  }
+
+  /** Where to announce new buffers, from DRIVER_OK on. */
+  attach(doorbell: Pick<Doorbell, 'ring'>): void {
+    this.doorbell = doorbell;
+  }
+
+  /** Rings unconditionally: after DRIVER_OK, when a backend starts a ring only at its first kick. */
+  kick(): void {
+    this.kicks++;
+    this.doorbell.ring();
+  }
+}

@@ -1,0 +1,126 @@
+/** Each benchmark as a test: that it runs and that its JSON is well-formed; never how fast anything is. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import type { Report } from '../../bench/report.js';
+import { isOvsInstalled } from '../../bench/switch/ovs.js';
+import { Child } from '../../scripts/child.js';
+import { command, describeWith, type Requirement, root, testpmd, tun } from '../support/requirements.js';
+
+const BENCH = fileURLToPath(new URL('../../dist/bench/main.js', import.meta.url));
+const LIMIT = { timeout: 180_000 };
+
+const ovs: Requirement = { ...command('OVS-DPDK'), isMet: isOvsInstalled };
+
+const figure = (unit: string) => ({
+  ...{ median: expect.any(Number), min: expect.any(Number), max: expect.any(Number) },
+  unit,
+});
+
+/** Runs rows of a benchmark; returns its report, of which what all reports have was checked. */
+async function bench(name: string, rows: string, ...more: string[]): Promise<Report> {
+  const child = Child.spawn(process.execPath, [BENCH, name, '--quick', '--json', '--rows', rows, ...more]);
+  try {
+    const { code } = await child.exited;
+    expect(code, child.output).toBe(0);
+  } finally {
+    await child.stop();
+  }
+  const report = JSON.parse(child.stdout) as Report;
+  expect(report.benchmark).toBe(name);
+  expect(report.machine).toMatchObject({ cores: expect.any(Number), node: process.version });
+  expect(report.rows.length).toBeGreaterThan(0);
+  for (const { ours, peers, ratio, noise } of report.rows) {
+    expect(Object.keys(ratio)).toEqual(Object.keys(peers));
+    for (const { median, min, max } of [ours, ...Object.values(peers)]) {
+      expect(median).toBeGreaterThanOrEqual(min);
+      expect(max).toBeGreaterThanOrEqual(median);
+    }
+    // What is doubted must say why, and what is not must not.
+    expect(noise?.reasons.length === 0).toBe(noise?.conclusive);
+  }
+  return report;
+}
+
+describeWith('npm run bench -- driver', [testpmd], () => {
+  it.each(['tx/64/32/split', 'rx/64/32/packed', 'api-forward/64/32/split'])('measures %s', LIMIT, async (name) => {
+    const { rows } = await bench('driver', `^${name}$`);
+    expect(rows).toEqual([
+      {
+        ...{
+          name,
+          ours: figure('packets/s'),
+          peers: { dpdk: figure('packets/s') },
+          ratio: { dpdk: expect.any(Number) },
+        },
+        noise: expect.objectContaining({ coreToCoreNs: expect.anything() }),
+        more: { 'counted by itself': { tspmd: expect.any(Number), dpdk: expect.any(Number) } },
+      },
+    ]);
+  });
+});
+
+describeWith('npm run bench -- rings', [command('dpdk-test')], () => {
+  it('measures rings in one thread and between two', LIMIT, async () => {
+    const { rows } = await bench('rings', '/(8|256)$');
+    expect(rows.map(({ name, peers }) => [name, Object.keys(peers)])).toEqual([
+      ['spsc-1thread/8', ['rte_ring', 'ringbuf.js']],
+      ['spsc-1thread/256', ['ringbuf.js']],
+      ['spsc-2threads/8', ['rte_ring', 'ringbuf.js']],
+      ['spsc-2threads/256', ['ringbuf.js']],
+    ]);
+  });
+});
+
+describeWith('npm run bench -- switch', [ovs], () => {
+  it('measures both switches', LIMIT, async () => {
+    const { rows } = await bench('switch', '^(unicast|broadcast)/64/2$');
+    expect(rows.map(({ name }) => name)).toEqual(['unicast/64/2', 'broadcast/64/2']);
+    for (const { peers } of rows) expect(peers).toEqual({ 'ovs-dpdk': figure('frames/s') });
+  });
+});
+
+describeWith('npm run bench -- latency', [testpmd], () => {
+  it('has the percentiles of both', LIMIT, async () => {
+    const { rows } = await bench('latency', '^rtt/10$');
+    const percentiles = { p50: expect.any(Number), 'p99.9': expect.any(Number), max: expect.any(Number) };
+    expect(rows).toMatchObject([
+      {
+        ...{ name: 'rtt/10', peers: { dpdk: figure('us (p99.9)') } },
+        more: { tspmd: percentiles, dpdk: percentiles },
+      },
+    ]);
+  });
+});
+
+describeWith('npm run bench -- kernel', [command('ip'), root, tun], () => {
+  it('measures both echoes', LIMIT, async () => {
+    const { rows } = await bench('kernel', '');
+    expect(rows).toMatchObject([
+      { name: 'udp-echo/64', ours: figure('requests/s'), peers: { 'node-dgram': figure('requests/s') } },
+    ]);
+  });
+});
+
+describe('npm run bench -- soak', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tspmd-report-'));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('counts what is collected, and writes its pages', LIMIT, async () => {
+    const report = await bench('soak', '', '--report', folder);
+    expect(report.rows.map(({ name }) => name)).toEqual(['soak/driver', 'soak/api']);
+    expect(readdirSync(folder).sort()).toEqual(['README.md', 'report.json', 'soak.svg']);
+    expect(JSON.parse(readFileSync(join(folder, 'report.json'), 'utf8'))).toEqual(report);
+    expect(readFileSync(join(folder, 'README.md'), 'utf8')).toContain('![soak](soak.svg)');
+  });
+});
+
+describe('npm run bench -- all', () => {
+  it('measures what can be measured, one benchmark after the other', LIMIT, async () => {
+    const report = await bench('all', '^soak/driver$');
+    expect(report).toMatchObject({ reports: [{ benchmark: 'soak' }], notMeasured: {} });
+    expect(report.rows.map(({ name }) => name)).toEqual(['soak/driver']);
+  });
+});
