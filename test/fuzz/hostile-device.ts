@@ -21,6 +21,10 @@ const USED = AVAIL + 32 + GAP_BYTES;
 const POOL = 1024;
 const MEMORY_BYTES = POOL + (BUFFERS << SHIFT) + GAP_BYTES;
 const CANARY = 0x5a5a_5a5a;
+/** Marks of a packed ring's descriptor, in the word that has its id, too. */
+const AVAIL_MARK = 1 << 23;
+const USED_MARK = 1 << 31;
+const AVAIL_USED = AVAIL_MARK | USED_MARK;
 const HEADER_OFFSET = FRAME_OFFSET - 12;
 /** The words that hold the header, which begins in the middle of one. */
 const HEADER_START = HEADER_OFFSET & ~3;
@@ -31,7 +35,8 @@ const IOVA = 0x7_0000_0000;
 /** What a queue keeps for itself; its tests may look at it. */
 interface Queue {
   readonly slotHandle: Int32Array;
-  readonly availIndex: number;
+  /** Of a split ring. */
+  readonly availIndex?: number;
 }
 
 export class HostileDevice {
@@ -49,9 +54,11 @@ export class HostileDevice {
   /** Buffers that {@link checkBuffers} has found. */
   private readonly seen = new Uint8Array(BUFFERS);
   private used = 0;
+  /** Of a packed ring: the wrap counter at `used`. */
+  private wrap = 1;
   private taken = 0;
 
-  constructor() {
+  constructor(private readonly packed: boolean) {
     const buffer = new SharedArrayBuffer(MEMORY_BYTES);
     this.memory = { u8: new Uint8Array(buffer), u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
   }
@@ -64,24 +71,31 @@ export class HostileDevice {
     this.tables.slotHandle.fill(SLOT_FREE);
     this.hand.length = 0;
     this.used = 0;
+    this.wrap = 1;
     this.taken = 0;
     this.doorbells = 0;
   }
 
   /** The driver has reset the queue: the used ring is zeros. */
   ringIsReset(): void {
-    const words = (4 + 8 * QUEUE_SIZE + 2) >>> 1;
+    const words = this.packed ? 2 : (4 + 8 * QUEUE_SIZE + 2) >>> 1;
     this.mirror16.fill(0, USED >>> 1, (USED >>> 1) + words);
   }
 
   /** One thing that the device does. */
   act(input: Input, queue: object): void {
-    const { slotHandle, availIndex } = queue as Queue;
+    const { slotHandle, availIndex = 0 } = queue as Queue;
     switch (input.below(8)) {
       case 0:
       case 1:
       case 2: {
         // As it should be: a chain that was offered, used with a length that fits.
+        if (this.packed) {
+          const word = this.memory.u32[(DESC >>> 2) + 4 * this.used + 3]!;
+          const marks = word & AVAIL_USED;
+          if (marks === (this.wrap === 1 ? AVAIL_MARK : USED_MARK)) this.use(word & 0xffff, 12 + input.u8());
+          break;
+        }
         if (this.taken === availIndex) break;
         const head = this.memory.u16[((AVAIL + 4) >>> 1) + (this.taken & (QUEUE_SIZE - 1))]!;
         this.taken = (this.taken + 1) & 0xffff;
@@ -96,11 +110,16 @@ export class HostileDevice {
         this.use(input.bool() ? QUEUE_SIZE + input.below(4) : input.u32(), input.u32());
         break;
       case 5:
+        if (this.packed) {
+          this.step(input.u8());
+          break;
+        }
         this.used = (this.used + input.u16()) & 0xffff;
         this.set16(USED + 2, this.used);
         break;
       case 6:
-        this.set16(USED, input.u8());
+        this.set16(USED, this.packed ? input.u16() : input.u8());
+        if (this.packed) this.set16(USED + 2, input.u8());
         this.set16(USED + 4 + 8 * QUEUE_SIZE, input.u16());
         break;
       default: {
@@ -162,6 +181,14 @@ export class HostileDevice {
   }
 
   private use(id: number, length: number): void {
+    if (this.packed) {
+      // A random id reaches into the flags.
+      const at = (DESC >>> 2) + 4 * this.used;
+      this.memory.u32[at + 2] = length;
+      this.memory.u32[at + 3] = ((id & ~AVAIL_USED) | (this.wrap === 1 ? AVAIL_USED : 0)) >>> 0;
+      this.step(1);
+      return;
+    }
     const at = (USED + 4 + 8 * (this.used & (QUEUE_SIZE - 1))) >>> 2;
     this.memory.u32[at] = id;
     this.memory.u32[at + 1] = length;
@@ -169,6 +196,14 @@ export class HostileDevice {
     this.mirror32[at + 1] = length;
     this.used = (this.used + 1) & 0xffff;
     this.set16(USED + 2, this.used);
+  }
+
+  private step(descriptors: number): void {
+    for (let i = 0; i < descriptors; i++) {
+      if (++this.used < QUEUE_SIZE) continue;
+      this.used = 0;
+      this.wrap ^= 1;
+    }
   }
 
   private set16(at: number, value: number): void {

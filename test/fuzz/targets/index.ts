@@ -2,10 +2,14 @@
 import type { FuzzTarget } from '../target.js';
 
 const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
-  'split-driver-rx': async () => (await import('./split-driver-rx.js')).splitDriverRx,
-  'split-driver-tx': async () => (await import('./split-driver-tx.js')).splitDriverTx,
-  'split-device-tx': async () => (await import('./split-device-tx.js')).splitDeviceTx,
-  'split-device-rx': async () => (await import('./split-device-rx.js')).splitDeviceRx,
+  'split-driver-rx': async () => (await import('./driver-rx.js')).driverRx(false),
+  'split-driver-tx': async () => (await import('./driver-tx.js')).driverTx(false),
+  'split-device-tx': async () => (await import('./device-tx.js')).deviceTx(false),
+  'split-device-rx': async () => (await import('./device-rx.js')).deviceRx(false),
+  'packed-driver-rx': async () => (await import('./driver-rx.js')).driverRx(true),
+  'packed-driver-tx': async () => (await import('./driver-tx.js')).driverTx(true),
+  'packed-device-tx': async () => (await import('./device-tx.js')).deviceTx(true),
+  'packed-device-rx': async () => (await import('./device-rx.js')).deviceRx(true),
   'vhost-user': async () => (await import('./vhost-user.js')).vhostUser,
   'vhost-user-replies': async () => (await import('./vhost-user-replies.js')).vhostUserReplies,
   'memory-table': async () => (await import('./memory-table.js')).memoryTable,

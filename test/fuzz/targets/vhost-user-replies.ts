@@ -106,7 +106,7 @@ export const vhostUserReplies: FuzzTarget = {
         await status.reset();
         await status.add(1);
         reached++;
-        const features = await negotiateFeatures(frontend, status, 0n, 2048);
+        const features = await negotiateFeatures(frontend, status, {}, 2048);
         reached++;
         const { mac, mtu } = await NetConfigSpace.read(frontend, features);
         check(mac === null || (mac.length === 6 && (mac[0]! & 1) === 0), 'a group MAC address');

@@ -30,8 +30,8 @@ const REQUESTS = Object.values(R);
 const MEMORY_BYTES = 4 * 4096;
 const USER_BASE = 0x7f00_0000_0000n;
 const RINGS = 4;
-/** What the backend offers, and single bits of it. */
-const FEATURES = [0x1_4000_0000n, 0x1_7000_8000n, 0x1_7000_8008n, 0x2000_8000n, 0n, 0x4000_0000n, 0x1n];
+/** What the backend offers, and single bits of it; bit 34 is RING_PACKED. */
+const FEATURES = [0x5_7000_8000n, 0x1_4000_0000n, 0x1_7000_8000n, 0x1_7000_8008n, 0x2000_8000n, 0n, 0x4000_0000n, 0x1n];
 /** Words of an exception that nobody meant to throw. */
 const MISTAKE = /undefined|NaN|Cannot |is not a function|is not iter|Invalid|out of bounds|out of range|Maximum/;
 const NO_FDS: number[] = [];
@@ -187,7 +187,7 @@ export const vhostUser: FuzzTarget = {
         }
       };
       /** Everything that a ring needs to run, as it should be. */
-      const bringUp = (index: number, base: number): void => {
+      const bringUp = (index: number, base: number, packed: boolean): void => {
         const ask = (request: number, payload: Buffer, fds = NO_FDS): void => {
           p.encodeHeader(header, { request, flags: 1, size: payload.length });
           send(Buffer.concat([header, payload]), fds);
@@ -195,10 +195,10 @@ export const vhostUser: FuzzTarget = {
         const region = { guestAddress: 0n, size: BigInt(MEMORY_BYTES), userAddress: USER_BASE, mmapOffset: 0n };
         const at = USER_BASE + BigInt(4096 * index);
         const place = { index, flags: 0, descriptor: at, available: at + 1024n, used: at + 2048n, log: 0n };
-        ask(R.SET_FEATURES, p.encodeU64(FEATURES[1]!));
+        ask(R.SET_FEATURES, p.encodeU64(packed ? 0x5_7000_8000n : 0x1_7000_8000n));
         ask(R.SET_MEM_TABLE, p.encodeMemoryTable([region]), [memoryFd]);
         ask(R.SET_VRING_NUM, p.encodeVringState({ index, num: 16 }));
-        ask(R.SET_VRING_BASE, p.encodeVringState({ index, num: base }));
+        ask(R.SET_VRING_BASE, p.encodeVringState({ index, num: base | (packed ? 0x8000 : 0) }));
         ask(R.SET_VRING_ADDR, p.encodeVringAddress(place));
         ask(R.SET_VRING_CALL, p.encodeVringFd(index, true), [events[1]!]);
         ask(R.SET_VRING_KICK, p.encodeVringFd(index, base !== 0), base !== 0 ? [events[0]!] : NO_FDS);
@@ -233,7 +233,7 @@ export const vhostUser: FuzzTarget = {
             case 3: {
               const how = input.u8();
               if (how < 16) send(input.take(input.u8()), NO_FDS);
-              else if (how >= 128) bringUp(how & 3, how & 0x0c);
+              else if (how >= 128) bringUp(how & 3, how & 0x0c, (how & 0x40) !== 0);
               break;
             }
             default:

@@ -52,7 +52,7 @@ export const virtioPci: FuzzTarget = {
       }
       await transport.reset();
       const status = new DeviceStatus(transport);
-      const features = await negotiateFeatures(transport, status, 0n, 2048);
+      const features = await negotiateFeatures(transport, status, {}, 2048);
       const { mac, mtu } = await NetConfigSpace.read(transport, features & CONFIG_FIELDS);
       check(mac === null || (mac.length === 6 && (mac[0]! & 1) === 0), 'a group MAC address');
       check(mtu === null || (mtu >= 68 && mtu <= 2048), `an MTU of ${mtu}`);
