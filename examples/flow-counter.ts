@@ -26,7 +26,7 @@ class FlowCounter implements Stack {
     private readonly core: Core,
     private readonly top: number,
   ) {
-    // Timers run beside the polling: the event loop has its turn every millisecond.
+    // Timers run beside the polling: the event loop has its turn every few milliseconds.
     this.timer = setInterval(() => this.show(), SHOW_MS);
   }
 

@@ -119,7 +119,8 @@ const MIN_MTU = 68;
 const MAX_MTU = 9000;
 const MIN_BUFFERS = 256;
 const MAX_BUFFERS = 65536;
-const MAX_CORE_BURST = 256;
+/** Most that a core may send in a turn, in packets. */
+export const MAX_CORE_BURST = 256;
 const DEFAULT_CORE_BURST = 32;
 
 /** Threads beside those of the stack. */

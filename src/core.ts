@@ -12,7 +12,7 @@ import type { IdlePolicy, Layer } from './config.js';
 import { L2, type L2Counters } from './counters.js';
 import type { Egress } from './egress.js';
 import type { BufferHome, FrameSink, WakeSource } from './medium.js';
-import { newOwner, notOwned, OWNER_LAYER, PacketBuffer } from './packet-buffer.js';
+import { newOwner, notOwned, OWNER_LAYER, type Ownable, PacketBuffer } from './packet-buffer.js';
 import type { FlowTuple } from './rss/rss.js';
 import { Sleeper } from './sleep.js';
 import { BURST, TxBurst } from './tx-burst.js';
@@ -157,7 +157,7 @@ export abstract class Core {
   getBufferRx(): PacketBuffer | null {
     if (this.waiting.count === 0) return null;
     const buffer = this.buffers[this.waiting.shift()]!;
-    buffer.owner = this.stack;
+    (buffer as Ownable).owner = this.stack;
     return buffer;
   }
 
@@ -177,7 +177,7 @@ export abstract class Core {
     }
     const buffer = this.buffers[pool.get()]!;
     buffer.length = 0;
-    buffer.owner = this.stack;
+    (buffer as Ownable).owner = this.stack;
     return buffer;
   }
 
@@ -208,7 +208,7 @@ export abstract class Core {
       if (!this.tx.push(buffer.handle, length)) return this.ringFull();
       this.values[TX_QUEUED]!++;
     }
-    buffer.owner = LAYER;
+    (buffer as Ownable).owner = LAYER;
     // Asleep, nobody calls getRxCount soon.
     if (this.sleeper.isAsleep) this.flush();
     return true;
@@ -220,7 +220,7 @@ export abstract class Core {
    */
   release(buffer: PacketBuffer): void {
     if (buffer.owner !== this.stack) throw notOwned('release', buffer);
-    buffer.owner = LAYER;
+    (buffer as Ownable).owner = LAYER;
     this.home.put(buffer.handle);
   }
 
@@ -278,7 +278,7 @@ export abstract class Core {
 
   private drop(buffer: PacketBuffer, reason: number): void {
     this.values[reason]!++;
-    buffer.owner = LAYER;
+    (buffer as Ownable).owner = LAYER;
     this.home.put(buffer.handle);
   }
 

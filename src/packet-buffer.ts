@@ -27,8 +27,8 @@ export interface PacketHashes {
 export class PacketBuffer {
   /** Bytes of the packet (the frame, with layer `ethernet`). The stack sets it before it sends. */
   length = 0;
-  /** OWNER_LAYER or the number of a stack. The layer's, read only for others. */
-  owner = OWNER_LAYER;
+  /** OWNER_LAYER or the number of a stack. The layer alone changes it, as an {@link Ownable}. */
+  readonly owner: number = OWNER_LAYER;
   /** The stack's own, to know by what it has put into the buffer earlier. The layer never looks at it. */
   mark = 0;
   private view: Uint8Array | null = null;
@@ -60,6 +60,11 @@ export class PacketBuffer {
     if (this.view === null) this.view = this.memory.subarray(this.offset, this.offset + this.capacity);
     return this.view;
   }
+}
+
+/** A buffer in the hands of the layer. The type alone is another: a check would cost every packet. */
+export interface Ownable {
+  owner: number;
 }
 
 /** What is thrown at who hands in a buffer that is not the stack's, or not this core's. */

@@ -21,7 +21,7 @@ const TURN_MS = 1;
 /** A turn that finds nothing to do gets one part in so many of the time: an emulated machine needs 0.15 ms for one. */
 const EVENT_LOOP_PART = 20;
 /** What there is to do in the event loop waits no longer than this. */
-const MAX_TURN_MS = 4;
+const MAX_TURN_MS = 2;
 /** The cheapest turn counts, as dear ones had something to do; but so much more each time, as machines change. */
 const FORGETTING = 1.02;
 /** How long an adaptive loop polls in vain before it sleeps: about what a sleep and a wake-up cost. */

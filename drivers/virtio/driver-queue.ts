@@ -47,7 +47,6 @@ export function allocateSplitQueue(memory: PacketMemory, size: number): QueueLay
 }
 
 export abstract class DriverQueue extends QueueBuffers {
-  protected readonly u16: Uint16Array;
   protected readonly u32: Uint32Array;
   /** Entries - 1, to wrap an index with. */
   protected mask: number;
@@ -70,8 +69,7 @@ export abstract class DriverQueue extends QueueBuffers {
   private interruptsOn = false;
 
   constructor(name: string, memory: MemoryViews, layout: QueueLayout, pool: BufferPool, tables?: QueueTables) {
-    super(name, layout, pool, tables);
-    this.u16 = memory.u16;
+    super(name, memory, layout, pool, tables);
     this.u32 = memory.u32;
     this.mask = layout.size - 1;
     this.desc32 = layout.descriptors >> 2;

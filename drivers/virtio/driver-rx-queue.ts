@@ -15,7 +15,6 @@ const HEADER_BYTES = NET_HEADER_BYTES;
 const HEADER_OFFSET = FRAME_OFFSET - NET_HEADER_BYTES;
 const NUM_BUFFERS_OFFSET = HEADER_OFFSET + NET_HEADER_NUM_BUFFERS;
 const SHORTEST = NET_HEADER_BYTES + ETHERNET_HEADER_BYTES;
-const ETHER_TYPE_OFFSET = ETHERNET_HEADER_BYTES - 2;
 const FREE = SLOT_FREE;
 const NONE = NO_BUFFER;
 
@@ -53,7 +52,6 @@ export class DriverRxQueue extends DriverQueue implements RxQueue {
   /** After a reset: fills the ring. Interrupts are off. Returns false when the pool could not fill it. */
   start(space: AddressSpace, eventIdx: boolean, mergeable: boolean): boolean {
     this.lostOnReset += this.usedCount();
-    this.wipe();
     this.reset(space, HEADER_OFFSET, eventIdx);
     this.partsMask = mergeable ? 0xffff : 0;
     this.skipping = 0;
@@ -133,16 +131,6 @@ export class DriverRxQueue extends DriverQueue implements RxQueue {
       if (used !== first) this.publish(used - first);
       return taken;
     };
-  }
-
-  /**
-   * Takes the EtherType out of whatever the device has written into buffers that it still holds. Nobody got those frames:
-   * who sends from a buffer and knows his frame again when it comes back must not take one of them for his.
-   */
-  private wipe(): void {
-    for (const handle of this.slotHandle) {
-      if (handle !== FREE) this.u16[(this.pool.offsetOf(handle) + FRAME_OFFSET + ETHER_TYPE_OFFSET) >> 1] = 0;
-    }
   }
 
   /** Counts a buffer that is no packet for the caller. False when the device cannot be believed any more. */

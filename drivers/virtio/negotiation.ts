@@ -60,6 +60,9 @@ export async function negotiateFeatures(
   // The request to announce is a bit of the status.
   if ((wanted & offered & f.VIRTIO_NET_F_STATUS) === 0n) wanted &= ~f.VIRTIO_NET_F_GUEST_ANNOUNCE;
   let features = offered & wanted & ~without;
+  // 2.8.8: with both, a frame over several buffers may be given back by the last of them alone. Such frames are dropped here
+  // anyway: buffers hold a whole one.
+  if ((features & f.VIRTIO_F_IN_ORDER) !== 0n) features &= ~f.VIRTIO_NET_F_MRG_RXBUF;
   // 5.1.4.2: who accepts MTU must be able to receive packets of that size; 3.1.1 allows to look before.
   const { mtu } = await NetConfigSpace.read(transport, features & f.VIRTIO_NET_F_MTU);
   if (mtu !== null && mtu > longestPacket) features &= ~f.VIRTIO_NET_F_MTU;

@@ -17,6 +17,7 @@ import {
   DEFAULT_MTU,
   entriesOf,
   FRAME_OVERHEAD,
+  memoryBytes,
   type NetDeviceOptions,
   ringAndBuffers,
 } from './net-options.js';
@@ -91,8 +92,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     const { name } = transport;
     const { queueSize, buffers } = ringAndBuffers(name, options);
     const shift = bufferShift(name, options.mtu ?? DEFAULT_MTU);
-    // Two rings of 26 bytes an entry, and the control queue, rounded up generously.
-    const memory = PacketMemory.create((buffers << shift) + 64 * queueSize + 2 * 65536, options.hugepages);
+    const memory = PacketMemory.create(memoryBytes(name, queueSize, buffers, shift), options.hugepages);
     try {
       const layouts = [allocateSplitQueue(memory, queueSize), allocateSplitQueue(memory, queueSize)] as const;
       const control = new ControlQueue(`${name} control queue`, memory);

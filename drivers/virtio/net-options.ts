@@ -39,6 +39,8 @@ const MIN_MTU = 68;
 export const FRAME_OVERHEAD = 18;
 const MIN_BUFFER_SHIFT = 11;
 const MAX_BUFFER_SHIFT = 16;
+/** Offsets in the packet memory are signed 32-bit integers. */
+const MAX_MEMORY_BYTES = 2 ** 31;
 
 /** Entries and packet buffers to take memory for: a ring holds a quarter of the buffers, so that half are the stack's. */
 export function ringAndBuffers(name: string, options: NetDeviceOptions): { queueSize: number; buffers: number } {
@@ -75,4 +77,15 @@ export function bufferShift(name: string, mtu: number): number {
     if (mtu + FRAME_OVERHEAD <= frameCapacity(shift)) return shift;
   }
   throw new Error(`${name}: MTU ${mtu} is more than a buffer of ${1 << MAX_BUFFER_SHIFT} bytes can hold`);
+}
+
+/** Packet memory for two rings, the control queue and `buffers` buffers of 2^shift bytes. */
+export function memoryBytes(name: string, queueSize: number, buffers: number, shift: number): number {
+  // 26 bytes an entry of each ring, rounded up generously.
+  const bytes = buffers * 2 ** shift + 64 * queueSize + 2 * 65536;
+  if (bytes <= MAX_MEMORY_BYTES) return bytes;
+  throw new Error(
+    `${name}: ${buffers} buffers of ${2 ** shift} bytes are more than the 2 GiB of a packet memory: ` +
+      'set fewer buffers, or a smaller MTU',
+  );
 }

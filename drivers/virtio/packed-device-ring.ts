@@ -153,7 +153,7 @@ export class PackedDeviceRing extends DeviceRing {
       // Atomic: it may be a descriptor that nobody has looked at yet.
       const tail = Atomics.load(i32, at + WORD_ID_FLAGS);
       if ((tail & AVAIL_USED) !== mark || this.ahead + span > size) {
-        // 2.8.17.1: the first descriptor of a list must not be available before the others are, or a list be a loop.
+        // 2.8.17: the first descriptor of a list must not be available before the others are, or a list be a loop.
         this.break(`the chain at descriptor ${this.cursor} goes on at ${position}, which is not available`);
         this.chainSpan = 0;
         return -QueueCounter.badNext;
@@ -162,7 +162,8 @@ export class PackedDeviceRing extends DeviceRing {
       if ((tail & PACKED_F_NEXT) === 0) {
         this.chainId = tail & ID_MASK;
         this.chainSpan = span;
-        return result;
+        // A frame that such a chain is too much for would leave it there, to be passed anew for every frame.
+        return result === -QueueCounter.badSegments && span > MAX_DESCRIPTORS ? -QueueCounter.badLength : result;
       }
       if (++position === size) {
         position = 0;
@@ -179,7 +180,7 @@ export class PackedDeviceRing extends DeviceRing {
     const high = i32[at + 1] >>> 0;
     const length = i32[at + WORD_LENGTH] >>> 0;
     if ((tail & PACKED_F_INDIRECT) !== 0) {
-      // 2.8.19.1: no indirect descriptor in a list. Its WRITE flag means nothing (2.8.8).
+      // 2.8.19: no indirect descriptor in a list. Its WRITE flag means nothing (2.8.7).
       if (chained || (tail & PACKED_F_NEXT) !== 0) return -QueueCounter.badIndirect;
       return this.walkTable(this.indirectTable(low, high, length), length, wanted, enough);
     }
@@ -189,7 +190,7 @@ export class PackedDeviceRing extends DeviceRing {
   }
 
   /**
-   * Collects an indirect table: all its descriptors, one after the other; of their flags only WRITE counts (2.8.8). Not even
+   * Collects an indirect table: all its descriptors, one after the other; of their flags only WRITE counts (2.8.7). Not even
    * that when nothing is to be written: DPDK's driver (22.11) has it set in the header's descriptor of what it transmits.
    */
   private walkTable(table: number, bytes: number, wanted: number, enough: number): number {

@@ -52,7 +52,7 @@ export function eventAt(position: number, wrap: boolean): number {
 
 /**
  * Whether the other side, whose event suppression is `event`, is to be notified of the `count` descriptors before
- * `position` (2.8.7). `wrap` is the wrap counter at `position`. A flag that is reserved is taken for a wish.
+ * `position` (2.8.10). `wrap` is the wrap counter at `position`. A flag that is reserved is taken for a wish.
  */
 export function wantsEvent(
   event: number,

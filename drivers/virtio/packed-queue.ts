@@ -48,7 +48,7 @@ export abstract class PackedQueue extends QueueBuffers {
   private interruptsOn = false;
 
   constructor(name: string, memory: MemoryViews, layout: QueueLayout, pool: BufferPool, tables?: QueueTables) {
-    super(name, layout, pool, tables);
+    super(name, memory, layout, pool, tables);
     this.i32 = signedWords(memory);
     this.desc32 = layout.descriptors >> 2;
     this.driverEvent32 = layout.driver >> 2;
@@ -97,7 +97,7 @@ export abstract class PackedQueue extends QueueBuffers {
       }
       if ((i32[first + (position << 2)] & MARKS) !== mark) break;
     }
-    // The device may write later descriptors before earlier ones (2.8.10.3): each mark guards its own descriptor alone.
+    // The device may write later descriptors before earlier ones (2.8.12): each mark guards its own descriptor alone.
     if (!ORDERED) orderLoads();
     return count;
   }
@@ -108,7 +108,7 @@ export abstract class PackedQueue extends QueueBuffers {
    */
   protected publish(position: number, idAndFlags: number, count: number): void {
     // The device looks at the first one before the others (2.8.21.1), so this store shows them all; it is the fence that
-    // 2.8.21.2.1 asks for as well: the load after it must not be made before it.
+    // 2.8.21.3.1 asks for as well: the load after it must not be made before it.
     Atomics.store(this.i32, this.desc32 + (position << 2) + ID_FLAGS, idAndFlags);
     const event = Atomics.load(this.i32, this.deviceEvent32);
     const wrap = this.availMark === FIRST_AVAILABLE;
@@ -126,7 +126,7 @@ export abstract class PackedQueue extends QueueBuffers {
     return false;
   }
 
-  /** No interrupts wanted. The device may send one all the same (2.8.7). */
+  /** No interrupts wanted. The device may send one all the same (2.8.10). */
   disableInterrupts(): void {
     if (this.interruptsOn) this.suppressInterrupts();
   }

@@ -2,14 +2,13 @@
  * Receive on a packed ring: the ring is always full of empty buffers, device-writable, one a packet (virtio 1.2, 5.1.6.3).
  * A used descriptor is filled anew in the same step that takes its packet out, at the same place and with the same id.
  */
-import { type BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
-import type { AddressSpace, MemoryViews } from '../memory/index.js';
+import { FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
+import type { AddressSpace } from '../memory/index.js';
 import type { RxQueue } from './driver-queues.js';
 import { ETHERNET_HEADER_BYTES, NET_HEADER_BYTES, NET_HEADER_NUM_BUFFERS } from './net-header.js';
 import { AVAIL_USED, ID_MASK, PACKED_F_WRITE, WORD_ID_FLAGS, WORD_LENGTH } from './packed-layout.js';
 import { PackedQueue } from './packed-queue.js';
-import { type QueueTables, SLOT_FREE } from './queue-tables.js';
-import type { QueueLayout } from './transport.js';
+import { SLOT_FREE } from './queue-tables.js';
 
 // V8 loads an imported constant from its module's cell at each use; one of this file it compiles in.
 const MARKS = AVAIL_USED;
@@ -32,17 +31,11 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
   droppedTooLong = 0;
   lostOnReset = 0;
 
-  private readonly u16: Uint16Array;
   private mergeable = false;
   /** The device uses buffers in the order in which it got them (VIRTIO_F_IN_ORDER). */
   private inOrder = false;
   /** Buffers still to come of a merged packet that is being dropped. */
   private skipping = 0;
-
-  constructor(name: string, memory: MemoryViews, layout: QueueLayout, pool: BufferPool, tables?: QueueTables) {
-    super(name, memory, layout, pool, tables);
-    this.u16 = memory.u16;
-  }
 
   start(space: AddressSpace, eventIdx: boolean, mergeable: boolean, inOrder: boolean): boolean {
     this.lostOnReset += this.usedRun(this.size);
@@ -87,7 +80,7 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
       const id = i32[d + ID_FLAGS] & ID;
       const written = i32[d + LENGTH];
       const handle = id < size ? slotHandle[id] : FREE;
-      // In order the id is the position. A batch under one used descriptor (2.8.9) would be frames without their lengths.
+      // In order the id is the position. A batch under one used descriptor (2.8.8) would be frames without their lengths.
       if (handle === FREE || (inOrder && id !== position)) {
         const fault = handle === FREE ? 'which the device does not hold' : `where ${position} was to come in order`;
         this.broken = `${this.name}: a used descriptor names buffer ${id}, ${fault}`;

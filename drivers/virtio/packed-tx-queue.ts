@@ -4,14 +4,13 @@
  *
  * What the device has sent is taken back lazily, when descriptors run out: until then nobody waits for those buffers.
  */
-import { type BufferPool, FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
-import type { AddressSpace, MemoryViews } from '../memory/index.js';
+import { FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
+import type { AddressSpace } from '../memory/index.js';
 import type { TxQueue } from './driver-queues.js';
 import { ETHERNET_HEADER_BYTES, NET_HEADER_BYTES } from './net-header.js';
 import { AVAIL_USED, ID_MASK, WORD_ID_FLAGS, WORD_LENGTH } from './packed-layout.js';
 import { PackedQueue } from './packed-queue.js';
-import { type QueueTables, SLOT_FREE } from './queue-tables.js';
-import type { QueueLayout } from './transport.js';
+import { SLOT_FREE } from './queue-tables.js';
 
 // V8 loads an imported constant from its module's cell at each use; one of this file it compiles in.
 const MARKS = AVAIL_USED;
@@ -30,18 +29,12 @@ export class PackedTxQueue extends PackedQueue implements TxQueue {
   droppedBadLength = 0;
   lostOnReset = 0;
 
-  private readonly u16: Uint16Array;
   /** Descriptors that the device does not hold. */
   private free = this.size;
   /** The longest frame that may be sent. */
   private longest = 0;
   /** The device uses buffers in the order in which it got them (VIRTIO_F_IN_ORDER). */
   private inOrder = false;
-
-  constructor(name: string, memory: MemoryViews, layout: QueueLayout, pool: BufferPool, tables?: QueueTables) {
-    super(name, memory, layout, pool, tables);
-    this.u16 = memory.u16;
-  }
 
   start(space: AddressSpace, eventIdx: boolean, longestFrame: number, inOrder: boolean): void {
     this.lostOnReset += this.reset(space, HEADER_OFFSET, eventIdx);
@@ -125,7 +118,7 @@ export class PackedTxQueue extends PackedQueue implements TxQueue {
     else this.reclaimEach();
   }
 
-  /** In order: one used descriptor, in place of the first of a batch, names the last of it (2.8.9). */
+  /** In order: one used descriptor, in place of the first of a batch, names the last of it (2.8.8). */
   private reclaimBatches(): void {
     const { i32, slotHandle, size } = this;
     while (this.usedRun(this.free === size ? 0 : 1) !== 0) {

@@ -2,12 +2,17 @@
  * What the driver's side of every virtqueue keeps, whatever its layout: which buffers the device holds, how the device
  * addresses them, and its doorbell.
  */
-import type { BufferPool } from '../../rings/buffer-pool.js';
-import { type AddressSpace, contiguousIova } from '../memory/index.js';
+import { type BufferPool, FRAME_OFFSET } from '../../rings/buffer-pool.js';
+import { type AddressSpace, contiguousIova, type MemoryViews } from '../memory/index.js';
+import { ETHERNET_HEADER_BYTES } from './net-header.js';
 import { makeQueueTables, type QueueTables, SLOT_FREE } from './queue-tables.js';
 import type { Doorbell, QueueLayout } from './transport.js';
 
+/** Of a frame in its buffer. */
+const ETHER_TYPE_OFFSET = FRAME_OFFSET + ETHERNET_HEADER_BYTES - 2;
+
 export abstract class QueueBuffers {
+  protected readonly u16: Uint16Array;
   /** Entries. */
   protected size: number;
   // See QueueTables.
@@ -22,11 +27,13 @@ export abstract class QueueBuffers {
 
   constructor(
     readonly name: string,
+    memory: MemoryViews,
     public layout: QueueLayout,
     /** Where buffers come from, and where those go that the device has done with. */
     protected readonly pool: BufferPool,
     readonly tables: QueueTables = makeQueueTables(layout.size, pool.geometry.count, false),
   ) {
+    this.u16 = memory.u16;
     this.size = layout.size;
     this.slotHandle = tables.slotHandle;
     this.addressLow = tables.addressLow;
@@ -50,13 +57,20 @@ export abstract class QueueBuffers {
     this.size = size;
   }
 
-  /** Puts every buffer that the device held back into the pool; returns how many. The device must not run. */
+  /**
+   * Puts every buffer that the device held back into the pool; returns how many. The device must not run.
+   *
+   * Takes the EtherType out of each: nobody got what the device may have written there, and who sends from a buffer and
+   * knows his frame again when it comes back must not take one of those for his.
+   */
   takeBack(): number {
     let held = 0;
     // All slots, not only those of the present size.
     for (let slot = 0; slot < this.slotHandle.length; slot++) {
-      if (this.slotHandle[slot] === SLOT_FREE) continue;
-      this.pool.put(this.slotHandle[slot]);
+      const handle = this.slotHandle[slot];
+      if (handle === SLOT_FREE) continue;
+      this.u16[(this.pool.offsetOf(handle) + ETHER_TYPE_OFFSET) >> 1] = 0;
+      this.pool.put(handle);
       this.slotHandle[slot] = SLOT_FREE;
       held++;
     }

@@ -47,22 +47,23 @@ export class SplitDeviceRing extends DeviceRing {
   private usedElement = 0;
   private availEvent = 0;
 
-  /** Throws when size or alignment are not as 2.7 demands. The caller has checked that the areas lie in the memory. */
+  /** Throws when size, base or alignment are not as 2.7 demands. The caller has checked that the areas lie in the memory. */
   constructor(guest: GuestMemory, place: RingPlace, options: RingOptions) {
     super(guest, options);
-    const { size } = options;
+    const { size, base } = options;
     if (!(size > 0 && size <= MAX_SPLIT_QUEUE_SIZE && (size & (size - 1)) === 0)) {
       throw new Error(`queue size ${size}; possible are powers of two up to ${MAX_SPLIT_QUEUE_SIZE}`);
     }
+    if (base > 0xffff) throw new Error(`ring base ${base}; a split ring's index has 16 bits`);
     this.mask = size - 1;
     this.u16 = guest.memory.u16;
     this.u32 = guest.memory.u32;
     this.move(guest, place);
     this.usedIdx = this.u16[this.usedIdxAt];
     this.nextUsed = this.usedIdx;
-    this.lastAvail = options.base;
-    this.cursor = options.base;
-    this.end = options.base;
+    this.lastAvail = base;
+    this.cursor = base;
+    this.end = base;
   }
 
   override move(guest: GuestMemory, place: RingPlace): void {

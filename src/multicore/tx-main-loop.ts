@@ -6,6 +6,7 @@
  */
 import { type BufferPool, NO_BUFFER } from '../../rings/buffer-pool.js';
 import type { SpscRing } from '../../rings/spsc-ring.js';
+import { MAX_CORE_BURST } from '../config.js';
 import { L2, type L2Counters } from '../counters.js';
 import type { Interconnect } from './interconnect.js';
 import { RingReturn } from './ring-return.js';
@@ -26,9 +27,7 @@ export interface RxHome {
 }
 
 /** Frames that are collected before the device gets them. */
-const BATCH = 256;
-/** Most that a core may send in a turn, in packets. */
-export const MAX_CORE_BURST = BATCH;
+const BATCH = MAX_CORE_BURST;
 
 // V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
 const NONE_LEFT = NO_BUFFER;

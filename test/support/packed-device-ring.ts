@@ -82,17 +82,17 @@ export class PackedDeviceRing extends DeviceModel {
       const at = this.at(place.index);
       const flags = this.u16(at + 14);
       const extra = flags & ~(F_NEXT | F_WRITE | F_AVAIL | F_USED);
-      this.demand(extra === 0, `2.8.19.1: descriptor ${place.index} has flags ${flags}`);
-      this.demand(this.isAvailable(place), `2.8.17.1: descriptor ${place.index} of a list is not available`);
+      this.demand(extra === 0, `2.8.19: descriptor ${place.index} has flags ${flags}`);
+      this.demand(this.isAvailable(place), `2.8.17: descriptor ${place.index} of a list is not available`);
       parts.push(this.hex(at));
       segments.push(this.segmentAt(at, flags, segments.at(-1)));
       id = this.u16(at + 12);
       more = (flags & F_NEXT) !== 0 && segments.length < this.layout.size;
-      this.demand((flags & F_NEXT) === 0 || more, '2.8.17.1: the descriptor list is a loop');
+      this.demand((flags & F_NEXT) === 0 || more, '2.8.17: the descriptor list is a loop');
       place = this.moved(place, 1);
     }
     this.taken += segments.length;
-    this.demand(this.taken - this.used <= this.layout.size, '2.8.17.1: more descriptors are available than there are');
+    this.demand(this.taken - this.used <= this.layout.size, '2.8.17: more descriptors are available than there are');
     Object.assign(this.nextAvail, place);
     this.demand(!this.held.has(id), `3.3.1: buffer id ${id} is made available twice`);
     this.checkDirection(segments);
@@ -107,7 +107,7 @@ export class PackedDeviceRing extends DeviceModel {
     this.skip(chain.segments.length);
   }
 
-  /** Uses chains as a device may that writes them in any order and shows them at once: the first one last (2.8.9). */
+  /** Uses chains as a device may that writes them in any order and shows them at once: the first one last (2.8.12). */
   useTogether(chains: readonly Chain[], written: number): void {
     const places = chains.map((chain) => {
       const place = { ...this.nextUsed };
@@ -118,7 +118,7 @@ export class PackedDeviceRing extends DeviceModel {
     for (let i = chains.length - 1; i >= 0; i--) this.writeUsed(places[i]!, chains[i]!.id, written);
   }
 
-  /** Uses chains that were taken one after the other by one descriptor, as a device may with IN_ORDER (2.8.9). */
+  /** Uses chains that were taken one after the other by one descriptor, as a device may with IN_ORDER (2.8.8). */
   useBatch(chains: readonly Chain[]): void {
     for (const chain of chains) this.held.delete(chain.id);
     this.writeUsed(this.nextUsed, chains.at(-1)!.id, 0);

@@ -63,7 +63,7 @@ export class PackedDriver extends DriverModel {
       this.offerRaw(raw);
     } else {
       const table = this.nextTable;
-      // 2.8.8: of the flags in a table only WRITE counts.
+      // 2.8.7: of the flags in a table only WRITE counts.
       raw.forEach((d, i) => {
         this.write(table + 16 * i, { ...d, flags: d.flags | 0x8085, id: 3 });
       });
@@ -107,7 +107,7 @@ export class PackedDriver extends DriverModel {
       const span = this.spans.get(id);
       if (span === undefined) throw new Error(`the device used buffer ${id}, which it does not hold`);
       this.spans.delete(id);
-      // 2.8.5: without WRITE the length means nothing.
+      // 2.8.4: without WRITE the length means nothing.
       found.push({ id, length: (flags & F_WRITE) !== 0 ? this.view.getUint32(at + 8, true) : 0 });
       this.seen += span;
     }

@@ -122,6 +122,13 @@ describe('where a ring lies', () => {
     expect(() => new SplitDeviceRing(driver, driver.place, { ...driver.options, size })).toThrow(/queue size/);
   });
 
+  it('refuses a base that is no index', () => {
+    setUp();
+    expect(() => new SplitDeviceRing(driver, driver.place, { ...driver.options, base: 0x1_0000 })).toThrow(
+      "ring base 65536; a split ring's index has 16 bits",
+    );
+  });
+
   it.each([
     ['desc', 8],
     ['avail', 1],

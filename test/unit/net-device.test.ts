@@ -85,6 +85,12 @@ describe('opening', () => {
     ['an MTU of 0', () => {}, { mtu: 0 }, 'mock: MTU 0: at least 68 bytes'],
     ['an MTU of 67', () => {}, { mtu: 67 }, 'mock: MTU 67: at least 68 bytes'],
     ['an MTU that is no number', () => {}, { mtu: Number.NaN }, 'mock: MTU NaN'],
+    [
+      'more buffers than memory',
+      () => {},
+      { mtu: 40_000, buffers: 65_536 },
+      /65536 buffers of 65536 bytes are more than the 2 GiB/,
+    ],
     ['an MTU of 65500', () => {}, { mtu: 65_500 }, 'mock: MTU 65500 is more than a buffer of 65536 bytes can hold'],
     ['an MTU above the device`s', (t) => t.setMtu(1400), { mtu: 1500 }, 'MTU 1500 asked for, the device allows 1400'],
     ['a device MTU of 67', (t) => t.setMtu(67), {}, "mock: the device's MTU 67 is less than 68"],

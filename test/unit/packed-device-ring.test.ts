@@ -257,6 +257,21 @@ describe('a hostile driver', () => {
     expectDropped(chain, counter, options);
   });
 
+  it('a long chain that is too much for a frame together with another is not passed for every frame', () => {
+    setUp({ mergeable: true, size: 512 });
+    const piece = { offset: at, length: 1, flags: WRITE };
+    driver.offerRaw([{ ...piece, length: 20, id: 1 }]);
+    driver.offerRaw(
+      Array.from({ length: 400 }, (_, i) => ({ ...piece, flags: i < 399 ? WRITE | NEXT : WRITE, id: 2 })),
+    );
+    burst.push(0x5000, 500);
+    burst.push(0x5000, 500);
+    expect(rx.put(burst, ALL, 2)).toBe(0);
+    expect([count('badLength'), count('noRoom'), count('noBuffer')]).toEqual([1, 0, 2]);
+    expect(driver.takeUsed()).toEqual([1, 2].map((id) => ({ id, length: 0 })));
+    expect(reasons).toEqual([]);
+  });
+
   it('a huge indirect table of empty descriptors is not walked to its end', () => {
     setUp();
     driver.memory.u8.fill(0, TABLE, TABLE + 0x4000);
