@@ -1,5 +1,6 @@
 /** What `tspmd switch` does: run a script's switch until told to stop, or print the counters of one that runs. */
 import { basename } from 'node:path';
+import type { PeerFiles } from '../drivers/transports/vhost-user/peer-memory.js';
 import { ControlSocket, fetchStats } from './control.js';
 import type { DeviceFactory } from './ports/pmd-port.js';
 import { loadScript } from './script/load.js';
@@ -13,6 +14,8 @@ export interface RunSwitchOptions {
   /** `NAME=value` pairs: what `$NAME` is in the script, before the environment. */
   readonly variables?: Readonly<Record<string, string>>;
   readonly idle?: IdlePolicy;
+  /** Which files the memories of vhost-user peers may be of; `any` by default. */
+  readonly peerFiles?: PeerFiles;
   /** The switch stops when this resolves. */
   readonly stop: Promise<void>;
   /** Opens the devices; the real ones where nothing is said. */
@@ -37,6 +40,7 @@ export async function runSwitch(options: RunSwitchOptions): Promise<void> {
     print,
     log,
     ...(options.idle === undefined ? {} : { idle: options.idle }),
+    ...(options.peerFiles === undefined ? {} : { peerFiles: options.peerFiles }),
     ...(options.devices === undefined ? {} : { devices: options.devices }),
   });
   const printTable = (): void => print(renderStats(bess.stats()));

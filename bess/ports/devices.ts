@@ -4,6 +4,7 @@ import { WindowAllocator } from '../../drivers/memory/index.js';
 import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
 import { TapDevice } from '../../drivers/transports/tap.js';
 import { VhostUserBackend } from '../../drivers/transports/vhost-user/backend.js';
+import type { PeerFiles } from '../../drivers/transports/vhost-user/peer-memory.js';
 import { BessError } from '../errors.js';
 import type { DeviceFactory } from './pmd-port.js';
 import type { PortDevice } from './port.js';
@@ -56,14 +57,19 @@ class TapPort implements PortDevice {
   }
 }
 
-/** Opens what scripts ask for. All ports share one window, so that a copy between two of them stays in one memory. */
-export function openDevices(): DeviceFactory {
+/**
+ * Opens what scripts ask for. All ports share one window, so that a copy between two of them stays in one memory.
+ * @param files which files the memories of vhost-user peers may be of
+ */
+export function openDevices(files: PeerFiles = 'any'): DeviceFactory {
   const reactor = new Reactor();
   const windows = new WindowAllocator();
   return {
     vhost({ iface, queues, client }: VhostVdev): PortDevice {
       return opened(() => {
-        return new VhostDevice(new VhostUserBackend({ path: iface, reactor, windows, client, queuePairs: queues }));
+        return new VhostDevice(
+          new VhostUserBackend({ path: iface, reactor, windows, client, queuePairs: queues, files }),
+        );
       });
     },
     tap({ iface }: TapVdev): PortDevice {

@@ -1,5 +1,6 @@
 /** A `.bess` script becomes a switch. */
 import { readFileSync } from 'node:fs';
+import type { PeerFiles } from '../../drivers/transports/vhost-user/peer-memory.js';
 import { BessScriptError, runScript } from '../lang/index.js';
 import { openDevices } from '../ports/devices.js';
 import type { DeviceFactory } from '../ports/pmd-port.js';
@@ -11,6 +12,8 @@ export interface LoadOptions {
   /** Opens the devices behind the ports; the real ones where nothing is said. */
   readonly devices?: DeviceFactory;
   readonly idle?: IdlePolicy;
+  /** Which files the memories of vhost-user peers may be of, where `devices` are the real ones; `any` by default. */
+  readonly peerFiles?: PeerFiles;
   /** What the script prints; stdout where nothing is said. */
   readonly print?: (line: string) => void;
   /** What happens to the ports, and what the script should know; stderr where nothing is said. */
@@ -31,7 +34,7 @@ export async function loadScript(
   const print = options.print ?? ((line) => process.stdout.write(`${line}\n`));
   const log = options.log ?? ((line) => process.stderr.write(`${line}\n`));
   const source = readScript(file);
-  const devices = options.devices ?? openDevices();
+  const devices = options.devices ?? openDevices(options.peerFiles);
   const bess = new Switch({ devices, log, ...(options.idle === undefined ? {} : { idle: options.idle }) });
   try {
     runScript(source, file, new SwitchHost(bess, variables, { print, log }));

@@ -2,13 +2,14 @@
  * The module classes that a script can name: how each is made, and its commands (BESS: module_msg.proto). Arguments have
  * BESS's names and defaults.
  */
-import { L2Forward, type MacEntry } from '../datapath/l2-forward.js';
+import { L2Forward, type MacEntry, parseMac } from '../datapath/l2-forward.js';
 import { Merge, Sink } from '../datapath/merge.js';
 import type { Module } from '../datapath/module.js';
 import { PortInc, QueueInc } from '../datapath/port-inc.js';
 import { PortOut, QueueOut } from '../datapath/port-out.js';
 import { Replicate } from '../datapath/replicate.js';
 import { Source } from '../datapath/source.js';
+import { parseIpv4, SpoofGuard } from '../datapath/spoof-guard.js';
 import { BessError } from '../errors.js';
 import type { PlainMap } from '../lang/index.js';
 import type { PortTable } from '../ports/pmd-port.js';
@@ -85,6 +86,14 @@ export const MODULE_CLASSES: ReadonlyMap<string, ModuleClass> = new Map<string, 
       prepare(args) {
         const gates = args.integers('gates');
         return (name) => new Replicate(name, gates);
+      },
+    },
+    SpoofGuard: {
+      template: 'spoof_guard',
+      prepare(args) {
+        const mac = parseMac(args.string('mac') ?? '');
+        const ips = args.strings('ips').map(parseIpv4);
+        return (name) => new SpoofGuard(name, mac, ips);
       },
     },
     Merge: { template: 'merge', prepare: () => (name) => new Merge(name) },

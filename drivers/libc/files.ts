@@ -38,12 +38,23 @@ export function memfd(name: string, size: number, hugetlb: boolean): number {
   try {
     check(native.ftruncate(fd, size), 'ftruncate', `${name} to ${size} bytes`);
     // A peer that maps this file must be able to trust its size: a shrunk file would kill it with SIGBUS.
-    check(native.fcntl(fd, c.F_ADD_SEALS, c.F_SEAL_SHRINK | c.F_SEAL_GROW), 'fcntl F_ADD_SEALS', name);
+    const seals = c.F_SEAL_SHRINK | c.F_SEAL_GROW | c.F_SEAL_SEAL;
+    check(native.fcntl(fd, c.F_ADD_SEALS, seals), 'fcntl F_ADD_SEALS', name);
   } catch (error) {
     native.close(fd);
     throw error;
   }
   return fd;
+}
+
+/**
+ * Sees to it that a file cannot become shorter (memfd_create(2), file sealing): seals it, if it is not and can be. False when
+ * it cannot: a file of tmpfs or hugetlbfs, a memfd that was made without MFD_ALLOW_SEALING, a descriptor for reading only.
+ */
+export function sealAgainstShrinking(fd: number): boolean {
+  const seals = native.fcntl(fd, c.F_GET_SEALS, 0);
+  if (seals >= 0 && (seals & c.F_SEAL_SHRINK) !== 0) return true;
+  return seals >= 0 && native.fcntl(fd, c.F_ADD_SEALS, c.F_SEAL_SHRINK) === 0;
 }
 
 /** No machine interrupts an allocation more often than this. */

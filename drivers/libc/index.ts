@@ -9,6 +9,7 @@ export {
   memfd,
   openFile,
   readTo,
+  sealAgainstShrinking,
   setNonBlocking,
   signalEventfd,
   writeFrom,

@@ -45,7 +45,10 @@ export class DeviceRxQueue {
     const ring = this.ring;
     const counts = ring.counts;
     ring.look();
-    if (!ring.live) return 0;
+    if (!ring.live) {
+      counts[QueueCounter.noDriver] += count;
+      return 0;
+    }
     this.malformed = 0;
     let delivered = 0;
     let bytes = 0;

@@ -208,7 +208,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
 
   rxBurst(handles: Uint32Array, lengths: Uint32Array, max: number): number {
     if (!this.running) return 0;
-    const count = this.rx.burst(handles, lengths, max);
+    const count = this.rx.broken === '' ? this.rx.burst(handles, lengths, max) : 0; // broken: while it was armed
     if (this.rx.broken !== '') this.fail(this.rx.broken);
     return count;
   }

@@ -77,6 +77,11 @@ function program(): Command {
     .addOption(
       new Option('--idle <policy>', 'what to do without packets').choices(['adaptive', 'spin']).default('adaptive'),
     )
+    .addOption(
+      new Option('--peer-memory <which>', 'take any memory of a VM, or only such as cannot shrink (SECURITY.md)')
+        .choices(['any', 'sealed'])
+        .default('any'),
+    )
     .option('--stats', 'print the counters of a running switch')
     .option('--json', 'with --stats: as JSON')
     .action(async (file, variables, options, command) => {

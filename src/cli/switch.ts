@@ -6,9 +6,9 @@ import { untilStopped } from './shutdown.js';
 export async function runSwitchCommand(
   file: string,
   variables: Record<string, string>,
-  options: { idle: 'adaptive' | 'spin' },
+  options: { idle: 'adaptive' | 'spin'; peerMemory: 'any' | 'sealed' },
 ): Promise<void> {
-  await runSwitch({ file, variables, idle: options.idle, stop: untilStopped() });
+  await runSwitch({ file, variables, idle: options.idle, peerFiles: options.peerMemory, stop: untilStopped() });
 }
 
 /** Prints the counters of a switch that runs, by process id or the only one there is. */

@@ -328,6 +328,10 @@ describe('DeviceRxQueue on a split ring', () => {
     expect(queue.put(burst, ALL, 1)).toBe(0);
     expect(queue.ring.live).toBe(false);
     expect(driver.takeUsed()).toEqual([]);
+    // Found by fuzzing (split-device-rx): frames for a ring that has just stopped were in no counter.
+    expect(count('noDriver')).toBe(1);
+    expect(queue.put(burst, ALL, 1)).toBe(0);
+    expect(count('noDriver')).toBe(2);
   });
 
   it('survives any descriptors, and writes only inside buffers that they name', () => {

@@ -10,6 +10,7 @@ import { abi, acceptUnix, closeFile, connectUnix, listenUnix, type Reactor, Syst
 import type { WindowAllocator } from '../../memory/index.js';
 import type { DeviceRxQueue } from '../../virtio/device-rx-queue.js';
 import type { DeviceTxQueue } from '../../virtio/device-tx-queue.js';
+import type { PeerFiles } from './peer-memory.js';
 import { QueuePair } from './queue-pair.js';
 import { type SessionOptions, VhostUserSession } from './session.js';
 
@@ -29,6 +30,8 @@ export interface VhostUserBackendOptions {
   readonly client?: boolean;
   /** 1 by default. */
   readonly queuePairs?: number;
+  /** Which files the peer's memory may be of; `any` by default. Those that cannot be sealed let a peer end this process. */
+  readonly files?: PeerFiles;
   /** For messages; `vhost-user:PATH` by default. */
   readonly name?: string;
 }
@@ -58,7 +61,15 @@ export class VhostUserBackend {
 
   /** Creates the socket (mode 0600), or begins to connect. Throws when the socket cannot be created. */
   constructor(options: VhostUserBackendOptions) {
-    const { path, reactor, windows, client = false, queuePairs = 1, name = `vhost-user:${path}` } = options;
+    const {
+      path,
+      reactor,
+      windows,
+      client = false,
+      queuePairs = 1,
+      name = `vhost-user:${path}`,
+      files = 'any',
+    } = options;
     if (!(Number.isInteger(queuePairs) && queuePairs >= 1 && queuePairs <= MAX_QUEUE_PAIRS)) {
       throw new RangeError(`${name}: ${queuePairs} queue pairs; possible are 1 to ${MAX_QUEUE_PAIRS}`);
     }
@@ -66,7 +77,7 @@ export class VhostUserBackend {
     this.path = path;
     this.reactor = reactor;
     this.pairs = Array.from({ length: queuePairs }, (_, i) => new QueuePair(`${name} queue pair ${i}`));
-    this.sessionOptions = { name, reactor, windows, pairs: this.pairs };
+    this.sessionOptions = { name, reactor, windows, pairs: this.pairs, files };
     if (client) this.dial();
     else this.listen();
   }

@@ -2,10 +2,12 @@
  * The memory of one vhost-user peer: the regions of its memory table, mapped into one window, and the translation of the
  * peer's addresses into offsets there.
  *
- * The table is checked before anything is mapped, so that an address that translates is one that can be touched. One thing
- * cannot be prevented: a peer that shrinks its file afterwards raises SIGBUS here, as in every vhost-user backend.
+ * The table is checked before anything is mapped, so that an address that translates is one that can be touched. A file that
+ * shrank afterwards would raise SIGBUS at the next touch and end all ports, so files are sealed against that where they can
+ * be. Where they cannot, the peer is trusted not to do it, as in every vhost-user backend, or refused ({@link PeerFiles}).
  */
 import { fstatSync } from 'node:fs';
+import { sealAgainstShrinking } from '../../libc/index.js';
 import {
   HUGEPAGE_BYTES,
   MAX_WINDOW_BYTES,
@@ -22,6 +24,9 @@ const MAX_BLOCK_BYTES = 2 ** 30;
 const MAX_ADDRESS = 2n ** 52n;
 /** Fields of an entry of the translation table: first address, address after the last, address - offset. */
 const ENTRY = 3;
+
+/** Which files a peer's memory may be of: any, or only memfds that are, or can be, sealed against shrinking. */
+export type PeerFiles = 'any' | 'sealed';
 
 /** A region that was found sound, and where it goes. Numbers are exact. */
 interface Placement {
@@ -58,8 +63,13 @@ export class PeerMemory implements GuestMemory {
    * Checks and maps a memory table. `fds[i]` is the file of `regions[i]`; they stay the caller's and may be closed
    * afterwards. Throws an error that names the region and what is wrong with it; nothing is left mapped then.
    */
-  static map(regions: readonly MemoryRegion[], fds: readonly number[], windows: WindowAllocator): PeerMemory {
-    const { placements, bytes, alignment } = place(regions, fds);
+  static map(
+    regions: readonly MemoryRegion[],
+    fds: readonly number[],
+    windows: WindowAllocator,
+    files: PeerFiles = 'any',
+  ): PeerMemory {
+    const { placements, bytes, alignment } = place(regions, fds, files);
     const range = windows.allocate(bytes, alignment);
     try {
       for (const p of placements) {
@@ -141,6 +151,7 @@ function translationTable(placements: readonly Placement[], start: number): Floa
 function place(
   regions: readonly MemoryRegion[],
   fds: readonly number[],
+  files: PeerFiles,
 ): { placements: Placement[]; bytes: number; alignment: number } {
   if (regions.length === 0) throw new Error('memory table: no regions');
   const order = regions.map((region, i) => ({ region, fd: fds[i] }));
@@ -154,7 +165,7 @@ function place(
     const { guest, user, size, offset } = checkedNumbers(region, name);
     if (guest < guestEnd) throw new Error(`${name}: overlaps the region before it`);
     guestEnd = guest + size;
-    const block = checkedFile(fd, offset + size, name);
+    const block = checkedFile(fd, offset + size, name, files);
     const fileStart = Math.floor(offset / block) * block;
     const mapBytes = Math.ceil((offset + size) / block) * block - fileStart;
     const step = Math.max(block, HUGEPAGE_BYTES);
@@ -192,9 +203,17 @@ function checkedNumbers(
 }
 
 /** Checks that the file holds the region; returns the block in which it must be mapped (a hugepage, where it is of such). */
-function checkedFile(fd: number, end: number, name: string): number {
+function checkedFile(fd: number, end: number, name: string, files: PeerFiles): number {
+  // Before its size is looked at: it could shrink in between.
+  const isSealed = sealAgainstShrinking(fd);
   const stat = fstatSync(fd);
   if (!stat.isFile()) throw new Error(`${name}: its descriptor is not a file of memory`);
+  if (files === 'sealed' && !isSealed) {
+    throw new Error(
+      `${name}: its file can shrink, and this port takes sealed memory only; have it made with memfd_create and ` +
+        'MFD_ALLOW_SEALING (QEMU: memory-backend-memfd,share=on)',
+    );
+  }
   if (stat.size < end) throw new Error(`${name}: ends at byte ${end} of a file of ${stat.size} bytes`);
   const block = stat.blksize;
   const usable = block > PAGE_BYTES && block <= MAX_BLOCK_BYTES && (block & (block - 1)) === 0;

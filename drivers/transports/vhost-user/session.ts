@@ -17,7 +17,7 @@ import {
   ringFeatures,
 } from './backend-features.js';
 import { type Message, VhostUserChannel } from './channel.js';
-import { PeerMemory } from './peer-memory.js';
+import { type PeerFiles, PeerMemory } from './peer-memory.js';
 import * as p from './protocol.js';
 import type { QueuePair } from './queue-pair.js';
 import { Vring, type VringEvents } from './vring.js';
@@ -54,6 +54,7 @@ export interface SessionOptions {
   readonly reactor: Reactor;
   readonly windows: WindowAllocator;
   readonly pairs: readonly QueuePair[];
+  readonly files: PeerFiles;
 }
 
 export interface SessionEvents {
@@ -255,7 +256,7 @@ export class VhostUserSession implements VringEvents {
     if (message.fds.length !== regions.length) {
       throw new p.ProtocolError(`${what}: ${message.fds.length} descriptors for ${regions.length} regions`);
     }
-    const memory = PeerMemory.map(regions, message.fds, this.options.windows);
+    const memory = PeerMemory.map(regions, message.fds, this.options.windows, this.options.files);
     const old = this.memory;
     this.memory = memory;
     // "Changing some configuration aspects on the fly": running rings go on in the new table if they are in it.

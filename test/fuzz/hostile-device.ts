@@ -1,0 +1,217 @@
+/**
+ * A device that writes whatever a case says into the memory that it shares with the driver, for the targets of the driver's
+ * side. All that it writes is written to a mirror too: what differs afterwards has been written by the driver.
+ */
+import type { AddressSpace, MemoryViews } from '../../drivers/memory/index.js';
+import { makeQueueTables, SLOT_FREE } from '../../drivers/virtio/queue-tables.js';
+import type { QueueLayout } from '../../drivers/virtio/transport.js';
+import { BufferPool, FRAME_OFFSET } from '../../rings/buffer-pool.js';
+import type { Input } from './input.js';
+import { check } from './target.js';
+
+export const QUEUE_SIZE = 8;
+export const BUFFERS = 16;
+/** Buffers of 256 bytes: the rings are what matters here. */
+const SHIFT = 8;
+/** Between the parts of the queue, and around the buffers: what nobody may write. */
+const GAP_BYTES = 128;
+const DESC = GAP_BYTES;
+const AVAIL = DESC + 16 * QUEUE_SIZE + GAP_BYTES;
+const USED = AVAIL + 32 + GAP_BYTES;
+const POOL = 1024;
+const MEMORY_BYTES = POOL + (BUFFERS << SHIFT) + GAP_BYTES;
+const CANARY = 0x5a5a_5a5a;
+/** Marks of a packed ring's descriptor, in the word that has its id, too. */
+const AVAIL_MARK = 1 << 23;
+const USED_MARK = 1 << 31;
+const AVAIL_USED = AVAIL_MARK | USED_MARK;
+const HEADER_OFFSET = FRAME_OFFSET - 12;
+/** The words that hold the header, which begins in the middle of one. */
+const HEADER_START = HEADER_OFFSET & ~3;
+const HEADER_END = HEADER_START + 16;
+/** Where the device sees the memory: above 32 bits. */
+const IOVA = 0x7_0000_0000;
+
+/** What a queue keeps for itself; its tests may look at it. */
+interface Queue {
+  readonly slotHandle: Int32Array;
+  /** Of a split ring. */
+  readonly availIndex?: number;
+}
+
+export class HostileDevice {
+  readonly memory: MemoryViews;
+  readonly layout: QueueLayout = { size: QUEUE_SIZE, descriptors: DESC, driver: AVAIL, device: USED };
+  readonly space: AddressSpace = { contiguousBytes: Number.POSITIVE_INFINITY, iova: (offset) => IOVA + offset };
+  /** Buffers that are with the caller of the driver. */
+  readonly hand: number[] = [];
+  readonly doorbell = { ring: (): void => void this.doorbells++ };
+  readonly tables = makeQueueTables(QUEUE_SIZE, BUFFERS, false);
+  pool = newPool();
+  doorbells = 0;
+  private readonly mirror32 = new Uint32Array(MEMORY_BYTES / 4);
+  private readonly mirror16 = new Uint16Array(this.mirror32.buffer);
+  /** Buffers that {@link checkBuffers} has found. */
+  private readonly seen = new Uint8Array(BUFFERS);
+  private used = 0;
+  /** Of a packed ring: the wrap counter at `used`. */
+  private wrap = 1;
+  private taken = 0;
+
+  constructor(private readonly packed: boolean) {
+    const buffer = new SharedArrayBuffer(MEMORY_BYTES);
+    this.memory = { u8: new Uint8Array(buffer), u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
+  }
+
+  /** A memory with nothing in it but what shows a stray write. */
+  begin(): void {
+    this.memory.u32.fill(CANARY);
+    this.mirror32.fill(CANARY);
+    this.pool = newPool();
+    this.tables.slotHandle.fill(SLOT_FREE);
+    this.hand.length = 0;
+    this.used = 0;
+    this.wrap = 1;
+    this.taken = 0;
+    this.doorbells = 0;
+  }
+
+  /** The driver has reset the queue: the used ring is zeros. */
+  ringIsReset(): void {
+    const words = this.packed ? 2 : (4 + 8 * QUEUE_SIZE + 2) >>> 1;
+    this.mirror16.fill(0, USED >>> 1, (USED >>> 1) + words);
+  }
+
+  /** One thing that the device does. */
+  act(input: Input, queue: object): void {
+    const { slotHandle, availIndex = 0 } = queue as Queue;
+    switch (input.below(8)) {
+      case 0:
+      case 1:
+      case 2: {
+        // As it should be: a chain that was offered, used with a length that fits.
+        if (this.packed) {
+          const word = this.memory.u32[(DESC >>> 2) + 4 * this.used + 3]!;
+          const marks = word & AVAIL_USED;
+          if (marks === (this.wrap === 1 ? AVAIL_MARK : USED_MARK)) this.use(word & 0xffff, 12 + input.u8());
+          break;
+        }
+        if (this.taken === availIndex) break;
+        const head = this.memory.u16[((AVAIL + 4) >>> 1) + (this.taken & (QUEUE_SIZE - 1))]!;
+        this.taken = (this.taken + 1) & 0xffff;
+        this.use(head, 12 + input.u8());
+        break;
+      }
+      case 3:
+        this.use(input.below(QUEUE_SIZE), input.u8());
+        break;
+      case 4:
+        // Right behind the last one, or anything.
+        this.use(input.bool() ? QUEUE_SIZE + input.below(4) : input.u32(), input.u32());
+        break;
+      case 5:
+        if (this.packed) {
+          this.step(input.u8());
+          break;
+        }
+        this.used = (this.used + input.u16()) & 0xffff;
+        this.set16(USED + 2, this.used);
+        break;
+      case 6:
+        this.set16(USED, this.packed ? input.u16() : input.u8());
+        if (this.packed) this.set16(USED + 2, input.u8());
+        this.set16(USED + 4 + 8 * QUEUE_SIZE, input.u16());
+        break;
+      default: {
+        const which = input.u8();
+        const handle = slotHandle[which & (QUEUE_SIZE - 1)]!;
+        if ((which & 0x80) !== 0) {
+          // Anywhere in what it shares with the driver, rings and buffers.
+          const words = (MEMORY_BYTES - 2 * GAP_BYTES) / 4;
+          const at = DESC + 4 * (input.u16() % words);
+          const value = input.u32();
+          this.memory.u32[at >>> 2] = value;
+          this.mirror32[at >>> 2] = value;
+        } else if (handle >= 0) {
+          this.set16(POOL + (handle << SHIFT) + HEADER_OFFSET + 10, (which & 0x40) !== 0 ? input.u16() : which >>> 3);
+        }
+      }
+    }
+  }
+
+  /** Each buffer is in one place: free, in the ring, or in hand. */
+  checkBuffers(queue: object): void {
+    const { seen, hand } = this;
+    const { stack, top } = this.pool as unknown as { stack: Uint32Array; top: number };
+    const { slotHandle } = queue as Queue;
+    seen.fill(0);
+    check(top + hand.length <= BUFFERS, `${top} buffers are free and ${hand.length} in hand, of ${BUFFERS}`);
+    for (let i = 0; i < top; i++) this.claim(stack[i]!);
+    for (let i = 0; i < hand.length; i++) this.claim(hand[i]!);
+    for (let slot = 0; slot < QUEUE_SIZE; slot++) if (slotHandle[slot]! >= 0) this.claim(slotHandle[slot]!);
+    for (let handle = 0; handle < BUFFERS; handle++)
+      if (seen[handle] === 0) throw new Error(`buffer ${handle} is lost`);
+  }
+
+  /** Nothing but descriptors, avail ring and, with `headers`, virtio-net headers was written by the driver. */
+  checkMemory(headers: boolean): void {
+    this.checkMirror(0, DESC);
+    this.checkMirror(DESC + 16 * QUEUE_SIZE, AVAIL);
+    // flags, idx, the ring, used_event
+    this.checkMirror(AVAIL + 4 + 2 * QUEUE_SIZE + 4, POOL);
+    if (!headers) this.checkMirror(POOL, MEMORY_BYTES);
+    for (let at = POOL; headers && at < MEMORY_BYTES; at += 1 << SHIFT) {
+      const end = Math.min(at + (1 << SHIFT), MEMORY_BYTES);
+      this.checkMirror(at, Math.min(at + HEADER_START, end));
+      this.checkMirror(Math.min(at + HEADER_END, end), end);
+    }
+  }
+
+  private claim(handle: number): void {
+    if (!(handle < BUFFERS) || this.seen[handle] !== 0) throw new Error(`buffer ${handle} is in two places`);
+    this.seen[handle] = 1;
+  }
+
+  private checkMirror(from: number, to: number): void {
+    const { mirror32 } = this;
+    const { u32 } = this.memory;
+    for (let i = from >>> 2; i < to >>> 2; i++) {
+      if (u32[i] !== mirror32[i]) throw new Error(`the driver wrote to byte ${4 * i}`);
+    }
+  }
+
+  private use(id: number, length: number): void {
+    if (this.packed) {
+      // A random id reaches into the flags.
+      const at = (DESC >>> 2) + 4 * this.used;
+      this.memory.u32[at + 2] = length;
+      this.memory.u32[at + 3] = ((id & ~AVAIL_USED) | (this.wrap === 1 ? AVAIL_USED : 0)) >>> 0;
+      this.step(1);
+      return;
+    }
+    const at = (USED + 4 + 8 * (this.used & (QUEUE_SIZE - 1))) >>> 2;
+    this.memory.u32[at] = id;
+    this.memory.u32[at + 1] = length;
+    this.mirror32[at] = id;
+    this.mirror32[at + 1] = length;
+    this.used = (this.used + 1) & 0xffff;
+    this.set16(USED + 2, this.used);
+  }
+
+  private step(descriptors: number): void {
+    for (let i = 0; i < descriptors; i++) {
+      if (++this.used < QUEUE_SIZE) continue;
+      this.used = 0;
+      this.wrap ^= 1;
+    }
+  }
+
+  private set16(at: number, value: number): void {
+    this.memory.u16[at >>> 1] = value;
+    this.mirror16[at >>> 1] = value;
+  }
+}
+
+function newPool(): BufferPool {
+  return new BufferPool({ count: BUFFERS, shift: SHIFT, base: POOL });
+}

@@ -1,0 +1,31 @@
+/** All targets by name. A target's code is loaded when it is asked for: what others need is not instrumented in vain. */
+import type { FuzzTarget } from '../target.js';
+
+const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
+  'split-driver-rx': async () => (await import('./driver-rx.js')).driverRx(false),
+  'split-driver-tx': async () => (await import('./driver-tx.js')).driverTx(false),
+  'split-device-tx': async () => (await import('./device-tx.js')).deviceTx(false),
+  'split-device-rx': async () => (await import('./device-rx.js')).deviceRx(false),
+  'packed-driver-rx': async () => (await import('./driver-rx.js')).driverRx(true),
+  'packed-driver-tx': async () => (await import('./driver-tx.js')).driverTx(true),
+  'packed-device-tx': async () => (await import('./device-tx.js')).deviceTx(true),
+  'packed-device-rx': async () => (await import('./device-rx.js')).deviceRx(true),
+  'vhost-user': async () => (await import('./vhost-user.js')).vhostUser,
+  'vhost-user-replies': async () => (await import('./vhost-user-replies.js')).vhostUserReplies,
+  'memory-table': async () => (await import('./memory-table.js')).memoryTable,
+  'control-queue': async () => (await import('./control-queue.js')).controlQueue,
+  'virtio-pci': async () => (await import('./virtio-pci.js')).virtioPci,
+  frames: async () => (await import('./frames.js')).frames,
+  neighbours: async () => (await import('./neighbours.js')).neighbours,
+  'bess-script': async () => (await import('./bess-script.js')).bessScript,
+};
+
+export const TARGET_NAMES = Object.keys(TARGETS);
+
+/** Throws when there is no target of that name. */
+export function loadTarget(name: string): Promise<FuzzTarget> {
+  if (!Object.hasOwn(TARGETS, name)) {
+    throw new Error(`no target '${name}'; there are: ${TARGET_NAMES.join(', ')}`);
+  }
+  return TARGETS[name]!();
+}

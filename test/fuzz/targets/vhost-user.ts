@@ -1,0 +1,268 @@
+/**
+ * A vhost-user frontend that sends anything, over a real socket with real descriptors: framing, requests in any order,
+ * wrong sizes, too many or wrong descriptors, and rings that are used while all of that changes.
+ */
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  acceptUnix,
+  closeFile,
+  connectUnix,
+  eventfd,
+  listenUnix,
+  MessageSocket,
+  memfd,
+  type Reactor,
+  signalEventfd,
+} from '../../../drivers/libc/index.js';
+import { HUGEPAGE_BYTES, MemoryWindow, WindowAllocator } from '../../../drivers/memory/index.js';
+import * as p from '../../../drivers/transports/vhost-user/protocol.js';
+import { QueuePair } from '../../../drivers/transports/vhost-user/queue-pair.js';
+import { VhostUserSession } from '../../../drivers/transports/vhost-user/session.js';
+import { MAX_BURST, PacketBurst } from '../../../drivers/virtio/packet-burst.js';
+import { openFds } from '../../support/resources.js';
+import type { Input } from '../input.js';
+import { check, type FuzzTarget } from '../target.js';
+
+const R = p.VhostUserRequest;
+const REQUESTS = Object.values(R);
+const MEMORY_BYTES = 4 * 4096;
+const USER_BASE = 0x7f00_0000_0000n;
+const RINGS = 4;
+/** What the backend offers, and single bits of it; bit 34 is RING_PACKED. */
+const FEATURES = [0x5_7000_8000n, 0x1_4000_0000n, 0x1_7000_8000n, 0x1_7000_8008n, 0x2000_8000n, 0n, 0x4000_0000n, 0x1n];
+/** Words of an exception that nobody meant to throw. */
+const MISTAKE = /undefined|NaN|Cannot |is not a function|is not iter|Invalid|out of bounds|out of range|Maximum/;
+const NO_FDS: number[] = [];
+
+/** What the session needs of a reactor: the target itself says when something is ready. */
+class ManualReactor {
+  readonly handlers = new Map<number, () => void>();
+
+  watch(fd: number, _events: number, handler: () => void): void {
+    this.handlers.set(fd, handler);
+  }
+
+  unwatch(fd: number): void {
+    this.handlers.delete(fd);
+  }
+}
+
+export const vhostUser: FuzzTarget = {
+  name: 'vhost-user',
+  summary:
+    'a frontend that sends any bytes, messages and descriptors, in any order, over a socket: refused, survived, nothing left open',
+  maxBytes: 768,
+  prepare(feedback) {
+    const folder = mkdtempSync(join(tmpdir(), 'tspmd-fuzz-'));
+    const path = join(folder, 's');
+    const listener = listenUnix(path);
+    const windows = new WindowAllocator(32 * HUGEPAGE_BYTES);
+    const memoryFd = memfd('fuzz', MEMORY_BYTES, false);
+    const window = MemoryWindow.reserve(HUGEPAGE_BYTES);
+    window.mapFile(0, MEMORY_BYTES, memoryFd, 0, 'fuzz');
+    const guest = new Uint32Array(window.buffer, window.start, MEMORY_BYTES / 4);
+    const small = memfd('small', 4096, false);
+    const events = [eventfd(), eventfd()];
+    const others = [openSync('/dev/null', 'r+'), openSync(folder, 'r'), openSync('/proc/self/stat', 'r')];
+    const kinds = [memoryFd, events[0]!, events[1]!, small, ...others, listener];
+    const atFirst = openFds();
+    const burst = new PacketBurst(window);
+    const indices = Uint8Array.from({ length: MAX_BURST }, (_, i) => i);
+    const header = Buffer.from(new ArrayBuffer(p.HEADER_BYTES));
+
+    const payloadOf = (input: Input, request: number): Buffer => {
+      const index = input.below(RINGS + 1);
+      switch (request) {
+        case R.SET_FEATURES:
+          return p.encodeU64(input.pick(FEATURES));
+        case R.SET_PROTOCOL_FEATURES:
+          return p.encodeU64(input.bool() ? 0x1_2019n : input.u64());
+        case R.SET_MEM_TABLE: {
+          const regions = Array.from({ length: 1 + (input.u8() >>> 6) }, (_, i) => ({
+            guestAddress: BigInt(i * MEMORY_BYTES),
+            size: BigInt(MEMORY_BYTES - 4096 * input.below(4)),
+            userAddress: USER_BASE + BigInt(i * MEMORY_BYTES),
+            mmapOffset: BigInt(4096 * (input.u8() & 3 & input.u8())),
+          }));
+          return p.encodeMemoryTable(regions);
+        }
+        case R.SET_VRING_NUM:
+          return p.encodeVringState({ index, num: input.bool() ? 1 << input.below(16) : input.u32() });
+        case R.SET_VRING_BASE:
+          return p.encodeVringState({ index, num: input.bool() ? input.u16() : input.u32() });
+        case R.SET_VRING_ADDR: {
+          const at = USER_BASE + BigInt(4096 * (index & 3));
+          const shift = input.bool() ? BigInt(input.u16()) : 0n;
+          return p.encodeVringAddress({
+            index,
+            flags: 0,
+            descriptor: at,
+            available: at + 1024n + shift,
+            used: at + 2048n + (shift & 0xfffcn),
+            log: 0n,
+          });
+        }
+        case R.SET_VRING_KICK:
+        case R.SET_VRING_CALL:
+        case R.SET_VRING_ERR:
+          return p.encodeVringFd(index, input.bool());
+        case R.GET_VRING_BASE:
+        case R.SET_VRING_ENABLE:
+          return p.encodeVringState({ index, num: input.u8() & 1 });
+        case R.NET_SET_MTU:
+        case R.SET_STATUS:
+          return p.encodeU64(BigInt(input.u16()));
+        default:
+          return Buffer.alloc(0);
+      }
+    };
+
+    /** The descriptors that belong to a message, or others. */
+    const fdsFor = (input: Input, request: number, payload: Buffer): number[] => {
+      const odd = input.u8();
+      if (odd > 0xe0) return Array.from({ length: odd & 15 }, () => input.pick(kinds));
+      if (request === R.SET_MEM_TABLE) {
+        const count = payload.length >= 4 ? Math.min(payload.readUInt32LE(0), 8) : 0;
+        return Array.from({ length: count }, () => ((odd & 7) === 7 ? input.pick(kinds) : memoryFd));
+      }
+      const wantsFd = request === R.SET_VRING_KICK || request === R.SET_VRING_CALL || request === R.SET_VRING_ERR;
+      if (!wantsFd || payload.length !== 8 || payload[1] !== 0) return NO_FDS;
+      return [(odd & 15) === 15 ? input.pick(kinds) : events[odd & 1]!];
+    };
+
+    const run = (input: Input): void => {
+      guest.fill(0);
+      let carriesFds = false;
+      const reactor = new ManualReactor();
+      const client = new MessageSocket(connectUnix(path), 'fuzz');
+      const fd = acceptUnix(listener, path)!;
+      const pairs = [new QueuePair('0'), new QueuePair('1')].slice(0, 1 + (input.u8() & 1));
+      let closed: string | null = null;
+      let notices = 0;
+      let previous = 0;
+      const options = { name: 'port', reactor: reactor as unknown as Reactor, windows, pairs, files: 'any' as const };
+      const session = new VhostUserSession(fd, options, {
+        onKick: () => {},
+        onChange: () => {},
+        onClose: (reason) => {
+          closed = reason;
+        },
+        onNotice: (line) => {
+          notices++;
+          check(!MISTAKE.test(line) && !line.includes('\n'), line);
+        },
+      });
+
+      const send = (bytes: Uint8Array, fds: readonly number[]): void => {
+        carriesFds ||= fds.length > 0;
+        try {
+          client.send(bytes, fds);
+        } catch {
+          // It has hung up, which is its right; what it says on the way is looked at below.
+        }
+        // Level-triggered: told again for as long as there is something to read.
+        reactor.handlers.get(fd)?.();
+      };
+      const message = (): void => {
+        const request = input.u8() < 0xf0 ? input.pick(REQUESTS) : input.u32();
+        feedback.mark(0x4000 + (previous & 63) * 64 + (request & 63));
+        previous = request;
+        let payload = payloadOf(input, request);
+        const fds = fdsFor(input, request, payload);
+        const how = input.u8();
+        if (how > 0xe8) payload = Buffer.concat([payload.subarray(0, input.u8()), input.take(how & 15)]);
+        for (let changes = how >= 0xd0 && how <= 0xe8 ? how & 3 : 0; changes > 0 && payload.length > 0; changes--) {
+          payload[input.u8() % payload.length] = input.u8();
+        }
+        const flags = 1 | (how & 8) | (how > 0xf8 ? input.u8() : 0);
+        p.encodeHeader(header, { request, flags, size: how === 0xff ? input.u32() : payload.length });
+        // In one piece, or header and payload apart.
+        if ((how & 16) === 0) {
+          send(Buffer.concat([header, payload]), fds);
+        } else {
+          send(header, fds);
+          send(payload, NO_FDS);
+        }
+      };
+      /** Everything that a ring needs to run, as it should be. */
+      const bringUp = (index: number, base: number, packed: boolean): void => {
+        const ask = (request: number, payload: Buffer, fds = NO_FDS): void => {
+          p.encodeHeader(header, { request, flags: 1, size: payload.length });
+          send(Buffer.concat([header, payload]), fds);
+        };
+        const region = { guestAddress: 0n, size: BigInt(MEMORY_BYTES), userAddress: USER_BASE, mmapOffset: 0n };
+        const at = USER_BASE + BigInt(4096 * index);
+        const place = { index, flags: 0, descriptor: at, available: at + 1024n, used: at + 2048n, log: 0n };
+        ask(R.SET_FEATURES, p.encodeU64(packed ? 0x5_7000_8000n : 0x1_7000_8000n));
+        ask(R.SET_MEM_TABLE, p.encodeMemoryTable([region]), [memoryFd]);
+        ask(R.SET_VRING_NUM, p.encodeVringState({ index, num: 16 }));
+        ask(R.SET_VRING_BASE, p.encodeVringState({ index, num: base | (packed ? 0x8000 : 0) }));
+        ask(R.SET_VRING_ADDR, p.encodeVringAddress(place));
+        ask(R.SET_VRING_CALL, p.encodeVringFd(index, true), [events[1]!]);
+        ask(R.SET_VRING_KICK, p.encodeVringFd(index, base !== 0), base !== 0 ? [events[0]!] : NO_FDS);
+        ask(R.SET_VRING_ENABLE, p.encodeVringState({ index, num: 1 }));
+      };
+      const useQueues = (): void => {
+        const pair = pairs[input.below(pairs.length)]!;
+        const how = input.u8();
+        const taken = pair.take(burst, 1 + (how & 31));
+        check(taken <= MAX_BURST, `${taken} frames taken`);
+        if (taken > 0) pairs[0]!.put(burst, indices, taken);
+        pair.complete();
+        if ((how & 0x40) !== 0) pair.enableKick();
+        if ((how & 0x80) !== 0) pair.disableKick();
+      };
+
+      try {
+        for (let n = 0; n < 48 && input.left > 0 && closed === null; n++) {
+          switch (input.below(8)) {
+            case 0:
+              guest[input.u16() & 4095] = input.u32();
+              break;
+            case 1:
+              useQueues();
+              break;
+            case 2: {
+              // Somebody kicks, once the backend listens.
+              signalEventfd(events[input.u8() & 1]!);
+              for (const [other, handler] of [...reactor.handlers]) if (other !== fd) handler();
+              break;
+            }
+            case 3: {
+              const how = input.u8();
+              if (how < 16) send(input.take(input.u8()), NO_FDS);
+              else if (how >= 128) bringUp(how & 3, how & 0x0c, (how & 0x40) !== 0);
+              break;
+            }
+            default:
+              message();
+          }
+        }
+        const reason: string | null = closed;
+        if (reason !== null) check(!MISTAKE.test(reason), `ended by a mistake: ${reason}`);
+        const queues = pairs.map(({ txQueue, rxQueue }) => (txQueue ? 1 : 0) + (rxQueue ? 2 : 0)).join('');
+        feedback.mark(Number(queues) * 32 + Math.min(notices, 7) * 2 + (closed === null ? 0 : 1));
+      } finally {
+        session.dispose();
+        client.close();
+      }
+      check(reactor.handlers.size === 0, 'something is still watched');
+      if (carriesFds) {
+        const open = openFds();
+        check(open === atFirst, `${open - atFirst} descriptors are still open`);
+      }
+      const { gaps } = windows as unknown as { gaps: unknown[] };
+      check(gaps.length <= 1, 'the window is not whole again');
+    };
+    return {
+      run,
+      close: () => {
+        for (const fd of [memoryFd, small, listener, ...events]) closeFile(fd);
+        for (const fd of others) closeSync(fd);
+        rmSync(folder, { recursive: true });
+      },
+    };
+  },
+};
