@@ -2,10 +2,11 @@
  * A stack that lives in Node's event loop: it awaits packets, while a timer sends, and an HTTP server tells how it goes,
  * all in one thread.
  *
- *     tspmd run --device vhost-user:/tmp/vm1.sock --ip 10.0.0.1/24 --app dist/examples/event-loop.js \
- *       --app-option to=10.0.0.2 http=8080
+ *     npx tspmd run --device vhost-user:/tmp/tspmd-vm1.sock --ip 10.0.0.1/24 --mac 52:54:00:00:00:01 \
+ *       --app dist/examples/event-loop.js --app-option to=10.0.0.2 http=8080
  *
- * Every second it sends a UDP datagram from a source port whose answer comes back to this very core.
+ * Every second it sends a UDP datagram from a source port whose answer comes back to this very core. Core 0 serves HTTP
+ * on the port given, core 1 on the next one, and so on.
  */
 import { createServer } from 'node:http';
 import { type Core, type EventLoopStack, parseIpv4, type StackOptions } from 'tspmd';

@@ -1,7 +1,7 @@
 /**
  * Counts packets and bytes by flow, and shows the largest flows of each core every second.
  *
- *     tspmd run --device 0000:00:04.0 --ip 10.0.0.1/24 --mode 2kb --cores 0-3 --app dist/examples/flow-counter.js
+ *     npx tspmd run --device 0000:00:04.0 --ip 10.0.0.1/24 --mode 2kb --cores 0-3 --app dist/examples/flow-counter.js
  *
  * With several cores each sees its own flows, both directions of each, and needs no lock: `packet.rssHash`, by which the
  * packet came to this core, is the key, so that nothing is hashed twice.

@@ -1,7 +1,8 @@
 /**
  * A stack in its smallest form: answers UDP datagrams to one port, in the buffers that they came in.
  *
- *     tspmd run --device vhost-user:/tmp/vm1.sock --ip 10.0.0.1/24 --app dist/examples/udp-echo.js --app-option port=7
+ *     npx tspmd run --device vhost-user:/tmp/tspmd-vm1.sock --ip 10.0.0.1/24 --mac 52:54:00:00:00:01 \
+ *       --app dist/examples/udp-echo.js --app-option port=7
  *
  * The same file runs with `--mode single`, `1kb` and `2kb`: each core has one of these, and its own flows.
  */

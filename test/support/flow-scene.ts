@@ -1,4 +1,4 @@
-/** The picture of the flow tests: the embedded switch, a reflector behind one port, a generator behind the other. */
+/** The picture of the flow tests: the embedded switch, and behind its ports a reflector and a generator, or other stacks. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { SwitchStats } from '../../bess/stats.js';
@@ -50,6 +50,21 @@ export class FlowScene {
     return this.startEndpoint(1, GENERATOR, '--app-option', 'to=10.0.0.2', ...pairs);
   }
 
+  /** `tspmd run` behind port `number`, 1 or 2, with the address 10.0.0.`number`. */
+  async startEndpoint(number: number, app: string, ...args: string[]): Promise<Child> {
+    const device = ['--device', `vhost-user:${this.socket(number)}`, '--ip', `10.0.0.${number}/24`];
+    const own = [...device, '--mac', `52:54:00:00:00:0${number}`, '--hugepages', 'never', '--app', app];
+    const child = this.enter(Child.tspmd('run', ...own, ...args));
+    this.endpoints.push(child);
+    await child.waitFor(/^ready/m);
+    return child;
+  }
+
+  /** Of port `number`, 1 or 2. */
+  socket(number: number): string {
+    return join(this.directory.path, `vm${number}.sock`);
+  }
+
   async result(generator: Child): Promise<FlowResult> {
     try {
       const [, json = ''] = await generator.waitFor(/^flows: (.*)$/m, TRAFFIC_MS);
@@ -82,19 +97,6 @@ export class FlowScene {
     this.directory.remove();
   }
 
-  private async startEndpoint(number: number, app: string, ...args: string[]): Promise<Child> {
-    const device = ['--device', `vhost-user:${this.socket(number)}`, '--ip', `10.0.0.${number}/24`];
-    const own = [...device, '--mac', `52:54:00:00:00:0${number}`, '--hugepages', 'never', '--app', app];
-    const child = this.enter(Child.tspmd('run', ...own, ...args));
-    this.endpoints.push(child);
-    await child.waitFor(/^ready/m);
-    return child;
-  }
-
-  private socket(number: number): string {
-    return join(this.directory.path, `vm${number}.sock`);
-  }
-
   private enter(child: Child): Child {
     this.children.push(child);
     return child;
@@ -114,9 +116,8 @@ export async function totalsOf(child: Child): Promise<Totals> {
   const stopped = child.stdout.match(/^stopped: received \d+ frames, sent \d+; dropped (?:none|\d+ \((.*)\))$/m);
   if (exit.code !== 0 || stopped === null)
     throw new Error(`it ended with ${exit.code ?? exit.signal}:\n${child.output}`);
-  const cores = [...child.stdout.matchAll(/^\S+\.app\.js(?: on core (\d+))?: (.*)$/gm)].map(([, , text = '']) =>
-    numbers(text),
-  );
+  const lines = child.stdout.matchAll(/^\S+(?: on core \d+)?: (\w+ \d+(?:, \w+ \d+)*)$/gm);
+  const cores = [...lines].map(([, text = '']) => numbers(text));
   const all: Record<string, number> = {};
   for (const core of cores) for (const [name, value] of Object.entries(core)) all[name] = (all[name] ?? 0) + value;
   return { all, cores, drops: numbers(stopped[1] ?? '') };
