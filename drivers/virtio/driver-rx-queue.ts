@@ -31,8 +31,8 @@ export class DriverRxQueue extends DriverQueue implements RxQueue {
   /** Received buffers that nobody had taken when the device went away. */
   lostOnReset = 0;
 
-  /** What of num_buffers counts: all of it with MRG_RXBUF, else nothing (5.1.6.4). */
-  private partsMask = 0;
+  /** Whether num_buffers counts: with MRG_RXBUF; else it is 1, whatever is there (5.1.6.4). */
+  private mergeable = false;
   /** The most that the device may write into a buffer. */
   private longest = 0;
   /** Buffers still to come of a merged packet that is being dropped. */
@@ -53,7 +53,7 @@ export class DriverRxQueue extends DriverQueue implements RxQueue {
   start(space: AddressSpace, eventIdx: boolean, mergeable: boolean): boolean {
     this.lostOnReset += this.usedCount();
     this.reset(space, HEADER_OFFSET, eventIdx);
-    this.partsMask = mergeable ? 0xffff : 0;
+    this.mergeable = mergeable;
     this.skipping = 0;
     this.longest = NET_HEADER_BYTES + frameCapacity(this.pool.geometry.shift);
     for (let slot = 0; slot < this.size; slot++) {
@@ -81,7 +81,7 @@ export class DriverRxQueue extends DriverQueue implements RxQueue {
     return (handles, lengths, max) => {
       const waiting = this.usedCount();
       if (waiting === 0) return 0;
-      const { u16, u32, slotHandle, addressLow, addressHigh, pool, size, mask, longest, partsMask } = this;
+      const { u16, u32, slotHandle, addressLow, addressHigh, pool, size, mask, longest, mergeable } = this;
       const { usedRing32, desc32, availRing16 } = this;
       const { base, shift } = pool.geometry;
       const first = this.usedIndex;
@@ -103,7 +103,7 @@ export class DriverRxQueue extends DriverQueue implements RxQueue {
         // What goes back into the descriptor: the packet's own buffer, unless the packet is taken out.
         let next = handle;
         // At least 1: 0 would be the device's fault and means the same (5.1.6.3.1).
-        const parts = u16[(base + (handle << shift) + NUM_BUFFERS_OFFSET) >> 1] & partsMask;
+        const parts = mergeable ? u16[(base + (handle << shift) + NUM_BUFFERS_OFFSET) >> 1] : 1;
         if (parts <= 1 && written >= SHORTEST && written <= longest && this.skipping === 0) {
           next = pool.get();
           if (next === NONE) {

@@ -50,7 +50,10 @@ export async function negotiateFeatures(
       `${name}: packed rings asked for, the device does not offer them (it offers ${f.featureNames(offered)})`,
     );
   }
-  let wanted = f.VIRTIO_F_VERSION_1 | f.VIRTIO_F_EVENT_IDX | f.VIRTIO_NET_F_MRG_RXBUF | transport.transportFeatures;
+  let wanted = f.VIRTIO_F_VERSION_1 | f.VIRTIO_F_EVENT_IDX | transport.transportFeatures;
+  // A buffer holds a whole frame, so there is nothing to merge; and without it no packet's header need be looked at, which
+  // the device has just written: one line less to fetch from its cache (5.1.6.4).
+  if (options.mergeable) wanted |= f.VIRTIO_NET_F_MRG_RXBUF;
   if (ring === 'packed') wanted |= f.VIRTIO_F_RING_PACKED;
   // On packed rings a device that keeps the order gives a whole batch back by one descriptor.
   if ((offered & wanted & ~without & f.VIRTIO_F_RING_PACKED) !== 0n) wanted |= f.VIRTIO_F_IN_ORDER;

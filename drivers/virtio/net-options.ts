@@ -27,6 +27,8 @@ export interface NetDeviceOptions {
   ownBuffers?: { readonly first: number; readonly end: number } | undefined;
   /** Another thread is to drive the transmit queue: see `lendTx` of the device. Implies `separateSent`. */
   lendTx?: boolean | undefined;
+  /** Accept frames over several buffers (MRG_RXBUF), only to drop and count them: for a device that insists. Default no. */
+  mergeable?: boolean | undefined;
   /** Feature bits that are not to be negotiated although both sides could. */
   withoutFeatures?: bigint | undefined;
 }

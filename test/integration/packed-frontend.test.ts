@@ -83,7 +83,7 @@ describeWith('driver on packed rings against dpdk-testpmd as vhost-user backend'
 
   it.each<[string, NetDeviceOptions]>([
     ['as negotiated', {}],
-    ['without mergeable buffers', { withoutFeatures: f.VIRTIO_NET_F_MRG_RXBUF }],
+    ['mergeable buffers', { mergeable: true }],
     ['without EVENT_IDX', { withoutFeatures: f.VIRTIO_F_EVENT_IDX }],
   ])('gets each frame back from macswap, in order, polling: %s', async (_, options) => {
     const net = await connect(options);

@@ -29,7 +29,7 @@ export class Driver {
   static async open(options: NetDeviceOptions = {}, prepare: (transport: MockTransport) => void = () => {}) {
     const transport = new MockTransport();
     prepare(transport);
-    const small = { queueSize: QUEUE_SIZE, buffers: BUFFERS, hugepages: 'never', ...options } as const;
+    const small = { queueSize: QUEUE_SIZE, buffers: BUFFERS, hugepages: 'never', mergeable: true, ...options } as const;
     return new Driver(transport, await VirtioNetDevice.open(transport, small));
   }
 

@@ -14,7 +14,11 @@ function consume(): RingReport {
   while (received < total) {
     const count = ring.dequeueBurst(handles, lengths, burst);
     if (count === 0) {
-      if (!ring.waitForItems(5000)) return { received, error: 'nothing for 5 s' };
+      // As in the producer: a wake-up may come late and end a later sleep early.
+      const deadline = performance.now() + 5000;
+      while (!ring.waitForItems(5000)) {
+        if (performance.now() > deadline) return { received, error: 'nothing for 5 s' };
+      }
       continue;
     }
     for (let i = 0; i < count; i++) {
