@@ -49,6 +49,8 @@ export class MultiPort implements Port {
   private stopping: Promise<void> | null = null;
   /** Rejects with what ends the port, and never resolves. */
   private readonly failed: Promise<never>;
+  /** Whoever opens the port hears of what goes wrong until then. */
+  private isStarting = true;
   /** Whether somebody has called {@link run}, and so hears of what goes wrong. */
   private isRun = false;
   private fail: (error: Error) => void = () => {};
@@ -199,6 +201,7 @@ export class MultiPort implements Port {
       ready.push(this.readyOf(`core ${index}`));
     }
     await this.orFailure(Promise.all(ready));
+    this.isStarting = false;
     this.rx.order({ type: 'announce' });
     for (const stack of this.stacks) stack.order({ type: 'go' });
   }
@@ -246,7 +249,7 @@ export class MultiPort implements Port {
   private ended(title: string, error: Error): void {
     if (this.stopping !== null) return;
     const core = this.stacks.findIndex((stack) => stack.title === title);
-    const isStarting = this.onReady.size > 0;
+    const { isStarting } = this;
     const others = this.stacks.flatMap(({ isAlive }, index) => (isAlive && index !== core ? [index] : []));
     if (core === -1 || isStarting || others.length === 0 || this.config.onCoreFailure === 'stop') {
       // In a thread that has the device, no stack is to blame.
