@@ -51,7 +51,8 @@ export class Ovs {
       await database.waitFor(/ovsdb-server .*\d/);
       const memory = hugepages
         ? `--in-memory --single-file-segments --socket-limit ${MEGABYTES}`
-        : '--no-huge --legacy-mem -m 512';
+        : // Its 262144 packet buffers; with less than they need it takes fewer, down to none for the second port.
+          '--no-huge --legacy-mem -m 2048';
       const mask = `0x${(1 << cpu).toString(16)}`;
       const dpdk = {
         'dpdk-init': 'true',
