@@ -6,6 +6,7 @@
  * after it was parked.
  */
 
+import type { DeviceCounters } from '../drivers/net-device.js';
 import { CounterBlock, counterIndexes } from '../rings/counters.js';
 
 const MEANING = {
@@ -85,6 +86,12 @@ export type L2Snapshot = Readonly<Record<L2CounterName, number>>;
 
 export function createL2Counters(): L2Counters {
   return CounterBlock.create(L2_COUNTERS);
+}
+
+/** Adds a device's counters to the layer's; one whose name the layer uses, too, begins with `device_`. */
+export function addDeviceCounters(all: Record<string, number>, device: DeviceCounters): DeviceCounters {
+  for (const [name, value] of Object.entries(device)) all[Object.hasOwn(L2, name) ? `device_${name}` : name] = value;
+  return all;
 }
 
 /** What a counter of the layer counts, in a few words; undefined for another's. */

@@ -2,7 +2,7 @@
 import type { DeviceCounters, NetDevice } from '../drivers/net-device.js';
 import type { IdlePolicy } from './config.js';
 import { Core } from './core.js';
-import { createL2Counters, L2 } from './counters.js';
+import { addDeviceCounters, createL2Counters, L2 } from './counters.js';
 import { Egress } from './egress.js';
 import { LinkLayer, type LinkOptions } from './link-layer.js';
 import { IndirectionTable } from './rss/indirection-table.js';
@@ -86,13 +86,9 @@ export class SingleCore extends Core {
     this.flush();
   }
 
-  /** The layer's counters and the device's; a device's whose name the layer uses, too, begins with `device_`. */
+  /** The layer's counters and the device's. */
   counters(): DeviceCounters {
-    const all: Record<string, number> = this.l2.snapshot();
-    for (const [name, value] of Object.entries(this.device.counters())) {
-      all[Object.hasOwn(L2, name) ? `device_${name}` : name] = value;
-    }
-    return all;
+    return addDeviceCounters(this.l2.snapshot(), this.device.counters());
   }
 
   protected poll(): void {

@@ -45,36 +45,36 @@ function placesOf({ rxQueue, txQueue, rxBuffers, txBuffers }: BufferPlan): Recor
   };
 }
 
+/** Where everything lies, in bytes: doorbells, words, neighbour table, the cores' rings, the Rx worker's own. */
+function layoutOf(plan: BufferPlan) {
+  const { cores } = plan;
+  const places = placesOf(plan);
+  const coreBytes = RINGS_A_CORE.reduce((bytes, kind) => bytes + SpscRing.bytesFor(places[kind]), 0);
+  const words = (cores + 2) * DOORBELL_BYTES;
+  const mac = words + 2 * LINE;
+  const neighbours = words + 3 * LINE;
+  const rings = neighbours + NeighbourTable.bytesFor();
+  const rxWorkersTxQueue = rings + cores * coreBytes;
+  const rxHome = rxWorkersTxQueue + SpscRing.bytesFor(places.txQueue);
+  const end = rxHome + SpscRing.bytesFor(places.rxHome);
+  return { places, coreBytes, words, mac, neighbours, rings, rxWorkersTxQueue, rxHome, end };
+}
+
 export class Interconnect {
   readonly plan: BufferPlan;
-  private readonly places: Record<RingOfCore | 'rxHome', number>;
-  private readonly ringsFrom: number;
-  private readonly coreBytes: number;
+  private readonly layout: ReturnType<typeof layoutOf>;
   /** The link's state, 1 or 0, and whether there are new asks: words that several threads write. */
   private readonly words: Int32Array;
 
   constructor(private readonly share: InterconnectShare) {
     this.plan = share.plan;
-    this.places = placesOf(share.plan);
-    const doorbells = (share.plan.cores + 2) * DOORBELL_BYTES;
-    this.words = new Int32Array(share.buffer, doorbells, (3 * LINE) / 4);
-    this.ringsFrom = Interconnect.fixedBytes(share.plan);
-    this.coreBytes = RINGS_A_CORE.reduce((bytes, kind) => bytes + SpscRing.bytesFor(this.places[kind]), 0);
-  }
-
-  /** Doorbells, words, neighbour table. */
-  private static fixedBytes({ cores }: BufferPlan): number {
-    return (cores + 2) * DOORBELL_BYTES + 3 * LINE + NeighbourTable.bytesFor();
+    this.layout = layoutOf(share.plan);
+    this.words = new Int32Array(share.buffer, this.layout.words, (3 * LINE) / 4);
   }
 
   /** Makes the memory for a plan; all rings empty. */
   static create(plan: BufferPlan, hasTxWorker: boolean): Interconnect {
-    const places = placesOf(plan);
-    const perCore = RINGS_A_CORE.reduce((bytes, kind) => bytes + SpscRing.bytesFor(places[kind]), 0);
-    // The Rx worker's own tx_queue, for ARP, and the ring by which its buffers come home.
-    const rxOwn = SpscRing.bytesFor(places.txQueue) + SpscRing.bytesFor(places.rxHome);
-    const bytes = Interconnect.fixedBytes(plan) + plan.cores * perCore + rxOwn;
-    return new Interconnect({ buffer: new SharedArrayBuffer(bytes), plan, hasTxWorker });
+    return new Interconnect({ buffer: new SharedArrayBuffer(layoutOf(plan).end), plan, hasTxWorker });
   }
 
   /** Whether another thread sends than receives: 2 KB. */
@@ -89,12 +89,13 @@ export class Interconnect {
 
   /** One side of a core's ring. One instance a side: producer and consumer each attach once. */
   ring(core: number, kind: RingOfCore): SpscRing {
-    let offset = this.ringsFrom + core * this.coreBytes;
+    const { rings, coreBytes, places } = this.layout;
+    let offset = rings + core * coreBytes;
     for (const before of RINGS_A_CORE) {
       if (before === kind) break;
-      offset += SpscRing.bytesFor(this.places[before]);
+      offset += SpscRing.bytesFor(places[before]);
     }
-    return new SpscRing(this.share.buffer, offset, this.places[kind]);
+    return new SpscRing(this.share.buffer, offset, places[kind]);
   }
 
   /** All cores' rings of a kind. */
@@ -104,14 +105,12 @@ export class Interconnect {
 
   /** The Rx worker's own tx_queue: its ARP frames. */
   rxWorkersTxQueue(): SpscRing {
-    return new SpscRing(this.share.buffer, this.ringsFrom + this.plan.cores * this.coreBytes, this.places.txQueue);
+    return new SpscRing(this.share.buffer, this.layout.rxWorkersTxQueue, this.layout.places.txQueue);
   }
 
   /** Received buffers that the Tx worker has sent, on their way back to the Rx worker (2 KB). */
   rxHome(): SpscRing {
-    const txQueue = SpscRing.bytesFor(this.places.txQueue);
-    const offset = this.ringsFrom + this.plan.cores * this.coreBytes + txQueue;
-    return new SpscRing(this.share.buffer, offset, this.places.rxHome);
+    return new SpscRing(this.share.buffer, this.layout.rxHome, this.layout.places.rxHome);
   }
 
   coreDoorbell(core: number): Doorbell {
@@ -141,22 +140,18 @@ export class Interconnect {
     return this.coreListener(this.plan.cores + 1);
   }
 
-  private get neighboursFrom(): number {
-    return (this.plan.cores + 2) * DOORBELL_BYTES + 3 * LINE;
-  }
-
   /** For the one writer: the Rx worker. */
   neighbourTable(): NeighbourTable {
-    return new NeighbourTable(this.share.buffer, this.neighboursFrom);
+    return new NeighbourTable(this.share.buffer, this.layout.neighbours);
   }
 
   neighbourReader(): NeighbourReader {
-    return new NeighbourReader(this.share.buffer, this.neighboursFrom);
+    return new NeighbourReader(this.share.buffer, this.layout.neighbours);
   }
 
   /** The own MAC address, three memory words; the Rx worker's to write. */
   macWords(): Uint16Array {
-    return new Uint16Array(this.share.buffer, (this.plan.cores + 2) * DOORBELL_BYTES + 2 * LINE, 3);
+    return new Uint16Array(this.share.buffer, this.layout.mac, 3);
   }
 
   get isLinkUp(): boolean {

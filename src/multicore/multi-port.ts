@@ -11,7 +11,7 @@ import { TX_COUNTERS, type TxCounterName, type TxLoan } from '../../drivers/virt
 import { CounterBlock } from '../../rings/counters.js';
 import type { SpscRing } from '../../rings/spsc-ring.js';
 import type { ResolvedConfig } from '../config.js';
-import { createL2Counters, L2, type L2Counters } from '../counters.js';
+import { addDeviceCounters, createL2Counters, type L2Counters } from '../counters.js';
 import { type CoreStatus, type LinkListener, type Port, PortFault, type StackTotals } from '../port.js';
 import { IndirectionTable } from '../rss/indirection-table.js';
 import type { RssShare } from '../rss/rss.js';
@@ -107,8 +107,7 @@ export class MultiPort implements Port {
     // What the thread that sends has counted, the one that has the device publishes when it is awake.
     const lent: DeviceCounters = this.lent?.snapshot() ?? {};
     for (const name of TX_COUNTERS) device[name] = Math.max(device[name], lent[name] ?? 0);
-    for (const [name, value] of Object.entries(device)) all[Object.hasOwn(L2, name) ? `device_${name}` : name] = value;
-    return all;
+    return addDeviceCounters(all, device);
   }
 
   cores(): readonly CoreStatus[] {
