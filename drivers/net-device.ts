@@ -5,6 +5,9 @@ import type { MemoryViews } from './memory/index.js';
 /** Running totals of a device; plain numbers, exact to 2^53. Every drop has a counter of its own. */
 export type DeviceCounters = Readonly<Record<string, number>>;
 
+/** Frames in the longest burst that a device receives. */
+export const MAX_RX_BURST = 256;
+
 export interface NetDevice {
   /** As the user named it: `vhost-user:/tmp/x.sock` or a PCI address. */
   readonly name: string;
@@ -27,10 +30,15 @@ export interface NetDevice {
   readonly notice: string;
 
   /**
-   * Receives up to `max` frames: fills `handles` (the caller owns those buffers from now on) and `lengths` (bytes of the
-   * frame, which begins at `pool.offsetOf(handle) + FRAME_OFFSET`). Returns how many.
+   * What the last {@link rxBurst} has brought, until the next one: buffers, which are the caller's, and bytes of each frame,
+   * which begins at `pool.offsetOf(handle) + FRAME_OFFSET`. Room for {@link MAX_RX_BURST}. The device's own arrays and not
+   * arguments, so that V8 knows where they lie when it compiles the loop that fills them.
    */
-  rxBurst(handles: Uint32Array, lengths: Uint32Array, max: number): number;
+  readonly rxHandles: Uint32Array;
+  readonly rxLengths: Uint32Array;
+
+  /** Receives up to `max` frames, {@link MAX_RX_BURST} at most. Returns how many. */
+  rxBurst(max: number): number;
 
   /**
    * Sends the first `count` frames in order. Returns how many were taken; the rest is still the caller's. Buffers taken

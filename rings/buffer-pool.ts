@@ -31,9 +31,13 @@ export function frameCapacity(shift: number): number {
 
 /** The free buffers of one owner. Not shared: what crosses threads travels in a ring. */
 export class BufferPool {
-  /** Signed: V8 has to check whether an unsigned word is a small integer. */
-  private readonly stack: Int32Array;
-  private top = 0;
+  /**
+   * The free buffers, the next one at {@link available} - 1. For loops that take or give a burst: they keep the count in a
+   * register, and write it back at their end. Signed: V8 has to check whether an unsigned word is a small integer.
+   */
+  readonly stack: Int32Array;
+  /** How many buffers are free. */
+  available = 0;
 
   /** Owns all buffers of `geometry`, or those from `first` to `end` (exclusive). All are free at first. */
   constructor(
@@ -46,23 +50,18 @@ export class BufferPool {
     }
     this.stack = new Int32Array(geometry.count);
     // Lowest handle on top.
-    for (let handle = end - 1; handle >= first; handle--) this.stack[this.top++] = handle;
-  }
-
-  /** How many buffers are free. */
-  get available(): number {
-    return this.top;
+    for (let handle = end - 1; handle >= first; handle--) this.stack[this.available++] = handle;
   }
 
   /** Takes a free buffer, or {@link NO_BUFFER}. */
   get(): number {
-    if (this.top === 0) return NO_BUFFER;
-    return this.stack[--this.top];
+    if (this.available === 0) return NO_BUFFER;
+    return this.stack[--this.available];
   }
 
   /** Gives a buffer back. The caller must own it: a buffer given back twice would have two owners. */
   put(handle: number): void {
-    this.stack[this.top++] = handle;
+    this.stack[this.available++] = handle;
   }
 
   /** Offset in the memory of the first byte of buffer `handle`. */

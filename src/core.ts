@@ -68,7 +68,7 @@ export abstract class Core {
   readonly count: number;
 
   protected readonly buffers: readonly PacketBuffer[];
-  protected readonly waiting: WaitingPackets;
+  protected readonly waiting = new WaitingPackets();
   protected readonly l2: L2Counters;
   protected readonly values: Float64Array;
   protected readonly tx: TxBurst;
@@ -126,7 +126,6 @@ export abstract class Core {
     this.mtu = Math.min(parts.mtu ?? parts.deviceMtu, parts.deviceMtu, frameCapacity(shift) - ETH_HEADER_BYTES);
     this.minLength = this.isIp ? IPV4_HEADER_BYTES : ETH_HEADER_BYTES;
     this.maxLength = this.isIp ? this.mtu : this.mtu + ETH_HEADER_BYTES;
-    this.waiting = new WaitingPackets(count);
 
     const headroom = FRAME_OFFSET + (this.isIp ? ETH_HEADER_BYTES : 0);
     const capacity = (1 << shift) - headroom;
@@ -155,8 +154,12 @@ export abstract class Core {
    * `get_buffer_rx()`.
    */
   getBufferRx(): PacketBuffer | null {
-    if (this.waiting.count === 0) return null;
-    const buffer = this.buffers[this.waiting.shift()]!;
+    const waiting = this.waiting;
+    const at = waiting.head;
+    if (at === waiting.tail) return null;
+    waiting.head = at + 1;
+    const buffer = this.buffers[waiting.handles[at]!]!;
+    buffer.length = waiting.lengths[at]!;
     (buffer as Ownable).owner = this.stack;
     return buffer;
   }

@@ -35,8 +35,6 @@ export class SingleCore extends Core {
   private readonly rxReserve: number;
   /** Receives a burst. A closure, not a method: V8 knows its device and its arrays when it compiles it. */
   private readonly receive: () => void;
-  private readonly rxHandles = new Uint32Array(BURST);
-  private readonly rxLengths = new Uint32Array(BURST);
 
   /** Takes over `device`: its bursts, its wake-ups. Use {@link init} unless you bring a device of your own. */
   constructor(
@@ -96,25 +94,29 @@ export class SingleCore extends Core {
   }
 
   private makeReceive(): () => void {
+    const { device, link, waiting, values, tx, rxReserve } = this;
+    const { pool, rxHandles, rxLengths } = device;
+    const { handles, lengths } = waiting;
     return () => {
-      const { device, link, buffers, waiting, rxHandles, rxLengths, values } = this;
       // Rx refill takes from the same pool: without it, buffers already sent would be missing there.
-      if (device.pool.available <= this.rxReserve) device.reclaimTx();
-      const count = device.rxBurst(rxHandles, rxLengths, FULL_BURST);
+      if (pool.available <= rxReserve) device.reclaimTx();
+      const count = device.rxBurst(FULL_BURST);
       if (count === 0) return;
-      let delivered = 0;
+      const first = waiting.makeRoom();
+      let tail = first;
       for (let i = 0; i < count; i++) {
         const handle = rxHandles[i]!;
         const bytes = link.admit(handle, rxLengths[i]!);
         if (bytes === 0) continue;
-        buffers[handle]!.length = bytes;
-        waiting.push(handle);
-        delivered++;
+        handles[tail] = handle;
+        lengths[tail] = bytes;
+        tail++;
       }
       values[RX_FRAMES]! += count;
-      values[RX_DELIVERED]! += delivered;
+      waiting.tail = tail;
+      values[RX_DELIVERED]! += tail - first;
       // ARP replies go out now: nothing else may follow for long.
-      this.tx.flush();
+      tx.flush();
     };
   }
 

@@ -54,46 +54,37 @@ class Tx implements Loop {
 
 class Rx implements Loop {
   packets = 0;
-  private readonly handles: Uint32Array;
-  private readonly lengths: Uint32Array;
 
   constructor(
     private readonly device: NetDevice,
     private readonly burst: number,
-  ) {
-    this.handles = new Uint32Array(burst);
-    this.lengths = new Uint32Array(burst);
-  }
+  ) {}
 
   poll(): void {
-    const { device, handles } = this;
-    const { pool } = device;
-    const count = device.rxBurst(handles, this.lengths, this.burst);
-    for (let i = 0; i < count; i++) pool.put(handles[i]!);
+    const { device } = this;
+    const { pool, rxHandles } = device;
+    const count = device.rxBurst(this.burst);
+    for (let i = 0; i < count; i++) pool.put(rxHandles[i]!);
     this.packets += count;
   }
 }
 
 class Forward implements Loop {
   packets = 0;
-  private readonly handles: Uint32Array;
-  private readonly lengths: Uint32Array;
   private readonly words: Uint16Array;
 
   constructor(
     private readonly device: NetDevice,
     private readonly burst: number,
   ) {
-    this.handles = new Uint32Array(burst);
-    this.lengths = new Uint32Array(burst);
     this.words = device.memory.u16;
   }
 
   poll(): void {
-    const { device, handles, lengths, words } = this;
-    const { pool } = device;
+    const { device, words } = this;
+    const { pool, rxHandles: handles, rxLengths: lengths } = device;
     if (pool.available < this.burst) device.reclaimTx();
-    const count = device.rxBurst(handles, lengths, this.burst);
+    const count = device.rxBurst(this.burst);
     if (count === 0) return;
     for (let i = 0; i < count; i++) swapMacs(words, pool.offsetOf(handles[i]!) + FRAME_OFFSET);
     const taken = device.txBurst(handles, lengths, count);

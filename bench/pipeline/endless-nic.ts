@@ -6,7 +6,7 @@
  * Packets are UDP datagrams from as many flows as wanted, scattered: from one to the next it goes a stride on.
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
-import type { DeviceCounters, NetDevice } from '../../drivers/net-device.js';
+import { type DeviceCounters, MAX_RX_BURST, type NetDevice } from '../../drivers/net-device.js';
 import { BufferPool, FRAME_OFFSET } from '../../rings/buffer-pool.js';
 import type { FlowTuple } from '../../src/rss/rss.js';
 import { ETH_HEADER_BYTES, ETHERTYPE_IPV4_WORD, macWords, writeSourceAndType } from '../../src/wire/ethernet.js';
@@ -87,6 +87,8 @@ export class EndlessNic implements NetDevice {
   /** Packets that came in and that went out. */
   received = 0;
   transmitted = 0;
+  readonly rxHandles = new Uint32Array(MAX_RX_BURST);
+  readonly rxLengths = new Uint32Array(MAX_RX_BURST);
   private readonly ring: Uint32Array;
   private readonly mask: number;
   /** First buffer of the ring, and how many it has. */
@@ -117,7 +119,8 @@ export class EndlessNic implements NetDevice {
     this.destination = u32[DESTINATION_AT]!;
   }
 
-  rxBurst(handles: Uint32Array, lengths: Uint32Array, max: number): number {
+  rxBurst(max: number): number {
+    const { rxHandles: handles, rxLengths: lengths } = this;
     const { pool, ring, mask, flows, stride } = this;
     while (this.filled <= mask && pool.available > 0) ring[(this.head + this.filled++) & mask] = pool.get();
     const count = Math.min(max, this.filled);

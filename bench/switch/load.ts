@@ -22,7 +22,6 @@ const ROUNDS = 64;
 
 const { sockets, scene, cpu, hugepages } = JSON.parse(process.argv[2]!) as Setup;
 const handles = new Uint32Array(BURST);
-const lengths = new Uint32Array(BURST);
 const frameLengths = new Uint32Array(BURST).fill(scene.bytes);
 
 /**
@@ -81,8 +80,8 @@ class Vm {
 
   receive(): void {
     const { device } = this;
-    const count = device.rxBurst(handles, lengths, BURST);
-    for (let i = 0; i < count; i++) device.pool.put(handles[i]!);
+    const count = device.rxBurst(BURST);
+    for (let i = 0; i < count; i++) device.pool.put(device.rxHandles[i]!);
     this.received += count;
   }
 }

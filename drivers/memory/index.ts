@@ -3,5 +3,5 @@ export { type Hugepages, readHugepages } from './hugepages.js';
 export { type AddressSpace, contiguousIova, LinearAddressSpace } from './iova.js';
 export { type HugepagePolicy, PacketMemory } from './packet-memory.js';
 export { PagedAddressSpace, type PhysicalAddressOf, physicalPages } from './paged.js';
-export { HUGEPAGE_BYTES, MAX_WINDOW_BYTES, type MemoryViews, MemoryWindow } from './window.js';
+export { HUGEPAGE_BYTES, MAX_WINDOW_BYTES, type MemoryViews, MemoryWindow, signedWords } from './window.js';
 export { SHARED_WINDOW_BYTES, WindowAllocator, type WindowRange } from './window-allocator.js';

@@ -27,6 +27,11 @@ export interface MemoryViews {
   readonly u32: Uint32Array;
 }
 
+/** The words of a memory, signed: V8 need not ask whether one is a small integer. */
+export function signedWords({ u32 }: MemoryViews): Int32Array {
+  return new Int32Array(u32.buffer, u32.byteOffset, u32.length);
+}
+
 export class MemoryWindow implements MemoryViews {
   readonly u8: Uint8Array;
   readonly u16: Uint16Array;

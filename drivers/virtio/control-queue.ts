@@ -57,8 +57,9 @@ export class ControlQueue {
     this.ring.attach(doorbell);
   }
 
-  /** After a reset. `limit`: the most entries that the device allows, 2 or more. */
+  /** After a reset. `limit`: the most entries that the device allows. */
   start(space: AddressSpace, packed: boolean, eventIdx: boolean, limit: number): void {
+    if (limit < 2) throw new Error(`${this.name}: the device offers CTRL_VQ, but allows ${limit} entries`);
     // Of the ring before: what it held comes back to the pool.
     this.ring.reset(space, 0, eventIdx);
     this.ring = new (packed ? PackedCommandRing : SplitCommandRing)(this.name, this.memory, this.area, this.pool);

@@ -6,7 +6,7 @@
  * with `Atomics.store`, which is also the fence that 2.7.13.3.1 asks for: nothing before it becomes visible after it.
  */
 import type { BufferPool } from '../../rings/buffer-pool.js';
-import type { AddressSpace, MemoryViews, PacketMemory } from '../memory/index.js';
+import { type AddressSpace, type MemoryViews, type PacketMemory, signedWords } from '../memory/index.js';
 import { QueueBuffers } from './queue-buffers.js';
 import type { QueueTables } from './queue-tables.js';
 import {
@@ -48,6 +48,8 @@ export function allocateSplitQueue(memory: PacketMemory, size: number): QueueLay
 
 export abstract class DriverQueue extends QueueBuffers {
   protected readonly u32: Uint32Array;
+  /** The same words, signed. */
+  protected readonly i32: Int32Array;
   /** Entries - 1, to wrap an index with. */
   protected mask: number;
   // Indexes into u16 or u32 of the parts of the queue.
@@ -71,6 +73,7 @@ export abstract class DriverQueue extends QueueBuffers {
   constructor(name: string, memory: MemoryViews, layout: QueueLayout, pool: BufferPool, tables?: QueueTables) {
     super(name, memory, layout, pool, tables);
     this.u32 = memory.u32;
+    this.i32 = signedWords(memory);
     this.mask = layout.size - 1;
     this.desc32 = layout.descriptors >> 2;
     this.availFlags16 = (layout.driver + AVAIL_FLAGS) >> 1;

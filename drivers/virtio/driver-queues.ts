@@ -5,6 +5,7 @@
  */
 import type { BufferPool } from '../../rings/buffer-pool.js';
 import type { AddressSpace, MemoryViews } from '../memory/index.js';
+import { MAX_RX_BURST } from '../net-device.js';
 import { DriverRxQueue } from './driver-rx-queue.js';
 import { DriverTxQueue } from './driver-tx-queue.js';
 import { PackedRxQueue } from './packed-rx-queue.js';
@@ -33,7 +34,15 @@ interface Queue {
   takeBack(): number;
 }
 
+/** Where a receive queue puts what it has received: buffers, and bytes from `FRAME_OFFSET` of each on. */
+export interface ReceivedFrames {
+  readonly handles: Uint32Array;
+  readonly lengths: Uint32Array;
+}
+
 export interface RxQueue extends Queue {
+  /** What the last burst has brought. */
+  readonly received: ReceivedFrames;
   /** Packets and bytes handed to the caller. */
   packets: number;
   bytes: number;
@@ -53,10 +62,10 @@ export interface RxQueue extends Queue {
   /** Lets the device see the filled ring: after DRIVER_OK. */
   open(): void;
   /**
-   * Takes up to `max` received frames. The buffers are the caller's from then on; `lengths` are bytes from `FRAME_OFFSET`
-   * of the buffer on.
+   * Takes up to `max` received frames into the {@link ReceivedFrames} that the queue was made with. The buffers are the
+   * caller's from then on.
    */
-  burst(handles: Uint32Array, lengths: Uint32Array, max: number): number;
+  burst(max: number): number;
   /** Asks for an interrupt at the next used buffer. False (and off again) when one is there already. */
   enableInterrupts(): boolean;
   /** No interrupts wanted. The device may send one all the same. */
@@ -92,8 +101,9 @@ export function splitQueues(
   sent: BufferPool,
   txTables: QueueTables | null,
 ): { rx: RxQueue; tx: TxQueue } {
+  const received = { handles: new Uint32Array(MAX_RX_BURST), lengths: new Uint32Array(MAX_RX_BURST) };
   return {
-    rx: new DriverRxQueue(`${name} receive queue`, memory, rxLayout, pool),
+    rx: new DriverRxQueue(`${name} receive queue`, memory, rxLayout, pool, received),
     tx: new DriverTxQueue(`${name} transmit queue`, memory, txLayout, sent, txTables ?? undefined),
   };
 }
@@ -103,7 +113,14 @@ export function rxQueueFor(packed: boolean, old: RxQueue, memory: MemoryViews, p
   if (packed === old instanceof PackedRxQueue) return old;
   old.takeBack();
   const layout = clear(old, memory);
-  const queue: RxQueue = new (packed ? PackedRxQueue : DriverRxQueue)(old.name, memory, layout, pool, old.tables);
+  const queue: RxQueue = new (packed ? PackedRxQueue : DriverRxQueue)(
+    old.name,
+    memory,
+    layout,
+    pool,
+    old.received,
+    old.tables,
+  );
   queue.packets = old.packets;
   queue.bytes = old.bytes;
   queue.droppedNoBuffer = old.droppedNoBuffer;

@@ -2,13 +2,14 @@
  * Receive: every descriptor always holds an empty buffer, device-writable, one a packet (virtio 1.2, 5.1.6.3). A used
  * descriptor is refilled in the same step that takes its packet out, so the ring never runs low.
  */
-import { FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
-import type { AddressSpace } from '../memory/index.js';
+import { type BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
+import type { AddressSpace, MemoryViews } from '../memory/index.js';
 import { DriverQueue } from './driver-queue.js';
-import type { RxQueue } from './driver-queues.js';
+import type { ReceivedFrames, RxQueue } from './driver-queues.js';
 import { ETHERNET_HEADER_BYTES, NET_HEADER_BYTES, NET_HEADER_NUM_BUFFERS } from './net-header.js';
-import { SLOT_FREE } from './queue-tables.js';
+import { type QueueTables, SLOT_FREE } from './queue-tables.js';
 import { VIRTQ_DESC_F_WRITE } from './split-layout.js';
+import type { QueueLayout } from './transport.js';
 
 // V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
 const HEADER_BYTES = NET_HEADER_BYTES;
@@ -16,7 +17,6 @@ const HEADER_OFFSET = FRAME_OFFSET - NET_HEADER_BYTES;
 const NUM_BUFFERS_OFFSET = HEADER_OFFSET + NET_HEADER_NUM_BUFFERS;
 const SHORTEST = NET_HEADER_BYTES + ETHERNET_HEADER_BYTES;
 const FREE = SLOT_FREE;
-const NONE = NO_BUFFER;
 
 export class DriverRxQueue extends DriverQueue implements RxQueue {
   /** Packets and bytes handed to the caller. */
@@ -31,22 +31,28 @@ export class DriverRxQueue extends DriverQueue implements RxQueue {
   /** Received buffers that nobody had taken when the device went away. */
   lostOnReset = 0;
 
+  /** The most that the device may write into a buffer. */
+  private readonly longest: number;
   /** Whether num_buffers counts: with MRG_RXBUF; else it is 1, whatever is there (5.1.6.4). */
   private mergeable = false;
-  /** The most that the device may write into a buffer. */
-  private longest = 0;
   /** Buffers still to come of a merged packet that is being dropped. */
   private skipping = 0;
+  /** What {@link burst} was made for. */
+  private shape = '';
 
-  /**
-   * Takes up to `max` received frames. The buffers are the caller's from then on; `lengths` are bytes from
-   * {@link FRAME_OFFSET} on.
-   */
-  readonly burst: (handles: Uint32Array, lengths: Uint32Array, max: number) => number;
+  /** Takes up to `max` received frames. */
+  burst: (max: number) => number = () => 0;
 
-  constructor(...parts: ConstructorParameters<typeof DriverQueue>) {
-    super(...parts);
-    this.burst = this.makeBurst();
+  constructor(
+    name: string,
+    memory: MemoryViews,
+    layout: QueueLayout,
+    pool: BufferPool,
+    readonly received: ReceivedFrames,
+    tables?: QueueTables,
+  ) {
+    super(name, memory, layout, pool, tables);
+    this.longest = NET_HEADER_BYTES + frameCapacity(pool.geometry.shift);
   }
 
   /** After a reset: fills the ring. Interrupts are off. Returns false when the pool could not fill it. */
@@ -55,7 +61,9 @@ export class DriverRxQueue extends DriverQueue implements RxQueue {
     this.reset(space, HEADER_OFFSET, eventIdx);
     this.mergeable = mergeable;
     this.skipping = 0;
-    this.longest = NET_HEADER_BYTES + frameCapacity(this.pool.geometry.shift);
+    const shape = `${this.size} ${mergeable} ${this.oneHighWord}`;
+    if (shape !== this.shape) this.burst = this.makeBurst();
+    this.shape = shape;
     for (let slot = 0; slot < this.size; slot++) {
       const handle = this.pool.get();
       if (handle === NO_BUFFER) return false;
@@ -76,54 +84,61 @@ export class DriverRxQueue extends DriverQueue implements RxQueue {
     this.kick();
   }
 
-  /** A closure and not a method: V8 knows this very queue when it compiles it, and where its arrays lie. */
-  private makeBurst(): (handles: Uint32Array, lengths: Uint32Array, max: number) => number {
-    return (handles, lengths, max) => {
+  /**
+   * A closure and not a method, over constants alone: as long as it was made once in the process, V8 compiles it for just
+   * this ring, its size and where its arrays lie. What is unusual leaves the inner loop, which makes no call and writes no
+   * object's field: what it needs stays in registers.
+   */
+  private makeBurst(): (max: number) => number {
+    const { mask, longest, mergeable, oneHighWord, usedRing32, desc32, availRing16 } = this;
+    const { base, shift } = this.pool.geometry;
+    const numBuffers16 = (base + NUM_BUFFERS_OFFSET) >> 1;
+    const shift16 = shift - 1;
+    return (max) => {
       const waiting = this.usedCount();
       if (waiting === 0) return 0;
-      const { u16, u32, slotHandle, addressLow, addressHigh, pool, size, mask, longest, mergeable } = this;
-      const { usedRing32, desc32, availRing16 } = this;
-      const { base, shift } = pool.geometry;
+      // Arrays are looked up here, not captured: V8 sees them in the loop before it knows that what is captured is constant.
+      const { u16, u32, i32, slotHandle, addressLow, addressHigh, pool } = this;
+      const { handles, lengths } = this.received;
+      const { stack } = pool;
       const first = this.usedIndex;
-      const end = first + waiting;
+      const most = max < handles.length ? max : handles.length;
+      const end = first + (waiting < most ? waiting : most);
       let used = first;
       let taken = 0;
       let bytes = 0;
-      for (; used < end && taken < max; used++) {
-        const place = used & mask;
-        const entry = usedRing32 + (place << 1);
-        const id = u32[entry];
-        const written = u32[entry + 1];
-        // The id is the device's word: it must be a descriptor that we posted and have not had back.
-        const handle = id < size ? slotHandle[id] : FREE;
-        if (handle === FREE) {
-          this.broken = `${this.name}: used entry names descriptor ${id}, which the device does not hold`;
-          break;
+      while (used < end) {
+        let free = pool.available;
+        for (; used < end && free > 0; used++) {
+          const place = used & mask;
+          const entry = usedRing32 + (place << 1);
+          // Both are the device's word. Signed: an id or a length beyond 2^31 is a negative one, and wrong.
+          const id = i32[entry];
+          const written = i32[entry + 1];
+          const slot = id & mask;
+          const handle = slotHandle[slot];
+          // The id must be a descriptor that we posted and have not had back.
+          if (slot !== id || handle === FREE || written < SHORTEST || written > longest) break;
+          // 0 would be the device's fault and means 1 (5.1.6.3.1).
+          if (mergeable && (this.skipping !== 0 || u16[numBuffers16 + (handle << shift16)] > 1)) break;
+          handles[taken] = handle;
+          lengths[taken] = written - HEADER_BYTES;
+          bytes += written;
+          taken++;
+          const next = stack[--free];
+          slotHandle[slot] = next;
+          const d = desc32 + (slot << 2);
+          u32[d] = addressLow[next];
+          if (!oneHighWord) u32[d + 1] = addressHigh[next];
+          // The ring is always full, its available index one whole ring ahead of the used index: the same place in both.
+          // With a device that goes in order the id is there already, and the line stays in the device's cache as well.
+          if (u16[availRing16 + place] !== id) u16[availRing16 + place] = id;
         }
-        // What goes back into the descriptor: the packet's own buffer, unless the packet is taken out.
-        let next = handle;
-        // At least 1: 0 would be the device's fault and means the same (5.1.6.3.1).
-        const parts = mergeable ? u16[(base + (handle << shift) + NUM_BUFFERS_OFFSET) >> 1] : 1;
-        if (parts <= 1 && written >= SHORTEST && written <= longest && this.skipping === 0) {
-          next = pool.get();
-          if (next === NONE) {
-            next = handle;
-            this.droppedNoBuffer++;
-          } else {
-            handles[taken] = handle;
-            lengths[taken] = written - HEADER_BYTES;
-            bytes += written;
-            taken++;
-          }
-        } else if (!this.drop(written, parts)) {
-          break;
+        pool.available = free;
+        if (used < end) {
+          if (!this.recycle(used & mask)) break;
+          used++;
         }
-        const d = desc32 + (id << 2);
-        u32[d] = addressLow[next];
-        u32[d + 1] = addressHigh[next];
-        // The ring is always full, its available index one whole ring ahead of the used index: the same place in both.
-        u16[availRing16 + place] = id;
-        slotHandle[id] = next;
       }
       this.usedIndex = used & 0xffff;
       this.packets += taken;
@@ -133,20 +148,36 @@ export class DriverRxQueue extends DriverQueue implements RxQueue {
     };
   }
 
-  /** Counts a buffer that is no packet for the caller. False when the device cannot be believed any more. */
-  private drop(written: number, parts: number): boolean {
+  /**
+   * Puts the buffer of the used entry at `place`, which is no packet for the caller, back into the ring, and counts why. Reads
+   * the entry anew, and believes what it reads now. False when the device cannot be believed any more.
+   */
+  private recycle(place: number): boolean {
+    const { mergeable, pool, size, usedRing32, u16, u32 } = this;
+    const id = u32[usedRing32 + (place << 1)];
+    const written = u32[usedRing32 + (place << 1) + 1];
+    const handle = id < size ? this.slotHandle[id] : FREE;
+    if (handle === FREE) {
+      this.broken = `${this.name}: used entry names descriptor ${id}, which the device does not hold`;
+      return false;
+    }
+    const parts = mergeable ? u16[(pool.offsetOf(handle) + NUM_BUFFERS_OFFSET) >> 1] : 1;
     if (this.skipping !== 0) {
       this.skipping--;
     } else if (written < SHORTEST || written > this.longest) {
       this.droppedBadLength++;
-    } else if (parts > this.size) {
-      this.broken = `${this.name}: a packet in ${parts} buffers, where the queue has ${this.size}`;
+    } else if (parts > size) {
+      this.broken = `${this.name}: a packet in ${parts} buffers, where the queue has ${size}`;
       return false;
-    } else {
+    } else if (parts > 1) {
       // A frame longer than a buffer; buffers are sized for the MTU, so nobody could use it.
       this.skipping = parts - 1;
       this.droppedTooLong++;
+    } else {
+      // There was none for the ring in its place: or the device has changed what it had written, and loses a packet by it.
+      this.droppedNoBuffer++;
     }
+    u16[this.availRing16 + place] = id;
     return true;
   }
 }

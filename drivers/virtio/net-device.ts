@@ -18,6 +18,7 @@ import {
   entriesOf,
   FRAME_OVERHEAD,
   memoryBytes,
+  mtuOf,
   type NetDeviceOptions,
   ringAndBuffers,
 } from './net-options.js';
@@ -37,6 +38,8 @@ const CONTROL = 2;
 
 export class VirtioNetDevice implements NetDevice, TransportEvents {
   readonly name: string;
+  readonly rxHandles: Uint32Array;
+  readonly rxLengths: Uint32Array;
   onWake: (() => void) | null = null;
   onLink: ((state: 'up' | 'down', reason: string) => void) | null = null;
   onAnnounce: (() => void) | null = null;
@@ -74,6 +77,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     lentTables: QueueTables | null,
   ) {
     this.name = transport.name;
+    ({ handles: this.rxHandles, lengths: this.rxLengths } = rx.received);
     this.mac = options.mac ?? randomMac();
     this.mtu = options.mtu ?? DEFAULT_MTU;
     this.status = new DeviceStatus(transport);
@@ -153,24 +157,20 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     const config = await NetConfigSpace.read(this.transport, this.features);
     this.deviceMac = config.mac;
     if (config.mac && !this.options.mac) this.mac = config.mac;
-    const limit = config.mtu ?? Number.POSITIVE_INFINITY;
-    if (this.options.mtu !== undefined && this.options.mtu > limit) {
-      throw new Error(`${this.name}: MTU ${this.options.mtu} asked for, the device allows ${limit}`);
-    }
     this.linkUp = config.linkUp;
-    this.mtu = Math.min(this.options.mtu ?? DEFAULT_MTU, limit);
+    this.mtu = mtuOf(this.name, this.options.mtu, config.mtu ?? Number.POSITIVE_INFINITY);
   }
 
   private async setupQueues(): Promise<void> {
     const { transport, control, memory, pool, sent } = this;
-    const { queueSize } = this.options;
     const packed = this.has(f.VIRTIO_F_RING_PACKED);
     this.rx = rxQueueFor(packed, this.rx, memory, pool);
     this.tx = txQueueFor(packed, this.tx, memory, sent);
     const { rx, tx } = this;
     this.counts.follow(rx, tx);
-    rx.resize(entriesOf(rx.name, await transport.maxQueueSize(RX), queueSize, rx.capacity));
-    tx.resize(entriesOf(tx.name, await transport.maxQueueSize(TX), queueSize, tx.capacity));
+    for (const [index, queue] of [rx, tx].entries()) {
+      queue.resize(entriesOf(queue.name, await transport.maxQueueSize(index), this.options.queueSize, queue.capacity));
+    }
     const space = transport.addressSpace();
     const eventIdx = this.has(f.VIRTIO_F_EVENT_IDX);
     const longestFrame = this.mtu + FRAME_OVERHEAD;
@@ -184,9 +184,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     tx.attach(doorbell);
     const hasControl = this.has(f.VIRTIO_NET_F_CTRL_VQ);
     if (hasControl) {
-      const limit = await transport.maxQueueSize(CONTROL);
-      if (limit < 2) throw new Error(`${control.name}: the device offers CTRL_VQ, but allows ${limit} entries`);
-      control.start(space, packed, eventIdx, limit);
+      control.start(space, packed, eventIdx, await transport.maxQueueSize(CONTROL));
       control.attach(await transport.setupQueue(CONTROL, control.layout, false));
     }
     await this.status.add(f.VIRTIO_STATUS_DRIVER_OK);
@@ -206,9 +204,9 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     tx.kick();
   }
 
-  rxBurst(handles: Uint32Array, lengths: Uint32Array, max: number): number {
+  rxBurst(max: number): number {
     if (!this.running) return 0;
-    const count = this.rx.broken === '' ? this.rx.burst(handles, lengths, max) : 0; // broken: while it was armed
+    const count = this.rx.broken === '' ? this.rx.burst(max) : 0; // broken: while it was armed
     if (this.rx.broken !== '') this.fail(this.rx.broken);
     return count;
   }

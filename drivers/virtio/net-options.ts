@@ -72,6 +72,13 @@ export function entriesOf(name: string, most: number, wanted: number | undefined
   throw new Error(`${name}: ${wanted} entries asked for, the device allows ${most}: set a smaller queue size`);
 }
 
+/** The longest packet: as was asked for (`wanted`), or what is usual, where the device allows it. */
+export function mtuOf(name: string, wanted: number | undefined, limit: number): number {
+  if (wanted === undefined) return Math.min(DEFAULT_MTU, limit);
+  if (wanted > limit) throw new Error(`${name}: MTU ${wanted} asked for, the device allows ${limit}`);
+  return wanted;
+}
+
 /** log2 of the buffer that holds a frame of this MTU. */
 export function bufferShift(name: string, mtu: number): number {
   if (!(Number.isInteger(mtu) && mtu >= MIN_MTU)) throw new Error(`${name}: MTU ${mtu}: at least ${MIN_MTU} bytes`);

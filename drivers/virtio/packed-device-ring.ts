@@ -2,6 +2,7 @@
  * The device's side of a packed virtqueue (virtio 1.2, 2.8): chains are read where the driver has put them, one descriptor
  * after the other, and used descriptors written over them in the same order.
  */
+import { signedWords } from '../memory/index.js';
 import { DeviceRing, type GuestMemory, MAX_DESCRIPTORS, type RingOptions, type RingPlace } from './device-ring.js';
 import {
   AVAIL_USED,
@@ -20,7 +21,6 @@ import {
   PACKED_F_INDIRECT,
   PACKED_F_NEXT,
   PACKED_F_WRITE,
-  signedWords,
   WORD_ID_FLAGS,
   WORD_LENGTH,
   wantsEvent,

@@ -6,7 +6,6 @@
  * aligned 32-bit access, so whoever sees the flags of a descriptor has seen its id. The words are read and written through
  * an Int32Array: a flag in bit 31 then stays a small integer, where `Atomics.load` of a Uint32Array would allocate.
  */
-import type { MemoryViews } from '../memory/index.js';
 
 /** Words of a descriptor. */
 export const PACKED_DESC_WORDS = 4;
@@ -68,11 +67,6 @@ export function wantsEvent(
   // Of the round before: `position` has wrapped since.
   if (((event & EVENT_WRAP) !== 0) !== wrap) at -= size;
   return at < position && at >= position - count;
-}
-
-/** The words of a memory, signed. */
-export function signedWords({ u32 }: MemoryViews): Int32Array {
-  return new Int32Array(u32.buffer, u32.byteOffset, u32.length);
 }
 
 /**

@@ -6,7 +6,7 @@
  * for: comparing and writing marks is all that it is needed for.
  */
 import type { BufferPool } from '../../rings/buffer-pool.js';
-import type { AddressSpace, MemoryViews } from '../memory/index.js';
+import { type AddressSpace, type MemoryViews, signedWords } from '../memory/index.js';
 import {
   AVAIL_USED,
   EVENT_BYTES,
@@ -18,7 +18,6 @@ import {
   LOADS_IN_ORDER,
   orderLoads,
   PACKED_DESC_WORDS,
-  signedWords,
   WORD_ID_FLAGS,
   wantsEvent,
 } from './packed-layout.js';

@@ -2,13 +2,14 @@
  * Receive on a packed ring: the ring is always full of empty buffers, device-writable, one a packet (virtio 1.2, 5.1.6.3).
  * A used descriptor is filled anew in the same step that takes its packet out, at the same place and with the same id.
  */
-import { FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
-import type { AddressSpace } from '../memory/index.js';
-import type { RxQueue } from './driver-queues.js';
+import { type BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
+import type { AddressSpace, MemoryViews } from '../memory/index.js';
+import type { ReceivedFrames, RxQueue } from './driver-queues.js';
 import { ETHERNET_HEADER_BYTES, NET_HEADER_BYTES, NET_HEADER_NUM_BUFFERS } from './net-header.js';
 import { AVAIL_USED, ID_MASK, PACKED_F_WRITE, WORD_ID_FLAGS, WORD_LENGTH } from './packed-layout.js';
 import { PackedQueue } from './packed-queue.js';
-import { SLOT_FREE } from './queue-tables.js';
+import { type QueueTables, SLOT_FREE } from './queue-tables.js';
+import type { QueueLayout } from './transport.js';
 
 // V8 loads an imported constant from its module's cell at each use; one of this file it compiles in.
 const MARKS = AVAIL_USED;
@@ -37,6 +38,17 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
   /** Buffers still to come of a merged packet that is being dropped. */
   private skipping = 0;
 
+  constructor(
+    name: string,
+    memory: MemoryViews,
+    layout: QueueLayout,
+    pool: BufferPool,
+    readonly received: ReceivedFrames,
+    tables?: QueueTables,
+  ) {
+    super(name, memory, layout, pool, tables);
+  }
+
   start(space: AddressSpace, eventIdx: boolean, mergeable: boolean, inOrder: boolean): boolean {
     this.lostOnReset += this.usedRun(this.size);
     this.reset(space, HEADER_OFFSET, eventIdx);
@@ -62,8 +74,9 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
     this.kick();
   }
 
-  burst(handles: Uint32Array, lengths: Uint32Array, max: number): number {
-    const waiting = this.usedRun(max < this.size ? max : this.size);
+  burst(max: number): number {
+    const { handles, lengths } = this.received;
+    const waiting = this.usedRun(Math.min(max, this.size, handles.length));
     if (waiting === 0) return 0;
     const { i32, slotHandle, size, inOrder } = this;
     const capacity = HEADER + frameCapacity(this.pool.geometry.shift);

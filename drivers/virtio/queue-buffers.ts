@@ -19,6 +19,8 @@ export abstract class QueueBuffers {
   protected readonly slotHandle: Int32Array;
   protected readonly addressLow: Uint32Array;
   protected readonly addressHigh: Uint32Array;
+  /** All buffers have the same high word: a descriptor has it from the start on, and a store a packet is saved. */
+  protected oneHighWord = false;
   private doorbell: Pick<Doorbell, 'ring'> = { ring: () => {} };
   /** What is wrong with the ring, or empty. A broken ring is left alone until the device was reset. */
   broken = '';
@@ -84,6 +86,7 @@ export abstract class QueueBuffers {
       this.addressLow[handle] = iova % 0x1_0000_0000;
       this.addressHigh[handle] = Math.floor(iova / 0x1_0000_0000);
     }
+    this.oneHighWord = this.addressHigh.every((word) => word === this.addressHigh[0]);
   }
 
   /** Where to announce new buffers, from DRIVER_OK on. */

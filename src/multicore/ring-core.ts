@@ -183,18 +183,20 @@ export class RingCore extends Core {
   }
 
   private makeReceive(): () => void {
-    const { received, neighbours, rxQueue, buffers, waiting } = this;
+    const { received, neighbours, rxQueue, waiting } = this;
     const handles = new Uint32Array(BURST);
     const lengths = new Uint32Array(BURST);
     return () => {
       received.flush();
       if (neighbours.isAsking) this.takeAnswers();
       const count = rxQueue.dequeueBurst(handles, lengths, FULL_BURST);
+      if (count === 0) return;
+      const tail = waiting.makeRoom();
       for (let i = 0; i < count; i++) {
-        const handle = handles[i]!;
-        buffers[handle]!.length = lengths[i]!;
-        waiting.push(handle);
+        waiting.handles[tail + i] = handles[i]!;
+        waiting.lengths[tail + i] = lengths[i]!;
       }
+      waiting.tail = tail + count;
     };
   }
 

@@ -26,7 +26,7 @@ export interface FlowSpreader {
 }
 
 /** The Rx worker's view of the device: it receives, and has the pool that the receive ring is filled from. */
-export type RxDevice = Pick<NetDevice, 'memory' | 'pool' | 'rxBurst'>;
+export type RxDevice = Pick<NetDevice, 'memory' | 'pool' | 'rxHandles' | 'rxLengths' | 'rxBurst'>;
 
 /**
  * With many cores a burst of the device is a packet or two for each. Before they are handed over, it is read on as long as
@@ -207,12 +207,11 @@ export class RxMainLoop {
    */
   private makePoll(): () => number {
     const { device, interconnect, link, flows, tx, isIp, values, inRow, rowHandles, rowLengths, holder } = this;
-    const { pool } = device;
+    // What is dropped of a burst makes room in the device's own arrays: they are this loop's until the next burst.
+    const { pool, rxHandles: handles, rxLengths: lengths } = device;
     const { u32 } = device.memory;
     const { cores } = interconnect.plan;
     const mostBursts = Math.max(1, Math.min(MAX_BURSTS, cores >> CORES_A_BURST_SHIFT));
-    const handles = new Uint32Array(BURST);
-    const lengths = new Uint32Array(BURST);
     const coresOf = new Uint8Array(BURST);
     /**
      * The cores that have something in their row. One whose row was full meanwhile is there twice: that takes nearly a
@@ -275,7 +274,7 @@ export class RxMainLoop {
       let total = 0;
       for (let bursts = 0; bursts < mostBursts; bursts++) {
         if (pool.available < this.lowWater) this.collect();
-        const count = device.rxBurst(handles, lengths, FULL_BURST);
+        const count = device.rxBurst(FULL_BURST);
         total += count;
         const kept = admit(count);
         choose(kept);

@@ -142,7 +142,7 @@ export class HostileDevice {
   /** Each buffer is in one place: free, in the ring, or in hand. */
   checkBuffers(queue: object): void {
     const { seen, hand } = this;
-    const { stack, top } = this.pool as unknown as { stack: Uint32Array; top: number };
+    const { stack, available: top } = this.pool;
     const { slotHandle } = queue as Queue;
     seen.fill(0);
     check(top + hand.length <= BUFFERS, `${top} buffers are free and ${hand.length} in hand, of ${BUFFERS}`);

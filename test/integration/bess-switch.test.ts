@@ -42,12 +42,12 @@ class Vm {
   }
 
   receive(): void {
-    const { pool, memory } = this.device;
-    const count = this.device.rxBurst(this.handles, this.lengths, 32);
+    const { pool, memory, rxHandles, rxLengths } = this.device;
+    const count = this.device.rxBurst(32);
     for (let i = 0; i < count; i++) {
-      const handle = this.handles[i] ?? 0;
+      const handle = rxHandles[i] ?? 0;
       const at = pool.offsetOf(handle) + FRAME_OFFSET;
-      this.received.push(memory.u8.slice(at, at + (this.lengths[i] ?? 0)));
+      this.received.push(memory.u8.slice(at, at + (rxLengths[i] ?? 0)));
       pool.put(handle);
     }
   }

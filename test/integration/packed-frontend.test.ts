@@ -69,7 +69,8 @@ describeWith('driver on packed rings against dpdk-testpmd as vhost-user backend'
 
   /** Receives a burst: frames as they were sent, in order, with their addresses swapped. */
   function receive(net: VirtioNetDevice, next: number): number {
-    const count = net.rxBurst(handles, lengths, BURST);
+    const { rxHandles: handles, rxLengths: lengths } = net;
+    const count = net.rxBurst(BURST);
     for (let i = 0; i < count; i++) {
       const at = net.pool.offsetOf(handles[i]!) + FRAME_OFFSET;
       const frame = frameOf(next + i);

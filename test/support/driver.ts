@@ -67,14 +67,15 @@ export class Driver {
 
   /** Receives a burst; the buffers stay in hand. */
   receiveInHand(max = 32): { handle: number; frame: Uint8Array }[] {
-    const count = this.device.rxBurst(this.handles, this.lengths, max);
+    const { rxHandles, rxLengths } = this.device;
+    const count = this.device.rxBurst(max);
     const received: { handle: number; frame: Uint8Array }[] = [];
     for (let i = 0; i < count; i++) {
-      const handle = this.handles[i] as number;
+      const handle = rxHandles[i] as number;
       if (this.inHand.has(handle)) throw new Error(`buffer ${handle} was received, but the caller has it`);
       this.inHand.add(handle);
       const start = this.device.pool.offsetOf(handle) + FRAME_OFFSET;
-      received.push({ handle, frame: this.device.memory.u8.slice(start, start + (this.lengths[i] as number)) });
+      received.push({ handle, frame: this.device.memory.u8.slice(start, start + (rxLengths[i] as number)) });
     }
     return received;
   }

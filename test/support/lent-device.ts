@@ -29,8 +29,6 @@ export class LentDevice {
   /** Number of the last frame that came back, and of the next that is to be sent. */
   private last = -1;
   private next = 0;
-  private readonly handles = new Uint32Array(MAX_BURST);
-  private readonly lengths = new Uint32Array(MAX_BURST);
 
   private constructor(readonly device: VirtioNetDevice) {
     device.onLink = (state) => this.told.push(state);
@@ -79,8 +77,9 @@ export class LentDevice {
 
   /** Receives what is there: frames as they were sent, in order, none twice. */
   poll = (): void => {
-    const { device, handles, lengths } = this;
-    const count = device.rxBurst(handles, lengths, MAX_BURST);
+    const { device } = this;
+    const { rxHandles: handles, rxLengths: lengths } = device;
+    const count = device.rxBurst(MAX_BURST);
     for (let i = 0; i < count; i++) {
       const handle = handles[i] as number;
       const at = (device.pool.offsetOf(handle) + FRAME_OFFSET + NUMBER_OFFSET) >> 1;

@@ -4,7 +4,7 @@
  */
 
 import type { MemoryViews } from '../../drivers/memory/index.js';
-import type { DeviceCounters, NetDevice } from '../../drivers/net-device.js';
+import { type DeviceCounters, MAX_RX_BURST, type NetDevice } from '../../drivers/net-device.js';
 import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
 
 export interface MockOptions {
@@ -32,6 +32,8 @@ export class MockDevice implements NetDevice {
   readonly sent: BufferPool;
   readonly mac: Uint8Array;
   readonly mtu: number;
+  readonly rxHandles = new Uint32Array(MAX_RX_BURST);
+  readonly rxLengths = new Uint32Array(MAX_RX_BURST);
   isUp = true;
   onWake: (() => void) | null = null;
   onLink: ((state: 'up' | 'down', reason: string) => void) | null = null;
@@ -116,7 +118,8 @@ export class MockDevice implements NetDevice {
     this.onWake?.();
   }
 
-  rxBurst(handles: Uint32Array, lengths: Uint32Array, max: number): number {
+  rxBurst(max: number): number {
+    const { rxHandles: handles, rxLengths: lengths } = this;
     this.rxPolls++;
     if (!this.isUp) return 0;
     let n = 0;

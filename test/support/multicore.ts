@@ -16,6 +16,7 @@ import { TxMainLoop } from '../../src/multicore/tx-main-loop.js';
 import type { PacketBuffer } from '../../src/packet-buffer.js';
 import { IndirectionTable } from '../../src/rss/indirection-table.js';
 import { Rss, type RssShare } from '../../src/rss/rss.js';
+import type { WaitingPackets } from '../../src/waiting-packets.js';
 import { OUR_IP } from './frames.js';
 import { MockDevice, type MockOptions } from './mock-device.js';
 
@@ -186,7 +187,7 @@ export class Multicore {
   private addCore(index: number, add: (name: string, handles: number[]) => void, counts: (h: number) => boolean): void {
     const core = this.cores[index] as unknown as {
       own: BufferPool;
-      waiting: object;
+      waiting: WaitingPackets;
       tx: object;
       egress: object;
       received: RingReturn;
@@ -197,7 +198,7 @@ export class Multicore {
     addThose('rxFree', inRing(this.interconnect.ring(index, 'rxFree')));
     addThose('rxFree to come', inReturn(core.received));
     addThose('own', inPool(core.own));
-    addThose('waiting', inWaiting(core.waiting));
+    addThose('waiting', [...core.waiting.handles.subarray(core.waiting.head, core.waiting.tail)]);
     addThose('burst', inBurst(core.tx));
     addThose('parked', inLot((core.egress as { lot: object }).lot));
     addThose(
@@ -249,8 +250,7 @@ export function takeAll(core: RingCore): PacketBuffer[] {
 }
 
 function inPool(pool: BufferPool): number[] {
-  const { stack, top } = pool as unknown as { stack: Uint32Array; top: number };
-  return [...stack.subarray(0, top)];
+  return [...pool.stack.subarray(0, pool.available)];
 }
 
 /** Whoever produces and consumes has indexes of its own; those in memory count. */
@@ -269,16 +269,6 @@ function inReturn(ring: RingReturn): number[] {
 function inBurst(burst: object): number[] {
   const { handles, waiting } = burst as { handles: Uint32Array; waiting: number };
   return [...handles.subarray(0, waiting)];
-}
-
-function inWaiting(packets: object): number[] {
-  const { handles, head, waiting, mask } = packets as {
-    handles: Uint32Array;
-    head: number;
-    waiting: number;
-    mask: number;
-  };
-  return Array.from({ length: waiting }, (_, i) => handles[(head + i) & mask]!);
 }
 
 function inLot(lot: object): number[] {

@@ -37,7 +37,8 @@ export class TrafficDevice extends MockDevice {
     this.last.fill(-1);
   }
 
-  override rxBurst(handles: Uint32Array, lengths: Uint32Array, max: number): number {
+  override rxBurst(max: number): number {
+    const { rxHandles: handles, rxLengths: lengths } = this;
     if (!this.isUp) return 0;
     const { memory, pool, frame, next, flows } = this;
     const { u8 } = memory;

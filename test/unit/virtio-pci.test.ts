@@ -47,11 +47,12 @@ const handles = new Uint32Array(64);
 const lengths = new Uint32Array(64);
 
 function receive(): Uint8Array[] {
-  const count = device!.rxBurst(handles, lengths, 64);
+  const { rxHandles, rxLengths } = device!;
+  const count = device!.rxBurst(64);
   return Array.from({ length: count }, (_, i) => {
-    const start = device!.pool.offsetOf(handles[i]!) + FRAME_OFFSET;
-    const frame = device!.memory.u8.slice(start, start + lengths[i]!);
-    device!.pool.put(handles[i]!);
+    const start = device!.pool.offsetOf(rxHandles[i]!) + FRAME_OFFSET;
+    const frame = device!.memory.u8.slice(start, start + rxLengths[i]!);
+    device!.pool.put(rxHandles[i]!);
     return frame;
   });
 }

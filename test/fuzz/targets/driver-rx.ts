@@ -16,8 +16,8 @@ export const driverRx = (packed: boolean): FuzzTarget => ({
   maxBytes: 384,
   prepare(feedback) {
     const device = new HostileDevice(packed);
-    const handles = new Uint32Array(32);
-    const lengths = new Uint32Array(32);
+    const received = { handles: new Uint32Array(32), lengths: new Uint32Array(32) };
+    const { handles, lengths } = received;
 
     const run = (input: Input): void => {
       device.begin();
@@ -29,6 +29,7 @@ export const driverRx = (packed: boolean): FuzzTarget => ({
         device.memory,
         device.layout,
         device.pool,
+        received,
         device.tables,
       );
       check(
@@ -46,7 +47,7 @@ export const driverRx = (packed: boolean): FuzzTarget => ({
           device.act(input, queue);
         } else if (what < 6) {
           const max = 1 + (input.u8() & 31);
-          const count = queue.burst(handles, lengths, max);
+          const count = queue.burst(max);
           check(count <= max && count <= QUEUE_SIZE, `${count} frames of at most ${max}`);
           for (let i = 0; i < count; i++) {
             check(lengths[i]! >= 14 && lengths[i]! <= frameCapacity(8), `a frame of ${lengths[i]} bytes`);
