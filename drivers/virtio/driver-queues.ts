@@ -13,6 +13,7 @@ import { PackedTxQueue } from './packed-tx-queue.js';
 import type { QueueTables } from './queue-tables.js';
 import { availBytes, descTableBytes, usedBytes } from './split-layout.js';
 import type { Doorbell, QueueLayout } from './transport.js';
+import type { UnfitFrames } from './unfit-frames.js';
 
 interface Queue {
   readonly name: string;
@@ -40,18 +41,12 @@ export interface ReceivedFrames {
   readonly lengths: Uint32Array;
 }
 
-export interface RxQueue extends Queue {
+export interface RxQueue extends Queue, UnfitFrames {
   /** What the last burst has brought. */
   readonly received: ReceivedFrames;
   /** Packets and bytes handed to the caller. */
   packets: number;
   bytes: number;
-  /** Dropped: no free buffer to put in the packet's place, so the packet's own went back into the ring. */
-  droppedNoBuffer: number;
-  /** Dropped: the device wrote less than a header and a frame's head, or more than the buffer holds. */
-  droppedBadLength: number;
-  /** Dropped: the packet was spread over several buffers (MRG_RXBUF) and is longer than one buffer. */
-  droppedTooLong: number;
   /** Received buffers that nobody had taken when the device went away. */
   lostOnReset: number;
   /**

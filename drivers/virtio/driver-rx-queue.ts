@@ -6,27 +6,25 @@ import { type BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../r
 import type { AddressSpace, MemoryViews } from '../memory/index.js';
 import { DriverQueue } from './driver-queue.js';
 import type { ReceivedFrames, RxQueue } from './driver-queues.js';
-import { ETHERNET_HEADER_BYTES, NET_HEADER_BYTES, NET_HEADER_NUM_BUFFERS } from './net-header.js';
+import { NET_HEADER_BYTES, NET_HEADER_NUM_BUFFERS } from './net-header.js';
 import { type QueueTables, SLOT_FREE } from './queue-tables.js';
 import { VIRTQ_DESC_F_WRITE } from './split-layout.js';
 import type { QueueLayout } from './transport.js';
+import { countUnfit, SHORTEST_WRITTEN } from './unfit-frames.js';
 
 // V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
 const HEADER_BYTES = NET_HEADER_BYTES;
 const HEADER_OFFSET = FRAME_OFFSET - NET_HEADER_BYTES;
 const NUM_BUFFERS_OFFSET = HEADER_OFFSET + NET_HEADER_NUM_BUFFERS;
-const SHORTEST = NET_HEADER_BYTES + ETHERNET_HEADER_BYTES;
+const SHORTEST = SHORTEST_WRITTEN;
 const FREE = SLOT_FREE;
 
 export class DriverRxQueue extends DriverQueue implements RxQueue {
   /** Packets and bytes handed to the caller. */
   packets = 0;
   bytes = 0;
-  /** Dropped: no free buffer to put in the packet's place, so the packet's own went back into the ring. */
   droppedNoBuffer = 0;
-  /** Dropped: the device wrote less than a header and a frame's head, or more than the buffer holds. */
   droppedBadLength = 0;
-  /** Dropped: the packet was spread over several buffers (MRG_RXBUF) and is longer than one buffer. */
   droppedTooLong = 0;
   /** Received buffers that nobody had taken when the device went away. */
   lostOnReset = 0;
@@ -35,8 +33,7 @@ export class DriverRxQueue extends DriverQueue implements RxQueue {
   private readonly longest: number;
   /** Whether num_buffers counts: with MRG_RXBUF; else it is 1, whatever is there (5.1.6.4). */
   private mergeable = false;
-  /** Buffers still to come of a merged packet that is being dropped. */
-  private skipping = 0;
+  skipping = 0;
   /** What {@link burst} was made for. */
   private shape = '';
 
@@ -162,21 +159,8 @@ export class DriverRxQueue extends DriverQueue implements RxQueue {
       return false;
     }
     const parts = mergeable ? u16[(pool.offsetOf(handle) + NUM_BUFFERS_OFFSET) >> 1] : 1;
-    if (this.skipping !== 0) {
-      this.skipping--;
-    } else if (written < SHORTEST || written > this.longest) {
-      this.droppedBadLength++;
-    } else if (parts > size) {
-      this.broken = `${this.name}: a packet in ${parts} buffers, where the queue has ${size}`;
-      return false;
-    } else if (parts > 1) {
-      // A frame longer than a buffer; buffers are sized for the MTU, so nobody could use it.
-      this.skipping = parts - 1;
-      this.droppedTooLong++;
-    } else {
-      // There was none for the ring in its place: or the device has changed what it had written, and loses a packet by it.
-      this.droppedNoBuffer++;
-    }
+    this.broken = countUnfit(this, written, this.longest, parts, size);
+    if (this.broken !== '') return false;
     u16[this.availRing16 + place] = id;
     return true;
   }

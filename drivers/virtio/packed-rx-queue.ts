@@ -5,11 +5,12 @@
 import { type BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
 import type { AddressSpace, MemoryViews } from '../memory/index.js';
 import type { ReceivedFrames, RxQueue } from './driver-queues.js';
-import { ETHERNET_HEADER_BYTES, NET_HEADER_BYTES, NET_HEADER_NUM_BUFFERS } from './net-header.js';
+import { NET_HEADER_BYTES, NET_HEADER_NUM_BUFFERS } from './net-header.js';
 import { AVAIL_USED, ID_MASK, PACKED_F_WRITE, WORD_ID_FLAGS, WORD_LENGTH } from './packed-layout.js';
 import { PackedQueue } from './packed-queue.js';
 import { type QueueTables, SLOT_FREE } from './queue-tables.js';
 import type { QueueLayout } from './transport.js';
+import { countUnfit, SHORTEST_WRITTEN } from './unfit-frames.js';
 
 // V8 loads an imported constant from its module's cell at each use; one of this file it compiles in.
 const MARKS = AVAIL_USED;
@@ -20,9 +21,10 @@ const FREE = SLOT_FREE;
 const WRITE = PACKED_F_WRITE;
 const NONE = NO_BUFFER;
 const HEADER = NET_HEADER_BYTES;
-const SHORTEST = NET_HEADER_BYTES + ETHERNET_HEADER_BYTES;
+const SHORTEST = SHORTEST_WRITTEN;
 
 const HEADER_OFFSET = FRAME_OFFSET - HEADER;
+const NUM_BUFFERS_OFFSET = HEADER_OFFSET + NET_HEADER_NUM_BUFFERS;
 
 export class PackedRxQueue extends PackedQueue implements RxQueue {
   packets = 0;
@@ -35,8 +37,13 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
   private mergeable = false;
   /** The device uses buffers in the order in which it got them (VIRTIO_F_IN_ORDER). */
   private inOrder = false;
-  /** Buffers still to come of a merged packet that is being dropped. */
-  private skipping = 0;
+  skipping = 0;
+  /** The most that the device may write into a buffer. */
+  private readonly longest: number;
+  /** What {@link burst} was made for. */
+  private shape = '';
+
+  burst: (max: number) => number = () => 0;
 
   constructor(
     name: string,
@@ -47,6 +54,7 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
     tables?: QueueTables,
   ) {
     super(name, memory, layout, pool, tables);
+    this.longest = HEADER + frameCapacity(pool.geometry.shift);
   }
 
   start(space: AddressSpace, eventIdx: boolean, mergeable: boolean, inOrder: boolean): boolean {
@@ -55,6 +63,9 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
     this.mergeable = mergeable;
     this.inOrder = inOrder;
     this.skipping = 0;
+    const shape = `${this.size} ${mergeable} ${inOrder} ${this.oneHighWord}`;
+    if (shape !== this.shape) this.burst = this.makeBurst();
+    this.shape = shape;
     for (let slot = 0; slot < this.size; slot++) {
       const handle = this.pool.get();
       if (handle === NONE) return false;
@@ -74,80 +85,105 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
     this.kick();
   }
 
-  burst(max: number): number {
-    const { handles, lengths } = this.received;
-    const waiting = this.usedRun(Math.min(max, this.size, handles.length));
-    if (waiting === 0) return 0;
-    const { i32, slotHandle, size, inOrder } = this;
-    const capacity = HEADER + frameCapacity(this.pool.geometry.shift);
-    const start = this.nextUsed;
-    let position = start;
-    let mark = this.availMark;
-    let first = 0;
-    let taken = 0;
-    let refilled = 0;
-    let bytes = 0;
-    for (; refilled < waiting; refilled++) {
-      const d = this.desc32 + (position << 2);
-      // Both are the device's word. VIRTQ_DESC_F_WRITE is not asked for (2.8.4): QEMU's device does not set it.
-      const id = i32[d + ID_FLAGS] & ID;
-      const written = i32[d + LENGTH];
-      const handle = id < size ? slotHandle[id] : FREE;
-      // In order the id is the position. A batch under one used descriptor (2.8.8) would be frames without their lengths.
-      if (handle === FREE || (inOrder && id !== position)) {
-        const fault = handle === FREE ? 'which the device does not hold' : `where ${position} was to come in order`;
-        this.broken = `${this.name}: a used descriptor names buffer ${id}, ${fault}`;
-        break;
-      }
-      // What goes back into the descriptor: the packet's own buffer, unless the packet is taken out.
-      let next = handle;
-      if (this.skipping !== 0) {
-        this.skipping--;
-      } else if (written < SHORTEST || written > capacity) {
-        this.droppedBadLength++;
-      } else {
-        const parts = this.mergeable ? this.buffersOf(handle) : 1;
-        if (parts > size) {
-          this.broken = `${this.name}: a packet in ${parts} buffers, where the queue has ${size}`;
-          break;
+  /**
+   * As the split queue's: a closure over constants, and what is unusual leaves the inner loop, which makes no call. Of a
+   * packet in the descriptor at `position` it takes the buffer out, puts a free one in, and marks it available again.
+   */
+  private makeBurst(): (max: number) => number {
+    const { size, longest, mergeable, inOrder, oneHighWord, desc32 } = this;
+    const { base, shift } = this.pool.geometry;
+    const numBuffers16 = (base + NUM_BUFFERS_OFFSET) >> 1;
+    const shift16 = shift - 1;
+    return (max) => {
+      // Arrays are looked up here, not captured: V8 sees them in the loop before it knows that what is captured is constant.
+      const { i32, u16, slotHandle, addressLow, addressHigh, pool } = this;
+      const { handles, lengths } = this.received;
+      const { stack } = pool;
+      const most = max < handles.length ? max : handles.length;
+      const waiting = this.usedRun(most < size ? most : size);
+      if (waiting === 0) return 0;
+      const start = this.nextUsed;
+      let position = start;
+      let mark = this.availMark;
+      let first = 0;
+      let taken = 0;
+      let refilled = 0;
+      let bytes = 0;
+      while (refilled < waiting) {
+        let free = pool.available;
+        for (; refilled < waiting && free > 0; refilled++) {
+          const d = desc32 + (position << 2);
+          // Both are the device's word. VIRTQ_DESC_F_WRITE is not asked for (2.8.4): QEMU's device does not set it.
+          const id = i32[d + ID_FLAGS] & ID;
+          const written = i32[d + LENGTH];
+          const handle = id < size ? slotHandle[id] : FREE;
+          // In order the id is the position. A batch under one used descriptor (2.8.8) would be frames without their lengths.
+          if (handle === FREE || (inOrder && id !== position) || written < SHORTEST || written > longest) break;
+          // 0 would be the device's fault and means 1 (5.1.6.3.1).
+          if (mergeable && (this.skipping !== 0 || u16[numBuffers16 + (handle << shift16)] > 1)) break;
+          handles[taken] = handle;
+          lengths[taken] = written - HEADER;
+          bytes += written;
+          taken++;
+          const next = stack[--free];
+          slotHandle[id] = next;
+          i32[d] = addressLow[next];
+          if (!oneHighWord) i32[d + 1] = addressHigh[next];
+          i32[d + LENGTH] = longest;
+          const idAndFlags = id | WRITE | mark;
+          if (refilled === 0) first = idAndFlags;
+          else i32[d + ID_FLAGS] = idAndFlags;
+          if (++position === size) {
+            position = 0;
+            mark ^= MARKS;
+          }
         }
-        if (parts !== 1) {
-          // A frame longer than a buffer; buffers are sized for the MTU, so nobody could use it.
-          this.skipping = parts - 1;
-          this.droppedTooLong++;
-        } else {
-          next = this.pool.get();
-          if (next === NONE) {
-            next = handle;
-            this.droppedNoBuffer++;
-          } else {
-            handles[taken] = handle;
-            lengths[taken] = written - HEADER;
-            bytes += written - HEADER;
-            taken++;
+        pool.available = free;
+        if (refilled < waiting) {
+          const idAndFlags = this.recycle(position) | mark;
+          if (this.broken !== '') break;
+          if (refilled === 0) first = idAndFlags;
+          else i32[desc32 + (position << 2) + ID_FLAGS] = idAndFlags;
+          refilled++;
+          if (++position === size) {
+            position = 0;
+            mark ^= MARKS;
           }
         }
       }
-      this.place(position, next);
-      slotHandle[id] = next;
-      const idAndFlags = id | WRITE | mark;
-      if (refilled === 0) first = idAndFlags;
-      else i32[d + ID_FLAGS] = idAndFlags;
-      if (++position === size) {
-        position = 0;
-        mark ^= MARKS;
+      this.packets += taken;
+      this.bytes += bytes - taken * HEADER;
+      this.nextUsed = position;
+      this.nextAvail = position;
+      if (mark !== this.availMark) {
+        this.availMark = mark;
+        this.usedMark ^= MARKS;
       }
+      if (refilled > 0) this.publish(start, first, refilled);
+      return taken;
+    };
+  }
+
+  /**
+   * Puts the buffer of the used descriptor at `position`, which is no packet for the caller, back where it was, and counts
+   * why. Reads the descriptor anew, and believes what it reads now. Returns its id and flags, still to be marked and written.
+   */
+  private recycle(position: number): number {
+    const { i32, size, mergeable } = this;
+    const d = this.desc32 + (position << 2);
+    const id = i32[d + ID_FLAGS] & ID;
+    const written = i32[d + LENGTH];
+    const handle = id < size ? this.slotHandle[id] : FREE;
+    if (handle === FREE || (this.inOrder && id !== position)) {
+      const fault = handle === FREE ? 'which the device does not hold' : `where ${position} was to come in order`;
+      this.broken = `${this.name}: a used descriptor names buffer ${id}, ${fault}`;
+      return 0;
     }
-    this.packets += taken;
-    this.bytes += bytes;
-    this.nextUsed = position;
-    this.nextAvail = position;
-    if (mark !== this.availMark) {
-      this.availMark = mark;
-      this.usedMark ^= MARKS;
-    }
-    if (refilled > 0) this.publish(start, first, refilled);
-    return taken;
+    const parts = mergeable ? this.u16[(this.pool.offsetOf(handle) + NUM_BUFFERS_OFFSET) >> 1] : 1;
+    this.broken = countUnfit(this, written, this.longest, parts, size);
+    if (this.broken !== '') return 0;
+    this.place(position, handle);
+    return id | WRITE;
   }
 
   /** Writes address and length of buffer `handle` into the descriptor at `position`. */
@@ -155,12 +191,6 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
     const d = this.desc32 + (position << 2);
     this.i32[d] = this.addressLow[handle];
     this.i32[d + 1] = this.addressHigh[handle];
-    this.i32[d + LENGTH] = HEADER + frameCapacity(this.pool.geometry.shift);
-  }
-
-  /** num_buffers of the header, at least 1: 0 would be the device's fault and means the same (5.1.6.3.1). */
-  private buffersOf(handle: number): number {
-    const count = this.u16[(this.pool.offsetOf(handle) + HEADER_OFFSET + NET_HEADER_NUM_BUFFERS) >> 1];
-    return count === 0 ? 1 : count;
+    this.i32[d + LENGTH] = this.longest;
   }
 }

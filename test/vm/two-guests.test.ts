@@ -45,7 +45,8 @@ describeWith('two guests over the embedded switch', [guest], () => {
       kernelDriver,
       netdevs: [`vhost-user:${socket(i)},mac=52:54:00:00:00:0${i}`],
       timeout: 170,
-      command: ['bash', '-c', `set -e; ${script}`],
+      // Both boot at the same time; each goes on when it is told.
+      command: ['bash', '-c', `set -e; read -r _; ${script}`],
     });
     children.push(child);
     return child;
@@ -54,11 +55,17 @@ describeWith('two guests over the embedded switch', [guest], () => {
   const ours = (i: number, ...more: string[]): string =>
     `${file('scripts/bind-vfio.sh')} ${NIC} --no-iommu; exec ${TSPMD} run --device ${NIC} --ip 10.0.0.${i}/24 ${more.join(' ')}`;
 
-  it('finds by ARP, pings and exchanges UDP, each with our driver', { timeout: 240_000 }, async () => {
-    const echo = boot(2, ours(2));
+  async function echoIn(i: number): Promise<void> {
+    const echo = boot(i, ours(i));
+    echo.write('go\n');
     await echo.waitFor(/^ready/m, READY_MS);
+  }
+
+  it('finds by ARP, pings and exchanges UDP, each with our driver', { timeout: 240_000 }, async () => {
     const options = '--app-option to=10.0.0.2 pings=200 datagrams=2000';
     const traffic = boot(1, ours(1, '--app', file('dist/scripts/demo/traffic.js'), options));
+    await echoIn(2);
+    traffic.write('go\n');
     const [, json = ''] = await traffic.waitFor(new RegExp(`^${RESULT_MARK} (.*)$`, 'm'), READY_MS);
     const { ping, udp } = JSON.parse(json) as CoreTraffic;
     expect(ping).toMatchObject({ sent: 200, received: 200, corrupt: 0 });
@@ -74,8 +81,6 @@ describeWith('two guests over the embedded switch', [guest], () => {
   });
 
   it('interoperates: the kernel’s driver in one guest, ours in the other', { timeout: 240_000 }, async () => {
-    const echo = boot(2, ours(2));
-    await echo.waitFor(/^ready/m, READY_MS);
     const kernel = boot(
       1,
       `modprobe virtio_net; IF=$(ls /sys/bus/pci/devices/${NIC}/virtio*/net); ip addr add 10.0.0.1/24 dev $IF; ip link set $IF up;
@@ -83,6 +88,8 @@ describeWith('two guests over the embedded switch', [guest], () => {
        exec ${process.execPath} ${file('dist/test/support/udp-echo-client.worker.js')} 10.0.0.2 100`,
       true,
     );
+    await echoIn(2);
+    kernel.write('go\n');
     expect((await kernel.exited).code, kernel.output).toBe(0);
     expect(kernel.stdout.match(/20 packets transmitted, 20 received, 0% packet loss/g)).toHaveLength(2);
     expect(kernel.stdout).toContain('echoed 100');
