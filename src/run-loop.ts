@@ -26,6 +26,8 @@ const MAX_TURN_MS = 2;
 const FORGETTING = 1.02;
 /** How long an adaptive loop polls in vain before it sleeps: about what a sleep and a wake-up cost. */
 const IDLE_MS = 0.075;
+/** What a timer of Node sleeps at least; what is due earlier would come late, so the loop polls until then. */
+const SHORTEST_SLEEP_MS = 1;
 /** Polls between two looks at the clock. */
 const POLLS_PER_LOOK = 16;
 
@@ -48,7 +50,7 @@ export async function runStack(core: Runnable, stack: Stack | EventLoopStack, op
       if (signal.aborted) break;
       const sleepMs = wasIdle ? (stack.maxSleepMs?.() ?? Number.POSITIVE_INFINITY) : 0;
       // A stack that leaves packets where they are is idle, too; sleeping would return at once and starve other code.
-      if (sleepMs > 0 && core.getRxCount() === 0) {
+      if (sleepMs >= SHORTEST_SLEEP_MS && core.getRxCount() === 0) {
         const before = performance.now();
         await core.waitForPackets(sleepMs);
         core.countTime(0, performance.now() - before);

@@ -91,7 +91,7 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
     const pings = `${TSPMD} ping --device ${NIC} --ip 10.0.0.1/24 --to 10.0.0.9`;
     const child = start(
       mode,
-      `set -e; ${BIND} ${NIC} ${option}; exec ${pings} --count 5000 --interval 0.0004 --size 0-1472 --quiet`,
+      `set -e; ${BIND} ${NIC} ${option}; exec ${pings} --count 5000 --interval 0.0002 --size 0-1472 --quiet`,
     );
     expect((await child.exited).code, child.output).toBe(0);
     expect(child.stdout).toContain('5000 packets transmitted, 5000 received, 0% packet loss');
@@ -129,7 +129,7 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
     );
     await child.waitFor(/^ready/m, READY_MS);
     // Far enough apart that the endpoint sleeps between any two.
-    expect(await ping('-c', '20', '-i', '0.2', '-W', '5')).toContain('20 received, 0% packet loss');
+    expect(await ping('-c', '20', '-i', '0.15', '-W', '5')).toContain('20 received, 0% packet loss');
     child.write('report\n');
     expect((await child.exited).code, child.output).toBe(0);
     const vectors = [...child.stdout.matchAll(/^ *\d+: +(\d+) .*vfio-msix/gm)].map(([, count]) => Number(count));
