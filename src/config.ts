@@ -129,7 +129,7 @@ const DEFAULT_CORE_BURST = 32;
 const KERNEL_BYPASS_THREADS: Readonly<Record<Mode, number>> = { single: 0, '1kb': 1, '2kb': 2 };
 
 /** Path of the socket; whether it is the device that makes it, as DPDK's virtio-user has that option. */
-export const VHOST_USER_DEVICE = /^vhost-user:(.+?)(?:,server=([01]))?$/;
+export const VHOST_USER_DEVICE = /^vhost-user:(?!,server=[01]$)(.+?)(?:,server=([01]))?$/;
 
 const KNOWN: Readonly<Record<keyof TspmdConfig, true>> = {
   device: true,
