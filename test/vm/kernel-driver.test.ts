@@ -17,6 +17,9 @@ ip link set eth0 up
 ip addr add 10.0.0.1/24 dev eth0
 `;
 
+/** VIRTIO_F_RING_PACKED is bit 34 of what the driver has accepted; the first is bit 0. */
+const PACKED = 'echo packed $(cut -c35 /sys/class/net/eth0/device/features)\n';
+
 describeWith('the switch between a guest’s kernel and our endpoint', [guest], () => {
   const directory = mkdtempSync(join(tmpdir(), 'tspmd-kernel-'));
   const sockets = [1, 2].map((i) => join(directory, `vm${i}.sock`));
@@ -36,13 +39,15 @@ describeWith('the switch between a guest’s kernel and our endpoint', [guest], 
   });
 
   it.each([
-    ['split rings', ''],
+    ['split rings', '', 0],
+    ['packed rings', ',packed=on', 1],
     [
       'split rings without EVENT_IDX, indirect descriptors and merged buffers',
       ',event_idx=off,indirect_desc=off,mrg_rxbuf=off',
+      0,
     ],
-  ])('carries the kernel’s pings, small and large, with %s', async (_, options) => {
-    const script = `${UP}for size in 0 56 1472; do ping -n -c 10 -i 0.05 -W 5 -M do -s $size 10.0.0.2 || exit 1; done`;
+  ])('carries the kernel’s pings, small and large, with %s', async (_, options, packed) => {
+    const script = `${UP}${PACKED}for size in 0 56 1472; do ping -n -c 10 -i 0.05 -W 5 -M do -s $size 10.0.0.2 || exit 1; done`;
     const { code, stdout, stderr } = await Guest.run({
       mode: 'none',
       kernelDriver: true,
@@ -51,6 +56,7 @@ describeWith('the switch between a guest’s kernel and our endpoint', [guest], 
     });
     expect(stdout.match(/10 packets transmitted, 10 received, 0% packet loss/g), stdout + stderr).toHaveLength(3);
     expect(code).toBe(0);
+    expect(stdout).toMatch(new RegExp(`^packed ${packed}$`, 'm'));
     expect(bess.output).not.toMatch(/refused|broken/);
   });
 
