@@ -43,7 +43,7 @@ describeWith('two guests over the embedded switch', [guest], () => {
     const child = Guest.start({
       mode: 'no-iommu',
       kernelDriver,
-      netdevs: [`vhost-user:${socket(i)},mac=52:54:00:00:00:0${i}`],
+      netdevs: [`vhost-user:${socket(i)},mac=52:54:00:00:00:0${i},packed=on`],
       timeout: 170,
       command: ['bash', '-c', `set -e; ${script}`],
     });
@@ -58,7 +58,8 @@ describeWith('two guests over the embedded switch', [guest], () => {
     const echo = boot(2, ours(2));
     await echo.waitFor(/^ready/m, READY_MS);
     const options = '--app-option to=10.0.0.2 pings=200 datagrams=2000';
-    const traffic = boot(1, ours(1, '--app', file('dist/scripts/demo/traffic.js'), options));
+    const app = file('dist/scripts/demo/traffic.js');
+    const traffic = boot(1, ours(1, '--ring packed', '--app', app, options));
     const [, json = ''] = await traffic.waitFor(new RegExp(`^${RESULT_MARK} (.*)$`, 'm'), READY_MS);
     const { ping, udp } = JSON.parse(json) as CoreTraffic;
     expect(ping).toMatchObject({ sent: 200, received: 200, corrupt: 0 });
