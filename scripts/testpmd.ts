@@ -72,8 +72,11 @@ export class Testpmd {
   /** DPDK's runtime files; it leaves them behind. */
   private readonly runtime = mkdtempSync(join(tmpdir(), 'tspmd-dpdk-'));
 
+  private readonly onDemand: boolean;
+
   private constructor(device: string, options: TestpmdOptions) {
     const { forward, queues = 1, args = [], cpu = 0, hugepages = false, onDemand = false } = options;
+    this.onDemand = onDemand;
     // Without --single-file-segments the peer gets more memory regions than vhost-user can name.
     const memory = hugepages ? ['--in-memory', '--single-file-segments', '-m', '64'] : ['--no-huge', '-m', '256'];
     const cores = ['--lcores', `0@${cpu},1@${cpu}`];
@@ -120,6 +123,15 @@ export class Testpmd {
     const [, ...found] = await this.child.waitFor(pattern, ANSWER_MS, from);
     const [rxPackets, txPackets, rxRate, txRate] = found.map(Number) as [number, number, number, number];
     return { rxPackets, txPackets, rxRate, txRate };
+  }
+
+  /** Ends testpmd, whatever its totals. One that is asked is told: at times it misses a signal. */
+  async quit(): Promise<void> {
+    if (this.onDemand && this.child.isRunning) {
+      this.child.write('quit\n');
+      await this.child.waitFor(/^Bye\.\.\./m, ANSWER_MS);
+    }
+    await this.child.stop();
   }
 
   /** Stops testpmd; returns its totals over all ports. Throws when it printed none, or did not end. */

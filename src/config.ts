@@ -27,7 +27,11 @@ export type Layer = 'ip' | 'ethernet';
 
 /** Configuration of {@link init}. */
 export interface TspmdConfig {
-  /** `vhost-user:PATH` (a socket of BESS, OVS, DPDK or `tspmd switch`) or a PCI address such as `0000:00:04.0`. */
+  /**
+   * `vhost-user:PATH` (a socket of BESS, OVS, DPDK or `tspmd switch`) or a PCI address such as `0000:00:04.0`. With
+   * `vhost-user:PATH,server=1` it is the device that makes the socket and waits until the backend connects, as OVS's
+   * dpdkvhostuserclient does.
+   */
   device: string;
   /** Own address and prefix length: `10.0.0.1/24`. */
   ip: string;
@@ -124,7 +128,8 @@ const DEFAULT_CORE_BURST = 32;
 /** Threads beside those of the stack. */
 const KERNEL_BYPASS_THREADS: Readonly<Record<Mode, number>> = { single: 0, '1kb': 1, '2kb': 2 };
 
-const VHOST_USER = /^vhost-user:.+/;
+/** Path of the socket; whether it is the device that makes it, as DPDK's virtio-user has that option. */
+export const VHOST_USER_DEVICE = /^vhost-user:(?!,server=[01]$)(.+?)(?:,server=([01]))?$/;
 
 const KNOWN: Readonly<Record<keyof TspmdConfig, true>> = {
   device: true,
@@ -183,7 +188,7 @@ export function resolveConfig(config: TspmdConfig): ResolvedConfig {
   for (const key of Object.keys(config)) {
     if (!Object.hasOwn(KNOWN, key)) faults.push(`${key}: unknown option (known are ${Object.keys(KNOWN).join(', ')})`);
   }
-  if (typeof config.device !== 'string' || !(VHOST_USER.test(config.device) || isPciAddress(config.device))) {
+  if (typeof config.device !== 'string' || !(VHOST_USER_DEVICE.test(config.device) || isPciAddress(config.device))) {
     faults.push(`device: ${show(config.device)} is neither 'vhost-user:PATH' nor a PCI address such as 0000:00:04.0`);
   }
   const own = attempt('ip', config.ip, parseHost);

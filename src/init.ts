@@ -6,20 +6,22 @@ import type { NetDevice } from '../drivers/net-device.js';
 import { loadApp } from './apps/index.js';
 import { ConfigError, type ResolvedConfig, resolveConfig, type TspmdConfig } from './config.js';
 import { MultiPort } from './multicore/multi-port.js';
-import { openDevice } from './open-device.js';
+import { openDevice, type WaitOptions } from './open-device.js';
 import { type Port, SinglePort } from './port.js';
 import { SingleCore } from './single-core.js';
 import { createStack, type StackModule } from './stack.js';
 import type { WarningSink } from './warnings.js';
 
 /** Opens the device of a configuration and brings it up; rejects with one clear line and leaves nothing behind then. */
-export type OpenDevice = (config: ResolvedConfig) => Promise<NetDevice>;
+export type OpenDevice = (config: ResolvedConfig, wait: WaitOptions) => Promise<NetDevice>;
 
 export interface InitOptions {
   /** Instead of the drivers that come with tspmd: a device of your own. With mode `single` alone. */
   readonly openDevice?: OpenDevice;
   /** Takes one-line warnings about the memory and the network. Default: to stderr, with `tspmd: ` in front. */
   readonly warn?: WarningSink;
+  /** Ends the wait for a backend (`vhost-user:PATH,server=1`): `init` then rejects. Once a backend is there it has no effect. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -50,7 +52,7 @@ export async function init(config: TspmdConfig, options: InitOptions = {}): Prom
   }
   const cores = usableCpus(resolved.cores, warn);
   const app = { name: resolved.app ?? '', options: resolved.appOptions };
-  return MultiPort.open({ ...resolved, layer, cores }, app, warn);
+  return MultiPort.open({ ...resolved, layer, cores }, app, { warn, signal: options.signal });
 }
 
 async function initSingle(
@@ -62,7 +64,7 @@ async function initSingle(
   // Before the memory is made: its pages come from where this thread runs.
   const [cpu] = config.cores;
   if (cpu !== undefined) await pinPollingThread(cpu);
-  const device = await (options.openDevice ?? openDevice)(config);
+  const device = await (options.openDevice ?? openDevice)(config, { warn, signal: options.signal });
   try {
     if (device.notice !== '') warn(device.notice);
     const core = new SingleCore(device, { ...config, warn });

@@ -5,17 +5,25 @@ import { VirtioPciTransport } from '../drivers/transports/virtio-pci/transport.j
 import { VfioFunction } from '../drivers/vfio/function.js';
 import { type NetDeviceOptions, VirtioNetDevice } from '../drivers/virtio/net-device.js';
 import type { VirtioTransport } from '../drivers/virtio/transport.js';
-import type { ResolvedConfig } from './config.js';
+import { type ResolvedConfig, VHOST_USER_DEVICE } from './config.js';
+import type { WarningSink } from './warnings.js';
 
-const VHOST_USER = 'vhost-user:';
+/** Of a device that a backend has yet to connect to. */
+export interface WaitOptions {
+  /** Ends the wait: opening the device then fails. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told when it begins. */
+  readonly warn: WarningSink;
+}
 
 /** Opens `config.device` and brings it up. Rejects with one clear line; nothing is left behind then. */
 export async function openDevice(
   config: ResolvedConfig,
+  wait: WaitOptions,
   more: Partial<NetDeviceOptions> = {},
 ): Promise<VirtioNetDevice> {
   const seesAll = config.layer === 'ethernet';
-  return VirtioNetDevice.open(transportFor(config.device), {
+  return VirtioNetDevice.open(transportFor(config.device, wait), {
     mac: config.mac,
     mtu: config.mtu,
     buffers: config.buffers,
@@ -27,8 +35,9 @@ export async function openDevice(
   });
 }
 
-function transportFor(device: string): VirtioTransport {
-  if (device.startsWith(VHOST_USER)) return new VhostUserFrontend(device.slice(VHOST_USER.length));
+function transportFor(device: string, { signal, warn }: WaitOptions): VirtioTransport {
+  const [, path, server] = device.match(VHOST_USER_DEVICE) ?? [];
+  if (path !== undefined) return new VhostUserFrontend(path, { server: server === '1', signal, onWait: warn });
   const address = pciAddress(device);
   return new VirtioPciTransport(address, () => VfioFunction.open(address));
 }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Child } from '../../scripts/child.js';
+import { isOvsInstalled, Ovs } from '../../scripts/ovs.js';
 import { type Benchmark, measureEach, type Plan } from '../benchmark.js';
 import { benchCpus } from '../cpus.js';
 import { hasHugepages, NO_HUGEPAGES } from '../hugepages.js';
@@ -11,8 +12,7 @@ import { NoiseGuard } from '../noise.js';
 import { figure, type Row, row } from '../report.js';
 import { Served } from '../serve.js';
 import { alternate, Troupe, timing } from '../windows.js';
-import { isOvsInstalled, Ovs } from './ovs.js';
-import { type Run, SCENES, type Scene, type Setup } from './scene.js';
+import { BROADCAST, macOf, type Run, SCENES, type Scene, type Setup } from './scene.js';
 
 const UNIT = 'frames/s';
 const SCRIPT = fileURLToPath(new URL('../../../bess/forward_n.bess', import.meta.url));
@@ -49,8 +49,20 @@ async function startOurs(folder: string, { ports }: Scene): Promise<Started> {
 }
 
 async function startOvs(folder: string, { ports }: Scene): Promise<Started> {
-  const ovs = await Ovs.start(folder, ports, benchCpus().common, hasHugepages());
-  return { main: ovs.daemon, children: ovs.children, sockets: ovs.sockets };
+  const names = Array.from({ length: ports }, (_, i) => `vhost${i + 1}`);
+  const cpu = benchCpus().common;
+  const ovs = await Ovs.start({ folder, ports: names.map((name) => ({ name })), cpu, hugepages: hasHugepages() });
+  const { daemon: main, children } = ovs;
+  try {
+    const outputs = names.map((name) => `output:${ovs.numberOf(name)}`);
+    for (const [port, output] of outputs.entries()) ovs.addFlow(`dl_dst=${macOf(port)}`, output);
+    // OVS never sends a frame back to where it came from.
+    ovs.addFlow(`dl_dst=${BROADCAST}`, outputs.join(','));
+  } catch (error) {
+    await Promise.allSettled(children.map((child) => child.stop()));
+    throw error;
+  }
+  return { main, children, sockets: names.map((name) => join(folder, name)) };
 }
 
 async function open(name: string, scene: Scene, start: typeof startOurs): Promise<Pair> {

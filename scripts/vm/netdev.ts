@@ -42,14 +42,20 @@ const BACKENDS: Record<string, (rest: string, id: string) => Backend> = {
       leftover: local,
     };
   },
-  // QEMU 7.2 crashes on a vhost-user backend under TCG when the driver enables MSI-X: no vectors unless asked for.
-  'vhost-user': (rest, id) => ({
-    netdev: `vhost-user,chardev=${id}-socket`,
-    more: ['-chardev', `socket,id=${id}-socket,path=${rest}`],
-    options: { vectors: '0' },
-  }),
+  'vhost-user': (rest, id) => vhostUser(id, rest),
+  // QEMU starts the machine when the backend has connected.
+  'vhost-user-server': (rest, id) => ({ ...vhostUser(id, `${rest},server=on`), leftover: rest }),
   hub: (rest) => ({ netdev: `hubport,hubid=${rest}` }),
 };
+
+/** QEMU 7.2 crashes on a vhost-user backend under TCG when the driver enables MSI-X: no vectors unless asked for. */
+function vhostUser(id: string, socket: string): Backend {
+  return {
+    netdev: `vhost-user,chardev=${id}-socket`,
+    more: ['-chardev', `socket,id=${id}-socket,path=${socket}`],
+    options: { vectors: '0' },
+  };
+}
 
 function pair(text: string, form: string): [string, string] {
   const [first, second, ...rest] = text.split(':');

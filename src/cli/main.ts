@@ -17,7 +17,7 @@ const { version } = require('../../../package.json') as { version: string };
 /** Options that open a device; `run` and `ping` share them. */
 function deviceOptions(command: Command): Command {
   return command
-    .requiredOption('--device <dev>', 'vhost-user:PATH, or a PCI address')
+    .requiredOption('--device <dev>', 'vhost-user:PATH[,server=1], or a PCI address')
     .requiredOption('--ip <a.b.c.d/len>', 'own IPv4 address and prefix length')
     .option('--mac <mac>', "own MAC address (default: the device's, else a random one)")
     .option('--mtu <bytes>', "longest IP packet (default: the device's, else 1500)", positiveInteger)

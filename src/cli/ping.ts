@@ -5,7 +5,7 @@ import { Pinger } from '../apps/pinger.js';
 import { init, type Port, runStack } from '../index.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
 import { dropsOf } from './rates.js';
-import { untilStopped } from './shutdown.js';
+import { unlessStopped, untilStopped } from './shutdown.js';
 
 export interface PingCommandOptions extends DeviceOptions {
   to: string;
@@ -20,8 +20,9 @@ export interface PingCommandOptions extends DeviceOptions {
 }
 
 export async function ping(options: PingCommandOptions): Promise<void> {
-  const port = await init(deviceConfig(options));
   const told = untilStopped();
+  const port = await unlessStopped(told, (signal) => init(deviceConfig(options), { signal }));
+  if (port === null) return;
   try {
     await pingOver(port, options, told);
   } finally {

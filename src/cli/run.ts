@@ -5,7 +5,7 @@ import { counterLines } from './counter-lines.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
 import { faultOf } from './faults.js';
 import { dropsOf, RatePrinter } from './rates.js';
-import { untilStopped } from './shutdown.js';
+import { unlessStopped, untilStopped } from './shutdown.js';
 
 export interface RunCommandOptions extends DeviceOptions {
   mode: 'single' | '1kb' | '2kb';
@@ -25,16 +25,22 @@ const complain = (line: string): void => void process.stderr.write(`tspmd: ${lin
 
 export async function run(options: RunCommandOptions): Promise<void> {
   const { mode, idle, app, cores, appOption, onCoreFailure, coreBurst, rssKey, symmetric } = options;
-  const port = await init({
-    ...deviceConfig(options),
-    ...{ mode, idle, app, onCoreFailure },
-    rss: { ...(rssKey === undefined ? {} : { key: rssKey }), symmetric },
-    ...(cores === undefined ? {} : { cores }),
-    ...(appOption === undefined ? {} : { appOptions: appOption }),
-    ...(coreBurst === undefined ? {} : { coreBurst }),
-  });
-  // Whoever waits for the ready line may stop us at once: from here on a signal ends things in good order.
+  // Whoever waits for the ready line, or sees that no backend comes, may stop us at once: a signal ends things in good order.
   const told = untilStopped();
+  const port = await unlessStopped(told, (signal) =>
+    init(
+      {
+        ...deviceConfig(options),
+        ...{ mode, idle, app, onCoreFailure },
+        rss: { ...(rssKey === undefined ? {} : { key: rssKey }), symmetric },
+        ...(cores === undefined ? {} : { cores }),
+        ...(appOption === undefined ? {} : { appOptions: appOption }),
+        ...(coreBurst === undefined ? {} : { coreBurst }),
+      },
+      { signal },
+    ),
+  );
+  if (port === null) return;
   const thrown = firstUncaught();
   try {
     const totals = await drive(port, options, Promise.race([told, thrown]));

@@ -23,6 +23,21 @@ export function untilStopped(): Promise<void> {
   });
 }
 
+/** What `start` resolves to; null where it failed because it was told to stop. */
+export async function unlessStopped<T>(
+  told: Promise<void>,
+  start: (signal: AbortSignal) => Promise<T>,
+): Promise<T | null> {
+  const stop = new AbortController();
+  void told.then(() => stop.abort());
+  try {
+    return await start(stop.signal);
+  } catch (error) {
+    if (stop.signal.aborted) return null;
+    throw error;
+  }
+}
+
 /**
  * Outlives the loss of its output: once nobody reads it, the command ends in good order; what else can be wrong with it (a
  * full disk) is an error of one line.

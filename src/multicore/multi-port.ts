@@ -12,6 +12,7 @@ import { CounterBlock } from '../../rings/counters.js';
 import type { SpscRing } from '../../rings/spsc-ring.js';
 import type { ResolvedConfig } from '../config.js';
 import { addDeviceCounters, createL2Counters, type L2Counters } from '../counters.js';
+import type { WaitOptions } from '../open-device.js';
 import { type CoreStatus, type LinkListener, type Port, PortFault, type StackTotals } from '../port.js';
 import { IndirectionTable } from '../rss/indirection-table.js';
 import type { RssShare } from '../rss/rss.js';
@@ -77,10 +78,10 @@ export class MultiPort implements Port {
   }
 
   /** Starts the threads and opens the device. Rejects with one clear line; nothing is left behind then. */
-  static async open(config: ResolvedConfig, app: PortApp, warn: WarningSink): Promise<MultiPort> {
+  static async open(config: ResolvedConfig, app: PortApp, { warn, signal }: WaitOptions): Promise<MultiPort> {
     const port = new MultiPort(config, app, warn);
     try {
-      await port.start();
+      await port.start(signal);
       return port;
     } catch (error) {
       await port.stop();
@@ -164,7 +165,7 @@ export class MultiPort implements Port {
     return this.device;
   }
 
-  private async start(): Promise<void> {
+  private async start(signal: AbortSignal | undefined): Promise<void> {
     const { stackCores, mode } = this.config;
     // The last core has the device, with 2 KB the last but one sends.
     const hasTxWorker = mode === '2kb';
@@ -182,7 +183,7 @@ export class MultiPort implements Port {
       };
     });
     this.rx = this.member(hasTxWorker ? 'Rx worker' : 'RxTx worker', 'rx-worker.js', rxStart);
-    const loan = await this.orFailure(opened);
+    const loan = await this.orFailure(Promise.race([opened, stoppedBy(signal, this.config.device)]));
     if (this.opened.notice !== '') this.warn(this.opened.notice);
     const ready: Promise<void>[] = [];
     if (loan !== null) {
@@ -272,6 +273,12 @@ function sumOf(blocks: readonly L2Counters[]): Record<string, number> {
     for (const [name, value] of Object.entries(block.snapshot())) sum[name] = (sum[name] ?? 0) + value;
   }
   return sum;
+}
+
+/** Rejects when the signal aborts; it matters until the device is open. */
+async function stoppedBy(signal: AbortSignal | undefined, device: string): Promise<never> {
+  await (signal === undefined ? new Promise(() => {}) : aborted(signal));
+  throw new Error(`${device}: stopped before it was open`);
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -51,23 +51,31 @@ await runThread(async () => {
   await settle(start);
   const interconnect = new Interconnect(start.interconnect);
   const { plan, hasTxWorker } = interconnect;
-  const device = await openDevice(config, {
+  const stop = new AbortController();
+  let obey = (_: Order): void => {};
+  onOrder((order) => {
+    if (order.type === 'stop') stop.abort();
+    else obey(order);
+  });
+  const sharing = {
     ownBuffers: { first: 0, end: plan.rxBuffers },
     ...(hasTxWorker ? { lendTx: true } : { separateSent: true }),
+  };
+  const device = await openDevice(config, { warn, signal: stop.signal }, sharing).catch((error: Error) => {
+    // Told to stop while it waited for a backend: nothing has failed.
+    if (!stop.signal.aborted) throw error;
   });
+  if (device === undefined) return undefined;
   try {
     const side = new RxSide(device, interconnect, start, warn, clock);
     const wakeSource = new DeviceOrDoorbell(device, interconnect.rxListener(), () => side.hasWork);
     const loop = new WorkerLoop(config.idle, side, wakeSource, CounterBlock.attach(start.counters), clock);
     followLink(device, interconnect, side);
-    const stop = new AbortController();
-    const obey = (order: Order): void => {
-      if (order.type === 'stop') stop.abort();
-      else if (order.type === 'announce') side.link.announce();
+    obey = (order) => {
+      if (order.type === 'announce') side.link.announce();
       else if (order.type === 'retireRx') side.rx.retire(order.core, order.inFlight);
       else if (order.type === 'retireTx' && side.tx !== null) side.rx.retire(order.core, side.tx.retire(order.core));
     };
-    onOrder(obey);
     const loan = hasTxWorker ? device.lendTx() : null;
     report({ type: 'opened', device: described(device), loan }, loan === null ? [] : [loan.port]);
     await Promise.race([runStack(loop, loop, { signal: stop.signal }), thrownElsewhere()]);

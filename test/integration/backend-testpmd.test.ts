@@ -12,10 +12,46 @@ import { describeWith, testpmd } from '../support/requirements.js';
 import { until } from '../support/until.js';
 
 const ALL = Uint8Array.from({ length: MAX_BURST }, (_, i) => i);
-const BUFFER = 2048;
+const BUFFER = 10_240;
 
-/** Lengths of frames that testpmd's buffers of 2 KiB hold; even and odd, with a minimum and a full-sized one. */
+/** Of frames that testpmd's buffers of 2 KiB hold; even and odd, with a minimum and a full-sized one. */
 const LENGTHS = [60, 61, 62, 63, 64, 65, 127, 128, 255, 256, 257, 511, 1000, 1499, 1513, 1514];
+
+/** Of frames with Ethernet header, for an MTU: those above as far as it allows, and the longest ones that it does. */
+const lengthsFor = (mtu: number): number[] => [
+  ...LENGTHS.filter((length) => length < mtu + 12),
+  ...[1, 2, 3, 4].map((n) => ((mtu * n) >> 2) + 13),
+  mtu + 14,
+];
+
+const SCATTER = ['--rx-offloads=0x2000', '--enable-scatter'];
+const SMALL_BUFFERS = ['--mbuf-size=512', ...SCATTER];
+const JUMBO = '--max-pkt-len=9018';
+
+/** With statistics each second it would end a second later. */
+const ECHO = { forward: 'macswap', onDemand: true } as const;
+
+/** Every layout with mergeable buffers or not, in order or not, of each size; and each MTU where the others make a difference. */
+const MATRIX: [string, TestpmdOptions, number][] = [0, 1].flatMap((packed) =>
+  [1, 0].flatMap((mergeable) => {
+    const name = `${packed ? 'packed' : 'split'} rings, ${mergeable ? 'mergeable' : 'plain'} buffers`;
+    const device = (inOrder: number, size: number): string =>
+      `packed_vq=${packed},mrg_rxbuf=${mergeable},in_order=${inOrder},queue_size=${size}`;
+    const sizes = [1, 0].flatMap((inOrder) =>
+      [64, 256, 1024, 4096].map((size): [string, TestpmdOptions, number] => {
+        const args = ['--total-num-mbufs=16384', `--rxd=${size}`, `--txd=${size}`];
+        const title = `${name}, in_order=${inOrder}, ${size} entries`;
+        return [title, { ...ECHO, device: device(inOrder, size), args }, 1500];
+      }),
+    );
+    const mtus = [64, 9000].map((mtu): [string, TestpmdOptions, number] => {
+      // Where buffers are not merged, one has to hold a whole frame.
+      const args = mtu < 9000 ? [] : mergeable ? [JUMBO, ...SCATTER] : [JUMBO, '--mbuf-size=9728'];
+      return [`${name}, an MTU of ${mtu}`, { ...ECHO, device: device(1, 256), args }, mtu];
+    });
+    return [...sizes, ...mtus];
+  }),
+);
 
 describeWith('vhost-user backend and DPDK virtio-user', [testpmd], () => {
   let folder: string;
@@ -40,7 +76,7 @@ describeWith('vhost-user backend and DPDK virtio-user', [testpmd], () => {
   });
 
   afterEach(async () => {
-    await peer?.child.stop();
+    await peer?.quit();
     backend.close();
     reactor.close();
     rmSync(folder, { recursive: true, force: true });
@@ -113,35 +149,22 @@ describeWith('vhost-user backend and DPDK virtio-user', [testpmd], () => {
     expect(totals.txPackets - taken).toBeLessThanOrEqual(256);
   });
 
-  it.each([
-    ['mergeable buffers', { forward: 'macswap' }],
-    ['plain buffers', { forward: 'macswap', device: 'mrg_rxbuf=0' }],
-    ['packed rings', { forward: 'macswap', device: 'packed_vq=1' }],
-    ['packed rings, plain buffers', { forward: 'macswap', device: 'packed_vq=1,mrg_rxbuf=0' }],
-    ['packed rings, in order', { forward: 'macswap', device: 'packed_vq=1,mrg_rxbuf=0,in_order=1' }],
-    ['two queue pairs', { forward: 'macswap', queues: 2 }],
-    [
-      'small mergeable buffers',
-      { forward: 'macswap', args: ['--mbuf-size=512', '--rx-offloads=0x2000', '--enable-scatter'] },
-    ],
-    [
-      'packed rings, small mergeable buffers',
-      {
-        forward: 'macswap',
-        device: 'packed_vq=1',
-        args: ['--mbuf-size=512', '--rx-offloads=0x2000', '--enable-scatter'],
-      },
-    ],
-  ] as const)('gives and gets back all frames unchanged: %s', async (_, options) => {
-    listen('queues' in options ? options.queues : 1);
+  it.each<[string, TestpmdOptions, number]>([
+    ...MATRIX,
+    ['two queue pairs', { forward: 'macswap', queues: 2 }, 1500],
+    ['split rings, small mergeable buffers', { forward: 'macswap', args: SMALL_BUFFERS }, 1500],
+    ['packed rings, small mergeable buffers', { forward: 'macswap', device: 'packed_vq=1', args: SMALL_BUFFERS }, 1500],
+  ])('gives and gets back all frames unchanged: %s', async (_, options, mtu) => {
+    listen(options.queues);
     await connect(options);
     const burst = new PacketBurst(staging.window);
+    const lengths = lengthsFor(mtu);
     for (const pair of backend.pairs) {
       // More than once round a ring of 256.
       for (let round = 0; round < 40; round++) {
-        const sent = frames(LENGTHS);
+        const sent = frames(lengths);
         const back: string[] = [];
-        expect(pair.put(out, ALL, out.count)).toBe(LENGTHS.length);
+        expect(pair.put(out, ALL, out.count)).toBe(lengths.length);
         await until(
           'all frames back',
           () => back.length >= sent.length,

@@ -5,14 +5,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Report } from '../../bench/report.js';
-import { isOvsInstalled } from '../../bench/switch/ovs.js';
 import { Child } from '../../scripts/child.js';
-import { command, describeWith, type Requirement, root, testpmd, tun } from '../support/requirements.js';
+import { command, describeWith, ovs, root, testpmd, tun } from '../support/requirements.js';
 
 const BENCH = fileURLToPath(new URL('../../dist/bench/main.js', import.meta.url));
 const LIMIT = { timeout: 180_000 };
-
-const ovs: Requirement = { ...command('OVS-DPDK'), isMet: isOvsInstalled };
 
 const figure = (unit: string) => ({
   ...{ median: expect.any(Number), min: expect.any(Number), max: expect.any(Number) },

@@ -66,6 +66,26 @@ describe('tspmd', () => {
   }
 
   describe.each(ALL_MODES)('in mode %s', (mode) => {
+    it('waits for a backend that connects, and ends in good order while it does', async () => {
+      const path = socket('own');
+      const device = ['--device', `vhost-user:${path},server=1`, '--ip', '10.0.0.1/24', '--hugepages', 'never'];
+      const waiting = start('run', ...device, ...MODES[mode]);
+      await waiting.waitFor(/^tspmd: vhost-user:.*own\.sock,server=1: waits for a backend to connect$/m);
+      expect(await waiting.stop(), waiting.output).toEqual({ code: 0, signal: null });
+      expect(waiting.stdout).toBe('');
+      expect(waiting.output).not.toMatch(/stopped|has not ended/);
+      expect(existsSync(path)).toBe(false);
+
+      const child = start('run', ...device, ...MODES[mode]);
+      await child.waitFor(/waits for a backend/);
+      const file = join(directory, 'client.bess');
+      writeFileSync(file, `p = PMDPort(vdev='eth_vhost9,iface=${path},client=1')\n`);
+      start('switch', file);
+      await child.waitFor(/^ready: .* on vhost-user:.*,server=1, mode/m);
+      expect((await child.stop()).code, child.output).toBe(0);
+      expect(existsSync(path)).toBe(false);
+    });
+
     it.each([
       [
         'throws',

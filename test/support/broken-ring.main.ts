@@ -14,8 +14,8 @@ let opened: VirtioNetDevice | undefined;
 const port = await init(
   { device, ip },
   {
-    openDevice: async (config) => {
-      opened = (await openDevice(config)) as VirtioNetDevice;
+    openDevice: async (config, wait) => {
+      opened = await openDevice(config, wait);
       return opened;
     },
   },

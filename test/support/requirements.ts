@@ -4,6 +4,7 @@
  * that Debian packages and root make possible.
  */
 import { describe } from 'vitest';
+import { isOvsInstalled } from '../../scripts/ovs.js';
 import { isInstalled, isReadWrite } from '../../scripts/programs.js';
 import { findGuest } from '../../scripts/vm/cache.js';
 
@@ -26,6 +27,8 @@ export function command(name: string): Requirement {
 }
 
 export const testpmd: Requirement = command('dpdk-testpmd');
+
+export const ovs: Requirement = { ...command('OVS-DPDK'), isMet: isOvsInstalled };
 
 export const root: Requirement = {
   what: 'root (it makes a network namespace)',

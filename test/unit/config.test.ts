@@ -105,6 +105,7 @@ describe('configuration', () => {
   it.each([
     [{ device: 'eth0' }, "device: 'eth0' is neither 'vhost-user:PATH' nor a PCI address such as 0000:00:04.0"],
     [{ device: 'vhost-user:' }, "device: 'vhost-user:' is neither"],
+    [{ device: 'vhost-user:,server=1' }, "device: 'vhost-user:,server=1' is neither"],
     [{ device: undefined }, 'device: undefined is neither'],
     [{ ip: '10.0.0.1' }, "ip: '10.0.0.1' has no prefix length"],
     [{ ip: '10.0.0.300/24' }, "ip: '10.0.0.300' is not an IPv4 address"],

@@ -79,6 +79,14 @@ describe('the house', () => {
     }
   });
 
+  it('has every file that its main README names', () => {
+    const links = [...readFileSync(join(ROOT, 'README.md'), 'utf8').matchAll(/\]\(([^)#:]+)\)/g)].map(
+      ([, path]) => path!,
+    );
+    expect(links.filter((path) => path.endsWith('.test.ts')).length).toBeGreaterThan(10);
+    expect(links.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+  });
+
   it.each(FOLDERS)('%s/ has a README.md', (folder) => {
     expect(existsSync(join(ROOT, folder, 'README.md'))).toBe(true);
   });

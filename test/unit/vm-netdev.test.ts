@@ -27,6 +27,12 @@ describe('--netdev', () => {
       ...['-netdev', 'vhost-user,chardev=net0-socket,id=net0'],
     ]);
     expect(args.at(-1)).toBe(`${DEVICE},vectors=0`);
+    const listening = parseNetdev('vhost-user-server:/run/port0', 0, false);
+    expect(listening.args[1]).toBe('socket,id=net0-socket,path=/run/port0,server=on');
+    expect(listening).toMatchObject({
+      args: ['-chardev', expect.anything(), ...args.slice(2)],
+      leftover: '/run/port0',
+    });
     expect(parseNetdev('vhost-user:/run/port0,vectors=4', 0, false).args.at(-1)).toBe(`${DEVICE},vectors=4`);
   });
 

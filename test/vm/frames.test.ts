@@ -31,12 +31,13 @@ describeWith('raw frames to tspmd in a guest', [guest], () => {
 
   /** Runs `tspmd run`; a line on its standard input stops it in good order. */
   async function run(mode: Mode): Promise<Child> {
-    const options = ['--device', NIC, '--ip', '10.0.0.1/24', '--app', 'echo', ...MODES[mode]];
+    const ring = mode === 'single' ? 'split' : 'packed';
+    const options = ['--device', NIC, '--ip', '10.0.0.1/24', '--app', 'echo', '--ring', ring, ...MODES[mode]];
     const command = Child.commandLine('run', ...options).join(' ');
     const script = `set -e; ${BIND} ${NIC}; ${command} & PID=$!; read -r _; kill $PID; wait $PID`;
     child = Guest.start({
       mode: 'iommu',
-      netdevs: [`${link.netdev},mac=${MAC}`],
+      netdevs: [`${link.netdev},mac=${MAC},packed=on`],
       timeout: 100,
       command: ['bash', '-c', script],
     });

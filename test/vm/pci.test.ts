@@ -87,11 +87,15 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
     },
   );
 
-  it.each(VFIO_MODES)('pings the kernel 5,000 times with every byte checked, %s', async (_, mode, option) => {
-    const pings = `${TSPMD} ping --device ${NIC} --ip 10.0.0.1/24 --to 10.0.0.9`;
+  it.each([
+    [...VFIO_MODES[0], 'split'],
+    [...VFIO_MODES[1], 'packed'],
+  ] as const)('pings the kernel 5,000 times with every byte checked, %s', async (_, mode, option, ring) => {
+    const pings = `${TSPMD} ping --device ${NIC} --ip 10.0.0.1/24 --to 10.0.0.9 --ring ${ring}`;
     const child = start(
       mode,
       `set -e; ${BIND} ${NIC} ${option}; exec ${pings} --count 5000 --interval 0.0002 --size 0-1472 --quiet`,
+      { netdevs: [`tap:tap0@${namespace.name},packed=on`] },
     );
     expect((await child.exited).code, child.output).toBe(0);
     expect(child.stdout).toContain('5000 packets transmitted, 5000 received, 0% packet loss');

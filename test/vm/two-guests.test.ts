@@ -43,7 +43,7 @@ describeWith('two guests over the embedded switch', [guest], () => {
     const child = Guest.start({
       mode: 'no-iommu',
       kernelDriver,
-      netdevs: [`vhost-user:${socket(i)},mac=52:54:00:00:00:0${i}`],
+      netdevs: [`vhost-user:${socket(i)},mac=52:54:00:00:00:0${i},packed=on`],
       timeout: 170,
       // Both boot at the same time; each goes on when it is told.
       command: ['bash', '-c', `set -e; read -r _; ${script}`],
@@ -63,7 +63,8 @@ describeWith('two guests over the embedded switch', [guest], () => {
 
   it('finds by ARP, pings and exchanges UDP, each with our driver', { timeout: 240_000 }, async () => {
     const options = '--app-option to=10.0.0.2 pings=200 datagrams=2000';
-    const traffic = boot(1, ours(1, '--app', file('dist/scripts/demo/traffic.js'), options));
+    const app = file('dist/scripts/demo/traffic.js');
+    const traffic = boot(1, ours(1, '--ring packed', '--app', app, options));
     await echoIn(2);
     traffic.write('go\n');
     const [, json = ''] = await traffic.waitFor(new RegExp(`^${RESULT_MARK} (.*)$`, 'm'), READY_MS);

@@ -5,11 +5,11 @@
  *
  * Source: QEMU, docs/interop/vhost-user.rst.
  */
-import { lstatSync, unlinkSync } from 'node:fs';
-import { abi, acceptUnix, closeFile, connectUnix, listenUnix, type Reactor, SystemError } from '../../libc/index.js';
+import { abi, connectUnix, type Reactor, SystemError } from '../../libc/index.js';
 import type { WindowAllocator } from '../../memory/index.js';
 import type { DeviceRxQueue } from '../../virtio/device-rx-queue.js';
 import type { DeviceTxQueue } from '../../virtio/device-tx-queue.js';
+import { ListeningSocket } from './listening-socket.js';
 import type { PeerFiles } from './peer-memory.js';
 import { QueuePair } from './queue-pair.js';
 import { type SessionOptions, VhostUserSession } from './session.js';
@@ -52,8 +52,7 @@ export class VhostUserBackend {
   private readonly sessionOptions: SessionOptions;
   private readonly reactor: Reactor;
   private readonly path: string;
-  private listener = -1;
-  private inode = 0;
+  private listener: ListeningSocket | null = null;
   private session: VhostUserSession | null = null;
   private retry: NodeJS.Timeout | null = null;
   private retryMs = FIRST_RETRY_MS;
@@ -115,50 +114,41 @@ export class VhostUserBackend {
     const hadPeer = this.session !== null;
     this.session?.dispose();
     this.session = null;
-    if (this.listener >= 0) {
-      this.reactor.unwatch(this.listener);
-      closeFile(this.listener);
-      this.removeSocket();
+    if (this.listener !== null) {
+      this.reactor.unwatch(this.listener.fd);
+      this.listener.close();
     }
     if (hadPeer) this.onLink?.('down', `${this.name}: closed`);
   }
 
   private listen(): void {
+    const listener = new ListeningSocket(this.path, this.name);
+    this.listener = listener;
     try {
-      this.listener = listenUnix(this.path);
+      this.awaitPeer(listener);
     } catch (error) {
-      if (!(error instanceof SystemError && error.code === 'EADDRINUSE')) throw error;
-      throw new Error(
-        `${this.name}: the file is already there (EADDRINUSE): stop the process that listens on it, or remove it if one left it behind`,
-      );
-    }
-    try {
-      this.inode = lstatSync(this.path).ino;
-      this.awaitPeer();
-    } catch (error) {
-      closeFile(this.listener);
-      this.removeSocket();
+      listener.close();
       throw error;
     }
   }
 
   /** One peer at a time: while it is served the listener is not watched, and others wait in its backlog. */
-  private awaitPeer(): void {
+  private awaitPeer(listener: ListeningSocket): void {
     this.retry = null;
-    this.reactor.watch(this.listener, abi.EPOLLIN, () => this.acceptPeer());
+    this.reactor.watch(listener.fd, abi.EPOLLIN, () => this.acceptPeer(listener));
   }
 
-  private acceptPeer(): void {
+  private acceptPeer(listener: ListeningSocket): void {
     try {
-      const fd = acceptUnix(this.listener, this.path);
+      const fd = listener.accept();
       if (fd === null) return;
-      this.reactor.unwatch(this.listener);
+      this.reactor.unwatch(listener.fd);
       this.serve(fd, 'a peer has connected');
     } catch (error) {
       // No descriptor is free (EMFILE), or no memory: the other ports go on, and this one when there is.
-      this.reactor.unwatch(this.listener);
+      this.reactor.unwatch(listener.fd);
       this.onNotice?.(`${this.name}: a peer cannot be served now: ${(error as Error).message}`);
-      this.retry = setTimeout(() => this.awaitPeer(), LAST_RETRY_MS);
+      this.retry = setTimeout(() => this.awaitPeer(listener), LAST_RETRY_MS);
     }
   }
 
@@ -205,16 +195,7 @@ export class VhostUserBackend {
     this.session = null;
     this.onLink?.('down', `${this.name}: the peer is gone: ${reason}`);
     if (this.closed) return;
-    if (this.listener >= 0) this.awaitPeer();
+    if (this.listener !== null) this.awaitPeer(this.listener);
     else this.redial();
-  }
-
-  /** Removes the file that is ours; not one that somebody has put in its place since. */
-  private removeSocket(): void {
-    try {
-      if (lstatSync(this.path).ino === this.inode) unlinkSync(this.path);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    }
   }
 }

@@ -1,6 +1,7 @@
 /**
  * The vhost-user frontend: a virtio device reached through a unix socket, with no VM (what DPDK calls virtio-user). The
- * backend (BESS, OVS-DPDK, DPDK's vhost, the embedded switch) maps our packet memory and works on it in place.
+ * backend (BESS, OVS-DPDK, DPDK's vhost, the embedded switch) maps our packet memory and works on it in place. It listens
+ * on the socket and we connect, or the other way round: what OVS calls dpdkvhostuserclient, and DPDK's virtio-user server=1.
  *
  * Source: QEMU, docs/interop/vhost-user.rst. A ring starts at its first kick and is enabled by SET_VRING_ENABLE.
  */
@@ -15,6 +16,7 @@ import {
 } from '../../virtio/features.js';
 import type { Doorbell, QueueLayout, TransportEvents, VirtioTransport } from '../../virtio/transport.js';
 import { VhostUserChannel } from './channel.js';
+import { ListeningSocket } from './listening-socket.js';
 import * as p from './protocol.js';
 import { PendingReplies } from './replies.js';
 
@@ -55,6 +57,15 @@ class Queue {
   }
 }
 
+export interface VhostUserFrontendOptions {
+  /** Create the socket and wait for a backend to connect, however long that takes. Default: connect to the backend's. */
+  readonly server?: boolean;
+  /** Ends the wait for the first backend: connect() then rejects. */
+  readonly signal?: AbortSignal | undefined;
+  /** Called with a line when the wait for the first backend begins. */
+  readonly onWait?: ((line: string) => void) | undefined;
+}
+
 export class VhostUserFrontend implements VirtioTransport {
   readonly name: string;
   readonly canReconnect = true;
@@ -72,10 +83,17 @@ export class VhostUserFrontend implements VirtioTransport {
   private protocolFeatures = 0n;
   private status = 0;
   private packed = false;
+  private listener: ListeningSocket | null = null;
+  /** With server=1: no backend has connected yet. */
+  private isFirstWait = true;
+  private endWait: (reason: string) => void = () => {};
 
-  /** @param path the backend's listening socket */
-  constructor(private readonly path: string) {
-    this.name = `vhost-user:${path}`;
+  /** @param path of the socket */
+  constructor(
+    private readonly path: string,
+    private readonly options: VhostUserFrontendOptions = {},
+  ) {
+    this.name = `vhost-user:${path}${options.server ? ',server=1' : ''}`;
   }
 
   get hasConfig(): boolean {
@@ -90,9 +108,9 @@ export class VhostUserFrontend implements VirtioTransport {
     this.offered = 0n;
     this.protocolFeatures = 0n;
     this.status = 0;
-    const fd = this.dial();
+    const fd = this.options.server ? await this.awaitBackend() : this.dial();
     try {
-      this.reactor = new Reactor();
+      this.reactor ??= new Reactor();
     } catch (error) {
       closeFile(fd);
       throw error;
@@ -127,6 +145,39 @@ export class VhostUserFrontend implements VirtioTransport {
       const reason = isOther ? 'this is not a socket: name the one that the backend listens on' : cause[error.code];
       throw new Error(`${this.name}: ${reason === undefined ? error.message : `${reason} (${error.code})`}`);
     }
+  }
+
+  /** One backend, then the socket is no more than a name that is taken, until {@link close}. */
+  private awaitBackend(): Promise<number> {
+    const { path, name } = this;
+    const { signal, onWait } = this.isFirstWait ? this.options : {};
+    if (signal?.aborted) throw new Error(`${name}: stopped before a backend had connected`);
+    const listener = new ListeningSocket(path, name);
+    this.listener = listener;
+    const reactor = new Reactor();
+    this.reactor = reactor;
+    return new Promise<number>((resolve, reject) => {
+      const onAbort = (): void => this.endWait('stopped before a backend had connected');
+      const settle = (act: () => void): void => {
+        this.endWait = () => {};
+        signal?.removeEventListener('abort', onAbort);
+        reactor.unwatch(listener.fd);
+        act();
+      };
+      this.endWait = (reason) => settle(() => reject(new Error(`${name}: ${reason}`)));
+      signal?.addEventListener('abort', onAbort);
+      reactor.watch(listener.fd, abi.EPOLLIN, () => {
+        try {
+          const fd = listener.accept();
+          if (fd === null) return;
+          this.isFirstWait = false;
+          settle(() => resolve(fd));
+        } catch (error) {
+          this.endWait((error as Error).message);
+        }
+      });
+      onWait?.(`${name}: waits for a backend to connect`);
+    });
   }
 
   private lost(channel: VhostUserChannel, reason: string): void {
@@ -247,6 +298,7 @@ export class VhostUserFrontend implements VirtioTransport {
 
   async close(): Promise<void> {
     const { channel } = this;
+    this.endWait('closed while it waited for a backend');
     if (channel !== null) {
       // GET_VRING_BASE stops a ring: when it is answered the backend has let go of our memory.
       try {
@@ -267,5 +319,7 @@ export class VhostUserFrontend implements VirtioTransport {
     this.queues = new Map();
     this.reactor?.close();
     this.reactor = null;
+    this.listener?.close();
+    this.listener = null;
   }
 }
