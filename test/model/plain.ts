@@ -1,4 +1,5 @@
 /** What the ends that were written from the specification share: buffers of the plain drivers, and when each side notifies. */
+import { QueueCounter } from '../../drivers/virtio/queue-counters.js';
 import { type BufferPool, NO_BUFFER } from '../../rings/buffer-pool.js';
 import type { DeviceModel } from '../support/device-model.js';
 import { DeviceRing } from '../support/device-ring.js';
@@ -6,6 +7,7 @@ import type { DriverModel } from '../support/driver-model.js';
 import { PackedDeviceRing } from '../support/packed-device-ring.js';
 import { PackedDriver } from '../support/packed-driver.js';
 import { SplitDriver } from '../support/split-driver.js';
+import { demand } from './virtqueue.js';
 
 interface InRing {
   readonly slot: number;
@@ -21,22 +23,24 @@ export class PlainBuffers {
 
   constructor(
     private readonly driver: DriverModel,
-    size: number,
+    private readonly size: number,
     slotBytes: number,
   ) {
     this.slots = Array.from({ length: size }, () => driver.buffer(slotBytes));
     this.descriptors = size;
   }
 
-  /** Offers a buffer in `parts` pieces; null when the ring has no room for it. */
-  offer(bytes: number, parts: number, write: boolean, indirect: boolean): { key: number; places: number } | null {
+  /** Offers a buffer in pieces; null when the ring has no room for it. */
+  offer(bytes: number, pieces: number, write: boolean, indirect: boolean): { key: number; places: number } | null {
+    // 2.7.5.3.1: no chain, nor table, is longer than the queue.
+    const parts = Math.min(pieces, this.size);
     const descriptors = indirect ? 1 : parts;
     const slot = this.slots.at(-1);
     if (slot === undefined || descriptors > this.descriptors) return null;
     this.slots.pop();
     const cut = (i: number): number => Math.floor((bytes * i) / parts);
-    const pieces = Array.from({ length: parts }, (_, i) => ({ offset: slot + cut(i), length: cut(i + 1) - cut(i), write }));
-    const key = this.driver.offer(pieces, indirect ? 0 : parts);
+    const cuts = Array.from({ length: parts }, (_, i) => ({ offset: slot + cut(i), length: cut(i + 1) - cut(i), write }));
+    const key = this.driver.offer(cuts, indirect ? 0 : parts);
     this.descriptors -= descriptors;
     this.inRing.set(key, { slot, bytes, descriptors });
     return { key, places: descriptors };
@@ -47,14 +51,15 @@ export class PlainBuffers {
   }
 
   /** What was used since the last time, in order, with the bytes that the device says it has written. */
-  collect(): { key: number; bytes: Uint8Array }[] {
+  collect(): { key: number; bytes: Uint8Array; descriptors: number }[] {
     return this.driver.takeUsed().map(({ id, length }) => {
       const buffer = this.inRing.get(id);
       if (buffer === undefined) throw new Error(`the device used buffer ${id}, which it does not have`);
       this.inRing.delete(id);
       this.slots.push(buffer.slot);
       this.descriptors += buffer.descriptors;
-      return { key: id, bytes: this.driver.memory.u8.slice(buffer.slot, buffer.slot + length) };
+      const { slot, descriptors } = buffer;
+      return { key: id, bytes: this.driver.memory.u8.slice(slot, slot + length), descriptors };
     });
   }
 
@@ -118,6 +123,27 @@ export function setPlainDriverWish(driver: DriverModel, wanted: boolean, usedTo:
 export function freeBuffers(pool: BufferPool): number[] {
   const free: number[] = [];
   for (let handle = pool.get(); handle !== NO_BUFFER; handle = pool.get()) free.push(handle);
-  for (const handle of free.reverse()) pool.put(handle);
+  for (let i = free.length - 1; i >= 0; i--) pool.put(free[i]!);
   return free;
+}
+
+/** Up to `count` of the numbers 0 to `length` - 1, in an order that `random` decides; 0: ascending. */
+export function someOf(length: number, count: number, random: number): number[] {
+  const left = Array.from({ length }, (_, i) => i);
+  return Array.from({ length: Math.min(length, count) }, (_, i) => left.splice((random + i * (random % 7)) % left.length, 1)[0]!);
+}
+
+/** Whether `act` signals the driver: at most once. */
+export function signalledBy(counts: Float64Array, act: () => void): boolean {
+  const before = counts[QueueCounter.signals]!;
+  act();
+  const signals = counts[QueueCounter.signals]! - before;
+  demand(signals <= 1, `${signals} signals for one burst`);
+  return signals > 0;
+}
+
+/** At most one doorbell a burst. */
+export function kicksSince(queue: { readonly kicks: number }, before: number): boolean {
+  demand(queue.kicks - before <= 1, `${queue.kicks - before} doorbells for one burst`);
+  return queue.kicks > before;
 }

@@ -6,7 +6,7 @@
  */
 import type fc from 'fast-check';
 import { interleave } from './interleave.js';
-import { Violation } from './virtqueue.js';
+import { demand, Violation } from './virtqueue.js';
 
 export interface State<R> {
   clone(): State<R>;
@@ -25,7 +25,8 @@ export interface Holder<S> {
  */
 export type Notice = 'exact' | 'spurious' | 'any';
 
-export type Explanation<S> = (state: S, notice: Notice) => void;
+/** `racing`: the other side acted meanwhile, which our receive burst is not one step for: it takes out, and then refills. */
+export type Explanation<S> = (state: S, notice: Notice, racing: boolean) => void;
 
 export interface Step<S, R> {
   readonly side: 'driver' | 'device';
@@ -45,7 +46,7 @@ export class Alone<S extends State<R>, R> implements fc.Command<Holder<S>, R> {
   }
 
   run({ state }: Holder<S>, real: R): void {
-    this.step.run(real)(state, 'exact');
+    this.step.run(real)(state, 'exact', false);
     state.check(real);
   }
 
@@ -86,8 +87,8 @@ export class Race<S extends State<R>, R> implements fc.Command<Holder<S>, R> {
     ] as const) {
       const state = holder.state.clone() as S;
       try {
-        first.explain(state, first.other.isWish ? 'any' : 'exact');
-        second.explain(state, second.other.isWish ? 'spurious' : 'exact');
+        first.explain(state, first.other.isWish ? 'any' : 'exact', true);
+        second.explain(state, second.other.isWish ? 'spurious' : 'exact', true);
         state.check(real);
         holder.state = state;
         return;
@@ -103,4 +104,10 @@ export class Race<S extends State<R>, R> implements fc.Command<Holder<S>, R> {
     const { outer, inner, at } = this;
     return `${outer.side}: ${outer.name}, at its access ${at} ${inner.side}: ${inner.name}`;
   }
+}
+
+/** A notification that is due must be given, and none that is not. */
+export function notified(due: boolean, given: boolean, notice: Notice, whom: string, how: string): void {
+  demand(given || !due || notice === 'any', `${whom} was to be notified, and there was no ${how}: a lost wake-up`);
+  demand(due || !given || notice !== 'exact', `there was a ${how} that nobody asked for`);
 }

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { frameOf } from '../support/driver.js';
 import { type Bench, type Config, rulesOf, zeroedWish } from './bench.js';
-import { Alone, type Explanation, type Holder, type Notice, Race, type State, type Step } from './steps.js';
+import { Alone, type Explanation, type Holder, notified, Race, type State, type Step } from './steps.js';
 import { OurTxDevice, OurTxDriver, PlainTxDevice, PlainTxDriver, type Sent, type TxDevice, type TxDriver } from './tx-ends.js';
 import { demand, Virtqueue } from './virtqueue.js';
 
@@ -122,12 +122,6 @@ class Send implements Step<TxState, TxReal> {
       notified(state.sent(sent), kicked, notice, 'the device', 'doorbell');
     };
   }
-}
-
-/** A notification that is due must be given, and none that is not. */
-export function notified(due: boolean, given: boolean, notice: Notice, whom: string, how: string): void {
-  demand(given || !due || notice === 'any', `${whom} was to be notified, and there was no ${how}: a lost wake-up`);
-  demand(due || !given || notice !== 'exact', `there was a ${how} that nobody asked for`);
 }
 
 class Reclaim implements Step<TxState, TxReal> {
@@ -306,5 +300,15 @@ export function finishTx(holder: Holder<TxState>, real: TxReal): void {
     demand(round < 600, 'buffers stay in the ring though the device uses all');
     const steps = [new Use(600, 0), new Take(32), new Use(600, 0), new Reclaim()];
     for (const step of steps) if (step.ready(holder.state)) new Alone<TxState, TxReal>(step).run(holder, real);
+  }
+}
+
+/** Sends so many frames through an empty queue, and has them all back. */
+export function passTx(holder: Holder<TxState>, real: TxReal, frames: number): void {
+  for (let left = frames; left > 0; ) {
+    const count = Math.min(left, holder.state.config.size);
+    new Alone<TxState, TxReal>(new Send(Array<number>(count).fill(60))).run(holder, real);
+    left -= holder.state.queue.available.length;
+    finishTx(holder, real);
   }
 }

@@ -4,7 +4,6 @@ import { DeviceTxQueue } from '../../drivers/virtio/device-tx-queue.js';
 import { DriverTxQueue } from '../../drivers/virtio/driver-tx-queue.js';
 import { PacketBurst } from '../../drivers/virtio/packet-burst.js';
 import { PackedTxQueue } from '../../drivers/virtio/packed-tx-queue.js';
-import { QueueCounter } from '../../drivers/virtio/queue-counters.js';
 import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
 import { type Chain, type DeviceModel, MODEL_IOVA_BASE } from '../support/device-model.js';
 import { DeviceRing } from '../support/device-ring.js';
@@ -13,7 +12,16 @@ import { PackedDeviceRing } from '../support/packed-device-ring.js';
 import { PackedDriver } from '../support/packed-driver.js';
 import { SplitDriver } from '../support/split-driver.js';
 import { type Bench, type Config, type RingAt, ringAt } from './bench.js';
-import { armPlainDevice, freeBuffers, PlainBuffers, plainDeviceSignals, plainDriverKicks } from './plain.js';
+import {
+  armPlainDevice,
+  freeBuffers,
+  kicksSince,
+  PlainBuffers,
+  plainDeviceSignals,
+  plainDriverKicks,
+  signalledBy,
+  someOf,
+} from './plain.js';
 import { demand, type Offered } from './virtqueue.js';
 
 const HEADER = 12;
@@ -141,27 +149,6 @@ function inSlots(queue: DriverTxQueue | PackedTxQueue): number[] {
   return [...queue.tables.slotHandle].filter((handle) => handle !== -1);
 }
 
-/** Up to `count` of the numbers 0 to `length` - 1, in an order that `random` decides; 0: ascending. */
-export function someOf(length: number, count: number, random: number): number[] {
-  const left = Array.from({ length }, (_, i) => i);
-  return Array.from({ length: Math.min(length, count) }, (_, i) => left.splice((random + i * (random % 7)) % left.length, 1)[0]!);
-}
-
-/** Whether `act` signals the driver: at most once. */
-export function signalledBy(counts: Float64Array, act: () => void): boolean {
-  const before = counts[QueueCounter.signals]!;
-  act();
-  const signals = counts[QueueCounter.signals]! - before;
-  demand(signals <= 1, `${signals} signals for one burst`);
-  return signals > 0;
-}
-
-/** At most one doorbell a burst. */
-export function kicksSince(queue: { readonly kicks: number }, before: number): boolean {
-  demand(queue.kicks - before <= 1, `${queue.kicks - before} doorbells for one burst`);
-  return queue.kicks > before;
-}
-
 /** Cuts header and frame anywhere, in up to three pieces, some of them in an indirect table. */
 export class PlainTxDriver implements TxDriver {
   readonly at: RingAt;
@@ -186,9 +173,8 @@ export class PlainTxDriver implements TxDriver {
     for (const frame of frames) {
       const bytes = Buffer.concat([new Uint8Array(HEADER), frame]);
       // Where it is cut depends on its own bytes, so that a run can be made again.
-      const parts = 1 + (frame[3]! % 3);
-      const places = this.config.packed || parts === 1 || frame[2]! % 2 === 1 ? parts : 1;
-      const offered = this.buffers.offer(bytes.length, parts, false, places < parts);
+      const parts = 1 + (frame[4]! % 3);
+      const offered = this.buffers.offer(bytes.length, parts, false, parts > 1 && frame.length % 2 === 1);
       if (offered === null) break;
       this.buffers.write(offered.key, bytes);
       sent.push({ key: offered.key, places: this.config.packed ? offered.places : 1, frame });
