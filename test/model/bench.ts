@@ -81,7 +81,12 @@ export class Bench implements GuestMemory {
   }
 
   layout(size: number): QueueLayout {
-    return { size, descriptors: this.ring, driver: this.ring + 16 * MAX_SIZE, device: this.ring + 16 * MAX_SIZE + 4096 };
+    return {
+      size,
+      descriptors: this.ring,
+      driver: this.ring + 16 * MAX_SIZE,
+      device: this.ring + 16 * MAX_SIZE + 4096,
+    };
   }
 
   /** As after a change of the layout: product code clears the memory of a ring then. */

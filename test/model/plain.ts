@@ -39,7 +39,11 @@ export class PlainBuffers {
     if (slot === undefined || descriptors > this.descriptors) return null;
     this.slots.pop();
     const cut = (i: number): number => Math.floor((bytes * i) / parts);
-    const cuts = Array.from({ length: parts }, (_, i) => ({ offset: slot + cut(i), length: cut(i + 1) - cut(i), write }));
+    const cuts = Array.from({ length: parts }, (_, i) => ({
+      offset: slot + cut(i),
+      length: cut(i + 1) - cut(i),
+      write,
+    }));
     const key = this.driver.offer(cuts, indirect ? 0 : parts);
     this.descriptors -= descriptors;
     this.inRing.set(key, { slot, bytes, descriptors });
@@ -130,7 +134,10 @@ export function freeBuffers(pool: BufferPool): number[] {
 /** Up to `count` of the numbers 0 to `length` - 1, in an order that `random` decides; 0: ascending. */
 export function someOf(length: number, count: number, random: number): number[] {
   const left = Array.from({ length }, (_, i) => i);
-  return Array.from({ length: Math.min(length, count) }, (_, i) => left.splice((random + i * (random % 7)) % left.length, 1)[0]!);
+  return Array.from(
+    { length: Math.min(length, count) },
+    (_, i) => left.splice((random + i * (random % 7)) % left.length, 1)[0]!,
+  );
 }
 
 /** Whether `act` signals the driver: at most once. */

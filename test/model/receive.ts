@@ -1,7 +1,14 @@
 /** A receive queue: what the model knows of it, and the steps of the device's side. */
 import { frameOf } from '../support/driver.js';
 import { type Config, rulesOf, zeroedWish } from './bench.js';
-import { OurRxDevice, type OurRxDriver, PlainRxDevice, type PlainRxDriver, type Posted, type Received } from './rx-ends.js';
+import {
+  OurRxDevice,
+  type OurRxDriver,
+  PlainRxDevice,
+  type PlainRxDriver,
+  type Posted,
+  type Received,
+} from './rx-ends.js';
 import { type Explanation, notified, type State, type Step } from './steps.js';
 import { demand, Virtqueue } from './virtqueue.js';
 
@@ -64,7 +71,10 @@ export class RxState implements State<RxReal> {
   /** As of a transmit queue. */
   armed(answer: boolean | null): void {
     const { available } = this.queue;
-    demand(answer === null || answer === (available.length === 0), `arming said ${answer}, ${available.length} available`);
+    demand(
+      answer === null || answer === (available.length === 0),
+      `arming said ${answer}, ${available.length} available`,
+    );
     this.queue.armDevice();
     if (answer === false) this.disarmed();
   }

@@ -2,8 +2,8 @@
 import { LinearAddressSpace } from '../../drivers/memory/index.js';
 import { DeviceRxQueue } from '../../drivers/virtio/device-rx-queue.js';
 import { DriverRxQueue } from '../../drivers/virtio/driver-rx-queue.js';
-import { PacketBurst } from '../../drivers/virtio/packet-burst.js';
 import { PackedRxQueue } from '../../drivers/virtio/packed-rx-queue.js';
+import { PacketBurst } from '../../drivers/virtio/packet-burst.js';
 import { QueueCounter } from '../../drivers/virtio/queue-counters.js';
 import { BufferPool, FRAME_OFFSET } from '../../rings/buffer-pool.js';
 import { type Chain, type DeviceModel, MODEL_IOVA_BASE } from '../support/device-model.js';
@@ -126,7 +126,10 @@ export class OurRxDriver {
     const held = this.inSlots();
     const all = [...held, ...freeBuffers(this.pool), ...inHand].sort((a, b) => a - b);
     const count = this.config.size + this.config.spare;
-    demand(all.length === count && all.every((key, i) => key === i), `the buffers are no more each in one place: ${all}`);
+    demand(
+      all.length === count && all.every((key, i) => key === i),
+      `the buffers are no more each in one place: ${all}`,
+    );
     return held;
   }
 
@@ -217,7 +220,11 @@ export class OurRxDevice {
     const [short, long] = [counts[QueueCounter.noBuffer]!, counts[QueueCounter.noRoom]!];
     let delivered = 0;
     const signalled = signalledBy(counts, () => {
-      delivered = queue.put(burst, Uint8Array.from(frames, (_, i) => i), frames.length);
+      delivered = queue.put(
+        burst,
+        Uint8Array.from(frames, (_, i) => i),
+        frames.length,
+      );
     });
     const dropped = counts[QueueCounter.noBuffer]! + counts[QueueCounter.noRoom]! - short - long;
     return { delivered, dropped, signalled };

@@ -3,7 +3,15 @@ import fc from 'fast-check';
 import { frameOf } from '../support/driver.js';
 import { type Bench, type Config, rulesOf, zeroedWish } from './bench.js';
 import { Alone, type Explanation, type Holder, notified, Race, type State, type Step } from './steps.js';
-import { OurTxDevice, OurTxDriver, PlainTxDevice, PlainTxDriver, type Sent, type TxDevice, type TxDriver } from './tx-ends.js';
+import {
+  OurTxDevice,
+  OurTxDriver,
+  PlainTxDevice,
+  PlainTxDriver,
+  type Sent,
+  type TxDevice,
+  type TxDriver,
+} from './tx-ends.js';
 import { demand, Virtqueue } from './virtqueue.js';
 
 /** What our driver sends; the frame itself, with no VLAN tag, of a device with an MTU of 1500. */
@@ -54,7 +62,10 @@ export class TxState implements State<TxReal> {
   armed(answer: boolean | null): void {
     const { queue } = this;
     const empty = queue.available.length === 0;
-    demand(answer === null || answer === empty, `arming said ${answer}, with ${queue.available.length} buffers available`);
+    demand(
+      answer === null || answer === empty,
+      `arming said ${answer}, with ${queue.available.length} buffers available`,
+    );
     queue.armDevice();
     if (answer === false) this.disarmed();
   }
@@ -69,7 +80,9 @@ export class TxState implements State<TxReal> {
   /** The first of the used buffers come back. */
   collected(keys: readonly number[]): void {
     const back = this.queue.collect(keys.length).map(({ buffer }) => buffer.key);
-    const [a, b] = [back, [...keys]].map((list) => list.sort((x, y) => x - y).join());
+    // Ours has a table of its own, in which the order is not seen.
+    const ordered = this.config.driver === 'plain';
+    const [a, b] = [back, [...keys]].map((list) => (ordered ? list : list.sort((x, y) => x - y)).join());
     demand(a === b, `the driver took back the buffers ${b}, used were ${a}`);
   }
 
@@ -133,7 +146,10 @@ class Reclaim implements Step<TxState, TxReal> {
   run(real: TxReal): Explanation<TxState> {
     const returned = real.driver.reclaim();
     return (state) => {
-      demand(returned.length === state.queue.used.length, `${returned.length} back, ${state.queue.used.length} were used`);
+      demand(
+        returned.length === state.queue.used.length,
+        `${returned.length} back, ${state.queue.used.length} were used`,
+      );
       state.collected(returned);
     };
   }
@@ -276,7 +292,7 @@ export function txSteps(config: Config): fc.Arbitrary<Alone<TxState, TxReal> | R
   const reclaims = fc.constant(new Reclaim());
   const takes = some.map((max) => new Take(max));
   const uses = fc.tuple(some, fc.oneof(fc.constant(0), fc.nat())).map(([count, random]) => new Use(count, random));
-  const arms = fc.constantFrom(new ArmDevice(), new ArmDevice(), new DisarmDevice());
+  const arms = fc.constantFrom(new ArmDevice(), new DisarmDevice());
   const driverSteps = fc.oneof(sends, sends, sends, reclaims);
   const deviceSteps = fc.oneof(takes, takes, uses, uses, arms);
   const at = fc.nat(4);
@@ -290,7 +306,14 @@ export function txSteps(config: Config): fc.Arbitrary<Alone<TxState, TxReal> | R
     alone(deviceSteps),
     race(driverSteps, deviceSteps),
     race(deviceSteps, driverSteps),
-    alone(fc.oneof({ weight: 3, arbitrary: fc.constant(new Restart()) }, { weight: 1, arbitrary: fc.constant(new Reset()) })),
+    race(sends, arms),
+    race(arms, sends),
+    alone(
+      fc.oneof(
+        { weight: 3, arbitrary: fc.constant(new Restart()) },
+        { weight: 1, arbitrary: fc.constant(new Reset()) },
+      ),
+    ),
   ];
 }
 
@@ -308,6 +331,7 @@ export function passTx(holder: Holder<TxState>, real: TxReal, frames: number): v
   for (let left = frames; left > 0; ) {
     const count = Math.min(left, holder.state.config.size);
     new Alone<TxState, TxReal>(new Send(Array<number>(count).fill(60))).run(holder, real);
+    demand(holder.state.queue.available.length > 0, 'an empty queue takes no frame');
     left -= holder.state.queue.available.length;
     finishTx(holder, real);
   }

@@ -2,8 +2,8 @@
 import { LinearAddressSpace } from '../../drivers/memory/index.js';
 import { DeviceTxQueue } from '../../drivers/virtio/device-tx-queue.js';
 import { DriverTxQueue } from '../../drivers/virtio/driver-tx-queue.js';
-import { PacketBurst } from '../../drivers/virtio/packet-burst.js';
 import { PackedTxQueue } from '../../drivers/virtio/packed-tx-queue.js';
+import { PacketBurst } from '../../drivers/virtio/packet-burst.js';
 import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
 import { type Chain, type DeviceModel, MODEL_IOVA_BASE } from '../support/device-model.js';
 import { DeviceRing } from '../support/device-ring.js';
@@ -115,7 +115,9 @@ export class OurTxDriver implements TxDriver {
     const taken = queue.burst(Uint32Array.from(handles), lengths, handles.length);
     const after = new Set(inSlots(queue));
     for (const handle of handles.slice(taken)) pool.put(handle);
-    const sent = handles.flatMap((key, i) => (after.has(key) && i < taken ? [{ key, places: 1, frame: frames[i]! }] : []));
+    const sent = handles.flatMap((key, i) =>
+      after.has(key) && i < taken ? [{ key, places: 1, frame: frames[i]! }] : [],
+    );
     return {
       sent,
       returned: before.filter((handle) => !after.has(handle)),
@@ -264,7 +266,10 @@ export class PlainTxDevice implements TxDevice {
     for (let chain = this.ring.take(); chain !== null; chain = this.ring.take()) {
       this.chains.push(chain);
       const bytes = Buffer.from(this.ring.read(chain));
-      demand(bytes.subarray(0, HEADER).every((byte) => byte === 0), '5.1.6.2.1: a header that is not zero');
+      demand(
+        bytes.subarray(0, HEADER).every((byte) => byte === 0),
+        '5.1.6.2.1: a header that is not zero',
+      );
       frames.push(bytes.subarray(HEADER));
       if (frames.length === max) break;
     }

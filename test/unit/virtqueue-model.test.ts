@@ -18,6 +18,7 @@ const pairs: readonly (readonly [Player, Player])[] = [
 
 /** Long runs take minutes. */
 const PATIENCE = runs(20_000, 600_000);
+const AFTER = 60;
 const STEPS = { maxCommands: 60, size: '+1' } as const;
 
 let bench: Bench;
@@ -26,7 +27,7 @@ beforeAll(() => {
 });
 afterAll(() => bench.dispose());
 
-/** Any steps of a transmit queue, after so many frames have gone through it. */
+/** Any steps of a transmit queue, after so many frames have gone through it, and before some more. */
 function transmit(given: fc.Arbitrary<Config>, numRuns: number, before = 0): void {
   const any = given.chain((config) => fc.tuple(fc.constant(config), fc.commands(txSteps(config), STEPS)));
   fc.assert(
@@ -37,11 +38,13 @@ function transmit(given: fc.Arbitrary<Config>, numRuns: number, before = 0): voi
         passTx(holder, real, before);
         fc.modelRun(() => ({ model: holder, real }), steps);
         finishTx(holder, real);
+        passTx(holder, real, AFTER);
       } finally {
         real.close();
       }
     }),
-    { numRuns },
+    // A beginning as long as that of the last indexes is not to be made again for each smaller case.
+    { numRuns, endOnFailure: before > 0 },
   );
 }
 
@@ -55,20 +58,20 @@ function receive(given: fc.Arbitrary<Config>, numRuns: number, before = 0): void
         passRx(holder, real, before);
         fc.modelRun(() => ({ model: holder, real }), steps);
         finishRx(holder, real);
+        passRx(holder, real, AFTER);
       } finally {
         real.close();
       }
     }),
-    { numRuns },
+    // A beginning as long as that of the last indexes is not to be made again for each smaller case.
+    { numRuns, endOnFailure: before > 0 },
   );
 }
 
 describe.each(pairs)('driver: %s, device: %s', (driver, device) => {
   const given = configs(driver, device);
   /** 2.7: the indexes of a split ring have 16 bits. What comes next are the last of them, and the first again. */
-  const ending = fc
-    .tuple(given, fc.constantFrom(8, 64), fc.boolean())
-    .map(([config, size, eventIdx]) => ({ ...config, packed: false, inOrder: false, size, eventIdx }));
+  const ending = given.map((config) => ({ ...config, packed: false, inOrder: false, size: 64 }));
   const ENTRIES = 0x1_0000 - 40;
 
   it('transmit: the model agrees after every step', () => transmit(given, runs(200, 10_000)), PATIENCE);
