@@ -37,7 +37,10 @@ export interface NetDevice {
   readonly rxHandles: Uint32Array;
   readonly rxLengths: Uint32Array;
 
-  /** Receives up to `max` frames, {@link MAX_RX_BURST} at most. Returns how many. */
+  /**
+   * Takes up to `max` received frames out of the ring, {@link MAX_RX_BURST} at most. Returns how many are for the caller: fewer
+   * where some had to be dropped, although more may wait.
+   */
   rxBurst(max: number): number;
 
   /**

@@ -16,8 +16,13 @@ import { MAX_BURST, type PacketBurst } from './packet-burst.js';
 import { QueueCounter } from './queue-counters.js';
 import { VIRTQ_DESC_F_WRITE } from './split-layout.js';
 
+/** {@link DeviceRxQueue.longestFrame} where nothing was negotiated. */
+export const ANY_LENGTH = 0x3fff_ffff;
+
 export class DeviceRxQueue {
   readonly ring: DeviceRing;
+  /** The longest frame that the driver is given: by its MTU (5.1.4.1). */
+  longestFrame = ANY_LENGTH;
   private readonly headerBytes: number;
   private readonly mergeable: boolean;
   /** Ids, places in the ring and written bytes of the chains that are being filled with one frame. */
@@ -80,6 +85,10 @@ export class DeviceRxQueue {
   private putPacket(burst: PacketBurst, packet: number): boolean {
     const ring = this.ring;
     const frameBytes = burst.length[packet];
+    if (frameBytes > this.longestFrame) {
+      ring.counts[QueueCounter.tooLong]++;
+      return false;
+    }
     const needed = this.headerBytes + frameBytes;
     const offset = ring.single(VIRTQ_DESC_F_WRITE);
     if (

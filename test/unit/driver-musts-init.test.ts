@@ -1,14 +1,6 @@
 /**
  * What virtio 1.2 demands of a driver before and around the queues: each test is named by its clause.
- *
- * Not tested here, because they do not apply to this driver:
- * - 2.5.1 "MUST NOT assume reads from fields greater than 32 bits wide are atomic", generation: a transport's own affair.
- * - 2.5.1 "MUST NOT limit structure size": the driver asks for fields, never for the size.
- * - 2.6.1 queue reset: VIRTIO_F_RING_RESET is not accepted.
- * - 2.7.5.3 indirect descriptors, 2.7.9 in-order use of split rings: the features are not accepted (2.2.1 below).
- * - 2.8 packed virtqueues: accepted where they are asked for only; packed-driver-queues.test.ts is about them.
- * - 3.1.2, 2.7.2, 2.7.3 and all "Legacy Interface" clauses: devices without VERSION_1 are refused (6.1 below).
- * - 6.1 ACCESS_PLATFORM, ORDER_PLATFORM, SR_IOV: the PCI transport's affair.
+ * test/CLAUSES.md has all clauses, also those that do not apply.
  */
 import { afterEach, describe, expect, it } from 'vitest';
 import * as f from '../../drivers/virtio/features.js';

@@ -1,9 +1,6 @@
 /**
  * What virtio 1.2 demands of a network device's driver (5.1): each test is named by its clause.
- *
- * Not tested here, because their features are not accepted: checksum and segmentation offloads (5.1.6.2.1 CSUM, HOST_TSO*,
- * HOST_UFO, HOST_USO, HOST_ECN; 5.1.6.4.2 hdr_len), the control queue and all of 5.1.6.5, MQ and RSS, STANDBY,
- * SPEED_DUPLEX, HASH_REPORT. That they are not accepted is tested under 2.2.1.
+ * test/CLAUSES.md has all clauses, also those that do not apply.
  */
 import { afterEach, describe, expect, it } from 'vitest';
 import * as f from '../../drivers/virtio/features.js';

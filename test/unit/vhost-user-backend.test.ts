@@ -404,6 +404,7 @@ describe('rings', () => {
     listen();
     connect();
     frontend.start(MODERN, p.PROTOCOL_F_REPLY_ACK | p.PROTOCOL_F_STATUS);
+    expect(await frontend.confirm(R.SET_STATUS, p.encodeU64(15n))).toBe(true);
     await started();
     expect(await frontend.confirm(R.SET_STATUS, p.encodeU64(0n))).toBe(true);
     expect([pair.txQueue, pair.rxQueue]).toEqual([null, null]);

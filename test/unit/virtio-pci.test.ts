@@ -90,6 +90,12 @@ describe('virtio over PCI', () => {
     expect(model.log.slice(-2)).toEqual(['status 0', 'config 4 = 2']);
   });
 
+  it('writes nothing to the configuration space but the command: no capability (4.1.4.1)', async () => {
+    const { device, model } = await open((m) => (m.offered = WITH_CONFIG));
+    await device.close();
+    expect(model.log.filter((line) => line.startsWith('config '))).toEqual(['config 4 = 6', 'config 4 = 2']);
+  });
+
   it('accepts what concerns the platform, when it is offered (6.1)', async () => {
     const { model } = await open((m) => (m.offered = BASIC | f.VIRTIO_F_ORDER_PLATFORM | f.VIRTIO_F_RING_PACKED));
     expect(model.accepted).toBe(BASIC | f.VIRTIO_F_ORDER_PLATFORM);

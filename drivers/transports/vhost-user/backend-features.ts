@@ -1,4 +1,6 @@
 /** What the backend offers a frontend, and what the negotiated bits mean for its rings. */
+
+import { ANY_LENGTH } from '../../virtio/device-rx-queue.js';
 import {
   featureNames,
   VHOST_USER_F_PROTOCOL_FEATURES,
@@ -11,6 +13,7 @@ import {
   VIRTIO_NET_F_MTU,
 } from '../../virtio/features.js';
 import { LEGACY_NET_HEADER_BYTES, NET_HEADER_BYTES } from '../../virtio/net-header.js';
+import { FRAME_OVERHEAD } from '../../virtio/net-options.js';
 import * as p from './protocol.js';
 import type { RingFeatures } from './vring.js';
 
@@ -54,4 +57,15 @@ export function ringFeatures(features: bigint): RingFeatures {
     eventIdx: (features & VIRTIO_F_EVENT_IDX) !== 0n,
     indirect: (features & VIRTIO_F_INDIRECT_DESC) !== 0n,
   };
+}
+
+/** 5.1.4.1: what an MTU may be. */
+export function checkMtu(mtu: bigint): number {
+  if (mtu < 68n || mtu > 65535n) throw new Error(`NET_SET_MTU: ${mtu}; possible are 68 to 65535`);
+  return Number(mtu);
+}
+
+/** 5.1.4.1: with MTU the driver is given no frame longer than that and its Ethernet header, with a VLAN tag. */
+export function longestFrame(features: bigint, mtu: number): number {
+  return (features & VIRTIO_NET_F_MTU) !== 0n && mtu > 0 ? mtu + FRAME_OVERHEAD : ANY_LENGTH;
 }

@@ -11,12 +11,15 @@ import { featureNames, VHOST_USER_F_PROTOCOL_FEATURES } from '../../virtio/featu
 import { MAX_BURST, PacketBurst } from '../../virtio/packet-burst.js';
 import {
   checkFeatures,
+  checkMtu,
   checkProtocolFeatures,
+  longestFrame,
   OFFERED_PROTOCOL_FEATURES,
   offeredFeatures,
   ringFeatures,
 } from './backend-features.js';
 import { type Message, VhostUserChannel } from './channel.js';
+import { DeviceStatus } from './device-status.js';
 import { type PeerFiles, PeerMemory } from './peer-memory.js';
 import * as p from './protocol.js';
 import type { QueuePair } from './queue-pair.js';
@@ -44,8 +47,6 @@ const SUPPORTED = new Set<number>([
   Request.GET_STATUS,
 ]);
 
-const MIN_MTU = 68n;
-const MAX_MTU = 65535n;
 /** Bursts discarded at one kick of a ring that is not enabled; a driver may go on for longer than we like. */
 const MAX_DISCARDS = 1024;
 
@@ -77,7 +78,7 @@ export class VhostUserSession implements VringEvents {
   private readonly discarded: PacketBurst;
   private features = 0n;
   private protocolFeatures = 0n;
-  private status = 0;
+  private readonly status = new DeviceStatus();
   private memory: PeerMemory | null = null;
   private readonly ignored = new Set<number>();
 
@@ -110,7 +111,8 @@ export class VhostUserSession implements VringEvents {
   }
 
   onKick(vring: Vring): void {
-    if (vring.isTx && vring.enabledByPeer === false && !this.isEnabled(vring)) this.discard(vring);
+    if (this.status.isLive && vring.isTx && vring.enabledByPeer === false && !this.isEnabled(vring))
+      this.discard(vring);
     this.events.onKick(this.pairOf(vring));
   }
 
@@ -166,6 +168,7 @@ export class VhostUserSession implements VringEvents {
         return p.encodeU64(OFFERED_PROTOCOL_FEATURES);
       case Request.SET_PROTOCOL_FEATURES:
         this.protocolFeatures = checkProtocolFeatures(p.decodeU64(payload, what));
+        this.status.negotiated = (this.protocolFeatures & p.PROTOCOL_F_STATUS) !== 0n;
         return null;
       case Request.GET_QUEUE_NUM:
         p.expectEmpty(payload, what);
@@ -182,14 +185,16 @@ export class VhostUserSession implements VringEvents {
         this.reset();
         return null;
       case Request.SET_STATUS:
-        this.status = Number(p.decodeU64(payload, what) & 0xffn);
-        if (this.status === 0) this.reset();
+        this.status.set(Number(p.decodeU64(payload, what) & 0xffn));
+        if (this.status.bits === 0) this.reset();
+        else this.attachQueues();
         return null;
       case Request.GET_STATUS:
         p.expectEmpty(payload, what);
-        return p.encodeU64(BigInt(this.status));
+        return p.encodeU64(BigInt(this.status.bits));
       case Request.NET_SET_MTU:
-        this.setMtu(p.decodeU64(payload, what));
+        this.mtu = checkMtu(p.decodeU64(payload, what));
+        this.attachQueues();
         return null;
       default:
         return this.executeVring(message.request, payload, what);
@@ -233,22 +238,19 @@ export class VhostUserSession implements VringEvents {
   }
 
   private setFeatures(features: bigint): void {
+    this.status.featuresRefused = true;
     checkFeatures(features, this.offered);
     const changed = features ^ this.features;
     if (changed !== 0n && this.vrings.some((vring) => vring.started)) {
       throw new Error(`SET_FEATURES: ${featureNames(changed)} changed while rings run`);
     }
+    this.status.featuresRefused = false;
     this.features = features;
     for (const vring of this.vrings) {
       if (changed !== 0n) vring.disarm();
       vring.arm(this.memory, ringFeatures(features));
     }
     this.attachQueues();
-  }
-
-  private setMtu(mtu: bigint): void {
-    if (mtu < MIN_MTU || mtu > MAX_MTU) throw new Error(`NET_SET_MTU: ${mtu}; possible are ${MIN_MTU} to ${MAX_MTU}`);
-    this.mtu = Number(mtu);
   }
 
   private setMemory(message: Message, what: string): void {
@@ -302,7 +304,7 @@ export class VhostUserSession implements VringEvents {
 
   private reset(): void {
     for (const vring of this.vrings) vring.stop();
-    this.status = 0;
+    this.status.set(0);
     this.setAllEnabled(null);
   }
 
@@ -312,6 +314,7 @@ export class VhostUserSession implements VringEvents {
   }
 
   private isEnabled(vring: Vring): boolean {
+    if (!this.status.isLive) return false;
     return (this.features & VHOST_USER_F_PROTOCOL_FEATURES) === 0n || vring.enabledByPeer === true;
   }
 
@@ -327,6 +330,7 @@ export class VhostUserSession implements VringEvents {
       const tx = this.vrings[2 * i + 1];
       const txQueue = this.isEnabled(tx) ? tx.txQueue : null;
       const rxQueue = this.isEnabled(rx) ? rx.rxQueue : null;
+      if (rxQueue !== null) rxQueue.longestFrame = longestFrame(this.features, this.mtu);
       if (pair.attach(txQueue, rxQueue, txQueue !== null && tx.pollOnly)) changed = true;
     }
     if (changed) this.events.onChange();

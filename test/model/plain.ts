@@ -1,0 +1,156 @@
+/** What the ends that were written from the specification share: buffers of the plain drivers, and when each side notifies. */
+import { QueueCounter } from '../../drivers/virtio/queue-counters.js';
+import { type BufferPool, NO_BUFFER } from '../../rings/buffer-pool.js';
+import type { DeviceModel } from '../support/device-model.js';
+import { DeviceRing } from '../support/device-ring.js';
+import type { DriverModel } from '../support/driver-model.js';
+import { PackedDeviceRing } from '../support/packed-device-ring.js';
+import { PackedDriver } from '../support/packed-driver.js';
+import { SplitDriver } from '../support/split-driver.js';
+import { demand } from './virtqueue.js';
+
+interface InRing {
+  readonly slot: number;
+  readonly bytes: number;
+  readonly descriptors: number;
+}
+
+/** The buffers of a plain driver: slots of its memory, offered in pieces and collected by the id that it gave them. */
+export class PlainBuffers {
+  private readonly slots: number[];
+  private readonly inRing = new Map<number, InRing>();
+  private descriptors: number;
+
+  constructor(
+    private readonly driver: DriverModel,
+    private readonly size: number,
+    slotBytes: number,
+  ) {
+    this.slots = Array.from({ length: size }, () => driver.buffer(slotBytes));
+    this.descriptors = size;
+  }
+
+  /** Offers a buffer in pieces; null when the ring has no room for it. */
+  offer(bytes: number, pieces: number, write: boolean, indirect: boolean): { key: number; places: number } | null {
+    // 2.7.5.3.1: no chain, nor table, is longer than the queue.
+    const parts = Math.min(pieces, this.size);
+    const descriptors = indirect ? 1 : parts;
+    const slot = this.slots.at(-1);
+    if (slot === undefined || descriptors > this.descriptors) return null;
+    this.slots.pop();
+    const cut = (i: number): number => Math.floor((bytes * i) / parts);
+    const cuts = Array.from({ length: parts }, (_, i) => ({
+      offset: slot + cut(i),
+      length: cut(i + 1) - cut(i),
+      write,
+    }));
+    const key = this.driver.offer(cuts, indirect ? 0 : parts);
+    this.descriptors -= descriptors;
+    this.inRing.set(key, { slot, bytes, descriptors });
+    return { key, places: descriptors };
+  }
+
+  write(key: number, bytes: Uint8Array): void {
+    this.driver.memory.u8.set(bytes, this.inRing.get(key)!.slot);
+  }
+
+  /** What was used since the last time, in order, with the bytes that the device says it has written. */
+  collect(): { key: number; bytes: Uint8Array; descriptors: number }[] {
+    return this.driver.takeUsed().map(({ id, length }) => {
+      const buffer = this.inRing.get(id);
+      if (buffer === undefined) throw new Error(`the device used buffer ${id}, which it does not have`);
+      this.inRing.delete(id);
+      this.slots.push(buffer.slot);
+      this.descriptors += buffer.descriptors;
+      const { slot, descriptors } = buffer;
+      return { key: id, bytes: this.driver.memory.u8.slice(slot, slot + length), descriptors };
+    });
+  }
+
+  keys(): number[] {
+    return [...this.inRing.keys()];
+  }
+}
+
+/** Before a plain driver offers: a function that says afterwards whether it has to notify of those places. */
+export function plainDriverKicks(driver: DriverModel): (places: number) => boolean {
+  const { size, eventIdx } = driver.options;
+  if (driver instanceof SplitDriver) {
+    const index = (): number => driver.memory.u16[(driver.place.avail + 2) >> 1]!;
+    const from = index();
+    return () => {
+      if (!eventIdx) return from !== index() && (driver.usedFlags & 1) === 0;
+      for (let i = from; i !== index(); i = (i + 1) & 0xffff) if (i === driver.availEvent) return true;
+      return false;
+    };
+  }
+  if (!(driver instanceof PackedDriver)) throw new Error('a driver of no known layout');
+  let place = driver.expectedBase & 0xffff;
+  return (places) => {
+    const { flags, index, wrap } = driver.deviceEvent;
+    if (places === 0 || flags === 1) return false;
+    if (flags === 0) return true;
+    for (let i = 0; i < places; i++) {
+      if (place === (index | (wrap ? 0x8000 : 0))) return true;
+      place = (place & 0x7fff) + 1 < size ? place + 1 : (place & 0x8000) ^ 0x8000;
+    }
+    return false;
+  };
+}
+
+/** Before a plain device uses buffers: a function that says afterwards whether it has to notify of so many. */
+export function plainDeviceSignals(ring: DeviceModel): (count: number) => boolean {
+  if (ring instanceof DeviceRing) {
+    const from = ring.usedIndex;
+    return (count) => count > 0 && ring.wantsInterrupt(from, ring.usedIndex);
+  }
+  if (!(ring instanceof PackedDeviceRing)) throw new Error('a device of no known layout');
+  const from = { ...ring.nextUsed };
+  return (count) => count > 0 && ring.wantsInterrupt(from, count);
+}
+
+/** A plain device asks to be told of the next buffer: by its place, where it may. */
+export function armPlainDevice(ring: DeviceModel, eventIdx: boolean): void {
+  if (ring instanceof PackedDeviceRing && eventIdx) ring.setEvent(2, ring.nextAvail);
+  else ring.setNotify(true);
+}
+
+/** A plain driver says what it wants to be told: all, nothing, or (EVENT_IDX) of what is used next. */
+export function setPlainDriverWish(driver: DriverModel, wanted: boolean, usedTo: number): void {
+  const { eventIdx } = driver.options;
+  if (driver instanceof PackedDriver) driver.setEvent(wanted ? (eventIdx ? 2 : 0) : 1, usedTo);
+  else if (driver instanceof SplitDriver && eventIdx) driver.usedEvent = (wanted ? usedTo : usedTo - 1) & 0xffff;
+  else if (driver instanceof SplitDriver) driver.availFlags = wanted ? 0 : 1;
+}
+
+/** The buffers of a pool, in the order in which it would give them. */
+export function freeBuffers(pool: BufferPool): number[] {
+  const free: number[] = [];
+  for (let handle = pool.get(); handle !== NO_BUFFER; handle = pool.get()) free.push(handle);
+  for (let i = free.length - 1; i >= 0; i--) pool.put(free[i]!);
+  return free;
+}
+
+/** Up to `count` of the numbers 0 to `length` - 1, in an order that `random` decides; 0: ascending. */
+export function someOf(length: number, count: number, random: number): number[] {
+  const left = Array.from({ length }, (_, i) => i);
+  return Array.from(
+    { length: Math.min(length, count) },
+    (_, i) => left.splice((random + i * (random % 7)) % left.length, 1)[0]!,
+  );
+}
+
+/** Whether `act` signals the driver: at most once. */
+export function signalledBy(counts: Float64Array, act: () => void): boolean {
+  const before = counts[QueueCounter.signals]!;
+  act();
+  const signals = counts[QueueCounter.signals]! - before;
+  demand(signals <= 1, `${signals} signals for one burst`);
+  return signals > 0;
+}
+
+/** At most one doorbell a burst. */
+export function kicksSince(queue: { readonly kicks: number }, before: number): boolean {
+  demand(queue.kicks - before <= 1, `${queue.kicks - before} doorbells for one burst`);
+  return queue.kicks > before;
+}

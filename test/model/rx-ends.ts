@@ -1,0 +1,302 @@
+/** The ends of a receive queue that are played against each other: the product's, and those written from the specification. */
+import { LinearAddressSpace } from '../../drivers/memory/index.js';
+import { MAX_RX_BURST } from '../../drivers/net-device.js';
+import { DeviceRxQueue } from '../../drivers/virtio/device-rx-queue.js';
+import { DriverRxQueue } from '../../drivers/virtio/driver-rx-queue.js';
+import { PackedRxQueue } from '../../drivers/virtio/packed-rx-queue.js';
+import { PacketBurst } from '../../drivers/virtio/packet-burst.js';
+import { QueueCounter } from '../../drivers/virtio/queue-counters.js';
+import { BufferPool, FRAME_OFFSET } from '../../rings/buffer-pool.js';
+import { type Chain, type DeviceModel, MODEL_IOVA_BASE } from '../support/device-model.js';
+import { DeviceRing } from '../support/device-ring.js';
+import type { DriverModel } from '../support/driver-model.js';
+import { PackedDeviceRing } from '../support/packed-device-ring.js';
+import { PackedDriver } from '../support/packed-driver.js';
+import { SplitDriver } from '../support/split-driver.js';
+import { type Bench, type Config, type RingAt, ringAt } from './bench.js';
+import {
+  armPlainDevice,
+  freeBuffers,
+  kicksSince,
+  PlainBuffers,
+  plainDeviceSignals,
+  plainDriverKicks,
+  setPlainDriverWish,
+  signalledBy,
+  someOf,
+} from './plain.js';
+import { demand, type Offered } from './virtqueue.js';
+
+const HEADER = 12;
+
+/** An empty buffer for the device to write into. */
+export interface Posted extends Offered {
+  readonly capacity: number;
+}
+
+export interface Received {
+  readonly key: number;
+  readonly frame: Uint8Array;
+}
+
+/** What a burst of our driver came to. */
+export interface Burst {
+  readonly received: readonly Received[];
+  readonly noBuffer: number;
+  readonly tooLong: number;
+  readonly badLength: number;
+  /** The free buffers before it, in the order in which they go into the ring. */
+  readonly free: readonly number[];
+  readonly kicked: boolean;
+}
+
+export class OurRxDriver {
+  readonly at: RingAt;
+  readonly capacity: number;
+  private readonly pool: BufferPool;
+  private readonly queue: DriverRxQueue | PackedRxQueue;
+
+  constructor(
+    bench: Bench,
+    private readonly config: Config,
+  ) {
+    bench.clearRing();
+    this.at = ringAt(bench, config);
+    const { size, spare } = config;
+    this.pool = new BufferPool(bench.geometry, 0, size + spare);
+    this.capacity = (1 << bench.geometry.shift) - FRAME_OFFSET + HEADER;
+    const Queue = config.packed ? PackedRxQueue : DriverRxQueue;
+    const received = { handles: new Uint32Array(MAX_RX_BURST), lengths: new Uint32Array(MAX_RX_BURST) };
+    this.queue = new Queue('model', bench.memory, bench.layout(size), this.pool, received);
+    this.reset();
+  }
+
+  /** Everything that the ring held is free again, and the ring full anew: of buffers with these keys, in this order. */
+  reset(): Posted[] {
+    const { eventIdx, mergeable, inOrder } = this.config;
+    this.queue.start(new LinearAddressSpace(MODEL_IOVA_BASE), eventIdx, mergeable, inOrder);
+    return this.inSlots().map((key) => ({ key, places: 1, capacity: this.capacity }));
+  }
+
+  /** DRIVER_OK: the device may see the ring. */
+  open(): void {
+    this.queue.open();
+  }
+
+  receive(max: number): Burst {
+    const { queue, pool } = this;
+    const free = freeBuffers(pool);
+    const { kicks, droppedNoBuffer, droppedTooLong, droppedBadLength } = queue;
+    const { handles, lengths } = queue.received;
+    const count = queue.burst(max);
+    demand(queue.broken === '', queue.broken);
+    const received = [...handles.subarray(0, count)].map((key, i) => ({ key, frame: this.frame(key, lengths[i]!) }));
+    return {
+      received,
+      noBuffer: queue.droppedNoBuffer - droppedNoBuffer,
+      tooLong: queue.droppedTooLong - droppedTooLong,
+      badLength: queue.droppedBadLength - droppedBadLength,
+      free,
+      kicked: kicksSince(queue, kicks),
+    };
+  }
+
+  /** What is in a buffer now. */
+  frame(key: number, length: number): Uint8Array {
+    const start = this.pool.offsetOf(key) + FRAME_OFFSET;
+    return this.at.guest.memory.u8.slice(start, start + length);
+  }
+
+  giveBack(key: number): void {
+    this.pool.put(key);
+  }
+
+  arm(): boolean {
+    return this.queue.enableInterrupts();
+  }
+
+  disarm(): void {
+    this.queue.disableInterrupts();
+  }
+
+  private inSlots(): number[] {
+    return [...this.queue.tables.slotHandle].filter((handle) => handle !== -1);
+  }
+
+  /** Keys of the buffers in the ring. Throws when one is in two places, or in none. */
+  held(inHand: readonly number[]): number[] {
+    const held = this.inSlots();
+    const all = [...held, ...freeBuffers(this.pool), ...inHand].sort((a, b) => a - b);
+    const count = this.config.size + this.config.spare;
+    demand(
+      all.length === count && all.every((key, i) => key === i),
+      `the buffers are no more each in one place: ${all}`,
+    );
+    return held;
+  }
+
+  /** The bench has all that would be to close. */
+  close(): void {}
+}
+
+/** Posts buffers of any size and shape, and takes back what the device has used as it finds it. */
+export class PlainRxDriver {
+  readonly at: RingAt;
+  private readonly driver: DriverModel;
+  private readonly buffers: PlainBuffers;
+  /** Places collected since the start. */
+  private collectedTo = 0;
+
+  constructor({ size, eventIdx, mergeable, packed }: Config) {
+    const options = { size, eventIdx, mergeable };
+    this.driver = packed ? new PackedDriver(options) : new SplitDriver(options);
+    this.at = { guest: this.driver, place: this.driver.place, options: this.driver.options };
+    this.buffers = new PlainBuffers(this.driver, size, 2048);
+  }
+
+  post(capacities: readonly number[]): { posted: Posted[]; kicked: boolean } {
+    const kicks = plainDriverKicks(this.driver);
+    const posted: Posted[] = [];
+    let filled = 0;
+    for (const capacity of capacities) {
+      const parts = 1 + (capacity % 3);
+      const offered = this.buffers.offer(capacity, parts, true, capacity % 2 === 1);
+      if (offered === null) break;
+      filled += offered.places;
+      posted.push({ key: offered.key, capacity, places: this.driver instanceof PackedDriver ? offered.places : 1 });
+    }
+    return { posted, kicked: kicks(filled) };
+  }
+
+  collect(): { key: number; bytes: Uint8Array }[] {
+    const collected = this.buffers.collect();
+    for (const { descriptors } of collected) this.collectedTo += this.driver instanceof PackedDriver ? descriptors : 1;
+    return collected;
+  }
+
+  setWish(wanted: boolean): void {
+    setPlainDriverWish(this.driver, wanted, this.collectedTo);
+  }
+
+  held(): number[] {
+    return this.buffers.keys();
+  }
+
+  close(): void {
+    this.driver.close();
+  }
+}
+
+export interface PutResult {
+  readonly delivered: number;
+  /** Frames dropped: for want of buffers, or too long for the one whose turn it was. */
+  readonly dropped: number;
+  readonly signalled: boolean;
+}
+
+export class OurRxDevice {
+  private queue: DeviceRxQueue;
+  /** The frames come from a memory of another port. */
+  private readonly burst: PacketBurst;
+
+  constructor(private readonly at: RingAt) {
+    this.queue = new DeviceRxQueue(at.guest, at.place, at.options);
+    const buffer = new SharedArrayBuffer(1 << 18);
+    this.burst = new PacketBurst({
+      u8: new Uint8Array(buffer),
+      u16: new Uint16Array(buffer),
+      u32: new Uint32Array(buffer),
+    });
+  }
+
+  put(frames: readonly Uint8Array[]): PutResult {
+    const { burst, queue } = this;
+    const { counts } = this.at.options;
+    burst.clear();
+    frames.forEach((frame, i) => {
+      // Any place, also an odd one.
+      const offset = i * 4096 + (frame.length % 5);
+      burst.memory.u8.set(frame, offset);
+      burst.push(offset, frame.length);
+    });
+    const [short, long] = [counts[QueueCounter.noBuffer]!, counts[QueueCounter.noRoom]!];
+    let delivered = 0;
+    const signalled = signalledBy(counts, () => {
+      delivered = queue.put(
+        burst,
+        Uint8Array.from(frames, (_, i) => i),
+        frames.length,
+      );
+    });
+    const dropped = counts[QueueCounter.noBuffer]! + counts[QueueCounter.noRoom]! - short - long;
+    return { delivered, dropped, signalled };
+  }
+
+  arm(): boolean {
+    return this.queue.enableKick();
+  }
+
+  disarm(): void {
+    this.queue.disableKick();
+  }
+
+  restart(): void {
+    const base = this.queue.ring.stop();
+    this.queue = new DeviceRxQueue(this.at.guest, this.at.place, { ...this.at.options, base });
+  }
+}
+
+export class PlainRxDevice {
+  private readonly ring: DeviceModel;
+  private readonly violations: string[] = [];
+  private chains: Chain[] = [];
+
+  constructor(
+    private readonly bench: Bench,
+    private readonly config: Config,
+  ) {
+    const Ring = config.packed ? PackedDeviceRing : DeviceRing;
+    this.ring = new Ring(bench.memory, bench.layout(config.size), 'receive', config.eventIdx, this.violations);
+  }
+
+  /** Takes chains; returns the keys of their buffers. */
+  take(max: number): number[] {
+    const keys: number[] = [];
+    for (let chain = this.ring.take(); chain !== null; chain = this.ring.take()) {
+      this.chains.push(chain);
+      const { base, shift } = this.bench.geometry;
+      keys.push((chain.segments[0]!.offset - base) >> shift);
+      if (keys.length === max) break;
+    }
+    demand(this.violations.length === 0, this.violations.join('; '));
+    return keys;
+  }
+
+  /** Uses up to `count` of the chains that it holds; `write` says what is written into so many. */
+  use(
+    count: number,
+    random: number,
+    write: (count: number) => readonly Uint8Array[],
+  ): { order: number[]; writings: readonly Uint8Array[]; signalled: boolean } {
+    const order = someOf(this.chains.length, count, this.config.inOrder ? 0 : random);
+    const writings = write(order.length);
+    const chains = order.map((i) => this.chains[i]!);
+    this.chains = this.chains.filter((_, i) => !order.includes(i));
+    const signals = plainDeviceSignals(this.ring);
+    chains.forEach((chain, i) => {
+      this.bench.memory.u8.set(writings[i]!, chain.segments[0]!.offset);
+      this.ring.use(chain, writings[i]!.length);
+    });
+    demand(this.violations.length === 0, this.violations.join('; '));
+    return { order, writings, signalled: signals(chains.length) };
+  }
+
+  arm(): null {
+    armPlainDevice(this.ring, this.config.eventIdx);
+    return null;
+  }
+
+  disarm(): void {
+    this.ring.setNotify(false);
+  }
+}
