@@ -1,0 +1,3 @@
+export async function measureIsolation(_say: (l: string) => void, _stop: AbortSignal): Promise<boolean> {
+  return true;
+}
