@@ -35,8 +35,13 @@ function summaryOf({ victim, kills, answered, lost, recoveryMs, violations }: Ca
 }
 
 async function campaign(name: keyof typeof VICTIMS, options: Options, stop: AbortSignal): Promise<boolean> {
-  const result = await VICTIMS[name]({ ...options, stop, tell: say });
-  for (const line of result.violations) say(`${name}: ${line}`);
+  const missing = VICTIMS[name].missing();
+  if (missing !== null) {
+    say(`${name}: not killed: ${missing}`);
+    return true;
+  }
+  const result = await VICTIMS[name].run({ ...options, stop, tell: say });
+  for (const line of result.violations) say(`${name}: VIOLATION: ${line}`);
   say(summaryOf(result));
   return result.violations.length === 0;
 }

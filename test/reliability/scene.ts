@@ -15,7 +15,7 @@ import { ipOf, macOf } from './numbered.js';
 import { FAULTS, type PeerTallies, type Tallies } from './tallies.js';
 
 /** Of the repository; this file runs from its source (in a test) and from its build. */
-const ROOT = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../../' : '../../../', import.meta.url));
+export const ROOT = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../../' : '../../../', import.meta.url));
 const SCRIPT = join(ROOT, 'bess/forward_n.bess');
 export const NUMBERED_APP = join(ROOT, 'dist/test/reliability/numbered.app.js');
 const READY_MS = 30_000;
@@ -28,10 +28,8 @@ export type Hub = 'switch' | 'testpmd';
 
 export interface SceneOptions {
   readonly hub: Hub;
-  /** How many endpoints. */
+  /** How many ports there are for endpoints; not all need be used. */
   readonly endpoints: number;
-  /** Endpoints that this scene does not start itself. */
-  readonly strangers?: readonly number[];
 }
 
 export interface EndpointOptions {
@@ -39,6 +37,8 @@ export interface EndpointOptions {
   readonly args?: readonly string[];
   readonly flows?: number;
   readonly window?: number;
+  /** Whom it asks; all others where nothing is said. */
+  readonly peers?: readonly number[];
 }
 
 export class Scene {
@@ -120,13 +120,14 @@ export class Scene {
   }
 
   /** Another life of an endpoint; resolves when its line says that packets can flow. */
-  async startEndpoint(endpoint: number, { args = [], flows = 4, window = 8 }: EndpointOptions = {}): Promise<void> {
+  async startEndpoint(endpoint: number, options: EndpointOptions = {}): Promise<void> {
+    const { args = [], flows = 4, window = 8, peers = this.othersThan(endpoint) } = options;
     const epoch = (this.epochs.get(endpoint) ?? 0) + 1;
     this.epochs.set(endpoint, epoch);
     const child = Child.tspmd(
       ...['run', '--device', `vhost-user:${this.socketOf(endpoint)}`, '--ip', `${ipOf(endpoint)}/24`],
       ...['--mac', macOf(endpoint), '--app', NUMBERED_APP, ...args],
-      ...['--app-option', `self=${endpoint}`, `epoch=${epoch}`, `peers=${this.peersOf(endpoint).join('+')}`],
+      ...['--app-option', `self=${endpoint}`, `epoch=${epoch}`, `peers=${peers.join('+')}`],
       ...[`flows=${flows}`, `window=${window}`, `control=${this.controlPath}`],
     );
     this.processes.set(`endpoint ${endpoint}`, child);
@@ -134,7 +135,7 @@ export class Scene {
     await this.conductor.joined(endpoint, epoch);
   }
 
-  peersOf(endpoint: number): number[] {
+  private othersThan(endpoint: number): number[] {
     return this.numbers.filter((other) => other !== endpoint);
   }
 
