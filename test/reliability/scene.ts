@@ -3,7 +3,7 @@
  * sockets), and endpoints behind it that exchange numbered packets. Any of them can be killed and started again.
  */
 import { readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fetchStats } from '../../bess/control.js';
 import type { SwitchStats } from '../../bess/stats.js';
@@ -50,12 +50,8 @@ export class Scene {
   private constructor(
     readonly options: SceneOptions,
     readonly conductor: Conductor,
-    controlPath: string,
-  ) {
-    this.controlPath = controlPath;
-  }
-
-  private readonly controlPath: string;
+    private readonly controlPath: string,
+  ) {}
 
   /** With its hub, and no endpoint yet. */
   static async open(options: SceneOptions): Promise<Scene> {
@@ -182,7 +178,7 @@ export class Scene {
   async close(): Promise<void> {
     await Promise.allSettled([...this.processes.values()].reverse().map((child) => child.stop()));
     await this.conductor.close();
-    rmSync(join(this.controlPath, '..'), { recursive: true, force: true });
+    rmSync(dirname(this.controlPath), { recursive: true, force: true });
     this.directory.remove();
   }
 }
