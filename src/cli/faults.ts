@@ -19,11 +19,12 @@ const ENOUGH_FILES = 1024;
 
 /** What a command's modules are when they are loaded; where descriptors are what they lack, it says so. */
 export async function loaded<Module>(modules: Promise<Module>): Promise<Module> {
+  // Read first: there is no descriptor left for it when it is needed.
+  const limit = Number(/^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]);
   try {
     return await modules;
   } catch (error) {
     // Node has other words for it, too: a package that cannot be read "cannot be found".
-    const limit = Number(/^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]);
     if (!(limit < ENOUGH_FILES)) throw error;
     const advice = `raise the limit ('ulimit -n ${ENOUGH_FILES}')`;
     throw new Error(`too few files may be open to load the program, ${limit}: ${advice}`, { cause: error });

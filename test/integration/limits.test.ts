@@ -126,9 +126,17 @@ describe('an output that cannot be written', () => {
 });
 
 describeWith('without a descriptor free', [command('prlimit')], () => {
-  const openFds = (child: Child): number => readdirSync(`/proc/${child.pid}/fd`).length;
-  const allow = (child: Child, fds: number): void =>
-    void execFileSync('prlimit', ['--pid', String(child.pid), `--nofile=${fds}:`]);
+  /** From now on only numbers below `limit` can become descriptors. */
+  const allow = (child: Child, limit: number): void =>
+    void execFileSync('prlimit', ['--pid', String(child.pid), `--nofile=${limit}:`]);
+
+  /** The limit that leaves a process so many descriptors more: the numbers that it has may have gaps. */
+  function limitFor(child: Child, spare: number): number {
+    const used = new Set(readdirSync(`/proc/${child.pid}/fd`).map(Number));
+    let limit = 0;
+    for (let left = spare; left > 0 || used.has(limit); limit++) if (!used.has(limit)) left--;
+    return limit;
+  }
 
   it('a command that cannot be loaded says so', async () => {
     const [program, ...args] = switchArgs(2);
@@ -138,7 +146,7 @@ describeWith('without a descriptor free', [command('prlimit')], () => {
 
   it('a switch with many ports says which one it cannot make, and leaves none', async () => {
     const script = join(directory.path, 'many.bess');
-    const port = "PMDPort(name='p%d' % i, vdev='eth_vhost%d,iface=%s/%d.sock' % (i, i, $DIR, i))";
+    const port = "PMDPort(name='p%d' % i, vdev='eth_vhost%d,iface=%s/%d.sock' % (i, $DIR, i))";
     writeFileSync(script, `for i in range(1200):\n    ${port}\n`);
     const [program, ...args] = Child.commandLine('switch', script, `DIR=${directory.path}`);
     const child = enter(Child.spawn('prlimit', ['--nofile=1100:1100', program, ...args]));
@@ -153,7 +161,7 @@ describeWith('without a descriptor free', [command('prlimit')], () => {
       const bess = await startSwitch(3);
       const first = endpoint(1);
       await first.waitFor(/^ready/m);
-      allow(bess, openFds(bess) + spare);
+      allow(bess, limitFor(bess, spare));
       const refused = endpoint(2);
       // Waits in the backlog, or is hung up on; it never gets to be ready.
       await bess.waitFor(/port vm2: .*(EMFILE|descriptors)/);
