@@ -46,6 +46,7 @@ export class Scene {
   private readonly processes = new Map<string, Child>();
   private readonly epochs = new Map<number, number>();
   private hubChild: Child | null = null;
+  private readonly runtime = process.env.XDG_RUNTIME_DIR;
 
   private constructor(
     readonly options: SceneOptions,
@@ -58,6 +59,7 @@ export class Scene {
     const control = temporaryDirectory();
     const path = join(control.path, 'control.sock');
     const scene = new Scene(options, await Conductor.listen(path), path);
+    process.env.XDG_RUNTIME_DIR = scene.folder;
     try {
       await scene.startHub();
     } catch (error) {
@@ -81,9 +83,11 @@ export class Scene {
     return join(this.folder, `vhost${endpoint}.sock`);
   }
 
-  /** What lies in the folder of the sockets. */
+  /** What lies in the folder of the sockets, that of the switch for its counters too: its name tells its process. */
   files(): string[] {
-    return readdirSync(this.folder).sort();
+    return readdirSync(this.folder)
+      .map((name) => name.replace(/-\d+\.sock$/, '-PID.sock'))
+      .sort();
   }
 
   child(name: string): Child {
@@ -178,6 +182,8 @@ export class Scene {
   async close(): Promise<void> {
     await Promise.allSettled([...this.processes.values()].reverse().map((child) => child.stop()));
     await this.conductor.close();
+    if (this.runtime === undefined) delete process.env.XDG_RUNTIME_DIR;
+    else process.env.XDG_RUNTIME_DIR = this.runtime;
     rmSync(dirname(this.controlPath), { recursive: true, force: true });
     this.directory.remove();
   }
