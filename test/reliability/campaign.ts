@@ -36,7 +36,7 @@ export interface CampaignResult {
   readonly answered: number;
   /** Requests without an answer, each around a kill of a party on its way. */
   readonly lost: number;
-  /** From the ready line to an answer from everybody to everybody, in ms, a kill each. */
+  /** From the ready line to an answer from everybody to everybody, in ms, each time that it was not killed again before. */
   readonly recoveryMs: readonly number[];
   /** What must not have been, a line each. */
   readonly violations: readonly string[];
@@ -47,6 +47,9 @@ const LOAD_MS = 30;
 const LOAD_RANGE_MS = 256;
 /** The victim is away for 0 to so many ms, and for as long as it takes to start. */
 const AWAY_RANGE_MS = 1024;
+/** One victim of so many is killed again, 0 to so many ms after it was ready. */
+const AGAIN = 5;
+const AGAIN_RANGE_MS = 300;
 /** So many kills are told of by one line. */
 const TELL_EVERY = 10;
 /** With so many something is wrong enough. */
@@ -76,12 +79,12 @@ export class Campaign {
     let baseline: Stock | null = null;
     let kills = 0;
     while (kills < options.kills && watch.violations.length < MAX_VIOLATIONS && !options.stop?.aborted) {
-      await this.killOnce();
+      const before = kills;
+      kills += await this.killSome();
       await watch.rest();
       await watch.load(LOAD_MS + this.random.below(LOAD_RANGE_MS));
-      kills++;
       baseline ??= await takeStock(scene, this.spared);
-      if (kills % TELL_EVERY === 0) this.tell(kills);
+      if (Math.floor(kills / TELL_EVERY) > Math.floor(before / TELL_EVERY)) this.tell(kills);
     }
     if (baseline !== null) watch.violations.push(...leaksBetween(baseline, await takeStock(scene, this.spared)));
     for (const endpoint of scene.running()) await watch.dismiss(endpoint);
@@ -90,21 +93,30 @@ export class Campaign {
     return { victim: victim.name, kills, answered, lost: missing, recoveryMs, violations: watch.violations };
   }
 
-  /** Under load. What is on its way may be lost, but for those whom it is no business of. */
-  private async killOnce(): Promise<void> {
+  /**
+   * Under load; and now and then once more, while the others are about to connect again. What is on its way may be lost, but
+   * for those whom it is no business of. Returns how many kills it were.
+   */
+  private async killSome(): Promise<number> {
     const { scene, victim, watch, random } = this;
     scene.conductor.go();
     await sleep(LOAD_MS + random.below(LOAD_RANGE_MS));
-    for (const endpoint of scene.running()) {
-      if (victim.processes.includes(`endpoint ${endpoint}`)) await watch.remember(endpoint);
+    for (let kills = 1; ; kills++) {
+      for (const endpoint of scene.running()) {
+        if (victim.processes.includes(`endpoint ${endpoint}`)) await watch.remember(endpoint);
+      }
+      await victim.kill();
+      for (const [name, pid] of this.spared) {
+        if (scene.pids().get(name) !== pid) throw new Error(`${name} did not outlive it:\n${scene.child(name).output}`);
+      }
+      await sleep(random.below(AWAY_RANGE_MS));
+      await victim.restart();
+      if (random.below(AGAIN) > 0) {
+        this.recoveryMs.push(await watch.flowing());
+        return kills;
+      }
+      await sleep(random.below(AGAIN_RANGE_MS));
     }
-    await victim.kill();
-    for (const [name, pid] of this.spared) {
-      if (scene.pids().get(name) !== pid) throw new Error(`${name} did not outlive it:\n${scene.child(name).output}`);
-    }
-    await sleep(random.below(AWAY_RANGE_MS));
-    await victim.restart();
-    this.recoveryMs.push(await watch.flowing());
   }
 
   private tell(kills: number): void {

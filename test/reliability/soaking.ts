@@ -45,7 +45,7 @@ export class Soak {
   private terms = 0;
   private started = 0;
   private toldAt = 0;
-  /** KiB an hour of the switch, bytes an hour of the endpoints' heaps, by layout. */
+  /** How memory has grown, in words, by layout. */
   private readonly growths: string[] = [];
 
   constructor(private readonly options: SoakOptions) {
