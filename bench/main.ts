@@ -59,14 +59,21 @@ async function bench(name: string, { quick, json, rows: filter, report: folder }
   void untilStopped().then(() => stop.abort(new Error('stopped before it was done')));
   const done = await run();
   const reports = 'reports' in done ? done.reports : [done];
-  if (folder !== undefined) {
-    // Only here: who wants no plots need not have the library for them.
-    const { writePages } = await import('./pages.js');
-    for (const file of writePages(folder, done)) tell(`written: ${file}`);
-  }
   process.stdout.write(json ? `${JSON.stringify(done)}\n` : reports.map(render).join('\n'));
   if ('notMeasured' in done) {
     for (const [what, why] of Object.entries(done.notMeasured)) tell(`not measured: ${what}: ${why}`);
+  }
+  // Last: what took minutes to measure is told, even where there is no room for the pages.
+  if (folder !== undefined) await writeReport(folder, done);
+}
+
+async function writeReport(folder: string, done: Report | Reports): Promise<void> {
+  // Only here: who wants no plots need not have the library for them.
+  const { writePages } = await import('./pages.js');
+  try {
+    for (const file of writePages(folder, done)) tell(`written: ${file}`);
+  } catch (error) {
+    throw new Error(`the report cannot be written: ${(error as Error).message}`, { cause: error });
   }
 }
 

@@ -31,8 +31,9 @@ export class ControlSocket {
   /** @param stats takes the snapshot for each who asks */
   static async open(stats: () => SwitchStats): Promise<ControlSocket> {
     const path = controlPath(process.pid);
-    // One of an earlier process that had this number.
+    // One of an earlier process that had this number; and those of switches that were killed, which stay for ever else.
     removeStale(path);
+    for (const pid of candidates()) if (!isAlive(pid)) await removeUnlessAnswered(controlPath(pid));
     const clients = new Set<Socket>();
     const server = createServer((socket) => {
       clients.add(socket);
@@ -88,6 +89,27 @@ function isOurs(path: string): boolean {
 
 function removeStale(path: string): void {
   if (isOurs(path)) unlinkSync(path);
+}
+
+/** Whether there is such a process: one that has just made its socket may not listen on it yet. */
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+}
+
+/** Somebody may listen all the same: a process of another container has another number here. */
+function removeUnlessAnswered(path: string): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = connect(path, () => socket.destroy());
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ECONNREFUSED') removeStale(path);
+    });
+    socket.on('close', () => resolve());
+  });
 }
 
 /** The snapshot of one switch; null where no process listens any more (its socket is removed then). */

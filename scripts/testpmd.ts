@@ -71,16 +71,16 @@ export class Testpmd {
   readonly child: Child;
   /** DPDK's runtime files; it leaves them behind. */
   private readonly runtime = mkdtempSync(join(tmpdir(), 'tspmd-dpdk-'));
-
   private readonly onDemand: boolean;
 
-  private constructor(device: string, options: TestpmdOptions) {
+  private constructor(devices: readonly string[], options: TestpmdOptions) {
     const { forward, queues = 1, args = [], cpu = 0, hugepages = false, onDemand = false } = options;
     this.onDemand = onDemand;
     // Without --single-file-segments the peer gets more memory regions than vhost-user can name.
     const memory = hugepages ? ['--in-memory', '--single-file-segments', '-m', '64'] : ['--no-huge', '-m', '256'];
     const cores = ['--lcores', `0@${cpu},1@${cpu}`];
-    const eal = [...cores, '--no-pci', '--no-telemetry', ...memory, '--vdev', device];
+    const vdevs = devices.flatMap((device) => ['--vdev', device]);
+    const eal = [...cores, '--no-pci', '--no-telemetry', ...memory, ...vdevs];
     const statistics = onDemand ? ['--interactive'] : EACH_SECOND;
     const perQueue = queues > 1 ? [`--rxq=${queues}`, `--txq=${queues}`] : [];
     const all = ['-oL', 'dpdk-testpmd', ...eal, '--', ...appArgs(forward), ...statistics, ...perQueue, ...args];
@@ -90,12 +90,20 @@ export class Testpmd {
 
   /** The driver's side: connects to the backend's socket. */
   static frontend(socket: string, options: TestpmdOptions): Testpmd {
-    return new Testpmd(device(`net_virtio_user0,path=${socket}`, options), options);
+    return new Testpmd([device(`net_virtio_user0,path=${socket}`, options)], options);
   }
 
   /** The device's side: creates the socket. */
   static backend(socket: string, options: TestpmdOptions): Testpmd {
-    return new Testpmd(device(`net_vhost0,iface=${socket}`, options), options);
+    return new Testpmd([device(`net_vhost0,iface=${socket}`, options)], options);
+  }
+
+  /** The device's side of several sockets: `io` carries what comes in by one of two out by the other. */
+  static wire(sockets: readonly string[], options: TestpmdOptions): Testpmd {
+    return new Testpmd(
+      sockets.map((socket, i) => device(`net_vhost${i},iface=${socket}`, options)),
+      options,
+    );
   }
 
   /** Resolves when testpmd forwards; rejects with its output when it ends before. */

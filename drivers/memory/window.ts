@@ -58,7 +58,7 @@ export class MemoryWindow implements MemoryViews {
       throw new RangeError(`memory window of ${size} bytes; possible are 1 to ${MAX_WINDOW_BYTES}`);
     }
     const pages = (bytes + HUGEPAGE_BYTES) / WASM_PAGE;
-    const { buffer } = new WebAssembly.Memory({ shared: true, initial: pages, maximum: pages });
+    const buffer = addressSpace(pages);
     const address = addressOf(new Uint8Array(buffer));
     const start = (HUGEPAGE_BYTES - (address % HUGEPAGE_BYTES)) % HUGEPAGE_BYTES;
     return new MemoryWindow(buffer, start, bytes);
@@ -88,5 +88,17 @@ export class MemoryWindow implements MemoryViews {
       throw new RangeError(`mapping of ${length} bytes at ${offset} is outside the window of ${this.size} bytes`);
     }
     if (offset % PAGE !== 0) throw new RangeError(`mapping at ${offset}: not a multiple of a page of ${PAGE} bytes`);
+  }
+}
+
+/** Of so many pages of WebAssembly. V8 asks for some GiB more around it, and does without where it does not get them. */
+function addressSpace(pages: number): SharedArrayBuffer {
+  try {
+    return new WebAssembly.Memory({ shared: true, initial: pages, maximum: pages }).buffer;
+  } catch (error) {
+    const advice = "raise the limit ('ulimit -v'), or free memory";
+    throw new RangeError(`no address space left for a memory of ${pages * WASM_PAGE} bytes: ${advice}`, {
+      cause: error,
+    });
   }
 }

@@ -1,7 +1,10 @@
-/** Brings a lost device back: tries again, ever less often, until it is there or nobody wants it any more. */
+/**
+ * Brings a lost device back: tries again, ever less often, until it is there or nobody wants it any more. An attempt costs
+ * little (a connect(2) that fails), and a backend that was restarted is to have its drivers back well within a second.
+ */
 
 const FIRST_MS = 50;
-const MOST_MS = 1000;
+const MOST_MS = 250;
 
 export class Restarter {
   private timer: NodeJS.Timeout | null = null;

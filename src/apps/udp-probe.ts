@@ -17,6 +17,7 @@ import {
 } from '../wire/ipv4.js';
 import { isUdpIntact, UDP_HEADER_BYTES, udpDestinationPort, udpLength, udpSourcePort, writeUdp } from '../wire/udp.js';
 import { MAX_OUTSTANDING, NOT_WAITING, Outstanding } from './outstanding.js';
+import { isPattern, seedOf, writePattern, xorshift32 } from './pattern.js';
 
 export interface UdpProbeOptions {
   /** Whom to send to. */
@@ -159,11 +160,7 @@ export class UdpProbe implements PacketHandler {
     const udp = buffer.offset + IPV4_HEADER_BYTES;
     const payload = udp + UDP_HEADER_BYTES;
     writeI32(memory.u8, payload, number);
-    let state = seedOf(number);
-    for (let i = NUMBER_BYTES; i < bytes; i++) {
-      state = xorshift32(state);
-      memory.u8[payload + i] = state;
-    }
+    writePattern(memory.u8, payload + NUMBER_BYTES, payload + bytes, seedOf(number));
     buffer.length = IPV4_HEADER_BYTES + UDP_HEADER_BYTES + bytes;
     writeIpv4(memory, buffer.offset, buffer.length, PROTOCOL_UDP, this.core.address, this.to);
     writeUdp(memory, buffer.offset, udp, UDP_HEADER_BYTES + bytes, this.sourcePort, this.port);
@@ -184,30 +181,10 @@ export class UdpProbe implements PacketHandler {
 
   private isIntact(payload: number, bytes: number, number: number): boolean {
     if (bytes !== this.sizeOf(number)) return false;
-    const u8 = this.core.memory.u8;
-    let state = seedOf(number);
-    for (let i = NUMBER_BYTES; i < bytes; i++) {
-      state = xorshift32(state);
-      if (u8[payload + i] !== (state & 0xff)) return false;
-    }
-    return true;
+    return isPattern(this.core.memory.u8, payload + NUMBER_BYTES, payload + bytes, seedOf(number));
   }
 
   private sizeOf(number: number): number {
     return this.minBytes + ((xorshift32(seedOf(number)) >>> 1) % (this.maxBytes - this.minBytes + 1));
   }
-}
-
-/** Marsaglia's xorshift with 32 bits of state, which must not be 0. */
-function xorshift32(state: number): number {
-  let x = state;
-  x ^= x << 13;
-  x ^= x >>> 17;
-  x ^= x << 5;
-  return x | 0;
-}
-
-/** Spreads neighbouring numbers apart (2^32 / golden ratio); never 0. */
-function seedOf(number: number): number {
-  return Math.imul(number + 1, 0x9e3779b1) | 1;
 }

@@ -8,7 +8,7 @@
 import { createRequire } from 'node:module';
 import { Command, CommanderError, Option } from 'commander';
 import { coreList, keyValue, positiveInteger, positiveNumber, scriptVariable, sizeRange } from './arguments.js';
-import { messageOf } from './faults.js';
+import { loaded, messageOf } from './faults.js';
 import { watchOutput } from './shutdown.js';
 
 const require = createRequire(import.meta.url);
@@ -58,7 +58,7 @@ function program(): Command {
     )
     .option('--core-burst <n>', 'packets that a core may send before the others have their turn', positiveInteger)
     .option('--stats-period <seconds>', 'print rates every so often, and a line a core', positiveNumber)
-    .action(async (options) => (await import('./run.js')).run(options));
+    .action(async (options) => (await loaded(import('./run.js'))).run(options));
 
   deviceOptions(tspmd.command('ping').description('ping a host over the driver'))
     .requiredOption('--to <ip>', 'whom to ping')
@@ -67,7 +67,7 @@ function program(): Command {
     .option('--size <bytes>', 'bytes of payload, or a range such as 0-1472: of all sizes', sizeRange, [56, 56])
     .option('--quiet', 'print only the summary')
     .option('--timeout <seconds>', 'how long an answer may take', positiveNumber, 1)
-    .action(async (options) => (await import('./ping.js')).ping(options));
+    .action(async (options) => (await loaded(import('./ping.js'))).ping(options));
 
   tspmd
     .command('switch')
@@ -85,7 +85,7 @@ function program(): Command {
     .option('--stats', 'print the counters of a running switch')
     .option('--json', 'with --stats: as JSON')
     .action(async (file, variables, options, command) => {
-      const { runSwitchCommand, printSwitchStats } = await import('./switch.js');
+      const { runSwitchCommand, printSwitchStats } = await loaded(import('./switch.js'));
       if (options.stats) return printSwitchStats(file, options);
       if (options.json) command.error('error: --json is for --stats alone');
       if (file === undefined) command.error('error: a .bess script is missing: tspmd switch FILE.bess [NAME=value...]');
@@ -95,7 +95,7 @@ function program(): Command {
   tspmd
     .command('devices')
     .description('list the NICs of this machine, and what to do next to drive one')
-    .action(async () => (await import('./devices.js')).printDevices());
+    .action(async () => (await loaded(import('./devices.js'))).printDevices());
 
   for (const command of tspmd.commands) command.exitOverride().copyInheritedSettings(tspmd);
   return tspmd;

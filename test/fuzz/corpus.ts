@@ -1,6 +1,7 @@
 /** Cases as files: `corpus/TARGET/HASH`, one a case, as small as they are. */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -26,11 +27,22 @@ export function writeCorpus(target: string, cases: readonly Uint8Array[]): void 
   for (const bytes of cases) writeFileSync(join(folder, nameOf(bytes)), bytes);
 }
 
-/** Saves a finding in the working directory; returns its name. */
+/**
+ * Saves a finding in the working directory, or in that for temporary files where the disk is full or may not be written.
+ * Returns what `--replay` takes: a file, or if need be the shell's words that make one. A finding is never lost.
+ */
 export function saveFinding(target: string, bytes: Uint8Array): string {
   const name = `finding-${target}-${nameOf(bytes)}`;
-  writeFileSync(name, bytes);
-  return name;
+  for (const path of [name, join(tmpdir(), name)]) {
+    try {
+      writeFileSync(path, bytes);
+      return path;
+    } catch {
+      // What was written of it is no case.
+      rmSync(path, { force: true });
+    }
+  }
+  return `<(echo ${Buffer.from(bytes).toString('base64')} | base64 -d)`;
 }
 
 function nameOf(bytes: Uint8Array): string {

@@ -3,8 +3,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { PacketMemory } from '../../drivers/memory/index.js';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { HUGEPAGE_BYTES, PacketMemory } from '../../drivers/memory/index.js';
 import { Child } from '../../scripts/child.js';
 import { describeWith, hugepages } from '../support/requirements.js';
 
@@ -54,34 +54,85 @@ describeWith('packet memory on hugepages', [hugepages], () => {
     expect(() => PacketMemory.create(pages * 2 ** 21, 'require')).toThrow(new RegExp(`no ${pages} hugepages of 2 MiB`));
   });
 
-  it('carries packets between two endpoints and the switch, which map the same hugepages', {
-    timeout: 60_000,
-  }, async () => {
-    const had = free();
+  describe('between two endpoints and the switch', () => {
     const children: Child[] = [];
-    const start = async (...args: string[]): Promise<Child> => {
+
+    afterEach(async () => {
+      await Promise.allSettled(children.splice(0).map((child) => child.stop()));
+    });
+
+    async function start(...args: string[]): Promise<Child> {
       const child = Child.tspmd(...args);
       children.push(child);
       await child.waitFor(/^(ready|PING)/m);
       return child;
-    };
-    const device = (i: number): string[] => [
+    }
+    const startSwitch = (): Promise<Child> =>
+      start('switch', SCRIPT, ...[1, 2].map((i) => `VM${i}_SOCKET=${join(directory, `vm${i}.sock`)}`));
+    const device = (i: number, hugepages = 'require'): string[] => [
       ...['--device', `vhost-user:${join(directory, `vm${i}.sock`)}`, '--ip', `10.0.0.${i}/24`],
-      ...['--mac', `52:54:00:00:00:0${i}`, '--hugepages', 'require'],
+      ...['--mac', `52:54:00:00:00:0${i}`, '--hugepages', hugepages],
     ];
-    try {
-      const sockets = [1, 2].map((i) => `VM${i}_SOCKET=${join(directory, `vm${i}.sock`)}`);
-      await start('switch', SCRIPT, ...sockets);
-      await start('run', ...device(2));
-      const ping = await start('ping', ...device(1), '--to', '10.0.0.2', '--count', '20', '--interval', '0.01');
-      expect(free()).toBeLessThan(had);
+    async function expectPings(hugepages?: string): Promise<Child> {
+      const options = ['--to', '10.0.0.2', '--count', '20', '--interval', '0.01'];
+      const ping = await start('ping', ...device(1, hugepages), ...options);
       expect((await ping.exited).code, ping.output).toBe(0);
       expect(ping.stdout).toContain('20 received, 0% packet loss');
-      expect(ping.output).not.toContain('normal pages');
-    } finally {
-      await Promise.allSettled(children.map((child) => child.stop()));
+      return ping;
     }
-    expect(free()).toBe(had);
-    expect(existsSync(join(directory, 'vm1.sock'))).toBe(false);
+
+    it('they carry packets: all map the same', { timeout: 60_000 }, async () => {
+      const had = free();
+      await startSwitch();
+      await start('run', ...device(2));
+      expect(free()).toBeLessThan(had);
+      const ping = await expectPings();
+      expect(ping.output).not.toContain('normal pages');
+      await Promise.all(children.splice(0).map((child) => child.stop()));
+      expect(free()).toBe(had);
+      expect(existsSync(join(directory, 'vm1.sock'))).toBe(false);
+    });
+
+    it('they run out: the second goes on with normal pages and a line, or says what it needs', {
+      timeout: 60_000,
+    }, async () => {
+      const had = free();
+      await startSwitch();
+      await start('run', ...device(2));
+      const each = had - free();
+      // What is left is not enough for another one.
+      const rest = PacketMemory.create((free() - each + 1) * HUGEPAGE_BYTES, 'require');
+      const ping = await expectPings('auto');
+      expect(ping.output).toMatch(new RegExp(`no ${each} free hugepages of 2 MiB .*using normal pages`));
+      const refused = Child.tspmd('ping', ...device(1), '--to', '10.0.0.2', '--count', '1');
+      children.push(refused);
+      expect((await refused.exited).code).toBe(1);
+      expect(refused.output).toMatch(
+        new RegExp(`^tspmd: no ${each} hugepages of 2 MiB .*reserve them with [^\\n]*\\n$`),
+      );
+      expect(free()).toBe(each - 1);
+      rest.dispose();
+      expect((await expectPings()).output).not.toContain('normal pages');
+      await Promise.all(children.splice(0).map((child) => child.stop()));
+      expect(free()).toBe(had);
+    });
+
+    it('they come back from whoever is killed, the switch too', { timeout: 60_000 }, async () => {
+      const had = free();
+      await startSwitch();
+      await start('run', ...device(2));
+      const left = free();
+      for (let i = 0; i < 3; i++) {
+        const killed = await start('run', ...device(1));
+        expect(free()).toBeLessThan(left);
+        killed.signal('SIGKILL');
+        await killed.exited;
+        await children[0]!.waitFor(new RegExp(`(port vm1: [^\\n]* the peer is gone[^]*){${i + 1}}`));
+        expect(free()).toBe(left);
+      }
+      for (const child of children) child.signal('SIGKILL');
+      await Promise.all(children.map((child) => child.exited));
+      expect(free()).toBe(had);
+    });
   });
 });

@@ -71,6 +71,25 @@ describe('control socket', () => {
     await expect(fetchStats()).rejects.toThrow(/^no switch is running/);
   });
 
+  it('removes what killed switches have left when it is opened, and nothing that is in use', async () => {
+    const [dead, elsewhere, alive] = [999999, 999998, 1].map((pid) => join(directory, `tspmd-switch-${pid}.sock`)) as [
+      string,
+      string,
+      string,
+    ];
+    await leaveSocket(dead);
+    // Process 1 runs; whether it will listen is not for us to say.
+    rmSync(join(directory, 'kept'), { force: true });
+    await leaveSocket(alive);
+    // A switch in another container has a number that is nobody's here.
+    const other = createServer((socket) => socket.destroy());
+    await new Promise<void>((resolve) => other.listen(elsewhere, resolve));
+    const control = await ControlSocket.open(() => stats);
+    expect([existsSync(dead), existsSync(elsewhere), existsSync(alive)]).toEqual([false, true, true]);
+    await control.close();
+    await new Promise((resolve) => other.close(resolve));
+  });
+
   it('removes what a killed switch has left, and nothing else', async () => {
     const stale = join(directory, 'tspmd-switch-999999.sock');
     const file = join(directory, 'tspmd-switch-999998.sock');

@@ -17,7 +17,8 @@ import { type SessionOptions, VhostUserSession } from './session.js';
 /** The ring index in vhost-user messages has 8 bits. */
 const MAX_QUEUE_PAIRS = 128;
 const FIRST_RETRY_MS = 200;
-const LAST_RETRY_MS = 1600;
+/** Short enough that both sides are together again well within a second. */
+const LAST_RETRY_MS = 400;
 
 export interface VhostUserBackendOptions {
   /** Of the unix socket. */

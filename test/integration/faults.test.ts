@@ -1,0 +1,63 @@
+/**
+ * The short form of `npm run faults`: each party is killed a few times under load, and hostile neighbours do what they can on
+ * their port, while the others exchange numbered packets.
+ */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { HOSTILITIES, IsolationScene } from '../reliability/isolation.js';
+import { VICTIMS } from '../reliability/victims.js';
+import { describeWith, testpmd } from '../support/requirements.js';
+
+const LIMIT = { timeout: 120_000 };
+const LATE = { timeout: 10_000 };
+const KILLS = 5;
+const SEED = 1;
+
+async function expectNobodyMinds(victim: keyof typeof VICTIMS): Promise<void> {
+  const { kills, recoveryMs, answered, violations } = await VICTIMS[victim].run({ kills: KILLS, seed: SEED });
+  expect(violations).toEqual([]);
+  expect(kills).toBeGreaterThanOrEqual(KILLS);
+  // Traffic came back each time; how fast is for the long form to say.
+  expect(recoveryMs.length).toBeGreaterThan(0);
+  expect(answered).toBeGreaterThan(1000);
+}
+
+describe('under load, the others do not mind when', () => {
+  it('the switch is killed', LIMIT, () => expectNobodyMinds('switch'));
+  it('an endpoint is killed', LIMIT, () => expectNobodyMinds('endpoint'));
+});
+
+describeWith('under load, our endpoints do not mind when', [testpmd], () => {
+  it('DPDK’s backend is killed', LIMIT, () => expectNobodyMinds('backend'));
+});
+
+describe('two endpoints go on with each other beside one that', () => {
+  /** With each neighbour. */
+  const ANSWERS = 3000;
+  let isolation: IsolationScene;
+
+  beforeEach(async () => {
+    isolation = await IsolationScene.open();
+    isolation.scene.conductor.go();
+  });
+
+  afterEach(async () => {
+    await isolation.close();
+  });
+
+  it.each(HOSTILITIES.filter((kind) => kind !== 'burns'))('%s', LIMIT, async (kind) => {
+    const neighbour = await isolation.invite(kind);
+    try {
+      const before = await isolation.totals();
+      while ((await isolation.totals()).answered < before.answered + ANSWERS);
+      const stats = await isolation.scene.switchStats();
+      expect([stats.ports.vm1?.up, stats.ports.vm2?.up, neighbour.isRunning]).toEqual([true, true, true]);
+      // Who is flooded may find his ring full; then the switch has counted it.
+      const allowed = kind.startsWith('floods') ? stats.summary.dropped.full : before.missing;
+      // What is late is not lost.
+      await expect.poll(async () => (await isolation.totals()).missing, LATE).toBeLessThanOrEqual(allowed);
+    } finally {
+      await neighbour.stop();
+    }
+    expect(await isolation.violations()).toEqual([]);
+  });
+});

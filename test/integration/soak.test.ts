@@ -1,0 +1,41 @@
+/** The short form of `npm run soak`: some seconds of checked traffic in each thread layout, while an endpoint comes and goes. */
+import { expect, it } from 'vitest';
+import { rise, tooMuch } from '../reliability/growth.js';
+import { leaksBetween, type Stock } from '../reliability/readings.js';
+import { Soak } from '../reliability/soaking.js';
+
+it('soaks without a violation', { timeout: 180_000 }, async () => {
+  const { answered, kills, terms, violations } = await new Soak({ ms: 10_000, seed: 2 }).run();
+  expect(violations).toEqual([]);
+  expect(answered).toBeGreaterThan(1000);
+  // In each layout once at least.
+  expect(kills + terms).toBeGreaterThanOrEqual(3);
+});
+
+it('knows memory that grows from memory that goes up and down', () => {
+  const samples = (heap: (i: number) => number) =>
+    Array.from({ length: 40 }, (_, i) => ({ ms: i * 1000, heapKb: heap(i), endpointsKb: 80_000, switchKb: 60_000 }));
+  const steady = samples((i) => 9000 + (i % 2) * 700);
+  const leaky = samples((i) => 9000 + i * 50);
+  expect(Math.abs(rise(steady, 'heapKb'))).toBeLessThan(100);
+  expect(tooMuch(steady)).toEqual([]);
+  expect(Math.round(rise(leaky, 'heapKb'))).toBe(29 * 50);
+  expect(tooMuch(leaky)).toEqual([expect.stringMatching(/^memory grows: heapKb by 1450 in 40 samples$/)]);
+  // The code that is compiled in the beginning is none.
+  expect(tooMuch(samples((i) => (i < 10 ? i * 900 : 9000)))).toEqual([]);
+});
+
+it('sees a leak of each kind', () => {
+  const reading = { fds: 30, threads: 11, shared: 5, mappings: 400, ownKb: 60_000, sharedKb: 20_000 };
+  const stock = (more: Partial<typeof reading> = {}, other: Partial<Stock> = {}): Stock => ({
+    readings: new Map([['hub', { ...reading, ...more }]]),
+    ...{ files: ['vhost1.sock'], hugepages: 16, heaps: new Map(), ...other },
+  });
+  const leaks = (now: Stock): string[] => leaksBetween(stock(), now);
+  expect(leaks(stock({ mappings: 420, ownKb: 61_000 }))).toEqual([]);
+  expect(leaks(stock({ fds: 31 }))).toEqual(['hub: fds 30 -> 31']);
+  expect(leaks(stock({ threads: 12, shared: 6 }))).toEqual(['hub: threads 11 -> 12', 'hub: shared 5 -> 6']);
+  expect(leaks(stock({ mappings: 500, ownKb: 160_000, sharedKb: 31_000 }))).toHaveLength(3);
+  expect(leaks(stock({}, { files: ['vhost1.sock', 'x'] }))).toEqual(['sockets: vhost1.sock -> vhost1.sock x']);
+  expect(leaks(stock({}, { hugepages: 11 }))).toEqual(['free hugepages: 16 -> 11']);
+});

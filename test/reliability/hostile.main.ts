@@ -1,0 +1,58 @@
+/**
+ * A neighbour that nobody wants, on a port of the switch: `hostile.main.js SOCKET KIND`. Prints `ready` when it has begun;
+ * its end is a signal. {@link HOSTILITIES} has the kinds.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { bareLoop } from '../../bench/driver/loops.js';
+import { type Endpoint, udpFrame } from '../../bench/frames.js';
+import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.js';
+import { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
+import type { Doorbell, QueueLayout } from '../../drivers/virtio/transport.js';
+import type { Hostility } from './isolation.js';
+import { ipOf, macOf } from './numbered.js';
+
+const TX_QUEUE = 1;
+const BYTES = 64;
+const BURST = 32;
+/** Between two turns of the event loop. */
+const ROUNDS = 64;
+
+/** A frontend whose doorbell can be rung by whoever wants. */
+class NoisyFrontend extends VhostUserFrontend {
+  doorbell: Doorbell | null = null;
+
+  override async setupQueue(index: number, layout: QueueLayout): Promise<Doorbell> {
+    const doorbell = await super.setupQueue(index, layout);
+    if (index === TX_QUEUE) this.doorbell = doorbell;
+    return doorbell;
+  }
+}
+
+const [path, kind] = process.argv.slice(2) as [string, Hostility];
+const frontend = new NoisyFrontend(path);
+const device = await VirtioNetDevice.open(frontend, { hugepages: 'never', queueSize: 256 });
+
+function flood(to: Endpoint): () => void {
+  const frame = udpFrame(BYTES, { ip: ipOf(3), mac: macOf(3) }, to);
+  const loop = bareLoop(device, 'tx', BURST, frame);
+  return () => loop.poll();
+}
+
+/** Of no endpoint: the one that is flooded drops the packet by its address. */
+const NO_IP = '10.0.0.99';
+const deeds: Readonly<Record<Hostility, () => void>> = {
+  'floods one': flood({ ip: NO_IP, mac: macOf(1) }),
+  'floods all': flood({ ip: NO_IP, mac: 'ff:ff:ff:ff:ff:ff' }),
+  'floods nobody': flood({ ip: NO_IP, mac: '02:00:00:00:00:99' }),
+  'kicks without end': () => frontend.doorbell?.ring(),
+  burns: () => {},
+  'never reads': () => {},
+};
+const deed = deeds[kind];
+process.stdout.write('ready\n');
+// One that never reads has nothing to do.
+if (kind === 'never reads') await new Promise(() => setInterval(() => {}, 60_000));
+for (;;) {
+  for (let round = 0; round < ROUNDS; round++) deed();
+  await nextTurn();
+}

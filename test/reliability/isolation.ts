@@ -1,0 +1,121 @@
+/**
+ * What a hostile neighbour costs the others on the switch: two endpoints exchange numbered packets, alone with one that only
+ * takes a CPU, and then with each kind of one that does what it can on its port.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Child } from '../../scripts/child.js';
+import { spread, thousands } from './report.js';
+import { faultsOf, Scene, switchFaultsOf } from './scene.js';
+
+/** Kinds of neighbours. The first is the one to compare with: machines of two CPUs have none to spare. */
+export const HOSTILITIES = [
+  'burns',
+  'floods one',
+  'floods all',
+  'floods nobody',
+  'kicks without end',
+  'never reads',
+] as const;
+export type Hostility = (typeof HOSTILITIES)[number];
+
+const HOSTILE = fileURLToPath(
+  new URL(
+    import.meta.url.endsWith('.ts') ? '../../dist/test/reliability/hostile.main.js' : 'hostile.main.js',
+    import.meta.url,
+  ),
+);
+const WINDOW_MS = 1000;
+const TURNS = 5;
+const SETTLE_MS = 200;
+
+export class IsolationScene {
+  private constructor(readonly scene: Scene) {}
+
+  /** Endpoints 1 and 2, that ask each other. */
+  static async open(): Promise<IsolationScene> {
+    const scene = await Scene.open({ hub: 'switch', endpoints: 3 });
+    try {
+      await scene.startEndpoint(1, { peers: [2] });
+      await scene.startEndpoint(2, { peers: [1] });
+    } catch (error) {
+      await scene.close();
+      throw error;
+    }
+    return new IsolationScene(scene);
+  }
+
+  /** Resolves when the neighbour has begun; the caller stops it. */
+  async invite(kind: Hostility): Promise<Child> {
+    const child = Child.spawn(process.execPath, [HOSTILE, this.scene.socketOf(3), kind]);
+    await child.waitFor(/^ready/m);
+    return child;
+  }
+
+  /** Of both endpoints together. */
+  async totals(): Promise<{ answered: number; missing: number }> {
+    const pairs = [...(await this.scene.pairs()).values()];
+    const sum = (name: 'answered' | 'missing'): number => pairs.reduce((total, pair) => total + pair[name], 0);
+    return { answered: sum('answered'), missing: sum('missing') };
+  }
+
+  /** What must not have been, a line each. */
+  async violations(): Promise<string[]> {
+    const lines = switchFaultsOf(await this.scene.switchStats());
+    for (const endpoint of [1, 2]) {
+      lines.push(...faultsOf(`endpoint ${endpoint}`, (await this.scene.conductor.report(endpoint)).tallies));
+    }
+    return lines;
+  }
+
+  async close(): Promise<void> {
+    await this.scene.close();
+  }
+}
+
+interface Share {
+  readonly rates: number[];
+  lost: number;
+}
+
+/** Tells the share that is left beside each kind of neighbour; false where something came wrong. */
+export async function measureIsolation(say: (line: string) => void, stop: AbortSignal): Promise<boolean> {
+  const shares = new Map<Hostility, Share>(HOSTILITIES.map((kind) => [kind, { rates: [], lost: 0 }]));
+  const isolation = await IsolationScene.open();
+  let violations: string[] = [];
+  try {
+    isolation.scene.conductor.go();
+    // In turns, as the machine is not the same all the time.
+    for (let turn = 0; turn < TURNS && !stop.aborted; turn++) {
+      for (const [kind, share] of shares) await measure(isolation, kind, share);
+    }
+    violations = await isolation.violations();
+  } finally {
+    await isolation.close();
+  }
+  for (const line of violations) say(`isolation: VIOLATION: ${line}`);
+  const alone = spread(shares.get('burns')?.rates ?? []).median;
+  for (const [kind, { rates, lost }] of shares) {
+    const { median } = spread(rates);
+    const share = kind === 'burns' ? '' : `, ${Math.round((100 * median) / alone)} %`;
+    say(
+      `isolation: beside one that ${kind}: ${thousands(median)} answers a second${share}; ${thousands(lost)} requests lost`,
+    );
+  }
+  return violations.length === 0;
+}
+
+async function measure(isolation: IsolationScene, kind: Hostility, share: Share): Promise<void> {
+  const neighbour = await isolation.invite(kind);
+  try {
+    await sleep(SETTLE_MS);
+    const start = performance.now();
+    const before = await isolation.totals();
+    await sleep(WINDOW_MS);
+    const after = await isolation.totals();
+    share.rates.push((1000 * (after.answered - before.answered)) / (performance.now() - start));
+    share.lost += after.missing - before.missing;
+  } finally {
+    await neighbour.stop();
+  }
+}

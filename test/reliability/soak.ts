@@ -1,0 +1,48 @@
+/**
+ * `npm run soak -- [--minutes N] [--seed S]`: numbered packets of mixed sizes in many flows through the switch for as long
+ * as wanted, in each thread layout for a third of the time. Two endpoints stay, a third comes and goes.
+ *
+ * Exit codes: 0 nothing was wrong, 1 a violation (a line each) or an error, 2 wrong usage.
+ */
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { counted, thousands } from './report.js';
+import { Soak } from './soaking.js';
+
+function positive(text: string): number {
+  const number = Number(text);
+  if (number > 0) return number;
+  throw new InvalidArgumentError('It must be a number above 0.');
+}
+
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+async function soak({ minutes, seed }: { minutes: number; seed: number }): Promise<void> {
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stop.abort());
+  const result = await new Soak({ ms: minutes * 60_000, seed, tell: say, stop: stop.signal }).run();
+  for (const line of result.violations) say(`soak: VIOLATION: ${line}`);
+  const { ms, answered, lost, kills, terms, memory, violations } = result;
+  say(
+    `soak: ${(ms / 60_000).toFixed(1)} minutes, modes single, 1kb and 2kb: ${thousands(answered)} requests answered, every byte ` +
+      `checked; none lost between parties that were there, ${thousands(lost)} around ${counted(kills, 'SIGKILL')} and ` +
+      `${counted(terms, 'SIGTERM')} of an endpoint; ${memory}; ${counted(violations.length, 'violation')}`,
+  );
+  if (violations.length > 0) process.exitCode = 1;
+}
+
+try {
+  await new Command('npm run soak --')
+    .description('checked traffic for a long time, while endpoints come and go')
+    .option('--minutes <n>', 'how long', positive, 30)
+    .option('--seed <n>', 'what chance begins with', positive, 1)
+    .exitOverride()
+    .action(soak)
+    .parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? 0 : 2;
+  } else {
+    process.stderr.write(`soak: ${(error as Error).message}\n`);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,131 @@
+/** Who can be killed: each with the scene that it is killed in. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Child } from '../../scripts/child.js';
+import { isInstalled } from '../../scripts/programs.js';
+import { findGuest } from '../../scripts/vm/cache.js';
+import { Guest } from '../../scripts/vm/guest.js';
+import { nicAddress } from '../../scripts/vm/netdev.js';
+import { MODES } from '../support/modes.js';
+import { Campaign, type CampaignOptions, type CampaignResult, type Victim } from './campaign.js';
+import { macOf } from './numbered.js';
+import { NUMBERED_APP, ROOT, Scene } from './scene.js';
+
+/** The thread layouts of an endpoint, one after the other. */
+const LAYOUTS = Object.values(MODES);
+
+/** Kills the embedded switch; three endpoints, one of each thread layout, are behind it. */
+async function killSwitch(options: CampaignOptions): Promise<CampaignResult> {
+  return hub(await Scene.open({ hub: 'switch', endpoints: 3 }), 'switch', options);
+}
+
+/** Kills dpdk-testpmd, which carries the frames between two of our endpoints. */
+async function killBackend(options: CampaignOptions): Promise<CampaignResult> {
+  return hub(await Scene.open({ hub: 'testpmd', endpoints: 2 }), 'backend', options);
+}
+
+async function hub(scene: Scene, name: string, options: CampaignOptions): Promise<CampaignResult> {
+  try {
+    for (const [i, endpoint] of scene.numbers.entries())
+      await scene.startEndpoint(endpoint, { args: LAYOUTS[i] ?? [] });
+    const victim: Victim = {
+      name,
+      processes: ['hub'],
+      kill: () => scene.end('hub', 'SIGKILL'),
+      restart: () => scene.startHub(),
+      isSpared: () => false,
+    };
+    return await new Campaign(scene, victim, options).run();
+  } finally {
+    await scene.close();
+  }
+}
+
+/** Kills one of three endpoints, each time in another thread layout; the other two go on with each other. */
+async function killEndpoint(options: CampaignOptions): Promise<CampaignResult> {
+  const scene = await Scene.open({ hub: 'switch', endpoints: 3 });
+  try {
+    for (const [i, endpoint] of scene.numbers.entries())
+      await scene.startEndpoint(endpoint, { args: LAYOUTS[i] ?? [] });
+    let lives = 0;
+    const victim: Victim = {
+      name: 'endpoint',
+      processes: ['endpoint 3'],
+      kill: () => scene.end('endpoint 3', 'SIGKILL'),
+      restart: () => scene.startEndpoint(3, { args: LAYOUTS[lives++ % LAYOUTS.length] ?? [] }),
+      isSpared: (from, to) => from !== 3 && to !== 3,
+    };
+    return await new Campaign(scene, victim, options).run();
+  } finally {
+    await scene.close();
+  }
+}
+
+const BIND = join(ROOT, 'scripts/bind-vfio.sh');
+/** Boots are slow on a busy host. */
+const BOOT_MS = 120_000;
+/** Longer than any run: a guest of this file ends by being killed. */
+const GUEST_SECONDS = 86_400;
+
+/** A guest behind port 3, in which our driver answers what endpoints 1 and 2 ask. */
+async function bootGuest(scene: Scene): Promise<Child> {
+  const nic = nicAddress(0);
+  const run = Child.commandLine('run', '--device', nic, '--ip', '10.0.0.3/24', '--app', NUMBERED_APP).join(' ');
+  const lab = Guest.start({
+    mode: 'no-iommu',
+    netdevs: [`vhost-user:${scene.socketOf(3)},mac=${macOf(3)}`],
+    timeout: GUEST_SECONDS,
+    command: ['bash', '-c', `set -e; ${BIND} ${nic} --no-iommu; exec ${run} --app-option self=3`],
+  });
+  await lab.waitFor(/^ready/m, BOOT_MS);
+  return lab;
+}
+
+/** The process that is the guest: QEMU, the one child of the lab's. */
+function qemuOf(lab: Child): number {
+  return Number(readFileSync(`/proc/${lab.pid}/task/${lab.pid}/children`, 'utf8').trim());
+}
+
+/** Kills QEMU with a guest in it; two endpoints of ours on the same switch go on with each other. */
+async function killGuest(options: CampaignOptions): Promise<CampaignResult> {
+  const scene = await Scene.open({ hub: 'switch', endpoints: 3 });
+  let lab: Child | null = null;
+  try {
+    // An emulated guest is slow.
+    for (const endpoint of [1, 2]) await scene.startEndpoint(endpoint, { flows: 2, window: 4 });
+    lab = await bootGuest(scene);
+    const victim: Victim = {
+      name: 'guest',
+      processes: [],
+      kill: async () => {
+        if (lab === null) return;
+        process.kill(qemuOf(lab), 'SIGKILL');
+        await lab.exited;
+      },
+      restart: async () => {
+        lab = await bootGuest(scene);
+      },
+      isSpared: (from, to) => from !== 3 && to !== 3,
+    };
+    return await new Campaign(scene, victim, options).run();
+  } finally {
+    await lab?.stop().catch(() => undefined);
+    await scene.close();
+  }
+}
+
+export interface Killing {
+  /** What this machine lacks for it, and what to do; null: nothing. */
+  missing(): string | null;
+  run(options: CampaignOptions): Promise<CampaignResult>;
+}
+
+const PEERS = "run 'npm run setup:peers' as root";
+const nothing = (): null => null;
+
+export const VICTIMS = {
+  switch: { missing: nothing, run: killSwitch },
+  endpoint: { missing: nothing, run: killEndpoint },
+  backend: { missing: () => (isInstalled('dpdk-testpmd') ? null : `needs dpdk-testpmd; ${PEERS}`), run: killBackend },
+  guest: { missing: () => (findGuest() === undefined ? `needs a guest VM; ${PEERS}` : null), run: killGuest },
+} as const satisfies Readonly<Record<string, Killing>>;

@@ -1,0 +1,117 @@
+/** Looks at a scene while its parties come and go, and writes down what must not be. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { faultsOf, type Scene, switchFaultsOf } from './scene.js';
+import type { PeerTallies } from './tallies.js';
+
+/** For traffic to come again, and to come to rest, on a machine that is busy. */
+const PATIENCE_MS = 20_000;
+const LOOK_MS = 10;
+/** A late answer is no lost one. */
+const LATE_MS = 3_000;
+
+export type Pairs = Map<string, PeerTallies>;
+
+export class Watch {
+  /** What must not have been, a line each. */
+  readonly violations: string[] = [];
+  /** Of endpoints that are gone. */
+  private past = { answered: 0, missing: 0 };
+
+  /** @param isSpared whether nothing that endpoint `from` asks of `to` may be lost, ever */
+  constructor(
+    private readonly scene: Scene,
+    private readonly isSpared: (from: number, to: number) => boolean,
+  ) {}
+
+  /** Resolves when everybody has had an answer from everybody; to how many ms that took. */
+  async flowing(): Promise<number> {
+    const { scene } = this;
+    const start = performance.now();
+    scene.conductor.go();
+    const before = await scene.pairs();
+    await this.until('everybody answers everybody', async () => {
+      const now = await scene.pairs();
+      return [...now].every(([pair, { answered }]) => answered > (before.get(pair)?.answered ?? 0));
+    });
+    return performance.now() - start;
+  }
+
+  /** Nobody sends any more; resolves when nothing is on its way, and the counters were looked at. */
+  async rest(): Promise<Pairs> {
+    const { scene, violations } = this;
+    scene.conductor.pause();
+    let pairs: Pairs = new Map();
+    await this.until('the traffic comes to rest', async () => {
+      pairs = await scene.pairs();
+      return [...pairs.values()].every(({ waiting }) => waiting === 0);
+    });
+    for (const [pair, { sent, answered, missing }] of pairs) {
+      if (sent !== answered + missing) violations.push(`${pair}: ${sent} is not ${answered} + ${missing}`);
+      const [from = 0, to = 0] = pair.split('>').map(Number);
+      if (missing > 0 && this.isSpared(from, to)) await this.expectNoneMissing(pair, 0);
+    }
+    if (scene.options.hub === 'switch') violations.push(...switchFaultsOf(await scene.switchStats()));
+    for (const endpoint of scene.running()) {
+      violations.push(...faultsOf(`endpoint ${endpoint}`, (await scene.conductor.report(endpoint)).tallies));
+    }
+    return pairs;
+  }
+
+  /** For a while everybody is there: nothing may be lost. Begins and ends at rest. */
+  async load(ms: number): Promise<void> {
+    const before = await this.scene.pairs();
+    this.scene.conductor.go();
+    await sleep(ms);
+    const pairs = await this.rest();
+    for (const pair of pairs.keys()) await this.expectNoneMissing(pair, before.get(pair)?.missing ?? 0);
+  }
+
+  /** Remembers what an endpoint that is about to go has seen. */
+  async remember(endpoint: number): Promise<void> {
+    const { peers } = await this.scene.conductor.report(endpoint);
+    for (const { answered, missing } of Object.values(peers)) {
+      this.past.answered += answered;
+      this.past.missing += missing;
+    }
+  }
+
+  /** Stops an endpoint in good order. */
+  async dismiss(endpoint: number): Promise<void> {
+    await this.remember(endpoint);
+    this.violations.push(...(await this.scene.dismiss(endpoint)));
+  }
+
+  /** Of all endpoints, also those that are gone. */
+  async totals(): Promise<{ answered: number; missing: number }> {
+    const totals = { ...this.past };
+    for (const { answered, missing } of (await this.scene.pairs()).values()) {
+      totals.answered += answered;
+      totals.missing += missing;
+    }
+    return totals;
+  }
+
+  private async expectNoneMissing(pair: string, before: number): Promise<void> {
+    const end = performance.now() + LATE_MS;
+    for (;;) {
+      const missing = (await this.scene.pairs()).get(pair)?.missing ?? 0;
+      if (missing <= before) return;
+      if (performance.now() > end) {
+        this.violations.push(`${pair}: ${missing - before} lost although nobody on the way was away`);
+        return;
+      }
+      await sleep(LOOK_MS);
+    }
+  }
+
+  private async until(what: string, condition: () => Promise<boolean>): Promise<void> {
+    const end = performance.now() + PATIENCE_MS;
+    while (!(await condition())) {
+      if (performance.now() > end) {
+        const outputs = [...this.scene.pids().keys()].map((name) => `${name}:\n${this.scene.child(name).output}`);
+        throw new Error(`${what}: not within ${PATIENCE_MS} ms\n${outputs.join('\n')}`);
+      }
+      await sleep(LOOK_MS);
+    }
+  }
+}
