@@ -32,6 +32,8 @@ export class RxState implements State<RxReal> {
   hand: number[] = [];
   /** Buffers still to come of a packet in several that our driver drops. */
   skipping = 0;
+  /** Our driver has asked for signals. */
+  wantsSignals = false;
 
   constructor(
     readonly config: Config,
@@ -48,6 +50,7 @@ export class RxState implements State<RxReal> {
     const copy = new RxState(this.config, this.queue.clone());
     copy.hand = [...this.hand];
     copy.skipping = this.skipping;
+    copy.wantsSignals = this.wantsSignals;
     return copy;
   }
 
@@ -56,6 +59,7 @@ export class RxState implements State<RxReal> {
     this.queue = RxState.emptyQueue(this.config);
     this.queue.offer(posted);
     this.skipping = 0;
+    this.wantsSignals = false;
     return this;
   }
 

@@ -134,6 +134,7 @@ class ArmDriver implements RxStep {
     return (state) => {
       const { queue } = state;
       demand(armed === (queue.used.length === 0), `arming said ${armed}, with ${queue.used.length} buffers used`);
+      state.wantsSignals = armed;
       if (armed) queue.armDriver();
       else suppress(state);
     };
@@ -148,13 +149,19 @@ class DisarmDriver implements RxStep {
   ready = (): boolean => true;
 
   run(real: RxReal): Explanation<RxState> {
-    if (real.driver instanceof PlainRxDriver) real.driver.setWish(false);
-    else real.driver.disarm();
-    return suppress;
+    if (real.driver instanceof PlainRxDriver) {
+      real.driver.setWish(false);
+      return suppress;
+    }
+    real.driver.disarm();
+    return (state) => {
+      if (state.wantsSignals) suppress(state);
+      state.wantsSignals = false;
+    };
   }
 }
 
-/** In a split ring with EVENT_IDX by naming the last index: the one that comes last again. Not again where it does so already. */
+/** In a split ring with EVENT_IDX by naming the index that comes last again. */
 function suppress({ queue, config }: RxState): void {
   if (!config.eventIdx || config.packed) queue.driverWish = 'never';
   else queue.driverWish = { at: queue.collectedTo - 1 };
