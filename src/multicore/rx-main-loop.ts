@@ -18,10 +18,10 @@ import { NeighbourDesk } from './neighbour-desk.js';
 
 /** Chooses the core of a packet: see `src/rss`. */
 export interface FlowSpreader {
-  /** Hash of the frame at `offset`. */
-  hashFrame(offset: number, length: number): number;
-  /** Hash of the IP packet at `offset`. */
-  hashPacket(offset: number, length: number): number;
+  /** Hashes of the first `count` of the frames at these places. */
+  hashFrames(frames: Uint32Array, lengths: Uint32Array, hashes: Int32Array, count: number): void;
+  /** Hashes of the first `count` of the IP packets at these places. */
+  hashPackets(packets: Uint32Array, lengths: Uint32Array, hashes: Int32Array, count: number): void;
   coreOf(hash: number): number;
 }
 
@@ -213,7 +213,8 @@ export class RxMainLoop {
     const mostBursts = Math.max(1, Math.min(MAX_BURSTS, cores >> CORES_A_BURST_SHIFT));
     const handles = new Uint32Array(BURST);
     const lengths = new Uint32Array(BURST);
-    const coresOf = new Uint8Array(BURST);
+    const places = new Uint32Array(BURST);
+    const hashes = new Int32Array(BURST);
     /**
      * The cores that have something in their row. One whose row was full meanwhile is there twice: that takes nearly a
      * burst of its own before, so that fewer than {@link MAX_BURSTS} can be.
@@ -236,20 +237,21 @@ export class RxMainLoop {
       return kept;
     };
 
-    /** Hashes each, and leaves the hash in the headroom, on the line that the virtio-net header has just brought along. */
-    const choose = (count: number): void => {
-      for (let i = 0; i < count; i++) {
-        const buffer = pool.offsetOf(handles[i]!);
-        const frame = buffer + FRAME_AT;
-        const hash = isIp ? flows.hashPacket(frame + ETH_HEADER, lengths[i]!) : flows.hashFrame(frame, lengths[i]!);
-        u32[buffer >>> 2] = hash;
-        coresOf[i] = flows.coreOf(hash);
-      }
+    /** Where what is hashed lies in a buffer. */
+    const hashedAt = isIp ? FRAME_AT + ETH_HEADER : FRAME_AT;
+
+    const hash = (count: number): void => {
+      for (let i = 0; i < count; i++) places[i] = pool.offsetOf(handles[i]!) + hashedAt;
+      if (isIp) flows.hashPackets(places, lengths, hashes, count);
+      else flows.hashFrames(places, lengths, hashes, count);
     };
 
+    /** Leaves each one's hash in the headroom, on the line that the virtio-net header has just brought along. */
     const sort = (count: number): void => {
       for (let i = 0; i < count; i++) {
-        const core = coresOf[i]!;
+        const hash = hashes[i]!;
+        u32[(places[i]! - hashedAt) >>> 2] = hash;
+        const core = flows.coreOf(hash);
         const handle = handles[i]!;
         const at = inRow[core]!;
         rowHandles[core * FULL_BURST + at] = handle;
@@ -278,7 +280,7 @@ export class RxMainLoop {
         const count = device.rxBurst(handles, lengths, FULL_BURST);
         total += count;
         const kept = admit(count);
-        choose(kept);
+        hash(kept);
         sort(kept);
         if (count < FULL_BURST || isFull) break;
       }
