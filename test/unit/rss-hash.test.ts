@@ -67,6 +67,13 @@ function hashFrame(frame: readonly number[], options: RssOptions = PLAIN, at = A
   const hashes = new Int32Array(2);
   rss.hashFrames(Uint32Array.of(at, at), Uint32Array.of(length, length), hashes, 2);
   expect([...hashes]).toEqual([hash, hash]);
+  // IPv4, untagged: hashed as a packet it is the same.
+  if (length >= 34 && frame[12] === 8 && frame[13] === 0 && frame[14]! >>> 4 === 4) {
+    const ip = at + 14;
+    expect(rss.hashPacket(ip, length - 14)).toBe(hash);
+    rss.hashPackets(Uint32Array.of(ip, ip), Uint32Array.of(length - 14, length - 14), hashes.fill(0), 2);
+    expect([...hashes]).toEqual([hash, hash]);
+  }
   return hash;
 }
 
