@@ -8,7 +8,7 @@ const WORKER = new URL('./hashing.worker.js', import.meta.url);
 export class HashThread {
   private constructor(
     private readonly worker: Worker,
-    /** What it hashes, and the XOR of all hashes. */
+    /** What it hashes (of `toeplitz`), and the XOR of all hashes. */
     readonly tuples: Tuples & { readonly all: number },
   ) {}
 
