@@ -58,9 +58,9 @@ export function createToeplitz(key: Uint8Array): Toeplitz {
   if (key.length !== RSS_KEY_BYTES)
     throw new RangeError(`a Toeplitz key has ${RSS_KEY_BYTES} bytes, not ${key.length}`);
   const t = tablesOf(key);
-  // An IPv6 tuple's words are stored and its bytes loaded again: one instruction a byte, where shift and mask are three;
-  // and a function of no arguments, too large to be inlined, is called for 2 ns less than one that is given words. In buffers of their own: V8 keeps small
-  // arrays on its heap, where their addresses are no constants.
+  // An IPv6 tuple's words are stored and its bytes loaded again: one instruction a byte, where shift and mask are three.
+  // The caller stores them: a function that is too large to be inlined is called for 2 ns less without arguments. In
+  // buffers of their own: V8 keeps small arrays on its heap, where their addresses are no constants.
   const tuple = new Int32Array(new ArrayBuffer(MAX_INPUT_BYTES));
   const b = new Uint8Array(tuple.buffer);
   // What is stored V8 has to compute there and then. Else it puts off all XORs to the end, and what 36 loads have got
