@@ -5,15 +5,15 @@
 import { setImmediate as breathe } from 'node:timers/promises';
 import type { Benchmark, Plan } from '../benchmark.js';
 import { figure, type Row, row } from '../report.js';
-import { frameWork, largestDeviation, measureNs, toeplitzWork, type Work } from './hashing.js';
+import { HashThread } from './hash-thread.js';
+import { largestDeviation, type WorkName } from './hashing.js';
 import { FUNCTIONS, missingForSoftRss, SoftRss } from './softrss.js';
 
-type Version = 4 | 6;
-
-const VERSIONS: readonly Version[] = [4, 6];
+const VERSIONS = [4, 6] as const;
 const CORES = Array.from({ length: 15 }, (_, i) => i + 2);
-const toeplitzName = (version: Version): string => `toeplitz/ipv${version}`;
-const frameName = (version: Version): string => `frame/ipv${version}`;
+const KINDS = ['toeplitz', 'frame', 'packet'] as const;
+const HASHES: readonly WorkName[] = KINDS.flatMap((kind) => VERSIONS.map((version) => ({ kind, version })));
+const hashName = ({ kind, version }: WorkName): string => `${kind}/ipv${version}`;
 const splitName = (cores: number): string => `split/${cores}`;
 
 /** A contestant's median of so many slices is the window's figure: most slices are short enough to end undisturbed. */
@@ -26,7 +26,7 @@ const timing = (isQuick: boolean): { windows: number; slice: number; warmUp: num
     : { windows: 9, slice: 4, warmUp: 1000, flows: 1_000_000 };
 
 /** Runs for a slice; returns nanoseconds a tuple. */
-type Contestant = (ms: number) => number | Promise<number>;
+type Contestant = (ms: number) => Promise<number>;
 
 /** All contestants in turns, slice by slice; returns the windows of each. */
 async function alternate(contestants: readonly Contestant[], { isQuick, stop }: Plan): Promise<number[][]> {
@@ -51,36 +51,43 @@ const toFigure = (ns: readonly number[]): ReturnType<typeof figure> =>
   );
 const middle = (ns: readonly number[]): string => figure(ns, 'ns').median.toFixed(1);
 
-/** Three contestants hash the same tuples; that they get the same hashes is checked. */
-async function toeplitz(version: Version, plan: Plan): Promise<Row> {
-  const work = toeplitzWork(version);
-  const expected = work.run();
-  const peer = new SoftRss(work.key, work.bytes, work.wordsPerTuple);
+async function measureHash(name: WorkName, plan: Plan): Promise<Row> {
+  const thread = await HashThread.start(name);
   try {
-    measureNs(work, timing(plan.isQuick).warmUp);
-    const peers = FUNCTIONS.map((name): Contestant => {
+    await thread.measure(timing(plan.isQuick).warmUp);
+    return await (name.kind === 'toeplitz'
+      ? compare(thread, hashName(name), plan)
+      : alone(thread, hashName(name), plan));
+  } finally {
+    await thread.close();
+  }
+}
+
+/** Three contestants hash the same tuples; that they get the same hashes is checked. */
+async function compare(thread: HashThread, name: string, plan: Plan): Promise<Row> {
+  const { key, bytes, wordsPerTuple, all: expected } = thread.tuples;
+  const peer = new SoftRss(key, bytes, wordsPerTuple);
+  try {
+    const peers = FUNCTIONS.map((other): Contestant => {
       return async (ms) => {
-        const { ns, all } = await peer.measure(name, ms);
-        if (all !== expected) throw new Error(`${toeplitzName(version)}: ${name} has other hashes than tspmd`);
+        const { ns, all } = await peer.measure(other, ms);
+        if (all !== expected) throw new Error(`${name}: ${other} has other hashes than tspmd`);
         return ns;
       };
     });
-    const [ours, ...theirs] = await alternate([(ms) => measureNs(work, ms), ...peers], plan);
-    const times = FUNCTIONS.map((name, i) => `${name} ${middle(theirs[i]!)}`);
-    plan.progress(`${toeplitzName(version)}: ns a tuple: tspmd ${middle(ours!)}, ${times.join(', ')}`);
-    const figures = FUNCTIONS.map((name, i) => [name, toFigure(theirs[i]!)]);
-    return row(toeplitzName(version), toFigure(ours!), Object.fromEntries(figures));
+    const [ours, ...theirs] = await alternate([(ms) => thread.measure(ms), ...peers], plan);
+    const times = FUNCTIONS.map((other, i) => `${other} ${middle(theirs[i]!)}`);
+    plan.progress(`${name}: ns a tuple: tspmd ${middle(ours!)}, ${times.join(', ')}`);
+    return row(name, toFigure(ours!), Object.fromEntries(FUNCTIONS.map((other, i) => [other, toFigure(theirs[i]!)])));
   } finally {
     await peer.close();
   }
 }
 
-async function frame(version: Version, plan: Plan): Promise<Row> {
-  const work: Work = frameWork(version);
-  measureNs(work, timing(plan.isQuick).warmUp);
-  const [ours] = await alternate([(ms) => measureNs(work, ms)], plan);
-  plan.progress(`${frameName(version)}: ns a frame: tspmd ${middle(ours!)}`);
-  return row(frameName(version), toFigure(ours!), {});
+async function alone(thread: HashThread, name: string, plan: Plan): Promise<Row> {
+  const [ours] = await alternate([(ms) => thread.measure(ms)], plan);
+  plan.progress(`${name}: ns a packet: tspmd ${middle(ours!)}`);
+  return row(name, toFigure(ours!), {});
 }
 
 async function split(cores: number, { isQuick, stop }: Plan): Promise<Row> {
@@ -92,17 +99,15 @@ async function split(cores: number, { isQuick, stop }: Plan): Promise<Row> {
 
 export const rss: Benchmark = {
   summary: 'soft RSS: hashes a second, against rte_softrss; the split over 2 to 16 cores',
-  rows: [...VERSIONS.map(toeplitzName), ...VERSIONS.map(frameName), ...CORES.map(splitName)],
+  rows: [...HASHES.map(hashName), ...CORES.map(splitName)],
 
   missing(rows) {
-    return VERSIONS.some((version) => rows.includes(toeplitzName(version))) ? missingForSoftRss() : [];
+    return rows.some((name) => name.startsWith('toeplitz/')) ? missingForSoftRss() : [];
   },
 
   async measure(rows, plan) {
     const measured: Row[] = [];
-    for (const version of VERSIONS)
-      if (rows.includes(toeplitzName(version))) measured.push(await toeplitz(version, plan));
-    for (const version of VERSIONS) if (rows.includes(frameName(version))) measured.push(await frame(version, plan));
+    for (const name of HASHES) if (rows.includes(hashName(name))) measured.push(await measureHash(name, plan));
     for (const cores of CORES) if (rows.includes(splitName(cores))) measured.push(await split(cores, plan));
     return measured;
   },

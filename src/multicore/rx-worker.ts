@@ -79,6 +79,7 @@ await runThread(async () => {
     const loan = hasTxWorker ? device.lendTx() : null;
     report({ type: 'opened', device: described(device), loan }, loan === null ? [] : [loan.port]);
     await Promise.race([runStack(loop, loop, { signal: stop.signal }), thrownElsewhere()]);
+    side.rx.handAll();
     // The last packets of the cores, which have ended before.
     side.tx?.drain();
     device.counts.publish();

@@ -64,78 +64,52 @@ const FRAGMENT_WORD = 0xff3f0000;
 const TCP = PROTOCOL_TCP;
 const UDP = PROTOCOL_UDP;
 
+/** Whether an IPv4 header of which these are the first words is one without options, of a whole packet with ports. */
+function isPlain(first: number, second: number, third: number): boolean {
+  const protocol = (third >>> 8) & 0xff;
+  return (
+    (first & 0xff) === PLAIN_VERSION_IHL &&
+    (((first >>> 8) & 0xff00) | (first >>> 24)) >= PLAIN_BYTES &&
+    (second & FRAGMENT_WORD) === 0 &&
+    (protocol === UDP || protocol === TCP)
+  );
+}
+
 /** Whether the tuple of this protocol has ports. */
 export function hasPorts(protocol: number): boolean {
   return protocol === PROTOCOL_TCP || protocol === PROTOCOL_UDP;
 }
 
-export class FlowHash {
-  // Views of its own, and rare things in methods of their own: that leaves V8 two calls a packet, the rest it inlines.
-  private readonly u8: Uint8Array;
-  private readonly u32: Uint32Array;
-  /** Addresses of an IPv6 packet that does not begin at a multiple of 4: source, destination. */
-  private readonly unaligned = new Uint32Array(8);
-
-  constructor(
-    { u8, u32 }: MemoryViews,
-    private readonly tuple: TupleHash,
-  ) {
-    this.u8 = u8;
-    this.u32 = u32;
-  }
-
+export interface FlowHash {
   /** The hash of the Ethernet frame of `length` bytes at `frame`; signed 32 bits. */
-  ofFrame(frame: number, length: number): number {
-    if (length < ETH_HEADER_BYTES + IPV4_HEADER_BYTES) return NO_HASH;
-    if (etherType(this.u8, frame) !== ETHERTYPE_IPV4) return this.ofOtherFrame(frame, length);
-    return this.ofIpv4(frame + ETH_HEADER_BYTES, length - ETH_HEADER_BYTES);
-  }
+  ofFrame(frame: number, length: number): number;
+  /** The hash of the IP packet of `length` bytes at `ip`; signed 32 bits. */
+  ofPacket(ip: number, length: number): number;
+  /** The hashes of the first `count` of the frames at these places. */
+  ofFrames(frames: Uint32Array, lengths: Uint32Array, hashes: Int32Array, count: number): void;
+  /** The hashes of the first `count` of the IP packets at these places. */
+  ofPackets(ips: Uint32Array, lengths: Uint32Array, hashes: Int32Array, count: number): void;
+}
 
-  /**
-   * The hash of the IP packet of `length` bytes at `ip`; signed 32 bits. What nearly all packets are is looked at in whole
-   * words and so briefly that V8 inlines it into the loop that reads packets, where it knows the tables' address.
-   */
-  ofPacket(ip: number, length: number): number {
-    if (length < PLAIN_BYTES || (ip & 3) !== 0) return this.ofOtherPacket(ip, length);
-    const u32 = this.u32;
-    const at = ip >>> 2;
-    const first = u32[at]!;
-    const protocol = (u32[at + 2]! >>> 8) & 0xff;
-    if (
-      (first & 0xff) !== PLAIN_VERSION_IHL ||
-      (((first >>> 8) & 0xff00) | (first >>> 24)) < PLAIN_BYTES ||
-      (u32[at + 1]! & FRAGMENT_WORD) !== 0 ||
-      (protocol !== UDP && protocol !== TCP)
-    ) {
-      return this.ofOtherPacket(ip, length);
-    }
-    return this.tuple.ipv4Ports(u32[at + 3]!, u32[at + 4]!, u32[at + 5]!);
-  }
+/** Closures, as all of soft RSS: V8 then knows the memory's address and the tables' when it compiles them. */
+export function createFlowHash({ u8, u32 }: MemoryViews, tuple: TupleHash): FlowHash {
+  const { ipv4, ipv4Ports, ipv6 } = tuple;
+  // Signed: an unsigned word of 2^31 and more would be an allocation with every call that V8 does not inline.
+  const i32 = new Int32Array(u32.buffer, u32.byteOffset, u32.length);
+  /** Addresses of an IPv6 packet that does not begin at a multiple of 4: source, destination. */
+  const unaligned = new Int32Array(8);
 
-  /** Anything but IPv4 without options, whole, with ports. */
-  private ofOtherPacket(ip: number, length: number): number {
-    if (length < IPV4_HEADER_BYTES) return NO_HASH;
-    return this.u8[ip]! >>> 4 === 6 ? this.ofIpv6(ip, length) : this.ofIpv4(ip, length);
-  }
+  /** The memory word of the four bytes at any place `at`. */
+  const wordAt = (at: number): number => u8[at]! | (u8[at + 1]! << 8) | (u8[at + 2]! << 16) | (u8[at + 3]! << 24);
 
-  /** With VLAN tags, or no IPv4. */
-  private ofOtherFrame(frame: number, length: number): number {
-    let header = ETH_HEADER_BYTES;
-    let type = etherType(this.u8, frame);
-    for (let tags = 0; tags < MAX_VLAN_TAGS && (type === ETHERTYPE_VLAN || type === ETHERTYPE_QINQ); tags++) {
-      type = etherType(this.u8, frame + header - ETH_HEADER_BYTES + VLAN_TAG_BYTES);
-      header += VLAN_TAG_BYTES;
-    }
-    const ip = frame + header;
-    const room = length - header;
-    if (room < IPV4_HEADER_BYTES) return NO_HASH;
-    if (type === ETHERTYPE_IPV4) return this.ofIpv4(ip, room);
-    return type === ETHERTYPE_IPV6 && this.u8[ip]! >>> 4 === 6 ? this.ofIpv6(ip, room) : NO_HASH;
-  }
+  const ofUnalignedIpv4 = (ip: number, ports: number): number => {
+    const source = wordAt(ip + IPV4_SOURCE);
+    const destination = wordAt(ip + IPV4_DESTINATION);
+    return ports === NO_PORTS ? ipv4(source, destination) : ipv4Ports(source, destination, wordAt(ports));
+  };
 
   /** `length` is at least 20. */
-  private ofIpv4(ip: number, length: number): number {
-    const u8 = this.u8;
+  const ofIpv4 = (ip: number, length: number): number => {
     if (ipv4Version(u8, ip) !== 4) return NO_HASH;
     const headerLength = ipv4HeaderLength(u8, ip);
     const end = headerLength + PORTS_BYTES;
@@ -145,54 +119,77 @@ export class FlowHash {
       end <= length &&
       end <= ipv4TotalLength(u8, ip) &&
       !isFragment(u8, ip);
-    if ((ip & 3) !== 0) return this.ofUnalignedIpv4(ip, isByPorts ? ip + headerLength : NO_PORTS);
-    const u32 = this.u32;
-    const source = u32[(ip + IPV4_SOURCE) >>> 2]!;
-    const destination = u32[(ip + IPV4_DESTINATION) >>> 2]!;
-    if (!isByPorts) return this.tuple.ipv4(source, destination);
-    return this.tuple.ipv4Ports(source, destination, u32[(ip + headerLength) >>> 2]!);
-  }
+    if ((ip & 3) !== 0) return ofUnalignedIpv4(ip, isByPorts ? ip + headerLength : NO_PORTS);
+    const source = i32[(ip + IPV4_SOURCE) >>> 2]!;
+    const destination = i32[(ip + IPV4_DESTINATION) >>> 2]!;
+    return isByPorts ? ipv4Ports(source, destination, i32[(ip + headerLength) >>> 2]!) : ipv4(source, destination);
+  };
 
-  private ofUnalignedIpv4(ip: number, ports: number): number {
-    const source = this.wordAt(ip + IPV4_SOURCE);
-    const destination = this.wordAt(ip + IPV4_DESTINATION);
-    if (ports === NO_PORTS) return this.tuple.ipv4(source, destination);
-    return this.tuple.ipv4Ports(source, destination, this.wordAt(ports));
-  }
-
-  private ofIpv6(ip: number, length: number): number {
-    if (length < IPV6_HEADER_BYTES) return NO_HASH;
-    const ports = this.findPortsIpv6(ip, length);
-    let words = this.u32;
-    let source = (ip + IPV6_SOURCE) >>> 2;
-    if ((ip & 3) !== 0) {
-      words = this.unaligned;
-      for (let i = 0; i < words.length; i++) words[i] = this.wordAt(ip + IPV6_SOURCE + (i << 2));
-      source = 0;
-    }
-    const destination = source + ((IPV6_DESTINATION - IPV6_SOURCE) >>> 2);
-    if (ports === NO_PORTS) return this.tuple.ipv6(words, source, destination);
-    return this.tuple.ipv6Ports(words, source, destination, this.wordAt(ports));
-  }
-
-  /** Where the ports of an IPv6 packet lie, or {@link NO_PORTS}. */
-  private findPortsIpv6(ip: number, length: number): number {
-    const u8 = this.u8;
+  /** The ports of an IPv6 packet as a memory word, or 0 where it has none. */
+  const portsOfIpv6 = (ip: number, length: number): number => {
     // A jumbogram (RFC 2675) has a length of 0 here: its ports are not looked for.
     const end = ip + Math.min(length, IPV6_HEADER_BYTES + readU16(u8, ip + IPV6_PAYLOAD_LENGTH));
     let next = u8[ip + IPV6_NEXT_HEADER]!;
     let at = ip + IPV6_HEADER_BYTES;
     for (let headers = 0; isSkippable(next); headers++) {
-      if (headers === MAX_EXTENSION_HEADERS || at + IPV6_EXTENSION_BYTES > end) return NO_PORTS;
+      if (headers === MAX_EXTENSION_HEADERS || at + IPV6_EXTENSION_BYTES > end) return 0;
       next = u8[at]!;
       at += (u8[at + IPV6_EXTENSION_LENGTH]! + 1) * IPV6_EXTENSION_BYTES;
     }
-    return hasPorts(next) && at + PORTS_BYTES <= end ? at : NO_PORTS;
-  }
+    return hasPorts(next) && at + PORTS_BYTES <= end ? wordAt(at) : 0;
+  };
 
-  /** The memory word of the four bytes at any place `at`. */
-  private wordAt(at: number): number {
-    const u8 = this.u8;
-    return u8[at]! | (u8[at + 1]! << 8) | (u8[at + 2]! << 16) | (u8[at + 3]! << 24);
-  }
+  const ofIpv6 = (ip: number, length: number): number => {
+    if (length < IPV6_HEADER_BYTES) return NO_HASH;
+    const ports = portsOfIpv6(ip, length);
+    if ((ip & 3) === 0) return ipv6(i32, (ip + IPV6_SOURCE) >>> 2, (ip + IPV6_DESTINATION) >>> 2, ports);
+    for (let i = 0; i < unaligned.length; i++) unaligned[i] = wordAt(ip + IPV6_SOURCE + (i << 2));
+    return ipv6(unaligned, 0, unaligned.length >>> 1, ports);
+  };
+
+  const ofPacket = (ip: number, length: number): number => {
+    if (length < IPV4_HEADER_BYTES) return NO_HASH;
+    return u8[ip]! >>> 4 === 6 ? ofIpv6(ip, length) : ofIpv4(ip, length);
+  };
+
+  /** With VLAN tags, or no IPv4. */
+  const ofOtherFrame = (frame: number, length: number): number => {
+    let header = ETH_HEADER_BYTES;
+    let type = etherType(u8, frame);
+    for (let tags = 0; tags < MAX_VLAN_TAGS && (type === ETHERTYPE_VLAN || type === ETHERTYPE_QINQ); tags++) {
+      type = etherType(u8, frame + header - ETH_HEADER_BYTES + VLAN_TAG_BYTES);
+      header += VLAN_TAG_BYTES;
+    }
+    const ip = frame + header;
+    const room = length - header;
+    if (room < IPV4_HEADER_BYTES) return NO_HASH;
+    if (type === ETHERTYPE_IPV4) return ofIpv4(ip, room);
+    return type === ETHERTYPE_IPV6 && u8[ip]! >>> 4 === 6 ? ofIpv6(ip, room) : NO_HASH;
+  };
+
+  const ofFrame = (frame: number, length: number): number => {
+    if (length < ETH_HEADER_BYTES + IPV4_HEADER_BYTES) return NO_HASH;
+    if (etherType(u8, frame) !== ETHERTYPE_IPV4) return ofOtherFrame(frame, length);
+    return ofIpv4(frame + ETH_HEADER_BYTES, length - ETH_HEADER_BYTES);
+  };
+
+  const ofFrames = (frames: Uint32Array, lengths: Uint32Array, hashes: Int32Array, count: number): void => {
+    for (let i = 0; i < count; i++) hashes[i] = ofFrame(frames[i]!, lengths[i]!);
+  };
+
+  // What nearly all packets are is looked at in whole words, and here: the hash is then part of the loop, and there is
+  // no call a packet.
+  const ofPackets = (ips: Uint32Array, lengths: Uint32Array, hashes: Int32Array, count: number): void => {
+    for (let i = 0; i < count; i++) {
+      const ip = ips[i]!;
+      const length = lengths[i]!;
+      const at = ip >>> 2;
+      hashes[i] =
+        length >= PLAIN_BYTES && (ip & 3) === 0 && isPlain(i32[at]!, i32[at + 1]!, i32[at + 2]!)
+          ? ipv4Ports(i32[at + 3]!, i32[at + 4]!, i32[at + 5]!)
+          : ofPacket(ip, length);
+    }
+  };
+
+  return { ofFrame, ofPacket, ofFrames, ofPackets };
 }

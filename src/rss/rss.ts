@@ -11,10 +11,10 @@
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
 import { IPV6_ADDRESS_BYTES } from '../wire/ipv6.js';
-import { FlowHash, hasPorts } from './flow-hash.js';
+import { createFlowHash, type FlowHash, hasPorts } from './flow-hash.js';
 import { IndirectionTable, type IndirectionTableShare } from './indirection-table.js';
 import { type ResolvedRss, type RssOptions, resolveRss } from './keys.js';
-import { swapBytes, TupleHash } from './tuple-hash.js';
+import { createTupleHash, swapBytes, type TupleHash } from './tuple-hash.js';
 
 /** A flow as its packets are *received*: the source is the remote end. */
 export interface FlowTuple {
@@ -40,7 +40,7 @@ export class Rss {
   private readonly tuple: TupleHash;
   private readonly flow: FlowHash;
   /** An IPv6 tuple: source, destination. */
-  private readonly addresses = new Uint32Array((2 * IPV6_ADDRESS_BYTES) / 4);
+  private readonly addresses = new Int32Array((2 * IPV6_ADDRESS_BYTES) / 4);
 
   /**
    * @param memory where frames lie
@@ -53,8 +53,8 @@ export class Rss {
     readonly table: IndirectionTable,
   ) {
     this.options = resolveRss(options);
-    this.tuple = new TupleHash(this.options.key, this.options.symmetric);
-    this.flow = new FlowHash(memory, this.tuple);
+    this.tuple = createTupleHash(this.options.key, this.options.symmetric);
+    this.flow = createFlowHash(memory, this.tuple);
   }
 
   static attach(memory: MemoryViews, { table, ...options }: RssShare): Rss {
@@ -79,6 +79,16 @@ export class Rss {
     return this.flow.ofPacket(ip, length);
   }
 
+  /** As {@link hashFrame} for the first `count` of the frames at these places: what a burst costs least by. */
+  hashFrames(frames: Uint32Array, lengths: Uint32Array, hashes: Int32Array, count: number): void {
+    this.flow.ofFrames(frames, lengths, hashes, count);
+  }
+
+  /** As {@link hashPacket} for the first `count` of the packets at these places. */
+  hashPackets(packets: Uint32Array, lengths: Uint32Array, hashes: Int32Array, count: number): void {
+    this.flow.ofPackets(packets, lengths, hashes, count);
+  }
+
   /** The core that packets with this hash go to. */
   coreOf(hash: number): number {
     return this.table.coreOf(hash);
@@ -100,7 +110,7 @@ export class Rss {
     const half = words.length / 2;
     storeIpv6(words, 0, source);
     storeIpv6(words, half, destination);
-    return withPorts ? this.tuple.ipv6Ports(words, 0, half, ports) : this.tuple.ipv6(words, 0, half);
+    return this.tuple.ipv6(words, 0, half, ports);
   }
 
   /**
@@ -118,7 +128,7 @@ function checkPort(port: number | undefined): number {
 }
 
 /** Stores an IPv6 address as memory words. */
-function storeIpv6(words: Uint32Array, at: number, address: number | Uint8Array): void {
+function storeIpv6(words: Int32Array, at: number, address: number | Uint8Array): void {
   if (typeof address === 'number' || address.length !== IPV6_ADDRESS_BYTES) {
     const found = typeof address === 'number' ? 'a number' : `${address.length} bytes`;
     throw new TypeError(

@@ -6,88 +6,103 @@
  * the tuple so ordered, and whoever has that can reproduce it. Ports follow the addresses, rather than being ordered by
  * themselves, so that a:1 -> b:2 and a:2 -> b:1, two flows, don't collide.
  *
- * Takes memory words, as toeplitz.ts does.
+ * Takes memory words, and is made of closures, as toeplitz.ts.
  */
-import {
-  IPV6_WORDS,
-  toeplitzIpv4,
-  toeplitzIpv4Ports,
-  toeplitzIpv6,
-  toeplitzIpv6Ports,
-  toeplitzTables,
-} from './toeplitz.js';
+import { createToeplitz } from './toeplitz.js';
+
+/** Words of an IPv6 address. */
+const IPV6_WORDS = 4;
+
+export interface TupleHash {
+  ipv4(source: number, destination: number): number;
+  /** `ports` is the memory word of source port and destination port. */
+  ipv4Ports(source: number, destination: number, ports: number): number;
+  /** `source` and `destination` are the places in `words` of the addresses' first words; `ports` is 0 without ports. */
+  ipv6(words: Int32Array, source: number, destination: number, ports: number): number;
+}
 
 /** A memory word as the number that its bytes are in network order, and back. V8 makes two rotations of it. */
 export function swapBytes(word: number): number {
   return (((word << 8) | (word >>> 24)) & 0x00ff00ff) | (((word << 24) | (word >>> 8)) & 0xff00ff00);
 }
 
-/** Whether memory word `a` is above `b` in network order. */
-function isAbove(a: number, b: number): boolean {
-  return swapBytes(a) >>> 0 > swapBytes(b) >>> 0;
+/**
+ * -1 where the number `a` is above `b`, unsigned, else 0: the borrow of b - a. Which it is nobody can predict, and of a
+ * comparison V8 makes a branch.
+ */
+function borrow(a: number, b: number): number {
+  return ((~b & a) | ((~b | a) & (b - a))) >> 31;
 }
 
-/** The same for IPv6 addresses whose first words are at `a` and `b`. */
-function isAboveIpv6(words: Uint32Array, a: number, b: number): boolean {
-  for (let i = 0; i < IPV6_WORDS; i++) {
-    if (words[a + i] !== words[b + i]) return isAbove(words[a + i]!, words[b + i]!);
-  }
-  return false;
+/** -1 where memory word `a` is above `b` in network order, else 0. */
+function aboveMask(a: number, b: number): number {
+  return borrow(swapBytes(a), swapBytes(b));
 }
 
-/** Whether the source port is above the destination port. */
-function isDescending(ports: number): boolean {
+/** -1 where the source port is above the destination port, else 0. */
+function descendingMask(ports: number): number {
   const both = swapBytes(ports);
-  return both >>> 16 > (both & 0xffff);
+  return borrow(both >>> 16, both & 0xffff);
 }
 
 function exchangePorts(ports: number): number {
   return (ports << 16) | (ports >>> 16);
 }
 
-/** -1 where addresses are to be exchanged, else 0: which it is nobody can predict, so there is no branch on it. */
-function exchangeMask(source: number, destination: number): number {
-  return -Number(isAbove(source, destination));
+/** -1 where the ends of an IPv6 tuple are to be exchanged whose addresses have the same first word, else 0. */
+function laterMask(words: Int32Array, source: number, destination: number, ports: number): number {
+  for (let i = 1; i < IPV6_WORDS; i++) {
+    const a = words[source + i]!;
+    const b = words[destination + i]!;
+    if (a !== b) return aboveMask(a, b);
+  }
+  return descendingMask(ports);
 }
 
-export class TupleHash {
-  private readonly tables: Int32Array;
+/** @param key 40 bytes */
+export function createTupleHash(key: Uint8Array, symmetric: boolean): TupleHash {
+  const toeplitz = createToeplitz(key);
+  const { ipv4: hashIpv4, ipv4Ports: hashIpv4Ports, ipv6: hashIpv6, tuple } = toeplitz;
 
-  /** @param key 40 bytes */
-  constructor(
-    key: Uint8Array,
-    private readonly symmetric: boolean,
-  ) {
-    this.tables = toeplitzTables(key);
-  }
+  const ipv4 = (source: number, destination: number): number => {
+    if (!symmetric) return hashIpv4(source, destination);
+    const change = (source ^ destination) & aboveMask(source, destination);
+    return hashIpv4(source ^ change, destination ^ change);
+  };
 
-  ipv4(source: number, destination: number): number {
-    if (!this.symmetric) return toeplitzIpv4(this.tables, source, destination);
-    const change = (source ^ destination) & exchangeMask(source, destination);
-    return toeplitzIpv4(this.tables, source ^ change, destination ^ change);
-  }
-
-  ipv4Ports(source: number, destination: number, ports: number): number {
-    if (!this.symmetric) return toeplitzIpv4Ports(this.tables, source, destination, ports);
+  const ipv4Ports = (source: number, destination: number, ports: number): number => {
+    if (!symmetric) return hashIpv4Ports(source, destination, ports);
     const difference = source ^ destination;
-    const mask = difference === 0 ? -Number(isDescending(ports)) : exchangeMask(source, destination);
+    const mask = difference === 0 ? descendingMask(ports) : aboveMask(source, destination);
     const change = difference & mask;
     const ordered = ports ^ ((ports ^ exchangePorts(ports)) & mask);
-    return toeplitzIpv4Ports(this.tables, source ^ change, destination ^ change, ordered);
-  }
+    return hashIpv4Ports(source ^ change, destination ^ change, ordered);
+  };
 
-  /** `source` and `destination` are the places in `words` of the addresses' first words. */
-  ipv6(words: Uint32Array, source: number, destination: number): number {
-    const exchange = this.symmetric && isAboveIpv6(words, source, destination);
-    return toeplitzIpv6(this.tables, words, exchange ? destination : source, exchange ? source : destination);
-  }
+  const ipv6 = (words: Int32Array, source: number, destination: number, ports: number): number => {
+    let first = source;
+    let second = destination;
+    let ordered = ports;
+    if (symmetric) {
+      const a = words[source]!;
+      const b = words[destination]!;
+      const mask = a !== b ? aboveMask(a, b) : laterMask(words, source, destination, ports);
+      const change = (source ^ destination) & mask;
+      first ^= change;
+      second ^= change;
+      ordered ^= (ports ^ exchangePorts(ports)) & mask;
+    }
+    tuple[0] = words[first]!;
+    tuple[1] = words[first + 1]!;
+    tuple[2] = words[first + 2]!;
+    tuple[3] = words[first + 3]!;
+    tuple[4] = words[second]!;
+    tuple[5] = words[second + 1]!;
+    tuple[6] = words[second + 2]!;
+    tuple[7] = words[second + 3]!;
+    tuple[8] = ordered;
+    return hashIpv6();
+  };
 
-  ipv6Ports(words: Uint32Array, source: number, destination: number, ports: number): number {
-    const exchange =
-      this.symmetric &&
-      (isAboveIpv6(words, source, destination) || (isDescending(ports) && !isAboveIpv6(words, destination, source)));
-    const first = exchange ? destination : source;
-    const second = exchange ? source : destination;
-    return toeplitzIpv6Ports(this.tables, words, first, second, exchange ? exchangePorts(ports) : ports);
-  }
+  return { ipv4, ipv4Ports, ipv6 };
 }

@@ -16,6 +16,7 @@ import { TxMainLoop } from '../../src/multicore/tx-main-loop.js';
 import type { PacketBuffer } from '../../src/packet-buffer.js';
 import { IndirectionTable } from '../../src/rss/indirection-table.js';
 import { Rss, type RssShare } from '../../src/rss/rss.js';
+import { BURST } from '../../src/tx-burst.js';
 import type { WaitingPackets } from '../../src/waiting-packets.js';
 import { OUR_IP } from './frames.js';
 import { MockDevice, type MockOptions } from './mock-device.js';
@@ -170,6 +171,9 @@ export class Multicore {
     const tx = this.tx as unknown as { handles: Uint32Array; pending: number; txFrees: RingReturn[] };
     add('Tx pending', tx.handles.subarray(0, tx.pending));
     if (this.home !== null) add('Tx home', inReturn(this.home));
+    const { rowHandles, inRow } = this.rx.rx as unknown as { rowHandles: Uint32Array; inRow: Int32Array };
+    for (const [core, count] of inRow.entries())
+      add(`row ${core}`, rowHandles.subarray(core * BURST, core * BURST + count));
     for (const { index } of this.cores) {
       add(`core ${index}: tx_queue`, inRing(interconnect.ring(index, 'txQueue')));
       add(`core ${index}: txFree`, inRing(interconnect.ring(index, 'txFree')));

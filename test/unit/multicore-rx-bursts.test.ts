@@ -36,6 +36,39 @@ describe('the receiving loop', () => {
     expectEveryBufferOnce(many);
   });
 
+  it.each([
+    ['until they are eight', 3, [0, 0, 9, 9]],
+    ['for four turns at most', 1, [0, 0, 0, 4]],
+  ])('keeps a few packets back while the device has more, %s, and in order', (_, each, expected) => {
+    const many = port(4);
+    const [flow, other] = flowsOf(many) as [number, number];
+    inject(many, 5 * BURST, (i) => (i % BURST < each ? flow : other));
+    const waiting = expected.map(() => {
+      many.pollRx();
+      return many.interconnect.ring(0, 'rxQueue').count;
+    });
+    expect(waiting).toEqual(expected);
+    many.settle();
+    expect(takeAll(many.cores[0]!).map(numberOf)).toEqual(
+      Array.from({ length: 5 * each }, (_, i) => BURST * Math.floor(i / each) + (i % each)),
+    );
+  });
+
+  it('keeps nothing back when the device has no more, or a core has failed', () => {
+    const many = port(4);
+    const [flow, other] = flowsOf(many) as [number, number];
+    inject(many, BURST, (i) => (i < 3 ? flow : other));
+    many.pollRx();
+    expect(many.interconnect.ring(0, 'rxQueue').count).toBe(0);
+    many.pollRx();
+    expect(many.interconnect.ring(0, 'rxQueue').count).toBe(3);
+    inject(many, BURST, (i) => (i < 3 ? flow : other));
+    many.pollRx();
+    many.crash(1);
+    expect(many.interconnect.ring(0, 'rxQueue').count).toBe(6);
+    expectEveryBufferOnce(many);
+  });
+
   it('waits for no more than there is', () => {
     const many = port(16);
     inject(many, 3, scattered);

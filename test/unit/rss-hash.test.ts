@@ -6,13 +6,7 @@ import { NO_HASH } from '../../src/rss/flow-hash.js';
 import { IndirectionTable } from '../../src/rss/indirection-table.js';
 import type { RssOptions } from '../../src/rss/keys.js';
 import { type FlowTuple, Rss } from '../../src/rss/rss.js';
-import {
-  toeplitzIpv4,
-  toeplitzIpv4Ports,
-  toeplitzIpv6,
-  toeplitzIpv6Ports,
-  toeplitzTables,
-} from '../../src/rss/toeplitz.js';
+import { createToeplitz } from '../../src/rss/toeplitz.js';
 import { parseIpv4 } from '../../src/wire/address.js';
 import {
   frameOf,
@@ -66,8 +60,21 @@ const table = IndirectionTable.create(4);
 const noMemory = memoryWith([], 0);
 const hashFlow = (tuple: FlowTuple, options: RssOptions): number => new Rss(noMemory, options, table).hashFlow(tuple);
 
+/** Alone, and as one of a burst. */
 function hashFrame(frame: readonly number[], options: RssOptions = PLAIN, at = ALIGNED, length = frame.length): number {
-  return new Rss(memoryWith(frame, at), options, table).hashFrame(at, length);
+  const rss = new Rss(memoryWith(frame, at), options, table);
+  const hash = rss.hashFrame(at, length);
+  const hashes = new Int32Array(2);
+  rss.hashFrames(Uint32Array.of(at, at), Uint32Array.of(length, length), hashes, 2);
+  expect([...hashes]).toEqual([hash, hash]);
+  // IPv4, untagged: hashed as a packet it is the same.
+  if (length >= 34 && frame[12] === 8 && frame[13] === 0 && frame[14]! >>> 4 === 4) {
+    const ip = at + 14;
+    expect(rss.hashPacket(ip, length - 14)).toBe(hash);
+    rss.hashPackets(Uint32Array.of(ip, ip), Uint32Array.of(length - 14, length - 14), hashes.fill(0), 2);
+    expect([...hashes]).toEqual([hash, hash]);
+  }
+  return hash;
 }
 
 const port = fc.integer({ min: 0, max: 0xffff });
@@ -115,19 +122,21 @@ describe('the tables', () => {
   it('give what the specification gives bit by bit', () => {
     fc.assert(
       fc.property(key, fc.uint8Array({ minLength: 36, maxLength: 36 }), (key, bytes) => {
-        const tables = toeplitzTables(key);
+        const { ipv4, ipv4Ports, ipv6, tuple } = createToeplitz(key);
         const w = views([...bytes]);
         const expected = (length: number): number => referenceToeplitz(key, [...bytes.subarray(0, length)]);
-        expect(toeplitzIpv4(tables, w[0]!, w[1]!)).toBe(expected(8));
-        expect(toeplitzIpv4Ports(tables, w[0]!, w[1]!, w[2]!)).toBe(expected(12));
-        expect(toeplitzIpv6(tables, w, 0, 4)).toBe(expected(32));
-        expect(toeplitzIpv6Ports(tables, w, 0, 4, w[8]!)).toBe(expected(36));
+        expect(ipv4(w[0]!, w[1]!)).toBe(expected(8));
+        expect(ipv4Ports(w[0]!, w[1]!, w[2]!)).toBe(expected(12));
+        tuple.set(w.subarray(0, 9));
+        expect(ipv6()).toBe(expected(36));
+        tuple[8] = 0;
+        expect(ipv6()).toBe(expected(32));
       }),
     );
   });
 
   it('refuse a key of another length', () => {
-    expect(() => toeplitzTables(new Uint8Array(39))).toThrow('a Toeplitz key has 40 bytes, not 39');
+    expect(() => createToeplitz(new Uint8Array(39))).toThrow('a Toeplitz key has 40 bytes, not 39');
   });
 });
 
@@ -197,7 +206,14 @@ describe('a frame', () => {
         const rss = new Rss(memoryWith(frame, at), { symmetric }, table);
         const hash = rss.hashFlow(tuple);
         expect(rss.hashFrame(at, frame.length)).toBe(hash);
-        expect(rss.hashPacket(at + frame.length - packet.length, packet.length)).toBe(hash);
+        const ip = at + frame.length - packet.length;
+        expect(rss.hashPacket(ip, packet.length)).toBe(hash);
+        const hashes = new Int32Array(2);
+        rss.hashFrames(Uint32Array.of(at), Uint32Array.of(frame.length), hashes, 1);
+        expect([...hashes]).toEqual([hash, 0]);
+        hashes.fill(0);
+        rss.hashPackets(Uint32Array.of(ip), Uint32Array.of(packet.length), hashes, 1);
+        expect([...hashes]).toEqual([hash, 0]);
         expect(rss.coreForFlow(tuple)).toBe(rss.coreOf(hash));
       }),
       { numRuns: 300 },
