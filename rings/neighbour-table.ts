@@ -72,6 +72,9 @@ export class NeighbourReader {
   private readonly hashShift: number;
   /** The entry read last: words 0 to 5. */
   private readonly seen = new Int32Array(6);
+  /** Where {@link lookup} has found its last MAC, and that entry's first word, tag and state, as it was then. */
+  foundAt = 0;
+  foundAs = 0;
 
   /**
    * Attaches to the table at `byteOffset` (a multiple of 4) of `buffer`. A region of zeros is an empty table.
@@ -120,9 +123,19 @@ export class NeighbourReader {
       out[at] = seen[3];
       out[at + 1] = seen[4];
       out[at + 2] = seen[5];
+      this.foundAt = entry;
+      this.foundAs = seen[0];
       return state;
     }
     return FREE;
+  }
+
+  /**
+   * Whether the entry that was {@link foundAt} and {@link foundAs} has not been written since: the tag in its first word grows
+   * with every write. What was looked up then still holds.
+   */
+  isUnchanged(foundAt: number, foundAs: number): boolean {
+    return this.words[foundAt] === foundAs;
   }
 
   /** Visits all entries, in no order. The writer may change or remove the one that it visits. A slow path. */

@@ -15,11 +15,34 @@ import { writeU16 } from './wire/bytes.js';
 import { BROADCAST_MAC, copyMac, ETH_HEADER_BYTES, ETHERTYPE_IPV4_WORD, writeSourceAndType } from './wire/ethernet.js';
 import { ipv4Destination } from './wire/ipv4.js';
 
+// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+const HEADER_BYTES = ETH_HEADER_BYTES;
+const IPV4_TYPE = ETHERTYPE_IPV4_WORD;
+const TX_QUEUED = L2.tx_queued;
+const TO_NEIGHBOUR = HOP_NEIGHBOUR;
+const TO_GATEWAY = HOP_GATEWAY;
+/** Nobody's address: 0.0.0.0 is never a neighbour. */
+const NO_HOP = 0;
+
 export class Egress implements NeighbourEvents {
   private readonly lot = new ParkingLot();
   private readonly values: Float64Array;
   private readonly u8: Uint8Array;
   private readonly u16: Uint16Array;
+  // The neighbour that a packet went to last, its address in memory words, and where the table has it: most packets of a
+  // burst go to the same, and looking whether its entry was written since takes one load.
+  private lastHop = NO_HOP;
+  private lastAt = 0;
+  private lastAs = 0;
+  private mac0 = 0;
+  private mac1 = 0;
+  private mac2 = 0;
+
+  /**
+   * Sends the IP packet of `length` bytes at `ip` in the buffer `handle`.
+   * @returns false when the ring is full: the buffer stays the caller's. Otherwise it is gone: queued, parked or dropped.
+   */
+  readonly send: (handle: number, ip: number, length: number) => boolean;
 
   constructor(
     private readonly sink: FrameSink,
@@ -32,6 +55,7 @@ export class Egress implements NeighbourEvents {
     this.u8 = sink.memory.u8;
     this.u16 = sink.memory.u16;
     neighbours.events = this;
+    this.send = this.makeSend();
   }
 
   /** Packets that wait for ARP. */
@@ -39,37 +63,58 @@ export class Egress implements NeighbourEvents {
     return this.lot.count;
   }
 
-  /**
-   * Sends the IP packet of `length` bytes at `ip` in the buffer `handle`.
-   * @returns false when the ring is full: the buffer stays the caller's. Otherwise it is gone: queued, parked or dropped.
-   */
-  send(handle: number, ip: number, length: number): boolean {
-    const frame = ip - ETH_HEADER_BYTES;
-    const destination = ipv4Destination(this.u8, ip);
-    const hop = this.host.nextHop(destination);
-    if (hop >= HOP_NEIGHBOUR) {
-      const neighbour = hop === HOP_GATEWAY ? this.host.gateway : destination;
-      // Straight into the frame: where there is no MAC, nothing is written.
-      const state = this.neighbours.table.lookup(neighbour, this.u16, frame >>> 1);
-      if (!hasMac(state)) {
-        this.park(neighbour, handle, length);
+  /** A closure, not a method: V8 knows the host, the table and the burst when it compiles it. */
+  private makeSend(): (handle: number, ip: number, length: number) => boolean {
+    return (handle, ip, length) => {
+      const { u8, u16, host, neighbours, tx, values } = this;
+      const frame = ip - HEADER_BYTES;
+      const destination = ipv4Destination(u8, ip);
+      const hop = host.nextHop(destination);
+      if (hop >= TO_NEIGHBOUR) {
+        const neighbour = hop === TO_GATEWAY ? host.gateway : destination;
+        const to = frame >>> 1;
+        const { table } = neighbours;
+        if (neighbour === this.lastHop && table.isUnchanged(this.lastAt, this.lastAs)) {
+          u16[to] = this.mac0;
+          u16[to + 1] = this.mac1;
+          u16[to + 2] = this.mac2;
+        } else {
+          // Straight into the frame: where there is no MAC, nothing is written.
+          const state = table.lookup(neighbour, u16, to);
+          if (!hasMac(state)) {
+            this.park(neighbour, handle, length);
+            return true;
+          }
+          if (state === NeighbourState.STALE) neighbours.reconfirm(neighbour);
+          else this.remember(neighbour, to);
+        }
+        // Where another thread writes the table, it can know a neighbour before we are told: first come, first sent.
+        if (this.lot.count > 0) this.resolved(neighbour);
+      } else if (hop === HOP_BROADCAST) {
+        copyMac(u16, frame >>> 1, BROADCAST_MAC, 0);
+      } else if (hop === HOP_MULTICAST) {
+        writeMulticastMac(u8, frame, destination);
+      } else {
+        this.drop(handle, hop === HOP_SELF ? L2.tx_drop_to_self : L2.tx_drop_no_route);
         return true;
       }
-      if (state === NeighbourState.STALE) this.neighbours.reconfirm(neighbour);
-      // Where another thread writes the table, it can know a neighbour before we are told: first come, first sent.
-      if (this.lot.count > 0) this.resolved(neighbour);
-    } else if (hop === HOP_BROADCAST) {
-      copyMac(this.u16, frame >>> 1, BROADCAST_MAC, 0);
-    } else if (hop === HOP_MULTICAST) {
-      writeMulticastMac(this.u8, frame, destination);
-    } else {
-      this.drop(handle, hop === HOP_SELF ? L2.tx_drop_to_self : L2.tx_drop_no_route);
+      writeSourceAndType(u16, frame, host.mac, IPV4_TYPE);
+      if (!tx.push(handle, length + HEADER_BYTES)) return false;
+      values[TX_QUEUED]!++;
       return true;
-    }
-    writeSourceAndType(this.u16, frame, this.host.mac, ETHERTYPE_IPV4_WORD);
-    if (!this.tx.push(handle, length + ETH_HEADER_BYTES)) return false;
-    this.values[L2.tx_queued]!++;
-    return true;
+    };
+  }
+
+  /** The address of `neighbour`, which has just been looked up, is at `to`. */
+  private remember(neighbour: number, to: number): void {
+    const { u16 } = this;
+    const { foundAt, foundAs } = this.neighbours.table;
+    this.lastHop = neighbour;
+    this.lastAt = foundAt;
+    this.lastAs = foundAs;
+    this.mac0 = u16[to]!;
+    this.mac1 = u16[to + 1]!;
+    this.mac2 = u16[to + 2]!;
   }
 
   resolved(hop: number): void {

@@ -1,4 +1,7 @@
-/** The same as loops.ts, through the layer-2 API: the filter, the next hop, the Ethernet header, the counters. */
+/**
+ * The same as loops.ts, through the layer-2 API: the filter, the next hop, the Ethernet header, the counters. Closures over
+ * their core, as the apps have them.
+ */
 import type { Core } from '../../src/index.js';
 import { swapAddresses } from '../../src/wire/ipv4.js';
 import type { Loop } from './loops.js';
@@ -9,77 +12,68 @@ const HEADER_WORDS = 7;
 
 class Tx implements Loop {
   packets = 0;
-  private readonly words: Uint32Array;
+  readonly poll: () => void;
 
-  constructor(
-    private readonly core: Core,
-    private readonly burst: number,
-    private readonly bytes: number,
-    private readonly header: Uint32Array,
-  ) {
-    this.words = core.memory.u32;
-  }
-
-  poll(): void {
-    const { core, burst, bytes, header, words } = this;
-    // As a stack does: ARP and its timers live there.
-    core.getRxCount();
-    for (let i = 0; i < burst; i++) {
-      const buffer = core.getBufferTx();
-      if (buffer === null) break;
-      const start = buffer.offset >>> 2;
-      for (let word = 0; word < HEADER_WORDS; word++) words[start + word] = header[word]!;
-      buffer.length = bytes;
-      if (!core.addBufferToRing(buffer)) {
-        core.release(buffer);
-        break;
+  constructor(core: Core, burst: number, bytes: number, header: Uint32Array) {
+    this.poll = () => {
+      const words = core.memory.u32;
+      const from = header;
+      // As a stack does: ARP and its timers live there.
+      core.getRxCount();
+      let sent = 0;
+      for (; sent < burst; sent++) {
+        const buffer = core.getBufferTx();
+        if (buffer === null) break;
+        const start = buffer.offset >>> 2;
+        for (let word = 0; word < HEADER_WORDS; word++) words[start + word] = from[word]!;
+        buffer.length = bytes;
+        if (!core.addBufferToRing(buffer)) {
+          core.release(buffer);
+          break;
+        }
       }
-      this.packets++;
-    }
-    core.flush();
+      core.flush();
+      this.packets += sent;
+    };
   }
 }
 
 class Rx implements Loop {
   packets = 0;
+  readonly poll: () => void;
 
-  constructor(
-    private readonly core: Core,
-    private readonly burst: number,
-  ) {}
-
-  poll(): void {
-    const { core } = this;
-    const count = Math.min(core.getRxCount(), this.burst);
-    for (let i = 0; i < count; i++) {
-      const buffer = core.getBufferRx();
-      if (buffer !== null) core.release(buffer);
-    }
-    this.packets += count;
+  constructor(core: Core, burst: number) {
+    this.poll = () => {
+      const count = Math.min(core.getRxCount(), burst);
+      for (let i = 0; i < count; i++) {
+        const buffer = core.getBufferRx();
+        if (buffer !== null) core.release(buffer);
+      }
+      this.packets += count;
+    };
   }
 }
 
 class Forward implements Loop {
   packets = 0;
+  readonly poll: () => void;
 
-  constructor(
-    private readonly core: Core,
-    private readonly burst: number,
-  ) {}
-
-  poll(): void {
-    const { core } = this;
-    const { u8 } = core.memory;
-    const count = Math.min(core.getRxCount(), this.burst);
-    for (let i = 0; i < count; i++) {
-      const buffer = core.getBufferRx();
-      if (buffer === null) break;
-      // Back to its sender; the layer writes the MAC addresses that macswap swaps.
-      swapAddresses(u8, buffer.offset);
-      if (core.addBufferToRing(buffer)) this.packets++;
-      else core.release(buffer);
-    }
-    core.flush();
+  constructor(core: Core, burst: number) {
+    this.poll = () => {
+      const { u8 } = core.memory;
+      const count = Math.min(core.getRxCount(), burst);
+      let sent = 0;
+      for (let i = 0; i < count; i++) {
+        const buffer = core.getBufferRx();
+        if (buffer === null) break;
+        // Back to its sender; the layer writes the MAC addresses that macswap swaps.
+        swapAddresses(u8, buffer.offset);
+        if (core.addBufferToRing(buffer)) sent++;
+        else core.release(buffer);
+      }
+      core.flush();
+      this.packets += sent;
+    };
   }
 }
 

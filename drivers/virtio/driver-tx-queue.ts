@@ -32,30 +32,40 @@ export class DriverTxQueue extends DriverQueue implements TxQueue {
   private longest = 0;
 
   /** Sends the first `count` frames, in order; returns how many were taken. The rest stay the caller's. */
-  readonly burst: (handles: Uint32Array, lengths: Uint32Array, count: number) => number;
+  burst: (handles: Uint32Array, lengths: Uint32Array, count: number) => number = () => 0;
   /** Puts the buffers that the device has sent back into the pool. */
   readonly reclaim: () => void;
+  /** What {@link burst} was made for. */
+  private shape = '';
 
   constructor(...parts: ConstructorParameters<typeof DriverQueue>) {
     super(...parts);
     this.reclaim = this.makeReclaim();
-    this.burst = this.makeBurst();
   }
 
   /** After a reset: an empty ring. `longestFrame` is what the device forwards (virtio 1.2, 5.1.4.2). */
   start(space: AddressSpace, eventIdx: boolean, longestFrame: number): void {
     this.lostOnReset += this.reset(space, HEADER_OFFSET, eventIdx);
-    this.longest = Math.min(longestFrame, frameCapacity(this.pool.geometry.shift));
-    for (let slot = 0; slot < this.size; slot++) this.u16[this.availRing16 + slot] = slot;
-    this.free = this.size;
+    for (let slot = 0; slot < this.size; slot++) {
+      this.u16[this.availRing16 + slot] = slot;
+      this.u32[this.desc32 + slot * 4 + 1] = this.addressHigh[0];
+    }
+    this.prepare(longestFrame);
   }
 
   /** After {@link start} by another thread, on the same ring and tables: this one drives it from now on. */
   adopt(size: number, eventIdx: boolean, longestFrame: number): void {
     this.resize(size);
     this.rewind(eventIdx);
+    this.prepare(longestFrame);
+  }
+
+  private prepare(longestFrame: number): void {
     this.longest = Math.min(longestFrame, frameCapacity(this.pool.geometry.shift));
-    this.free = size;
+    this.free = this.size;
+    const shape = `${this.size} ${this.longest} ${this.oneHighWord}`;
+    if (shape !== this.shape) this.burst = this.makeBurst();
+    this.shape = shape;
   }
 
   /** Buffers that the device has, or has done with and that were not reclaimed yet. */
@@ -63,11 +73,12 @@ export class DriverTxQueue extends DriverQueue implements TxQueue {
     return this.size - this.free;
   }
 
-  /** Closures and not methods: V8 knows this very queue when it compiles them, and where its arrays lie. */
+  /** Closures and not methods, over constants: see the receive queue. */
   private makeBurst(): (handles: Uint32Array, lengths: Uint32Array, count: number) => number {
+    const { longest, mask, desc32, oneHighWord } = this;
+    const { base, shift } = this.pool.geometry;
     return (handles, lengths, count) => {
-      const { u16, u32, slotHandle, addressLow, addressHigh, pool, longest, mask, desc32 } = this;
-      const { base, shift } = pool.geometry;
+      const { u16, u32, slotHandle, addressLow, addressHigh, pool } = this;
       const start = this.availIndex;
       // A device may finish out of order (2.7.8): the next slot can be busy although others are free.
       if (this.free < count || slotHandle[start & mask] !== FREE) {
@@ -98,7 +109,7 @@ export class DriverTxQueue extends DriverQueue implements TxQueue {
         u16[(header + 10) >> 1] = 0;
         const d = desc32 + (slot << 2);
         u32[d] = addressLow[handle];
-        u32[d + 1] = addressHigh[handle];
+        if (!oneHighWord) u32[d + 1] = addressHigh[handle];
         u32[d + 2] = length + HEADER_BYTES;
         slotHandle[slot] = handle;
         bytes += length;
