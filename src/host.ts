@@ -24,7 +24,7 @@ export class Host {
   readonly gateway: number;
   private readonly mask: number;
   /** The prefix's broadcast address; where it has none (a /31 or /32, RFC 3021) the limited one. */
-  private readonly subnetBroadcast: number;
+  readonly subnetBroadcast: number;
   private readonly hasGateway: boolean;
 
   constructor(options: HostOptions) {

@@ -42,6 +42,7 @@ export interface LinkMedium extends BufferSource {
 
 // V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
 const SHORTEST = ETH_HEADER_BYTES;
+const FIRST_BYTE = FRAME_OFFSET;
 
 export class LinkLayer {
   readonly host: Host;
@@ -104,7 +105,9 @@ export class LinkLayer {
   }
 
   private admitPacket(handle: number, length: number): number {
-    const frame = this.medium.pool.offsetOf(handle) + FRAME_OFFSET;
+    const frame = this.medium.pool.offsetOf(handle) + FIRST_BYTE;
+    const bytes = this.filter.expected(frame, length);
+    if (bytes !== 0) return bytes;
     const verdict = this.filter.classify(frame, length);
     if (verdict === L2.rx_delivered) return ipv4TotalLength(this.memory.u8, frame + ETH_HEADER_BYTES);
     this.values[verdict]!++;

@@ -1,8 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { L2_COUNTERS } from '../../src/counters.js';
+import { L2, L2_COUNTERS } from '../../src/counters.js';
+import { Filter } from '../../src/filter.js';
+import { Host } from '../../src/host.js';
+import { parseIpv4 } from '../../src/wire/address.js';
+import { ETH_HEADER_BYTES, macWords } from '../../src/wire/ethernet.js';
+import { ipv4TotalLength } from '../../src/wire/ipv4.js';
 import { expectEveryFrameCounted, expectNoBufferLost, makeCore } from '../support/core.js';
-import { arp, BROADCAST, ethernet, ipv4, OTHER_MAC, OUR_MAC, PEER_MAC } from '../support/frames.js';
+import { arp, BROADCAST, ethernet, ipv4, OTHER_MAC, OUR_IP, OUR_MAC, PEER_MAC } from '../support/frames.js';
 
 const group = [1, 0, 0x5e, 0, 0, 1];
 
@@ -134,6 +139,57 @@ describe('hostile frames', () => {
         expectEveryFrameCounted(t);
         expectNoBufferLost(t);
       }),
+    );
+  });
+});
+
+describe('what is expected', () => {
+  const START = 62;
+  const memory = (() => {
+    const room = new ArrayBuffer(2048);
+    return { u8: new Uint8Array(room), u16: new Uint16Array(room), u32: new Uint32Array(room) };
+  })();
+  const mac = macWords(Uint8Array.from(OUR_MAC));
+  const hosts = [24, 31, 0].map((prefixLength) => new Host({ mac, address: parseIpv4(OUR_IP), prefixLength }));
+  const options = { acceptBroadcast: true, acceptMulticast: true, maxFrame: 1000 };
+  const filters = hosts.map((host) => new Filter(memory, host, options));
+
+  function both(frame: Uint8Array, length: number): { bytes: number; verdict: number; total: number }[] {
+    memory.u8.fill(0xee);
+    memory.u8.set(frame, START);
+    const total = ipv4TotalLength(memory.u8, START + ETH_HEADER_BYTES);
+    return filters.map((filter) => {
+      return { bytes: filter.expected(START, length), verdict: filter.classify(START, length), total };
+    });
+  }
+
+  it('is a packet without options from a station to us', () => {
+    for (const payload of [[], [1], new Array(900).fill(7)]) {
+      const frame = ethernet(ipv4(payload));
+      expect(both(frame, frame.length)[0]).toEqual({
+        bytes: 20 + payload.length,
+        verdict: L2.rx_delivered,
+        total: 20 + payload.length,
+      });
+    }
+  });
+
+  it('is nothing that the filter would not deliver, whatever is changed of such a frame', () => {
+    const sound = ethernet(ipv4([1, 2, 3, 4]));
+    const byte = fc.oneof(
+      fc.integer({ min: 0, max: 255 }),
+      fc.constantFrom(...OUR_MAC, 0x45, 0x46, 8, 6, 10, 127, 224),
+    );
+    const changes = fc.array(fc.tuple(fc.integer({ min: 0, max: 33 }), byte), { maxLength: 3 });
+    fc.assert(
+      fc.property(changes, fc.integer({ min: 0, max: 1100 }), fc.boolean(), (changed, other, isCut) => {
+        const frame = Uint8Array.from(sound);
+        for (const [at, value] of changed) frame[at] = value;
+        for (const { bytes, verdict, total } of both(frame, isCut ? other : frame.length)) {
+          if (bytes !== 0) expect([verdict, bytes]).toEqual([L2.rx_delivered, total]);
+        }
+      }),
+      { numRuns: 3000 },
     );
   });
 });
