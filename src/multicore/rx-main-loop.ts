@@ -10,20 +10,15 @@ import type { SpscRing } from '../../rings/spsc-ring.js';
 import type { Layer } from '../config.js';
 import { L2, type L2Counters } from '../counters.js';
 import type { LinkLayer } from '../link-layer.js';
+import type { Rss } from '../rss/rss.js';
 import { BURST, type TxBurst } from '../tx-burst.js';
 import { ETH_HEADER_BYTES } from '../wire/ethernet.js';
 import type { Doorbell } from './doorbell.js';
 import type { Interconnect } from './interconnect.js';
 import { NeighbourDesk } from './neighbour-desk.js';
 
-/** Chooses the core of a packet: see `src/rss`. */
-export interface FlowSpreader {
-  /** Hashes of the first `count` of the frames at these places. */
-  hashFrames(frames: Uint32Array, lengths: Uint32Array, hashes: Int32Array, count: number): void;
-  /** Hashes of the first `count` of the IP packets at these places. */
-  hashPackets(packets: Uint32Array, lengths: Uint32Array, hashes: Int32Array, count: number): void;
-  coreOf(hash: number): number;
-}
+/** Chooses the cores of a burst of packets. */
+export type FlowSpreader = Pick<Rss, 'hashFrames' | 'hashPackets' | 'coreOf'>;
 
 /** The Rx worker's view of the device: it receives, and has the pool that the receive ring is filled from. */
 export type RxDevice = Pick<NetDevice, 'memory' | 'pool' | 'rxHandles' | 'rxLengths' | 'rxBurst'>;
@@ -68,6 +63,9 @@ export class RxMainLoop {
   private readonly rowHandles: Uint32Array;
   private readonly rowLengths: Uint32Array;
   private readonly inRow: Int32Array;
+  /** Of each frame of a burst: where what is hashed begins, and the hash. */
+  private readonly places = new Uint32Array(BURST);
+  private readonly hashes = new Int32Array(BURST);
   private readonly rxQueues: SpscRing[];
   /** Where buffers come back: from each core, and with a Tx worker from that. */
   private readonly returns: SpscRing[];
@@ -213,18 +211,15 @@ export class RxMainLoop {
   }
 
   /**
-   * Closures, not methods: V8 knows their arrays and their device when it compiles them. And a loop a step instead of a
-   * step a packet: each is then small enough that all it calls is inlined.
+   * Closures, not methods: V8 knows their device when it compiles them. Arrays are looked up at the beginning of each: V8 sees
+   * those that are used in a loop before it knows that what is captured is constant. And a loop a step instead of a step a
+   * packet: each is then small enough that all it calls is inlined.
    */
   private makePoll(): () => number {
-    const { device, interconnect, link, flows, tx, isIp, values, inRow, rowHandles, rowLengths, holder } = this;
-    // What is dropped of a burst makes room in the device's own arrays: they are this loop's until the next burst.
-    const { pool, rxHandles: handles, rxLengths: lengths } = device;
-    const { u32 } = device.memory;
+    const { device, interconnect, link, flows, tx, isIp, values, inRow } = this;
+    const { pool } = device;
     const { cores } = interconnect.plan;
     const mostBursts = Math.max(1, Math.min(MAX_BURSTS, cores >> CORES_A_BURST_SHIFT));
-    const places = new Uint32Array(BURST);
-    const hashes = new Int32Array(BURST);
     /**
      * The cores that have something in their row. One whose row was full meanwhile is there twice: that takes nearly a
      * burst of its own before, so that fewer than {@link MAX_BURSTS} can be.
@@ -236,6 +231,8 @@ export class RxMainLoop {
 
     /** Keeps what is for a stack; returns how many. */
     const admit = (count: number): number => {
+      // What is dropped of a burst makes room in the device's own arrays: they are this loop's until the next burst.
+      const { rxHandles: handles, rxLengths: lengths } = device;
       let kept = 0;
       for (let i = 0; i < count; i++) {
         const handle = handles[i]!;
@@ -252,6 +249,8 @@ export class RxMainLoop {
     const hashedAt = isIp ? FRAME_AT + ETH_HEADER : FRAME_AT;
 
     const hash = (count: number): void => {
+      const { rxHandles: handles, rxLengths: lengths } = device;
+      const { places, hashes } = this;
       for (let i = 0; i < count; i++) places[i] = pool.offsetOf(handles[i]!) + hashedAt;
       if (isIp) flows.hashPackets(places, lengths, hashes, count);
       else flows.hashFrames(places, lengths, hashes, count);
@@ -259,6 +258,9 @@ export class RxMainLoop {
 
     /** Leaves each one's hash in the headroom, on the line that the virtio-net header has just brought along. */
     const sort = (count: number): void => {
+      const { places, hashes, inRow, rowHandles, rowLengths, holder } = this;
+      const { rxHandles: handles, rxLengths: lengths, memory } = device;
+      const { u32 } = memory;
       for (let i = 0; i < count; i++) {
         const hash = hashes[i]!;
         u32[(places[i]! - hashedAt) >>> 2] = hash;
