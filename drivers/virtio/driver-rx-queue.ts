@@ -34,8 +34,6 @@ export class DriverRxQueue extends DriverQueue implements RxQueue {
   /** Whether num_buffers counts: with MRG_RXBUF; else it is 1, whatever is there (5.1.6.4). */
   private mergeable = false;
   skipping = 0;
-  /** What {@link burst} was made for. */
-  private shape = '';
 
   /** Takes up to `max` received frames. */
   burst: (max: number) => number = () => 0;
@@ -58,9 +56,7 @@ export class DriverRxQueue extends DriverQueue implements RxQueue {
     this.reset(space, HEADER_OFFSET, eventIdx);
     this.mergeable = mergeable;
     this.skipping = 0;
-    const shape = `${this.size} ${mergeable} ${this.oneHighWord}`;
-    if (shape !== this.shape) this.burst = this.makeBurst();
-    this.shape = shape;
+    if (this.isNewShape(this.size, mergeable, this.oneHighWord)) this.burst = this.makeBurst();
     for (let slot = 0; slot < this.size; slot++) {
       const handle = this.pool.get();
       if (handle === NO_BUFFER) return false;

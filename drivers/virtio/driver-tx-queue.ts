@@ -35,8 +35,6 @@ export class DriverTxQueue extends DriverQueue implements TxQueue {
   burst: (handles: Uint32Array, lengths: Uint32Array, count: number) => number = () => 0;
   /** Puts the buffers that the device has sent back into the pool. */
   readonly reclaim: () => void;
-  /** What {@link burst} was made for. */
-  private shape = '';
 
   constructor(...parts: ConstructorParameters<typeof DriverQueue>) {
     super(...parts);
@@ -63,9 +61,7 @@ export class DriverTxQueue extends DriverQueue implements TxQueue {
   private prepare(longestFrame: number): void {
     this.longest = Math.min(longestFrame, frameCapacity(this.pool.geometry.shift));
     this.free = this.size;
-    const shape = `${this.size} ${this.longest} ${this.oneHighWord}`;
-    if (shape !== this.shape) this.burst = this.makeBurst();
-    this.shape = shape;
+    if (this.isNewShape(this.size, this.longest, this.oneHighWord)) this.burst = this.makeBurst();
   }
 
   /** Buffers that the device has, or has done with and that were not reclaimed yet. */

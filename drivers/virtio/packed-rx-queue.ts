@@ -40,8 +40,6 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
   skipping = 0;
   /** The most that the device may write into a buffer. */
   private readonly longest: number;
-  /** What {@link burst} was made for. */
-  private shape = '';
 
   burst: (max: number) => number = () => 0;
 
@@ -63,9 +61,7 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
     this.mergeable = mergeable;
     this.inOrder = inOrder;
     this.skipping = 0;
-    const shape = `${this.size} ${mergeable} ${inOrder} ${this.oneHighWord}`;
-    if (shape !== this.shape) this.burst = this.makeBurst();
-    this.shape = shape;
+    if (this.isNewShape(this.size, mergeable, inOrder, this.oneHighWord)) this.burst = this.makeBurst();
     for (let slot = 0; slot < this.size; slot++) {
       const handle = this.pool.get();
       if (handle === NONE) return false;

@@ -35,8 +35,6 @@ export class PackedTxQueue extends PackedQueue implements TxQueue {
   private longest = 0;
   /** The device uses buffers in the order in which it got them (VIRTIO_F_IN_ORDER). */
   private inOrder = false;
-  /** What {@link burst} was made for. */
-  private shape = '';
 
   burst: (handles: Uint32Array, lengths: Uint32Array, count: number) => number = () => 0;
   private readonly reclaimEach = this.makeReclaimEach();
@@ -56,9 +54,7 @@ export class PackedTxQueue extends PackedQueue implements TxQueue {
     this.longest = Math.min(longestFrame, frameCapacity(this.pool.geometry.shift));
     this.free = this.size;
     this.inOrder = inOrder;
-    const shape = `${this.size} ${this.longest}`;
-    if (shape !== this.shape) this.burst = this.makeBurst();
-    this.shape = shape;
+    if (this.isNewShape(this.size, this.longest)) this.burst = this.makeBurst();
   }
 
   get inFlight(): number {

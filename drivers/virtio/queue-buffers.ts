@@ -21,6 +21,7 @@ export abstract class QueueBuffers {
   protected readonly addressHigh: Uint32Array;
   /** All buffers have the same high word: a descriptor has it from the start on, and a store a packet is saved. */
   protected oneHighWord = false;
+  private shape = '';
   private doorbell: Pick<Doorbell, 'ring'> = { ring: () => {} };
   /** What is wrong with the ring, or empty. A broken ring is left alone until the device was reset. */
   broken = '';
@@ -77,6 +78,16 @@ export abstract class QueueBuffers {
       held++;
     }
     return held;
+  }
+
+  /**
+   * Whether these are not what they were at the last call: a burst that was made over constants has then to be made anew. Not
+   * each time, as V8 compiles only what was made once for the very constants.
+   */
+  protected isNewShape(...constants: readonly (number | boolean)[]): boolean {
+    const before = this.shape;
+    this.shape = constants.join();
+    return this.shape !== before;
   }
 
   /** Learns how the device addresses the buffers. */
