@@ -43,9 +43,10 @@ wrong_usage() {
   exit 2
 }
 
-# Name that a symbolic link of sysfs points at, or nothing.
+# Name of the folder that a symbolic link of sysfs points at, or nothing. No readlink: to start programs is what takes time
+# here, most of all in a guest that is emulated.
 link_name() {
-  if [ -L "$1" ]; then basename "$(readlink "$1")"; fi
+  if [ -L "$1" ]; then (cd -P "$1" && echo "${PWD##*/}"); fi
 }
 
 # First line of a file of sysfs, or nothing.
@@ -69,7 +70,7 @@ group_of() { link_name "$(device_path "$1")/iommu_group"; }
 interfaces_of() {
   local folder
   for folder in "$(device_path "$1")"/net/* "$(device_path "$1")"/virtio*/net/*; do
-    if [ -e "$folder" ]; then basename "$folder"; fi
+    if [ -e "$folder" ]; then echo "${folder##*/}"; fi
   done
 }
 
@@ -104,14 +105,11 @@ vfio_file() {
 
 # The processes that have the NIC open: unbinding would wait for them for ever.
 users_of() {
-  local file link
+  local file
   file=$(vfio_file "$1")
-  for link in "$proc"/[0-9]*/fd/*; do
-    if [ "$(readlink "$link" 2>/dev/null)" = "$file" ]; then
-      link=${link#"$proc/"}
-      echo "${link%%/*}"
-    fi
-  done | sort -un
+  # Processes end while they are looked at.
+  { find "$proc"/[0-9]*/fd -maxdepth 1 -lname "$file" -printf '%h\n' 2>/dev/null || true; } |
+    sed -E 's,.*/([0-9]+)/fd$,\1,' | sort -un
 }
 
 # Why the kernel needs this interface, or nothing.
@@ -148,7 +146,7 @@ check_nic() {
 }
 
 check_root() {
-  if [ "$(id -u)" -ne 0 ] && [ "$sysfs" = /sys ]; then fail "binding drivers needs root: run it with sudo"; fi
+  if [ "$EUID" -ne 0 ] && [ "$sysfs" = /sys ]; then fail "binding drivers needs root: run it with sudo"; fi
 }
 
 check_unused() { # ADDRESS
@@ -228,9 +226,9 @@ bind() { # ADDRESS
     fi
   fi
   group=$(group_of "$1")
-  blockers=$(blockers_of "$1" | paste -sd, | sed 's/,/, /g')
+  blockers=$(blockers_of "$1")
   if [ -n "$blockers" ]; then
-    fail "$1 is bound to vfio-pci, but IOMMU group $group is not viable: $blockers must leave its driver as well, or" \
+    fail "$1 is bound to vfio-pci, but IOMMU group $group is not viable: ${blockers//$'\n'/, } must leave its driver as well, or" \
       "the NIC move to a slot with a group of its own"
   fi
   if is_noiommu_group "$group"; then
@@ -249,8 +247,8 @@ unbind() { # ADDRESS
     return
   fi
   check_root
-  users=$(users_of "$1" | paste -sd' ')
-  if [ -n "$users" ]; then fail "$1: process $users drives it: stop that first"; fi
+  users=$(users_of "$1")
+  if [ -n "$users" ]; then fail "$1: process ${users//$'\n'/ } drives it: stop that first"; fi
   old=$(value "$memory/$1")
   rebind "$1" ''
   driver=$(driver_of "$1")
@@ -271,21 +269,21 @@ status_of() { # ADDRESS
   local driver group blockers interfaces users
   driver=$(driver_of "$1")
   group=$(group_of "$1")
-  interfaces=$(interfaces_of "$1" | paste -sd' ')
-  blockers=$(blockers_of "$1" | paste -sd, | sed 's/,/, /g')
-  echo "$1  driver ${driver:-none}${interfaces:+ ($interfaces)}"
+  interfaces=$(interfaces_of "$1")
+  blockers=$(blockers_of "$1")
+  echo "$1  driver ${driver:-none}${interfaces:+ (${interfaces//$'\n'/ })}"
   if [ -z "$group" ]; then
     echo "  no IOMMU group: switch the IOMMU on, or bind it with --no-iommu"
   elif [ -n "$blockers" ]; then
-    echo "  IOMMU group $group, not viable because of $blockers"
+    echo "  IOMMU group $group, not viable because of ${blockers//$'\n'/, }"
   elif is_noiommu_group "$group"; then
     echo "  no IOMMU (group $group of VFIO's no-IOMMU mode)"
   else
     echo "  IOMMU group $group"
   fi
   if [ "$driver" = vfio-pci ]; then
-    users=$(users_of "$1" | paste -sd' ')
-    echo "  ready for tspmd${users:+, driven by process $users}"
+    users=$(users_of "$1")
+    echo "  ready for tspmd${users:+, driven by process ${users//$'\n'/ }}"
   fi
 }
 

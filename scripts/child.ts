@@ -4,9 +4,12 @@ import { fileURLToPath } from 'node:url';
 
 const READY_TIMEOUT_MS = 15_000;
 const STOP_TIMEOUT_MS = 5_000;
-/** The built command, seen from this file's source (in a test) and from its build. */
+/** The command as it is installed, seen from this file's source (in a test) and from its build. */
 const COMMAND = fileURLToPath(
-  new URL(import.meta.url.endsWith('.ts') ? '../dist/src/cli/main.js' : '../src/cli/main.js', import.meta.url),
+  new URL(
+    import.meta.url.endsWith('.ts') ? '../dist/bundle/tspmd/main.js' : '../bundle/tspmd/main.js',
+    import.meta.url,
+  ),
 );
 
 export interface Exit {

@@ -8,14 +8,14 @@ ours=0000:00:10.0
 kernels=0000:00:11.0
 
 scripts/bind-vfio.sh "$ours"
-node dist/src/cli/main.js devices
+node dist/bundle/tspmd/main.js devices
 
 modprobe virtio_net
 interface=$(ls "/sys/bus/pci/devices/$kernels"/virtio*/net)
 ip addr add 10.0.0.9/24 dev "$interface"
 ip link set "$interface" up
 
-coproc node dist/src/cli/main.js run --device "$ours" --ip 10.0.0.1/24
+coproc node dist/bundle/tspmd/main.js run --device "$ours" --ip 10.0.0.1/24
 read -r ready <&"${COPROC[0]}"
 echo "$ready"
 ping -n -c 5 -i 0.2 -W 5 10.0.0.1

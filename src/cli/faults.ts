@@ -2,11 +2,15 @@
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { PortFault } from '../port.js';
+import { runStack } from '../run-loop.js';
+import { createStack } from '../stack.js';
 
 /** Where the frames of our own code lie. */
 const OURS = new URL('../../', import.meta.url).href;
-/** A path, and none of `node:internal/…`. */
-const FRAME = /^\s+at (?:async |.*\()?((?:file:\/\/)?\/[^\s()]+:\d+:\d+)\)?$/gm;
+/** A function's name, if it has one, and a path, but none of `node:internal/…`. */
+const FRAME = /^\s+at (?:async )?(?:(.*) \()?((?:file:\/\/)?\/[^\s()]+:\d+:\d+)\)?$/gm;
+/** What calls a stack: further out there is none of its code. Not known by their file, the bundle has them all in one. */
+const CALLERS = new Set([runStack.name, createStack.name]);
 
 /** What it says: an error's message; anything else as it is. */
 export function messageOf(thrown: unknown): string {
@@ -44,10 +48,9 @@ export function faultOf(app: string, thrown: unknown): string {
 
 function placeOf(thrown: unknown): string | null {
   if (!(thrown instanceof Error)) return null;
-  for (const [, place = ''] of (thrown.stack ?? '').matchAll(FRAME)) {
+  for (const [, called = '', place = ''] of (thrown.stack ?? '').matchAll(FRAME)) {
     if (!place.startsWith(OURS)) return place;
-    // What calls a stack: further out there is none of its code.
-    if (/\/(run-loop|stack)\.js:/.test(place)) return null;
+    if (CALLERS.has(called)) return null;
   }
   return null;
 }
