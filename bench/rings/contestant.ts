@@ -1,5 +1,5 @@
 /**
- * A ring of ours or of npm's ringbuf.js, in a process of its own: elements of eight bytes (a handle and a length) through
+ * A ring of ours or of npm's ringbuf.js, in a process of its own: packets (a handle and a length each) through
  * the ring, by one thread or from one to another. Asked `THREADS BURST MILLISECONDS`, it answers with elements a second.
  */
 import { Worker } from 'node:worker_threads';

@@ -12,11 +12,12 @@
 import { NeighbourReader, NeighbourTable } from '../../rings/neighbour-table.js';
 import { SpscRing } from '../../rings/spsc-ring.js';
 import { DOORBELL_BYTES, Doorbell, DoorbellListener } from './doorbell.js';
+import { NeighbourMail, PLACES_A_LETTER } from './neighbour-mail.js';
 import type { BufferPlan } from './plan.js';
 import { MAX_QUESTIONS } from './remote-neighbours.js';
 
-/** Places for questions and answers about neighbours: an answer to each that is open, and as many reconfirmations. */
-const ASK_PLACES = 2 * MAX_QUESTIONS;
+/** For questions and answers about neighbours: an answer to each that is open, and as many reconfirmations. */
+const ASK_PLACES = 2 * MAX_QUESTIONS * PLACES_A_LETTER;
 
 /** Structured-cloneable: what a thread needs to attach. */
 export interface InterconnectShare {
@@ -101,6 +102,11 @@ export class Interconnect {
   /** All cores' rings of a kind. */
   rings(kind: RingOfCore): SpscRing[] {
     return Array.from({ length: this.plan.cores }, (_, core) => this.ring(core, kind));
+  }
+
+  /** One side of a core's questions to the Rx worker, and of the answers. */
+  mail(core: number): { asks: NeighbourMail; answers: NeighbourMail } {
+    return { asks: new NeighbourMail(this.ring(core, 'asks')), answers: new NeighbourMail(this.ring(core, 'answers')) };
   }
 
   /** The Rx worker's own tx_queue: its ARP frames. */

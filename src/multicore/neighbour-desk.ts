@@ -1,22 +1,19 @@
 /** The Rx worker's side of the cores' questions about neighbours: one ARP request for all who ask, an answer to each. */
 import { NeighbourState } from '../../rings/neighbour-table.js';
-import type { SpscRing } from '../../rings/spsc-ring.js';
 import type { NeighbourEvents, Neighbours } from '../neighbours.js';
-import { BURST } from '../tx-burst.js';
 import type { Doorbell } from './doorbell.js';
+import type { NeighbourMail } from './neighbour-mail.js';
 import { ANSWER_FAILED, ANSWER_RESOLVED, ASK_RECONFIRM } from './remote-neighbours.js';
 
 export interface DeskLine {
-  readonly asks: SpscRing;
-  readonly answers: SpscRing;
+  readonly asks: NeighbourMail;
+  readonly answers: NeighbourMail;
   readonly doorbell: Doorbell;
 }
 
 export class NeighbourDesk implements NeighbourEvents {
   /** Address -> the cores that wait for it. */
   private readonly askers = new Map<number, Set<number>>();
-  private readonly addresses = new Uint32Array(BURST);
-  private readonly kinds = new Uint32Array(BURST);
   private readonly scratch = new Uint16Array(3);
 
   /** @param lines a line a core */
@@ -30,12 +27,7 @@ export class NeighbourDesk implements NeighbourEvents {
   /** Takes the questions of all cores. To be called when one may have come. */
   takeQuestions(): void {
     for (let core = 0; core < this.lines.length; core++) {
-      const { asks } = this.lines[core]!;
-      for (;;) {
-        const count = asks.dequeueBurst(this.addresses, this.kinds, BURST);
-        for (let i = 0; i < count; i++) this.question(core, this.addresses[i]! | 0, this.kinds[i]!);
-        if (count < BURST) break;
-      }
+      this.lines[core]!.asks.takeAll((ip, kind) => this.question(core, ip, kind));
     }
   }
 
@@ -78,7 +70,7 @@ export class NeighbourDesk implements NeighbourEvents {
   private answer(core: number, ip: number, outcome: number): void {
     const { answers, doorbell } = this.lines[core]!;
     // The ring has room for an answer to each question that a core can have open.
-    answers.enqueue(ip, outcome);
+    answers.send(ip, outcome);
     doorbell.ring();
   }
 }

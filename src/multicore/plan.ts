@@ -8,6 +8,7 @@
  * A buffer belongs to one of them for ever, and always comes back to it. So a core that sends without end takes nothing
  * from receiving, and one that never gives back what it received takes nothing from the others' sending.
  */
+import { VALUE_LIMIT } from '../../rings/spsc-ring.js';
 import { BURST } from '../tx-burst.js';
 
 export interface BufferPlan {
@@ -32,8 +33,8 @@ export interface BufferPlan {
 export const MAX_CORE_BURST = 256;
 /** Most cores of a stack. */
 export const MAX_CORES = 64;
-/** Most packet buffers of a port, of any layout. */
-export const MAX_BUFFERS = 65536;
+/** Most packet buffers of a port, of any layout: their handles go through the rings. */
+export const MAX_BUFFERS = VALUE_LIMIT;
 const MIN_QUEUE = 64;
 const MAX_QUEUE = 1024;
 const MAX_DEVICE_RING = 1024;

@@ -3,14 +3,13 @@
  * in there. One question at a time is open for a neighbour; each gets one answer.
  */
 import type { NeighbourReader } from '../../rings/neighbour-table.js';
-import type { SpscRing } from '../../rings/spsc-ring.js';
 import type { NeighbourEvents, NeighbourResolver } from '../neighbours.js';
-import { BURST } from '../tx-burst.js';
+import type { NeighbourMail } from './neighbour-mail.js';
 
-/** In the second word of a question: resolve, answer me; or: in use and old, have it confirmed, no answer. */
+/** The kind of a question: resolve, answer me; or: in use and old, have it confirmed, no answer. */
 export const ASK_RESOLVE = 0;
 export const ASK_RECONFIRM = 1;
-/** In the second word of an answer. */
+/** The kind of an answer. */
 export const ANSWER_RESOLVED = 0;
 export const ANSWER_FAILED = 1;
 
@@ -22,8 +21,8 @@ const RECONFIRM_MS = 1000;
 const REMEMBERED = 64;
 
 export interface AskLine {
-  readonly asks: SpscRing;
-  readonly answers: SpscRing;
+  readonly asks: NeighbourMail;
+  readonly answers: NeighbourMail;
   /** Tells the Rx worker that there is a question. */
   notify(): void;
 }
@@ -31,8 +30,6 @@ export interface AskLine {
 export class RemoteNeighbours implements NeighbourResolver {
   events: NeighbourEvents | null = null;
   private readonly open = new Set<number>();
-  private readonly addresses = new Uint32Array(BURST);
-  private readonly outcomes = new Uint32Array(BURST);
   private readonly namedAddress = new Int32Array(REMEMBERED);
   private readonly namedAt = new Float64Array(REMEMBERED).fill(Number.NEGATIVE_INFINITY);
 
@@ -52,7 +49,7 @@ export class RemoteNeighbours implements NeighbourResolver {
   resolve(ip: number): boolean {
     if (this.open.has(ip)) return true;
     if (this.open.size === MAX_QUESTIONS) return false;
-    if (!this.line.asks.enqueue(ip, ASK_RESOLVE)) return false;
+    if (!this.line.asks.send(ip, ASK_RESOLVE)) return false;
     this.open.add(ip);
     this.line.notify();
     return true;
@@ -63,7 +60,7 @@ export class RemoteNeighbours implements NeighbourResolver {
     const now = this.clock();
     if (this.namedAddress[place] === ip && now - this.namedAt[place]! < RECONFIRM_MS) return;
     // Should the ring be full, the next packet names it again.
-    if (!this.line.asks.enqueue(ip, ASK_RECONFIRM)) return;
+    if (!this.line.asks.send(ip, ASK_RECONFIRM)) return;
     this.namedAddress[place] = ip;
     this.namedAt[place] = now;
     this.line.notify();
@@ -71,12 +68,10 @@ export class RemoteNeighbours implements NeighbourResolver {
 
   /** Tells {@link events} what the Rx worker has answered. */
   takeAnswers(): void {
-    const count = this.line.answers.dequeueBurst(this.addresses, this.outcomes, BURST);
-    for (let i = 0; i < count; i++) {
-      const ip = this.addresses[i]! | 0;
-      if (!this.open.delete(ip)) continue;
-      if (this.outcomes[i] === ANSWER_RESOLVED) this.events?.resolved(ip);
+    this.line.answers.takeAll((ip, outcome) => {
+      if (!this.open.delete(ip)) return;
+      if (outcome === ANSWER_RESOLVED) this.events?.resolved(ip);
       else this.events?.failed(ip);
-    }
+    });
   }
 }

@@ -133,8 +133,8 @@ export class RingCore extends Core {
     const sender = interconnect.txDoorbell();
     const sink = new TxQueue(memory, buffers, interconnect.ring(index, 'txQueue'), sender);
     const rxQueue = interconnect.ring(index, 'rxQueue');
-    const answers = interconnect.ring(index, 'answers');
-    const wakeSource = new QueueWake(interconnect.coreListener(index), interconnect, [rxQueue, answers]);
+    const queues = [rxQueue, interconnect.ring(index, 'answers')];
+    const wakeSource = new QueueWake(interconnect.coreListener(index), interconnect, queues);
     super({ ...options, clock, sink, pool: own, reserve: 0, wakeSource, count: plan.cores });
     this.own = own;
     this.received = received;
@@ -147,7 +147,7 @@ export class RingCore extends Core {
       interconnect.setAsked();
       rxDoorbell.ring();
     };
-    const line = { asks: interconnect.ring(index, 'asks'), answers, notify };
+    const line = { ...interconnect.mail(index), notify };
     this.neighbours = new RemoteNeighbours(interconnect.neighbourReader(), line, clock);
     this.host = new Host({ ...options, mac: interconnect.macWords() });
     this.egress = new Egress(sink, this.host, this.neighbours, this.tx, counters);

@@ -119,9 +119,7 @@ export class RxMainLoop {
     this.isIp = layer === 'ip';
     // Half of what is not in the receive ring: while all goes well, they come home before.
     this.lowWater = Math.max(2 * BURST, (rxBuffers - deviceRing) >> 1);
-    const asks = interconnect.rings('asks');
-    const answers = interconnect.rings('answers');
-    const lines = this.doorbells.map((doorbell, core) => ({ asks: asks[core]!, answers: answers[core]!, doorbell }));
+    const lines = this.doorbells.map((doorbell, core) => ({ ...interconnect.mail(core), doorbell }));
     this.desk = new NeighbourDesk(link.neighbours, lines);
     this.poll = this.makePoll();
   }

@@ -34,7 +34,7 @@ listener.onRing = () => rung();
 // Keeps the thread: a wait at a doorbell alone does not.
 const alive = setInterval(() => {}, 1000);
 
-for (let i = 0; i < balls; i++) outgoing.enqueue(i, 0);
+for (let i = 0; i < balls; i++) outgoing.enqueueBurst(Uint32Array.of(i), words, 0, 1);
 bell.ring();
 while (taken < rounds) {
   const count = incoming.dequeueBurst(numbers, words, places);

@@ -259,9 +259,9 @@ function inPool(pool: BufferPool): number[] {
 
 /** Whoever produces and consumes has indexes of its own; those in memory count. */
 function inRing(ring: SpscRing): number[] {
-  const { control, handles, mask } = ring as unknown as { control: Int32Array; handles: Uint32Array; mask: number };
+  const { control, packets, mask } = ring as unknown as { control: Int32Array; packets: Int32Array; mask: number };
   const found: number[] = [];
-  for (let i = control[0]!; i !== control[32]!; i = (i + 1) | 0) found.push(handles[i & mask]!);
+  for (let i = control[0]!; i !== control[32]!; i = (i + 1) | 0) found.push(packets[i & mask]! & 0xffff);
   return found;
 }
 

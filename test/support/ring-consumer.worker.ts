@@ -1,13 +1,14 @@
-/** A consumer on a thread of its own: checks what the producer sends, and reports the first pair that is wrong. */
+/** A consumer on a thread of its own: checks what the producer sends, and reports the first packet that is wrong. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { SpscRing } from '../../rings/spsc-ring.js';
-import { lengthOf, type RingReport, type RingWork } from './ring-work.js';
+import { handleOf, lengthOf, type RingReport, type RingWork } from './ring-work.js';
 
 const { buffer, capacity, backOffset, total, burst } = workerData as RingWork;
 const ring = new SpscRing(buffer, 0, capacity);
 const back = new SpscRing(buffer, backOffset, capacity);
 const handles = new Uint32Array(burst);
 const lengths = new Uint32Array(burst);
+const news = new Uint32Array(1);
 
 function consume(): RingReport {
   let received = 0;
@@ -23,12 +24,12 @@ function consume(): RingReport {
     }
     for (let i = 0; i < count; i++) {
       const expected = received + i;
-      if (handles[i] !== expected || lengths[i] !== lengthOf(expected)) {
-        return { received, error: `(${handles[i]}, ${lengths[i]}) in place of pair ${expected}` };
+      if (handles[i] !== handleOf(expected) || lengths[i] !== lengthOf(expected)) {
+        return { received, error: `(${handles[i]}, ${lengths[i]}) in place of packet ${expected}` };
       }
     }
     received += count;
-    back.enqueue(count, 0);
+    back.enqueueBurst(news, news, 0, 1);
     if (back.consumerSleeps()) back.wakeConsumer();
   }
   return { received, error: '' };

@@ -1,11 +1,11 @@
-/** A producer on a thread of its own: sends 0, 1, 2… with lengths derived from them, and blocks instead of spinning. */
+/** A producer on a thread of its own: sends numbered packets, and blocks instead of spinning. */
 import { workerData } from 'node:worker_threads';
 import { SpscRing } from '../../rings/spsc-ring.js';
-import { lengthOf, type RingWork } from './ring-work.js';
+import { handleOf, lengthOf, type RingWork } from './ring-work.js';
 
 const { buffer, capacity, backOffset, total, burst } = workerData as RingWork;
 const ring = new SpscRing(buffer, 0, capacity);
-// The consumer returns a pair for every burst that it took: the producer sleeps on it while the ring is full.
+// The consumer returns a packet for every burst that it took: the producer sleeps on it while the ring is full.
 const back = new SpscRing(buffer, backOffset, capacity);
 const handles = new Uint32Array(burst);
 const lengths = new Uint32Array(burst);
@@ -15,7 +15,7 @@ let sent = 0;
 while (sent < total) {
   const count = Math.min(burst, total - sent);
   for (let i = 0; i < count; i++) {
-    handles[i] = sent + i;
+    handles[i] = handleOf(sent + i);
     lengths[i] = lengthOf(sent + i);
   }
   let from = 0;
@@ -27,7 +27,7 @@ while (sent < total) {
     // A wake-up may come late and end a later sleep early: the time counts, not that one sleep ended.
     const deadline = performance.now() + 5000;
     while (!back.waitForItems(5000)) {
-      if (performance.now() > deadline) throw new Error(`ring full for 5 s after ${sent + from} pairs`);
+      if (performance.now() > deadline) throw new Error(`ring full for 5 s after ${sent + from} packets`);
     }
     back.dequeueBurst(news, news, capacity);
   }

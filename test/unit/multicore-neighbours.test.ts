@@ -1,5 +1,6 @@
 /** ARP with several cores: they ask the Rx worker, who asks the link, once for all. */
 import { describe, expect, it } from 'vitest';
+import { PLACES_A_LETTER } from '../../src/multicore/neighbour-mail.js';
 import type { RingCore } from '../../src/multicore/ring-core.js';
 import { packetTo } from '../support/core.js';
 import { arp, OTHER_MAC, PEER_IP } from '../support/frames.js';
@@ -22,6 +23,9 @@ function requests({ device }: Multicore): string[] {
 function sent({ device }: Multicore): number[] {
   return device.frames.filter((frame) => !isArp(frame)).map((frame) => frame[34]!);
 }
+
+const lettersIn = ({ interconnect }: Multicore, core: number, kind: 'asks' | 'answers'): number =>
+  interconnect.ring(core, kind).count / PLACES_A_LETTER;
 
 function send(core: RingCore, destination: string, number: number): void {
   expect(core.addBufferToRing(packetTo(core, destination, [number]))).toBe(true);
@@ -119,8 +123,7 @@ describe.each(['1kb', '2kb'] as const)('%s: neighbours', (mode) => {
     turn(port);
     port.pass(35_000);
     port.device.frames.length = 0;
-    const asks = (): number =>
-      port.cores.reduce((sum, { index }) => sum + port.interconnect.ring(index, 'asks').count, 0);
+    const asks = (): number => port.cores.reduce((sum, { index }) => sum + lettersIn(port, index, 'asks'), 0);
     for (let n = 0; n < 20; n++) {
       for (const core of port.cores) send(core, PEER_IP, n);
       for (const core of port.cores) core.flush();
@@ -180,9 +183,9 @@ describe.each(['1kb', '2kb'] as const)('%s: neighbours', (mode) => {
       if (n % 100 === 0) port.pass(1000);
     }
     port.pass(30_000);
-    expect(port.interconnect.ring(0, 'answers').count).toBe(512);
+    expect(lettersIn(port, 0, 'answers')).toBe(512);
     expect(core.counters().tx_drop_neighbours_full).toBeGreaterThan(0);
-    while (port.interconnect.ring(0, 'answers').count > 0) turn(port);
+    while (lettersIn(port, 0, 'answers') > 0) turn(port);
     expect(core.held().parked).toBe(0);
     expectEveryBufferOnce(port);
     send(core, '10.0.200.1', 1);

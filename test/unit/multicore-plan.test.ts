@@ -93,7 +93,7 @@ describe('the memory between the threads', () => {
     const one = new Uint32Array(1);
     for (const kind of KINDS) {
       for (let core = 0; core < 3; core++) {
-        here.ring(core, kind).enqueue(core, KINDS.indexOf(kind));
+        here.ring(core, kind).enqueueBurst(Uint32Array.of(core), Uint32Array.of(KINDS.indexOf(kind)), 0, 1);
         const length = new Uint32Array(1);
         expect(there.ring(core, kind).dequeueBurst(one, length, 1)).toBe(1);
         expect([one[0], length[0]]).toEqual([core, KINDS.indexOf(kind)]);
