@@ -23,6 +23,8 @@ const { values } = parseArgs({
     keep: { type: 'boolean' },
   },
 });
+// Node opens a descriptor when it is first asked for: not when a target is counting them.
+const { stdout } = process;
 const target = await loadTarget(values.target!);
 const box = new BlackBox(values.box!);
 const feedback = sharedFeedback();
@@ -51,7 +53,7 @@ function report(): void {
   const { user, system } = process.cpuUsage(startCpu);
   const rate = Math.round(fuzzer.cases / ((user + system) / 1e6));
   const slowest = fuzzer.slowest > 0 ? `, slowest ${Math.round(fuzzer.slowest)} ms` : '';
-  process.stdout.write(
+  stdout.write(
     `${target.name}: ${fuzzer.cases} cases in ${seconds.toFixed(1)} s (${rate} a CPU second), ${ran} of ${all} blocks, ` +
       `${fuzzer.kept.length} kept${slowest}\n`,
   );
@@ -70,12 +72,12 @@ const finding: Finding | null = await fuzzer.fuzz(isDone);
 report();
 if (finding !== null) {
   const file = saveFinding(target.name, finding.bytes);
-  process.stdout.write(`${target.name}: ${finding.error.stack}\n`);
-  process.stdout.write(`Saved; run it alone with: npm run fuzz -- ${target.name} --replay ${file}\n`);
+  stdout.write(`${target.name}: ${finding.error.stack}\n`);
+  stdout.write(`Saved; run it alone with: npm run fuzz -- ${target.name} --replay ${file}\n`);
   process.exitCode = 1;
 } else if (values.keep) {
   const cases = await fuzzer.minimal(MAX_CORPUS);
   writeCorpus(target.name, cases);
-  process.stdout.write(`${target.name}: the corpus has ${cases.length} cases now\n`);
+  stdout.write(`${target.name}: the corpus has ${cases.length} cases now\n`);
 }
 fuzzer.close();

@@ -77,7 +77,7 @@ describe('the memory between the threads', () => {
     fc.assert(
       fc.property(plans, (plan) => {
         const interconnect = Interconnect.create(plan, true);
-        expect(interconnect.ring(0, 'rxFree').capacity).toBeGreaterThanOrEqual(plan.rxBuffers);
+        expect(interconnect.ring(0, 'rxFree').capacity).toBeGreaterThanOrEqual(plan.rxShare);
         expect(interconnect.rxHome().capacity).toBeGreaterThanOrEqual(plan.rxBuffers);
         expect(interconnect.ring(0, 'txFree').capacity).toBeGreaterThanOrEqual(plan.txBuffers);
         expect(interconnect.ring(0, 'rxQueue').capacity).toBe(plan.rxQueue);
