@@ -37,7 +37,13 @@ const powerAbove = (value: number): number => 2 ** Math.ceil(Math.log2(Math.max(
  * Places of each kind of ring. Those of returned buffers have room for all that can come back, and for not many more: a ring
  * is used from its beginning to its end, however few are in it, and what all of them take together is to stay in the cache.
  */
-function placesOf({ rxQueue, txQueue, rxBuffers, rxShare, txBuffers }: BufferPlan): Record<RingOfCore | 'rxHome', number> {
+function placesOf({
+  rxQueue,
+  txQueue,
+  rxBuffers,
+  rxShare,
+  txBuffers,
+}: BufferPlan): Record<RingOfCore | 'rxHome', number> {
   return {
     rxQueue,
     txQueue,
