@@ -68,10 +68,13 @@ export class RemoteNeighbours implements NeighbourResolver {
 
   /** Tells {@link events} what the Rx worker has answered. */
   takeAnswers(): void {
-    this.line.answers.takeAll((ip, outcome) => {
-      if (!this.open.delete(ip)) return;
-      if (outcome === ANSWER_RESOLVED) this.events?.resolved(ip);
-      else this.events?.failed(ip);
-    });
+    this.line.answers.takeAll(this.onAnswer);
   }
+
+  /** Made once: answers are looked for at each poll while a question is open. */
+  private readonly onAnswer = (ip: number, outcome: number): void => {
+    if (!this.open.delete(ip)) return;
+    if (outcome === ANSWER_RESOLVED) this.events?.resolved(ip);
+    else this.events?.failed(ip);
+  };
 }

@@ -6,7 +6,7 @@ import { NeighbourMail, PLACES_A_LETTER } from '../../src/multicore/neighbour-ma
 function ends(letters: number): [NeighbourMail, NeighbourMail] {
   const places = letters * PLACES_A_LETTER;
   const buffer = new SharedArrayBuffer(SpscRing.bytesFor(places));
-  // The next but one letter lies across the end of the ring's numbers.
+  // The first letter is the last before the ring's indexes pass from -1 to 0.
   SpscRing.reset(buffer, 0, -PLACES_A_LETTER);
   return [new NeighbourMail(new SpscRing(buffer, 0, places)), new NeighbourMail(new SpscRing(buffer, 0, places))];
 }
