@@ -143,7 +143,8 @@ export class NeighbourReader {
     const { words, seen } = this;
     const mac = new Uint16Array(3);
     for (let entry = 0; entry < words.length; entry += 1 << ENTRY_SHIFT) {
-      if (!this.read(entry)) continue;
+      // Most are free, which one word says; whatever is being written there the next visit will find.
+      if ((words[entry] & 0xffff) === FREE || !this.read(entry)) continue;
       const state = seen[0] & 0xffff;
       if (state === FREE || state === REMOVED) continue;
       const ip = ((seen[2] << 16) | (seen[1] & 0xffff)) >>> 0;

@@ -129,10 +129,11 @@ export abstract class Core {
 
     const headroom = FRAME_OFFSET + (this.isIp ? ETH_HEADER_BYTES : 0);
     const capacity = (1 << shift) - headroom;
-    this.buffers = Array.from(
-      { length: count },
-      (_, handle) => new PacketBuffer(handle, base + (handle << shift) + headroom, capacity, this),
-    );
+    const buffers: PacketBuffer[] = [];
+    for (let handle = 0; handle < count; handle++) {
+      buffers.push(new PacketBuffer(handle, base + (handle << shift) + headroom, capacity, this));
+    }
+    this.buffers = buffers;
     this.tx = new TxBurst(sink, parts.counters);
     this.sleeper = new Sleeper(parts.wakeSource, this, parts.clock);
   }

@@ -32,7 +32,6 @@ export class PacketBuffer {
   /** The stack's own, to know by what it has put into the buffer earlier. The layer never looks at it. */
   mark = 0;
   private view: Uint8Array | null = null;
-  private readonly memory: Uint8Array;
 
   /** For the layer alone: the stack gets its buffers from a {@link Core}. */
   constructor(
@@ -43,9 +42,7 @@ export class PacketBuffer {
     /** Bytes that there is room for. */
     readonly capacity: number,
     private readonly hashes: PacketHashes,
-  ) {
-    this.memory = hashes.memory.u8;
-  }
+  ) {}
 
   /**
    * The hash of the received packet's flow, signed 32 bits: by it the packet came to this core, so that a stack need not
@@ -57,7 +54,7 @@ export class PacketBuffer {
 
   /** The room of this buffer, from {@link offset} on, {@link capacity} bytes long. Made at the first use, then kept. */
   get bytes(): Uint8Array {
-    if (this.view === null) this.view = this.memory.subarray(this.offset, this.offset + this.capacity);
+    if (this.view === null) this.view = this.hashes.memory.u8.subarray(this.offset, this.offset + this.capacity);
     return this.view;
   }
 }

@@ -10,6 +10,8 @@ import type { Doorbell, QueueLayout } from './transport.js';
 
 /** Of a frame in its buffer. */
 const ETHER_TYPE_OFFSET = FRAME_OFFSET + ETHERNET_HEADER_BYTES - 2;
+/** Of an address, the low word's. */
+const WORD_VALUES = 2 ** 32;
 
 export abstract class QueueBuffers {
   protected readonly u16: Uint16Array;
@@ -92,12 +94,24 @@ export abstract class QueueBuffers {
 
   /** Learns how the device addresses the buffers. */
   protected mapBuffers(space: AddressSpace, headerOffset: number): void {
-    for (let handle = 0; handle < this.pool.geometry.count; handle++) {
-      const iova = contiguousIova(space, this.pool.offsetOf(handle), 1 << this.pool.geometry.shift) + headerOffset;
-      this.addressLow[handle] = iova % 0x1_0000_0000;
-      this.addressHigh[handle] = Math.floor(iova / 0x1_0000_0000);
+    const { addressLow, addressHigh, pool } = this;
+    const { count, shift } = pool.geometry;
+    const bytes = 1 << shift;
+    this.oneHighWord = true;
+    // Asks once a page, and has little to do for each of thousands of buffers: else V8 finds this hot and compiles it,
+    // which takes longer than all the rest, in an emulated guest half a second.
+    for (let first = 0; first < count; ) {
+      const offset = pool.offsetOf(first);
+      const address = contiguousIova(space, offset, bytes) + headerOffset;
+      const inPage = Math.floor((space.contiguousBytes - (offset % space.contiguousBytes)) / bytes);
+      const inWord = Math.ceil((WORD_VALUES - (address % WORD_VALUES)) / bytes);
+      const end = Math.min(count, first + inPage, first + inWord);
+      const low = (address % WORD_VALUES) - first * bytes;
+      for (let handle = first; handle < end; handle++) addressLow[handle] = low + handle * bytes;
+      addressHigh.fill(Math.floor(address / WORD_VALUES), first, end);
+      if (addressHigh[first] !== addressHigh[0]) this.oneHighWord = false;
+      first = end;
     }
-    this.oneHighWord = this.addressHigh.every((word) => word === this.addressHigh[0]);
   }
 
   /** Where to announce new buffers, from DRIVER_OK on. */

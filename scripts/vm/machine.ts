@@ -74,7 +74,7 @@ function machineArgs(guest: string, machine: Machine): string[] {
   const kernel = [
     'console=ttyS0 panic=-1 quiet',
     'mitigations=off tsc=reliable no_timer_check', // what an emulated CPU needs not, or cannot do
-    'init_on_alloc=0 cryptomgr.notests rodata=off', // a second and a half of the boot
+    'init_on_alloc=0 cryptomgr.notests rodata=off noreplace-smp lsm=', // a second and a half of the boot
     `hugepages=${machine.hugepages}`,
     `vm.mode=${machine.mode}`,
     withIommu ? 'intel_iommu=on' : '',

@@ -43,12 +43,13 @@ function tablesOf(key: Uint8Array): Int32Array {
   for (let place = 0; place < MAX_INPUT_BYTES; place++) {
     const table = tables.subarray(place * TABLE, (place + 1) * TABLE);
     const high = (key[place]! << 24) | (key[place + 1]! << 16) | (key[place + 2]! << 8) | key[place + 3]!;
-    for (let bit = 0; bit < 8; bit++) {
+    for (let bit = 7; bit >= 0; bit--) {
       // The 32 bits from this place's bit on; of bit 0, the shift by 8 leaves nothing of the fifth byte.
-      table[0x80 >>> bit] = (high << bit) | (key[place + 4]! >>> (8 - bit));
+      const window = (high << bit) | (key[place + 4]! >>> (8 - bit));
+      // Each value with this as its highest bit is that and a smaller value, whose entry is there.
+      const value = 0x80 >>> bit;
+      for (let rest = 0; rest < value; rest++) table[value + rest] = table[rest]! ^ window;
     }
-    // Each value is its lowest bit, whose entry is there, and a smaller value.
-    for (let value = 1; value < TABLE; value++) table[value] = table[value & -value]! ^ table[value & (value - 1)]!;
   }
   return tables;
 }
