@@ -22,7 +22,7 @@ const INIT = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? 'init' : '../../../scripts/vm/init', import.meta.url),
 );
 /** What /init calls before it is in the new root. */
-const APPLETS = 'sh base64 cat cp insmod mkdir mount mv rm switch_root uname'.split(' ');
+const APPLETS = 'sh base64 cat chroot cp insmod mkdir mount mv rm uname'.split(' ');
 
 /** The initramfs of a built guest; returns its path. */
 export function initramfs(guest: string): string {

@@ -24,6 +24,7 @@ import * as f from '../../drivers/virtio/features.js';
 import { MAX_BURST, PacketBurst } from '../../drivers/virtio/packet-burst.js';
 import { FakeFrontend, USER_BASE } from '../support/fake-frontend.js';
 import type { PackedDriver } from '../support/packed-driver.js';
+import { openFds } from '../support/resources.js';
 import { until } from '../support/until.js';
 
 const R = p.VhostUserRequest;
@@ -540,7 +541,7 @@ describe('a message that cannot be done', () => {
     frontend.close();
     open.splice(open.indexOf(frontend), 1);
     await until('the end', () => !backend.connected);
-    const descriptors = readdirSync('/proc/self/fd').length;
+    const descriptors = openFds();
     const request = fc.oneof(fc.constantFrom(...Object.values(R)), fc.nat(50));
     const word = fc.oneof(fc.nat(3), fc.nat(300), fc.nat(0xffffffff));
     const message = fc.record({
@@ -564,7 +565,7 @@ describe('a message that cannot be done', () => {
         await until('the peer to be served', () => backend.connected || peer.hungUp !== null);
         peer.close();
         await until('its end', () => !backend.connected);
-        expect(readdirSync('/proc/self/fd').length).toBe(descriptors);
+        expect(openFds()).toBe(descriptors);
       }),
       { numRuns: 100 },
     );

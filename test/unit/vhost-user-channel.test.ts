@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -14,6 +14,7 @@ import {
 } from '../../drivers/libc/index.js';
 import { type Message, VhostUserChannel } from '../../drivers/transports/vhost-user/channel.js';
 import { encodeHeader, HEADER_BYTES } from '../../drivers/transports/vhost-user/protocol.js';
+import { openFds } from '../support/resources.js';
 import { until } from '../support/until.js';
 
 let folder: string;
@@ -25,8 +26,6 @@ let received: { request: number; flags: number; payload: string; fds: number[] }
 let closed: string[];
 let onMessage: ((message: Message) => void) | null;
 let descriptorsBefore: number;
-
-const descriptors = (): number => readdirSync('/proc/self/fd').length;
 
 // One for all tests: when it is closed, its descriptors go a moment later, and they are counted here.
 beforeAll(() => {
@@ -53,7 +52,7 @@ beforeEach(() => {
     },
     onClose: (reason) => closed.push(reason),
   });
-  descriptorsBefore = descriptors();
+  descriptorsBefore = openFds();
 });
 
 afterEach(() => {
@@ -104,7 +103,7 @@ describe('VhostUserChannel', () => {
     await until('three messages', () => received.length === 3);
     expect(received.map(({ fds }) => fds.length)).toEqual([0, 2, 1]);
     // The two that were sent, and the one that was taken.
-    expect(descriptors()).toBe(descriptorsBefore + 3);
+    expect(openFds()).toBe(descriptorsBefore + 3);
     signalEventfd(taken);
     for (const fd of [...sent, taken]) closeFile(fd);
   });
@@ -137,7 +136,7 @@ describe('VhostUserChannel', () => {
     hangUp();
     await until('the end', () => closed.length > 0);
     expect(closed).toEqual(['closed in the middle of a message']);
-    expect(descriptors()).toBe(descriptorsBefore - 2);
+    expect(openFds()).toBe(descriptorsBefore - 2);
   });
 
   it.each([
@@ -153,7 +152,7 @@ describe('VhostUserChannel', () => {
     await until('the end', () => closed.length > 0);
     expect(closed).toEqual([expect.stringMatching(reason)]);
     expect(received).toEqual([]);
-    expect(descriptors()).toBe(descriptorsBefore - 1);
+    expect(openFds()).toBe(descriptorsBefore - 1);
   });
 
   it('hangs up with the error of the handler, and drops the descriptors of its message', async () => {
@@ -165,7 +164,7 @@ describe('VhostUserChannel', () => {
     closeFile(fd);
     await until('the end', () => closed.length > 0);
     expect(closed).toEqual(['SET_THAT: not so']);
-    expect(descriptors()).toBe(descriptorsBefore - 1);
+    expect(openFds()).toBe(descriptorsBefore - 1);
   });
 
   it('hangs up when one message brings more descriptors than any may', async () => {
@@ -176,7 +175,7 @@ describe('VhostUserChannel', () => {
     for (const fd of fds) closeFile(fd);
     await until('the end', () => closed.length > 0);
     expect(closed).toEqual(['a message with more than 8 file descriptors']);
-    expect(descriptors()).toBe(descriptorsBefore - 1);
+    expect(openFds()).toBe(descriptorsBefore - 1);
   });
 
   it('throws when the peer does not read what it is sent', () => {

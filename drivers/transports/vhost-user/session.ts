@@ -19,10 +19,10 @@ import {
   ringFeatures,
 } from './backend-features.js';
 import { type Message, VhostUserChannel } from './channel.js';
-import { DeviceStatus } from './device-status.js';
 import { type PeerFiles, PeerMemory } from './peer-memory.js';
 import * as p from './protocol.js';
 import type { QueuePair } from './queue-pair.js';
+import { StatusField } from './status-field.js';
 import { Vring, type VringEvents } from './vring.js';
 
 const { VhostUserRequest: Request } = p;
@@ -78,7 +78,7 @@ export class VhostUserSession implements VringEvents {
   private readonly discarded: PacketBurst;
   private features = 0n;
   private protocolFeatures = 0n;
-  private readonly status = new DeviceStatus();
+  private readonly status = new StatusField();
   private memory: PeerMemory | null = null;
   private readonly ignored = new Set<number>();
 

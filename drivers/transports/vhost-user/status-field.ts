@@ -1,10 +1,10 @@
 /**
- * The device status as the frontend sets it (virtio 1.2, 2.1), where PROTOCOL_F_STATUS was negotiated. Without it there is
+ * The device status field as the frontend sets it (virtio 1.2, 2.1), where PROTOCOL_F_STATUS was negotiated. Without it there is
  * none: a frontend sets up and kicks rings when its driver is ready.
  */
 import { VIRTIO_STATUS_DRIVER_OK, VIRTIO_STATUS_FEATURES_OK } from '../../virtio/features.js';
 
-export class DeviceStatus {
+export class StatusField {
   /** PROTOCOL_F_STATUS. */
   negotiated = false;
   /** What GET_STATUS answers. */
