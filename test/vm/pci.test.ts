@@ -63,9 +63,9 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
     const child = start(mode, `set -e; ${BIND} ${NIC} ${option}; exec ${run()}`);
     await child.waitFor(/^ready: 10\.0\.0\.1\/24 at [0-9a-f:]{17} on 0000:00:10\.0/m, READY_MS);
     // For the last answer ping(8) waits an interval at least: long enough for an emulated guest on a busy machine.
-    expect(await ping('-c', '50', '-i', '0.005', '-W', '5')).toContain('50 packets transmitted, 50 received');
-    expect(await ping('-c', '50', '-i', '0.005', '-W', '5', '-s', '0')).toContain('50 received, 0% packet loss');
-    expect(await ping('-c', '50', '-i', '0.005', '-W', '5', '-s', '1472')).toContain('50 received, 0% packet loss');
+    expect(await ping('-c', '50', '-i', '0.02', '-W', '5')).toContain('50 packets transmitted, 50 received');
+    expect(await ping('-c', '50', '-i', '0.02', '-W', '5', '-s', '0')).toContain('50 received, 0% packet loss');
+    expect(await ping('-c', '50', '-i', '0.02', '-W', '5', '-s', '1472')).toContain('50 received, 0% packet loss');
   });
 
   it.each([...ALL_MODES.map((layout) => [layout, ...VFIO_MODES[0]] as const), ['2kb', ...VFIO_MODES[1]] as const])(
@@ -75,7 +75,7 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
       const script = `${run(...MODES[layout])} & PID=$!; read -r _; kill $PID; wait $PID`;
       const child = start(mode, `set -e; ${BIND} ${NIC} ${option}; ${script}`, { cpus: 3 });
       await child.waitFor(new RegExp(`^ready: .*, mode ${layout}, app echo`, 'm'), READY_MS);
-      expect(await ping('-c', '50', '-i', '0.005', '-W', '5', '-s', '1472')).toContain('50 received, 0% packet loss');
+      expect(await ping('-c', '50', '-i', '0.02', '-W', '5', '-s', '1472')).toContain('50 received, 0% packet loss');
       const client = namespace.spawn(process.execPath, UDP_CLIENT, '10.0.0.1', '100');
       await client.exited;
       expect(client.output.trim()).toBe('echoed 100');
@@ -121,10 +121,10 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
     const killed = `(${run()} & PID=$!; read -r _; kill -9 $PID; wait $PID || true)`;
     const child = start(mode, `set -e; ${BIND} ${NIC} ${option}; ${killed}; echo killed; exec ${run()}`);
     await child.waitFor(/^ready/m, READY_MS);
-    expect(await ping('-c', '5', '-i', '0.01', '-W', '5')).toContain('5 received, 0% packet loss');
+    expect(await ping('-c', '5', '-i', '0.05', '-W', '5')).toContain('5 received, 0% packet loss');
     child.write('kill\n');
     await child.waitFor(/^killed[\s\S]*^ready/m, READY_MS);
-    expect(await ping('-c', '20', '-i', '0.01', '-W', '5')).toContain('20 received, 0% packet loss');
+    expect(await ping('-c', '20', '-i', '0.05', '-W', '5')).toContain('20 received, 0% packet loss');
   });
 
   it('sleeps on the device’s interrupt, and wakes for each ping', async () => {
@@ -146,7 +146,7 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
       netdevs: [`tap:tap0@${namespace.name},vectors=0`],
     });
     await child.waitFor(/^ready/m, READY_MS);
-    expect(await ping('-c', '20', '-i', '0.01', '-W', '5')).toContain('20 received, 0% packet loss');
+    expect(await ping('-c', '20', '-i', '0.05', '-W', '5')).toContain('20 received, 0% packet loss');
   });
 
   it('drives a transitional device by its modern interface', async () => {
@@ -154,6 +154,6 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
       netdevs: [`tap:tap0@${namespace.name},disable-legacy=off`],
     });
     await child.waitFor(/^ready/m, READY_MS);
-    expect(await ping('-c', '20', '-i', '0.01', '-W', '5')).toContain('20 received, 0% packet loss');
+    expect(await ping('-c', '20', '-i', '0.05', '-W', '5')).toContain('20 received, 0% packet loss');
   });
 });

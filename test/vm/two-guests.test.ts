@@ -81,7 +81,7 @@ describeWith('two guests over the embedded switch', [guest], () => {
     const kernel = boot(
       1,
       `modprobe virtio_net; IF=$(ls /sys/bus/pci/devices/${NIC}/virtio*/net); ip addr add 10.0.0.1/24 dev $IF; ip link set $IF up; ${WAIT}
-       for size in 56 1472; do ping -n -c 20 -i 0.01 -W 5 -M do -s $size 10.0.0.2; done;
+       for size in 56 1472; do ping -n -c 20 -i 0.05 -W 5 -M do -s $size 10.0.0.2; done;
        exec ${process.execPath} ${file('dist/test/support/udp-echo-client.worker.js')} 10.0.0.2 100`,
       true,
     );

@@ -155,6 +155,8 @@ export const vhostUser: FuzzTarget = {
         },
       });
 
+      /** Lets the backend read what waits. Level-triggered: it is told again for as long as there is something. */
+      const deliver = (): void => reactor.handlers.get(fd)?.();
       const send = (bytes: Uint8Array, fds: readonly number[]): void => {
         carriesFds ||= fds.length > 0;
         try {
@@ -162,8 +164,6 @@ export const vhostUser: FuzzTarget = {
         } catch {
           // It has hung up, which is its right; what it says on the way is looked at below.
         }
-        // Level-triggered: told again for as long as there is something to read.
-        reactor.handlers.get(fd)?.();
       };
       const message = (): void => {
         const request = input.u8() < 0xf0 ? input.pick(REQUESTS) : input.u32();
@@ -183,8 +183,11 @@ export const vhostUser: FuzzTarget = {
           send(Buffer.concat([header, payload]), fds);
         } else {
           send(header, fds);
+          deliver();
           send(payload, NO_FDS);
         }
+        // Or with the next: a frontend need not wait for what wants no answer.
+        if ((how & 4) === 0) deliver();
       };
       /** Everything that a ring needs to run, as it should be. */
       const bringUp = (index: number, base: number, packed: boolean): void => {
@@ -203,6 +206,7 @@ export const vhostUser: FuzzTarget = {
         ask(R.SET_VRING_CALL, p.encodeVringFd(index, true), [events[1]!]);
         ask(R.SET_VRING_KICK, p.encodeVringFd(index, base !== 0), base !== 0 ? [events[0]!] : NO_FDS);
         ask(R.SET_VRING_ENABLE, p.encodeVringState({ index, num: 1 }));
+        deliver();
       };
       const useQueues = (): void => {
         const pair = pairs[input.below(pairs.length)]!;
@@ -232,14 +236,17 @@ export const vhostUser: FuzzTarget = {
             }
             case 3: {
               const how = input.u8();
-              if (how < 16) send(input.take(input.u8()), NO_FDS);
-              else if (how >= 128) bringUp(how & 3, how & 0x0c, (how & 0x40) !== 0);
+              if (how < 16) {
+                send(input.take(input.u8()), NO_FDS);
+                deliver();
+              } else if (how >= 128) bringUp(how & 3, how & 0x0c, (how & 0x40) !== 0);
               break;
             }
             default:
               message();
           }
         }
+        deliver();
         const reason: string | null = closed;
         if (reason !== null) check(!MISTAKE.test(reason), `ended by a mistake: ${reason}`);
         const queues = pairs.map(({ txQueue, rxQueue }) => (txQueue ? 1 : 0) + (rxQueue ? 2 : 0)).join('');
