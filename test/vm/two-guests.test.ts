@@ -58,7 +58,7 @@ describeWith('two guests over the embedded switch', [guest], () => {
   const WAIT = `${TSPMD} --version; read -r _`;
 
   it('finds by ARP, pings and exchanges UDP, each with our driver', { timeout: 240_000 }, async () => {
-    const options = '--app-option to=10.0.0.2 pings=200 datagrams=1000';
+    const options = '--app-option to=10.0.0.2 pings=200 datagrams=2000';
     const app = file('dist/scripts/demo/traffic.js');
     const traffic = boot(1, `${BIND}; ${WAIT}; ${ours(1, '--ring packed', '--app', app, options)}`);
     await boot(2, `${BIND}; ${ours(2)}`).waitFor(/^ready/m, READY_MS);
@@ -66,13 +66,13 @@ describeWith('two guests over the embedded switch', [guest], () => {
     const [, json = ''] = await traffic.waitFor(new RegExp(`^${RESULT_MARK} (.*)$`, 'm'), READY_MS);
     const { ping, udp } = JSON.parse(json) as CoreTraffic;
     expect(ping).toMatchObject({ sent: 200, received: 200, corrupt: 0 });
-    expect(udp).toMatchObject({ sent: 1000, received: 1000, corrupt: 0 });
+    expect(udp).toMatchObject({ sent: 2000, received: 2000, corrupt: 0 });
 
     const stats = Child.tspmd('switch', '--stats', String(bess.pid), '--json');
     children.push(stats);
     await stats.exited;
     const { summary, ports } = JSON.parse(stats.stdout) as SwitchStats;
-    expect(summary.forwarded).toBeGreaterThanOrEqual(2400);
+    expect(summary.forwarded).toBeGreaterThanOrEqual(4400);
     expect(summary.dropped.full).toBe(0);
     expect(Object.values(ports).map(({ up }) => up)).toEqual([true, true]);
   });
