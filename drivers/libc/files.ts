@@ -31,10 +31,15 @@ export function ioctl(
   return check(result, `ioctl ${name}`, target);
 }
 
+/** An anonymous file that is empty yet, and can be sealed. */
+export function emptyMemfd(name: string, hugetlb = false): number {
+  const flags = c.MFD_CLOEXEC | c.MFD_ALLOW_SEALING | (hugetlb ? c.MFD_HUGETLB : 0);
+  return check(native.memfdCreate(name, flags), 'memfd_create', name);
+}
+
 /** An anonymous file of `size` bytes. With `hugetlb` it is made of the default hugepages (2 MiB on x86-64). */
 export function memfd(name: string, size: number, hugetlb: boolean): number {
-  const flags = c.MFD_CLOEXEC | c.MFD_ALLOW_SEALING | (hugetlb ? c.MFD_HUGETLB : 0);
-  const fd = check(native.memfdCreate(name, flags), 'memfd_create', name);
+  const fd = emptyMemfd(name, hugetlb);
   try {
     check(native.ftruncate(fd, size), 'ftruncate', `${name} to ${size} bytes`);
     // A peer that maps this file must be able to trust its size: a shrunk file would kill it with SIGBUS.

@@ -4,6 +4,7 @@ export {
   allocatePages,
   closeFile,
   duplicateFile,
+  emptyMemfd,
   eventfd,
   ioctl,
   memfd,

@@ -7,8 +7,11 @@ import { join } from 'node:path';
 /** Counted up when build.ts makes something else of the same packages. */
 const RECIPE = 1;
 
-/** Loaded by /init, in this order, before there is a root file system. Others come from modprobe. */
-export const BOOT_MODULES = ['virtio_pci', 'virtio_console', '9p', '9pnet_virtio', 'overlay'];
+/**
+ * Loaded by /init, in this order, before there is a root file system. Others come from modprobe. vmgenid is how a guest
+ * that goes on from a saved machine learns that it must not have that one's random numbers.
+ */
+export const BOOT_MODULES = ['virtio_pci', 'virtio_console', '9p', '9pnet_virtio', 'overlay', 'vmgenid'];
 
 /** What a test may ask modprobe for. */
 export const GUEST_MODULES = ['vfio-pci', 'vfio_iommu_type1', 'virtio_net', 'af_packet', 'tun', 'veth', 'bridge'];

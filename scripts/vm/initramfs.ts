@@ -22,7 +22,7 @@ const INIT = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? 'init' : '../../../scripts/vm/init', import.meta.url),
 );
 /** What /init calls before it is in the new root. */
-const APPLETS = 'sh base64 cat chroot cp insmod mkdir mount mv rm uname'.split(' ');
+const APPLETS = 'sh base64 chroot cp date insmod ip ln mkdir mount mv rm uname'.split(' ');
 
 /** The initramfs of a built guest; returns its path. */
 export function initramfs(guest: string): string {
@@ -37,7 +37,7 @@ export function initramfs(guest: string): string {
   try {
     const root = join(work, 'root');
     cpSync(join(guest, 'root'), root, { recursive: true });
-    for (const folder of ['bin', 'proc', 'sys', 'dev', 'host', 'over', 'merged']) mkdirSync(join(root, folder));
+    for (const folder of ['bin', 'proc', 'sys', 'dev', 'run', 'host', 'over', 'merged']) mkdirSync(join(root, folder));
     copyFileSync(busybox, join(root, 'bin', 'busybox'));
     for (const applet of APPLETS) symlinkSync('busybox', join(root, 'bin', applet));
     copyFileSync(INIT, join(root, 'init'));

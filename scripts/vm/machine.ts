@@ -22,8 +22,10 @@ export interface Machine {
   readonly share?: string;
 }
 
-/** Virtio-serial ports, each a socket that QEMU inherits under the number. */
-export const PORTS = { console: 3, ctl: 4, in: 5, out: 6, err: 7 } as const;
+/** Sockets that QEMU inherits under these numbers: virtio-serial ports, the console, and QEMU's own monitor. */
+export const PORTS = { console: 3, ctl: 4, in: 5, out: 6, err: 7, monitor: 8 } as const;
+/** Files that it inherits: the guest's memory, and the state that its devices begin with. */
+export const FILES = { memory: 9, devices: 10 } as const;
 
 /** What most tests need. */
 export const DEFAULTS: Machine = {
@@ -37,28 +39,50 @@ export const DEFAULTS: Machine = {
 
 export interface CommandLine {
   readonly program: string;
-  readonly args: string[];
+  readonly args: readonly string[];
   /** Sockets that QEMU leaves behind. */
-  readonly leftovers: string[];
+  readonly leftovers: readonly string[];
 }
 
-/** The command line of a guest from a built guest's folder. Throws on a wrong netdev spec. */
-export function commandLine(guest: string, machine: Machine): CommandLine {
-  if (machine.share !== undefined && !statSync(machine.share, { throwIfNoEntry: false })?.isDirectory()) {
-    throw new Error(`--share ${machine.share}: no such folder`);
+export interface CommandLines {
+  /** From power-on; where there is `resume`, with nobody at the other end of the NICs. */
+  readonly boot: CommandLine;
+  /** From a state that was saved when `boot` had come up. Absent where that cannot be. */
+  readonly resume?: CommandLine;
+}
+
+/** The command lines of a guest from a built guest's folder. Throws on a wrong netdev spec. */
+export function commandLines(guest: string, machine: Machine): CommandLines {
+  const { share } = machine;
+  if (share !== undefined && !statSync(share, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new Error(`--share ${share}: no such folder`);
   }
-  const withIommu = machine.mode === 'iommu';
-  const nics = machine.netdevs.map((spec, index) => parseNetdev(spec, index, withIommu));
+  const nics = machine.netdevs.map((spec, index) => parseNetdev(spec, index, machine.mode === 'iommu'));
   const namespace = oneNamespace(nics);
-  // The machine ends with this process, however that ends. ip and setpriv become QEMU: the pid stays.
+  const leftovers = nics.flatMap(({ leftover }) => (leftover === undefined ? [] : [leftover]));
+  const whole = [
+    ...machineArgs(guest, machine),
+    ...folder('host', '/', ',readonly=on'),
+    ...(share === undefined ? [] : folder('share', share)),
+    ...nics.flatMap(({ backend, device }) => [...backend, ...device]),
+  ];
+  if (nics.some(({ nobody }) => nobody === undefined)) return { boot: wrapped(whole, namespace, leftovers) };
+  const bare = [
+    ...machineArgs(guest, machine),
+    ...folder('host', '/', ',readonly=on'),
+    // Whichever it will be: nothing is mounted yet.
+    ...(share === undefined ? [] : folder('share', '/')),
+    ...nics.flatMap(({ nobody, device }) => [...(nobody ?? []), ...device]),
+  ];
+  const resume = [...whole, '-incoming', 'defer'];
+  return { boot: wrapped(bare, undefined, []), resume: wrapped(resume, namespace, leftovers) };
+}
+
+/** The machine ends with this process, however that ends. ip and setpriv become QEMU: the pid stays. */
+function wrapped(args: readonly string[], namespace: string | undefined, leftovers: readonly string[]): CommandLine {
   const prefix = ['setpriv', '--pdeathsig', 'KILL', '--', 'qemu-system-x86_64'];
   if (namespace !== undefined) prefix.unshift('ip', 'netns', 'exec', namespace);
-  const [program, ...args] = [...prefix, ...machineArgs(guest, machine), ...nics.flatMap((nic) => nic.args)];
-  return {
-    program: program!,
-    args,
-    leftovers: nics.flatMap(({ leftover }) => (leftover === undefined ? [] : [leftover])),
-  };
+  return { program: prefix[0]!, args: [...prefix.slice(1), ...args], leftovers };
 }
 
 function oneNamespace(nics: readonly Nic[]): string | undefined {
@@ -76,35 +100,33 @@ function machineArgs(guest: string, machine: Machine): string[] {
     'mitigations=off tsc=reliable no_timer_check', // what an emulated CPU needs not, or cannot do
     'init_on_alloc=0 cryptomgr.notests rodata=off noreplace-smp lsm=', // a second and a half of the boot
     `hugepages=${machine.hugepages}`,
-    `vm.mode=${machine.mode}`,
     withIommu ? 'intel_iommu=on' : '',
-    machine.kernelDriver ? 'vm.kernel-driver=1' : '',
-    machine.share === undefined ? '' : `vm.share=${Buffer.from(machine.share).toString('base64')}`,
   ];
   const split = withIommu ? ',kernel-irqchip=split' : '';
   return [
     ...['-accel', 'tcg,thread=multi', '-cpu', 'max,la57=off', '-smp', String(machine.cpus)],
     ...['-machine', `q35,sata=off,smbus=off,i8042=off,memory-backend=memory${split}`],
     ...['-nodefaults', '-display', 'none', '-no-reboot', '-m', String(machine.memory)],
-    // Shared, so that a vhost-user backend can map it.
-    ...['-object', `memory-backend-memfd,id=memory,size=${machine.memory}M,share=on`],
+    // Shared, so that a vhost-user backend can map it; a memfd, so that the backend can seal it.
+    '-object',
+    `memory-backend-file,id=memory,size=${machine.memory}M,share=on,mem-path=/proc/self/fd/${FILES.memory}`,
     ...['-kernel', join(guest, 'vmlinux'), '-initrd', initramfs(guest), '-append', kernel.filter(Boolean).join(' ')],
     ...(withIommu ? ['-device', 'intel-iommu,intremap=on,caching-mode=on,device-iotlb=on'] : []),
     ...['-chardev', `socket,id=console,fd=${PORTS.console}`, '-serial', 'chardev:console'],
-    ...['-device', 'virtio-serial-pci'],
+    ...['-chardev', `socket,id=monitor,fd=${PORTS.monitor}`, '-mon', 'chardev=monitor,mode=control'],
+    ...['-device', 'vmgenid,guid=auto', '-device', 'virtio-serial-pci'],
     ...(['ctl', 'in', 'out', 'err'] as const).flatMap((name) => [
       ...['-chardev', `socket,id=${name},fd=${PORTS[name]}`],
       ...['-device', `virtserialport,chardev=${name},name=${name}`],
     ]),
-    ...folder('host', '/', ',multidevs=remap,readonly=on'),
-    ...(machine.share === undefined ? [] : folder('share', machine.share, ',multidevs=remap')),
   ];
 }
 
 /** Shares a folder by 9p. A comma in QEMU's options is written twice. */
-function folder(tag: string, path: string, more: string): string[] {
+function folder(tag: string, path: string, more = ''): string[] {
   return [
-    ...['-fsdev', `local,id=${tag},path=${path.replaceAll(',', ',,')},security_model=none${more}`],
+    '-fsdev',
+    `local,id=${tag},path=${path.replaceAll(',', ',,')},security_model=none,multidevs=remap${more}`,
     ...['-device', `virtio-9p-pci,fsdev=${tag},mount_tag=${tag}`],
   ];
 }

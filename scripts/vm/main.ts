@@ -12,6 +12,7 @@ import { positiveInteger } from '../../src/cli/arguments.js';
 import { buildGuest } from './build.js';
 import { DEFAULTS, type Machine } from './machine.js';
 import { DEFAULT_TIMEOUT_SECONDS, GuestTimeout, runInGuest } from './run.js';
+import { removeSavedMachines } from './saved.js';
 
 const TIMED_OUT = 124;
 const LAB_FAILED = 125;
@@ -35,6 +36,7 @@ function complain(error: unknown): void {
 
 function build(): void {
   const folder = buildGuest((line) => process.stderr.write(`vm: ${line}\n`));
+  removeSavedMachines(folder);
   process.stdout.write(`vm: the guest is in ${folder}\n`);
 }
 

@@ -1,8 +1,12 @@
 /** `--netdev` specs: which backend QEMU connects a guest's NIC to, and the NIC's own options. */
 
 export interface Nic {
-  /** Arguments for QEMU. */
-  readonly args: string[];
+  /** QEMU's arguments for the guest's end, a device. */
+  readonly device: string[];
+  /** Those for the other end. */
+  readonly backend: string[];
+  /** Those for another end that is nobody, in the place of it; absent where QEMU would take it for another device. */
+  readonly nobody?: string[];
   /** The network namespace in which QEMU must run to find the tap device. */
   readonly namespace?: string;
   /** A socket that QEMU makes and leaves behind. */
@@ -105,7 +109,10 @@ export function parseNetdev(spec: string, index: number, withIommu: boolean): Ni
   }
   const device = Object.entries(options).map(([name, value]) => `${name}=${value}`);
   return {
-    args: [...(backend.more ?? []), '-netdev', netdev, '-device', ['virtio-net-pci', `netdev=${id}`, ...device].join()],
+    device: ['-device', ['virtio-net-pci', `netdev=${id}`, ...device].join()],
+    backend: [...(backend.more ?? []), '-netdev', netdev],
+    // Of several queue pairs a hub has none.
+    ...(options.mq === 'on' ? {} : { nobody: ['-netdev', `hubport,hubid=${index},id=${id}`] }),
     ...(backend.namespace === undefined ? {} : { namespace: backend.namespace }),
     ...(backend.leftover === undefined ? {} : { leftover: backend.leftover }),
   };

@@ -1,19 +1,19 @@
-/** Runs one command in a guest: starts QEMU, hands the command over, passes the output on as it comes, ends QEMU. */
-import { type ChildProcess, spawn } from 'node:child_process';
+/**
+ * Runs one command in a guest: goes on from a saved machine, hands the command over, passes the output on as it comes, ends
+ * QEMU.
+ */
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { rmSync } from 'node:fs';
+import { closeSync, openSync, rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { findGuest } from './cache.js';
-import { commandLine, type Machine, PORTS } from './machine.js';
+import { type CommandLine, commandLines, FILES, type Machine } from './machine.js';
+import { Monitor } from './monitor.js';
+import { Qemu } from './qemu.js';
+import { guestMemory, type Saved, savedMachine } from './saved.js';
 
 /** For a whole run, boot included, on a busy host. */
 export const DEFAULT_TIMEOUT_SECONDS = 60;
-const STOP_TIMEOUT_MS = 3_000;
-/** As much of QEMU's errors or the guest's console as a message may have. */
-const TAIL = 4_000;
 
 export interface Streams {
   readonly input: Readable;
@@ -38,22 +38,19 @@ export async function runInGuest(
 ): Promise<number> {
   const guest = findGuest();
   if (guest === undefined) throw new Error("no guest is built; run 'npm run setup:peers' as root");
-  const { program, args, leftovers } = commandLine(guest, machine);
-  const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` };
-  const sockets = Object.keys(PORTS).map(() => 'pipe' as const);
-  const qemu = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe', ...sockets], env });
+  const { boot, resume } = commandLines(guest, machine);
   const timer = new AbortController();
   const expire = setTimeout(() => timer.abort(), timeoutSeconds * 1000);
+  const halted = Promise.race([
+    aborted(timer.signal, () => new GuestTimeout(`the command did not end within ${timeoutSeconds} s`)),
+    aborted(abort, () => abort.reason),
+  ]);
+  halted.catch(() => {});
   try {
-    return await Promise.race([
-      converse(qemu, command, streams),
-      aborted(timer.signal, () => new GuestTimeout(`the command did not end within ${timeoutSeconds} s`)),
-      aborted(abort, () => abort.reason),
-    ]);
+    const saved = resume && (await savedMachine(guest, boot, halted));
+    return await runOnce(resume ?? boot, saved, order(machine, command), streams, halted);
   } finally {
     clearTimeout(expire);
-    await end(qemu);
-    for (const path of leftovers) rmSync(path, { force: true });
   }
 }
 
@@ -62,60 +59,63 @@ function aborted(signal: AbortSignal, reason: () => unknown): Promise<never> {
   return new Promise((_, reject) => signal.addEventListener('abort', () => reject(reason()), { once: true }));
 }
 
-/** Ends the machine, and waits until it has. */
-async function end(qemu: ChildProcess): Promise<void> {
-  if (qemu.pid === undefined || qemu.exitCode !== null || qemu.signalCode !== null) return;
-  const exited = once(qemu, 'exit');
-  qemu.kill('SIGTERM');
-  const timer = setTimeout(() => qemu.kill('SIGKILL'), STOP_TIMEOUT_MS);
-  await exited;
-  clearTimeout(timer);
-}
-
-/** Hands the command over, passes its output on and resolves to its status; rejects when the guest ends first. */
-function converse(qemu: ChildProcess, command: readonly string[], streams: Streams): Promise<number> {
-  const stdio: readonly unknown[] = qemu.stdio;
-  const port = (name: keyof typeof PORTS): Socket => stdio[PORTS[name]] as Socket;
-  const nonce = randomUUID();
-  return new Promise((resolve, reject) => {
-    let complaints = '';
-    let console = '';
-    qemu.on('error', (error) => reject(new Error(`QEMU did not start: ${error.message}`)));
-    qemu.on('close', (code, signal) => {
-      const how = signal ?? `status ${code}`;
-      if (code !== 0 && complaints !== '') reject(new Error(`QEMU ended with ${how}: ${complaints.trim()}`));
-      else reject(new Error(`the guest ended before the command did (QEMU: ${how})\n${console}`.trim()));
-    });
-    qemu.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      complaints = (complaints + text).slice(-TAIL);
-    });
-    const onConsole = (text: string): void => {
-      console = (console + text).slice(-TAIL);
+async function runOnce(
+  line: CommandLine,
+  saved: Saved | undefined,
+  order: string,
+  streams: Streams,
+  halted: Promise<never>,
+): Promise<number> {
+  const memory = guestMemory(saved);
+  const devices = saved && openSync(saved.devices, 'r');
+  const qemu = new Qemu(line, memory, devices);
+  for (const fd of [memory, devices]) if (fd !== undefined) closeSync(fd);
+  try {
+    const work = async (): Promise<number> => {
+      if (saved !== undefined) await (await Monitor.connect(qemu)).resume(FILES.devices);
+      return await converse(qemu, order, streams);
     };
-    port('console').setEncoding('utf8').on('data', onConsole);
-    // A socket's error means that QEMU is gone, which is told above.
-    for (const name of Object.keys(PORTS)) port(name as keyof typeof PORTS).on('error', () => {});
-    Promise.all([
-      exitStatus(port('ctl'), `${nonce} ${script(command)}`, () => streams.input.pipe(port('in'))),
-      forward(port('out'), streams.output, nonce),
-      forward(port('err'), streams.errors, nonce),
-    ]).then(([status]) => resolve(status), reject);
-  });
+    return await Promise.race([work(), qemu.ended, halted]);
+  } catch (error) {
+    if (error instanceof Error && /load of migration failed/.test(error.message)) {
+      error.message += '; npm run setup:peers does away with all saved machines';
+    }
+    throw error;
+  } finally {
+    await qemu.end();
+    for (const path of line.leftovers) rmSync(path, { force: true });
+  }
 }
 
-/** Gives the guest its order when it has booted, and resolves to the command's status. */
-function exitStatus(ctl: Socket, order: string, booted: () => void): Promise<number> {
+/** Hands the command over, passes its output on and resolves to its status. */
+async function converse(qemu: Qemu, order: string, streams: Streams): Promise<number> {
+  const nonce = randomUUID();
+  // Before it reads, that waits with QEMU.
+  qemu.port('ctl').write(`${nonce} ${order}\n`);
+  streams.input.pipe(qemu.port('in'));
+  const [status] = await Promise.all([
+    exitStatus(qemu),
+    forward(qemu.port('out'), streams.output, nonce),
+    forward(qemu.port('err'), streams.errors, nonce),
+  ]);
+  return status;
+}
+
+/** Resolves to the command's status. */
+function exitStatus(qemu: Qemu): Promise<number> {
   return new Promise((resolve) => {
-    const lines = createInterface({ input: ctl });
-    lines.on('line', (line) => {
-      if (line === 'booted') {
-        ctl.write(`${order}\n`);
-        booted();
-      }
+    qemu.lines('ctl').on('line', (line) => {
       const status = line.match(/^exit (\d+)$/)?.[1];
       if (status !== undefined) resolve(Number(status));
     });
   });
+}
+
+/** What the guest is told, in words: the command, the time, what it has, and where the share goes. */
+function order({ mode, kernelDriver, share }: Machine, command: readonly string[]): string {
+  const seconds = Math.floor(Date.now() / 1000);
+  const folder = share === undefined ? [] : [Buffer.from(share).toString('base64')];
+  return [script(command), seconds, mode, kernelDriver ? 'kernel-driver' : 'no-kernel-driver', ...folder].join(' ');
 }
 
 /** The command as a shell script in base64: in the same folder and with the same PATH as here. */

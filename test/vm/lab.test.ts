@@ -1,10 +1,20 @@
 /** The VM lab itself: a guest boots in each mode, has what tests rely on, and leaves nothing behind. */
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+} from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { basename, join } from 'node:path';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { NetworkNamespace } from '../../scripts/netns.js';
+import { cacheFolder, findGuest } from '../../scripts/vm/cache.js';
 import { Guest } from '../../scripts/vm/guest.js';
 import { nicAddress } from '../../scripts/vm/netdev.js';
 import { bound, freePort } from '../support/dgram-link.js';
@@ -121,6 +131,40 @@ describeWith('VM lab', [command('qemu-system-x86_64'), guest], () => {
       });
       expect(code).toBe(0);
       expect(stdout).not.toContain('parameters');
+    });
+  });
+
+  describe('a saved machine', () => {
+    it('is another one each time it goes on: with its own time and random numbers', async () => {
+      const uuids = new Set<string>();
+      for (let time = 0; time < 3; time++) {
+        const { stdout } = await Guest.run({
+          mode: 'none',
+          command: shell('cat /proc/sys/kernel/random/uuid', 'date +%s'),
+        });
+        const [uuid, seconds] = stdout.trim().split('\n');
+        uuids.add(uuid!);
+        expect(Math.abs(Date.now() / 1000 - Number(seconds))).toBeLessThan(30);
+      }
+      expect(uuids.size).toBe(3);
+    });
+
+    it('is made where there is none, and when it is broken, that is one line that says what to do', async () => {
+      const built = findGuest()!;
+      const cache = temporaryFolder();
+      vi.stubEnv('XDG_CACHE_HOME', cache);
+      cleanups.push(() => vi.unstubAllEnvs());
+      const folder = join(cacheFolder(), basename(built));
+      mkdirSync(folder, { recursive: true });
+      for (const name of readdirSync(built)) {
+        if (!name.startsWith('saved-')) symlinkSync(join(built, name), join(folder, name));
+      }
+      const run = () => Guest.run({ mode: 'none', command: ['echo', 'fine'] });
+      expect((await run()).stdout).toBe('fine\n');
+      const saved = readdirSync(folder).filter((name) => name.startsWith('saved-'));
+      expect(saved).toHaveLength(1);
+      truncateSync(join(folder, saved[0]!, 'devices'), 1000);
+      await expect(run()).rejects.toThrow(/^QEMU ended with status 1: .*migration failed.*; npm run setup:peers does/s);
     });
   });
 

@@ -1,0 +1,56 @@
+/** QEMU's machine protocol (QMP, docs/interop/qmp-spec): a command a line, an answer a line, events between. */
+import type { Qemu } from './qemu.js';
+
+interface Message {
+  readonly return?: unknown;
+  readonly error?: { readonly desc: string };
+}
+
+const POLL_MS = 10;
+/** Memory in a shared file is left there. */
+const WITHOUT_MEMORY = { capabilities: [{ capability: 'x-ignore-shared', state: true }] };
+
+export class Monitor {
+  private readonly lines: AsyncIterator<string>;
+
+  private constructor(private readonly qemu: Qemu) {
+    this.lines = qemu.lines('monitor')[Symbol.asyncIterator]();
+  }
+
+  static async connect(qemu: Qemu): Promise<Monitor> {
+    const monitor = new Monitor(qemu);
+    await monitor.lines.next(); // who it is
+    await monitor.execute('qmp_capabilities');
+    return monitor;
+  }
+
+  /** Executes one command after the other; resolves to what it returns, rejects with what QEMU says. */
+  async execute(command: string, args: Readonly<Record<string, unknown>> = {}): Promise<unknown> {
+    this.qemu.port('monitor').write(`${JSON.stringify({ execute: command, arguments: args })}\n`);
+    for (;;) {
+      const { value, done } = await this.lines.next();
+      if (done) return await this.qemu.ended;
+      const message = JSON.parse(value) as Message;
+      if (message.error !== undefined) throw new Error(`QEMU refused ${command}: ${message.error.desc}`);
+      if ('return' in message) return message.return;
+    }
+  }
+
+  /** Stops the machine and writes the state of its devices into a file. What is in its memory is no part of that. */
+  async save(path: string): Promise<void> {
+    await this.execute('migrate-set-capabilities', WITHOUT_MEMORY);
+    await this.execute('migrate', { uri: `exec:cat > '${path.replaceAll("'", "'\\''")}'` });
+    for (;;) {
+      const { status, 'error-desc': why } = (await this.execute('query-migrate')) as Record<string, unknown>;
+      if (status === 'completed') return;
+      if (status === 'failed') throw new Error(`QEMU could not save the machine: ${why}`);
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+  }
+
+  /** Has a machine that waits for it (`-incoming defer`) go on from a saved state, which it has open under that number. */
+  async resume(fd: number): Promise<void> {
+    await this.execute('migrate-set-capabilities', WITHOUT_MEMORY);
+    await this.execute('migrate-incoming', { uri: `fd:${fd}` });
+  }
+}
