@@ -4,7 +4,7 @@ import type { Core } from '../../src/core.js';
 import type { PacketBuffer } from '../../src/packet-buffer.js';
 import { SingleCore, type SingleCoreOptions } from '../../src/single-core.js';
 import { parseIpv4 } from '../../src/wire/address.js';
-import { arp, ipv4, OUR_IP, PEER_IP } from './frames.js';
+import { arp, ipv4, isArp, OUR_IP, PEER_IP } from './frames.js';
 import { MockDevice, type MockOptions } from './mock-device.js';
 import { expectEveryBufferOnce, expectEveryFrameInOneCounter, Multicore } from './multicore.js';
 
@@ -69,13 +69,22 @@ export const EITHER_CORE: [string, MakeEither][] = [
   ['a core that has rings', makeRingCore],
 ];
 
-/** The core knows PEER_IP afterwards; what was sent until then is forgotten. */
-export function learnPeer({ core, device }: TestCore<Core>, ip = PEER_IP): void {
-  device.inject(arp({ senderIp: ip }));
+/** The frames are handled, what they cause is sent. */
+export function receive({ core, device }: TestCore<Core>, ...frames: Uint8Array[]): void {
+  for (const frame of frames) device.inject(frame);
   core.getRxCount();
   core.flush();
-  device.frames.length = 0;
-  device.txBursts.length = 0;
+}
+
+/** What was sent: the ARP packets, and all others. */
+export const arpsOf = ({ device }: TestCore<Core>): Uint8Array[] => device.frames.filter(isArp);
+export const packetsOf = ({ device }: TestCore<Core>): Uint8Array[] => device.frames.filter((frame) => !isArp(frame));
+
+/** The core knows PEER_IP afterwards; what was sent until then is forgotten. */
+export function learnPeer(t: TestCore<Core>, ip = PEER_IP): void {
+  receive(t, arp({ senderIp: ip }));
+  t.device.frames.length = 0;
+  t.device.txBursts.length = 0;
 }
 
 /** A buffer with a packet to `destination`. */

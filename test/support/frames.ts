@@ -105,3 +105,15 @@ export function arp(fields: ArpFields = {}): Uint8Array {
   const packet = [0, 1, 8, 0, 6, 4, ...word(operation), ...senderMac, ...octets(senderIp), ...targetMac];
   return ethernet([...packet, ...octets(targetIp)], { destination, source, type: 0x0806 });
 }
+
+/** What we ask who has `ip`: everybody, or the one at `destination`. */
+export function arpRequest(ip: string, destination = BROADCAST): Uint8Array {
+  return arp({ senderMac: OUR_MAC, senderIp: OUR_IP, targetIp: ip, destination });
+}
+
+/** What a neighbour answers us. */
+export function arpReply(ip = PEER_IP, mac = PEER_MAC): Uint8Array {
+  return arp({ operation: 2, senderMac: mac, senderIp: ip, targetMac: OUR_MAC });
+}
+
+export const isArp = (frame: Uint8Array): boolean => frame[12] === 8 && frame[13] === 6;

@@ -3,14 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { PLACES_A_LETTER } from '../../src/multicore/neighbour-mail.js';
 import type { RingCore } from '../../src/multicore/ring-core.js';
 import { packetTo } from '../support/core.js';
-import { arp, OTHER_MAC, PEER_IP } from '../support/frames.js';
+import { arp, arpReply, isArp, OTHER_MAC, PEER_IP } from '../support/frames.js';
 import { expectEveryBufferOnce, expectEveryFrameInOneCounter, Multicore, takeAll } from '../support/multicore.js';
 import { until } from '../support/until.js';
 
 const NEIGHBOUR = '10.0.0.9';
-const answer = (ip = NEIGHBOUR): Uint8Array =>
-  arp({ operation: 2, senderIp: ip, senderMac: OTHER_MAC, targetMac: [0x52, 0x54, 0, 0, 0, 1] });
-const isArp = (frame: Uint8Array): boolean => frame[12] === 8 && frame[13] === 6;
+const answer = (ip = NEIGHBOUR): Uint8Array => arpReply(ip, OTHER_MAC);
 
 /** The ARP requests on the wire, by whom they ask for. */
 function requests({ device }: Multicore): string[] {
