@@ -1,5 +1,6 @@
 /** A port's device without a device: packets are handed in and collected as byte arrays. */
 
+import type { Module } from '../../bess/datapath/module.js';
 import { Port, type PortDevice } from '../../bess/ports/port.js';
 import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
 import { MAX_BURST, type PacketBurst } from '../../drivers/virtio/packet-burst.js';
@@ -138,6 +139,11 @@ export class MockDevice implements PortDevice {
 export function mockPort(name: string, queues = 1): { port: Port; device: MockDevice; queue: MockEndpoint } {
   const device = new MockDevice(queues);
   return { port: new Port(name, 'PMDPort', `mock ${name}`, device, queues, queues), device, queue: device.queue };
+}
+
+/** Polls every task of a module once. */
+export function poll(module: Module): number {
+  return module.tasks.reduce((sum, task) => sum + task.run(), 0);
 }
 
 /** Runs what a call throws through, so that a test can look at its code and text. */
