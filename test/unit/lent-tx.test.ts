@@ -1,6 +1,5 @@
-/** A transmit queue that another thread drives: what it may do, and how it is left before the device is touched. */
-import fc from 'fast-check';
-import { beforeEach, describe, expect, it, vi } from 'vitest';
+/** A transmit queue that another thread drives: whose the buffers are, what the borrower may do, and how a loan ends. */
+import { describe, expect, it } from 'vitest';
 import { closeFile, eventfd } from '../../drivers/libc/index.js';
 import { BorrowedTx } from '../../drivers/virtio/borrowed-tx.js';
 import { lendDoorbell, openDoorbell } from '../../drivers/virtio/doorbell.js';
@@ -8,36 +7,12 @@ import * as f from '../../drivers/virtio/features.js';
 import { SEEN, STATE } from '../../drivers/virtio/tx-loan.js';
 import { CounterBlock } from '../../rings/counters.js';
 import { Borrower } from '../support/borrower.js';
-import { BUFFERS, Driver, frameOf, QUEUE_SIZE } from '../support/driver.js';
-import { DriverSuite } from '../support/driver-suite.js';
+import { ANSWER_MS, BorrowerSuite, frames, pass, REST, RETRY_MS, turn } from '../support/borrower-suite.js';
+import { Driver, frameOf, QUEUE_SIZE } from '../support/driver.js';
 import { WITH_CONFIG } from '../support/mock-transport.js';
 import { openFds } from '../support/resources.js';
 
-const suite = new DriverSuite();
-const REST = { pool: BUFFERS - QUEUE_SIZE, rx: QUEUE_SIZE, tx: 0, hand: 0, sent: 0 };
-const frames = (count: number, from = 1): Uint8Array[] => Array.from({ length: count }, (_, i) => frameOf(from + i));
-/** Lets messages between ports, and answers to them, arrive: they do from one turn of the event loop to the next. */
-const turn = async (): Promise<void> => {
-  for (let i = 0; i < 4; i++) await new Promise((resolve) => setImmediate(resolve));
-};
-/** Lets time pass, and what it sets off. */
-const pass = async (ms: number): Promise<void> => {
-  await turn();
-  await vi.advanceTimersByTimeAsync(ms);
-  await turn();
-};
-/** As long as the device waits before it tries to come back, and as long as it waits for the borrower. */
-const RETRY_MS = 50;
-const ANSWER_MS = 2000;
-
-async function lend(prepare: (transport: Driver['transport']) => void = () => {}): Promise<Borrower> {
-  return new Borrower(await suite.open(prepare, { lendTx: true }));
-}
-
-beforeEach(() => {
-  // Not setImmediate: messages come between two real turns of the event loop.
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-});
+const suite = new BorrowerSuite();
 
 describe('buffers that were sent', () => {
   it('go into the pool by default', async () => {
@@ -84,7 +59,7 @@ describe('buffers that were sent', () => {
 
 describe('the borrower of a transmit queue', () => {
   it('sends, rings and takes back; the owner does not', async () => {
-    const borrower = await lend();
+    const borrower = await suite.lend();
     const { device, transport } = suite.driver;
     expect([borrower.tx.isUp, borrower.rang]).toEqual([true, false]);
     expect(borrower.send(frames(3))).toBe(3);
@@ -102,7 +77,7 @@ describe('the borrower of a transmit queue', () => {
   });
 
   it('is bounded by the ring, wraps, and drops frames of a bad length into its own pool', async () => {
-    const borrower = await lend();
+    const borrower = await suite.lend();
     const { transport } = suite.driver;
     for (let round = 0; round < 20; round++) {
       expect(borrower.send(frames(12, round))).toBe(QUEUE_SIZE);
@@ -118,7 +93,7 @@ describe('the borrower of a transmit queue', () => {
   });
 
   it('follows EVENT_IDX and the size of the ring as they were negotiated', async () => {
-    const borrower = await lend((t) => {
+    const borrower = await suite.lend((t) => {
       t.offered |= f.VIRTIO_F_EVENT_IDX;
     });
     const { transport } = suite.driver;
@@ -130,7 +105,7 @@ describe('the borrower of a transmit queue', () => {
   });
 
   it('knows of the link', async () => {
-    const borrower = await lend((t) => {
+    const borrower = await suite.lend((t) => {
       t.offered = WITH_CONFIG;
     });
     suite.driver.transport.setLink(false);
@@ -145,7 +120,7 @@ describe('the borrower of a transmit queue', () => {
     const { device } = await suite.open();
     expect(() => device.lendTx()).toThrow('mock: opened without the option lendTx');
     await device.close();
-    const borrower = await lend();
+    const borrower = await suite.lend();
     expect(() => suite.driver.device.lendTx()).toThrow('mock transmit queue is lent already: revoke that loan first');
     expect(borrower.tx.isUp).toBe(true);
     await suite.driver.device.close();
@@ -153,7 +128,7 @@ describe('the borrower of a transmit queue', () => {
   });
 
   it('shares the counters with any thread, as of their last publication', async () => {
-    const borrower = await lend();
+    const borrower = await suite.lend();
     const { device, transport } = suite.driver;
     const seen = CounterBlock.attach(structuredClone(device.counts.share));
     transport.rx.deliver(frameOf(1));
@@ -165,134 +140,9 @@ describe('the borrower of a transmit queue', () => {
   });
 });
 
-describe('when the device is lost', () => {
-  it('the borrower sees it at its next burst; what was in the ring comes to it when the device is back', async () => {
-    const borrower = await lend();
-    const { device, transport } = suite.driver;
-    borrower.send(frames(5));
-    transport.tx.use(transport.tx.take() as never, 0);
-    transport.lose();
-    expect([borrower.tx.isUp, borrower.send(frames(2)), borrower.states]).toEqual([false, 0, ['down']]);
-    // One was sent before; the others wait for the reset.
-    expect(borrower.account()).toEqual({ ...REST, pool: REST.pool - 5, tx: 4, sent: 1 });
-    await pass(RETRY_MS);
-    expect([device.isUp, borrower.tx.isUp, borrower.states]).toEqual([true, true, ['down', 'up']]);
-    expect(borrower.account()).toEqual({ ...REST, pool: REST.pool - 5, sent: 5 });
-    expect(device.counters()).toMatchObject({ tx_packets: 5, tx_lost_on_reset: 4, reconnects: 1 });
-    borrower.drain();
-    borrower.send(frames(3));
-    expect(transport.tx.drain()).toEqual(frames(3));
-  });
-
-  it('a borrower that sleeps in its event loop is woken, one that blocks by the call that it asked for', async () => {
-    const driver = await suite.open(() => {}, { lendTx: true });
-    let wakes = 0;
-    const borrower = new Borrower(driver, driver.device.lendTx({ wake: () => wakes++ }));
-    const before = wakes;
-    driver.transport.lose();
-    expect(wakes).toBe(before + 1);
-    await turn();
-    expect(borrower.states).toEqual(['down']);
-    await pass(RETRY_MS);
-    expect([wakes, borrower.states]).toEqual([before + 2, ['down', 'up']]);
-  });
-
-  it('the ring may be another size afterwards', async () => {
-    const borrower = new Borrower(await suite.open(() => {}, { lendTx: true, queueSize: undefined }));
-    const { transport } = suite.driver;
-    for (const [limit, taken] of [
-      [4, 4],
-      [64, QUEUE_SIZE],
-    ] as const) {
-      transport.queueLimits = [QUEUE_SIZE, limit];
-      transport.lose();
-      await pass(RETRY_MS);
-      expect(borrower.send(frames(12))).toBe(taken);
-      expect(transport.tx.drain()).toHaveLength(taken);
-      borrower.tx.reclaimTx();
-      borrower.drain();
-    }
-    expect(borrower.account()).toEqual(REST);
-  });
-
-  it('nothing is touched while the borrower does not answer, and the reason is told; revoking it goes on', async () => {
-    const { device, transport } = await suite.open(() => {}, { lendTx: true });
-    const told = suite.listen();
-    const loan = device.lendTx();
-    // As a thread that is in the ring and hangs there.
-    Atomics.store(loan.control, SEEN, Atomics.load(loan.control, STATE));
-    transport.lose('mock: gone');
-    const { length } = transport.calls;
-    await pass(2 * (RETRY_MS + ANSWER_MS));
-    expect(transport.calls).toHaveLength(length);
-    expect(told).toEqual([
-      'down: mock: gone',
-      expect.stringMatching(/^down: mock transmit queue: the thread that it is lent to does not answer; revoke/),
-    ]);
-    device.revokeTx();
-    await pass(1000);
-    expect([device.isUp, told.at(-1)]).toEqual([true, 'up: mock is back']);
-    // The thread was not gone, after all: it finds nothing to do.
-    expect(Atomics.load(loan.control, STATE)).toBeLessThan(0);
-  });
-
-  it('a borrower that nobody took up is not waited for, and finds the device as it is by then', async () => {
-    const { device, transport } = await suite.open(() => {}, { lendTx: true });
-    const loan = device.lendTx();
-    for (const count of [1, 2]) {
-      transport.lose();
-      await pass(RETRY_MS);
-      expect(device.counters().reconnects).toBe(count);
-    }
-    const borrower = new Borrower(suite.driver, loan);
-    expect([borrower.tx.isUp, borrower.send(frames(1)), borrower.rang]).toEqual([true, 1, true]);
-    expect(transport.tx.drain()).toEqual(frames(1));
-  });
-
-  it('the queue can be lent meanwhile, and is used when the device is back', async () => {
-    const { device, transport } = await suite.open(() => {}, { lendTx: true });
-    transport.lose();
-    const borrower = new Borrower(suite.driver, device.lendTx());
-    expect([borrower.tx.isUp, borrower.send(frames(1))]).toEqual([false, 0]);
-    await pass(RETRY_MS);
-    expect([borrower.tx.isUp, borrower.send(frames(1))]).toEqual([true, 1]);
-  });
-});
-
-describe('a ring that the device breaks', () => {
-  it('is left by the borrower at once; the owner is told and restarts the device', async () => {
-    const borrower = await lend();
-    const { device, transport } = suite.driver;
-    const told = suite.listen();
-    borrower.send(frames(4));
-    transport.tx.pushUsed(7, 0);
-    borrower.tx.reclaimTx();
-    expect([borrower.tx.isUp, borrower.send(frames(1)), borrower.states]).toEqual([false, 0, ['down']]);
-    await turn();
-    const reason = 'mock transmit queue: used entry names descriptor 7, which the device does not hold';
-    expect([device.isUp, told]).toEqual([false, [`down: ${reason}`]]);
-    await pass(RETRY_MS);
-    expect([device.isUp, borrower.tx.isUp, borrower.states]).toEqual([true, true, ['down', 'up']]);
-    expect(device.counters()).toMatchObject({ device_errors: 1, tx_lost_on_reset: 4 });
-    expect(borrower.account()).toEqual({ ...REST, pool: REST.pool - 4, sent: 4 });
-  });
-
-  it('is no news of a device that is lost already', async () => {
-    const borrower = await lend();
-    const { device, transport } = suite.driver;
-    borrower.send(frames(1));
-    transport.tx.setUsedIndex(500);
-    borrower.tx.reclaimTx();
-    transport.lose();
-    await pass(RETRY_MS);
-    expect(device.counters()).toMatchObject({ device_errors: 0, reconnects: 1 });
-    expect(borrower.tx.isUp).toBe(true);
-  });
-});
-
 describe('the end of a loan', () => {
   it('comes with the device: the borrower leaves first, and is told', async () => {
-    const borrower = await lend();
+    const borrower = await suite.lend();
     const { device, transport } = suite.driver;
     borrower.send(frames(3));
     transport.tx.use(transport.tx.take() as never, 0);
@@ -324,7 +174,7 @@ describe('the end of a loan', () => {
   });
 
   it('can be the borrower’s wish; for the next one the device begins anew, and the counters go on', async () => {
-    const first = await lend();
+    const first = await suite.lend();
     const { device, transport } = suite.driver;
     const told = suite.listen();
     first.send(frames(3));
@@ -342,7 +192,7 @@ describe('the end of a loan', () => {
   });
 
   it('leaves the buffers of the ring to the owner at the next reset, when nobody has borrowed it since', async () => {
-    const borrower = await lend();
+    const borrower = await suite.lend();
     const { device, transport } = suite.driver;
     borrower.send(frames(3));
     borrower.tx.close();
@@ -364,53 +214,5 @@ describe('doorbells on another thread', () => {
     lent.release();
     lent.release();
     expect(openFds()).toBe(before);
-  });
-});
-
-describe('any interleaving of owner, borrower and device', () => {
-  const step = fc.record({
-    what: fc.constantFrom('send', 'send', 'send', 'use', 'use', 'reclaim', 'drain', 'lose', 'break', 'time', 'relend'),
-    n: fc.integer({ min: 1, max: 12 }),
-  });
-
-  it('keeps every buffer in one place, and counts each that was sent as used or lost', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60 }), async (steps) => {
-        const driver = await Driver.open({ lendTx: true });
-        const { device, transport } = driver;
-        let borrower = new Borrower(driver);
-        let used = 0;
-        let sent = 0;
-        const check = (): void => expect(driver.account(device.sent, borrower.tx.sent).hand).toBe(0);
-        for (const { what, n } of steps) {
-          if (what === 'send') sent += borrower.send(frames(n));
-          else if (what === 'use' && device.isUp) used += transport.tx.drain().length;
-          else if (what === 'reclaim') borrower.tx.reclaimTx();
-          else if (what === 'drain') borrower.drain();
-          else if (what === 'lose' && device.isUp) transport.lose();
-          else if (what === 'break' && device.isUp) transport.tx.pushUsed(QUEUE_SIZE + n, 0);
-          else if (what === 'time') await pass(n * 20);
-          else if (what === 'relend') {
-            borrower.tx.close();
-            borrower.drain();
-            await turn();
-            borrower = new Borrower(driver);
-          }
-          check();
-        }
-        transport.lose();
-        await pass(3000);
-        await turn();
-        check();
-        expect([device.isUp, borrower.tx.isUp, borrower.tx.inFlight]).toEqual([true, true, 0]);
-        const counters = device.counters();
-        expect(counters.tx_packets).toBe(sent);
-        // What was used and not reclaimed when a ring broke is lost with it.
-        expect(counters.tx_lost_on_reset).toBeGreaterThanOrEqual(sent - used);
-        await device.close();
-        expect(transport.violations).toEqual([]);
-      }),
-      { numRuns: 60 },
-    );
   });
 });
