@@ -1,10 +1,19 @@
 /** A driver on a mock transport, small enough that its rings fill and wrap at once, and frames that can be told apart. */
+import { expect } from 'vitest';
+import * as f from '../../drivers/virtio/features.js';
 import { type NetDeviceOptions, VirtioNetDevice } from '../../drivers/virtio/net-device.js';
 import { type BufferPool, FRAME_OFFSET, NO_BUFFER } from '../../rings/buffer-pool.js';
-import { MockTransport } from './mock-transport.js';
+import { BASIC, MockTransport } from './mock-transport.js';
 
 export const QUEUE_SIZE = 8;
 export const BUFFERS = 32;
+/** What a device offers besides the basic features, where tests of the queues try all that changes them. */
+export const FEATURES = [
+  0n,
+  f.VIRTIO_F_EVENT_IDX,
+  f.VIRTIO_NET_F_MRG_RXBUF,
+  f.VIRTIO_F_EVENT_IDX | f.VIRTIO_NET_F_MRG_RXBUF,
+] as const;
 
 /** A frame of `length` bytes, each depending on its place and on `seed`. */
 export function frameOf(seed: number, length = 64): Uint8Array {
@@ -31,6 +40,20 @@ export class Driver {
     prepare(transport);
     const small = { queueSize: QUEUE_SIZE, buffers: BUFFERS, hugepages: 'never', mergeable: true, ...options } as const;
     return new Driver(transport, await VirtioNetDevice.open(transport, small));
+  }
+
+  /** On a device that offers these features besides the basic ones; its rings are packed where that is among them. */
+  static offering(features: bigint, options: NetDeviceOptions = {}): Promise<Driver> {
+    const ring = (features & f.VIRTIO_F_RING_PACKED) !== 0n ? 'packed' : 'split';
+    return Driver.open({ ring, ...options }, (transport) => {
+      transport.offered = BASIC | features;
+    });
+  }
+
+  /** Closes the device, which has seen nothing that a driver must not do. */
+  async finish(): Promise<void> {
+    await this.device.close();
+    expect(this.transport.violations).toEqual([]);
   }
 
   /** A buffer with `frame` in it, or NO_BUFFER when the pool has none even after what was sent has come back. */
