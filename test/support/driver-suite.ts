@@ -1,5 +1,6 @@
 /** What suites of the network device share: a driver a test, closed after it, with nothing broken and nothing left open. */
 import { afterEach, beforeEach, expect, vi } from 'vitest';
+import * as f from '../../drivers/virtio/features.js';
 import type { NetDeviceOptions } from '../../drivers/virtio/net-device.js';
 import { BUFFERS, Driver, QUEUE_SIZE } from './driver.js';
 import type { MockTransport } from './mock-transport.js';
@@ -35,6 +36,12 @@ export class DriverSuite {
 
   async open(prepare: (transport: MockTransport) => void = () => {}, options: NetDeviceOptions = {}): Promise<Driver> {
     this.current = await Driver.open(options, prepare);
+    return this.current;
+  }
+
+  /** With packed rings, on a device that offers these features besides. */
+  async openPacked(features = 0n, options: NetDeviceOptions = {}): Promise<Driver> {
+    this.current = await Driver.offering(f.VIRTIO_F_RING_PACKED | features, options);
     return this.current;
   }
 

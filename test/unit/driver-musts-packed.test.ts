@@ -11,12 +11,6 @@ import { BASIC } from '../support/mock-transport.js';
 
 const suite = new DriverSuite();
 
-const open = (features = 0n, options = {}): Promise<Driver> =>
-  suite.open((transport) => (transport.offered = BASIC | f.VIRTIO_F_RING_PACKED | features), {
-    ring: 'packed',
-    ...options,
-  });
-
 const frames = (count: number): Uint8Array[] => Array.from({ length: count }, (_, i) => frameOf(i));
 
 /** The bytes of both rings' descriptors. */
@@ -28,7 +22,7 @@ function descriptors({ device, transport }: Driver): Buffer[] {
 
 describe('2.8.11 virtqueues', () => {
   it('2.8.11: the driver MUST align the descriptor ring to 16, and event suppression to 4', async () => {
-    const { transport } = await open();
+    const { transport } = await suite.openPacked();
     for (const { layout } of [transport.packedRx, transport.packedTx]) {
       expect([layout.descriptors % 16, layout.driver % 4, layout.device % 4]).toEqual([0, 0, 0]);
     }
@@ -37,7 +31,7 @@ describe('2.8.11 virtqueues', () => {
 
 describe('2.8.16 the descriptors', () => {
   it('2.8.16: the driver MUST NOT change a descriptor after AVAIL, before it sees USED: whatever it is asked for', async () => {
-    const driver = await open();
+    const driver = await suite.openPacked();
     const { device, transport } = driver;
     expect(driver.send(frames(QUEUE_SIZE))).toBe(QUEUE_SIZE);
     transport.packedTx.takeAll();
@@ -52,7 +46,7 @@ describe('2.8.16 the descriptors', () => {
   });
 
   it('2.8.16: … of those that it sees used it fills these alone', async () => {
-    const driver = await open();
+    const driver = await suite.openPacked();
     const { transport } = driver;
     driver.send(frames(QUEUE_SIZE));
     for (const chain of transport.packedTx.takeAll().slice(0, 3)) transport.packedTx.use(chain, 0);
@@ -66,7 +60,7 @@ describe('2.8.16 the descriptors', () => {
 
 describe('2.8.17, 2.8.19 lists', () => {
   it('2.8.17: the driver MUST NOT make a list longer than the queue, nor begin one without room: one descriptor a packet', async () => {
-    const { transport } = await open();
+    const { transport } = await suite.openPacked();
     expect(suite.driver.send(frames(QUEUE_SIZE + 5))).toBe(QUEUE_SIZE);
     const chains = [...transport.packedTx.takeAll(), ...transport.packedRx.takeAll()];
     expect(chains).toHaveLength(2 * QUEUE_SIZE);
@@ -75,7 +69,7 @@ describe('2.8.17, 2.8.19 lists', () => {
 
   it('2.8.19: the driver MUST NOT set INDIRECT where it was not negotiated: it never is, though it be offered', async () => {
     // The model notes any flag but NEXT, WRITE, AVAIL and USED.
-    const { transport } = await open(f.VIRTIO_F_INDIRECT_DESC);
+    const { transport } = await suite.openPacked(f.VIRTIO_F_INDIRECT_DESC);
     expect(transport.accepted).toBe(BASIC | f.VIRTIO_F_RING_PACKED);
     suite.driver.send(frames(2));
     expect(transport.packedTx.takeAll()).toHaveLength(2);
@@ -84,7 +78,7 @@ describe('2.8.17, 2.8.19 lists', () => {
 
 describe('2.8.21 barriers', () => {
   it('2.8.21.3.1: the driver MUST NOT read the device`s event suppression before the flags are written', async () => {
-    const { transport } = await open();
+    const { transport } = await suite.openPacked();
     const { layout } = transport.packedTx;
     const accesses: string[] = [];
     const { load, store } = Atomics;
