@@ -15,8 +15,6 @@ import { until } from './until.js';
 
 /** The features of a driver of today. */
 export const MODERN = f.VIRTIO_F_VERSION_1 | f.VHOST_USER_F_PROTOCOL_FEATURES;
-/** Indices of a whole burst. */
-export const ALL = Uint8Array.from({ length: MAX_BURST }, (_, i) => i);
 
 export class BackendSuite {
   folder = '';
