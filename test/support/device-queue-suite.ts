@@ -144,3 +144,35 @@ export class DeviceRxSuite extends EitherLayout {
     return bytes.slice(0, length);
   }
 }
+
+/** A packed ring with a queue of either direction on it: a test uses the one that it is about, or one after the other. */
+export class PackedRingSuite extends DeviceQueueSuite<PackedDriver> {
+  tx!: DeviceTxQueue;
+  rx!: DeviceRxQueue;
+  /** Why the ring was stopped. */
+  reasons: string[] = [];
+
+  setUp(options: Partial<RingOptions> = {}): void {
+    const driver = new PackedDriver(options);
+    this.driver = driver;
+    this.tx = new DeviceTxQueue(driver, driver.place, driver.options);
+    this.rx = new DeviceRxQueue(driver, driver.place, driver.options);
+    this.burst = new PacketBurst(driver.memory);
+    this.reasons = [];
+    this.tx.ring.onBroken = (reason) => this.reasons.push(reason);
+    this.rx.ring.onBroken = this.tx.ring.onBroken;
+  }
+
+  /** Bytes of a frame behind its header, in a new buffer. */
+  sent(seed: number, length = 60): { offset: number; length: number } {
+    const offset = this.driver.buffer(12 + length);
+    for (let i = 0; i < length; i++) this.driver.memory.u8[offset + 12 + i] = (seed * 7 + i) & 0xff;
+    return { offset, length: 12 + length };
+  }
+
+  /** Of packet i of the burst. */
+  firstByte(i: number): number {
+    const { memory, segmentOffset, firstSegment } = this.burst;
+    return memory.u8[segmentOffset[firstSegment[i]!]!]!;
+  }
+}
