@@ -6,7 +6,7 @@
 import { copyFileSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { rolldown } from 'rolldown';
+import { type ChunkingContext, rolldown } from 'rolldown';
 
 /** The compiled modules. */
 const DIST = fileURLToPath(new URL('../', import.meta.url));
@@ -20,6 +20,22 @@ const ENTRIES = {
   'tx-worker': 'src/multicore/tx-worker.js',
   'stack-worker': 'src/multicore/stack-worker.js',
 };
+
+/** The threads that leave the device to another: they need not even half of the modules. */
+const WITHOUT_DEVICE = [ENTRIES['tx-worker'], ENTRIES['stack-worker']].map((entry) => join(DIST, entry));
+
+const known = new Map<string, boolean>();
+
+/** Whether one of these threads imports a module, at whatever remove. */
+function isWithoutDevice(id: string, context: ChunkingContext): boolean {
+  const answer = known.get(id);
+  if (answer !== undefined) return answer;
+  // Until it is known better, which also ends a circle.
+  known.set(id, WITHOUT_DEVICE.includes(id));
+  const importers = context.getModuleInfo(id)?.importers ?? [];
+  if (importers.some((importer) => isWithoutDevice(importer, context))) known.set(id, true);
+  return known.get(id) === true;
+}
 
 const bundle = await rolldown({
   cwd: DIST,
@@ -40,8 +56,19 @@ const { output } = await bundle.write({
   sourcemap: true,
   // They are in the sources, to which the maps lead; V8 need not read past them at each start.
   comments: false,
-  // One file for all that two or more have in common; what one command, app or thread alone needs stays apart.
-  codeSplitting: { groups: [{ name: 'common', minShareCount: 2 }] },
+  // What two or more have in common; what one command, app or thread alone needs stays apart. In two files, as to compile what
+  // they do not need would be a quarter of those threads' start.
+  codeSplitting: {
+    groups: [
+      {
+        debugName: 'core',
+        name: (id, context) => (isWithoutDevice(id, context) ? 'core' : null),
+        minShareCount: 2,
+        priority: 1,
+      },
+      { name: 'device', minShareCount: 2 },
+    ],
+  },
 });
 await bundle.close();
 const written = new Set(output.map(({ fileName }) => fileName));

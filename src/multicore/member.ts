@@ -22,6 +22,8 @@ export class Member {
   private isOrdered = false;
   private timer: NodeJS.Timeout | undefined;
   private readonly exited: Promise<void>;
+  /** Whether it has begun: how long a machine takes to start a thread is not the thread's fault. */
+  private isOnline = false;
   private hasExited = false;
 
   /**
@@ -35,15 +37,14 @@ export class Member {
     readonly title: string,
     module: string,
     start: object,
-    transfer: readonly TransferListItem[],
     onReport: (report: Report) => void,
     onEnd: (error: Error) => void,
   ) {
     const name = (start as { name?: string }).name ?? title;
-    this.worker = new Worker(new URL(`./${module}`, import.meta.url), {
-      workerData: start,
-      transferList: transfer as TransferListItem[],
-      name,
+    this.worker = new Worker(new URL(`./${module}`, import.meta.url), { workerData: start, name });
+    this.worker.once('online', () => {
+      this.isOnline = true;
+      if (this.isOrdered) this.endInTime();
     });
     this.worker.on('message', (report: Report) => {
       if (report.type === 'failed') {
@@ -73,8 +74,8 @@ export class Member {
     return !this.hasExited;
   }
 
-  order(order: Order): void {
-    this.worker.postMessage(order);
+  order(order: Order, transfer: readonly TransferListItem[] = []): void {
+    this.worker.postMessage(order, transfer);
   }
 
   /** Tells it to stop and waits until it has. */
@@ -82,7 +83,7 @@ export class Member {
     this.isOrdered = true;
     if (this.hasExited) return;
     this.order({ type: 'stop' });
-    this.endInTime();
+    if (this.isOnline) this.endInTime();
     await this.exited;
   }
 

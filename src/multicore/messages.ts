@@ -46,13 +46,8 @@ export interface RxStart extends CommonStart {
   readonly txCounters: L2Share;
 }
 
-export interface TxStart extends CommonStart {
-  readonly loan: TxLoan;
-}
-
 export interface StackStart extends CommonStart {
   readonly index: number;
-  readonly device: OpenedDevice;
   readonly rss: RssShare;
   /** Name or file of the app. */
   readonly app: string;
@@ -75,6 +70,10 @@ export type Report =
 
 /** From the port to a thread. */
 export type Order =
+  /** To the Tx worker, which has waited for it since it was started: the queue it sends on. */
+  | { readonly type: 'lend'; readonly loan: TxLoan }
+  /** To a core, likewise: the device's memory. */
+  | { readonly type: 'attach'; readonly device: OpenedDevice }
   /** To a core: everybody is there, the stack may run. */
   | { readonly type: 'go' }
   | { readonly type: 'announce' }

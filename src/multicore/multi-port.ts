@@ -5,7 +5,6 @@
  *     1 KB, four CPUs    core 0   core 1   core 2   RxTx
  *     2 KB, four CPUs    core 0   core 1   Tx       Rx
  */
-import type { TransferListItem } from 'node:worker_threads';
 import type { DeviceCounters } from '../../drivers/net-device.js';
 import { TX_COUNTERS, type TxCounterName, type TxLoan } from '../../drivers/virtio/tx-loan.js';
 import { CounterBlock } from '../../rings/counters.js';
@@ -21,7 +20,7 @@ import type { WarningSink } from '../warnings.js';
 import type { Doorbell } from './doorbell.js';
 import { Interconnect } from './interconnect.js';
 import { Member } from './member.js';
-import type { CommonStart, OpenedDevice, Report, RxStart, StackStart, TxStart } from './messages.js';
+import type { CommonStart, OpenedDevice, Report, RxStart, StackStart } from './messages.js';
 import { planBuffers } from './plan.js';
 
 /** The app of a port: what every core runs. */
@@ -182,24 +181,26 @@ export class MultiPort implements Port {
         resolve(loan);
       };
     });
+    // All at once: a thread takes longer to start than a device to open.
     this.rx = this.member(hasTxWorker ? 'Rx worker' : 'RxTx worker', 'rx-worker.js', rxStart);
+    if (hasTxWorker) {
+      this.tx = this.member('Tx worker', 'tx-worker.js', this.common('tspmd-tx', stackCores, this.txCounters));
+    }
+    const { name: app, options: appOptions } = this.app;
+    for (let index = 0; index < stackCores; index++) {
+      const common = this.common(`tspmd-core${index}`, index, this.coreCounters[index]!);
+      const start: StackStart = { ...common, index, rss, app, appOptions };
+      this.stacks.push(this.member(`core ${index}`, 'stack-worker.js', start));
+    }
+    const ready = [...this.stacks, this.tx].map((member) => member && this.readyOf(member.title));
     const loan = await this.orFailure(Promise.race([opened, stoppedBy(signal, this.config.device)]));
-    if (this.opened.notice !== '') this.warn(this.opened.notice);
-    const ready: Promise<void>[] = [];
+    const device = this.opened;
+    if (device.notice !== '') this.warn(device.notice);
     if (loan !== null) {
       this.lent = CounterBlock.attach(loan.counters);
-      const txStart: TxStart = { ...this.common('tspmd-tx', stackCores, this.txCounters), loan };
-      this.tx = this.member('Tx worker', 'tx-worker.js', txStart, [loan.port]);
-      ready.push(this.readyOf('Tx worker'));
+      this.tx?.order({ type: 'lend', loan }, [loan.port]);
     }
-    for (let index = 0; index < stackCores; index++) {
-      const start: StackStart = {
-        ...this.common(`tspmd-core${index}`, index, this.coreCounters[index]!),
-        ...{ index, rss, device: this.opened, app: this.app.name, appOptions: this.app.options },
-      };
-      this.stacks.push(this.member(`core ${index}`, 'stack-worker.js', start));
-      ready.push(this.readyOf(`core ${index}`));
-    }
+    for (const stack of this.stacks) stack.order({ type: 'attach', device });
     await this.orFailure(Promise.all(ready));
     this.isStarting = false;
     this.rx.order({ type: 'announce' });
@@ -211,10 +212,10 @@ export class MultiPort implements Port {
     return { config, interconnect: interconnect.shared(), cpu: config.cores[place], name, counters: counters.share() };
   }
 
-  private member(title: string, module: string, start: object, transfer: readonly TransferListItem[] = []): Member {
+  private member(title: string, module: string, start: CommonStart): Member {
     const onReport = (report: Report): void => this.take(title, report);
     const onEnd = (error: Error): void => this.ended(title, error);
-    return new Member(title, module, start, transfer, onReport, onEnd);
+    return new Member(title, module, start, onReport, onEnd);
   }
 
   private readyOf(title: string): Promise<void> {

@@ -5,15 +5,35 @@ import { loadApp } from '../apps/index.js';
 import { runStack } from '../run-loop.js';
 import { createStack } from '../stack.js';
 import { Interconnect } from './interconnect.js';
-import type { StackStart } from './messages.js';
+import type { OpenedDevice, StackStart } from './messages.js';
 import { RingCore } from './ring-core.js';
 import { onOrder, report, runThread, settle } from './thread.js';
 
 await runThread(async () => {
   const start = workerData as StackStart;
-  const { config, device, app, appOptions, index } = start;
+  const { config, app, appOptions, index } = start;
+  const stop = new AbortController();
+  let attach = (_: OpenedDevice | null): void => {};
+  let go = (): void => {};
+  const attached = new Promise<OpenedDevice | null>((resolve) => {
+    attach = resolve;
+  });
+  const told = new Promise<void>((resolve) => {
+    go = resolve;
+  });
+  onOrder((order) => {
+    if (order.type === 'attach') return attach(order.device);
+    if (order.type === 'stop') stop.abort();
+    // There will be none, if there was none before.
+    attach(null);
+    go();
+  });
   await settle(start);
-  const { buffer, start: from, bytes, geometry } = device;
+  // While the Rx worker opens the device.
+  const makeStack = await loadApp(app);
+  const device = await attached;
+  if (device === null) return undefined;
+  const { buffer, start: from, bytes, geometry, mtu: deviceMtu } = device;
   const memory = {
     u8: new Uint8Array(buffer, from, bytes),
     u16: new Uint16Array(buffer, from, bytes >>> 1),
@@ -22,17 +42,10 @@ await runThread(async () => {
   const counters = CounterBlock.attach(start.counters);
   const { address, prefixLength, gateway, mtu, layer, idle } = config;
   const core = new RingCore(new Interconnect(start.interconnect), {
-    ...{ memory, geometry, deviceMtu: device.mtu, index, counters, rss: start.rss },
+    ...{ memory, geometry, deviceMtu, index, counters, rss: start.rss },
     ...{ address, prefixLength, gateway, mtu, layer, idle },
   });
-  const stop = new AbortController();
-  const told = new Promise<void>((resolve) => {
-    onOrder((order) => {
-      if (order.type === 'stop') stop.abort();
-      resolve();
-    });
-  });
-  const stack = createStack(app, await loadApp(app), core, appOptions);
+  const stack = createStack(app, makeStack, core, appOptions);
   report({ type: 'ready' });
   // A stack that fails at once is not to look like a port that does not start.
   await told;

@@ -1,11 +1,12 @@
 /** The seed's Tx_Thread (2 KB): sends what the cores and the Rx worker have queued, on a transmit queue lent to it. */
 import { workerData } from 'node:worker_threads';
 import { BorrowedTx } from '../../drivers/virtio/borrowed-tx.js';
+import type { TxLoan } from '../../drivers/virtio/tx-loan.js';
 import { CounterBlock } from '../../rings/counters.js';
 import type { WakeSource } from '../medium.js';
 import { runStack } from '../run-loop.js';
 import { Interconnect } from './interconnect.js';
-import type { TxStart } from './messages.js';
+import type { CommonStart } from './messages.js';
 import { RingReturn } from './ring-return.js';
 import { onOrder, report, runThread, settle } from './thread.js';
 import { TxMainLoop } from './tx-main-loop.js';
@@ -34,10 +35,27 @@ class QueueEvents implements WakeSource {
 }
 
 await runThread(async () => {
-  const start = workerData as TxStart;
+  const start = workerData as CommonStart;
+  const stop = new AbortController();
+  let lend = (_: TxLoan | null): void => {};
+  let retire = (_: number): void => {};
+  const lent = new Promise<TxLoan | null>((resolve) => {
+    lend = resolve;
+  });
+  onOrder((order) => {
+    if (order.type === 'lend') lend(order.loan);
+    else if (order.type === 'retireTx') retire(order.core);
+    else if (order.type === 'stop') {
+      stop.abort();
+      // There will be no loan, if there was none before.
+      lend(null);
+    }
+  });
   await settle(start);
+  const loan = await lent;
+  if (loan === null) return undefined;
+  const tx = new BorrowedTx(loan);
   const interconnect = new Interconnect(start.interconnect);
-  const tx = new BorrowedTx(start.loan);
   const queues = [...interconnect.rings('txQueue'), interconnect.rxWorkersTxQueue()];
   const home = new RingReturn(interconnect.rxHome());
   const counters = CounterBlock.attach(start.counters);
@@ -51,13 +69,7 @@ await runThread(async () => {
   };
   const wakeSource = new DeviceOrDoorbell(new QueueEvents(tx), interconnect.txListener(), () => loop.hasWork);
   const runnable = new WorkerLoop(start.config.idle, work, wakeSource, counters, clock);
-  const stop = new AbortController();
-  onOrder((order) => {
-    if (order.type === 'stop') stop.abort();
-    else if (order.type === 'retireTx') {
-      report({ type: 'retired', core: order.core, inFlight: loop.retire(order.core) });
-    }
-  });
+  retire = (core) => report({ type: 'retired', core, inFlight: loop.retire(core) });
   report({ type: 'ready' });
   await runStack(runnable, runnable, { signal: stop.signal });
   // The last packets of the cores, which have ended before.

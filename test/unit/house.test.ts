@@ -116,7 +116,8 @@ describe('the house', () => {
 
   it('asks nowhere for the time of day, which somebody may set, but in the tests', () => {
     const users = sources.filter(({ path, text }) => !path.startsWith('test/') && /\bDate\b(?! *:)/.test(text));
-    expect(users.map(({ path }) => path)).toEqual([]);
+    // A guest's clock is set by the host's.
+    expect(users.map(({ path }) => path)).toEqual(['scripts/vm/run.ts']);
   });
 
   // The rules would also hold of nothing; and a rule that never says no would not be noticed.
