@@ -2,11 +2,16 @@
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** Whether a program is there for `Child.spawn`. */
-export function isInstalled(name: string): boolean {
+/** Where a program lies that `Child.spawn` finds. */
+export function programPath(name: string): string | undefined {
   // dpdk-testpmd and ip may lie in the sbin folders, which a user's PATH leaves out.
   const folders = `${process.env.PATH ?? ''}${delimiter}/usr/sbin${delimiter}/sbin`.split(delimiter);
-  return folders.some((folder) => isAccessible(join(folder, name), constants.X_OK));
+  return folders.map((folder) => join(folder, name)).find((path) => isAccessible(path, constants.X_OK));
+}
+
+/** Whether a program is there for `Child.spawn`. */
+export function isInstalled(name: string): boolean {
+  return programPath(name) !== undefined;
 }
 
 /** Whether a file or device can be read and written. */

@@ -3,14 +3,14 @@
  * QEMU.
  */
 import { randomUUID } from 'node:crypto';
-import { closeSync, openSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import { findGuest } from './cache.js';
 import { type CommandLine, commandLines, FILES, type Machine } from './machine.js';
 import { Monitor } from './monitor.js';
-import { Qemu } from './qemu.js';
-import { guestMemory, type Saved, savedMachine } from './saved.js';
+import type { Qemu } from './qemu.js';
+import { type Saved, savedMachine, startMachine } from './saved.js';
 
 /** For a whole run, boot included, on a busy host. */
 export const DEFAULT_TIMEOUT_SECONDS = 60;
@@ -66,10 +66,7 @@ async function runOnce(
   streams: Streams,
   halted: Promise<never>,
 ): Promise<number> {
-  const memory = guestMemory(saved);
-  const devices = saved && openSync(saved.devices, 'r');
-  const qemu = new Qemu(line, memory, devices);
-  for (const fd of [memory, devices]) if (fd !== undefined) closeSync(fd);
+  const qemu = startMachine(line, saved);
   try {
     const work = async (): Promise<number> => {
       if (saved !== undefined) await (await Monitor.connect(qemu)).resume(FILES.devices);

@@ -4,12 +4,23 @@
  *
  * One for each shape of machine, in the built guest's folder; complete or absent.
  */
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
-import { closeFile, emptyMemfd } from '../../drivers/libc/index.js';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { emptyMemfd } from '../../drivers/libc/index.js';
+import { programPath } from '../programs.js';
 import type { CommandLine } from './machine.js';
 import { Monitor } from './monitor.js';
 import { Qemu } from './qemu.js';
@@ -54,20 +65,24 @@ export function removeSavedMachines(guest: string): void {
   }
 }
 
-/** The memory of a guest, as it was saved or empty; a descriptor of its own for whoever closes it. */
-export function guestMemory(saved?: Saved): number {
-  const fd = emptyMemfd('guest');
+/** Starts a machine: from where it was saved, or from power-on. */
+export function startMachine(line: CommandLine, saved: Saved | undefined): Qemu {
+  const devices = saved && openSync(saved.devices, 'r');
   try {
-    if (saved !== undefined) copyMemory(saved.memory, pathOf(fd));
-  } catch (error) {
-    closeFile(fd);
-    throw error;
+    const memory = emptyMemfd('guest');
+    try {
+      if (saved !== undefined) copyMemory(saved.memory, pathOf(memory));
+      return new Qemu(line, memory, devices);
+    } finally {
+      closeSync(memory);
+    }
+  } finally {
+    if (devices !== undefined) closeSync(devices);
   }
-  return fd;
 }
 
 async function bootAndSave(boot: CommandLine, devices: string, memory: string, halted: Promise<never>): Promise<void> {
-  const fd = guestMemory();
+  const fd = emptyMemfd('guest');
   const qemu = new Qemu(boot, fd);
   try {
     const save = async (): Promise<void> => {
@@ -79,13 +94,15 @@ async function bootAndSave(boot: CommandLine, devices: string, memory: string, h
     copyMemory(pathOf(fd), memory);
   } finally {
     await qemu.end();
-    closeFile(fd);
+    closeSync(fd);
   }
 }
 
 /** cp(1) finds the holes, of a GiB all but a tenth, without reading them. */
 function copyMemory(from: string, to: string): void {
-  execFileSync('cp', ['--sparse=always', '--', from, to], { timeout: COPY_TIMEOUT_MS });
+  const args = ['--sparse=always', '--', from, to];
+  const { status, stderr, error } = spawnSync('cp', args, { encoding: 'utf8', timeout: COPY_TIMEOUT_MS });
+  if (status !== 0) throw new Error(stderr?.trim() || `cp: ${error?.message}`);
 }
 
 const pathOf = (fd: number): string => `/proc/${process.pid}/fd/${fd}`;
@@ -93,12 +110,10 @@ const pathOf = (fd: number): string => `/proc/${process.pid}/fd/${fd}`;
 /** Of the command line, in which the files of the guest have names by their content, and of this QEMU. */
 function keyOf({ args }: CommandLine): string {
   const hash = createHash('sha256').update(JSON.stringify(args));
-  const folders = `${process.env.PATH}:/usr/sbin:/sbin`.split(delimiter);
-  for (const folder of folders) {
-    const found = statSync(join(folder, 'qemu-system-x86_64'), { throwIfNoEntry: false });
-    if (found === undefined) continue;
-    hash.update(`${found.size} ${found.mtimeMs}`);
-    break;
+  const qemu = programPath('qemu-system-x86_64');
+  if (qemu !== undefined) {
+    const { size, mtimeMs } = statSync(qemu);
+    hash.update(`${size} ${mtimeMs}`);
   }
   return hash.digest('hex').slice(0, 16);
 }
