@@ -30,7 +30,7 @@ await runThread(async () => {
   });
   await settle(start);
   // While the Rx worker opens the device.
-  const makeStack = await loadApp(app);
+  const module = await loadApp(app);
   const device = await attached;
   if (device === null) return undefined;
   const { buffer, start: from, bytes, geometry, mtu: deviceMtu } = device;
@@ -45,7 +45,7 @@ await runThread(async () => {
     ...{ memory, geometry, deviceMtu, index, counters, rss: start.rss },
     ...{ address, prefixLength, gateway, mtu, layer, idle },
   });
-  const stack = createStack(app, makeStack, core, appOptions);
+  const stack = createStack(app, module, core, appOptions);
   report({ type: 'ready' });
   // A stack that fails at once is not to look like a port that does not start.
   await told;
