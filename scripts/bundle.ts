@@ -24,17 +24,13 @@ const ENTRIES = {
 /** The threads that leave the device to another: they need not even half of the modules. */
 const WITHOUT_DEVICE = [ENTRIES['tx-worker'], ENTRIES['stack-worker']].map((entry) => join(DIST, entry));
 
-const known = new Map<string, boolean>();
+/** What these threads import, at whatever remove. */
+const core = new Set<string>();
 
-/** Whether one of these threads imports a module, at whatever remove. */
-function isWithoutDevice(id: string, context: ChunkingContext): boolean {
-  const answer = known.get(id);
-  if (answer !== undefined) return answer;
-  // Until it is known better, which also ends a circle.
-  known.set(id, WITHOUT_DEVICE.includes(id));
-  const importers = context.getModuleInfo(id)?.importers ?? [];
-  if (importers.some((importer) => isWithoutDevice(importer, context))) known.set(id, true);
-  return known.get(id) === true;
+function addImports(id: string, context: ChunkingContext): void {
+  if (core.has(id)) return;
+  core.add(id);
+  for (const imported of context.getModuleInfo(id)?.importedIds ?? []) addImports(imported, context);
 }
 
 const bundle = await rolldown({
@@ -62,7 +58,10 @@ const { output } = await bundle.write({
     groups: [
       {
         debugName: 'core',
-        name: (id, context) => (isWithoutDevice(id, context) ? 'core' : null),
+        name: (id, context) => {
+          for (const entry of WITHOUT_DEVICE) addImports(entry, context);
+          return core.has(id) ? 'core' : null;
+        },
         minShareCount: 2,
         priority: 1,
       },

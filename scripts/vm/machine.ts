@@ -60,20 +60,23 @@ export function commandLines(guest: string, machine: Machine): CommandLines {
   const nics = machine.netdevs.map((spec, index) => parseNetdev(spec, index, machine.mode === 'iommu'));
   const namespace = oneNamespace(nics);
   const leftovers = nics.flatMap(({ leftover }) => (leftover === undefined ? [] : [leftover]));
-  const whole = [
-    ...machineArgs(guest, machine),
+  const machineOnly = machineArgs(guest, machine);
+  const args = (shared: string | undefined, nicArgs: readonly string[]): string[] => [
+    ...machineOnly,
     ...folder('host', '/', ',readonly=on'),
-    ...(share === undefined ? [] : folder('share', share)),
-    ...nics.flatMap(({ backend, device }) => [...backend, ...device]),
+    ...(shared === undefined ? [] : folder('share', shared)),
+    ...nicArgs,
   ];
+  const whole = args(
+    share,
+    nics.flatMap(({ backend, device }) => [...backend, ...device]),
+  );
   if (nics.some(({ nobody }) => nobody === undefined)) return { boot: wrapped(whole, namespace, leftovers) };
-  const bare = [
-    ...machineArgs(guest, machine),
-    ...folder('host', '/', ',readonly=on'),
-    // Whichever it will be: nothing is mounted yet.
-    ...(share === undefined ? [] : folder('share', '/')),
-    ...nics.flatMap(({ nobody, device }) => [...(nobody ?? []), ...device]),
-  ];
+  // Whatever is to be shared: nothing is mounted yet.
+  const bare = args(
+    share === undefined ? undefined : '/',
+    nics.flatMap(({ nobody, device }) => [...(nobody ?? []), ...device]),
+  );
   const resume = [...whole, '-incoming', 'defer'];
   return { boot: wrapped(bare, undefined, []), resume: wrapped(resume, namespace, leftovers) };
 }

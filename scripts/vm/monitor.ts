@@ -1,5 +1,6 @@
 /** QEMU's machine protocol (QMP, docs/interop/qmp-spec): a command a line, an answer a line, events between. */
 import type { Qemu } from './qemu.js';
+import { quote } from './shell.js';
 
 interface Message {
   readonly return?: unknown;
@@ -39,7 +40,7 @@ export class Monitor {
   /** Stops the machine and writes the state of its devices into a file. What is in its memory is no part of that. */
   async save(path: string): Promise<void> {
     await this.execute('migrate-set-capabilities', WITHOUT_MEMORY);
-    await this.execute('migrate', { uri: `exec:cat > '${path.replaceAll("'", "'\\''")}'` });
+    await this.execute('migrate', { uri: `exec:cat > ${quote(path)}` });
     for (;;) {
       const { status, 'error-desc': why } = (await this.execute('query-migrate')) as Record<string, unknown>;
       if (status === 'completed') return;

@@ -11,6 +11,7 @@ import { type CommandLine, commandLines, FILES, type Machine } from './machine.j
 import { Monitor } from './monitor.js';
 import type { Qemu } from './qemu.js';
 import { type Saved, savedMachine, startMachine } from './saved.js';
+import { script } from './shell.js';
 
 /** For a whole run, boot included, on a busy host. */
 export const DEFAULT_TIMEOUT_SECONDS = 60;
@@ -114,16 +115,6 @@ function order({ mode, kernelDriver, share }: Machine, command: readonly string[
   const folder = share === undefined ? [] : [Buffer.from(share).toString('base64')];
   return [script(command), seconds, mode, kernelDriver ? 'kernel-driver' : 'no-kernel-driver', ...folder].join(' ');
 }
-
-/** The command as a shell script in base64: in the same folder and with the same PATH as here. */
-function script(command: readonly string[]): string {
-  const path = `${process.env.PATH}:/usr/sbin:/sbin:/run/vm/bin`;
-  const words = command.map(quote).join(' ');
-  const text = `export HOME=/root PATH=${quote(path)}\ncd ${quote(process.cwd())} || exit\nexec ${words}\n`;
-  return Buffer.from(text).toString('base64');
-}
-
-const quote = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`;
 
 /** Passes on what comes before the end mark, a zero byte and the nonce; resolves at the mark. */
 function forward(from: Socket, to: Writable, nonce: string): Promise<void> {
