@@ -2,10 +2,10 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import * as f from '../../drivers/virtio/features.js';
-import { FRAME_OFFSET } from '../../rings/buffer-pool.js';
 import type { Chain } from '../support/device-model.js';
-import { BUFFERS, frameOf, QUEUE_SIZE } from '../support/driver.js';
+import { frameOf, QUEUE_SIZE } from '../support/driver.js';
 import { AT_REST, DriverSuite } from '../support/driver-suite.js';
+import { goOn, receiveSound, recovers, spoilHeaders } from '../support/endurance.js';
 import type { MockTransport } from '../support/mock-transport.js';
 
 const suite = new DriverSuite();
@@ -91,7 +91,6 @@ describe('a hostile device', () => {
       fc.asyncProperty(features, fc.array(act, { minLength: 1, maxLength: 40 }), async (accepted, acts) => {
         const { device, transport } = await suite.openPacked(accepted);
         const { driver } = suite;
-        const { base, shift, count } = device.pool.geometry;
         const bytes = device.memory.u8;
         for (const { what, queue, a, b } of acts) {
           if (!device.isUp) break;
@@ -103,27 +102,11 @@ describe('a hostile device', () => {
           } else if (what === 'used') ring.pushUsed(a, b);
           else if (what === 'garbage') bytes.fill(a, descriptors, descriptors + 16 * size);
           else if (what === 'marks') bytes[descriptors + 16 * (a % size) + 14 + (b & 1)] = b >> 1;
-          else if (what === 'header')
-            for (let h = 0; h < count; h++) bytes.fill(a, base + (h << shift) + 50, base + (h << shift) + 62);
+          else if (what === 'header') spoilHeaders(driver, a);
           else ring.setEvent(a & 3, { index: b & 0x7fff, wrap: (a & 4) !== 0 });
-          const received = driver.receiveInHand(1 + (b % 12));
-          for (const { frame } of received) {
-            expect(frame.length).toBeGreaterThanOrEqual(14);
-            expect(frame.length).toBeLessThanOrEqual((1 << shift) - FRAME_OFFSET);
-          }
-          driver.account();
-          for (const { handle } of received) driver.giveBack(handle);
-          driver.send([frameOf(a), frameOf(b)]);
-          device.reclaimTx();
-          driver.account();
+          goOn(driver, receiveSound(driver, 1 + (b % 12)), a, b);
         }
-        await vi.advanceTimersByTimeAsync(200);
-        transport.needReset();
-        await vi.advanceTimersByTimeAsync(200);
-        expect(device.isUp).toBe(true);
-        expect(driver.account()).toEqual({ pool: BUFFERS - QUEUE_SIZE, rx: QUEUE_SIZE, tx: 0, hand: 0 });
-        expect(transport.packedRx.deliver(frameOf(5))).toBe(true);
-        expect(driver.receive()).toEqual([frameOf(5)]);
+        await recovers(driver, (frame) => transport.packedRx.deliver(frame));
         // The model's demands are of a driver whose device does not write over its descriptors.
         transport.violations.length = 0;
         await device.close();
