@@ -7,7 +7,13 @@
  */
 import type { MemoryViews } from '../drivers/memory/index.js';
 import type { DeviceCounters } from '../drivers/net-device.js';
-import { type BufferGeometry, type BufferPool, FRAME_OFFSET, frameCapacity } from '../rings/buffer-pool.js';
+import {
+  type BufferGeometry,
+  type BufferPool,
+  bufferStart,
+  FRAME_OFFSET,
+  frameCapacity,
+} from '../rings/buffer-pool.js';
 import type { IdlePolicy, Layer } from './config.js';
 import { L2, type L2Counters } from './counters.js';
 import type { Egress } from './egress.js';
@@ -128,10 +134,10 @@ export abstract class Core {
     this.maxLength = this.isIp ? this.mtu : this.mtu + ETH_HEADER_BYTES;
 
     const headroom = FRAME_OFFSET + (this.isIp ? ETH_HEADER_BYTES : 0);
-    const capacity = (1 << shift) - headroom;
+    const capacity = frameCapacity(shift) - (this.isIp ? ETH_HEADER_BYTES : 0);
     const buffers: PacketBuffer[] = [];
     for (let handle = 0; handle < count; handle++) {
-      buffers.push(new PacketBuffer(handle, base + (handle << shift) + headroom, capacity, this));
+      buffers.push(new PacketBuffer(handle, base + bufferStart(handle, shift) + headroom, capacity, this));
     }
     this.buffers = buffers;
     this.tx = new TxBurst(sink, parts.counters);

@@ -34,7 +34,7 @@ export interface LinkOptions {
   readonly warn?: WarningSink;
 }
 
-/** A device or what stands for it: buffers of `1 << shift` bytes, and where they come from. */
+/** A device or what stands for it: buffers in slots of `1 << shift` bytes, and where they come from. */
 export interface LinkMedium extends BufferSource {
   /** Six bytes. */
   readonly mac: Uint8Array;
@@ -56,7 +56,7 @@ export class LinkLayer {
   private readonly maxFrame: number;
 
   /**
-   * @param shift log2 of a buffer's size
+   * @param shift log2 of a slot's size
    * @param table where the neighbours are kept; default: memory of its own
    * @param macWordsAt three words to keep the own MAC in; default: memory of its own
    */

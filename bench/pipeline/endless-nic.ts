@@ -129,7 +129,7 @@ export class EndlessNic implements NetDevice {
       const handle = ring[(this.head + i) & mask]!;
       handles[i] = handle;
       lengths[i] = FRAME_BYTES;
-      this.receive(handle << SHIFT, flow);
+      this.receive(pool.offsetOf(handle), flow);
       flow += stride;
       if (flow >= flows) flow -= flows;
     }

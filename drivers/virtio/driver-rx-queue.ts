@@ -2,7 +2,7 @@
  * Receive: every descriptor always holds an empty buffer, device-writable, one a packet (virtio 1.2, 5.1.6.3). A used
  * descriptor is refilled in the same step that takes its packet out, so the ring never runs low.
  */
-import { type BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
+import { type BufferPool, bufferStart, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
 import type { AddressSpace, MemoryViews } from '../memory/index.js';
 import { DriverQueue } from './driver-queue.js';
 import type { ReceivedFrames, RxQueue } from './driver-queues.js';
@@ -86,7 +86,6 @@ export class DriverRxQueue extends DriverQueue implements RxQueue {
     const { mask, longest, mergeable, oneHighWord, usedRing32, desc32, availRing16 } = this;
     const { base, shift } = this.pool.geometry;
     const numBuffers16 = (base + NUM_BUFFERS_OFFSET) >> 1;
-    const shift16 = shift - 1;
     return (max) => {
       const waiting = this.usedCount();
       if (waiting === 0) return 0;
@@ -113,7 +112,7 @@ export class DriverRxQueue extends DriverQueue implements RxQueue {
           // The id must be a descriptor that we posted and have not had back.
           if (slot !== id || handle === FREE || written < SHORTEST || written > longest) break;
           // 0 would be the device's fault and means 1 (5.1.6.3.1).
-          if (mergeable && (this.skipping !== 0 || u16[numBuffers16 + (handle << shift16)] > 1)) break;
+          if (mergeable && (this.skipping !== 0 || u16[numBuffers16 + (bufferStart(handle, shift) >> 1)] > 1)) break;
           handles[taken] = handle;
           lengths[taken] = written - HEADER_BYTES;
           bytes += written;

@@ -4,7 +4,7 @@
  *
  * What the device has sent is taken back lazily, when descriptors run out: until then nobody waits for those buffers.
  */
-import { FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
+import { bufferStart, FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
 import type { AddressSpace } from '../memory/index.js';
 import { DriverQueue } from './driver-queue.js';
 import type { TxQueue } from './driver-queues.js';
@@ -98,7 +98,7 @@ export class DriverTxQueue extends DriverQueue implements TxQueue {
         }
         // No offloads are negotiated: all twelve bytes are 0 (5.1.6.2). The buffer may have been received into before.
         // They begin at 2 mod 4: one half word, two words, one half word.
-        const header = base + (handle << shift) + HEADER_OFFSET;
+        const header = base + bufferStart(handle, shift) + HEADER_OFFSET;
         u16[header >> 1] = 0;
         u32[(header + 2) >> 2] = 0;
         u32[(header + 6) >> 2] = 0;

@@ -2,7 +2,7 @@
  * Receive on a packed ring: the ring is always full of empty buffers, device-writable, one a packet (virtio 1.2, 5.1.6.3).
  * A used descriptor is filled anew in the same step that takes its packet out, at the same place and with the same id.
  */
-import { type BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
+import { type BufferPool, bufferStart, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
 import type { AddressSpace, MemoryViews } from '../memory/index.js';
 import type { ReceivedFrames, RxQueue } from './driver-queues.js';
 import { NET_HEADER_BYTES, NET_HEADER_NUM_BUFFERS } from './net-header.js';
@@ -89,7 +89,6 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
     const { size, longest, mergeable, inOrder, oneHighWord, desc32 } = this;
     const { base, shift } = this.pool.geometry;
     const numBuffers16 = (base + NUM_BUFFERS_OFFSET) >> 1;
-    const shift16 = shift - 1;
     return (max) => {
       // Arrays are looked up here, not captured: V8 sees them in the loop before it knows that what is captured is constant.
       const { i32, u16, slotHandle, addressLow, addressHigh, pool } = this;
@@ -116,7 +115,7 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
           // In order the id is the position. A batch under one used descriptor (2.8.8) would be frames without their lengths.
           if (handle === FREE || (inOrder && id !== position) || written < SHORTEST || written > longest) break;
           // 0 would be the device's fault and means 1 (5.1.6.3.1).
-          if (mergeable && (this.skipping !== 0 || u16[numBuffers16 + (handle << shift16)] > 1)) break;
+          if (mergeable && (this.skipping !== 0 || u16[numBuffers16 + (bufferStart(handle, shift) >> 1)] > 1)) break;
           handles[taken] = handle;
           lengths[taken] = written - HEADER;
           bytes += written;

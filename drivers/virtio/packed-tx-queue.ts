@@ -4,7 +4,7 @@
  *
  * What the device has sent is taken back lazily, when descriptors run out: until then nobody waits for those buffers.
  */
-import { FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
+import { bufferStart, FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
 import type { AddressSpace } from '../memory/index.js';
 import type { TxQueue } from './driver-queues.js';
 import { ETHERNET_HEADER_BYTES, NET_HEADER_BYTES } from './net-header.js';
@@ -92,7 +92,7 @@ export class PackedTxQueue extends PackedQueue implements TxQueue {
         }
         // No offloads are negotiated: all twelve bytes are 0 (5.1.6.2). The buffer may have been received into before.
         // They begin at 2 mod 4: one half word, two words, one half word.
-        const header = base + (handle << shift) + HEADER_OFFSET;
+        const header = base + bufferStart(handle, shift) + HEADER_OFFSET;
         u16[header >> 1] = 0;
         i32[(header + 2) >> 2] = 0;
         i32[(header + 6) >> 2] = 0;

@@ -2,7 +2,7 @@
  * What the driver's side of every virtqueue keeps, whatever its layout: which buffers the device holds, how the device
  * addresses them, and its doorbell.
  */
-import { type BufferPool, FRAME_OFFSET } from '../../rings/buffer-pool.js';
+import { type BufferPool, bufferStart, FRAME_OFFSET } from '../../rings/buffer-pool.js';
 import { type AddressSpace, contiguousIova, type MemoryViews } from '../memory/index.js';
 import { ETHERNET_HEADER_BYTES } from './net-header.js';
 import { makeQueueTables, type QueueTables, SLOT_FREE } from './queue-tables.js';
@@ -95,19 +95,20 @@ export abstract class QueueBuffers {
   /** Learns how the device addresses the buffers. */
   protected mapBuffers(space: AddressSpace, headerOffset: number): void {
     const { addressLow, addressHigh, pool } = this;
-    const { count, shift } = pool.geometry;
+    const { base, count, shift } = pool.geometry;
     const bytes = 1 << shift;
     this.oneHighWord = true;
     // Asks once a page, and has little to do for each of thousands of buffers: else V8 finds this hot and compiles it,
     // which takes longer than all the rest, in an emulated guest half a second.
     for (let first = 0; first < count; ) {
-      const offset = pool.offsetOf(first);
-      const address = contiguousIova(space, offset, bytes) + headerOffset;
-      const inPage = Math.floor((space.contiguousBytes - (offset % space.contiguousBytes)) / bytes);
-      const inWord = Math.ceil((WORD_VALUES - (address % WORD_VALUES)) / bytes);
+      const slot = base + (first << shift);
+      const address = contiguousIova(space, slot, bytes) + (pool.offsetOf(first) - slot) + headerOffset;
+      const inPage = Math.floor((space.contiguousBytes - (slot % space.contiguousBytes)) / bytes);
+      // Not beyond: a later buffer may begin further into its slot than this one.
+      const inWord = Math.max(1, Math.floor((WORD_VALUES - (address % WORD_VALUES)) / bytes));
       const end = Math.min(count, first + inPage, first + inWord);
-      const low = (address % WORD_VALUES) - first * bytes;
-      for (let handle = first; handle < end; handle++) addressLow[handle] = low + handle * bytes;
+      const low = (address % WORD_VALUES) - bufferStart(first, shift);
+      for (let handle = first; handle < end; handle++) addressLow[handle] = low + bufferStart(handle, shift);
       addressHigh.fill(Math.floor(address / WORD_VALUES), first, end);
       if (addressHigh[first] !== addressHigh[0]) this.oneHighWord = false;
       first = end;

@@ -11,8 +11,8 @@ import { check } from './target.js';
 
 export const QUEUE_SIZE = 8;
 export const BUFFERS = 16;
-/** Buffers of 256 bytes: the rings are what matters here. */
-const SHIFT = 8;
+/** Slots of 512 bytes, which are the least for a buffer: the rings are what matters here. */
+const SHIFT = 9;
 /** Between the parts of the queue, and around the buffers: what nobody may write. */
 const GAP_BYTES = 128;
 const DESC = GAP_BYTES;
@@ -133,7 +133,7 @@ export class HostileDevice {
           this.memory.u32[at >>> 2] = value;
           this.mirror32[at >>> 2] = value;
         } else if (handle >= 0) {
-          this.set16(POOL + (handle << SHIFT) + HEADER_OFFSET + 10, (which & 0x40) !== 0 ? input.u16() : which >>> 3);
+          this.set16(this.pool.offsetOf(handle) + HEADER_OFFSET + 10, (which & 0x40) !== 0 ? input.u16() : which >>> 3);
         }
       }
     }
@@ -160,11 +160,14 @@ export class HostileDevice {
     // flags, idx, the ring, used_event
     this.checkMirror(AVAIL + 4 + 2 * QUEUE_SIZE + 4, POOL);
     if (!headers) this.checkMirror(POOL, MEMORY_BYTES);
-    for (let at = POOL; headers && at < MEMORY_BYTES; at += 1 << SHIFT) {
-      const end = Math.min(at + (1 << SHIFT), MEMORY_BYTES);
-      this.checkMirror(at, Math.min(at + HEADER_START, end));
-      this.checkMirror(Math.min(at + HEADER_END, end), end);
+    if (!headers) return;
+    let checked = POOL;
+    for (let handle = 0; handle < BUFFERS; handle++) {
+      const at = this.pool.offsetOf(handle);
+      this.checkMirror(checked, at + HEADER_START);
+      checked = at + HEADER_END;
     }
+    this.checkMirror(checked, MEMORY_BYTES);
   }
 
   private claim(handle: number): void {

@@ -202,7 +202,7 @@ export class Fill implements RxStep {
   private write(real: RxReal, count: number): Uint8Array[] {
     return Array.from({ length: count }, (_, i) => {
       const seed = real.seed++;
-      const length = 14 + ((this.random + i * 331) % 1900);
+      const length = 14 + ((this.random + i * 331) % 1580);
       if (this.what === 'too little') return frameOf(seed, 4 + (length % 22));
       const bytes = Buffer.concat([new Uint8Array(HEADER), frameOf(seed, length)]);
       // One buffer, and 0 can only mean the same.

@@ -6,7 +6,7 @@ import { DriverRxQueue } from '../../drivers/virtio/driver-rx-queue.js';
 import { PackedRxQueue } from '../../drivers/virtio/packed-rx-queue.js';
 import { PacketBurst } from '../../drivers/virtio/packet-burst.js';
 import { QueueCounter } from '../../drivers/virtio/queue-counters.js';
-import { BufferPool, FRAME_OFFSET } from '../../rings/buffer-pool.js';
+import { BufferPool, FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
 import { type Chain, type DeviceModel, MODEL_IOVA_BASE } from '../support/device-model.js';
 import { DeviceRing } from '../support/device-ring.js';
 import type { DriverModel } from '../support/driver-model.js';
@@ -64,7 +64,7 @@ export class OurRxDriver {
     this.at = ringAt(bench, config);
     const { size, spare } = config;
     this.pool = new BufferPool(bench.geometry, 0, size + spare);
-    this.capacity = (1 << bench.geometry.shift) - FRAME_OFFSET + HEADER;
+    this.capacity = frameCapacity(bench.geometry.shift) + HEADER;
     const Queue = config.packed ? PackedRxQueue : DriverRxQueue;
     const received = { handles: new Uint32Array(MAX_RX_BURST), lengths: new Uint32Array(MAX_RX_BURST) };
     this.queue = new Queue('model', bench.memory, bench.layout(size), this.pool, received);

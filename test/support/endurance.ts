@@ -1,6 +1,6 @@
 /** What suites of a driver whose device writes anything share, whichever layout its rings have: steps, and what must hold. */
 import { expect, vi } from 'vitest';
-import { FRAME_OFFSET } from '../../rings/buffer-pool.js';
+import { frameCapacity } from '../../rings/buffer-pool.js';
 import { type Driver, frameOf } from './driver.js';
 import { AT_REST } from './driver-suite.js';
 
@@ -8,8 +8,8 @@ type Received = ReturnType<Driver['receiveInHand']>;
 
 /** The device writes over the header in front of the frame, and the frame's first bytes, of every buffer. */
 export function spoilHeaders({ device }: Driver, value: number): void {
-  const { base, shift, count } = device.pool.geometry;
-  for (let h = 0; h < count; h++) device.memory.u8.fill(value, base + (h << shift) + 50, base + (h << shift) + 62);
+  const { memory, pool } = device;
+  for (let h = 0; h < pool.geometry.count; h++) memory.u8.fill(value, pool.offsetOf(h) + 50, pool.offsetOf(h) + 62);
 }
 
 /** Receives a burst, of frames as long as frames can be. Throws when a buffer is received that the caller has. */
@@ -17,7 +17,7 @@ export function receiveSound(driver: Driver, most: number): Received {
   const received = driver.receiveInHand(most);
   for (const { frame } of received) {
     expect(frame.length).toBeGreaterThanOrEqual(14);
-    expect(frame.length).toBeLessThanOrEqual((1 << driver.device.pool.geometry.shift) - FRAME_OFFSET);
+    expect(frame.length).toBeLessThanOrEqual(frameCapacity(driver.device.pool.geometry.shift));
   }
   return received;
 }

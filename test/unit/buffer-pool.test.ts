@@ -22,9 +22,26 @@ describe('BufferPool', () => {
   it('places buffers one after the other, the IP header 4-byte aligned', () => {
     const pool = new BufferPool(geometry);
     expect(pool.offsetOf(0)).toBe(4096);
-    expect(pool.offsetOf(3)).toBe(4096 + 3 * 2048);
+    for (let handle = 0; handle < 64; handle++) {
+      const inSlot = pool.offsetOf(handle) - (4096 + handle * 2048);
+      expect(inSlot).toBeGreaterThanOrEqual(0);
+      expect(inSlot + FRAME_OFFSET + frameCapacity(11)).toBeLessThanOrEqual(2048);
+      expect(pool.offsetOf(handle) % 128).toBe(0);
+    }
     expect((FRAME_OFFSET + 14) % 4).toBe(0);
     expect(frameCapacity(11)).toBeGreaterThanOrEqual(1518);
+  });
+
+  it('spreads the beginnings of any 24 buffers in a row evenly over the sets of a cache, of which 4 KiB of addresses choose one', () => {
+    const pool = new BufferPool(geometry);
+    for (let first = 0; first + 24 <= 64; first++) {
+      const places = new Map<number, number>();
+      for (let handle = first; handle < first + 24; handle++) {
+        const place = pool.offsetOf(handle) % 4096;
+        places.set(place, (places.get(place) ?? 0) + 1);
+      }
+      expect([...places.values()]).toEqual(new Array(8).fill(3));
+    }
   });
 
   it('refuses a range outside the geometry', () => {

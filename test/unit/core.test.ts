@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { frameCapacity } from '../../rings/buffer-pool.js';
 import {
   countersOf,
   EITHER_CORE,
@@ -116,7 +117,7 @@ describe.each(EITHER_CORE)('%s', (_, make) => {
 
     it('never sends more than the device, the buffers or the configuration allow', () => {
       expect(make({ mtu: 9000 }).core.mtu).toBe(1500);
-      expect(make({ mtu: 9000 }, { mtu: 9000 }).core.mtu).toBe(2048 - 62 - 14);
+      expect(make({ mtu: 9000 }, { mtu: 9000 }).core.mtu).toBe(frameCapacity(11) - 14);
       expect(make({ mtu: 576 }).core.mtu).toBe(576);
     });
   });
@@ -162,7 +163,7 @@ describe.each(EITHER_CORE)('%s', (_, make) => {
       expect(again).toBe(first);
       expect(again.bytes).toBe(bytes);
       expect(bytes.byteOffset).toBe(first.offset);
-      expect(bytes.length).toBe(2048 - 62 - 14);
+      expect(bytes.length).toBe(frameCapacity(11) - 14);
       expect(again.length).toBe(0);
     });
   });

@@ -56,7 +56,7 @@ describe.each(layouts)('any interleaving of an honest device and a driver, %s ri
             if (what === 'deliver') {
               rxHeld.push(...transport.ring(RX).takeAll());
               for (let i = 0; i < n && rxHeld.length > 0; i++) {
-                const frame = frameOf(seed++, 14 + ((random + i * 97) % 1900));
+                const frame = frameOf(seed++, 14 + ((random + i * 97) % 1580));
                 transport.ring(RX).deliverInto(pick(rxHeld, random + i), frame);
                 waiting.push(frame);
               }

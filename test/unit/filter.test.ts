@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { frameCapacity } from '../../rings/buffer-pool.js';
 import { L2, L2_COUNTERS } from '../../src/counters.js';
 import { Filter } from '../../src/filter.js';
 import { Host } from '../../src/host.js';
@@ -22,7 +23,7 @@ const REASONS: readonly (readonly [string, Uint8Array, number?])[] = [
   ['rx_arp', arp()],
   ['rx_drop_runt', ethernet([]).slice(0, 13)],
   ['rx_drop_runt', new Uint8Array(0)],
-  ['rx_drop_too_long', ethernet(ipv4([1])), 1987],
+  ['rx_drop_too_long', ethernet(ipv4([1])), frameCapacity(11) + 1],
   ['rx_drop_other_mac', ethernet(ipv4([1]), { destination: OTHER_MAC })],
   ['rx_drop_other_mac', ethernet([...arp().slice(14)], { destination: OTHER_MAC, type: 0x0806 })],
   ['rx_drop_source_mac', ethernet(ipv4([1]), { source: group })],

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { type AddressSpace, LinearAddressSpace } from '../../drivers/memory/index.js';
 import { QueueBuffers } from '../../drivers/virtio/queue-buffers.js';
-import { BufferPool } from '../../rings/buffer-pool.js';
+import { BufferPool, bufferStart } from '../../rings/buffer-pool.js';
 
 const HEADER = 50;
 const BASE = 8192;
@@ -38,7 +38,7 @@ const paged = (contiguousBytes: number, pages: readonly number[]): AddressSpace 
 });
 
 const expected = (space: AddressSpace): number[] =>
-  Array.from({ length: COUNT }, (_, h) => space.iova(BASE + (h << SHIFT)) + HEADER);
+  Array.from({ length: COUNT }, (_, h) => space.iova(BASE + bufferStart(h, SHIFT)) + HEADER);
 
 describe('the addresses of buffers', () => {
   it('follow each other where all is contiguous, below 4 GiB and above', () => {

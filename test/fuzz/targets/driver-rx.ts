@@ -50,7 +50,10 @@ export const driverRx = (packed: boolean): FuzzTarget => ({
           const count = queue.burst(max);
           check(count <= max && count <= QUEUE_SIZE, `${count} frames of at most ${max}`);
           for (let i = 0; i < count; i++) {
-            check(lengths[i]! >= 14 && lengths[i]! <= frameCapacity(8), `a frame of ${lengths[i]} bytes`);
+            check(
+              lengths[i]! >= 14 && lengths[i]! <= frameCapacity(device.pool.geometry.shift),
+              `a frame of ${lengths[i]} bytes`,
+            );
             hand.push(handles[i]!);
             bytes += lengths[i]!;
           }

@@ -13,7 +13,7 @@ import type { Input } from '../input.js';
 import { check, type FuzzTarget } from '../target.js';
 
 const BUFFERS = 8;
-const SHIFT = 9;
+const SHIFT = 10;
 /** Longest frame that a buffer holds. */
 const CAPACITY = frameCapacity(SHIFT);
 const NEIGHBOURS = 4;
@@ -92,7 +92,7 @@ export const frames: FuzzTarget = {
         check(handle !== NO_BUFFER, 'buffers are lost');
         const at = pool.offsetOf(handle) + FRAME_OFFSET;
         const length = lengths[i]!;
-        memory.u32.fill(poison, (at - FRAME_OFFSET) >>> 2, (at - FRAME_OFFSET + (1 << SHIFT)) >>> 2);
+        memory.u32.fill(poison, (at - FRAME_OFFSET) >>> 2, (at + CAPACITY) >>> 2);
         for (let b = Math.min(length, CAPACITY) - 1; b >= 0; b--) memory.u8[at + b] = built[i]![b]!;
         const sound = length <= CAPACITY ? length : 0;
         log[n++] = rss[0]!.hashFrame(at, sound);
