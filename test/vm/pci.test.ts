@@ -8,6 +8,7 @@ import { Child } from '../../scripts/child.js';
 import { NetworkNamespace } from '../../scripts/netns.js';
 import { Guest, type GuestOptions } from '../../scripts/vm/guest.js';
 import { nicAddress } from '../../scripts/vm/netdev.js';
+import { expectAnswers } from '../support/kernel-ping.js';
 import { ALL_MODES, MODES, stackCores } from '../support/modes.js';
 import { command, describeWith, guest, root, tun } from '../support/requirements.js';
 
@@ -16,6 +17,7 @@ const BIND = fileURLToPath(new URL('../../scripts/bind-vfio.sh', import.meta.url
 const UDP_CLIENT = fileURLToPath(new URL('../../dist/test/support/udp-echo-client.worker.js', import.meta.url));
 const TSPMD = Child.commandLine().join(' ');
 const READY_MS = 60_000;
+const PINGS = { count: 50, interval: 0.02 };
 
 const VFIO_MODES = [
   ['with an IOMMU', 'iommu', ''],
@@ -50,23 +52,13 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
     return child;
   }
 
-  /** Pings from the kernel, bounded; returns what ping(8) wrote. */
-  async function ping(...args: string[]): Promise<string> {
-    const child = namespace.spawn('ping', '-n', '-M', 'do', ...args, '10.0.0.1');
-    await child.exited;
-    return child.output;
-  }
-
   const run = (...more: string[]): string => `${TSPMD} run --device ${NIC} --ip 10.0.0.1/24 ${more.join(' ')}`;
 
   it.each(VFIO_MODES)('answers the kernel’s pings of every size, %s', async (_, mode, option) => {
     const child = start(mode, `set -e; ${BIND} ${NIC} ${option}; exec ${run()}`);
     await child.waitFor(/^ready: 10\.0\.0\.1\/24 at [0-9a-f:]{17} on 0000:00:10\.0/m, READY_MS);
-    // For the last answer ping(8) waits an interval at least: long enough for an emulated guest on a busy machine.
-    const pings = ['56', '0', '1472'].map((size) => ping('-c', '50', '-i', '0.02', '-W', '5', '-s', size));
-    for (const output of await Promise.all(pings)) {
-      expect(output).toContain('50 packets transmitted, 50 received, 0% packet loss');
-    }
+    const pings = [56, 0, 1472].map((size) => expectAnswers(namespace, '10.0.0.1', { ...PINGS, size }));
+    await Promise.all(pings);
   });
 
   it.each([...ALL_MODES.map((layout) => [layout, ...VFIO_MODES[0]] as const), ['2kb', ...VFIO_MODES[1]] as const])(
@@ -77,7 +69,7 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
       const child = start(mode, `set -e; ${BIND} ${NIC} ${option}; ${script}`, { cpus: 3 });
       await child.waitFor(new RegExp(`^ready: .*, mode ${layout}, app echo`, 'm'), READY_MS);
       const client = namespace.spawn(process.execPath, UDP_CLIENT, '10.0.0.1', '100');
-      expect(await ping('-c', '50', '-i', '0.02', '-W', '5', '-s', '1472')).toContain('50 received, 0% packet loss');
+      await expectAnswers(namespace, '10.0.0.1', { ...PINGS, size: 1472 });
       await client.exited;
       expect(client.output.trim()).toBe('echoed 100');
       child.write('stop\n');
@@ -122,10 +114,10 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
     const killed = `(${run()} & PID=$!; read -r _; kill -9 $PID; wait $PID || true)`;
     const child = start(mode, `set -e; ${BIND} ${NIC} ${option}; ${killed}; echo killed; exec ${run()}`);
     await child.waitFor(/^ready/m, READY_MS);
-    expect(await ping('-c', '5', '-i', '0.05', '-W', '5')).toContain('5 received, 0% packet loss');
+    await expectAnswers(namespace, '10.0.0.1', { count: 5, interval: 0.05 });
     child.write('kill\n');
     await child.waitFor(/^killed[\s\S]*^ready/m, READY_MS);
-    expect(await ping('-c', '20', '-i', '0.05', '-W', '5')).toContain('20 received, 0% packet loss');
+    await expectAnswers(namespace, '10.0.0.1', { count: 20, interval: 0.05 });
   });
 
   it('sleeps on the device’s interrupt, and wakes for each ping', async () => {
@@ -135,7 +127,7 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
     );
     await child.waitFor(/^ready/m, READY_MS);
     // Far enough apart that the endpoint sleeps between any two.
-    expect(await ping('-c', '20', '-i', '0.1', '-W', '5')).toContain('20 received, 0% packet loss');
+    await expectAnswers(namespace, '10.0.0.1', { count: 20, interval: 0.1 });
     child.write('report\n');
     expect((await child.exited).code, child.output).toBe(0);
     const vectors = [...child.stdout.matchAll(/^ *\d+: +(\d+) .*vfio-msix/gm)].map(([, count]) => Number(count));
@@ -147,7 +139,7 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
       netdevs: [`tap:tap0@${namespace.name},vectors=0`],
     });
     await child.waitFor(/^ready/m, READY_MS);
-    expect(await ping('-c', '20', '-i', '0.05', '-W', '5')).toContain('20 received, 0% packet loss');
+    await expectAnswers(namespace, '10.0.0.1', { count: 20, interval: 0.05 });
   });
 
   it('drives a transitional device by its modern interface', async () => {
@@ -155,6 +147,6 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
       netdevs: [`tap:tap0@${namespace.name},disable-legacy=off`],
     });
     await child.waitFor(/^ready/m, READY_MS);
-    expect(await ping('-c', '20', '-i', '0.05', '-W', '5')).toContain('20 received, 0% packet loss');
+    await expectAnswers(namespace, '10.0.0.1', { count: 20, interval: 0.05 });
   });
 });
