@@ -10,6 +10,9 @@ export interface Pings {
   readonly size?: number;
 }
 
+/** Seconds until ping(8) gives up. */
+const DEADLINE_S = 20;
+
 /**
  * Pings `address` from a namespace's kernel and expects an answer to each, in order.
  *
@@ -22,10 +25,11 @@ export async function expectAnswers(
   address: string,
   { count, interval, size = 56 }: Pings,
 ): Promise<void> {
-  const options = ['-c', count, '-i', interval, '-w', 15, '-s', size].map(String);
+  const options = ['-c', count, '-i', interval, '-w', DEADLINE_S, '-s', size].map(String);
   const child = namespace.spawn('ping', '-n', '-M', 'do', ...options, address);
-  await child.exited;
+  const { code } = await child.exited;
   const answered = [...child.output.matchAll(/icmp_seq=(\d+) ttl=/g)].map(([, sequence]) => Number(sequence));
   // Of what came at once it may have counted more.
   expect(answered.slice(0, count), child.output).toEqual(Array.from({ length: count }, (_, i) => i + 1));
+  expect(code, child.output).toBe(0);
 }
