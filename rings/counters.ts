@@ -52,8 +52,18 @@ export class CounterBlock<Name extends string> {
 
   /** Makes a block of zeros in a buffer of its own. */
   static create<const Names extends readonly string[]>(names: Names): CounterBlock<Names[number]> {
-    const buffer = new SharedArrayBuffer(LINE_BYTES + names.length * 8 + LINE_BYTES);
-    return new CounterBlock<Names[number]>(names, buffer, LINE_BYTES);
+    return CounterBlock.createSeveral(names, 1)[0]!;
+  }
+
+  /** Makes blocks of zeros in one buffer, for a thread that adds to all of them and would rather have one view. */
+  static createSeveral<const Names extends readonly string[]>(
+    names: Names,
+    count: number,
+  ): CounterBlock<Names[number]>[] {
+    const distance = Math.ceil((names.length * 8) / LINE_BYTES) * LINE_BYTES + LINE_BYTES;
+    const buffer = new SharedArrayBuffer(LINE_BYTES + count * distance);
+    const place = (_: unknown, i: number) => new CounterBlock<Names[number]>(names, buffer, LINE_BYTES + i * distance);
+    return Array.from({ length: count }, place);
   }
 
   /** What {@link attach} takes, in this thread or another. */

@@ -18,12 +18,16 @@
 
 /** Distance of words that different threads write, in bytes; the region must be aligned to it. */
 const LINE_BYTES = 128;
-const HEAD = 0;
-const TAIL = LINE_BYTES / 4;
+/** Words from a ring's beginning to its head. */
+export const HEAD = 0;
+/** Words from a ring's beginning to its tail. */
+export const TAIL = LINE_BYTES / 4;
 const ASLEEP = (2 * LINE_BYTES) / 4;
-const CONTROL_BYTES = 3 * LINE_BYTES;
+/** What comes before a ring's packets. */
+export const CONTROL_BYTES = 3 * LINE_BYTES;
 const MAX_CAPACITY = 2 ** 24;
-const LENGTH_SHIFT = 16;
+/** A packet is its handle and, so many bits further up, its length. */
+export const LENGTH_SHIFT = 16;
 const HANDLE_MASK = 0xffff;
 
 /** Handles and lengths that a ring carries are below it: buffers are no more, and no longer. */
@@ -48,7 +52,11 @@ export class SpscRing {
    * @param capacity packets, a power of two; the same on both sides
    * @throws RangeError where the ring cannot lie there
    */
-  constructor(buffer: SharedArrayBuffer, byteOffset: number, capacity: number) {
+  constructor(
+    readonly buffer: SharedArrayBuffer,
+    readonly byteOffset: number,
+    capacity: number,
+  ) {
     const bytes = SpscRing.bytesFor(capacity);
     if (!(byteOffset >= 0 && byteOffset % LINE_BYTES === 0 && byteOffset + bytes <= buffer.byteLength)) {
       throw new RangeError(
@@ -128,6 +136,11 @@ export class SpscRing {
   }
 
   // Consumer
+
+  /** The index of the next packet that will be taken. */
+  get consumed(): number {
+    return this.head;
+  }
 
   /**
    * Whether there seems to be nothing to dequeue, by a plain load: for who goes round many rings, most of them empty. What

@@ -88,6 +88,11 @@ export function createL2Counters(): L2Counters {
   return CounterBlock.create(L2_COUNTERS);
 }
 
+/** A block for each of so many cores, in one buffer. */
+export function createCoreCounters(cores: number): L2Counters[] {
+  return CounterBlock.createSeveral(L2_COUNTERS, cores);
+}
+
 /** Adds a device's counters to the layer's; one whose name the layer uses, too, begins with `device_`. */
 export function addDeviceCounters(all: Record<string, number>, device: DeviceCounters): DeviceCounters {
   for (const [name, value] of Object.entries(device)) all[Object.hasOwn(L2, name) ? `device_${name}` : name] = value;

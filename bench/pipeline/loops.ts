@@ -3,7 +3,7 @@
  * of theirs; all for whatever thread they are wanted in.
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
-import { createL2Counters } from '../../src/counters.js';
+import { createCoreCounters, createL2Counters } from '../../src/counters.js';
 import { LinkLayer } from '../../src/link-layer.js';
 import type { FrameSink } from '../../src/medium.js';
 import type { Interconnect } from '../../src/multicore/interconnect.js';
@@ -38,7 +38,7 @@ export function nicFor(cores: number, flows: number, separateSent: boolean, memo
 export function rxLoop(nic: EndlessNic, interconnect: Interconnect, share: RssShare): RxMainLoop {
   const { memory, pool } = nic;
   const counters = createL2Counters();
-  const inbound = Array.from({ length: interconnect.plan.cores }, () => createL2Counters());
+  const inbound = createCoreCounters(interconnect.plan.cores);
   const arpQueue = interconnect.rxWorkersTxQueue();
   const arpSink: FrameSink = {
     ...{ memory, pool, isUp: true },

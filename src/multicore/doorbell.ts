@@ -15,12 +15,16 @@ const ASLEEP = 1;
 
 /** The side of those who have something for the thread. */
 export class Doorbell {
-  protected readonly words: Int32Array;
   protected readonly at: number;
 
-  /** @param byteOffset of the word in `buffer`, a multiple of {@link DOORBELL_BYTES}; zero at first */
-  constructor(buffer: SharedArrayBuffer, byteOffset: number) {
-    this.words = new Int32Array(buffer);
+  /**
+   * @param words of the shared memory; the same array for all doorbells of a thread, which is one thing less to fetch
+   * @param byteOffset of the word in it, a multiple of {@link DOORBELL_BYTES}; zero at first
+   */
+  constructor(
+    protected readonly words: Int32Array,
+    byteOffset: number,
+  ) {
     this.at = byteOffset >>> 2;
   }
 

@@ -75,10 +75,13 @@ export class Interconnect {
   private readonly layout: ReturnType<typeof layoutOf>;
   /** The link's state, 1 or 0, and whether there are new asks: words that several threads write. */
   private readonly words: Int32Array;
+  /** All of the memory, for the doorbells. */
+  private readonly allWords: Int32Array;
 
   constructor(private readonly share: InterconnectShare) {
     this.plan = share.plan;
     this.layout = layoutOf(share.plan);
+    this.allWords = new Int32Array(share.buffer);
     this.words = new Int32Array(share.buffer, this.layout.words, (3 * LINE) / 4);
   }
 
@@ -129,12 +132,12 @@ export class Interconnect {
   }
 
   coreDoorbell(core: number): Doorbell {
-    return new Doorbell(this.share.buffer, core * DOORBELL_BYTES);
+    return new Doorbell(this.allWords, core * DOORBELL_BYTES);
   }
 
   /** A core listens to its own. */
   coreListener(core: number): DoorbellListener {
-    return new DoorbellListener(this.share.buffer, core * DOORBELL_BYTES);
+    return new DoorbellListener(this.allWords, core * DOORBELL_BYTES);
   }
 
   rxDoorbell(): Doorbell {

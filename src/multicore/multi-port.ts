@@ -10,7 +10,7 @@ import { TX_COUNTERS, type TxCounterName, type TxLoan } from '../../drivers/virt
 import { CounterBlock } from '../../rings/counters.js';
 import type { SpscRing } from '../../rings/spsc-ring.js';
 import type { ResolvedConfig } from '../config.js';
-import { addDeviceCounters, createL2Counters, type L2Counters } from '../counters.js';
+import { addDeviceCounters, createCoreCounters, createL2Counters, type L2Counters } from '../counters.js';
 import type { WaitOptions } from '../open-device.js';
 import { type CoreStatus, type LinkListener, type Port, PortFault, type StackTotals } from '../port.js';
 import { IndirectionTable } from '../rss/indirection-table.js';
@@ -66,7 +66,7 @@ export class MultiPort implements Port {
     this.interconnect = Interconnect.create(planBuffers(stackCores, config.buffers), config.mode === '2kb');
     this.indirection = IndirectionTable.create(stackCores);
     this.coreCounters = Array.from({ length: stackCores }, () => createL2Counters());
-    this.inbound = Array.from({ length: stackCores }, () => createL2Counters());
+    this.inbound = createCoreCounters(stackCores);
     this.rxQueues = this.interconnect.rings('rxQueue');
     this.txQueues = this.interconnect.rings('txQueue');
     this.failed = new Promise((_, reject) => {

@@ -184,19 +184,12 @@ export class RingCore extends Core {
 
   private makeReceive(): () => void {
     const { received, neighbours, rxQueue, waiting } = this;
-    const handles = new Uint32Array(BURST);
-    const lengths = new Uint32Array(BURST);
     return () => {
       received.flush();
       if (neighbours.isAsking) this.takeAnswers();
-      const count = rxQueue.dequeueBurst(handles, lengths, FULL_BURST);
-      if (count === 0) return;
+      if (rxQueue.looksEmpty) return;
       const tail = waiting.makeRoom();
-      for (let i = 0; i < count; i++) {
-        waiting.handles[tail + i] = handles[i]!;
-        waiting.lengths[tail + i] = lengths[i]!;
-      }
-      waiting.tail = tail + count;
+      waiting.tail = tail + rxQueue.dequeueBurst(waiting.handles, waiting.lengths, FULL_BURST, tail);
     };
   }
 

@@ -6,6 +6,7 @@
  */
 import type { NetDevice } from '../../drivers/net-device.js';
 import { FRAME_OFFSET } from '../../rings/buffer-pool.js';
+import { SpscFanOut } from '../../rings/spsc-fan-out.js';
 import type { SpscRing } from '../../rings/spsc-ring.js';
 import type { Layer } from '../config.js';
 import { L2, type L2Counters } from '../counters.js';
@@ -59,14 +60,10 @@ export class RxMainLoop {
   handAll: () => void = () => {};
   private readonly freed = new Uint32Array(BURST);
   private readonly freedLengths = new Uint32Array(BURST);
-  /** Packets that are to be handed over: a row of BURST a core, and how many are in each row. */
-  private readonly rowHandles: Uint32Array;
-  private readonly rowLengths: Uint32Array;
-  private readonly inRow: Int32Array;
   /** Of each frame of a burst: where what is hashed begins, and the hash. */
   private readonly places = new Uint32Array(BURST);
   private readonly hashes = new Int32Array(BURST);
-  private readonly rxQueues: SpscRing[];
+  private readonly rxQueues: SpscFanOut;
   /** Where buffers come back: from each core, and with a Tx worker from that. */
   private readonly returns: SpscRing[];
   private readonly doorbells: Doorbell[];
@@ -79,16 +76,21 @@ export class RxMainLoop {
   private readonly share: number;
   private readonly desk: NeighbourDesk;
   private readonly values: Float64Array;
-  private readonly coreValues: Float64Array[];
+  /** What is counted for the cores, and where each one's begin. */
+  private readonly coreValues: Float64Array;
+  private readonly coreValuesAt: Int32Array;
   private readonly isIp: boolean;
   /** Below it buffers are collected from all cores at once. */
   private readonly lowWater: number;
   private nextToCollect = 0;
   private pollsToHome = POLLS_TO_HOME;
+  /** Cores that may have no more in this poll, as was found in it. */
+  private readonly isRefused: Uint8Array;
+  private someRefused = false;
 
   /**
    * @param counters of this loop
-   * @param coreCounters what it counts for each core: delivered, and what found no room
+   * @param coreCounters what it counts for each core: delivered, and what found no room. In one buffer
    */
   constructor(
     private readonly device: RxDevice,
@@ -102,10 +104,8 @@ export class RxMainLoop {
   ) {
     const { cores, rxBuffers, deviceRing } = interconnect.plan;
     const each = <T>(make: (core: number) => T): T[] => Array.from({ length: cores }, (_, core) => make(core));
-    this.rowHandles = new Uint32Array(cores * BURST);
-    this.rowLengths = new Uint32Array(cores * BURST);
-    this.inRow = new Int32Array(cores);
-    this.rxQueues = interconnect.rings('rxQueue');
+    this.rxQueues = new SpscFanOut(interconnect.rings('rxQueue'));
+    this.isRefused = new Uint8Array(cores);
     this.returns = interconnect.rings('rxFree');
     if (interconnect.hasTxWorker) this.returns.push(interconnect.rxHome());
     this.txDoorbell = interconnect.txDoorbell();
@@ -115,7 +115,9 @@ export class RxMainLoop {
     this.held = new Int32Array(cores);
     this.share = interconnect.plan.rxShare;
     this.values = counters.values;
-    this.coreValues = coreCounters.map(({ values }) => values);
+    const shares = coreCounters.map((block) => block.share());
+    this.coreValues = new Float64Array(shares[0]!.buffer);
+    this.coreValuesAt = Int32Array.from(shares, ({ byteOffset }) => byteOffset / 8);
     this.isIp = layer === 'ip';
     // Half of what is not in the receive ring: while all goes well, they come home before.
     this.lowWater = Math.max(2 * BURST, (rxBuffers - deviceRing) >> 1);
@@ -155,7 +157,8 @@ export class RxMainLoop {
   retire(core: number, inFlight: Uint8Array): void {
     this.handAll();
     this.isGone[core] = 1;
-    this.coreValues[core]![L2.rx_lost_core_gone]! += this.rxQueues[core]!.count;
+    this.rxQueues.allow(core, 0);
+    this.countOf(core, L2.rx_lost_core_gone, this.rxQueues.count(core));
     // What it had sent before that, and is not in flight any more, is in the ring already, and must not come home twice.
     this.collectFromSender();
     for (let handle = 0; handle < this.holder.length; handle++) {
@@ -197,15 +200,37 @@ export class RxMainLoop {
     if (this.interconnect.hasTxWorker) this.collectFrom(this.held.length);
   }
 
-  /** How many of `count` packets more the core may have: so that one that hoards leaves the others theirs. */
-  private roomOf(core: number, count: number): number {
-    if (this.held[core]! + count > this.share) {
+  /** How many packets more the core may have: so that one that hoards leaves the others theirs. */
+  private roomOf(core: number): number {
+    const most = this.share - this.rxQueues.waiting(core);
+    if (this.held[core]! + BURST > most) {
       this.collectFrom(core);
       this.collectFromSender();
       // What it has released while it sleeps it hands over when it wakes; no packet will wake it that it may not have.
-      if (this.held[core]! + count > this.share) this.doorbells[core]!.ring();
+      if (this.held[core]! + BURST > most) this.doorbells[core]!.ring();
     }
-    return Math.min(count, Math.max(0, this.share - this.held[core]!));
+    return Math.max(0, most - this.held[core]!);
+  }
+
+  /**
+   * For a packet that the core may not have by what was known: looks again, but once a poll, and drops the packet if need be.
+   * @returns as {@link SpscFanOut.stage}
+   */
+  private stageLate(core: number, handle: number, length: number): number {
+    if (this.isGone[core] === 0 && this.isRefused[core] === 0) {
+      if (this.rxQueues.allow(core, this.roomOf(core)) > 0) return this.rxQueues.stage(core, handle, length);
+      this.isRefused[core] = 1;
+      this.someRefused = true;
+    }
+    const hasShare = this.held[core]! + this.rxQueues.waiting(core) >= this.share;
+    const full = hasShare ? L2.rx_drop_core_share : L2.rx_drop_queue_full;
+    this.countOf(core, this.isGone[core] === 0 ? full : L2.rx_drop_core_gone, 1);
+    this.device.pool.put(handle);
+    return 0;
+  }
+
+  private countOf(core: number, what: number, count: number): void {
+    this.coreValues[this.coreValuesAt[core]! + what]! += count;
   }
 
   /**
@@ -214,17 +239,17 @@ export class RxMainLoop {
    * packet: each is then small enough that all it calls is inlined.
    */
   private makePoll(): () => number {
-    const { device, interconnect, link, flows, tx, isIp, values, inRow } = this;
+    const { device, interconnect, link, flows, tx, isIp, values, rxQueues } = this;
     const { pool } = device;
     const { cores } = interconnect.plan;
     const mostBursts = Math.max(1, Math.min(MAX_BURSTS, cores >> CORES_A_BURST_SHIFT));
     /**
-     * The cores that have something in their row. One whose row was full meanwhile is there twice: that takes nearly a
+     * The cores for which packets are staged. One that was handed a burst meanwhile is there twice: that takes nearly a
      * burst of its own before, so that fewer than {@link MAX_BURSTS} can be.
      */
     const filled = new Uint8Array(cores + MAX_BURSTS);
-    let rows = 0;
-    let isFull = false;
+    let filledCount = 0;
+    let hasBurst = false;
     let pollsKept = 0;
 
     /** Keeps what is for a stack; returns how many. */
@@ -256,7 +281,7 @@ export class RxMainLoop {
 
     /** Leaves each one's hash in the headroom, on the line that the virtio-net header has just brought along. */
     const sort = (count: number): void => {
-      const { places, hashes, inRow, rowHandles, rowLengths, holder } = this;
+      const { places, hashes, holder } = this;
       const { rxHandles: handles, rxLengths: lengths, memory } = device;
       const { u32 } = memory;
       for (let i = 0; i < count; i++) {
@@ -264,35 +289,40 @@ export class RxMainLoop {
         u32[(places[i]! - hashedAt) >>> 2] = hash;
         const core = flows.coreOf(hash);
         const handle = handles[i]!;
-        const at = inRow[core]!;
-        rowHandles[core * FULL_BURST + at] = handle;
-        rowLengths[core * FULL_BURST + at] = lengths[i]!;
+        let staged = rxQueues.stage(core, handle, lengths[i]!);
+        if (staged === 0) {
+          staged = this.stageLate(core, handle, lengths[i]!);
+          if (staged === 0) continue;
+        }
         holder[handle] = core + 1;
-        if (at === 0) filled[rows++] = core;
-        inRow[core] = at + 1;
-        if (at + 1 < FULL_BURST) continue;
+        if (staged === 1) filled[filledCount++] = core;
+        if (staged < FULL_BURST) continue;
         this.hand(core);
-        isFull = true;
+        hasBurst = true;
       }
     };
 
-    /** Hands over rows that have at least so many. */
+    /** Hands over to the cores for which at least so many are staged. */
     const hand = (least: number): void => {
       let kept = 0;
-      for (let i = 0; i < rows; i++) {
+      for (let i = 0; i < filledCount; i++) {
         const core = filled[i]!;
-        if (inRow[core]! >= least) this.hand(core);
+        if (rxQueues.waiting(core) >= least) this.hand(core);
         else filled[kept++] = core;
       }
-      rows = kept;
+      filledCount = kept;
       pollsKept = kept === 0 ? 0 : pollsKept + 1;
-      isFull = false;
+      hasBurst = false;
     };
     this.handAll = () => hand(0);
 
     return () => {
       if (interconnect.takeAsked()) this.answerQuestions();
       if (--this.pollsToHome === 0) this.bringHome();
+      if (this.someRefused) {
+        this.isRefused.fill(0);
+        this.someRefused = false;
+      }
       let total = 0;
       let isMore = true;
       for (let bursts = 0; isMore && bursts < mostBursts; bursts++) {
@@ -302,7 +332,7 @@ export class RxMainLoop {
         const kept = admit(count);
         hash(kept);
         sort(kept);
-        isMore = count === FULL_BURST && !isFull;
+        isMore = count === FULL_BURST && !hasBurst;
       }
       values[RX_FRAMES]! += total;
       hand(isMore && pollsKept + 1 < MAX_POLLS_KEPT ? WORTH_A_HANDING : 0);
@@ -313,32 +343,14 @@ export class RxMainLoop {
     };
   }
 
-  /** Hands a core its row, if there is anything in it. */
+  /** Hands a core what is staged for it, if there is anything. */
   private hand(core: number): void {
-    const count = this.inRow[core]!;
+    const count = this.rxQueues.publish(core);
     if (count === 0) return;
-    this.inRow[core] = 0;
-    const from = core * FULL_BURST;
-    if (this.isGone[core] !== 0) {
-      this.held[core]! += count;
-      this.drop(core, from, from + count, L2.rx_drop_core_gone);
-      return;
-    }
-    const allowed = this.roomOf(core, count);
-    const taken = this.rxQueues[core]!.enqueueBurst(this.rowHandles, this.rowLengths, from, allowed);
     // What the core has already given back is nevertheless only counted when this thread takes it.
     this.held[core]! += count;
-    this.coreValues[core]![RX_DELIVERED]! += taken;
-    if (taken > 0) this.doorbells[core]!.ring();
-    if (taken === count) return;
-    this.drop(core, from + taken, from + allowed, L2.rx_drop_queue_full);
-    this.drop(core, from + allowed, from + count, L2.rx_drop_core_share);
-  }
-
-  /** Drops a part of a row. */
-  private drop(core: number, from: number, to: number, reason: number): void {
-    this.coreValues[core]![reason]! += to - from;
-    for (let i = from; i < to; i++) this.home(this.rowHandles[i]!);
+    this.countOf(core, RX_DELIVERED, count);
+    this.doorbells[core]!.ring();
   }
 
   private answerQuestions(): void {

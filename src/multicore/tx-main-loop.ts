@@ -5,6 +5,7 @@
  * A core that floods gets its burst a turn, as every other: its own queue fills, nobody else's.
  */
 import { type BufferPool, NO_BUFFER } from '../../rings/buffer-pool.js';
+import { SpscFanIn } from '../../rings/spsc-fan-in.js';
 import type { SpscRing } from '../../rings/spsc-ring.js';
 import { L2, type L2Counters } from '../counters.js';
 import type { Interconnect } from './interconnect.js';
@@ -41,6 +42,7 @@ export class TxMainLoop {
   private pending = 0;
   /** Buffers that the device has. */
   private out = 0;
+  private readonly queues: SpscFanIn;
   private readonly txFrees: RingReturn[];
   private readonly rxBuffers: number;
   private readonly txShift: number;
@@ -59,12 +61,13 @@ export class TxMainLoop {
   constructor(
     private readonly device: TxDevice,
     interconnect: Interconnect,
-    private readonly queues: readonly SpscRing[],
+    queues: readonly SpscRing[],
     private readonly rxHome: RxHome,
     private readonly coreBurst: number,
     counters: L2Counters,
   ) {
     const { rxBuffers, txBuffers } = interconnect.plan;
+    this.queues = new SpscFanIn(queues);
     this.txFrees = interconnect.rings('txFree').map((ring) => new RingReturn(ring));
     this.rxBuffers = rxBuffers;
     this.txShift = Math.log2(txBuffers);
@@ -81,7 +84,7 @@ export class TxMainLoop {
   /** Whether packets wait. */
   get hasWork(): boolean {
     if (this.pending > 0) return true;
-    for (let i = 0; i < this.queues.length; i++) if (this.queues[i]!.count > 0) return true;
+    for (let i = 0; i < this.queues.length; i++) if (this.queues.count(i) > 0) return true;
     return false;
   }
 
@@ -90,7 +93,7 @@ export class TxMainLoop {
    * @returns for each of the Rx worker's buffers, whether it is still to be sent: 1. It comes home by itself.
    */
   retire(core: number): Uint8Array {
-    this.discard(this.queues[core]!, L2.tx_lost_core_gone);
+    this.discard(core, L2.tx_lost_core_gone);
     this.flushHomes();
     return this.inFlight.slice();
   }
@@ -99,21 +102,21 @@ export class TxMainLoop {
   drain(): void {
     const { queues } = this;
     let left = this.pending;
-    for (let i = 0; i < queues.length; i++) left += queues[i]!.count;
+    for (let i = 0; i < queues.length; i++) left += queues.count(i);
     // No more than that: the Rx worker may be answering ARP all the while.
     for (let taken = 1; left > 0 && taken > 0; left -= taken) taken = this.poll();
-    for (let i = 0; i < queues.length; i++) this.discard(queues[i]!, L2.tx_lost_link_down);
+    for (let i = 0; i < queues.length; i++) this.discard(i, L2.tx_lost_link_down);
     this.values[L2.tx_lost_link_down]! += this.pending;
     for (let i = 0; i < this.pending; i++) this.giveBack(this.handles[i]!);
     this.pending = 0;
     this.flushHomes();
   }
 
-  private discard(queue: SpscRing, reason: number): void {
+  private discard(queue: number, reason: number): void {
     const handles = new Uint32Array(BATCH);
     const lengths = new Uint32Array(BATCH);
     for (let count = BATCH; count === BATCH; ) {
-      count = queue.dequeueBurst(handles, lengths, BATCH);
+      count = this.queues.dequeueBurst(queue, handles, lengths, BATCH);
       this.values[reason]! += count;
       for (let i = 0; i < count; i++) this.giveBack(handles[i]!);
     }
@@ -150,9 +153,8 @@ export class TxMainLoop {
     const gather = (): void => {
       let { turn, pending } = this;
       for (let left = queues.length; left > 0 && pending + coreBurst <= BATCH; left--) {
-        const queue = queues[turn]!;
-        if (!queue.looksEmpty) {
-          const end = pending + queue.dequeueBurst(handles, lengths, coreBurst, pending);
+        if (!queues.looksEmpty(turn)) {
+          const end = pending + queues.dequeueBurst(turn, handles, lengths, coreBurst, pending);
           for (; pending < end; pending++) {
             const handle = handles[pending]!;
             if (handle < rxBuffers) inFlight[handle] = 1;

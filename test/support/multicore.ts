@@ -4,9 +4,10 @@
  */
 import { expect } from 'vitest';
 import type { BufferPool } from '../../rings/buffer-pool.js';
+import type { SpscFanOut } from '../../rings/spsc-fan-out.js';
 import type { SpscRing } from '../../rings/spsc-ring.js';
 import { resolveConfig, type TspmdConfig } from '../../src/config.js';
-import { createL2Counters, type L2Counters } from '../../src/counters.js';
+import { createCoreCounters, createL2Counters, type L2Counters } from '../../src/counters.js';
 import { Interconnect } from '../../src/multicore/interconnect.js';
 import { planBuffers } from '../../src/multicore/plan.js';
 import { RingCore } from '../../src/multicore/ring-core.js';
@@ -16,7 +17,6 @@ import { TxMainLoop } from '../../src/multicore/tx-main-loop.js';
 import type { PacketBuffer } from '../../src/packet-buffer.js';
 import { IndirectionTable } from '../../src/rss/indirection-table.js';
 import { Rss, type RssShare } from '../../src/rss/rss.js';
-import { BURST } from '../../src/tx-burst.js';
 import type { WaitingPackets } from '../../src/waiting-packets.js';
 import { OUR_IP } from './frames.js';
 import { MockDevice, type MockOptions } from './mock-device.js';
@@ -69,7 +69,7 @@ export class Multicore {
     const all = { ...mock, buffers, ownBuffers: rxBuffers, separateSent: true };
     this.device = makeDevice ? makeDevice(all) : new MockDevice(all);
     this.indirection = IndirectionTable.create(stackCores);
-    this.inbound = Array.from({ length: stackCores }, () => createL2Counters());
+    this.inbound = createCoreCounters(stackCores);
     this.coreCounters = Array.from({ length: stackCores }, () => createL2Counters());
     const rss: RssShare = { ...resolved.rss, table: this.indirection.share() };
     const clock = (): number => this.time.now;
@@ -171,10 +171,9 @@ export class Multicore {
     const tx = this.tx as unknown as { handles: Uint32Array; pending: number; txFrees: RingReturn[] };
     add('Tx pending', tx.handles.subarray(0, tx.pending));
     if (this.home !== null) add('Tx home', inReturn(this.home));
-    const { rowHandles, inRow } = this.rx.rx as unknown as { rowHandles: Uint32Array; inRow: Int32Array };
-    for (const [core, count] of inRow.entries())
-      add(`row ${core}`, rowHandles.subarray(core * BURST, core * BURST + count));
+    const { rxQueues } = this.rx.rx as unknown as { rxQueues: SpscFanOut };
     for (const { index } of this.cores) {
+      add(`core ${index}: rx_queue to come`, staged(rxQueues, index));
       add(`core ${index}: tx_queue`, inRing(interconnect.ring(index, 'txQueue')));
       add(`core ${index}: txFree`, inRing(interconnect.ring(index, 'txFree')));
       add(`core ${index}: txFree to come`, inReturn(tx.txFrees[index]!));
@@ -266,8 +265,16 @@ function inRing(ring: SpscRing): number[] {
 }
 
 function inReturn(ring: RingReturn): number[] {
-  const { handles, collected } = ring as unknown as { handles: Uint32Array; collected: number };
-  return [...handles.subarray(0, collected)];
+  return staged((ring as unknown as { out: SpscFanOut }).out, 0);
+}
+
+/** What is in a ring and not published yet. */
+function staged(fan: SpscFanOut, ring: number): number[] {
+  const { words, packets, tails, mask } = fan as unknown as Record<'words' | 'packets' | 'tails', Int32Array> & {
+    mask: number;
+  };
+  const place = (_: unknown, i: number): number => words[packets[ring]! + ((tails[ring]! + i) & mask)]! & 0xffff;
+  return Array.from({ length: fan.waiting(ring) }, place);
 }
 
 function inBurst(burst: object): number[] {

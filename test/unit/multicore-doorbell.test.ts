@@ -9,11 +9,11 @@ import { until } from '../support/until.js';
 
 function make(): { bell: Doorbell; listener: DoorbellListener; word: Int32Array; rings: () => number } {
   const buffer = new SharedArrayBuffer(2 * DOORBELL_BYTES);
-  const listener = new DoorbellListener(buffer, DOORBELL_BYTES);
+  const listener = new DoorbellListener(new Int32Array(buffer), DOORBELL_BYTES);
   let rings = 0;
   listener.onRing = () => rings++;
   const word = new Int32Array(buffer, DOORBELL_BYTES, 1);
-  return { bell: new Doorbell(buffer, DOORBELL_BYTES), listener, word, rings: () => rings };
+  return { bell: new Doorbell(new Int32Array(buffer), DOORBELL_BYTES), listener, word, rings: () => rings };
 }
 
 /** Long enough for a wake-up of this thread by itself. */
