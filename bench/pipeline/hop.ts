@@ -41,7 +41,7 @@ export const HOPS: readonly Hop[] = (['hop', 'flat'] as const).flatMap((kind) =>
 
 /** Milliseconds. */
 const timing = (isQuick: boolean): { windows: number; window: number; warmUp: number } =>
-  isQuick ? { windows: 3, window: 20, warmUp: 100 } : { windows: 15, window: 60, warmUp: 500 };
+  isQuick ? { windows: 3, window: 20, warmUp: 300 } : { windows: 15, window: 60, warmUp: 500 };
 
 /** A layout in its thread. */
 class Contestant {

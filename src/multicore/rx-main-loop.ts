@@ -7,7 +7,6 @@
 import type { NetDevice } from '../../drivers/net-device.js';
 import { FRAME_OFFSET } from '../../rings/buffer-pool.js';
 import { SpscFanOut } from '../../rings/spsc-fan-out.js';
-import type { SpscRing } from '../../rings/spsc-ring.js';
 import type { Layer } from '../config.js';
 import { L2, type L2Counters } from '../counters.js';
 import type { LinkLayer } from '../link-layer.js';
@@ -17,6 +16,7 @@ import { ETH_HEADER_BYTES } from '../wire/ethernet.js';
 import type { Doorbell } from './doorbell.js';
 import type { Interconnect } from './interconnect.js';
 import { NeighbourDesk } from './neighbour-desk.js';
+import { RxBuffers } from './rx-buffers.js';
 
 /** Chooses the cores of a burst of packets. */
 export type FlowSpreader = Pick<Rss, 'hashFrames' | 'hashPackets' | 'coreOf'>;
@@ -40,39 +40,24 @@ const MAX_BURSTS = 4;
 const WORTH_A_HANDING = 8;
 const MAX_POLLS_KEPT = 4;
 
-/** Polls until buffers are brought home that are not missed yet, and of how many cores at a time. */
-const POLLS_TO_HOME = 8;
-const CORES_TO_HOME = 8;
-
 // V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
 const FULL_BURST = BURST;
 const FRAME_AT = FRAME_OFFSET;
 const ETH_HEADER = ETH_HEADER_BYTES;
 const RX_FRAMES = L2.rx_frames;
 const RX_DELIVERED = L2.rx_delivered;
-/** Nobody: the buffer is in the pool, the receive ring, or being worked on. */
-const NOBODY = 0;
-
 export class RxMainLoop {
   /** Receives what waits, a burst or some, and spreads it over the cores. Returns how many frames it was. */
   readonly poll: () => number;
   /** Hands over what is kept back while the device has more: before a core is retired, and at the end. */
   handAll: () => void = () => {};
-  private readonly freed = new Uint32Array(BURST);
-  private readonly freedLengths = new Uint32Array(BURST);
   /** Of each frame of a burst: where what is hashed begins, and the hash. */
   private readonly places = new Uint32Array(BURST);
   private readonly hashes = new Int32Array(BURST);
   private readonly rxQueues: SpscFanOut;
-  /** Where buffers come back: from each core, and with a Tx worker from that. */
-  private readonly returns: SpscRing[];
+  private readonly buffers: RxBuffers;
   private readonly doorbells: Doorbell[];
-  private readonly txDoorbell: Doorbell;
   private readonly isGone: Uint8Array;
-  /** Who has each buffer: 1 + core, or NOBODY. */
-  private readonly holder: Uint8Array;
-  /** How many of them each core has. */
-  private readonly held: Int32Array;
   private readonly share: number;
   private readonly desk: NeighbourDesk;
   private readonly values: Float64Array;
@@ -80,10 +65,6 @@ export class RxMainLoop {
   private readonly coreValues: Float64Array;
   private readonly coreValuesAt: Int32Array;
   private readonly isIp: boolean;
-  /** Below it buffers are collected from all cores at once. */
-  private readonly lowWater: number;
-  private nextToCollect = 0;
-  private pollsToHome = POLLS_TO_HOME;
   /** Cores that may have no more in this poll, as was found in it. */
   private readonly isRefused: Uint8Array;
   private someRefused = false;
@@ -102,25 +83,21 @@ export class RxMainLoop {
     counters: L2Counters,
     coreCounters: readonly L2Counters[],
   ) {
-    const { cores, rxBuffers, deviceRing } = interconnect.plan;
+    const { cores, rxShare } = interconnect.plan;
     const each = <T>(make: (core: number) => T): T[] => Array.from({ length: cores }, (_, core) => make(core));
     this.rxQueues = new SpscFanOut(interconnect.rings('rxQueue'));
     this.isRefused = new Uint8Array(cores);
-    this.returns = interconnect.rings('rxFree');
-    if (interconnect.hasTxWorker) this.returns.push(interconnect.rxHome());
-    this.txDoorbell = interconnect.txDoorbell();
+    this.buffers = new RxBuffers(device.pool, interconnect);
     this.doorbells = each((core) => interconnect.coreDoorbell(core));
-    this.isGone = new Uint8Array(this.returns.length);
-    this.holder = new Uint8Array(rxBuffers);
-    this.held = new Int32Array(cores);
-    this.share = interconnect.plan.rxShare;
+    this.isGone = new Uint8Array(cores);
+    this.share = rxShare;
     this.values = counters.values;
     const shares = coreCounters.map((block) => block.share());
+    if (shares.some(({ buffer }) => buffer !== shares[0]!.buffer))
+      throw new RangeError('counters of the cores in several buffers');
     this.coreValues = new Float64Array(shares[0]!.buffer);
     this.coreValuesAt = Int32Array.from(shares, ({ byteOffset }) => byteOffset / 8);
     this.isIp = layer === 'ip';
-    // Half of what is not in the receive ring: while all goes well, they come home before.
-    this.lowWater = Math.max(2 * BURST, (rxBuffers - deviceRing) >> 1);
     const lines = this.doorbells.map((doorbell, core) => ({ ...interconnect.mail(core), doorbell }));
     this.desk = new NeighbourDesk(link.neighbours, lines);
     this.poll = this.makePoll();
@@ -128,25 +105,12 @@ export class RxMainLoop {
 
   /** A buffer that came back from the Tx side. */
   home(handle: number): void {
-    const holder = this.holder[handle]!;
-    if (holder !== NOBODY) {
-      this.held[holder - 1]!--;
-      this.holder[handle] = NOBODY;
-    }
-    this.device.pool.put(handle);
+    this.buffers.home(handle);
   }
 
-  /** Takes the buffers that were given back, from one core after the other, until there are enough. */
+  /** Takes the buffers that were given back, until there are enough. */
   collect(): void {
-    const { returns, device } = this;
-    for (let tried = 0; tried < returns.length; tried++) {
-      const from = this.nextToCollect;
-      this.nextToCollect = from + 1 === returns.length ? 0 : from + 1;
-      this.collectFrom(from);
-      if (device.pool.available >= 2 * this.lowWater) return;
-    }
-    // Some may have been sent, and a thread that sleeps sees no reason to bring them home.
-    if (device.pool.available < this.lowWater) this.txDoorbell.ring();
+    this.buffers.collect();
   }
 
   /**
@@ -159,57 +123,24 @@ export class RxMainLoop {
     this.isGone[core] = 1;
     this.rxQueues.allow(core, 0);
     this.countOf(core, L2.rx_lost_core_gone, this.rxQueues.count(core));
-    // What it had sent before that, and is not in flight any more, is in the ring already, and must not come home twice.
-    this.collectFromSender();
-    for (let handle = 0; handle < this.holder.length; handle++) {
-      if (this.holder[handle] === core + 1 && inFlight[handle] === 0) this.home(handle);
-    }
+    this.buffers.retire(core, inFlight);
   }
 
   /** Buffers that a core has or is having sent, its `rx_queue` and what it gave back lately included. */
   heldBy(core: number): number {
-    return this.held[core]!;
-  }
-
-  /**
-   * Takes what was sent and what some cores have given back, long before it is needed: the fewer buffers go round, the more
-   * of them are in the cache.
-   */
-  private bringHome(): void {
-    this.pollsToHome = POLLS_TO_HOME;
-    const { returns } = this;
-    for (let left = Math.min(CORES_TO_HOME, returns.length); left > 0; left--) {
-      if (!returns[this.nextToCollect]!.looksEmpty) this.collectFrom(this.nextToCollect);
-      this.nextToCollect = this.nextToCollect + 1 === returns.length ? 0 : this.nextToCollect + 1;
-    }
-    this.collectFromSender();
-  }
-
-  private collectFrom(from: number): void {
-    if (this.isGone[from] !== 0) return;
-    const { freed, freedLengths } = this;
-    const ring = this.returns[from]!;
-    for (let count = BURST; count === BURST; ) {
-      count = ring.dequeueBurst(freed, freedLengths, BURST);
-      for (let i = 0; i < count; i++) this.home(freed[i]!);
-    }
-  }
-
-  /** What was sent comes home by the Tx worker's ring, where there is one. */
-  private collectFromSender(): void {
-    if (this.interconnect.hasTxWorker) this.collectFrom(this.held.length);
+    return this.buffers.held[core]!;
   }
 
   /** How many packets more the core may have: so that one that hoards leaves the others theirs. */
   private roomOf(core: number): number {
+    const { held } = this.buffers;
     const most = this.share - this.rxQueues.waiting(core);
-    if (this.held[core]! + BURST > most) {
-      this.collectFrom(core);
-      this.collectFromSender();
+    if (held[core]! + BURST > most) {
+      this.buffers.collectOf(core);
       // What it has released while it sleeps it hands over when it wakes; no packet will wake it that it may not have.
-      if (this.held[core]! + BURST > most) this.doorbells[core]!.ring();
+      if (held[core]! + BURST > most) this.doorbells[core]!.ring();
     }
-    return Math.max(0, most - this.held[core]!);
+    return Math.max(0, most - held[core]!);
   }
 
   /**
@@ -222,7 +153,7 @@ export class RxMainLoop {
       this.isRefused[core] = 1;
       this.someRefused = true;
     }
-    const hasShare = this.held[core]! + this.rxQueues.waiting(core) >= this.share;
+    const hasShare = this.buffers.held[core]! + this.rxQueues.waiting(core) >= this.share;
     const full = hasShare ? L2.rx_drop_core_share : L2.rx_drop_queue_full;
     this.countOf(core, this.isGone[core] === 0 ? full : L2.rx_drop_core_gone, 1);
     this.device.pool.put(handle);
@@ -239,7 +170,7 @@ export class RxMainLoop {
    * packet: each is then small enough that all it calls is inlined.
    */
   private makePoll(): () => number {
-    const { device, interconnect, link, flows, tx, isIp, values, rxQueues } = this;
+    const { device, interconnect, link, flows, tx, isIp, values, rxQueues, buffers } = this;
     const { pool } = device;
     const { cores } = interconnect.plan;
     const mostBursts = Math.max(1, Math.min(MAX_BURSTS, cores >> CORES_A_BURST_SHIFT));
@@ -281,9 +212,10 @@ export class RxMainLoop {
 
     /** Leaves each one's hash in the headroom, on the line that the virtio-net header has just brought along. */
     const sort = (count: number): void => {
-      const { places, hashes, holder } = this;
+      const { places, hashes } = this;
       const { rxHandles: handles, rxLengths: lengths, memory } = device;
       const { u32 } = memory;
+      const { holder } = buffers;
       for (let i = 0; i < count; i++) {
         const hash = hashes[i]!;
         u32[(places[i]! - hashedAt) >>> 2] = hash;
@@ -318,7 +250,7 @@ export class RxMainLoop {
 
     return () => {
       if (interconnect.takeAsked()) this.answerQuestions();
-      if (--this.pollsToHome === 0) this.bringHome();
+      buffers.tick();
       if (this.someRefused) {
         this.isRefused.fill(0);
         this.someRefused = false;
@@ -326,7 +258,7 @@ export class RxMainLoop {
       let total = 0;
       let isMore = true;
       for (let bursts = 0; isMore && bursts < mostBursts; bursts++) {
-        if (pool.available < this.lowWater) this.collect();
+        if (pool.available < buffers.lowWater) buffers.collect();
         const count = device.rxBurst(FULL_BURST);
         total += count;
         const kept = admit(count);
@@ -348,7 +280,7 @@ export class RxMainLoop {
     const count = this.rxQueues.publish(core);
     if (count === 0) return;
     // What the core has already given back is nevertheless only counted when this thread takes it.
-    this.held[core]! += count;
+    this.buffers.held[core]! += count;
     this.countOf(core, RX_DELIVERED, count);
     this.doorbells[core]!.ring();
   }

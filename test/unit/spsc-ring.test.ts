@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SpscRing } from '../../rings/spsc-ring.js';
 import type { RingReport, RingWork } from '../support/ring-work.js';
+import { put, take } from '../support/spsc.js';
 
 /** Producer and consumer over one region, as two threads would have them. */
 function pair(capacity: number, firstIndex = 0, byteOffset = 0) {
@@ -12,17 +13,6 @@ function pair(capacity: number, firstIndex = 0, byteOffset = 0) {
     producer: new SpscRing(buffer, byteOffset, capacity),
     consumer: new SpscRing(buffer, byteOffset, capacity),
   };
-}
-
-function put(ring: SpscRing, handle: number, length: number): boolean {
-  return ring.enqueueBurst(Uint32Array.of(handle), Uint32Array.of(length), 0, 1) === 1;
-}
-
-function take(ring: SpscRing, max: number): [number, number][] {
-  const handles = new Uint32Array(max);
-  const lengths = new Uint32Array(max);
-  const count = ring.dequeueBurst(handles, lengths, max);
-  return Array.from({ length: count }, (_, i) => [handles[i]!, lengths[i]!]);
 }
 
 describe('SpscRing', () => {
