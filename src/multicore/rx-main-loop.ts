@@ -176,7 +176,7 @@ export class RxMainLoop {
     const mostBursts = Math.max(1, Math.min(MAX_BURSTS, cores >> CORES_A_BURST_SHIFT));
     /**
      * The cores for which packets are staged. One that was handed a burst meanwhile is there twice: that takes nearly a
-     * burst of its own before, so that fewer than {@link MAX_BURSTS} can be.
+     * burst of its own before, so that no more than {@link MAX_BURSTS} can be.
      */
     const filled = new Uint8Array(cores + MAX_BURSTS);
     let filledCount = 0;

@@ -9,6 +9,9 @@ import { init, runStack } from '../../src/index.js';
 import { openDevice } from '../../src/open-device.js';
 import { createStack } from '../../src/stack.js';
 
+/** Until it is tried again. */
+const RETRY_MS = 20;
+
 const [, , device = '', ip = ''] = process.argv;
 let opened: VirtioNetDevice | undefined;
 const port = await init(
@@ -20,16 +23,27 @@ const port = await init(
     },
   },
 );
-port.onLink = (state, reason) => console.log(`link ${state}: ${reason}`);
+/** While the device has not noticed. */
+let breaking: NodeJS.Timeout | undefined;
+port.onLink = (state, reason) => {
+  clearInterval(breaking);
+  console.log(`link ${state}: ${reason}`);
+};
+
+/** Says by the available index that more entries were published than the queue has. */
+function breakRing(): void {
+  const { memory, tx } = opened!;
+  const index = (tx.layout.driver + 2) >> 1;
+  memory.u16[index] = (memory.u16[index]! + 5000) & 0xffff;
+  tx.kick();
+}
 
 const stop = new AbortController();
 createInterface({ input: process.stdin })
   .on('line', () => {
-    const { memory, tx } = opened!;
-    // The available index says that more entries were published than the queue has.
-    const index = (tx.layout.driver + 2) >> 1;
-    memory.u16[index] = (memory.u16[index]! + 5000) & 0xffff;
-    tx.kick();
+    // The next frame that is sent puts the index right again, perhaps before the device has looked.
+    breaking = setInterval(breakRing, RETRY_MS);
+    breakRing();
   })
   .on('close', () => stop.abort());
 
