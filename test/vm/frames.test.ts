@@ -38,6 +38,7 @@ describeWith('raw frames to tspmd in a guest', [guest], () => {
     child = Guest.start({
       mode: 'iommu',
       netdevs: [`${link.netdev},mac=${MAC},packed=on`],
+      cpus: mode === 'single' ? 1 : 3,
       timeout: 100,
       command: ['bash', '-c', script],
     });
