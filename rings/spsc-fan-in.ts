@@ -1,7 +1,7 @@
 /**
- * The consumer's side of many rings, for a thread that goes round all of them, most of them empty: whether one seems to
- * be, it knows by one line of shared memory and a word in each of two arrays, where asking each {@link SpscRing} takes its object and
- * its view as well. For 64 rings that is the difference between what stays in a first-level cache and what does not.
+ * The consumer's side of many rings, for a thread that goes round all of them, most of them empty. It tells an empty one
+ * by a line of shared memory and a word in each of two arrays; to ask each {@link SpscRing} takes its object and its view as
+ * well. For 64 rings that is the difference between what stays in a first-level cache and what does not.
  */
 import { type SpscRing, TAIL } from './spsc-ring.js';
 
@@ -12,7 +12,7 @@ export class SpscFanIn {
   private readonly heads: Int32Array;
 
   /**
-   * @param rings in one buffer, of which this is the only consumer from now on
+   * @param rings in one buffer, of which this is the only consumer from now on: nothing else may dequeue, not they either
    * @throws RangeError where they do not lie in one buffer
    */
   constructor(private readonly rings: readonly SpscRing[]) {

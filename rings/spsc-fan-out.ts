@@ -30,8 +30,8 @@ export class SpscFanOut {
   private readonly limits: Int32Array;
 
   /**
-   * @param rings in one buffer and of one capacity, of which this is the only producer from now on. None takes anything
-   * before {@link allow}
+   * @param rings in one buffer and of one capacity, of which this is the only producer from now on: their own
+   * indexes are out of date with the first packet. None takes anything before {@link allow}
    * @throws RangeError where they do not lie in one buffer, or differ in capacity
    */
   constructor(rings: readonly SpscRing[]) {
@@ -94,6 +94,8 @@ export class SpscFanOut {
     const count = (staged - tails[ring]!) | 0;
     if (count === 0) return 0;
     tails[ring] = staged;
+    // Atomics not only to publish: whoever asks next whether the consumer sleeps must not do so before this store, see
+    // SpscRing.armConsumer.
     Atomics.store(this.words, this.packets[ring]! + TAIL_FROM_PACKETS, staged);
     return count;
   }

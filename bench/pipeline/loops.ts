@@ -56,7 +56,7 @@ export function txLoop(nic: EndlessNic, interconnect: Interconnect, rx?: RxMainL
   const home =
     rx === undefined || interconnect.hasTxWorker
       ? new RingReturn(interconnect.rxHome())
-      : { put: (handle: number) => rx.home(handle), flush: () => {} };
+      : { put: (handle: number) => rx.buffers.home(handle), flush: () => {} };
   return new TxMainLoop(nic, interconnect, queues, home, CORE_BURST, createL2Counters());
 }
 

@@ -7,26 +7,22 @@
  * what was put, or the other sees the word, and rings.
  */
 
-/** Distance of two words, in bytes: a pair of cache lines, as between the indexes of a ring. */
-export const DOORBELL_BYTES = 128;
+/** Distance of two: a pair of cache lines, as between the indexes of a ring. */
+export const DOORBELL_WORDS = 32;
 
 const AWAKE = 0;
 const ASLEEP = 1;
 
 /** The side of those who have something for the thread. */
 export class Doorbell {
-  protected readonly at: number;
-
   /**
    * @param words of the shared memory; the same array for all doorbells of a thread, which is one thing less to fetch
-   * @param byteOffset of the word in it, a multiple of {@link DOORBELL_BYTES}; zero at first
+   * @param at where its word is, a multiple of {@link DOORBELL_WORDS}; zero at first
    */
   constructor(
     protected readonly words: Int32Array,
-    byteOffset: number,
-  ) {
-    this.at = byteOffset >>> 2;
-  }
+    protected readonly at: number,
+  ) {}
 
   /** Whether the thread sleeps, as of now. */
   get isAsleep(): boolean {

@@ -11,7 +11,7 @@
  */
 import { NeighbourReader, NeighbourTable } from '../../rings/neighbour-table.js';
 import { SpscRing } from '../../rings/spsc-ring.js';
-import { DOORBELL_BYTES, Doorbell, DoorbellListener } from './doorbell.js';
+import { DOORBELL_WORDS, Doorbell, DoorbellListener } from './doorbell.js';
 import { NeighbourMail, PLACES_A_LETTER } from './neighbour-mail.js';
 import type { BufferPlan } from './plan.js';
 import { MAX_QUESTIONS } from './remote-neighbours.js';
@@ -60,7 +60,7 @@ function layoutOf(plan: BufferPlan) {
   const { cores } = plan;
   const places = placesOf(plan);
   const coreBytes = RINGS_A_CORE.reduce((bytes, kind) => bytes + SpscRing.bytesFor(places[kind]), 0);
-  const words = (cores + 2) * DOORBELL_BYTES;
+  const words = (cores + 2) * DOORBELL_WORDS * 4;
   const mac = words + 2 * LINE;
   const neighbours = words + 3 * LINE;
   const rings = neighbours + NeighbourTable.bytesFor();
@@ -132,12 +132,12 @@ export class Interconnect {
   }
 
   coreDoorbell(core: number): Doorbell {
-    return new Doorbell(this.allWords, core * DOORBELL_BYTES);
+    return new Doorbell(this.allWords, core * DOORBELL_WORDS);
   }
 
   /** A core listens to its own. */
   coreListener(core: number): DoorbellListener {
-    return new DoorbellListener(this.allWords, core * DOORBELL_BYTES);
+    return new DoorbellListener(this.allWords, core * DOORBELL_WORDS);
   }
 
   rxDoorbell(): Doorbell {

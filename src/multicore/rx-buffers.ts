@@ -19,13 +19,14 @@ export class RxBuffers {
   readonly lowWater: number;
   /** Who has each buffer: 1 + core, or NOBODY. Open to the loop that spreads packets. */
   readonly holder: Uint8Array;
-  /** How many of them each core has. */
+  /** How many of them each core has or is having sent, its `rx_queue` and what it gave back lately included. */
   readonly held: Int32Array;
   /** Where they come back: from each core, and with a Tx worker from that. */
   private readonly returns: SpscRing[];
   private readonly hasTxWorker: boolean;
   private readonly txDoorbell: Doorbell;
-  private readonly isGone: Uint8Array;
+  /** Cores whose stack has failed, and 0 for the Tx worker. */
+  readonly isGone: Uint8Array;
   private readonly freed = new Uint32Array(BURST);
   private readonly freedLengths = new Uint32Array(BURST);
   private nextToCollect = 0;

@@ -46,18 +46,19 @@ const FRAME_AT = FRAME_OFFSET;
 const ETH_HEADER = ETH_HEADER_BYTES;
 const RX_FRAMES = L2.rx_frames;
 const RX_DELIVERED = L2.rx_delivered;
+
 export class RxMainLoop {
   /** Receives what waits, a burst or some, and spreads it over the cores. Returns how many frames it was. */
   readonly poll: () => number;
   /** Hands over what is kept back while the device has more: before a core is retired, and at the end. */
-  handAll: () => void = () => {};
+  readonly handAll: () => void;
   /** Of each frame of a burst: where what is hashed begins, and the hash. */
   private readonly places = new Uint32Array(BURST);
   private readonly hashes = new Int32Array(BURST);
   private readonly rxQueues: SpscFanOut;
-  private readonly buffers: RxBuffers;
+  /** Those that the cores have, and their way home. */
+  readonly buffers: RxBuffers;
   private readonly doorbells: Doorbell[];
-  private readonly isGone: Uint8Array;
   private readonly share: number;
   private readonly desk: NeighbourDesk;
   private readonly values: Float64Array;
@@ -65,9 +66,9 @@ export class RxMainLoop {
   private readonly coreValues: Float64Array;
   private readonly coreValuesAt: Int32Array;
   private readonly isIp: boolean;
-  /** Cores that may have no more in this poll, as was found in it. */
-  private readonly isRefused: Uint8Array;
-  private someRefused = false;
+  /** Cores that were looked at, in this poll, whether they may have more. */
+  private readonly wasLookedAt: Uint8Array;
+  private someWere = false;
 
   /**
    * @param counters of this loop
@@ -86,31 +87,23 @@ export class RxMainLoop {
     const { cores, rxShare } = interconnect.plan;
     const each = <T>(make: (core: number) => T): T[] => Array.from({ length: cores }, (_, core) => make(core));
     this.rxQueues = new SpscFanOut(interconnect.rings('rxQueue'));
-    this.isRefused = new Uint8Array(cores);
+    this.wasLookedAt = new Uint8Array(cores);
     this.buffers = new RxBuffers(device.pool, interconnect);
     this.doorbells = each((core) => interconnect.coreDoorbell(core));
-    this.isGone = new Uint8Array(cores);
     this.share = rxShare;
     this.values = counters.values;
     const shares = coreCounters.map((block) => block.share());
-    if (shares.some(({ buffer }) => buffer !== shares[0]!.buffer))
+    if (shares.some(({ buffer }) => buffer !== shares[0]!.buffer)) {
       throw new RangeError('counters of the cores in several buffers');
+    }
     this.coreValues = new Float64Array(shares[0]!.buffer);
     this.coreValuesAt = Int32Array.from(shares, ({ byteOffset }) => byteOffset / 8);
     this.isIp = layer === 'ip';
     const lines = this.doorbells.map((doorbell, core) => ({ ...interconnect.mail(core), doorbell }));
     this.desk = new NeighbourDesk(link.neighbours, lines);
-    this.poll = this.makePoll();
-  }
-
-  /** A buffer that came back from the Tx side. */
-  home(handle: number): void {
-    this.buffers.home(handle);
-  }
-
-  /** Takes the buffers that were given back, until there are enough. */
-  collect(): void {
-    this.buffers.collect();
+    const { poll, handAll } = this.makePoll();
+    this.poll = poll;
+    this.handAll = handAll;
   }
 
   /**
@@ -120,15 +113,9 @@ export class RxMainLoop {
    */
   retire(core: number, inFlight: Uint8Array): void {
     this.handAll();
-    this.isGone[core] = 1;
     this.rxQueues.allow(core, 0);
     this.countOf(core, L2.rx_lost_core_gone, this.rxQueues.count(core));
     this.buffers.retire(core, inFlight);
-  }
-
-  /** Buffers that a core has or is having sent, its `rx_queue` and what it gave back lately included. */
-  heldBy(core: number): number {
-    return this.buffers.held[core]!;
   }
 
   /** How many packets more the core may have: so that one that hoards leaves the others theirs. */
@@ -144,18 +131,20 @@ export class RxMainLoop {
   }
 
   /**
-   * For a packet that the core may not have by what was known: looks again, but once a poll, and drops the packet if need be.
+   * For a packet that the core may not have by what was known: looks again, but once a poll, which bounds what a core at its
+   * limit costs the others. What it may not have is dropped.
    * @returns as {@link SpscFanOut.stage}
    */
   private stageLate(core: number, handle: number, length: number): number {
-    if (this.isGone[core] === 0 && this.isRefused[core] === 0) {
+    const isGone = this.buffers.isGone[core] !== 0;
+    if (!isGone && this.wasLookedAt[core] === 0) {
+      this.wasLookedAt[core] = 1;
+      this.someWere = true;
       if (this.rxQueues.allow(core, this.roomOf(core)) > 0) return this.rxQueues.stage(core, handle, length);
-      this.isRefused[core] = 1;
-      this.someRefused = true;
     }
     const hasShare = this.buffers.held[core]! + this.rxQueues.waiting(core) >= this.share;
     const full = hasShare ? L2.rx_drop_core_share : L2.rx_drop_queue_full;
-    this.countOf(core, this.isGone[core] === 0 ? full : L2.rx_drop_core_gone, 1);
+    this.countOf(core, isGone ? L2.rx_drop_core_gone : full, 1);
     this.device.pool.put(handle);
     return 0;
   }
@@ -169,14 +158,14 @@ export class RxMainLoop {
    * those that are used in a loop before it knows that what is captured is constant. And a loop a step instead of a step a
    * packet: each is then small enough that all it calls is inlined.
    */
-  private makePoll(): () => number {
+  private makePoll(): Pick<RxMainLoop, 'poll' | 'handAll'> {
     const { device, interconnect, link, flows, tx, isIp, values, rxQueues, buffers } = this;
     const { pool } = device;
     const { cores } = interconnect.plan;
     const mostBursts = Math.max(1, Math.min(MAX_BURSTS, cores >> CORES_A_BURST_SHIFT));
     /**
-     * The cores for which packets are staged. One that was handed a burst meanwhile is there twice: that takes nearly a
-     * burst of its own before, so that no more than {@link MAX_BURSTS} can be.
+     * The cores for which packets are staged. One that was handed a burst meanwhile is there twice, which does no harm:
+     * it takes nearly a burst of its own before, so that no more than {@link MAX_BURSTS} can be.
      */
     const filled = new Uint8Array(cores + MAX_BURSTS);
     let filledCount = 0;
@@ -246,14 +235,12 @@ export class RxMainLoop {
       pollsKept = kept === 0 ? 0 : pollsKept + 1;
       hasBurst = false;
     };
-    this.handAll = () => hand(0);
-
-    return () => {
+    const poll = (): number => {
       if (interconnect.takeAsked()) this.answerQuestions();
       buffers.tick();
-      if (this.someRefused) {
-        this.isRefused.fill(0);
-        this.someRefused = false;
+      if (this.someWere) {
+        this.wasLookedAt.fill(0);
+        this.someWere = false;
       }
       let total = 0;
       let isMore = true;
@@ -273,6 +260,7 @@ export class RxMainLoop {
       tx.flush();
       return total;
     };
+    return { poll, handAll: () => hand(0) };
   }
 
   /** Hands a core what is staged for it, if there is anything. */

@@ -95,13 +95,13 @@ export class RxSide implements Work {
     const { link, arpBurst } = this;
     const rx = new RxMainLoop(device, interconnect, link, arpBurst, flows, config.layer, counters, coreCounters);
     this.rx = rx;
-    medium.onDry = () => rx.collect();
+    medium.onDry = () => rx.buffers.collect();
     if (interconnect.hasTxWorker) {
       this.tx = null;
       return;
     }
     const queues = [...interconnect.rings('txQueue'), interconnect.rxWorkersTxQueue()];
-    const home = { put: (handle: number) => rx.home(handle), flush: () => {} };
+    const home = { put: (handle: number) => rx.buffers.home(handle), flush: () => {} };
     const txCounters = CounterBlock.attach(start.txCounters);
     this.tx = new TxMainLoop(device, interconnect, queues, home, config.coreBurst, txCounters);
   }

@@ -10,11 +10,12 @@
  * ```
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
+import { swapBytes } from '../wire/bytes.js';
 import { IPV6_ADDRESS_BYTES } from '../wire/ipv6.js';
 import { createFlowHash, type FlowHash, hasPorts } from './flow-hash.js';
 import { IndirectionTable, type IndirectionTableShare } from './indirection-table.js';
 import { type ResolvedRss, type RssOptions, resolveRss } from './keys.js';
-import { createTupleHash, swapBytes, type TupleHash } from './tuple-hash.js';
+import { createTupleHash, type TupleHash } from './tuple-hash.js';
 
 /** A flow as its packets are *received*: the source is the remote end. */
 export interface FlowTuple {

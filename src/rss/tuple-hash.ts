@@ -21,11 +21,6 @@ export interface TupleHash {
   ipv6(words: Int32Array, source: number, destination: number, ports: number): number;
 }
 
-/** A memory word as the number that its bytes are in network order, and back. V8 makes two rotations of it. */
-export function swapBytes(word: number): number {
-  return (((word << 8) | (word >>> 24)) & 0x00ff00ff) | (((word << 24) | (word >>> 8)) & 0xff00ff00);
-}
-
 /**
  * -1 where memory word `a` is above `b` in network order, else 0. The first byte in which they differ decides, which has
  * the lowest bit in which they do: that byte of each is subtracted. Which is above nobody can predict, and of a comparison
@@ -34,7 +29,7 @@ export function swapBytes(word: number): number {
  */
 function aboveMask(a: number, b: number): number {
   const difference = a ^ b;
-  // Where they are equal this is 24, and so are the bytes.
+  // Where the words are equal it is 24; the bytes are equal, too, and the mask is 0.
   const shift = ~Math.clz32(difference & -difference) & 24;
   return (((b >>> shift) & 0xff) - ((a >>> shift) & 0xff)) >> 31;
 }

@@ -29,3 +29,8 @@ export function writeI32(u8: Uint8Array, offset: number, value: number): void {
   u8[offset + 2] = value >>> 8;
   u8[offset + 3] = value;
 }
+
+/** A memory word as the number that its bytes are in network order, and back. V8 makes two rotations of it. */
+export function swapBytes(word: number): number {
+  return (((word << 8) | (word >>> 24)) & 0x00ff00ff) | (((word << 24) | (word >>> 8)) & 0xff00ff00);
+}

@@ -42,10 +42,14 @@ const stop = new AbortController();
 createInterface({ input: process.stdin })
   .on('line', () => {
     // The next frame that is sent puts the index right again, perhaps before the device has looked.
+    clearInterval(breaking);
     breaking = setInterval(breakRing, RETRY_MS);
     breakRing();
   })
-  .on('close', () => stop.abort());
+  .on('close', () => {
+    clearInterval(breaking);
+    stop.abort();
+  });
 
 const core = port.core(0);
 console.log('ready');

@@ -23,8 +23,9 @@ export interface Player {
 const { buffer, from, to, places, own, other, balls, rounds } = workerData as Player;
 const incoming = new SpscRing(buffer, from, places);
 const outgoing = new SpscRing(buffer, to, places);
-const listener = new DoorbellListener(new Int32Array(buffer), own);
-const bell = new Doorbell(new Int32Array(buffer), other);
+const memory = new Int32Array(buffer);
+const listener = new DoorbellListener(memory, own);
+const bell = new Doorbell(memory, other);
 const numbers = new Uint32Array(places);
 const words = new Uint32Array(places);
 let taken = 0;

@@ -167,11 +167,18 @@ export class PortLab {
     pair.put(this.outgoing, ORDER, 1);
   }
 
-  /** The port knows the peer afterwards. */
+  /** The port knows the peer afterwards. Asks again: who has just begun to run may have no buffers out yet. */
   async introduce(): Promise<void> {
     const learned = (): number => this.port?.counters().arp_learned ?? 0;
-    this.send(arp({ targetIp: OUR_IP, destination: OUR_MAC }));
-    await until('the peer is known', () => learned() > 0, this.receive);
+    let turns = 0;
+    await until(
+      'the peer is known',
+      () => learned() > 0,
+      () => {
+        if (turns++ % 1000 === 0) this.send(arp({ targetIp: OUR_IP, destination: OUR_MAC }));
+        this.receive();
+      },
+    );
   }
 
   /** Sends a datagram a flow, and waits until each has been answered; those to a core that is dying may have to be repeated. */

@@ -120,7 +120,7 @@ export class Multicore {
 
   /** The receiving loop takes back all that was given back to it. */
   collectAll(): void {
-    for (let ring = 0; ring <= this.cores.length; ring++) this.rx.rx.collect();
+    for (let ring = 0; ring <= this.cores.length; ring++) this.rx.rx.buffers.collect();
   }
 
   /** Lets `ms` pass: the timers of ARP. */

@@ -6,6 +6,8 @@ export interface RingWork {
   readonly backOffset: number;
   readonly total: number;
   readonly burst: number;
+  /** Whether the two sides are those for many rings. */
+  readonly byFans: boolean;
 }
 
 export interface RingReport {

@@ -22,6 +22,21 @@ describe('CounterBlock', () => {
     expect(block.snapshot().rxBytes).toBe(Number.MAX_SAFE_INTEGER);
   });
 
+  it('is one of several in a buffer, of which no two share a pair of cache lines', () => {
+    const many = Array.from({ length: 17 }, (_, i) => `c${i}`);
+    const blocks = CounterBlock.createSeveral(many, 3);
+    for (const [i, block] of blocks.entries()) block.values.fill(i + 1);
+    expect(blocks.map(({ values }) => [...new Set(values)])).toEqual([[1], [2], [3]]);
+    const places = blocks.map((block) => block.share());
+    expect(new Set(places.map(({ buffer }) => buffer)).size).toBe(1);
+    const lines = places.flatMap(({ byteOffset }) =>
+      [...new Set(many.map((_, i) => Math.floor((byteOffset + i * 8) / 128)))].sort((a, b) => a - b),
+    );
+    expect(new Set(lines).size).toBe(lines.length);
+    expect(lines[0]).toBeGreaterThan(0);
+    expect(places[0]!.buffer.byteLength).toBeGreaterThanOrEqual((lines.at(-1)! + 1) * 128);
+  });
+
   it('knows its names as types', () => {
     const block = CounterBlock.create(['a', 'b']);
     expectTypeOf(block).toEqualTypeOf<CounterBlock<'a' | 'b'>>();

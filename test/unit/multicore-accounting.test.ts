@@ -157,7 +157,7 @@ describe.each(['1kb', '2kb'] as const)('%s: every buffer is in exactly one place
         expectEveryBufferOnce(port);
         expectEveryFrameInOneCounter(port);
         expect(port.device.pool.available).toBe(port.interconnect.plan.rxBuffers);
-        for (let index = 0; index < CORES; index++) expect(port.rx.rx.heldBy(index)).toBe(0);
+        for (let index = 0; index < CORES; index++) expect(port.rx.rx.buffers.held[index]).toBe(0);
       }),
       { numRuns: 25 },
     );

@@ -3,17 +3,17 @@ import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SpscRing } from '../../rings/spsc-ring.js';
-import { DOORBELL_BYTES, Doorbell, DoorbellListener } from '../../src/multicore/doorbell.js';
+import { DOORBELL_WORDS, Doorbell, DoorbellListener } from '../../src/multicore/doorbell.js';
 import type { Player } from '../support/doorbell-player.worker.js';
 import { until } from '../support/until.js';
 
 function make(): { bell: Doorbell; listener: DoorbellListener; word: Int32Array; rings: () => number } {
-  const buffer = new SharedArrayBuffer(2 * DOORBELL_BYTES);
-  const listener = new DoorbellListener(new Int32Array(buffer), DOORBELL_BYTES);
+  const words = new Int32Array(new SharedArrayBuffer(8 * DOORBELL_WORDS));
+  const listener = new DoorbellListener(words, DOORBELL_WORDS);
   let rings = 0;
   listener.onRing = () => rings++;
-  const word = new Int32Array(buffer, DOORBELL_BYTES, 1);
-  return { bell: new Doorbell(new Int32Array(buffer), DOORBELL_BYTES), listener, word, rings: () => rings };
+  const word = words.subarray(DOORBELL_WORDS, DOORBELL_WORDS + 1);
+  return { bell: new Doorbell(words, DOORBELL_WORDS), listener, word, rings: () => rings };
 }
 
 /** Long enough for a wake-up of this thread by itself. */
@@ -119,13 +119,13 @@ describe('a doorbell', () => {
   it.each([1, 7])('loses no wake-up between two threads that wait for each other, with %d balls', async (balls) => {
     const places = 16;
     const bytes = SpscRing.bytesFor(places);
-    const buffer = new SharedArrayBuffer(2 * DOORBELL_BYTES + 2 * bytes);
+    const buffer = new SharedArrayBuffer(8 * DOORBELL_WORDS + 2 * bytes);
     const rounds = 20_000;
     const common = { buffer, places, rounds };
-    const rings = [2 * DOORBELL_BYTES, 2 * DOORBELL_BYTES + bytes] as const;
+    const rings = [8 * DOORBELL_WORDS, 8 * DOORBELL_WORDS + bytes] as const;
     const players: Player[] = [
-      { ...common, from: rings[0], to: rings[1], own: 0, other: DOORBELL_BYTES, balls },
-      { ...common, from: rings[1], to: rings[0], own: DOORBELL_BYTES, other: 0, balls: 0 },
+      { ...common, from: rings[0], to: rings[1], own: 0, other: DOORBELL_WORDS, balls },
+      { ...common, from: rings[1], to: rings[0], own: DOORBELL_WORDS, other: 0, balls: 0 },
     ];
     const file = new URL('../../dist/test/support/doorbell-player.worker.js', import.meta.url);
     const workers = players.map((workerData) => new Worker(file, { workerData }));

@@ -85,7 +85,7 @@ describe('the receiving loop', () => {
     expect(takeAll(core!).map(numberOf)).toEqual(Array.from({ length: BURST }, (_, i) => i));
   });
 
-  // A row that fills up within a turn goes at once, what comes for that core after it with the others: still in order.
+  // A burst for one core that is full within a turn goes at once, what comes for that core after it with the others: still in order.
   it('keeps the order of each flow where one has nearly all packets', () => {
     const many = port(32);
     const flowOf = (i: number): number => (i % 5 === 0 ? scattered(i) : 1000);
@@ -106,7 +106,7 @@ describe('the receiving loop', () => {
     expectEveryBufferOnce(many);
   });
 
-  // Who sends may know the key, and choose the flows: rows that nearly fill up in one burst and do in the last.
+  // Who sends may know the key, and choose the flows: cores whose packets are nearly a burst before the last one of the device, and are one in that.
   it.each([24, 32, 33, 64])('hands over what any choice of flows brings, with %d cores', (cores) => {
     const many = port(cores);
     const flowOf = flowsOf(many);

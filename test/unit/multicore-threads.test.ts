@@ -1,9 +1,11 @@
 /** Ports with a thread a core: how they start, fail and stop, with real threads over our own backend. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ALL_MODES } from '../support/modes.js';
 import { type Fault, PortLab, resources, untilFreed } from '../support/multi-port.js';
 import { until } from '../support/until.js';
 
-const CYCLES = process.env.TSPMD_LONG === undefined ? 10 : 50;
+/** Of each mode: a hundred in all. */
+const CYCLES = process.env.TSPMD_LONG === undefined ? 33 : 100;
 
 let before: ReturnType<typeof resources>;
 let lab: PortLab;
@@ -196,16 +198,49 @@ describe.each(['1kb', '2kb'] as const)('%s', (mode) => {
     await expect(lab.open({ mode, app })).rejects.toThrow(message);
   });
 
-  it(`leaves nothing behind: started and stopped ${CYCLES} times`, { timeout: 120_000 }, async () => {
+  it('answers every flow with threads that never sleep', async () => {
+    const port = await lab.open({ mode, idle: 'spin' });
+    await lab.introduce();
+    for (let round = 0; round < 3; round++) await lab.everyFlowAnswers();
+    for (const core of port.cores()) expect(core.counters.rx_delivered).toBeGreaterThan(0);
+  });
+
+  it('loses nothing while the indirection table is changed', async () => {
+    const port = await lab.open({ mode });
+    await lab.introduce();
+    const answers = (): number => lab.echoes.reduce((a, b) => a + b);
+    for (let round = 0; round < 40; round++) {
+      for (let flow = 0; flow < 64; flow++) {
+        lab.sendTo(flow);
+        // Between the packets of a round, so that they are at both cores of a flow.
+        if (flow % 16 === 0) port.indirection.set(port.indirection.get().map((core) => (core + 1) % cores));
+      }
+      await until('the round is answered', () => answers() === lab.sent, lab.receive);
+    }
+    const { rx_delivered, udp_echoes = answers() } = port.counters();
+    expect([rx_delivered, udp_echoes]).toEqual([lab.sent, lab.sent]);
+    for (const core of port.cores()) expect(core.counters.rx_delivered).toBeGreaterThan(lab.sent / cores / 2);
+  });
+});
+
+it.each(ALL_MODES)(
+  `leaves nothing behind in mode %s: started and stopped ${CYCLES} times`,
+  { timeout: 120_000 },
+  async (mode) => {
+    const cores = mode === 'single' ? [0] : [90, 91, 92, 93];
     // The first one may leave what the process keeps (the thread pool, loaded code).
-    await (await lab.open({ mode, app: lab.stack('none') })).stop();
+    await (await lab.open({ mode, cores, app: lab.stack('none') })).stop();
     const first = resources();
     for (let cycle = 0; cycle < CYCLES; cycle++) {
-      const port = await lab.open({ mode, app: lab.stack('none') });
+      const port = await lab.open({ mode, cores, app: lab.stack('none') });
+      const stop = new AbortController();
+      const running = port.run(stop.signal);
       await lab.introduce();
       lab.sendTo(cycle % 64);
+      stop.abort();
+      await running;
       await port.stop();
       await untilFreed(first);
     }
-  });
-});
+  },
+);

@@ -195,7 +195,7 @@ describe.each(['1kb', '2kb'] as const)('%s: the sending loop', (mode) => {
       port.settle();
     }
     port.collectAll();
-    expect(port.rx.rx.heldBy(1)).toBe(0);
+    expect(port.rx.rx.buffers.held[1]).toBe(0);
     expect(port.device.frames.filter((frame) => frame[13] === 0)).toHaveLength(packets.length);
     expectEveryBufferOnce(port);
   });

@@ -34,17 +34,18 @@ describe('SpscFanIn', () => {
         const { side } = severalRings(3, 8, first);
         const producers = side();
         const fan = new SpscFanIn(side());
-        const models: number[][] = [[], [], []];
+        const models: [number, number][][] = [[], [], []];
         const [handles, lengths] = [new Uint32Array(8), new Uint32Array(8)];
         let next = 0;
         for (const { ring, enqueue, n } of steps) {
           const model = models[ring]!;
           if (enqueue) {
-            if (put(producers[ring]!, next, n)) model.push(next);
+            if (put(producers[ring]!, next, n)) model.push([next, n]);
             next++;
           } else {
             const count = fan.dequeueBurst(ring, handles, lengths, n);
-            expect([...handles.subarray(0, count)]).toEqual(model.splice(0, n));
+            const taken = Array.from({ length: count }, (_, i) => [handles[i]!, lengths[i]!]);
+            expect(taken).toEqual(model.splice(0, n));
           }
           expect(models.map((_, i) => fan.looksEmpty(i))).toEqual(models.map((left) => left.length === 0));
           expect(models.map((_, i) => fan.count(i))).toEqual(models.map((left) => left.length));

@@ -78,14 +78,18 @@ describe('SpscFanOut', () => {
       fc.property(fc.constantFrom(...FIRST_INDEXES), fc.array(step, { maxLength: 300 }), (first, steps) => {
         const capacity = 8;
         const { fan, consumers } = open(3, capacity, first);
-        const models = [0, 1, 2].map(() => ({ staged: [] as number[], published: [] as number[], room: 0 }));
+        const models = [0, 1, 2].map(() => ({
+          staged: [] as [number, number][],
+          published: [] as [number, number][],
+          room: 0,
+        }));
         let next = 0;
         for (const { ring, act, n } of steps) {
           const model = models[ring]!;
           const consumer = consumers[ring]!;
           if (act === 'stage') {
             const taken = fan.stage(ring, next, n);
-            if (model.room > 0) model.staged.push(next);
+            if (model.room > 0) model.staged.push([next, n]);
             expect(taken).toBe(model.room > 0 ? model.staged.length : 0);
             model.room = Math.max(0, model.room - 1);
             next++;
@@ -96,7 +100,7 @@ describe('SpscFanOut', () => {
             model.room = Math.min(n, capacity - model.staged.length - model.published.length);
             expect(fan.allow(ring, n)).toBe(model.room);
           } else {
-            expect(take(consumer, n).map(([handle]) => handle)).toEqual(model.published.splice(0, n));
+            expect(take(consumer, n)).toEqual(model.published.splice(0, n));
           }
           expect(fan.waiting(ring)).toBe(model.staged.length);
           expect(fan.count(ring)).toBe(model.published.length);

@@ -139,29 +139,36 @@ describe('SpscRing, sleeping', () => {
     expect(producer.consumerSleeps()).toBe(false);
   });
 
-  it('moves 300,000 packets between two threads that block, in order and without a lost wake-up', async () => {
-    const capacity = 256;
-    const bytes = SpscRing.bytesFor(capacity);
-    const workerData: RingWork = {
-      buffer: new SharedArrayBuffer(2 * bytes),
-      capacity,
-      backOffset: bytes,
-      total: 300_000,
-      burst: 32,
-    };
-    const start = (name: string) =>
-      new Worker(new URL(`../../dist/test/support/${name}.worker.js`, import.meta.url), { workerData });
-    const consumer = start('ring-consumer');
-    const producer = start('ring-producer');
-    try {
-      const report = await new Promise<RingReport>((resolve, reject) => {
-        consumer.once('message', resolve);
-        consumer.once('error', reject);
-        producer.once('error', reject);
-      });
-      expect(report).toMatchObject({ received: 300_000, error: '' });
-    } finally {
-      await Promise.all([consumer.terminate(), producer.terminate()]);
-    }
-  });
+  it.each([
+    ['each side by itself', false],
+    ['by the sides of many rings', true],
+  ])(
+    'moves 300,000 packets between two threads that block, in order and without a lost wake-up, %s',
+    async (_, byFans) => {
+      const capacity = 256;
+      const bytes = SpscRing.bytesFor(capacity);
+      const workerData: RingWork = {
+        buffer: new SharedArrayBuffer(2 * bytes),
+        capacity,
+        backOffset: bytes,
+        total: 300_000,
+        burst: 32,
+        byFans,
+      };
+      const start = (name: string) =>
+        new Worker(new URL(`../../dist/test/support/${name}.worker.js`, import.meta.url), { workerData });
+      const consumer = start('ring-consumer');
+      const producer = start('ring-producer');
+      try {
+        const report = await new Promise<RingReport>((resolve, reject) => {
+          consumer.once('message', resolve);
+          consumer.once('error', reject);
+          producer.once('error', reject);
+        });
+        expect(report).toMatchObject({ received: 300_000, error: '' });
+      } finally {
+        await Promise.all([consumer.terminate(), producer.terminate()]);
+      }
+    },
+  );
 });
