@@ -6,7 +6,7 @@ import { Guest } from '../../scripts/vm/guest.js';
 import { nicAddress } from '../../scripts/vm/netdev.js';
 import { DgramLink } from '../support/dgram-link.js';
 import { arp, ethernet, icmpEcho, ipv4, OTHER_MAC, OUR_MAC, PEER_MAC, udp } from '../support/frames.js';
-import { MODES, type Mode } from '../support/modes.js';
+import { ALL_MODES, MODES, type Mode } from '../support/modes.js';
 import { describeWith, guest } from '../support/requirements.js';
 
 const NIC = nicAddress(0);
@@ -71,7 +71,7 @@ describeWith('raw frames to tspmd in a guest', [guest], () => {
     expect([...reply.subarray(42, 142)]).toEqual(payload);
   }
 
-  it.each(['single', '2kb'] as const)(
+  it.each(ALL_MODES)(
     'survives malformed frames of every kind in mode %s, counts them, and answers its neighbours all the while',
     async (mode) => {
       const endpoint = await run(mode);
