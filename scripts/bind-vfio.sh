@@ -114,7 +114,7 @@ users_of() {
 
 # Why the kernel needs this interface, or nothing.
 use_of() {
-  local flags address
+  local flags address upper
   if [ -n "$(awk -v i="$1" '$1 == i && $2 == "00000000"' "$proc/net/route" 2>/dev/null)" ] ||
     [ -n "$(awk -v i="$1" '$10 == i && $1 $2 ~ /^0+$/ && $5 !~ /^0+$/' "$proc/net/ipv6_route" 2>/dev/null)" ]; then
     echo "is the way to the default gateway"
@@ -122,6 +122,13 @@ use_of() {
   fi
   flags=$(value "$sysfs/class/net/$1/flags")
   if (((${flags:-0} & 1) == 0)); then return; fi # IFF_UP
+  # A bridge, a bond, a VLAN: those have the addresses and routes then.
+  for upper in "$sysfs/class/net/$1"/upper_*; do
+    if [ -L "$upper" ]; then
+      echo "is up under ${upper##*/upper_}"
+      return
+    fi
+  done
   command -v ip >/dev/null || fail "the command ip is missing, without which nobody knows whether $1 is in use"
   address=$(ip -o addr show dev "$1" scope global | awk '$3 ~ /^inet/ { print $4; exit }')
   if [ -n "$address" ]; then echo "is up with the address $address"; fi
@@ -180,14 +187,21 @@ allow_no_iommu() { # ADDRESS
 }
 
 reserve_hugepages() { # N
-  local file=$sysfs/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages have
+  local file=$sysfs/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages before have available
   [ -e "$file" ] || fail "this kernel has no hugepages of 2 MiB"
-  have=$(value "$file")
-  if [ "$have" -ge "$1" ]; then return; fi
+  before=$(value "$file")
+  if [ "$before" -ge "$1" ]; then return; fi
+  # Asked for more than there is, the kernel gives all that it has, and the machine stands still.
+  available=$(awk '$1 == "MemAvailable:" { print int($2 / 1024) }' "$proc/meminfo" 2>/dev/null || true)
+  if [ -n "$available" ] && (($1 - before > available / 2)); then
+    fail "$1 hugepages of 2 MiB, where $before are reserved, take $((2 * ($1 - before))) MiB, and $available MiB are available: ask for fewer"
+  fi
   put "$1" "$file" "hugepages cannot be reserved"
   have=$(value "$file")
-  [ "$have" -ge "$1" ] ||
-    fail "only $have of $1 hugepages could be reserved: memory is fragmented; reserve them at boot (hugepages=$1)"
+  if [ "$have" -lt "$1" ]; then
+    put "$before" "$file" "hugepages cannot be given back"
+    fail "only $have of $1 hugepages of 2 MiB could be had, so there are $before as before: memory is fragmented; reserve them at boot (hugepages=$1)"
+  fi
   echo "$1 hugepages of 2 MiB are reserved"
 }
 
@@ -215,6 +229,12 @@ bind() { # ADDRESS
     elif [ -z "$(group_of "$1")" ]; then
       fail "$1: it has no IOMMU group: switch the IOMMU on (intel_iommu=on, or in the firmware), or say --no-iommu"
     fi
+  fi
+  if [ -n "$hugepages" ]; then
+    check_root
+    reserve_hugepages "$hugepages"
+  fi
+  if [ "$driver" != vfio-pci ]; then
     if [ "$no_iommu" = no ]; then load_module vfio_iommu_type1; fi
     load_module vfio-pci
     mkdir -p "$memory"
@@ -308,7 +328,10 @@ force=no
 hugepages=
 while [ $# -gt 0 ]; do
   case $1 in
-    --unbind | --status) action=${1#--} ;;
+    --unbind | --status)
+      if [ "$action" != bind ] && [ "$action" != "${1#--}" ]; then wrong_usage "--$action and $1 are two things"; fi
+      action=${1#--}
+      ;;
     --no-iommu) no_iommu=yes ;;
     --force) force=yes ;;
     --hugepages)
@@ -340,11 +363,8 @@ if [ -n "$address" ]; then
 elif [ "$action" != status ]; then
   wrong_usage "which NIC? an address is missing"
 fi
+if [ -n "$hugepages" ] && [ "$action" != bind ]; then wrong_usage "--hugepages goes with binding, not with --$action"; fi
 
-if [ -n "$hugepages" ]; then
-  check_root
-  reserve_hugepages "$hugepages"
-fi
 case $action in
   bind) bind "$address" ;;
   unbind) unbind "$address" ;;

@@ -16,6 +16,7 @@ peers=(
   /usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk:openvswitch-switch-dpdk   # what our switch is measured against
   gcc:gcc                              # vfio.ko without an IOMMU
   make:make
+  shellcheck:shellcheck                # our shell scripts are clean by it
 )
 export PATH="$PATH:/usr/sbin:/sbin"
 

@@ -3,6 +3,7 @@
  * packet buffers and rings are carved out of it.
  */
 import { allocatePages, closeFile, memfd, SystemError } from '../libc/index.js';
+import { readHugepages } from './hugepages.js';
 import { HUGEPAGE_BYTES, MAX_WINDOW_BYTES, type MemoryViews, MemoryWindow } from './window.js';
 
 export type HugepagePolicy = 'auto' | 'require' | 'never';
@@ -42,7 +43,7 @@ export class PacketMemory implements MemoryViews {
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       const pages = bytes / HUGEPAGE_BYTES;
-      const advice = `reserve them with 'sysctl vm.nr_hugepages=${pages}'`;
+      const advice = `reserve them with 'sysctl vm.nr_hugepages=${readHugepages().reserved + pages}'`;
       if (policy === 'require') throw new Error(`no ${pages} hugepages of 2 MiB (${error.message}): ${advice}`);
       return PacketMemory.on(
         bytes,

@@ -68,6 +68,6 @@ export function printDevices(sysfs = new PciSysfs()): void {
     say(table.toString());
   }
   const { reserved, free } = readHugepages(sysfs.root);
-  const advice = free > 0 ? '' : `; reserve some with 'sysctl vm.nr_hugepages=64'`;
+  const advice = free > 0 ? '' : `; reserve some with 'sysctl vm.nr_hugepages=${reserved + 64}'`;
   say(`hugepages of 2 MiB: ${reserved} reserved, ${free} free${advice}`);
 }

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FakeSysfs } from '../support/fake-sysfs.js';
+import { command, describeWith } from '../support/requirements.js';
 import { temporaryDirectory } from '../support/resources.js';
 
 const SCRIPT = fileURLToPath(new URL('../../scripts/bind-vfio.sh', import.meta.url));
@@ -71,6 +72,8 @@ describe('bind-vfio.sh', () => {
     [['00:04.0', '00:05.0'], /one address at a time/],
     [['00:04.0', '--hugepages', 'many'], /--hugepages takes a number, not 'many'/],
     [['00:04.0', '--hugepages'], /--hugepages takes a number/],
+    [['--status', '--hugepages', '8'], /--hugepages goes with binding, not with --status/],
+    [['--unbind', '--status', '00:04.0'], /--unbind and --status are two things/],
   ])('refuses wrong usage with exit code 2: %j', (args, expected) => {
     const { code, err } = run(...args);
     expect(err).toMatch(expected);
@@ -105,6 +108,14 @@ describe('bind-vfio.sh', () => {
     fails(/the kernel module vfio_iommu_type1 cannot be loaded/, NIC, '--force');
     fake.file('class/net/eth0/flags', '0x1002');
     fails(/the kernel module vfio_iommu_type1 cannot be loaded/, NIC);
+  });
+
+  it.each(['br0', 'bond0', 'eth0.5'])('refuses a NIC that is up under %s, which has the addresses', (upper) => {
+    fake.add(NIC, { driver: 'virtio-pci', group: '3', interfaces: ['eth0'] });
+    fake.file('class/net/eth0/flags', '0x1003');
+    fake.link(`class/net/eth0/upper_${upper}`, 'class/net');
+    fails(new RegExp(`its interface eth0 is up under ${upper}; take it down first .*, or say --force`), NIC);
+    fails(/the kernel module vfio_iommu_type1 cannot be loaded/, NIC, '--force');
   });
 
   it.each([
@@ -173,6 +184,21 @@ describe('bind-vfio.sh', () => {
     expect(written('kernel/mm/hugepages/hugepages-2048kB/nr_hugepages')).toBe('65');
   });
 
+  it('reserves no hugepages that would take all memory, and none for a NIC that it refuses', () => {
+    const reserved = (): string => written('kernel/mm/hugepages/hugepages-2048kB/nr_hugepages');
+    fake.hugepages(64);
+    fails(/there is no such PCI device/, NIC, '--hugepages', '70');
+    fake.add(NIC, { driver: 'vfio-pci', group: '3' });
+    writeFileSync(join(directory.path, 'proc/meminfo'), 'MemTotal: 1000000 kB\nMemAvailable:  204800 kB\n');
+    fails(
+      /165 hugepages of 2 MiB, where 64 are reserved, take 202 MiB, and 200 MiB are available: ask for fewer/,
+      ...[NIC, '--hugepages', '165'],
+    );
+    expect(reserved()).toBe('64');
+    expect(run(NIC, '--hugepages', '164').code).toBe(0);
+    expect(reserved()).toBe('164');
+  });
+
   it('shows the state of all NICs, and of one', () => {
     fake.hugepages(8, 3);
     fake.add('0000:00:01.0', { classCode: 0x060100 });
@@ -189,5 +215,16 @@ hugepages of 2 MiB: 8 reserved, 3 free
 `,
     );
     expect(run('--status', '00:05.0').out).not.toMatch(/04\.0/);
+  });
+});
+
+describeWith('the shell scripts', [command('shellcheck')], () => {
+  it('are clean by shellcheck', () => {
+    const scripts = ['bind-vfio.sh', 'setup-peers.sh', 'vm/init', 'vm/example.sh'].map((name) =>
+      join(SCRIPT, '..', name),
+    );
+    const { status, stdout, error } = spawnSync('shellcheck', scripts, { encoding: 'utf8', timeout: 20_000 });
+    expect(stdout, error?.message).toBe('');
+    expect(status).toBe(0);
   });
 });

@@ -120,10 +120,10 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
     await expectAnswers(namespace, '10.0.0.1', { count: 20, interval: 0.05 });
   });
 
-  it('sleeps on the device’s interrupt, and wakes for each ping', async () => {
+  it.each(VFIO_MODES)('sleeps on the device’s interrupt, and wakes for each ping, %s', async (_, mode, option) => {
     const child = start(
-      'iommu',
-      `set -e; ${BIND} ${NIC}; ${run()} & PID=$!; read -r _; cat /proc/$PID/stat; grep vfio /proc/interrupts; kill $PID; wait $PID`,
+      mode,
+      `set -e; ${BIND} ${NIC} ${option}; ${run()} & PID=$!; read -r _; cat /proc/$PID/stat; grep vfio /proc/interrupts; kill $PID; wait $PID`,
     );
     await child.waitFor(/^ready/m, READY_MS);
     // Far enough apart that the endpoint sleeps between any two.

@@ -55,16 +55,21 @@ describeWith('two guests over the embedded switch', [guest], () => {
   const ours = (i: number, ...more: string[]): string =>
     `exec ${TSPMD} run --device ${NIC} --ip 10.0.0.${i}/24 ${more.join(' ')}`;
   it('finds by ARP, pings and exchanges UDP, each with our driver', { timeout: 240_000 }, async () => {
-    const options = '--app-option to=10.0.0.2 pings=100 datagrams=1000';
     const app = file('dist/test/support/traffic-on-demand.app.js');
-    const traffic = boot(1, `${BIND}; ${ours(1, '--ring packed', '--app', app, options)}`);
-    const echo = boot(2, `${BIND}; ${ours(2)}`);
-    await Promise.all([traffic, echo].map((child) => child.waitFor(/^ready/m, READY_MS)));
-    traffic.write('go\n');
-    const [, json = ''] = await traffic.waitFor(new RegExp(`^${RESULT_MARK} (.*)$`, 'm'), READY_MS);
-    const { ping, udp } = JSON.parse(json) as CoreTraffic;
-    expect(ping).toMatchObject({ sent: 100, received: 100, corrupt: 0 });
-    expect(udp).toMatchObject({ sent: 1000, received: 1000, corrupt: 0 });
+    const traffic = (to: number): string => `--app ${app} --app-option to=10.0.0.${to} pings=50 datagrams=500`;
+    const guests = [
+      boot(1, `${BIND}; ${ours(1, '--ring packed', traffic(2))}`),
+      boot(2, `${BIND}; ${ours(2, traffic(1))}`),
+    ];
+    await Promise.all(guests.map((child) => child.waitFor(/^ready/m, READY_MS)));
+    // Both at once: each asks, and answers the other.
+    for (const child of guests) child.write('go\n');
+    for (const child of guests) {
+      const [, json = ''] = await child.waitFor(new RegExp(`^${RESULT_MARK} (.*)$`, 'm'), READY_MS);
+      const { ping, udp } = JSON.parse(json) as CoreTraffic;
+      expect(ping).toMatchObject({ sent: 50, received: 50, corrupt: 0 });
+      expect(udp).toMatchObject({ sent: 500, received: 500, corrupt: 0 });
+    }
 
     const stats = Child.tspmd('switch', '--stats', String(bess.pid), '--json');
     children.push(stats);
