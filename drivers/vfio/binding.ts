@@ -33,6 +33,12 @@ export function describeBlockers(blockers: readonly PciDevice[]): string {
   return blockers.map(({ address, driver }) => `${address} (${driver})`).join(', ');
 }
 
+/** What to do with a NIC that is to be bound to vfio-pci. */
+export function howToBind({ address, group }: PciDevice): string {
+  const command = `scripts/bind-vfio.sh ${address}`;
+  return group === null ? `switch the IOMMU on, or run '${command} --no-iommu'` : `run '${command}'`;
+}
+
 /**
  * The function at `address`, when it can be driven.
  * @throws Error with one line that says what is in the way and what to do.
@@ -50,7 +56,7 @@ export function requireBound(sysfs: PciSysfs, address: string): PciDevice & { re
   const { driver, group } = device;
   if (driver !== VFIO_PCI_DRIVER || group === null) {
     const found = driver === null ? 'it is bound to no driver' : `it is bound to the driver ${driver}`;
-    throw new Error(`${address}: ${found}, not to vfio-pci; run 'scripts/bind-vfio.sh ${address}'`);
+    throw new Error(`${address}: ${found}, not to vfio-pci; ${howToBind(device)}`);
   }
   const blockers = groupBlockers(sysfs, device);
   if (blockers.length > 0) {

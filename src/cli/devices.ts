@@ -2,7 +2,13 @@
 import Table from 'cli-table3';
 import { readHugepages } from '../../drivers/memory/index.js';
 import { type PciDevice, PciSysfs } from '../../drivers/pci/sysfs.js';
-import { describeBlockers, groupBlockers, isVirtioNet, VFIO_PCI_DRIVER } from '../../drivers/vfio/binding.js';
+import {
+  describeBlockers,
+  groupBlockers,
+  howToBind,
+  isVirtioNet,
+  VFIO_PCI_DRIVER,
+} from '../../drivers/vfio/binding.js';
 
 /** What can be said of one NIC. */
 export interface DeviceRow {
@@ -44,12 +50,11 @@ function groupOf(device: PciDevice, blockers: string): string {
 }
 
 function nextStep(device: PciDevice, blockers: string): string {
-  const { address, driver, group } = device;
+  const { address, driver } = device;
   if (!isVirtioNet(device)) return 'nothing: only virtio network devices are driven';
   if (blockers !== '') return `free its IOMMU group: ${blockers}`;
   if (driver === VFIO_PCI_DRIVER) return `tspmd run --device ${address} --ip …`;
-  if (group === null) return `switch the IOMMU on, or scripts/bind-vfio.sh ${address} --no-iommu`;
-  return `scripts/bind-vfio.sh ${address}`;
+  return howToBind(device);
 }
 
 /** Prints the table. */

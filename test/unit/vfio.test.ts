@@ -143,6 +143,11 @@ describe('opening a function', () => {
     expect(() => open()).toThrow(`${expected}, not to vfio-pci; run 'scripts/bind-vfio.sh 0000:00:04.0'`);
   });
 
+  it('says that a NIC without an IOMMU group needs an IOMMU, or to do without', () => {
+    fake.add('0000:00:04.0', { driver: 'virtio-pci' });
+    expect(() => open()).toThrow("switch the IOMMU on, or run 'scripts/bind-vfio.sh 0000:00:04.0 --no-iommu'");
+  });
+
   it('names the devices that keep its group from being viable', () => {
     fake.add('0000:00:04.0', { driver: 'vfio-pci', group: '3' });
     fake.add('0000:00:04.1', { driver: 'e1000e', group: '3' });
