@@ -52,7 +52,9 @@ describe('tspmd devices', () => {
   it('prints a table, and the hugepages', () => {
     fake.add('0000:00:04.0', { driver: 'virtio-pci', group: '3', interfaces: ['eth0'] });
     fake.hugepages(64, 12);
-    expect(printed()).toMatch(/│ 0000:00:04\.0 +│ virtio-net \(eth0\) +│ virtio-pci +│ 3, viable +│ run 'scripts\/bind/);
+    expect(printed()).toMatch(
+      /│ 0000:00:04\.0 +│ virtio-net \(eth0\) +│ virtio-pci +│ 3, viable +│ run 'scripts\/bind/,
+    );
     expect(printed()).toMatch(/^hugepages of 2 MiB: 64 reserved, 12 free$/m);
   });
 
