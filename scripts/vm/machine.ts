@@ -71,11 +71,11 @@ export function commandLines(guest: string, machine: Machine): CommandLines {
     share,
     nics.flatMap(({ backend, device }) => [...backend, ...device]),
   );
-  if (nics.some(({ nobody }) => nobody === undefined)) return { boot: wrapped(whole, namespace, leftovers) };
+  if (nics.some(({ saved }) => saved === undefined)) return { boot: wrapped(whole, namespace, leftovers) };
   // Whatever is to be shared: nothing is mounted yet.
   const bare = args(
     share === undefined ? undefined : '/',
-    nics.flatMap(({ nobody, device }) => [...(nobody ?? []), ...device]),
+    nics.flatMap(({ saved }) => saved ?? []),
   );
   const resume = [...whole, '-incoming', 'defer'];
   return { boot: wrapped(bare, undefined, []), resume: wrapped(resume, namespace, leftovers) };

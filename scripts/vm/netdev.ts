@@ -5,13 +5,16 @@ export interface Nic {
   readonly device: string[];
   /** Those for the other end. */
   readonly backend: string[];
-  /** Those for another end that is nobody, in the place of it; absent where QEMU would take it for another device. */
-  readonly nobody?: string[];
+  /** Device and another end that is nobody, as a machine is saved with; absent where QEMU would take it for another device. */
+  readonly saved?: string[];
   /** The network namespace in which QEMU must run to find the tap device. */
   readonly namespace?: string;
   /** A socket that QEMU makes and leaves behind. */
   readonly leftover?: string;
 }
+
+/** What a device can do that it has not been asked for is in no saved state: it may come later. */
+const NOT_SAVED = ['packed'];
 
 /** The PCI address of the guest's NICs, in the order of the specs. */
 export const nicAddress = (index: number): string => `0000:00:${(0x10 + index).toString(16)}.0`;
@@ -107,12 +110,19 @@ export function parseNetdev(spec: string, index: number, withIommu: boolean): Ni
       options[name] = value;
     }
   }
-  const device = Object.entries(options).map(([name, value]) => `${name}=${value}`);
+  const deviceWithout = (names: readonly string[]): string[] => {
+    const device = Object.entries(options).flatMap(([name, value]) =>
+      names.includes(name) ? [] : [`${name}=${value}`],
+    );
+    return ['-device', ['virtio-net-pci', `netdev=${id}`, ...device].join()];
+  };
   return {
-    device: ['-device', ['virtio-net-pci', `netdev=${id}`, ...device].join()],
+    device: deviceWithout([]),
     backend: [...(backend.more ?? []), '-netdev', netdev],
     // Of several queue pairs a hub has none.
-    ...(options.mq === 'on' ? {} : { nobody: ['-netdev', `hubport,hubid=${index},id=${id}`] }),
+    ...(options.mq === 'on'
+      ? {}
+      : { saved: ['-netdev', `hubport,hubid=${index},id=${id}`, ...deviceWithout(NOT_SAVED)] }),
     ...(backend.namespace === undefined ? {} : { namespace: backend.namespace }),
     ...(backend.leftover === undefined ? {} : { leftover: backend.leftover }),
   };

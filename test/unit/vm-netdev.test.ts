@@ -9,7 +9,7 @@ describe('--netdev', () => {
     const nic = {
       device: ['-device', DEVICE],
       backend: ['-netdev', 'tap,ifname=tap0,script=no,downscript=no,id=net0'],
-      nobody: ['-netdev', 'hubport,hubid=0,id=net0'],
+      saved: ['-netdev', 'hubport,hubid=0,id=net0', '-device', DEVICE],
     };
     expect(parseNetdev('tap:tap0', 0, false)).toEqual(nic);
     expect(parseNetdev('tap:tap0@red', 0, false)).toEqual({ ...nic, namespace: 'red' });
@@ -40,13 +40,18 @@ describe('--netdev', () => {
 
   it('hands options to the device, and queues to both ends', () => {
     const several = 'hub:0,mac=52:54:00:00:00:01,packed=on,rx_queue_size=1024,queues=2';
-    const { backend, device, nobody } = parseNetdev(several, 0, true);
+    const { backend, device, saved } = parseNetdev(several, 0, true);
     expect(backend[1]).toBe('hubport,hubid=0,id=net0,queues=2');
-    expect(nobody, 'it would be a device of one queue pair').toBeUndefined();
+    expect(saved, 'it would be a device of one queue pair').toBeUndefined();
     expect(device[1]).toBe(
       `${DEVICE},iommu_platform=on,ats=on,mac=52:54:00:00:00:01,packed=on,rx_queue_size=1024,mq=on,vectors=6`,
     );
     expect(parseNetdev('hub:0,disable-legacy=off', 0, false).device[1]).toContain('disable-legacy=off');
+  });
+
+  it('saves machines with nobody at the other end, and without what the device need not have yet', () => {
+    const { saved } = parseNetdev('tap:tap0,packed=on,vectors=3', 0, false);
+    expect(saved).toEqual(['-netdev', 'hubport,hubid=0,id=net0', '-device', `${DEVICE},vectors=3`]);
   });
 
   it('gives each device an address of its own', () => {

@@ -32,13 +32,25 @@ describeWith('raw frames to tspmd in a guest', [guest], () => {
   /** Runs `tspmd run`; a line on its standard input stops it in good order. */
   async function run(mode: Mode, vfio: 'iommu' | 'no-iommu'): Promise<Child> {
     const ring = mode === 'single' ? 'split' : 'packed';
-    const options = ['--device', NIC, '--ip', '10.0.0.1/24', '--app', 'echo', '--ring', ring, ...MODES[mode]];
+    const options = [
+      '--device',
+      NIC,
+      '--mac',
+      MAC,
+      '--ip',
+      '10.0.0.1/24',
+      '--app',
+      'echo',
+      '--ring',
+      ring,
+      ...MODES[mode],
+    ];
     const command = Child.commandLine('run', ...options).join(' ');
     const bind = `${BIND} ${NIC} ${vfio === 'iommu' ? '' : '--no-iommu'}`;
     const script = `set -e; ${bind}; ${command} & PID=$!; read -r _; kill $PID; wait $PID`;
     child = Guest.start({
       mode: vfio,
-      netdevs: [`${link.netdev},mac=${MAC},packed=on`],
+      netdevs: [`${link.netdev},packed=on`],
       cpus: mode === 'single' ? 1 : 3,
       timeout: 100,
       command: ['bash', '-c', script],
