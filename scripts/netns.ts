@@ -20,6 +20,13 @@ export class NetworkNamespace {
     return ip('-n', this.name, ...args);
   }
 
+  /** Makes a tap device `name` that is up, with an address such as `10.0.0.9/24`. */
+  addTap(name: string, address: string): void {
+    this.ip('tuntap', 'add', name, 'mode', 'tap');
+    this.ip('addr', 'add', address, 'dev', name);
+    this.ip('link', 'set', name, 'up');
+  }
+
   /** Starts a program inside. */
   spawn(program: string, ...args: string[]): Child {
     return Child.spawn('ip', ['netns', 'exec', this.name, program, ...args]);

@@ -167,33 +167,30 @@ export class PortLab {
     pair.put(this.outgoing, ORDER, 1);
   }
 
+  /** A step of waiting: receives, and sends now and then what may have been lost, at first at once. */
+  private repeating(send: () => void): () => void {
+    let turns = 0;
+    return () => {
+      if (turns++ % 1000 === 0) send();
+      this.receive();
+    };
+  }
+
   /** The port knows the peer afterwards. Asks again: who has just begun to run may have no buffers out yet. */
   async introduce(): Promise<void> {
     const learned = (): number => this.port?.counters().arp_learned ?? 0;
-    let turns = 0;
-    await until(
-      'the peer is known',
-      () => learned() > 0,
-      () => {
-        if (turns++ % 1000 === 0) this.send(arp({ targetIp: OUR_IP, destination: OUR_MAC }));
-        this.receive();
-      },
-    );
+    const ask = (): void => this.send(arp({ targetIp: OUR_IP, destination: OUR_MAC }));
+    await until('the peer is known', () => learned() > 0, this.repeating(ask));
   }
 
   /** Sends a datagram a flow, and waits until each has been answered; those to a core that is dying may have to be repeated. */
   async everyFlowAnswers(): Promise<void> {
     const before = this.echoes.slice();
     const missing = (): number[] => [...before.keys()].filter((flow) => this.echoes[flow] === before[flow]);
-    let turns = 0;
-    await until(
-      'every flow is answered',
-      () => missing().length === 0,
-      () => {
-        if (turns++ % 1000 === 0) for (const flow of missing()) this.sendTo(flow);
-        this.receive();
-      },
-    );
+    const sendMissing = (): void => {
+      for (const flow of missing()) this.sendTo(flow);
+    };
+    await until('every flow is answered', () => missing().length === 0, this.repeating(sendMissing));
   }
 
   /** The flows of a core out of `cores`. */
@@ -213,12 +210,11 @@ export class PortLab {
   /** Makes the stack of a core fail, now; one that sleeps until packets come needs `packets`. */
   async fault(core: number, packets = false): Promise<void> {
     Atomics.store(this.flags, core, 1);
-    let turns = 0;
-    const poke = (): void => {
-      if (packets && turns++ % 1000 === 0) for (let flow = 0; flow < FLOWS; flow++) this.sendTo(flow);
-      this.receive();
+    const sendAll = (): void => {
+      for (let flow = 0; flow < FLOWS; flow++) this.sendTo(flow);
     };
-    await until('the stack fails', () => Atomics.load(this.flags, core) === 2, poke);
+    const step = packets ? this.repeating(sendAll) : this.receive;
+    await until('the stack fails', () => Atomics.load(this.flags, core) === 2, step);
   }
 
   async close(): Promise<void> {

@@ -15,9 +15,7 @@ describeWith('a clock that is put forward and back by years', [guest, root, tun,
   it('disturbs neither ARP, pings nor sleeps', async () => {
     const namespace = NetworkNamespace.create();
     try {
-      namespace.ip('tuntap', 'add', 'tap0', 'mode', 'tap');
-      namespace.ip('addr', 'add', '10.0.0.9/24', 'dev', 'tap0');
-      namespace.ip('link', 'set', 'tap0', 'up');
+      namespace.addTap('tap0', '10.0.0.9/24');
       const ping = ['ping', '--device', NIC, '--ip', '10.0.0.1/24', '--to', '10.0.0.9'];
       const script = [
         `set -e; ${BIND} ${NIC}`,

@@ -244,9 +244,7 @@ describeWith('VM lab, with the kernel as the peer', [command('qemu-system-x86_64
   it('answers pings from a network namespace, over a tap device', async () => {
     const namespace = NetworkNamespace.create();
     cleanups.push(() => namespace.remove());
-    namespace.ip('tuntap', 'add', 'tap0', 'mode', 'tap');
-    namespace.ip('addr', 'add', '10.9.0.1/24', 'dev', 'tap0');
-    namespace.ip('link', 'set', 'tap0', 'up');
+    namespace.addTap('tap0', '10.9.0.1/24');
     const child = Guest.start({
       mode: 'iommu',
       kernelDriver: true,

@@ -96,9 +96,7 @@ describeWith('a PCI device that cannot be driven', [guest], () => {
 describeWith('a PCI device that asks for a reset', [guest, root, tun, command('ip'), command('ping')], () => {
   it.each(['iommu', 'no-iommu'] as const)('gets it in the middle of traffic, and goes on: %s', async (mode) => {
     const namespace = NetworkNamespace.create();
-    namespace.ip('tuntap', 'add', 'tap0', 'mode', 'tap');
-    namespace.ip('addr', 'add', '10.0.0.9/24', 'dev', 'tap0');
-    namespace.ip('link', 'set', 'tap0', 'up');
+    namespace.addTap('tap0', '10.0.0.9/24');
     const bind = `${BIND} ${nicAddress(0)} ${mode === 'no-iommu' ? '--no-iommu' : ''}`;
     const child = Guest.start({
       mode,

@@ -30,9 +30,7 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
 
   beforeEach(() => {
     namespace = NetworkNamespace.create();
-    namespace.ip('tuntap', 'add', 'tap0', 'mode', 'tap');
-    namespace.ip('addr', 'add', '10.0.0.9/24', 'dev', 'tap0');
-    namespace.ip('link', 'set', 'tap0', 'up');
+    namespace.addTap('tap0', '10.0.0.9/24');
   });
 
   afterEach(async () => {
