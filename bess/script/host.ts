@@ -4,6 +4,7 @@ import type { Module } from '../datapath/module.js';
 import { BessError } from '../errors.js';
 import type { CallArguments, HostObject, ScriptHost, Value } from '../lang/index.js';
 import { NativeFunction } from '../lang/index.js';
+import { socketInUse } from '../ports/socket-user.js';
 import type { Switch } from '../switch.js';
 import { Arguments } from './arguments.js';
 import { MODULE_CLASSES, type ModuleClass } from './module-classes.js';
@@ -61,7 +62,10 @@ export class SwitchHost implements ScriptHost {
     return existsSync(path);
   }
 
+  /** Refused with EBUSY where a process uses the socket: who connects to it would find nobody any more. */
   unlink(path: string): void {
+    const inUse = socketInUse(path);
+    if (inUse !== null) throw new BessError('EBUSY', inUse);
     unlinkSync(path);
   }
 

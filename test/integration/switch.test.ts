@@ -104,6 +104,22 @@ describe('tspmd switch', () => {
     expect(child.stdout).toContain('10 received, 0% packet loss');
   });
 
+  it('cannot lose its sockets to a second switch, which is told whose they are', LIMIT, async () => {
+    const bess = await forwardN(2);
+    await echo(2);
+    const second = start('switch', join(BESS, 'forward_n.bess'), 'NPORTS=2', `DIR=${directory}`);
+    expect((await second.exited).code).toBe(1);
+    expect(second.output).toMatch(
+      new RegExp(
+        `forward_n\\.bess:24:\\d+: .*vhost1\\.sock is in use by process ${bess.pid} \\('.*forward_n.*'\\): stop`,
+      ),
+    );
+    const child = ping(1, 2, 10);
+    expect((await child.exited).code, child.output).toBe(0);
+    // Nobody has connected to it to find out.
+    expect(bess.output.match(/a peer has connected/g)).toHaveLength(2);
+  });
+
   it('serves endpoints that come and go, even killed ones', LIMIT, async () => {
     const bess = await forwardN(2);
     await echo(2);

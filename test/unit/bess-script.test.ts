@@ -1,4 +1,5 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -113,6 +114,50 @@ describe('forward_script.bess', () => {
     writeFileSync(variables.VM1_SOCKET, '');
     await load(FORWARD_SCRIPT, variables);
     expect(existsSync(variables.VM1_SOCKET)).toBe(false);
+  });
+});
+
+describe('os.unlink of a socket', () => {
+  const listen = async (path: string): Promise<Server> => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    return server;
+  };
+
+  it('is refused while a process listens on it, and the process notices nothing', async () => {
+    const variables = { VM1_SOCKET: join(directory, '1.sock'), VM2_SOCKET: join(directory, '2.sock') };
+    const server = await listen(variables.VM2_SOCKET);
+    let connections = 0;
+    server.on('connection', () => connections++);
+    await expect(load(FORWARD_SCRIPT, variables)).rejects.toThrow(
+      /forward_script\.bess:21:\d+: OSError: the socket \S+2\.sock is in use by this process: stop .* \(EBUSY\)$/,
+    );
+    expect(existsSync(variables.VM2_SOCKET)).toBe(true);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(connections).toBe(0);
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  it('finds the listener by another name of the folder; a port on its socket names it, too', async () => {
+    const server = await listen(join(directory, '1.sock'));
+    symlinkSync(directory, join(directory, 'other'));
+    const path = join(directory, 'other', '1.sock');
+    expect(await errorOf(`import os\ntry:\n    os.remove('${path}')\nexcept OSError as e:\n    raise e`)).toMatch(
+      /^FILE:5:5: OSError: the socket \S+other\/1\.sock is in use by this process: .* \(EBUSY\)$/,
+    );
+    expect(await errorOf(`PMDPort(vdev='eth_vhost2,iface=${path}')`)).toMatch(
+      /is in use by this process: .* \(EPERM\)$/,
+    );
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  it('removes one that nobody listens on', async () => {
+    const [kept, path] = [join(directory, 'kept'), join(directory, '1.sock')];
+    const server = await listen(kept);
+    linkSync(kept, path);
+    await new Promise((resolve) => server.close(resolve));
+    await script(`import os\nos.unlink('${path}')\nprint(os.path.exists('${path}'))`);
+    expect(lines).toEqual(['False']);
   });
 });
 
