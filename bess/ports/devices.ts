@@ -14,7 +14,10 @@ class VhostDevice implements PortDevice {
   onChange: (() => void) | null = null;
   onNotice: ((line: string) => void) | null = null;
 
-  constructor(private readonly backend: VhostUserBackend) {
+  constructor(
+    private readonly backend: VhostUserBackend,
+    private readonly path: string,
+  ) {
     backend.onChange = () => this.onChange?.();
     backend.onLink = (_, reason) => this.changed(reason);
     backend.onNotice = (line) => this.onNotice?.(line);
@@ -26,6 +29,13 @@ class VhostDevice implements PortDevice {
 
   get isUp(): boolean {
     return this.backend.txQueue(0) !== null && this.backend.rxQueue(0) !== null;
+  }
+
+  get problem(): string | null {
+    const place = this.backend.socketPlace;
+    if (place === 'here') return null;
+    const what = place === 'gone' ? 'was removed' : 'was replaced, perhaps by that of another switch';
+    return `the socket ${this.path} ${what}: nobody can connect to this port any more; start the switch again`;
   }
 
   close(): void {
@@ -40,16 +50,19 @@ class VhostDevice implements PortDevice {
 
 class TapPort implements PortDevice {
   readonly endpoints: readonly PacketEndpoint[];
-  isUp = true;
   onChange: (() => void) | null = null;
   onNotice: ((line: string) => void) | null = null;
 
   constructor(private readonly tap: TapDevice) {
     this.endpoints = [tap];
-    tap.onLost = (reason) => {
-      this.isUp = false;
-      this.onNotice?.(reason);
-    };
+  }
+
+  get isUp(): boolean {
+    return this.tap.problem === null;
+  }
+
+  get problem(): string | null {
+    return this.tap.problem;
   }
 
   close(): void {
@@ -69,6 +82,7 @@ export function openDevices(files: PeerFiles = 'any'): DeviceFactory {
       return opened(() => {
         return new VhostDevice(
           new VhostUserBackend({ path: iface, reactor, windows, client, queuePairs: queues, files }),
+          iface,
         );
       });
     },

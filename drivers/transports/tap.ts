@@ -10,6 +10,7 @@ import {
   addressOf,
   closeFile,
   ioctl,
+  isInterfaceUp,
   openFile,
   type Reactor,
   readTo,
@@ -47,8 +48,6 @@ export class TapDevice implements PacketEndpoint {
   readonly name: string;
   readonly pollOnly = false;
   onKick: (() => void) | null = null;
-  /** Called once, between two bursts, when the interface has been deleted, with a line that says so. */
-  onLost: ((reason: string) => void) | null = null;
 
   private readonly memory: MemoryViews;
   private readonly copy: Copy;
@@ -61,6 +60,8 @@ export class TapDevice implements PacketEndpoint {
   private readable = false;
   private kickWanted = false;
   private attached = true;
+  /** That the interface has been deleted. */
+  private lost: string | null = null;
   private closed = false;
 
   private inPackets = 0;
@@ -71,6 +72,7 @@ export class TapDevice implements PacketEndpoint {
   private outBytes = 0;
   private outTooLong = 0;
   private outNoBuffer = 0;
+  private outInterfaceDown = 0;
   private outErrors = 0;
 
   private constructor(
@@ -136,7 +138,7 @@ export class TapDevice implements PacketEndpoint {
   put(burst: PacketBurst, indices: Uint8Array, count: number): number {
     let delivered = 0;
     if (!this.attached) {
-      this.outErrors += count;
+      this.outInterfaceDown += count;
       return 0;
     }
     if (burst.memory !== this.lastMemory) {
@@ -163,6 +165,16 @@ export class TapDevice implements PacketEndpoint {
     this.kickWanted = false;
   }
 
+  /**
+   * What keeps the interface from working, and what to do, as a line; null while it is up. An interface that was moved to another
+   * network namespace counts as up. Costs three system calls.
+   */
+  get problem(): string | null {
+    if (this.lost !== null) return this.lost;
+    if (isInterfaceUp(this.ifname) !== false) return null;
+    return `the interface ${this.ifname} is down: bring it up with 'ip link set ${this.ifname} up'`;
+  }
+
   /** Names as the switch sees the port: `in_…` what the kernel sent, `out_…` what it was given. */
   counters(): Record<string, number> {
     return {
@@ -174,6 +186,7 @@ export class TapDevice implements PacketEndpoint {
       out_bytes: this.outBytes,
       out_tooLong: this.outTooLong,
       out_noBuffer: this.outNoBuffer,
+      out_interfaceDown: this.outInterfaceDown,
       out_errors: this.outErrors,
     };
   }
@@ -217,9 +230,9 @@ export class TapDevice implements PacketEndpoint {
       return;
     }
     this.inErrors++;
-    // The staging area stays: frames of this very burst may lie in it. Hence no call here to anyone who might close us.
+    // The staging area stays: frames of this very burst may lie in it.
     this.detach();
-    queueMicrotask(() => this.onLost?.(`${this.name}: the interface is gone (errno ${errno}); was it deleted?`));
+    this.lost = `the interface ${this.ifname} is gone (errno ${errno}); was it deleted? Start the switch again`;
   }
 
   private write(burst: PacketBurst, packet: number): boolean {
@@ -237,6 +250,7 @@ export class TapDevice implements PacketEndpoint {
     if (bytes >= 0) return true;
     // EAGAIN: the kernel's queue is full. EIO: the interface is down. EINVAL: not a frame, or longer than the kernel takes.
     if (bytes === -abi.EAGAIN) this.outNoBuffer++;
+    else if (bytes === -abi.EIO) this.outInterfaceDown++;
     else this.outErrors++;
     return false;
   }

@@ -1,5 +1,5 @@
 /** The embedded switch as `tspmd switch` runs it, with our own driver as both VMs: sockets, shared memory and all. */
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -165,6 +165,37 @@ describe('tspmd switch', () => {
     one.send(frame(VM2, 2));
     await until(() => again.tags.length === 1);
     expect(again.tags).toEqual([2]);
+  });
+
+  it('says so when a socket was removed or replaced, and shows it with its counters', async () => {
+    await start();
+    unlinkSync(join(directory, '1.sock'));
+    unlinkSync(join(directory, '2.sock'));
+    writeFileSync(join(directory, '2.sock'), '');
+    const problems = (): string[] => logs.filter((line) => line.startsWith('port '));
+    await until(() => problems().length === 2);
+    expect(problems()).toEqual([
+      expect.stringMatching(/^port vm1: the socket \S+1\.sock was removed: nobody can connect to this port/),
+      expect.stringMatching(/^port vm2: the socket \S+2\.sock was replaced, /),
+    ]);
+    const stats = await fetchStats();
+    expect(stats.ports.vm1?.problem).toContain('was removed');
+    const printed: string[] = [];
+    await printStats({ print: (line) => printed.push(line) });
+    expect(printed[0]).toMatch(/^port vm2: the socket .* was replaced/m);
+    stop();
+    await running;
+    expect(existsSync(join(directory, '2.sock'))).toBe(true);
+  });
+
+  it('names a station that no entry of the script leads to', async () => {
+    await start();
+    const [one] = await connectBoth();
+    const unknown = frame(BROADCAST, 1);
+    unknown.set([0x3a, 1, 2, 3, 4, 5], 6);
+    one.send(unknown);
+    await until(() => logs.some((line) => line.includes('3a:01:02:03:04:05 sends there')));
+    expect(logs.find((line) => line.includes('3a:01'))).toMatch(/^port vm1: .* 52:54:00:00:00:01 \(to vm1_out\), /);
   });
 
   it('prints its counters at SIGUSR1, and for who asks', async () => {

@@ -50,10 +50,12 @@ describeWith('echo against the Linux kernel through a tap port', [root, tun, com
     const script = join(directory, 'tap.bess');
     writeFileSync(script, SCRIPT);
     bess = namespace.tspmd('switch', script, `SOCKET=${socket}`);
+    await bess.waitFor(/^port kernel: the interface tap0 is down: bring it up with 'ip link set tap0 up'/m);
     await bess.waitFor(/^ready: 2 ports/m);
     namespace.ip('link', 'set', 'tap0', 'address', KERNEL_MAC);
     namespace.ip('addr', 'add', '10.0.0.9/24', 'dev', 'tap0');
     namespace.ip('link', 'set', 'tap0', 'up');
+    await bess.waitFor(/^port kernel: tap tap0 works now/m);
   });
 
   afterAll(async () => {

@@ -109,7 +109,7 @@ describeWith('tap device', [root, tun, command('ip')], () => {
     expect(tap.put(frame(ARP_REQUEST), ALL, 1)).toBe(0);
     const long = Buffer.alloc(MAX_TAP_FRAME_BYTES + 1);
     expect(tap.put(frame(long, [100, long.length - 100]), ALL, 1)).toBe(0);
-    expect(tap.counters()).toMatchObject({ out_errors: 2, out_tooLong: 1, out_packets: 0 });
+    expect(tap.counters()).toMatchObject({ out_errors: 1, out_interfaceDown: 1, out_tooLong: 1, out_packets: 0 });
   });
 
   it('leaves a flood of frames that are too long after one burst of reads', async () => {
@@ -137,28 +137,28 @@ describeWith('tap device', [root, tun, command('ip')], () => {
   });
 
   it('survives that the interface is deleted, and says so', async () => {
-    let lost = '';
-    let taking = false;
-    tap.onLost = (reason) => {
-      // Who closes the device now takes the frames of no burst away.
-      expect(taking).toBe(false);
-      lost = reason;
-      tap.close();
-    };
     inside('ip', 'link', 'del', IFNAME);
     const burst = new PacketBurst(staging.window);
     await until(
       'the loss',
-      () => lost !== '',
-      () => {
-        taking = true;
-        tap.take(burst, MAX_BURST);
-        taking = false;
-      },
+      () => tap.problem !== null,
+      () => tap.take(burst, MAX_BURST),
     );
-    expect(lost).toMatch(new RegExp(`^tap:${IFNAME}: the interface is gone`));
+    expect(tap.problem).toMatch(new RegExp(`^the interface ${IFNAME} is gone \\(errno \\d+\\); was it deleted`));
     expect(tap.put(frame(ARP_REQUEST), ALL, 1)).toBe(0);
     expect(tap.take(burst, MAX_BURST)).toBe(0);
+    expect(tap.counters()).toMatchObject({ out_interfaceDown: 1 });
+  });
+
+  it('is down until somebody sets it up, and says how', () => {
+    const name = `${IFNAME.slice(0, 13)}-b`;
+    const other = TapDevice.open(name, { reactor, windows });
+    expect(other.problem).toBe(`the interface ${name} is down: bring it up with 'ip link set ${name} up'`);
+    expect(other.put(frame(ARP_REQUEST), ALL, 1)).toBe(0);
+    ip('link', 'set', name, 'up');
+    expect(other.problem).toBeNull();
+    expect(other.counters()).toMatchObject({ out_interfaceDown: 1, out_errors: 0 });
+    other.close();
   });
 
   it('says what is in the way', () => {

@@ -14,7 +14,7 @@ const stats: SwitchStats = {
     copied: 0,
     forwarded: 2,
     replicated: 0,
-    dropped: { total: 1, full: 1, noPeer: 0, unknownDestination: 0, deadend: 0, sink: 0 },
+    dropped: { total: 1, full: 1, noPeer: 0, interfaceDown: 0, unknownDestination: 0, deadend: 0, sink: 0 },
   },
   ports: {},
   modules: [],
