@@ -1,7 +1,8 @@
 /** What `tspmd switch` does: run a script's switch until told to stop, or print the counters of one that runs. */
 import { basename } from 'node:path';
 import type { PeerFiles } from '../drivers/transports/vhost-user/peer-memory.js';
-import { ControlSocket, fetchStats } from './control.js';
+import { askSwitches } from './ask.js';
+import { ControlSocket } from './control.js';
 import type { DeviceFactory } from './ports/pmd-port.js';
 import { loadScript } from './script/load.js';
 import { renderStats } from './stats.js';
@@ -70,16 +71,33 @@ function readyLine(bess: Switch, file: string): string {
 }
 
 export interface PrintStatsOptions {
-  /** Which switch; not needed where only one runs. */
+  /** Which switch; all switches of this user where nothing is said. */
   readonly pid?: number;
-  /** The snapshot as JSON instead of a table. */
+  /** As JSON instead of tables: the snapshot of one switch, or an array of `{ pid, stats }` where several answer. */
   readonly json?: boolean;
+  /** Gets the counters; stdout where nothing is said. */
   readonly print?: (line: string) => void;
+  /** Gets a line for each switch that does not answer; stderr where nothing is said. */
+  readonly log?: (line: string) => void;
+  /** Where control sockets are looked for. */
+  readonly folders?: readonly string[];
 }
 
-/** Prints the counters of a running switch. Throws where none runs, or several and no `pid` says which. */
-export async function printStats({ pid, json = false, print }: PrintStatsOptions): Promise<void> {
-  const stats = await fetchStats(pid);
-  const write = print ?? ((line: string) => process.stdout.write(`${line}\n`));
-  write(json ? JSON.stringify(stats, null, 2) : renderStats(stats));
+/** Prints the counters of running switches. Throws, with a line for each switch that was found, where none answers. */
+export async function printStats(options: PrintStatsOptions): Promise<void> {
+  const print = options.print ?? ((line) => process.stdout.write(`${line}\n`));
+  const log = options.log ?? ((line) => process.stderr.write(`${line}\n`));
+  const answers = await askSwitches(options.pid, options.folders);
+  const answered = answers.filter((answer) => 'stats' in answer);
+  const problems = answers.flatMap((answer) => ('problem' in answer ? [answer.problem] : []));
+  if (answered.length === 0) throw new Error(problems.join('\n'));
+  if (options.json) {
+    print(JSON.stringify(answered.length === 1 ? answered[0].stats : answered, null, 2));
+  } else {
+    for (const { pid, stats } of answered) {
+      if (answers.length > 1) print(`switch ${pid}:`);
+      print(renderStats(stats));
+    }
+  }
+  for (const problem of problems) log(problem);
 }

@@ -11,7 +11,7 @@ export async function runSwitchCommand(
   await runSwitch({ file, variables, idle: options.idle, peerFiles: options.peerMemory, stop: untilStopped() });
 }
 
-/** Prints the counters of a switch that runs, by process id or the only one there is. */
+/** Prints the counters of the switches that run, or of the one with a process id. */
 export async function printSwitchStats(pid: string | undefined, options: { json?: boolean }): Promise<void> {
   if (pid !== undefined && !/^\d+$/.test(pid)) throw new Error(`switch --stats: '${pid}' is not a process id`);
   await printStats({ json: options.json ?? false, ...(pid === undefined ? {} : { pid: Number(pid) }) });

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { fetchStats } from '../../bess/ask.js';
 import { printStats, type RunSwitchOptions, runSwitch } from '../../bess/command.js';
-import { fetchStats } from '../../bess/control.js';
 import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.js';
 import { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
 import { FRAME_OFFSET } from '../../rings/buffer-pool.js';
@@ -109,8 +109,8 @@ describe('tspmd switch', () => {
   }
 
   async function untilUp(...ports: string[]): Promise<void> {
-    let stats = await fetchStats();
-    while (!ports.every((port) => stats.ports[port]?.up)) stats = await fetchStats();
+    let stats = await fetchStats(process.pid);
+    while (!ports.every((port) => stats.ports[port]?.up)) stats = await fetchStats(process.pid);
   }
 
   /** Waits for what must come; the test's timeout is for when it does not. */
@@ -132,7 +132,7 @@ describe('tspmd switch', () => {
     expect(two.tags.filter((tag) => tag < 100)).toEqual(Array.from({ length: 32 }, (_, i) => i));
     expect(one.received[0]).toEqual(frame(VM1, 100, 1514));
     expect(two.received.find((bytes) => bytes.length === 91)).toEqual(frame(VM2, 31, 91));
-    const { summary } = await fetchStats();
+    const { summary } = await fetchStats(process.pid);
     expect(summary).toMatchObject({ received: 35, copied: 1, forwarded: 35, replicated: 2 });
     expect(summary.dropped).toMatchObject({ total: 1, unknownDestination: 1 });
   });
@@ -155,8 +155,8 @@ describe('tspmd switch', () => {
     await two.device.close();
     await until(() => logs.some((line) => line.startsWith('port vm2: ') && line.includes('gone')));
     one.send(frame(VM2, 1));
-    let stats = await fetchStats();
-    while (stats.summary.received === 0) stats = await fetchStats();
+    let stats = await fetchStats(process.pid);
+    while (stats.summary.received === 0) stats = await fetchStats(process.pid);
     expect(stats.ports.vm2).toMatchObject({ up: false, out: { packets: 0, dropped: 1 } });
     expect(stats.summary.dropped).toMatchObject({ total: 1, noPeer: 1 });
     const again = await Vm.connect(join(directory, '2.sock'));
@@ -178,10 +178,10 @@ describe('tspmd switch', () => {
       expect.stringMatching(/^port vm1: the socket \S+1\.sock was removed: nobody can connect to this port/),
       expect.stringMatching(/^port vm2: the socket \S+2\.sock was replaced, /),
     ]);
-    const stats = await fetchStats();
+    const stats = await fetchStats(process.pid);
     expect(stats.ports.vm1?.problem).toContain('was removed');
     const printed: string[] = [];
-    await printStats({ print: (line) => printed.push(line) });
+    await printStats({ pid: process.pid, print: (line) => printed.push(line) });
     expect(printed[0]).toMatch(/^port vm2: the socket .* was replaced/m);
     stop();
     await running;
@@ -205,7 +205,7 @@ describe('tspmd switch', () => {
     await until(() => lines.length > before);
     expect(lines.at(-1)).toContain('fwd::L2Forward(3 addresses)');
     const printed: string[] = [];
-    await printStats({ print: (line) => printed.push(line) });
+    await printStats({ pid: process.pid, print: (line) => printed.push(line) });
     await printStats({ pid: process.pid, json: true, print: (line) => printed.push(line) });
     expect(printed[0]).toContain('forwarded 0');
     expect(JSON.parse(printed[1] ?? '')).toMatchObject({ ports: { vm1: { up: false } } });
