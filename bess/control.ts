@@ -6,6 +6,9 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { controlFiles, controlFolders, controlPath, isAlive, isOurs, removeStale } from './control-files.js';
 import type { SwitchStats } from './stats.js';
 
+/** The control sockets that this process has open: one for each folder, as they are named after the process. */
+const open = new Set<string>();
+
 /** Answers on this process's control socket until closed. */
 export class ControlSocket {
   private constructor(
@@ -20,6 +23,7 @@ export class ControlSocket {
    */
   static async open(stats: () => SwitchStats, folders: readonly string[] = controlFolders()): Promise<ControlSocket> {
     const path = controlPath(folders[0], process.pid);
+    if (open.has(path)) throw new Error(`control socket ${path}: another switch of this process answers there`);
     // The socket of an earlier process that had this number.
     removeStale(path);
     for (const file of controlFiles(folders))
@@ -42,6 +46,7 @@ export class ControlSocket {
         process.umask(mask);
       }
     });
+    open.add(path);
     return new ControlSocket(server, clients, path);
   }
 
@@ -50,6 +55,7 @@ export class ControlSocket {
     const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
     for (const client of this.clients) client.destroy();
     await closed;
+    open.delete(this.path);
   }
 }
 

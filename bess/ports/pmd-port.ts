@@ -30,6 +30,7 @@ export interface PmdPortConfig extends QueueConfig {
   readonly portId: number | null;
 }
 
+/** A port, and what the script said about its device. */
 interface Entry {
   readonly port: Port;
   readonly vdev: Vdev;
@@ -47,6 +48,11 @@ export class PortTable {
 
   get all(): Port[] {
     return Array.from(this.entries.values(), (entry) => entry.port);
+  }
+
+  /** The ports with their vdevs. */
+  get attached(): Entry[] {
+    return Array.from(this.entries.values());
   }
 
   /** The port of that name; ENODEV where there is none. */

@@ -1,5 +1,6 @@
 /** `tspmd switch`: the one place where src/ meets bess/. */
 import { printStats, runSwitch } from '../../bess/command.js';
+import { SwitchError } from '../../bess/errors.js';
 import { untilStopped } from './shutdown.js';
 
 /** Runs a script until it is told to stop. */
@@ -8,7 +9,14 @@ export async function runSwitchCommand(
   variables: Record<string, string>,
   options: { idle: 'adaptive' | 'spin'; peerMemory: 'any' | 'sealed' },
 ): Promise<void> {
-  await runSwitch({ file, variables, idle: options.idle, peerFiles: options.peerMemory, stop: untilStopped() });
+  const { idle, peerMemory } = options;
+  const stop = new AbortController();
+  void untilStopped().then(() => stop.abort());
+  try {
+    await runSwitch({ script: file, variables, idle, peerMemory, signal: stop.signal });
+  } catch (error) {
+    if (!(error instanceof SwitchError && error.code === 'ERR_TSPMD_ABORTED')) throw error;
+  }
 }
 
 /** Prints the counters of the switches that run, or of the one with a process id. */

@@ -6,7 +6,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fetchStats } from '../../bess/ask.js';
-import { printStats, type RunSwitchOptions, runSwitch } from '../../bess/command.js';
+import { printStats, runSwitch } from '../../bess/command.js';
+import type { OpenSwitchOptions } from '../../bess/open.js';
 import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.js';
 import { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
 import { FRAME_OFFSET } from '../../rings/buffer-pool.js';
@@ -85,16 +86,15 @@ describe('tspmd switch', () => {
   });
 
   /** Runs forward_script.bess, or another one; resolves when it is ready. */
-  async function start(options: Partial<RunSwitchOptions> = {}): Promise<void> {
-    const stopped = new Promise<void>((resolve) => {
-      stop = resolve;
-    });
+  async function start(options: Partial<OpenSwitchOptions> = {}): Promise<void> {
+    const controller = new AbortController();
+    stop = () => controller.abort();
     running = runSwitch({
-      file: FORWARD_SCRIPT,
+      script: FORWARD_SCRIPT,
       variables: { VM1_SOCKET: join(directory, '1.sock'), VM2_SOCKET: join(directory, '2.sock') },
-      stop: stopped,
+      signal: controller.signal,
       print: (line) => lines.push(line),
-      log: (line) => logs.push(line),
+      warn: (line) => logs.push(line),
       ...options,
     });
     await Promise.race([running, until(() => lines.some((line) => line.startsWith('ready')))]);
@@ -225,7 +225,7 @@ describe('tspmd switch', () => {
     const file = join(directory, 'bad.bess');
     const socket = join(directory, 'x.sock');
     writeFileSync(file, `p = PMDPort(vdev='eth_vhost0,iface=${socket}')\nPortInc(port='q')\n`);
-    await expect(start({ file })).rejects.toThrow(`${file}:2:1: Port q not found (ENODEV)`);
+    await expect(start({ script: file, variables: {} })).rejects.toThrow(`${file}:2:1: Port q not found (ENODEV)`);
     expect(existsSync(socket)).toBe(false);
     expect(lines).toEqual([]);
   });
@@ -234,6 +234,8 @@ describe('tspmd switch', () => {
     const file = join(directory, 'bad.bess');
     const long = join(directory, 'x'.repeat(120));
     writeFileSync(file, `p = PMDPort(vdev='eth_vhost0,iface=${long}')\n`);
-    await expect(start({ file })).rejects.toThrow(/^\S+bad\.bess:1:5: .*a unix socket takes 1 to 107 \(ENODEV\)$/);
+    await expect(start({ script: file, variables: {} })).rejects.toThrow(
+      /^\S+bad\.bess:1:5: .*a unix socket takes 1 to 107 \(ENODEV\)$/,
+    );
   });
 });
