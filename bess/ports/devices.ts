@@ -77,6 +77,7 @@ class TapPort implements PortDevice {
 export function openDevices(files: PeerFiles = 'any'): DeviceFactory {
   const reactor = new Reactor();
   const windows = new WindowAllocator();
+  let fixedMacs = 0;
   return {
     vhost({ iface, queues, client }: VhostVdev): PortDevice {
       return opened(() => {
@@ -86,13 +87,19 @@ export function openDevices(files: PeerFiles = 'any'): DeviceFactory {
         );
       });
     },
-    tap({ iface }: TapVdev): PortDevice {
-      return opened(() => new TapPort(TapDevice.open(iface, { reactor, windows })));
+    tap({ iface, mac }: TapVdev): PortDevice {
+      const address = mac === 'fixed' ? fixedMac(fixedMacs++) : mac;
+      return opened(() => new TapPort(TapDevice.open(iface, { reactor, windows, mac: address })));
     },
     close() {
       reactor.close();
     },
   };
+}
+
+/** DPDK's address number `index` for `mac=fixed`: a zero, "dtap", and a digit that counts up (19.11, rte_eth_tap.c, set_mac_type). */
+function fixedMac(index: number): Uint8Array {
+  return Uint8Array.from([0, ...Buffer.from('dtap'), '0'.charCodeAt(0) + index]);
 }
 
 /** A device that cannot be made is BESS's ENODEV, with the reason. */

@@ -15,6 +15,7 @@ import {
   type Reactor,
   readTo,
   SystemError,
+  setInterfaceMac,
   writeFrom,
 } from '../libc/index.js';
 import {
@@ -42,6 +43,8 @@ export interface TapOptions {
   readonly reactor: Reactor;
   /** Gives room for the staging area; the allocator of the peers that packets go to. */
   readonly windows: WindowAllocator;
+  /** The MAC address that the interface gets, six octets; where there is none it keeps its own, or gets a random one. */
+  readonly mac?: Uint8Array | null;
 }
 
 export class TapDevice implements PacketEndpoint {
@@ -103,6 +106,7 @@ export class TapDevice implements PacketEndpoint {
     const fd = openTun(ifname);
     try {
       attach(fd, ifname);
+      if (options.mac) setMac(fd, ifname, options.mac);
       const range = options.windows.allocate((MAX_BURST + 1) * BUFFER_BYTES);
       try {
         return new TapDevice(fd, ifname, range, options);
@@ -296,5 +300,14 @@ function attach(fd: number, ifname: string): void {
       EINVAL: 'there is an interface of this name that is no plain tap (tun, multi_queue or another device)',
     };
     throw new Error(`tap ${ifname}: ${advice[error.code] ?? error.message} (${error.code})`);
+  }
+}
+
+function setMac(fd: number, ifname: string, mac: Uint8Array): void {
+  try {
+    setInterfaceMac(fd, ifname, mac);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    throw new Error(`tap ${ifname}: it cannot be given that MAC address: ${error.message}`);
   }
 }

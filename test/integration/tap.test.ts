@@ -150,6 +150,25 @@ describeWith('tap device', [root, tun, command('ip')], () => {
     expect(tap.counters()).toMatchObject({ out_interfaceDown: 1 });
   });
 
+  it('gives its interface the MAC address that it is told, a new one and one that is there', () => {
+    const address = (name: string): string => /link\/ether (\S+)/.exec(ip('link', 'show', name))?.[1] ?? '';
+    const name = `${IFNAME.slice(0, 13)}-m`;
+    ip('tuntap', 'add', name, 'mode', 'tap');
+    try {
+      const mac = Uint8Array.of(0x52, 0x54, 0, 0, 0, 0x2a);
+      TapDevice.open(name, { reactor, windows, mac }).close();
+      expect(address(name)).toBe('52:54:00:00:00:2a');
+      TapDevice.open(name, { reactor, windows }).close();
+      expect(address(name)).toBe('52:54:00:00:00:2a');
+      const group = Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0xff, 0xff);
+      expect(() => TapDevice.open(name, { reactor, windows, mac: group })).toThrow(
+        /^tap \S+: it cannot be given that MAC address: .*EADDRNOTAVAIL/,
+      );
+    } finally {
+      ip('link', 'del', name);
+    }
+  });
+
   it('is down until somebody sets it up, and says how', () => {
     const name = `${IFNAME.slice(0, 13)}-b`;
     const other = TapDevice.open(name, { reactor, windows });
