@@ -134,11 +134,13 @@ describeWith('docs/kernel.md', [root, tun, command('ip'), command('ping')], () =
     rmSync(directory, { recursive: true, force: true });
   });
 
-  /** The commands of the page that begin so, without `sudo`, split into words; the default socket is ours here. */
+  /** The commands of the page that begin so, without `sudo` and `npx`, split into words; the default socket is ours here. */
   function commands(start: string): string[][] {
     const page = readFileSync(fileURLToPath(new URL('../../docs/kernel.md', import.meta.url)), 'utf8');
     const blocks = [...page.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = '']) => block);
-    const lines = blocks.flatMap((block) => block.trim().split('\n')).map((line) => line.replace(/^sudo /, ''));
+    const lines = blocks
+      .flatMap((block) => block.trim().split('\n'))
+      .map((line) => line.replace(/^(sudo )?(npx )?/, ''));
     const found = lines.filter((line) => line.startsWith(start));
     return found.map((line) => line.replace('/tmp/tspmd-vm.sock', join(directory, 'vm.sock')).split(' '));
   }
