@@ -1,10 +1,7 @@
 /** Network interfaces of the kernel: whether one is up, and which MAC address it has (netdevice(7)). */
 import * as c from './constants.js';
-import { check, systemError } from './errors.js';
 import { native } from './ffi.js';
 import { ioctl } from './files.js';
-
-const ENODEV = 19;
 
 /** `struct ifreq`: the interface's name, then what the call reads or fills. */
 function interfaceRequest(name: string): Buffer {
@@ -13,20 +10,17 @@ function interfaceRequest(name: string): Buffer {
   return request;
 }
 
-/** Whether the interface is set up (IFF_UP); `null` when this process's network namespace has none of that name. */
+/**
+ * Whether the interface is set up (IFF_UP). `null` when that cannot be told: this process's network namespace has none of that
+ * name, or no descriptor is free.
+ */
 export function isInterfaceUp(name: string): boolean | null {
-  const fd = check(native.socket(c.AF_INET, c.SOCK_DGRAM | c.SOCK_CLOEXEC, 0), 'socket', name);
-  try {
-    const request = interfaceRequest(name);
-    if (native.ioctlPointer(fd, c.SIOCGIFFLAGS, request) < 0) {
-      const errno = native.errno();
-      if (errno === ENODEV) return null;
-      throw systemError('ioctl SIOCGIFFLAGS', name, errno);
-    }
-    return (request.readUInt16LE(c.IFNAMSIZ) & c.IFF_UP) !== 0;
-  } finally {
-    native.close(fd);
-  }
+  const fd = native.socket(c.AF_INET, c.SOCK_DGRAM | c.SOCK_CLOEXEC, 0);
+  if (fd < 0) return null;
+  const request = interfaceRequest(name);
+  const result = native.ioctlPointer(fd, c.SIOCGIFFLAGS, request);
+  native.close(fd);
+  return result < 0 ? null : (request.readUInt16LE(c.IFNAMSIZ) & c.IFF_UP) !== 0;
 }
 
 /**

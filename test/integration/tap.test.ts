@@ -1,6 +1,7 @@
 /** The tap device against the kernel, in a network namespace of its own. */
 import { execFileSync } from 'node:child_process';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { openDevices } from '../../bess/ports/devices.js';
 import { Reactor } from '../../drivers/libc/index.js';
 import { WindowAllocator, type WindowRange } from '../../drivers/memory/index.js';
 import { MAX_TAP_FRAME_BYTES, TapDevice } from '../../drivers/transports/tap.js';
@@ -167,6 +168,18 @@ describeWith('tap device', [root, tun, command('ip')], () => {
     } finally {
       ip('link', 'del', name);
     }
+  });
+
+  it('has DPDK’s addresses for mac=fixed, which count up', async () => {
+    const devices = openDevices();
+    const names = ['f0', 'f1'].map((end) => `${IFNAME.slice(0, 12)}-${end}`);
+    const taps = names.map((iface, i) => {
+      return devices.tap({ driver: 'tap', unit: String(i), iface, mac: 'fixed', queues: 1, notes: [] });
+    });
+    const addresses = names.map((name) => /link\/ether (\S+)/.exec(ip('link', 'show', name))?.[1]);
+    expect(addresses).toEqual(['00:64:74:61:70:30', '00:64:74:61:70:31']);
+    for (const one of taps) await one.close();
+    devices.close();
   });
 
   it('is down until somebody sets it up, and says how', () => {
