@@ -1,6 +1,5 @@
-/** What `tspmd switch` does: run a script's switch until told to stop, or print the counters of those that run. */
+/** What `tspmd switch FILE` does: run a script's switch until told to stop. */
 import { basename } from 'node:path';
-import { askSwitches } from './ask.js';
 import { type OpenSwitchOptions, openSwitch, type RunningSwitch } from './open.js';
 import { renderStats } from './stats.js';
 
@@ -26,36 +25,4 @@ export async function runSwitch(options: OpenSwitchOptions): Promise<void> {
 function readyLine({ ports, modules, script }: RunningSwitch): string {
   const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
   return `ready: ${count(ports.length, 'port')}, ${count(modules, 'module')}, ${basename(script)}`;
-}
-
-export interface PrintStatsOptions {
-  /** Which switch; all switches of this user where nothing is said. */
-  readonly pid?: number;
-  /** As JSON instead of tables: the snapshot of one switch, or an array of `{ pid, stats }` where several answer. */
-  readonly json?: boolean;
-  /** Gets the counters; stdout where nothing is said. */
-  readonly print?: (line: string) => void;
-  /** Gets a line for each switch that does not answer; stderr where nothing is said. */
-  readonly log?: (line: string) => void;
-  /** Where control sockets are looked for. */
-  readonly folders?: readonly string[];
-}
-
-/** Prints the counters of running switches. Throws, with a line for each switch that was found, where none answers. */
-export async function printStats(options: PrintStatsOptions): Promise<void> {
-  const print = options.print ?? ((line) => process.stdout.write(`${line}\n`));
-  const log = options.log ?? ((line) => process.stderr.write(`${line}\n`));
-  const answers = await askSwitches(options.pid, options.folders);
-  const answered = answers.filter((answer) => 'stats' in answer);
-  const problems = answers.flatMap((answer) => ('problem' in answer ? [answer.problem] : []));
-  if (answered.length === 0) throw new Error(problems.join('\n'));
-  if (options.json) {
-    print(JSON.stringify(answered.length === 1 ? answered[0].stats : answered, null, 2));
-  } else {
-    for (const { pid, stats } of answered) {
-      if (answers.length > 1) print(`switch ${pid}:`);
-      print(renderStats(stats));
-    }
-  }
-  for (const problem of problems) log(problem);
 }

@@ -18,9 +18,14 @@ export function isInterfaceUp(name: string): boolean | null {
   const fd = native.socket(c.AF_INET, c.SOCK_DGRAM | c.SOCK_CLOEXEC, 0);
   if (fd < 0) return null;
   const request = interfaceRequest(name);
-  const result = native.ioctlPointer(fd, c.SIOCGIFFLAGS, request);
-  native.close(fd);
-  return result < 0 ? null : (request.readUInt16LE(c.IFNAMSIZ) & c.IFF_UP) !== 0;
+  try {
+    ioctl(fd, c.SIOCGIFFLAGS, request, 'SIOCGIFFLAGS', name);
+    return (request.readUInt16LE(c.IFNAMSIZ) & c.IFF_UP) !== 0;
+  } catch {
+    return null;
+  } finally {
+    native.close(fd);
+  }
 }
 
 /**

@@ -1,6 +1,6 @@
 /** `tspmd switch`: the one place where src/ meets bess/. */
-import { printStats, runSwitch } from '../../bess/command.js';
 import { SwitchError } from '../../bess/errors.js';
+import { loaded } from './faults.js';
 import { untilStopped } from './shutdown.js';
 
 /** Runs a script until it is told to stop. */
@@ -9,6 +9,7 @@ export async function runSwitchCommand(
   variables: Record<string, string>,
   options: { idle: 'adaptive' | 'spin'; peerMemory: 'any' | 'sealed' },
 ): Promise<void> {
+  const { runSwitch } = await loaded(import('../../bess/command.js'));
   const { idle, peerMemory } = options;
   const stop = new AbortController();
   void untilStopped().then(() => stop.abort());
@@ -22,5 +23,7 @@ export async function runSwitchCommand(
 /** Prints the counters of the switches that run, or of the one with a process id. */
 export async function printSwitchStats(pid: string | undefined, options: { json?: boolean }): Promise<void> {
   if (pid !== undefined && !/^\d+$/.test(pid)) throw new Error(`switch --stats: '${pid}' is not a process id`);
+  // Not loaded with the rest: to ask a running switch needs no script language.
+  const { printStats } = await loaded(import('../../bess/print-stats.js'));
   await printStats({ json: options.json ?? false, ...(pid === undefined ? {} : { pid: Number(pid) }) });
 }

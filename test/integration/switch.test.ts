@@ -133,6 +133,20 @@ describe('tspmd switch', () => {
     expect(bess.isRunning).toBe(true);
   });
 
+  it(
+    'tells of an endpoint that was started without --mac, and of the addresses that the script has',
+    LIMIT,
+    async () => {
+      const bess = await forwardN(2);
+      const endpoint = ['--device', `vhost-user:${socket(1)}`, '--ip', '10.0.0.1/24'];
+      const child = start('ping', ...endpoint, '--to', '10.0.0.2', '--count', '1');
+      const [, mac] = await bess.waitFor(/^port vm1: (\S+) sends there, but fwd::L2Forward has no entry for it/m);
+      expect(mac).not.toMatch(/^52:54:00:00:00:/);
+      await bess.waitFor(/entries for 52:54:00:00:00:01 \(to vm1_out\), 52:54:00:00:00:02 \(to vm2_out\): use one/);
+      expect((await child.exited).code).toBe(1);
+    },
+  );
+
   it('leaves two endpoints with one MAC to notice each other', LIMIT, async () => {
     await forwardN(2);
     const first = await echo(1);

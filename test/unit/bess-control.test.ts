@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { askSwitches } from '../../bess/ask.js';
-import { printStats } from '../../bess/command.js';
 import { ControlSocket } from '../../bess/control.js';
 import { controlFolders } from '../../bess/control-files.js';
+import { printStats } from '../../bess/print-stats.js';
 import type { SwitchStats } from '../../bess/stats.js';
 import { describeWith, root } from '../support/requirements.js';
 
