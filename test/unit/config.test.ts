@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { describe, expect, it } from 'vitest';
-import { ConfigError, resolveConfig, type TspmdConfig } from '../../src/config.js';
+import type { TspmdConfig } from '../../src/config.js';
+import { ConfigError } from '../../src/errors.js';
+import { resolveConfig } from '../../src/resolve-config.js';
 import { MICROSOFT } from '../support/rss.js';
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);

@@ -90,7 +90,7 @@ describe('waitForPackets', () => {
     t.core.addBufferToRing(packetTo(t.core, PEER_IP));
     t.core.flush();
     expect(t.device.frames).toHaveLength(1);
-    const waiting = t.core.waitForPackets(2000);
+    const waiting = t.core.waitForPackets({ timeoutMs: 2000 });
     t.time.now += 1000;
     expect(await isSettled(waiting)).toBe(false);
     expect(t.device.frames).toHaveLength(2);
@@ -100,7 +100,7 @@ describe('waitForPackets', () => {
 
   it('keeps its timeout although each interrupt comes before the timer', async () => {
     const t = makeCore();
-    const waiting = t.core.waitForPackets(2000);
+    const waiting = t.core.waitForPackets({ timeoutMs: 2000 });
     t.device.inject(noise);
     t.time.now += 2000;
     t.device.inject(noise);
@@ -123,8 +123,8 @@ describe('waitForPackets', () => {
 
   it('comes back after the timeout with nothing', async () => {
     const t = makeCore(realTime);
-    expect(await t.core.waitForPackets(5)).toBe(0);
-    expect(await t.core.waitForPackets(0)).toBe(0);
+    expect(await t.core.waitForPackets({ timeoutMs: 5 })).toBe(0);
+    expect(await t.core.waitForPackets({ timeoutMs: 0 })).toBe(0);
     expect(t.device.interruptsOn).toBe(false);
   });
 
