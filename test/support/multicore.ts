@@ -212,10 +212,18 @@ export class Multicore {
   }
 }
 
-/** Every buffer is in exactly one place. What a dead core had for sending is not missed. */
+/**
+ * Every buffer is in exactly one place, and each core says rightly how many its stack has. What a dead core had for sending
+ * is not missed.
+ */
 export function expectEveryBufferOnce(port: Multicore): void {
   const { buffers, rxBuffers, txBuffers } = port.interconnect.plan;
   const places = port.places();
+  for (const core of port.cores) {
+    if (port.gone.has(core.index)) continue;
+    const held = places.find(({ name }) => name === `core ${core.index}: stack`)!.handles.length;
+    expect(core.counters().held_by_stack, `core ${core.index}`).toBe(held);
+  }
   const where = new Int16Array(buffers).fill(-1);
   for (const [place, { name, handles }] of places.entries()) {
     for (const handle of handles) {

@@ -144,6 +144,9 @@ describe.each(['1kb', '2kb'] as const)('%s', (mode) => {
       await until('the others answer', areAnswered, lab.receive);
     }
     for (const flow of mine) expect(lab.echoes[flow]).toBe(before[flow]);
+    const isTold = (): boolean =>
+      lab.warnings.some((line) => line.startsWith('core 0: the stack has not polled for 1'));
+    await until('it is told of', isTold, lab.receive);
     const { counters, rings } = port.status().cores[0]!;
     expect(rings!.rx_queue.count).toBe(Math.min(rings!.rx_queue.capacity, 30 * mine.length));
     const came = counters.rx_delivered! + counters.rx_drop_queue_full! + counters.rx_drop_core_share!;
