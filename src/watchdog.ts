@@ -41,6 +41,7 @@ export class ThreadWatch implements Watch {
   private progress = Number.NaN;
   private since = 0;
   private isQuiet = false;
+  private lastLook = 0;
 
   constructor(
     private readonly title: string,
@@ -52,13 +53,16 @@ export class ThreadWatch implements Watch {
     const { progress, waiting, isAlive, isAsleep } = this.core;
     const isMoving = progress !== this.progress;
     this.progress = progress;
+    // Nobody has looked for long: the core may have slept until just now.
+    const isLate = now - this.lastLook >= QUIET_MS;
+    this.lastLook = now;
     if (isMoving || !isAlive) {
       if (this.isQuiet && isAlive)
         this.warn(`${this.title}: the stack polls again, after ${seconds(now - this.since)}`);
       this.isQuiet = false;
     }
     if (this.isQuiet) return;
-    if (isMoving || !isAlive || isAsleep || waiting === 0) {
+    if (isMoving || isLate || !isAlive || isAsleep || waiting === 0) {
       this.since = now;
     } else if (now - this.since >= QUIET_MS) {
       this.isQuiet = true;
@@ -117,7 +121,7 @@ export class OwnThreadWatch implements Watch {
 
   private tellBlocked(had: boolean): void {
     if (had || this.core.hasPackets) {
-      this.warn(`${this.title}: the stack did not poll for ${seconds(this.blockedMs)}: it blocked its thread`);
+      this.warn(`${this.title}: the stack did not poll for ${seconds(this.blockedMs)}: its thread was blocked`);
     }
     this.blockedMs = 0;
   }

@@ -23,8 +23,9 @@ function failureOf({ title, core }: MemberKind, { message, stack, name, code }: 
   const failure =
     core !== undefined
       ? new CoreError(text, core, { cause })
-      : code === 'ERR_TSPMD_DEVICE'
-        ? new DeviceError(text, { cause })
+      : // Which thread opens the device is no matter of the user's.
+        code === 'ERR_TSPMD_DEVICE'
+        ? new DeviceError(message, { cause })
         : new WorkerError(text, { cause });
   if (stack !== undefined) cause.stack = failure.stack = stack;
   return failure;

@@ -25,9 +25,10 @@ describe('of a core in a thread of its own', () => {
   function scene() {
     const core = { isAlive: true, isAsleep: false, progress: 0, waiting: 0 };
     const lines: string[] = [];
-    const pass = looker(new ThreadWatch('core 1', core, (line) => lines.push(line)));
+    const watch = new ThreadWatch('core 1', core, (line) => lines.push(line));
+    const pass = looker(watch);
     pass(LOOK_MS);
-    return { core, lines, pass };
+    return { core, lines, pass, watch };
   }
 
   it('is told once after a second, and once when it polls again', () => {
@@ -56,6 +57,16 @@ describe('of a core in a thread of its own', () => {
     pass(5000, () => core.progress++);
     core.isAlive = false;
     pass(5000);
+    expect(lines).toEqual([]);
+  });
+
+  it('is no matter where nobody has looked for long: it may have slept until just now', () => {
+    const { core, lines, watch } = scene();
+    core.isAsleep = true;
+    watch.look(20_000);
+    core.isAsleep = false;
+    core.waiting = 1;
+    watch.look(25_000);
     expect(lines).toEqual([]);
   });
 
@@ -136,7 +147,7 @@ describe('of a core on the same thread', () => {
     expect(lines).toEqual([]);
     core.getRxCount();
     watch.look(14_000);
-    expect(lines).toEqual(['core 0: the stack did not poll for 3.0 s: it blocked its thread']);
+    expect(lines).toEqual(['core 0: the stack did not poll for 3.0 s: its thread was blocked']);
     watch.look(14_250);
     expect(lines).toHaveLength(1);
   });
