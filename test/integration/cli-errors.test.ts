@@ -133,7 +133,7 @@ describe('tspmd', () => {
 
   it.each(CORE_MODES)('says in mode %s, too, why it does not start', async (mode) => {
     const options = ['--mode', mode];
-    await failsWithOneLine(/^\w+ worker: vhost-user:\/nonexistent\/x: there is no such socket/, ...options);
+    await failsWithOneLine(/^vhost-user:\/nonexistent\/x: there is no such socket/, ...options);
     await failsWithOneLine(/^app 'nosuchapp': neither one of echo/, ...options, '--app', 'nosuchapp');
     await failsWithOneLine(/^stack \S+empty\.mjs: has no default export/, ...options, '--app', file('empty.mjs'));
   });
