@@ -13,15 +13,15 @@ import { writeU16 } from './bytes.js';
 const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 /** Adds the carries back in: any sum of 16-bit words becomes 16 bits. */
-export function fold(sum: number): number {
+export function foldSum(sum: number): number {
   let folded = (sum & 0xffff) + (sum >>> 16);
   folded = (folded & 0xffff) + (folded >>> 16);
   return folded;
 }
 
 /** The checksum field's value for a partial sum. */
-export function finish(sum: number): number {
-  return ~fold(sum) & 0xffff;
+export function finishSum(sum: number): number {
+  return ~foldSum(sum) & 0xffff;
 }
 
 /**
@@ -40,7 +40,7 @@ export function partialSum(memory: MemoryViews, offset: number, length: number, 
     sum += u16[w]! + u16[w + 1]! + u16[w + 2]! + u16[w + 3]! + u16[w + 4]! + u16[w + 5]! + u16[w + 6]! + u16[w + 7]!;
   }
   for (; w < end; w++) sum += u16[w]!;
-  let folded = fold(sum);
+  let folded = foldSum(sum);
   if (LITTLE_ENDIAN) folded = ((folded & 0xff) << 8) | (folded >>> 8);
   if ((length & 1) !== 0) folded += memory.u8[offset + length - 1]! << 8;
   return initial + folded;
@@ -52,12 +52,12 @@ function sumBytes(u8: Uint8Array, offset: number, length: number): number {
   const end = offset + (length & ~1);
   for (let i = offset; i < end; i += 2) sum += (u8[i]! << 8) | u8[i + 1]!;
   if ((length & 1) !== 0) sum += u8[end]! << 8;
-  return fold(sum);
+  return foldSum(sum);
 }
 
 /** The checksum of `length` bytes at `offset`. Over bytes that hold their own right checksum it is 0. */
-export function checksum(memory: MemoryViews, offset: number, length: number, initial = 0): number {
-  return finish(partialSum(memory, offset, length, initial));
+export function internetChecksum(memory: MemoryViews, offset: number, length: number, initial = 0): number {
+  return finishSum(partialSum(memory, offset, length, initial));
 }
 
 /**
@@ -66,5 +66,5 @@ export function checksum(memory: MemoryViews, offset: number, length: number, in
  */
 export function updateChecksum(u8: Uint8Array, field: number, before: number, after: number): void {
   const stored = (u8[field]! << 8) | u8[field + 1]!;
-  writeU16(u8, field, finish((~stored & 0xffff) + (~before & 0xffff) + after));
+  writeU16(u8, field, finishSum((~stored & 0xffff) + (~before & 0xffff) + after));
 }

@@ -49,18 +49,18 @@ export function sameMac(a: Uint16Array, aPlace: number, b: Uint16Array, bPlace: 
 }
 
 /** The EtherType of the frame at `frame`. */
-export function etherType(u8: Uint8Array, frame: number): number {
+export function ethType(u8: Uint8Array, frame: number): number {
   return readU16(u8, frame + ETH_TYPE);
 }
 
 /** Writes source and type of the frame at `frame`: all of the header but where it goes. `typeWord` is a memory word. */
-export function writeSourceAndType(u16: Uint16Array, frame: number, source: Uint16Array, typeWord: number): void {
+export function writeEthSourceAndType(u16: Uint16Array, frame: number, source: Uint16Array, typeWord: number): void {
   copyMac(u16, (frame + ETH_SOURCE) >>> 1, source, 0);
   u16[(frame + ETH_TYPE) >>> 1] = typeWord;
 }
 
 /** Exchanges source and destination address of the frame at `frame`. */
-export function swapMacs(u16: Uint16Array, frame: number): void {
+export function swapEthMacs(u16: Uint16Array, frame: number): void {
   const w = frame >>> 1;
   for (let i = 0; i < 3; i++) {
     const word = u16[w + i]!;

@@ -1,7 +1,7 @@
 /** ICMP echo (RFC 792, p. 14): field offsets from the first byte of the ICMP message, and the writer of one. */
 import type { MemoryViews } from '../../drivers/memory/index.js';
 import { readU16, writeU16 } from './bytes.js';
-import { checksum, updateChecksum } from './checksum.js';
+import { internetChecksum, updateChecksum } from './checksum.js';
 
 export const ICMP_TYPE = 0;
 export const ICMP_CODE = 1;
@@ -27,11 +27,11 @@ export function icmpSequence(u8: Uint8Array, offset: number): number {
 
 /** Whether the checksum over the whole message of `length` bytes is right. */
 export function isIcmpIntact(memory: MemoryViews, offset: number, length: number): boolean {
-  return checksum(memory, offset, length) === 0;
+  return internetChecksum(memory, offset, length) === 0;
 }
 
 /** Writes the header of an echo request over a payload that is there already; `length` counts both. */
-export function writeEchoRequest(
+export function writeIcmpEchoRequest(
   memory: MemoryViews,
   offset: number,
   length: number,
@@ -44,11 +44,11 @@ export function writeEchoRequest(
   writeU16(u8, offset + ICMP_CHECKSUM, 0);
   writeU16(u8, offset + ICMP_IDENTIFIER, identifier);
   writeU16(u8, offset + ICMP_SEQUENCE, sequence);
-  writeU16(u8, offset + ICMP_CHECKSUM, checksum(memory, offset, length));
+  writeU16(u8, offset + ICMP_CHECKSUM, internetChecksum(memory, offset, length));
 }
 
 /** Turns an echo request into its reply: the type changes and the checksum with it, the rest stays (RFC 1122, 3.2.2.6). */
-export function makeEchoReply(u8: Uint8Array, offset: number): void {
+export function makeIcmpEchoReply(u8: Uint8Array, offset: number): void {
   const code = u8[offset + ICMP_CODE]!;
   const type = u8[offset + ICMP_TYPE]!;
   u8[offset + ICMP_TYPE] = ICMP_ECHO_REPLY;

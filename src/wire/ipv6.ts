@@ -19,6 +19,6 @@ export const IPV6_EXTENSION_LENGTH = 1;
 export const IPV6_EXTENSION_BYTES = 8;
 
 /** Whether `next` is an extension header that stands in every packet alike. A fragment header is not one of them. */
-export function isSkippable(next: number): boolean {
+export function isIpv6Extension(next: number): boolean {
   return next === HOP_BY_HOP || next === ROUTING || next === DESTINATION_OPTIONS;
 }

@@ -1,8 +1,8 @@
 /** UDP (RFC 768): field offsets from the first byte of the UDP header, and its checksum with the pseudo header. */
 import type { MemoryViews } from '../../drivers/memory/index.js';
 import { readU16, writeU16 } from './bytes.js';
-import { checksum } from './checksum.js';
-import { PROTOCOL_UDP, pseudoHeaderSum } from './ipv4.js';
+import { internetChecksum } from './checksum.js';
+import { IP_PROTOCOL_UDP, ipv4PseudoHeaderSum } from './ipv4.js';
 
 export const UDP_SOURCE_PORT = 0;
 export const UDP_DESTINATION_PORT = 2;
@@ -32,18 +32,18 @@ export function isUdpIntact(memory: MemoryViews, ip: number, udp: number, room: 
   const length = udpLength(memory.u8, udp);
   if (length < UDP_HEADER_BYTES || length > room) return false;
   if (readU16(memory.u8, udp + UDP_CHECKSUM) === 0) return true;
-  return checksum(memory, udp, length, pseudoHeaderSum(memory.u8, ip, PROTOCOL_UDP, length)) === 0;
+  return internetChecksum(memory, udp, length, ipv4PseudoHeaderSum(memory.u8, ip, IP_PROTOCOL_UDP, length)) === 0;
 }
 
 /** Exchanges the ports. The checksum stays right. */
-export function swapPorts(u8: Uint8Array, offset: number): void {
+export function swapUdpPorts(u8: Uint8Array, offset: number): void {
   const source = udpSourcePort(u8, offset);
   writeU16(u8, offset + UDP_SOURCE_PORT, udpDestinationPort(u8, offset));
   writeU16(u8, offset + UDP_DESTINATION_PORT, source);
 }
 
 /** Writes the header over a payload that is there already, with its checksum; `length` counts header and payload. */
-export function writeUdp(
+export function writeUdpHeader(
   memory: MemoryViews,
   ip: number,
   udp: number,
@@ -56,7 +56,7 @@ export function writeUdp(
   writeU16(u8, udp + UDP_DESTINATION_PORT, destinationPort);
   writeU16(u8, udp + UDP_LENGTH, length);
   writeU16(u8, udp + UDP_CHECKSUM, 0);
-  const sum = checksum(memory, udp, length, pseudoHeaderSum(u8, ip, PROTOCOL_UDP, length));
+  const sum = internetChecksum(memory, udp, length, ipv4PseudoHeaderSum(u8, ip, IP_PROTOCOL_UDP, length));
   // 0 would mean "no checksum" (RFC 768).
   writeU16(u8, udp + UDP_CHECKSUM, sum === 0 ? 0xffff : sum);
 }
