@@ -4,11 +4,11 @@
  * The sum does not depend on the byte order of the words that are added (RFC 1071, 2 B): it runs over memory words where
  * the bytes begin at an even offset, as packets in our buffers do, and only the result is turned round.
  *
- * A *partial sum* is an unfolded sum in network order; chain them over pseudo header and payload, then {@link finish}.
+ * A *partial sum* is an unfolded sum in network order; chain them over pseudo header and payload, then {@link finishSum}.
  * It stays below 2^31, a small integer, for anything up to 64 KiB: that is 2^15 words of less than 2^16.
  */
-import type { MemoryViews } from '../../drivers/memory/index.js';
 import { writeU16 } from './bytes.js';
+import type { WireMemory } from './memory.js';
 
 const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
@@ -28,7 +28,7 @@ export function finishSum(sum: number): number {
  * Partial sum of `length` bytes (up to 65535) at `offset`, plus `initial` (a folded or short sum). An odd last byte
  * counts as the high byte of a word.
  */
-export function partialSum(memory: MemoryViews, offset: number, length: number, initial = 0): number {
+export function partialSum(memory: WireMemory, offset: number, length: number, initial = 0): number {
   if ((offset & 1) !== 0) return initial + sumBytes(memory.u8, offset, length);
   const u16 = memory.u16;
   let sum = 0;
@@ -55,14 +55,18 @@ function sumBytes(u8: Uint8Array, offset: number, length: number): number {
   return foldSum(sum);
 }
 
-/** The checksum of `length` bytes at `offset`. Over bytes that hold their own right checksum it is 0. */
-export function internetChecksum(memory: MemoryViews, offset: number, length: number, initial = 0): number {
+/**
+ * The checksum of `length` bytes (up to 65535) at `offset`, 0 to 65535: what the field gets when it was 0 before. Over bytes
+ * that hold their own right checksum it is 0.
+ * @param initial partial sum of what else it covers, such as {@link ipv4PseudoHeaderSum}
+ */
+export function internetChecksum(memory: WireMemory, offset: number, length: number, initial = 0): number {
   return finishSum(partialSum(memory, offset, length, initial));
 }
 
 /**
- * Corrects the checksum field at `field` for one 16-bit word that changed from `before` to `after`: HC' = ~(~HC + ~m +
- * m') (RFC 1624, equation 3).
+ * Corrects the checksum at `field` (the field's own offset) for one 16-bit word that changed from `before` to `after`:
+ * HC' = ~(~HC + ~m + m') (RFC 1624, equation 3).
  */
 export function updateChecksum(u8: Uint8Array, field: number, before: number, after: number): void {
   const stored = (u8[field]! << 8) | u8[field + 1]!;

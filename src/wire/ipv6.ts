@@ -1,4 +1,7 @@
-/** IPv6 (RFC 8200): field offsets from the first byte of the header, and the extension headers that may follow it. */
+/**
+ * IPv6 (RFC 8200): field offsets from the first byte of the header, and the extension headers that may follow it. What soft
+ * RSS needs: the layer itself does not speak IPv6.
+ */
 
 export const IPV6_PAYLOAD_LENGTH = 4;
 export const IPV6_NEXT_HEADER = 6;
