@@ -16,6 +16,7 @@ const BUNDLE = join(DIST, 'bundle', 'tspmd');
 const ENTRIES = {
   main: 'src/cli/main.js',
   index: 'src/index.js',
+  testing: 'src/testing/index.js',
   'rx-worker': 'src/multicore/rx-worker.js',
   'tx-worker': 'src/multicore/tx-worker.js',
   'stack-worker': 'src/multicore/stack-worker.js',

@@ -18,6 +18,8 @@ export type OpenDevice = (config: ResolvedConfig, wait: WaitOptions) => Promise<
 export interface InitOptions {
   /** Instead of the drivers that come with tspmd: a device of your own. With mode `single` alone. */
   readonly openDevice?: OpenDevice;
+  /** The time in milliseconds that ARP and sleeping go by; monotonic. With mode `single` alone. Default: performance.now. */
+  readonly clock?: () => number;
   /** Takes one-line warnings about the memory and the network. Default: to stderr, with `tspmd: ` in front. */
   readonly warn?: WarningSink;
   /** Ends the wait for a backend (`vhost-user:PATH,server=1`): `init` then rejects. Once a backend is there it has no effect. */
@@ -50,6 +52,9 @@ export async function init(config: TspmdConfig, options: InitOptions = {}): Prom
   if (options.openDevice !== undefined) {
     throw new ConfigError([`openDevice: a device of one's own works with mode 'single' alone`]);
   }
+  if (options.clock !== undefined) {
+    throw new ConfigError([`clock: a clock of one's own works with mode 'single' alone`]);
+  }
   const cores = usableCpus(resolved.cores, warn);
   const app = { name: resolved.app ?? '', options: resolved.appOptions };
   return MultiPort.open({ ...resolved, layer, cores }, app, { warn, signal: options.signal });
@@ -67,7 +72,8 @@ async function initSingle(
   const device = await (options.openDevice ?? openDevice)(config, { warn, signal: options.signal });
   try {
     if (device.notice !== '') warn(device.notice);
-    const core = new SingleCore(device, { ...config, warn });
+    const { clock } = options;
+    const core = new SingleCore(device, { ...config, warn, ...(clock === undefined ? {} : { clock }) });
     const stack = module && createStack(config.app ?? '', module, core, config.appOptions);
     const port = new SinglePort(config, device, core, stack);
     core.announce();
