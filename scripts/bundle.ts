@@ -4,7 +4,7 @@
  * the time.
  */
 import { copyFileSync, readdirSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type ChunkingContext, rolldown } from 'rolldown';
 
@@ -40,7 +40,7 @@ const bundle = await rolldown({
   platform: 'node',
   // The library that reads arguments is seven modules, looked for in as many folders. The others are not in each start, or
   // have a native part.
-  external: [/^(?!commander$)[^./]/],
+  external: [/^(?!(commander|validate-npm-package-name)$)[^./]/],
   // An app that a command also has in common with others is no chunk of its own.
   checks: { ineffectiveDynamicImport: false },
   onLog(level, log) {
@@ -79,6 +79,7 @@ await wire.close();
 
 const written = new Set([...output, ...wireOutput].map(({ fileName }) => fileName));
 for (const old of readdirSync(BUNDLE)) if (!written.has(old)) rmSync(join(BUNDLE, old));
-// What its authors ask of whom passes it on.
-const commander = dirname(fileURLToPath(import.meta.resolve('commander')));
-copyFileSync(join(commander, 'LICENSE'), join(BUNDLE, 'commander.LICENSE'));
+// What their authors ask of whom passes them on.
+for (const name of ['commander', 'validate-npm-package-name']) {
+  copyFileSync(join(DIST, '../node_modules', name, 'LICENSE'), join(BUNDLE, `${name}.LICENSE`));
+}
