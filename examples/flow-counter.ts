@@ -18,14 +18,15 @@ class FlowCounter implements Stack {
   private readonly hashes = new Int32Array(PLACES);
   private readonly packets = new Float64Array(PLACES);
   private readonly bytes = new Float64Array(PLACES);
+  private readonly core: Core;
+  private readonly top: number;
   private readonly timer: NodeJS.Timeout;
   private flows = 0;
   private uncounted = 0;
 
-  constructor(
-    private readonly core: Core,
-    private readonly top: number,
-  ) {
+  constructor(core: Core, top: number) {
+    this.core = core;
+    this.top = top;
     // Timers run beside the polling: the event loop has its turn every few milliseconds.
     this.timer = setInterval(() => this.show(), SHOW_MS);
   }
