@@ -22,11 +22,11 @@ import {
 const TO_PORT = 7;
 
 class Beacon implements EventLoopStack {
-  private sent = 0;
-  private received = 0;
   private readonly core: Core;
   private readonly to: number;
   private readonly httpPort: number;
+  private sent = 0;
+  private received = 0;
   private readonly sourcePort: number;
 
   constructor(core: Core, to: number, httpPort: number) {

@@ -14,12 +14,12 @@ const PLACES = 65536;
 const SHOW_MS = 1000;
 
 class FlowCounter implements Stack {
+  private readonly core: Core;
+  private readonly top: number;
   // Plain arrays of numbers, made once: nothing is allocated per packet.
   private readonly hashes = new Int32Array(PLACES);
   private readonly packets = new Float64Array(PLACES);
   private readonly bytes = new Float64Array(PLACES);
-  private readonly core: Core;
-  private readonly top: number;
   private readonly timer: NodeJS.Timeout;
   private flows = 0;
   private uncounted = 0;
