@@ -73,7 +73,7 @@ const { output } = await bundle.write({
 await bundle.close();
 
 // By itself: it must not load the rest, and the rest, which is fast because V8 folds constants within a file, keeps its copy.
-const wire = await rolldown({ cwd: DIST, input: { wire: 'src/wire/index.js' } });
+const wire = await rolldown({ cwd: DIST, input: { wire: 'src/wire/index.js' }, platform: 'node' });
 const { output: wireOutput } = await wire.write({ dir: BUNDLE, format: 'esm', sourcemap: true, comments: false });
 await wire.close();
 
