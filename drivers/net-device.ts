@@ -2,8 +2,27 @@
 import type { BufferPool } from '../rings/buffer-pool.js';
 import type { MemoryViews } from './memory/index.js';
 
-/** Running totals of a device; plain numbers, exact to 2^53. Every drop has a counter of its own. */
-export type DeviceCounters = Readonly<Record<string, number>>;
+/** What a device can count. Every drop has a counter of its own. */
+export const NET_COUNTERS = [
+  'rx_packets',
+  'rx_bytes',
+  'rx_dropped_no_buffer',
+  'rx_dropped_bad_length',
+  'rx_dropped_too_long',
+  'rx_lost_on_reset',
+  'rx_kicks',
+  'tx_packets',
+  'tx_bytes',
+  'tx_dropped_bad_length',
+  'tx_lost_on_reset',
+  'tx_kicks',
+  'device_errors',
+  'reconnects',
+] as const;
+export type NetCounterName = (typeof NET_COUNTERS)[number];
+
+/** Running totals of a device, as far as it counts them; exact to 2^53. */
+export type DeviceCounters = Readonly<Partial<Record<NetCounterName, number>>>;
 
 /** Frames in the longest burst that a device receives. */
 export const MAX_RX_BURST = 256;

@@ -42,7 +42,7 @@ class Beacon implements EventLoopStack {
     if (this.httpPort > 0) server.listen(this.httpPort + this.core.index, '127.0.0.1');
     try {
       while (!signal.aborted) {
-        const count = await this.core.waitForPackets();
+        const count = await this.core.waitForPackets({ signal });
         for (let i = 0; i < count; i++) {
           const packet = this.core.getBufferRx();
           if (packet === null) break;

@@ -56,6 +56,11 @@ export class SpscFanOut {
     return (this.staged[ring]! - this.tails[ring]!) | 0;
   }
 
+  /** The index of the next packet that will be staged for `ring`. */
+  produced(ring: number): number {
+    return this.staged[ring]!;
+  }
+
   /** Packets that are published and not taken, as of now. */
   count(ring: number): number {
     return (this.tails[ring]! - Atomics.load(this.words, this.packets[ring]! + HEAD_FROM_PACKETS)) | 0;

@@ -97,7 +97,17 @@ export class SpscRing {
     return Math.min((Atomics.load(this.control, TAIL) - head) | 0, this.capacity);
   }
 
+  /** The index of the next packet that will be taken, as of now. From any thread: whether the consumer takes anything. */
+  get headNow(): number {
+    return Atomics.load(this.control, HEAD);
+  }
+
   // Producer
+
+  /** The index of the next packet that will be appended. */
+  get produced(): number {
+    return this.tail;
+  }
 
   /**
    * Appends the packets at `from` to `from + count - 1` of the arrays, which must hold that many, in order. Both numbers of

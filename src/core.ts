@@ -1,64 +1,28 @@
 /**
- * A core's view of the network: the calls that the stack makes, the same in all thread layouts. What is below differs:
- * {@link SingleCore} polls the vNIC itself; with several cores, a {@link RingCore} has rings to the threads that do.
- *
- * Every buffer has one owner at any moment: a pool, the device, a ring, this layer (waiting for the stack, in the burst to
- * be sent, parked for ARP) or the stack. Nothing is allocated per packet.
+ * A core's view of the network, as a stack sees it: the same in all thread layouts. Two classes implement it, see
+ * {@link BaseCore}.
  */
-import type { MemoryViews } from '../drivers/memory/index.js';
-import type { DeviceCounters } from '../drivers/net-device.js';
-import {
-  type BufferGeometry,
-  type BufferPool,
-  bufferStart,
-  FRAME_OFFSET,
-  frameCapacity,
-} from '../rings/buffer-pool.js';
-import type { IdlePolicy, Layer } from './config.js';
-import { L2, type L2Counters } from './counters.js';
-import type { Egress } from './egress.js';
-import type { BufferHome, FrameSink, WakeSource } from './medium.js';
-import { newOwner, notOwned, OWNER_LAYER, type Ownable, PacketBuffer } from './packet-buffer.js';
-import type { FlowTuple } from './rss/rss.js';
-import { Sleeper } from './sleep.js';
-import { BURST, TxBurst } from './tx-burst.js';
-import { WaitingPackets } from './waiting-packets.js';
-import { ETH_HEADER_BYTES } from './wire/ethernet.js';
-import { IPV4_HEADER_BYTES, ipv4Version } from './wire/ipv4.js';
 
-/** What every core is made of. */
-export interface CoreParts {
-  readonly memory: MemoryViews;
-  readonly geometry: BufferGeometry;
-  /** Longest IP packet that the device sends, in bytes. */
-  readonly deviceMtu: number;
-  /** Takes what the stack sends. */
-  readonly sink: FrameSink;
-  /** Where the stack's new buffers come from, and how many of them are not for it. */
-  readonly pool: BufferPool;
-  readonly reserve: number;
-  /** Tells of packets while the core sleeps. */
-  readonly wakeSource: WakeSource;
-  readonly counters: L2Counters;
-  readonly clock: () => number;
-  /** Number of this core, and how many there are. */
-  readonly index: number;
-  readonly count: number;
-  /** Own address, as a number. */
-  readonly address: number;
-  readonly mtu?: number | undefined;
-  readonly layer: Layer;
-  readonly idle: IdlePolicy;
+import type { MemoryViews } from '../drivers/memory/index.js';
+import type { StopSignal } from '../drivers/stop-signal.js';
+import type { IdlePolicy, Layer } from './config.js';
+import type { PortCounters } from './counters.js';
+import type { PacketBuffer } from './packet-buffer.js';
+import type { FlowTuple } from './rss/rss.js';
+
+/** What ends a {@link Core.waitForPackets} beside packets. */
+export interface WaitForPacketsOptions {
+  /** Ends the wait when it aborts. The wait then resolves as always, it does not reject. */
+  readonly signal?: StopSignal | undefined;
+  /** Milliseconds until the wait ends. Default: Infinity. */
+  readonly timeoutMs?: number | undefined;
 }
 
-// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
-const FULL_BURST = BURST;
-const LAYER = OWNER_LAYER;
-const TX_QUEUED = L2.tx_queued;
-/** Polls between two looks at the clock. */
-const POLLS_PER_TICK = 64;
-
-export abstract class Core {
+/**
+ * The calls that a stack makes. Every buffer has one owner at any moment; the stack owns a buffer from
+ * {@link getBufferRx} or {@link getBufferTx} until {@link release} or an {@link addBufferToRing} that returned true.
+ */
+export interface Core {
   /** The memory that the buffers lie in; a {@link PacketBuffer}'s `offset` counts from its first byte. */
   readonly memory: MemoryViews;
   /** Longest IP packet that can be sent, in bytes. */
@@ -66,130 +30,36 @@ export abstract class Core {
   readonly layer: Layer;
   /** What {@link runStack} does without packets. */
   readonly idle: IdlePolicy;
-  /** Own address, unsigned. */
+  /** Own IPv4 address, unsigned. */
   readonly address: number;
+  /** Own MAC address, six bytes: a copy. */
+  readonly mac: Uint8Array;
   /** Number of the core, from 0 on. */
   readonly index: number;
   /** How many cores the port has. */
   readonly count: number;
-
-  protected readonly buffers: readonly PacketBuffer[];
-  protected readonly waiting = new WaitingPackets();
-  protected readonly l2: L2Counters;
-  protected readonly values: Float64Array;
-  protected readonly tx: TxBurst;
-  protected readonly sleeper: Sleeper;
-  protected readonly clock: () => number;
-  protected readonly isIp: boolean;
-  protected readonly home: BufferHome;
-  private readonly pool: BufferPool;
-  /** The stack, as the owner of buffers. */
-  private readonly stack = newOwner();
-  private readonly reserve: number;
-  private readonly minLength: number;
-  private readonly maxLength: number;
-  private pollsToTick = POLLS_PER_TICK;
-
-  /** The way of an IP packet out. */
-  protected abstract readonly egress: Egress;
-  /**
-   * The core to which the packets of a flow come, as the indirection table is now: see {@link FlowTuple}. A stack that opens
-   * a connection chooses a source port with which the answers come to its own core (as mTCP does).
-   * @throws TypeError where the tuple is no flow
-   */
-  abstract rssCoreFor(flow: FlowTuple): number;
-  /** The hash of a received packet: {@link PacketBuffer.rssHash}. */
-  abstract hashOf(handle: number): number;
-  /** Six bytes. */
-  abstract get mac(): Uint8Array;
-  /** All counters by name. */
-  abstract counters(): DeviceCounters;
-  /** Receives a burst: packets for the stack go to {@link waiting}. */
-  protected abstract poll(): void;
-  /** Takes back what was sent, into the pool. */
-  protected abstract reclaim(): void;
-  /** Does what is due. */
-  protected abstract timers(nowMs: number): void;
-  /** When {@link timers} has something to do next; Infinity when it has not. */
-  protected abstract timersDue(): number;
-
-  protected constructor(parts: CoreParts) {
-    const { memory, geometry, sink } = parts;
-    const { count, shift, base } = geometry;
-    this.memory = memory;
-    this.layer = parts.layer;
-    this.idle = parts.idle;
-    this.index = parts.index;
-    this.count = parts.count;
-    this.address = parts.address >>> 0;
-    this.clock = parts.clock;
-    this.l2 = parts.counters;
-    this.values = parts.counters.values;
-    this.pool = parts.pool;
-    this.reserve = parts.reserve;
-    this.home = sink.pool;
-    this.isIp = this.layer === 'ip';
-    this.mtu = Math.min(parts.mtu ?? parts.deviceMtu, parts.deviceMtu, frameCapacity(shift) - ETH_HEADER_BYTES);
-    this.minLength = this.isIp ? IPV4_HEADER_BYTES : ETH_HEADER_BYTES;
-    this.maxLength = this.isIp ? this.mtu : this.mtu + ETH_HEADER_BYTES;
-
-    const headroom = FRAME_OFFSET + (this.isIp ? ETH_HEADER_BYTES : 0);
-    const capacity = frameCapacity(shift) - (this.isIp ? ETH_HEADER_BYTES : 0);
-    const buffers: PacketBuffer[] = [];
-    for (let handle = 0; handle < count; handle++) {
-      buffers.push(new PacketBuffer(handle, base + bufferStart(handle, shift) + headroom, capacity, this));
-    }
-    this.buffers = buffers;
-    this.tx = new TxBurst(sink, parts.counters);
-    this.sleeper = new Sleeper(parts.wakeSource, this, parts.clock);
-  }
+  /** Whether somebody sleeps in {@link waitForPackets}. */
+  readonly isAsleep: boolean;
 
   /**
    * How many received packets wait; call {@link getBufferRx} as many times. Sends what is still to be sent, and polls
    * once (the vNIC; with several cores this core's `rx_queue`), unless a burst waits already. The seed's
    * `get_rx_count()`.
    */
-  getRxCount(): number {
-    this.tx.flush();
-    if (this.waiting.count < FULL_BURST) this.poll();
-    if (--this.pollsToTick <= 0) this.tick(this.clock());
-    return this.waiting.count;
-  }
+  getRxCount(): number;
 
   /**
    * The next received packet, or null. It is the caller's until {@link release} or {@link addBufferToRing}. The seed's
    * `get_buffer_rx()`.
    */
-  getBufferRx(): PacketBuffer | null {
-    const waiting = this.waiting;
-    const at = waiting.head;
-    if (at === waiting.tail) return null;
-    waiting.head = at + 1;
-    const buffer = this.buffers[waiting.handles[at]!]!;
-    buffer.length = waiting.lengths[at]!;
-    (buffer as Ownable).owner = this.stack;
-    return buffer;
-  }
+  getBufferRx(): PacketBuffer | null;
 
   /**
    * An empty buffer to fill with IP header, payload and all, or null when none is free: some are always left for
    * receiving and for ARP. It is the caller's until {@link addBufferToRing} or {@link release}. The seed's
    * `get_buffer_tx()`.
    */
-  getBufferTx(): PacketBuffer | null {
-    const pool = this.pool;
-    if (pool.available <= this.reserve) {
-      this.reclaim();
-      if (pool.available <= this.reserve) {
-        this.values[L2.tx_no_buffer]!++;
-        return null;
-      }
-    }
-    const buffer = this.buffers[pool.get()]!;
-    buffer.length = 0;
-    (buffer as Ownable).owner = this.stack;
-    return buffer;
-  }
+  getBufferTx(): PacketBuffer | null;
 
   /**
    * Sends `buffer.length` bytes: puts the Ethernet header in front and appends the packet to the burst for the vNIC (with
@@ -198,107 +68,46 @@ export abstract class Core {
    *
    * @returns true when the buffer is gone: queued, parked until ARP is answered, or dropped and counted (wrong length,
    * no route). False when the ring is full: it is still the caller's, to try again later or to release.
-   * @throws Error when the caller does not own the buffer, or it is another port's.
+   * @throws OwnershipError when the caller does not own the buffer, or it is another port's.
    */
-  addBufferToRing(buffer: PacketBuffer): boolean {
-    if (buffer.owner !== this.stack) throw notOwned('addBufferToRing', buffer);
-    const length = buffer.length;
-    // Written so that NaN fails, too.
-    if (!(length >= this.minLength && length <= this.maxLength)) {
-      this.drop(buffer, L2.tx_drop_length);
-      return true;
-    }
-    if (this.isIp) {
-      if (ipv4Version(this.memory.u8, buffer.offset) !== 4) {
-        this.drop(buffer, L2.tx_drop_version);
-        return true;
-      }
-      if (!this.egress.send(buffer.handle, buffer.offset, length)) return this.ringFull();
-    } else {
-      if (!this.tx.push(buffer.handle, length)) return this.ringFull();
-      this.values[TX_QUEUED]!++;
-    }
-    (buffer as Ownable).owner = LAYER;
-    // Asleep, nobody calls getRxCount soon.
-    if (this.sleeper.isAsleep) this.flush();
-    return true;
-  }
+  addBufferToRing(buffer: PacketBuffer): boolean;
 
   /**
    * Gives a buffer back unused.
-   * @throws Error when the caller does not own it, or it is another port's.
+   * @throws OwnershipError when the caller does not own it, or it is another port's.
    */
-  release(buffer: PacketBuffer): void {
-    if (buffer.owner !== this.stack) throw notOwned('release', buffer);
-    (buffer as Ownable).owner = LAYER;
-    this.home.put(buffer.handle);
-  }
+  release(buffer: PacketBuffer): void;
 
   /** Sends what {@link addBufferToRing} has collected, without waiting for a full burst. */
-  flush(): void {
-    this.tx.flush();
-    this.sleeper.reschedule();
-  }
+  flush(): void;
 
   /**
-   * Sleeps until packets wait, the link comes or goes, {@link wake} is called or `timeoutMs` have passed; meanwhile Node's
-   * event loop runs, and ARP is answered. Resolves to what {@link getRxCount} would return. One waiter at a time. Where
-   * packets wait already it does not sleep, but once a millisecond it gives the event loop a turn all the same.
+   * Sleeps until packets wait, the link comes or goes, {@link wake} is called, `signal` aborts or `timeoutMs` have passed;
+   * meanwhile Node's event loop runs, and ARP is answered. One waiter at a time. Where packets wait already it does not
+   * sleep, but once a millisecond it gives the event loop a turn all the same.
    *
-   * @throws Error (rejects) when somebody waits already, or the port was stopped.
+   * @returns what {@link getRxCount} would return. An aborted signal does not reject, so that this loop needs no `try`:
+   * ```ts
+   * while (!signal.aborted) {
+   *   const count = await core.waitForPackets({ signal });
+   *   // …
+   * }
+   * ```
+   * @throws StateError (rejects) when somebody waits already, or the port was stopped; ArgumentError when the options are
+   * no object.
    */
-  waitForPackets(timeoutMs: number = Number.POSITIVE_INFINITY): Promise<number> {
-    return this.sleeper.sleep(timeoutMs);
-  }
-
-  /** Whether somebody sleeps in {@link waitForPackets}. */
-  get isAsleep(): boolean {
-    return this.sleeper.isAsleep;
-  }
+  waitForPackets(options?: WaitForPacketsOptions): Promise<number>;
 
   /** Ends {@link waitForPackets}. */
-  wake(): void {
-    this.sleeper.wake();
-  }
+  wake(): void;
 
-  /** The end: sends what is still to be sent, ends {@link waitForPackets}. The device is closed by its owner. */
-  close(): void {
-    this.tx.flush();
-    this.sleeper.close();
-  }
+  /**
+   * The core to which the packets of a flow come, as the indirection table is now: see {@link FlowTuple}. A stack that opens
+   * a connection chooses a source port with which the answers come to its own core (as mTCP does).
+   * @throws ArgumentError when the tuple is no flow.
+   */
+  rssCoreFor(flow: FlowTuple): number;
 
-  /** Housekeeping that is due at `nowMs`: ARP timers. Done by getRxCount now and then, and while asleep. */
-  tick(nowMs: number): void {
-    this.pollsToTick = POLLS_PER_TICK;
-    if (this.isIp) this.timers(nowMs);
-  }
-
-  /** When {@link tick} must be called next; Infinity when it need not. */
-  nextDeadline(): number {
-    const due = this.timersDue();
-    // Nothing tells when the ring has room again: look after a millisecond.
-    return this.tx.pending > 0 ? Math.min(due, this.clock() + 1) : due;
-  }
-
-  /** Adds to what the core's thread has spent working, and sleeping or polling in vain. For the loop that drives it. */
-  countTime(busyMs: number, idleMs: number): void {
-    this.values[L2.loop_busy_ms]! += busyMs;
-    this.values[L2.loop_idle_ms]! += idleMs;
-  }
-
-  /** Buffers that this layer holds: packets for the stack, frames for the device, packets that wait for ARP. */
-  held(): { waiting: number; pending: number; parked: number } {
-    return { waiting: this.waiting.count, pending: this.tx.pending, parked: this.egress.parked };
-  }
-
-  private drop(buffer: PacketBuffer, reason: number): void {
-    this.values[reason]!++;
-    (buffer as Ownable).owner = LAYER;
-    this.home.put(buffer.handle);
-  }
-
-  private ringFull(): false {
-    this.values[L2.tx_ring_full]!++;
-    return false;
-  }
+  /** Counters by name. Of a core that is a thread of its own, what it has counted itself. */
+  counters(): PortCounters;
 }

@@ -50,6 +50,8 @@ const MEANING = {
   tx_drop_ring_full: 'the ring was full when ARP was answered',
   tx_lost_core_gone: 'packets in the tx_queue of a core whose stack failed',
   tx_lost_link_down: 'frames, ARP included, that were queued when the link was down, or the port stopped',
+  held_by_stack: 'buffers that the stack has now: taken, and neither released nor sent; it grows where a stack leaks',
+  loop_polls: 'times that the stack has polled (getRxCount), counted some at a time',
   loop_busy_ms: 'time in which the thread found something to do',
   loop_idle_ms: 'time in which it slept, or polled in vain',
   arp_malformed: 'not ARP for IPv4 over Ethernet, or with impossible addresses',
@@ -81,8 +83,11 @@ export const L2 = Object.freeze(counterIndexes(L2_COUNTERS));
 
 export type L2Counters = CounterBlock<L2CounterName>;
 
-/** All counters by name. */
-export type L2Snapshot = Readonly<Record<L2CounterName, number>>;
+/** What the layer counts, by name. All of it grows, but for `held_by_stack`, which is how much it is now. */
+export type LayerCounters = Readonly<Record<L2CounterName, number>>;
+
+/** What a port counts, by name: the layer, and the device as far as it counts that. */
+export type PortCounters = LayerCounters & DeviceCounters;
 
 export function createL2Counters(): L2Counters {
   return CounterBlock.create(L2_COUNTERS);
@@ -91,12 +96,6 @@ export function createL2Counters(): L2Counters {
 /** A block for each of so many cores, in one buffer. */
 export function createCoreCounters(cores: number): L2Counters[] {
   return CounterBlock.createSeveral(L2_COUNTERS, cores);
-}
-
-/** Adds a device's counters to the layer's; one whose name the layer uses, too, begins with `device_`. */
-export function addDeviceCounters(all: Record<string, number>, device: DeviceCounters): DeviceCounters {
-  for (const [name, value] of Object.entries(device)) all[Object.hasOwn(L2, name) ? `device_${name}` : name] = value;
-  return all;
 }
 
 /** What a counter of the layer counts, in a few words; undefined for another's. */

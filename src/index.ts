@@ -5,10 +5,12 @@
  * ```ts
  * import { init } from 'tspmd';
  *
- * const port = await init({ device: 'vhost-user:/tmp/vm1.sock', ip: '10.0.0.1/24' });
- * const core = port.core(0);
- * for (;;) {
- *   const count = await core.waitForPackets();
+ * const stop = new AbortController();
+ * process.once('SIGINT', () => stop.abort());
+ * await using port = await init({ device: 'vhost-user:/tmp/vm1.sock', ip: '10.0.0.1/24' });
+ * const core = port.core();
+ * while (!stop.signal.aborted) {
+ *   const count = await core.waitForPackets({ signal: stop.signal });
  *   for (let i = 0; i < count; i++) {
  *     const packet = core.getBufferRx()!; // packet.bytes: IP header, then what it carries; packet.length bytes
  *     core.release(packet); // or change it and core.addBufferToRing(packet)
@@ -18,19 +20,48 @@
  */
 export type { HugepagePolicy, MemoryViews } from '../drivers/memory/index.js';
 export type { DeviceCounters, NetDevice } from '../drivers/net-device.js';
-export {
-  ConfigError,
-  type IdlePolicy,
-  type Layer,
-  type Mode,
-  type ResolvedConfig,
-  type TspmdConfig,
+export type { StopSignal } from '../drivers/stop-signal.js';
+export type {
+  FileUrl,
+  IdlePolicy,
+  Layer,
+  Mode,
+  MulticoreConfig,
+  ResolvedConfig,
+  SingleConfig,
+  TspmdConfig,
+  WaitOptions,
 } from './config.js';
-export type { Core } from './core.js';
+export type { Core, WaitForPacketsOptions } from './core.js';
+export type { LayerCounters, PortCounters } from './counters.js';
+export {
+  AbortedError,
+  AppError,
+  ArgumentError,
+  ConfigError,
+  CoreError,
+  DeviceError,
+  OwnershipError,
+  StateError,
+  TspmdError,
+  type TspmdErrorCode,
+  WorkerError,
+} from './errors.js';
 export { type InitOptions, init, type OpenDevice } from './init.js';
-export { MultiPort } from './multicore/multi-port.js';
 export type { PacketBuffer } from './packet-buffer.js';
-export type { CoreStatus, LinkListener, Port, StackTotals } from './port.js';
+export type {
+  CoreStatus,
+  MulticorePort,
+  Port,
+  PortBase,
+  PortEvents,
+  PortStatus,
+  RingStatus,
+  SinglePort,
+  StackTotals,
+  ThreadStatus,
+  WorkerStatus,
+} from './port.js';
 export type { IndirectionTable } from './rss/indirection-table.js';
 export type { RssOptions } from './rss/keys.js';
 export type { FlowTuple } from './rss/rss.js';

@@ -1,14 +1,18 @@
 /** Bringing a port up: `init` opens the device, builds the cores or starts their threads, and announces the address. */
 
-import { cpus } from 'node:os';
 import { pinPollingThread } from '../drivers/libc/index.js';
 import type { NetDevice } from '../drivers/net-device.js';
+import type { StopSignal } from '../drivers/stop-signal.js';
 import { loadApp } from './apps/index.js';
-import { ConfigError, type ResolvedConfig, resolveConfig, type TspmdConfig } from './config.js';
-import { MultiPort } from './multicore/multi-port.js';
-import { openDevice, type WaitOptions } from './open-device.js';
-import { type Port, SinglePort } from './port.js';
+import type { MulticoreConfig, ResolvedConfig, SingleConfig, TspmdConfig, WaitOptions } from './config.js';
+import { allowedCpus, isListed, onlineCpus } from './cpus.js';
+import { ConfigError, messageOf } from './errors.js';
+import { ThreadedPort } from './multicore/threaded-port.js';
+import { openDevice } from './open-device.js';
+import type { MulticorePort, Port, SinglePort } from './port.js';
+import { resolveConfig } from './resolve-config.js';
 import { SingleCore } from './single-core.js';
+import { OneCorePort } from './single-port.js';
 import { createStack, type StackModule } from './stack.js';
 import type { WarningSink } from './warnings.js';
 
@@ -20,28 +24,38 @@ export interface InitOptions {
   readonly openDevice?: OpenDevice;
   /** The time in milliseconds that ARP and sleeping go by; monotonic. With mode `single` alone. Default: performance.now. */
   readonly clock?: () => number;
-  /** Takes one-line warnings about the memory and the network. Default: to stderr, with `tspmd: ` in front. */
+  /**
+   * Takes the warnings that no listener of the port's `warning` event takes, one line each: all of those before `init`
+   * resolves, and the later ones while there is no listener. Default: to stderr, with `tspmd: ` in front.
+   */
   readonly warn?: WarningSink;
   /** Ends the wait for a backend (`vhost-user:PATH,server=1`): `init` then rejects. Once a backend is there it has no effect. */
-  readonly signal?: AbortSignal;
+  readonly signal?: StopSignal;
 }
 
 /**
- * Sets up the device, its memory and rings, and the cores: with mode `single` one on the calling thread, which is pinned
- * when `cores` says so, and stays so; else a thread each, which run the app. Called once by the application. The seed's
- * `dpdk_init`.
+ * Sets up the device, its memory and rings, and the cores. With mode `single` there is one core, on the calling thread,
+ * which is pinned when `cores` says so, and stays so; otherwise each core is a thread, which runs the app. Called once by
+ * the application. The seed's `dpdk_init`.
  *
  * @example
- * const port = await init({ device: 'vhost-user:/tmp/vm1.sock', ip: '10.0.0.1/24' });
- * const core = port.core(0);
+ * await using port = await init({ device: 'vhost-user:/tmp/vm1.sock', ip: '10.0.0.1/24' });
+ * const core = port.core();
  *
  * @example The same stack on all cores:
- * const app = new URL('./my-stack.js', import.meta.url).pathname;
- * const port = await init({ device: '0000:00:04.0', ip: '10.0.0.1/24', mode: '2kb', cores: [0, 1, 2, 3], app });
+ * const app = new URL('./my-stack.js', import.meta.url);
+ * await using port = await init({ device: '0000:00:04.0', ip: '10.0.0.1/24', mode: '2kb', cores: [0, 1, 2, 3], app });
  * await port.run(signal);
  *
- * @throws ConfigError with one line a fault; or what the device's driver says, one line, with nothing left behind.
+ * @returns by `mode`: a {@link SinglePort}, a {@link MulticorePort}, or, where TypeScript does not know the mode, a
+ * {@link Port}, whose `mode` tells.
+ * @throws (rejects, with nothing left behind) ConfigError with one line per fault; AppError when the app cannot be loaded;
+ * DeviceError when the device cannot be opened; AbortedError when the signal ended the wait; CoreError or WorkerError when
+ * a thread cannot start.
  */
+export function init(config: SingleConfig, options?: InitOptions): Promise<SinglePort>;
+export function init(config: MulticoreConfig, options?: InitOptions): Promise<MulticorePort>;
+export function init(config: TspmdConfig, options?: InitOptions): Promise<Port>;
 export async function init(config: TspmdConfig, options: InitOptions = {}): Promise<Port> {
   const resolved = resolveConfig(config);
   const warn = options.warn ?? ((line: string) => process.stderr.write(`tspmd: ${line}\n`));
@@ -57,7 +71,7 @@ export async function init(config: TspmdConfig, options: InitOptions = {}): Prom
   }
   const cores = usableCpus(resolved.cores, warn);
   const app = { name: resolved.app ?? '', options: resolved.appOptions };
-  return MultiPort.open({ ...resolved, layer, cores }, app, { warn, signal: options.signal });
+  return ThreadedPort.open({ ...resolved, layer, cores }, app, { warn, signal: options.signal });
 }
 
 async function initSingle(
@@ -65,18 +79,20 @@ async function initSingle(
   module: StackModule | null,
   options: InitOptions,
   warn: WarningSink,
-): Promise<Port> {
+): Promise<SinglePort> {
   // Before the memory is made: its pages come from where this thread runs.
   const [cpu] = config.cores;
-  if (cpu !== undefined) await pinPollingThread(cpu);
+  if (cpu !== undefined) await pinTo(cpu);
   const device = await (options.openDevice ?? openDevice)(config, { warn, signal: options.signal });
   try {
     if (device.notice !== '') warn(device.notice);
+    let port: OneCorePort | null = null;
+    const toPort = (line: string): void => (port === null ? warn(line) : port.warn(line));
     const { clock } = options;
-    const core = new SingleCore(device, { ...config, warn, ...(clock === undefined ? {} : { clock }) });
+    const core = new SingleCore(device, { ...config, warn: toPort, ...(clock === undefined ? {} : { clock }) });
     const stack = module && createStack(config.app ?? '', module, core, config.appOptions);
-    const port = new SinglePort(config, device, core, stack);
     core.announce();
+    port = new OneCorePort(config, device, core, stack, warn);
     return port;
   } catch (error) {
     await device.close();
@@ -84,14 +100,27 @@ async function initSingle(
   }
 }
 
+/** Pins the calling thread. */
+async function pinTo(cpu: number): Promise<void> {
+  const online = onlineCpus();
+  if (!isListed(online, cpu)) throw new ConfigError([`cores: there is no CPU ${cpu}; this machine has CPUs ${online}`]);
+  try {
+    await pinPollingThread(cpu);
+  } catch (cause) {
+    const fault = `cores: ${messageOf(cause)} This machine has CPUs ${online}; this process runs on ${allowedCpus()}`;
+    throw new ConfigError([fault], { cause });
+  }
+}
+
 /** Each thread's CPU, or none where this machine does not have it: the port works all the same. */
 function usableCpus(cores: readonly (number | undefined)[], warn: WarningSink): readonly (number | undefined)[] {
-  const count = cpus().length;
-  const missing = cores.filter((cpu) => cpu !== undefined && cpu >= count);
+  const online = onlineCpus();
+  const isThere = (cpu: number | undefined): boolean => cpu !== undefined && isListed(online, cpu);
+  const missing = cores.filter((cpu) => cpu !== undefined && !isThere(cpu));
   if (missing.length > 0) {
     warn(
-      `cores ${missing.join(', ')}: this machine has CPUs 0 to ${count - 1} only; their threads run unpinned and share those`,
+      `cores ${missing.join(', ')}: this machine has CPUs ${online} only; the threads for those it lacks run unpinned`,
     );
   }
-  return cores.map((cpu) => (cpu !== undefined && cpu < count ? cpu : undefined));
+  return cores.map((cpu) => (isThere(cpu) ? cpu : undefined));
 }

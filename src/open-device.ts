@@ -5,34 +5,34 @@ import { VirtioPciTransport } from '../drivers/transports/virtio-pci/transport.j
 import { VfioFunction } from '../drivers/vfio/function.js';
 import { type NetDeviceOptions, VirtioNetDevice } from '../drivers/virtio/net-device.js';
 import type { VirtioTransport } from '../drivers/virtio/transport.js';
-import { type ResolvedConfig, VHOST_USER_DEVICE } from './config.js';
-import type { WarningSink } from './warnings.js';
+import { type ResolvedConfig, VHOST_USER_DEVICE, type WaitOptions } from './config.js';
+import { AbortedError, DeviceError, messageOf } from './errors.js';
 
-/** Of a device that a backend has yet to connect to. */
-export interface WaitOptions {
-  /** Ends the wait: opening the device then fails. */
-  readonly signal?: AbortSignal | undefined;
-  /** Told when it begins. */
-  readonly warn: WarningSink;
-}
-
-/** Opens `config.device` and brings it up. Rejects with one clear line; nothing is left behind then. */
+/**
+ * Opens `config.device` and brings it up. Nothing is left behind where that fails.
+ * @throws (rejects) DeviceError with one line, AbortedError when the signal ended the wait.
+ */
 export async function openDevice(
   config: ResolvedConfig,
   wait: WaitOptions,
   more: Partial<NetDeviceOptions> = {},
 ): Promise<VirtioNetDevice> {
   const seesAll = config.layer === 'ethernet';
-  return VirtioNetDevice.open(transportFor(config.device, wait), {
-    mac: config.mac,
-    mtu: config.mtu,
-    buffers: config.buffers,
-    hugepages: config.hugepages,
-    ring: config.ring,
-    promiscuous: seesAll,
-    allMulticast: seesAll || config.acceptMulticast,
-    ...more,
-  });
+  try {
+    return await VirtioNetDevice.open(transportFor(config.device, wait), {
+      mac: config.mac,
+      mtu: config.mtu,
+      buffers: config.buffers,
+      hugepages: config.hugepages,
+      ring: config.ring,
+      promiscuous: seesAll,
+      allMulticast: seesAll || config.acceptMulticast,
+      ...more,
+    });
+  } catch (cause) {
+    if (wait.signal?.aborted) throw new AbortedError(messageOf(cause), { cause });
+    throw new DeviceError(messageOf(cause), { cause });
+  }
 }
 
 function transportFor(device: string, { signal, warn }: WaitOptions): VirtioTransport {

@@ -4,6 +4,9 @@
  */
 
 import type { MemoryViews } from '../drivers/memory/index.js';
+import type { Layer } from './config.js';
+import { OwnershipError } from './errors.js';
+import { INSPECT, packetText } from './inspect.js';
 
 /** The layer, the device or the pool has the buffer. */
 export const OWNER_LAYER = 0;
@@ -18,9 +21,10 @@ export function newOwner(): number {
   return ++owners;
 }
 
-/** Who knows the hash of a received packet. */
+/** The core that a buffer belongs to: it knows where the packet lies, and its hash. */
 export interface PacketHashes {
   readonly memory: MemoryViews;
+  readonly layer: Layer;
   hashOf(handle: number): number;
 }
 
@@ -57,6 +61,12 @@ export class PacketBuffer {
     if (this.view === null) this.view = this.hashes.memory.u8.subarray(this.offset, this.offset + this.capacity);
     return this.view;
   }
+
+  /** For `console.log`: a line, instead of the core with all of its buffers. */
+  [INSPECT](): string {
+    const { hashes, owner } = this;
+    return packetText(hashes.memory, this, hashes.layer === 'ip', owner !== OWNER_LAYER);
+  }
 }
 
 /** A buffer in the hands of the layer. The type alone is another: a check would cost every packet. */
@@ -64,9 +74,9 @@ export interface Ownable {
   owner: number;
 }
 
-/** What is thrown at who hands in a buffer that is not the stack's, or not this core's. */
-export function notOwned(call: string, { handle, owner }: PacketBuffer): Error {
-  return new Error(
+/** The error for a buffer that is not the stack's, or not this core's. */
+export function notOwned(call: string, { handle, owner }: PacketBuffer): OwnershipError {
+  return new OwnershipError(
     owner === OWNER_LAYER
       ? `${call}: buffer ${handle} is not yours (it was released or sent before)`
       : `${call}: buffer ${handle} is another port's: copy the packet into one of getBufferTx`,

@@ -1,41 +1,66 @@
-/** A device with the cores that work on it, as the application sees it; the same for all thread layouts. */
-import type { DeviceCounters, NetDevice } from '../drivers/net-device.js';
+/** A device with the cores that work on it, as the application sees it: {@link SinglePort} or {@link MulticorePort}. */
+/// <reference lib="esnext.disposable" preserve="true" />
+import type { StopSignal } from '../drivers/stop-signal.js';
 import type { ResolvedConfig } from './config.js';
+import type { Core } from './core.js';
+import type { PortCounters } from './counters.js';
+import type { CoreError } from './errors.js';
 import type { IndirectionTable } from './rss/indirection-table.js';
-import { runStack } from './run-loop.js';
-import type { SingleCore } from './single-core.js';
-import type { EventLoopStack, Stack } from './stack.js';
 
-/** Link state changes: `up` or `down`, and a line that tells why. */
-export type LinkListener = (state: 'up' | 'down', reason: string) => void;
-
-/** Running totals of a stack, by name. */
+/** Running totals of a stack, by name: the stack's own. */
 export type StackTotals = Readonly<Record<string, number>>;
 
+/** What a port tells of, with the arguments of a listener. */
+export interface PortEvents {
+  /** The link or the backend has gone (`down`) or come back (`up`); `reason` is one line that tells why. */
+  link: (state: 'up' | 'down', reason: string) => void;
+  /** A core's stack has failed, and the others took its flows over (`onCoreFailure: 'redistribute'`). */
+  coreFailure: (core: number, error: CoreError) => void;
+  /** One line about the memory, the network or a stack: an address conflict, a stack that does not poll. */
+  warning: (line: string) => void;
+}
+
 /** What one thread does, as of now. */
-export interface CoreStatus {
-  /** `core 0`; `RxTx worker` or `Rx worker` and `Tx worker` for the threads that have the device. */
+export interface ThreadStatus {
+  /** For people: `core 0`, `RxTx worker`. */
   readonly title: string;
-  /** Number of the core; -1 for a thread that has the device. */
-  readonly index: number;
-  /** False once its stack has failed. */
+  /** False once the thread has ended, as it does when its stack fails. */
   readonly isAlive: boolean;
   /** Whether it sleeps. The time that it does is counted when it wakes. */
   readonly isAsleep: boolean;
-  /** Its counters, by name: what it received, sent and dropped. */
-  readonly counters: DeviceCounters;
-  /** Packets that wait in its rings, and how many places there are; null for a thread that has none of its own. */
-  readonly rings: Readonly<
-    Record<'rx_queue' | 'tx_queue', { readonly count: number; readonly capacity: number }>
-  > | null;
+  /** What it received, sent and dropped, by name. `held_by_stack` is how many buffers its stack has. */
+  readonly counters: PortCounters;
 }
 
-/** What went wrong with a thread that has the device: no stack's fault. */
-export class PortFault extends Error {
-  override readonly name = 'PortFault';
+/** A ring as of now, in packets. */
+export interface RingStatus {
+  /** Packets that wait. */
+  readonly count: number;
+  readonly capacity: number;
 }
 
-export interface Port {
+/** A thread that runs the stack. */
+export interface CoreStatus extends ThreadStatus {
+  /** Number of the core. */
+  readonly index: number;
+  /** The rings between the core and the kernel-bypass threads; null with mode `single`, which has none. */
+  readonly rings: Readonly<Record<'rx_queue' | 'tx_queue', RingStatus>> | null;
+}
+
+/** A kernel-bypass thread: it has the device, and runs no stack. */
+export interface WorkerStatus extends ThreadStatus {
+  readonly role: 'Rx' | 'Tx' | 'RxTx';
+}
+
+/** What all threads of a port do. */
+export interface PortStatus {
+  readonly cores: readonly CoreStatus[];
+  /** None with mode `single`: there the core has the device itself. */
+  readonly workers: readonly WorkerStatus[];
+}
+
+/** What every port has. */
+export interface PortBase {
   readonly config: ResolvedConfig;
   /** As the user named the device. */
   readonly name: string;
@@ -43,100 +68,46 @@ export interface Port {
   readonly mac: Uint8Array;
   /** Which core gets which flows: 128 entries, to be looked at and changed at any time. Of one core, all are 0. */
   readonly indirection: IndirectionTable;
-  /** Called when the link or the backend goes or comes back. */
-  onLink: LinkListener | null;
-  /** Called when a core's stack has failed and the others took its flows over (`onCoreFailure: 'redistribute'`). */
-  onCoreFailure: ((core: number, error: Error) => void) | null;
-  /**
-   * The core of this thread.
-   * @throws Error where the cores are threads of their own: there the app has them.
-   */
-  core(index?: number): SingleCore;
+
+  /** Calls `listener` at each event; see {@link PortEvents}. A warning that no listener takes goes to {@link InitOptions.warn}. */
+  on<Event extends keyof PortEvents>(event: Event, listener: PortEvents[Event]): this;
+  /** As {@link on}, for one event. */
+  once<Event extends keyof PortEvents>(event: Event, listener: PortEvents[Event]): this;
+  /** Ends what {@link on} or {@link once} began. */
+  off<Event extends keyof PortEvents>(event: Event, listener: PortEvents[Event]): this;
+
   /** All counters of the layer and the device, by name. */
-  counters(): DeviceCounters;
-  /** Each core by itself. */
-  cores(): readonly CoreStatus[];
-  /** The threads that have the device, where it is not the core itself. */
-  workers(): readonly CoreStatus[];
+  counters(): PortCounters;
+  /** What each thread does. */
+  status(): PortStatus;
   /**
    * Runs the app that was named in the configuration until the signal aborts.
-   * @returns the totals of each core's stack, as far as it has any; rejects with what the stack threw, or what went wrong
-   * with a thread of the port.
+   * @returns the totals of each core's stack, as far as it has any.
+   * @throws (rejects) with mode `single` what the stack threw; otherwise CoreError when a stack failed and no other core
+   * can take over, WorkerError when a kernel-bypass thread failed; StateError when no app was named.
    */
-  run(signal: AbortSignal): Promise<readonly (StackTotals | undefined)[]>;
+  run(signal: StopSignal): Promise<readonly (StackTotals | undefined)[]>;
   /** Sends what is still to be sent, ends waits, resets the device and gives everything back. A second call waits too. */
   stop(): Promise<void>;
+  /** As {@link stop}, for `await using port = await init(…)`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** The port of Case I: one core, on the thread that called `init`. */
-export class SinglePort implements Port {
-  onLink: LinkListener | null = null;
-  onCoreFailure: ((core: number, error: Error) => void) | null = null;
-  private stopping: Promise<void> | null = null;
-
-  /** For {@link init} alone. */
-  constructor(
-    readonly config: ResolvedConfig,
-    private readonly device: NetDevice,
-    private readonly only: SingleCore,
-    private readonly stack: Stack | EventLoopStack | null,
-  ) {
-    device.onLink = (state, reason) => {
-      if (this.stopping !== null) return;
-      if (state === 'up') only.announce();
-      this.onLink?.(state, reason);
-    };
-    device.onAnnounce = () => {
-      if (this.stopping === null) only.announce();
-    };
-  }
-
-  get name(): string {
-    return this.device.name;
-  }
-
-  get mac(): Uint8Array {
-    return this.device.mac;
-  }
-
-  get indirection(): IndirectionTable {
-    return this.only.indirection;
-  }
-
-  core(index = 0): SingleCore {
-    if (index !== 0) throw new RangeError(`core ${index}: this port has 1`);
-    return this.only;
-  }
-
-  counters(): DeviceCounters {
-    return this.only.counters();
-  }
-
-  cores(): readonly CoreStatus[] {
-    const { only } = this;
-    return [
-      { title: 'core 0', index: 0, isAlive: true, isAsleep: only.isAsleep, counters: only.counters(), rings: null },
-    ];
-  }
-
-  workers(): readonly CoreStatus[] {
-    return [];
-  }
-
-  async run(signal: AbortSignal): Promise<readonly (StackTotals | undefined)[]> {
-    if (this.stack === null) throw new Error(`run: no app was named in the configuration of ${this.name}`);
-    await runStack(this.only, this.stack, { signal });
-    return [this.stack.report?.()];
-  }
-
-  stop(): Promise<void> {
-    if (this.stopping === null) {
-      this.only.close();
-      this.stopping = this.device.close().then(() => {
-        // What found no room in the ring is lost now, and counted.
-        this.only.flush();
-      });
-    }
-    return this.stopping;
-  }
+/** A port with mode `single`: one core, on the thread that called `init`. */
+export interface SinglePort extends PortBase {
+  readonly mode: 'single';
+  /**
+   * The core.
+   * @param index 0, the default
+   * @throws ArgumentError when it is another number.
+   */
+  core(index?: number): Core;
 }
+
+/** A port with mode `1kb` or `2kb`: its cores are threads of their own, which run the app. It has no `core()`. */
+export interface MulticorePort extends PortBase {
+  readonly mode: '1kb' | '2kb';
+}
+
+/** A port of any mode. `if (port.mode === 'single')` tells TypeScript which. */
+export type Port = SinglePort | MulticorePort;

@@ -2,19 +2,24 @@
  * The loop that drives a stack. It polls as long as there is work; Node's event loop gets its turn every millisecond, or
  * every few where that costs much, so that timers, signals and ordinary code live beside it.
  */
+import type { StopSignal } from '../drivers/stop-signal.js';
 import type { IdlePolicy } from './config.js';
 import type { Core } from './core.js';
+import { AppError } from './errors.js';
 import type { EventLoopStack, Stack } from './stack.js';
 
 export interface RunOptions {
   /** `adaptive`: sleep when nothing came for {@link IDLE_MS}. `spin`: never. Default: as the core was configured. */
   readonly idle?: IdlePolicy;
   /** Ends the loop. */
-  readonly signal: AbortSignal;
+  readonly signal: StopSignal;
 }
 
 /** What the loop needs of a core; the threads that have the device run in the same loop. */
-export type Runnable = Pick<Core, 'idle' | 'getRxCount' | 'waitForPackets' | 'wake' | 'flush' | 'countTime'>;
+export interface Runnable extends Pick<Core, 'idle' | 'getRxCount' | 'waitForPackets' | 'wake' | 'flush'> {
+  /** Adds to what the thread has spent working, and sleeping or polling in vain. A core of a user's own need not count. */
+  countTime?(busyMs: number, idleMs: number): void;
+}
 
 /** How long the loop runs before the event loop gets a turn, unless such a turn is dear. */
 const TURN_MS = 1;
@@ -33,10 +38,15 @@ const POLLS_PER_LOOK = 16;
 
 /**
  * Runs `stack` on `core` until the signal aborts.
- * @returns when the loop has ended and the stack was stopped; rejects with what the stack threw, or when its poll does not
- * return a number.
+ * @returns when the loop has ended and the stack was stopped.
+ * @throws (rejects) what the stack threw; AppError when its poll does not return a number, or its run() does not end.
  */
-export async function runStack(core: Runnable, stack: Stack | EventLoopStack, options: RunOptions): Promise<void> {
+export function runStack(core: Core, stack: Stack | EventLoopStack, options: RunOptions): Promise<void> {
+  return runLoop(core, stack, options);
+}
+
+/** As {@link runStack}, for whatever can be driven like a core. */
+export async function runLoop(core: Runnable, stack: Stack | EventLoopStack, options: RunOptions): Promise<void> {
   const { signal } = options;
   if ('run' in stack) return runItself(core, stack, signal);
   const maySleep = (options.idle ?? core.idle) !== 'spin';
@@ -52,8 +62,8 @@ export async function runStack(core: Runnable, stack: Stack | EventLoopStack, op
       // A stack that leaves packets where they are is idle, too; sleeping would return at once and starve other code.
       if (sleepMs >= SHORTEST_SLEEP_MS && core.getRxCount() === 0) {
         const before = performance.now();
-        await core.waitForPackets(sleepMs);
-        core.countTime(0, performance.now() - before);
+        await core.waitForPackets({ timeoutMs: sleepMs });
+        core.countTime?.(0, performance.now() - before);
         continue;
       }
       const before = performance.now();
@@ -81,13 +91,13 @@ const END_MS = 1500;
 const COUNT_MS = 250;
 
 /** A stack that drives itself: all that there is to do is to wake it at the end. */
-async function runItself(core: Runnable, stack: EventLoopStack, signal: AbortSignal): Promise<void> {
+async function runItself(core: Runnable, stack: EventLoopStack, signal: StopSignal): Promise<void> {
   const wake = (): void => core.wake();
   signal.addEventListener('abort', wake);
   let last = performance.eventLoopUtilization();
   const count = (): void => {
     const now = performance.eventLoopUtilization();
-    core.countTime(now.active - last.active, now.idle - last.idle);
+    core.countTime?.(now.active - last.active, now.idle - last.idle);
     last = now;
   };
   const counting = setInterval(count, COUNT_MS);
@@ -102,9 +112,10 @@ async function runItself(core: Runnable, stack: EventLoopStack, signal: AbortSig
 }
 
 /** Rejects when a stack has not ended for {@link END_MS} although it was told to. */
-function overdue(signal: AbortSignal): Promise<never> {
+function overdue(signal: StopSignal): Promise<never> {
   return new Promise((_, reject) => {
-    const late = (): void => reject(new Error(`the run() of the stack has not returned ${END_MS} ms after its signal`));
+    const late = (): void =>
+      reject(new AppError(`the run() of the stack has not returned ${END_MS} ms after its signal`));
     const startClock = (): void => void setTimeout(late, END_MS).unref();
     if (signal.aborted) startClock();
     else signal.addEventListener('abort', startClock, { once: true });
@@ -121,7 +132,7 @@ function pollForOneTurn(core: Runnable, stack: Stack, maySleep: boolean, turnMs:
     let packets = 0;
     for (let i = 0; i < POLLS_PER_LOOK; i++) packets += stack.poll();
     // What no sum comes of: nothing, or a promise.
-    if (!(packets >= 0)) throw new TypeError('the poll() of a stack must return how many packets it handled, at once');
+    if (!(packets >= 0)) throw new AppError('the poll() of a stack must return how many packets it handled, at once');
     const now = performance.now();
     if (packets > 0) {
       busy += now - last;
@@ -130,7 +141,7 @@ function pollForOneTurn(core: Runnable, stack: Stack, maySleep: boolean, turnMs:
     last = now;
     const isIdle = packets === 0 && maySleep && now - idleSince >= IDLE_MS;
     if (isIdle || now - start >= turnMs) {
-      core.countTime(busy, now - start - busy);
+      core.countTime?.(busy, now - start - busy);
       return isIdle;
     }
   }

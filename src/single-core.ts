@@ -1,8 +1,9 @@
 /** Case I of the design: the one core itself polls the vNIC, filters, answers ARP and sends. */
-import type { DeviceCounters, NetDevice } from '../drivers/net-device.js';
+import type { NetDevice } from '../drivers/net-device.js';
+import { BaseCore } from './base-core.js';
 import type { IdlePolicy } from './config.js';
-import { Core } from './core.js';
-import { addDeviceCounters, createL2Counters, L2 } from './counters.js';
+
+import { createL2Counters, L2, type PortCounters } from './counters.js';
 import { Egress } from './egress.js';
 import { LinkLayer, type LinkOptions } from './link-layer.js';
 import { IndirectionTable } from './rss/indirection-table.js';
@@ -28,7 +29,7 @@ const RX_DELIVERED = L2.rx_delivered;
 /** Buffers that getBufferTx leaves in the pool, so that senders starve neither Rx refill nor ARP: two bursts at most. */
 const MAX_RESERVE = 2 * BURST;
 
-export class SingleCore extends Core {
+export class SingleCore extends BaseCore {
   protected readonly egress: Egress;
   private readonly link: LinkLayer;
   private readonly rss: Rss;
@@ -85,8 +86,26 @@ export class SingleCore extends Core {
   }
 
   /** The layer's counters and the device's. */
-  counters(): DeviceCounters {
-    return addDeviceCounters(this.l2.snapshot(), this.device.counters());
+  counters(): PortCounters {
+    const own = { ...this.l2.snapshot(), loop_polls: this.polls, held_by_stack: this.heldByStack() };
+    return { ...own, ...this.device.counters() };
+  }
+
+  /** Packets that were received for the stack until now. */
+  get delivered(): number {
+    return this.values[RX_DELIVERED]!;
+  }
+
+  /**
+   * Whether packets wait for the stack: here, or in the device, as far as it can be asked. Asleep, it is being listened
+   * to already, and tells by itself.
+   */
+  get hasPackets(): boolean {
+    if (this.waiting.count > 0) return true;
+    if (this.isAsleep || !this.device.isUp) return false;
+    const isEmpty = this.device.enableRxInterrupt();
+    this.device.disableRxInterrupt();
+    return !isEmpty;
   }
 
   protected poll(): void {

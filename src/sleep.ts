@@ -5,6 +5,8 @@
  * not does the event loop get its turn. Frames that are not for the stack (ARP, what the filter drops) wake us, are dealt
  * with, and we sleep on.
  */
+import type { StopSignal } from '../drivers/stop-signal.js';
+import { StateError } from './errors.js';
 import type { WakeSource } from './medium.js';
 
 /** What the sleeper needs of its core. */
@@ -38,6 +40,8 @@ export class Sleeper {
   private linkWas = false;
   private armed = false;
   private isClosed = false;
+  private signal: StopSignal | null = null;
+  private readonly onAbort = (): void => this.wake();
 
   /** @param clock milliseconds, monotonic */
   constructor(
@@ -53,20 +57,21 @@ export class Sleeper {
   }
 
   /** As {@link Core.waitForPackets}. */
-  sleep(timeoutMs: number): Promise<number> {
+  sleep(timeoutMs: number = Number.POSITIVE_INFINITY, signal?: StopSignal): Promise<number> {
     if (this.resolve !== null) {
-      return Promise.reject(new Error('waitForPackets: somebody waits already; a core has one stack'));
+      return Promise.reject(new StateError('waitForPackets: somebody waits already; a core has one stack'));
     }
-    if (this.isClosed) return Promise.reject(new Error('waitForPackets: the port was stopped'));
+    if (this.isClosed) return Promise.reject(new StateError('waitForPackets: the port was stopped'));
     const packets = this.core.getRxCount();
     const now = this.clock();
-    const isReady = packets > 0 || !(timeoutMs > 0);
+    const isReady = packets > 0 || !(timeoutMs > 0) || signal?.aborted === true;
     // A promise that is settled already lets no timer, signal or reconnection run: not for ever.
     if (isReady && now < this.turnDue) return Promise.resolve(packets);
     this.until = now + timeoutMs;
     this.linkWas = this.device.isUp;
     return new Promise((resolve) => {
       this.resolve = resolve;
+      this.listenTo(signal);
       if (isReady) this.afterTurn(() => this.wake());
       else this.arm();
     });
@@ -86,6 +91,12 @@ export class Sleeper {
   /** Something has become due while asleep (a packet was parked, the ring is full): wake in time for it. */
   reschedule(): void {
     if (this.resolve !== null) this.startTimer();
+  }
+
+  private listenTo(signal: StopSignal | undefined): void {
+    if (signal === undefined) return;
+    this.signal = signal;
+    signal.addEventListener('abort', this.onAbort);
   }
 
   private arm(): void {
@@ -180,6 +191,8 @@ export class Sleeper {
   private finish(packets: number): void {
     const resolve = this.resolve;
     this.resolve = null;
+    this.signal?.removeEventListener('abort', this.onAbort);
+    this.signal = null;
     this.cancelLook();
     this.disarm();
     resolve?.(packets);

@@ -18,8 +18,10 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import type { StopSignal } from '../drivers/stop-signal.js';
 import type { Layer } from './config.js';
 import type { Core } from './core.js';
+import { AppError } from './errors.js';
 import type { PacketBuffer } from './packet-buffer.js';
 
 /** The stack of one core. */
@@ -42,8 +44,10 @@ export interface EventLoopStack {
   /**
    * Runs until the signal aborts; `core.waitForPackets()` returns then. What it rejects with ends its core. Where the core
    * is a thread of its own, one that does not return within two seconds is ended with its thread.
+   * @param signal what was given to {@link runStack}; of `tspmd run` and of a port with several cores an AbortSignal:
+   * write `run(signal: AbortSignal)` to pass it on to Node's functions
    */
-  run(signal: AbortSignal): Promise<void>;
+  run(signal: StopSignal): Promise<void>;
   /** Running totals, by name. */
   report?(): Record<string, number>;
 }
@@ -78,17 +82,17 @@ export interface PacketHandler {
 
 /**
  * Loads a stack from a file.
- * @throws Error with one line that names the file and what is wrong with it.
+ * @throws AppError with one line that names the file and what is wrong with it.
  */
 export async function loadStack(file: string): Promise<StackModule> {
   const path = resolve(file);
-  if (!existsSync(path)) throw new Error(`stack ${file}: there is no such file`);
+  if (!existsSync(path)) throw new AppError(`stack ${file}: there is no such file`);
   let module: Partial<Record<string, unknown>>;
   try {
     module = await import(pathToFileURL(path).href);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`stack ${file}: cannot be imported: ${reason.split('\n', 1)[0]}`, { cause: error });
+    throw new AppError(`stack ${file}: cannot be imported: ${reason.split('\n', 1)[0]}`, { cause: error });
   }
   return checkStack(file, module);
 }
@@ -96,13 +100,15 @@ export async function loadStack(file: string): Promise<StackModule> {
 function checkStack(file: string, module: Partial<Record<string, unknown>>): StackModule {
   const { default: factory, layer = 'ip' } = module;
   if (factory === undefined) {
-    throw new Error(`stack ${file}: has no default export (want: export default function (core, options))`);
+    throw new AppError(`stack ${file}: has no default export (want: export default function (core, options))`);
   }
   if (typeof factory !== 'function') {
-    throw new Error(`stack ${file}: its default export is of type ${typeof factory}, not a function (core, options)`);
+    throw new AppError(
+      `stack ${file}: its default export is of type ${typeof factory}, not a function (core, options)`,
+    );
   }
   if (layer !== 'ip' && layer !== 'ethernet') {
-    throw new Error(`stack ${file}: its layer is ${JSON.stringify(layer)}, neither 'ip' nor 'ethernet'`);
+    throw new AppError(`stack ${file}: its layer is ${JSON.stringify(layer)}, neither 'ip' nor 'ethernet'`);
   }
   return { default: factory as StackFactory, layer };
 }
@@ -120,7 +126,7 @@ export function createStack(
   const stack: unknown = module.default(core, options);
   const made = (typeof stack === 'object' && stack !== null ? stack : {}) as Partial<Stack & EventLoopStack>;
   if (typeof made.poll !== 'function' && typeof made.run !== 'function') {
-    throw new Error(`stack ${name}: its default export returned no object with a poll() or a run() method`);
+    throw new AppError(`stack ${name}: its default export returned no object with a poll() or a run() method`);
   }
   return stack as Stack | EventLoopStack;
 }

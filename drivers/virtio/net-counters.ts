@@ -1,25 +1,8 @@
 /** What a virtio network device counts, in shared memory: other threads read it while the device runs. */
 import { CounterBlock, type CounterShare } from '../../rings/counters.js';
+import { NET_COUNTERS, type NetCounterName } from '../net-device.js';
 import type { RxQueue, TxQueue } from './driver-queues.js';
 import { TX_COUNTERS, TxCounter } from './tx-loan.js';
-
-export const NET_COUNTERS = [
-  'rx_packets',
-  'rx_bytes',
-  'rx_dropped_no_buffer',
-  'rx_dropped_bad_length',
-  'rx_dropped_too_long',
-  'rx_lost_on_reset',
-  'rx_kicks',
-  'tx_packets',
-  'tx_bytes',
-  'tx_dropped_bad_length',
-  'tx_lost_on_reset',
-  'tx_kicks',
-  'device_errors',
-  'reconnects',
-] as const;
-export type NetCounterName = (typeof NET_COUNTERS)[number];
 
 export class NetCounters {
   deviceErrors = 0;

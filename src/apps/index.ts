@@ -1,5 +1,6 @@
 /** The apps that come with tspmd, by name. */
 import { existsSync } from 'node:fs';
+import { AppError } from '../errors.js';
 import { loadStack, type StackModule } from '../stack.js';
 
 const APPS: Readonly<Record<string, () => Promise<StackModule>>> = {
@@ -11,13 +12,13 @@ const APPS: Readonly<Record<string, () => Promise<StackModule>>> = {
 
 /**
  * Loads an app by its name, or a stack from a file.
- * @throws Error with one line that names it and what is wrong.
+ * @throws AppError with one line that names it and what is wrong.
  */
 export async function loadApp(nameOrFile: string): Promise<StackModule> {
   const app = Object.hasOwn(APPS, nameOrFile) ? APPS[nameOrFile] : undefined;
   if (app !== undefined) return app();
   if (!/[./]/.test(nameOrFile) && !existsSync(nameOrFile)) {
-    throw new Error(`app '${nameOrFile}': neither one of ${Object.keys(APPS).join(', ')} nor a file`);
+    throw new AppError(`app '${nameOrFile}': neither one of ${Object.keys(APPS).join(', ')} nor a file`);
   }
   return loadStack(nameOrFile);
 }

@@ -6,6 +6,7 @@
  * default 198.18.0.2, of the range for benchmarks, RFC 2544 C.2.2). UDP from and to the discard port 9 (RFC 863).
  */
 import type { Core } from '../core.js';
+import { AppError } from '../errors.js';
 import type { Stack, StackOptions } from '../stack.js';
 import { BURST } from '../tx-burst.js';
 import { parseIpv4, parseMac } from '../wire/address.js';
@@ -89,7 +90,7 @@ function makeFrame(core: Core, options: StackOptions): Uint8Array {
   const size = Number(options.size ?? 64);
   const longest = core.mtu + ETH_HEADER_BYTES;
   if (!(Number.isInteger(size) && size >= HEADERS && size <= longest)) {
-    throw new Error(`txonly: size ${String(options.size)} is not a whole number from ${HEADERS} to ${longest}`);
+    throw new AppError(`txonly: size ${String(options.size)} is not a whole number from ${HEADERS} to ${longest}`);
   }
   const to = parseMac(String(options.to ?? 'ff:ff:ff:ff:ff:ff'));
   const destination = parseIpv4(String(options.ip ?? '198.18.0.2'));

@@ -3,6 +3,7 @@
  * doubled or damaged on the way shows. Size and content follow from the number, so nothing need be kept.
  */
 import type { Core } from '../core.js';
+import { AppError } from '../errors.js';
 import type { PacketBuffer } from '../packet-buffer.js';
 import type { PacketHandler } from '../stack.js';
 import { parseIpv4 } from '../wire/address.js';
@@ -57,7 +58,7 @@ function ownSourcePort(core: Core, to: number, port: number): number {
   for (let own = SOURCE_PORT; own <= 0xffff; own++) {
     if (core.rssCoreFor({ ...echo, destinationPort: own }) === core.index) return own;
   }
-  throw new Error(`probe: with no source port the echoes come back to core ${core.index}`);
+  throw new AppError(`probe: with no source port the echoes come back to core ${core.index}`);
 }
 
 export class UdpProbe implements PacketHandler {
@@ -76,7 +77,7 @@ export class UdpProbe implements PacketHandler {
   private corrupt = 0;
   private unexpected = 0;
 
-  /** @throws Error where the sizes or the window are impossible */
+  /** @throws AppError where the sizes or the window are impossible */
   constructor(
     private readonly core: Core,
     options: UdpProbeOptions,
@@ -90,10 +91,10 @@ export class UdpProbe implements PacketHandler {
     this.minBytes = options.minBytes ?? NUMBER_BYTES;
     this.maxBytes = options.maxBytes ?? most;
     if (!(this.minBytes >= NUMBER_BYTES && this.minBytes <= this.maxBytes && this.maxBytes <= most)) {
-      throw new Error(`probe: ${this.minBytes} to ${this.maxBytes} bytes; possible are ${NUMBER_BYTES} to ${most}`);
+      throw new AppError(`probe: ${this.minBytes} to ${this.maxBytes} bytes; possible are ${NUMBER_BYTES} to ${most}`);
     }
     if (!(this.window >= 1 && this.window <= MAX_OUTSTANDING)) {
-      throw new Error(`probe: a window of ${this.window}; possible are 1 to ${MAX_OUTSTANDING}`);
+      throw new AppError(`probe: a window of ${this.window}; possible are 1 to ${MAX_OUTSTANDING}`);
     }
     this.clock = options.clock ?? (() => performance.now());
     this.outstanding = new Outstanding(options.timeoutMs ?? 1000);

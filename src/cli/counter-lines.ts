@@ -1,9 +1,8 @@
 /** All counters of a port for people: what SIGUSR1 prints. */
-import type { DeviceCounters } from '../../drivers/net-device.js';
-import { meaningOf } from '../counters.js';
+import { meaningOf, type PortCounters } from '../counters.js';
 
 /** A line a counter that is not 0, with what it counts where the layer knows. */
-export function counterLines(counters: DeviceCounters): string[] {
+export function counterLines(counters: PortCounters): string[] {
   const rows = Object.entries(counters).filter(([, value]) => value !== 0);
   const name = Math.max(0, ...rows.map(([key]) => key.length));
   const width = Math.max(0, ...rows.map(([, value]) => String(value).length));

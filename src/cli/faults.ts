@@ -1,8 +1,8 @@
 /** Whatever was thrown, by us or by somebody's stack, as text for people: no stack trace. */
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
-import { PortFault } from '../port.js';
-import { runStack } from '../run-loop.js';
+import { WorkerError } from '../errors.js';
+import { runLoop, runStack } from '../run-loop.js';
 import { createStack } from '../stack.js';
 
 /** Where the frames of our own code lie. */
@@ -10,7 +10,7 @@ const OURS = new URL('../../', import.meta.url).href;
 /** A function's name, if it has one, and a path, but none of `node:internal/…`. */
 const FRAME = /^\s+at (?:async )?(?:(.*) \()?((?:file:\/\/)?\/[^\s()]+:\d+:\d+)\)?$/gm;
 /** What calls a stack: further out there is none of its code. Not known by their file, the bundle has them all in one. */
-const CALLERS = new Set([runStack.name, createStack.name]);
+const CALLERS = new Set([runStack.name, runLoop.name, createStack.name]);
 
 /** What it says: an error's message; anything else as it is. */
 export function messageOf(thrown: unknown): string {
@@ -40,7 +40,7 @@ export function faultOf(app: string, thrown: unknown): string {
   const message = messageOf(thrown)
     .trim()
     .replace(/\s*\n\s*/g, ' ');
-  if (thrown instanceof PortFault) return message;
+  if (thrown instanceof WorkerError) return message;
   const named = message.includes(app) ? message : `app ${app}: ${message}`;
   const place = placeOf(thrown);
   return place === null ? named : `${named} (at ${place})`;

@@ -2,7 +2,7 @@
 import { createDemux } from '../apps/demux.js';
 import { Echo } from '../apps/echo.js';
 import { Pinger } from '../apps/pinger.js';
-import { init, type Port, runStack } from '../index.js';
+import { init, runStack, type SinglePort } from '../index.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
 import { dropsOf } from './rates.js';
 import { unlessStopped, untilStopped } from './shutdown.js';
@@ -21,7 +21,7 @@ export interface PingCommandOptions extends DeviceOptions {
 
 export async function ping(options: PingCommandOptions): Promise<void> {
   const told = untilStopped();
-  const port = await unlessStopped(told, (signal) => init(deviceConfig(options), { signal }));
+  const port = await unlessStopped(told, (signal) => init({ ...deviceConfig(options), mode: 'single' }, { signal }));
   if (port === null) return;
   try {
     await pingOver(port, options, told);
@@ -30,10 +30,10 @@ export async function ping(options: PingCommandOptions): Promise<void> {
   }
 }
 
-async function pingOver(port: Port, options: PingCommandOptions, told: Promise<void>): Promise<void> {
+async function pingOver(port: SinglePort, options: PingCommandOptions, told: Promise<void>): Promise<void> {
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
-  const core = port.core(0);
-  port.onLink = (state, reason) => process.stderr.write(`tspmd: link ${state}: ${reason}\n`);
+  const core = port.core();
+  port.on('link', (state, reason) => process.stderr.write(`tspmd: link ${state}: ${reason}\n`));
   const [least, largest] = options.size;
   const onReply = (sequence: number, milliseconds: number, ttl: number, bytes: number): void =>
     say(`${bytes} bytes from ${options.to}: icmp_seq=${sequence + 1} ttl=${ttl} time=${milliseconds.toFixed(3)} ms`);

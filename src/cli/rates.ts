@@ -1,16 +1,18 @@
 /** `--stats-period`: what a port did since the last line, as rates; and each of its threads, where there are several. */
-import type { DeviceCounters } from '../../drivers/net-device.js';
-import type { CoreStatus, Port } from '../port.js';
+import type { PortCounters } from '../counters.js';
+import type { CoreStatus, Port, ThreadStatus, WorkerStatus } from '../port.js';
+
+type SomeCounters = Partial<PortCounters>;
 
 /** A counter of something that did not get through. */
 const IS_DROP = /(^|_)(drop(ped)?|lost)(_|$)/;
 
 /** `none`, or every drop that happened with its reason: `12 (rx_drop_not_ip 10, tx_drop_unresolved 2)`. */
-export function dropsOf(now: DeviceCounters, before: DeviceCounters = {}): string {
+export function dropsOf(now: SomeCounters, before: SomeCounters = {}): string {
   const reasons: string[] = [];
   let total = 0;
   for (const [name, value] of Object.entries(now)) {
-    const count = value - (before[name] ?? 0);
+    const count = value - (before[name as keyof PortCounters] ?? 0);
     if (count === 0 || !IS_DROP.test(name)) continue;
     total += count;
     reasons.push(`${name} ${count}`);
@@ -20,28 +22,33 @@ export function dropsOf(now: DeviceCounters, before: DeviceCounters = {}): strin
 
 /** What the counters of something were a period ago. */
 class Rates {
-  private last: DeviceCounters = {};
-  private now: DeviceCounters = {};
+  private last: SomeCounters = {};
+  private now: SomeCounters = {};
   private seconds = 1;
 
-  constructor(first: DeviceCounters) {
+  constructor(first: PortCounters) {
     this.now = first;
   }
 
   /** Takes the counters as they are, `seconds` after the last time. */
-  update(now: DeviceCounters, seconds: number): void {
+  update(now: PortCounters, seconds: number): void {
     this.last = this.now;
     this.now = now;
     this.seconds = seconds;
   }
 
   /** How much a counter has grown. */
-  growth(name: string): number {
+  growth(name: keyof PortCounters): number {
     return (this.now[name] ?? 0) - (this.last[name] ?? 0);
   }
 
-  perSecond(name: string): number {
+  perSecond(name: keyof PortCounters): number {
     return this.growth(name) / this.seconds;
+  }
+
+  /** How many buffers the stack has now. */
+  get held(): number {
+    return this.now.held_by_stack ?? 0;
   }
 
   get drops(): string {
@@ -83,8 +90,9 @@ export class RatePrinter {
     clearInterval(this.timer);
   }
 
-  private threadsOf(): readonly CoreStatus[] {
-    return [...this.port.cores(), ...this.port.workers()];
+  private threadsOf(): readonly ThreadStatus[] {
+    const { cores, workers } = this.port.status();
+    return [...cores, ...workers];
   }
 
   private tick(): void {
@@ -93,30 +101,34 @@ export class RatePrinter {
     this.lastAt = at;
     const { all } = this;
     all.update(this.port.counters(), seconds);
-    const line = (way: string): string =>
+    const line = (way: 'rx' | 'tx'): string =>
       `${way} ${packets(all.perSecond(`${way}_packets`))}, ${bits(all.perSecond(`${way}_bytes`))}`;
-    const threads = this.threadsOf();
-    const [first] = threads;
+    const { cores, workers } = this.port.status();
+    const threads: readonly ThreadStatus[] = [...cores, ...workers];
     for (const { title, counters } of threads) this.threads.get(title)?.update(counters, seconds);
-    const isAlone = threads.length === 1 && first !== undefined;
-    const idle = isAlone ? (this.threads.get(first.title)?.idle(first.isAsleep) ?? '') : '';
-    this.print(`${line('rx')}; ${line('tx')}; dropped ${all.drops}${idle}`);
-    if (threads.length > 1) for (const thread of threads) this.print(this.lineOf(thread));
+    const [only] = threads.length === 1 ? threads : [];
+    const idle = only === undefined ? '' : (this.threads.get(only.title)?.idle(only.isAsleep) ?? '');
+    this.print(`${line('rx')}; ${line('tx')}; dropped ${all.drops}; stack holds ${all.held}${idle}`);
+    if (only !== undefined) return;
+    for (const core of cores) this.print(this.coreLine(core));
+    for (const worker of workers) this.print(this.workerLine(worker));
   }
 
-  private lineOf({ title, isAlive, isAsleep, rings }: CoreStatus): string {
+  private coreLine({ title, isAlive, isAsleep, rings }: CoreStatus): string {
     const rates = this.threads.get(title);
     if (rates === undefined || !isAlive) return `  ${title}: ended`;
-    const { drops } = rates;
-    const idle = rates.idle(isAsleep);
-    if (rings === null) {
-      const device = [`rx ${packets(rates.perSecond('rx_frames'))}`, `tx ${packets(rates.perSecond('tx_handed'))}`];
-      const ways = title === 'Rx worker' ? device.slice(0, 1) : title === 'Tx worker' ? device.slice(1) : device;
-      return `  ${title}: ${ways.join(', ')}; dropped ${drops}${idle}`;
-    }
     const moved = `rx ${packets(rates.perSecond('rx_delivered'))}, tx ${packets(rates.perSecond('tx_queued'))}`;
-    const queues = Object.entries(rings).map(([name, { count, capacity }]) => `${name} ${count}/${capacity}`);
-    return `  ${title}: ${moved}; dropped ${drops}; ${queues.join(', ')}${idle}`;
+    const queues = Object.entries(rings ?? {}).map(([name, { count, capacity }]) => `, ${name} ${count}/${capacity}`);
+    const state = `dropped ${rates.drops}; stack holds ${rates.held}${queues.join('')}`;
+    return `  ${title}: ${moved}; ${state}${rates.idle(isAsleep)}`;
+  }
+
+  private workerLine({ title, role, isAlive, isAsleep }: WorkerStatus): string {
+    const rates = this.threads.get(title);
+    if (rates === undefined || !isAlive) return `  ${title}: ended`;
+    const rx = role === 'Tx' ? [] : [`rx ${packets(rates.perSecond('rx_frames'))}`];
+    const tx = role === 'Rx' ? [] : [`tx ${packets(rates.perSecond('tx_handed'))}`];
+    return `  ${title}: ${[...rx, ...tx].join(', ')}; dropped ${rates.drops}${rates.idle(isAsleep)}`;
   }
 }
 

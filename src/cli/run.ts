@@ -68,9 +68,10 @@ async function drive(
   options: RunCommandOptions,
   end: Promise<void>,
 ): Promise<readonly (StackTotals | undefined)[]> {
-  port.onLink = (state, reason) => complain(`link ${state}: ${reason}`);
-  port.onCoreFailure = (core, error) =>
-    complain(`${error.message}; the other cores take the flows of core ${core} over`);
+  port.on('link', (state, reason) => complain(`link ${state}: ${reason}`));
+  port.on('coreFailure', (core, error) =>
+    complain(`${error.message}; the other cores take the flows of core ${core} over`),
+  );
 
   const printCounters = (): void => say(counterLines(port.counters()).join('\n'));
   // Until then the signal opens Node's debugger.

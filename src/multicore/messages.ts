@@ -1,5 +1,5 @@
 /** What the threads of a port with several cores say to each other, beside the packets: all of it structured-cloneable. */
-import type { NetCounterName } from '../../drivers/virtio/net-counters.js';
+import type { NetCounterName } from '../../drivers/net-device.js';
 import type { TxLoan } from '../../drivers/virtio/tx-loan.js';
 import type { BufferGeometry } from '../../rings/buffer-pool.js';
 import type { CounterShare } from '../../rings/counters.js';
@@ -54,6 +54,23 @@ export interface StackStart extends CommonStart {
   readonly appOptions: StackOptions;
 }
 
+/** Whatever a thread has thrown, as it can be sent to another. */
+export interface ThrownElsewhere {
+  readonly message: string;
+  readonly name: string;
+  readonly stack: string | undefined;
+  /** As the errors of tspmd and of Node have it. */
+  readonly code: string | undefined;
+}
+
+/** What was thrown, to be sent to another thread. */
+export function thrownElsewhere(thrown: unknown): ThrownElsewhere {
+  if (!(thrown instanceof Error)) return { message: String(thrown), name: 'Error', stack: undefined, code: undefined };
+  const { message, name, stack } = thrown;
+  const { code } = thrown as { code?: unknown };
+  return { message, name, stack, code: typeof code === 'string' ? code : undefined };
+}
+
 /** From a thread to the port. */
 export type Report =
   | { readonly type: 'opened'; readonly device: OpenedDevice; readonly loan: TxLoan | null }
@@ -66,7 +83,7 @@ export type Report =
   /** It ended in good order, with the stack's totals. */
   | { readonly type: 'ended'; readonly totals: Readonly<Record<string, number>> | undefined }
   /** It cannot go on; the thread ends. */
-  | { readonly type: 'failed'; readonly message: string; readonly stack: string | undefined };
+  | { readonly type: 'failed'; readonly thrown: ThrownElsewhere };
 
 /** From the port to a thread. */
 export type Order =

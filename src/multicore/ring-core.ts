@@ -5,9 +5,9 @@
 import type { MemoryViews } from '../../drivers/memory/index.js';
 import { type BufferGeometry, BufferPool } from '../../rings/buffer-pool.js';
 import type { SpscRing } from '../../rings/spsc-ring.js';
+import { BaseCore } from '../base-core.js';
 import type { IdlePolicy, Layer } from '../config.js';
-import { Core } from '../core.js';
-import type { L2Counters, L2Snapshot } from '../counters.js';
+import { L2, type L2Counters, type LayerCounters } from '../counters.js';
 import { Egress } from '../egress.js';
 import { Host } from '../host.js';
 import type { BufferHome, FrameSink, WakeSource } from '../medium.js';
@@ -20,6 +20,7 @@ import { RingReturn } from './ring-return.js';
 
 // V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
 const FULL_BURST = BURST;
+const HELD_BY_STACK = L2.held_by_stack;
 
 export interface RingCoreOptions {
   readonly memory: MemoryViews;
@@ -107,7 +108,7 @@ class QueueWake implements WakeSource {
   }
 }
 
-export class RingCore extends Core {
+export class RingCore extends BaseCore {
   protected readonly egress: Egress;
   private readonly host: Host;
   private readonly rss: Rss;
@@ -116,6 +117,8 @@ export class RingCore extends Core {
   private readonly own: BufferPool;
   private readonly rxQueue: SpscRing;
   private readonly txFree: SpscRing;
+  private readonly txQueue: SpscRing;
+  private readonly ownBuffers: number;
   private readonly sender: Doorbell;
   /** Takes a burst from the `rx_queue`. A closure, not a method: V8 knows its arrays when it compiles it. */
   private readonly receive: () => void;
@@ -131,7 +134,8 @@ export class RingCore extends Core {
     const received = new RingReturn(interconnect.ring(index, 'rxFree'));
     const buffers = new CoreBuffers(own, received, plan.rxBuffers);
     const sender = interconnect.txDoorbell();
-    const sink = new TxQueue(memory, buffers, interconnect.ring(index, 'txQueue'), sender);
+    const txQueue = interconnect.ring(index, 'txQueue');
+    const sink = new TxQueue(memory, buffers, txQueue, sender);
     const rxQueue = interconnect.ring(index, 'rxQueue');
     const queues = [rxQueue, interconnect.ring(index, 'answers')];
     const wakeSource = new QueueWake(interconnect.coreListener(index), interconnect, queues);
@@ -142,6 +146,8 @@ export class RingCore extends Core {
     this.rss = Rss.attach(memory, options.rss);
     this.rxQueue = rxQueue;
     this.txFree = interconnect.ring(index, 'txFree');
+    this.txQueue = txQueue;
+    this.ownBuffers = plan.txBuffers;
     const rxDoorbell = interconnect.rxDoorbell();
     const notify = (): void => {
       interconnect.setAsked();
@@ -169,8 +175,25 @@ export class RingCore extends Core {
   }
 
   /** What this core has counted. What it received is counted by the Rx worker. */
-  counters(): L2Snapshot {
-    return this.l2.snapshot();
+  counters(): LayerCounters {
+    this.publish();
+    return { ...this.l2.snapshot(), loop_polls: this.polls };
+  }
+
+  protected override publish(): void {
+    this.values[HELD_BY_STACK] = this.heldByStack();
+  }
+
+  /**
+   * What came, without what waits here or went back, and what was taken of the own, without what was sent. The indexes of
+   * the rings, which run freely through 32 bits, are all the counts that it takes: no packet is counted for it.
+   */
+  protected override heldByStack(): number {
+    const { rxQueue, received, own, txFree, txQueue, waiting, tx, egress } = this;
+    const ownAway = this.ownBuffers - own.available;
+    const came = rxQueue.consumed - waiting.count - received.produced;
+    const sent = txQueue.produced + tx.pending + egress.parked;
+    return (came + ownAway + txFree.consumed - sent) | 0;
   }
 
   /** Buffers of its own that are free. Packets that it received are not among them. */

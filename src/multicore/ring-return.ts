@@ -1,6 +1,7 @@
 /** The way of buffers back to the thread that they belong to: collected in the ring, and handed over a burst at a time. */
 import { SpscFanOut } from '../../rings/spsc-fan-out.js';
 import type { SpscRing } from '../../rings/spsc-ring.js';
+import { OwnershipError } from '../errors.js';
 import { BURST } from '../tx-burst.js';
 
 /** The ring's second value means nothing here. */
@@ -25,6 +26,11 @@ export class RingReturn {
     if (waiting === BURST) this.flush();
   }
 
+  /** How many were given back until now, in 32 bits. */
+  get produced(): number {
+    return this.out.produced(RING);
+  }
+
   /** Hands over what was collected. */
   flush(): void {
     this.out.publish(RING);
@@ -33,6 +39,6 @@ export class RingReturn {
   /** There was no room when the ring was last looked at: looks again. */
   private putLate(handle: number): number {
     if (this.out.allow(RING, this.capacity) > 0) return this.out.stage(RING, handle, UNUSED);
-    throw new Error('a ring of returned buffers is full: some buffer was given back twice');
+    throw new OwnershipError('a ring of returned buffers is full: some buffer was given back twice');
   }
 }

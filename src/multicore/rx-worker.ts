@@ -3,7 +3,7 @@ import { workerData } from 'node:worker_threads';
 import type { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
 import { CounterBlock } from '../../rings/counters.js';
 import { openDevice } from '../open-device.js';
-import { runStack } from '../run-loop.js';
+import { runLoop } from '../run-loop.js';
 import { Interconnect } from './interconnect.js';
 import type { OpenedDevice, Order, RxStart } from './messages.js';
 import { RxSide } from './rx-side.js';
@@ -78,7 +78,7 @@ await runThread(async () => {
     };
     const loan = hasTxWorker ? device.lendTx() : null;
     report({ type: 'opened', device: described(device), loan }, loan === null ? [] : [loan.port]);
-    await Promise.race([runStack(loop, loop, { signal: stop.signal }), thrownElsewhere()]);
+    await Promise.race([runLoop(loop, loop, { signal: stop.signal }), thrownElsewhere()]);
     side.rx.handAll();
     // The last packets of the cores, which have ended before.
     side.tx?.drain();

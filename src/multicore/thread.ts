@@ -1,7 +1,7 @@
 /** What all threads of a port do alike: name and pin themselves, take orders, say how they ended. */
 import { parentPort, type TransferListItem } from 'node:worker_threads';
 import { nameThread, pinPollingThread } from '../../drivers/libc/index.js';
-import type { CommonStart, Order, Report } from './messages.js';
+import { type CommonStart, type Order, type Report, thrownElsewhere } from './messages.js';
 
 /** How long a thread lives on that has reported its end, in ms. */
 const LEFTOVERS_MS = 50;
@@ -37,12 +37,7 @@ export async function runThread(body: () => Promise<Readonly<Record<string, numb
     const totals = await body();
     report({ type: 'ended', totals });
   } catch (error) {
-    const isError = error instanceof Error;
-    report({
-      type: 'failed',
-      message: isError ? error.message : String(error),
-      stack: isError ? error.stack : undefined,
-    });
+    report({ type: 'failed', thrown: thrownElsewhere(error) });
   }
   parentPort?.close();
   // A stack may have left timers or sockets behind, which would keep its thread: they end with it. Where there are none,

@@ -4,7 +4,7 @@ import { BorrowedTx } from '../../drivers/virtio/borrowed-tx.js';
 import type { TxLoan } from '../../drivers/virtio/tx-loan.js';
 import { CounterBlock } from '../../rings/counters.js';
 import type { WakeSource } from '../medium.js';
-import { runStack } from '../run-loop.js';
+import { runLoop } from '../run-loop.js';
 import { Interconnect } from './interconnect.js';
 import type { CommonStart } from './messages.js';
 import { RingReturn } from './ring-return.js';
@@ -71,7 +71,7 @@ await runThread(async () => {
   const runnable = new WorkerLoop(start.config.idle, work, wakeSource, counters, clock);
   retire = (core) => report({ type: 'retired', core, inFlight: loop.retire(core) });
   report({ type: 'ready' });
-  await runStack(runnable, runnable, { signal: stop.signal });
+  await runLoop(runnable, runnable, { signal: stop.signal });
   // The last packets of the cores, which have ended before.
   loop.drain();
   tx.close();

@@ -3,6 +3,7 @@
  * polling, sleeping and waking up.
  */
 import type { IdlePolicy } from '../config.js';
+import type { WaitForPacketsOptions } from '../core.js';
 import { L2, type L2Counters } from '../counters.js';
 import type { WakeSource } from '../medium.js';
 import type { Runnable } from '../run-loop.js';
@@ -56,9 +57,9 @@ export class WorkerLoop implements Runnable {
     return this.work.nextDeadline();
   }
 
-  waitForPackets(timeoutMs: number): Promise<number> {
+  waitForPackets({ timeoutMs, signal }: WaitForPacketsOptions = {}): Promise<number> {
     this.work.rest();
-    return this.sleeper.sleep(timeoutMs);
+    return this.sleeper.sleep(timeoutMs, signal);
   }
 
   wake(): void {

@@ -10,6 +10,7 @@
  * Each entry changes at once, the table does not: while {@link IndirectionTable.set} runs, some hashes go by the old
  * entries and some by the new.
  */
+import { ArgumentError } from '../errors.js';
 
 export const INDIRECTION_ENTRIES = 128;
 const HASH_MASK = INDIRECTION_ENTRIES - 1;
@@ -36,11 +37,11 @@ export class IndirectionTable {
 
   /**
    * Makes a table that goes round all cores: 0, 1, 2, … 0, 1, …
-   * @throws RangeError where `cores` is not a whole number from 1 to 65536
+   * @throws ArgumentError where `cores` is not a whole number from 1 to 65536
    */
   static create(cores: number): IndirectionTable {
     if (!(Number.isInteger(cores) && cores >= 1 && cores <= MAX_CORES)) {
-      throw new RangeError(`an indirection table for ${cores} cores: possible are 1 to ${MAX_CORES}`);
+      throw new ArgumentError(`an indirection table for ${cores} cores: possible are 1 to ${MAX_CORES}`);
     }
     const buffer = new SharedArrayBuffer(LINE_BYTES + INDIRECTION_ENTRIES * 2 + LINE_BYTES);
     const table = new IndirectionTable(buffer, cores);
@@ -70,11 +71,11 @@ export class IndirectionTable {
   /**
    * Replaces all entries; see the top of this file for what that may reorder. Two threads that do so at once leave a
    * mixture.
-   * @throws RangeError, and changes nothing, where there are not 128 or one names no core
+   * @throws ArgumentError, and changes nothing, where there are not 128 or one names no core
    */
   set(entries: readonly number[]): void {
     if (entries.length !== INDIRECTION_ENTRIES) {
-      throw new RangeError(`an indirection table has ${INDIRECTION_ENTRIES} entries, found ${entries.length}`);
+      throw new ArgumentError(`an indirection table has ${INDIRECTION_ENTRIES} entries, found ${entries.length}`);
     }
     entries.forEach((core, entry) => {
       this.checkCore(core, `indirection table: entry ${entry}`);
@@ -89,12 +90,12 @@ export class IndirectionTable {
    * Gives the entries of `core` (one that died) to others, each to the one that has the fewest then; flows of the
    * others stay where they are.
    * @returns how many entries moved
-   * @throws RangeError, and changes nothing, where there are no others, or `core` is among them, or one is no core
+   * @throws ArgumentError, and changes nothing, where there are no others, or `core` is among them, or one is no core
    */
   moveFrom(core: number, toCores: readonly number[]): number {
     this.checkCore(core, 'indirection table: the core to move from');
     if (toCores.length === 0 || toCores.includes(core)) {
-      throw new RangeError(`indirection table: entries of core ${core} can't move to [${toCores.join(', ')}]`);
+      throw new ArgumentError(`indirection table: entries of core ${core} can't move to [${toCores.join(', ')}]`);
     }
     for (const to of toCores) this.checkCore(to, 'indirection table: a core to move to');
     const load = new Map(toCores.map((to) => [to, 0]));
@@ -112,6 +113,6 @@ export class IndirectionTable {
 
   private checkCore(core: number, what: string): void {
     if (Number.isInteger(core) && core >= 0 && core < this.cores) return;
-    throw new RangeError(`${what}: ${core} is no core (there are ${this.cores}, from 0)`);
+    throw new ArgumentError(`${what}: ${core} is no core (there are ${this.cores}, from 0)`);
   }
 }

@@ -11,6 +11,7 @@
  * Ordering is the default because a key that repeats every 16 bits makes of the hash an XOR of the tuple's 16-bit
  * words, the two halves of which are equal: flows whose words differ in the same bits collide.
  */
+import { ArgumentError } from '../errors.js';
 
 /** 36 bytes of an IPv6 tuple with ports, and 32 bits for the last one's window. */
 export const RSS_KEY_BYTES = 40;
@@ -38,32 +39,33 @@ export interface ResolvedRss {
 /**
  * A key by its name, its 80 hex digits, or its bytes.
  * @returns 40 bytes, the caller's own.
- * @throws TypeError that names what was found.
+ * @throws ArgumentError that names what was found.
  */
 export function parseRssKey(key: string | Uint8Array): Uint8Array {
   if (key instanceof Uint8Array) {
     if (key.length === RSS_KEY_BYTES) return Uint8Array.from(key);
-    throw new TypeError(`an RSS key of ${key.length} bytes: it must have ${RSS_KEY_BYTES}`);
+    throw new ArgumentError(`an RSS key of ${key.length} bytes: it must have ${RSS_KEY_BYTES}`);
   }
   const digits = typeof key === 'string' && Object.hasOwn(NAMED, key) ? NAMED[key]! : key;
   if (typeof digits !== 'string' || !/^[0-9a-f]{80}$/i.test(digits)) {
     const found = typeof key === 'string' ? `'${key}'` : String(key);
-    throw new TypeError(`${found} is no RSS key (want microsoft, symmetric, or 80 hex digits)`);
+    throw new ArgumentError(`${found} is no RSS key (want microsoft, symmetric, or 80 hex digits)`);
   }
   return Uint8Array.from({ length: RSS_KEY_BYTES }, (_, i) => Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16));
 }
 
 /**
  * Checks options and fills in the defaults.
- * @throws TypeError, one line.
+ * @throws ArgumentError, one line.
  */
 export function resolveRss(options: RssOptions = {}): ResolvedRss {
   if (typeof options !== 'object' || options === null) {
-    throw new TypeError(`RSS options are an object { key, symmetric }, found ${JSON.stringify(options)}`);
+    throw new ArgumentError(`RSS options are an object { key, symmetric }, found ${JSON.stringify(options)}`);
   }
   const { key = 'microsoft', symmetric = true, ...unknown } = options;
   const [strange] = Object.keys(unknown);
-  if (strange !== undefined) throw new TypeError(`RSS option ${strange} is unknown (known are key, symmetric)`);
-  if (typeof symmetric !== 'boolean') throw new TypeError(`RSS symmetric: ${String(symmetric)} is not true or false`);
+  if (strange !== undefined) throw new ArgumentError(`RSS option ${strange} is unknown (known are key, symmetric)`);
+  if (typeof symmetric !== 'boolean')
+    throw new ArgumentError(`RSS symmetric: ${String(symmetric)} is not true or false`);
   return { key: parseRssKey(key), symmetric };
 }

@@ -10,6 +10,7 @@
  * ```
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
+import { ArgumentError } from '../errors.js';
 import { swapBytes } from '../wire/bytes.js';
 import { IPV6_ADDRESS_BYTES } from '../wire/ipv6.js';
 import { createFlowHash, type FlowHash, hasPorts } from './flow-hash.js';
@@ -46,7 +47,7 @@ export class Rss {
   /**
    * @param memory where frames lie
    * @param table shared by all threads
-   * @throws TypeError where the options are wrong
+   * @throws ArgumentError where the options are wrong
    */
   constructor(
     memory: MemoryViews,
@@ -97,7 +98,7 @@ export class Rss {
 
   /**
    * The hash that {@link hashFrame} gives for packets of this flow (unfragmented ones, where it has ports).
-   * @throws TypeError where it is no flow
+   * @throws ArgumentError where it is no flow
    */
   hashFlow({ protocol, source, destination, sourcePort, destinationPort }: FlowTuple): number {
     const withPorts = hasPorts(protocol);
@@ -116,7 +117,7 @@ export class Rss {
 
   /**
    * The core that receives this flow, as the table is now.
-   * @throws TypeError where it is no flow
+   * @throws ArgumentError where it is no flow
    */
   coreForFlow(tuple: FlowTuple): number {
     return this.coreOf(this.hashFlow(tuple));
@@ -125,14 +126,14 @@ export class Rss {
 
 function checkPort(port: number | undefined): number {
   if (port !== undefined && Number.isInteger(port) && port >= 0 && port <= 0xffff) return port;
-  throw new TypeError(`a TCP or UDP flow needs ports of 0 to 65535, found ${port}`);
+  throw new ArgumentError(`a TCP or UDP flow needs ports of 0 to 65535, found ${port}`);
 }
 
 /** Stores an IPv6 address as memory words. */
 function storeIpv6(words: Int32Array, at: number, address: number | Uint8Array): void {
   if (typeof address === 'number' || address.length !== IPV6_ADDRESS_BYTES) {
     const found = typeof address === 'number' ? 'a number' : `${address.length} bytes`;
-    throw new TypeError(
+    throw new ArgumentError(
       `a flow's addresses are two numbers (IPv4) or ${IPV6_ADDRESS_BYTES} bytes each (IPv6), found ${found}`,
     );
   }

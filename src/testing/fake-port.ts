@@ -2,7 +2,7 @@
 import type { TspmdConfig } from '../config.js';
 import type { Core } from '../core.js';
 import { init } from '../init.js';
-import type { Port } from '../port.js';
+import type { SinglePort } from '../port.js';
 import type { SingleCore } from '../single-core.js';
 import {
   ARP_BYTES,
@@ -96,7 +96,7 @@ export class FakePort {
 
   /** For {@link openFakePort} alone. */
   constructor(
-    readonly port: Port,
+    readonly port: SinglePort,
     /** The device: all frames that were sent, its link, its ring. */
     readonly device: FakeDevice,
     private readonly time: { now: number },

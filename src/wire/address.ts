@@ -4,7 +4,8 @@
  * An IPv4 address is its 32 bits in a number. What {@link parseIpv4} returns is unsigned; the packet path works with the
  * same bits signed (see bytes.ts), so compare with `| 0` on both sides. {@link formatIpv4} takes either.
  */
-import { isIPv4 } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
+import { ArgumentError } from '../errors.js';
 
 /** 255.255.255.255, the limited broadcast (RFC 919), signed. */
 export const IPV4_BROADCAST = -1;
@@ -22,24 +23,30 @@ export interface Ipv4Interface {
 /**
  * Parses `10.0.0.1`.
  * @returns the address, unsigned.
- * @throws TypeError that names the text.
+ * @throws ArgumentError that names the text.
  */
 export function parseIpv4(text: string): number {
-  if (!isIPv4(text)) throw new TypeError(`'${text}' is not an IPv4 address (want something like 10.0.0.1)`);
+  refuseIpv6(text, text);
+  if (!isIPv4(text)) throw new ArgumentError(`'${text}' is not an IPv4 address (want something like 10.0.0.1)`);
   return text.split('.').reduce((bits, part) => bits * 256 + Number(part), 0);
 }
 
 /**
  * Parses `10.0.0.1/24`: an interface's own address, with the length of the prefix that is on its link.
- * @throws TypeError that names the text.
+ * @throws ArgumentError that names the text.
  */
 export function parseIpv4Interface(text: string): Ipv4Interface {
   const slash = text.indexOf('/');
   const prefix = slash < 0 ? '' : text.slice(slash + 1);
+  refuseIpv6(slash < 0 ? text : text.slice(0, slash), text);
   if (!/^\d{1,2}$/.test(prefix) || Number(prefix) > 32) {
-    throw new TypeError(`'${text}' has no prefix length of 0 to 32 (want something like 10.0.0.1/24)`);
+    throw new ArgumentError(`'${text}' has no prefix length of 0 to 32 (want something like 10.0.0.1/24)`);
   }
   return { address: parseIpv4(text.slice(0, slash)), prefixLength: Number(prefix) };
+}
+
+function refuseIpv6(address: string, text: string): void {
+  if (isIPv6(address)) throw new ArgumentError(`IPv6 is not supported yet ('${text}')`);
 }
 
 /** `10.0.0.1`; takes signed and unsigned bits. */
@@ -60,11 +67,11 @@ export function isIpv4Multicast(address: number): boolean {
 /**
  * Parses `52:54:00:12:34:56` (or with dashes, any case).
  * @returns six bytes.
- * @throws TypeError that names the text.
+ * @throws ArgumentError that names the text.
  */
 export function parseMac(text: string): Uint8Array {
   if (!/^[0-9a-f]{2}([:-])[0-9a-f]{2}(\1[0-9a-f]{2}){4}$/i.test(text)) {
-    throw new TypeError(`'${text}' is not a MAC address (want something like 52:54:00:12:34:56)`);
+    throw new ArgumentError(`'${text}' is not a MAC address (want something like 52:54:00:12:34:56)`);
   }
   return Uint8Array.from(text.split(/[:-]/), (part) => Number.parseInt(part, 16));
 }
@@ -73,7 +80,7 @@ export function parseMac(text: string): Uint8Array {
 export function parseStationMac(text: string): Uint8Array {
   const mac = parseMac(text);
   if (!isStationMac(mac)) {
-    throw new TypeError(`'${text}' is a group address or all zeros, not the MAC address of one station`);
+    throw new ArgumentError(`'${text}' is a group address or all zeros, not the MAC address of one station`);
   }
   return mac;
 }

@@ -121,7 +121,7 @@ describe.each(ALL_MODES)('in mode %s the example', (mode) => {
       const deadline = Date.now() + PATIENCE_MS;
       while (waitedFor.size > 0) {
         if (Date.now() > deadline) throw new Error(`${waitedFor.size} without an answer:\n${echo.output}`);
-        const count = await core.waitForPackets(100);
+        const count = await core.waitForPackets({ timeoutMs: 100 });
         for (let i = 0; i < count; i++) {
           const packet = core.getBufferRx();
           if (packet === null) break;

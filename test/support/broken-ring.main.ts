@@ -25,10 +25,10 @@ const port = await init(
 );
 /** While the device has not noticed. */
 let breaking: NodeJS.Timeout | undefined;
-port.onLink = (state, reason) => {
+port.on('link', (state, reason) => {
   clearInterval(breaking);
   console.log(`link ${state}: ${reason}`);
-};
+});
 
 /** Says by the available index that more entries were published than the queue has. */
 function breakRing(): void {

@@ -1,5 +1,6 @@
 /** A core on a fake device with a clock that the test turns, and what most tests of the layer do with them. */
 import { expect } from 'vitest';
+import type { BaseCore } from '../../src/base-core.js';
 import type { Core } from '../../src/core.js';
 import type { PacketBuffer } from '../../src/packet-buffer.js';
 import { SingleCore, type SingleCoreOptions } from '../../src/single-core.js';
@@ -8,7 +9,7 @@ import { parseIpv4 } from '../../src/wire/address.js';
 import { arp, ipv4, isArp, OUR_IP, PEER_IP } from './frames.js';
 import { expectEveryBufferOnce, expectEveryFrameInOneCounter, Multicore } from './multicore.js';
 
-export interface TestCore<AnyCore extends Core = SingleCore> {
+export interface TestCore<AnyCore extends BaseCore = SingleCore> {
   core: AnyCore;
   device: FakeDevice;
   warnings: string[];
@@ -42,10 +43,10 @@ export function makeCore(options: Partial<SingleCoreOptions> = {}, mock: FakeDev
 
 /** What the tests of both kinds of cores can choose. */
 export type EitherOptions = Pick<SingleCoreOptions, 'layer' | 'mtu' | 'acceptBroadcast'>;
-export type MakeEither = (options?: EitherOptions, mock?: FakeDeviceOptions) => TestCore<Core>;
+export type MakeEither = (options?: EitherOptions, mock?: FakeDeviceOptions) => TestCore<BaseCore>;
 
 /** A core with rings, alone on its port, whose other thread has its turn whenever the core does something. */
-export function makeRingCore(options: EitherOptions = {}, mock: FakeDeviceOptions = {}): TestCore<Core> {
+export function makeRingCore(options: EitherOptions = {}, mock: FakeDeviceOptions = {}): TestCore<BaseCore> {
   const port = new Multicore({ stackCores: 1, buffers: 1024, mock, ...(options as object) });
   const core = port.cores[0]!;
   const settleAround = <Args extends unknown[], Result>(call: (...args: Args) => Result) => {
@@ -70,18 +71,19 @@ export const EITHER_CORE: [string, MakeEither][] = [
 ];
 
 /** The frames are handled, what they cause is sent. */
-export function receive({ core, device }: TestCore<Core>, ...frames: Uint8Array[]): void {
+export function receive({ core, device }: TestCore<BaseCore>, ...frames: Uint8Array[]): void {
   for (const frame of frames) device.inject(frame);
   core.getRxCount();
   core.flush();
 }
 
 /** What was sent: the ARP packets, and all others. */
-export const arpsOf = ({ device }: TestCore<Core>): Uint8Array[] => device.frames.filter(isArp);
-export const packetsOf = ({ device }: TestCore<Core>): Uint8Array[] => device.frames.filter((frame) => !isArp(frame));
+export const arpsOf = ({ device }: TestCore<BaseCore>): Uint8Array[] => device.frames.filter(isArp);
+export const packetsOf = ({ device }: TestCore<BaseCore>): Uint8Array[] =>
+  device.frames.filter((frame) => !isArp(frame));
 
 /** The core knows PEER_IP afterwards; what was sent until then is forgotten. */
-export function learnPeer(t: TestCore<Core>, ip = PEER_IP): void {
+export function learnPeer(t: TestCore<BaseCore>, ip = PEER_IP): void {
   receive(t, arp({ senderIp: ip }));
   t.device.frames.length = 0;
   t.device.txBursts.length = 0;
@@ -98,7 +100,7 @@ export function packetTo(core: Core, destination: string, payload: number[] = [1
 }
 
 /** Every buffer is in exactly one place; the test itself holds `mine`. Call at quiet moments. */
-export function expectNoBufferLost({ core, device, port }: TestCore<Core>, mine = 0): void {
+export function expectNoBufferLost({ core, device, port }: TestCore<BaseCore>, mine = 0): void {
   if (port !== undefined) {
     expectEveryBufferOnce(port);
     return;
@@ -109,12 +111,12 @@ export function expectNoBufferLost({ core, device, port }: TestCore<Core>, mine 
 }
 
 /** What the core, and the threads that work for it, have counted. */
-export function countersOf({ core, port }: TestCore<Core>): Readonly<Record<string, number>> {
+export function countersOf({ core, port }: TestCore<BaseCore>): Readonly<Record<string, number>> {
   return port?.counted() ?? core.counters();
 }
 
 /** Every received frame is in exactly one counter. */
-export function expectEveryFrameCounted({ core, port }: TestCore<Core>): void {
+export function expectEveryFrameCounted({ core, port }: TestCore<BaseCore>): void {
   if (port !== undefined) {
     expectEveryFrameInOneCounter(port);
     return;

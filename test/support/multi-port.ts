@@ -135,8 +135,8 @@ export class PortLab {
       { warn: (line) => this.warnings.push(line) },
     );
     this.port = port;
-    port.onCoreFailure = (core, error) => this.failures.push(`${core}: ${error.message}`);
-    port.onLink = (state) => this.links.push(state);
+    port.on('coreFailure', (core, error) => this.failures.push(`${core}: ${error.message}`));
+    port.on('link', (state) => this.links.push(state));
     return port;
   }
 

@@ -6,7 +6,7 @@ import { expect } from 'vitest';
 import type { BufferPool } from '../../rings/buffer-pool.js';
 import type { SpscFanOut } from '../../rings/spsc-fan-out.js';
 import type { SpscRing } from '../../rings/spsc-ring.js';
-import { resolveConfig, type TspmdConfig } from '../../src/config.js';
+import type { TspmdConfig } from '../../src/config.js';
 import { createCoreCounters, createL2Counters, type L2Counters } from '../../src/counters.js';
 import { Interconnect } from '../../src/multicore/interconnect.js';
 import { planBuffers } from '../../src/multicore/plan.js';
@@ -15,6 +15,7 @@ import { RingReturn } from '../../src/multicore/ring-return.js';
 import { RxSide } from '../../src/multicore/rx-side.js';
 import { TxMainLoop } from '../../src/multicore/tx-main-loop.js';
 import type { PacketBuffer } from '../../src/packet-buffer.js';
+import { resolveConfig } from '../../src/resolve-config.js';
 import { IndirectionTable } from '../../src/rss/indirection-table.js';
 import { Rss, type RssShare } from '../../src/rss/rss.js';
 import { FakeDevice, type FakeDeviceOptions } from '../../src/testing/fake-device.js';
@@ -211,10 +212,18 @@ export class Multicore {
   }
 }
 
-/** Every buffer is in exactly one place. What a dead core had for sending is not missed. */
+/**
+ * Every buffer is in exactly one place, and each core says rightly how many its stack has. What a dead core had for sending
+ * is not missed.
+ */
 export function expectEveryBufferOnce(port: Multicore): void {
   const { buffers, rxBuffers, txBuffers } = port.interconnect.plan;
   const places = port.places();
+  for (const core of port.cores) {
+    if (port.gone.has(core.index)) continue;
+    const held = places.find(({ name }) => name === `core ${core.index}: stack`)!.handles.length;
+    expect(core.counters().held_by_stack, `core ${core.index}`).toBe(held);
+  }
   const where = new Int16Array(buffers).fill(-1);
   for (const [place, { name, handles }] of places.entries()) {
     for (const handle of handles) {

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { parseIpv4 } from '../../src/wire/address.js';
 import {
   arpsOf,
+  countersOf,
   expectNoBufferLost,
   learnPeer,
   makeCore,
@@ -226,7 +227,7 @@ describe('next hop', () => {
     expect(t.core.addBufferToRing(packetTo(t.core, ip))).toBe(true);
     t.core.flush();
     expect(t.device.frames).toEqual([]);
-    expect(t.core.counters()[counter]).toBe(1);
+    expect(countersOf(t)[counter]).toBe(1);
     expectNoBufferLost(t);
   });
 });

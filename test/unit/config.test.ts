@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { describe, expect, it } from 'vitest';
-import { ConfigError, resolveConfig, type TspmdConfig } from '../../src/config.js';
+import type { TspmdConfig } from '../../src/config.js';
+import { ConfigError } from '../../src/errors.js';
+import { resolveConfig } from '../../src/resolve-config.js';
 import { MICROSOFT } from '../support/rss.js';
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
@@ -127,6 +129,15 @@ describe('configuration', () => {
     [{ mode: '2kb' }, "app: mode '2kb' runs the stack"],
     [{ app: '' }, "app: '' is not the name of an app or a file"],
     [{ mode: '1kb', app: 7 }, 'app: 7 is not the name'],
+    [
+      { app: new URL('https://example.org/stack.js') },
+      'app: https://example.org/stack.js names no file of this machine',
+    ],
+    [{ app: { href: 'stack.js' } }, 'app: stack.js names no file of this machine'],
+    [{ ip: 'fe80::1/64' }, "ip: IPv6 is not supported yet ('fe80::1/64')"],
+    [{ ip: 'fe80::1' }, "ip: IPv6 is not supported yet ('fe80::1')"],
+    [{ gateway: 'fe80::1' }, "gateway: IPv6 is not supported yet ('fe80::1')"],
+    [{ neighbours: { '::1': '52:54:00:00:00:01' } }, "neighbours: IPv6 is not supported yet ('::1')"],
     [{ mode: '1kb', app: 'echo', cores: [0] }, "cores: mode '1kb' needs 2 CPUs at least, one of them for the stack"],
     [{ mode: '2kb', app: 'echo', cores: [0, 1] }, "cores: mode '2kb' needs 3 CPUs at least, one of them for the stack"],
     [{ mode: '2kb', app: 'echo', cores: [0, 1, 1] }, 'cores: [0,1,1] is not a list of different CPU numbers'],
@@ -171,6 +182,22 @@ describe('configuration', () => {
     expect(faults).toHaveLength(1);
     expect(faults[0]).toContain(line);
     expect(faults[0]).not.toContain('\n');
+  });
+
+  it.each([[undefined], [null], ['vhost-user:/tmp/x.sock'], [7]])(
+    'is no object where it is %j: a ConfigError',
+    (config) => {
+      const resolve = (): unknown => resolveConfig(config as never);
+      expect(resolve).toThrow(ConfigError);
+      expect(resolve).toThrow(/^config: .* is no object \{ device, ip, … \}$/);
+    },
+  );
+
+  it.each([
+    ['a URL', new URL('file:///opt/a%20stack/stack.js')],
+    ['the text of one, as import.meta.resolve gives it', 'file:///opt/a%20stack/stack.js'],
+  ])('takes %s as the app', (_, app) => {
+    expect(resolveConfig({ ...good, app }).app).toBe('/opt/a stack/stack.js');
   });
 
   it('reports all faults at once', () => {

@@ -193,7 +193,7 @@ describe.each(['1kb', '2kb'] as const)('%s: neighbours', (mode) => {
   it('send a sleeping core what waited for them', async () => {
     const port = open();
     const core = port.cores[0]!;
-    const waiting = core.waitForPackets(60_000);
+    const waiting = core.waitForPackets({ timeoutMs: 60_000 });
     for (let n = 0; n < 4; n++) send(core, NEIGHBOUR, n);
     port.settle();
     port.device.inject(answer());

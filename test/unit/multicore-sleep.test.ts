@@ -81,7 +81,7 @@ describe('a core that sleeps', () => {
       return store(words, at, value);
     }) as typeof store;
     try {
-      expect(await port.cores[0]!.waitForPackets(60_000)).toBe(0);
+      expect(await port.cores[0]!.waitForPackets({ timeoutMs: 60_000 })).toBe(0);
     } finally {
       Atomics.store = store;
     }
@@ -97,7 +97,7 @@ describe('a core that sleeps', () => {
       port.settle();
       hoard.push(...takeAll(core!));
     }
-    const waiting = core!.waitForPackets(60_000);
+    const waiting = core!.waitForPackets({ timeoutMs: 60_000 });
     await turns();
     for (const buffer of hoard.splice(0, 10)) core!.release(buffer);
     port.device.inject(flowPacket(1024, 1));
@@ -180,7 +180,7 @@ describe('a thread that has the device', () => {
 
   it.each(['the device', 'a core'])('is woken by %s', async (who) => {
     const { interconnect, device, state, loop } = make();
-    const waiting = loop.waitForPackets(60_000);
+    const waiting = loop.waitForPackets({ timeoutMs: 60_000 });
     await turns();
     expect(state.rests).toBe(1);
     state.found = 2;
@@ -203,7 +203,9 @@ describe('a thread that has the device', () => {
       rest: () => {},
     };
     const source = new DeviceOrDoorbell(device, interconnect.rxListener(), () => false);
-    expect(await new WorkerLoop('adaptive', work, source, createL2Counters()).waitForPackets(60_000)).toBe(1);
+    expect(
+      await new WorkerLoop('adaptive', work, source, createL2Counters()).waitForPackets({ timeoutMs: 60_000 }),
+    ).toBe(1);
     expect(state.polls).toBe(0);
   });
 });

@@ -32,8 +32,8 @@ describe.each(['1kb', '2kb'] as const)('%s', (mode) => {
     for (let round = 0; round < 20; round++) await lab.everyFlowAnswers();
     const answers = (): number => lab.echoes.reduce((a, b) => a + b);
     await until('all that was asked is answered', () => answers() === lab.sent, lab.receive);
-    expect(port.cores()).toHaveLength(cores);
-    for (const core of port.cores()) expect(core.counters.rx_delivered).toBeGreaterThan(0);
+    expect(port.status().cores).toHaveLength(cores);
+    for (const core of port.status().cores) expect(core.counters.rx_delivered).toBeGreaterThan(0);
     stop.abort();
     const totals = await running;
     const echoes = totals.map((core) => core!.udp_echoes!);
@@ -44,7 +44,7 @@ describe.each(['1kb', '2kb'] as const)('%s', (mode) => {
     expect(counters.rx_frames).toBe(lab.sent + counters.rx_arp!);
     expect(counters.rx_packets).toBe(counters.rx_frames);
     expect(counters.tx_packets).toBe(counters.tx_queued! + counters.arp_answered! + counters.arp_announcements!);
-    expect(lab.warnings.join()).toMatch(/^cores 90, 91, 92, 93: this machine has CPUs 0 to/);
+    expect(lab.warnings.join()).toMatch(/^cores 90, 91, 92, 93: this machine has CPUs 0/);
   });
 
   it('has what the device counts at hand while all its threads sleep', async () => {
@@ -89,7 +89,9 @@ describe.each(['1kb', '2kb'] as const)('%s', (mode) => {
     await lab.fault(1, fault === 'run');
     await until('the core has failed', () => lab.failures.length > 0, lab.receive);
     expect(lab.failures).toEqual([`1: core 1: ${message}`]);
-    expect(port.cores().map(({ isAlive }) => isAlive)).toEqual(mode === '1kb' ? [true, false, true] : [true, false]);
+    expect(port.status().cores.map(({ isAlive }) => isAlive)).toEqual(
+      mode === '1kb' ? [true, false, true] : [true, false],
+    );
     for (let round = 0; round < 5; round++) await lab.everyFlowAnswers();
     stop.abort();
     const totals = await running;
@@ -112,7 +114,7 @@ describe.each(['1kb', '2kb'] as const)('%s', (mode) => {
     const ended = expect(running).rejects.toThrow(`core ${cores - 1}: out of sockets`);
     for (let core = 0; core < cores; core++) {
       await lab.fault(core);
-      await until('the core has failed', () => port.cores()[core]!.isAlive === false, lab.receive);
+      await until('the core has failed', () => port.status().cores[core]!.isAlive === false, lab.receive);
     }
     await ended;
     expect(lab.failures).toHaveLength(cores - 1);
@@ -121,7 +123,7 @@ describe.each(['1kb', '2kb'] as const)('%s', (mode) => {
   it('tells of a failure whoever runs it later', async () => {
     const port = await lab.open({ mode, app: lab.stack('poll'), onCoreFailure: 'stop' });
     await lab.fault(0);
-    await until('the core has failed', () => port.cores()[0]!.isAlive === false, lab.receive);
+    await until('the core has failed', () => port.status().cores[0]!.isAlive === false, lab.receive);
     await expect(port.run(new AbortController().signal)).rejects.toThrow('core 0: out of sockets');
   });
 
@@ -142,7 +144,10 @@ describe.each(['1kb', '2kb'] as const)('%s', (mode) => {
       await until('the others answer', areAnswered, lab.receive);
     }
     for (const flow of mine) expect(lab.echoes[flow]).toBe(before[flow]);
-    const { counters, rings } = port.cores()[0]!;
+    const isTold = (): boolean =>
+      lab.warnings.some((line) => line.startsWith('core 0: the stack has not polled for 1'));
+    await until('it is told of', isTold, lab.receive);
+    const { counters, rings } = port.status().cores[0]!;
     expect(rings!.rx_queue.count).toBe(Math.min(rings!.rx_queue.capacity, 30 * mine.length));
     const came = counters.rx_delivered! + counters.rx_drop_queue_full! + counters.rx_drop_core_share!;
     expect(came).toBe(mine.reduce((sum, flow) => sum + lab.requests[flow]!, 0));
@@ -202,7 +207,7 @@ describe.each(['1kb', '2kb'] as const)('%s', (mode) => {
     const port = await lab.open({ mode, idle: 'spin' });
     await lab.introduce();
     for (let round = 0; round < 3; round++) await lab.everyFlowAnswers();
-    for (const core of port.cores()) expect(core.counters.rx_delivered).toBeGreaterThan(0);
+    for (const core of port.status().cores) expect(core.counters.rx_delivered).toBeGreaterThan(0);
   });
 
   it('loses nothing while the indirection table is changed', async () => {
@@ -219,7 +224,7 @@ describe.each(['1kb', '2kb'] as const)('%s', (mode) => {
     }
     expect(port.counters().rx_delivered).toBe(lab.sent);
     expect(answers()).toBe(lab.sent);
-    for (const core of port.cores()) expect(core.counters.rx_delivered).toBeGreaterThan(lab.sent / cores / 2);
+    for (const core of port.status().cores) expect(core.counters.rx_delivered).toBeGreaterThan(lab.sent / cores / 2);
   });
 });
 

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import createEcho from '../../src/apps/echo.js';
-import { type ConfigError, init, type Port, runStack, type Stack } from '../../src/index.js';
+import { type ConfigError, init, runStack, type Stack } from '../../src/index.js';
+import type { SingleCore } from '../../src/single-core.js';
 import { createStack, loadStack } from '../../src/stack.js';
 import { FakeDevice } from '../../src/testing/fake-device.js';
 import { learnPeer, makeCore } from '../support/core.js';
@@ -12,7 +13,7 @@ import { ethernet, icmpEcho, ipv4, OUR_IP, OUR_MAC, PEER_MAC } from '../support/
 const config = { device: 'vhost-user:/tmp/x.sock', ip: `${OUR_IP}/24` };
 const ping = ethernet(ipv4(icmpEcho([1, 2, 3]), { protocol: 1 }));
 
-async function open(device: FakeDevice, warn: (line: string) => void = () => {}): Promise<Port> {
+async function open(device: FakeDevice, warn: (line: string) => void = () => {}) {
   return init(config, { openDevice: async () => device, warn });
 }
 
@@ -32,7 +33,10 @@ describe('init', () => {
     expect(seen).toEqual([port.config]);
     expect(port.config.gateway).toBe(0x0a000009);
     expect(device.frames).toHaveLength(1);
-    expect(port.cores()).toMatchObject([{ index: 0, isAlive: true, isAsleep: false, rings: null }]);
+    expect(port.status()).toMatchObject({
+      cores: [{ index: 0, isAlive: true, isAsleep: false, rings: null }],
+      workers: [],
+    });
     expect(new Set(port.indirection.get())).toEqual(new Set([0]));
     expect(port.core().mac).toEqual(Uint8Array.from(OUR_MAC));
     expect(() => port.core(1)).toThrow('core 1: this port has 1');
@@ -78,7 +82,7 @@ describe('init', () => {
     const device = new FakeDevice();
     const port = await open(device);
     const events: string[] = [];
-    port.onLink = (state, reason) => events.push(`${state}: ${reason}`);
+    port.on('link', (state, reason) => events.push(`${state}: ${reason}`));
     device.setLink(false);
     device.mac.set(PEER_MAC);
     device.setLink(true);
@@ -98,7 +102,7 @@ describe('init', () => {
     expect(core.addBufferToRing(buffer)).toBe(true);
     await port.stop();
     expect(port.counters()).toMatchObject({ tx_queued: 1, tx_lost_link_down: 1, tx_packets: 1 });
-    expect(core.held().pending).toBe(0);
+    expect((core as SingleCore).held().pending).toBe(0);
   });
 
   it('stops once: ends waits, closes the device', async () => {

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { expectNoBufferLost, makeCore, packetTo } from '../support/core.js';
 import { arp, ethernet, ipv4, PEER_IP } from '../support/frames.js';
@@ -18,6 +19,57 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
   return settled;
 }
+
+describe('waitForPackets with a signal', () => {
+  it('ends, and resolves as always, when it aborts; nobody listens to the signal afterwards', async () => {
+    const t = makeCore();
+    const stop = new AbortController();
+    const waiting = t.core.waitForPackets({ signal: stop.signal });
+    expect(getEventListeners(stop.signal, 'abort')).toHaveLength(1);
+    expect(await isSettled(waiting)).toBe(false);
+    stop.abort();
+    expect(await waiting).toBe(0);
+    expect(t.core.isAsleep).toBe(false);
+    expect(t.device.interruptsOn).toBe(false);
+    expect(getEventListeners(stop.signal, 'abort')).toHaveLength(0);
+  });
+
+  it('does not sleep when it has aborted, and tells of the packets that wait', async () => {
+    const t = makeCore();
+    expect(await t.core.waitForPackets({ signal: AbortSignal.abort() })).toBe(0);
+    t.device.inject(packet);
+    expect(await t.core.waitForPackets({ signal: AbortSignal.abort(), timeoutMs: 60_000 })).toBe(1);
+    expect(t.core.isAsleep).toBe(false);
+  });
+
+  it('wakes for packets before it aborts', async () => {
+    const t = makeCore();
+    const stop = new AbortController();
+    const waiting = t.core.waitForPackets({ signal: stop.signal });
+    t.device.inject(packet);
+    expect(await waiting).toBe(1);
+    expect(getEventListeners(stop.signal, 'abort')).toHaveLength(0);
+  });
+
+  it('takes anything that has the three members of a signal', async () => {
+    const t = makeCore();
+    const listeners = new Set<() => void>();
+    const signal = {
+      aborted: false,
+      addEventListener: (_: 'abort', listener: () => void) => void listeners.add(listener),
+      removeEventListener: (_: 'abort', listener: () => void) => void listeners.delete(listener),
+    };
+    const waiting = t.core.waitForPackets({ signal });
+    for (const listener of listeners) listener();
+    expect(await waiting).toBe(0);
+    expect(listeners.size).toBe(0);
+  });
+
+  it.each([[100], ['x'], [null]])('refuses options that are none: %j', async (options) => {
+    const waiting = makeCore().core.waitForPackets(options as never);
+    await expect(waiting).rejects.toMatchObject({ code: 'ERR_TSPMD_ARGUMENT' });
+  });
+});
 
 describe('waitForPackets', () => {
   it('does not sleep when packets wait', async () => {
@@ -90,7 +142,7 @@ describe('waitForPackets', () => {
     t.core.addBufferToRing(packetTo(t.core, PEER_IP));
     t.core.flush();
     expect(t.device.frames).toHaveLength(1);
-    const waiting = t.core.waitForPackets(2000);
+    const waiting = t.core.waitForPackets({ timeoutMs: 2000 });
     t.time.now += 1000;
     expect(await isSettled(waiting)).toBe(false);
     expect(t.device.frames).toHaveLength(2);
@@ -100,7 +152,7 @@ describe('waitForPackets', () => {
 
   it('keeps its timeout although each interrupt comes before the timer', async () => {
     const t = makeCore();
-    const waiting = t.core.waitForPackets(2000);
+    const waiting = t.core.waitForPackets({ timeoutMs: 2000 });
     t.device.inject(noise);
     t.time.now += 2000;
     t.device.inject(noise);
@@ -123,8 +175,8 @@ describe('waitForPackets', () => {
 
   it('comes back after the timeout with nothing', async () => {
     const t = makeCore(realTime);
-    expect(await t.core.waitForPackets(5)).toBe(0);
-    expect(await t.core.waitForPackets(0)).toBe(0);
+    expect(await t.core.waitForPackets({ timeoutMs: 5 })).toBe(0);
+    expect(await t.core.waitForPackets({ timeoutMs: 0 })).toBe(0);
     expect(t.device.interruptsOn).toBe(false);
   });
 

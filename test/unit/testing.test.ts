@@ -89,7 +89,7 @@ describe('a port on a fake device', () => {
     net.inject(ping);
     expect(await woken).toBe(1);
     net.core.release(net.core.getBufferRx()!);
-    const timeout = net.core.waitForPackets(1000);
+    const timeout = net.core.waitForPackets({ timeoutMs: 1000 });
     send(net.core, frames.ipv4([1], { source: frames.OUR_IP, destination: '10.0.0.5' }));
     net.pass(999);
     expect(net.core.isAsleep).toBe(true);

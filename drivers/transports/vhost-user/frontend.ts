@@ -8,6 +8,7 @@
 import { statSync } from 'node:fs';
 import { abi, closeFile, connectUnix, eventfd, Reactor, SystemError } from '../../libc/index.js';
 import { type AddressSpace, LinearAddressSpace, type PacketMemory } from '../../memory/index.js';
+import type { StopSignal } from '../../stop-signal.js';
 import { EventfdDoorbell } from '../../virtio/doorbell.js';
 import {
   VHOST_USER_F_PROTOCOL_FEATURES,
@@ -61,7 +62,7 @@ export interface VhostUserFrontendOptions {
   /** Create the socket and wait for a backend to connect, however long that takes. Default: connect to the backend's. */
   readonly server?: boolean;
   /** Ends the wait for the first backend: connect() then rejects. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: StopSignal | undefined;
   /** Called with a line when the wait for the first backend begins. */
   readonly onWait?: ((line: string) => void) | undefined;
 }

@@ -5,18 +5,26 @@
  *     1 KB, four CPUs    core 0   core 1   core 2   RxTx
  *     2 KB, four CPUs    core 0   core 1   Tx       Rx
  */
-import type { DeviceCounters } from '../../drivers/net-device.js';
+import type { StopSignal } from '../../drivers/stop-signal.js';
 import { TX_COUNTERS, type TxCounterName, type TxLoan } from '../../drivers/virtio/tx-loan.js';
 import { CounterBlock } from '../../rings/counters.js';
 import type { SpscRing } from '../../rings/spsc-ring.js';
-import type { ResolvedConfig } from '../config.js';
-import { addDeviceCounters, createCoreCounters, createL2Counters, type L2Counters } from '../counters.js';
-import type { WaitOptions } from '../open-device.js';
-import { type CoreStatus, type LinkListener, type Port, PortFault, type StackTotals } from '../port.js';
+import { BasePort } from '../base-port.js';
+import type { Mode, ResolvedConfig, WaitOptions } from '../config.js';
+import {
+  createCoreCounters,
+  createL2Counters,
+  L2,
+  type L2CounterName,
+  type L2Counters,
+  type PortCounters,
+} from '../counters.js';
+import { AbortedError, CoreError, StateError, type TspmdError } from '../errors.js';
+import type { CoreStatus, MulticorePort, PortStatus, StackTotals, WorkerStatus } from '../port.js';
 import { IndirectionTable } from '../rss/indirection-table.js';
 import type { RssShare } from '../rss/rss.js';
-import type { SingleCore } from '../single-core.js';
 import type { WarningSink } from '../warnings.js';
+import { ThreadWatch, type WatchedThread, watchEvery } from '../watchdog.js';
 import type { Doorbell } from './doorbell.js';
 import { Interconnect } from './interconnect.js';
 import { Member } from './member.js';
@@ -29,9 +37,8 @@ export interface PortApp {
   readonly options: Readonly<Record<string, unknown>>;
 }
 
-export class MultiPort implements Port {
-  onLink: LinkListener | null = null;
-  onCoreFailure: ((core: number, error: Error) => void) | null = null;
+export class ThreadedPort extends BasePort implements MulticorePort {
+  readonly mode: Exclude<Mode, 'single'>;
   readonly indirection: IndirectionTable;
   private readonly interconnect: Interconnect;
   private readonly rxCounters = createL2Counters();
@@ -56,13 +63,16 @@ export class MultiPort implements Port {
   private fail: (error: Error) => void = () => {};
   private onOpened: (device: OpenedDevice, loan: TxLoan | null) => void = () => {};
   private readonly onReady = new Map<string, () => void>();
+  private endWatch: () => void = () => {};
 
   private constructor(
-    readonly config: ResolvedConfig,
+    config: ResolvedConfig,
     private readonly app: PortApp,
-    private readonly warn: WarningSink,
+    warn: WarningSink,
   ) {
+    super(config, warn);
     const { stackCores } = config;
+    this.mode = config.mode === '2kb' ? '2kb' : '1kb';
     this.interconnect = Interconnect.create(planBuffers(stackCores, config.buffers), config.mode === '2kb');
     this.indirection = IndirectionTable.create(stackCores);
     this.coreCounters = Array.from({ length: stackCores }, () => createL2Counters());
@@ -77,8 +87,8 @@ export class MultiPort implements Port {
   }
 
   /** Starts the threads and opens the device. Rejects with one clear line; nothing is left behind then. */
-  static async open(config: ResolvedConfig, app: PortApp, { warn, signal }: WaitOptions): Promise<MultiPort> {
-    const port = new MultiPort(config, app, warn);
+  static async open(config: ResolvedConfig, app: PortApp, { warn, signal }: WaitOptions): Promise<ThreadedPort> {
+    const port = new ThreadedPort(config, app, warn);
     try {
       await port.start(signal);
       return port;
@@ -97,42 +107,75 @@ export class MultiPort implements Port {
     return Uint8Array.from(new Uint8Array(words.buffer, words.byteOffset, words.byteLength));
   }
 
-  core(): SingleCore {
-    throw new Error(`core: in mode ${this.config.mode} the cores are threads of their own, which run the app`);
-  }
-
-  counters(): DeviceCounters {
-    const all = sumOf([this.rxCounters, this.txCounters, ...this.coreCounters, ...this.inbound]);
+  counters(): PortCounters {
+    const all = sumOf([this.rxCounters, this.txCounters, ...this.inbound, ...this.coreCounters]);
     const device = CounterBlock.attach(this.opened.counters).snapshot();
     // What the thread that sends has counted, the one that has the device publishes when it is awake.
-    const lent: DeviceCounters = this.lent?.snapshot() ?? {};
-    for (const name of TX_COUNTERS) device[name] = Math.max(device[name], lent[name] ?? 0);
-    return addDeviceCounters(all, device);
+    const lent = this.lent?.snapshot();
+    for (const name of TX_COUNTERS) device[name] = Math.max(device[name], lent?.[name] ?? 0);
+    // What a core that has failed had, has come home.
+    const held = this.stacks.map(({ isAlive }, core) => (isAlive ? this.countedBy(core, L2.held_by_stack) : 0));
+    return { ...all, held_by_stack: held.reduce((sum, own) => sum + own, 0), ...device };
   }
 
-  cores(): readonly CoreStatus[] {
-    return this.stacks.map((stack, index) => {
-      const counters = sumOf([this.coreCounters[index]!, this.inbound[index]!]);
+  status(): PortStatus {
+    const cores = this.stacks.map((stack, index): CoreStatus => {
+      const { title, isAlive } = stack;
+      const counters = sumOf([this.inbound[index]!, this.coreCounters[index]!]);
+      if (!isAlive) counters.held_by_stack = 0;
       const occupancy = ({ count, capacity }: SpscRing) => ({ count, capacity });
       const rings = { rx_queue: occupancy(this.rxQueues[index]!), tx_queue: occupancy(this.txQueues[index]!) };
       const { isAsleep } = this.interconnect.coreDoorbell(index);
-      return { title: stack.title, index, isAlive: stack.isAlive, isAsleep, counters, rings };
+      return { title, index, isAlive, isAsleep, counters, rings };
     });
+    return { cores, workers: this.workers() };
   }
 
-  workers(): readonly CoreStatus[] {
+  private workers(): WorkerStatus[] {
     const { interconnect, rx, tx, rxCounters, txCounters } = this;
-    const status = (member: Member | null, { isAsleep }: Doorbell, ...blocks: L2Counters[]): CoreStatus[] => {
+    const status = (
+      role: WorkerStatus['role'],
+      member: Member | null,
+      { isAsleep }: Doorbell,
+      ...blocks: L2Counters[]
+    ): WorkerStatus[] => {
       if (member === null) return [];
       const { title, isAlive } = member;
-      return [{ title, index: -1, isAlive, isAsleep, counters: sumOf(blocks), rings: null }];
+      return [{ title, role, isAlive, isAsleep, counters: sumOf(blocks) }];
     };
+    const rxDoorbell = interconnect.rxDoorbell();
     // Where there is no Tx worker, the one that receives sends.
-    if (tx === null) return status(rx, interconnect.rxDoorbell(), rxCounters, txCounters);
-    return [...status(tx, interconnect.txDoorbell(), txCounters), ...status(rx, interconnect.rxDoorbell(), rxCounters)];
+    if (tx === null) return status('RxTx', rx, rxDoorbell, rxCounters, txCounters);
+    return [...status('Tx', tx, interconnect.txDoorbell(), txCounters), ...status('Rx', rx, rxDoorbell, rxCounters)];
   }
 
-  async run(signal: AbortSignal): Promise<readonly (StackTotals | undefined)[]> {
+  /** What a core's stack does, for {@link ThreadWatch}. */
+  private watched(core: number): WatchedThread {
+    const { stacks, rxQueues } = this;
+    const doorbell = this.interconnect.coreDoorbell(core);
+    const polls = (): number => this.countedBy(core, L2.loop_polls);
+    return {
+      get isAlive() {
+        return stacks[core]!.isAlive;
+      },
+      get isAsleep() {
+        return doorbell.isAsleep;
+      },
+      // Polls are counted some at a time: a stack that polls seldom shows by what it takes.
+      get progress() {
+        return polls() + rxQueues[core]!.headNow;
+      },
+      get waiting() {
+        return rxQueues[core]!.count;
+      },
+    };
+  }
+
+  private countedBy(core: number, counter: number): number {
+    return this.coreCounters[core]!.values[counter]!;
+  }
+
+  async run(signal: StopSignal): Promise<readonly (StackTotals | undefined)[]> {
     this.isRun = true;
     await Promise.race([this.failed, aborted(signal)]);
     await this.stop();
@@ -147,6 +190,7 @@ export class MultiPort implements Port {
 
   /** First the cores, so that what they have sent still goes out; the device last. */
   private async shutDown(): Promise<void> {
+    this.endWatch();
     await Promise.all(this.stacks.map((stack) => stack.stop()));
     await this.tx?.stop();
     await this.rx?.stop();
@@ -160,11 +204,11 @@ export class MultiPort implements Port {
   }
 
   private get opened(): OpenedDevice {
-    if (this.device === null) throw new Error(`${this.config.device}: not open`);
+    if (this.device === null) throw new StateError(`${this.config.device}: not open`);
     return this.device;
   }
 
-  private async start(signal: AbortSignal | undefined): Promise<void> {
+  private async start(signal: StopSignal | undefined): Promise<void> {
     const { stackCores, mode } = this.config;
     // The last core has the device, with 2 KB the last but one sends.
     const hasTxWorker = mode === '2kb';
@@ -190,7 +234,7 @@ export class MultiPort implements Port {
     for (let index = 0; index < stackCores; index++) {
       const common = this.common(`tspmd-core${index}`, index, this.coreCounters[index]!);
       const start: StackStart = { ...common, index, rss, app, appOptions };
-      this.stacks.push(this.member(`core ${index}`, 'stack-worker.js', start));
+      this.stacks.push(this.member(`core ${index}`, 'stack-worker.js', start, index));
     }
     const ready = [...this.stacks, this.tx].map((member) => member && this.readyOf(member.title));
     const loan = await this.orFailure(Promise.race([opened, stoppedBy(signal, this.config.device)]));
@@ -205,6 +249,9 @@ export class MultiPort implements Port {
     this.isStarting = false;
     this.rx.order({ type: 'announce' });
     for (const stack of this.stacks) stack.order({ type: 'go' });
+    this.endWatch = watchEvery(
+      this.stacks.map(({ title }, core) => new ThreadWatch(title, this.watched(core), this.warn)),
+    );
   }
 
   private common(name: string, place: number, counters: L2Counters): CommonStart {
@@ -212,10 +259,10 @@ export class MultiPort implements Port {
     return { config, interconnect: interconnect.shared(), cpu: config.cores[place], name, counters: counters.share() };
   }
 
-  private member(title: string, module: string, start: CommonStart): Member {
+  private member(title: string, module: string, start: CommonStart, core?: number): Member {
     const onReport = (report: Report): void => this.take(title, report);
-    const onEnd = (error: Error): void => this.ended(title, error);
-    return new Member(title, module, start, onReport, onEnd);
+    const onEnd = (error: TspmdError): void => this.ended(error);
+    return new Member({ title, core, module }, start, onReport, onEnd);
   }
 
   private readyOf(title: string): Promise<void> {
@@ -243,18 +290,17 @@ export class MultiPort implements Port {
   }
 
   private linkChanged(state: 'up' | 'down', reason: string): void {
-    if (this.stopping === null) this.onLink?.(state, reason);
+    if (this.stopping === null) this.emit('link', state, reason);
   }
 
   /** A thread has ended that nobody told to. */
-  private ended(title: string, error: Error): void {
+  private ended(error: TspmdError): void {
     if (this.stopping !== null) return;
-    const core = this.stacks.findIndex((stack) => stack.title === title);
+    const core = error instanceof CoreError ? error.core : -1;
     const { isStarting } = this;
     const others = this.stacks.flatMap(({ isAlive }, index) => (isAlive && index !== core ? [index] : []));
     if (core === -1 || isStarting || others.length === 0 || this.config.onCoreFailure === 'stop') {
-      // In a thread that has the device, no stack is to blame.
-      this.fail(core === -1 ? new PortFault(error.message, { cause: error }) : error);
+      this.fail(error);
       if (!this.isRun && !isStarting) this.warn(error.message);
       return;
     }
@@ -262,27 +308,28 @@ export class MultiPort implements Port {
     this.indirection.moveFrom(core, others);
     (this.tx ?? this.rx)?.order({ type: 'retireTx', core });
     // A stack may fail before whoever opens the port has had the time to listen.
-    if (this.onCoreFailure === null) this.warn(`${error.message}; the other cores take its flows over`);
-    else this.onCoreFailure(core, error);
+    if (!this.emit('coreFailure', core, error as CoreError)) {
+      this.warn(`${error.message}; the other cores take its flows over`);
+    }
   }
 }
 
 /** What several threads have counted, by name. */
-function sumOf(blocks: readonly L2Counters[]): Record<string, number> {
-  const sum: Record<string, number> = {};
-  for (const block of blocks) {
-    for (const [name, value] of Object.entries(block.snapshot())) sum[name] = (sum[name] ?? 0) + value;
+function sumOf([first, ...others]: readonly L2Counters[]): Record<L2CounterName, number> {
+  const sum = first!.snapshot();
+  for (const { names, values } of others) {
+    for (const [index, name] of names.entries()) sum[name] += values[index]!;
   }
   return sum;
 }
 
 /** Rejects when the signal aborts; it matters until the device is open. */
-async function stoppedBy(signal: AbortSignal | undefined, device: string): Promise<never> {
+async function stoppedBy(signal: StopSignal | undefined, device: string): Promise<never> {
   await (signal === undefined ? new Promise(() => {}) : aborted(signal));
-  throw new Error(`${device}: stopped before it was open`);
+  throw new AbortedError(`${device}: stopped before it was open`);
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
+function aborted(signal: StopSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve(), { once: true });

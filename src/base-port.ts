@@ -1,0 +1,65 @@
+/** What all ports have in common: events, and where a warning goes. */
+import { EventEmitter } from 'node:events';
+import type { StopSignal } from '../drivers/stop-signal.js';
+import type { ResolvedConfig } from './config.js';
+import type { PortCounters } from './counters.js';
+import { INSPECT } from './inspect.js';
+import type { PortBase, PortEvents, PortStatus, StackTotals } from './port.js';
+import type { IndirectionTable } from './rss/indirection-table.js';
+import type { WarningSink } from './warnings.js';
+import { formatIpv4, formatMac } from './wire/address.js';
+
+export abstract class BasePort implements PortBase {
+  private readonly events = new EventEmitter();
+
+  abstract get name(): string;
+  abstract get mac(): Uint8Array;
+  abstract get indirection(): IndirectionTable;
+  abstract counters(): PortCounters;
+  abstract status(): PortStatus;
+  abstract run(signal: StopSignal): Promise<readonly (StackTotals | undefined)[]>;
+  abstract stop(): Promise<void>;
+
+  /** @param otherwise takes the warnings that no listener takes */
+  protected constructor(
+    readonly config: ResolvedConfig,
+    private readonly otherwise: WarningSink,
+  ) {}
+
+  on<Event extends keyof PortEvents>(event: Event, listener: PortEvents[Event]): this {
+    this.events.on(event, listener);
+    return this;
+  }
+
+  once<Event extends keyof PortEvents>(event: Event, listener: PortEvents[Event]): this {
+    this.events.once(event, listener);
+    return this;
+  }
+
+  off<Event extends keyof PortEvents>(event: Event, listener: PortEvents[Event]): this {
+    this.events.off(event, listener);
+    return this;
+  }
+
+  /** Tells a warning to its listeners; where there is none, to the sink. */
+  readonly warn = (line: string): void => {
+    if (!this.emit('warning', line)) this.otherwise(line);
+  };
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  /** For `console.log`, which would otherwise show the device with all of its memory. */
+  [INSPECT](): string {
+    const { name, config, mac } = this;
+    const cores = config.stackCores === 1 ? 'one core' : `${config.stackCores} cores`;
+    const address = `${formatIpv4(config.address)}/${config.prefixLength} at ${formatMac(mac)}`;
+    return `Port on ${name}: ${address}, mode ${config.mode}, ${cores}`;
+  }
+
+  /** @returns whether there was a listener */
+  protected emit<Event extends keyof PortEvents>(event: Event, ...args: Parameters<PortEvents[Event]>): boolean {
+    return this.events.emit(event, ...args);
+  }
+}

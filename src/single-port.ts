@@ -1,0 +1,85 @@
+/** The port of Case I: one core, on the thread that called `init`. */
+import type { NetDevice } from '../drivers/net-device.js';
+import type { StopSignal } from '../drivers/stop-signal.js';
+import { BasePort } from './base-port.js';
+import type { ResolvedConfig } from './config.js';
+import type { PortCounters } from './counters.js';
+import { ArgumentError, StateError } from './errors.js';
+import type { PortStatus, SinglePort, StackTotals } from './port.js';
+import type { IndirectionTable } from './rss/indirection-table.js';
+import { runStack } from './run-loop.js';
+import type { SingleCore } from './single-core.js';
+import type { EventLoopStack, Stack } from './stack.js';
+import type { WarningSink } from './warnings.js';
+import { OwnThreadWatch, watchEvery } from './watchdog.js';
+
+export class OneCorePort extends BasePort implements SinglePort {
+  readonly mode = 'single';
+  private stopping: Promise<void> | null = null;
+  private readonly endWatch: () => void;
+
+  /** @param warn takes the warnings that no listener takes */
+  constructor(
+    config: ResolvedConfig,
+    private readonly device: NetDevice,
+    private readonly only: SingleCore,
+    private readonly stack: Stack | EventLoopStack | null,
+    warn: WarningSink,
+  ) {
+    super(config, warn);
+    device.onLink = (state, reason) => {
+      if (this.stopping !== null) return;
+      if (state === 'up') only.announce();
+      this.emit('link', state, reason);
+    };
+    device.onAnnounce = () => {
+      if (this.stopping === null) only.announce();
+    };
+    this.endWatch = watchEvery([new OwnThreadWatch('core 0', only, this.warn)]);
+  }
+
+  get name(): string {
+    return this.device.name;
+  }
+
+  get mac(): Uint8Array {
+    return this.device.mac;
+  }
+
+  get indirection(): IndirectionTable {
+    return this.only.indirection;
+  }
+
+  core(index = 0): SingleCore {
+    if (index !== 0) throw new ArgumentError(`core ${index}: this port has 1`);
+    return this.only;
+  }
+
+  counters(): PortCounters {
+    return this.only.counters();
+  }
+
+  status(): PortStatus {
+    const { isAsleep } = this.only;
+    const core = { title: 'core 0', index: 0, isAlive: true, isAsleep, counters: this.only.counters(), rings: null };
+    return { cores: [core], workers: [] };
+  }
+
+  async run(signal: StopSignal): Promise<readonly (StackTotals | undefined)[]> {
+    if (this.stack === null) throw new StateError(`run: no app was named in the configuration of ${this.name}`);
+    await runStack(this.only, this.stack, { signal });
+    return [this.stack.report?.()];
+  }
+
+  stop(): Promise<void> {
+    if (this.stopping === null) {
+      this.endWatch();
+      this.only.close();
+      this.stopping = this.device.close().then(() => {
+        // What found no room in the ring is lost now, and counted.
+        this.only.flush();
+      });
+    }
+    return this.stopping;
+  }
+}
