@@ -1,9 +1,10 @@
 /**
- * The declarations of the package: one file per export, which needs no other file and no types but TypeScript's own library
- * (`lib: ["ES2022"]`): not those of Node, which a program may have in another version or not at all.
+ * The declarations of the package: one file per export, which needs no types but TypeScript's own library
+ * (`lib: ["ES2022"]`): not those of Node, which a program may have in another version or not at all. What a module imports
+ * from the module of another export is imported from that one's file: a `Core` of `tspmd/testing` is a `Core` of `tspmd`.
  */
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { rollup } from 'rollup';
 import { dts } from 'rollup-plugin-dts';
 import { BUNDLE, DIST, EXPORTS, type PackageExport } from './exports.js';
@@ -33,21 +34,35 @@ function exportTypesAsTypes(text: string, values: ReadonlySet<string>): string {
   });
 }
 
+/** The export whose module is imported, if it is one: `source` as in `import … from 'source'`. */
+function otherExport(source: string, importer: string | undefined): PackageExport | undefined {
+  if (importer === undefined) return undefined;
+  const module = resolve(dirname(importer), source).replace(/(\.d\.ts|\.js)$/, '');
+  return EXPORTS.find((entry) => join(DIST, entry.module) === module);
+}
+
+/** The file of an export, as the others import it. */
+const fileOf = ({ name }: PackageExport): string => `./${name}.js`;
+
 async function rollUp({ path, name, module }: PackageExport, values: ReadonlySet<string>): Promise<string> {
   const bundle = await rollup({
     input: join(DIST, `${module}.d.ts`),
     plugins: [dts()],
-    external: /^node:/,
+    external: (source, importer) => source.startsWith('node:') || otherExport(source, importer) !== undefined,
     onLog(level, log) {
       // Types may refer to each other in a circle.
       if (level === 'warn' && log.code !== 'CIRCULAR_DEPENDENCY')
         throw new Error(`declarations of ${path}: ${log.message}`);
     },
   });
-  const { output } = await bundle.generate({ format: 'es' });
+  const paths = (id: string): string => {
+    const other = otherExport(id, DIST);
+    return other === undefined ? id : fileOf(other);
+  };
+  const { output } = await bundle.generate({ format: 'es', paths });
   await bundle.close();
-  const imports = output.flatMap((file) => (file.type === 'chunk' ? file.imports : []));
-  if (imports.length > 0) throw new Error(`declarations of ${path} need the types of ${imports.join(', ')}`);
+  const foreign = output[0].imports.filter((file) => !EXPORTS.some((entry) => fileOf(entry) === file));
+  if (foreign.length > 0) throw new Error(`declarations of ${path} need the types of ${foreign.join(', ')}`);
   const text = exportTypesAsTypes(output[0].code, values);
   const references = LATER_LIBRARIES.filter(({ names }) => names.test(text));
   const file = `${name}.d.ts`;
