@@ -45,8 +45,9 @@ else
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
   fi
-  apt-get update -qq
-  apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  apt-get update -qq -o Acquire::Retries=3
+  # What each package says while it is unpacked is some thousand lines; errors go to stderr.
+  apt-get install -y -qq -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
 if [ ! -c /dev/net/tun ]; then
@@ -59,9 +60,9 @@ if [ ! -f "$lab" ]; then
   echo "setup:peers: the project is not built, so there is no guest VM; run 'npm run setup:peers', which builds it" >&2
   exit 1
 fi
-# A second try with fresh package lists: the first may name a kernel that the mirror has replaced since.
+# The lists may be older than the mirror: a second try with fresh ones, which makes do with an older kernel where it must.
 if ! node "$lab" build; then
   echo "setup:peers: trying again with fresh package lists"
-  apt-get update -qq
-  node "$lab" build
+  apt-get update -qq -o Acquire::Retries=3
+  node "$lab" build --fall-back
 fi

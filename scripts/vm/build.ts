@@ -3,10 +3,9 @@
  *
  * - `vmlinux`: the uncompressed kernel out of linux-image; entered by PVH, twice as fast as the bzImage under TCG;
  * - `root/`: the modules that the guest may need, with modules.dep, and busybox;
- * - `vfio-noiommu.ko`: Debian builds vfio.ko without CONFIG_VFIO_NOIOMMU, so this one module is built again, from
- *   linux-source and linux-headers of the very version of the kernel.
+ * - `root/vfio-noiommu.ko`: Debian builds vfio.ko without CONFIG_VFIO_NOIOMMU, so this one module is built again, from
+ *   linux-source and linux-headers of the kernel's upstream version. Left out where the mirror has none that fit.
  */
-import { execFileSync } from 'node:child_process';
 import {
   copyFileSync,
   existsSync,
@@ -19,61 +18,58 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
-import { BOOT_MODULES, cacheFolder, GUEST_MODULES, guestFolder } from './cache.js';
+import { availableGuests, DownloadError, downloadPackages, runTool as run } from './apt.js';
+import { BOOT_MODULES, cacheFolder, GUEST_MODULES, guestFolder, NO_IOMMU_MODULE } from './cache.js';
+import type { GuestPackages } from './packages.js';
 
-const STEP_TIMEOUT_MS = 10 * 60_000;
-/** What depends on the newest kernel package. */
-const KERNEL = 'linux-image-amd64';
+export interface BuildOptions {
+  /** Go on to the next best set of packages where one of the best cannot be downloaded, instead of failing. */
+  readonly fallBack: boolean;
+}
 
-function run(program: string, args: readonly string[], cwd?: string): string {
-  const env = { ...process.env, LC_ALL: 'C', PATH: `${process.env.PATH}:/usr/sbin:/sbin` };
-  try {
-    return execFileSync(program, args, {
-      encoding: 'utf8',
-      timeout: STEP_TIMEOUT_MS,
-      maxBuffer: 1 << 26,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env,
-      ...(cwd === undefined ? {} : { cwd }),
-    });
-  } catch (error) {
-    const { stderr, message } = error as Error & { stderr?: string };
-    throw new Error(`${program} ${args.slice(0, 3).join(' ')}: ${stderr?.trim() || message}`);
+/**
+ * Builds the guest from the best set of packages that apt lists, unless it is there.
+ * @param say gets a line per step
+ * @returns its folder
+ * @throws DownloadError where a package cannot be downloaded (with `fallBack`: none of any set); Error otherwise
+ */
+export function buildGuest(say: (line: string) => void, { fallBack }: BuildOptions): string {
+  const [best, ...others] = availableGuests();
+  let packages = best;
+  for (;;) {
+    try {
+      return buildFrom(packages, say);
+    } catch (error) {
+      const next = others.shift();
+      if (!(error instanceof DownloadError) || !fallBack || next === undefined) throw error;
+      say(error.message);
+      packages = next;
+    }
   }
 }
 
-/** The names of the packages that a package depends on. */
-function dependencies(name: string): string[] {
-  return [...run('apt-cache', ['depends', '--important', name]).matchAll(/^ {2}(?:Pre)?Depends: (\S+)$/gm)].map(
-    ([, dependency]) => dependency!,
-  );
-}
-
-/** Kernel release (`6.1.0-56-amd64`) and package version (`6.1.192-2`) of the newest kernel that apt knows. */
-export function newestKernel(): { release: string; version: string } {
-  const image = dependencies(KERNEL).find((name) => name.startsWith('linux-image-'));
-  const version = image && run('apt-cache', ['policy', image]).match(/Candidate: (\S+)/)?.[1];
-  if (!version) throw new Error(`apt knows no kernel package ${KERNEL}; run 'apt-get update' as root`);
-  return { release: image.slice('linux-image-'.length), version };
-}
-
-/** Builds the guest unless it is there; `say` gets a line per step. Returns its folder. */
-export function buildGuest(say: (line: string) => void): string {
-  const { release, version } = newestKernel();
-  const folder = guestFolder(release, version);
+function buildFrom(packages: GuestPackages, say: (line: string) => void): string {
+  const { release, image, build } = packages;
+  const folder = guestFolder(release, image.version, build.length > 0);
   if (existsSync(folder)) return folder;
   mkdirSync(cacheFolder(), { recursive: true });
   // Built aside and renamed: a folder of the right name is complete.
   const work = mkdtempSync(join(cacheFolder(), 'build-'));
   try {
-    const packages = unpackPackages(work, release, version, say);
+    const unpacked = unpackPackages(work, packages, say);
     const made = join(work, 'made');
     mkdirSync(made);
     say('taking the kernel and its modules out of the package');
-    writeFileSync(join(made, 'vmlinux'), extractKernel(join(packages, 'boot', `vmlinuz-${release}`), work));
-    copyModules(packages, release, join(made, 'root'));
-    say('building vfio.ko with CONFIG_VFIO_NOIOMMU');
-    copyFileSync(buildNoIommu(packages, release, work), join(made, 'root', 'vfio-noiommu.ko'));
+    writeFileSync(join(made, 'vmlinux'), extractKernel(join(unpacked, 'boot', `vmlinuz-${release}`), work));
+    copyModules(unpacked, release, join(made, 'root'));
+    if (build.length > 0) {
+      say('building vfio.ko with CONFIG_VFIO_NOIOMMU');
+      copyFileSync(buildNoIommu(unpacked, release, work), join(made, NO_IOMMU_MODULE));
+    } else {
+      say(
+        `no headers, kbuild and source that fit ${image.name} ${image.version}: this guest needs an IOMMU for vfio-pci`,
+      );
+    }
     renameSync(made, folder);
   } finally {
     rmSync(work, { recursive: true, force: true });
@@ -81,17 +77,11 @@ export function buildGuest(say: (line: string) => void): string {
   return folder;
 }
 
-function unpackPackages(work: string, release: string, version: string, say: (line: string) => void): string {
-  const headers = dependencies(`linux-headers-${release}`);
-  const [common, kbuild] = ['linux-headers-', 'linux-kbuild-'].map((start) =>
-    headers.find((name) => name.startsWith(start)),
-  );
-  if (!common || !kbuild) throw new Error(`linux-headers-${release} does not name its common headers and kbuild`);
-  const source = `linux-source-${kbuild.slice('linux-kbuild-'.length)}`;
-  const names = [`linux-image-${release}`, `linux-headers-${release}`, common, kbuild, source];
-  say(`downloading ${names.join(' ')} ${version} (some 225 MB)`);
-  // apt drops root for a user of its own where that one may write; it may not here, and says so at length.
-  run('apt-get', ['download', '-o', 'APT::Sandbox::User=root', ...names.map((name) => `${name}=${version}`)], work);
+function unpackPackages(work: string, { image, build }: GuestPackages, say: (line: string) => void): string {
+  const all = [image, ...build];
+  const size = build.length > 0 ? 225 : 70;
+  say(`downloading ${all.map(({ name, version }) => `${name} ${version}`).join(', ')} (some ${size} MB)`);
+  downloadPackages(all, work);
   const packages = join(work, 'packages');
   for (const file of readdirSync(work).filter((name) => name.endsWith('.deb'))) {
     run('dpkg', ['-x', join(work, file), packages]);

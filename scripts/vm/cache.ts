@@ -1,6 +1,6 @@
 /** Where the lab keeps what it builds: one folder per kernel package and version of the recipe, complete or absent. */
 import { createHash } from 'node:crypto';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
@@ -24,11 +24,20 @@ const recipe = createHash('sha256')
 
 export const cacheFolder = (): string => join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'tspmd', 'vm');
 
-/** The folder of one kernel package: `6.1.0-56-amd64_6.1.192-2_0f1e2d3c`. */
-export const guestFolder = (release: string, version: string): string =>
-  join(cacheFolder(), `${release}_${version}_${recipe}`);
+/** In a guest's folder: the vfio.ko that can do without an IOMMU. Missing where Debian's mirror had nothing to build it from. */
+export const NO_IOMMU_MODULE = join('root', 'vfio-noiommu.ko');
 
-/** The built guest with the newest kernel, or undefined: then `build` has to run first. Needs no network. */
+/** Marks the folder of a guest without {@link NO_IOMMU_MODULE}. */
+const IOMMU_ONLY = '_iommu-only';
+
+/** The folder of one kernel package: `6.1.0-56-amd64_6.1.192-2_0f1e2d3c`. */
+export const guestFolder = (release: string, version: string, hasNoIommuModule: boolean): string =>
+  join(cacheFolder(), `${release}_${version}_${recipe}${hasNoIommuModule ? '' : IOMMU_ONLY}`);
+
+/**
+ * The built guest with the newest kernel, or undefined: then `build` has to run first. One that can do without an IOMMU is
+ * preferred, as `build` does. Needs no network.
+ */
 export function findGuest(): string | undefined {
   let names: string[];
   try {
@@ -37,9 +46,21 @@ export function findGuest(): string | undefined {
     return undefined;
   }
   const byVersion = new Intl.Collator('en', { numeric: true });
-  const newest = names
-    .filter((name) => name.endsWith(`_${recipe}`))
-    .sort(byVersion.compare)
-    .at(-1);
-  return newest === undefined ? undefined : join(cacheFolder(), newest);
+  const newest = (suffix: string): string | undefined =>
+    names
+      .filter((name) => name.endsWith(suffix))
+      .sort(byVersion.compare)
+      .at(-1);
+  const found = newest(`_${recipe}`) ?? newest(`_${recipe}${IOMMU_ONLY}`);
+  return found === undefined ? undefined : join(cacheFolder(), found);
 }
+
+/** Whether the guest that {@link findGuest} finds can do without an IOMMU. */
+export function isNoIommuPossible(): boolean {
+  const guest = findGuest();
+  return guest !== undefined && existsSync(join(guest, NO_IOMMU_MODULE));
+}
+
+/** What the user does about it. */
+export const NO_IOMMU_REMEDY =
+  "Debian's mirror had no headers, kbuild and source that fit its kernel; run 'npm run setup:peers' on another day";

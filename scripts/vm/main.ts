@@ -9,7 +9,7 @@ import { constants } from 'node:os';
 import { resolve } from 'node:path';
 import { Command, CommanderError, Option } from 'commander';
 import { positiveInteger } from '../../src/cli/arguments.js';
-import { buildGuest } from './build.js';
+import { type BuildOptions, buildGuest } from './build.js';
 import { DEFAULTS, type Machine } from './machine.js';
 import { DEFAULT_TIMEOUT_SECONDS, GuestTimeout, runInGuest } from './run.js';
 import { removeSavedMachines } from './saved.js';
@@ -34,8 +34,8 @@ function complain(error: unknown): void {
   process.stderr.write(`vm: ${(error as Error).message}\n`);
 }
 
-function build(): void {
-  const folder = buildGuest((line) => process.stderr.write(`vm: ${line}\n`));
+function build(options: BuildOptions): void {
+  const folder = buildGuest((line) => process.stderr.write(`vm: ${line}\n`), options);
   removeSavedMachines(folder);
   process.stdout.write(`vm: the guest is in ${folder}\n`);
 }
@@ -67,7 +67,14 @@ function program(): Command {
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(`vm: ${text.replace(/^error: /, '')}`) });
-  vm.command('build').description('make the guest from Debian packages, unless it is there').action(build);
+  vm.command('build')
+    .description('make the guest from Debian packages, unless it is there')
+    .option(
+      '--fall-back',
+      'go on to an older kernel, or one without vfio.ko, where a package cannot be downloaded',
+      false,
+    )
+    .action(build);
   vm.command('run')
     .description("run one command in a guest; its output and exit status are this command's own")
     .argument('<command...>', "program and arguments; the host's files are there, at their own paths")

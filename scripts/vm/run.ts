@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
-import { findGuest } from './cache.js';
+import { findGuest, isNoIommuPossible, NO_IOMMU_REMEDY } from './cache.js';
 import { type CommandLine, commandLines, FILES, type Machine } from './machine.js';
 import { Monitor } from './monitor.js';
 import type { Qemu } from './qemu.js';
@@ -39,6 +39,9 @@ export async function runInGuest(
 ): Promise<number> {
   const guest = findGuest();
   if (guest === undefined) throw new Error("no guest is built; run 'npm run setup:peers' as root");
+  if (machine.mode === 'no-iommu' && !isNoIommuPossible()) {
+    throw new Error(`the guest has no vfio.ko that works without an IOMMU; ${NO_IOMMU_REMEDY}`);
+  }
   const { boot, resume } = commandLines(guest, machine);
   const timer = new AbortController();
   const expire = setTimeout(() => timer.abort(), timeoutSeconds * 1000);

@@ -2,9 +2,9 @@
  * A network device without hardware: frames that a test injects are received, and frames that are sent are recorded. It has
  * a transmit ring of bounded size and keeps buffers in flight, as a real device does, so that exhaustion can be tested.
  */
-import type { MemoryViews } from '../../drivers/memory/index.js';
-import { type DeviceCounters, MAX_RX_BURST, type NetDevice } from '../../drivers/net-device.js';
+import { MAX_RX_BURST } from '../../drivers/net-device.js';
 import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
+import type { DeviceCounters, MemoryViews, NetDevice } from '../index.js';
 import { ETH_HEADER_BYTES } from '../wire/ethernet.js';
 
 export interface FakeDeviceOptions {

@@ -1,8 +1,5 @@
 /** A port on a {@link FakeDevice}: the real core, filter and ARP of tspmd, a network that the test plays, a clock that it turns. */
-import type { TspmdConfig } from '../config.js';
-import type { Core } from '../core.js';
-import { init } from '../init.js';
-import type { SinglePort } from '../port.js';
+import { type Core, init, type SinglePort, type TspmdConfig } from '../index.js';
 import type { SingleCore } from '../single-core.js';
 import {
   ARP_BYTES,
@@ -25,8 +22,8 @@ import {
   macWords,
   writeEthHeader,
 } from '../wire/ethernet.js';
+import { type WireMemory, wireMemory } from '../wire/index.js';
 import { IPV4_HEADER_BYTES, ipv4Source } from '../wire/ipv4.js';
-import { type WireMemory, wireMemory } from '../wire/memory.js';
 import { FakeDevice, type FakeDeviceOptions } from './fake-device.js';
 
 /** The configuration of {@link init}, as far as a fake device has a use for it. */

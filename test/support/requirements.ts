@@ -3,10 +3,11 @@
  * command that enables it (the summary repeats them at the end); in CI it fails instead, so that nothing is skipped there
  * that Debian packages and root make possible.
  */
-import { describe } from 'vitest';
+import { describe, type TestContext } from 'vitest';
 import { isOvsInstalled } from '../../scripts/ovs.js';
 import { isInstalled, isReadWrite } from '../../scripts/programs.js';
-import { findGuest } from '../../scripts/vm/cache.js';
+import { findGuest, isNoIommuPossible, NO_IOMMU_REMEDY } from '../../scripts/vm/cache.js';
+import type { Machine } from '../../scripts/vm/machine.js';
 
 /** Marks the name of a suite that was skipped; the summary looks for it. */
 export const SKIP_MARK = 'SKIPPED:';
@@ -56,19 +57,49 @@ export const guest: Requirement = {
   isMet: () => findGuest() !== undefined,
 };
 
+/**
+ * The vfio.ko of scripts/vm that works without an IOMMU. Whether it can be built depends on what Debian's mirror has that
+ * day, so suites without it are skipped in CI as well.
+ */
+export const noIommu: Requirement = {
+  what: 'a vfio.ko that works without an IOMMU',
+  remedy: NO_IOMMU_REMEDY,
+  isOptional: true,
+  isMet: () => !guest.isMet() || isNoIommuPossible(),
+};
+
+/** What a test that drives a NIC in a guest of this mode needs beside {@link guest}. */
+export const vfioRequirements = (mode: Machine['mode']): readonly Requirement[] =>
+  mode === 'no-iommu' ? [noIommu] : [];
+
 /** `describe` for a suite with requirements. */
 export function describeWith(name: string, requirements: readonly Requirement[], suite: () => void): void {
-  const missing = requirements.filter((requirement) => !requirement.isMet());
-  if (missing.length === 0) {
+  const missing = missingOf(requirements);
+  if (missing === null) {
     describe(name, suite);
-    return;
-  }
-  const reasons = missing.map(({ what, remedy }) => `needs ${what}; ${remedy}`).join('; ');
-  if (process.env.CI && missing.some(({ isOptional }) => !isOptional)) {
+  } else if (missing.isFailure) {
     describe(name, () => {
-      throw new Error(`${name} cannot run in CI: ${reasons}`);
+      throw new Error(`${name} cannot run in CI: ${missing.reasons}`);
     });
-    return;
+  } else {
+    describe.skip(`${name} ${SKIP_MARK} ${missing.reasons}`, suite);
   }
-  describe.skip(`${name} ${SKIP_MARK} ${reasons}`, suite);
+}
+
+/** The same for one test of a suite: called first in the test, it skips the rest of it, with the reason. */
+export function requireForTest({ skip }: TestContext, requirements: readonly Requirement[]): void {
+  const missing = missingOf(requirements);
+  if (missing === null) return;
+  if (missing.isFailure) throw new Error(`cannot run in CI: ${missing.reasons}`);
+  skip(`${SKIP_MARK} ${missing.reasons}`);
+}
+
+/** What is missing, with remedies, and whether that is a failure; null where all requirements are met. */
+function missingOf(requirements: readonly Requirement[]): { reasons: string; isFailure: boolean } | null {
+  const missing = requirements.filter((requirement) => !requirement.isMet());
+  if (missing.length === 0) return null;
+  return {
+    reasons: missing.map(({ what, remedy }) => `needs ${what}; ${remedy}`).join('; '),
+    isFailure: Boolean(process.env.CI) && missing.some(({ isOptional }) => !isOptional),
+  };
 }

@@ -1,5 +1,5 @@
 /**
- * Ends a test run with what a person needs to know of it: each suite that could not run here, by name and with what
+ * Ends a test run with what a person needs to know of it: each suite or test that could not run here, by name and with what
  * enables it, and one line of totals.
  */
 import type { Reporter, TestModule, TestSuite } from 'vitest/node';
@@ -11,26 +11,29 @@ function* suitesOf(modules: readonly TestModule[]): Generator<TestSuite> {
 
 export default class SummaryReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[]): void {
-    const skippedSuites = new Set<string>();
+    const skipped = new Set<string>();
     for (const suite of suitesOf(modules)) {
-      if (suite.name.includes(SKIP_MARK)) skippedSuites.add(suite.name);
+      if (suite.name.includes(SKIP_MARK)) skipped.add(suite.name);
     }
     const totals = { passed: 0, failed: 0, skipped: 0 };
     for (const module of modules) {
       // A file that did not load or whose hook threw has no failed test of its own, and is a failure all the same.
       if (module.errors().length > 0) totals.failed++;
       for (const test of module.children.allTests()) {
-        const { state } = test.result();
-        if (state !== 'pending') totals[state]++;
+        const result = test.result();
+        if (result.state === 'pending') continue;
+        totals[result.state]++;
+        if (result.state === 'skipped' && result.note?.includes(SKIP_MARK))
+          skipped.add(`${test.fullName} ${result.note}`);
       }
     }
     const lines: string[] = [];
-    if (skippedSuites.size > 0) {
-      lines.push('', 'Suites that could not run on this machine:');
-      for (const name of skippedSuites) lines.push(`  ${name}`);
+    if (skipped.size > 0) {
+      lines.push('', 'Could not run on this machine:');
+      for (const name of skipped) lines.push(`  ${name}`);
     }
-    const skipped = totals.skipped > 0 ? `, ${totals.skipped} skipped` : '';
-    lines.push('', `${totals.passed} passed, ${totals.failed} failed${skipped}`);
+    const skippedCount = totals.skipped > 0 ? `, ${totals.skipped} skipped` : '';
+    lines.push('', `${totals.passed} passed, ${totals.failed} failed${skippedCount}`);
     process.stdout.write(`${lines.join('\n')}\n`);
   }
 }

@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
-import { command, describeWith, guest, testpmd } from '../support/requirements.js';
+import { command, describeWith, guest, noIommu, testpmd } from '../support/requirements.js';
 
 const BENCH = fileURLToPath(new URL('../../dist/bench/main.js', import.meta.url));
 
@@ -13,7 +13,7 @@ const figure = {
   unit: 'frames/s',
 };
 
-describeWith('npm run bench -- vm', [guest, testpmd, command('qemu-system-x86_64')], () => {
+describeWith('npm run bench -- vm', [guest, noIommu, testpmd, command('qemu-system-x86_64')], () => {
   it('measures a row, and says so as JSON', { timeout: 240_000 }, async () => {
     const name = 'tx/64/no-iommu/vhost-user';
     const bench = Child.spawn(process.execPath, [BENCH, 'vm', '--quick', '--json', '--rows', `^${name}$`]);

@@ -7,7 +7,7 @@ import { nicAddress } from '../../scripts/vm/netdev.js';
 import { DgramLink } from '../support/dgram-link.js';
 import { arp, ethernet, icmpEcho, ipv4, OTHER_MAC, OUR_MAC, PEER_MAC, udp } from '../support/frames.js';
 import { MODES, type Mode } from '../support/modes.js';
-import { describeWith, guest } from '../support/requirements.js';
+import { describeWith, guest, requireForTest, vfioRequirements } from '../support/requirements.js';
 
 const NIC = nicAddress(0);
 const BIND = fileURLToPath(new URL('../../scripts/bind-vfio.sh', import.meta.url));
@@ -84,13 +84,14 @@ describeWith('raw frames to tspmd in a guest', [guest], () => {
     expect([...reply.subarray(42, 142)]).toEqual(payload);
   }
 
-  it.each([
+  it.for([
     ['single', 'iommu'],
     ['1kb', 'no-iommu'],
     ['2kb', 'iommu'],
   ] as const)(
     'survives malformed frames of every kind in mode %s, %s, counts them, and answers its neighbours all the while',
-    async (mode, vfio) => {
+    async ([mode, vfio], context) => {
+      requireForTest(context, vfioRequirements(vfio));
       const endpoint = await run(mode, vfio);
       await neighbourPings(1);
       const malformed: Uint8Array[] = [

@@ -10,7 +10,7 @@ import { Ovs } from '../../scripts/ovs.js';
 import { Testpmd } from '../../scripts/testpmd.js';
 import { Guest } from '../../scripts/vm/guest.js';
 import { nicAddress } from '../../scripts/vm/netdev.js';
-import { describeWith, guest, ovs, testpmd } from '../support/requirements.js';
+import { describeWith, guest, noIommu, ovs, testpmd } from '../support/requirements.js';
 import { temporaryDirectory } from '../support/resources.js';
 
 const BIND = fileURLToPath(new URL('../../scripts/bind-vfio.sh', import.meta.url));
@@ -28,7 +28,7 @@ const NICS = [
   ['connects', 'packed'],
 ] as const;
 
-describeWith('our driver in a guest with vhost-user backends', [guest, testpmd, ovs], () => {
+describeWith('our driver in a guest with vhost-user backends', [guest, noIommu, testpmd, ovs], () => {
   let directory: ReturnType<typeof temporaryDirectory>;
   let pmd: Testpmd | undefined;
   let switching: Ovs | undefined;

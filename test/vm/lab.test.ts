@@ -19,7 +19,7 @@ import { Guest } from '../../scripts/vm/guest.js';
 import { nicAddress } from '../../scripts/vm/netdev.js';
 import { bound, freePort } from '../support/dgram-link.js';
 import { expectAnswers } from '../support/kernel-ping.js';
-import { command, describeWith, guest, root, tun } from '../support/requirements.js';
+import { command, describeWith, guest, noIommu, requireForTest, root, tun } from '../support/requirements.js';
 
 const BOOT_TIMEOUT_MS = 60_000;
 const NIC = nicAddress(0);
@@ -110,7 +110,8 @@ describeWith('VM lab', [command('qemu-system-x86_64'), guest], () => {
       expect(stdout.split('\n')).toEqual(['0x1af4', '0x1041', '24', '2', NIC, '']);
     });
 
-    it('has no IOMMU but a vfio.ko that can do without', async () => {
+    it('has no IOMMU but a vfio.ko that can do without', async (context) => {
+      requireForTest(context, [noIommu]);
       const unsafe = 'echo 1 >/sys/module/vfio/parameters/enable_unsafe_noiommu_mode';
       const { code, stdout } = await Guest.run({
         mode: 'no-iommu',

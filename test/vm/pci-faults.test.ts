@@ -9,7 +9,7 @@ import { NetworkNamespace } from '../../scripts/netns.js';
 import { Guest } from '../../scripts/vm/guest.js';
 import { nicAddress } from '../../scripts/vm/netdev.js';
 import { expectAnswers } from '../support/kernel-ping.js';
-import { command, describeWith, guest, root, tun } from '../support/requirements.js';
+import { command, describeWith, guest, requireForTest, root, tun, vfioRequirements } from '../support/requirements.js';
 
 const BIND = fileURLToPath(new URL('../../scripts/bind-vfio.sh', import.meta.url));
 const BREAKER = fileURLToPath(new URL('../../dist/test/support/broken-ring.main.js', import.meta.url));
@@ -94,7 +94,8 @@ describeWith('a PCI device that cannot be driven', [guest], () => {
 });
 
 describeWith('a PCI device that asks for a reset', [guest, root, tun, command('ip'), command('ping')], () => {
-  it.each(['iommu', 'no-iommu'] as const)('gets it in the middle of traffic, and goes on: %s', async (mode) => {
+  it.for(['iommu', 'no-iommu'] as const)('gets it in the middle of traffic, and goes on: %s', async (mode, context) => {
+    requireForTest(context, vfioRequirements(mode));
     const namespace = NetworkNamespace.create();
     namespace.addTap('tap0', '10.0.0.9/24');
     const bind = `${BIND} ${nicAddress(0)} ${mode === 'no-iommu' ? '--no-iommu' : ''}`;

@@ -10,7 +10,16 @@ import { Guest, type GuestOptions } from '../../scripts/vm/guest.js';
 import { nicAddress } from '../../scripts/vm/netdev.js';
 import { expectAnswers } from '../support/kernel-ping.js';
 import { ALL_MODES, MODES, stackCores } from '../support/modes.js';
-import { command, describeWith, guest, root, tun } from '../support/requirements.js';
+import {
+  command,
+  describeWith,
+  guest,
+  noIommu,
+  requireForTest,
+  root,
+  tun,
+  vfioRequirements,
+} from '../support/requirements.js';
 
 const NIC = nicAddress(0);
 const BIND = fileURLToPath(new URL('../../scripts/bind-vfio.sh', import.meta.url));
@@ -52,16 +61,18 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
 
   const run = (...more: string[]): string => `${TSPMD} run --device ${NIC} --ip 10.0.0.1/24 ${more.join(' ')}`;
 
-  it.each(VFIO_MODES)('answers the kernel’s pings of every size, %s', async (_, mode, option) => {
+  it.for(VFIO_MODES)('answers the kernel’s pings of every size, %s', async ([_, mode, option], context) => {
+    requireForTest(context, vfioRequirements(mode));
     const child = start(mode, `set -e; ${BIND} ${NIC} ${option}; exec ${run()}`);
     await child.waitFor(/^ready: 10\.0\.0\.1\/24 at [0-9a-f:]{17} on 0000:00:10\.0/m, READY_MS);
     const pings = [56, 0, 1472].map((size) => expectAnswers(namespace, '10.0.0.1', { ...PINGS, size }));
     await Promise.all(pings);
   });
 
-  it.each([...ALL_MODES.map((layout) => [layout, ...VFIO_MODES[0]] as const), ['2kb', ...VFIO_MODES[1]] as const])(
+  it.for([...ALL_MODES.map((layout) => [layout, ...VFIO_MODES[0]] as const), ['2kb', ...VFIO_MODES[1]] as const])(
     'runs one and the same stack in mode %s, %s, on three vCPUs',
-    async (layout, _, mode, option) => {
+    async ([layout, _, mode, option], context) => {
+      requireForTest(context, vfioRequirements(mode));
       // A line of input ends it.
       const script = `${run(...MODES[layout])} & PID=$!; read -r _; kill $PID; wait $PID`;
       const child = start(mode, `set -e; ${BIND} ${NIC} ${option}; ${script}`, { cpus: 3 });
@@ -79,10 +90,11 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
     },
   );
 
-  it.each([
+  it.for([
     [...VFIO_MODES[0], 'split'],
     [...VFIO_MODES[1], 'packed'],
-  ] as const)('pings the kernel 5,000 times with every byte checked, %s', async (_, mode, option, ring) => {
+  ] as const)('pings the kernel 5,000 times with every byte checked, %s', async ([_, mode, option, ring], context) => {
+    requireForTest(context, vfioRequirements(mode));
     const pings = `${TSPMD} ping --device ${NIC} --ip 10.0.0.1/24 --to 10.0.0.9 --ring ${ring}`;
     const child = start(
       mode,
@@ -93,22 +105,27 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
     expect(child.stdout).toContain('5000 packets transmitted, 5000 received, 0% packet loss');
   });
 
-  it.each(VFIO_MODES)('gives the NIC back to the kernel’s driver, which then pings, %s', async (_, mode, option) => {
-    const kernel = [
-      `IF=$(ls /sys/bus/pci/devices/${NIC}/virtio*/net)`,
-      'ip addr add 10.0.0.1/24 dev $IF',
-      'ip link set $IF up',
-      'ping -n -c 5 -i 0.1 -W 5 10.0.0.9',
-    ].join('; ');
-    const bound = `${BIND} ${NIC} ${option}; ${TSPMD} ping --device ${NIC} --ip 10.0.0.1/24 --to 10.0.0.9 --count 5 --interval 0.01`;
-    const child = start(mode, `set -e; modprobe virtio_net; ${bound}; ${BIND} --unbind ${NIC}; ${kernel}`, {
-      kernelDriver: true,
-    });
-    expect((await child.exited).code, child.output).toBe(0);
-    expect(child.stdout.match(/5 packets transmitted, 5 received, 0% packet loss/g), child.output).toHaveLength(2);
-  });
+  it.for(VFIO_MODES)(
+    'gives the NIC back to the kernel’s driver, which then pings, %s',
+    async ([_, mode, option], context) => {
+      requireForTest(context, vfioRequirements(mode));
+      const kernel = [
+        `IF=$(ls /sys/bus/pci/devices/${NIC}/virtio*/net)`,
+        'ip addr add 10.0.0.1/24 dev $IF',
+        'ip link set $IF up',
+        'ping -n -c 5 -i 0.1 -W 5 10.0.0.9',
+      ].join('; ');
+      const bound = `${BIND} ${NIC} ${option}; ${TSPMD} ping --device ${NIC} --ip 10.0.0.1/24 --to 10.0.0.9 --count 5 --interval 0.01`;
+      const child = start(mode, `set -e; modprobe virtio_net; ${bound}; ${BIND} --unbind ${NIC}; ${kernel}`, {
+        kernelDriver: true,
+      });
+      expect((await child.exited).code, child.output).toBe(0);
+      expect(child.stdout.match(/5 packets transmitted, 5 received, 0% packet loss/g), child.output).toHaveLength(2);
+    },
+  );
 
-  it.each(VFIO_MODES)('works again after it was killed, %s', async (_, mode, option) => {
+  it.for(VFIO_MODES)('works again after it was killed, %s', async ([_, mode, option], context) => {
+    requireForTest(context, vfioRequirements(mode));
     const killed = `(${run()} & PID=$!; read -r _; kill -9 $PID; wait $PID || true)`;
     const child = start(mode, `set -e; ${BIND} ${NIC} ${option}; ${killed}; echo killed; exec ${run()}`);
     await child.waitFor(/^ready/m, READY_MS);
@@ -118,19 +135,23 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
     await expectAnswers(namespace, '10.0.0.1', { count: 20, interval: 0.05 });
   });
 
-  it.each(VFIO_MODES)('sleeps on the device’s interrupt, and wakes for each ping, %s', async (_, mode, option) => {
-    const child = start(
-      mode,
-      `set -e; ${BIND} ${NIC} ${option}; ${run()} & PID=$!; read -r _; cat /proc/$PID/stat; grep vfio /proc/interrupts; kill $PID; wait $PID`,
-    );
-    await child.waitFor(/^ready/m, READY_MS);
-    // Far enough apart that the endpoint sleeps between any two.
-    await expectAnswers(namespace, '10.0.0.1', { count: 20, interval: 0.1 });
-    child.write('report\n');
-    expect((await child.exited).code, child.output).toBe(0);
-    const vectors = [...child.stdout.matchAll(/^ *\d+: +(\d+) .*vfio-msix/gm)].map(([, count]) => Number(count));
-    expect(Math.max(...vectors), child.stdout).toBeGreaterThanOrEqual(15);
-  });
+  it.for(VFIO_MODES)(
+    'sleeps on the device’s interrupt, and wakes for each ping, %s',
+    async ([_, mode, option], context) => {
+      requireForTest(context, vfioRequirements(mode));
+      const child = start(
+        mode,
+        `set -e; ${BIND} ${NIC} ${option}; ${run()} & PID=$!; read -r _; cat /proc/$PID/stat; grep vfio /proc/interrupts; kill $PID; wait $PID`,
+      );
+      await child.waitFor(/^ready/m, READY_MS);
+      // Far enough apart that the endpoint sleeps between any two.
+      await expectAnswers(namespace, '10.0.0.1', { count: 20, interval: 0.1 });
+      child.write('report\n');
+      expect((await child.exited).code, child.output).toBe(0);
+      const vectors = [...child.stdout.matchAll(/^ *\d+: +(\d+) .*vfio-msix/gm)].map(([, count]) => Number(count));
+      expect(Math.max(...vectors), child.stdout).toBeGreaterThanOrEqual(15);
+    },
+  );
 
   it('polls a device without vectors', async () => {
     const child = start('iommu', `set -e; ${BIND} ${NIC}; exec ${run()}`, {
@@ -140,7 +161,8 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
     await expectAnswers(namespace, '10.0.0.1', { count: 20, interval: 0.05 });
   });
 
-  it('drives a transitional device by its modern interface', async () => {
+  it('drives a transitional device by its modern interface', async (context) => {
+    requireForTest(context, [noIommu]);
     const child = start('no-iommu', `set -e; ${BIND} ${NIC} --no-iommu; exec ${run()}`, {
       netdevs: [`tap:tap0@${namespace.name},disable-legacy=off`],
     });

@@ -12,14 +12,14 @@ import { Child } from '../../scripts/child.js';
 import { type CoreTraffic, RESULT_MARK } from '../../scripts/demo/traffic.js';
 import { Guest } from '../../scripts/vm/guest.js';
 import { nicAddress } from '../../scripts/vm/netdev.js';
-import { describeWith, guest } from '../support/requirements.js';
+import { describeWith, guest, noIommu } from '../support/requirements.js';
 
 const file = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const NIC = nicAddress(0);
 const TSPMD = Child.commandLine().join(' ');
 const READY_MS = 90_000;
 
-describeWith('two guests over the embedded switch', [guest], () => {
+describeWith('two guests over the embedded switch', [guest, noIommu], () => {
   let directory = '';
   let bess: Child;
   const children: Child[] = [];
