@@ -1,8 +1,14 @@
 /** Frames that benchmarks send: UDP to the discard port (RFC 863), as testpmd's txonly and flowgen send them. */
 import { parseIpv4, parseMac } from '../src/wire/address.js';
-import { copyMac, ETH_HEADER_BYTES, ETHERTYPE_IPV4_WORD, macWords, writeSourceAndType } from '../src/wire/ethernet.js';
-import { IPV4_HEADER_BYTES, PROTOCOL_UDP, writeIpv4 } from '../src/wire/ipv4.js';
-import { writeUdp } from '../src/wire/udp.js';
+import {
+  copyMac,
+  ETH_HEADER_BYTES,
+  ETHERTYPE_IPV4_WORD,
+  macWords,
+  writeEthSourceAndType,
+} from '../src/wire/ethernet.js';
+import { IP_PROTOCOL_UDP, IPV4_HEADER_BYTES, writeIpv4Header } from '../src/wire/ipv4.js';
+import { writeUdpHeader } from '../src/wire/udp.js';
 
 export interface Endpoint {
   readonly ip: string;
@@ -20,8 +26,8 @@ export function udpFrame(bytes: number, from: Endpoint, to: Endpoint, port = DIS
   const ip = start + ETH_HEADER_BYTES;
   const udp = ip + IPV4_HEADER_BYTES;
   copyMac(memory.u16, start >>> 1, macWords(parseMac(to.mac)), 0);
-  writeSourceAndType(memory.u16, start, macWords(parseMac(from.mac)), ETHERTYPE_IPV4_WORD);
-  writeIpv4(memory, ip, start + bytes - ip, PROTOCOL_UDP, parseIpv4(from.ip), parseIpv4(to.ip));
-  writeUdp(memory, ip, udp, start + bytes - udp, DISCARD_PORT, port);
+  writeEthSourceAndType(memory.u16, start, macWords(parseMac(from.mac)), ETHERTYPE_IPV4_WORD);
+  writeIpv4Header(memory, ip, start + bytes - ip, IP_PROTOCOL_UDP, parseIpv4(from.ip), parseIpv4(to.ip));
+  writeUdpHeader(memory, ip, udp, start + bytes - udp, DISCARD_PORT, port);
   return memory.u8.slice(start, start + bytes);
 }

@@ -13,7 +13,7 @@ import {
   ETH_HEADER_BYTES,
   ETHERTYPE_ARP_WORD,
   NO_MAC,
-  writeSourceAndType,
+  writeEthSourceAndType,
 } from './wire/ethernet.js';
 
 export const ARP_FRAME_BYTES = ETH_HEADER_BYTES + ARP_BYTES;
@@ -87,7 +87,7 @@ export class ArpSender implements NeighbourAsker {
     }
     const frame = pool.offsetOf(handle) + FRAME_OFFSET;
     copyMac(memory.u16, frame >>> 1, to, 0);
-    writeSourceAndType(memory.u16, frame, this.host.mac, ETHERTYPE_ARP_WORD);
+    writeEthSourceAndType(memory.u16, frame, this.host.mac, ETHERTYPE_ARP_WORD);
     writeArp(memory, frame + ETH_HEADER_BYTES, ARP_REQUEST, this.host.mac, this.host.address, NO_MAC, ip);
     if (this.tx.push(handle, ARP_FRAME_BYTES)) return true;
     this.values[L2.arp_ring_full]!++;

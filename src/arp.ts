@@ -27,9 +27,9 @@ import {
   ETH_HEADER_BYTES,
   ETHERTYPE_ARP_WORD,
   ETHERTYPE_IPV4,
-  etherType,
+  ethType,
   sameMac,
-  writeSourceAndType,
+  writeEthSourceAndType,
 } from './wire/ethernet.js';
 import { IPV4_HEADER_BYTES, ipv4Source } from './wire/ipv4.js';
 
@@ -90,7 +90,7 @@ export class Arp {
   /** A frame that is not ARP came from our own MAC address: looks whether it can be one of ours, reflected. */
   receiveOwnSource(frame: number, length: number): void {
     const u8 = this.memory.u8;
-    if (etherType(u8, frame) !== ETHERTYPE_IPV4 || length < ETH_HEADER_BYTES + IPV4_HEADER_BYTES) return;
+    if (ethType(u8, frame) !== ETHERTYPE_IPV4 || length < ETH_HEADER_BYTES + IPV4_HEADER_BYTES) return;
     const source = ipv4Source(u8, frame + ETH_HEADER_BYTES);
     if (source !== this.host.address) this.macConflict(source);
   }
@@ -129,7 +129,7 @@ export class Arp {
     const arp = frame + ETH_HEADER_BYTES;
     copyMac(this.asker, 0, u16, (arp + ARP_SENDER_MAC) >>> 1);
     copyMac(u16, frame >>> 1, this.asker, 0);
-    writeSourceAndType(u16, frame, this.host.mac, ETHERTYPE_ARP_WORD);
+    writeEthSourceAndType(u16, frame, this.host.mac, ETHERTYPE_ARP_WORD);
     writeArp(this.memory, arp, ARP_REPLY, this.host.mac, this.host.address, this.asker, asker);
     if (!this.tx.push(handle, ARP_FRAME_BYTES)) {
       this.values[L2.arp_ring_full]!++;

@@ -12,7 +12,13 @@ import type { NeighbourEvents, NeighbourResolver } from './neighbours.js';
 import { ParkingLot } from './parking.js';
 import type { TxBurst } from './tx-burst.js';
 import { writeU16 } from './wire/bytes.js';
-import { BROADCAST_MAC, copyMac, ETH_HEADER_BYTES, ETHERTYPE_IPV4_WORD, writeSourceAndType } from './wire/ethernet.js';
+import {
+  BROADCAST_MAC,
+  copyMac,
+  ETH_HEADER_BYTES,
+  ETHERTYPE_IPV4_WORD,
+  writeEthSourceAndType,
+} from './wire/ethernet.js';
 import { ipv4Destination } from './wire/ipv4.js';
 
 // V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
@@ -98,7 +104,7 @@ export class Egress implements NeighbourEvents {
         this.drop(handle, hop === HOP_SELF ? L2.tx_drop_to_self : L2.tx_drop_no_route);
         return true;
       }
-      writeSourceAndType(u16, frame, host.mac, IPV4_TYPE);
+      writeEthSourceAndType(u16, frame, host.mac, IPV4_TYPE);
       if (!tx.push(handle, length + HEADER_BYTES)) return false;
       values[TX_QUEUED]!++;
       return true;
@@ -125,7 +131,7 @@ export class Egress implements NeighbourEvents {
         this.drop(handle, L2.tx_drop_unresolved);
         continue;
       }
-      writeSourceAndType(this.u16, frame, this.host.mac, ETHERTYPE_IPV4_WORD);
+      writeEthSourceAndType(this.u16, frame, this.host.mac, ETHERTYPE_IPV4_WORD);
       if (this.tx.push(handle, this.lot.takenLength + ETH_HEADER_BYTES)) this.values[L2.tx_queued]!++;
       else this.drop(handle, L2.tx_drop_ring_full);
     }

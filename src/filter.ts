@@ -8,7 +8,7 @@
 import type { MemoryViews } from '../drivers/memory/index.js';
 import { L2 } from './counters.js';
 import type { Host } from './host.js';
-import { isMulticastIpv4 } from './wire/address.js';
+import { isIpv4Multicast } from './wire/address.js';
 import {
   ETH_HEADER_BYTES,
   ETH_SOURCE,
@@ -19,7 +19,7 @@ import {
   ETHERTYPE_MIN,
   ETHERTYPE_QINQ,
   ETHERTYPE_VLAN,
-  etherType,
+  ethType,
   sameMac,
 } from './wire/ethernet.js';
 import {
@@ -107,7 +107,7 @@ export class Filter {
     if (length > this.maxFrame) return L2.rx_drop_too_long;
     const u8 = this.memory.u8;
     const u16 = this.memory.u16;
-    const type = etherType(u8, frame);
+    const type = ethType(u8, frame);
     const toGroup = (u8[frame]! & 1) !== 0;
     if (!toGroup && !sameMac(this.host.mac, 0, u16, frame >>> 1)) return L2.rx_drop_other_mac;
     if ((u8[frame + ETH_SOURCE]! & 1) !== 0) return L2.rx_drop_source_mac;
@@ -134,7 +134,7 @@ export class Filter {
       return toGroup ? L2.rx_drop_link_broadcast : L2.rx_delivered;
     }
     if (this.host.isBroadcast(destination)) return this.acceptBroadcast ? L2.rx_delivered : L2.rx_drop_broadcast;
-    if (isMulticastIpv4(destination)) return this.acceptMulticast ? L2.rx_delivered : L2.rx_drop_multicast;
+    if (isIpv4Multicast(destination)) return this.acceptMulticast ? L2.rx_delivered : L2.rx_drop_multicast;
     return L2.rx_drop_other_ip;
   }
 }

@@ -1,5 +1,5 @@
 /** Who we are on the link: own addresses, what is on the link, which addresses mean everybody. Addresses are signed bits. */
-import { IPV4_BROADCAST, isMulticastIpv4, prefixMask } from './wire/address.js';
+import { IPV4_BROADCAST, isIpv4Multicast, prefixMask } from './wire/address.js';
 
 export interface HostOptions {
   /** Three memory words, which may be shared: whoever owns them may change them. */
@@ -54,7 +54,7 @@ export class Host {
   nextHop(ip: number): number {
     if (ip === this.address) return HOP_SELF;
     if (this.isBroadcast(ip)) return HOP_BROADCAST;
-    if (isMulticastIpv4(ip)) return HOP_MULTICAST;
+    if (isIpv4Multicast(ip)) return HOP_MULTICAST;
     if (!isRoutable(ip)) return HOP_NONE;
     if (this.isOnLink(ip)) return HOP_NEIGHBOUR;
     return this.hasGateway ? HOP_GATEWAY : HOP_NONE;

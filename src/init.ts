@@ -22,6 +22,8 @@ export type OpenDevice = (config: ResolvedConfig, wait: WaitOptions) => Promise<
 export interface InitOptions {
   /** Instead of the drivers that come with tspmd: a device of your own. With mode `single` alone. */
   readonly openDevice?: OpenDevice;
+  /** The time in milliseconds that ARP and sleeping go by; monotonic. With mode `single` alone. Default: performance.now. */
+  readonly clock?: () => number;
   /**
    * Takes the warnings that no listener of the port's `warning` event takes, one line each: all of those before `init`
    * resolves, and the later ones while there is no listener. Default: to stderr, with `tspmd: ` in front.
@@ -64,6 +66,9 @@ export async function init(config: TspmdConfig, options: InitOptions = {}): Prom
   if (options.openDevice !== undefined) {
     throw new ConfigError([`openDevice: a device of one's own works with mode 'single' alone`]);
   }
+  if (options.clock !== undefined) {
+    throw new ConfigError([`clock: a clock of one's own works with mode 'single' alone`]);
+  }
   const cores = usableCpus(resolved.cores, warn);
   const app = { name: resolved.app ?? '', options: resolved.appOptions };
   return ThreadedPort.open({ ...resolved, layer, cores }, app, { warn, signal: options.signal });
@@ -83,7 +88,8 @@ async function initSingle(
     if (device.notice !== '') warn(device.notice);
     let port: OneCorePort | null = null;
     const toPort = (line: string): void => (port === null ? warn(line) : port.warn(line));
-    const core = new SingleCore(device, { ...config, warn: toPort });
+    const { clock } = options;
+    const core = new SingleCore(device, { ...config, warn: toPort, ...(clock === undefined ? {} : { clock }) });
     const stack = module && createStack(config.app ?? '', module, core, config.appOptions);
     core.announce();
     port = new OneCorePort(config, device, core, stack, warn);

@@ -12,19 +12,19 @@ import {
   ETH_SOURCE,
   ETHERTYPE_ARP,
   ETHERTYPE_IPV4,
-  etherType,
+  ethType,
 } from './wire/ethernet.js';
 import {
+  IP_PROTOCOL_ICMP,
+  IP_PROTOCOL_TCP,
+  IP_PROTOCOL_UDP,
   IPV4_HEADER_BYTES,
   ipv4Destination,
   ipv4HeaderLength,
   ipv4Protocol,
   ipv4Source,
   ipv4Version,
-  isFragment,
-  PROTOCOL_ICMP,
-  PROTOCOL_TCP,
-  PROTOCOL_UDP,
+  isIpv4Fragment,
 } from './wire/ipv4.js';
 
 export const INSPECT: unique symbol = Symbol.for('nodejs.util.inspect.custom') as never;
@@ -32,9 +32,9 @@ export const INSPECT: unique symbol = Symbol.for('nodejs.util.inspect.custom') a
 /** First bytes of a packet that are shown. */
 const SHOWN_BYTES = 16;
 const PROTOCOLS: Readonly<Record<number, string>> = {
-  [PROTOCOL_ICMP]: 'ICMP',
-  [PROTOCOL_TCP]: 'TCP',
-  [PROTOCOL_UDP]: 'UDP',
+  [IP_PROTOCOL_ICMP]: 'ICMP',
+  [IP_PROTOCOL_TCP]: 'TCP',
+  [IP_PROTOCOL_UDP]: 'UDP',
 };
 
 /** A packet as far as its text needs it. */
@@ -67,7 +67,7 @@ const hex = (byte: number): string => byte.toString(16).padStart(2, '0');
 
 function frameText(u8: Uint8Array, frame: number, length: number): string {
   if (length < ETH_HEADER_BYTES) return 'shorter than an Ethernet header';
-  const type = etherType(u8, frame);
+  const type = ethType(u8, frame);
   const macs = `${formatMac(u8, frame + ETH_SOURCE)} > ${formatMac(u8, frame + ETH_DESTINATION)}`;
   const at = frame + ETH_HEADER_BYTES;
   const left = length - ETH_HEADER_BYTES;
@@ -88,9 +88,9 @@ function ipText(u8: Uint8Array, at: number, length: number): string {
   const protocol = ipv4Protocol(u8, at);
   const name = PROTOCOLS[protocol] ?? `protocol ${protocol}`;
   const addresses = [ipv4Source(u8, at), ipv4Destination(u8, at)].map(formatIpv4);
-  if (isFragment(u8, at)) return `IPv4 ${addresses.join(' > ')} ${name}, a fragment`;
+  if (isIpv4Fragment(u8, at)) return `IPv4 ${addresses.join(' > ')} ${name}, a fragment`;
   const ports = at + ipv4HeaderLength(u8, at);
-  const hasPorts = (protocol === PROTOCOL_UDP || protocol === PROTOCOL_TCP) && ports + 4 <= at + length;
+  const hasPorts = (protocol === IP_PROTOCOL_UDP || protocol === IP_PROTOCOL_TCP) && ports + 4 <= at + length;
   if (!hasPorts) return `IPv4 ${addresses.join(' > ')} ${name}`;
   const shown = addresses.map((address, i) => `${address}:${(u8[ports + 2 * i]! << 8) | u8[ports + 2 * i + 1]!}`);
   return `${name} ${shown.join(' > ')}`;

@@ -9,7 +9,7 @@ import { type ResolvedRss, resolveRss } from './rss/keys.js';
 import type { StackOptions } from './stack.js';
 import {
   formatIpv4,
-  isMulticastIpv4,
+  isIpv4Multicast,
   parseIpv4,
   parseIpv4Interface,
   parseStationMac,
@@ -225,7 +225,7 @@ function parseHost(text: string): { address: number; prefixLength: number } {
   const reserved =
     first === 0 || first === 127 || first >= 240
       ? 'a reserved address'
-      : isMulticastIpv4(address)
+      : isIpv4Multicast(address)
         ? 'a multicast group'
         : // RFC 3021: a /31 has two hosts and no network or broadcast address.
           prefixLength < 31 && host === 0

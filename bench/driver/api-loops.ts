@@ -3,7 +3,7 @@
  * their core, as the apps have them.
  */
 import type { Core } from '../../src/index.js';
-import { swapAddresses } from '../../src/wire/ipv4.js';
+import { swapIpv4Addresses } from '../../src/wire/ipv4.js';
 import type { Loop } from './loops.js';
 import type { Direction } from './scene.js';
 
@@ -67,7 +67,7 @@ class Forward implements Loop {
         const buffer = core.getBufferRx();
         if (buffer === null) break;
         // Back to its sender; the layer writes the MAC addresses that macswap swaps.
-        swapAddresses(u8, buffer.offset);
+        swapIpv4Addresses(u8, buffer.offset);
         if (core.addBufferToRing(buffer)) sent++;
         else core.release(buffer);
       }

@@ -4,7 +4,7 @@
  */
 import type { NetDevice } from '../../drivers/net-device.js';
 import { FRAME_OFFSET } from '../../rings/buffer-pool.js';
-import { swapMacs } from '../../src/wire/ethernet.js';
+import { swapEthMacs } from '../../src/wire/ethernet.js';
 import type { Direction } from './scene.js';
 
 export interface Loop {
@@ -76,7 +76,7 @@ class Forward implements Loop {
       if (pool.available < burst) device.reclaimTx();
       const count = device.rxBurst(burst);
       if (count === 0) return;
-      for (let i = 0; i < count; i++) swapMacs(u16, pool.offsetOf(rxHandles[i]!) + FRAME_OFFSET);
+      for (let i = 0; i < count; i++) swapEthMacs(u16, pool.offsetOf(rxHandles[i]!) + FRAME_OFFSET);
       const taken = device.txBurst(rxHandles, rxLengths, count);
       for (let i = taken; i < count; i++) pool.put(rxHandles[i]!);
       this.packets += taken;

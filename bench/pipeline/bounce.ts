@@ -1,7 +1,7 @@
 /** The stack of these benchmarks: sends every packet back to where it came from, and does nothing else. */
 import type { Core } from '../../src/core.js';
 import type { Stack } from '../../src/stack.js';
-import { swapAddresses } from '../../src/wire/ipv4.js';
+import { swapIpv4Addresses } from '../../src/wire/ipv4.js';
 
 /** A class, not a closure: V8 compiles a closure of which there is one for that one, which many would not share. */
 export class Bounce implements Stack {
@@ -14,7 +14,7 @@ export class Bounce implements Stack {
     for (let i = 0; i < count; i++) {
       const buffer = core.getBufferRx();
       if (buffer === null) break;
-      swapAddresses(u8, buffer.offset);
+      swapIpv4Addresses(u8, buffer.offset);
       if (!core.addBufferToRing(buffer)) core.release(buffer);
     }
     return count;

@@ -9,9 +9,15 @@ import type { MemoryViews } from '../../drivers/memory/index.js';
 import { type DeviceCounters, MAX_RX_BURST, type NetDevice } from '../../drivers/net-device.js';
 import { BufferPool, FRAME_OFFSET } from '../../rings/buffer-pool.js';
 import type { FlowTuple } from '../../src/rss/rss.js';
-import { ETH_HEADER_BYTES, ETHERTYPE_IPV4_WORD, macWords, writeSourceAndType } from '../../src/wire/ethernet.js';
-import { IPV4_DESTINATION, IPV4_HEADER_BYTES, IPV4_SOURCE, PROTOCOL_UDP, writeIpv4 } from '../../src/wire/ipv4.js';
-import { writeUdp } from '../../src/wire/udp.js';
+import { ETH_HEADER_BYTES, ETHERTYPE_IPV4_WORD, macWords, writeEthSourceAndType } from '../../src/wire/ethernet.js';
+import {
+  IP_PROTOCOL_UDP,
+  IPV4_DESTINATION,
+  IPV4_HEADER_BYTES,
+  IPV4_SOURCE,
+  writeIpv4Header,
+} from '../../src/wire/ipv4.js';
+import { writeUdpHeader } from '../../src/wire/udp.js';
 import { GATEWAY, STATION } from './network.js';
 
 const SHIFT = 11;
@@ -60,7 +66,7 @@ export function flowOf(flow: number): FlowTuple {
   const ports = portsOf(flow);
   const source = ((address & 0xff) << 24) | ((address & 0xff00) << 8) | ((address >>> 8) & 0xff00) | (address >>> 24);
   const [sourcePort, destinationPort] = [((ports & 0xff) << 8) | ((ports >>> 8) & 0xff), DISCARD_PORT];
-  return { protocol: PROTOCOL_UDP, source, destination: STATION.address, sourcePort, destinationPort };
+  return { protocol: IP_PROTOCOL_UDP, source, destination: STATION.address, sourcePort, destinationPort };
 }
 
 /** How far it is from a packet's flow to the next one's. */
@@ -179,9 +185,9 @@ export class EndlessNic implements NetDevice {
     const { memory } = this;
     const ip = frame + ETH_HEADER_BYTES;
     memory.u16.set(macWords(STATION.mac), frame >>> 1);
-    writeSourceAndType(memory.u16, frame, macWords(GATEWAY.mac), ETHERTYPE_IPV4_WORD);
-    writeIpv4(memory, ip, FRAME_BYTES - ETH_HEADER_BYTES, PROTOCOL_UDP, GATEWAY.address, STATION.address);
+    writeEthSourceAndType(memory.u16, frame, macWords(GATEWAY.mac), ETHERTYPE_IPV4_WORD);
+    writeIpv4Header(memory, ip, FRAME_BYTES - ETH_HEADER_BYTES, IP_PROTOCOL_UDP, GATEWAY.address, STATION.address);
     const udp = ip + IPV4_HEADER_BYTES;
-    writeUdp(memory, ip, udp, frame + FRAME_BYTES - udp, DISCARD_PORT, DISCARD_PORT);
+    writeUdpHeader(memory, ip, udp, frame + FRAME_BYTES - udp, DISCARD_PORT, DISCARD_PORT);
   }
 }

@@ -5,7 +5,7 @@ import { Rss } from '../../src/rss/rss.js';
 import { createToeplitz, type Toeplitz } from '../../src/rss/toeplitz.js';
 import { BURST } from '../../src/tx-burst.js';
 import { ETH_HEADER_BYTES, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../../src/wire/ethernet.js';
-import { PROTOCOL_TCP } from '../../src/wire/ipv4.js';
+import { IP_PROTOCOL_TCP } from '../../src/wire/ipv4.js';
 
 const TUPLES = 4096;
 const IPV4_WORDS = 3;
@@ -108,10 +108,10 @@ export function coreWork(hashed: Hashed, version: 4 | 6): Work {
   const length = version === 4 ? 54 : 74;
   for (let i = 0; i < TUPLES; i++) {
     const type = i * FRAME_STRIDE + FRAME_OFFSET + 12;
-    const etherType = version === 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6;
-    u8.set([etherType >>> 8, etherType & 0xff], type);
-    if (version === 4) u8.set([0x45, 0, 0, length - 14, 0, 0, 0x40, 0, 64, PROTOCOL_TCP], type + 2);
-    else u8.set([0x60, 0, 0, 0, 0, length - 54, PROTOCOL_TCP, 64], type + 2);
+    const ethType = version === 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6;
+    u8.set([ethType >>> 8, ethType & 0xff], type);
+    if (version === 4) u8.set([0x45, 0, 0, length - 14, 0, 0, 0x40, 0, 64, IP_PROTOCOL_TCP], type + 2);
+    else u8.set([0x60, 0, 0, 0, 0, length - 54, IP_PROTOCOL_TCP, 64], type + 2);
   }
   const rss = new Rss({ u8, u16, u32 }, {}, IndirectionTable.create(CORES));
   return { tuples: TUPLES, run: chooseCores(rss, hashed, length) };
@@ -149,7 +149,7 @@ export function largestDeviation(cores: number, flows: number): number {
       sourcePort: ports >>> 16,
       destinationPort: ports & 0xffff,
     };
-    received[rss.coreForFlow({ protocol: PROTOCOL_TCP, ...flow })]!++;
+    received[rss.coreForFlow({ protocol: IP_PROTOCOL_TCP, ...flow })]!++;
   }
   return Math.max(...received.map((count) => Math.abs(count / flows - 1 / cores))) * 100;
 }

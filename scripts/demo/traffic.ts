@@ -12,7 +12,7 @@ import { UdpProbe } from '../../src/apps/udp-probe.js';
 import type { Core } from '../../src/core.js';
 import type { Stack, StackOptions } from '../../src/stack.js';
 import { parseIpv4 } from '../../src/wire/address.js';
-import { PROTOCOL_ICMP } from '../../src/wire/ipv4.js';
+import { IP_PROTOCOL_ICMP } from '../../src/wire/ipv4.js';
 
 /** What the line with a core's result begins with; JSON of {@link CoreTraffic} follows. */
 export const RESULT_MARK = 'traffic:';
@@ -44,7 +44,7 @@ export function sumOf(results: readonly CoreTraffic[]): TrafficResult {
 /** @param options `to` (address), `pings` and `datagrams` (how many), as texts */
 export default function createTraffic(core: Core, options: StackOptions): Stack {
   const to = String(options.to);
-  const pingsHere = core.rssCoreFor({ protocol: PROTOCOL_ICMP, source: parseIpv4(to), destination: core.address });
+  const pingsHere = core.rssCoreFor({ protocol: IP_PROTOCOL_ICMP, source: parseIpv4(to), destination: core.address });
   const isPinging = pingsHere === core.index;
   const pinger = new Pinger(core, { to, count: isPinging ? Number(options.pings) : 0, intervalMs: 0 });
   const probe = new UdpProbe(core, { to, count: shareOf(Number(options.datagrams), core) });

@@ -5,7 +5,7 @@
 import type { Core } from '../core.js';
 import type { PacketBuffer } from '../packet-buffer.js';
 import type { PacketHandler, Stack } from '../stack.js';
-import { ipv4HeaderLength, isFragment, isHeaderIntact } from '../wire/ipv4.js';
+import { ipv4HeaderLength, isIpv4Fragment, isIpv4HeaderIntact } from '../wire/ipv4.js';
 
 class Demux implements Stack {
   private badHeader = 0;
@@ -44,8 +44,8 @@ class Demux implements Stack {
     const { core, handlers } = this;
     const u8 = core.memory.u8;
     const ip = buffer.offset;
-    if (!isHeaderIntact(core.memory, ip, ipv4HeaderLength(u8, ip))) this.badHeader++;
-    else if (isFragment(u8, ip)) this.fragments++;
+    if (!isIpv4HeaderIntact(core.memory, ip, ipv4HeaderLength(u8, ip))) this.badHeader++;
+    else if (isIpv4Fragment(u8, ip)) this.fragments++;
     else {
       for (let i = 0; i < handlers.length; i++) if (handlers[i]!.handle(buffer)) return;
       this.unclaimed++;

@@ -5,19 +5,19 @@
 import type { Core } from '../core.js';
 import type { PacketBuffer } from '../packet-buffer.js';
 import type { PacketHandler, Stack, StackOptions } from '../stack.js';
-import { ICMP_ECHO_REQUEST, ICMP_HEADER_BYTES, icmpType, isIcmpIntact, makeEchoReply } from '../wire/icmp.js';
+import { ICMP_ECHO_REQUEST, ICMP_HEADER_BYTES, icmpType, isIcmpIntact, makeIcmpEchoReply } from '../wire/icmp.js';
 import {
-  DEFAULT_TTL,
+  IP_PROTOCOL_ICMP,
+  IP_PROTOCOL_UDP,
+  IPV4_DEFAULT_TTL,
   IPV4_HEADER_BYTES,
   ipv4Destination,
   ipv4HeaderLength,
   ipv4Protocol,
-  PROTOCOL_ICMP,
-  PROTOCOL_UDP,
-  setTtl,
-  swapAddresses,
+  setIpv4Ttl,
+  swapIpv4Addresses,
 } from '../wire/ipv4.js';
-import { isUdpIntact, swapPorts, UDP_HEADER_BYTES, udpDestinationPort, udpSourcePort } from '../wire/udp.js';
+import { isUdpIntact, swapUdpPorts, UDP_HEADER_BYTES, udpDestinationPort, udpSourcePort } from '../wire/udp.js';
 import { createDemux } from './demux.js';
 import { checkOptions } from './options.js';
 
@@ -47,11 +47,11 @@ export class Echo implements PacketHandler {
     const payload = ip + headerLength;
     const length = buffer.length - headerLength;
     switch (ipv4Protocol(u8, ip)) {
-      case PROTOCOL_ICMP:
+      case IP_PROTOCOL_ICMP:
         if (length < ICMP_HEADER_BYTES || icmpType(u8, payload) !== ICMP_ECHO_REQUEST) return false;
         this.echoIcmp(buffer, payload, length);
         return true;
-      case PROTOCOL_UDP:
+      case IP_PROTOCOL_UDP:
         if (length < UDP_HEADER_BYTES || udpDestinationPort(u8, payload) !== ECHO_PORT) return false;
         this.echoUdp(buffer, payload, length);
         return true;
@@ -77,7 +77,7 @@ export class Echo implements PacketHandler {
       this.core.release(buffer);
       return;
     }
-    makeEchoReply(this.core.memory.u8, icmp);
+    makeIcmpEchoReply(this.core.memory.u8, icmp);
     if (this.sendBack(buffer)) this.icmpEchoes++;
   }
 
@@ -90,7 +90,7 @@ export class Echo implements PacketHandler {
       // From port 7 two echo servers would play ping-pong for ever; from port 0 (RFC 768) no answer is wanted.
       this.loops++;
     } else {
-      swapPorts(memory.u8, udp);
+      swapUdpPorts(memory.u8, udp);
       if (this.sendBack(buffer)) this.udpEchoes++;
       return;
     }
@@ -107,8 +107,8 @@ export class Echo implements PacketHandler {
       this.core.release(buffer);
       return false;
     }
-    swapAddresses(u8, ip);
-    setTtl(u8, ip, DEFAULT_TTL);
+    swapIpv4Addresses(u8, ip);
+    setIpv4Ttl(u8, ip, IPV4_DEFAULT_TTL);
     if (this.core.addBufferToRing(buffer)) return true;
     this.ringFull++;
     this.core.release(buffer);

@@ -1,7 +1,7 @@
 /** macswap: sends every frame back to where it came from, as dpdk-testpmd's forward mode of that name does. */
 import type { Core } from '../core.js';
 import type { Stack, StackOptions } from '../stack.js';
-import { swapMacs } from '../wire/ethernet.js';
+import { swapEthMacs } from '../wire/ethernet.js';
 import { checkOptions } from './options.js';
 
 export const layer = 'ethernet';
@@ -21,7 +21,7 @@ class MacSwap implements Stack {
     for (let i = 0; i < count; i++) {
       const buffer = core.getBufferRx();
       if (buffer === null) break;
-      swapMacs(u16, buffer.offset);
+      swapEthMacs(u16, buffer.offset);
       if (core.addBufferToRing(buffer)) {
         sent++;
       } else {

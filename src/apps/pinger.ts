@@ -11,16 +11,16 @@ import {
   icmpSequence,
   icmpType,
   isIcmpIntact,
-  writeEchoRequest,
+  writeIcmpEchoRequest,
 } from '../wire/icmp.js';
 import {
+  IP_PROTOCOL_ICMP,
   IPV4_HEADER_BYTES,
   IPV4_TTL,
   ipv4HeaderLength,
   ipv4Protocol,
   ipv4Source,
-  PROTOCOL_ICMP,
-  writeIpv4,
+  writeIpv4Header,
 } from '../wire/ipv4.js';
 import { NOT_WAITING, Outstanding } from './outstanding.js';
 
@@ -141,7 +141,7 @@ export class Pinger implements PacketHandler {
     const { memory } = this.core;
     const u8 = memory.u8;
     const ip = buffer.offset;
-    if (ipv4Protocol(u8, ip) !== PROTOCOL_ICMP || ipv4Source(u8, ip) !== this.to) return false;
+    if (ipv4Protocol(u8, ip) !== IP_PROTOCOL_ICMP || ipv4Source(u8, ip) !== this.to) return false;
     const headerLength = ipv4HeaderLength(u8, ip);
     const icmp = ip + headerLength;
     const length = buffer.length - headerLength;
@@ -192,9 +192,9 @@ export class Pinger implements PacketHandler {
     const icmp = buffer.offset + IPV4_HEADER_BYTES;
     const length = ICMP_HEADER_BYTES + this.sizeOf(number);
     for (let i = ICMP_HEADER_BYTES; i < length; i++) memory.u8[icmp + i] = number + i;
-    writeEchoRequest(memory, icmp, length, this.identifier, number & 0xffff);
+    writeIcmpEchoRequest(memory, icmp, length, this.identifier, number & 0xffff);
     buffer.length = IPV4_HEADER_BYTES + length;
-    writeIpv4(memory, buffer.offset, buffer.length, PROTOCOL_ICMP, this.core.address, this.to);
+    writeIpv4Header(memory, buffer.offset, buffer.length, IP_PROTOCOL_ICMP, this.core.address, this.to);
     if (this.core.addBufferToRing(buffer)) return true;
     this.core.release(buffer);
     return false;

@@ -10,9 +10,9 @@ import { AppError } from '../errors.js';
 import type { Stack, StackOptions } from '../stack.js';
 import { BURST } from '../tx-burst.js';
 import { parseIpv4, parseMac } from '../wire/address.js';
-import { copyMac, ETH_HEADER_BYTES, ETHERTYPE_IPV4_WORD, macWords, writeSourceAndType } from '../wire/ethernet.js';
-import { IPV4_HEADER_BYTES, PROTOCOL_UDP, writeIpv4 } from '../wire/ipv4.js';
-import { UDP_HEADER_BYTES, writeUdp } from '../wire/udp.js';
+import { copyMac, ETH_HEADER_BYTES, ETHERTYPE_IPV4_WORD, macWords, writeEthSourceAndType } from '../wire/ethernet.js';
+import { IP_PROTOCOL_UDP, IPV4_HEADER_BYTES, writeIpv4Header } from '../wire/ipv4.js';
+import { UDP_HEADER_BYTES, writeUdpHeader } from '../wire/udp.js';
 import { checkOptions } from './options.js';
 
 export const layer = 'ethernet';
@@ -101,9 +101,9 @@ function makeFrame(core: Core, options: StackOptions): Uint8Array {
   const ip = start + ETH_HEADER_BYTES;
   const udp = ip + IPV4_HEADER_BYTES;
   copyMac(memory.u16, start >>> 1, macWords(to), 0);
-  writeSourceAndType(memory.u16, start, macWords(core.mac), ETHERTYPE_IPV4_WORD);
-  writeIpv4(memory, ip, start + size - ip, PROTOCOL_UDP, core.address, destination);
-  writeUdp(memory, ip, udp, start + size - udp, DISCARD_PORT, DISCARD_PORT);
+  writeEthSourceAndType(memory.u16, start, macWords(core.mac), ETHERTYPE_IPV4_WORD);
+  writeIpv4Header(memory, ip, start + size - ip, IP_PROTOCOL_UDP, core.address, destination);
+  writeUdpHeader(memory, ip, udp, start + size - udp, DISCARD_PORT, DISCARD_PORT);
   return memory.u8.slice(start, start + size);
 }
 

@@ -9,14 +9,21 @@ import type { PacketHandler } from '../stack.js';
 import { parseIpv4 } from '../wire/address.js';
 import { readI32, writeI32 } from '../wire/bytes.js';
 import {
+  IP_PROTOCOL_UDP,
   IPV4_HEADER_BYTES,
   ipv4HeaderLength,
   ipv4Protocol,
   ipv4Source,
-  PROTOCOL_UDP,
-  writeIpv4,
+  writeIpv4Header,
 } from '../wire/ipv4.js';
-import { isUdpIntact, UDP_HEADER_BYTES, udpDestinationPort, udpLength, udpSourcePort, writeUdp } from '../wire/udp.js';
+import {
+  isUdpIntact,
+  UDP_HEADER_BYTES,
+  udpDestinationPort,
+  udpLength,
+  udpSourcePort,
+  writeUdpHeader,
+} from '../wire/udp.js';
 import { MAX_OUTSTANDING, NOT_WAITING, Outstanding } from './outstanding.js';
 import { isPattern, seedOf, writePattern, xorshift32 } from './pattern.js';
 
@@ -47,7 +54,7 @@ const SOURCE_PORT = 40007;
 
 /** With several cores a flow belongs to one of them: the port is chosen so that it is this one. */
 function ownSourcePort(core: Core, to: number, port: number): number {
-  const echo = { protocol: PROTOCOL_UDP, source: to, destination: core.address, sourcePort: port };
+  const echo = { protocol: IP_PROTOCOL_UDP, source: to, destination: core.address, sourcePort: port };
   for (let own = SOURCE_PORT; own <= 0xffff; own++) {
     if (core.rssCoreFor({ ...echo, destinationPort: own }) === core.index) return own;
   }
@@ -124,7 +131,7 @@ export class UdpProbe implements PacketHandler {
     const { memory } = this.core;
     const u8 = memory.u8;
     const ip = buffer.offset;
-    if (ipv4Protocol(u8, ip) !== PROTOCOL_UDP || ipv4Source(u8, ip) !== this.to) return false;
+    if (ipv4Protocol(u8, ip) !== IP_PROTOCOL_UDP || ipv4Source(u8, ip) !== this.to) return false;
     const headerLength = ipv4HeaderLength(u8, ip);
     const udp = ip + headerLength;
     const length = buffer.length - headerLength;
@@ -163,8 +170,8 @@ export class UdpProbe implements PacketHandler {
     writeI32(memory.u8, payload, number);
     writePattern(memory.u8, payload + NUMBER_BYTES, payload + bytes, seedOf(number));
     buffer.length = IPV4_HEADER_BYTES + UDP_HEADER_BYTES + bytes;
-    writeIpv4(memory, buffer.offset, buffer.length, PROTOCOL_UDP, this.core.address, this.to);
-    writeUdp(memory, buffer.offset, udp, UDP_HEADER_BYTES + bytes, this.sourcePort, this.port);
+    writeIpv4Header(memory, buffer.offset, buffer.length, IP_PROTOCOL_UDP, this.core.address, this.to);
+    writeUdpHeader(memory, buffer.offset, udp, UDP_HEADER_BYTES + bytes, this.sourcePort, this.port);
     if (this.core.addBufferToRing(buffer)) return true;
     this.core.release(buffer);
     return false;

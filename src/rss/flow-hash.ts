@@ -19,9 +19,11 @@ import {
   ETHERTYPE_IPV6,
   ETHERTYPE_QINQ,
   ETHERTYPE_VLAN,
-  etherType,
+  ethType,
 } from '../wire/ethernet.js';
 import {
+  IP_PROTOCOL_TCP,
+  IP_PROTOCOL_UDP,
   IPV4_DESTINATION,
   IPV4_HEADER_BYTES,
   IPV4_SOURCE,
@@ -29,9 +31,7 @@ import {
   ipv4Protocol,
   ipv4TotalLength,
   ipv4Version,
-  isFragment,
-  PROTOCOL_TCP,
-  PROTOCOL_UDP,
+  isIpv4Fragment,
 } from '../wire/ipv4.js';
 import {
   IPV6_DESTINATION,
@@ -41,7 +41,7 @@ import {
   IPV6_NEXT_HEADER,
   IPV6_PAYLOAD_LENGTH,
   IPV6_SOURCE,
-  isSkippable,
+  isIpv6Extension,
 } from '../wire/ipv6.js';
 import type { TupleHash } from './tuple-hash.js';
 
@@ -61,8 +61,8 @@ const PLAIN_VERSION_IHL = 0x45;
 const PLAIN_BYTES = IPV4_HEADER_BYTES + PORTS_BYTES;
 const FRAGMENT_WORD = 0xff3f0000;
 // V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
-const TCP = PROTOCOL_TCP;
-const UDP = PROTOCOL_UDP;
+const TCP = IP_PROTOCOL_TCP;
+const UDP = IP_PROTOCOL_UDP;
 
 /** Whether an IPv4 header of which these are the first words is one without options, of a whole packet with ports. */
 function isPlain(first: number, second: number, third: number): boolean {
@@ -77,7 +77,7 @@ function isPlain(first: number, second: number, third: number): boolean {
 
 /** Whether the tuple of this protocol has ports. */
 export function hasPorts(protocol: number): boolean {
-  return protocol === PROTOCOL_TCP || protocol === PROTOCOL_UDP;
+  return protocol === IP_PROTOCOL_TCP || protocol === IP_PROTOCOL_UDP;
 }
 
 export interface FlowHash {
@@ -118,7 +118,7 @@ export function createFlowHash({ u8, u32 }: MemoryViews, tuple: TupleHash): Flow
       headerLength >= IPV4_HEADER_BYTES &&
       end <= length &&
       end <= ipv4TotalLength(u8, ip) &&
-      !isFragment(u8, ip);
+      !isIpv4Fragment(u8, ip);
     if ((ip & 3) !== 0) return ofUnalignedIpv4(ip, isByPorts ? ip + headerLength : NO_PORTS);
     const source = i32[(ip + IPV4_SOURCE) >>> 2]!;
     const destination = i32[(ip + IPV4_DESTINATION) >>> 2]!;
@@ -131,7 +131,7 @@ export function createFlowHash({ u8, u32 }: MemoryViews, tuple: TupleHash): Flow
     const end = ip + Math.min(length, IPV6_HEADER_BYTES + readU16(u8, ip + IPV6_PAYLOAD_LENGTH));
     let next = u8[ip + IPV6_NEXT_HEADER]!;
     let at = ip + IPV6_HEADER_BYTES;
-    for (let headers = 0; isSkippable(next); headers++) {
+    for (let headers = 0; isIpv6Extension(next); headers++) {
       if (headers === MAX_EXTENSION_HEADERS || at + IPV6_EXTENSION_BYTES > end) return 0;
       next = u8[at]!;
       at += (u8[at + IPV6_EXTENSION_LENGTH]! + 1) * IPV6_EXTENSION_BYTES;
@@ -155,9 +155,9 @@ export function createFlowHash({ u8, u32 }: MemoryViews, tuple: TupleHash): Flow
   /** With VLAN tags, or no IPv4. */
   const ofOtherFrame = (frame: number, length: number): number => {
     let header = ETH_HEADER_BYTES;
-    let type = etherType(u8, frame);
+    let type = ethType(u8, frame);
     for (let tags = 0; tags < MAX_VLAN_TAGS && (type === ETHERTYPE_VLAN || type === ETHERTYPE_QINQ); tags++) {
-      type = etherType(u8, frame + header - ETH_HEADER_BYTES + VLAN_TAG_BYTES);
+      type = ethType(u8, frame + header - ETH_HEADER_BYTES + VLAN_TAG_BYTES);
       header += VLAN_TAG_BYTES;
     }
     const ip = frame + header;
@@ -169,7 +169,7 @@ export function createFlowHash({ u8, u32 }: MemoryViews, tuple: TupleHash): Flow
 
   const ofFrame = (frame: number, length: number): number => {
     if (length < ETH_HEADER_BYTES + IPV4_HEADER_BYTES) return NO_HASH;
-    if (etherType(u8, frame) !== ETHERTYPE_IPV4) return ofOtherFrame(frame, length);
+    if (ethType(u8, frame) !== ETHERTYPE_IPV4) return ofOtherFrame(frame, length);
     return ofIpv4(frame + ETH_HEADER_BYTES, length - ETH_HEADER_BYTES);
   };
 

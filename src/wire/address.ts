@@ -60,7 +60,7 @@ export function prefixMask(prefixLength: number): number {
 }
 
 /** 224.0.0.0/4 (RFC 1112, 4). */
-export function isMulticastIpv4(address: number): boolean {
+export function isIpv4Multicast(address: number): boolean {
   return address >> 28 === -2;
 }
 

@@ -1,7 +1,7 @@
 /** ARP for IPv4 over Ethernet (RFC 826): field offsets from the first byte of the ARP packet, and the writer of one. */
-import type { MemoryViews } from '../../drivers/memory/index.js';
 import { readI32, readU16, writeI32, writeU16 } from './bytes.js';
-import { copyMac } from './ethernet.js';
+import { copyMac, ETHERTYPE_IPV4 } from './ethernet.js';
+import type { WireMemory } from './memory.js';
 
 export const ARP_HARDWARE_TYPE = 0;
 export const ARP_PROTOCOL_TYPE = 2;
@@ -18,7 +18,6 @@ export const ARP_REQUEST = 1;
 export const ARP_REPLY = 2;
 
 const HARDWARE_ETHERNET = 1;
-const PROTOCOL_IPV4 = 0x0800;
 
 /** Whether `length` bytes at `offset` are ARP for IPv4 over Ethernet with a known operation; then all fields are there. */
 export function isArp(u8: Uint8Array, offset: number, length: number): boolean {
@@ -26,13 +25,14 @@ export function isArp(u8: Uint8Array, offset: number, length: number): boolean {
   const operation = readU16(u8, offset + ARP_OPERATION);
   return (
     readU16(u8, offset + ARP_HARDWARE_TYPE) === HARDWARE_ETHERNET &&
-    readU16(u8, offset + ARP_PROTOCOL_TYPE) === PROTOCOL_IPV4 &&
+    readU16(u8, offset + ARP_PROTOCOL_TYPE) === ETHERTYPE_IPV4 &&
     u8[offset + ARP_HARDWARE_LENGTH] === 6 &&
     u8[offset + ARP_PROTOCOL_LENGTH] === 4 &&
     (operation === ARP_REQUEST || operation === ARP_REPLY)
   );
 }
 
+/** {@link ARP_REQUEST} or {@link ARP_REPLY}; others are no ARP for {@link isArp}. */
 export function arpOperation(u8: Uint8Array, offset: number): number {
   return readU16(u8, offset + ARP_OPERATION);
 }
@@ -47,9 +47,9 @@ export function arpTargetIp(u8: Uint8Array, offset: number): number {
   return readI32(u8, offset + ARP_TARGET_IP);
 }
 
-/** Writes a whole ARP packet at `offset` (even). MAC addresses are three memory words. */
+/** Writes a whole ARP packet of {@link ARP_BYTES} at `offset`, which must be even. MAC addresses are three memory words. */
 export function writeArp(
-  memory: MemoryViews,
+  memory: WireMemory,
   offset: number,
   operation: number,
   senderMac: Uint16Array,
@@ -59,7 +59,7 @@ export function writeArp(
 ): void {
   const u8 = memory.u8;
   writeU16(u8, offset + ARP_HARDWARE_TYPE, HARDWARE_ETHERNET);
-  writeU16(u8, offset + ARP_PROTOCOL_TYPE, PROTOCOL_IPV4);
+  writeU16(u8, offset + ARP_PROTOCOL_TYPE, ETHERTYPE_IPV4);
   u8[offset + ARP_HARDWARE_LENGTH] = 6;
   u8[offset + ARP_PROTOCOL_LENGTH] = 4;
   writeU16(u8, offset + ARP_OPERATION, operation);

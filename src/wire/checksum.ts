@@ -4,31 +4,31 @@
  * The sum does not depend on the byte order of the words that are added (RFC 1071, 2 B): it runs over memory words where
  * the bytes begin at an even offset, as packets in our buffers do, and only the result is turned round.
  *
- * A *partial sum* is an unfolded sum in network order; chain them over pseudo header and payload, then {@link finish}.
+ * A *partial sum* is an unfolded sum in network order; chain them over pseudo header and payload, then {@link finishSum}.
  * It stays below 2^31, a small integer, for anything up to 64 KiB: that is 2^15 words of less than 2^16.
  */
-import type { MemoryViews } from '../../drivers/memory/index.js';
 import { writeU16 } from './bytes.js';
+import type { WireMemory } from './memory.js';
 
 const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 /** Adds the carries back in: any sum of 16-bit words becomes 16 bits. */
-export function fold(sum: number): number {
+export function foldSum(sum: number): number {
   let folded = (sum & 0xffff) + (sum >>> 16);
   folded = (folded & 0xffff) + (folded >>> 16);
   return folded;
 }
 
 /** The checksum field's value for a partial sum. */
-export function finish(sum: number): number {
-  return ~fold(sum) & 0xffff;
+export function finishSum(sum: number): number {
+  return ~foldSum(sum) & 0xffff;
 }
 
 /**
  * Partial sum of `length` bytes (up to 65535) at `offset`, plus `initial` (a folded or short sum). An odd last byte
  * counts as the high byte of a word.
  */
-export function partialSum(memory: MemoryViews, offset: number, length: number, initial = 0): number {
+export function partialSum(memory: WireMemory, offset: number, length: number, initial = 0): number {
   if ((offset & 1) !== 0) return initial + sumBytes(memory.u8, offset, length);
   const u16 = memory.u16;
   let sum = 0;
@@ -40,7 +40,7 @@ export function partialSum(memory: MemoryViews, offset: number, length: number, 
     sum += u16[w]! + u16[w + 1]! + u16[w + 2]! + u16[w + 3]! + u16[w + 4]! + u16[w + 5]! + u16[w + 6]! + u16[w + 7]!;
   }
   for (; w < end; w++) sum += u16[w]!;
-  let folded = fold(sum);
+  let folded = foldSum(sum);
   if (LITTLE_ENDIAN) folded = ((folded & 0xff) << 8) | (folded >>> 8);
   if ((length & 1) !== 0) folded += memory.u8[offset + length - 1]! << 8;
   return initial + folded;
@@ -52,19 +52,23 @@ function sumBytes(u8: Uint8Array, offset: number, length: number): number {
   const end = offset + (length & ~1);
   for (let i = offset; i < end; i += 2) sum += (u8[i]! << 8) | u8[i + 1]!;
   if ((length & 1) !== 0) sum += u8[end]! << 8;
-  return fold(sum);
-}
-
-/** The checksum of `length` bytes at `offset`. Over bytes that hold their own right checksum it is 0. */
-export function checksum(memory: MemoryViews, offset: number, length: number, initial = 0): number {
-  return finish(partialSum(memory, offset, length, initial));
+  return foldSum(sum);
 }
 
 /**
- * Corrects the checksum field at `field` for one 16-bit word that changed from `before` to `after`: HC' = ~(~HC + ~m +
- * m') (RFC 1624, equation 3).
+ * The checksum of `length` bytes (up to 65535) at `offset`, 0 to 65535: what the field gets when it was 0 before. Over bytes
+ * that hold their own right checksum it is 0.
+ * @param initial partial sum of what else it covers, such as {@link ipv4PseudoHeaderSum}
+ */
+export function internetChecksum(memory: WireMemory, offset: number, length: number, initial = 0): number {
+  return finishSum(partialSum(memory, offset, length, initial));
+}
+
+/**
+ * Corrects the checksum at `field` (the field's own offset) for one 16-bit word that changed from `before` to `after`:
+ * HC' = ~(~HC + ~m + m') (RFC 1624, equation 3).
  */
 export function updateChecksum(u8: Uint8Array, field: number, before: number, after: number): void {
   const stored = (u8[field]! << 8) | u8[field + 1]!;
-  writeU16(u8, field, finish((~stored & 0xffff) + (~before & 0xffff) + after));
+  writeU16(u8, field, finishSum((~stored & 0xffff) + (~before & 0xffff) + after));
 }

@@ -1,4 +1,7 @@
-/** IPv6 (RFC 8200): field offsets from the first byte of the header, and the extension headers that may follow it. */
+/**
+ * IPv6 (RFC 8200): field offsets from the first byte of the header, and the extension headers that may follow it. What soft
+ * RSS needs: the layer itself does not speak IPv6.
+ */
 
 export const IPV6_PAYLOAD_LENGTH = 4;
 export const IPV6_NEXT_HEADER = 6;
@@ -19,6 +22,6 @@ export const IPV6_EXTENSION_LENGTH = 1;
 export const IPV6_EXTENSION_BYTES = 8;
 
 /** Whether `next` is an extension header that stands in every packet alike. A fragment header is not one of them. */
-export function isSkippable(next: number): boolean {
+export function isIpv6Extension(next: number): boolean {
   return next === HOP_BY_HOP || next === ROUTING || next === DESTINATION_OPTIONS;
 }

@@ -5,8 +5,14 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Core, init, type Layer, type PacketBuffer, type Port, parseIpv4 } from '../../src/index.js';
 import { ETH_HEADER_BYTES } from '../../src/wire/ethernet.js';
-import { IPV4_HEADER_BYTES, PROTOCOL_UDP, writeIpv4 } from '../../src/wire/ipv4.js';
-import { isUdpIntact, UDP_HEADER_BYTES, udpDestinationPort, udpSourcePort, writeUdp } from '../../src/wire/udp.js';
+import { IP_PROTOCOL_UDP, IPV4_HEADER_BYTES, writeIpv4Header } from '../../src/wire/ipv4.js';
+import {
+  isUdpIntact,
+  UDP_HEADER_BYTES,
+  udpDestinationPort,
+  udpSourcePort,
+  writeUdpHeader,
+} from '../../src/wire/udp.js';
 import { FlowScene, totalsOf } from '../support/flow-scene.js';
 import { ALL_MODES, MODES, stackCores } from '../support/modes.js';
 
@@ -36,9 +42,9 @@ interface Datagram {
 function write({ memory }: Core, ip: number, datagram: Datagram): void {
   const { source, destination, sourcePort, destinationPort, payload } = datagram;
   memory.u8.set(payload, ip + HEADERS);
-  writeIpv4(memory, ip, HEADERS + payload.length, PROTOCOL_UDP, source, destination);
+  writeIpv4Header(memory, ip, HEADERS + payload.length, IP_PROTOCOL_UDP, source, destination);
   const udp = ip + IPV4_HEADER_BYTES;
-  writeUdp(memory, ip, udp, UDP_HEADER_BYTES + payload.length, sourcePort, destinationPort);
+  writeUdpHeader(memory, ip, udp, UDP_HEADER_BYTES + payload.length, sourcePort, destinationPort);
 }
 
 function bufferOf(core: Core): PacketBuffer {

@@ -13,11 +13,11 @@ import type { Core } from '../../src/core.js';
 import type { PacketBuffer } from '../../src/packet-buffer.js';
 import type { Stack, StackOptions } from '../../src/stack.js';
 import {
+  IP_PROTOCOL_UDP,
   IPV4_HEADER_BYTES,
   ipv4Destination,
   ipv4HeaderLength,
   ipv4Protocol,
-  PROTOCOL_UDP,
 } from '../../src/wire/ipv4.js';
 import { isUdpIntact, UDP_HEADER_BYTES, udpDestinationPort, udpLength, udpSourcePort } from '../../src/wire/udp.js';
 import { addressOf, fromOf, isNumbered, SERVICE_PORT } from './numbered.js';
@@ -91,7 +91,7 @@ class Numbered implements Stack {
     const ip = buffer.offset;
     const udp = ip + IPV4_HEADER_BYTES;
     const payload = ip + HEADERS;
-    const isUdp = ipv4Protocol(u8, ip) === PROTOCOL_UDP && ipv4HeaderLength(u8, ip) === IPV4_HEADER_BYTES;
+    const isUdp = ipv4Protocol(u8, ip) === IP_PROTOCOL_UDP && ipv4HeaderLength(u8, ip) === IPV4_HEADER_BYTES;
     const isAnswer = isUdp && udpSourcePort(u8, udp) === SERVICE_PORT;
     if (!isAnswer && !(isUdp && udpDestinationPort(u8, udp) === SERVICE_PORT)) tallies.other++;
     else if (

@@ -5,8 +5,8 @@
  * there again when it is.
  */
 import type { Core } from '../../src/core.js';
-import { IPV4_HEADER_BYTES, PROTOCOL_UDP, writeIpv4 } from '../../src/wire/ipv4.js';
-import { UDP_HEADER_BYTES, writeUdp } from '../../src/wire/udp.js';
+import { IP_PROTOCOL_UDP, IPV4_HEADER_BYTES, writeIpv4Header } from '../../src/wire/ipv4.js';
+import { UDP_HEADER_BYTES, writeUdpHeader } from '../../src/wire/udp.js';
 import {
   addressOf,
   coreOf,
@@ -186,8 +186,8 @@ export class Requester {
     const ip = buffer.offset;
     const bytes = writeNumbered(memory.u8, ip + HEADERS, flow, flow.next, core.mtu - HEADERS);
     buffer.length = HEADERS + bytes;
-    writeIpv4(memory, ip, buffer.length, PROTOCOL_UDP, core.address, addressOf(flow.to));
-    writeUdp(memory, ip, ip + IPV4_HEADER_BYTES, UDP_HEADER_BYTES + bytes, flow.port, SERVICE_PORT);
+    writeIpv4Header(memory, ip, buffer.length, IP_PROTOCOL_UDP, core.address, addressOf(flow.to));
+    writeUdpHeader(memory, ip, ip + IPV4_HEADER_BYTES, UDP_HEADER_BYTES + bytes, flow.port, SERVICE_PORT);
     if (!core.addBufferToRing(buffer)) {
       core.release(buffer);
       return false;
@@ -204,7 +204,7 @@ export class Requester {
 /** Source ports with which the answers come back to this core. */
 function ownPorts(core: Core, peer: number, count: number): number[] {
   const ports: number[] = [];
-  const answer = { protocol: PROTOCOL_UDP, source: peer, destination: core.address, sourcePort: SERVICE_PORT };
+  const answer = { protocol: IP_PROTOCOL_UDP, source: peer, destination: core.address, sourcePort: SERVICE_PORT };
   for (let port = FIRST_PORT; ports.length < count && port <= 0xffff; port++) {
     if (core.rssCoreFor({ ...answer, destinationPort: port }) === core.index) ports.push(port);
   }

@@ -1,8 +1,8 @@
 /** Answers the numbered requests of others, and checks what a receiver can check: whole, for us, new, in order. */
 import type { Core } from '../../src/core.js';
 import type { PacketBuffer } from '../../src/packet-buffer.js';
-import { IPV4_HEADER_BYTES, swapAddresses } from '../../src/wire/ipv4.js';
-import { swapPorts } from '../../src/wire/udp.js';
+import { IPV4_HEADER_BYTES, swapIpv4Addresses } from '../../src/wire/ipv4.js';
+import { swapUdpPorts } from '../../src/wire/udp.js';
 import { coreOf, epochOf, flowOf, fromOf, MAX_CORES, MAX_ENDPOINTS, MAX_FLOWS, sequenceOf, toOf } from './numbered.js';
 import type { Tallies } from './tallies.js';
 
@@ -31,8 +31,8 @@ export class Responder {
       core.release(buffer);
       return;
     }
-    swapAddresses(u8, buffer.offset);
-    swapPorts(u8, buffer.offset + IPV4_HEADER_BYTES);
+    swapIpv4Addresses(u8, buffer.offset);
+    swapUdpPorts(u8, buffer.offset + IPV4_HEADER_BYTES);
     if (core.addBufferToRing(buffer)) {
       tallies.served++;
       return;

@@ -1,17 +1,17 @@
-/** A core on a mock device with a clock that the test turns, and what most tests of the layer do with them. */
+/** A core on a fake device with a clock that the test turns, and what most tests of the layer do with them. */
 import { expect } from 'vitest';
 import type { BaseCore } from '../../src/base-core.js';
 import type { Core } from '../../src/core.js';
 import type { PacketBuffer } from '../../src/packet-buffer.js';
 import { SingleCore, type SingleCoreOptions } from '../../src/single-core.js';
+import { FakeDevice, type FakeDeviceOptions } from '../../src/testing/fake-device.js';
 import { parseIpv4 } from '../../src/wire/address.js';
 import { arp, ipv4, isArp, OUR_IP, PEER_IP } from './frames.js';
-import { MockDevice, type MockOptions } from './mock-device.js';
 import { expectEveryBufferOnce, expectEveryFrameInOneCounter, Multicore } from './multicore.js';
 
 export interface TestCore<AnyCore extends BaseCore = SingleCore> {
   core: AnyCore;
-  device: MockDevice;
+  device: FakeDevice;
   warnings: string[];
   /** Milliseconds; set it to let time pass, then tick. */
   time: { now: number };
@@ -21,8 +21,8 @@ export interface TestCore<AnyCore extends BaseCore = SingleCore> {
   port?: Multicore;
 }
 
-export function makeCore(options: Partial<SingleCoreOptions> = {}, mock: MockOptions = {}): TestCore {
-  const device = new MockDevice(mock);
+export function makeCore(options: Partial<SingleCoreOptions> = {}, mock: FakeDeviceOptions = {}): TestCore {
+  const device = new FakeDevice(mock);
   const warnings: string[] = [];
   const time = { now: 1000 };
   const core = new SingleCore(device, {
@@ -43,10 +43,10 @@ export function makeCore(options: Partial<SingleCoreOptions> = {}, mock: MockOpt
 
 /** What the tests of both kinds of cores can choose. */
 export type EitherOptions = Pick<SingleCoreOptions, 'layer' | 'mtu' | 'acceptBroadcast'>;
-export type MakeEither = (options?: EitherOptions, mock?: MockOptions) => TestCore<BaseCore>;
+export type MakeEither = (options?: EitherOptions, mock?: FakeDeviceOptions) => TestCore<BaseCore>;
 
 /** A core with rings, alone on its port, whose other thread has its turn whenever the core does something. */
-export function makeRingCore(options: EitherOptions = {}, mock: MockOptions = {}): TestCore<BaseCore> {
+export function makeRingCore(options: EitherOptions = {}, mock: FakeDeviceOptions = {}): TestCore<BaseCore> {
   const port = new Multicore({ stackCores: 1, buffers: 1024, mock, ...(options as object) });
   const core = port.cores[0]!;
   const settleAround = <Args extends unknown[], Result>(call: (...args: Args) => Result) => {

@@ -7,8 +7,14 @@ import type { Core } from '../../src/core.js';
 import type { PacketBuffer } from '../../src/packet-buffer.js';
 import type { Stack, StackOptions } from '../../src/stack.js';
 import { parseIpv4 } from '../../src/wire/address.js';
-import { IPV4_HEADER_BYTES, PROTOCOL_UDP, writeIpv4 } from '../../src/wire/ipv4.js';
-import { isUdpIntact, UDP_HEADER_BYTES, udpDestinationPort, udpSourcePort, writeUdp } from '../../src/wire/udp.js';
+import { IP_PROTOCOL_UDP, IPV4_HEADER_BYTES, writeIpv4Header } from '../../src/wire/ipv4.js';
+import {
+  isUdpIntact,
+  UDP_HEADER_BYTES,
+  udpDestinationPort,
+  udpSourcePort,
+  writeUdpHeader,
+} from '../../src/wire/udp.js';
 import {
   coreOf,
   FIRST_PORT,
@@ -159,9 +165,9 @@ class Generator implements Stack {
     const sequence = this.next[flow]!;
     writeFlow(memory.u8, ip + HEADERS, order, flow, sequence);
     buffer.length = HEADERS + PAYLOAD_BYTES;
-    writeIpv4(memory, ip, buffer.length, PROTOCOL_UDP, port.address, this.to);
+    writeIpv4Header(memory, ip, buffer.length, IP_PROTOCOL_UDP, port.address, this.to);
     const length = UDP_HEADER_BYTES + PAYLOAD_BYTES;
-    writeUdp(memory, ip, ip + IPV4_HEADER_BYTES, length, FIRST_PORT + flow, REFLECTOR_PORT);
+    writeUdpHeader(memory, ip, ip + IPV4_HEADER_BYTES, length, FIRST_PORT + flow, REFLECTOR_PORT);
     if (!port.addBufferToRing(buffer)) {
       port.release(buffer);
       return false;

@@ -4,8 +4,14 @@
  */
 import type { Core } from '../../src/core.js';
 import type { Stack } from '../../src/stack.js';
-import { IPV4_HEADER_BYTES, ipv4Source, PROTOCOL_UDP, writeIpv4 } from '../../src/wire/ipv4.js';
-import { isUdpIntact, UDP_HEADER_BYTES, udpDestinationPort, udpSourcePort, writeUdp } from '../../src/wire/udp.js';
+import { IP_PROTOCOL_UDP, IPV4_HEADER_BYTES, ipv4Source, writeIpv4Header } from '../../src/wire/ipv4.js';
+import {
+  isUdpIntact,
+  UDP_HEADER_BYTES,
+  udpDestinationPort,
+  udpSourcePort,
+  writeUdpHeader,
+} from '../../src/wire/udp.js';
 import {
   BLOCK,
   FIRST_PORT,
@@ -32,8 +38,8 @@ export default function createReflector(core: Core): Stack {
 
   /** Whether packets of the flow, and those of the answers if they came here, belong to this core. */
   function isPlaced(remote: number, remotePort: number): boolean {
-    const flow = { protocol: PROTOCOL_UDP, source: remote, destination: own };
-    const back = { protocol: PROTOCOL_UDP, source: own, destination: remote };
+    const flow = { protocol: IP_PROTOCOL_UDP, source: remote, destination: own };
+    const back = { protocol: IP_PROTOCOL_UDP, source: own, destination: remote };
     return (
       core.rssCoreFor({ ...flow, sourcePort: remotePort, destinationPort: REFLECTOR_PORT }) === core.index &&
       core.rssCoreFor({ ...back, sourcePort: REFLECTOR_PORT, destinationPort: remotePort }) === core.index
@@ -90,8 +96,8 @@ export default function createReflector(core: Core): Stack {
         const remote = ipv4Source(u8, ip);
         const remotePort = udpSourcePort(u8, udp);
         setCore(u8, ip + HEADERS, core.index);
-        writeIpv4(core.memory, ip, buffer.length, PROTOCOL_UDP, own, remote);
-        writeUdp(core.memory, ip, udp, buffer.length - IPV4_HEADER_BYTES, REFLECTOR_PORT, remotePort);
+        writeIpv4Header(core.memory, ip, buffer.length, IP_PROTOCOL_UDP, own, remote);
+        writeUdpHeader(core.memory, ip, udp, buffer.length - IPV4_HEADER_BYTES, REFLECTOR_PORT, remotePort);
         if (core.addBufferToRing(buffer)) continue;
         totals.ring_full++;
         core.release(buffer);

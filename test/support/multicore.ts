@@ -1,5 +1,5 @@
 /**
- * The 1 KB and the 2 KB layout on a mock device, all in one thread: the receiving and the sending loop and the cores take
+ * The 1 KB and the 2 KB layout on a fake device, all in one thread: the receiving and the sending loop and the cores take
  * their turns when the test says so. And where every buffer is.
  */
 import { expect } from 'vitest';
@@ -18,16 +18,16 @@ import type { PacketBuffer } from '../../src/packet-buffer.js';
 import { resolveConfig } from '../../src/resolve-config.js';
 import { IndirectionTable } from '../../src/rss/indirection-table.js';
 import { Rss, type RssShare } from '../../src/rss/rss.js';
+import { FakeDevice, type FakeDeviceOptions } from '../../src/testing/fake-device.js';
 import type { WaitingPackets } from '../../src/waiting-packets.js';
 import { OUR_IP } from './frames.js';
-import { MockDevice, type MockOptions } from './mock-device.js';
 
 export interface MulticoreOptions extends Partial<TspmdConfig> {
   mode?: '1kb' | '2kb';
   /** Cores of the stack. */
   stackCores?: number;
-  mock?: MockOptions;
-  makeDevice?: (options: MockOptions) => MockDevice;
+  mock?: FakeDeviceOptions;
+  makeDevice?: (options: FakeDeviceOptions) => FakeDevice;
 }
 
 /** Buffers and the place that they are in. */
@@ -37,7 +37,7 @@ export interface Place {
 }
 
 export class Multicore {
-  readonly device: MockDevice;
+  readonly device: FakeDevice;
   readonly interconnect: Interconnect;
   readonly indirection: IndirectionTable;
   readonly rss: Rss;
@@ -68,7 +68,7 @@ export class Multicore {
     this.interconnect = Interconnect.create(plan, mode === '2kb');
     const { buffers, rxBuffers } = plan;
     const all = { ...mock, buffers, ownBuffers: rxBuffers, separateSent: true };
-    this.device = makeDevice ? makeDevice(all) : new MockDevice(all);
+    this.device = makeDevice ? makeDevice(all) : new FakeDevice(all);
     this.indirection = IndirectionTable.create(stackCores);
     this.inbound = createCoreCounters(stackCores);
     this.coreCounters = Array.from({ length: stackCores }, () => createL2Counters());

@@ -3,14 +3,14 @@
  * many a burst as it is told. For long runs; what is sent is checked and not kept.
  */
 import { FRAME_OFFSET } from '../../rings/buffer-pool.js';
+import { FakeDevice, type FakeDeviceOptions } from '../../src/testing/fake-device.js';
 import { flowPacket } from './frames.js';
-import { MockDevice, type MockOptions } from './mock-device.js';
 
 /** From the beginning of the frame: source port of the datagram, and the number in it, after its header. */
 const PORT = 34;
 const NUMBER = 42;
 
-export class TrafficDevice extends MockDevice {
+export class TrafficDevice extends FakeDevice {
   /** Packets that come with the next bursts. */
   left = 0;
   /** Packets that have come, and that have gone out again. */
@@ -24,7 +24,7 @@ export class TrafficDevice extends MockDevice {
   private flow = 0;
 
   constructor(
-    options: MockOptions,
+    options: FakeDeviceOptions,
     private readonly flows: number,
   ) {
     super({ ...options, quiet: true });

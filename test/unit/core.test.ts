@@ -117,7 +117,7 @@ describe.each(EITHER_CORE)('%s', (_, make) => {
 
     it('never sends more than the device, the buffers or the configuration allow', () => {
       expect(make({ mtu: 9000 }).core.mtu).toBe(1500);
-      expect(make({ mtu: 9000 }, { mtu: 9000 }).core.mtu).toBe(frameCapacity(11) - 14);
+      expect(make({ mtu: 9000 }, { mtu: 9000, bufferShift: 11 }).core.mtu).toBe(frameCapacity(11) - 14);
       expect(make({ mtu: 576 }).core.mtu).toBe(576);
     });
   });

@@ -4,14 +4,14 @@ import { cpus } from 'node:os';
 import { afterEach, describe, expect, it } from 'vitest';
 import { allowedCpus, isListed, onlineCpus } from '../../src/cpus.js';
 import * as tspmd from '../../src/index.js';
+import { FakeDevice } from '../../src/testing/fake-device.js';
 import { makeCore } from '../support/core.js';
 import { OUR_IP } from '../support/frames.js';
-import { MockDevice } from '../support/mock-device.js';
 import { PortLab } from '../support/multi-port.js';
 import { until } from '../support/until.js';
 
 const config = { device: 'vhost-user:/tmp/x.sock', ip: `${OUR_IP}/24` };
-const openDevice = async (): Promise<MockDevice> => new MockDevice();
+const openDevice = async (): Promise<FakeDevice> => new FakeDevice();
 
 /** What a call throws or rejects with. */
 async function thrownBy(call: () => unknown): Promise<unknown> {

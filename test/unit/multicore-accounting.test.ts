@@ -3,9 +3,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { RingCore } from '../../src/multicore/ring-core.js';
 import type { PacketBuffer } from '../../src/packet-buffer.js';
-import { swapAddresses } from '../../src/wire/ipv4.js';
+import type { FakeDeviceOptions } from '../../src/testing/fake-device.js';
+import { swapIpv4Addresses } from '../../src/wire/ipv4.js';
 import { arp, flowPacket, ipv4, OUR_IP, PEER_IP } from '../support/frames.js';
-import type { MockOptions } from '../support/mock-device.js';
 import { expectEveryBufferOnce, expectEveryFrameInOneCounter, Multicore, takeAll } from '../support/multicore.js';
 import { TrafficDevice } from '../support/traffic-device.js';
 
@@ -176,7 +176,7 @@ describe.each(['1kb', '2kb'] as const)('%s: a long run', (mode) => {
   }, () => {
     const neighbours = { [PEER_IP]: '52:54:00:00:00:02' };
     let device!: TrafficDevice;
-    const makeDevice = (options: MockOptions): TrafficDevice => {
+    const makeDevice = (options: FakeDeviceOptions): TrafficDevice => {
       device = new TrafficDevice(options, FLOWS);
       return device;
     };
@@ -188,7 +188,7 @@ describe.each(['1kb', '2kb'] as const)('%s: a long run', (mode) => {
       const count = ringCore.getRxCount();
       for (let i = 0; i < count; i++) {
         const buffer = ringCore.getBufferRx()!;
-        swapAddresses(memory.u8, buffer.offset);
+        swapIpv4Addresses(memory.u8, buffer.offset);
         if (!ringCore.addBufferToRing(buffer)) ringCore.release(buffer);
       }
       inHands += count;

@@ -4,8 +4,8 @@ import { createL2Counters } from '../../src/counters.js';
 import { Interconnect } from '../../src/multicore/interconnect.js';
 import { planBuffers } from '../../src/multicore/plan.js';
 import { DeviceOrDoorbell, type Work, WorkerLoop } from '../../src/multicore/worker-loop.js';
+import { FakeDevice } from '../../src/testing/fake-device.js';
 import { flowPacket } from '../support/frames.js';
-import { MockDevice } from '../support/mock-device.js';
 import { Multicore, takeAll } from '../support/multicore.js';
 
 const turns = async (): Promise<void> => {
@@ -144,7 +144,7 @@ describe('a core that sleeps', () => {
 describe('a thread that has the device', () => {
   function make() {
     const interconnect = Interconnect.create(planBuffers(1, 1024), false);
-    const device = new MockDevice();
+    const device = new FakeDevice();
     const state = { hasWork: false, polls: 0, rests: 0, found: 0 };
     const source = new DeviceOrDoorbell(device, interconnect.rxListener(), () => state.hasWork);
     const work: Work = {
@@ -193,7 +193,7 @@ describe('a thread that has the device', () => {
   it('goes by the deadline of its work', async () => {
     const { interconnect, state } = make();
     let isDone = false;
-    const device = new MockDevice();
+    const device = new FakeDevice();
     const work: Work = {
       poll: () => (isDone ? 1 : 0),
       tick: () => {

@@ -2,9 +2,9 @@
 import { inspect } from 'node:util';
 import { describe, expect, it, vi } from 'vitest';
 import { init, type SinglePort } from '../../src/index.js';
+import { FakeDevice } from '../../src/testing/fake-device.js';
 import { packetTo } from '../support/core.js';
 import { arp, ethernet, icmpEcho, ipv4, OUR_IP, PEER_IP, udp } from '../support/frames.js';
-import { MockDevice } from '../support/mock-device.js';
 import { Multicore } from '../support/multicore.js';
 
 const config = { device: 'vhost-user:/tmp/x.sock', ip: `${OUR_IP}/24` };
@@ -12,18 +12,18 @@ const config = { device: 'vhost-user:/tmp/x.sock', ip: `${OUR_IP}/24` };
 /** An address conflict, of which the layer warns. */
 const twin = arp({ senderIp: OUR_IP });
 
-async function open(device = new MockDevice(), warn?: (line: string) => void): Promise<SinglePort> {
+async function open(device = new FakeDevice(), warn?: (line: string) => void): Promise<SinglePort> {
   return init(config, { openDevice: async () => device, ...(warn && { warn }) });
 }
 
-function provoke(port: SinglePort, device: MockDevice): void {
+function provoke(port: SinglePort, device: FakeDevice): void {
   device.inject(twin);
   port.core().getRxCount();
 }
 
 describe('events of a port', () => {
   it('reach every listener, until it is taken off; once is once', async () => {
-    const device = new MockDevice();
+    const device = new FakeDevice();
     const port = await open(device);
     const seen: string[] = [];
     const first = (state: 'up' | 'down', reason: string): void => void seen.push(`first ${state}: ${reason}`);
@@ -38,7 +38,7 @@ describe('events of a port', () => {
   });
 
   it('are over once it stops', async () => {
-    const device = new MockDevice();
+    const device = new FakeDevice();
     const port = await open(device);
     let events = 0;
     port.on('link', () => events++);
@@ -48,7 +48,7 @@ describe('events of a port', () => {
   });
 
   it('take the warnings; without a listener they go to warn', async () => {
-    const device = new MockDevice();
+    const device = new FakeDevice();
     const lines: string[] = [];
     const port = await open(device, (line) => lines.push(`warn: ${line}`));
     port.once('warning', (line) => lines.push(`event: ${line}`));
@@ -56,7 +56,7 @@ describe('events of a port', () => {
     expect(lines).toEqual([expect.stringMatching(/^event: .*10\.0\.0\.1/)]);
     await port.stop();
 
-    const other = new MockDevice();
+    const other = new FakeDevice();
     const silent = await open(other, (line) => lines.push(`warn: ${line}`));
     provoke(silent, other);
     expect(lines.slice(1)).toEqual([expect.stringMatching(/^warn: .*10\.0\.0\.1/)]);
@@ -64,7 +64,7 @@ describe('events of a port', () => {
   });
 
   it('that are warnings go to stderr where nobody takes them', async () => {
-    const device = new MockDevice();
+    const device = new FakeDevice();
     const port = await open(device);
     const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
     try {
@@ -79,7 +79,7 @@ describe('events of a port', () => {
 
 describe('await using', () => {
   it('stops the port at the end of its block', async () => {
-    const device = new MockDevice();
+    const device = new FakeDevice();
     {
       await using port = await open(device);
       expect(port.mode).toBe('single');
@@ -91,7 +91,7 @@ describe('await using', () => {
 
 describe('held_by_stack', () => {
   it('is how many buffers the stack has taken, and neither released nor sent', async () => {
-    const device = new MockDevice();
+    const device = new FakeDevice();
     await using port = await open(device);
     const core = port.core();
     const held = (): number => port.counters().held_by_stack;
@@ -113,7 +113,7 @@ describe('held_by_stack', () => {
 
 describe('console.log', () => {
   it('of a port, a core and a packet is a line each', async () => {
-    const device = new MockDevice();
+    const device = new FakeDevice();
     await using port = await open(device);
     const core = port.core();
     device.inject(ethernet(ipv4(udp([1, 2, 3], 1234, 7), { protocol: 17 })));
@@ -133,7 +133,7 @@ describe('console.log', () => {
   });
 
   it('of a frame names its addresses and what is in it', async () => {
-    const device = new MockDevice();
+    const device = new FakeDevice();
     await using port = await init({ ...config, layer: 'ethernet' }, { openDevice: async () => device });
     const core = port.core();
     device.inject(arp({ targetIp: OUR_IP }));
@@ -145,7 +145,7 @@ describe('console.log', () => {
   });
 
   it('of anything in a packet, however wrong, is one line', async () => {
-    const device = new MockDevice();
+    const device = new FakeDevice();
     await using port = await open(device);
     const packet = port.core().getBufferTx()!;
     for (const bytes of [[0x60], [0x45], [0x4f, ...new Array(19).fill(0)], new Array(64).fill(0xff)]) {

@@ -6,20 +6,20 @@ import createEcho from '../../src/apps/echo.js';
 import { type ConfigError, init, runStack, type Stack } from '../../src/index.js';
 import type { SingleCore } from '../../src/single-core.js';
 import { createStack, loadStack } from '../../src/stack.js';
+import { FakeDevice } from '../../src/testing/fake-device.js';
 import { learnPeer, makeCore } from '../support/core.js';
 import { ethernet, icmpEcho, ipv4, OUR_IP, OUR_MAC, PEER_MAC } from '../support/frames.js';
-import { MockDevice } from '../support/mock-device.js';
 
 const config = { device: 'vhost-user:/tmp/x.sock', ip: `${OUR_IP}/24` };
 const ping = ethernet(ipv4(icmpEcho([1, 2, 3]), { protocol: 1 }));
 
-async function open(device: MockDevice, warn: (line: string) => void = () => {}) {
+async function open(device: FakeDevice, warn: (line: string) => void = () => {}) {
   return init(config, { openDevice: async () => device, warn });
 }
 
 describe('init', () => {
   it('opens the device with the checked configuration, and announces the address', async () => {
-    const device = new MockDevice();
+    const device = new FakeDevice();
     const seen: unknown[] = [];
     const port = await init(
       { ...config, gateway: '10.0.0.9' },
@@ -48,7 +48,7 @@ describe('init', () => {
     let opened = 0;
     const openDevice = async () => {
       opened++;
-      return new MockDevice();
+      return new FakeDevice();
     };
     const failure = init({ device: 'x', ip: 'y' }, { openDevice });
     await expect(failure).rejects.toMatchObject({ name: 'ConfigError' } satisfies Partial<ConfigError>);
@@ -56,7 +56,7 @@ describe('init', () => {
   });
 
   it('tells what is to be known of the device', async () => {
-    const device = new MockDevice();
+    const device = new FakeDevice();
     Object.assign(device, { notice: 'mock: no hugepages' });
     const lines: string[] = [];
     const port = await open(device, (line) => lines.push(line));
@@ -70,7 +70,7 @@ describe('init', () => {
   });
 
   it('closes the device when the core cannot be made', async () => {
-    const device = new MockDevice();
+    const device = new FakeDevice();
     device.txBurst = () => {
       throw new Error('broken');
     };
@@ -79,7 +79,7 @@ describe('init', () => {
   });
 
   it('tells about the link, and announces the address again, which may be another one, when it is back', async () => {
-    const device = new MockDevice();
+    const device = new FakeDevice();
     const port = await open(device);
     const events: string[] = [];
     port.on('link', (state, reason) => events.push(`${state}: ${reason}`));
@@ -92,7 +92,7 @@ describe('init', () => {
   });
 
   it('counts what the ring had no room for when it stops', async () => {
-    const device = new MockDevice({ txRing: 1, holdTx: true });
+    const device = new FakeDevice({ txRing: 1, holdTx: true });
     const port = await open(device);
     const core = port.core();
     const buffer = core.getBufferTx()!;
@@ -106,7 +106,7 @@ describe('init', () => {
   });
 
   it('stops once: ends waits, closes the device', async () => {
-    const device = new MockDevice();
+    const device = new FakeDevice();
     let closes = 0;
     const close = device.close.bind(device);
     device.close = () => {

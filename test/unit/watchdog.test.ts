@@ -1,10 +1,10 @@
 /** A stack that does not poll although packets wait for it: one line when that is noticed, one when it polls again. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { init } from '../../src/index.js';
+import { FakeDevice } from '../../src/testing/fake-device.js';
 import { OwnThreadWatch, ThreadWatch, watchEvery } from '../../src/watchdog.js';
 import { makeCore } from '../support/core.js';
 import { ethernet, flowPacket, ipv4, OUR_IP } from '../support/frames.js';
-import { MockDevice } from '../support/mock-device.js';
 import { Multicore, takeAll } from '../support/multicore.js';
 
 const LOOK_MS = 250;
@@ -180,7 +180,7 @@ describe('the looks', () => {
 
   it('are those of a port: what they find is a warning of it, until it stops', async () => {
     vi.useFakeTimers();
-    const device = new MockDevice();
+    const device = new FakeDevice();
     const lines: string[] = [];
     const port = await init(
       { device: 'vhost-user:/tmp/x.sock', ip: `${OUR_IP}/24` },

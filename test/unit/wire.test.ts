@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import * as address from '../../src/wire/address.js';
 import * as arp from '../../src/wire/arp.js';
 import { readI32, readU16, writeI32, writeU16 } from '../../src/wire/bytes.js';
-import { checksum, finish, partialSum, updateChecksum } from '../../src/wire/checksum.js';
+import { finishSum, internetChecksum, partialSum, updateChecksum } from '../../src/wire/checksum.js';
 import * as eth from '../../src/wire/ethernet.js';
 import * as icmp from '../../src/wire/icmp.js';
 import * as ip from '../../src/wire/ipv4.js';
@@ -72,7 +72,7 @@ describe('addresses', () => {
     expect([0, 8, 24, 31, 32].map((length) => address.prefixMask(length) >>> 0)).toEqual([
       0, 0xff000000, 0xffffff00, 0xfffffffe, 0xffffffff,
     ]);
-    const isGroup = (text: string) => address.isMulticastIpv4(address.parseIpv4(text));
+    const isGroup = (text: string) => address.isIpv4Multicast(address.parseIpv4(text));
     expect(['223.255.255.255', '224.0.0.0', '239.255.255.255', '240.0.0.0'].map(isGroup)).toEqual([
       false,
       true,
@@ -85,25 +85,27 @@ describe('addresses', () => {
 describe('checksum', () => {
   it("is RFC 1071's example", () => {
     const memory = memoryOf([0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]);
-    expect(checksum(memory, 0, 8)).toBe(~0xddf2 & 0xffff);
+    expect(internetChecksum(memory, 0, 8)).toBe(~0xddf2 & 0xffff);
   });
 
   it('is what the naive one says, at any alignment and length, in one piece or two', () => {
     fc.assert(
       fc.property(payload, fc.integer({ min: 0, max: 3 }), fc.nat(), (bytes, offset, cut) => {
         const memory = memoryOf(bytes, offset);
-        expect(checksum(memory, offset, bytes.length)).toBe(frames.naiveChecksum(bytes));
+        expect(internetChecksum(memory, offset, bytes.length)).toBe(frames.naiveChecksum(bytes));
         const first = (cut % (bytes.length + 1)) & ~1;
         const sum = partialSum(memory, offset, first);
-        expect(finish(partialSum(memory, offset + first, bytes.length - first, sum))).toBe(frames.naiveChecksum(bytes));
+        expect(finishSum(partialSum(memory, offset + first, bytes.length - first, sum))).toBe(
+          frames.naiveChecksum(bytes),
+        );
       }),
     );
   });
 
   it('does not overflow on the longest packet', () => {
     const bytes = new Uint8Array(65535).fill(0xff);
-    expect(checksum(memoryOf(bytes), 0, 65535, 0xffff)).toBe(frames.naiveChecksum([0xff, 0xff, ...bytes]));
-    expect(checksum(memoryOf(bytes, 1), 1, 65535)).toBe(frames.naiveChecksum(bytes));
+    expect(internetChecksum(memoryOf(bytes), 0, 65535, 0xffff)).toBe(frames.naiveChecksum([0xff, 0xff, ...bytes]));
+    expect(internetChecksum(memoryOf(bytes, 1), 1, 65535)).toBe(frames.naiveChecksum(bytes));
   });
 
   it('stays right when one word changes and it is updated (RFC 1624)', () => {
@@ -128,10 +130,10 @@ describe('ethernet', () => {
       fc.property(mac, mac, (to, from) => {
         const memory = memoryOf(new Uint8Array(14), 2);
         eth.copyMac(memory.u16, 1, eth.macWords(to), 0);
-        eth.writeSourceAndType(memory.u16, 2, eth.macWords(from), eth.ETHERTYPE_ARP_WORD);
+        eth.writeEthSourceAndType(memory.u16, 2, eth.macWords(from), eth.ETHERTYPE_ARP_WORD);
         expect([...memory.u8.subarray(2, 16)]).toEqual([...to, ...from, 8, 6]);
-        expect(eth.etherType(memory.u8, 2)).toBe(eth.ETHERTYPE_ARP);
-        eth.swapMacs(memory.u16, 2);
+        expect(eth.ethType(memory.u8, 2)).toBe(eth.ETHERTYPE_ARP);
+        eth.swapEthMacs(memory.u16, 2);
         expect([...memory.u8.subarray(2, 16)]).toEqual([...from, ...to, 8, 6]);
         expect(eth.sameMac(memory.u16, 1, eth.macWords(from), 0)).toBe(true);
       }),
@@ -178,7 +180,7 @@ describe('ipv4', () => {
     fc.assert(
       fc.property(fc.integer({ min: 20, max: 65535 }), fc.nat(255), long, long, (length, protocol, from, to) => {
         const memory = memoryOf(new Uint8Array(20));
-        ip.writeIpv4(memory, 0, length, protocol, from, to);
+        ip.writeIpv4Header(memory, 0, length, protocol, from, to);
         const { u8 } = memory;
         expect(ip.ipv4Version(u8, 0)).toBe(4);
         expect(ip.ipv4HeaderLength(u8, 0)).toBe(20);
@@ -186,10 +188,10 @@ describe('ipv4', () => {
         expect(ip.ipv4Protocol(u8, 0)).toBe(protocol);
         expect(ip.ipv4Source(u8, 0)).toBe(from | 0);
         expect(ip.ipv4Destination(u8, 0)).toBe(to | 0);
-        expect(ip.isFragment(u8, 0)).toBe(false);
-        expect(ip.isHeaderIntact(memory, 0, 20)).toBe(true);
-        ip.swapAddresses(u8, 0);
-        ip.setTtl(u8, 0, 3);
+        expect(ip.isIpv4Fragment(u8, 0)).toBe(false);
+        expect(ip.isIpv4HeaderIntact(memory, 0, 20)).toBe(true);
+        ip.swapIpv4Addresses(u8, 0);
+        ip.setIpv4Ttl(u8, 0, 3);
         expect(ip.ipv4Source(u8, 0)).toBe(to | 0);
         expect(frames.naiveChecksum(u8.subarray(0, 20))).toBe(0);
       }),
@@ -202,7 +204,7 @@ describe('ipv4', () => {
     [0x4000, false],
     [0x8000, false],
   ])('flags and offset %x: fragment %s', (fragment, expected) => {
-    expect(ip.isFragment(Uint8Array.from(frames.ipv4([], { fragment })), 0)).toBe(expected);
+    expect(ip.isIpv4Fragment(Uint8Array.from(frames.ipv4([], { fragment })), 0)).toBe(expected);
   });
 });
 
@@ -212,11 +214,11 @@ describe('icmp', () => {
       fc.property(payload, word, word, (bytes, identifier, sequence) => {
         const memory = memoryOf([...new Array(8).fill(0xee), ...bytes]);
         const length = 8 + bytes.length;
-        icmp.writeEchoRequest(memory, 0, length, identifier, sequence);
+        icmp.writeIcmpEchoRequest(memory, 0, length, identifier, sequence);
         expect([...memory.u8.subarray(0, length)]).toEqual(frames.icmpEcho([...bytes], 8, identifier, sequence));
         expect(icmp.icmpIdentifier(memory.u8, 0)).toBe(identifier);
         expect(icmp.icmpSequence(memory.u8, 0)).toBe(sequence);
-        icmp.makeEchoReply(memory.u8, 0);
+        icmp.makeIcmpEchoReply(memory.u8, 0);
         expect(memory.u8[0]).toBe(0);
         expect(icmp.isIcmpIntact(memory, 0, length)).toBe(true);
       }),
@@ -236,10 +238,10 @@ describe('udp', () => {
         const { memory, room } = datagram(bytes);
         const expected = [...memory.u8];
         memory.u8.fill(0xee, 20, 28);
-        udp.writeUdp(memory, 0, 20, room, 1234, 7);
+        udp.writeUdpHeader(memory, 0, 20, room, 1234, 7);
         expect([...memory.u8]).toEqual(expected);
         expect(udp.isUdpIntact(memory, 0, 20, room)).toBe(true);
-        udp.swapPorts(memory.u8, 20);
+        udp.swapUdpPorts(memory.u8, 20);
         expect(udp.udpSourcePort(memory.u8, 20)).toBe(7);
         expect(udp.udpDestinationPort(memory.u8, 20)).toBe(1234);
         expect(udp.isUdpIntact(memory, 0, 20, room)).toBe(true);
@@ -272,16 +274,16 @@ describe('udp', () => {
       fc.property(word, (value) => {
         const memory = memoryOf(frames.ipv4(new Array(10).fill(0), { protocol: 17 }));
         writeU16(memory.u8, 28, value);
-        udp.writeUdp(memory, 0, 20, 10, 1, 2);
+        udp.writeUdpHeader(memory, 0, 20, 10, 1, 2);
         expect(readU16(memory.u8, 26)).not.toBe(0);
         expect(udp.isUdpIntact(memory, 0, 20, 10)).toBe(true);
       }),
     );
     // The one payload for which the sum is all ones.
     const memory = memoryOf(frames.ipv4(new Array(10).fill(0), { protocol: 17 }));
-    udp.writeUdp(memory, 0, 20, 10, 1, 2);
+    udp.writeUdpHeader(memory, 0, 20, 10, 1, 2);
     writeU16(memory.u8, 28, readU16(memory.u8, 26));
-    udp.writeUdp(memory, 0, 20, 10, 1, 2);
+    udp.writeUdpHeader(memory, 0, 20, 10, 1, 2);
     expect(readU16(memory.u8, 26)).toBe(0xffff);
   });
 });

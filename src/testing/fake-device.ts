@@ -1,30 +1,40 @@
 /**
- * A NetDevice without a device: frames that a test injects come out of rxBurst, frames that are sent are recorded. It
- * keeps rings of a bounded size and buffers in flight, as a real one does, so that exhaustion can be tested.
+ * A network device without hardware: frames that a test injects are received, and frames that are sent are recorded. It has
+ * a transmit ring of bounded size and keeps buffers in flight, as a real device does, so that exhaustion can be tested.
  */
-
-import type { MemoryViews } from '../../drivers/memory/index.js';
-import { type DeviceCounters, MAX_RX_BURST, type NetDevice } from '../../drivers/net-device.js';
+import { MAX_RX_BURST } from '../../drivers/net-device.js';
 import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
+import type { DeviceCounters, MemoryViews, NetDevice } from '../index.js';
+import { ETH_HEADER_BYTES } from '../wire/ethernet.js';
 
-export interface MockOptions {
+export interface FakeDeviceOptions {
+  /** Packet buffers. Default 256. */
   buffers?: number;
-  mac?: number[];
+  /** Six bytes. Default 52:54:00:00:00:01. */
+  mac?: ArrayLike<number>;
+  /** Longest IP packet in bytes. Default 1500. */
   mtu?: number;
-  /** Places in the transmit ring. */
+  /** log2 of the bytes that a buffer takes. Default: as the MTU needs, 11 at least. */
+  bufferShift?: number;
+  /** Places in the transmit ring. Default 256. */
   txRing?: number;
-  /** Don't complete transmissions until {@link MockDevice.complete}. */
+  /** What is sent stays in the transmit ring until {@link FakeDevice.complete}. */
   holdTx?: boolean;
-  /** Don't record sent frames (for long runs). */
+  /** Do not record what is sent: for long runs. */
   quiet?: boolean;
-  /** The buffers that the device itself begins with, from 0 on; the others belong to the caller. Default: all. */
+  /** Buffers that the device itself begins with; the others belong to the caller: for a port with several cores. Default: all. */
   ownBuffers?: number;
-  /** Put sent buffers into a pool of their own. */
+  /** Put sent buffers into a pool of their own: for a port with several cores. */
   separateSent?: boolean;
 }
 
-export class MockDevice implements NetDevice {
-  readonly name = 'mock';
+/** Bytes of an IP packet. */
+const DEFAULT_MTU = 1500;
+/** log2 of the bytes of the smallest buffer. */
+const MIN_SHIFT = 11;
+
+export class FakeDevice implements NetDevice {
+  readonly name = 'fake';
   readonly notice = '';
   pollOnly = false;
   readonly memory: MemoryViews;
@@ -40,13 +50,15 @@ export class MockDevice implements NetDevice {
   onAnnounce: (() => void) | null = null;
   closed = false;
 
-  /** Frames that were sent, as copies, in order. */
+  /** All frames that were sent, ARP included, as copies, in order. */
   readonly frames: Uint8Array[] = [];
   /** How many frames each txBurst took. */
   readonly txBursts: number[] = [];
   txPackets = 0;
   rxPolls = 0;
   interruptsOn = false;
+  /** Called with each frame that is sent, a copy, before the core goes on. It must not call the core. */
+  onFrame: ((frame: Uint8Array) => void) | null = null;
   /** Called inside enableRxInterrupt before it looks: the place for a frame that comes while arming. */
   whileArming: (() => void) | null = null;
 
@@ -58,16 +70,19 @@ export class MockDevice implements NetDevice {
   private isLost = false;
   private readonly received: { handle: number; length: number }[] = [];
 
-  constructor(options: MockOptions = {}) {
+  constructor(options: FakeDeviceOptions = {}) {
     const count = options.buffers ?? 256;
-    const base = 4096;
-    const buffer = new SharedArrayBuffer(base + count * 2048);
+    this.mtu = options.mtu ?? DEFAULT_MTU;
+    let shift = options.bufferShift ?? MIN_SHIFT;
+    if (options.bufferShift === undefined) while (frameCapacity(shift) < this.mtu + ETH_HEADER_BYTES) shift++;
+    // Not 0, so that a buffer's number and its place differ.
+    const base = 2 << shift;
+    const buffer = new SharedArrayBuffer(base + (count << shift));
     this.memory = { u8: new Uint8Array(buffer), u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
-    const geometry = { count, shift: 11, base };
+    const geometry = { count, shift, base };
     this.pool = new BufferPool(geometry, 0, options.ownBuffers ?? count);
     this.sent = options.separateSent === true ? new BufferPool(geometry, 0, 0) : this.pool;
     this.mac = Uint8Array.from(options.mac ?? [0x52, 0x54, 0, 0, 0, 1]);
-    this.mtu = options.mtu ?? 1500;
     this.txRing = options.txRing ?? 256;
     this.holdTx = options.holdTx ?? false;
     this.quiet = options.quiet ?? false;
@@ -84,7 +99,7 @@ export class MockDevice implements NetDevice {
     return [...this.received.map(({ handle }) => handle), ...this.inFlight.subarray(0, this.inFlightCount)];
   }
 
-  /** The device is gone: what was in the transmit ring stays there until {@link restore}. */
+  /** The backend is gone: what was in the transmit ring stays there until {@link restore}. */
   lose(): void {
     this.isLost = true;
     this.setLink(false);
@@ -97,11 +112,18 @@ export class MockDevice implements NetDevice {
     this.setLink(true);
   }
 
-  /** A frame arrives: the interrupt fires if it was asked for. Returns false when there is no buffer. */
+  /**
+   * A frame arrives; the interrupt fires if the core asked for it.
+   * @param length what the device says that the frame is long, in bytes
+   * @returns false when no buffer was free: the frame is lost
+   */
   inject(frame: Uint8Array, length = frame.length): boolean {
     const handle = this.pool.get();
     if (handle === NO_BUFFER) return false;
-    this.memory.u8.set(frame.subarray(0, frameCapacity(11)), this.pool.offsetOf(handle) + FRAME_OFFSET);
+    this.memory.u8.set(
+      frame.subarray(0, frameCapacity(this.pool.geometry.shift)),
+      this.pool.offsetOf(handle) + FRAME_OFFSET,
+    );
     this.received.push({ handle, length });
     this.interrupt();
     return true;
@@ -112,6 +134,7 @@ export class MockDevice implements NetDevice {
     if (this.interruptsOn) this.onWake?.();
   }
 
+  /** The link goes or comes back. */
   setLink(up: boolean): void {
     this.isUp = up;
     this.onLink?.(up ? 'up' : 'down', up ? 'the backend came' : 'the backend went');
@@ -139,7 +162,9 @@ export class MockDevice implements NetDevice {
       const handle = handles[i]!;
       if (!this.quiet) {
         const frame = this.pool.offsetOf(handle) + FRAME_OFFSET;
-        this.frames.push(this.memory.u8.slice(frame, frame + lengths[i]!));
+        const copy = this.memory.u8.slice(frame, frame + lengths[i]!);
+        this.frames.push(copy);
+        this.onFrame?.(copy);
       }
       this.inFlight[this.inFlightCount++] = handle;
     }

@@ -1,0 +1,20 @@
+/**
+ * The second half of `npm run build`: what the package has under `dist/bundle/tspmd/`. With `--without-maps`, as for the
+ * package, the JavaScript has no source maps.
+ */
+import { readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { bundleDeclarations } from './declarations.js';
+import { BUNDLE } from './exports.js';
+import { bundleJavaScript } from './javascript.js';
+import { licencesOf } from './licences.js';
+
+const LICENCES = 'THIRD-PARTY-LICENSES.txt';
+
+const withMaps = !process.argv.includes('--without-maps');
+const chunks = await bundleJavaScript(withMaps);
+writeFileSync(join(BUNDLE, LICENCES), licencesOf(chunks.flatMap(({ moduleIds }) => moduleIds)));
+const declarations = await bundleDeclarations(new Map(chunks.map(({ name, exports }) => [name, exports])));
+const written = new Set([...chunks.map(({ fileName }) => fileName), ...declarations, LICENCES]);
+if (withMaps) for (const { fileName } of chunks) written.add(`${fileName}.map`);
+for (const old of readdirSync(BUNDLE)) if (!written.has(old)) rmSync(join(BUNDLE, old));
