@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import type { PeerFiles } from '../drivers/transports/vhost-user/peer-memory.js';
 import { ControlSocket, fetchStats } from './control.js';
 import type { DeviceFactory } from './ports/pmd-port.js';
+import { loadScript } from './script/load.js';
 import { renderStats } from './stats.js';
 import type { Switch } from './switch.js';
 import type { IdlePolicy } from './worker.js';
@@ -35,8 +36,6 @@ export async function runSwitch(options: RunSwitchOptions): Promise<void> {
   const print = options.print ?? ((line) => process.stdout.write(`${line}\n`));
   const log = options.log ?? ((line) => process.stderr.write(`${line}\n`));
   const { file, variables = {}, stop } = options;
-  // Who looks at the counters of a running switch need not load the script language.
-  const { loadScript } = await import('./script/load.js');
   const bess = await loadScript(file, variables, {
     print,
     log,
