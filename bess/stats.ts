@@ -13,8 +13,10 @@ import type { Port, PortCounters } from './ports/port.js';
 export interface PortStats {
   /** What the port is connected to. */
   description: string;
-  /** A peer is connected, and its queues work. */
+  /** A peer is connected, and its queues work; an interface is up. */
   up: boolean;
+  /** What keeps the port from working, and what to do about it; null when nothing does. */
+  problem: string | null;
   inc: PortCounters;
   out: PortCounters;
   /** What the device counts, by name: why packets were dropped, and more. Zeros are left out. */
@@ -46,6 +48,8 @@ export interface Drops {
   full: number;
   /** No peer was connected. */
   noPeer: number;
+  /** The kernel's interface was down, or deleted. */
+  interfaceDown: number;
   /** L2Forward: the destination is in no entry, and there is no default gate. */
   unknownDestination: number;
   /** Any other gate without a connection. */
@@ -111,18 +115,20 @@ export function snapshot(ports: readonly Port[], graph: ModuleGraph, uptime: num
 }
 
 function portStats(port: Port): PortStats {
-  return { description: port.description, up: port.device.isUp, ...port.stats(), device: port.deviceCounters() };
+  const { description, device } = port;
+  return { description, up: device.isUp, problem: device.problem, ...port.stats(), device: port.deviceCounters() };
 }
 
 function summarize(ports: readonly Port[], graph: ModuleGraph): Summary {
-  const drops: Drops = { full: 0, noPeer: 0, unknownDestination: 0, deadend: 0, sink: 0 };
+  const drops: Drops = { full: 0, noPeer: 0, interfaceDown: 0, unknownDestination: 0, deadend: 0, sink: 0 };
   const sum = { received: 0, generated: 0, copied: 0, forwarded: 0, replicated: 0 };
   for (const port of ports) {
     sum.received += port.incPackets;
     sum.forwarded += port.outPackets;
     sum.replicated += port.replicated;
     drops.noPeer += port.droppedWithoutPeer;
-    drops.full += port.outDropped - port.droppedWithoutPeer;
+    drops.interfaceDown += port.droppedByInterface;
+    drops.full += port.outDropped - port.droppedWithoutPeer - port.droppedByInterface;
   }
   for (const module of graph.all) {
     drops.deadend += module.deadends;
@@ -134,7 +140,7 @@ function summarize(ports: readonly Port[], graph: ModuleGraph): Summary {
     if (module instanceof Source) sum.generated += module.generated;
     if (module instanceof Replicate) sum.copied += module.copies;
   }
-  const total = drops.full + drops.noPeer + drops.unknownDestination + drops.deadend + drops.sink;
+  const total = Object.values(drops).reduce((all, count) => all + count, 0);
   return { ...sum, dropped: { total, ...drops } };
 }
 
@@ -173,6 +179,9 @@ export function renderStats(stats: SwitchStats): string {
   });
   return [
     table(['port', 'device', 'link', '', 'packets', 'bytes', 'dropped'], ports, 4),
+    ...Object.entries(stats.ports).flatMap(([name, { problem }]) =>
+      problem === null ? [] : [`port ${name}: ${problem}`],
+    ),
     table(['module', 'gate', 'packets', 'bytes'], modules, 2),
     renderSummary(stats.summary),
   ].join('\n');
@@ -182,6 +191,7 @@ function renderSummary({ forwarded, replicated, dropped }: Summary): string {
   const reasons = [
     [dropped.full, 'peer full'],
     [dropped.noPeer, 'no peer'],
+    [dropped.interfaceDown, 'interface down'],
     [dropped.unknownDestination, 'unknown destination'],
     [dropped.deadend, 'unconnected gate'],
     [dropped.sink, 'sink'],

@@ -2,8 +2,11 @@
 import { existsSync } from 'node:fs';
 import { pinPollingThread } from '../drivers/libc/index.js';
 import { ModuleGraph } from './datapath/graph.js';
+import { SourceWatch } from './datapath/source-watch.js';
 import { BessError } from './errors.js';
 import { type DeviceFactory, PortTable } from './ports/pmd-port.js';
+import type { Port } from './ports/port.js';
+import { PortWatch } from './ports/port-watch.js';
 import { type SwitchStats, snapshot } from './stats.js';
 import { type IdlePolicy, Worker } from './worker.js';
 
@@ -15,6 +18,9 @@ export interface SwitchOptions {
   /** Gets lines for the user: peers that come and go, options that are ignored. */
   readonly log?: (line: string) => void;
 }
+
+/** How often the ports are looked at, in ms. */
+const LOOK_MS = 1000;
 
 export class Switch {
   readonly ports: PortTable;
@@ -28,6 +34,7 @@ export class Switch {
   private hasWorker = false;
   private worker: Worker | null = null;
   private startedAt = 0;
+  private looking: NodeJS.Timeout | null = null;
 
   constructor(options: SwitchOptions) {
     this.log = options.log ?? (() => undefined);
@@ -62,11 +69,25 @@ export class Switch {
     this.startedAt = performance.now();
     if (this.core !== null) await pinPollingThread(this.core);
     this.worker.start();
+    this.watch(ports);
+  }
+
+  /** Looks at the ports now and then: at what keeps one from working, and for stations that the script does not know. */
+  private watch(ports: readonly Port[]): void {
+    const health = new PortWatch(ports, this.log);
+    const sources = new SourceWatch(this.graph.all, this.log);
+    const look = (): void => {
+      health.look();
+      sources.lookAtNext();
+    };
+    look();
+    this.looking = setInterval(look, LOOK_MS);
   }
 
   /** Stops forwarding and closes all ports; their sockets are gone then. Also right after a failed start. */
   async stop(): Promise<void> {
     this.worker?.stop();
+    if (this.looking !== null) clearInterval(this.looking);
     for (const { device } of this.ports.all) {
       device.onChange = null;
       device.onNotice = null;

@@ -32,6 +32,11 @@ export function parseMac(text: string): Uint8Array {
   return Uint8Array.from(octets, (octet) => Number.parseInt(octet, 16));
 }
 
+/** An address as its octets lie in `bytes`, in the usual notation. */
+export function formatMac(bytes: ArrayLike<number>): string {
+  return Array.from({ length: MAC_BYTES }, (_, i) => bytes[i].toString(16).padStart(2, '0')).join(':');
+}
+
 function headOf(mac: Uint8Array): number {
   return mac[0] | (mac[1] << 8) | (mac[2] << 16) | (mac[3] << 24);
 }
@@ -108,6 +113,28 @@ export class L2Forward extends Module {
       if (gate === NOT_FOUND) throw new BessError('ENOENT', `MAC address '${addr}' does not exist`);
       return gate;
     });
+  }
+
+  /** Whether there is an entry for an address of six octets. */
+  has(mac: Uint8Array): boolean {
+    return this.table.find(headOf(mac), tailOf(mac)) !== NOT_FOUND;
+  }
+
+  /** Whether a packet for an address without an entry is dropped: no default gate, or one that is not connected. */
+  get dropsUnknown(): boolean {
+    return !this.gates[this.defaultGate];
+  }
+
+  /** Up to `max` entries for single stations, in no order. */
+  stations(max: number): MacEntry[] {
+    const found: MacEntry[] = [];
+    this.table.visit((head, tail, gate) => {
+      // The lowest bit of the first octet marks the address of a group (IEEE 802, 8.2).
+      const octets = [head & 0xff, (head >>> 8) & 0xff, (head >>> 16) & 0xff, head >>> 24, tail & 0xff, tail >>> 8];
+      if ((octets[0] & 1) === 0) found.push({ addr: formatMac(octets), gate });
+      return found.length < max;
+    });
+    return found;
   }
 
   /** Where packets go whose destination is in no entry. */

@@ -44,6 +44,13 @@ export class MacTable {
     return slot === 0 ? NOT_FOUND : slot & GATE_MASK;
   }
 
+  /** Calls `visit` for every address, in no order, until it returns false. */
+  visit(visit: (head: number, tail: number, gate: number) => boolean): void {
+    for (let i = 0; i < this.slots.length; i++) {
+      if (this.slots[i] !== 0 && !visit(this.heads[i], this.tails[i], this.slots[i] & GATE_MASK)) return;
+    }
+  }
+
   /** Adds an address that is not there yet; false when the table is full. Of the gate, 15 bits are kept. */
   add(head: number, tail: number, gate: number): boolean {
     if (this.used >= this.capacity) return false;

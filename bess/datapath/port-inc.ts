@@ -1,7 +1,7 @@
 /** PortInc and QueueInc: packets from a port into the pipeline (BESS: port_inc.cc, queue_inc.cc). */
 
 import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
-import { MAX_BURST } from '../../drivers/virtio/packet-burst.js';
+import { MAX_BURST, type PacketBurst } from '../../drivers/virtio/packet-burst.js';
 import type { Port } from '../ports/port.js';
 import { Batch, emptyBurst } from './batch.js';
 import { Module, type Task } from './module.js';
@@ -11,6 +11,8 @@ import { checkBurst } from './source.js';
 class QueueTask implements Task {
   private readonly batch = new Batch();
   private readonly burst = emptyBurst();
+  /** Is shown the next burst, once. */
+  look: ((burst: PacketBurst) => void) | null = null;
 
   constructor(
     private readonly module: PortInput,
@@ -24,6 +26,11 @@ class QueueTask implements Task {
     this.batch.takeAll(this.burst);
     this.port.incPackets += count;
     this.port.incBytes += this.batch.bytes;
+    const look = this.look;
+    if (look !== null) {
+      this.look = null;
+      look(this.burst);
+    }
     this.module.forward(this.batch);
     // Whoever was to get a packet has its copy by now: the sender may have its buffers back.
     this.source.complete();
@@ -31,19 +38,27 @@ class QueueTask implements Task {
   }
 }
 
-abstract class PortInput extends Module {
+/** What PortInc and QueueInc have in common. */
+export abstract class PortInput extends Module {
   override readonly inputGates = 0;
+  private readonly queueTasks: QueueTask[] = [];
   /** Packets that a task takes at once. */
   packetsAtOnce = MAX_BURST;
 
   constructor(
     name: string,
-    protected readonly port: Port,
+    readonly port: Port,
     protected readonly queues: readonly number[],
   ) {
     super(name);
     port.acquire(this, 'inc', queues);
-    for (const queue of queues) this.tasks.push(new QueueTask(this, port.device.endpoints[queue], port));
+    for (const queue of queues) this.queueTasks.push(new QueueTask(this, port.device.endpoints[queue], port));
+    this.tasks.push(...this.queueTasks);
+  }
+
+  /** Shows the next burst of each queue to `look`, once, before it is forwarded. */
+  showNextBurst(look: (burst: PacketBurst) => void): void {
+    for (const task of this.queueTasks) task.look = look;
   }
 
   setBurst(packets: number): void {

@@ -9,6 +9,7 @@ import { copyBetween } from '../../drivers/memory/index.js';
 import { MAX_BURST } from '../../drivers/virtio/packet-burst.js';
 import { BessError } from '../errors.js';
 import { Batch, emptyBurst } from './batch.js';
+import { formatMac } from './l2-forward.js';
 import { Module } from './module.js';
 
 const PASSED = 0;
@@ -71,9 +72,8 @@ export class SpoofGuard extends Module {
   }
 
   override describe(): string {
-    const octets = Array.from(this.mac, (octet) => octet.toString(16).padStart(2, '0'));
     const ips = Array.from(this.ips, (ip) => [ip >>> 24, (ip >>> 16) & 255, (ip >>> 8) & 255, ip & 255].join('.'));
-    return [octets.join(':'), ...ips].join(' ');
+    return [formatMac(this.mac), ...ips].join(' ');
   }
 
   override process(batch: Batch): void {

@@ -50,6 +50,8 @@ export abstract class ExpressionEvaluator {
   protected abstract callFunction(target: ScriptFunction, args: CallArguments): Value;
   /** BESS's sugar, which needs the host. */
   protected abstract evaluateSugar(node: Ast.Variable | Ast.Creation | Ast.Pipeline, scope: Scope): Value;
+  /** What is added to the error for a name that is not defined. */
+  protected abstract hint(name: string): string;
   /** Binds a target of a comprehension. */
   protected abstract assign(target: Ast.Target, value: Value, scope: Scope): void;
 
@@ -112,7 +114,7 @@ export abstract class ExpressionEvaluator {
     const value = scope.lookup(name);
     // Not `??`: a variable may be None.
     const found = value === undefined ? this.builtins.get(name) : value;
-    return found === undefined ? raise('NameError', `name '${name}' is not defined`) : found;
+    return found === undefined ? raise('NameError', `name '${name}' is not defined${this.hint(name)}`) : found;
   }
 
   /** A value and the first of its trailers. */

@@ -32,6 +32,8 @@ export interface ScriptHost {
   connect(from: HostObject, ogate: number, to: HostObject, igate: number): void;
   /** $NAME, `os.environ` and `os.getenv`; undefined when it is not set. */
   variable(name: string): string | undefined;
+  /** What the host adds to the error for a name that is not defined: the names that it has; empty where that does not help. */
+  unknownName?(name: string): string;
   /** A line of the script's output. */
   print(line: string): void;
   /** A line for the log: that a variable is not set and its default is used. */

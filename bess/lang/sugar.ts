@@ -29,6 +29,10 @@ export abstract class SugarEvaluator extends ExpressionEvaluator {
     super(file, builtins);
   }
 
+  protected override hint(name: string): string {
+    return this.host.unknownName?.(name) ?? '';
+  }
+
   protected override evaluateSugar(node: Ast.Variable | Ast.Creation | Ast.Pipeline, scope: Scope): Value {
     switch (node.kind) {
       case 'variable':
@@ -63,7 +67,8 @@ export abstract class SugarEvaluator extends ExpressionEvaluator {
       }
     }
     const creator = this.globals.has(node.className) ? this.globals.lookup(node.className) : undefined;
-    if (creator === undefined) return raise('ConfError', `there is no module class ${node.className}`);
+    if (creator === undefined)
+      return raise('ConfError', `there is no module class ${node.className}${this.hint(node.className)}`);
     const modules = node.names.map((name) => {
       this.position = node.position;
       const module = this.create(creator, name, args);

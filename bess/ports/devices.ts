@@ -14,7 +14,10 @@ class VhostDevice implements PortDevice {
   onChange: (() => void) | null = null;
   onNotice: ((line: string) => void) | null = null;
 
-  constructor(private readonly backend: VhostUserBackend) {
+  constructor(
+    private readonly backend: VhostUserBackend,
+    private readonly path: string,
+  ) {
     backend.onChange = () => this.onChange?.();
     backend.onLink = (_, reason) => this.changed(reason);
     backend.onNotice = (line) => this.onNotice?.(line);
@@ -26,6 +29,13 @@ class VhostDevice implements PortDevice {
 
   get isUp(): boolean {
     return this.backend.txQueue(0) !== null && this.backend.rxQueue(0) !== null;
+  }
+
+  get problem(): string | null {
+    const place = this.backend.socketPlace;
+    if (place === 'here') return null;
+    const what = place === 'gone' ? 'was removed' : 'was replaced, perhaps by that of another switch';
+    return `the socket ${this.path} ${what}: nobody can connect to this port any more; start the switch again`;
   }
 
   close(): void {
@@ -40,16 +50,19 @@ class VhostDevice implements PortDevice {
 
 class TapPort implements PortDevice {
   readonly endpoints: readonly PacketEndpoint[];
-  isUp = true;
   onChange: (() => void) | null = null;
   onNotice: ((line: string) => void) | null = null;
 
   constructor(private readonly tap: TapDevice) {
     this.endpoints = [tap];
-    tap.onLost = (reason) => {
-      this.isUp = false;
-      this.onNotice?.(reason);
-    };
+  }
+
+  get isUp(): boolean {
+    return this.tap.problem === null;
+  }
+
+  get problem(): string | null {
+    return this.tap.problem;
   }
 
   close(): void {
@@ -64,21 +77,29 @@ class TapPort implements PortDevice {
 export function openDevices(files: PeerFiles = 'any'): DeviceFactory {
   const reactor = new Reactor();
   const windows = new WindowAllocator();
+  let fixedMacs = 0;
   return {
     vhost({ iface, queues, client }: VhostVdev): PortDevice {
       return opened(() => {
         return new VhostDevice(
           new VhostUserBackend({ path: iface, reactor, windows, client, queuePairs: queues, files }),
+          iface,
         );
       });
     },
-    tap({ iface }: TapVdev): PortDevice {
-      return opened(() => new TapPort(TapDevice.open(iface, { reactor, windows })));
+    tap({ iface, mac }: TapVdev): PortDevice {
+      const address = mac === 'fixed' ? fixedMac(fixedMacs++) : mac;
+      return opened(() => new TapPort(TapDevice.open(iface, { reactor, windows, mac: address })));
     },
     close() {
       reactor.close();
     },
   };
+}
+
+/** DPDK's address number `index` for `mac=fixed`: a zero, "dtap", and a digit that counts up (19.11, rte_eth_tap.c, set_mac_type). */
+function fixedMac(index: number): Uint8Array {
+  return Uint8Array.from([0, ...Buffer.from('dtap'), '0'.charCodeAt(0) + index]);
 }
 
 /** A device that cannot be made is BESS's ENODEV, with the reason. */

@@ -8,6 +8,7 @@ import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { BessError } from '../errors.js';
 import { checkQueueConfig, Port, type PortDevice, type QueueConfig } from './port.js';
+import { socketInUse } from './socket-user.js';
 import { parseVdev, type TapVdev, type Vdev, type VhostVdev } from './vdev.js';
 
 const DRIVER = 'PMDPort';
@@ -29,6 +30,7 @@ export interface PmdPortConfig extends QueueConfig {
   readonly portId: number | null;
 }
 
+/** A port, and what the script said about its device. */
 interface Entry {
   readonly port: Port;
   readonly vdev: Vdev;
@@ -46,6 +48,11 @@ export class PortTable {
 
   get all(): Port[] {
     return Array.from(this.entries.values(), (entry) => entry.port);
+  }
+
+  /** The ports with their vdevs. */
+  get attached(): Entry[] {
+    return Array.from(this.entries.values());
   }
 
   /** The port of that name; ENODEV where there is none. */
@@ -137,6 +144,8 @@ function checkSocketPath(path: string): void {
     throw new BessError('ENOENT', `socket ${path}: the directory ${directory} does not exist; make it first`);
   }
   if (existsSync(path)) {
+    const inUse = socketInUse(path);
+    if (inUse !== null) throw new BessError('EPERM', inUse);
     const left = `socket ${path} exists already, perhaps left by a switch that was killed`;
     throw new BessError('EPERM', `${left}: remove it in the script, before the port (import os; os.unlink('${path}'))`);
   }

@@ -13,6 +13,8 @@ export interface PortDevice {
   readonly endpoints: readonly PacketEndpoint[];
   /** True while a peer is connected and its first queue pair works. */
   readonly isUp: boolean;
+  /** What keeps the port from working, and what to do about it, as a line; null when nothing does. Asked for now and then. */
+  readonly problem: string | null;
   /** Called when the peer or queues of it came or went. */
   onChange: (() => void) | null;
   /** Called with a line about what has happened: a peer that came or went, or broke its queues. */
@@ -100,6 +102,11 @@ export class Port {
   /** Of the packets dropped on their way out: those for which no peer was there. */
   get droppedWithoutPeer(): number {
     return this.sum((name) => name === 'out_noDriver');
+  }
+
+  /** Of the packets dropped on their way out: those for an interface that was down. */
+  get droppedByInterface(): number {
+    return this.sum((name) => name === 'out_interfaceDown');
   }
 
   /** What the device has counted, over all its queues; zeros left out. */

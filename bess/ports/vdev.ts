@@ -5,6 +5,7 @@
  * connects to, and tap (`net_tap0`, `eth_tap0`), an interface of this machine's kernel.
  */
 import { BessError } from '../errors.js';
+import { nearest } from '../text.js';
 
 /** A vhost-user socket. */
 export interface VhostVdev {
@@ -27,6 +28,8 @@ export interface TapVdev {
   readonly unit: string;
   /** Name of the interface. */
   readonly iface: string;
+  /** The MAC address that the interface gets, six octets; `fixed`: a known one; null: the kernel's choice, a random one. */
+  readonly mac: Uint8Array | 'fixed' | null;
   readonly queues: 1;
   readonly notes: readonly string[];
 }
@@ -38,6 +41,8 @@ const MAX_INTERFACE_NAME = 15;
 /** The most queue pairs of DPDK's vhost. */
 const MAX_QUEUE_PAIRS = 128;
 
+const VHOST_OPTIONS: readonly string[] = ['iface', 'queues', 'client'];
+const TAP_OPTIONS: readonly string[] = ['iface', 'mac'];
 /** Options of DPDK's vhost driver that change nothing here. */
 const IGNORED = new Set([
   'dequeue-zero-copy',
@@ -58,7 +63,10 @@ export function parseVdev(vdev: string): Vdev {
   const [name, ...pairs] = vdev.split(',');
   const match = /^(?:eth|net)_(vhost|tap)([\w-]*)$/.exec(name);
   if (!match) {
-    throw refuse(vdev, `no driver for '${name}'; this switch has eth_vhostN (or net_vhostN) and net_tapN`);
+    throw refuse(
+      vdev,
+      `no driver for '${name}'; this switch has eth_vhostN (or net_vhostN) and net_tapN (or eth_tapN)`,
+    );
   }
   const options = new Map<string, string>();
   for (const pair of pairs) {
@@ -81,8 +89,8 @@ function vhost(vdev: string, unit: string, options: Map<string, string>): VhostV
   const client = flag(vdev, 'client', options.get('client') ?? '0');
   const notes: string[] = [];
   for (const [key, value] of options) {
-    if (key === 'iface' || key === 'queues' || key === 'client') continue;
-    if (!IGNORED.has(key)) throw refuse(vdev, `unknown option '${key}'; known are iface, queues and client`);
+    if (VHOST_OPTIONS.includes(key)) continue;
+    if (!IGNORED.has(key)) throw refuse(vdev, unknownOption(key, [...VHOST_OPTIONS, ...IGNORED]));
     if (flag(vdev, key, value)) notes.push(`vdev eth_vhost${unit}: '${key}=1' is ignored by this switch`);
   }
   return { driver: 'vhost', unit, iface, queues, client, notes };
@@ -90,7 +98,7 @@ function vhost(vdev: string, unit: string, options: Map<string, string>): VhostV
 
 function tap(vdev: string, unit: string, options: Map<string, string>): TapVdev {
   for (const key of options.keys()) {
-    if (key !== 'iface') throw refuse(vdev, `unknown option '${key}'; known is iface`);
+    if (!TAP_OPTIONS.includes(key)) throw refuse(vdev, unknownOption(key, TAP_OPTIONS));
   }
   // DPDK's name where none is given.
   const iface = options.get('iface') ?? `dtap${unit}`;
@@ -100,7 +108,26 @@ function tap(vdev: string, unit: string, options: Map<string, string>): TapVdev 
       `'${iface}' is not the name of an interface (1 to ${MAX_INTERFACE_NAME} bytes, no '/' or space)`,
     );
   }
-  return { driver: 'tap', unit, iface, queues: 1, notes: [] };
+  return { driver: 'tap', unit, iface, mac: macOf(vdev, options.get('mac')), queues: 1, notes: [] };
+}
+
+function macOf(vdev: string, value: string | undefined): Uint8Array | 'fixed' | null {
+  if (value === undefined) return null;
+  if (value.toLowerCase() === 'fixed') return 'fixed';
+  const octets = value.split(':');
+  const isMac = octets.length === 6 && octets.every((octet) => /^[0-9a-f]{1,2}$/i.test(octet));
+  const mac = Uint8Array.from(octets, (octet) => Number.parseInt(octet, 16));
+  // The lowest bit of the first octet marks the address of a group; zeros are no address.
+  if (isMac && (mac[0] & 1) === 0 && mac.some((octet) => octet !== 0)) return mac;
+  throw refuse(
+    vdev,
+    `mac=${value}: possible are 'fixed' and the MAC address of one station, such as 52:54:00:00:00:09`,
+  );
+}
+
+function unknownOption(key: string, known: readonly string[]): string {
+  const meant = nearest(key, known);
+  return `unknown option '${key}'${meant === undefined ? '' : `, perhaps '${meant}'`}; known are ${known.join(', ')}`;
 }
 
 function flag(vdev: string, key: string, value: string): boolean {

@@ -4,12 +4,16 @@ import type { Module } from '../datapath/module.js';
 import { BessError } from '../errors.js';
 import type { CallArguments, HostObject, ScriptHost, Value } from '../lang/index.js';
 import { NativeFunction } from '../lang/index.js';
+import { socketInUse } from '../ports/socket-user.js';
 import type { Switch } from '../switch.js';
+import { nearest } from '../text.js';
 import { Arguments } from './arguments.js';
 import { MODULE_CLASSES, type ModuleClass } from './module-classes.js';
 import { BessObject, ModuleObject, PortObject } from './objects.js';
 
 const PORT_CLASS = 'PMDPort';
+/** All classes that a script can name. */
+const CLASSES: readonly string[] = [...MODULE_CLASSES.keys(), PORT_CLASS];
 /** Options of a PMDPort that change nothing here: a switch without NICs has no VLAN offloads. */
 const PORT_OFFLOADS = ['vlan_offload_rx_strip', 'vlan_offload_rx_filter', 'vlan_offload_rx_qinq'];
 
@@ -23,6 +27,8 @@ export interface ScriptOutput {
 
 export class SwitchHost implements ScriptHost {
   readonly globals: ReadonlyMap<string, Value>;
+  /** Names of variables that the script has asked for. */
+  private readonly read = new Set<string>();
 
   /** @param variables what `$NAME` is, before the environment */
   constructor(
@@ -31,7 +37,7 @@ export class SwitchHost implements ScriptHost {
     private readonly output: ScriptOutput,
   ) {
     const globals = new Map<string, Value>([['bess', new BessObject(bess)]]);
-    for (const className of [PORT_CLASS, ...MODULE_CLASSES.keys()]) {
+    for (const className of CLASSES) {
       globals.set(className, new NativeFunction(className, (args) => this.create(className, null, args)));
     }
     this.globals = globals;
@@ -46,7 +52,28 @@ export class SwitchHost implements ScriptHost {
   }
 
   variable(name: string): string | undefined {
+    this.read.add(name);
     return Object.hasOwn(this.variables, name) ? this.variables[name] : process.env[name];
+  }
+
+  /** A line for each variable that was given and that the script has not asked for: mostly a misspelt name. */
+  unreadVariables(): string[] {
+    const known = [...this.read].sort();
+    const reads = known.length === 0 ? 'it reads no variables' : `it reads ${known.join(', ')}`;
+    return Object.keys(this.variables)
+      .filter((name) => !this.read.has(name))
+      .map((name) => {
+        const meant = nearest(name, known);
+        const advice = meant === undefined ? '' : `, perhaps you mean ${meant}`;
+        return `the script did not read the variable ${name}${advice}; ${reads}`;
+      });
+  }
+
+  unknownName(name: string): string {
+    const meant = nearest(name, CLASSES);
+    // A class is written so; what is not is a variable that was forgotten.
+    if (meant === undefined && !/^[A-Z][A-Za-z0-9]*[a-z]/.test(name)) return '';
+    return `${meant === undefined ? '' : `; perhaps you mean ${meant}`}; this switch has ${CLASSES.join(', ')}`;
   }
 
   print(line: string): void {
@@ -61,7 +88,10 @@ export class SwitchHost implements ScriptHost {
     return existsSync(path);
   }
 
+  /** Refused with EBUSY where a process uses the socket: who connects to it would find nobody any more. */
   unlink(path: string): void {
+    const inUse = socketInUse(path);
+    if (inUse !== null) throw new BessError('EBUSY', inUse);
     unlinkSync(path);
   }
 
@@ -73,8 +103,7 @@ export class SwitchHost implements ScriptHost {
     if (className === PORT_CLASS) return this.createPort(name, args);
     const moduleClass = MODULE_CLASSES.get(className);
     if (moduleClass) return this.createModule(moduleClass, name, args);
-    const known = [...MODULE_CLASSES.keys(), PORT_CLASS].join(', ');
-    throw new BessError('ENOENT', `No mclass '${className}' found; this switch has ${known}`);
+    throw new BessError('ENOENT', `No mclass '${className}' found; this switch has ${CLASSES.join(', ')}`);
   }
 
   private createModule(moduleClass: ModuleClass, name: string | null, args: Arguments): ModuleObject {

@@ -1,11 +1,12 @@
 /** A `.bess` script becomes a switch. */
-import { readFileSync } from 'node:fs';
 import type { PeerFiles } from '../../drivers/transports/vhost-user/peer-memory.js';
+import { ScriptError } from '../errors.js';
 import { BessScriptError, runScript } from '../lang/index.js';
 import { openDevices } from '../ports/devices.js';
 import type { DeviceFactory } from '../ports/pmd-port.js';
 import { Switch } from '../switch.js';
 import type { IdlePolicy } from '../worker.js';
+import { readScript, type ScriptText } from './find.js';
 import { SwitchHost } from './host.js';
 
 export interface LoadOptions {
@@ -23,40 +24,37 @@ export interface LoadOptions {
 /**
  * Runs a script. The switch that it makes listens on its ports, but does not forward before `start`.
  *
- * Throws what is wrong with the script as one line, `file:line:column: text`; no port or socket of it is left then.
+ * Throws a {@link ScriptError} with what is wrong as one line, `file:line:column: text`; no port or socket is left then.
+ * @param script the file, or the text
  * @param variables what `$NAME` is in the script, before the environment
  */
 export async function loadScript(
-  file: string,
+  script: string | ScriptText,
   variables: Readonly<Record<string, string>> = {},
   options: LoadOptions = {},
 ): Promise<Switch> {
   const print = options.print ?? ((line) => process.stdout.write(`${line}\n`));
   const log = options.log ?? ((line) => process.stderr.write(`${line}\n`));
-  const source = readScript(file);
+  const { name, source } = typeof script === 'string' ? readScript(script) : script;
   const devices = options.devices ?? openDevices(options.peerFiles);
   const bess = new Switch({ devices, log, ...(options.idle === undefined ? {} : { idle: options.idle }) });
+  const host = new SwitchHost(bess, variables, { print, log });
   try {
-    runScript(source, file, new SwitchHost(bess, variables, { print, log }));
+    runScript(source, name, host);
     bess.graph.checkLoops();
-    return bess;
   } catch (error) {
     await bess.stop();
-    throw withCode(error);
+    throw scriptError(error, name);
   }
+  for (const line of host.unreadVariables()) log(line);
+  return bess;
 }
 
 /** As bessctl shows it, the errno too. */
-function withCode(error: unknown): unknown {
-  if (!(error instanceof BessScriptError) || error.code === undefined) return error;
-  return new Error(`${error.message} (${error.code})`, { cause: error });
-}
-
-function readScript(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new Error(`cannot read the script ${file}: ${code === 'ENOENT' ? 'there is no such file' : code}`);
-  }
+function scriptError(error: unknown, file: string): ScriptError {
+  const message = error instanceof Error ? error.message : String(error);
+  if (!(error instanceof BessScriptError)) return new ScriptError(`${file}: ${message}`, { file, cause: error });
+  const { line, column, code } = error;
+  const text = code === undefined ? message : `${message} (${code})`;
+  return new ScriptError(text, { file, line, column, errno: code, cause: error });
 }

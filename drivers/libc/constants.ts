@@ -37,7 +37,9 @@ export const EPOLLIN = 0x001;
 export const EPOLLET = 0x80000000;
 
 export const AF_UNIX = 1;
+export const AF_INET = 2;
 export const SOCK_STREAM = 1;
+export const SOCK_DGRAM = 2;
 export const SOCK_NONBLOCK = O_NONBLOCK;
 export const SOCK_CLOEXEC = O_CLOEXEC;
 export const SOL_SOCKET = 1;
@@ -49,12 +51,20 @@ export const MSG_CTRUNC = 0x8;
 
 export const PR_SET_NAME = 15;
 
+export const ENOENT = 2;
 export const EINTR = 4;
+export const EIO = 5;
 export const EAGAIN = 11;
+export const EACCES = 13;
+export const ECONNREFUSED = 111;
 
-// linux/if_tun.h, linux/if.h
+// linux/if_tun.h, linux/if.h, linux/sockios.h, linux/if_arp.h
 export const TUNSETIFF = 0x400454ca;
 export const IFF_TAP = 0x0002;
 export const IFF_NO_PI = 0x1000;
 export const IFNAMSIZ = 16;
 export const IFREQ_BYTES = 40;
+export const IFF_UP = 0x1;
+export const SIOCGIFFLAGS = 0x8913;
+export const SIOCSIFHWADDR = 0x8924;
+export const ARPHRD_ETHER = 1;

@@ -15,7 +15,16 @@ export {
   signalEventfd,
   writeFrom,
 } from './files.js';
+export { isInterfaceUp, setInterfaceMac } from './interfaces.js';
 export { addressOf, mapFileAt, mapZeroAt } from './mapping.js';
 export { Reactor, type ReadyHandler } from './reactor.js';
-export { acceptUnix, connectUnix, listenUnix, MAX_FDS, MessageSocket, type Received } from './sockets.js';
+export {
+  acceptUnix,
+  connectUnix,
+  isSocketInUse,
+  listenUnix,
+  MAX_FDS,
+  MessageSocket,
+  type Received,
+} from './sockets.js';
 export { nameThread, pinPollingThread, pinThread } from './threads.js';

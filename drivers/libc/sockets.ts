@@ -71,6 +71,22 @@ export function connectUnix(path: string): number {
   return fd;
 }
 
+/**
+ * Whether a process has a socket bound to the file `path`, of any network namespace. `null` when that cannot be told: the file
+ * may not be written by this user, or its path is too long. The process notices nothing: a datagram socket cannot connect to
+ * a stream socket, and the kernel refuses with EPROTOTYPE before it tells anyone (Linux, net/unix/af_unix.c, unix_find_bsd).
+ */
+export function isSocketInUse(path: string): boolean | null {
+  if (Buffer.byteLength(path) >= SUN_PATH_BYTES) return null;
+  const address = sockaddr(path);
+  const type = c.SOCK_DGRAM | c.SOCK_NONBLOCK | c.SOCK_CLOEXEC;
+  const fd = check(native.socket(c.AF_UNIX, type, 0), 'socket', path);
+  const errno = native.connect(fd, address, address.length) < 0 ? native.errno() : 0;
+  native.close(fd);
+  if (errno === c.ECONNREFUSED || errno === c.ENOENT) return false;
+  return errno === c.EACCES ? null : true;
+}
+
 /** What {@link MessageSocket.receive} found. */
 export interface Received {
   /** Bytes read into the caller's buffer; 0 at end of stream. */

@@ -10,10 +10,12 @@ import {
   addressOf,
   closeFile,
   ioctl,
+  isInterfaceUp,
   openFile,
   type Reactor,
   readTo,
   SystemError,
+  setInterfaceMac,
   writeFrom,
 } from '../libc/index.js';
 import {
@@ -41,14 +43,14 @@ export interface TapOptions {
   readonly reactor: Reactor;
   /** Gives room for the staging area; the allocator of the peers that packets go to. */
   readonly windows: WindowAllocator;
+  /** The MAC address that the interface gets, six octets; where there is none it keeps its own, or gets a random one. */
+  readonly mac?: Uint8Array | null;
 }
 
 export class TapDevice implements PacketEndpoint {
   readonly name: string;
   readonly pollOnly = false;
   onKick: (() => void) | null = null;
-  /** Called once, between two bursts, when the interface has been deleted, with a line that says so. */
-  onLost: ((reason: string) => void) | null = null;
 
   private readonly memory: MemoryViews;
   private readonly copy: Copy;
@@ -61,6 +63,8 @@ export class TapDevice implements PacketEndpoint {
   private readable = false;
   private kickWanted = false;
   private attached = true;
+  /** That the interface has been deleted. */
+  private lost: string | null = null;
   private closed = false;
 
   private inPackets = 0;
@@ -71,6 +75,7 @@ export class TapDevice implements PacketEndpoint {
   private outBytes = 0;
   private outTooLong = 0;
   private outNoBuffer = 0;
+  private outInterfaceDown = 0;
   private outErrors = 0;
 
   private constructor(
@@ -101,6 +106,7 @@ export class TapDevice implements PacketEndpoint {
     const fd = openTun(ifname);
     try {
       attach(fd, ifname);
+      if (options.mac) setMac(fd, ifname, options.mac);
       const range = options.windows.allocate((MAX_BURST + 1) * BUFFER_BYTES);
       try {
         return new TapDevice(fd, ifname, range, options);
@@ -136,7 +142,7 @@ export class TapDevice implements PacketEndpoint {
   put(burst: PacketBurst, indices: Uint8Array, count: number): number {
     let delivered = 0;
     if (!this.attached) {
-      this.outErrors += count;
+      this.outInterfaceDown += count;
       return 0;
     }
     if (burst.memory !== this.lastMemory) {
@@ -163,6 +169,16 @@ export class TapDevice implements PacketEndpoint {
     this.kickWanted = false;
   }
 
+  /**
+   * What keeps the interface from working, and what to do, as a line; null while it is up. An interface that was moved to another
+   * network namespace counts as up. Costs three system calls.
+   */
+  get problem(): string | null {
+    if (this.lost !== null) return this.lost;
+    if (isInterfaceUp(this.ifname) !== false) return null;
+    return `the interface ${this.ifname} is down: bring it up with 'ip link set ${this.ifname} up'`;
+  }
+
   /** Names as the switch sees the port: `in_…` what the kernel sent, `out_…` what it was given. */
   counters(): Record<string, number> {
     return {
@@ -174,6 +190,7 @@ export class TapDevice implements PacketEndpoint {
       out_bytes: this.outBytes,
       out_tooLong: this.outTooLong,
       out_noBuffer: this.outNoBuffer,
+      out_interfaceDown: this.outInterfaceDown,
       out_errors: this.outErrors,
     };
   }
@@ -217,9 +234,9 @@ export class TapDevice implements PacketEndpoint {
       return;
     }
     this.inErrors++;
-    // The staging area stays: frames of this very burst may lie in it. Hence no call here to anyone who might close us.
+    // The staging area stays: frames of this very burst may lie in it.
     this.detach();
-    queueMicrotask(() => this.onLost?.(`${this.name}: the interface is gone (errno ${errno}); was it deleted?`));
+    this.lost = `the interface ${this.ifname} is gone (errno ${errno}); was it deleted? Start the switch again`;
   }
 
   private write(burst: PacketBurst, packet: number): boolean {
@@ -237,6 +254,7 @@ export class TapDevice implements PacketEndpoint {
     if (bytes >= 0) return true;
     // EAGAIN: the kernel's queue is full. EIO: the interface is down. EINVAL: not a frame, or longer than the kernel takes.
     if (bytes === -abi.EAGAIN) this.outNoBuffer++;
+    else if (bytes === -abi.EIO) this.outInterfaceDown++;
     else this.outErrors++;
     return false;
   }
@@ -282,5 +300,14 @@ function attach(fd: number, ifname: string): void {
       EINVAL: 'there is an interface of this name that is no plain tap (tun, multi_queue or another device)',
     };
     throw new Error(`tap ${ifname}: ${advice[error.code] ?? error.message} (${error.code})`);
+  }
+}
+
+function setMac(fd: number, ifname: string, mac: Uint8Array): void {
+  try {
+    setInterfaceMac(fd, ifname, mac);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    throw new Error(`tap ${ifname}: it cannot be given that MAC address: ${error.message}`);
   }
 }

@@ -36,8 +36,8 @@ export function isClean({ traffic, stats }: DemoResult): boolean {
 }
 
 /** Drops that hit a packet for a VM that was there. The first VM's announcement finds the second port still empty. */
-function lost({ full, unknownDestination, deadend, sink }: Drops): number {
-  return full + unknownDestination + deadend + sink;
+function lost({ full, interfaceDown, unknownDestination, deadend, sink }: Drops): number {
+  return full + interfaceDown + unknownDestination + deadend + sink;
 }
 
 const number = (value: number): string => value.toLocaleString('en-US');
@@ -56,6 +56,7 @@ export function render(result: DemoResult): string {
   const [a, b] = endpoints;
   const reasons: Record<keyof Drops, string> = {
     noPeer: 'nobody connected to that port yet',
+    interfaceDown: 'its interface was down',
     full: "the peer's ring was full",
     unknownDestination: 'no such MAC address',
     deadend: 'a gate without connection',

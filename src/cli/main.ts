@@ -82,7 +82,7 @@ function program(): Command {
         .choices(['any', 'sealed'])
         .default('any'),
     )
-    .option('--stats', 'print the counters of a running switch')
+    .option('--stats', 'print the counters of running switches: all of this user, or the one whose process id is given')
     .option('--json', 'with --stats: as JSON')
     .action(async (file, variables, options, command) => {
       const { runSwitchCommand, printSwitchStats } = await loaded(import('./switch.js'));

@@ -1,5 +1,6 @@
 /** `tspmd switch`: the one place where src/ meets bess/. */
-import { printStats, runSwitch } from '../../bess/command.js';
+import { SwitchError } from '../../bess/errors.js';
+import { loaded } from './faults.js';
 import { untilStopped } from './shutdown.js';
 
 /** Runs a script until it is told to stop. */
@@ -8,11 +9,21 @@ export async function runSwitchCommand(
   variables: Record<string, string>,
   options: { idle: 'adaptive' | 'spin'; peerMemory: 'any' | 'sealed' },
 ): Promise<void> {
-  await runSwitch({ file, variables, idle: options.idle, peerFiles: options.peerMemory, stop: untilStopped() });
+  const { runSwitch } = await loaded(import('../../bess/command.js'));
+  const { idle, peerMemory } = options;
+  const stop = new AbortController();
+  void untilStopped().then(() => stop.abort());
+  try {
+    await runSwitch({ script: file, variables, idle, peerMemory, signal: stop.signal });
+  } catch (error) {
+    if (!(error instanceof SwitchError && error.code === 'ERR_TSPMD_ABORTED')) throw error;
+  }
 }
 
-/** Prints the counters of a switch that runs, by process id or the only one there is. */
+/** Prints the counters of the switches that run, or of the one with a process id. */
 export async function printSwitchStats(pid: string | undefined, options: { json?: boolean }): Promise<void> {
   if (pid !== undefined && !/^\d+$/.test(pid)) throw new Error(`switch --stats: '${pid}' is not a process id`);
+  // Not loaded with the rest: to ask a running switch needs no script language.
+  const { printStats } = await loaded(import('../../bess/print-stats.js'));
   await printStats({ json: options.json ?? false, ...(pid === undefined ? {} : { pid: Number(pid) }) });
 }

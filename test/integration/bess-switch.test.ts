@@ -1,12 +1,14 @@
 /** The embedded switch as `tspmd switch` runs it, with our own driver as both VMs: sockets, shared memory and all. */
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { printStats, type RunSwitchOptions, runSwitch } from '../../bess/command.js';
-import { fetchStats } from '../../bess/control.js';
+import { fetchStats } from '../../bess/ask.js';
+import { runSwitch } from '../../bess/command.js';
+import type { OpenSwitchOptions } from '../../bess/open.js';
+import { printStats } from '../../bess/print-stats.js';
 import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.js';
 import { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
 import { FRAME_OFFSET } from '../../rings/buffer-pool.js';
@@ -85,16 +87,15 @@ describe('tspmd switch', () => {
   });
 
   /** Runs forward_script.bess, or another one; resolves when it is ready. */
-  async function start(options: Partial<RunSwitchOptions> = {}): Promise<void> {
-    const stopped = new Promise<void>((resolve) => {
-      stop = resolve;
-    });
+  async function start(options: Partial<OpenSwitchOptions> = {}): Promise<void> {
+    const controller = new AbortController();
+    stop = () => controller.abort();
     running = runSwitch({
-      file: FORWARD_SCRIPT,
+      script: FORWARD_SCRIPT,
       variables: { VM1_SOCKET: join(directory, '1.sock'), VM2_SOCKET: join(directory, '2.sock') },
-      stop: stopped,
+      signal: controller.signal,
       print: (line) => lines.push(line),
-      log: (line) => logs.push(line),
+      warn: (line) => logs.push(line),
       ...options,
     });
     await Promise.race([running, until(() => lines.some((line) => line.startsWith('ready')))]);
@@ -109,8 +110,8 @@ describe('tspmd switch', () => {
   }
 
   async function untilUp(...ports: string[]): Promise<void> {
-    let stats = await fetchStats();
-    while (!ports.every((port) => stats.ports[port]?.up)) stats = await fetchStats();
+    let stats = await fetchStats(process.pid);
+    while (!ports.every((port) => stats.ports[port]?.up)) stats = await fetchStats(process.pid);
   }
 
   /** Waits for what must come; the test's timeout is for when it does not. */
@@ -132,7 +133,7 @@ describe('tspmd switch', () => {
     expect(two.tags.filter((tag) => tag < 100)).toEqual(Array.from({ length: 32 }, (_, i) => i));
     expect(one.received[0]).toEqual(frame(VM1, 100, 1514));
     expect(two.received.find((bytes) => bytes.length === 91)).toEqual(frame(VM2, 31, 91));
-    const { summary } = await fetchStats();
+    const { summary } = await fetchStats(process.pid);
     expect(summary).toMatchObject({ received: 35, copied: 1, forwarded: 35, replicated: 2 });
     expect(summary.dropped).toMatchObject({ total: 1, unknownDestination: 1 });
   });
@@ -155,8 +156,8 @@ describe('tspmd switch', () => {
     await two.device.close();
     await until(() => logs.some((line) => line.startsWith('port vm2: ') && line.includes('gone')));
     one.send(frame(VM2, 1));
-    let stats = await fetchStats();
-    while (stats.summary.received === 0) stats = await fetchStats();
+    let stats = await fetchStats(process.pid);
+    while (stats.summary.received === 0) stats = await fetchStats(process.pid);
     expect(stats.ports.vm2).toMatchObject({ up: false, out: { packets: 0, dropped: 1 } });
     expect(stats.summary.dropped).toMatchObject({ total: 1, noPeer: 1 });
     const again = await Vm.connect(join(directory, '2.sock'));
@@ -167,6 +168,37 @@ describe('tspmd switch', () => {
     expect(again.tags).toEqual([2]);
   });
 
+  it('says so when a socket was removed or replaced, and shows it with its counters', async () => {
+    await start();
+    unlinkSync(join(directory, '1.sock'));
+    unlinkSync(join(directory, '2.sock'));
+    writeFileSync(join(directory, '2.sock'), '');
+    const problems = (): string[] => logs.filter((line) => line.startsWith('port '));
+    await until(() => problems().length === 2);
+    expect(problems()).toEqual([
+      expect.stringMatching(/^port vm1: the socket \S+1\.sock was removed: nobody can connect to this port/),
+      expect.stringMatching(/^port vm2: the socket \S+2\.sock was replaced, /),
+    ]);
+    const stats = await fetchStats(process.pid);
+    expect(stats.ports.vm1?.problem).toContain('was removed');
+    const printed: string[] = [];
+    await printStats({ pid: process.pid, print: (line) => printed.push(line) });
+    expect(printed[0]).toMatch(/^port vm2: the socket .* was replaced/m);
+    stop();
+    await running;
+    expect(existsSync(join(directory, '2.sock'))).toBe(true);
+  });
+
+  it('names a station that no entry of the script leads to', async () => {
+    await start();
+    const [one] = await connectBoth();
+    const unknown = frame(BROADCAST, 1);
+    unknown.set([0x3a, 1, 2, 3, 4, 5], 6);
+    one.send(unknown);
+    await until(() => logs.some((line) => line.includes('3a:01:02:03:04:05 sends there')));
+    expect(logs.find((line) => line.includes('3a:01'))).toMatch(/^port vm1: .* 52:54:00:00:00:01 \(to vm1_out\), /);
+  });
+
   it('prints its counters at SIGUSR1, and for who asks', async () => {
     await start();
     const before = lines.length;
@@ -174,7 +206,7 @@ describe('tspmd switch', () => {
     await until(() => lines.length > before);
     expect(lines.at(-1)).toContain('fwd::L2Forward(3 addresses)');
     const printed: string[] = [];
-    await printStats({ print: (line) => printed.push(line) });
+    await printStats({ pid: process.pid, print: (line) => printed.push(line) });
     await printStats({ pid: process.pid, json: true, print: (line) => printed.push(line) });
     expect(printed[0]).toContain('forwarded 0');
     expect(JSON.parse(printed[1] ?? '')).toMatchObject({ ports: { vm1: { up: false } } });
@@ -194,7 +226,7 @@ describe('tspmd switch', () => {
     const file = join(directory, 'bad.bess');
     const socket = join(directory, 'x.sock');
     writeFileSync(file, `p = PMDPort(vdev='eth_vhost0,iface=${socket}')\nPortInc(port='q')\n`);
-    await expect(start({ file })).rejects.toThrow(`${file}:2:1: Port q not found (ENODEV)`);
+    await expect(start({ script: file, variables: {} })).rejects.toThrow(`${file}:2:1: Port q not found (ENODEV)`);
     expect(existsSync(socket)).toBe(false);
     expect(lines).toEqual([]);
   });
@@ -203,6 +235,8 @@ describe('tspmd switch', () => {
     const file = join(directory, 'bad.bess');
     const long = join(directory, 'x'.repeat(120));
     writeFileSync(file, `p = PMDPort(vdev='eth_vhost0,iface=${long}')\n`);
-    await expect(start({ file })).rejects.toThrow(/^\S+bad\.bess:1:5: .*a unix socket takes 1 to 107 \(ENODEV\)$/);
+    await expect(start({ script: file, variables: {} })).rejects.toThrow(
+      /^\S+bad\.bess:1:5: .*a unix socket takes 1 to 107 \(ENODEV\)$/,
+    );
   });
 });

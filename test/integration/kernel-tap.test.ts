@@ -2,7 +2,7 @@
  * The Linux kernel as the peer: a tap port of the embedded switch in a network namespace of the test's own, our endpoint on
  * a vhost-user port beside it.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -50,10 +50,12 @@ describeWith('echo against the Linux kernel through a tap port', [root, tun, com
     const script = join(directory, 'tap.bess');
     writeFileSync(script, SCRIPT);
     bess = namespace.tspmd('switch', script, `SOCKET=${socket}`);
+    await bess.waitFor(/^port kernel: the interface tap0 is down: bring it up with 'ip link set tap0 up'/m);
     await bess.waitFor(/^ready: 2 ports/m);
     namespace.ip('link', 'set', 'tap0', 'address', KERNEL_MAC);
     namespace.ip('addr', 'add', '10.0.0.9/24', 'dev', 'tap0');
     namespace.ip('link', 'set', 'tap0', 'up');
+    await bess.waitFor(/^port kernel: tap tap0 works now/m);
   });
 
   afterAll(async () => {
@@ -114,5 +116,66 @@ describeWith('echo against the Linux kernel through a tap port', [root, tun, com
     const { code } = await ping.exited;
     expect(ping.stdout).toContain('20 packets transmitted, 20 received, 0% packet loss');
     expect(code).toBe(0);
+  });
+});
+
+describeWith('docs/kernel.md', [root, tun, command('ip'), command('ping')], () => {
+  const directory = mkdtempSync(join(tmpdir(), 'tspmd-kernel-'));
+  let namespace: NetworkNamespace;
+  const children: Child[] = [];
+
+  beforeAll(() => {
+    namespace = NetworkNamespace.create();
+  });
+
+  afterAll(async () => {
+    await Promise.allSettled(children.reverse().map((child) => child.stop()));
+    namespace.remove();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  /** The commands of the page that begin so, without `sudo` and `npx`, split into words; the default socket is ours here. */
+  function commands(start: string): string[][] {
+    const page = readFileSync(fileURLToPath(new URL('../../docs/kernel.md', import.meta.url)), 'utf8');
+    const blocks = [...page.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = '']) => block);
+    const lines = blocks
+      .flatMap((block) => block.trim().split('\n'))
+      .map((line) => line.replace(/^(sudo )?(npx )?/, ''));
+    const found = lines.filter((line) => line.startsWith(start));
+    return found.map((line) => line.replace('/tmp/tspmd-vm.sock', join(directory, 'vm.sock')).split(' '));
+  }
+
+  function start(child: Child): Child {
+    children.push(child);
+    return child;
+  }
+
+  it('is a switch, three commands and an endpoint, and then the kernel’s ping is answered', LIMIT, async () => {
+    const [bessCommand] = commands('tspmd switch kernel.bess') as [string[]];
+    const bess = start(namespace.tspmd(...bessCommand.slice(1), `VM_SOCKET=${join(directory, 'vm.sock')}`));
+    await bess.waitFor(/^port kernel: the interface tspmd0 is down: bring it up with 'ip link set tspmd0 up'/m);
+    await bess.waitFor(/^ready: 2 ports, 4 modules, kernel\.bess/m);
+    const [addAddress, setUp] = commands('ip ') as [string[], string[]];
+    namespace.ip(...addAddress.slice(1));
+    namespace.ip(...setUp.slice(1));
+    expect(namespace.ip('addr', 'show', 'tspmd0')).toMatch(/52:54:00:00:00:09[\s\S]*inet 10\.0\.0\.9\/24/);
+    await bess.waitFor(/^port kernel: tap tspmd0 works now/m);
+    const [run] = commands('tspmd run') as [string[]];
+    const endpoint = start(Child.tspmd(...run.slice(1)));
+    await endpoint.waitFor(/^ready/m);
+    await expectAnswers(namespace, '10.0.0.1', { count: 3, interval: 0.1 });
+    await endpoint.stop();
+    const [pingKernel] = commands('tspmd ping') as [string[]];
+    const ping = start(Child.tspmd(...pingKernel.slice(1)));
+    expect((await ping.exited).code, ping.output).toBe(0);
+    expect(ping.stdout).toContain('3 packets transmitted, 3 received, 0% packet loss');
+  });
+
+  it('names a listener of another network namespace as in use', LIMIT, async () => {
+    const bess = start(Child.tspmd('switch', 'kernel.bess', `VM_SOCKET=${join(directory, 'vm.sock')}`, 'TAP=lo'));
+    expect((await bess.exited).code).toBe(1);
+    expect(bess.output).toMatch(
+      /kernel\.bess:\d+:\d+: OSError: the socket \S+vm\.sock is in use by another process: stop/,
+    );
   });
 });

@@ -104,6 +104,22 @@ describe('tspmd switch', () => {
     expect(child.stdout).toContain('10 received, 0% packet loss');
   });
 
+  it('cannot lose its sockets to a second switch, which is told whose they are', LIMIT, async () => {
+    const bess = await forwardN(2);
+    await echo(2);
+    const second = start('switch', join(BESS, 'forward_n.bess'), 'NPORTS=2', `DIR=${directory}`);
+    expect((await second.exited).code).toBe(1);
+    expect(second.output).toMatch(
+      new RegExp(
+        `forward_n\\.bess:24:\\d+: .*vhost1\\.sock is in use by process ${bess.pid} \\('.*forward_n.*'\\): stop`,
+      ),
+    );
+    const child = ping(1, 2, 10);
+    expect((await child.exited).code, child.output).toBe(0);
+    // Nobody has connected to it to find out.
+    expect(bess.output.match(/a peer has connected/g)).toHaveLength(2);
+  });
+
   it('serves endpoints that come and go, even killed ones', LIMIT, async () => {
     const bess = await forwardN(2);
     await echo(2);
@@ -116,6 +132,20 @@ describe('tspmd switch', () => {
     expect((await child.exited).code, child.output).toBe(0);
     expect(bess.isRunning).toBe(true);
   });
+
+  it(
+    'tells of an endpoint that was started without --mac, and of the addresses that the script has',
+    LIMIT,
+    async () => {
+      const bess = await forwardN(2);
+      const endpoint = ['--device', `vhost-user:${socket(1)}`, '--ip', '10.0.0.1/24'];
+      const child = start('ping', ...endpoint, '--to', '10.0.0.2', '--count', '1');
+      const [, mac] = await bess.waitFor(/^port vm1: (\S+) sends there, but fwd::L2Forward has no entry for it/m);
+      expect(mac).not.toMatch(/^52:54:00:00:00:/);
+      await bess.waitFor(/entries for 52:54:00:00:00:01 \(to vm1_out\), 52:54:00:00:00:02 \(to vm2_out\): use one/);
+      expect((await child.exited).code).toBe(1);
+    },
+  );
 
   it('leaves two endpoints with one MAC to notice each other', LIMIT, async () => {
     await forwardN(2);

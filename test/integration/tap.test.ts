@@ -1,6 +1,7 @@
 /** The tap device against the kernel, in a network namespace of its own. */
 import { execFileSync } from 'node:child_process';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { openDevices } from '../../bess/ports/devices.js';
 import { Reactor } from '../../drivers/libc/index.js';
 import { WindowAllocator, type WindowRange } from '../../drivers/memory/index.js';
 import { MAX_TAP_FRAME_BYTES, TapDevice } from '../../drivers/transports/tap.js';
@@ -109,7 +110,7 @@ describeWith('tap device', [root, tun, command('ip')], () => {
     expect(tap.put(frame(ARP_REQUEST), ALL, 1)).toBe(0);
     const long = Buffer.alloc(MAX_TAP_FRAME_BYTES + 1);
     expect(tap.put(frame(long, [100, long.length - 100]), ALL, 1)).toBe(0);
-    expect(tap.counters()).toMatchObject({ out_errors: 2, out_tooLong: 1, out_packets: 0 });
+    expect(tap.counters()).toMatchObject({ out_errors: 1, out_interfaceDown: 1, out_tooLong: 1, out_packets: 0 });
   });
 
   it('leaves a flood of frames that are too long after one burst of reads', async () => {
@@ -137,28 +138,59 @@ describeWith('tap device', [root, tun, command('ip')], () => {
   });
 
   it('survives that the interface is deleted, and says so', async () => {
-    let lost = '';
-    let taking = false;
-    tap.onLost = (reason) => {
-      // Who closes the device now takes the frames of no burst away.
-      expect(taking).toBe(false);
-      lost = reason;
-      tap.close();
-    };
     inside('ip', 'link', 'del', IFNAME);
     const burst = new PacketBurst(staging.window);
     await until(
       'the loss',
-      () => lost !== '',
-      () => {
-        taking = true;
-        tap.take(burst, MAX_BURST);
-        taking = false;
-      },
+      () => tap.problem !== null,
+      () => tap.take(burst, MAX_BURST),
     );
-    expect(lost).toMatch(new RegExp(`^tap:${IFNAME}: the interface is gone`));
+    expect(tap.problem).toMatch(new RegExp(`^the interface ${IFNAME} is gone \\(errno \\d+\\); was it deleted`));
     expect(tap.put(frame(ARP_REQUEST), ALL, 1)).toBe(0);
     expect(tap.take(burst, MAX_BURST)).toBe(0);
+    expect(tap.counters()).toMatchObject({ out_interfaceDown: 1 });
+  });
+
+  it('gives its interface the MAC address that it is told, a new one and one that is there', () => {
+    const address = (name: string): string => /link\/ether (\S+)/.exec(ip('link', 'show', name))?.[1] ?? '';
+    const name = `${IFNAME.slice(0, 13)}-m`;
+    ip('tuntap', 'add', name, 'mode', 'tap');
+    try {
+      const mac = Uint8Array.of(0x52, 0x54, 0, 0, 0, 0x2a);
+      TapDevice.open(name, { reactor, windows, mac }).close();
+      expect(address(name)).toBe('52:54:00:00:00:2a');
+      TapDevice.open(name, { reactor, windows }).close();
+      expect(address(name)).toBe('52:54:00:00:00:2a');
+      const group = Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0xff, 0xff);
+      expect(() => TapDevice.open(name, { reactor, windows, mac: group })).toThrow(
+        /^tap \S+: it cannot be given that MAC address: .*EADDRNOTAVAIL/,
+      );
+    } finally {
+      ip('link', 'del', name);
+    }
+  });
+
+  it('has DPDK’s addresses for mac=fixed, which count up', async () => {
+    const devices = openDevices();
+    const names = ['f0', 'f1'].map((end) => `${IFNAME.slice(0, 12)}-${end}`);
+    const taps = names.map((iface, i) => {
+      return devices.tap({ driver: 'tap', unit: String(i), iface, mac: 'fixed', queues: 1, notes: [] });
+    });
+    const addresses = names.map((name) => /link\/ether (\S+)/.exec(ip('link', 'show', name))?.[1]);
+    expect(addresses).toEqual(['00:64:74:61:70:30', '00:64:74:61:70:31']);
+    for (const one of taps) await one.close();
+    devices.close();
+  });
+
+  it('is down until somebody sets it up, and says how', () => {
+    const name = `${IFNAME.slice(0, 13)}-b`;
+    const other = TapDevice.open(name, { reactor, windows });
+    expect(other.problem).toBe(`the interface ${name} is down: bring it up with 'ip link set ${name} up'`);
+    expect(other.put(frame(ARP_REQUEST), ALL, 1)).toBe(0);
+    ip('link', 'set', name, 'up');
+    expect(other.problem).toBeNull();
+    expect(other.counters()).toMatchObject({ out_interfaceDown: 1, out_errors: 0 });
+    other.close();
   });
 
   it('says what is in the way', () => {

@@ -35,6 +35,8 @@ export class MockEndpoint implements PacketEndpoint {
   onKick: (() => void) | null = null;
   /** Frames that were sent while no peer was there. */
   withoutPeer = 0;
+  /** Frames that were sent while the interface was down. */
+  interfaceDown = 0;
   /** Frames that the device has refused. */
   malformed = 0;
   taken = 0;
@@ -105,7 +107,12 @@ export class MockEndpoint implements PacketEndpoint {
 
   counters(): Record<string, number> {
     const bytes = this.received.reduce((sum, one) => sum + one.length, 0);
-    return { out_bytes: bytes, out_noDriver: this.withoutPeer, in_badHead: this.malformed };
+    return {
+      out_bytes: bytes,
+      out_noDriver: this.withoutPeer,
+      out_interfaceDown: this.interfaceDown,
+      in_badHead: this.malformed,
+    };
   }
 
   /** The tags of the frames that the peer has got, in order. */
@@ -117,6 +124,7 @@ export class MockEndpoint implements PacketEndpoint {
 export class MockDevice implements PortDevice {
   readonly endpoints: MockEndpoint[];
   isUp = true;
+  problem: string | null = null;
   closed = false;
   onChange: (() => void) | null = null;
   onNotice: ((line: string) => void) | null = null;

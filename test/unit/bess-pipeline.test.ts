@@ -52,7 +52,7 @@ describe('the pipeline of forward_script.bess', () => {
       copied: 2,
       forwarded: 5,
       replicated: 3,
-      dropped: { total: 1, full: 0, noPeer: 0, unknownDestination: 1, deadend: 0, sink: 0 },
+      dropped: { total: 1, full: 0, noPeer: 0, interfaceDown: 0, unknownDestination: 1, deadend: 0, sink: 0 },
     });
   });
 
@@ -124,6 +124,21 @@ describe('the pipeline of forward_script.bess', () => {
     expect(text).toContain(
       'forwarded 1,200 (of these replicated 0), dropped 1,281 (1 unknown destination, 1,280 sink)',
     );
+  });
+
+  it('tells an interface that is down from a peer that is full', () => {
+    const { graph, vms, ports } = forwardScript(2);
+    const [vm0, vm1] = vms as [(typeof vms)[0], (typeof vms)[0]];
+    vm1.queue.room = 2;
+    vm1.queue.interfaceDown = 3;
+    vm1.device.problem = 'the interface tap0 is down';
+    vm0.queue.offer(...Array.from({ length: 10 }, (_, i) => frame(mac(1), i)));
+    for (const task of graph.tasks) task.run();
+    const stats = snapshot(ports, graph, 1);
+    expect(stats.summary.dropped).toMatchObject({ total: 8, full: 5, interfaceDown: 3 });
+    const text = renderStats(stats);
+    expect(text).toContain('dropped 8 (5 peer full, 3 interface down)');
+    expect(text).toMatch(/^port vm1: the interface tap0 is down$/m);
   });
 });
 

@@ -19,7 +19,9 @@ describe('parseVdev', () => {
     expect(parseVdev('net_vhost12,iface=x,queues=4,client=1')).toMatchObject({ unit: '12', queues: 4, client: true });
     expect(parseVdev('eth_vhost_v0_1,iface=x')).toMatchObject({ unit: '_v0_1', queues: 1 });
     expect(parseVdev('net_tap3')).toMatchObject({ driver: 'tap', iface: 'dtap3' });
-    expect(parseVdev('net_tap0,iface=vm-tap')).toMatchObject({ iface: 'vm-tap' });
+    expect(parseVdev('net_tap0,iface=vm-tap')).toMatchObject({ iface: 'vm-tap', mac: null });
+    expect(parseVdev('net_tap0,mac=fixed')).toMatchObject({ mac: 'fixed' });
+    expect(parseVdev('eth_tap0,mac=52:54:00:0:0:a9')).toMatchObject({ mac: Uint8Array.of(0x52, 0x54, 0, 0, 0, 0xa9) });
   });
 
   it('says what it ignores', () => {
@@ -38,7 +40,11 @@ describe('parseVdev', () => {
     ['eth_vhost0,iface=x,iface=y', 'twice'],
     ['eth_vhost0,iface=x,colour=red', "unknown option 'colour'"],
     ['eth_vhost0,iface=x,nonsense', 'not key=value'],
-    ['net_tap0,mac=fixed', "unknown option 'mac'"],
+    ['eth_vhost0,iface=x,quues=2', "unknown option 'quues', perhaps 'queues'; known are iface, queues, client, "],
+    ['net_tap0,remote=eth0', "unknown option 'remote'; known are iface, mac"],
+    ['net_tap0,mac=random', "mac=random: possible are 'fixed' and the MAC address of one station"],
+    ['net_tap0,mac=ff:ff:ff:ff:ff:ff', "possible are 'fixed'"],
+    ['net_tap0,mac=00:00:00:00:00:00', "possible are 'fixed'"],
     ['net_tap0,iface=a/b', "'a/b' is not the name of an interface"],
     ['net_tap0,iface=sixteen-bytes-12', 'not the name of an interface'],
   ])('refuses %j', (vdev, reason) => {

@@ -1,4 +1,5 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -113,6 +114,50 @@ describe('forward_script.bess', () => {
     writeFileSync(variables.VM1_SOCKET, '');
     await load(FORWARD_SCRIPT, variables);
     expect(existsSync(variables.VM1_SOCKET)).toBe(false);
+  });
+});
+
+describe('os.unlink of a socket', () => {
+  const listen = async (path: string): Promise<Server> => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(path, resolve));
+    return server;
+  };
+
+  it('is refused while a process listens on it, and the process notices nothing', async () => {
+    const variables = { VM1_SOCKET: join(directory, '1.sock'), VM2_SOCKET: join(directory, '2.sock') };
+    const server = await listen(variables.VM2_SOCKET);
+    let connections = 0;
+    server.on('connection', () => connections++);
+    await expect(load(FORWARD_SCRIPT, variables)).rejects.toThrow(
+      /forward_script\.bess:21:\d+: OSError: the socket \S+2\.sock is in use by this process: stop .* \(EBUSY\)$/,
+    );
+    expect(existsSync(variables.VM2_SOCKET)).toBe(true);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(connections).toBe(0);
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  it('finds the listener by another name of the folder; a port on its socket names it, too', async () => {
+    const server = await listen(join(directory, '1.sock'));
+    symlinkSync(directory, join(directory, 'other'));
+    const path = join(directory, 'other', '1.sock');
+    expect(await errorOf(`import os\ntry:\n    os.remove('${path}')\nexcept OSError as e:\n    raise e`)).toMatch(
+      /^FILE:5:5: OSError: the socket \S+other\/1\.sock is in use by this process: .* \(EBUSY\)$/,
+    );
+    expect(await errorOf(`PMDPort(vdev='eth_vhost2,iface=${path}')`)).toMatch(
+      /is in use by this process: .* \(EPERM\)$/,
+    );
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  it('removes one that nobody listens on', async () => {
+    const [kept, path] = [join(directory, 'kept'), join(directory, '1.sock')];
+    const server = await listen(kept);
+    linkSync(kept, path);
+    await new Promise((resolve) => server.close(resolve));
+    await script(`import os\nos.unlink('${path}')\nprint(os.path.exists('${path}'))`);
+    expect(lines).toEqual(['False']);
   });
 });
 
@@ -241,6 +286,56 @@ except bess.Error as error:
   it('that are not there are an error in one line', async () => {
     const file = join(directory, 'none.bess');
     await expect(load(file)).rejects.toThrow(`cannot read the script ${file}: there is no such file`);
+    await expect(load('forward_scrip.bess')).rejects.toThrow(
+      'forward_scrip.bess: there is no such file here, nor among those that come with tspmd: forward_n.bess, ' +
+        'forward_script.bess, kernel.bess; perhaps you mean forward_script.bess',
+    );
+    await expect(load(directory)).rejects.toMatchObject({ code: 'ERR_TSPMD_SCRIPT', line: null });
+  });
+
+  it('that come with tspmd are found by name, unless there is a file of that name here', async () => {
+    const bess = await load('kernel.bess', { VM_SOCKET: join(directory, 'vm.sock') });
+    expect(wiring(bess)).toEqual(['vm_in:0 -> 0:kernel_out', 'kernel_in:0 -> 0:vm_out']);
+    await bess.stop();
+    const before = process.cwd();
+    process.chdir(directory);
+    try {
+      writeFileSync('kernel.bess', 'x::Sink()');
+      expect((await load('kernel.bess')).graph.all.map(({ name }) => name)).toEqual(['x']);
+    } finally {
+      process.chdir(before);
+    }
+  });
+
+  it.each([
+    [
+      'x = L2Foward()',
+      "FILE:3:5: NameError: name 'L2Foward' is not defined; perhaps you mean L2Forward; this switch has PortInc, ",
+    ],
+    [
+      'x::Replicat(gates=[0])',
+      'FILE:3:1: ConfError: there is no module class Replicat; perhaps you mean Replicate; this switch has ',
+    ],
+    ['VXLANDecap() -> Sink()', "NameError: name 'VXLANDecap' is not defined; this switch has PortInc, PortOut, "],
+    ['x = VM1_SOKET', "FILE:3:5: NameError: name 'VM1_SOKET' is not defined"],
+  ])('%j is told which classes there are', async (text, expected) => {
+    const message = await errorOf(text);
+    expect(message).toContain(expected);
+    if (text.includes('SOKET')) expect(message).not.toContain('this switch has');
+  });
+
+  it('log which variables were given and not read, and which they read', async () => {
+    const file = join(directory, 'variables.bess');
+    writeFileSync(file, "import os\na = $NPORTS!'2'\nb = os.getenv('DIR', '')\n");
+    await load(file, { NPORT: '4', DIR: '/x', OTHER: '1' });
+    expect(lines.slice(1)).toEqual([
+      'log: the script did not read the variable NPORT, perhaps you mean NPORTS; it reads DIR, NPORTS',
+      'log: the script did not read the variable OTHER; it reads DIR, NPORTS',
+    ]);
+    lines.length = 0;
+    writeFileSync(file, '');
+    await load(file, { NPORT: '4' });
+    expect(lines).toEqual(['log: the script did not read the variable NPORT; it reads no variables']);
   });
 
   it('log what is ignored', async () => {

@@ -9,7 +9,7 @@ import { abi, connectUnix, type Reactor, SystemError } from '../../libc/index.js
 import type { WindowAllocator } from '../../memory/index.js';
 import type { DeviceRxQueue } from '../../virtio/device-rx-queue.js';
 import type { DeviceTxQueue } from '../../virtio/device-tx-queue.js';
-import { ListeningSocket } from './listening-socket.js';
+import { ListeningSocket, type SocketPlace } from './listening-socket.js';
 import type { PeerFiles } from './peer-memory.js';
 import { QueuePair } from './queue-pair.js';
 import { type SessionOptions, VhostUserSession } from './session.js';
@@ -85,6 +85,11 @@ export class VhostUserBackend {
   /** True while a peer is connected; its queues may yet have to start. */
   get connected(): boolean {
     return this.session !== null;
+  }
+
+  /** Whether peers find the port's socket at its path; always `here` for a client, which has none. Costs one lstat(2). */
+  get socketPlace(): SocketPlace {
+    return this.listener === null ? 'here' : this.listener.place();
   }
 
   /** The MTU that the peer's host has set; 0 when it has said nothing. */

@@ -2,8 +2,12 @@
 import { lstatSync, unlinkSync } from 'node:fs';
 import { acceptUnix, closeFile, listenUnix, SystemError } from '../../libc/index.js';
 
+/** What is at the path of a listening socket: the socket, nothing, or another file. */
+export type SocketPlace = 'here' | 'gone' | 'replaced';
+
 export class ListeningSocket {
   readonly fd: number;
+  private readonly device: number;
   private readonly inode: number;
 
   /**
@@ -24,7 +28,9 @@ export class ListeningSocket {
       throw new Error(`${name}: ${reason}`);
     }
     try {
-      this.inode = lstatSync(path).ino;
+      const status = lstatSync(path);
+      this.device = status.dev;
+      this.inode = status.ino;
     } catch (error) {
       closeFile(this.fd);
       throw error;
@@ -36,12 +42,26 @@ export class ListeningSocket {
     return acceptUnix(this.fd, this.path);
   }
 
-  /** Nobody may be watching it any more. */
+  /**
+   * Whether the file at the path is still this socket: `gone` when somebody has removed it, `replaced` when another file is
+   * in its place. Who connects to the path does not reach this socket then.
+   */
+  place(): SocketPlace {
+    try {
+      const status = lstatSync(this.path);
+      return status.dev === this.device && status.ino === this.inode ? 'here' : 'replaced';
+    } catch {
+      return 'gone';
+    }
+  }
+
+  /** Nobody may be watching it any more. Removes the file, but not one that somebody has put in its place. */
   close(): void {
+    // Before the socket is closed: from then on another file may get its inode.
+    const isHere = this.place() === 'here';
     closeFile(this.fd);
     try {
-      // Not a file that somebody has put in its place since.
-      if (lstatSync(this.path).ino === this.inode) unlinkSync(this.path);
+      if (isHere) unlinkSync(this.path);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
     }
