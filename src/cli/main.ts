@@ -70,6 +70,16 @@ function program(): Command {
     .action(async (options) => (await loaded(import('./ping.js'))).ping(options));
 
   tspmd
+    .command('new')
+    .description('make a folder with a stack of your own to begin with')
+    .argument('<folder>', 'new or empty; it names the package')
+    .option(
+      '--tspmd <spec>',
+      'what the stack depends on: a version, tarball or folder of tspmd (default: this version)',
+    )
+    .action(async (folder, options) => (await loaded(import('./new.js'))).newStack(folder, options));
+
+  tspmd
     .command('switch')
     .description('run a .bess script in the embedded switch, or look at one that runs')
     .argument('[file]', 'the script; or with --stats, the process id of a running switch')
@@ -96,16 +106,6 @@ function program(): Command {
     .command('devices')
     .description('list the NICs of this machine, and what to do next to drive one')
     .action(async () => (await loaded(import('./devices.js'))).printDevices());
-
-  tspmd
-    .command('new')
-    .description('make a folder with a stack of your own to begin with')
-    .argument('<folder>', 'new or empty; it names the package')
-    .option(
-      '--tspmd <spec>',
-      'what the stack depends on: a version, tarball or folder of tspmd (default: this version)',
-    )
-    .action(async (folder, options) => (await loaded(import('./new.js'))).newStack(folder, options));
 
   for (const command of tspmd.commands) command.exitOverride().copyInheritedSettings(tspmd);
   return tspmd;

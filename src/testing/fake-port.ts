@@ -1,5 +1,6 @@
 /** A port on a {@link FakeDevice}: the real core, filter and ARP of tspmd, a network that the test plays, a clock that it turns. */
 import { type Core, init, type Port, type TspmdConfig } from '../index.js';
+import type { SingleCore } from '../single-core.js';
 import {
   ARP_BYTES,
   ARP_REPLY,
@@ -82,8 +83,9 @@ export async function openFakePort(options: FakePortOptions): Promise<FakePort> 
 }
 
 export class FakePort {
-  /** As {@link init} returns it. */
+  /** What the stack gets. */
   readonly core: Core;
+  private readonly single: SingleCore;
   /** Whether neighbours answer ARP, from now on. */
   answersArp: boolean;
   private readonly questions: Uint8Array[] = [];
@@ -99,7 +101,8 @@ export class FakePort {
     readonly warnings: readonly string[],
     answersArp: boolean,
   ) {
-    this.core = port.core(0);
+    this.single = port.core(0) as SingleCore;
+    this.core = this.single;
     this.answersArp = answersArp;
     this.taken = device.frames.length;
     device.onFrame = (frame) => this.look(frame);
@@ -113,7 +116,7 @@ export class FakePort {
   /** Packet buffers that the stack holds: received or taken to send, and neither released nor sent. 0 when it leaks none. */
   get held(): number {
     const { pool, held: inFlight } = this.device;
-    const { waiting, pending, parked } = this.core.held();
+    const { waiting, pending, parked } = this.single.held();
     return pool.geometry.count - pool.available - inFlight - waiting - pending - parked;
   }
 
@@ -148,7 +151,7 @@ export class FakePort {
   pass(ms: number): void {
     for (const end = this.time.now + ms; this.time.now < end; ) {
       this.time.now = Math.min(end, this.time.now + STEP_MS);
-      this.core.tick(this.time.now);
+      this.single.tick(this.time.now);
       this.settle();
       this.device.interrupt();
     }

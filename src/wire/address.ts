@@ -4,14 +4,12 @@
  * An IPv4 address is its 32 bits in a number. What {@link parseIpv4} returns is unsigned; the packet path works with the
  * same bits signed (see bytes.ts), so compare with `| 0` on both sides. {@link formatIpv4} takes either.
  */
+import { isIPv4 } from 'node:net';
 
 /** 255.255.255.255, the limited broadcast (RFC 919), signed. */
 export const IPV4_BROADCAST = -1;
 /** Bytes of a MAC address. */
 export const MAC_BYTES = 6;
-
-/** Four numbers from 0 to 255 without leading zeros, which some programs read as octal. */
-const IPV4_TEXT = /^(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}$/;
 
 /** An interface's address and the length of its prefix. */
 export interface Ipv4Interface {
@@ -27,7 +25,7 @@ export interface Ipv4Interface {
  * @throws TypeError that names the text.
  */
 export function parseIpv4(text: string): number {
-  if (!IPV4_TEXT.test(text)) throw new TypeError(`'${text}' is not an IPv4 address (want something like 10.0.0.1)`);
+  if (!isIPv4(text)) throw new TypeError(`'${text}' is not an IPv4 address (want something like 10.0.0.1)`);
   return text.split('.').reduce((bits, part) => bits * 256 + Number(part), 0);
 }
 

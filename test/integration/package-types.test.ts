@@ -17,6 +17,7 @@ const MODULES = [
 
 /** What a program does with the package; no line of it runs. */
 const PROGRAM = `import { type Core, init, type NetDevice, runStack, type Stack, type StackOptions } from 'tspmd';
+import { openSwitch, type SwitchStats } from 'tspmd/switch';
 import { FakeDevice, openFakePort } from 'tspmd/testing';
 import { ICMP_ECHO_REQUEST, icmpType, parseIpv4 } from 'tspmd/wire';
 
@@ -40,6 +41,13 @@ export async function main(stop: Parameters<typeof runStack>[2]): Promise<void> 
   const core = port.core(0);
   await runStack(core, createStack(core, {}), stop);
   await port.stop();
+}
+
+export async function forward(): Promise<SwitchStats> {
+  const bess = await openSwitch({ script: 'forward_script.bess', variables: { VM1_SOCKET: '/tmp/vm1.sock' } });
+  const stats = bess.stats();
+  await bess.stop();
+  return stats;
 }
 
 export async function test(): Promise<number> {

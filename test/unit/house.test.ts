@@ -6,7 +6,7 @@ import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const FOLDERS = ['rings', 'drivers', 'bess', 'src', 'examples', 'scripts', 'bench', 'test'];
+const FOLDERS = ['rings', 'drivers', 'bess', 'src', 'examples', 'templates', 'scripts', 'bench', 'test'];
 const MAX_LINES = 350;
 
 /** Folders that the code of a folder may import besides its own. Those not named may import everything. */
@@ -17,6 +17,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   src: ['drivers', 'rings'],
   'src/cli': ['drivers', 'rings', 'src', 'bess'],
   examples: [],
+  templates: [],
 };
 const FFI = 'drivers/libc/ffi.ts';
 
@@ -67,13 +68,20 @@ function countAny(source: Source): number {
 }
 
 describe('the house', () => {
-  it('has at most three examples, of at most 110 lines, on the public face alone', () => {
+  it('has at most three examples, of at most 110 lines', () => {
     const examples = sources.filter(({ path }) => path.startsWith('examples/'));
     expect(examples.length).toBeLessThanOrEqual(3);
-    for (const { path, text, imports } of examples) {
-      expect(text.split('\n').length, path).toBeLessThanOrEqual(111);
+    for (const { path, text } of examples) expect(text.split('\n').length, path).toBeLessThanOrEqual(111);
+  });
+
+  it('has examples and templates on the public face alone, which they import by its name', () => {
+    const { exports } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { exports: object };
+    const faces = Object.keys(exports).map((path) => path.replace('.', 'tspmd'));
+    expect(faces).toEqual(expect.arrayContaining(['tspmd', 'tspmd/wire', 'tspmd/testing']));
+    for (const { path, imports } of sources.filter(({ path: name }) => /^(examples|templates)\//.test(name))) {
+      const others = imports.filter((name) => !faces.includes(name) && !name.startsWith('node:'));
       expect(
-        imports.filter((name) => name !== 'tspmd' && !name.startsWith('node:')),
+        others.filter((name) => !name.startsWith(`${dirname(dirname(path))}/`)),
         path,
       ).toEqual([]);
     }

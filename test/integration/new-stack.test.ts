@@ -1,0 +1,92 @@
+/** `tspmd new` as a stranger uses it: from the packed tarball, in an empty folder, with the commands of the project's README. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { Child } from '../../scripts/child.js';
+import { NewStack, nodes } from '../support/new-stack.js';
+import { temporaryDirectory } from '../support/resources.js';
+
+/** Packing, two installations, and the compiler, on a machine that is busy. */
+const LIMIT = 400_000;
+
+describe('a project that tspmd new made from the tarball', () => {
+  const project = new NewStack();
+  const children: Child[] = [];
+
+  beforeAll(() => project.create(), LIMIT);
+  afterAll(() => project.close());
+  afterEach(async () => {
+    for (const child of children.splice(0).reverse()) await child.stop();
+  });
+
+  /** Pings the stack over the switch, by the three scripts that the README names. */
+  async function pings(node: string, ...more: string[]): Promise<string> {
+    const [first, second] = [project.socket(1), project.socket(2)];
+    const bess = project.script(node, 'switch', `VM1_SOCKET=${first}`, `VM2_SOCKET=${second}`);
+    children.push(bess);
+    await bess.waitFor(/^ready/m);
+    const stack = project.script(node, 'start', '--device', `vhost-user:${first}`, '--hugepages', 'never', ...more);
+    children.push(stack);
+    await stack.waitFor(/^ready/m);
+    const ping = project.script(node, 'ping', '--device', `vhost-user:${second}`, '--hugepages', 'never');
+    children.push(ping);
+    expect(await ping.exited, ping.output).toEqual({ code: 0, signal: null });
+    expect(ping.stdout).toContain('5 packets transmitted, 5 received, 0% packet loss');
+    expect(await stack.stop(), stack.output).toEqual({ code: 0, signal: null });
+    return stack.stdout;
+  }
+
+  describe.each(nodes())('with %s', (node) => {
+    const [, major = 0, minor = 0] =
+      /^v(\d+)\.(\d+)/.exec(execFileSync(node, ['--version'], { encoding: 'utf8' })) ?? [];
+
+    it('builds, and its test passes', { timeout: LIMIT }, async () => {
+      const { stdout } = await project.npm(node, project.path, 'test');
+      expect(stdout).toMatch(/^[#ℹ] pass 3$/m);
+    });
+
+    it('answers pings over the switch', { timeout: LIMIT }, async () => {
+      expect(await pings(node)).toMatch(/^dist\/src\/stack\.js: pings 5, datagrams 0, others 0$/m);
+    });
+
+    // From Node 22.18 on Node runs TypeScript.
+    if (Number(major) * 1000 + Number(minor) >= 22_018) {
+      it('answers them from source', { timeout: LIMIT }, async () => {
+        expect(await pings(node, '--app', 'src/stack.ts')).toMatch(/^src\/stack\.ts: pings 5, /m);
+      });
+    }
+  });
+
+  it('has a README whose commands are there', () => {
+    const { scripts } = JSON.parse(readFileSync(join(project.path, 'package.json'), 'utf8')) as {
+      scripts: Record<string, string>;
+    };
+    const readme = readFileSync(join(project.path, 'README.md'), 'utf8');
+    const named = [...readme.matchAll(/npm (?:run )?(\w+)/g)].map(([, name]) => name!);
+    expect(named).toEqual(expect.arrayContaining(['test', 'switch', 'start', 'ping']));
+    expect(named.filter((name) => name !== 'install' && !(name in scripts))).toEqual([]);
+  });
+});
+
+describe('tspmd new', () => {
+  const directory = temporaryDirectory();
+  const full = join(directory.path, 'full');
+
+  beforeAll(() => {
+    mkdirSync(full);
+    writeFileSync(join(full, 'mine'), '');
+  });
+  afterAll(() => directory.remove());
+
+  it.each([
+    ['a name that is none', 1, /^tspmd: 'My Stack' cannot be the name of a package: .+\n$/, join(full, 'My Stack')],
+    ['a folder that is full', 1, /^tspmd: folder '.+' exists and is not empty: choose another name\n$/, full],
+    ['no name at all', 2, /^tspmd: missing required argument 'folder'\n$/],
+  ])('refuses %s in one line', async (_, code, expected, ...args: string[]) => {
+    const child = Child.tspmd('new', ...args);
+    expect(await child.exited).toEqual({ code, signal: null });
+    expect(child.output).toMatch(expected);
+    expect(readdirSync(full)).toEqual(['mine']);
+  });
+});
