@@ -23,6 +23,7 @@ export interface PackageExport {
 export const EXPORTS: readonly PackageExport[] = [
   { path: '.', name: 'index', module: 'src/index' },
   { path: './wire', name: 'wire', module: 'src/wire/index', isAlone: true },
+  { path: './switch', name: 'switch', module: 'bess/index' },
   { path: './testing', name: 'testing', module: 'src/testing/index' },
 ];
 

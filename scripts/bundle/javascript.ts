@@ -35,8 +35,8 @@ const COMMON: readonly { readonly name: string; readonly roots: readonly string[
   { name: 'core', roots: ['src/multicore/tx-worker', 'src/multicore/stack-worker'] },
   { name: 'device', roots: ['src/index', 'src/multicore/rx-worker', 'src/cli/main', 'src/cli/run', 'src/cli/ping'] },
   { name: 'table', roots: ['src/cli/devices'] },
-  { name: 'switch', roots: ['bess/stats', 'bess/control'] },
-  { name: 'script', roots: ['bess/script/load'] },
+  { name: 'switch', roots: ['bess/print-stats', 'bess/errors'] },
+  { name: 'script', roots: ['bess/open'] },
 ];
 
 const compiled = (module: string): string => join(DIST, `${module}.js`);

@@ -1,8 +1,8 @@
 /** Where the lab keeps what it builds: one folder per kernel package and version of the recipe, complete or absent. */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { cacheFolder as projectCache } from '../cache-folder.js';
 
 /** Counted up when build.ts makes something else of the same packages. */
 const RECIPE = 1;
@@ -22,7 +22,7 @@ const recipe = createHash('sha256')
   .digest('hex')
   .slice(0, 8);
 
-export const cacheFolder = (): string => join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'tspmd', 'vm');
+export const cacheFolder = (): string => projectCache('vm');
 
 /** In a guest's folder: the vfio.ko that can do without an IOMMU. Missing where Debian's mirror had nothing to build it from. */
 export const NO_IOMMU_MODULE = join('root', 'vfio-noiommu.ko');

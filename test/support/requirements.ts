@@ -6,6 +6,7 @@
 import { describe, type TestContext } from 'vitest';
 import { isOvsInstalled } from '../../scripts/ovs.js';
 import { isInstalled, isReadWrite } from '../../scripts/programs.js';
+import { isHere, type Version } from '../../scripts/versions/cache.js';
 import { findGuest, isNoIommuPossible, NO_IOMMU_REMEDY } from '../../scripts/vm/cache.js';
 import type { Machine } from '../../scripts/vm/machine.js';
 
@@ -49,6 +50,13 @@ export const hugepages: Requirement = {
   isOptional: true,
   isMet: () => isReadWrite('/proc/sys/vm/nr_hugepages'),
 };
+
+/** A version of Node or TypeScript besides the project's own. */
+export const version = (wanted: Version): Requirement => ({
+  what: wanted.title,
+  remedy: "run 'npm run setup:versions'",
+  isMet: () => isHere(wanted),
+});
 
 /** The kernel and modules of scripts/vm. */
 export const guest: Requirement = {

@@ -1,0 +1,168 @@
+/** The package as it is published, installed into an empty project and used there: its files, its command, its exports. */
+import { readdirSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { EXPORTS } from '../../scripts/bundle/exports.js';
+import { Child } from '../../scripts/child.js';
+import { InstalledPackage, shellEnvironment } from '../support/installed-package.js';
+import { ALL_MODES, MODES } from '../support/modes.js';
+
+const BUNDLE = 'dist/bundle/tspmd';
+/** For the installation: npm may have to ask its registry. */
+const PATIENCE_MS = 180_000;
+const nameOf = (path: string): string => `tspmd${path.slice(1)}`;
+
+describe('the package', () => {
+  let installed: InstalledPackage;
+  const children: Child[] = [];
+
+  beforeAll(() => {
+    installed = InstalledPackage.create();
+  }, PATIENCE_MS);
+  afterEach(async () => {
+    for (const child of children.splice(0)) await child.stop();
+  });
+  afterAll(() => installed?.remove());
+
+  function start(program: string, ...args: string[]): Child {
+    const child = Child.spawn(program, args, shellEnvironment());
+    children.push(child);
+    return child;
+  }
+  const tspmd = (...args: string[]): Child => start(...installed.command(...args));
+
+  it('has what the README speaks of', () => {
+    expect(installed.files).toEqual(
+      expect.arrayContaining([
+        ...['README.md', 'CHANGELOG.md', 'LICENSE', 'SECURITY.md', 'package.json', 'scripts/bind-vfio.sh'],
+        ...['bess/forward_script.bess', 'bess/forward_n.bess'],
+        ...['examples/udp-echo.ts', 'dist/examples/udp-echo.js', 'examples/README.md'],
+        ...[`${BUNDLE}/main.js`, `${BUNDLE}/rx-worker.js`, `${BUNDLE}/THIRD-PARTY-LICENSES.txt`],
+        ...EXPORTS.flatMap(({ name }) => [`${BUNDLE}/${name}.js`, `${BUNDLE}/${name}.d.ts`]),
+      ]),
+    );
+  });
+
+  it('has no sources, tests or source maps, and is small', () => {
+    expect(
+      installed.files.filter((file) => /^(src|drivers|rings|test|bench|node_modules)\/|\.map$/.test(file)),
+    ).toEqual([]);
+    expect(
+      installed.files.filter((file) => file.endsWith('.ts') && !/\.d\.ts$|^(examples|templates)\//.test(file)),
+    ).toEqual([]);
+    expect(installed.tarballBytes).toBeLessThan(500_000);
+  });
+
+  it('exports what is bundled, its types first', () => {
+    const { exports } = JSON.parse(installed.read('package.json'));
+    const files = (name: string) => ({ types: `./${BUNDLE}/${name}.d.ts`, default: `./${BUNDLE}/${name}.js` });
+    expect(exports).toEqual({
+      ...Object.fromEntries(EXPORTS.map(({ path, name }) => [path, files(name)])),
+      './package.json': './package.json',
+    });
+    // An object's keys have an order, and TypeScript takes the first condition that holds.
+    for (const entry of Object.values(exports)) {
+      if (typeof entry === 'object' && entry !== null) expect(Object.keys(entry)[0]).toBe('types');
+    }
+  });
+
+  it('brings koffi, and nothing else', () => {
+    const folders = readdirSync(join(installed.folder, 'node_modules')).filter((name) => !name.startsWith('.'));
+    expect(folders.filter((name) => name !== '@koromix')).toEqual(['koffi', 'tspmd']);
+  });
+
+  it('imports koffi and Node, and names the licences of all else that is in it', () => {
+    // A statement is a line.
+    const IMPORT = /^(?:import|export)\b.*?"([^"]+)";$|\b(?:import|require)\("([^"]+)"\)/gm;
+    const imports = installed.files
+      .filter((file) => file.startsWith(BUNDLE) && file.endsWith('.js'))
+      .flatMap((file) => [...installed.read(file).matchAll(IMPORT)])
+      .map(([, statement, call]) => (statement ?? call)!);
+    const foreign = imports.filter((name) => !name.startsWith('.') && !isBuiltin(name));
+    expect([...new Set(foreign)]).toEqual(['koffi']);
+    const licences = installed.read(`${BUNDLE}/THIRD-PARTY-LICENSES.txt`);
+    for (const name of ['chevrotain', 'cli-table3', 'commander']) {
+      expect(licences).toMatch(new RegExp(`^-+\\n${name} \\d+\\.\\d+\\.\\d+ \\(.+\\)\\n-+\\n\\n.*licen[cs]e`, 'im'));
+    }
+  });
+
+  it.each([['--help'], ['--version'], ['devices'], ['run', '--help'], ['ping', '--help'], ['switch', '--help']])(
+    'has a command: tspmd %s %s',
+    async (...args) => {
+      const child = tspmd(...args);
+      expect(await child.exited, child.output).toEqual({ code: 0, signal: null });
+    },
+  );
+
+  it.each(EXPORTS.map(({ path }) => nameOf(path)))(
+    'gives %s by import and by require, without a word',
+    async (name) => {
+      const names = 'console.log(JSON.stringify(Object.keys(given).sort()))';
+      const imported = start(
+        process.execPath,
+        installed.write('i.mjs', `import * as given from '${name}';\n${names};\n`),
+      );
+      expect(await imported.exited, imported.output).toEqual({ code: 0, signal: null });
+      const required = start(
+        process.execPath,
+        installed.write('r.cjs', `const given = require('${name}');\n${names};\n`),
+      );
+      expect(await required.exited, required.output).toEqual({ code: 0, signal: null });
+      expect(JSON.parse(imported.output)).not.toEqual([]);
+      expect(required.output).toBe(imported.output);
+    },
+  );
+
+  it('gives tspmd/wire without loading the driver', async () => {
+    const code = "import 'tspmd/wire';\nconsole.log(process.report.getReport().sharedObjects.join('\\n'));\n";
+    const child = start(process.execPath, installed.write('wire.mjs', code));
+    expect(await child.exited, child.output).toEqual({ code: 0, signal: null });
+    expect(child.stdout).not.toContain('koffi');
+  });
+
+  it.each(ALL_MODES)('carries traffic over its switch in mode %s', { timeout: 60_000 }, async (mode) => {
+    const socket = (name: string): string => join(installed.folder, `${name}.sock`);
+    const device = (n: number): string[] => [
+      ...['--device', `vhost-user:${socket(`vm${n}`)}`, '--ip', `10.0.0.${n}/24`, '--mac', `52:54:00:00:00:0${n}`],
+      ...['--hugepages', 'never'],
+    ];
+    const sockets = [1, 2].map((n) => `VM${n}_SOCKET=${socket(`vm${n}`)}`);
+    const bess = tspmd('switch', installed.file('bess/forward_script.bess'), ...sockets);
+    await bess.waitFor(/^ready/m);
+    const endpoint = tspmd('run', ...device(2), ...MODES[mode]);
+    await endpoint.waitFor(/^ready/m);
+    const ping = tspmd(
+      'ping',
+      ...device(1),
+      '--to',
+      '10.0.0.2',
+      '--count',
+      '3',
+      '--interval',
+      '0.05',
+      '--timeout',
+      '10',
+    );
+    expect(await ping.exited, ping.output).toEqual({ code: 0, signal: null });
+    expect(ping.stdout).toMatch(/^3 packets transmitted, 3 received/m);
+    expect(await endpoint.stop(), endpoint.output).toEqual({ code: 0, signal: null });
+    expect(await bess.stop(), bess.output).toEqual({ code: 0, signal: null });
+  });
+
+  it('runs its example', { timeout: 60_000 }, async () => {
+    const socket = join(installed.folder, 'example.sock');
+    const bess = tspmd(
+      'switch',
+      installed.file('bess/forward_script.bess'),
+      `VM1_SOCKET=${socket}`,
+      `VM2_SOCKET=${socket}2`,
+    );
+    await bess.waitFor(/^ready/m);
+    const options = ['--ip', '10.0.0.1/24', '--hugepages', 'never', '--app-option', 'port=7'];
+    const app = installed.file('dist/examples/udp-echo.js');
+    const endpoint = tspmd('run', '--device', `vhost-user:${socket}`, ...options, '--app', app);
+    await endpoint.waitFor(/^ready: .* app .*udp-echo\.js$/m);
+    expect(await endpoint.stop(), endpoint.output).toEqual({ code: 0, signal: null });
+  });
+});
