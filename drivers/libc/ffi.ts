@@ -24,7 +24,8 @@ function open(wanted: string | undefined): Native {
       return openKoffi();
     } catch (missing) {
       throw new Error(
-        `tspmd: no way to call the C library: ${reasonOf(unusable)}; and koffi cannot be loaded: ${reasonOf(missing)}`,
+        `tspmd: no way to call the C library: ${reasonOf(unusable)}; koffi cannot be loaded: ${reasonOf(missing)}. ` +
+          "Install koffi with its optional dependencies ('npm install koffi'), or use Node 26.11 or newer",
       );
     }
   }

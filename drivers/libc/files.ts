@@ -108,12 +108,8 @@ export function writeFrom(fd: number, address: number, length: number): number {
   return bytes >= 0 ? bytes : -native.errno();
 }
 
-const ONE = new BigUint64Array(new ArrayBuffer(8)).fill(1n);
-/** The view is kept with its address: V8 frees what no function refers to, also a constant of a module. */
-const signal = { view: ONE, address: native.address(ONE) };
-
 /** Adds 1 to a non-blocking eventfd: wakes whoever waits on it. About a microsecond, so never once a packet. */
 export function signalEventfd(fd: number): void {
   // EAGAIN means the counter is at its maximum, which still wakes the reader: not an error.
-  native.write(fd, signal.address, 8);
+  native.eventfdWrite(fd, 1);
 }

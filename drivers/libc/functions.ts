@@ -46,6 +46,7 @@ export const FUNCTIONS = {
   memfdCreate: { symbol: 'memfd_create', takes: ['bytes', 'uint'] },
 
   eventfd: { symbol: 'eventfd', takes: ['uint', 'int'] },
+  eventfdWrite: { symbol: 'eventfd_write', takes: ['int', 'word'] },
   epollCreate: { symbol: 'epoll_create1', takes: ['int'] },
   epollControl: { symbol: 'epoll_ctl', takes: ['int', 'int', 'int', 'bytes'] },
   epollWait: { symbol: 'epoll_wait', takes: ['int', 'bytes', 'int', 'int'] },

@@ -65,7 +65,8 @@ function aioContext(): number {
 }
 
 function aio(name: keyof typeof c.AIO_CALLS, a: number, b: number, d: number, e: Uint8Array | null): number {
-  return check(native.syscall(c.AIO_CALLS[name] as number, a, b, d, e, null), name, 'reactor');
+  const target = name === 'io_setup' ? 'for the reactor (EAGAIN: sysctl fs.aio-max-nr is reached)' : 'of the reactor';
+  return check(native.syscall(c.AIO_CALLS[name] as number, a, b, d, e, null), name, target);
 }
 
 class AioWaiter implements Waiter {

@@ -1,22 +1,42 @@
 /** The two implementations of the foreign functions: which one is chosen, and that both do what the libc suites ask for. */
+import { cpSync, writeFileSync } from 'node:fs';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { native } from '../../drivers/libc/ffi.js';
 import { Child } from '../../scripts/child.js';
 import { describeWith, nodeFfi } from '../support/requirements.js';
+import { temporaryDirectory } from '../support/resources.js';
 
 const LIBC = new URL('../../dist/drivers/libc/', import.meta.url).href;
 
+interface Outcome {
+  code: number | null;
+  output: string;
+}
+
 /** Runs `script` with libc and `native` at hand, in a process whose TSPMD_FFI is `choice`. */
-async function run(
-  choice: string,
-  script: string,
-  ...options: string[]
-): Promise<{ code: number | null; output: string }> {
-  const body = `import * as libc from '${LIBC}index.js'; import { native } from '${LIBC}ffi.js'; ${script}`;
+const run = (choice: string, script: string, ...options: string[]): Promise<Outcome> =>
+  runOver(LIBC, choice, script, ...options);
+
+/** `run` with the libc in the folder `from`. */
+async function runOver(from: string, choice: string, script: string, ...options: string[]): Promise<Outcome> {
+  const body = `import * as libc from '${from}index.js'; import { native } from '${from}ffi.js'; ${script}`;
   const env = { ...process.env, TSPMD_FFI: choice };
   const child = Child.spawn(process.execPath, [...options, '--input-type=module', '-e', body], env);
   const { code } = await child.exited;
   return { code, output: child.output };
+}
+
+/** `run` with the default choice, and a copy of libc that has no packages near. */
+async function runWithoutKoffi(script: string): Promise<Outcome> {
+  const folder = temporaryDirectory();
+  try {
+    cpSync(fileURLToPath(LIBC), folder.path, { recursive: true });
+    writeFileSync(`${folder.path}/package.json`, '{ "type": "module" }');
+    return await runOver(`${pathToFileURL(folder.path).href}/`, '', script);
+  } finally {
+    folder.remove();
+  }
 }
 
 /** Prints the implementation and whether koffi's addon is in the process. */
@@ -44,7 +64,29 @@ describe('the implementation of the foreign functions', () => {
   );
 });
 
+describe.skipIf(nodeFfi.isMet())('without koffi and node:ffi', () => {
+  it('one line says what is missing and what to do', async () => {
+    const { code, output } = await runWithoutKoffi(WHO);
+    expect(code).toBe(1);
+    expect(output).toContain('tspmd: no way to call the C library: Node');
+    expect(output).toContain("koffi cannot be loaded: Cannot find module 'koffi'. Install koffi");
+  });
+});
+
 describeWith('node:ffi', [nodeFfi], () => {
+  it('does without koffi: a call, an error, a wait', async () => {
+    const script = `
+      const fd = libc.eventfd();
+      const reactor = new libc.Reactor();
+      reactor.watch(fd, (libc.abi.EPOLLIN | libc.abi.EPOLLET) >>> 0, () => {
+        console.log('told');
+        reactor.close();
+      });
+      libc.signalEventfd(fd);
+      try { libc.openFile('/nonexistent', 0); } catch (error) { console.log(error.code); }`;
+    expect(await runWithoutKoffi(script)).toEqual({ code: 0, output: 'ENOENT\ntold\n' });
+  });
+
   it('is the default, without koffi in the process and without a warning', async () => {
     expect(await run('', WHO)).toEqual({ code: 0, output: 'node false\n' });
   });
