@@ -3,9 +3,14 @@ import * as c from './constants.js';
 import { check, systemError } from './errors.js';
 import { native } from './ffi.js';
 
+/** Text as C has it: in UTF-8, with a zero after it. */
+export function cString(text: string): Uint8Array {
+  return Buffer.from(`${text}\0`);
+}
+
 /** Opens a device or file; throws a {@link SystemError} that names it. */
 export function openFile(path: string, flags: number): number {
-  return check(native.open(path, flags | c.O_CLOEXEC, 0), 'open', path);
+  return check(native.open(cString(path), flags | c.O_CLOEXEC, 0), 'open', path);
 }
 
 /** Closes a descriptor. An error of close(2) leaves nothing that a caller could do, so none is reported. */
@@ -34,7 +39,7 @@ export function ioctl(
 /** An anonymous file that is empty yet, and can be sealed. */
 export function emptyMemfd(name: string, hugetlb = false): number {
   const flags = c.MFD_CLOEXEC | c.MFD_ALLOW_SEALING | (hugetlb ? c.MFD_HUGETLB : 0);
-  return check(native.memfdCreate(name, flags), 'memfd_create', name);
+  return check(native.memfdCreate(cString(name), flags), 'memfd_create', name);
 }
 
 /** An anonymous file of `size` bytes. With `hugetlb` it is made of the default hugepages (2 MiB on x86-64). */
@@ -103,11 +108,8 @@ export function writeFrom(fd: number, address: number, length: number): number {
   return bytes >= 0 ? bytes : -native.errno();
 }
 
-const one = new Uint8Array(new ArrayBuffer(8));
-one[0] = 1;
-
 /** Adds 1 to a non-blocking eventfd: wakes whoever waits on it. About a microsecond, so never once a packet. */
 export function signalEventfd(fd: number): void {
   // EAGAIN means the counter is at its maximum, which still wakes the reader: not an error.
-  native.write(fd, one, 8);
+  native.eventfdWrite(fd, 1);
 }

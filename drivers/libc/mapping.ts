@@ -1,6 +1,6 @@
 /** mmap(2) over addresses that this process already owns. */
 import * as c from './constants.js';
-import { check } from './errors.js';
+import { systemError } from './errors.js';
 import { native } from './ffi.js';
 
 /** The address of a view's first byte, as a number (user-space addresses have 47 bits). */
@@ -18,11 +18,16 @@ export function mapFileAt(
   populate: boolean,
 ): void {
   const flags = c.MAP_SHARED | c.MAP_FIXED | (populate ? c.MAP_POPULATE : 0);
-  check(native.mmap(address, length, c.PROT_READ | c.PROT_WRITE, flags, fd, fileOffset), 'mmap', target);
+  map(address, length, flags, fd, fileOffset, target);
 }
 
 /** Puts fresh zero pages at `address`: the way to let go of a file while the address range stays valid. */
 export function mapZeroAt(address: number, length: number): void {
   const flags = c.MAP_PRIVATE | c.MAP_ANONYMOUS | c.MAP_NORESERVE | c.MAP_FIXED;
-  check(native.mmap(address, length, c.PROT_READ | c.PROT_WRITE, flags, -1, 0), 'mmap', 'anonymous pages');
+  map(address, length, flags, -1, 0, 'anonymous pages');
+}
+
+function map(address: number, length: number, flags: number, fd: number, fileOffset: number, target: string): void {
+  const lowerHalf = native.mmap(address, length, c.PROT_READ | c.PROT_WRITE, flags, fd, fileOffset);
+  if (lowerHalf === -1) throw systemError('mmap', target);
 }

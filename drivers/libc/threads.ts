@@ -3,6 +3,7 @@ import { access } from 'node:fs/promises';
 import * as c from './constants.js';
 import { check } from './errors.js';
 import { native } from './ffi.js';
+import { cString } from './files.js';
 
 const CPU_SET_BYTES = 128;
 
@@ -31,5 +32,5 @@ export async function pinPollingThread(core: number): Promise<void> {
 
 /** Names the calling thread as `top -H` shows it; the kernel keeps 15 bytes. */
 export function nameThread(name: string): void {
-  native.prctlName(c.PR_SET_NAME, name.slice(0, 15));
+  native.prctlName(c.PR_SET_NAME, cString(name.slice(0, 15)));
 }

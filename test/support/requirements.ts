@@ -58,6 +58,14 @@ export const version = (wanted: Version): Requirement => ({
   isMet: () => isHere(wanted),
 });
 
+/** What drivers/libc needs to do without koffi. */
+export const nodeFfi: Requirement = {
+  what: 'node:ffi that takes numbers (it is in Node 26.11 and newer)',
+  remedy: 'run the tests with such a Node',
+  isOptional: true,
+  isMet: () => process.versions.node.localeCompare('26.11', 'en', { numeric: true }) >= 0,
+};
+
 /** The kernel and modules of scripts/vm. */
 export const guest: Requirement = {
   what: 'a guest VM',

@@ -19,7 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   examples: [],
   templates: [],
 };
-const FFI = 'drivers/libc/ffi.ts';
+const FFI = ['drivers/libc/koffi.ts', 'drivers/libc/node-ffi.ts'];
 
 interface Source {
   /** From the root, with forward slashes. */
@@ -105,9 +105,12 @@ describe('the house', () => {
     ).toEqual([]);
   });
 
-  it(`has its FFI in ${FFI} alone`, () => {
-    const users = sources.filter(({ imports }) => imports.includes('koffi')).map(({ path }) => path);
-    expect(users).toEqual([FFI]);
+  it('has its FFI in two files of drivers/libc alone, which only the choice between them imports', () => {
+    const loads = /(?:\bfrom |\bimport\(|\brequire\(|BuiltinModule\?*\.?\()['"](?:koffi|node:ffi)['"]/;
+    const users = sources.filter(({ path, text }) => !path.startsWith('test/') && loads.test(text));
+    expect(users.map(({ path }) => path).sort()).toEqual(FFI);
+    const importers = sources.filter(({ imports }) => imports.some((name) => FFI.includes(name.replace(/js$/, 'ts'))));
+    expect(importers.map(({ path }) => path)).toEqual(['drivers/libc/ffi.ts']);
   });
 
   it(`has no file of more than ${MAX_LINES} lines outside test/`, () => {

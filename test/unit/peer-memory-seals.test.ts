@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { native } from '../../drivers/libc/ffi.js';
+import { cString } from '../../drivers/libc/files.js';
 import { abi, closeFile, connectUnix, memfd, Reactor, sealAgainstShrinking } from '../../drivers/libc/index.js';
 import { HUGEPAGE_BYTES, WindowAllocator } from '../../drivers/memory/index.js';
 import { VhostUserBackend } from '../../drivers/transports/vhost-user/backend.js';
@@ -30,7 +31,7 @@ afterEach(() => {
 
 /** A memfd as a peer may make it, unsealed. */
 function peerFile(flags: number): number {
-  const fd = native.memfdCreate('peer', abi.MFD_CLOEXEC | flags);
+  const fd = native.memfdCreate(cString('peer'), abi.MFD_CLOEXEC | flags);
   open.push(fd);
   ftruncateSync(fd, BYTES);
   return fd;

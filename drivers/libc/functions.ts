@@ -1,0 +1,104 @@
+/**
+ * Every foreign function of the project, in one table. The two implementations (`koffi.ts`, `node-ffi.ts`) bind it, and
+ * `ffi.ts` chooses between them.
+ */
+
+/** What a function takes. */
+interface Arguments {
+  /** 32 bits, signed. */
+  int: number;
+  /** 32 bits. */
+  uint: number;
+  /** 64 bits, signed: offsets and lengths of files. */
+  long: number;
+  /** 64 bits: sizes, requests, and addresses. A user-space address has at most 47 bits, so a double holds it exactly. */
+  word: number;
+  /** The address of a view's first byte, for the call only; `null` is the null pointer. */
+  bytes: Uint8Array | null;
+}
+
+export type Argument = keyof Arguments;
+
+/** One foreign function, by its name in the C library. It returns an int: -1, and the reason in errno, when it fails. */
+export interface Signature {
+  readonly symbol: string;
+  readonly takes: readonly Argument[];
+}
+
+/**
+ * What read(2), write(2), sendmsg(2) and recvmsg(2) return fits an int, as one call moves less than 2^31 bytes. Of mmap(2) the
+ * lower half is returned; that is -1 only where it failed, because addresses are multiples of a page.
+ * ioctl(2), fcntl(2), open(2), prctl(2) and syscall(2) are variadic. On x86-64 and arm64 Linux passes variadic integers and pointers in
+ * the registers of ordinary ones, so an ordinary signature calls them.
+ */
+export const FUNCTIONS = {
+  open: { symbol: 'open', takes: ['bytes', 'int', 'int'] },
+  close: { symbol: 'close', takes: ['int'] },
+  read: { symbol: 'read', takes: ['int', 'word', 'word'] },
+  write: { symbol: 'write', takes: ['int', 'word', 'word'] },
+  ftruncate: { symbol: 'ftruncate', takes: ['int', 'long'] },
+  fallocate: { symbol: 'fallocate', takes: ['int', 'int', 'long', 'long'] },
+  ioctlPointer: { symbol: 'ioctl', takes: ['int', 'word', 'bytes'] },
+  ioctlInt: { symbol: 'ioctl', takes: ['int', 'word', 'word'] },
+  fcntl: { symbol: 'fcntl', takes: ['int', 'int', 'word'] },
+
+  mmap: { symbol: 'mmap', takes: ['word', 'word', 'int', 'int', 'int', 'long'] },
+  memfdCreate: { symbol: 'memfd_create', takes: ['bytes', 'uint'] },
+
+  eventfd: { symbol: 'eventfd', takes: ['uint', 'int'] },
+  eventfdWrite: { symbol: 'eventfd_write', takes: ['int', 'word'] },
+  epollCreate: { symbol: 'epoll_create1', takes: ['int'] },
+  epollControl: { symbol: 'epoll_ctl', takes: ['int', 'int', 'int', 'bytes'] },
+  epollWait: { symbol: 'epoll_wait', takes: ['int', 'bytes', 'int', 'int'] },
+  timerfdCreate: { symbol: 'timerfd_create', takes: ['int', 'int'] },
+  timerfdSettime: { symbol: 'timerfd_settime', takes: ['int', 'int', 'bytes', 'bytes'] },
+  /** The system calls of Linux AIO, which the C library has no functions for. */
+  syscall: { symbol: 'syscall', takes: ['long', 'word', 'word', 'word', 'bytes', 'bytes'] },
+
+  socket: { symbol: 'socket', takes: ['int', 'int', 'int'] },
+  bind: { symbol: 'bind', takes: ['int', 'bytes', 'uint'] },
+  listen: { symbol: 'listen', takes: ['int', 'int'] },
+  accept: { symbol: 'accept4', takes: ['int', 'bytes', 'bytes', 'int'] },
+  connect: { symbol: 'connect', takes: ['int', 'bytes', 'uint'] },
+  sendmsg: { symbol: 'sendmsg', takes: ['int', 'bytes', 'int'] },
+  recvmsg: { symbol: 'recvmsg', takes: ['int', 'bytes', 'int'] },
+
+  schedSetaffinity: { symbol: 'sched_setaffinity', takes: ['int', 'word', 'bytes'] },
+  prctlName: { symbol: 'prctl', takes: ['int', 'bytes'] },
+} as const satisfies Record<string, Signature>;
+
+type Values<Takes extends readonly Argument[]> = { -readonly [I in keyof Takes]: Arguments[Takes[I]] };
+
+/** A signature as a function of TypeScript. */
+type Call<S extends Signature> = (...args: Values<S['takes']>) => number;
+type Calls<Table extends Record<string, Signature>> = { readonly [Name in keyof Table]: Call<Table[Name]> };
+
+/** Binds the whole table; `bind` makes one function callable. */
+export function bindAll(bind: (signature: Signature) => (...args: never[]) => number): Calls<typeof FUNCTIONS> {
+  const calls = Object.entries(FUNCTIONS).map(([name, signature]) => [name, bind(signature)]);
+  return Object.fromEntries(calls) as Calls<typeof FUNCTIONS>;
+}
+
+/**
+ * epoll_wait(2) on a thread of libuv's pool; `done` is called on this thread. The memory of `events` must not move, and
+ * stays in use until then.
+ */
+export type AsyncEpollWait = (
+  epfd: number,
+  events: Uint8Array,
+  maxEvents: number,
+  timeoutMs: number,
+  done: (error: unknown, count: number) => void,
+) => void;
+
+/** What an implementation gives to this folder. */
+export interface Native extends Calls<typeof FUNCTIONS> {
+  /** Which implementation this is. */
+  readonly implementation: 'koffi' | 'node';
+  /** errno of this thread, as the last foreign call left it. Read it before any other call. */
+  errno(): number;
+  /** Address of the first byte of a view. Only views over memory that V8 does not move (not small on-heap arrays). */
+  address(view: ArrayBufferView): number;
+  /** `null` where the implementation makes no calls on other threads. */
+  readonly epollWaitAsync: AsyncEpollWait | null;
+}

@@ -1,0 +1,31 @@
+/** The foreign functions through koffi, a native addon that runs on every version of Node. */
+import { createRequire } from 'node:module';
+import { type Argument, type AsyncEpollWait, bindAll, type Native } from './functions.js';
+
+const TYPES: Record<Argument, string> = {
+  int: 'int',
+  uint: 'uint',
+  long: 'int64_t',
+  word: 'uint64_t',
+  bytes: 'void *',
+};
+
+/** Loads koffi and binds all functions. Throws where koffi is not installed. */
+export function openKoffi(): Native {
+  // Not an import: it would load the addon where node:ffi is used, too.
+  const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+  const libc = koffi.load(null);
+  return {
+    ...bindAll(({ symbol, takes }) =>
+      libc.func(
+        symbol,
+        'int',
+        takes.map((argument) => TYPES[argument]),
+      ),
+    ),
+    implementation: 'koffi',
+    errno: () => koffi.errno(),
+    address: (view) => Number(koffi.address(view)),
+    epollWaitAsync: libc.func('epoll_wait', 'int', ['int', 'void *', 'int', 'int']).async as AsyncEpollWait,
+  };
+}

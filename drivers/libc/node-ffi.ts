@@ -1,0 +1,116 @@
+/**
+ * The foreign functions through `node:ffi`, which is part of Node: no native package is loaded.
+ *
+ * `docs/ffi.md` says how errno is read and what is worked around.
+ */
+import * as c from './constants.js';
+import { type Argument, bindAll, type Native } from './functions.js';
+
+/** What is used of `node:ffi`; @types/node declares it for newer versions of Node only. */
+interface NodeFfi {
+  DynamicLibrary: new (
+    path: null,
+  ) => {
+    getFunction(name: string, signature: { arguments: string[]; return: string }): ForeignCall;
+  };
+  getRawPointer(source: ArrayBufferView): bigint;
+  toArrayBuffer(pointer: bigint, length: number, copy: boolean): ArrayBuffer;
+}
+
+type ForeignCall = (...args: unknown[]) => unknown;
+/** Notes errno and passes the result through. */
+type Keep = (result: unknown, errno: number) => number;
+
+const TYPES: Record<Argument, string> = {
+  int: 'int32',
+  uint: 'uint32',
+  long: 'int64',
+  word: 'uint64',
+  bytes: 'pointer',
+};
+
+/** Binds all functions. Throws where this Node has no `node:ffi` that is good enough, and says what it lacks. */
+export function openNodeFfi(): Native {
+  const ffi = loadQuietly();
+  if (ffi === undefined) {
+    throw new Error(`Node ${process.version} has no node:ffi, or it is off (--experimental-ffi turns it on)`);
+  }
+  // A library binds a symbol with one signature only, and ioctl has two here: each function gets a library of its own.
+  const bind = (symbol: string, result: string, takes: readonly string[]) =>
+    new ffi.DynamicLibrary(null).getFunction(symbol, { arguments: [...takes], return: result });
+
+  // The location is that of this thread, for as long as it lives.
+  const location = bind('__errno_location', 'pointer', [])() as bigint;
+  const errno = new Int32Array(ffi.toArrayBuffer(location, Int32Array.BYTES_PER_ELEMENT, false));
+  let lastErrno = 0;
+  const keep: Keep = (result, code) => {
+    lastErrno = code;
+    return result as number;
+  };
+  const native: Native = {
+    ...bindAll(({ symbol, takes }) => {
+      const types = takes.map((argument) => TYPES[argument]);
+      return keepingErrno(bind(symbol, 'int32', types), takes.length, errno, keep);
+    }),
+    implementation: 'node',
+    errno: () => lastErrno,
+    address: (view) => Number(ffi.getRawPointer(view)),
+    epollWaitAsync: null,
+  };
+  checkNumbers(native);
+  checkAio(native);
+  return native;
+}
+
+/**
+ * `call`, and errno as it leaves it. errno is loaded in the expression that makes the call: between two statements V8 may stop
+ * for a garbage collection, whose system calls have an errno, too. A rest parameter would be an array for each call.
+ */
+function keepingErrno(call: ForeignCall, args: number, errno: Int32Array, keep: Keep): (...args: never[]) => number {
+  switch (args) {
+    case 1:
+      return (a) => keep(call(a), errno[0] as number);
+    case 2:
+      return (a, b) => keep(call(a, b), errno[0] as number);
+    case 3:
+      return (a, b, d) => keep(call(a, b, d), errno[0] as number);
+    case 4:
+      return (a, b, d, e) => keep(call(a, b, d, e), errno[0] as number);
+    default:
+      return (...all) => keep(call(...all), errno[0] as number);
+  }
+}
+
+/**
+ * The module, without the warning that it is experimental. A user can do nothing about it, and every thread of the process would
+ * print it.
+ */
+function loadQuietly(): NodeFfi | undefined {
+  const { emitWarning } = process;
+  process.emitWarning = () => {};
+  try {
+    return process.getBuiltinModule?.('node:ffi') as NodeFfi | undefined;
+  } finally {
+    process.emitWarning = emitWarning;
+  }
+}
+
+/** Until Node 26.11 a 64-bit argument had to be a bigint, which is an allocation for each call. */
+function checkNumbers(native: Native): void {
+  try {
+    native.read(-1, 0, 0);
+  } catch {
+    throw new Error(`node:ffi of Node ${process.version} takes no numbers as 64-bit arguments; Node 26.11 does`);
+  }
+}
+
+/** The reactor waits by Linux AIO (`waiter.ts`), which a kernel may lack and a sandbox may forbid. */
+function checkAio(native: Native): void {
+  const { io_setup } = c.AIO_CALLS;
+  if (io_setup === undefined) throw new Error(`Linux AIO: its system calls are not known on ${process.arch}`);
+  // No room for any request: refused as such where there is AIO.
+  native.syscall(io_setup, 0, 0, 0, null, null);
+  if (native.errno() === c.ENOSYS || native.errno() === c.EPERM) {
+    throw new Error('Linux AIO: the kernel does not have it, or a sandbox forbids io_setup(2)');
+  }
+}
