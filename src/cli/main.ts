@@ -34,6 +34,17 @@ function deviceOptions(command: Command): Command {
     .addOption(new Option('--ring <layout>', 'of the virtqueues').choices(['auto', 'split', 'packed']).default('auto'));
 }
 
+/** A command that runs the bind script: its arguments, `--help` among them, are the script's. */
+function bindCommand(tspmd: Command, name: string, description: string, ...first: string[]): Command {
+  return tspmd
+    .command(name)
+    .description(description)
+    .argument('[arguments...]', 'of scripts/bind-vfio.sh, which is run with them')
+    .helpOption(false)
+    .allowUnknownOption()
+    .action(async (args) => (await loaded(import('./bind.js'))).runBindScript([...first, ...args]));
+}
+
 function program(): Command {
   const tspmd = new Command('tspmd')
     .description('userspace virtio-net poll-mode driver, layer-2 packet layer and switch')
@@ -97,7 +108,10 @@ function program(): Command {
     .description('list the NICs of this machine, and what to do next to drive one')
     .action(async () => (await loaded(import('./devices.js'))).printDevices());
 
-  for (const command of tspmd.commands) command.exitOverride().copyInheritedSettings(tspmd);
+  bindCommand(tspmd, 'bind', 'give a NIC to vfio-pci, so that tspmd can drive it').usage(
+    '<address> [--hugepages <n>] [--no-iommu] [--force]',
+  );
+  bindCommand(tspmd, 'unbind', 'give a NIC back to the driver that it had', '--unbind').usage('<address>');
   return tspmd;
 }
 
