@@ -1,16 +1,9 @@
-/** Whatever was thrown, by us or by somebody's stack, as text for people: no stack trace. */
+/** Whatever was thrown, by us or by somebody's stack, as text for people: one line, and a stack if it is asked for. */
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
+import { ConfigError } from '../config.js';
+import { placeOf } from '../fault-place.js';
 import { PortFault } from '../port.js';
-import { runStack } from '../run-loop.js';
-import { createStack } from '../stack.js';
-
-/** Where the frames of our own code lie. */
-const OURS = new URL('../../', import.meta.url).href;
-/** A function's name, if it has one, and a path, but none of `node:internal/…`. */
-const FRAME = /^\s+at (?:async )?(?:(.*) \()?((?:file:\/\/)?\/[^\s()]+:\d+:\d+)\)?$/gm;
-/** What calls a stack: further out there is none of its code. Not known by their file, the bundle has them all in one. */
-const CALLERS = new Set([runStack.name, createStack.name]);
 
 /** What it says: an error's message; anything else as it is. */
 export function messageOf(thrown: unknown): string {
@@ -46,11 +39,18 @@ export function faultOf(app: string, thrown: unknown): string {
   return place === null ? named : `${named} (at ${place})`;
 }
 
-function placeOf(thrown: unknown): string | null {
-  if (!(thrown instanceof Error)) return null;
-  for (const [, called = '', place = ''] of (thrown.stack ?? '').matchAll(FRAME)) {
-    if (!place.startsWith(OURS)) return place;
-    if (CALLERS.has(called)) return null;
-  }
-  return null;
+/** What went wrong while a port with `app` was opened: the app's fault where it was thrown in its code. */
+export function openingFault(app: string, thrown: unknown): unknown {
+  return placeOf(thrown) === null ? thrown : new Error(faultOf(app, thrown), { cause: thrown });
+}
+
+/** Whether a command was told what cannot be, as opposed to that it failed. */
+export function isUsageFault(thrown: unknown): boolean {
+  return thrown instanceof ConfigError;
+}
+
+/** What `--verbose` adds: the stack of what was thrown first, and of what caused that, if it says so. */
+export function stackOf(thrown: unknown): string {
+  // Ours but repeats in one line what the cause tells.
+  return inspect(thrown instanceof Error ? (thrown.cause ?? thrown) : thrown);
 }

@@ -3,7 +3,7 @@
 import { formatMac, init, type Port, type StackTotals } from '../index.js';
 import { counterLines } from './counter-lines.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
-import { faultOf } from './faults.js';
+import { faultOf, openingFault, stackOf } from './faults.js';
 import { dropsOf, RatePrinter } from './rates.js';
 import { unlessStopped, untilStopped } from './shutdown.js';
 
@@ -39,7 +39,9 @@ export async function run(options: RunCommandOptions): Promise<void> {
       },
       { signal },
     ),
-  );
+  ).catch((error: unknown) => {
+    throw openingFault(app, error);
+  });
   if (port === null) return;
   const thrown = firstUncaught();
   try {
@@ -69,8 +71,10 @@ async function drive(
   end: Promise<void>,
 ): Promise<readonly (StackTotals | undefined)[]> {
   port.onLink = (state, reason) => complain(`link ${state}: ${reason}`);
-  port.onCoreFailure = (core, error) =>
-    complain(`${error.message}; the other cores take the flows of core ${core} over`);
+  port.onCoreFailure = (core, error) => {
+    complain(`${faultOf(options.app, error)}; the other cores take the flows of core ${core} over`);
+    if (options.verbose) process.stderr.write(`${stackOf(error)}\n`);
+  };
 
   const printCounters = (): void => say(counterLines(port.counters()).join('\n'));
   // Until then the signal opens Node's debugger.
