@@ -16,15 +16,17 @@ const HEADERS = 28;
 const TO_PORT = 7;
 
 class Beacon implements EventLoopStack {
+  private readonly core: Core;
+  private readonly to: number;
+  private readonly httpPort: number;
   private sent = 0;
   private received = 0;
   private readonly sourcePort: number;
 
-  constructor(
-    private readonly core: Core,
-    private readonly to: number,
-    private readonly httpPort: number,
-  ) {
+  constructor(core: Core, to: number, httpPort: number) {
+    this.core = core;
+    this.to = to;
+    this.httpPort = httpPort;
     this.sourcePort = this.portOfMine();
   }
 

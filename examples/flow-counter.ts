@@ -14,6 +14,8 @@ const PLACES = 65536;
 const SHOW_MS = 1000;
 
 class FlowCounter implements Stack {
+  private readonly core: Core;
+  private readonly top: number;
   // Plain arrays of numbers, made once: nothing is allocated per packet.
   private readonly hashes = new Int32Array(PLACES);
   private readonly packets = new Float64Array(PLACES);
@@ -22,10 +24,9 @@ class FlowCounter implements Stack {
   private flows = 0;
   private uncounted = 0;
 
-  constructor(
-    private readonly core: Core,
-    private readonly top: number,
-  ) {
+  constructor(core: Core, top: number) {
+    this.core = core;
+    this.top = top;
     // Timers run beside the polling: the event loop has its turn every few milliseconds.
     this.timer = setInterval(() => this.show(), SHOW_MS);
   }

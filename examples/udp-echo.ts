@@ -15,13 +15,15 @@ const PROTOCOL_UDP = 17;
 const UDP_HEADER_BYTES = 8;
 
 class UdpEcho implements Stack {
+  private readonly core: Core;
+  private readonly port: number;
   private echoes = 0;
   private others = 0;
 
-  constructor(
-    private readonly core: Core,
-    private readonly port: number,
-  ) {}
+  constructor(core: Core, port: number) {
+    this.core = core;
+    this.port = port;
+  }
 
   /** Called as often as possible: does what there is to do, and returns how many packets that were. */
   poll(): number {

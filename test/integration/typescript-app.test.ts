@@ -50,6 +50,12 @@ describe('an app in TypeScript', () => {
     return child;
   }
 
+  it.runIf(RUNS_TYPESCRIPT).each(['udp-echo', 'flow-counter', 'event-loop'])('is the example %s', async (name) => {
+    const child = run(`examples/${name}.ts`);
+    await child.waitFor(/^ready: /m);
+    expect(await child.stop()).toEqual({ code: 0, signal: null });
+  });
+
   describe.each(ALL_MODES)('in mode %s', (mode) => {
     it.runIf(RUNS_TYPESCRIPT)('runs as it is', async () => {
       const child = run(app, ...MODES[mode]);
