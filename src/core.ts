@@ -234,6 +234,15 @@ export abstract class Core {
     this.home.put(buffer.handle);
   }
 
+  /**
+   * The MAC address that packets to an IPv4 address are sent to: its own, or the gateway's. From ARP or the configuration.
+   * @param ip the address as a number, as {@link parseIpv4} gives it
+   * @returns six bytes; null while nobody has answered ARP, and where no way leads to it
+   */
+  nextHopMac(ip: number): Uint8Array | null {
+    return this.egress.nextHopMac(ip);
+  }
+
   /** Sends what {@link addBufferToRing} has collected, without waiting for a full burst. */
   flush(): void {
     this.tx.flush();

@@ -5,6 +5,7 @@ import { counterLines } from './counter-lines.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
 import { faultOf, openingFault, stackOf } from './faults.js';
 import { dropsOf, RatePrinter } from './rates.js';
+import { ArpWatch } from './reach.js';
 import { unlessStopped, untilStopped } from './shutdown.js';
 
 export interface RunCommandOptions extends DeviceOptions {
@@ -80,6 +81,7 @@ async function drive(
   // Until then the signal opens Node's debugger.
   process.on('SIGUSR1', printCounters);
   const rates = options.statsPeriod === undefined ? null : new RatePrinter(port, options.statsPeriod, say);
+  const arp = new ArpWatch(port, complain);
   const stop = new AbortController();
   const ended = end.finally(() => stop.abort());
   // Last: whoever waits for this line may send signals from now on.
@@ -89,6 +91,7 @@ async function drive(
     await ended;
     return totals;
   } finally {
+    arp.stop();
     rates?.stop();
   }
 }
