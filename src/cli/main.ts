@@ -139,6 +139,8 @@ function program(): Command {
     .description('list the NICs of this machine, and what to do next to drive one')
     .action(async () => (await loaded(import('./devices.js'))).printDevices());
 
+  for (const command of tspmd.commands) command.exitOverride().copyInheritedSettings(tspmd);
+  // After that: they have no --help of ours.
   bindCommand(tspmd, 'bind', 'give a NIC to vfio-pci, so that tspmd can drive it').usage(
     '<address> [--hugepages <n>] [--no-iommu] [--force]',
   );

@@ -27,8 +27,9 @@ const complain = (line: string): void => void process.stderr.write(`tspmd: ${lin
 export async function run(options: RunCommandOptions): Promise<void> {
   const { mode, idle, app, cores, appOption, onCoreFailure, coreBurst, rssKey, symmetric } = options;
   // Whoever waits for the ready line, or sees that no backend comes, may stop us at once: a signal ends things in good order.
-  const told = untilStopped();
-  const port = await unlessStopped(told, (signal) =>
+  const end = Promise.race([untilStopped(), firstUncaught()]);
+  const ended = end.catch(() => {});
+  const port = await unlessStopped(ended, (signal) =>
     init(
       {
         ...deviceConfig(options),
@@ -43,22 +44,21 @@ export async function run(options: RunCommandOptions): Promise<void> {
   ).catch((error: unknown) => {
     throw openingFault(app, error);
   });
-  if (port === null) return;
-  const thrown = firstUncaught();
   try {
-    const totals = await drive(port, options, Promise.race([told, thrown]));
+    if (port === null) return await end;
+    const totals = await drive(port, options, end);
     // First: stopping sends the last burst, which counts.
     await port.stop();
     summarise(port, totals, app);
   } catch (error) {
     throw new Error(faultOf(app, error), { cause: error });
   } finally {
-    await port.stop();
+    await port?.stop();
   }
 }
 
 /**
- * Rejects with what the stack throws outside of its poll, in a timer or a promise. The port must be stopped all the same;
+ * Rejects with what the stack throws outside of its poll, in a timer or a promise, from when its file is loaded. The port must be stopped all the same;
  * what follows the first is but a consequence.
  */
 function firstUncaught(): Promise<never> {

@@ -129,6 +129,25 @@ describe('tspmd', () => {
       expect(long.output).toMatch(/^Error: no port\n +at fail .*stack\.mjs:1:28\)\n +at .*stack\.mjs:2:22/m);
     });
 
+    it('says where a timer of the file throws before there is a device', async () => {
+      const file = stack(
+        "setTimeout(() => { throw new Error('early'); });\nexport default (core) => ({ poll: () => core.getRxCount() });",
+      );
+      const waiting = [
+        '--device',
+        `vhost-user:${socket('own')},server=1`,
+        '--ip',
+        '10.0.0.1/24',
+        '--hugepages',
+        'never',
+      ];
+      const child = start('run', ...waiting, '--app', file, ...oneCore(mode));
+      expect(await child.exited, child.output).toEqual({ code: 1, signal: null });
+      expect(child.output).toMatch(/^tspmd: app .*stack\.mjs: (?:core 0: )?early \(at .*stack\.mjs:1:26\)$/m);
+      expect(child.output).not.toMatch(/\n\s+at /);
+      expect(existsSync(socket('own'))).toBe(false);
+    });
+
     it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('ends in good order at %s, while it sends', async (signal) => {
       const child = start(...runArguments('--app', 'txonly', ...MODES[mode]));
       await child.waitFor(/^ready/m);
