@@ -2,7 +2,6 @@
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import type { Core } from '../core.js';
 import type { PacketBuffer } from '../packet-buffer.js';
-import { MAX_PARKED_PER_NEIGHBOUR } from '../parking.js';
 import type { PacketHandler } from '../stack.js';
 import { parseIpv4 } from '../wire/address.js';
 import {
@@ -57,6 +56,9 @@ export interface RoundTrips {
   readonly maxUs: number;
 }
 
+/** While ARP is unanswered one request in so many ms goes out: the layer asks for 7 s, and has room for 8 that wait for it. */
+const ARP_PACE_MS = 1000;
+
 /** The first number on the wire, as of ping(8). */
 const FIRST_SEQUENCE = 1;
 const sequenceOf = (number: number): number => (number + FIRST_SEQUENCE) & 0xffff;
@@ -74,8 +76,9 @@ export class Pinger implements PacketHandler {
   /** Nanoseconds. */
   private readonly times: RecordableHistogram = createHistogram();
   private due: number;
-  /** The first request that was due while ARP was unanswered and too many waited for it in the layer: it goes out later. */
+  /** The first request that was due and has not gone out, as ARP was unanswered: it does when it is answered. */
   private unsent = 0;
+  private lastSend = Number.NEGATIVE_INFINITY;
   private received = 0;
   private lost = 0;
   private corrupt = 0;
@@ -120,11 +123,11 @@ export class Pinger implements PacketHandler {
       work++;
       this.options.onLost?.(sequenceOf(number));
     }
-    work += this.sendLate();
+    work += this.sendLate(now);
     if (outstanding.next >= this.count || !outstanding.hasRoom) return work;
     if (this.intervalMs === 0 ? outstanding.count > 0 : now < this.due) return work;
-    if (this.unsent === outstanding.next && this.hasWay()) {
-      if (!this.send(outstanding.next)) return work;
+    if (this.unsent === outstanding.next && this.hasWay(now)) {
+      if (!this.send(outstanding.next, now)) return work;
       this.unsent++;
     }
     outstanding.sent(now);
@@ -134,18 +137,17 @@ export class Pinger implements PacketHandler {
   }
 
   /** Sends the first request that was due before and still waits for it. One per poll: a burst would be too much for some. */
-  private sendLate(): number {
+  private sendLate(now: number): number {
     const { outstanding } = this;
     while (this.unsent < outstanding.next && outstanding.find(this.unsent & 0xffff) !== this.unsent) this.unsent++;
-    if (this.unsent === outstanding.next || !this.hasWay() || !this.send(this.unsent)) return 0;
+    if (this.unsent === outstanding.next || !this.hasWay(now) || !this.send(this.unsent, now)) return 0;
     this.unsent++;
     return 1;
   }
 
-  /** Whether a request goes out, or begins to wait for ARP, without another being dropped for it. */
-  private hasWay(): boolean {
-    if (this.received > 0 || this.core.nextHopMac(this.to) !== null) return true;
-    return this.core.held().parked < MAX_PARKED_PER_NEIGHBOUR;
+  /** Whether a request may go out, so that none is dropped because too many wait for ARP. */
+  private hasWay(now: number): boolean {
+    return this.received > 0 || now - this.lastSend >= ARP_PACE_MS || this.core.nextHopMac(this.to) !== null;
   }
 
   maxSleepMs(): number {
@@ -207,7 +209,7 @@ export class Pinger implements PacketHandler {
     };
   }
 
-  private send(number: number): boolean {
+  private send(number: number, now: number): boolean {
     const buffer = this.core.getBufferTx();
     if (buffer === null) return false;
     const { memory } = this.core;
@@ -217,7 +219,10 @@ export class Pinger implements PacketHandler {
     writeEchoRequest(memory, icmp, length, this.identifier, sequenceOf(number));
     buffer.length = IPV4_HEADER_BYTES + length;
     writeIpv4(memory, buffer.offset, buffer.length, PROTOCOL_ICMP, this.core.address, this.to);
-    if (this.core.addBufferToRing(buffer)) return true;
+    if (this.core.addBufferToRing(buffer)) {
+      this.lastSend = now;
+      return true;
+    }
     this.core.release(buffer);
     return false;
   }

@@ -79,7 +79,7 @@ async function pingOver(port: Port, options: PingCommandOptions, told: Promise<v
     say(`rtt min/avg/max = ${ms} ms, p50 ${(times.p50Us / 1000).toFixed(3)}, p99 ${(times.p99Us / 1000).toFixed(3)}`);
   }
   if (received > 0) return;
-  if (sent > 0) say(whyNoAnswer(port, options.to));
+  if (sent > 0) say(whyNoAnswer(port, core, options.to));
   // As ping(8): 1 when nobody answered.
   process.exitCode = 1;
 }

@@ -2,7 +2,7 @@
  * Whether anybody hears us, for people: a MAC address that the switch does not know, which is how most first tries fail, shows
  * as silence alone.
  */
-import { formatMac, type Port, parseIpv4 } from '../index.js';
+import { type Core, formatMac, type Port, parseIpv4 } from '../index.js';
 
 /** How often {@link ArpWatch} looks. A neighbour that has not answered between two looks had a second at least. */
 const LOOK_MS = 2000;
@@ -25,10 +25,10 @@ const unanswered = (requests: number): string =>
   `ARP was never answered (${requests} ${requests === 1 ? 'request' : 'requests'})`;
 
 /** Why nothing came back from `to`, of which ping has had no answer: ARP, or the echo itself. One line. */
-export function whyNoAnswer(port: Port, to: string): string {
+export function whyNoAnswer(port: Port, core: Core, to: string): string {
   const { tx_drop_no_route: noRoute = 0, arp_requests: requests = 0 } = port.counters();
   if (noRoute > 0) return `no way to ${to}: it is not on our link, and there is no --gateway`;
-  const hop = port.core(0).nextHopMac(parseIpv4(to));
+  const hop = core.nextHopMac(parseIpv4(to));
   if (hop !== null) {
     return `ARP has the address ${formatMac(hop)} for it, but no echo reply came: does it answer pings? ${advice(port)}`;
   }
