@@ -49,8 +49,18 @@ export function isUsageFault(thrown: unknown): boolean {
   return thrown instanceof ConfigError;
 }
 
+/** Errors of a chain of causes that are shown; a chain may be a ring. */
+const MAX_CAUSES = 8;
+
 /** What `--verbose` adds: the stack of what was thrown first, and of what caused that, if it says so. */
 export function stackOf(thrown: unknown): string {
-  // Ours but repeats in one line what the cause tells.
-  return inspect(thrown instanceof Error ? (thrown.cause ?? thrown) : thrown);
+  const stacks = new Set<string>();
+  // The outermost is ours, and but repeats in one line what its cause tells.
+  let error = thrown instanceof Error ? (thrown.cause ?? thrown) : thrown;
+  for (let i = 0; i < MAX_CAUSES && error !== undefined; i++) {
+    const isError = error instanceof Error;
+    stacks.add(isError ? ((error as Error).stack ?? messageOf(error)) : inspect(error));
+    error = isError ? (error as Error).cause : undefined;
+  }
+  return [...stacks].join('\ncaused by: ');
 }

@@ -7,6 +7,7 @@
  * stderr tells why; --verbose adds the stack.
  */
 import { createRequire } from 'node:module';
+import { setFlagsFromString } from 'node:v8';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { coreList, keyValue, positiveInteger, positiveNumber, scriptVariable, sizeRange } from './arguments.js';
 import { isUsageFault, loaded, messageOf, stackOf } from './faults.js';
@@ -15,13 +16,23 @@ import { watchOutput } from './shutdown.js';
 const require = createRequire(import.meta.url);
 const { version } = require('../../../package.json') as { version: string };
 
+/** Frames that --verbose shows at most. */
+const MAX_FRAMES = 200;
+
 /** Whether the command that runs was given --verbose. */
 let isVerbose = false;
+
+/** V8 keeps ten frames of a stack otherwise; of other threads, those that start from now on. */
+function showWholeStacks(): void {
+  Error.stackTraceLimit = MAX_FRAMES;
+  setFlagsFromString(`--stack-trace-limit=${MAX_FRAMES}`);
+}
 
 /** Notes --verbose before `act`. */
 function verbosely<Options>(act: (options: Options) => Promise<void>): (options: Options) => Promise<void> {
   return (options) => {
     isVerbose = (options as { verbose?: boolean }).verbose ?? false;
+    if (isVerbose) showWholeStacks();
     return act(options);
   };
 }

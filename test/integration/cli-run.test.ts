@@ -117,8 +117,10 @@ describe('tspmd', () => {
     });
 
     it('says where a stack throws that cannot be made, and the whole stack with --verbose', async () => {
-      const file = stack("const fail = () => { throw new Error('no port'); };\nexport default () => fail();");
-      const line = /^tspmd: app .*stack\.mjs: (?:core 0: )?no port \(at .*stack\.mjs:1:28\)$/m;
+      const file = stack(
+        "const fail = (n) => { if (n === 0) throw new Error('no port'); fail(n - 1); };\nexport default () => fail(20);",
+      );
+      const line = /^tspmd: app .*stack\.mjs: (?:core 0: )?no port \(at .*stack\.mjs:1:42\)$/m;
       const short = start(...runArguments('--app', file, ...oneCore(mode)));
       expect(await short.exited).toEqual({ code: 1, signal: null });
       expect(short.output).toMatch(line);
@@ -126,7 +128,7 @@ describe('tspmd', () => {
       const long = start(...runArguments('--app', file, '--verbose', ...oneCore(mode)));
       expect(await long.exited).toEqual({ code: 1, signal: null });
       expect(long.output).toMatch(line);
-      expect(long.output).toMatch(/^Error: no port\n +at fail .*stack\.mjs:1:28\)\n +at .*stack\.mjs:2:22/m);
+      expect(long.output).toMatch(/^Error: no port\n(?: +at fail .*stack\.mjs:1:\d+\)\n){21} +at .*stack\.mjs:2:22/m);
     });
 
     it('says where a timer of the file throws before there is a device', async () => {
