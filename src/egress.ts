@@ -111,6 +111,16 @@ export class Egress implements NeighbourEvents {
     };
   }
 
+  /** The MAC address that packets to `destination` are sent to; null while nobody has answered ARP, or where no way leads. */
+  nextHopMac(destination: number): Uint8Array | null {
+    const { host } = this;
+    const hop = host.nextHop(destination | 0);
+    if (hop < HOP_NEIGHBOUR) return null;
+    const mac = new Uint16Array(3);
+    const neighbour = hop === HOP_GATEWAY ? host.gateway : destination | 0;
+    return hasMac(this.neighbours.table.lookup(neighbour, mac, 0)) ? new Uint8Array(mac.buffer) : null;
+  }
+
   /** The address of `neighbour`, which has just been looked up, is at `to`. */
   private remember(neighbour: number, to: number): void {
     const { u16 } = this;

@@ -192,6 +192,22 @@ describe('ageing', () => {
 describe('next hop', () => {
   const destinationsOf = (t: TestCore): number[][] => packetsOf(t).map((frame) => [...frame.subarray(0, 6)]);
 
+  it('tells the MAC address that packets to an address are sent to, once it is known', () => {
+    const t = makeCore({ gateway: parseIpv4('10.0.0.3') });
+    const macOf = (ip: string): number[] | null => {
+      const mac = t.core.nextHopMac(parseIpv4(ip));
+      return mac && [...mac];
+    };
+    expect(macOf(PEER_IP)).toBeNull();
+    expect(macOf('8.8.8.8')).toBeNull();
+    learnPeer(t);
+    learnPeer(t, '10.0.0.3');
+    expect(macOf(PEER_IP)).toEqual(PEER_MAC);
+    expect(macOf('200.8.8.8')).toEqual(PEER_MAC);
+    expect([macOf(OUR_IP), macOf('10.0.0.255'), macOf('127.0.0.1')]).toEqual([null, null, null]);
+    expect(makeCore().core.nextHopMac(parseIpv4('8.8.8.8'))).toBeNull();
+  });
+
   it('sends to the gateway what is not on the link', () => {
     const t = makeCore({ gateway: parseIpv4(PEER_IP) });
     learnPeer(t);
