@@ -1,4 +1,4 @@
-/** Numbers of the Linux user-space ABI (asm-generic; the same on x86-64 and arm64, but for system calls). Source: linux/include/uapi. */
+/** Numbers of the Linux user-space ABI (asm-generic; the same on x86-64 and arm64). Source: linux/include/uapi. */
 
 export const O_RDWR = 0x2;
 export const O_NONBLOCK = 0x800;
@@ -36,21 +36,6 @@ export const EPOLL_CTL_DEL = 2;
 export const EPOLLIN = 0x001;
 export const EPOLLET = 0x80000000;
 
-export const CLOCK_MONOTONIC = 1;
-export const TFD_NONBLOCK = O_NONBLOCK;
-export const TFD_CLOEXEC = O_CLOEXEC;
-
-// linux/aio_abi.h, asm/unistd.h
-export const IOCB_CMD_POLL = 5;
-export const IOCB_FLAG_RESFD = 1;
-/** Numbers of the system calls of Linux AIO, where they are known. */
-export const AIO_CALLS: { readonly io_setup?: number; readonly io_submit?: number; readonly io_getevents?: number } =
-  process.arch === 'x64'
-    ? { io_setup: 206, io_submit: 209, io_getevents: 208 }
-    : process.arch === 'arm64'
-      ? { io_setup: 0, io_submit: 2, io_getevents: 4 }
-      : {};
-
 export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const SOCK_STREAM = 1;
@@ -66,13 +51,11 @@ export const MSG_CTRUNC = 0x8;
 
 export const PR_SET_NAME = 15;
 
-export const EPERM = 1;
 export const ENOENT = 2;
 export const EINTR = 4;
 export const EIO = 5;
 export const EAGAIN = 11;
 export const EACCES = 13;
-export const ENOSYS = 38;
 export const ECONNREFUSED = 111;
 
 // linux/if_tun.h, linux/if.h, linux/sockios.h, linux/if_arp.h
