@@ -98,6 +98,7 @@ export class Neighbours implements NeighbourResolver {
   /**
    * @param clock milliseconds, monotonic
    * @param events told about resolutions; set it before the first packet
+   * @param gateway for which the limit of requests does not hold, signed bits; 0 where there is none
    */
   constructor(
     readonly table: NeighbourTable,
@@ -105,6 +106,7 @@ export class Neighbours implements NeighbourResolver {
     counters: L2Counters,
     private readonly clock: () => number,
     public events: NeighbourEvents | null = null,
+    private readonly gateway = 0,
   ) {
     this.values = counters.values;
     this.limit = new AskLimit(clock);
@@ -117,10 +119,7 @@ export class Neighbours implements NeighbourResolver {
 
   resolve(ip: number): number {
     if (this.incomplete.has(ip)) return RESOLVE_UNDER_WAY;
-    if (!this.limit.take()) {
-      this.values[L2.arp_limited]!++;
-      return RESOLVE_REFUSED;
-    }
+    if (!this.mayAsk(ip)) return RESOLVE_REFUSED;
     if (this.table.isFull && this.victim() === NOBODY) return RESOLVE_REFUSED;
     if (this.incomplete.size === MAX_INCOMPLETE) this.replaceOldest();
     this.begin(ip, this.incomplete);
@@ -181,6 +180,12 @@ export class Neighbours implements NeighbourResolver {
     return 'learned';
   }
 
+  private mayAsk(ip: number): boolean {
+    if (ip === this.gateway || this.limit.take()) return true;
+    this.values[L2.arp_limited]!++;
+    return false;
+  }
+
   /** Who would leave the full table for a newcomer; NOBODY where all are static. */
   private victim(): number {
     return this.table.victim(this.clock(), REACHABLE_MS);
@@ -218,10 +223,7 @@ export class Neighbours implements NeighbourResolver {
   private ask(ip: number, resolution: Resolution, hasMac: boolean): void {
     const asked = resolution.requests++;
     resolution.deadline = this.clock() + (hasMac ? ANSWER_MS : ANSWER_MS << asked);
-    if (!hasMac && asked > 0 && !this.limit.take()) {
-      this.values[L2.arp_limited]!++;
-      return;
-    }
+    if (!hasMac && asked > 0 && !this.mayAsk(ip)) return;
     const byUnicast = hasMac && resolution.requests < MAX_REQUESTS;
     if (byUnicast) this.table.lookup(ip, this.scratch);
     this.asker.request(ip, byUnicast ? this.scratch : BROADCAST_MAC);

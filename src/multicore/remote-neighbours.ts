@@ -42,11 +42,15 @@ export class RemoteNeighbours implements NeighbourResolver {
   private readonly namedAddress = new Int32Array(REMEMBERED);
   private readonly namedAt = new Float64Array(REMEMBERED).fill(Number.NEGATIVE_INFINITY);
 
-  /** @param clock milliseconds, monotonic */
+  /**
+   * @param clock milliseconds, monotonic
+   * @param gateway for which the limit of questions does not hold, signed bits; 0 where there is none
+   */
   constructor(
     readonly table: NeighbourReader,
     private readonly line: AskLine,
     private readonly clock: () => number,
+    private readonly gateway: number,
   ) {
     this.limit = new AskLimit(clock);
   }
@@ -59,7 +63,8 @@ export class RemoteNeighbours implements NeighbourResolver {
   /** Refuses, besides, when too many questions are open. */
   resolve(ip: number): number {
     if (this.open.has(ip)) return RESOLVE_UNDER_WAY;
-    if (this.open.size === MAX_QUESTIONS || !this.limit.take()) return RESOLVE_REFUSED;
+    if (this.open.size === MAX_QUESTIONS) return RESOLVE_REFUSED;
+    if (ip !== this.gateway && !this.limit.take()) return RESOLVE_REFUSED;
     if (!this.line.asks.send(ip, ASK_RESOLVE)) return RESOLVE_REFUSED;
     this.open.add(ip);
     this.line.notify();
