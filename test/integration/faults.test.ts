@@ -70,7 +70,6 @@ describe.each(ALL_MODES)('%s: two endpoints lose nothing beside one that', (mode
   it.each(INVENTORS)('%s', LIMIT, async (kind) => {
     const isolation = await IsolationScene.open(mode);
     try {
-      isolation.scene.conductor.go();
       const { answered, lost } = await isolation.endure(kind, WINDOW_MS);
       expect(lost).toBe(0);
       expect(answered).toBeGreaterThan(1000);

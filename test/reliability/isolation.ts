@@ -33,7 +33,9 @@ const TURNS = 5;
 const SETTLE_MS = 200;
 /** Longer than what nobody answers for is asked for, and than what was heard once is believed. */
 const INVENTING_MS = 40_000;
-const LATE_MS = 1000;
+/** For answers that are late, on a machine that is busy. */
+const LATE_MS = 10_000;
+const LOOK_MS = 50;
 /** Wide enough for more strangers than any table holds. */
 const PREFIX = 16;
 
@@ -62,25 +64,33 @@ export class IsolationScene {
   }
 
   /** Of both endpoints together. */
-  async totals(): Promise<{ answered: number; missing: number }> {
+  async totals(): Promise<{ answered: number; missing: number; waiting: number }> {
     const pairs = [...(await this.scene.pairs()).values()];
-    const sum = (name: 'answered' | 'missing'): number => pairs.reduce((total, pair) => total + pair[name], 0);
-    return { answered: sum('answered'), missing: sum('missing') };
+    const sum = (name: 'answered' | 'missing' | 'waiting'): number =>
+      pairs.reduce((total, pair) => total + pair[name], 0);
+    return { answered: sum('answered'), missing: sum('missing'), waiting: sum('waiting') };
   }
 
-  /** What is answered beside a neighbour for a while, and what is lost from its first frame on. */
+  /** What is answered beside a neighbour for a while, and what is lost from its first frame on. Begins and ends at rest. */
   async endure(kind: Hostility, ms: number): Promise<{ answered: number; lost: number }> {
+    const { conductor } = this.scene;
     const before = await this.totals();
+    conductor.go();
     const neighbour = await this.invite(kind);
     try {
       await sleep(ms);
     } finally {
       await neighbour.stop();
     }
-    // An answer that is late is not lost.
-    await sleep(LATE_MS);
-    const after = await this.totals();
-    return { answered: after.answered - before.answered, lost: after.missing - before.missing };
+    conductor.pause();
+    // First all that is under way is answered or given up; then what is given up may still be answered: late is not lost.
+    let after = await this.totals();
+    const end = performance.now() + LATE_MS;
+    while ((after.waiting > 0 || after.missing > before.missing) && performance.now() < end) {
+      await sleep(LOOK_MS);
+      after = await this.totals();
+    }
+    return { answered: after.answered - before.answered, lost: after.missing + after.waiting - before.missing };
   }
 
   /** What must not have been, a line each. */
@@ -139,7 +149,6 @@ async function measureInventors(say: (line: string) => void, stop: AbortSignal):
     if (stop.aborted) break;
     const isolation = await IsolationScene.open(mode);
     try {
-      isolation.scene.conductor.go();
       for (const kind of INVENTORS) {
         const { answered, lost } = await isolation.endure(kind, INVENTING_MS);
         const rate = thousands((1000 * answered) / INVENTING_MS);
