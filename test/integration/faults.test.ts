@@ -3,8 +3,9 @@
  * their port, while the others exchange numbered packets.
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { HOSTILITIES, IsolationScene } from '../reliability/isolation.js';
+import { HOSTILITIES, INVENTORS, IsolationScene } from '../reliability/isolation.js';
 import { VICTIMS } from '../reliability/victims.js';
+import { ALL_MODES } from '../support/modes.js';
 import { describeWith, testpmd } from '../support/requirements.js';
 
 const LIMIT = { timeout: 120_000 };
@@ -59,5 +60,22 @@ describe('two endpoints go on with each other beside one that', () => {
       await neighbour.stop();
     }
     expect(await isolation.violations()).toEqual([]);
+  });
+});
+
+describe.each(ALL_MODES)('%s: two endpoints lose nothing beside one that', (mode) => {
+  /** Three thousand strangers come in the first second, and a thousand in each other one. */
+  const WINDOW_MS = 5000;
+
+  it.each(INVENTORS)('%s', LIMIT, async (kind) => {
+    const isolation = await IsolationScene.open(mode);
+    try {
+      const { answered, lost } = await isolation.endure(kind, WINDOW_MS);
+      expect(lost).toBe(0);
+      expect(answered).toBeGreaterThan(1000);
+      expect(await isolation.violations()).toEqual([]);
+    } finally {
+      await isolation.close();
+    }
   });
 });
