@@ -39,7 +39,7 @@ export class BorrowedTx {
    * ring is broken), and when it never will be again ('closed'). Out of the event loop, or from within a burst.
    */
   onStateChange: ((state: 'up' | 'down' | 'closed') => void) | null = null;
-  /** Called on this thread, out of the event loop, when the link has come up or gone down. */
+  /** Called on this thread when the link has come up or gone down: as {@link onStateChange}. */
   onLinkChange: (() => void) | null = null;
 
   private readonly control: Int32Array;
@@ -51,6 +51,8 @@ export class BorrowedTx {
   private followed = 0;
   /** The last start that came. */
   private next: TxStart | null = null;
+  /** A message said that the link has changed, and nobody was told yet. */
+  private hasLinkNews = false;
 
   /** Takes up a loan, once. While it lasts, it keeps this thread's event loop alive. */
   constructor(private readonly loan: TxLoan) {
@@ -68,7 +70,6 @@ export class BorrowedTx {
     port.on('message', (message: OwnerMessage) => {
       this.accept(message);
       this.follow();
-      if (message.kind === 'link') this.onLinkChange?.();
     });
     // The owner's thread is gone, or has closed the device and not waited for us.
     port.on('close', () => this.end());
@@ -139,7 +140,7 @@ export class BorrowedTx {
       }
       const isStarted = (state & 1) === 1;
       // The start is on its way. Without it there is nothing to enter yet, nor anything to answer.
-      if (isStarted && !this.hasStart(state)) return false;
+      if (isStarted && !this.hasStart(state)) break;
       this.followed = state;
       Atomics.store(control, SEEN, state);
       if (!isStarted) {
@@ -148,6 +149,10 @@ export class BorrowedTx {
       } else if (Atomics.load(control, STATE) === state) {
         this.enter();
       }
+    }
+    if (this.hasLinkNews) {
+      this.hasLinkNews = false;
+      this.onLinkChange?.();
     }
     return this.inside === this.followed;
   }
@@ -173,6 +178,7 @@ export class BorrowedTx {
 
   /** Takes what a start brings, also one that is out of date: nobody else has its buffers. */
   private accept(message: OwnerMessage): void {
+    if (message.kind === 'link') this.hasLinkNews = true;
     if (message.kind !== 'start' || this.isClosed) return;
     for (const handle of message.returned) this.sent.put(handle);
     Atomics.store(this.control, TAKEN, message.state);

@@ -62,7 +62,7 @@ class Loan {
       this.settle();
     });
     // With the borrower's thread its end of the channel goes, too: after the last that the thread did.
-    port1.on('close', () => this.finish());
+    port1.on('close', () => this.gone());
     port1.unref();
   }
 
@@ -146,10 +146,16 @@ class Loan {
     // A borrower that was thought gone and is not finds nothing to do any more.
     Atomics.store(this.control, STATE, ENDED);
     this.port.close();
+    this.settle();
+  }
+
+  /** The borrower is gone: what it has not taken will not be taken. */
+  gone(): void {
+    if (this.isOver) return;
     this.forgetTaken();
     for (const returned of this.given.values()) for (const handle of returned) this.sent.put(handle);
     this.given.clear();
-    this.settle();
+    this.finish();
   }
 }
 
@@ -237,7 +243,7 @@ export class TxLender {
 
   /** The borrower's thread has ended (it must have), or never took the loan. The channel's end tells the same, later. */
   revoke(): void {
-    this.loan?.finish();
+    this.loan?.gone();
   }
 
   /**
