@@ -51,7 +51,7 @@ export interface CampaignResult {
 const LOAD_MS = 30;
 const LOAD_RANGE_MS = 256;
 /**
- * One time of {@link QUIET} nobody sends from before the kill until all have their link back: whatever sleeps must be woken by
+ * Every so many times, the second time first, nobody sends from before the kill until all have their link back: whatever sleeps must be woken by
  * the loss itself, not by a packet. It begins {@link QUIET_MS} after the last packet: an endpoint announces its address a
  * second time 2 s after its link is up.
  */
@@ -71,6 +71,7 @@ export class Campaign {
   private readonly watch: Watch;
   private readonly recoveryMs: number[] = [];
   private readonly random: Random;
+  private rounds = 0;
   /** Processes that are to live, by name. */
   private readonly spared: Map<string, number>;
 
@@ -112,7 +113,7 @@ export class Campaign {
   private async killSome(): Promise<number> {
     const { scene, victim, watch, random } = this;
     // Between two kills the scene is at rest.
-    const isQuiet = random.below(QUIET) === 0;
+    const isQuiet = this.rounds++ % QUIET === 1;
     if (!isQuiet) scene.conductor.go();
     await sleep((isQuiet ? QUIET_MS : LOAD_MS) + random.below(LOAD_RANGE_MS));
     for (let kills = 1; ; kills++) {
