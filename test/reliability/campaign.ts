@@ -51,9 +51,9 @@ export interface CampaignResult {
 const LOAD_MS = 30;
 const LOAD_RANGE_MS = 256;
 /**
- * Every so many times, the second time first, nobody sends from before the kill until all have their link back: whatever sleeps must be woken by
- * the loss itself, not by a packet. It begins {@link QUIET_MS} after the last packet: an endpoint announces its address a
- * second time 2 s after its link is up.
+ * One round of so many, from the second on, is quiet: nobody sends from {@link QUIET_MS} before the kill until all have their
+ * link back, so the loss itself must wake whatever sleeps. An endpoint announces its address a second time 2 s after its link
+ * is up.
  */
 const QUIET = 3;
 const QUIET_MS = 2100;

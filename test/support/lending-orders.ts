@@ -154,7 +154,7 @@ class Explorer {
     const thread = state[side];
     const tasks = event === null ? thread.tasks : [...thread.tasks, { event, results: [], isDone: false }];
     const actor = this.make(side);
-    Object.assign(scene, { world, side });
+    scene.world = world;
     const step = `${side}: ${nameOf(tasks.at(-1)!.event)}`;
     try {
       const last = await advance(tasks, (what) => actor.act(what));

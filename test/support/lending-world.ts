@@ -51,17 +51,16 @@ export function copyOf(world: World): World {
   };
 }
 
-/** Whose step it is, in which world, and which of its stores comes late. */
+/** The world that the present step is made in, and what is wrong in it. */
 export interface Scene {
   world: World;
-  side: Side;
   /** A word, the stores to which are exchanged with the access after them: an order that is wrong. */
   late: number | null;
   /** Whether the device breaks the ring of its first start. */
   breaks: boolean;
 }
 
-export const scene: Scene = { world: newWorld(), side: 'owner', late: null, breaks: false };
+export const scene: Scene = { world: newWorld(), late: null, breaks: false };
 let held: { index: number; value: number } | null = null;
 
 function store(index: number, value: number): void {
@@ -71,7 +70,7 @@ function store(index: number, value: number): void {
   });
 }
 
-/** An access, and behind it the store that was held back. */
+/** Makes an access, and behind it the store that was held back. */
 export function shared<T>(perform: () => T): T {
   const result = access(perform);
   releaseHeld();
