@@ -16,7 +16,7 @@ const file = (path: string): string => fileURLToPath(new URL(`../../${path}`, im
 const LIMIT = { timeout: 120_000 };
 const TESTS = [
   ...['libc', 'reactor', 'memory', 'copy', 'counters', 'spsc-ring', 'neighbour-table', 'packed-driver-queues'],
-  ...['core', 'sleep', 'run', 'multicore-doorbell', 'multicore-threads', 'lent-tx-threads'],
+  ...['core', 'sleep', 'run', 'multicore-doorbell'],
   ...['vhost-user-channel', 'vhost-user-frontend', 'vhost-user-backend', 'bess-script', 'bess-worker'],
 ];
 
@@ -25,7 +25,7 @@ for (const node of NODES) {
     const directory = temporaryDirectory();
     const children: Child[] = [];
     const start = (...args: string[]): Child => {
-      const child = Child.spawn(programOf(node), args, shellEnvironment());
+      const child = Child.spawn(programOf(node), args, { ...shellEnvironment(), NO_COLOR: '1' });
       children.push(child);
       return child;
     };
@@ -54,7 +54,7 @@ for (const node of NODES) {
         ...files,
       );
       expect(await vitest.exited, vitest.output).toEqual({ code: 0, signal: null });
-      expect(vitest.stdout).toMatch(new RegExp(`Test Files .*\\b${TESTS.length} passed`));
+      expect(vitest.stdout).toMatch(new RegExp(`Test Files +${TESTS.length} passed`));
     });
 
     it.each(ALL_MODES)('runs the demo in mode %s', LIMIT, async (mode) => {
