@@ -4,8 +4,16 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
-import { NewStack, nodes } from '../support/new-stack.js';
+import { NODES, programOf } from '../../scripts/versions/cache.js';
+import { NewStack } from '../support/new-stack.js';
+import { describeWith, version } from '../support/requirements.js';
 import { temporaryDirectory } from '../support/resources.js';
+
+/** The Node that runs the tests, and the other versions that the package supports. */
+const PROGRAMS = [
+  { title: 'this Node', node: process.execPath, requirements: [] },
+  ...NODES.map((other) => ({ title: other.title, node: programOf(other), requirements: [version(other)] })),
+];
 
 /** Packing, two installations, and the compiler, on a machine that is busy. */
 const LIMIT = 400_000;
@@ -37,26 +45,24 @@ describe('a project that tspmd new made from the tarball', () => {
     return stack.stdout;
   }
 
-  describe.each(nodes())('with %s', (node) => {
-    const [, major = 0, minor = 0] =
-      /^v(\d+)\.(\d+)/.exec(execFileSync(node, ['--version'], { encoding: 'utf8' })) ?? [];
+  for (const { title, node, requirements } of PROGRAMS) {
+    describeWith(`with ${title}`, requirements, () => {
+      it('builds, and its test passes', { timeout: LIMIT }, async () => {
+        const { stdout } = await project.npm(node, project.path, 'test');
+        expect(stdout).toMatch(/^[#ℹ] pass 3$/m);
+      });
 
-    it('builds, and its test passes', { timeout: LIMIT }, async () => {
-      const { stdout } = await project.npm(node, project.path, 'test');
-      expect(stdout).toMatch(/^[#ℹ] pass 3$/m);
-    });
+      it('answers pings over the switch', { timeout: LIMIT }, async () => {
+        expect(await pings(node)).toMatch(/^dist\/src\/stack\.js: pings 5, datagrams 0, others 0$/m);
+      });
 
-    it('answers pings over the switch', { timeout: LIMIT }, async () => {
-      expect(await pings(node)).toMatch(/^dist\/src\/stack\.js: pings 5, datagrams 0, others 0$/m);
-    });
-
-    // From Node 22.18 on Node runs TypeScript.
-    if (Number(major) * 1000 + Number(minor) >= 22_018) {
-      it('answers them from source', { timeout: LIMIT }, async () => {
+      it('answers them from source, where Node runs TypeScript', { timeout: LIMIT }, async ({ skip }) => {
+        const runsTypeScript = execFileSync(node, ['-p', '!!process.features.typescript'], { encoding: 'utf8' });
+        skip(runsTypeScript.trim() !== 'true', 'Node runs TypeScript from 22.18 on');
         expect(await pings(node, '--app', 'src/stack.ts')).toMatch(/^src\/stack\.ts: pings 5, /m);
       });
-    }
-  });
+    });
+  }
 
   it('has a README whose commands are there', () => {
     const { scripts } = JSON.parse(readFileSync(join(project.path, 'package.json'), 'utf8')) as {

@@ -15,7 +15,18 @@ import { temporaryDirectory } from '../support/resources.js';
 const file = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const LIMIT = { timeout: 120_000 };
 const TESTS = [
-  ...['libc', 'reactor', 'memory', 'copy', 'counters', 'spsc-ring', 'neighbour-table', 'packed-driver-queues'],
+  ...[
+    'ffi',
+    'libc',
+    'reactor',
+    'loop-socket',
+    'memory',
+    'copy',
+    'counters',
+    'spsc-ring',
+    'neighbour-table',
+    'packed-driver-queues',
+  ],
   ...['core', 'sleep', 'run', 'multicore-doorbell'],
   ...['vhost-user-channel', 'vhost-user-frontend', 'vhost-user-backend', 'bess-script', 'bess-worker'],
 ];

@@ -80,8 +80,3 @@ async function done(child: Child): Promise<Child> {
   if (code !== 0) throw new Error(`it ended with ${code ?? signal}:\n${child.output}`);
   return child;
 }
-
-/** Node binaries to try a project with: the one that runs the tests, and those that TSPMD_NODES names (`PATH:PATH`). */
-export function nodes(): [string, ...string[]] {
-  return [process.execPath, ...(process.env.TSPMD_NODES?.split(':') ?? []).filter((path) => path !== '')];
-}
