@@ -2,6 +2,7 @@
 
 import { cpus } from 'node:os';
 import { pinPollingThread } from '../drivers/libc/index.js';
+import { LineWriter } from '../drivers/log/line-writer.js';
 import type { NetDevice } from '../drivers/net-device.js';
 import { loadApp } from './apps/index.js';
 import { ConfigError, type ResolvedConfig, resolveConfig, type TspmdConfig } from './config.js';
@@ -42,7 +43,7 @@ export interface InitOptions {
  */
 export async function init(config: TspmdConfig, options: InitOptions = {}): Promise<Port> {
   const resolved = resolveConfig(config);
-  const warn = options.warn ?? ((line: string) => process.stderr.write(`tspmd: ${line}\n`));
+  const warn = options.warn ?? ((line: string) => LineWriter.of(process.stderr).line(`tspmd: ${line}`));
   // Loaded here as well where threads run it: what is wrong with it is found before a device is opened.
   const module = resolved.app === undefined ? null : await loadApp(resolved.app);
   const layer = config.layer ?? module?.layer ?? resolved.layer;

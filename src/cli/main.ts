@@ -9,6 +9,7 @@ import { createRequire } from 'node:module';
 import { Command, CommanderError, Option } from 'commander';
 import { coreList, keyValue, positiveInteger, positiveNumber, scriptVariable, sizeRange } from './arguments.js';
 import { loaded, messageOf } from './faults.js';
+import { complain, outputRead } from './output.js';
 import { watchOutput } from './shutdown.js';
 
 const require = createRequire(import.meta.url);
@@ -110,11 +111,12 @@ async function main(): Promise<void> {
       process.exitCode = error.exitCode === 0 ? 0 : 2;
       return;
     }
-    for (const line of messageOf(error).split('\n')) process.stderr.write(`tspmd: ${line}\n`);
+    for (const line of messageOf(error).split('\n')) complain(line);
     process.exitCode = 1;
   }
 }
 
 await main();
+await outputRead();
 // What a stack left behind (a timer, a socket) must not keep a command alive whose work is done.
 process.exit();

@@ -4,6 +4,8 @@ import { formatMac, init, type Port, type StackTotals } from '../index.js';
 import { counterLines } from './counter-lines.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
 import { faultOf } from './faults.js';
+import { limitedLinkLines } from './link-lines.js';
+import { complain, neverWaitForTerminal, say } from './output.js';
 import { dropsOf, RatePrinter } from './rates.js';
 import { unlessStopped, untilStopped } from './shutdown.js';
 
@@ -20,12 +22,10 @@ export interface RunCommandOptions extends DeviceOptions {
   statsPeriod?: number;
 }
 
-const say = (line: string): void => void process.stdout.write(`${line}\n`);
-const complain = (line: string): void => void process.stderr.write(`tspmd: ${line}\n`);
-
 export async function run(options: RunCommandOptions): Promise<void> {
   const { mode, idle, app, cores, appOption, onCoreFailure, coreBurst, rssKey, symmetric } = options;
   // Whoever waits for the ready line, or sees that no backend comes, may stop us at once: a signal ends things in good order.
+  neverWaitForTerminal();
   const told = untilStopped();
   const port = await unlessStopped(told, (signal) =>
     init(
@@ -68,7 +68,7 @@ async function drive(
   options: RunCommandOptions,
   end: Promise<void>,
 ): Promise<readonly (StackTotals | undefined)[]> {
-  port.onLink = (state, reason) => complain(`link ${state}: ${reason}`);
+  port.onLink = limitedLinkLines();
   port.onCoreFailure = (core, error) =>
     complain(`${error.message}; the other cores take the flows of core ${core} over`);
 
