@@ -8,6 +8,7 @@ import { type Endpoint, udpFrame } from '../../bench/frames.js';
 import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.js';
 import { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
 import type { Doorbell, QueueLayout } from '../../drivers/virtio/transport.js';
+import { RefusedMessages } from '../support/refused-messages.js';
 import type { Hostility } from './isolation.js';
 import { ipOf, macOf } from './numbered.js';
 
@@ -29,8 +30,19 @@ class NoisyFrontend extends VhostUserFrontend {
 }
 
 const [path, kind] = process.argv.slice(2) as [string, Hostility];
+if (kind === 'fills the log') await fillTheLog();
 const frontend = new NoisyFrontend(path);
 const device = await VirtioNetDevice.open(frontend, { hugepages: 'never', queueSize: 256 });
+
+/** It is no driver: its messages are refused. */
+async function fillTheLog(): Promise<never> {
+  const messages = new RefusedMessages(path);
+  process.stdout.write('ready\n');
+  for (;;) {
+    messages.poll();
+    await nextTurn();
+  }
+}
 
 function flood(to: Endpoint): () => void {
   const frame = udpFrame(BYTES, { ip: ipOf(3), mac: macOf(3) }, to);
@@ -40,7 +52,7 @@ function flood(to: Endpoint): () => void {
 
 /** Of no endpoint: the one that is flooded drops the packet by its address. */
 const NO_IP = '10.0.0.99';
-const deeds: Readonly<Record<Hostility, () => void>> = {
+const deeds: Readonly<Partial<Record<Hostility, () => void>>> = {
   'floods one': flood({ ip: NO_IP, mac: macOf(1) }),
   'floods all': flood({ ip: NO_IP, mac: 'ff:ff:ff:ff:ff:ff' }),
   'floods nobody': flood({ ip: NO_IP, mac: '02:00:00:00:00:99' }),
@@ -49,6 +61,7 @@ const deeds: Readonly<Record<Hostility, () => void>> = {
   'never reads': () => {},
 };
 const deed = deeds[kind];
+if (deed === undefined) throw new Error(`no neighbour ${kind}`);
 process.stdout.write('ready\n');
 // One that never reads has nothing to do.
 if (kind === 'never reads') await new Promise(() => setInterval(() => {}, 60_000));

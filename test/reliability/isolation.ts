@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { isPlain } from '../../drivers/log/text.js';
 import { Child } from '../../scripts/child.js';
 import { spread, thousands } from './report.js';
 import { faultsOf, Scene, switchFaultsOf } from './scene.js';
@@ -16,6 +17,7 @@ export const HOSTILITIES = [
   'floods nobody',
   'kicks without end',
   'never reads',
+  'fills the log',
 ] as const;
 export type Hostility = (typeof HOSTILITIES)[number];
 
@@ -28,8 +30,13 @@ const HOSTILE = fileURLToPath(
 const WINDOW_MS = 1000;
 const TURNS = 5;
 const SETTLE_MS = 200;
+/** What three ports may have in the log in ten seconds: some kinds of lines, so many of each, none of them longer. */
+const MAX_LOG = 3 * 4 * 21 * 400;
+const LOG_MS = 10_000;
 
 export class IsolationScene {
+  private readonly openedAt = performance.now();
+
   private constructor(readonly scene: Scene) {}
 
   /** Endpoints 1 and 2, that ask each other. */
@@ -65,6 +72,11 @@ export class IsolationScene {
     for (const endpoint of [1, 2]) {
       lines.push(...faultsOf(`endpoint ${endpoint}`, (await this.scene.conductor.report(endpoint)).tallies));
     }
+    const { output } = this.scene.child('hub');
+    const most = MAX_LOG * Math.ceil((performance.now() - this.openedAt) / LOG_MS);
+    if (output.length > most) lines.push(`switch: wrote ${output.length} characters of log; ${most} are enough`);
+    const strange = output.split('\n').find((line) => !isPlain(line) || line.startsWith('port vm2: forged'));
+    if (strange !== undefined) lines.push(`switch: wrote a line that is not its own: ${JSON.stringify(strange)}`);
     return lines;
   }
 
