@@ -1,5 +1,6 @@
 /** What `tspmd switch FILE` does: run a script's switch until told to stop. */
 import { basename } from 'node:path';
+import { LineWriter } from '../drivers/log/line-writer.js';
 import { type OpenSwitchOptions, openSwitch, type RunningSwitch } from './open.js';
 import { renderStats } from './stats.js';
 
@@ -10,7 +11,7 @@ import { renderStats } from './stats.js';
  * Throws what is wrong with the script, or what has stopped the switch, as one line.
  */
 export async function runSwitch(options: OpenSwitchOptions): Promise<void> {
-  const print = options.print ?? ((line: string) => process.stdout.write(`${line}\n`));
+  const print = options.print ?? ((text: string) => LineWriter.of(process.stdout).text(text));
   const opened = await openSwitch({ ...options, control: true, print });
   const printTable = (): void => print(renderStats(opened.stats()));
   process.on('SIGUSR1', printTable);

@@ -1,4 +1,5 @@
 /** What `tspmd switch --stats` does: print the counters of switches that run. It needs neither the scripts nor the devices. */
+import { LineWriter } from '../drivers/log/line-writer.js';
 import { askSwitches } from './ask.js';
 import { renderStats } from './stats.js';
 
@@ -17,8 +18,12 @@ export interface PrintStatsOptions {
 
 /** Prints the counters of running switches. Throws, with a line for each switch that was found, where none answers. */
 export async function printStats(options: PrintStatsOptions): Promise<void> {
-  const print = options.print ?? ((line) => process.stdout.write(`${line}\n`));
-  const log = options.log ?? ((line) => process.stderr.write(`${line}\n`));
+  // JSON is for programs: nothing in it may be changed.
+  const write = options.json
+    ? (text: string) => process.stdout.write(`${text}\n`)
+    : (text: string) => LineWriter.of(process.stdout).text(text);
+  const print = options.print ?? write;
+  const log = options.log ?? ((line) => LineWriter.of(process.stderr).line(line));
   const answers = await askSwitches(options.pid, options.folders);
   const answered = answers.filter((answer) => 'stats' in answer);
   const problems = answers.flatMap((answer) => ('problem' in answer ? [answer.problem] : []));

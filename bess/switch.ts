@@ -1,6 +1,7 @@
 /** The embedded switch: ports, modules and one worker, as a `.bess` script has set them up. */
 import { existsSync } from 'node:fs';
 import { pinPollingThread } from '../drivers/libc/index.js';
+import { LineLimiter } from '../drivers/log/line-limiter.js';
 import { ModuleGraph } from './datapath/graph.js';
 import { SourceWatch } from './datapath/source-watch.js';
 import { BessError } from './errors.js';
@@ -35,6 +36,8 @@ export class Switch {
   private worker: Worker | null = null;
   private startedAt = 0;
   private looking: NodeJS.Timeout | null = null;
+  /** Each port has its own: its peer decides how much there is to tell. */
+  private readonly limiters: LineLimiter[] = [];
 
   constructor(options: SwitchOptions) {
     this.log = options.log ?? (() => undefined);
@@ -64,7 +67,9 @@ export class Switch {
     const { wake } = this.worker;
     for (const { name, device } of ports) {
       device.onChange = wake;
-      device.onNotice = (line) => this.log(`port ${name}: ${line}`);
+      const limiter = new LineLimiter((line) => this.log(`port ${name}: ${line}`));
+      this.limiters.push(limiter);
+      device.onNotice = (line, kind) => limiter.write(kind, line);
     }
     this.startedAt = performance.now();
     if (this.core !== null) await pinPollingThread(this.core);
@@ -79,6 +84,7 @@ export class Switch {
     const look = (): void => {
       health.look();
       sources.lookAtNext();
+      for (const limiter of this.limiters) limiter.tick();
     };
     look();
     this.looking = setInterval(look, LOOK_MS);
@@ -92,6 +98,7 @@ export class Switch {
       device.onChange = null;
       device.onNotice = null;
     }
+    for (const limiter of this.limiters.splice(0)) limiter.close();
     this.graph.close();
     await this.ports.close();
   }

@@ -1,13 +1,4 @@
-/** Text of others in our lines: names and commands that somebody else chose, and names that somebody misspelt. */
-
-const SHOWN = 100;
-
-/** The text in single quotes and on one line, at most 100 characters of it: nothing in it can drive a terminal. */
-export function quoted(text: string): string {
-  const short = text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
-  const safe = short.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '?');
-  return `'${safe}'`;
-}
+/** Names that somebody misspelt. */
 
 /** The most letters that may be wrong in a name so that another one is suggested for it. */
 const MAX_WRONG = 2;

@@ -1,6 +1,7 @@
 /** Bringing a port up: `init` opens the device, builds the cores or starts their threads, and announces the address. */
 
 import { pinPollingThread } from '../drivers/libc/index.js';
+import { LineWriter } from '../drivers/log/line-writer.js';
 import type { NetDevice } from '../drivers/net-device.js';
 import type { StopSignal } from '../drivers/stop-signal.js';
 import { loadApp } from './apps/index.js';
@@ -58,7 +59,7 @@ export function init(config: MulticoreConfig, options?: InitOptions): Promise<Mu
 export function init(config: TspmdConfig, options?: InitOptions): Promise<Port>;
 export async function init(config: TspmdConfig, options: InitOptions = {}): Promise<Port> {
   const resolved = resolveConfig(config);
-  const warn = options.warn ?? ((line: string) => process.stderr.write(`tspmd: ${line}\n`));
+  const warn = options.warn ?? ((line: string) => LineWriter.of(process.stderr).line(`tspmd: ${line}`));
   // Loaded here as well where threads run it: what is wrong with it is found before a device is opened.
   const module = resolved.app === undefined ? null : await loadApp(resolved.app);
   const layer = config.layer ?? module?.layer ?? resolved.layer;

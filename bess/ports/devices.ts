@@ -12,15 +12,15 @@ import type { TapVdev, VhostVdev } from './vdev.js';
 
 class VhostDevice implements PortDevice {
   onChange: (() => void) | null = null;
-  onNotice: ((line: string) => void) | null = null;
+  onNotice: ((line: string, kind: string) => void) | null = null;
 
   constructor(
     private readonly backend: VhostUserBackend,
     private readonly path: string,
   ) {
     backend.onChange = () => this.onChange?.();
-    backend.onLink = (_, reason) => this.changed(reason);
-    backend.onNotice = (line) => this.onNotice?.(line);
+    backend.onLink = (state, reason) => this.changed(reason, `link ${state}`);
+    backend.onNotice = (line, kind) => this.onNotice?.(line, kind);
   }
 
   get endpoints(): readonly PacketEndpoint[] {
@@ -42,8 +42,8 @@ class VhostDevice implements PortDevice {
     this.backend.close();
   }
 
-  private changed(reason: string): void {
-    this.onNotice?.(reason);
+  private changed(reason: string, kind: string): void {
+    this.onNotice?.(reason, kind);
     this.onChange?.();
   }
 }
@@ -51,7 +51,7 @@ class VhostDevice implements PortDevice {
 class TapPort implements PortDevice {
   readonly endpoints: readonly PacketEndpoint[];
   onChange: (() => void) | null = null;
-  onNotice: ((line: string) => void) | null = null;
+  onNotice: ((line: string, kind: string) => void) | null = null;
 
   constructor(private readonly tap: TapDevice) {
     this.endpoints = [tap];

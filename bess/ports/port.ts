@@ -18,7 +18,7 @@ export interface PortDevice {
   /** Called when the peer or queues of it came or went. */
   onChange: (() => void) | null;
   /** Called with a line about what has happened: a peer that came or went, or broke its queues. */
-  onNotice: ((line: string) => void) | null;
+  onNotice: ((line: string, kind: string) => void) | null;
   /** Disconnects the peer and removes what the device has made (sockets). */
   close(): void | Promise<void>;
 }

@@ -1,4 +1,5 @@
 /** A `.bess` script becomes a switch. */
+import { LineWriter } from '../../drivers/log/line-writer.js';
 import type { PeerFiles } from '../../drivers/transports/vhost-user/peer-memory.js';
 import { ScriptError } from '../errors.js';
 import { BessScriptError, runScript } from '../lang/index.js';
@@ -33,8 +34,8 @@ export async function loadScript(
   variables: Readonly<Record<string, string>> = {},
   options: LoadOptions = {},
 ): Promise<Switch> {
-  const print = options.print ?? ((line) => process.stdout.write(`${line}\n`));
-  const log = options.log ?? ((line) => process.stderr.write(`${line}\n`));
+  const print = options.print ?? ((text) => LineWriter.of(process.stdout).text(text));
+  const log = options.log ?? ((line) => LineWriter.of(process.stderr).line(line));
   const { name, source } = typeof script === 'string' ? readScript(script) : script;
   const devices = options.devices ?? openDevices(options.peerFiles);
   const bess = new Switch({ devices, log, ...(options.idle === undefined ? {} : { idle: options.idle }) });

@@ -9,6 +9,7 @@ import {
   isVirtioNet,
   VFIO_PCI_DRIVER,
 } from '../../drivers/vfio/binding.js';
+import { say } from './output.js';
 
 /** What can be said of one NIC. */
 export interface DeviceRow {
@@ -60,7 +61,6 @@ function nextStep(device: PciDevice, blockers: string): string {
 /** Prints the table. */
 export function printDevices(sysfs = new PciSysfs()): void {
   const rows = describeDevices(sysfs);
-  const say = (line: string): void => void process.stdout.write(`${line}\n`);
   if (rows.length === 0) {
     say('no NICs on the PCI bus; an endpoint without one: --device vhost-user:PATH');
   } else {

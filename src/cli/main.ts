@@ -11,6 +11,7 @@ import { setFlagsFromString } from 'node:v8';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { coreList, keyValue, positiveInteger, positiveNumber, scriptVariable, sizeRange } from './arguments.js';
 import { isUsageFault, loaded, messageOf, stackOf } from './faults.js';
+import { complain, complainAtLength, outputRead } from './output.js';
 import { watchOutput } from './shutdown.js';
 
 const require = createRequire(import.meta.url);
@@ -178,12 +179,13 @@ async function main(): Promise<void> {
       process.exitCode = error.exitCode === 0 ? 0 : 2;
       return;
     }
-    for (const line of messageOf(error).split('\n')) process.stderr.write(`tspmd: ${line}\n`);
-    if (isVerbose) process.stderr.write(`${stackOf(error)}\n`);
+    for (const line of messageOf(error).split('\n')) complain(line);
+    if (isVerbose) complainAtLength(stackOf(error));
     process.exitCode = isUsageFault(error) ? 2 : 1;
   }
 }
 
 await main();
+await outputRead();
 // What a stack left behind (a timer, a socket) must not keep a command alive whose work is done.
 process.exit();

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import validatePackageName from 'validate-npm-package-name';
+import { say } from './output.js';
 
 export interface NewStackOptions {
   /** What the project depends on instead of this version: a version, or the path of a tarball or folder. */
@@ -27,8 +28,6 @@ const SWITCH_SCRIPT = 'forward_script.bess';
 const OTHER_NAMES: Readonly<Record<string, string>> = { gitignore: '.gitignore' };
 /** What the project is built with: the versions that this package was built and tested with. */
 const TOOLS = ['@types/node', 'typescript'];
-
-const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 /**
  * Makes the project, and says what to do next.

@@ -4,6 +4,8 @@ import { Echo } from '../apps/echo.js';
 import { Pinger } from '../apps/pinger.js';
 import { init, runStack, type SinglePort } from '../index.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
+import { limitedLinkLines } from './link-lines.js';
+import { neverWaitForTerminal, say } from './output.js';
 import { dropsOf } from './rates.js';
 import { whyNoAnswer } from './reach.js';
 import { unlessStopped, untilStopped } from './shutdown.js';
@@ -21,6 +23,7 @@ export interface PingCommandOptions extends DeviceOptions {
 }
 
 export async function ping(options: PingCommandOptions): Promise<void> {
+  neverWaitForTerminal();
   const told = untilStopped();
   const port = await unlessStopped(told, (signal) => init({ ...deviceConfig(options), mode: 'single' }, { signal }));
   if (port === null) return;
@@ -32,9 +35,8 @@ export async function ping(options: PingCommandOptions): Promise<void> {
 }
 
 async function pingOver(port: SinglePort, options: PingCommandOptions, told: Promise<void>): Promise<void> {
-  const say = (line: string): void => void process.stdout.write(`${line}\n`);
   const core = port.core();
-  port.on('link', (state, reason) => process.stderr.write(`tspmd: link ${state}: ${reason}\n`));
+  port.on('link', limitedLinkLines());
   const [least, largest] = options.size;
   const onReply = (sequence: number, milliseconds: number, ttl: number, bytes: number): void =>
     say(`${bytes} bytes from ${options.to}: icmp_seq=${sequence} ttl=${ttl} time=${milliseconds.toFixed(3)} ms`);

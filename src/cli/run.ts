@@ -4,6 +4,8 @@ import { formatMac, init, type Port, type StackTotals } from '../index.js';
 import { counterLines } from './counter-lines.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
 import { faultOf, openingFault, stackOf } from './faults.js';
+import { limitedLinkLines } from './link-lines.js';
+import { complain, complainAtLength, neverWaitForTerminal, say } from './output.js';
 import { dropsOf, RatePrinter } from './rates.js';
 import { ArpWatch } from './reach.js';
 import { unlessStopped, untilStopped } from './shutdown.js';
@@ -21,12 +23,10 @@ export interface RunCommandOptions extends DeviceOptions {
   statsPeriod?: number;
 }
 
-const say = (line: string): void => void process.stdout.write(`${line}\n`);
-const complain = (line: string): void => void process.stderr.write(`tspmd: ${line}\n`);
-
 export async function run(options: RunCommandOptions): Promise<void> {
   const { mode, idle, app, cores, appOption, onCoreFailure, coreBurst, rssKey, symmetric } = options;
   // Whoever waits for the ready line, or sees that no backend comes, may stop us at once: a signal ends things in good order.
+  neverWaitForTerminal();
   const end = Promise.race([untilStopped(), firstUncaught()]);
   const ended = end.catch(() => {});
   const port = await unlessStopped(ended, (signal) =>
@@ -71,10 +71,10 @@ async function drive(
   options: RunCommandOptions,
   end: Promise<void>,
 ): Promise<readonly (StackTotals | undefined)[]> {
-  port.on('link', (state, reason) => complain(`link ${state}: ${reason}`));
+  port.on('link', limitedLinkLines());
   port.on('coreFailure', (core, error) => {
     complain(`${faultOf(options.app, error)}; the other cores take the flows of core ${core} over`);
-    if (options.verbose) process.stderr.write(`${stackOf(error)}\n`);
+    if (options.verbose) complainAtLength(stackOf(error));
   });
 
   const printCounters = (): void => say(counterLines(port.counters()).join('\n'));

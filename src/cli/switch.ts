@@ -1,6 +1,7 @@
 /** `tspmd switch`: the one place where src/ meets bess/. */
 import { SwitchError } from '../../bess/errors.js';
 import { loaded } from './faults.js';
+import { neverWaitForTerminal } from './output.js';
 import { untilStopped } from './shutdown.js';
 
 /** Runs a script until it is told to stop. */
@@ -11,6 +12,7 @@ export async function runSwitchCommand(
 ): Promise<void> {
   const { runSwitch } = await loaded(import('../../bess/command.js'));
   const { idle, peerMemory } = options;
+  neverWaitForTerminal();
   const stop = new AbortController();
   void untilStopped().then(() => stop.abort());
   try {

@@ -8,6 +8,7 @@ import { type Endpoint, udpFrame } from '../../bench/frames.js';
 import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.js';
 import { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
 import type { Doorbell, QueueLayout } from '../../drivers/virtio/transport.js';
+import { RefusedMessages } from '../support/refused-messages.js';
 import type { Hostility } from './isolation.js';
 import { ipOf, macOf } from './numbered.js';
 import { Strangers } from './strangers.js';
@@ -30,8 +31,19 @@ class NoisyFrontend extends VhostUserFrontend {
 }
 
 const [path, kind] = process.argv.slice(2) as [string, Hostility];
+if (kind === 'fills the log') await fillTheLog();
 const frontend = new NoisyFrontend(path);
 const device = await VirtioNetDevice.open(frontend, { hugepages: 'never', queueSize: 256 });
+
+/** It is no driver: its messages are refused. */
+async function fillTheLog(): Promise<never> {
+  const messages = new RefusedMessages(path);
+  process.stdout.write('ready\n');
+  for (;;) {
+    messages.poll();
+    await nextTurn();
+  }
+}
 
 function flood(to: Endpoint): () => void {
   const frame = udpFrame(BYTES, { ip: ipOf(3), mac: macOf(3) }, to);

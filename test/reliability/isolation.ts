@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { isPlain } from '../../drivers/log/text.js';
 import { Child } from '../../scripts/child.js';
 import { ALL_MODES, MODES, type Mode } from '../support/modes.js';
 import { spread, thousands } from './report.js';
@@ -17,6 +18,7 @@ export const HOSTILITIES = [
   'floods nobody',
   'kicks without end',
   'never reads',
+  'fills the log',
 ] as const;
 /** Kinds that are after the places in the endpoints' tables and queues. Nobody else may lose a packet, in no thread layout. */
 export const INVENTORS = ['pings from invented addresses', 'asks from invented addresses'] as const;
@@ -38,8 +40,13 @@ const LATE_MS = 10_000;
 const LOOK_MS = 50;
 /** Wide enough for more strangers than any table holds. */
 const PREFIX = 16;
+/** What three ports may have in the log in ten seconds: some kinds of lines, so many of each, none of them longer. */
+const MAX_LOG = 3 * 4 * 21 * 400;
+const LOG_MS = 10_000;
 
 export class IsolationScene {
+  private readonly openedAt = performance.now();
+
   private constructor(readonly scene: Scene) {}
 
   /** Endpoints 1 and 2, that ask each other. */
@@ -99,6 +106,11 @@ export class IsolationScene {
     for (const endpoint of [1, 2]) {
       lines.push(...faultsOf(`endpoint ${endpoint}`, (await this.scene.conductor.report(endpoint)).tallies));
     }
+    const { output } = this.scene.child('hub');
+    const most = MAX_LOG * Math.ceil((performance.now() - this.openedAt) / LOG_MS);
+    if (output.length > most) lines.push(`switch: wrote ${output.length} characters of log; ${most} are enough`);
+    const strange = output.split('\n').find((line) => !isPlain(line) || line.startsWith('port vm2: forged'));
+    if (strange !== undefined) lines.push(`switch: wrote a line that is not its own: ${JSON.stringify(strange)}`);
     return lines;
   }
 

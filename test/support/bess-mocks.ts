@@ -127,7 +127,7 @@ export class MockDevice implements PortDevice {
   problem: string | null = null;
   closed = false;
   onChange: (() => void) | null = null;
-  onNotice: ((line: string) => void) | null = null;
+  onNotice: ((line: string, kind: string) => void) | null = null;
 
   constructor(queues = 1) {
     this.endpoints = Array.from({ length: queues }, () => new MockEndpoint(this));

@@ -146,7 +146,8 @@ describe('announcing and conflicts', () => {
     expect(t.device.frames).toEqual([announcement]);
     t.pass(11_000);
     receive(t, claim);
-    expect(t.warnings).toHaveLength(2);
+    expect(t.warnings).toHaveLength(3);
+    expect(t.warnings[1]).toBe('… 2 more of this kind in the last 11 s: conflict_ip');
     expect(t.device.frames).toEqual([announcement, announcement]);
     expectNoBufferLost(t);
   });

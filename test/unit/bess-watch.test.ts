@@ -146,4 +146,36 @@ describe('a switch', () => {
     expect(bess.stats().ports.k).toMatchObject({ up: false, problem: device.problem });
     await bess.stop();
   });
+
+  it('limits the lines that a peer can cause, by port and kind, and counts the rest', async () => {
+    const devices: MockDevice[] = [];
+    const make = (): MockDevice => {
+      const device = new MockDevice();
+      devices.push(device);
+      return device;
+    };
+    const lines: string[] = [];
+    const bess = new Switch({
+      devices: { vhost: make, tap: make, close: () => undefined },
+      log: (line) => lines.push(line),
+    });
+    const queues = { incQueues: 0, outQueues: 0, incSize: 0, outSize: 0 };
+    for (const unit of [0, 1]) {
+      bess.ports.create({ name: `k${unit}`, vdev: `net_tap${unit}`, pci: null, portId: null, ...queues });
+    }
+    await bess.start();
+    for (let i = 0; i < 80_000; i++) devices[0]?.onNotice?.('it was refused', 'refused message');
+    devices[0]?.onNotice?.('the peer is gone', 'link down');
+    devices[1]?.onNotice?.('it was refused', 'refused message');
+    expect(lines).toHaveLength(22);
+    expect(lines.slice(19)).toEqual([
+      'port k0: it was refused',
+      'port k0: the peer is gone',
+      'port k1: it was refused',
+    ]);
+    await bess.stop();
+    expect(lines.slice(22)).toEqual([
+      expect.stringMatching(/^port k0: … 79,980 more of this kind in the last \d+ s: refused message$/),
+    ]);
+  });
 });

@@ -1,11 +1,13 @@
 /** Messages that the vhost-user backend cannot do: refused where an answer is wanted, else the end of the connection. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { closeFile, connectUnix, eventfd, memfd } from '../../drivers/libc/index.js';
+import { closeFile, connectUnix, emptyMemfd, eventfd, memfd } from '../../drivers/libc/index.js';
+import { isPlain } from '../../drivers/log/text.js';
 import * as p from '../../drivers/transports/vhost-user/protocol.js';
 import * as f from '../../drivers/virtio/features.js';
 import { BackendSuite, MODERN } from '../support/backend-suite.js';
 import { FakeFrontend, USER_BASE } from '../support/fake-frontend.js';
+import { HOSTILE_NAME } from '../support/refused-messages.js';
 import { openFds } from '../support/resources.js';
 import { until } from '../support/until.js';
 
@@ -112,6 +114,28 @@ describe('a message that cannot be done', () => {
       false,
     );
     expect(suite.notices).toEqual([expect.stringMatching(/ring 0: kick descriptor is .*memfd.*expected an eventfd/)]);
+  });
+
+  it.each([
+    ['refused', p.PROTOCOL_F_REPLY_ACK],
+    ['hung up on', 0n],
+  ])('is %s with a plain line, whatever the file is called', async (_, features) => {
+    suite.listen();
+    suite.connect();
+    suite.frontend.setFeatures(MODERN, features);
+    const file = emptyMemfd(HOSTILE_NAME);
+    const payload = p.encodeVringFd(0, true);
+    if (features === 0n) {
+      suite.frontend.tell(R.SET_VRING_CALL, payload, [file]);
+      await until('the end', () => suite.links.length > 1);
+    } else {
+      expect(await suite.frontend.confirm(R.SET_VRING_CALL, payload, [file])).toBe(false);
+    }
+    closeFile(file);
+    const [line = ''] = features === 0n ? suite.links.slice(1) : suite.notices;
+    expect(line).toContain("ring 0: call descriptor is '/memfd:\\nport vm2: forged\\x1b[2J\\x9b31m\\r\\u202e\\u2028xx");
+    expect(isPlain(line)).toBe(true);
+    expect(line.length).toBeLessThan(400);
   });
 
   it('is refused when it would change a running ring', async () => {

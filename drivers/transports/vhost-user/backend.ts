@@ -13,6 +13,7 @@ import { ListeningSocket, type SocketPlace } from './listening-socket.js';
 import type { PeerFiles } from './peer-memory.js';
 import { QueuePair } from './queue-pair.js';
 import { type SessionOptions, VhostUserSession } from './session.js';
+import type { NoticeKind } from './session-events.js';
 
 /** The ring index in vhost-user messages has 8 bits. */
 const MAX_QUEUE_PAIRS = 128;
@@ -47,8 +48,8 @@ export class VhostUserBackend {
   onChange: (() => void) | null = null;
   /** Called when a peer has connected ('up') or gone ('down'), with a line that tells which and why. */
   onLink: ((state: 'up' | 'down', reason: string) => void) | null = null;
-  /** Called with a line about something that was survived: a refused message, a ring that its driver broke. */
-  onNotice: ((line: string) => void) | null = null;
+  /** Called with a line about something that was survived, and what it is about. A peer can cause any number of them. */
+  onNotice: ((line: string, kind: NoticeKind) => void) | null = null;
 
   private readonly sessionOptions: SessionOptions;
   private readonly reactor: Reactor;
@@ -153,7 +154,7 @@ export class VhostUserBackend {
     } catch (error) {
       // No descriptor is free (EMFILE), or no memory: the other ports go on, and this one when there is.
       this.reactor.unwatch(listener.fd);
-      this.onNotice?.(`${this.name}: a peer cannot be served now: ${(error as Error).message}`);
+      this.onNotice?.(`${this.name}: a peer cannot be served now: ${(error as Error).message}`, 'unserved peer');
       this.retry = setTimeout(() => this.awaitPeer(listener), LAST_RETRY_MS);
     }
   }
@@ -166,7 +167,7 @@ export class VhostUserBackend {
     } catch (error) {
       if (!(error instanceof SystemError)) throw error;
       const line = `${this.name}: no frontend yet: ${error.message}`;
-      if (this.retryMs === FIRST_RETRY_MS) queueMicrotask(() => this.onNotice?.(line));
+      if (this.retryMs === FIRST_RETRY_MS) queueMicrotask(() => this.onNotice?.(line, 'no frontend'));
       this.redial();
       return;
     }
@@ -187,7 +188,7 @@ export class VhostUserBackend {
       },
       onChange: () => this.onChange?.(),
       onClose: (reason) => this.lost(reason),
-      onNotice: (line) => this.onNotice?.(line),
+      onNotice: (line, kind) => this.onNotice?.(line, kind),
     });
     this.session = session;
     // The first connection is made in the constructor: whoever made us is to set the callbacks first.

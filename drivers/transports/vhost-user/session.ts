@@ -22,6 +22,7 @@ import { type Message, VhostUserChannel } from './channel.js';
 import { type PeerFiles, PeerMemory } from './peer-memory.js';
 import * as p from './protocol.js';
 import type { QueuePair } from './queue-pair.js';
+import type { SessionEvents } from './session-events.js';
 import { StatusField } from './status-field.js';
 import { Vring, type VringEvents } from './vring.js';
 
@@ -56,17 +57,6 @@ export interface SessionOptions {
   readonly windows: WindowAllocator;
   readonly pairs: readonly QueuePair[];
   readonly files: PeerFiles;
-}
-
-export interface SessionEvents {
-  /** A ring was kicked. */
-  onKick(pair: QueuePair): void;
-  /** Queues of a pair appeared or disappeared. */
-  onChange(): void;
-  /** The connection has ended; the session is to be disposed of. */
-  onClose(reason: string): void;
-  /** Something worth a line: a refused request, a broken ring. */
-  onNotice(line: string): void;
 }
 
 export class VhostUserSession implements VringEvents {
@@ -121,7 +111,10 @@ export class VhostUserSession implements VringEvents {
   }
 
   onBroken(vring: Vring, reason: string): void {
-    this.events.onNotice(`${this.options.name}: ring ${vring.index} stopped, the driver broke it: ${reason}`);
+    this.events.onNotice(
+      `${this.options.name}: ring ${vring.index} stopped, the driver broke it: ${reason}`,
+      'broken ring',
+    );
   }
 
   private onMessage(message: Message): void {
@@ -134,7 +127,8 @@ export class VhostUserSession implements VringEvents {
       reply = this.execute(message, what, wantsAck);
     } catch (error) {
       if (error instanceof p.ProtocolError || !wantsAck) throw error;
-      this.events.onNotice(`${this.options.name}: ${what} refused: ${error instanceof Error ? error.message : error}`);
+      const reason = error instanceof Error ? error.message : error;
+      this.events.onNotice(`${this.options.name}: ${what} refused: ${reason}`, 'refused message');
       reply = p.encodeU64(1n);
     }
     if (reply === null && wantsAck) reply = p.encodeU64(0n);
@@ -271,7 +265,7 @@ export class VhostUserSession implements VringEvents {
 
   private relocated(vring: Vring, memory: PeerMemory): void {
     const problem = vring.relocate(memory);
-    if (problem !== null) this.events.onNotice(`${this.options.name}: ring stopped: ${problem}`);
+    if (problem !== null) this.events.onNotice(`${this.options.name}: ring stopped: ${problem}`, 'broken ring');
   }
 
   private setVringFd(message: Message, what: string): void {
@@ -297,7 +291,7 @@ export class VhostUserSession implements VringEvents {
     if (wantsAck) throw new Error('not supported');
     if (!this.ignored.has(request) && this.ignored.size < 32) {
       this.ignored.add(request);
-      this.events.onNotice(`${this.options.name}: ${what} ignored, not supported`);
+      this.events.onNotice(`${this.options.name}: ${what} ignored, not supported`, 'ignored message');
     }
     return null;
   }

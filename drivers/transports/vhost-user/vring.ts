@@ -4,6 +4,7 @@
  */
 import { readlinkSync } from 'node:fs';
 import { abi, closeFile, type Reactor, setNonBlocking, signalEventfd } from '../../libc/index.js';
+import { quoted } from '../../log/text.js';
 import type { RingOptions, RingPlace } from '../../virtio/device-ring.js';
 import { DeviceRxQueue } from '../../virtio/device-rx-queue.js';
 import { DeviceTxQueue } from '../../virtio/device-tx-queue.js';
@@ -258,5 +259,6 @@ function checkSignalled(fd: number, name: string): void {
 /** Anything else that a frontend may send could block the write that signals it, and with it the switch. */
 function checkEventfd(fd: number, name: string): void {
   const target = readlinkSync(`/proc/self/fd/${fd}`);
-  if (target !== 'anon_inode:[eventfd]') throw new Error(`${name} descriptor is ${target}, expected an eventfd`);
+  if (target !== 'anon_inode:[eventfd]')
+    throw new Error(`${name} descriptor is ${quoted(target)}, expected an eventfd`);
 }

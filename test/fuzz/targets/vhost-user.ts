@@ -1,6 +1,7 @@
 /**
  * A vhost-user frontend that sends anything, over a real socket with real descriptors: framing, requests in any order,
- * wrong sizes, too many or wrong descriptors, and rings that are used while all of that changes.
+ * wrong sizes, too many or wrong descriptors, rings that are used while all of that changes, files with names that could forge a
+ * line, and floods of what is refused.
  */
 import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,6 +10,7 @@ import {
   acceptUnix,
   closeFile,
   connectUnix,
+  emptyMemfd,
   eventfd,
   listenUnix,
   MessageSocket,
@@ -16,11 +18,14 @@ import {
   type Reactor,
   signalEventfd,
 } from '../../../drivers/libc/index.js';
+import { LineLimiter } from '../../../drivers/log/line-limiter.js';
+import { isPlain } from '../../../drivers/log/text.js';
 import { HUGEPAGE_BYTES, MemoryWindow, WindowAllocator } from '../../../drivers/memory/index.js';
 import * as p from '../../../drivers/transports/vhost-user/protocol.js';
 import { QueuePair } from '../../../drivers/transports/vhost-user/queue-pair.js';
 import { VhostUserSession } from '../../../drivers/transports/vhost-user/session.js';
 import { MAX_BURST, PacketBurst } from '../../../drivers/virtio/packet-burst.js';
+import { HOSTILE_NAME } from '../../support/refused-messages.js';
 import { openFds } from '../../support/resources.js';
 import type { Input } from '../input.js';
 import { check, type FuzzTarget } from '../target.js';
@@ -35,6 +40,11 @@ const FEATURES = [0x5_7000_8000n, 0x1_4000_0000n, 0x1_7000_8000n, 0x1_7000_8008n
 /** Words of an exception that nobody meant to throw. */
 const MISTAKE = /undefined|NaN|Cannot |is not a function|is not iter|Invalid|out of bounds|out of range|Maximum/;
 const NO_FDS: number[] = [];
+/** No line is longer, whatever a peer calls its files. */
+const MAX_LINE = 400;
+/** What the peer of one port may have in the log in ten seconds, which no case lasts: 20 lines of each of five kinds. */
+const MAX_LOG = 5 * 20 * MAX_LINE;
+const MAX_FLOOD = 256;
 
 /** What the session needs of a reactor: the target itself says when something is ready. */
 class ManualReactor {
@@ -65,12 +75,14 @@ export const vhostUser: FuzzTarget = {
     const guest = new Uint32Array(window.buffer, window.start, MEMORY_BYTES / 4);
     const small = memfd('small', 4096, false);
     const events = [eventfd(), eventfd()];
+    const hostile = emptyMemfd(HOSTILE_NAME);
     const others = [openSync('/dev/null', 'r+'), openSync(folder, 'r'), openSync('/proc/self/stat', 'r')];
-    const kinds = [memoryFd, events[0]!, events[1]!, small, ...others, listener];
+    const kinds = [memoryFd, events[0]!, events[1]!, small, ...others, listener, hostile];
     const atFirst = openFds();
     const burst = new PacketBurst(window);
     const indices = Uint8Array.from({ length: MAX_BURST }, (_, i) => i);
     const header = Buffer.from(new ArrayBuffer(p.HEADER_BYTES));
+    const replies = Buffer.from(new ArrayBuffer(1 << 16));
 
     const payloadOf = (input: Input, request: number): Buffer => {
       const index = input.below(RINGS + 1);
@@ -132,6 +144,12 @@ export const vhostUser: FuzzTarget = {
       return [(odd & 15) === 15 ? input.pick(kinds) : events[odd & 1]!];
     };
 
+    const checkLine = (line: string): void => {
+      check(!MISTAKE.test(line), `a mistake: ${line}`);
+      check(isPlain(line), `not plain: ${JSON.stringify(line)}`);
+      check(line.length <= MAX_LINE, `${line.length} characters: ${line}`);
+    };
+
     const run = (input: Input): void => {
       guest.fill(0);
       let carriesFds = false;
@@ -141,6 +159,13 @@ export const vhostUser: FuzzTarget = {
       const pairs = [new QueuePair('0'), new QueuePair('1')].slice(0, 1 + (input.u8() & 1));
       let closed: string | null = null;
       let notices = 0;
+      let logged = 0;
+      const log = new LineLimiter(
+        (line) => {
+          logged += line.length;
+        },
+        { clock: () => 0 },
+      );
       let previous = 0;
       const options = { name: 'port', reactor: reactor as unknown as Reactor, windows, pairs, files: 'any' as const };
       const session = new VhostUserSession(fd, options, {
@@ -149,9 +174,10 @@ export const vhostUser: FuzzTarget = {
         onClose: (reason) => {
           closed = reason;
         },
-        onNotice: (line) => {
+        onNotice: (line, kind) => {
           notices++;
-          check(!MISTAKE.test(line) && !line.includes('\n'), line);
+          checkLine(line);
+          log.write(kind, line);
         },
       });
 
@@ -208,6 +234,24 @@ export const vhostUser: FuzzTarget = {
         ask(R.SET_VRING_ENABLE, p.encodeVringState({ index, num: 1 }));
         deliver();
       };
+      /** The same message again and again, which is refused: a descriptor that is no eventfd. */
+      const flood = (how: number): void => {
+        const tell = (request: number, flags: number, payload: Buffer, fds = NO_FDS): void => {
+          p.encodeHeader(header, { request, flags: 1 | flags, size: payload.length });
+          send(Buffer.concat([header, payload]), fds);
+        };
+        tell(R.SET_PROTOCOL_FEATURES, 0, p.encodeU64(p.PROTOCOL_F_REPLY_ACK));
+        const kind = input.pick([hostile, memoryFd, others[1]!]);
+        for (let n = 0; n < 1 + (how & 7) * (MAX_FLOOD / 8) && closed === null; n++) {
+          tell(R.SET_VRING_KICK + (how % 3), p.FLAG_NEED_REPLY, p.encodeVringFd(how & 3, true), [kind]);
+          deliver();
+          try {
+            client.receive(replies);
+          } catch {
+            // It has hung up.
+          }
+        }
+      };
       const useQueues = (): void => {
         const pair = pairs[input.below(pairs.length)]!;
         const how = input.u8();
@@ -240,6 +284,7 @@ export const vhostUser: FuzzTarget = {
                 send(input.take(input.u8()), NO_FDS);
                 deliver();
               } else if (how >= 128) bringUp(how & 3, how & 0x0c, (how & 0x40) !== 0);
+              else if (how < 64) flood(how);
               break;
             }
             default:
@@ -248,7 +293,9 @@ export const vhostUser: FuzzTarget = {
         }
         deliver();
         const reason: string | null = closed;
-        if (reason !== null) check(!MISTAKE.test(reason), `ended by a mistake: ${reason}`);
+        if (reason !== null) checkLine(reason);
+        log.close();
+        check(logged <= MAX_LOG, `${logged} characters of log`);
         const queues = pairs.map(({ txQueue, rxQueue }) => (txQueue ? 1 : 0) + (rxQueue ? 2 : 0)).join('');
         feedback.mark(Number(queues) * 32 + Math.min(notices, 7) * 2 + (closed === null ? 0 : 1));
       } finally {
@@ -266,7 +313,7 @@ export const vhostUser: FuzzTarget = {
     return {
       run,
       close: () => {
-        for (const fd of [memoryFd, small, listener, ...events]) closeFile(fd);
+        for (const fd of [memoryFd, small, hostile, listener, ...events]) closeFile(fd);
         for (const fd of others) closeSync(fd);
         rmSync(folder, { recursive: true });
       },
