@@ -40,15 +40,19 @@ export const CLOCK_MONOTONIC = 1;
 export const TFD_NONBLOCK = O_NONBLOCK;
 export const TFD_CLOEXEC = O_CLOEXEC;
 
+export const POLLOUT = 0x004;
+
 // linux/aio_abi.h, asm/unistd.h
+export const IOCB_CMD_PREAD = 0;
 export const IOCB_CMD_POLL = 5;
 export const IOCB_FLAG_RESFD = 1;
+type AioCall = 'io_setup' | 'io_destroy' | 'io_submit' | 'io_getevents';
 /** Numbers of the system calls of Linux AIO, where they are known. */
-export const AIO_CALLS: { readonly io_setup?: number; readonly io_submit?: number; readonly io_getevents?: number } =
+export const AIO_CALLS: { readonly [Name in AioCall]?: number } =
   process.arch === 'x64'
-    ? { io_setup: 206, io_submit: 209, io_getevents: 208 }
+    ? { io_setup: 206, io_destroy: 207, io_submit: 209, io_getevents: 208 }
     : process.arch === 'arm64'
-      ? { io_setup: 0, io_submit: 2, io_getevents: 4 }
+      ? { io_setup: 0, io_destroy: 1, io_submit: 2, io_getevents: 4 }
       : {};
 
 export const AF_UNIX = 1;

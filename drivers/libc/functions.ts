@@ -52,8 +52,11 @@ export const FUNCTIONS = {
   epollWait: { symbol: 'epoll_wait', takes: ['int', 'bytes', 'int', 'int'] },
   timerfdCreate: { symbol: 'timerfd_create', takes: ['int', 'int'] },
   timerfdSettime: { symbol: 'timerfd_settime', takes: ['int', 'int', 'bytes', 'bytes'] },
+  poll: { symbol: 'poll', takes: ['bytes', 'uint', 'int'] },
   /** The system calls of Linux AIO, which the C library has no functions for. */
   syscall: { symbol: 'syscall', takes: ['long', 'word', 'word', 'word', 'bytes', 'bytes'] },
+  /** io_submit(2), which is called for each notification. */
+  submitIo: { symbol: 'syscall', takes: ['long', 'word', 'word', 'word'] },
 
   socket: { symbol: 'socket', takes: ['int', 'int', 'int'] },
   bind: { symbol: 'bind', takes: ['int', 'bytes', 'uint'] },

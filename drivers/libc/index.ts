@@ -12,12 +12,12 @@ export {
   readTo,
   sealAgainstShrinking,
   setNonBlocking,
-  signalEventfd,
   writeFrom,
 } from './files.js';
 export { isInterfaceUp, setInterfaceMac } from './interfaces.js';
 export { addressOf, mapFileAt, mapZeroAt } from './mapping.js';
 export { Reactor, type ReadyHandler } from './reactor.js';
+export { signalEventfd } from './signal-eventfd.js';
 export {
   acceptUnix,
   connectUnix,

@@ -7,9 +7,10 @@
  * when a worker is terminated aborts the process.
  */
 import { read } from 'node:fs';
+import { AioContext, AioRequest } from './aio.js';
 import * as c from './constants.js';
 import { controlEpoll, EVENT_BYTES } from './epoll.js';
-import { check } from './errors.js';
+import { check, systemError } from './errors.js';
 import { native } from './ffi.js';
 import type { AsyncEpollWait } from './functions.js';
 
@@ -50,34 +51,22 @@ class PoolWaiter implements Waiter {
 
 /** Requests of one thread that are under way at once: one for each of its waiters, also of those that are being closed. */
 const MAX_REQUESTS = 64;
-const IOCB_BYTES = 64;
-const IO_EVENT_BYTES = 32;
 
-/** The AIO context of this thread, made when it is needed. It ends with the process: io_destroy(2) takes tens of milliseconds. */
-let context = 0;
+/** The AIO context of this thread's waiters, made when it is needed. It ends with the process: io_destroy(2) takes long. */
+let context: AioContext | null = null;
 
-function aioContext(): number {
-  if (context !== 0) return context;
-  const made = new BigUint64Array(new ArrayBuffer(8));
-  aio('io_setup', MAX_REQUESTS, native.address(made), 0, null);
-  context = Number(made[0]);
+function waitersContext(): AioContext {
+  context ??= new AioContext(MAX_REQUESTS, 'the reactor');
   return context;
 }
 
-function aio(name: keyof typeof c.AIO_CALLS, a: number, b: number, d: number, e: Uint8Array | null): number {
-  const target = name === 'io_setup' ? 'for the reactor (EAGAIN: sysctl fs.aio-max-nr is reached)' : 'of the reactor';
-  return check(native.syscall(c.AIO_CALLS[name] as number, a, b, d, e, null), name, target);
-}
-
 class AioWaiter implements Waiter {
-  private readonly context = aioContext();
+  private readonly context = waitersContext();
   /** The kernel adds 1 when the set is ready. Blocking: reading it is the wait. */
   private readonly readyFd = check(native.eventfd(0, c.EFD_CLOEXEC), 'eventfd', 'reactor');
   /** Is ready once in {@link WAIT_MS}. */
   private readonly timerFd = startTimer();
-  private readonly request = new Uint8Array(new ArrayBuffer(IOCB_BYTES));
-  private readonly requests = new BigUint64Array(new ArrayBuffer(8));
-  private readonly completion = new Uint8Array(new ArrayBuffer(IO_EVENT_BYTES));
+  private readonly request = new AioRequest(c.IOCB_CMD_POLL, c.EPOLLIN);
   private readonly counter = new Uint8Array(new ArrayBuffer(8));
 
   constructor(
@@ -85,22 +74,16 @@ class AioWaiter implements Waiter {
     private readonly events: Uint8Array,
   ) {
     controlEpoll(epfd, c.EPOLL_CTL_ADD, this.timerFd, c.EPOLLIN | c.EPOLLET, 0);
-    // struct iocb: opcode at 16, descriptor at 20, the events to poll for at 24, flags at 56, eventfd at 60.
-    const fields = new DataView(this.request.buffer);
-    fields.setUint16(16, c.IOCB_CMD_POLL, true);
-    fields.setUint32(20, epfd, true);
-    fields.setBigUint64(24, BigInt(c.EPOLLIN), true);
-    fields.setUint32(56, c.IOCB_FLAG_RESFD, true);
-    fields.setUint32(60, this.readyFd, true);
-    this.requests[0] = BigInt(native.address(this.request));
+    this.request.aim(epfd, this.readyFd);
   }
 
   start(done: (error: unknown, count: number) => void): void {
-    aio('io_submit', this.context, 1, native.address(this.requests), null);
+    const submitted = this.context.submit(this.request);
+    if (submitted < 0) throw systemError('io_submit', 'of the reactor', -submitted);
     read(this.readyFd, this.counter, 0, this.counter.length, null, (error) => {
       if (error) return done(error, 0);
       // The context has room for few events that nobody took.
-      aio('io_getevents', this.context, 1, 1, this.completion);
+      this.context.takeEvents();
       done(null, native.epollWait(this.epfd, this.events, Math.floor(this.events.length / EVENT_BYTES), 0));
     });
   }

@@ -1,0 +1,36 @@
+/** What a hostile process does to an eventfd that it shares: it clears O_NONBLOCK, and fills the counter. */
+import { readSync, writeSync } from 'node:fs';
+import { native } from '../../drivers/libc/ffi.js';
+import { abi } from '../../drivers/libc/index.js';
+
+/** What a counter holds that was signalled by the kernel at its maximum (eventfd(2)). */
+export const OVERFLOWN = 0xffff_ffff_ffff_ffffn;
+
+/** For all who have the file open. */
+export function makeBlocking(fd: number): void {
+  const flags = native.fcntl(fd, abi.F_GETFL, 0);
+  if (flags < 0 || native.fcntl(fd, abi.F_SETFL, flags & ~abi.O_NONBLOCK) < 0) throw new Error(`fcntl ${fd} failed`);
+}
+
+/** Whether a read or a write of the file may wait. */
+export function isBlocking(fd: number): boolean {
+  return (native.fcntl(fd, abi.F_GETFL, 0) & abi.O_NONBLOCK) === 0;
+}
+
+/** Raises the counter to the highest value that write(2) can reach. A non-blocking eventfd with the count 0 is expected. */
+export function fillCounter(fd: number): void {
+  writeSync(fd, Buffer.from(new BigUint64Array([OVERFLOWN - 1n]).buffer));
+}
+
+/** The counter of an eventfd, which is 0 afterwards; makes the eventfd non-blocking. */
+export function counterOf(fd: number): bigint {
+  native.fcntl(fd, abi.F_SETFL, native.fcntl(fd, abi.F_GETFL, 0) | abi.O_NONBLOCK);
+  const counter = Buffer.alloc(8);
+  try {
+    readSync(fd, counter);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+    return 0n;
+  }
+  return counter.readBigUInt64LE();
+}
