@@ -37,6 +37,7 @@ export const EPOLLIN = 0x001;
 export const EPOLLET = 0x80000000;
 
 export const CLOCK_MONOTONIC = 1;
+export const CLOCK_THREAD_CPUTIME_ID = 3;
 export const TFD_NONBLOCK = O_NONBLOCK;
 export const TFD_CLOEXEC = O_CLOEXEC;
 

@@ -27,4 +27,4 @@ export {
   MessageSocket,
   type Received,
 } from './sockets.js';
-export { nameThread, pinPollingThread, pinThread } from './threads.js';
+export { nameThread, pinPollingThread, pinThread, threadCpuMs } from './threads.js';

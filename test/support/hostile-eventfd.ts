@@ -1,7 +1,8 @@
 /** What a hostile process does to an eventfd that it shares: it clears O_NONBLOCK, and fills the counter. */
 import { readSync, writeSync } from 'node:fs';
+import { controlEpoll } from '../../drivers/libc/epoll.js';
 import { native } from '../../drivers/libc/ffi.js';
-import { abi } from '../../drivers/libc/index.js';
+import { abi, closeFile, duplicateFile } from '../../drivers/libc/index.js';
 
 /** What a counter holds that was signalled by the kernel at its maximum (eventfd(2)). */
 export const OVERFLOWN = 0xffff_ffff_ffff_ffffn;
@@ -33,4 +34,26 @@ export function counterOf(fd: number): bigint {
     return 0n;
   }
   return counter.readBigUInt64LE();
+}
+
+/** Duplicates of a descriptor that each epoll set of {@link Waiters} watches. */
+const DUPLICATES = 500;
+
+/** Very many who wait for one eventfd: epoll sets that watch duplicates of its descriptor. Takes some 200 bytes for each. */
+export class Waiters {
+  private readonly fds: number[] = [];
+
+  constructor(fd: number, count: number) {
+    const duplicates = Array.from({ length: DUPLICATES }, () => duplicateFile(fd, 'an eventfd'));
+    this.fds.push(...duplicates);
+    for (let n = 0; n < count; n += DUPLICATES) {
+      const epfd = native.epollCreate(abi.EPOLL_CLOEXEC);
+      this.fds.push(epfd);
+      for (const duplicate of duplicates) controlEpoll(epfd, abi.EPOLL_CTL_ADD, duplicate, abi.EPOLLIN, 0);
+    }
+  }
+
+  close(): void {
+    for (const fd of this.fds.reverse()) closeFile(fd);
+  }
 }

@@ -9,6 +9,7 @@ import type { Reactor } from '../../libc/index.js';
 import type { WindowAllocator } from '../../memory/index.js';
 import { featureNames, VHOST_USER_F_PROTOCOL_FEATURES } from '../../virtio/features.js';
 import { MAX_BURST, PacketBurst } from '../../virtio/packet-burst.js';
+import type { SignalPacer } from '../../virtio/signal-pacer.js';
 import {
   checkFeatures,
   checkMtu,
@@ -56,6 +57,8 @@ export interface SessionOptions {
   readonly windows: WindowAllocator;
   readonly pairs: readonly QueuePair[];
   readonly files: PeerFiles;
+  /** Signals the peer's eventfds. It outlives the connection: a peer that made signals slow does not lose its record. */
+  readonly signals: SignalPacer;
 }
 
 export interface SessionEvents {
@@ -88,11 +91,11 @@ export class VhostUserSession implements VringEvents {
     private readonly options: SessionOptions,
     private readonly events: SessionEvents,
   ) {
-    const { reactor, pairs, name } = options;
+    const { reactor, pairs, name, signals } = options;
     this.offered = offeredFeatures(pairs.length);
     this.vrings = pairs.flatMap((pair, i) => [
-      new Vring(2 * i, reactor, pair.rxCounts, this),
-      new Vring(2 * i + 1, reactor, pair.txCounts, this),
+      new Vring(2 * i, reactor, pair.rxCounts, this, signals),
+      new Vring(2 * i + 1, reactor, pair.txCounts, this, signals),
     ]);
     this.discarded = new PacketBurst({ u8: new Uint8Array(0), u16: new Uint16Array(0), u32: new Uint32Array(0) });
     this.channel = new VhostUserChannel(reactor, fd, name, {

@@ -21,6 +21,7 @@ import * as p from '../../../drivers/transports/vhost-user/protocol.js';
 import { QueuePair } from '../../../drivers/transports/vhost-user/queue-pair.js';
 import { VhostUserSession } from '../../../drivers/transports/vhost-user/session.js';
 import { MAX_BURST, PacketBurst } from '../../../drivers/virtio/packet-burst.js';
+import { SignalPacer } from '../../../drivers/virtio/signal-pacer.js';
 import { openFds } from '../../support/resources.js';
 import type { Input } from '../input.js';
 import { check, type FuzzTarget } from '../target.js';
@@ -142,7 +143,8 @@ export const vhostUser: FuzzTarget = {
       let closed: string | null = null;
       let notices = 0;
       let previous = 0;
-      const options = { name: 'port', reactor: reactor as unknown as Reactor, windows, pairs, files: 'any' as const };
+      const common = { name: 'port', windows, pairs, files: 'any' as const, signals: new SignalPacer() };
+      const options = { ...common, reactor: reactor as unknown as Reactor };
       const session = new VhostUserSession(fd, options, {
         onKick: () => {},
         onChange: () => {},
