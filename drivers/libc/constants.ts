@@ -69,6 +69,9 @@ export const MSG_NOSIGNAL = 0x4000;
 export const MSG_CMSG_CLOEXEC = 0x40000000;
 export const MSG_CTRUNC = 0x8;
 
+/** A clock tick in /proc: USER_HZ is 100 on all machines of today. */
+export const MS_PER_TICK = 10;
+
 export const PR_SET_NAME = 15;
 
 export const EPERM = 1;

@@ -67,6 +67,8 @@ export const FUNCTIONS = {
   recvmsg: { symbol: 'recvmsg', takes: ['int', 'bytes', 'int'] },
 
   schedSetaffinity: { symbol: 'sched_setaffinity', takes: ['int', 'word', 'bytes'] },
+  sigaction: { symbol: 'sigaction', takes: ['int', 'bytes', 'bytes'] },
+  alarm: { symbol: 'alarm', takes: ['uint'] },
   clockGettime: { symbol: 'clock_gettime', takes: ['int', 'bytes'] },
   prctlName: { symbol: 'prctl', takes: ['int', 'bytes'] },
 } as const satisfies Record<string, Signature>;

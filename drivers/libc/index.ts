@@ -18,6 +18,7 @@ export { isInterfaceUp, setInterfaceMac } from './interfaces.js';
 export { addressOf, mapFileAt, mapZeroAt } from './mapping.js';
 export { Reactor, type ReadyHandler } from './reactor.js';
 export { signalEventfd } from './signal-eventfd.js';
+export { endProcessIn, parseThreadStat, SignalActions, type SignalName, type ThreadState } from './signals.js';
 export {
   acceptUnix,
   connectUnix,

@@ -9,7 +9,7 @@ import { createRequire } from 'node:module';
 import { Command, CommanderError, Option } from 'commander';
 import { coreList, keyValue, positiveInteger, positiveNumber, scriptVariable, sizeRange } from './arguments.js';
 import { loaded, messageOf } from './faults.js';
-import { watchOutput } from './shutdown.js';
+import { watchOutput } from './output.js';
 
 const require = createRequire(import.meta.url);
 const { version } = require('../../../package.json') as { version: string };
