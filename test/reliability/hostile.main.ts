@@ -8,6 +8,7 @@ import { type Endpoint, udpFrame } from '../../bench/frames.js';
 import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.js';
 import { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
 import type { Doorbell, QueueLayout } from '../../drivers/virtio/transport.js';
+import { EVENTFD_HOSTILITIES, turnEventfds } from './hostile-eventfds.js';
 import type { Hostility } from './isolation.js';
 import { ipOf, macOf } from './numbered.js';
 
@@ -29,6 +30,10 @@ class NoisyFrontend extends VhostUserFrontend {
 }
 
 const [path, kind] = process.argv.slice(2) as [string, Hostility];
+const begun = (): void => void process.stdout.write('ready\n');
+const eventfdKind = EVENTFD_HOSTILITIES.find((each) => each === kind);
+if (eventfdKind !== undefined) await turnEventfds(path, eventfdKind, begun);
+
 const frontend = new NoisyFrontend(path);
 const device = await VirtioNetDevice.open(frontend, { hugepages: 'never', queueSize: 256 });
 
@@ -40,16 +45,14 @@ function flood(to: Endpoint): () => void {
 
 /** Of no endpoint: the one that is flooded drops the packet by its address. */
 const NO_IP = '10.0.0.99';
-const deeds: Readonly<Record<Hostility, () => void>> = {
+const deeds: Readonly<Partial<Record<Hostility, () => void>>> = {
   'floods one': flood({ ip: NO_IP, mac: macOf(1) }),
   'floods all': flood({ ip: NO_IP, mac: 'ff:ff:ff:ff:ff:ff' }),
   'floods nobody': flood({ ip: NO_IP, mac: '02:00:00:00:00:99' }),
   'kicks without end': () => frontend.doorbell?.ring(),
-  burns: () => {},
-  'never reads': () => {},
 };
-const deed = deeds[kind];
-process.stdout.write('ready\n');
+const deed = deeds[kind] ?? (() => {});
+begun();
 // One that never reads has nothing to do.
 if (kind === 'never reads') await new Promise(() => setInterval(() => {}, 60_000));
 for (;;) {

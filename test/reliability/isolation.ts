@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Child } from '../../scripts/child.js';
+import { EVENTFD_HOSTILITIES } from './hostile-eventfds.js';
 import { spread, thousands } from './report.js';
 import { faultsOf, Scene, switchFaultsOf } from './scene.js';
 
@@ -16,6 +17,7 @@ export const HOSTILITIES = [
   'floods nobody',
   'kicks without end',
   'never reads',
+  ...EVENTFD_HOSTILITIES,
 ] as const;
 export type Hostility = (typeof HOSTILITIES)[number];
 

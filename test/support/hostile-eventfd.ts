@@ -18,9 +18,19 @@ export function isBlocking(fd: number): boolean {
   return (native.fcntl(fd, abi.F_GETFL, 0) & abi.O_NONBLOCK) === 0;
 }
 
-/** Raises the counter to the highest value that write(2) can reach. A non-blocking eventfd with the count 0 is expected. */
+/** Raises the counter to the highest value that write(2) can reach; makes the eventfd non-blocking. */
 export function fillCounter(fd: number): void {
-  writeSync(fd, Buffer.from(new BigUint64Array([OVERFLOWN - 1n]).buffer));
+  const most = Buffer.from(new BigUint64Array([OVERFLOWN - 1n]).buffer);
+  for (;;) {
+    counterOf(fd);
+    try {
+      writeSync(fd, most);
+      return;
+    } catch (error) {
+      // Somebody has signalled in between.
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+    }
+  }
 }
 
 /** The counter of an eventfd, which is 0 afterwards; makes the eventfd non-blocking. */

@@ -18,6 +18,7 @@ import {
   OFFERED_PROTOCOL_FEATURES,
   offeredFeatures,
   ringFeatures,
+  SUPPORTED_REQUESTS,
 } from './backend-features.js';
 import { type Message, VhostUserChannel } from './channel.js';
 import { type PeerFiles, PeerMemory } from './peer-memory.js';
@@ -27,26 +28,6 @@ import { StatusField } from './status-field.js';
 import { Vring, type VringEvents } from './vring.js';
 
 const { VhostUserRequest: Request } = p;
-
-/** Requests without descriptors that are understood. */
-const SUPPORTED = new Set<number>([
-  Request.GET_FEATURES,
-  Request.SET_FEATURES,
-  Request.SET_OWNER,
-  Request.RESET_OWNER,
-  Request.SET_VRING_NUM,
-  Request.SET_VRING_ADDR,
-  Request.SET_VRING_BASE,
-  Request.GET_VRING_BASE,
-  Request.GET_PROTOCOL_FEATURES,
-  Request.SET_PROTOCOL_FEATURES,
-  Request.GET_QUEUE_NUM,
-  Request.SET_VRING_ENABLE,
-  Request.NET_SET_MTU,
-  Request.RESET_DEVICE,
-  Request.SET_STATUS,
-  Request.GET_STATUS,
-]);
 
 /** Bursts discarded at one kick of a ring that is not enabled; a driver may go on for longer than we like. */
 const MAX_DISCARDS = 1024;
@@ -157,7 +138,7 @@ export class VhostUserSession implements VringEvents {
         this.setVringFd(message, what);
         return null;
     }
-    if (!SUPPORTED.has(message.request)) return this.ignore(message.request, what, wantsAck);
+    if (!SUPPORTED_REQUESTS.has(message.request)) return this.ignore(message.request, what, wantsAck);
     if (message.fds.length > 0) throw new p.ProtocolError(`${what}: ${message.fds.length} descriptors, expected none`);
     switch (message.request) {
       case Request.GET_FEATURES:
