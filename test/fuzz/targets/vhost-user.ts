@@ -22,6 +22,7 @@ import { QueuePair } from '../../../drivers/transports/vhost-user/queue-pair.js'
 import { VhostUserSession } from '../../../drivers/transports/vhost-user/session.js';
 import { MAX_BURST, PacketBurst } from '../../../drivers/virtio/packet-burst.js';
 import { SignalPacer } from '../../../drivers/virtio/signal-pacer.js';
+import { counterOf, fillCounter, makeBlocking } from '../../support/hostile-eventfd.js';
 import { openFds } from '../../support/resources.js';
 import type { Input } from '../input.js';
 import { check, type FuzzTarget } from '../target.js';
@@ -135,6 +136,7 @@ export const vhostUser: FuzzTarget = {
 
     const run = (input: Input): void => {
       guest.fill(0);
+      for (const event of events) counterOf(event);
       let carriesFds = false;
       const reactor = new ManualReactor();
       const client = new MessageSocket(connectUnix(path), 'fuzz');
@@ -231,8 +233,13 @@ export const vhostUser: FuzzTarget = {
               useQueues();
               break;
             case 2: {
+              const how = input.u8();
+              const event = events[how & 1]!;
+              // Whoever shares an eventfd may do that to it: a signal or a look at it must not wait.
+              if ((how & 0x40) !== 0) fillCounter(event);
+              if ((how & 0x80) !== 0) makeBlocking(event);
               // Somebody kicks, once the backend listens.
-              signalEventfd(events[input.u8() & 1]!);
+              signalEventfd(event);
               for (const [other, handler] of [...reactor.handlers]) if (other !== fd) handler();
               break;
             }
