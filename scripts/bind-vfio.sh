@@ -16,7 +16,8 @@ proc=${TSPMD_PROC:-/proc}
 dev=${TSPMD_DEV:-/dev}
 # Where the driver is remembered that a NIC had before: it is gone after a reboot, as the binding is.
 memory=${TSPMD_RUN:-/run}/tspmd/driver-of
-me=${0##*/}
+# What messages call this script: 'tspmd bind' sets it.
+me=${TSPMD_BIND_COMMAND:-${0##*/}}
 
 usage() {
   cat <<END

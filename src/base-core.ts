@@ -197,6 +197,10 @@ export abstract class BaseCore implements Core {
     this.home.put(buffer.handle);
   }
 
+  nextHopMac(ip: number): Uint8Array | null {
+    return this.egress.nextHopMac(ip);
+  }
+
   flush(): void {
     this.tx.flush();
     this.sleeper.reschedule();

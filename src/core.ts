@@ -78,6 +78,13 @@ export interface Core {
    */
   release(buffer: PacketBuffer): void;
 
+  /**
+   * The MAC address that packets to an IPv4 address are sent to: its own, or the gateway's. From ARP or the configuration.
+   * @param ip the address as a number, as {@link parseIpv4} gives it
+   * @returns six bytes; null while nobody has answered ARP, and where no way leads to it
+   */
+  nextHopMac(ip: number): Uint8Array | null;
+
   /** Sends what {@link addBufferToRing} has collected, without waiting for a full burst. */
   flush(): void;
 

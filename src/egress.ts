@@ -8,7 +8,7 @@ import { NeighbourState } from '../rings/neighbour-table.js';
 import { L2, type L2Counters } from './counters.js';
 import { HOP_BROADCAST, HOP_GATEWAY, HOP_MULTICAST, HOP_NEIGHBOUR, HOP_SELF, type Host } from './host.js';
 import type { FrameSink } from './medium.js';
-import type { NeighbourEvents, NeighbourResolver } from './neighbours.js';
+import { type NeighbourEvents, type NeighbourResolver, RESOLVE_BEGUN, RESOLVE_REFUSED } from './neighbours.js';
 import { ParkingLot } from './parking.js';
 import type { TxBurst } from './tx-burst.js';
 import { writeU16 } from './wire/bytes.js';
@@ -95,7 +95,7 @@ export class Egress implements NeighbourEvents {
           else this.remember(neighbour, to);
         }
         // Where another thread writes the table, it can know a neighbour before we are told: first come, first sent.
-        if (this.lot.count > 0) this.resolved(neighbour);
+        if (this.lot.count > 0 && this.lot.mayHold(neighbour)) this.resolved(neighbour);
       } else if (hop === HOP_BROADCAST) {
         copyMac(u16, frame >>> 1, BROADCAST_MAC, 0);
       } else if (hop === HOP_MULTICAST) {
@@ -109,6 +109,16 @@ export class Egress implements NeighbourEvents {
       values[TX_QUEUED]!++;
       return true;
     };
+  }
+
+  /** The MAC address that packets to `destination` are sent to; null while nobody has answered ARP, or where no way leads. */
+  nextHopMac(destination: number): Uint8Array | null {
+    const { host } = this;
+    const hop = host.nextHop(destination | 0);
+    if (hop < HOP_NEIGHBOUR) return null;
+    const mac = new Uint16Array(3);
+    const neighbour = hop === HOP_GATEWAY ? host.gateway : destination | 0;
+    return hasMac(this.neighbours.table.lookup(neighbour, mac, 0)) ? new Uint8Array(mac.buffer) : null;
   }
 
   /** The address of `neighbour`, which has just been looked up, is at `to`. */
@@ -144,11 +154,12 @@ export class Egress implements NeighbourEvents {
   }
 
   private park(hop: number, handle: number, length: number): void {
-    if (!this.neighbours.resolve(hop)) {
+    const asked = this.neighbours.resolve(hop);
+    if (asked === RESOLVE_REFUSED) {
       this.drop(handle, L2.tx_drop_neighbours_full);
       return;
     }
-    const lost = this.lot.park(hop, handle, length);
+    const lost = this.lot.park(hop, handle, length, asked === RESOLVE_BEGUN);
     if (lost !== handle) this.values[L2.tx_parked]!++;
     if (lost !== NO_BUFFER) this.drop(lost, L2.tx_drop_park_full);
   }

@@ -82,7 +82,7 @@ export class LinkLayer {
       maxFrame: this.maxFrame,
     });
     this.arpSender = new ArpSender(medium, this.host, tx, counters, clock);
-    this.neighbours = new Neighbours(table, this.arpSender, counters, clock);
+    this.neighbours = new Neighbours(table, this.arpSender, counters, clock, null, this.host.gateway);
     for (const [ip, mac] of options.neighbours ?? []) this.neighbours.addStatic(ip, macWords(mac));
     const warnings = new Warnings<ArpWarning>(options.warn ?? (() => {}), clock);
     this.arp = new Arp(medium.memory, this.host, this.neighbours, this.arpSender, tx, counters, warnings);

@@ -22,6 +22,7 @@ import type { StopSignal } from '../drivers/stop-signal.js';
 import type { Layer } from './config.js';
 import type { Core } from './core.js';
 import { AppError } from './errors.js';
+import { placeOf, syntaxErrorPlace } from './fault-place.js';
 import type { PacketBuffer } from './packet-buffer.js';
 
 /** The stack of one core. */
@@ -81,8 +82,8 @@ export interface PacketHandler {
 }
 
 /**
- * Loads a stack from a file.
- * @throws AppError with one line that names the file and what is wrong with it.
+ * Loads a stack from a file: JavaScript, or TypeScript where this Node runs it.
+ * @throws AppError with one line that names the file and what is wrong with it, and where: `file:line:column`.
  */
 export async function loadStack(file: string): Promise<StackModule> {
   const path = resolve(file);
@@ -91,10 +92,30 @@ export async function loadStack(file: string): Promise<StackModule> {
   try {
     module = await import(pathToFileURL(path).href);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new AppError(`stack ${file}: cannot be imported: ${reason.split('\n', 1)[0]}`, { cause: error });
+    throw new AppError(`stack ${file}: ${await whyNotImported(path, error)}`, { cause: error });
   }
   return checkStack(file, module);
+}
+
+async function whyNotImported(path: string, error: unknown): Promise<string> {
+  if (isTypeScriptUnknown(error)) {
+    return `Node ${process.versions.node} cannot run TypeScript; use Node 22.18 or newer, or compile it and name the .js file`;
+  }
+  const reason = error instanceof Error ? error.message : String(error);
+  const isSyntaxError = error instanceof Error && error.name === 'SyntaxError';
+  const place = placeOf(error) ?? (isSyntaxError ? await syntaxErrorPlace(path) : null);
+  return `cannot be imported: ${reason.split('\n', 1)[0]}${place === null ? '' : ` (at ${place})`}`;
+}
+
+/** Whether the file, or one that it imports, is TypeScript, and nothing in this process takes the types off. */
+function isTypeScriptUnknown(error: unknown): boolean {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code === 'ERR_UNKNOWN_FILE_EXTENSION' && /"\.[cm]?ts"/.test(message) && !runsTypeScript();
+}
+
+/** `process.features.typescript`: from Node 22.10 on, and true by default from 22.18 on. */
+function runsTypeScript(): boolean {
+  return Boolean((process.features as { typescript?: unknown }).typescript);
 }
 
 function checkStack(file: string, module: Partial<Record<string, unknown>>): StackModule {

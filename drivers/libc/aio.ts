@@ -20,11 +20,10 @@ export class AioRequest {
   private readonly words = new Uint32Array(new ArrayBuffer(IOCB_BYTES));
   private readonly pointers = new BigUint64Array(new ArrayBuffer(8));
 
-  /** @param buffer the address, or for IOCB_CMD_POLL the events to poll for */
-  constructor(opcode: number, buffer: number) {
-    // Opcode at byte 16, buffer at 24, flags at 56.
+  /** Of no bytes. */
+  constructor(opcode: number) {
+    // The opcode is at byte 16, the flags are at 56.
     this.words[4] = opcode;
-    this.words[6] = buffer;
     this.words[14] = c.IOCB_FLAG_RESFD;
     this.pointers[0] = BigInt(native.address(this.words));
     this.list = native.address(this.pointers);

@@ -1,4 +1,4 @@
-/** Numbers of the Linux user-space ABI (asm-generic; the same on x86-64 and arm64, but for system calls). Source: linux/include/uapi. */
+/** Numbers of the Linux user-space ABI (asm-generic; the same on x86-64 and arm64). Source: linux/include/uapi. */
 
 export const O_RDWR = 0x2;
 export const O_NONBLOCK = 0x800;
@@ -36,16 +36,12 @@ export const EPOLL_CTL_DEL = 2;
 export const EPOLLIN = 0x001;
 export const EPOLLET = 0x80000000;
 
-export const CLOCK_MONOTONIC = 1;
 export const CLOCK_THREAD_CPUTIME_ID = 3;
-export const TFD_NONBLOCK = O_NONBLOCK;
-export const TFD_CLOEXEC = O_CLOEXEC;
 
 export const POLLOUT = 0x004;
 
 // linux/aio_abi.h, asm/unistd.h
 export const IOCB_CMD_PREAD = 0;
-export const IOCB_CMD_POLL = 5;
 export const IOCB_FLAG_RESFD = 1;
 type AioCall = 'io_setup' | 'io_destroy' | 'io_submit' | 'io_getevents';
 /** Numbers of the system calls of Linux AIO, where they are known. */

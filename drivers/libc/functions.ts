@@ -28,11 +28,12 @@ export interface Signature {
 /**
  * What read(2), write(2), sendmsg(2) and recvmsg(2) return fits an int, as one call moves less than 2^31 bytes. Of mmap(2) the
  * lower half is returned; that is -1 only where it failed, because addresses are multiples of a page.
- * ioctl(2), fcntl(2), open(2), prctl(2) and syscall(2) are variadic. On x86-64 and arm64 Linux passes variadic integers and pointers in
+ * ioctl(2), fcntl(2), open(2) and prctl(2) are variadic. On x86-64 and arm64 Linux passes variadic integers and pointers in
  * the registers of ordinary ones, so an ordinary signature calls them.
  */
 export const FUNCTIONS = {
   open: { symbol: 'open', takes: ['bytes', 'int', 'int'] },
+  dup3: { symbol: 'dup3', takes: ['int', 'int', 'int'] },
   close: { symbol: 'close', takes: ['int'] },
   read: { symbol: 'read', takes: ['int', 'word', 'word'] },
   write: { symbol: 'write', takes: ['int', 'word', 'word'] },
@@ -50,8 +51,6 @@ export const FUNCTIONS = {
   epollCreate: { symbol: 'epoll_create1', takes: ['int'] },
   epollControl: { symbol: 'epoll_ctl', takes: ['int', 'int', 'int', 'bytes'] },
   epollWait: { symbol: 'epoll_wait', takes: ['int', 'bytes', 'int', 'int'] },
-  timerfdCreate: { symbol: 'timerfd_create', takes: ['int', 'int'] },
-  timerfdSettime: { symbol: 'timerfd_settime', takes: ['int', 'int', 'bytes', 'bytes'] },
   poll: { symbol: 'poll', takes: ['bytes', 'uint', 'int'] },
   /** The system calls of Linux AIO, which the C library has no functions for. */
   syscall: { symbol: 'syscall', takes: ['long', 'word', 'word', 'word', 'bytes', 'bytes'] },
@@ -86,8 +85,8 @@ export function bindAll(bind: (signature: Signature) => (...args: never[]) => nu
 }
 
 /**
- * epoll_wait(2) on a thread of libuv's pool; `done` is called on this thread. The memory of `events` must not move, and
- * stays in use until then.
+ * epoll_wait(2) on a thread of libuv's pool; `done` is called on this thread. The memory of `events` must not move, and is in
+ * use until then.
  */
 export type AsyncEpollWait = (
   epfd: number,

@@ -25,7 +25,7 @@ export function openKoffi(): Native {
     ),
     implementation: 'koffi',
     errno: () => koffi.errno(),
-    address: (view) => Number(koffi.address(view)),
     epollWaitAsync: libc.func('epoll_wait', 'int', ['int', 'void *', 'int', 'int']).async as AsyncEpollWait,
+    address: (view) => Number(koffi.address(view)),
   };
 }

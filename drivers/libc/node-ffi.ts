@@ -3,7 +3,6 @@
  *
  * `docs/ffi.md` says how errno is read and what is worked around.
  */
-import * as c from './constants.js';
 import { type Argument, bindAll, type Native } from './functions.js';
 
 /** What is used of `node:ffi`; @types/node declares it for newer versions of Node only. */
@@ -54,11 +53,10 @@ export function openNodeFfi(): Native {
     }),
     implementation: 'node',
     errno: () => lastErrno,
-    address: (view) => Number(ffi.getRawPointer(view)),
     epollWaitAsync: null,
+    address: (view) => Number(ffi.getRawPointer(view)),
   };
   checkNumbers(native);
-  checkAio(native);
   return native;
 }
 
@@ -101,16 +99,5 @@ function checkNumbers(native: Native): void {
     native.read(-1, 0, 0);
   } catch {
     throw new Error(`node:ffi of Node ${process.version} takes no numbers as 64-bit arguments; Node 26.11 does`);
-  }
-}
-
-/** The reactor waits by Linux AIO (`waiter.ts`), which a kernel may lack and a sandbox may forbid. */
-function checkAio(native: Native): void {
-  const { io_setup } = c.AIO_CALLS;
-  if (io_setup === undefined) throw new Error(`Linux AIO: its system calls are not known on ${process.arch}`);
-  // No room for any request: refused as such where there is AIO.
-  native.syscall(io_setup, 0, 0, 0, null, null);
-  if (native.errno() === c.ENOSYS || native.errno() === c.EPERM) {
-    throw new Error('Linux AIO: the kernel does not have it, or a sandbox forbids io_setup(2)');
   }
 }

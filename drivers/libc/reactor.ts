@@ -1,13 +1,12 @@
 /**
  * Readiness of descriptors that libuv does not know (eventfds, sockets with SCM_RIGHTS, tap devices) in Node's event
- * loop: one wait at a time on libuv's thread pool (`waiter.ts`), its events dispatched on this thread.
+ * loop: an epoll set, one wait for it at a time (`waiter.ts`), its events dispatched on this thread.
  *
  * epoll lets the set change while a wait is under way, so `watch` and `unwatch` need no wake-up. All reactors of a
- * JavaScript thread share one epoll instance: a wait occupies one of the pool's four threads, and with a wait for each
- * device nothing would be left for file and name look-ups.
+ * JavaScript thread share one epoll instance: with koffi a wait occupies one of the four threads of libuv's pool, and with a
+ * wait for each device nothing would be left for file and name look-ups.
  */
 import * as c from './constants.js';
-import { controlEpoll, DATA_OFFSET, EVENT_BYTES } from './epoll.js';
 import { check } from './errors.js';
 import { native } from './ffi.js';
 import { closeFile, eventfd } from './files.js';
@@ -16,6 +15,9 @@ import { createWaiter } from './waiter.js';
 /** Called with the EPOLL* bits that are ready. */
 export type ReadyHandler = (events: number) => void;
 
+// struct epoll_event is packed on x86-64 only.
+const EVENT_BYTES = process.arch === 'x64' ? 12 : 16;
+const DATA_OFFSET = EVENT_BYTES - 8;
 const MAX_EVENTS = 64;
 
 interface Watch {
@@ -29,7 +31,8 @@ class Poller {
   private readonly wakeFd = eventfd();
   private readonly watches = new Map<number, Watch>();
   private readonly events = Buffer.from(new ArrayBuffer(MAX_EVENTS * EVENT_BYTES));
-  private readonly waiter = createWaiter(this.epfd, this.events);
+  private readonly waiter = createWaiter(this.epfd, this.events, MAX_EVENTS);
+  private readonly change = Buffer.from(new ArrayBuffer(EVENT_BYTES));
   private generation = 0;
   private waiting = false;
   private closed = false;
@@ -37,13 +40,13 @@ class Poller {
   private readonly onExit = (): void => this.interrupt();
 
   constructor() {
-    controlEpoll(this.epfd, c.EPOLL_CTL_ADD, this.wakeFd, c.EPOLLIN | c.EPOLLET, 0);
+    this.control(c.EPOLL_CTL_ADD, this.wakeFd, c.EPOLLIN | c.EPOLLET, 0);
     process.on('exit', this.onExit);
   }
 
   add(fd: number, events: number, handler: ReadyHandler): void {
     this.generation = (this.generation + 1) >>> 0;
-    controlEpoll(this.epfd, c.EPOLL_CTL_ADD, fd, events, this.generation);
+    this.control(c.EPOLL_CTL_ADD, fd, events, this.generation);
     this.watches.set(fd, { handler, generation: this.generation });
     this.wait();
   }
@@ -51,7 +54,7 @@ class Poller {
   remove(fd: number): void {
     this.watches.delete(fd);
     if (this.watches.size === 0) this.interrupt();
-    controlEpoll(this.epfd, c.EPOLL_CTL_DEL, fd, 0, 0);
+    this.control(c.EPOLL_CTL_DEL, fd, 0, 0);
   }
 
   close(): void {
@@ -72,8 +75,16 @@ class Poller {
     closeFile(this.wakeFd);
   }
 
+  private control(operation: number, fd: number, events: number, generation: number): void {
+    this.change.writeUInt32LE(events >>> 0, 0);
+    this.change.writeInt32LE(fd, DATA_OFFSET);
+    this.change.writeUInt32LE(generation, DATA_OFFSET + 4);
+    check(native.epollControl(this.epfd, operation, fd, this.change), 'epoll_ctl', `descriptor ${fd}`);
+  }
+
   private wait(): void {
     if (this.waiting) return;
+    this.waiting = true;
     this.waiter.start((error, count) => {
       if (!this.closed && !error) this.dispatch(count);
       this.waiting = false;
@@ -81,7 +92,6 @@ class Poller {
       else if (error) throw error;
       else if (this.watches.size > 0) this.wait();
     });
-    this.waiting = true;
   }
 
   private dispatch(count: number): void {

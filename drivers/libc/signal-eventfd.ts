@@ -25,7 +25,7 @@ export interface Signaller {
 /** Signals by Linux AIO. Throws where that does not work. */
 export class AioSignaller implements Signaller {
   private readonly context = new AioContext(1, 'notifications');
-  private readonly request = new AioRequest(c.IOCB_CMD_PREAD, 0);
+  private readonly request = new AioRequest(c.IOCB_CMD_PREAD);
   private untaken = 0;
 
   constructor() {

@@ -18,8 +18,8 @@ export function pinThread(core: number): void {
 }
 
 /**
- * Pins a thread that is going to poll. The threads of libuv's pool inherit the core of the thread that starts them, and one
- * of them waits for the peers' kicks: they must not share the core of a loop that spins, so they are started first.
+ * Pins a thread that is going to poll. The threads of libuv's pool inherit the core of the thread that starts them, and with
+ * koffi one of them waits for the peers' kicks: they must not share the core of a loop that spins, so they are started first.
  */
 export async function pinPollingThread(core: number): Promise<void> {
   await access('/');

@@ -35,7 +35,7 @@ export function describeBlockers(blockers: readonly PciDevice[]): string {
 
 /** What to do with a NIC that is to be bound to vfio-pci. */
 export function howToBind({ address, group }: PciDevice): string {
-  const command = `scripts/bind-vfio.sh ${address}`;
+  const command = `tspmd bind ${address}`;
   return group === null ? `switch the IOMMU on, or run '${command} --no-iommu'` : `run '${command}'`;
 }
 
@@ -62,7 +62,7 @@ export function requireBound(sysfs: PciSysfs, address: string): PciDevice & { re
   if (blockers.length > 0) {
     throw new Error(
       `${address}: IOMMU group ${group} is not viable: ${describeBlockers(blockers)} must leave its driver as well; ` +
-        `run 'scripts/bind-vfio.sh' for each, or move the device to a group of its own`,
+        `run 'tspmd bind' for each, or move the device to a group of its own`,
     );
   }
   return { ...device, group };

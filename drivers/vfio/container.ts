@@ -140,7 +140,7 @@ function openGroup(name: string, { group, isNoIommu, devFolder }: GroupName): nu
   return explained(
     name,
     {
-      ENOENT: `there is no ${path}: run 'scripts/bind-vfio.sh ${name}'`,
+      ENOENT: `there is no ${path}: run 'tspmd bind ${name}'`,
       EACCES: `no right to open ${path}: ${NO_RIGHT}`,
       EPERM: isNoIommu
         ? `no right to open ${path}: VFIO without an IOMMU needs root (CAP_SYS_RAWIO)`

@@ -16,6 +16,7 @@ import {
   type OwnerMessage,
   SEEN,
   STATE,
+  TAKEN,
   TxCounter,
   type TxCounterName,
   type TxLoan,
@@ -38,6 +39,8 @@ export class BorrowedTx {
    * ring is broken), and when it never will be again ('closed'). Out of the event loop, or from within a burst.
    */
   onStateChange: ((state: 'up' | 'down' | 'closed') => void) | null = null;
+  /** Called on this thread when the link has come up or gone down: as {@link onStateChange}. */
+  onLinkChange: (() => void) | null = null;
 
   private readonly control: Int32Array;
   private tx: TxQueue;
@@ -46,7 +49,10 @@ export class BorrowedTx {
   private inside = OUTSIDE;
   /** The last state that was acted on. */
   private followed = 0;
+  /** The last start that came. */
   private next: TxStart | null = null;
+  /** A message said that the link has changed, and nobody was told yet. */
+  private hasLinkNews = false;
 
   /** Takes up a loan, once. While it lasts, it keeps this thread's event loop alive. */
   constructor(private readonly loan: TxLoan) {
@@ -62,7 +68,7 @@ export class BorrowedTx {
     this.tx.droppedBadLength = values[TxCounter.tx_dropped_bad_length];
     this.tx.kicks = values[TxCounter.tx_kicks];
     port.on('message', (message: OwnerMessage) => {
-      if (message.kind === 'start') this.next = message;
+      this.accept(message);
       this.follow();
     });
     // The owner's thread is gone, or has closed the device and not waited for us.
@@ -72,7 +78,7 @@ export class BorrowedTx {
 
   /** True while the queue can be used and the link is up. */
   get isUp(): boolean {
-    return Atomics.load(this.control, STATE) === this.inside && this.control[LINK] === 1;
+    return Atomics.load(this.control, STATE) === this.inside && Atomics.load(this.control, LINK) === 1;
   }
 
   /** True once the device is closed, or {@link close} was called. */
@@ -120,7 +126,7 @@ export class BorrowedTx {
     this.end();
   }
 
-  /** Acts on the state if that is new. Returns whether the ring may be used now. */
+  /** Acts on the state if that is new. Returns whether the ring may be used now. tx-loan.ts has the argument. */
   private follow(): boolean {
     const { control } = this;
     while (!this.isClosed) {
@@ -132,37 +138,51 @@ export class BorrowedTx {
         this.end();
         break;
       }
+      const isStarted = (state & 1) === 1;
+      // The start is on its way. Without it there is nothing to enter yet, nor anything to answer.
+      if (isStarted && !this.hasStart(state)) break;
       this.followed = state;
-      // The owner may be waiting for this: we have seen its state, and are in the ring if that is odd.
       Atomics.store(control, SEEN, state);
-      if ((state & 1) === 0) {
+      if (!isStarted) {
         this.post({ kind: 'left' });
         if (wasInside) this.onStateChange?.('down');
       } else if (Atomics.load(control, STATE) === state) {
-        this.enter(state);
+        this.enter();
       }
+    }
+    if (this.hasLinkNews) {
+      this.hasLinkNews = false;
+      this.onLinkChange?.();
     }
     return this.inside === this.followed;
   }
 
-  private enter(state: number): void {
-    const { returned, packed, inOrder, size, eventIdx, longestFrame, doorbell } = this.startOf(state);
+  private enter(): void {
+    const { state, packed, inOrder, size, eventIdx, longestFrame, doorbell } = this.next!;
     this.tx = sameTxQueue(packed, this.tx, this.memory, this.sent);
     this.tx.adopt(size, eventIdx, longestFrame, inOrder);
     this.tx.attach(openDoorbell(doorbell));
-    for (let i = 0; i < returned.length; i++) this.sent.put(returned[i]);
     this.inside = state;
     this.onStateChange?.('up');
   }
 
-  /** What the owner has sent before it set the state; a loop that never returns to its event loop gets it here. */
-  private startOf(state: number): TxStart {
+  /** Whether the start with this state has come. A loop that never returns to its event loop gets it here. */
+  private hasStart(state: number): boolean {
     while (this.next?.state !== state) {
       const received = receiveMessageOnPort(this.loan.port) as { message: OwnerMessage } | undefined;
-      if (received === undefined) throw new Error(`${this.loan.name}: state ${state} came without its message`);
-      if (received.message.kind === 'start') this.next = received.message;
+      if (received === undefined) return false;
+      this.accept(received.message);
     }
-    return this.next;
+    return true;
+  }
+
+  /** Takes what a start brings, also one that is out of date: nobody else has its buffers. */
+  private accept(message: OwnerMessage): void {
+    if (message.kind === 'link') this.hasLinkNews = true;
+    if (message.kind !== 'start' || this.isClosed) return;
+    for (const handle of message.returned) this.sent.put(handle);
+    Atomics.store(this.control, TAKEN, message.state);
+    this.next = message;
   }
 
   /** Out of the ring, with what the device has sent until now. */

@@ -1,6 +1,6 @@
 /**
  * The owner's side of a transmit queue that another thread drives: lends it, has it left before the device is reset or
- * closed, and hands it back with what has changed. tx-loan.ts says how the two sides agree.
+ * closed, and hands it back with what has changed. tx-loan.ts says how the two sides agree, and why nothing is missed.
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { BufferPool } from '../../rings/buffer-pool.js';
@@ -17,6 +17,7 @@ import {
   type OwnerMessage,
   SEEN,
   STATE,
+  TAKEN,
   TX_COUNTERS,
   type TxLoan,
   type TxSetup,
@@ -39,23 +40,29 @@ class Loan {
   readonly borrowerPort: MessagePort;
   private readonly port: MessagePort;
   private doorbell: LentDoorbell | null = null;
-  private waiting: (() => void)[] = [];
+  private readonly waiting = new Set<() => void>();
+  /** The buffers that went along with a start, until the borrower has them. */
+  private readonly given = new Map<number, Uint32Array>();
   /** The borrower's thread, or its interest, is gone: nobody is in the ring or will be. */
   isOver = false;
 
+  /** @param sent where the buffers lie that a lost device had, and where those go that the borrower never took */
   constructor(
+    isLinkUp: boolean,
+    private readonly sent: BufferPool,
     private readonly wake: () => void,
     private readonly onBroken: (reason: string) => void,
   ) {
     const { port1, port2 } = new MessageChannel();
     this.port = port1;
     this.borrowerPort = port2;
+    Atomics.store(this.control, LINK, isLinkUp ? 1 : 0);
     port1.on('message', (message: BorrowerMessage) => {
       if (message.kind === 'broken' && message.state === this.state) this.onBroken(message.reason);
       this.settle();
     });
     // With the borrower's thread its end of the channel goes, too: after the last that the thread did.
-    port1.on('close', () => this.finish());
+    port1.on('close', () => this.gone());
     port1.unref();
   }
 
@@ -65,48 +72,61 @@ class Loan {
 
   /** True while the borrower is not in the ring, and cannot get into it. */
   get isLeft(): boolean {
-    // The state first: a borrower that enters says so first, and then looks at the state again.
-    const paused = (this.state & 1) === 0;
-    return this.isOver || (paused && (Atomics.load(this.control, SEEN) & 1) === 0);
+    const isPaused = (this.state & 1) === 0;
+    return this.isOver || (isPaused && (Atomics.load(this.control, SEEN) & 1) === 0);
   }
 
-  /** The ring may be used from now on. Takes along what is in `sent`. */
-  start(setup: TxSetup, sent: BufferPool): void {
+  /** The ring may be used from now on. The buffers in `sent` become the borrower's. */
+  start(setup: TxSetup): void {
     this.doorbell = lendDoorbell(setup.doorbell);
+    const { sent, given } = this;
     const returned = new Uint32Array(sent.available);
     for (let i = 0; i < returned.length; i++) returned[i] = sent.get();
     const state = this.state + 1;
-    this.tell({ ...setup, doorbell: this.doorbell.share, kind: 'start', state, returned }, state);
+    this.forgetTaken();
+    given.set(state, returned);
+    this.set(STATE, state, { ...setup, doorbell: this.doorbell.share, kind: 'start', state, returned });
   }
 
   pause(): void {
     const { state } = this;
-    if ((state & 1) === 1) this.tell({ kind: 'look' }, state + 1);
+    if ((state & 1) === 1) this.set(STATE, state + 1, { kind: 'look' });
   }
 
   end(): void {
-    this.tell({ kind: 'look' }, ENDED);
-  }
-
-  /** The message is there before the state that it belongs to. */
-  private tell(message: OwnerMessage, state: number): void {
-    this.port.postMessage(message);
-    Atomics.store(this.control, STATE, state);
-    this.wake();
+    this.set(STATE, ENDED, { kind: 'look' });
   }
 
   setLink(isUp: boolean): void {
-    Atomics.store(this.control, LINK, isUp ? 1 : 0);
+    const link = isUp ? 1 : 0;
+    if (Atomics.load(this.control, LINK) !== link) this.set(LINK, link, { kind: 'link' });
+  }
+
+  /** The word first, then what makes the borrower look at it: see tx-loan.ts. */
+  private set(word: number, value: number, message: OwnerMessage): void {
+    Atomics.store(this.control, word, value);
+    this.port.postMessage(message);
+    this.wake();
+  }
+
+  private forgetTaken(): void {
+    const taken = Atomics.load(this.control, TAKEN);
+    for (const state of this.given.keys()) if (state <= taken) this.given.delete(state);
   }
 
   /** Resolves to true when the borrower has left the ring, to false when it has not within its time. */
   left(): Promise<boolean> {
+    const { waiting } = this;
     return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(this.isLeft), ANSWER_MS);
-      this.waiting.push(() => {
+      const onLeft = (): void => {
         clearTimeout(timer);
         resolve(true);
-      });
+      };
+      const timer = setTimeout(() => {
+        waiting.delete(onLeft);
+        resolve(this.isLeft);
+      }, ANSWER_MS);
+      waiting.add(onLeft);
       this.settle();
     });
   }
@@ -116,7 +136,8 @@ class Loan {
     // While the borrower may ring it, the descriptor stays open, whatever became of the transport's own.
     this.doorbell?.release();
     this.doorbell = null;
-    for (const resolve of this.waiting.splice(0)) resolve();
+    for (const onLeft of this.waiting) onLeft();
+    this.waiting.clear();
   }
 
   finish(): void {
@@ -126,6 +147,15 @@ class Loan {
     Atomics.store(this.control, STATE, ENDED);
     this.port.close();
     this.settle();
+  }
+
+  /** The borrower is gone: what it has not taken will not be taken. */
+  gone(): void {
+    if (this.isOver) return;
+    this.forgetTaken();
+    for (const returned of this.given.values()) for (const handle of returned) this.sent.put(handle);
+    this.given.clear();
+    this.finish();
   }
 }
 
@@ -166,10 +196,9 @@ export class TxLender {
   lend(layout: QueueLayout, { wake = () => {} }: LendOptions): TxLoan {
     if (this.loan !== null && !this.loan.isOver)
       throw new Error(`${this.name} is lent already: revoke that loan first`);
-    const loan = new Loan(wake, this.onBroken);
-    loan.setLink(this.isLinkUp);
+    const loan = new Loan(this.isLinkUp, this.sent, wake, this.onBroken);
     if (this.setup !== null && !this.isUsed) {
-      loan.start(this.setup, this.sent);
+      loan.start(this.setup);
       this.isUsed = true;
     }
     this.loan = loan;
@@ -189,7 +218,7 @@ export class TxLender {
   /** The device runs, with an empty ring. */
   start(setup: TxSetup): void {
     this.isUsed = this.loan !== null && !this.loan.isOver;
-    if (this.isUsed) this.loan?.start(setup, this.sent);
+    if (this.isUsed) this.loan?.start(setup);
     this.setup = setup;
   }
 
@@ -214,7 +243,7 @@ export class TxLender {
 
   /** The borrower's thread has ended (it must have), or never took the loan. The channel's end tells the same, later. */
   revoke(): void {
-    this.loan?.finish();
+    this.loan?.gone();
   }
 
   /**

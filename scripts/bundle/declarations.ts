@@ -14,6 +14,9 @@ const LATER_LIBRARIES: readonly { readonly names: RegExp; readonly library: stri
   { names: /\bSymbol\.(asyncDispose|dispose)\b|\b(Async)?Disposable\b/, library: 'esnext.disposable' },
 ];
 
+/** What a module refers to is no longer at the top once it is rolled up, where alone it counts. */
+const REFERENCE = /^\/\/\/ <reference .*\n/gm;
+
 /**
  * Exports a class that the module gives as a type only (`export type { X }`) as a type again: rolled up, it would look like
  * a value, and a program that uses it as one would be found wrong only when it runs.
@@ -63,13 +66,12 @@ async function rollUp({ path, name, module }: PackageExport, values: ReadonlySet
   await bundle.close();
   const foreign = output[0].imports.filter((file) => !EXPORTS.some((entry) => fileOf(entry) === file));
   if (foreign.length > 0) throw new Error(`declarations of ${path} need the types of ${foreign.join(', ')}`);
-  const text = exportTypesAsTypes(output[0].code, values);
-  const references = LATER_LIBRARIES.filter(({ names }) => names.test(text));
-  const file = `${name}.d.ts`;
-  writeFileSync(
-    join(BUNDLE, file),
-    [...references.map(({ library }) => `/// <reference lib="${library}" />\n`), text].join(''),
+  const text = exportTypesAsTypes(output[0].code, values).replace(REFERENCE, '');
+  const references = LATER_LIBRARIES.filter(({ names }) => names.test(text)).map(
+    ({ library }) => `/// <reference lib="${library}" />\n`,
   );
+  const file = `${name}.d.ts`;
+  writeFileSync(join(BUNDLE, file), [...references, text].join(''));
   return file;
 }
 

@@ -39,9 +39,9 @@ export interface PingerOptions {
   readonly maxPayloadBytes?: number | undefined;
   /** ICMP identifier, 0 to 65535: tells two pingers apart. Default: chosen at random. */
   readonly identifier?: number;
-  /** Called for each good reply. */
+  /** Called for each good reply, with the number that the request had on the wire: from 1 on, as ping(8) counts. */
   readonly onReply?: (sequence: number, milliseconds: number, ttl: number, bytes: number) => void;
-  /** Called for each request that was not answered in time. */
+  /** Called for each request that was not answered in time, with its number on the wire. */
   readonly onLost?: (sequence: number) => void;
   /** Milliseconds, monotonic. Default: performance.now. */
   readonly clock?: () => number;
@@ -56,8 +56,12 @@ export interface RoundTrips {
   readonly maxUs: number;
 }
 
-/** Requests under way until the first answer: more than the layer parks for ARP would be lost in a fast series. */
-const MAX_UNANSWERED = 4;
+/** While ARP is unanswered one request in so many ms goes out: the layer asks for 7 s, and has room for 8 that wait for it. */
+const ARP_PACE_MS = 1000;
+
+/** The first number on the wire, as of ping(8). */
+const FIRST_SEQUENCE = 1;
+const sequenceOf = (number: number): number => (number + FIRST_SEQUENCE) & 0xffff;
 
 export class Pinger implements PacketHandler {
   private readonly to: number;
@@ -72,6 +76,9 @@ export class Pinger implements PacketHandler {
   /** Nanoseconds. */
   private readonly times: RecordableHistogram = createHistogram();
   private due: number;
+  /** The first request that was due and has not gone out, as ARP was unanswered: it does when it is answered. */
+  private unsent = 0;
+  private lastSend = Number.NEGATIVE_INFINITY;
   private received = 0;
   private lost = 0;
   private corrupt = 0;
@@ -96,7 +103,9 @@ export class Pinger implements PacketHandler {
     this.intervalMs = options.intervalMs ?? 1000;
     this.identifier = options.identifier ?? Math.floor(Math.random() * 0x10000);
     this.clock = options.clock ?? (() => performance.now());
-    this.outstanding = new Outstanding(options.timeoutMs ?? 1000);
+    const timeoutMs = options.timeoutMs ?? 1000;
+    // As many as are sent before the first is given up, so that nothing holds up the next.
+    this.outstanding = new Outstanding(timeoutMs, this.intervalMs > 0 ? timeoutMs / this.intervalMs + 1 : undefined);
     this.due = this.clock();
   }
 
@@ -112,16 +121,33 @@ export class Pinger implements PacketHandler {
     for (let number = outstanding.expire(now); number !== NOT_WAITING; number = outstanding.expire(now)) {
       this.lost++;
       work++;
-      this.options.onLost?.(number);
+      this.options.onLost?.(sequenceOf(number));
     }
+    work += this.sendLate(now);
     if (outstanding.next >= this.count || !outstanding.hasRoom) return work;
     if (this.intervalMs === 0 ? outstanding.count > 0 : now < this.due) return work;
-    if (this.received === 0 && outstanding.count >= MAX_UNANSWERED) return work;
-    if (!this.send()) return work;
+    if (this.unsent === outstanding.next && this.hasWay(now)) {
+      if (!this.send(outstanding.next, now)) return work;
+      this.unsent++;
+    }
     outstanding.sent(now);
     // After a long sleep the missed ones are not made up for.
     this.due = Math.max(this.due + this.intervalMs, now);
     return work + 1;
+  }
+
+  /** Sends the first request that was due before and still waits for it. One per poll: a burst would be too much for some. */
+  private sendLate(now: number): number {
+    const { outstanding } = this;
+    while (this.unsent < outstanding.next && outstanding.find(this.unsent & 0xffff) !== this.unsent) this.unsent++;
+    if (this.unsent === outstanding.next || !this.hasWay(now) || !this.send(this.unsent, now)) return 0;
+    this.unsent++;
+    return 1;
+  }
+
+  /** Whether a request may go out, so that none is dropped because too many wait for ARP. */
+  private hasWay(now: number): boolean {
+    return this.received > 0 || now - this.lastSend >= ARP_PACE_MS || this.core.nextHopMac(this.to) !== null;
   }
 
   maxSleepMs(): number {
@@ -129,8 +155,7 @@ export class Pinger implements PacketHandler {
     const now = this.clock();
     let next = outstanding.nextDeadline();
     if (outstanding.next < this.count) {
-      const isHeld = this.received === 0 && outstanding.count >= MAX_UNANSWERED;
-      if (this.intervalMs > 0 && !isHeld) next = Math.min(next, this.due);
+      if (this.intervalMs > 0 && outstanding.hasRoom) next = Math.min(next, this.due);
       // What could be sent and was not waits for room in the ring, of which nothing tells.
       else if (outstanding.count === 0) return 1;
     }
@@ -147,14 +172,14 @@ export class Pinger implements PacketHandler {
     const length = buffer.length - headerLength;
     if (length < ICMP_HEADER_BYTES || icmpType(u8, icmp) !== ICMP_ECHO_REPLY) return false;
     if (icmpIdentifier(u8, icmp) !== this.identifier) return false;
-    const number = this.outstanding.find(icmpSequence(u8, icmp));
+    const number = this.outstanding.find((icmpSequence(u8, icmp) - FIRST_SEQUENCE) & 0xffff);
     if (number === NOT_WAITING) this.unexpected++;
     else if (!isIcmpIntact(memory, icmp, length) || !this.isPayloadIntact(icmp, length, number)) this.corrupt++;
     else {
       const milliseconds = this.outstanding.answered(number, this.clock());
       this.received++;
       this.times.record(Math.max(1, Math.round(milliseconds * 1e6)));
-      this.options.onReply?.(number, milliseconds, u8[ip + IPV4_TTL]!, length);
+      this.options.onReply?.(sequenceOf(number), milliseconds, u8[ip + IPV4_TTL]!, length);
     }
     this.core.release(buffer);
     return true;
@@ -184,18 +209,20 @@ export class Pinger implements PacketHandler {
     };
   }
 
-  private send(): boolean {
+  private send(number: number, now: number): boolean {
     const buffer = this.core.getBufferTx();
     if (buffer === null) return false;
     const { memory } = this.core;
-    const number = this.outstanding.next;
     const icmp = buffer.offset + IPV4_HEADER_BYTES;
     const length = ICMP_HEADER_BYTES + this.sizeOf(number);
     for (let i = ICMP_HEADER_BYTES; i < length; i++) memory.u8[icmp + i] = number + i;
-    writeIcmpEchoRequest(memory, icmp, length, this.identifier, number & 0xffff);
+    writeIcmpEchoRequest(memory, icmp, length, this.identifier, sequenceOf(number));
     buffer.length = IPV4_HEADER_BYTES + length;
     writeIpv4Header(memory, buffer.offset, buffer.length, IP_PROTOCOL_ICMP, this.core.address, this.to);
-    if (this.core.addBufferToRing(buffer)) return true;
+    if (this.core.addBufferToRing(buffer)) {
+      this.lastSend = now;
+      return true;
+    }
     this.core.release(buffer);
     return false;
   }

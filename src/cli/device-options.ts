@@ -11,6 +11,7 @@ export interface DeviceOptions {
   buffers?: number;
   hugepages: 'auto' | 'require' | 'never';
   ring: 'auto' | 'split' | 'packed';
+  verbose?: boolean;
 }
 
 /** The part of the configuration that these options are. Checked by `init`, which says what is wrong with it. */

@@ -1,16 +1,8 @@
-/** Whatever was thrown, by us or by somebody's stack, as text for people: no stack trace. */
+/** Whatever was thrown, by us or by somebody's stack, as text for people: one line, and a stack if it is asked for. */
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
-import { WorkerError } from '../errors.js';
-import { runLoop, runStack } from '../run-loop.js';
-import { createStack } from '../stack.js';
-
-/** Where the frames of our own code lie. */
-const OURS = new URL('../../', import.meta.url).href;
-/** A function's name, if it has one, and a path, but none of `node:internal/…`. */
-const FRAME = /^\s+at (?:async )?(?:(.*) \()?((?:file:\/\/)?\/[^\s()]+:\d+:\d+)\)?$/gm;
-/** What calls a stack: further out there is none of its code. Not known by their file, the bundle has them all in one. */
-const CALLERS = new Set([runStack.name, runLoop.name, createStack.name]);
+import { ConfigError, WorkerError } from '../errors.js';
+import { placeOf } from '../fault-place.js';
 
 /** What it says: an error's message; anything else as it is. */
 export function messageOf(thrown: unknown): string {
@@ -46,11 +38,28 @@ export function faultOf(app: string, thrown: unknown): string {
   return place === null ? named : `${named} (at ${place})`;
 }
 
-function placeOf(thrown: unknown): string | null {
-  if (!(thrown instanceof Error)) return null;
-  for (const [, called = '', place = ''] of (thrown.stack ?? '').matchAll(FRAME)) {
-    if (!place.startsWith(OURS)) return place;
-    if (CALLERS.has(called)) return null;
+/** What went wrong while a port with `app` was opened: the app's fault where it was thrown in its code. */
+export function openingFault(app: string, thrown: unknown): unknown {
+  return placeOf(thrown) === null ? thrown : new Error(faultOf(app, thrown), { cause: thrown });
+}
+
+/** Whether a command was told what cannot be, as opposed to that it failed. */
+export function isUsageFault(thrown: unknown): boolean {
+  return thrown instanceof ConfigError;
+}
+
+/** Errors of a chain of causes that are shown; a chain may be a ring. */
+const MAX_CAUSES = 8;
+
+/** What `--verbose` adds: the stack of what was thrown first, and of what caused that, if it says so. */
+export function stackOf(thrown: unknown): string {
+  const stacks = new Set<string>();
+  // The outermost is ours, and but repeats in one line what its cause tells.
+  let error = thrown instanceof Error ? (thrown.cause ?? thrown) : thrown;
+  for (let i = 0; i < MAX_CAUSES && error !== undefined; i++) {
+    const isError = error instanceof Error;
+    stacks.add(isError ? ((error as Error).stack ?? messageOf(error)) : inspect(error));
+    error = isError ? (error as Error).cause : undefined;
   }
-  return null;
+  return [...stacks].join('\ncaused by: ');
 }

@@ -5,6 +5,7 @@ import { Pinger } from '../apps/pinger.js';
 import { init, runStack, type SinglePort } from '../index.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
 import { dropsOf } from './rates.js';
+import { whyNoAnswer } from './reach.js';
 import { unlessStopped, untilStopped } from './shutdown.js';
 
 export interface PingCommandOptions extends DeviceOptions {
@@ -36,8 +37,8 @@ async function pingOver(port: SinglePort, options: PingCommandOptions, told: Pro
   port.on('link', (state, reason) => process.stderr.write(`tspmd: link ${state}: ${reason}\n`));
   const [least, largest] = options.size;
   const onReply = (sequence: number, milliseconds: number, ttl: number, bytes: number): void =>
-    say(`${bytes} bytes from ${options.to}: icmp_seq=${sequence + 1} ttl=${ttl} time=${milliseconds.toFixed(3)} ms`);
-  const onLost = (sequence: number): void => say(`no answer from ${options.to}: icmp_seq=${sequence + 1}`);
+    say(`${bytes} bytes from ${options.to}: icmp_seq=${sequence} ttl=${ttl} time=${milliseconds.toFixed(3)} ms`);
+  const onLost = (sequence: number): void => say(`no answer from ${options.to}: icmp_seq=${sequence}`);
   const pinger = new Pinger(core, {
     to: options.to,
     count: options.count,
@@ -77,6 +78,8 @@ async function pingOver(port: SinglePort, options: PingCommandOptions, told: Pro
     const ms = [times.minUs, times.meanUs, times.maxUs].map((us) => (us / 1000).toFixed(3)).join('/');
     say(`rtt min/avg/max = ${ms} ms, p50 ${(times.p50Us / 1000).toFixed(3)}, p99 ${(times.p99Us / 1000).toFixed(3)}`);
   }
+  if (received > 0) return;
+  if (sent > 0) say(whyNoAnswer(port, core, options.to));
   // As ping(8): 1 when nobody answered.
-  if (received === 0) process.exitCode = 1;
+  process.exitCode = 1;
 }

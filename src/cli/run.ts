@@ -3,8 +3,9 @@
 import { formatMac, init, type Port, type StackTotals } from '../index.js';
 import { counterLines } from './counter-lines.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
-import { faultOf } from './faults.js';
+import { faultOf, openingFault, stackOf } from './faults.js';
 import { dropsOf, RatePrinter } from './rates.js';
+import { ArpWatch } from './reach.js';
 import { unlessStopped, untilStopped } from './shutdown.js';
 
 export interface RunCommandOptions extends DeviceOptions {
@@ -26,8 +27,9 @@ const complain = (line: string): void => void process.stderr.write(`tspmd: ${lin
 export async function run(options: RunCommandOptions): Promise<void> {
   const { mode, idle, app, cores, appOption, onCoreFailure, coreBurst, rssKey, symmetric } = options;
   // Whoever waits for the ready line, or sees that no backend comes, may stop us at once: a signal ends things in good order.
-  const told = untilStopped();
-  const port = await unlessStopped(told, (signal) =>
+  const end = Promise.race([untilStopped(), firstUncaught()]);
+  const ended = end.catch(() => {});
+  const port = await unlessStopped(ended, (signal) =>
     init(
       {
         ...deviceConfig(options),
@@ -39,23 +41,24 @@ export async function run(options: RunCommandOptions): Promise<void> {
       },
       { signal },
     ),
-  );
-  if (port === null) return;
-  const thrown = firstUncaught();
+  ).catch((error: unknown) => {
+    throw openingFault(app, error);
+  });
   try {
-    const totals = await drive(port, options, Promise.race([told, thrown]));
+    if (port === null) return await end;
+    const totals = await drive(port, options, end);
     // First: stopping sends the last burst, which counts.
     await port.stop();
     summarise(port, totals, app);
   } catch (error) {
     throw new Error(faultOf(app, error), { cause: error });
   } finally {
-    await port.stop();
+    await port?.stop();
   }
 }
 
 /**
- * Rejects with what the stack throws outside of its poll, in a timer or a promise. The port must be stopped all the same;
+ * Rejects with what the stack throws outside of its poll, in a timer or a promise, from when its file is loaded. The port must be stopped all the same;
  * what follows the first is but a consequence.
  */
 function firstUncaught(): Promise<never> {
@@ -69,14 +72,16 @@ async function drive(
   end: Promise<void>,
 ): Promise<readonly (StackTotals | undefined)[]> {
   port.on('link', (state, reason) => complain(`link ${state}: ${reason}`));
-  port.on('coreFailure', (core, error) =>
-    complain(`${error.message}; the other cores take the flows of core ${core} over`),
-  );
+  port.on('coreFailure', (core, error) => {
+    complain(`${faultOf(options.app, error)}; the other cores take the flows of core ${core} over`);
+    if (options.verbose) process.stderr.write(`${stackOf(error)}\n`);
+  });
 
   const printCounters = (): void => say(counterLines(port.counters()).join('\n'));
   // Until then the signal opens Node's debugger.
   process.on('SIGUSR1', printCounters);
   const rates = options.statsPeriod === undefined ? null : new RatePrinter(port, options.statsPeriod, say);
+  const arp = new ArpWatch(port, complain);
   const stop = new AbortController();
   const ended = end.finally(() => stop.abort());
   // Last: whoever waits for this line may send signals from now on.
@@ -86,6 +91,7 @@ async function drive(
     await ended;
     return totals;
   } finally {
+    arp.stop();
     rates?.stop();
   }
 }

@@ -87,7 +87,10 @@ export class Interconnect {
 
   /** Makes the memory for a plan; all rings empty. */
   static create(plan: BufferPlan, hasTxWorker: boolean): Interconnect {
-    return new Interconnect({ buffer: new SharedArrayBuffer(layoutOf(plan).end), plan, hasTxWorker });
+    const interconnect = new Interconnect({ buffer: new SharedArrayBuffer(layoutOf(plan).end), plan, hasTxWorker });
+    // Made here, since the cores may attach before the Rx worker does.
+    interconnect.neighbourTable();
+    return interconnect;
   }
 
   /** Whether another thread sends than receives: 2 KB. */

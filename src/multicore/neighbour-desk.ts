@@ -1,6 +1,6 @@
 /** The Rx worker's side of the cores' questions about neighbours: one ARP request for all who ask, an answer to each. */
 import { NeighbourState } from '../../rings/neighbour-table.js';
-import type { NeighbourEvents, Neighbours } from '../neighbours.js';
+import { type NeighbourEvents, type Neighbours, RESOLVE_REFUSED } from '../neighbours.js';
 import type { Doorbell } from './doorbell.js';
 import type { NeighbourMail } from './neighbour-mail.js';
 import { ANSWER_FAILED, ANSWER_RESOLVED, ASK_RECONFIRM } from './remote-neighbours.js';
@@ -46,12 +46,12 @@ export class NeighbourDesk implements NeighbourEvents {
       if (state === NeighbourState.STALE) neighbours.reconfirm(ip);
       return;
     }
-    if (state !== NeighbourState.FREE && state !== NeighbourState.INCOMPLETE) {
+    if (state !== NeighbourState.FREE) {
       // Learned since the core looked.
       this.answer(core, ip, ANSWER_RESOLVED);
       return;
     }
-    if (!neighbours.resolve(ip)) {
+    if (neighbours.resolve(ip) === RESOLVE_REFUSED) {
       this.answer(core, ip, ANSWER_FAILED);
       return;
     }

@@ -3,7 +3,14 @@
  * in there. One question at a time is open for a neighbour; each gets one answer.
  */
 import type { NeighbourReader } from '../../rings/neighbour-table.js';
-import type { NeighbourEvents, NeighbourResolver } from '../neighbours.js';
+import { AskLimit } from '../ask-limit.js';
+import {
+  type NeighbourEvents,
+  type NeighbourResolver,
+  RESOLVE_BEGUN,
+  RESOLVE_REFUSED,
+  RESOLVE_UNDER_WAY,
+} from '../neighbours.js';
 import type { NeighbourMail } from './neighbour-mail.js';
 
 /** The kind of a question: resolve, answer me; or: in use and old, have it confirmed, no answer. */
@@ -30,29 +37,38 @@ export interface AskLine {
 export class RemoteNeighbours implements NeighbourResolver {
   events: NeighbourEvents | null = null;
   private readonly open = new Set<number>();
+  /** The Rx worker has such a limit, too, for all cores. This one keeps what waits here from being replaced in no time. */
+  private readonly limit: AskLimit;
   private readonly namedAddress = new Int32Array(REMEMBERED);
   private readonly namedAt = new Float64Array(REMEMBERED).fill(Number.NEGATIVE_INFINITY);
 
-  /** @param clock milliseconds, monotonic */
+  /**
+   * @param clock milliseconds, monotonic
+   * @param gateway for which the limit of questions does not hold, signed bits; 0 where there is none
+   */
   constructor(
     readonly table: NeighbourReader,
     private readonly line: AskLine,
     private readonly clock: () => number,
-  ) {}
+    private readonly gateway: number,
+  ) {
+    this.limit = new AskLimit(clock);
+  }
 
   /** Whether questions are open: then {@link takeAnswers} is to be called now and then. */
   get isAsking(): boolean {
     return this.open.size > 0;
   }
 
-  /** False when too many questions are open. */
-  resolve(ip: number): boolean {
-    if (this.open.has(ip)) return true;
-    if (this.open.size === MAX_QUESTIONS) return false;
-    if (!this.line.asks.send(ip, ASK_RESOLVE)) return false;
+  /** Refuses, besides, when too many questions are open. */
+  resolve(ip: number): number {
+    if (this.open.has(ip)) return RESOLVE_UNDER_WAY;
+    if (this.open.size === MAX_QUESTIONS) return RESOLVE_REFUSED;
+    if (ip !== this.gateway && !this.limit.take()) return RESOLVE_REFUSED;
+    if (!this.line.asks.send(ip, ASK_RESOLVE)) return RESOLVE_REFUSED;
     this.open.add(ip);
     this.line.notify();
-    return true;
+    return RESOLVE_BEGUN;
   }
 
   reconfirm(ip: number): void {

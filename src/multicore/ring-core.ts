@@ -154,8 +154,8 @@ export class RingCore extends BaseCore {
       rxDoorbell.ring();
     };
     const line = { ...interconnect.mail(index), notify };
-    this.neighbours = new RemoteNeighbours(interconnect.neighbourReader(), line, clock);
     this.host = new Host({ ...options, mac: interconnect.macWords() });
+    this.neighbours = new RemoteNeighbours(interconnect.neighbourReader(), line, clock, this.host.gateway);
     this.egress = new Egress(sink, this.host, this.neighbours, this.tx, counters);
     this.receive = this.makeReceive();
   }

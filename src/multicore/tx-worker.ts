@@ -14,13 +14,15 @@ import { DeviceOrDoorbell, type Work, WorkerLoop } from './worker-loop.js';
 
 const clock = (): number => performance.now();
 
-/** A transmit queue has nothing to tell but that it comes and goes. */
+/** A transmit queue has nothing to tell but that it, or the link, comes and goes. */
 class QueueEvents implements WakeSource {
   readonly pollOnly = false;
   onWake: (() => void) | null = null;
 
   constructor(private readonly tx: BorrowedTx) {
-    tx.onStateChange = () => this.onWake?.();
+    const wake = (): void => this.onWake?.();
+    tx.onStateChange = wake;
+    tx.onLinkChange = wake;
   }
 
   get isUp(): boolean {

@@ -1,5 +1,5 @@
 /** What `tspmd` says when it cannot work: one clear line, the right exit code, no stack trace. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -39,9 +39,9 @@ describe('tspmd', () => {
     expect(child.stdout).not.toMatch(/^ready/m);
   }
   /** Opens no device, and says why in one line. */
-  async function failsWithOneLine(expected: RegExp, ...options: string[]): Promise<void> {
+  async function failsWithOneLine(code: number, expected: RegExp, ...options: string[]): Promise<void> {
     const child = Child.tspmd(...run(GONE, ...options));
-    expect(await child.exited, child.output).toEqual({ code: 1, signal: null });
+    expect(await child.exited, child.output).toEqual({ code, signal: null });
     expect(child.stdout).toBe('');
     const [line, ...more] = child.output.trimEnd().split('\n');
     expect(more).toEqual([]);
@@ -57,7 +57,8 @@ describe('tspmd', () => {
   ];
 
   it('refuses wrong usage with exit code 2', async () => {
-    await fails(2, /^tspmd: unknown command 'frobnicate'/m, 'frobnicate');
+    await fails(2, /^tspmd: unknown command 'frobnicate'$/m, 'frobnicate');
+    await fails(2, /^tspmd: unknown command 'pign'\n\(Did you mean ping\?\)$/m, 'pign');
     await fails(2, /^tspmd: required option '--ip/m, 'run', '--device', 'vhost-user:/x');
     await fails(2, /'4-2' is not a list of CPUs/, ...run('vhost-user:/x', '--cores', '4-2'));
     await fails(2, /'x' is not a whole number from 1 on/, 'ping', '--count', 'x');
@@ -65,11 +66,38 @@ describe('tspmd', () => {
     await fails(2, /'1A=2' is not NAME=value/, 'switch', file('empty.bess'), '1A=2');
   });
 
-  it('names every fault of a configuration', async () => {
-    await fails(1, /^tspmd: ip: '10\.0\.0'/m, 'run', '--device', 'vhost-user:/x', '--ip', '10.0.0/24');
-    await fails(1, /^tspmd: mac: .*'zz'/m, ...run('vhost-user:/x', '--mac', 'zz'));
-    await fails(1, /^tspmd: device: 'eth0' is neither/m, ...run('eth0'));
-    await fails(1, /^tspmd: mtu: 99999/m, ...run('vhost-user:/x', '--mtu', '99999'));
+  it('tells its version, and what each command takes, with defaults that can be read', async () => {
+    const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
+    const print = async (...args: string[]): Promise<string> => {
+      const child = Child.tspmd(...args);
+      expect(await child.exited).toEqual({ code: 0, signal: null });
+      return child.stdout;
+    };
+    expect(await print('--version')).toBe(`${version}\n`);
+    const help = await print('help');
+    expect(help).toBe(await print('--help'));
+    const commands = [...help.matchAll(/^ {2}([a-z]+) \[/gm)]
+      .map(([, name]) => name!)
+      .filter((name) => name !== 'help');
+    expect(commands).toEqual(expect.arrayContaining(['run', 'ping', 'switch', 'bind', 'unbind']));
+    for (const command of [...commands, 'devices']) {
+      const text = await print('help', command);
+      expect(text).toMatch(new RegExp(`^Usage: tspmd ${command} `));
+      expect(text).not.toMatch(/default:\s+[[{]/);
+    }
+    expect(await print('ping', '--help')).toMatch(/\(default: 56\)/);
+  });
+
+  it('names every fault of a configuration, a line each, as wrong usage', async () => {
+    await fails(2, /^tspmd: ip: '10\.0\.0'/m, 'run', '--device', 'vhost-user:/x', '--ip', '10.0.0/24');
+    await fails(2, /^tspmd: mac: .*'zz'/m, ...run('vhost-user:/x', '--mac', 'zz'));
+    await fails(2, /^tspmd: device: 'eth0' is neither/m, ...run('eth0'));
+    await fails(2, /^tspmd: mtu: 99999/m, ...run('vhost-user:/x', '--mtu', '99999'));
+    const child = Child.tspmd('run', '--device', 'eth0', '--ip', '10.0.0/24', '--mac', 'zz');
+    expect(await child.exited).toEqual({ code: 2, signal: null });
+    expect(child.output.trimEnd().split('\n')).toEqual(
+      [/^tspmd: device: /, /^tspmd: ip: /, /^tspmd: mac: /].map((line) => expect.stringMatching(line)),
+    );
   });
 
   it('says why a device cannot be opened', async () => {
@@ -92,7 +120,18 @@ describe('tspmd', () => {
     await fails(1, /app 'nosuchapp': neither one of echo/, ...run('vhost-user:/x', '--app', 'nosuchapp'));
     await fails(1, /there is no such file/, ...run('vhost-user:/x', '--app', './none.js'));
     await fails(1, /has no default export/, ...run('vhost-user:/x', '--app', file('empty.mjs')));
-    await fails(1, /cannot be imported/, ...run('vhost-user:/x', '--app', file('broken.mjs', 'export default (')));
+  });
+
+  it.each([
+    ['a syntax error', 'const a = 1;\nexport default (;\n', "cannot be imported: Unexpected token ';'", '2:17'],
+    ['an unexpected end', 'export default (', 'cannot be imported: Unexpected end of input', '1:17'],
+    ['a throw', "\n  throw new Error('at\\n once')", 'cannot be imported: at', '2:9'],
+    ['a name that is not there', "import {\n nope } from 'node:fs';", 'cannot be imported: .*named .nope.', '2:2'],
+  ])('says where an app has %s when it is imported', async (_, text, message, place) => {
+    const app = file('broken.mjs', text);
+    await failsWithOneLine(1, new RegExp(`^stack ${app}: ${message} \\(at ${app}:${place}\\)$`), '--app', app);
+    const outer = file('outer.mjs', "console.log('ran');\nimport './broken.mjs';");
+    await failsWithOneLine(1, new RegExp(`^stack ${outer}: ${message} \\(at ${app}:${place}\\)$`), '--app', outer);
   });
 
   it('refuses a layout of threads that cannot be', async () => {
@@ -107,10 +146,25 @@ describe('tspmd', () => {
       ...run(GONE, '--on-core-failure', 'half'),
     );
     await fails(2, /'0' is not a whole number from 1 on/, ...run(GONE, '--core-burst', '0'));
-    await failsWithOneLine(/^cores: mode 'single' runs on one core, found 2$/, '--cores', '0-1');
-    await failsWithOneLine(/^cores: mode '1kb' needs 2 CPUs at least, .*; found 1$/, '--mode', '1kb', '--cores', '0');
-    await failsWithOneLine(/^cores: mode '2kb' needs 3 CPUs at least, .*; found 2$/, '--mode', '2kb', '--cores', '0-1');
+    await failsWithOneLine(2, /^cores: mode 'single' runs on one core, found 2$/, '--cores', '0-1');
     await failsWithOneLine(
+      2,
+      /^cores: mode '1kb' needs 2 CPUs at least, .*; found 1$/,
+      '--mode',
+      '1kb',
+      '--cores',
+      '0',
+    );
+    await failsWithOneLine(
+      2,
+      /^cores: mode '2kb' needs 3 CPUs at least, .*; found 2$/,
+      '--mode',
+      '2kb',
+      '--cores',
+      '0-1',
+    );
+    await failsWithOneLine(
+      2,
       /^cores: \[0,1,0\] is not a list of different CPU numbers$/,
       '--mode',
       '1kb',
@@ -118,14 +172,16 @@ describe('tspmd', () => {
       '0,1,0',
     );
     await failsWithOneLine(
+      2,
       /^coreBurst: 1000 is not a whole number from 1 to 256$/,
       '--mode',
       '1kb',
       '--core-burst',
       '1000',
     );
-    await failsWithOneLine(/^rss: .*'abc'/, '--mode', '1kb', '--rss-key', 'abc');
+    await failsWithOneLine(2, /^rss: .*'abc'/, '--mode', '1kb', '--rss-key', 'abc');
     await failsWithOneLine(
+      2,
       /^buffers: 256 buffers are too few for 8 cores: take \d+, or at least \d+$/,
       ...['--mode', '2kb', '--cores', '0-9', '--buffers', '256'],
     );
@@ -133,9 +189,9 @@ describe('tspmd', () => {
 
   it.each(CORE_MODES)('says in mode %s, too, why it does not start', async (mode) => {
     const options = ['--mode', mode];
-    await failsWithOneLine(/^vhost-user:\/nonexistent\/x: there is no such socket/, ...options);
-    await failsWithOneLine(/^app 'nosuchapp': neither one of echo/, ...options, '--app', 'nosuchapp');
-    await failsWithOneLine(/^stack \S+empty\.mjs: has no default export/, ...options, '--app', file('empty.mjs'));
+    await failsWithOneLine(1, /^vhost-user:\/nonexistent\/x: there is no such socket/, ...options);
+    await failsWithOneLine(1, /^app 'nosuchapp': neither one of echo/, ...options, '--app', 'nosuchapp');
+    await failsWithOneLine(1, /^stack \S+empty\.mjs: has no default export/, ...options, '--app', file('empty.mjs'));
   });
 
   it('says which switch it cannot ask', async () => {

@@ -116,6 +116,40 @@ describe('tspmd', () => {
       await until('the switch sees the peer go', () => linkDowns() > before);
     });
 
+    it('says where a stack throws that cannot be made, and the whole stack with --verbose', async () => {
+      const file = stack(
+        "const fail = (n) => { if (n === 0) throw new Error('no port'); fail(n - 1); };\nexport default () => fail(20);",
+      );
+      const line = /^tspmd: app .*stack\.mjs: (?:core 0: )?no port \(at .*stack\.mjs:1:42\)$/m;
+      const short = start(...runArguments('--app', file, ...oneCore(mode)));
+      expect(await short.exited).toEqual({ code: 1, signal: null });
+      expect(short.output).toMatch(line);
+      expect(short.output).not.toMatch(/\n\s+at /);
+      const long = start(...runArguments('--app', file, '--verbose', ...oneCore(mode)));
+      expect(await long.exited).toEqual({ code: 1, signal: null });
+      expect(long.output).toMatch(line);
+      expect(long.output).toMatch(/^Error: no port\n(?: +at fail .*stack\.mjs:1:\d+\)\n){21} +at .*stack\.mjs:2:22/m);
+    });
+
+    it('says where a timer of the file throws before there is a device', async () => {
+      const file = stack(
+        "setTimeout(() => { throw new Error('early'); });\nexport default (core) => ({ poll: () => core.getRxCount() });",
+      );
+      const waiting = [
+        '--device',
+        `vhost-user:${socket('own')},server=1`,
+        '--ip',
+        '10.0.0.1/24',
+        '--hugepages',
+        'never',
+      ];
+      const child = start('run', ...waiting, '--app', file, ...oneCore(mode));
+      expect(await child.exited, child.output).toEqual({ code: 1, signal: null });
+      expect(child.output).toMatch(/^tspmd: app .*stack\.mjs: (?:core 0: )?early \(at .*stack\.mjs:1:26\)$/m);
+      expect(child.output).not.toMatch(/\n\s+at /);
+      expect(existsSync(socket('own'))).toBe(false);
+    });
+
     it.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('ends in good order at %s, while it sends', async (signal) => {
       const child = start(...runArguments('--app', 'txonly', ...MODES[mode]));
       await child.waitFor(/^ready/m);
@@ -134,6 +168,22 @@ describe('tspmd', () => {
   });
 
   describe.each(CORE_MODES)('in mode %s', (mode) => {
+    it('says where a stack failed whose flows the other cores take, and the stack if it is asked to', async () => {
+      const file = stack(`const fail = () => { throw new Error('my bug'); };
+        export default (core) => { let polls = 0;
+          return { poll() { if (core.index === 1 && polls++ === 0) setTimeout(fail); return core.getRxCount(); } }; };`);
+      const line =
+        /^tspmd: app .*stack\.mjs: core 1: my bug \(at .*stack\.mjs:1:28\); the other cores take the flows of core 1 over$/m;
+      const short = start(...runArguments('--app', file, ...MODES[mode]));
+      await short.waitFor(line);
+      expect(await short.stop()).toEqual({ code: 0, signal: null });
+      expect(short.output).not.toMatch(/\n\s+at /);
+      const long = start(...runArguments('--app', file, '--verbose', ...MODES[mode]));
+      await long.waitFor(line);
+      await long.waitFor(/^Error: my bug\n +at .*fail [^\n]*stack\.mjs:1:28\)\n +at .*listOnTimeout/m);
+      await long.stop();
+    });
+
     it('ends with one line when a stack fails, if it is told so', async () => {
       const file = stack(`let polls = 0;
         export default (core) => ({ poll() { if (core.index === 1 && ++polls > 100) throw new Error('no more'); return 0; } });`);

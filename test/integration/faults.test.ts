@@ -1,32 +1,36 @@
 /**
- * The short form of `npm run faults`: each party is killed a few times under load, and hostile neighbours do what they can on
+ * The short form of `npm run faults`: each party is killed a few times, and hostile neighbours do what they can on
  * their port, while the others exchange numbered packets.
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { HOSTILITIES, IsolationScene } from '../reliability/isolation.js';
+import { HOSTILITIES, INVENTORS, IsolationScene } from '../reliability/isolation.js';
 import { VICTIMS } from '../reliability/victims.js';
+import { ALL_MODES, type Mode } from '../support/modes.js';
 import { describeWith, testpmd } from '../support/requirements.js';
 
 const LIMIT = { timeout: 120_000 };
 const LATE = { timeout: 10_000 };
 const KILLS = 5;
+/** Of all endpoints in one layout, beside the mixture of them. */
+const FEW_KILLS = 3;
 const SEED = 1;
 
-async function expectNobodyMinds(victim: keyof typeof VICTIMS): Promise<void> {
-  const { kills, recoveryMs, answered, violations } = await VICTIMS[victim].run({ kills: KILLS, seed: SEED });
+async function expectNobodyMinds(victim: keyof typeof VICTIMS, least = KILLS, mode?: Mode): Promise<void> {
+  const { kills, recoveryMs, answered, violations } = await VICTIMS[victim].run({ kills: least, seed: SEED, mode });
   expect(violations).toEqual([]);
-  expect(kills).toBeGreaterThanOrEqual(KILLS);
+  expect(kills).toBeGreaterThanOrEqual(least);
   // Traffic came back each time; how fast is for the long form to say.
   expect(recoveryMs.length).toBeGreaterThan(0);
   expect(answered).toBeGreaterThan(1000);
 }
 
-describe('under load, the others do not mind when', () => {
+describe('under load and at rest, the others do not mind when', () => {
   it('the switch is killed', LIMIT, () => expectNobodyMinds('switch'));
+  it('the switch is killed, all endpoints in 2kb', LIMIT, () => expectNobodyMinds('switch', FEW_KILLS, '2kb'));
   it('an endpoint is killed', LIMIT, () => expectNobodyMinds('endpoint'));
 });
 
-describeWith('under load, our endpoints do not mind when', [testpmd], () => {
+describeWith('under load and at rest, our endpoints do not mind when', [testpmd], () => {
   it('DPDK’s backend is killed', LIMIT, () => expectNobodyMinds('backend'));
 });
 
@@ -59,5 +63,22 @@ describe('two endpoints go on with each other beside one that', () => {
       await neighbour.stop();
     }
     expect(await isolation.violations()).toEqual([]);
+  });
+});
+
+describe.each(ALL_MODES)('%s: two endpoints lose nothing beside one that', (mode) => {
+  /** Three thousand strangers come in the first second, and a thousand in each other one. */
+  const WINDOW_MS = 5000;
+
+  it.each(INVENTORS)('%s', LIMIT, async (kind) => {
+    const isolation = await IsolationScene.open(mode);
+    try {
+      const { answered, lost } = await isolation.endure(kind, WINDOW_MS);
+      expect(lost).toBe(0);
+      expect(answered).toBeGreaterThan(1000);
+      expect(await isolation.violations()).toEqual([]);
+    } finally {
+      await isolation.close();
+    }
   });
 });

@@ -87,10 +87,10 @@ describe('the package', () => {
     }
   });
 
-  it.each([['--help'], ['--version'], ['devices'], ['run', '--help'], ['ping', '--help'], ['switch', '--help']])(
-    'has a command: tspmd %s %s',
-    async (...args) => {
-      const child = tspmd(...args);
+  it.each(['--help', '--version', 'devices', 'run --help', 'ping --help', 'switch --help', 'new --help'])(
+    'has a command: tspmd %s',
+    async (args) => {
+      const child = tspmd(...args.split(' '));
       expect(await child.exited, child.output).toEqual({ code: 0, signal: null });
     },
   );
@@ -128,7 +128,7 @@ describe('the package', () => {
       ...['--hugepages', 'never'],
     ];
     const sockets = [1, 2].map((n) => `VM${n}_SOCKET=${socket(`vm${n}`)}`);
-    const bess = tspmd('switch', installed.file('bess/forward_script.bess'), ...sockets);
+    const bess = tspmd('switch', 'forward_script.bess', ...sockets);
     await bess.waitFor(/^ready/m);
     const endpoint = tspmd('run', ...device(2), ...MODES[mode]);
     await endpoint.waitFor(/^ready/m);

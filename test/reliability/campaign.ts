@@ -1,10 +1,11 @@
 /**
- * Kills one party of a scene again and again at random moments under load, starts it anew each time, and looks whether the
- * others mind: that they live and reconnect, that no packet comes twice, damaged or to the wrong place, that none is lost
+ * Kills one party of a scene again and again at random moments, under load or at rest, starts it anew each time, and looks
+ * whether the others mind: that they live and reconnect, that no packet comes twice, damaged or to the wrong place, that none is lost
  * but in the time around a kill, and that nothing stays behind.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Random } from '../fuzz/random.js';
+import type { Mode } from '../support/modes.js';
 import { leaksBetween, type Stock, takeStock } from './readings.js';
 import { spread } from './report.js';
 import type { Scene } from './scene.js';
@@ -15,6 +16,8 @@ export interface Victim {
   readonly name: string;
   /** The processes of the scene that end with it. */
   readonly processes: readonly string[];
+  /** Whether the endpoints that live on lose their link with it. */
+  readonly isHub: boolean;
   kill(): Promise<void>;
   /** Resolves when it says that it is ready. */
   restart(): Promise<void>;
@@ -25,6 +28,8 @@ export interface Victim {
 export interface CampaignOptions {
   readonly kills: number;
   readonly seed: number;
+  /** The thread layout of all endpoints. Without it a campaign mixes them. */
+  readonly mode?: Mode | undefined;
   readonly stop?: AbortSignal;
   /** Gets a line now and then. */
   readonly tell?: (line: string) => void;
@@ -45,6 +50,13 @@ export interface CampaignResult {
 /** Load before a kill, and between two kills without one: 30 to 30 + 256 ms. */
 const LOAD_MS = 30;
 const LOAD_RANGE_MS = 256;
+/**
+ * One round of so many, from the second on, is quiet: nobody sends from {@link QUIET_MS} before the kill until all have their
+ * link back, so the loss itself must wake whatever sleeps. An endpoint announces its address a second time 2 s after its link
+ * is up.
+ */
+const QUIET = 3;
+const QUIET_MS = 2100;
 /** The victim is away for 0 to so many ms, and for as long as it takes to start. */
 const AWAY_RANGE_MS = 1024;
 /** One victim of so many is killed again, 0 to so many ms after it was ready. */
@@ -59,6 +71,7 @@ export class Campaign {
   private readonly watch: Watch;
   private readonly recoveryMs: number[] = [];
   private readonly random: Random;
+  private rounds = 0;
   /** Processes that are to live, by name. */
   private readonly spared: Map<string, number>;
 
@@ -94,17 +107,20 @@ export class Campaign {
   }
 
   /**
-   * Under load; and now and then once more, while the others are about to connect again. What is on its way may be lost, but
-   * for those whom it is no business of. Returns how many kills it were.
+   * Kills the victim, and now and then once more while the others are about to connect again. Packets on their way to or from
+   * the victim may be lost. Returns the number of kills.
    */
   private async killSome(): Promise<number> {
     const { scene, victim, watch, random } = this;
-    scene.conductor.go();
-    await sleep(LOAD_MS + random.below(LOAD_RANGE_MS));
+    // Between two kills the scene is at rest.
+    const isQuiet = this.rounds++ % QUIET === 1;
+    if (!isQuiet) scene.conductor.go();
+    await sleep((isQuiet ? QUIET_MS : LOAD_MS) + random.below(LOAD_RANGE_MS));
     for (let kills = 1; ; kills++) {
       for (const endpoint of scene.running()) {
         if (victim.processes.includes(`endpoint ${endpoint}`)) await watch.remember(endpoint);
       }
+      const links = watch.links();
       await victim.kill();
       for (const [name, pid] of this.spared) {
         if (scene.pids().get(name) !== pid) throw new Error(`${name} did not outlive it:\n${scene.child(name).output}`);
@@ -112,7 +128,10 @@ export class Campaign {
       await sleep(random.below(AWAY_RANGE_MS));
       await victim.restart();
       if (random.below(AGAIN) > 0) {
-        this.recoveryMs.push(await watch.flowing());
+        const start = performance.now();
+        if (isQuiet && victim.isHub) await watch.linked(links);
+        await watch.flowing();
+        this.recoveryMs.push(performance.now() - start);
         return kills;
       }
       await sleep(random.below(AGAIN_RANGE_MS));

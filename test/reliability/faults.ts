@@ -1,10 +1,11 @@
 /**
- * `npm run faults -- [VICTIM…] [--kills N] [--seed S]`: kills the switch, an endpoint, DPDK's backend, a guest, each N times
- * under load; and `isolation`, which measures what hostile neighbours on the switch cost the others.
+ * `npm run faults -- [VICTIM…] [--mode MODE] [--kills N] [--seed S]`: kills the switch, an endpoint, DPDK's backend, a guest,
+ * each N times; and `isolation`, which measures what hostile neighbours on the switch cost the others.
  *
  * Exit codes: 0 nothing was wrong, 1 a violation (a line each) or an error, 2 wrong usage.
  */
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { ALL_MODES, type Mode } from '../support/modes.js';
 import type { CampaignResult } from './campaign.js';
 import { measureIsolation } from './isolation.js';
 import { counted, spread, thousands } from './report.js';
@@ -13,6 +14,7 @@ import { VICTIMS } from './victims.js';
 interface Options {
   kills: number;
   seed: number;
+  mode?: Mode;
 }
 
 const ISOLATION = 'isolation';
@@ -26,10 +28,11 @@ function positive(text: string): number {
   throw new InvalidArgumentError('It must be a whole number above 0.');
 }
 
-function summaryOf({ victim, kills, answered, lost, recoveryMs, violations }: CampaignResult): string {
+function summaryOf(result: CampaignResult, mode: Mode | undefined): string {
+  const { victim, kills, answered, lost, recoveryMs, violations } = result;
   const { median, max } = spread(recoveryMs);
   return (
-    `${victim}: ${counted(kills, 'kill')} (SIGKILL), ${thousands(answered)} requests answered, ${thousands(lost)} lost while it was away; ` +
+    `${victim}${mode === undefined ? '' : `, mode ${mode}`}: ${counted(kills, 'kill')} (SIGKILL), ${thousands(answered)} requests answered, ${thousands(lost)} lost while it was away; ` +
     `traffic was back ${Math.round(median)} ms after the ready line, at worst ${Math.round(max)} ms; ${counted(violations.length, 'violation')}`
   );
 }
@@ -42,7 +45,7 @@ async function campaign(name: keyof typeof VICTIMS, options: Options, stop: Abor
   }
   const result = await VICTIMS[name].run({ ...options, stop, tell: say });
   for (const line of result.violations) say(`${name}: VIOLATION: ${line}`);
-  say(summaryOf(result));
+  say(summaryOf(result, options.mode));
   return result.violations.length === 0;
 }
 
@@ -63,9 +66,10 @@ async function faults(names: readonly string[], options: Options, command: Comma
 
 try {
   await new Command('npm run faults --')
-    .description('kills one party under load, again and again, and looks whether the others mind')
+    .description('kills one party, again and again, and looks whether the others mind')
     .argument('[who...]', `${NAMES.join(', ')}; all of them where none is named`)
     .option('--kills <n>', 'how often each is killed', positive, 100)
+    .addOption(new Option('--mode <mode>', 'thread layout of all endpoints; default: a mixture').choices(ALL_MODES))
     .option('--seed <n>', 'what chance begins with', positive, 1)
     .exitOverride()
     .action(faults)

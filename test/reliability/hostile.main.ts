@@ -2,7 +2,7 @@
  * A neighbour that nobody wants, on a port of the switch: `hostile.main.js SOCKET KIND`. Prints `ready` when it has begun;
  * its end is a signal. {@link HOSTILITIES} has the kinds.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { bareLoop } from '../../bench/driver/loops.js';
 import { type Endpoint, udpFrame } from '../../bench/frames.js';
 import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.js';
@@ -11,6 +11,7 @@ import type { Doorbell, QueueLayout } from '../../drivers/virtio/transport.js';
 import { EVENTFD_HOSTILITIES, turnEventfds } from './hostile-eventfds.js';
 import type { Hostility } from './isolation.js';
 import { ipOf, macOf } from './numbered.js';
+import { Strangers } from './strangers.js';
 
 const TX_QUEUE = 1;
 const BYTES = 64;
@@ -43,8 +44,20 @@ function flood(to: Endpoint): () => void {
   return () => loop.poll();
 }
 
+/** Has no more to do than a packet a millisecond, and leaves the CPU to others. */
+async function invent(kind: 'pings' | 'asks'): Promise<never> {
+  const strangers = new Strangers(device, kind, 3);
+  begun();
+  for (;;) {
+    strangers.poll();
+    await sleep(1);
+  }
+}
+
 /** Of no endpoint: the one that is flooded drops the packet by its address. */
 const NO_IP = '10.0.0.99';
+if (kind === 'pings from invented addresses') await invent('pings');
+if (kind === 'asks from invented addresses') await invent('asks');
 const deeds: Readonly<Partial<Record<Hostility, () => void>>> = {
   'floods one': flood({ ip: NO_IP, mac: macOf(1) }),
   'floods all': flood({ ip: NO_IP, mac: 'ff:ff:ff:ff:ff:ff' }),

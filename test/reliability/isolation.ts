@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Child } from '../../scripts/child.js';
+import { ALL_MODES, MODES, type Mode } from '../support/modes.js';
 import { EVENTFD_HOSTILITIES } from './hostile-eventfds.js';
 import { spread, thousands } from './report.js';
 import { faultsOf, Scene, switchFaultsOf } from './scene.js';
@@ -19,7 +20,9 @@ export const HOSTILITIES = [
   'never reads',
   ...EVENTFD_HOSTILITIES,
 ] as const;
-export type Hostility = (typeof HOSTILITIES)[number];
+/** Kinds that are after the places in the endpoints' tables and queues. Nobody else may lose a packet, in no thread layout. */
+export const INVENTORS = ['pings from invented addresses', 'asks from invented addresses'] as const;
+export type Hostility = (typeof HOSTILITIES | typeof INVENTORS)[number];
 
 const HOSTILE = fileURLToPath(
   new URL(
@@ -30,16 +33,24 @@ const HOSTILE = fileURLToPath(
 const WINDOW_MS = 1000;
 const TURNS = 5;
 const SETTLE_MS = 200;
+/** Longer than what nobody answers for is asked for, and than what was heard once is believed. */
+const INVENTING_MS = 40_000;
+/** For answers that are late, on a machine that is busy. */
+const LATE_MS = 10_000;
+const LOOK_MS = 50;
+/** Wide enough for more strangers than any table holds. */
+const PREFIX = 16;
 
 export class IsolationScene {
   private constructor(readonly scene: Scene) {}
 
   /** Endpoints 1 and 2, that ask each other. */
-  static async open(): Promise<IsolationScene> {
+  static async open(mode: Mode = 'single'): Promise<IsolationScene> {
     const scene = await Scene.open({ hub: 'switch', endpoints: 3 });
+    const options = { args: MODES[mode], prefix: PREFIX };
     try {
-      await scene.startEndpoint(1, { peers: [2] });
-      await scene.startEndpoint(2, { peers: [1] });
+      await scene.startEndpoint(1, { ...options, peers: [2] });
+      await scene.startEndpoint(2, { ...options, peers: [1] });
     } catch (error) {
       await scene.close();
       throw error;
@@ -55,10 +66,33 @@ export class IsolationScene {
   }
 
   /** Of both endpoints together. */
-  async totals(): Promise<{ answered: number; missing: number }> {
+  async totals(): Promise<{ answered: number; missing: number; waiting: number }> {
     const pairs = [...(await this.scene.pairs()).values()];
-    const sum = (name: 'answered' | 'missing'): number => pairs.reduce((total, pair) => total + pair[name], 0);
-    return { answered: sum('answered'), missing: sum('missing') };
+    const sum = (name: 'answered' | 'missing' | 'waiting'): number =>
+      pairs.reduce((total, pair) => total + pair[name], 0);
+    return { answered: sum('answered'), missing: sum('missing'), waiting: sum('waiting') };
+  }
+
+  /** What is answered beside a neighbour for a while, and what is lost from its first frame on. Begins and ends at rest. */
+  async endure(kind: Hostility, ms: number): Promise<{ answered: number; lost: number }> {
+    const { conductor } = this.scene;
+    const before = await this.totals();
+    conductor.go();
+    const neighbour = await this.invite(kind);
+    try {
+      await sleep(ms);
+    } finally {
+      await neighbour.stop();
+    }
+    conductor.pause();
+    // First all that is under way is answered or given up; then what is given up may still be answered: late is not lost.
+    let after = await this.totals();
+    const end = performance.now() + LATE_MS;
+    while ((after.waiting > 0 || after.missing > before.missing) && performance.now() < end) {
+      await sleep(LOOK_MS);
+      after = await this.totals();
+    }
+    return { answered: after.answered - before.answered, lost: after.missing + after.waiting - before.missing };
   }
 
   /** What must not have been, a line each. */
@@ -82,7 +116,9 @@ interface Share {
 
 /** Tells the share that is left beside each kind of neighbour; false where something came wrong. */
 export async function measureIsolation(say: (line: string) => void, stop: AbortSignal): Promise<boolean> {
-  const shares = new Map<Hostility, Share>(HOSTILITIES.map((kind) => [kind, { rates: [], lost: 0 }]));
+  const shares = new Map<(typeof HOSTILITIES)[number], Share>(
+    HOSTILITIES.map((kind) => [kind, { rates: [], lost: 0 }]),
+  );
   const isolation = await IsolationScene.open();
   let violations: string[] = [];
   try {
@@ -104,7 +140,34 @@ export async function measureIsolation(say: (line: string) => void, stop: AbortS
       `isolation: beside one that ${kind}: ${thousands(median)} answers a second${share}; ${thousands(lost)} requests lost`,
     );
   }
-  return violations.length === 0;
+  const isGood = violations.length === 0;
+  return (await measureInventors(say, stop)) && isGood;
+}
+
+/** Tells what two endpoints lose beside those who invent addresses, in each thread layout; false where it is anything. */
+async function measureInventors(say: (line: string) => void, stop: AbortSignal): Promise<boolean> {
+  let isGood = true;
+  for (const mode of ALL_MODES) {
+    if (stop.aborted) break;
+    const isolation = await IsolationScene.open(mode);
+    try {
+      for (const kind of INVENTORS) {
+        const { answered, lost } = await isolation.endure(kind, INVENTING_MS);
+        const rate = thousands((1000 * answered) / INVENTING_MS);
+        say(
+          `isolation, mode ${mode}: beside one that ${kind}: ${rate} answers a second; ${thousands(lost)} requests lost`,
+        );
+        if (lost > 0) isGood = false;
+      }
+      for (const line of await isolation.violations()) {
+        say(`isolation, mode ${mode}: VIOLATION: ${line}`);
+        isGood = false;
+      }
+    } finally {
+      await isolation.close();
+    }
+  }
+  return isGood;
 }
 
 async function measure(isolation: IsolationScene, kind: Hostility, share: Share): Promise<void> {

@@ -1,6 +1,6 @@
 /**
  * The stack of the endpoints in the reliability tests: sends numbered requests to the others, answers theirs, checks all
- * that comes. Who conducts the test tells it by a unix socket when to send and asks for its tallies (`conductor.ts`).
+ * that comes. It answers pings, too. Who conducts the test tells it by a unix socket when to send and asks for its tallies (`conductor.ts`).
  *
  * Options: `self` (number of the endpoint), `peers` (numbers of those to send to, with `+` between them), `epoch` (of its
  * lives, this one's number), `flows`, `window`, `control` (path of the socket; without it the endpoint only answers).
@@ -9,6 +9,7 @@ import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { Echo } from '../../src/apps/echo.js';
 import type { Core } from '../../src/core.js';
 import type { PacketBuffer } from '../../src/packet-buffer.js';
 import type { Stack, StackOptions } from '../../src/stack.js';
@@ -44,6 +45,7 @@ class Numbered implements Stack {
   private readonly requester: Requester;
   private readonly responder: Responder;
   private readonly control: Socket | null;
+  private readonly echo: Echo;
 
   constructor(
     private readonly core: Core,
@@ -57,6 +59,7 @@ class Numbered implements Stack {
       .map(Number);
     const [flows, window] = [Number(options.flows ?? 4), Number(options.window ?? 4)];
     this.requester = new Requester(core, this.tallies, { self: this.self, peers, epoch, flows, window });
+    this.echo = new Echo(core);
     this.responder = new Responder(core, this.tallies, this.self);
     const hello = { endpoint: this.self, epoch, core: core.index, cores: core.count };
     this.control = options.control === undefined ? null : this.dial(String(options.control), hello);
@@ -92,6 +95,8 @@ class Numbered implements Stack {
     const udp = ip + IPV4_HEADER_BYTES;
     const payload = ip + HEADERS;
     const isUdp = ipv4Protocol(u8, ip) === IP_PROTOCOL_UDP && ipv4HeaderLength(u8, ip) === IPV4_HEADER_BYTES;
+    // Pings are answered, as by any endpoint: somebody hostile can make it send so.
+    if (!isUdp && this.echo.handle(buffer)) return;
     const isAnswer = isUdp && udpSourcePort(u8, udp) === SERVICE_PORT;
     if (!isAnswer && !(isUdp && udpDestinationPort(u8, udp) === SERVICE_PORT)) tallies.other++;
     else if (

@@ -37,6 +37,8 @@ export interface EndpointOptions {
   readonly args?: readonly string[];
   readonly flows?: number;
   readonly window?: number;
+  /** Length of the link's prefix; 24 where nothing is said. */
+  readonly prefix?: number;
   /** Whom it asks; all others where nothing is said. */
   readonly peers?: readonly number[];
 }
@@ -121,11 +123,11 @@ export class Scene {
 
   /** Another life of an endpoint; resolves when its line says that packets can flow. */
   async startEndpoint(endpoint: number, options: EndpointOptions = {}): Promise<void> {
-    const { args = [], flows = 4, window = 8, peers = this.othersThan(endpoint) } = options;
+    const { args = [], flows = 4, window = 8, prefix = 24, peers = this.othersThan(endpoint) } = options;
     const epoch = (this.epochs.get(endpoint) ?? 0) + 1;
     this.epochs.set(endpoint, epoch);
     const child = Child.tspmd(
-      ...['run', '--device', `vhost-user:${this.socketOf(endpoint)}`, '--ip', `${ipOf(endpoint)}/24`],
+      ...['run', '--device', `vhost-user:${this.socketOf(endpoint)}`, '--ip', `${ipOf(endpoint)}/${prefix}`],
       ...['--mac', macOf(endpoint), '--app', NUMBERED_APP, ...args],
       ...['--app-option', `self=${endpoint}`, `epoch=${epoch}`, `peers=${peers.join('+')}`],
       ...[`flows=${flows}`, `window=${window}`, `control=${this.controlPath}`],

@@ -6,7 +6,7 @@ import { isInstalled } from '../../scripts/programs.js';
 import { findGuest } from '../../scripts/vm/cache.js';
 import { Guest } from '../../scripts/vm/guest.js';
 import { nicAddress } from '../../scripts/vm/netdev.js';
-import { MODES } from '../support/modes.js';
+import { MODES, type Mode } from '../support/modes.js';
 import { Campaign, type CampaignOptions, type CampaignResult, type Victim } from './campaign.js';
 import { macOf } from './numbered.js';
 import { NUMBERED_APP, ROOT, Scene } from './scene.js';
@@ -14,7 +14,16 @@ import { NUMBERED_APP, ROOT, Scene } from './scene.js';
 /** The thread layouts of an endpoint, one after the other. */
 const LAYOUTS = Object.values(MODES);
 
-/** Kills the embedded switch; three endpoints, one of each thread layout, are behind it. */
+/** Arguments for the endpoint that is started as number `i`, from 0 on: those of `mode`, or of each layout in turn. */
+function layoutOf(i: number, mode: Mode | undefined): readonly string[] {
+  return mode === undefined ? LAYOUTS[i % LAYOUTS.length]! : MODES[mode];
+}
+
+async function startAll(scene: Scene, { mode }: CampaignOptions): Promise<void> {
+  for (const [i, endpoint] of scene.numbers.entries()) await scene.startEndpoint(endpoint, { args: layoutOf(i, mode) });
+}
+
+/** Kills the embedded switch; three endpoints are behind it, one of each thread layout unless `mode` says otherwise. */
 async function killSwitch(options: CampaignOptions): Promise<CampaignResult> {
   return hub(await Scene.open({ hub: 'switch', endpoints: 3 }), 'switch', options);
 }
@@ -26,11 +35,11 @@ async function killBackend(options: CampaignOptions): Promise<CampaignResult> {
 
 async function hub(scene: Scene, name: string, options: CampaignOptions): Promise<CampaignResult> {
   try {
-    for (const [i, endpoint] of scene.numbers.entries())
-      await scene.startEndpoint(endpoint, { args: LAYOUTS[i] ?? [] });
+    await startAll(scene, options);
     const victim: Victim = {
       name,
       processes: ['hub'],
+      isHub: true,
       kill: () => scene.end('hub', 'SIGKILL'),
       restart: () => scene.startHub(),
       isSpared: () => false,
@@ -41,18 +50,18 @@ async function hub(scene: Scene, name: string, options: CampaignOptions): Promis
   }
 }
 
-/** Kills one of three endpoints, each time in another thread layout; the other two go on with each other. */
+/** Kills one of three endpoints and starts it in the next thread layout; the other two go on with each other. */
 async function killEndpoint(options: CampaignOptions): Promise<CampaignResult> {
   const scene = await Scene.open({ hub: 'switch', endpoints: 3 });
   try {
-    for (const [i, endpoint] of scene.numbers.entries())
-      await scene.startEndpoint(endpoint, { args: LAYOUTS[i] ?? [] });
+    await startAll(scene, options);
     let lives = 0;
     const victim: Victim = {
       name: 'endpoint',
       processes: ['endpoint 3'],
+      isHub: false,
       kill: () => scene.end('endpoint 3', 'SIGKILL'),
-      restart: () => scene.startEndpoint(3, { args: LAYOUTS[lives++ % LAYOUTS.length] ?? [] }),
+      restart: () => scene.startEndpoint(3, { args: layoutOf(lives++, options.mode) }),
       isSpared: (from, to) => from !== 3 && to !== 3,
     };
     return await new Campaign(scene, victim, options).run();
@@ -67,10 +76,11 @@ const BOOT_MS = 120_000;
 /** Longer than any run: a guest of this file ends by being killed. */
 const GUEST_SECONDS = 86_400;
 
-/** A guest behind port 3, in which our driver answers what endpoints 1 and 2 ask. */
-async function bootGuest(scene: Scene): Promise<Child> {
+/** A guest behind port 3, in which our driver, started with `args`, answers what endpoints 1 and 2 ask. */
+async function bootGuest(scene: Scene, args: readonly string[]): Promise<Child> {
   const nic = nicAddress(0);
-  const run = Child.commandLine('run', '--device', nic, '--ip', '10.0.0.3/24', '--app', NUMBERED_APP).join(' ');
+  const device = ['--device', nic, '--ip', '10.0.0.3/24', '--app', NUMBERED_APP];
+  const run = Child.commandLine('run', ...device, ...args).join(' ');
   const lab = Guest.start({
     mode: 'no-iommu',
     netdevs: [`vhost-user:${scene.socketOf(3)},mac=${macOf(3)}`],
@@ -89,21 +99,23 @@ function qemuOf(lab: Child): number {
 /** Kills QEMU with a guest in it; two endpoints of ours on the same switch go on with each other. */
 async function killGuest(options: CampaignOptions): Promise<CampaignResult> {
   const scene = await Scene.open({ hub: 'switch', endpoints: 3 });
+  const args = MODES[options.mode ?? 'single'];
   let lab: Child | null = null;
   try {
     // An emulated guest is slow.
-    for (const endpoint of [1, 2]) await scene.startEndpoint(endpoint, { flows: 2, window: 4 });
-    lab = await bootGuest(scene);
+    for (const endpoint of [1, 2]) await scene.startEndpoint(endpoint, { args, flows: 2, window: 4 });
+    lab = await bootGuest(scene, args);
     const victim: Victim = {
       name: 'guest',
       processes: [],
+      isHub: false,
       kill: async () => {
         if (lab === null) return;
         process.kill(qemuOf(lab), 'SIGKILL');
         await lab.exited;
       },
       restart: async () => {
-        lab = await bootGuest(scene);
+        lab = await bootGuest(scene, args);
       },
       isSpared: (from, to) => from !== 3 && to !== 3,
     };

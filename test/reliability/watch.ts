@@ -8,6 +8,8 @@ const PATIENCE_MS = 20_000;
 const LOOK_MS = 10;
 /** A late answer is no lost one. */
 const LATE_MS = 3_000;
+/** What an endpoint writes when its backend is back. */
+const LINK_UP = /^tspmd: link up: /m;
 
 export type Pairs = Map<string, PeerTallies>;
 
@@ -23,17 +25,30 @@ export class Watch {
     private readonly isSpared: (from: number, to: number) => boolean,
   ) {}
 
-  /** Resolves when everybody has had an answer from everybody; to how many ms that took. */
-  async flowing(): Promise<number> {
+  /** How much each endpoint has written until now: for {@link linked}. */
+  links(): ReadonlyMap<number, number> {
     const { scene } = this;
-    const start = performance.now();
+    return new Map(scene.running().map((endpoint) => [endpoint, scene.child(`endpoint ${endpoint}`).output.length]));
+  }
+
+  /** Resolves when each endpoint has said since `links` that its link is up again. Nobody needs to send anything for that. */
+  async linked(links: ReadonlyMap<number, number>): Promise<void> {
+    await this.until('everybody has its link back', async () =>
+      [...links].every(([endpoint, length]) =>
+        LINK_UP.test(this.scene.child(`endpoint ${endpoint}`).output.slice(length)),
+      ),
+    );
+  }
+
+  /** Resolves when everybody has had an answer from everybody. */
+  async flowing(): Promise<void> {
+    const { scene } = this;
     scene.conductor.go();
     const before = await scene.pairs();
     await this.until('everybody answers everybody', async () => {
       const now = await scene.pairs();
       return [...now].every(([pair, { answered }]) => answered > (before.get(pair)?.answered ?? 0));
     });
-    return performance.now() - start;
   }
 
   /** Nobody sends any more; resolves when nothing is on its way, and the counters were looked at. */

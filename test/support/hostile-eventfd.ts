@@ -1,6 +1,5 @@
 /** What a hostile process does to an eventfd that it shares: it clears O_NONBLOCK, and fills the counter. */
 import { readSync, writeSync } from 'node:fs';
-import { controlEpoll } from '../../drivers/libc/epoll.js';
 import { native } from '../../drivers/libc/ffi.js';
 import { abi, closeFile, duplicateFile } from '../../drivers/libc/index.js';
 
@@ -56,10 +55,13 @@ export class Waiters {
   constructor(fd: number, count: number) {
     const duplicates = Array.from({ length: DUPLICATES }, () => duplicateFile(fd, 'an eventfd'));
     this.fds.push(...duplicates);
+    // struct epoll_event: the events come first.
+    const readable = new Uint8Array(new ArrayBuffer(16));
+    readable[0] = abi.EPOLLIN;
     for (let n = 0; n < count; n += DUPLICATES) {
       const epfd = native.epollCreate(abi.EPOLL_CLOEXEC);
       this.fds.push(epfd);
-      for (const duplicate of duplicates) controlEpoll(epfd, abi.EPOLL_CTL_ADD, duplicate, abi.EPOLLIN, 0);
+      for (const duplicate of duplicates) native.epollControl(epfd, abi.EPOLL_CTL_ADD, duplicate, readable);
     }
   }
 

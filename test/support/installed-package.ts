@@ -12,7 +12,7 @@ const NPM_TIMEOUT_MS = 120_000;
 export const shellEnvironment = (): NodeJS.ProcessEnv =>
   Object.fromEntries(
     Object.entries(process.env).filter(
-      ([name]) => !/^(npm_(package|lifecycle)_|VITEST|NODE_ENV$|NODE_OPTIONS$)/.test(name),
+      ([name]) => !/^(npm_(package|lifecycle)_|VITEST|NODE_ENV$|NODE_OPTIONS$|FORCE_COLOR$)/.test(name),
     ),
   );
 

@@ -98,7 +98,7 @@ describe('pinger and probe against echo', () => {
     expect(pinger.report()).toMatchObject({ ping_sent: 3, ping_received: 3 });
     run(stack, 300);
     expect(pinger.isDone).toBe(true);
-    expect(replies).toEqual([0, 1, 2, 3, 4].map((sequence) => [sequence, 64, 64]));
+    expect(replies).toEqual([1, 2, 3, 4, 5].map((sequence) => [sequence, 64, 64]));
     expect(pinger.report()).toEqual({
       ping_sent: 5,
       ping_received: 5,
@@ -136,7 +136,7 @@ describe('pinger and probe against echo', () => {
       return frame;
     };
     run(createDemux(a.core, [pinger]), 100);
-    expect(lost).toEqual([1, 3]);
+    expect(lost).toEqual([2, 4]);
     expect(pinger.report()).toEqual({
       ping_sent: 10,
       ping_received: 8,
@@ -144,6 +144,50 @@ describe('pinger and probe against echo', () => {
       ping_corrupt: 1,
       ping_unexpected: 1,
     });
+  });
+
+  it('has the same number on the wire as it tells, from 1 on, also beyond 16 bits', () => {
+    const { a, wire, clock, run } = endpoints();
+    const sent: number[] = [];
+    const told: number[] = [];
+    wire.mangle = (frame) => {
+      if (frame[23] === 1 && frame[34] === 8) sent.push((frame[40]! << 8) | frame[41]!);
+      return frame;
+    };
+    const onReply = (sequence: number): number => told.push(sequence);
+    const pinger = new Pinger(a.core, { to: PEER_IP, count: 65_540, intervalMs: 0, payloadBytes: 0, clock, onReply });
+    run(createDemux(a.core, [pinger]), 65_600);
+    expect(pinger.report()).toMatchObject({ ping_sent: 65_540, ping_received: 65_540 });
+    expect(told).toEqual(sent);
+    expect(sent.slice(0, 3)).toEqual([1, 2, 3]);
+    expect(sent.slice(65_533, 65_538)).toEqual([65_534, 65_535, 0, 1, 2]);
+  });
+
+  it.each([
+    ['ARP', 1, 2000],
+    ['the echo', 2, 2000],
+    ['the echo', 1, 5000],
+  ])('keeps its interval when nobody answers %s', (what, intervalMs, timeoutMs) => {
+    const { a, wire, clock, run } = endpoints();
+    wire.mangle = (frame) => (what === 'ARP' || frame[23] === 1 ? null : frame);
+    const pinger = new Pinger(a.core, { to: PEER_IP, intervalMs, timeoutMs, clock });
+    const stack = createDemux(a.core, [pinger]);
+    run(stack, timeoutMs + 1000);
+    expect(pinger.report().ping_sent).toBe((timeoutMs + 1000) / intervalMs);
+    expect(stack.maxSleepMs!()).toBeLessThanOrEqual(intervalMs);
+  });
+
+  it('loses none that are due before ARP is answered', () => {
+    const { a, wire, clock, run } = endpoints();
+    const start = clock();
+    wire.mangle = (frame) => (frame[13] === 6 && clock() - start < 500 ? null : frame);
+    const pinger = new Pinger(a.core, { to: PEER_IP, intervalMs: 1, count: 1500, timeoutMs: 5000, clock });
+    run(createDemux(a.core, [pinger]), 500);
+    expect(pinger.report()).toMatchObject({ ping_sent: 500, ping_received: 0 });
+    run(createDemux(a.core, [pinger]), 2000);
+    expect(pinger.report()).toMatchObject({ ping_sent: 1500, ping_received: 1500 });
+    expect(a.core.counters()).toMatchObject({ tx_drop_park_full: 0, tx_drop_unresolved: 0 });
+    expectNoBufferLost(a);
   });
 
   it('gives up on who does not answer ARP', () => {

@@ -65,27 +65,39 @@ describe('resolving', () => {
     expectNoBufferLost(t);
   });
 
-  it('parks 64 packets in all', () => {
-    const t = makeCore();
+  it('asks for 64 at once and parks 64 packets: one to a new neighbour goes for the oldest', () => {
+    const t = makeCore({}, { buffers: 256 });
     for (let n = 0; n < 70; n++) t.core.addBufferToRing(packetTo(t.core, `10.0.0.${100 + n}`));
     expect(t.core.held().parked).toBe(64);
-    expect(t.core.counters()).toMatchObject({ tx_parked: 64, tx_drop_park_full: 6, arp_requests: 70 });
+    expect(t.core.counters()).toMatchObject({ tx_parked: 64, arp_requests: 64 });
+    expect(t.core.counters()).toMatchObject({ tx_drop_neighbours_full: 6, arp_limited: 6, tx_drop_park_full: 0 });
+    t.pass(10);
+    for (let n = 0; n < 12; n++) t.core.addBufferToRing(packetTo(t.core, `10.0.0.${200 + n}`));
+    expect(t.core.counters()).toMatchObject({ arp_requests: 74, tx_drop_neighbours_full: 8, tx_drop_park_full: 10 });
+    // 10.0.0.100 is asked for, but its packet has had to go: another one takes nobody's place.
+    t.core.addBufferToRing(packetTo(t.core, '10.0.0.100'));
+    expect(t.core.counters()).toMatchObject({ arp_requests: 74, tx_drop_park_full: 11 });
+    // Within a neighbour's own places the latest is saved.
+    t.core.addBufferToRing(packetTo(t.core, '10.0.0.200', [7]));
+    receive(t, arpReply('10.0.0.200'));
+    expect(packetsOf(t).map((frame) => frame[34])).toEqual([7]);
     t.pass(8000);
-    expect(t.core.counters().tx_drop_unresolved).toBe(64);
+    expect(t.core.counters()).toMatchObject({ tx_drop_unresolved: 63, tx_drop_park_full: 12, arp_gave_up: 73 });
+    expect(t.core.held().parked).toBe(0);
     expectNoBufferLost(t);
   });
 
-  it('makes room for more neighbours than the table holds: who waits longest is given up', () => {
+  it('asks for 256 at a time: who has waited longest is given up for one more', () => {
     const t = makeCore({ prefixLength: 8 }, { buffers: 256 });
-    for (let n = 0; n < 1024; n++) t.core.addBufferToRing(packetTo(t.core, `10.1.${n >>> 8}.${n & 255}`));
-    expect(t.core.counters()).toMatchObject({ tx_parked: 64, tx_drop_unresolved: 0 });
-    for (let n = 0; n < 1024; n++) t.core.addBufferToRing(packetTo(t.core, `10.2.${n >>> 8}.${n & 255}`));
-    t.core.flush();
-    // Evicted neighbours' packets are dropped at once, and made room for others.
-    expect(t.core.counters().tx_drop_unresolved).toBeGreaterThan(0);
-    expect(t.core.held().parked).toBe(64);
-    expectNoBufferLost(t);
+    for (let n = 0; n < 300; n++) {
+      t.core.addBufferToRing(packetTo(t.core, `10.1.${n >>> 8}.${n & 255}`));
+      t.pass(1);
+    }
+    expect(t.core.counters()).toMatchObject({ arp_requests: 300, arp_replaced: 44, tx_drop_neighbours_full: 0 });
+    receive(t, arpReply('10.1.0.43'), arpReply('10.1.0.44'));
+    expect(t.core.counters()).toMatchObject({ arp_unsolicited: 1, arp_learned: 1 });
     t.pass(8000);
+    expect(t.core.counters()).toMatchObject({ arp_gave_up: 255, arp_replaced: 44 });
     expect(t.core.held().parked).toBe(0);
     expectNoBufferLost(t);
   });
@@ -191,6 +203,22 @@ describe('ageing', () => {
 
 describe('next hop', () => {
   const destinationsOf = (t: TestCore): number[][] => packetsOf(t).map((frame) => [...frame.subarray(0, 6)]);
+
+  it('tells the MAC address that packets to an address are sent to, once it is known', () => {
+    const t = makeCore({ gateway: parseIpv4('10.0.0.3') });
+    const macOf = (ip: string): number[] | null => {
+      const mac = t.core.nextHopMac(parseIpv4(ip));
+      return mac && [...mac];
+    };
+    expect(macOf(PEER_IP)).toBeNull();
+    expect(macOf('8.8.8.8')).toBeNull();
+    learnPeer(t);
+    learnPeer(t, '10.0.0.3');
+    expect(macOf(PEER_IP)).toEqual(PEER_MAC);
+    expect(macOf('200.8.8.8')).toEqual(PEER_MAC);
+    expect([macOf(OUR_IP), macOf('10.0.0.255'), macOf('127.0.0.1')]).toEqual([null, null, null]);
+    expect(makeCore().core.nextHopMac(parseIpv4('8.8.8.8'))).toBeNull();
+  });
 
   it('sends to the gateway what is not on the link', () => {
     const t = makeCore({ gateway: parseIpv4(PEER_IP) });

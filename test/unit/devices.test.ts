@@ -34,14 +34,14 @@ describe('tspmd devices', () => {
     fake.add('0000:00:08.1', { vendor: 0x8086, device: 0x10d3, driver: 'e1000e', group: '8' });
     const rows = describeDevices(new PciSysfs(directory.path)).map((row) => Object.values(row));
     expect(rows).toEqual([
-      ['0000:00:04.0', 'virtio-net (eth0)', 'virtio-pci', '3, viable', "run 'scripts/bind-vfio.sh 0000:00:04.0'"],
+      ['0000:00:04.0', 'virtio-net (eth0)', 'virtio-pci', '3, viable', "run 'tspmd bind 0000:00:04.0'"],
       ['0000:00:05.0', 'virtio-net', 'vfio-pci', '4, viable', 'tspmd run --device 0000:00:05.0 --ip …'],
       [
         '0000:00:06.0',
         'virtio-net (eth1)',
         'virtio-pci',
         'none',
-        "switch the IOMMU on, or run 'scripts/bind-vfio.sh 0000:00:06.0 --no-iommu'",
+        "switch the IOMMU on, or run 'tspmd bind 0000:00:06.0 --no-iommu'",
       ],
       ['0000:00:07.0', 'virtio-net', 'vfio-pci', 'no-IOMMU 0', 'tspmd run --device 0000:00:07.0 --ip …'],
       ['0000:00:08.0', 'virtio-net', 'vfio-pci', '8, not viable', 'free its IOMMU group: 0000:00:08.1 (e1000e)'],
@@ -53,7 +53,7 @@ describe('tspmd devices', () => {
     fake.add('0000:00:04.0', { driver: 'virtio-pci', group: '3', interfaces: ['eth0'] });
     fake.hugepages(64, 12);
     expect(printed()).toMatch(
-      /│ 0000:00:04\.0 +│ virtio-net \(eth0\) +│ virtio-pci +│ 3, viable +│ run 'scripts\/bind/,
+      /│ 0000:00:04\.0 +│ virtio-net \(eth0\) +│ virtio-pci +│ 3, viable +│ run 'tspmd bind 0000:00:04\.0'/,
     );
     expect(printed()).toMatch(/^hugepages of 2 MiB: 64 reserved, 12 free$/m);
   });

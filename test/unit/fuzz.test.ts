@@ -9,7 +9,12 @@ import { loadTarget, TARGET_NAMES } from '../fuzz/targets/index.js';
 
 /** Cases of a short run; fewer where a case takes longer. */
 const CASES = 10_000;
-const FEWER: Readonly<Record<string, number>> = { 'vhost-user': 1_500, 'bess-script': 2_000, frames: 5_000 };
+const FEWER: Readonly<Record<string, number>> = {
+  'vhost-user': 1_500,
+  'bess-script': 2_000,
+  'neighbour-policy': 3_000,
+  frames: 5_000,
+};
 
 function fuzzerOf(target: FuzzTarget, corpus: readonly Uint8Array[] = []): { fuzzer: Fuzzer; feedback: Feedback } {
   const feedback = new Feedback();

@@ -108,12 +108,15 @@ describe('the borrower of a transmit queue', () => {
     const borrower = await suite.lend((t) => {
       t.offered = WITH_CONFIG;
     });
+    const told: boolean[] = [];
+    borrower.tx.onLinkChange = () => told.push(borrower.tx.isUp);
     suite.driver.transport.setLink(false);
     await turn();
     expect([borrower.tx.isUp, borrower.send(frames(1))]).toEqual([false, 1]);
     suite.driver.transport.setLink(true);
     await turn();
     expect(borrower.tx.isUp).toBe(true);
+    expect(told).toEqual([false, true]);
   });
 
   it('is one at a time, of a device that was opened for it and is open', async () => {

@@ -119,7 +119,7 @@ describe('console.log', () => {
     device.inject(ethernet(ipv4(udp([1, 2, 3], 1234, 7), { protocol: 17 })));
     device.inject(ethernet(ipv4(icmpEcho([1]), { protocol: 1 })));
     core.getRxCount();
-    expect(inspect(port)).toBe('Port on mock: 10.0.0.1/24 at 52:54:00:00:00:01, mode single, one core');
+    expect(inspect(port)).toBe('Port on fake: 10.0.0.1/24 at 52:54:00:00:00:01, mode single, one core');
     expect(inspect(core)).toBe('Core 0 of 1: 10.0.0.1 at 52:54:00:00:00:01, layer ip, MTU 1500, awake');
     const packet = core.getBufferRx()!;
     expect(inspect(packet)).toMatch(

@@ -140,12 +140,12 @@ describe('opening a function', () => {
     ['virtio-pci', 'it is bound to the driver virtio-pci'],
   ])('says whom it is bound to: %s', (driver, expected) => {
     fake.add('0000:00:04.0', { group: '3', ...(driver === undefined ? {} : { driver }) });
-    expect(() => open()).toThrow(`${expected}, not to vfio-pci; run 'scripts/bind-vfio.sh 0000:00:04.0'`);
+    expect(() => open()).toThrow(`${expected}, not to vfio-pci; run 'tspmd bind 0000:00:04.0'`);
   });
 
   it('says that a NIC without an IOMMU group needs an IOMMU, or to do without', () => {
     fake.add('0000:00:04.0', { driver: 'virtio-pci' });
-    expect(() => open()).toThrow("switch the IOMMU on, or run 'scripts/bind-vfio.sh 0000:00:04.0 --no-iommu'");
+    expect(() => open()).toThrow("switch the IOMMU on, or run 'tspmd bind 0000:00:04.0 --no-iommu'");
   });
 
   it('names the devices that keep its group from being viable', () => {

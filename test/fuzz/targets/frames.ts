@@ -17,6 +17,8 @@ const SHIFT = 10;
 /** Longest frame that a buffer holds. */
 const CAPACITY = frameCapacity(SHIFT);
 const NEIGHBOURS = 4;
+/** Of the neighbour table; the same in each case, or one could not be run again. */
+const KEY = 1;
 const MAX_FRAMES = 6;
 const OUR_IP = 0x0a000001;
 const OUR_MAC = [0x52, 0x54, 0, 0, 0, 1];
@@ -83,7 +85,7 @@ export const frames: FuzzTarget = {
         acceptMulticast: (flags & 2) !== 0,
         layer: (flags & 12) === 12 ? ('ethernet' as const) : ('ip' as const),
       };
-      const neighbourTable = new NeighbourTable(table, 0, NEIGHBOURS);
+      const neighbourTable = new NeighbourTable(table, 0, NEIGHBOURS, KEY);
       const link = new LinkLayer(medium, SHIFT, tx, counters, () => now, options, neighbourTable);
       let delivered = 0;
       for (let i = 0; i < count; i++) {

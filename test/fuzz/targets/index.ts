@@ -17,6 +17,7 @@ const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
   'virtio-pci': async () => (await import('./virtio-pci.js')).virtioPci,
   frames: async () => (await import('./frames.js')).frames,
   neighbours: async () => (await import('./neighbours.js')).neighbours,
+  'neighbour-policy': async () => (await import('./neighbour-policy.js')).neighbourPolicy,
   'bess-script': async () => (await import('./bess-script.js')).bessScript,
 };
 

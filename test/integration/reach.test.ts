@@ -1,0 +1,119 @@
+/** What ping and an endpoint say when nobody hears them: ARP or the echo, and whose MAC address the switch does not know. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { Child } from '../../scripts/child.js';
+import { ALL_MODES, MODES } from '../support/modes.js';
+import { temporaryDirectory } from '../support/resources.js';
+
+const MAC = '[0-9a-f:]{17}';
+const RANDOM = `our MAC address ${MAC} was chosen at random; --mac sets another: a switch whose table does not have it drops`;
+/** Sends one UDP packet to 10.0.0.77, where nobody is. */
+const SENDER = `export default (core) => {
+  let isSent = false;
+  return {
+    poll() {
+      const packet = isSent ? null : core.getBufferTx();
+      if (packet !== null) {
+        const header = [0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0x66, 0x9d, 10, 0, 0, 1, 10, 0, 0, 77];
+        packet.bytes.set([...header, 0, 9, 0, 9, 0, 8, 0, 0]);
+        packet.length = 28;
+        isSent = core.addBufferToRing(packet);
+      }
+      return core.getRxCount();
+    },
+  };
+};`;
+
+describe('an endpoint that nobody hears', () => {
+  const directory = temporaryDirectory();
+  const children: Child[] = [];
+  const start = (command: string, vm: number, ...more: string[]): Child => {
+    const device = ['--device', `vhost-user:${join(directory.path, `vm${vm}.sock`)}`, '--ip', `10.0.0.${vm}/24`];
+    const child = Child.tspmd(command, ...device, '--hugepages', 'never', ...more);
+    children.push(child);
+    return child;
+  };
+  const ping = async (...more: string[]): Promise<string[]> => {
+    const child = start('ping', 1, '--count', '3', '--interval', '0.02', '--timeout', '0.5', '--quiet', ...more);
+    expect(await child.exited, child.output).toEqual({ code: 1, signal: null });
+    expect(child.stdout).toContain('3 packets transmitted, 0 received, 100% packet loss');
+    return child.stdout.trimEnd().split('\n');
+  };
+  let bess: Child;
+
+  beforeAll(async () => {
+    const sockets = [1, 2].map((n) => `VM${n}_SOCKET=${join(directory.path, `vm${n}.sock`)}`);
+    bess = Child.tspmd('switch', 'bess/forward_script.bess', ...sockets);
+    await bess.waitFor(/^ready/m);
+  });
+  afterEach(async () => {
+    for (const child of children.splice(0)) await child.stop();
+  });
+  afterAll(async () => {
+    await bess.stop();
+    directory.remove();
+  });
+
+  it('hears from ping that ARP failed, and which MAC address it has', async () => {
+    const lines = await ping('--to', '10.0.0.77');
+    expect(lines.at(-1)).toMatch(
+      new RegExp(`^ARP was never answered \\(1 request\\): is 10.0.0.77 there\\? ${RANDOM}`),
+    );
+    const named = await ping('--to', '10.0.0.77', '--mac', '52:54:00:00:00:01');
+    expect(named.at(-1)).toContain('is 10.0.0.77 there? our MAC address 52:54:00:00:00:01 (--mac): a switch');
+    expect((await ping('--to', '192.0.2.1')).at(-1)).toBe(
+      'no way to 192.0.2.1: it is not on our link, and there is no --gateway',
+    );
+  });
+
+  it('hears from ping that its own address is not in the table, or that of the other side', async () => {
+    const echo = start('run', 2, '--mac', '52:54:00:00:00:02');
+    await echo.waitFor(/^ready/m);
+    // The other side's answer to our request is sent to us alone, where the switch finds no way.
+    expect((await ping('--to', '10.0.0.2')).at(-1)).toMatch(new RegExp(`^ARP was never answered .* ${RANDOM}`));
+    await echo.stop();
+    const random = start('run', 2);
+    await random.waitFor(/^ready/m);
+    const lines = await ping('--to', '10.0.0.2', '--mac', '52:54:00:00:00:01');
+    expect(lines.at(-1)).toMatch(
+      new RegExp(`^ARP has the address ${MAC} for it, but no echo reply came: does it answer pings\\? our MAC address`),
+    );
+    // That side is told as well.
+    await random.waitFor(
+      new RegExp(`^tspmd: others asked for us by ARP and were answered, but have sent no packet since: ${RANDOM}`, 'm'),
+    );
+  });
+
+  it('has the sequence numbers on its screen that ping(8) would have', async () => {
+    const echo = start('run', 2, '--mac', '52:54:00:00:00:02');
+    await echo.waitFor(/^ready/m);
+    const child = start(
+      'ping',
+      1,
+      '--mac',
+      '52:54:00:00:00:01',
+      '--to',
+      '10.0.0.2',
+      '--count',
+      '3',
+      '--interval',
+      '0.01',
+    );
+    expect(await child.exited).toEqual({ code: 0, signal: null });
+    const sequences = [...child.stdout.matchAll(/icmp_seq=(\d+)/g)].map(([, sequence]) => sequence);
+    expect(sequences).toEqual(['1', '2', '3']);
+    expect(child.stdout).not.toMatch(/ARP/);
+  });
+
+  it.each(ALL_MODES)('warns in mode %s that ARP was never answered', async (mode) => {
+    const app = join(directory.path, 'sender.mjs');
+    writeFileSync(app, SENDER);
+    const child = start('run', 1, '--app', app, ...MODES[mode]);
+    await child.waitFor(
+      new RegExp(`^tspmd: ARP was never answered \\(\\d requests?\\): is anybody there\\? ${RANDOM}`, 'm'),
+    );
+    expect(await child.stop()).toEqual({ code: 0, signal: null });
+    expect(child.output.match(/ARP was never answered/g)).toHaveLength(1);
+  });
+});

@@ -1,0 +1,85 @@
+/** An app in TypeScript, run as it is: by a Node that takes the types off. Others say in one line which Node does. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { Child } from '../../scripts/child.js';
+import { ALL_MODES, MODES, stackCores } from '../support/modes.js';
+import { temporaryDirectory } from '../support/resources.js';
+
+const RUNS_TYPESCRIPT = Boolean((process.features as { typescript?: unknown }).typescript);
+const APP = `import { bytesOf, type Greeting } from './greeting.ts';
+
+interface Core { readonly index: number; getRxCount(): number; }
+
+export default function (core: Core) {
+  const greeting: Greeting = { text: 'hello' };
+  console.log(\`core \${core.index} says \${bytesOf(greeting)}\`);
+  return { poll: (): number => core.getRxCount() };
+}
+`;
+
+describe('an app in TypeScript', () => {
+  const directory = temporaryDirectory();
+  const app = join(directory.path, 'my-stack.ts');
+  const children: Child[] = [];
+  let bess: Child;
+
+  beforeAll(async () => {
+    writeFileSync(join(directory.path, 'package.json'), '{ "type": "module" }');
+    writeFileSync(
+      join(directory.path, 'greeting.ts'),
+      'export interface Greeting { readonly text: string }\nexport const bytesOf = (g: Greeting): number => g.text.length;\n',
+    );
+    writeFileSync(app, APP);
+    const sockets = [1, 2].map((n) => `VM${n}_SOCKET=${join(directory.path, `vm${n}.sock`)}`);
+    bess = Child.tspmd('switch', 'bess/forward_script.bess', ...sockets);
+    await bess.waitFor(/^ready/m);
+  });
+  afterEach(async () => {
+    for (const child of children.splice(0)) await child.stop();
+  });
+  afterAll(async () => {
+    await bess.stop();
+    directory.remove();
+  });
+
+  function run(file: string, ...options: string[]): Child {
+    const device = ['--device', `vhost-user:${join(directory.path, 'vm1.sock')}`, '--ip', '10.0.0.1/24'];
+    const child = Child.tspmd('run', ...device, '--hugepages', 'never', '--app', file, ...options);
+    children.push(child);
+    return child;
+  }
+
+  it.runIf(RUNS_TYPESCRIPT).each(['udp-echo', 'flow-counter', 'event-loop'])('is the example %s', async (name) => {
+    const child = run(`examples/${name}.ts`);
+    await child.waitFor(/^ready: /m);
+    expect(await child.stop()).toEqual({ code: 0, signal: null });
+  });
+
+  describe.each(ALL_MODES)('in mode %s', (mode) => {
+    it.runIf(RUNS_TYPESCRIPT)('runs as it is', async () => {
+      const child = run(app, ...MODES[mode]);
+      await child.waitFor(/^ready: .* app .*my-stack\.ts$/m);
+      for (let core = 0; core < stackCores(mode); core++) await child.waitFor(new RegExp(`^core ${core} says 5$`, 'm'));
+      expect(await child.stop()).toEqual({ code: 0, signal: null });
+      expect(child.output).not.toMatch(/Warning/);
+    });
+
+    it.runIf(RUNS_TYPESCRIPT)('says where it is wrong', async () => {
+      const broken = join(directory.path, 'broken.ts');
+      writeFileSync(broken, 'export default (core: unknown) => {\n  retrn {};\n};\n');
+      const child = run(broken, ...MODES[mode]);
+      expect(await child.exited).toEqual({ code: 1, signal: null });
+      expect(child.output).toMatch(/^tspmd: stack .*broken\.ts: cannot be imported: .* \(at .*broken\.ts:2:9\)\n$/);
+    });
+
+    it.runIf(!RUNS_TYPESCRIPT)('says that this Node cannot run it, and what to do', async () => {
+      const child = run(app, ...MODES[mode]);
+      expect(await child.exited).toEqual({ code: 1, signal: null });
+      expect(child.output).toBe(
+        `tspmd: stack ${app}: Node ${process.versions.node} cannot run TypeScript; ` +
+          'use Node 22.18 or newer, or compile it and name the .js file\n',
+      );
+    });
+  });
+});
