@@ -4,7 +4,8 @@
  * Exit codes: 0 done, whatever the figures; 1 it could not be measured (one line on stderr tells why), 2 wrong usage.
  */
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
-import { untilStopped, watchOutput } from '../src/cli/shutdown.js';
+import { watchOutput } from '../src/cli/output-end.js';
+import { untilStopped } from '../src/cli/shutdown.js';
 import type { Benchmark, Plan } from './benchmark.js';
 import { driver } from './driver/benchmark.js';
 import { kernel } from './kernel/benchmark.js';

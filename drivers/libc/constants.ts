@@ -36,6 +36,22 @@ export const EPOLL_CTL_DEL = 2;
 export const EPOLLIN = 0x001;
 export const EPOLLET = 0x80000000;
 
+export const CLOCK_THREAD_CPUTIME_ID = 3;
+
+export const POLLOUT = 0x004;
+
+// linux/aio_abi.h, asm/unistd.h
+export const IOCB_CMD_PREAD = 0;
+export const IOCB_FLAG_RESFD = 1;
+type AioCall = 'io_setup' | 'io_destroy' | 'io_submit' | 'io_getevents';
+/** Numbers of the system calls of Linux AIO, where they are known. */
+export const AIO_CALLS: { readonly [Name in AioCall]?: number } =
+  process.arch === 'x64'
+    ? { io_setup: 206, io_destroy: 207, io_submit: 209, io_getevents: 208 }
+    : process.arch === 'arm64'
+      ? { io_setup: 0, io_destroy: 1, io_submit: 2, io_getevents: 4 }
+      : {};
+
 export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const SOCK_STREAM = 1;
@@ -49,13 +65,18 @@ export const MSG_NOSIGNAL = 0x4000;
 export const MSG_CMSG_CLOEXEC = 0x40000000;
 export const MSG_CTRUNC = 0x8;
 
+/** A clock tick in /proc: USER_HZ is 100 on all machines of today. */
+export const MS_PER_TICK = 10;
+
 export const PR_SET_NAME = 15;
 
+export const EPERM = 1;
 export const ENOENT = 2;
 export const EINTR = 4;
 export const EIO = 5;
 export const EAGAIN = 11;
 export const EACCES = 13;
+export const ENOSYS = 38;
 export const ECONNREFUSED = 111;
 
 // linux/if_tun.h, linux/if.h, linux/sockios.h, linux/if_arp.h

@@ -107,9 +107,3 @@ export function writeFrom(fd: number, address: number, length: number): number {
   const bytes = native.write(fd, address, length);
   return bytes >= 0 ? bytes : -native.errno();
 }
-
-/** Adds 1 to a non-blocking eventfd: wakes whoever waits on it. About a microsecond, so never once a packet. */
-export function signalEventfd(fd: number): void {
-  // EAGAIN means the counter is at its maximum, which still wakes the reader: not an error.
-  native.eventfdWrite(fd, 1);
-}

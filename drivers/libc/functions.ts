@@ -51,6 +51,11 @@ export const FUNCTIONS = {
   epollCreate: { symbol: 'epoll_create1', takes: ['int'] },
   epollControl: { symbol: 'epoll_ctl', takes: ['int', 'int', 'int', 'bytes'] },
   epollWait: { symbol: 'epoll_wait', takes: ['int', 'bytes', 'int', 'int'] },
+  poll: { symbol: 'poll', takes: ['bytes', 'uint', 'int'] },
+  /** The system calls of Linux AIO, which the C library has no functions for. */
+  syscall: { symbol: 'syscall', takes: ['long', 'word', 'word', 'word', 'bytes', 'bytes'] },
+  /** io_submit(2), which is called for each notification. */
+  submitIo: { symbol: 'syscall', takes: ['long', 'word', 'word', 'word'] },
 
   socket: { symbol: 'socket', takes: ['int', 'int', 'int'] },
   bind: { symbol: 'bind', takes: ['int', 'bytes', 'uint'] },
@@ -61,6 +66,9 @@ export const FUNCTIONS = {
   recvmsg: { symbol: 'recvmsg', takes: ['int', 'bytes', 'int'] },
 
   schedSetaffinity: { symbol: 'sched_setaffinity', takes: ['int', 'word', 'bytes'] },
+  sigaction: { symbol: 'sigaction', takes: ['int', 'bytes', 'bytes'] },
+  alarm: { symbol: 'alarm', takes: ['uint'] },
+  clockGettime: { symbol: 'clock_gettime', takes: ['int', 'bytes'] },
   prctlName: { symbol: 'prctl', takes: ['int', 'bytes'] },
 } as const satisfies Record<string, Signature>;
 

@@ -12,12 +12,13 @@ export {
   readTo,
   sealAgainstShrinking,
   setNonBlocking,
-  signalEventfd,
   writeFrom,
 } from './files.js';
 export { isInterfaceUp, setInterfaceMac } from './interfaces.js';
 export { addressOf, mapFileAt, mapZeroAt } from './mapping.js';
 export { Reactor, type ReadyHandler } from './reactor.js';
+export { signalEventfd } from './signal-eventfd.js';
+export { endProcessIn, parseThreadStat, SignalActions, type SignalName, type ThreadState } from './signals.js';
 export {
   acceptUnix,
   connectUnix,
@@ -27,4 +28,4 @@ export {
   MessageSocket,
   type Received,
 } from './sockets.js';
-export { nameThread, pinPollingThread, pinThread } from './threads.js';
+export { nameThread, pinPollingThread, pinThread, threadCpuMs } from './threads.js';

@@ -9,7 +9,7 @@
 import * as c from './constants.js';
 import { check } from './errors.js';
 import { native } from './ffi.js';
-import { closeFile, eventfd, signalEventfd } from './files.js';
+import { closeFile, eventfd } from './files.js';
 import { createWaiter } from './waiter.js';
 
 /** Called with the EPOLL* bits that are ready. */
@@ -37,7 +37,7 @@ class Poller {
   private waiting = false;
   private closed = false;
   /** At exit a thread of the pool that sleeps in epoll_wait would hold the process back. */
-  private readonly onExit = (): void => signalEventfd(this.wakeFd);
+  private readonly onExit = (): void => this.interrupt();
 
   constructor() {
     this.control(c.EPOLL_CTL_ADD, this.wakeFd, c.EPOLLIN | c.EPOLLET, 0);
@@ -53,15 +53,20 @@ class Poller {
 
   remove(fd: number): void {
     this.watches.delete(fd);
-    if (this.watches.size === 0) signalEventfd(this.wakeFd);
+    if (this.watches.size === 0) this.interrupt();
     this.control(c.EPOLL_CTL_DEL, fd, 0, 0);
   }
 
   close(): void {
     this.closed = true;
     process.off('exit', this.onExit);
-    if (this.waiting) signalEventfd(this.wakeFd);
+    if (this.waiting) this.interrupt();
     else this.free();
+  }
+
+  /** Ends the wait. Nobody else has this eventfd, so that writing to it cannot block. */
+  private interrupt(): void {
+    native.eventfdWrite(this.wakeFd, 1);
   }
 
   private free(): void {

@@ -136,7 +136,7 @@ export class MessageSocket {
     } else {
       this.header64[5] = 0n;
     }
-    const sent = native.sendmsg(this.fd, this.header, c.MSG_NOSIGNAL);
+    const sent = native.sendmsg(this.fd, this.header, c.MSG_DONTWAIT | c.MSG_NOSIGNAL);
     if (sent === data.length) return true;
     if (sent >= 0) throw new Error(`${this.name}: short write of ${sent} of ${data.length} bytes`);
     const errno = native.errno();

@@ -34,3 +34,13 @@ export async function pinPollingThread(core: number): Promise<void> {
 export function nameThread(name: string): void {
   native.prctlName(c.PR_SET_NAME, cString(name.slice(0, 15)));
 }
+
+const cpuTime = new Uint32Array(new ArrayBuffer(16));
+const cpuTimeBytes = new Uint8Array(cpuTime.buffer);
+
+/** CPU time that the calling thread has used so far, in user mode and in the kernel, in ms. */
+export function threadCpuMs(): number {
+  native.clockGettime(c.CLOCK_THREAD_CPUTIME_ID, cpuTimeBytes);
+  // struct timespec: seconds, of which 32 bits are enough, and nanoseconds.
+  return (cpuTime[0] as number) * 1000 + (cpuTime[2] as number) / 1e6;
+}

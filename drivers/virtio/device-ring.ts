@@ -5,9 +5,9 @@
  * Everything in the driver's memory is hostile. Each field is read once, checked, and used only after that; the walk of a
  * chain ends after {@link MAX_DESCRIPTORS}, whatever the driver wrote.
  */
-import { signalEventfd } from '../libc/index.js';
 import { type Copy, copierFor, type MemoryViews } from '../memory/index.js';
 import { QueueCounter } from './queue-counters.js';
+import { SignalPacer } from './signal-pacer.js';
 
 /** The driver's memory, as the transport maps it. */
 export interface GuestMemory {
@@ -43,6 +43,8 @@ export interface RingOptions {
   readonly mergeable: boolean;
   /** Eventfd that tells the driver of used buffers; -1 when it polls. */
   readonly callFd: number;
+  /** Signals it, shared by all rings of a peer. One of its own where nothing is said. */
+  readonly signals?: SignalPacer;
   /** Where the queue counts (as `makeQueueCounters` makes it); it may outlive the queue. */
   readonly counts: Float64Array;
 }
@@ -78,6 +80,7 @@ export abstract class DeviceRing {
   onBroken: ((reason: string) => void) | null = null;
 
   protected guest: GuestMemory;
+  private readonly signals: SignalPacer;
   /** Descriptors that {@link walk} has looked at for this frame. */
   protected visited = 0;
   protected readonly eventIdx: boolean;
@@ -88,6 +91,7 @@ export abstract class DeviceRing {
     this.eventIdx = options.eventIdx;
     this.indirect = options.indirect;
     this.callFd = options.callFd;
+    this.signals = options.signals ?? new SignalPacer();
     this.counts = options.counts;
     this.guest = guest;
     this.memory = guest.memory;
@@ -172,7 +176,7 @@ export abstract class DeviceRing {
 
   protected signal(): void {
     this.counts[QueueCounter.signals]++;
-    signalEventfd(this.callFd);
+    this.signals.signal(this.callFd);
   }
 
   protected break(reason: string): void {

@@ -16,6 +16,7 @@ import { BUNDLE, DIST, EXPORTS } from './exports.js';
 /** What is started, not imported. Flat, and by these names: a thread is started from the file beside the one that starts it. */
 const PROGRAMS = {
   main: 'src/cli/main',
+  'hang-worker': 'src/cli/hang-worker',
   'rx-worker': 'src/multicore/rx-worker',
   'tx-worker': 'src/multicore/tx-worker',
   'stack-worker': 'src/multicore/stack-worker',

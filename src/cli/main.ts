@@ -12,7 +12,7 @@ import { Argument, Command, CommanderError, Option } from 'commander';
 import { coreList, keyValue, positiveInteger, positiveNumber, scriptVariable, sizeRange } from './arguments.js';
 import { isUsageFault, loaded, messageOf, stackOf } from './faults.js';
 import { complain, complainAtLength, outputRead } from './output.js';
-import { watchOutput } from './shutdown.js';
+import { watchOutput } from './output-end.js';
 
 const require = createRequire(import.meta.url);
 const { version } = require('../../../package.json') as { version: string };

@@ -1,25 +1,27 @@
-/**
- * What ends a command: SIGINT, SIGTERM and SIGHUP, the first in good order, the second at once; and an output that nobody
- * reads any more (`tspmd … | head`), which is how SIGPIPE reaches a Node program.
- */
+/** What ends a command: SIGINT, SIGTERM and SIGHUP, the first in good order, the second at once; and the end of its output. */
+import { constants } from 'node:os';
+import { HangWatch } from './hang-watch.js';
+import { outputEnd } from './output-end.js';
 
 /** Signal -> the exit code that a shell expects of who died by it. */
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+type StopSignalName = keyof typeof SIGNALS;
+const NAMES = Object.keys(SIGNALS) as StopSignalName[];
 
-let outputEnded: () => void = () => {};
-const outputEnd = new Promise<void>((resolve) => {
-  outputEnded = resolve;
-});
-
-/** Resolves at the first signal, or when the output is gone. From then on a signal ends the process at once. */
+/**
+ * Resolves at the first signal, or when the output is gone. From then on a signal ends the process at once. Where the process
+ * hangs, signals end it all the same (`hang-watch.ts`).
+ */
 export function untilStopped(): Promise<void> {
+  const watch = new HangWatch(NAMES);
   return new Promise((resolve) => {
-    const stop = (): void => {
-      for (const [signal, code] of Object.entries(SIGNALS)) process.once(signal, () => process.exit(code));
+    const stop = (first: StopSignalName): void => {
+      watch.told(constants.signals[first]);
+      for (const signal of NAMES) process.once(signal, () => process.exit(SIGNALS[signal]));
       resolve();
     };
-    for (const signal of Object.keys(SIGNALS)) process.once(signal, stop);
-    void outputEnd.then(stop);
+    for (const signal of NAMES) process.once(signal, () => stop(signal));
+    void outputEnd.then(() => stop('SIGHUP'));
   });
 }
 
@@ -35,22 +37,5 @@ export async function unlessStopped<T>(
   } catch (error) {
     if (stop.signal.aborted) return null;
     throw error;
-  }
-}
-
-/**
- * Outlives the loss of its output: once nobody reads it, the command ends in good order; what else can be wrong with it (a
- * full disk) is an error of one line.
- * @param name of the program, for that line
- */
-export function watchOutput(name: string): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE' && process.exitCode === undefined) {
-        process.exitCode = 1;
-        if (stream === process.stdout) process.stderr.write(`${name}: cannot write the output: ${error.message}\n`);
-      }
-      outputEnded();
-    });
   }
 }

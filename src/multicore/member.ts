@@ -5,6 +5,8 @@ import { type Order, type Report, type ThrownElsewhere, thrownElsewhere } from '
 
 /** How long a thread may take to end when it is told to, or has said that it does. One that hangs is terminated. */
 const END_MS = 2000;
+/** How long a thread that is terminated may take to end, in ms. */
+const TERMINATE_MS = 500;
 
 /** Which thread of the port it is. */
 export interface MemberKind {
@@ -47,6 +49,8 @@ export class Member {
   private isOrdered = false;
   private timer: NodeJS.Timeout | undefined;
   private readonly exited: Promise<void>;
+  /** The thread hangs in the kernel, and cannot even be terminated: nobody waits for it any more. */
+  private giveUp: () => void = () => {};
   /** Whether it has begun: how long a machine takes to start a thread is not the thread's fault. */
   private isOnline = false;
   private hasExited = false;
@@ -79,6 +83,7 @@ export class Member {
     });
     this.worker.on('error', (error: unknown) => this.failWith(thrownElsewhere(error)));
     this.exited = new Promise((resolve) => {
+      this.giveUp = resolve;
       this.worker.on('exit', (code) => {
         this.hasExited = true;
         clearTimeout(this.timer);
@@ -121,6 +126,7 @@ export class Member {
       const message = `has not ended within ${END_MS / 1000} s; its thread was terminated`;
       this.failWith(thrownElsewhere(new Error(message)));
       void this.worker.terminate();
+      this.timer = setTimeout(this.giveUp, TERMINATE_MS);
     }, END_MS);
   }
 }

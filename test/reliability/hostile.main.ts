@@ -9,6 +9,7 @@ import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.
 import { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
 import type { Doorbell, QueueLayout } from '../../drivers/virtio/transport.js';
 import { RefusedMessages } from '../support/refused-messages.js';
+import { EVENTFD_HOSTILITIES, turnEventfds } from './hostile-eventfds.js';
 import type { Hostility } from './isolation.js';
 import { ipOf, macOf } from './numbered.js';
 import { Strangers } from './strangers.js';
@@ -31,6 +32,9 @@ class NoisyFrontend extends VhostUserFrontend {
 }
 
 const [path, kind] = process.argv.slice(2) as [string, Hostility];
+const begun = (): void => void process.stdout.write('ready\n');
+const eventfdKind = EVENTFD_HOSTILITIES.find((each) => each === kind);
+if (eventfdKind !== undefined) await turnEventfds(path, eventfdKind, begun);
 if (kind === 'fills the log') await fillTheLog();
 const frontend = new NoisyFrontend(path);
 const device = await VirtioNetDevice.open(frontend, { hugepages: 'never', queueSize: 256 });
@@ -54,7 +58,7 @@ function flood(to: Endpoint): () => void {
 /** Has no more to do than a packet a millisecond, and leaves the CPU to others. */
 async function invent(kind: 'pings' | 'asks'): Promise<never> {
   const strangers = new Strangers(device, kind, 3);
-  process.stdout.write('ready\n');
+  begun();
   for (;;) {
     strangers.poll();
     await sleep(1);
@@ -70,12 +74,9 @@ const deeds: Readonly<Partial<Record<Hostility, () => void>>> = {
   'floods all': flood({ ip: NO_IP, mac: 'ff:ff:ff:ff:ff:ff' }),
   'floods nobody': flood({ ip: NO_IP, mac: '02:00:00:00:00:99' }),
   'kicks without end': () => frontend.doorbell?.ring(),
-  burns: () => {},
-  'never reads': () => {},
 };
-const deed = deeds[kind];
-if (deed === undefined) throw new Error(`no neighbour ${kind}`);
-process.stdout.write('ready\n');
+const deed = deeds[kind] ?? (() => {});
+begun();
 // One that never reads has nothing to do.
 if (kind === 'never reads') await new Promise(() => setInterval(() => {}, 60_000));
 for (;;) {

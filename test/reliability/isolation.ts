@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { isPlain } from '../../drivers/log/text.js';
 import { Child } from '../../scripts/child.js';
 import { ALL_MODES, MODES, type Mode } from '../support/modes.js';
+import { EVENTFD_HOSTILITIES } from './hostile-eventfds.js';
 import { spread, thousands } from './report.js';
 import { faultsOf, Scene, switchFaultsOf } from './scene.js';
 
@@ -19,6 +20,7 @@ export const HOSTILITIES = [
   'kicks without end',
   'never reads',
   'fills the log',
+  ...EVENTFD_HOSTILITIES,
 ] as const;
 /** Kinds that are after the places in the endpoints' tables and queues. Nobody else may lose a packet, in no thread layout. */
 export const INVENTORS = ['pings from invented addresses', 'asks from invented addresses'] as const;

@@ -32,6 +32,8 @@ export class ScriptedBackend {
   connections = 0;
   status = 0n;
   channel: VhostUserChannel | null = null;
+  /** Called with each message, before it is answered. */
+  onReceived: ((message: Received) => void) | null = null;
   private replyAck = false;
   private readonly reactor = new Reactor();
   private readonly listener: number;
@@ -58,7 +60,10 @@ export class ScriptedBackend {
 
   private onMessage(channel: VhostUserChannel, { request, flags, payload, fds }: Message): void {
     const needReply = (flags & p.FLAG_NEED_REPLY) !== 0;
-    this.received.push({ name: p.requestName(request), payload: Buffer.from(payload), needReply, fds: fds.splice(0) });
+    const name = p.requestName(request);
+    const message = { name, payload: Buffer.from(payload), needReply, fds: fds.splice(0) };
+    this.received.push(message);
+    this.onReceived?.(message);
     if (this.hangsUpOn.has(request)) {
       this.hangUp();
       return;

@@ -111,7 +111,7 @@ describe('a backend that refuses, errs or is silent', () => {
     t.backend.ignores.add(R.GET_VRING_BASE);
     const closing = t.frontend.close();
     await until('the request is there', () => t.backend.names().includes('GET_VRING_BASE'));
-    await vi.advanceTimersByTimeAsync(5000);
+    await vi.advanceTimersByTimeAsync(500);
     await closing;
     expect(vi.getTimerCount()).toBe(0);
   });

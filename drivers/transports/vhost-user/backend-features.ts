@@ -69,3 +69,23 @@ export function checkMtu(mtu: bigint): number {
 export function longestFrame(features: bigint, mtu: number): number {
   return (features & VIRTIO_NET_F_MTU) !== 0n && mtu > 0 ? mtu + FRAME_OVERHEAD : ANY_LENGTH;
 }
+
+/** Requests without descriptors that are understood. */
+export const SUPPORTED_REQUESTS: ReadonlySet<number> = new Set<number>([
+  p.VhostUserRequest.GET_FEATURES,
+  p.VhostUserRequest.SET_FEATURES,
+  p.VhostUserRequest.SET_OWNER,
+  p.VhostUserRequest.RESET_OWNER,
+  p.VhostUserRequest.SET_VRING_NUM,
+  p.VhostUserRequest.SET_VRING_ADDR,
+  p.VhostUserRequest.SET_VRING_BASE,
+  p.VhostUserRequest.GET_VRING_BASE,
+  p.VhostUserRequest.GET_PROTOCOL_FEATURES,
+  p.VhostUserRequest.SET_PROTOCOL_FEATURES,
+  p.VhostUserRequest.GET_QUEUE_NUM,
+  p.VhostUserRequest.SET_VRING_ENABLE,
+  p.VhostUserRequest.NET_SET_MTU,
+  p.VhostUserRequest.RESET_DEVICE,
+  p.VhostUserRequest.SET_STATUS,
+  p.VhostUserRequest.GET_STATUS,
+]);

@@ -9,6 +9,7 @@ import { abi, connectUnix, type Reactor, SystemError } from '../../libc/index.js
 import type { WindowAllocator } from '../../memory/index.js';
 import type { DeviceRxQueue } from '../../virtio/device-rx-queue.js';
 import type { DeviceTxQueue } from '../../virtio/device-tx-queue.js';
+import { SignalPacer } from '../../virtio/signal-pacer.js';
 import { ListeningSocket, type SocketPlace } from './listening-socket.js';
 import type { PeerFiles } from './peer-memory.js';
 import { QueuePair } from './queue-pair.js';
@@ -78,7 +79,9 @@ export class VhostUserBackend {
     this.path = path;
     this.reactor = reactor;
     this.pairs = Array.from({ length: queuePairs }, (_, i) => new QueuePair(`${name} queue pair ${i}`));
-    this.sessionOptions = { name, reactor, windows, pairs: this.pairs, files };
+    const signals = new SignalPacer();
+    signals.onSlow = (line) => this.onNotice?.(`${name}: ${line}`, 'slow signals');
+    this.sessionOptions = { name, reactor, windows, pairs: this.pairs, files, signals };
     if (client) this.dial();
     else this.listen();
   }
@@ -121,6 +124,7 @@ export class VhostUserBackend {
     const hadPeer = this.session !== null;
     this.session?.dispose();
     this.session = null;
+    this.sessionOptions.signals.close();
     if (this.listener !== null) {
       this.reactor.unwatch(this.listener.fd);
       this.listener.close();

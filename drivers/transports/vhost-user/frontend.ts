@@ -29,6 +29,8 @@ const QUEUE_PAIR = 2;
 const MAX_QUEUE_SIZE = 32768;
 const PROTOCOL_FEATURES_WANTED = p.PROTOCOL_F_REPLY_ACK | p.PROTOCOL_F_CONFIG | p.PROTOCOL_F_STATUS;
 const CONFIG_HEAD_BYTES = 12;
+/** How long a backend may take to stop a ring. One that hangs is not to hold up the end of the process. */
+const STOP_MS = 500;
 /** Where a packed ring begins: at index 0 with the wrap counter, bit 15, at 1 (virtio 1.2, 2.8.1). */
 const PACKED_BASE = 0x8000;
 
@@ -287,9 +289,9 @@ export class VhostUserFrontend implements VirtioTransport {
     return p.decodeU64(await this.request(request, null), p.requestName(request));
   }
 
-  private async request(request: number, payload: Buffer | null): Promise<Buffer> {
+  private async request(request: number, payload: Buffer | null, timeoutMs?: number): Promise<Buffer> {
     this.openChannel().send(request, 0, payload);
-    return this.replies.expect(request);
+    return this.replies.expect(request, timeoutMs);
   }
 
   private openChannel(): VhostUserChannel {
@@ -304,7 +306,7 @@ export class VhostUserFrontend implements VirtioTransport {
       // GET_VRING_BASE stops a ring: when it is answered the backend has let go of our memory.
       try {
         for (const index of this.queues.keys()) {
-          await this.request(R.GET_VRING_BASE, p.encodeVringState({ index, num: 0 }));
+          await this.request(R.GET_VRING_BASE, p.encodeVringState({ index, num: 0 }), STOP_MS);
         }
       } catch {
         // The backend is going or gone: closing the socket stops its rings as well.

@@ -17,14 +17,14 @@ export class PendingReplies {
   /** @param name begins every error */
   constructor(private readonly name: string) {}
 
-  /** The payload of the answer to `request`, which has just been sent. Rejects when it does not come in time. */
-  expect(request: number): Promise<Buffer> {
+  /** The payload of the answer to `request`, which has just been sent. Rejects when it does not come within `timeoutMs`. */
+  expect(request: number, timeoutMs = REPLY_TIMEOUT_MS): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.failAll(
-          `the backend does not answer ${requestName(request)} within ${REPLY_TIMEOUT_MS / 1000} s: it hangs, or serves another endpoint on this socket`,
+          `the backend does not answer ${requestName(request)} within ${timeoutMs / 1000} s: it hangs, or serves another endpoint on this socket`,
         );
-      }, REPLY_TIMEOUT_MS);
+      }, timeoutMs);
       this.waiting.push({ request, timer, resolve, reject });
     });
   }

@@ -2,7 +2,13 @@
 import type { QueuePair } from './queue-pair.js';
 
 /** What a notice is about. */
-export type NoticeKind = 'refused message' | 'ignored message' | 'broken ring' | 'unserved peer' | 'no frontend';
+export type NoticeKind =
+  | 'refused message'
+  | 'ignored message'
+  | 'broken ring'
+  | 'unserved peer'
+  | 'no frontend'
+  | 'slow signals';
 
 export interface SessionEvents {
   /** A ring was kicked. */

@@ -9,6 +9,7 @@ import type { Reactor } from '../../libc/index.js';
 import type { WindowAllocator } from '../../memory/index.js';
 import { featureNames, VHOST_USER_F_PROTOCOL_FEATURES } from '../../virtio/features.js';
 import { MAX_BURST, PacketBurst } from '../../virtio/packet-burst.js';
+import type { SignalPacer } from '../../virtio/signal-pacer.js';
 import {
   checkFeatures,
   checkMtu,
@@ -17,6 +18,7 @@ import {
   OFFERED_PROTOCOL_FEATURES,
   offeredFeatures,
   ringFeatures,
+  SUPPORTED_REQUESTS,
 } from './backend-features.js';
 import { type Message, VhostUserChannel } from './channel.js';
 import { type PeerFiles, PeerMemory } from './peer-memory.js';
@@ -28,26 +30,6 @@ import { Vring, type VringEvents } from './vring.js';
 
 const { VhostUserRequest: Request } = p;
 
-/** Requests without descriptors that are understood. */
-const SUPPORTED = new Set<number>([
-  Request.GET_FEATURES,
-  Request.SET_FEATURES,
-  Request.SET_OWNER,
-  Request.RESET_OWNER,
-  Request.SET_VRING_NUM,
-  Request.SET_VRING_ADDR,
-  Request.SET_VRING_BASE,
-  Request.GET_VRING_BASE,
-  Request.GET_PROTOCOL_FEATURES,
-  Request.SET_PROTOCOL_FEATURES,
-  Request.GET_QUEUE_NUM,
-  Request.SET_VRING_ENABLE,
-  Request.NET_SET_MTU,
-  Request.RESET_DEVICE,
-  Request.SET_STATUS,
-  Request.GET_STATUS,
-]);
-
 /** Bursts discarded at one kick of a ring that is not enabled; a driver may go on for longer than we like. */
 const MAX_DISCARDS = 1024;
 
@@ -57,6 +39,8 @@ export interface SessionOptions {
   readonly windows: WindowAllocator;
   readonly pairs: readonly QueuePair[];
   readonly files: PeerFiles;
+  /** Signals the peer's eventfds. It outlives the connection: a peer that made signals slow does not lose its record. */
+  readonly signals: SignalPacer;
 }
 
 export class VhostUserSession implements VringEvents {
@@ -78,11 +62,11 @@ export class VhostUserSession implements VringEvents {
     private readonly options: SessionOptions,
     private readonly events: SessionEvents,
   ) {
-    const { reactor, pairs, name } = options;
+    const { reactor, pairs, name, signals } = options;
     this.offered = offeredFeatures(pairs.length);
     this.vrings = pairs.flatMap((pair, i) => [
-      new Vring(2 * i, reactor, pair.rxCounts, this),
-      new Vring(2 * i + 1, reactor, pair.txCounts, this),
+      new Vring(2 * i, reactor, pair.rxCounts, this, signals),
+      new Vring(2 * i + 1, reactor, pair.txCounts, this, signals),
     ]);
     this.discarded = new PacketBurst({ u8: new Uint8Array(0), u16: new Uint16Array(0), u32: new Uint32Array(0) });
     this.channel = new VhostUserChannel(reactor, fd, name, {
@@ -148,7 +132,7 @@ export class VhostUserSession implements VringEvents {
         this.setVringFd(message, what);
         return null;
     }
-    if (!SUPPORTED.has(message.request)) return this.ignore(message.request, what, wantsAck);
+    if (!SUPPORTED_REQUESTS.has(message.request)) return this.ignore(message.request, what, wantsAck);
     if (message.fds.length > 0) throw new p.ProtocolError(`${what}: ${message.fds.length} descriptors, expected none`);
     switch (message.request) {
       case Request.GET_FEATURES:

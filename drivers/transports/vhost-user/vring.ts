@@ -3,12 +3,13 @@
  * docs/interop/vhost-user.rst, "Ring states"): stopped until its first kick, then started; enabled or not apart from that.
  */
 import { readlinkSync } from 'node:fs';
-import { abi, closeFile, type Reactor, setNonBlocking, signalEventfd } from '../../libc/index.js';
+import { abi, closeFile, type Reactor, setNonBlocking } from '../../libc/index.js';
 import { quoted } from '../../log/text.js';
 import type { RingOptions, RingPlace } from '../../virtio/device-ring.js';
 import { DeviceRxQueue } from '../../virtio/device-rx-queue.js';
 import { DeviceTxQueue } from '../../virtio/device-tx-queue.js';
 import { EVENT_BYTES, MAX_PACKED_QUEUE_SIZE, PACKED_DESC_BYTES } from '../../virtio/packed-layout.js';
+import type { SignalPacer } from '../../virtio/signal-pacer.js';
 import { availBytes, descTableBytes, MAX_SPLIT_QUEUE_SIZE, usedBytes } from '../../virtio/split-layout.js';
 import type { PeerMemory } from './peer-memory.js';
 import type { VringAddress } from './protocol.js';
@@ -54,6 +55,8 @@ export class Vring {
     /** Counters of the ring; they outlive it. */
     private readonly counts: Float64Array,
     private readonly events: VringEvents,
+    /** Signals the call and the error eventfd. */
+    private readonly signals: SignalPacer,
   ) {
     this.isTx = index % 2 === 1;
   }
@@ -113,20 +116,20 @@ export class Vring {
   /** Takes the descriptor over; -1 when the driver polls. */
   setCall(fd: number): void {
     if (fd !== NO_FD) checkSignalled(fd, `ring ${this.index}: call`);
-    if (this.callFd !== NO_FD) closeFile(this.callFd);
+    this.drop(this.callFd);
     this.callFd = fd;
     const ring = this.queue?.ring;
     if (!ring) return;
     ring.callFd = fd;
     // Used buffers may have been signalled on the old one when nobody listened there any more. One signal too many is no
     // harm (virtio 1.2, 2.7.7.1), one too few is a driver that sleeps for ever.
-    if (fd !== NO_FD && this.running) signalEventfd(fd);
+    if (fd !== NO_FD && this.running) this.signals.signal(fd);
   }
 
   /** Takes the descriptor over; -1 for none. */
   setErr(fd: number): void {
     if (fd !== NO_FD) checkSignalled(fd, `ring ${this.index}: err`);
-    if (this.errFd !== NO_FD) closeFile(this.errFd);
+    this.drop(this.errFd);
     this.errFd = fd;
   }
 
@@ -139,8 +142,8 @@ export class Vring {
     if (this.queue !== null || this.size === 0 || !this.address || this.kickFd === null || !memory) return;
     this.packed = features.packed;
     const place = this.resolve(memory, this.address);
-    const { size, base, callFd, counts } = this;
-    const options = { size, base, callFd, counts, ...features };
+    const { size, base, callFd, counts, signals } = this;
+    const options = { size, base, callFd, counts, signals, ...features };
     if (this.isTx) this.tx = new DeviceTxQueue(memory, place, options);
     else this.rx = new DeviceRxQueue(memory, place, options);
     const queue = this.queue!;
@@ -211,8 +214,15 @@ export class Vring {
 
   private broke(reason: string): void {
     this.halt();
-    if (this.errFd !== NO_FD) signalEventfd(this.errFd);
+    if (this.errFd !== NO_FD) this.signals.signal(this.errFd);
     this.events.onBroken(this, reason);
+  }
+
+  /** Closes a descriptor that was signalled. */
+  private drop(fd: number): void {
+    if (fd === NO_FD) return;
+    this.signals.forget(fd);
+    closeFile(fd);
   }
 
   private dropKick(): void {
@@ -248,8 +258,8 @@ export class Vring {
 }
 
 /**
- * A descriptor that we write to. With its counter at the maximum (eventfd(2)), the write to a blocking one would wait for the
- * frontend to read, and the whole switch with it. Who sets the flag back on purpose can still do that to us.
+ * A descriptor that is signalled. Where a signal must be written, for want of Linux AIO, the write to a blocking eventfd with a
+ * full counter would wait for the frontend to read it.
  */
 function checkSignalled(fd: number, name: string): void {
   checkEventfd(fd, name);

@@ -25,6 +25,8 @@ import * as p from '../../../drivers/transports/vhost-user/protocol.js';
 import { QueuePair } from '../../../drivers/transports/vhost-user/queue-pair.js';
 import { VhostUserSession } from '../../../drivers/transports/vhost-user/session.js';
 import { MAX_BURST, PacketBurst } from '../../../drivers/virtio/packet-burst.js';
+import { SignalPacer } from '../../../drivers/virtio/signal-pacer.js';
+import { counterOf, fillCounter, makeBlocking } from '../../support/hostile-eventfd.js';
 import { HOSTILE_NAME } from '../../support/refused-messages.js';
 import { openFds } from '../../support/resources.js';
 import type { Input } from '../input.js';
@@ -152,6 +154,7 @@ export const vhostUser: FuzzTarget = {
 
     const run = (input: Input): void => {
       guest.fill(0);
+      for (const event of events) counterOf(event);
       let carriesFds = false;
       const reactor = new ManualReactor();
       const client = new MessageSocket(connectUnix(path), 'fuzz');
@@ -167,7 +170,8 @@ export const vhostUser: FuzzTarget = {
         { clock: () => 0 },
       );
       let previous = 0;
-      const options = { name: 'port', reactor: reactor as unknown as Reactor, windows, pairs, files: 'any' as const };
+      const common = { name: 'port', windows, pairs, files: 'any' as const, signals: new SignalPacer() };
+      const options = { ...common, reactor: reactor as unknown as Reactor };
       const session = new VhostUserSession(fd, options, {
         onKick: () => {},
         onChange: () => {},
@@ -273,8 +277,13 @@ export const vhostUser: FuzzTarget = {
               useQueues();
               break;
             case 2: {
+              const how = input.u8();
+              const event = events[how & 1]!;
+              // Whoever shares an eventfd may do that to it: a signal or a look at it must not wait.
+              if ((how & 0x40) !== 0) fillCounter(event);
+              if ((how & 0x80) !== 0) makeBlocking(event);
               // Somebody kicks, once the backend listens.
-              signalEventfd(events[input.u8() & 1]!);
+              signalEventfd(event);
               for (const [other, handler] of [...reactor.handlers]) if (other !== fd) handler();
               break;
             }

@@ -1,0 +1,67 @@
+/**
+ * A neighbour on a port of the switch that turns its call eventfds against it. It speaks vhost-user itself, lets the switch put
+ * frames into its ring and take frames out of it, and wants a signal for each.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { udpFrame } from '../../bench/frames.js';
+import { connectUnix, Reactor } from '../../drivers/libc/index.js';
+import { VHOST_USER_F_PROTOCOL_FEATURES, VIRTIO_F_VERSION_1 } from '../../drivers/virtio/features.js';
+import { FakeFrontend } from '../support/fake-frontend.js';
+import { fillCounter, makeBlocking, Waiters } from '../support/hostile-eventfd.js';
+import { ipOf, macOf } from './numbered.js';
+
+const FRAME_BYTES = 60;
+const HEADER_BYTES = 12;
+const BUFFER_BYTES = 2048;
+/** Frames on their way to the switch, and buffers for those from it, at a time. */
+const IN_FLIGHT = 8;
+/** So many wait for each call eventfd: a signal takes some 20 ms. */
+const WAITERS = 200_000;
+
+export const EVENTFD_HOSTILITIES = [
+  'blocks and fills its call eventfds',
+  'has very many wait for its call eventfds',
+] as const;
+
+/** Does so until the process ends. `begun` is called when the switch has answered. */
+export async function turnEventfds(
+  path: string,
+  kind: (typeof EVENTFD_HOSTILITIES)[number],
+  begun: () => void,
+): Promise<never> {
+  const frontend = new FakeFrontend(connectUnix(path), new Reactor());
+  frontend.start(VIRTIO_F_VERSION_1 | VHOST_USER_F_PROTOCOL_FEATURES, 0n);
+  const { rx, tx } = frontend;
+  const calls = [rx.options.callFd, tx.options.callFd];
+  // To itself, so that both of its rings are used and nobody else is flooded.
+  const self = { ip: ipOf(3), mac: macOf(3) };
+  const frame = udpFrame(FRAME_BYTES, self, self);
+  const frameAt = tx.buffer(HEADER_BYTES + FRAME_BYTES);
+  frontend.window.u8.set(frame, frameAt + HEADER_BYTES);
+  const buffer = rx.buffer(BUFFER_BYTES);
+  const send = (frames: number): void => {
+    for (let n = 0; n < frames; n++) tx.offer([{ offset: frameAt, length: HEADER_BYTES + FRAME_BYTES }]);
+  };
+  const post = (buffers: number): void => {
+    for (let n = 0; n < buffers; n++) rx.offer([{ offset: buffer, length: BUFFER_BYTES, write: true }]);
+  };
+  send(IN_FLIGHT);
+  post(IN_FLIGHT);
+  if (kind !== 'blocks and fills its call eventfds') for (const fd of calls) new Waiters(fd, WAITERS);
+  let hasBegun = false;
+  for (;;) {
+    if (kind === 'blocks and fills its call eventfds') {
+      for (const fd of calls) {
+        fillCounter(fd);
+        makeBlocking(fd);
+      }
+    }
+    frontend.kick(1);
+    await nextTurn();
+    const sent = tx.takeUsed().length;
+    send(sent);
+    post(rx.takeUsed().length);
+    if (!hasBegun && sent > 0) begun();
+    hasBegun ||= sent > 0;
+  }
+}
