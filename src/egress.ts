@@ -4,7 +4,7 @@
  */
 
 import { FRAME_OFFSET, NO_BUFFER } from '../rings/buffer-pool.js';
-import { NeighbourState } from '../rings/neighbour-table.js';
+import { NeighbourState } from '../rings/neighbour-reader.js';
 import { L2, type L2Counters } from './counters.js';
 import { HOP_BROADCAST, HOP_GATEWAY, HOP_MULTICAST, HOP_NEIGHBOUR, HOP_SELF, type Host } from './host.js';
 import type { FrameSink } from './medium.js';

@@ -20,7 +20,8 @@
  * Linux has such limits, too (neigh/default/gc_thresh2, gc_thresh3 and gc_stale_time), but counts INCOMPLETE ones among them.
  */
 
-import { type NeighbourReader, NeighbourState, type NeighbourTable, NOBODY } from '../rings/neighbour-table.js';
+import { type NeighbourReader, NeighbourState } from '../rings/neighbour-reader.js';
+import { type NeighbourTable, NOBODY } from '../rings/neighbour-table.js';
 import { AskLimit } from './ask-limit.js';
 import { L2, type L2Counters } from './counters.js';
 import { BROADCAST_MAC, sameMac } from './wire/ethernet.js';

@@ -14,7 +14,9 @@ const LICENCES = 'THIRD-PARTY-LICENSES.txt';
 const withMaps = !process.argv.includes('--without-maps');
 const chunks = await bundleJavaScript(withMaps);
 writeFileSync(join(BUNDLE, LICENCES), licencesOf(chunks.flatMap(({ moduleIds }) => moduleIds)));
-const declarations = await bundleDeclarations(new Map(chunks.map(({ name, exports }) => [name, exports])));
+// What several files have in common may have the name of an export.
+const entries = chunks.filter(({ isEntry }) => isEntry);
+const declarations = await bundleDeclarations(new Map(entries.map(({ name, exports }) => [name, exports])));
 const written = new Set([...chunks.map(({ fileName }) => fileName), ...declarations, LICENCES]);
 if (withMaps) for (const { fileName } of chunks) written.add(`${fileName}.map`);
 for (const old of readdirSync(BUNDLE)) if (!written.has(old)) rmSync(join(BUNDLE, old));

@@ -1,5 +1,4 @@
 /** Whatever was thrown, by us or by somebody's stack, as text for people: one line, and a stack if it is asked for. */
-import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { ConfigError, WorkerError } from '../errors.js';
 import { placeOf } from '../fault-place.js';
@@ -8,23 +7,6 @@ import { placeOf } from '../fault-place.js';
 export function messageOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return typeof thrown === 'string' ? thrown : inspect(thrown);
   return thrown.message === '' ? thrown.name : thrown.message;
-}
-
-/** Files that may be open at once so that Node, which reads many modules at a time, can load every command. */
-const ENOUGH_FILES = 1024;
-
-/** What a command's modules are when they are loaded; where descriptors are what they lack, it says so. */
-export async function loaded<Module>(modules: Promise<Module>): Promise<Module> {
-  // Read first: there is no descriptor left for it when it is needed.
-  const limit = Number(/^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]);
-  try {
-    return await modules;
-  } catch (error) {
-    // Node has other words for it, too: a package that cannot be read "cannot be found".
-    if (!(limit < ENOUGH_FILES)) throw error;
-    const advice = `raise the limit ('ulimit -n ${ENOUGH_FILES}')`;
-    throw new Error(`too few files may be open to load the program, ${limit}: ${advice}`, { cause: error });
-  }
 }
 
 /** One line for what was thrown while `app` ran: whose fault it is, and where in its code, if it is not ours. */

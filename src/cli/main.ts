@@ -10,7 +10,7 @@ import { createRequire } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { coreList, keyValue, positiveInteger, positiveNumber, scriptVariable, sizeRange } from './arguments.js';
-import { isUsageFault, loaded, messageOf, stackOf } from './faults.js';
+import { isUsageFault, messageOf, stackOf } from './faults.js';
 import { complain, complainAtLength, outputRead } from './output.js';
 import { watchOutput } from './output-end.js';
 
@@ -71,7 +71,7 @@ function bindCommand(tspmd: Command, name: string, description: string, ...first
     .argument('[arguments...]', 'of scripts/bind-vfio.sh, which is run with them')
     .helpOption(false)
     .allowUnknownOption()
-    .action(async (args) => (await loaded(import('./bind.js'))).runBindScript([...first, ...args]));
+    .action(async (args) => (await import('./bind.js')).runBindScript([...first, ...args]));
 }
 
 function program(): Command {
@@ -104,7 +104,7 @@ function program(): Command {
     )
     .option('--core-burst <n>', 'packets that a core may send before the next one may (default: 32)', positiveInteger)
     .option('--stats-period <seconds>', 'print rates this often, and a line per core', positiveNumber)
-    .action(verbosely(async (options) => (await loaded(import('./run.js'))).run(options)));
+    .action(verbosely(async (options) => (await import('./run.js')).run(options)));
 
   deviceOptions(tspmd.command('ping').description('ping a host over the driver'))
     .requiredOption('--to <ip>', 'whom to ping')
@@ -117,7 +117,7 @@ function program(): Command {
     )
     .option('--quiet', 'print only the summary')
     .option('--timeout <seconds>', 'how long an answer may take', positiveNumber, 1)
-    .action(verbosely(async (options) => (await loaded(import('./ping.js'))).ping(options)));
+    .action(verbosely(async (options) => (await import('./ping.js')).ping(options)));
 
   tspmd
     .command('new')
@@ -127,7 +127,7 @@ function program(): Command {
       '--tspmd <spec>',
       'what the stack depends on: a version, tarball or folder of tspmd (default: this version)',
     )
-    .action(async (folder, options) => (await loaded(import('./new.js'))).newStack(folder, options));
+    .action(async (folder, options) => (await import('./new.js')).newStack(folder, options));
 
   tspmd
     .command('switch')
@@ -149,7 +149,7 @@ function program(): Command {
     .option('--stats', 'print the counters of running switches: all of this user, or the one whose process id is given')
     .option('--json', 'with --stats: as JSON')
     .action(async (file, variables, options, command) => {
-      const { runSwitchCommand, printSwitchStats } = await loaded(import('./switch.js'));
+      const { runSwitchCommand, printSwitchStats } = await import('./switch.js');
       if (options.stats) return printSwitchStats(file, options);
       if (options.json) command.error('error: --json is for --stats alone');
       if (file === undefined) command.error('error: a .bess script is missing: tspmd switch FILE.bess [NAME=value...]');
@@ -159,7 +159,7 @@ function program(): Command {
   tspmd
     .command('devices')
     .description('list the NICs of this machine, and what to do next to drive one')
-    .action(async () => (await loaded(import('./devices.js'))).printDevices());
+    .action(async () => (await import('./devices.js')).printDevices());
 
   for (const command of tspmd.commands) command.exitOverride().copyInheritedSettings(tspmd);
   // After that: they have no --help of ours.

@@ -1,6 +1,5 @@
 /** `tspmd switch`: the one place where src/ meets bess/. */
 import { SwitchError } from '../../bess/errors.js';
-import { loaded } from './faults.js';
 import { neverWaitForTerminal } from './output.js';
 import { untilStopped } from './shutdown.js';
 
@@ -10,7 +9,7 @@ export async function runSwitchCommand(
   variables: Record<string, string>,
   options: { idle: 'adaptive' | 'spin'; peerMemory: 'any' | 'sealed' },
 ): Promise<void> {
-  const { runSwitch } = await loaded(import('../../bess/command.js'));
+  const { runSwitch } = await import('../../bess/command.js');
   const { idle, peerMemory } = options;
   neverWaitForTerminal();
   const stop = new AbortController();
@@ -26,6 +25,6 @@ export async function runSwitchCommand(
 export async function printSwitchStats(pid: string | undefined, options: { json?: boolean }): Promise<void> {
   if (pid !== undefined && !/^\d+$/.test(pid)) throw new Error(`switch --stats: '${pid}' is not a process id`);
   // Not loaded with the rest: to ask a running switch needs no script language.
-  const { printStats } = await loaded(import('../../bess/print-stats.js'));
+  const { printStats } = await import('../../bess/print-stats.js');
   await printStats({ json: options.json ?? false, ...(pid === undefined ? {} : { pid: Number(pid) }) });
 }

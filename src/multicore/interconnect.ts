@@ -9,7 +9,8 @@
  *
  * Every ring has one producer and one consumer. With 1 KB the Rx and the Tx worker are one thread.
  */
-import { NeighbourReader, NeighbourTable } from '../../rings/neighbour-table.js';
+import { NeighbourReader } from '../../rings/neighbour-reader.js';
+import { NeighbourTable } from '../../rings/neighbour-table.js';
 import { SpscRing } from '../../rings/spsc-ring.js';
 import { DOORBELL_WORDS, Doorbell, DoorbellListener } from './doorbell.js';
 import { NeighbourMail, PLACES_A_LETTER } from './neighbour-mail.js';

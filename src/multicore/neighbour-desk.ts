@@ -1,5 +1,5 @@
 /** The Rx worker's side of the cores' questions about neighbours: one ARP request for all who ask, an answer to each. */
-import { NeighbourState } from '../../rings/neighbour-table.js';
+import { NeighbourState } from '../../rings/neighbour-reader.js';
 import { type NeighbourEvents, type Neighbours, RESOLVE_REFUSED } from '../neighbours.js';
 import type { Doorbell } from './doorbell.js';
 import type { NeighbourMail } from './neighbour-mail.js';

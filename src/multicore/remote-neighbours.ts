@@ -2,7 +2,7 @@
  * A core's view of the neighbours: it reads the shared table, and asks the Rx worker, who alone writes it, for what is not
  * in there. One question at a time is open for a neighbour; each gets one answer.
  */
-import type { NeighbourReader } from '../../rings/neighbour-table.js';
+import type { NeighbourReader } from '../../rings/neighbour-reader.js';
 import { AskLimit } from '../ask-limit.js';
 import {
   type NeighbourEvents,

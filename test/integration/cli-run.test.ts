@@ -220,7 +220,7 @@ describe('tspmd', () => {
     expect(readFileSync(`/proc/${child.pid}/status`, 'utf8')).toMatch(/^Cpus_allowed_list:\s+0$/m);
     await child.stop();
     const absent = start(...runArguments('--cores', '1023'));
-    expect(await absent.exited).toEqual({ code: 1, signal: null });
+    expect(await absent.exited).toEqual({ code: 2, signal: null });
     expect(absent.output).toMatch(/^tspmd: cores: there is no CPU 1023; this machine has CPUs [\d,-]+$/m);
   });
 

@@ -138,12 +138,6 @@ describeWith('without a descriptor free', [command('prlimit')], () => {
     return limit;
   }
 
-  it('a command that cannot be loaded says so', async () => {
-    const [program, ...args] = switchArgs(2);
-    const child = enter(Child.spawn('prlimit', ['--nofile=100:100', program, ...args]));
-    await expectOneLine(child, /^tspmd: too few files may be open to load the program, 100: raise the limit/);
-  });
-
   it('a switch with many ports says which one it cannot make, and leaves none', async () => {
     const script = join(directory.path, 'many.bess');
     const port = "PMDPort(name='p%d' % i, vdev='eth_vhost%d,iface=%s/%d.sock' % (i, $DIR, i))";

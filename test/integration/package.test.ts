@@ -74,7 +74,8 @@ describe('the package', () => {
 
   it('imports koffi and Node, and names the licences of all else that is in it', () => {
     // A statement is a line.
-    const IMPORT = /^(?:import|export)\b.*?"([^"]+)";$|\b(?:import|require)\("([^"]+)"\)/gm;
+    const IMPORT =
+      /^(?:import|export)\b.*?"([^"]+)";$|\b(?:import|require|createRequire\(import\.meta\.url\))\("([^"]+)"\)/gm;
     const imports = installed.files
       .filter((file) => file.startsWith(BUNDLE) && file.endsWith('.js'))
       .flatMap((file) => [...installed.read(file).matchAll(IMPORT)])

@@ -3,7 +3,7 @@
  * that collide in the table. In all of them the neighbours that were known before lose nothing, and new ones get through.
  */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { type NeighbourReader, NeighbourState } from '../../rings/neighbour-table.js';
+import { type NeighbourReader, NeighbourState } from '../../rings/neighbour-reader.js';
 import type { BaseCore } from '../../src/base-core.js';
 import { formatIpv4, parseIpv4 } from '../../src/wire/address.js';
 import { collidingAddresses } from '../support/colliding.js';

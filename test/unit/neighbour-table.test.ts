@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { NeighbourReader, NeighbourState, NeighbourTable, NOBODY } from '../../rings/neighbour-table.js';
+import { NeighbourReader, NeighbourState } from '../../rings/neighbour-reader.js';
+import { NeighbourTable, NOBODY } from '../../rings/neighbour-table.js';
 import { collidingAddresses } from '../support/colliding.js';
 import type { NeighbourWork } from '../support/neighbour-writer.worker.js';
 

@@ -2,7 +2,8 @@
  * Who is asked for, believed and given up, with strangers who do what they like: whoever is known and in use stays known, what
  * is asked is bounded, and every question that was taken is answered.
  */
-import { NeighbourState, NeighbourTable } from '../../../rings/neighbour-table.js';
+import { NeighbourState } from '../../../rings/neighbour-reader.js';
+import { NeighbourTable } from '../../../rings/neighbour-table.js';
 import { ASKS_AT_ONCE, ASKS_PER_SECOND } from '../../../src/ask-limit.js';
 import { createL2Counters, L2 } from '../../../src/counters.js';
 import { MAX_INCOMPLETE, Neighbours, RESOLVE_BEGUN, RESOLVE_REFUSED } from '../../../src/neighbours.js';

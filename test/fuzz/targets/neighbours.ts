@@ -1,5 +1,6 @@
 /** The neighbour table against a Map: any sequence of writes, addresses that collide, time that wraps. */
-import { NeighbourState, NeighbourTable, NOBODY } from '../../../rings/neighbour-table.js';
+import { NeighbourState } from '../../../rings/neighbour-reader.js';
+import { NeighbourTable, NOBODY } from '../../../rings/neighbour-table.js';
 import type { Input } from '../input.js';
 import { check, type FuzzTarget } from '../target.js';
 
