@@ -39,7 +39,10 @@ export class Doorbell {
 
 /** The side of the thread that sleeps. */
 export class DoorbellListener extends Doorbell {
-  /** Called when somebody has rung, once for each {@link arm}. */
+  /**
+   * Called when somebody has rung, at most once per {@link arm}. Nothing is armed any more then, although the thread may have
+   * armed again since the ring: look at everything that is waited for.
+   */
   onRing: (() => void) | null = null;
   private isWaiting = false;
 
@@ -65,6 +68,8 @@ export class DoorbellListener extends Doorbell {
     this.isWaiting = true;
     void value.then(() => {
       this.isWaiting = false;
+      // Armed again before this came, the word would say that the thread sleeps, and no wait would be there to be notified.
+      this.disarm();
       this.onRing?.();
     });
     return true;
