@@ -73,5 +73,6 @@ export const native = {
   recvmsg: func<[number, Uint8Array, number]>('recvmsg', 'intptr_t', ['int', 'void *', 'int']),
 
   schedSetaffinity: func<[number, number, Uint8Array]>('sched_setaffinity', 'int', ['int', 'size_t', 'const void *']),
+  exitNow: func<[number]>('_exit', 'int', ['int']),
   prctlName: func<[number, string]>('prctl', 'int', ['int', 'str']),
 } as const;

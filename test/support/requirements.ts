@@ -49,6 +49,13 @@ export const hugepages: Requirement = {
   isMet: () => isReadWrite('/proc/sys/vm/nr_hugepages'),
 };
 
+export const fuse: Requirement = {
+  what: '/dev/fuse and the right to mount',
+  remedy: "run the tests as root, and load the kernel module with 'modprobe fuse'",
+  isOptional: true,
+  isMet: () => isReadWrite('/dev/fuse') && process.getuid?.() === 0,
+};
+
 /** The kernel and modules of scripts/vm. */
 export const guest: Requirement = {
   what: 'a guest VM',

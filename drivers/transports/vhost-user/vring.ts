@@ -3,7 +3,7 @@
  * docs/interop/vhost-user.rst, "Ring states"): stopped until its first kick, then started; enabled or not apart from that.
  */
 import { readlinkSync } from 'node:fs';
-import { abi, closeFile, type Reactor, setNonBlocking, signalEventfd } from '../../libc/index.js';
+import { abi, type Closer, type Reactor, setNonBlocking, signalEventfd } from '../../libc/index.js';
 import type { RingOptions, RingPlace } from '../../virtio/device-ring.js';
 import { DeviceRxQueue } from '../../virtio/device-rx-queue.js';
 import { DeviceTxQueue } from '../../virtio/device-tx-queue.js';
@@ -50,6 +50,8 @@ export class Vring {
   constructor(
     readonly index: number,
     private readonly reactor: Reactor,
+    /** Closes the frontend's descriptors. */
+    private readonly closer: Closer,
     /** Counters of the ring; they outlive it. */
     private readonly counts: Float64Array,
     private readonly events: VringEvents,
@@ -112,7 +114,7 @@ export class Vring {
   /** Takes the descriptor over; -1 when the driver polls. */
   setCall(fd: number): void {
     if (fd !== NO_FD) checkSignalled(fd, `ring ${this.index}: call`);
-    if (this.callFd !== NO_FD) closeFile(this.callFd);
+    if (this.callFd !== NO_FD) this.closer.close(this.callFd);
     this.callFd = fd;
     const ring = this.queue?.ring;
     if (!ring) return;
@@ -125,7 +127,7 @@ export class Vring {
   /** Takes the descriptor over; -1 for none. */
   setErr(fd: number): void {
     if (fd !== NO_FD) checkSignalled(fd, `ring ${this.index}: err`);
-    if (this.errFd !== NO_FD) closeFile(this.errFd);
+    if (this.errFd !== NO_FD) this.closer.close(this.errFd);
     this.errFd = fd;
   }
 
@@ -217,7 +219,7 @@ export class Vring {
   private dropKick(): void {
     if (this.kickFd !== null && this.kickFd !== NO_FD) {
       this.reactor.unwatch(this.kickFd);
-      closeFile(this.kickFd);
+      this.closer.close(this.kickFd);
     }
     this.kickFd = null;
     this.kickSeen = false;
@@ -255,7 +257,10 @@ function checkSignalled(fd: number, name: string): void {
   setNonBlocking(fd, name);
 }
 
-/** Anything else that a frontend may send could block the write that signals it, and with it the switch. */
+/**
+ * Anything else that a frontend may send could block the write that signals it, and with it the switch. The kernel answers
+ * from what it has in memory and asks no server; and no file can have this name, because a path begins with a slash.
+ */
 function checkEventfd(fd: number, name: string): void {
   const target = readlinkSync(`/proc/self/fd/${fd}`);
   if (target !== 'anon_inode:[eventfd]') throw new Error(`${name} descriptor is ${target}, expected an eventfd`);

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import {
   acceptUnix,
   closeFile,
+  closeInPlace,
   connectUnix,
   eventfd,
   listenUnix,
@@ -142,7 +143,14 @@ export const vhostUser: FuzzTarget = {
       let closed: string | null = null;
       let notices = 0;
       let previous = 0;
-      const options = { name: 'port', reactor: reactor as unknown as Reactor, windows, pairs, files: 'any' as const };
+      const options = {
+        name: 'port',
+        reactor: reactor as unknown as Reactor,
+        windows,
+        pairs,
+        files: 'any' as const,
+        closer: closeInPlace,
+      };
       const session = new VhostUserSession(fd, options, {
         onKick: () => {},
         onChange: () => {},
