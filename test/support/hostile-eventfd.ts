@@ -1,5 +1,5 @@
 /** What a hostile process does to an eventfd that it shares: it clears O_NONBLOCK, and fills the counter. */
-import { readSync, writeSync } from 'node:fs';
+import { readFileSync, readSync, writeSync } from 'node:fs';
 import { native } from '../../drivers/libc/ffi.js';
 import { abi, closeFile, duplicateFile } from '../../drivers/libc/index.js';
 
@@ -43,6 +43,11 @@ export function counterOf(fd: number): bigint {
     return 0n;
   }
   return counter.readBigUInt64LE();
+}
+
+/** Whether it was signalled while its counter was full. The counter stays as it is, so that this can be asked again and again. */
+export function isOverflown(fd: number): boolean {
+  return /^eventfd-count:\s+f{16}$/m.test(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'));
 }
 
 /** Duplicates of a descriptor that each epoll set of {@link Waiters} watches. */
