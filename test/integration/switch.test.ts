@@ -111,7 +111,7 @@ describe('tspmd switch', () => {
     expect((await second.exited).code).toBe(1);
     expect(second.output).toMatch(
       new RegExp(
-        `forward_n\\.bess:24:\\d+: .*vhost1\\.sock is in use by process ${bess.pid} \\('.*forward_n.*'\\): stop`,
+        `forward_n\\.bess:24:\\d+: .*vhost1\\.sock is in use by process ${bess.pid} \\('.*forward_n.*'…?\\): stop`,
       ),
     );
     const child = ping(1, 2, 10);
