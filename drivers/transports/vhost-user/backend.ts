@@ -34,7 +34,7 @@ export interface VhostUserBackendOptions {
   readonly client?: boolean;
   /** 1 by default. */
   readonly queuePairs?: number;
-  /** Which files the peer's memory may be of; `any` by default. Those that cannot be sealed let a peer end this process. */
+  /** Which files the peer's memory may be of; `any` by default. Those that are not sealed let a peer end this process. */
   readonly files?: PeerFiles;
   /** Closes what peers sent; by default threads that all ports share. */
   readonly closer?: Closer;
