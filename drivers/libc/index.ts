@@ -1,4 +1,3 @@
-export { type Closer, closeInPlace, FileCloser } from './closer.js';
 export * as abi from './constants.js';
 export { SystemError } from './errors.js';
 export {
@@ -9,9 +8,9 @@ export {
   eventfd,
   ioctl,
   memfd,
-  memorySeals,
   openFile,
   readTo,
+  sealAgainstShrinking,
   setNonBlocking,
   writeFrom,
 } from './files.js';

@@ -1,4 +1,5 @@
 import { mkdtempSync, openSync, rmSync, truncateSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { closeFile, eventfd, memfd } from '../../drivers/libc/index.js';
@@ -125,7 +126,7 @@ describe('PeerMemory', () => {
   });
 
   it('refuses more than a window can hold, with the size', () => {
-    const folder = mkdtempSync('/dev/shm/tspmd-');
+    const folder = mkdtempSync(join(tmpdir(), 'tspmd-'));
     const path = join(folder, 'big');
     const big = openSync(path, 'w+');
     truncateSync(path, 5 * 1024 * MIB);
@@ -138,7 +139,7 @@ describe('PeerMemory', () => {
     const event = eventfd();
     expect(() => map([region()], [event])).toThrow(/not a file of memory/);
     closeFile(event);
-    const folder = mkdtempSync('/dev/shm/tspmd-');
+    const folder = mkdtempSync(join(tmpdir(), 'tspmd-'));
     const path = join(folder, 'readonly');
     closeFile(openSync(path, 'w'));
     truncateSync(path, FILE_BYTES);

@@ -6,16 +6,7 @@
  * Source: QEMU, docs/interop/vhost-user.rst. A ring starts at its first kick and is enabled by SET_VRING_ENABLE.
  */
 import { statSync } from 'node:fs';
-import {
-  abi,
-  type Closer,
-  closeFile,
-  connectUnix,
-  eventfd,
-  FileCloser,
-  Reactor,
-  SystemError,
-} from '../../libc/index.js';
+import { abi, closeFile, connectUnix, eventfd, Reactor, SystemError } from '../../libc/index.js';
 import { type AddressSpace, LinearAddressSpace, type PacketMemory } from '../../memory/index.js';
 import type { StopSignal } from '../../stop-signal.js';
 import { EventfdDoorbell } from '../../virtio/doorbell.js';
@@ -25,7 +16,7 @@ import {
   VIRTIO_STATUS_DRIVER_OK,
 } from '../../virtio/features.js';
 import type { Doorbell, QueueLayout, TransportEvents, VirtioTransport } from '../../virtio/transport.js';
-import { type Message, VhostUserChannel } from './channel.js';
+import { VhostUserChannel } from './channel.js';
 import { ListeningSocket } from './listening-socket.js';
 import * as p from './protocol.js';
 import { PendingReplies } from './replies.js';
@@ -63,10 +54,9 @@ class Queue {
     }
   }
 
-  /** The backend has them, too, and decides how long a close takes. */
-  close(closer: Closer): void {
-    closer.close(this.kickFd);
-    closer.close(this.callFd);
+  close(): void {
+    closeFile(this.kickFd);
+    closeFile(this.callFd);
   }
 }
 
@@ -77,8 +67,6 @@ export interface VhostUserFrontendOptions {
   readonly signal?: StopSignal | undefined;
   /** Called with a line when the wait for the first backend begins. */
   readonly onWait?: ((line: string) => void) | undefined;
-  /** Closes what the backend sent or has; by default threads of their own. */
-  readonly closer?: Closer;
 }
 
 export class VhostUserFrontend implements VirtioTransport {
@@ -102,7 +90,6 @@ export class VhostUserFrontend implements VirtioTransport {
   /** With server=1: no backend has connected yet. */
   private isFirstWait = true;
   private endWait: (reason: string) => void = () => {};
-  private readonly closer: Closer;
 
   /** @param path of the socket */
   constructor(
@@ -110,7 +97,6 @@ export class VhostUserFrontend implements VirtioTransport {
     private readonly options: VhostUserFrontendOptions = {},
   ) {
     this.name = `vhost-user:${path}${options.server ? ',server=1' : ''}`;
-    this.closer = options.closer ?? new FileCloser();
   }
 
   get hasConfig(): boolean {
@@ -129,14 +115,13 @@ export class VhostUserFrontend implements VirtioTransport {
     try {
       this.reactor ??= new Reactor();
     } catch (error) {
-      this.closer.close(fd);
+      closeFile(fd);
       throw error;
     }
-    const handlers = {
-      onMessage: (message: Message) => this.replies.settle(message),
-      onClose: (reason: string) => this.lost(channel, reason),
-    };
-    const channel: VhostUserChannel = new VhostUserChannel(this.reactor, fd, this.name, handlers, this.closer);
+    const channel = new VhostUserChannel(this.reactor, fd, this.name, {
+      onMessage: (message) => this.replies.settle(message),
+      onClose: (reason) => this.lost(channel, reason),
+    });
     this.channel = channel;
     await this.send(R.SET_OWNER);
     this.offered = await this.ask(R.GET_FEATURES);
@@ -170,7 +155,7 @@ export class VhostUserFrontend implements VirtioTransport {
     const { path, name } = this;
     const { signal, onWait } = this.isFirstWait ? this.options : {};
     if (signal?.aborted) throw new Error(`${name}: stopped before a backend had connected`);
-    const listener = new ListeningSocket(path, name, this.closer);
+    const listener = new ListeningSocket(path, name);
     this.listener = listener;
     const reactor = new Reactor();
     this.reactor = reactor;
@@ -332,7 +317,7 @@ export class VhostUserFrontend implements VirtioTransport {
     }
     for (const queue of this.queues.values()) {
       this.reactor?.unwatch(queue.callFd);
-      queue.close(this.closer);
+      queue.close();
     }
     this.queues = new Map();
     this.reactor?.close();

@@ -9,7 +9,6 @@ import { join } from 'node:path';
 import {
   acceptUnix,
   closeFile,
-  closeInPlace,
   connectUnix,
   emptyMemfd,
   eventfd,
@@ -171,8 +170,7 @@ export const vhostUser: FuzzTarget = {
         { clock: () => 0 },
       );
       let previous = 0;
-      const signals = new SignalPacer();
-      const common = { name: 'port', windows, pairs, files: 'any' as const, signals, closer: closeInPlace };
+      const common = { name: 'port', windows, pairs, files: 'any' as const, signals: new SignalPacer() };
       const options = { ...common, reactor: reactor as unknown as Reactor };
       const session = new VhostUserSession(fd, options, {
         onKick: () => {},
