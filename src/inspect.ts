@@ -3,7 +3,7 @@
  * Node's `util.inspect.custom`, which is in the global registry so that nobody has to import it.
  */
 import type { MemoryViews } from '../drivers/memory/index.js';
-import type { Core } from './core.js';
+import type { Core } from './link/core.js';
 import { formatIpv4, formatMac } from './wire/address.js';
 import { ARP_BYTES, ARP_REQUEST, arpOperation, arpSenderIp, arpTargetIp, isArp } from './wire/arp.js';
 import {

@@ -5,11 +5,11 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isInstalled } from '../../scripts/programs.js';
-import { type Benchmark, measureEach, type Plan } from '../benchmark.js';
-import { hasHugepages, NO_HUGEPAGES } from '../hugepages.js';
-import { NoiseGuard } from '../noise.js';
-import { figure, type Row, row } from '../report.js';
-import { alternate, timing } from '../windows.js';
+import { type Benchmark, measureEach, type Plan } from '../common/benchmark.js';
+import { hasHugepages, NO_HUGEPAGES } from '../common/hugepages.js';
+import { alternate, timing } from '../common/windows.js';
+import { NoiseGuard } from '../report/noise.js';
+import { figure, type Row, row } from '../report/report.js';
 import { QUICK, SCENES, type Scene } from './scene.js';
 import { Stage, type Window } from './stage.js';
 

@@ -9,12 +9,12 @@ import { fileURLToPath } from 'node:url';
 import { Child } from '../../scripts/child.js';
 import { NetworkNamespace } from '../../scripts/netns.js';
 import { isInstalled, isReadWrite } from '../../scripts/programs.js';
-import type { Benchmark, Plan } from '../benchmark.js';
-import { benchCpus, cpuSeconds } from '../cpus.js';
-import { NoiseGuard } from '../noise.js';
-import { figure, type Row, row } from '../report.js';
-import { Served } from '../serve.js';
-import { alternate, Troupe, timing } from '../windows.js';
+import type { Benchmark, Plan } from '../common/benchmark.js';
+import { benchCpus, cpuSeconds } from '../common/cpus.js';
+import { Served } from '../common/serve.js';
+import { alternate, Troupe, timing } from '../common/windows.js';
+import { NoiseGuard } from '../report/noise.js';
+import { figure, type Row, row } from '../report/report.js';
 import { CLIENT, type Run, SERVER, type Setup } from './setup.js';
 
 const NAME = 'udp-echo/64';

@@ -8,9 +8,9 @@ import { WindowAllocator } from '../../drivers/memory/index.js';
 import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
 import { TapDevice } from '../../drivers/transports/tap.js';
 import { VhostUserBackend } from '../../drivers/transports/vhost-user/backend.js';
-import { udpFrame } from '../frames.js';
-import { RoundTrips } from '../round-trips.js';
-import { serve } from '../serve.js';
+import { udpFrame } from '../common/frames.js';
+import { RoundTrips } from '../common/round-trips.js';
+import { serve } from '../common/serve.js';
 import { CLIENT, type Run, SERVER, type Setup } from './setup.js';
 
 const ECHO_PORT = 7;

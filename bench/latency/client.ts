@@ -8,10 +8,10 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { pinPollingThread, Reactor } from '../../drivers/libc/index.js';
 import { WindowAllocator } from '../../drivers/memory/index.js';
 import { VhostUserBackend } from '../../drivers/transports/vhost-user/backend.js';
+import { udpFrame } from '../common/frames.js';
+import { RoundTrips } from '../common/round-trips.js';
+import { serve } from '../common/serve.js';
 import { GENERATOR, STATION } from '../driver/scene.js';
-import { udpFrame } from '../frames.js';
-import { RoundTrips } from '../round-trips.js';
-import { serve } from '../serve.js';
 import { CURVE, type Run, type Setup } from './setup.js';
 
 const BYTES = 64;

@@ -6,11 +6,11 @@
  * grow is what the threads do that have the device, and that is measured with relays in the place of cores.
  */
 import { Worker } from 'node:worker_threads';
-import type { Plan } from '../benchmark.js';
-import { benchCpus } from '../cpus.js';
-import { NoiseGuard } from '../noise.js';
-import { figure, type Row, row } from '../report.js';
-import { alternate } from '../windows.js';
+import type { Plan } from '../common/benchmark.js';
+import { benchCpus } from '../common/cpus.js';
+import { alternate } from '../common/windows.js';
+import { NoiseGuard } from '../report/noise.js';
+import { figure, type Row, row } from '../report/report.js';
 import type { LayoutStart, LayoutWindow } from './layout.worker.js';
 import type { Mode } from './layouts.js';
 

@@ -6,11 +6,12 @@
  * has on a thread of its own that polls all the time. Which core that is follows from the flows, and is known before:
  * nothing is measured but the layers.
  */
-import { Interconnect } from '../../src/multicore/interconnect.js';
+
+import { SingleCore } from '../../src/link/single-core.js';
+import { BURST } from '../../src/link/tx-burst.js';
 import { IndirectionTable } from '../../src/rss/indirection-table.js';
 import { Rss } from '../../src/rss/rss.js';
-import { SingleCore } from '../../src/single-core.js';
-import { BURST } from '../../src/tx-burst.js';
+import { Interconnect } from '../../src/threads/interconnect.js';
 import { Bounce } from './bounce.js';
 import { flowOf, strideOf } from './endless-nic.js';
 import { nicFor, PERIOD, planFor, ringCore, rxLoop, txLoop } from './loops.js';

@@ -3,8 +3,9 @@
  * unread. Many real cores on one thread would push each other's packet objects out of the cache, which on threads of their
  * own they cannot.
  */
-import type { Interconnect } from '../../src/multicore/interconnect.js';
-import { BURST } from '../../src/tx-burst.js';
+
+import { BURST } from '../../src/link/tx-burst.js';
+import type { Interconnect } from '../../src/threads/interconnect.js';
 import { ETH_HEADER_BYTES } from '../../src/wire/ethernet.js';
 
 export class Relay {

@@ -4,14 +4,14 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { Interconnect } from '../../src/multicore/interconnect.js';
 import { IndirectionTable } from '../../src/rss/indirection-table.js';
 import { Rss } from '../../src/rss/rss.js';
-import type { Plan } from '../benchmark.js';
-import { allowedCpus } from '../cpus.js';
-import { NoiseGuard } from '../noise.js';
-import { figure, type Row, row } from '../report.js';
-import { alternate, timing } from '../windows.js';
+import { Interconnect } from '../../src/threads/interconnect.js';
+import type { Plan } from '../common/benchmark.js';
+import { allowedCpus } from '../common/cpus.js';
+import { alternate, timing } from '../common/windows.js';
+import { NoiseGuard } from '../report/noise.js';
+import { figure, type Row, row } from '../report/report.js';
 import { memoryBytes, viewsOf } from './endless-nic.js';
 import { planFor } from './loops.js';
 import {

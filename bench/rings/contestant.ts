@@ -4,7 +4,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { pinPollingThread } from '../../drivers/libc/index.js';
-import { serve } from '../serve.js';
+import { serve } from '../common/serve.js';
 import { type Kind, openRing, ROUNDS, runWindow, type Side, WARM_UP_MS, type Window } from './ring.js';
 
 export interface Setup {

@@ -3,8 +3,8 @@
  * place; what a whole frame costs; and how evenly random flows spread over 2 to 16 cores.
  */
 import { setImmediate as breathe } from 'node:timers/promises';
-import type { Benchmark, Plan } from '../benchmark.js';
-import { figure, type Row, row } from '../report.js';
+import type { Benchmark, Plan } from '../common/benchmark.js';
+import { figure, type Row, row } from '../report/report.js';
 import { HashThread } from './hash-thread.js';
 import { largestDeviation, type WorkName } from './hashing.js';
 import { FUNCTIONS, missingForSoftRss, SoftRss } from './softrss.js';

@@ -1,9 +1,10 @@
 /** What is measured of soft RSS, on random tuples: few enough for the cache, too many for a predictor to learn. */
+
+import { BURST } from '../../src/link/tx-burst.js';
 import { IndirectionTable } from '../../src/rss/indirection-table.js';
 import { parseRssKey } from '../../src/rss/keys.js';
 import { Rss } from '../../src/rss/rss.js';
 import { createToeplitz, type Toeplitz } from '../../src/rss/toeplitz.js';
-import { BURST } from '../../src/tx-burst.js';
 import { ETH_HEADER_BYTES, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../../src/wire/ethernet.js';
 import { IP_PROTOCOL_TCP } from '../../src/wire/ipv4.js';
 

@@ -12,13 +12,13 @@ import { Reactor } from '../../drivers/libc/index.js';
 import { WindowAllocator } from '../../drivers/memory/index.js';
 import { VhostUserBackend } from '../../drivers/transports/vhost-user/backend.js';
 import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.js';
-import { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
+import { VirtioNetDevice } from '../../drivers/virtio/virtio-net-device.js';
 import createEcho from '../../src/apps/echo.js';
 import { init } from '../../src/index.js';
+import { udpFrame } from '../common/frames.js';
+import { RoundTrips } from '../common/round-trips.js';
+import { serve } from '../common/serve.js';
 import { bareLoop } from '../driver/loops.js';
-import { udpFrame } from '../frames.js';
-import { RoundTrips } from '../round-trips.js';
-import { serve } from '../serve.js';
 
 /** What a window shows. */
 export interface Soak {

@@ -5,11 +5,11 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { pinPollingThread } from '../../drivers/libc/index.js';
 import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.js';
-import { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
+import { VirtioNetDevice } from '../../drivers/virtio/virtio-net-device.js';
 import { FRAME_OFFSET } from '../../rings/buffer-pool.js';
 import { parseMac } from '../../src/wire/address.js';
-import { udpFrame } from '../frames.js';
-import { serve } from '../serve.js';
+import { udpFrame } from '../common/frames.js';
+import { serve } from '../common/serve.js';
 import { BROADCAST, macOf, type Run, type Setup } from './scene.js';
 
 const BURST = 32;

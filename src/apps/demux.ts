@@ -2,8 +2,8 @@
  * One core's packets for several handlers: echo, pinger and probe on one endpoint. Checks what every receiver must check
  * first (RFC 1122, 3.2.1.2), so that handlers see intact, whole packets only.
  */
-import type { Core } from '../core.js';
-import type { PacketBuffer } from '../packet-buffer.js';
+import type { Core } from '../link/core.js';
+import type { PacketBuffer } from '../link/packet-buffer.js';
 import type { PacketHandler, Stack } from '../stack.js';
 import { ipv4HeaderLength, isIpv4Fragment, isIpv4HeaderIntact } from '../wire/ipv4.js';
 
