@@ -86,7 +86,7 @@ function prepare(name: string, filter: RegExp | undefined, plan: Plan, command: 
     const benchmarks = Object.entries(BENCHMARKS).filter(([each]) => each !== APART);
     return () => measureAll(benchmarks, filter, plan, machineFacts());
   }
-  const benchmark = Object.hasOwn(BENCHMARKS, name) ? BENCHMARKS[name]! : undefined;
+  const benchmark = Object.hasOwn(BENCHMARKS, name) ? BENCHMARKS[name] : undefined;
   if (benchmark === undefined) {
     command.error(`bench: no benchmark '${name}'; there are: ${Object.keys(BENCHMARKS).join(', ')}, all`);
   }

@@ -92,6 +92,6 @@ function ipText(u8: Uint8Array, at: number, length: number): string {
   const ports = at + ipv4HeaderLength(u8, at);
   const hasPorts = (protocol === IP_PROTOCOL_UDP || protocol === IP_PROTOCOL_TCP) && ports + 4 <= at + length;
   if (!hasPorts) return `IPv4 ${addresses.join(' > ')} ${name}`;
-  const shown = addresses.map((address, i) => `${address}:${(u8[ports + 2 * i]! << 8) | u8[ports + 2 * i + 1]!}`);
+  const shown = addresses.map((address, i) => `${address}:${(u8[ports + 2 * i] << 8) | u8[ports + 2 * i + 1]}`);
   return `${name} ${shown.join(' > ')}`;
 }

@@ -29,6 +29,6 @@ export function cpuSeconds(pid: number): number {
 
 /** Seconds that the hypervisor gave to others while this machine's CPUs wanted to run. */
 export function stolenSeconds(): number {
-  const fields = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0]!.trim().split(/\s+/);
+  const fields = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0].trim().split(/\s+/);
   return Number(fields[8] ?? 0) / TICKS_PER_SECOND;
 }

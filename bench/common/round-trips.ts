@@ -95,11 +95,11 @@ export class RoundTrips {
     const now = this.isTimed ? performance.now() : 0;
     const { u8 } = back.memory;
     for (let i = 0; i < count; i++) {
-      const at = back.segmentOffset[back.firstSegment[i]!]!;
-      if (back.length[i]! <= MARK_AT || u8[at + MARK_AT] !== MARK) continue;
-      const place = u8[at + NUMBER_AT]! | (u8[at + NUMBER_AT + 1]! << 8);
+      const at = back.segmentOffset[back.firstSegment[i]];
+      if (back.length[i] <= MARK_AT || u8[at + MARK_AT] !== MARK) continue;
+      const place = u8[at + NUMBER_AT] | (u8[at + NUMBER_AT + 1] << 8);
       this.answered++;
-      if (this.recorded < this.samples.length) this.samples[this.recorded++] = (now - this.sentAt[place]!) * 1000;
+      if (this.recorded < this.samples.length) this.samples[this.recorded++] = (now - this.sentAt[place]) * 1000;
     }
     endpoint.complete();
     return count;

@@ -59,7 +59,7 @@ export class Served {
     const pattern = new RegExp(`^=${++this.asked} (.*)\\n`, 'm');
     this.child.write(`${words.join(' ')}\n`);
     const [, json] = await this.child.waitFor(pattern, ANSWER_MS, from);
-    return JSON.parse(json!) as T;
+    return JSON.parse(json) as T;
   }
 
   async stop(): Promise<void> {

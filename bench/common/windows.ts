@@ -27,7 +27,7 @@ export async function alternate<C, V>(
   for (let turn = 0; turn < windows; turn++) {
     for (const [i, contestant] of contestants.entries()) {
       stop.throwIfAborted();
-      values[i]!.push(await measure(contestant, turn));
+      values[i].push(await measure(contestant, turn));
     }
   }
   return values;

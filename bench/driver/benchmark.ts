@@ -44,10 +44,10 @@ async function compare(scene: Scene, plan: Plan): Promise<Row> {
         values.map((value) => Math.round(value[field])),
         UNIT,
       );
-    const [a, b] = [by(ours!, 'rate'), by(dpdk!, 'rate')];
+    const [a, b] = [by(ours, 'rate'), by(dpdk, 'rate')];
     const noise = await guard.end([a, b]);
     // Of Tx the sender's count, of Rx the receiver's: a pair of figures that differ would tell of a fault.
-    const own = { tspmd: by(ours!, 'own').median, dpdk: by(dpdk!, 'own').median };
+    const own = { tspmd: by(ours, 'own').median, dpdk: by(dpdk, 'own').median };
     return row(scene.name, a, { dpdk: b }, { noise, more: { 'counted by itself': own } });
   } finally {
     await Promise.allSettled(stages.map((stage) => stage.close()));

@@ -28,7 +28,7 @@ export interface Count {
   readonly milliseconds: number;
 }
 
-const { socket, scene, cpu, hugepages } = JSON.parse(process.argv[2]!) as Setup;
+const { socket, scene, cpu, hugepages } = JSON.parse(process.argv[2]) as Setup;
 const { direction, burst, bytes } = scene;
 const policy = hugepages ? 'require' : 'never';
 

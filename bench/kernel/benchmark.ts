@@ -104,10 +104,10 @@ async function measure(plan: Plan): Promise<Row> {
         values.map((value) => value[field]),
         unit,
       );
-    const [a, b] = [by(ours!, 'perSecond', 'requests/s'), by(dgram!, 'perSecond', 'requests/s')];
+    const [a, b] = [by(ours, 'perSecond', 'requests/s'), by(dgram, 'perSecond', 'requests/s')];
     const perCpu = {
-      tspmd: by(ours!, 'perCpuSecond', 'requests/CPU s'),
-      'node-dgram': by(dgram!, 'perCpuSecond', 'requests/CPU s'),
+      tspmd: by(ours, 'perCpuSecond', 'requests/CPU s'),
+      'node-dgram': by(dgram, 'perCpuSecond', 'requests/CPU s'),
     };
     const ratio = Number((perCpu.tspmd.median / perCpu['node-dgram'].median).toFixed(3));
     const more = { 'per CPU second': { ...perCpu, ratio } };

@@ -22,13 +22,13 @@ const ROUNDS = 4096;
 /** How long answers are waited for at the end. */
 const DRAIN_MS = 20;
 
-const setup = JSON.parse(process.argv[2]!) as Setup;
+const setup = JSON.parse(process.argv[2]) as Setup;
 await pinPollingThread(setup.cpu);
 const reactor = new Reactor();
 const windows = new WindowAllocator();
 const backends = setup.sockets.map((path) => new VhostUserBackend({ path, reactor, windows }));
 const frame = udpFrame(BYTES, GENERATOR, STATION);
-const trips = backends.map(({ pairs }) => new RoundTrips(pairs[0]!, frame, setup.samples));
+const trips = backends.map(({ pairs }) => new RoundTrips(pairs[0], frame, setup.samples));
 const pauses: number[] = [];
 new PerformanceObserver((list) => {
   for (const { duration } of list.getEntries()) pauses.push(duration);
@@ -79,6 +79,6 @@ process.on('exit', () => {
 });
 process.once('SIGTERM', () => process.exit());
 serve(
-  ([which, rate, milliseconds]) => run(trips[Number(which)]!, Number(rate), Number(milliseconds)),
+  ([which, rate, milliseconds]) => run(trips[Number(which)], Number(rate), Number(milliseconds)),
   () => process.exit(),
 );

@@ -69,9 +69,9 @@ function openRings(mode: Exclude<Mode, 'single'>, cores: number, flows: number):
     packets: PERIOD,
     pass() {
       for (let i = 0; i < turns.length; i++) {
-        const core = turns[i]!;
+        const core = turns[i];
         if (core !== DEVICE) {
-          stacks[core]!.poll();
+          stacks[core].poll();
         } else if (--ahead <= 0) {
           // It may have taken more than a burst: then its next turns are done already.
           ahead = rx.poll() / BURST;
@@ -97,15 +97,15 @@ function schedule(rss: Rss, cores: number, flows: number): Uint8Array {
   for (let burst = 0; burst < PASS_BURSTS; burst++) {
     turns.push(DEVICE);
     for (let i = 0; i < BURST; i++) {
-      waiting[rss.coreForFlow(flowOf(flow))]!++;
+      waiting[rss.coreForFlow(flowOf(flow))]++;
       flow = (flow + stride) % flows;
     }
     for (let core = 0; core < cores; core++) {
-      if (waiting[core]! < BURST) continue;
-      waiting[core]! -= BURST;
+      if (waiting[core] < BURST) continue;
+      waiting[core] -= BURST;
       turns.push(core);
     }
   }
-  for (let core = 0; core < cores; core++) if (waiting[core]! > 0) turns.push(core, core);
+  for (let core = 0; core < cores; core++) if (waiting[core] > 0) turns.push(core, core);
   return Uint8Array.from(turns);
 }

@@ -22,7 +22,7 @@ export class Relay {
   poll(): number {
     const { handles, lengths } = this;
     const count = this.rxQueue.dequeueBurst(handles, lengths, BURST);
-    for (let i = 0; i < count; i++) lengths[i]! += ETH_HEADER_BYTES;
+    for (let i = 0; i < count; i++) lengths[i] += ETH_HEADER_BYTES;
     // There is always room: of all buffers that receive, a pass has few on their way.
     this.txQueue.enqueueBurst(handles, lengths, 0, count);
     return count;

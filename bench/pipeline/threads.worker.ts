@@ -27,7 +27,7 @@ function makeTurn(): () => void {
     return () => {
       const stalled = Atomics.load(control, STALLED);
       for (let poll = 0; poll < POLLS; poll++) {
-        for (let core = 0; core < cores; core++) if (core !== stalled) counters[core]! += stacks[core]!.poll();
+        for (let core = 0; core < cores; core++) if (core !== stalled) counters[core] += stacks[core].poll();
       }
     };
   }

@@ -52,7 +52,7 @@ export class NoiseGuard {
     const start = performance.now();
     const result = await work();
     const seconds = (performance.now() - start) / 1000;
-    const shares = pids.map((pid, i) => (cpuSeconds(pid) - before[i]!) / seconds);
+    const shares = pids.map((pid, i) => (cpuSeconds(pid) - before[i]) / seconds);
     this.window(seconds >= 0.1 ? Math.min(...shares) : 1);
     return result;
   }

@@ -62,5 +62,5 @@ function tableLines(row: Row): string[] {
   const line = (cells: readonly string[]): string => `| ${[name, shown(ours), ...cells, ...tail].join(' | ')} |`;
   const names = Object.keys(peers);
   if (names.length === 0) return [line(['', '', ''])];
-  return names.map((peer) => line([peer, shown(peers[peer]!), ratio[peer]!.toFixed(2)]));
+  return names.map((peer) => line([peer, shown(peers[peer]), ratio[peer].toFixed(2)]));
 }

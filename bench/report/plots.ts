@@ -68,7 +68,7 @@ function burstPlot(name: string, title: string, rows: readonly Row[]): Plot {
     }
   }
   const all = [...series].map(([each, points]) => ({ name: each, points: points.sort(([a], [b]) => a - b) }));
-  return linePlot(name, title, all, { x: 'burst', y: `M${rows[0]!.ours.unit}`, isLogX: true });
+  return linePlot(name, title, all, { x: 'burst', y: `M${rows[0].ours.unit}`, isLogX: true });
 }
 
 type Curves = Record<string, { curve: [number, number][] }>;

@@ -44,8 +44,8 @@ export interface Reports {
 export function figure(windows: readonly number[], unit: string): Figure {
   const sorted = [...windows].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
-  const median = sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-  return { median, min: sorted[0]!, max: sorted.at(-1)!, unit };
+  const median = sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+  return { median, min: sorted[0], max: sorted.at(-1)!, unit };
 }
 
 /** What of its figures is better. */

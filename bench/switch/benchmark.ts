@@ -121,11 +121,11 @@ async function compare(scene: Scene, plan: Plan): Promise<Row> {
         pair.troupe.pause();
       }
     });
-    const [a, b] = [figure(ours!, UNIT), figure(ovs!, UNIT)];
+    const [a, b] = [figure(ours, UNIT), figure(ovs, UNIT)];
     return row(scene.name, a, { 'ovs-dpdk': b }, { noise: await guard.end([a, b]) });
   } finally {
     for (const { troupe, folder } of pairs) {
-      await troupe.stop().catch((error: Error) => plan.progress(error.message.split('\n', 1)[0]!));
+      await troupe.stop().catch((error: Error) => plan.progress(error.message.split('\n', 1)[0]));
       rmSync(folder, { recursive: true, force: true });
     }
   }

@@ -83,7 +83,7 @@ async function compare(scene: Scene, { isQuick, progress, stop }: Plan): Promise
       }
     }
     const [a, b] = [...rates.values()].map((measured) => figure(measured.map(Math.round), 'frames/s'));
-    return row(name, a!, { dpdk: b! });
+    return row(name, a, { dpdk: b });
   };
   try {
     return await Promise.race([play(), aborted(stop)]);

@@ -25,7 +25,7 @@ class Demux implements Stack {
       if (buffer !== null) this.dispatch(buffer);
     }
     let work = count;
-    for (let i = 0; i < handlers.length; i++) work += handlers[i]!.poll?.() ?? 0;
+    for (let i = 0; i < handlers.length; i++) work += handlers[i].poll?.() ?? 0;
     return work;
   }
 
@@ -47,7 +47,7 @@ class Demux implements Stack {
     if (!isIpv4HeaderIntact(core.memory, ip, ipv4HeaderLength(u8, ip))) this.badHeader++;
     else if (isIpv4Fragment(u8, ip)) this.fragments++;
     else {
-      for (let i = 0; i < handlers.length; i++) if (handlers[i]!.handle(buffer)) return;
+      for (let i = 0; i < handlers.length; i++) if (handlers[i].handle(buffer)) return;
       this.unclaimed++;
     }
     core.release(buffer);

@@ -179,7 +179,7 @@ export class Pinger implements PacketHandler {
       const milliseconds = this.outstanding.answered(number, this.clock());
       this.received++;
       this.times.record(Math.max(1, Math.round(milliseconds * 1e6)));
-      this.options.onReply?.(sequenceOf(number), milliseconds, u8[ip + IPV4_TTL]!, length);
+      this.options.onReply?.(sequenceOf(number), milliseconds, u8[ip + IPV4_TTL], length);
     }
     this.core.release(buffer);
     return true;

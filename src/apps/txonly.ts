@@ -38,7 +38,7 @@ class TxOnly implements Stack {
     private readonly core: Core,
     private readonly frame: Uint8Array,
   ) {
-    this.sourceAndType = new Uint32Array(frame.slice(TYPE_WORD, TYPE_WORD + 4).buffer)[0]!;
+    this.sourceAndType = new Uint32Array(frame.slice(TYPE_WORD, TYPE_WORD + 4).buffer)[0];
   }
 
   /**

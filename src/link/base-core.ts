@@ -146,8 +146,8 @@ export abstract class BaseCore implements Core {
     const at = waiting.head;
     if (at === waiting.tail) return null;
     waiting.head = at + 1;
-    const buffer = this.buffers[waiting.handles[at]!]!;
-    buffer.length = waiting.lengths[at]!;
+    const buffer = this.buffers[waiting.handles[at]];
+    buffer.length = waiting.lengths[at];
     (buffer as Ownable).owner = this.stack;
     return buffer;
   }
@@ -157,11 +157,11 @@ export abstract class BaseCore implements Core {
     if (pool.available <= this.reserve) {
       this.reclaim();
       if (pool.available <= this.reserve) {
-        this.values[L2.tx_no_buffer]!++;
+        this.values[L2.tx_no_buffer]++;
         return null;
       }
     }
-    const buffer = this.buffers[pool.get()]!;
+    const buffer = this.buffers[pool.get()];
     buffer.length = 0;
     (buffer as Ownable).owner = this.stack;
     return buffer;
@@ -183,7 +183,7 @@ export abstract class BaseCore implements Core {
       if (!this.egress.send(buffer.handle, buffer.offset, length)) return this.ringFull();
     } else {
       if (!this.tx.push(buffer.handle, length)) return this.ringFull();
-      this.values[TX_QUEUED]!++;
+      this.values[TX_QUEUED]++;
     }
     (buffer as Ownable).owner = LAYER;
     // Asleep, nobody calls getRxCount soon.
@@ -230,7 +230,7 @@ export abstract class BaseCore implements Core {
 
   /** Housekeeping that is due at `nowMs`: ARP timers. Done by getRxCount now and then, and while asleep. */
   tick(nowMs: number): void {
-    this.values[LOOP_POLLS]! += POLLS_PER_TICK - this.pollsToTick;
+    this.values[LOOP_POLLS] += POLLS_PER_TICK - this.pollsToTick;
     this.pollsToTick = POLLS_PER_TICK;
     this.publish();
     if (this.isIp) this.timers(nowMs);
@@ -238,7 +238,7 @@ export abstract class BaseCore implements Core {
 
   /** How often {@link getRxCount} was called, exactly; the counter of that name is brought up to date by {@link tick}. */
   get polls(): number {
-    return this.values[LOOP_POLLS]! + POLLS_PER_TICK - this.pollsToTick;
+    return this.values[LOOP_POLLS] + POLLS_PER_TICK - this.pollsToTick;
   }
 
   /** Brings up to date what other threads are to see of this core. */
@@ -253,8 +253,8 @@ export abstract class BaseCore implements Core {
 
   /** Adds to what the core's thread has spent working, and sleeping or polling in vain. For the loop that drives it. */
   countTime(busyMs: number, idleMs: number): void {
-    this.values[L2.loop_busy_ms]! += busyMs;
-    this.values[L2.loop_idle_ms]! += idleMs;
+    this.values[L2.loop_busy_ms] += busyMs;
+    this.values[L2.loop_idle_ms] += idleMs;
   }
 
   /** Buffers that this layer holds: packets for the stack, frames for the device, packets that wait for ARP. */
@@ -276,13 +276,13 @@ export abstract class BaseCore implements Core {
   }
 
   private drop(buffer: PacketBuffer, reason: number): void {
-    this.values[reason]!++;
+    this.values[reason]++;
     (buffer as Ownable).owner = LAYER;
     this.home.put(buffer.handle);
   }
 
   private ringFull(): false {
-    this.values[L2.tx_ring_full]!++;
+    this.values[L2.tx_ring_full]++;
     return false;
   }
 }

@@ -111,7 +111,7 @@ export class Egress implements NeighbourEvents {
       }
       writeEthSourceAndType(u16, frame, host.mac, IPV4_TYPE);
       if (!tx.push(handle, length + HEADER_BYTES)) return false;
-      values[TX_QUEUED]!++;
+      values[TX_QUEUED]++;
       return true;
     };
   }
@@ -133,9 +133,9 @@ export class Egress implements NeighbourEvents {
     this.lastHop = neighbour;
     this.lastAt = foundAt;
     this.lastAs = foundAs;
-    this.mac0 = u16[to]!;
-    this.mac1 = u16[to + 1]!;
-    this.mac2 = u16[to + 2]!;
+    this.mac0 = u16[to];
+    this.mac1 = u16[to + 1];
+    this.mac2 = u16[to + 2];
   }
 
   resolved(hop: number): void {
@@ -147,7 +147,7 @@ export class Egress implements NeighbourEvents {
         continue;
       }
       writeEthSourceAndType(this.u16, frame, this.host.mac, ETHERTYPE_IPV4_WORD);
-      if (this.tx.push(handle, this.lot.takenLength + ETH_HEADER_BYTES)) this.values[L2.tx_queued]!++;
+      if (this.tx.push(handle, this.lot.takenLength + ETH_HEADER_BYTES)) this.values[L2.tx_queued]++;
       else this.drop(handle, L2.tx_drop_ring_full);
     }
   }
@@ -165,12 +165,12 @@ export class Egress implements NeighbourEvents {
       return;
     }
     const lost = this.lot.park(hop, handle, length, asked === RESOLVE_BEGUN);
-    if (lost !== handle) this.values[L2.tx_parked]!++;
+    if (lost !== handle) this.values[L2.tx_parked]++;
     if (lost !== NO_BUFFER) this.drop(lost, L2.tx_drop_park_full);
   }
 
   private drop(handle: number, reason: number): void {
-    this.values[reason]!++;
+    this.values[reason]++;
     this.sink.pool.put(handle);
   }
 }

@@ -84,15 +84,15 @@ export class Filter {
       const at = frame >>> 1;
       if (u16[at] !== mac[0] || u16[at + 1] !== mac[1] || u16[at + 2] !== mac[2]) return 0;
       // From a group; or perhaps from ourselves: that a word is the same is not said to be all.
-      if ((u16[at + 3]! & 1) !== 0 || u16[at + 5] === mac[2] || u16[at + 6] !== IPV4_TYPE) return 0;
+      if ((u16[at + 3] & 1) !== 0 || u16[at + 5] === mac[2] || u16[at + 6] !== IPV4_TYPE) return 0;
       const ip = (frame + HEADER_BYTES) >>> 2;
-      const first = u32[ip]! | 0;
+      const first = u32[ip] | 0;
       const bytes = ((first >>> 8) & 0xff00) | (first >>> 24);
       if ((first & 0xff) !== PLAIN_IPV4 || bytes < IP_HEADER_BYTES || bytes > length - HEADER_BYTES) return 0;
-      const source = u32[ip + 3]! | 0;
+      const source = u32[ip + 3] | 0;
       const network = source & 0xff;
       if (network === 0 || network === LOOPBACK || network >= FIRST_GROUP) return 0;
-      if (source === own || source === broadcast || (u32[ip + 4]! | 0) !== own) return 0;
+      if (source === own || source === broadcast || (u32[ip + 4] | 0) !== own) return 0;
       return bytes;
     };
   }
@@ -108,9 +108,9 @@ export class Filter {
     const u8 = this.memory.u8;
     const u16 = this.memory.u16;
     const type = ethType(u8, frame);
-    const toGroup = (u8[frame]! & 1) !== 0;
+    const toGroup = (u8[frame] & 1) !== 0;
     if (!toGroup && !sameMac(this.host.mac, 0, u16, frame >>> 1)) return L2.rx_drop_other_mac;
-    if ((u8[frame + ETH_SOURCE]! & 1) !== 0) return L2.rx_drop_source_mac;
+    if ((u8[frame + ETH_SOURCE] & 1) !== 0) return L2.rx_drop_source_mac;
     // ARP from our own address is no mere reflection if it speaks for another station: arp.ts looks into it.
     if (type === ETHERTYPE_ARP) return L2.rx_arp;
     if (sameMac(this.host.mac, 0, u16, (frame + ETH_SOURCE) >>> 1)) return L2.rx_drop_own_source;
@@ -141,7 +141,7 @@ export class Filter {
 
 /** The signed word that lies in memory where the address is in a packet. */
 function addressWord(value: number): number {
-  return new Int32Array(Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value).buffer)[0]!;
+  return new Int32Array(Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value).buffer)[0];
 }
 
 function classifyOther(type: number): number {

@@ -99,7 +99,7 @@ export class LinkLayer {
 
   private admitFrame(handle: number, length: number): number {
     if (length >= SHORTEST && length <= this.maxFrame) return length;
-    this.values[length < ETH_HEADER_BYTES ? L2.rx_drop_runt : L2.rx_drop_too_long]!++;
+    this.values[length < ETH_HEADER_BYTES ? L2.rx_drop_runt : L2.rx_drop_too_long]++;
     this.medium.pool.put(handle);
     return 0;
   }
@@ -110,7 +110,7 @@ export class LinkLayer {
     if (bytes !== 0) return bytes;
     const verdict = this.filter.classify(frame, length);
     if (verdict === L2.rx_delivered) return ipv4TotalLength(this.memory.u8, frame + ETH_HEADER_BYTES);
-    this.values[verdict]!++;
+    this.values[verdict]++;
     if (verdict === L2.rx_arp) {
       if (this.arp.receive(handle, frame, length)) return 0;
     } else if (verdict === L2.rx_drop_own_source) {

@@ -74,7 +74,7 @@ export class SingleCore extends BaseCore {
 
   /** Computed when it is asked for: nobody needs it to bring the packet here. */
   hashOf(handle: number): number {
-    const { offset, length } = this.buffers[handle]!;
+    const { offset, length } = this.buffers[handle];
     return this.isIp ? this.rss.hashPacket(offset, length) : this.rss.hashFrame(offset, length);
   }
 
@@ -92,7 +92,7 @@ export class SingleCore extends BaseCore {
 
   /** Packets that were received for the stack until now. */
   get delivered(): number {
-    return this.values[RX_DELIVERED]!;
+    return this.values[RX_DELIVERED];
   }
 
   /**
@@ -123,16 +123,16 @@ export class SingleCore extends BaseCore {
       const first = waiting.makeRoom();
       let tail = first;
       for (let i = 0; i < count; i++) {
-        const handle = rxHandles[i]!;
-        const bytes = link.admit(handle, rxLengths[i]!);
+        const handle = rxHandles[i];
+        const bytes = link.admit(handle, rxLengths[i]);
         if (bytes === 0) continue;
         handles[tail] = handle;
         lengths[tail] = bytes;
         tail++;
       }
-      values[RX_FRAMES]! += count;
+      values[RX_FRAMES] += count;
       waiting.tail = tail;
-      values[RX_DELIVERED]! += tail - first;
+      values[RX_DELIVERED] += tail - first;
       // ARP replies go out now: nothing else may follow for long.
       tx.flush();
     };

@@ -48,8 +48,8 @@ export class TxBurst {
 
   /** The end: what waits still is dropped and counted. */
   discard(): void {
-    for (let i = 0; i < this.waiting; i++) this.sink.pool.put(this.handles[i]!);
-    this.values[L2.tx_lost_link_down]! += this.waiting;
+    for (let i = 0; i < this.waiting; i++) this.sink.pool.put(this.handles[i]);
+    this.values[L2.tx_lost_link_down] += this.waiting;
     this.waiting = 0;
   }
 

@@ -37,7 +37,7 @@ export class NeighbourMail {
     let count: number;
     do {
       count = this.ring.dequeueBurst(halves, kinds, halves.length);
-      for (let i = 0; i < count; i += PLACES_A_LETTER) visit((halves[i]! << 16) | halves[i + 1]!, kinds[i]!);
+      for (let i = 0; i < count; i += PLACES_A_LETTER) visit((halves[i] << 16) | halves[i + 1], kinds[i]);
     } while (count === halves.length);
   }
 }

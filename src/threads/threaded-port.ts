@@ -121,10 +121,10 @@ export class ThreadedPort extends BasePort implements MulticorePort {
   status(): PortStatus {
     const cores = this.stacks.map((stack, index): CoreStatus => {
       const { title, isAlive } = stack;
-      const counters = sumOf([this.inbound[index]!, this.coreCounters[index]!]);
+      const counters = sumOf([this.inbound[index], this.coreCounters[index]]);
       if (!isAlive) counters.held_by_stack = 0;
       const occupancy = ({ count, capacity }: SpscRing) => ({ count, capacity });
-      const rings = { rx_queue: occupancy(this.rxQueues[index]!), tx_queue: occupancy(this.txQueues[index]!) };
+      const rings = { rx_queue: occupancy(this.rxQueues[index]), tx_queue: occupancy(this.txQueues[index]) };
       const { isAsleep } = this.interconnect.coreDoorbell(index);
       return { title, index, isAlive, isAsleep, counters, rings };
     });
@@ -156,23 +156,23 @@ export class ThreadedPort extends BasePort implements MulticorePort {
     const polls = (): number => this.countedBy(core, L2.loop_polls);
     return {
       get isAlive() {
-        return stacks[core]!.isAlive;
+        return stacks[core].isAlive;
       },
       get isAsleep() {
         return doorbell.isAsleep;
       },
       // Polls are counted some at a time: a stack that polls seldom shows by what it takes.
       get progress() {
-        return polls() + rxQueues[core]!.headNow;
+        return polls() + rxQueues[core].headNow;
       },
       get waiting() {
-        return rxQueues[core]!.count;
+        return rxQueues[core].count;
       },
     };
   }
 
   private countedBy(core: number, counter: number): number {
-    return this.coreCounters[core]!.values[counter]!;
+    return this.coreCounters[core].values[counter];
   }
 
   async run(signal: StopSignal): Promise<readonly (StackTotals | undefined)[]> {
@@ -232,7 +232,7 @@ export class ThreadedPort extends BasePort implements MulticorePort {
     }
     const { name: app, options: appOptions } = this.app;
     for (let index = 0; index < stackCores; index++) {
-      const common = this.common(`tspmd-core${index}`, index, this.coreCounters[index]!);
+      const common = this.common(`tspmd-core${index}`, index, this.coreCounters[index]);
       const start: StackStart = { ...common, index, rss, app, appOptions };
       this.stacks.push(this.member(`core ${index}`, 'stack-worker.js', start, index));
     }
@@ -316,9 +316,9 @@ export class ThreadedPort extends BasePort implements MulticorePort {
 
 /** What several threads have counted, by name. */
 function sumOf([first, ...others]: readonly L2Counters[]): Record<L2CounterName, number> {
-  const sum = first!.snapshot();
+  const sum = first.snapshot();
   for (const { names, values } of others) {
-    for (const [index, name] of names.entries()) sum[name] += values[index]!;
+    for (const [index, name] of names.entries()) sum[name] += values[index];
   }
   return sum;
 }

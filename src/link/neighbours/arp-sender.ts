@@ -42,7 +42,7 @@ export class ArpSender implements NeighbourAsker {
 
   /** Asks who has `ip`, all or the one station `to`. */
   request(ip: number, to: Uint16Array): void {
-    if (this.send(ip, to)) this.values[L2.arp_requests]!++;
+    if (this.send(ip, to)) this.values[L2.arp_requests]++;
   }
 
   /** Announces our address now, and once more after two seconds (RFC 5227, 2.3): at start, and when the link is back. */
@@ -73,7 +73,7 @@ export class ArpSender implements NeighbourAsker {
   }
 
   private sendAnnouncement(): void {
-    if (this.send(this.host.address, BROADCAST_MAC)) this.values[L2.arp_announcements]!++;
+    if (this.send(this.host.address, BROADCAST_MAC)) this.values[L2.arp_announcements]++;
   }
 
   /** Sends a request for `ip`; one for our own address is an announcement. Returns false, and counts, if it could not. */
@@ -82,7 +82,7 @@ export class ArpSender implements NeighbourAsker {
     if (pool.available === 0) this.source.reclaimTx();
     const handle = pool.get();
     if (handle === NO_BUFFER) {
-      this.values[L2.arp_no_buffer]!++;
+      this.values[L2.arp_no_buffer]++;
       return false;
     }
     const frame = pool.offsetOf(handle) + FRAME_OFFSET;
@@ -90,7 +90,7 @@ export class ArpSender implements NeighbourAsker {
     writeEthSourceAndType(memory.u16, frame, this.host.mac, ETHERTYPE_ARP_WORD);
     writeArp(memory, frame + ETH_HEADER_BYTES, ARP_REQUEST, this.host.mac, this.host.address, NO_MAC, ip);
     if (this.tx.push(handle, ARP_FRAME_BYTES)) return true;
-    this.values[L2.arp_ring_full]!++;
+    this.values[L2.arp_ring_full]++;
     pool.put(handle);
     return false;
   }

@@ -59,7 +59,7 @@ export class Arp {
     const { u8, u16 } = this.memory;
     const arp = frame + ETH_HEADER_BYTES;
     if (!isArp(u8, arp, length - ETH_HEADER_BYTES) || !isStationMac(u8, arp + ARP_SENDER_MAC)) {
-      this.values[L2.arp_malformed]!++;
+      this.values[L2.arp_malformed]++;
       return false;
     }
     const operation = arpOperation(u8, arp);
@@ -67,7 +67,7 @@ export class Arp {
     const isForUs = arpTargetIp(u8, arp) === this.host.address;
     const senderMac = (arp + ARP_SENDER_MAC) >>> 1;
     if (sameMac(u16, senderMac, this.host.mac, 0)) {
-      if (sender === this.host.address) this.values[L2.arp_reflected]!++;
+      if (sender === this.host.address) this.values[L2.arp_reflected]++;
       else this.macConflict(sender);
       return false;
     }
@@ -78,12 +78,12 @@ export class Arp {
     // RFC 5227, 2.1.1: a probe has no sender address; whoever asks for ours must be told that it is taken.
     const isProbe = sender === 0 && operation === ARP_REQUEST;
     if (!isProbe && !this.host.isSource(sender)) {
-      this.values[L2.arp_malformed]!++;
+      this.values[L2.arp_malformed]++;
       return false;
     }
     const isQuestion = isForUs && operation === ARP_REQUEST;
     if (!isProbe && this.host.isOnLink(sender)) this.hear(sender, senderMac, isQuestion, isForUs);
-    else if (!isQuestion) this.values[L2.arp_not_for_us]!++;
+    else if (!isQuestion) this.values[L2.arp_not_for_us]++;
     return isQuestion && this.answer(handle, frame, sender);
   }
 
@@ -99,23 +99,23 @@ export class Arp {
     const values = this.values;
     switch (this.neighbours.hear(ip, this.memory.u16, mac, isQuestion)) {
       case 'unknown':
-        values[isForUs ? L2.arp_unsolicited : L2.arp_not_for_us]!++;
+        values[isForUs ? L2.arp_unsolicited : L2.arp_not_for_us]++;
         break;
       case 'learned':
-        values[L2.arp_learned]!++;
+        values[L2.arp_learned]++;
         break;
       case 'confirmed':
       case 'static':
-        values[L2.arp_confirmed]!++;
+        values[L2.arp_confirmed]++;
         break;
       case 'changed':
-        values[L2.arp_changed]!++;
+        values[L2.arp_changed]++;
         break;
       case 'full':
-        values[L2.arp_table_full]!++;
+        values[L2.arp_table_full]++;
         break;
       case 'mismatch':
-        values[L2.arp_static_mismatch]!++;
+        values[L2.arp_static_mismatch]++;
         if (this.warnings.isDue('static_mismatch')) {
           const other = formatMac(this.memory.u8, mac << 1);
           this.warnings.warn(`${formatIpv4(ip)} says it is at ${other}, not where its static entry has it: ignored`);
@@ -132,15 +132,15 @@ export class Arp {
     writeEthSourceAndType(u16, frame, this.host.mac, ETHERTYPE_ARP_WORD);
     writeArp(this.memory, arp, ARP_REPLY, this.host.mac, this.host.address, this.asker, asker);
     if (!this.tx.push(handle, ARP_FRAME_BYTES)) {
-      this.values[L2.arp_ring_full]!++;
+      this.values[L2.arp_ring_full]++;
       return false;
     }
-    this.values[L2.arp_answered]!++;
+    this.values[L2.arp_answered]++;
     return true;
   }
 
   private ipConflict(mac: number): void {
-    this.values[L2.arp_conflict_ip]!++;
+    this.values[L2.arp_conflict_ip]++;
     if (this.warnings.isDue('conflict_ip')) {
       const own = formatIpv4(this.host.address);
       this.warnings.warn(
@@ -151,7 +151,7 @@ export class Arp {
   }
 
   private macConflict(ip: number): void {
-    this.values[L2.arp_conflict_mac]!++;
+    this.values[L2.arp_conflict_mac]++;
     if (this.warnings.isDue('conflict_mac')) {
       const own = formatMac(new Uint8Array(this.host.mac.buffer));
       this.warnings.warn(

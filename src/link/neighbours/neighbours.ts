@@ -183,7 +183,7 @@ export class Neighbours implements NeighbourResolver {
 
   private mayAsk(ip: number): boolean {
     if (ip === this.gateway || this.limit.take()) return true;
-    this.values[L2.arp_limited]!++;
+    this.values[L2.arp_limited]++;
     return false;
   }
 
@@ -195,7 +195,7 @@ export class Neighbours implements NeighbourResolver {
   private makeRoom(): boolean {
     const victim = this.victim();
     if (victim === NOBODY) return false;
-    this.values[L2.arp_evicted]!++;
+    this.values[L2.arp_evicted]++;
     this.table.remove(victim);
     this.end(victim | 0, this.confirming);
     return true;
@@ -203,7 +203,7 @@ export class Neighbours implements NeighbourResolver {
 
   private replaceOldest(): void {
     for (const ip of this.incomplete.keys()) {
-      this.values[L2.arp_replaced]!++;
+      this.values[L2.arp_replaced]++;
       this.giveUp(ip);
       return;
     }
@@ -244,7 +244,7 @@ export class Neighbours implements NeighbourResolver {
       this.ask(ip, resolution, hasMac);
       return true;
     }
-    this.values[L2.arp_gave_up]!++;
+    this.values[L2.arp_gave_up]++;
     if (hasMac) {
       this.table.remove(ip);
       this.end(ip, list);

@@ -56,7 +56,7 @@ export class ParkingLot {
     this.hops[last] = hop;
     this.handles[last] = handle;
     this.lengths[last] = length;
-    this.groups[groupOf(hop)]!++;
+    this.groups[groupOf(hop)]++;
     return lost;
   }
 
@@ -67,9 +67,9 @@ export class ParkingLot {
   }
 
   private takeAt(place: number): number {
-    const handle = this.handles[place]!;
-    this.takenLength = this.lengths[place]!;
-    this.groups[groupOf(this.hops[place]!)]!--;
+    const handle = this.handles[place];
+    this.takenLength = this.lengths[place];
+    this.groups[groupOf(this.hops[place])]--;
     this.hops.copyWithin(place, place + 1, this.parked);
     this.handles.copyWithin(place, place + 1, this.parked);
     this.lengths.copyWithin(place, place + 1, this.parked);

@@ -74,7 +74,7 @@ export class RemoteNeighbours implements NeighbourResolver {
   reconfirm(ip: number): void {
     const place = ip & (REMEMBERED - 1);
     const now = this.clock();
-    if (this.namedAddress[place] === ip && now - this.namedAt[place]! < RECONFIRM_MS) return;
+    if (this.namedAddress[place] === ip && now - this.namedAt[place] < RECONFIRM_MS) return;
     // Should the ring be full, the next packet names it again.
     if (!this.line.asks.send(ip, ASK_RECONFIRM)) return;
     this.namedAddress[place] = ip;

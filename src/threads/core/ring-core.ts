@@ -166,7 +166,7 @@ export class RingCore extends BaseCore {
 
   /** As the Rx worker has put it into the headroom. */
   hashOf(handle: number): number {
-    return this.memory.u32[this.own.offsetOf(handle) >>> 2]! | 0;
+    return this.memory.u32[this.own.offsetOf(handle) >>> 2] | 0;
   }
 
   get mac(): Uint8Array {
@@ -230,7 +230,7 @@ export class RingCore extends BaseCore {
 
   protected reclaim(): void {
     const count = this.txFree.dequeueBurst(this.handles, this.lengths, BURST);
-    for (let i = 0; i < count; i++) this.own.put(this.handles[i]!);
+    for (let i = 0; i < count; i++) this.own.put(this.handles[i]);
     // They may have been sent, and a thread that sleeps sees no reason to bring them home.
     if (count === 0) this.sender.ring();
   }

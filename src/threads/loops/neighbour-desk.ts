@@ -27,7 +27,7 @@ export class NeighbourDesk implements NeighbourEvents {
   /** Takes the questions of all cores. To be called when one may have come. */
   takeQuestions(): void {
     for (let core = 0; core < this.lines.length; core++) {
-      this.lines[core]!.asks.takeAll((ip, kind) => this.question(core, ip, kind));
+      this.lines[core].asks.takeAll((ip, kind) => this.question(core, ip, kind));
     }
   }
 
@@ -68,7 +68,7 @@ export class NeighbourDesk implements NeighbourEvents {
   }
 
   private answer(core: number, ip: number, outcome: number): void {
-    const { answers, doorbell } = this.lines[core]!;
+    const { answers, doorbell } = this.lines[core];
     // The ring has room for an answer to each question that a core can have open.
     answers.send(ip, outcome);
     doorbell.ring();

@@ -50,9 +50,9 @@ export class RxBuffers {
 
   /** A buffer that came back. */
   home(handle: number): void {
-    const holder = this.holder[handle]!;
+    const holder = this.holder[handle];
     if (holder !== NOBODY) {
-      this.held[holder - 1]!--;
+      this.held[holder - 1]--;
       this.holder[handle] = NOBODY;
     }
     this.pool.put(handle);
@@ -78,7 +78,7 @@ export class RxBuffers {
     this.pollsToHome = POLLS_TO_HOME;
     for (let left = Math.min(CORES_TO_HOME, this.returns.length); left > 0; left--) {
       const from = this.next();
-      if (!this.returns[from]!.looksEmpty) this.collectFrom(from);
+      if (!this.returns[from].looksEmpty) this.collectFrom(from);
     }
     this.collectFromSender();
   }
@@ -112,10 +112,10 @@ export class RxBuffers {
   private collectFrom(from: number): void {
     if (this.isGone[from] !== 0) return;
     const { freed, freedLengths } = this;
-    const ring = this.returns[from]!;
+    const ring = this.returns[from];
     for (let count = BURST; count === BURST; ) {
       count = ring.dequeueBurst(freed, freedLengths, BURST);
-      for (let i = 0; i < count; i++) this.home(freed[i]!);
+      for (let i = 0; i < count; i++) this.home(freed[i]);
     }
   }
 

@@ -93,10 +93,10 @@ export class RxMainLoop {
     this.share = rxShare;
     this.values = counters.values;
     const shares = coreCounters.map((block) => block.share());
-    if (shares.some(({ buffer }) => buffer !== shares[0]!.buffer)) {
+    if (shares.some(({ buffer }) => buffer !== shares[0].buffer)) {
       throw new RangeError('counters of the cores in several buffers');
     }
-    this.coreValues = new Float64Array(shares[0]!.buffer);
+    this.coreValues = new Float64Array(shares[0].buffer);
     this.coreValuesAt = Int32Array.from(shares, ({ byteOffset }) => byteOffset / 8);
     this.isIp = layer === 'ip';
     const lines = this.doorbells.map((doorbell, core) => ({ ...interconnect.mail(core), doorbell }));
@@ -122,12 +122,12 @@ export class RxMainLoop {
   private roomOf(core: number): number {
     const { held } = this.buffers;
     const most = this.share - this.rxQueues.waiting(core);
-    if (held[core]! + BURST > most) {
+    if (held[core] + BURST > most) {
       this.buffers.collectOf(core);
       // What it has released while it sleeps it hands over when it wakes; no packet will wake it that it may not have.
-      if (held[core]! + BURST > most) this.doorbells[core]!.ring();
+      if (held[core] + BURST > most) this.doorbells[core].ring();
     }
-    return Math.max(0, most - held[core]!);
+    return Math.max(0, most - held[core]);
   }
 
   /**
@@ -142,7 +142,7 @@ export class RxMainLoop {
       this.someWere = true;
       if (this.rxQueues.allow(core, this.roomOf(core)) > 0) return this.rxQueues.stage(core, handle, length);
     }
-    const hasShare = this.buffers.held[core]! + this.rxQueues.waiting(core) >= this.share;
+    const hasShare = this.buffers.held[core] + this.rxQueues.waiting(core) >= this.share;
     const full = hasShare ? L2.rx_drop_core_share : L2.rx_drop_queue_full;
     this.countOf(core, isGone ? L2.rx_drop_core_gone : full, 1);
     this.device.pool.put(handle);
@@ -150,7 +150,7 @@ export class RxMainLoop {
   }
 
   private countOf(core: number, what: number, count: number): void {
-    this.coreValues[this.coreValuesAt[core]! + what]! += count;
+    this.coreValues[this.coreValuesAt[core] + what] += count;
   }
 
   /**
@@ -178,8 +178,8 @@ export class RxMainLoop {
       const { rxHandles: handles, rxLengths: lengths } = device;
       let kept = 0;
       for (let i = 0; i < count; i++) {
-        const handle = handles[i]!;
-        const bytes = link.admit(handle, lengths[i]!);
+        const handle = handles[i];
+        const bytes = link.admit(handle, lengths[i]);
         if (bytes === 0) continue;
         handles[kept] = handle;
         lengths[kept] = bytes;
@@ -194,7 +194,7 @@ export class RxMainLoop {
     const hash = (count: number): void => {
       const { rxHandles: handles, rxLengths: lengths } = device;
       const { places, hashes } = this;
-      for (let i = 0; i < count; i++) places[i] = pool.offsetOf(handles[i]!) + hashedAt;
+      for (let i = 0; i < count; i++) places[i] = pool.offsetOf(handles[i]) + hashedAt;
       if (isIp) flows.hashPackets(places, lengths, hashes, count);
       else flows.hashFrames(places, lengths, hashes, count);
     };
@@ -206,13 +206,13 @@ export class RxMainLoop {
       const { u32 } = memory;
       const { holder } = buffers;
       for (let i = 0; i < count; i++) {
-        const hash = hashes[i]!;
-        u32[(places[i]! - hashedAt) >>> 2] = hash;
+        const hash = hashes[i];
+        u32[(places[i] - hashedAt) >>> 2] = hash;
         const core = flows.coreOf(hash);
-        const handle = handles[i]!;
-        let staged = rxQueues.stage(core, handle, lengths[i]!);
+        const handle = handles[i];
+        let staged = rxQueues.stage(core, handle, lengths[i]);
         if (staged === 0) {
-          staged = this.stageLate(core, handle, lengths[i]!);
+          staged = this.stageLate(core, handle, lengths[i]);
           if (staged === 0) continue;
         }
         holder[handle] = core + 1;
@@ -227,7 +227,7 @@ export class RxMainLoop {
     const hand = (least: number): void => {
       let kept = 0;
       for (let i = 0; i < filledCount; i++) {
-        const core = filled[i]!;
+        const core = filled[i];
         if (rxQueues.waiting(core) >= least) this.hand(core);
         else filled[kept++] = core;
       }
@@ -253,7 +253,7 @@ export class RxMainLoop {
         sort(kept);
         isMore = count === FULL_BURST && !hasBurst;
       }
-      values[RX_FRAMES]! += total;
+      values[RX_FRAMES] += total;
       hand(isMore && pollsKept + 1 < MAX_POLLS_KEPT ? WORTH_A_HANDING : 0);
       if (total === 0) return 0;
       // ARP replies go out now: nothing else may follow for long.
@@ -268,9 +268,9 @@ export class RxMainLoop {
     const count = this.rxQueues.publish(core);
     if (count === 0) return;
     // What the core has already given back is nevertheless only counted when this thread takes it.
-    this.buffers.held[core]! += count;
+    this.buffers.held[core] += count;
     this.countOf(core, RX_DELIVERED, count);
-    this.doorbells[core]!.ring();
+    this.doorbells[core].ring();
   }
 
   private answerQuestions(): void {

@@ -106,8 +106,8 @@ export class TxMainLoop {
     // No more than that: the Rx worker may be answering ARP all the while.
     for (let taken = 1; left > 0 && taken > 0; left -= taken) taken = this.poll();
     for (let i = 0; i < queues.length; i++) this.discard(i, L2.tx_lost_link_down);
-    this.values[L2.tx_lost_link_down]! += this.pending;
-    for (let i = 0; i < this.pending; i++) this.giveBack(this.handles[i]!);
+    this.values[L2.tx_lost_link_down] += this.pending;
+    for (let i = 0; i < this.pending; i++) this.giveBack(this.handles[i]);
     this.pending = 0;
     this.flushHomes();
   }
@@ -117,8 +117,8 @@ export class TxMainLoop {
     const lengths = new Uint32Array(BATCH);
     for (let count = BATCH; count === BATCH; ) {
       count = this.queues.dequeueBurst(queue, handles, lengths, BATCH);
-      this.values[reason]! += count;
-      for (let i = 0; i < count; i++) this.giveBack(handles[i]!);
+      this.values[reason] += count;
+      for (let i = 0; i < count; i++) this.giveBack(handles[i]);
     }
   }
 
@@ -129,13 +129,13 @@ export class TxMainLoop {
     const left = pending - taken;
     this.pending = left;
     this.out += taken;
-    this.values[L2.tx_handed]! += taken;
+    this.values[L2.tx_handed] += taken;
     if (left === 0) return taken;
     if (!device.isUp) {
       // Kept, they would be sent when the link comes back, perhaps minutes late.
-      for (let i = taken; i < pending; i++) this.giveBack(handles[i]!);
+      for (let i = taken; i < pending; i++) this.giveBack(handles[i]);
       this.flushHomes();
-      this.values[L2.tx_lost_link_down]! += left;
+      this.values[L2.tx_lost_link_down] += left;
       this.pending = 0;
     } else if (taken > 0) {
       handles.copyWithin(0, taken, pending);
@@ -156,7 +156,7 @@ export class TxMainLoop {
         if (!queues.looksEmpty(turn)) {
           const end = pending + queues.dequeueBurst(turn, handles, lengths, coreBurst, pending);
           for (; pending < end; pending++) {
-            const handle = handles[pending]!;
+            const handle = handles[pending];
             if (handle < rxBuffers) inFlight[handle] = 1;
           }
         }
@@ -201,7 +201,7 @@ export class TxMainLoop {
   }
 
   private giveToCore(handle: number): void {
-    this.txFrees[(handle - this.rxBuffers) >>> this.txShift]!.put(handle);
+    this.txFrees[(handle - this.rxBuffers) >>> this.txShift].put(handle);
     this.coresDue = true;
   }
 
@@ -209,6 +209,6 @@ export class TxMainLoop {
     this.rxHome.flush();
     if (!this.coresDue) return;
     this.coresDue = false;
-    for (let core = 0; core < this.txFrees.length; core++) this.txFrees[core]!.flush();
+    for (let core = 0; core < this.txFrees.length; core++) this.txFrees[core].flush();
   }
 }

@@ -67,8 +67,8 @@ export class WorkerLoop implements Runnable {
   }
 
   countTime(busyMs: number, idleMs: number): void {
-    this.counters.values[L2.loop_busy_ms]! += busyMs;
-    this.counters.values[L2.loop_idle_ms]! += idleMs;
+    this.counters.values[L2.loop_busy_ms] += busyMs;
+    this.counters.values[L2.loop_idle_ms] += idleMs;
   }
 
   /** Nothing is kept back: each poll sends what it has. */
