@@ -69,6 +69,7 @@ export const FUNCTIONS = {
   sigaction: { symbol: 'sigaction', takes: ['int', 'bytes', 'bytes'] },
   alarm: { symbol: 'alarm', takes: ['uint'] },
   clockGettime: { symbol: 'clock_gettime', takes: ['int', 'bytes'] },
+  exitNow: { symbol: '_exit', takes: ['int'] },
   prctlName: { symbol: 'prctl', takes: ['int', 'bytes'] },
 } as const satisfies Record<string, Signature>;
 

@@ -30,6 +30,31 @@ describe('WindowAllocator', () => {
     expect(b.window.u8[b.offset]).toBe(0);
   });
 
+  it('gives a window of its own to the next one, so that address space does not depend on garbage', () => {
+    const windows = new WindowAllocator(2 * MIB);
+    const first = windows.allocate(3 * 1024 * MIB);
+    first.window.u8[first.offset] = 7;
+    windows.release(first);
+    const stale = first.window.u8;
+    for (let i = 0; i < 1000; i++) {
+      const range = windows.allocate((2 + (i % 4)) * 512 * MIB + (i % 3) * MIB);
+      expect(range.window).toBe(first.window);
+      expect(stale[range.offset]).toBe(0);
+      windows.release(range);
+    }
+    const [a, b] = [windows.allocate(4 * MIB), windows.allocate(4 * MIB)];
+    expect(a.window).toBe(first.window);
+    expect(b.window).not.toBe(first.window);
+  });
+
+  it('takes 256 windows of address space at most', () => {
+    const windows = new WindowAllocator(2 * MIB);
+    const ranges = Array.from({ length: 256 }, () => windows.allocate(4 * MIB));
+    expect(() => windows.allocate(4 * MIB)).toThrow(/all 256 windows of address space are in use/);
+    windows.release(ranges[7]!);
+    expect(windows.allocate(4 * MIB).window).toBe(ranges[7]!.window);
+  });
+
   it('aligns the address of a range', () => {
     const windows = new WindowAllocator(64 * MIB);
     windows.allocate(2 * MIB);

@@ -5,7 +5,7 @@
  *
  * Source: QEMU, docs/interop/vhost-user.rst.
  */
-import { abi, connectUnix, type Reactor, SystemError } from '../../libc/index.js';
+import { abi, type Closer, connectUnix, FileCloser, type Reactor, SystemError } from '../../libc/index.js';
 import type { WindowAllocator } from '../../memory/index.js';
 import type { DeviceRxQueue } from '../../virtio/device-rx-queue.js';
 import type { DeviceTxQueue } from '../../virtio/device-tx-queue.js';
@@ -21,6 +21,7 @@ const MAX_QUEUE_PAIRS = 128;
 const FIRST_RETRY_MS = 200;
 /** Short enough that both sides are together again well within a second. */
 const LAST_RETRY_MS = 400;
+const CLOSER_IS_FULL = 'too many descriptors that peers of this port sent cannot be closed: closing them hangs';
 
 export interface VhostUserBackendOptions {
   /** Of the unix socket. */
@@ -33,8 +34,10 @@ export interface VhostUserBackendOptions {
   readonly client?: boolean;
   /** 1 by default. */
   readonly queuePairs?: number;
-  /** Which files the peer's memory may be of; `any` by default. Those that cannot be sealed let a peer end this process. */
+  /** Which files the peer's memory may be of; `any` by default. Those that are not sealed let a peer end this process. */
   readonly files?: PeerFiles;
+  /** Closes what peers sent; by default threads that all ports share. */
+  readonly closer?: Closer;
   /** For messages; `vhost-user:PATH` by default. */
   readonly name?: string;
 }
@@ -59,6 +62,8 @@ export class VhostUserBackend {
   private session: VhostUserSession | null = null;
   private retry: NodeJS.Timeout | null = null;
   private retryMs = FIRST_RETRY_MS;
+  /** Why the peer that waits is not served, as it was told last. */
+  private refused = '';
   private closed = false;
 
   /** Creates the socket (mode 0600), or begins to connect. Throws when the socket cannot be created. */
@@ -71,6 +76,7 @@ export class VhostUserBackend {
       queuePairs = 1,
       name = `vhost-user:${path}`,
       files = 'any',
+      closer = startedCloser(),
     } = options;
     if (!(Number.isInteger(queuePairs) && queuePairs >= 1 && queuePairs <= MAX_QUEUE_PAIRS)) {
       throw new RangeError(`${name}: ${queuePairs} queue pairs; possible are 1 to ${MAX_QUEUE_PAIRS}`);
@@ -81,7 +87,7 @@ export class VhostUserBackend {
     this.pairs = Array.from({ length: queuePairs }, (_, i) => new QueuePair(`${name} queue pair ${i}`));
     const signals = new SignalPacer();
     signals.onSlow = (line) => this.onNotice?.(`${name}: ${line}`, 'slow signals');
-    this.sessionOptions = { name, reactor, windows, pairs: this.pairs, files, signals };
+    this.sessionOptions = { name, reactor, windows, pairs: this.pairs, files, signals, closer };
     if (client) this.dial();
     else this.listen();
   }
@@ -133,7 +139,7 @@ export class VhostUserBackend {
   }
 
   private listen(): void {
-    const listener = new ListeningSocket(this.path, this.name);
+    const listener = new ListeningSocket(this.path, this.name, this.sessionOptions.closer);
     this.listener = listener;
     try {
       this.awaitPeer(listener);
@@ -151,20 +157,35 @@ export class VhostUserBackend {
 
   private acceptPeer(listener: ListeningSocket): void {
     try {
+      if (this.sessionOptions.closer.isFull) throw new Error(CLOSER_IS_FULL);
       const fd = listener.accept();
       if (fd === null) return;
       this.reactor.unwatch(listener.fd);
       this.serve(fd, 'a peer has connected');
+      this.refused = '';
     } catch (error) {
       // No descriptor is free (EMFILE), or no memory: the other ports go on, and this one when there is.
       this.reactor.unwatch(listener.fd);
-      this.onNotice?.(`${this.name}: a peer cannot be served now: ${(error as Error).message}`, 'unserved peer');
+      this.refuse((error as Error).message);
       this.retry = setTimeout(() => this.awaitPeer(listener), LAST_RETRY_MS);
     }
   }
 
+  /** Tells once why no peer is served. */
+  private refuse(reason: string): void {
+    if (this.refused !== reason) {
+      this.onNotice?.(`${this.name}: a peer cannot be served now: ${reason}`, 'unserved peer');
+    }
+    this.refused = reason;
+  }
+
   private dial(): void {
     this.retry = null;
+    if (this.sessionOptions.closer.isFull) {
+      this.refuse(CLOSER_IS_FULL);
+      this.redial();
+      return;
+    }
     let fd: number;
     try {
       fd = connectUnix(this.path);
@@ -177,6 +198,7 @@ export class VhostUserBackend {
     }
     this.retryMs = FIRST_RETRY_MS;
     this.serve(fd, 'connected to the frontend');
+    this.refused = '';
   }
 
   private redial(): void {
@@ -209,4 +231,10 @@ export class VhostUserBackend {
     if (this.listener !== null) this.awaitPeer(this.listener);
     else this.redial();
   }
+}
+
+function startedCloser(): Closer {
+  const closer = new FileCloser();
+  closer.start();
+  return closer;
 }

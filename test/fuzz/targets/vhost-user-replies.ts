@@ -2,6 +2,7 @@
  * A vhost-user backend that answers anything, to the frontend of our driver: wrong sizes, wrong requests, refusals, features
  * and configurations of every kind, answers to nothing, or none. What is missing is the socket, which vhost-user has.
  */
+import { closeInPlace } from '../../../drivers/libc/index.js';
 import { MemoryWindow, type PacketMemory } from '../../../drivers/memory/index.js';
 import { VhostUserFrontend } from '../../../drivers/transports/vhost-user/frontend.js';
 import * as p from '../../../drivers/transports/vhost-user/protocol.js';
@@ -42,7 +43,7 @@ export const vhostUserReplies: FuzzTarget = {
     const atFirst = openFds();
 
     const run = async (input: Input): Promise<void> => {
-      const frontend = new VhostUserFrontend('/fuzz');
+      const frontend = new VhostUserFrontend('/fuzz', { closer: closeInPlace });
       const inside = frontend as unknown as Internals;
       let asked = 0;
       let losses = 0;

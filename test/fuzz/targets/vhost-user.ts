@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import {
   acceptUnix,
   closeFile,
+  closeInPlace,
   connectUnix,
   emptyMemfd,
   eventfd,
@@ -170,7 +171,8 @@ export const vhostUser: FuzzTarget = {
         { clock: () => 0 },
       );
       let previous = 0;
-      const common = { name: 'port', windows, pairs, files: 'any' as const, signals: new SignalPacer() };
+      const signals = new SignalPacer();
+      const common = { name: 'port', windows, pairs, files: 'any' as const, signals, closer: closeInPlace };
       const options = { ...common, reactor: reactor as unknown as Reactor };
       const session = new VhostUserSession(fd, options, {
         onKick: () => {},
