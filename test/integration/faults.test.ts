@@ -3,7 +3,7 @@
  * their port, while the others exchange numbered packets.
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { HOSTILITIES, INVENTORS, IsolationScene } from '../reliability/isolation.js';
+import { ADDRESS_INVENTORS, HOSTILE_KINDS, IsolationTestbed } from '../reliability/isolation-testbed.js';
 import { VICTIMS } from '../reliability/victims.js';
 import { ALL_MODES, type Mode } from '../support/modes.js';
 import { describeWith, testpmd } from '../support/requirements.js';
@@ -37,23 +37,23 @@ describeWith('under load and at rest, our endpoints do not mind when', [testpmd]
 describe('two endpoints go on with each other beside one that', () => {
   /** With each neighbour. */
   const ANSWERS = 3000;
-  let isolation: IsolationScene;
+  let isolation: IsolationTestbed;
 
   beforeEach(async () => {
-    isolation = await IsolationScene.open();
-    isolation.scene.conductor.go();
+    isolation = await IsolationTestbed.open();
+    isolation.testbed.control.go();
   });
 
   afterEach(async () => {
     await isolation.close();
   });
 
-  it.each(HOSTILITIES.filter((kind) => kind !== 'burns'))('%s', LIMIT, async (kind) => {
+  it.each(HOSTILE_KINDS.filter((kind) => kind !== 'burns'))('%s', LIMIT, async (kind) => {
     const neighbour = await isolation.invite(kind);
     try {
       const before = await isolation.totals();
       while ((await isolation.totals()).answered < before.answered + ANSWERS);
-      const stats = await isolation.scene.switchStats();
+      const stats = await isolation.testbed.switchStats();
       expect([stats.ports.vm1?.up, stats.ports.vm2?.up, neighbour.isRunning]).toEqual([true, true, true]);
       // Who is flooded may find his ring full; then the switch has counted it.
       const allowed = kind.startsWith('floods') ? stats.summary.dropped.full : before.missing;
@@ -67,11 +67,11 @@ describe('two endpoints go on with each other beside one that', () => {
 });
 
 describe.each(ALL_MODES)('%s: two endpoints lose nothing beside one that', (mode) => {
-  /** Three thousand strangers come in the first second, and a thousand in each other one. */
+  /** Three thousand inventor come in the first second, and a thousand in each other one. */
   const WINDOW_MS = 5000;
 
-  it.each(INVENTORS)('%s', LIMIT, async (kind) => {
-    const isolation = await IsolationScene.open(mode);
+  it.each(ADDRESS_INVENTORS)('%s', LIMIT, async (kind) => {
+    const isolation = await IsolationTestbed.open(mode);
     try {
       const { answered, lost, full } = await isolation.endure(kind, WINDOW_MS);
       // On a machine that gives a process no CPU for 0.1 s its ring overflows; on a quiet one `full` is 0.

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
+import { LINGERING_SOCKET } from '../support/lingering-socket.js';
 import { command, describeWith } from '../support/requirements.js';
 import { until } from '../support/until.js';
 
@@ -16,23 +17,10 @@ const LIMIT = { timeout: 60_000 };
 /** State of a TCP socket that was closed and has yet to send its data (include/net/tcp_states.h). */
 const FIN_WAIT1 = '04';
 
-/** A TCP socket whose last close waits for ten minutes, as nobody reads what it has yet to send. */
-const LINGERING = `
-import socket, struct, sys
-server = socket.create_server(('127.0.0.1', 0))
-tcp = socket.create_connection(server.getsockname())
-peer = server.accept()[0]
-tcp.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 600))
-tcp.setblocking(False)
-try:
-    while True: tcp.send(bytes(65536))
-except BlockingIOError: pass
-port = tcp.getsockname()[1]
-def message(request, payload=b'', flags=1): return struct.pack('III', request, flags, len(payload)) + payload
-`;
-
 /** Its message waits in the socket until the peer before it has gone; the descriptor is in no other process by then. */
-const HOSTILE_FRONTEND = `${LINGERING}
+const HOSTILE_FRONTEND = `${LINGERING_SOCKET}
+tcp, peer = lingering()
+port = tcp.getsockname()[1]
 path, what = sys.argv[1:]
 def connect():
     unix = socket.socket(socket.AF_UNIX)
@@ -49,7 +37,9 @@ sys.stdin.read()
 `;
 
 /** Answers GET_FEATURES with the socket, and hangs up. */
-const HOSTILE_BACKEND = `${LINGERING}
+const HOSTILE_BACKEND = `${LINGERING_SOCKET}
+tcp, peer = lingering()
+port = tcp.getsockname()[1]
 listener = socket.socket(socket.AF_UNIX)
 listener.bind(sys.argv[1])
 listener.listen()

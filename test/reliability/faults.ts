@@ -6,8 +6,8 @@
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { ALL_MODES, type Mode } from '../support/modes.js';
-import type { CampaignResult } from './campaign.js';
 import { measureIsolation } from './isolation.js';
+import type { CampaignResult } from './kill-campaign.js';
 import { counted, spread, thousands } from './report.js';
 import { VICTIMS } from './victims.js';
 

@@ -18,7 +18,7 @@ const IN_FLIGHT = 8;
 /** So many wait for each call eventfd: a signal takes some 20 ms. */
 const WAITERS = 200_000;
 
-export const EVENTFD_HOSTILITIES = [
+export const EVENTFD_KINDS = [
   'blocks and fills its call eventfds',
   'has very many wait for its call eventfds',
 ] as const;
@@ -26,7 +26,7 @@ export const EVENTFD_HOSTILITIES = [
 /** Does so until the process ends. `begun` is called when the switch has answered. */
 export async function turnEventfds(
   path: string,
-  kind: (typeof EVENTFD_HOSTILITIES)[number],
+  kind: (typeof EVENTFD_KINDS)[number],
   begun: () => void,
 ): Promise<never> {
   const frontend = new FakeFrontend(connectUnix(path), new Reactor());

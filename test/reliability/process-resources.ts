@@ -1,8 +1,8 @@
 /** What a process holds, read from outside: to see that nothing is more of it after a hundred faults than before. */
 import { readdirSync, readFileSync } from 'node:fs';
-import type { Scene } from './scene.js';
+import type { Testbed } from './testbed.js';
 
-interface Reading {
+interface ProcessResources {
   readonly fds: number;
   readonly threads: number;
   /** Mappings of shared memory: packet memories, ours and the peers'. */
@@ -17,20 +17,38 @@ interface Reading {
 /** A line of /proc/PID/maps that has an inode. */
 const FILE_MAPPING = /^\S+ \S+ \S+ \S+ [1-9]/;
 
-function read(pid: number): Reading {
+function read(pid: number): ProcessResources {
   const folder = `/proc/${pid}`;
   const maps = readFileSync(`${folder}/maps`, 'utf8').trimEnd().split('\n');
   const status = readFileSync(`${folder}/status`, 'utf8');
-  const kb = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1]);
   return {
-    fds: readdirSync(`${folder}/fd`).length,
+    fds: openDescriptors(pid),
     threads: readdirSync(`${folder}/task`).length,
     shared: maps.filter((line) => /^\S+ ..(?:.)s .*(?:memfd|hugepage)/.test(line)).length,
     mappings: maps.filter((line) => FILE_MAPPING.test(line)).length,
-    ownKb: kb('RssAnon'),
-    sharedKb: kb('RssShmem'),
+    ownKb: kibOf(status, 'RssAnon'),
+    sharedKb: kibOf(status, 'RssShmem'),
   };
 }
+
+export function openDescriptors(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
+}
+
+export interface AddressSpace {
+  readonly gib: number;
+  readonly mappings: number;
+}
+
+/** Addresses that a process has taken, whether or not there are pages behind them. */
+export function readAddressSpace(pid: number): AddressSpace {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const maps = readFileSync(`/proc/${pid}/maps`, 'utf8');
+  return { gib: Math.round(kibOf(status, 'VmSize') / 2 ** 20), mappings: maps.trimEnd().split('\n').length };
+}
+
+const kibOf = (status: string, name: string): number =>
+  Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1]);
 
 /** Hugepages of 2 MiB that nobody uses. */
 function freeHugepages(): number {
@@ -43,8 +61,8 @@ const SHARED_SLACK_KB = 8 * 1024;
 const OWN_SLACK_KB = 48 * 1024;
 
 /** What is more `now` than `before`, a line each. */
-function leaksOf(name: string, before: Reading, now: Reading): string[] {
-  const grown = (what: keyof Reading, slack = 0): string[] =>
+function leaksOf(name: string, before: ProcessResources, now: ProcessResources): string[] {
+  const grown = (what: keyof ProcessResources, slack = 0): string[] =>
     now[what] > before[what] + slack ? [`${name}: ${what} ${before[what]} -> ${now[what]}`] : [];
   return [
     ...grown('fds'),
@@ -56,9 +74,9 @@ function leaksOf(name: string, before: Reading, now: Reading): string[] {
   ];
 }
 
-/** What a whole scene holds, at rest. */
-export interface Stock {
-  readonly readings: ReadonlyMap<string, Reading>;
+/** What a whole testbed holds, at rest. */
+export interface TestbedResources {
+  readonly readings: ReadonlyMap<string, ProcessResources>;
   readonly files: readonly string[];
   readonly hugepages: number;
   /** Bytes of heap in use after a full collection, by endpoint. */
@@ -66,17 +84,17 @@ export interface Stock {
 }
 
 /** @param pids of the processes to look at, by name */
-export async function takeStock(scene: Scene, pids: ReadonlyMap<string, number>): Promise<Stock> {
+export async function readResources(testbed: Testbed, pids: ReadonlyMap<string, number>): Promise<TestbedResources> {
   const heaps = new Map<number, number>();
-  for (const endpoint of scene.running()) {
-    heaps.set(endpoint, (await scene.conductor.report(endpoint, 'collect')).heap);
+  for (const endpoint of testbed.running()) {
+    heaps.set(endpoint, (await testbed.control.report(endpoint, 'collect')).heap);
   }
   const readings = new Map([...pids].map(([name, pid]) => [name, read(pid)]));
-  return { readings, files: scene.files(), hugepages: freeHugepages(), heaps };
+  return { readings, files: testbed.files(), hugepages: freeHugepages(), heaps };
 }
 
 /** What is more than before, or left over, a line each. */
-export function leaksBetween(before: Stock, now: Stock): string[] {
+export function leaksBetween(before: TestbedResources, now: TestbedResources): string[] {
   const lines: string[] = [];
   for (const [name, reading] of before.readings) {
     const other = now.readings.get(name);

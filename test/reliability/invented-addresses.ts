@@ -1,6 +1,7 @@
 /**
- * Frames of somebody who invents a source address for each: echo requests, whose answer nobody can be asked the way for, and
- * ARP requests. At a pace that any link carries: what they cost is not bandwidth but places, in tables and queues.
+ * Sends frames with a new, invented source address each: echo requests, whose answer needs the address resolved by ARP, which
+ * nobody answers, and ARP requests. The rate is one that any link carries: the frames cost no bandwidth, they cost places in
+ * tables and queues.
  */
 import type { NetDevice } from '../../drivers/net-device.js';
 import { FRAME_OFFSET, NO_BUFFER } from '../../rings/buffer-pool.js';
@@ -24,7 +25,7 @@ import { addressOf, macOf } from './numbered.js';
 const PER_SECOND = 1000;
 /** To each endpoint, in the first second: more than a table has places. */
 const IN_FIRST_SECOND = 3000;
-/** At once: what comes later than it should is not made up for by a burst that rings have no room for. */
+/** The largest burst. A call that comes too late does not send all that was due at once, because the rings have no room for it. */
 const AT_ONCE = 32;
 const ENDPOINTS = [1, 2];
 const ICMP_BYTES = ICMP_HEADER_BYTES + 24;
@@ -32,7 +33,7 @@ const ICMP_BYTES = ICMP_HEADER_BYTES + 24;
 const FIRST_STRANGER = 0x100;
 const STRANGERS = 0x1_0000 - 2 * FIRST_STRANGER;
 
-export class Strangers {
+export class InventedAddresses {
   private readonly startedAt = performance.now();
   private lastPoll = this.startedAt;
   private readonly handles = new Uint32Array(1);
@@ -58,7 +59,7 @@ export class Strangers {
     for (; this.due >= 1; this.due--) for (const endpoint of ENDPOINTS) this.send(endpoint);
   }
 
-  /** What comes, requests for strangers most of all, is of no interest. */
+  /** Drops what arrives: mostly ARP requests for the invented addresses. */
   private drain(): void {
     const { pool, rxHandles } = this.device;
     for (let count = -1; count !== 0; ) {

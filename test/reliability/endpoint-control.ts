@@ -1,4 +1,4 @@
-/** Conducts the endpoints of a reliability test: every core of them is connected to its socket, and does as it is told. */
+/** Starts and stops the traffic of all endpoints and collects their tallies, over a unix socket to which each core connects. */
 import { createServer, type Server, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import type { Hello, Order } from './numbered.app.js';
@@ -33,7 +33,7 @@ class CoreLink {
   }
 }
 
-export class Conductor {
+export class EndpointControl {
   private readonly links = new Set<CoreLink>();
   private readonly sockets = new Set<Socket>();
   private isRunning = false;
@@ -43,10 +43,10 @@ export class Conductor {
     server.on('connection', (socket) => this.meet(socket));
   }
 
-  static async listen(path: string): Promise<Conductor> {
+  static async listen(path: string): Promise<EndpointControl> {
     const server = createServer();
     await new Promise<void>((resolve, reject) => server.once('error', reject).listen(path, resolve));
-    return new Conductor(server);
+    return new EndpointControl(server);
   }
 
   /** Resolves when all cores of that life of the endpoint are there. */
@@ -57,7 +57,7 @@ export class Conductor {
     };
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve, reject) => {
-      timer = setTimeout(() => reject(new Error(`endpoint ${endpoint} does not report for duty`)), PATIENCE_MS);
+      timer = setTimeout(() => reject(new Error(`endpoint ${endpoint} has not connected to the test`)), PATIENCE_MS);
       this.changed = () => isThere() && resolve();
       this.changed();
     }).finally(() => clearTimeout(timer));

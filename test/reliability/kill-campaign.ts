@@ -1,20 +1,20 @@
 /**
- * Kills one party of a scene again and again at random moments, under load or at rest, starts it anew each time, and looks
- * whether the others mind: that they live and reconnect, that no packet comes twice, damaged or to the wrong place, that none is lost
- * but in the time around a kill, and that nothing stays behind.
+ * Kills one process of a testbed again and again at random moments, under load or at rest, and starts it anew each time. Checks
+ * that the others live and reconnect, that no packet comes twice, damaged or to the wrong endpoint, that packets are lost only
+ * around a kill, and that nothing is left behind.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Random } from '../fuzz/random.js';
 import type { Mode } from '../support/modes.js';
-import { leaksBetween, type Stock, takeStock } from './readings.js';
+import { LossChecker } from './loss-checker.js';
+import { leaksBetween, readResources, type TestbedResources } from './process-resources.js';
 import { spread } from './report.js';
-import type { Scene } from './scene.js';
-import { Watch } from './watch.js';
+import type { Testbed } from './testbed.js';
 
 /** Who is killed. */
 export interface Victim {
   readonly name: string;
-  /** The processes of the scene that end with it. */
+  /** The processes of the testbed that end with it. */
   readonly processes: readonly string[];
   /** Whether the endpoints that live on lose their link with it. */
   readonly isHub: boolean;
@@ -67,8 +67,8 @@ const TELL_EVERY = 10;
 /** With so many something is wrong enough. */
 const MAX_VIOLATIONS = 20;
 
-export class Campaign {
-  private readonly watch: Watch;
+export class KillCampaign {
+  private readonly checker: LossChecker;
   private readonly recoveryMs: number[] = [];
   private readonly random: Random;
   private rounds = 0;
@@ -76,34 +76,35 @@ export class Campaign {
   private readonly spared: Map<string, number>;
 
   constructor(
-    private readonly scene: Scene,
+    private readonly testbed: Testbed,
     private readonly victim: Victim,
     private readonly options: CampaignOptions,
   ) {
     this.random = new Random(options.seed);
-    this.watch = new Watch(scene, (from, to) => victim.isSpared(from, to));
-    this.spared = new Map([...scene.pids()].filter(([name]) => !victim.processes.includes(name)));
+    this.checker = new LossChecker(testbed, (from, to) => victim.isSpared(from, to));
+    this.spared = new Map([...testbed.pids()].filter(([name]) => !victim.processes.includes(name)));
   }
 
   async run(): Promise<CampaignResult> {
-    const { scene, victim, options, watch } = this;
-    await watch.flowing();
+    const { testbed, victim, options, checker } = this;
+    await checker.flowing();
     // What the first loss makes once and for all is no leak.
-    let baseline: Stock | null = null;
+    let baseline: TestbedResources | null = null;
     let kills = 0;
-    while (kills < options.kills && watch.violations.length < MAX_VIOLATIONS && !options.stop?.aborted) {
+    while (kills < options.kills && checker.violations.length < MAX_VIOLATIONS && !options.stop?.aborted) {
       const before = kills;
       kills += await this.killSome();
-      await watch.rest();
-      await watch.load(LOAD_MS + this.random.below(LOAD_RANGE_MS));
-      baseline ??= await takeStock(scene, this.spared);
+      await checker.rest();
+      await checker.load(LOAD_MS + this.random.below(LOAD_RANGE_MS));
+      baseline ??= await readResources(testbed, this.spared);
       if (Math.floor(kills / TELL_EVERY) > Math.floor(before / TELL_EVERY)) this.tell(kills);
     }
-    if (baseline !== null) watch.violations.push(...leaksBetween(baseline, await takeStock(scene, this.spared)));
-    for (const endpoint of scene.running()) await watch.dismiss(endpoint);
-    const { answered, missing } = await watch.totals();
+    if (baseline !== null)
+      checker.violations.push(...leaksBetween(baseline, await readResources(testbed, this.spared)));
+    for (const endpoint of testbed.running()) await checker.dismiss(endpoint);
+    const { answered, missing } = await checker.totals();
     const { recoveryMs } = this;
-    return { victim: victim.name, kills, answered, lost: missing, recoveryMs, violations: watch.violations };
+    return { victim: victim.name, kills, answered, lost: missing, recoveryMs, violations: checker.violations };
   }
 
   /**
@@ -111,26 +112,27 @@ export class Campaign {
    * the victim may be lost. Returns the number of kills.
    */
   private async killSome(): Promise<number> {
-    const { scene, victim, watch, random } = this;
-    // Between two kills the scene is at rest.
+    const { testbed, victim, checker, random } = this;
+    // Between two kills the testbed is at rest.
     const isQuiet = this.rounds++ % QUIET === 1;
-    if (!isQuiet) scene.conductor.go();
+    if (!isQuiet) testbed.control.go();
     await sleep((isQuiet ? QUIET_MS : LOAD_MS) + random.below(LOAD_RANGE_MS));
     for (let kills = 1; ; kills++) {
-      for (const endpoint of scene.running()) {
-        if (victim.processes.includes(`endpoint ${endpoint}`)) await watch.remember(endpoint);
+      for (const endpoint of testbed.running()) {
+        if (victim.processes.includes(`endpoint ${endpoint}`)) await checker.remember(endpoint);
       }
-      const links = watch.links();
+      const links = checker.links();
       await victim.kill();
       for (const [name, pid] of this.spared) {
-        if (scene.pids().get(name) !== pid) throw new Error(`${name} did not outlive it:\n${scene.child(name).output}`);
+        if (testbed.pids().get(name) !== pid)
+          throw new Error(`${name} did not outlive it:\n${testbed.child(name).output}`);
       }
       await sleep(random.below(AWAY_RANGE_MS));
       await victim.restart();
       if (random.below(AGAIN) > 0) {
         const start = performance.now();
-        if (isQuiet && victim.isHub) await watch.linked(links);
-        await watch.flowing();
+        if (isQuiet && victim.isHub) await checker.linked(links);
+        await checker.flowing();
         this.recoveryMs.push(performance.now() - start);
         return kills;
       }
@@ -142,7 +144,7 @@ export class Campaign {
     const { median, max } = spread(this.recoveryMs);
     this.options.tell?.(
       `${this.victim.name}: ${kills} kills; traffic was back after ${Math.round(median)} ms in the middle, ` +
-        `${Math.round(max)} ms at worst; ${this.watch.violations.length} violations`,
+        `${Math.round(max)} ms at worst; ${this.checker.violations.length} violations`,
     );
   }
 }

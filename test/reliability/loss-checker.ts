@@ -1,7 +1,7 @@
-/** Looks at a scene while its parties come and go, and writes down what must not be. */
+/** Checks the traffic of a testbed while its processes come and go: what was sent, answered and lost, and what the switch counted. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { faultsOf, type Scene, switchFaultsOf } from './scene.js';
 import type { PeerTallies } from './tallies.js';
+import { faultsOf, switchFaultsOf, type Testbed } from './testbed.js';
 
 /** For traffic to come again, and to come to rest, on a machine that is busy. */
 const PATIENCE_MS = 20_000;
@@ -13,51 +13,53 @@ const LINK_UP = /^tspmd: link up: /m;
 
 export type Pairs = Map<string, PeerTallies>;
 
-export class Watch {
-  /** What must not have been, a line each. */
+export class LossChecker {
+  /** What was wrong, one line each. */
   readonly violations: string[] = [];
   /** Of endpoints that are gone. */
   private past = { answered: 0, missing: 0 };
 
   /** @param isSpared whether nothing that endpoint `from` asks of `to` may be lost, ever */
   constructor(
-    private readonly scene: Scene,
+    private readonly testbed: Testbed,
     private readonly isSpared: (from: number, to: number) => boolean,
   ) {}
 
   /** How much each endpoint has written until now: for {@link linked}. */
   links(): ReadonlyMap<number, number> {
-    const { scene } = this;
-    return new Map(scene.running().map((endpoint) => [endpoint, scene.child(`endpoint ${endpoint}`).output.length]));
+    const { testbed } = this;
+    return new Map(
+      testbed.running().map((endpoint) => [endpoint, testbed.child(`endpoint ${endpoint}`).output.length]),
+    );
   }
 
   /** Resolves when each endpoint has said since `links` that its link is up again. Nobody needs to send anything for that. */
   async linked(links: ReadonlyMap<number, number>): Promise<void> {
     await this.until('everybody has its link back', async () =>
       [...links].every(([endpoint, length]) =>
-        LINK_UP.test(this.scene.child(`endpoint ${endpoint}`).output.slice(length)),
+        LINK_UP.test(this.testbed.child(`endpoint ${endpoint}`).output.slice(length)),
       ),
     );
   }
 
   /** Resolves when everybody has had an answer from everybody. */
   async flowing(): Promise<void> {
-    const { scene } = this;
-    scene.conductor.go();
-    const before = await scene.pairs();
+    const { testbed } = this;
+    testbed.control.go();
+    const before = await testbed.pairs();
     await this.until('everybody answers everybody', async () => {
-      const now = await scene.pairs();
+      const now = await testbed.pairs();
       return [...now].every(([pair, { answered }]) => answered > (before.get(pair)?.answered ?? 0));
     });
   }
 
   /** Nobody sends any more; resolves when nothing is on its way, and the counters were looked at. */
   async rest(): Promise<Pairs> {
-    const { scene, violations } = this;
-    scene.conductor.pause();
+    const { testbed, violations } = this;
+    testbed.control.pause();
     let pairs: Pairs = new Map();
     await this.until('the traffic comes to rest', async () => {
-      pairs = await scene.pairs();
+      pairs = await testbed.pairs();
       return [...pairs.values()].every(({ waiting }) => waiting === 0);
     });
     for (const [pair, { sent, answered, missing }] of pairs) {
@@ -65,17 +67,17 @@ export class Watch {
       const [from = 0, to = 0] = pair.split('>').map(Number);
       if (missing > 0 && this.isSpared(from, to)) await this.expectNoneMissing(pair, 0);
     }
-    if (scene.options.hub === 'switch') violations.push(...switchFaultsOf(await scene.switchStats()));
-    for (const endpoint of scene.running()) {
-      violations.push(...faultsOf(`endpoint ${endpoint}`, (await scene.conductor.report(endpoint)).tallies));
+    if (testbed.options.hub === 'switch') violations.push(...switchFaultsOf(await testbed.switchStats()));
+    for (const endpoint of testbed.running()) {
+      violations.push(...faultsOf(`endpoint ${endpoint}`, (await testbed.control.report(endpoint)).tallies));
     }
     return pairs;
   }
 
   /** For a while everybody is there: nothing may be lost. Begins and ends at rest. */
   async load(ms: number): Promise<void> {
-    const before = await this.scene.pairs();
-    this.scene.conductor.go();
+    const before = await this.testbed.pairs();
+    this.testbed.control.go();
     await sleep(ms);
     const pairs = await this.rest();
     for (const pair of pairs.keys()) await this.expectNoneMissing(pair, before.get(pair)?.missing ?? 0);
@@ -83,7 +85,7 @@ export class Watch {
 
   /** Remembers what an endpoint that is about to go has seen. */
   async remember(endpoint: number): Promise<void> {
-    const { peers } = await this.scene.conductor.report(endpoint);
+    const { peers } = await this.testbed.control.report(endpoint);
     for (const { answered, missing } of Object.values(peers)) {
       this.past.answered += answered;
       this.past.missing += missing;
@@ -93,13 +95,13 @@ export class Watch {
   /** Stops an endpoint in good order. */
   async dismiss(endpoint: number): Promise<void> {
     await this.remember(endpoint);
-    this.violations.push(...(await this.scene.dismiss(endpoint)));
+    this.violations.push(...(await this.testbed.dismiss(endpoint)));
   }
 
   /** Of all endpoints, also those that are gone. */
   async totals(): Promise<{ answered: number; missing: number }> {
     const totals = { ...this.past };
-    for (const { answered, missing } of (await this.scene.pairs()).values()) {
+    for (const { answered, missing } of (await this.testbed.pairs()).values()) {
       totals.answered += answered;
       totals.missing += missing;
     }
@@ -109,7 +111,7 @@ export class Watch {
   private async expectNoneMissing(pair: string, before: number): Promise<void> {
     const end = performance.now() + LATE_MS;
     for (;;) {
-      const missing = (await this.scene.pairs()).get(pair)?.missing ?? 0;
+      const missing = (await this.testbed.pairs()).get(pair)?.missing ?? 0;
       if (missing <= before) return;
       if (performance.now() > end) {
         this.violations.push(`${pair}: ${missing - before} lost although nobody on the way was away`);
@@ -123,7 +125,7 @@ export class Watch {
     const end = performance.now() + PATIENCE_MS;
     while (!(await condition())) {
       if (performance.now() > end) {
-        const outputs = [...this.scene.pids().keys()].map((name) => `${name}:\n${this.scene.child(name).output}`);
+        const outputs = [...this.testbed.pids().keys()].map((name) => `${name}:\n${this.testbed.child(name).output}`);
         throw new Error(`${what}: not within ${PATIENCE_MS} ms\n${outputs.join('\n')}`);
       }
       await sleep(LOOK_MS);

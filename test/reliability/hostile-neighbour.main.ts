@@ -1,6 +1,6 @@
 /**
- * A neighbour that nobody wants, on a port of the switch: `hostile.main.js SOCKET KIND`. Prints `ready` when it has begun;
- * its end is a signal. {@link HOSTILITIES} has the kinds.
+ * A neighbour that nobody wants, on a port of the switch: `hostile-neighbour.main.js SOCKET KIND`. Prints `ready` when it has begun;
+ * its end is a signal. {@link HOSTILE_KINDS} has the kinds.
  */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { bareLoop } from '../../bench/driver/loops.js';
@@ -9,10 +9,11 @@ import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.
 import { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
 import type { Doorbell, QueueLayout } from '../../drivers/virtio/transport.js';
 import { RefusedMessages } from '../support/refused-messages.js';
-import { EVENTFD_HOSTILITIES, turnEventfds } from './hostile-eventfds.js';
-import type { Hostility } from './isolation.js';
+import { EVENTFD_KINDS, turnEventfds } from './hostile-eventfds.js';
+import { MESSAGE_KINDS, sendHostileMessages } from './hostile-messages.js';
+import { InventedAddresses } from './invented-addresses.js';
+import type { HostileKind } from './isolation-testbed.js';
 import { ipOf, macOf } from './numbered.js';
-import { Strangers } from './strangers.js';
 
 const TX_QUEUE = 1;
 const BYTES = 64;
@@ -31,10 +32,12 @@ class NoisyFrontend extends VhostUserFrontend {
   }
 }
 
-const [path, kind] = process.argv.slice(2) as [string, Hostility];
+const [path, kind] = process.argv.slice(2) as [string, HostileKind];
 const begun = (): void => void process.stdout.write('ready\n');
-const eventfdKind = EVENTFD_HOSTILITIES.find((each) => each === kind);
+const eventfdKind = EVENTFD_KINDS.find((each) => each === kind);
 if (eventfdKind !== undefined) await turnEventfds(path, eventfdKind, begun);
+const messageKind = MESSAGE_KINDS.find((each) => each === kind);
+if (messageKind !== undefined) await sendHostileMessages(path, messageKind, begun);
 if (kind === 'fills the log') await fillTheLog();
 const frontend = new NoisyFrontend(path);
 const device = await VirtioNetDevice.open(frontend, { hugepages: 'never', queueSize: 256 });
@@ -57,10 +60,10 @@ function flood(to: Endpoint): () => void {
 
 /** Has no more to do than a packet a millisecond, and leaves the CPU to others. */
 async function invent(kind: 'pings' | 'asks'): Promise<never> {
-  const strangers = new Strangers(device, kind, 3);
+  const inventor = new InventedAddresses(device, kind, 3);
   begun();
   for (;;) {
-    strangers.poll();
+    inventor.poll();
     await sleep(1);
   }
 }
@@ -69,7 +72,7 @@ async function invent(kind: 'pings' | 'asks'): Promise<never> {
 const NO_IP = '10.0.0.99';
 if (kind === 'pings from invented addresses') await invent('pings');
 if (kind === 'asks from invented addresses') await invent('asks');
-const deeds: Readonly<Partial<Record<Hostility, () => void>>> = {
+const deeds: Readonly<Partial<Record<HostileKind, () => void>>> = {
   'floods one': flood({ ip: NO_IP, mac: macOf(1) }),
   'floods all': flood({ ip: NO_IP, mac: 'ff:ff:ff:ff:ff:ff' }),
   'floods nobody': flood({ ip: NO_IP, mac: '02:00:00:00:00:99' }),

@@ -1,0 +1,190 @@
+/**
+ * Two endpoints that exchange numbered packets on the switch, and a third port for a hostile neighbour. What the neighbour may not
+ * cost the others is checked here.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { isPlain } from '../../drivers/log/text.js';
+import { Child } from '../../scripts/child.js';
+import { isInstalled } from '../../scripts/programs.js';
+import { MODES, type Mode } from '../support/modes.js';
+import { EVENTFD_KINDS } from './hostile-eventfds.js';
+import { MESSAGE_KINDS, SEND_LINGERING_SOCKETS } from './hostile-messages.js';
+import { type AddressSpace, openDescriptors, readAddressSpace } from './process-resources.js';
+import { faultsOf, switchFaultsOf, Testbed } from './testbed.js';
+
+/** Needs python3. */
+export const LINGERING_KIND = 'sends sockets whose close hangs';
+/** Kinds of neighbours. The first is the one to compare with: machines of two CPUs have none to spare. */
+export const HOSTILE_KINDS = [
+  'burns',
+  'floods one',
+  'floods all',
+  'floods nobody',
+  'kicks without end',
+  'never reads',
+  'fills the log',
+  ...EVENTFD_KINDS,
+  ...MESSAGE_KINDS,
+  LINGERING_KIND,
+] as const;
+/** Kinds that take the places in the endpoints' tables and queues. Nobody else may lose a packet, in any thread layout. */
+export const ADDRESS_INVENTORS = ['pings from invented addresses', 'asks from invented addresses'] as const;
+export type HostileKind = (typeof HOSTILE_KINDS | typeof ADDRESS_INVENTORS)[number];
+
+/** Whether an endpoint's ring may be full for what a neighbour of this kind sends: then requests of the others are lost as well. */
+export const floodsObservers = (kind: HostileKind): boolean => kind === 'floods one' || kind === 'floods all';
+
+/** What this machine lacks for a neighbour of this kind, and what to do about it; null: nothing. */
+export const missingFor = (kind: HostileKind): string | null =>
+  kind === LINGERING_KIND && !isInstalled('python3') ? "needs python3; run 'npm run setup:peers' as root" : null;
+
+const HOSTILE = fileURLToPath(
+  new URL(
+    import.meta.url.endsWith('.ts')
+      ? '../../dist/test/reliability/hostile-neighbour.main.js'
+      : 'hostile-neighbour.main.js',
+    import.meta.url,
+  ),
+);
+/** For answers that are late, on a machine that is busy. */
+const LATE_MS = 10_000;
+const LOOK_MS = 50;
+/** While the others go on. */
+const STILL_LATE_MS = 1000;
+/** Of the link: it has more addresses than any table has places. */
+const PREFIX = 16;
+/** What three ports may have in the log in ten seconds: some kinds of lines, so many of each, none of them longer. */
+const MAX_LOG = 3 * 4 * 21 * 400;
+const LOG_MS = 10_000;
+/** What the switch may have more of after its neighbours: threads that close descriptors, windows for big memories, V8's heap. */
+const FDS_SLACK = 64;
+const GIB_SLACK = 64;
+const MAPPINGS_SLACK = 1000;
+
+export class IsolationTestbed {
+  private readonly openedAt = performance.now();
+  private readonly fdsAtFirst: number;
+  private readonly addressSpaceAtFirst: AddressSpace;
+
+  private constructor(readonly testbed: Testbed) {
+    this.fdsAtFirst = openDescriptors(this.switchPid);
+    this.addressSpaceAtFirst = readAddressSpace(this.switchPid);
+  }
+
+  /** Endpoints 1 and 2, that ask each other. */
+  static async open(mode: Mode = 'single'): Promise<IsolationTestbed> {
+    const testbed = await Testbed.open({ hub: 'switch', endpoints: 3 });
+    const options = { args: MODES[mode], prefix: PREFIX };
+    try {
+      await testbed.startEndpoint(1, { ...options, peers: [2] });
+      await testbed.startEndpoint(2, { ...options, peers: [1] });
+    } catch (error) {
+      await testbed.close();
+      throw error;
+    }
+    return new IsolationTestbed(testbed);
+  }
+
+  /** Resolves when the neighbour has begun; the caller stops it. */
+  async invite(kind: HostileKind): Promise<Child> {
+    const socket = this.testbed.socketOf(3);
+    const child =
+      kind === LINGERING_KIND
+        ? Child.spawn('python3', ['-c', SEND_LINGERING_SOCKETS, socket])
+        : Child.spawn(process.execPath, [HOSTILE, socket, kind]);
+    await child.waitFor(/^ready/m);
+    return child;
+  }
+
+  /** Of both endpoints together. */
+  async totals(): Promise<{ answered: number; missing: number; waiting: number }> {
+    const pairs = [...(await this.testbed.pairs()).values()];
+    const sum = (name: 'answered' | 'missing' | 'waiting'): number =>
+      pairs.reduce((total, pair) => total + pair[name], 0);
+    return { answered: sum('answered'), missing: sum('missing'), waiting: sum('waiting') };
+  }
+
+  /** Requests that are missing beyond `missing`: those that are answered late are not. */
+  async lostSince(missing: number): Promise<number> {
+    const end = performance.now() + STILL_LATE_MS;
+    for (;;) {
+      const lost = (await this.totals()).missing - missing;
+      if (lost <= 0 || performance.now() > end) return Math.max(lost, 0);
+      await sleep(LOOK_MS);
+    }
+  }
+
+  /** Packets that found no room in the ring of endpoint 1 or 2: its process had no CPU for as long as the ring takes to fill. */
+  async ringsFull(): Promise<number> {
+    const { ports } = await this.testbed.switchStats();
+    return ['vm1', 'vm2'].reduce((sum, name) => sum + ports[name]!.out.dropped, 0);
+  }
+
+  /**
+   * What is answered beside a neighbour for a while, and what is lost from its first frame on; of that, at most `full` found a
+   * full ring, which happens where processes wait for a CPU. Begins and ends at rest.
+   */
+  async endure(kind: HostileKind, ms: number): Promise<{ answered: number; lost: number; full: number }> {
+    const { control } = this.testbed;
+    const before = await this.totals();
+    const fullBefore = await this.ringsFull();
+    control.go();
+    const neighbour = await this.invite(kind);
+    try {
+      await sleep(ms);
+    } finally {
+      await neighbour.stop();
+    }
+    control.pause();
+    // First all that is under way is answered or given up; then what is given up may still be answered: late is not lost.
+    let after = await this.totals();
+    const end = performance.now() + LATE_MS;
+    while ((after.waiting > 0 || after.missing > before.missing) && performance.now() < end) {
+      await sleep(LOOK_MS);
+      after = await this.totals();
+    }
+    const full = (await this.ringsFull()) - fullBefore;
+    return { answered: after.answered - before.answered, lost: after.missing + after.waiting - before.missing, full };
+  }
+
+  /** What was wrong, one line each. No neighbour may be on the third port. */
+  async violations(): Promise<string[]> {
+    const lines = [...switchFaultsOf(await this.testbed.switchStats(), 'vm3'), ...(await this.leaks())];
+    for (const endpoint of [1, 2]) {
+      lines.push(...faultsOf(`endpoint ${endpoint}`, (await this.testbed.control.report(endpoint)).tallies));
+    }
+    const { output } = this.testbed.child('hub');
+    const most = MAX_LOG * Math.ceil((performance.now() - this.openedAt) / LOG_MS);
+    if (output.length > most) lines.push(`switch: wrote ${output.length} characters of log; ${most} are enough`);
+    const strange = output.split('\n').find((line) => !isPlain(line) || line.startsWith('port vm2: forged'));
+    if (strange !== undefined) lines.push(`switch: wrote a line that is not its own: ${JSON.stringify(strange)}`);
+    return lines;
+  }
+
+  async close(): Promise<void> {
+    await this.testbed.close();
+  }
+
+  private get switchPid(): number {
+    return this.testbed.child('hub').pid;
+  }
+
+  /** What the switch still has of neighbours that are gone, one line each. Descriptors may take a while to be closed. */
+  private async leaks(): Promise<string[]> {
+    const { switchPid, fdsAtFirst, addressSpaceAtFirst } = this;
+    const end = performance.now() + LATE_MS;
+    while (openDescriptors(switchPid) > fdsAtFirst + FDS_SLACK && performance.now() < end) await sleep(LOOK_MS);
+    const lines: string[] = [];
+    const fds = openDescriptors(switchPid);
+    if (fds > fdsAtFirst + FDS_SLACK) lines.push(`switch: ${fdsAtFirst} -> ${fds} descriptors`);
+    const { gib, mappings } = readAddressSpace(switchPid);
+    if (gib > addressSpaceAtFirst.gib + GIB_SLACK) {
+      lines.push(`switch: ${addressSpaceAtFirst.gib} -> ${gib} GiB of address space`);
+    }
+    if (mappings > addressSpaceAtFirst.mappings + MAPPINGS_SLACK) {
+      lines.push(`switch: ${addressSpaceAtFirst.mappings} -> ${mappings} mappings`);
+    }
+    return lines;
+  }
+}
