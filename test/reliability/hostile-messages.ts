@@ -33,8 +33,9 @@ const FILLED_BYTES = 256 * 2 ** 20;
 /** One connection of so many gets such a file. */
 const FILLED_ONE_IN = 64;
 const REPLY_BYTES = 4096;
-/** As long as a chain may be, and of the largest split ring that fits the memory of the {@link FakeFrontend}. */
-const CHAIN_PARTS = 128;
+/** With the descriptor of its table a chain is as long as it may be. */
+const CHAIN_PARTS = 127;
+/** The largest that fits the memory of {@link FakeFrontend}. */
 const RING_SIZE = 2048;
 const DESCRIPTOR_BYTES = 16;
 /** Parts of a frame with data, as many as a frame may have or fewer. */
@@ -166,8 +167,8 @@ async function sendBigTables(path: string, begun: () => void): Promise<never> {
 }
 
 /**
- * Python, as Node has no setsockopt(2): sockets whose last close is the switch's and waits for data that nobody reads, on messages
- * of all kinds, up to more of them than may wait. Its argument is the socket of the port.
+ * A program in Python: sends sockets whose last close is the switch's and waits for data that nobody reads, on messages of all
+ * kinds, until more wait to be closed than the switch allows. Its argument is the socket of the port.
  */
 export const SEND_LINGERING_SOCKETS = `${LINGERING_SOCKET}
 import resource, time
@@ -177,18 +178,18 @@ peers = []
 request = 0
 def connect():
     unix = socket.socket(socket.AF_UNIX)
-    unix.settimeout(0.1)
+    unix.settimeout(0.05)
     unix.connect(sys.argv[1])
     return unix
 while len(peers) < 1200:
     request = request % ${REQUESTS.length} + 1
-    tcp, peer = lingering(4096)
+    tcp, peer = lingering()
     peers.append(peer)
     try:
         # The switch reads the second connection when the first is closed: then it alone has the socket.
         first, second = connect(), connect()
         payload = bytes(8) if request in (${[R.SET_MEM_TABLE, R.SET_VRING_KICK, R.SET_VRING_CALL, R.SET_VRING_ERR]}) else b''
-        socket.send_fds(second, [message(request, payload)], [tcp.fileno()])
+        socket.send_fds(second, [message(request, payload)], [tcp.fileno()] * (8 if len(peers) % 2 else 1))
         tcp.close()
         first.close()
         second.recv(1)

@@ -93,7 +93,12 @@ export class IsolationTestbed {
       kind === LINGERING_KIND
         ? Child.spawn('python3', ['-c', SEND_LINGERING_SOCKETS, socket])
         : Child.spawn(process.execPath, [HOSTILE, socket, kind]);
-    await child.waitFor(/^ready/m);
+    try {
+      await child.waitFor(/^ready/m);
+    } catch (error) {
+      child.signal('SIGKILL');
+      throw error;
+    }
     return child;
   }
 
