@@ -14,6 +14,7 @@ import { temporaryDirectory } from '../support/resources.js';
 const CASES = 10_000;
 const FEWER: Readonly<Record<string, number>> = {
   'vhost-user': 1_500,
+  'vhost-user-replies': 3_000,
   'bess-script': 2_000,
   'neighbour-policy': 3_000,
   frames: 5_000,
