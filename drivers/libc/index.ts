@@ -1,4 +1,4 @@
-export { type Closer, closeInPlace, FileCloser } from './closer.js';
+export { CLOSE_PATIENCE_MS, type Closer, closeInPlace, FileCloser, finishClosing, unclosed } from './closer.js';
 export * as abi from './constants.js';
 export { SystemError } from './errors.js';
 export {

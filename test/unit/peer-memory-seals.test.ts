@@ -8,6 +8,7 @@ import { cString } from '../../drivers/libc/files.js';
 import {
   abi,
   closeFile,
+  closeInPlace,
   connectUnix,
   eventfd,
   listenUnix,
@@ -112,7 +113,7 @@ describe('a peer’s memory', () => {
       closed.push([given, isMapped()]);
       closeFile(given);
     };
-    memory.adopt([fd], { close, isFull: false });
+    memory.adopt([fd], { ...closeInPlace, close });
     expect(isMapped()).toBe(true);
     memory.close();
     memory.close();

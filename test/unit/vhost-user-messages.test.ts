@@ -1,7 +1,7 @@
 /** Messages that the vhost-user backend cannot do: refused where an answer is wanted, else the end of the connection. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { closeFile, closeInPlace, connectUnix, emptyMemfd, eventfd, memfd } from '../../drivers/libc/index.js';
+import { closeFile, connectUnix, emptyMemfd, eventfd, memfd } from '../../drivers/libc/index.js';
 import { isPlain } from '../../drivers/log/text.js';
 import * as p from '../../drivers/transports/vhost-user/protocol.js';
 import * as f from '../../drivers/virtio/features.js';
@@ -152,7 +152,7 @@ describe('a message that cannot be done', () => {
   });
 
   it('of any kind leaves a backend that serves the next peer, and no descriptor of this one', async () => {
-    suite.listen({ closer: closeInPlace });
+    suite.listen();
     suite.connect();
     suite.frontend.start(MODERN, 0n);
     await suite.started();

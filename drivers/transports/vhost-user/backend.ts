@@ -5,7 +5,17 @@
  *
  * Source: QEMU, docs/interop/vhost-user.rst.
  */
-import { abi, type Closer, connectUnix, FileCloser, type Reactor, SystemError } from '../../libc/index.js';
+import {
+  abi,
+  CLOSE_PATIENCE_MS,
+  type Closer,
+  connectUnix,
+  FileCloser,
+  finishClosing,
+  type Reactor,
+  SystemError,
+  unclosed,
+} from '../../libc/index.js';
 import type { WindowAllocator } from '../../memory/index.js';
 import type { DeviceRxQueue } from '../../virtio/device-rx-queue.js';
 import type { DeviceTxQueue } from '../../virtio/device-tx-queue.js';
@@ -21,7 +31,6 @@ const MAX_QUEUE_PAIRS = 128;
 const FIRST_RETRY_MS = 200;
 /** Short enough that both sides are together again well within a second. */
 const LAST_RETRY_MS = 400;
-const CLOSER_IS_FULL = 'too many descriptors that peers of this port sent cannot be closed: closing them hangs';
 
 export interface VhostUserBackendOptions {
   /** Of the unix socket. */
@@ -36,7 +45,7 @@ export interface VhostUserBackendOptions {
   readonly queuePairs?: number;
   /** Which files the peer's memory may be of; `any` by default. Those that are not sealed let a peer end this process. */
   readonly files?: PeerFiles;
-  /** Closes what peers sent; by default threads that all ports share. */
+  /** Closes what peers sent or have; by default a thread of the port's own. */
   readonly closer?: Closer;
   /** For messages; `vhost-user:PATH` by default. */
   readonly name?: string;
@@ -60,11 +69,13 @@ export class VhostUserBackend {
   private readonly path: string;
   private listener: ListeningSocket | null = null;
   private session: VhostUserSession | null = null;
+  /** The peer is gone, and its descriptors are being closed. */
+  private isReleasing = false;
   private retry: NodeJS.Timeout | null = null;
   private retryMs = FIRST_RETRY_MS;
   /** Why the peer that waits is not served, as it was told last. */
   private refused = '';
-  private closed = false;
+  private closing: Promise<void> | null = null;
 
   /** Creates the socket (mode 0600), or begins to connect. Throws when the socket cannot be created. */
   constructor(options: VhostUserBackendOptions) {
@@ -76,7 +87,7 @@ export class VhostUserBackend {
       queuePairs = 1,
       name = `vhost-user:${path}`,
       files = 'any',
-      closer = startedCloser(),
+      closer = new FileCloser(),
     } = options;
     if (!(Number.isInteger(queuePairs) && queuePairs >= 1 && queuePairs <= MAX_QUEUE_PAIRS)) {
       throw new RangeError(`${name}: ${queuePairs} queue pairs; possible are 1 to ${MAX_QUEUE_PAIRS}`);
@@ -92,9 +103,9 @@ export class VhostUserBackend {
     else this.listen();
   }
 
-  /** True while a peer is connected; its queues may yet have to start. */
+  /** True until a peer that had connected is gone and what it had is given back. Its queues may yet have to start. */
   get connected(): boolean {
-    return this.session !== null;
+    return this.session !== null || this.isReleasing;
   }
 
   /** Whether peers find the port's socket at its path; always `here` for a client, which has none. Costs one lstat(2). */
@@ -122,10 +133,21 @@ export class VhostUserBackend {
     return this.pairs[pair]?.rxQueue ?? null;
   }
 
-  /** Disconnects the peer, lets go of its memory and removes the socket. */
-  close(): void {
-    if (this.closed) return;
-    this.closed = true;
+  /** How many descriptors that peers sent or have are not closed yet. At 1024 the port takes no peer until some are. */
+  get unclosedDescriptors(): number {
+    return this.sessionOptions.closer.pending;
+  }
+
+  /**
+   * Disconnects the peer, lets go of its memory and removes the socket, all at once. Resolves when the descriptors of the peer
+   * are closed, too; after a second at most, with a warning of the process that says how many are left.
+   */
+  close(): Promise<void> {
+    this.closing ??= this.shutDown();
+    return this.closing;
+  }
+
+  private async shutDown(): Promise<void> {
     if (this.retry !== null) clearTimeout(this.retry);
     const hadPeer = this.session !== null;
     this.session?.dispose();
@@ -136,6 +158,7 @@ export class VhostUserBackend {
       this.listener.close();
     }
     if (hadPeer) this.onLink?.('down', `${this.name}: closed`);
+    await finishClosing(this.sessionOptions.closer, this.name);
   }
 
   private listen(): void {
@@ -157,7 +180,7 @@ export class VhostUserBackend {
 
   private acceptPeer(listener: ListeningSocket): void {
     try {
-      if (this.sessionOptions.closer.isFull) throw new Error(CLOSER_IS_FULL);
+      if (this.sessionOptions.closer.isFull) throw new Error(unclosed(this.unclosedDescriptors));
       const fd = listener.accept();
       if (fd === null) return;
       this.reactor.unwatch(listener.fd);
@@ -182,7 +205,7 @@ export class VhostUserBackend {
   private dial(): void {
     this.retry = null;
     if (this.sessionOptions.closer.isFull) {
-      this.refuse(CLOSER_IS_FULL);
+      this.refuse(unclosed(this.unclosedDescriptors));
       this.redial();
       return;
     }
@@ -226,15 +249,17 @@ export class VhostUserBackend {
   private lost(reason: string): void {
     this.session?.dispose();
     this.session = null;
+    this.isReleasing = true;
+    this.sessionOptions.closer.settled(CLOSE_PATIENCE_MS).then((left) => this.awaitNext(reason, left));
+  }
+
+  /** The peer is gone, and what it had is closed but for `left` descriptors: others find its memory free. */
+  private awaitNext(reason: string, left: number): void {
+    this.isReleasing = false;
     this.onLink?.('down', `${this.name}: the peer is gone: ${reason}`);
-    if (this.closed) return;
+    if (left > 0) this.onNotice?.(`${this.name}: ${unclosed(left)}`, 'hanging close');
+    if (this.closing !== null) return;
     if (this.listener !== null) this.awaitPeer(this.listener);
     else this.redial();
   }
-}
-
-function startedCloser(): Closer {
-  const closer = new FileCloser();
-  closer.start();
-  return closer;
 }

@@ -4,7 +4,7 @@
  * The peer is not trusted. Whatever breaks the protocol closes the connection with a line that says what it was, and no
  * file descriptor that the peer sent outlives the message unless the handler took it.
  */
-import { abi, type Closer, MAX_FDS, MessageSocket, type Reactor, SystemError } from '../../libc/index.js';
+import { abi, type Closer, MAX_FDS, MessageSocket, type Reactor, SystemError, unclosed } from '../../libc/index.js';
 import {
   decodeHeader,
   encodeHeader,
@@ -161,7 +161,7 @@ export class VhostUserChannel {
       this.fdsAtWake += received.fds.length;
       if (received.truncated) throw new Error('a message with descriptors for which this process has no number free');
       if (this.fds.length > MAX_FDS) throw new ProtocolError(`a message with more than ${MAX_FDS} file descriptors`);
-      if (this.closer.isFull) throw new Error('too many descriptors that it sent cannot be closed: closing them hangs');
+      if (this.closer.isFull) throw new Error(unclosed(this.closer.pending));
       if (received.bytes === 0) return 'end';
       this.filled += received.bytes;
     }

@@ -13,6 +13,7 @@ import {
   connectUnix,
   eventfd,
   FileCloser,
+  finishClosing,
   Reactor,
   SystemError,
 } from '../../libc/index.js';
@@ -77,7 +78,7 @@ export interface VhostUserFrontendOptions {
   readonly signal?: StopSignal | undefined;
   /** Called with a line when the wait for the first backend begins. */
   readonly onWait?: ((line: string) => void) | undefined;
-  /** Closes what the backend sent or has; by default threads of their own. */
+  /** Closes what the backend sent or has; by default a thread of its own. */
   readonly closer?: Closer;
 }
 
@@ -339,5 +340,6 @@ export class VhostUserFrontend implements VirtioTransport {
     this.reactor = null;
     this.listener?.close();
     this.listener = null;
+    await finishClosing(this.closer, this.name);
   }
 }
