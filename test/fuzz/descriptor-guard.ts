@@ -8,7 +8,7 @@
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { native } from '../../drivers/libc/ffi.js';
-import { abi, type Closer, closeFile, MessageSocket, signalEventfd } from '../../drivers/libc/index.js';
+import { abi, type Closer, closeFile, closeInPlace, MessageSocket, signalEventfd } from '../../drivers/libc/index.js';
 import { SignalPacer } from '../../drivers/virtio/signal-pacer.js';
 import { check } from './target.js';
 
@@ -50,7 +50,7 @@ const FCNTL_KINDS: Readonly<Record<number, RegExp>> = {
 
 export class DescriptorGuard {
   /** Closes what the code under test hands over. */
-  readonly closer: Closer = { close: (fd) => this.closeFile(fd), isFull: false };
+  readonly closer: Closer = { ...closeInPlace, close: (fd) => this.closeFile(fd) };
   /** Descriptors that came from the peer and are not closed yet. */
   private readonly received = new Set<number>();
   /** The socket by which the code under test receives. */
