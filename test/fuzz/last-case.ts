@@ -16,18 +16,18 @@ export interface LastCase {
   readonly bytes: Uint8Array;
 }
 
-export function createBlackBox(path: string): void {
+export function createLastCase(path: string): void {
   writeFileSync(path, '');
   truncateSync(path, HUGEPAGE_BYTES);
 }
 
-export function readBlackBox(path: string): LastCase {
+export function readLastCase(path: string): LastCase {
   const bytes = readFileSync(path);
   const length = bytes.readUInt32LE(4 * LENGTH);
   return { cases: bytes.readUInt32LE(4 * CASES), bytes: bytes.subarray(HEAD_BYTES, HEAD_BYTES + length) };
 }
 
-export class BlackBox {
+export class LastCaseFile {
   /** For the case. */
   readonly scratch: Uint8Array;
   private readonly words: Uint32Array;
