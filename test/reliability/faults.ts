@@ -86,10 +86,8 @@ try {
     .addOption(
       new Option(
         '--mode <mode>',
-        `thread layout of all endpoints; ${MIXED}: of each layout some; ${EACH}: one after the other`,
-      )
-        .choices([...ALL_MODES, MIXED, EACH])
-        .default(undefined, `${MIXED}; the switch: ${MIXED}, then ${EACH}`),
+        `thread layout of all endpoints; ${MIXED}: some of each; ${EACH}: one after the other; default: ${MIXED}, for the switch then ${EACH}`,
+      ).choices([...ALL_MODES, MIXED, EACH]),
     )
     .option('--seed <n>', 'what chance begins with', positive, 1)
     .exitOverride()
