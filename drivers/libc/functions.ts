@@ -65,6 +65,7 @@ export const FUNCTIONS = {
   sendmsg: { symbol: 'sendmsg', takes: ['int', 'bytes', 'int'] },
   recvmsg: { symbol: 'recvmsg', takes: ['int', 'bytes', 'int'] },
 
+  schedGetaffinity: { symbol: 'sched_getaffinity', takes: ['int', 'word', 'bytes'] },
   schedSetaffinity: { symbol: 'sched_setaffinity', takes: ['int', 'word', 'bytes'] },
   sigaction: { symbol: 'sigaction', takes: ['int', 'bytes', 'bytes'] },
   alarm: { symbol: 'alarm', takes: ['uint'] },

@@ -7,6 +7,7 @@
  * the same register, and nobody looks at the result.
  */
 import { native } from './ffi.js';
+import { startUnpinned } from './threads.js';
 
 /** 0: the thread has ended and is joined. EBUSY: it runs. */
 const ENDED = 0;
@@ -19,14 +20,15 @@ export class NativeThread {
   private constructor(private readonly id: number) {}
 
   /**
-   * Starts a thread, which costs some 20 us. It runs on the CPUs of this thread.
+   * Starts a thread, which costs some 20 us. It does not run on the core alone to which this thread is pinned.
    * @param symbol a function with one argument
    * @returns `null` where the process may have no further thread, or has no memory for it
    */
   static start(symbol: 'close', argument: number): NativeThread | null {
     const address = addresses.get(symbol) ?? native.functionAddress(symbol);
     addresses.set(symbol, address);
-    if (native.threadCreate(identityBytes, null, address, argument) !== 0) return null;
+    const error = startUnpinned(() => native.threadCreate(identityBytes, null, address, argument));
+    if (error !== 0) return null;
     // A pointer, in glibc and musl alike.
     return new NativeThread(Number(identity[0]));
   }
