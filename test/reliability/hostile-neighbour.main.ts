@@ -1,6 +1,6 @@
 /**
- * A neighbour that nobody wants, on a port of the switch: `hostile-neighbour.main.js SOCKET KIND`. Prints `ready` when it has begun;
- * its end is a signal. {@link HOSTILE_KINDS} has the kinds.
+ * A hostile neighbour on a port of the switch: `hostile-neighbour.main.js SOCKET KIND`. It prints `ready` when it has begun, and goes on
+ * until a signal ends it. {@link HOSTILE_KINDS} lists the kinds.
  */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { bareLoop } from '../../bench/driver/loops.js';
@@ -9,7 +9,7 @@ import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.
 import { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
 import type { Doorbell, QueueLayout } from '../../drivers/virtio/transport.js';
 import { RefusedMessages } from '../support/refused-messages.js';
-import { EVENTFD_KINDS, turnEventfds } from './hostile-eventfds.js';
+import { EVENTFD_KINDS, misuseEventfds } from './hostile-eventfds.js';
 import { MESSAGE_KINDS, sendHostileMessages } from './hostile-messages.js';
 import { InventedAddresses } from './invented-addresses.js';
 import type { HostileKind } from './isolation-testbed.js';
@@ -18,10 +18,10 @@ import { ipOf, macOf } from './numbered.js';
 const TX_QUEUE = 1;
 const BYTES = 64;
 const BURST = 32;
-/** Between two turns of the event loop. */
+/** Actions between two turns of the event loop. */
 const ROUNDS = 64;
 
-/** A frontend whose doorbell can be rung by whoever wants. */
+/** A frontend that gives away its doorbell, so that it can be rung without a packet. */
 class NoisyFrontend extends VhostUserFrontend {
   doorbell: Doorbell | null = null;
 
@@ -35,14 +35,14 @@ class NoisyFrontend extends VhostUserFrontend {
 const [path, kind] = process.argv.slice(2) as [string, HostileKind];
 const begun = (): void => void process.stdout.write('ready\n');
 const eventfdKind = EVENTFD_KINDS.find((each) => each === kind);
-if (eventfdKind !== undefined) await turnEventfds(path, eventfdKind, begun);
+if (eventfdKind !== undefined) await misuseEventfds(path, eventfdKind, begun);
 const messageKind = MESSAGE_KINDS.find((each) => each === kind);
 if (messageKind !== undefined) await sendHostileMessages(path, messageKind, begun);
 if (kind === 'fills the log') await fillTheLog();
 const frontend = new NoisyFrontend(path);
 const device = await VirtioNetDevice.open(frontend, { hugepages: 'never', queueSize: 256 });
 
-/** It is no driver: its messages are refused. */
+/** All of its messages are refused. */
 async function fillTheLog(): Promise<never> {
   const messages = new RefusedMessages(path);
   process.stdout.write('ready\n');
@@ -58,7 +58,7 @@ function flood(to: Endpoint): () => void {
   return () => loop.poll();
 }
 
-/** Has no more to do than a packet a millisecond, and leaves the CPU to others. */
+/** Sends a few packets per millisecond, and leaves the CPU to others. */
 async function invent(kind: 'pings' | 'asks'): Promise<never> {
   const inventor = new InventedAddresses(device, kind, 3);
   begun();
@@ -68,21 +68,21 @@ async function invent(kind: 'pings' | 'asks'): Promise<never> {
   }
 }
 
-/** Of no endpoint: the one that is flooded drops the packet by its address. */
+/** No endpoint has this address: the endpoint that is flooded drops the packet. */
 const NO_IP = '10.0.0.99';
 if (kind === 'pings from invented addresses') await invent('pings');
 if (kind === 'asks from invented addresses') await invent('asks');
-const deeds: Readonly<Partial<Record<HostileKind, () => void>>> = {
+const actions: Readonly<Partial<Record<HostileKind, () => void>>> = {
   'floods one': flood({ ip: NO_IP, mac: macOf(1) }),
   'floods all': flood({ ip: NO_IP, mac: 'ff:ff:ff:ff:ff:ff' }),
   'floods nobody': flood({ ip: NO_IP, mac: '02:00:00:00:00:99' }),
   'kicks without end': () => frontend.doorbell?.ring(),
 };
-const deed = deeds[kind] ?? (() => {});
+const act = actions[kind] ?? (() => {});
 begun();
-// One that never reads has nothing to do.
+// A neighbour that never reads has nothing to do.
 if (kind === 'never reads') await new Promise(() => setInterval(() => {}, 60_000));
 for (;;) {
-  for (let round = 0; round < ROUNDS; round++) deed();
+  for (let round = 0; round < ROUNDS; round++) act();
   await nextTurn();
 }

@@ -15,7 +15,7 @@ import { faultsOf, switchFaultsOf, Testbed } from './testbed.js';
 
 /** Needs python3. */
 export const LINGERING_KIND = 'sends sockets whose close hangs';
-/** Kinds of neighbours. The first is the one to compare with: machines of two CPUs have none to spare. */
+/** Kinds of neighbours. Rates are compared with those beside the first one, because a machine with two CPUs has none to spare. */
 export const HOSTILE_KINDS = [
   'burns',
   'floods one',
@@ -47,14 +47,14 @@ const HOSTILE = fileURLToPath(
     import.meta.url,
   ),
 );
-/** For answers that are late, on a machine that is busy. */
+/** How long to wait for late answers, on a machine that is busy. */
 const LATE_MS = 10_000;
 const LOOK_MS = 50;
-/** While the others go on. */
+/** The same while traffic goes on. */
 const STILL_LATE_MS = 1000;
 /** Of the link: it has more addresses than any table has places. */
 const PREFIX = 16;
-/** What three ports may have in the log in ten seconds: some kinds of lines, so many of each, none of them longer. */
+/** Characters that three ports may write to the log in ten seconds: four kinds of lines, 21 of each, of at most 400 characters. */
 const MAX_LOG = 3 * 4 * 21 * 400;
 const LOG_MS = 10_000;
 /** What the switch may have more of after its neighbours: threads that close descriptors, windows for big memories, V8's heap. */
@@ -72,7 +72,7 @@ export class IsolationTestbed {
     this.addressSpaceAtFirst = readAddressSpace(this.switchPid);
   }
 
-  /** Endpoints 1 and 2, that ask each other. */
+  /** Starts the switch and endpoints 1 and 2, which ask each other. */
   static async open(mode: Mode = 'single'): Promise<IsolationTestbed> {
     const testbed = await Testbed.open({ hub: 'switch', endpoints: 3 });
     const options = { args: MODES[mode], prefix: PREFIX };
@@ -86,7 +86,7 @@ export class IsolationTestbed {
     return new IsolationTestbed(testbed);
   }
 
-  /** Resolves when the neighbour has begun; the caller stops it. */
+  /** Starts a neighbour on port 3; resolves when it has begun. The caller stops it. */
   async invite(kind: HostileKind): Promise<Child> {
     const socket = this.testbed.socketOf(3);
     const child =
@@ -102,7 +102,7 @@ export class IsolationTestbed {
     return child;
   }
 
-  /** Of both endpoints together. */
+  /** The tallies of both endpoints together. */
   async totals(): Promise<{ answered: number; missing: number; waiting: number }> {
     const pairs = [...(await this.testbed.pairs()).values()];
     const sum = (name: 'answered' | 'missing' | 'waiting'): number =>
@@ -127,8 +127,8 @@ export class IsolationTestbed {
   }
 
   /**
-   * What is answered beside a neighbour for a while, and what is lost from its first frame on; of that, at most `full` found a
-   * full ring, which happens where processes wait for a CPU. Begins and ends at rest.
+   * Runs a neighbour for a while. Returns how many requests were answered and lost meanwhile, and how many packets found a full
+   * ring, which happens where processes wait for a CPU. No traffic may flow before; none flows afterwards.
    */
   async endure(kind: HostileKind, ms: number): Promise<{ answered: number; lost: number; full: number }> {
     const { control } = this.testbed;
@@ -142,7 +142,7 @@ export class IsolationTestbed {
       await neighbour.stop();
     }
     control.pause();
-    // First all that is under way is answered or given up; then what is given up may still be answered: late is not lost.
+    // What is under way is answered or given up first. What is given up may still be answered: late is not lost.
     let after = await this.totals();
     const end = performance.now() + LATE_MS;
     while ((after.waiting > 0 || after.missing > before.missing) && performance.now() < end) {

@@ -17,7 +17,7 @@ import { spread, thousands } from './report.js';
 const WINDOW_MS = 1000;
 const TURNS = 5;
 const SETTLE_MS = 200;
-/** Longer than what nobody answers for is asked for, and than what was heard once is believed. */
+/** Longer than an endpoint asks for an address that nobody answers for, and than it trusts an address that it heard of once. */
 const INVENTORS_MS = 40_000;
 
 interface Share {
@@ -27,7 +27,7 @@ interface Share {
   full: number;
 }
 
-/** Tells the share that is left beside each kind of neighbour, and what is lost; false where anything was wrong. */
+/** Says which rate is left beside each kind of neighbour, and what is lost. Returns false when there was a violation. */
 export async function measureIsolation(say: (line: string) => void, stop: AbortSignal): Promise<boolean> {
   const shares = new Map<(typeof HOSTILE_KINDS)[number], Share>();
   for (const kind of HOSTILE_KINDS) {
@@ -39,7 +39,7 @@ export async function measureIsolation(say: (line: string) => void, stop: AbortS
   let violations: string[] = [];
   try {
     isolation.testbed.control.go();
-    // In turns, as the machine is not the same all the time.
+    // In turns, because the machine is not equally busy all the time.
     for (let turn = 0; turn < TURNS && !stop.aborted; turn++) {
       for (const [kind, share] of shares) await measure(isolation, kind, share);
     }
@@ -62,7 +62,7 @@ export async function measureIsolation(say: (line: string) => void, stop: AbortS
   return (await measureAddressInventors(say, stop)) && isGood;
 }
 
-/** Tells what two endpoints lose beside those who invent addresses, in each thread layout; false where it is anything. */
+/** Says what two endpoints lose beside neighbours that invent addresses, in each thread layout. Returns false when it is anything. */
 async function measureAddressInventors(say: (line: string) => void, stop: AbortSignal): Promise<boolean> {
   let isGood = true;
   for (const mode of ALL_MODES) {

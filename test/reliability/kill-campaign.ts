@@ -11,7 +11,7 @@ import { leaksBetween, readResources, type TestbedResources } from './process-re
 import { spread } from './report.js';
 import type { Testbed } from './testbed.js';
 
-/** Who is killed. */
+/** The process that is killed. */
 export interface Victim {
   readonly name: string;
   /** The processes of the testbed that end with it. */
@@ -21,7 +21,7 @@ export interface Victim {
   kill(): Promise<void>;
   /** Resolves when it says that it is ready. */
   restart(): Promise<void>;
-  /** Whether what endpoint `from` asks of `to` does not pass the victim: nothing of it may be lost, ever. */
+  /** Whether requests of endpoint `from` to endpoint `to` do not pass the victim: none of them may ever be lost. */
   isSpared(from: number, to: number): boolean;
 }
 
@@ -31,7 +31,7 @@ export interface CampaignOptions {
   /** The thread layout of all endpoints. Without it a campaign mixes them. */
   readonly mode?: Mode | undefined;
   readonly stop?: AbortSignal;
-  /** Gets a line now and then. */
+  /** Called with a line of progress now and then. */
   readonly tell?: (line: string) => void;
 }
 
@@ -39,11 +39,11 @@ export interface CampaignResult {
   readonly victim: string;
   readonly kills: number;
   readonly answered: number;
-  /** Requests without an answer, each around a kill of a party on its way. */
+  /** Requests without an answer, each around a kill of a process on its way. */
   readonly lost: number;
-  /** From the ready line to an answer from everybody to everybody, in ms, each time that it was not killed again before. */
+  /** Milliseconds from the ready line until everybody had an answer from everybody, unless the victim was killed again before. */
   readonly recoveryMs: readonly number[];
-  /** What must not have been, a line each. */
+  /** What was wrong, one line each. */
   readonly violations: readonly string[];
 }
 
@@ -62,9 +62,9 @@ const AWAY_RANGE_MS = 1024;
 /** One victim of so many is killed again, 0 to so many ms after it was ready. */
 const AGAIN = 5;
 const AGAIN_RANGE_MS = 300;
-/** So many kills are told of by one line. */
+/** Kills per line of progress. */
 const TELL_EVERY = 10;
-/** With so many something is wrong enough. */
+/** The campaign ends when there are so many. */
 const MAX_VIOLATIONS = 20;
 
 export class KillCampaign {
@@ -72,7 +72,7 @@ export class KillCampaign {
   private readonly recoveryMs: number[] = [];
   private readonly random: Random;
   private rounds = 0;
-  /** Processes that are to live, by name. */
+  /** The processes that must live, by name. */
   private readonly spared: Map<string, number>;
 
   constructor(
@@ -88,7 +88,7 @@ export class KillCampaign {
   async run(): Promise<CampaignResult> {
     const { testbed, victim, options, checker } = this;
     await checker.flowing();
-    // What the first loss makes once and for all is no leak.
+    // What the first loss of a link creates once is not a leak.
     let baseline: TestbedResources | null = null;
     let kills = 0;
     while (kills < options.kills && checker.violations.length < MAX_VIOLATIONS && !options.stop?.aborted) {

@@ -3,10 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { PeerTallies } from './tallies.js';
 import { faultsOf, switchFaultsOf, type Testbed } from './testbed.js';
 
-/** For traffic to come again, and to come to rest, on a machine that is busy. */
+/** How long traffic may take to flow again, or to come to rest, on a machine that is busy. */
 const PATIENCE_MS = 20_000;
 const LOOK_MS = 10;
-/** A late answer is no lost one. */
+/** How long to wait for answers that are late, not lost. */
 const LATE_MS = 3_000;
 /** What an endpoint writes when its backend is back. */
 const LINK_UP = /^tspmd: link up: /m;
@@ -16,16 +16,16 @@ export type Pairs = Map<string, PeerTallies>;
 export class LossChecker {
   /** What was wrong, one line each. */
   readonly violations: string[] = [];
-  /** Of endpoints that are gone. */
+  /** Totals of endpoints that are gone. */
   private past = { answered: 0, missing: 0 };
 
-  /** @param isSpared whether nothing that endpoint `from` asks of `to` may be lost, ever */
+  /** @param isSpared whether no request of endpoint `from` to endpoint `to` may ever be lost */
   constructor(
     private readonly testbed: Testbed,
     private readonly isSpared: (from: number, to: number) => boolean,
   ) {}
 
-  /** How much each endpoint has written until now: for {@link linked}. */
+  /** The length of each endpoint's output until now, for {@link linked}. */
   links(): ReadonlyMap<number, number> {
     const { testbed } = this;
     return new Map(
@@ -33,7 +33,7 @@ export class LossChecker {
     );
   }
 
-  /** Resolves when each endpoint has said since `links` that its link is up again. Nobody needs to send anything for that. */
+  /** Resolves when each endpoint has written since `links` that its link is up again. No packet is needed for that. */
   async linked(links: ReadonlyMap<number, number>): Promise<void> {
     await this.until('everybody has its link back', async () =>
       [...links].every(([endpoint, length]) =>
@@ -53,7 +53,7 @@ export class LossChecker {
     });
   }
 
-  /** Nobody sends any more; resolves when nothing is on its way, and the counters were looked at. */
+  /** Stops the traffic; resolves when no request is under way and the counters were checked. */
   async rest(): Promise<Pairs> {
     const { testbed, violations } = this;
     testbed.control.pause();
@@ -74,7 +74,7 @@ export class LossChecker {
     return pairs;
   }
 
-  /** For a while everybody is there: nothing may be lost. Begins and ends at rest. */
+  /** Lets traffic flow for a while with all endpoints there: nothing may be lost. Begins and ends at rest. */
   async load(ms: number): Promise<void> {
     const before = await this.testbed.pairs();
     this.testbed.control.go();
@@ -92,13 +92,13 @@ export class LossChecker {
     }
   }
 
-  /** Stops an endpoint in good order. */
+  /** Stops an endpoint by SIGTERM, and checks what it says at its end. */
   async dismiss(endpoint: number): Promise<void> {
     await this.remember(endpoint);
     this.violations.push(...(await this.testbed.dismiss(endpoint)));
   }
 
-  /** Of all endpoints, also those that are gone. */
+  /** Totals of all endpoints, those that are gone included. */
   async totals(): Promise<{ answered: number; missing: number }> {
     const totals = { ...this.past };
     for (const { answered, missing } of (await this.testbed.pairs()).values()) {

@@ -1,6 +1,6 @@
-/** Whether memory is flat: a line through samples, and what it rises by. */
+/** How memory grows: the rise of a line with the least squares through samples. */
 
-/** Of endpoints and switch at rest. */
+/** The memory of endpoints and switch at rest. */
 export interface Sample {
   readonly ms: number;
   /** In use after a full collection, of the stacks of both endpoints that stay. */
@@ -10,7 +10,7 @@ export interface Sample {
   readonly switchKb: number;
 }
 
-/** What is not taken for a leak: V8 compiles, and gives pages back when it likes. */
+/** Growth that is not taken for a leak: V8 compiles code, and gives pages back late. */
 const SLACK_KB: Readonly<Record<Exclude<keyof Sample, 'ms'>, number>> = {
   heapKb: 1024,
   endpointsKb: 48 * 1024,
@@ -32,14 +32,14 @@ export function rise(samples: readonly Sample[], field: keyof typeof SLACK_KB): 
   return (covariance / variance) * (warm.at(-1)!.ms - warm[0]!.ms);
 }
 
-/** In words. */
+/** The growth in words. */
 export function growthOf(samples: readonly Sample[]): string {
   const signed = (kb: number): string => `${kb < 0 ? '' : '+'}${Math.round(kb)} KiB`;
   const [heap, endpoints, bess] = FIELDS.map((field) => signed(rise(samples, field)));
   return `heaps ${heap}, endpoints ${endpoints}, switch ${bess}`;
 }
 
-/** What has risen by more than chance, a line each. */
+/** What has grown by more than the slack, one line each. */
 export function tooMuch(samples: readonly Sample[]): string[] {
   return FIELDS.filter((field) => rise(samples, field) > SLACK_KB[field]).map(
     (field) => `memory grows: ${field} by ${Math.round(rise(samples, field))} in ${samples.length} samples`,

@@ -1,4 +1,4 @@
-/** What a process holds, read from outside: to see that nothing is more of it after a hundred faults than before. */
+/** Resources of a process, read from outside: after a hundred faults it may not have more of them than before. */
 import { readdirSync, readFileSync } from 'node:fs';
 import type { Testbed } from './testbed.js';
 
@@ -60,7 +60,7 @@ const SHARED_SLACK_KB = 8 * 1024;
 /** What a heap that has not been collected for a while may have grown by, in KiB. */
 const OWN_SLACK_KB = 48 * 1024;
 
-/** What is more `now` than `before`, a line each. */
+/** What is more `now` than `before`, one line each. */
 function leaksOf(name: string, before: ProcessResources, now: ProcessResources): string[] {
   const grown = (what: keyof ProcessResources, slack = 0): string[] =>
     now[what] > before[what] + slack ? [`${name}: ${what} ${before[what]} -> ${now[what]}`] : [];
@@ -74,7 +74,7 @@ function leaksOf(name: string, before: ProcessResources, now: ProcessResources):
   ];
 }
 
-/** What a whole testbed holds, at rest. */
+/** The resources of all processes of a testbed, at rest. */
 export interface TestbedResources {
   readonly readings: ReadonlyMap<string, ProcessResources>;
   readonly files: readonly string[];
@@ -93,7 +93,7 @@ export async function readResources(testbed: Testbed, pids: ReadonlyMap<string, 
   return { readings, files: testbed.files(), hugepages: freeHugepages(), heaps };
 }
 
-/** What is more than before, or left over, a line each. */
+/** What is more than before, or left behind, one line each. */
 export function leaksBetween(before: TestbedResources, now: TestbedResources): string[] {
   const lines: string[] = [];
   for (const [name, reading] of before.readings) {

@@ -1,4 +1,4 @@
-/** What `npm run soak` does, and a short test too. */
+/** The run of `npm run soak`, and of its short form in `npm test`. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Random } from '../fuzz/random.js';
 import { ALL_MODES, MODES, type Mode } from '../support/modes.js';
@@ -21,12 +21,12 @@ export interface SoakResult {
   readonly lost: number;
   readonly kills: number;
   readonly terms: number;
-  /** How memory has grown, in words. */
+  /** How memory grew, in words. */
   readonly memory: string;
   readonly violations: readonly string[];
 }
 
-/** They stay for as long as a layout has its turn; endpoint 3 comes and goes. */
+/** They stay while a thread layout has its turn; endpoint 3 comes and goes. */
 const STEADY = [1, 2];
 const GUEST = 3;
 /** Of traffic with everybody there, between two comings and goings. */
@@ -55,7 +55,7 @@ export class SoakRun {
   async run(): Promise<SoakResult> {
     const { ms } = this.options;
     const testbed = await Testbed.open({ hub: 'switch', endpoints: 3 });
-    // What the steady ones ask of each other may not be lost, whatever becomes of the third.
+    // What the steady endpoints ask of each other may not be lost, whatever happens to the third.
     const checker = new LossChecker(testbed, (from, to) => STEADY.includes(from) && STEADY.includes(to));
     this.started = performance.now();
     try {

@@ -21,7 +21,7 @@ export const NUMBERED_APP = join(ROOT, 'dist/test/reliability/numbered.app.js');
 const READY_MS = 30_000;
 /** In testpmd's output: a frontend of ours is connected. */
 const NEW_CONNECTION = /new vhost user connection/;
-/** An endpoint's reasons to drop a frame that are no mistake of anybody: its own broadcast come back, and a link that was away. */
+/** An endpoint's reasons to drop a frame that are no fault: its own broadcast that came back, and a link that was away. */
 const HARMLESS = /^(rx_drop_own_source|tx_lost_|tx_drop_unresolved|tx_drop_park_full|tx_drop_ring_full|rx_lost_)/;
 
 export type Hub = 'switch' | 'testpmd';
@@ -37,9 +37,9 @@ export interface EndpointOptions {
   readonly args?: readonly string[];
   readonly flows?: number;
   readonly window?: number;
-  /** Length of the link's prefix; 24 where nothing is said. */
+  /** Length of the link's prefix; default 24. */
   readonly prefix?: number;
-  /** Whom it asks; all others where nothing is said. */
+  /** The endpoints that it asks; default: all others. */
   readonly peers?: readonly number[];
 }
 
@@ -56,7 +56,7 @@ export class Testbed {
     private readonly controlPath: string,
   ) {}
 
-  /** With its hub, and no endpoint yet. */
+  /** Starts the hub. There is no endpoint yet. */
   static async open(options: TestbedOptions): Promise<Testbed> {
     const control = temporaryDirectory();
     const path = join(control.path, 'control.sock');
@@ -85,7 +85,7 @@ export class Testbed {
     return join(this.folder, `vhost${endpoint}.sock`);
   }
 
-  /** What lies in the folder of the sockets, that of the switch for its counters too: its name tells its process. */
+  /** Names in the folder of the sockets. That of the switch's counters has its process in its name. */
   files(): string[] {
     return readdirSync(this.folder)
       .map((name) => name.replace(/-\d+\.sock$/, '-PID.sock'))
@@ -98,7 +98,7 @@ export class Testbed {
     return child;
   }
 
-  /** Of all processes that run, by name. */
+  /** The process numbers of all that run, by name. */
   pids(): Map<string, number> {
     return new Map([...this.processes].filter(([, { isRunning }]) => isRunning).map(([name, { pid }]) => [name, pid]));
   }
@@ -121,7 +121,7 @@ export class Testbed {
     if (this.running().length > 0) await this.hubChild.waitFor(NEW_CONNECTION, READY_MS);
   }
 
-  /** Another life of an endpoint; resolves when its line says that packets can flow. */
+  /** Starts an endpoint, perhaps once more; resolves when its ready line says that packets can flow. */
   async startEndpoint(endpoint: number, options: EndpointOptions = {}): Promise<void> {
     const { args = [], flows = 4, window = 8, prefix = 24, peers = this.othersThan(endpoint) } = options;
     const epoch = (this.epochs.get(endpoint) ?? 0) + 1;
@@ -161,7 +161,7 @@ export class Testbed {
     return fetchStats(this.child('hub').pid);
   }
 
-  /** With each other endpoint, of all that run: `1>2` is what 1 asked of 2. */
+  /** Tallies of each pair of endpoints, of all that run: `1>2` is what 1 asked of 2. */
   async pairs(): Promise<Map<string, PeerTallies>> {
     const pairs = new Map<string, PeerTallies>();
     for (const endpoint of this.running()) {
@@ -171,7 +171,7 @@ export class Testbed {
     return pairs;
   }
 
-  /** Stops an endpoint in good order; a line for each thing in its output, or its tallies, that must not be. */
+  /** Stops an endpoint by SIGTERM. Returns what is wrong in its output or its tallies, one line each. */
   async dismiss(endpoint: number): Promise<string[]> {
     const name = `endpoint ${endpoint}`;
     const { tallies } = await this.control.report(endpoint);
@@ -191,12 +191,12 @@ export class Testbed {
   }
 }
 
-/** What no packet may do, a line each. */
+/** The faults among an endpoint's tallies, one line each. */
 export function faultsOf(name: string, tallies: Tallies): string[] {
   return FAULTS.filter((fault) => tallies[fault] > 0).map((fault) => `${name}: ${tallies[fault]} ${fault}`);
 }
 
-/** What a switch's counters must not say, one line each. A hostile neighbour's port may count what it does. */
+/** The faults among a switch's counters, one line each. The port of a hostile neighbour may count what the neighbour does. */
 export function switchFaultsOf({ summary, ports }: SwitchStats, hostilePort?: string): string[] {
   const { received, generated, copied, forwarded, dropped } = summary;
   const lines: string[] = [];
