@@ -48,10 +48,9 @@ const HOSTILE = fileURLToPath(
   ),
 );
 /** How long to wait for late answers, on a machine that is busy. */
-const LATE_MS = 10_000;
+const LATE_MS = 5000;
 const LOOK_MS = 50;
-/** The same while traffic goes on. */
-const STILL_LATE_MS = 1000;
+const SETTLE_MS = 200;
 /** Of the link: it has more addresses than any table has places. */
 const PREFIX = 16;
 /** Characters that three ports may write to the log in ten seconds: four kinds of lines, 21 of each, of at most 400 characters. */
@@ -110,16 +109,6 @@ export class IsolationTestbed {
     return { answered: sum('answered'), missing: sum('missing'), waiting: sum('waiting') };
   }
 
-  /** Requests that are missing beyond `missing`: those that are answered late are not. */
-  async lostSince(missing: number): Promise<number> {
-    const end = performance.now() + STILL_LATE_MS;
-    for (;;) {
-      const lost = (await this.totals()).missing - missing;
-      if (lost <= 0 || performance.now() > end) return Math.max(lost, 0);
-      await sleep(LOOK_MS);
-    }
-  }
-
   /** Packets that found no room in the ring of endpoint 1 or 2: its process had no CPU for as long as the ring takes to fill. */
   async ringsFull(): Promise<number> {
     const { ports } = await this.testbed.switchStats();
@@ -127,30 +116,35 @@ export class IsolationTestbed {
   }
 
   /**
-   * Runs a neighbour for a while. Returns how many requests were answered and lost meanwhile, and how many packets found a full
-   * ring, which happens where processes wait for a CPU. No traffic may flow before; none flows afterwards.
+   * Runs a neighbour for a while. Returns the answers per second, the requests that were lost from its first frame on, and how many
+   * packets found a full ring, which happens where processes wait for a CPU. No traffic may flow before; none flows afterwards.
    */
-  async endure(kind: HostileKind, ms: number): Promise<{ answered: number; lost: number; full: number }> {
+  async endure(kind: HostileKind, ms: number): Promise<{ rate: number; lost: number; full: number }> {
     const { control } = this.testbed;
-    const before = await this.totals();
+    const { missing } = await this.totals();
     const fullBefore = await this.ringsFull();
+    let rate = 0;
     control.go();
     const neighbour = await this.invite(kind);
     try {
+      await sleep(SETTLE_MS);
+      const start = performance.now();
+      const before = await this.totals();
       await sleep(ms);
+      const after = await this.totals();
+      rate = (1000 * (after.answered - before.answered)) / (performance.now() - start);
     } finally {
       await neighbour.stop();
     }
     control.pause();
     // What is under way is answered or given up first. What is given up may still be answered: late is not lost.
-    let after = await this.totals();
+    let now = await this.totals();
     const end = performance.now() + LATE_MS;
-    while ((after.waiting > 0 || after.missing > before.missing) && performance.now() < end) {
+    while ((now.waiting > 0 || now.missing > missing) && performance.now() < end) {
       await sleep(LOOK_MS);
-      after = await this.totals();
+      now = await this.totals();
     }
-    const full = (await this.ringsFull()) - fullBefore;
-    return { answered: after.answered - before.answered, lost: after.missing + after.waiting - before.missing, full };
+    return { rate, lost: now.missing + now.waiting - missing, full: (await this.ringsFull()) - fullBefore };
   }
 
   /** What was wrong, one line each. No neighbour may be on the third port. */

@@ -2,13 +2,11 @@
  * `npm run faults -- isolation`: what each kind of hostile neighbour costs two others on the switch. The rates are compared with
  * those beside a neighbour that only uses a CPU.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { ALL_MODES } from '../support/modes.js';
 import {
   ADDRESS_INVENTORS,
   floodsObservers,
   HOSTILE_KINDS,
-  type HostileKind,
   IsolationTestbed,
   missingFor,
 } from './isolation-testbed.js';
@@ -16,7 +14,6 @@ import { spread, thousands } from './report.js';
 
 const WINDOW_MS = 1000;
 const TURNS = 5;
-const SETTLE_MS = 200;
 /** Longer than an endpoint asks for an address that nobody answers for, and than it trusts an address that it heard of once. */
 const INVENTORS_MS = 40_000;
 
@@ -38,10 +35,14 @@ export async function measureIsolation(say: (line: string) => void, stop: AbortS
   const isolation = await IsolationTestbed.open();
   let violations: string[] = [];
   try {
-    isolation.testbed.control.go();
     // In turns, because the machine is not equally busy all the time.
     for (let turn = 0; turn < TURNS && !stop.aborted; turn++) {
-      for (const [kind, share] of shares) await measure(isolation, kind, share);
+      for (const [kind, share] of shares) {
+        const { rate, lost, full } = await isolation.endure(kind, WINDOW_MS);
+        share.rates.push(rate);
+        share.lost += lost;
+        share.full += full;
+      }
     }
     violations = await isolation.violations();
   } finally {
@@ -70,10 +71,9 @@ async function measureAddressInventors(say: (line: string) => void, stop: AbortS
     const isolation = await IsolationTestbed.open(mode);
     try {
       for (const kind of ADDRESS_INVENTORS) {
-        const { answered, lost, full } = await isolation.endure(kind, INVENTORS_MS);
-        const rate = thousands((1000 * answered) / INVENTORS_MS);
+        const { rate, lost, full } = await isolation.endure(kind, INVENTORS_MS);
         say(
-          `isolation, mode ${mode}: beside one that ${kind}: ${rate} answers a second; ${thousands(lost)} requests lost, ` +
+          `isolation, mode ${mode}: beside one that ${kind}: ${thousands(rate)} answers a second; ${thousands(lost)} requests lost, ` +
             `${thousands(full)} packets found a full ring`,
         );
         if (lost > full) isGood = false;
@@ -87,22 +87,4 @@ async function measureAddressInventors(say: (line: string) => void, stop: AbortS
     }
   }
   return isGood;
-}
-
-async function measure(isolation: IsolationTestbed, kind: HostileKind, share: Share): Promise<void> {
-  const fullBefore = await isolation.ringsFull();
-  const { missing } = await isolation.totals();
-  const neighbour = await isolation.invite(kind);
-  try {
-    await sleep(SETTLE_MS);
-    const start = performance.now();
-    const before = await isolation.totals();
-    await sleep(WINDOW_MS);
-    const after = await isolation.totals();
-    share.rates.push((1000 * (after.answered - before.answered)) / (performance.now() - start));
-  } finally {
-    await neighbour.stop();
-  }
-  share.lost += await isolation.lostSince(missing);
-  share.full += (await isolation.ringsFull()) - fullBefore;
 }
