@@ -21,7 +21,9 @@ export const CLOSE_PATIENCE_MS = 1000;
 export interface Closer {
   /** Takes the descriptor over. Nobody may use, watch or close it from now on. */
   close(fd: number): void;
-  /** How many descriptors have not been closed yet. */
+  /** Announces descriptors that come later: the closer is not settled until the function that this returns is called. */
+  hold(): () => void;
+  /** How many descriptors have not been closed yet; those that are held back by {@link hold} count as one. */
   readonly pending: number;
   /** True when more descriptors wait than a peer may have. The caller is to take no further one from that peer. */
   readonly isFull: boolean;
@@ -33,7 +35,13 @@ export interface Closer {
 }
 
 /** Closes in place: for descriptors that nobody else has, and for tests. */
-export const closeInPlace: Closer = { close: closeFile, pending: 0, isFull: false, settled: async () => 0 };
+export const closeInPlace: Closer = {
+  close: closeFile,
+  hold: () => () => {},
+  pending: 0,
+  isFull: false,
+  settled: async () => 0,
+};
 
 /** All rings of a backend with 128 queue pairs have 768 descriptors, which go at once when their session ends. */
 const MAX_PENDING = 1024;
@@ -53,10 +61,11 @@ export class FileCloser implements Closer {
   /** When a close began or ended last. */
   private progressAt = 0;
   private isLooking = false;
+  private held = 0;
   private readonly settling = new Set<() => void>();
 
   get pending(): number {
-    return this.waiting.length + this.threads.length;
+    return this.waiting.length + this.threads.length + this.held;
   }
 
   get isFull(): boolean {
@@ -66,6 +75,14 @@ export class FileCloser implements Closer {
   close(fd: number): void {
     this.waiting.push(fd);
     if (!this.isLooking) this.look();
+  }
+
+  hold(): () => void {
+    this.held++;
+    return () => {
+      this.held--;
+      if (!this.isLooking) this.look();
+    };
   }
 
   settled(milliseconds: number): Promise<number> {

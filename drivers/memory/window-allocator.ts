@@ -8,6 +8,7 @@
  * still has does no harm, and the address space in use depends on how many peers there are at a time, not on the garbage
  * collector. V8 takes 10 GiB of address space for a window of its own, whatever its size: all have the full one.
  */
+import { threadCpuMs } from '../libc/index.js';
 import { HUGEPAGE_BYTES, MAX_WINDOW_BYTES, MemoryWindow } from './window.js';
 
 /** 2 GiB less one hugepage: no offset reaches 2^31. */
@@ -20,8 +21,14 @@ export interface WindowRange {
   readonly offset: number;
   /** Bytes; a multiple of {@link HUGEPAGE_BYTES}. */
   readonly size: number;
+  /** What files in it are mapped in multiples of, at the most; a power of two. */
+  readonly alignment: number;
 }
 
+/** What is unmapped at a time: takes 2 us, or some 2 ms where every page of it was touched. */
+const UNMAP_BYTES = 2 ** 26;
+/** CPU time that unmapping may take in a turn of the event loop, but for the last piece. */
+const UNMAP_MS = 2;
 /** 2.5 TiB of the 128 TiB of address space that a process has. */
 const MAX_OWN_WINDOWS = 256;
 
@@ -53,9 +60,30 @@ export class WindowAllocator {
     return this.fromShared(size, alignment) ?? this.fromOwn(size, alignment);
   }
 
-  /** Takes a range back: its pages are let go and it reads as zeros until someone else maps something there. */
-  release(range: WindowRange): void {
-    range.window.unmap(range.offset, range.size);
+  /**
+   * Takes a range back: its pages are let go, and it reads as zeros until someone else maps something there. Where gigabytes of
+   * it were touched that takes some turns of the event loop, in which nobody else gets the range.
+   * @param onReleased called when the pages are let go: in most cases before this returns
+   */
+  release(range: WindowRange, onReleased: () => void = () => {}): void {
+    this.unmap(range, 0, onReleased);
+  }
+
+  private unmap(range: WindowRange, from: number, onReleased: () => void): void {
+    const enough = threadCpuMs() + UNMAP_MS;
+    const step = Math.max(UNMAP_BYTES, range.alignment);
+    for (let at = from; at < range.size; at += step) {
+      if (at > from && threadCpuMs() > enough) {
+        setImmediate(() => this.unmap(range, at, onReleased));
+        return;
+      }
+      range.window.unmap(range.offset + at, Math.min(step, range.size - at));
+    }
+    this.free(range);
+    onReleased();
+  }
+
+  private free(range: WindowRange): void {
     if (range.window !== this.shared) {
       this.spare.push(range.window);
       this.ownInUse--;
@@ -84,7 +112,7 @@ export class WindowAllocator {
       if (before > 0) rest.push({ offset: gap.offset, size: before });
       if (after > 0) rest.push({ offset: offset + size, size: after });
       this.gaps.splice(i, 1, ...rest);
-      return { window: this.shared, offset, size };
+      return { window: this.shared, offset, size, alignment };
     }
     return null;
   }
@@ -98,7 +126,7 @@ export class WindowAllocator {
     }
     this.spare.splice(at, 1);
     this.ownInUse++;
-    return { window, offset: alignedOffset(window, 0, alignment), size };
+    return { window, offset: alignedOffset(window, 0, alignment), size, alignment };
   }
 
   /** The full size, so that it also fits the peers that come later; what is needed where a limit (ulimit -v) allows no more. */

@@ -53,6 +53,19 @@ describe('FileCloser', () => {
     expect(closer.isFull).toBe(false);
   });
 
+  it('is not settled while descriptors are announced that come later', async () => {
+    const closer = new FileCloser();
+    const done = closer.hold();
+    expect(await closer.settled(1)).toBe(1);
+    const fd = eventfd();
+    closer.close(fd);
+    await until('it to be closed', () => !isOpen(fd));
+    expect(await closer.settled(1)).toBe(1);
+    const settled = closer.settled(10_000);
+    done();
+    expect(await settled).toBe(0);
+  });
+
   it('survives a number that is no descriptor', async () => {
     const closer = new FileCloser();
     closer.close(99_999);

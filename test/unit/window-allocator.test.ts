@@ -47,6 +47,29 @@ describe('WindowAllocator', () => {
     expect(b.window).not.toBe(first.window);
   });
 
+  it('lets go of what was touched a piece in a turn; nobody gets the range meanwhile', async () => {
+    const windows = new WindowAllocator(2 * MIB);
+    const range = windows.allocate(512 * MIB);
+    for (let at = 0; at < range.size; at += 4096) range.window.u8[range.offset + at] = 1;
+    let isReleased = false;
+    windows.release(range, () => {
+      isReleased = true;
+    });
+    let turns = 0;
+    while (!isReleased) {
+      turns++;
+      expect(range.window.u8[range.offset + range.size - 1]).toBe(0);
+      expect(range.window.u8[range.offset + range.size - 4096]).toBe(1);
+      const other = windows.allocate(4 * MIB);
+      expect(other.window).not.toBe(range.window);
+      windows.release(other);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(turns).toBeGreaterThan(1);
+    expect(range.window.u8[range.offset + range.size - 4096]).toBe(0);
+    expect([1, 2].map(() => windows.allocate(4 * MIB).window)).toContain(range.window);
+  });
+
   it('takes 256 windows of address space at most', () => {
     const windows = new WindowAllocator(2 * MIB);
     const ranges = Array.from({ length: 256 }, () => windows.allocate(4 * MIB));

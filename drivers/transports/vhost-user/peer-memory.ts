@@ -49,8 +49,8 @@ export class PeerMemory implements GuestMemory {
   /** Entry that matched last; the next address most likely lies in the same region. */
   private last = 0;
   private closed = false;
-  /** Releases the files; they are the caller's as long as nobody has called {@link adopt}. */
-  private closeFiles: () => void = () => {};
+  /** Unmaps; closes the files, too, once {@link adopt} was called. They are the caller's before. */
+  private release: () => void = () => this.windows.release(this.range);
 
   private constructor(
     private readonly windows: WindowAllocator,
@@ -118,8 +118,12 @@ export class PeerMemory implements GuestMemory {
    * the pages, perhaps gigabytes, are freed where the closer closes the files.
    */
   adopt(fds: readonly number[], closer: Closer): void {
-    this.closeFiles = () => {
-      for (const fd of fds) closer.close(fd);
+    this.release = () => {
+      const done = closer.hold();
+      this.windows.release(this.range, () => {
+        for (const fd of fds) closer.close(fd);
+        done();
+      });
     };
   }
 
@@ -127,8 +131,7 @@ export class PeerMemory implements GuestMemory {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    this.windows.release(this.range);
-    this.closeFiles();
+    this.release();
   }
 
   private search(address: number, length: number): number {
