@@ -53,10 +53,11 @@ export async function measureIsolation(say: (line: string) => void, stop: AbortS
     const { median } = spread(rates);
     const share = kind === 'burns' ? '' : `, ${Math.round((100 * median) / alone)} %`;
     say(
-      `isolation: beside one that ${kind}: ${thousands(median)} answers a second${share}; ${thousands(lost)} requests lost`,
+      `isolation: beside one that ${kind}: ${thousands(median)} answers a second${share}; ${thousands(lost)} requests lost, ` +
+        `${thousands(full)} packets found a full ring`,
     );
     if (lost > full && !floodsObservers(kind))
-      violations.push(`${lost} lost beside one that ${kind}, ${full} by a full ring`);
+      violations.push(`${lost} requests lost beside one that ${kind}, ${full} packets found a full ring`);
   }
   for (const line of violations) say(`isolation: VIOLATION: ${line}`);
   const isGood = violations.length === 0;
