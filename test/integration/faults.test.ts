@@ -85,10 +85,10 @@ describe.each(ALL_MODES)('%s: two endpoints lose nothing beside one that', (mode
     const isolation = await IsolationTestbed.open(mode);
     try {
       const { rate, lost, full } = await isolation.endure(kind, WINDOW_MS);
-      // On a machine that gives a process no CPU for 0.1 s its ring overflows; on a quiet one `full` is 0.
-      expect(lost).toBeLessThanOrEqual(full);
       expect(rate).toBeGreaterThan(0);
       expect(await isolation.violations()).toEqual([]);
+      // On a machine that gives a process no CPU for 0.1 s its rings and queues overflow; on a quiet one both are 0.
+      expect(lost).toBeLessThanOrEqual(full + (await isolation.queuesFull()));
     } finally {
       await isolation.close();
     }

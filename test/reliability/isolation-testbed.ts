@@ -51,6 +51,8 @@ const HOSTILE = fileURLToPath(
 const LATE_MS = 5000;
 const LOOK_MS = 50;
 const SETTLE_MS = 200;
+/** An endpoint's reasons to drop a packet for a core that does not keep up. */
+const QUEUE_FULL = /^rx_drop_(queue_full|core_share)$/;
 /** Of the link: it has more addresses than any table has places. */
 const PREFIX = 16;
 /** Characters that three ports may write to the log in ten seconds: four kinds of lines, 21 of each, of at most 400 characters. */
@@ -159,6 +161,19 @@ export class IsolationTestbed {
     const strange = output.split('\n').find((line) => !isPlain(line) || line.startsWith('port vm2: forged'));
     if (strange !== undefined) lines.push(`switch: wrote a line that is not its own: ${JSON.stringify(strange)}`);
     return lines;
+  }
+
+  /**
+   * Ends the endpoints. Returns how many packets found no room in the queue of a core: its thread had no CPU for as long as the
+   * queue takes to fill.
+   */
+  async queuesFull(): Promise<number> {
+    let full = 0;
+    for (const endpoint of [1, 2]) {
+      await this.testbed.end(`endpoint ${endpoint}`, 'SIGTERM');
+      for (const [reason, count] of this.testbed.dropsOf(endpoint)) if (QUEUE_FULL.test(reason)) full += count;
+    }
+    return full;
   }
 
   async close(): Promise<void> {

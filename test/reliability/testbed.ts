@@ -176,9 +176,14 @@ export class Testbed {
     const name = `endpoint ${endpoint}`;
     const { tallies } = await this.control.report(endpoint);
     await this.end(name, 'SIGTERM');
-    const drops = /^stopped: .*; dropped \d+ \((.*)\)$/m.exec(this.child(name).stdout)?.[1] ?? '';
-    const strange = [...drops.matchAll(/(\w+) \d+/g)].filter(([, reason = '']) => !HARMLESS.test(reason));
-    return [...faultsOf(name, tallies), ...strange.map(([text]) => `${name}: ${text}`)];
+    const strange = [...this.dropsOf(endpoint)].filter(([reason]) => !HARMLESS.test(reason));
+    return [...faultsOf(name, tallies), ...strange.map(([reason, count]) => `${name}: ${reason} ${count}`)];
+  }
+
+  /** What an endpoint that has ended by SIGTERM dropped, by reason. */
+  dropsOf(endpoint: number): Map<string, number> {
+    const drops = /^stopped: .*; dropped \d+ \((.*)\)$/m.exec(this.child(`endpoint ${endpoint}`).stdout)?.[1] ?? '';
+    return new Map([...drops.matchAll(/(\w+) (\d+)/g)].map(([, reason = '', count]) => [reason, Number(count)]));
   }
 
   async close(): Promise<void> {
