@@ -51,6 +51,8 @@ const HOSTILE = fileURLToPath(
 const LATE_MS = 5000;
 const LOOK_MS = 50;
 const SETTLE_MS = 200;
+/** How long a neighbour may take to begin, on a machine that is busy. */
+const READY_MS = 30_000;
 /** An endpoint's reasons to drop a packet for a core that does not keep up. */
 const QUEUE_FULL = /^rx_drop_(queue_full|core_share)$/;
 /** Of the link: it has more addresses than any table has places. */
@@ -95,7 +97,7 @@ export class IsolationTestbed {
         ? Child.spawn('python3', ['-c', SEND_LINGERING_SOCKETS, socket])
         : Child.spawn(process.execPath, [HOSTILE, socket, kind]);
     try {
-      await child.waitFor(/^ready/m);
+      await child.waitFor(/^ready/m, READY_MS);
     } catch (error) {
       child.signal('SIGKILL');
       throw error;
