@@ -28,8 +28,8 @@ export interface Closer {
   /** True when more descriptors wait than a peer may have. The caller is to take no further one from that peer. */
   readonly isFull: boolean;
   /**
-   * Resolves when everything is closed, or after `milliseconds`; to the number of descriptors that are not closed then. The
-   * closing of those goes on.
+   * Resolves when everything is closed, or when no close has begun or ended for `milliseconds`, or after twice that time; to the
+   * number of descriptors that are not closed then. The closing of those goes on.
    */
   settled(milliseconds: number): Promise<number>;
 }
@@ -87,28 +87,41 @@ export class FileCloser implements Closer {
 
   settled(milliseconds: number): Promise<number> {
     if (this.pending === 0) return Promise.resolve(0);
+    const end = performance.now() + 2 * milliseconds;
     return new Promise((resolve) => {
       const settle = (): void => {
         clearTimeout(timer);
         this.settling.delete(settle);
         resolve(this.pending);
       };
-      const timer = setTimeout(settle, milliseconds);
+      const giveUp = (): void => {
+        // Closes may have ended while this thread did something else.
+        this.goOn();
+        const now = performance.now();
+        if (this.pending === 0 || now - this.progressAt >= milliseconds || now >= end) settle();
+        else timer = setTimeout(giveUp, milliseconds);
+      };
+      let timer = setTimeout(giveUp, milliseconds);
       this.settling.add(settle);
     });
   }
 
   private readonly look = (): void => {
-    const running = this.threads.filter((thread) => !thread.hasEnded());
-    const hasProgress = running.length < this.threads.length;
-    this.threads = running;
-    if (this.begin() || hasProgress) this.progressAt = performance.now();
+    this.goOn();
     this.isLooking = this.pending > 0;
     // A close that hangs keeps no process alive: the timer is not waited for, and the end of the process ends the thread.
     if (!this.isLooking) for (const settle of this.settling) settle();
     else if (performance.now() - this.progressAt < QUICK_MS) setImmediate(this.look);
     else setTimeout(this.look, LOOK_MS).unref();
   };
+
+  /** Notes which closes have ended, and begins the next one. */
+  private goOn(): void {
+    const running = this.threads.filter((thread) => !thread.hasEnded());
+    const hasProgress = running.length < this.threads.length;
+    this.threads = running;
+    if (this.begin() || hasProgress) this.progressAt = performance.now();
+  }
 
   /** Begins the next close. False where none waits, or no thread can be had now: the next look tries again. */
   private begin(): boolean {
