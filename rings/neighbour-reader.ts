@@ -4,7 +4,7 @@
  * is given up when the table is full.
  *
  * Consistency without Atomics on the readers' path: an entry is six words, each 16 bits of payload under a 16-bit tag
- * that grows with every write of the entry.
+ * that grows with every write of more than the state.
  *
  *     word 0   1        2         3 4 5         6             7
  *     state    IP low   IP high   MAC as u16s   confirmedAt   knownFor       (6 and 7: no tag, for the writer)
@@ -31,7 +31,7 @@
 /** Of an entry; FREE also says that there is none. RFC 4861, 7.3.2 has the names. A neighbour being asked for has no entry. */
 export const NeighbourState = {
   FREE: 0,
-  /** Of a lookup, not of an entry: the writer was interrupted while it wrote the entry. Look again later. */
+  /** Of a lookup, not of an entry: the writer was interrupted while it changed the MAC. Look again later. */
   BUSY: 1,
   REACHABLE: 2,
   /** Not confirmed for long: usable, but to be asked again. */
@@ -152,8 +152,8 @@ export class NeighbourReader {
   }
 
   /**
-   * Whether the entry that was {@link foundAt} and {@link foundAs} has not been written since: the tag in its first word grows
-   * with every write. What was looked up then still holds.
+   * Whether the entry that was {@link foundAt} and {@link foundAs} has the same MAC and state: the tag in its first word grows with
+   * every write of more than the state. What was looked up then still holds.
    */
   isUnchanged(foundAt: number, foundAs: number): boolean {
     return this.words[foundAt] === foundAs;

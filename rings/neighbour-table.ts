@@ -16,7 +16,6 @@ export class NeighbourTable extends NeighbourReader {
   private entries = 0;
   /** The entry at which {@link victim} begins to look. */
   private hand = 0;
-  private readonly scratch = new Uint16Array(3);
 
   /**
    * Makes the table in a region of zeros, or attaches to one that was made.
@@ -57,8 +56,7 @@ export class NeighbourTable extends NeighbourReader {
   markStale(ip: number): void {
     const entry = this.find(ip);
     if (entry === -1 || this.stateAt(entry) !== REACHABLE) return;
-    this.lookup(ip, this.scratch);
-    this.write(entry, ip, STALE, this.scratch, 0);
+    this.setState(entry, STALE);
   }
 
   /** Takes `ip` out, STATIC or not. Returns whether it was there. */
@@ -118,9 +116,28 @@ export class NeighbourTable extends NeighbourReader {
     } else {
       const since = (nowMs - words[entry + CONFIRMED_AT]) >>> 0;
       words[entry + KNOWN_FOR] = Math.min(MOST_KNOWN_MS, words[entry + KNOWN_FOR] + since);
+      if (this.hasMac(entry, mac, at)) {
+        words[entry + CONFIRMED_AT] = nowMs;
+        this.setState(entry, state);
+        return true;
+      }
     }
     words[entry + CONFIRMED_AT] = nowMs;
     this.write(entry, ip, state, mac, at);
+    return true;
+  }
+
+  /**
+   * Changes the state alone: one store, under the tag that the entry has. A writer that is interrupted here leaves no entry that
+   * readers find BUSY, so that a neighbour that is confirmed again and again costs no packet to it.
+   */
+  private setState(entry: number, state: number): void {
+    Atomics.store(this.words, entry, (this.words[entry] & ~0xffff) | state);
+  }
+
+  private hasMac(entry: number, mac: Uint16Array, at: number): boolean {
+    const { words } = this;
+    for (let i = 0; i < 3; i++) if ((words[entry + 3 + i] & 0xffff) !== mac[at + i]) return false;
     return true;
   }
 
