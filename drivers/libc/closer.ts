@@ -11,6 +11,7 @@
  * The threads are plain threads that run close(2) and end (`native-thread.ts`): not those of libuv's pool, which an outsider
  * could fill while the reactor waits there, and not Workers, which have descriptors and an event loop of their own.
  */
+import { isMainThread } from 'node:worker_threads';
 import { closeFile } from './files.js';
 import { NativeThread } from './native-thread.js';
 
@@ -51,6 +52,15 @@ const MAX_THREADS = 8;
 const QUICK_MS = 3;
 const LOOK_MS = 5;
 
+/** Those of this thread of JavaScript that have something to close. */
+const busy = new Set<FileCloser>();
+// The end of the process closes everything, but the end of another thread does not.
+if (!isMainThread) {
+  process.once('exit', () => {
+    for (const closer of busy) closer.beginAll();
+  });
+}
+
 /**
  * Closes the descriptors of one owner, such as a port, in the order in which they came. What hangs for one owner does not hold
  * back the descriptors of another, and a turn of the event loop starts one thread of an owner, whatever its peer sends.
@@ -74,6 +84,7 @@ export class FileCloser implements Closer {
 
   close(fd: number): void {
     this.waiting.push(fd);
+    busy.add(this);
     if (!this.isLooking) this.look();
   }
 
@@ -110,10 +121,16 @@ export class FileCloser implements Closer {
     this.goOn();
     this.isLooking = this.pending > 0;
     // A close that hangs keeps no process alive: the timer is not waited for, and the end of the process ends the thread.
+    if (!this.isLooking) busy.delete(this);
     if (!this.isLooking) for (const settle of this.settling) settle();
     else if (performance.now() - this.progressAt < QUICK_MS) setImmediate(this.look);
     else setTimeout(this.look, LOOK_MS).unref();
   };
+
+  /** Begins all closes at once: nobody looks after them any more. */
+  beginAll(): void {
+    for (const fd of this.waiting.splice(0)) NativeThread.start('close', fd);
+  }
 
   /** Notes which closes have ended, and begins the next one. */
   private goOn(): void {

@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import {
   acceptUnix,
@@ -16,6 +17,7 @@ import {
 } from '../../../../drivers/libc/index.js';
 import { Child } from '../../../../scripts/child.js';
 import { command, describeWith } from '../../../support/requirements.js';
+import { openFds, untilFds } from '../../../support/resources.js';
 import { until } from '../../../support/until.js';
 
 /** Threads of this process. */
@@ -142,6 +144,19 @@ describeWith('a close that hangs', [command('python3')], () => {
       rmSync(folder, { recursive: true });
     }
   });
+});
+
+it('of a thread that ends leaves no descriptor open', async () => {
+  const before = openFds();
+  const built = new URL('../../../../dist/drivers/libc/index.js', import.meta.url).href;
+  const source = `
+    import('${built}').then(({ FileCloser, eventfd }) => {
+      const closer = new FileCloser();
+      for (let i = 0; i < 200; i++) closer.close(eventfd());
+      process.exit();
+    });`;
+  await new Promise((resolve) => new Worker(source, { eval: true }).once('exit', resolve));
+  await untilFds(before);
 });
 
 describe('a process', () => {
