@@ -102,6 +102,7 @@ describe('syntax errors', () => {
     ['f\'{"a":d}\'', "1:4: ValueError: the format 'd' is not one of a 'str'"],
     ["f'{[]:5}'", "1:4: TypeError: a 'list' takes no format ('5')"],
     ['{True: 1}', "1:2: TypeError: the key of a dict is a str, an int or None in the embedded switch, not 'bool'"],
+    ['{}.keys() == {}.keys()', '1:11: TypeError: compare list(…) of what keys() or the like return'],
     ['[1] < [2]', "1:5: TypeError: 'list' and 'list' have no order"],
     ['(1,) + (2,)', "1:6: TypeError: unsupported operand types for +: 'tuple' and 'tuple'"],
     ["print('a', end='')", '1:1: TypeError: print() takes no arguments with a name in the embedded switch'],

@@ -160,6 +160,8 @@ describe('limits', () => {
     ['[1 for i in range(10 ** 6) for j in range(10 ** 6)]', 'items at most'],
     ['d = {}\nfor i in range(10 ** 6): d[i] = 0', 'items at most'],
     ['1 in range(10 ** 12)', 'items at most'],
+    ["'%999999d' * 9 % (1, 2, 3, 4, 5, 6, 7, 8, 9)", 'characters at most'],
+    ['a = [0] * 10 ** 5\nb = a + []\n[b, 1] in [[a, 2]] * 9', 'too large to compare'],
     ['a = []\nfor i in range(10 ** 5): a = [a]\nprint(a)', 'nested too deeply'],
     ['a = []\nfor i in range(60): a = [a, a]\nprint(a)', 'characters at most'],
     ['a = []\nb = []\nfor i in range(60):\n a = [a, a]\n b = [b, b]\nprint(a == b)', 'too large to compare'],

@@ -33,9 +33,7 @@ export interface Statement {
 
 /** Names of Python's functions that scripts may try and the language does not have. */
 const OTHER_FUNCTIONS = new Set(
-  'abs all any bytes chr exec exit float format hex input isinstance iter map open ord pow repr reversed round set sorted tuple zip'.split(
-    ' ',
-  ),
+  'abs all any bytes chr float format hex input isinstance open ord repr round set sorted tuple zip'.split(' '),
 );
 
 export class Run {

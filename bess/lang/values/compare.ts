@@ -2,7 +2,7 @@
 import { raise } from '../errors.js';
 import { asInt } from './checks.js';
 import { checkKey, collect } from './items.js';
-import { isHostObject, PyRange, PyTuple, typeName, type Value } from './values.js';
+import { isHostObject, PyRange, PyTuple, PyView, typeName, type Value } from './values.js';
 
 /** Pairs that one comparison may look at: lists that hold each other twice would take for ever. */
 const MAX_PAIRS = 1 << 18;
@@ -31,6 +31,8 @@ export function equal(left: Value, right: Value, budget = { pairs: MAX_PAIRS }):
   const int = asInt(left);
   if (int !== null) return int === asInt(right);
   if (left === right) return true;
+  if (left instanceof PyView || right instanceof PyView)
+    raise('TypeError', 'compare list(…) of what keys() or the like return');
   if (Array.isArray(left)) return Array.isArray(right) && equalItems(left, right, budget);
   if (left instanceof PyTuple) return right instanceof PyTuple && equalItems(left.items, right.items, budget);
   if (left instanceof PyRange) return right instanceof PyRange && equalItems(collect(left), collect(right), budget);
@@ -57,5 +59,6 @@ function contains(container: Value, item: Value): boolean {
   }
   if (container instanceof Map) return container.has(checkKey(item));
   if (isHostObject(container) && container.getItem !== undefined) return container.getItem(item) !== undefined;
-  return collect(container).some((value) => equal(value, item));
+  const budget = { pairs: MAX_PAIRS };
+  return collect(container).some((value) => equal(value, item, budget));
 }

@@ -59,7 +59,7 @@ function checkShift(count: number): true {
 }
 
 function applyToSequences(operator: string, left: Value, right: Value): Value | undefined {
-  if (operator === '%' && typeof left === 'string') return checkText(formatPercent(left, right));
+  if (operator === '%' && typeof left === 'string') return formatPercent(left, right);
   if (operator === '+') return concatenate(left, right);
   if (operator !== '*') return undefined;
   const times = asInt(right);

@@ -76,6 +76,7 @@ const SPECIFICATIONS = '[fill][< > ^ =][#][0][width][d x X o b s]';
 export function formatPercent(format: string, values: Value): string {
   const given = values instanceof PyTuple ? values.items : [values];
   let used = 0;
+  let length = format.length;
   const text = format.replace(CONVERSION, (whole, flags: string, width: string, type: string) => {
     if (whole === '%%') return '%';
     if (type === '') return raise('ValueError', 'the format string ends within a %');
@@ -89,7 +90,10 @@ export function formatPercent(format: string, values: Value): string {
     const align = flags.includes('-') ? '<' : isText || !flags.includes('0') ? '>' : '0=';
     const shown = isText ? (type === 's' ? str(value) : repr(value)) : value;
     const kind = isText ? 's' : type === 'i' ? 'd' : type;
-    return formatField(shown, `${align}${flags.includes('#') && !isText ? '#' : ''}${width}${kind}`);
+    const field = formatField(shown, `${align}${flags.includes('#') && !isText ? '#' : ''}${width}${kind}`);
+    length += field.length - whole.length;
+    checkLength(length);
+    return field;
   });
   // As Python: a list or a dict may hold more than the format string shows.
   const isContainer = Array.isArray(values) || values instanceof Map || values instanceof PyRange;

@@ -61,7 +61,7 @@ export interface CallArguments {
   readonly keyword: ReadonlyMap<string, Value>;
 }
 
-/** A function of the language, of the host or of the script. */
+/** A function of the language or of the host. */
 export class NativeFunction {
   constructor(
     readonly name: string,
