@@ -1,4 +1,7 @@
-/** Reads tokens in turn, and says what was expected and what was found. */
+/**
+ * Reads tokens in turn, and says what was expected and what was found. The parser is a chain of classes, one for each
+ * level of the grammar: this one, atoms, primary, sugar, expressions, statements.
+ */
 import { Problem } from '../errors.js';
 import { clip, type Token } from '../syntax/tokens.js';
 
