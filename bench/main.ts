@@ -6,19 +6,19 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { watchOutput } from '../src/cli/output-end.js';
 import { untilStopped } from '../src/cli/shutdown.js';
-import type { Benchmark, Plan } from './benchmark.js';
+import type { Benchmark, Plan } from './common/benchmark.js';
 import { driver } from './driver/benchmark.js';
 import { kernel } from './kernel/benchmark.js';
 import { latency } from './latency/benchmark.js';
-import { machineFacts } from './machine.js';
 import { pipeline } from './pipeline/benchmark.js';
-import type { Report, Reports } from './report.js';
+import { machineFacts } from './report/machine.js';
+import type { Report, Reports } from './report/report.js';
+import { render } from './report/table.js';
 import { rings } from './rings/benchmark.js';
 import { rss } from './rss/benchmark.js';
 import { soak } from './soak/benchmark.js';
 import { measurable, measureAll } from './suite.js';
 import { switching } from './switch/benchmark.js';
-import { render } from './table.js';
 import { vm } from './vm/benchmark.js';
 
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
@@ -70,7 +70,7 @@ async function bench(name: string, { quick, json, rows: filter, report: folder }
 
 async function writeReport(folder: string, done: Report | Reports): Promise<void> {
   // Only here: who wants no plots need not have the library for them.
-  const { writePages } = await import('./pages.js');
+  const { writePages } = await import('./report/pages.js');
   try {
     for (const file of writePages(folder, done)) tell(`written: ${file}`);
   } catch (error) {
@@ -86,7 +86,7 @@ function prepare(name: string, filter: RegExp | undefined, plan: Plan, command: 
     const benchmarks = Object.entries(BENCHMARKS).filter(([each]) => each !== APART);
     return () => measureAll(benchmarks, filter, plan, machineFacts());
   }
-  const benchmark = Object.hasOwn(BENCHMARKS, name) ? BENCHMARKS[name]! : undefined;
+  const benchmark = Object.hasOwn(BENCHMARKS, name) ? BENCHMARKS[name] : undefined;
   if (benchmark === undefined) {
     command.error(`bench: no benchmark '${name}'; there are: ${Object.keys(BENCHMARKS).join(', ')}, all`);
   }

@@ -1,7 +1,7 @@
 /** Which rows this machine can measure; and `bench -- all`: one benchmark after the other, whatever is missing for some. */
-import { type Benchmark, firstLine, type Plan } from './benchmark.js';
-import type { MachineFacts } from './machine.js';
-import type { Report, Reports } from './report.js';
+import { type Benchmark, firstLine, type Plan } from './common/benchmark.js';
+import type { MachineFacts } from './report/machine.js';
+import type { Report, Reports } from './report/report.js';
 
 /** The rows that can be measured here, and what the others lack. */
 export function measurable(benchmark: Benchmark, names: readonly string[]): { rows: string[]; missing: Set<string> } {

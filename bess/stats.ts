@@ -3,11 +3,11 @@
  * `show port` and `show pipeline`.
  */
 import Table from 'cli-table3';
-import type { ModuleGraph } from './datapath/graph.js';
-import { L2Forward } from './datapath/l2-forward.js';
-import { Sink } from './datapath/merge.js';
-import { Replicate } from './datapath/replicate.js';
-import { Source } from './datapath/source.js';
+import type { ModuleGraph } from './modules/graph.js';
+import { L2Forward } from './modules/l2-forward.js';
+import { Sink } from './modules/merge.js';
+import { Replicate } from './modules/replicate.js';
+import { Source } from './modules/source.js';
 import type { Port, PortCounters } from './ports/port.js';
 
 export interface PortStats {

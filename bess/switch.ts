@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs';
 import { pinPollingThread } from '../drivers/libc/index.js';
 import { LineLimiter } from '../drivers/log/line-limiter.js';
-import { ModuleGraph } from './datapath/graph.js';
-import { SourceWatch } from './datapath/source-watch.js';
 import { BessError } from './errors.js';
+import { ModuleGraph } from './modules/graph.js';
+import { SourceWatch } from './modules/source-watch.js';
 import { type DeviceFactory, PortTable } from './ports/pmd-port.js';
 import type { Port } from './ports/port.js';
 import { PortWatch } from './ports/port-watch.js';

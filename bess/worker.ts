@@ -5,7 +5,7 @@
  * socket). So a peer's memory never changes while a burst is under way, and the worker gives way about once a
  * millisecond.
  */
-import type { Task, WakeSource } from './datapath/module.js';
+import type { Task, WakeSource } from './modules/module.js';
 
 /**
  * `spin`: polls always, as BESS does. `adaptive`: after a while without packets asks the peers for a kick and sleeps.

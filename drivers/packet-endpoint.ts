@@ -2,7 +2,7 @@
  * What the switch sees of a port's queue pair, be it a vhost-user peer or a tap device: frames come out of it by reference
  * and go into it by copy, in bursts.
  */
-import type { PacketBurst } from './virtio/packet-burst.js';
+import type { PacketBurst } from './virtio/device/packet-burst.js';
 
 export interface PacketEndpoint {
   /** For messages: `vhost-user:/tmp/a.sock queue pair 0`, `tap:tap0`. */

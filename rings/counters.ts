@@ -52,7 +52,7 @@ export class CounterBlock<Name extends string> {
 
   /** Makes a block of zeros in a buffer of its own. */
   static create<const Names extends readonly string[]>(names: Names): CounterBlock<Names[number]> {
-    return CounterBlock.createSeveral(names, 1)[0]!;
+    return CounterBlock.createSeveral(names, 1)[0];
   }
 
   /** Makes blocks of zeros in one buffer, for a thread that adds to all of them and would rather have one view. */

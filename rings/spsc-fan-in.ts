@@ -31,17 +31,17 @@ export class SpscFanIn {
 
   /** As {@link SpscRing.looksEmpty}. */
   looksEmpty(ring: number): boolean {
-    return this.words[this.tailsAt[ring]!] === this.heads[ring];
+    return this.words[this.tailsAt[ring]] === this.heads[ring];
   }
 
   /** As {@link SpscRing.count}. */
   count(ring: number): number {
-    return this.rings[ring]!.count;
+    return this.rings[ring].count;
   }
 
   /** As {@link SpscRing.dequeueBurst}. */
   dequeueBurst(ring: number, handles: Uint32Array, lengths: Uint32Array, max: number, at = 0): number {
-    const from = this.rings[ring]!;
+    const from = this.rings[ring];
     const count = from.dequeueBurst(handles, lengths, max, at);
     this.heads[ring] = from.consumed;
     return count;

@@ -53,17 +53,17 @@ export class SpscFanOut {
 
   /** Packets of `ring` that are staged and not published. */
   waiting(ring: number): number {
-    return (this.staged[ring]! - this.tails[ring]!) | 0;
+    return (this.staged[ring] - this.tails[ring]) | 0;
   }
 
   /** The index of the next packet that will be staged for `ring`. */
   produced(ring: number): number {
-    return this.staged[ring]!;
+    return this.staged[ring];
   }
 
   /** Packets that are published and not taken, as of now. */
   count(ring: number): number {
-    return (this.tails[ring]! - Atomics.load(this.words, this.packets[ring]! + HEAD_FROM_PACKETS)) | 0;
+    return (this.tails[ring] - Atomics.load(this.words, this.packets[ring] + HEAD_FROM_PACKETS)) | 0;
   }
 
   /**
@@ -71,8 +71,8 @@ export class SpscFanOut {
    * @returns how many that is
    */
   allow(ring: number, most: number): number {
-    const staged = this.staged[ring]!;
-    const head = Atomics.load(this.words, this.packets[ring]! + HEAD_FROM_PACKETS);
+    const staged = this.staged[ring];
+    const head = Atomics.load(this.words, this.packets[ring] + HEAD_FROM_PACKETS);
     const room = Math.max(0, Math.min(most, this.capacity - ((staged - head) | 0)));
     this.limits[ring] = staged + room;
     return room;
@@ -85,23 +85,23 @@ export class SpscFanOut {
    */
   stage(ring: number, handle: number, length: number): number {
     const { staged } = this;
-    const at = staged[ring]!;
-    if (at === this.limits[ring]!) return 0;
-    this.words[this.packets[ring]! + (at & this.mask)] = handle | (length << LENGTH_AT);
+    const at = staged[ring];
+    if (at === this.limits[ring]) return 0;
+    this.words[this.packets[ring] + (at & this.mask)] = handle | (length << LENGTH_AT);
     staged[ring] = at + 1;
-    return (at + 1 - this.tails[ring]!) | 0;
+    return (at + 1 - this.tails[ring]) | 0;
   }
 
   /** Hands over what is staged. @returns how many packets that was */
   publish(ring: number): number {
     const { tails } = this;
-    const staged = this.staged[ring]!;
-    const count = (staged - tails[ring]!) | 0;
+    const staged = this.staged[ring];
+    const count = (staged - tails[ring]) | 0;
     if (count === 0) return 0;
     tails[ring] = staged;
     // Atomics not only to publish: whoever asks next whether the consumer sleeps must not do so before this store, see
     // SpscRing.armConsumer.
-    Atomics.store(this.words, this.packets[ring]! + TAIL_FROM_PACKETS, staged);
+    Atomics.store(this.words, this.packets[ring] + TAIL_FROM_PACKETS, staged);
     return count;
   }
 }

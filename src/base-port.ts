@@ -4,9 +4,9 @@ import type { StopSignal } from '../drivers/stop-signal.js';
 import type { ResolvedConfig } from './config.js';
 import type { PortCounters } from './counters.js';
 import { INSPECT } from './inspect.js';
+import type { WarningSink } from './link/warnings.js';
 import type { PortBase, PortEvents, PortStatus, StackTotals } from './port.js';
 import type { IndirectionTable } from './rss/indirection-table.js';
-import type { WarningSink } from './warnings.js';
 import { formatIpv4, formatMac } from './wire/address.js';
 
 export abstract class BasePort implements PortBase {

@@ -2,9 +2,9 @@
 import type { HugepagePolicy } from '../drivers/memory/index.js';
 import type { StopSignal } from '../drivers/stop-signal.js';
 import type { RingLayout } from '../drivers/virtio/net-options.js';
+import type { WarningSink } from './link/warnings.js';
 import type { ResolvedRss, RssOptions } from './rss/keys.js';
 import type { StackOptions } from './stack.js';
-import type { WarningSink } from './warnings.js';
 
 /** Path of the socket; whether it is the device that makes it, as DPDK's virtio-user has that option. */
 export const VHOST_USER_DEVICE = /^vhost-user:(?!,server=[01]$)(.+?)(?:,server=([01]))?$/;

@@ -25,6 +25,6 @@ export function allowedCpus(): string {
 export function isListed(list: string, cpu: number): boolean {
   return list.split(',').some((range) => {
     const [first, last = first] = range.split('-').map(Number);
-    return cpu >= first! && cpu <= last!;
+    return cpu >= first && cpu <= last;
   });
 }

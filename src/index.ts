@@ -32,7 +32,6 @@ export type {
   TspmdConfig,
   WaitOptions,
 } from './config.js';
-export type { Core, WaitForPacketsOptions } from './core.js';
 export type { LayerCounters, PortCounters } from './counters.js';
 export {
   AbortedError,
@@ -48,7 +47,10 @@ export {
   WorkerError,
 } from './errors.js';
 export { type InitOptions, init, type OpenDevice } from './init.js';
-export type { PacketBuffer } from './packet-buffer.js';
+export type { Core, WaitForPacketsOptions } from './link/core.js';
+export type { PacketBuffer } from './link/packet-buffer.js';
+export { type RunOptions, runStack } from './link/run-loop.js';
+export type { WarningSink } from './link/warnings.js';
 export type {
   CoreStatus,
   MulticorePort,
@@ -65,7 +67,6 @@ export type {
 export type { IndirectionTable } from './rss/indirection-table.js';
 export type { RssOptions } from './rss/keys.js';
 export type { FlowTuple } from './rss/rss.js';
-export { type RunOptions, runStack } from './run-loop.js';
 export {
   createStack,
   type EventLoopStack,
@@ -76,5 +77,4 @@ export {
   type StackModule,
   type StackOptions,
 } from './stack.js';
-export type { WarningSink } from './warnings.js';
 export { formatIpv4, formatMac, parseIpv4, parseMac } from './wire/address.js';

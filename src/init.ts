@@ -8,14 +8,14 @@ import { loadApp } from './apps/index.js';
 import type { MulticoreConfig, ResolvedConfig, SingleConfig, TspmdConfig, WaitOptions } from './config.js';
 import { allowedCpus, isListed, onlineCpus } from './cpus.js';
 import { ConfigError, messageOf } from './errors.js';
-import { ThreadedPort } from './multicore/threaded-port.js';
+import { SingleCore } from './link/single-core.js';
+import type { WarningSink } from './link/warnings.js';
 import { openDevice } from './open-device.js';
 import type { MulticorePort, Port, SinglePort } from './port.js';
 import { resolveConfig } from './resolve-config.js';
-import { SingleCore } from './single-core.js';
 import { OneCorePort } from './single-port.js';
 import { createStack, type StackModule } from './stack.js';
-import type { WarningSink } from './warnings.js';
+import { ThreadedPort } from './threads/threaded-port.js';
 
 /** Opens the device of a configuration and brings it up; rejects with one clear line and leaves nothing behind then. */
 export type OpenDevice = (config: ResolvedConfig, wait: WaitOptions) => Promise<NetDevice>;

@@ -3,7 +3,7 @@
  * Node's `util.inspect.custom`, which is in the global registry so that nobody has to import it.
  */
 import type { MemoryViews } from '../drivers/memory/index.js';
-import type { Core } from './core.js';
+import type { Core } from './link/core.js';
 import { formatIpv4, formatMac } from './wire/address.js';
 import { ARP_BYTES, ARP_REQUEST, arpOperation, arpSenderIp, arpTargetIp, isArp } from './wire/arp.js';
 import {
@@ -92,6 +92,6 @@ function ipText(u8: Uint8Array, at: number, length: number): string {
   const ports = at + ipv4HeaderLength(u8, at);
   const hasPorts = (protocol === IP_PROTOCOL_UDP || protocol === IP_PROTOCOL_TCP) && ports + 4 <= at + length;
   if (!hasPorts) return `IPv4 ${addresses.join(' > ')} ${name}`;
-  const shown = addresses.map((address, i) => `${address}:${(u8[ports + 2 * i]! << 8) | u8[ports + 2 * i + 1]!}`);
+  const shown = addresses.map((address, i) => `${address}:${(u8[ports + 2 * i] << 8) | u8[ports + 2 * i + 1]}`);
   return `${name} ${shown.join(' > ')}`;
 }

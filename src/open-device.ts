@@ -3,8 +3,8 @@ import { pciAddress } from '../drivers/pci/address.js';
 import { VhostUserFrontend } from '../drivers/transports/vhost-user/frontend.js';
 import { VirtioPciTransport } from '../drivers/transports/virtio-pci/transport.js';
 import { VfioFunction } from '../drivers/vfio/function.js';
-import { type NetDeviceOptions, VirtioNetDevice } from '../drivers/virtio/net-device.js';
 import type { VirtioTransport } from '../drivers/virtio/transport.js';
+import { type NetDeviceOptions, VirtioNetDevice } from '../drivers/virtio/virtio-net-device.js';
 import { type ResolvedConfig, VHOST_USER_DEVICE, type WaitOptions } from './config.js';
 import { AbortedError, DeviceError, messageOf } from './errors.js';
 

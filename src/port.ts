@@ -2,9 +2,9 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { StopSignal } from '../drivers/stop-signal.js';
 import type { ResolvedConfig } from './config.js';
-import type { Core } from './core.js';
 import type { PortCounters } from './counters.js';
 import type { CoreError } from './errors.js';
+import type { Core } from './link/core.js';
 import type { IndirectionTable } from './rss/indirection-table.js';
 
 /** Running totals of a stack, by name: the stack's own. */

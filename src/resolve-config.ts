@@ -4,9 +4,9 @@ import { fileURLToPath } from 'node:url';
 import { isPciAddress } from '../drivers/pci/address.js';
 import { type Mode, type ResolvedConfig, type TspmdConfig, VHOST_USER_DEVICE } from './config.js';
 import { ArgumentError, ConfigError } from './errors.js';
-import { defaultBuffers, MAX_BUFFERS, MAX_CORE_BURST, MAX_CORES, planBuffers } from './multicore/plan.js';
 import { type ResolvedRss, resolveRss } from './rss/keys.js';
 import type { StackOptions } from './stack.js';
+import { defaultBuffers, MAX_BUFFERS, MAX_CORE_BURST, MAX_CORES, planBuffers } from './threads/plan.js';
 import {
   formatIpv4,
   isIpv4Multicast,

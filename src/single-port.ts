@@ -5,13 +5,13 @@ import { BasePort } from './base-port.js';
 import type { ResolvedConfig } from './config.js';
 import type { PortCounters } from './counters.js';
 import { ArgumentError, StateError } from './errors.js';
+import { runStack } from './link/run-loop.js';
+import type { SingleCore } from './link/single-core.js';
+import type { WarningSink } from './link/warnings.js';
+import { OwnThreadWatch, watchEvery } from './link/watchdog.js';
 import type { PortStatus, SinglePort, StackTotals } from './port.js';
 import type { IndirectionTable } from './rss/indirection-table.js';
-import { runStack } from './run-loop.js';
-import type { SingleCore } from './single-core.js';
 import type { EventLoopStack, Stack } from './stack.js';
-import type { WarningSink } from './warnings.js';
-import { OwnThreadWatch, watchEvery } from './watchdog.js';
 
 export class OneCorePort extends BasePort implements SinglePort {
   readonly mode = 'single';

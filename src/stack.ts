@@ -20,10 +20,10 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { StopSignal } from '../drivers/stop-signal.js';
 import type { Layer } from './config.js';
-import type { Core } from './core.js';
 import { AppError } from './errors.js';
 import { placeOf, syntaxErrorPlace } from './fault-place.js';
-import type { PacketBuffer } from './packet-buffer.js';
+import type { Core } from './link/core.js';
+import type { PacketBuffer } from './link/packet-buffer.js';
 
 /** The stack of one core. */
 export interface Stack {

@@ -25,7 +25,7 @@ class Tx implements Loop {
         const buffer = core.getBufferTx();
         if (buffer === null) break;
         const start = buffer.offset >>> 2;
-        for (let word = 0; word < HEADER_WORDS; word++) words[start + word] = from[word]!;
+        for (let word = 0; word < HEADER_WORDS; word++) words[start + word] = from[word];
         buffer.length = bytes;
         if (!core.addBufferToRing(buffer)) {
           core.release(buffer);

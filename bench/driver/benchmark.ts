@@ -5,11 +5,11 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isInstalled } from '../../scripts/programs.js';
-import { type Benchmark, measureEach, type Plan } from '../benchmark.js';
-import { hasHugepages, NO_HUGEPAGES } from '../hugepages.js';
-import { NoiseGuard } from '../noise.js';
-import { figure, type Row, row } from '../report.js';
-import { alternate, timing } from '../windows.js';
+import { type Benchmark, measureEach, type Plan } from '../common/benchmark.js';
+import { hasHugepages, NO_HUGEPAGES } from '../common/hugepages.js';
+import { alternate, timing } from '../common/windows.js';
+import { NoiseGuard } from '../report/noise.js';
+import { figure, type Row, row } from '../report/report.js';
 import { QUICK, SCENES, type Scene } from './scene.js';
 import { Stage, type Window } from './stage.js';
 
@@ -44,10 +44,10 @@ async function compare(scene: Scene, plan: Plan): Promise<Row> {
         values.map((value) => Math.round(value[field])),
         UNIT,
       );
-    const [a, b] = [by(ours!, 'rate'), by(dpdk!, 'rate')];
+    const [a, b] = [by(ours, 'rate'), by(dpdk, 'rate')];
     const noise = await guard.end([a, b]);
     // Of Tx the sender's count, of Rx the receiver's: a pair of figures that differ would tell of a fault.
-    const own = { tspmd: by(ours!, 'own').median, dpdk: by(dpdk!, 'own').median };
+    const own = { tspmd: by(ours, 'own').median, dpdk: by(dpdk, 'own').median };
     return row(scene.name, a, { dpdk: b }, { noise, more: { 'counted by itself': own } });
   } finally {
     await Promise.allSettled(stages.map((stage) => stage.close()));

@@ -4,13 +4,13 @@
  */
 import { pinPollingThread } from '../../drivers/libc/index.js';
 import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.js';
-import { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
+import { VirtioNetDevice } from '../../drivers/virtio/virtio-net-device.js';
 import { init } from '../../src/index.js';
 import { parseMac } from '../../src/wire/address.js';
 import { ETH_HEADER_BYTES } from '../../src/wire/ethernet.js';
-import { udpFrame } from '../frames.js';
-import { serve } from '../serve.js';
-import { pollForever } from '../turns.js';
+import { udpFrame } from '../common/frames.js';
+import { pollForever } from '../common/poll-loop.js';
+import { serve } from '../common/serve.js';
 import { apiLoop } from './api-loops.js';
 import { bareLoop, type Loop } from './loops.js';
 import { GENERATOR, type Ring, type Scene, STATION } from './scene.js';
@@ -28,7 +28,7 @@ export interface Count {
   readonly milliseconds: number;
 }
 
-const { socket, scene, cpu, hugepages } = JSON.parse(process.argv[2]!) as Setup;
+const { socket, scene, cpu, hugepages } = JSON.parse(process.argv[2]) as Setup;
 const { direction, burst, bytes } = scene;
 const policy = hugepages ? 'require' : 'never';
 

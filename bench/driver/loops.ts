@@ -26,7 +26,7 @@ class Tx implements Loop {
   constructor(device: NetDevice, burst: number, frame: Uint8Array) {
     const handles = new Uint32Array(burst);
     const lengths = new Uint32Array(burst).fill(frame.length);
-    const first = new Uint16Array(frame.slice(0, 2).buffer)[0]!;
+    const first = new Uint16Array(frame.slice(0, 2).buffer)[0];
     const header = new Uint32Array(frame.slice(2, 2 + 4 * HEADER_WORDS).buffer);
     this.poll = () => {
       const { pool, memory } = device;
@@ -41,12 +41,12 @@ class Tx implements Loop {
         const start = pool.offsetOf(handle) + FRAME_OFFSET;
         u16[start >>> 1] = first;
         const start32 = (start + 2) >>> 2;
-        for (let word = 0; word < HEADER_WORDS; word++) u32[start32 + word] = from[word]!;
+        for (let word = 0; word < HEADER_WORDS; word++) u32[start32 + word] = from[word];
       }
       const taken = device.txBurst(handles, lengths, burst);
       this.packets += taken;
       // As testpmd: what finds no room is not tried again.
-      for (let i = taken; i < burst; i++) pool.put(handles[i]!);
+      for (let i = taken; i < burst; i++) pool.put(handles[i]);
     };
   }
 }
@@ -59,7 +59,7 @@ class Rx implements Loop {
     this.poll = () => {
       const { pool, rxHandles } = device;
       const count = device.rxBurst(burst);
-      for (let i = 0; i < count; i++) pool.put(rxHandles[i]!);
+      for (let i = 0; i < count; i++) pool.put(rxHandles[i]);
       this.packets += count;
     };
   }
@@ -76,9 +76,9 @@ class Forward implements Loop {
       if (pool.available < burst) device.reclaimTx();
       const count = device.rxBurst(burst);
       if (count === 0) return;
-      for (let i = 0; i < count; i++) swapEthMacs(u16, pool.offsetOf(rxHandles[i]!) + FRAME_OFFSET);
+      for (let i = 0; i < count; i++) swapEthMacs(u16, pool.offsetOf(rxHandles[i]) + FRAME_OFFSET);
       const taken = device.txBurst(rxHandles, rxLengths, count);
-      for (let i = taken; i < count; i++) pool.put(rxHandles[i]!);
+      for (let i = taken; i < count; i++) pool.put(rxHandles[i]);
       this.packets += taken;
     };
   }

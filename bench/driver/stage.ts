@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Child } from '../../scripts/child.js';
 import { Testpmd } from '../../scripts/testpmd.js';
-import { benchCpus } from '../cpus.js';
-import { hasHugepages } from '../hugepages.js';
-import { Served } from '../serve.js';
-import { Troupe } from '../windows.js';
+import { benchCpus } from '../common/cpus.js';
+import { hasHugepages } from '../common/hugepages.js';
+import { Served } from '../common/serve.js';
+import { Troupe } from '../common/windows.js';
 import type { Count, Setup } from './contestant.js';
 import { frameArguments, MODES, peerOptions, type Scene } from './scene.js';
 

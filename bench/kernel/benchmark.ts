@@ -9,12 +9,12 @@ import { fileURLToPath } from 'node:url';
 import { Child } from '../../scripts/child.js';
 import { NetworkNamespace } from '../../scripts/netns.js';
 import { isInstalled, isReadWrite } from '../../scripts/programs.js';
-import type { Benchmark, Plan } from '../benchmark.js';
-import { benchCpus, cpuSeconds } from '../cpus.js';
-import { NoiseGuard } from '../noise.js';
-import { figure, type Row, row } from '../report.js';
-import { Served } from '../serve.js';
-import { alternate, Troupe, timing } from '../windows.js';
+import type { Benchmark, Plan } from '../common/benchmark.js';
+import { benchCpus, cpuSeconds } from '../common/cpus.js';
+import { Served } from '../common/serve.js';
+import { alternate, Troupe, timing } from '../common/windows.js';
+import { NoiseGuard } from '../report/noise.js';
+import { figure, type Row, row } from '../report/report.js';
 import { CLIENT, type Run, SERVER, type Setup } from './setup.js';
 
 const NAME = 'udp-echo/64';
@@ -104,10 +104,10 @@ async function measure(plan: Plan): Promise<Row> {
         values.map((value) => value[field]),
         unit,
       );
-    const [a, b] = [by(ours!, 'perSecond', 'requests/s'), by(dgram!, 'perSecond', 'requests/s')];
+    const [a, b] = [by(ours, 'perSecond', 'requests/s'), by(dgram, 'perSecond', 'requests/s')];
     const perCpu = {
-      tspmd: by(ours!, 'perCpuSecond', 'requests/CPU s'),
-      'node-dgram': by(dgram!, 'perCpuSecond', 'requests/CPU s'),
+      tspmd: by(ours, 'perCpuSecond', 'requests/CPU s'),
+      'node-dgram': by(dgram, 'perCpuSecond', 'requests/CPU s'),
     };
     const ratio = Number((perCpu.tspmd.median / perCpu['node-dgram'].median).toFixed(3));
     const more = { 'per CPU second': { ...perCpu, ratio } };

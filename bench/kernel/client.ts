@@ -8,9 +8,9 @@ import { WindowAllocator } from '../../drivers/memory/index.js';
 import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
 import { TapDevice } from '../../drivers/transports/tap.js';
 import { VhostUserBackend } from '../../drivers/transports/vhost-user/backend.js';
-import { udpFrame } from '../frames.js';
-import { RoundTrips } from '../round-trips.js';
-import { serve } from '../serve.js';
+import { udpFrame } from '../common/frames.js';
+import { RoundTrips } from '../common/round-trips.js';
+import { serve } from '../common/serve.js';
 import { CLIENT, type Run, SERVER, type Setup } from './setup.js';
 
 const ECHO_PORT = 7;
@@ -27,7 +27,7 @@ function open(setup: Setup): PacketEndpoint {
   if (setup.transport === 'tap') return TapDevice.open(setup.name, options);
   const backend = new VhostUserBackend({ ...options, path: setup.name });
   process.on('exit', () => backend.close());
-  return backend.pairs[0]!;
+  return backend.pairs[0];
 }
 
 async function run(trips: RoundTrips, milliseconds: number): Promise<Run> {
@@ -56,7 +56,7 @@ async function run(trips: RoundTrips, milliseconds: number): Promise<Run> {
   return { requests: answered + trips.answered, seconds: (now - start) / 1000 };
 }
 
-const setup = JSON.parse(process.argv[2]!) as Setup;
+const setup = JSON.parse(process.argv[2]) as Setup;
 await pinPollingThread(setup.cpu);
 const trips = new RoundTrips(open(setup), udpFrame(BYTES, CLIENT, SERVER, ECHO_PORT), 0);
 process.once('SIGTERM', () => process.exit());

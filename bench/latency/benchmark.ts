@@ -10,14 +10,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Child } from '../../scripts/child.js';
 import { isInstalled } from '../../scripts/programs.js';
 import { Testpmd } from '../../scripts/testpmd.js';
-import type { Benchmark, Plan } from '../benchmark.js';
-import { benchCpus } from '../cpus.js';
+import type { Benchmark, Plan } from '../common/benchmark.js';
+import { benchCpus } from '../common/cpus.js';
+import { hasHugepages, NO_HUGEPAGES } from '../common/hugepages.js';
+import { Served } from '../common/serve.js';
+import { alternate, Troupe, timing } from '../common/windows.js';
 import { peerOptions, type Scene } from '../driver/scene.js';
-import { hasHugepages, NO_HUGEPAGES } from '../hugepages.js';
-import { NoiseGuard } from '../noise.js';
-import { type Figure, figure, type Row, row } from '../report.js';
-import { Served } from '../serve.js';
-import { alternate, Troupe, timing } from '../windows.js';
+import { NoiseGuard } from '../report/noise.js';
+import { type Figure, figure, type Row, row } from '../report/report.js';
 import { CURVE, PERCENTS, type Run, type Setup } from './setup.js';
 
 const SHARES = [10, 50, 90];
@@ -60,7 +60,7 @@ async function open(folder: string, started: (child: Child) => void): Promise<Ar
   started(client.child);
   const troupes: Troupe[] = [];
   for (const [i, name] of NAMES.entries()) {
-    const socket = sockets[i]!;
+    const socket = sockets[i];
     let child: Child;
     if (name === 'tspmd') {
       ({ child } = await Served.start('driver/contestant.js', { socket, scene: SCENE, cpu, hugepages }));
@@ -81,7 +81,7 @@ async function open(folder: string, started: (child: Child) => void): Promise<Ar
 
 /** One window of contestant i. */
 async function measureOne({ client, troupes }: Arena, i: number, rate: number, seconds: number): Promise<Run> {
-  const troupe = troupes[i]!;
+  const troupe = troupes[i];
   troupe.resume();
   try {
     for (let attempt = 1; ; attempt++) {
@@ -102,12 +102,12 @@ async function measureShare(share: number, peak: number, arena: Arena, plan: Pla
   const seconds = Math.min(Math.max(window, samplesOf(plan.isQuick) / windows / rate), ROOM / rate);
   const guard = await NoiseGuard.begin();
   const [ours, dpdk] = await alternate([0, 1], windows, plan, async (i) => {
-    const pids = [arena.client.child.pid, ...arena.troupes[i]!.pids];
+    const pids = [arena.client.child.pid, ...arena.troupes[i].pids];
     const run = await guard.watch(pids, () => measureOne(arena, i, rate, seconds));
     if (run.answered < run.sent * (1 - LOSS)) guard.disturb('more than 1 % was not answered');
     return run;
   });
-  const all = { tspmd: ours!, dpdk: dpdk! };
+  const all = { tspmd: ours, dpdk: dpdk };
   const [a, b] = NAMES.map((name) => at(all[name], PERCENT)) as [Figure, Figure];
   const more = Object.fromEntries(NAMES.map((name) => [name, summary(all[name])]));
   return row(nameOf(share), a, { dpdk: b }, { better: 'less', noise: await guard.end([a, b]), more });
@@ -118,7 +118,7 @@ const round = (value: number): number => Number(value.toFixed(2));
 function at(runs: readonly Run[], percent: (typeof CURVE)[number]): Figure {
   const index = CURVE.indexOf(percent);
   return figure(
-    runs.map(({ curve }) => round(curve[index]!)),
+    runs.map(({ curve }) => round(curve[index])),
     percent === PERCENT ? UNIT : 'us',
   );
 }

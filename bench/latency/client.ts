@@ -8,10 +8,10 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { pinPollingThread, Reactor } from '../../drivers/libc/index.js';
 import { WindowAllocator } from '../../drivers/memory/index.js';
 import { VhostUserBackend } from '../../drivers/transports/vhost-user/backend.js';
+import { udpFrame } from '../common/frames.js';
+import { RoundTrips } from '../common/round-trips.js';
+import { serve } from '../common/serve.js';
 import { GENERATOR, STATION } from '../driver/scene.js';
-import { udpFrame } from '../frames.js';
-import { RoundTrips } from '../round-trips.js';
-import { serve } from '../serve.js';
 import { CURVE, type Run, type Setup } from './setup.js';
 
 const BYTES = 64;
@@ -22,13 +22,13 @@ const ROUNDS = 4096;
 /** How long answers are waited for at the end. */
 const DRAIN_MS = 20;
 
-const setup = JSON.parse(process.argv[2]!) as Setup;
+const setup = JSON.parse(process.argv[2]) as Setup;
 await pinPollingThread(setup.cpu);
 const reactor = new Reactor();
 const windows = new WindowAllocator();
 const backends = setup.sockets.map((path) => new VhostUserBackend({ path, reactor, windows }));
 const frame = udpFrame(BYTES, GENERATOR, STATION);
-const trips = backends.map(({ pairs }) => new RoundTrips(pairs[0]!, frame, setup.samples));
+const trips = backends.map(({ pairs }) => new RoundTrips(pairs[0], frame, setup.samples));
 const pauses: number[] = [];
 new PerformanceObserver((list) => {
   for (const { duration } of list.getEntries()) pauses.push(duration);
@@ -79,6 +79,6 @@ process.on('exit', () => {
 });
 process.once('SIGTERM', () => process.exit());
 serve(
-  ([which, rate, milliseconds]) => run(trips[Number(which)]!, Number(rate), Number(milliseconds)),
+  ([which, rate, milliseconds]) => run(trips[Number(which)], Number(rate), Number(milliseconds)),
   () => process.exit(),
 );

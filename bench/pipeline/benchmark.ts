@@ -2,9 +2,9 @@
  * `bench -- pipeline`: from the NIC to a stack and back through 1 KB and 2 KB, next to Case I. The NIC costs next to
  * nothing (endless-nic.ts), the stack sends all back: what is left is what the layers cost.
  */
-import type { Benchmark } from '../benchmark.js';
-import { allowedCpus } from '../cpus.js';
-import type { Row } from '../report.js';
+import type { Benchmark } from '../common/benchmark.js';
+import { allowedCpus } from '../common/cpus.js';
+import type { Row } from '../report/report.js';
 import { HOPS, measureHops } from './hop.js';
 import { cpusFor, measureThreads, THREAD_ROWS } from './threads.js';
 

@@ -1,5 +1,5 @@
 /** The stack of these benchmarks: sends every packet back to where it came from, and does nothing else. */
-import type { Core } from '../../src/core.js';
+import type { Core } from '../../src/link/core.js';
 import type { Stack } from '../../src/stack.js';
 import { swapIpv4Addresses } from '../../src/wire/ipv4.js';
 

@@ -120,9 +120,9 @@ export class EndlessNic implements NetDevice {
     this.stride = strideOf(flows);
     for (let handle = 0; handle < rxBuffers; handle++) this.writeFrame(this.pool.offsetOf(handle) + FRAME_OFFSET);
     const { u16, u32 } = this.memory;
-    this.first16 = u16[FRAME_OFFSET >>> 1]!;
+    this.first16 = u16[FRAME_OFFSET >>> 1];
     this.macs = u32.slice(MACS_AT, MACS_AT + 3);
-    this.destination = u32[DESTINATION_AT]!;
+    this.destination = u32[DESTINATION_AT];
   }
 
   rxBurst(max: number): number {
@@ -132,7 +132,7 @@ export class EndlessNic implements NetDevice {
     const count = Math.min(max, this.filled);
     let flow = this.flow;
     for (let i = 0; i < count; i++) {
-      const handle = ring[(this.head + i) & mask]!;
+      const handle = ring[(this.head + i) & mask];
       handles[i] = handle;
       lengths[i] = FRAME_BYTES;
       this.receive(pool.offsetOf(handle), flow);
@@ -148,7 +148,7 @@ export class EndlessNic implements NetDevice {
 
   txBurst(handles: Uint32Array, _lengths: Uint32Array, count: number): number {
     const { sent } = this;
-    for (let i = 0; i < count; i++) sent.put(handles[i]!);
+    for (let i = 0; i < count; i++) sent.put(handles[i]);
     this.transmitted += count;
     return count;
   }
@@ -173,9 +173,9 @@ export class EndlessNic implements NetDevice {
     const { macs } = this;
     const at = offset >>> 2;
     u16[(offset + FRAME_OFFSET) >>> 1] = this.first16;
-    u32[at + MACS_AT] = macs[0]!;
-    u32[at + MACS_AT + 1] = macs[1]!;
-    u32[at + MACS_AT + 2] = macs[2]!;
+    u32[at + MACS_AT] = macs[0];
+    u32[at + MACS_AT + 1] = macs[1];
+    u32[at + MACS_AT + 2] = macs[2];
     u32[at + SOURCE_AT] = sourceOf(flow);
     u32[at + DESTINATION_AT] = this.destination;
     u32[at + PORTS_AT] = portsOf(flow);

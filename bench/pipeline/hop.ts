@@ -6,11 +6,11 @@
  * grow is what the threads do that have the device, and that is measured with relays in the place of cores.
  */
 import { Worker } from 'node:worker_threads';
-import type { Plan } from '../benchmark.js';
-import { benchCpus } from '../cpus.js';
-import { NoiseGuard } from '../noise.js';
-import { figure, type Row, row } from '../report.js';
-import { alternate } from '../windows.js';
+import type { Plan } from '../common/benchmark.js';
+import { benchCpus } from '../common/cpus.js';
+import { alternate } from '../common/windows.js';
+import { NoiseGuard } from '../report/noise.js';
+import { figure, type Row, row } from '../report/report.js';
 import type { LayoutStart, LayoutWindow } from './layout.worker.js';
 import type { Mode } from './layouts.js';
 
@@ -106,7 +106,7 @@ async function measureTogether(hops: readonly Hop[], plan: Plan): Promise<Row[]>
       await contestant.measure(warmUp);
     }
     const values = await alternate(contestants, windows, plan, (contestant) => contestant.measure(window));
-    const times = new Map(contestants.map(({ key }, i) => [key, values[i]!.map((ns) => Number(ns.toFixed(2)))]));
+    const times = new Map(contestants.map(({ key }, i) => [key, values[i].map((ns) => Number(ns.toFixed(2)))]));
     return await Promise.all(hops.map((each) => rowOf(each, times, guard)));
   } finally {
     await Promise.all(contestants.map((contestant) => contestant.close()));
@@ -116,12 +116,12 @@ async function measureTogether(hops: readonly Hop[], plan: Plan): Promise<Row[]>
 async function rowOf(each: Hop, times: ReadonlyMap<string, readonly number[]>, guard: NoiseGuard): Promise<Row> {
   const [first, second, ...loops] = layoutsOf(each).map((layout) => times.get(layout)!);
   if (each.kind === 'flat') {
-    const [ours, one] = [figure(first!, UNIT), figure(second!, UNIT)];
+    const [ours, one] = [figure(first, UNIT), figure(second, UNIT)];
     const noise = await guard.end([ours, one]);
     return row(each.name, ours, { 'one core, one flow': one }, { better: 'less', noise });
   }
-  const [single, whole] = [first!, second!];
-  const extra = single.map((ns, turn) => whole[turn]! - ns + ((loops[0]?.[turn] ?? 0) - (loops[1]?.[turn] ?? 0)));
+  const [single, whole] = [first, second];
+  const extra = single.map((ns, turn) => whole[turn] - ns + ((loops[0]?.[turn] ?? 0) - (loops[1]?.[turn] ?? 0)));
   const ours = figure(
     extra.map((ns) => Number((ns / 2).toFixed(2))),
     `${UNIT} and direction`,

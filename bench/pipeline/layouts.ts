@@ -6,11 +6,12 @@
  * has on a thread of its own that polls all the time. Which core that is follows from the flows, and is known before:
  * nothing is measured but the layers.
  */
-import { Interconnect } from '../../src/multicore/interconnect.js';
+
+import { SingleCore } from '../../src/link/single-core.js';
+import { BURST } from '../../src/link/tx-burst.js';
 import { IndirectionTable } from '../../src/rss/indirection-table.js';
 import { Rss } from '../../src/rss/rss.js';
-import { SingleCore } from '../../src/single-core.js';
-import { BURST } from '../../src/tx-burst.js';
+import { Interconnect } from '../../src/threads/interconnect.js';
 import { Bounce } from './bounce.js';
 import { flowOf, strideOf } from './endless-nic.js';
 import { nicFor, PERIOD, planFor, ringCore, rxLoop, txLoop } from './loops.js';
@@ -68,9 +69,9 @@ function openRings(mode: Exclude<Mode, 'single'>, cores: number, flows: number):
     packets: PERIOD,
     pass() {
       for (let i = 0; i < turns.length; i++) {
-        const core = turns[i]!;
+        const core = turns[i];
         if (core !== DEVICE) {
-          stacks[core]!.poll();
+          stacks[core].poll();
         } else if (--ahead <= 0) {
           // It may have taken more than a burst: then its next turns are done already.
           ahead = rx.poll() / BURST;
@@ -96,15 +97,15 @@ function schedule(rss: Rss, cores: number, flows: number): Uint8Array {
   for (let burst = 0; burst < PASS_BURSTS; burst++) {
     turns.push(DEVICE);
     for (let i = 0; i < BURST; i++) {
-      waiting[rss.coreForFlow(flowOf(flow))]!++;
+      waiting[rss.coreForFlow(flowOf(flow))]++;
       flow = (flow + stride) % flows;
     }
     for (let core = 0; core < cores; core++) {
-      if (waiting[core]! < BURST) continue;
-      waiting[core]! -= BURST;
+      if (waiting[core] < BURST) continue;
+      waiting[core] -= BURST;
       turns.push(core);
     }
   }
-  for (let core = 0; core < cores; core++) if (waiting[core]! > 0) turns.push(core, core);
+  for (let core = 0; core < cores; core++) if (waiting[core] > 0) turns.push(core, core);
   return Uint8Array.from(turns);
 }

@@ -4,16 +4,16 @@
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
 import { createCoreCounters, createL2Counters } from '../../src/counters.js';
-import { LinkLayer } from '../../src/link-layer.js';
-import type { FrameSink } from '../../src/medium.js';
-import type { Interconnect } from '../../src/multicore/interconnect.js';
-import { defaultBuffers, planBuffers } from '../../src/multicore/plan.js';
-import { RingCore } from '../../src/multicore/ring-core.js';
-import { RingReturn } from '../../src/multicore/ring-return.js';
-import { RxMainLoop } from '../../src/multicore/rx-main-loop.js';
-import { TxMainLoop } from '../../src/multicore/tx-main-loop.js';
+import { LinkLayer } from '../../src/link/link-layer.js';
+import type { FrameSink } from '../../src/link/lower-layer.js';
+import { BURST, TxBurst } from '../../src/link/tx-burst.js';
 import { Rss, type RssShare } from '../../src/rss/rss.js';
-import { BURST, TxBurst } from '../../src/tx-burst.js';
+import { RingCore } from '../../src/threads/core/ring-core.js';
+import { RingReturn } from '../../src/threads/core/ring-return.js';
+import type { Interconnect } from '../../src/threads/interconnect.js';
+import { RxMainLoop } from '../../src/threads/loops/rx-main-loop.js';
+import { TxMainLoop } from '../../src/threads/loops/tx-main-loop.js';
+import { defaultBuffers, planBuffers } from '../../src/threads/plan.js';
 import { EndlessNic, geometryOf } from './endless-nic.js';
 import { LINK } from './network.js';
 

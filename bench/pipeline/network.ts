@@ -1,5 +1,5 @@
 /** Who the stack is in these benchmarks, and where its answers go. */
-import type { LinkOptions } from '../../src/link-layer.js';
+import type { LinkOptions } from '../../src/link/link-layer.js';
 import { parseIpv4, parseMac } from '../../src/wire/address.js';
 
 export const STATION = {

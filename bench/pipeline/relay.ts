@@ -3,8 +3,9 @@
  * unread. Many real cores on one thread would push each other's packet objects out of the cache, which on threads of their
  * own they cannot.
  */
-import type { Interconnect } from '../../src/multicore/interconnect.js';
-import { BURST } from '../../src/tx-burst.js';
+
+import { BURST } from '../../src/link/tx-burst.js';
+import type { Interconnect } from '../../src/threads/interconnect.js';
 import { ETH_HEADER_BYTES } from '../../src/wire/ethernet.js';
 
 export class Relay {
@@ -21,7 +22,7 @@ export class Relay {
   poll(): number {
     const { handles, lengths } = this;
     const count = this.rxQueue.dequeueBurst(handles, lengths, BURST);
-    for (let i = 0; i < count; i++) lengths[i]! += ETH_HEADER_BYTES;
+    for (let i = 0; i < count; i++) lengths[i] += ETH_HEADER_BYTES;
     // There is always room: of all buffers that receive, a pass has few on their way.
     this.txQueue.enqueueBurst(handles, lengths, 0, count);
     return count;

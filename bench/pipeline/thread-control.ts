@@ -1,6 +1,7 @@
 /** What the threads of a layout are given, and how they are told to run, to pause and to end. */
-import type { InterconnectShare } from '../../src/multicore/interconnect.js';
+
 import type { RssShare } from '../../src/rss/rss.js';
+import type { InterconnectShare } from '../../src/threads/interconnect.js';
 
 export type Role = 'single' | 'rxtx' | 'rx' | 'tx' | 'cores';
 

@@ -4,14 +4,14 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { Interconnect } from '../../src/multicore/interconnect.js';
 import { IndirectionTable } from '../../src/rss/indirection-table.js';
 import { Rss } from '../../src/rss/rss.js';
-import type { Plan } from '../benchmark.js';
-import { allowedCpus } from '../cpus.js';
-import { NoiseGuard } from '../noise.js';
-import { figure, type Row, row } from '../report.js';
-import { alternate, timing } from '../windows.js';
+import { Interconnect } from '../../src/threads/interconnect.js';
+import type { Plan } from '../common/benchmark.js';
+import { allowedCpus } from '../common/cpus.js';
+import { alternate, timing } from '../common/windows.js';
+import { NoiseGuard } from '../report/noise.js';
+import { figure, type Row, row } from '../report/report.js';
 import { memoryBytes, viewsOf } from './endless-nic.js';
 import { planFor } from './loops.js';
 import {
@@ -46,7 +46,7 @@ const ROLES: Readonly<Record<string, readonly Role[]>> = {
 export const THREAD_ROWS = Object.keys(ROLES);
 
 /** CPUs that a row needs, all of them busy. */
-export const cpusFor = (name: string): number => ROLES[name]!.length;
+export const cpusFor = (name: string): number => ROLES[name].length;
 
 /** A layout; at rest until a window is measured. */
 class Threads {
@@ -67,7 +67,7 @@ class Threads {
     this.control[STALLED] = NO_CORE;
     const cpus = allowedCpus();
     this.workers = roles.map((role, i) => {
-      const cpu = cpus[i % cpus.length]!;
+      const cpu = cpus[i % cpus.length];
       const start: ThreadStart = { role, cpu, cores, flows: FLOWS, memory, interconnect, rss, ...shares };
       return new Worker(WORKER, { workerData: start });
     });
@@ -113,8 +113,8 @@ class Threads {
   }
 
   private count(watched: readonly number[]): number {
-    if (watched.length === 0) return this.counters[SENT]!;
-    return watched.reduce((sum, core) => sum + this.counters[core]!, 0);
+    if (watched.length === 0) return this.counters[SENT];
+    return watched.reduce((sum, core) => sum + this.counters[core], 0);
   }
 
   private set(state: number): void {
@@ -126,17 +126,17 @@ class Threads {
 async function layoutRow(name: string, plan: Plan, opened: Threads[]): Promise<Row> {
   const { windows, window, warmUp } = timing(plan.isQuick);
   const guard = await NoiseGuard.begin();
-  opened.push(new Threads(ROLES[name]!, 1), new Threads(['single'], 1));
+  opened.push(new Threads(ROLES[name], 1), new Threads(['single'], 1));
   for (const threads of opened) await threads.warmUp(warmUp * 1000, plan.stop);
   const rates = await alternate(opened, windows, plan, (threads) => threads.measure(window * 1000));
   const [ours, single] = rates.map((values) => figure(values, UNIT));
-  return row(name, ours!, { 'Case I': single! }, { noise: await guard.end([ours!, single!]) });
+  return row(name, ours, { 'Case I': single }, { noise: await guard.end([ours, single]) });
 }
 
 async function stallRow(name: string, plan: Plan, opened: Threads[]): Promise<Row> {
   const { windows, window, warmUp } = timing(plan.isQuick);
   const guard = await NoiseGuard.begin();
-  const threads = new Threads(ROLES[name]!, STALL_CORES);
+  const threads = new Threads(ROLES[name], STALL_CORES);
   opened.push(threads);
   await threads.warmUp(warmUp * 1000, plan.stop);
   const last = STALL_CORES - 1;
@@ -145,7 +145,7 @@ async function stallRow(name: string, plan: Plan, opened: Threads[]): Promise<Ro
     return threads.measure(window * 1000, stalled, others);
   });
   const [stalled, all] = rates.map((values) => figure(values, UNIT));
-  return row(name, stalled!, { 'none stalled': all! }, { noise: await guard.end([stalled!, all!]) });
+  return row(name, stalled, { 'none stalled': all }, { noise: await guard.end([stalled, all]) });
 }
 
 export async function measureThreads(name: string, plan: Plan): Promise<Row> {

@@ -4,8 +4,8 @@
  */
 import { workerData } from 'node:worker_threads';
 import { pinPollingThread } from '../../drivers/libc/index.js';
-import { Interconnect } from '../../src/multicore/interconnect.js';
-import { SingleCore } from '../../src/single-core.js';
+import { SingleCore } from '../../src/link/single-core.js';
+import { Interconnect } from '../../src/threads/interconnect.js';
 import { Bounce } from './bounce.js';
 import { viewsOf } from './endless-nic.js';
 import { nicFor, ringCore, rxLoop, txLoop } from './loops.js';
@@ -27,7 +27,7 @@ function makeTurn(): () => void {
     return () => {
       const stalled = Atomics.load(control, STALLED);
       for (let poll = 0; poll < POLLS; poll++) {
-        for (let core = 0; core < cores; core++) if (core !== stalled) counters[core]! += stacks[core]!.poll();
+        for (let core = 0; core < cores; core++) if (core !== stalled) counters[core] += stacks[core].poll();
       }
     };
   }

@@ -1,12 +1,12 @@
 /** `bench -- rings`: the ring between our threads next to DPDK's rte_ring and to npm's ringbuf.js. */
 import { createRequire } from 'node:module';
 import { isInstalled } from '../../scripts/programs.js';
-import { type Benchmark, measureEach, type Plan } from '../benchmark.js';
-import { allowedCpus, benchCpus } from '../cpus.js';
-import { NoiseGuard } from '../noise.js';
-import { figure, type Row, row } from '../report.js';
-import { Served } from '../serve.js';
-import { timing } from '../windows.js';
+import { type Benchmark, measureEach, type Plan } from '../common/benchmark.js';
+import { allowedCpus, benchCpus } from '../common/cpus.js';
+import { Served } from '../common/serve.js';
+import { timing } from '../common/windows.js';
+import { NoiseGuard } from '../report/noise.js';
+import { figure, type Row, row } from '../report/report.js';
 import type { Setup } from './contestant.js';
 import type { Kind, Window } from './ring.js';
 import { measureRteRing, type RteRing } from './rte-ring.js';

@@ -4,7 +4,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { pinPollingThread } from '../../drivers/libc/index.js';
-import { serve } from '../serve.js';
+import { serve } from '../common/serve.js';
 import { type Kind, openRing, ROUNDS, runWindow, type Side, WARM_UP_MS, type Window } from './ring.js';
 
 export interface Setup {
@@ -13,7 +13,7 @@ export interface Setup {
   readonly cpus: readonly [number, number];
 }
 
-const { kind, cpus } = JSON.parse(process.argv[2]!) as Setup;
+const { kind, cpus } = JSON.parse(process.argv[2]) as Setup;
 await pinPollingThread(cpus[0]);
 
 async function oneThread(burst: number, milliseconds: number): Promise<Window> {
@@ -33,7 +33,7 @@ async function oneThread(burst: number, milliseconds: number): Promise<Window> {
 async function twoThreads(burst: number, milliseconds: number): Promise<Window> {
   const { memory } = await openRing(kind, burst);
   const workers = (['produce', 'consume'] as const).map((role, i) => {
-    const side: Side = { kind, memory, burst, cpu: cpus[i]!, role, milliseconds };
+    const side: Side = { kind, memory, burst, cpu: cpus[i], role, milliseconds };
     return new Worker(new URL('./worker.js', import.meta.url), { workerData: side });
   });
   try {

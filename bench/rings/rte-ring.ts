@@ -9,7 +9,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Child } from '../../scripts/child.js';
-import { benchCpus } from '../cpus.js';
+import { benchCpus } from '../common/cpus.js';
 
 /** Row -> elements a second. The test has bursts of 1 (one thread only), 8 and 32. */
 export type RteRing = ReadonlyMap<string, number>;

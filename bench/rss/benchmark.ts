@@ -3,8 +3,8 @@
  * place; what a whole frame costs; and how evenly random flows spread over 2 to 16 cores.
  */
 import { setImmediate as breathe } from 'node:timers/promises';
-import type { Benchmark, Plan } from '../benchmark.js';
-import { figure, type Row, row } from '../report.js';
+import type { Benchmark, Plan } from '../common/benchmark.js';
+import { figure, type Row, row } from '../report/report.js';
 import { HashThread } from './hash-thread.js';
 import { largestDeviation, type WorkName } from './hashing.js';
 import { FUNCTIONS, missingForSoftRss, SoftRss } from './softrss.js';
@@ -35,11 +35,11 @@ async function alternate(contestants: readonly Contestant[], { isQuick, stop }: 
   for (let window = 0; window < windows; window++) {
     const slices = contestants.map((): number[] => []);
     for (let turn = 0; turn < SLICES; turn++) {
-      for (const [i, contestant] of contestants.entries()) slices[i]!.push(await contestant(slice));
+      for (const [i, contestant] of contestants.entries()) slices[i].push(await contestant(slice));
       await breathe();
       stop.throwIfAborted();
     }
-    for (const [i, ns] of slices.entries()) results[i]!.push(figure(ns, 'ns').median);
+    for (const [i, ns] of slices.entries()) results[i].push(figure(ns, 'ns').median);
   }
   return results;
 }
@@ -76,9 +76,9 @@ async function compare(thread: HashThread, name: string, plan: Plan): Promise<Ro
       };
     });
     const [ours, ...theirs] = await alternate([(ms) => thread.measure(ms), ...peers], plan);
-    const times = FUNCTIONS.map((other, i) => `${other} ${middle(theirs[i]!)}`);
-    plan.progress(`${name}: ns a tuple: tspmd ${middle(ours!)}, ${times.join(', ')}`);
-    return row(name, toFigure(ours!), Object.fromEntries(FUNCTIONS.map((other, i) => [other, toFigure(theirs[i]!)])));
+    const times = FUNCTIONS.map((other, i) => `${other} ${middle(theirs[i])}`);
+    plan.progress(`${name}: ns a tuple: tspmd ${middle(ours)}, ${times.join(', ')}`);
+    return row(name, toFigure(ours), Object.fromEntries(FUNCTIONS.map((other, i) => [other, toFigure(theirs[i])])));
   } finally {
     await peer.close();
   }
@@ -86,8 +86,8 @@ async function compare(thread: HashThread, name: string, plan: Plan): Promise<Ro
 
 async function alone(thread: HashThread, name: string, plan: Plan): Promise<Row> {
   const [ours] = await alternate([(ms) => thread.measure(ms)], plan);
-  plan.progress(`${name}: ns a packet: tspmd ${middle(ours!)}`);
-  return row(name, toFigure(ours!), {});
+  plan.progress(`${name}: ns a packet: tspmd ${middle(ours)}`);
+  return row(name, toFigure(ours), {});
 }
 
 async function split(cores: number, { isQuick, stop }: Plan): Promise<Row> {

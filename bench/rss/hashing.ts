@@ -1,9 +1,10 @@
 /** What is measured of soft RSS, on random tuples: few enough for the cache, too many for a predictor to learn. */
+
+import { BURST } from '../../src/link/tx-burst.js';
 import { IndirectionTable } from '../../src/rss/indirection-table.js';
 import { parseRssKey } from '../../src/rss/keys.js';
 import { Rss } from '../../src/rss/rss.js';
 import { createToeplitz, type Toeplitz } from '../../src/rss/toeplitz.js';
-import { BURST } from '../../src/tx-burst.js';
 import { ETH_HEADER_BYTES, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from '../../src/wire/ethernet.js';
 import { IP_PROTOCOL_TCP } from '../../src/wire/ipv4.js';
 
@@ -48,7 +49,7 @@ const hashIpv4 =
   (): number => {
     let all = 0;
     for (let at = 0; at < TUPLES * IPV4_WORDS; at += IPV4_WORDS) {
-      all ^= ipv4Ports(words[at]!, words[at + 1]!, words[at + 2]!);
+      all ^= ipv4Ports(words[at], words[at + 1], words[at + 2]);
     }
     return all;
   };
@@ -59,15 +60,15 @@ const hashIpv6 =
     let all = 0;
     for (let at = 0; at < TUPLES * IPV6_WORDS; at += IPV6_WORDS) {
       // Written out: V8 does not unroll a loop.
-      tuple[0] = words[at]!;
-      tuple[1] = words[at + 1]!;
-      tuple[2] = words[at + 2]!;
-      tuple[3] = words[at + 3]!;
-      tuple[4] = words[at + 4]!;
-      tuple[5] = words[at + 5]!;
-      tuple[6] = words[at + 6]!;
-      tuple[7] = words[at + 7]!;
-      tuple[8] = words[at + 8]!;
+      tuple[0] = words[at];
+      tuple[1] = words[at + 1];
+      tuple[2] = words[at + 2];
+      tuple[3] = words[at + 3];
+      tuple[4] = words[at + 4];
+      tuple[5] = words[at + 5];
+      tuple[6] = words[at + 6];
+      tuple[7] = words[at + 7];
+      tuple[8] = words[at + 8];
       all ^= ipv6();
     }
     return all;
@@ -94,7 +95,7 @@ function chooseCores(rss: Rss, hashed: Hashed, length: number): () => number {
       for (let i = 0; i < BURST; i++) places[i] = (first + i) * FRAME_STRIDE + at;
       if (hashed === 'frame') rss.hashFrames(places, lengths, hashes, BURST);
       else rss.hashPackets(places, lengths, hashes, BURST);
-      for (let i = 0; i < BURST; i++) all += rss.coreOf(hashes[i]!);
+      for (let i = 0; i < BURST; i++) all += rss.coreOf(hashes[i]);
     }
     return all;
   };
@@ -142,14 +143,14 @@ export function largestDeviation(cores: number, flows: number): number {
   const random = randomWords(3);
   for (let i = 0; i < flows; i++) {
     for (let word = 0; word < random.length; word++) random[word] = Math.random() * 2 ** 32;
-    const ports = random[2]!;
+    const ports = random[2];
     const flow = {
-      source: random[0]!,
-      destination: random[1]!,
+      source: random[0],
+      destination: random[1],
       sourcePort: ports >>> 16,
       destinationPort: ports & 0xffff,
     };
-    received[rss.coreForFlow({ protocol: IP_PROTOCOL_TCP, ...flow })]!++;
+    received[rss.coreForFlow({ protocol: IP_PROTOCOL_TCP, ...flow })]++;
   }
   return Math.max(...received.map((count) => Math.abs(count / flows - 1 / cores))) * 100;
 }

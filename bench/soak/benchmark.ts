@@ -1,7 +1,7 @@
 /** `bench -- soak`: what the garbage collector has to do for a million packets when nothing but packets happens. */
-import type { Benchmark, Plan } from '../benchmark.js';
-import { figure, type Row, row } from '../report.js';
-import { Served } from '../serve.js';
+import type { Benchmark, Plan } from '../common/benchmark.js';
+import { Served } from '../common/serve.js';
+import { figure, type Row, row } from '../report/report.js';
 import type { Soak } from './contestant.js';
 
 /** Row -> what is soaked. */

@@ -12,13 +12,13 @@ import { Reactor } from '../../drivers/libc/index.js';
 import { WindowAllocator } from '../../drivers/memory/index.js';
 import { VhostUserBackend } from '../../drivers/transports/vhost-user/backend.js';
 import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.js';
-import { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
+import { VirtioNetDevice } from '../../drivers/virtio/virtio-net-device.js';
 import createEcho from '../../src/apps/echo.js';
 import { init } from '../../src/index.js';
+import { udpFrame } from '../common/frames.js';
+import { RoundTrips } from '../common/round-trips.js';
+import { serve } from '../common/serve.js';
 import { bareLoop } from '../driver/loops.js';
-import { udpFrame } from '../frames.js';
-import { RoundTrips } from '../round-trips.js';
-import { serve } from '../serve.js';
 
 /** What a window shows. */
 export interface Soak {
@@ -40,14 +40,14 @@ const BURST = 32;
 /** Rounds between two turns of the event loop: a turn makes some objects of its own. */
 const ROUNDS = 4096;
 
-const subject = JSON.parse(process.argv[2]!) as 'driver' | 'api';
+const subject = JSON.parse(process.argv[2]) as 'driver' | 'api';
 const collect = (globalThis as { gc?: () => void }).gc;
 if (!collect) throw new Error('run with --expose-gc');
 const folder = mkdtempSync(join(tmpdir(), 'tspmd-bench-'));
 const path = join(folder, 'nic.sock');
 const reactor = new Reactor();
 const backend = new VhostUserBackend({ path, reactor, windows: new WindowAllocator() });
-const pair = backend.pairs[0]!;
+const pair = backend.pairs[0];
 const trips = new RoundTrips(pair, udpFrame(BYTES, CLIENT, SERVER, ECHO_PORT), 0);
 
 async function open(): Promise<{ poll: () => void; close: () => Promise<void> }> {

@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Child } from '../../scripts/child.js';
 import { isOvsInstalled, Ovs } from '../../scripts/ovs.js';
-import { type Benchmark, measureEach, type Plan } from '../benchmark.js';
-import { benchCpus } from '../cpus.js';
-import { hasHugepages, NO_HUGEPAGES } from '../hugepages.js';
-import { NoiseGuard } from '../noise.js';
-import { figure, type Row, row } from '../report.js';
-import { Served } from '../serve.js';
-import { alternate, Troupe, timing } from '../windows.js';
+import { type Benchmark, measureEach, type Plan } from '../common/benchmark.js';
+import { benchCpus } from '../common/cpus.js';
+import { hasHugepages, NO_HUGEPAGES } from '../common/hugepages.js';
+import { Served } from '../common/serve.js';
+import { alternate, Troupe, timing } from '../common/windows.js';
+import { NoiseGuard } from '../report/noise.js';
+import { figure, type Row, row } from '../report/report.js';
 import { BROADCAST, macOf, type Run, SCENES, type Scene, type Setup } from './scene.js';
 
 const UNIT = 'frames/s';
@@ -121,11 +121,11 @@ async function compare(scene: Scene, plan: Plan): Promise<Row> {
         pair.troupe.pause();
       }
     });
-    const [a, b] = [figure(ours!, UNIT), figure(ovs!, UNIT)];
+    const [a, b] = [figure(ours, UNIT), figure(ovs, UNIT)];
     return row(scene.name, a, { 'ovs-dpdk': b }, { noise: await guard.end([a, b]) });
   } finally {
     for (const { troupe, folder } of pairs) {
-      await troupe.stop().catch((error: Error) => plan.progress(error.message.split('\n', 1)[0]!));
+      await troupe.stop().catch((error: Error) => plan.progress(error.message.split('\n', 1)[0]));
       rmSync(folder, { recursive: true, force: true });
     }
   }

@@ -5,11 +5,11 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { pinPollingThread } from '../../drivers/libc/index.js';
 import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.js';
-import { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
+import { VirtioNetDevice } from '../../drivers/virtio/virtio-net-device.js';
 import { FRAME_OFFSET } from '../../rings/buffer-pool.js';
 import { parseMac } from '../../src/wire/address.js';
-import { udpFrame } from '../frames.js';
-import { serve } from '../serve.js';
+import { udpFrame } from '../common/frames.js';
+import { serve } from '../common/serve.js';
 import { BROADCAST, macOf, type Run, type Setup } from './scene.js';
 
 const BURST = 32;
@@ -20,7 +20,7 @@ const ADDRESS_WORDS = 6;
 /** Rounds over all ports between two turns of the event loop. */
 const ROUNDS = 64;
 
-const { sockets, scene, cpu, hugepages } = JSON.parse(process.argv[2]!) as Setup;
+const { sockets, scene, cpu, hugepages } = JSON.parse(process.argv[2]) as Setup;
 const handles = new Uint32Array(BURST);
 const frameLengths = new Uint32Array(BURST).fill(scene.bytes);
 
@@ -72,16 +72,16 @@ class Vm {
       handles[i] = handle;
       // What was received has left its addresses in the buffer.
       const start = (pool.offsetOf(handle) + FRAME_OFFSET) >>> 1;
-      for (let word = 0; word < ADDRESS_WORDS; word++) words[start + word] = addresses[word]!;
+      for (let word = 0; word < ADDRESS_WORDS; word++) words[start + word] = addresses[word];
     }
     const taken = device.txBurst(handles, frameLengths, BURST);
-    for (let i = taken; i < BURST; i++) pool.put(handles[i]!);
+    for (let i = taken; i < BURST; i++) pool.put(handles[i]);
   }
 
   receive(): void {
     const { device } = this;
     const count = device.rxBurst(BURST);
-    for (let i = 0; i < count; i++) device.pool.put(device.rxHandles[i]!);
+    for (let i = 0; i < count; i++) device.pool.put(device.rxHandles[i]);
     this.received += count;
   }
 }
@@ -92,7 +92,7 @@ const vms: Vm[] = [];
 for (let port = 0; port < ports; port++) {
   const to = traffic === 'broadcast' ? BROADCAST : macOf((port + 1) % ports);
   const from = { ip: `10.0.0.${port + 1}`, mac: macOf(port) };
-  vms.push(await Vm.connect(sockets[port]!, port, udpFrame(scene.bytes, from, { ip: '10.0.0.100', mac: to })));
+  vms.push(await Vm.connect(sockets[port], port, udpFrame(scene.bytes, from, { ip: '10.0.0.100', mac: to })));
 }
 const senders = traffic === 'broadcast' ? vms.slice(0, 1) : vms;
 // What a switch gives back to the sender of a broadcast was asked for by nobody.
@@ -110,8 +110,8 @@ async function run(milliseconds: number): Promise<Run> {
   let now = start;
   while (now - start < milliseconds) {
     for (let round = 0; round < ROUNDS; round++) {
-      for (let i = 0; i < senders.length; i++) senders[i]!.send();
-      for (let i = 0; i < vms.length; i++) vms[i]!.receive();
+      for (let i = 0; i < senders.length; i++) senders[i].send();
+      for (let i = 0; i < vms.length; i++) vms[i].receive();
     }
     await nextTurn();
     now = performance.now();

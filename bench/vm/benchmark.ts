@@ -8,8 +8,8 @@ import { Child } from '../../scripts/child.js';
 import { isInstalled, isReadWrite } from '../../scripts/programs.js';
 import { onPci, STARTED } from '../../scripts/testpmd.js';
 import { findGuest } from '../../scripts/vm/cache.js';
-import { aborted, type Benchmark, type Plan } from '../benchmark.js';
-import { figure, type Row, row } from '../report.js';
+import { aborted, type Benchmark, type Plan } from '../common/benchmark.js';
+import { figure, type Row, row } from '../report/report.js';
 import { Arena, type Contestant, type GuestMode, NIC } from './arena.js';
 import { type Meter, TapMeter, VhostMeter } from './meter.js';
 
@@ -83,7 +83,7 @@ async function compare(scene: Scene, { isQuick, progress, stop }: Plan): Promise
       }
     }
     const [a, b] = [...rates.values()].map((measured) => figure(measured.map(Math.round), 'frames/s'));
-    return row(name, a!, { dpdk: b! });
+    return row(name, a, { dpdk: b });
   };
   try {
     return await Promise.race([play(), aborted(stop)]);

@@ -1,9 +1,9 @@
 /** The switch as the language sees it: which names a script finds, and what its calls do. */
 import { existsSync, unlinkSync } from 'node:fs';
-import type { Module } from '../datapath/module.js';
 import { BessError } from '../errors.js';
 import type { CallArguments, HostObject, ScriptHost, Value } from '../lang/index.js';
 import { NativeFunction } from '../lang/index.js';
+import type { Module } from '../modules/module.js';
 import { socketInUse } from '../ports/socket-user.js';
 import type { Switch } from '../switch.js';
 import { nearest } from '../text.js';

@@ -2,16 +2,17 @@
  * The module classes that a script can name: how each is made, and its commands (BESS: module_msg.proto). Arguments have
  * BESS's names and defaults.
  */
-import { L2Forward, type MacEntry, parseMac } from '../datapath/l2-forward.js';
-import { Merge, Sink } from '../datapath/merge.js';
-import type { Module } from '../datapath/module.js';
-import { PortInc, QueueInc } from '../datapath/port-inc.js';
-import { PortOut, QueueOut } from '../datapath/port-out.js';
-import { Replicate } from '../datapath/replicate.js';
-import { Source } from '../datapath/source.js';
-import { parseIpv4, SpoofGuard } from '../datapath/spoof-guard.js';
+
 import { BessError } from '../errors.js';
 import type { PlainMap } from '../lang/index.js';
+import { L2Forward, type MacEntry, parseMac } from '../modules/l2-forward.js';
+import { Merge, Sink } from '../modules/merge.js';
+import type { Module } from '../modules/module.js';
+import { PortInc, QueueInc } from '../modules/port-inc.js';
+import { PortOut, QueueOut } from '../modules/port-out.js';
+import { Replicate } from '../modules/replicate.js';
+import { Source } from '../modules/source.js';
+import { parseIpv4, SpoofGuard } from '../modules/spoof-guard.js';
 import type { PortTable } from '../ports/pmd-port.js';
 import type { Port } from '../ports/port.js';
 import type { Arguments } from './arguments.js';

@@ -1,8 +1,9 @@
 /** What a script holds in its hands: modules, ports and the `bess` object (BESS: pybess/module.py, port.py, bess.py). */
-import type { Module } from '../datapath/module.js';
+
 import { BessError } from '../errors.js';
 import type { CallArguments, HostObject, Value } from '../lang/index.js';
 import { NativeFunction } from '../lang/index.js';
+import type { Module } from '../modules/module.js';
 import type { Port } from '../ports/port.js';
 import type { Switch } from '../switch.js';
 import { Arguments } from './arguments.js';

@@ -1,6 +1,7 @@
 /** The foreign functions through koffi, a native addon that runs on every version of Node. */
 import { createRequire } from 'node:module';
 import { type Argument, type AsyncEpollWait, bindAll, type Native } from './functions.js';
+import { uninterrupted } from './uninterrupted.js';
 
 const TYPES: Record<Argument, string> = {
   int: 'int',
@@ -12,6 +13,10 @@ const TYPES: Record<Argument, string> = {
 
 /** Loads koffi and binds all functions. Throws where koffi is not installed. */
 export function openKoffi(): Native {
+  return uninterrupted(load);
+}
+
+function load(): Native {
   // Not an import: it would load the addon where node:ffi is used, too.
   const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
   const libc = koffi.load(null);

@@ -67,15 +67,15 @@ export function openNodeFfi(): Native {
 function keepingErrno(call: ForeignCall, args: number, errno: Int32Array, keep: Keep): (...args: never[]) => number {
   switch (args) {
     case 1:
-      return (a) => keep(call(a), errno[0] as number);
+      return (a) => keep(call(a), errno[0]);
     case 2:
-      return (a, b) => keep(call(a, b), errno[0] as number);
+      return (a, b) => keep(call(a, b), errno[0]);
     case 3:
-      return (a, b, d) => keep(call(a, b, d), errno[0] as number);
+      return (a, b, d) => keep(call(a, b, d), errno[0]);
     case 4:
-      return (a, b, d, e) => keep(call(a, b, d, e), errno[0] as number);
+      return (a, b, d, e) => keep(call(a, b, d, e), errno[0]);
     default:
-      return (...all) => keep(call(...all), errno[0] as number);
+      return (...all) => keep(call(...all), errno[0]);
   }
 }
 

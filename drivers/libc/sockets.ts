@@ -159,9 +159,9 @@ export class MessageSocket {
     const controlLength = Number(this.header64[5]);
     if (controlLength >= CMSG_HEADER && this.control32[2] === c.SOL_SOCKET && this.control32[3] === c.SCM_RIGHTS) {
       const count = (Number(this.control64[0]) - CMSG_HEADER) >> 2;
-      for (let i = 0; i < count && i < MAX_FDS; i++) fds.push(this.control32[CMSG_HEADER / 4 + i] as number);
+      for (let i = 0; i < count && i < MAX_FDS; i++) fds.push(this.control32[CMSG_HEADER / 4 + i]);
     }
-    return { bytes, fds, truncated: ((this.header32[12] as number) & c.MSG_CTRUNC) !== 0 };
+    return { bytes, fds, truncated: (this.header32[12] & c.MSG_CTRUNC) !== 0 };
   }
 
   close(): void {

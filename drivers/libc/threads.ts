@@ -42,5 +42,5 @@ const cpuTimeBytes = new Uint8Array(cpuTime.buffer);
 export function threadCpuMs(): number {
   native.clockGettime(c.CLOCK_THREAD_CPUTIME_ID, cpuTimeBytes);
   // struct timespec: seconds, of which 32 bits are enough, and nanoseconds.
-  return (cpuTime[0] as number) * 1000 + (cpuTime[2] as number) / 1e6;
+  return cpuTime[0] * 1000 + cpuTime[2] / 1e6;
 }

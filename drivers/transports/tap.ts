@@ -27,7 +27,7 @@ import {
   type WindowRange,
 } from '../memory/index.js';
 import type { PacketEndpoint } from '../packet-endpoint.js';
-import { MAX_BURST, type PacketBurst } from '../virtio/packet-burst.js';
+import { MAX_BURST, type PacketBurst } from '../virtio/device/packet-burst.js';
 
 /** Bytes between the frames of the staging area. */
 const BUFFER_BYTES = 10240;

@@ -3,11 +3,11 @@
  * behind it, as a chain of two descriptors. No interrupts.
  */
 import type { AddressSpace } from '../memory/index.js';
-import { DriverQueue } from './driver-queue.js';
-import { AVAIL_USED, ID_MASK, PACKED_F_NEXT, PACKED_F_WRITE, WORD_ID_FLAGS, WORD_LENGTH } from './packed-layout.js';
-import { PackedQueue } from './packed-queue.js';
-import { SLOT_FREE } from './queue-tables.js';
-import { VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE } from './split-layout.js';
+import { PackedQueue } from './driver/packed-queue.js';
+import { SLOT_FREE } from './driver/queue-tables.js';
+import { DriverQueue } from './driver/split-queue.js';
+import { AVAIL_USED, ID_MASK, PACKED_F_NEXT, PACKED_F_WRITE, WORD_ID_FLAGS, WORD_LENGTH } from './layout/packed.js';
+import { VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE } from './layout/split.js';
 import type { Doorbell, QueueLayout } from './transport.js';
 
 /** The only buffer's descriptor, or id. */

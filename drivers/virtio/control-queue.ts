@@ -7,7 +7,7 @@
 import { BufferPool } from '../../rings/buffer-pool.js';
 import type { AddressSpace, PacketMemory } from '../memory/index.js';
 import { type CommandRing, PackedCommandRing, SplitCommandRing } from './command-ring.js';
-import { allocateSplitQueue } from './driver-queue.js';
+import { allocateSplitQueue } from './driver/split-queue.js';
 import type { Doorbell, QueueLayout } from './transport.js';
 
 const QUEUE_SIZE = 16;

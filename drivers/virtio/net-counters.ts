@@ -1,8 +1,8 @@
 /** What a virtio network device counts, in shared memory: other threads read it while the device runs. */
 import { CounterBlock, type CounterShare } from '../../rings/counters.js';
 import { NET_COUNTERS, type NetCounterName } from '../net-device.js';
-import type { RxQueue, TxQueue } from './driver-queues.js';
-import { TX_COUNTERS, TxCounter } from './tx-loan.js';
+import type { RxQueue, TxQueue } from './driver/queues.js';
+import { TX_COUNTERS, TxCounter } from './lending/tx-loan.js';
 
 export class NetCounters {
   deviceErrors = 0;

@@ -6,7 +6,7 @@
  * {@link Doorbell}.
  */
 import type { AddressSpace, PacketMemory } from '../memory/index.js';
-import type { DoorbellShare } from './doorbell.js';
+import type { DoorbellShare } from './driver/device-doorbell.js';
 
 /** Tells the device that a queue has new buffers. Called at most once a burst, and only when the device asks for it. */
 export interface Doorbell {

@@ -17,9 +17,9 @@ import { BUNDLE, DIST, EXPORTS } from './exports.js';
 const PROGRAMS = {
   main: 'src/cli/main',
   'hang-worker': 'src/cli/hang-worker',
-  'rx-worker': 'src/multicore/rx-worker',
-  'tx-worker': 'src/multicore/tx-worker',
-  'stack-worker': 'src/multicore/stack-worker',
+  'rx-worker': 'src/threads/rx-worker',
+  'tx-worker': 'src/threads/tx-worker',
+  'stack-worker': 'src/threads/stack-worker',
 };
 
 /**
@@ -33,8 +33,8 @@ const PROGRAMS = {
  * - `script` has the script language and its parser, which the counters of a running switch do not need.
  */
 const COMMON: readonly { readonly name: string; readonly roots: readonly string[] }[] = [
-  { name: 'core', roots: ['src/multicore/tx-worker', 'src/multicore/stack-worker'] },
-  { name: 'device', roots: ['src/index', 'src/multicore/rx-worker', 'src/cli/main', 'src/cli/run', 'src/cli/ping'] },
+  { name: 'core', roots: ['src/threads/tx-worker', 'src/threads/stack-worker'] },
+  { name: 'device', roots: ['src/index', 'src/threads/rx-worker', 'src/cli/main', 'src/cli/run', 'src/cli/ping'] },
   { name: 'table', roots: ['src/cli/devices'] },
   { name: 'switch', roots: ['bess/print-stats', 'bess/errors'] },
   { name: 'script', roots: ['bess/open'] },

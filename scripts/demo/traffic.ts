@@ -9,7 +9,7 @@ import { createDemux } from '../../src/apps/demux.js';
 import { Echo } from '../../src/apps/echo.js';
 import { Pinger } from '../../src/apps/pinger.js';
 import { UdpProbe } from '../../src/apps/udp-probe.js';
-import type { Core } from '../../src/core.js';
+import type { Core } from '../../src/link/core.js';
 import type { Stack, StackOptions } from '../../src/stack.js';
 import { parseIpv4 } from '../../src/wire/address.js';
 import { IP_PROTOCOL_ICMP } from '../../src/wire/ipv4.js';

@@ -2,8 +2,8 @@
  * One core's packets for several handlers: echo, pinger and probe on one endpoint. Checks what every receiver must check
  * first (RFC 1122, 3.2.1.2), so that handlers see intact, whole packets only.
  */
-import type { Core } from '../core.js';
-import type { PacketBuffer } from '../packet-buffer.js';
+import type { Core } from '../link/core.js';
+import type { PacketBuffer } from '../link/packet-buffer.js';
 import type { PacketHandler, Stack } from '../stack.js';
 import { ipv4HeaderLength, isIpv4Fragment, isIpv4HeaderIntact } from '../wire/ipv4.js';
 
@@ -25,7 +25,7 @@ class Demux implements Stack {
       if (buffer !== null) this.dispatch(buffer);
     }
     let work = count;
-    for (let i = 0; i < handlers.length; i++) work += handlers[i]!.poll?.() ?? 0;
+    for (let i = 0; i < handlers.length; i++) work += handlers[i].poll?.() ?? 0;
     return work;
   }
 
@@ -47,7 +47,7 @@ class Demux implements Stack {
     if (!isIpv4HeaderIntact(core.memory, ip, ipv4HeaderLength(u8, ip))) this.badHeader++;
     else if (isIpv4Fragment(u8, ip)) this.fragments++;
     else {
-      for (let i = 0; i < handlers.length; i++) if (handlers[i]!.handle(buffer)) return;
+      for (let i = 0; i < handlers.length; i++) if (handlers[i].handle(buffer)) return;
       this.unclaimed++;
     }
     core.release(buffer);

@@ -2,8 +2,8 @@
  * Echo: answers pings (RFC 792) and UDP datagrams to port 7 (RFC 862), in the buffer that they came in. The app `echo`,
  * and a handler for endpoints that do more.
  */
-import type { Core } from '../core.js';
-import type { PacketBuffer } from '../packet-buffer.js';
+import type { Core } from '../link/core.js';
+import type { PacketBuffer } from '../link/packet-buffer.js';
 import type { PacketHandler, Stack, StackOptions } from '../stack.js';
 import { ICMP_ECHO_REQUEST, ICMP_HEADER_BYTES, icmpType, isIcmpIntact, makeIcmpEchoReply } from '../wire/icmp.js';
 import {

@@ -1,5 +1,5 @@
 /** macswap: sends every frame back to where it came from, as dpdk-testpmd's forward mode of that name does. */
-import type { Core } from '../core.js';
+import type { Core } from '../link/core.js';
 import type { Stack, StackOptions } from '../stack.js';
 import { swapEthMacs } from '../wire/ethernet.js';
 import { checkOptions } from './options.js';

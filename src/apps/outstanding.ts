@@ -60,7 +60,7 @@ export class Outstanding {
     if (this.isWaiting[place] === 0) return NOT_WAITING;
     this.isWaiting[place] = 0;
     this.waiting--;
-    return now - this.sentAt[place]!;
+    return now - this.sentAt[place];
   }
 
   /** The first request whose time is over at `now`, which waits no more then; NOT_WAITING when there is none. */
@@ -68,7 +68,7 @@ export class Outstanding {
     for (; this.oldest < this.next; this.oldest++) {
       const place = this.oldest & this.mask;
       if (this.isWaiting[place] === 0) continue;
-      if (now - this.sentAt[place]! < this.timeoutMs) return NOT_WAITING;
+      if (now - this.sentAt[place] < this.timeoutMs) return NOT_WAITING;
       this.isWaiting[place] = 0;
       this.waiting--;
       return this.oldest++;
@@ -78,6 +78,6 @@ export class Outstanding {
 
   /** When the oldest request's time is over; Infinity when none waits. Exact after {@link expire}. */
   nextDeadline(): number {
-    return this.waiting === 0 ? Number.POSITIVE_INFINITY : this.sentAt[this.oldest & this.mask]! + this.timeoutMs;
+    return this.waiting === 0 ? Number.POSITIVE_INFINITY : this.sentAt[this.oldest & this.mask] + this.timeoutMs;
   }
 }

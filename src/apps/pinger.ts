@@ -1,7 +1,7 @@
 /** ping(8) over a core: sends ICMP echo requests, checks every byte of the replies, and keeps their times. */
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
-import type { Core } from '../core.js';
-import type { PacketBuffer } from '../packet-buffer.js';
+import type { Core } from '../link/core.js';
+import type { PacketBuffer } from '../link/packet-buffer.js';
 import type { PacketHandler } from '../stack.js';
 import { parseIpv4 } from '../wire/address.js';
 import {
@@ -179,7 +179,7 @@ export class Pinger implements PacketHandler {
       const milliseconds = this.outstanding.answered(number, this.clock());
       this.received++;
       this.times.record(Math.max(1, Math.round(milliseconds * 1e6)));
-      this.options.onReply?.(sequenceOf(number), milliseconds, u8[ip + IPV4_TTL]!, length);
+      this.options.onReply?.(sequenceOf(number), milliseconds, u8[ip + IPV4_TTL], length);
     }
     this.core.release(buffer);
     return true;

@@ -1,5 +1,5 @@
 /** rxonly: receives every frame, counts it and lets go of it, as dpdk-testpmd's forward mode of that name does. */
-import type { Core } from '../core.js';
+import type { Core } from '../link/core.js';
 import type { Stack, StackOptions } from '../stack.js';
 import { checkOptions } from './options.js';
 

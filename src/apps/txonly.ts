@@ -5,10 +5,11 @@
  * Options: `to` (MAC address, default broadcast), `size` (bytes of the frame, default 64), `ip` (destination address,
  * default 198.18.0.2, of the range for benchmarks, RFC 2544 C.2.2). UDP from and to the discard port 9 (RFC 863).
  */
-import type { Core } from '../core.js';
+
 import { AppError } from '../errors.js';
+import type { Core } from '../link/core.js';
+import { BURST } from '../link/tx-burst.js';
 import type { Stack, StackOptions } from '../stack.js';
-import { BURST } from '../tx-burst.js';
 import { parseIpv4, parseMac } from '../wire/address.js';
 import { copyMac, ETH_HEADER_BYTES, ETHERTYPE_IPV4_WORD, macWords, writeEthSourceAndType } from '../wire/ethernet.js';
 import { IP_PROTOCOL_UDP, IPV4_HEADER_BYTES, writeIpv4Header } from '../wire/ipv4.js';
@@ -37,7 +38,7 @@ class TxOnly implements Stack {
     private readonly core: Core,
     private readonly frame: Uint8Array,
   ) {
-    this.sourceAndType = new Uint32Array(frame.slice(TYPE_WORD, TYPE_WORD + 4).buffer)[0]!;
+    this.sourceAndType = new Uint32Array(frame.slice(TYPE_WORD, TYPE_WORD + 4).buffer)[0];
   }
 
   /**

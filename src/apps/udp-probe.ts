@@ -2,9 +2,10 @@
  * Sends numbered UDP datagrams of mixed sizes to an echo server and checks each byte that comes back: what is lost,
  * doubled or damaged on the way shows. Size and content follow from the number, so nothing need be kept.
  */
-import type { Core } from '../core.js';
+
 import { AppError } from '../errors.js';
-import type { PacketBuffer } from '../packet-buffer.js';
+import type { Core } from '../link/core.js';
+import type { PacketBuffer } from '../link/packet-buffer.js';
 import type { PacketHandler } from '../stack.js';
 import { parseIpv4 } from '../wire/address.js';
 import { readI32, writeI32 } from '../wire/bytes.js';

@@ -125,7 +125,7 @@ function write(target: string, files: ReadonlyMap<string, string>): void {
       writeFileSync(join(target, path), text, { flag: 'wx' });
     }
   } catch (error) {
-    for (const path of files.keys()) rmSync(join(target, path.split('/')[0]!), { recursive: true, force: true });
+    for (const path of files.keys()) rmSync(join(target, path.split('/')[0]), { recursive: true, force: true });
     if (!wasThere) rmSync(target, { recursive: true, force: true });
     throw error;
   }

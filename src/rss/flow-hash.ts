@@ -100,7 +100,7 @@ export function createFlowHash({ u8, u32 }: MemoryViews, tuple: TupleHash): Flow
   const unaligned = new Int32Array(8);
 
   /** The memory word of the four bytes at any place `at`. */
-  const wordAt = (at: number): number => u8[at]! | (u8[at + 1]! << 8) | (u8[at + 2]! << 16) | (u8[at + 3]! << 24);
+  const wordAt = (at: number): number => u8[at] | (u8[at + 1] << 8) | (u8[at + 2] << 16) | (u8[at + 3] << 24);
 
   const ofUnalignedIpv4 = (ip: number, ports: number): number => {
     const source = wordAt(ip + IPV4_SOURCE);
@@ -120,21 +120,21 @@ export function createFlowHash({ u8, u32 }: MemoryViews, tuple: TupleHash): Flow
       end <= ipv4TotalLength(u8, ip) &&
       !isIpv4Fragment(u8, ip);
     if ((ip & 3) !== 0) return ofUnalignedIpv4(ip, isByPorts ? ip + headerLength : NO_PORTS);
-    const source = i32[(ip + IPV4_SOURCE) >>> 2]!;
-    const destination = i32[(ip + IPV4_DESTINATION) >>> 2]!;
-    return isByPorts ? ipv4Ports(source, destination, i32[(ip + headerLength) >>> 2]!) : ipv4(source, destination);
+    const source = i32[(ip + IPV4_SOURCE) >>> 2];
+    const destination = i32[(ip + IPV4_DESTINATION) >>> 2];
+    return isByPorts ? ipv4Ports(source, destination, i32[(ip + headerLength) >>> 2]) : ipv4(source, destination);
   };
 
   /** The ports of an IPv6 packet as a memory word, or 0 where it has none. */
   const portsOfIpv6 = (ip: number, length: number): number => {
     // A jumbogram (RFC 2675) has a length of 0 here: its ports are not looked for.
     const end = ip + Math.min(length, IPV6_HEADER_BYTES + readU16(u8, ip + IPV6_PAYLOAD_LENGTH));
-    let next = u8[ip + IPV6_NEXT_HEADER]!;
+    let next = u8[ip + IPV6_NEXT_HEADER];
     let at = ip + IPV6_HEADER_BYTES;
     for (let headers = 0; isIpv6Extension(next); headers++) {
       if (headers === MAX_EXTENSION_HEADERS || at + IPV6_EXTENSION_BYTES > end) return 0;
-      next = u8[at]!;
-      at += (u8[at + IPV6_EXTENSION_LENGTH]! + 1) * IPV6_EXTENSION_BYTES;
+      next = u8[at];
+      at += (u8[at + IPV6_EXTENSION_LENGTH] + 1) * IPV6_EXTENSION_BYTES;
     }
     return hasPorts(next) && at + PORTS_BYTES <= end ? wordAt(at) : 0;
   };
@@ -149,7 +149,7 @@ export function createFlowHash({ u8, u32 }: MemoryViews, tuple: TupleHash): Flow
 
   const ofPacket = (ip: number, length: number): number => {
     if (length < IPV4_HEADER_BYTES) return NO_HASH;
-    return u8[ip]! >>> 4 === 6 ? ofIpv6(ip, length) : ofIpv4(ip, length);
+    return u8[ip] >>> 4 === 6 ? ofIpv6(ip, length) : ofIpv4(ip, length);
   };
 
   /** With VLAN tags, or no IPv4. */
@@ -164,7 +164,7 @@ export function createFlowHash({ u8, u32 }: MemoryViews, tuple: TupleHash): Flow
     const room = length - header;
     if (room < IPV4_HEADER_BYTES) return NO_HASH;
     if (type === ETHERTYPE_IPV4) return ofIpv4(ip, room);
-    return type === ETHERTYPE_IPV6 && u8[ip]! >>> 4 === 6 ? ofIpv6(ip, room) : NO_HASH;
+    return type === ETHERTYPE_IPV6 && u8[ip] >>> 4 === 6 ? ofIpv6(ip, room) : NO_HASH;
   };
 
   const ofFrame = (frame: number, length: number): number => {
@@ -174,19 +174,19 @@ export function createFlowHash({ u8, u32 }: MemoryViews, tuple: TupleHash): Flow
   };
 
   const ofFrames = (frames: Uint32Array, lengths: Uint32Array, hashes: Int32Array, count: number): void => {
-    for (let i = 0; i < count; i++) hashes[i] = ofFrame(frames[i]!, lengths[i]!);
+    for (let i = 0; i < count; i++) hashes[i] = ofFrame(frames[i], lengths[i]);
   };
 
   // What nearly all packets are is looked at in whole words, and here: the hash is then part of the loop, and there is
   // no call a packet.
   const ofPackets = (ips: Uint32Array, lengths: Uint32Array, hashes: Int32Array, count: number): void => {
     for (let i = 0; i < count; i++) {
-      const ip = ips[i]!;
-      const length = lengths[i]!;
+      const ip = ips[i];
+      const length = lengths[i];
       const at = ip >>> 2;
       hashes[i] =
-        length >= PLAIN_BYTES && (ip & 3) === 0 && isPlain(i32[at]!, i32[at + 1]!, i32[at + 2]!)
-          ? ipv4Ports(i32[at + 3]!, i32[at + 4]!, i32[at + 5]!)
+        length >= PLAIN_BYTES && (ip & 3) === 0 && isPlain(i32[at], i32[at + 1], i32[at + 2])
+          ? ipv4Ports(i32[at + 3], i32[at + 4], i32[at + 5])
           : ofPacket(ip, length);
     }
   };

@@ -60,7 +60,7 @@ export class IndirectionTable {
 
   /** The core for a hash, signed or unsigned. For the loop that reads packets: a plain load. */
   coreOf(hash: number): number {
-    return this.entries[hash & HASH_MASK]!;
+    return this.entries[hash & HASH_MASK];
   }
 
   /** The 128 entries as of now, a copy. */

@@ -46,7 +46,7 @@ export function parseRssKey(key: string | Uint8Array): Uint8Array {
     if (key.length === RSS_KEY_BYTES) return Uint8Array.from(key);
     throw new ArgumentError(`an RSS key of ${key.length} bytes: it must have ${RSS_KEY_BYTES}`);
   }
-  const digits = typeof key === 'string' && Object.hasOwn(NAMED, key) ? NAMED[key]! : key;
+  const digits = typeof key === 'string' && Object.hasOwn(NAMED, key) ? NAMED[key] : key;
   if (typeof digits !== 'string' || !/^[0-9a-f]{80}$/i.test(digits)) {
     const found = typeof key === 'string' ? `'${key}'` : String(key);
     throw new ArgumentError(`${found} is no RSS key (want microsoft, symmetric, or 80 hex digits)`);

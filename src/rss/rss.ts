@@ -138,6 +138,6 @@ function storeIpv6(words: Int32Array, at: number, address: number | Uint8Array):
     );
   }
   for (let i = 0; i < IPV6_ADDRESS_BYTES; i += 4) {
-    words[at + (i >>> 2)] = address[i]! | (address[i + 1]! << 8) | (address[i + 2]! << 16) | (address[i + 3]! << 24);
+    words[at + (i >>> 2)] = address[i] | (address[i + 1] << 8) | (address[i + 2] << 16) | (address[i + 3] << 24);
   }
 }

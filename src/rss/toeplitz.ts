@@ -42,13 +42,13 @@ function tablesOf(key: Uint8Array): Int32Array {
   const tables = new Int32Array(MAX_INPUT_BYTES * TABLE);
   for (let place = 0; place < MAX_INPUT_BYTES; place++) {
     const table = tables.subarray(place * TABLE, (place + 1) * TABLE);
-    const high = (key[place]! << 24) | (key[place + 1]! << 16) | (key[place + 2]! << 8) | key[place + 3]!;
+    const high = (key[place] << 24) | (key[place + 1] << 16) | (key[place + 2] << 8) | key[place + 3];
     for (let bit = 7; bit >= 0; bit--) {
       // The 32 bits from this place's bit on; of bit 0, the shift by 8 leaves nothing of the fifth byte.
-      const window = (high << bit) | (key[place + 4]! >>> (8 - bit));
+      const window = (high << bit) | (key[place + 4] >>> (8 - bit));
       // Each value with this as its highest bit is that and a smaller value, whose entry is there.
       const value = 0x80 >>> bit;
-      for (let rest = 0; rest < value; rest++) table[value + rest] = table[rest]! ^ window;
+      for (let rest = 0; rest < value; rest++) table[value + rest] = table[rest] ^ window;
     }
   }
   return tables;
@@ -69,41 +69,41 @@ export function createToeplitz(key: Uint8Array): Toeplitz {
   const sum = new Int32Array(new ArrayBuffer(4));
 
   const ipv4 = (source: number, destination: number): number =>
-    t[source & 0xff]! ^
-    t[0x100 + ((source >>> 8) & 0xff)]! ^
-    t[0x200 + ((source >>> 16) & 0xff)]! ^
-    t[0x300 + (source >>> 24)]! ^
-    t[0x400 + (destination & 0xff)]! ^
-    t[0x500 + ((destination >>> 8) & 0xff)]! ^
-    t[0x600 + ((destination >>> 16) & 0xff)]! ^
-    t[0x700 + (destination >>> 24)]!;
+    t[source & 0xff] ^
+    t[0x100 + ((source >>> 8) & 0xff)] ^
+    t[0x200 + ((source >>> 16) & 0xff)] ^
+    t[0x300 + (source >>> 24)] ^
+    t[0x400 + (destination & 0xff)] ^
+    t[0x500 + ((destination >>> 8) & 0xff)] ^
+    t[0x600 + ((destination >>> 16) & 0xff)] ^
+    t[0x700 + (destination >>> 24)];
 
   const ipv4Ports = (source: number, destination: number, ports: number): number =>
     ipv4(source, destination) ^
-    t[0x800 + (ports & 0xff)]! ^
-    t[0x900 + ((ports >>> 8) & 0xff)]! ^
-    t[0xa00 + ((ports >>> 16) & 0xff)]! ^
-    t[0xb00 + (ports >>> 24)]!;
+    t[0x800 + (ports & 0xff)] ^
+    t[0x900 + ((ports >>> 8) & 0xff)] ^
+    t[0xa00 + ((ports >>> 16) & 0xff)] ^
+    t[0xb00 + (ports >>> 24)];
 
   /** Written out: of calls of a function for each word, V8 would not inline all. */
   const ipv6 = (): number => {
-    let hash = t[b[0]!]! ^ t[0x100 + b[1]!]! ^ t[0x200 + b[2]!]! ^ t[0x300 + b[3]!]!;
+    let hash = t[b[0]] ^ t[0x100 + b[1]] ^ t[0x200 + b[2]] ^ t[0x300 + b[3]];
     sum[0] = hash;
-    hash ^= t[0x400 + b[4]!]! ^ t[0x500 + b[5]!]! ^ t[0x600 + b[6]!]! ^ t[0x700 + b[7]!]!;
+    hash ^= t[0x400 + b[4]] ^ t[0x500 + b[5]] ^ t[0x600 + b[6]] ^ t[0x700 + b[7]];
     sum[0] = hash;
-    hash ^= t[0x800 + b[8]!]! ^ t[0x900 + b[9]!]! ^ t[0xa00 + b[10]!]! ^ t[0xb00 + b[11]!]!;
+    hash ^= t[0x800 + b[8]] ^ t[0x900 + b[9]] ^ t[0xa00 + b[10]] ^ t[0xb00 + b[11]];
     sum[0] = hash;
-    hash ^= t[0xc00 + b[12]!]! ^ t[0xd00 + b[13]!]! ^ t[0xe00 + b[14]!]! ^ t[0xf00 + b[15]!]!;
+    hash ^= t[0xc00 + b[12]] ^ t[0xd00 + b[13]] ^ t[0xe00 + b[14]] ^ t[0xf00 + b[15]];
     sum[0] = hash;
-    hash ^= t[0x1000 + b[16]!]! ^ t[0x1100 + b[17]!]! ^ t[0x1200 + b[18]!]! ^ t[0x1300 + b[19]!]!;
+    hash ^= t[0x1000 + b[16]] ^ t[0x1100 + b[17]] ^ t[0x1200 + b[18]] ^ t[0x1300 + b[19]];
     sum[0] = hash;
-    hash ^= t[0x1400 + b[20]!]! ^ t[0x1500 + b[21]!]! ^ t[0x1600 + b[22]!]! ^ t[0x1700 + b[23]!]!;
+    hash ^= t[0x1400 + b[20]] ^ t[0x1500 + b[21]] ^ t[0x1600 + b[22]] ^ t[0x1700 + b[23]];
     sum[0] = hash;
-    hash ^= t[0x1800 + b[24]!]! ^ t[0x1900 + b[25]!]! ^ t[0x1a00 + b[26]!]! ^ t[0x1b00 + b[27]!]!;
+    hash ^= t[0x1800 + b[24]] ^ t[0x1900 + b[25]] ^ t[0x1a00 + b[26]] ^ t[0x1b00 + b[27]];
     sum[0] = hash;
-    hash ^= t[0x1c00 + b[28]!]! ^ t[0x1d00 + b[29]!]! ^ t[0x1e00 + b[30]!]! ^ t[0x1f00 + b[31]!]!;
+    hash ^= t[0x1c00 + b[28]] ^ t[0x1d00 + b[29]] ^ t[0x1e00 + b[30]] ^ t[0x1f00 + b[31]];
     sum[0] = hash;
-    return hash ^ t[0x2000 + b[32]!]! ^ t[0x2100 + b[33]!]! ^ t[0x2200 + b[34]!]! ^ t[0x2300 + b[35]!]!;
+    return hash ^ t[0x2000 + b[32]] ^ t[0x2100 + b[33]] ^ t[0x2200 + b[34]] ^ t[0x2300 + b[35]];
   };
 
   return { ipv4, ipv4Ports, tuple, ipv6 };

@@ -46,8 +46,8 @@ function exchangePorts(ports: number): number {
 /** -1 where the ends of an IPv6 tuple are to be exchanged whose addresses have the same first word, else 0. */
 function laterMask(words: Int32Array, source: number, destination: number, ports: number): number {
   for (let i = 1; i < IPV6_WORDS; i++) {
-    const a = words[source + i]!;
-    const b = words[destination + i]!;
+    const a = words[source + i];
+    const b = words[destination + i];
     if (a !== b) return aboveMask(a, b);
   }
   return descendingMask(ports);
@@ -78,22 +78,22 @@ export function createTupleHash(key: Uint8Array, symmetric: boolean): TupleHash 
     let second = destination;
     let ordered = ports;
     if (symmetric) {
-      const a = words[source]!;
-      const b = words[destination]!;
+      const a = words[source];
+      const b = words[destination];
       const mask = a !== b ? aboveMask(a, b) : laterMask(words, source, destination, ports);
       const change = (source ^ destination) & mask;
       first ^= change;
       second ^= change;
       ordered ^= (ports ^ exchangePorts(ports)) & mask;
     }
-    tuple[0] = words[first]!;
-    tuple[1] = words[first + 1]!;
-    tuple[2] = words[first + 2]!;
-    tuple[3] = words[first + 3]!;
-    tuple[4] = words[second]!;
-    tuple[5] = words[second + 1]!;
-    tuple[6] = words[second + 2]!;
-    tuple[7] = words[second + 3]!;
+    tuple[0] = words[first];
+    tuple[1] = words[first + 1];
+    tuple[2] = words[first + 2];
+    tuple[3] = words[first + 3];
+    tuple[4] = words[second];
+    tuple[5] = words[second + 1];
+    tuple[6] = words[second + 2];
+    tuple[7] = words[second + 3];
     tuple[8] = ordered;
     return hashIpv6();
   };

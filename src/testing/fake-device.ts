@@ -159,10 +159,10 @@ export class FakeDevice implements NetDevice {
     if (!this.isUp) return 0;
     const taken = Math.min(count, this.txRing - this.inFlightCount);
     for (let i = 0; i < taken; i++) {
-      const handle = handles[i]!;
+      const handle = handles[i];
       if (!this.quiet) {
         const frame = this.pool.offsetOf(handle) + FRAME_OFFSET;
-        const copy = this.memory.u8.slice(frame, frame + lengths[i]!);
+        const copy = this.memory.u8.slice(frame, frame + lengths[i]);
         this.frames.push(copy);
         this.onFrame?.(copy);
       }
@@ -177,7 +177,7 @@ export class FakeDevice implements NetDevice {
   /** The device has read all that was sent: the buffers can be reclaimed (here they are at once). */
   complete(): void {
     if (this.isLost) return;
-    for (let i = 0; i < this.inFlightCount; i++) this.sent.put(this.inFlight[i]!);
+    for (let i = 0; i < this.inFlightCount; i++) this.sent.put(this.inFlight[i]);
     this.inFlightCount = 0;
   }
 

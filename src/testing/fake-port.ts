@@ -1,6 +1,6 @@
 /** A port on a {@link FakeDevice}: the real core, filter and ARP of tspmd, a network that the test plays, a clock that it turns. */
 import { type Core, init, type SinglePort, type TspmdConfig } from '../index.js';
-import type { SingleCore } from '../single-core.js';
+import type { SingleCore } from '../link/single-core.js';
 import {
   ARP_BYTES,
   ARP_REPLY,

@@ -88,8 +88,8 @@ export function parseStationMac(text: string): Uint8Array {
 /** Whether these six bytes can be one station's address: the group bit is off (IEEE 802, 8.2) and not all are zero. */
 export function isStationMac(mac: Uint8Array, offset = 0): boolean {
   let any = 0;
-  for (let i = 0; i < MAC_BYTES; i++) any |= mac[offset + i]!;
-  return any !== 0 && (mac[offset]! & 1) === 0;
+  for (let i = 0; i < MAC_BYTES; i++) any |= mac[offset + i];
+  return any !== 0 && (mac[offset] & 1) === 0;
 }
 
 /** `52:54:00:12:34:56`, of the six bytes at `offset`. */

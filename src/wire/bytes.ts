@@ -8,7 +8,7 @@
 
 /** The 16 bits at `offset`, 0 to 65535. */
 export function readU16(u8: Uint8Array, offset: number): number {
-  return (u8[offset]! << 8) | u8[offset + 1]!;
+  return (u8[offset] << 8) | u8[offset + 1];
 }
 
 /** Stores the low 16 bits of `value` at `offset`. */
@@ -19,7 +19,7 @@ export function writeU16(u8: Uint8Array, offset: number, value: number): void {
 
 /** The 32 bits at `offset` as a signed integer. */
 export function readI32(u8: Uint8Array, offset: number): number {
-  return (u8[offset]! << 24) | (u8[offset + 1]! << 16) | (u8[offset + 2]! << 8) | u8[offset + 3]!;
+  return (u8[offset] << 24) | (u8[offset + 1] << 16) | (u8[offset + 2] << 8) | u8[offset + 3];
 }
 
 /** Stores 32 bits at `offset`; `value` may be signed or unsigned. */

@@ -37,12 +37,12 @@ export function partialSum(memory: WireMemory, offset: number, length: number, i
   const end = w + words;
   // Unrolled: the loop's bounds check and branch would otherwise cost as much as the addition.
   for (const unrolled = end - 7; w < unrolled; w += 8) {
-    sum += u16[w]! + u16[w + 1]! + u16[w + 2]! + u16[w + 3]! + u16[w + 4]! + u16[w + 5]! + u16[w + 6]! + u16[w + 7]!;
+    sum += u16[w] + u16[w + 1] + u16[w + 2] + u16[w + 3] + u16[w + 4] + u16[w + 5] + u16[w + 6] + u16[w + 7];
   }
-  for (; w < end; w++) sum += u16[w]!;
+  for (; w < end; w++) sum += u16[w];
   let folded = foldSum(sum);
   if (LITTLE_ENDIAN) folded = ((folded & 0xff) << 8) | (folded >>> 8);
-  if ((length & 1) !== 0) folded += memory.u8[offset + length - 1]! << 8;
+  if ((length & 1) !== 0) folded += memory.u8[offset + length - 1] << 8;
   return initial + folded;
 }
 
@@ -50,8 +50,8 @@ export function partialSum(memory: WireMemory, offset: number, length: number, i
 function sumBytes(u8: Uint8Array, offset: number, length: number): number {
   let sum = 0;
   const end = offset + (length & ~1);
-  for (let i = offset; i < end; i += 2) sum += (u8[i]! << 8) | u8[i + 1]!;
-  if ((length & 1) !== 0) sum += u8[end]! << 8;
+  for (let i = offset; i < end; i += 2) sum += (u8[i] << 8) | u8[i + 1];
+  if ((length & 1) !== 0) sum += u8[end] << 8;
   return foldSum(sum);
 }
 
@@ -69,6 +69,6 @@ export function internetChecksum(memory: WireMemory, offset: number, length: num
  * HC' = ~(~HC + ~m + m') (RFC 1624, equation 3).
  */
 export function updateChecksum(u8: Uint8Array, field: number, before: number, after: number): void {
-  const stored = (u8[field]! << 8) | u8[field + 1]!;
+  const stored = (u8[field] << 8) | u8[field + 1];
   writeU16(u8, field, finishSum((~stored & 0xffff) + (~before & 0xffff) + after));
 }

@@ -28,7 +28,7 @@ export const ETHERTYPE_ARP_WORD = ethTypeWord(ETHERTYPE_ARP);
 
 /** The value that a u16 view shows where the EtherType `type` lies in network order. For set-up, not for each packet. */
 export function ethTypeWord(type: number): number {
-  return new Uint16Array(Uint8Array.of(type >>> 8, type & 0xff).buffer)[0]!;
+  return new Uint16Array(Uint8Array.of(type >>> 8, type & 0xff).buffer)[0];
 }
 
 /** Six bytes as three memory words: the shape in which MAC addresses are kept beside the packet path. */
@@ -43,9 +43,9 @@ export const NO_MAC = new Uint16Array(3);
 
 /** Copies a MAC address. `toPlace` and `fromPlace` are in words: half the offset in bytes. */
 export function copyMac(to: Uint16Array, toPlace: number, from: Uint16Array, fromPlace: number): void {
-  to[toPlace] = from[fromPlace]!;
-  to[toPlace + 1] = from[fromPlace + 1]!;
-  to[toPlace + 2] = from[fromPlace + 2]!;
+  to[toPlace] = from[fromPlace];
+  to[toPlace + 1] = from[fromPlace + 1];
+  to[toPlace + 2] = from[fromPlace + 2];
 }
 
 /** Whether two MAC addresses are the same. `aPlace` and `bPlace` are in words: half the offset in bytes. */
@@ -85,8 +85,8 @@ export function writeEthSourceAndType(u16: Uint16Array, frame: number, source: U
 export function swapEthMacs(u16: Uint16Array, frame: number): void {
   const w = frame >>> 1;
   for (let i = 0; i < 3; i++) {
-    const word = u16[w + i]!;
-    u16[w + i] = u16[w + 3 + i]!;
+    const word = u16[w + i];
+    u16[w + i] = u16[w + 3 + i];
     u16[w + 3 + i] = word;
   }
 }

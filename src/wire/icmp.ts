@@ -34,11 +34,11 @@ export const ICMP_FRAGMENTATION_NEEDED = 4;
 const QUOTED_PAYLOAD_BYTES = 8;
 
 export function icmpType(u8: Uint8Array, offset: number): number {
-  return u8[offset + ICMP_TYPE]!;
+  return u8[offset + ICMP_TYPE];
 }
 
 export function icmpCode(u8: Uint8Array, offset: number): number {
-  return u8[offset + ICMP_CODE]!;
+  return u8[offset + ICMP_CODE];
 }
 
 /** Of an echo message: which of the sender's pings it belongs to. */
@@ -83,8 +83,8 @@ export function writeIcmpEchoRequest(
 
 /** Turns an echo request into its reply: the type changes and the checksum with it, the rest stays (RFC 1122, 3.2.2.6). */
 export function makeIcmpEchoReply(u8: Uint8Array, offset: number): void {
-  const code = u8[offset + ICMP_CODE]!;
-  const type = u8[offset + ICMP_TYPE]!;
+  const code = u8[offset + ICMP_CODE];
+  const type = u8[offset + ICMP_TYPE];
   u8[offset + ICMP_TYPE] = ICMP_ECHO_REPLY;
   updateChecksum(u8, offset + ICMP_CHECKSUM, (type << 8) | code, (ICMP_ECHO_REPLY << 8) | code);
 }

@@ -39,12 +39,12 @@ const FRAGMENT_OFFSET_BITS = 0x1fff;
 const FRAGMENT_BITS = IPV4_MORE_FRAGMENTS | FRAGMENT_OFFSET_BITS;
 
 export function ipv4Version(u8: Uint8Array, offset: number): number {
-  return u8[offset]! >>> 4;
+  return u8[offset] >>> 4;
 }
 
 /** Bytes of the header: 20 to 60 in a sound packet, otherwise as little as 0. */
 export function ipv4HeaderLength(u8: Uint8Array, offset: number): number {
-  return (u8[offset]! & 0x0f) << 2;
+  return (u8[offset] & 0x0f) << 2;
 }
 
 /** Bytes of header and payload, as the header says. */
@@ -59,12 +59,12 @@ export function ipv4Identification(u8: Uint8Array, offset: number): number {
 
 /** Routers that the packet may still pass. */
 export function ipv4Ttl(u8: Uint8Array, offset: number): number {
-  return u8[offset + IPV4_TTL]!;
+  return u8[offset + IPV4_TTL];
 }
 
 /** What the payload is: {@link IP_PROTOCOL_UDP} and so on. */
 export function ipv4Protocol(u8: Uint8Array, offset: number): number {
-  return u8[offset + IPV4_PROTOCOL]!;
+  return u8[offset + IPV4_PROTOCOL];
 }
 
 /** Source address, signed bits. */
@@ -158,8 +158,8 @@ export function swapIpv4Addresses(u8: Uint8Array, offset: number): void {
 
 /** Sets the time to live and corrects the header checksum. */
 export function setIpv4Ttl(u8: Uint8Array, offset: number, ttl: number): void {
-  const protocol = u8[offset + IPV4_PROTOCOL]!;
-  const before = u8[offset + IPV4_TTL]!;
+  const protocol = u8[offset + IPV4_PROTOCOL];
+  const before = u8[offset + IPV4_TTL];
   u8[offset + IPV4_TTL] = ttl;
   updateChecksum(u8, offset + IPV4_CHECKSUM, (before << 8) | protocol, (ttl << 8) | protocol);
 }

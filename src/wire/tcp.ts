@@ -53,12 +53,12 @@ export function tcpAcknowledgement(u8: Uint8Array, tcp: number): number {
 
 /** Bytes of the header with its options: 20 to 60 in a sound segment, otherwise as little as 0. */
 export function tcpHeaderLength(u8: Uint8Array, tcp: number): number {
-  return (u8[tcp + TCP_DATA_OFFSET]! >>> 4) << 2;
+  return (u8[tcp + TCP_DATA_OFFSET] >>> 4) << 2;
 }
 
 /** All eight flags: `(tcpFlags(u8, tcp) & TCP_SYN) !== 0`. */
 export function tcpFlags(u8: Uint8Array, tcp: number): number {
-  return u8[tcp + TCP_FLAGS]!;
+  return u8[tcp + TCP_FLAGS];
 }
 
 /** As it stands there, not scaled (RFC 7323, 2). */

@@ -3,7 +3,7 @@
  * side. All that it writes is written to a mirror too: what differs afterwards has been written by the driver.
  */
 import type { AddressSpace, MemoryViews } from '../../drivers/memory/index.js';
-import { makeQueueTables, SLOT_FREE } from '../../drivers/virtio/queue-tables.js';
+import { makeQueueTables, SLOT_FREE } from '../../drivers/virtio/driver/queue-tables.js';
 import type { QueueLayout } from '../../drivers/virtio/transport.js';
 import { BufferPool, FRAME_OFFSET } from '../../rings/buffer-pool.js';
 import type { Input } from './input.js';

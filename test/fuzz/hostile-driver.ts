@@ -5,8 +5,8 @@
 import { closeFile, eventfd, memfd } from '../../drivers/libc/index.js';
 import { HUGEPAGE_BYTES, WindowAllocator } from '../../drivers/memory/index.js';
 import { PeerMemory } from '../../drivers/transports/vhost-user/peer-memory.js';
-import type { RingOptions, RingPlace } from '../../drivers/virtio/device-ring.js';
-import { makeQueueCounters } from '../../drivers/virtio/queue-counters.js';
+import { makeQueueCounters } from '../../drivers/virtio/device/queue-counters.js';
+import type { RingOptions, RingPlace } from '../../drivers/virtio/device/ring.js';
 import type { Input } from './input.js';
 
 /** Of the guest: two regions that follow each other for it, and one far above. */

@@ -1,5 +1,5 @@
 /** Where a device-side ring is, for targets: what it has taken and what it has used, whatever its layout. */
-import type { DeviceRing } from '../../drivers/virtio/device-ring.js';
+import type { DeviceRing } from '../../drivers/virtio/device/ring.js';
 
 interface Split {
   readonly lastAvail: number;

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Reactor } from '../../drivers/libc/index.js';
 import { WindowAllocator, type WindowRange } from '../../drivers/memory/index.js';
 import { VhostUserBackend } from '../../drivers/transports/vhost-user/backend.js';
-import { MAX_BURST, PacketBurst } from '../../drivers/virtio/packet-burst.js';
+import { MAX_BURST, PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
 import { Testpmd, type TestpmdOptions } from '../../scripts/testpmd.js';
 import { describeWith, testpmd } from '../support/requirements.js';
 import { until } from '../support/until.js';

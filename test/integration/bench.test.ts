@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import type { Report } from '../../bench/report.js';
+import type { Report } from '../../bench/report/report.js';
 import { Child } from '../../scripts/child.js';
 import { command, describeWith, ovs, root, testpmd, tun } from '../support/requirements.js';
 

@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
-import { FakeSysfs } from '../support/fake-sysfs.js';
+import { FakeSysfs } from '../support/pci/fake-sysfs.js';
 import { temporaryDirectory } from '../support/resources.js';
 
 const NIC = '0000:00:10.0';

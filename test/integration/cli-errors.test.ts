@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
-import { CORE_MODES } from '../support/modes.js';
+import { CORE_MODES } from '../support/threads/modes.js';
 
 /** Nothing is there. */
 const GONE = 'vhost-user:/nonexistent/x';

@@ -5,7 +5,7 @@ import { cpus as allCpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Child, type Exit } from '../../scripts/child.js';
-import { ALL_MODES, CORE_MODES, MODES, type Mode, withCores } from '../support/modes.js';
+import { ALL_MODES, CORE_MODES, MODES, type Mode, withCores } from '../support/threads/modes.js';
 
 describe('tspmd', () => {
   let directory = '';

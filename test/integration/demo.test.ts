@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
-import { ALL_MODES } from '../support/modes.js';
+import { ALL_MODES } from '../support/threads/modes.js';
 import { until } from '../support/until.js';
 
 const DEMO = fileURLToPath(new URL('../../dist/scripts/demo/main.js', import.meta.url));

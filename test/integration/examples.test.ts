@@ -13,8 +13,8 @@ import {
   udpSourcePort,
   writeUdpHeader,
 } from '../../src/wire/udp.js';
-import { FlowScene, totalsOf } from '../support/flow-scene.js';
-import { ALL_MODES, MODES, stackCores } from '../support/modes.js';
+import { FlowScene, totalsOf } from '../support/flows/flow-scene.js';
+import { ALL_MODES, MODES, stackCores } from '../support/threads/modes.js';
 
 const LIMIT = { timeout: 60_000 };
 /** For what comes on its own, on a machine that is busy. */

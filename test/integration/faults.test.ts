@@ -5,8 +5,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HOSTILITIES, INVENTORS, IsolationScene } from '../reliability/isolation.js';
 import { VICTIMS } from '../reliability/victims.js';
-import { ALL_MODES, type Mode } from '../support/modes.js';
 import { describeWith, testpmd } from '../support/requirements.js';
+import { ALL_MODES, type Mode } from '../support/threads/modes.js';
 
 const LIMIT = { timeout: 120_000 };
 const LATE = { timeout: 10_000 };

@@ -4,10 +4,10 @@
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Child } from '../../scripts/child.js';
-import type { FlowResult } from '../support/flow-generator.app.js';
-import { BLOCK, KEEP, THROW } from '../support/flow-packet.js';
-import { FlowScene, totalsOf } from '../support/flow-scene.js';
-import { ALL_MODES, CORE_MODES, MODES, stackCores, withCores } from '../support/modes.js';
+import type { FlowResult } from '../support/flows/flow-generator.app.js';
+import { BLOCK, KEEP, THROW } from '../support/flows/flow-packet.js';
+import { FlowScene, totalsOf } from '../support/flows/flow-scene.js';
+import { ALL_MODES, CORE_MODES, MODES, stackCores, withCores } from '../support/threads/modes.js';
 
 const LIMIT = { timeout: 90_000 };
 /** What no run may show, whatever becomes of its packets. */

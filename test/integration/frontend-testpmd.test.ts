@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
 import { type ForwardMode, Testpmd } from '../../scripts/testpmd.js';
-import { ALL_MODES, MODES, type Mode } from '../support/modes.js';
 import { describeWith, testpmd } from '../support/requirements.js';
+import { ALL_MODES, MODES, type Mode } from '../support/threads/modes.js';
 
 /** Entries of our rings: packets that may be under way when one side stops. */
 const RING = 1024;

@@ -5,12 +5,12 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { VIRTIO_F_VERSION_1 } from '../../drivers/virtio/features.js';
 import { Child } from '../../scripts/child.js';
-import { CORE_MODES, withCores } from '../support/modes.js';
 import { temporaryDirectory } from '../support/resources.js';
-import { ScriptedBackend } from '../support/scripted-backend.js';
+import { CORE_MODES, withCores } from '../support/threads/modes.js';
 import { until } from '../support/until.js';
+import { ScriptedBackend } from '../support/vhost-user/scripted-backend.js';
 
-const APP = fileURLToPath(new URL('../../dist/test/support/hanging.app.js', import.meta.url));
+const APP = fileURLToPath(new URL('../../dist/test/support/link/hanging.app.js', import.meta.url));
 
 let directory: ReturnType<typeof temporaryDirectory>;
 let backend: ScriptedBackend;

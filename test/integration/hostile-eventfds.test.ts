@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { VHOST_USER_F_PROTOCOL_FEATURES, VIRTIO_F_VERSION_1 } from '../../drivers/virtio/features.js';
 import { Child } from '../../scripts/child.js';
-import { fillCounter, isBlocking, isOverflown, makeBlocking } from '../support/hostile-eventfd.js';
-import { ALL_MODES, MODES } from '../support/modes.js';
+import { fillCounter, isBlocking, isOverflown, makeBlocking } from '../support/libc/hostile-eventfd.js';
 import { openFds, temporaryDirectory, untilFds } from '../support/resources.js';
-import { ScriptedBackend } from '../support/scripted-backend.js';
+import { ALL_MODES, MODES } from '../support/threads/modes.js';
 import { until } from '../support/until.js';
+import { ScriptedBackend } from '../support/vhost-user/scripted-backend.js';
 
 let directory: ReturnType<typeof temporaryDirectory>;
 let children: Child[] = [];

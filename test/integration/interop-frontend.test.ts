@@ -7,14 +7,14 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.js';
 import * as f from '../../drivers/virtio/features.js';
-import { type NetDeviceOptions, VirtioNetDevice } from '../../drivers/virtio/net-device.js';
+import { type NetDeviceOptions, VirtioNetDevice } from '../../drivers/virtio/virtio-net-device.js';
 import { Child } from '../../scripts/child.js';
 import { OVS_SENDS, Ovs } from '../../scripts/ovs.js';
 import { Testpmd } from '../../scripts/testpmd.js';
-import { EchoCheck } from '../support/echo-check.js';
 import { describeWith, ovs, type Requirement, testpmd } from '../support/requirements.js';
 import { temporaryDirectory } from '../support/resources.js';
 import { until } from '../support/until.js';
+import { EchoCheck } from '../support/virtio/echo-check.js';
 
 const FRAMES = 2000;
 const FLOWS_MS = 15_000;

@@ -9,9 +9,9 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
 import { NetworkNamespace } from '../../scripts/netns.js';
-import { expectAnswers } from '../support/kernel-ping.js';
-import { ALL_MODES, MODES, stackCores } from '../support/modes.js';
+import { expectAnswers } from '../support/peers/kernel-ping.js';
 import { command, describeWith, root, tun } from '../support/requirements.js';
+import { ALL_MODES, MODES, stackCores } from '../support/threads/modes.js';
 
 const KERNEL_MAC = '52:54:00:00:00:09';
 const VM_MAC = '52:54:00:00:00:01';
@@ -37,7 +37,7 @@ flood:1 -> to_vm
 /** Datagrams of 0 to 1472 bytes, one of each size. */
 const ALL_SIZES = 1473;
 const LIMIT = { timeout: 40_000 };
-const UDP_CLIENT = fileURLToPath(new URL('../../dist/test/support/udp-echo-client.worker.js', import.meta.url));
+const UDP_CLIENT = fileURLToPath(new URL('../../dist/test/support/peers/udp-echo-client.worker.js', import.meta.url));
 
 describeWith('echo against the Linux kernel through a tap port', [root, tun, command('ip'), command('ping')], () => {
   const directory = mkdtempSync(join(tmpdir(), 'tspmd-tap-'));

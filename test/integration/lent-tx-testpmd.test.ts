@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Testpmd } from '../../scripts/testpmd.js';
-import { LentDevice } from '../support/lent-device.js';
+import { LentDevice } from '../support/lending/lent-device.js';
 import { describeWith, testpmd } from '../support/requirements.js';
 import { openFds, temporaryDirectory, untilFds } from '../support/resources.js';
 import { until } from '../support/until.js';

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fetchStats } from '../../bess/ask.js';
 import { Child } from '../../scripts/child.js';
-import { RefusedMessages } from '../support/refused-messages.js';
+import { RefusedMessages } from '../support/bess/refused-messages.js';
+import { type UnreadOutput, unreadPipe, unreadTerminal } from '../support/libc/unread-output.js';
 import { temporaryDirectory } from '../support/resources.js';
-import { type UnreadOutput, unreadPipe, unreadTerminal } from '../support/unread-output.js';
 import { until } from '../support/until.js';
 
 const MESSAGES = 80_000;

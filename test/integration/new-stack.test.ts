@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
 import { NODES, programOf } from '../../scripts/versions/cache.js';
-import { NewStack } from '../support/new-stack.js';
+import { NewStack } from '../support/package/new-stack.js';
 import { describeWith, version } from '../support/requirements.js';
 import { temporaryDirectory } from '../support/resources.js';
 

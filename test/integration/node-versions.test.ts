@@ -7,28 +7,33 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
 import { NODES, programOf } from '../../scripts/versions/cache.js';
-import { shellEnvironment } from '../support/installed-package.js';
-import { ALL_MODES, MODES } from '../support/modes.js';
+import { shellEnvironment } from '../support/package/installed-package.js';
 import { describeWith, version } from '../support/requirements.js';
 import { temporaryDirectory } from '../support/resources.js';
+import { ALL_MODES, MODES } from '../support/threads/modes.js';
 
 const file = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const LIMIT = { timeout: 120_000 };
 const TESTS = [
-  ...[
-    'ffi',
-    'libc',
-    'reactor',
-    'loop-socket',
-    'memory',
-    'copy',
-    'counters',
-    'spsc-ring',
-    'neighbour-table',
-    'packed-driver-queues',
-  ],
-  ...['core', 'sleep', 'run', 'multicore-doorbell'],
-  ...['vhost-user-channel', 'vhost-user-frontend', 'vhost-user-backend', 'bess-script', 'bess-worker'],
+  'drivers/libc/ffi',
+  'drivers/libc/libc',
+  'drivers/libc/reactor',
+  'drivers/libc/loop-socket',
+  'drivers/memory/memory',
+  'drivers/memory/copy',
+  'src/counters',
+  'rings/spsc-ring',
+  'rings/neighbour-table',
+  'drivers/virtio/driver/packed-queues',
+  'src/link/core',
+  'src/link/sleep',
+  'src/link/run-loop',
+  'src/threads/doorbell',
+  'drivers/transports/vhost-user-channel',
+  'drivers/transports/vhost-user-frontend',
+  'drivers/transports/vhost-user-backend',
+  'bess/script',
+  'bess/worker',
 ];
 
 for (const node of NODES) {

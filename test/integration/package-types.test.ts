@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { EXPORTS } from '../../scripts/bundle/exports.js';
 import { Child } from '../../scripts/child.js';
 import { programOf, TYPESCRIPTS } from '../../scripts/versions/cache.js';
-import { InstalledPackage, shellEnvironment } from '../support/installed-package.js';
+import { InstalledPackage, shellEnvironment } from '../support/package/installed-package.js';
 import { describeWith, version } from '../support/requirements.js';
 
 const PATIENCE_MS = 180_000;

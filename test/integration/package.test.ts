@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { EXPORTS } from '../../scripts/bundle/exports.js';
 import { Child } from '../../scripts/child.js';
-import { InstalledPackage, shellEnvironment } from '../support/installed-package.js';
-import { ALL_MODES, MODES } from '../support/modes.js';
+import { InstalledPackage, shellEnvironment } from '../support/package/installed-package.js';
+import { ALL_MODES, MODES } from '../support/threads/modes.js';
 
 const BUNDLE = 'dist/bundle/tspmd';
 /** For the installation: npm may have to ask its registry. */

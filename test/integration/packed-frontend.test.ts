@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.js';
 import * as f from '../../drivers/virtio/features.js';
-import { type NetDeviceOptions, VirtioNetDevice } from '../../drivers/virtio/net-device.js';
+import { type NetDeviceOptions, VirtioNetDevice } from '../../drivers/virtio/virtio-net-device.js';
 import { Testpmd } from '../../scripts/testpmd.js';
-import { EchoCheck } from '../support/echo-check.js';
 import { describeWith, testpmd } from '../support/requirements.js';
 import { until } from '../support/until.js';
+import { EchoCheck } from '../support/virtio/echo-check.js';
 
 const FRAMES = 3000;
 

@@ -3,8 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
-import { ALL_MODES, MODES } from '../support/modes.js';
 import { temporaryDirectory } from '../support/resources.js';
+import { ALL_MODES, MODES } from '../support/threads/modes.js';
 
 const MAC = '[0-9a-f:]{17}';
 const RANDOM = `our MAC address ${MAC} was chosen at random; --mac sets another: a switch whose table does not have it drops`;

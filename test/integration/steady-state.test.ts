@@ -1,9 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
-import type { SteadyState } from '../support/steady-state.worker.js';
+import type { SteadyState } from '../support/threads/steady-state.worker.js';
 
-const WORKER = fileURLToPath(new URL('../../dist/test/support/steady-state.worker.js', import.meta.url));
+const WORKER = fileURLToPath(new URL('../../dist/test/support/threads/steady-state.worker.js', import.meta.url));
 const PACKETS = 10_000_000;
 
 /** What the runtime itself keeps (compiled code, timers), in bytes: not 0.01 a packet. */

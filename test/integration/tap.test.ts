@@ -5,7 +5,7 @@ import { openDevices } from '../../bess/ports/devices.js';
 import { Reactor } from '../../drivers/libc/index.js';
 import { WindowAllocator, type WindowRange } from '../../drivers/memory/index.js';
 import { MAX_TAP_FRAME_BYTES, TapDevice } from '../../drivers/transports/tap.js';
-import { MAX_BURST, PacketBurst } from '../../drivers/virtio/packet-burst.js';
+import { MAX_BURST, PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
 import { command, describeWith, root, tun } from '../support/requirements.js';
 import { until } from '../support/until.js';
 

@@ -3,8 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
-import { ALL_MODES, MODES, stackCores } from '../support/modes.js';
 import { temporaryDirectory } from '../support/resources.js';
+import { ALL_MODES, MODES, stackCores } from '../support/threads/modes.js';
 
 const RUNS_TYPESCRIPT = Boolean((process.features as { typescript?: unknown }).typescript);
 const APP = `import { bytesOf, type Greeting } from './greeting.ts';

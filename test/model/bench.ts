@@ -2,11 +2,11 @@
 import fc from 'fast-check';
 import { closeFile, eventfd } from '../../drivers/libc/index.js';
 import { PacketMemory } from '../../drivers/memory/index.js';
-import type { GuestMemory, RingOptions, RingPlace } from '../../drivers/virtio/device-ring.js';
-import { makeQueueCounters } from '../../drivers/virtio/queue-counters.js';
+import { makeQueueCounters } from '../../drivers/virtio/device/queue-counters.js';
+import type { GuestMemory, RingOptions, RingPlace } from '../../drivers/virtio/device/ring.js';
 import type { QueueLayout } from '../../drivers/virtio/transport.js';
 import type { BufferGeometry } from '../../rings/buffer-pool.js';
-import { MODEL_IOVA_BASE } from '../support/device-model.js';
+import { MODEL_IOVA_BASE } from '../support/virtio/device-model.js';
 import type { Rules, Wish } from './virtqueue.js';
 
 /** Who plays a side: the product, or the plain models that were written from the specification alone. */

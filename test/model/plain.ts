@@ -1,12 +1,12 @@
 /** What the ends that were written from the specification share: buffers of the plain drivers, and when each side notifies. */
-import { QueueCounter } from '../../drivers/virtio/queue-counters.js';
+import { QueueCounter } from '../../drivers/virtio/device/queue-counters.js';
 import { type BufferPool, NO_BUFFER } from '../../rings/buffer-pool.js';
-import type { DeviceModel } from '../support/device-model.js';
-import { DeviceRing } from '../support/device-ring.js';
-import type { DriverModel } from '../support/driver-model.js';
-import { PackedDeviceRing } from '../support/packed-device-ring.js';
-import { PackedDriver } from '../support/packed-driver.js';
-import { SplitDriver } from '../support/split-driver.js';
+import type { DeviceModel } from '../support/virtio/device-model.js';
+import { DeviceRing } from '../support/virtio/device-ring.js';
+import type { DriverModel } from '../support/virtio/driver-model.js';
+import { PackedDeviceRing } from '../support/virtio/packed-device-ring.js';
+import { PackedDriver } from '../support/virtio/packed-driver.js';
+import { SplitDriver } from '../support/virtio/split-driver.js';
 import { demand } from './virtqueue.js';
 
 interface InRing {

@@ -1,5 +1,5 @@
 /** A receive queue: what the model knows of it, and the steps of the device's side. */
-import { frameOf } from '../support/driver.js';
+import { frameOf } from '../support/virtio/driver.js';
 import { type Config, rulesOf, zeroedWish } from './bench.js';
 import {
   OurRxDevice,

@@ -1,18 +1,18 @@
 /** The ends of a receive queue that are played against each other: the product's, and those written from the specification. */
 import { LinearAddressSpace } from '../../drivers/memory/index.js';
 import { MAX_RX_BURST } from '../../drivers/net-device.js';
-import { DeviceRxQueue } from '../../drivers/virtio/device-rx-queue.js';
-import { DriverRxQueue } from '../../drivers/virtio/driver-rx-queue.js';
-import { PackedRxQueue } from '../../drivers/virtio/packed-rx-queue.js';
-import { PacketBurst } from '../../drivers/virtio/packet-burst.js';
-import { QueueCounter } from '../../drivers/virtio/queue-counters.js';
+import { PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
+import { QueueCounter } from '../../drivers/virtio/device/queue-counters.js';
+import { DeviceRxQueue } from '../../drivers/virtio/device/rx-queue.js';
+import { PackedRxQueue } from '../../drivers/virtio/driver/packed-rx.js';
+import { DriverRxQueue } from '../../drivers/virtio/driver/split-rx.js';
 import { BufferPool, FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
-import { type Chain, type DeviceModel, MODEL_IOVA_BASE } from '../support/device-model.js';
-import { DeviceRing } from '../support/device-ring.js';
-import type { DriverModel } from '../support/driver-model.js';
-import { PackedDeviceRing } from '../support/packed-device-ring.js';
-import { PackedDriver } from '../support/packed-driver.js';
-import { SplitDriver } from '../support/split-driver.js';
+import { type Chain, type DeviceModel, MODEL_IOVA_BASE } from '../support/virtio/device-model.js';
+import { DeviceRing } from '../support/virtio/device-ring.js';
+import type { DriverModel } from '../support/virtio/driver-model.js';
+import { PackedDeviceRing } from '../support/virtio/packed-device-ring.js';
+import { PackedDriver } from '../support/virtio/packed-driver.js';
+import { SplitDriver } from '../support/virtio/split-driver.js';
 import { type Bench, type Config, type RingAt, ringAt } from './bench.js';
 import {
   armPlainDevice,

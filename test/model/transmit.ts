@@ -1,6 +1,6 @@
 /** A transmit queue: what its two ends do, and what the model says of it. */
 import fc from 'fast-check';
-import { frameOf } from '../support/driver.js';
+import { frameOf } from '../support/virtio/driver.js';
 import { type Bench, type Config, rulesOf, zeroedWish } from './bench.js';
 import { Alone, type Explanation, type Holder, notified, Race, type State, type Step } from './steps.js';
 import {

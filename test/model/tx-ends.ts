@@ -1,16 +1,16 @@
 /** The ends of a transmit queue that are played against each other: the product's, and those written from the specification. */
 import { LinearAddressSpace } from '../../drivers/memory/index.js';
-import { DeviceTxQueue } from '../../drivers/virtio/device-tx-queue.js';
-import { DriverTxQueue } from '../../drivers/virtio/driver-tx-queue.js';
-import { PackedTxQueue } from '../../drivers/virtio/packed-tx-queue.js';
-import { PacketBurst } from '../../drivers/virtio/packet-burst.js';
+import { PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
+import { DeviceTxQueue } from '../../drivers/virtio/device/tx-queue.js';
+import { PackedTxQueue } from '../../drivers/virtio/driver/packed-tx.js';
+import { DriverTxQueue } from '../../drivers/virtio/driver/split-tx.js';
 import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
-import { type Chain, type DeviceModel, MODEL_IOVA_BASE } from '../support/device-model.js';
-import { DeviceRing } from '../support/device-ring.js';
-import type { DriverModel } from '../support/driver-model.js';
-import { PackedDeviceRing } from '../support/packed-device-ring.js';
-import { PackedDriver } from '../support/packed-driver.js';
-import { SplitDriver } from '../support/split-driver.js';
+import { type Chain, type DeviceModel, MODEL_IOVA_BASE } from '../support/virtio/device-model.js';
+import { DeviceRing } from '../support/virtio/device-ring.js';
+import type { DriverModel } from '../support/virtio/driver-model.js';
+import { PackedDeviceRing } from '../support/virtio/packed-device-ring.js';
+import { PackedDriver } from '../support/virtio/packed-driver.js';
+import { SplitDriver } from '../support/virtio/split-driver.js';
 import { type Bench, type Config, type RingAt, ringAt } from './bench.js';
 import {
   armPlainDevice,

@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Random } from '../fuzz/random.js';
-import type { Mode } from '../support/modes.js';
+import type { Mode } from '../support/threads/modes.js';
 import { leaksBetween, type Stock, takeStock } from './readings.js';
 import { spread } from './report.js';
 import type { Scene } from './scene.js';

@@ -5,7 +5,7 @@
  * Exit codes: 0 nothing was wrong, 1 a violation (a line each) or an error, 2 wrong usage.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import { ALL_MODES, type Mode } from '../support/modes.js';
+import { ALL_MODES, type Mode } from '../support/threads/modes.js';
 import type { CampaignResult } from './campaign.js';
 import { measureIsolation } from './isolation.js';
 import { counted, spread, thousands } from './report.js';

@@ -3,11 +3,11 @@
  * frames into its ring and take frames out of it, and wants a signal for each.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { udpFrame } from '../../bench/frames.js';
+import { udpFrame } from '../../bench/common/frames.js';
 import { connectUnix, Reactor } from '../../drivers/libc/index.js';
 import { VHOST_USER_F_PROTOCOL_FEATURES, VIRTIO_F_VERSION_1 } from '../../drivers/virtio/features.js';
-import { FakeFrontend } from '../support/fake-frontend.js';
-import { fillCounter, makeBlocking, Waiters } from '../support/hostile-eventfd.js';
+import { fillCounter, makeBlocking, Waiters } from '../support/libc/hostile-eventfd.js';
+import { FakeFrontend } from '../support/vhost-user/fake-frontend.js';
 import { ipOf, macOf } from './numbered.js';
 
 const FRAME_BYTES = 60;

@@ -3,12 +3,12 @@
  * its end is a signal. {@link HOSTILITIES} has the kinds.
  */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { type Endpoint, udpFrame } from '../../bench/common/frames.js';
 import { bareLoop } from '../../bench/driver/loops.js';
-import { type Endpoint, udpFrame } from '../../bench/frames.js';
 import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.js';
-import { VirtioNetDevice } from '../../drivers/virtio/net-device.js';
 import type { Doorbell, QueueLayout } from '../../drivers/virtio/transport.js';
-import { RefusedMessages } from '../support/refused-messages.js';
+import { VirtioNetDevice } from '../../drivers/virtio/virtio-net-device.js';
+import { RefusedMessages } from '../support/bess/refused-messages.js';
 import { EVENTFD_HOSTILITIES, turnEventfds } from './hostile-eventfds.js';
 import type { Hostility } from './isolation.js';
 import { ipOf, macOf } from './numbered.js';

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { isPlain } from '../../drivers/log/text.js';
 import { Child } from '../../scripts/child.js';
-import { ALL_MODES, MODES, type Mode } from '../support/modes.js';
+import { ALL_MODES, MODES, type Mode } from '../support/threads/modes.js';
 import { EVENTFD_HOSTILITIES } from './hostile-eventfds.js';
 import { spread, thousands } from './report.js';
 import { faultsOf, Scene, switchFaultsOf } from './scene.js';

@@ -10,8 +10,8 @@ import { createInterface } from 'node:readline';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Echo } from '../../src/apps/echo.js';
-import type { Core } from '../../src/core.js';
-import type { PacketBuffer } from '../../src/packet-buffer.js';
+import type { Core } from '../../src/link/core.js';
+import type { PacketBuffer } from '../../src/link/packet-buffer.js';
 import type { Stack, StackOptions } from '../../src/stack.js';
 import {
   IP_PROTOCOL_UDP,

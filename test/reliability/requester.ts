@@ -4,7 +4,7 @@
  * answer comes, as a TCP connection would: so an endpoint that is away is asked a few times a second, and the traffic is
  * there again when it is.
  */
-import type { Core } from '../../src/core.js';
+import type { Core } from '../../src/link/core.js';
 import { IP_PROTOCOL_UDP, IPV4_HEADER_BYTES, writeIpv4Header } from '../../src/wire/ipv4.js';
 import { UDP_HEADER_BYTES, writeUdpHeader } from '../../src/wire/udp.js';
 import {

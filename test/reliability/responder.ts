@@ -1,6 +1,6 @@
 /** Answers the numbered requests of others, and checks what a receiver can check: whole, for us, new, in order. */
-import type { Core } from '../../src/core.js';
-import type { PacketBuffer } from '../../src/packet-buffer.js';
+import type { Core } from '../../src/link/core.js';
+import type { PacketBuffer } from '../../src/link/packet-buffer.js';
 import { IPV4_HEADER_BYTES, swapIpv4Addresses } from '../../src/wire/ipv4.js';
 import { swapUdpPorts } from '../../src/wire/udp.js';
 import { coreOf, epochOf, flowOf, fromOf, MAX_CORES, MAX_ENDPOINTS, MAX_FLOWS, sequenceOf, toOf } from './numbered.js';

@@ -1,7 +1,7 @@
 /** What `npm run soak` does, and a short test too. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Random } from '../fuzz/random.js';
-import { ALL_MODES, MODES, type Mode } from '../support/modes.js';
+import { ALL_MODES, MODES, type Mode } from '../support/threads/modes.js';
 import { growthOf, type Sample, tooMuch } from './growth.js';
 import { leaksBetween, type Stock, takeStock } from './readings.js';
 import { thousands } from './report.js';

@@ -6,7 +6,7 @@ import { isInstalled } from '../../scripts/programs.js';
 import { findGuest } from '../../scripts/vm/cache.js';
 import { Guest } from '../../scripts/vm/guest.js';
 import { nicAddress } from '../../scripts/vm/netdev.js';
-import { MODES, type Mode } from '../support/modes.js';
+import { MODES, type Mode } from '../support/threads/modes.js';
 import { Campaign, type CampaignOptions, type CampaignResult, type Victim } from './campaign.js';
 import { macOf } from './numbered.js';
 import { NUMBERED_APP, ROOT, Scene } from './scene.js';

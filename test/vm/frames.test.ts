@@ -4,10 +4,10 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
 import { Guest } from '../../scripts/vm/guest.js';
 import { nicAddress } from '../../scripts/vm/netdev.js';
-import { DgramLink } from '../support/dgram-link.js';
-import { arp, ethernet, icmpEcho, ipv4, OTHER_MAC, OUR_MAC, PEER_MAC, udp } from '../support/frames.js';
-import { MODES, type Mode } from '../support/modes.js';
+import { arp, ethernet, icmpEcho, ipv4, OTHER_MAC, OUR_MAC, PEER_MAC, udp } from '../support/link/frames.js';
+import { DgramLink } from '../support/peers/dgram-link.js';
 import { describeWith, guest, requireForTest, vfioRequirements } from '../support/requirements.js';
+import { MODES, type Mode } from '../support/threads/modes.js';
 
 const NIC = nicAddress(0);
 const BIND = fileURLToPath(new URL('../../scripts/bind-vfio.sh', import.meta.url));

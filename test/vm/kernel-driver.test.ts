@@ -9,7 +9,7 @@ import { Guest } from '../../scripts/vm/guest.js';
 import { describeWith, guest } from '../support/requirements.js';
 
 const SCRIPT = fileURLToPath(new URL('../../bess/forward_script.bess', import.meta.url));
-const UDP_CLIENT = fileURLToPath(new URL('../../dist/test/support/udp-echo-client.worker.js', import.meta.url));
+const UDP_CLIENT = fileURLToPath(new URL('../../dist/test/support/peers/udp-echo-client.worker.js', import.meta.url));
 const GUEST_MAC = '52:54:00:00:00:01';
 const OUR_MAC = '52:54:00:00:00:02';
 

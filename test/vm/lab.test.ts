@@ -17,8 +17,8 @@ import { NetworkNamespace } from '../../scripts/netns.js';
 import { cacheFolder, findGuest } from '../../scripts/vm/cache.js';
 import { Guest } from '../../scripts/vm/guest.js';
 import { nicAddress } from '../../scripts/vm/netdev.js';
-import { bound, freePort } from '../support/dgram-link.js';
-import { expectAnswers } from '../support/kernel-ping.js';
+import { bound, freePort } from '../support/peers/dgram-link.js';
+import { expectAnswers } from '../support/peers/kernel-ping.js';
 import { command, describeWith, guest, noIommu, requireForTest, root, tun } from '../support/requirements.js';
 
 const BOOT_TIMEOUT_MS = 60_000;

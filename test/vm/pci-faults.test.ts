@@ -1,6 +1,6 @@
 /**
  * What goes wrong with PCI devices, for real: what only a kernel can refuse is said in one line (what sysfs tells is in
- * test/unit/vfio.test.ts), and a device that asks for a reset in the middle of traffic gets it.
+ * test/unit/drivers/vfio/vfio.test.ts), and a device that asks for a reset in the middle of traffic gets it.
  */
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
@@ -8,11 +8,11 @@ import { Child } from '../../scripts/child.js';
 import { NetworkNamespace } from '../../scripts/netns.js';
 import { Guest } from '../../scripts/vm/guest.js';
 import { nicAddress } from '../../scripts/vm/netdev.js';
-import { expectAnswers } from '../support/kernel-ping.js';
+import { expectAnswers } from '../support/peers/kernel-ping.js';
 import { command, describeWith, guest, requireForTest, root, tun, vfioRequirements } from '../support/requirements.js';
 
 const BIND = fileURLToPath(new URL('../../scripts/bind-vfio.sh', import.meta.url));
-const BREAKER = fileURLToPath(new URL('../../dist/test/support/broken-ring.main.js', import.meta.url));
+const BREAKER = fileURLToPath(new URL('../../dist/test/support/pci/broken-ring.main.js', import.meta.url));
 const TSPMD = Child.commandLine().join(' ');
 const NOBODY = '/usr/bin/setpriv --reuid 65534 --regid 65534 --clear-groups';
 const READY_MS = 60_000;

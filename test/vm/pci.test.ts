@@ -8,8 +8,7 @@ import { Child } from '../../scripts/child.js';
 import { NetworkNamespace } from '../../scripts/netns.js';
 import { Guest, type GuestOptions } from '../../scripts/vm/guest.js';
 import { nicAddress } from '../../scripts/vm/netdev.js';
-import { expectAnswers } from '../support/kernel-ping.js';
-import { ALL_MODES, MODES, stackCores } from '../support/modes.js';
+import { expectAnswers } from '../support/peers/kernel-ping.js';
 import {
   command,
   describeWith,
@@ -20,10 +19,11 @@ import {
   tun,
   vfioRequirements,
 } from '../support/requirements.js';
+import { ALL_MODES, MODES, stackCores } from '../support/threads/modes.js';
 
 const NIC = nicAddress(0);
 const BIND = fileURLToPath(new URL('../../scripts/bind-vfio.sh', import.meta.url));
-const UDP_CLIENT = fileURLToPath(new URL('../../dist/test/support/udp-echo-client.worker.js', import.meta.url));
+const UDP_CLIENT = fileURLToPath(new URL('../../dist/test/support/peers/udp-echo-client.worker.js', import.meta.url));
 const TSPMD = Child.commandLine().join(' ');
 const READY_MS = 60_000;
 const PINGS = { count: 50, interval: 0.02 };

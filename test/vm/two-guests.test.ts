@@ -59,7 +59,7 @@ describeWith('two guests over the embedded switch', [guest, noIommu], () => {
     `exec ${TSPMD} run --device ${NIC} --mac ${mac(i)} --ip 10.0.0.${i}/24 ${more.join(' ')}`;
 
   it('finds by ARP, pings and exchanges UDP, each with our driver', { timeout: 240_000 }, async () => {
-    const app = file('dist/test/support/traffic-on-demand.app.js');
+    const app = file('dist/test/support/threads/traffic-on-demand.app.js');
     const traffic = (to: number): string => `--app ${app} --app-option to=10.0.0.${to} pings=50 datagrams=500`;
     const guests = [
       boot(1, `${BIND}; ${ours(1, '--ring packed', traffic(2))}`),
@@ -90,7 +90,7 @@ describeWith('two guests over the embedded switch', [guest, noIommu], () => {
       1,
       `modprobe virtio_net; IF=$(ls /sys/bus/pci/devices/${NIC}/virtio*/net); ip addr add 10.0.0.1/24 dev $IF; ip link set $IF up; ${process.execPath} -e 0; read -r _
        for size in 56 1472; do ping -n -c 20 -i 0.05 -W 5 -M do -s $size 10.0.0.2; done;
-       exec ${process.execPath} ${file('dist/test/support/udp-echo-client.worker.js')} 10.0.0.2 100`,
+       exec ${process.execPath} ${file('dist/test/support/peers/udp-echo-client.worker.js')} 10.0.0.2 100`,
       true,
     );
     await boot(2, `${BIND}; ${ours(2)}`).waitFor(/^ready/m, READY_MS);

@@ -1,6 +1,6 @@
 /** What the backend offers a frontend, and what the negotiated bits mean for its rings. */
 
-import { ANY_LENGTH } from '../../virtio/device-rx-queue.js';
+import { ANY_LENGTH } from '../../virtio/device/rx-queue.js';
 import {
   featureNames,
   VHOST_USER_F_PROTOCOL_FEATURES,

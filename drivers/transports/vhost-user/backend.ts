@@ -7,9 +7,9 @@
  */
 import { abi, connectUnix, type Reactor, SystemError } from '../../libc/index.js';
 import type { WindowAllocator } from '../../memory/index.js';
-import type { DeviceRxQueue } from '../../virtio/device-rx-queue.js';
-import type { DeviceTxQueue } from '../../virtio/device-tx-queue.js';
-import { SignalPacer } from '../../virtio/signal-pacer.js';
+import type { DeviceRxQueue } from '../../virtio/device/rx-queue.js';
+import { SignalPacer } from '../../virtio/device/signal-pacer.js';
+import type { DeviceTxQueue } from '../../virtio/device/tx-queue.js';
 import { ListeningSocket, type SocketPlace } from './listening-socket.js';
 import type { PeerFiles } from './peer-memory.js';
 import { QueuePair } from './queue-pair.js';

@@ -9,7 +9,7 @@ import { statSync } from 'node:fs';
 import { abi, closeFile, connectUnix, eventfd, Reactor, SystemError } from '../../libc/index.js';
 import { type AddressSpace, LinearAddressSpace, type PacketMemory } from '../../memory/index.js';
 import type { StopSignal } from '../../stop-signal.js';
-import { EventfdDoorbell } from '../../virtio/doorbell.js';
+import { EventfdDoorbell } from '../../virtio/driver/device-doorbell.js';
 import {
   VHOST_USER_F_PROTOCOL_FEATURES,
   VIRTIO_F_RING_PACKED,

@@ -15,7 +15,7 @@ import {
   type WindowAllocator,
   type WindowRange,
 } from '../../memory/index.js';
-import type { GuestMemory } from '../../virtio/device-ring.js';
+import type { GuestMemory } from '../../virtio/device/ring.js';
 import type { MemoryRegion } from './protocol.js';
 
 const PAGE_BYTES = 4096;

@@ -3,10 +3,10 @@
  * switch wants (kicks or polling) is applied anew to each ring that starts.
  */
 import type { PacketEndpoint } from '../../packet-endpoint.js';
-import type { DeviceRxQueue } from '../../virtio/device-rx-queue.js';
-import type { DeviceTxQueue } from '../../virtio/device-tx-queue.js';
-import type { PacketBurst } from '../../virtio/packet-burst.js';
-import { makeQueueCounters, namedCounters, QueueCounter } from '../../virtio/queue-counters.js';
+import type { PacketBurst } from '../../virtio/device/packet-burst.js';
+import { makeQueueCounters, namedCounters, QueueCounter } from '../../virtio/device/queue-counters.js';
+import type { DeviceRxQueue } from '../../virtio/device/rx-queue.js';
+import type { DeviceTxQueue } from '../../virtio/device/tx-queue.js';
 
 export class QueuePair implements PacketEndpoint {
   onKick: (() => void) | null = null;

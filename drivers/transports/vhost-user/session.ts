@@ -7,9 +7,9 @@
  */
 import type { Reactor } from '../../libc/index.js';
 import type { WindowAllocator } from '../../memory/index.js';
+import { MAX_BURST, PacketBurst } from '../../virtio/device/packet-burst.js';
+import type { SignalPacer } from '../../virtio/device/signal-pacer.js';
 import { featureNames, VHOST_USER_F_PROTOCOL_FEATURES } from '../../virtio/features.js';
-import { MAX_BURST, PacketBurst } from '../../virtio/packet-burst.js';
-import type { SignalPacer } from '../../virtio/signal-pacer.js';
 import {
   checkFeatures,
   checkMtu,

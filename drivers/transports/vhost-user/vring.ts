@@ -5,12 +5,12 @@
 import { readlinkSync } from 'node:fs';
 import { abi, closeFile, type Reactor, setNonBlocking } from '../../libc/index.js';
 import { quoted } from '../../log/text.js';
-import type { RingOptions, RingPlace } from '../../virtio/device-ring.js';
-import { DeviceRxQueue } from '../../virtio/device-rx-queue.js';
-import { DeviceTxQueue } from '../../virtio/device-tx-queue.js';
-import { EVENT_BYTES, MAX_PACKED_QUEUE_SIZE, PACKED_DESC_BYTES } from '../../virtio/packed-layout.js';
-import type { SignalPacer } from '../../virtio/signal-pacer.js';
-import { availBytes, descTableBytes, MAX_SPLIT_QUEUE_SIZE, usedBytes } from '../../virtio/split-layout.js';
+import type { RingOptions, RingPlace } from '../../virtio/device/ring.js';
+import { DeviceRxQueue } from '../../virtio/device/rx-queue.js';
+import type { SignalPacer } from '../../virtio/device/signal-pacer.js';
+import { DeviceTxQueue } from '../../virtio/device/tx-queue.js';
+import { EVENT_BYTES, MAX_PACKED_QUEUE_SIZE, PACKED_DESC_BYTES } from '../../virtio/layout/packed.js';
+import { availBytes, descTableBytes, MAX_SPLIT_QUEUE_SIZE, usedBytes } from '../../virtio/layout/split.js';
 import type { PeerMemory } from './peer-memory.js';
 import type { VringAddress } from './protocol.js';
 

@@ -14,9 +14,9 @@ import {
 } from '../../memory/index.js';
 import { setBusMaster } from '../../pci/config-space.js';
 import type { PciFunction } from '../../pci/function.js';
-import { RegisterDoorbell } from '../../virtio/doorbell.js';
+import { RegisterDoorbell } from '../../virtio/driver/device-doorbell.js';
 import { VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_ORDER_PLATFORM, VIRTIO_STATUS_NEEDS_RESET } from '../../virtio/features.js';
-import { availBytes, descTableBytes, usedBytes } from '../../virtio/split-layout.js';
+import { availBytes, descTableBytes, usedBytes } from '../../virtio/layout/split.js';
 import type { Doorbell, QueueLayout, TransportEvents, VirtioTransport } from '../../virtio/transport.js';
 import { type VirtioPciLayout, virtioPciLayout } from './capabilities.js';
 import { CommonConfig, NO_VECTOR } from './common-config.js';

@@ -1,6 +1,6 @@
 /** `.bess` scripts, as text: each one runs to its end or fails with the one error that the language has. */
 import { BessScriptError, runScript } from '../../../bess/lang/index.js';
-import { RecordingHost } from '../../unit/bess-lang-host.js';
+import { RecordingHost } from '../../support/bess/lang-host.js';
 import type { Input } from '../input.js';
 import { check, type FuzzTarget } from '../target.js';
 

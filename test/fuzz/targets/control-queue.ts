@@ -2,7 +2,7 @@
 import { LinearAddressSpace, MemoryWindow, type PacketMemory } from '../../../drivers/memory/index.js';
 import type { CommandRing } from '../../../drivers/virtio/command-ring.js';
 import { ControlQueue } from '../../../drivers/virtio/control-queue.js';
-import { AVAIL_USED, EVENT_DISABLE } from '../../../drivers/virtio/packed-layout.js';
+import { AVAIL_USED, EVENT_DISABLE } from '../../../drivers/virtio/layout/packed.js';
 import type { Input } from '../input.js';
 import { check, type FuzzTarget } from '../target.js';
 

@@ -1,8 +1,8 @@
 /** The switch's end of a guest's receive queue: frames into buffers of any shape. */
 import { copierFor } from '../../../drivers/memory/index.js';
-import { DeviceRxQueue } from '../../../drivers/virtio/device-rx-queue.js';
-import { MAX_BURST, PacketBurst } from '../../../drivers/virtio/packet-burst.js';
-import { QueueCounter } from '../../../drivers/virtio/queue-counters.js';
+import { MAX_BURST, PacketBurst } from '../../../drivers/virtio/device/packet-burst.js';
+import { QueueCounter } from '../../../drivers/virtio/device/queue-counters.js';
+import { DeviceRxQueue } from '../../../drivers/virtio/device/rx-queue.js';
 import { HostileDriver } from '../hostile-driver.js';
 import type { Input } from '../input.js';
 import { takenUpTo, usedUpTo } from '../ring-places.js';

@@ -1,7 +1,8 @@
 /** The switch's end of a guest's transmit queue, split or packed: chains of any shape in, frames by reference out. */
-import { DeviceTxQueue, MAX_FRAME_BYTES } from '../../../drivers/virtio/device-tx-queue.js';
-import { MAX_BURST, PacketBurst } from '../../../drivers/virtio/packet-burst.js';
-import { QueueCounter } from '../../../drivers/virtio/queue-counters.js';
+
+import { MAX_BURST, PacketBurst } from '../../../drivers/virtio/device/packet-burst.js';
+import { QueueCounter } from '../../../drivers/virtio/device/queue-counters.js';
+import { DeviceTxQueue, MAX_FRAME_BYTES } from '../../../drivers/virtio/device/tx-queue.js';
 import { HostileDriver } from '../hostile-driver.js';
 import type { Input } from '../input.js';
 import { takenUpTo, usedUpTo } from '../ring-places.js';

@@ -1,6 +1,7 @@
 /** The driver's receive queue on a device that lies about what it has received. */
-import { DriverRxQueue } from '../../../drivers/virtio/driver-rx-queue.js';
-import { PackedRxQueue } from '../../../drivers/virtio/packed-rx-queue.js';
+
+import { PackedRxQueue } from '../../../drivers/virtio/driver/packed-rx.js';
+import { DriverRxQueue } from '../../../drivers/virtio/driver/split-rx.js';
 import { frameCapacity } from '../../../rings/buffer-pool.js';
 import { HostileDevice, QUEUE_SIZE } from '../hostile-device.js';
 import type { Input } from '../input.js';

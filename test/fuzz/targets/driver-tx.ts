@@ -1,6 +1,7 @@
 /** The driver's transmit queue on a device that lies about what it has sent. */
-import { DriverTxQueue } from '../../../drivers/virtio/driver-tx-queue.js';
-import { PackedTxQueue } from '../../../drivers/virtio/packed-tx-queue.js';
+
+import { PackedTxQueue } from '../../../drivers/virtio/driver/packed-tx.js';
+import { DriverTxQueue } from '../../../drivers/virtio/driver/split-tx.js';
 import { NO_BUFFER } from '../../../rings/buffer-pool.js';
 import { HostileDevice, QUEUE_SIZE } from '../hostile-device.js';
 import type { Input } from '../input.js';

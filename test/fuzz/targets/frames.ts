@@ -5,10 +5,10 @@
 import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../../rings/buffer-pool.js';
 import { NeighbourTable } from '../../../rings/neighbour-table.js';
 import { createL2Counters, L2_COUNTERS } from '../../../src/counters.js';
-import { LinkLayer } from '../../../src/link-layer.js';
+import { LinkLayer } from '../../../src/link/link-layer.js';
+import { TxBurst } from '../../../src/link/tx-burst.js';
 import { IndirectionTable } from '../../../src/rss/indirection-table.js';
 import { Rss } from '../../../src/rss/rss.js';
-import { TxBurst } from '../../../src/tx-burst.js';
 import type { Input } from '../input.js';
 import { check, type FuzzTarget } from '../target.js';
 

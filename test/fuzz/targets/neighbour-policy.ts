@@ -4,9 +4,9 @@
  */
 import { NeighbourState } from '../../../rings/neighbour-reader.js';
 import { NeighbourTable } from '../../../rings/neighbour-table.js';
-import { ASKS_AT_ONCE, ASKS_PER_SECOND } from '../../../src/ask-limit.js';
 import { createL2Counters, L2 } from '../../../src/counters.js';
-import { MAX_INCOMPLETE, Neighbours, RESOLVE_BEGUN, RESOLVE_REFUSED } from '../../../src/neighbours.js';
+import { ASKS_AT_ONCE, ASKS_PER_SECOND } from '../../../src/link/neighbours/ask-limit.js';
+import { MAX_INCOMPLETE, Neighbours, RESOLVE_BEGUN, RESOLVE_REFUSED } from '../../../src/link/neighbours/neighbours.js';
 import type { Input } from '../input.js';
 import { check, type FuzzTarget } from '../target.js';
 

@@ -24,10 +24,10 @@ import { HUGEPAGE_BYTES, MemoryWindow, WindowAllocator } from '../../../drivers/
 import * as p from '../../../drivers/transports/vhost-user/protocol.js';
 import { QueuePair } from '../../../drivers/transports/vhost-user/queue-pair.js';
 import { VhostUserSession } from '../../../drivers/transports/vhost-user/session.js';
-import { MAX_BURST, PacketBurst } from '../../../drivers/virtio/packet-burst.js';
-import { SignalPacer } from '../../../drivers/virtio/signal-pacer.js';
-import { counterOf, fillCounter, makeBlocking } from '../../support/hostile-eventfd.js';
-import { HOSTILE_NAME } from '../../support/refused-messages.js';
+import { MAX_BURST, PacketBurst } from '../../../drivers/virtio/device/packet-burst.js';
+import { SignalPacer } from '../../../drivers/virtio/device/signal-pacer.js';
+import { HOSTILE_NAME } from '../../support/bess/refused-messages.js';
+import { counterOf, fillCounter, makeBlocking } from '../../support/libc/hostile-eventfd.js';
 import { openFds } from '../../support/resources.js';
 import type { Input } from '../input.js';
 import { check, type FuzzTarget } from '../target.js';

@@ -5,7 +5,7 @@ import { VirtioPciTransport } from '../../../drivers/transports/virtio-pci/trans
 import { VIRTIO_NET_F_MAC, VIRTIO_NET_F_MTU, VIRTIO_NET_F_STATUS } from '../../../drivers/virtio/features.js';
 import { DeviceStatus, negotiateFeatures } from '../../../drivers/virtio/negotiation.js';
 import { NetConfigSpace } from '../../../drivers/virtio/net-config.js';
-import { modernCapabilities, pciConfig } from '../../support/virtio-pci-config.js';
+import { modernCapabilities, pciConfig } from '../../support/pci/virtio-pci-config.js';
 import type { Input } from '../input.js';
 import { check, type FuzzTarget } from '../target.js';
 

@@ -1,0 +1,44 @@
+/** The machine that a report is from: figures mean nothing without it. */
+import { spawnSync } from 'node:child_process';
+import { cpus, loadavg, release } from 'node:os';
+import { hasHugepages } from '../common/hugepages.js';
+
+export interface MachineFacts {
+  /** The processor's model. */
+  readonly cpu: string;
+  readonly cores: number;
+  /** One-minute load average before the first window: what else ran. */
+  readonly load: number;
+  readonly node: string;
+  readonly kernel: string;
+  /** Versions, or `none`. */
+  readonly qemu: string;
+  readonly dpdk: string;
+  readonly ovs: string;
+  /** Whether enough hugepages were free: without them all contestants use ordinary pages. */
+  readonly hugepages: boolean;
+}
+
+const TIMEOUT_MS = 10_000;
+
+export function machineFacts(): MachineFacts {
+  const processors = cpus();
+  return {
+    cpu: processors[0]?.model.trim() ?? 'unknown',
+    cores: processors.length,
+    load: Number(loadavg()[0]?.toFixed(2)),
+    node: process.version,
+    kernel: release(),
+    qemu: versionOf('qemu-system-x86_64', ['--version'], /version (\S+)/),
+    // With --help testpmd says its version and touches no device and no hugepage.
+    dpdk: versionOf('dpdk-testpmd', ['-v', '--help'], /RTE Version: 'DPDK ([^']+)'/),
+    ovs: versionOf('ovs-vswitchd', ['--version'], /\) ([\d.]+)/),
+    hugepages: hasHugepages(),
+  };
+}
+
+function versionOf(program: string, args: readonly string[], pattern: RegExp): string {
+  const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` };
+  const { stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', timeout: TIMEOUT_MS, env });
+  return `${stdout ?? ''}${stderr ?? ''}`.match(pattern)?.[1] ?? 'none';
+}

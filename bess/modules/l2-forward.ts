@@ -1,0 +1,237 @@
+/**
+ * L2Forward: the destination MAC address chooses the output gate (BESS: l2_forward.cc).
+ *
+ * As in BESS nothing is learned, and the gate that a packet came from is not excluded: the script says which address
+ * lives behind which gate. An unknown address leaves by the default gate; without one the packet is dropped.
+ */
+import { MAX_BURST, type PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
+import { BessError } from '../errors.js';
+import { Batch } from './batch.js';
+import { MacTable, NOT_FOUND } from './mac-table.js';
+import { DROP_GATE, MAX_GATES, Module } from './module.js';
+
+const MAC_BYTES = 6;
+const MAX_TABLE_SIZE = 1048576 * 64;
+const MAX_BUCKET_SIZE = 4;
+const DEFAULT_TABLE_SIZE = 1024;
+/** A frame too short to hold a destination address: no gate, not even the default one. */
+const NO_ADDRESS = 0xffff;
+const ADDRESSES = 2 ** 48;
+
+export interface MacEntry {
+  /** `aa:bb:cc:dd:ee:ff`. */
+  readonly addr: string;
+  readonly gate: number;
+}
+
+/** The six octets of a MAC address; EINVAL where it is none. Octets may have one digit, as BESS's sscanf takes them. */
+export function parseMac(text: string): Uint8Array {
+  const octets = text.trim().split(':');
+  const ok = octets.length === MAC_BYTES && octets.every((octet) => /^[0-9a-f]{1,2}$/i.test(octet));
+  if (!ok) throw new BessError('EINVAL', `${text} is not a proper mac address`);
+  return Uint8Array.from(octets, (octet) => Number.parseInt(octet, 16));
+}
+
+/** An address as its octets lie in `bytes`, in the usual notation. */
+export function formatMac(bytes: ArrayLike<number>): string {
+  return Array.from({ length: MAC_BYTES }, (_, i) => bytes[i].toString(16).padStart(2, '0')).join(':');
+}
+
+function headOf(mac: Uint8Array): number {
+  return mac[0] | (mac[1] << 8) | (mac[2] << 16) | (mac[3] << 24);
+}
+
+function tailOf(mac: Uint8Array): number {
+  return mac[4] | (mac[5] << 8);
+}
+
+function isPowerOf2(n: number): boolean {
+  return Number.isInteger(n) && n > 0 && (n & (n - 1)) === 0;
+}
+
+export class L2Forward extends Module {
+  override readonly className = 'L2Forward';
+  override readonly outputGates = MAX_GATES;
+  /** Packets dropped because their destination is in no entry and there is no default gate; part of the deadends. */
+  unknown = 0;
+  private readonly table: MacTable;
+  private defaultGate = DROP_GATE;
+  private readonly gateOf = new Uint16Array(MAX_BURST);
+  private readonly done = new Uint8Array(MAX_BURST);
+  private readonly part = new Batch();
+  private readonly gathered = new Uint8Array(MAC_BYTES);
+
+  /**
+   * @param size entries of the table, a power of two (0: 1024)
+   * @param bucket slots an entry, 1, 2 or 4 (0: 4). Here the two only say how many addresses fit: size x bucket.
+   */
+  constructor(name: string, size = 0, bucket = 0) {
+    super(name);
+    const entries = size === 0 ? DEFAULT_TABLE_SIZE : size;
+    const slots = bucket === 0 ? MAX_BUCKET_SIZE : bucket;
+    if (!isPowerOf2(entries) || entries > MAX_TABLE_SIZE || !isPowerOf2(slots) || slots > MAX_BUCKET_SIZE) {
+      const limits = `a size is a power of two up to ${MAX_TABLE_SIZE}, a bucket 1, 2 or 4`;
+      throw new BessError(
+        'EINVAL',
+        `initialization failed with argument size: '${entries}' bucket: '${slots}' (${limits})`,
+      );
+    }
+    this.table = new MacTable(entries * slots);
+  }
+
+  override describe(): string {
+    return `${this.table.size} ${this.table.size === 1 ? 'address' : 'addresses'}`;
+  }
+
+  /** Adds entries in order; those before a bad one stay. EINVAL, EEXIST, ENOMEM. */
+  add(entries: readonly MacEntry[]): void {
+    for (const { addr, gate } of entries) {
+      if (addr === '') throw new BessError('EINVAL', 'add list item map must contain addr as a string');
+      const mac = parseMac(addr);
+      if (this.table.find(headOf(mac), tailOf(mac)) !== NOT_FOUND) {
+        throw new BessError('EEXIST', `MAC address '${addr}' already exist`);
+      }
+      if (!this.table.add(headOf(mac), tailOf(mac), gate)) throw new BessError('ENOMEM', 'Not enough space');
+    }
+  }
+
+  /** Removes addresses in order; those before a bad one are gone. EINVAL, ENOENT. */
+  delete(addresses: readonly string[]): void {
+    for (const addr of addresses) {
+      const mac = parseMac(addr);
+      if (!this.table.delete(headOf(mac), tailOf(mac))) {
+        throw new BessError('ENOENT', `MAC address '${addr}' does not exist`);
+      }
+    }
+  }
+
+  /** The gates of addresses. EINVAL, ENOENT. */
+  lookup(addresses: readonly string[]): number[] {
+    return addresses.map((addr) => {
+      const mac = parseMac(addr);
+      const gate = this.table.find(headOf(mac), tailOf(mac));
+      if (gate === NOT_FOUND) throw new BessError('ENOENT', `MAC address '${addr}' does not exist`);
+      return gate;
+    });
+  }
+
+  /** Whether there is an entry for an address of six octets. */
+  has(mac: Uint8Array): boolean {
+    return this.table.find(headOf(mac), tailOf(mac)) !== NOT_FOUND;
+  }
+
+  /** Whether a packet for an address without an entry is dropped: no default gate, or one that is not connected. */
+  get dropsUnknown(): boolean {
+    return !this.gates[this.defaultGate];
+  }
+
+  /** Up to `max` entries for single stations, in no order. */
+  stations(max: number): MacEntry[] {
+    const found: MacEntry[] = [];
+    this.table.visit((head, tail, gate) => {
+      // The lowest bit of the first octet marks the address of a group (IEEE 802, 8.2).
+      const octets = [head & 0xff, (head >>> 8) & 0xff, (head >>> 16) & 0xff, head >>> 24, tail & 0xff, tail >>> 8];
+      if ((octets[0] & 1) === 0) found.push({ addr: formatMac(octets), gate });
+      return found.length < max;
+    });
+    return found;
+  }
+
+  /** Where packets go whose destination is in no entry. */
+  setDefaultGate(gate: number): void {
+    this.defaultGate = gate & 0xffff;
+  }
+
+  /**
+   * Adds `count` addresses from `base` on, over the gates 0 to gateCount - 1 in turn; addresses that are there already
+   * keep their gate. (BESS documents it so, but its code drops the last two octets of `base`.)
+   */
+  populate(base: string, count: number, gateCount: number): void {
+    if (base === '') throw new BessError('EINVAL', 'base must exist in gen, and must be string');
+    if (gateCount <= 0) throw new BessError('EINVAL', `gate_count must be 1 or more, not ${gateCount}`);
+    const mac = parseMac(base);
+    let value = mac.reduce((sum, octet) => sum * 256 + octet, 0);
+    for (let i = 0; i < count; i++) {
+      for (let octet = MAC_BYTES - 1, rest = value; octet >= 0; octet--, rest = Math.floor(rest / 256)) {
+        mac[octet] = rest % 256;
+      }
+      const known = this.table.find(headOf(mac), tailOf(mac)) !== NOT_FOUND;
+      if (!known && !this.table.add(headOf(mac), tailOf(mac), i % gateCount)) {
+        throw new BessError('ENOMEM', 'Not enough space');
+      }
+      value = (value + 1) % ADDRESSES;
+    }
+  }
+
+  override process(batch: Batch): void {
+    const { burst, indices, count } = batch;
+    const gateOf = this.gateOf;
+    const first = this.gateFor(burst, indices[0]);
+    gateOf[0] = first;
+    let uniform = true;
+    for (let i = 1; i < count; i++) {
+      const gate = this.gateFor(burst, indices[i]);
+      gateOf[i] = gate;
+      if (gate !== first) uniform = false;
+    }
+    // The usual burst is of one flow: it goes on as it came.
+    if (uniform) this.send(first, batch);
+    else this.split(batch);
+  }
+
+  /** A batch for each gate, in the order in which the gates first occur; within a gate the order of the packets stays. */
+  private split(batch: Batch): void {
+    const { gateOf, done, part } = this;
+    const { indices, count } = batch;
+    for (let i = 0; i < count; i++) done[i] = 0;
+    for (let i = 0; i < count; i++) {
+      if (done[i] !== 0) continue;
+      const gate = gateOf[i];
+      part.beginLike(batch);
+      for (let j = i; j < count; j++) {
+        if (gateOf[j] !== gate) continue;
+        done[j] = 1;
+        part.add(indices[j]);
+      }
+      this.send(gate, part);
+    }
+  }
+
+  private send(gate: number, batch: Batch): void {
+    if (gate === DROP_GATE || gate === NO_ADDRESS) this.unknown += batch.count;
+    this.emit(gate, batch);
+  }
+
+  private gateFor(burst: PacketBurst, packet: number): number {
+    const segment = burst.firstSegment[packet];
+    if (burst.segmentLength[segment] < MAC_BYTES) return this.gateOfScattered(burst, packet);
+    const at = burst.segmentOffset[segment];
+    let head: number;
+    let tail: number;
+    if ((at & 1) === 0) {
+      const u16 = burst.memory.u16;
+      const i = at >>> 1;
+      head = u16[i] | (u16[i + 1] << 16);
+      tail = u16[i + 2];
+    } else {
+      const u8 = burst.memory.u8;
+      head = u8[at] | (u8[at + 1] << 8) | (u8[at + 2] << 16) | (u8[at + 3] << 24);
+      tail = u8[at + 4] | (u8[at + 5] << 8);
+    }
+    const gate = this.table.find(head, tail);
+    return gate === NOT_FOUND ? this.defaultGate : gate;
+  }
+
+  /** A driver may cut a frame anywhere (virtio 1.2, 2.7.4.2), even within the address. */
+  private gateOfScattered(burst: PacketBurst, packet: number): number {
+    const mac = this.gathered;
+    let have = 0;
+    for (let s = burst.firstSegment[packet]; s < burst.firstSegment[packet + 1] && have < MAC_BYTES; s++) {
+      const from = burst.segmentOffset[s];
+      for (let i = 0; i < burst.segmentLength[s] && have < MAC_BYTES; i++) mac[have++] = burst.memory.u8[from + i];
+    }
+    if (have < MAC_BYTES) return NO_ADDRESS;
+    const gate = this.table.find(headOf(mac), tailOf(mac));
+    return gate === NOT_FOUND ? this.defaultGate : gate;
+  }
+}

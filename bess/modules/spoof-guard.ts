@@ -1,0 +1,146 @@
+/**
+ * SpoofGuard: a VM may send from its own addresses only. Gate 0 has what passes, gate 1 what does not (unconnected: dropped
+ * and counted). Put between a port's input and the switching; BESS has no such module, and refuses nothing by itself.
+ *
+ * Packets are copied out of the VM's memory before they are looked at, and go on as copies: by reference, a VM could change
+ * an address after it was checked. So a port that is guarded costs one copy a packet more.
+ */
+import { copyBetween } from '../../drivers/memory/index.js';
+import { MAX_BURST } from '../../drivers/virtio/device/packet-burst.js';
+import { BessError } from '../errors.js';
+import { Batch, emptyBurst } from './batch.js';
+import { formatMac } from './l2-forward.js';
+import { Module } from './module.js';
+
+const PASSED = 0;
+const REFUSED = 1;
+const MAC_BYTES = 6;
+/** Room for the longest frame that a port takes, and one byte for an odd one. */
+const SLOT_BYTES = 65536;
+/** Ethernet (IEEE 802.3), VLAN tags (802.1Q), ARP (RFC 826), IPv4 (RFC 791): places from the begin of each. */
+const ETHERNET_BYTES = 14;
+const ETHERNET_SOURCE = 6;
+const ETHERNET_TYPE = 12;
+const TAG_BYTES = 4;
+const MAX_TAGS = 2;
+const TYPE_IPV4 = 0x0800;
+const TYPE_ARP = 0x0806;
+const TYPE_VLAN = 0x8100;
+const TYPE_QINQ = 0x88a8;
+const ARP_BYTES = 28;
+const ARP_SENDER_MAC = 8;
+const ARP_SENDER_IP = 14;
+const IPV4_BYTES = 20;
+const IPV4_SOURCE = 12;
+/** ARP for IPv4 over Ethernet: hardware type 1, protocol IPv4, addresses of 6 and 4 bytes. */
+const ARP_HEAD = [0, 1, 8, 0, 6, 4];
+
+/** An IPv4 address as 32 bits, signed; EINVAL where it is none. */
+export function parseIpv4(text: string): number {
+  const octets = text.split('.');
+  const ok = octets.length === 4 && octets.every((octet) => /^\d{1,3}$/.test(octet) && Number(octet) <= 255);
+  if (!ok) throw new BessError('EINVAL', `${text} is not an IPv4 address`);
+  return octets.reduce((sum, octet) => (sum << 8) | Number(octet), 0);
+}
+
+export class SpoofGuard extends Module {
+  override readonly className = 'SpoofGuard';
+  override readonly outputGates = 2;
+  private readonly burst = emptyBurst();
+  private readonly passed = new Batch();
+  private readonly refused = new Batch();
+  private readonly u8: Uint8Array;
+  private readonly ips: Int32Array;
+
+  /**
+   * @param mac the VM's address, six octets
+   * @param ips its IPv4 addresses, as {@link parseIpv4} gives them; none: senders of ARP and IPv4 are not looked at
+   */
+  constructor(
+    name: string,
+    private readonly mac: Uint8Array,
+    ips: readonly number[],
+  ) {
+    super(name);
+    if (mac.length !== MAC_BYTES || (mac[0] & 1) !== 0) {
+      throw new BessError('EINVAL', "'mac' must be the address of one station, not of a group");
+    }
+    this.ips = Int32Array.from(ips);
+    const buffer = new SharedArrayBuffer(MAX_BURST * SLOT_BYTES);
+    this.u8 = new Uint8Array(buffer);
+    this.burst.memory = { u8: this.u8, u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
+  }
+
+  override describe(): string {
+    const ips = Array.from(this.ips, (ip) => [ip >>> 24, (ip >>> 16) & 255, (ip >>> 8) & 255, ip & 255].join('.'));
+    return [formatMac(this.mac), ...ips].join(' ');
+  }
+
+  override process(batch: Batch): void {
+    const { burst, passed, refused } = this;
+    burst.clear();
+    for (let i = 0; i < batch.count; i++) this.takeOut(batch, batch.indices[i]);
+    passed.beginLike(batch);
+    refused.beginLike(batch);
+    passed.burst = burst;
+    refused.burst = burst;
+    for (let i = 0; i < burst.count; i++) {
+      if (this.isOwn(burst.segmentOffset[i], burst.length[i])) passed.add(i);
+      else refused.add(i);
+    }
+    if (passed.count > 0) this.emit(PASSED, passed);
+    if (refused.count > 0) this.emit(REFUSED, refused);
+  }
+
+  /** Copies a packet, in one piece, to a place that nobody else can write. */
+  private takeOut(batch: Batch, packet: number): void {
+    const from = batch.burst;
+    const first = from.firstSegment[packet];
+    const start = this.burst.count * SLOT_BYTES + (from.segmentOffset[first] & 1);
+    let at = start;
+    for (let s = first; s < from.firstSegment[packet + 1]; s++) {
+      copyBetween(this.burst.memory, at, from.memory, from.segmentOffset[s], from.segmentLength[s]);
+      at += from.segmentLength[s];
+    }
+    this.burst.push(start, at - start);
+  }
+
+  private isOwn(frame: number, length: number): boolean {
+    if (length < ETHERNET_BYTES || !this.isOwnMac(frame + ETHERNET_SOURCE)) return false;
+    let header = ETHERNET_BYTES;
+    let type = this.u16(frame + ETHERNET_TYPE);
+    while (type === TYPE_VLAN || type === TYPE_QINQ) {
+      header += TAG_BYTES;
+      if (header > ETHERNET_BYTES + MAX_TAGS * TAG_BYTES || length < header) return false;
+      type = this.u16(frame + header - 2);
+    }
+    if (type === TYPE_ARP) return this.isOwnArp(frame + header, length - header);
+    if (type !== TYPE_IPV4) return true;
+    return length - header >= IPV4_BYTES && this.isOwnIp(frame + header + IPV4_SOURCE);
+  }
+
+  private isOwnArp(arp: number, length: number): boolean {
+    if (length < ARP_BYTES) return false;
+    for (let i = 0; i < ARP_HEAD.length; i++) if (this.u8[arp + i] !== ARP_HEAD[i]) return false;
+    return this.isOwnMac(arp + ARP_SENDER_MAC) && this.isOwnIp(arp + ARP_SENDER_IP);
+  }
+
+  private isOwnMac(at: number): boolean {
+    const { u8, mac } = this;
+    for (let i = 0; i < MAC_BYTES; i++) if (u8[at + i] !== mac[i]) return false;
+    return true;
+  }
+
+  /** 0.0.0.0 is nobody's: ARP probes (RFC 5227, 2.1.1) and DHCP clients send from it. */
+  private isOwnIp(at: number): boolean {
+    const { ips } = this;
+    if (ips.length === 0) return true;
+    const ip = (this.u16(at) << 16) | this.u16(at + 2);
+    for (let i = 0; i < ips.length; i++) if (ips[i] === ip) return true;
+    return ip === 0;
+  }
+
+  private u16(at: number): number {
+    return (this.u8[at] << 8) | this.u8[at + 1];
+  }
+}

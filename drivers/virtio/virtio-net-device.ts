@@ -1,0 +1,348 @@
+/**
+ * The virtio network device's driver (virtio 1.2, 3.1 and 5.1): initialisation by the book, one queue pair, the control
+ * queue where there is one, and what happens when the device goes away or breaks. Knows no transport and no queue's inside.
+ */
+import { BufferPool, frameCapacity } from '../../rings/buffer-pool.js';
+import { PacketMemory } from '../memory/index.js';
+import type { DeviceCounters, NetDevice } from '../net-device.js';
+import { ControlQueue } from './control-queue.js';
+import { makeQueueTables, type QueueTables } from './driver/queue-tables.js';
+import { type RxQueue, rxQueueFor, splitQueues, type TxQueue, txQueueFor } from './driver/queues.js';
+import { allocateSplitQueue } from './driver/split-queue.js';
+import * as f from './features.js';
+import { type LendOptions, TxLender } from './lending/tx-lender.js';
+import type { TxLoan } from './lending/tx-loan.js';
+import { DeviceStatus, negotiateFeatures } from './negotiation.js';
+import { NetConfigSpace, randomMac } from './net-config.js';
+import { NetCounters } from './net-counters.js';
+import {
+  bufferShift,
+  DEFAULT_MTU,
+  entriesOf,
+  FRAME_OVERHEAD,
+  memoryBytes,
+  mtuOf,
+  type NetDeviceOptions,
+  ringAndBuffers,
+} from './net-options.js';
+import { setReceiveFilter } from './receive-filter.js';
+import { Restarter } from './restarter.js';
+import type { TransportEvents, VirtioTransport } from './transport.js';
+
+export type { NetDeviceOptions } from './net-options.js';
+
+// 5.1.2: receive and transmit queue of the only pair; without MQ and RSS the control queue comes right after them.
+const RX = 0;
+const TX = 1;
+const CONTROL = 2;
+
+export class VirtioNetDevice implements NetDevice, TransportEvents {
+  readonly name: string;
+  readonly rxHandles: Uint32Array;
+  readonly rxLengths: Uint32Array;
+  onWake: (() => void) | null = null;
+  onLink: ((state: 'up' | 'down', reason: string) => void) | null = null;
+  onAnnounce: (() => void) | null = null;
+  /** What was negotiated, as feature bits. */
+  features = 0n;
+  mac: Uint8Array;
+  mtu: number;
+  /** From DRIVER_OK until the device is lost, broken or closed. */
+  private running = false;
+  /** As {@link running}, where this thread drives the transmit queue itself. */
+  private sending = false;
+  /** What the device says of its link, where VIRTIO_NET_F_STATUS was negotiated. */
+  private linkUp = true;
+  private closing = false;
+  /** Why a start that is under way is to fail, although none of its calls did. */
+  private lost = '';
+  private closed: Promise<void> | null = null;
+  /** The device's own address, where it has one. */
+  private deviceMac: Uint8Array | null = null;
+  private readonly status: DeviceStatus;
+  private readonly restarter: Restarter;
+  private readonly lender: TxLender | null;
+  /** What {@link counters} tells, for other threads as well. */
+  readonly counts: NetCounters;
+
+  private constructor(
+    private readonly transport: VirtioTransport,
+    private readonly options: NetDeviceOptions,
+    readonly memory: PacketMemory,
+    readonly pool: BufferPool,
+    readonly sent: BufferPool,
+    public rx: RxQueue,
+    public tx: TxQueue,
+    private readonly control: ControlQueue,
+    lentTables: QueueTables | null,
+  ) {
+    this.name = transport.name;
+    ({ handles: this.rxHandles, lengths: this.rxLengths } = rx.received);
+    this.mac = options.mac ?? randomMac();
+    this.mtu = options.mtu ?? DEFAULT_MTU;
+    this.status = new DeviceStatus(transport);
+    const onBroken = (reason: string): void => this.fail(reason);
+    this.lender = lentTables && new TxLender(tx.name, memory, lentTables, sent, onBroken);
+    this.counts = new NetCounters(rx, tx, this.lender?.totals);
+    this.restarter = new Restarter(
+      () => this.restart(),
+      () => this.back(),
+      (reason) => this.onLink?.('down', reason),
+    );
+  }
+
+  /** Opens the device and brings it up. Rejects with one clear line; nothing is left behind then. */
+  static async open(transport: VirtioTransport, options: NetDeviceOptions = {}): Promise<VirtioNetDevice> {
+    const { name } = transport;
+    const { queueSize, buffers } = ringAndBuffers(name, options);
+    const shift = bufferShift(name, options.mtu ?? DEFAULT_MTU);
+    const memory = PacketMemory.create(memoryBytes(name, queueSize, buffers, shift), options.hugepages);
+    try {
+      const layouts = [allocateSplitQueue(memory, queueSize), allocateSplitQueue(memory, queueSize)] as const;
+      const control = new ControlQueue(`${name} control queue`, memory);
+      const geometry = { count: buffers, shift, base: memory.allocate(buffers << shift, 1 << shift) };
+      const { ownBuffers, lendTx = false, separateSent = false } = options;
+      const pool = new BufferPool(geometry, ownBuffers?.first, ownBuffers?.end);
+      const sent = separateSent || lendTx ? new BufferPool(geometry, 0, 0) : pool;
+      const lentTables = lendTx ? makeQueueTables(queueSize, buffers, true) : null;
+      const { rx, tx } = splitQueues(name, memory, layouts, pool, sent, lentTables);
+      const device = new VirtioNetDevice(transport, options, memory, pool, sent, rx, tx, control, lentTables);
+      await device.start();
+      return device;
+    } catch (error) {
+      await transport.close();
+      memory.dispose();
+      throw error;
+    }
+  }
+
+  /** Why the packet memory is not what it could be. */
+  get notice(): string {
+    return this.memory.notice === '' ? '' : `${this.name}: ${this.memory.notice}`;
+  }
+
+  get isUp(): boolean {
+    return this.running && this.linkUp;
+  }
+
+  get pollOnly(): boolean {
+    return this.transport.pollOnly;
+  }
+
+  /** virtio 1.2, 3.1.1, steps 1 to 8. */
+  private async start(): Promise<void> {
+    const { transport, status } = this;
+    this.lost = '';
+    await transport.connect(this.memory, this);
+    await status.reset();
+    await status.add(f.VIRTIO_STATUS_ACKNOWLEDGE);
+    await status.add(f.VIRTIO_STATUS_DRIVER);
+    try {
+      const longestPacket = frameCapacity(this.pool.geometry.shift) - FRAME_OVERHEAD;
+      this.features = await negotiateFeatures(transport, status, this.options, longestPacket);
+      await this.readConfig();
+      await this.setupQueues();
+    } catch (error) {
+      // 3.1.1: on an irrecoverable error the driver sets FAILED. The device may be gone; that changes nothing.
+      await status.add(f.VIRTIO_STATUS_FAILED).catch(() => {});
+      throw error;
+    }
+  }
+
+  private has(feature: bigint): boolean {
+    return (this.features & feature) !== 0n;
+  }
+
+  private async readConfig(): Promise<void> {
+    const config = await NetConfigSpace.read(this.transport, this.features);
+    this.deviceMac = config.mac;
+    if (config.mac && !this.options.mac) this.mac = config.mac;
+    this.linkUp = config.linkUp;
+    this.mtu = mtuOf(this.name, this.options.mtu, config.mtu ?? Number.POSITIVE_INFINITY);
+  }
+
+  private async setupQueues(): Promise<void> {
+    const { transport, control, memory, pool, sent } = this;
+    const packed = this.has(f.VIRTIO_F_RING_PACKED);
+    this.rx = rxQueueFor(packed, this.rx, memory, pool);
+    this.tx = txQueueFor(packed, this.tx, memory, sent);
+    const { rx, tx } = this;
+    this.counts.follow(rx, tx);
+    for (const [index, queue] of [rx, tx].entries()) {
+      queue.resize(entriesOf(queue.name, await transport.maxQueueSize(index), this.options.queueSize, queue.capacity));
+    }
+    const space = transport.addressSpace();
+    const eventIdx = this.has(f.VIRTIO_F_EVENT_IDX);
+    const longestFrame = this.mtu + FRAME_OVERHEAD;
+    const inOrder = this.has(f.VIRTIO_F_IN_ORDER);
+    tx.start(space, eventIdx, longestFrame, inOrder);
+    if (!rx.start(space, eventIdx, this.has(f.VIRTIO_NET_F_MRG_RXBUF), inOrder)) {
+      throw new Error(`${this.name}: the stack holds so many buffers that the receive ring cannot be filled`);
+    }
+    rx.attach(await transport.setupQueue(RX, rx.layout, true));
+    const doorbell = await transport.setupQueue(TX, tx.layout, false);
+    tx.attach(doorbell);
+    const hasControl = this.has(f.VIRTIO_NET_F_CTRL_VQ);
+    if (hasControl) {
+      control.start(space, packed, eventIdx, await transport.maxQueueSize(CONTROL));
+      control.attach(await transport.setupQueue(CONTROL, control.layout, false));
+    }
+    await this.status.add(f.VIRTIO_STATUS_DRIVER_OK);
+    if (hasControl) {
+      const { promiscuous = false, allMulticast = false } = this.options;
+      const { mac, deviceMac, features } = this;
+      await setReceiveFilter(control, features, { mac, deviceMac, promiscuous, allMulticast });
+    }
+    // With the answer to the last message the end of the connection may have come.
+    if (this.lost !== '') throw new Error(this.lost);
+    // 3.1.1: no buffer may be made available, and no doorbell rung, before DRIVER_OK.
+    this.lender?.setLink(this.linkUp);
+    this.lender?.start({ packed, inOrder, size: tx.layout.size, eventIdx, longestFrame, doorbell: doorbell.share() });
+    this.running = true;
+    this.sending = this.lender === null;
+    rx.open();
+    tx.kick();
+  }
+
+  rxBurst(max: number): number {
+    if (!this.running) return 0;
+    const count = this.rx.broken === '' ? this.rx.burst(max) : 0; // broken: while it was armed
+    if (this.rx.broken !== '') this.fail(this.rx.broken);
+    return count;
+  }
+
+  txBurst(handles: Uint32Array, lengths: Uint32Array, count: number): number {
+    if (!this.sending) return 0;
+    const taken = this.tx.burst(handles, lengths, count);
+    if (this.tx.broken !== '') this.fail(this.tx.broken);
+    return taken;
+  }
+
+  reclaimTx(): void {
+    if (!this.sending) return;
+    this.tx.reclaim();
+    if (this.tx.broken !== '') this.fail(this.tx.broken);
+  }
+
+  /**
+   * Lends the transmit queue to another thread, which drives it with a `BorrowedTx`; for a device that was opened with the
+   * option `lendTx`. One thread at a time. After an earlier borrower the device is restarted for it. While the queue is
+   * lent, buffers come back there alone; at other times a restart puts those that were in the ring into {@link sent}.
+   */
+  lendTx(options: LendOptions = {}): TxLoan {
+    if (this.lender === null) throw new Error(`${this.name}: opened without the option lendTx`);
+    if (this.closing) throw new Error(`${this.name}: closed`);
+    const { needsRestart } = this.lender;
+    const loan = this.lender.lend(this.tx.layout, options);
+    if (needsRestart) this.down(`${this.name}: the transmit queue goes to another thread`, true);
+    return loan;
+  }
+
+  /**
+   * Says that the thread which had borrowed the transmit queue is gone. It must be: it could be in the ring. Where it had
+   * taken up the loan, its end is noticed without this.
+   */
+  revokeTx(): void {
+    this.lender?.revoke();
+  }
+
+  enableRxInterrupt(): boolean {
+    return this.running ? this.rx.enableInterrupts() : true;
+  }
+
+  disableRxInterrupt(): void {
+    if (this.running) this.rx.disableInterrupts();
+  }
+
+  onInterrupt(queue: number): void {
+    if (queue === RX) this.onWake?.();
+  }
+
+  onConfigChange(): void {
+    this.followConfig().catch((error: Error) => this.fail(error.message));
+  }
+
+  private async followConfig(): Promise<void> {
+    // 2.1.2: the device has met an error that only a reset ends.
+    if (((await this.transport.getStatus()) & f.VIRTIO_STATUS_NEEDS_RESET) !== 0) {
+      this.fail(`${this.name}: the device asks for a reset`);
+      return;
+    }
+    const config = await NetConfigSpace.read(this.transport, this.features);
+    if (config.announce && this.running) {
+      // 5.1.6.5.4: send gratuitous packets, then say that it is done.
+      this.onAnnounce?.();
+      await this.control.acknowledgeAnnounce();
+    }
+    const before = this.linkUp;
+    this.linkUp = config.linkUp;
+    this.lender?.setLink(config.linkUp);
+    if (config.linkUp === before || !this.running) return;
+    this.onLink?.(
+      config.linkUp ? 'up' : 'down',
+      `${this.name}: the device reports its link ${config.linkUp ? 'up' : 'down'}`,
+    );
+    this.onWake?.();
+  }
+
+  onLost(reason: string): void {
+    // While the device starts, that fails, and says so to whoever started it.
+    if (this.running) this.down(reason, this.transport.canReconnect);
+    else this.lost = reason;
+  }
+
+  /** The device broke the protocol, or said it is broken: reset it and begin anew. */
+  private fail(reason: string): void {
+    if (!this.running) return;
+    this.counts.deviceErrors++;
+    this.down(reason, true);
+  }
+
+  private down(reason: string, restart: boolean): void {
+    // What was sent until now is not lost, and its buffers are of use meanwhile.
+    if (this.sending && this.tx.broken === '') this.tx.reclaim();
+    this.running = false;
+    this.sending = false;
+    this.lender?.pause();
+    if (restart) this.restarter.begin(reason);
+    this.onLink?.('down', reason);
+    this.onWake?.();
+  }
+
+  private async restart(): Promise<void> {
+    if (this.lender !== null) await this.lender.left();
+    if (this.closing) return;
+    await this.transport.close();
+    if (!this.closing) await this.start();
+  }
+
+  private back(): void {
+    this.counts.reconnects++;
+    // A link that is still down is told when it comes up.
+    if (this.linkUp) this.onLink?.('up', `${this.name} is back`);
+    this.onWake?.();
+  }
+
+  counters(): DeviceCounters {
+    return this.counts.snapshot();
+  }
+
+  close(): Promise<void> {
+    this.closed ??= this.shutDown();
+    return this.closed;
+  }
+
+  private async shutDown(): Promise<void> {
+    this.closing = true;
+    this.running = false;
+    this.sending = false;
+    this.lost = `${this.name}: closed while it started`;
+    this.restarter.stop();
+    if (this.lender !== null) await this.lender.end();
+    await this.transport.close();
+    // A start that was under way fails for want of its transport; what it may have opened since is closed after it.
+    await this.restarter.settled();
+    await this.transport.close();
+    this.memory.dispose();
+  }
+}

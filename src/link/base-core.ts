@@ -1,0 +1,288 @@
+/**
+ * What both kinds of {@link Core} have in common. What is below differs: a {@link SingleCore} polls the vNIC itself; with
+ * several cores, a {@link RingCore} has rings to the threads that do.
+ *
+ * Every buffer has one owner at any moment: a pool, the device, a ring, this layer (waiting for the stack, in the burst to
+ * be sent, parked for ARP) or the stack. Nothing is allocated per packet.
+ */
+import type { MemoryViews } from '../../drivers/memory/index.js';
+import {
+  type BufferGeometry,
+  type BufferPool,
+  bufferStart,
+  FRAME_OFFSET,
+  frameCapacity,
+} from '../../rings/buffer-pool.js';
+import type { IdlePolicy, Layer } from '../config.js';
+import { L2, type L2Counters, type PortCounters } from '../counters.js';
+import { ArgumentError } from '../errors.js';
+import { coreText, INSPECT } from '../inspect.js';
+import type { FlowTuple } from '../rss/rss.js';
+import { ETH_HEADER_BYTES } from '../wire/ethernet.js';
+import { IPV4_HEADER_BYTES, ipv4Version } from '../wire/ipv4.js';
+import type { Core, WaitForPacketsOptions } from './core.js';
+import type { Egress } from './egress.js';
+import type { BufferHome, FrameSink, WakeSource } from './lower-layer.js';
+import { newOwner, notOwned, OWNER_LAYER, type Ownable, PacketBuffer } from './packet-buffer.js';
+import { Sleeper } from './sleep.js';
+import { BURST, TxBurst } from './tx-burst.js';
+import { WaitingPackets } from './waiting-packets.js';
+
+/** What every core is made of. */
+export interface CoreParts {
+  readonly memory: MemoryViews;
+  readonly geometry: BufferGeometry;
+  /** Longest IP packet that the device sends, in bytes. */
+  readonly deviceMtu: number;
+  /** Takes what the stack sends. */
+  readonly sink: FrameSink;
+  /** Where the stack's new buffers come from, and how many of them are not for it. */
+  readonly pool: BufferPool;
+  readonly reserve: number;
+  /** Tells of packets while the core sleeps. */
+  readonly wakeSource: WakeSource;
+  readonly counters: L2Counters;
+  readonly clock: () => number;
+  /** Number of this core, and how many there are. */
+  readonly index: number;
+  readonly count: number;
+  /** Own address, as a number. */
+  readonly address: number;
+  readonly mtu?: number | undefined;
+  readonly layer: Layer;
+  readonly idle: IdlePolicy;
+}
+
+// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+const FULL_BURST = BURST;
+const LAYER = OWNER_LAYER;
+const TX_QUEUED = L2.tx_queued;
+const LOOP_POLLS = L2.loop_polls;
+/** Polls between two looks at the clock. */
+const POLLS_PER_TICK = 64;
+
+export abstract class BaseCore implements Core {
+  readonly memory: MemoryViews;
+  readonly mtu: number;
+  readonly layer: Layer;
+  readonly idle: IdlePolicy;
+  readonly address: number;
+  readonly index: number;
+  readonly count: number;
+
+  protected readonly buffers: readonly PacketBuffer[];
+  protected readonly waiting = new WaitingPackets();
+  protected readonly l2: L2Counters;
+  protected readonly values: Float64Array;
+  protected readonly tx: TxBurst;
+  protected readonly sleeper: Sleeper;
+  protected readonly clock: () => number;
+  protected readonly isIp: boolean;
+  protected readonly home: BufferHome;
+  private readonly pool: BufferPool;
+  /** The stack, as the owner of buffers. */
+  private readonly stack = newOwner();
+  private readonly reserve: number;
+  private readonly minLength: number;
+  private readonly maxLength: number;
+  private pollsToTick = POLLS_PER_TICK;
+
+  /** The way of an IP packet out. */
+  protected abstract readonly egress: Egress;
+  abstract rssCoreFor(flow: FlowTuple): number;
+  /** The hash of a received packet: {@link PacketBuffer.rssHash}. */
+  abstract hashOf(handle: number): number;
+  abstract get mac(): Uint8Array;
+  abstract counters(): PortCounters;
+  /** Receives a burst: packets for the stack go to {@link waiting}. */
+  protected abstract poll(): void;
+  /** Takes back what was sent, into the pool. */
+  protected abstract reclaim(): void;
+  /** Does what is due. */
+  protected abstract timers(nowMs: number): void;
+  /** When {@link timers} has something to do next; Infinity when it has not. */
+  protected abstract timersDue(): number;
+
+  protected constructor(parts: CoreParts) {
+    const { memory, geometry, sink } = parts;
+    const { count, shift, base } = geometry;
+    this.memory = memory;
+    this.layer = parts.layer;
+    this.idle = parts.idle;
+    this.index = parts.index;
+    this.count = parts.count;
+    this.address = parts.address >>> 0;
+    this.clock = parts.clock;
+    this.l2 = parts.counters;
+    this.values = parts.counters.values;
+    this.pool = parts.pool;
+    this.reserve = parts.reserve;
+    this.home = sink.pool;
+    this.isIp = this.layer === 'ip';
+    this.mtu = Math.min(parts.mtu ?? parts.deviceMtu, parts.deviceMtu, frameCapacity(shift) - ETH_HEADER_BYTES);
+    this.minLength = this.isIp ? IPV4_HEADER_BYTES : ETH_HEADER_BYTES;
+    this.maxLength = this.isIp ? this.mtu : this.mtu + ETH_HEADER_BYTES;
+
+    const headroom = FRAME_OFFSET + (this.isIp ? ETH_HEADER_BYTES : 0);
+    const capacity = frameCapacity(shift) - (this.isIp ? ETH_HEADER_BYTES : 0);
+    const buffers: PacketBuffer[] = [];
+    for (let handle = 0; handle < count; handle++) {
+      buffers.push(new PacketBuffer(handle, base + bufferStart(handle, shift) + headroom, capacity, this));
+    }
+    this.buffers = buffers;
+    this.tx = new TxBurst(sink, parts.counters);
+    this.sleeper = new Sleeper(parts.wakeSource, this, parts.clock);
+  }
+
+  getRxCount(): number {
+    this.tx.flush();
+    if (this.waiting.count < FULL_BURST) this.poll();
+    if (--this.pollsToTick <= 0) this.tick(this.clock());
+    return this.waiting.count;
+  }
+
+  getBufferRx(): PacketBuffer | null {
+    const waiting = this.waiting;
+    const at = waiting.head;
+    if (at === waiting.tail) return null;
+    waiting.head = at + 1;
+    const buffer = this.buffers[waiting.handles[at]];
+    buffer.length = waiting.lengths[at];
+    (buffer as Ownable).owner = this.stack;
+    return buffer;
+  }
+
+  getBufferTx(): PacketBuffer | null {
+    const pool = this.pool;
+    if (pool.available <= this.reserve) {
+      this.reclaim();
+      if (pool.available <= this.reserve) {
+        this.values[L2.tx_no_buffer]++;
+        return null;
+      }
+    }
+    const buffer = this.buffers[pool.get()];
+    buffer.length = 0;
+    (buffer as Ownable).owner = this.stack;
+    return buffer;
+  }
+
+  addBufferToRing(buffer: PacketBuffer): boolean {
+    if (buffer.owner !== this.stack) throw notOwned('addBufferToRing', buffer);
+    const length = buffer.length;
+    // Written so that NaN fails, too.
+    if (!(length >= this.minLength && length <= this.maxLength)) {
+      this.drop(buffer, L2.tx_drop_length);
+      return true;
+    }
+    if (this.isIp) {
+      if (ipv4Version(this.memory.u8, buffer.offset) !== 4) {
+        this.drop(buffer, L2.tx_drop_version);
+        return true;
+      }
+      if (!this.egress.send(buffer.handle, buffer.offset, length)) return this.ringFull();
+    } else {
+      if (!this.tx.push(buffer.handle, length)) return this.ringFull();
+      this.values[TX_QUEUED]++;
+    }
+    (buffer as Ownable).owner = LAYER;
+    // Asleep, nobody calls getRxCount soon.
+    if (this.sleeper.isAsleep) this.flush();
+    return true;
+  }
+
+  release(buffer: PacketBuffer): void {
+    if (buffer.owner !== this.stack) throw notOwned('release', buffer);
+    (buffer as Ownable).owner = LAYER;
+    this.home.put(buffer.handle);
+  }
+
+  nextHopMac(ip: number): Uint8Array | null {
+    return this.egress.nextHopMac(ip);
+  }
+
+  flush(): void {
+    this.tx.flush();
+    this.sleeper.reschedule();
+  }
+
+  waitForPackets(options: WaitForPacketsOptions = {}): Promise<number> {
+    if (typeof options !== 'object' || options === null) {
+      return Promise.reject(new ArgumentError(`waitForPackets: takes { signal, timeoutMs }, found ${String(options)}`));
+    }
+    this.publish();
+    return this.sleeper.sleep(options.timeoutMs, options.signal);
+  }
+
+  get isAsleep(): boolean {
+    return this.sleeper.isAsleep;
+  }
+
+  wake(): void {
+    this.sleeper.wake();
+  }
+
+  /** The end: sends what is still to be sent, ends {@link waitForPackets}. The device is closed by its owner. */
+  close(): void {
+    this.tx.flush();
+    this.sleeper.close();
+  }
+
+  /** Housekeeping that is due at `nowMs`: ARP timers. Done by getRxCount now and then, and while asleep. */
+  tick(nowMs: number): void {
+    this.values[LOOP_POLLS] += POLLS_PER_TICK - this.pollsToTick;
+    this.pollsToTick = POLLS_PER_TICK;
+    this.publish();
+    if (this.isIp) this.timers(nowMs);
+  }
+
+  /** How often {@link getRxCount} was called, exactly; the counter of that name is brought up to date by {@link tick}. */
+  get polls(): number {
+    return this.values[LOOP_POLLS] + POLLS_PER_TICK - this.pollsToTick;
+  }
+
+  /** Brings up to date what other threads are to see of this core. */
+  protected publish(): void {}
+
+  /** When {@link tick} must be called next; Infinity when it need not. */
+  nextDeadline(): number {
+    const due = this.timersDue();
+    // Nothing tells when the ring has room again: look after a millisecond.
+    return this.tx.pending > 0 ? Math.min(due, this.clock() + 1) : due;
+  }
+
+  /** Adds to what the core's thread has spent working, and sleeping or polling in vain. For the loop that drives it. */
+  countTime(busyMs: number, idleMs: number): void {
+    this.values[L2.loop_busy_ms] += busyMs;
+    this.values[L2.loop_idle_ms] += idleMs;
+  }
+
+  /** Buffers that this layer holds: packets for the stack, frames for the device, packets that wait for ARP. */
+  held(): { waiting: number; pending: number; parked: number } {
+    return { waiting: this.waiting.count, pending: this.tx.pending, parked: this.egress.parked };
+  }
+
+  /** Buffers that the stack has, found by looking at each: for who asks now and then. */
+  protected heldByStack(): number {
+    const { stack } = this;
+    let held = 0;
+    for (const { owner } of this.buffers) if (owner === stack) held++;
+    return held;
+  }
+
+  /** For `console.log`, which would otherwise show every buffer. */
+  [INSPECT](): string {
+    return coreText(this);
+  }
+
+  private drop(buffer: PacketBuffer, reason: number): void {
+    this.values[reason]++;
+    (buffer as Ownable).owner = LAYER;
+    this.home.put(buffer.handle);
+  }
+
+  private ringFull(): false {
+    this.values[L2.tx_ring_full]++;
+    return false;
+  }
+}

@@ -1,0 +1,187 @@
+/**
+ * The way of an IP packet onto the wire: next hop, its MAC address, the Ethernet header in the headroom, the burst. A
+ * packet whose neighbour has not answered yet is parked and goes out when it does.
+ */
+
+import { FRAME_OFFSET, NO_BUFFER } from '../../rings/buffer-pool.js';
+import { NeighbourState } from '../../rings/neighbour-reader.js';
+import { L2, type L2Counters } from '../counters.js';
+import { writeU16 } from '../wire/bytes.js';
+import {
+  BROADCAST_MAC,
+  copyMac,
+  ETH_HEADER_BYTES,
+  ETHERTYPE_IPV4_WORD,
+  writeEthSourceAndType,
+} from '../wire/ethernet.js';
+import { ipv4Destination } from '../wire/ipv4.js';
+import { HOP_BROADCAST, HOP_GATEWAY, HOP_MULTICAST, HOP_NEIGHBOUR, HOP_SELF, type Host } from './host.js';
+import type { FrameSink } from './lower-layer.js';
+import {
+  type NeighbourEvents,
+  type NeighbourResolver,
+  RESOLVE_BEGUN,
+  RESOLVE_REFUSED,
+} from './neighbours/neighbours.js';
+import { ParkingLot } from './neighbours/parking.js';
+import type { TxBurst } from './tx-burst.js';
+
+// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+const HEADER_BYTES = ETH_HEADER_BYTES;
+const IPV4_TYPE = ETHERTYPE_IPV4_WORD;
+const TX_QUEUED = L2.tx_queued;
+const TO_NEIGHBOUR = HOP_NEIGHBOUR;
+const TO_GATEWAY = HOP_GATEWAY;
+/** Nobody's address: 0.0.0.0 is never a neighbour. */
+const NO_HOP = 0;
+
+export class Egress implements NeighbourEvents {
+  private readonly lot = new ParkingLot();
+  private readonly values: Float64Array;
+  private readonly u8: Uint8Array;
+  private readonly u16: Uint16Array;
+  // The neighbour that a packet went to last, its address in memory words, and where the table has it: most packets of a
+  // burst go to the same, and looking whether its entry was written since takes one load.
+  private lastHop = NO_HOP;
+  private lastAt = 0;
+  private lastAs = 0;
+  private mac0 = 0;
+  private mac1 = 0;
+  private mac2 = 0;
+
+  /**
+   * Sends the IP packet of `length` bytes at `ip` in the buffer `handle`.
+   * @returns false when the ring is full: the buffer stays the caller's. Otherwise it is gone: queued, parked or dropped.
+   */
+  readonly send: (handle: number, ip: number, length: number) => boolean;
+
+  constructor(
+    private readonly sink: FrameSink,
+    private readonly host: Host,
+    private readonly neighbours: NeighbourResolver,
+    private readonly tx: TxBurst,
+    counters: L2Counters,
+  ) {
+    this.values = counters.values;
+    this.u8 = sink.memory.u8;
+    this.u16 = sink.memory.u16;
+    neighbours.events = this;
+    this.send = this.makeSend();
+  }
+
+  /** Packets that wait for ARP. */
+  get parked(): number {
+    return this.lot.count;
+  }
+
+  /** A closure, not a method: V8 knows the host, the table and the burst when it compiles it. */
+  private makeSend(): (handle: number, ip: number, length: number) => boolean {
+    return (handle, ip, length) => {
+      const { u8, u16, host, neighbours, tx, values } = this;
+      const frame = ip - HEADER_BYTES;
+      const destination = ipv4Destination(u8, ip);
+      const hop = host.nextHop(destination);
+      if (hop >= TO_NEIGHBOUR) {
+        const neighbour = hop === TO_GATEWAY ? host.gateway : destination;
+        const to = frame >>> 1;
+        const { table } = neighbours;
+        if (neighbour === this.lastHop && table.isUnchanged(this.lastAt, this.lastAs)) {
+          u16[to] = this.mac0;
+          u16[to + 1] = this.mac1;
+          u16[to + 2] = this.mac2;
+        } else {
+          // Straight into the frame: where there is no MAC, nothing is written.
+          const state = table.lookup(neighbour, u16, to);
+          if (!hasMac(state)) {
+            this.park(neighbour, handle, length);
+            return true;
+          }
+          if (state === NeighbourState.STALE) neighbours.reconfirm(neighbour);
+          else this.remember(neighbour, to);
+        }
+        // Where another thread writes the table, it can know a neighbour before we are told: first come, first sent.
+        if (this.lot.count > 0 && this.lot.mayHold(neighbour)) this.resolved(neighbour);
+      } else if (hop === HOP_BROADCAST) {
+        copyMac(u16, frame >>> 1, BROADCAST_MAC, 0);
+      } else if (hop === HOP_MULTICAST) {
+        writeMulticastMac(u8, frame, destination);
+      } else {
+        this.drop(handle, hop === HOP_SELF ? L2.tx_drop_to_self : L2.tx_drop_no_route);
+        return true;
+      }
+      writeEthSourceAndType(u16, frame, host.mac, IPV4_TYPE);
+      if (!tx.push(handle, length + HEADER_BYTES)) return false;
+      values[TX_QUEUED]++;
+      return true;
+    };
+  }
+
+  /** The MAC address that packets to `destination` are sent to; null while nobody has answered ARP, or where no way leads. */
+  nextHopMac(destination: number): Uint8Array | null {
+    const { host } = this;
+    const hop = host.nextHop(destination | 0);
+    if (hop < HOP_NEIGHBOUR) return null;
+    const mac = new Uint16Array(3);
+    const neighbour = hop === HOP_GATEWAY ? host.gateway : destination | 0;
+    return hasMac(this.neighbours.table.lookup(neighbour, mac, 0)) ? new Uint8Array(mac.buffer) : null;
+  }
+
+  /** The address of `neighbour`, which has just been looked up, is at `to`. */
+  private remember(neighbour: number, to: number): void {
+    const { u16 } = this;
+    const { foundAt, foundAs } = this.neighbours.table;
+    this.lastHop = neighbour;
+    this.lastAt = foundAt;
+    this.lastAs = foundAs;
+    this.mac0 = u16[to];
+    this.mac1 = u16[to + 1];
+    this.mac2 = u16[to + 2];
+  }
+
+  resolved(hop: number): void {
+    for (let handle = this.lot.take(hop); handle !== NO_BUFFER; handle = this.lot.take(hop)) {
+      const frame = this.sink.pool.offsetOf(handle) + FRAME_OFFSET;
+      // Where another thread writes the table, the neighbour may be gone again.
+      if (!hasMac(this.neighbours.table.lookup(hop, this.u16, frame >>> 1))) {
+        this.drop(handle, L2.tx_drop_unresolved);
+        continue;
+      }
+      writeEthSourceAndType(this.u16, frame, this.host.mac, ETHERTYPE_IPV4_WORD);
+      if (this.tx.push(handle, this.lot.takenLength + ETH_HEADER_BYTES)) this.values[L2.tx_queued]++;
+      else this.drop(handle, L2.tx_drop_ring_full);
+    }
+  }
+
+  failed(hop: number): void {
+    for (let handle = this.lot.take(hop); handle !== NO_BUFFER; handle = this.lot.take(hop)) {
+      this.drop(handle, L2.tx_drop_unresolved);
+    }
+  }
+
+  private park(hop: number, handle: number, length: number): void {
+    const asked = this.neighbours.resolve(hop);
+    if (asked === RESOLVE_REFUSED) {
+      this.drop(handle, L2.tx_drop_neighbours_full);
+      return;
+    }
+    const lost = this.lot.park(hop, handle, length, asked === RESOLVE_BEGUN);
+    if (lost !== handle) this.values[L2.tx_parked]++;
+    if (lost !== NO_BUFFER) this.drop(lost, L2.tx_drop_park_full);
+  }
+
+  private drop(handle: number, reason: number): void {
+    this.values[reason]++;
+    this.sink.pool.put(handle);
+  }
+}
+
+const hasMac = (state: number): boolean =>
+  state === NeighbourState.REACHABLE || state === NeighbourState.STATIC || state === NeighbourState.STALE;
+
+/** RFC 1112, 6.4: 01:00:5e and the low 23 bits of the group's address. */
+function writeMulticastMac(u8: Uint8Array, frame: number, group: number): void {
+  writeU16(u8, frame, 0x0100);
+  u8[frame + 2] = 0x5e;
+  u8[frame + 3] = (group >>> 16) & 0x7f;
+  writeU16(u8, frame + 4, group & 0xffff);
+}

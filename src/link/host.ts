@@ -1,0 +1,68 @@
+/** Who we are on the link: own addresses, what is on the link, which addresses mean everybody. Addresses are signed bits. */
+import { IPV4_BROADCAST, isIpv4Multicast, prefixMask } from '../wire/address.js';
+
+export interface HostOptions {
+  /** Three memory words, which may be shared: whoever owns them may change them. */
+  readonly mac: Uint16Array;
+  readonly address: number;
+  readonly prefixLength: number;
+  readonly gateway?: number | undefined;
+}
+
+/** Where a packet goes next, if it is not a neighbour's address: see {@link Host.nextHop}. */
+export const HOP_BROADCAST = -1;
+export const HOP_MULTICAST = -2;
+export const HOP_SELF = -3;
+export const HOP_NONE = -4;
+export const HOP_NEIGHBOUR = 0;
+export const HOP_GATEWAY = 1;
+
+export class Host {
+  /** Three memory words. */
+  readonly mac: Uint16Array;
+  readonly address: number;
+  readonly gateway: number;
+  private readonly mask: number;
+  /** The prefix's broadcast address; where it has none (a /31 or /32, RFC 3021) the limited one. */
+  readonly subnetBroadcast: number;
+  private readonly hasGateway: boolean;
+
+  constructor(options: HostOptions) {
+    this.mac = options.mac;
+    this.address = options.address | 0;
+    this.mask = prefixMask(options.prefixLength);
+    this.subnetBroadcast = options.prefixLength < 31 ? this.address | ~this.mask : IPV4_BROADCAST;
+    this.hasGateway = options.gateway !== undefined;
+    this.gateway = (options.gateway ?? 0) | 0;
+  }
+
+  /** Whether `ip` is within our prefix. */
+  isOnLink(ip: number): boolean {
+    return ((ip ^ this.address) & this.mask) === 0;
+  }
+
+  isBroadcast(ip: number): boolean {
+    return ip === IPV4_BROADCAST || ip === this.subnetBroadcast;
+  }
+
+  /** Whether a packet may come from `ip`: one station's address, and not ours (RFC 1122, 3.2.1.3). */
+  isSource(ip: number): boolean {
+    return isRoutable(ip) && ip !== this.address && ip !== this.subnetBroadcast;
+  }
+
+  /** Which way a packet to `ip` goes: one of the HOP_ constants. */
+  nextHop(ip: number): number {
+    if (ip === this.address) return HOP_SELF;
+    if (this.isBroadcast(ip)) return HOP_BROADCAST;
+    if (isIpv4Multicast(ip)) return HOP_MULTICAST;
+    if (!isRoutable(ip)) return HOP_NONE;
+    if (this.isOnLink(ip)) return HOP_NEIGHBOUR;
+    return this.hasGateway ? HOP_GATEWAY : HOP_NONE;
+  }
+}
+
+/** Whether `ip` can be one station's address on a wire: not 0/8, 127/8, 224/4 or 240/4 (RFC 1122, 3.2.1.3). */
+function isRoutable(ip: number): boolean {
+  const first = ip >>> 24;
+  return first !== 0 && first !== 127 && first < 224;
+}

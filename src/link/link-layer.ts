@@ -1,0 +1,143 @@
+/**
+ * The layer's own business on the link, in the thread that receives: who we are, who the neighbours are, ARP, and what
+ * of the received frames is for the stack. One core alone does this besides its packets; with several, the Rx worker
+ * does it for all.
+ */
+import type { MemoryViews } from '../../drivers/memory/index.js';
+import { FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
+import { NeighbourTable } from '../../rings/neighbour-table.js';
+import type { Layer } from '../config.js';
+import { L2, type L2Counters } from '../counters.js';
+import { ETH_HEADER_BYTES, macWords } from '../wire/ethernet.js';
+import { ipv4TotalLength } from '../wire/ipv4.js';
+import { Filter } from './filter.js';
+import { Host } from './host.js';
+import type { BufferSource } from './lower-layer.js';
+import { Arp, type ArpWarning } from './neighbours/arp.js';
+import { ArpSender } from './neighbours/arp-sender.js';
+import { Neighbours } from './neighbours/neighbours.js';
+import type { TxBurst } from './tx-burst.js';
+import { type WarningSink, Warnings } from './warnings.js';
+
+export interface LinkOptions {
+  /** Own address, as a number. */
+  readonly address: number;
+  readonly prefixLength: number;
+  readonly gateway?: number | undefined;
+  /** Static neighbours: address -> six bytes. */
+  readonly neighbours?: ReadonlyMap<number, Uint8Array>;
+  /** Default `ip`. */
+  readonly layer?: Layer;
+  readonly acceptBroadcast?: boolean;
+  readonly acceptMulticast?: boolean;
+  /** Takes one-line warnings about the network (address conflicts). */
+  readonly warn?: WarningSink;
+}
+
+/** A device or what stands for it: buffers in slots of `1 << shift` bytes, and where they come from. */
+export interface LinkMedium extends BufferSource {
+  /** Six bytes. */
+  readonly mac: Uint8Array;
+}
+
+// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+const SHORTEST = ETH_HEADER_BYTES;
+const FIRST_BYTE = FRAME_OFFSET;
+
+export class LinkLayer {
+  readonly host: Host;
+  readonly neighbours: Neighbours;
+  private readonly memory: MemoryViews;
+  private readonly values: Float64Array;
+  private readonly filter: Filter;
+  private readonly arpSender: ArpSender;
+  private readonly arp: Arp;
+  private readonly isIp: boolean;
+  private readonly maxFrame: number;
+
+  /**
+   * @param shift log2 of a slot's size
+   * @param table where the neighbours are kept; default: memory of its own
+   * @param macWordsAt three words to keep the own MAC in; default: memory of its own
+   */
+  constructor(
+    private readonly medium: LinkMedium,
+    shift: number,
+    private readonly tx: TxBurst,
+    counters: L2Counters,
+    clock: () => number,
+    options: LinkOptions,
+    table = new NeighbourTable(new SharedArrayBuffer(NeighbourTable.bytesFor()), 0),
+    macWordsAt: Uint16Array = new Uint16Array(3),
+  ) {
+    this.memory = medium.memory;
+    this.values = counters.values;
+    this.isIp = (options.layer ?? 'ip') === 'ip';
+    this.maxFrame = frameCapacity(shift);
+    macWordsAt.set(macWords(medium.mac));
+    this.host = new Host({ ...options, mac: macWordsAt });
+    this.filter = new Filter(medium.memory, this.host, {
+      acceptBroadcast: options.acceptBroadcast ?? false,
+      acceptMulticast: options.acceptMulticast ?? false,
+      maxFrame: this.maxFrame,
+    });
+    this.arpSender = new ArpSender(medium, this.host, tx, counters, clock);
+    this.neighbours = new Neighbours(table, this.arpSender, counters, clock, null, this.host.gateway);
+    for (const [ip, mac] of options.neighbours ?? []) this.neighbours.addStatic(ip, macWords(mac));
+    const warnings = new Warnings<ArpWarning>(options.warn ?? (() => {}), clock);
+    this.arp = new Arp(medium.memory, this.host, this.neighbours, this.arpSender, tx, counters, warnings);
+  }
+
+  /**
+   * Sorts a received frame of `length` bytes in the buffer `handle`. Counts it, unless it is for the stack.
+   * @returns bytes of the packet (of the frame, with layer `ethernet`) for the stack, whose buffer is the caller's; or 0:
+   * it was ARP or dropped, and the buffer is gone.
+   */
+  admit(handle: number, length: number): number {
+    return this.isIp ? this.admitPacket(handle, length) : this.admitFrame(handle, length);
+  }
+
+  private admitFrame(handle: number, length: number): number {
+    if (length >= SHORTEST && length <= this.maxFrame) return length;
+    this.values[length < ETH_HEADER_BYTES ? L2.rx_drop_runt : L2.rx_drop_too_long]++;
+    this.medium.pool.put(handle);
+    return 0;
+  }
+
+  private admitPacket(handle: number, length: number): number {
+    const frame = this.medium.pool.offsetOf(handle) + FIRST_BYTE;
+    const bytes = this.filter.expected(frame, length);
+    if (bytes !== 0) return bytes;
+    const verdict = this.filter.classify(frame, length);
+    if (verdict === L2.rx_delivered) return ipv4TotalLength(this.memory.u8, frame + ETH_HEADER_BYTES);
+    this.values[verdict]++;
+    if (verdict === L2.rx_arp) {
+      if (this.arp.receive(handle, frame, length)) return 0;
+    } else if (verdict === L2.rx_drop_own_source) {
+      this.arp.receiveOwnSource(frame, length);
+    }
+    this.medium.pool.put(handle);
+    return 0;
+  }
+
+  /** Announces our address by ARP: at start, and when the link is back. Nothing with layer `ethernet`. */
+  announce(): void {
+    // A device that came back may have another address, if none was configured.
+    this.host.mac.set(macWords(this.medium.mac));
+    if (this.isIp) this.arpSender.announce();
+    this.tx.flush();
+  }
+
+  /** Does what is due at `nowMs`: asks, gives up, ages, announces. */
+  tick(nowMs: number): void {
+    if (!this.isIp) return;
+    this.neighbours.tick(nowMs);
+    this.arpSender.tick(nowMs);
+    this.tx.flush();
+  }
+
+  /** When {@link tick} has something to do next; Infinity when it has not. */
+  nextDeadline(): number {
+    return Math.min(this.neighbours.nextDeadline(), this.arpSender.nextDeadline());
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * Packets that wait until their neighbour answers ARP: a bounded number for each neighbour, and in all. Packets to strangers
+ * who never answer cannot keep others out: the first packet to a neighbour that is asked for now takes the place of the
+ * packet that has waited longest.
+ *
+ * One small array in order of arrival, searched from the front: this is no hot path, and 64 words are two cache lines.
+ */
+import { NO_BUFFER } from '../../../rings/buffer-pool.js';
+
+/** Packets that wait in all. */
+export const MAX_PARKED = 64;
+/** Packets that wait for one neighbour. */
+export const MAX_PARKED_PER_NEIGHBOUR = 8;
+/** Counters of {@link ParkingLot.mayHold}. */
+const GROUPS = 256;
+
+export class ParkingLot {
+  private readonly hops = new Int32Array(MAX_PARKED);
+  private readonly handles = new Uint32Array(MAX_PARKED);
+  private readonly lengths = new Uint32Array(MAX_PARKED);
+  /** How many wait for the neighbours of each group. */
+  private readonly groups = new Uint8Array(GROUPS);
+  private parked = 0;
+
+  /** Length of the packet that {@link take} returned last. */
+  takenLength = 0;
+
+  /** Packets that wait. */
+  get count(): number {
+    return this.parked;
+  }
+
+  /** False when no packet waits for `hop`; true when one may. One load, for the packets that are sent while others wait. */
+  mayHold(hop: number): boolean {
+    return this.groups[groupOf(hop)] !== 0;
+  }
+
+  /**
+   * Parks a packet for the neighbour `hop` (signed bits).
+   * @param isFirst whether the neighbour is asked for because of this packet. Only such a packet takes another neighbour's
+   * place when all are taken: how often that happens is limited, so whoever waits has time to be answered.
+   * @returns the buffer that has no place any more and is the caller's: a packet of this neighbour, the oldest, since the
+   * latest is the one to save (RFC 1122, 2.3.2.2), or the packet that has waited longest of all; or `handle` itself where
+   * this packet may take nobody's place; or NO_BUFFER.
+   */
+  park(hop: number, handle: number, length: number, isFirst: boolean): number {
+    let ofHop = 0;
+    for (let i = 0; i < this.parked; i++) if (this.hops[i] === hop) ofHop++;
+    let lost = NO_BUFFER;
+    if (ofHop === MAX_PARKED_PER_NEIGHBOUR || (ofHop > 0 && this.parked === MAX_PARKED)) lost = this.take(hop);
+    else if (this.parked === MAX_PARKED) {
+      if (!isFirst) return handle;
+      lost = this.takeAt(0);
+    }
+    const last = this.parked++;
+    this.hops[last] = hop;
+    this.handles[last] = handle;
+    this.lengths[last] = length;
+    this.groups[groupOf(hop)]++;
+    return lost;
+  }
+
+  /** Takes out the oldest packet for `hop`, or NO_BUFFER; its length is in {@link takenLength}. */
+  take(hop: number): number {
+    for (let i = 0; i < this.parked; i++) if (this.hops[i] === hop) return this.takeAt(i);
+    return NO_BUFFER;
+  }
+
+  private takeAt(place: number): number {
+    const handle = this.handles[place];
+    this.takenLength = this.lengths[place];
+    this.groups[groupOf(this.hops[place])]--;
+    this.hops.copyWithin(place, place + 1, this.parked);
+    this.handles.copyWithin(place, place + 1, this.parked);
+    this.lengths.copyWithin(place, place + 1, this.parked);
+    this.parked--;
+    return handle;
+  }
+}
+
+const groupOf = (hop: number): number => (hop ^ (hop >>> 8)) & (GROUPS - 1);

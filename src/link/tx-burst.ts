@@ -1,0 +1,77 @@
+/**
+ * Frames on their way to the device: collected here and handed over a burst at a time, because a doorbell and a walk over
+ * the ring cost more than a frame does.
+ */
+
+import { L2, type L2Counters } from '../counters.js';
+import type { FrameSink } from './lower-layer.js';
+
+/** Frames in a burst, as in DPDK and BESS. */
+export const BURST = 32;
+
+// V8 folds a module's own constants, but loads an exported one from its cell, and checks it, at each use.
+const FULL = BURST;
+
+export class TxBurst {
+  private readonly handles = new Uint32Array(BURST);
+  private readonly lengths = new Uint32Array(BURST);
+  private readonly values: Float64Array;
+  private waiting = 0;
+  private isFlushing = false;
+
+  constructor(
+    private readonly sink: FrameSink,
+    counters: L2Counters,
+  ) {
+    this.values = counters.values;
+  }
+
+  /** Frames that the sink has not got yet. */
+  get pending(): number {
+    return this.waiting;
+  }
+
+  /**
+   * Appends a frame of `length` bytes. Hands the burst over when it is full.
+   * @returns false when there is no room because the device takes nothing more: the buffer stays the caller's.
+   */
+  push(handle: number, length: number): boolean {
+    if (this.waiting === FULL) {
+      this.flush();
+      if (this.waiting === FULL) return false;
+    }
+    this.handles[this.waiting] = handle;
+    this.lengths[this.waiting] = length;
+    if (++this.waiting === FULL) this.flush();
+    return true;
+  }
+
+  /** The end: what waits still is dropped and counted. */
+  discard(): void {
+    for (let i = 0; i < this.waiting; i++) this.sink.pool.put(this.handles[i]);
+    this.values[L2.tx_lost_link_down] += this.waiting;
+    this.waiting = 0;
+  }
+
+  /** Hands over what waits. What the device has no room for stays; when the link is down, it is dropped and counted. */
+  flush(): void {
+    // A device that finds itself broken says so from inside txBurst, and who hears it may want to flush.
+    if (this.waiting === 0 || this.isFlushing) return;
+    this.isFlushing = true;
+    const taken = this.sink.txBurst(this.handles, this.lengths, this.waiting);
+    this.isFlushing = false;
+    const left = this.waiting - taken;
+    if (left > 0 && !this.sink.isUp) {
+      // Kept, they would be sent when the link comes back, perhaps minutes late.
+      this.handles.copyWithin(0, taken, this.waiting);
+      this.waiting = left;
+      this.discard();
+      return;
+    }
+    if (taken > 0 && left > 0) {
+      this.handles.copyWithin(0, taken, this.waiting);
+      this.lengths.copyWithin(0, taken, this.waiting);
+    }
+    this.waiting = left;
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * The receiving and the sending loop of the threads that have the device, made to run like a stack on a core: the same
+ * polling, sleeping and waking up.
+ */
+import type { IdlePolicy } from '../../config.js';
+import { L2, type L2Counters } from '../../counters.js';
+import type { WaitForPacketsOptions } from '../../link/core.js';
+import type { WakeSource } from '../../link/lower-layer.js';
+import type { Runnable } from '../../link/run-loop.js';
+import { Sleeper } from '../../link/sleep.js';
+import type { DoorbellListener } from '../doorbell.js';
+
+/** What a thread does. */
+export interface Work {
+  /** One turn. Returns how many frames were moved. */
+  poll(): number;
+  /** Does what is due, if it has timers. */
+  tick(nowMs: number): void;
+  /** When {@link tick} has something to do next; Infinity when it has not. */
+  nextDeadline(): number;
+  /** Called before a sleep. */
+  rest(): void;
+}
+
+/** Polls between two looks at the clock. */
+const POLLS_PER_TICK = 64;
+
+export class WorkerLoop implements Runnable {
+  private readonly sleeper: Sleeper;
+  private pollsToTick = POLLS_PER_TICK;
+
+  constructor(
+    readonly idle: IdlePolicy,
+    private readonly work: Work,
+    wakeSource: WakeSource,
+    private readonly counters: L2Counters,
+    private readonly clock: () => number = () => performance.now(),
+  ) {
+    this.sleeper = new Sleeper(wakeSource, this, clock);
+  }
+
+  poll(): number {
+    if (--this.pollsToTick <= 0) this.tick(this.clock());
+    return this.work.poll();
+  }
+
+  getRxCount(): number {
+    return this.poll();
+  }
+
+  tick(nowMs: number): void {
+    this.pollsToTick = POLLS_PER_TICK;
+    this.work.tick(nowMs);
+  }
+
+  nextDeadline(): number {
+    return this.work.nextDeadline();
+  }
+
+  waitForPackets({ timeoutMs, signal }: WaitForPacketsOptions = {}): Promise<number> {
+    this.work.rest();
+    return this.sleeper.sleep(timeoutMs, signal);
+  }
+
+  wake(): void {
+    this.sleeper.wake();
+  }
+
+  countTime(busyMs: number, idleMs: number): void {
+    this.counters.values[L2.loop_busy_ms] += busyMs;
+    this.counters.values[L2.loop_idle_ms] += idleMs;
+  }
+
+  /** Nothing is kept back: each poll sends what it has. */
+  flush(): void {}
+}
+
+/** What wakes such a thread: the device, and the cores by its doorbell. */
+export class DeviceOrDoorbell implements WakeSource {
+  onWake: (() => void) | null = null;
+
+  /**
+   * @param device the part of a device that wakes
+   * @param hasWork whether a core wants something
+   */
+  constructor(
+    private readonly device: WakeSource,
+    private readonly listener: DoorbellListener,
+    private readonly hasWork: () => boolean,
+  ) {
+    const wake = (): void => this.onWake?.();
+    device.onWake = wake;
+    listener.onRing = wake;
+  }
+
+  get isUp(): boolean {
+    return this.device.isUp;
+  }
+
+  get pollOnly(): boolean {
+    return this.device.pollOnly;
+  }
+
+  enableRxInterrupt(): boolean {
+    // First both requests, then the look: what comes after the look is told of.
+    if (!this.listener.arm()) return false;
+    if (this.device.enableRxInterrupt()) {
+      if (!this.hasWork()) return true;
+      this.device.disableRxInterrupt();
+    }
+    this.listener.disarm();
+    return false;
+  }
+
+  disableRxInterrupt(): void {
+    this.device.disableRxInterrupt();
+    this.listener.disarm();
+  }
+}

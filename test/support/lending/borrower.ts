@@ -1,0 +1,61 @@
+/** The borrower of a mock device's transmit queue, on the test's own thread: what it sees it sees when it looks. */
+import { BorrowedTx } from '../../../drivers/virtio/lending/borrowed-tx.js';
+import type { TxLoan } from '../../../drivers/virtio/lending/tx-loan.js';
+import { NO_BUFFER } from '../../../rings/buffer-pool.js';
+import type { Driver } from '../virtio/driver.js';
+import { TX } from '../virtio/mock-transport.js';
+
+export class Borrower {
+  readonly tx: BorrowedTx;
+  /** The states that it was told of. */
+  readonly states: string[] = [];
+  private readonly handles = new Uint32Array(64);
+  private readonly lengths = new Uint32Array(64);
+
+  constructor(
+    private readonly driver: Driver,
+    loan: TxLoan = driver.device.lendTx(),
+  ) {
+    this.tx = new BorrowedTx(loan);
+    this.tx.onStateChange = (state) => this.states.push(state);
+  }
+
+  /** Sends the frames in buffers of the device's pool; what is not taken goes back there. Returns how many were taken. */
+  send(frames: readonly Uint8Array[]): number {
+    const { device, inHand } = this.driver;
+    let count = 0;
+    for (const frame of frames) {
+      const handle = this.driver.buffer(frame);
+      if (handle === NO_BUFFER) break;
+      this.handles[count] = handle;
+      this.lengths[count++] = frame.length;
+    }
+    const taken = this.tx.txBurst(this.handles, this.lengths, count);
+    for (let i = 0; i < count; i++) {
+      inHand.delete(this.handles[i] as number);
+      if (i >= taken) device.pool.put(this.handles[i] as number);
+    }
+    return taken;
+  }
+
+  /** Puts the buffers that were sent back into the device's pool; returns how many. */
+  drain(): number {
+    const { sent } = this.tx;
+    const count = sent.available;
+    for (let i = 0; i < count; i++) this.driver.device.pool.put(sent.get());
+    return count;
+  }
+
+  /** Whether the device heard the borrower's doorbell since the last time it was asked. */
+  get rang(): boolean {
+    const { notifyRegisters } = this.driver.transport;
+    const heard = notifyRegisters[TX] === TX + 1;
+    notifyRegisters[TX] = 0;
+    return heard;
+  }
+
+  /** Where every buffer is. */
+  account(): ReturnType<Driver['account']> {
+    return this.driver.account(this.driver.device.sent, this.tx.sent);
+  }
+}

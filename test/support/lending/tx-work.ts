@@ -1,0 +1,28 @@
+/** What the thread that drives a lent transmit queue and the test that started it tell each other. */
+import type { TxLoan } from '../../../drivers/virtio/lending/tx-loan.js';
+
+export interface TxWork {
+  readonly loan: TxLoan;
+  /** The buffers that the thread sends from. */
+  readonly buffers: readonly number[];
+  /** Number of its first frame. */
+  readonly from: number;
+  /** Never returns to its event loop while it sends; otherwise it does after each burst. */
+  readonly spins: boolean;
+  /** Int32: 1 when it is to stop. */
+  readonly stop: SharedArrayBuffer;
+}
+
+export interface TxReport {
+  /** Number of the first frame that was not taken. */
+  readonly next: number;
+  /** Buffers that it has, by whether the device may have them. */
+  readonly free: number[];
+  readonly inFlight: number;
+  readonly states: string[];
+}
+
+/** Bytes of each frame. */
+export const FRAME_BYTES = 64;
+/** Where its number lies: after the Ethernet header, in two halves, low one first. */
+export const NUMBER_OFFSET = 14;

@@ -1,0 +1,133 @@
+/**
+ * A process that echoes packets as fast as it can and watches its own heap: driver, layer and echo stack on one end of a
+ * vhost-user socket, the backend that sends and takes on the other, all in this thread. Run with --expose-gc.
+ *
+ * Arguments: packets. Prints one line of JSON, a {@link SteadyState}.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { constants, PerformanceObserver } from 'node:perf_hooks';
+import { setImmediate as turn } from 'node:timers/promises';
+import { Reactor } from '../../../drivers/libc/index.js';
+import { MemoryWindow, WindowAllocator } from '../../../drivers/memory/index.js';
+import { VhostUserBackend } from '../../../drivers/transports/vhost-user/backend.js';
+import { MAX_BURST, PacketBurst } from '../../../drivers/virtio/device/packet-burst.js';
+import createEcho from '../../../src/apps/echo.js';
+import { type Core, init } from '../../../src/index.js';
+import type { Stack } from '../../../src/stack.js';
+import { ethernet, ipv4, udp } from '../link/frames.js';
+
+export interface SteadyState {
+  /** Packets that made the whole round: into the guest's ring, through the echo, and out again. */
+  echoed: number;
+  /**
+   * Scavenges while they did: what a loop that allocates must cause. Mark-compacts are not counted: V8's memory reducer
+   * makes them by the clock, the more of them the longer nothing is allocated.
+   */
+  scavenges: number;
+  /** Bytes of heap in use after a full collection, before and after. */
+  heapBefore: number;
+  heapAfter: number;
+}
+
+/** Rounds between two turns of the event loop. */
+const ROUNDS = 4096;
+const WARM_UP = 500_000;
+
+const collect = (globalThis as { gc?: () => void }).gc;
+if (!collect) throw new Error('run with --expose-gc');
+const wanted = Number(process.argv[2]);
+
+/** The generator and sink behind the backend: a burst of the same UDP datagram in, whatever was echoed out. */
+class Generator {
+  private readonly out: PacketBurst;
+  private readonly back: PacketBurst;
+  private readonly all = Uint8Array.from({ length: MAX_BURST }, (_, i) => i);
+
+  constructor(private readonly backend: VhostUserBackend) {
+    const frame = ethernet(ipv4(udp([1, 2, 3, 4], 40000, 7), { protocol: 17 }));
+    const memory = MemoryWindow.reserve(4096);
+    memory.u8.set(frame);
+    this.out = new PacketBurst(memory);
+    this.back = new PacketBurst(memory);
+    for (let i = 0; i < MAX_BURST; i++) this.out.push(0, frame.length);
+  }
+
+  get isReady(): boolean {
+    return this.backend.rxQueue(0) !== null && this.backend.txQueue(0) !== null;
+  }
+
+  send(): void {
+    this.backend.pairs[0]?.put(this.out, this.all, MAX_BURST);
+  }
+
+  /** Returns how many packets came back. */
+  take(): number {
+    const pair = this.backend.pairs[0];
+    if (pair === undefined) return 0;
+    const count = pair.take(this.back, MAX_BURST);
+    pair.complete();
+    return count;
+  }
+}
+
+/** Which collection a performance entry of type `gc` tells of; its detail is not in the types of Node. */
+function kindOf(entry: object): number | undefined {
+  return (entry as { detail?: { kind?: number } }).detail?.kind;
+}
+
+/** Echoes until at least `count` packets came back. */
+async function echo(stack: Stack, core: Core, generator: Generator, count: number): Promise<number> {
+  let echoed = 0;
+  while (echoed < count) {
+    for (let round = 0; round < ROUNDS; round++) {
+      generator.send();
+      stack.poll();
+      core.flush();
+      echoed += generator.take();
+    }
+    await turn();
+  }
+  return echoed;
+}
+
+async function measure(core: Core, generator: Generator): Promise<SteadyState> {
+  const stack = createEcho(core);
+  while (!generator.isReady) await turn();
+  await echo(stack, core, generator, WARM_UP);
+
+  let scavenges = 0;
+  const observer = new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) if (kindOf(entry) === constants.NODE_PERFORMANCE_GC_MINOR) scavenges++;
+  });
+  collect?.();
+  const heapBefore = process.memoryUsage().heapUsed;
+  observer.observe({ entryTypes: ['gc'] });
+  const echoed = await echo(stack, core, generator, wanted);
+  // The entries of the last turn are delivered in a turn of their own.
+  await turn();
+  observer.disconnect();
+  collect?.();
+  return { echoed, scavenges, heapBefore, heapAfter: process.memoryUsage().heapUsed };
+}
+
+const directory = mkdtempSync(join(tmpdir(), 'tspmd-steady-'));
+const path = join(directory, 'vm.sock');
+const reactor = new Reactor();
+const backend = new VhostUserBackend({ path, reactor, windows: new WindowAllocator() });
+const port = await init({
+  device: `vhost-user:${path}`,
+  ip: '10.0.0.1/24',
+  mac: '52:54:00:00:00:01',
+  neighbours: { '10.0.0.2': '52:54:00:00:00:02' },
+});
+try {
+  const state = await measure(port.core(0), new Generator(backend));
+  process.stdout.write(`${JSON.stringify(state)}\n`);
+} finally {
+  await port.stop();
+  backend.close();
+  reactor.close();
+  rmSync(directory, { recursive: true, force: true });
+}

@@ -1,0 +1,99 @@
+/** What suites of the vhost-user backend share: a backend a test and a frontend on its socket, both closed after it. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
+import { connectUnix, Reactor } from '../../../drivers/libc/index.js';
+import { WindowAllocator } from '../../../drivers/memory/index.js';
+import { VhostUserBackend, type VhostUserBackendOptions } from '../../../drivers/transports/vhost-user/backend.js';
+import type { QueuePair } from '../../../drivers/transports/vhost-user/queue-pair.js';
+import { MAX_BURST, PacketBurst } from '../../../drivers/virtio/device/packet-burst.js';
+import type { RingOptions } from '../../../drivers/virtio/device/ring.js';
+import * as f from '../../../drivers/virtio/features.js';
+import { until } from '../until.js';
+import { FakeFrontend } from './fake-frontend.js';
+
+/** The features of a driver of today. */
+export const MODERN = f.VIRTIO_F_VERSION_1 | f.VHOST_USER_F_PROTOCOL_FEATURES;
+
+export class BackendSuite {
+  folder = '';
+  path = '';
+  reactor!: Reactor;
+  windows!: WindowAllocator;
+  backend!: VhostUserBackend;
+  /** The backend's first. */
+  pair!: QueuePair;
+  /** In the frontend's memory. */
+  burst!: PacketBurst;
+  /** The one that was connected last. */
+  frontend!: FakeFrontend;
+  /** What the backend has told, without its name. */
+  links: string[] = [];
+  notices: string[] = [];
+  /** Closed after the test. */
+  open: { close(): void }[] = [];
+
+  /** Registers its hooks with the suite that it is made in. */
+  constructor() {
+    beforeAll(() => {
+      this.reactor = new Reactor();
+    });
+    afterAll(() => this.reactor.close());
+    beforeEach(() => {
+      this.folder = mkdtempSync(join(tmpdir(), 'tspmd-'));
+      this.path = join(this.folder, 'port.sock');
+      this.windows = new WindowAllocator(64 << 20);
+      this.links = [];
+      this.notices = [];
+      this.open = [];
+    });
+    afterEach(() => {
+      for (const each of this.open) each.close();
+      rmSync(this.folder, { recursive: true });
+    });
+  }
+
+  listen(options: Partial<VhostUserBackendOptions> = {}): void {
+    const { path, reactor, windows } = this;
+    const backend = new VhostUserBackend({ path, reactor, windows, ...options });
+    backend.onLink = (state, reason) => this.links.push(`${state} ${reason.slice(backend.name.length + 2)}`);
+    backend.onNotice = (line) => this.notices.push(line.slice(backend.name.length + 2));
+    this.open.push(backend);
+    this.backend = backend;
+    this.pair = backend.pairs[0]!;
+  }
+
+  connect(options: Partial<RingOptions> = {}): FakeFrontend {
+    this.use(new FakeFrontend(connectUnix(this.path), this.reactor, options));
+    this.open.push(this.frontend);
+    return this.frontend;
+  }
+
+  /** From now on this is the frontend. */
+  use(frontend: FakeFrontend): void {
+    this.frontend = frontend;
+    this.burst = new PacketBurst(frontend.window);
+  }
+
+  started(): Promise<void> {
+    return until('both queues', () => this.pair.txQueue !== null && this.pair.rxQueue !== null);
+  }
+
+  offerFrame(length = 60): void {
+    const { tx } = this.frontend;
+    tx.offer([{ offset: tx.buffer(12 + length), length: 12 + length }]);
+  }
+
+  /** One frame of 60 bytes in the burst. */
+  fill(): void {
+    this.burst.clear();
+    this.burst.push(0x4_0000, 60);
+  }
+
+  take(): number {
+    const count = this.pair.take(this.burst, MAX_BURST);
+    this.pair.complete();
+    return count;
+  }
+}

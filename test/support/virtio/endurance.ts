@@ -1,0 +1,43 @@
+/** What suites of a driver whose device writes anything share, whichever layout its rings have: steps, and what must hold. */
+import { expect, vi } from 'vitest';
+import { frameCapacity } from '../../../rings/buffer-pool.js';
+import { type Driver, frameOf } from './driver.js';
+import { AT_REST } from './driver-suite.js';
+
+type Received = ReturnType<Driver['receiveInHand']>;
+
+/** The device writes over the header in front of the frame, and the frame's first bytes, of every buffer. */
+export function spoilHeaders({ device }: Driver, value: number): void {
+  const { memory, pool } = device;
+  for (let h = 0; h < pool.geometry.count; h++) memory.u8.fill(value, pool.offsetOf(h) + 50, pool.offsetOf(h) + 62);
+}
+
+/** Receives a burst, of frames as long as frames can be. Throws when a buffer is received that the caller has. */
+export function receiveSound(driver: Driver, most: number): Received {
+  const received = driver.receiveInHand(most);
+  for (const { frame } of received) {
+    expect(frame.length).toBeGreaterThanOrEqual(14);
+    expect(frame.length).toBeLessThanOrEqual(frameCapacity(driver.device.pool.geometry.shift));
+  }
+  return received;
+}
+
+/** Gives back what was received and sends two frames; every buffer is in one place, before and after. */
+export function goOn(driver: Driver, received: Received, first: number, second: number): void {
+  driver.account();
+  for (const { handle } of received) driver.giveBack(handle);
+  driver.send([frameOf(first), frameOf(second)]);
+  driver.device.reclaimTx();
+  driver.account();
+}
+
+/** A reset, which brings all buffers home; then a frame comes through, which `deliver` puts into the receive ring. */
+export async function recovers(driver: Driver, deliver: (frame: Uint8Array) => boolean): Promise<void> {
+  await vi.advanceTimersByTimeAsync(200);
+  driver.transport.needReset();
+  await vi.advanceTimersByTimeAsync(200);
+  expect(driver.device.isUp).toBe(true);
+  expect(driver.account()).toEqual(AT_REST);
+  expect(deliver(frameOf(5))).toBe(true);
+  expect(driver.receive()).toEqual([frameOf(5)]);
+}

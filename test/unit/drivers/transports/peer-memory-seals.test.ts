@@ -1,0 +1,111 @@
+/** Memory that a peer could take from under a mapping: sealed where it can be, refused where a port wants that. */
+import { ftruncateSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { native } from '../../../../drivers/libc/ffi.js';
+import { cString } from '../../../../drivers/libc/files.js';
+import { abi, closeFile, connectUnix, memfd, Reactor, sealAgainstShrinking } from '../../../../drivers/libc/index.js';
+import { HUGEPAGE_BYTES, WindowAllocator } from '../../../../drivers/memory/index.js';
+import { VhostUserBackend } from '../../../../drivers/transports/vhost-user/backend.js';
+import { type PeerFiles, PeerMemory } from '../../../../drivers/transports/vhost-user/peer-memory.js';
+import * as p from '../../../../drivers/transports/vhost-user/protocol.js';
+import { until } from '../../../support/until.js';
+import { FakeFrontend } from '../../../support/vhost-user/fake-frontend.js';
+
+const BYTES = 4 * 4096;
+const GUEST = 0x1_0000_0000n;
+const EPERM = { code: 'EPERM' };
+let folder: string;
+let open: number[];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tspmd-'));
+  open = [];
+});
+
+afterEach(() => {
+  for (const fd of open) closeFile(fd);
+  rmSync(folder, { recursive: true });
+});
+
+/** A memfd as a peer may make it, unsealed. */
+function peerFile(flags: number): number {
+  const fd = native.memfdCreate(cString('peer'), abi.MFD_CLOEXEC | flags);
+  open.push(fd);
+  ftruncateSync(fd, BYTES);
+  return fd;
+}
+
+function plainFile(): number {
+  const fd = openSync(join(folder, 'memory'), 'w+');
+  open.push(fd);
+  ftruncateSync(fd, BYTES);
+  return fd;
+}
+
+function map(fd: number, files?: PeerFiles): PeerMemory {
+  const region = { guestAddress: GUEST, size: BigInt(BYTES), userAddress: GUEST, mmapOffset: 0n };
+  return PeerMemory.map([region], [fd], new WindowAllocator(HUGEPAGE_BYTES), files);
+}
+
+describe('a peer’s memory', () => {
+  it('is sealed when it is mapped: the peer cannot shrink it afterwards, and all of it can be touched', () => {
+    const fd = peerFile(abi.MFD_ALLOW_SEALING);
+    const memory = map(fd, 'sealed');
+    expect(() => ftruncateSync(fd, 0)).toThrow(expect.objectContaining(EPERM));
+    const end = memory.translate(BYTES - 1, 1, 1);
+    memory.memory.u8[end] = 7;
+    expect(memory.memory.u8[end]).toBe(7);
+    // It may become longer.
+    ftruncateSync(fd, 2 * BYTES);
+    memory.close();
+  });
+
+  it('is taken unsealed where it cannot be sealed, unless the port wants sealed memory', () => {
+    for (const fd of [peerFile(0), plainFile()]) {
+      expect(sealAgainstShrinking(fd)).toBe(false);
+      map(fd).close();
+      expect(() => map(fd, 'sealed')).toThrow(
+        'memory region at guest address 0x100000000: its file can shrink, and this port takes sealed memory only',
+      );
+    }
+  });
+
+  it('is taken when the peer has sealed it, whatever else it has sealed', () => {
+    const fd = peerFile(abi.MFD_ALLOW_SEALING);
+    expect(native.fcntl(fd, abi.F_ADD_SEALS, abi.F_SEAL_SHRINK | abi.F_SEAL_SEAL)).toBe(0);
+    map(fd, 'sealed').close();
+  });
+
+  it('is sealed by us when we are the peer: neither shorter nor longer, and no seal can be added', () => {
+    const fd = memfd('ours', BYTES, false);
+    open.push(fd);
+    expect(native.fcntl(fd, abi.F_GET_SEALS, 0)).toBe(abi.F_SEAL_SHRINK | abi.F_SEAL_GROW | abi.F_SEAL_SEAL);
+    for (const size of [0, 2 * BYTES]) expect(() => ftruncateSync(fd, size)).toThrow(expect.objectContaining(EPERM));
+    map(fd, 'sealed').close();
+  });
+});
+
+describe('a port that takes sealed memory only', () => {
+  it('refuses a table of a file that can shrink, and serves the next one', async () => {
+    const reactor = new Reactor();
+    const path = join(folder, 's');
+    const notices: string[] = [];
+    const backend = new VhostUserBackend({ path, reactor, windows: new WindowAllocator(1 << 26), files: 'sealed' });
+    backend.onNotice = (line) => notices.push(line);
+    const frontend = new FakeFrontend(connectUnix(path), reactor);
+    try {
+      frontend.tell(p.VhostUserRequest.SET_PROTOCOL_FEATURES, p.encodeU64(p.PROTOCOL_F_REPLY_ACK));
+      const region = { ...frontend.region(), size: BigInt(BYTES) };
+      const table = p.encodeMemoryTable([region]);
+      expect(await frontend.confirm(p.VhostUserRequest.SET_MEM_TABLE, table, [plainFile()])).toBe(false);
+      await until('a notice', () => notices.some((line) => line.includes('SET_MEM_TABLE refused: memory region')));
+      expect(await frontend.confirm(p.VhostUserRequest.SET_MEM_TABLE, table, [frontend.memoryFd])).toBe(true);
+    } finally {
+      frontend.close();
+      backend.close();
+      reactor.close();
+    }
+  });
+});

@@ -1,0 +1,320 @@
+/**
+ * What virtio 1.2 demands of the driver of a split virtqueue (2.7): each test is named by its clause. The device's side is
+ * test/support/virtio/device-ring.ts, which notes every broken demand that it can see in memory; it is asserted after each test.
+ * test/CLAUSES.md has all clauses, also those that do not apply.
+ */
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { PacketMemory } from '../../../../../drivers/memory/index.js';
+import { allocateSplitQueue } from '../../../../../drivers/virtio/driver/split-queue.js';
+import * as f from '../../../../../drivers/virtio/features.js';
+import type { DeviceRing } from '../../../../support/virtio/device-ring.js';
+import { BUFFERS, Driver, frameOf, QUEUE_SIZE } from '../../../../support/virtio/driver.js';
+import { BASIC } from '../../../../support/virtio/mock-transport.js';
+
+let driver: Driver;
+
+async function open(features = 0n, options = {}): Promise<Driver> {
+  driver = await Driver.open(options, (transport) => {
+    transport.offered = BASIC | features;
+  });
+  return driver;
+}
+
+afterEach(async () => {
+  const { violations } = driver.transport;
+  await driver.device.close();
+  expect(violations).toEqual([]);
+});
+
+const both = [
+  ['flags', 0n],
+  ['EVENT_IDX', f.VIRTIO_F_EVENT_IDX],
+] as const;
+
+describe('2.7.1 virtqueues', () => {
+  it('2.7.1: the driver MUST align the three parts of a queue to 16, 2 and 4, whatever else is in the memory', async () => {
+    await open();
+    const memory = PacketMemory.create(1, 'never');
+    const parts: [number, number][] = [];
+    for (const size of [2, 4, 64, 1024]) {
+      memory.allocate(1, 1);
+      const { descriptors, driver: available, device: used } = allocateSplitQueue(memory, size);
+      expect([descriptors % 16, available % 2, used % 4]).toEqual([0, 0, 0]);
+      parts.push([descriptors, 16 * size], [available, 6 + 2 * size], [used, 6 + 8 * size]);
+    }
+    // 2.7: the sizes of the parts; they do not overlap.
+    parts.sort(([a], [b]) => a - b);
+    parts.reduce(([offset, length], next) => {
+      expect(next[0]).toBeGreaterThanOrEqual(offset + length);
+      return next;
+    });
+    memory.dispose();
+  });
+
+  it.each([0, 1, 3, 1000, 65536, -8])('2.7: a queue size MUST be a power of two up to 32768: not %d', async (size) => {
+    await open();
+    const memory = PacketMemory.create(1, 'never');
+    expect(() => allocateSplitQueue(memory, size)).toThrow(`queue size ${size}: a split queue has a power of two`);
+    memory.dispose();
+  });
+});
+
+describe('2.7.4.2, 2.7.5.2 descriptors', () => {
+  it('2.7.4.2: the driver SHOULD NOT use an excessive number of descriptors: one a packet, in both directions', async () => {
+    const { transport } = await open();
+    driver.send([frameOf(1), frameOf(2, 1000)]);
+    for (const chain of [...transport.rx.takeAll(), ...transport.tx.takeAll()]) expect(chain.segments).toHaveLength(1);
+  });
+
+  it('2.7.5.2: the driver MUST NOT add a chain longer than 2^32 bytes, or a loop: none is longer than a buffer', async () => {
+    const { transport } = await open();
+    driver.send([frameOf(1, 1518)]);
+    for (const { segments } of [...transport.rx.takeAll(), ...transport.tx.takeAll()]) {
+      expect(segments.reduce((sum, { length }) => sum + length, 0)).toBeLessThanOrEqual(2048);
+    }
+  });
+
+  it('2.7.5.2: a sent buffer covers the header and the frame, no byte more', async () => {
+    const { transport } = await open();
+    driver.send([frameOf(7, 333)]);
+    const chain = transport.tx.take();
+    expect(chain?.segments.map(({ length, writable }) => ({ length, writable }))).toEqual([
+      { length: 12 + 333, writable: false },
+    ]);
+  });
+});
+
+describe('2.7.5.3.1 indirect descriptors', () => {
+  it('2.7.5.3.1: the driver MUST NOT set INDIRECT where it was not negotiated: it never is, though it be offered', async () => {
+    // The model notes any flag but NEXT and WRITE, and any chain that is longer than the queue.
+    const { transport } = await open(f.VIRTIO_F_INDIRECT_DESC);
+    expect(transport.accepted).toBe(BASIC);
+    driver.send([frameOf(1), frameOf(2)]);
+    expect([...transport.rx.takeAll(), ...transport.tx.takeAll()]).toHaveLength(QUEUE_SIZE + 2);
+  });
+});
+
+describe('2.7.13.3.1, 2.7.13.4.1 memory barriers', () => {
+  it.each(both)(
+    '2.7.13: the driver MUST write all before idx, and MUST NOT read flags or avail_event before it (%s)',
+    async (_, features) => {
+      const { device, transport } = await open(features);
+      const { layout } = transport.tx;
+      const { u16, u32 } = device.memory;
+      const index = (layout.driver + 2) >> 1;
+      const accesses: string[] = [];
+      const { load, store } = Atomics;
+      vi.spyOn(Atomics, 'store').mockImplementation(((array: Uint16Array, at: number, value: number) => {
+        if (at === index)
+          accesses.push(`idx ${value}, length ${u32[(layout.descriptors + 8) >> 2]}, head ${u16[index + 1]}`);
+        return store(array, at, value);
+      }) as typeof Atomics.store);
+      vi.spyOn(Atomics, 'load').mockImplementation(((array: Uint16Array, at: number) => {
+        const [flags, event] = [layout.device >> 1, (layout.device + 4 + 8 * layout.size) >> 1];
+        if (at === flags || at === event) accesses.push(at === flags ? 'flags' : 'avail_event');
+        return load(array, at);
+      }) as typeof Atomics.load);
+      driver.send([frameOf(1, 100)]);
+      vi.restoreAllMocks();
+      expect(accesses).toEqual(['idx 1, length 112, head 0', features === 0n ? 'flags' : 'avail_event']);
+    },
+  );
+});
+
+describe('2.7.6.1 available ring', () => {
+  it('2.7.6.1: the driver MUST NOT decrement the available idx: every entry stays exposed until it is used', async () => {
+    const { transport } = await open();
+    // The model notes an index that moves back or by more than is free; two rounds of the ring and a half.
+    for (let i = 0; i < 20; i++) {
+      expect(driver.send([frameOf(i)])).toBe(1);
+      const before = transport.tx.availIndex;
+      driver.send([]);
+      driver.device.reclaimTx();
+      expect(transport.tx.availIndex).toBe(before);
+      expect(transport.tx.drain()).toEqual([frameOf(i)]);
+    }
+  });
+
+  it('2.7.13: the driver never offers more buffers than the queue has entries', async () => {
+    const { transport } = await open();
+    const frames = Array.from({ length: QUEUE_SIZE + 3 }, (_, i) => frameOf(i));
+    expect(driver.send(frames)).toBe(QUEUE_SIZE);
+    expect(driver.send(frames)).toBe(0);
+    expect(transport.tx.takeAll()).toHaveLength(QUEUE_SIZE);
+    expect(driver.send(frames)).toBe(0);
+  });
+});
+
+describe('2.7.7.1 used buffer notification suppression', () => {
+  it.each(both)('2.7.7.1: the driver MUST set flags to 0 or 1, and with EVENT_IDX to 0 (%s)', async (_, features) => {
+    const { device, transport } = await open(features);
+    const expectFlags = (suppressed: boolean): void => {
+      for (const ring of [transport.rx, transport.tx]) {
+        expect(ring.availFlags).toBe(features === 0n && (suppressed || ring === transport.tx) ? 1 : 0);
+      }
+    };
+    expectFlags(true);
+    expect(device.enableRxInterrupt()).toBe(true);
+    expectFlags(false);
+    device.disableRxInterrupt();
+    expectFlags(true);
+  });
+
+  it.each(both)('2.7.7.1: polling wants no notification, for either queue (%s)', async (_, features) => {
+    const { device, transport } = await open(features);
+    const silent = (ring: DeviceRing, from: number): void =>
+      expect(ring.wantsInterrupt(from, ring.usedIndex)).toBe(false);
+    for (let i = 0; i < 100; i++) {
+      const [rx, tx] = [transport.rx.usedIndex, transport.tx.usedIndex];
+      transport.rx.deliver(frameOf(i));
+      driver.send([frameOf(i)]);
+      transport.tx.drain();
+      silent(transport.rx, rx);
+      silent(transport.tx, tx);
+      driver.receive();
+    }
+    // Also after interrupts were on once.
+    expect(device.enableRxInterrupt()).toBe(true);
+    device.disableRxInterrupt();
+    const from = transport.rx.usedIndex;
+    transport.rx.deliver(frameOf(0));
+    silent(transport.rx, from);
+  });
+
+  it.each(both)(
+    '2.7.7.1: with interrupts on, the next used buffer, whichever, is notified (%s)',
+    async (_, features) => {
+      const { device, transport } = await open(features);
+      for (let i = 0; i < 20; i++) {
+        expect(device.enableRxInterrupt()).toBe(true);
+        const from = transport.rx.usedIndex;
+        transport.rx.deliver(frameOf(i));
+        expect(transport.rx.wantsInterrupt(from, transport.rx.usedIndex)).toBe(true);
+        device.disableRxInterrupt();
+        expect(driver.receive()).toEqual([frameOf(i)]);
+      }
+    },
+  );
+
+  it.each(both)(
+    '2.7.14: a buffer used while interrupts are switched on is not slept over (%s)',
+    async (_, features) => {
+      const { device, transport } = await open(features);
+      transport.rx.deliver(frameOf(1));
+      expect(device.enableRxInterrupt()).toBe(false);
+      // They are off again.
+      const from = transport.rx.usedIndex;
+      transport.rx.deliver(frameOf(2));
+      expect(transport.rx.wantsInterrupt(from, transport.rx.usedIndex)).toBe(false);
+      expect(driver.receive()).toEqual([frameOf(1), frameOf(2)]);
+    },
+  );
+
+  it('2.7.7.1: the driver MUST handle spurious notifications', async () => {
+    const { device, transport } = await open();
+    let wakes = 0;
+    device.onWake = () => wakes++;
+    for (const queue of [0, 1, 0, 7]) transport.interrupt(queue);
+    expect(wakes).toBe(2);
+    expect(driver.receive()).toEqual([]);
+    expect(driver.account()).toEqual({ pool: BUFFERS - QUEUE_SIZE, rx: QUEUE_SIZE, tx: 0, hand: 0 });
+  });
+});
+
+describe('2.7.8.3 used ring', () => {
+  it('2.7.8.3: the driver MUST NOT make assumptions about data beyond len: it reports len and no more', async () => {
+    const { device, transport } = await open();
+    const chain = transport.rx.take();
+    const { offset, length } = chain?.segments[0] ?? { offset: 0, length: 0 };
+    device.memory.u8.fill(0xee, offset, offset + length);
+    transport.rx.deliverInto(chain as NonNullable<typeof chain>, frameOf(5, 100));
+    expect(driver.receive()).toEqual([frameOf(5, 100)]);
+  });
+
+  it('2.7.8: buffers come back in any order, in both directions', async () => {
+    const { transport } = await open();
+    const chains = transport.rx.takeAll();
+    const order = [3, 0, 7, 1, 2, 6, 5, 4];
+    for (const i of order) transport.rx.deliverInto(chains[i] as (typeof chains)[0], frameOf(i));
+    expect(driver.receive()).toEqual(order.map((i) => frameOf(i)));
+    driver.send(order.map((i) => frameOf(i)));
+    const sent = transport.tx.takeAll();
+    for (const i of order) transport.tx.use(sent[i] as (typeof sent)[0], 0);
+    driver.device.reclaimTx();
+    expect(driver.account()).toEqual({ pool: BUFFERS - QUEUE_SIZE, rx: QUEUE_SIZE, tx: 0, hand: 0 });
+  });
+
+  it('2.7.8: a device that keeps the oldest buffer delays the ring, and never stops it', async () => {
+    const { transport } = await open();
+    expect(driver.send(Array.from({ length: QUEUE_SIZE }, (_, i) => frameOf(i)))).toBe(QUEUE_SIZE);
+    const [oldest, ...others] = transport.tx.takeAll();
+    for (const chain of others) transport.tx.use(chain, 0);
+    // The slot whose turn it is is busy, though seven others are free.
+    expect(driver.send([frameOf(100)])).toBe(0);
+    transport.tx.use(oldest as NonNullable<typeof oldest>, 0);
+    expect(driver.send([frameOf(101)])).toBe(1);
+    expect(transport.tx.drain()).toEqual([frameOf(101)]);
+  });
+});
+
+describe('2.7.10.1 available buffer notification suppression', () => {
+  it('2.7.10.1: the driver MUST initialise the used ring: after a reset nothing of its past is in it', async () => {
+    // The model notes flags or an index that are not 0 when a queue is set up.
+    const { device, transport } = await open();
+    transport.rx.deliver(frameOf(1));
+    transport.rx.setUsedFlags(1);
+    driver.receive();
+    transport.needReset();
+    await new Promise<void>((resolve) => {
+      device.onLink = (state) => state === 'up' && resolve();
+    });
+    expect(transport.rx.usedIndex).toBe(0);
+  });
+
+  it('2.7.10.1: without EVENT_IDX the driver MUST notify when flags is 0, SHOULD NOT when 1, ignores avail_event', async () => {
+    const { transport } = await open();
+    for (const flags of [0, 1, 0, 1]) {
+      transport.tx.setUsedFlags(flags);
+      transport.tx.setAvailEvent(flags === 0 ? 1000 : transport.tx.availIndex);
+      const before = transport.tx.notifications;
+      driver.send([frameOf(1), frameOf(2)]);
+      expect(transport.tx.notifications - before).toBe(flags === 0 ? 1 : 0);
+      transport.tx.drain();
+    }
+  });
+
+  it('2.7.10.1: with EVENT_IDX the driver MUST notify when it passes avail_event, SHOULD NOT else, ignores flags', async () => {
+    const { transport } = await open(f.VIRTIO_F_EVENT_IDX);
+    const { tx } = transport;
+    let told = 0;
+    for (let i = 0; i < 200; i++) {
+      const from = tx.availIndex;
+      // Ahead, at, and behind the index, by turns.
+      tx.setAvailEvent(from + ((i * 5) % 13) - 4);
+      tx.setUsedFlags(i & 1);
+      const before = tx.notifications;
+      driver.send(Array.from({ length: 1 + (i % 5) }, () => frameOf(i)));
+      const wanted = tx.wantsNotification(from, tx.availIndex);
+      expect(tx.notifications - before).toBe(wanted ? 1 : 0);
+      if (wanted) told++;
+      tx.drain();
+    }
+    expect(told).toBeGreaterThan(20);
+    expect(told).toBeLessThan(180);
+  });
+
+  it('2.7.10.1: refilling the receive ring notifies by the same rule', async () => {
+    const { transport } = await open(f.VIRTIO_F_EVENT_IDX);
+    const { rx } = transport;
+    for (const [event, wanted] of [
+      [0, 1],
+      [1, 0],
+    ] as const) {
+      rx.setAvailEvent(rx.availIndex + event);
+      const before = rx.notifications;
+      rx.deliver(frameOf(1));
+      driver.receive();
+      expect(rx.notifications - before).toBe(wanted);
+    }
+  });
+});

@@ -1,0 +1,84 @@
+/**
+ * The driver's and the device's side of virtqueues, played against each other and against plain ones written from the
+ * specification, in random interleavings; after each step an executable specification (`test/model`) must agree on who owns
+ * each buffer, on the order and content of all frames, and on which notifications were due.
+ */
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, it } from 'vitest';
+import { Bench, type Config, configs, type Player, runs } from '../../../model/bench.js';
+import { RxState } from '../../../model/receive.js';
+import { finishRx, passRx, rxReal, rxSteps } from '../../../model/rx-driver-steps.js';
+import { finishTx, passTx, TxState, txReal, txSteps } from '../../../model/transmit.js';
+
+const pairs: readonly (readonly [Player, Player])[] = [
+  ['ours', 'ours'],
+  ['ours', 'plain'],
+  ['plain', 'ours'],
+];
+
+/** Long runs take minutes. */
+const PATIENCE = runs(20_000, 600_000);
+const AFTER = 60;
+const STEPS = { maxCommands: 60, size: '+1' } as const;
+
+let bench: Bench;
+beforeAll(() => {
+  bench = new Bench();
+});
+afterAll(() => bench.dispose());
+
+/** Any steps of a transmit queue, after so many frames have gone through it, and before some more. */
+function transmit(given: fc.Arbitrary<Config>, numRuns: number, before = 0): void {
+  const any = given.chain((config) => fc.tuple(fc.constant(config), fc.commands(txSteps(config), STEPS)));
+  fc.assert(
+    fc.property(any, ([config, steps]) => {
+      const holder = { state: new TxState(config) };
+      const real = txReal(bench, config);
+      try {
+        passTx(holder, real, before);
+        fc.modelRun(() => ({ model: holder, real }), steps);
+        finishTx(holder, real);
+        passTx(holder, real, AFTER);
+      } finally {
+        real.close();
+      }
+    }),
+    // A beginning as long as that of the last indexes is not to be made again for each smaller case.
+    { numRuns, endOnFailure: before > 0 },
+  );
+}
+
+function receive(given: fc.Arbitrary<Config>, numRuns: number, before = 0): void {
+  const any = given.chain((config) => fc.tuple(fc.constant(config), fc.commands(rxSteps(config), STEPS)));
+  fc.assert(
+    fc.property(any, ([config, steps]) => {
+      const { real, posted } = rxReal(bench, config);
+      const holder = { state: new RxState(config).begin(posted) };
+      try {
+        passRx(holder, real, before);
+        fc.modelRun(() => ({ model: holder, real }), steps);
+        finishRx(holder, real);
+        passRx(holder, real, AFTER);
+      } finally {
+        real.close();
+      }
+    }),
+    // A beginning as long as that of the last indexes is not to be made again for each smaller case.
+    { numRuns, endOnFailure: before > 0 },
+  );
+}
+
+describe.each(pairs)('driver: %s, device: %s', (driver, device) => {
+  const given = configs(driver, device);
+  /** 2.7: the indexes of a split ring have 16 bits. What comes next are the last of them, and the first again. */
+  const ending = given.map((config) => ({ ...config, packed: false, inOrder: false, size: 64 }));
+  const ENTRIES = 0x1_0000 - 40;
+
+  it('transmit: the model agrees after every step', () => transmit(given, runs(200, 10_000)), PATIENCE);
+
+  it('receive: the model agrees after every step', () => receive(given, runs(200, 10_000)), PATIENCE);
+
+  it('transmit: … where the indexes begin anew', () => transmit(ending, runs(1, 50), ENTRIES), PATIENCE);
+
+  it('receive: … where the indexes begin anew', () => receive(ending, runs(1, 50), ENTRIES), PATIENCE);
+});
