@@ -6,7 +6,7 @@ import { type Mode, type ResolvedConfig, type TspmdConfig, VHOST_USER_DEVICE } f
 import { ArgumentError, ConfigError } from './errors.js';
 import { type ResolvedRss, resolveRss } from './rss/keys.js';
 import type { StackOptions } from './stack.js';
-import { defaultBuffers, MAX_BUFFERS, MAX_CORE_BURST, MAX_CORES, planBuffers } from './threads/plan.js';
+import { defaultBuffers, MAX_BUFFERS, MAX_CORE_BURST, MAX_CORES, planBuffers } from './threads/shared/buffer-plan.js';
 import {
   formatIpv4,
   isIpv4Multicast,

@@ -23,7 +23,7 @@ import { ETH_HEADER_BYTES } from '../wire/ethernet.js';
 import { IPV4_HEADER_BYTES, ipv4Version } from '../wire/ipv4.js';
 import type { Core, WaitForPacketsOptions } from './core.js';
 import type { Egress } from './egress.js';
-import type { BufferHome, FrameSink, WakeSource } from './lower-layer.js';
+import type { BufferReturn, FrameSink, WakeSource } from './lower-layer.js';
 import { newOwner, notOwned, OWNER_LAYER, type Ownable, PacketBuffer } from './packet-buffer.js';
 import { Sleeper } from './sleep.js';
 import { BURST, TxBurst } from './tx-burst.js';
@@ -79,7 +79,7 @@ export abstract class BaseCore implements Core {
   protected readonly sleeper: Sleeper;
   protected readonly clock: () => number;
   protected readonly isIp: boolean;
-  protected readonly home: BufferHome;
+  protected readonly home: BufferReturn;
   private readonly pool: BufferPool;
   /** The stack, as the owner of buffers. */
   private readonly stack = newOwner();

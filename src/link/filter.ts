@@ -62,7 +62,7 @@ export class Filter {
     this.acceptBroadcast = options.acceptBroadcast;
     this.acceptMulticast = options.acceptMulticast;
     this.maxFrame = options.maxFrame;
-    this.expected = this.makeExpected();
+    this.plainPacketBytes = this.makePlainPacketBytes();
   }
 
   /**
@@ -70,10 +70,10 @@ export class Filter {
    * to our MAC and IP address, without IP options. 0 for every other, of which {@link classify} has to say what it is: it
    * would say `rx_delivered` of all for which this is not 0.
    */
-  readonly expected: (frame: number, length: number) => number;
+  readonly plainPacketBytes: (frame: number, length: number) => number;
 
   /** A closure over words as they lie in memory: V8 knows whose they are, and a field is one load. */
-  private makeExpected(): (frame: number, length: number) => number {
+  private makePlainPacketBytes(): (frame: number, length: number) => number {
     const own = addressWord(this.host.address);
     const broadcast = addressWord(this.host.subnetBroadcast);
     const { maxFrame } = this;
@@ -102,7 +102,7 @@ export class Filter {
    * @returns the index of the one counter that this frame belongs to: `L2.rx_delivered` for an IP packet that is for us,
    * `L2.rx_arp` for ARP (not looked into yet), else the reason to drop it.
    */
-  classify(frame: number, length: number): number {
+  counterOf(frame: number, length: number): number {
     if (length < ETH_HEADER_BYTES) return L2.rx_drop_runt;
     if (length > this.maxFrame) return L2.rx_drop_too_long;
     const u8 = this.memory.u8;
@@ -114,11 +114,11 @@ export class Filter {
     // ARP from our own address is no mere reflection if it speaks for another station: arp.ts looks into it.
     if (type === ETHERTYPE_ARP) return L2.rx_arp;
     if (sameMac(this.host.mac, 0, u16, (frame + ETH_SOURCE) >>> 1)) return L2.rx_drop_own_source;
-    if (type !== ETHERTYPE_IPV4) return classifyOther(type);
-    return this.classifyIpv4(frame + ETH_HEADER_BYTES, length - ETH_HEADER_BYTES, toGroup);
+    if (type !== ETHERTYPE_IPV4) return counterOfOther(type);
+    return this.counterOfIpv4(frame + ETH_HEADER_BYTES, length - ETH_HEADER_BYTES, toGroup);
   }
 
-  private classifyIpv4(ip: number, room: number, toGroup: boolean): number {
+  private counterOfIpv4(ip: number, room: number, toGroup: boolean): number {
     if (room < IPV4_HEADER_BYTES) return L2.rx_drop_ip_short;
     const u8 = this.memory.u8;
     if (ipv4Version(u8, ip) !== 4) return L2.rx_drop_ip_version;
@@ -144,7 +144,7 @@ function addressWord(value: number): number {
   return new Int32Array(Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value).buffer)[0];
 }
 
-function classifyOther(type: number): number {
+function counterOfOther(type: number): number {
   if (type === ETHERTYPE_VLAN || type === ETHERTYPE_QINQ) return L2.rx_drop_vlan;
   if (type === ETHERTYPE_IPV6) return L2.rx_drop_ipv6;
   return type < ETHERTYPE_MIN ? L2.rx_drop_llc : L2.rx_drop_ethertype;

@@ -17,6 +17,11 @@ export const HOP_NONE = -4;
 export const HOP_NEIGHBOUR = 0;
 export const HOP_GATEWAY = 1;
 
+/** The six bytes, a copy, of a MAC address in three memory words, which may lie anywhere in shared memory. */
+export function macBytes({ buffer, byteOffset }: Uint16Array): Uint8Array {
+  return Uint8Array.from(new Uint8Array(buffer, byteOffset, 6));
+}
+
 export class Host {
   /** Three memory words. */
   readonly mac: Uint16Array;

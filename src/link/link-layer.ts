@@ -12,7 +12,7 @@ import { ETH_HEADER_BYTES, macWords } from '../wire/ethernet.js';
 import { ipv4TotalLength } from '../wire/ipv4.js';
 import { Filter } from './filter.js';
 import { Host } from './host.js';
-import type { BufferSource } from './lower-layer.js';
+import type { LinkDevice } from './lower-layer.js';
 import { Arp, type ArpWarning } from './neighbours/arp.js';
 import { ArpSender } from './neighbours/arp-sender.js';
 import { Neighbours } from './neighbours/neighbours.js';
@@ -32,12 +32,6 @@ export interface LinkOptions {
   readonly acceptMulticast?: boolean;
   /** Takes one-line warnings about the network (address conflicts). */
   readonly warn?: WarningSink;
-}
-
-/** A device or what stands for it: buffers in slots of `1 << shift` bytes, and where they come from. */
-export interface LinkMedium extends BufferSource {
-  /** Six bytes. */
-  readonly mac: Uint8Array;
 }
 
 // V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
@@ -61,7 +55,7 @@ export class LinkLayer {
    * @param macWordsAt three words to keep the own MAC in; default: memory of its own
    */
   constructor(
-    private readonly medium: LinkMedium,
+    private readonly device: LinkDevice,
     shift: number,
     private readonly tx: TxBurst,
     counters: L2Counters,
@@ -70,22 +64,22 @@ export class LinkLayer {
     table = new NeighbourTable(new SharedArrayBuffer(NeighbourTable.bytesFor()), 0),
     macWordsAt: Uint16Array = new Uint16Array(3),
   ) {
-    this.memory = medium.memory;
+    this.memory = device.memory;
     this.values = counters.values;
     this.isIp = (options.layer ?? 'ip') === 'ip';
     this.maxFrame = frameCapacity(shift);
-    macWordsAt.set(macWords(medium.mac));
+    macWordsAt.set(macWords(device.mac));
     this.host = new Host({ ...options, mac: macWordsAt });
-    this.filter = new Filter(medium.memory, this.host, {
+    this.filter = new Filter(device.memory, this.host, {
       acceptBroadcast: options.acceptBroadcast ?? false,
       acceptMulticast: options.acceptMulticast ?? false,
       maxFrame: this.maxFrame,
     });
-    this.arpSender = new ArpSender(medium, this.host, tx, counters, clock);
+    this.arpSender = new ArpSender(device, this.host, tx, counters, clock);
     this.neighbours = new Neighbours(table, this.arpSender, counters, clock, null, this.host.gateway);
     for (const [ip, mac] of options.neighbours ?? []) this.neighbours.addStatic(ip, macWords(mac));
     const warnings = new Warnings<ArpWarning>(options.warn ?? (() => {}), clock);
-    this.arp = new Arp(medium.memory, this.host, this.neighbours, this.arpSender, tx, counters, warnings);
+    this.arp = new Arp(device.memory, this.host, this.neighbours, this.arpSender, tx, counters, warnings);
   }
 
   /**
@@ -100,30 +94,30 @@ export class LinkLayer {
   private admitFrame(handle: number, length: number): number {
     if (length >= SHORTEST && length <= this.maxFrame) return length;
     this.values[length < ETH_HEADER_BYTES ? L2.rx_drop_runt : L2.rx_drop_too_long]++;
-    this.medium.pool.put(handle);
+    this.device.pool.put(handle);
     return 0;
   }
 
   private admitPacket(handle: number, length: number): number {
-    const frame = this.medium.pool.offsetOf(handle) + FIRST_BYTE;
-    const bytes = this.filter.expected(frame, length);
+    const frame = this.device.pool.offsetOf(handle) + FIRST_BYTE;
+    const bytes = this.filter.plainPacketBytes(frame, length);
     if (bytes !== 0) return bytes;
-    const verdict = this.filter.classify(frame, length);
-    if (verdict === L2.rx_delivered) return ipv4TotalLength(this.memory.u8, frame + ETH_HEADER_BYTES);
-    this.values[verdict]++;
-    if (verdict === L2.rx_arp) {
+    const counter = this.filter.counterOf(frame, length);
+    if (counter === L2.rx_delivered) return ipv4TotalLength(this.memory.u8, frame + ETH_HEADER_BYTES);
+    this.values[counter]++;
+    if (counter === L2.rx_arp) {
       if (this.arp.receive(handle, frame, length)) return 0;
-    } else if (verdict === L2.rx_drop_own_source) {
+    } else if (counter === L2.rx_drop_own_source) {
       this.arp.receiveOwnSource(frame, length);
     }
-    this.medium.pool.put(handle);
+    this.device.pool.put(handle);
     return 0;
   }
 
   /** Announces our address by ARP: at start, and when the link is back. Nothing with layer `ethernet`. */
   announce(): void {
     // A device that came back may have another address, if none was configured.
-    this.host.mac.set(macWords(this.medium.mac));
+    this.host.mac.set(macWords(this.device.mac));
     if (this.isIp) this.arpSender.announce();
     this.tx.flush();
   }

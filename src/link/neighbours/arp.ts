@@ -27,7 +27,7 @@ import {
   writeEthSourceAndType,
 } from '../../wire/ethernet.js';
 import { IPV4_HEADER_BYTES, ipv4Source } from '../../wire/ipv4.js';
-import type { Host } from '../host.js';
+import { type Host, macBytes } from '../host.js';
 import type { TxBurst } from '../tx-burst.js';
 import type { Warnings } from '../warnings.js';
 import { ARP_FRAME_BYTES, type ArpSender } from './arp-sender.js';
@@ -153,7 +153,7 @@ export class Arp {
   private macConflict(ip: number): void {
     this.values[L2.arp_conflict_mac]++;
     if (this.warnings.isDue('conflict_mac')) {
-      const own = formatMac(new Uint8Array(this.host.mac.buffer));
+      const own = formatMac(macBytes(this.host.mac));
       this.warnings.warn(
         `our MAC address ${own} is also used by the station ${formatIpv4(ip)}: give one another (mac)`,
       );
