@@ -1,7 +1,6 @@
 /**
- * The layer's own business on the link, in the thread that receives: who we are, who the neighbours are, ARP, and what
- * of the received frames is for the stack. One core alone does this besides its packets; with several, the Rx worker
- * does it for all.
+ * Layer 2 in the thread that receives: our addresses, the neighbours, ARP, and which of the received frames are for the stack. With
+ * `single` this is the thread of the core; with `1kb` and `2kb` it is the Rx worker, for all cores.
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
 import { FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
@@ -20,21 +19,21 @@ import type { TxBurst } from './tx-burst.js';
 import { type WarningSink, Warnings } from './warnings.js';
 
 export interface LinkOptions {
-  /** Own address, as a number. */
+  /** Our IPv4 address, as a number. */
   readonly address: number;
   readonly prefixLength: number;
   readonly gateway?: number | undefined;
-  /** Static neighbours: address -> six bytes. */
+  /** Static neighbours: IPv4 address -> six bytes. */
   readonly neighbours?: ReadonlyMap<number, Uint8Array>;
   /** Default `ip`. */
   readonly layer?: Layer;
   readonly acceptBroadcast?: boolean;
   readonly acceptMulticast?: boolean;
-  /** Takes one-line warnings about the network (address conflicts). */
+  /** Takes warnings about the network (address conflicts), one line each. */
   readonly warn?: WarningSink;
 }
 
-// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+// V8 folds local constants: docs/v8.md, "Local constants".
 const SHORTEST = ETH_HEADER_BYTES;
 const FIRST_BYTE = FRAME_OFFSET;
 
@@ -50,9 +49,9 @@ export class LinkLayer {
   private readonly maxFrame: number;
 
   /**
-   * @param shift log2 of a slot's size
-   * @param table where the neighbours are kept; default: memory of its own
-   * @param macWordsAt three words to keep the own MAC in; default: memory of its own
+   * @param shift log2 of the size of a buffer
+   * @param table where the neighbours are kept. Default: a table in new memory
+   * @param macWordsAt three words to keep our MAC address in. Default: new memory
    */
   constructor(
     private readonly device: LinkDevice,
@@ -83,9 +82,9 @@ export class LinkLayer {
   }
 
   /**
-   * Sorts a received frame of `length` bytes in the buffer `handle`. Counts it, unless it is for the stack.
-   * @returns bytes of the packet (of the frame, with layer `ethernet`) for the stack, whose buffer is the caller's; or 0:
-   * it was ARP or dropped, and the buffer is gone.
+   * Decides whether a received frame of `length` bytes in the buffer `handle` is for the stack. Counts it if it is not.
+   * @returns bytes of the packet (with layer `ethernet` of the frame) for the stack: the caller keeps the buffer. 0 when the frame
+   * was ARP or was dropped: the caller does not own the buffer any more.
    */
   admit(handle: number, length: number): number {
     return this.isIp ? this.admitPacket(handle, length) : this.admitFrame(handle, length);
@@ -114,15 +113,15 @@ export class LinkLayer {
     return 0;
   }
 
-  /** Announces our address by ARP: at start, and when the link is back. Nothing with layer `ethernet`. */
+  /** Announces our address by ARP: at the start, and when the link is back. Does nothing with layer `ethernet`. */
   announce(): void {
-    // A device that came back may have another address, if none was configured.
+    // A device that came back may have another MAC address, if none was configured.
     this.host.mac.set(macWords(this.device.mac));
     if (this.isIp) this.arpSender.announce();
     this.tx.flush();
   }
 
-  /** Does what is due at `nowMs`: asks, gives up, ages, announces. */
+  /** Does what is due at `nowMs`: ARP requests and announcements, ageing of neighbours. */
   tick(nowMs: number): void {
     if (!this.isIp) return;
     this.neighbours.tick(nowMs);
