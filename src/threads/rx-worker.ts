@@ -5,8 +5,9 @@ import { CounterBlock } from '../../rings/counters.js';
 import { runLoop } from '../link/run-loop.js';
 import { openDevice } from '../open-device.js';
 import { RxWork } from './loops/rx-work.js';
-import { DeviceOrDoorbell, WorkerLoop } from './loops/worker-loop.js';
+import { WorkerLoop } from './loops/worker-loop.js';
 import type { OpenedDevice, Order, RxStart } from './messages.js';
+import { DoorbellWake } from './shared/doorbell-wake.js';
 import { Interconnect } from './shared/interconnect.js';
 import { nameAndPin, onOrder, report, runThread } from './thread-main.js';
 
@@ -68,18 +69,19 @@ await runThread(async () => {
   if (device === undefined) return undefined;
   try {
     const work = new RxWork(device, interconnect, start, warn, clock);
-    const wakeSource = new DeviceOrDoorbell(device, interconnect.rxListener(), () => work.hasWork);
+    const wakeSource = new DoorbellWake(device, interconnect.rxListener(), () => work.hasWork, device);
     const loop = new WorkerLoop(config.idle, work, wakeSource, CounterBlock.attach(start.counters), clock);
     followLink(device, interconnect, work);
     obey = (order) => {
       if (order.type === 'announce') work.link.announce();
-      else if (order.type === 'retireRx') work.rx.retire(order.core, order.inFlight);
-      else if (order.type === 'retireTx' && work.tx !== null) work.rx.retire(order.core, work.tx.retire(order.core));
+      else if (order.type === 'retireRx') work.rx.queues.retire(order.core, order.inFlight);
+      else if (order.type === 'retireTx' && work.tx !== null)
+        work.rx.queues.retire(order.core, work.tx.retire(order.core));
     };
     const loan = hasTxWorker ? device.lendTx() : null;
     report({ type: 'opened', device: described(device), loan }, loan === null ? [] : [loan.port]);
     await Promise.race([runLoop(loop, loop, { signal: stop.signal }), firstUncaught()]);
-    work.rx.publishAll();
+    work.rx.queues.publishAll();
     // The last packets of the cores, which have ended already.
     work.tx?.drain();
     device.counts.publish();

@@ -6,38 +6,16 @@ import { workerData } from 'node:worker_threads';
 import { BorrowedTx } from '../../drivers/virtio/lending/borrowed-tx.js';
 import type { TxLoan } from '../../drivers/virtio/lending/tx-loan.js';
 import { CounterBlock } from '../../rings/counters.js';
-import type { WakeSource } from '../link/lower-layer.js';
 import { runLoop } from '../link/run-loop.js';
 import { TxMainLoop } from './loops/tx-main-loop.js';
-import { DeviceOrDoorbell, type Work, WorkerLoop } from './loops/worker-loop.js';
+import { type Work, WorkerLoop } from './loops/worker-loop.js';
 import type { CommonStart } from './messages.js';
+import { DoorbellWake } from './shared/doorbell-wake.js';
 import { Interconnect } from './shared/interconnect.js';
 import { RingReturn } from './shared/ring-return.js';
 import { nameAndPin, onOrder, report, runThread } from './thread-main.js';
 
 const clock = (): number => performance.now();
-
-/** Wakes the Tx worker when the borrowed transmit queue or the link comes or goes. */
-class QueueEvents implements WakeSource {
-  readonly pollOnly = false;
-  onWake: (() => void) | null = null;
-
-  constructor(private readonly tx: BorrowedTx) {
-    const wake = (): void => this.onWake?.();
-    tx.onStateChange = wake;
-    tx.onLinkChange = wake;
-  }
-
-  get isUp(): boolean {
-    return this.tx.isUp;
-  }
-
-  enableRxInterrupt(): boolean {
-    return true;
-  }
-
-  disableRxInterrupt(): void {}
-}
 
 await runThread(async () => {
   const start = workerData as CommonStart;
@@ -72,7 +50,9 @@ await runThread(async () => {
     // No interrupt tells that the ring has room again, or that a frame was sent: look after a millisecond.
     nextDeadline: () => (loop.hasWork || loop.isSending ? clock() + 1 : Number.POSITIVE_INFINITY),
   };
-  const wakeSource = new DeviceOrDoorbell(new QueueEvents(tx), interconnect.txListener(), () => loop.hasWork);
+  const wakeSource = new DoorbellWake(tx, interconnect.txListener(), () => loop.hasWork);
+  tx.onStateChange = wakeSource.wake;
+  tx.onLinkChange = wakeSource.wake;
   const runnable = new WorkerLoop(start.config.idle, work, wakeSource, counters, clock);
   retire = (core) => report({ type: 'retired', core, inFlight: loop.retire(core) });
   report({ type: 'ready' });

@@ -11,10 +11,11 @@ import { L2, type L2Counters, type LayerCounters } from '../../counters.js';
 import { BaseCore } from '../../link/base-core.js';
 import { Egress } from '../../link/egress.js';
 import { Host, macBytes } from '../../link/host.js';
-import type { BufferReturn, WakeSource } from '../../link/lower-layer.js';
+import type { BufferReturn } from '../../link/lower-layer.js';
 import { BURST } from '../../link/tx-burst.js';
 import { type FlowTuple, Rss, type RssShare } from '../../rss/rss.js';
-import type { Doorbell, DoorbellListener } from '../shared/doorbell.js';
+import type { Doorbell } from '../shared/doorbell.js';
+import { DoorbellWake } from '../shared/doorbell-wake.js';
 import type { Interconnect } from '../shared/interconnect.js';
 import { RingReturn } from '../shared/ring-return.js';
 import { TxQueue } from '../shared/tx-queue.js';
@@ -59,38 +60,6 @@ class CoreBuffers implements BufferReturn {
   }
 }
 
-/** Wakes the core when its `rx_queue` fills, when the Rx worker answers a question, and when the link comes or goes. */
-class QueueWake implements WakeSource {
-  readonly pollOnly = false;
-  onWake: (() => void) | null = null;
-
-  constructor(
-    private readonly listener: DoorbellListener,
-    private readonly interconnect: Interconnect,
-    private readonly rings: readonly SpscRing[],
-  ) {
-    listener.onRing = () => this.onWake?.();
-  }
-
-  get isUp(): boolean {
-    return this.interconnect.isLinkUp;
-  }
-
-  enableRxInterrupt(): boolean {
-    if (!this.listener.arm()) return false;
-    for (const ring of this.rings) {
-      if (ring.count === 0) continue;
-      this.listener.disarm();
-      return false;
-    }
-    return true;
-  }
-
-  disableRxInterrupt(): void {
-    this.listener.disarm();
-  }
-}
-
 export class RingCore extends BaseCore {
   protected readonly egress: Egress;
   private readonly host: Host;
@@ -120,8 +89,14 @@ export class RingCore extends BaseCore {
     const txQueue = interconnect.ring(index, 'txQueue');
     const sink = new TxQueue(memory, buffers, txQueue, sender);
     const rxQueue = interconnect.ring(index, 'rxQueue');
-    const queues = [rxQueue, interconnect.ring(index, 'answers')];
-    const wakeSource = new QueueWake(interconnect.coreListener(index), interconnect, queues);
+    const answers = interconnect.ring(index, 'answers');
+    const link = {
+      get isUp() {
+        return interconnect.isLinkUp;
+      },
+    };
+    const hasWork = (): boolean => rxQueue.count > 0 || answers.count > 0;
+    const wakeSource = new DoorbellWake(link, interconnect.coreListener(index), hasWork);
     super({ ...options, clock, sink, pool: own, reserve: 0, wakeSource, count: plan.cores });
     this.own = own;
     this.received = received;

@@ -40,7 +40,8 @@ export class RxMainLoop {
   readonly poll: () => number;
   /** The receive buffers that the cores have. */
   readonly buffers: RxBuffers;
-  private readonly queues: CoreQueues;
+  readonly queues: CoreQueues;
+  private readonly isIp: boolean;
 
   /**
    * @param tx takes the ARP frames that `link` sends
@@ -48,132 +49,115 @@ export class RxMainLoop {
    * @param coreCounters what this loop counts for each core: delivered and dropped packets. In one buffer
    */
   constructor(
-    device: RxDevice,
-    interconnect: Interconnect,
-    link: LinkLayer,
-    tx: TxBurst,
-    flows: FlowSpreader,
+    private readonly device: RxDevice,
+    private readonly interconnect: Interconnect,
+    private readonly link: LinkLayer,
+    private readonly tx: TxBurst,
+    private readonly flows: FlowSpreader,
     layer: Layer,
-    counters: L2Counters,
+    private readonly counters: L2Counters,
     coreCounters: readonly L2Counters[],
   ) {
+    this.isIp = layer === 'ip';
     this.buffers = new RxBuffers(device.pool, interconnect);
     this.queues = new CoreQueues(interconnect, this.buffers, coreCounters);
-    this.poll = makePoll(device, interconnect, link, tx, flows, layer === 'ip', counters, this.buffers, this.queues);
+    this.poll = this.makePoll();
   }
-
-  /** As {@link CoreQueues.publishAll}: before the loop ends. */
-  publishAll(): void {
-    this.queues.publishAll();
-  }
-
-  /** As {@link CoreQueues.retire}. */
-  retire(core: number, inFlight: Uint8Array): void {
-    this.queues.retire(core, inFlight);
-  }
-}
-
-/**
- * One loop per step rather than one step per packet: each loop is then small enough that V8 inlines all that it calls.
- * Closures, which look up their arrays first: docs/v8.md, "Bursts as closures" and "Inlining budget".
- */
-function makePoll(
-  device: RxDevice,
-  interconnect: Interconnect,
-  link: LinkLayer,
-  tx: TxBurst,
-  flows: FlowSpreader,
-  isIp: boolean,
-  { values }: L2Counters,
-  buffers: RxBuffers,
-  queues: CoreQueues,
-): () => number {
-  const { pool } = device;
-  const { rings } = queues;
-  const { cores } = interconnect.plan;
-  const server = new NeighbourServer(link.neighbours, interconnect);
-  const mostBursts = Math.max(1, Math.min(MAX_BURSTS, cores >> CORES_PER_BURST_SHIFT));
-  /** From the begin of a buffer to what is hashed: the IP packet, or the frame. */
-  const hashedAt = isIp ? FRAME_AT + ETH_HEADER : FRAME_AT;
-  // Of each packet of a burst: where what is hashed begins, and the hash.
-  const placesOfBurst = new Uint32Array(BURST);
-  const hashesOfBurst = new Int32Array(BURST);
 
   /**
-   * Keeps what is for a stack, at the front of the device's own arrays, which belong to this loop until the next burst.
+   * One loop per step rather than one step per packet: each loop is then small enough that V8 inlines all that it
+   * calls. Closures, which look up their arrays first: docs/v8.md, "Bursts as closures" and "Inlining budget".
    */
-  const admit = (count: number): number => {
-    const { rxHandles: handles, rxLengths: lengths } = device;
-    let kept = 0;
-    for (let i = 0; i < count; i++) {
-      const handle = handles[i];
-      const bytes = link.admit(handle, lengths[i]);
-      if (bytes === 0) continue;
-      handles[kept] = handle;
-      lengths[kept] = bytes;
-      kept++;
-    }
-    return kept;
-  };
+  private makePoll(): () => number {
+    const { device, interconnect, link, tx, flows, isIp, buffers, queues } = this;
+    const { values } = this.counters;
+    const { pool } = device;
+    const { rings } = queues;
+    const { cores } = interconnect.plan;
+    const server = new NeighbourServer(link.neighbours, interconnect);
+    const mostBursts = Math.max(1, Math.min(MAX_BURSTS, cores >> CORES_PER_BURST_SHIFT));
+    /** From the begin of a buffer to what is hashed: the IP packet, or the frame. */
+    const hashedAt = isIp ? FRAME_AT + ETH_HEADER : FRAME_AT;
+    // Of each packet of a burst: where what is hashed begins, and the hash.
+    const placesOfBurst = new Uint32Array(BURST);
+    const hashesOfBurst = new Int32Array(BURST);
 
-  const hash = (count: number): void => {
-    const { rxHandles: handles, rxLengths: lengths } = device;
-    const places = placesOfBurst;
-    const hashes = hashesOfBurst;
-    for (let i = 0; i < count; i++) places[i] = pool.offsetOf(handles[i]) + hashedAt;
-    if (isIp) flows.hashPackets(places, lengths, hashes, count);
-    else flows.hashFrames(places, lengths, hashes, count);
-  };
-
-  /**
-   * Appends each packet to the queue of its core. The hash goes into the headroom, on a line that is in the cache
-   * already.
-   */
-  const spread = (count: number): void => {
-    const { rxHandles: handles, rxLengths: lengths, memory } = device;
-    const places = placesOfBurst;
-    const hashes = hashesOfBurst;
-    const { u32 } = memory;
-    const { holder } = buffers;
-    for (let i = 0; i < count; i++) {
-      const hash = hashes[i];
-      u32[(places[i] - hashedAt) >>> 2] = hash;
-      const core = flows.coreOf(hash);
-      const handle = handles[i];
-      let staged = rings.stage(core, handle, lengths[i]);
-      if (staged === 0) {
-        staged = queues.stageLate(core, handle, lengths[i]);
-        if (staged === 0) continue;
+    /**
+     * Keeps what is for a stack, at the front of the device's own arrays, which belong to this loop until the next burst.
+     */
+    const admit = (count: number): number => {
+      const { rxHandles: handles, rxLengths: lengths } = device;
+      let kept = 0;
+      for (let i = 0; i < count; i++) {
+        const handle = handles[i];
+        const bytes = link.admit(handle, lengths[i]);
+        if (bytes === 0) continue;
+        handles[kept] = handle;
+        lengths[kept] = bytes;
+        kept++;
       }
-      holder[handle] = core + 1;
-      if (staged === 1) queues.noteStaged(core);
-      else if (staged === FULL_BURST) queues.publishBurst(core);
-    }
-  };
+      return kept;
+    };
 
-  return () => {
-    if (interconnect.takeAsked()) {
-      server.takeQuestions();
+    const hash = (count: number): void => {
+      const { rxHandles: handles, rxLengths: lengths } = device;
+      const places = placesOfBurst;
+      const hashes = hashesOfBurst;
+      for (let i = 0; i < count; i++) places[i] = pool.offsetOf(handles[i]) + hashedAt;
+      if (isIp) flows.hashPackets(places, lengths, hashes, count);
+      else flows.hashFrames(places, lengths, hashes, count);
+    };
+
+    /**
+     * Appends each packet to the queue of its core. The hash goes into the headroom, on a line that is in the cache
+     * already.
+     */
+    const spread = (count: number): void => {
+      const { rxHandles: handles, rxLengths: lengths, memory } = device;
+      const places = placesOfBurst;
+      const hashes = hashesOfBurst;
+      const { u32 } = memory;
+      const { holder } = buffers;
+      for (let i = 0; i < count; i++) {
+        const hash = hashes[i];
+        u32[(places[i] - hashedAt) >>> 2] = hash;
+        const core = flows.coreOf(hash);
+        const handle = handles[i];
+        let staged = rings.stage(core, handle, lengths[i]);
+        if (staged === 0) {
+          staged = queues.stageLate(core, handle, lengths[i]);
+          if (staged === 0) continue;
+        }
+        holder[handle] = core + 1;
+        if (staged === 1) queues.noteStaged(core);
+        else if (staged === FULL_BURST) queues.publishBurst(core);
+      }
+    };
+
+    return () => {
+      if (interconnect.takeAsked()) {
+        server.takeQuestions();
+        tx.flush();
+      }
+      buffers.tick();
+      queues.beginPoll();
+      let total = 0;
+      let isMore = true;
+      for (let bursts = 0; isMore && bursts < mostBursts; bursts++) {
+        if (pool.available < buffers.lowWater) buffers.collect();
+        const count = device.rxBurst(FULL_BURST);
+        total += count;
+        const kept = admit(count);
+        hash(kept);
+        spread(kept);
+        isMore = count === FULL_BURST && !queues.hasFullBurst;
+      }
+      values[RX_FRAMES] += total;
+      queues.endPoll(isMore);
+      if (total === 0) return 0;
+      // ARP replies go out now, because nothing else may follow for long.
       tx.flush();
-    }
-    buffers.tick();
-    queues.beginPoll();
-    let total = 0;
-    let isMore = true;
-    for (let bursts = 0; isMore && bursts < mostBursts; bursts++) {
-      if (pool.available < buffers.lowWater) buffers.collect();
-      const count = device.rxBurst(FULL_BURST);
-      total += count;
-      const kept = admit(count);
-      hash(kept);
-      spread(kept);
-      isMore = count === FULL_BURST && !queues.hasFullBurst;
-    }
-    values[RX_FRAMES] += total;
-    queues.endPoll(isMore);
-    if (total === 0) return 0;
-    // ARP replies go out now, because nothing else may follow for long.
-    tx.flush();
-    return total;
-  };
+      return total;
+    };
+  }
 }

@@ -7,7 +7,6 @@ import type { WaitForPacketsOptions } from '../../link/core.js';
 import type { WakeSource } from '../../link/lower-layer.js';
 import type { Runnable } from '../../link/run-loop.js';
 import { Sleeper } from '../../link/sleep.js';
-import type { DoorbellListener } from '../shared/doorbell.js';
 
 /** What a kernel-bypass thread does. */
 export interface Work {
@@ -72,47 +71,4 @@ export class WorkerLoop implements Runnable {
 
   /** Does nothing: each poll sends what it has. */
   flush(): void {}
-}
-
-/** Wakes a kernel-bypass thread: the device does, and the cores do by the doorbell of the thread. */
-export class DeviceOrDoorbell implements WakeSource {
-  onWake: (() => void) | null = null;
-
-  /**
-   * @param device the part of a device that wakes
-   * @param hasWork whether a core wants something
-   */
-  constructor(
-    private readonly device: WakeSource,
-    private readonly listener: DoorbellListener,
-    private readonly hasWork: () => boolean,
-  ) {
-    const wake = (): void => this.onWake?.();
-    device.onWake = wake;
-    listener.onRing = wake;
-  }
-
-  get isUp(): boolean {
-    return this.device.isUp;
-  }
-
-  get pollOnly(): boolean {
-    return this.device.pollOnly;
-  }
-
-  enableRxInterrupt(): boolean {
-    // First both requests, then the look: whatever comes after the look wakes the thread.
-    if (!this.listener.arm()) return false;
-    if (this.device.enableRxInterrupt()) {
-      if (!this.hasWork()) return true;
-      this.device.disableRxInterrupt();
-    }
-    this.listener.disarm();
-    return false;
-  }
-
-  disableRxInterrupt(): void {
-    this.device.disableRxInterrupt();
-    this.listener.disarm();
-  }
 }

@@ -145,7 +145,7 @@ export class Multicore {
 
   /** The Tx worker's answer reaches the Rx worker. */
   deliverRetired(): void {
-    for (const { core, inFlight } of this.retired.splice(0)) this.rx.rx.retire(core, inFlight);
+    for (const { core, inFlight } of this.retired.splice(0)) this.rx.rx.queues.retire(core, inFlight);
   }
 
   /** What all have counted, in sum. */
@@ -172,9 +172,8 @@ export class Multicore {
     const tx = this.tx as unknown as { handles: Uint32Array; pending: number; txFrees: RingReturn[] };
     add('Tx pending', tx.handles.subarray(0, tx.pending));
     if (this.rxReturn !== null) add('Tx return', inReturn(this.rxReturn));
-    const { queues } = this.rx.rx as unknown as { queues: { rings: SpscFanOut } };
     for (const { index } of this.cores) {
-      add(`core ${index}: rx_queue to come`, staged(queues.rings, index));
+      add(`core ${index}: rx_queue to come`, staged(this.rx.rx.queues.rings, index));
       add(`core ${index}: tx_queue`, inRing(interconnect.ring(index, 'txQueue')));
       add(`core ${index}: txFree`, inRing(interconnect.ring(index, 'txFree')));
       add(`core ${index}: txFree to come`, inReturn(tx.txFrees[index]!));
