@@ -1,7 +1,7 @@
 /** What the threads of a layout are given, and how they are told to run, to pause and to end. */
 
 import type { RssShare } from '../../src/rss/rss.js';
-import type { InterconnectShare } from '../../src/threads/interconnect.js';
+import type { InterconnectShare } from '../../src/threads/shared/interconnect.js';
 
 export type Role = 'single' | 'rxtx' | 'rx' | 'tx' | 'cores';
 
