@@ -16,7 +16,7 @@ import { BUNDLE, DIST, EXPORTS } from './exports.js';
 /** What is started, not imported. Flat, and by these names: a thread is started from the file beside the one that starts it. */
 const PROGRAMS = {
   main: 'src/cli/main',
-  'hang-worker': 'src/cli/hang-worker',
+  'hang-worker': 'src/cli/hang/hang-worker',
   'rx-worker': 'src/threads/rx-worker',
   'tx-worker': 'src/threads/tx-worker',
   'stack-worker': 'src/threads/stack-worker',
