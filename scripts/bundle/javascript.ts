@@ -11,6 +11,7 @@ import {
   type OutputOptions,
   rolldown,
 } from 'rolldown';
+import { SAMPLE_APPS } from '../../src/load-app.js';
 import { BUNDLE, DIST, EXPORTS } from './exports.js';
 
 /** What is started, not imported. Flat, and by these names: a thread is started from the file beside the one that starts it. */
@@ -20,6 +21,8 @@ const PROGRAMS = {
   'rx-worker': 'src/threads/rx-worker',
   'tx-worker': 'src/threads/tx-worker',
   'stack-worker': 'src/threads/stack-worker',
+  // Found by name, beside the file that loads them: src/load-app.ts.
+  ...Object.fromEntries(SAMPLE_APPS.map((name) => [`apps/${name}`, `src/apps/${name}`])),
 };
 
 /**

@@ -3,7 +3,7 @@
  * package, the JavaScript has no source maps.
  */
 import { readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { bundleDeclarations } from './declarations.js';
 import { BUNDLE } from './exports.js';
 import { bundleJavaScript } from './javascript.js';
@@ -19,4 +19,7 @@ const entries = chunks.filter(({ isEntry }) => isEntry);
 const declarations = await bundleDeclarations(new Map(entries.map(({ name, exports }) => [name, exports])));
 const written = new Set([...chunks.map(({ fileName }) => fileName), ...declarations, LICENCES]);
 if (withMaps) for (const { fileName } of chunks) written.add(`${fileName}.map`);
-for (const old of readdirSync(BUNDLE)) if (!written.has(old)) rmSync(join(BUNDLE, old));
+for (const old of readdirSync(BUNDLE, { recursive: true, withFileTypes: true })) {
+  const file = join(old.parentPath, old.name);
+  if (old.isFile() && !written.has(relative(BUNDLE, file))) rmSync(file);
+}
