@@ -57,7 +57,7 @@ describe('tspmd bind', () => {
     expect(await run('bind', '--help')).toMatchObject({
       ...{ code: 0, out: expect.stringMatching(/^usage: tspmd bind ADDRESS \[--no-iommu\]/) },
     });
-    const err = "tspmd bind: which NIC? an address is missing; see 'tspmd bind --help'\n";
+    const err = "tspmd bind: the address of the NIC is missing; see 'tspmd bind --help'\n";
     expect(await run('bind')).toEqual({ code: 2, out: '', err });
   });
 });
