@@ -66,7 +66,7 @@ describe('the report', () => {
     const rows = [row('tx/64', figure([1], 'x'), { dpdk: figure([1], 'x') }, { noise })];
     const text = render({ benchmark: 'vm', machine, rows });
     expect(text).toContain('1.00 *');
-    expect(text).toContain('* tx/64: no conclusion, too much noise: the CPUs moved');
+    expect(text).toContain('* tx/64: not conclusive: the CPUs moved');
   });
 
   it('says when the windows lie too far apart', () => {
