@@ -1,5 +1,4 @@
 /** The interface between `bench/main.ts` and each benchmark. */
-import { whenAborted } from '../../drivers/stop-signal.js';
 import type { Row } from '../report/report.js';
 
 export interface Plan {
@@ -23,12 +22,6 @@ export interface Benchmark {
   missing(rows: readonly string[]): string[];
   /** Measures the rows. Rejects when no row could be measured. Leaves nothing behind. */
   measure(rows: readonly string[], plan: Plan): Promise<Row[]>;
-}
-
-/** Rejects when the benchmark must end early. Race it against long work. */
-export async function aborted(signal: AbortSignal): Promise<never> {
-  await whenAborted(signal);
-  throw signal.reason;
 }
 
 /**

@@ -3,11 +3,12 @@
  * guest, on the same NIC, with the same backend. They take turns of one window each.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { whenAborted } from '../../drivers/stop-signal.js';
 import { Child } from '../../scripts/child.js';
 import { isInstalled, isReadWrite } from '../../scripts/programs.js';
 import { onPci, STARTED } from '../../scripts/testpmd.js';
 import { findGuest } from '../../scripts/vm/cache.js';
-import { aborted, type Benchmark, type Plan } from '../common/benchmark.js';
+import type { Benchmark, Plan } from '../common/benchmark.js';
 import { figure, type Row, row } from '../report/report.js';
 import { type Meter, TapMeter, VhostMeter } from './meter.js';
 import { type Contestant, type GuestMode, NIC, SharedGuest } from './shared-guest.js';
@@ -84,8 +85,11 @@ async function compare(spec: RowSpec, { isQuick, progress, stop }: Plan): Promis
     const [a, b] = [...rates.values()].map((measured) => figure(measured.map(Math.round), 'frames/s'));
     return row(name, a, { dpdk: b });
   };
+  const ended = whenAborted(stop).then((): never => {
+    throw stop.reason;
+  });
   try {
-    return await Promise.race([play(), aborted(stop)]);
+    return await Promise.race([play(), ended]);
   } finally {
     await guest.close();
     await meter.close();

@@ -44,8 +44,8 @@ export async function runInGuest(
   const timer = new AbortController();
   const expire = setTimeout(() => timer.abort(), timeoutSeconds * 1000);
   const halted = Promise.race([
-    aborted(timer.signal, () => new GuestTimeout(`the command did not end within ${timeoutSeconds} s`)),
-    aborted(abort, () => abort.reason),
+    rejectWhenAborted(timer.signal, () => new GuestTimeout(`the command did not end within ${timeoutSeconds} s`)),
+    rejectWhenAborted(abort, () => abort.reason),
   ]);
   halted.catch(() => {});
   try {
@@ -56,8 +56,8 @@ export async function runInGuest(
   }
 }
 
-/** Rejects with what `reason` gives when the signal aborts. */
-async function aborted(signal: AbortSignal, reason: () => unknown): Promise<never> {
+/** Rejects with `reason()` when the signal aborts. */
+async function rejectWhenAborted(signal: AbortSignal, reason: () => unknown): Promise<never> {
   await whenAborted(signal);
   throw reason();
 }
