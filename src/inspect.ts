@@ -1,6 +1,6 @@
 /**
- * What `console.log` shows of a packet, a core and a port: a line each instead of all of their memory. The symbol is
- * Node's `util.inspect.custom`, which is in the global registry so that nobody has to import it.
+ * What `console.log` shows of a packet, a core and a port: one line, instead of all of their memory. The symbol is Node's
+ * `util.inspect.custom`, which is in the global symbol registry.
  */
 import type { MemoryViews } from '../drivers/memory/index.js';
 import type { Layer } from './config.js';
@@ -29,7 +29,7 @@ import {
 
 export const INSPECT: unique symbol = Symbol.for('nodejs.util.inspect.custom') as never;
 
-/** First bytes of a packet that are shown. */
+/** How many bytes of a packet are shown. */
 const SHOWN_BYTES = 16;
 const PROTOCOLS: Readonly<Record<number, string>> = {
   [IP_PROTOCOL_ICMP]: 'ICMP',
@@ -37,7 +37,7 @@ const PROTOCOLS: Readonly<Record<number, string>> = {
   [IP_PROTOCOL_UDP]: 'UDP',
 };
 
-/** A packet as far as its text needs it. */
+/** What is shown of a packet. */
 export interface ShownPacket {
   readonly handle: number;
   readonly offset: number;

@@ -1,6 +1,6 @@
 /**
- * Finds the app that a configuration names: a sample app that comes with tspmd, or a file. Nothing here imports the sample
- * apps: their files are found by name when an app is started.
+ * Loads the app that a configuration names: a sample app of tspmd, or a file. The library does not import the sample apps: it finds
+ * the file of one by its name when it starts it.
  */
 import { existsSync } from 'node:fs';
 import { extname } from 'node:path';

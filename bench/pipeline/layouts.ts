@@ -10,7 +10,7 @@ import { SingleCore } from '../../src/link/single-core.js';
 import { BURST } from '../../src/link/tx-burst.js';
 import { IndirectionTable } from '../../src/rss/indirection-table.js';
 import { Rss } from '../../src/rss/rss.js';
-import { Interconnect } from '../../src/threads/interconnect.js';
+import { Interconnect } from '../../src/threads/shared/interconnect.js';
 import { flowOf, strideOf } from './endless-nic.js';
 import { nicFor, PERIOD, planFor, ringCore, rxLoop, txLoop } from './make-loops.js';
 import { LINK } from './network.js';

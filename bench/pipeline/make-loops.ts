@@ -9,11 +9,11 @@ import type { FrameSink } from '../../src/link/lower-layer.js';
 import { BURST, TxBurst } from '../../src/link/tx-burst.js';
 import { Rss, type RssShare } from '../../src/rss/rss.js';
 import { RingCore } from '../../src/threads/core/ring-core.js';
-import { RingReturn } from '../../src/threads/core/ring-return.js';
-import type { Interconnect } from '../../src/threads/interconnect.js';
 import { RxMainLoop } from '../../src/threads/loops/rx-main-loop.js';
 import { TxMainLoop } from '../../src/threads/loops/tx-main-loop.js';
-import { defaultBuffers, planBuffers } from '../../src/threads/plan.js';
+import { defaultBuffers, planBuffers } from '../../src/threads/shared/buffer-plan.js';
+import type { Interconnect } from '../../src/threads/shared/interconnect.js';
+import { RingReturn } from '../../src/threads/shared/ring-return.js';
 import { EndlessNic, geometryOf } from './endless-nic.js';
 import { LINK } from './network.js';
 
@@ -55,8 +55,8 @@ export function txLoop(nic: EndlessNic, interconnect: Interconnect, rx?: RxMainL
   const queues = [...interconnect.rings('txQueue'), interconnect.rxWorkersTxQueue()];
   const home =
     rx === undefined || interconnect.hasTxWorker
-      ? new RingReturn(interconnect.rxHome())
-      : { put: (handle: number) => rx.buffers.home(handle), flush: () => {} };
+      ? new RingReturn(interconnect.rxReturn())
+      : { put: (handle: number) => rx.buffers.takeBack(handle), flush: () => {} };
   return new TxMainLoop(nic, interconnect, queues, home, CORE_BURST, createL2Counters());
 }
 

@@ -1,7 +1,7 @@
 /** The data of the threads of a layout, and the shared words that make them run, pause and end. */
 
 import type { RssShare } from '../../src/rss/rss.js';
-import type { InterconnectShare } from '../../src/threads/interconnect.js';
+import type { InterconnectShare } from '../../src/threads/shared/interconnect.js';
 
 export type Role = 'single' | 'rxtx' | 'rx' | 'tx' | 'cores';
 

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { IndirectionTable } from '../../src/rss/indirection-table.js';
 import { Rss } from '../../src/rss/rss.js';
-import { Interconnect } from '../../src/threads/interconnect.js';
+import { Interconnect } from '../../src/threads/shared/interconnect.js';
 import type { Plan } from '../common/benchmark.js';
 import { allowedCpus } from '../common/cpus.js';
 import { NoiseGuard } from '../common/noise.js';

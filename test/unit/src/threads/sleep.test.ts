@@ -2,9 +2,9 @@
 import { describe, expect, it } from 'vitest';
 import { createL2Counters } from '../../../../src/counters.js';
 import { FakeDevice } from '../../../../src/testing/fake-device.js';
-import { Interconnect } from '../../../../src/threads/interconnect.js';
 import { DeviceOrDoorbell, type Work, WorkerLoop } from '../../../../src/threads/loops/worker-loop.js';
-import { planBuffers } from '../../../../src/threads/plan.js';
+import { planBuffers } from '../../../../src/threads/shared/buffer-plan.js';
+import { Interconnect } from '../../../../src/threads/shared/interconnect.js';
 import { flowPacket } from '../../../support/link/frames.js';
 import { Multicore, takeAll } from '../../../support/threads/multicore.js';
 
@@ -154,7 +154,7 @@ describe('a thread that has the device', () => {
       },
       tick: () => {},
       nextDeadline: () => Number.POSITIVE_INFINITY,
-      rest: () => void state.rests++,
+      beforeSleep: () => void state.rests++,
     };
     const loop = new WorkerLoop('adaptive', work, source, createL2Counters());
     return { interconnect, device, state, source, loop };
@@ -200,7 +200,7 @@ describe('a thread that has the device', () => {
         isDone = true;
       },
       nextDeadline: () => (isDone ? Number.POSITIVE_INFINITY : performance.now()),
-      rest: () => {},
+      beforeSleep: () => {},
     };
     const source = new DeviceOrDoorbell(device, interconnect.rxListener(), () => false);
     expect(

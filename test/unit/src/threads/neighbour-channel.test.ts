@@ -1,23 +1,23 @@
 import { describe, expect, it } from 'vitest';
 import { SpscRing } from '../../../../rings/spsc-ring.js';
-import { NeighbourMail, PLACES_A_LETTER } from '../../../../src/threads/neighbour-mail.js';
+import { NeighbourChannel, SLOTS_PER_MESSAGE } from '../../../../src/threads/shared/neighbour-channel.js';
 
 /** Both ends of a ring for so many letters. */
-function ends(letters: number): [NeighbourMail, NeighbourMail] {
-  const places = letters * PLACES_A_LETTER;
+function ends(letters: number): [NeighbourChannel, NeighbourChannel] {
+  const places = letters * SLOTS_PER_MESSAGE;
   const buffer = new SharedArrayBuffer(SpscRing.bytesFor(places));
   // The first letter is the last before the ring's indexes pass from -1 to 0.
-  SpscRing.reset(buffer, 0, -PLACES_A_LETTER);
-  return [new NeighbourMail(new SpscRing(buffer, 0, places)), new NeighbourMail(new SpscRing(buffer, 0, places))];
+  SpscRing.reset(buffer, 0, -SLOTS_PER_MESSAGE);
+  return [new NeighbourChannel(new SpscRing(buffer, 0, places)), new NeighbourChannel(new SpscRing(buffer, 0, places))];
 }
 
-function letters(mail: NeighbourMail): [number, number][] {
+function letters(mail: NeighbourChannel): [number, number][] {
   const all: [number, number][] = [];
-  mail.takeAll((ip, kind) => all.push([ip, kind]));
+  mail.receiveAll((ip, kind) => all.push([ip, kind]));
   return all;
 }
 
-describe('NeighbourMail', () => {
+describe('NeighbourChannel', () => {
   it('brings addresses of all 32 bits, with what is asked about them, in order', () => {
     const [sender, reader] = ends(4);
     const sent: [number, number][] = [

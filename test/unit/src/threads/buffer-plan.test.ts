@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SpscRing } from '../../../../rings/spsc-ring.js';
 import { BURST } from '../../../../src/link/tx-burst.js';
-import { Interconnect } from '../../../../src/threads/interconnect.js';
-import { type BufferPlan, defaultBuffers, planBuffers } from '../../../../src/threads/plan.js';
+import { type BufferPlan, defaultBuffers, planBuffers } from '../../../../src/threads/shared/buffer-plan.js';
+import { Interconnect } from '../../../../src/threads/shared/interconnect.js';
 
 const isPowerOfTwo = (value: number): boolean => Number.isInteger(Math.log2(value));
 const cores = fc.integer({ min: 1, max: 64 });
@@ -78,7 +78,7 @@ describe('the memory between the threads', () => {
       fc.property(plans, (plan) => {
         const interconnect = Interconnect.create(plan, true);
         expect(interconnect.ring(0, 'rxFree').capacity).toBeGreaterThanOrEqual(plan.rxShare);
-        expect(interconnect.rxHome().capacity).toBeGreaterThanOrEqual(plan.rxBuffers);
+        expect(interconnect.rxReturn().capacity).toBeGreaterThanOrEqual(plan.rxBuffers);
         expect(interconnect.ring(0, 'txFree').capacity).toBeGreaterThanOrEqual(plan.txBuffers);
         expect(interconnect.ring(0, 'rxQueue').capacity).toBe(plan.rxQueue);
         expect(interconnect.ring(0, 'txQueue').capacity).toBe(plan.txQueue);
@@ -152,7 +152,7 @@ describe('the memory between the threads', () => {
     const { cores } = interconnect.plan;
     for (const kind of KINDS) for (const [core, ring] of interconnect.rings(kind).entries()) addRing(kind + core, ring);
     addRing('rxWorkersTxQueue', interconnect.rxWorkersTxQueue());
-    addRing('rxHome', interconnect.rxHome());
+    addRing('rxReturn', interconnect.rxReturn());
     const bells = Array.from({ length: cores }, (_, core) => interconnect.coreDoorbell(core));
     for (const bell of [...bells, interconnect.rxDoorbell(), interconnect.txListener()]) {
       add('doorbell', (bell as unknown as { at: number }).at * 4, 128);

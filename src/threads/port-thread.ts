@@ -1,31 +1,31 @@
-/** One thread of a port, as the port sees it: what it reports, how it ends. */
+/** One thread of a port, as the port sees it: it starts, gets orders, reports, and ends. */
 import { type TransferListItem, Worker } from 'node:worker_threads';
 import { CoreError, DeviceError, type TspmdError, WorkerError } from '../errors.js';
-import { type Order, type Report, type ThrownElsewhere, thrownElsewhere } from './messages.js';
+import { copyThrown, type Order, type Report, type ThrownCopy } from './messages.js';
 
-/** How long a thread may take to end when it is told to, or has said that it does. One that hangs is terminated. */
+/** How long a thread may take to end after it was told to, or after it failed, in ms. Then it is terminated. */
 const END_MS = 2000;
 /** How long a thread that is terminated may take to end, in ms. */
 const TERMINATE_MS = 500;
 
 /** Which thread of the port it is. */
-export interface MemberKind {
+export interface ThreadKind {
   /** For messages: `core 1`, `Rx worker`. */
   readonly title: string;
   /** Number of the core; undefined for a kernel-bypass thread. */
   readonly core: number | undefined;
-  /** File of this folder. */
+  /** A file of this folder. */
   readonly module: string;
 }
 
-/** The error of a thread, as the thread that has the port throws it: it tells where it was thrown there. */
-function failureOf({ title, core }: MemberKind, { message, stack, name, code }: ThrownElsewhere): TspmdError {
+/** The error of a thread as the port throws it. Its stack says where the thread threw it. */
+function failureOf({ title, core }: ThreadKind, { message, stack, name, code }: ThrownCopy): TspmdError {
   const cause = Object.assign(new Error(message), { name }, code === undefined ? {} : { code });
   const text = `${title}: ${message}`;
   const failure =
     core !== undefined
       ? new CoreError(text, core, { cause })
-      : // Which thread opens the device is no matter of the user's.
+      : // Users need not know which thread opens the device.
         code === 'ERR_TSPMD_DEVICE'
         ? new DeviceError(message, { cause })
         : new WorkerError(text, { cause });
@@ -33,35 +33,35 @@ function failureOf({ title, core }: MemberKind, { message, stack, name, code }: 
   return failure;
 }
 
-/** Why a thread ended that has said nothing: it has no place in the code. */
-const ended = (code: number): ThrownElsewhere => ({
-  ...thrownElsewhere(new Error(`its thread has ended (exit code ${code})`)),
+/** The error of a thread that has ended without a report: it has no place in the code. */
+const ended = (code: number): ThrownCopy => ({
+  ...copyThrown(new Error(`its thread has ended (exit code ${code})`)),
   stack: undefined,
 });
 
-export class Member {
-  /** The totals of its stack, once it has ended in good order. */
+export class PortThread {
+  /** The totals of its stack, once the thread has ended in good order. */
   totals: Readonly<Record<string, number>> | undefined;
-  private readonly worker: Worker;
-  /** What went wrong with it after it was told to stop. */
+  /** What went wrong with the thread after it was told to stop. */
   endError: TspmdError | null = null;
+  private readonly worker: Worker;
   private failure: TspmdError | null = null;
-  private isOrdered = false;
-  private timer: NodeJS.Timeout | undefined;
-  private readonly exited: Promise<void>;
-  /** The thread hangs in the kernel, and cannot even be terminated: nobody waits for it any more. */
-  private giveUp: () => void = () => {};
-  /** Whether it has begun: how long a machine takes to start a thread is not the thread's fault. */
+  /** Whether the thread runs yet. The time that the machine takes to start a thread does not count as the time to end. */
   private isOnline = false;
+  private isToldToStop = false;
   private hasExited = false;
+  private readonly exited: Promise<void>;
+  /** Resolves {@link exited}: the thread hangs in the kernel, and cannot even be terminated. */
+  private giveUp: () => void = () => {};
+  private timer: NodeJS.Timeout | undefined;
 
   /**
    * Starts the thread.
-   * @param onReport called with what it reports
+   * @param onReport called with each report of the thread
    * @param onEnd called when the thread has ended without being told to, with the reason
    */
   constructor(
-    private readonly kind: MemberKind,
+    private readonly kind: ThreadKind,
     start: object,
     onReport: (report: Report) => void,
     onEnd: (error: TspmdError) => void,
@@ -70,7 +70,7 @@ export class Member {
     this.worker = new Worker(new URL(`./${kind.module}`, import.meta.url), { workerData: start, name });
     this.worker.once('online', () => {
       this.isOnline = true;
-      if (this.isOrdered) this.endInTime();
+      if (this.isToldToStop) this.endInTime();
     });
     this.worker.on('message', (report: Report) => {
       if (report.type === 'failed') {
@@ -81,14 +81,14 @@ export class Member {
       }
       onReport(report);
     });
-    this.worker.on('error', (error: unknown) => this.failWith(thrownElsewhere(error)));
+    this.worker.on('error', (error: unknown) => this.failWith(copyThrown(error)));
     this.exited = new Promise((resolve) => {
       this.giveUp = resolve;
       this.worker.on('exit', (code) => {
         this.hasExited = true;
         clearTimeout(this.timer);
         resolve();
-        if (!this.isOrdered) onEnd(this.failure ?? failureOf(this.kind, ended(code)));
+        if (!this.isToldToStop) onEnd(this.failure ?? failureOf(this.kind, ended(code)));
       });
     });
   }
@@ -106,25 +106,25 @@ export class Member {
     this.worker.postMessage(order, transfer);
   }
 
-  /** Tells it to stop and waits until it has. */
+  /** Tells the thread to stop and waits until it has ended. */
   async stop(): Promise<void> {
-    this.isOrdered = true;
+    this.isToldToStop = true;
     if (this.hasExited) return;
     this.order({ type: 'stop' });
     if (this.isOnline) this.endInTime();
     await this.exited;
   }
 
-  private failWith(thrown: ThrownElsewhere): void {
+  private failWith(thrown: ThrownCopy): void {
     const failure = failureOf(this.kind, thrown);
     this.failure ??= failure;
-    if (this.isOrdered) this.endError ??= failure;
+    if (this.isToldToStop) this.endError ??= failure;
   }
 
   private endInTime(): void {
     this.timer ??= setTimeout(() => {
       const message = `has not ended within ${END_MS / 1000} s; its thread was terminated`;
-      this.failWith(thrownElsewhere(new Error(message)));
+      this.failWith(copyThrown(new Error(message)));
       void this.worker.terminate();
       this.timer = setTimeout(this.giveUp, TERMINATE_MS);
     }, END_MS);
