@@ -1,9 +1,9 @@
 /**
  * The worker: polls the tasks in turn, and sleeps when there is nothing to do (BESS: worker.cc, scheduler.h).
  *
- * It shares its thread with Node's event loop, on which the control plane runs (vhost-user messages, signals, the control
- * socket). So a peer's memory never changes while a burst is under way, and the worker gives way to the event loop about once a
- * millisecond.
+ * It shares its thread with Node's event loop, on which the control plane runs (vhost-user messages, signals, the
+ * control socket). So a peer's memory never changes while a burst is under way, and the worker gives way to the event
+ * loop about once a millisecond.
  */
 import { type IdlePolicy, type Polled, pollUntilAborted } from '../drivers/poll-loop.js';
 import type { Task, WakeSource } from './modules/module.js';

@@ -1,6 +1,7 @@
 /**
- * The loop of every thread that polls: it polls while packets come, and sleeps when none came for a while. Node's event loop
- * gets a turn every millisecond, or every two where a turn is expensive, so that timers, signals and ordinary code run beside it.
+ * The loop of every thread that polls: it polls while packets come, and sleeps when none came for a while. Node's event
+ * loop gets a turn every millisecond, or every two where a turn is expensive, so that timers, signals and ordinary code
+ * run beside it.
  */
 import type { StopSignal } from './stop-signal.js';
 
@@ -17,8 +18,8 @@ export interface PollLoopOptions {
   /** Ends the loop. */
   readonly signal: StopSignal;
   /**
-   * Called when no packet came for {@link IDLE_MS}. Returns a promise that resolves when the loop is to poll again (after an
-   * abort, too), or null when the loop must not sleep now. Without this function the loop never sleeps.
+   * Called when no packet came for {@link IDLE_MS}. Returns a promise that resolves when the loop is to poll again
+   * (after an abort, too), or null when the loop must not sleep now. Without this function the loop never sleeps.
    */
   readonly sleep?: (() => Promise<unknown> | null) | undefined;
   /** Told how long the loop worked, and how long it slept or polled in vain, in ms. */
@@ -30,13 +31,16 @@ export class PollResultError extends TypeError {}
 
 /** How long the loop polls before the event loop gets a turn, unless such a turn is expensive. */
 const TURN_MS = 1;
-/** A turn of the event loop that finds nothing to do may take one part in 20 of the time. On an emulated machine it takes 0.15 ms. */
+/**
+ * A turn of the event loop that finds nothing to do may take one part in 20 of the time. On an emulated machine it
+ * takes 0.15 ms.
+ */
 const EVENT_LOOP_PART = 20;
 /** The event loop waits no longer than this for its turn. */
 const MAX_TURN_MS = 2;
 /**
- * The cheapest turn of the event loop that was seen tells what a turn costs: in the others there was something to do. This
- * factor raises it at each turn, because machines change.
+ * The cheapest turn of the event loop that was seen tells what a turn costs: in the others there was something to do.
+ * This factor raises it at each turn, because machines change.
  */
 const COST_GROWTH = 1.02;
 /** How long the loop polls in vain before it sleeps: about what a sleep and a wake-up cost. */

@@ -6,7 +6,9 @@ import type { RingLayout } from '../drivers/virtio/net-options.js';
 import type { WarningSink } from './link/warnings.js';
 import type { ResolvedRss, RssOptions } from './rss/keys.js';
 
-/** Groups: the path of the socket; whether tspmd makes the socket (`server=1`, an option of DPDK's virtio-user, too). */
+/**
+ * Groups: the path of the socket; whether tspmd makes the socket (`server=1`, an option of DPDK's virtio-user, too).
+ */
 export const VHOST_USER_DEVICE = /^vhost-user:(?!,server=[01]$)(.+?)(?:,server=([01]))?$/;
 
 /** The thread layout: who polls the vNIC. The stack's own core, one kernel-bypass thread (`1kb`), or two (`2kb`). */
@@ -21,7 +23,8 @@ export type StackOptions = Readonly<Record<string, unknown>>;
 export interface TspmdConfig {
   /**
    * `vhost-user:PATH` (a socket of BESS, OVS, DPDK or `tspmd switch`) or a PCI address such as `0000:00:04.0`. With
-   * `vhost-user:PATH,server=1` tspmd makes the socket and waits until a backend connects, such as OVS's dpdkvhostuserclient.
+   * `vhost-user:PATH,server=1` tspmd makes the socket and waits until a backend connects, such as OVS's
+   * dpdkvhostuserclient.
    */
   device: string;
   /** Our IPv4 address and prefix length: `10.0.0.1/24`. */
@@ -33,22 +36,25 @@ export interface TspmdConfig {
   /** The thread layout. Default `single`. */
   mode?: Mode;
   /**
-   * CPUs to run on: one with mode `single`. With `1kb` the last one receives and sends; with `2kb` the last one receives and the last
-   * but one sends. Each of the others runs one core of the stack. Default: threads are not pinned, and there are as many cores as the
-   * machine has CPUs for, at least one. A CPU that does not exist is an error with `single`; otherwise it is a warning, and its thread
-   * runs unpinned.
+   * CPUs to run on: one with mode `single`. With `1kb` the last one receives and sends; with `2kb` the last one
+   * receives and the last but one sends. Each of the others runs one core of the stack. Default: threads are not
+   * pinned, and there are as many cores as the machine has CPUs for, at least one. A CPU that does not exist is an
+   * error with `single`; otherwise it is a warning, and its thread runs unpinned.
    */
   cores?: readonly number[];
   /**
-   * The stack: the sample app `echo`, `macswap`, `rxonly` or `txonly`, or the file of a module, as a path or a `file:` URL (such as
-   * `new URL('./my-stack.js', import.meta.url)`). Required with `1kb` and `2kb`.
+   * The stack: the sample app `echo`, `macswap`, `rxonly` or `txonly`, or the file of a module, as a path or a `file:`
+   * URL (such as `new URL('./my-stack.js', import.meta.url)`). Required with `1kb` and `2kb`.
    */
   app?: string | FileUrl;
   /** Options for the app. */
   appOptions?: StackOptions;
   /** How flows are spread over the cores. Default: by the Microsoft key, both directions of a flow to the same core. */
   rss?: RssOptions;
-  /** What happens when the stack of a core fails: the other cores get its flows (`redistribute`, the default), or the port stops. */
+  /**
+   * What happens when the stack of a core fails: the other cores get its flows (`redistribute`, the default), or the
+   * port stops.
+   */
   onCoreFailure?: 'redistribute' | 'stop';
   /** How many packets a core may send before the next core may, 1 to 256. Default 32. */
   coreBurst?: number;
@@ -58,18 +64,26 @@ export interface TspmdConfig {
   neighbours?: Readonly<Record<string, string>>;
   /** Next hop for destinations that are not on the link. Default: none; such packets are dropped and counted. */
   gateway?: string;
-  /** `auto` (default) uses hugepages if there are any, and otherwise normal pages with a warning; `require` fails without; `never`. */
+  /**
+   * `auto` (default) uses hugepages if there are any, and otherwise normal pages with a warning; `require` fails
+   * without; `never`.
+   */
   hugepages?: HugepagePolicy;
-  /** Layout of the virtqueues. `auto` (default): the driver chooses. `packed` fails on a device without packed virtqueues. */
+  /**
+   * Layout of the virtqueues. `auto` (default): the driver chooses. `packed` fails on a device without packed
+   * virtqueues.
+   */
   ring?: RingLayout;
   /**
-   * Number of packet buffers, 256 to 65536; 2 KiB each, or as much as the MTU needs. Default 4096, and with `1kb` and `2kb` 1024 more
-   * for each core from the third on.
+   * Number of packet buffers, 256 to 65536; 2 KiB each, or as much as the MTU needs. Default 4096, and with `1kb` and
+   * `2kb` 1024 more for each core from the third on.
    */
   buffers?: number;
   /** What the stack gets. Default `ip`. With `ethernet` there is no filter and no ARP. */
   layer?: Layer;
-  /** Deliver packets to 255.255.255.255 and to the broadcast address of the prefix. Default false: dropped and counted. */
+  /**
+   * Deliver packets to 255.255.255.255 and to the broadcast address of the prefix. Default false: dropped and counted.
+   */
   acceptBroadcast?: boolean;
   /** Deliver packets to 224.0.0.0/4. Default false: dropped and counted. */
   acceptMulticast?: boolean;

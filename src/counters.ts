@@ -1,9 +1,9 @@
 /**
  * The counters of the layer, and what each one means. To count is one store, because a counter is a place in an array.
  *
- * Every received frame is counted in exactly one of `rx_delivered`, `rx_arp` and the `rx_drop_…`; `rx_frames` is their sum. Every
- * packet that {@link Core.addBufferToRing} takes is counted in exactly one of `tx_queued` and the `tx_drop_…`, at once or after it was
- * parked.
+ * Every received frame is counted in exactly one of `rx_delivered`, `rx_arp` and the `rx_drop_…`; `rx_frames` is their
+ * sum. Every packet that {@link Core.addBufferToRing} takes is counted in exactly one of `tx_queued` and the
+ * `tx_drop_…`, at once or after it was parked.
  */
 
 import type { DeviceCounters } from '../drivers/net-device.js';
@@ -86,7 +86,10 @@ export const L2 = Object.freeze(counterIndexes(L2_COUNTERS));
 
 export type L2Counters = CounterBlock<L2CounterName>;
 
-/** The counters of the layer, by name. All of them only grow, except `held_by_stack`, which is the number of buffers now. */
+/**
+ * The counters of the layer, by name. All of them only grow, except `held_by_stack`, which is the number of buffers
+ * now.
+ */
 export type LayerCounters = Readonly<Record<L2CounterName, number>>;
 
 /** The counters of a port, by name: those of the layer, and those that the device has. */

@@ -1,6 +1,7 @@
 /**
- * Every error that users of tspmd can get: one class per kind, each with a `code` that stays the same when the message changes. What
- * your stack throws reaches you unchanged with mode `single`, and as the cause of a {@link CoreError} with `1kb` and `2kb`.
+ * Every error that users of tspmd can get: one class per kind, each with a `code` that stays the same when the message
+ * changes. What your stack throws reaches you unchanged with mode `single`, and as the cause of a {@link CoreError}
+ * with `1kb` and `2kb`.
  */
 
 /** `code` of a {@link TspmdError}. */
@@ -67,13 +68,18 @@ export class CoreError extends TspmdError {
   }
 }
 
-/** The device cannot be opened or brought up. `cause` is what the driver threw: a system error has its errno in `code`. */
+/**
+ * The device cannot be opened or brought up. `cause` is what the driver threw: a system error has its errno in `code`.
+ */
 export class DeviceError extends TspmdError {
   override readonly name = 'DeviceError';
   readonly code = 'ERR_TSPMD_DEVICE';
 }
 
-/** A buffer was released or sent that the caller does not own: it was released or sent before, or it belongs to another port. */
+/**
+ * A buffer was released or sent that the caller does not own: it was released or sent before, or it belongs to another
+ * port.
+ */
 export class OwnershipError extends TspmdError {
   override readonly name = 'OwnershipError';
   readonly code = 'ERR_TSPMD_OWNERSHIP';

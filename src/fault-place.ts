@@ -5,7 +5,10 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 /** Folders of our own code: those of the sources, and that of the bundle. */
 const OURS = ['src', 'drivers', 'rings', 'tspmd'].map((folder) => `${ROOT}${folder}/`);
-/** Our functions that call the code of a stack: further out, the call stack has none of it. By name, because the bundle has few files. */
+/**
+ * Our functions that call the code of a stack: further out, the call stack has none of it. By name, because the bundle
+ * has few files.
+ */
 const CALLERS = new Set(['runStack', 'runLoop', 'createStack', 'loadStack']);
 
 /** A line of a call stack: the name of the function, if it has one, and a place in a file. Not `node:internal/…`. */
@@ -37,8 +40,8 @@ export function placeOf(thrown: unknown): string | null {
 }
 
 /**
- * Finds the syntax error in the module `path`, or in a module that it imports. Node shows the place only on stderr, when the error ends
- * a process. So a second Node loads the module, and ends before any of it runs.
+ * Finds the syntax error in the module `path`, or in a module that it imports. Node shows the place only on stderr,
+ * when the error ends a process. So a second Node loads the module, and ends before any of it runs.
  * @returns null when Node does not show the place
  */
 export function syntaxErrorPlace(path: string): Promise<string | null> {

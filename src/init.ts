@@ -25,17 +25,21 @@ export interface InitOptions {
   /** The clock of ARP and sleeping: milliseconds, monotonic. Only with mode `single`. Default: performance.now. */
   readonly clock?: () => number;
   /**
-   * Takes the warnings for which the `warning` event has no listener, one line each: all warnings before `init` resolves, and later
-   * ones while there is no listener. Default: stderr, with `tspmd: ` in front.
+   * Takes the warnings for which the `warning` event has no listener, one line each: all warnings before `init`
+   * resolves, and later ones while there is no listener. Default: stderr, with `tspmd: ` in front.
    */
   readonly warn?: WarningSink;
-  /** Ends the wait for a backend (`vhost-user:PATH,server=1`): `init` then rejects. Has no effect once a backend is connected. */
+  /**
+   * Ends the wait for a backend (`vhost-user:PATH,server=1`): `init` then rejects. Has no effect once a backend is
+   * connected.
+   */
   readonly signal?: StopSignal;
 }
 
 /**
- * Sets up the device, its memory and rings, and the cores. With mode `single` there is one core on the calling thread, which is pinned
- * if `cores` names a CPU, and stays pinned. With `1kb` and `2kb` each core is a thread that runs the app. The seed's `dpdk_init`.
+ * Sets up the device, its memory and rings, and the cores. With mode `single` there is one core on the calling thread,
+ * which is pinned if `cores` names a CPU, and stays pinned. With `1kb` and `2kb` each core is a thread that runs the
+ * app. The seed's `dpdk_init`.
  *
  * @example
  * await using port = await init({ device: 'vhost-user:/tmp/vm1.sock', ip: '10.0.0.1/24' });
@@ -46,10 +50,11 @@ export interface InitOptions {
  * await using port = await init({ device: '0000:00:04.0', ip: '10.0.0.1/24', mode: '2kb', cores: [0, 1, 2, 3], app });
  * await port.run(signal);
  *
- * @returns a {@link SinglePort} with mode `single`, otherwise a {@link MulticorePort}; a {@link Port}, which is either, when TypeScript
- * does not know the mode. The caller has to stop it.
- * @throws (rejects, and leaves nothing behind) ConfigError with one line per fault; AppError when the app cannot be loaded; DeviceError
- * when the device cannot be opened; AbortedError when the signal ended the wait; CoreError or WorkerError when a thread cannot start.
+ * @returns a {@link SinglePort} with mode `single`, otherwise a {@link MulticorePort}; a {@link Port}, which is either,
+ * when TypeScript does not know the mode. The caller has to stop it.
+ * @throws (rejects, and leaves nothing behind) ConfigError with one line per fault; AppError when the app cannot be
+ * loaded; DeviceError when the device cannot be opened; AbortedError when the signal ended the wait; CoreError or
+ * WorkerError when a thread cannot start.
  */
 export function init(config: SingleConfig, options?: InitOptions): Promise<SinglePort>;
 export function init(config: MulticoreConfig, options?: InitOptions): Promise<MulticorePort>;
@@ -110,7 +115,10 @@ async function pinTo(cpu: number): Promise<void> {
   }
 }
 
-/** The CPU of each thread. Undefined, with a warning, for a CPU that this machine does not have: the port works without it. */
+/**
+ * The CPU of each thread. Undefined, with a warning, for a CPU that this machine does not have: the port works without
+ * it.
+ */
 function usableCpus(cores: readonly (number | undefined)[], warn: WarningSink): readonly (number | undefined)[] {
   const online = onlineCpus();
   const isThere = (cpu: number | undefined): boolean => cpu !== undefined && isListed(online, cpu);

@@ -1,6 +1,6 @@
 /**
- * What `console.log` shows of a packet, a core and a port: one line, instead of all of their memory. The symbol is Node's
- * `util.inspect.custom`, which is in the global symbol registry.
+ * What `console.log` shows of a packet, a core and a port: one line, instead of all of their memory. The symbol is
+ * Node's `util.inspect.custom`, which is in the global symbol registry.
  */
 import type { MemoryViews } from '../drivers/memory/index.js';
 import type { Layer } from './config.js';

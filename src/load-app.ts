@@ -1,6 +1,6 @@
 /**
- * Loads the app that a configuration names: a sample app of tspmd, or a file. The library does not import the sample apps: it finds
- * the file of one by its name when it starts it.
+ * Loads the app that a configuration names: a sample app of tspmd, or a file. The library does not import the sample
+ * apps: it finds the file of one by its name when it starts it.
  */
 import { existsSync } from 'node:fs';
 import { extname } from 'node:path';

@@ -69,7 +69,10 @@ export interface PortBase {
   /** Which core gets which flows: 128 entries, which can be read and changed at any time. With one core, all are 0. */
   readonly indirection: IndirectionTable;
 
-  /** Calls `listener` at each event; see {@link PortEvents}. Without a listener, a warning goes to {@link InitOptions.warn}. */
+  /**
+   * Calls `listener` at each event; see {@link PortEvents}. Without a listener, a warning goes to
+   * {@link InitOptions.warn}.
+   */
   on<Event extends keyof PortEvents>(event: Event, listener: PortEvents[Event]): this;
   /** As {@link on}, but for one event only. */
   once<Event extends keyof PortEvents>(event: Event, listener: PortEvents[Event]): this;
@@ -83,11 +86,15 @@ export interface PortBase {
   /**
    * Runs the app of the configuration until the signal aborts.
    * @returns the totals of the stack of each core; undefined for a stack that reports none
-   * @throws (rejects) with mode `single` what the stack threw, or StateError when the configuration names no app. With `1kb` and `2kb`
-   * CoreError when a stack failed and no other core can take its flows over, WorkerError when a kernel-bypass thread failed.
+   * @throws (rejects) with mode `single` what the stack threw, or StateError when the configuration names no app. With
+   * `1kb` and `2kb` CoreError when a stack failed and no other core can take its flows over, WorkerError when a
+   * kernel-bypass thread failed.
    */
   run(signal: StopSignal): Promise<readonly (StackTotals | undefined)[]>;
-  /** Sends what is still to be sent, ends waits, resets the device and gives everything back. A second call waits for the first. */
+  /**
+   * Sends what is still to be sent, ends waits, resets the device and gives everything back. A second call waits for
+   * the first.
+   */
   stop(): Promise<void>;
   /** The same as {@link stop}, for `await using port = await init(…)`. */
   [Symbol.asyncDispose](): Promise<void>;

@@ -216,7 +216,9 @@ function resolveAppOptions(options: StackOptions | undefined, mode: Mode, faults
   return options;
 }
 
-/** Parses an address that an interface can have: not that of a network, a broadcast, a multicast group or the loopback. */
+/**
+ * Parses an address that an interface can have: not that of a network, a broadcast, a multicast group or the loopback.
+ */
 function parseHost(text: string): { address: number; prefixLength: number } {
   const own = parseIpv4Interface(text);
   const { address, prefixLength } = own;

@@ -31,7 +31,10 @@ export type { StackOptions } from './config.js';
 export interface Stack {
   /** Does what there is to do, without blocking. Returns how many packets it handled; 0 when it found nothing. */
   poll(): number;
-  /** How long {@link poll} need not be called while no packets come, in ms. Default: for ever. Called before the core sleeps. */
+  /**
+   * How long {@link poll} need not be called while no packets come, in ms. Default: for ever. Called before the core
+   * sleeps.
+   */
   maxSleepMs?(): number;
   /** Totals until now, by name. */
   report?(): Record<string, number>;
@@ -40,13 +43,13 @@ export interface Stack {
 }
 
 /**
- * A stack that drives itself, in Node's event loop: it awaits `core.waitForPackets()`, and timers, sockets and ordinary code run beside
- * it.
+ * A stack that drives itself, in Node's event loop: it awaits `core.waitForPackets()`, and timers, sockets and ordinary
+ * code run beside it.
  */
 export interface EventLoopStack {
   /**
-   * Runs until the signal aborts; `core.waitForPackets()` returns then. When it rejects, its core ends. With `1kb` and `2kb`, a stack
-   * that does not return within two seconds is ended with its thread.
+   * Runs until the signal aborts; `core.waitForPackets()` returns then. When it rejects, its core ends. With `1kb` and
+   * `2kb`, a stack that does not return within two seconds is ended with its thread.
    * @param signal the signal of {@link runStack}. `tspmd run` and a port with `1kb` or `2kb` give an AbortSignal: write
    * `run(signal: AbortSignal)` to pass it on to Node's functions
    */
@@ -69,8 +72,8 @@ export interface StackModule {
 export interface PacketHandler {
   /**
    * Looks at a received packet.
-   * @returns true when it took the packet: it then owns the buffer, and has released or sent it. False when the packet is not for this
-   * part: the packet is unchanged, and the caller keeps the buffer.
+   * @returns true when it took the packet: it then owns the buffer, and has released or sent it. False when the packet
+   * is not for this part: the packet is unchanged, and the caller keeps the buffer.
    */
   handle(buffer: PacketBuffer): boolean;
   /** Does work of its own, such as requests that are due. Returns how many packets it sent or gave up on. */

@@ -1,9 +1,9 @@
 /**
- * What both kinds of {@link Core} have in common. They differ in the layer below: a {@link SingleCore} polls the vNIC itself; a
- * {@link RingCore} has rings to the threads that poll it.
+ * What both kinds of {@link Core} have in common. They differ in the layer below: a {@link SingleCore} polls the vNIC
+ * itself; a {@link RingCore} has rings to the threads that poll it.
  *
- * Every buffer has one owner at any moment: a pool, the device, a ring, this layer (waiting for the stack, in the burst to be sent,
- * parked for ARP) or the stack. Nothing is allocated per packet.
+ * Every buffer has one owner at any moment: a pool, the device, a ring, this layer (waiting for the stack, in the burst
+ * to be sent, parked for ARP) or the stack. Nothing is allocated per packet.
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
 import type { IdlePolicy } from '../../drivers/poll-loop.js';
@@ -237,7 +237,10 @@ export abstract class BaseCore implements Core {
     if (this.isIp) this.timers(nowMs);
   }
 
-  /** How often {@link getRxCount} was called, exactly. The counter `loop_polls` is only brought up to date by {@link tick}. */
+  /**
+   * How often {@link getRxCount} was called, exactly. The counter `loop_polls` is only brought up to date by
+   * {@link tick}.
+   */
   get polls(): number {
     return this.values[LOOP_POLLS] + POLLS_PER_TICK - this.pollsToTick;
   }
@@ -252,7 +255,10 @@ export abstract class BaseCore implements Core {
     return this.tx.pending > 0 ? Math.min(due, this.clock() + 1) : due;
   }
 
-  /** For the loop that drives the core: adds the time in which it worked, and in which it slept or polled in vain, in ms. */
+  /**
+   * For the loop that drives the core: adds the time in which it worked, and in which it slept or polled in vain, in
+   * ms.
+   */
   countTime(busyMs: number, idleMs: number): void {
     this.values[L2.loop_busy_ms] += busyMs;
     this.values[L2.loop_idle_ms] += idleMs;

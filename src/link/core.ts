@@ -1,5 +1,6 @@
 /**
- * The network as the stack of one core sees it: the same in all thread layouts. Two classes implement it, see {@link BaseCore}.
+ * The network as the stack of one core sees it: the same in all thread layouts. Two classes implement it, see
+ * {@link BaseCore}.
  */
 
 import type { MemoryViews } from '../../drivers/memory/index.js';
@@ -19,8 +20,9 @@ export interface WaitForPacketsOptions {
 }
 
 /**
- * The calls that a stack makes. Every buffer has one owner at any moment. The stack owns a buffer from {@link getBufferRx} or
- * {@link getBufferTx} until {@link release}, or until an {@link addBufferToRing} that returned true.
+ * The calls that a stack makes. Every buffer has one owner at any moment. The stack owns a buffer from
+ * {@link getBufferRx} or {@link getBufferTx} until {@link release}, or until an {@link addBufferToRing} that returned
+ * true.
  */
 export interface Core {
   /** The memory that the buffers lie in. `offset` of a {@link PacketBuffer} counts from its first byte. */
@@ -42,33 +44,35 @@ export interface Core {
   readonly isAsleep: boolean;
 
   /**
-   * Polls, and tells how many received packets wait: call {@link getBufferRx} as many times. It polls the vNIC, or the `rx_queue` of
-   * this core with `1kb` and `2kb`, unless a burst waits already; before that it sends what is still to be sent. The seed's
-   * `get_rx_count()`.
+   * Polls, and tells how many received packets wait: call {@link getBufferRx} as many times. It polls the vNIC, or the
+   * `rx_queue` of this core with `1kb` and `2kb`, unless a burst waits already; before that it sends what is still to
+   * be sent. The seed's `get_rx_count()`.
    */
   getRxCount(): number;
 
   /**
    * Takes the next received packet.
-   * @returns null when none waits. The caller owns the buffer until {@link release} or {@link addBufferToRing}. The seed's
-   * `get_buffer_rx()`.
+   * @returns null when none waits. The caller owns the buffer until {@link release} or {@link addBufferToRing}. The
+   * seed's `get_buffer_rx()`.
    */
   getBufferRx(): PacketBuffer | null;
 
   /**
    * Takes an empty buffer, for the caller to write an IP packet into (with layer `ethernet` a frame).
-   * @returns null when none is free; some buffers are always left for receiving and for ARP. The caller owns the buffer until
-   * {@link addBufferToRing} or {@link release}. The seed's `get_buffer_tx()`.
+   * @returns null when none is free; some buffers are always left for receiving and for ARP. The caller owns the buffer
+   * until {@link addBufferToRing} or {@link release}. The seed's `get_buffer_tx()`.
    */
   getBufferTx(): PacketBuffer | null;
 
   /**
-   * Sends `buffer.length` bytes: writes the Ethernet header in front of the packet and appends it to the burst for the vNIC (for the
-   * `tx_queue` of this core with `1kb` and `2kb`). The burst goes out when it is full, at the next {@link getRxCount}, or at
-   * {@link flush}. With layer `ethernet` the frame goes as it is. The seed's `addBufferToRing()`.
+   * Sends `buffer.length` bytes: writes the Ethernet header in front of the packet and appends it to the burst for the
+   * vNIC (for the `tx_queue` of this core with `1kb` and `2kb`). The burst goes out when it is full, at the next
+   * {@link getRxCount}, or at {@link flush}. With layer `ethernet` the frame goes as it is. The seed's
+   * `addBufferToRing()`.
    *
-   * @returns true when the buffer no longer belongs to the caller: it is queued, parked until ARP is answered, or dropped and counted
-   * (wrong length, no route). False when the ring is full: the caller still owns the buffer, to try again later or to release it.
+   * @returns true when the buffer no longer belongs to the caller: it is queued, parked until ARP is answered, or
+   * dropped and counted (wrong length, no route). False when the ring is full: the caller still owns the buffer, to try
+   * again later or to release it.
    * @throws OwnershipError when the caller does not own the buffer, or it belongs to another port.
    */
   addBufferToRing(buffer: PacketBuffer): boolean;
@@ -90,9 +94,9 @@ export interface Core {
   flush(): void;
 
   /**
-   * Sleeps until packets wait, the link comes or goes, {@link wake} is called, `signal` aborts or `timeoutMs` have passed. Meanwhile
-   * Node's event loop runs, and ARP is answered. When packets wait already, it does not sleep, but once per millisecond it gives the
-   * event loop a turn. One call at a time.
+   * Sleeps until packets wait, the link comes or goes, {@link wake} is called, `signal` aborts or `timeoutMs` have
+   * passed. Meanwhile Node's event loop runs, and ARP is answered. When packets wait already, it does not sleep, but
+   * once per millisecond it gives the event loop a turn. One call at a time.
    *
    * @returns what {@link getRxCount} would return. An aborted signal does not reject, so this loop needs no `try`:
    * ```ts
@@ -101,8 +105,8 @@ export interface Core {
    *   // …
    * }
    * ```
-   * @throws StateError (rejects) when another call waits, or the port was stopped; ArgumentError when the options are not an
-   * object.
+   * @throws StateError (rejects) when another call waits, or the port was stopped; ArgumentError when the options are
+   * not an object.
    */
   waitForPackets(options?: WaitForPacketsOptions): Promise<number>;
 
@@ -110,8 +114,8 @@ export interface Core {
   wake(): void;
 
   /**
-   * Tells which core the packets of a flow come to, by the indirection table as it is now. A stack that opens a connection chooses a
-   * source port with which the answers come to its own core (as mTCP does).
+   * Tells which core the packets of a flow come to, by the indirection table as it is now. A stack that opens a
+   * connection chooses a source port with which the answers come to its own core (as mTCP does).
    * @throws ArgumentError when the tuple is not a flow.
    */
   rssCoreFor(flow: FlowTuple): number;

@@ -1,6 +1,7 @@
 /**
- * Sends IP packets: finds the next hop and its MAC address, writes the Ethernet header into the headroom, and appends the frame to
- * the burst. A packet whose neighbour has not answered ARP yet is parked, and goes out when the neighbour answers.
+ * Sends IP packets: finds the next hop and its MAC address, writes the Ethernet header into the headroom, and appends
+ * the frame to the burst. A packet whose neighbour has not answered ARP yet is parked, and goes out when the neighbour
+ * answers.
  */
 
 import { FRAME_OFFSET, NO_BUFFER } from '../../rings/buffer-pool.js';
@@ -40,8 +41,8 @@ export class Egress implements NeighbourEvents {
   private readonly values: Float64Array;
   private readonly u8: Uint8Array;
   private readonly u16: Uint16Array;
-  // The neighbour of the last packet, where the table has it, and its MAC address in memory words. Most packets of a burst go to
-  // the same neighbour, and one load tells whether its entry was written since.
+  // The neighbour of the last packet, where the table has it, and its MAC address in memory words. Most packets of a
+  // burst go to the same neighbour, and one load tells whether its entry was written since.
   private lastHop = NO_HOP;
   private lastAt = 0;
   private lastAs = 0;
@@ -51,7 +52,8 @@ export class Egress implements NeighbourEvents {
 
   /**
    * Sends the IP packet of `length` bytes at `ip` in the buffer `handle`.
-   * @returns false when the ring is full: the caller keeps the buffer. Otherwise the buffer is queued, parked or dropped.
+   * @returns false when the ring is full: the caller keeps the buffer. Otherwise the buffer is queued, parked or
+   * dropped.
    */
   readonly send: (handle: number, ip: number, length: number) => boolean;
 
@@ -99,7 +101,8 @@ export class Egress implements NeighbourEvents {
           if (state === NeighbourState.STALE) neighbours.reconfirm(neighbour);
           else this.remember(neighbour, to);
         }
-        // If another thread writes the table, the table can have a neighbour before this core is told. Parked packets go first.
+        // If another thread writes the table, the table can have a neighbour before this core is told. Parked packets
+        // go first.
         if (this.lot.count > 0 && this.lot.mayHold(neighbour)) this.resolved(neighbour);
       } else if (hop === HOP_BROADCAST) {
         copyMac(u16, frame >>> 1, BROADCAST_MAC, 0);

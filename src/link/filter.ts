@@ -1,6 +1,6 @@
 /**
- * Decides what happens to a received frame. A frame is hostile until it has passed: nothing is read beyond the checked length. Each
- * reason to drop a frame has a counter of its own, so the counters always add up to the received frames.
+ * Decides what happens to a received frame. A frame is hostile until it has passed: nothing is read beyond the checked
+ * length. Each reason to drop a frame has a counter of its own, so the counters always add up to the received frames.
  *
  * The checks come in this order: length, source, destination, EtherType, and then the IP header from front to back.
  */
@@ -69,12 +69,15 @@ export class Filter {
    * The short cut for nearly all packets: those from one station to our MAC and IP address, without IP options.
    * @param frame offset of the frame, 2 mod 4
    * @param length bytes of the frame
-   * @returns bytes of the IP packet; 0 for every other frame, which is for {@link counterOf} to decide. For a frame with another
-   * result than 0, {@link counterOf} returns `rx_delivered`.
+   * @returns bytes of the IP packet; 0 for every other frame, which is for {@link counterOf} to decide. For a frame
+   * with another result than 0, {@link counterOf} returns `rx_delivered`.
    */
   readonly plainPacketBytes: (frame: number, length: number) => number;
 
-  /** A closure (docs/v8.md, "Bursts as closures") that compares words as they lie in memory, so that a field is one load. */
+  /**
+   * A closure (docs/v8.md, "Bursts as closures") that compares words as they lie in memory, so that a field is one
+   * load.
+   */
   private makePlainPacketBytes(): (frame: number, length: number) => number {
     const own = addressWord(this.host.address);
     const broadcast = addressWord(this.host.subnetBroadcast);
@@ -101,8 +104,8 @@ export class Filter {
 
   /**
    * Chooses the one counter that the frame of `length` bytes at `frame` (even) belongs to.
-   * @returns the index of the counter: `L2.rx_delivered` for an IP packet for the stack, `L2.rx_arp` for ARP, which is not checked
-   * here, otherwise the reason to drop the frame.
+   * @returns the index of the counter: `L2.rx_delivered` for an IP packet for the stack, `L2.rx_arp` for ARP, which is
+   * not checked here, otherwise the reason to drop the frame.
    */
   counterOf(frame: number, length: number): number {
     if (length < ETH_HEADER_BYTES) return L2.rx_drop_runt;
@@ -132,7 +135,8 @@ export class Filter {
     const destination = ipv4Destination(u8, ip);
     if (!this.host.isSource(ipv4Source(u8, ip))) return L2.rx_drop_bad_source;
     if (destination === this.host.address) {
-      // RFC 1122, 3.3.6: a packet to one host in a broadcast frame is discarded. Otherwise a broadcast storm is possible.
+      // RFC 1122, 3.3.6: a packet to one host in a broadcast frame is discarded. Otherwise a broadcast storm is
+      // possible.
       return toGroup ? L2.rx_drop_link_broadcast : L2.rx_delivered;
     }
     if (this.host.isBroadcast(destination)) return this.acceptBroadcast ? L2.rx_delivered : L2.rx_drop_broadcast;

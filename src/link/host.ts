@@ -1,4 +1,7 @@
-/** Our addresses, and what follows from them: which addresses are on the link, which are broadcasts. Addresses are signed. */
+/**
+ * Our addresses, and what follows from them: which addresses are on the link, which are broadcasts. Addresses are
+ * signed.
+ */
 import { IPV4_BROADCAST, isIpv4Multicast, prefixMask } from '../wire/address.js';
 
 export interface HostOptions {
@@ -28,7 +31,9 @@ export class Host {
   readonly address: number;
   readonly gateway: number;
   private readonly mask: number;
-  /** The broadcast address of the prefix; for a /31 or /32, which has none (RFC 3021), the limited broadcast address. */
+  /**
+   * The broadcast address of the prefix; for a /31 or /32, which has none (RFC 3021), the limited broadcast address.
+   */
   readonly subnetBroadcast: number;
   private readonly hasGateway: boolean;
 

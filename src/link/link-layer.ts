@@ -1,6 +1,6 @@
 /**
- * Layer 2 in the thread that receives: our addresses, the neighbours, ARP, and which of the received frames are for the stack. With
- * `single` this is the thread of the core; with `1kb` and `2kb` it is the Rx worker, for all cores.
+ * Layer 2 in the thread that receives: our addresses, the neighbours, ARP, and which of the received frames are for the
+ * stack. With `single` this is the thread of the core; with `1kb` and `2kb` it is the Rx worker, for all cores.
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
 import { FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
@@ -83,8 +83,8 @@ export class LinkLayer {
 
   /**
    * Decides whether a received frame of `length` bytes in the buffer `handle` is for the stack. Counts it if it is not.
-   * @returns bytes of the packet (with layer `ethernet` of the frame) for the stack: the caller keeps the buffer. 0 when the frame
-   * was ARP or was dropped: the caller does not own the buffer any more.
+   * @returns bytes of the packet (with layer `ethernet` of the frame) for the stack: the caller keeps the buffer. 0
+   * when the frame was ARP or was dropped: the caller does not own the buffer any more.
    */
   admit(handle: number, length: number): number {
     return this.isIp ? this.admitPacket(handle, length) : this.admitFrame(handle, length);

@@ -1,6 +1,6 @@
 /**
- * What `link/` needs of the layer below it: a device, or, in a core with rings, the rings to the thread that has the device. In each
- * thread there is one implementation of each interface: docs/v8.md, "One shape".
+ * What `link/` needs of the layer below it: a device, or, in a core with rings, the rings to the thread that has the
+ * device. In each thread there is one implementation of each interface: docs/v8.md, "One shape".
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
 

@@ -1,6 +1,7 @@
 /**
- * A packet in its buffer, as the stack holds it. There is one object per buffer of the pool, handed out again and again, so that a
- * packet costs no allocation. The object knows the owner of the buffer, so a buffer that is given back twice is noticed at once.
+ * A packet in its buffer, as the stack holds it. There is one object per buffer of the pool, handed out again and
+ * again, so that a packet costs no allocation. The object knows the owner of the buffer, so a buffer that is given back
+ * twice is noticed at once.
  */
 
 import type { MemoryViews } from '../../drivers/memory/index.js';
@@ -14,8 +15,9 @@ export const OWNER_LAYER = 0;
 let owners = OWNER_LAYER;
 
 /**
- * A new number for a stack, which is the owner of a buffer from getBufferRx or getBufferTx until release or addBufferToRing. Each
- * core has its own number, so that one comparison finds both a buffer that is given back twice and a buffer of another port.
+ * A new number for a stack, which is the owner of a buffer from getBufferRx or getBufferTx until release or
+ * addBufferToRing. Each core has its own number, so that one comparison finds both a buffer that is given back twice
+ * and a buffer of another port.
  */
 export function newOwner(): number {
   return ++owners;
@@ -49,8 +51,8 @@ export class PacketBuffer {
   ) {}
 
   /**
-   * The RSS hash of the flow of a received packet, signed 32 bits; 0 for a packet without a flow. The packet came to this core by
-   * this hash, so a stack need not hash it again. Valid until the packet is changed.
+   * The RSS hash of the flow of a received packet, signed 32 bits; 0 for a packet without a flow. The packet came to
+   * this core by this hash, so a stack need not hash it again. Valid until the packet is changed.
    */
   get rssHash(): number {
     return this.hashes.hashOf(this.handle);

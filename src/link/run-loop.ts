@@ -1,6 +1,6 @@
 /**
- * The loop that drives a stack: `drivers/poll-loop.ts` for a stack that is polled. A stack that drives itself only has to be
- * woken at the end.
+ * The loop that drives a stack: `drivers/poll-loop.ts` for a stack that is polled. A stack that drives itself only has
+ * to be woken at the end.
  */
 import { type IdlePolicy, PollResultError, pollUntilAborted } from '../../drivers/poll-loop.js';
 import { type StopSignal, whenAborted } from '../../drivers/stop-signal.js';
@@ -18,13 +18,16 @@ export interface RunOptions {
 /** What the loop needs of a core. The kernel-bypass threads run in the same loop. */
 export interface Runnable extends Pick<Core, 'idle' | 'getRxCount' | 'waitForPackets' | 'wake' | 'flush'> {
   /**
-   * Adds to the time in which the thread worked, and to the time in which it slept or polled in vain, in ms. A core of a
-   * user's own need not have it.
+   * Adds to the time in which the thread worked, and to the time in which it slept or polled in vain, in ms. A core of
+   * a user's own need not have it.
    */
   countTime?(busyMs: number, idleMs: number): void;
 }
 
-/** The shortest timer of Node. A stack that has work to do earlier is polled until then, because the timer would be late. */
+/**
+ * The shortest timer of Node. A stack that has work to do earlier is polled until then, because the timer would be
+ * late.
+ */
 const SHORTEST_SLEEP_MS = 1;
 /** How long a stack that drives itself may take to end, in ms. */
 const END_MS = 1500;
@@ -56,7 +59,8 @@ export async function runLoop(core: Runnable, stack: Stack | EventLoopStack, opt
 async function runPolled(core: Runnable, stack: Stack, maySleep: boolean, signal: StopSignal): Promise<void> {
   const sleep = (): Promise<number> | null => {
     const timeoutMs = stack.maxSleepMs?.() ?? Number.POSITIVE_INFINITY;
-    // A stack that leaves its packets where they are is idle, too. Its sleep would end at once, and other code would starve.
+    // A stack that leaves its packets where they are is idle, too. Its sleep would end at once, and other code would
+    // starve.
     if (timeoutMs < SHORTEST_SLEEP_MS || core.getRxCount() > 0) return null;
     return core.waitForPackets({ timeoutMs });
   };

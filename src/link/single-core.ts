@@ -1,4 +1,6 @@
-/** The only core of a port with mode `single` (Case I of the design): it polls the vNIC, filters, answers ARP and sends. */
+/**
+ * The only core of a port with mode `single` (Case I of the design): it polls the vNIC, filters, answers ARP and sends.
+ */
 import type { NetDevice } from '../../drivers/net-device.js';
 import type { IdlePolicy } from '../../drivers/poll-loop.js';
 import { createL2Counters, L2, type PortCounters } from '../counters.js';
@@ -96,7 +98,8 @@ export class SingleCore extends BaseCore {
   }
 
   /**
-   * Whether packets wait for the stack, here or in the device. False while the core sleeps: the device then wakes it for a packet.
+   * Whether packets wait for the stack, here or in the device. False while the core sleeps: the device then wakes it
+   * for a packet.
    */
   get hasPackets(): boolean {
     if (this.waiting.count > 0) return true;

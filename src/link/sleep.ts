@@ -1,9 +1,9 @@
 /**
  * `waitForPackets`: sleeps until packets come or a timer is due, with the interrupt of the device.
  *
- * No wake-up is lost: the interrupt is armed first, and then the device tells whether a frame came before. Only if none came does the
- * event loop get its turn. Frames that are not for the stack (ARP, dropped frames) wake the thread, too; it handles them and sleeps
- * again.
+ * No wake-up is lost: the interrupt is armed first, and then the device tells whether a frame came before. Only if none
+ * came does the event loop get its turn. Frames that are not for the stack (ARP, dropped frames) wake the thread, too;
+ * it handles them and sleeps again.
  */
 import type { StopSignal } from '../../drivers/stop-signal.js';
 import { StateError } from '../errors.js';
@@ -89,7 +89,9 @@ export class Sleeper {
     this.wake();
   }
 
-  /** To be called when something became due while asleep (a packet was parked, the ring is full): wakes in time for it. */
+  /**
+   * To be called when something became due while asleep (a packet was parked, the ring is full): wakes in time for it.
+   */
   reschedule(): void {
     if (this.resolve !== null) this.startTimer();
   }
@@ -103,7 +105,8 @@ export class Sleeper {
   private arm(): void {
     for (let tries = 0; tries < MAX_REARMS; tries++) {
       const isSafe = this.device.enableRxInterrupt();
-      // After the request: another thread may change the state of the link, and from the request on it wakes this one for that.
+      // After the request: another thread may change the state of the link, and from the request on it wakes this one
+      // for that.
       if (this.device.isUp !== this.wasUp) {
         this.finish(this.core.getRxCount());
         return;

@@ -1,6 +1,6 @@
 /**
- * Collects frames for the device and hands them over a burst at a time, because a doorbell and a look at the ring cost more than a
- * frame does.
+ * Collects frames for the device and hands them over a burst at a time, because a doorbell and a look at the ring cost
+ * more than a frame does.
  */
 
 import { L2, type L2Counters } from '../counters.js';
@@ -53,7 +53,10 @@ export class TxBurst {
     this.waiting = 0;
   }
 
-  /** Hands over the frames that wait. Frames that the device has no room for stay; when the link is down, they are dropped and counted. */
+  /**
+   * Hands over the frames that wait. Frames that the device has no room for stay; when the link is down, they are
+   * dropped and counted.
+   */
   flush(): void {
     // A device that finds an error calls its listener inside txBurst, and the listener may flush.
     if (this.waiting === 0 || this.isFlushing) return;

@@ -1,7 +1,7 @@
 /**
- * Received packets that wait for the stack, first in, first out: handles and lengths from {@link head} to {@link tail}. A core
- * receives a burst when less than a burst waits, so there is room for two. Fields and arrays are public for the loops that fill and
- * empty it: docs/v8.md, "Inlining budget".
+ * Received packets that wait for the stack, first in, first out: handles and lengths from {@link head} to {@link tail}.
+ * A core receives a burst when less than a burst waits, so there is room for two. Fields and arrays are public for the
+ * loops that fill and empty it: docs/v8.md, "Inlining budget".
  */
 import { BURST } from './tx-burst.js';
 

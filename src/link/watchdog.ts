@@ -1,6 +1,6 @@
 /**
- * Warns of a stack that does not poll (does not call getRxCount) for a second although packets wait for it. It looks a few times per
- * second at numbers that exist anyway: nothing is counted per packet for it.
+ * Warns of a stack that does not poll (does not call getRxCount) for a second although packets wait for it. It looks a
+ * few times per second at numbers that exist anyway: nothing is counted per packet for it.
  */
 import type { WarningSink } from './warnings.js';
 
@@ -39,7 +39,8 @@ class PollWatch {
 
   /**
    * @param progress a number that changes when the stack polls
-   * @param packetsWaiting asked when the stack has not polled: what waits for it, such as `5 packets`; null when it need not poll
+   * @param packetsWaiting asked when the stack has not polled: what waits for it, such as `5 packets`; null when it
+   * need not poll
    */
   look(now: number, progress: number, packetsWaiting: () => string | null): void {
     const isMoving = progress !== this.progress;
@@ -113,8 +114,8 @@ export interface WatchedCore {
 }
 
 /**
- * Watches a core on its own thread. While the stack blocks the thread, no look is possible: the warning comes afterwards, when the
- * packets that waited meanwhile have had the time to arrive.
+ * Watches a core on its own thread. While the stack blocks the thread, no look is possible: the warning comes
+ * afterwards, when the packets that waited meanwhile have had the time to arrive.
  */
 export class OwnThreadWatch implements Watch {
   private readonly polls: PollWatch;

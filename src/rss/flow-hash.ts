@@ -2,13 +2,14 @@
  * From a received frame to the hash of its flow. What is hashed follows Microsoft's specification:
  *
  * - Addresses and ports: TCP and UDP.
- * - Only addresses: any other IP packet; any fragment, because only the first one has the ports; a header length below 20; ports that
- *   the length of the packet or of the frame cuts off; in IPv6, an extension header that is unknown or cut off, or more than eight.
- * - Nothing, {@link NO_HASH}: no IP; more than two VLAN tags; an IP version that does not fit the EtherType; a fixed IP header that is
- *   cut off.
+ * - Only addresses: any other IP packet; any fragment, because only the first one has the ports; a header length below
+ *   20; ports that the length of the packet or of the frame cuts off; in IPv6, an extension header that is unknown or
+ *   cut off, or more than eight.
+ * - Nothing, {@link NO_HASH}: no IP; more than two VLAN tags; an IP version that does not fit the EtherType; a fixed IP
+ *   header that is cut off.
  *
- * Frames are hostile: nothing is read beyond the length. This is not a filter, it only chooses the core: a wrong packet whose addresses
- * are in their place is hashed by them.
+ * Frames are hostile: nothing is read beyond the length. This is not a filter, it only chooses the core: a wrong packet
+ * whose addresses are in their place is hashed by them.
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
 import { readU16 } from '../wire/bytes.js';
@@ -55,7 +56,10 @@ const MAX_EXTENSION_HEADERS = 8;
 /** Source and destination port, at the same place in TCP and UDP. */
 const PORTS_BYTES = 4;
 const NO_PORTS = -1;
-/** An IPv4 header without options: its first byte; its length with the ports; "more fragments" and offset in its memory word. */
+/**
+ * An IPv4 header without options: its first byte; its length with the ports; "more fragments" and offset in its memory
+ * word.
+ */
 const PLAIN_VERSION_IHL = 0x45;
 const PLAIN_BYTES = IPV4_HEADER_BYTES + PORTS_BYTES;
 const FRAGMENT_WORD = 0xff3f0000;
@@ -176,8 +180,8 @@ export function createFlowHash({ u8, u32 }: MemoryViews, tuple: TupleHash): Flow
     for (let i = 0; i < count; i++) hashes[i] = ofFrame(frames[i], lengths[i]);
   };
 
-  // The usual packet is recognised by whole words, and inside of the loop: V8 then inlines the hash, and there is no call per packet
-  // (docs/v8.md, "Inlining budget").
+  // The usual packet is recognised by whole words, and inside of the loop: V8 then inlines the hash, and there is no
+  // call per packet (docs/v8.md, "Inlining budget").
   const ofPackets = (ips: Uint32Array, lengths: Uint32Array, hashes: Int32Array, count: number): void => {
     for (let i = 0; i < count; i++) {
       const ip = ips[i];

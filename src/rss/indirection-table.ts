@@ -1,13 +1,15 @@
 /**
- * Which core gets which hash: 128 entries in shared memory, chosen by the low 7 bits of the hash (Microsoft's "indirection table";
- * DPDK's RETA). Any control thread writes it; the Rx worker reads it with plain loads. No thread waits for another.
+ * Which core gets which hash: 128 entries in shared memory, chosen by the low 7 bits of the hash (Microsoft's
+ * "indirection table"; DPDK's RETA). Any control thread writes it; the Rx worker reads it with plain loads. No thread
+ * waits for another.
  *
- * **What a change may reorder.** When the entry of a flow changes, packets that are queued at the old core stay there; later ones go to
- * the new core. No packet is lost. Packets of one flow at one core stay in order. But until the old core has emptied its queue, the
- * last packets there and the first ones at the new core may be handled at the same time. A user who cannot accept that empties the
- * queue of the old core first.
+ * **What a change may reorder.** When the entry of a flow changes, packets that are queued at the old core stay there;
+ * later ones go to the new core. No packet is lost. Packets of one flow at one core stay in order. But until the old
+ * core has emptied its queue, the last packets there and the first ones at the new core may be handled at the same
+ * time. A user who cannot accept that empties the queue of the old core first.
  *
- * Each entry changes atomically, but the table does not: while {@link IndirectionTable.set} runs, some entries are old and some new.
+ * Each entry changes atomically, but the table does not: while {@link IndirectionTable.set} runs, some entries are old
+ * and some new.
  */
 import { ArgumentError } from '../errors.js';
 
@@ -68,8 +70,8 @@ export class IndirectionTable {
   }
 
   /**
-   * Replaces all entries. Packets that are queued stay at their old core, so packets of a flow that changes its core may overtake each
-   * other; none is lost. Two threads that call this at the same time leave a mixture.
+   * Replaces all entries. Packets that are queued stay at their old core, so packets of a flow that changes its core
+   * may overtake each other; none is lost. Two threads that call this at the same time leave a mixture.
    * @param entries 128 numbers of cores
    * @throws ArgumentError, and changes nothing, when there are not 128 entries, or one is not the number of a core
    */
@@ -87,10 +89,11 @@ export class IndirectionTable {
   }
 
   /**
-   * Gives the entries of `core`, which has failed, to other cores, each to the one that has the fewest entries then. The flows of the
-   * other cores stay where they are.
+   * Gives the entries of `core`, which has failed, to other cores, each to the one that has the fewest entries then.
+   * The flows of the other cores stay where they are.
    * @returns how many entries moved
-   * @throws ArgumentError, and changes nothing, when `toCores` is empty, contains `core`, or has a number that is not a core
+   * @throws ArgumentError, and changes nothing, when `toCores` is empty, contains `core`, or has a number that is not a
+   * core
    */
   moveFrom(core: number, toCores: readonly number[]): number {
     this.checkCore(core, 'indirection table: the core to move from');

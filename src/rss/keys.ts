@@ -8,8 +8,9 @@
  * | `{ key: 'symmetric' }`                   | the repeating key; symmetric with and without the ordering    |
  * | `{ key: '80 hex digits' }` or 40 bytes   | that key, symmetric unless `symmetric` is false               |
  *
- * To put the tuple in order is the default. A key that repeats every 16 bits is the alternative, but with it the hash is an XOR of the
- * 16-bit words of the tuple, and its two halves are equal: flows whose words differ in the same bits collide.
+ * To put the tuple in order is the default. A key that repeats every 16 bits is the alternative, but with it the hash
+ * is an XOR of the 16-bit words of the tuple, and its two halves are equal: flows whose words differ in the same bits
+ * collide.
  */
 import { ArgumentError } from '../errors.js';
 

@@ -1,7 +1,7 @@
 /**
- * Soft RSS: what a NIC with many queues does in hardware, for a NIC with one queue. The Rx loop hashes the flow of each packet and looks
- * up its core in the indirection table. A stack does the same for a flow that it is about to open, to choose a source port whose
- * answers come back to its own core (as mTCP does).
+ * Soft RSS: what a NIC with many queues does in hardware, for a NIC with one queue. The Rx loop hashes the flow of each
+ * packet and looks up its core in the indirection table. A stack does the same for a flow that it is about to open, to
+ * choose a source port whose answers come back to its own core (as mTCP does).
  *
  * ```ts
  * const rss = new Rss(memory, {}, IndirectionTable.create(4)); // symmetric
@@ -69,8 +69,8 @@ export class Rss {
   }
 
   /**
-   * The hash of the Ethernet frame of `length` bytes at `frame` (2 mod 4 is fast): signed 32 bits, 0 for a frame without a flow. What
-   * is hashed: flow-hash.ts.
+   * The hash of the Ethernet frame of `length` bytes at `frame` (2 mod 4 is fast): signed 32 bits, 0 for a frame
+   * without a flow. What is hashed: flow-hash.ts.
    */
   hashFrame(frame: number, length: number): number {
     return this.flow.ofFrame(frame, length);

@@ -1,15 +1,16 @@
 /**
  * The Toeplitz hash of Microsoft's RSS specification ("RSS Hashing Functions"), by tables.
  *
- * For each bit of the input that is set, the hash is XORed with the 32 bits of the key that begin at the place of that bit. Because of
- * the XOR, this can be done a byte at a time: a table of 256 words for each of the 36 bytes, 36 KiB per key, of which IPv4 with ports
- * uses 12. Tables per nibble fit the first-level cache better but took up to twice as long. Tables per 11 bits need 27 look-ups, are
- * five times as large, and are no faster. V8 spends its time on extracting and checking indexes, not on the loads.
+ * For each bit of the input that is set, the hash is XORed with the 32 bits of the key that begin at the place of that
+ * bit. Because of the XOR, this can be done a byte at a time: a table of 256 words for each of the 36 bytes, 36 KiB per
+ * key, of which IPv4 with ports uses 12. Tables per nibble fit the first-level cache better but took up to twice as
+ * long. Tables per 11 bits need 27 look-ups, are five times as large, and are no faster. V8 spends its time on
+ * extracting and checking indexes, not on the loads.
  *
- * The input is *memory words*: 32 bits as a little-endian machine loads them, the first byte lowest. That is one load and one bounds
- * check instead of four. They may be signed or unsigned. A hash is *signed* 32 bits: V8 on 64-bit machines keeps it as a small integer,
- * whereas an unsigned number of 2^31 or more is an allocation as soon as it leaves a register. `>>> 0` shows a hash as other programs
- * print it.
+ * The input is *memory words*: 32 bits as a little-endian machine loads them, the first byte lowest. That is one load
+ * and one bounds check instead of four. They may be signed or unsigned. A hash is *signed* 32 bits: V8 on 64-bit
+ * machines keeps it as a small integer, whereas an unsigned number of 2^31 or more is an allocation as soon as it
+ * leaves a register. `>>> 0` shows a hash as other programs print it.
  *
  * Closures: docs/v8.md, "Bursts as closures".
  */
@@ -28,8 +29,8 @@ export interface Toeplitz {
   /** The hash of two IPv4 addresses and two ports; `ports` is the memory word of source port and destination port. */
   ipv4Ports(source: number, destination: number, ports: number): number;
   /**
-   * The caller puts the words of an IPv6 tuple here before {@link ipv6}: four of the source, four of the destination, the ports. Without
-   * ports the last word is 0: zeros at the end of the input do not change the hash.
+   * The caller puts the words of an IPv6 tuple here before {@link ipv6}: four of the source, four of the destination,
+   * the ports. Without ports the last word is 0: zeros at the end of the input do not change the hash.
    */
   readonly tuple: Int32Array;
   /** The hash of the IPv6 tuple in {@link tuple}. */
@@ -58,13 +59,14 @@ export function createToeplitz(key: Uint8Array): Toeplitz {
   if (key.length !== RSS_KEY_BYTES)
     throw new RangeError(`a Toeplitz key has ${RSS_KEY_BYTES} bytes, not ${key.length}`);
   const t = tablesOf(key);
-  // The words of an IPv6 tuple are stored, and its bytes loaded again: one instruction per byte instead of three for shift and mask. The
-  // caller stores them, because a call of a function that is too large to be inlined takes 2 ns less without arguments. The arrays have
-  // buffers of their own: V8 keeps small arrays on its heap, where their addresses are not constant.
+  // The words of an IPv6 tuple are stored, and its bytes loaded again: one instruction per byte instead of three for
+  // shift and mask. The caller stores them, because a call of a function that is too large to be inlined takes 2 ns
+  // less without arguments. The arrays have buffers of their own: V8 keeps small arrays on its heap, where their
+  // addresses are not constant.
   const tuple = new Int32Array(new ArrayBuffer(MAX_INPUT_BYTES));
   const b = new Uint8Array(tuple.buffer);
-  // A store makes V8 compute its value at this point. Otherwise V8 delays all XORs to the end, and the results of 36 loads do not fit
-  // into registers, which takes a third more time.
+  // A store makes V8 compute its value at this point. Otherwise V8 delays all XORs to the end, and the results of 36
+  // loads do not fit into registers, which takes a third more time.
   const sum = new Int32Array(new ArrayBuffer(4));
 
   const ipv4 = (source: number, destination: number): number =>

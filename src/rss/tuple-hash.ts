@@ -1,9 +1,10 @@
 /**
  * The hash of the tuple of a flow. The tuple is put in order first when both directions must have the same hash.
  *
- * In order means: the endpoint with the lower address comes first, and its port with it; with equal addresses, the endpoint with the
- * lower port. Addresses and ports are compared as numbers, so the symmetric hash is Microsoft's hash of the ordered tuple, which
- * everybody can compute. A port stays with its address, so that the two flows a:1 -> b:2 and a:2 -> b:1 do not collide.
+ * In order means: the endpoint with the lower address comes first, and its port with it; with equal addresses, the
+ * endpoint with the lower port. Addresses and ports are compared as numbers, so the symmetric hash is Microsoft's hash
+ * of the ordered tuple, which everybody can compute. A port stays with its address, so that the two flows a:1 -> b:2
+ * and a:2 -> b:1 do not collide.
  *
  * Takes memory words, and is made of closures, as toeplitz.ts.
  */
@@ -16,14 +17,18 @@ export interface TupleHash {
   ipv4(source: number, destination: number): number;
   /** `ports` is the memory word of source port and destination port. */
   ipv4Ports(source: number, destination: number, ports: number): number;
-  /** `source` and `destination` are the indexes in `words` of the first word of each address; `ports` is 0 without ports. */
+  /**
+   * `source` and `destination` are the indexes in `words` of the first word of each address; `ports` is 0 without
+   * ports.
+   */
   ipv6(words: Int32Array, source: number, destination: number, ports: number): number;
 }
 
 /**
- * -1 when memory word `a` is above `b` in network order, otherwise 0. The first byte in which they differ decides; it contains the
- * lowest bit in which they differ. A subtraction instead of a comparison, which V8 would compile to a branch that cannot be predicted.
- * It is this short because V8 would otherwise, at times, compile a call per packet (docs/v8.md, "Inlining budget").
+ * -1 when memory word `a` is above `b` in network order, otherwise 0. The first byte in which they differ decides; it
+ * contains the lowest bit in which they differ. A subtraction instead of a comparison, which V8 would compile to a
+ * branch that cannot be predicted. It is this short because V8 would otherwise, at times, compile a call per packet
+ * (docs/v8.md, "Inlining budget").
  */
 function aboveMask(a: number, b: number): number {
   const difference = a ^ b;

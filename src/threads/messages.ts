@@ -77,7 +77,9 @@ export type Report =
   | { readonly type: 'ready' }
   | { readonly type: 'warning'; readonly line: string }
   | { readonly type: 'link'; readonly state: 'up' | 'down'; readonly reason: string }
-  /** The Tx loop has dropped what `core` had queued. `inFlight`: which buffers of the Rx worker are still to be sent. */
+  /**
+   * The Tx loop has dropped what `core` had queued. `inFlight`: which buffers of the Rx worker are still to be sent.
+   */
   | { readonly type: 'retired'; readonly core: number; readonly inFlight: Uint8Array }
   /** The thread has ended in good order, with the totals of its stack. */
   | { readonly type: 'ended'; readonly totals: Readonly<Record<string, number>> | undefined }

@@ -46,7 +46,9 @@ export class PortThread {
   endError: TspmdError | null = null;
   private readonly worker: Worker;
   private failure: TspmdError | null = null;
-  /** Whether the thread runs yet. The time that the machine takes to start a thread does not count as the time to end. */
+  /**
+   * Whether the thread runs yet. The time that the machine takes to start a thread does not count as the time to end.
+   */
   private isOnline = false;
   private isToldToStop = false;
   private hasExited = false;

@@ -37,8 +37,8 @@ function followLink(device: VirtioNetDevice, interconnect: Interconnect, work: R
 }
 
 /**
- * Rejects with the first error that is thrown outside of the loop: while the loop sleeps, wake-ups and timers poll for it. The
- * device must be closed then, too.
+ * Rejects with the first error that is thrown outside of the loop: while the loop sleeps, wake-ups and timers poll for
+ * it. The device must be closed then, too.
  */
 function firstUncaught(): Promise<never> {
   return new Promise((_, reject) => process.on('uncaughtException', reject));

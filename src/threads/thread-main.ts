@@ -40,7 +40,7 @@ export async function runThread(body: () => Promise<Readonly<Record<string, numb
     report({ type: 'failed', thrown: copyThrown(error) });
   }
   parentPort?.close();
-  // Timers or sockets that a stack left behind would keep the thread alive: it exits. Without any, the thread ends by itself before,
-  // and loses nothing of what it has printed.
+  // Timers or sockets that a stack left behind would keep the thread alive: it exits. Without any, the thread ends by
+  // itself before, and loses nothing of what it has printed.
   setTimeout(() => process.exit(), LEFTOVERS_MS).unref();
 }

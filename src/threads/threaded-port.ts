@@ -1,6 +1,6 @@
 /**
- * The port of Case II: starts, watches and stops the threads of the 1 KB or 2 KB layout. It lives in the thread that called `init`,
- * through which no packet goes.
+ * The port of Case II: starts, watches and stops the threads of the 1 KB or 2 KB layout. It lives in the thread that
+ * called `init`, through which no packet goes.
  *
  *     1 KB, four CPUs    core 0   core 1   core 2   RxTx
  *     2 KB, four CPUs    core 0   core 1   Tx       Rx
@@ -88,7 +88,9 @@ export class ThreadedPort extends BasePort implements MulticorePort {
     this.failed.catch(() => {});
   }
 
-  /** Starts the threads and opens the device. When that fails, it rejects with one clear line and leaves nothing behind. */
+  /**
+   * Starts the threads and opens the device. When that fails, it rejects with one clear line and leaves nothing behind.
+   */
   static async open(config: ResolvedConfig, app: PortApp, { warn, signal }: WaitOptions): Promise<ThreadedPort> {
     const port = new ThreadedPort(config, app, warn);
     try {
@@ -111,7 +113,8 @@ export class ThreadedPort extends BasePort implements MulticorePort {
   counters(): PortCounters {
     const all = sumOf([this.rxCounters, this.txCounters, ...this.rxCountersOfCores, ...this.coreCounters]);
     const device = CounterBlock.attach(this.opened.counters).snapshot();
-    // The Rx worker publishes the counters of the Tx worker, too, but only when it is awake: the greater value is the newer one.
+    // The Rx worker publishes the counters of the Tx worker, too, but only when it is awake: the greater value is the
+    // newer one.
     const lent = this.lent?.snapshot();
     for (const name of TX_COUNTERS) device[name] = Math.max(device[name], lent?.[name] ?? 0);
     // The buffers of a core that has failed were taken back.

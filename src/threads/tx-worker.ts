@@ -1,4 +1,7 @@
-/** The seed's Tx_Thread (2 KB): sends what the cores and the Rx worker have queued, on a transmit queue that the Rx worker lends it. */
+/**
+ * The seed's Tx_Thread (2 KB): sends what the cores and the Rx worker have queued, on a transmit queue that the Rx
+ * worker lends it.
+ */
 import { workerData } from 'node:worker_threads';
 import { BorrowedTx } from '../../drivers/virtio/lending/borrowed-tx.js';
 import type { TxLoan } from '../../drivers/virtio/lending/tx-loan.js';

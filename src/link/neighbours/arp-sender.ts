@@ -1,4 +1,6 @@
-/** Sends the ARP frames that are no replies: requests for a neighbour, and announcements of our own address (RFC 5227). */
+/**
+ * Sends the ARP frames that are no replies: requests for a neighbour, and announcements of our own address (RFC 5227).
+ */
 
 import { FRAME_OFFSET, NO_BUFFER } from '../../../rings/buffer-pool.js';
 import { L2, type L2Counters } from '../../counters.js';
@@ -76,7 +78,10 @@ export class ArpSender implements NeighbourAsker {
     if (this.send(this.host.address, BROADCAST_MAC)) this.values[L2.arp_announcements]++;
   }
 
-  /** Sends a request for `ip`; a request for our own address is an announcement. Returns false, and counts, if that failed. */
+  /**
+   * Sends a request for `ip`; a request for our own address is an announcement. Returns false, and counts, if that
+   * failed.
+   */
   private send(ip: number, to: Uint16Array): boolean {
     const { pool, memory } = this.source;
     if (pool.available === 0) this.source.reclaimTx();

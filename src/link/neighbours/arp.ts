@@ -1,6 +1,6 @@
 /**
- * ARP (RFC 826): answers requests for our address, learns from what neighbours send, and notices other stations that use our
- * addresses (RFC 5227).
+ * ARP (RFC 826): answers requests for our address, learns from what neighbours send, and notices other stations that
+ * use our addresses (RFC 5227).
  *
  * A reply is written into the buffer of the request, so that we can answer even when no buffer is free.
  */
@@ -88,7 +88,9 @@ export class Arp {
     return isQuestion && this.answer(handle, frame, sender);
   }
 
-  /** A frame that is not ARP came from our own MAC address: finds out whether it can be a reflection of our own frame. */
+  /**
+   * A frame that is not ARP came from our own MAC address: finds out whether it can be a reflection of our own frame.
+   */
   receiveOwnSource(frame: number, length: number): void {
     const u8 = this.memory.u8;
     if (ethType(u8, frame) !== ETHERTYPE_IPV4 || length < ETH_HEADER_BYTES + IPV4_HEADER_BYTES) return;

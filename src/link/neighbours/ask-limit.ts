@@ -1,8 +1,8 @@
 /**
  * Limits the ARP requests for unknown neighbours: a bucket with one token per request.
  *
- * An attacker who sends packets with invented source addresses makes us ask for these addresses. The limit bounds what that costs
- * the link, and how fast such questions replace others: a neighbour that we ask has time to answer.
+ * An attacker who sends packets with invented source addresses makes us ask for these addresses. The limit bounds what
+ * that costs the link, and how fast such questions replace others: a neighbour that we ask has time to answer.
  */
 
 /** ARP requests for unknown neighbours per second. */

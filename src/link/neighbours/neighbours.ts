@@ -1,6 +1,6 @@
 /**
- * The policy for neighbours: when to ask for one and how often, how long to believe an answer, and which neighbour is given up for
- * another. Their MAC addresses are in the shared {@link NeighbourTable}; this class is its only writer.
+ * The policy for neighbours: when to ask for one and how often, how long to believe an answer, and which neighbour is
+ * given up for another. Their MAC addresses are in the shared {@link NeighbourTable}; this class is its only writer.
  *
  *     (unknown) -- first packet --> INCOMPLETE: broadcast request, again after 1 s, 2 s; 4 s later it is given up
  *     INCOMPLETE -- answer --> REACHABLE -- 30 s --> STALE: still used
@@ -10,14 +10,16 @@
  * One request at a time is under way for a neighbour, and never two within a second (RFC 1122, 2.3.2.1).
  *
  * Attackers. Any station can send packets from invented addresses and so make us ask for them. What that cannot do:
- * - INCOMPLETE neighbours are in a list of their own, not in the table, so a request that is never answered costs no neighbour its
- *   entry. When the list is full, the neighbour that has waited longest is given up. {@link AskLimit} gives each one at least
- *   (MAX_INCOMPLETE - ASKS_AT_ONCE) / ASKS_PER_SECOND = 192 ms to answer.
+ * - INCOMPLETE neighbours are in a list of their own, not in the table, so a request that is never answered costs no
+ *   neighbour its entry. When the list is full, the neighbour that has waited longest is given up. {@link AskLimit}
+ *   gives each one at least (MAX_INCOMPLETE - ASKS_AT_ONCE) / ASKS_PER_SECOND = 192 ms to answer.
  * - A station that only asks us is learned while the table has room. It replaces no other.
- * - A station that answers our request replaces another when the table is full: one of the latest newcomers, as long as there is a
- *   neighbour that was not confirmed again 30 s after it became known. So neighbours that are in use for longer outlast any number
- *   of newcomers. Neighbours that were known before the newcomers came nearly always do so, too.
- * Linux has such limits, too (neigh/default/gc_thresh2, gc_thresh3 and gc_stale_time), but it counts INCOMPLETE entries as well.
+ * - A station that answers our request replaces another when the table is full: one of the latest newcomers, as long as
+ *   there is a neighbour that was not confirmed again 30 s after it became known. So neighbours that are in use for
+ *   longer outlast any number of newcomers. Neighbours that were known before the newcomers came nearly always do so,
+ *   too.
+ * Linux has such limits, too (neigh/default/gc_thresh2, gc_thresh3 and gc_stale_time), but it counts INCOMPLETE entries
+ * as well.
  */
 
 import { type NeighbourReader, NeighbourState } from '../../../rings/neighbour-reader.js';
@@ -54,7 +56,10 @@ export interface NeighbourEvents {
   failed(ip: number): void;
 }
 
-/** The results of {@link NeighbourResolver.resolve}: too many requests are open; a request for it is open already; it was sent. */
+/**
+ * The results of {@link NeighbourResolver.resolve}: too many requests are open; a request for it is open already; it
+ * was sent.
+ */
 export const RESOLVE_REFUSED = 0;
 export const RESOLVE_UNDER_WAY = 1;
 export const RESOLVE_BEGUN = 2;
@@ -69,7 +74,9 @@ export interface NeighbourResolver {
    * @returns one of the RESOLVE_ constants
    */
   resolve(ip: number): number;
-  /** A packet goes to `ip`, whose entry is STALE: asks whether the neighbour is still there, unless a request is open. */
+  /**
+   * A packet goes to `ip`, whose entry is STALE: asks whether the neighbour is still there, unless a request is open.
+   */
   reconfirm(ip: number): void;
 }
 
@@ -84,7 +91,10 @@ interface Resolution {
 }
 
 export class Neighbours implements NeighbourResolver {
-  /** Neighbours without a MAC address, in the order of their first request; and neighbours in the table that are asked again. */
+  /**
+   * Neighbours without a MAC address, in the order of their first request; and neighbours in the table that are asked
+   * again.
+   */
   private readonly incomplete = new Map<number, Resolution>();
   private readonly confirming = new Map<number, Resolution>();
   private readonly limit: AskLimit;
@@ -132,8 +142,9 @@ export class Neighbours implements NeighbourResolver {
   }
 
   /**
-   * `ip` said that its MAC address is the one at `mac[at]` to `mac[at + 2]`. Updates the entry of a known neighbour (RFC 826: merge).
-   * Makes an entry for an unknown one if we have asked for it, or if `mayLearn` is set and there is room.
+   * `ip` said that its MAC address is the one at `mac[at]` to `mac[at + 2]`. Updates the entry of a known neighbour
+   * (RFC 826: merge). Makes an entry for an unknown one if we have asked for it, or if `mayLearn` is set and there is
+   * room.
    */
   hear(ip: number, mac: Uint16Array, at: number, mayLearn: boolean): Heard {
     const { table } = this;
@@ -162,8 +173,8 @@ export class Neighbours implements NeighbourResolver {
   }
 
   /**
-   * When {@link tick} has something to ask next, or somewhat earlier; Infinity when it has not. Ageing can wait until the thread is
-   * awake.
+   * When {@link tick} has something to ask next, or somewhat earlier; Infinity when it has not. Ageing can wait until
+   * the thread is awake.
    */
   nextDeadline(): number {
     return this.nextDue;

@@ -1,8 +1,10 @@
 /**
- * Packets that wait until their neighbour answers ARP: a bounded number for each neighbour, and for all. Packets to neighbours that
- * never answer cannot keep others out: the first packet to a neighbour takes the place of the packet that has waited longest.
+ * Packets that wait until their neighbour answers ARP: a bounded number for each neighbour, and for all. Packets to
+ * neighbours that never answer cannot keep others out: the first packet to a neighbour takes the place of the packet
+ * that has waited longest.
  *
- * The packets are in small arrays in order of arrival, searched from the front: this is no hot path, and 64 words are four cache lines.
+ * The packets are in small arrays in order of arrival, searched from the front: this is no hot path, and 64 words are
+ * four cache lines.
  */
 import { NO_BUFFER } from '../../../rings/buffer-pool.js';
 
@@ -36,11 +38,11 @@ export class ParkingLot {
 
   /**
    * Parks a packet for the neighbour `hop` (its address, signed).
-   * @param isFirst whether the neighbour is asked for because of this packet. When all places are taken, only such a packet replaces
-   * one of another neighbour. How often that happens is limited, so a neighbour has time to answer.
-   * @returns the buffer that lost its place and is now the caller's: the oldest packet of this neighbour, because the latest is the
-   * one to save (RFC 1122, 2.3.2.2); or the packet that has waited longest; or `handle` itself when it may replace no other; or
-   * NO_BUFFER.
+   * @param isFirst whether the neighbour is asked for because of this packet. When all places are taken, only such a
+   * packet replaces one of another neighbour. How often that happens is limited, so a neighbour has time to answer.
+   * @returns the buffer that lost its place and is now the caller's: the oldest packet of this neighbour, because the
+   * latest is the one to save (RFC 1122, 2.3.2.2); or the packet that has waited longest; or `handle` itself when it
+   * may replace no other; or NO_BUFFER.
    */
   park(hop: number, handle: number, length: number, isFirst: boolean): number {
     let ofHop = 0;

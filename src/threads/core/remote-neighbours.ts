@@ -1,6 +1,6 @@
 /**
- * A core's view of the neighbours: it reads the shared table, and asks the Rx worker, which alone writes the table, for addresses
- * that are not in it. One question at a time is open per neighbour; each gets one answer.
+ * A core's view of the neighbours: it reads the shared table, and asks the Rx worker, which alone writes the table, for
+ * addresses that are not in it. One question at a time is open per neighbour; each gets one answer.
  */
 import type { NeighbourReader } from '../../../rings/neighbour-reader.js';
 import { AskLimit } from '../../link/neighbours/ask-limit.js';
@@ -35,7 +35,10 @@ export interface RxWorkerLine {
 export class RemoteNeighbours implements NeighbourResolver {
   events: NeighbourEvents | null = null;
   private readonly open = new Set<number>();
-  /** The Rx worker has such a limit, too, for all cores. This one bounds how fast the packets that are parked here are replaced. */
+  /**
+   * The Rx worker has such a limit, too, for all cores. This one bounds how fast the packets that are parked here are
+   * replaced.
+   */
   private readonly limit: AskLimit;
   private readonly reportedAddress = new Int32Array(REMEMBERED);
   private readonly reportedAt = new Float64Array(REMEMBERED).fill(Number.NEGATIVE_INFINITY);

@@ -1,6 +1,6 @@
 /**
- * The core of a port with kernel-bypass threads (Case II of the design): packets come by its `rx_queue` and go by its `tx_queue`, and
- * another thread has the device. The neighbour table is read in shared memory.
+ * The core of a port with kernel-bypass threads (Case II of the design): packets come by its `rx_queue` and go by its
+ * `tx_queue`, and another thread has the device. The neighbour table is read in shared memory.
  */
 import type { MemoryViews } from '../../../drivers/memory/index.js';
 import type { IdlePolicy } from '../../../drivers/poll-loop.js';
@@ -167,8 +167,9 @@ export class RingCore extends BaseCore {
   }
 
   /**
-   * Received packets without those that wait here or went back, and own buffers that were taken without those that were sent. All
-   * of that follows from the indexes of the rings, which run freely through 32 bits: nothing is counted per packet.
+   * Received packets without those that wait here or went back, and own buffers that were taken without those that were
+   * sent. All of that follows from the indexes of the rings, which run freely through 32 bits: nothing is counted per
+   * packet.
    */
   protected override heldByStack(): number {
     const { rxQueue, received, own, txFree, txQueue, waiting, tx, egress } = this;

@@ -1,9 +1,10 @@
 /**
- * The `rx_queue`s of all cores, as the Rx worker fills them. A packet is staged in the ring of its core and published with others:
- * to publish costs an atomic store and the cache lines of the core, some 25 ns, however many packets it is.
+ * The `rx_queue`s of all cores, as the Rx worker fills them. A packet is staged in the ring of its core and published
+ * with others: to publish costs an atomic store and the cache lines of the core, some 25 ns, however many packets it
+ * is.
  *
- * A core whose queue is full, or that has its share of the receive buffers, loses its own packets, and each is counted. No other
- * core loses anything for it.
+ * A core whose queue is full, or that has its share of the receive buffers, loses its own packets, and each is counted.
+ * No other core loses anything for it.
  */
 import { SpscFanOut } from '../../../rings/spsc-fan-out.js';
 import { L2, type L2Counters } from '../../counters.js';
@@ -15,26 +16,21 @@ import type { RxBuffers } from './rx-buffers.js';
 /** Most bursts that a poll reads from the device before it publishes. */
 export const MAX_BURSTS = 4;
 /**
- * While the device keeps returning full bursts, packets for a core are held back until eight are staged, and at most for four
- * polls. As soon as the device returns less than a burst, everything is published.
+ * While the device keeps returning full bursts, packets for a core are held back until eight are staged, and at most
+ * for four polls. As soon as the device returns less than a burst, everything is published.
  */
 const WORTH_PUBLISHING = 8;
 const MAX_POLLS_HELD_BACK = 4;
 
 // V8 folds local constants: docs/v8.md, "Local constants".
-const FULL_BURST = BURST;
 const RX_DELIVERED = L2.rx_delivered;
 
 export class CoreQueues {
-  /**
-   * Stages a packet for a core. A burst of one core is published at once; the rest is published by {@link endPoll}. A packet that
-   * the core may not have is dropped and counted. A closure: docs/v8.md, "Bursts as closures".
-   */
-  readonly stage: (core: number, handle: number, length: number) => void;
+  /** The rings of all cores. The Rx loop stages packets in them, and calls the methods below for the special cases. */
+  readonly rings: SpscFanOut;
   /** Whether a core has got a whole burst since {@link endPoll}. */
   hasFullBurst = false;
 
-  private readonly rings: SpscFanOut;
   private readonly doorbells: readonly Doorbell[];
   /** Most receive buffers that a core may have. */
   private readonly share: number;
@@ -42,8 +38,9 @@ export class CoreQueues {
   private readonly values: Float64Array;
   private readonly valuesAt: Int32Array;
   /**
-   * The cores for which packets are staged. A core that got a burst of its own meanwhile is listed twice, which does no harm: the
-   * device must have returned nearly a burst for it in between, so there are at most {@link MAX_BURSTS} such entries.
+   * The cores for which packets are staged. A core that got a burst of its own meanwhile is listed twice, which does no
+   * harm: the device must have returned nearly a burst for it in between, so there are at most {@link MAX_BURSTS} such
+   * entries.
    */
   private readonly staged: Uint8Array;
   private stagedCount = 0;
@@ -71,7 +68,6 @@ export class CoreQueues {
     this.valuesAt = Int32Array.from(blocks, ({ byteOffset }) => byteOffset / 8);
     this.staged = new Uint8Array(cores + MAX_BURSTS);
     this.isRechecked = new Uint8Array(cores);
-    this.stage = this.makeStage();
   }
 
   /** To be called before the first packet of a poll. */
@@ -79,6 +75,17 @@ export class CoreQueues {
     if (!this.someRechecked) return;
     this.isRechecked.fill(0);
     this.someRechecked = false;
+  }
+
+  /** To be called when the first packet for `core` was staged. It is published by {@link endPoll}. */
+  noteStaged(core: number): void {
+    this.staged[this.stagedCount++] = core;
+  }
+
+  /** To be called when a whole burst is staged for `core`: publishes it. */
+  publishBurst(core: number): void {
+    this.publish(core);
+    this.hasFullBurst = true;
   }
 
   /** To be called after the last packet of a poll. @param isMore whether the device has more packets */
@@ -93,8 +100,8 @@ export class CoreQueues {
 
   /**
    * The stack of `core` has failed: the buffers that it was given come back, and it gets no more packets.
-   * @param inFlight for each buffer, whether the Tx loop has it (1): such a buffer comes back by itself. Nothing may be left in
-   * the `tx_queue` of the core.
+   * @param inFlight for each buffer, whether the Tx loop has it (1): such a buffer comes back by itself. Nothing may be
+   * left in the `tx_queue` of the core.
    */
   retire(core: number, inFlight: Uint8Array): void {
     this.publishAll();
@@ -103,29 +110,12 @@ export class CoreQueues {
     this.buffers.retire(core, inFlight);
   }
 
-  private makeStage(): (core: number, handle: number, length: number) => void {
-    const { rings, staged } = this;
-    const { holder } = this.buffers;
-    return (core, handle, length) => {
-      let count = rings.stage(core, handle, length);
-      if (count === 0) {
-        count = this.stageLate(core, handle, length);
-        if (count === 0) return;
-      }
-      holder[handle] = core + 1;
-      if (count === 1) staged[this.stagedCount++] = core;
-      if (count < FULL_BURST) return;
-      this.publish(core);
-      this.hasFullBurst = true;
-    };
-  }
-
   /**
-   * The core had no room when it was last computed: computes it again, but once per poll, which bounds what a core at its limit
-   * costs the others. Drops the packet if there is no room.
+   * The core had no room when it was last computed: computes it again, but once per poll, which bounds what a core at
+   * its limit costs the others. Drops the packet if there is no room.
    * @returns as {@link SpscFanOut.stage}
    */
-  private stageLate(core: number, handle: number, length: number): number {
+  stageLate(core: number, handle: number, length: number): number {
     const isGone = this.buffers.isGone[core] !== 0;
     if (!isGone && this.isRechecked[core] === 0) {
       this.isRechecked[core] = 1;
@@ -139,14 +129,16 @@ export class CoreQueues {
     return 0;
   }
 
-  /** How many more receive buffers the core may have. A core that keeps its buffers does not take those of the others. */
+  /**
+   * How many more receive buffers the core may have. A core that keeps its buffers does not take those of the others.
+   */
   private roomOf(core: number): number {
     const { held } = this.buffers;
     const most = this.share - this.rings.waiting(core);
     if (held[core] + BURST > most) {
       this.buffers.collectFrom(core);
-      // A core that sleeps hands over what it released when it wakes. Over its share it gets no packets, so nothing else would
-      // wake it.
+      // A core that sleeps hands over what it released when it wakes. Over its share it gets no packets, so nothing
+      // else would wake it.
       if (held[core] + BURST > most) this.doorbells[core].ring();
     }
     return Math.max(0, most - held[core]);
@@ -170,7 +162,8 @@ export class CoreQueues {
   private publish(core: number): void {
     const count = this.rings.publish(core);
     if (count === 0) return;
-    // A buffer that the core has given back already still counts as the core's until this thread takes it from the ring.
+    // A buffer that the core has given back already still counts as the core's until this thread takes it from the
+    // ring.
     this.buffers.held[core] += count;
     this.count(core, RX_DELIVERED, count);
     this.doorbells[core].ring();

@@ -1,6 +1,6 @@
 /**
- * The Rx worker's side of the cores' questions about neighbours: it sends one ARP request for all cores that ask, and answers each
- * of them. The other side is `core/remote-neighbours.ts`.
+ * The Rx worker's side of the cores' questions about neighbours: it sends one ARP request for all cores that ask, and
+ * answers each of them. The other side is `core/remote-neighbours.ts`.
  */
 import { NeighbourState } from '../../../rings/neighbour-reader.js';
 import { type NeighbourEvents, type Neighbours, RESOLVE_REFUSED } from '../../link/neighbours/neighbours.js';

@@ -1,6 +1,7 @@
 /**
- * The Rx worker's buffers while other threads have them: which core has each buffer, how many each core has, and how they come
- * back. Each core gives back what it released over a ring of its own; what was sent comes back from the Tx loop.
+ * The Rx worker's buffers while other threads have them: which core has each buffer, how many each core has, and how
+ * they come back. Each core gives back what it released over a ring of its own; what was sent comes back from the Tx
+ * loop.
  */
 import type { BufferPool } from '../../../rings/buffer-pool.js';
 import type { SpscRing } from '../../../rings/spsc-ring.js';
@@ -70,8 +71,8 @@ export class RxBuffers {
   }
 
   /**
-   * To be called at each poll. Every eighth time it collects what was sent and what some cores have given back, long before the
-   * pool needs it: the fewer buffers are in use, the more of them are in the cache.
+   * To be called at each poll. Every eighth time it collects what was sent and what some cores have given back, long
+   * before the pool needs it: the fewer buffers are in use, the more of them are in the cache.
    */
   tick(): void {
     if (--this.pollsToRound > 0) return;
@@ -95,7 +96,8 @@ export class RxBuffers {
    */
   retire(core: number, inFlight: Uint8Array): void {
     this.isGone[core] = 1;
-    // A buffer of the core that was sent and is not in flight any more is in the ring already. It must not come back twice.
+    // A buffer of the core that was sent and is not in flight any more is in the ring already. It must not come back
+    // twice.
     this.drainTxWorker();
     for (let handle = 0; handle < this.holder.length; handle++) {
       if (this.holder[handle] === core + 1 && inFlight[handle] === 0) this.takeBack(handle);

@@ -1,6 +1,6 @@
 /**
- * The seed's `rx_main_loop`: reads the vNIC, keeps the packets that are for this host, chooses the core by the flow of the packet
- * and appends the packet to the `rx_queue` of that core. ARP is handled here, for all cores.
+ * The seed's `rx_main_loop`: reads the vNIC, keeps the packets that are for this host, chooses the core by the flow of
+ * the packet and appends the packet to the `rx_queue` of that core. ARP is handled here, for all cores.
  */
 import type { NetDevice } from '../../../drivers/net-device.js';
 import { FRAME_OFFSET } from '../../../rings/buffer-pool.js';
@@ -22,8 +22,8 @@ export type FlowSpreader = Pick<Rss, 'hashFrames' | 'hashPackets' | 'coreOf'>;
 export type RxDevice = Pick<NetDevice, 'memory' | 'pool' | 'rxHandles' | 'rxLengths' | 'rxBurst'>;
 
 /**
- * With many cores, a burst of the device is a packet or two per core. So a poll reads one burst per eight cores (at most
- * {@link MAX_BURSTS}) while the device returns full bursts and no core has a burst of its own.
+ * With many cores, a burst of the device is a packet or two per core. So a poll reads one burst per eight cores (at
+ * most {@link MAX_BURSTS}) while the device returns full bursts and no core has a burst of its own.
  */
 const CORES_PER_BURST_SHIFT = 3;
 
@@ -34,7 +34,9 @@ const ETH_HEADER = ETH_HEADER_BYTES;
 const RX_FRAMES = L2.rx_frames;
 
 export class RxMainLoop {
-  /** Receives what waits, one burst or several, and spreads it over the cores. Returns how many frames were received. */
+  /**
+   * Receives what waits, one burst or several, and spreads it over the cores. Returns how many frames were received.
+   */
   readonly poll: () => number;
   /** The receive buffers that the cores have. */
   readonly buffers: RxBuffers;
@@ -72,8 +74,8 @@ export class RxMainLoop {
 }
 
 /**
- * One loop per step rather than one step per packet: each loop is then small enough that V8 inlines all that it calls. Closures,
- * which look up their arrays first: docs/v8.md, "Bursts as closures" and "Inlining budget".
+ * One loop per step rather than one step per packet: each loop is then small enough that V8 inlines all that it calls.
+ * Closures, which look up their arrays first: docs/v8.md, "Bursts as closures" and "Inlining budget".
  */
 function makePoll(
   device: RxDevice,
@@ -87,7 +89,7 @@ function makePoll(
   queues: CoreQueues,
 ): () => number {
   const { pool } = device;
-  const { stage } = queues;
+  const { rings } = queues;
   const { cores } = interconnect.plan;
   const server = new NeighbourServer(link.neighbours, interconnect);
   const mostBursts = Math.max(1, Math.min(MAX_BURSTS, cores >> CORES_PER_BURST_SHIFT));
@@ -97,7 +99,9 @@ function makePoll(
   const placesOfBurst = new Uint32Array(BURST);
   const hashesOfBurst = new Int32Array(BURST);
 
-  /** Keeps what is for a stack, at the front of the device's own arrays, which belong to this loop until the next burst. */
+  /**
+   * Keeps what is for a stack, at the front of the device's own arrays, which belong to this loop until the next burst.
+   */
   const admit = (count: number): number => {
     const { rxHandles: handles, rxLengths: lengths } = device;
     let kept = 0;
@@ -121,16 +125,29 @@ function makePoll(
     else flows.hashFrames(places, lengths, hashes, count);
   };
 
-  /** Appends each packet to the queue of its core. The hash goes into the headroom, on a line that is in the cache already. */
+  /**
+   * Appends each packet to the queue of its core. The hash goes into the headroom, on a line that is in the cache
+   * already.
+   */
   const spread = (count: number): void => {
     const { rxHandles: handles, rxLengths: lengths, memory } = device;
     const places = placesOfBurst;
     const hashes = hashesOfBurst;
     const { u32 } = memory;
+    const { holder } = buffers;
     for (let i = 0; i < count; i++) {
       const hash = hashes[i];
       u32[(places[i] - hashedAt) >>> 2] = hash;
-      stage(flows.coreOf(hash), handles[i], lengths[i]);
+      const core = flows.coreOf(hash);
+      const handle = handles[i];
+      let staged = rings.stage(core, handle, lengths[i]);
+      if (staged === 0) {
+        staged = queues.stageLate(core, handle, lengths[i]);
+        if (staged === 0) continue;
+      }
+      holder[handle] = core + 1;
+      if (staged === 1) queues.noteStaged(core);
+      else if (staged === FULL_BURST) queues.publishBurst(core);
     }
   };
 

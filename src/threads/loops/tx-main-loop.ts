@@ -1,6 +1,6 @@
 /**
- * The seed's `tx_main_loop`: takes packets from the `tx_queue`s of the cores, one core after the other and at most one burst of each
- * per round, and sends them. Buffers that were sent go back to the thread that they belong to.
+ * The seed's `tx_main_loop`: takes packets from the `tx_queue`s of the cores, one core after the other and at most one
+ * burst of each per round, and sends them. Buffers that were sent go back to the thread that they belong to.
  *
  * A core that sends without end gets its burst per round, as every other core: its own queue fills, and no other.
  */
@@ -49,7 +49,10 @@ export class TxMainLoop {
   private readonly inFlight: Uint8Array;
   private readonly rxBuffers: number;
   private readonly txShift: number;
-  /** The rings by which the cores get their own buffers back, and whether something was put into one since the last flush. */
+  /**
+   * The rings by which the cores get their own buffers back, and whether something was put into one since the last
+   * flush.
+   */
   private readonly txFrees: RingReturn[];
   private isCoreDue = false;
   private readonly values: Float64Array;
@@ -98,7 +101,10 @@ export class TxMainLoop {
     return this.inFlight.slice();
   }
 
-  /** The end, after the end of the cores: sends what they have queued. What the device does not take is dropped and counted. */
+  /**
+   * The end, after the end of the cores: sends what they have queued. What the device does not take is dropped and
+   * counted.
+   */
   drain(): void {
     const { queues } = this;
     let left = this.pending;

@@ -5,8 +5,8 @@
  *              Rx worker: receive ring,    what getBufferTx gives,
  *              rx_queues, ARP              txBuffers each
  *
- * A buffer belongs to one thread for ever, and always comes back to it. So a core that sends without end takes no buffer from
- * receiving, and a core that keeps what it received takes no buffer from the sending of the other cores.
+ * A buffer belongs to one thread for ever, and always comes back to it. So a core that sends without end takes no
+ * buffer from receiving, and a core that keeps what it received takes no buffer from the sending of the other cores.
  */
 import { VALUE_LIMIT } from '../../../rings/spsc-ring.js';
 import { BURST } from '../../link/tx-burst.js';

@@ -1,10 +1,10 @@
 /**
- * Wakes a thread that sleeps in its event loop, from any other thread. A thread has one word of shared memory for everything that
- * it waits for. No FFI and no message: while the thread is awake, to ring costs one load.
+ * Wakes a thread that sleeps in its event loop, from any other thread. A thread has one word of shared memory for
+ * everything that it waits for. No FFI and no message: while the thread is awake, to ring costs one load.
  *
- * Why no wake-up is lost: the sleeper stores the word and then looks at its rings once more; a producer fills a ring and then loads
- * the word. All are Atomics, so both threads agree on one order: either the sleeper sees what is in the ring, or the producer sees
- * that the thread sleeps, and rings.
+ * Why no wake-up is lost: the sleeper stores the word and then looks at its rings once more; a producer fills a ring
+ * and then loads the word. All are Atomics, so both threads agree on one order: either the sleeper sees what is in the
+ * ring, or the producer sees that the thread sleeps, and rings.
  */
 
 /** Words from one doorbell to the next: a pair of cache lines, as between the indexes of a ring. */
@@ -40,15 +40,15 @@ export class Doorbell {
 /** The end of the thread that sleeps. */
 export class DoorbellListener extends Doorbell {
   /**
-   * Called after a ring, at most once per {@link arm}. The doorbell is then not armed, even if the thread has armed it again since
-   * the ring: look at everything that the thread waits for.
+   * Called after a ring, at most once per {@link arm}. The doorbell is then not armed, even if the thread has armed it
+   * again since the ring: look at everything that the thread waits for.
    */
   onRing: (() => void) | null = null;
   private isWaiting = false;
 
   /**
-   * From now on {@link ring} wakes the thread. After this call, look at everything that the thread waits for, and {@link disarm} if
-   * there is something.
+   * From now on {@link ring} wakes the thread. After this call, look at everything that the thread waits for, and
+   * {@link disarm} if there is something.
    * @returns false when another thread rang meanwhile: the doorbell is then not armed
    */
   arm(): boolean {
@@ -69,7 +69,8 @@ export class DoorbellListener extends Doorbell {
     this.isWaiting = true;
     void value.then(() => {
       this.isWaiting = false;
-      // If the doorbell was armed again before this, its word says that the thread sleeps, but there is no wait to be notified.
+      // If the doorbell was armed again before this, its word says that the thread sleeps, but there is no wait to be
+      // notified.
       this.disarm();
       this.onRing?.();
     });

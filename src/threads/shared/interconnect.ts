@@ -1,6 +1,6 @@
 /**
- * The shared memory between the threads of a port: the rings, the doorbells, the neighbour table, our MAC address, the state of
- * the link. It is laid out once from the plan; each thread attaches to the parts that it needs.
+ * The shared memory between the threads of a port: the rings, the doorbells, the neighbour table, our MAC address, the
+ * state of the link. It is laid out once from the plan; each thread attaches to the parts that it needs.
  *
  *     Rx worker -- rx_queue --> core        core -- rxFree --> Rx worker      (received packets, and their buffers back)
  *     core ------- tx_queue --> Tx worker   Tx worker -- txFree --> core      (packets to send, and their buffers back)
@@ -16,7 +16,9 @@ import type { BufferPlan } from './buffer-plan.js';
 import { DOORBELL_WORDS, Doorbell, DoorbellListener } from './doorbell.js';
 import { MAX_QUESTIONS, NeighbourChannel, SLOTS_PER_MESSAGE } from './neighbour-channel.js';
 
-/** Slots for questions and answers about neighbours: for each question that can be open, and as many reconfirmations. */
+/**
+ * Slots for questions and answers about neighbours: for each question that can be open, and as many reconfirmations.
+ */
 const CHANNEL_SLOTS = 2 * MAX_QUESTIONS * SLOTS_PER_MESSAGE;
 
 /** What a thread needs to attach; structured-cloneable. */
@@ -34,8 +36,9 @@ type CoreRing = (typeof RINGS_PER_CORE)[number];
 const powerAbove = (value: number): number => 2 ** Math.ceil(Math.log2(Math.max(value, 2)));
 
 /**
- * Slots of each kind of ring. A ring of returned buffers has room for all buffers that can come back, and for few more: a ring is
- * used from its beginning to its end, however few buffers are in it, and all rings together should stay in the cache.
+ * Slots of each kind of ring. A ring of returned buffers has room for all buffers that can come back, and for few more:
+ * a ring is used from its beginning to its end, however few buffers are in it, and all rings together should stay in
+ * the cache.
  */
 function slotsOf({
   rxQueue,
@@ -55,7 +58,10 @@ function slotsOf({
   };
 }
 
-/** Where everything lies, in bytes: doorbells, words, neighbour table, the rings of the cores, the rings of the Rx worker. */
+/**
+ * Where everything lies, in bytes: doorbells, words, neighbour table, the rings of the cores, the rings of the Rx
+ * worker.
+ */
 function layoutOf(plan: BufferPlan) {
   const { cores } = plan;
   const slots = slotsOf(plan);

@@ -1,6 +1,7 @@
 /**
- * Questions and answers about neighbours between a core and the Rx worker, over a ring: an IPv4 address and a small number that
- * says what about it. A slot of the ring carries 16 bits of each, so a message takes two slots, which are written and read together.
+ * Questions and answers about neighbours between a core and the Rx worker, over a ring: an IPv4 address and a small
+ * number that says what about it. A slot of the ring carries 16 bits of each, so a message takes two slots, which are
+ * written and read together.
  */
 import type { SpscRing } from '../../../rings/spsc-ring.js';
 
@@ -9,7 +10,9 @@ export const SLOTS_PER_MESSAGE = 2;
 /** Messages that are read at once. */
 const MESSAGES_PER_READ = 16;
 
-/** The kind of a question. ASK_RESOLVE wants an answer; ASK_RECONFIRM says that an old entry is in use, and wants none. */
+/**
+ * The kind of a question. ASK_RESOLVE wants an answer; ASK_RECONFIRM says that an old entry is in use, and wants none.
+ */
 export const ASK_RESOLVE = 0;
 export const ASK_RECONFIRM = 1;
 /** The kind of an answer. */
@@ -24,7 +27,9 @@ export class NeighbourChannel {
   private readonly halves = new Uint32Array(MESSAGES_PER_READ * SLOTS_PER_MESSAGE);
   private readonly kinds = new Uint32Array(MESSAGES_PER_READ * SLOTS_PER_MESSAGE);
 
-  /** @param ring for messages only: its slots are then taken two by two, and a message never finds a single free slot */
+  /**
+   * @param ring for messages only: its slots are then taken two by two, and a message never finds a single free slot
+   */
   constructor(private readonly ring: SpscRing) {}
 
   /**
