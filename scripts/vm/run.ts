@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
+import { whenAborted } from '../../drivers/stop-signal.js';
 import { findGuest, isNoIommuPossible, NO_IOMMU_REMEDY } from './cache.js';
 import { type CommandLine, commandLines, FILES, type Machine } from './machine.js';
 import { Monitor } from './monitor.js';
@@ -59,8 +60,9 @@ export async function runInGuest(
 }
 
 /** Rejects with what `reason` gives when the signal aborts. */
-function aborted(signal: AbortSignal, reason: () => unknown): Promise<never> {
-  return new Promise((_, reject) => signal.addEventListener('abort', () => reject(reason()), { once: true }));
+async function aborted(signal: AbortSignal, reason: () => unknown): Promise<never> {
+  await whenAborted(signal);
+  throw reason();
 }
 
 async function runOnce(
