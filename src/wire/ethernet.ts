@@ -4,6 +4,7 @@
  * A MAC address is moved as three 16-bit words in the host's byte order, as they lie in memory: a frame begins at an even
  * offset, and addresses are only copied and compared, never computed with.
  */
+import { ETHERNET_HEADER_BYTES } from '../../rings/buffer-pool.js';
 import { readU16 } from './bytes.js';
 
 /** Offset of the destination's MAC address, from the first byte of the frame. */
@@ -12,7 +13,8 @@ export const ETH_DESTINATION = 0;
 export const ETH_SOURCE = 6;
 /** Offset of the EtherType. */
 export const ETH_TYPE = 12;
-export const ETH_HEADER_BYTES = 14;
+/** Bytes of the header. */
+export const ETH_HEADER_BYTES = ETHERNET_HEADER_BYTES;
 /** A type field below this is the length of an IEEE 802.3 LLC frame. */
 export const ETHERTYPE_MIN = 0x0600;
 
