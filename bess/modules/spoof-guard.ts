@@ -9,6 +9,7 @@
 import { formatMac } from '../../drivers/mac-address.js';
 import { copyBetween } from '../../drivers/memory/index.js';
 import { MAX_BURST } from '../../drivers/virtio/device/packet-burst.js';
+import { ETHERNET_HEADER_BYTES } from '../../rings/buffer-pool.js';
 import { BessError } from '../errors.js';
 import { Batch, emptyBurst } from './batch.js';
 import { Module } from './module.js';
@@ -19,7 +20,7 @@ const MAC_BYTES = 6;
 /** Room for the longest frame that a port takes, and one byte for an odd one. */
 const SLOT_BYTES = 65536;
 /** Ethernet (IEEE 802.3), VLAN tags (802.1Q), ARP (RFC 826), IPv4 (RFC 791): places from the begin of each. */
-const ETHERNET_BYTES = 14;
+const ETHERNET_BYTES = ETHERNET_HEADER_BYTES;
 const ETHERNET_SOURCE = 6;
 const ETHERNET_TYPE = 12;
 const TAG_BYTES = 4;
