@@ -1,4 +1,4 @@
-/** The switch for programs: {@link openSwitch} opens it; then it tells its ports and counters, and can be stopped. */
+/** The switch for programs: {@link openSwitch} runs a script, and returns an object to observe and stop its switch. */
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { StopSignal } from '../drivers/stop-signal.js';
 import { ControlSocket } from './control/socket.js';
@@ -109,11 +109,11 @@ class OpenedSwitch implements RunningSwitch {
   }
 
   /** Starts the switch. Rejects with a SwitchError if it cannot start; it is stopped then. */
-  async start(answers: boolean): Promise<void> {
+  async start(control: boolean): Promise<void> {
     this.signal?.addEventListener('abort', this.onAbort, { once: true });
     try {
       await this.bess.start();
-      if (answers) this.control = await ControlSocket.open(() => this.stats());
+      if (control) this.control = await ControlSocket.open(() => this.stats());
     } catch (error) {
       await this.stop();
       throw switchError(error);
@@ -135,7 +135,10 @@ class OpenedSwitch implements RunningSwitch {
     return this.stop();
   }
 
-  /** Stops the switch once. @param failure the error with which `closed` rejects; null: the program stopped the switch */
+  /**
+   * Stops the switch. Later calls return the promise of the first one.
+   * @param failure the error with which `closed` rejects; null: the program stopped the switch
+   */
   private end(failure: SwitchError | null): Promise<void> {
     this.stopping ??= this.close().then(
       () => (failure === null ? this.resolveClosed() : this.rejectClosed(failure)),

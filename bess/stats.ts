@@ -42,6 +42,7 @@ export interface GateStats {
 
 /** The counters of a module. */
 export interface ModuleStats {
+  /** The module's name in the script. */
   name: string;
   /** The module's class, such as `L2Forward`. */
   class: string;
@@ -84,6 +85,7 @@ export interface Summary {
   forwarded: number;
   /** The part of `forwarded` that came through a Replicate, with the originals. */
   replicated: number;
+  /** Dropped packets by reason, and their sum. */
   dropped: Drops & { total: number };
 }
 
@@ -91,6 +93,7 @@ export interface Summary {
 export interface SwitchStats {
   /** Time since the start, in seconds. */
   uptime: number;
+  /** The sums over all ports and modules. */
   summary: Summary;
   /** Ports by name. */
   ports: Record<string, PortStats>;
@@ -202,8 +205,8 @@ function renderSummary({ forwarded, replicated, dropped }: Summary): string {
     [dropped.deadend, 'unconnected gate'],
     [dropped.sink, 'sink'],
   ] as const;
-  const why = reasons.filter(([count]) => count > 0).map(([count, reason]) => `${NUMBERS.format(count)} ${reason}`);
-  const detail = why.length === 0 ? '' : ` (${why.join(', ')})`;
+  const counts = reasons.filter(([count]) => count > 0).map(([count, reason]) => `${NUMBERS.format(count)} ${reason}`);
+  const detail = counts.length === 0 ? '' : ` (${counts.join(', ')})`;
   return [
     `forwarded ${NUMBERS.format(forwarded)} (of these replicated ${NUMBERS.format(replicated)})`,
     `dropped ${NUMBERS.format(dropped.total)}${detail}`,

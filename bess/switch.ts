@@ -38,7 +38,7 @@ export class Switch {
   private worker: Worker | null = null;
   private startedAt = 0;
   private checks: NodeJS.Timeout | null = null;
-  /** One per port, because a peer can cause any number of lines. */
+  /** One limiter per port, because a peer can cause any number of lines. */
   private readonly limiters: LineLimiter[] = [];
 
   constructor(options: SwitchOptions) {

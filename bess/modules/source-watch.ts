@@ -2,7 +2,7 @@
  * Reports stations whose MAC address is in no L2Forward table. Packets to such a station are dropped, and its user sees only
  * that no answers come. An endpoint without `--mac` is such a station, because it has a random address.
  *
- * The switch looks at one burst of each queue per second. It so finds every station that keeps sending, and the packet path
+ * The switch inspects one burst of each queue per second. So it finds every station that keeps sending, and the packet path
  * pays only one comparison per burst.
  */
 import { formatMac, MAC_BYTES } from '../../drivers/mac-address.js';

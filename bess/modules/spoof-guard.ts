@@ -110,7 +110,7 @@ export class SpoofGuard extends Module {
     this.burst.push(start, at - start);
   }
 
-  /** Whether a frame of the own memory has only source addresses of the VM. */
+  /** Whether all source addresses of a copied frame belong to the VM. */
   private isOwn(frame: number, length: number): boolean {
     if (length < ETHERNET_BYTES || !this.isOwnMac(frame + ETHERNET_SOURCE)) return false;
     let header = ETHERNET_BYTES;

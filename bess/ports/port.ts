@@ -30,6 +30,7 @@ export type Direction = 'inc' | 'out';
 
 /** Totals of one direction of a port, exact up to 2^53. */
 export interface PortCounters {
+  /** Packets that went in this direction. */
   packets: number;
   /** Sum of the lengths of the frames in bytes, without virtio-net headers. */
   bytes: number;
