@@ -16,6 +16,3 @@ export const NET_HEADER_NUM_BUFFERS = 10;
 export const VIRTIO_NET_HDR_F_NEEDS_CSUM = 1;
 export const VIRTIO_NET_HDR_F_DATA_VALID = 2;
 export const VIRTIO_NET_HDR_GSO_NONE = 0;
-
-/** Bytes of an Ethernet header, the shortest thing that is a frame at all. */
-export const ETHERNET_HEADER_BYTES = 14;

@@ -4,6 +4,7 @@
  * A MAC address is moved as three 16-bit memory words. The byte order of the host does not matter, because addresses are
  * only copied and compared. A frame begins at an even offset.
  */
+import { ETHERNET_HEADER_BYTES } from '../../rings/buffer-pool.js';
 import { readU16 } from './bytes.js';
 
 /** Offset of the destination's MAC address, from the first byte of the frame. */
@@ -13,7 +14,7 @@ export const ETH_SOURCE = 6;
 /** Offset of the EtherType, 16 bits, from the first byte of the frame. */
 export const ETH_TYPE = 12;
 /** Length of the header in bytes. */
-export const ETH_HEADER_BYTES = 14;
+export const ETH_HEADER_BYTES = ETHERNET_HEADER_BYTES;
 /** The smallest EtherType. A smaller value in this field is the length of an IEEE 802.3 LLC frame. */
 export const ETHERTYPE_MIN = 0x0600;
 

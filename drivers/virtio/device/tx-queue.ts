@@ -3,7 +3,7 @@
  * have been copied to where they go (virtio 1.2, 5.1.6.2).
  */
 
-import { ETHERNET_HEADER_BYTES } from '../net-header.js';
+import { ETHERNET_HEADER_BYTES } from '../../../rings/buffer-pool.js';
 import { makeDeviceRing } from './make-ring.js';
 import { MAX_BURST, MAX_SEGMENTS_PER_PACKET, type PacketBurst } from './packet-burst.js';
 import { QueueCounter } from './queue-counters.js';

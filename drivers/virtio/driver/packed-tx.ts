@@ -4,10 +4,10 @@
  *
  * What the device has sent is taken back lazily, when descriptors run out: until then nobody waits for those buffers.
  */
-import { bufferStart, FRAME_OFFSET, frameCapacity } from '../../../rings/buffer-pool.js';
+import { bufferStart, ETHERNET_HEADER_BYTES, FRAME_OFFSET, frameCapacity } from '../../../rings/buffer-pool.js';
 import type { AddressSpace } from '../../memory/index.js';
 import { AVAIL_USED, ID_MASK, WORD_ID_FLAGS, WORD_LENGTH } from '../layout/packed.js';
-import { ETHERNET_HEADER_BYTES, NET_HEADER_BYTES } from '../net-header.js';
+import { NET_HEADER_BYTES } from '../net-header.js';
 import { PackedQueue } from './packed-queue.js';
 import { SLOT_FREE } from './queue-tables.js';
 import type { TxQueue } from './queues.js';

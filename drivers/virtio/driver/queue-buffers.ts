@@ -2,9 +2,8 @@
  * What the driver's side of every virtqueue keeps, whatever its layout: which buffers the device holds, how the device
  * addresses them, and its doorbell.
  */
-import { type BufferPool, bufferStart, FRAME_OFFSET } from '../../../rings/buffer-pool.js';
+import { type BufferPool, bufferStart, ETHERNET_HEADER_BYTES, FRAME_OFFSET } from '../../../rings/buffer-pool.js';
 import { type AddressSpace, contiguousIova, type MemoryViews } from '../../memory/index.js';
-import { ETHERNET_HEADER_BYTES } from '../net-header.js';
 import type { Doorbell, QueueLayout } from '../transport.js';
 import { makeQueueTables, type QueueTables, SLOT_FREE } from './queue-tables.js';
 

@@ -1,5 +1,6 @@
 /** Why a used receive buffer is no frame for the caller: decided and counted here, whatever the ring's layout. */
-import { ETHERNET_HEADER_BYTES, NET_HEADER_BYTES } from '../net-header.js';
+import { ETHERNET_HEADER_BYTES } from '../../../rings/buffer-pool.js';
+import { NET_HEADER_BYTES } from '../net-header.js';
 
 /** What a receive queue keeps of the frames that it drops. */
 export interface UnfitFrames {

@@ -23,7 +23,7 @@
  */
 
 import { type NeighbourReader, NeighbourState } from '../../../rings/neighbour-reader.js';
-import { type NeighbourTable, NOBODY } from '../../../rings/neighbour-table.js';
+import { type NeighbourTable, NO_VICTIM } from '../../../rings/neighbour-table.js';
 import { L2, type L2Counters } from '../../counters.js';
 import { BROADCAST_MAC, sameMac } from '../../wire/ethernet.js';
 import { AskLimit } from './ask-limit.js';
@@ -131,7 +131,7 @@ export class Neighbours implements NeighbourResolver {
   resolve(ip: number): number {
     if (this.incomplete.has(ip)) return RESOLVE_UNDER_WAY;
     if (!this.mayAsk(ip)) return RESOLVE_REFUSED;
-    if (this.table.isFull && this.victim() === NOBODY) return RESOLVE_REFUSED;
+    if (this.table.isFull && this.victim() === NO_VICTIM) return RESOLVE_REFUSED;
     if (this.incomplete.size === MAX_INCOMPLETE) this.replaceOldest();
     this.begin(ip, this.incomplete);
     return RESOLVE_BEGUN;
@@ -205,7 +205,7 @@ export class Neighbours implements NeighbourResolver {
 
   private makeRoom(): boolean {
     const victim = this.victim();
-    if (victim === NOBODY) return false;
+    if (victim === NO_VICTIM) return false;
     this.values[L2.arp_evicted]++;
     this.table.remove(victim);
     this.end(victim | 0, this.confirming);

@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { NeighbourReader, NeighbourState } from '../../../rings/neighbour-reader.js';
-import { NeighbourTable, NOBODY } from '../../../rings/neighbour-table.js';
+import { NeighbourTable, NO_VICTIM } from '../../../rings/neighbour-table.js';
 import { collidingAddresses } from '../../support/link/colliding.js';
 import type { NeighbourWork } from '../../support/rings/neighbour-writer.worker.js';
 
@@ -34,7 +34,7 @@ const homeIn = (table: NeighbourTable, ip: number): number =>
   (table as unknown as { homeOf(ip: number): number }).homeOf(ip);
 
 describe('NeighbourTable', () => {
-  it('gives readers the MAC where they want it, whichever sign the address has', () => {
+  it('stores the MAC where the reader wants it; the address may have either sign', () => {
     const { table, reader } = tables();
     expect(table.confirm(IP, Uint16Array.of(0, ...MAC), 1, 1000)).toBe(true);
     const frame = new Uint16Array(6);
@@ -45,7 +45,7 @@ describe('NeighbourTable', () => {
     expect([...frame]).toEqual([...MAC, 0, 0, 0]);
   });
 
-  it('leaves the frame alone where there is no MAC', () => {
+  it('leaves the frame alone when there is no MAC', () => {
     const { table, reader } = tables();
     const frame = new Uint16Array(3).fill(0xaaaa);
     expect(reader.lookup(IP, frame)).toBe(FREE);
@@ -79,7 +79,7 @@ describe('NeighbourTable', () => {
     expect(reader.isUnchanged(foundAt, foundAs)).toBe(false);
   });
 
-  it('follows a neighbour from REACHABLE to STALE and out, and knows for how long', () => {
+  it('follows a neighbour from REACHABLE to STALE and out, with its times', () => {
     const { table, reader } = tables();
     const frame = new Uint16Array(3);
     table.markStale(IP);
@@ -103,7 +103,7 @@ describe('NeighbourTable', () => {
     expect(entriesOf(reader).get(IP)).toEqual([REACHABLE, 40_000, 0]);
   });
 
-  it('keeps STATIC entries as they are, whatever is learnt', () => {
+  it('keeps STATIC entries as they are when something else is learnt', () => {
     const { table, reader } = tables();
     const frame = new Uint16Array(3);
     table.confirm(IP, Uint16Array.of(1, 2, 3), 0, 1);
@@ -114,7 +114,7 @@ describe('NeighbourTable', () => {
     expect(frame).toEqual(MAC);
   });
 
-  it('takes nobody out for another: it is full', () => {
+  it('refuses a new neighbour when it is full', () => {
     const { table, reader } = tables(3);
     for (let ip = 1; ip <= 3; ip++) expect(table.confirm(ip, MAC, 0, ip)).toBe(true);
     expect(table.isFull).toBe(true);
@@ -126,12 +126,12 @@ describe('NeighbourTable', () => {
     expect(table.count).toBe(3);
   });
 
-  it('names who goes: who became known last and is not proven; the clock may wrap', () => {
+  it('gives up the unproven entry that became known last; the clock may wrap', () => {
     const { table } = tables(6);
     const start = 2 ** 32 - 20_000;
-    expect(table.victim(start, 30_000)).toBe(NOBODY);
+    expect(table.victim(start, 30_000)).toBe(NO_VICTIM);
     table.setStatic(1, MAC, 0, 0);
-    expect(table.victim(start, 30_000)).toBe(NOBODY);
+    expect(table.victim(start, 30_000)).toBe(NO_VICTIM);
     for (const ip of [2, 3, 0xffffffff]) table.confirm(ip, MAC, 0, start);
     table.confirm(3, MAC, 0, start + 31_000);
     table.confirm(2, MAC, 0, start + 32_000);
@@ -140,14 +140,14 @@ describe('NeighbourTable', () => {
     table.markStale(3);
     const now = start + 34_000;
     const order: number[] = [];
-    for (let ip = table.victim(now, 30_000); ip !== NOBODY; ip = table.victim(now, 30_000)) {
+    for (let ip = table.victim(now, 30_000); ip !== NO_VICTIM; ip = table.victim(now, 30_000)) {
       order.push(ip);
       table.remove(ip);
     }
     expect(order).toEqual([5, 0xffffffff, 3, 2]);
   });
 
-  it('spares those that were known before many came, and lets each of these stay for a while', () => {
+  it('keeps neighbours known before a flood, and each new one for a while', () => {
     const { table } = tables(1024, KEY);
     for (let n = 0; n < 20; n++) table.confirm(IP + n, MAC, 0, n);
     let next = 1;
@@ -162,7 +162,7 @@ describe('NeighbourTable', () => {
     expect(stayed).toBeGreaterThan(10_000);
   });
 
-  it('holds a whole subnet of 1024, and counts them when a writer attaches, who keeps the key', () => {
+  it('holds 1024 entries; a writer that attaches counts them and keeps the key', () => {
     const { table, reader, buffer } = tables();
     for (let n = 0; n < 1024; n++) expect(table.confirm(IP + n, MAC, 0, n)).toBe(true);
     const frame = new Uint16Array(3);
@@ -174,7 +174,7 @@ describe('NeighbourTable', () => {
     expect(table.confirm(IP + 1024, MAC, 0, 1024)).toBe(false);
   });
 
-  it('has room for every address while it is not full, also for those that collide on purpose', () => {
+  it('has room for every address until it is full, also for chosen collisions', () => {
     const { table, reader } = tables(1024, KEY);
     const colliding = collidingAddresses(KEY, 1024, 1023);
     table.confirm(IP, MAC, 0, 0);
@@ -190,7 +190,7 @@ describe('NeighbourTable', () => {
     }
   });
 
-  it('places addresses by its key: what collides with one key does not with another', () => {
+  it('places addresses by its key: a collision with one key is none with another', () => {
     const { table } = tables(1024, KEY + 2);
     const colliding = collidingAddresses(KEY, 1024, 32);
     const homes = new Set(colliding.map((ip) => homeIn(table, ip)));
@@ -199,7 +199,7 @@ describe('NeighbourTable', () => {
     expect(keys.size).toBeGreaterThan(4);
   });
 
-  it('does not let searches grow, however many came and went', () => {
+  it('keeps searches short after many additions and removals', () => {
     const { table } = tables(64, KEY);
     let address = 1;
     for (let n = 0; n < 64; n++) table.confirm(address++, MAC, 0, n);
@@ -216,16 +216,16 @@ describe('NeighbourTable', () => {
     expect(words.every((word, i) => i % 8 !== 0 || (word & 0xffff) === FREE)).toBe(true);
   });
 
-  it('refuses a capacity or a place that cannot be', () => {
+  it('refuses an impossible capacity or place', () => {
     for (const capacity of [0, -1, 1.5, Number.NaN, 65537]) {
-      expect(() => NeighbourReader.bytesFor(capacity)).toThrow(/possible are 1 to 65536/);
+      expect(() => NeighbourReader.bytesFor(capacity)).toThrow(/can have 1 to 65536/);
     }
     expect(() => new NeighbourReader(new SharedArrayBuffer(64), 0, 4)).toThrow(RangeError);
     const empty = new SharedArrayBuffer(NeighbourReader.bytesFor(4));
-    expect(() => new NeighbourReader(empty, 0, 4)).toThrow(/no neighbour table there yet/);
+    expect(() => new NeighbourReader(empty, 0, 4)).toThrow(/there is no neighbour table yet/);
   });
 
-  it('behaves as a map while it is not full, whatever the order of operations', () => {
+  it('behaves as a map until it is full, in any order of operations', () => {
     const step = fc.record({
       kind: fc.constantFrom('confirm', 'confirm', 'markStale', 'remove'),
       ip: fc.oneof(fc.integer({ min: 0, max: 24 }), fc.integer({ min: 0xfffffff0, max: 0xffffffff })),

@@ -11,7 +11,7 @@ function open(rings: number, capacity: number, firstIndex = 0) {
 }
 
 describe('SpscFanOut', () => {
-  it('hands over what was staged, in order, when it is published and not before', () => {
+  it('hands over staged packets in order, and not before they are published', () => {
     const { fan, consumers } = open(3, 8);
     fan.allow(1, 8);
     expect(fan.stage(1, 0xffff, 60)).toBe(1);
@@ -30,7 +30,7 @@ describe('SpscFanOut', () => {
     expect([take(consumers[0]!, 8), take(consumers[2]!, 8)]).toEqual([[], []]);
   });
 
-  it('takes nothing that is not allowed, and allows no more than there is room for', () => {
+  it('stages nothing that is not allowed, and allows no more than fits', () => {
     const { fan, consumers } = open(2, 4);
     expect(fan.stage(0, 1, 1)).toBe(0);
     expect(fan.allow(0, 2)).toBe(2);
@@ -47,7 +47,7 @@ describe('SpscFanOut', () => {
     expect(take(consumers[0]!, 9)).toHaveLength(3);
   });
 
-  it('goes on where the rings are', () => {
+  it('continues from the present indexes of the rings', () => {
     const { side } = severalRings(2, 4);
     const [producers, consumers] = [side(), side()];
     put(producers[1]!, 7, 70);
@@ -61,14 +61,14 @@ describe('SpscFanOut', () => {
     ]);
   });
 
-  it('refuses no rings, rings of two buffers, and of two capacities', () => {
+  it('refuses an empty list, rings of two buffers, and of two capacities', () => {
     const [one] = severalRings(1, 8).side();
     const [other] = severalRings(1, 8).side();
     const short = new SpscRing(one!.buffer, 0, 4);
     for (const rings of [[], [one!, other!], [one!, short]]) expect(() => new SpscFanOut(rings)).toThrow(RangeError);
   });
 
-  it('behaves as bounded queues, also where indexes pass 2^31 and 2^32', () => {
+  it('behaves as bounded queues, also when indexes pass 2^31 and 2^32', () => {
     const step = fc.record({
       ring: fc.nat(2),
       act: fc.constantFrom('stage', 'publish', 'allow', 'take'),

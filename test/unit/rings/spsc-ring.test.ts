@@ -29,7 +29,7 @@ describe('SpscRing', () => {
     expect(take(consumer, 32)).toEqual([]);
   });
 
-  it('holds its full capacity, accepts as many as fit, and goes on when there is room again', () => {
+  it('holds its full capacity, accepts what fits, and goes on when there is room', () => {
     const { producer, consumer } = pair(4);
     const numbers = Uint32Array.of(1, 2, 3, 4, 5, 6);
     expect(producer.capacity).toBe(4);
@@ -43,7 +43,7 @@ describe('SpscRing', () => {
     expect(take(consumer, 8).map(([handle]) => handle)).toEqual([2, 3, 4, 5]);
   });
 
-  it('goes on where the ring is when a side attaches late', () => {
+  it('continues from the present indexes when a side attaches late', () => {
     const buffer = new SharedArrayBuffer(SpscRing.bytesFor(4));
     put(new SpscRing(buffer, 0, 4), 1, 2);
     expect(put(new SpscRing(buffer, 0, 4), 3, 4)).toBe(true);
@@ -53,7 +53,7 @@ describe('SpscRing', () => {
     ]);
   });
 
-  it('keeps to its region', () => {
+  it('stays inside its region', () => {
     const bytes = SpscRing.bytesFor(16);
     expect(bytes % 128).toBe(0);
     const buffer = new SharedArrayBuffer(3 * bytes);
@@ -63,12 +63,11 @@ describe('SpscRing', () => {
       expect(ring.enqueueBurst(ones, ones, 0, 16)).toBe(16);
       expect(ring.dequeueBurst(new Uint32Array(16), new Uint32Array(16), 16)).toBe(16);
     }
-    ring.armConsumer();
     expect(new Uint8Array(buffer, 0, bytes).every((byte) => byte === 0)).toBe(true);
     expect(new Uint8Array(buffer, 2 * bytes).every((byte) => byte === 0)).toBe(true);
   });
 
-  it('refuses a capacity or a place that cannot be', () => {
+  it('refuses an impossible capacity or place', () => {
     for (const capacity of [0, 1, 3, 48, -8, 2.5, Number.NaN, 2 ** 30]) {
       expect(() => SpscRing.bytesFor(capacity)).toThrow(/power of two/);
     }
@@ -78,7 +77,7 @@ describe('SpscRing', () => {
     expect(() => new SpscRing(buffer, 0, 64)).toThrow(/inside the memory/);
   });
 
-  it('behaves as a bounded queue, also where its indexes pass 2^31 and 2^32', () => {
+  it('behaves as a bounded queue, also when its indexes pass 2^31 and 2^32', () => {
     const operation = fc.record({ enqueue: fc.boolean(), burst: fc.integer({ min: 0, max: 40 }) });
     const firstIndex = fc.oneof(
       fc.integer({ min: -100, max: 0 }),
@@ -109,66 +108,32 @@ describe('SpscRing', () => {
       }),
     );
   });
-});
-
-describe('SpscRing, sleeping', () => {
-  it('arms an empty ring only, and tells the producer', () => {
-    const { producer, consumer } = pair(8);
-    expect(producer.consumerSleeps()).toBe(false);
-    expect(consumer.armConsumer()).toBe(true);
-    expect(producer.consumerSleeps()).toBe(true);
-    consumer.disarmConsumer();
-    expect(producer.consumerSleeps()).toBe(false);
-    put(producer, 1, 1);
-    expect(consumer.armConsumer()).toBe(false);
-    expect(producer.consumerSleeps()).toBe(false);
-  });
-
-  it('does not sleep while there is something, nor on a wake-up that came after arming', () => {
-    const { producer, consumer } = pair(8);
-    expect(consumer.armConsumer()).toBe(true);
-    producer.wakeConsumer();
-    expect(producer.consumerSleeps()).toBe(false);
-    put(producer, 1, 1);
-    expect(consumer.waitForItems(Number.POSITIVE_INFINITY)).toBe(true);
-  });
-
-  it('gives up after the timeout, awake', () => {
-    const { producer, consumer } = pair(8);
-    expect(consumer.waitForItems(1)).toBe(false);
-    expect(producer.consumerSleeps()).toBe(false);
-  });
 
   it.each([
     ['each side by itself', false],
     ['by the sides of many rings', true],
-  ])(
-    'moves 300,000 packets between two threads that block, in order and without a lost wake-up, %s',
-    async (_, byFans) => {
-      const capacity = 256;
-      const bytes = SpscRing.bytesFor(capacity);
-      const workerData: RingWork = {
-        buffer: new SharedArrayBuffer(2 * bytes),
-        capacity,
-        backOffset: bytes,
-        total: 300_000,
-        burst: 32,
-        byFans,
-      };
-      const start = (name: string) =>
-        new Worker(new URL(`../../../dist/test/support/rings/${name}.worker.js`, import.meta.url), { workerData });
-      const consumer = start('ring-consumer');
-      const producer = start('ring-producer');
-      try {
-        const report = await new Promise<RingReport>((resolve, reject) => {
-          consumer.once('message', resolve);
-          consumer.once('error', reject);
-          producer.once('error', reject);
-        });
-        expect(report).toMatchObject({ received: 300_000, error: '' });
-      } finally {
-        await Promise.all([consumer.terminate(), producer.terminate()]);
-      }
-    },
-  );
+  ])('moves 300,000 packets between two threads, in order, %s', async (_, byFans) => {
+    const capacity = 256;
+    const workerData: RingWork = {
+      buffer: new SharedArrayBuffer(SpscRing.bytesFor(capacity)),
+      capacity,
+      total: 300_000,
+      burst: 32,
+      byFans,
+    };
+    const start = (name: string) =>
+      new Worker(new URL(`../../../dist/test/support/rings/${name}.worker.js`, import.meta.url), { workerData });
+    const consumer = start('ring-consumer');
+    const producer = start('ring-producer');
+    try {
+      const report = await new Promise<RingReport>((resolve, reject) => {
+        consumer.once('message', resolve);
+        consumer.once('error', reject);
+        producer.once('error', reject);
+      });
+      expect(report).toMatchObject({ received: 300_000, error: '' });
+    } finally {
+      await Promise.all([consumer.terminate(), producer.terminate()]);
+    }
+  });
 });

@@ -44,9 +44,9 @@ describe('CounterBlock', () => {
     expect(block.index).toEqual({ a: 0, b: 1 });
   });
 
-  it('refuses no names, and a name twice', () => {
+  it('refuses an empty list, and a name that occurs twice', () => {
     expect(() => CounterBlock.create([])).toThrow(/at least one/);
-    expect(() => CounterBlock.create(['a', 'b', 'a'])).toThrow(/a, b, a.*no name twice/);
+    expect(() => CounterBlock.create(['a', 'b', 'a'])).toThrow(/a, b, a.*no name may occur twice/);
   });
 
   it('lies in memory of the caller where that is wanted', () => {

@@ -16,13 +16,13 @@ function make(): { bell: Doorbell; listener: DoorbellListener; word: Int32Array;
   return { bell: new Doorbell(words, DOORBELL_WORDS), listener, word, rings: () => rings };
 }
 
-/** Long enough for a wake-up of this thread by itself. */
+/** Turns of the event loop, enough for a wake-up from this thread to arrive. */
 const turns = async (): Promise<void> => {
   for (let i = 0; i < 5; i++) await new Promise((resolve) => setTimeout(resolve, 1));
 };
 
 describe('a doorbell', () => {
-  it('wakes who has armed it, once', async () => {
+  it('wakes the thread that armed it, once', async () => {
     const { bell, listener, rings } = make();
     expect(listener.arm()).toBe(true);
     bell.ring();
@@ -41,7 +41,7 @@ describe('a doorbell', () => {
     expect(rings()).toBe(0);
   });
 
-  it('wakes when it is rung between arming and the turn of the event loop, and when armed again and again', async () => {
+  it('wakes when it is rung in the turn that armed it, also after repeated arming', async () => {
     const { bell, listener, rings } = make();
     for (let i = 0; i < 5; i++) {
       expect(listener.arm()).toBe(true);
@@ -57,7 +57,7 @@ describe('a doorbell', () => {
     expect(rings()).toBe(2);
   });
 
-  it('wakes who has been rung and arms again before that has reached it', async () => {
+  it('wakes a thread that arms again before the ring has reached it', async () => {
     const { bell, listener, rings } = make();
     listener.arm();
     bell.ring();
@@ -68,7 +68,7 @@ describe('a doorbell', () => {
     expect(rings()).toBeGreaterThanOrEqual(1);
   });
 
-  it('wakes who armed again before a ring had reached it, and then once more', async () => {
+  it('wakes a thread that is armed twice when a ring reaches it, and once more later', async () => {
     const { bell, listener, rings } = make();
     listener.arm();
     bell.ring();
@@ -80,10 +80,10 @@ describe('a doorbell', () => {
     await until('the second ring arrives', () => rings() === 2);
   });
 
-  it('says so when somebody rings while it is being armed: nobody would ring again', () => {
+  it('reports a ring that comes while it is being armed: no other would come', () => {
     const { listener, word } = make();
     const { waitAsync } = Atomics;
-    // The other thread comes between the store and the wait.
+    // The other thread rings between the store and the wait.
     Atomics.waitAsync = ((words: Int32Array, at: number, value: number) => {
       Atomics.store(word, 0, 0);
       return waitAsync(words, at, value);
@@ -98,7 +98,7 @@ describe('a doorbell', () => {
     listener.disarm();
   });
 
-  it('wakes whoever sleeps when it is rung, after any steps; and never who has not slept', async () => {
+  it('wakes exactly the threads that sleep when it is rung, after any steps', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.constantFrom('arm', 'disarm', 'ring', 'turn'), { maxLength: 20 }), async (steps) => {
         const { bell, listener, rings } = make();
@@ -114,8 +114,8 @@ describe('a doorbell', () => {
             if (bell.isAsleep) owed = rings() + 1;
             bell.ring();
           } else {
-            // A wake-up comes by a task of the platform: on a busy machine later than the next turn.
-            await until('whoever slept is woken', () => rings() >= owed);
+            // A wake-up arrives as a task of the platform, on a busy machine later than the next turn.
+            await until('the sleeping thread is woken', () => rings() >= owed);
           }
         }
         expect(rings()).toBeLessThanOrEqual(armed);
@@ -124,7 +124,7 @@ describe('a doorbell', () => {
     );
   });
 
-  it.each([1, 7])('loses no wake-up between two threads that wait for each other, with %d balls', async (balls) => {
+  it.each([1, 7])('loses no wake-up between two threads that wait for each other (%d balls)', async (balls) => {
     const places = 16;
     const bytes = SpscRing.bytesFor(places);
     const buffer = new SharedArrayBuffer(8 * DOORBELL_WORDS + 2 * bytes);
