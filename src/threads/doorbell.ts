@@ -1,14 +1,14 @@
 /**
- * Wakes a thread that sleeps in its event loop, from any other thread. There is one word per thread, whatever the thread
- * waits for. It needs no FFI and no message: while the thread is awake, ringing costs one load.
+ * Wakes a thread that sleeps in its event loop, from any other thread. There is one word per thread, whatever the
+ * thread waits for. It needs no FFI and no message: while the thread is awake, ringing costs one load.
  *
- * Why no wake-up is lost: the sleeper stores ASLEEP and then loads the tails of its rings once more. A producer stores a
- * tail and then loads the word. All four accesses are Atomics and therefore sequentially consistent: both threads agree on
- * one order of them, and no load in it comes before an earlier store of its own thread (a plain store could still sit in
- * the store buffer). Either the sleeper's load comes after the producer's store: it sees the packets and stays awake. Or
- * the producer's store, and so its load of the word, comes after the sleeper's load, and so after the sleeper's store: the
- * producer sees ASLEEP and rings. The ringing thread clears the word before it notifies, and a wait does not begin on a
- * cleared word, so a ring between arming and sleeping counts as well.
+ * Why no wake-up is lost: the sleeper stores ASLEEP and then loads the tails of its rings once more. A producer stores
+ * a tail and then loads the word. All four accesses are Atomics and therefore sequentially consistent: both threads
+ * agree on one order of them, and no load in it comes before an earlier store of its own thread (a plain store could
+ * still sit in the store buffer). Either the sleeper's load comes after the producer's store: it sees the packets and
+ * stays awake. Or the producer's store, and so its load of the word, comes after the sleeper's load, and so after the
+ * sleeper's store: the producer sees ASLEEP and rings. The ringing thread clears the word before it notifies, and a
+ * wait does not begin on a cleared word, so a ring between arming and sleeping counts as well.
  */
 
 /** Distance of two: a pair of cache lines, as between the indexes of a ring. */
@@ -44,14 +44,15 @@ export class Doorbell {
 /** The side of the thread that sleeps. */
 export class DoorbellListener extends Doorbell {
   /**
-   * Called when somebody has rung, at most once per {@link arm}. Nothing is armed any more then, although the thread may have
-   * armed again since the ring: look at everything that is waited for.
+   * Called when somebody has rung, at most once per {@link arm}. Nothing is armed any more then, although the thread
+   * may have armed again since the ring: look at everything that is waited for.
    */
   onRing: (() => void) | null = null;
   private isWaiting = false;
 
   /**
-   * From now on {@link ring} wakes. Look at everything that is waited for after this, and {@link disarm} if it is there.
+   * From now on {@link ring} wakes. Look at everything that is waited for after this, and {@link disarm} if it is
+   * there.
    * @returns false when somebody rang meanwhile: nothing is armed then
    */
   arm(): boolean {

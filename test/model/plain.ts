@@ -1,4 +1,7 @@
-/** What the ends that were written from the specification share: buffers of the plain drivers, and when each side notifies. */
+/**
+ * What the ends that were written from the specification share: buffers of the plain drivers, and when each side
+ * notifies.
+ */
 import { QueueCounter } from '../../drivers/virtio/device/queue-counters.js';
 import { type BufferPool, NO_BUFFER } from '../../rings/buffer-pool.js';
 import type { DeviceModel } from '../support/virtio/device-model.js';
@@ -6,6 +9,7 @@ import { DeviceRing } from '../support/virtio/device-ring.js';
 import type { DriverModel } from '../support/virtio/driver-model.js';
 import { PackedDeviceRing } from '../support/virtio/packed-device-ring.js';
 import { PackedDriver } from '../support/virtio/packed-driver.js';
+import type { NamedCounts } from '../support/virtio/queue-counts.js';
 import { SplitDriver } from '../support/virtio/split-driver.js';
 import { demand } from './virtqueue.js';
 
@@ -149,8 +153,9 @@ export function signalledBy(counts: Float64Array, act: () => void): boolean {
   return signals > 0;
 }
 
-/** At most one doorbell a burst. */
-export function kicksSince(queue: { readonly kicks: number }, before: number): boolean {
-  demand(queue.kicks - before <= 1, `${queue.kicks - before} doorbells for one burst`);
-  return queue.kicks > before;
+/** Whether a burst between these counts has rung the doorbell; it must not ring it twice. */
+export function hasKicked(before: NamedCounts, after: NamedCounts): boolean {
+  const kicks = after.kicks - before.kicks;
+  demand(kicks <= 1, `${kicks} doorbells for one burst`);
+  return kicks > 0;
 }

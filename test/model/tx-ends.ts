@@ -1,21 +1,25 @@
-/** The ends of a transmit queue that are played against each other: the product's, and those written from the specification. */
+/**
+ * The ends of a transmit queue that are played against each other: the product's, and those written from the
+ * specification.
+ */
 import { LinearAddressSpace } from '../../drivers/memory/index.js';
 import { PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
 import { DeviceTxQueue } from '../../drivers/virtio/device/tx-queue.js';
 import { PackedTxQueue } from '../../drivers/virtio/driver/packed-tx.js';
-import { DriverTxQueue } from '../../drivers/virtio/driver/split-tx.js';
+import { SplitTxQueue } from '../../drivers/virtio/driver/split-tx.js';
 import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
 import { type Chain, type DeviceModel, MODEL_IOVA_BASE } from '../support/virtio/device-model.js';
 import { DeviceRing } from '../support/virtio/device-ring.js';
 import type { DriverModel } from '../support/virtio/driver-model.js';
 import { PackedDeviceRing } from '../support/virtio/packed-device-ring.js';
 import { PackedDriver } from '../support/virtio/packed-driver.js';
+import { countsOf } from '../support/virtio/queue-counts.js';
 import { SplitDriver } from '../support/virtio/split-driver.js';
 import { type Bench, type Config, type RingAt, ringAt } from './bench.js';
 import {
   armPlainDevice,
   freeBuffers,
-  kicksSince,
+  hasKicked,
   PlainBuffers,
   plainDeviceSignals,
   plainDriverKicks,
@@ -74,7 +78,7 @@ export interface TxDevice {
 export class OurTxDriver implements TxDriver {
   readonly at: RingAt;
   private readonly pool: BufferPool;
-  private readonly queue: DriverTxQueue | PackedTxQueue;
+  private readonly queue: SplitTxQueue | PackedTxQueue;
 
   constructor(
     bench: Bench,
@@ -83,7 +87,7 @@ export class OurTxDriver implements TxDriver {
     bench.clearRing();
     this.at = ringAt(bench, config);
     this.pool = new BufferPool(bench.geometry, 0, config.size + config.spare);
-    this.queue = new (config.packed ? PackedTxQueue : DriverTxQueue)(
+    this.queue = new (config.packed ? PackedTxQueue : SplitTxQueue)(
       'model',
       bench.memory,
       bench.layout(config.size),
@@ -110,10 +114,10 @@ export class OurTxDriver implements TxDriver {
       this.at.guest.memory.u8.set(frame.subarray(0, frameCapacity(11)), pool.offsetOf(handle) + FRAME_OFFSET);
       handles.push(handle);
     }
-    const [before, drops, kicks] = [inSlots(queue), queue.droppedBadLength, queue.kicks];
+    const [before, countsBefore] = [inSlots(queue), countsOf(queue)];
     const lengths = Uint32Array.from(frames, ({ length }) => length);
     const taken = queue.burst(Uint32Array.from(handles), lengths, handles.length);
-    const after = new Set(inSlots(queue));
+    const [after, countsAfter] = [new Set(inSlots(queue)), countsOf(queue)];
     for (const handle of handles.slice(taken)) pool.put(handle);
     const sent = handles.flatMap((key, i) =>
       after.has(key) && i < taken ? [{ key, places: 1, frame: frames[i]! }] : [],
@@ -121,8 +125,8 @@ export class OurTxDriver implements TxDriver {
     return {
       sent,
       returned: before.filter((handle) => !after.has(handle)),
-      dropped: queue.droppedBadLength - drops,
-      kicked: kicksSince(queue, kicks),
+      dropped: countsAfter.droppedBadLength - countsBefore.droppedBadLength,
+      kicked: hasKicked(countsBefore, countsAfter),
     };
   }
 
@@ -147,7 +151,7 @@ export class OurTxDriver implements TxDriver {
   }
 }
 
-function inSlots(queue: DriverTxQueue | PackedTxQueue): number[] {
+function inSlots(queue: SplitTxQueue | PackedTxQueue): number[] {
   return [...queue.tables.slotHandle].filter((handle) => handle !== -1);
 }
 

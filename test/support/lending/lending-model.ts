@@ -1,10 +1,11 @@
 /**
- * The two sides of a lent transmit queue, as two threads that {@link explore} moves one shared access at a time: the real
- * TxLender and the real BorrowedTx, between whom words and messages are a model's.
+ * The two sides of a lent transmit queue, as two threads that {@link explore} moves one shared access at a time: the
+ * real TxLender and the real BorrowedTx, between whom words and messages are a model's.
  */
+import { TX_COUNTERS } from '../../../drivers/virtio/driver/queue-counts.js';
 import { BorrowedTx } from '../../../drivers/virtio/lending/borrowed-tx.js';
 import { TxLender } from '../../../drivers/virtio/lending/tx-lender.js';
-import { CONTROL_WORDS, ENDED, LINK, SEEN, STATE, TX_COUNTERS } from '../../../drivers/virtio/lending/tx-loan.js';
+import { CONTROL_WORDS, ENDED, LINK, SEEN, STATE } from '../../../drivers/virtio/lending/tx-loan.js';
 import { BufferPool } from '../../../rings/buffer-pool.js';
 import { CounterBlock } from '../../../rings/counters.js';
 import { beginTask, type Message, Port, portOfOwner, releaseHeld, scene, shared, type World } from './lending-world.js';

@@ -80,9 +80,14 @@ describe('opening', () => {
     ],
     ['refused features', (t) => (t.refused = BASIC), {}, 'the device refuses the features MTU, MAC, STATUS, VERSION_1'],
     ['no queue', (t) => (t.queueLimits = [64, 0]), {}, /transmit queue: the device has no such queue \(it allows 0/],
-    ['a queue too large', (t) => (t.queueLimits = [8, 4]), {}, /8 entries asked for, the device allows 4: set a small/],
+    [
+      'a queue too large',
+      (t) => (t.queueLimits = [8, 4]),
+      {},
+      /8 entries asked for, but the device allows 4: set a small/,
+    ],
     ['a queue size of 12', () => {}, { queueSize: 12 }, /queue size 12: a split queue has a power of two/],
-    ['few buffers', () => {}, { buffers: 8 }, /8 buffers cannot fill a receive ring of 8 and leave any/],
+    ['few buffers', () => {}, { buffers: 8 }, /8 buffers are too few: they must fill a receive ring of 8, and more/],
     ['an MTU of 0', () => {}, { mtu: 0 }, 'mock: MTU 0: at least 68 bytes'],
     ['an MTU of 67', () => {}, { mtu: 67 }, 'mock: MTU 67: at least 68 bytes'],
     ['an MTU that is no number', () => {}, { mtu: Number.NaN }, 'mock: MTU NaN'],
@@ -90,10 +95,15 @@ describe('opening', () => {
       'more buffers than memory',
       () => {},
       { mtu: 40_000, buffers: 65_536 },
-      /65536 buffers of 65536 bytes are more than the 2 GiB/,
+      /65536 buffers of 65536 bytes need more than 2 GiB/,
     ],
     ['an MTU of 65500', () => {}, { mtu: 65_500 }, 'mock: MTU 65500 is more than a buffer of 65536 bytes can hold'],
-    ['an MTU above the device`s', (t) => t.setMtu(1400), { mtu: 1500 }, 'MTU 1500 asked for, the device allows 1400'],
+    [
+      'an MTU above the device`s',
+      (t) => t.setMtu(1400),
+      { mtu: 1500 },
+      'MTU 1500 asked for, but the device allows 1400',
+    ],
     ['a device MTU of 67', (t) => t.setMtu(67), {}, "mock: the device's MTU 67 is less than 68"],
     ['a group address', (t) => (t.config[0] = 1), {}, "the device's MAC 015400010203 is not a unicast address"],
     ['no address', (t) => t.config.fill(0, 0, 6), {}, "the device's MAC 000000000000 is not a unicast address"],
@@ -118,7 +128,7 @@ describe('opening', () => {
     expect(openFds()).toBe(suite.fdsBefore);
   });
 
-  it('that the backend ends by hanging up fails once and for all: nothing tries again behind the caller`s back', async () => {
+  it('that the backend ends by hanging up fails for good, without hidden retries', async () => {
     vi.useFakeTimers();
     let transport = new MockTransport();
     const opening = suite.open((t) => {

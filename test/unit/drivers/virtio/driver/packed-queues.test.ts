@@ -1,4 +1,6 @@
-/** The driver's side of packed rings (virtio 1.2, 2.8): when they are used, and what is asked of it clause by clause. */
+/**
+ * The driver's side of packed rings (virtio 1.2, 2.8): when they are used, and what is asked of it clause by clause.
+ */
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { PackedRxQueue } from '../../../../../drivers/virtio/driver/packed-rx.js';
@@ -32,7 +34,7 @@ describe('which layout is used', () => {
 
   it('a device without packed rings is refused where they are asked for', async () => {
     await expect(suite.open((t) => (t.offered = BASIC), { ring: 'packed' })).rejects.toThrow(
-      'mock: packed rings asked for, the device does not offer them (it offers VERSION_1)',
+      'mock: packed rings were asked for, but the device does not offer them (it offers VERSION_1)',
     );
   });
 
@@ -272,6 +274,6 @@ describe('2.8.8 in-order use of descriptors', () => {
     const told = suite.listen();
     transport.packedRx.pushUsed(0, 76);
     expect(suite.driver.receive()).toEqual([]);
-    expect(told).toEqual(['down: mock receive queue: a used descriptor names buffer 0, where 6 was to come in order']);
+    expect(told).toEqual(['down: mock receive queue: a used descriptor names buffer 0, but 6 was next in order']);
   });
 });
