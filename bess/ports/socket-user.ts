@@ -7,7 +7,7 @@
 import { lstatSync, readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { isSocketInUse } from '../../drivers/libc/index.js';
-import { quoted } from '../../drivers/log/text.js';
+import { quoted } from '../../drivers/log/safe-text.js';
 
 /** A line of /proc/net/unix that has a path: flags, type, state and inode before it. */
 const BOUND = /^\S+ \S+ \S+ (\S+) \S+ \S+ +(\d+) (.+)$/;

@@ -4,7 +4,7 @@
  */
 import { readlinkSync } from 'node:fs';
 import { abi, closeFile, type Reactor, setNonBlocking } from '../../libc/index.js';
-import { quoted } from '../../log/text.js';
+import { quoted } from '../../log/safe-text.js';
 import type { RingOptions, RingPlace } from '../../virtio/device/ring.js';
 import { DeviceRxQueue } from '../../virtio/device/rx-queue.js';
 import type { SignalPacer } from '../../virtio/device/signal-pacer.js';
