@@ -12,7 +12,7 @@ function interfaceRequest(name: string): Buffer {
 
 /**
  * Whether the interface is up (IFF_UP). `null` when that is not known: the network namespace of this process has no
- * interface of that name, or no descriptor is free.
+ * interface of that name, or no file descriptor is free.
  */
 export function isInterfaceUp(name: string): boolean | null {
   const fd = native.socket(c.AF_INET, c.SOCK_DGRAM | c.SOCK_CLOEXEC, 0);
@@ -29,8 +29,8 @@ export function isInterfaceUp(name: string): boolean | null {
 }
 
 /**
- * Gives the interface behind a tap descriptor a MAC address of six octets, in whatever network namespace the interface
- * is. Throws a {@link SystemError}: EADDRNOTAVAIL for a group address.
+ * Gives the interface behind a tap file descriptor a MAC address of six octets, in whatever network namespace the
+ * interface is. Throws a {@link SystemError}: EADDRNOTAVAIL for a group address.
  */
 export function setInterfaceMac(tap: number, name: string, mac: Uint8Array): void {
   const request = interfaceRequest(name);

@@ -1,8 +1,8 @@
 /**
  * An epoll set in Node's event loop, by public means of Node only.
  *
- * Node watches only descriptors that it reads itself, and makes sockets only from socket descriptors. So Node gets a
- * socket, and the epoll set takes over the socket's descriptor number before the loop first looks at it. To read, libuv
+ * Node watches only file descriptors that it reads itself, and makes a socket object only of a socket. So Node gets a
+ * socket, and the epoll set takes over the socket's file descriptor before the loop first looks at it. To read, libuv
  * asks for memory and gets none. The documentation of `uv_alloc_cb` promises that libuv then reports ENOBUFS and does
  * not read. Node would close the socket because of that error; here the error means that the set is ready.
  */
@@ -30,7 +30,7 @@ export class LoopSocket extends Socket {
 
   /**
    * Calls `onReady` in each turn of the event loop in which the set `epfd` is ready. The socket keeps the loop alive
-   * unless `unref()` is called. It has its own descriptor for the set, which `destroy()` closes.
+   * unless `unref()` is called. It has its own file descriptor for the set, which `destroy()` closes.
    */
   static over(epfd: number, onReady: () => void): LoopSocket {
     const fd = check(native.socket(c.AF_UNIX, c.SOCK_STREAM | c.SOCK_CLOEXEC, 0), 'socket', 'reactor');

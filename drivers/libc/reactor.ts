@@ -1,6 +1,6 @@
 /**
- * Watches descriptors that libuv does not know (eventfds, sockets with SCM_RIGHTS, tap devices) in Node's event loop:
- * an epoll set, one wait for it at a time (`waiter.ts`), and dispatch of its events on this thread.
+ * Watches file descriptors that libuv does not know (eventfds, sockets with SCM_RIGHTS, tap devices) in Node's event
+ * loop: an epoll set, one wait for it at a time (`waiter.ts`), and dispatch of its events on this thread.
  *
  * epoll allows changes of the set during a wait, so `watch` and `unwatch` need no wake-up. All reactors of a JavaScript
  * thread share one epoll instance: with koffi a wait occupies one of the four threads of libuv's pool, and with one
@@ -23,8 +23,8 @@ const MAX_EVENTS = 64;
 interface Watch {
   readonly handler: ReadyHandler;
   /**
-   * Is stored in the event, so that an event from before `unwatch` is not given to the next owner of the descriptor
-   * number.
+   * Is stored in the event, so that an event from before `unwatch` is not given to the next owner of the file
+   * descriptor number.
    */
   readonly generation: number;
 }
@@ -101,13 +101,13 @@ class Poller {
     for (let i = 0; i < count; i++) {
       const at = i * EVENT_BYTES;
       const watch = this.watches.get(this.events.readInt32LE(at + DATA_OFFSET));
-      // An earlier handler of this batch may have unwatched this descriptor, or watched another file under the same
-      // number.
+      // An earlier handler of this batch may have unwatched this file descriptor, or watched another file under the
+      // same number.
       if (watch === undefined || watch.generation !== this.events.readUInt32LE(at + DATA_OFFSET + 4)) continue;
       try {
         watch.handler(this.events.readUInt32LE(at));
       } catch (error) {
-        // The other descriptors must still get their event, because an edge is reported once. The error becomes
+        // The other file descriptors must still get their event, because an edge is reported once. The error becomes
         // uncaught.
         queueMicrotask(() => {
           throw error;
@@ -133,14 +133,14 @@ export class Reactor {
     users++;
   }
 
-  /** Number of watched descriptors. While it is not 0, the event loop stays alive. */
+  /** Number of watched file descriptors. While it is not 0, the event loop stays alive. */
   get size(): number {
     return this.fds.size;
   }
 
   /**
    * Calls `handler` whenever one of `events` (EPOLLIN…) is ready on `fd`. Use EPOLLET for eventfds: then each signal is
-   * one call, and the counter need not be read. A descriptor can be watched once per thread.
+   * one call, and the counter need not be read. A file descriptor can be watched once per thread.
    */
   watch(fd: number, events: number, handler: ReadyHandler): void {
     if (this.closed) throw new Error('reactor: already closed');
@@ -148,12 +148,12 @@ export class Reactor {
     this.fds.add(fd);
   }
 
-  /** Stops watching `fd`. Call it before the descriptor is closed. */
+  /** Stops watching `fd`. Call it before the file descriptor is closed. */
   unwatch(fd: number): void {
     if (this.fds.delete(fd)) this.poller.remove(fd);
   }
 
-  /** Ends all watches. The watched descriptors stay open, because they belong to their owners. */
+  /** Ends all watches. The watched file descriptors stay open, because they belong to their owners. */
   close(): void {
     if (this.closed) return;
     this.closed = true;
@@ -161,7 +161,7 @@ export class Reactor {
       try {
         this.poller.remove(fd);
       } catch {
-        // The owner has closed the descriptor already, and so the kernel has removed it from the set.
+        // The owner has closed the file descriptor already, and so the kernel has removed it from the set.
       }
     }
     this.fds.clear();

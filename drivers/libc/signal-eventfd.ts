@@ -1,13 +1,13 @@
 /**
  * Adds 1 to an eventfd that a hostile process has open, too.
  *
- * O_NONBLOCK belongs to the open file and not to a descriptor, so every process that shares an eventfd may clear the
- * flag. It can then fill the counter, and the next write(2) waits for as long as that process wants. Therefore nothing
- * is written. Linux AIO makes the kernel add 1, which it does without waiting (eventfd_signal() in fs/eventfd.c). The
- * request itself reads 0 bytes from that eventfd. It fails at once in io_submit(2), before it could wait, and a failed
- * request counts as done.
+ * O_NONBLOCK belongs to the open file and not to a file descriptor, so every process that shares an eventfd may clear
+ * the flag. It can then fill the counter, and the next write(2) waits for as long as that process wants. Therefore
+ * nothing is written. Linux AIO makes the kernel add 1, which it does without waiting (eventfd_signal() in
+ * fs/eventfd.c). The request itself reads 0 bytes from that eventfd. It fails at once in io_submit(2), before it could
+ * wait, and a failed request counts as done.
  *
- * io_submit(2) refuses a descriptor that is no eventfd, so nothing else can be signalled by mistake.
+ * io_submit(2) refuses a file descriptor that is no eventfd, so nothing else can be signalled by mistake.
  */
 import { isMainThread } from 'node:worker_threads';
 import { AioContext, AioRequest } from './aio.js';

@@ -17,7 +17,7 @@ type Done = (error: unknown, count: number) => void;
 
 /** Waits once at a time. A wait keeps the event loop alive. */
 export interface Waiter {
-  /** Later calls `done` on this thread, when descriptors of the set are ready. */
+  /** Later calls `done` on this thread, when file descriptors of the set are ready. */
   start(done: Done): void;
   /** Frees the waiter's resources. It must not be waiting. */
   close(): void;
@@ -64,7 +64,7 @@ class LoopWaiter implements Waiter {
     this.socket.ref();
   }
 
-  /** While there is no wait, the set has only the descriptor that ends waits. Its event may be lost. */
+  /** While there is no wait, the set has only the file descriptor that ends waits. Its event may be lost. */
   private finish(): void {
     const { done } = this;
     this.done = null;

@@ -83,7 +83,7 @@ export class VfioContainer {
     );
   }
 
-  /** Opens a descriptor of the function at `address`, a member of the group. */
+  /** Opens a file descriptor of the function at `address`, a member of the group. */
   openDevice(address: string): number {
     return explained(this.name, { ENODEV: 'it is not in its IOMMU group any more: was it bound elsewhere?' }, () =>
       ioctl(this.groupFd, v.VFIO_GROUP_GET_DEVICE_FD, Buffer.from(`${address}\0`), 'VFIO_GROUP_GET_DEVICE_FD', address),
@@ -126,7 +126,7 @@ export class VfioContainer {
     ioctl(this.fd, v.VFIO_IOMMU_UNMAP_DMA, unmap, 'VFIO_IOMMU_UNMAP_DMA', this.name);
   }
 
-  /** Ends all mappings and gives the group back. The function's own descriptor must be closed already. */
+  /** Ends all mappings and gives the group back. The function's own file descriptor must be closed already. */
   close(): void {
     try {
       this.unmapMemory();

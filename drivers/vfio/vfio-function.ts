@@ -1,7 +1,7 @@
 /**
- * A PCI function driven through VFIO: configuration space, BARs, interrupts and DMA of one device descriptor.
+ * A PCI function driven through VFIO: configuration space, BARs, interrupts and DMA of one device file descriptor.
  *
- * Region i begins at byte i * 2^40 of that descriptor. Numbers of that size are exact in a double.
+ * Region i begins at byte i * 2^40 of that file descriptor. Numbers of that size are exact in a double.
  */
 import { readSync, writeSync } from 'node:fs';
 import { closeFile, ioctl } from '../libc/index.js';
@@ -173,7 +173,7 @@ export class VfioFunction implements PciFunction {
     try {
       this.setInterrupts([]);
     } catch {
-      // Closing the descriptor turns interrupts off as well.
+      // Closing the file descriptor turns interrupts off as well.
     }
     // A mapping that stays would keep the device open, and its group in use.
     for (const { window, mapped } of this.windows.values()) {

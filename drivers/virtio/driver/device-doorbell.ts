@@ -52,7 +52,7 @@ export interface LentDoorbell {
 
 /**
  * Describes a doorbell that stays valid until it is released. A register stays harmless memory while anything refers to
- * it. The number of a closed descriptor could become that of another file, so the descriptor is duplicated.
+ * it. The number of a closed file descriptor could become that of another file, so the file descriptor is duplicated.
  */
 export function lendDoorbell(share: DoorbellShare): LentDoorbell {
   if (share.kind === 'register') return { share, release: () => {} };
