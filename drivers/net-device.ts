@@ -27,6 +27,7 @@ export type DeviceCounters = Readonly<Partial<Record<NetCounterName, number>>>;
 /** Largest number of frames in one received burst. */
 export const MAX_RX_BURST = 256;
 
+/** A network device, as the layer-2 layer drives it. */
 export interface NetDevice {
   /** The device as the user named it: `vhost-user:/tmp/x.sock`, or a PCI address. */
   readonly name: string;
@@ -51,14 +52,14 @@ export interface NetDevice {
   /**
    * The packets of the last {@link rxBurst}, valid until the next one: handles of buffers, which are the caller's, and
    * the length of each frame in bytes. A frame begins at `pool.offsetOf(handle) + FRAME_OFFSET`. There is room for
-   * {@link MAX_RX_BURST}. The arrays belong to the device and are not arguments, so that they are constants to V8:
+   * `MAX_RX_BURST` (256). The arrays belong to the device and are not arguments, so that they are constants to V8:
    * docs/v8.md, "Bursts as closures".
    */
   readonly rxHandles: Uint32Array;
   readonly rxLengths: Uint32Array;
 
   /**
-   * Takes up to `max` received frames out of the ring, at most {@link MAX_RX_BURST}. Returns how many there are for the
+   * Takes up to `max` received frames out of the ring, at most `MAX_RX_BURST`. Returns how many there are for the
    * caller. It may be fewer than are waiting, because some had to be dropped.
    */
   rxBurst(max: number): number;
@@ -88,6 +89,7 @@ export interface NetDevice {
   /** Called when the host asks us to announce our addresses (after a migration). */
   onAnnounce: (() => void) | null;
 
+  /** The totals as of now. */
   counters(): DeviceCounters;
   /** Resets the device and gives everything back: it leaves no thread, descriptor, mapping or socket. */
   close(): Promise<void>;
