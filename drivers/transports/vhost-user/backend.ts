@@ -35,7 +35,7 @@ export interface VhostUserBackendOptions {
   readonly queuePairs?: number;
   /** Which files the peer's memory may be of; `any` by default. Those that cannot be sealed let a peer end this process. */
   readonly files?: PeerFiles;
-  /** Used in messages. Default: `vhost-user:PATH`. */
+  /** For messages; `vhost-user:PATH` by default. */
   readonly name?: string;
 }
 

@@ -31,7 +31,7 @@ export abstract class QueueBuffers {
   private interruptsOn = false;
   private shape = '';
   private doorbell: Pick<Doorbell, 'ring'> = { ring: () => {} };
-  /** What is wrong with the ring, or empty. A broken ring is left alone until the device was reset. */
+  /** What is wrong with the ring, or empty. A broken ring is left alone until the device is reset. */
   broken = '';
 
   /** @param pool where buffers come from, and where they go when the device has finished with them */

@@ -15,7 +15,7 @@ export interface Queue {
   readonly counts: Float64Array;
   /** The largest number of entries that there is memory for. */
   readonly capacity: number;
-  /** What is wrong with the ring, or empty. A broken ring is left alone until the device was reset. */
+  /** What is wrong with the ring, or empty. A broken ring is left alone until the device is reset. */
   readonly broken: string;
   /** Uses `size` entries, a power of two up to {@link capacity}. While the device does not run. */
   resize(size: number): void;
