@@ -103,7 +103,7 @@ export class SpscFanOut {
     if (count === 0) return 0;
     tails[ring] = staged;
     // Atomics also because the caller next asks whether the consumer sleeps: that load must not overtake this store
-    // (src/threads/doorbell.ts).
+    // (the doorbell in src/threads).
     Atomics.store(this.words, this.packets[ring] + TAIL_FROM_PACKETS, staged);
     return count;
   }
