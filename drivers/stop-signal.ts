@@ -1,6 +1,6 @@
 /**
- * What tspmd needs of an AbortSignal. Every AbortSignal is one; the public types name this interface instead, so that
- * they need neither the DOM's types nor Node's.
+ * The part of an AbortSignal that tspmd needs. Every AbortSignal has it. The public types name this interface instead,
+ * so that they depend neither on the DOM's types nor on Node's.
  */
 export interface StopSignal {
   readonly aborted: boolean;

@@ -2,9 +2,9 @@
  * Packet buffers of one fixed size in shared memory, and the stack of the free ones.
  *
  * A buffer is an integer handle from 0 to count - 1. Buffer h lies in slot h, which begins at `base + (h << shift)`;
- * {@link bufferStart} says how far into its slot a buffer begins. A slot is a power of two in size, so that an offset is
- * computed by a shift, and no slot crosses a page. The free buffers form a stack because the buffer that was freed last is
- * most likely still in the cache.
+ * {@link bufferStart} says how far into its slot a buffer begins. A slot is a power of two in size, so that an offset
+ * is computed by a shift, and no slot crosses a page. The free buffers form a stack because the buffer that was freed
+ * last is most likely still in the cache.
  */
 
 /** What {@link BufferPool.get} returns when no buffer is free. */
@@ -15,7 +15,9 @@ export const NO_BUFFER = -1;
  * aligns the IP header, 14 bytes further on, to 4 bytes, and header and a 64-byte frame share a pair of cache lines.
  */
 export const FRAME_OFFSET = 62;
-/** Ethernet II header (IEEE 802.3, clause 3): two MAC addresses and the EtherType. The shortest frame that is accepted. */
+/**
+ * Ethernet II header (IEEE 802.3, clause 3): two MAC addresses and the EtherType. The shortest frame that is accepted.
+ */
 export const ETHERNET_HEADER_BYTES = 14;
 
 /** Shape of the buffers. Plain numbers, so that it can be sent to a worker. */
@@ -31,9 +33,9 @@ export interface BufferGeometry {
 
 /**
  * A buffer begins 0, 128, 256 or 384 bytes into its slot, depending on two bits of its handle. 128 bytes are two cache
- * lines: header and a short frame fill such a pair, which x86-64 prefetches together. If all buffers began at the start of
- * their slots, the first lines of all frames would share two of the 64 sets of a first-level cache. These sets have room for
- * 24 lines, which is less than a burst needs. With four places they share eight sets.
+ * lines: header and a short frame fill such a pair, which x86-64 prefetches together. If all buffers began at the start
+ * of their slots, the first lines of all frames would share two of the 64 sets of a first-level cache. These sets have
+ * room for 24 lines, which is less than a burst needs. With four places they share eight sets.
  */
 const COLOURS = 0x180;
 
@@ -84,7 +86,8 @@ export class BufferPool {
 
   /** Offset in the memory, in bytes, of the first byte of buffer `handle`. */
   offsetOf(handle: number): number {
-    // bufferStart written out: with one more call the receive loop takes a third longer (docs/v8.md, "Inlining budget").
+    // bufferStart written out: with one more call the receive loop takes a third longer (docs/v8.md, "Inlining
+    // budget").
     return this.geometry.base + (handle << this.geometry.shift) + ((handle << 6) & COLOURS);
   }
 }

@@ -1,10 +1,11 @@
 /**
- * A block of named counters in a SharedArrayBuffer. One thread adds to them. Any other thread may read them meanwhile, as
- * may another process when the buffer lies over a file.
+ * A block of named counters in a SharedArrayBuffer. One thread adds to them. Any other thread may read them meanwhile,
+ * as may another process when the buffer lies over a file.
  *
- * The counters are doubles, which are exact to 2^53: at 100 million packets per second that lasts three years. An aligned
- * 8-byte store is a single store on every 64-bit machine, so a reader sees either the old or the new total, and `+= n` needs
- * neither Atomics nor BigInt. Two threads must not add to one counter: each thread that counts has its own block.
+ * The counters are doubles, which are exact to 2^53: at 100 million packets per second that lasts three years. An
+ * aligned 8-byte store is a single store on every 64-bit machine, so a reader sees either the old or the new total, and
+ * `+= n` needs neither Atomics nor BigInt. Two threads must not add to one counter: each thread that counts has its own
+ * block.
  *
  * ```ts
  * const NAMES = ['rxPackets', 'rxBytes'] as const;
@@ -71,7 +72,9 @@ export class CounterBlock<Name extends string> {
     return { names: this.names, buffer: this.buffer, byteOffset: this.byteOffset };
   }
 
-  /** The same block, over memory that already holds one: as {@link share} describes it, or a region of the caller's own. */
+  /**
+   * The same block, over memory that already holds one: as {@link share} describes it, or a region of the caller's own.
+   */
   static attach<Name extends string>(share: CounterShare<Name>): CounterBlock<Name> {
     return new CounterBlock(share.names, share.buffer, share.byteOffset);
   }

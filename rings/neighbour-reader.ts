@@ -1,7 +1,7 @@
 /**
- * IPv4 neighbours (RFC 826: which address has which MAC) in shared memory. One thread writes (`neighbour-table.ts`); any
- * number of threads read and never block. This file has the memory layout and the readers' side. When to ask, how to back
- * off, when entries age and which one is given up in a full table is decided in `src/link/neighbours`.
+ * IPv4 neighbours (RFC 826: which address has which MAC) in shared memory. One thread writes (`neighbour-table.ts`);
+ * any number of threads read and never block. This file has the memory layout and the readers' side. When to ask, how
+ * to back off, when entries age and which one is given up in a full table is decided in `src/link/neighbours`.
  *
  * Readers get consistent entries without Atomics: an entry is six words, each with 16 bits of payload below a 16-bit tag.
  * The tag grows with every write of more than the state.
@@ -9,24 +9,25 @@
  *     word 0   1        2         3 4 5         6             7
  *     state    IP low   IP high   MAC as u16s   confirmedAt   knownFor       (6 and 7 have no tag: the writer's own)
  *
- * Integer elements of a typed array never tear. Six equal tags therefore mean six payloads of the same write, in whatever
- * order the processor or the compiler made the loads. (On arm64 a seqlock would need a fence here that JavaScript does not
- * have. A reader would have to sleep through a multiple of 65536 writes of one entry to be deceived.) The MAC is stored as
- * u16s in memory order, little-endian as virtio machines are, so that three stores put it into a frame. A lookup takes
- * about 5 ns.
+ * Integer elements of a typed array never tear. Six equal tags therefore mean six payloads of the same write, in
+ * whatever order the processor or the compiler made the loads. (On arm64 a seqlock would need a fence here that
+ * JavaScript does not have. A reader would have to sleep through a multiple of 65536 writes of one entry to be
+ * deceived.) The MAC is stored as u16s in memory order, little-endian as virtio machines are, so that three stores put
+ * it into a frame. A lookup takes about 5 ns.
  *
- * The table uses open addressing with linear probing. A new entry takes the first vacant slot, beginning at its home slot,
- * and never moves. A search goes from the home slot to the entry, or to the first FREE slot. Two rules keep this correct for
- * a reader at any moment:
+ * The table uses open addressing with linear probing. A new entry takes the first vacant slot, beginning at its home
+ * slot, and never moves. A search goes from the home slot to the entry, or to the first FREE slot. Two rules keep this
+ * correct for a reader at any moment:
  *
  * - All slots between an entry's home and the entry are in use or REMOVED for as long as the entry lives. A reader
  *   therefore cannot miss an entry.
- * - A REMOVED slot becomes FREE only when the slot after it is FREE. A search that passes the slot would end at the next
- *   one anyway, so no entry is cut off, and removed entries do not lengthen searches for ever.
+ * - A REMOVED slot becomes FREE only when the slot after it is FREE. A search that passes the slot would end at the
+ *   next one anyway, so no entry is cut off, and removed entries do not lengthen searches for ever.
  *
- * No slot is reserved for an address: as long as there are fewer than `capacity` entries, a new one finds a slot, wherever
- * its home is. The home slot depends on a secret key, so nobody outside can choose addresses that share one. There are four
- * slots per entry: a search takes one or two steps, or four on average in a full table with many additions and removals.
+ * No slot is reserved for an address: as long as there are fewer than `capacity` entries, a new one finds a slot,
+ * wherever its home is. The home slot depends on a secret key, so nobody outside can choose addresses that share one.
+ * There are four slots per entry: a search takes one or two steps, or four on average in a full table with many
+ * additions and removals.
  */
 
 /** States of an entry, named as in RFC 4861, 7.3.2. A neighbour that is still being asked for has no entry. */
@@ -43,7 +44,9 @@ export const NeighbourState = {
 } as const;
 
 const { FREE, BUSY } = NeighbourState;
-/** State of a slot that had an entry and can have one again. Unlike FREE it does not end a search: entries may follow. */
+/**
+ * State of a slot that had an entry and can have one again. Unlike FREE it does not end a search: entries may follow.
+ */
 export const REMOVED = 5;
 
 const DEFAULT_CAPACITY = 1024;
@@ -62,8 +65,8 @@ const FIRST_MULTIPLIER = 0x9e3779b1;
 const SECOND_MULTIPLIER = 0x85ebca6b;
 
 /**
- * Called for each entry, with its address (a.b.c.d = a<<24|b<<16|c<<8|d, unsigned), its MAC (valid during the call), the
- * writer's clock in ms when the entry was last confirmed, and the ms between its first and its last confirmation.
+ * Called for each entry, with its address (a.b.c.d = a<<24|b<<16|c<<8|d, unsigned), its MAC (valid during the call),
+ * the writer's clock in ms when the entry was last confirmed, and the ms between its first and its last confirmation.
  */
 export type NeighbourVisitor = (
   ip: number,
@@ -116,8 +119,8 @@ export class NeighbourReader {
   }
 
   /**
-   * Finds the neighbour `ip`. If it has a MAC, stores the MAC as `out[at]`, `out[at + 1]`, `out[at + 2]`; `out` may be the
-   * frame itself. Otherwise leaves `out` alone. Allocates nothing.
+   * Finds the neighbour `ip`. If it has a MAC, stores the MAC as `out[at]`, `out[at + 1]`, `out[at + 2]`; `out` may be
+   * the frame itself. Otherwise leaves `out` alone. Allocates nothing.
    * @param ip a<<24|b<<16|c<<8|d, signed or unsigned; hot paths pass `ip | 0`, which V8 keeps out of the heap
    * @returns the neighbour's {@link NeighbourState}
    */
@@ -166,7 +169,8 @@ export class NeighbourReader {
     const { words, seen } = this;
     const mac = new Uint16Array(3);
     for (let entry = 0; entry < words.length; entry += 1 << ENTRY_SHIFT) {
-      // One word says that an entry is free, as most are. An entry that is being written now is found by the next visit.
+      // One word says that an entry is free, as most are. An entry that is being written now is found by the next
+      // visit.
       if ((words[entry] & 0xffff) === FREE || !this.read(entry)) continue;
       const state = seen[0] & 0xffff;
       if (state === FREE || state === REMOVED) continue;
@@ -182,7 +186,10 @@ export class NeighbourReader {
     return Math.imul(mixed ^ (mixed >>> 15), SECOND_MULTIPLIER) >>> this.hashShift;
   }
 
-  /** As {@link lookup}, for an entry that is being written. Returns REMOVED when the entry is vacant or another address's. */
+  /**
+   * As {@link lookup}, for an entry that is being written. Returns REMOVED when the entry is vacant or another
+   * address's.
+   */
   private settle(entry: number, low: number, high: number, out: Uint16Array, at: number): number {
     if (!this.read(entry)) return BUSY;
     const { seen } = this;

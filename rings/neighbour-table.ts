@@ -1,4 +1,6 @@
-/** The writer's side of the neighbour table. `neighbour-reader.ts` shows the memory layout and why readers need no lock. */
+/**
+ * The writer's side of the neighbour table. `neighbour-reader.ts` shows the memory layout and why readers need no lock.
+ */
 import { CONFIRMED_AT, ENTRY_SHIFT, KNOWN_FOR, NeighbourReader, NeighbourState, REMOVED } from './neighbour-reader.js';
 
 const { FREE, REACHABLE, STALE, STATIC } = NeighbourState;
@@ -39,8 +41,8 @@ export class NeighbourTable extends NeighbourReader {
   }
 
   /**
-   * Records that `ip` has the MAC at `mac[at]` to `mac[at + 2]`: REACHABLE as of `nowMs`. A STATIC entry stays as it is.
-   * `nowMs` is in milliseconds and wraps at 2^32.
+   * Records that `ip` has the MAC at `mac[at]` to `mac[at + 2]`: REACHABLE as of `nowMs`. A STATIC entry stays as it
+   * is. `nowMs` is in milliseconds and wraps at 2^32.
    * @returns false when `ip` is new and the table is full
    */
   confirm(ip: number, mac: Uint16Array, at: number, nowMs: number): boolean {
@@ -68,9 +70,10 @@ export class NeighbourTable extends NeighbourReader {
   }
 
   /**
-   * Chooses the entry to give up for a new neighbour. It looks at {@link SAMPLE} entries that were last confirmed less than
-   * `provenMs` after they became known, and takes the youngest of them. The key scatters the entries, so the sample is
-   * fair. If there are no such entries, it takes the entry that was confirmed longest ago. It never takes a STATIC entry.
+   * Chooses the entry to give up for a new neighbour. It looks at {@link SAMPLE} entries that were last confirmed less
+   * than `provenMs` after they became known, and takes the youngest of them. The key scatters the entries, so the
+   * sample is fair. If there are no such entries, it takes the entry that was confirmed longest ago. It never takes a
+   * STATIC entry.
    *
    * Therefore a neighbour that was known before a flood of new ones stays, and each of the new ones stays while about
    * 1/SAMPLE of the others come.

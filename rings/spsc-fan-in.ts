@@ -1,7 +1,7 @@
 /**
- * The consumer's side of many rings, for a thread that polls all of them while most are empty. To see that a ring is empty
- * it reads one word of shared memory and one word in each of two arrays. Asking each {@link SpscRing} would also touch that
- * ring's object and its view: for 64 rings this no longer fits into a first-level cache.
+ * The consumer's side of many rings, for a thread that polls all of them while most are empty. To see that a ring is
+ * empty it reads one word of shared memory and one word in each of two arrays. Asking each {@link SpscRing} would also
+ * touch that ring's object and its view: for 64 rings this no longer fits into a first-level cache.
  */
 import { type SpscRing, TAIL } from './spsc-ring.js';
 

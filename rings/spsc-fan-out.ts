@@ -1,11 +1,11 @@
 /**
- * The producer's side of many rings, for a thread that spreads packets over them. A packet is written into its ring at once
- * and published later, together with others.
+ * The producer's side of many rings, for a thread that spreads packets over them. A packet is written into its ring at
+ * once and published later, together with others.
  *
- * One {@link SpscRing} per consumer would do the same with more memory: an object, two views and a list of waiting packets,
- * each on cache lines of its own. For 64 rings this does not fit into a first-level cache, and the lines are fetched again
- * for every few packets. Here the producer's state for a ring is one word in each of a few arrays, which stay in the cache.
- * In shared memory the producer touches only the line that it writes, and the tail.
+ * One {@link SpscRing} per consumer would do the same with more memory: an object, two views and a list of waiting
+ * packets, each on cache lines of its own. For 64 rings this does not fit into a first-level cache, and the lines are
+ * fetched again for every few packets. Here the producer's state for a ring is one word in each of a few arrays, which
+ * stay in the cache. In shared memory the producer touches only the line that it writes, and the tail.
  */
 import { CONTROL_BYTES, HEAD, LENGTH_SHIFT, type SpscRing, TAIL } from './spsc-ring.js';
 
@@ -30,8 +30,8 @@ export class SpscFanOut {
   private readonly limits: Int32Array;
 
   /**
-   * @param rings one or more, all in one buffer and of one capacity. From now on this object is their only producer: the
-   * rings' own indexes are out of date after the first packet. No ring takes packets before {@link allow}
+   * @param rings one or more, all in one buffer and of one capacity. From now on this object is their only producer:
+   * the rings' own indexes are out of date after the first packet. No ring takes packets before {@link allow}
    * @throws RangeError when there is no ring, or the rings differ in buffer or capacity
    */
   constructor(rings: readonly SpscRing[]) {
@@ -103,7 +103,7 @@ export class SpscFanOut {
     if (count === 0) return 0;
     tails[ring] = staged;
     // Atomics also because the caller next asks whether the consumer sleeps: that load must not overtake this store
-    // (src/threads/doorbell.ts).
+    // (the doorbell in src/threads).
     Atomics.store(this.words, this.packets[ring] + TAIL_FROM_PACKETS, staged);
     return count;
   }

@@ -1,18 +1,19 @@
 /**
  * A ring of packets, each a handle and a length, from one producer to one consumer, in a region of a SharedArrayBuffer.
  *
- * Producer and consumer each make an instance over the same region, on their own threads. Each index has a single writer,
- * so there is no lock and no compare-and-swap. Indexes run freely through 32 bits and wrap; `tail - head` in 32-bit
- * arithmetic is always the number of packets in the ring.
+ * Producer and consumer each make an instance over the same region, on their own threads. Each index has a single
+ * writer, so there is no lock and no compare-and-swap. Indexes run freely through 32 bits and wrap; `tail - head` in
+ * 32-bit arithmetic is always the number of packets in the ring.
  *
  * What makes it fast (ideas of MCRingBuffer and the LMAX Disruptor, for V8):
- * - head and tail lie 128 bytes apart (two cache lines, because x86-64 prefetches lines in pairs), so that the two threads
- *   do not take each other's line away;
- * - each side keeps its own index and its last view of the other index in plain fields. It loads the other index again only
- *   when the ring looks too empty or too full: an Atomics call costs about 10 ns in V8, a plain access about 1 ns;
- * - a burst is one Atomics.store of the side's own index, which publishes the plain stores (or ends the plain loads) before it;
- * - a packet is one word, 16 bits of handle and 16 bits of length. Compared with two words, half as many cache lines go from
- *   one core to the other, and there is one access less: a fifth faster, on one thread and between two;
+ * - head and tail lie 128 bytes apart (two cache lines, because x86-64 prefetches lines in pairs), so that the two
+ *   threads do not take each other's line away;
+ * - each side keeps its own index and its last view of the other index in plain fields. It loads the other index again
+ *   only when the ring looks too empty or too full: an Atomics call costs about 10 ns in V8, a plain access about 1 ns;
+ * - a burst is one Atomics.store of the side's own index, which publishes the plain stores (or ends the plain loads)
+ *   before it;
+ * - a packet is one word, 16 bits of handle and 16 bits of length. Compared with two words, half as many cache lines go
+ *   from one core to the other, and there is one access less: a fifth faster, on one thread and between two;
  * - words are signed: docs/v8.md, "Typed arrays".
  */
 
@@ -79,8 +80,8 @@ export class SpscRing {
   }
 
   /**
-   * Makes the region an empty ring whose indexes begin at `firstIndex` (any 32-bit number). For memory that is not zeroed.
-   * No instance may be attached.
+   * Makes the region an empty ring whose indexes begin at `firstIndex` (any 32-bit number). For memory that is not
+   * zeroed. No instance may be attached.
    */
   static reset(buffer: SharedArrayBuffer, byteOffset: number, firstIndex = 0): void {
     const control = new Int32Array(buffer, byteOffset, CONTROL_BYTES / 4);
@@ -95,7 +96,10 @@ export class SpscRing {
     return Math.min((Atomics.load(this.control, TAIL) - head) | 0, this.capacity);
   }
 
-  /** The index of the next packet that the consumer takes, as of now. Any thread can see by it whether the consumer works. */
+  /**
+   * The index of the next packet that the consumer takes, as of now. Any thread can see by it whether the consumer
+   * works.
+   */
   get headNow(): number {
     return Atomics.load(this.control, HEAD);
   }
@@ -137,8 +141,8 @@ export class SpscRing {
   }
 
   /**
-   * Whether the ring seems empty, by a plain load: for a thread that polls many rings, most of them empty. A packet that was
-   * enqueued just now may be seen a little later. Before it sleeps, a consumer must ask {@link count}.
+   * Whether the ring seems empty, by a plain load: for a thread that polls many rings, most of them empty. A packet
+   * that was enqueued just now may be seen a little later. Before it sleeps, a consumer must ask {@link count}.
    */
   get looksEmpty(): boolean {
     return this.control[TAIL] === this.head;

@@ -2,7 +2,7 @@
 import { pciAddress } from '../drivers/pci/address.js';
 import { VhostUserFrontend } from '../drivers/transports/vhost-user/frontend.js';
 import { VirtioPciTransport } from '../drivers/transports/virtio-pci/transport.js';
-import { VfioFunction } from '../drivers/vfio/function.js';
+import { VfioFunction } from '../drivers/vfio/vfio-function.js';
 import type { VirtioTransport } from '../drivers/virtio/transport.js';
 import { type NetDeviceOptions, VirtioNetDevice } from '../drivers/virtio/virtio-net-device.js';
 import { type ResolvedConfig, VHOST_USER_DEVICE, type WaitOptions } from './config.js';

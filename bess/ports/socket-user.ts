@@ -7,7 +7,7 @@
 import { lstatSync, readFileSync, realpathSync } from 'node:fs';
 import { basename } from 'node:path';
 import { isSocketInUse } from '../../drivers/libc/index.js';
-import { quoted } from '../../drivers/log/text.js';
+import { quoted } from '../../drivers/log/safe-text.js';
 import { END, outputWithin } from './bounded-output.js';
 
 /** A line of /proc/net/unix that has a path: flags, type, state and inode before it. */

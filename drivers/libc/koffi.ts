@@ -11,13 +11,13 @@ const TYPES: Record<Argument, string> = {
   bytes: 'void *',
 };
 
-/** Loads koffi and binds all functions. Throws where koffi is not installed. */
+/** Loads koffi and binds all functions. Throws when koffi is not installed. */
 export function openKoffi(): Native {
   return uninterrupted(load);
 }
 
 function load(): Native {
-  // Not an import: it would load the addon where node:ffi is used, too.
+  // Not an import, which would load the addon even when node:ffi is used.
   const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
   const libc = koffi.load(null);
   return {

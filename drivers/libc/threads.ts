@@ -40,19 +40,22 @@ export function startUnpinned<T>(start: () => T): T {
 }
 
 /**
- * Pins a thread that is going to poll. The threads of libuv's pool inherit the core of the thread that starts them, and with
- * koffi one of them waits for the peers' kicks: they must not share the core of a loop that spins, so they are started first.
+ * Pins a thread that is about to poll. The threads of libuv's pool inherit the core of the thread that starts them.
+ * With koffi one of them waits for the peers' kicks, and must not share the core of a loop that spins. So the pool is
+ * started first.
  */
 export async function pinPollingThread(core: number): Promise<void> {
   await access('/');
   try {
     pinThread(core);
   } catch (error) {
-    throw new Error(`cannot run on core ${core}: ${(error as Error).message}; may this process use that core?`);
+    throw new Error(
+      `cannot run on core ${core}: ${(error as Error).message}; check that this process may use that core`,
+    );
   }
 }
 
-/** Names the calling thread as `top -H` shows it; the kernel keeps 15 bytes. */
+/** Names the calling thread, as `top -H` shows it. The kernel keeps 15 bytes. */
 export function nameThread(name: string): void {
   native.prctlName(c.PR_SET_NAME, cString(name.slice(0, 15)));
 }

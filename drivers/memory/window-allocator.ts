@@ -17,7 +17,7 @@ export const SHARED_WINDOW_BYTES = 2 ** 31 - HUGEPAGE_BYTES;
 /** Part of a window that belongs to one owner until it is released. */
 export interface WindowRange {
   readonly window: MemoryWindow;
-  /** First byte; a multiple of {@link HUGEPAGE_BYTES}. */
+  /** Offset of the first byte; a multiple of {@link HUGEPAGE_BYTES}. */
   readonly offset: number;
   /** Bytes; a multiple of {@link HUGEPAGE_BYTES}. */
   readonly size: number;
@@ -49,8 +49,8 @@ export class WindowAllocator {
   constructor(private readonly capacity = SHARED_WINDOW_BYTES) {}
 
   /**
-   * Takes `bytes` (rounded up to hugepages). The *address* of the range is a multiple of `alignment`, a power of two not
-   * below {@link HUGEPAGE_BYTES}: files of larger hugepages need it.
+   * Takes `bytes`, rounded up to hugepages. The *address* of the range is a multiple of `alignment`, a power of two
+   * that is at least {@link HUGEPAGE_BYTES}: files of larger hugepages need it.
    */
   allocate(bytes: number, alignment = HUGEPAGE_BYTES): WindowRange {
     const size = Math.ceil(bytes / HUGEPAGE_BYTES) * HUGEPAGE_BYTES;

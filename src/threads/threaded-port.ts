@@ -6,7 +6,8 @@
  *     2 KB, four CPUs    core 0   core 1   Tx       Rx
  */
 import { type StopSignal, whenAborted } from '../../drivers/stop-signal.js';
-import { TX_COUNTERS, type TxCounterName, type TxLoan } from '../../drivers/virtio/lending/tx-loan.js';
+import { TX_COUNTERS, type TxCounterName } from '../../drivers/virtio/driver/queue-counts.js';
+import type { TxLoan } from '../../drivers/virtio/lending/tx-loan.js';
 import { CounterBlock } from '../../rings/counters.js';
 import type { SpscRing } from '../../rings/spsc-ring.js';
 import { BasePort } from '../base-port.js';

@@ -1,23 +1,26 @@
-/** The ends of a receive queue that are played against each other: the product's, and those written from the specification. */
+/**
+ * The ends of a receive queue that are run against each other: the product's, and those written from the specification.
+ */
 import { LinearAddressSpace } from '../../drivers/memory/index.js';
 import { MAX_RX_BURST } from '../../drivers/net-device.js';
 import { PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
 import { QueueCounter } from '../../drivers/virtio/device/queue-counters.js';
 import { DeviceRxQueue } from '../../drivers/virtio/device/rx-queue.js';
 import { PackedRxQueue } from '../../drivers/virtio/driver/packed-rx.js';
-import { DriverRxQueue } from '../../drivers/virtio/driver/split-rx.js';
+import { SplitRxQueue } from '../../drivers/virtio/driver/split-rx.js';
 import { BufferPool, FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
 import { type Chain, type DeviceModel, MODEL_IOVA_BASE } from '../support/virtio/device-model.js';
 import { DeviceRing } from '../support/virtio/device-ring.js';
 import type { DriverModel } from '../support/virtio/driver-model.js';
 import { PackedDeviceRing } from '../support/virtio/packed-device-ring.js';
 import { PackedDriver } from '../support/virtio/packed-driver.js';
+import { countsOf } from '../support/virtio/queue-counts.js';
 import { SplitDriver } from '../support/virtio/split-driver.js';
 import { type Bench, type Config, type RingAt, ringAt } from './bench.js';
 import {
   armPlainDevice,
   freeBuffers,
-  kicksSince,
+  hasKicked,
   PlainBuffers,
   plainDeviceSignals,
   plainDriverKicks,
@@ -39,13 +42,13 @@ export interface Received {
   readonly frame: Uint8Array;
 }
 
-/** What a burst of our driver came to. */
+/** The result of a burst of our driver. */
 export interface Burst {
   readonly received: readonly Received[];
   readonly noBuffer: number;
   readonly tooLong: number;
   readonly badLength: number;
-  /** The free buffers before it, in the order in which they go into the ring. */
+  /** The free buffers before the burst, in the order in which they go into the ring. */
   readonly free: readonly number[];
   readonly kicked: boolean;
 }
@@ -54,7 +57,7 @@ export class OurRxDriver {
   readonly at: RingAt;
   readonly capacity: number;
   private readonly pool: BufferPool;
-  private readonly queue: DriverRxQueue | PackedRxQueue;
+  private readonly queue: SplitRxQueue | PackedRxQueue;
 
   constructor(
     bench: Bench,
@@ -65,13 +68,13 @@ export class OurRxDriver {
     const { size, spare } = config;
     this.pool = new BufferPool(bench.geometry, 0, size + spare);
     this.capacity = frameCapacity(bench.geometry.shift) + HEADER;
-    const Queue = config.packed ? PackedRxQueue : DriverRxQueue;
+    const Queue = config.packed ? PackedRxQueue : SplitRxQueue;
     const received = { handles: new Uint32Array(MAX_RX_BURST), lengths: new Uint32Array(MAX_RX_BURST) };
     this.queue = new Queue('model', bench.memory, bench.layout(size), this.pool, received);
     this.reset();
   }
 
-  /** Everything that the ring held is free again, and the ring full anew: of buffers with these keys, in this order. */
+  /** Frees everything that the ring held, and fills the ring anew: with the buffers of these keys, in this order. */
   reset(): Posted[] {
     const { eventIdx, mergeable, inOrder } = this.config;
     this.queue.start(new LinearAddressSpace(MODEL_IOVA_BASE), eventIdx, mergeable, inOrder);
@@ -86,22 +89,23 @@ export class OurRxDriver {
   receive(max: number): Burst {
     const { queue, pool } = this;
     const free = freeBuffers(pool);
-    const { kicks, droppedNoBuffer, droppedTooLong, droppedBadLength } = queue;
+    const before = countsOf(queue);
     const { handles, lengths } = queue.received;
     const count = queue.burst(max);
+    const after = countsOf(queue);
     demand(queue.broken === '', queue.broken);
     const received = [...handles.subarray(0, count)].map((key, i) => ({ key, frame: this.frame(key, lengths[i]!) }));
     return {
       received,
-      noBuffer: queue.droppedNoBuffer - droppedNoBuffer,
-      tooLong: queue.droppedTooLong - droppedTooLong,
-      badLength: queue.droppedBadLength - droppedBadLength,
+      noBuffer: after.droppedNoBuffer - before.droppedNoBuffer,
+      tooLong: after.droppedTooLong - before.droppedTooLong,
+      badLength: after.droppedBadLength - before.droppedBadLength,
       free,
-      kicked: kicksSince(queue, kicks),
+      kicked: hasKicked(before, after),
     };
   }
 
-  /** What is in a buffer now. */
+  /** The present content of a buffer. */
   frame(key: number, length: number): Uint8Array {
     const start = this.pool.offsetOf(key) + FRAME_OFFSET;
     return this.at.guest.memory.u8.slice(start, start + length);
@@ -123,7 +127,7 @@ export class OurRxDriver {
     return [...this.queue.tables.slotHandle].filter((handle) => handle !== -1);
   }
 
-  /** Keys of the buffers in the ring. Throws when one is in two places, or in none. */
+  /** Keys of the buffers in the ring. Throws when a buffer is in two places or in none. */
   held(inHand: readonly number[]): number[] {
     const held = this.inSlots();
     const all = [...held, ...freeBuffers(this.pool), ...inHand].sort((a, b) => a - b);
@@ -135,11 +139,11 @@ export class OurRxDriver {
     return held;
   }
 
-  /** The bench has all that would be to close. */
+  /** The ring's memory belongs to the caller: there is nothing to close. */
   close(): void {}
 }
 
-/** Posts buffers of any size and shape, and takes back what the device has used as it finds it. */
+/** Posts buffers of any size and shape, and takes back whatever the device has used. */
 export class PlainRxDriver {
   readonly at: RingAt;
   private readonly driver: DriverModel;
@@ -189,7 +193,7 @@ export class PlainRxDriver {
 
 export interface PutResult {
   readonly delivered: number;
-  /** Frames dropped: for want of buffers, or too long for the one whose turn it was. */
+  /** Frames dropped: for want of buffers, or because they are too long for the next buffer. */
   readonly dropped: number;
   readonly signalled: boolean;
 }
@@ -272,7 +276,7 @@ export class PlainRxDevice {
     return keys;
   }
 
-  /** Uses up to `count` of the chains that it holds; `write` says what is written into so many. */
+  /** Uses up to `count` of the chains that it holds; `write` returns what is written into that many. */
   use(
     count: number,
     random: number,

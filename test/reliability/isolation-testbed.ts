@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { isPlain } from '../../drivers/log/text.js';
+import { isPlain } from '../../drivers/log/safe-text.js';
 import { Child } from '../../scripts/child.js';
 import { isInstalled } from '../../scripts/programs.js';
 import { MODES, type Mode } from '../support/threads/modes.js';

@@ -1,7 +1,7 @@
 /**
- * A vhost-user backend: the port of a switch to which a QEMU guest, DPDK's virtio-user or our own frontend connects. It
- * listens on a socket, or connects to one on which the frontend listens; either way peers may come and go at any time,
- * one at a time, while the port stays.
+ * A vhost-user backend: the port of a switch, to which a QEMU guest, DPDK's virtio-user or our own frontend connects.
+ * It listens on a socket, or connects to one on which the frontend listens. Peers may come and go at any time, one at a
+ * time, while the port stays.
  *
  * Source: QEMU, docs/interop/vhost-user.rst.
  */
@@ -26,22 +26,22 @@ import { QueuePair } from './queue-pair.js';
 import { type SessionOptions, VhostUserSession } from './session.js';
 import type { NoticeKind } from './session-events.js';
 
-/** The ring index in vhost-user messages has 8 bits. */
+/** The ring index of vhost-user messages has 8 bits. */
 const MAX_QUEUE_PAIRS = 128;
 const FIRST_RETRY_MS = 200;
-/** Short enough that both sides are together again well within a second. */
+/** Short enough that both sides are connected again well within a second. */
 const LAST_RETRY_MS = 400;
 
 export interface VhostUserBackendOptions {
-  /** Of the unix socket. */
+  /** Path of the unix socket. */
   readonly path: string;
-  /** Watches the socket and the kicks; stays the caller's. */
+  /** Watches the socket and the kicks. It stays the caller's. */
   readonly reactor: Reactor;
-  /** Gives room for the peer's memory. Ports between which packets are copied should share one. */
+  /** Provides the room for the peer's memory. Ports between which packets are copied should share one allocator. */
   readonly windows: WindowAllocator;
-  /** Connect to the frontend's socket, and again whenever it goes, instead of creating the socket. */
+  /** Connect to the frontend's socket, and again whenever the connection ends, instead of creating the socket. */
   readonly client?: boolean;
-  /** 1 by default. */
+  /** Default: 1. */
   readonly queuePairs?: number;
   /** Which files the peer's memory may be of; `any` by default. Those that are not sealed let a peer end this process. */
   readonly files?: PeerFiles;
@@ -53,15 +53,15 @@ export interface VhostUserBackendOptions {
 
 export class VhostUserBackend {
   readonly name: string;
-  /** The queue pairs as the switch uses them; the same objects for as long as the backend lives. */
+  /** The queue pairs as the switch uses them. They stay the same objects for as long as the backend lives. */
   readonly pairs: readonly QueuePair[];
-  /** Called on the event loop when any ring was kicked, after the pair's own onKick. */
+  /** Called on the event loop when a ring was kicked, after the pair's own onKick. */
   onKick: (() => void) | null = null;
   /** Called when queues appeared or disappeared. */
   onChange: (() => void) | null = null;
-  /** Called when a peer has connected ('up') or gone ('down'), with a line that tells which and why. */
+  /** Called when a peer has connected ('up') or gone ('down'), with a line that says which and why. */
   onLink: ((state: 'up' | 'down', reason: string) => void) | null = null;
-  /** Called with a line about something that was survived, and what it is about. A peer can cause any number of them. */
+  /** Called with a line about a fault that was survived, and its kind. A peer can cause any number of them. */
   onNotice: ((line: string, kind: NoticeKind) => void) | null = null;
 
   private readonly sessionOptions: SessionOptions;
@@ -108,27 +108,27 @@ export class VhostUserBackend {
     return this.session !== null || this.isReleasing;
   }
 
-  /** Whether peers find the port's socket at its path; always `here` for a client, which has none. Costs one lstat(2). */
+  /** Whether peers find the port's socket at its path. Always `here` for a client, which has no socket. Costs one lstat(2). */
   get socketPlace(): SocketPlace {
     return this.listener === null ? 'here' : this.listener.place();
   }
 
-  /** The MTU that the peer's host has set; 0 when it has said nothing. */
+  /** The MTU that the peer has set, in bytes; 0 when it has set none. */
   get mtu(): number {
     return this.session?.mtu ?? 0;
   }
 
-  /** True while a started transmit queue has no kick descriptor: its driver never kicks. */
+  /** True while a started transmit queue has no kick file descriptor, because its driver never kicks. */
   get pollOnly(): boolean {
     return this.pairs.some((pair) => pair.pollOnly);
   }
 
-  /** The transmit queue of the driver, from which frames are taken; `null` while it is not both started and enabled. */
+  /** The driver's transmit queue, from which frames are taken; `null` unless it is both started and enabled. */
   txQueue(pair: number): DeviceTxQueue | null {
     return this.pairs[pair]?.txQueue ?? null;
   }
 
-  /** The receive queue of the driver, into which frames are put; `null` while it is not both started and enabled. */
+  /** The driver's receive queue, into which frames are put; `null` unless it is both started and enabled. */
   rxQueue(pair: number): DeviceRxQueue | null {
     return this.pairs[pair]?.rxQueue ?? null;
   }
@@ -172,7 +172,7 @@ export class VhostUserBackend {
     }
   }
 
-  /** One peer at a time: while it is served the listener is not watched, and others wait in its backlog. */
+  /** One peer at a time: while it is served, the listener is not watched, and others wait in its backlog. */
   private awaitPeer(listener: ListeningSocket): void {
     this.retry = null;
     this.reactor.watch(listener.fd, abi.EPOLLIN, () => this.acceptPeer(listener));
@@ -187,7 +187,7 @@ export class VhostUserBackend {
       this.serve(fd, 'a peer has connected');
       this.refused = '';
     } catch (error) {
-      // No descriptor is free (EMFILE), or no memory: the other ports go on, and this one when there is.
+      // No file descriptor is free (EMFILE), or no memory. The other ports go on, and this one tries again later.
       this.reactor.unwatch(listener.fd);
       this.refuse((error as Error).message);
       this.retry = setTimeout(() => this.awaitPeer(listener), LAST_RETRY_MS);
@@ -240,7 +240,7 @@ export class VhostUserBackend {
       onNotice: (line, kind) => this.onNotice?.(line, kind),
     });
     this.session = session;
-    // The first connection is made in the constructor: whoever made us is to set the callbacks first.
+    // The first connection is made in the constructor, before the caller can set the callbacks.
     queueMicrotask(() => {
       if (this.session === session) this.onLink?.('up', `${this.name}: ${how}`);
     });

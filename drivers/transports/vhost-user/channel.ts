@@ -1,8 +1,8 @@
 /**
- * One vhost-user connection as whole messages: used by the frontend and by the backend.
+ * One vhost-user connection as whole messages. The frontend and the backend use it.
  *
- * The peer is not trusted. Whatever breaks the protocol closes the connection with a line that says what it was, and no
- * file descriptor that the peer sent outlives the message unless the handler took it.
+ * The peer is not trusted. A message that breaks the protocol closes the connection with a line that says what was
+ * wrong. No file descriptor that the peer sent outlives its message, unless the handler took it.
  */
 import { abi, type Closer, MAX_FDS, MessageSocket, type Reactor, SystemError, unclosed } from '../../libc/index.js';
 import {
@@ -16,7 +16,7 @@ import {
   requestName,
 } from './protocol.js';
 
-/** Messages taken at one wake-up, so that a flooding peer cannot keep the event loop for itself. */
+/** Number of messages that are handled per wake-up, so that a flooding peer cannot keep the event loop busy. */
 const MESSAGES_PER_WAKE = 64;
 /** A wake-up ends with the message that brings these many descriptors: one with files to map costs far more than others. */
 const FDS_PER_WAKE = 16;
@@ -24,28 +24,28 @@ const FDS_PER_WAKE = 16;
 export interface Message {
   readonly request: number;
   readonly flags: number;
-  /** Valid during the handler only: the channel reuses the memory. */
+  /** Valid only during the handler, because the channel reuses the memory. */
   readonly payload: Buffer;
-  /** Descriptors that came along. The handler takes those it wants out of the array; the rest is closed after it. */
+  /** File descriptors that came along. The handler removes those that it keeps; the rest is closed after it. */
   readonly fds: number[];
 }
 
 export interface ChannelHandlers {
-  /** Called for each message. An error that it throws closes the channel, with the error's message as the reason. */
+  /** Called for each message. An error that it throws closes the channel; the error's message is the reason. */
   onMessage(message: Message): void;
-  /** Called once, after the channel has closed for a reason other than a call of {@link VhostUserChannel.close}. */
+  /** Called once after the channel has closed, except by a call of {@link VhostUserChannel.close}. */
   onClose(reason: string): void;
 }
 
 export class VhostUserChannel {
   private readonly socket: MessageSocket;
-  // ArrayBuffers, not Buffer.alloc: V8 may move small typed arrays, and the kernel is given their address.
+  // ArrayBuffers, not Buffer.alloc: V8 may move small typed arrays, but the kernel gets their address.
   private readonly headerBytes = Buffer.from(new ArrayBuffer(HEADER_BYTES));
   private readonly payloadBytes = Buffer.from(new ArrayBuffer(MAX_PAYLOAD_BYTES));
   private readonly sendBytes = Buffer.from(new ArrayBuffer(HEADER_BYTES + MAX_PAYLOAD_BYTES));
-  /** The header of the message that is being read; `null` while the header itself is. */
+  /** The header of the message that is being read; `null` while the header itself is being read. */
   private header: MessageHeader | null = null;
-  /** Bytes read of the header or of the payload, whichever is being read. */
+  /** Number of bytes read of the header or of the payload, whichever is being read. */
   private filled = 0;
   private fds: number[] = [];
   /** Descriptors that came at this wake-up. */
@@ -78,7 +78,7 @@ export class VhostUserChannel {
   }
 
   /**
-   * Sends a message; `fds` stay the caller's. The version is added to `flags`. Throws when the connection is closed or
+   * Sends a message. `fds` stay the caller's. The version is added to `flags`. Throws when the connection is closed or
    * broken, or when the peer does not read and the socket's buffer is full.
    */
   send(request: number, flags: number, payload: Buffer | null = null, fds: readonly number[] = []): void {
@@ -101,7 +101,7 @@ export class VhostUserChannel {
     }
   }
 
-  /** Closes the connection and the descriptors of a message half read. onClose is not called. */
+  /** Closes the connection, and the file descriptors of a message that was partly read. onClose is not called. */
   close(): void {
     if (!this.open) return;
     this.open = false;
@@ -129,8 +129,8 @@ export class VhostUserChannel {
   }
 
   /**
-   * Reads up to the end of one message and hands it on. Header and payload are read to the byte, never further: the
-   * descriptors of a message come with its first byte, and a longer read would bring in those of the next one.
+   * Reads up to the end of one message and hands it on. Never reads further: the file descriptors of a message come
+   * with its first byte, and a longer read would bring in those of the next message.
    */
   private readMessage(): 'message' | 'nothing' | 'end' {
     if (this.header === null) {

@@ -1,9 +1,9 @@
 /**
- * One frontend's connection to the backend: its messages, and the state that they set up. Ends with the connection.
+ * One frontend's connection to the backend: its messages, and the state that they set up. It ends with the connection.
  *
- * A message that is malformed ends the connection. One that is well-formed but cannot be done is refused with a non-zero
- * REPLY_ACK where the frontend asked for one, and ends the connection where it did not: going on would leave the two sides
- * with different ideas of the device.
+ * A malformed message ends the connection. A well-formed message that cannot be served is refused by a REPLY_ACK that
+ * is not 0, if the frontend asked for one. Otherwise it ends the connection, because the two sides would have different
+ * views of the device.
  */
 import type { Closer, Reactor } from '../../libc/index.js';
 import type { WindowAllocator } from '../../memory/index.js';
@@ -43,7 +43,7 @@ export interface SessionOptions {
 }
 
 export class VhostUserSession implements VringEvents {
-  /** What NET_SET_MTU said; 0 until then. */
+  /** The value of NET_SET_MTU; 0 until it was received. */
   mtu = 0;
   private readonly channel: VhostUserChannel;
   private readonly vrings: Vring[];
@@ -121,7 +121,7 @@ export class VhostUserSession implements VringEvents {
     if (reply !== null) this.channel.send(message.request, p.FLAG_REPLY, reply);
   }
 
-  /** Does what the message asks for. Returns the payload of the reply of a request that always has one. */
+  /** Executes the request. Returns the payload of the reply, for a request that always has one. */
   private execute(message: Message, what: string, wantsAck: boolean): Buffer | null {
     const { payload } = message;
     switch (message.request) {
@@ -242,7 +242,7 @@ export class VhostUserSession implements VringEvents {
     memory.adopt(message.fds.splice(0), this.options.closer);
     const old = this.memory;
     this.memory = memory;
-    // "Changing some configuration aspects on the fly": running rings go on in the new table if they are in it.
+    // "Changing some configuration aspects on the fly": running rings go on in the new table, if they are in it.
     for (const vring of this.vrings) {
       this.relocated(vring, memory);
       if (!old) vring.arm(memory, ringFeatures(this.features));
@@ -266,14 +266,14 @@ export class VhostUserSession implements VringEvents {
     if (message.request === Request.SET_VRING_KICK) vring.setKick(fd);
     else if (message.request === Request.SET_VRING_CALL) vring.setCall(fd);
     else vring.setErr(fd);
-    // Only now it is the ring's: a descriptor that was refused is closed with the message.
+    // From here on it is the ring's. A file descriptor that was refused is closed with the message.
     message.fds.length = 0;
     vring.arm(this.memory, ringFeatures(this.features));
-    // A running ring may be one to be polled now.
+    // A running ring may have to be polled now.
     this.attachQueues();
   }
 
-  /** What is not understood: refused when an answer is wanted, else as if it had not been sent, with one line an id. */
+  /** An unknown request: refused if an answer is wanted, otherwise ignored, with one line per request id. */
   private ignore(request: number, what: string, wantsAck: boolean): null {
     if (wantsAck) throw new Error('not supported');
     if (!this.ignored.has(request) && this.ignored.size < 32) {

@@ -20,7 +20,7 @@ import {
   signalEventfd,
 } from '../../../drivers/libc/index.js';
 import { LineLimiter } from '../../../drivers/log/line-limiter.js';
-import { isPlain } from '../../../drivers/log/text.js';
+import { isPlain } from '../../../drivers/log/safe-text.js';
 import { HUGEPAGE_BYTES, MemoryWindow, WindowAllocator } from '../../../drivers/memory/index.js';
 import * as p from '../../../drivers/transports/vhost-user/protocol.js';
 import { QueuePair } from '../../../drivers/transports/vhost-user/queue-pair.js';

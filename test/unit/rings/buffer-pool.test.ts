@@ -5,7 +5,7 @@ import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../../rin
 const geometry = { count: 64, shift: 11, base: 4096 };
 
 describe('BufferPool', () => {
-  it('hands out every buffer once, then NO_BUFFER', () => {
+  it('gives out every buffer once, then NO_BUFFER', () => {
     const pool = new BufferPool(geometry);
     const seen = new Set<number>();
     for (let i = 0; i < 64; i++) seen.add(pool.get());
@@ -32,7 +32,7 @@ describe('BufferPool', () => {
     expect(frameCapacity(11)).toBeGreaterThanOrEqual(1518);
   });
 
-  it('spreads the starts of 24 consecutive buffers evenly over the cache sets', () => {
+  it('spreads the starts of any 24 buffers in a row evenly over the sets of a cache', () => {
     const pool = new BufferPool(geometry);
     for (let first = 0; first + 24 <= 64; first++) {
       const places = new Map<number, number>();

@@ -34,7 +34,7 @@ const homeIn = (table: NeighbourTable, ip: number): number =>
   (table as unknown as { homeOf(ip: number): number }).homeOf(ip);
 
 describe('NeighbourTable', () => {
-  it('stores the MAC where the reader wants it; the address may have either sign', () => {
+  it('writes the MAC where readers want it, whichever sign the address has', () => {
     const { table, reader } = tables();
     expect(table.confirm(IP, Uint16Array.of(0, ...MAC), 1, 1000)).toBe(true);
     const frame = new Uint16Array(6);
@@ -45,7 +45,7 @@ describe('NeighbourTable', () => {
     expect([...frame]).toEqual([...MAC, 0, 0, 0]);
   });
 
-  it('leaves the frame alone when there is no MAC', () => {
+  it('leaves the frame alone where there is no MAC', () => {
     const { table, reader } = tables();
     const frame = new Uint16Array(3).fill(0xaaaa);
     expect(reader.lookup(IP, frame)).toBe(FREE);
@@ -103,7 +103,7 @@ describe('NeighbourTable', () => {
     expect(entriesOf(reader).get(IP)).toEqual([REACHABLE, 40_000, 0]);
   });
 
-  it('keeps STATIC entries as they are when something else is learnt', () => {
+  it('keeps STATIC entries as they are, whatever is learnt', () => {
     const { table, reader } = tables();
     const frame = new Uint16Array(3);
     table.confirm(IP, Uint16Array.of(1, 2, 3), 0, 1);
@@ -114,7 +114,7 @@ describe('NeighbourTable', () => {
     expect(frame).toEqual(MAC);
   });
 
-  it('refuses a new neighbour when it is full', () => {
+  it('replaces no entry by itself: it is full', () => {
     const { table, reader } = tables(3);
     for (let ip = 1; ip <= 3; ip++) expect(table.confirm(ip, MAC, 0, ip)).toBe(true);
     expect(table.isFull).toBe(true);
@@ -126,7 +126,7 @@ describe('NeighbourTable', () => {
     expect(table.count).toBe(3);
   });
 
-  it('gives up the unproven entry that became known last; the clock may wrap', () => {
+  it('names the entry to replace: the last that became known and is not proven', () => {
     const { table } = tables(6);
     const start = 2 ** 32 - 20_000;
     expect(table.victim(start, 30_000)).toBe(NO_VICTIM);
@@ -147,7 +147,7 @@ describe('NeighbourTable', () => {
     expect(order).toEqual([5, 0xffffffff, 3, 2]);
   });
 
-  it('keeps neighbours known before a flood, and each new one for a while', () => {
+  it('spares entries from before a flood, and lets each new one stay for a while', () => {
     const { table } = tables(1024, KEY);
     for (let n = 0; n < 20; n++) table.confirm(IP + n, MAC, 0, n);
     let next = 1;
@@ -162,7 +162,7 @@ describe('NeighbourTable', () => {
     expect(stayed).toBeGreaterThan(10_000);
   });
 
-  it('holds 1024 entries; a writer that attaches counts them and keeps the key', () => {
+  it('holds a whole subnet of 1024, and counts it when a writer attaches with the key', () => {
     const { table, reader, buffer } = tables();
     for (let n = 0; n < 1024; n++) expect(table.confirm(IP + n, MAC, 0, n)).toBe(true);
     const frame = new Uint16Array(3);
@@ -174,7 +174,7 @@ describe('NeighbourTable', () => {
     expect(table.confirm(IP + 1024, MAC, 0, 1024)).toBe(false);
   });
 
-  it('has room for every address until it is full, also for chosen collisions', () => {
+  it('has room for every address while it is not full, also for chosen collisions', () => {
     const { table, reader } = tables(1024, KEY);
     const colliding = collidingAddresses(KEY, 1024, 1023);
     table.confirm(IP, MAC, 0, 0);
@@ -182,7 +182,7 @@ describe('NeighbourTable', () => {
     const frame = new Uint16Array(3);
     expect(reader.lookup(IP, frame)).toBe(REACHABLE);
     expect(frame).toEqual(MAC);
-    // Every second one goes, from the front; nobody behind is cut off.
+    // Every second entry is removed, from the front. No entry behind it may be cut off.
     for (const [n, ip] of colliding.entries()) if (n % 2 === 0) expect(table.remove(ip)).toBe(true);
     for (const [n, ip] of colliding.entries()) {
       expect(reader.lookup(ip, frame)).toBe(n % 2 === 0 ? FREE : REACHABLE);
@@ -190,7 +190,7 @@ describe('NeighbourTable', () => {
     }
   });
 
-  it('places addresses by its key: a collision with one key is none with another', () => {
+  it('places addresses by its key: two that collide with one key do not with another', () => {
     const { table } = tables(1024, KEY + 2);
     const colliding = collidingAddresses(KEY, 1024, 32);
     const homes = new Set(colliding.map((ip) => homeIn(table, ip)));
@@ -199,7 +199,7 @@ describe('NeighbourTable', () => {
     expect(keys.size).toBeGreaterThan(4);
   });
 
-  it('keeps searches short after many additions and removals', () => {
+  it('keeps searches short, however many entries came and went', () => {
     const { table } = tables(64, KEY);
     let address = 1;
     for (let n = 0; n < 64; n++) table.confirm(address++, MAC, 0, n);
@@ -216,7 +216,7 @@ describe('NeighbourTable', () => {
     expect(words.every((word, i) => i % 8 !== 0 || (word & 0xffff) === FREE)).toBe(true);
   });
 
-  it('refuses an impossible capacity or place', () => {
+  it('refuses a capacity or a place that cannot be', () => {
     for (const capacity of [0, -1, 1.5, Number.NaN, 65537]) {
       expect(() => NeighbourReader.bytesFor(capacity)).toThrow(/can have 1 to 65536/);
     }
@@ -225,7 +225,7 @@ describe('NeighbourTable', () => {
     expect(() => new NeighbourReader(empty, 0, 4)).toThrow(/there is no neighbour table yet/);
   });
 
-  it('behaves as a map until it is full, in any order of operations', () => {
+  it('behaves as a map while it is not full, whatever the order of operations', () => {
     const step = fc.record({
       kind: fc.constantFrom('confirm', 'confirm', 'markStale', 'remove'),
       ip: fc.oneof(fc.integer({ min: 0, max: 24 }), fc.integer({ min: 0xfffffff0, max: 0xffffffff })),
@@ -268,7 +268,7 @@ describe('NeighbourReader beside a writer', () => {
   it.each([
     ['of a subnet', subnet],
     ['that collide', colliding],
-  ])('never sees half a MAC, that of another, or one missing that is there: %s', async (_, addresses) => {
+  ])('sees no half MAC, no other neighbour’s, and misses none that is there: %s', async (_, addresses) => {
     const stop = new Int32Array(new SharedArrayBuffer(4));
     const { reader, buffer } = tables(CAPACITY, KEY);
     const workerData: NeighbourWork = { buffer, capacity: CAPACITY, addresses, stop: stop.buffer };
@@ -280,12 +280,12 @@ describe('NeighbourReader beside a writer', () => {
       const mac = new Uint16Array(3);
       const distinct = new Set<number>();
       const wrong: string[] = [];
-      // Long enough to have seen the writer at work, which on one core takes a few turns of the scheduler.
+      // Long enough to have seen the writer at work, which on one CPU takes a few turns of the scheduler.
       const deadline = Date.now() + 8_000;
       for (let i = 0; i < 400_000 || (distinct.size < 500 && Date.now() < deadline); i++) {
         const n = i % (2 * NEIGHBOURS);
         const state = reader.lookup(addresses[n]!, mac);
-        // A read that the writer kept from settling is reported as BUSY; it says nothing about the MAC.
+        // BUSY means that the writer kept the read from settling; it says nothing about the MAC.
         if (state === BUSY) continue;
         if (state === FREE) {
           if (n < NEIGHBOURS) wrong.push(`${n} missing`);

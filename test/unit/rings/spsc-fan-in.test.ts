@@ -5,7 +5,7 @@ import { SpscFanIn } from '../../../rings/spsc-fan-in.js';
 import { FIRST_INDEXES, put, severalRings, take } from '../../support/rings/spsc.js';
 
 describe('SpscFanIn', () => {
-  it('continues from the present indexes of the rings', () => {
+  it('continues at the indexes of the rings', () => {
     const { side } = severalRings(2, 4);
     const [producers, consumers] = [side(), side()];
     put(producers[1]!, 1, 10);
@@ -21,13 +21,13 @@ describe('SpscFanIn', () => {
     expect(fan.looksEmpty(1)).toBe(true);
   });
 
-  it('refuses an empty list, and rings of two buffers', () => {
+  it('refuses no rings, and rings of two buffers', () => {
     const [one] = severalRings(1, 8).side();
     const [other] = severalRings(1, 8).side();
     for (const rings of [[], [one!, other!]]) expect(() => new SpscFanIn(rings)).toThrow(RangeError);
   });
 
-  it('behaves as queues, also when indexes pass 2^31 and 2^32', () => {
+  it('behaves as queues, also where indexes pass 2^31 and 2^32', () => {
     const step = fc.record({ ring: fc.nat(2), enqueue: fc.boolean(), n: fc.nat(5) });
     fc.assert(
       fc.property(fc.constantFrom(...FIRST_INDEXES), fc.array(step, { maxLength: 300 }), (first, steps) => {

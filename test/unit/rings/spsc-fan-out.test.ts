@@ -1,4 +1,4 @@
-/** The producer's side of many rings: what is staged stays its own until it is published. */
+/** The producer's side of many rings: what is staged is not visible to the consumer until it is published. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SpscFanOut } from '../../../rings/spsc-fan-out.js';
@@ -11,7 +11,7 @@ function open(rings: number, capacity: number, firstIndex = 0) {
 }
 
 describe('SpscFanOut', () => {
-  it('hands over staged packets in order, and not before they are published', () => {
+  it('hands over what was staged, in order, when it is published and not before', () => {
     const { fan, consumers } = open(3, 8);
     fan.allow(1, 8);
     expect(fan.stage(1, 0xffff, 60)).toBe(1);
@@ -30,12 +30,12 @@ describe('SpscFanOut', () => {
     expect([take(consumers[0]!, 8), take(consumers[2]!, 8)]).toEqual([[], []]);
   });
 
-  it('stages nothing that is not allowed, and allows no more than fits', () => {
+  it('stages nothing beyond the allowance, and allows no more than there is room for', () => {
     const { fan, consumers } = open(2, 4);
     expect(fan.stage(0, 1, 1)).toBe(0);
     expect(fan.allow(0, 2)).toBe(2);
     expect([fan.stage(0, 1, 1), fan.stage(0, 2, 2), fan.stage(0, 3, 3)]).toEqual([1, 2, 0]);
-    // What is staged takes its place, too.
+    // What is staged takes room, too.
     expect(fan.allow(0, 100)).toBe(2);
     expect([fan.stage(0, 3, 3), fan.stage(0, 4, 4), fan.stage(0, 5, 5)]).toEqual([3, 4, 0]);
     fan.publish(0);
@@ -47,7 +47,7 @@ describe('SpscFanOut', () => {
     expect(take(consumers[0]!, 9)).toHaveLength(3);
   });
 
-  it('continues from the present indexes of the rings', () => {
+  it('continues at the indexes of the rings', () => {
     const { side } = severalRings(2, 4);
     const [producers, consumers] = [side(), side()];
     put(producers[1]!, 7, 70);
@@ -61,14 +61,14 @@ describe('SpscFanOut', () => {
     ]);
   });
 
-  it('refuses an empty list, rings of two buffers, and of two capacities', () => {
+  it('refuses no rings, rings of two buffers, and of two capacities', () => {
     const [one] = severalRings(1, 8).side();
     const [other] = severalRings(1, 8).side();
     const short = new SpscRing(one!.buffer, 0, 4);
     for (const rings of [[], [one!, other!], [one!, short]]) expect(() => new SpscFanOut(rings)).toThrow(RangeError);
   });
 
-  it('behaves as bounded queues, also when indexes pass 2^31 and 2^32', () => {
+  it('behaves as bounded queues, also where indexes pass 2^31 and 2^32', () => {
     const step = fc.record({
       ring: fc.nat(2),
       act: fc.constantFrom('stage', 'publish', 'allow', 'take'),

@@ -29,7 +29,7 @@ describe('SpscRing', () => {
     expect(take(consumer, 32)).toEqual([]);
   });
 
-  it('holds its full capacity, accepts what fits, and goes on when there is room', () => {
+  it('holds its full capacity, takes as many as fit, and goes on when there is room', () => {
     const { producer, consumer } = pair(4);
     const numbers = Uint32Array.of(1, 2, 3, 4, 5, 6);
     expect(producer.capacity).toBe(4);
@@ -43,7 +43,7 @@ describe('SpscRing', () => {
     expect(take(consumer, 8).map(([handle]) => handle)).toEqual([2, 3, 4, 5]);
   });
 
-  it('continues from the present indexes when a side attaches late', () => {
+  it('continues at the indexes of the ring when a side attaches late', () => {
     const buffer = new SharedArrayBuffer(SpscRing.bytesFor(4));
     put(new SpscRing(buffer, 0, 4), 1, 2);
     expect(put(new SpscRing(buffer, 0, 4), 3, 4)).toBe(true);
@@ -53,7 +53,7 @@ describe('SpscRing', () => {
     ]);
   });
 
-  it('stays inside its region', () => {
+  it('writes only to its region', () => {
     const bytes = SpscRing.bytesFor(16);
     expect(bytes % 128).toBe(0);
     const buffer = new SharedArrayBuffer(3 * bytes);

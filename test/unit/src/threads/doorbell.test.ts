@@ -16,13 +16,13 @@ function make(): { bell: Doorbell; listener: DoorbellListener; word: Int32Array;
   return { bell: new Doorbell(words, DOORBELL_WORDS), listener, word, rings: () => rings };
 }
 
-/** Turns of the event loop, enough for a wake-up from this thread to arrive. */
+/** Long enough for this thread to be woken by its own timer. */
 const turns = async (): Promise<void> => {
   for (let i = 0; i < 5; i++) await new Promise((resolve) => setTimeout(resolve, 1));
 };
 
 describe('a doorbell', () => {
-  it('wakes the thread that armed it, once', async () => {
+  it('wakes the thread that has armed it, once', async () => {
     const { bell, listener, rings } = make();
     expect(listener.arm()).toBe(true);
     bell.ring();
@@ -41,7 +41,7 @@ describe('a doorbell', () => {
     expect(rings()).toBe(0);
   });
 
-  it('wakes when it is rung in the turn that armed it, also after repeated arming', async () => {
+  it('wakes a thread however often it arms, also between arming and the event loop', async () => {
     const { bell, listener, rings } = make();
     for (let i = 0; i < 5; i++) {
       expect(listener.arm()).toBe(true);
@@ -57,7 +57,7 @@ describe('a doorbell', () => {
     expect(rings()).toBe(2);
   });
 
-  it('wakes a thread that arms again before the ring has reached it', async () => {
+  it('wakes a thread that was rung and arms again before the ring has arrived', async () => {
     const { bell, listener, rings } = make();
     listener.arm();
     bell.ring();
@@ -68,7 +68,7 @@ describe('a doorbell', () => {
     expect(rings()).toBeGreaterThanOrEqual(1);
   });
 
-  it('wakes a thread that is armed twice when a ring reaches it, and once more later', async () => {
+  it('wakes a thread that arms again before a ring has arrived, and then once more', async () => {
     const { bell, listener, rings } = make();
     listener.arm();
     bell.ring();
@@ -80,10 +80,10 @@ describe('a doorbell', () => {
     await until('the second ring arrives', () => rings() === 2);
   });
 
-  it('reports a ring that comes while it is being armed: no other would come', () => {
+  it('says so when it is rung while it is being armed, as no second ring would come', () => {
     const { listener, word } = make();
     const { waitAsync } = Atomics;
-    // The other thread rings between the store and the wait.
+    // The other thread comes between the store and the wait.
     Atomics.waitAsync = ((words: Int32Array, at: number, value: number) => {
       Atomics.store(word, 0, 0);
       return waitAsync(words, at, value);
@@ -98,7 +98,7 @@ describe('a doorbell', () => {
     listener.disarm();
   });
 
-  it('wakes exactly the threads that sleep when it is rung, after any steps', async () => {
+  it('wakes exactly the sleeping thread when it is rung, after any steps', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.constantFrom('arm', 'disarm', 'ring', 'turn'), { maxLength: 20 }), async (steps) => {
         const { bell, listener, rings } = make();
@@ -114,8 +114,8 @@ describe('a doorbell', () => {
             if (bell.isAsleep) owed = rings() + 1;
             bell.ring();
           } else {
-            // A wake-up arrives as a task of the platform, on a busy machine later than the next turn.
-            await until('the sleeping thread is woken', () => rings() >= owed);
+            // A wake-up comes as a task of the platform. On a busy machine that is later than the next turn.
+            await until('whoever slept is woken', () => rings() >= owed);
           }
         }
         expect(rings()).toBeLessThanOrEqual(armed);
@@ -124,7 +124,7 @@ describe('a doorbell', () => {
     );
   });
 
-  it.each([1, 7])('loses no wake-up between two threads that wait for each other (%d balls)', async (balls) => {
+  it.each([1, 7])('loses no wake-up between two threads that wait for each other, with %d balls', async (balls) => {
     const places = 16;
     const bytes = SpscRing.bytesFor(places);
     const buffer = new SharedArrayBuffer(8 * DOORBELL_WORDS + 2 * bytes);

@@ -1,9 +1,9 @@
-/** VFIO's errnos say little; what they mean at each step, in a line that says what to do. */
+/** Errnos of VFIO say little. This adds what they mean at each step and what to do, in one line. */
 import { SystemError } from '../libc/index.js';
 
 /**
- * Runs a step of opening a function. What fails becomes `name: reason (CODE)`, with the reason for that errno where there
- * is one, and what the kernel says otherwise.
+ * Runs one step of opening a function. If it fails, the error becomes `name: reason (CODE)`, with the reason given for
+ * that errno, or with the kernel's message when none is given.
  */
 export function explained<T>(name: string, reasons: Readonly<Record<string, string>>, step: () => T): T {
   try {

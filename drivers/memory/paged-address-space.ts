@@ -1,22 +1,22 @@
 /**
- * Guest-physical addresses of the packet memory, a hugepage at a time, out of /proc/self/pagemap: what a device sees that
- * no IOMMU stands before.
+ * Guest-physical addresses of the packet memory, one per hugepage, from /proc/self/pagemap: for a device without an
+ * IOMMU.
  *
- * Hugepages only: the kernel moves and swaps normal pages as it likes, and a ring would not fit into one. Hugepages are
- * not swapped, and are moved only when memory is taken offline.
+ * Only hugepages will do. The kernel moves and swaps normal pages at any time, and a ring would not fit into one.
+ * Hugepages are not swapped, and are moved only when memory is taken offline.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
-import type { AddressSpace } from './iova.js';
+import type { AddressSpace } from './address-space.js';
 import type { PacketMemory } from './packet-memory.js';
 import { HUGEPAGE_BYTES } from './window.js';
 
 const PAGE = 4096;
-/** Documentation/admin-guide/mm/pagemap.rst: 8 bytes a page; bit 63: present; bits 0-54: the page's number. */
+/** Documentation/admin-guide/mm/pagemap.rst: 8 bytes per page; bit 63: present; bits 0-54: the page's number. */
 const ENTRY_BYTES = 8;
 const PRESENT = 1n << 63n;
 const FRAME_NUMBER = (1n << 55n) - 1n;
 
-/** Looks up where the page at a (virtual) address lies; 0 when the kernel does not say. */
+/** Returns the physical address of the page at a virtual address; 0 when the kernel does not tell. */
 export type PhysicalAddressOf = (address: number) => number;
 
 export class PagedAddressSpace implements AddressSpace {
@@ -26,8 +26,8 @@ export class PagedAddressSpace implements AddressSpace {
   constructor(private readonly pages: Float64Array) {}
 
   /**
-   * The present places of the memory's pages.
-   * @throws Error when it has no hugepages, or when this process may not know where they are.
+   * Looks up where the pages of the memory are now.
+   * @throws Error when the memory has no hugepages, or when this process may not know where they are
    */
   static of(memory: PacketMemory, name: string): PagedAddressSpace {
     if (!memory.hugepages) {
@@ -50,7 +50,9 @@ export class PagedAddressSpace implements AddressSpace {
   }
 }
 
-/** Physical address of each hugepage; checked, because a wrong one lets the device write over other memory. */
+/**
+ * Physical address of each hugepage. It is checked, because with a wrong one the device would overwrite other memory.
+ */
 export function physicalPages(
   memory: Pick<PacketMemory, 'address' | 'size'>,
   name: string,

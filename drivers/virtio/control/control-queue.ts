@@ -1,21 +1,21 @@
 /**
  * The control queue (virtio 1.2, 5.1.6.5): commands to the network device, one at a time, each answered by one byte.
  *
- * A queue with one buffer: the command at its begin, the answer at its end. No interrupts: an answer is polled for, and a
- * device that does not give it in time is broken.
+ * The queue has one buffer, with the command at its beginning and the answer at its end. There are no interrupts: the
+ * answer is polled for, and a device that does not answer in time counts as broken.
  */
-import { BufferPool } from '../../rings/buffer-pool.js';
-import type { AddressSpace, PacketMemory } from '../memory/index.js';
+import { BufferPool } from '../../../rings/buffer-pool.js';
+import type { AddressSpace, PacketMemory } from '../../memory/index.js';
+import { allocateSplitQueue } from '../driver/split-queue.js';
+import type { Doorbell, QueueLayout } from '../transport.js';
 import { type CommandRing, PackedCommandRing, SplitCommandRing } from './command-ring.js';
-import { allocateSplitQueue } from './driver/split-queue.js';
-import type { Doorbell, QueueLayout } from './transport.js';
 
 const QUEUE_SIZE = 16;
 const BUFFER_SHIFT = 11;
-/** The answer's place in the buffer: behind the longest command. */
+/** Where the answer lies in the buffer: after the longest command. */
 const ACK_OFFSET = (1 << BUFFER_SHIFT) - 1;
 const ACK_OK = 0;
-/** What the place of the answer holds before: no answer of the specification. */
+/** What is stored there before the command is sent: no answer that the specification knows. */
 const ACK_NONE = 0xff;
 const ANSWER_MS = 1000;
 
@@ -32,12 +32,12 @@ export class ControlQueue {
   private ring: CommandRing;
   private readonly area: QueueLayout;
   private readonly pool: BufferPool;
-  /** Commands wait for each other. */
+  /** Settles when the last command has ended: commands wait for each other. */
   private last: Promise<unknown> = Promise.resolve();
-  /** Counts resets: an answer that is waited for from before one never comes. */
+  /** Number of resets. A command that was sent before a reset is never answered. */
   private resets = 0;
 
-  /** Takes the queue's memory, of which a device may use less. */
+  /** Takes the queue's memory. A device may use less of it. */
   constructor(
     readonly name: string,
     private readonly memory: PacketMemory,
@@ -52,15 +52,15 @@ export class ControlQueue {
     return this.ring.layout;
   }
 
-  /** Where to announce commands, from DRIVER_OK on. */
+  /** Sets the doorbell that announces commands, from DRIVER_OK on. */
   attach(doorbell: Pick<Doorbell, 'ring'>): void {
     this.ring.attach(doorbell);
   }
 
-  /** After a reset. `limit`: the most entries that the device allows. */
+  /** Starts the queue after a reset. `limit` is the number of entries that the device allows. */
   start(space: AddressSpace, packed: boolean, eventIdx: boolean, limit: number): void {
     if (limit < 2) throw new Error(`${this.name}: the device offers CTRL_VQ, but allows ${limit} entries`);
-    // Of the ring before: what it held comes back to the pool.
+    // On the ring as it was before: the buffer that it held comes back to the pool.
     this.ring.reset(space, 0, eventIdx);
     this.ring = new (packed ? PackedCommandRing : SplitCommandRing)(this.name, this.memory, this.area, this.pool);
     this.ring.resize(Math.min(QUEUE_SIZE, 1 << (31 - Math.clz32(limit))));
@@ -69,17 +69,19 @@ export class ControlQueue {
     this.resets++;
   }
 
-  /** All frames, or those that the filter lets through. With CTRL_RX. */
+  /** Receives all frames, or those that the filter accepts. Needs CTRL_RX. */
   setPromiscuous(on: boolean): Promise<void> {
     return this.command(RX_PROMISC, Uint8Array.of(on ? 1 : 0), `promiscuous mode ${on ? 'on' : 'off'}`);
   }
 
-  /** Frames to all groups, or to those of the filter. With CTRL_RX. */
+  /** Receives frames to all groups, or to those of the filter. Needs CTRL_RX. */
   setAllMulticast(on: boolean): Promise<void> {
     return this.command(RX_ALLMULTI, Uint8Array.of(on ? 1 : 0), `all-multicast ${on ? 'on' : 'off'}`);
   }
 
-  /** The filter: stations and groups whose frames are received besides the own and broadcast. With CTRL_RX. */
+  /**
+   * Sets the filter: stations and groups whose frames are received, besides our own MAC and broadcast. Needs CTRL_RX.
+   */
   setMacTable(stations: readonly Uint8Array[], groups: readonly Uint8Array[]): Promise<void> {
     const data = Buffer.alloc(8 + MAC_BYTES * (stations.length + groups.length));
     let at = 0;
@@ -93,17 +95,17 @@ export class ControlQueue {
     return this.command(MAC_TABLE_SET, data, `a filter of ${stations.length + groups.length} addresses`);
   }
 
-  /** The device's own address. With CTRL_MAC_ADDR. */
+  /** Sets the device's own address. Needs CTRL_MAC_ADDR. */
   setMac(mac: Uint8Array): Promise<void> {
     return this.command(MAC_ADDR_SET, mac, `the MAC address ${Buffer.from(mac).toString('hex')}`);
   }
 
-  /** We have announced our address. With GUEST_ANNOUNCE. */
+  /** Says that we have announced our address. Needs GUEST_ANNOUNCE. */
   acknowledgeAnnounce(): Promise<void> {
-    return this.command(ANNOUNCE_ACK, new Uint8Array(0), 'that the address was announced');
+    return this.command(ANNOUNCE_ACK, new Uint8Array(0), 'the acknowledgement of an announcement');
   }
 
-  /** Sends one command and waits for its answer. Rejects with one line when the device refuses, or does not answer. */
+  /** Sends one command and waits for its answer. Rejects with one line when the device refuses or does not answer. */
   private command(command: readonly [number, number], data: Uint8Array, what: string): Promise<void> {
     const turn = this.last.then(() => this.exchange(command, data, what));
     this.last = turn.catch(() => {});
@@ -125,17 +127,21 @@ export class ControlQueue {
     if (u8[at + ACK_OFFSET] !== ACK_OK) throw new Error(`${this.name}: the device refuses ${what}`);
   }
 
-  /** Waits until the command was used. One that was not stays the device's, and the queue is broken until a reset. */
+  /**
+   * Waits until the command was used. Without an answer the buffer stays the device's; the queue is broken until a
+   * reset.
+   */
   private async answer(what: string): Promise<void> {
     const until = performance.now() + ANSWER_MS;
     const { ring, resets } = this;
     while (!ring.answered()) {
       if (ring.broken === '' && performance.now() >= until) {
-        ring.broken = `${this.name}: the device did not answer within ${ANSWER_MS} ms to ${what}`;
+        ring.broken = `${this.name}: the device did not answer within ${ANSWER_MS} ms to the request for ${what}`;
       }
       if (ring.broken !== '') throw new Error(ring.broken);
       await new Promise((resolve) => setImmediate(resolve));
-      if (this.resets !== resets) throw new Error(`${this.name}: the device was reset before it answered to ${what}`);
+      if (this.resets !== resets)
+        throw new Error(`${this.name}: the device was reset before it answered the request for ${what}`);
     }
   }
 }

@@ -1,17 +1,19 @@
 /**
- * Where in the device's address space the packet memory goes. The addresses of this process (0x7f…) do not do: an IOMMU
- * may translate only 39 bits, and some ranges (the interrupts' window at fee00000) are reserved.
+ * Chooses where in the device's address space the packet memory lies. The addresses of this process (0x7f…) cannot be
+ * used: an IOMMU may translate only 39 bits, and some ranges (the interrupt window at fee00000) are reserved.
  */
 import * as v from './constants.js';
 import { findCapability, type Range, readRanges } from './structs.js';
 
-/** What every IOMMU of x86-64 translates, less the interrupts' window: for kernels that name no ranges (before 5.4). */
+/**
+ * What every IOMMU of x86-64 translates, without the interrupt window: for kernels that list no ranges (before 5.4).
+ */
 const USUAL_RANGES: readonly Range[] = [
   [0, 0xfedf_ffff],
   [0xfef0_0000, 2 ** 39 - 1],
 ];
 
-/** The usable ranges, first and last address each, out of the answer to VFIO_IOMMU_GET_INFO. */
+/** Reads the usable ranges, first and last address of each, from the answer to VFIO_IOMMU_GET_INFO. */
 export function iovaRanges(info: Buffer): readonly Range[] {
   if ((info.readUInt32LE(4) & v.IOMMU_INFO_CAPS) === 0 || info.length < v.IOMMU_INFO_BYTES) return USUAL_RANGES;
   const capability = findCapability(info, info.readUInt32LE(v.IOMMU_CAP_OFFSET), v.IOMMU_CAP_IOVA_RANGE);
@@ -19,9 +21,9 @@ export function iovaRanges(info: Buffer): readonly Range[] {
 }
 
 /**
- * The lowest address at which `size` bytes fit, a multiple of `alignment` and not 0, which looks like a mistake wherever
- * it turns up.
- * @throws Error when they fit nowhere.
+ * Returns the lowest address at which `size` bytes fit. It is a multiple of `alignment`, and not 0, because an address
+ * of 0 looks like a mistake.
+ * @throws Error when they fit nowhere
  */
 export function chooseIova(ranges: readonly Range[], size: number, alignment: number): number {
   for (const [first, last] of ranges) {

@@ -1,6 +1,6 @@
 /** Text of others in our lines: quoted, escaped, cut. */
 import { describe, expect, it } from 'vitest';
-import { isPlain, oneLine, ownLines, quoted } from '../../../../drivers/log/text.js';
+import { isPlain, oneLine, ownLines, quoted } from '../../../../drivers/log/safe-text.js';
 
 /** One of each class that could forge a line or drive a terminal. */
 const HOSTILE = [

@@ -1,24 +1,24 @@
 /**
- * A PCI function driven through VFIO: configuration space, BARs, interrupts and DMA of one device descriptor.
+ * A PCI function driven through VFIO: configuration space, BARs, interrupts and DMA of one device file descriptor.
  *
- * Region i begins at byte i * 2^40 of that descriptor; numbers of that size are exact in a double.
+ * Region i begins at byte i * 2^40 of that file descriptor. Numbers of that size are exact in a double.
  */
 import { readSync, writeSync } from 'node:fs';
 import { closeFile, ioctl } from '../libc/index.js';
 import { type MemoryViews, MemoryWindow, type PacketMemory } from '../memory/index.js';
 import { CONFIG_SPACE_BYTES, type ConfigSpace } from '../pci/config-space.js';
-import type { PciFunction } from '../pci/function.js';
+import type { PciFunction } from '../pci/pci-function.js';
 import { PciSysfs } from '../pci/sysfs.js';
 import { requireBound } from './binding.js';
 import * as v from './constants.js';
 import { VfioContainer } from './container.js';
-import { explained } from './errors.js';
+import { explained } from './explained-errors.js';
 import { askWithCapabilities, findCapability, type Range, readNumber, readRanges, structure } from './structs.js';
 
 const BARS = 6;
 
-/** Where VFIO and sysfs are; tests bring folders of their own. */
-export interface VfioPaths {
+/** Where VFIO's device files and sysfs are; tests use folders of their own. */
+interface VfioPaths {
   readonly sysfs?: PciSysfs;
   readonly devFolder?: string;
 }
@@ -26,7 +26,7 @@ export interface VfioPaths {
 interface Region {
   readonly size: number;
   readonly offset: number;
-  /** What of it mmap(2) takes: offset and size each. */
+  /** The ranges that mmap(2) accepts: offset and size of each. */
   readonly mappable: readonly Range[];
 }
 
@@ -76,8 +76,8 @@ export class VfioFunction implements PciFunction {
   }
 
   /**
-   * Takes the function at `address` (with its domain), which must be bound to vfio-pci.
-   * @throws Error with one line that says what is in the way; nothing is left open then.
+   * Opens the function at `address` (with its domain), which must be bound to vfio-pci.
+   * @throws Error with one line that says what prevents it; then nothing is left open
    */
   static open(address: string, paths: VfioPaths = {}): VfioFunction {
     const device = requireBound(paths.sysfs ?? new PciSysfs(), address);
@@ -109,7 +109,7 @@ export class VfioFunction implements PciFunction {
     const size = readNumber(info, v.REGION_SIZE);
     let mappable: readonly Range[] = (flags & v.REGION_FLAG_MMAP) !== 0 && size > 0 ? [[0, size]] : [];
     if (mappable.length > 0 && (flags & v.REGION_FLAG_CAPS) !== 0) {
-      // A BAR with the MSI-X table in it may be mapped around that only, on kernels before 4.16.
+      // On kernels before 4.16, a BAR that contains the MSI-X table can be mapped only around the table.
       const sparse = findCapability(info, info.readUInt32LE(v.REGION_CAP_OFFSET), v.REGION_CAP_SPARSE_MMAP);
       if (sparse >= 0) mappable = readRanges(info, sparse);
     }
@@ -137,7 +137,7 @@ export class VfioFunction implements PciFunction {
     const target = `BAR ${bar} of ${this.name}`;
     if (region.mappable.length === 0) throw new Error(`${this.name}: BAR ${bar} cannot be mapped`);
     const window = MemoryWindow.reserve(region.size);
-    // Known before it is whole, so that close() undoes what was done of it.
+    // Stored before it is complete, so that close() undoes what was done.
     this.windows.set(bar, { window, mapped: region.mappable });
     for (const [start, size] of region.mappable) {
       explained(this.name, {}, () => window.mapFile(start, size, this.fd, region.offset + start, target));
@@ -173,7 +173,7 @@ export class VfioFunction implements PciFunction {
     try {
       this.setInterrupts([]);
     } catch {
-      // Closing the descriptor takes them away as well.
+      // Closing the file descriptor turns interrupts off as well.
     }
     // A mapping that stays would keep the device open, and its group in use.
     for (const { window, mapped } of this.windows.values()) {

@@ -1,33 +1,34 @@
 /**
- * The ring under the control queue, in either layout: one buffer at a time, with the command at its begin and the answer
- * behind it, as a chain of two descriptors. No interrupts.
+ * The ring under the control queue, in either layout. One buffer at a time, as a chain of two descriptors: the command
+ * at the beginning of the buffer, the answer after it. No interrupts.
  */
-import type { AddressSpace } from '../memory/index.js';
-import { PackedQueue } from './driver/packed-queue.js';
-import { SLOT_FREE } from './driver/queue-tables.js';
-import { DriverQueue } from './driver/split-queue.js';
-import { AVAIL_USED, ID_MASK, PACKED_F_NEXT, PACKED_F_WRITE, WORD_ID_FLAGS, WORD_LENGTH } from './layout/packed.js';
-import { VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE } from './layout/split.js';
-import type { Doorbell, QueueLayout } from './transport.js';
+import type { AddressSpace } from '../../memory/index.js';
+import { PackedQueue } from '../driver/packed-queue.js';
+import { SLOT_FREE } from '../driver/queue-tables.js';
+import { SplitQueue } from '../driver/split-queue.js';
+import { AVAIL_USED, ID_MASK, PACKED_F_NEXT, PACKED_F_WRITE, WORD_ID_FLAGS, WORD_LENGTH } from '../layout/packed.js';
+import { VIRTQ_DESC_F_NEXT, VIRTQ_DESC_F_WRITE } from '../layout/split.js';
+import type { Doorbell, QueueLayout } from '../transport.js';
 
-/** The only buffer's descriptor, or id. */
+/** Descriptor (split) or id (packed) of the only buffer. */
 const SLOT = 0;
+/** Descriptors of its chain. */
 const CHAIN = 2;
 
 export interface CommandRing {
   readonly layout: QueueLayout;
-  /** What is wrong with the ring, or empty; stays until the reset. */
+  /** What is wrong with the ring, or empty. Stays until the reset. */
   broken: string;
   resize(size: number): void;
   reset(space: AddressSpace, headerOffset: number, eventIdx: boolean): number;
   attach(doorbell: Pick<Doorbell, 'ring'>): void;
-  /** Gives the device the first `length` bytes of a buffer to read, and the byte at `answer` of it to write. */
+  /** Offers the first `length` bytes of a buffer for the device to read, and the byte at `answer` for it to write. */
   submit(handle: number, length: number, answer: number): void;
-  /** Whether the device has used what was submitted. Sets {@link broken} when it has used something else. */
+  /** Whether the device has used the submitted buffer. Sets {@link broken} when it has used something else. */
   answered(): boolean;
 }
 
-export class SplitCommandRing extends DriverQueue implements CommandRing {
+export class SplitCommandRing extends SplitQueue implements CommandRing {
   submit(handle: number, length: number, answer: number): void {
     const { u32, desc32: d } = this;
     u32[d] = this.addressLow[handle];
@@ -82,7 +83,7 @@ export class PackedCommandRing extends PackedQueue implements CommandRing {
       this.broken = `${this.name}: a used descriptor names buffer ${id}, which the device does not hold`;
       return false;
     }
-    // One used descriptor for the whole chain; the next comes behind it (2.8.6).
+    // One used descriptor for the whole chain; the next one is written after its place (2.8.6).
     this.nextUsed += CHAIN;
     if (this.nextUsed >= this.size) {
       this.nextUsed -= this.size;
