@@ -1,6 +1,6 @@
 /**
  * `tspmd/switch`: runs `.bess` scripts in the embedded switch from a program. {@link openSwitch} is where to begin.
- * @module
+ * @module tspmd/switch
  */
 export type { StopSignal } from '../drivers/stop-signal.js';
 export { ScriptError, SwitchError, type SwitchErrorCode } from './errors.js';

@@ -10,6 +10,7 @@ import { Replicate } from './modules/replicate.js';
 import { Source } from './modules/source.js';
 import type { Port, PortCounters } from './ports/port.js';
 
+/** One port: its device, its peer, and what went through. */
 export interface PortStats {
   /** What the port is connected to. */
   description: string;
@@ -23,6 +24,7 @@ export interface PortStats {
   device: Record<string, number>;
 }
 
+/** One output gate of a module. */
 export interface GateStats {
   gate: number;
   /** Name of the next module. */
@@ -33,6 +35,7 @@ export interface GateStats {
   bytes: number;
 }
 
+/** One module of the script. */
 export interface ModuleStats {
   name: string;
   class: string;

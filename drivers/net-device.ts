@@ -27,6 +27,7 @@ export type DeviceCounters = Readonly<Partial<Record<NetCounterName, number>>>;
 /** Frames in the longest burst that a device receives. */
 export const MAX_RX_BURST = 256;
 
+/** A network device, as the layer drives it: bursts of buffers in and out, and a way to sleep. */
 export interface NetDevice {
   /** As the user named it: `vhost-user:/tmp/x.sock` or a PCI address. */
   readonly name: string;
@@ -50,14 +51,14 @@ export interface NetDevice {
 
   /**
    * What the last {@link rxBurst} has brought, until the next one: buffers, which are the caller's, and bytes of each frame,
-   * which begins at `pool.offsetOf(handle) + FRAME_OFFSET`. Room for {@link MAX_RX_BURST}. The device's own arrays and not
+   * which begins at `pool.offsetOf(handle) + FRAME_OFFSET`. Room for `MAX_RX_BURST` (256). The device's own arrays and not
    * arguments, so that V8 knows where they lie when it compiles the loop that fills them.
    */
   readonly rxHandles: Uint32Array;
   readonly rxLengths: Uint32Array;
 
   /**
-   * Takes up to `max` received frames out of the ring, {@link MAX_RX_BURST} at most. Returns how many are for the caller: fewer
+   * Takes up to `max` received frames out of the ring, `MAX_RX_BURST` at most. Returns how many are for the caller: fewer
    * where some had to be dropped, although more may wait.
    */
   rxBurst(max: number): number;
@@ -87,6 +88,7 @@ export interface NetDevice {
   /** Called when the host asks us to announce our addresses (after a migration). */
   onAnnounce: (() => void) | null;
 
+  /** The totals as of now. */
   counters(): DeviceCounters;
   /** Resets the device and gives everything back: no thread, fd, mapping or socket of it is left. */
   close(): Promise<void>;

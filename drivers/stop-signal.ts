@@ -4,6 +4,8 @@
  */
 export interface StopSignal {
   readonly aborted: boolean;
+  /** Calls `listener` when the signal aborts. */
   addEventListener(type: 'abort', listener: () => void, options?: { readonly once?: boolean }): void;
+  /** Ends what {@link addEventListener} began. */
   removeEventListener(type: 'abort', listener: () => void): void;
 }

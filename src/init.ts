@@ -20,6 +20,7 @@ import { ThreadedPort } from './threads/threaded-port.js';
 /** Opens the device of a configuration and brings it up; rejects with one clear line and leaves nothing behind then. */
 export type OpenDevice = (config: ResolvedConfig, wait: WaitOptions) => Promise<NetDevice>;
 
+/** What {@link init} takes beside the configuration. */
 export interface InitOptions {
   /** Instead of the drivers that come with tspmd: a device of your own. With mode `single` alone. */
   readonly openDevice?: OpenDevice;

@@ -6,6 +6,7 @@ import { allocatePages, closeFile, memfd, SystemError } from '../libc/index.js';
 import { readHugepages } from './hugepages.js';
 import { HUGEPAGE_BYTES, MAX_WINDOW_BYTES, type MemoryViews, MemoryWindow } from './window.js';
 
+/** Whether packet memory lies in hugepages: `auto` if there are any, `require` or an error, `never`. */
 export type HugepagePolicy = 'auto' | 'require' | 'never';
 
 export class PacketMemory implements MemoryViews {

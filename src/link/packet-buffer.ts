@@ -28,10 +28,11 @@ export interface PacketHashes {
   hashOf(handle: number): number;
 }
 
+/** A packet in its buffer. The stack owns it from `getBufferRx` or `getBufferTx` until `release` or `addBufferToRing`. */
 export class PacketBuffer {
   /** Bytes of the packet (the frame, with layer `ethernet`). The stack sets it before it sends. */
   length = 0;
-  /** OWNER_LAYER or the number of a stack. The layer alone changes it, as an {@link Ownable}. */
+  /** OWNER_LAYER or the number of a stack. The layer alone changes it, as an `Ownable`. */
   readonly owner: number = OWNER_LAYER;
   /** The stack's own, to know by what it has put into the buffer earlier. The layer never looks at it. */
   mark = 0;

@@ -7,6 +7,7 @@ import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/
 import type { DeviceCounters, MemoryViews, NetDevice } from '../index.js';
 import { ETH_HEADER_BYTES } from '../wire/ethernet.js';
 
+/** How a {@link FakeDevice} is made. */
 export interface FakeDeviceOptions {
   /** Packet buffers. Default 256. */
   buffers?: number;
@@ -201,7 +202,10 @@ export class FakeDevice implements NetDevice {
     return { tx_packets: this.txPackets };
   }
 
-  /** For threads of a port with several cores. */
+  /**
+   * For threads of a port with several cores.
+   * @internal
+   */
   readonly counts = { publish: () => {} };
 
   async close(): Promise<void> {
