@@ -7,7 +7,6 @@ import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/
 import type { DeviceCounters, MemoryViews, NetDevice } from '../index.js';
 import { ETH_HEADER_BYTES } from '../wire/ethernet.js';
 
-/** How a {@link FakeDevice} is made. */
 export interface FakeDeviceOptions {
   /** Packet buffers. Default 256. */
   buffers?: number;
@@ -202,10 +201,7 @@ export class FakeDevice implements NetDevice {
     return { tx_packets: this.txPackets };
   }
 
-  /**
-   * For threads of a port with several cores.
-   * @internal
-   */
+  /** For threads of a port with several cores. */
   readonly counts = { publish: () => {} };
 
   async close(): Promise<void> {

@@ -82,7 +82,6 @@ export async function openFakePort(options: FakePortOptions): Promise<FakePort> 
   return new FakePort(port, opened.device!, time, warnings, answerArp);
 }
 
-/** A port without a network, made by {@link openFakePort}. */
 export class FakePort {
   /** What the stack gets. */
   readonly core: Core;

@@ -3,30 +3,18 @@ import { readI32, readU16, writeI32, writeU16 } from './bytes.js';
 import { copyMac, ETHERTYPE_IPV4 } from './ethernet.js';
 import type { WireMemory } from './memory.js';
 
-/** Offset of the hardware type: 1 for Ethernet. */
 export const ARP_HARDWARE_TYPE = 0;
-/** Offset of the protocol type: the EtherType of IPv4. */
 export const ARP_PROTOCOL_TYPE = 2;
-/** Offset of the length of a hardware address: 6 for Ethernet. */
 export const ARP_HARDWARE_LENGTH = 4;
-/** Offset of the length of a protocol address: 4 for IPv4. */
 export const ARP_PROTOCOL_LENGTH = 5;
-/** Offset of the operation: {@link ARP_REQUEST} or {@link ARP_REPLY}. */
 export const ARP_OPERATION = 6;
-/** Offset of the sender's MAC address. */
 export const ARP_SENDER_MAC = 8;
-/** Offset of the sender's IPv4 address. */
 export const ARP_SENDER_IP = 14;
-/** Offset of the target's MAC address. */
 export const ARP_TARGET_MAC = 18;
-/** Offset of the target's IPv4 address. */
 export const ARP_TARGET_IP = 24;
-/** Length of an ARP packet for IPv4 over Ethernet. */
 export const ARP_BYTES = 28;
 
-/** Operation: who has the target address? */
 export const ARP_REQUEST = 1;
-/** Operation: the sender address belongs to the sender. */
 export const ARP_REPLY = 2;
 
 const HARDWARE_ETHERNET = 1;

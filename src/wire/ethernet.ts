@@ -12,25 +12,18 @@ export const ETH_DESTINATION = 0;
 export const ETH_SOURCE = 6;
 /** Offset of the EtherType. */
 export const ETH_TYPE = 12;
-/** Length of the header. */
 export const ETH_HEADER_BYTES = 14;
 /** A type field below this is the length of an IEEE 802.3 LLC frame. */
 export const ETHERTYPE_MIN = 0x0600;
 
-/** EtherType of IPv4 (RFC 894). */
 export const ETHERTYPE_IPV4 = 0x0800;
-/** EtherType of ARP (RFC 826). */
 export const ETHERTYPE_ARP = 0x0806;
-/** EtherType of a VLAN tag (IEEE 802.1Q). */
 export const ETHERTYPE_VLAN = 0x8100;
-/** EtherType of an outer VLAN tag (IEEE 802.1ad). */
 export const ETHERTYPE_QINQ = 0x88a8;
-/** EtherType of IPv6 (RFC 2464). */
 export const ETHERTYPE_IPV6 = 0x86dd;
 
 /** The EtherType field as the word that lies in memory, ready for {@link writeEthHeader}. */
 export const ETHERTYPE_IPV4_WORD = ethTypeWord(ETHERTYPE_IPV4);
-/** As {@link ETHERTYPE_IPV4_WORD}, for ARP. */
 export const ETHERTYPE_ARP_WORD = ethTypeWord(ETHERTYPE_ARP);
 
 /** The value that a u16 view shows where the EtherType `type` lies in network order. For set-up, not for each packet. */

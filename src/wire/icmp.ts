@@ -7,11 +7,8 @@ import { internetChecksum, updateChecksum } from './checksum.js';
 import { ipv4HeaderLength, ipv4TotalLength } from './ipv4.js';
 import type { WireMemory } from './memory.js';
 
-/** Offset of the type: {@link ICMP_ECHO_REQUEST} and so on. */
 export const ICMP_TYPE = 0;
-/** Offset of the code, which refines the type. */
 export const ICMP_CODE = 1;
-/** Offset of the checksum over the whole message. */
 export const ICMP_CHECKSUM = 2;
 /** Of an echo message. */
 export const ICMP_IDENTIFIER = 4;
@@ -22,31 +19,24 @@ export const ICMP_NEXT_HOP_MTU = 6;
 /** What an echo message carries begins here, and in an error message the packet that caused it. */
 export const ICMP_HEADER_BYTES = 8;
 
-/** Type: the answer to a ping. */
+/** Types. */
 export const ICMP_ECHO_REPLY = 0;
-/** Type: a packet could not be delivered; the code says why. */
 export const ICMP_DESTINATION_UNREACHABLE = 3;
-/** Type: a ping. */
 export const ICMP_ECHO_REQUEST = 8;
-/** Type: the time to live of a packet ran out. */
 export const ICMP_TIME_EXCEEDED = 11;
 
-/** Code of {@link ICMP_DESTINATION_UNREACHABLE}: the host does not speak the protocol. */
+/** Codes of {@link ICMP_DESTINATION_UNREACHABLE}. */
 export const ICMP_PROTOCOL_UNREACHABLE = 2;
-/** Code of {@link ICMP_DESTINATION_UNREACHABLE}: nothing listens on the port. */
 export const ICMP_PORT_UNREACHABLE = 3;
-/** Code of {@link ICMP_DESTINATION_UNREACHABLE}: the packet is too long and must not be fragmented. */
 export const ICMP_FRAGMENTATION_NEEDED = 4;
 
 /** What an error message quotes of the payload of the packet that caused it (RFC 792): the ports are in it. */
 const QUOTED_PAYLOAD_BYTES = 8;
 
-/** The type of the message at `offset`. */
 export function icmpType(u8: Uint8Array, offset: number): number {
   return u8[offset + ICMP_TYPE];
 }
 
-/** The code of the message at `offset`. */
 export function icmpCode(u8: Uint8Array, offset: number): number {
   return u8[offset + ICMP_CODE];
 }

@@ -8,34 +8,24 @@ import { readI32, readU16, writeI32, writeU16 } from './bytes.js';
 import { foldSum, internetChecksum, updateChecksum } from './checksum.js';
 import type { WireMemory } from './memory.js';
 
-/** Offset of the version (high four bits) and of the header length in units of 4 bytes (low four). */
 export const IPV4_VERSION_IHL = 0;
 /** Differentiated services (RFC 2474) in the high six bits, ECN (RFC 3168) in the low two. */
 export const IPV4_DSCP_ECN = 1;
-/** Offset of the length of header and payload. */
 export const IPV4_TOTAL_LENGTH = 2;
-/** Offset of the identification, which all fragments of one datagram share. */
 export const IPV4_IDENTIFICATION = 4;
 /** Flags in the high three bits, fragment offset in units of 8 bytes in the low thirteen. */
 export const IPV4_FRAGMENT = 6;
-/** Offset of the time to live. */
 export const IPV4_TTL = 8;
-/** Offset of the protocol of the payload. */
 export const IPV4_PROTOCOL = 9;
-/** Offset of the header checksum. */
 export const IPV4_CHECKSUM = 10;
-/** Offset of the source address. */
 export const IPV4_SOURCE = 12;
-/** Offset of the destination address. */
 export const IPV4_DESTINATION = 16;
-/** Length of a header without options. */
+/** A header without options. */
 export const IPV4_HEADER_BYTES = 20;
 
-/** Protocol number of ICMP (RFC 1700). */
+/** Numbers of the protocols above (RFC 1700), the same in IPv6. */
 export const IP_PROTOCOL_ICMP = 1;
-/** Protocol number of TCP (RFC 1700), the same in IPv6. */
 export const IP_PROTOCOL_TCP = 6;
-/** Protocol number of UDP (RFC 1700), the same in IPv6. */
 export const IP_PROTOCOL_UDP = 17;
 /** Time to live that we send with (RFC 1700). */
 export const IPV4_DEFAULT_TTL = 64;
@@ -48,7 +38,6 @@ const FRAGMENT_OFFSET_BITS = 0x1fff;
 /** Not zero in any fragment of a datagram. */
 const FRAGMENT_BITS = IPV4_MORE_FRAGMENTS | FRAGMENT_OFFSET_BITS;
 
-/** The version field: 4 in a sound packet. */
 export function ipv4Version(u8: Uint8Array, offset: number): number {
   return u8[offset] >>> 4;
 }

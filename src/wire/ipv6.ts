@@ -3,15 +3,10 @@
  * RSS needs: the layer itself does not speak IPv6.
  */
 
-/** Offset of the length of all that follows the fixed header. */
 export const IPV6_PAYLOAD_LENGTH = 4;
-/** Offset of the protocol of what follows the header. */
 export const IPV6_NEXT_HEADER = 6;
-/** Offset of the source address. */
 export const IPV6_SOURCE = 8;
-/** Offset of the destination address. */
 export const IPV6_DESTINATION = 24;
-/** Length of the fixed header. */
 export const IPV6_HEADER_BYTES = 40;
 /** Bytes of an address. */
 export const IPV6_ADDRESS_BYTES = 16;

@@ -10,50 +10,33 @@ import { internetChecksum } from './checksum.js';
 import { IP_PROTOCOL_TCP, ipv4PseudoHeaderSum } from './ipv4.js';
 import type { WireMemory } from './memory.js';
 
-/** Offset of the source port. */
 export const TCP_SOURCE_PORT = 0;
-/** Offset of the destination port. */
 export const TCP_DESTINATION_PORT = 2;
-/** Offset of the sequence number. */
 export const TCP_SEQUENCE = 4;
-/** Offset of the acknowledgement number. */
 export const TCP_ACKNOWLEDGEMENT = 8;
 /** Length of the header in units of four bytes, in the high four bits. */
 export const TCP_DATA_OFFSET = 12;
-/** Offset of the flags. */
 export const TCP_FLAGS = 13;
-/** Offset of the window. */
 export const TCP_WINDOW = 14;
-/** Offset of the checksum over pseudo header, header and payload. */
 export const TCP_CHECKSUM = 16;
-/** Offset of the urgent pointer. */
 export const TCP_URGENT_POINTER = 18;
-/** Length of a header without options. */
+/** A header without options. */
 export const TCP_HEADER_BYTES = 20;
 
-/** Flag: the sender has no more data. */
+/** Flags; ECE and CWR are those of RFC 3168. */
 export const TCP_FIN = 0x01;
-/** Flag: opens a connection. */
 export const TCP_SYN = 0x02;
-/** Flag: aborts a connection. */
 export const TCP_RST = 0x04;
-/** Flag: pass the data on at once. */
 export const TCP_PSH = 0x08;
-/** Flag: the acknowledgement number is valid. */
 export const TCP_ACK = 0x10;
-/** Flag: the urgent pointer is valid. */
 export const TCP_URG = 0x20;
-/** Flag: congestion was seen (RFC 3168). */
 export const TCP_ECE = 0x40;
-/** Flag: the congestion window was reduced (RFC 3168). */
 export const TCP_CWR = 0x80;
 
-/** The source port. */
 export function tcpSourcePort(u8: Uint8Array, tcp: number): number {
   return readU16(u8, tcp + TCP_SOURCE_PORT);
 }
 
-/** The destination port. */
 export function tcpDestinationPort(u8: Uint8Array, tcp: number): number {
   return readU16(u8, tcp + TCP_DESTINATION_PORT);
 }

@@ -7,23 +7,16 @@ import { internetChecksum } from './checksum.js';
 import { IP_PROTOCOL_UDP, ipv4PseudoHeaderSum } from './ipv4.js';
 import type { WireMemory } from './memory.js';
 
-/** Offset of the source port. */
 export const UDP_SOURCE_PORT = 0;
-/** Offset of the destination port. */
 export const UDP_DESTINATION_PORT = 2;
-/** Offset of the length of header and payload. */
 export const UDP_LENGTH = 4;
-/** Offset of the checksum; 0 means that there is none. */
 export const UDP_CHECKSUM = 6;
-/** Length of the header. */
 export const UDP_HEADER_BYTES = 8;
 
-/** The source port. */
 export function udpSourcePort(u8: Uint8Array, udp: number): number {
   return readU16(u8, udp + UDP_SOURCE_PORT);
 }
 
-/** The destination port. */
 export function udpDestinationPort(u8: Uint8Array, udp: number): number {
   return readU16(u8, udp + UDP_DESTINATION_PORT);
 }
