@@ -35,18 +35,18 @@ export function isClean({ traffic, stats }: DemoResult): boolean {
   );
 }
 
-/** Drops that hit a packet for a VM that was there. The first VM's announcement finds the second port still empty. */
+/** Drops of packets whose receiver was connected. The first endpoint announces itself before the second is connected. */
 function lost({ full, interfaceDown, unknownDestination, deadend, sink }: Drops): number {
   return full + interfaceDown + unknownDestination + deadend + sink;
 }
 
 const number = (value: number): string => value.toLocaleString('en-US');
 
-/** What the threads of an endpoint are. */
+/** The threads of an endpoint. */
 const THREADS: Readonly<Record<DemoResult['mode'], (cores: number) => string>> = {
   single: () => 'one thread',
-  '1kb': (cores) => `${cores} cores of the stack and an RxTx thread`,
-  '2kb': (cores) => `${cores} cores of the stack, an Rx and a Tx thread`,
+  '1kb': (cores) => `${cores} cores and an RxTx worker`,
+  '2kb': (cores) => `${cores} cores, an Rx worker and a Tx worker`,
 };
 
 export function render(result: DemoResult): string {
@@ -55,12 +55,12 @@ export function render(result: DemoResult): string {
   const { summary } = stats;
   const [a, b] = endpoints;
   const reasons: Record<keyof Drops, string> = {
-    noPeer: 'nobody connected to that port yet',
-    interfaceDown: 'its interface was down',
-    full: "the peer's ring was full",
-    unknownDestination: 'no such MAC address',
-    deadend: 'a gate without connection',
-    sink: 'ended in a Sink',
+    noPeer: 'before a peer was connected',
+    interfaceDown: 'while the interface was down',
+    full: 'because the ring of the peer was full',
+    unknownDestination: 'to an unknown MAC address',
+    deadend: 'at a gate without connection',
+    sink: 'in a Sink',
   };
   const why = (Object.keys(reasons) as (keyof Drops)[])
     .filter((reason) => summary.dropped[reason] > 0)
@@ -76,12 +76,12 @@ export function render(result: DemoResult): string {
  │ virtio-net driver  │◄═══►│ vm2 ──► fwd ──────► vm1   │◄═════►│ virtio-net driver  │
  └────────────────────┘     │   ff:ff ► flood ──► all   │       └────────────────────┘
                             └───────────────────────────┘
-  mode ${mode}: ${THREADS[mode](cores)} an endpoint
-  packet memory: ${hugepages ? 'hugepages' : 'normal pages'}, shared with the switch by vhost-user; one copy a packet
+  mode ${mode}: ${THREADS[mode](cores)} per endpoint
+  packet memory: ${hugepages ? 'hugepages' : 'normal pages'}, shared with the switch by vhost-user; one copy per packet
 
   ping   ${number(ping.sent)} sent, ${number(ping.received)} answered; round trip p50 ${ping.rttUs.p50} µs, p99 ${ping.rttUs.p99} µs, max ${ping.rttUs.max} µs
   UDP    ${number(udp.sent)} sent, ${number(udp.received)} echoed (${number(udp.bytes)} bytes), ${udp.corrupt} corrupt
-  switch ${number(summary.forwarded)} forwarded, of them ${summary.replicated} replicated broadcasts; ${summary.dropped.total} dropped${why === '' ? '' : `: ${why}`}
+  switch ${number(summary.forwarded)} forwarded, ${summary.replicated} of them copies of broadcasts; ${summary.dropped.total} dropped${why === '' ? '' : `: ${why}`}
   took   ${seconds.toFixed(1)} s
 
   ${isClean(result) ? 'OK: nothing lost, nothing corrupt' : 'FAILED: something was lost or corrupt'}
