@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { brokenLinks, localLinks } from '../support/house/pages.js';
+import { brokenLinks, localLinks, missingPaths, missingSections } from '../support/house/pages.js';
 import { countAny, importCircles, ROOT, readSources, type Source, testTitles } from '../support/house/sources.js';
 
 const FOLDERS = ['rings', 'drivers', 'bess', 'src', 'examples', 'templates', 'scripts', 'bench', 'test'];
@@ -162,6 +162,17 @@ describe('pages', () => {
 
   it.each(pages)('%s links only to files and headings that exist', (page) => {
     expect(brokenLinks(page)).toEqual([]);
+  });
+
+  it('name only files and folders that exist', () => {
+    const ours = pages.filter((page) => dirname(dirname(page)) !== 'templates');
+    expect(ours.flatMap((page) => missingPaths(page, [...FOLDERS, 'docs']))).toEqual([]);
+  });
+
+  it('have the sections that comments name', () => {
+    const code = sources.filter(({ path }) => !isIn(['test/unit', 'test/support/house'], path));
+    expect(code.flatMap(({ path, text }) => missingSections(text).map((name) => `${path} names ${name}`))).toEqual([]);
+    expect(missingSections('docs/none.md, docs/v8.md, "One shape", docs/v8.md, "No such section"')).toHaveLength(2);
   });
 
   it('name the tests of what works with what', () => {

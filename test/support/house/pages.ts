@@ -22,10 +22,35 @@ function anchors(page: string): Set<string> {
   );
 }
 
+/** A line for each page of `docs/`, or section of one (`docs/v8.md, "One shape"`), that `text` names and that does not exist. */
+export function missingSections(text: string): string[] {
+  const names = text.matchAll(/\bdocs\/[\w-]+\.md(?:, "([^"\n]+)")?/g);
+  return [...names]
+    .filter(([name, section]) => {
+      const page = name.split(',')[0]!;
+      if (!existsSync(join(ROOT, page))) return true;
+      return section !== undefined && !readFileSync(join(ROOT, page), 'utf8').includes(`\n## ${section}\n`);
+    })
+    .map(([name]) => name);
+}
+
 /** The links of a page to files of the project: `[text](path#anchor)`, relative to the page. */
 export function localLinks(page: string): string[] {
   const links = withoutCode(readFileSync(join(ROOT, page), 'utf8')).matchAll(/\]\(([^)\s]+)\)/g);
   return [...links].map(([, target]) => target!).filter((target) => !/^[a-z]+:/.test(target));
+}
+
+/** The files and folders that a page names by their paths from the root, such as `rings/spsc-ring.ts`. `NAME` stands for any. */
+export function namedPaths(page: string, folders: readonly string[]): string[] {
+  const text = readFileSync(join(ROOT, page), 'utf8').replace(/^(```|~~~)[\s\S]*?^\1/gm, '');
+  const names = [...text.matchAll(/`([\w-]+\/[\w./-]*)`/g)].map(([, name]) => name!);
+  return names.filter((name) => folders.includes(name.split('/')[0]!) && !name.includes('NAME'));
+}
+
+/** A line for each path that `page` names and that does not exist. */
+export function missingPaths(page: string, folders: readonly string[]): string[] {
+  const missing = namedPaths(page, folders).filter((name) => !existsSync(join(ROOT, name)));
+  return missing.map((name) => `${page} names ${name}`);
 }
 
 /** A line for each link of `page` whose file or whose heading does not exist. */
