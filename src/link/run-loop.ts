@@ -8,9 +8,8 @@ import { AppError } from '../errors.js';
 import type { EventLoopStack, Stack } from '../stack.js';
 import type { Core } from './core.js';
 
-/** What {@link runStack} takes beside core and stack. */
 export interface RunOptions {
-  /** `adaptive`: sleep when nothing came for 75 µs. `spin`: never. Default: as the core was configured. */
+  /** `adaptive`: sleep when nothing came for {@link IDLE_MS}. `spin`: never. Default: as the core was configured. */
   readonly idle?: IdlePolicy;
   /** Ends the loop. */
   readonly signal: StopSignal;
