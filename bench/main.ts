@@ -4,7 +4,7 @@
  * Exit codes: 0 done, whatever the figures; 1 it could not be measured (one line on stderr tells why), 2 wrong usage.
  */
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
-import { watchOutput } from '../src/cli/output-end.js';
+import { watchOutput } from '../src/cli/output/output-end.js';
 import { untilStopped } from '../src/cli/shutdown.js';
 import type { Benchmark, Plan } from './common/benchmark.js';
 import { driver } from './driver/benchmark.js';

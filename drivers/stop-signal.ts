@@ -9,3 +9,11 @@ export interface StopSignal {
   /** Ends what {@link addEventListener} began. */
   removeEventListener(type: 'abort', listener: () => void): void;
 }
+
+/** Resolves when the signal aborts; at once when it has aborted already. */
+export function whenAborted(signal: StopSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

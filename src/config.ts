@@ -1,20 +1,21 @@
 /** What the user configures, and what that is once it was checked. */
 import type { HugepagePolicy } from '../drivers/memory/index.js';
+import type { IdlePolicy } from '../drivers/poll-loop.js';
 import type { StopSignal } from '../drivers/stop-signal.js';
 import type { RingLayout } from '../drivers/virtio/net-options.js';
 import type { WarningSink } from './link/warnings.js';
 import type { ResolvedRss, RssOptions } from './rss/keys.js';
-import type { StackOptions } from './stack.js';
 
 /** Path of the socket; whether it is the device that makes it, as DPDK's virtio-user has that option. */
 export const VHOST_USER_DEVICE = /^vhost-user:(?!,server=[01]$)(.+?)(?:,server=([01]))?$/;
 
 /** How packets get from the vNIC to the cores: by the core itself, by one kernel-bypass thread (1 KB), or by two. */
 export type Mode = 'single' | '1kb' | '2kb';
-/** What a loop does that finds nothing: sleep after some microseconds, or never. */
-export type IdlePolicy = 'adaptive' | 'spin';
 /** What a stack sees: IP packets that are for it, or every frame as it is. */
 export type Layer = 'ip' | 'ethernet';
+
+/** Options of a stack, as the command line or a caller gives them. */
+export type StackOptions = Readonly<Record<string, unknown>>;
 
 /** Configuration of {@link init}. */
 export interface TspmdConfig {

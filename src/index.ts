@@ -22,11 +22,11 @@
  */
 export type { HugepagePolicy, MemoryViews } from '../drivers/memory/index.js';
 export type { DeviceCounters, NetDevice } from '../drivers/net-device.js';
+export type { IdlePolicy } from '../drivers/poll-loop.js';
 export type { StopSignal } from '../drivers/stop-signal.js';
 export type { RingLayout } from '../drivers/virtio/net-options.js';
 export type {
   FileUrl,
-  IdlePolicy,
   Layer,
   Mode,
   MulticoreConfig,

@@ -3,7 +3,7 @@
  * Node's `util.inspect.custom`, which is in the global registry so that nobody has to import it.
  */
 import type { MemoryViews } from '../drivers/memory/index.js';
-import type { Core } from './link/core.js';
+import type { Layer } from './config.js';
 import { formatIpv4, formatMac } from './wire/address.js';
 import { ARP_BYTES, ARP_REQUEST, arpOperation, arpSenderIp, arpTargetIp, isArp } from './wire/arp.js';
 import {
@@ -45,6 +45,17 @@ export interface ShownPacket {
   readonly capacity: number;
 }
 
+/** What is shown of a core. */
+export interface ShownCore {
+  readonly index: number;
+  readonly count: number;
+  readonly address: number;
+  readonly mac: Uint8Array;
+  readonly layer: Layer;
+  readonly mtu: number;
+  readonly isAsleep: boolean;
+}
+
 /** `PacketBuffer 17: 98 bytes, the stack's: IPv4 10.0.0.1 > 10.0.0.2 ICMP; 45 00 00 62 …` */
 export function packetText({ u8 }: MemoryViews, packet: ShownPacket, isIp: boolean, isStacks: boolean): string {
   const { handle, offset, capacity } = packet;
@@ -58,7 +69,7 @@ export function packetText({ u8 }: MemoryViews, packet: ShownPacket, isIp: boole
 }
 
 /** `Core 0 of 2: 10.0.0.1 at 52:54:00:00:00:01, layer ip, MTU 1500, awake` */
-export function coreText({ index, count, address, mac, layer, mtu, isAsleep }: Core): string {
+export function coreText({ index, count, address, mac, layer, mtu, isAsleep }: ShownCore): string {
   const place = `${formatIpv4(address)} at ${formatMac(mac)}`;
   return `Core ${index} of ${count}: ${place}, layer ${layer}, MTU ${mtu}, ${isAsleep ? 'asleep' : 'awake'}`;
 }

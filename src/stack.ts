@@ -19,11 +19,13 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { StopSignal } from '../drivers/stop-signal.js';
-import type { Layer } from './config.js';
+import type { Layer, StackOptions } from './config.js';
 import { AppError } from './errors.js';
 import { placeOf, syntaxErrorPlace } from './fault-place.js';
 import type { Core } from './link/core.js';
 import type { PacketBuffer } from './link/packet-buffer.js';
+
+export type { StackOptions } from './config.js';
 
 /** The stack of one core. */
 export interface Stack {
@@ -52,9 +54,6 @@ export interface EventLoopStack {
   /** Running totals, by name. */
   report?(): Record<string, number>;
 }
-
-/** Options of a stack, as the command line or a caller gives them. */
-export type StackOptions = Readonly<Record<string, unknown>>;
 
 /** Makes the stack of a core. */
 export type StackFactory = (core: Core, options: StackOptions) => Stack | EventLoopStack;

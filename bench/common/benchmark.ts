@@ -1,4 +1,5 @@
 /** What a benchmark is to `bench/main.ts`. */
+import { whenAborted } from '../../drivers/stop-signal.js';
 import type { Row } from '../report/report.js';
 
 export interface Plan {
@@ -25,11 +26,9 @@ export interface Benchmark {
 }
 
 /** Rejects when the benchmark is to end early: to race what takes long. */
-export function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    else signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
+export async function aborted(signal: AbortSignal): Promise<never> {
+  await whenAborted(signal);
+  throw signal.reason;
 }
 
 /**

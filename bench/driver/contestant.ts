@@ -3,13 +3,13 @@
  * sends, receives or forwards until its input ends. Asked `count`, it says how many packets and when.
  */
 import { pinPollingThread } from '../../drivers/libc/index.js';
+import { pollUntilAborted } from '../../drivers/poll-loop.js';
 import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.js';
 import { VirtioNetDevice } from '../../drivers/virtio/virtio-net-device.js';
 import { init } from '../../src/index.js';
 import { parseMac } from '../../src/wire/address.js';
 import { ETH_HEADER_BYTES } from '../../src/wire/ethernet.js';
 import { udpFrame } from '../common/frames.js';
-import { pollForever } from '../common/poll-loop.js';
 import { serve } from '../common/serve.js';
 import { apiLoop } from './api-loops.js';
 import { bareLoop, type Loop } from './loops.js';
@@ -60,6 +60,11 @@ serve(
   (): Count => ({ packets: loop.packets, milliseconds: performance.now() }),
   () => end.abort(),
 );
-await pollForever(() => loop.poll(), end.signal);
+// The number of packets tells the loop only when to sleep, and without `sleep` it never does.
+const poll = (): number => {
+  loop.poll();
+  return 1;
+};
+await pollUntilAborted({ poll }, { signal: end.signal });
 await close();
 process.exit();

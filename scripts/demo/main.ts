@@ -1,6 +1,6 @@
 /** `npm run demo`: two endpoints find each other by ARP and exchange pings and UDP through the embedded switch. */
 import { Command, Option } from 'commander';
-import { watchOutput } from '../../src/cli/output-end.js';
+import { watchOutput } from '../../src/cli/output/output-end.js';
 import { untilStopped } from '../../src/cli/shutdown.js';
 import type { Mode } from '../../src/index.js';
 import { isClean, render, toJson } from './report.js';

@@ -6,6 +6,7 @@
  * be sent, parked for ARP) or the stack. Nothing is allocated per packet.
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
+import type { IdlePolicy } from '../../drivers/poll-loop.js';
 import {
   type BufferGeometry,
   type BufferPool,
@@ -13,7 +14,7 @@ import {
   FRAME_OFFSET,
   frameCapacity,
 } from '../../rings/buffer-pool.js';
-import type { IdlePolicy, Layer } from '../config.js';
+import type { Layer } from '../config.js';
 import { L2, type L2Counters, type PortCounters } from '../counters.js';
 import { ArgumentError } from '../errors.js';
 import { coreText, INSPECT } from '../inspect.js';

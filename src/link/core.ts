@@ -4,8 +4,9 @@
  */
 
 import type { MemoryViews } from '../../drivers/memory/index.js';
+import type { IdlePolicy } from '../../drivers/poll-loop.js';
 import type { StopSignal } from '../../drivers/stop-signal.js';
-import type { IdlePolicy, Layer } from '../config.js';
+import type { Layer } from '../config.js';
 import type { PortCounters } from '../counters.js';
 import type { FlowTuple } from '../rss/rss.js';
 import type { PacketBuffer } from './packet-buffer.js';

@@ -1,6 +1,6 @@
 /** Case I of the design: the one core itself polls the vNIC, filters, answers ARP and sends. */
 import type { NetDevice } from '../../drivers/net-device.js';
-import type { IdlePolicy } from '../config.js';
+import type { IdlePolicy } from '../../drivers/poll-loop.js';
 import { createL2Counters, L2, type PortCounters } from '../counters.js';
 import { IndirectionTable } from '../rss/indirection-table.js';
 import type { RssOptions } from '../rss/keys.js';

@@ -1,8 +1,8 @@
 /** The thread of one core: attaches to the rings, makes the stack from the application's module, and runs it. */
 import { workerData } from 'node:worker_threads';
 import { CounterBlock } from '../../rings/counters.js';
-import { loadApp } from '../apps/index.js';
 import { runStack } from '../link/run-loop.js';
+import { loadApp } from '../load-app.js';
 import { createStack } from '../stack.js';
 import { RingCore } from './core/ring-core.js';
 import { Interconnect } from './interconnect.js';

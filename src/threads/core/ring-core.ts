@@ -3,9 +3,10 @@
  * the device. Neighbours are read in shared memory.
  */
 import type { MemoryViews } from '../../../drivers/memory/index.js';
+import type { IdlePolicy } from '../../../drivers/poll-loop.js';
 import { type BufferGeometry, BufferPool } from '../../../rings/buffer-pool.js';
 import type { SpscRing } from '../../../rings/spsc-ring.js';
-import type { IdlePolicy, Layer } from '../../config.js';
+import type { Layer } from '../../config.js';
 import { L2, type L2Counters, type LayerCounters } from '../../counters.js';
 import { BaseCore } from '../../link/base-core.js';
 import { Egress } from '../../link/egress.js';

@@ -2,7 +2,7 @@
  * The receiving and the sending loop of the threads that have the device, made to run like a stack on a core: the same
  * polling, sleeping and waking up.
  */
-import type { IdlePolicy } from '../../config.js';
+import type { IdlePolicy } from '../../../drivers/poll-loop.js';
 import { L2, type L2Counters } from '../../counters.js';
 import type { WaitForPacketsOptions } from '../../link/core.js';
 import type { WakeSource } from '../../link/lower-layer.js';

@@ -1,7 +1,7 @@
-/** All counters of a port for people: what SIGUSR1 prints. */
-import { meaningOf, type PortCounters } from '../counters.js';
+/** The counters of a port as text, for SIGUSR1. */
+import { meaningOf, type PortCounters } from '../../counters.js';
 
-/** A line a counter that is not 0, with what it counts where the layer knows. */
+/** Returns one line per counter that is not 0, with its meaning if it is known. */
 export function counterLines(counters: PortCounters): string[] {
   const rows = Object.entries(counters).filter(([, value]) => value !== 0);
   const name = Math.max(0, ...rows.map(([key]) => key.length));

@@ -1,13 +1,13 @@
-/** `--stats-period`: what a port did since the last line, as rates; and each of its threads, where there are several. */
-import type { PortCounters } from '../counters.js';
-import type { CoreStatus, Port, ThreadStatus, WorkerStatus } from '../port.js';
+/** `--stats-period`: prints the rates of a port, and those of its threads when it has several. */
+import type { PortCounters } from '../../counters.js';
+import type { CoreStatus, Port, ThreadStatus, WorkerStatus } from '../../port.js';
 
 type SomeCounters = Partial<PortCounters>;
 
-/** A counter of something that did not get through. */
+/** Names of counters of packets that were lost. */
 const IS_DROP = /(^|_)(drop(ped)?|lost)(_|$)/;
 
-/** `none`, or every drop that happened with its reason: `12 (rx_drop_not_ip 10, tx_drop_unresolved 2)`. */
+/** Returns `none`, or the drops with their reasons: `12 (rx_drop_not_ip 10, tx_drop_unresolved 2)`. */
 export function dropsOf(now: SomeCounters, before: SomeCounters = {}): string {
   const reasons: string[] = [];
   let total = 0;
@@ -20,7 +20,7 @@ export function dropsOf(now: SomeCounters, before: SomeCounters = {}): string {
   return total === 0 ? 'none' : `${total} (${reasons.join(', ')})`;
 }
 
-/** What the counters of something were a period ago. */
+/** The counters of a port or a thread, now and one period ago. */
 class Rates {
   private last: SomeCounters = {};
   private now: SomeCounters = {};
@@ -30,14 +30,14 @@ class Rates {
     this.now = first;
   }
 
-  /** Takes the counters as they are, `seconds` after the last time. */
+  /** Takes the current counters, `seconds` after the last update. */
   update(now: PortCounters, seconds: number): void {
     this.last = this.now;
     this.now = now;
     this.seconds = seconds;
   }
 
-  /** How much a counter has grown. */
+  /** Returns how much a counter has grown in the last period. */
   growth(name: keyof PortCounters): number {
     return (this.now[name] ?? 0) - (this.last[name] ?? 0);
   }
@@ -46,7 +46,7 @@ class Rates {
     return this.growth(name) / this.seconds;
   }
 
-  /** How many buffers the stack has now. */
+  /** How many buffers the stack owns now. */
   get held(): number {
     return this.now.held_by_stack ?? 0;
   }
@@ -56,20 +56,20 @@ class Rates {
   }
 
   /**
-   * Share of its time that a thread slept or polled in vain. Empty where it counts none (a stack that drives itself), or
-   * did not come to: it is stuck.
+   * Returns the share of the period in which a thread slept or polled without finding a packet. It is empty when the thread
+   * does not measure this (a stack that drives itself), or is stuck.
    */
   idle(isAsleep: boolean): string {
     const { loop_idle_ms: ever = 0, loop_busy_ms: everBusy = 0 } = this.now;
     const busy = this.growth('loop_busy_ms');
     const rest = Math.max(0, 1000 * this.seconds - busy);
-    // A sleep is counted when it ends: one that goes on is idle, too, and one that began earlier is not all of this period.
+    // A sleep is counted when it ends. A thread that still sleeps is idle, and a sleep may have begun before this period.
     const idle = isAsleep ? rest : Math.min(this.growth('loop_idle_ms'), rest);
     return ever + everBusy === 0 || idle + busy === 0 ? '' : `; idle ${Math.round((100 * idle) / (idle + busy))} %`;
   }
 }
 
-/** Prints a line for the port every `seconds`, and one for each of its threads where it has several, until stopped. */
+/** Prints a line for the port every `seconds`, and one line per thread when it has several, until it is stopped. */
 export class RatePrinter {
   private lastAt = performance.now();
   private readonly all: Rates;

@@ -1,13 +1,13 @@
-/** The thread that watches the main one: see `hang-watch.ts`. Reads one word four times a second while all is well. */
+/** The thread that watches the main thread: see `hang-watch.ts`. Normally it reads one word four times per second. */
 import { readFileSync, writeSync } from 'node:fs';
 import { workerData } from 'node:worker_threads';
-import { nameThread, parseThreadStat, SignalActions, type ThreadState } from '../../drivers/libc/index.js';
+import { nameThread, parseThreadStat, SignalActions, type ThreadState } from '../../../drivers/libc/index.js';
 import { HangDetector } from './hang-detector.js';
 import { type HangState, HangWord } from './hang-state.js';
 
 /** Time between two looks, in ms. */
 const LOOK_MS = 250;
-/** Of the main thread of this process. */
+/** The kernel's state of the main thread. */
 const STAT = `/proc/self/task/${process.pid}/stat`;
 
 const state = workerData as HangState;
@@ -18,7 +18,7 @@ function readMainThread(): ThreadState {
   return parseThreadStat(readFileSync(STAT, 'latin1'));
 }
 
-/** Signals end the process from now on; the one that has told it to end already does so now. */
+/** Lets signals end the process from now on. If a signal has told it to end already, ends it now. */
 function letSignalsEndIt(how: string): void {
   if (Atomics.load(words, HangWord.isReplaced) === 1) return;
   actions.replaceByDefault();
@@ -29,7 +29,7 @@ function letSignalsEndIt(how: string): void {
   try {
     writeSync(2, `tspmd: the main thread ${how}: ${what}\n`);
   } catch {
-    // Nobody reads the output.
+    // The output has no reader any more.
   }
   if (told !== 0) process.kill(process.pid, told);
 }

@@ -1,15 +1,15 @@
-/** An output that nobody reads any more (`tspmd … | head`), which is how SIGPIPE reaches a Node program. */
+/** The end of the output: its reader has closed it, as in `tspmd … | head`. Node ignores SIGPIPE and reports EPIPE instead. */
 
 let outputEnded: () => void = () => {};
-/** Resolves when nobody reads the output any more. */
+/** Resolves when the reader has closed the output. */
 export const outputEnd = new Promise<void>((resolve) => {
   outputEnded = resolve;
 });
 
 /**
- * Outlives the loss of its output: once nobody reads it, the command ends in good order; what else can be wrong with it (a
- * full disk) is an error of one line.
- * @param name of the program, for that line
+ * Handles errors of stdout and stderr. After the reader has closed one, {@link outputEnd} resolves, and the command can clean
+ * up. Any other error, such as a full disk, is printed in one line, too.
+ * @param name of the program, for this line
  */
 export function watchOutput(name: string): void {
   for (const stream of [process.stdout, process.stderr]) {

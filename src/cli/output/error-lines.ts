@@ -1,15 +1,15 @@
-/** Whatever was thrown, by us or by somebody's stack, as text for people: one line, and a stack if it is asked for. */
+/** Errors as text: one line, and the stack traces for `--verbose`. An app may throw anything, not only Error objects. */
 import { inspect } from 'node:util';
-import { ConfigError, WorkerError } from '../errors.js';
-import { placeOf } from '../fault-place.js';
+import { ConfigError, WorkerError } from '../../errors.js';
+import { placeOf } from '../../fault-place.js';
 
-/** What it says: an error's message; anything else as it is. */
+/** Returns the message of an error, or a text for any other value. */
 export function messageOf(thrown: unknown): string {
   if (!(thrown instanceof Error)) return typeof thrown === 'string' ? thrown : inspect(thrown);
   return thrown.message === '' ? thrown.name : thrown.message;
 }
 
-/** One line for what was thrown while `app` ran: whose fault it is, and where in its code, if it is not ours. */
+/** Returns one line for what was thrown while `app` ran: the app, the message, and the place in the app's code. */
 export function faultOf(app: string, thrown: unknown): string {
   const message = messageOf(thrown)
     .trim()
@@ -20,23 +20,23 @@ export function faultOf(app: string, thrown: unknown): string {
   return place === null ? named : `${named} (at ${place})`;
 }
 
-/** What went wrong while a port with `app` was opened: the app's fault where it was thrown in its code. */
+/** Returns the error of a port that was opened with `app`. If the app's code threw it, its message names the app. */
 export function openingFault(app: string, thrown: unknown): unknown {
   return placeOf(thrown) === null ? thrown : new Error(faultOf(app, thrown), { cause: thrown });
 }
 
-/** Whether a command was told what cannot be, as opposed to that it failed. */
+/** Tells whether the user's configuration is wrong, which has an exit code of its own. */
 export function isUsageFault(thrown: unknown): boolean {
   return thrown instanceof ConfigError;
 }
 
-/** Errors of a chain of causes that are shown; a chain may be a ring. */
+/** How many errors of a chain of causes are shown. The chain may be circular. */
 const MAX_CAUSES = 8;
 
-/** What `--verbose` adds: the stack of what was thrown first, and of what caused that, if it says so. */
-export function stackOf(thrown: unknown): string {
+/** Returns the stack traces for `--verbose`: that of the error that was thrown first, and those of its causes. */
+export function traceOf(thrown: unknown): string {
   const stacks = new Set<string>();
-  // The outermost is ours, and but repeats in one line what its cause tells.
+  // The outermost error is the command's own, and repeats its cause in one line.
   let error = thrown instanceof Error ? (thrown.cause ?? thrown) : thrown;
   for (let i = 0; i < MAX_CAUSES && error !== undefined; i++) {
     const isError = error instanceof Error;

@@ -1,8 +1,8 @@
 /** What `--stats-period` prints of a thread's time. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { RatePrinter } from '../../../../src/cli/rates.js';
-import { createL2Counters, type PortCounters } from '../../../../src/counters.js';
-import type { CoreStatus, Port, WorkerStatus } from '../../../../src/port.js';
+import { RatePrinter } from '../../../../../src/cli/output/rates.js';
+import { createL2Counters, type PortCounters } from '../../../../../src/counters.js';
+import type { CoreStatus, Port, WorkerStatus } from '../../../../../src/port.js';
 
 /** All counters, of which most are 0. */
 const counted = (some: Partial<PortCounters>): PortCounters => ({ ...createL2Counters().snapshot(), ...some });

@@ -1,8 +1,8 @@
 /** When the main thread counts as one that hangs, and what the kernel says of a thread. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { parseThreadStat, type ThreadState } from '../../../../drivers/libc/index.js';
-import { HangDetector } from '../../../../src/cli/hang-detector.js';
+import { parseThreadStat, type ThreadState } from '../../../../../drivers/libc/index.js';
+import { HangDetector } from '../../../../../src/cli/hang/hang-detector.js';
 
 const waiting = (cpuMs = 0): ThreadState => ({ isWaiting: true, cpuMs });
 const running = (cpuMs: number): ThreadState => ({ isWaiting: false, cpuMs });

@@ -1,22 +1,22 @@
 /**
- * Signals end the command even while its main thread hangs.
+ * Lets signals end the command even while its main thread hangs.
  *
- * Node handles a signal in the event loop of the main thread. A thread that waits in a system call for ever, or runs without
- * end, never gets there. So the event loop counts a word of shared memory up (a beat), and a thread of its own
- * (`hang-worker.ts`) looks at it. Where the beats stay away, that thread gives the signals back the action that ends the process at
- * once. The event loop takes this back with its next beat.
+ * Node handles a signal in the event loop of the main thread. A thread that waits in a system call for ever, or never returns
+ * to the event loop, does not handle it. Therefore the event loop counts beats in shared memory, and a watching thread
+ * (`hang-worker.ts`) looks at them. When the beats stop, the watching thread gives the signals their default action, which
+ * ends the process immediately. The event loop undoes this with its next beat.
  */
 import { Worker } from 'node:worker_threads';
-import { endProcessIn, SignalActions, type SignalName } from '../../drivers/libc/index.js';
+import { endProcessIn, SignalActions, type SignalName } from '../../../drivers/libc/index.js';
 import { type HangState, HangWord } from './hang-state.js';
 
 /** Time between two beats, in ms. */
 const BEAT_MS = 250;
-/** When the watch begins, in ms: the start of a command is not to wait for it. */
+/** The watch begins this long after the start, in ms, so that it does not slow the start down. */
 const BEGIN_MS = 500;
-/** A process that is to end, and beats no more, lives so long, in s. */
+/** A process that was told to end is killed this long after its last beat, in s. */
 const LAST_BEAT_S = 2;
-/** What is in order and takes longer does not end the process in order either, in ms: threads are waited for, and peers. */
+/** How long a process that was told to end may go on with its beats before it is killed, in ms. It waits for threads and peers. */
 const END_MS = 10_000;
 
 export class HangWatch {
@@ -25,7 +25,7 @@ export class HangWatch {
   private readonly actions: SignalActions;
   private toldAt = 0;
 
-  /** Begins to watch the calling thread, the main one, in half a second. Keeps no process alive. */
+  /** Begins to watch the calling thread, which must be the main one, after half a second. It does not keep the process alive. */
   constructor(signals: readonly SignalName[]) {
     const saved = new SharedArrayBuffer(SignalActions.bytes(signals.length));
     this.state = { signals, words: new SharedArrayBuffer(16), saved };
@@ -35,15 +35,15 @@ export class HangWatch {
   }
 
   /**
-   * The process is to end in good order. If it hangs on the way, it ends all the same.
-   * @param signal what told it, by its number
+   * Notes that the process was told to end and cleans up. From now on it is killed if it hangs.
+   * @param signal number of the signal that told it
    */
   told(signal: number): void {
     if (this.toldAt !== 0) return;
     this.toldAt = performance.now();
     Atomics.store(this.words, HangWord.told, signal);
     this.beat();
-    // Of a process that ends before the watch has begun, too.
+    // The process may have been told before the watch has begun.
     setInterval(() => this.beat(), BEAT_MS).unref();
   }
 
@@ -53,7 +53,7 @@ export class HangWatch {
       name: 'tspmd-watch',
       resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },
     });
-    // Without the watch the command works all the same.
+    // The command works without the watch.
     worker.on('error', (error) => process.stderr.write(`tspmd: hangs are not watched for: ${error.message}\n`));
     worker.unref();
     if (this.toldAt === 0) setInterval(() => this.beat(), BEAT_MS).unref();
