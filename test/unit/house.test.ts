@@ -7,7 +7,7 @@ import { countAny, importCircles, ROOT, readSources, type Source, testTitles } f
 
 const FOLDERS = ['rings', 'drivers', 'bess', 'src', 'examples', 'templates', 'scripts', 'bench', 'test'];
 const MAX_LINES = 350;
-const MAX_FILES = 14;
+const MAX_FILES = 15;
 const MAX_TITLE = 80;
 
 /** Folders that the code of a folder may import besides its own. `test` may import everything. */
