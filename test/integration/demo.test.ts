@@ -28,7 +28,7 @@ describe('npm run demo', () => {
       udp: { sent: 10_000, received: 10_000, corrupt: 0 },
       switch: { forwarded: expect.any(Number), replicated: expect.any(Number), dropped: expect.any(Number) },
     });
-    // Both ways of 11,000 packets, and ARP; the announcement of the endpoint that came first finds no peer there.
+    // Both ways of 11,000 packets, and ARP; the announcement of the endpoint that came first found nobody there.
     expect(result.switch.forwarded).toBeGreaterThanOrEqual(22_000);
     expect(result.switch.replicated).toBeGreaterThan(0);
     expect(result.switch.dropped).toBeLessThanOrEqual(2);
@@ -40,7 +40,7 @@ describe('npm run demo', () => {
 
   it.each([
     ['single', 'one thread per endpoint'],
-    ['2kb', '2 cores, an Rx worker and a Tx worker per endpoint'],
+    ['2kb', '2 cores, an Rx and a Tx worker per endpoint'],
   ])('prints a report for people in mode %s', LIMIT, async (mode, threads) => {
     const demo = Child.spawn(process.execPath, [DEMO, '--mode', mode]);
     const { code } = await demo.exited;
@@ -48,7 +48,7 @@ describe('npm run demo', () => {
     expect(demo.stdout).toContain(`mode ${mode}: ${threads}`);
     expect(demo.stdout).toMatch(/ping +1,000 sent, 1,000 answered; round trip p50 [\d.]+ µs/);
     expect(demo.stdout).toMatch(/UDP +10,000 sent, 10,000 echoed .* 0 corrupt/);
-    expect(demo.stdout).toMatch(/switch [\d,]+ forwarded, \d+ of them copies of broadcasts/);
+    expect(demo.stdout).toMatch(/switch [\d,]+ forwarded, including \d+ copies of broadcasts/);
     expect(demo.stdout).toContain('OK: nothing lost, nothing corrupt');
   });
 
@@ -57,7 +57,7 @@ describe('npm run demo', () => {
     const demo = Child.spawn(process.execPath, [DEMO], { ...process.env, TMPDIR: folder });
     await until('the demo begins', () => readdirSync(folder, { recursive: true }).length > 1);
     expect(await demo.stop('SIGINT')).toEqual({ code: 1, signal: null });
-    expect(demo.output).toBe('demo: stopped before it was done\n');
+    expect(demo.output).toBe('demo: stopped before the end\n');
     expect(readdirSync(folder)).toEqual([]);
     rmSync(folder, { recursive: true });
   });

@@ -4,7 +4,7 @@
  */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { type Endpoint, udpFrame } from '../../bench/common/frames.js';
-import { bareLoop } from '../../bench/driver/loops.js';
+import { bareLoop } from '../../bench/driver/bare-loops.js';
 import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.js';
 import type { Doorbell, QueueLayout } from '../../drivers/virtio/transport.js';
 import { VirtioNetDevice } from '../../drivers/virtio/virtio-net-device.js';

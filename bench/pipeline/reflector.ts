@@ -1,10 +1,10 @@
-/** The stack of these benchmarks: sends every packet back to where it came from, and does nothing else. */
+/** The stack of these benchmarks: it sends every packet back to its source. */
 import type { Core } from '../../src/link/core.js';
 import type { Stack } from '../../src/stack.js';
 import { swapIpv4Addresses } from '../../src/wire/ipv4.js';
 
-/** A class, not a closure: V8 compiles a closure of which there is one for that one, which many would not share. */
-export class Bounce implements Stack {
+/** A class with a method, because many cores share one thread here (docs/v8.md, "Bursts as closures"). */
+export class Reflector implements Stack {
   constructor(private readonly core: Core) {}
 
   poll(): number {

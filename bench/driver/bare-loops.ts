@@ -1,21 +1,21 @@
 /**
- * What a contestant of ours does all the time, on the bare driver: the same as the forward modes of testpmd, its peer.
- * Closures, as an app's poll is: V8 compiles one that exists once in the process for the very device that it captures.
+ * The loops of our contestant on the bare driver. They do what the forward modes of testpmd do. They are closures
+ * (docs/v8.md, "Bursts as closures"), as an app's poll is.
  */
 import type { NetDevice } from '../../drivers/net-device.js';
 import { FRAME_OFFSET } from '../../rings/buffer-pool.js';
 import { swapEthMacs } from '../../src/wire/ethernet.js';
-import type { Direction } from './scene.js';
+import type { Direction } from './rows.js';
 
 export interface Loop {
-  /** Frames that the device took, or that came from it. */
+  /** How many frames the device has taken, or delivered. */
   packets: number;
   readonly poll: () => void;
 }
 
 /**
- * What testpmd's txonly writes into each frame: the Ethernet, IPv4 and UDP headers, 42 bytes. A frame begins at 2 mod 4: one
- * half word, then words.
+ * The Ethernet, IPv4 and UDP headers, 42 bytes, which testpmd's txonly writes into each frame, are one 16-bit word and then this
+ * many 32-bit words, because a frame begins at 2 mod 4.
  */
 const HEADER_WORDS = 10;
 
@@ -45,7 +45,7 @@ class Tx implements Loop {
       }
       const taken = device.txBurst(handles, lengths, burst);
       this.packets += taken;
-      // As testpmd: what finds no room is not tried again.
+      // As in testpmd, a frame that finds no room is not tried again.
       for (let i = taken; i < burst; i++) pool.put(handles[i]);
     };
   }
@@ -84,7 +84,10 @@ class Forward implements Loop {
   }
 }
 
-/** @param frame what to send; its headers go into each frame anew */
+/**
+ * Makes the loop of a direction.
+ * @param frame the frame to send; its headers are written into each buffer
+ */
 export function bareLoop(device: NetDevice, direction: Direction, burst: number, frame: Uint8Array): Loop {
   if (direction === 'rx') return new Rx(device, burst);
   if (direction === 'forward') return new Forward(device, burst);

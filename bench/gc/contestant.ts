@@ -1,7 +1,7 @@
 /**
- * Driver, or layer and echo app too, on one end of a vhost-user socket and our backend on the other, all in one thread, so
- * that every object that is made a packet is seen. Asked for MILLISECONDS, it answers with a {@link Soak}. Run with
- * `--expose-gc`.
+ * The process that `bench -- gc` measures. The driver, with row `gc/api` also the layer and the echo app, is on one end of a
+ * vhost-user socket and our backend on the other, all in one thread, so that every object that is allocated per packet counts.
+ * It answers a request of MILLISECONDS with a {@link HeapWindow}. It must run with `--expose-gc`.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,20 +15,20 @@ import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.
 import { VirtioNetDevice } from '../../drivers/virtio/virtio-net-device.js';
 import createEcho from '../../src/apps/echo.js';
 import { init } from '../../src/index.js';
+import { answerRequests } from '../common/bench-process.js';
 import { udpFrame } from '../common/frames.js';
 import { RoundTrips } from '../common/round-trips.js';
-import { serve } from '../common/serve.js';
-import { bareLoop } from '../driver/loops.js';
+import { bareLoop } from '../driver/bare-loops.js';
 
-/** What a window shows. */
-export interface Soak {
+/** The result of a window. */
+export interface HeapWindow {
   readonly packets: number;
-  /** Bytes of heap that were allocated, whether collected since or not. */
+  /** Bytes that were allocated on the heap, collected or not. */
   readonly allocated: number;
   readonly collections: number;
   readonly pauseMs: number;
   readonly longestPauseMs: number;
-  /** Bytes of heap in use after a full collection, more than before the window. */
+  /** Growth of the heap during the window in bytes, measured after full collections. */
   readonly growth: number;
 }
 
@@ -37,7 +37,7 @@ const SERVER = { ip: '10.0.0.1', mac: '52:54:00:00:00:01' };
 const ECHO_PORT = 7;
 const BYTES = 64;
 const BURST = 32;
-/** Rounds between two turns of the event loop: a turn makes some objects of its own. */
+/** Rounds between two turns of the event loop. There are many, because a turn allocates objects of its own. */
 const ROUNDS = 4096;
 
 const subject = JSON.parse(process.argv[2]) as 'driver' | 'api';
@@ -70,7 +70,7 @@ async function open(): Promise<{ poll: () => void; close: () => Promise<void> }>
 const { poll, close } = await open();
 while (pair.rxQueue === null || pair.txQueue === null) await nextTurn();
 
-async function run(milliseconds: number): Promise<Soak> {
+async function run(milliseconds: number): Promise<HeapWindow> {
   collect?.();
   const before = process.memoryUsage().heapUsed;
   const profiler = new GCProfiler();
@@ -112,7 +112,7 @@ async function end(): Promise<void> {
 }
 
 process.once('SIGTERM', () => void end());
-serve(
+answerRequests(
   ([milliseconds]) => run(Number(milliseconds)),
   () => void end(),
 );

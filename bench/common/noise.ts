@@ -1,29 +1,23 @@
 /**
- * Whether anything can be concluded from a row. Figures of a machine that did something else meanwhile look like any
- * others; so each row is watched, and says when it should not be believed.
+ * Decides whether a row is conclusive. Figures do not show whether the machine did something else meanwhile, so each row is
+ * watched.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { coreToCoreNs } from '../common/core-to-core.js';
-import { benchCpus, cpuSeconds, stolenSeconds } from '../common/cpus.js';
-import type { Figure } from './report.js';
+import type { Figure, Noise } from '../report/report.js';
+import { coreToCoreNs } from './core-to-core.js';
+import { benchCpus, cpuSeconds, stolenSeconds } from './cpus.js';
 
-export interface Noise {
-  /** False when the machine was too noisy: the ratio then says nothing. */
-  readonly conclusive: boolean;
-  /** Why not; one clause each. */
-  readonly reasons: readonly string[];
-  /** The round trip of a cache line between the two CPUs, before and after; null where the CPUs had no time for it. */
-  readonly coreToCoreNs?: { readonly before: number | null; readonly after: number | null };
-}
-
-/** Round trips that differ by more than this are of two different placements of the CPUs (near ones vary by a tenth). */
-const ALIKE = 1.5;
-/** A process that spins and gets less than this of its CPU has shared it. */
+/** If round trips differ by a larger factor, the CPUs have moved. Otherwise they vary by a tenth. */
+const SAME_PLACEMENT = 1.5;
+/** A spinning process that gets less than this part of its CPU has shared it. */
 const WHOLE_CPU = 0.9;
-/** Disturbed windows among all of a row from which on its median is in doubt. */
+/** If a larger part of a row's windows was disturbed, its median is in doubt. */
 const TOLERATED = 1 / 3;
 
-/** Windows so far apart that their median says little. */
+/** Why a row with {@link isSpread} figures is in doubt. */
+export const SPREAD = 'the windows differ by more than their median';
+
+/** Tells whether the windows differ so much that their median says little. */
 export const isSpread = ({ median, min, max }: Figure): boolean => max - min > median;
 
 export class NoiseGuard {
@@ -32,20 +26,20 @@ export class NoiseGuard {
   private readonly stolen = stolenSeconds();
   private readonly began = performance.now();
 
-  /** @param before undefined: not probed */
+  /** @param before the round trip before the row; undefined when it is not measured */
   private constructor(private readonly before: number | null | undefined) {}
 
   /**
    * Begins to watch a row.
-   * @param isProbed whether to measure the round trip between the cores: where one thread alone is measured it says nothing
+   * @param isProbed whether to measure the round trip between the CPUs; it does not matter when one thread is measured
    */
   static async begin(isProbed = true): Promise<NoiseGuard> {
     return new NoiseGuard(isProbed ? await probe() : undefined);
   }
 
   /**
-   * A window in which these processes spin: were they given their CPUs? Not asked of windows under a tenth of a second,
-   * as the kernel counts in hundredths.
+   * Watches a window in which these processes spin: did they get their CPUs? Windows below a tenth of a second are not checked,
+   * because the kernel counts in hundredths.
    */
   async watch<T>(pids: readonly number[], work: () => Promise<T>): Promise<T> {
     const before = pids.map(cpuSeconds);
@@ -57,21 +51,21 @@ export class NoiseGuard {
     return result;
   }
 
-  /** A window in which each thread that spins got this share of a CPU. */
+  /** Notes a window in which each spinning thread got this share of a CPU. */
   window(share: number): void {
     this.windows++;
     if (share < WHOLE_CPU) this.disturb('contestants had to share their CPU');
   }
 
-  /** Something was wrong with one window. */
+  /** Notes that something disturbed one window. */
   disturb(reason: string): void {
     this.disturbed.set(reason, (this.disturbed.get(reason) ?? 0) + 1);
   }
 
-  /** The verdict on a row with these figures. */
+  /** Returns whether a row with these figures is conclusive. */
   async end(figures: readonly Figure[]): Promise<Noise> {
     const reasons: string[] = [];
-    if (figures.some(isSpread)) reasons.push('the windows lie further apart than their median');
+    if (figures.some(isSpread)) reasons.push(SPREAD);
     for (const [reason, count] of this.disturbed) {
       if (count > this.windows * TOLERATED) reasons.push(`${reason} in ${count} of ${this.windows} windows`);
     }
@@ -82,7 +76,7 @@ export class NoiseGuard {
     const { before } = this;
     if (before === null || after === null) {
       reasons.push('the CPUs had no time to measure a round trip between them');
-    } else if (Math.max(before, after) > ALIKE * Math.min(before, after)) {
+    } else if (Math.max(before, after) > SAME_PLACEMENT * Math.min(before, after)) {
       reasons.push(`the CPUs moved: a round trip between them took ${before} ns before and ${after} ns after`);
     }
     return { conclusive: reasons.length === 0, reasons, coreToCoreNs: { before, after } };
@@ -92,10 +86,10 @@ export class NoiseGuard {
 const SETTLE_MS = 20;
 
 async function probe(): Promise<number | null> {
-  // What was paused just now may still be on its way off the CPU.
+  // A process that was paused just now may still use the CPU.
   await sleep(SETTLE_MS);
   const { common, contestant } = benchCpus();
-  // On a single CPU the two would wait for each other's time slices.
+  // On a single CPU, the two ends would wait for each other's time slices.
   const ns = common === contestant ? null : await coreToCoreNs(common, contestant);
   return ns === null ? null : Math.round(ns);
 }

@@ -1,6 +1,6 @@
 /**
- * The receiving and the sending loop over an {@link EndlessNic}, put together as the workers put them together, and a core
- * of theirs; all for whatever thread they are wanted in.
+ * Makes the receiving loop, the sending loop and the cores over an {@link EndlessNic}, as the workers of `tspmd run` make them.
+ * They can run in any thread.
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
 import { createCoreCounters, createL2Counters } from '../../src/counters.js';
@@ -17,16 +17,16 @@ import { defaultBuffers, planBuffers } from '../../src/threads/plan.js';
 import { EndlessNic, geometryOf } from './endless-nic.js';
 import { LINK } from './network.js';
 
-/** Of `tspmd run`: every core's turn is a burst. */
+/** Packets per turn of a core, as `tspmd run` has it by default. */
 const CORE_BURST = BURST;
-/** Packets until the flows come again as at first: some bursts for each of 64 cores, and every flow of 100,000. */
+/** Packets until the sequence of flows begins again: some bursts for each of 64 cores, and each of 100,000 flows. */
 export const PERIOD = 4096 * BURST;
 const clock = (): number => performance.now();
 
-/** As `init` plans it where the user names no number of buffers. */
+/** Plans the buffers as `init` does by default. */
 export const planFor = (cores: number) => planBuffers(cores, defaultBuffers(cores));
 
-/** The device of a layout with `cores` cores; of Case I with as many buffers. */
+/** Makes the device of a layout with `cores` cores. Layout single gets as many buffers. */
 export function nicFor(cores: number, flows: number, separateSent: boolean, memory?: SharedArrayBuffer): EndlessNic {
   const { buffers, rxBuffers, deviceRing } = planFor(cores);
   const place = memory === undefined ? {} : { memory };
@@ -34,7 +34,7 @@ export function nicFor(cores: number, flows: number, separateSent: boolean, memo
   return new EndlessNic({ buffers, rxBuffers, ring: deviceRing, flows, period, separateSent, ...place });
 }
 
-/** What the thread runs that receives. */
+/** Makes the receiving loop. */
 export function rxLoop(nic: EndlessNic, interconnect: Interconnect, share: RssShare): RxMainLoop {
   const { memory, pool } = nic;
   const counters = createL2Counters();
@@ -50,7 +50,7 @@ export function rxLoop(nic: EndlessNic, interconnect: Interconnect, share: RssSh
   return new RxMainLoop(nic, interconnect, link, arp, Rss.attach(memory, share), 'ip', counters, inbound);
 }
 
-/** What the thread runs that sends; `rx` is the receiving loop where that is the same thread. */
+/** Makes the sending loop. `rx` is the receiving loop when both run in the same thread. */
 export function txLoop(nic: EndlessNic, interconnect: Interconnect, rx?: RxMainLoop): TxMainLoop {
   const queues = [...interconnect.rings('txQueue'), interconnect.rxWorkersTxQueue()];
   const home =
@@ -60,7 +60,7 @@ export function txLoop(nic: EndlessNic, interconnect: Interconnect, rx?: RxMainL
   return new TxMainLoop(nic, interconnect, queues, home, CORE_BURST, createL2Counters());
 }
 
-/** One of the cores. */
+/** Makes a core. */
 export function ringCore(interconnect: Interconnect, index: number, memory: MemoryViews, rss: RssShare): RingCore {
   const { address, prefixLength, gateway } = LINK;
   const geometry = geometryOf(interconnect.plan.buffers);

@@ -1,4 +1,4 @@
-/** A guest in which the contestants drive the same NIC, one after the other, as the host tells it over its input. */
+/** A guest in which contestants drive the same NIC, one after the other. The host writes commands to the guest's input. */
 import { fileURLToPath } from 'node:url';
 import type { Child } from '../../scripts/child.js';
 import { Guest } from '../../scripts/vm/guest.js';
@@ -8,20 +8,20 @@ export type GuestMode = 'iommu' | 'no-iommu';
 
 export interface Contestant {
   readonly name: string;
-  /** For the guest's shell; ends in good order at SIGTERM. */
+  /** A command for the guest's shell. It must end with status 0 at SIGTERM. */
   readonly command: string;
-  /** What it prints when frames can flow. */
+  /** Matches its output when frames can flow. */
   readonly ready: RegExp;
 }
 
 export const NIC = nicAddress(0);
 const BIND = fileURLToPath(new URL('../../../scripts/bind-vfio.sh', import.meta.url));
 const BOOT_MS = 60_000;
-/** Emulated, and beside a backend that polls, Node needs seconds to start. */
+/** How long a contestant may take to start, in ms. In an emulated guest, with a polling backend on the host, Node needs seconds. */
 const READY_MS = 30_000;
 const STOP_MS = 20_000;
 
-/** A line of input starts a contestant, the next ends it. Contestants have an input that never ends, for testpmd. */
+/** A line of input starts a contestant, and the next line ends it. testpmd ends with its input, so that is a FIFO. */
 const SCRIPT = `
 mkfifo /run/no-input; exec 8<>/run/no-input
 export RUNTIME_DIRECTORY=/run
@@ -36,11 +36,11 @@ while read -r command; do
   echo "end $turn with $?"
 done`;
 
-export class Arena {
+export class SharedGuest {
   private readonly guest: Child;
   private turn = 0;
 
-  /** @param timeoutSeconds after which the machine ends, whatever happens */
+  /** @param timeoutSeconds the machine ends after this time */
   constructor(
     private readonly mode: GuestMode,
     netdev: string,
@@ -60,7 +60,7 @@ export class Arena {
     await this.guest.waitFor(/^bound$/m, BOOT_MS);
   }
 
-  /** Runs a contestant for as long as `work` takes; rejects when it does not start or does not end in good order. */
+  /** Runs a contestant while `work` runs. Rejects when the contestant does not start, or does not end with status 0. */
   async during<T>({ name, command, ready }: Contestant, work: () => Promise<T>): Promise<T> {
     const turn = ++this.turn;
     this.guest.write(`${command}\n`);

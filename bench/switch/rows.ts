@@ -1,34 +1,37 @@
-/** The rows of `bench -- switch`, and what its load is told. */
+/** The rows of `bench -- switch`, and the setup and the answers of its load. */
 
-export interface Scene {
+export interface RowSpec {
   readonly name: string;
   readonly traffic: 'unicast' | 'broadcast';
-  /** Of a frame, without FCS. */
+  /** Length of a frame without FCS. */
   readonly bytes: number;
   readonly ports: number;
 }
 
-export const SCENES: readonly Scene[] = (['unicast', 'broadcast'] as const).flatMap((traffic) =>
+export const ROWS: readonly RowSpec[] = (['unicast', 'broadcast'] as const).flatMap((traffic) =>
   [64, 1500].flatMap((bytes) =>
     [2, 8].map((ports) => ({ name: `${traffic}/${bytes}/${ports}`, traffic, bytes, ports })),
   ),
 );
 
 export interface Setup {
-  /** One a port. */
+  /** One socket per port. */
   readonly sockets: readonly string[];
-  readonly scene: Scene;
+  readonly spec: RowSpec;
   readonly cpu: number;
   readonly hugepages: boolean;
 }
 
 export interface Run {
-  /** That arrived at ports, those of a broadcast at each but the sender's. */
+  /** Frames that arrived at ports. Broadcasts count at every port except the sender's. */
   readonly frames: number;
   readonly seconds: number;
 }
 
 export const BROADCAST = 'ff:ff:ff:ff:ff:ff';
 
-/** The address of a port's VM, counted from 0: those of bess/forward_n.bess. */
+/**
+ * Returns the MAC address behind a port, as in bess/forward_n.bess.
+ * @param port counted from 0
+ */
 export const macOf = (port: number): string => `52:54:00:00:00:${(port + 1).toString(16).padStart(2, '0')}`;
