@@ -118,6 +118,7 @@ describe('the virtio structures (virtio 1.2, 4.1.4)', () => {
     expect(layout(two).common.bar).toBe(0);
   });
 
+  // Clauses: 2.5.1c, 4.1.4.1a, 4.1.4.1b, 4.1.4.1c, 4.1.4.1d
   it('may be longer than known, and of unknown types and BARs', () => {
     const needed = modernCapabilities().filter(({ type }) => [1, 2, 4].includes(type));
     const odd = [

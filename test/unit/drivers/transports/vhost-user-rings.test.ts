@@ -42,6 +42,7 @@ describe('rings', () => {
     expect(suite.pair.rxQueue).not.toBe(null);
   });
 
+  // Clauses: 2.1.2a
   it('do not start before a kick, nor when only enabled', async () => {
     suite.listen();
     suite.connect();
@@ -256,6 +257,7 @@ describe('rings', () => {
     closeFile(err);
   });
 
+  // Clauses: 2.4.1b
   it('stop at a reset', async () => {
     suite.listen();
     suite.connect();

@@ -65,6 +65,7 @@ function send(frame: Uint8Array): void {
 }
 
 describe('virtio over PCI', () => {
+  // Clauses: 3.1.1c, 4.1.2.2a, 4.1.3.1a, 4.1.4.3.2a, 4.1.4.3.2c, 4.1.4.3.2d, 4.1.4.3.2f
   it('sends and receives, with every register accessed as the specification has it', async () => {
     const { device, model } = await open((m) => (m.offered = WITH_CONFIG | f.VIRTIO_F_EVENT_IDX));
     expect(model.status).toBe(0x0f);
@@ -90,23 +91,27 @@ describe('virtio over PCI', () => {
     expect(model.log.slice(-2)).toEqual(['status 0', 'config 4 = 2']);
   });
 
+  // Clauses: 4.1.4.1e
   it('writes nothing to the configuration space but the command: no capability (4.1.4.1)', async () => {
     const { device, model } = await open((m) => (m.offered = WITH_CONFIG));
     await device.close();
     expect(model.log.filter((line) => line.startsWith('config '))).toEqual(['config 4 = 6', 'config 4 = 2']);
   });
 
+  // Clauses: 6.1b
   it('accepts what concerns the platform, when it is offered (6.1)', async () => {
     const { model } = await open((m) => (m.offered = BASIC | f.VIRTIO_F_ORDER_PLATFORM | f.VIRTIO_F_RING_PACKED));
     expect(model.accepted).toBe(BASIC | f.VIRTIO_F_ORDER_PLATFORM);
   });
 
+  // Clauses: 4.1.4.3.2c
   it('takes the rings as large as the device has them', async () => {
     const { model } = await open(undefined, { hugepages: 'never', buffers: 4096 });
     expect([model.queues[0]!.size, model.queues[1]!.size]).toEqual([256, 256]);
     expect(model.violations).toEqual([]);
   });
 
+  // Clauses: 4.1.4.3.2e
   it('waits for a reset that takes its time (4.1.4.3.2)', async () => {
     const { model } = await open((m) => (m.resetReads = 5));
     expect(model.violations).toEqual([]);
@@ -141,6 +146,7 @@ describe('virtio over PCI', () => {
     expect(receive()).toEqual([frameOf(1)]);
   });
 
+  // Clauses: 4.1.5.1.2.2a, 4.1.5.1.2.2b, 4.1.5.1.2.2c
   it.each([
     ['no vectors at all', (m: VirtioPciModel) => (m.interruptVectors = 0), true],
     ['a device that has no room for vectors', (m: VirtioPciModel) => (m.roomForVectors = 0), true],
@@ -185,6 +191,7 @@ describe('virtio over PCI', () => {
     expect(model.violations).toEqual([]);
   });
 
+  // Clauses: 2.5.1a
   it('reads the configuration again when it changed meanwhile (2.5.1), and not for ever', async () => {
     let changes = 0;
     const { device } = await open((m) => {
@@ -212,11 +219,13 @@ describe('virtio over PCI', () => {
     await refused(() => {}, 'only the legacy interface of virtio 0.9', new VirtioPciModel([], 0x1000));
   });
 
+  // Clauses: 6.1c
   it('wants hugepages where no IOMMU translates for the device, even if there is one (6.1)', async () => {
     await refused((m) => (m.offered = f.VIRTIO_F_VERSION_1), /must be hugepages; reserve them with 'sysctl/);
     await refused((m) => (m.iova = null), /must be hugepages/);
   });
 
+  // Clauses: 4.1.2.2b
   it('drives a transitional device by its modern interface', async () => {
     const { model } = await open(undefined, OPTIONS, new VirtioPciModel(undefined, 0x1000));
     expect(model.status).toBe(0x0f);

@@ -124,6 +124,7 @@ describe('opening a function', () => {
   const open = (devFolder = join(directory.path, 'vfio')) =>
     VfioFunction.open('0000:00:04.0', { sysfs: new PciSysfs(fake.root), devFolder });
 
+  // Clauses: 4.1.2.2a
   it('says that there is nothing, no NIC, or no virtio NIC', () => {
     expect(() => open()).toThrow("0000:00:04.0: there is no such PCI device; 'tspmd devices' lists the NICs");
     fake.add('0000:00:04.0', { classCode: 0x010000 });

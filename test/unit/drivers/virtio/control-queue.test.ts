@@ -38,6 +38,7 @@ async function open(
 }
 
 describe('the receive filter', () => {
+  // Clauses: 2.7.4.2a, 5.1.6.5.2.2b
   it('is our own address and broadcast', async () => {
     const { device, model } = await open(WITH_MAC);
     expect(model.commands).toEqual([NO_FILTER, promiscuous(0), allMulticast(0)]);
@@ -58,6 +59,7 @@ describe('the receive filter', () => {
     expect([...device.mac]).toEqual(OTHER);
   });
 
+  // Clauses: 5.1.6.5.2.2b
   it('takes another address in where the device cannot take it for its own', async () => {
     const { model } = await open(CONTROL, { mac: Uint8Array.from(OTHER) });
     expect(model.commands[0]).toEqual([1, 0, 1, 0, 0, 0, ...OTHER, 0, 0, 0, 0]);
@@ -68,6 +70,7 @@ describe('the receive filter', () => {
     expect(model.commands[0]).toEqual([1, 1, ...device.mac]);
   });
 
+  // Clauses: 5.1.6.5.1.2a, 5.1.6.5.2.2a
   it('is not asked for where the device has no control queue, or none of these commands', async () => {
     const { model } = await open(PLAIN, { mac: Uint8Array.from(OTHER), promiscuous: true });
     expect([model.commands, model.queues[2]!.enabled]).toEqual([[], false]);
@@ -89,6 +92,7 @@ describe('the control queue on packed rings', () => {
   const PACKED = WITH_MAC | f.VIRTIO_F_RING_PACKED;
   const ring = 'packed';
 
+  // Clauses: 2.8.17c, 2.8.17e, 4.1.4.3.2b
   it('carries any number of commands, round the ring', async () => {
     const { device, model } = await open(PACKED, { ring }, (m) => (m.queueLimits = [8, 8, 4]));
     for (let i = 0; i < 9; i++) {
@@ -127,6 +131,7 @@ describe('the control queue on packed rings', () => {
 });
 
 describe('the control queue', () => {
+  // Clauses: 5.1.6.5.4.1a
   it('acknowledges an announcement when it was made (5.1.6.5.4)', async () => {
     const { device, model } = await open(WITH_MAC);
     const events: string[] = [];

@@ -97,6 +97,7 @@ function arrive(frame: Uint8Array): boolean {
 const bytesAt = (offset: number, length: number): Uint8Array => frontend.window.u8.slice(offset, offset + length);
 
 describe('2.1.2 device status', () => {
+  // Clauses: 2.1.2a
   it('2.1.2: the device MUST NOT consume buffers or notify before DRIVER_OK', async () => {
     frontend.start(MODERN, WITH_STATUS);
     expect(await setStatus(11)).toBe(true);
@@ -116,6 +117,7 @@ describe('2.1.2 device status', () => {
     expect(arrive(frameOf(2))).toBe(true);
   });
 
+  // Clauses: 2.1.2a
   it('2.1.2: … nor discard what a ring that is not enabled holds', async () => {
     frontend.setFeatures(MODERN, WITH_STATUS);
     frontend.setMemory();
@@ -130,6 +132,7 @@ describe('2.1.2 device status', () => {
 });
 
 describe('2.2.2 feature bits', () => {
+  // Clauses: 2.2.2a
   it('2.2.2: the device MUST NOT offer a feature without the one that it requires', async () => {
     const offered = p.decodeU64(await frontend.ask(R.GET_FEATURES), 'features');
     // All that 5.1.3.1 and 6 name as requiring another: of these nothing is offered.
@@ -141,6 +144,7 @@ describe('2.2.2 feature bits', () => {
     expect(f.featureNames(offered & dependent)).toBe('none');
   });
 
+  // Clauses: 2.2.2b
   it('2.2.2: the device MUST NOT keep FEATURES_OK when it did not accept the features', async () => {
     frontend.setFeatures(MODERN, WITH_STATUS);
     expect(await setStatus(3)).toBe(true);
@@ -154,6 +158,7 @@ describe('2.2.2 feature bits', () => {
 });
 
 describe('2.4.1 device reset', () => {
+  // Clauses: 2.4.1a
   it.each(['SET_STATUS', 'RESET_DEVICE'] as const)('2.4.1: the device MUST set the status to 0 (%s)', async (how) => {
     await run();
     const payload = how === 'SET_STATUS' ? p.encodeU64(0n) : null;
@@ -161,6 +166,7 @@ describe('2.4.1 device reset', () => {
     expect(await status()).toBe(0);
   });
 
+  // Clauses: 2.4.1b
   it('2.4.1: after a reset the device MUST NOT notify or touch a queue until it is initialised again', async () => {
     await run();
     expect(await setStatus(0)).toBe(true);
@@ -180,6 +186,7 @@ describe('2.4.1 device reset', () => {
 describe('5.1.4.1 MTU', () => {
   const setMtu = (mtu: number): Promise<boolean> => frontend.confirm(R.NET_SET_MTU, p.encodeU64(BigInt(mtu)));
 
+  // Clauses: 5.1.4.1b
   it('5.1.4.1: an MTU MUST be between 68 and 65535', async () => {
     frontend.setFeatures(MODERN | f.VIRTIO_NET_F_MTU, WITH_STATUS);
     for (const [mtu, possible] of [
@@ -192,6 +199,7 @@ describe('5.1.4.1 MTU', () => {
     }
   });
 
+  // Clauses: 5.1.4.1d
   it('5.1.4.1: with MTU the device MUST NOT pass on a frame that is longer (plus the Ethernet header, with a VLAN tag)', async () => {
     await run(f.VIRTIO_NET_F_MTU | f.VIRTIO_NET_F_MRG_RXBUF);
     expect(await setMtu(1000)).toBe(true);
@@ -208,6 +216,7 @@ describe('5.1.4.1 MTU', () => {
     expect(arrive(frameOf(1, 3000))).toBe(true);
   });
 
+  // Clauses: 5.1.4.1e
   it('5.1.4.1: with MTU the device MUST forward frames of that size in one piece', async () => {
     await run(f.VIRTIO_NET_F_MTU);
     expect(await setMtu(9000)).toBe(true);
@@ -217,6 +226,7 @@ describe('5.1.4.1 MTU', () => {
 });
 
 describe('5.1.6.2.2 packet transmission', () => {
+  // Clauses: 5.1.6.2.2a, 5.1.6.2.2b, 5.1.6.2.2c
   it('5.1.6.2.2: the device MUST ignore flag bits, and MUST NOT use csum_start, csum_offset or hdr_len', async () => {
     await run();
     const headers = [
@@ -230,6 +240,7 @@ describe('5.1.6.2.2 packet transmission', () => {
     expect(taken()).toEqual(headers.map((_, i) => frameOf(i)));
   });
 
+  // Clauses: 5.1.6.2.2d
   it('5.1.6.2.2: the device MUST NOT rely on checksums: a frame is passed on whatever they are', async () => {
     await run();
     const frame = frameOf(1, 60).fill(0xff, 14);
@@ -239,6 +250,7 @@ describe('5.1.6.2.2 packet transmission', () => {
 });
 
 describe('5.1.6.3.2, 5.1.6.4.1 incoming packets', () => {
+  // Clauses: 5.1.6.4.1a, 5.1.6.4.1e, 5.1.6.4.1f, 5.1.6.4.1g, 5.1.6.4.1h
   it('5.1.6.4.1: without MRG_RXBUF the device MUST set num_buffers to 1, and flags and gso_type to 0', async () => {
     await run();
     const [offset] = post(1600);
@@ -247,6 +259,7 @@ describe('5.1.6.3.2, 5.1.6.4.1 incoming packets', () => {
     expect([...bytesAt(offset!, HEADER)]).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
   });
 
+  // Clauses: 5.1.6.3.2b
   it('5.1.6.3.2: without MRG_RXBUF the device MUST use one buffer: a frame that does not fit is dropped', async () => {
     await run();
     post(100, 100, 100);
@@ -256,6 +269,7 @@ describe('5.1.6.3.2, 5.1.6.4.1 incoming packets', () => {
     expect(frontend.rx.takeUsed()).toHaveLength(1);
   });
 
+  // Clauses: 5.1.6.3.2a, 5.1.6.4.1b, 5.1.6.4.1c
   it('5.1.6.4.1: with MRG_RXBUF the device MUST say how many buffers, and MUST fill all but the last', async () => {
     await run(f.VIRTIO_NET_F_MRG_RXBUF);
     const offsets = post(100, 50, 200, 300);
@@ -266,6 +280,7 @@ describe('5.1.6.3.2, 5.1.6.4.1 incoming packets', () => {
     expect([...bytesAt(offsets[3]!, HEADER)]).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
   });
 
+  // Clauses: 5.1.6.4.1d
   it('5.1.6.4.1: the device MUST use all buffers of a packet together: one step of the used index', async () => {
     await run(f.VIRTIO_NET_F_MRG_RXBUF);
     post(100, 100);
@@ -291,6 +306,7 @@ describe('5.1.6.3.2, 5.1.6.4.1 incoming packets', () => {
 });
 
 describe('6.2 reserved feature bits', () => {
+  // Clauses: 6.2a, 6.2c
   it('6.2: the device MUST offer VERSION_1, and MUST NOT offer SR_IOV, which is no PCI device', async () => {
     const offered = p.decodeU64(await frontend.ask(R.GET_FEATURES), 'features');
     expect(offered & f.VIRTIO_F_VERSION_1).not.toBe(0n);

@@ -26,6 +26,7 @@ afterEach(async () => {
 });
 
 describe('3.1.1 device initialisation', () => {
+  // Clauses: 2.1.1a, 3.1.1a, 3.1.1c
   it('3.1.1: the driver MUST follow the sequence: reset, ACKNOWLEDGE, DRIVER, features, FEATURES_OK, …', async () => {
     await open((t) => {
       t.offered = WITH_CONFIG;
@@ -54,6 +55,7 @@ describe('3.1.1 device initialisation', () => {
     ]);
   });
 
+  // Clauses: 3.1.1d
   it('3.1.1: the driver MUST re-read FEATURES_OK, and MUST NOT continue when the device has not kept it', async () => {
     const opening = open((t) => {
       t.offered = BASIC | f.VIRTIO_NET_F_MRG_RXBUF;
@@ -63,6 +65,7 @@ describe('3.1.1 device initialisation', () => {
     expect(transport.calls).not.toContain('queue 0');
   });
 
+  // Clauses: 3.1.1d
   it('3.1.1: the driver SHOULD set FAILED when a step goes irrecoverably wrong, and MUST NOT continue', async () => {
     const steps: Step[] = ['getDeviceFeatures', 'setDriverFeatures', 'getStatus', 'readConfig', 'setupQueue'];
     for (const step of steps) {
@@ -81,6 +84,7 @@ describe('3.1.1 device initialisation', () => {
     }
   });
 
+  // Clauses: 3.1.1e
   it('3.1.1: the driver MUST NOT notify the device before DRIVER_OK', async () => {
     // The mock notes a doorbell that comes early.
     await open();
@@ -102,6 +106,7 @@ describe('3.1.1 device initialisation', () => {
 });
 
 describe('2.1.1 device status', () => {
+  // Clauses: 2.1.1b
   it('2.1.1: the driver MUST NOT clear a status bit: FAILED is added to those that are set', async () => {
     const opening = open((t) => {
       t.queueLimits = [4, 0];
@@ -110,6 +115,7 @@ describe('2.1.1 device status', () => {
     expect(transport.calls).toContain('status 139');
   });
 
+  // Clauses: 2.1.1c
   it('2.1.1: after FAILED the driver MUST reset the device before it initialises it again', async () => {
     await open();
     let failures = 2;
@@ -143,6 +149,7 @@ describe('2.1.1 device status', () => {
 });
 
 describe('2.2.1 feature bits', () => {
+  // Clauses: 2.2.1a, 2.2.1b
   it('2.2.1: the driver MUST NOT accept what the device did not offer, nor a feature without the one it needs', async () => {
     // The mock notes either.
     for (const offered of [BASIC, WITH_CONFIG, BASIC | f.VIRTIO_NET_F_MTU, BASIC | f.VIRTIO_F_EVENT_IDX]) {
@@ -154,6 +161,7 @@ describe('2.2.1 feature bits', () => {
     }
   });
 
+  // Clauses: 2.2.1a
   it('2.2.1: the driver accepts of all 64 bits those that it understands, and no other', async () => {
     await open((t) => {
       t.offered = 2n ** 64n - 1n;
@@ -162,6 +170,7 @@ describe('2.2.1 feature bits', () => {
     expect(f.featureNames(transport.accepted ?? 0n)).toBe(f.featureNames(understood));
   });
 
+  // Clauses: 2.2.1c
   it('2.2.1: the driver MUST set FAILED and cease where it has no backwards compatibility mode', async () => {
     const opening = open((t) => {
       t.offered = f.VIRTIO_NET_F_MAC;
@@ -170,6 +179,7 @@ describe('2.2.1 feature bits', () => {
     expect(transport.calls.slice(-2)).toEqual(['status 131', 'close']);
   });
 
+  // Clauses: 6.1a
   it('6.1: the driver MUST accept VERSION_1 if it is offered', async () => {
     await open();
     expect(transport.accepted).toBe(f.VIRTIO_F_VERSION_1);
@@ -177,6 +187,7 @@ describe('2.2.1 feature bits', () => {
 });
 
 describe('2.5.1 device configuration space', () => {
+  // Clauses: 2.5.1b
   it('2.5.1: the driver MUST check that the feature is offered before it reads an optional field', async () => {
     // The mock notes any other read.
     await open((t) => {
@@ -196,6 +207,7 @@ describe('2.5.1 device configuration space', () => {
 });
 
 describe('3.3.1 device cleanup', () => {
+  // Clauses: 3.3.1b
   it('3.3.1: the driver MUST NOT take back exposed buffers while the queue is live: only after the reset', async () => {
     await open();
     const { device } = driver as Driver;

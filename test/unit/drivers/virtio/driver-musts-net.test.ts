@@ -30,6 +30,7 @@ afterEach(async () => {
 });
 
 describe('5.1.4.2 device configuration layout', () => {
+  // Clauses: 5.1.4.2a
   it('5.1.4.2: a driver that negotiates MAC MUST use the device`s address', async () => {
     const { device } = await open(WITH_CONFIG);
     expect([...device.mac]).toEqual([0x52, 0x54, 0, 1, 2, 3]);
@@ -65,6 +66,7 @@ describe('5.1.4.2 device configuration layout', () => {
     }
   });
 
+  // Clauses: 5.1.4.2b
   it('5.1.4.2: a driver that negotiates MTU MUST be able to receive a packet of that size', async () => {
     const { device, transport } = await open(WITH_CONFIG, {}, 1580);
     expect(transport.accepted).toBe(WITH_CONFIG);
@@ -87,6 +89,7 @@ describe('5.1.4.2 device configuration layout', () => {
     expect(driver.receive()).toEqual([frameOf(1, 9014)]);
   });
 
+  // Clauses: 5.1.4.2c
   it('5.1.4.2: a driver that negotiates MTU MUST NOT send more (plus the Ethernet header, with a VLAN tag)', async () => {
     const { device, transport } = await open(WITH_CONFIG, {}, 1000);
     expect(driver.send([frameOf(1, 1018), frameOf(2, 1019), frameOf(3, 1014)])).toBe(3);
@@ -96,6 +99,7 @@ describe('5.1.4.2 device configuration layout', () => {
 });
 
 describe('5.1.6.2.1 packet transmission', () => {
+  // Clauses: 5.1.6.2.1a, 5.1.6.2.1b, 5.1.6.2.1c, 5.1.6.2.1d, 5.1.6.2.1e
   it('5.1.6.2.1: the driver MUST set num_buffers, flags and gso_type to zero, also in a used buffer', async () => {
     // The model's drain() notes a header that is not zero. The buffers go round, through both rings.
     const { device, transport } = await open();
@@ -119,6 +123,7 @@ describe('5.1.6.2.1 packet transmission', () => {
 });
 
 describe('5.1.6.3.1 setting up receive buffers', () => {
+  // Clauses: 5.1.6.3.1a
   it.each([
     ['without', BASIC],
     ['with', BASIC | MERGEABLE],
@@ -142,6 +147,7 @@ describe('5.1.6.3.1 setting up receive buffers', () => {
 });
 
 describe('5.1.6.4.2 processing of incoming packets', () => {
+  // Clauses: 5.1.6.4.2a
   it('5.1.6.4.2: the driver MUST ignore flag bits that it does not recognise', async () => {
     const { transport } = await open();
     const chain = transport.rx.take();
@@ -149,6 +155,7 @@ describe('5.1.6.4.2 processing of incoming packets', () => {
     expect(driver.receive()).toEqual([frameOf(1)]);
   });
 
+  // Clauses: 5.1.6.4.2b
   it('5.1.6.4.2: the driver MUST NOT use csum_start and csum_offset: no byte of the frame changes', async () => {
     const { transport } = await open();
     const chain = transport.rx.take();

@@ -74,10 +74,13 @@ describe.each(pairs)('driver: %s, device: %s', (driver, device) => {
   const ending = given.map((config) => ({ ...config, packed: false, inOrder: false, size: 64 }));
   const ENTRIES = 0x1_0000 - 40;
 
+  // Clauses: 2.7.10.1c, 2.7.13.4.1a, 2.8.21.3.1a, 6.2b
   it('transmit: the model agrees after every step', () => transmit(given, runs(200, 10_000)), PATIENCE);
 
+  // Clauses: 2.7.7.2b, 2.7.7.2d, 5.1.6.4.1b, 5.1.6.4.1c
   it('receive: the model agrees after every step', () => receive(given, runs(200, 10_000)), PATIENCE);
 
+  // Clauses: 2.7.10.1e
   it('transmit: … where the indexes begin anew', () => transmit(ending, runs(1, 50), ENTRIES), PATIENCE);
 
   it('receive: … where the indexes begin anew', () => receive(ending, runs(1, 50), ENTRIES), PATIENCE);

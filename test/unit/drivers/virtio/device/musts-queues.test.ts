@@ -81,6 +81,7 @@ function changedBy(act: () => void): number[] {
 const within = (from: number, length: number) => (at: number) => at >= from && at < from + length;
 
 describe('2.7.4.1 message framing', () => {
+  // Clauses: 2.7.4.1a
   it.each(layouts)(
     '2.7.4.1: the device MUST NOT assume where descriptors are cut: in the header as well (%s)',
     (layout) => {
@@ -99,6 +100,7 @@ describe('2.7.4.1 message framing', () => {
 });
 
 describe('2.7.5.1, 2.8.15 descriptors', () => {
+  // Clauses: 2.7.5.1a, 2.7.5.1b
   it('2.7.5.1: the device MUST NOT write to a buffer to read, nor to the descriptor table (transmit)', () => {
     driver.offer(sent(frameOf(1)));
     const changed = changedBy(() => {
@@ -110,6 +112,7 @@ describe('2.7.5.1, 2.8.15 descriptors', () => {
     expect(changed).not.toEqual([]);
   });
 
+  // Clauses: 2.7.5.1b
   it('2.7.5.1: … nor to the descriptor table, nor beyond the buffer (receive)', () => {
     const part = posted(80);
     driver.offer([part]);
@@ -118,6 +121,7 @@ describe('2.7.5.1, 2.8.15 descriptors', () => {
     expect(changed.filter((at) => !isUsed(at) && !within(part.offset, part.length)(at))).toEqual([]);
   });
 
+  // Clauses: 2.7.5.1a, 2.8.15a
   it.each(layouts)(
     '2.7.5.1, 2.8.15: a descriptor to read is never written to, though it was posted to receive (%s)',
     (layout) => {
@@ -129,6 +133,7 @@ describe('2.7.5.1, 2.8.15 descriptors', () => {
     },
   );
 
+  // Clauses: 2.8.15a
   it('2.8.15: the device MUST NOT write to a buffer to read: of the ring only what it uses changes (transmit)', () => {
     setUp('packed');
     driver.offer(sent(frameOf(1)));
@@ -140,6 +145,7 @@ describe('2.7.5.1, 2.8.15 descriptors', () => {
     expect(changed.filter((at) => !within(driver.place.desc + 8, 8)(at))).toEqual([]);
   });
 
+  // Clauses: 2.8.15b
   it('2.8.15: the device MUST NOT use a descriptor before it sees AVAIL change: not one that is all but marked', () => {
     setUp('packed');
     const [whole] = [{ ...sent(frameOf(1))[0]!, length: HEADER + 64 }];
@@ -149,6 +155,7 @@ describe('2.7.5.1, 2.8.15 descriptors', () => {
     expect(tx.take(burst, MAX_BURST)).toBe(1);
   });
 
+  // Clauses: 2.8.15c
   it('2.8.15: the device MUST NOT change a descriptor after USED: nothing of it, whatever comes next', () => {
     setUp('packed', { size: 4 });
     const ids = [1, 2].map((i) => driver.offer([{ ...sent(frameOf(i))[0]!, length: HEADER + 64 }]));
@@ -173,6 +180,7 @@ describe('2.7.5.1, 2.8.15 descriptors', () => {
 });
 
 describe('2.7.5.3.2 indirect descriptors', () => {
+  // Clauses: 2.7.5.3.2a
   it.each(layouts)('2.7.5.3.2: the device MUST ignore WRITE where a descriptor refers to a table (%s)', (layout) => {
     setUp(layout);
     const frame = frameOf(1);
@@ -186,6 +194,7 @@ describe('2.7.5.3.2 indirect descriptors', () => {
     expect(burst.length[0]).toBe(frame.length);
   });
 
+  // Clauses: 2.7.5.3.2b
   it.each([0, 1, 2])(
     '2.7.5.3.2: the device MUST handle %i descriptors followed by one that refers to a table',
     (direct) => {
@@ -199,6 +208,7 @@ describe('2.7.5.3.2 indirect descriptors', () => {
 });
 
 describe('2.7.7.2 used buffer notifications', () => {
+  // Clauses: 2.7.7.2a, 2.7.7.2b
   it('2.7.7.2: without EVENT_IDX the device MUST ignore used_event, and MUST notify when flags is 0', () => {
     for (const [flags, event] of [
       [0, 1000],
@@ -216,6 +226,7 @@ describe('2.7.7.2 used buffer notifications', () => {
     }
   });
 
+  // Clauses: 2.7.7.2c
   it('2.7.7.2: with EVENT_IDX the device MUST ignore flags, and MUST notify at used_event', () => {
     setUp('split', { eventIdx: true });
     for (let i = 0; i < 20; i++) {
@@ -231,6 +242,7 @@ describe('2.7.7.2 used buffer notifications', () => {
 });
 
 describe('2.7.8.2 used ring', () => {
+  // Clauses: 2.7.8.2a, 2.7.8.2b
   it('2.7.8.2: the device MUST set len, and have written that many bytes, before it updates idx', () => {
     const part = posted(100);
     driver.offer([part]);
@@ -251,6 +263,7 @@ describe('2.7.8.2 used ring', () => {
 });
 
 describe('2.7.10.2 available buffer notifications', () => {
+  // Clauses: 2.7.10.2a, 2.7.10.2b
   it.each([false, true])(
     '2.7.10.2: the device MUST set flags to 0 or 1, and with EVENT_IDX to 0 (EVENT_IDX: %s)',
     (eventIdx) => {
@@ -265,6 +278,7 @@ describe('2.7.10.2 available buffer notifications', () => {
     },
   );
 
+  // Clauses: 2.7.10.2c
   it.each(layouts)(
     '2.7.10.2: the device MUST handle spurious notifications: there is nothing, and nothing happens (%s)',
     (layout) => {
@@ -282,6 +296,7 @@ describe('2.7.10.2 available buffer notifications', () => {
 });
 
 describe('2.8.12, 2.8.18 order in a packed ring', () => {
+  // Clauses: 2.8.12a, 2.8.12b
   it('2.8.12: the device MUST start with descriptors, and use them, in the order in which they are in the ring', () => {
     setUp('packed', { size: 5 });
     for (let round = 0; round < 20; round++) {
@@ -295,6 +310,7 @@ describe('2.8.12, 2.8.18 order in a packed ring', () => {
     }
   });
 
+  // Clauses: 2.8.18a
   it('2.8.18: the device MUST use the descriptors of a list in the order in which they were made available', () => {
     setUp('packed', { mergeable: false });
     const parts = [posted(30), posted(30), posted(40)];

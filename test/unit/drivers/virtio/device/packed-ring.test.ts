@@ -7,6 +7,7 @@ import { PackedRingSuite } from '../../../../support/virtio/device-queue-suite.j
 const suite = new PackedRingSuite();
 
 describe('where a ring begins and goes on', () => {
+  // Clauses: 2.8.12b
   it.each([
     [0x8000, 16],
     [0x0000, 16],
@@ -33,6 +34,7 @@ describe('where a ring begins and goes on', () => {
     expect(suite.tx.ring.stop()).toBe(suite.driver.expectedBase >>> 0);
   });
 
+  // Clauses: 2.8.18a
   it('goes round with chains of every length, some of them across the end of the ring', () => {
     suite.setUp({ size: 7 });
     for (let round = 0; round < 50; round++) {

@@ -105,6 +105,7 @@ describe.each(['split', 'packed'] as const)('DeviceRxQueue on a %s ring', (which
     expect(suite.driver.takeUsed()).toEqual([]);
   });
 
+  // Clauses: 2.7.4.1a
   it('delivers any packet into any buffers that hold it, byte for byte', () => {
     const chain = fc.record({
       parts: fc.array(fc.integer({ min: 0, max: 700 }), { minLength: 1, maxLength: 5 }),

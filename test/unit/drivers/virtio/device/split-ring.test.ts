@@ -42,6 +42,7 @@ describe('signals to the driver', () => {
     expect(driver.options.counts[QueueCounter.signals]).toBe(2);
   });
 
+  // Clauses: 2.7.7.2d
   it('with EVENT_IDX are sent when the used index passes used_event, whatever the flags', () => {
     setUp({ eventIdx: true });
     driver.availFlags = 1;
@@ -55,6 +56,7 @@ describe('signals to the driver', () => {
     expect(use(6)).toBe(true);
   });
 
+  // Clauses: 2.7.7.2d
   it('with EVENT_IDX are sent across the end of the index', () => {
     setUp({ eventIdx: true, base: 65534 });
     driver.usedEvent = 0;

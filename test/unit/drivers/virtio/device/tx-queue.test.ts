@@ -50,6 +50,7 @@ describe.each(['split', 'packed'] as const)('DeviceTxQueue on a %s ring', (which
     expect(suite.driver.takeUsed()).toHaveLength(50);
   });
 
+  // Clauses: 2.7.4.1a
   it('brings out any frame, however header and frame are cut into direct and indirect descriptors', () => {
     const cuts = fc.array(fc.integer({ min: 0, max: 40 }), { minLength: 1, maxLength: 12 });
     const packets = fc.array(

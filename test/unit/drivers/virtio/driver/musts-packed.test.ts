@@ -21,6 +21,7 @@ function descriptors({ device, transport }: Driver): Buffer[] {
 }
 
 describe('2.8.11 virtqueues', () => {
+  // Clauses: 2.8.11a
   it('2.8.11: the driver MUST align the descriptor ring to 16, and event suppression to 4', async () => {
     const { transport } = await suite.openPacked();
     for (const { layout } of [transport.packedRx, transport.packedTx]) {
@@ -30,6 +31,7 @@ describe('2.8.11 virtqueues', () => {
 });
 
 describe('2.8.16 the descriptors', () => {
+  // Clauses: 2.8.16b, 3.3.1a
   it('2.8.16: the driver MUST NOT change a descriptor after AVAIL, before it sees USED: whatever it is asked for', async () => {
     const driver = await suite.openPacked();
     const { device, transport } = driver;
@@ -45,6 +47,7 @@ describe('2.8.16 the descriptors', () => {
     expect(descriptors(driver)).toEqual(before);
   });
 
+  // Clauses: 2.8.16a
   it('2.8.16: … of those that it sees used it fills these alone', async () => {
     const driver = await suite.openPacked();
     const { transport } = driver;
@@ -59,6 +62,7 @@ describe('2.8.16 the descriptors', () => {
 });
 
 describe('2.8.17, 2.8.19 lists', () => {
+  // Clauses: 2.8.17a, 2.8.17b, 2.8.17d
   it('2.8.17: the driver MUST NOT make a list longer than the queue, nor begin one without room: one descriptor a packet', async () => {
     const { transport } = await suite.openPacked();
     expect(suite.driver.send(frames(QUEUE_SIZE + 5))).toBe(QUEUE_SIZE);
@@ -67,6 +71,7 @@ describe('2.8.17, 2.8.19 lists', () => {
     for (const { segments } of chains) expect(segments).toHaveLength(1);
   });
 
+  // Clauses: 2.8.19a, 2.8.19d
   it('2.8.19: the driver MUST NOT set INDIRECT where it was not negotiated: it never is, though it be offered', async () => {
     // The model notes any flag but NEXT, WRITE, AVAIL and USED.
     const { transport } = await suite.openPacked(f.VIRTIO_F_INDIRECT_DESC);
@@ -77,6 +82,7 @@ describe('2.8.17, 2.8.19 lists', () => {
 });
 
 describe('2.8.21 barriers', () => {
+  // Clauses: 2.8.21.3.1a
   it('2.8.21.3.1: the driver MUST NOT read the device`s event suppression before the flags are written', async () => {
     const { transport } = await suite.openPacked();
     const { layout } = transport.packedTx;

@@ -32,6 +32,7 @@ const both = [
 ] as const;
 
 describe('2.7.1 virtqueues', () => {
+  // Clauses: 2.7.1a
   it('2.7.1: the driver MUST align the three parts of a queue to 16, 2 and 4, whatever else is in the memory', async () => {
     await open();
     const memory = PacketMemory.create(1, 'never');
@@ -60,12 +61,14 @@ describe('2.7.1 virtqueues', () => {
 });
 
 describe('2.7.4.2, 2.7.5.2 descriptors', () => {
+  // Clauses: 2.7.4.2a
   it('2.7.4.2: the driver SHOULD NOT use an excessive number of descriptors: one a packet, in both directions', async () => {
     const { transport } = await open();
     driver.send([frameOf(1), frameOf(2, 1000)]);
     for (const chain of [...transport.rx.takeAll(), ...transport.tx.takeAll()]) expect(chain.segments).toHaveLength(1);
   });
 
+  // Clauses: 2.7.5.2a
   it('2.7.5.2: the driver MUST NOT add a chain longer than 2^32 bytes, or a loop: none is longer than a buffer', async () => {
     const { transport } = await open();
     driver.send([frameOf(1, 1518)]);
@@ -85,6 +88,7 @@ describe('2.7.4.2, 2.7.5.2 descriptors', () => {
 });
 
 describe('2.7.5.3.1 indirect descriptors', () => {
+  // Clauses: 2.7.5.3.1a, 2.7.5.3.1c, 2.7.5.3.1d
   it('2.7.5.3.1: the driver MUST NOT set INDIRECT where it was not negotiated: it never is, though it be offered', async () => {
     // The model notes any flag but NEXT and WRITE, and any chain that is longer than the queue.
     const { transport } = await open(f.VIRTIO_F_INDIRECT_DESC);
@@ -95,6 +99,7 @@ describe('2.7.5.3.1 indirect descriptors', () => {
 });
 
 describe('2.7.13.3.1, 2.7.13.4.1 memory barriers', () => {
+  // Clauses: 2.7.13.3.1a, 2.7.13.4.1a
   it.each(both)(
     '2.7.13: the driver MUST write all before idx, and MUST NOT read flags or avail_event before it (%s)',
     async (_, features) => {
@@ -122,6 +127,7 @@ describe('2.7.13.3.1, 2.7.13.4.1 memory barriers', () => {
 });
 
 describe('2.7.6.1 available ring', () => {
+  // Clauses: 2.7.6.1a
   it('2.7.6.1: the driver MUST NOT decrement the available idx: every entry stays exposed until it is used', async () => {
     const { transport } = await open();
     // The model notes an index that moves back or by more than is free; two rounds of the ring and a half.
@@ -146,6 +152,7 @@ describe('2.7.6.1 available ring', () => {
 });
 
 describe('2.7.7.1 used buffer notification suppression', () => {
+  // Clauses: 2.7.7.1a, 2.7.7.1b
   it.each(both)('2.7.7.1: the driver MUST set flags to 0 or 1, and with EVENT_IDX to 0 (%s)', async (_, features) => {
     const { device, transport } = await open(features);
     const expectFlags = (suppressed: boolean): void => {
@@ -210,6 +217,7 @@ describe('2.7.7.1 used buffer notification suppression', () => {
     },
   );
 
+  // Clauses: 2.7.7.1c
   it('2.7.7.1: the driver MUST handle spurious notifications', async () => {
     const { device, transport } = await open();
     let wakes = 0;
@@ -222,6 +230,7 @@ describe('2.7.7.1 used buffer notification suppression', () => {
 });
 
 describe('2.7.8.3 used ring', () => {
+  // Clauses: 2.7.8.3a
   it('2.7.8.3: the driver MUST NOT make assumptions about data beyond len: it reports len and no more', async () => {
     const { device, transport } = await open();
     const chain = transport.rx.take();
@@ -258,6 +267,7 @@ describe('2.7.8.3 used ring', () => {
 });
 
 describe('2.7.10.1 available buffer notification suppression', () => {
+  // Clauses: 2.7.10.1a
   it('2.7.10.1: the driver MUST initialise the used ring: after a reset nothing of its past is in it', async () => {
     // The model notes flags or an index that are not 0 when a queue is set up.
     const { device, transport } = await open();
@@ -271,6 +281,7 @@ describe('2.7.10.1 available buffer notification suppression', () => {
     expect(transport.rx.usedIndex).toBe(0);
   });
 
+  // Clauses: 2.7.10.1b, 2.7.10.1c
   it('2.7.10.1: without EVENT_IDX the driver MUST notify when flags is 0, SHOULD NOT when 1, ignores avail_event', async () => {
     const { transport } = await open();
     for (const flags of [0, 1, 0, 1]) {
@@ -283,6 +294,7 @@ describe('2.7.10.1 available buffer notification suppression', () => {
     }
   });
 
+  // Clauses: 2.7.10.1d, 2.7.10.1e
   it('2.7.10.1: with EVENT_IDX the driver MUST notify when it passes avail_event, SHOULD NOT else, ignores flags', async () => {
     const { transport } = await open(f.VIRTIO_F_EVENT_IDX);
     const { tx } = transport;

@@ -30,6 +30,7 @@ const step = fc.record({
 });
 
 describe.each(layouts)('any interleaving of an honest device and a driver, %s ring', (layout, packed) => {
+  // Clauses: 3.3.1a
   it('keeps every buffer in one place, every frame intact and in order, and counts what it drops', async () => {
     await fc.assert(
       fc.asyncProperty(
