@@ -13,7 +13,7 @@ import {
   udpSourcePort,
   writeUdpHeader,
 } from '../../src/wire/udp.js';
-import { FlowScene, totalsOf } from '../support/flows/flow-scene.js';
+import { FlowNetwork, totalsOf } from '../support/flows/flow-network.js';
 import { ALL_MODES, MODES, stackCores } from '../support/threads/modes.js';
 
 const LIMIT = { timeout: 60_000 };
@@ -77,29 +77,35 @@ async function freePorts(count: number): Promise<number> {
 }
 
 describe.each(ALL_MODES)('in mode %s the example', (mode) => {
-  let scene: FlowScene;
+  let network: FlowNetwork;
   let port: Port | undefined;
 
   beforeEach(async () => {
-    scene = await FlowScene.open();
+    network = await FlowNetwork.open();
   });
 
   afterEach(async () => {
     await port?.stop();
     port = undefined;
-    await scene.close();
+    await network.close();
   });
 
   /** The other endpoint, in this process. */
   async function open(layer: Layer): Promise<Core> {
-    const device = `vhost-user:${scene.socket(1)}`;
+    const device = `vhost-user:${network.socket(1)}`;
     port = await init({ device, ip: '10.0.0.1/24', mac: '52:54:00:00:00:01', hugepages: 'never', layer });
     return port.core(0);
   }
 
   it('udp-echo answers what comes to its port, and nothing else', LIMIT, async () => {
     const echoPort = 777;
-    const echo = await scene.startEndpoint(2, example('udp-echo'), '--app-option', `port=${echoPort}`, ...MODES[mode]);
+    const echo = await network.startEndpoint(
+      2,
+      example('udp-echo'),
+      '--app-option',
+      `port=${echoPort}`,
+      ...MODES[mode],
+    );
     const core = await open('ip');
     const waitedFor = new Map<number, Uint8Array>();
     const send = (sourcePort: number, destinationPort: number, payload: Uint8Array): void => {
@@ -152,7 +158,7 @@ describe.each(ALL_MODES)('in mode %s the example', (mode) => {
   });
 
   it('flow-counter shows each flow, both directions as one, and counts right', LIMIT, async () => {
-    const counter = await scene.startEndpoint(2, example('flow-counter'), '--app-option', 'top=99', ...MODES[mode]);
+    const counter = await network.startEndpoint(2, example('flow-counter'), '--app-option', 'top=99', ...MODES[mode]);
     const core = await open('ethernet');
     const expected = new Map<string, string>();
     for (let flow = 0; flow < FLOWS; flow++) {
@@ -206,9 +212,9 @@ describe.each(ALL_MODES)('in mode %s the example', (mode) => {
   it('event-loop sends from a port of its own core, and tells by HTTP how it goes', LIMIT, async () => {
     const count = stackCores(mode);
     const base = await freePorts(count);
-    const echo = await scene.startEndpoint(2, 'echo');
+    const echo = await network.startEndpoint(2, 'echo');
     const options = ['--app-option', 'to=10.0.0.2', `http=${base}`];
-    const beacon = await scene.startEndpoint(1, example('event-loop'), ...options, ...MODES[mode]);
+    const beacon = await network.startEndpoint(1, example('event-loop'), ...options, ...MODES[mode]);
     const url = (core: number): string => `http://127.0.0.1:${base + core}/`;
     const told: Record<string, number>[] = [];
     // Answers to another core would be missing with this one.

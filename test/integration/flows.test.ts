@@ -5,8 +5,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Child } from '../../scripts/child.js';
 import type { FlowResult } from '../support/flows/flow-generator.app.js';
+import { FlowNetwork, totalsOf } from '../support/flows/flow-network.js';
 import { BLOCK, KEEP, THROW } from '../support/flows/flow-packet.js';
-import { FlowScene, totalsOf } from '../support/flows/flow-scene.js';
 import { ALL_MODES, CORE_MODES, MODES, stackCores, withCores } from '../support/threads/modes.js';
 
 const LIMIT = { timeout: 90_000 };
@@ -14,14 +14,14 @@ const LIMIT = { timeout: 90_000 };
 const ORDERLY = { disorder: 0, unexpected: 0, corrupt: 0 };
 
 describe('flows through', () => {
-  let scene: FlowScene;
+  let network: FlowNetwork;
 
   beforeEach(async () => {
-    scene = await FlowScene.open();
+    network = await FlowNetwork.open();
   });
 
   afterEach(async () => {
-    await scene.close();
+    await network.close();
   });
 
   /**
@@ -29,7 +29,7 @@ describe('flows through', () => {
    * was dropped. Stops both endpoints.
    */
   async function expectAccounted({ lost }: FlowResult, reflector: Child, generator: Child): Promise<void> {
-    const { summary } = await scene.switchStats();
+    const { summary } = await network.switchStats();
     const { all, drops } = await totalsOf(reflector);
     expect(all).toMatchObject({ disorder: 0, misplaced: 0, corrupt: 0 });
     const { drops: received } = await totalsOf(generator);
@@ -45,8 +45,8 @@ describe('flows through', () => {
 
   describe.each(ALL_MODES)('mode %s', (mode) => {
     it('stay in order, each on one core in both directions, and lose nothing that fits the rings', LIMIT, async () => {
-      const reflector = await scene.startReflector(...MODES[mode]);
-      const result = await scene.run({ flows: 128, window: 4, packets: 40_000 });
+      const reflector = await network.startReflector(...MODES[mode]);
+      const result = await network.run({ flows: 128, window: 4, packets: 40_000 });
       expect(result).toMatchObject({ ...ORDERLY, lost: 0, moved: 0, sent: result.answered });
       expect(result.cores).toHaveLength(stackCores(mode));
       const { all, cores } = await totalsOf(reflector);
@@ -57,22 +57,22 @@ describe('flows through', () => {
     });
 
     it('lose under too much load what counters tell of, and keep their order', LIMIT, async () => {
-      const reflector = await scene.startReflector(...MODES[mode], '--buffers', '1024');
-      const generator = await scene.startGenerator({ flows: 512, window: 8, packets: 60_000 });
-      const result = await scene.result(generator);
+      const reflector = await network.startReflector(...MODES[mode], '--buffers', '1024');
+      const generator = await network.startGenerator({ flows: 512, window: 8, packets: 60_000 });
+      const result = await network.result(generator);
       expect(result).toMatchObject({ ...ORDERLY, moved: 0 });
       await expectAccounted(result, reflector, generator);
     });
 
     it('go on when the switch was killed under load and is back', LIMIT, async () => {
-      const reflector = await scene.startReflector(...MODES[mode]);
-      const generator = await scene.startGenerator({ flows: 64, window: 4, packets: 40_000, give_up_ms: 5000 });
+      const reflector = await network.startReflector(...MODES[mode]);
+      const generator = await network.startGenerator({ flows: 64, window: 4, packets: 40_000, give_up_ms: 5000 });
       await generator.waitFor(/^answered 5\d{3}$/m);
-      await scene.killSwitch();
+      await network.killSwitch();
       await Promise.all([reflector, generator].map((child) => child.waitFor(/link down: .*the backend hung up/)));
-      await scene.startSwitch();
+      await network.startSwitch();
       await Promise.all([reflector, generator].map((child) => child.waitFor(/link up: .* is back/)));
-      const result = await scene.result(generator);
+      const result = await network.result(generator);
       expect(result).toMatchObject({ ...ORDERLY, moved: 0 });
       const { all } = await totalsOf(reflector);
       expect(all).toMatchObject({ disorder: 0, misplaced: 0, corrupt: 0 });
@@ -81,9 +81,9 @@ describe('flows through', () => {
 
   describe.each(CORE_MODES)('mode %s', (mode) => {
     it('wait while their core stands still, and those of the others do not', LIMIT, async () => {
-      const reflector = await scene.startReflector(...withCores(mode, 3));
+      const reflector = await network.startReflector(...withCores(mode, 3));
       const order = { order: BLOCK + 500, order_every: 5000, orders: 2 };
-      const result = await scene.run({ flows: 96, window: 8, packets: 40_000, ...order });
+      const result = await network.run({ flows: 96, window: 8, packets: 40_000, ...order });
       expect(result).toMatchObject({ ...ORDERLY, moved: 0, orders: 2, lost: 0 });
       const { all } = await totalsOf(reflector);
       expect(all).toMatchObject({ packets: result.answered, disorder: 0, misplaced: 0, corrupt: 0 });
@@ -93,21 +93,21 @@ describe('flows through', () => {
       ['that stands still for longer than its queue is', BLOCK + 700],
       ['that gives nothing back', KEEP],
     ])('of the other cores go on beside one %s; what it loses is counted', LIMIT, async (_, order) => {
-      const reflector = await scene.startReflector(...withCores(mode, 3), '--buffers', '1536');
+      const reflector = await network.startReflector(...withCores(mode, 3), '--buffers', '1536');
       const options = { flows: 96, window: 16, packets: 30_000, give_up_ms: 2000, order, order_every: 5000 };
-      const generator = await scene.startGenerator(options);
-      const result = await scene.result(generator);
+      const generator = await network.startGenerator(options);
+      const result = await network.result(generator);
       expect(result).toMatchObject({ ...ORDERLY, moved: 0, orders: 1 });
       expect(result.lost).toBeGreaterThan(0);
       await expectAccounted(result, reflector, generator);
     });
 
     it('move on when cores fail one after the other under load, until one is left', LIMIT, async () => {
-      const reflector = await scene.startReflector(...withCores(mode, 4));
+      const reflector = await network.startReflector(...withCores(mode, 4));
       const orders = { order: THROW, order_every: 6000, orders: 3 };
       const [flows, window] = [96, 8];
-      const generator = await scene.startGenerator({ flows, window, packets: 80_000, give_up_ms: 2000, ...orders });
-      const result = await scene.result(generator);
+      const generator = await network.startGenerator({ flows, window, packets: 80_000, give_up_ms: 2000, ...orders });
+      const result = await network.result(generator);
       expect(
         reflector.output.match(/told to fail on core \d \(at .*\); the other cores take the flows of core/g),
       ).toHaveLength(3);

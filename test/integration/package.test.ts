@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { EXPORTS } from '../../scripts/bundle/exports.js';
 import { Child } from '../../scripts/child.js';
+import { expectPingsAnswered } from '../support/flows/two-port-switch.js';
 import { InstalledPackage, shellEnvironment } from '../support/package/installed-package.js';
 import { ALL_MODES, MODES } from '../support/threads/modes.js';
 
@@ -123,32 +124,7 @@ describe('the package', () => {
   });
 
   it.each(ALL_MODES)('carries traffic over its switch in mode %s', { timeout: 60_000 }, async (mode) => {
-    const socket = (name: string): string => join(installed.folder, `${name}.sock`);
-    const device = (n: number): string[] => [
-      ...['--device', `vhost-user:${socket(`vm${n}`)}`, '--ip', `10.0.0.${n}/24`, '--mac', `52:54:00:00:00:0${n}`],
-      ...['--hugepages', 'never'],
-    ];
-    const sockets = [1, 2].map((n) => `VM${n}_SOCKET=${socket(`vm${n}`)}`);
-    const bess = tspmd('switch', 'forward_script.bess', ...sockets);
-    await bess.waitFor(/^ready/m);
-    const endpoint = tspmd('run', ...device(2), ...MODES[mode]);
-    await endpoint.waitFor(/^ready/m);
-    const ping = tspmd(
-      'ping',
-      ...device(1),
-      '--to',
-      '10.0.0.2',
-      '--count',
-      '3',
-      '--interval',
-      '0.05',
-      '--timeout',
-      '10',
-    );
-    expect(await ping.exited, ping.output).toEqual({ code: 0, signal: null });
-    expect(ping.stdout).toMatch(/^3 packets transmitted, 3 received/m);
-    expect(await endpoint.stop(), endpoint.output).toEqual({ code: 0, signal: null });
-    expect(await bess.stop(), bess.output).toEqual({ code: 0, signal: null });
+    await expectPingsAnswered(tspmd, MODES[mode]);
   });
 
   it('runs its example', { timeout: 60_000 }, async () => {

@@ -1,9 +1,8 @@
 /** What ping and an endpoint say when nobody hears them: ARP or the echo, and whose MAC address the switch does not know. */
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { Child } from '../../scripts/child.js';
-import { temporaryDirectory } from '../support/resources.js';
+import type { Child } from '../../scripts/child.js';
+import { TwoPortSwitch } from '../support/flows/two-port-switch.js';
 import { ALL_MODES, MODES } from '../support/threads/modes.js';
 
 const MAC = '[0-9a-f:]{17}';
@@ -26,34 +25,21 @@ const SENDER = `export default (core) => {
 };`;
 
 describe('an endpoint that nobody hears', () => {
-  const directory = temporaryDirectory();
-  const children: Child[] = [];
-  const start = (command: string, vm: number, ...more: string[]): Child => {
-    const device = ['--device', `vhost-user:${join(directory.path, `vm${vm}.sock`)}`, '--ip', `10.0.0.${vm}/24`];
-    const child = Child.tspmd(command, ...device, '--hugepages', 'never', ...more);
-    children.push(child);
-    return child;
-  };
+  const network = new TwoPortSwitch();
+  const start = (command: string, port: number, ...more: string[]): Child =>
+    network.tspmd(command, ...network.endpoint(port), ...more);
   const ping = async (...more: string[]): Promise<string[]> => {
     const child = start('ping', 1, '--count', '3', '--interval', '0.02', '--timeout', '0.5', '--quiet', ...more);
     expect(await child.exited, child.output).toEqual({ code: 1, signal: null });
     expect(child.stdout).toContain('3 packets transmitted, 0 received, 100% packet loss');
     return child.stdout.trimEnd().split('\n');
   };
-  let bess: Child;
 
   beforeAll(async () => {
-    const sockets = [1, 2].map((n) => `VM${n}_SOCKET=${join(directory.path, `vm${n}.sock`)}`);
-    bess = Child.tspmd('switch', 'bess/forward_script.bess', ...sockets);
-    await bess.waitFor(/^ready/m);
+    await network.startSwitch();
   });
-  afterEach(async () => {
-    for (const child of children.splice(0)) await child.stop();
-  });
-  afterAll(async () => {
-    await bess.stop();
-    directory.remove();
-  });
+  afterEach(() => network.stopEndpoints());
+  afterAll(() => network.close());
 
   it('hears from ping that ARP failed, and which MAC address it has', async () => {
     const lines = await ping('--to', '10.0.0.77');
@@ -107,7 +93,7 @@ describe('an endpoint that nobody hears', () => {
   });
 
   it.each(ALL_MODES)('warns in mode %s that ARP was never answered', async (mode) => {
-    const app = join(directory.path, 'sender.mjs');
+    const app = network.file('sender.mjs');
     writeFileSync(app, SENDER);
     const child = start('run', 1, '--app', app, ...MODES[mode]);
     await child.waitFor(

@@ -1,36 +1,24 @@
-/** The picture of the flow tests: the embedded switch, and behind its ports a reflector and a generator, or other stacks. */
-import { join } from 'node:path';
+/** The network of the flow tests: the embedded switch, and behind its ports a reflector and a generator, or other stacks. */
 import { fileURLToPath } from 'node:url';
 import type { SwitchStats } from '../../../bess/stats.js';
-import { Child } from '../../../scripts/child.js';
-import { temporaryDirectory } from '../resources.js';
+import type { Child } from '../../../scripts/child.js';
 import type { FlowResult } from './flow-generator.app.js';
+import { TwoPortSwitch } from './two-port-switch.js';
 
 const file = (path: string): string => fileURLToPath(new URL(`../../../${path}`, import.meta.url));
-const SCRIPT = file('bess/forward_script.bess');
 const REFLECTOR = file('dist/test/support/flows/flow-reflector.app.js');
 const GENERATOR = file('dist/test/support/flows/flow-generator.app.js');
-/** For all of a generator's packets, on a machine that is busy. */
+/** How long all packets of a generator may take on a busy machine. */
 const TRAFFIC_MS = 60_000;
 const COUNTERS_MS = 2000;
 
-export class FlowScene {
-  private readonly directory = temporaryDirectory();
-  private readonly children: Child[] = [];
+export class FlowNetwork extends TwoPortSwitch {
   private readonly endpoints: Child[] = [];
-  private bess: Child | undefined;
 
-  static async open(): Promise<FlowScene> {
-    const scene = new FlowScene();
-    await scene.startSwitch();
-    return scene;
-  }
-
-  async startSwitch(): Promise<void> {
-    this.bess = this.enter(
-      Child.tspmd('switch', SCRIPT, `VM1_SOCKET=${this.socket(1)}`, `VM2_SOCKET=${this.socket(2)}`),
-    );
-    await this.bess.waitFor(/^ready/m);
+  static async open(): Promise<FlowNetwork> {
+    const network = new FlowNetwork();
+    await network.startSwitch();
+    return network;
   }
 
   /** The switch dies with all its connections; its sockets stay. */
@@ -50,19 +38,12 @@ export class FlowScene {
     return this.startEndpoint(1, GENERATOR, '--app-option', 'to=10.0.0.2', ...pairs);
   }
 
-  /** `tspmd run` behind port `number`, 1 or 2, with the address 10.0.0.`number`. */
+  /** `tspmd run` behind port `number`, 1 or 2, with the address 10.0.0.`number`; resolves when it is ready. */
   async startEndpoint(number: number, app: string, ...args: string[]): Promise<Child> {
-    const device = ['--device', `vhost-user:${this.socket(number)}`, '--ip', `10.0.0.${number}/24`];
-    const own = [...device, '--mac', `52:54:00:00:00:0${number}`, '--hugepages', 'never', '--app', app];
-    const child = this.enter(Child.tspmd('run', ...own, ...args));
+    const child = this.tspmd('run', ...this.endpointWithMac(number), '--app', app, ...args);
     this.endpoints.push(child);
     await child.waitFor(/^ready/m);
     return child;
-  }
-
-  /** Of port `number`, 1 or 2. */
-  socket(number: number): string {
-    return join(this.directory.path, `vm${number}.sock`);
   }
 
   async result(generator: Child): Promise<FlowResult> {
@@ -74,32 +55,22 @@ export class FlowScene {
     }
   }
 
-  /** Everybody's counters and output, of which one line hopefully tells why the traffic does not end. */
+  /** Counters and output of all programs: one line may say why the traffic does not end. */
   private async explain(): Promise<string> {
     for (const child of this.children) child.signal('SIGUSR1');
     await Promise.allSettled(this.endpoints.map((child) => child.waitFor(/^arp_announcements/m, COUNTERS_MS)));
     return `no end of the traffic:\n${this.children.map(({ output }) => output).join('\n')}`;
   }
 
-  /** A generator from start to end. */
+  /** Runs a generator from start to end. */
   async run(options: Readonly<Record<string, number>>): Promise<FlowResult> {
     return this.result(await this.startGenerator(options));
   }
 
   async switchStats(): Promise<SwitchStats> {
-    const stats = this.enter(Child.tspmd('switch', '--stats', String(this.bess?.pid), '--json'));
+    const stats = this.tspmd('switch', '--stats', String(this.bess?.pid), '--json');
     await stats.exited;
     return JSON.parse(stats.stdout) as SwitchStats;
-  }
-
-  async close(): Promise<void> {
-    await Promise.allSettled(this.children.reverse().map((child) => child.stop()));
-    this.directory.remove();
-  }
-
-  private enter(child: Child): Child {
-    this.children.push(child);
-    return child;
   }
 }
 
