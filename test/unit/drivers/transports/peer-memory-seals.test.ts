@@ -1,4 +1,7 @@
-/** Memory that a peer could take from under a mapping: sealed where it can be, refused where a port wants that. */
+/**
+ * Memory that a peer could take away from under a mapping: it is sealed where that is possible, and refused where a
+ * port wants sealed memory.
+ */
 import { ftruncateSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,7 +32,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** A memfd as a peer may make it, unsealed. */
+/** An unsealed memfd, as a peer may make it. */
 function peerFile(flags: number): number {
   const fd = native.memfdCreate(cString('peer'), abi.MFD_CLOEXEC | flags);
   open.push(fd);
@@ -50,7 +53,7 @@ function map(fd: number, files?: PeerFiles): PeerMemory {
 }
 
 describe('a peer’s memory', () => {
-  it('is sealed when it is mapped: the peer cannot shrink it afterwards, and all of it can be touched', () => {
+  it('is sealed when it is mapped: the peer cannot shrink it afterwards', () => {
     const fd = peerFile(abi.MFD_ALLOW_SEALING);
     const memory = map(fd, 'sealed');
     expect(() => ftruncateSync(fd, 0)).toThrow(expect.objectContaining(EPERM));
@@ -62,7 +65,7 @@ describe('a peer’s memory', () => {
     memory.close();
   });
 
-  it('is taken unsealed where it cannot be sealed, unless the port wants sealed memory', () => {
+  it('is taken unsealed where it cannot be sealed, unless the port wants it sealed', () => {
     for (const fd of [peerFile(0), plainFile()]) {
       expect(sealAgainstShrinking(fd)).toBe(false);
       map(fd).close();
@@ -72,13 +75,13 @@ describe('a peer’s memory', () => {
     }
   });
 
-  it('is taken when the peer has sealed it, whatever else it has sealed', () => {
+  it('is taken when the peer has sealed it, with whatever seals', () => {
     const fd = peerFile(abi.MFD_ALLOW_SEALING);
     expect(native.fcntl(fd, abi.F_ADD_SEALS, abi.F_SEAL_SHRINK | abi.F_SEAL_SEAL)).toBe(0);
     map(fd, 'sealed').close();
   });
 
-  it('is sealed by us when we are the peer: neither shorter nor longer, and no seal can be added', () => {
+  it('is sealed by us when we are the peer: neither length nor seals can change', () => {
     const fd = memfd('ours', BYTES, false);
     open.push(fd);
     expect(native.fcntl(fd, abi.F_GET_SEALS, 0)).toBe(abi.F_SEAL_SHRINK | abi.F_SEAL_GROW | abi.F_SEAL_SEAL);

@@ -13,7 +13,7 @@ const R = p.VhostUserRequest;
 const suite = new BackendSuite();
 
 describe('the socket of a backend', () => {
-  it('is for its owner only, and goes with the backend', () => {
+  it('is for its owner only, and is removed with the backend', () => {
     suite.listen();
     expect(statSync(suite.path).mode & 0o777).toBe(0o600);
     suite.backend.close();
@@ -21,13 +21,13 @@ describe('the socket of a backend', () => {
     expect(readdirSync(suite.folder)).toEqual([]);
   });
 
-  it('is refused where a file is already, which stays', () => {
+  it('is refused where a file is already, and the file stays', () => {
     writeFileSync(suite.path, 'x');
     expect(() => suite.listen()).toThrow(/the file is already there \(EADDRINUSE\)/);
     expect(statSync(suite.path).size).toBe(1);
   });
 
-  it('is not removed when somebody has put another file in its place', () => {
+  it('is not removed when another file has taken its place', () => {
     suite.listen();
     rmSync(suite.path);
     writeFileSync(suite.path, 'x');
@@ -42,7 +42,7 @@ describe('the socket of a backend', () => {
 });
 
 describe('negotiation', () => {
-  it('offers complete frames and nothing that it does not do', async () => {
+  it('offers complete frames, and nothing that it does not do', async () => {
     suite.listen();
     suite.connect();
     const features = p.decodeU64(await suite.frontend.ask(R.GET_FEATURES), 'features');
@@ -54,7 +54,7 @@ describe('negotiation', () => {
     expect(p.decodeU64(await suite.frontend.ask(R.GET_QUEUE_NUM), 'queues')).toBe(1n);
   });
 
-  it('offers several queue pairs where there are', async () => {
+  it('offers several queue pairs where there are several', async () => {
     suite.listen({ queuePairs: 3 });
     suite.connect();
     const features = p.decodeU64(await suite.frontend.ask(R.GET_FEATURES), 'features');
@@ -100,7 +100,7 @@ describe('peers', () => {
     await until('the end', () => second.hungUp !== null);
   });
 
-  it('wait while the process has no descriptor free, and are served when it has', async () => {
+  it('wait while the process has no descriptor free, and are served later', async () => {
     suite.listen();
     const limit = (soft: string): void => {
       execFileSync('prlimit', ['--pid', String(process.pid), `--nofile=${soft}:`]);

@@ -1,4 +1,4 @@
-/** When the vhost-user backend's rings start and stop, split and packed, and what becomes of frames meanwhile. */
+/** When the rings of the vhost-user backend start and stop, split and packed, and what happens to frames meanwhile. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { native } from '../../../../drivers/libc/ffi.js';
@@ -43,7 +43,7 @@ describe('rings', () => {
   });
 
   // Clauses: 2.1.2a
-  it('do not start before a kick, nor when only enabled', async () => {
+  it('do not start before a kick, nor when they are only enabled', async () => {
     suite.listen();
     suite.connect();
     suite.frontend.setFeatures(MODERN, p.PROTOCOL_F_REPLY_ACK);
@@ -69,7 +69,7 @@ describe('rings', () => {
     await until('the queue', () => suite.pair.txQueue !== null);
   });
 
-  it('start without a kick when frames wait, as after a backend that wanted no kicks and died', async () => {
+  it('start without a kick if frames wait, as when the last backend wanted no kicks', async () => {
     suite.listen();
     suite.connect();
     suite.offerFrame();
@@ -95,7 +95,7 @@ describe('rings', () => {
     expect([suite.backend.pollOnly, suite.pair.pollOnly]).toEqual([true, true]);
   });
 
-  it('must be polled from the moment on at which their kick descriptor is taken away, running or not', async () => {
+  it('must be polled once their kick descriptor is taken away, running or not', async () => {
     suite.listen();
     suite.connect();
     suite.frontend.start(MODERN, p.PROTOCOL_F_REPLY_ACK);
@@ -169,7 +169,7 @@ describe('rings', () => {
     await until('the queue', () => suite.pair.txQueue !== null);
   });
 
-  it('discard what is sent while they are disabled', async () => {
+  it('discard frames that are sent while they are disabled', async () => {
     suite.listen();
     suite.connect();
     suite.frontend.start(MODERN, 0n);
@@ -191,7 +191,7 @@ describe('rings', () => {
     expect(suite.take()).toBe(0);
   });
 
-  it('wake whoever wants kicks, also when they start only later', async () => {
+  it('wake a port that wants kicks, also if they start later', async () => {
     suite.listen();
     let kicks = 0;
     suite.pair.onKick = () => kicks++;
@@ -212,7 +212,7 @@ describe('rings', () => {
     expect(suite.frontend.tx.usedFlags).toBe(1);
   });
 
-  it('go on in a new memory table, and stop when they are not in it', async () => {
+  it('continue in a new memory table, and stop when they are not in it', async () => {
     suite.listen();
     suite.connect();
     suite.frontend.start(MODERN, p.PROTOCOL_F_REPLY_ACK);
@@ -235,7 +235,7 @@ describe('rings', () => {
     );
   });
 
-  it('that the driver breaks stop, tell the err descriptor, and leave the other ring alone', async () => {
+  it('that the driver breaks stop, signal the err descriptor, and spare the other ring', async () => {
     suite.listen();
     suite.connect();
     const err = eventfd();
@@ -318,7 +318,7 @@ describe('packed rings', () => {
     expect(await set(R.SET_VRING_BASE, 0x8000_8000)).toBe(false);
   });
 
-  it('are stopped by a driver that breaks them, and go on in a new table', async () => {
+  it('are stopped by a driver that breaks them, and continue in a new table', async () => {
     suite.listen();
     suite.connect({ packed: true, base: 0x8000 });
     suite.frontend.start(PACKED, p.PROTOCOL_F_REPLY_ACK);

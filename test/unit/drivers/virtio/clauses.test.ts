@@ -26,7 +26,7 @@ function rowsOf(table: string): Row[] {
 
 const MARK = /^\s*\/\/ Clauses: (.*)$/gm;
 
-/** The ids in the comments of a file, and how many of these comments are not right above a test. */
+/** The ids in the comments of a file, and how many of these comments are not directly above a test. */
 function marksOf(text: string): { ids: string[]; stray: number } {
   const ids = [...text.matchAll(MARK)].flatMap(([, list = '']) => list.split(', '));
   let above = 0;
@@ -90,7 +90,7 @@ describe('the table of clauses', () => {
     expect(NORMATIVE[side].split(' ').filter((section) => !found.has(section))).toEqual([]);
   });
 
-  it('has its ids in comments right above tests', () => {
+  it('has its ids in comments directly above tests', () => {
     expect(files.filter(({ stray }) => stray > 0).map(({ name }) => name)).toEqual([]);
   });
 

@@ -1,6 +1,6 @@
 /**
- * What virtio 1.2 demands of a network device (2.1 to 2.4, 5.1, 6.2), which here is the vhost-user backend with the frontend's
- * process: each test is named by its clause. test/CLAUSES.md has all clauses, also those that other tests show.
+ * What virtio 1.2 demands of a network device (2.1 to 2.4, 5.1, 6.2), clause by clause. The device is the vhost-user
+ * backend together with the frontend's process. test/CLAUSES.md lists all clauses, also those that other tests show.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -51,7 +51,7 @@ const started = (): Promise<void> => until('both queues', () => pair.txQueue !==
 const setStatus = (bits: number): Promise<boolean> => frontend.confirm(R.SET_STATUS, p.encodeU64(BigInt(bits)));
 const status = async (): Promise<number> => Number(p.decodeU64(await frontend.ask(R.GET_STATUS), 'status'));
 
-/** Both rings up and running. */
+/** Starts and enables both rings. */
 async function run(features = 0n): Promise<void> {
   frontend.start(MODERN | features, WITH_STATUS);
   expect(await setStatus(15)).toBe(true);
@@ -84,7 +84,7 @@ function post(...lengths: number[]): number[] {
   });
 }
 
-/** A frame comes to the port; true when the driver got it. */
+/** Gives a frame to the port; true when the driver got it. */
 function arrive(frame: Uint8Array): boolean {
   const buffer = new SharedArrayBuffer(16384);
   const memory = { u8: new Uint8Array(buffer), u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
@@ -98,14 +98,14 @@ const bytesAt = (offset: number, length: number): Uint8Array => frontend.window.
 
 describe('2.1.2 device status', () => {
   // Clauses: 2.1.2a
-  it('2.1.2: the device MUST NOT consume buffers or notify before DRIVER_OK', async () => {
+  it('MUST NOT consume buffers or notify before DRIVER_OK', async () => {
     frontend.start(MODERN, WITH_STATUS);
     expect(await setStatus(11)).toBe(true);
     send(frameOf(1));
     post(1600);
     frontend.kick(0);
     frontend.kick(1);
-    // Answered after the kicks were there to be seen, twice: nothing of it was done.
+    // The device answers twice after it could have seen the kicks, and has done nothing about them.
     for (let i = 0; i < 2; i++) expect(await status()).toBe(11);
     expect(taken()).toEqual([]);
     expect(arrive(frameOf(2))).toBe(false);
@@ -118,7 +118,7 @@ describe('2.1.2 device status', () => {
   });
 
   // Clauses: 2.1.2a
-  it('2.1.2: … nor discard what a ring that is not enabled holds', async () => {
+  it('MUST NOT discard what a ring that is not enabled holds', async () => {
     frontend.setFeatures(MODERN, WITH_STATUS);
     frontend.setMemory();
     frontend.setRing(1);
@@ -133,9 +133,9 @@ describe('2.1.2 device status', () => {
 
 describe('2.2.2 feature bits', () => {
   // Clauses: 2.2.2a
-  it('2.2.2: the device MUST NOT offer a feature without the one that it requires', async () => {
+  it('MUST NOT offer a feature without the one that it requires', async () => {
     const offered = p.decodeU64(await frontend.ask(R.GET_FEATURES), 'features');
-    // All that 5.1.3.1 and 6 name as requiring another: of these nothing is offered.
+    // All features that require another one by 5.1.3.1 and 6: the device offers none of them.
     const dependent = [
       f.VIRTIO_NET_F_GUEST_TSO4 | f.VIRTIO_NET_F_GUEST_TSO6 | f.VIRTIO_NET_F_HOST_TSO4 | f.VIRTIO_NET_F_HOST_TSO6,
       f.VIRTIO_NET_F_CTRL_RX | f.VIRTIO_NET_F_GUEST_ANNOUNCE | f.VIRTIO_NET_F_MQ | f.VIRTIO_NET_F_CTRL_MAC_ADDR,
@@ -145,7 +145,7 @@ describe('2.2.2 feature bits', () => {
   });
 
   // Clauses: 2.2.2b
-  it('2.2.2: the device MUST NOT keep FEATURES_OK when it did not accept the features', async () => {
+  it('MUST NOT keep FEATURES_OK when it did not accept the features', async () => {
     frontend.setFeatures(MODERN, WITH_STATUS);
     expect(await setStatus(3)).toBe(true);
     expect(await frontend.confirm(R.SET_FEATURES, p.encodeU64(MODERN | f.VIRTIO_NET_F_CSUM))).toBe(false);
@@ -159,7 +159,7 @@ describe('2.2.2 feature bits', () => {
 
 describe('2.4.1 device reset', () => {
   // Clauses: 2.4.1a
-  it.each(['SET_STATUS', 'RESET_DEVICE'] as const)('2.4.1: the device MUST set the status to 0 (%s)', async (how) => {
+  it.each(['SET_STATUS', 'RESET_DEVICE'] as const)('MUST set the status to 0 (%s)', async (how) => {
     await run();
     const payload = how === 'SET_STATUS' ? p.encodeU64(0n) : null;
     expect(await frontend.confirm(R[how], payload)).toBe(true);
@@ -167,7 +167,7 @@ describe('2.4.1 device reset', () => {
   });
 
   // Clauses: 2.4.1b
-  it('2.4.1: after a reset the device MUST NOT notify or touch a queue until it is initialised again', async () => {
+  it('MUST NOT notify or touch a queue after a reset until it is initialised again', async () => {
     await run();
     expect(await setStatus(0)).toBe(true);
     send(frameOf(1));
@@ -187,7 +187,7 @@ describe('5.1.4.1 MTU', () => {
   const setMtu = (mtu: number): Promise<boolean> => frontend.confirm(R.NET_SET_MTU, p.encodeU64(BigInt(mtu)));
 
   // Clauses: 5.1.4.1b
-  it('5.1.4.1: an MTU MUST be between 68 and 65535', async () => {
+  it('MUST be between 68 and 65535', async () => {
     frontend.setFeatures(MODERN | f.VIRTIO_NET_F_MTU, WITH_STATUS);
     for (const [mtu, possible] of [
       [67, false],
@@ -200,7 +200,7 @@ describe('5.1.4.1 MTU', () => {
   });
 
   // Clauses: 5.1.4.1d
-  it('5.1.4.1: with MTU the device MUST NOT pass on a frame that is longer (plus the Ethernet header, with a VLAN tag)', async () => {
+  it('MUST NOT be exceeded by what follows the Ethernet header and VLAN tag', async () => {
     await run(f.VIRTIO_NET_F_MTU | f.VIRTIO_NET_F_MRG_RXBUF);
     expect(await setMtu(1000)).toBe(true);
     post(2048, 2048, 2048);
@@ -209,7 +209,7 @@ describe('5.1.4.1 MTU', () => {
     expect(frontend.rx.takeUsed().map(({ length }) => length)).toEqual([HEADER + 1018, HEADER + 1014]);
   });
 
-  it('5.1.4.1: … and without it passes on what the buffers hold', async () => {
+  it('limits no frame where it was not negotiated', async () => {
     await run();
     expect(await setMtu(1000)).toBe(true);
     post(4096);
@@ -217,7 +217,7 @@ describe('5.1.4.1 MTU', () => {
   });
 
   // Clauses: 5.1.4.1e
-  it('5.1.4.1: with MTU the device MUST forward frames of that size in one piece', async () => {
+  it('MUST be forwarded in one piece', async () => {
     await run(f.VIRTIO_NET_F_MTU);
     expect(await setMtu(9000)).toBe(true);
     send(frameOf(1, 9014));
@@ -227,7 +227,7 @@ describe('5.1.4.1 MTU', () => {
 
 describe('5.1.6.2.2 packet transmission', () => {
   // Clauses: 5.1.6.2.2a, 5.1.6.2.2b, 5.1.6.2.2c
-  it('5.1.6.2.2: the device MUST ignore flag bits, and MUST NOT use csum_start, csum_offset or hdr_len', async () => {
+  it('MUST ignore flag bits, csum_start, csum_offset and hdr_len', async () => {
     await run();
     const headers = [
       [0xff, 0, 0xff, 0xff, 0xff, 0xff, 20, 0, 2, 0, 0xff, 0xff],
@@ -241,7 +241,7 @@ describe('5.1.6.2.2 packet transmission', () => {
   });
 
   // Clauses: 5.1.6.2.2d
-  it('5.1.6.2.2: the device MUST NOT rely on checksums: a frame is passed on whatever they are', async () => {
+  it('MUST NOT rely on checksums: passes on a frame whatever they are', async () => {
     await run();
     const frame = frameOf(1, 60).fill(0xff, 14);
     send(frame);
@@ -251,7 +251,7 @@ describe('5.1.6.2.2 packet transmission', () => {
 
 describe('5.1.6.3.2, 5.1.6.4.1 incoming packets', () => {
   // Clauses: 5.1.6.4.1a, 5.1.6.4.1e, 5.1.6.4.1f, 5.1.6.4.1g, 5.1.6.4.1h
-  it('5.1.6.4.1: without MRG_RXBUF the device MUST set num_buffers to 1, and flags and gso_type to 0', async () => {
+  it('without MRG_RXBUF MUST set num_buffers to 1, and flags and gso_type to 0', async () => {
     await run();
     const [offset] = post(1600);
     frontend.window.u8.fill(0xee, offset!, offset! + 1600);
@@ -260,7 +260,7 @@ describe('5.1.6.3.2, 5.1.6.4.1 incoming packets', () => {
   });
 
   // Clauses: 5.1.6.3.2b
-  it('5.1.6.3.2: without MRG_RXBUF the device MUST use one buffer: a frame that does not fit is dropped', async () => {
+  it('without MRG_RXBUF MUST use one buffer: drops a frame that does not fit', async () => {
     await run();
     post(100, 100, 100);
     expect(arrive(frameOf(1, 150))).toBe(false);
@@ -270,7 +270,7 @@ describe('5.1.6.3.2, 5.1.6.4.1 incoming packets', () => {
   });
 
   // Clauses: 5.1.6.3.2a, 5.1.6.4.1b, 5.1.6.4.1c
-  it('5.1.6.4.1: with MRG_RXBUF the device MUST say how many buffers, and MUST fill all but the last', async () => {
+  it('with MRG_RXBUF MUST say how many buffers there are, and fill all but the last', async () => {
     await run(f.VIRTIO_NET_F_MRG_RXBUF);
     const offsets = post(100, 50, 200, 300);
     expect(arrive(frameOf(1, 150))).toBe(true);
@@ -281,7 +281,7 @@ describe('5.1.6.3.2, 5.1.6.4.1 incoming packets', () => {
   });
 
   // Clauses: 5.1.6.4.1d
-  it('5.1.6.4.1: the device MUST use all buffers of a packet together: one step of the used index', async () => {
+  it('MUST use all buffers of a packet together, by one step of the used index', async () => {
     await run(f.VIRTIO_NET_F_MRG_RXBUF);
     post(100, 100);
     expect(arrive(frameOf(1, 250))).toBe(false);
@@ -291,7 +291,7 @@ describe('5.1.6.3.2, 5.1.6.4.1 incoming packets', () => {
     const seen: number[] = [];
     const store = Atomics.store;
     Atomics.store = ((array: Uint16Array, at: number, value: number) => {
-      // The window of the backend lies elsewhere: only that there was one store, and of what.
+      // The backend has its window elsewhere. The test sees only that there was one store, and its value.
       seen.push(value);
       return store(array, at, value);
     }) as typeof Atomics.store;
@@ -307,7 +307,7 @@ describe('5.1.6.3.2, 5.1.6.4.1 incoming packets', () => {
 
 describe('6.2 reserved feature bits', () => {
   // Clauses: 6.2a, 6.2c
-  it('6.2: the device MUST offer VERSION_1, and MUST NOT offer SR_IOV, which is no PCI device', async () => {
+  it('MUST have VERSION_1 offered, and not SR_IOV, as this is no PCI device', async () => {
     const offered = p.decodeU64(await frontend.ask(R.GET_FEATURES), 'features');
     expect(offered & f.VIRTIO_F_VERSION_1).not.toBe(0n);
     expect(offered & (1n << 37n)).toBe(0n);

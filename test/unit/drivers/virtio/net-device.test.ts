@@ -1,4 +1,6 @@
-/** The network device as it starts: what is negotiated, what is refused with which words, and what it reports later. */
+/**
+ * The start of the network device: what it negotiates, what it refuses and how it says so, and what it reports later.
+ */
 import { describe, expect, it, vi } from 'vitest';
 import * as f from '../../../../drivers/virtio/features.js';
 import { type NetDeviceOptions, VirtioNetDevice } from '../../../../drivers/virtio/virtio-net-device.js';
@@ -14,7 +16,7 @@ describe('opening', () => {
     ['with a configuration space', WITH_CONFIG, true, 'MTU, MAC, STATUS, VERSION_1'],
     ['the same where it cannot be read', WITH_CONFIG, false, 'VERSION_1'],
     ['all 64 bits', 2n ** 64n - 1n, true, 'MTU, MAC, MRG_RXBUF, STATUS, EVENT_IDX, VERSION_1'],
-  ])('negotiates, of a device that offers %s, what it understands', async (_, offered, hasConfig, accepted) => {
+  ])('negotiates what it understands with a device that offers %s', async (_, offered, hasConfig, accepted) => {
     const { device } = await suite.open((t) => {
       t.offered = offered;
       t.hasConfig = hasConfig;
@@ -33,7 +35,7 @@ describe('opening', () => {
     expect(f.featureNames(device.features)).toBe('MTU, MAC, VERSION_1');
   });
 
-  it('takes address and MTU from the options, then from the device, then by itself', async () => {
+  it('takes address and MTU from the options, then the device, then its defaults', async () => {
     const mac = Uint8Array.of(2, 0, 0, 0, 0, 9);
     const cases: [NetDeviceOptions, number, string, number][] = [
       [{ mac, mtu: 1400 }, 1500, '020000000009', 1400],
@@ -60,7 +62,7 @@ describe('opening', () => {
     expect(device.isUp).toBe(false);
   });
 
-  it('takes the largest ring that the device allows, when it was not told a size', async () => {
+  it('takes the largest ring that the device allows if no size was given', async () => {
     const transport = new MockTransport();
     transport.queueLimits = [256, 700];
     const device = await VirtioNetDevice.open(transport, { hugepages: 'never' });
@@ -118,7 +120,7 @@ describe('opening', () => {
     expect(openFds()).toBe(suite.fdsBefore);
   });
 
-  it('that the backend ends by hanging up fails once and for all: nothing tries again behind the caller`s back', async () => {
+  it('fails for good if the backend hangs up: there are no attempts in the background', async () => {
     vi.useFakeTimers();
     let transport = new MockTransport();
     const opening = suite.open((t) => {
@@ -135,7 +137,7 @@ describe('opening', () => {
 });
 
 describe('a device that reports a change', () => {
-  it('is reset from the beginning when it needs a reset', async () => {
+  it('is reset and initialised again when it needs a reset', async () => {
     vi.useFakeTimers();
     const { device, transport } = await suite.open();
     const told = suite.listen();
@@ -147,14 +149,14 @@ describe('a device that reports a change', () => {
     expect(suite.driver.account()).toEqual(AT_REST);
   });
 
-  it('tells each change of the link once, the last one last, however fast they come', async () => {
+  it('reports each change of the link once and in order, however fast they come', async () => {
     const { device, transport } = await suite.open((t) => {
       t.offered = BASIC | f.VIRTIO_NET_F_STATUS;
     });
     const told = suite.listen();
     let asked = 0;
     transport.readConfig = async () => Uint8Array.of(asked++ % 2, 0);
-    // Two looks under way at the same time; the first sees it down, the second up.
+    // Two reads run at the same time: the first sees the link down, the second up.
     for (let i = 0; i < 4; i++) transport.setLink(false);
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(asked).toBe(4);
@@ -163,7 +165,7 @@ describe('a device that reports a change', () => {
     expect(told).toEqual([down, up, down, up]);
   });
 
-  it('says nothing of a change that changes nothing', async () => {
+  it('reports nothing if a change notification changes nothing', async () => {
     const { transport } = await suite.open((t) => {
       t.offered = WITH_CONFIG;
     });

@@ -1,6 +1,6 @@
 /**
- * What virtio 1.2 demands of a device's side of virtqueues (2.7, 2.8), which here is the vhost-user backend's: each test is
- * named by its clause. test/CLAUSES.md has all clauses, also those that other tests show.
+ * What virtio 1.2 demands of the device's side of virtqueues (2.7, 2.8), clause by clause. The device is the vhost-user
+ * backend. test/CLAUSES.md lists all clauses, also those that other tests show.
  */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { MAX_BURST, PacketBurst } from '../../../../../drivers/virtio/device/packet-burst.js';
@@ -34,7 +34,7 @@ afterEach(() => {
   driver.close();
 });
 
-/** A frame behind its header, in a new buffer, cut into two pieces. */
+/** A header and a frame in a new buffer, cut into two pieces. */
 function sent(frame: Uint8Array): Part[] {
   const offset = driver.buffer(HEADER + frame.length);
   driver.memory.u8.set(frame, offset + HEADER);
@@ -57,7 +57,7 @@ function posted(length: number): Part {
   return { offset: driver.buffer(length), length, write: true };
 }
 
-/** One frame for the driver, in a memory of its own. */
+/** Gives one frame to the queue, from a memory of its own. */
 function arriving(frame: Uint8Array): PacketBurst {
   const buffer = new SharedArrayBuffer(4096);
   const memory = { u8: new Uint8Array(buffer), u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
@@ -67,7 +67,7 @@ function arriving(frame: Uint8Array): PacketBurst {
   return packets;
 }
 
-/** Bytes that `act` changes, as offsets. */
+/** Offsets of the bytes that `act` changes. */
 function changedBy(act: () => void): number[] {
   const before = driver.memory.u8.slice();
   act();
@@ -82,38 +82,35 @@ const within = (from: number, length: number) => (at: number) => at >= from && a
 
 describe('2.7.4.1 message framing', () => {
   // Clauses: 2.7.4.1a
-  it.each(layouts)(
-    '2.7.4.1: the device MUST NOT assume where descriptors are cut: in the header as well (%s)',
-    (layout) => {
-      setUp(layout);
-      const frame = frameOf(1, 100);
-      const [{ offset }] = sent(frame) as [Part];
-      const lengths = [1, 10, 3, 13, 60, 25];
-      driver.offer(cut(offset, lengths));
-      expect(tx.take(burst, 1)).toBe(1);
-      const pieces = [...burst.segmentOffset.subarray(0, burst.segments)].map((from, s) =>
-        driver.memory.u8.slice(from, from + burst.segmentLength[s]!),
-      );
-      expect(new Uint8Array(Buffer.concat(pieces))).toEqual(frame);
-    },
-  );
+  it.each(layouts)('MUST NOT assume where descriptors are cut: a cut may be in the header (%s)', (layout) => {
+    setUp(layout);
+    const frame = frameOf(1, 100);
+    const [{ offset }] = sent(frame) as [Part];
+    const lengths = [1, 10, 3, 13, 60, 25];
+    driver.offer(cut(offset, lengths));
+    expect(tx.take(burst, 1)).toBe(1);
+    const pieces = [...burst.segmentOffset.subarray(0, burst.segments)].map((from, s) =>
+      driver.memory.u8.slice(from, from + burst.segmentLength[s]!),
+    );
+    expect(new Uint8Array(Buffer.concat(pieces))).toEqual(frame);
+  });
 });
 
 describe('2.7.5.1, 2.8.15 descriptors', () => {
   // Clauses: 2.7.5.1a, 2.7.5.1b
-  it('2.7.5.1: the device MUST NOT write to a buffer to read, nor to the descriptor table (transmit)', () => {
+  it('MUST NOT write to a buffer to read, nor to the descriptor table (transmit)', () => {
     driver.offer(sent(frameOf(1)));
     const changed = changedBy(() => {
       expect(tx.take(burst, 1)).toBe(1);
       tx.complete();
     });
-    // The used ring alone, with its flags and avail_event.
+    // Only the used ring changes, with its flags and avail_event.
     expect(changed.filter((at) => !within(driver.place.used, 6 + 8 * driver.options.size)(at))).toEqual([]);
     expect(changed).not.toEqual([]);
   });
 
   // Clauses: 2.7.5.1b
-  it('2.7.5.1: … nor to the descriptor table, nor beyond the buffer (receive)', () => {
+  it('MUST NOT write to the descriptor table, nor beyond the buffer (receive)', () => {
     const part = posted(80);
     driver.offer([part]);
     const changed = changedBy(() => expect(rx.put(arriving(frameOf(1, 68)), ALL, 1)).toBe(1));
@@ -122,19 +119,16 @@ describe('2.7.5.1, 2.8.15 descriptors', () => {
   });
 
   // Clauses: 2.7.5.1a, 2.8.15a
-  it.each(layouts)(
-    '2.7.5.1, 2.8.15: a descriptor to read is never written to, though it was posted to receive (%s)',
-    (layout) => {
-      setUp(layout);
-      const part = { ...posted(200), write: false };
-      driver.offer([part]);
-      const changed = changedBy(() => expect(rx.put(arriving(frameOf(1)), ALL, 1)).toBe(0));
-      expect(changed.filter(within(part.offset, part.length))).toEqual([]);
-    },
-  );
+  it.each(layouts)('never writes to a descriptor to read that was posted to receive (%s)', (layout) => {
+    setUp(layout);
+    const part = { ...posted(200), write: false };
+    driver.offer([part]);
+    const changed = changedBy(() => expect(rx.put(arriving(frameOf(1)), ALL, 1)).toBe(0));
+    expect(changed.filter(within(part.offset, part.length))).toEqual([]);
+  });
 
   // Clauses: 2.8.15a
-  it('2.8.15: the device MUST NOT write to a buffer to read: of the ring only what it uses changes (transmit)', () => {
+  it('MUST NOT write to a buffer to read: changes only the used part of the ring', () => {
     setUp('packed');
     driver.offer(sent(frameOf(1)));
     const changed = changedBy(() => {
@@ -146,7 +140,7 @@ describe('2.7.5.1, 2.8.15 descriptors', () => {
   });
 
   // Clauses: 2.8.15b
-  it('2.8.15: the device MUST NOT use a descriptor before it sees AVAIL change: not one that is all but marked', () => {
+  it('MUST NOT use a descriptor before AVAIL changes, even if all else is written', () => {
     setUp('packed');
     const [whole] = [{ ...sent(frameOf(1))[0]!, length: HEADER + 64 }];
     (driver as PackedDriver).scribble([{ ...whole!, flags: 0, unmarked: true }]);
@@ -156,7 +150,7 @@ describe('2.7.5.1, 2.8.15 descriptors', () => {
   });
 
   // Clauses: 2.8.15c
-  it('2.8.15: the device MUST NOT change a descriptor after USED: nothing of it, whatever comes next', () => {
+  it('MUST NOT change a descriptor after USED, whatever happens next', () => {
     setUp('packed', { size: 4 });
     const ids = [1, 2].map((i) => driver.offer([{ ...sent(frameOf(i))[0]!, length: HEADER + 64 }]));
     expect(tx.take(burst, MAX_BURST)).toBe(2);
@@ -181,11 +175,11 @@ describe('2.7.5.1, 2.8.15 descriptors', () => {
 
 describe('2.7.5.3.2 indirect descriptors', () => {
   // Clauses: 2.7.5.3.2a
-  it.each(layouts)('2.7.5.3.2: the device MUST ignore WRITE where a descriptor refers to a table (%s)', (layout) => {
+  it.each(layouts)('MUST ignore WRITE where a descriptor refers to a table (%s)', (layout) => {
     setUp(layout);
     const frame = frameOf(1);
     driver.offer(sent(frame), 0);
-    // The descriptor that was offered last is the only one: its flags gain WRITE.
+    // The descriptor that was offered last is the only one: its flags get WRITE.
     const { desc } = driver.place;
     const head = layout === 'split' ? driver.memory.u16[(driver.place.avail + 4) >> 1]! : 0;
     const flags = desc + 16 * head + (layout === 'split' ? 12 : 14);
@@ -195,21 +189,18 @@ describe('2.7.5.3.2 indirect descriptors', () => {
   });
 
   // Clauses: 2.7.5.3.2b
-  it.each([0, 1, 2])(
-    '2.7.5.3.2: the device MUST handle %i descriptors followed by one that refers to a table',
-    (direct) => {
-      const offset = sent(frameOf(1, 200))[0]!.offset;
-      const lengths = [7, 13, 92, 100];
-      driver.offer(cut(offset, lengths), direct);
-      expect(tx.take(burst, 1)).toBe(1);
-      expect(burst.length[0]).toBe(200);
-    },
-  );
+  it.each([0, 1, 2])('MUST handle %i descriptors that are followed by one that refers to a table', (direct) => {
+    const offset = sent(frameOf(1, 200))[0]!.offset;
+    const lengths = [7, 13, 92, 100];
+    driver.offer(cut(offset, lengths), direct);
+    expect(tx.take(burst, 1)).toBe(1);
+    expect(burst.length[0]).toBe(200);
+  });
 });
 
 describe('2.7.7.2 used buffer notifications', () => {
   // Clauses: 2.7.7.2a, 2.7.7.2b
-  it('2.7.7.2: without EVENT_IDX the device MUST ignore used_event, and MUST notify when flags is 0', () => {
+  it('without EVENT_IDX MUST ignore used_event, and MUST notify when flags is 0', () => {
     for (const [flags, event] of [
       [0, 1000],
       [1, 0],
@@ -227,7 +218,7 @@ describe('2.7.7.2 used buffer notifications', () => {
   });
 
   // Clauses: 2.7.7.2c
-  it('2.7.7.2: with EVENT_IDX the device MUST ignore flags, and MUST notify at used_event', () => {
+  it('with EVENT_IDX MUST ignore flags, and MUST notify at used_event', () => {
     setUp('split', { eventIdx: true });
     for (let i = 0; i < 20; i++) {
       (driver as SplitDriver).availFlags = i & 1;
@@ -243,7 +234,7 @@ describe('2.7.7.2 used buffer notifications', () => {
 
 describe('2.7.8.2 used ring', () => {
   // Clauses: 2.7.8.2a, 2.7.8.2b
-  it('2.7.8.2: the device MUST set len, and have written that many bytes, before it updates idx', () => {
+  it('MUST have set len, and written that many bytes, before it updates idx', () => {
     const part = posted(100);
     driver.offer([part]);
     const frame = frameOf(1);
@@ -264,40 +255,34 @@ describe('2.7.8.2 used ring', () => {
 
 describe('2.7.10.2 available buffer notifications', () => {
   // Clauses: 2.7.10.2a, 2.7.10.2b
-  it.each([false, true])(
-    '2.7.10.2: the device MUST set flags to 0 or 1, and with EVENT_IDX to 0 (EVENT_IDX: %s)',
-    (eventIdx) => {
-      setUp('split', { eventIdx });
-      const split = driver as SplitDriver;
-      for (const queue of [tx, rx]) {
-        queue.disableKick();
-        expect(split.usedFlags).toBe(eventIdx ? 0 : 1);
-        expect(queue.enableKick()).toBe(true);
-        expect(split.usedFlags).toBe(0);
-      }
-    },
-  );
+  it.each([false, true])('MUST set flags to 0 or 1, and with EVENT_IDX to 0 (EVENT_IDX: %s)', (eventIdx) => {
+    setUp('split', { eventIdx });
+    const split = driver as SplitDriver;
+    for (const queue of [tx, rx]) {
+      queue.disableKick();
+      expect(split.usedFlags).toBe(eventIdx ? 0 : 1);
+      expect(queue.enableKick()).toBe(true);
+      expect(split.usedFlags).toBe(0);
+    }
+  });
 
   // Clauses: 2.7.10.2c
-  it.each(layouts)(
-    '2.7.10.2: the device MUST handle spurious notifications: there is nothing, and nothing happens (%s)',
-    (layout) => {
-      setUp(layout);
-      const changed = changedBy(() => {
-        for (let i = 0; i < 5; i++) {
-          expect(tx.take(burst, MAX_BURST)).toBe(0);
-          tx.complete();
-        }
-      });
-      expect(changed).toEqual([]);
-      expect(driver.takeSignal()).toBe(false);
-    },
-  );
+  it.each(layouts)('MUST handle spurious notifications: nothing happens (%s)', (layout) => {
+    setUp(layout);
+    const changed = changedBy(() => {
+      for (let i = 0; i < 5; i++) {
+        expect(tx.take(burst, MAX_BURST)).toBe(0);
+        tx.complete();
+      }
+    });
+    expect(changed).toEqual([]);
+    expect(driver.takeSignal()).toBe(false);
+  });
 });
 
 describe('2.8.12, 2.8.18 order in a packed ring', () => {
   // Clauses: 2.8.12a, 2.8.12b
-  it('2.8.12: the device MUST start with descriptors, and use them, in the order in which they are in the ring', () => {
+  it('MUST start with descriptors and use them in the order of the ring', () => {
     setUp('packed', { size: 5 });
     for (let round = 0; round < 20; round++) {
       const frames = [0, 1, 2].map((i) => frameOf(3 * round + i));
@@ -311,7 +296,7 @@ describe('2.8.12, 2.8.18 order in a packed ring', () => {
   });
 
   // Clauses: 2.8.18a
-  it('2.8.18: the device MUST use the descriptors of a list in the order in which they were made available', () => {
+  it('MUST use the descriptors of a list in the order in which they were offered', () => {
     setUp('packed', { mergeable: false });
     const parts = [posted(30), posted(30), posted(40)];
     driver.offer(parts);

@@ -43,7 +43,7 @@ describe('signals to the driver', () => {
   });
 
   // Clauses: 2.7.7.2d
-  it('with EVENT_IDX are sent when the used index passes used_event, whatever the flags', () => {
+  it('with EVENT_IDX are sent when the used index passes used_event, not by flags', () => {
     setUp({ eventIdx: true });
     driver.availFlags = 1;
     driver.usedEvent = 0;
@@ -101,7 +101,7 @@ describe('kicks from the driver', () => {
   it.each([
     ['flags', false],
     ['EVENT_IDX', true],
-  ])('are off again when a chain waits already (%s)', (_, eventIdx) => {
+  ])('are off again when a chain is there already (%s)', (_, eventIdx) => {
     setUp({ eventIdx });
     driver.offerHead(0);
     expect(ring.enableKick()).toBe(false);
@@ -118,7 +118,7 @@ describe('kicks from the driver', () => {
   });
 });
 
-describe('where a ring lies', () => {
+describe('the place of a ring', () => {
   it.each([0, 3, 48, 65536])('refuses %i descriptors', (size) => {
     setUp();
     expect(() => new SplitDeviceRing(driver, driver.place, { ...driver.options, size })).toThrow(/queue size/);
@@ -141,7 +141,7 @@ describe('where a ring lies', () => {
     expect(() => new SplitDeviceRing(driver, place, driver.options)).toThrow(/aligned/);
   });
 
-  it('goes on where it was after a move', () => {
+  it('continues from its indexes after a move', () => {
     setUp();
     driver.offerHead(3);
     take();

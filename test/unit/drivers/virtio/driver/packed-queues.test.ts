@@ -1,4 +1,6 @@
-/** The driver's side of packed rings (virtio 1.2, 2.8): when they are used, and what is asked of it clause by clause. */
+/**
+ * The driver's side of packed rings (virtio 1.2, 2.8): when they are used, and what each clause demands of the driver.
+ */
 import fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { PackedRxQueue } from '../../../../../drivers/virtio/driver/packed-rx.js';
@@ -18,25 +20,25 @@ const both = [
   ['EVENT_IDX', f.VIRTIO_F_EVENT_IDX],
 ] as const;
 
-describe('which layout is used', () => {
+describe('the layout of a queue', () => {
   it.each([
     ['packed', PACKED, true],
     ['split', PACKED, false],
     ['auto', BASIC, false],
     ['split', BASIC, false],
-  ] as const)('%s, of a device that offers %i', async (ring, offered, packed) => {
+  ] as const)('is %s, for a device that offers %i', async (ring, offered, packed) => {
     const { device, transport } = await suite.open((t) => (t.offered = offered), { ring });
     expect(transport.accepted).toBe(packed ? PACKED : BASIC);
     expect(device.rx instanceof PackedRxQueue).toBe(packed);
   });
 
-  it('a device without packed rings is refused where they are asked for', async () => {
+  it('refuses a device without packed rings where they are asked for', async () => {
     await expect(suite.open((t) => (t.offered = BASIC), { ring: 'packed' })).rejects.toThrow(
       'mock: packed rings asked for, the device does not offer them (it offers VERSION_1)',
     );
   });
 
-  it('a device that comes back with another layout is gone on with, counters and buffers and all', async () => {
+  it('goes on, with counters and buffers, when a device returns with the other layout', async () => {
     vi.useFakeTimers();
     const { device, transport } = await suite.open((t) => (t.offered = PACKED), { ring: 'split' });
     const options = (device as unknown as { options: { ring: string } }).options;
@@ -63,28 +65,25 @@ describe('which layout is used', () => {
     ['packed', 'split'],
     ['split', 'packed'],
     ['split', 'split'],
-  ] as const)(
-    'a frame that nobody took is none any more when its buffer is free again (%s, then %s)',
-    async (ring, next) => {
-      vi.useFakeTimers();
-      const { device, transport } = await suite.open((t) => (t.offered = PACKED), { ring });
-      const { memory, pool } = device;
-      const types = (): number[] =>
-        Array.from({ length: BUFFERS }, (_, handle) => memory.u16[(pool.offsetOf(handle) + FRAME_OFFSET + 12) >> 1]!);
-      const frame = frameOf(7).fill(0xaa, 12, 14);
-      transport.ring(0).deliver(frame);
-      expect(types()).toContain(0xaaaa);
-      (device as unknown as { options: { ring: string } }).options.ring = next;
-      transport.needReset();
-      await vi.advanceTimersByTimeAsync(200);
-      expect(device.isUp).toBe(true);
-      expect(types()).not.toContain(0xaaaa);
-    },
-  );
+  ] as const)('forgets an undelivered frame when its buffer is free again (%s, then %s)', async (ring, next) => {
+    vi.useFakeTimers();
+    const { device, transport } = await suite.open((t) => (t.offered = PACKED), { ring });
+    const { memory, pool } = device;
+    const types = (): number[] =>
+      Array.from({ length: BUFFERS }, (_, handle) => memory.u16[(pool.offsetOf(handle) + FRAME_OFFSET + 12) >> 1]!);
+    const frame = frameOf(7).fill(0xaa, 12, 14);
+    transport.ring(0).deliver(frame);
+    expect(types()).toContain(0xaaaa);
+    (device as unknown as { options: { ring: string } }).options.ring = next;
+    transport.needReset();
+    await vi.advanceTimersByTimeAsync(200);
+    expect(device.isUp).toBe(true);
+    expect(types()).not.toContain(0xaaaa);
+  });
 });
 
 describe('2.8.10 used buffer notification suppression', () => {
-  it.each(both)('polling wants no notification, of either queue (%s)', async (_, features) => {
+  it.each(both)('asks for no notification of either queue while it polls (%s)', async (_, features) => {
     const { device, transport } = await suite.openPacked(features);
     for (let i = 0; i < 40; i++) {
       for (const ring of [transport.packedRx, transport.packedTx]) expect(ring.driverEvent.flags).toBe(1);
@@ -99,7 +98,7 @@ describe('2.8.10 used buffer notification suppression', () => {
     }
   });
 
-  it.each(both)('with interrupts on, the next used buffer, whichever, is notified (%s)', async (_, features) => {
+  it.each(both)('with interrupts on, any next used buffer is notified (%s)', async (_, features) => {
     const { device, transport } = await suite.openPacked(features);
     const ring = transport.packedRx;
     for (let i = 0; i < 40; i++) {
@@ -112,7 +111,7 @@ describe('2.8.10 used buffer notification suppression', () => {
     }
   });
 
-  it.each(both)('a buffer used while interrupts are switched on is not slept over (%s)', async (_, features) => {
+  it.each(both)('sees a buffer that is used while it switches interrupts on (%s)', async (_, features) => {
     const { device, transport } = await suite.openPacked(features);
     transport.packedRx.deliver(frameOf(1));
     expect(device.enableRxInterrupt()).toBe(false);
@@ -122,34 +121,31 @@ describe('2.8.10 used buffer notification suppression', () => {
 });
 
 describe('2.8.21.2 available buffer notifications', () => {
-  it.each(both)(
-    'are sent when the device wants them, descriptor by descriptor, and else not (%s)',
-    async (_, features) => {
-      const { transport } = await suite.openPacked(features);
-      const ring = transport.packedTx;
-      let told = 0;
-      for (let i = 0; i < 200; i++) {
-        const from = { ...ring.nextAvail };
-        const at = from.index + ((i * 5) % 13) - 4;
-        const wrapped = at < 0 || at >= QUEUE_SIZE;
-        ring.setEvent(i % 7 === 0 ? i % 2 : 2, {
-          index: (at + QUEUE_SIZE) % QUEUE_SIZE,
-          wrap: wrapped ? !from.wrap : from.wrap,
-        });
-        const before = ring.notifications;
-        const n = 1 + (i % 5);
-        expect(suite.driver.send(Array.from({ length: n }, () => frameOf(i)))).toBe(n);
-        const wanted = ring.wantsNotification(from, n);
-        expect(ring.notifications - before).toBe(wanted ? 1 : 0);
-        if (wanted) told++;
-        ring.drain();
-      }
-      expect(told).toBeGreaterThan(20);
-      expect(told).toBeLessThanOrEqual(features === 0n ? 186 : 180);
-    },
-  );
+  it.each(both)('are sent for exactly those descriptors for which the device wants them (%s)', async (_, features) => {
+    const { transport } = await suite.openPacked(features);
+    const ring = transport.packedTx;
+    let told = 0;
+    for (let i = 0; i < 200; i++) {
+      const from = { ...ring.nextAvail };
+      const at = from.index + ((i * 5) % 13) - 4;
+      const wrapped = at < 0 || at >= QUEUE_SIZE;
+      ring.setEvent(i % 7 === 0 ? i % 2 : 2, {
+        index: (at + QUEUE_SIZE) % QUEUE_SIZE,
+        wrap: wrapped ? !from.wrap : from.wrap,
+      });
+      const before = ring.notifications;
+      const n = 1 + (i % 5);
+      expect(suite.driver.send(Array.from({ length: n }, () => frameOf(i)))).toBe(n);
+      const wanted = ring.wantsNotification(from, n);
+      expect(ring.notifications - before).toBe(wanted ? 1 : 0);
+      if (wanted) told++;
+      ring.drain();
+    }
+    expect(told).toBeGreaterThan(20);
+    expect(told).toBeLessThanOrEqual(features === 0n ? 186 : 180);
+  });
 
-  it('the rule, for every place in rings of every size', () => {
+  it('follow the rule for every place in rings of every size', () => {
     const place = fc.record({
       size: fc.integer({ min: 1, max: 40 }),
       from: fc.nat(200),
@@ -170,9 +166,9 @@ describe('2.8.21.2 available buffer notifications', () => {
   });
 });
 
-describe('2.8.21.1 what the device sees', () => {
+describe('shows nothing of a burst before all of it is written, or before DRIVER_OK', () => {
   // Clauses: 2.8.17e, 2.8.21.1.1a
-  it('nothing of a burst before all of it is written, and nothing before DRIVER_OK', async () => {
+  it('shows nothing of a burst before all of it is written, or before DRIVER_OK', async () => {
     // The model notes a first descriptor that is marked when the queue is set up.
     const { device, transport } = await suite.openPacked();
     const { descriptors } = transport.packedTx.layout;
@@ -189,7 +185,7 @@ describe('2.8.21.1 what the device sees', () => {
     expect(transport.packedTx.drain()).toHaveLength(3);
   });
 
-  it('buffers come back in any order, and together, in both directions', async () => {
+  it('takes buffers back in any order and in batches, in both directions', async () => {
     const { transport, device } = await suite.openPacked();
     const order = [3, 0, 7, 1, 2, 6, 5, 4];
     for (let round = 0; round < 5; round++) {
@@ -207,7 +203,7 @@ describe('2.8.21.1 what the device sees', () => {
     }
   });
 
-  it('a device that keeps the oldest buffer delays the ring, and never stops it', async () => {
+  it('goes on, more slowly, while a device keeps the oldest buffer', async () => {
     const { transport } = await suite.openPacked();
     expect(suite.driver.send(Array.from({ length: 11 }, (_, i) => frameOf(i)))).toBe(QUEUE_SIZE);
     const [oldest, ...others] = transport.packedTx.takeAll();
@@ -222,7 +218,7 @@ describe('2.8.21.1 what the device sees', () => {
 describe('2.8.8 in-order use of descriptors', () => {
   const IN_ORDER = f.VIRTIO_F_IN_ORDER;
 
-  it('is accepted with packed rings alone', async () => {
+  it('is accepted with packed rings only', async () => {
     const { transport } = await suite.openPacked(IN_ORDER);
     expect(transport.accepted).toBe(PACKED | IN_ORDER);
     await suite.driver.device.close();
@@ -252,7 +248,7 @@ describe('2.8.8 in-order use of descriptors', () => {
     ['one that it does not hold', 5],
     ['one beyond the ring', 8],
     ['the largest', 65535],
-  ])('a batch whose last is %s resets the device', async (_, id) => {
+  ])('resets the device at a batch whose last is %s', async (_, id) => {
     vi.useFakeTimers();
     const { device, transport } = await suite.openPacked(IN_ORDER);
     suite.driver.send([frameOf(1), frameOf(2)]);
@@ -263,7 +259,7 @@ describe('2.8.8 in-order use of descriptors', () => {
     expect(suite.driver.account()).toEqual(AT_REST);
   });
 
-  it('frames come in order; a used descriptor that is out of order resets the device', async () => {
+  it('delivers frames in order, and resets at a used descriptor out of order', async () => {
     vi.useFakeTimers();
     const { transport } = await suite.openPacked(IN_ORDER);
     for (let i = 0; i < 30; i++) {

@@ -1,4 +1,7 @@
-/** How a queue learns where the device sees each buffer: pages that lie anywhere, high words that differ, pages too small. */
+/**
+ * How a queue learns the address that the device has for each buffer: for pages in any order, above 4 GiB, and too
+ * small.
+ */
 import { describe, expect, it } from 'vitest';
 import { type AddressSpace, LinearAddressSpace } from '../../../../../drivers/memory/index.js';
 import { QueueBuffers } from '../../../../../drivers/virtio/driver/queue-buffers.js';
@@ -14,7 +17,7 @@ class Queue extends QueueBuffers {
     this.mapBuffers(space, HEADER);
   }
 
-  /** The address of each buffer, as it goes into descriptors. */
+  /** The address of each buffer, as it is written into descriptors. */
   get addresses(): number[] {
     return Array.from({ length: COUNT }, (_, h) => this.addressHigh[h]! * 2 ** 32 + this.addressLow[h]!);
   }
@@ -41,7 +44,7 @@ const expected = (space: AddressSpace): number[] =>
   Array.from({ length: COUNT }, (_, h) => space.iova(BASE + bufferStart(h, SHIFT)) + HEADER);
 
 describe('the addresses of buffers', () => {
-  it('follow each other where all is contiguous, below 4 GiB and above', () => {
+  it('follow each other in contiguous memory, below 4 GiB and above', () => {
     for (const base of [0, 0x7fff_0000, 3 * 2 ** 32, 2 ** 46]) {
       const space = new LinearAddressSpace(base);
       const tested = queue();
@@ -51,7 +54,7 @@ describe('the addresses of buffers', () => {
     }
   });
 
-  it('have other high words from a multiple of 4 GiB on, also where the header alone is beyond it', () => {
+  it('have another high word from a multiple of 4 GiB on, even if only the header is', () => {
     for (const before of [5 << SHIFT, (5 << SHIFT) + HEADER, (5 << SHIFT) + HEADER + 1, 1, HEADER + 1]) {
       const space = new LinearAddressSpace(2 ** 33 - BASE - before);
       const tested = queue();

@@ -1,6 +1,6 @@
 /**
- * The driver's split queues under a device that lies: nothing that it writes makes a burst throw or loses a buffer, and what
- * is wrong with its ring ends in a reset. packed-driver-queues-hostile.test.ts has the same of packed ones.
+ * The driver's split queues with a device that lies: nothing that it writes makes a burst throw or loses a buffer, and
+ * a broken ring ends in a reset. packed-queues-hostile.test.ts has the same for packed rings.
  */
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -24,7 +24,7 @@ describe('a hostile device of split rings', () => {
       /used index jumped by 9 in a queue of 8/,
     ],
     ['a used index that goes back', (d: Driver) => d.transport.rx.setUsedIndex(-1), /used index jumped by 65535/],
-  ])('%s: resets the device, with a line that says so', async (_, attack, reason) => {
+  ])('%s: resets the device and says so in one line', async (_, attack, reason) => {
     vi.useFakeTimers();
     const driver = await Driver.offering(0n);
     const told: string[] = [];
@@ -57,8 +57,8 @@ describe('a hostile device of split rings', () => {
     await driver.device.close();
   });
 
-  // Found by fuzzing (split-driver-rx): the device could put its index right again before the next burst.
-  it('a used index that jumps is found while the interrupt is armed, and the ring is left alone from then on', async () => {
+  // Found by fuzzing (split-driver-rx): the device could set its index right again before the next burst.
+  it('stops using a ring whose used index jumps while the interrupt is being armed', async () => {
     vi.useFakeTimers();
     const driver = await Driver.offering(0n);
     const { rx } = driver.transport;
@@ -74,7 +74,7 @@ describe('a hostile device of split rings', () => {
     await driver.device.close();
   });
 
-  it('frames that arrive before the fault are delivered; after it nothing more is sent or posted', async () => {
+  it('delivers the frames before the fault, and sends and posts nothing after it', async () => {
     vi.useFakeTimers();
     const driver = await Driver.offering(0n);
     const { rx } = driver.transport;
@@ -88,7 +88,7 @@ describe('a hostile device of split rings', () => {
     await driver.device.close();
   });
 
-  it('what it wrote and did not hand over is no frame after the reset: it has no EtherType', async () => {
+  it('delivers no frame after the reset that was written but not handed over before', async () => {
     vi.useFakeTimers();
     const driver = await Driver.offering(0n);
     const { device, transport } = driver;
@@ -107,7 +107,7 @@ describe('a hostile device of split rings', () => {
   });
 
   it.each([0, 11, 12, 25, 12 + frameCapacity(11) + 1, 0x7fff_ffff, 0xffff_ffff])(
-    'a length of %d is dropped and counted',
+    'drops and counts a frame with a length of %d',
     async (length) => {
       const driver = await Driver.offering(0n);
       const { rx } = driver.transport;
@@ -120,7 +120,7 @@ describe('a hostile device of split rings', () => {
     },
   );
 
-  it.each([9, 255, 65535])('a packet said to be in %d buffers of a queue of 8 ends in a reset', async (buffers) => {
+  it.each([9, 255, 65535])('resets at a packet that is said to be in %d buffers of a queue of 8', async (buffers) => {
     vi.useFakeTimers();
     const driver = await Driver.offering(f.VIRTIO_NET_F_MRG_RXBUF);
     driver.transport.rx.deliverInto(driver.transport.rx.take() as Chain, frameOf(1), buffers);
@@ -130,7 +130,7 @@ describe('a hostile device of split rings', () => {
     await driver.device.close();
   });
 
-  it('whatever it writes where it may write, no burst throws, no buffer is lost, and a reset brings all home', async () => {
+  it('survives anything that a device writes: nothing throws, no buffer is lost', async () => {
     vi.useFakeTimers();
     const u32 = fc.oneof(fc.nat(9), fc.integer({ min: 0, max: 0xffff_ffff }));
     const act = fc.record({
@@ -164,7 +164,7 @@ describe('a hostile device of split rings', () => {
             else ring.setUsedFlags(a & 1);
             const before = Buffer.from(buffers);
             const received = receiveSound(driver, 1 + (b % 12));
-            // Receiving writes no packet buffer.
+            // Receiving writes to no packet buffer.
             expect(Buffer.compare(before, buffers)).toBe(0);
             goOn(driver, received, a, b);
           }

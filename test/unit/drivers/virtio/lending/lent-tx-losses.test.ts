@@ -1,4 +1,6 @@
-/** A transmit queue that another thread drives, when the device is lost or breaks the ring: what becomes of its buffers. */
+/**
+ * A transmit queue that another thread drives, when the device is lost or breaks the ring: what happens to its buffers.
+ */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SEEN, STATE } from '../../../../../drivers/virtio/lending/tx-loan.js';
@@ -17,14 +19,14 @@ import { Driver, QUEUE_SIZE } from '../../../../support/virtio/driver.js';
 const suite = new BorrowerSuite();
 
 describe('when the device is lost', () => {
-  it('the borrower sees it at its next burst; what was in the ring comes to it when the device is back', async () => {
+  it('the borrower sees it at its next burst, and has its buffers after the reset', async () => {
     const borrower = await suite.lend();
     const { device, transport } = suite.driver;
     borrower.send(frames(5));
     transport.tx.use(transport.tx.take() as never, 0);
     transport.lose();
     expect([borrower.tx.isUp, borrower.send(frames(2)), borrower.states]).toEqual([false, 0, ['down']]);
-    // One was sent before; the others wait for the reset.
+    // One frame was sent before the loss; the others wait for the reset.
     expect(borrower.account()).toEqual({ ...REST, pool: REST.pool - 5, tx: 4, sent: 1 });
     await pass(RETRY_MS);
     expect([device.isUp, borrower.tx.isUp, borrower.states]).toEqual([true, true, ['down', 'up']]);
@@ -35,7 +37,7 @@ describe('when the device is lost', () => {
     expect(transport.tx.drain()).toEqual(frames(3));
   });
 
-  it('a borrower that sleeps in its event loop is woken, one that blocks by the call that it asked for', async () => {
+  it('a borrower that sleeps or blocks is woken in the way that it asked for', async () => {
     const driver = await suite.open(() => {}, { lendTx: true });
     let wakes = 0;
     const borrower = new Borrower(driver, driver.device.lendTx({ wake: () => wakes++ }));
@@ -48,7 +50,7 @@ describe('when the device is lost', () => {
     expect([wakes, borrower.states]).toEqual([before + 2, ['down', 'up']]);
   });
 
-  it('the ring may be another size afterwards', async () => {
+  it('the ring may have another size afterwards', async () => {
     const borrower = new Borrower(await suite.open(() => {}, { lendTx: true, queueSize: undefined }));
     const { transport } = suite.driver;
     for (const [limit, taken] of [
@@ -66,11 +68,11 @@ describe('when the device is lost', () => {
     expect(borrower.account()).toEqual(REST);
   });
 
-  it('nothing is touched while the borrower does not answer, and the reason is told; revoking it goes on', async () => {
+  it('nothing is touched until the borrower answers or is revoked; the reason is told', async () => {
     const { device, transport } = await suite.open(() => {}, { lendTx: true });
     const told = suite.listen();
     const loan = device.lendTx();
-    // As a thread that is in the ring and hangs there.
+    // This is what a thread looks like that hangs in the ring.
     Atomics.store(loan.control, SEEN, Atomics.load(loan.control, STATE));
     transport.lose('mock: gone');
     const { length } = transport.calls;
@@ -83,11 +85,11 @@ describe('when the device is lost', () => {
     device.revokeTx();
     await pass(1000);
     expect([device.isUp, told.at(-1)]).toEqual([true, 'up: mock is back']);
-    // The thread was not gone, after all: it finds nothing to do.
+    // The thread was not gone after all: it finds nothing to do.
     expect(Atomics.load(loan.control, STATE)).toBeLessThan(0);
   });
 
-  it('a borrower that nobody took up is not waited for, and finds the device as it is by then', async () => {
+  it('a loan that no thread has opened is not waited for, and sees the device as it is', async () => {
     const { device, transport } = await suite.open(() => {}, { lendTx: true });
     const loan = device.lendTx();
     for (const count of [1, 2]) {
@@ -128,7 +130,7 @@ describe('a ring that the device breaks', () => {
     expect(borrower.account()).toEqual({ ...REST, pool: REST.pool - 4, sent: 4 });
   });
 
-  it('is no news of a device that is lost already', async () => {
+  it('changes nothing for a device that is lost already', async () => {
     const borrower = await suite.lend();
     const { device, transport } = suite.driver;
     borrower.send(frames(1));
@@ -141,13 +143,13 @@ describe('a ring that the device breaks', () => {
   });
 });
 
-describe('any interleaving of owner, borrower and device', () => {
+describe('owner, borrower and device in any order of steps', () => {
   const step = fc.record({
     what: fc.constantFrom('send', 'send', 'send', 'use', 'use', 'reclaim', 'drain', 'lose', 'break', 'time', 'relend'),
     n: fc.integer({ min: 1, max: 12 }),
   });
 
-  it('keeps every buffer in one place, and counts each that was sent as used or lost', async () => {
+  it('keep every buffer in one place, and count each as used or lost', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60 }), async (steps) => {
         const driver = await Driver.open({ lendTx: true });
@@ -179,7 +181,7 @@ describe('any interleaving of owner, borrower and device', () => {
         expect([device.isUp, borrower.tx.isUp, borrower.tx.inFlight]).toEqual([true, true, 0]);
         const counters = device.counters();
         expect(counters.tx_packets).toBe(sent);
-        // What was used and not reclaimed when a ring broke is lost with it.
+        // Buffers that were used and not yet reclaimed when a ring broke are lost with it.
         expect(counters.tx_lost_on_reset).toBeGreaterThanOrEqual(sent - used);
         await device.close();
         expect(transport.violations).toEqual([]);

@@ -1,4 +1,4 @@
-/** A transmit queue that another thread drives: whose the buffers are, what the borrower may do, and how a loan ends. */
+/** A transmit queue that another thread drives: who has the buffers, what the borrower may do, and how a loan ends. */
 import { describe, expect, it } from 'vitest';
 import { closeFile, eventfd } from '../../../../../drivers/libc/index.js';
 import { lendDoorbell, openDoorbell } from '../../../../../drivers/virtio/driver/device-doorbell.js';
@@ -28,7 +28,7 @@ describe('buffers that were sent', () => {
     expect(device.sent).toBe(device.pool);
   });
 
-  it('go into a pool of their own where that is asked for, those that were dropped or lost, too', async () => {
+  it('go into a pool of their own if that is asked for, also when dropped or lost', async () => {
     const { device, transport } = await suite.open(() => {}, { separateSent: true });
     const account = (): unknown => suite.driver.account(device.sent);
     expect(suite.driver.send([frameOf(1), frameOf(2, 13), frameOf(3)])).toBe(3);
@@ -43,7 +43,7 @@ describe('buffers that were sent', () => {
     expect(device.counters()).toMatchObject({ tx_lost_on_reset: 1, tx_dropped_bad_length: 1 });
   });
 
-  it('leave the pool its own: the receive ring is filled from these alone', async () => {
+  it('leave the pool its own: only these fill the receive ring', async () => {
     const { device, transport } = await suite.open(() => {}, {
       separateSent: true,
       ownBuffers: { first: 16, end: 32 },
@@ -60,13 +60,13 @@ describe('buffers that were sent', () => {
     [{ first: 0, end: 33 }, 'mock: its own buffers are to be 0 to 33, of 32'],
     [{ first: 4, end: 4 }, 'mock: its own buffers are to be 4 to 4, of 32'],
     [{ first: 4, end: 12 }, 'mock: 8 buffers cannot fill a receive ring of 8 and leave any'],
-  ])('refuses to own %j', async (ownBuffers, message) => {
+  ])('may not be owned by %j', async (ownBuffers, message) => {
     await expect(Driver.open({ ownBuffers })).rejects.toThrow(message);
   });
 });
 
 describe('the borrower of a transmit queue', () => {
-  it('sends, rings and takes back; the owner does not', async () => {
+  it('sends, rings the doorbell and takes buffers back; the owner does not', async () => {
     const borrower = await suite.lend();
     const { device, transport } = suite.driver;
     expect([borrower.tx.isUp, borrower.rang]).toEqual([true, false]);
@@ -84,7 +84,7 @@ describe('the borrower of a transmit queue', () => {
     expect(suite.driver.receive()).toEqual([frameOf(9)]);
   });
 
-  it('is bounded by the ring, wraps, and drops frames of a bad length into its own pool', async () => {
+  it('is limited by the ring, wraps, and drops frames of a bad length into its pool', async () => {
     const borrower = await suite.lend();
     const { transport } = suite.driver;
     for (let round = 0; round < 20; round++) {
@@ -112,7 +112,7 @@ describe('the borrower of a transmit queue', () => {
     expect(borrower.rang).toBe(true);
   });
 
-  it('knows of the link', async () => {
+  it('knows whether the link is up', async () => {
     const borrower = await suite.lend((t) => {
       t.offered = WITH_CONFIG;
     });
@@ -152,7 +152,7 @@ describe('the borrower of a transmit queue', () => {
 });
 
 describe('the end of a loan', () => {
-  it('comes with the device: the borrower leaves first, and is told', async () => {
+  it('comes with the end of the device: the borrower is told, and leaves first', async () => {
     const borrower = await suite.lend();
     const { device, transport } = suite.driver;
     borrower.send(frames(3));
@@ -178,13 +178,13 @@ describe('the end of a loan', () => {
     await pass(1);
     await closing;
     expect(transport.connected).toBe(false);
-    // Should it wake up one day, it sees that there is nothing more to do.
+    // If the borrower wakes up one day, it sees that there is nothing more to do.
     const late = new BorrowedTx(loan);
     expect([late.isClosed, late.isUp]).toEqual([true, false]);
     await turn();
   });
 
-  it('can be the borrower’s wish; for the next one the device begins anew, and the counters go on', async () => {
+  it('can be the borrower’s wish: for the next one the device restarts, counters go on', async () => {
     const first = await suite.lend();
     const { device, transport } = suite.driver;
     const told = suite.listen();
@@ -202,7 +202,7 @@ describe('the end of a loan', () => {
     expect(device.counters()).toMatchObject({ tx_packets: 5, tx_lost_on_reset: 3 });
   });
 
-  it('leaves the buffers of the ring to the owner at the next reset, when nobody has borrowed it since', async () => {
+  it('leaves the buffers of the ring to the owner at the next reset without a borrower', async () => {
     const borrower = await suite.lend();
     const { device, transport } = suite.driver;
     borrower.send(frames(3));
@@ -215,7 +215,7 @@ describe('the end of a loan', () => {
 });
 
 describe('doorbells on another thread', () => {
-  it('a descriptor that was lent stays open until it is given back, whatever became of the original', () => {
+  it('stay open until they are given back, even if the original is closed', () => {
     const before = openFds();
     const fd = eventfd();
     const lent = lendDoorbell({ kind: 'eventfd', fd });
