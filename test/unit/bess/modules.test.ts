@@ -1,4 +1,4 @@
-/** The modules that packets enter and leave by, a Source that makes them, and the gates that connect modules. */
+/** The modules that packets enter and leave by, the Source that makes packets, and the gates that connect modules. */
 import { describe, expect, it } from 'vitest';
 import { ModuleGraph } from '../../../bess/modules/graph.js';
 import { L2Forward } from '../../../bess/modules/l2-forward.js';
@@ -28,7 +28,7 @@ describe('input and output modules', () => {
     expect(input.gates[0]).toMatchObject({ packets: 2, bytes: 1574 });
   });
 
-  it('tells what the device has refused as dropped', () => {
+  it('counts what the device has refused as dropped', () => {
     const { port, queue } = mockPort('a');
     queue.malformed = 4;
     expect(port.stats().inc).toEqual({ packets: 0, bytes: 0, dropped: 4 });
@@ -48,7 +48,7 @@ describe('input and output modules', () => {
     expect(errorOf(() => input.setBurst(33))).toMatchObject({ code: 'EINVAL', message: 'burst size must be [0,32]' });
   });
 
-  it('drops and counts what the peer does not take, the bytes too', () => {
+  it('drops and counts packets and bytes that the peer does not take', () => {
     const a = mockPort('a');
     const b = mockPort('b');
     b.queue.room = 1;
@@ -74,7 +74,7 @@ describe('input and output modules', () => {
     expect(b.port.droppedWithoutPeer).toBe(1);
   });
 
-  it('PortInc polls all queues, QueueInc one', () => {
+  it('PortInc polls all queues, QueueInc polls one', () => {
     const { port, device } = mockPort('a', 3);
     const all = new PortInc('all', port);
     expect(all.tasks.length).toBe(3);
@@ -141,7 +141,7 @@ describe('gates', () => {
     expect(a.queue.completed).toBe(1);
   });
 
-  it('a loop is refused with the way that it takes', () => {
+  it('a loop is refused, with its path', () => {
     const graph = new ModuleGraph();
     for (const name of ['m1', 'm2', 'm3']) graph.add(new Merge(name));
     graph.connect('m1', 0, 'm2', 0);
@@ -151,7 +151,7 @@ describe('gates', () => {
     expect(errorOf(() => graph.checkLoops()).message).toContain('m2 -> m3 -> m2');
   });
 
-  it('names are unique, and made up as BESS does', () => {
+  it('names are unique, and are made up as in BESS', () => {
     const graph = new ModuleGraph();
     graph.add(new Sink(graph.nameFor(null, 'sink')));
     expect(graph.nameFor(null, 'sink')).toBe('sink1');

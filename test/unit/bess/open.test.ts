@@ -58,7 +58,7 @@ describe('openSwitch', () => {
     return opened;
   }
 
-  it('runs the text of a script, and tells its ports, modules and counters', async () => {
+  it('runs the text of a script, and reports its ports, modules and counters', async () => {
     const sw = await open();
     expect(sw.script).toBe('mine.bess');
     expect(sw.modules).toBe(2);
@@ -98,7 +98,7 @@ describe('openSwitch', () => {
     expect(devices).toEqual([]);
   });
 
-  it('tells by `closed` what has stopped it, and has closed its devices then', async () => {
+  it('reports by `closed` what has stopped it, with its devices closed by then', async () => {
     const sw = await open();
     (devices[0] as MockDevice).queue.take = () => {
       throw new Error('broken queue');
@@ -138,7 +138,7 @@ describe('openSwitch', () => {
     });
   });
 
-  it('answers on a control socket when it is told to; a second switch of the process cannot', async () => {
+  it('answers on a control socket if asked; a second switch of the process cannot', async () => {
     const before = process.env.XDG_RUNTIME_DIR;
     process.env.XDG_RUNTIME_DIR = directory;
     try {

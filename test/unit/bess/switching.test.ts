@@ -1,4 +1,4 @@
-/** Replicate and L2Forward: by which gates a packet leaves, and what a packet that has none is counted as. */
+/** Replicate and L2Forward: the gates by which a packet leaves, and the counter of a packet that has none. */
 import { describe, expect, it } from 'vitest';
 import { L2Forward } from '../../../bess/modules/l2-forward.js';
 import type { Module } from '../../../bess/modules/module.js';
@@ -44,7 +44,7 @@ describe('Replicate', () => {
     expect(tags()).toEqual([[1], [1], []]);
   });
 
-  it('without gates passes packets on by gate 0', () => {
+  it('passes packets on by gate 0 if it has no gates', () => {
     const { a, input, repl, tags } = replicate([]);
     a.queue.offer(frame(A, 1));
     poll(input);
@@ -108,7 +108,7 @@ describe('L2Forward', () => {
     expect(fwd.gates[0]?.packets).toBe(3);
   });
 
-  it('neither learns nor leaves out the port that a packet came from', () => {
+  it('neither learns addresses nor leaves out the port that a packet came from', () => {
     const { a, input, fwd, tags } = forward([{ addr: A, gate: 0 }]);
     a.queue.offer(frame(A, 1), frame(B, 2), frame(A, 3), frame(B, 4));
     poll(input);
@@ -125,7 +125,7 @@ describe('L2Forward', () => {
     expect(fwd.unknown).toBe(0);
   });
 
-  it('counts an entry whose gate is not connected as a deadend, not as an unknown destination', () => {
+  it('counts an entry whose gate is not connected as a deadend, not as unknown', () => {
     const { a, input, fwd } = forward([{ addr: A, gate: 7 }]);
     a.queue.offer(frame(A, 1));
     poll(input);

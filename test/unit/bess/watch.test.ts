@@ -1,4 +1,4 @@
-/** What the switch tells of its own accord: stations that the script does not know, ports that do not work. */
+/** What the switch reports by itself: stations that the script does not know, and ports that do not work. */
 import { describe, expect, it } from 'vitest';
 import { L2Forward } from '../../../bess/modules/l2-forward.js';
 import type { Module } from '../../../bess/modules/module.js';
@@ -52,7 +52,7 @@ describe('SourceWatch', () => {
     expect(lines[0]).not.toContain(BROADCAST);
   });
 
-  it('looks at one burst and then no more until it is asked to', () => {
+  it('looks at one burst, and then at no more until it is asked to', () => {
     const { a, input, lines, watch } = scene();
     const sources = watch();
     a.queue.offer(from('3a:00:00:00:00:01'));
@@ -93,7 +93,7 @@ describe('SourceWatch', () => {
     expect(none.lines[0]).toContain('The table has no entries for stations');
   });
 
-  it('says nothing where a default gate takes what is unknown, and nothing without an L2Forward', () => {
+  it('reports nothing where a default gate takes what is unknown, or without L2Forward', () => {
     const { a, input, fwd, lines, watch } = scene();
     fwd.setDefaultGate(1);
     for (const modules of [[input, fwd], [input]]) {
@@ -115,7 +115,7 @@ describe('SourceWatch', () => {
 });
 
 describe('PortWatch', () => {
-  it('tells each problem once, and that it is over', () => {
+  it('reports each problem once, and that it is over', () => {
     const { port, device } = mockPort('vm1');
     const lines: string[] = [];
     const watch = new PortWatch([port], (line) => lines.push(line));
@@ -130,7 +130,7 @@ describe('PortWatch', () => {
 });
 
 describe('a switch', () => {
-  it('looks at its ports when it starts, and shows their problems with its counters', async () => {
+  it('checks its ports when it starts, and shows their problems with its counters', async () => {
     const device = new MockDevice();
     const lines: string[] = [];
     const bess = new Switch({

@@ -5,7 +5,7 @@ import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../../rin
 const geometry = { count: 64, shift: 11, base: 4096 };
 
 describe('BufferPool', () => {
-  it('hands out every buffer once, then NO_BUFFER', () => {
+  it('gives out every buffer once, then NO_BUFFER', () => {
     const pool = new BufferPool(geometry);
     const seen = new Set<number>();
     for (let i = 0; i < 64; i++) seen.add(pool.get());
@@ -32,7 +32,7 @@ describe('BufferPool', () => {
     expect(frameCapacity(11)).toBeGreaterThanOrEqual(1518);
   });
 
-  it('spreads the beginnings of any 24 buffers in a row evenly over the sets of a cache, of which 4 KiB of addresses choose one', () => {
+  it('spreads the starts of any 24 buffers in a row evenly over the sets of a cache', () => {
     const pool = new BufferPool(geometry);
     for (let first = 0; first + 24 <= 64; first++) {
       const places = new Map<number, number>();
@@ -48,7 +48,7 @@ describe('BufferPool', () => {
     expect(() => new BufferPool(geometry, 0, 65)).toThrow(/64 buffers/);
   });
 
-  it('never has one buffer in two hands, whatever the order of get and put', () => {
+  it('never gives one buffer to two owners, in any order of get and put', () => {
     fc.assert(
       fc.property(fc.array(fc.boolean(), { maxLength: 500 }), (gets) => {
         const pool = new BufferPool(geometry);

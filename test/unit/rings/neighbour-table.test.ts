@@ -34,7 +34,7 @@ const homeIn = (table: NeighbourTable, ip: number): number =>
   (table as unknown as { homeOf(ip: number): number }).homeOf(ip);
 
 describe('NeighbourTable', () => {
-  it('gives readers the MAC where they want it, whichever sign the address has', () => {
+  it('writes the MAC where readers want it, whichever sign the address has', () => {
     const { table, reader } = tables();
     expect(table.confirm(IP, Uint16Array.of(0, ...MAC), 1, 1000)).toBe(true);
     const frame = new Uint16Array(6);
@@ -56,7 +56,7 @@ describe('NeighbourTable', () => {
     expect([...frame]).toEqual([0xaaaa, 0xaaaa, 0xaaaa]);
   });
 
-  it('follows a neighbour from REACHABLE to STALE and out, and knows for how long', () => {
+  it('follows a neighbour from REACHABLE to STALE and out, with the times', () => {
     const { table, reader } = tables();
     const frame = new Uint16Array(3);
     table.markStale(IP);
@@ -91,7 +91,7 @@ describe('NeighbourTable', () => {
     expect(frame).toEqual(MAC);
   });
 
-  it('takes nobody out for another: it is full', () => {
+  it('replaces no entry by itself: it is full', () => {
     const { table, reader } = tables(3);
     for (let ip = 1; ip <= 3; ip++) expect(table.confirm(ip, MAC, 0, ip)).toBe(true);
     expect(table.isFull).toBe(true);
@@ -103,7 +103,7 @@ describe('NeighbourTable', () => {
     expect(table.count).toBe(3);
   });
 
-  it('names who goes: who became known last and is not proven; the clock may wrap', () => {
+  it('names the entry to replace: the last that became known and is not proven', () => {
     const { table } = tables(6);
     const start = 2 ** 32 - 20_000;
     expect(table.victim(start, 30_000)).toBe(NOBODY);
@@ -124,7 +124,7 @@ describe('NeighbourTable', () => {
     expect(order).toEqual([5, 0xffffffff, 3, 2]);
   });
 
-  it('spares those that were known before many came, and lets each of these stay for a while', () => {
+  it('spares entries from before a flood, and lets each new one stay for a while', () => {
     const { table } = tables(1024, KEY);
     for (let n = 0; n < 20; n++) table.confirm(IP + n, MAC, 0, n);
     let next = 1;
@@ -139,7 +139,7 @@ describe('NeighbourTable', () => {
     expect(stayed).toBeGreaterThan(10_000);
   });
 
-  it('holds a whole subnet of 1024, and counts them when a writer attaches, who keeps the key', () => {
+  it('holds a whole subnet of 1024, and counts it when a writer attaches with the key', () => {
     const { table, reader, buffer } = tables();
     for (let n = 0; n < 1024; n++) expect(table.confirm(IP + n, MAC, 0, n)).toBe(true);
     const frame = new Uint16Array(3);
@@ -151,7 +151,7 @@ describe('NeighbourTable', () => {
     expect(table.confirm(IP + 1024, MAC, 0, 1024)).toBe(false);
   });
 
-  it('has room for every address while it is not full, also for those that collide on purpose', () => {
+  it('has room for every address while it is not full, also for chosen collisions', () => {
     const { table, reader } = tables(1024, KEY);
     const colliding = collidingAddresses(KEY, 1024, 1023);
     table.confirm(IP, MAC, 0, 0);
@@ -159,7 +159,7 @@ describe('NeighbourTable', () => {
     const frame = new Uint16Array(3);
     expect(reader.lookup(IP, frame)).toBe(REACHABLE);
     expect(frame).toEqual(MAC);
-    // Every second one goes, from the front; nobody behind is cut off.
+    // Every second entry is removed, from the front. No entry behind it may be cut off.
     for (const [n, ip] of colliding.entries()) if (n % 2 === 0) expect(table.remove(ip)).toBe(true);
     for (const [n, ip] of colliding.entries()) {
       expect(reader.lookup(ip, frame)).toBe(n % 2 === 0 ? FREE : REACHABLE);
@@ -167,7 +167,7 @@ describe('NeighbourTable', () => {
     }
   });
 
-  it('places addresses by its key: what collides with one key does not with another', () => {
+  it('places addresses by its key: two that collide with one key do not with another', () => {
     const { table } = tables(1024, KEY + 2);
     const colliding = collidingAddresses(KEY, 1024, 32);
     const homes = new Set(colliding.map((ip) => homeIn(table, ip)));
@@ -176,7 +176,7 @@ describe('NeighbourTable', () => {
     expect(keys.size).toBeGreaterThan(4);
   });
 
-  it('does not let searches grow, however many came and went', () => {
+  it('keeps searches short, however many entries came and went', () => {
     const { table } = tables(64, KEY);
     let address = 1;
     for (let n = 0; n < 64; n++) table.confirm(address++, MAC, 0, n);
@@ -245,7 +245,7 @@ describe('NeighbourReader beside a writer', () => {
   it.each([
     ['of a subnet', subnet],
     ['that collide', colliding],
-  ])('never sees half a MAC, that of another, or one missing that is there: %s', async (_, addresses) => {
+  ])('sees no half MAC, no other neighbour’s, and misses none that is there: %s', async (_, addresses) => {
     const stop = new Int32Array(new SharedArrayBuffer(4));
     const { reader, buffer } = tables(CAPACITY, KEY);
     const workerData: NeighbourWork = { buffer, capacity: CAPACITY, addresses, stop: stop.buffer };
@@ -257,12 +257,12 @@ describe('NeighbourReader beside a writer', () => {
       const mac = new Uint16Array(3);
       const distinct = new Set<number>();
       const wrong: string[] = [];
-      // Long enough to have seen the writer at work, which on one core takes a few turns of the scheduler.
+      // Long enough to have seen the writer at work, which on one CPU takes a few turns of the scheduler.
       const deadline = Date.now() + 8_000;
       for (let i = 0; i < 400_000 || (distinct.size < 500 && Date.now() < deadline); i++) {
         const n = i % (2 * NEIGHBOURS);
         const state = reader.lookup(addresses[n]!, mac);
-        // A read that the writer kept from settling is reported as BUSY; it says nothing about the MAC.
+        // BUSY means that the writer kept the read from settling; it says nothing about the MAC.
         if (state === BUSY) continue;
         if (state === FREE) {
           if (n < NEIGHBOURS) wrong.push(`${n} missing`);

@@ -5,7 +5,7 @@ import { SpscFanIn } from '../../../rings/spsc-fan-in.js';
 import { FIRST_INDEXES, put, severalRings, take } from '../../support/rings/spsc.js';
 
 describe('SpscFanIn', () => {
-  it('goes on where the rings are', () => {
+  it('continues at the indexes of the rings', () => {
     const { side } = severalRings(2, 4);
     const [producers, consumers] = [side(), side()];
     put(producers[1]!, 1, 10);

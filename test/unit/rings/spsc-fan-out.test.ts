@@ -1,4 +1,4 @@
-/** The producer's side of many rings: what is staged stays its own until it is published. */
+/** The producer's side of many rings: what is staged is not visible to the consumer until it is published. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SpscFanOut } from '../../../rings/spsc-fan-out.js';
@@ -30,12 +30,12 @@ describe('SpscFanOut', () => {
     expect([take(consumers[0]!, 8), take(consumers[2]!, 8)]).toEqual([[], []]);
   });
 
-  it('takes nothing that is not allowed, and allows no more than there is room for', () => {
+  it('stages nothing beyond the allowance, and allows no more than there is room for', () => {
     const { fan, consumers } = open(2, 4);
     expect(fan.stage(0, 1, 1)).toBe(0);
     expect(fan.allow(0, 2)).toBe(2);
     expect([fan.stage(0, 1, 1), fan.stage(0, 2, 2), fan.stage(0, 3, 3)]).toEqual([1, 2, 0]);
-    // What is staged takes its place, too.
+    // What is staged takes room, too.
     expect(fan.allow(0, 100)).toBe(2);
     expect([fan.stage(0, 3, 3), fan.stage(0, 4, 4), fan.stage(0, 5, 5)]).toEqual([3, 4, 0]);
     fan.publish(0);
@@ -47,7 +47,7 @@ describe('SpscFanOut', () => {
     expect(take(consumers[0]!, 9)).toHaveLength(3);
   });
 
-  it('goes on where the rings are', () => {
+  it('continues at the indexes of the rings', () => {
     const { side } = severalRings(2, 4);
     const [producers, consumers] = [side(), side()];
     put(producers[1]!, 7, 70);

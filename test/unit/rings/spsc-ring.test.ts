@@ -29,7 +29,7 @@ describe('SpscRing', () => {
     expect(take(consumer, 32)).toEqual([]);
   });
 
-  it('holds its full capacity, accepts as many as fit, and goes on when there is room again', () => {
+  it('holds its full capacity, takes as many as fit, and goes on when there is room', () => {
     const { producer, consumer } = pair(4);
     const numbers = Uint32Array.of(1, 2, 3, 4, 5, 6);
     expect(producer.capacity).toBe(4);
@@ -43,7 +43,7 @@ describe('SpscRing', () => {
     expect(take(consumer, 8).map(([handle]) => handle)).toEqual([2, 3, 4, 5]);
   });
 
-  it('goes on where the ring is when a side attaches late', () => {
+  it('continues at the indexes of the ring when a side attaches late', () => {
     const buffer = new SharedArrayBuffer(SpscRing.bytesFor(4));
     put(new SpscRing(buffer, 0, 4), 1, 2);
     expect(put(new SpscRing(buffer, 0, 4), 3, 4)).toBe(true);
@@ -53,7 +53,7 @@ describe('SpscRing', () => {
     ]);
   });
 
-  it('keeps to its region', () => {
+  it('writes only to its region', () => {
     const bytes = SpscRing.bytesFor(16);
     expect(bytes % 128).toBe(0);
     const buffer = new SharedArrayBuffer(3 * bytes);
@@ -112,7 +112,7 @@ describe('SpscRing', () => {
 });
 
 describe('SpscRing, sleeping', () => {
-  it('arms an empty ring only, and tells the producer', () => {
+  it('arms only an empty ring, and tells the producer', () => {
     const { producer, consumer } = pair(8);
     expect(producer.consumerSleeps()).toBe(false);
     expect(consumer.armConsumer()).toBe(true);
@@ -124,7 +124,7 @@ describe('SpscRing, sleeping', () => {
     expect(producer.consumerSleeps()).toBe(false);
   });
 
-  it('does not sleep while there is something, nor on a wake-up that came after arming', () => {
+  it('does not sleep while there is an entry, nor if a wake-up came after arming', () => {
     const { producer, consumer } = pair(8);
     expect(consumer.armConsumer()).toBe(true);
     producer.wakeConsumer();
@@ -142,33 +142,30 @@ describe('SpscRing, sleeping', () => {
   it.each([
     ['each side by itself', false],
     ['by the sides of many rings', true],
-  ])(
-    'moves 300,000 packets between two threads that block, in order and without a lost wake-up, %s',
-    async (_, byFans) => {
-      const capacity = 256;
-      const bytes = SpscRing.bytesFor(capacity);
-      const workerData: RingWork = {
-        buffer: new SharedArrayBuffer(2 * bytes),
-        capacity,
-        backOffset: bytes,
-        total: 300_000,
-        burst: 32,
-        byFans,
-      };
-      const start = (name: string) =>
-        new Worker(new URL(`../../../dist/test/support/rings/${name}.worker.js`, import.meta.url), { workerData });
-      const consumer = start('ring-consumer');
-      const producer = start('ring-producer');
-      try {
-        const report = await new Promise<RingReport>((resolve, reject) => {
-          consumer.once('message', resolve);
-          consumer.once('error', reject);
-          producer.once('error', reject);
-        });
-        expect(report).toMatchObject({ received: 300_000, error: '' });
-      } finally {
-        await Promise.all([consumer.terminate(), producer.terminate()]);
-      }
-    },
-  );
+  ])('moves 300,000 packets between two threads that block; no wake-up is lost, %s', async (_, byFans) => {
+    const capacity = 256;
+    const bytes = SpscRing.bytesFor(capacity);
+    const workerData: RingWork = {
+      buffer: new SharedArrayBuffer(2 * bytes),
+      capacity,
+      backOffset: bytes,
+      total: 300_000,
+      burst: 32,
+      byFans,
+    };
+    const start = (name: string) =>
+      new Worker(new URL(`../../../dist/test/support/rings/${name}.worker.js`, import.meta.url), { workerData });
+    const consumer = start('ring-consumer');
+    const producer = start('ring-producer');
+    try {
+      const report = await new Promise<RingReport>((resolve, reject) => {
+        consumer.once('message', resolve);
+        consumer.once('error', reject);
+        producer.once('error', reject);
+      });
+      expect(report).toMatchObject({ received: 300_000, error: '' });
+    } finally {
+      await Promise.all([consumer.terminate(), producer.terminate()]);
+    }
+  });
 });

@@ -55,7 +55,7 @@ const staircase: FuzzTarget = {
 };
 
 describe('the fuzzer', () => {
-  it('climbs from what did something new, makes a finding small, and finds it again with the same seed', async () => {
+  it('builds on cases that did something new, and shrinks a finding; seeds repeat it', async () => {
     const found: string[] = [];
     for (let run = 0; run < 2; run++) {
       const { fuzzer } = fuzzerOf(staircase);

@@ -114,7 +114,7 @@ describe('who asks', () => {
     expect(requester.report()).toEqual({ 2: { sent: 5, answered: 5, missing: 0, waiting: 0 } });
   });
 
-  it('sees an answer that comes twice, late in its flow, for another life, or to nothing that was asked', () => {
+  it('counts an answer that is doubled, late, of another life, or to no request', () => {
     const { tallies, send, hear } = asking(4);
     const [first, second] = send() as [Uint8Array, Uint8Array];
     hear(second);
@@ -128,7 +128,7 @@ describe('who asks', () => {
     expect(tallies).toMatchObject({ answered: 3, stale: 1, corrupt: 1, misplaced: 1 });
   });
 
-  it('gives up in silence, asks for one at a time then, and takes back what it gave up when that comes late', async () => {
+  it('gives up after silence, and takes back what it gave up when it comes late', async () => {
     const { tallies, send, hear, requester } = asking(4);
     const requests = send();
     let further: Uint8Array[] = [];
