@@ -22,7 +22,7 @@ describe('CounterBlock', () => {
     expect(block.snapshot().rxBytes).toBe(Number.MAX_SAFE_INTEGER);
   });
 
-  it('is one of several in a buffer, of which no two share a pair of cache lines', () => {
+  it('is one of several in a buffer, and no two share a pair of cache lines', () => {
     const many = Array.from({ length: 17 }, (_, i) => `c${i}`);
     const blocks = CounterBlock.createSeveral(many, 3);
     for (const [i, block] of blocks.entries()) block.values.fill(i + 1);
@@ -37,19 +37,19 @@ describe('CounterBlock', () => {
     expect(places[0]!.buffer.byteLength).toBeGreaterThanOrEqual((lines.at(-1)! + 1) * 128);
   });
 
-  it('knows its names as types', () => {
+  it('has its names as types', () => {
     const block = CounterBlock.create(['a', 'b']);
     expectTypeOf(block).toEqualTypeOf<CounterBlock<'a' | 'b'>>();
     expectTypeOf(block.snapshot()).toEqualTypeOf<Record<'a' | 'b', number>>();
     expect(block.index).toEqual({ a: 0, b: 1 });
   });
 
-  it('refuses no names, and a name twice', () => {
+  it('refuses an empty list of names, and a name twice', () => {
     expect(() => CounterBlock.create([])).toThrow(/at least one/);
     expect(() => CounterBlock.create(['a', 'b', 'a'])).toThrow(/a, b, a.*no name twice/);
   });
 
-  it('lies in memory of the caller where that is wanted', () => {
+  it('lies in memory of the caller if that is wanted', () => {
     const buffer = new SharedArrayBuffer(64);
     const block = CounterBlock.attach({ names: NAMES, buffer, byteOffset: 16 });
     block.values[RX_BYTES]! += 5;
@@ -57,7 +57,7 @@ describe('CounterBlock', () => {
     expect(() => CounterBlock.attach({ names: NAMES, buffer, byteOffset: 48 })).toThrow(RangeError);
   });
 
-  it('is seen by another thread, and sees what that adds', async () => {
+  it('is seen by another thread, and sees what that thread adds', async () => {
     const block = CounterBlock.create(NAMES);
     block.values[RX_PACKETS] = 40;
     const module = new URL('../../../dist/rings/counters.js', import.meta.url).href;

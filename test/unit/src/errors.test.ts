@@ -1,4 +1,7 @@
-/** Every error that a user can meet is exported, has a code of its own, and is what the calls say that they throw. */
+/**
+ * Every error that a user can meet is exported, has its own code, and is thrown by the calls that are documented to
+ * throw it.
+ */
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -155,13 +158,13 @@ describe('errors', () => {
     expect(new Set(exported)).toEqual(new Set(Object.values(CLASSES)));
   });
 
-  it('keep what the system said', async () => {
+  it('keep the error of the system as their cause', async () => {
     const error = await thrownBy(() => tspmd.init({ ...config, device: 'vhost-user:/none/x' }));
     expect((error as Error).message).toContain('vhost-user:/none/x');
     expect((error as Error).cause).toBeInstanceOf(Error);
   });
 
-  it('name the CPUs that there are', async () => {
+  it('name the CPUs that the machine has', async () => {
     const error = await thrownBy(() => tspmd.init({ ...config, cores: [500] }, { openDevice }));
     expect((error as tspmd.ConfigError).faults).toEqual([
       `cores: there is no CPU 500; this machine has CPUs ${onlineCpus()}`,
@@ -176,13 +179,13 @@ describe('errors of the threads of a port', () => {
     await lab.close();
   });
 
-  it.each(['1kb', '2kb'] as const)('%s: a device that is not there is a DeviceError, too', async (mode) => {
+  it.each(['1kb', '2kb'] as const)('%s: a device that does not exist is a DeviceError, too', async (mode) => {
     lab = new PortLab();
     const error = await thrownBy(() => lab.open({ mode }));
     expect(error).toMatchObject({ code: 'ERR_TSPMD_DEVICE', name: 'DeviceError' });
   });
 
-  it('what a stack throws is the cause of a CoreError, which names the core', async () => {
+  it('a stack that throws is the cause of a CoreError, which names the core', async () => {
     lab = new PortLab();
     lab.listen();
     const port = await lab.open({ mode: '1kb', app: lab.stack('poll') });

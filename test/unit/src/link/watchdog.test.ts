@@ -1,4 +1,4 @@
-/** A stack that does not poll although packets wait for it: one line when that is noticed, one when it polls again. */
+/** A stack that does not poll while packets wait for it: one warning when that is noticed, one when it polls again. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { init } from '../../../../src/index.js';
 import { OwnThreadWatch, ThreadWatch, watchEvery } from '../../../../src/link/watchdog.js';
@@ -9,7 +9,7 @@ import { Multicore, takeAll } from '../../../support/threads/multicore.js';
 
 const LOOK_MS = 250;
 
-/** Lets so much time pass, with a look every 250 ms, before each of which something may happen. */
+/** Lets `ms` pass, with a look every 250 ms. `before` runs before each look. */
 function looker(watch: { look(now: number): void }) {
   let now = 10_000;
   return (ms: number, before: () => void = () => {}): void => {
@@ -21,7 +21,7 @@ function looker(watch: { look(now: number): void }) {
   };
 }
 
-describe('of a core in a thread of its own', () => {
+describe('the warning about a core in its own thread', () => {
   function scene() {
     const core = { isAlive: true, isAsleep: false, progress: 0, waiting: 0 };
     const lines: string[] = [];
@@ -31,7 +31,7 @@ describe('of a core in a thread of its own', () => {
     return { core, lines, pass, watch };
   }
 
-  it('is told once after a second, and once when it polls again', () => {
+  it('comes once after a second, and once when the core polls again', () => {
     const { core, lines, pass } = scene();
     core.waiting = 37;
     pass(750);
@@ -47,7 +47,7 @@ describe('of a core in a thread of its own', () => {
     expect(lines).toHaveLength(3);
   });
 
-  it('is no matter where nothing waits, where it sleeps, where it polls, and where it has ended', () => {
+  it('does not come if nothing waits, or if the core sleeps, polls or has ended', () => {
     const { core, lines, pass } = scene();
     pass(5000);
     core.waiting = 1;
@@ -60,7 +60,7 @@ describe('of a core in a thread of its own', () => {
     expect(lines).toEqual([]);
   });
 
-  it('is no matter where nobody has looked for long: it may have slept until just now', () => {
+  it('does not come if nobody looked for long: the core may have slept until now', () => {
     const { core, lines, watch } = scene();
     core.isAsleep = true;
     watch.look(20_000);
@@ -70,7 +70,7 @@ describe('of a core in a thread of its own', () => {
     expect(lines).toEqual([]);
   });
 
-  it('is not told again of one that has ended meanwhile', () => {
+  it('does not come again for a core that has ended meanwhile', () => {
     const { core, lines, pass } = scene();
     core.waiting = 1;
     pass(2000);
@@ -81,7 +81,7 @@ describe('of a core in a thread of its own', () => {
 });
 
 describe.each(['1kb', '2kb'] as const)('what the other threads see of a core, %s', (mode) => {
-  it('changes when the stack polls or takes something, and not otherwise', () => {
+  it('changes when the stack polls or takes a packet, and not otherwise', () => {
     const port = new Multicore({ mode, stackCores: 1 });
     const core = port.cores[0]!;
     const rxQueue = port.interconnect.ring(0, 'rxQueue');
@@ -94,13 +94,13 @@ describe.each(['1kb', '2kb'] as const)('what the other threads see of a core, %s
     const before = core.polls;
     for (let i = 0; i < 1000; i++) core.getRxCount();
     expect(core.polls).toBe(before + 1000);
-    // Counted some at a time: no store per poll.
+    // The count is published now and then: no store per poll.
     expect(polls()).toBeGreaterThan(900);
     expect(polls()).toBeLessThanOrEqual(core.polls);
   });
 });
 
-describe('of a core on the same thread', () => {
+describe('the warning about a core on the same thread', () => {
   function scene() {
     const t = makeCore();
     const lines: string[] = [];
@@ -111,7 +111,7 @@ describe('of a core on the same thread', () => {
     return { ...t, lines, pass, watch, inject };
   }
 
-  it('is told once after a second, and once when it polls again', () => {
+  it('comes once after a second, and once when the core polls again', () => {
     const { core, lines, pass, inject } = scene();
     inject();
     pass(750);
@@ -125,7 +125,7 @@ describe('of a core on the same thread', () => {
     expect(lines.slice(1)).toEqual(['core 0: the stack polls again, after 3.3 s']);
   });
 
-  it('is no matter where nothing waits, and where it sleeps: its interrupt stays as it was', async () => {
+  it('does not come if nothing waits or the core sleeps: its interrupt stays as it was', async () => {
     const { core, device, lines, pass } = scene();
     pass(5000);
     expect(device.interruptsOn).toBe(false);
@@ -138,7 +138,7 @@ describe('of a core on the same thread', () => {
     expect(lines).toEqual([]);
   });
 
-  it('is told afterwards of one that blocked its thread while packets came', () => {
+  it('comes afterwards for a core that blocked its thread while packets came', () => {
     const { core, lines, watch, inject } = scene();
     watch.look(10_500);
     inject();
@@ -152,7 +152,7 @@ describe('of a core on the same thread', () => {
     expect(lines).toHaveLength(1);
   });
 
-  it('says nothing of one that blocked its thread while nothing came', () => {
+  it('does not come for a core that blocked its thread while nothing came', () => {
     const { core, lines, watch } = scene();
     watch.look(20_000);
     core.getRxCount();
@@ -167,7 +167,7 @@ describe('the looks', () => {
     vi.useRealTimers();
   });
 
-  it('come four times a second, until they are ended', () => {
+  it('come four times per second, until they are ended', () => {
     vi.useFakeTimers();
     let looks = 0;
     const end = watchEvery([{ look: () => looks++ }]);
@@ -178,7 +178,7 @@ describe('the looks', () => {
     expect(looks).toBe(4);
   });
 
-  it('are those of a port: what they find is a warning of it, until it stops', async () => {
+  it('are those of a port: it emits a warning about what they find, until it stops', async () => {
     vi.useFakeTimers();
     const device = new FakeDevice();
     const lines: string[] = [];

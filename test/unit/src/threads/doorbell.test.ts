@@ -16,13 +16,13 @@ function make(): { bell: Doorbell; listener: DoorbellListener; word: Int32Array;
   return { bell: new Doorbell(words, DOORBELL_WORDS), listener, word, rings: () => rings };
 }
 
-/** Long enough for a wake-up of this thread by itself. */
+/** Long enough for this thread to be woken by its own timer. */
 const turns = async (): Promise<void> => {
   for (let i = 0; i < 5; i++) await new Promise((resolve) => setTimeout(resolve, 1));
 };
 
 describe('a doorbell', () => {
-  it('wakes who has armed it, once', async () => {
+  it('wakes the thread that has armed it, once', async () => {
     const { bell, listener, rings } = make();
     expect(listener.arm()).toBe(true);
     bell.ring();
@@ -41,7 +41,7 @@ describe('a doorbell', () => {
     expect(rings()).toBe(0);
   });
 
-  it('wakes when it is rung between arming and the turn of the event loop, and when armed again and again', async () => {
+  it('wakes a thread however often it arms, also between arming and the event loop', async () => {
     const { bell, listener, rings } = make();
     for (let i = 0; i < 5; i++) {
       expect(listener.arm()).toBe(true);
@@ -57,7 +57,7 @@ describe('a doorbell', () => {
     expect(rings()).toBe(2);
   });
 
-  it('wakes who has been rung and arms again before that has reached it', async () => {
+  it('wakes a thread that was rung and arms again before the ring has arrived', async () => {
     const { bell, listener, rings } = make();
     listener.arm();
     bell.ring();
@@ -68,7 +68,7 @@ describe('a doorbell', () => {
     expect(rings()).toBeGreaterThanOrEqual(1);
   });
 
-  it('wakes who armed again before a ring had reached it, and then once more', async () => {
+  it('wakes a thread that arms again before a ring has arrived, and then once more', async () => {
     const { bell, listener, rings } = make();
     listener.arm();
     bell.ring();
@@ -80,7 +80,7 @@ describe('a doorbell', () => {
     await until('the second ring arrives', () => rings() === 2);
   });
 
-  it('says so when somebody rings while it is being armed: nobody would ring again', () => {
+  it('says so when it is rung while it is being armed, as no second ring would come', () => {
     const { listener, word } = make();
     const { waitAsync } = Atomics;
     // The other thread comes between the store and the wait.
@@ -98,7 +98,7 @@ describe('a doorbell', () => {
     listener.disarm();
   });
 
-  it('wakes whoever sleeps when it is rung, after any steps; and never who has not slept', async () => {
+  it('wakes exactly the sleeping thread when it is rung, after any steps', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.constantFrom('arm', 'disarm', 'ring', 'turn'), { maxLength: 20 }), async (steps) => {
         const { bell, listener, rings } = make();
@@ -114,7 +114,7 @@ describe('a doorbell', () => {
             if (bell.isAsleep) owed = rings() + 1;
             bell.ring();
           } else {
-            // A wake-up comes by a task of the platform: on a busy machine later than the next turn.
+            // A wake-up comes as a task of the platform. On a busy machine that is later than the next turn.
             await until('whoever slept is woken', () => rings() >= owed);
           }
         }

@@ -1,4 +1,4 @@
-/** Sleeping with several cores: what wakes a core, and what wakes the threads that have the device. */
+/** Sleeping with several cores: what wakes a core, and what wakes the threads that poll the device. */
 import { describe, expect, it } from 'vitest';
 import { createL2Counters } from '../../../../src/counters.js';
 import { FakeDevice } from '../../../../src/testing/fake-device.js';
@@ -23,7 +23,7 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
 }
 
 describe('a core that sleeps', () => {
-  it('wakes for a packet, and for nothing that is not its own', async () => {
+  it('wakes for a packet, and for nothing that belongs to another core', async () => {
     const port = new Multicore({ stackCores: 2 });
     port.indirection.set(new Array(128).fill(1));
     const waits = port.cores.map((core) => core.waitForPackets());
@@ -36,7 +36,7 @@ describe('a core that sleeps', () => {
     expect(await waits[0]).toBe(0);
   });
 
-  it('does not sleep on what came while it lay down', async () => {
+  it('does not sleep if a packet came while it went to sleep', async () => {
     const port = new Multicore({ stackCores: 1 });
     const [core] = port.cores;
     const { waitAsync } = Atomics;
@@ -68,7 +68,7 @@ describe('a core that sleeps', () => {
     await expect(core!.waitForPackets()).rejects.toThrow('the port was stopped');
   });
 
-  it('does not sleep through a link that went while it lay down', async () => {
+  it('does not sleep if the link went while it went to sleep', async () => {
     const port = new Multicore({ stackCores: 1 });
     const { store } = Atomics;
     let isFirst = true;
@@ -87,7 +87,7 @@ describe('a core that sleeps', () => {
     }
   });
 
-  it('gives back what it releases in its sleep, once packets are dropped for want of that', async () => {
+  it('gives back what it releases in its sleep, once packets are dropped without it', async () => {
     const port = new Multicore({ stackCores: 1 });
     const [core] = port.cores;
     const hoard: ReturnType<typeof takeAll> = [];
@@ -128,7 +128,7 @@ describe('a core that sleeps', () => {
     core!.wake();
   });
 
-  it('wakes the thread that sends when it has no buffer left: they may have been sent', async () => {
+  it('wakes the sender if it has no buffer left: they may have been sent', async () => {
     const port = new Multicore({ stackCores: 1, mode: '2kb' });
     const listener = port.interconnect.txListener();
     let rings = 0;
@@ -141,7 +141,7 @@ describe('a core that sleeps', () => {
   });
 });
 
-describe('a thread that has the device', () => {
+describe('a thread that polls the device', () => {
   function make() {
     const interconnect = Interconnect.create(planBuffers(1, 1024), false);
     const device = new FakeDevice();
@@ -160,7 +160,7 @@ describe('a thread that has the device', () => {
     return { interconnect, device, state, source, loop };
   }
 
-  it('may sleep only where neither the device nor a core has anything', () => {
+  it('may sleep only if neither the device nor a core has anything for it', () => {
     const { device, state, source, interconnect } = make();
     expect(source.enableRxInterrupt()).toBe(true);
     expect(device.interruptsOn).toBe(true);
@@ -190,7 +190,7 @@ describe('a thread that has the device', () => {
     expect(device.interruptsOn).toBe(false);
   });
 
-  it('goes by the deadline of its work', async () => {
+  it('sleeps until the deadline of its work', async () => {
     const { interconnect, state } = make();
     let isDone = false;
     const device = new FakeDevice();
