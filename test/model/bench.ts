@@ -1,4 +1,4 @@
-/** What the two ends of a ring under test share: the configuration, the memory, and the places in it. */
+/** The configuration of a ring under test, the memory that its two ends share, and the places in that memory. */
 import fc from 'fast-check';
 import { closeFile, eventfd } from '../../drivers/libc/index.js';
 import { PacketMemory } from '../../drivers/memory/index.js';
@@ -9,7 +9,7 @@ import type { BufferGeometry } from '../../rings/buffer-pool.js';
 import { MODEL_IOVA_BASE } from '../support/virtio/device-model.js';
 import type { Rules, Wish } from './virtqueue.js';
 
-/** Who plays a side: the product, or the plain models that were written from the specification alone. */
+/** Whose code plays a side: the product's, or the plain ends that were written only from the specification. */
 export type Player = 'ours' | 'plain';
 
 export interface Config {
@@ -29,7 +29,7 @@ const SHIFT = 11;
 const MAX_BUFFERS = 2 * MAX_SIZE;
 const RING_BYTES = 16 * MAX_SIZE + 4096 * 2;
 
-/** Rings of all sizes from 2 to 256, small ones more often: they wrap and fill at once. */
+/** Rings of all sizes from 2 to 256, small ones more often: they wrap and fill soon. */
 export function configs(driver: Player, device: Player): fc.Arbitrary<Config> {
   const shared = { driver: fc.constant(driver), device: fc.constant(device), eventIdx: fc.boolean() };
   const more = { mergeable: fc.boolean(), spare: fc.constantFrom(0, 1, 3, 8, 100) };
@@ -45,7 +45,7 @@ export function configs(driver: Player, device: Player): fc.Arbitrary<Config> {
     ...more,
     packed: fc.constant(true),
     size: fc.oneof(fc.integer({ min: 2, max: 9 }), fc.integer({ min: 2, max: MAX_SIZE })),
-    // The backend does not offer it, and uses in order all the same: the driver may be told so.
+    // The backend does not offer IN_ORDER, but uses buffers in order all the same: the driver may be told so.
     inOrder: fc.boolean(),
   });
   return fc.oneof(split, packed);
@@ -55,12 +55,16 @@ export function rulesOf({ size, inOrder, eventIdx, packed }: Config): Rules {
   return { size, inOrder, eventIdx, period: packed ? 2 * size : 0x1_0000 };
 }
 
-/** What zeroed areas say that a side wants: all; with EVENT_IDX in a split ring the first entry alone (2.7.10, 2.8.10). */
+/**
+ * What zeroed areas say that a side wants: all; with EVENT_IDX in a split ring only the first entry (2.7.10, 2.8.10).
+ */
 export function zeroedWish({ packed, eventIdx }: Config): Wish {
   return eventIdx && !packed ? { at: 0 } : 'always';
 }
 
-/** A memory with one ring and buffers in it, used again by each run: what a run leaves there must not matter to the next. */
+/**
+ * A memory with one ring and buffers, used again by each run. What one run leaves there must not matter to the next.
+ */
 export class Bench implements GuestMemory {
   readonly memory: PacketMemory;
   readonly geometry: BufferGeometry;
@@ -89,7 +93,7 @@ export class Bench implements GuestMemory {
     };
   }
 
-  /** As after a change of the layout: product code clears the memory of a ring then. */
+  /** Clears the memory of the ring, as product code does after a change of the layout. */
   clearRing(): void {
     this.memory.u8.fill(0, this.ring, this.ring + RING_BYTES);
   }
@@ -100,7 +104,7 @@ export class Bench implements GuestMemory {
   }
 }
 
-/** Where a device finds its ring: in the bench's memory, or in that of a plain driver. */
+/** Where a device finds its ring: in this memory, or in that of a plain driver. */
 export interface RingAt {
   readonly guest: GuestMemory;
   readonly place: RingPlace;
@@ -127,5 +131,5 @@ export function ringAt(bench: Bench, config: Config): RingAt {
   };
 }
 
-/** A number of steps for `npm test`, and for a long run (TSPMD_LONG=1). */
+/** A number of runs for `npm test`, and one for a long run (TSPMD_LONG=1). */
 export const runs = (short: number, long: number): number => (process.env.TSPMD_LONG === undefined ? short : long);

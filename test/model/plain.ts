@@ -1,4 +1,7 @@
-/** What the ends that were written from the specification share: buffers of the plain drivers, and when each side notifies. */
+/**
+ * What the ends that were written from the specification share: the buffers of the plain drivers, and when each side
+ * notifies.
+ */
 import { QueueCounter } from '../../drivers/virtio/device/queue-counters.js';
 import { type BufferPool, NO_BUFFER } from '../../rings/buffer-pool.js';
 import type { DeviceModel } from '../support/virtio/device-model.js';
@@ -15,7 +18,10 @@ interface InRing {
   readonly descriptors: number;
 }
 
-/** The buffers of a plain driver: slots of its memory, offered in pieces and collected by the id that it gave them. */
+/**
+ * The buffers of a plain driver: slots of its memory, offered in pieces and collected by the id that the driver gave
+ * them.
+ */
 export class PlainBuffers {
   private readonly slots: number[];
   private readonly inRing = new Map<number, InRing>();
@@ -32,7 +38,7 @@ export class PlainBuffers {
 
   /** Offers a buffer in pieces; null when the ring has no room for it. */
   offer(bytes: number, pieces: number, write: boolean, indirect: boolean): { key: number; places: number } | null {
-    // 2.7.5.3.1: no chain, nor table, is longer than the queue.
+    // 2.7.5.3.1: neither a chain nor a table is longer than the queue.
     const parts = Math.min(pieces, this.size);
     const descriptors = indirect ? 1 : parts;
     const slot = this.slots.at(-1);
@@ -54,7 +60,7 @@ export class PlainBuffers {
     this.driver.memory.u8.set(bytes, this.inRing.get(key)!.slot);
   }
 
-  /** What was used since the last time, in order, with the bytes that the device says it has written. */
+  /** What was used since the last call, in order, with the number of bytes that the device says it has written. */
   collect(): { key: number; bytes: Uint8Array; descriptors: number }[] {
     return this.driver.takeUsed().map(({ id, length }) => {
       const buffer = this.inRing.get(id);
@@ -72,7 +78,10 @@ export class PlainBuffers {
   }
 }
 
-/** Before a plain driver offers: a function that says afterwards whether it has to notify of those places. */
+/**
+ * Called before a plain driver offers. Returns a function that says afterwards whether the driver has to notify of
+ * those places.
+ */
 export function plainDriverKicks(driver: DriverModel): (places: number) => boolean {
   const { size, eventIdx } = driver.options;
   if (driver instanceof SplitDriver) {
@@ -98,7 +107,10 @@ export function plainDriverKicks(driver: DriverModel): (places: number) => boole
   };
 }
 
-/** Before a plain device uses buffers: a function that says afterwards whether it has to notify of so many. */
+/**
+ * Called before a plain device uses buffers. Returns a function that says afterwards whether the device has to notify
+ * of that many.
+ */
 export function plainDeviceSignals(ring: DeviceModel): (count: number) => boolean {
   if (ring instanceof DeviceRing) {
     const from = ring.usedIndex;
@@ -109,13 +121,13 @@ export function plainDeviceSignals(ring: DeviceModel): (count: number) => boolea
   return (count) => count > 0 && ring.wantsInterrupt(from, count);
 }
 
-/** A plain device asks to be told of the next buffer: by its place, where it may. */
+/** A plain device asks for a notification of the next buffer: by its place, where it may. */
 export function armPlainDevice(ring: DeviceModel, eventIdx: boolean): void {
   if (ring instanceof PackedDeviceRing && eventIdx) ring.setEvent(2, ring.nextAvail);
   else ring.setNotify(true);
 }
 
-/** A plain driver says what it wants to be told: all, nothing, or (EVENT_IDX) of what is used next. */
+/** A plain driver says what it wants to be notified of: all, nothing, or (EVENT_IDX) what is used next. */
 export function setPlainDriverWish(driver: DriverModel, wanted: boolean, usedTo: number): void {
   const { eventIdx } = driver.options;
   if (driver instanceof PackedDriver) driver.setEvent(wanted ? (eventIdx ? 2 : 0) : 1, usedTo);
@@ -123,7 +135,7 @@ export function setPlainDriverWish(driver: DriverModel, wanted: boolean, usedTo:
   else if (driver instanceof SplitDriver) driver.availFlags = wanted ? 0 : 1;
 }
 
-/** The buffers of a pool, in the order in which it would give them. */
+/** The buffers of a pool, in the order in which the pool would give them. */
 export function freeBuffers(pool: BufferPool): number[] {
   const free: number[] = [];
   for (let handle = pool.get(); handle !== NO_BUFFER; handle = pool.get()) free.push(handle);
@@ -131,7 +143,7 @@ export function freeBuffers(pool: BufferPool): number[] {
   return free;
 }
 
-/** Up to `count` of the numbers 0 to `length` - 1, in an order that `random` decides; 0: ascending. */
+/** Up to `count` of the numbers 0 to `length` - 1, in an order that `random` decides; 0 means ascending. */
 export function someOf(length: number, count: number, random: number): number[] {
   const left = Array.from({ length }, (_, i) => i);
   return Array.from(
@@ -140,7 +152,7 @@ export function someOf(length: number, count: number, random: number): number[] 
   );
 }
 
-/** Whether `act` signals the driver: at most once. */
+/** Whether `act` signals the driver. Demands that it does so at most once. */
 export function signalledBy(counts: Float64Array, act: () => void): boolean {
   const before = counts[QueueCounter.signals]!;
   act();
@@ -149,7 +161,7 @@ export function signalledBy(counts: Float64Array, act: () => void): boolean {
   return signals > 0;
 }
 
-/** At most one doorbell a burst. */
+/** Demands at most one doorbell per burst. */
 export function kicksSince(queue: { readonly kicks: number }, before: number): boolean {
   demand(queue.kicks - before <= 1, `${queue.kicks - before} doorbells for one burst`);
   return queue.kicks > before;

@@ -1,4 +1,4 @@
-/** A receive queue: what the model knows of it, and the steps of the device's side. */
+/** A receive queue: what the model knows about it, and the steps of the device's side. */
 import { frameOf } from '../support/virtio/driver.js';
 import { type Config, rulesOf, zeroedWish } from './bench.js';
 import {
@@ -18,19 +18,19 @@ export const NUM_BUFFERS = 10;
 export interface RxReal {
   driver: OurRxDriver | PlainRxDriver;
   device: OurRxDevice | PlainRxDevice;
-  /** Frames that our driver has handed out. */
+  /** Frames that our driver has delivered. */
   hand: Received[];
   /** Of the next frame. */
   seed: number;
-  /** 2.4: all is as in the beginning. Returns what is in the ring then. */
+  /** 2.4: all is as at the beginning. Returns what is in the ring then. */
   reset(): readonly Posted[];
   close(): void;
 }
 
 export class RxState implements State<RxReal> {
-  /** Keys of the buffers in the caller's hand. */
+  /** Keys of the buffers that the caller holds. */
   hand: number[] = [];
-  /** Buffers still to come of a packet in several that our driver drops. */
+  /** Buffers still to come of a packet in several buffers, which our driver drops. */
   skipping = 0;
   /** Our driver has asked for signals. */
   wantsSignals = false;
@@ -54,7 +54,7 @@ export class RxState implements State<RxReal> {
     return copy;
   }
 
-  /** A ring that begins with these buffers. Those in hand stay there. */
+  /** A ring that begins with these buffers. The caller keeps those that it holds. */
   begin(posted: readonly Posted[]): this {
     this.queue = RxState.emptyQueue(this.config);
     this.queue.offer(posted);
@@ -72,7 +72,7 @@ export class RxState implements State<RxReal> {
     demand(held === expected, `the driver has the buffers ${held} in the ring, the model ${expected}`);
   }
 
-  /** As of a transmit queue. */
+  /** The same as for a transmit queue. */
   armed(answer: boolean | null): void {
     const { available } = this.queue;
     demand(
@@ -90,8 +90,8 @@ export class RxState implements State<RxReal> {
   }
 
   /**
-   * What 5.1.6.4 makes of frames and the posted buffers: one buffer a frame, or with MRG_RXBUF as many as it takes, all but the
-   * last of them full. A frame that does not go in leaves the buffers to the next one.
+   * What 5.1.6.4 makes of frames and the posted buffers: one buffer per frame, or with MRG_RXBUF as many as the frame
+   * needs, all but the last of them full. A frame that does not fit leaves the buffers to the next one.
    */
   put(frames: readonly Uint8Array[]): { used: { key: number; bytes: Uint8Array }[]; delivered: number } {
     const used: { key: number; bytes: Uint8Array }[] = [];
@@ -121,7 +121,7 @@ export class RxState implements State<RxReal> {
 
 type RxStep = Step<RxState, RxReal>;
 
-/** Our device gets frames to deliver. */
+/** Gives our device frames to deliver. */
 export class Put implements RxStep {
   readonly side = 'device';
   readonly name: string;
@@ -139,7 +139,8 @@ export class Put implements RxStep {
     return (state, notice, racing) => {
       const { queue } = state;
       demand(delivered + dropped === frames.length, `${delivered} delivered, ${dropped} dropped of ${frames.length}`);
-      // Alone, a frame that comes between the two halves of our driver's burst may find the ring not filled again yet.
+      // Not while the other side acts: a frame between the two halves of our driver's burst may find the ring not
+      // filled again yet.
       const early = racing && frames.length === 1 && delivered === 0;
       const expected = state.put(early ? [] : frames);
       demand(delivered === expected.delivered, `delivered ${delivered} frames, expected ${expected.delivered}`);
@@ -149,7 +150,7 @@ export class Put implements RxStep {
   }
 }
 
-/** A plain device takes buffers, to use them later. */
+/** A plain device takes buffers, and uses them later. */
 export class TakeBuffers implements RxStep {
   readonly side = 'device';
   readonly name: string;
@@ -172,7 +173,7 @@ export class TakeBuffers implements RxStep {
   }
 }
 
-/** What a plain device writes: frames, less than any frame has, or one packet over all those buffers. */
+/** What a plain device writes: frames, fewer bytes than any frame has, or one packet over all those buffers. */
 export type Writing = 'frames' | 'too little' | 'one packet';
 
 export class Fill implements RxStep {
@@ -205,7 +206,7 @@ export class Fill implements RxStep {
       const length = 14 + ((this.random + i * 331) % 1580);
       if (this.what === 'too little') return frameOf(seed, 4 + (length % 22));
       const bytes = Buffer.concat([new Uint8Array(HEADER), frameOf(seed, length)]);
-      // One buffer, and 0 can only mean the same.
+      // One buffer; num_buffers of 0 can only mean the same.
       bytes.writeUInt16LE(this.what === 'one packet' ? count : seed % 2, NUM_BUFFERS);
       return bytes;
     });

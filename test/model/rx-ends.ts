@@ -1,4 +1,6 @@
-/** The ends of a receive queue that are played against each other: the product's, and those written from the specification. */
+/**
+ * The ends of a receive queue that are run against each other: the product's, and those written from the specification.
+ */
 import { LinearAddressSpace } from '../../drivers/memory/index.js';
 import { MAX_RX_BURST } from '../../drivers/net-device.js';
 import { PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
@@ -39,13 +41,13 @@ export interface Received {
   readonly frame: Uint8Array;
 }
 
-/** What a burst of our driver came to. */
+/** The result of a burst of our driver. */
 export interface Burst {
   readonly received: readonly Received[];
   readonly noBuffer: number;
   readonly tooLong: number;
   readonly badLength: number;
-  /** The free buffers before it, in the order in which they go into the ring. */
+  /** The free buffers before the burst, in the order in which they go into the ring. */
   readonly free: readonly number[];
   readonly kicked: boolean;
 }
@@ -71,7 +73,7 @@ export class OurRxDriver {
     this.reset();
   }
 
-  /** Everything that the ring held is free again, and the ring full anew: of buffers with these keys, in this order. */
+  /** Frees everything that the ring held, and fills the ring anew: with the buffers of these keys, in this order. */
   reset(): Posted[] {
     const { eventIdx, mergeable, inOrder } = this.config;
     this.queue.start(new LinearAddressSpace(MODEL_IOVA_BASE), eventIdx, mergeable, inOrder);
@@ -101,7 +103,7 @@ export class OurRxDriver {
     };
   }
 
-  /** What is in a buffer now. */
+  /** The present content of a buffer. */
   frame(key: number, length: number): Uint8Array {
     const start = this.pool.offsetOf(key) + FRAME_OFFSET;
     return this.at.guest.memory.u8.slice(start, start + length);
@@ -123,7 +125,7 @@ export class OurRxDriver {
     return [...this.queue.tables.slotHandle].filter((handle) => handle !== -1);
   }
 
-  /** Keys of the buffers in the ring. Throws when one is in two places, or in none. */
+  /** Keys of the buffers in the ring. Throws when a buffer is in two places or in none. */
   held(inHand: readonly number[]): number[] {
     const held = this.inSlots();
     const all = [...held, ...freeBuffers(this.pool), ...inHand].sort((a, b) => a - b);
@@ -135,11 +137,11 @@ export class OurRxDriver {
     return held;
   }
 
-  /** The bench has all that would be to close. */
+  /** The ring's memory belongs to the caller: there is nothing to close. */
   close(): void {}
 }
 
-/** Posts buffers of any size and shape, and takes back what the device has used as it finds it. */
+/** Posts buffers of any size and shape, and takes back whatever the device has used. */
 export class PlainRxDriver {
   readonly at: RingAt;
   private readonly driver: DriverModel;
@@ -189,7 +191,7 @@ export class PlainRxDriver {
 
 export interface PutResult {
   readonly delivered: number;
-  /** Frames dropped: for want of buffers, or too long for the one whose turn it was. */
+  /** Frames dropped: for want of buffers, or because they are too long for the next buffer. */
   readonly dropped: number;
   readonly signalled: boolean;
 }
@@ -272,7 +274,7 @@ export class PlainRxDevice {
     return keys;
   }
 
-  /** Uses up to `count` of the chains that it holds; `write` says what is written into so many. */
+  /** Uses up to `count` of the chains that it holds; `write` returns what is written into that many. */
   use(
     count: number,
     random: number,

@@ -1,4 +1,4 @@
-/** A transmit queue: what its two ends do, and what the model says of it. */
+/** A transmit queue: what its two ends do, and what the model says about it. */
 import fc from 'fast-check';
 import { frameOf } from '../support/virtio/driver.js';
 import { type Bench, type Config, rulesOf, zeroedWish } from './bench.js';
@@ -14,7 +14,7 @@ import {
 } from './tx-ends.js';
 import { demand, Virtqueue } from './virtqueue.js';
 
-/** What our driver sends; the frame itself, with no VLAN tag, of a device with an MTU of 1500. */
+/** What our driver sends: only the frame, with no VLAN tag, to a device with an MTU of 1500. */
 const SHORTEST = 14;
 const LONGEST = 1518;
 
@@ -25,7 +25,7 @@ export interface TxReal {
   device: TxDevice;
   /** Of the next frame. */
   seed: number;
-  /** 2.4: all is as in the beginning. */
+  /** 2.4: all is as at the beginning. */
   reset(): void;
   close(): void;
 }
@@ -37,7 +37,9 @@ export class TxState implements State<TxReal> {
     private count = 0,
   ) {}
 
-  /** Our driver wants to hear nothing of what was sent: in a split ring with EVENT_IDX the index that comes last. */
+  /**
+   * Our driver wants no signal about sent buffers: in a split ring with EVENT_IDX it names the index that comes last.
+   */
   private static driverWish(config: Config): 'never' | 'always' | { at: number } {
     if (config.driver === 'plain') return zeroedWish(config);
     return config.eventIdx && !config.packed ? { at: -1 } : 'never';
@@ -58,7 +60,7 @@ export class TxState implements State<TxReal> {
     demand(`${held}` === `${expected}`, `the driver has the buffers ${held} in the ring, the model ${expected}`);
   }
 
-  /** The device has asked for doorbells. Ours says whether it may sleep: when nothing waits. */
+  /** The device has asked for doorbells. Our device says whether it may sleep: when nothing waits. */
   armed(answer: boolean | null): void {
     const { queue } = this;
     const empty = queue.available.length === 0;
@@ -70,7 +72,10 @@ export class TxState implements State<TxReal> {
     if (answer === false) this.disarmed();
   }
 
-  /** It wants none: with EVENT_IDX in a split ring ours leaves its index where it is, the plain one names the last. */
+  /**
+   * It wants no doorbell. With EVENT_IDX in a split ring our device leaves its index where it is; the plain one names
+   * the last.
+   */
   disarmed(): void {
     const { queue, config } = this;
     if (!config.eventIdx || config.packed) queue.deviceWish = 'never';
@@ -80,7 +85,7 @@ export class TxState implements State<TxReal> {
   /** The first of the used buffers come back. */
   collected(keys: readonly number[]): void {
     const back = this.queue.collect(keys.length).map(({ buffer }) => buffer.key);
-    // Ours has a table of its own, in which the order is not seen.
+    // Our driver has its own table, in which the order is not seen.
     const ordered = this.config.driver === 'plain';
     const [a, b] = [back, [...keys]].map((list) => (ordered ? list : list.sort((x, y) => x - y)).join());
     demand(a === b, `the driver took back the buffers ${b}, used were ${a}`);
@@ -91,8 +96,9 @@ export class TxState implements State<TxReal> {
   }
 
   /**
-   * How many of the frames our driver sends: a packet waits only for the one that was sent a ring's length before it to come
-   * back. The driver looks for those that were used before a burst that might need them, so that some of it always goes.
+   * How many of the frames our driver sends. A packet waits only for the return of the one that was sent a ring's
+   * length before it. The driver looks for used buffers before a burst that might need them, so that some of it always
+   * goes.
    */
   expectedSent(frames: readonly Uint8Array[]): { sent: number; dropped: number } {
     const busy = new Set(this.queue.inRing.map(({ number }) => number));
@@ -252,7 +258,7 @@ class Reset implements Step<TxState, TxReal> {
   }
 }
 
-/** Both ends of a transmit queue, at their beginning. */
+/** Both ends of a transmit queue, as they begin. */
 export function txReal(bench: Bench, config: Config): TxReal {
   const makeDriver = (): TxDriver =>
     config.driver === 'ours' ? new OurTxDriver(bench, config) : new PlainTxDriver(config);
@@ -273,7 +279,7 @@ export function txReal(bench: Bench, config: Config): TxReal {
   };
 }
 
-/** Frames that fill rings, and some that are none. */
+/** Frames that fill rings, and some of a length that no frame has. */
 const lengths = (most: number): fc.Arbitrary<number[]> =>
   fc.array(
     fc.oneof(
@@ -326,7 +332,7 @@ export function finishTx(holder: Holder<TxState>, real: TxReal): void {
   }
 }
 
-/** Sends so many frames through an empty queue, and has them all back. */
+/** Sends `count` frames through an empty queue, and gets them all back. */
 export function passTx(holder: Holder<TxState>, real: TxReal, frames: number): void {
   for (let left = frames; left > 0; ) {
     const count = Math.min(left, holder.state.config.size);

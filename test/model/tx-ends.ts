@@ -1,4 +1,7 @@
-/** The ends of a transmit queue that are played against each other: the product's, and those written from the specification. */
+/**
+ * The ends of a transmit queue that are run against each other: the product's, and those written from the
+ * specification.
+ */
 import { LinearAddressSpace } from '../../drivers/memory/index.js';
 import { PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
 import { DeviceTxQueue } from '../../drivers/virtio/device/tx-queue.js';
@@ -30,12 +33,12 @@ export interface Sent extends Offered {
   readonly frame: Uint8Array;
 }
 
-/** What became of frames that were given to a driver. */
+/** What happened to frames that were given to a driver. */
 export interface SendResult {
   readonly sent: readonly Sent[];
   /** Keys of buffers that came back meanwhile. */
   readonly returned: readonly number[];
-  /** Frames that were no frames: given up. */
+  /** Frames of a length that no frame has: given up. */
   readonly dropped: number;
   readonly kicked: boolean;
 }
@@ -48,13 +51,13 @@ export interface UseResult {
 
 export interface TxDriver {
   readonly at: RingAt;
-  /** Sends frames of these lengths, as many as go; `seed` tells them apart. */
+  /** Sends frames of these lengths, as many as there is room for; `seed` makes them distinct. */
   send(frames: readonly Uint8Array[]): SendResult;
-  /** Takes back what the device has used: keys. */
+  /** Takes back what the device has used. Returns the keys. */
   reclaim(): readonly number[];
-  /** Keys of the buffers that it takes to be in the ring. Throws when one is in two places, or in none. */
+  /** Keys of the buffers that it holds to be in the ring. Throws when a buffer is in two places or in none. */
   held(): readonly number[];
-  /** As after a reset of the device; false where it is closed, to be made anew. */
+  /** As after a reset of the device; false where the end is closed and must be made anew. */
   reset(): boolean;
   close(): void;
 }
@@ -62,12 +65,12 @@ export interface TxDriver {
 export interface TxDevice {
   /** Frames that it finds in the next chains, at most `max`. */
   take(max: number): readonly Uint8Array[];
-  /** Uses what it has taken, all or up to `count`. `order` are indexes into that, as it was used. */
+  /** Uses what it has taken, all or up to `count`. `order` are indexes into that, in the order of use. */
   use(count: number, random: number): UseResult;
   /** True or false as the product's; null where it does not look. */
   arm(): boolean | null;
   disarm(): void;
-  /** GET_VRING_BASE, and a new ring that begins there: ours. */
+  /** GET_VRING_BASE, and a new ring that begins there (our device). */
   restart(): void;
 }
 
@@ -98,7 +101,7 @@ export class OurTxDriver implements TxDriver {
     return true;
   }
 
-  /** The bench has all that would be to close. */
+  /** The ring's memory belongs to the caller: there is nothing to close. */
   close(): void {}
 
   send(frames: readonly Uint8Array[]): SendResult {
@@ -151,7 +154,7 @@ function inSlots(queue: DriverTxQueue | PackedTxQueue): number[] {
   return [...queue.tables.slotHandle].filter((handle) => handle !== -1);
 }
 
-/** Cuts header and frame anywhere, in up to three pieces, some of them in an indirect table. */
+/** Cuts header and frame anywhere, into up to three pieces, some of them in an indirect table. */
 export class PlainTxDriver implements TxDriver {
   readonly at: RingAt;
   private driver: DriverModel;
@@ -174,7 +177,7 @@ export class PlainTxDriver implements TxDriver {
     const kicks = plainDriverKicks(this.driver);
     for (const frame of frames) {
       const bytes = Buffer.concat([new Uint8Array(HEADER), frame]);
-      // Where it is cut depends on its own bytes, so that a run can be made again.
+      // The frame's own bytes decide where it is cut, so that a run can be repeated.
       const parts = 1 + (frame[4]! % 3);
       const offered = this.buffers.offer(bytes.length, parts, false, parts > 1 && frame.length % 2 === 1);
       if (offered === null) break;

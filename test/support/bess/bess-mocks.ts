@@ -1,17 +1,17 @@
-/** A port's device without a device: packets are handed in and collected as byte arrays. */
+/** A fake device for a port: packets are put in and collected as byte arrays. */
 
 import type { Module } from '../../../bess/modules/module.js';
 import { Port, type PortDevice } from '../../../bess/ports/port.js';
 import type { PacketEndpoint } from '../../../drivers/packet-endpoint.js';
 import { MAX_BURST, type PacketBurst } from '../../../drivers/virtio/device/packet-burst.js';
 
-/** A memory for the packets that a mock device offers. */
+/** A memory for the packets that a fake device offers. */
 export function views(bytes: number) {
   const buffer = new SharedArrayBuffer(bytes);
   return { u8: new Uint8Array(buffer), u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
 }
 
-/** A frame: destination address, then what tells it from others. */
+/** A frame: the destination address, then a tag that makes the frame distinct. */
 export function frame(destination: string, tag: number, bytes = 60): Uint8Array {
   const result = new Uint8Array(bytes);
   result.set(destination.split(':').map((octet) => Number.parseInt(octet, 16)));
@@ -28,7 +28,7 @@ export class MockEndpoint implements PacketEndpoint {
   readonly received: Uint8Array[] = [];
   /** How many more packets the peer takes. */
   room = Number.POSITIVE_INFINITY;
-  /** Offset of the first segment of a burst; odd to try odd addresses. */
+  /** Offset of the first segment of a burst; an odd one tests odd addresses. */
   base = 0;
   kicksEnabled = false;
   pollOnly = false;
@@ -74,7 +74,7 @@ export class MockEndpoint implements PacketEndpoint {
   }
 
   complete(): void {
-    // Whoever still looked at the packets would see this.
+    // A module that still read the packets would see these bytes.
     this.memory.u8.fill(0xee);
     this.completed = this.taken;
   }
@@ -143,7 +143,7 @@ export class MockDevice implements PortDevice {
   }
 }
 
-/** A port on a mock device. */
+/** A port on a fake device. */
 export function mockPort(name: string, queues = 1): { port: Port; device: MockDevice; queue: MockEndpoint } {
   const device = new MockDevice(queues);
   return { port: new Port(name, 'PMDPort', `mock ${name}`, device, queues, queues), device, queue: device.queue };
@@ -154,7 +154,7 @@ export function poll(module: Module): number {
   return module.tasks.reduce((sum, task) => sum + task.run(), 0);
 }
 
-/** Runs what a call throws through, so that a test can look at its code and text. */
+/** Passes on what a call throws, so that a test can check its code and text. */
 export function errorOf(call: () => unknown): { code?: string; message: string } {
   try {
     call();

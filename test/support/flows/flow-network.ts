@@ -74,7 +74,7 @@ export class FlowNetwork extends TwoPortSwitch {
   }
 }
 
-/** What an endpoint's last lines say: the totals of its stack, of all cores and of each, and what it dropped and why. */
+/** The last lines of an endpoint: the totals of its stack, of all cores and of each, and what it dropped and why. */
 export interface Totals {
   readonly all: Readonly<Record<string, number>>;
   readonly cores: readonly Readonly<Record<string, number>>[];

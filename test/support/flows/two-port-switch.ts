@@ -1,4 +1,7 @@
-/** A switch with two ports and the endpoints behind them: each is a process that runs `tspmd`, all have one folder for sockets. */
+/**
+ * A switch with two ports and the endpoints behind them. Each is a process that runs `tspmd`; all have one folder for
+ * sockets.
+ */
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { Child } from '../../../scripts/child.js';

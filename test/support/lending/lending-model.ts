@@ -1,6 +1,6 @@
 /**
- * The two sides of a lent transmit queue, as two threads that {@link explore} moves one shared access at a time: the real
- * TxLender and the real BorrowedTx, between whom words and messages are a model's.
+ * The two sides of a lent transmit queue, as two threads that {@link explore} moves one shared access at a time: the
+ * real TxLender and the real BorrowedTx. Shared words and messages are those of a model.
  */
 import { BorrowedTx } from '../../../drivers/virtio/lending/borrowed-tx.js';
 import { TxLender } from '../../../drivers/virtio/lending/tx-lender.js';
@@ -18,7 +18,7 @@ export type Event =
 /** One thread, from its beginning. */
 export interface Actor {
   act(event: Event): Promise<void> | undefined;
-  /** Where it is between two tasks: what it does next depends on nothing else. */
+  /** The state of the thread between two tasks: nothing else decides what it does next. */
   facts(): OwnerFacts | BorrowerFacts;
 }
 
@@ -37,7 +37,7 @@ export interface BorrowerFacts {
   readonly next: number;
   readonly sent: readonly number[];
   readonly isBroken: boolean;
-  /** The link, when it was last told of it. */
+  /** The link, as it was last told. */
   readonly link: number;
 }
 
@@ -66,7 +66,7 @@ const COUNTERS = CounterBlock.create(TX_COUNTERS).share();
 const contentOf = ({ stack, available }: BufferPool): number[] =>
   [...stack.subarray(0, available)].sort((a, b) => a - b);
 
-/** The owner: `script` is what becomes of its device. */
+/** The owner: `script` is what happens to its device. */
 export class Owner implements Actor {
   /** @param wakes whether the borrower must be woken by a call */
   constructor(private readonly wakes: boolean) {}
@@ -103,7 +103,7 @@ export class Owner implements Actor {
     return undefined;
   }
 
-  /** As the device does when a queue is broken. */
+  /** What the device does when a queue is broken. */
   private broken(): void {
     this.lender.pause();
     this.isBroken = true;
@@ -152,7 +152,7 @@ export class Owner implements Actor {
   }
 }
 
-/** The borrower, from the moment that it takes up the loan. */
+/** The borrower, from the moment when it opens the loan. */
 export class Borrower implements Actor {
   private readonly port = new Port('borrower');
   private tx: BorrowedTx | null = null;
@@ -195,7 +195,7 @@ export class Borrower implements Actor {
   }
 }
 
-/** What must hold when nobody has anything left to do; a line each that does not. */
+/** What must hold when neither side has anything left to do: one line per fault. */
 export function faultsAtRest(
   world: World,
   owner: OwnerFacts,
@@ -214,10 +214,10 @@ export function faultsAtRest(
   }
   if (isGone && !world.isDead && (world.words[SEEN]! & 1) === 1) faults.push('the borrower is gone, SEEN says inside');
   const found = [...owner.sent, ...borrower.sent].sort((a, b) => a - b);
-  // Whoever died may have died between two steps of taking a buffer: then it is the owner's, too.
+  // A thread that died may have died between two steps of taking a buffer: then the buffer belongs to the owner, too.
   const places = world.isDead ? [...new Set(found)] : found;
   const all = script.flatMap((call) => (call === 'reset' ? [0] : [])).map((_, i) => i);
-  // Of a device that is closed nobody needs them; what a thread had that died while it took up the loan cannot be seen.
+  // A closed device needs no buffers. What a thread had that died while it opened the loan cannot be seen.
   const mayMiss = script.includes('end') || owner.calls < script.length || !borrower.isMade;
   const isWrong = mayMiss ? new Set(places).size < places.length : places.join() !== all.join();
   if (isWrong) faults.push(`of buffers ${all.join()} there are ${places.join()}`);

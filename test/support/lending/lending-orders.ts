@@ -1,4 +1,7 @@
-/** Tries every order of the steps of the owner and of the borrower of a transmit queue, and tells what goes wrong in any. */
+/**
+ * Tries every order of the steps of the owner and the borrower of a transmit queue, and reports what goes wrong in any
+ * order.
+ */
 import { advance, type Task } from '../../model/step-by-step.js';
 import {
   type Actor,
@@ -12,31 +15,31 @@ import {
 import { copyOf, modelAtomics, newWorld, type Side, scene, type World } from './lending-world.js';
 
 export interface Scenario {
-  /** What becomes of the owner's device, call by call. */
+  /** What happens to the owner's device, call by call. */
   readonly script: readonly string[];
   /**
-   * `sleeps`: in its event loop, and polls now and then. `spins`: polls without end and never returns to its event loop.
-   * `blocks`: polls when it is woken, and never returns to its event loop either.
+   * `sleeps`: in its event loop, and polls now and then. `spins`: polls without end and never returns to its event
+   * loop. `blocks`: polls when it is woken, and never returns to its event loop either.
    */
   readonly borrower: 'sleeps' | 'spins' | 'blocks';
-  /** Whether the borrower may give the queue back at any time, or its thread die. */
+  /** Whether the borrower may give the queue back at any time, or its thread may die at any time. */
   readonly end?: 'closes' | 'dies';
-  /** The word the stores to which are exchanged with the access behind them. */
+  /** The word whose stores are exchanged with the access after them. */
   readonly late?: number;
 }
 
 export interface Outcome {
-  /** How many states there are in all orders, and in how many of them everything is at rest. */
+  /** How many states there are in all orders, and in how many of them both sides are at rest. */
   readonly states: number;
   readonly rests: number;
-  /** What is wrong in some order, and the steps that lead to the first of its kind. */
+  /** What is wrong in some order, and the steps that lead to the first fault of its kind. */
   readonly faults: ReadonlyMap<string, readonly string[]>;
 }
 
 interface Thread<F> {
   readonly tasks: readonly Task<Event>[];
   readonly facts: F;
-  /** It polls, and nobody else could do anything: the state that it polls in. */
+  /** It polls, and the other side cannot act: the state that it polls in. */
   readonly pollsIn?: string | undefined;
 }
 
@@ -51,9 +54,9 @@ interface State {
 /** What one side can do next. */
 interface Move {
   readonly side: Side;
-  /** What it begins with; null: it goes on with its task. */
+  /** The event that it begins with; null: it continues its task. */
   readonly event: Event | null;
-  /** What that takes out of the world. */
+  /** What the event removes from the shared state. */
   readonly before: (world: World) => void;
 }
 
@@ -159,10 +162,10 @@ class Explorer {
     try {
       const last = await advance(tasks, (what) => actor.act(what));
       const moved = { tasks: [...tasks.slice(0, -1), last], facts: actor.facts() };
-      // Known as long as nobody else could have done anything since the poll began.
+      // Valid as long as the other side could not have acted since the poll began.
       const pollsIn = !isOnly ? undefined : isPoll(event) ? keyOf(state) : thread.pollsIn;
       const next = { ...state, world, from: state, step, [side]: last.isDone ? moved : { ...moved, pollsIn } } as State;
-      // It may poll for ever: nothing comes of it.
+      // It may poll for ever: polling changes nothing.
       if (last.isDone && keyOf(next) === pollsIn) this.atRest(next);
       this.add(next);
     } catch (error) {
@@ -180,7 +183,7 @@ class Explorer {
   }
 
   private look(state: State, moves: readonly Move[]): void {
-    // Who sleeps in its event loop polls, but need not.
+    // A side that sleeps in its event loop may poll, but need not.
     if (this.scenario.borrower === 'sleeps' ? moves.every(({ event }) => isPoll(event)) : moves.length === 0)
       this.atRest(state);
   }
@@ -204,7 +207,7 @@ class Explorer {
   }
 }
 
-/** What its event loop has for a side. */
+/** What the event loop has for a side. */
 function heard({ mail, closed, told }: World, side: Side): Move[] {
   const [message] = mail[side];
   if (message !== undefined && !closed[side]) {

@@ -1,6 +1,6 @@
 /**
- * What the two sides of a lent transmit queue share, as a model: the words and the channel between them, in place of those of
- * Atomics and node:worker_threads. Imports neither side.
+ * What the two sides of a lent transmit queue share, as a model: the words and the channel between them, in place of
+ * those of Atomics and node:worker_threads. Imports neither side.
  */
 import {
   type BorrowerMessage,
@@ -18,21 +18,21 @@ export interface World {
   words: number[];
   /** Messages on their way to each side. */
   mail: Record<Side, Message[]>;
-  /** Who has closed its end of the channel, and who was told that it is closed. */
+  /** Which side has closed its end of the channel, and which side was told that the channel is closed. */
   closed: Record<Side, boolean>;
   told: Record<Side, boolean>;
-  /** 1 from a call of `wake` until the borrower has heeded it. */
+  /** 1 from a call of `wake` until the borrower has seen it. */
   wakes: number;
   /** From the owner's reset of the ring until the next start. */
   isOwnersRing: boolean;
   isLent: boolean;
-  /** The borrower's thread has ended, wherever it was. */
+  /** The borrower's thread has ended, at any place. */
   isDead: boolean;
 }
 
 const other = (side: Side): Side => (side === 'owner' ? 'borrower' : 'owner');
 
-/** Beyond any ring. */
+/** An index that no ring has. */
 const BROKEN_INDEX = 500;
 
 export function newWorld(): World {
@@ -56,12 +56,12 @@ export function copyOf(world: World): World {
   };
 }
 
-/** The world that the present step is made in, and what is wrong in it. */
+/** The state in which the present step is made, and the faults that are put into it. */
 export interface Scene {
   world: World;
-  /** A word, the stores to which are exchanged with the access after them: an order that is wrong. */
+  /** A word whose stores are exchanged with the access after them: a wrong order. */
   late: number | null;
-  /** Whether the device breaks the ring of its first start. */
+  /** Whether the device breaks the ring in its first start. */
   breaks: boolean;
 }
 
@@ -75,7 +75,7 @@ function store(index: number, value: number): void {
   });
 }
 
-/** Makes an access, and behind it the store that was held back. */
+/** Makes an access, and after it the store that was held back. */
 export function shared<T>(perform: () => T): T {
   const result = access(perform);
   releaseHeld();
@@ -93,7 +93,7 @@ export function releaseHeld(): void {
   if (late !== null) store(late.index, late.value);
 }
 
-/** One end of a channel, of whichever world the step is in. */
+/** One end of a channel, in the state of the present step. */
 export class Port {
   readonly handlers = new Map<string, (message?: Message) => void>();
 
@@ -122,7 +122,7 @@ export class Port {
 
 let ownersPort: Port;
 
-/** In place of those of node:worker_threads. */
+/** These stand in for those of node:worker_threads. */
 export class MessageChannel {
   readonly port1 = new Port('owner');
   readonly port2 = null;
@@ -142,14 +142,14 @@ export function receiveMessageOnPort(): { message: Message } | undefined {
 /** The owner's end of the channel that was made last. */
 export const portOfOwner = (): Port => ownersPort;
 
-/** Makes the words that are shared the model's while it is explored. Returns what undoes that. */
+/** Replaces the shared words by those of the model during an exploration. Returns a function that undoes that. */
 export function modelAtomics(): () => void {
   const { load, store: storePlain } = Atomics;
   const isControl = (array: unknown): boolean => (array as Int32Array).length === CONTROL_WORDS;
   Object.assign(Atomics, {
     load: (array: Int32Array, index: number) => {
       if (isControl(array)) return shared(() => scene.world.words[index]!);
-      // Anything else is the index of the ring up to which the device has used it: nothing, or more than there is.
+      // Any other word is the index of the ring up to which the device has used it: nothing, or more than there is.
       return shared(() => {
         if (scene.world.isOwnersRing) throw new Error('the borrower is in the ring, which the owner has reset');
         return scene.breaks && scene.world.words[STATE] === 1 ? BROKEN_INDEX : load(array, index);

@@ -1,6 +1,6 @@
 /**
- * A vhost-user device with two threads: this one owns it and receives, another drives the transmit queue; the peer echoes
- * what is sent. Checks each frame that comes back, and where every buffer is.
+ * A vhost-user device with two threads: this one owns it and receives, another drives the transmit queue, and the peer
+ * echoes what is sent. Checks each frame that comes back, and the place of every buffer.
  */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
@@ -13,20 +13,20 @@ import { until } from '../until.js';
 import { FRAME_BYTES, NUMBER_OFFSET, type TxReport, type TxWork } from './tx-work.js';
 
 const QUEUE_SIZE = 256;
-/** Half of them the receiver's, half the sender's. */
+/** One half belongs to the receiver, one half to the sender. */
 const BUFFERS = 2048;
 const MAX_BURST = 64;
 
 export class LentDevice {
   /** Frames that came back. */
   received = 0;
-  /** What the device told of its link. */
+  /** What the device told about its link. */
   readonly told: string[] = [];
   /** The buffers that the sender has, as it said when it stopped. */
   private senders: number[] = Array.from({ length: BUFFERS / 2 }, (_, i) => BUFFERS / 2 + i);
   private worker: Worker | null = null;
   private readonly stop = new Int32Array(new SharedArrayBuffer(4));
-  /** Number of the last frame that came back, and of the next that is to be sent. */
+  /** Number of the last frame that came back, and of the next frame to send. */
   private last = -1;
   private next = 0;
 
@@ -41,7 +41,7 @@ export class LentDevice {
     return new LentDevice(await VirtioNetDevice.open(new VhostUserFrontend(path), options));
   }
 
-  /** Starts the thread that sends; it needs a fresh build. */
+  /** Starts the thread that sends. It runs from the build, which must be fresh. */
   startSender(spins: boolean): void {
     this.stop[0] = 0;
     const loan = this.device.lendTx();
@@ -51,7 +51,7 @@ export class LentDevice {
     this.worker = new Worker(file, { workerData, transferList: [loan.port] });
   }
 
-  /** Stops it between two bursts; returns what it has to say. */
+  /** Stops it between two bursts; returns its report. */
   async stopSender(): Promise<TxReport> {
     const worker = this.worker as Worker;
     const ended = once(worker, 'exit');
@@ -65,13 +65,13 @@ export class LentDevice {
     return said;
   }
 
-  /** Ends it wherever it is, in the ring more likely than not. */
+  /** Ends it at any place, most likely in the ring. */
   async killSender(): Promise<void> {
     await this.worker?.terminate();
     this.worker = null;
     const inRing = slots(this.device.tx);
     this.senders = this.senders.filter((handle) => !inRing.includes(handle));
-    // Whatever number it had got to, it did not get this far.
+    // Its last number is unknown, but is below this one.
     this.next = 1 << 30;
   }
 
@@ -108,7 +108,10 @@ export class LentDevice {
     );
   }
 
-  /** Every buffer is in one place: the receiver's half, the sender's half (while it is stopped), the transmit ring. */
+  /**
+   * Demands that every buffer is in one place: the receiver's half, the sender's half (while it is stopped), the
+   * transmit ring.
+   */
   expectNoBufferLost(): void {
     const { device } = this;
     const found = [...drained(device.pool), ...drained(device.sent), ...this.senders];
@@ -122,7 +125,7 @@ export class LentDevice {
   }
 }
 
-/** The buffers in a ring, as the driver believes. */
+/** The buffers in a ring, as the driver counts them. */
 function slots({ tables }: RxQueue | TxQueue): number[] {
   const { slotHandle } = tables;
   return Array.from(slotHandle).filter((handle) => handle >= 0);

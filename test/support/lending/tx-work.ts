@@ -1,4 +1,4 @@
-/** What the thread that drives a lent transmit queue and the test that started it tell each other. */
+/** The messages between the thread that drives a lent transmit queue and the test that started it. */
 import type { TxLoan } from '../../../drivers/virtio/lending/tx-loan.js';
 
 export interface TxWork {
@@ -7,9 +7,9 @@ export interface TxWork {
   readonly buffers: readonly number[];
   /** Number of its first frame. */
   readonly from: number;
-  /** Never returns to its event loop while it sends; otherwise it does after each burst. */
+  /** Never returns to its event loop while it sends. Otherwise it returns after each burst. */
   readonly spins: boolean;
-  /** Int32: 1 when it is to stop. */
+  /** Int32: 1 tells it to stop. */
   readonly stop: SharedArrayBuffer;
 }
 
@@ -24,5 +24,5 @@ export interface TxReport {
 
 /** Bytes of each frame. */
 export const FRAME_BYTES = 64;
-/** Where its number lies: after the Ethernet header, in two halves, low one first. */
+/** Place of the number: after the Ethernet header, in two halves, the low one first. */
 export const NUMBER_OFFSET = 14;

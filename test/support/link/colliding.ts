@@ -1,8 +1,8 @@
-/** Addresses that an attacker would send from who knew the key of a neighbour table. */
+/** Addresses that collide in a neighbour table, as an attacker would choose them who knows the key of the table. */
 import { NeighbourTable } from '../../../rings/neighbour-table.js';
 
 /**
- * So many addresses from `first` on whose search begins at one and the same slot of a table with `key`.
+ * `count` addresses from `first` on whose search begins at the same slot of a table with `key`.
  * @param capacity of the table
  */
 export function collidingAddresses(key: number, capacity: number, count: number, first = 0x0a00_0000): number[] {

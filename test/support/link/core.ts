@@ -1,4 +1,4 @@
-/** A core on a fake device with a clock that the test turns, and what most tests of the layer do with them. */
+/** A core on a fake device with a clock that the test turns, and the steps that most tests of the layer share. */
 import { expect } from 'vitest';
 import type { BaseCore } from '../../../src/link/base-core.js';
 import type { Core } from '../../../src/link/core.js';
@@ -17,7 +17,7 @@ export interface TestCore<AnyCore extends BaseCore = SingleCore> {
   time: { now: number };
   /** Lets `ms` pass: ticks every 50 ms, as a polling core would. */
   pass(ms: number): void;
-  /** The port of a core that has no device of its own. */
+  /** The port of a core without its own device. */
   port?: Multicore;
 }
 
@@ -45,7 +45,7 @@ export function makeCore(options: Partial<SingleCoreOptions> = {}, mock: FakeDev
 export type EitherOptions = Pick<SingleCoreOptions, 'layer' | 'mtu' | 'acceptBroadcast'>;
 export type MakeEither = (options?: EitherOptions, mock?: FakeDeviceOptions) => TestCore<BaseCore>;
 
-/** A core with rings, alone on its port, whose other thread has its turn whenever the core does something. */
+/** A core with rings, alone on its port. The other thread of the port acts whenever the core does something. */
 export function makeRingCore(options: EitherOptions = {}, mock: FakeDeviceOptions = {}): TestCore<BaseCore> {
   const port = new Multicore({ stackCores: 1, buffers: 1024, mock, ...(options as object) });
   const core = port.cores[0]!;
@@ -70,19 +70,19 @@ export const EITHER_CORE: [string, MakeEither][] = [
   ['a core that has rings', makeRingCore],
 ];
 
-/** The frames are handled, what they cause is sent. */
+/** Handles the frames, and sends what they cause. */
 export function receive({ core, device }: TestCore<BaseCore>, ...frames: Uint8Array[]): void {
   for (const frame of frames) device.inject(frame);
   core.getRxCount();
   core.flush();
 }
 
-/** What was sent: the ARP packets, and all others. */
+/** The frames that were sent: the ARP packets, and all others. */
 export const arpsOf = ({ device }: TestCore<BaseCore>): Uint8Array[] => device.frames.filter(isArp);
 export const packetsOf = ({ device }: TestCore<BaseCore>): Uint8Array[] =>
   device.frames.filter((frame) => !isArp(frame));
 
-/** The core knows PEER_IP afterwards; what was sent until then is forgotten. */
+/** Makes PEER_IP known to the core, and forgets the frames that were sent so far. */
 export function learnPeer(t: TestCore<BaseCore>, ip = PEER_IP): void {
   receive(t, arp({ senderIp: ip }));
   t.device.frames.length = 0;
@@ -99,7 +99,7 @@ export function packetTo(core: Core, destination: string, payload: number[] = [1
   return buffer;
 }
 
-/** Every buffer is in exactly one place; the test itself holds `mine`. Call at quiet moments. */
+/** Demands that every buffer is in exactly one place; the test itself holds `mine`. Call it at quiet moments. */
 export function expectNoBufferLost({ core, device, port }: TestCore<BaseCore>, mine = 0): void {
   if (port !== undefined) {
     expectEveryBufferOnce(port);
@@ -115,7 +115,7 @@ export function countersOf({ core, port }: TestCore<BaseCore>): Readonly<Record<
   return port?.counted() ?? core.counters();
 }
 
-/** Every received frame is in exactly one counter. */
+/** Demands that every received frame is in exactly one counter. */
 export function expectEveryFrameCounted({ core, port }: TestCore<BaseCore>): void {
   if (port !== undefined) {
     expectEveryFrameInOneCounter(port);

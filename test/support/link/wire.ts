@@ -1,4 +1,6 @@
-/** Two cores on one wire: what one fake device sent, the other receives. Frames can be lost or damaged on the way. */
+/**
+ * Two cores on one wire: each fake device receives what the other one sent. Frames can be lost or damaged on the way.
+ */
 import type { TestCore } from './core.js';
 
 /** Changes a frame, or returns null to lose it. */

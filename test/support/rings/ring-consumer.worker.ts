@@ -1,4 +1,4 @@
-/** A consumer on a thread of its own: checks what the producer sends, and reports the first packet that is wrong. */
+/** A consumer on its own thread: checks what the producer sends, and reports the first packet that is wrong. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { SpscFanIn } from '../../../rings/spsc-fan-in.js';
 import { SpscRing } from '../../../rings/spsc-ring.js';

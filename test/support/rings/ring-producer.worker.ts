@@ -1,4 +1,4 @@
-/** A producer on a thread of its own: sends numbered packets, and blocks instead of spinning. */
+/** A producer on its own thread: sends numbered packets, and blocks instead of spinning. */
 import { workerData } from 'node:worker_threads';
 import { SpscFanOut } from '../../../rings/spsc-fan-out.js';
 import { SpscRing } from '../../../rings/spsc-ring.js';
@@ -6,7 +6,7 @@ import { handleOf, lengthOf, type RingWork } from './ring-work.js';
 
 const { buffer, capacity, backOffset, total, burst, byFans } = workerData as RingWork;
 const ring = new SpscRing(buffer, 0, capacity);
-// The consumer returns a packet for every burst that it took: the producer sleeps on it while the ring is full.
+// The consumer returns a packet for every burst that it took: the producer sleeps until then while the ring is full.
 const back = new SpscRing(buffer, backOffset, capacity);
 const handles = new Uint32Array(burst);
 const lengths = new Uint32Array(burst);
@@ -35,7 +35,7 @@ while (sent < total) {
     from += accepted;
     if (accepted > 0 && ring.consumerSleeps()) ring.wakeConsumer();
     if (from === count) break;
-    // A wake-up may come late and end a later sleep early: the time counts, not that one sleep ended.
+    // A wake-up may come late and end a later sleep early: only the time counts, not the end of one sleep.
     const deadline = performance.now() + 5000;
     while (!back.waitForItems(5000)) {
       if (performance.now() > deadline) throw new Error(`ring full for 5 s after ${sent + from} packets`);

@@ -1,6 +1,6 @@
 /**
- * Ports whose threads are real, from the build, over our own vhost-user backend in this process: a peer that sends and
- * receives UDP echoes, and a stack that fails when and how it is told to.
+ * Ports with real threads, from the build, over our own vhost-user backend in this process. The peer sends UDP
+ * datagrams and receives the echoes; the stack fails when and how it is told to.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { Reactor } from '../../../drivers/libc/index.js';
@@ -16,15 +16,15 @@ import { openFds, temporaryDirectory } from '../resources.js';
 import { until } from '../until.js';
 
 const built = (path: string): string => new URL(`../../../dist/${path}`, import.meta.url).href;
-/** The package as it was built: only there are the files of its threads. */
+/** The package as it was built: only the build has the files of its threads. */
 const { init } = (await import(built('src/index.js'))) as typeof import('../../../src/index.js');
 
 const FLOWS = 64;
-/** Source port of the first. */
+/** Source port of the first flow. */
 const FIRST_PORT = 0x4000;
 const ORDER = Uint8Array.from({ length: MAX_BURST }, (_, i) => i);
 
-/** How a stack is to fail. */
+/** How a stack fails. */
 export type Fault =
   | 'none'
   | 'create'
@@ -37,11 +37,11 @@ export type Fault =
   | 'hang'
   | 'stop'
   | 'promise'
-  /** Drives itself, and fails or never returns: not faults of a poll. */
+  /** Stacks that drive themselves, and fail or never return: faults outside of a poll. */
   | 'run'
   | 'endless';
 
-/** Echoes, and fails as `options.fault` says, on the cores whose flag is set. */
+/** Echoes, and fails as `options.fault` says on the cores whose flag is set. */
 const STACK = `
 import { isMainThread } from 'node:worker_threads';
 import createEcho from '${built('src/apps/echo.js')}';
@@ -90,9 +90,9 @@ export class PortLab {
   readonly directory = temporaryDirectory();
   readonly warnings: string[] = [];
   readonly flags = new Int32Array(new SharedArrayBuffer(64));
-  /** What came back: how many datagrams of each flow. */
+  /** What came back: the number of datagrams of each flow. */
   readonly echoes = new Int32Array(FLOWS);
-  /** How many were sent of each. */
+  /** The number of datagrams that were sent of each flow. */
   readonly requests = new Int32Array(FLOWS);
   sent = 0;
   readonly failures: string[] = [];
@@ -176,14 +176,16 @@ export class PortLab {
     };
   }
 
-  /** The port knows the peer afterwards. Asks again: who has just begun to run may have no buffers out yet. */
+  /**
+   * Makes the peer known to the port. Asks again, as a port that has just begun to run may have no buffers posted yet.
+   */
   async introduce(): Promise<void> {
     const learned = (): number => this.port?.counters().arp_learned ?? 0;
     const ask = (): void => this.send(arp({ targetIp: OUR_IP, destination: OUR_MAC }));
     await until('the peer is known', () => learned() > 0, this.repeating(ask));
   }
 
-  /** Sends a datagram a flow, and waits until each has been answered; those to a core that is dying may have to be repeated. */
+  /** Sends one datagram per flow, and waits until each is answered. Datagrams to a core that fails are repeated. */
   async everyFlowAnswers(): Promise<void> {
     const before = this.echoes.slice();
     const missing = (): number[] => [...before.keys()].filter((flow) => this.echoes[flow] === before[flow]);
@@ -207,7 +209,7 @@ export class PortLab {
     this.send(flowPacket(FIRST_PORT + flow, ++this.sent));
   }
 
-  /** Makes the stack of a core fail, now; one that sleeps until packets come needs `packets`. */
+  /** Makes the stack of a core fail now. A core that sleeps until packets come needs `packets`. */
   async fault(core: number, packets = false): Promise<void> {
     Atomics.store(this.flags, core, 1);
     const sendAll = (): void => {

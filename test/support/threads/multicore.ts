@@ -1,6 +1,6 @@
 /**
- * The 1 KB and the 2 KB layout on a fake device, all in one thread: the receiving and the sending loop and the cores take
- * their turns when the test says so. And where every buffer is.
+ * The 1 KB and the 2 KB layout on a fake device, all in one thread: the receiving and the sending loop and the cores
+ * act when the test says so. It also finds the place of every buffer.
  */
 import { expect } from 'vitest';
 import type { BufferPool } from '../../../rings/buffer-pool.js';
@@ -42,7 +42,7 @@ export class Multicore {
   readonly indirection: IndirectionTable;
   readonly rss: Rss;
   readonly rx: RxSide;
-  /** The sending loop, in whichever thread it would be. */
+  /** The sending loop, whichever thread would run it. */
   readonly tx: TxMainLoop;
   readonly cores: RingCore[];
   readonly rxCounters = createL2Counters();
@@ -53,7 +53,7 @@ export class Multicore {
   readonly time = { now: 1000 };
   /** Cores whose stack has failed. */
   readonly gone = new Set<number>();
-  /** With 2 KB: what the Tx worker has answered, which has not reached the Rx worker yet. */
+  /** With 2 KB: what the Tx worker has answered, and the Rx worker has not received yet. */
   readonly retired: { core: number; inFlight: Uint8Array }[] = [];
   private readonly home: RingReturn | null;
 
@@ -114,12 +114,12 @@ export class Multicore {
     return this.tx.poll();
   }
 
-  /** Turns of both, until they find nothing to do. */
+  /** Turns of both loops, until they find nothing to do. */
   settle(): void {
     while (this.pollRx() + this.pollTx() > 0);
   }
 
-  /** The receiving loop takes back all that was given back to it. */
+  /** The receiving loop takes back all buffers that were returned to it. */
   collectAll(): void {
     for (let ring = 0; ring <= this.cores.length; ring++) this.rx.rx.buffers.collect();
   }
@@ -148,7 +148,7 @@ export class Multicore {
     for (const { core, inFlight } of this.retired.splice(0)) this.rx.rx.retire(core, inFlight);
   }
 
-  /** What all have counted, in sum. */
+  /** The sum of what all have counted. */
   counted(): Record<string, number> {
     const sum: Record<string, number> = {};
     for (const block of [this.rxCounters, this.txCounters, ...this.inbound, ...this.coreCounters]) {
@@ -157,7 +157,7 @@ export class Multicore {
     return sum;
   }
 
-  /** All places where buffers can be; those of a core that is gone are not looked at. */
+  /** All places where buffers can be, without those of a core that is gone. */
   places(): Place[] {
     const places: Place[] = [];
     const { device, interconnect, gone } = this;
@@ -179,7 +179,7 @@ export class Multicore {
       add(`core ${index}: txFree`, inRing(interconnect.ring(index, 'txFree')));
       add(`core ${index}: txFree to come`, inReturn(tx.txFrees[index]!));
       if (this.retired.some(({ core }) => core === index)) {
-        // Until the Rx worker has heard of it, what the core had is where the core left it.
+        // Until the Rx worker has heard of the end of a core, its buffers are where the core left them.
         this.addCore(index, add, (handle) => handle < interconnect.plan.rxBuffers);
       } else if (!gone.has(index)) {
         this.addCore(index, add, () => true);
@@ -213,8 +213,8 @@ export class Multicore {
 }
 
 /**
- * Every buffer is in exactly one place, and each core says rightly how many its stack has. What a dead core had for sending
- * is not missed.
+ * Demands that every buffer is in exactly one place, and that each core counts what its stack has. A dead core may keep
+ * buffers for sending.
  */
 export function expectEveryBufferOnce(port: Multicore): void {
   const { buffers, rxBuffers, txBuffers } = port.interconnect.plan;
@@ -239,7 +239,7 @@ export function expectEveryBufferOnce(port: Multicore): void {
   }
 }
 
-/** Every received frame is in exactly one counter, over all that count. */
+/** Demands that every received frame is in exactly one counter. */
 export function expectEveryFrameInOneCounter(port: Multicore): void {
   const counters = port.counted();
   let sum = counters.rx_delivered! + counters.rx_arp!;
@@ -265,7 +265,7 @@ function inPool(pool: BufferPool): number[] {
   return [...pool.stack.subarray(0, pool.available)];
 }
 
-/** Whoever produces and consumes has indexes of its own; those in memory count. */
+/** Producer and consumer have their own copies of the indexes; those in memory count. */
 function inRing(ring: SpscRing): number[] {
   const { control, packets, mask } = ring as unknown as { control: Int32Array; packets: Int32Array; mask: number };
   const found: number[] = [];

@@ -53,9 +53,9 @@ export interface PacketFields {
   readonly options?: readonly number[];
   /** IPv6: number and bytes of extension headers, in their order. The first two bytes are filled in. */
   readonly extensions?: readonly (readonly [type: number, bytes: number])[];
-  /** Instead of the right one: IPv4 total length or IPv6 payload length. */
+  /** Replaces the right IPv4 total length or IPv6 payload length. */
   readonly lengthField?: number;
-  /** IPv4: instead of the right one. */
+  /** IPv4: replaces the right header length. */
   readonly headerWords?: number;
 }
 
@@ -88,7 +88,7 @@ export function frameOf(packet: readonly number[], tags: readonly number[] = [])
   return [...macs, ...tags.flatMap((tag) => [...word(tag), 0, 7]), ...word(type), ...packet];
 }
 
-/** Memory of which all bytes are `poison` but `bytes` at `at`. */
+/** Memory with `bytes` at `at`; all other bytes are `poison`. */
 export function memoryWith(bytes: readonly number[], at: number, poison = 0): MemoryViews {
   const u8 = new Uint8Array(new SharedArrayBuffer(512)).fill(poison);
   u8.set(bytes, at);

@@ -1,4 +1,6 @@
-/** A vhost-user frontend for tests: says whatever it is told to, in any order, and drives rings with the slow model. */
+/**
+ * A vhost-user frontend for tests: sends whatever it is told to, in any order, and drives rings with the slow model.
+ */
 import { closeFile, eventfd, memfd, type Reactor, signalEventfd } from '../../../drivers/libc/index.js';
 import { HUGEPAGE_BYTES, MemoryWindow } from '../../../drivers/memory/index.js';
 import { VhostUserChannel } from '../../../drivers/transports/vhost-user/channel.js';
@@ -62,7 +64,7 @@ export class FakeFrontend {
     return answer.payload;
   }
 
-  /** Sends a request with need_reply; true when the backend says that it was done. */
+  /** Sends a request with need_reply; true when the backend says that it has carried it out. */
   async confirm(request: number, payload: Buffer | null = null, fds: readonly number[] = []): Promise<boolean> {
     return p.decodeU64(await this.ask(request, payload, fds, p.FLAG_NEED_REPLY), 'ack') === 0n;
   }
@@ -87,7 +89,7 @@ export class FakeFrontend {
     return { index, flags: 0, descriptor: at(desc), available: at(avail), used: at(used), log: 0n };
   }
 
-  /** Everything that a ring needs but the kick. */
+  /** Everything that a ring needs except the kick. */
   setRing(index: number): void {
     const { size, base, callFd } = this.drivers[index]!.options;
     this.tell(R.SET_VRING_NUM, p.encodeVringState({ index, num: size }));

@@ -1,4 +1,4 @@
-/** A vhost-user frontend and its scripted backend on a socket of the test's own; nothing of them outlives a test. */
+/** A vhost-user frontend and its scripted backend on a socket of their own; nothing of them remains after a test. */
 import { afterEach, beforeEach, expect, vi } from 'vitest';
 import { PacketMemory } from '../../../drivers/memory/index.js';
 import { VhostUserFrontend } from '../../../drivers/transports/vhost-user/frontend.js';
@@ -22,7 +22,7 @@ export interface Fixture {
   start(): Promise<void>;
 }
 
-/** Makes a new one before each test of the file, and sees after it that no descriptor stayed open. */
+/** Makes a new frontend before each test of the file, and demands after the test that no descriptor stayed open. */
 export function useFrontend(): Fixture {
   const t = {} as Fixture;
   let before = 0;

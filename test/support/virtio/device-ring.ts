@@ -41,7 +41,9 @@ export class DeviceRing extends DeviceModel {
     return this.u16(this.layout.driver + 4 + 2 * this.layout.size);
   }
 
-  /** How many entries the driver has published that were not taken. Checks all that can be seen of its area. */
+  /**
+   * How many entries the driver has published that were not taken. Checks all of the driver's area that can be checked.
+   */
   available(): number {
     const { layout, availFlags } = this;
     if (this.eventIdx) this.demand(availFlags === 0, `2.7.7.1: avail flags are ${availFlags} with EVENT_IDX`);
@@ -87,7 +89,7 @@ export class DeviceRing extends DeviceModel {
     return this.hex(this.layout.descriptors + 16 * index);
   }
 
-  /** Returns a held chain as used, `written` bytes of it filled. */
+  /** Returns a held chain as used, with `written` bytes of it filled. */
   use(chain: Chain, written: number): void {
     const now = chain.segments.length === 1 ? this.descriptor(chain.id) : chain.snapshot;
     this.demand(now === chain.snapshot, `3.3.1: descriptor ${chain.id} was altered while the device held it`);
@@ -95,7 +97,7 @@ export class DeviceRing extends DeviceModel {
     this.pushUsed(chain.id, written);
   }
 
-  /** Writes any used entry, as a device that is broken might. */
+  /** Writes any used entry, as a broken device might. */
   pushUsed(id: number, written: number): void {
     const at = this.layout.device + 4 + 8 * (this.usedIndex % this.layout.size);
     this.view.setUint32(at, id, true);
@@ -119,7 +121,7 @@ export class DeviceRing extends DeviceModel {
     this.view.setUint16(this.layout.device, flags, true);
   }
 
-  /** The available index whose entry the device wants to be notified of (2.7.10). */
+  /** The available index of whose entry the device wants to be notified (2.7.10). */
   setAvailEvent(index: number): void {
     this.availEvent = index & 0xffff;
     this.view.setUint16(this.layout.device + 4 + 8 * this.layout.size, this.availEvent, true);

@@ -1,4 +1,7 @@
-/** What suites of the network device share: a driver a test, closed after it, with nothing broken and nothing left open. */
+/**
+ * What the suites of the network device share: for each test a driver that is closed after it, with no demand broken
+ * and nothing left open.
+ */
 import { afterEach, beforeEach, expect, vi } from 'vitest';
 import * as f from '../../../drivers/virtio/features.js';
 import type { NetDeviceOptions } from '../../../drivers/virtio/virtio-net-device.js';
@@ -6,7 +9,7 @@ import { openFds } from '../resources.js';
 import { BUFFERS, Driver, QUEUE_SIZE } from './driver.js';
 import type { MockTransport } from './mock-transport.js';
 
-/** Where the buffers are when nothing is under way. */
+/** The places of the buffers when nothing is under way. */
 export const AT_REST = { pool: BUFFERS - QUEUE_SIZE, rx: QUEUE_SIZE, tx: 0, hand: 0 };
 
 export class DriverSuite {
@@ -39,13 +42,13 @@ export class DriverSuite {
     return this.current;
   }
 
-  /** With packed rings, on a device that offers these features besides. */
+  /** With packed rings, on a device that offers these further features. */
   async openPacked(features = 0n, options: NetDeviceOptions = {}): Promise<Driver> {
     this.current = await Driver.offering(f.VIRTIO_F_RING_PACKED | features, options);
     return this.current;
   }
 
-  /** What the device tells of its link from now on. */
+  /** What the device tells about its link from now on. */
   listen(): string[] {
     const told: string[] = [];
     this.driver.device.onLink = (state, reason) => told.push(`${state}: ${reason}`);

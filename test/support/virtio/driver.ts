@@ -1,4 +1,4 @@
-/** A driver on a mock transport, small enough that its rings fill and wrap at once, and frames that can be told apart. */
+/** A driver on a fake transport, small enough that its rings soon fill and wrap, and frames that are all different. */
 import { expect } from 'vitest';
 import * as f from '../../../drivers/virtio/features.js';
 import { type NetDeviceOptions, VirtioNetDevice } from '../../../drivers/virtio/virtio-net-device.js';
@@ -7,7 +7,7 @@ import { BASIC, MockTransport } from './mock-transport.js';
 
 export const QUEUE_SIZE = 8;
 export const BUFFERS = 32;
-/** What a device offers besides the basic features, where tests of the queues try all that changes them. */
+/** What a device offers beyond the basic features in tests of the queues that try everything that changes queues. */
 export const FEATURES = [
   0n,
   f.VIRTIO_F_EVENT_IDX,
@@ -19,13 +19,13 @@ export const FEATURES = [
 export function frameOf(seed: number, length = 64): Uint8Array {
   const frame = new Uint8Array(length);
   for (let i = 0; i < length; i++) frame[i] = (seed * 31 + i * 7 + (seed >> 8)) & 0xff;
-  // The whole seed, so that frames differ beyond a byte's range.
+  // The whole seed, so that frames differ beyond the range of a byte.
   new DataView(frame.buffer).setUint32(0, seed, true);
   return frame;
 }
 
 export class Driver {
-  /** Buffers that the caller of the driver has in hand. */
+  /** Buffers that the caller of the driver holds. */
   readonly inHand = new Set<number>();
   private readonly handles = new Uint32Array(256);
   private readonly lengths = new Uint32Array(256);
@@ -42,7 +42,7 @@ export class Driver {
     return new Driver(transport, await VirtioNetDevice.open(transport, small));
   }
 
-  /** On a device that offers these features besides the basic ones; its rings are packed where that is among them. */
+  /** On a device that offers these features beyond the basic ones; its rings are packed if that is among them. */
   static offering(features: bigint, options: NetDeviceOptions = {}): Promise<Driver> {
     const ring = (features & f.VIRTIO_F_RING_PACKED) !== 0n ? 'packed' : 'split';
     return Driver.open({ ring, ...options }, (transport) => {
@@ -50,13 +50,13 @@ export class Driver {
     });
   }
 
-  /** Closes the device, which has seen nothing that a driver must not do. */
+  /** Closes the device. Demands that the device has seen nothing that a driver must not do. */
   async finish(): Promise<void> {
     await this.device.close();
     expect(this.transport.violations).toEqual([]);
   }
 
-  /** A buffer with `frame` in it, or NO_BUFFER when the pool has none even after what was sent has come back. */
+  /** A buffer with `frame` in it, or NO_BUFFER if the pool has none, even after sent buffers have come back. */
   buffer(frame: Uint8Array): number {
     const { pool, memory } = this.device;
     let handle = pool.get();
@@ -70,7 +70,7 @@ export class Driver {
     return handle;
   }
 
-  /** Offers the frames in one burst; returns how many were taken. The others' buffers go back to the pool. */
+  /** Offers the frames in one burst; returns how many were taken. The buffers of the others go back to the pool. */
   send(frames: readonly Uint8Array[]): number {
     let count = 0;
     for (const frame of frames) {
@@ -88,7 +88,7 @@ export class Driver {
     return taken;
   }
 
-  /** Receives a burst; the buffers stay in hand. */
+  /** Receives a burst; the caller holds the buffers. */
   receiveInHand(max = 32): { handle: number; frame: Uint8Array }[] {
     const { rxHandles, rxLengths } = this.device;
     const count = this.device.rxBurst(max);
@@ -117,8 +117,8 @@ export class Driver {
   }
 
   /**
-   * Where every buffer is. Throws when one is in two places or in none.
-   * @param apart pools of buffers that were sent, where they are not the device's pool
+   * The place of every buffer. Throws when a buffer is in two places or in none.
+   * @param apart pools of buffers that were sent, if they are not the device's pool
    */
   account(...apart: BufferPool[]): { pool: number; rx: number; tx: number; hand: number; sent?: number } {
     const { pool, rx, tx } = this.device;

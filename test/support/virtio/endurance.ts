@@ -1,4 +1,4 @@
-/** What suites of a driver whose device writes anything share, whichever layout its rings have: steps, and what must hold. */
+/** Steps and demands that suites share in which the device writes anything, for both ring layouts. */
 import { expect, vi } from 'vitest';
 import { frameCapacity } from '../../../rings/buffer-pool.js';
 import { type Driver, frameOf } from './driver.js';
@@ -6,13 +6,13 @@ import { AT_REST } from './driver-suite.js';
 
 type Received = ReturnType<Driver['receiveInHand']>;
 
-/** The device writes over the header in front of the frame, and the frame's first bytes, of every buffer. */
+/** The device overwrites, in every buffer, the header in front of the frame and the first bytes of the frame. */
 export function spoilHeaders({ device }: Driver, value: number): void {
   const { memory, pool } = device;
   for (let h = 0; h < pool.geometry.count; h++) memory.u8.fill(value, pool.offsetOf(h) + 50, pool.offsetOf(h) + 62);
 }
 
-/** Receives a burst, of frames as long as frames can be. Throws when a buffer is received that the caller has. */
+/** Receives a burst of frames, of at most `most` bytes each. Throws when a buffer is received that the caller holds. */
 export function receiveSound(driver: Driver, most: number): Received {
   const received = driver.receiveInHand(most);
   for (const { frame } of received) {
@@ -22,7 +22,7 @@ export function receiveSound(driver: Driver, most: number): Received {
   return received;
 }
 
-/** Gives back what was received and sends two frames; every buffer is in one place, before and after. */
+/** Gives back what was received and sends two frames. Every buffer is in one place, before and after. */
 export function goOn(driver: Driver, received: Received, first: number, second: number): void {
   driver.account();
   for (const { handle } of received) driver.giveBack(handle);
@@ -31,7 +31,7 @@ export function goOn(driver: Driver, received: Received, first: number, second: 
   driver.account();
 }
 
-/** A reset, which brings all buffers home; then a frame comes through, which `deliver` puts into the receive ring. */
+/** A reset, which brings all buffers home. Then a frame comes through, which `deliver` puts into the receive ring. */
 export async function recovers(driver: Driver, deliver: (frame: Uint8Array) => boolean): Promise<void> {
   await vi.advanceTimersByTimeAsync(200);
   driver.transport.needReset();

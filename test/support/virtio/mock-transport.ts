@@ -1,6 +1,6 @@
 /**
- * A VirtioTransport without a device behind it: the test plays the device. Records the calls, and notes every driver MUST
- * of the initialisation that it sees broken (virtio 1.2, 2.1 to 3.1), as {@link DeviceRing} does of the queues.
+ * A VirtioTransport without a device behind it: the test plays the device. Records the calls, and notes every driver
+ * MUST of the initialisation that it sees broken (virtio 1.2, 2.1 to 3.1), as {@link DeviceRing} does for the queues.
  */
 import { type AddressSpace, LinearAddressSpace, type PacketMemory } from '../../../drivers/memory/index.js';
 import * as f from '../../../drivers/virtio/features.js';
@@ -12,7 +12,7 @@ import { PackedDeviceRing } from './packed-device-ring.js';
 export const RX = 0;
 export const TX = 1;
 
-/** 5.1.3.1 and 6: a feature, and what it may not be accepted without. */
+/** 5.1.3.1 and 6: a feature, and the features without which it may not be accepted. */
 const REQUIRES: readonly (readonly [bigint, bigint])[] = [
   [f.VIRTIO_NET_F_GUEST_TSO4, f.VIRTIO_NET_F_GUEST_CSUM],
   [f.VIRTIO_NET_F_GUEST_TSO6, f.VIRTIO_NET_F_GUEST_CSUM],
@@ -33,11 +33,11 @@ const FIELDS: readonly (readonly [number, number, bigint])[] = [
   [10, 12, f.VIRTIO_NET_F_MTU],
 ];
 
-/** What a device of this driver's kind offers at least. */
+/** The least that a device of this driver's kind offers. */
 export const BASIC = f.VIRTIO_F_VERSION_1;
 export const WITH_CONFIG = BASIC | f.VIRTIO_NET_F_MAC | f.VIRTIO_NET_F_STATUS | f.VIRTIO_NET_F_MTU;
 
-/** Calls whose outcome a test can decide. */
+/** Calls whose result a test can decide. */
 export type Step =
   | 'connect'
   | 'reset'
@@ -57,7 +57,7 @@ export class MockTransport implements VirtioTransport {
   hasControlQueue = false;
   pollOnly = false;
   transportFeatures = 0n;
-  /** What the device offers, and which of it makes it refuse FEATURES_OK when accepted. */
+  /** What the device offers, and which accepted features make it refuse FEATURES_OK. */
   offered = BASIC;
   refused = 0n;
   accepted: bigint | null = null;
@@ -69,7 +69,7 @@ export class MockTransport implements VirtioTransport {
   before: (step: Step) => void | Promise<void> = () => {};
   /** `status 3`, `features …`, `queue 0` and so on, in order; doorbells as `kick 0`. */
   readonly calls: string[] = [];
-  /** Doorbells as other threads ring them: a queue's index plus one is stored at that index. */
+  /** Doorbells as other threads ring them: a thread stores the index of a queue plus one at that index. */
   readonly notifyRegisters = new Uint16Array(new SharedArrayBuffer(8));
   readonly violations: string[] = [];
   rings: DeviceModel[] = [];
@@ -78,7 +78,7 @@ export class MockTransport implements VirtioTransport {
   private events: TransportEvents | null = null;
   private initialised = false;
 
-  /** The device's side of a queue, whatever its layout. */
+  /** The device's side of a queue, in either layout. */
   ring(queue: number): DeviceModel {
     return this.rings[queue] as DeviceModel;
   }
@@ -92,7 +92,7 @@ export class MockTransport implements VirtioTransport {
     return this.rings[TX] as DeviceRing;
   }
 
-  /** The same of a device with packed rings. */
+  /** The same for a device with packed rings. */
   get packedRx(): PackedDeviceRing {
     return this.rings[RX] as PackedDeviceRing;
   }
@@ -140,7 +140,7 @@ export class MockTransport implements VirtioTransport {
   async setStatus(status: number): Promise<void> {
     await this.enter('setStatus', `status ${status}`);
     this.demand(this.initialised, '3.1.1: the device status is written before the device was reset');
-    // NEEDS_RESET is the device's own bit.
+    // NEEDS_RESET is a bit of the device's own.
     const cleared = this.status & ~status & ~f.VIRTIO_STATUS_NEEDS_RESET;
     this.demand(cleared === 0, `2.1.1: status bits ${cleared} are cleared (${this.status} became ${status})`);
     const failed = (this.status & f.VIRTIO_STATUS_FAILED) !== 0;
@@ -219,7 +219,7 @@ export class MockTransport implements VirtioTransport {
     this.events?.onLost(reason);
   }
 
-  /** 2.1.2: an error that only a reset ends; the device tells it by a configuration change. */
+  /** 2.1.2: an error that only a reset ends; the device reports it by a configuration change. */
   needReset(): void {
     this.status |= f.VIRTIO_STATUS_NEEDS_RESET;
     this.events?.onConfigChange();

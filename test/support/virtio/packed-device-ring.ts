@@ -15,7 +15,7 @@ interface Place {
 }
 
 export class PackedDeviceRing extends DeviceModel {
-  /** The next descriptor to look for, and the next to write a used one to. */
+  /** The next descriptor to look at, and the next to write a used one to. */
   readonly nextAvail: Place = { index: 0, wrap: true };
   readonly nextUsed: Place = { index: 0, wrap: true };
   /** Descriptors used, and taken, since the reset. */
@@ -37,11 +37,11 @@ export class PackedDeviceRing extends DeviceModel {
     this.demand(device % 4 === 0, '2.8.10.1: the device event suppression is not aligned to 4');
     this.demand(size > 0 && size <= 32768, `2.8: a queue of ${size}`);
     this.demand(this.view.getUint32(device, true) === 0, '2.8.14: the device event suppression is not zeroed');
-    // 2.8.13: the ring begins as zeros; what a driver has put into it since, no device may see before DRIVER_OK.
+    // 2.8.13: the ring begins as zeros. What a driver has put into it since then, no device may see before DRIVER_OK.
     this.demand((this.u16(descriptors + 14) & (F_AVAIL | F_USED)) === 0, '2.8.13: the first descriptor is marked');
   }
 
-  /** Our own place, size and all, moved on by `count` descriptors. */
+  /** A place of the device, with this ring's size, moved on by `count` descriptors. */
   private moved({ index, wrap }: Place, count: number): Place {
     const next = index + count;
     return next < this.layout.size ? { index: next, wrap } : { index: next - this.layout.size, wrap: !wrap };
@@ -118,7 +118,7 @@ export class PackedDeviceRing extends DeviceModel {
     for (let i = chains.length - 1; i >= 0; i--) this.writeUsed(places[i]!, chains[i]!.id, written);
   }
 
-  /** Uses chains that were taken one after the other by one descriptor, as a device may with IN_ORDER (2.8.8). */
+  /** Uses chains that were taken one after the other with one descriptor, as a device may with IN_ORDER (2.8.8). */
   useBatch(chains: readonly Chain[]): void {
     for (const chain of chains) this.held.delete(chain.id);
     this.writeUsed(this.nextUsed, chains.at(-1)!.id, 0);
@@ -146,7 +146,7 @@ export class PackedDeviceRing extends DeviceModel {
     this.setEvent(wanted ? ENABLE : DISABLE, this.nextAvail);
   }
 
-  /** What the device wants to be told: flags, and with DESC (2.8.10) of which descriptor. */
+  /** What the device wants to be notified of: flags, and with DESC (2.8.10) the descriptor. */
   setEvent(flags: number, { index, wrap }: Place = { index: 0, wrap: false }): void {
     this.event = (index | (wrap ? 0x8000 : 0) | (flags << 16)) >>> 0;
     this.view.setUint32(this.layout.device, this.event, true);
@@ -163,7 +163,7 @@ export class PackedDeviceRing extends DeviceModel {
     return false;
   }
 
-  /** Whether this device wants to hear of `count` descriptors made available from `from` on, one by one. */
+  /** Whether this device wants a notification of `count` descriptors made available from `from` on, one by one. */
   wantsNotification(from: Place, count: number): boolean {
     const flags = this.event >>> 16;
     if (flags !== DESC || !this.eventIdx) return flags !== DISABLE;

@@ -10,7 +10,7 @@ const F_AVAIL = 0x80;
 const F_USED = 0x8000;
 const WRAP = 0x8000;
 
-/** A descriptor exactly as told. */
+/** A descriptor that is written exactly as given. */
 export interface RawDescriptor {
   readonly offset: number;
   readonly length: number;
@@ -21,7 +21,7 @@ export interface RawDescriptor {
 }
 
 export class PackedDriver extends DriverModel {
-  /** Places in the ring, and rounds, since the start: a place is its remainder by the size. */
+  /** Places in the ring, and rounds, since the start. The index of a place is its remainder by the size. */
   private offered: number;
   private seen: number;
   private readonly spans = new Map<number, number>();
@@ -30,7 +30,7 @@ export class PackedDriver extends DriverModel {
   constructor(options: Partial<RingOptions> = {}, memory?: MemoryViews, ring = 0) {
     super({ base: WRAP, ...options, packed: true }, memory, ring);
     const { base, size } = this.options;
-    // Rounds are counted from 0 on, whose wrap counter is 1.
+    // Rounds are counted from 0, whose wrap counter is 1.
     this.offered = (base & (WRAP - 1)) + ((base & WRAP) !== 0 ? 0 : size);
     this.seen = this.offered;
   }
@@ -50,13 +50,13 @@ export class PackedDriver extends DriverModel {
 
   offer(parts: readonly Part[], direct = parts.length): number {
     const id = this.nextId;
-    // Any 16 bits do, in any order.
+    // Any 16 bits will do, in any order.
     this.nextId = (this.nextId + 40503) & 0xffff;
     const raw = parts.map(({ offset, length, write }, i) => ({
       offset,
       length,
       flags: (i < parts.length - 1 ? F_NEXT : 0) | (write ? F_WRITE : 0),
-      // 2.8.6: the last descriptor has the id; what the others have means nothing.
+      // 2.8.6: the last descriptor has the id; the ids of the others mean nothing.
       id: i === parts.length - 1 ? id : 0xffff,
     }));
     if (direct >= parts.length) {
@@ -82,7 +82,10 @@ export class PackedDriver extends DriverModel {
     this.spans.set(chain.at(-1)!.id ?? 0, chain.length);
   }
 
-  /** Writes descriptors over the ring from the next place on, whoever they belong to, and keeps no account of them. */
+  /**
+   * Writes descriptors over the ring from the next place on, whichever side they belong to, without accounting for
+   * them.
+   */
   scribble(descriptors: readonly RawDescriptor[]): void {
     for (const [i, d] of descriptors.entries()) this.write(this.at(this.offered + i), d, this.offered + i);
   }
@@ -120,13 +123,16 @@ export class PackedDriver extends DriverModel {
     return half * 0x1_0001;
   }
 
-  /** What this driver wants to be told: 0 all, 1 nothing, 2 of the descriptor at place `count` since the start (2.8.10). */
+  /**
+   * What this driver wants to be notified of: 0 all, 1 nothing, 2 the descriptor at place `count` since the start
+   * (2.8.10).
+   */
   setEvent(flags: number, count = 0): void {
     this.view.setUint16(this.place.avail, (count % this.options.size) | (this.wrapAt(count) ? WRAP : 0), true);
     this.view.setUint16(this.place.avail + 2, flags, true);
   }
 
-  /** What the device wants to be told. */
+  /** What the device wants to be notified of. */
   get deviceEvent(): { flags: number; index: number; wrap: boolean } {
     const off = this.view.getUint16(this.place.used, true);
     return { flags: this.view.getUint16(this.place.used + 2, true), index: off & (WRAP - 1), wrap: off >= WRAP };

@@ -18,7 +18,7 @@ export class SplitDriver extends DriverModel {
     this.view.setUint16(this.place.used + 2, this.offered, true);
   }
 
-  /** Writes a descriptor of the table, or of the one at `table`, exactly as told. */
+  /** Writes a descriptor of the table, or of the one at `table`, exactly as given. */
   setDescriptor(
     id: number,
     offset: number,
@@ -69,7 +69,7 @@ export class SplitDriver extends DriverModel {
     return head;
   }
 
-  /** Puts a head into the avail ring, whatever it is, and shows it. */
+  /** Puts a head into the avail ring, whatever it is, and shows it to the device. */
   offerHead(head: number): void {
     this.view.setUint16(this.place.avail + 4 + (this.offered % this.options.size) * 2, head, true);
     this.setAvailIdx(this.offered + 1);
@@ -96,7 +96,7 @@ export class SplitDriver extends DriverModel {
     return this.view.getUint16(this.place.used + 4 + 8 * this.options.size, true);
   }
 
-  /** What the device has used since the last call. The chains' descriptors are free again. */
+  /** What the device has used since the last call. The descriptors of the chains are free again. */
   takeUsed(): UsedElement[] {
     const found: UsedElement[] = [];
     const idx = this.view.getUint16(this.place.used + 2, true);
