@@ -1,4 +1,4 @@
-/** `npm run bench -- pipeline`, as a test: that it runs and that its JSON is well-formed; never how fast anything is. */
+/** `npm run bench -- pipeline` runs and prints well-formed JSON. How fast anything is, is not tested. */
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
@@ -23,8 +23,8 @@ async function measure(rows: string): Promise<AnyRow[]> {
 }
 
 describe('npm run bench -- pipeline', () => {
-  // That no packet is lost on the way is checked by the benchmark itself, which fails otherwise.
-  it('measures what a hop costs, and that it grows with nothing', { timeout: 120_000 }, async () => {
+  // The benchmark itself checks that no packet is lost, and fails otherwise.
+  it('measures the cost of a hop, which grows with nothing', { timeout: 120_000 }, async () => {
     const rows = await measure('^(hop|flat)/(1|64)/100$|^hop-2kb/1/1$');
     expect(rows.map(({ name }) => name)).toEqual([
       'hop/1/100',
@@ -42,7 +42,7 @@ describe('npm run bench -- pipeline', () => {
     }
   });
 
-  it('measures threads on CPUs of their own, and with a core that stands still', { timeout: 120_000 }, async () => {
+  it('measures threads on their own CPUs, and with a core that stands still', { timeout: 120_000 }, async () => {
     const rows = await measure('^(threads/1kb|stall/4)$');
     expect(rows.map(({ name }) => name)).toEqual(['threads/1kb', 'stall/4']);
     const [threads, stall] = rows;

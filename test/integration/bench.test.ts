@@ -1,4 +1,4 @@
-/** Each benchmark as a test: that it runs and that its JSON is well-formed; never how fast anything is. */
+/** Each benchmark runs and prints well-formed JSON. How fast anything is, is not tested. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ const figure = (unit: string) => ({
   unit,
 });
 
-/** Runs rows of a benchmark; returns its report, of which what all reports have was checked. */
+/** Runs rows of a benchmark; checks what all reports have in common, and returns the report. */
 async function bench(name: string, rows: string, ...more: string[]): Promise<Report> {
   const child = Child.spawn(process.execPath, [BENCH, name, '--quick', '--json', '--rows', rows, ...more]);
   try {
@@ -35,7 +35,7 @@ async function bench(name: string, rows: string, ...more: string[]): Promise<Rep
       expect(median).toBeGreaterThanOrEqual(min);
       expect(max).toBeGreaterThanOrEqual(median);
     }
-    // What is doubted must say why, and what is not must not.
+    // A row in doubt must have a reason, and no other row may have one.
     expect(noise?.reasons.length === 0).toBe(noise?.conclusive);
   }
   return report;
@@ -80,7 +80,7 @@ describeWith('npm run bench -- switch', [ovs], () => {
 });
 
 describeWith('npm run bench -- latency', [testpmd], () => {
-  it('has the percentiles of both', LIMIT, async () => {
+  it('has the percentiles of both echoes', LIMIT, async () => {
     const { rows } = await bench('latency', '^rtt/10$');
     const percentiles = { p50: expect.any(Number), 'p99.9': expect.any(Number), max: expect.any(Number) };
     expect(rows).toMatchObject([
@@ -105,7 +105,7 @@ describe('npm run bench -- soak', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tspmd-report-'));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  it('counts what is collected, and writes its pages', LIMIT, async () => {
+  it('counts garbage collections, and writes its pages', LIMIT, async () => {
     const report = await bench('soak', '', '--report', folder);
     expect(report.rows.map(({ name }) => name)).toEqual(['soak/driver', 'soak/api']);
     expect(readdirSync(folder).sort()).toEqual(['README.md', 'report.json', 'soak.svg']);
@@ -115,7 +115,7 @@ describe('npm run bench -- soak', () => {
 });
 
 describe('npm run bench -- all', () => {
-  it('measures what can be measured, one benchmark after the other', LIMIT, async () => {
+  it('measures what can be measured here, one benchmark after the other', LIMIT, async () => {
     const report = await bench('all', '^soak/driver$');
     expect(report).toMatchObject({ reports: [{ benchmark: 'soak' }], notMeasured: {} });
     expect(report.rows.map(({ name }) => name)).toEqual(['soak/driver']);

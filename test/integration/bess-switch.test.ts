@@ -1,4 +1,6 @@
-/** The embedded switch as `tspmd switch` runs it, with our own driver as both VMs: sockets, shared memory and all. */
+/**
+ * The embedded switch as `tspmd switch` runs it, with our own driver as both VMs, over real sockets and shared memory.
+ */
 import { existsSync, mkdtempSync, readdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -86,7 +88,7 @@ describe('tspmd switch', () => {
     rmSync(directory, { recursive: true });
   });
 
-  /** Runs forward_script.bess, or another one; resolves when it is ready. */
+  /** Runs forward_script.bess, or another script; resolves when the switch is ready. */
   async function start(options: Partial<OpenSwitchOptions> = {}): Promise<void> {
     const controller = new AbortController();
     stop = () => controller.abort();
@@ -104,7 +106,7 @@ describe('tspmd switch', () => {
   async function connectBoth(): Promise<[Vm, Vm]> {
     const both: [Vm, Vm] = [await Vm.connect(join(directory, '1.sock')), await Vm.connect(join(directory, '2.sock'))];
     vms.push(...both);
-    // What is sent to a driver whose queues have not started is dropped, and the switch learns of the start by a kick.
+    // Frames to a driver whose queues have not started are dropped. The switch learns of the start by a kick.
     await untilUp('vm1', 'vm2');
     return both;
   }
@@ -114,7 +116,7 @@ describe('tspmd switch', () => {
     while (!ports.every((port) => stats.ports[port]?.up)) stats = await fetchStats(process.pid);
   }
 
-  /** Waits for what must come; the test's timeout is for when it does not. */
+  /** Waits for frames that must come; the test's timeout ends the wait if they do not. */
   async function until(condition: () => boolean): Promise<void> {
     while (!condition()) {
       await nextTurn();
@@ -144,7 +146,7 @@ describe('tspmd switch', () => {
     for (let i = 0; i < 20; i++) {
       one.send(frame(VM2, i));
       await until(() => two.tags.length === i + 1);
-      // Long enough for the switch to fall asleep, or nearly so: the race is the point.
+      // Long enough for the switch to fall asleep, or nearly so: the test wants this race.
       for (let turn = 0; turn < 5 * i; turn++) await nextTurn();
     }
     expect(two.tags).toEqual(Array.from({ length: 20 }, (_, i) => i));
@@ -168,7 +170,7 @@ describe('tspmd switch', () => {
     expect(again.tags).toEqual([2]);
   });
 
-  it('says so when a socket was removed or replaced, and shows it with its counters', async () => {
+  it('says that a socket was removed or replaced, and shows it with its counters', async () => {
     await start();
     unlinkSync(join(directory, '1.sock'));
     unlinkSync(join(directory, '2.sock'));
@@ -199,7 +201,7 @@ describe('tspmd switch', () => {
     expect(logs.find((line) => line.includes('3a:01'))).toMatch(/^port vm1: .* 52:54:00:00:00:01 \(to vm1_out\), /);
   });
 
-  it('prints its counters at SIGUSR1, and for who asks', async () => {
+  it('prints its counters at SIGUSR1, and to a client of its control socket', async () => {
     await start();
     const before = lines.length;
     process.kill(process.pid, 'SIGUSR1');
@@ -231,7 +233,7 @@ describe('tspmd switch', () => {
     expect(lines).toEqual([]);
   });
 
-  it('tells why it cannot listen', async () => {
+  it('says why it cannot listen', async () => {
     const file = join(directory, 'bad.bess');
     const long = join(directory, 'x'.repeat(120));
     writeFileSync(file, `p = PMDPort(vdev='eth_vhost0,iface=${long}')\n`);

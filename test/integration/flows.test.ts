@@ -1,6 +1,7 @@
 /**
- * Many flows at once through each thread layout, over the embedded switch: each flow on one core, in order, nothing twice,
- * and nothing lost that no counter tells of; also with a core that stands still or fails, and a switch that is killed.
+ * Many flows at once in each thread layout, over the embedded switch: each flow stays on one core and in order, nothing
+ * comes twice, and nothing is lost that no counter shows. Also with a core that stands still or fails, and with a
+ * switch that is killed.
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Child } from '../../scripts/child.js';
@@ -10,7 +11,7 @@ import { BLOCK, KEEP, THROW } from '../support/flows/flow-packet.js';
 import { ALL_MODES, CORE_MODES, MODES, stackCores, withCores } from '../support/threads/modes.js';
 
 const LIMIT = { timeout: 90_000 };
-/** What no run may show, whatever becomes of its packets. */
+/** What no run may show, whatever happens to its packets. */
 const ORDERLY = { disorder: 0, unexpected: 0, corrupt: 0 };
 
 describe('flows through', () => {
@@ -25,8 +26,8 @@ describe('flows through', () => {
   });
 
   /**
-   * What was given up is what the reflector's stacks kept or could not send, and what a counter of the three programs says
-   * was dropped. Stops both endpoints.
+   * Expects that what was given up is what the reflector's stacks kept or could not send, and what a counter of the
+   * three programs says was dropped. Stops both endpoints.
    */
   async function expectAccounted({ lost }: FlowResult, reflector: Child, generator: Child): Promise<void> {
     const { summary } = await network.switchStats();
@@ -44,7 +45,7 @@ describe('flows through', () => {
   }
 
   describe.each(ALL_MODES)('mode %s', (mode) => {
-    it('stay in order, each on one core in both directions, and lose nothing that fits the rings', LIMIT, async () => {
+    it('stay in order and on one core both ways, and lose nothing that fits the rings', LIMIT, async () => {
       const reflector = await network.startReflector(...MODES[mode]);
       const result = await network.run({ flows: 128, window: 4, packets: 40_000 });
       expect(result).toMatchObject({ ...ORDERLY, lost: 0, moved: 0, sent: result.answered });
@@ -52,11 +53,12 @@ describe('flows through', () => {
       const { all, cores } = await totalsOf(reflector);
       expect(all).toMatchObject({ packets: result.answered, flows: 128, disorder: 0, misplaced: 0, corrupt: 0 });
       expect(cores.map(({ packets }) => packets)).toEqual(result.cores);
-      // 128 flows over two cores: that one has less than a quarter has a chance of 1 in 10^9; the ports are always the same.
+      // 128 flows over two cores: one of them has less than a quarter with a chance of 1 in 10^9. The ports are always
+      // the same.
       for (const { flows = 0 } of cores) expect(flows).toBeGreaterThanOrEqual(128 / stackCores(mode) / 2);
     });
 
-    it('lose under too much load what counters tell of, and keep their order', LIMIT, async () => {
+    it('under too much load lose only what counters show, and keep their order', LIMIT, async () => {
       const reflector = await network.startReflector(...MODES[mode], '--buffers', '1024');
       const generator = await network.startGenerator({ flows: 512, window: 8, packets: 60_000 });
       const result = await network.result(generator);
@@ -80,7 +82,7 @@ describe('flows through', () => {
   });
 
   describe.each(CORE_MODES)('mode %s', (mode) => {
-    it('wait while their core stands still, and those of the others do not', LIMIT, async () => {
+    it('wait while their core stands still; flows of other cores go on', LIMIT, async () => {
       const reflector = await network.startReflector(...withCores(mode, 3));
       const order = { order: BLOCK + 500, order_every: 5000, orders: 2 };
       const result = await network.run({ flows: 96, window: 8, packets: 40_000, ...order });

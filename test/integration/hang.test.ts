@@ -1,4 +1,4 @@
-/** A process that hangs, in a system call or without end in JavaScript, is ended by one signal. */
+/** One signal ends a process that hangs, in a system call or without end in JavaScript. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -22,7 +22,7 @@ function threads(pid: number): string[] {
   return readdirSync(`/proc/${pid}/task`).map((task) => readFileSync(`/proc/${pid}/task/${task}/comm`, 'utf8').trim());
 }
 
-/** An endpoint with the hanging app, that is watched. */
+/** An endpoint with the hanging app, whose main thread is watched. */
 async function start(how: string, ...args: string[]): Promise<void> {
   child = Child.tspmd(
     ...['run', '--device', `vhost-user:${backend.path}`, '--ip', '10.0.0.1/24', '--hugepages', 'never'],
@@ -65,12 +65,12 @@ describe('one SIGTERM ends', () => {
     expect(child.output).toContain('tspmd: the main thread hangs in a system call: this process ends');
   });
 
-  it.each(CORE_MODES)('a process of which another thread hangs (%s)', async (mode) => {
+  it.each(CORE_MODES)('a process with another thread that hangs (%s)', async (mode) => {
     await start('kernel', ...withCores(mode, 1));
     writeFileSync(trigger, '');
     await child.waitFor(/^hangs now/m);
     child.signal('SIGTERM');
-    // By the watch, which sees the main thread wait for the other one, or by the kernel.
+    // The watch ended it, which sees the main thread wait for the other thread, or the kernel did.
     expect(['SIGTERM', 'SIGALRM']).toContain((await child.exited).signal);
   });
 });
@@ -83,7 +83,7 @@ describe('a process that does not hang', () => {
     expect(child.output).not.toContain('main thread');
   });
 
-  it('that was stopped for a while (SIGSTOP) ends in order', async () => {
+  it('ends in order even if it was stopped for a while (SIGSTOP)', async () => {
     await start('never');
     child.signal('SIGSTOP');
     await until('the stop', () => / T /.test(readFileSync(`/proc/${child.pid}/stat`, 'utf8')));

@@ -1,6 +1,7 @@
 /**
- * The project under the other versions of Node that it supports: the unit tests of what depends on Node or its V8 (FFI,
- * shared memory, threads, the event loop), the demo in each thread layout, and a stack in TypeScript that Node runs as it is.
+ * The project with the other versions of Node that it supports: the unit tests of what depends on Node or its V8 (FFI,
+ * shared memory, threads, the event loop), the demo in each thread layout, and a stack in TypeScript that Node runs
+ * without a build.
  */
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, it } from 'vitest';
@@ -50,7 +51,7 @@ for (const node of NODES) {
     });
 
     it('passes the unit tests that depend on Node', LIMIT, async () => {
-      // The names must be whole: vitest looks for them anywhere in a path.
+      // The names must be complete: vitest looks for them anywhere in a path.
       const files = TESTS.map((name) => `test/unit/${name}.test.ts`);
       const vitest = start(
         file('node_modules/vitest/vitest.mjs'),
@@ -74,7 +75,7 @@ for (const node of NODES) {
       });
     });
 
-    it.each(ALL_MODES)('answers pings by a stack in TypeScript in mode %s', LIMIT, async (mode) => {
+    it.each(ALL_MODES)('answers pings with a stack in TypeScript in mode %s', LIMIT, async (mode) => {
       const app = file('templates/new-stack/src/stack.ts');
       await expectPingsAnswered(tspmd, [...MODES[mode], '--app', app], /^ready: .* app .*stack\.ts$/m);
     });

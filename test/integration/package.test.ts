@@ -1,4 +1,6 @@
-/** The package as it is published, installed into an empty project and used there: its files, its command, its exports. */
+/**
+ * The package as it is published, installed into an empty project and used there: its files, its command, its exports.
+ */
 import { readdirSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
@@ -33,7 +35,7 @@ describe('the package', () => {
   }
   const tspmd = (...args: string[]): Child => start(...installed.command(...args));
 
-  it('has what the README speaks of', () => {
+  it('has the files that the README names', () => {
     expect(installed.files).toEqual(
       expect.arrayContaining([
         ...['README.md', 'CHANGELOG.md', 'LICENSE', 'SECURITY.md', 'package.json', 'scripts/bind-vfio.sh'],
@@ -62,7 +64,7 @@ describe('the package', () => {
       ...Object.fromEntries(EXPORTS.map(({ path, name }) => [path, files(name)])),
       './package.json': './package.json',
     });
-    // An object's keys have an order, and TypeScript takes the first condition that holds.
+    // The keys of an object have an order, and TypeScript takes the first condition that holds.
     for (const entry of Object.values(exports)) {
       if (typeof entry === 'object' && entry !== null) expect(Object.keys(entry)[0]).toBe('types');
     }
@@ -73,8 +75,8 @@ describe('the package', () => {
     expect(folders.filter((name) => name !== '@koromix')).toEqual(['koffi', 'tspmd']);
   });
 
-  it('imports koffi and Node, and names the licences of all else that is in it', () => {
-    // A statement is a line.
+  it('imports koffi and Node, and names the licences of everything bundled', () => {
+    // One statement is one line.
     const IMPORT =
       /^(?:import|export)\b.*?"([^"]+)";$|\b(?:import|require|createRequire\(import\.meta\.url\))\("([^"]+)"\)/gm;
     const imports = installed.files
@@ -90,7 +92,7 @@ describe('the package', () => {
   });
 
   it.each(['--help', '--version', 'devices', 'run --help', 'ping --help', 'switch --help', 'new --help'])(
-    'has a command: tspmd %s',
+    'has the command tspmd %s',
     async (args) => {
       const child = tspmd(...args.split(' '));
       expect(await child.exited, child.output).toEqual({ code: 0, signal: null });
@@ -98,7 +100,7 @@ describe('the package', () => {
   );
 
   it.each(EXPORTS.map(({ path }) => nameOf(path)))(
-    'gives %s by import and by require, without a word',
+    'gives %s by import and by require, without a message',
     async (name) => {
       const names = 'console.log(JSON.stringify(Object.keys(given).sort()))';
       const imported = start(

@@ -1,4 +1,7 @@
-/** What ping and an endpoint say when nobody hears them: ARP or the echo, and whose MAC address the switch does not know. */
+/**
+ * What ping and an endpoint say when they get no answer: whether ARP or the echo failed, and which MAC address the
+ * switch does not know.
+ */
 import { writeFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Child } from '../../scripts/child.js';
@@ -7,7 +10,7 @@ import { ALL_MODES, MODES } from '../support/threads/modes.js';
 
 const MAC = '[0-9a-f:]{17}';
 const RANDOM = `our MAC address ${MAC} was chosen at random; --mac sets another: a switch whose table does not have it drops`;
-/** Sends one UDP packet to 10.0.0.77, where nobody is. */
+/** Sends one UDP packet to 10.0.0.77, which no station has. */
 const SENDER = `export default (core) => {
   let isSent = false;
   return {
@@ -24,7 +27,7 @@ const SENDER = `export default (core) => {
   };
 };`;
 
-describe('an endpoint that nobody hears', () => {
+describe('an endpoint that gets no answer', () => {
   const network = new TwoPortSwitch();
   const start = (command: string, port: number, ...more: string[]): Child =>
     network.tspmd(command, ...network.endpoint(port), ...more);
@@ -53,10 +56,10 @@ describe('an endpoint that nobody hears', () => {
     );
   });
 
-  it('hears from ping that its own address is not in the table, or that of the other side', async () => {
+  it('hears from ping whose address the switch does not know', async () => {
     const echo = start('run', 2, '--mac', '52:54:00:00:00:02');
     await echo.waitFor(/^ready/m);
-    // The other side's answer to our request is sent to us alone, where the switch finds no way.
+    // The other side's answer to our request goes to our address only, and the switch does not know it.
     expect((await ping('--to', '10.0.0.2')).at(-1)).toMatch(new RegExp(`^ARP was never answered .* ${RANDOM}`));
     await echo.stop();
     const random = start('run', 2);
@@ -65,13 +68,13 @@ describe('an endpoint that nobody hears', () => {
     expect(lines.at(-1)).toMatch(
       new RegExp(`^ARP has the address ${MAC} for it, but no echo reply came: does it answer pings\\? our MAC address`),
     );
-    // That side is told as well.
+    // The other side is told as well.
     await random.waitFor(
       new RegExp(`^tspmd: others asked for us by ARP and were answered, but have sent no packet since: ${RANDOM}`, 'm'),
     );
   });
 
-  it('has the sequence numbers on its screen that ping(8) would have', async () => {
+  it('shows the sequence numbers that ping(8) would show', async () => {
     const echo = start('run', 2, '--mac', '52:54:00:00:00:02');
     await echo.waitFor(/^ready/m);
     const child = start(

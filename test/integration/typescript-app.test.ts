@@ -1,4 +1,7 @@
-/** An app in TypeScript, run as it is: by a Node that takes the types off. Others say in one line which Node does. */
+/**
+ * An app in TypeScript without a build: Node strips its types. A Node that cannot do so says in one line which versions
+ * can.
+ */
 import { writeFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Child } from '../../scripts/child.js';
@@ -36,14 +39,14 @@ describe('an app in TypeScript', () => {
   const run = (file: string, ...options: string[]): Child =>
     network.tspmd('run', ...network.endpoint(1), '--app', file, ...options);
 
-  it.runIf(RUNS_TYPESCRIPT).each(['udp-echo', 'flow-counter', 'event-loop'])('is the example %s', async (name) => {
+  it.runIf(RUNS_TYPESCRIPT).each(['udp-echo', 'flow-counter', 'event-loop'])('can be the example %s', async (name) => {
     const child = run(`examples/${name}.ts`);
     await child.waitFor(/^ready: /m);
     expect(await child.stop()).toEqual({ code: 0, signal: null });
   });
 
   describe.each(ALL_MODES)('in mode %s', (mode) => {
-    it.runIf(RUNS_TYPESCRIPT)('runs as it is', async () => {
+    it.runIf(RUNS_TYPESCRIPT)('runs without a build', async () => {
       const child = run(app, ...MODES[mode]);
       await child.waitFor(/^ready: .* app .*my-stack\.ts$/m);
       for (let core = 0; core < stackCores(mode); core++) await child.waitFor(new RegExp(`^core ${core} says 5$`, 'm'));
@@ -51,7 +54,7 @@ describe('an app in TypeScript', () => {
       expect(child.output).not.toMatch(/Warning/);
     });
 
-    it.runIf(RUNS_TYPESCRIPT)('says where it is wrong', async () => {
+    it.runIf(RUNS_TYPESCRIPT)('says where the file has a syntax error', async () => {
       const broken = network.file('broken.ts');
       writeFileSync(broken, 'export default (core: unknown) => {\n  retrn {};\n};\n');
       const child = run(broken, ...MODES[mode]);

@@ -1,4 +1,4 @@
-/** `npm run bench -- vm`, as a test: that it runs and that its JSON is well-formed; never how fast anything is. */
+/** `npm run bench -- vm` runs and prints well-formed JSON. How fast anything is, is not tested. */
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
@@ -14,7 +14,7 @@ const figure = {
 };
 
 describeWith('npm run bench -- vm', [guest, noIommu, testpmd, command('qemu-system-x86_64')], () => {
-  it('measures a row, and says so as JSON', { timeout: 240_000 }, async () => {
+  it('measures a row, and prints it as JSON', { timeout: 240_000 }, async () => {
     const name = 'tx/64/no-iommu/vhost-user';
     const bench = Child.spawn(process.execPath, [BENCH, 'vm', '--quick', '--json', '--rows', `^${name}$`]);
     const { code } = await bench.exited;
