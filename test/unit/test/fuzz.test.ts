@@ -7,7 +7,7 @@ import { instrument } from '../../fuzz/instrument.js';
 import type { FuzzTarget } from '../../fuzz/target.js';
 import { loadTarget, TARGET_NAMES } from '../../fuzz/targets/index.js';
 
-/** Cases of a short run; fewer where a case takes longer. */
+/** Cases of a short run; fewer if a case takes longer. */
 const CASES = 10_000;
 const FEWER: Readonly<Record<string, number>> = {
   'vhost-user': 1_500,
@@ -38,7 +38,7 @@ describe('the targets', () => {
   );
 });
 
-/** Fails for what begins with the bytes 7, 42, 99; looks at one after the other. */
+/** Fails for an input that begins with the bytes 7, 42, 99, which it compares one after the other. */
 const staircase: FuzzTarget = {
   name: 'staircase',
   summary: 'for tests',
@@ -70,7 +70,7 @@ describe('the fuzzer', () => {
     expect(found[1]).toBe(found[0]);
   });
 
-  it('keeps of its cases those that are needed for all that was seen', async () => {
+  it('keeps those of its cases that are needed for all that was seen', async () => {
     const { fuzzer } = fuzzerOf(staircase, [
       Uint8Array.of(1),
       Uint8Array.of(7, 1),
@@ -108,7 +108,7 @@ describe('instrumented code', () => {
     '}',
   ].join('\n');
 
-  it('does what it did, line for line, and tells each block once', () => {
+  it('does what it did, line for line, and reports each block once', () => {
     const text = instrument(SOURCE, 'x.js');
     expect(text.split('\n')).toHaveLength(SOURCE.split('\n').length);
     const told: number[] = [];
