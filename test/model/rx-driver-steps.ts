@@ -1,7 +1,7 @@
 /** Steps of the driver's side of a receive queue, and runs of both sides. */
 import fc from 'fast-check';
 import { frameCapacity } from '../../rings/buffer-pool.js';
-import type { Bench, Config } from './bench.js';
+import type { Config, RingFixture } from './ring-fixture.js';
 import {
   ArmDevice,
   DisarmDevice,
@@ -13,7 +13,7 @@ import {
   type RxReal,
   type RxState,
   TakeBuffers,
-} from './receive.js';
+} from './rx-device-steps.js';
 import { OurRxDevice, OurRxDriver, PlainRxDevice, PlainRxDriver, type Posted, type Received } from './rx-ends.js';
 import { Alone, type Explanation, type Holder, notified, Race, type Step } from './steps.js';
 import { demand } from './virtqueue.js';
@@ -224,10 +224,10 @@ class Reset implements RxStep {
 }
 
 /** Both ends of a receive queue, as they begin. */
-export function rxReal(bench: Bench, config: Config): { real: RxReal; posted: readonly Posted[] } {
-  const makeDriver = () => (config.driver === 'ours' ? new OurRxDriver(bench, config) : new PlainRxDriver(config));
+export function rxReal(fixture: RingFixture, config: Config): { real: RxReal; posted: readonly Posted[] } {
+  const makeDriver = () => (config.driver === 'ours' ? new OurRxDriver(fixture, config) : new PlainRxDriver(config));
   const makeDevice = (driver: OurRxDriver | PlainRxDriver) =>
-    config.device === 'ours' ? new OurRxDevice(driver.at) : new PlainRxDevice(bench, config);
+    config.device === 'ours' ? new OurRxDevice(driver.at) : new PlainRxDevice(fixture, config);
   const driver = makeDriver();
   const real: RxReal = {
     driver,

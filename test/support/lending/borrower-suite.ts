@@ -3,9 +3,9 @@
  * test turns.
  */
 import { beforeEach, vi } from 'vitest';
-import { frameOf } from '../virtio/driver.js';
 import { AT_REST, DriverSuite } from '../virtio/driver-suite.js';
-import type { MockTransport } from '../virtio/mock-transport.js';
+import { frameOf } from '../virtio/driver-under-test.js';
+import type { FakeTransport } from '../virtio/fake-transport.js';
 import { Borrower } from './borrower.js';
 
 /** The places of the buffers when nothing is under way. */
@@ -38,7 +38,7 @@ export class BorrowerSuite extends DriverSuite {
     });
   }
 
-  async lend(prepare: (transport: MockTransport) => void = () => {}): Promise<Borrower> {
+  async lend(prepare: (transport: FakeTransport) => void = () => {}): Promise<Borrower> {
     return new Borrower(await this.open(prepare, { lendTx: true }));
   }
 }

@@ -2,8 +2,8 @@
 import { BorrowedTx } from '../../../drivers/virtio/lending/borrowed-tx.js';
 import type { TxLoan } from '../../../drivers/virtio/lending/tx-loan.js';
 import { NO_BUFFER } from '../../../rings/buffer-pool.js';
-import type { Driver } from '../virtio/driver.js';
-import { TX } from '../virtio/mock-transport.js';
+import type { DriverUnderTest } from '../virtio/driver-under-test.js';
+import { TX } from '../virtio/fake-transport.js';
 
 export class Borrower {
   readonly tx: BorrowedTx;
@@ -13,7 +13,7 @@ export class Borrower {
   private readonly lengths = new Uint32Array(64);
 
   constructor(
-    private readonly driver: Driver,
+    private readonly driver: DriverUnderTest,
     loan: TxLoan = driver.device.lendTx(),
   ) {
     this.tx = new BorrowedTx(loan);
@@ -58,7 +58,7 @@ export class Borrower {
   }
 
   /** The place of every buffer. */
-  account(): ReturnType<Driver['account']> {
+  account(): ReturnType<DriverUnderTest['account']> {
     return this.driver.account(this.driver.device.sent, this.tx.sent);
   }
 }

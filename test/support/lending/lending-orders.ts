@@ -12,7 +12,7 @@ import {
   Owner,
   type OwnerFacts,
 } from './lending-model.js';
-import { copyOf, modelAtomics, newWorld, type Side, scene, type World } from './lending-world.js';
+import { copyOf, modelAtomics, newSharedState, presentStep, type SharedState, type Side } from './lending-state.js';
 
 export interface Scenario {
   /** What happens to the owner's device, call by call. */
@@ -44,7 +44,7 @@ interface Thread<F> {
 }
 
 interface State {
-  readonly world: World;
+  readonly sharedState: SharedState;
   readonly owner: Thread<OwnerFacts>;
   readonly borrower: Thread<BorrowerFacts>;
   readonly from: State | null;
@@ -57,7 +57,7 @@ interface Move {
   /** The event that it begins with; null: it continues its task. */
   readonly event: Event | null;
   /** What the event removes from the shared state. */
-  readonly before: (world: World) => void;
+  readonly before: (sharedState: SharedState) => void;
 }
 
 const nothing = (): void => {};
@@ -77,8 +77,8 @@ function nameOf(event: Event): string {
 
 export async function explore(scenario: Scenario): Promise<Outcome> {
   const restore = modelAtomics();
-  scene.late = scenario.late ?? null;
-  scene.breaks = scenario.script.includes('broken');
+  presentStep.late = scenario.late ?? null;
+  presentStep.breaks = scenario.script.includes('broken');
   try {
     return await new Explorer(scenario).run();
   } finally {
@@ -98,7 +98,7 @@ class Explorer {
     const { queue } = this;
     const owner = { tasks: [], facts: this.make('owner').facts() as OwnerFacts };
     const borrower = { tasks: [], facts: this.make('borrower').facts() as BorrowerFacts };
-    this.add({ world: newWorld(), owner, borrower, from: null, step: '' });
+    this.add({ sharedState: newSharedState(), owner, borrower, from: null, step: '' });
     // The shortest way to each state first.
     for (let next = 0; next < queue.length; next++) {
       const state = queue[next]!;
@@ -120,51 +120,57 @@ class Explorer {
     this.queue.push(state);
   }
 
-  private movesIn({ world, owner, borrower }: State): Move[] {
+  private movesIn({ sharedState, owner, borrower }: State): Move[] {
     const { script } = this.scenario;
     const moves: Move[] = [];
     if (inTask(owner)) moves.push({ side: 'owner', event: null, before: nothing });
     else {
-      moves.push(...heard(world, 'owner'));
+      moves.push(...heard(sharedState, 'owner'));
       const called = callsOf(owner);
       const event = call(script[called] ?? '');
       if (called < script.length && called === owner.facts.calls) moves.push({ side: 'owner', event, before: nothing });
     }
-    if (world.isDead || !world.isLent) return moves;
+    if (sharedState.isDead || !sharedState.isLent) return moves;
     if (inTask(borrower)) moves.push({ side: 'borrower', event: null, before: nothing });
-    else moves.push(...this.movesOfBorrower(world, borrower));
+    else moves.push(...this.movesOfBorrower(sharedState, borrower));
     return moves;
   }
 
-  private movesOfBorrower(world: World, borrower: Thread<BorrowerFacts>): Move[] {
+  private movesOfBorrower(sharedState: SharedState, borrower: Thread<BorrowerFacts>): Move[] {
     const { borrower: kind, end } = this.scenario;
     const side = 'borrower';
     if (!borrower.facts.isMade) return [{ side, event: call('take up'), before: nothing }];
-    const moves: Move[] = kind === 'sleeps' ? heard(world, side) : [];
+    const moves: Move[] = kind === 'sleeps' ? heard(sharedState, side) : [];
     if (end === 'closes' && !hasClosed(borrower)) moves.push({ side, event: call('close'), before: nothing });
-    const heed = (copy: World): void => {
+    const heed = (copy: SharedState): void => {
       copy.wakes = 0;
     };
     if (kind !== 'blocks') moves.push({ side, event: call('poll'), before: nothing });
-    else if (world.wakes > 0) moves.push({ side, event: call('poll'), before: heed });
+    else if (sharedState.wakes > 0) moves.push({ side, event: call('poll'), before: heed });
     return moves;
   }
 
   /** One step of one side. */
   private async take(state: State, { side, event, before }: Move, isOnly: boolean): Promise<void> {
-    const world = copyOf(state.world);
-    before(world);
+    const sharedState = copyOf(state.sharedState);
+    before(sharedState);
     const thread = state[side];
     const tasks = event === null ? thread.tasks : [...thread.tasks, { event, results: [], isDone: false }];
     const actor = this.make(side);
-    scene.world = world;
+    presentStep.sharedState = sharedState;
     const step = `${side}: ${nameOf(tasks.at(-1)!.event)}`;
     try {
       const last = await advance(tasks, (what) => actor.act(what));
       const moved = { tasks: [...tasks.slice(0, -1), last], facts: actor.facts() };
       // Valid as long as the other side could not have acted since the poll began.
       const pollsIn = !isOnly ? undefined : isPoll(event) ? keyOf(state) : thread.pollsIn;
-      const next = { ...state, world, from: state, step, [side]: last.isDone ? moved : { ...moved, pollsIn } } as State;
+      const next = {
+        ...state,
+        sharedState,
+        from: state,
+        step,
+        [side]: last.isDone ? moved : { ...moved, pollsIn },
+      } as State;
       // It may poll for ever: polling changes nothing.
       if (last.isDone && keyOf(next) === pollsIn) this.atRest(next);
       this.add(next);
@@ -175,11 +181,11 @@ class Explorer {
   }
 
   private kill(state: State): void {
-    const world = copyOf(state.world);
-    world.isDead = true;
-    world.closed.borrower = true;
-    world.mail.borrower = [];
-    this.add({ ...state, world, from: state, step: 'borrower: dies' });
+    const sharedState = copyOf(state.sharedState);
+    sharedState.isDead = true;
+    sharedState.closed.borrower = true;
+    sharedState.mail.borrower = [];
+    this.add({ ...state, sharedState, from: state, step: 'borrower: dies' });
   }
 
   private look(state: State, moves: readonly Move[]): void {
@@ -190,8 +196,8 @@ class Explorer {
 
   private atRest(state: State): void {
     this.rests++;
-    const { world, owner, borrower } = state;
-    for (const fault of faultsAtRest(world, owner.facts, borrower.facts, this.scenario.script))
+    const { sharedState, owner, borrower } = state;
+    for (const fault of faultsAtRest(sharedState, owner.facts, borrower.facts, this.scenario.script))
       this.fault(fault, state);
   }
 
@@ -208,25 +214,27 @@ class Explorer {
 }
 
 /** What the event loop has for a side. */
-function heard({ mail, closed, told }: World, side: Side): Move[] {
+function heard({ mail, closed, told }: SharedState, side: Side): Move[] {
   const [message] = mail[side];
   if (message !== undefined && !closed[side]) {
-    return [{ side, event: { kind: 'message', message }, before: (world) => void world.mail[side].shift() }];
+    return [
+      { side, event: { kind: 'message', message }, before: (sharedState) => void sharedState.mail[side].shift() },
+    ];
   }
   if (!(closed.owner || closed.borrower) || told[side]) return [];
-  const tell = (world: World): void => {
-    world.told[side] = true;
+  const tell = (sharedState: SharedState): void => {
+    sharedState.told[side] = true;
   };
   return [{ side, event: { kind: 'closed' }, before: tell }];
 }
 
 /** All that decides what can come next. */
-function keyOf({ world, owner, borrower }: State): string {
+function keyOf({ sharedState, owner, borrower }: State): string {
   const part = (thread: Thread<unknown>): unknown => [
     thread.facts,
     inTask(thread) ? thread.tasks.at(-1) : 0,
     inTask(thread) ? (thread.pollsIn ?? 0) : 0,
   ];
-  const { words, ...rest } = world;
+  const { words, ...rest } = sharedState;
   return JSON.stringify([words.slice(32, 36), rest, part(owner), part(borrower), callsOf(owner), hasClosed(borrower)]);
 }

@@ -1,6 +1,6 @@
 /**
  * A virtio network device on PCI, as registers that answer: a PciFunction whose BARs are typed arrays with the device
- * behind them. Notes every driver MUST of virtio 1.2, 4.1 that it sees broken, with its clause; {@link DeviceRing}
+ * behind them. Notes every driver MUST of virtio 1.2, 4.1 that it sees broken, with its clause; {@link SplitDeviceModel}
  * checks the rings. Registers are modelled only by their offsets: nothing is shared with the driver.
  */
 import { signalEventfd } from '../../../drivers/libc/index.js';
@@ -8,8 +8,8 @@ import type { MemoryViews, PacketMemory } from '../../../drivers/memory/index.js
 import type { ConfigSpace } from '../../../drivers/pci/config-space.js';
 import type { PciFunction } from '../../../drivers/pci/function.js';
 import { type DeviceModel, MODEL_IOVA_BASE } from '../virtio/device-model.js';
-import { DeviceRing } from '../virtio/device-ring.js';
-import { PackedDeviceRing } from '../virtio/packed-device-ring.js';
+import { PackedDeviceModel } from '../virtio/packed-device-model.js';
+import { SplitDeviceModel } from '../virtio/split-device-model.js';
 import { type Capability, modernCapabilities, NOTIFY_MULTIPLIER, Piece, pciConfig } from './virtio-pci-config.js';
 
 const NO_VECTOR = 0xffff;
@@ -264,7 +264,7 @@ export class VirtioPciModel implements PciFunction {
     const direction = (['receive', 'transmit', 'control'] as const)[this.queueSelect]!;
     const eventIdx = (this.accepted & (1n << 29n)) !== 0n;
     const layout = { size: queue.size, descriptors, driver, device };
-    const Ring = (this.accepted & (1n << 34n)) !== 0n ? PackedDeviceRing : DeviceRing;
+    const Ring = (this.accepted & (1n << 34n)) !== 0n ? PackedDeviceModel : SplitDeviceModel;
     queue.ring = new Ring(this.memory!, layout, direction, eventIdx, this.violations);
   }
 

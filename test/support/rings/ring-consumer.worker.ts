@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { SpscFanIn } from '../../../rings/spsc-fan-in.js';
 import { SpscRing } from '../../../rings/spsc-ring.js';
-import { handleOf, lengthOf, type RingReport, type RingWork } from './ring-work.js';
+import { handleOf, lengthOf, type RingReport, type RingWork } from './ring-worker-data.js';
 
 const { buffer, capacity, backOffset, total, burst, byFans } = workerData as RingWork;
 const ring = new SpscRing(buffer, 0, capacity);

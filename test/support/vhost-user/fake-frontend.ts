@@ -7,8 +7,8 @@ import { VhostUserChannel } from '../../../drivers/transports/vhost-user/channel
 import * as p from '../../../drivers/transports/vhost-user/protocol.js';
 import type { RingOptions } from '../../../drivers/virtio/device/ring.js';
 import { type DriverModel, GUEST_BASE } from '../virtio/driver-model.js';
-import { PackedDriver } from '../virtio/packed-driver.js';
-import { SplitDriver } from '../virtio/split-driver.js';
+import { PackedDriverModel } from '../virtio/packed-driver-model.js';
+import { SplitDriverModel } from '../virtio/split-driver-model.js';
 
 const R = p.VhostUserRequest;
 /** Address of the memory in this frontend's process, as it claims. */
@@ -28,7 +28,7 @@ export class FakeFrontend {
   /** Takes over a connected socket. */
   constructor(fd: number, reactor: Reactor, options: Partial<RingOptions> = {}) {
     this.window.mapFile(0, HUGEPAGE_BYTES, this.memoryFd, 0, 'frontend memory');
-    const Driver = options.packed ? PackedDriver : SplitDriver;
+    const Driver = options.packed ? PackedDriverModel : SplitDriverModel;
     this.drivers = [new Driver(options, this.window, 0), new Driver(options, this.window, 1)];
     this.channel = new VhostUserChannel(reactor, fd, 'frontend', {
       onMessage: ({ request, flags, payload }) => {
@@ -41,12 +41,12 @@ export class FakeFrontend {
   }
 
   /** The rings of a frontend without packed ones. */
-  get rx(): SplitDriver {
-    return this.drivers[0] as SplitDriver;
+  get rx(): SplitDriverModel {
+    return this.drivers[0] as SplitDriverModel;
   }
 
-  get tx(): SplitDriver {
-    return this.drivers[1] as SplitDriver;
+  get tx(): SplitDriverModel {
+    return this.drivers[1] as SplitDriverModel;
   }
 
   tell(request: number, payload: Buffer | null = null, fds: readonly number[] = [], flags = 0): void {

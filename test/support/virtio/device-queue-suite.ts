@@ -10,8 +10,8 @@ import type { RingOptions } from '../../../drivers/virtio/device/ring.js';
 import { DeviceRxQueue } from '../../../drivers/virtio/device/rx-queue.js';
 import { DeviceTxQueue } from '../../../drivers/virtio/device/tx-queue.js';
 import type { DriverModel, Part, UsedElement } from './driver-model.js';
-import { PackedDriver } from './packed-driver.js';
-import { SplitDriver } from './split-driver.js';
+import { PackedDriverModel } from './packed-driver-model.js';
+import { SplitDriverModel } from './split-driver-model.js';
 
 /** Indexes of a whole burst. */
 export const ALL = Uint8Array.from({ length: MAX_BURST }, (_, i) => i);
@@ -42,13 +42,13 @@ class EitherLayout extends DeviceQueueSuite {
   layout: 'split' | 'packed' = 'split';
 
   /** The driver, if the layout is split. */
-  get split(): SplitDriver {
-    if (this.driver instanceof SplitDriver) return this.driver;
+  get split(): SplitDriverModel {
+    if (this.driver instanceof SplitDriverModel) return this.driver;
     throw new Error('the ring is not split');
   }
 
   protected makeDriver(options: Partial<RingOptions>): void {
-    this.driver = this.layout === 'split' ? new SplitDriver(options) : new PackedDriver(options);
+    this.driver = this.layout === 'split' ? new SplitDriverModel(options) : new PackedDriverModel(options);
   }
 }
 
@@ -146,14 +146,14 @@ export class DeviceRxSuite extends EitherLayout {
 }
 
 /** A packed ring with a queue of either direction on it: a test uses the one that it tests, or both in turn. */
-export class PackedRingSuite extends DeviceQueueSuite<PackedDriver> {
+export class PackedRingSuite extends DeviceQueueSuite<PackedDriverModel> {
   tx!: DeviceTxQueue;
   rx!: DeviceRxQueue;
   /** Why the ring was stopped. */
   reasons: string[] = [];
 
   setUp(options: Partial<RingOptions> = {}): void {
-    const driver = new PackedDriver(options);
+    const driver = new PackedDriverModel(options);
     this.driver = driver;
     this.tx = new DeviceTxQueue(driver, driver.place, driver.options);
     this.rx = new DeviceRxQueue(driver, driver.place, driver.options);

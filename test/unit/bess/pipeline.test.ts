@@ -9,7 +9,7 @@ import { QueueOut } from '../../../bess/modules/port-out.js';
 import { Replicate } from '../../../bess/modules/replicate.js';
 import { Source } from '../../../bess/modules/source.js';
 import { renderStats, snapshot } from '../../../bess/stats.js';
-import { frame, mockPort } from '../../support/bess/bess-mocks.js';
+import { fakePort, frame } from '../../support/bess/fake-port.js';
 
 const BROADCAST = 'ff:ff:ff:ff:ff:ff';
 
@@ -20,7 +20,7 @@ function mac(vm: number): string {
 /** The pipeline of forward_script.bess for `count` VMs. */
 function forwardScript(count: number) {
   const graph = new ModuleGraph();
-  const vms = Array.from({ length: count }, (_, i) => mockPort(`vm${i}`));
+  const vms = Array.from({ length: count }, (_, i) => fakePort(`vm${i}`));
   const fwd = graph.add(new L2Forward('fwd'));
   const repl = graph.add(
     new Replicate(

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type PmdPortConfig, PortTable } from '../../../bess/ports/pmd-port.js';
 import { parseVdev, type VhostVdev } from '../../../bess/ports/vdev.js';
-import { errorOf, MockDevice } from '../../support/bess/bess-mocks.js';
+import { errorOf, FakePortDevice } from '../../support/bess/fake-port.js';
 
 describe('parseVdev', () => {
   it('reads what BESS scripts say', () => {
@@ -55,7 +55,7 @@ describe('parseVdev', () => {
 describe('PortTable', () => {
   let directory: string;
   let opened: VhostVdev[];
-  let devices: MockDevice[];
+  let devices: FakePortDevice[];
   let notes: string[];
   let closed: boolean;
   let table: PortTable;
@@ -66,8 +66,8 @@ describe('PortTable', () => {
     devices = [];
     notes = [];
     closed = false;
-    const open = (queues: number): MockDevice => {
-      const device = new MockDevice(queues);
+    const open = (queues: number): FakePortDevice => {
+      const device = new FakePortDevice(queues);
       devices.push(device);
       return device;
     };
@@ -153,7 +153,7 @@ describe('PortTable', () => {
 
   it('closes every device, also if one of them fails', async () => {
     for (const unit of [0, 1, 2]) table.create(config(vhost(unit)));
-    const failing = devices[0] as MockDevice;
+    const failing = devices[0] as FakePortDevice;
     failing.close = () => {
       throw new Error('stuck');
     };

@@ -6,13 +6,13 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadScript } from '../../../bess/script/load.js';
 import type { Switch } from '../../../bess/switch.js';
-import { frame, MockDevice } from '../../support/bess/bess-mocks.js';
+import { FakePortDevice, frame } from '../../support/bess/fake-port.js';
 
 const FORWARD_SCRIPT = fileURLToPath(new URL('../../../bess/forward_script.bess', import.meta.url));
 const FORWARD_N = fileURLToPath(new URL('../../../bess/forward_n.bess', import.meta.url));
 
 let directory: string;
-let devices: MockDevice[];
+let devices: FakePortDevice[];
 let sharedClosed: boolean;
 let lines: string[];
 let loaded: Switch | null;
@@ -31,8 +31,8 @@ afterEach(async () => {
 });
 
 async function load(file: string, variables: Record<string, string> = {}): Promise<Switch> {
-  const open = (queues: number): MockDevice => {
-    const device = new MockDevice(queues);
+  const open = (queues: number): FakePortDevice => {
+    const device = new FakePortDevice(queues);
     devices.push(device);
     return device;
   };

@@ -8,7 +8,7 @@ import { QueueInc } from '../../../bess/modules/port-inc.js';
 import { QueueOut } from '../../../bess/modules/port-out.js';
 import { parseIpv4, SpoofGuard } from '../../../bess/modules/spoof-guard.js';
 import { loadScript } from '../../../bess/script/load.js';
-import { errorOf, mockPort } from '../../support/bess/bess-mocks.js';
+import { errorOf, fakePort } from '../../support/bess/fake-port.js';
 import { temporaryDirectory } from '../../support/resources.js';
 
 const OWN = [0x52, 0x54, 0, 0, 0, 1];
@@ -25,9 +25,9 @@ const ipv4 = (source: number[]): number[] => [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17
 
 /** One VM behind a guard: what passes and what is refused. */
 function guarded(ips: number[][] = [IP]) {
-  const vm = mockPort('vm');
-  const passed = mockPort('passed');
-  const refused = mockPort('refused');
+  const vm = fakePort('vm');
+  const passed = fakePort('passed');
+  const refused = fakePort('refused');
   const input = new QueueInc('in', vm.port, 0);
   const guard = new SpoofGuard(
     'guard',

@@ -4,7 +4,7 @@ import { Sink } from '../../../bess/modules/merge.js';
 import { PortInc } from '../../../bess/modules/port-inc.js';
 import { QueueOut } from '../../../bess/modules/port-out.js';
 import { Worker } from '../../../bess/worker.js';
-import { frame, mockPort } from '../../support/bess/bess-mocks.js';
+import { fakePort, frame } from '../../support/bess/fake-port.js';
 
 const MAC = '52:54:00:00:00:01';
 let worker: Worker | null = null;
@@ -13,8 +13,8 @@ afterEach(() => worker?.stop());
 
 /** Forwards from one port to another, with a worker. */
 function wire(policy: 'adaptive' | 'spin', onError: (error: unknown) => void = () => undefined) {
-  const a = mockPort('a');
-  const b = mockPort('b');
+  const a = fakePort('a');
+  const b = fakePort('b');
   const input = new PortInc('in', a.port);
   input.connect(0, new QueueOut('out', b.port, 0), 0);
   worker = new Worker(input.tasks, policy, onError);

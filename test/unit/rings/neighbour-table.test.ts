@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { NeighbourReader, NeighbourState } from '../../../rings/neighbour-reader.js';
 import { NeighbourTable, NOBODY } from '../../../rings/neighbour-table.js';
-import { collidingAddresses } from '../../support/link/colliding.js';
+import { collidingAddresses } from '../../support/link/colliding-addresses.js';
 import type { NeighbourWork } from '../../support/rings/neighbour-writer.worker.js';
 
 const { FREE, BUSY, REACHABLE, STALE, STATIC } = NeighbourState;

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { TspmdConfig } from '../../../src/config.js';
 import { ConfigError } from '../../../src/errors.js';
 import { resolveConfig } from '../../../src/resolve-config.js';
-import { MICROSOFT } from '../../support/threads/rss.js';
+import { MICROSOFT } from '../../support/rss/reference-hash.js';
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 

@@ -8,9 +8,9 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { allowedCpus, isListed, onlineCpus } from '../../../src/cpus.js';
 import * as tspmd from '../../../src/index.js';
 import { FakeDevice } from '../../../src/testing/fake-device.js';
-import { makeCore } from '../../support/link/core.js';
 import { OUR_IP } from '../../support/link/frames.js';
-import { PortLab } from '../../support/threads/multi-port.js';
+import { makeCore } from '../../support/link/test-core.js';
+import { PortLab } from '../../support/threads/port-lab.js';
 import { until } from '../../support/until.js';
 
 const config = { device: 'vhost-user:/tmp/x.sock', ip: `${OUR_IP}/24` };

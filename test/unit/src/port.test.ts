@@ -3,9 +3,9 @@ import { inspect } from 'node:util';
 import { describe, expect, it, vi } from 'vitest';
 import { init, type SinglePort } from '../../../src/index.js';
 import { FakeDevice } from '../../../src/testing/fake-device.js';
-import { packetTo } from '../../support/link/core.js';
 import { arp, ethernet, icmpEcho, ipv4, OUR_IP, PEER_IP, udp } from '../../support/link/frames.js';
-import { Multicore } from '../../support/threads/multicore.js';
+import { packetTo } from '../../support/link/test-core.js';
+import { SteppedPort } from '../../support/threads/stepped-port.js';
 
 const config = { device: 'vhost-user:/tmp/x.sock', ip: `${OUR_IP}/24` };
 
@@ -158,7 +158,7 @@ describe('console.log', () => {
   });
 
   it('of a core with rings is one line, too', () => {
-    const port = new Multicore({ stackCores: 2 });
+    const port = new SteppedPort({ stackCores: 2 });
     expect(inspect(port.cores[1])).toBe('Core 1 of 2: 10.0.0.1 at 52:54:00:00:00:01, layer ip, MTU 1500, awake');
   });
 });

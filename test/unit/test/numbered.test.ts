@@ -4,8 +4,8 @@ import createNumbered from '../../reliability/numbered.app.js';
 import { type Flow, HEAD_BYTES, isNumbered, SERVICE_PORT, writeNumbered } from '../../reliability/numbered.js';
 import { Requester } from '../../reliability/requester.js';
 import { noTallies } from '../../reliability/tallies.js';
-import { learnPeer, makeCore } from '../../support/link/core.js';
 import { ethernet, ipv4, udp } from '../../support/link/frames.js';
+import { learnPeer, makeCore } from '../../support/link/test-core.js';
 import { until } from '../../support/until.js';
 
 const MOST = 1400;

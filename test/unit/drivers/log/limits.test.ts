@@ -4,7 +4,7 @@ import { LineLimiter } from '../../../../drivers/log/line-limiter.js';
 import { type LineStream, LineWriter } from '../../../../drivers/log/line-writer.js';
 
 describe('LineLimiter', () => {
-  function scene(lines?: number) {
+  function makeLimiter(lines?: number) {
     const out: string[] = [];
     const t = { now: 1000, out };
     const limiter = new LineLimiter((line) => out.push(line), { clock: () => t.now, ...(lines ? { lines } : {}) });
@@ -12,7 +12,7 @@ describe('LineLimiter', () => {
   }
 
   it('passes 20 lines of a kind in 10 s, and then says how many more there were', () => {
-    const { t, out, limiter } = scene();
+    const { t, out, limiter } = makeLimiter();
     for (let i = 0; i < 80_000; i++) limiter.write('refused message', `line ${i}`);
     expect(out).toEqual(Array.from({ length: 20 }, (_, i) => `line ${i}`));
     t.now += 9_999;
@@ -28,7 +28,7 @@ describe('LineLimiter', () => {
   });
 
   it('says the number before the next line if there was no tick', () => {
-    const { t, out, limiter } = scene(1);
+    const { t, out, limiter } = makeLimiter(1);
     for (const line of ['a', 'b', 'c']) limiter.write('k', line);
     t.now += 25_000;
     limiter.write('k', 'd');
@@ -36,7 +36,7 @@ describe('LineLimiter', () => {
   });
 
   it('counts kinds apart, and reports the rest when it is closed', () => {
-    const { out, limiter } = scene(1);
+    const { out, limiter } = makeLimiter(1);
     for (const kind of ['a', 'b', 'a', 'b', 'b']) limiter.write(kind, `line ${kind}`);
     limiter.close();
     expect(out).toEqual([
@@ -50,7 +50,7 @@ describe('LineLimiter', () => {
   });
 
   it('remembers 32 kinds; all others are one kind', () => {
-    const { t, out, limiter } = scene(1);
+    const { t, out, limiter } = makeLimiter(1);
     for (let i = 0; i < 10_000; i++) limiter.write(`kind ${i}`, `line ${i}`);
     expect(out).toHaveLength(33);
     limiter.close();

@@ -4,7 +4,7 @@ import * as p from '../../../../drivers/transports/vhost-user/protocol.js';
 import * as f from '../../../../drivers/virtio/features.js';
 import { VirtioNetDevice } from '../../../../drivers/virtio/virtio-net-device.js';
 import { until } from '../../../support/until.js';
-import { useFrontend } from '../../../support/vhost-user/frontend.js';
+import { useFrontend } from '../../../support/vhost-user/frontend-suite.js';
 
 const R = p.VhostUserRequest;
 const VERSION_1 = f.VIRTIO_F_VERSION_1;

@@ -10,7 +10,7 @@ import { until } from '../../../support/until.js';
 import { BackendSuite, MODERN } from '../../../support/vhost-user/backend-suite.js';
 import { USER_BASE } from '../../../support/vhost-user/fake-frontend.js';
 import { ALL } from '../../../support/virtio/device-queue-suite.js';
-import type { PackedDriver } from '../../../support/virtio/packed-driver.js';
+import type { PackedDriverModel } from '../../../support/virtio/packed-driver-model.js';
 
 const R = p.VhostUserRequest;
 const suite = new BackendSuite();
@@ -298,7 +298,7 @@ describe('packed rings', () => {
     }
     for (const [index, driver] of [rx, tx].entries()) {
       const reply = await suite.frontend.ask(R.GET_VRING_BASE, p.encodeVringState({ index, num: 0 }));
-      expect(p.decodeVringState(reply, 'base')).toEqual({ index, num: (driver as PackedDriver).expectedBase });
+      expect(p.decodeVringState(reply, 'base')).toEqual({ index, num: (driver as PackedDriverModel).expectedBase });
     }
     expect(suite.notices).toEqual([]);
   });
@@ -328,7 +328,7 @@ describe('packed rings', () => {
     expect(await suite.frontend.confirm(R.SET_OWNER)).toBe(true);
     tx.offer([{ offset: tx.buffer(72), length: 72 }]);
     expect(suite.take()).toBe(1);
-    (tx as PackedDriver).offerRaw([{ offset: 0x4000, length: 72, flags: 1 }]);
+    (tx as PackedDriverModel).offerRaw([{ offset: 0x4000, length: 72, flags: 1 }]);
     expect(suite.take()).toBe(0);
     expect(suite.notices).toEqual([
       expect.stringMatching(/^ring 1 stopped, the driver broke it: the chain at descriptor 1/),

@@ -7,7 +7,7 @@ import { FRAME_OFFSET } from '../../../../rings/buffer-pool.js';
 import { VirtioPciModel } from '../../../support/pci/virtio-pci-model.js';
 import { openFds, untilFds } from '../../../support/resources.js';
 import { until } from '../../../support/until.js';
-import { frameOf } from '../../../support/virtio/driver.js';
+import { frameOf } from '../../../support/virtio/driver-under-test.js';
 
 const BASIC = f.VIRTIO_F_VERSION_1 | f.VIRTIO_F_ACCESS_PLATFORM;
 const WITH_CONFIG = BASIC | f.VIRTIO_NET_F_MAC | f.VIRTIO_NET_F_STATUS | f.VIRTIO_NET_F_MTU;

@@ -15,7 +15,7 @@ import { MAX_BURST, PacketBurst } from '../../../../drivers/virtio/device/packet
 import * as f from '../../../../drivers/virtio/features.js';
 import { until } from '../../../support/until.js';
 import { FakeFrontend } from '../../../support/vhost-user/fake-frontend.js';
-import { frameOf } from '../../../support/virtio/driver.js';
+import { frameOf } from '../../../support/virtio/driver-under-test.js';
 
 const R = p.VhostUserRequest;
 const MODERN = f.VIRTIO_F_VERSION_1 | f.VHOST_USER_F_PROTOCOL_FEATURES;

@@ -4,15 +4,15 @@
  */
 import { afterEach, describe, expect, it } from 'vitest';
 import * as f from '../../../../drivers/virtio/features.js';
-import { Driver, frameOf } from '../../../support/virtio/driver.js';
-import { BASIC, type MockTransport, type Step, WITH_CONFIG } from '../../../support/virtio/mock-transport.js';
+import { DriverUnderTest, frameOf } from '../../../support/virtio/driver-under-test.js';
+import { BASIC, type FakeTransport, type Step, WITH_CONFIG } from '../../../support/virtio/fake-transport.js';
 
-let driver: Driver | undefined;
-let transport: MockTransport;
+let driver: DriverUnderTest | undefined;
+let transport: FakeTransport;
 
-/** Opens a device. The notes of the mock are asserted after the test. */
-async function open(prepare: (transport: MockTransport) => void = () => {}, options = {}): Promise<Driver> {
-  driver = await Driver.open(options, (made) => {
+/** Opens a device. The notes of the fake transport are asserted after the test. */
+async function open(prepare: (transport: FakeTransport) => void = () => {}, options = {}): Promise<DriverUnderTest> {
+  driver = await DriverUnderTest.open(options, (made) => {
     transport = made;
     prepare(made);
   });
@@ -86,7 +86,7 @@ describe('3.1.1 device initialisation', () => {
 
   // Clauses: 3.1.1e
   it('MUST NOT notify the device before DRIVER_OK', async () => {
-    // The mock notes a doorbell that comes too early.
+    // The fake transport notes a doorbell that comes too early.
     await open();
     const live = transport.calls.indexOf('status 15');
     expect(live).toBeGreaterThan(0);
@@ -124,7 +124,7 @@ describe('2.1.1 device status', () => {
     };
     transport.needReset();
     await new Promise<void>((resolve) => {
-      (driver as Driver).device.onLink = (state) => state === 'up' && resolve();
+      (driver as DriverUnderTest).device.onLink = (state) => state === 'up' && resolve();
     });
     const { calls } = transport;
     const failed = calls.flatMap((call, i) => (call === 'status 139' ? [i] : []));
@@ -134,13 +134,13 @@ describe('2.1.1 device status', () => {
 
   it('SHOULD NOT rely on completions once the device needs a reset: resets it', async () => {
     await open();
-    (driver as Driver).send([frameOf(1), frameOf(2)]);
+    (driver as DriverUnderTest).send([frameOf(1), frameOf(2)]);
     transport.needReset();
     await new Promise<void>((resolve) => {
-      (driver as Driver).device.onLink = (state) => state === 'up' && resolve();
+      (driver as DriverUnderTest).device.onLink = (state) => state === 'up' && resolve();
     });
-    expect((driver as Driver).account()).toEqual({ pool: 24, rx: 8, tx: 0, hand: 0 });
-    expect((driver as Driver).device.counters()).toMatchObject({
+    expect((driver as DriverUnderTest).account()).toEqual({ pool: 24, rx: 8, tx: 0, hand: 0 });
+    expect((driver as DriverUnderTest).device.counters()).toMatchObject({
       tx_lost_on_reset: 2,
       device_errors: 1,
       reconnects: 1,
@@ -151,7 +151,7 @@ describe('2.1.1 device status', () => {
 describe('2.2.1 feature bits', () => {
   // Clauses: 2.2.1a, 2.2.1b
   it('MUST NOT accept what was not offered, nor a feature without the one it needs', async () => {
-    // The mock notes both.
+    // The fake transport notes both.
     for (const offered of [BASIC, WITH_CONFIG, BASIC | f.VIRTIO_NET_F_MTU, BASIC | f.VIRTIO_F_EVENT_IDX]) {
       await open((t) => {
         t.offered = offered;
@@ -189,7 +189,7 @@ describe('2.2.1 feature bits', () => {
 describe('2.5.1 device configuration space', () => {
   // Clauses: 2.5.1b
   it('MUST check that a feature is offered before it reads an optional field', async () => {
-    // The mock notes every other read.
+    // The fake transport notes every other read.
     await open((t) => {
       t.offered = BASIC | f.VIRTIO_NET_F_STATUS;
     });
@@ -210,8 +210,8 @@ describe('3.3.1 device cleanup', () => {
   // Clauses: 3.3.1b
   it('MUST NOT take back exposed buffers of a live queue, but only after the reset', async () => {
     await open();
-    const { device } = driver as Driver;
-    (driver as Driver).send([frameOf(1)]);
+    const { device } = driver as DriverUnderTest;
+    (driver as DriverUnderTest).send([frameOf(1)]);
     const free = device.pool.available;
     const seen: number[] = [];
     transport.before = (step) => {

@@ -5,18 +5,18 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import * as f from '../../../../drivers/virtio/features.js';
 import { frameCapacity } from '../../../../rings/buffer-pool.js';
-import { Driver, frameOf } from '../../../support/virtio/driver.js';
-import { BASIC, WITH_CONFIG } from '../../../support/virtio/mock-transport.js';
+import { DriverUnderTest, frameOf } from '../../../support/virtio/driver-under-test.js';
+import { BASIC, WITH_CONFIG } from '../../../support/virtio/fake-transport.js';
 
 const MERGEABLE = f.VIRTIO_NET_F_MRG_RXBUF;
 
 /** The header and the longest frame of a buffer of 2 KiB. */
 const CAPACITY = frameCapacity(11);
 
-let driver: Driver;
+let driver: DriverUnderTest;
 
-async function open(offered = BASIC, options = {}, mtu = 1500): Promise<Driver> {
-  driver = await Driver.open(options, (transport) => {
+async function open(offered = BASIC, options = {}, mtu = 1500): Promise<DriverUnderTest> {
+  driver = await DriverUnderTest.open(options, (transport) => {
     transport.offered = offered;
     transport.setMtu(mtu);
   });

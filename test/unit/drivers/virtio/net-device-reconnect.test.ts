@@ -2,9 +2,9 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { VirtioNetDevice } from '../../../../drivers/virtio/virtio-net-device.js';
 import { openFds } from '../../../support/resources.js';
-import { frameOf, QUEUE_SIZE } from '../../../support/virtio/driver.js';
 import { AT_REST, DriverSuite } from '../../../support/virtio/driver-suite.js';
-import { MockTransport, type Step, WITH_CONFIG } from '../../../support/virtio/mock-transport.js';
+import { frameOf, QUEUE_SIZE } from '../../../support/virtio/driver-under-test.js';
+import { FakeTransport, type Step, WITH_CONFIG } from '../../../support/virtio/fake-transport.js';
 
 /** All status bits that a start sets, in the last write of it. */
 const DRIVER_OK = 15;
@@ -121,7 +121,7 @@ describe('a device that goes away', () => {
   });
 
   it('stays down while the stack holds too many buffers for a larger ring', async () => {
-    const transport = new MockTransport();
+    const transport = new FakeTransport();
     transport.queueLimits = [4, 8];
     const device = await VirtioNetDevice.open(transport, { hugepages: 'never', buffers: 4096 });
     const told: string[] = [];
@@ -140,7 +140,7 @@ describe('a device that goes away', () => {
   });
 
   it('comes back smaller when the device allows less than before', async () => {
-    const transport = new MockTransport();
+    const transport = new FakeTransport();
     const device = await VirtioNetDevice.open(transport, { hugepages: 'never', buffers: 4096 });
     transport.queueLimits = [64, 32];
     transport.lose();

@@ -5,10 +5,10 @@
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, it } from 'vitest';
-import { Bench, type Config, configs, type Player, runs } from '../../../model/bench.js';
-import { RxState } from '../../../model/receive.js';
+import { type Config, configs, type Player, RingFixture, runs } from '../../../model/ring-fixture.js';
+import { RxState } from '../../../model/rx-device-steps.js';
 import { finishRx, passRx, rxReal, rxSteps } from '../../../model/rx-driver-steps.js';
-import { finishTx, passTx, TxState, txReal, txSteps } from '../../../model/transmit.js';
+import { finishTx, passTx, TxState, txReal, txSteps } from '../../../model/tx-steps.js';
 
 const pairs: readonly (readonly [Player, Player])[] = [
   ['ours', 'ours'],
@@ -21,11 +21,11 @@ const PATIENCE = runs(20_000, 600_000);
 const AFTER = 60;
 const STEPS = { maxCommands: 60, size: '+1' } as const;
 
-let bench: Bench;
+let fixture: RingFixture;
 beforeAll(() => {
-  bench = new Bench();
+  fixture = new RingFixture();
 });
-afterAll(() => bench.dispose());
+afterAll(() => fixture.dispose());
 
 /** Runs any steps of a transmit queue, after `before` frames have gone through it, and before some more. */
 function transmit(given: fc.Arbitrary<Config>, numRuns: number, before = 0): void {
@@ -33,7 +33,7 @@ function transmit(given: fc.Arbitrary<Config>, numRuns: number, before = 0): voi
   fc.assert(
     fc.property(any, ([config, steps]) => {
       const holder = { state: new TxState(config) };
-      const real = txReal(bench, config);
+      const real = txReal(fixture, config);
       try {
         passTx(holder, real, before);
         fc.modelRun(() => ({ model: holder, real }), steps);
@@ -52,7 +52,7 @@ function receive(given: fc.Arbitrary<Config>, numRuns: number, before = 0): void
   const any = given.chain((config) => fc.tuple(fc.constant(config), fc.commands(rxSteps(config), STEPS)));
   fc.assert(
     fc.property(any, ([config, steps]) => {
-      const { real, posted } = rxReal(bench, config);
+      const { real, posted } = rxReal(fixture, config);
       const holder = { state: new RxState(config).begin(posted) };
       try {
         passRx(holder, real, before);

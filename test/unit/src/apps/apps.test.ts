@@ -10,7 +10,6 @@ import createMacSwap from '../../../../src/apps/macswap.js';
 import createRxOnly from '../../../../src/apps/rxonly.js';
 import createTxOnly from '../../../../src/apps/txonly.js';
 import type { Stack } from '../../../../src/stack.js';
-import { EITHER_CORE, expectNoBufferLost, learnPeer, type MakeEither, makeCore } from '../../../support/link/core.js';
 import {
   BROADCAST,
   ethernet,
@@ -23,6 +22,13 @@ import {
   PEER_MAC,
   udp,
 } from '../../../support/link/frames.js';
+import {
+  EITHER_CORE,
+  expectNoBufferLost,
+  learnPeer,
+  type MakeEither,
+  makeCore,
+} from '../../../support/link/test-core.js';
 
 /** Gives an echo stack one frame; returns what it answered and what it counted. */
 function echoOn(make: MakeEither, frame: Uint8Array) {

@@ -10,9 +10,9 @@ import { MAX_OUTSTANDING, NOT_WAITING, Outstanding } from '../../../../src/apps/
 import { Pinger } from '../../../../src/apps/pinger.js';
 import { UdpProbe } from '../../../../src/apps/udp-probe.js';
 import { parseIpv4 } from '../../../../src/wire/address.js';
-import { expectNoBufferLost, makeCore } from '../../../support/link/core.js';
 import { PEER_IP, PEER_MAC } from '../../../support/link/frames.js';
-import { Wire } from '../../../support/link/wire.js';
+import { expectNoBufferLost, makeCore } from '../../../support/link/test-core.js';
+import { Wire } from '../../../support/link/wire-between-cores.js';
 
 describe('outstanding requests', () => {
   it('behave as a map of send times', () => {

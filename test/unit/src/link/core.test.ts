@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { frameCapacity } from '../../../../rings/buffer-pool.js';
+import { ethernet, ipv4, OUR_MAC, PEER_IP, PEER_MAC } from '../../../support/link/frames.js';
 import {
   countersOf,
   EITHER_CORE,
@@ -8,8 +9,7 @@ import {
   learnPeer,
   makeCore,
   packetTo,
-} from '../../../support/link/core.js';
-import { ethernet, ipv4, OUR_MAC, PEER_IP, PEER_MAC } from '../../../support/link/frames.js';
+} from '../../../support/link/test-core.js';
 
 const frame = (n: number): Uint8Array => ethernet(ipv4([n & 0xff, n >>> 8]));
 

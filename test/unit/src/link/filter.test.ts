@@ -7,8 +7,8 @@ import { Host } from '../../../../src/link/host.js';
 import { parseIpv4 } from '../../../../src/wire/address.js';
 import { ETH_HEADER_BYTES, macWords } from '../../../../src/wire/ethernet.js';
 import { ipv4TotalLength } from '../../../../src/wire/ipv4.js';
-import { countersOf, expectEveryFrameCounted, expectNoBufferLost, makeCore } from '../../../support/link/core.js';
 import { arp, BROADCAST, ethernet, ipv4, OTHER_MAC, OUR_IP, OUR_MAC, PEER_MAC } from '../../../support/link/frames.js';
+import { countersOf, expectEveryFrameCounted, expectNoBufferLost, makeCore } from '../../../support/link/test-core.js';
 
 const group = [1, 0, 0x5e, 0, 0, 1];
 

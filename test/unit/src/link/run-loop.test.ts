@@ -7,8 +7,8 @@ import { type ConfigError, init, runStack, type Stack } from '../../../../src/in
 import type { SingleCore } from '../../../../src/link/single-core.js';
 import { createStack, loadStack } from '../../../../src/stack.js';
 import { FakeDevice } from '../../../../src/testing/fake-device.js';
-import { learnPeer, makeCore } from '../../../support/link/core.js';
 import { ethernet, icmpEcho, ipv4, OUR_IP, OUR_MAC, PEER_MAC } from '../../../support/link/frames.js';
+import { learnPeer, makeCore } from '../../../support/link/test-core.js';
 
 const config = { device: 'vhost-user:/tmp/x.sock', ip: `${OUR_IP}/24` };
 const ping = ethernet(ipv4(icmpEcho([1, 2, 3]), { protocol: 1 }));

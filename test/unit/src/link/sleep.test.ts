@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { expectNoBufferLost, makeCore, packetTo } from '../../../support/link/core.js';
 import { arp, ethernet, ipv4, PEER_IP } from '../../../support/link/frames.js';
+import { expectNoBufferLost, makeCore, packetTo } from '../../../support/link/test-core.js';
 
 const packet = ethernet(ipv4([1]));
 const noise = ethernet([1, 2, 3], { type: 0x88cc });

@@ -3,9 +3,9 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { init } from '../../../../src/index.js';
 import { OwnThreadWatch, ThreadWatch, watchEvery } from '../../../../src/link/watchdog.js';
 import { FakeDevice } from '../../../../src/testing/fake-device.js';
-import { makeCore } from '../../../support/link/core.js';
 import { ethernet, flowPacket, ipv4, OUR_IP } from '../../../support/link/frames.js';
-import { Multicore, takeAll } from '../../../support/threads/multicore.js';
+import { makeCore } from '../../../support/link/test-core.js';
+import { SteppedPort, takeAll } from '../../../support/threads/stepped-port.js';
 
 const LOOK_MS = 250;
 
@@ -22,7 +22,7 @@ function looker(watch: { look(now: number): void }) {
 }
 
 describe('the warning about a core in its own thread', () => {
-  function scene() {
+  function watchedCore() {
     const core = { isAlive: true, isAsleep: false, progress: 0, waiting: 0 };
     const lines: string[] = [];
     const watch = new ThreadWatch('core 1', core, (line) => lines.push(line));
@@ -32,7 +32,7 @@ describe('the warning about a core in its own thread', () => {
   }
 
   it('comes once after a second, and once when the core polls again', () => {
-    const { core, lines, pass } = scene();
+    const { core, lines, pass } = watchedCore();
     core.waiting = 37;
     pass(750);
     expect(lines).toEqual([]);
@@ -48,7 +48,7 @@ describe('the warning about a core in its own thread', () => {
   });
 
   it('does not come if nothing waits, or if the core sleeps, polls or has ended', () => {
-    const { core, lines, pass } = scene();
+    const { core, lines, pass } = watchedCore();
     pass(5000);
     core.waiting = 1;
     core.isAsleep = true;
@@ -61,7 +61,7 @@ describe('the warning about a core in its own thread', () => {
   });
 
   it('does not come if nobody looked for long: the core may have slept until now', () => {
-    const { core, lines, watch } = scene();
+    const { core, lines, watch } = watchedCore();
     core.isAsleep = true;
     watch.look(20_000);
     core.isAsleep = false;
@@ -71,7 +71,7 @@ describe('the warning about a core in its own thread', () => {
   });
 
   it('does not come again for a core that has ended meanwhile', () => {
-    const { core, lines, pass } = scene();
+    const { core, lines, pass } = watchedCore();
     core.waiting = 1;
     pass(2000);
     core.isAlive = false;
@@ -82,7 +82,7 @@ describe('the warning about a core in its own thread', () => {
 
 describe.each(['1kb', '2kb'] as const)('what the other threads see of a core, %s', (mode) => {
   it('changes when the stack polls or takes a packet, and not otherwise', () => {
-    const port = new Multicore({ mode, stackCores: 1 });
+    const port = new SteppedPort({ mode, stackCores: 1 });
     const core = port.cores[0]!;
     const rxQueue = port.interconnect.ring(0, 'rxQueue');
     const polls = (): number => port.coreCounters[0]!.snapshot().loop_polls;
@@ -101,7 +101,7 @@ describe.each(['1kb', '2kb'] as const)('what the other threads see of a core, %s
 });
 
 describe('the warning about a core on the same thread', () => {
-  function scene() {
+  function watchedCore() {
     const t = makeCore();
     const lines: string[] = [];
     const watch = new OwnThreadWatch('core 0', t.core, (line) => lines.push(line));
@@ -112,7 +112,7 @@ describe('the warning about a core on the same thread', () => {
   }
 
   it('comes once after a second, and once when the core polls again', () => {
-    const { core, lines, pass, inject } = scene();
+    const { core, lines, pass, inject } = watchedCore();
     inject();
     pass(750);
     expect(lines).toEqual([]);
@@ -126,7 +126,7 @@ describe('the warning about a core on the same thread', () => {
   });
 
   it('does not come if nothing waits or the core sleeps: its interrupt stays as it was', async () => {
-    const { core, device, lines, pass } = scene();
+    const { core, device, lines, pass } = watchedCore();
     pass(5000);
     expect(device.interruptsOn).toBe(false);
     const waiting = core.waitForPackets();
@@ -139,7 +139,7 @@ describe('the warning about a core on the same thread', () => {
   });
 
   it('comes afterwards for a core that blocked its thread while packets came', () => {
-    const { core, lines, watch, inject } = scene();
+    const { core, lines, watch, inject } = watchedCore();
     watch.look(10_500);
     inject();
     // Nobody looked for three seconds: the thread was busy.
@@ -153,7 +153,7 @@ describe('the warning about a core on the same thread', () => {
   });
 
   it('does not come for a core that blocked its thread while nothing came', () => {
-    const { core, lines, watch } = scene();
+    const { core, lines, watch } = watchedCore();
     watch.look(20_000);
     core.getRxCount();
     watch.look(20_250);

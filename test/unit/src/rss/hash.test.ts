@@ -23,7 +23,7 @@ import {
   reversed,
   TCP,
   UDP,
-} from '../../../support/threads/rss.js';
+} from '../../../support/rss/reference-hash.js';
 
 const PLAIN: RssOptions = { symmetric: false };
 /** Where buffers hold frames: the IP header begins at a multiple of 4. */

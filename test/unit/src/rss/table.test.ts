@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { INDIRECTION_ENTRIES, IndirectionTable } from '../../../../src/rss/indirection-table.js';
 import { parseRssKey, resolveRss } from '../../../../src/rss/keys.js';
 import { Rss } from '../../../../src/rss/rss.js';
-import { MICROSOFT, memoryWith, TCP } from '../../../support/threads/rss.js';
+import { MICROSOFT, memoryWith, TCP } from '../../../support/rss/reference-hash.js';
 
 const count = (entries: readonly number[], core: number): number => entries.filter((entry) => entry === core).length;
 
@@ -78,7 +78,7 @@ describe('the indirection table', () => {
   });
 
   it('gives the entries of one core to the others evenly, and moves no other entry', () => {
-    const scene = fc.integer({ min: 2, max: 16 }).chain((cores) => {
+    const arrangement = fc.integer({ min: 2, max: 16 }).chain((cores) => {
       return fc.tuple(
         fc.constant(cores),
         fc.nat(cores - 1),
@@ -86,7 +86,7 @@ describe('the indirection table', () => {
       );
     });
     fc.assert(
-      fc.property(scene, fc.boolean(), ([cores, dead, entries], roundRobin) => {
+      fc.property(arrangement, fc.boolean(), ([cores, dead, entries], roundRobin) => {
         const table = IndirectionTable.create(cores);
         if (!roundRobin) table.set(entries);
         const before = table.get();

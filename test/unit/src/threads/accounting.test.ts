@@ -9,16 +9,16 @@ import { arp, flowPacket, ipv4, OUR_IP, PEER_IP } from '../../../support/link/fr
 import {
   expectEveryBufferOnce,
   expectEveryFrameInOneCounter,
-  Multicore,
+  SteppedPort,
   takeAll,
-} from '../../../support/threads/multicore.js';
+} from '../../../support/threads/stepped-port.js';
 import { TrafficDevice } from '../../../support/threads/traffic-device.js';
 
 const CORES = 3;
 
 /** The buffers that a stack holds. */
 type Hands = PacketBuffer[][];
-type Step = (port: Multicore, hands: Hands) => void;
+type Step = (port: SteppedPort, hands: Hands) => void;
 
 const core = fc.nat(CORES - 1);
 const few = fc.integer({ min: 1, max: 60 });
@@ -36,14 +36,14 @@ function send(ringCore: RingCore, destination: string, buffer: PacketBuffer): vo
 }
 
 /** A step of a core that lives. */
-const ofCore = (name: string, act: (ringCore: RingCore, hand: PacketBuffer[], n: number, port: Multicore) => void) =>
+const ofCore = (name: string, act: (ringCore: RingCore, hand: PacketBuffer[], n: number, port: SteppedPort) => void) =>
   fc.tuple(core, few).map(([index, n]): { name: string; step: Step } => ({
     name: `core ${index} ${name} ${n}`,
     step: (port, hands) => {
       if (!port.gone.has(index)) act(port.cores[index]!, hands[index]!, n, port);
     },
   }));
-const ofPort = (name: string, act: (port: Multicore, n: number) => void) =>
+const ofPort = (name: string, act: (port: SteppedPort, n: number) => void) =>
   few.map((n): { name: string; step: Step } => ({ name: `${name} ${n}`, step: (port) => act(port, n) }));
 
 const step = fc.oneof(
@@ -124,7 +124,7 @@ const step = fc.oneof(
 );
 
 /** Brings all buffers home that are still under way. */
-function windUp(port: Multicore, hands: Hands): void {
+function windUp(port: SteppedPort, hands: Hands): void {
   const { device } = port;
   if (!device.isUp) device.restore();
   port.deliverRetired();
@@ -146,8 +146,8 @@ describe.each(['1kb', '2kb'] as const)('%s: every buffer is in exactly one place
     fc.assert(
       fc.property(fc.array(step, { minLength: 20, maxLength: 200, size: 'max' }), fc.boolean(), (steps, holdTx) => {
         const neighbours = { [PEER_IP]: '52:54:00:00:00:02' };
-        const mock = { holdTx, txRing: 128 };
-        const port = new Multicore({ mode, stackCores: CORES, buffers: 1024, mock, neighbours });
+        const fake = { holdTx, txRing: 128 };
+        const port = new SteppedPort({ mode, stackCores: CORES, buffers: 1024, fake, neighbours });
         const hands: Hands = Array.from({ length: CORES }, () => []);
         expectEveryBufferOnce(port);
         for (const { name, step } of steps) {
@@ -185,7 +185,7 @@ describe.each(['1kb', '2kb'] as const)('%s: a long run', (mode) => {
       device = new TrafficDevice(options, FLOWS);
       return device;
     };
-    const port = new Multicore({ mode, stackCores: 4, buffers: 8192, makeDevice, neighbours });
+    const port = new SteppedPort({ mode, stackCores: 4, buffers: 8192, makeDevice, neighbours });
     const { cores, gone } = port;
     const { memory } = device;
     let inHands = 0;

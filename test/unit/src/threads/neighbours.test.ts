@@ -2,32 +2,32 @@
 import { describe, expect, it } from 'vitest';
 import type { RingCore } from '../../../../src/threads/core/ring-core.js';
 import { PLACES_A_LETTER } from '../../../../src/threads/neighbour-mail.js';
-import { packetTo } from '../../../support/link/core.js';
 import { arp, arpReply, isArp, OTHER_MAC, PEER_IP } from '../../../support/link/frames.js';
+import { packetTo } from '../../../support/link/test-core.js';
 import {
   expectEveryBufferOnce,
   expectEveryFrameInOneCounter,
-  Multicore,
+  SteppedPort,
   takeAll,
-} from '../../../support/threads/multicore.js';
+} from '../../../support/threads/stepped-port.js';
 import { until } from '../../../support/until.js';
 
 const NEIGHBOUR = '10.0.0.9';
 const answer = (ip = NEIGHBOUR): Uint8Array => arpReply(ip, OTHER_MAC);
 
 /** The ARP requests on the wire, as the addresses that they ask for. */
-function requests({ device }: Multicore): string[] {
+function requests({ device }: SteppedPort): string[] {
   return device.frames
     .filter((frame) => isArp(frame) && frame[21] === 1)
     .map((frame) => [...frame.slice(38)].join('.'));
 }
 
 /** First byte of the payload of each IP packet on the wire, in order. */
-function sent({ device }: Multicore): number[] {
+function sent({ device }: SteppedPort): number[] {
   return device.frames.filter((frame) => !isArp(frame)).map((frame) => frame[34]!);
 }
 
-const lettersIn = ({ interconnect }: Multicore, core: number, kind: 'asks' | 'answers'): number =>
+const lettersIn = ({ interconnect }: SteppedPort, core: number, kind: 'asks' | 'answers'): number =>
   interconnect.ring(core, kind).count / PLACES_A_LETTER;
 
 function send(core: RingCore, destination: string, number: number): void {
@@ -35,14 +35,14 @@ function send(core: RingCore, destination: string, number: number): void {
 }
 
 /** Every core polls once, and so do both loops. */
-function turn(port: Multicore): void {
+function turn(port: SteppedPort): void {
   port.settle();
   for (const core of port.cores) if (!port.gone.has(core.index)) core.getRxCount();
   port.settle();
 }
 
 describe.each(['1kb', '2kb'] as const)('%s: neighbours', (mode) => {
-  const open = (stackCores = 3, buffers = 1024): Multicore => new Multicore({ mode, stackCores, buffers });
+  const open = (stackCores = 3, buffers = 1024): SteppedPort => new SteppedPort({ mode, stackCores, buffers });
 
   it('are asked for once, whichever cores send; each core sends what waited, in order', () => {
     const port = open();
@@ -177,7 +177,7 @@ describe.each(['1kb', '2kb'] as const)('%s: neighbours', (mode) => {
   });
 
   it('are asked for by a core up to a bound; the answers always have room', () => {
-    const port = new Multicore({ mode, stackCores: 1, buffers: 4096, ip: '10.0.0.1/16' });
+    const port = new SteppedPort({ mode, stackCores: 1, buffers: 4096, ip: '10.0.0.1/16' });
     const [core] = port.cores as [RingCore];
     for (let n = 0; n < 2000; n++) {
       send(core, `10.0.${1 + (n >> 8)}.${n & 0xff}`, 1);

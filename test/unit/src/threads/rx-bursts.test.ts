@@ -5,15 +5,15 @@
 import { describe, expect, it } from 'vitest';
 import { parseIpv4 } from '../../../../src/wire/address.js';
 import { flowPacket, OUR_IP, PEER_IP } from '../../../support/link/frames.js';
-import { expectEveryBufferOnce, Multicore, numberOf, takeAll } from '../../../support/threads/multicore.js';
+import { expectEveryBufferOnce, numberOf, SteppedPort, takeAll } from '../../../support/threads/stepped-port.js';
 
 const BURST = 32;
-const port = (stackCores: number): Multicore => new Multicore({ stackCores, buffers: 1024 * stackCores });
-const inject = (to: Multicore, count: number, flowOf: (i: number) => number): void => {
+const port = (stackCores: number): SteppedPort => new SteppedPort({ stackCores, buffers: 1024 * stackCores });
+const inject = (to: SteppedPort, count: number, flowOf: (i: number) => number): void => {
   for (let i = 0; i < count; i++) to.device.inject(flowPacket(flowOf(i), i));
 };
 /** One flow of each core. */
-function flowsOf({ cores }: Multicore): number[] {
+function flowsOf({ cores }: SteppedPort): number[] {
   const flow = { protocol: 17, source: parseIpv4(PEER_IP), destination: parseIpv4(OUR_IP), destinationPort: 7 };
   return cores.map((core) => {
     for (let sourcePort = 1; ; sourcePort++)

@@ -15,10 +15,10 @@ import {
 import {
   expectEveryBufferOnce,
   expectEveryFrameInOneCounter,
-  Multicore,
   numberOf,
+  SteppedPort,
   takeAll,
-} from '../../../support/threads/multicore.js';
+} from '../../../support/threads/stepped-port.js';
 
 const FLOWS = Array.from({ length: 64 }, (_, i) => 1024 + i);
 const tuple = (flow: number) => ({
@@ -26,16 +26,16 @@ const tuple = (flow: number) => ({
   ...{ sourcePort: flow, destinationPort: 7 },
 });
 
-function open(options: ConstructorParameters<typeof Multicore>[0] = {}): Multicore {
-  return new Multicore({ stackCores: 4, buffers: 4096, ...options });
+function open(options: ConstructorParameters<typeof SteppedPort>[0] = {}): SteppedPort {
+  return new SteppedPort({ stackCores: 4, buffers: 4096, ...options });
 }
 
-function inject(port: Multicore, flow: number, number: number): void {
+function inject(port: SteppedPort, flow: number, number: number): void {
   expect(port.device.inject(flowPacket(flow, number))).toBe(true);
 }
 
 /** The flows that have packets for each core. Releases the packets. */
-function flowsOf(port: Multicore): number[][] {
+function flowsOf(port: SteppedPort): number[][] {
   return port.cores.map((core) =>
     takeAll(core).map((buffer) => {
       const flow = (buffer.bytes[20]! << 8) | buffer.bytes[21]!;

@@ -6,7 +6,7 @@ import { Interconnect } from '../../../../src/threads/interconnect.js';
 import { DeviceOrDoorbell, type Work, WorkerLoop } from '../../../../src/threads/loops/worker-loop.js';
 import { planBuffers } from '../../../../src/threads/plan.js';
 import { flowPacket } from '../../../support/link/frames.js';
-import { Multicore, takeAll } from '../../../support/threads/multicore.js';
+import { SteppedPort, takeAll } from '../../../support/threads/stepped-port.js';
 
 const turns = async (): Promise<void> => {
   for (let i = 0; i < 5; i++) await new Promise((resolve) => setTimeout(resolve, 1));
@@ -24,7 +24,7 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
 
 describe('a core that sleeps', () => {
   it('wakes for a packet, and for nothing that belongs to another core', async () => {
-    const port = new Multicore({ stackCores: 2 });
+    const port = new SteppedPort({ stackCores: 2 });
     port.indirection.set(new Array(128).fill(1));
     const waits = port.cores.map((core) => core.waitForPackets());
     await turns();
@@ -37,7 +37,7 @@ describe('a core that sleeps', () => {
   });
 
   it('does not sleep if a packet came while it went to sleep', async () => {
-    const port = new Multicore({ stackCores: 1 });
+    const port = new SteppedPort({ stackCores: 1 });
     const [core] = port.cores;
     const { waitAsync } = Atomics;
     Atomics.waitAsync = ((words: Int32Array, at: number, value: number) => {
@@ -53,7 +53,7 @@ describe('a core that sleeps', () => {
   });
 
   it('wakes when the link goes and when it comes, and at the end', async () => {
-    const port = new Multicore({ stackCores: 1 });
+    const port = new SteppedPort({ stackCores: 1 });
     const [core] = port.cores;
     for (const isUp of [false, true]) {
       const waiting = core!.waitForPackets();
@@ -69,7 +69,7 @@ describe('a core that sleeps', () => {
   });
 
   it('does not sleep if the link went while it went to sleep', async () => {
-    const port = new Multicore({ stackCores: 1 });
+    const port = new SteppedPort({ stackCores: 1 });
     const { store } = Atomics;
     let isFirst = true;
     Atomics.store = ((words: Int32Array, at: number, value: number) => {
@@ -88,7 +88,7 @@ describe('a core that sleeps', () => {
   });
 
   it('gives back what it releases in its sleep, once packets are dropped without it', async () => {
-    const port = new Multicore({ stackCores: 1 });
+    const port = new SteppedPort({ stackCores: 1 });
     const [core] = port.cores;
     const hoard: ReturnType<typeof takeAll> = [];
     const { rxShare } = port.interconnect.plan;
@@ -110,7 +110,7 @@ describe('a core that sleeps', () => {
   });
 
   it('sends at once what it is given, and wakes the thread that sends', async () => {
-    const port = new Multicore({ stackCores: 1, mode: '2kb', neighbours: { '10.0.0.2': '52:54:00:00:00:02' } });
+    const port = new SteppedPort({ stackCores: 1, mode: '2kb', neighbours: { '10.0.0.2': '52:54:00:00:00:02' } });
     const listener = port.interconnect.txListener();
     let rings = 0;
     listener.onRing = () => rings++;
@@ -129,7 +129,7 @@ describe('a core that sleeps', () => {
   });
 
   it('wakes the sender if it has no buffer left: they may have been sent', async () => {
-    const port = new Multicore({ stackCores: 1, mode: '2kb' });
+    const port = new SteppedPort({ stackCores: 1, mode: '2kb' });
     const listener = port.interconnect.txListener();
     let rings = 0;
     listener.onRing = () => rings++;

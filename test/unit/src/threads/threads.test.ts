@@ -1,7 +1,7 @@
 /** Ports with one thread per core: how they start, fail and stop, with real threads over our own backend. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ALL_MODES } from '../../../support/threads/modes.js';
-import { type Fault, PortLab, resources, untilFreed } from '../../../support/threads/multi-port.js';
+import { type Fault, PortLab, resources, untilFreed } from '../../../support/threads/port-lab.js';
 import { until } from '../../../support/until.js';
 
 /** Per mode: a hundred in all. */

@@ -3,16 +3,16 @@ import { describe, expect, it } from 'vitest';
 import { SpscRing } from '../../../../rings/spsc-ring.js';
 import { RingReturn } from '../../../../src/threads/core/ring-return.js';
 import { flowPacket, ipv4, OUR_IP, PEER_IP } from '../../../support/link/frames.js';
-import { expectEveryBufferOnce, Multicore, takeAll } from '../../../support/threads/multicore.js';
+import { expectEveryBufferOnce, SteppedPort, takeAll } from '../../../support/threads/stepped-port.js';
 
 const KNOWN = { [PEER_IP]: '52:54:00:00:00:02' };
 
-function open(options: ConstructorParameters<typeof Multicore>[0] = {}): Multicore {
-  return new Multicore({ stackCores: 3, buffers: 4096, neighbours: KNOWN, ...options });
+function open(options: ConstructorParameters<typeof SteppedPort>[0] = {}): SteppedPort {
+  return new SteppedPort({ stackCores: 3, buffers: 4096, neighbours: KNOWN, ...options });
 }
 
 /** Queues `count` packets with the number of the core and their own number. */
-function queue(port: Multicore, index: number, count: number, from = 0): void {
+function queue(port: SteppedPort, index: number, count: number, from = 0): void {
   const core = port.cores[index]!;
   for (let n = from; n < from + count; n++) {
     const buffer = core.getBufferTx()!;
@@ -24,8 +24,8 @@ function queue(port: Multicore, index: number, count: number, from = 0): void {
   core.flush();
 }
 
-const coresOf = ({ device }: Multicore): number[] => device.frames.map((frame) => frame[34]!);
-const numbersOf = ({ device }: Multicore, core: number): number[] =>
+const coresOf = ({ device }: SteppedPort): number[] => device.frames.map((frame) => frame[34]!);
+const numbersOf = ({ device }: SteppedPort, core: number): number[] =>
   device.frames.filter((frame) => frame[34] === core).map((frame) => (frame[35]! << 8) | frame[36]!);
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, n) => n);
 /** Lengths of the runs of equal numbers. */
@@ -99,7 +99,7 @@ describe.each(['1kb', '2kb'] as const)('%s: the sending loop', (mode) => {
   });
 
   it('keeps the order when the device is full, and loses nothing', () => {
-    const port = open({ mode, mock: { txRing: 24, holdTx: true } });
+    const port = open({ mode, fake: { txRing: 24, holdTx: true } });
     for (let index = 0; index < 3; index++) queue(port, index, 150);
     for (let round = 0; round < 40; round++) {
       port.pollTx();
@@ -162,7 +162,7 @@ describe.each(['1kb', '2kb'] as const)('%s: the sending loop', (mode) => {
   });
 
   it('sends at the end what the device takes, and counts the rest', () => {
-    const port = open({ mode, mock: { txRing: 300, holdTx: true } });
+    const port = open({ mode, fake: { txRing: 300, holdTx: true } });
     for (let index = 0; index < 3; index++) queue(port, index, 150);
     port.tx.drain();
     expect(port.device.frames).toHaveLength(300);
@@ -172,7 +172,7 @@ describe.each(['1kb', '2kb'] as const)('%s: the sending loop', (mode) => {
   });
 
   it('drops and counts what a failed core had queued; buffers in the device come home', () => {
-    const port = open({ mode, mock: { txRing: 16, holdTx: true } });
+    const port = open({ mode, fake: { txRing: 16, holdTx: true } });
     for (let n = 0; n < 60; n++) port.device.inject(flowPacket(1024 + n, n));
     port.settle();
     const core = port.cores[1]!;

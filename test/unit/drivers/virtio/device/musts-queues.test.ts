@@ -7,10 +7,10 @@ import { MAX_BURST, PacketBurst } from '../../../../../drivers/virtio/device/pac
 import type { RingOptions } from '../../../../../drivers/virtio/device/ring.js';
 import { DeviceRxQueue } from '../../../../../drivers/virtio/device/rx-queue.js';
 import { DeviceTxQueue } from '../../../../../drivers/virtio/device/tx-queue.js';
-import { frameOf } from '../../../../support/virtio/driver.js';
 import type { DriverModel, Part } from '../../../../support/virtio/driver-model.js';
-import { PackedDriver } from '../../../../support/virtio/packed-driver.js';
-import { SplitDriver } from '../../../../support/virtio/split-driver.js';
+import { frameOf } from '../../../../support/virtio/driver-under-test.js';
+import { PackedDriverModel } from '../../../../support/virtio/packed-driver-model.js';
+import { SplitDriverModel } from '../../../../support/virtio/split-driver-model.js';
 
 const HEADER = 12;
 const ALL = Uint8Array.from({ length: MAX_BURST }, (_, i) => i);
@@ -22,7 +22,7 @@ let rx: DeviceRxQueue;
 let burst: PacketBurst;
 
 function setUp(layout: 'split' | 'packed', options: Partial<RingOptions> = {}): void {
-  driver = layout === 'split' ? new SplitDriver(options) : new PackedDriver(options);
+  driver = layout === 'split' ? new SplitDriverModel(options) : new PackedDriverModel(options);
   tx = new DeviceTxQueue(driver, driver.place, driver.options);
   rx = new DeviceRxQueue(driver, driver.place, driver.options);
   burst = new PacketBurst(driver.memory);
@@ -143,9 +143,9 @@ describe('2.7.5.1, 2.8.15 descriptors', () => {
   it('MUST NOT use a descriptor before AVAIL changes, even if all else is written', () => {
     setUp('packed');
     const [whole] = [{ ...sent(frameOf(1))[0]!, length: HEADER + 64 }];
-    (driver as PackedDriver).scribble([{ ...whole!, flags: 0, unmarked: true }]);
+    (driver as PackedDriverModel).scribble([{ ...whole!, flags: 0, unmarked: true }]);
     expect(tx.take(burst, MAX_BURST)).toBe(0);
-    (driver as PackedDriver).scribble([{ ...whole!, flags: 0 }]);
+    (driver as PackedDriverModel).scribble([{ ...whole!, flags: 0 }]);
     expect(tx.take(burst, MAX_BURST)).toBe(1);
   });
 
@@ -207,8 +207,8 @@ describe('2.7.7.2 used buffer notifications', () => {
       [0, 0],
       [1, 3],
     ] as const) {
-      (driver as SplitDriver).availFlags = flags;
-      (driver as SplitDriver).usedEvent = event;
+      (driver as SplitDriverModel).availFlags = flags;
+      (driver as SplitDriverModel).usedEvent = event;
       driver.offer(sent(frameOf(1)));
       tx.take(burst, 1);
       tx.complete();
@@ -221,8 +221,8 @@ describe('2.7.7.2 used buffer notifications', () => {
   it('with EVENT_IDX MUST ignore flags, and MUST notify at used_event', () => {
     setUp('split', { eventIdx: true });
     for (let i = 0; i < 20; i++) {
-      (driver as SplitDriver).availFlags = i & 1;
-      (driver as SplitDriver).usedEvent = i % 3 === 0 ? i : i + 1;
+      (driver as SplitDriverModel).availFlags = i & 1;
+      (driver as SplitDriverModel).usedEvent = i % 3 === 0 ? i : i + 1;
       driver.offer(sent(frameOf(1)));
       tx.take(burst, 1);
       tx.complete();
@@ -257,7 +257,7 @@ describe('2.7.10.2 available buffer notifications', () => {
   // Clauses: 2.7.10.2a, 2.7.10.2b
   it.each([false, true])('MUST set flags to 0 or 1, and with EVENT_IDX to 0 (EVENT_IDX: %s)', (eventIdx) => {
     setUp('split', { eventIdx });
-    const split = driver as SplitDriver;
+    const split = driver as SplitDriverModel;
     for (const queue of [tx, rx]) {
       queue.disableKick();
       expect(split.usedFlags).toBe(eventIdx ? 0 : 1);

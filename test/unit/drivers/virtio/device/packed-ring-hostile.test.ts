@@ -10,7 +10,7 @@ import type { RingOptions } from '../../../../../drivers/virtio/device/ring.js';
 import { MAX_FRAME_BYTES } from '../../../../../drivers/virtio/device/tx-queue.js';
 import { ALL, PackedRingSuite } from '../../../../support/virtio/device-queue-suite.js';
 import { MEMORY_BYTES } from '../../../../support/virtio/driver-model.js';
-import type { RawDescriptor } from '../../../../support/virtio/packed-driver.js';
+import type { RawDescriptor } from '../../../../support/virtio/packed-driver-model.js';
 
 const NEXT = 1;
 const WRITE = 2;

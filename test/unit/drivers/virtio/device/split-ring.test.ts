@@ -5,13 +5,13 @@ import { QueueCounter } from '../../../../../drivers/virtio/device/queue-counter
 import type { RingOptions } from '../../../../../drivers/virtio/device/ring.js';
 import { SplitDeviceRing } from '../../../../../drivers/virtio/device/split-ring.js';
 import { passesEvent } from '../../../../../drivers/virtio/layout/split.js';
-import { SplitDriver } from '../../../../support/virtio/split-driver.js';
+import { SplitDriverModel } from '../../../../support/virtio/split-driver-model.js';
 
-let driver: SplitDriver;
+let driver: SplitDriverModel;
 let ring: SplitDeviceRing;
 
 function setUp(options: Partial<RingOptions> = {}): void {
-  driver = new SplitDriver(options);
+  driver = new SplitDriverModel(options);
   ring = new SplitDeviceRing(driver, driver.place, driver.options);
 }
 

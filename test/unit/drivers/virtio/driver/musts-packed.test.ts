@@ -1,20 +1,20 @@
 /**
  * What virtio 1.2 demands of the driver of a packed virtqueue (2.8), clause by clause. The device is the model in
- * test/support/virtio/packed-device-ring.ts: it notes every broken demand that it sees, and the notes are asserted
+ * test/support/virtio/packed-device-model.ts: it notes every broken demand that it sees, and the notes are asserted
  * after each test. test/CLAUSES.md lists all clauses, also those that packed-queues.test.ts shows.
  */
 import { describe, expect, it, vi } from 'vitest';
 import * as f from '../../../../../drivers/virtio/features.js';
-import { type Driver, frameOf, QUEUE_SIZE } from '../../../../support/virtio/driver.js';
 import { DriverSuite } from '../../../../support/virtio/driver-suite.js';
-import { BASIC } from '../../../../support/virtio/mock-transport.js';
+import { type DriverUnderTest, frameOf, QUEUE_SIZE } from '../../../../support/virtio/driver-under-test.js';
+import { BASIC } from '../../../../support/virtio/fake-transport.js';
 
 const suite = new DriverSuite();
 
 const frames = (count: number): Uint8Array[] => Array.from({ length: count }, (_, i) => frameOf(i));
 
 /** The bytes of the descriptors of both rings. */
-function descriptors({ device, transport }: Driver): Buffer[] {
+function descriptors({ device, transport }: DriverUnderTest): Buffer[] {
   return [transport.packedRx, transport.packedTx].map(({ layout }) =>
     Buffer.from(device.memory.u8.slice(layout.descriptors, layout.descriptors + 16 * layout.size)),
   );

@@ -1,20 +1,20 @@
 /**
  * What virtio 1.2 demands of the driver of a split virtqueue (2.7), clause by clause. The device is the model in
- * test/support/virtio/device-ring.ts: it notes every broken demand that it sees in memory, and the notes are asserted
+ * test/support/virtio/split-device-model.ts: it notes every broken demand that it sees in memory, and the notes are asserted
  * after each test. test/CLAUSES.md lists all clauses, also those that do not apply.
  */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { PacketMemory } from '../../../../../drivers/memory/index.js';
 import { allocateSplitQueue } from '../../../../../drivers/virtio/driver/split-queue.js';
 import * as f from '../../../../../drivers/virtio/features.js';
-import type { DeviceRing } from '../../../../support/virtio/device-ring.js';
-import { BUFFERS, Driver, frameOf, QUEUE_SIZE } from '../../../../support/virtio/driver.js';
-import { BASIC } from '../../../../support/virtio/mock-transport.js';
+import { BUFFERS, DriverUnderTest, frameOf, QUEUE_SIZE } from '../../../../support/virtio/driver-under-test.js';
+import { BASIC } from '../../../../support/virtio/fake-transport.js';
+import type { SplitDeviceModel } from '../../../../support/virtio/split-device-model.js';
 
-let driver: Driver;
+let driver: DriverUnderTest;
 
-async function open(features = 0n, options = {}): Promise<Driver> {
-  driver = await Driver.open(options, (transport) => {
+async function open(features = 0n, options = {}): Promise<DriverUnderTest> {
+  driver = await DriverUnderTest.open(options, (transport) => {
     transport.offered = BASIC | features;
   });
   return driver;
@@ -170,7 +170,7 @@ describe('2.7.7.1 used buffer notification suppression', () => {
 
   it.each(both)('asks for no notification of either queue while it polls (%s)', async (_, features) => {
     const { device, transport } = await open(features);
-    const silent = (ring: DeviceRing, from: number): void =>
+    const silent = (ring: SplitDeviceModel, from: number): void =>
       expect(ring.wantsInterrupt(from, ring.usedIndex)).toBe(false);
     for (let i = 0; i < 100; i++) {
       const [rx, tx] = [transport.rx.usedIndex, transport.tx.usedIndex];

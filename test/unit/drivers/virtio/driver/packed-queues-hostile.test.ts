@@ -7,10 +7,10 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import * as f from '../../../../../drivers/virtio/features.js';
 import { frameCapacity } from '../../../../../rings/buffer-pool.js';
 import type { Chain } from '../../../../support/virtio/device-model.js';
-import { frameOf, QUEUE_SIZE } from '../../../../support/virtio/driver.js';
 import { AT_REST, DriverSuite } from '../../../../support/virtio/driver-suite.js';
-import { goOn, receiveSound, recovers, spoilHeaders } from '../../../../support/virtio/endurance.js';
-import type { MockTransport } from '../../../../support/virtio/mock-transport.js';
+import { frameOf, QUEUE_SIZE } from '../../../../support/virtio/driver-under-test.js';
+import type { FakeTransport } from '../../../../support/virtio/fake-transport.js';
+import { goOn, receiveSound, recovers, spoilHeaders } from '../../../../support/virtio/hostile-device-steps.js';
 
 const suite = new DriverSuite();
 
@@ -20,10 +20,10 @@ describe('a hostile device', () => {
   });
 
   it.each([
-    ['an id beyond the queue', 'rx', (t: MockTransport) => t.packedRx.pushUsed(QUEUE_SIZE, 100), 8],
-    ['the largest id', 'rx', (t: MockTransport) => t.packedRx.pushUsed(0xffff, 100), 65535],
-    ['an id that it does not hold', 'tx', (t: MockTransport) => t.packedTx.pushUsed(5, 0), 5],
-    ['one id twice', 'tx', (t: MockTransport) => [0, 0].map((id) => t.packedTx.pushUsed(id, 0)), 0],
+    ['an id beyond the queue', 'rx', (t: FakeTransport) => t.packedRx.pushUsed(QUEUE_SIZE, 100), 8],
+    ['the largest id', 'rx', (t: FakeTransport) => t.packedRx.pushUsed(0xffff, 100), 65535],
+    ['an id that it does not hold', 'tx', (t: FakeTransport) => t.packedTx.pushUsed(5, 0), 5],
+    ['one id twice', 'tx', (t: FakeTransport) => [0, 0].map((id) => t.packedTx.pushUsed(id, 0)), 0],
   ] as const)('%s (%s): resets the device and says so in one line', async (_, queue, attack, id) => {
     vi.useFakeTimers();
     const { device, transport } = await suite.openPacked();

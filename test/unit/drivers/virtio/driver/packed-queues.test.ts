@@ -8,9 +8,9 @@ import * as f from '../../../../../drivers/virtio/features.js';
 import { eventAt, wantsEvent } from '../../../../../drivers/virtio/layout/packed.js';
 import { FRAME_OFFSET } from '../../../../../rings/buffer-pool.js';
 import type { Chain } from '../../../../support/virtio/device-model.js';
-import { BUFFERS, frameOf, QUEUE_SIZE } from '../../../../support/virtio/driver.js';
 import { AT_REST, DriverSuite } from '../../../../support/virtio/driver-suite.js';
-import { BASIC } from '../../../../support/virtio/mock-transport.js';
+import { BUFFERS, frameOf, QUEUE_SIZE } from '../../../../support/virtio/driver-under-test.js';
+import { BASIC } from '../../../../support/virtio/fake-transport.js';
 
 const PACKED = BASIC | f.VIRTIO_F_RING_PACKED;
 const suite = new DriverSuite();

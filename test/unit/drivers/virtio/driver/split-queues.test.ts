@@ -7,8 +7,14 @@ import { describe, expect, it } from 'vitest';
 import * as f from '../../../../../drivers/virtio/features.js';
 import { FRAME_OFFSET } from '../../../../../rings/buffer-pool.js';
 import type { Chain } from '../../../../support/virtio/device-model.js';
-import { BUFFERS, Driver, FEATURES, frameOf, QUEUE_SIZE } from '../../../../support/virtio/driver.js';
-import { RX, TX } from '../../../../support/virtio/mock-transport.js';
+import {
+  BUFFERS,
+  DriverUnderTest,
+  FEATURES,
+  frameOf,
+  QUEUE_SIZE,
+} from '../../../../support/virtio/driver-under-test.js';
+import { RX, TX } from '../../../../support/virtio/fake-transport.js';
 
 const HEADER = 12;
 const NOTHING = new Uint8Array(0);
@@ -37,7 +43,7 @@ describe.each(layouts)('an honest device and a driver in any order of steps, %s 
         fc.constantFrom(...FEATURES),
         fc.array(step, { minLength: 5, maxLength: 120 }),
         async (accepted, steps) => {
-          const driver = await Driver.offering(accepted | packed);
+          const driver = await DriverUnderTest.offering(accepted | packed);
           const { device, transport } = driver;
           const kept: { handle: number; frame: Uint8Array }[] = [];
           const waiting: Uint8Array[] = [];
@@ -112,7 +118,7 @@ describe.each(layouts)('an honest device and a driver in any order of steps, %s 
   });
 
   it('survives the wrap of the 16-bit indexes, both ways, with bursts of every size', async () => {
-    const driver = await Driver.offering(f.VIRTIO_F_EVENT_IDX | packed, { queueSize: 4, buffers: 16 });
+    const driver = await DriverUnderTest.offering(f.VIRTIO_F_EVENT_IDX | packed, { queueSize: 4, buffers: 16 });
     const { device, transport } = driver;
     const out = frameOf(1, 14);
     let sent = 0;
@@ -140,7 +146,7 @@ describe.each(layouts)('an honest device and a driver in any order of steps, %s 
   it('sends again once the device has used enough, whatever the order and bursts', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.nat(), { minLength: 60, maxLength: 60 }), async (random) => {
-        const driver = await Driver.offering(packed);
+        const driver = await DriverUnderTest.offering(packed);
         const tx = driver.transport.ring(TX);
         const held: Chain[] = [];
         let sent = 0;
@@ -163,7 +169,7 @@ describe.each(layouts)('an honest device and a driver in any order of steps, %s 
 
 describe.each(layouts)('pool exhaustion, %s ring', (_, packed) => {
   it('drops and counts what has no buffer, keeps the ring full, and goes on later', async () => {
-    const driver = await Driver.offering(packed);
+    const driver = await DriverUnderTest.offering(packed);
     const { device, transport } = driver;
     const kept: number[] = [];
     for (let i = 0; device.pool.available > 0; i++) {
@@ -182,7 +188,7 @@ describe.each(layouts)('pool exhaustion, %s ring', (_, packed) => {
   });
 
   it('returns a buffer without a frame to the pool, and sends the others', async () => {
-    const driver = await Driver.offering(packed);
+    const driver = await DriverUnderTest.offering(packed);
     expect(driver.send([frameOf(1, 13), frameOf(2, 14), new Uint8Array(0), frameOf(3, 1519)])).toBe(4);
     expect(driver.transport.ring(TX).drain()).toEqual([frameOf(2, 14)]);
     expect(driver.device.counters()).toMatchObject({ tx_packets: 1, tx_bytes: 14, tx_dropped_bad_length: 3 });

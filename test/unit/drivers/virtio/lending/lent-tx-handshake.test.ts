@@ -8,7 +8,7 @@ import { SEEN, STATE } from '../../../../../drivers/virtio/lending/tx-loan.js';
 import { explore, type Scenario } from '../../../../support/lending/lending-orders.js';
 
 vi.mock('node:worker_threads', async (original) => {
-  const { MessageChannel, receiveMessageOnPort } = await import('../../../../support/lending/lending-world.js');
+  const { MessageChannel, receiveMessageOnPort } = await import('../../../../support/lending/lending-state.js');
   return { ...(await original<typeof import('node:worker_threads')>()), MessageChannel, receiveMessageOnPort };
 });
 

@@ -5,17 +5,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseIpv4 } from '../../../../../src/wire/address.js';
 import {
-  arpsOf,
-  countersOf,
-  expectNoBufferLost,
-  learnPeer,
-  makeCore,
-  packetsOf,
-  packetTo,
-  receive,
-  type TestCore,
-} from '../../../../support/link/core.js';
-import {
   arp,
   arpReply,
   arpRequest,
@@ -25,6 +14,17 @@ import {
   PEER_IP,
   PEER_MAC,
 } from '../../../../support/link/frames.js';
+import {
+  arpsOf,
+  countersOf,
+  expectNoBufferLost,
+  learnPeer,
+  makeCore,
+  packetsOf,
+  packetTo,
+  receive,
+  type TestCore,
+} from '../../../../support/link/test-core.js';
 
 describe('resolving', () => {
   it('asks, parks, and sends in order when the answer comes', () => {

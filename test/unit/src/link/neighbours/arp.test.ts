@@ -5,14 +5,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseIpv4 } from '../../../../../src/wire/address.js';
 import {
-  expectNoBufferLost,
-  learnPeer,
-  makeCore,
-  packetsOf,
-  packetTo,
-  receive,
-} from '../../../../support/link/core.js';
-import {
   arp,
   arpReply,
   arpRequest,
@@ -24,6 +16,14 @@ import {
   PEER_IP,
   PEER_MAC,
 } from '../../../../support/link/frames.js';
+import {
+  expectNoBufferLost,
+  learnPeer,
+  makeCore,
+  packetsOf,
+  packetTo,
+  receive,
+} from '../../../../support/link/test-core.js';
 
 describe('answering', () => {
   it('answers a request for our address to the station that asked', () => {

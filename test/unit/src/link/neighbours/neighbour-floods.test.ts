@@ -7,10 +7,10 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { type NeighbourReader, NeighbourState } from '../../../../../rings/neighbour-reader.js';
 import type { BaseCore } from '../../../../../src/link/base-core.js';
 import { formatIpv4, parseIpv4 } from '../../../../../src/wire/address.js';
-import { collidingAddresses } from '../../../../support/link/colliding.js';
-import { expectNoBufferLost, makeCore, packetTo, type TestCore } from '../../../../support/link/core.js';
+import { collidingAddresses } from '../../../../support/link/colliding-addresses.js';
 import { arp, arpReply, isArp, OUR_IP } from '../../../../support/link/frames.js';
-import { Multicore } from '../../../../support/threads/multicore.js';
+import { expectNoBufferLost, makeCore, packetTo, type TestCore } from '../../../../support/link/test-core.js';
+import { SteppedPort } from '../../../../support/threads/stepped-port.js';
 
 const KNOWN = 20;
 const GATEWAY = '10.0.0.250';
@@ -34,7 +34,7 @@ class Link {
       this.t = makeCore({ prefixLength: 8, gateway: parseIpv4(GATEWAY) }, { buffers: 512 });
       return;
     }
-    const port = new Multicore({ mode, stackCores: 1, buffers: 1024, ip: `${OUR_IP}/8`, gateway: GATEWAY });
+    const port = new SteppedPort({ mode, stackCores: 1, buffers: 1024, ip: `${OUR_IP}/8`, gateway: GATEWAY });
     const { device, warnings, time } = port;
     this.t = { core: port.cores[0]!, device, warnings, time, pass: (ms) => port.pass(ms), port };
   }

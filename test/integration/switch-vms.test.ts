@@ -14,7 +14,7 @@ import { printStats } from '../../bess/print-stats.js';
 import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.js';
 import { VirtioNetDevice } from '../../drivers/virtio/virtio-net-device.js';
 import { FRAME_OFFSET } from '../../rings/buffer-pool.js';
-import { frame } from '../support/bess/bess-mocks.js';
+import { frame } from '../support/bess/fake-port.js';
 
 const FORWARD_SCRIPT = fileURLToPath(new URL('../../bess/forward_script.bess', import.meta.url));
 const VM1 = '52:54:00:00:00:01';

@@ -20,7 +20,7 @@ export interface RawDescriptor {
   readonly unmarked?: boolean;
 }
 
-export class PackedDriver extends DriverModel {
+export class PackedDriverModel extends DriverModel {
   /** Places in the ring, and rounds, since the start. The index of a place is its remainder by the size. */
   private offered: number;
   private seen: number;

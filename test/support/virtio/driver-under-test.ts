@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import * as f from '../../../drivers/virtio/features.js';
 import { type NetDeviceOptions, VirtioNetDevice } from '../../../drivers/virtio/virtio-net-device.js';
 import { type BufferPool, FRAME_OFFSET, NO_BUFFER } from '../../../rings/buffer-pool.js';
-import { BASIC, MockTransport } from './mock-transport.js';
+import { BASIC, FakeTransport } from './fake-transport.js';
 
 export const QUEUE_SIZE = 8;
 export const BUFFERS = 32;
@@ -24,28 +24,28 @@ export function frameOf(seed: number, length = 64): Uint8Array {
   return frame;
 }
 
-export class Driver {
+export class DriverUnderTest {
   /** Buffers that the caller of the driver holds. */
   readonly inHand = new Set<number>();
   private readonly handles = new Uint32Array(256);
   private readonly lengths = new Uint32Array(256);
 
   private constructor(
-    readonly transport: MockTransport,
+    readonly transport: FakeTransport,
     readonly device: VirtioNetDevice,
   ) {}
 
-  static async open(options: NetDeviceOptions = {}, prepare: (transport: MockTransport) => void = () => {}) {
-    const transport = new MockTransport();
+  static async open(options: NetDeviceOptions = {}, prepare: (transport: FakeTransport) => void = () => {}) {
+    const transport = new FakeTransport();
     prepare(transport);
     const small = { queueSize: QUEUE_SIZE, buffers: BUFFERS, hugepages: 'never', mergeable: true, ...options } as const;
-    return new Driver(transport, await VirtioNetDevice.open(transport, small));
+    return new DriverUnderTest(transport, await VirtioNetDevice.open(transport, small));
   }
 
   /** On a device that offers these features beyond the basic ones; its rings are packed if that is among them. */
-  static offering(features: bigint, options: NetDeviceOptions = {}): Promise<Driver> {
+  static offering(features: bigint, options: NetDeviceOptions = {}): Promise<DriverUnderTest> {
     const ring = (features & f.VIRTIO_F_RING_PACKED) !== 0n ? 'packed' : 'split';
-    return Driver.open({ ring, ...options }, (transport) => {
+    return DriverUnderTest.open({ ring, ...options }, (transport) => {
       transport.offered = BASIC | features;
     });
   }

@@ -1,7 +1,7 @@
 /**
  * Two cores on one wire: each fake device receives what the other one sent. Frames can be lost or damaged on the way.
  */
-import type { TestCore } from './core.js';
+import type { TestCore } from './test-core.js';
 
 /** Changes a frame, or returns null to lose it. */
 export type Mangle = (frame: Uint8Array) => Uint8Array | null;

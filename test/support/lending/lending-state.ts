@@ -14,7 +14,7 @@ export type Side = 'owner' | 'borrower';
 export type Message = OwnerMessage | BorrowerMessage;
 
 /** All that both threads share. */
-export interface World {
+export interface SharedState {
   words: number[];
   /** Messages on their way to each side. */
   mail: Record<Side, Message[]>;
@@ -35,7 +35,7 @@ const other = (side: Side): Side => (side === 'owner' ? 'borrower' : 'owner');
 /** An index that no ring has. */
 const BROKEN_INDEX = 500;
 
-export function newWorld(): World {
+export function newSharedState(): SharedState {
   return {
     words: new Array<number>(CONTROL_WORDS).fill(0),
     mail: { owner: [], borrower: [] },
@@ -45,10 +45,10 @@ export function newWorld(): World {
   };
 }
 
-export function copyOf(world: World): World {
-  const { words, mail, closed, told } = world;
+export function copyOf(sharedState: SharedState): SharedState {
+  const { words, mail, closed, told } = sharedState;
   return {
-    ...world,
+    ...sharedState,
     words: [...words],
     mail: { owner: [...mail.owner], borrower: [...mail.borrower] },
     closed: { ...closed },
@@ -57,21 +57,21 @@ export function copyOf(world: World): World {
 }
 
 /** The state in which the present step is made, and the faults that are put into it. */
-export interface Scene {
-  world: World;
+export interface PresentStep {
+  sharedState: SharedState;
   /** A word whose stores are exchanged with the access after them: a wrong order. */
   late: number | null;
   /** Whether the device breaks the ring in its first start. */
   breaks: boolean;
 }
 
-export const scene: Scene = { world: newWorld(), late: null, breaks: false };
+export const presentStep: PresentStep = { sharedState: newSharedState(), late: null, breaks: false };
 let held: { index: number; value: number } | null = null;
 
 function store(index: number, value: number): void {
   access(() => {
-    scene.world.words[index] = value;
-    if (index === STATE && (value & 1) === 1) scene.world.isOwnersRing = false;
+    presentStep.sharedState.words[index] = value;
+    if (index === STATE && (value & 1) === 1) presentStep.sharedState.isOwnersRing = false;
   });
 }
 
@@ -107,15 +107,15 @@ export class Port {
 
   postMessage(message: Message): void {
     shared(() => {
-      const { mail, closed } = scene.world;
+      const { mail, closed } = presentStep.sharedState;
       if (!closed.owner && !closed.borrower) mail[other(this.side)].push(message);
     });
   }
 
   close(): void {
     shared(() => {
-      scene.world.closed[this.side] = true;
-      scene.world.mail[this.side] = [];
+      presentStep.sharedState.closed[this.side] = true;
+      presentStep.sharedState.mail[this.side] = [];
     });
   }
 }
@@ -134,7 +134,7 @@ export class MessageChannel {
 
 export function receiveMessageOnPort(): { message: Message } | undefined {
   return shared(() => {
-    const message = scene.world.mail.borrower.shift();
+    const message = presentStep.sharedState.mail.borrower.shift();
     return message && { message };
   });
 }
@@ -148,16 +148,17 @@ export function modelAtomics(): () => void {
   const isControl = (array: unknown): boolean => (array as Int32Array).length === CONTROL_WORDS;
   Object.assign(Atomics, {
     load: (array: Int32Array, index: number) => {
-      if (isControl(array)) return shared(() => scene.world.words[index]!);
+      if (isControl(array)) return shared(() => presentStep.sharedState.words[index]!);
       // Any other word is the index of the ring up to which the device has used it: nothing, or more than there is.
       return shared(() => {
-        if (scene.world.isOwnersRing) throw new Error('the borrower is in the ring, which the owner has reset');
-        return scene.breaks && scene.world.words[STATE] === 1 ? BROKEN_INDEX : load(array, index);
+        if (presentStep.sharedState.isOwnersRing)
+          throw new Error('the borrower is in the ring, which the owner has reset');
+        return presentStep.breaks && presentStep.sharedState.words[STATE] === 1 ? BROKEN_INDEX : load(array, index);
       });
     },
     store: (array: Int32Array, index: number, value: number) => {
       if (!isControl(array)) return storePlain(array, index, value);
-      if (index === scene.late) held = { index, value };
+      if (index === presentStep.late) held = { index, value };
       else store(index, value);
       return value;
     },

@@ -22,11 +22,11 @@ import { TxMainLoop } from '../../../src/threads/loops/tx-main-loop.js';
 import { planBuffers } from '../../../src/threads/plan.js';
 import { OUR_IP } from '../link/frames.js';
 
-export interface MulticoreOptions extends Partial<TspmdConfig> {
+export interface SteppedPortOptions extends Partial<TspmdConfig> {
   mode?: '1kb' | '2kb';
   /** Cores of the stack. */
   stackCores?: number;
-  mock?: FakeDeviceOptions;
+  fake?: FakeDeviceOptions;
   makeDevice?: (options: FakeDeviceOptions) => FakeDevice;
 }
 
@@ -36,7 +36,7 @@ export interface Place {
   readonly handles: readonly number[];
 }
 
-export class Multicore {
+export class SteppedPort {
   readonly device: FakeDevice;
   readonly interconnect: Interconnect;
   readonly indirection: IndirectionTable;
@@ -57,17 +57,17 @@ export class Multicore {
   readonly retired: { core: number; inFlight: Uint8Array }[] = [];
   private readonly home: RingReturn | null;
 
-  constructor(options: MulticoreOptions = {}) {
-    const { mode = '1kb', stackCores = 2, mock = {}, makeDevice, ...config } = options;
+  constructor(options: SteppedPortOptions = {}) {
+    const { mode = '1kb', stackCores = 2, fake = {}, makeDevice, ...config } = options;
     const cpus = Array.from({ length: stackCores + (mode === '1kb' ? 1 : 2) }, (_, cpu) => cpu);
     const resolved = resolveConfig({
-      ...{ device: 'vhost-user:/mock', ip: `${OUR_IP}/24`, app: 'echo' },
+      ...{ device: 'vhost-user:/fake', ip: `${OUR_IP}/24`, app: 'echo' },
       ...{ buffers: 1024, ...config, mode, cores: cpus },
     });
     const plan = planBuffers(stackCores, resolved.buffers);
     this.interconnect = Interconnect.create(plan, mode === '2kb');
     const { buffers, rxBuffers } = plan;
-    const all = { ...mock, buffers, ownBuffers: rxBuffers, separateSent: true };
+    const all = { ...fake, buffers, ownBuffers: rxBuffers, separateSent: true };
     this.device = makeDevice ? makeDevice(all) : new FakeDevice(all);
     this.indirection = IndirectionTable.create(stackCores);
     this.inbound = createCoreCounters(stackCores);
@@ -216,7 +216,7 @@ export class Multicore {
  * Demands that every buffer is in exactly one place, and that each core counts what its stack has. A dead core may keep
  * buffers for sending.
  */
-export function expectEveryBufferOnce(port: Multicore): void {
+export function expectEveryBufferOnce(port: SteppedPort): void {
   const { buffers, rxBuffers, txBuffers } = port.interconnect.plan;
   const places = port.places();
   for (const core of port.cores) {
@@ -240,7 +240,7 @@ export function expectEveryBufferOnce(port: Multicore): void {
 }
 
 /** Demands that every received frame is in exactly one counter. */
-export function expectEveryFrameInOneCounter(port: Multicore): void {
+export function expectEveryFrameInOneCounter(port: SteppedPort): void {
   const counters = port.counted();
   let sum = counters.rx_delivered! + counters.rx_arp!;
   for (const [name, value] of Object.entries(counters)) if (name.startsWith('rx_drop_')) sum += value;

@@ -6,7 +6,7 @@ import type { PacketBuffer } from '../../../src/link/packet-buffer.js';
 import { SingleCore, type SingleCoreOptions } from '../../../src/link/single-core.js';
 import { FakeDevice, type FakeDeviceOptions } from '../../../src/testing/fake-device.js';
 import { parseIpv4 } from '../../../src/wire/address.js';
-import { expectEveryBufferOnce, expectEveryFrameInOneCounter, Multicore } from '../threads/multicore.js';
+import { expectEveryBufferOnce, expectEveryFrameInOneCounter, SteppedPort } from '../threads/stepped-port.js';
 import { arp, ipv4, isArp, OUR_IP, PEER_IP } from './frames.js';
 
 export interface TestCore<AnyCore extends BaseCore = SingleCore> {
@@ -18,11 +18,11 @@ export interface TestCore<AnyCore extends BaseCore = SingleCore> {
   /** Lets `ms` pass: ticks every 50 ms, as a polling core would. */
   pass(ms: number): void;
   /** The port of a core without its own device. */
-  port?: Multicore;
+  port?: SteppedPort;
 }
 
-export function makeCore(options: Partial<SingleCoreOptions> = {}, mock: FakeDeviceOptions = {}): TestCore {
-  const device = new FakeDevice(mock);
+export function makeCore(options: Partial<SingleCoreOptions> = {}, fake: FakeDeviceOptions = {}): TestCore {
+  const device = new FakeDevice(fake);
   const warnings: string[] = [];
   const time = { now: 1000 };
   const core = new SingleCore(device, {
@@ -43,11 +43,11 @@ export function makeCore(options: Partial<SingleCoreOptions> = {}, mock: FakeDev
 
 /** What the tests of both kinds of cores can choose. */
 export type EitherOptions = Pick<SingleCoreOptions, 'layer' | 'mtu' | 'acceptBroadcast'>;
-export type MakeEither = (options?: EitherOptions, mock?: FakeDeviceOptions) => TestCore<BaseCore>;
+export type MakeEither = (options?: EitherOptions, fake?: FakeDeviceOptions) => TestCore<BaseCore>;
 
 /** A core with rings, alone on its port. The other thread of the port acts whenever the core does something. */
-export function makeRingCore(options: EitherOptions = {}, mock: FakeDeviceOptions = {}): TestCore<BaseCore> {
-  const port = new Multicore({ stackCores: 1, buffers: 1024, mock, ...(options as object) });
+export function makeRingCore(options: EitherOptions = {}, fake: FakeDeviceOptions = {}): TestCore<BaseCore> {
+  const port = new SteppedPort({ stackCores: 1, buffers: 1024, fake, ...(options as object) });
   const core = port.cores[0]!;
   const settleAround = <Args extends unknown[], Result>(call: (...args: Args) => Result) => {
     return (...args: Args): Result => {

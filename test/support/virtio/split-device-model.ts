@@ -5,7 +5,7 @@ import { type Chain, DeviceModel, type Direction, F_NEXT, F_WRITE, type Segment 
 
 export { type Chain, MODEL_IOVA_BASE } from './device-model.js';
 
-export class DeviceRing extends DeviceModel {
+export class SplitDeviceModel extends DeviceModel {
   /** Next available entry to take, and the used index, both u16. */
   nextAvailable = 0;
   usedIndex = 0;

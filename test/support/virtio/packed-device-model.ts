@@ -14,7 +14,7 @@ interface Place {
   wrap: boolean;
 }
 
-export class PackedDeviceRing extends DeviceModel {
+export class PackedDeviceModel extends DeviceModel {
   /** The next descriptor to look at, and the next to write a used one to. */
   readonly nextAvail: Place = { index: 0, wrap: true };
   readonly nextUsed: Place = { index: 0, wrap: true };

@@ -20,7 +20,7 @@ export function frame(destination: string, tag: number, bytes = 60): Uint8Array 
   return result;
 }
 
-export class MockEndpoint implements PacketEndpoint {
+export class FakeEndpoint implements PacketEndpoint {
   readonly name = 'mock';
   /** Frames that wait to be taken, each as its segments. */
   readonly waiting: Uint8Array[][] = [];
@@ -121,8 +121,8 @@ export class MockEndpoint implements PacketEndpoint {
   }
 }
 
-export class MockDevice implements PortDevice {
-  readonly endpoints: MockEndpoint[];
+export class FakePortDevice implements PortDevice {
+  readonly endpoints: FakeEndpoint[];
   isUp = true;
   problem: string | null = null;
   closed = false;
@@ -130,12 +130,12 @@ export class MockDevice implements PortDevice {
   onNotice: ((line: string, kind: string) => void) | null = null;
 
   constructor(queues = 1) {
-    this.endpoints = Array.from({ length: queues }, () => new MockEndpoint(this));
+    this.endpoints = Array.from({ length: queues }, () => new FakeEndpoint(this));
   }
 
   /** The first queue pair, which is the only one in most tests. */
-  get queue(): MockEndpoint {
-    return this.endpoints[0] as MockEndpoint;
+  get queue(): FakeEndpoint {
+    return this.endpoints[0] as FakeEndpoint;
   }
 
   close(): void {
@@ -144,8 +144,8 @@ export class MockDevice implements PortDevice {
 }
 
 /** A port on a fake device. */
-export function mockPort(name: string, queues = 1): { port: Port; device: MockDevice; queue: MockEndpoint } {
-  const device = new MockDevice(queues);
+export function fakePort(name: string, queues = 1): { port: Port; device: FakePortDevice; queue: FakeEndpoint } {
+  const device = new FakePortDevice(queues);
   return { port: new Port(name, 'PMDPort', `mock ${name}`, device, queues, queues), device, queue: device.queue };
 }
 

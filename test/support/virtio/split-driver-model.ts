@@ -3,7 +3,7 @@ import type { MemoryViews } from '../../../drivers/memory/index.js';
 import type { RingOptions } from '../../../drivers/virtio/device/ring.js';
 import { DriverModel, GUEST_BASE, type Part, type UsedElement } from './driver-model.js';
 
-export class SplitDriver extends DriverModel {
+export class SplitDriverModel extends DriverModel {
   private readonly free: number[];
   private readonly chains = new Map<number, number[]>();
   private offered: number;

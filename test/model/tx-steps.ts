@@ -1,7 +1,7 @@
 /** A transmit queue: what its two ends do, and what the model says about it. */
 import fc from 'fast-check';
-import { frameOf } from '../support/virtio/driver.js';
-import { type Bench, type Config, rulesOf, zeroedWish } from './bench.js';
+import { frameOf } from '../support/virtio/driver-under-test.js';
+import { type Config, type RingFixture, rulesOf, zeroedWish } from './ring-fixture.js';
 import { Alone, type Explanation, type Holder, notified, Race, type State, type Step } from './steps.js';
 import {
   OurTxDevice,
@@ -259,11 +259,11 @@ class Reset implements Step<TxState, TxReal> {
 }
 
 /** Both ends of a transmit queue, as they begin. */
-export function txReal(bench: Bench, config: Config): TxReal {
+export function txReal(fixture: RingFixture, config: Config): TxReal {
   const makeDriver = (): TxDriver =>
-    config.driver === 'ours' ? new OurTxDriver(bench, config) : new PlainTxDriver(config);
+    config.driver === 'ours' ? new OurTxDriver(fixture, config) : new PlainTxDriver(config);
   const makeDevice = (driver: TxDriver): TxDevice =>
-    config.device === 'ours' ? new OurTxDevice(driver.at) : new PlainTxDevice(bench, config);
+    config.device === 'ours' ? new OurTxDevice(driver.at) : new PlainTxDevice(fixture, config);
   const driver = makeDriver();
   return {
     driver,

@@ -1,6 +1,6 @@
 /** A receive queue: what the model knows about it, and the steps of the device's side. */
-import { frameOf } from '../support/virtio/driver.js';
-import { type Config, rulesOf, zeroedWish } from './bench.js';
+import { frameOf } from '../support/virtio/driver-under-test.js';
+import { type Config, rulesOf, zeroedWish } from './ring-fixture.js';
 import {
   OurRxDevice,
   type OurRxDriver,

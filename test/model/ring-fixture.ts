@@ -65,7 +65,7 @@ export function zeroedWish({ packed, eventIdx }: Config): Wish {
 /**
  * A memory with one ring and buffers, used again by each run. What one run leaves there must not matter to the next.
  */
-export class Bench implements GuestMemory {
+export class RingFixture implements GuestMemory {
   readonly memory: PacketMemory;
   readonly geometry: BufferGeometry;
   readonly callFd = eventfd();
@@ -111,11 +111,11 @@ export interface RingAt {
   readonly options: RingOptions;
 }
 
-export function ringAt(bench: Bench, config: Config): RingAt {
-  const { descriptors, driver, device } = bench.layout(config.size);
+export function ringAt(fixture: RingFixture, config: Config): RingAt {
+  const { descriptors, driver, device } = fixture.layout(config.size);
   const { size, packed, eventIdx, mergeable } = config;
   return {
-    guest: bench,
+    guest: fixture,
     place: { desc: descriptors, avail: driver, used: device },
     options: {
       size,
@@ -125,7 +125,7 @@ export function ringAt(bench: Bench, config: Config): RingAt {
       indirect: true,
       headerBytes: 12,
       mergeable,
-      callFd: bench.callFd,
+      callFd: fixture.callFd,
       counts: makeQueueCounters(),
     },
   };

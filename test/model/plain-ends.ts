@@ -5,11 +5,11 @@
 import { QueueCounter } from '../../drivers/virtio/device/queue-counters.js';
 import { type BufferPool, NO_BUFFER } from '../../rings/buffer-pool.js';
 import type { DeviceModel } from '../support/virtio/device-model.js';
-import { DeviceRing } from '../support/virtio/device-ring.js';
 import type { DriverModel } from '../support/virtio/driver-model.js';
-import { PackedDeviceRing } from '../support/virtio/packed-device-ring.js';
-import { PackedDriver } from '../support/virtio/packed-driver.js';
-import { SplitDriver } from '../support/virtio/split-driver.js';
+import { PackedDeviceModel } from '../support/virtio/packed-device-model.js';
+import { PackedDriverModel } from '../support/virtio/packed-driver-model.js';
+import { SplitDeviceModel } from '../support/virtio/split-device-model.js';
+import { SplitDriverModel } from '../support/virtio/split-driver-model.js';
 import { demand } from './virtqueue.js';
 
 interface InRing {
@@ -84,7 +84,7 @@ export class PlainBuffers {
  */
 export function plainDriverKicks(driver: DriverModel): (places: number) => boolean {
   const { size, eventIdx } = driver.options;
-  if (driver instanceof SplitDriver) {
+  if (driver instanceof SplitDriverModel) {
     const index = (): number => driver.memory.u16[(driver.place.avail + 2) >> 1]!;
     const from = index();
     return () => {
@@ -93,7 +93,7 @@ export function plainDriverKicks(driver: DriverModel): (places: number) => boole
       return false;
     };
   }
-  if (!(driver instanceof PackedDriver)) throw new Error('a driver of no known layout');
+  if (!(driver instanceof PackedDriverModel)) throw new Error('a driver of no known layout');
   let place = driver.expectedBase & 0xffff;
   return (places) => {
     const { flags, index, wrap } = driver.deviceEvent;
@@ -112,27 +112,27 @@ export function plainDriverKicks(driver: DriverModel): (places: number) => boole
  * of that many.
  */
 export function plainDeviceSignals(ring: DeviceModel): (count: number) => boolean {
-  if (ring instanceof DeviceRing) {
+  if (ring instanceof SplitDeviceModel) {
     const from = ring.usedIndex;
     return (count) => count > 0 && ring.wantsInterrupt(from, ring.usedIndex);
   }
-  if (!(ring instanceof PackedDeviceRing)) throw new Error('a device of no known layout');
+  if (!(ring instanceof PackedDeviceModel)) throw new Error('a device of no known layout');
   const from = { ...ring.nextUsed };
   return (count) => count > 0 && ring.wantsInterrupt(from, count);
 }
 
 /** A plain device asks for a notification of the next buffer: by its place, where it may. */
 export function armPlainDevice(ring: DeviceModel, eventIdx: boolean): void {
-  if (ring instanceof PackedDeviceRing && eventIdx) ring.setEvent(2, ring.nextAvail);
+  if (ring instanceof PackedDeviceModel && eventIdx) ring.setEvent(2, ring.nextAvail);
   else ring.setNotify(true);
 }
 
 /** A plain driver says what it wants to be notified of: all, nothing, or (EVENT_IDX) what is used next. */
 export function setPlainDriverWish(driver: DriverModel, wanted: boolean, usedTo: number): void {
   const { eventIdx } = driver.options;
-  if (driver instanceof PackedDriver) driver.setEvent(wanted ? (eventIdx ? 2 : 0) : 1, usedTo);
-  else if (driver instanceof SplitDriver && eventIdx) driver.usedEvent = (wanted ? usedTo : usedTo - 1) & 0xffff;
-  else if (driver instanceof SplitDriver) driver.availFlags = wanted ? 0 : 1;
+  if (driver instanceof PackedDriverModel) driver.setEvent(wanted ? (eventIdx ? 2 : 0) : 1, usedTo);
+  else if (driver instanceof SplitDriverModel && eventIdx) driver.usedEvent = (wanted ? usedTo : usedTo - 1) & 0xffff;
+  else if (driver instanceof SplitDriverModel) driver.availFlags = wanted ? 0 : 1;
 }
 
 /** The buffers of a pool, in the order in which the pool would give them. */

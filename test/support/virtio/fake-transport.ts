@@ -1,13 +1,13 @@
 /**
  * A VirtioTransport without a device behind it: the test plays the device. Records the calls, and notes every driver
- * MUST of the initialisation that it sees broken (virtio 1.2, 2.1 to 3.1), as {@link DeviceRing} does for the queues.
+ * MUST of the initialisation that it sees broken (virtio 1.2, 2.1 to 3.1), as {@link SplitDeviceModel} does for the queues.
  */
 import { type AddressSpace, LinearAddressSpace, type PacketMemory } from '../../../drivers/memory/index.js';
 import * as f from '../../../drivers/virtio/features.js';
 import type { Doorbell, QueueLayout, TransportEvents, VirtioTransport } from '../../../drivers/virtio/transport.js';
 import { type DeviceModel, MODEL_IOVA_BASE } from './device-model.js';
-import { DeviceRing } from './device-ring.js';
-import { PackedDeviceRing } from './packed-device-ring.js';
+import { PackedDeviceModel } from './packed-device-model.js';
+import { SplitDeviceModel } from './split-device-model.js';
 
 export const RX = 0;
 export const TX = 1;
@@ -50,7 +50,7 @@ export type Step =
   | 'setupQueue'
   | 'close';
 
-export class MockTransport implements VirtioTransport {
+export class FakeTransport implements VirtioTransport {
   readonly name = 'mock';
   canReconnect = true;
   hasConfig = true;
@@ -84,21 +84,21 @@ export class MockTransport implements VirtioTransport {
   }
 
   /** The receive queue of a device with split rings. */
-  get rx(): DeviceRing {
-    return this.rings[RX] as DeviceRing;
+  get rx(): SplitDeviceModel {
+    return this.rings[RX] as SplitDeviceModel;
   }
 
-  get tx(): DeviceRing {
-    return this.rings[TX] as DeviceRing;
+  get tx(): SplitDeviceModel {
+    return this.rings[TX] as SplitDeviceModel;
   }
 
   /** The same for a device with packed rings. */
-  get packedRx(): PackedDeviceRing {
-    return this.rings[RX] as PackedDeviceRing;
+  get packedRx(): PackedDeviceModel {
+    return this.rings[RX] as PackedDeviceModel;
   }
 
-  get packedTx(): PackedDeviceRing {
-    return this.rings[TX] as PackedDeviceRing;
+  get packedTx(): PackedDeviceModel {
+    return this.rings[TX] as PackedDeviceModel;
   }
 
   private demand(condition: boolean, clause: string): void {
@@ -190,7 +190,7 @@ export class MockTransport implements VirtioTransport {
     this.demand(layout.size <= limit, `2.7: queue ${queue} of ${layout.size}, the device allows ${limit}`);
     const eventIdx = ((this.accepted ?? 0n) & f.VIRTIO_F_EVENT_IDX) !== 0n;
     const direction = queue === RX ? 'receive' : 'transmit';
-    const Ring = ((this.accepted ?? 0n) & f.VIRTIO_F_RING_PACKED) !== 0n ? PackedDeviceRing : DeviceRing;
+    const Ring = ((this.accepted ?? 0n) & f.VIRTIO_F_RING_PACKED) !== 0n ? PackedDeviceModel : SplitDeviceModel;
     const ring = new Ring(this.memory as PacketMemory, layout, direction, eventIdx, this.violations);
     this.rings[queue] = ring;
     return {
