@@ -1,7 +1,4 @@
-/**
- * The rules of the house that a reader relies on: which folder may import which, how long a file may be, where READMEs
- * are.
- */
+/** The rules of the house that a reader relies on: what may import what, how long a file is, where READMEs are. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +9,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const FOLDERS = ['rings', 'drivers', 'bess', 'src', 'examples', 'templates', 'scripts', 'bench', 'test'];
 const MAX_LINES = 350;
 
-/** Folders that the code of a folder may import besides its own. A folder that is not named may import everything. */
+/** Folders that the code of a folder may import besides its own. Those not named may import everything. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   rings: [],
   drivers: ['rings'],
@@ -25,10 +22,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const FFI = ['drivers/libc/koffi.ts', 'drivers/libc/node-ffi.ts'];
 
 interface Source {
-  /** Path from the root, with forward slashes. */
+  /** From the root, with forward slashes. */
   readonly path: string;
   readonly text: string;
-  /** Its imports, types and dynamic ones included: paths from the root, or names of packages. */
+  /** What it imports, types and dynamic imports too: paths from the root, or names of packages. */
   readonly imports: readonly string[];
 }
 
@@ -77,7 +74,7 @@ describe('the house', () => {
     for (const { path, text } of examples) expect(text.split('\n').length, path).toBeLessThanOrEqual(111);
   });
 
-  it('has examples and templates that import only the public names of tspmd', () => {
+  it('has examples and templates on the public face alone, which they import by its name', () => {
     const { exports } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { exports: object };
     const faces = Object.keys(exports).map((path) => path.replace('.', 'tspmd'));
     expect(faces).toEqual(expect.arrayContaining(['tspmd', 'tspmd/wire', 'tspmd/testing']));
@@ -102,13 +99,13 @@ describe('the house', () => {
     expect(existsSync(join(ROOT, folder, 'README.md'))).toBe(true);
   });
 
-  it('imports only downwards, and bess only from src/cli', () => {
+  it('imports only downwards: rings nothing, drivers rings, bess and src both, only src/cli bess', () => {
     expect(
       sources.flatMap((source) => forbiddenImports(source).map((name) => `${source.path} imports ${name}`)),
     ).toEqual([]);
   });
 
-  it('has FFI in two files of drivers/libc, which only the choice between them imports', () => {
+  it('has its FFI in two files of drivers/libc alone, which only the choice between them imports', () => {
     const loads = /(?:\bfrom |\bimport\(|\brequire\(|BuiltinModule\?*\.?\()['"](?:koffi|node:ffi)['"]/;
     const users = sources.filter(({ path, text }) => !path.startsWith('test/') && loads.test(text));
     expect(users.map(({ path }) => path).sort()).toEqual(FFI);
@@ -128,14 +125,14 @@ describe('the house', () => {
     expect(sources.filter((source) => countAny(source) > 0).map(({ path }) => path)).toEqual([]);
   });
 
-  it('asks for the time of day, which can be set, only in tests', () => {
+  it('asks nowhere for the time of day, which somebody may set, but in the tests', () => {
     const users = sources.filter(({ path, text }) => !path.startsWith('test/') && /\bDate\b(?! *:)/.test(text));
-    // The host's clock sets that of a guest.
+    // A guest's clock is set by the host's.
     expect(users.map(({ path }) => path)).toEqual(['scripts/vm/run.ts']);
   });
 
-  // With no sources at all, every rule would hold. And a rule that never fails would not be noticed.
-  it('reads the code, and detects a wrong import', () => {
+  // The rules would also hold of nothing; and a rule that never says no would not be noticed.
+  it('looks at the code, and knows a wrong import when it sees one', () => {
     expect(sources.map(({ path }) => path)).toContain('rings/spsc-ring.ts');
     const wrong = (path: string, name: string) => forbiddenImports({ path, text: '', imports: [name] });
     expect(wrong('rings/x.ts', 'node:fs')).toEqual(['node:fs']);
