@@ -92,8 +92,8 @@ describe('flows through', () => {
     });
 
     it.each([
-      ['that stands still for longer than its queue is', BLOCK + 700],
-      ['that gives nothing back', KEEP],
+      ['that stands still until its queue is full', BLOCK + 700],
+      ['that returns no buffers', KEEP],
     ])('of the other cores go on beside one %s; what it loses is counted', LIMIT, async (_, order) => {
       const reflector = await network.startReflector(...withCores(mode, 3), '--buffers', '1536');
       const options = { flows: 96, window: 16, packets: 30_000, give_up_ms: 2000, order, order_every: 5000 };

@@ -89,8 +89,8 @@ describe('tspmd new', () => {
   afterAll(() => directory.remove());
 
   it.each([
-    ['a name that is none', 1, /^tspmd: 'My Stack' cannot be the name of a package: .+\n$/, join(full, 'My Stack')],
-    ['a folder that is full', 1, /^tspmd: folder '.+' exists and is not empty: choose another name\n$/, full],
+    ['an invalid name', 1, /^tspmd: 'My Stack' cannot be the name of a package: .+\n$/, join(full, 'My Stack')],
+    ['a folder that is not empty', 1, /^tspmd: folder '.+' exists and is not empty: choose another name\n$/, full],
     ['no name at all', 2, /^tspmd: missing required argument 'folder'\n$/],
   ])('refuses %s in one line', async (_, code, expected, ...args: string[]) => {
     const child = Child.tspmd('new', ...args);

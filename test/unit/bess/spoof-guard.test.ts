@@ -51,7 +51,7 @@ describe('SpoofGuard', () => {
     ['an ARP that speaks for it', ethernet(OWN, 0x0806, ...arp(OWN, IP))],
     ['an ARP probe', ethernet(OWN, 0x0806, ...arp(OWN, ANY))],
     ['a packet from its address', ethernet(OWN, 0x0800, ...ipv4(IP))],
-    ['a packet from nobody, as DHCP has it', ethernet(OWN, 0x0800, ...ipv4(ANY))],
+    ['a packet without a source address, as DHCP sends', ethernet(OWN, 0x0800, ...ipv4(ANY))],
     ['the same with two VLAN tags', ethernet(OWN, 0x88a8, 0, 1, 0x81, 0, 0, 2, 0x08, 0, ...ipv4(IP))],
   ])('passes %s', (_, frame) => {
     t.vm.queue.offer(frame);
@@ -65,7 +65,7 @@ describe('SpoofGuard', () => {
     ['an address of zeros', ethernet([0, 0, 0, 0, 0, 0], 0x0800, ...ipv4(IP))],
     ['an ARP that speaks for another MAC', ethernet(OWN, 0x0806, ...arp(OTHER, IP))],
     ['an ARP that speaks for another IP', ethernet(OWN, 0x0806, ...arp(OWN, IP2))],
-    ['an ARP in a VLAN that does', ethernet(OWN, 0x8100, 0, 1, 0x08, 0x06, ...arp(OWN, IP2))],
+    ['an ARP in a VLAN that speaks for another IP', ethernet(OWN, 0x8100, 0, 1, 0x08, 0x06, ...arp(OWN, IP2))],
     ['an ARP cut short', ethernet(OWN, 0x0806, ...arp(OWN, IP).slice(0, 27))],
     ['an ARP of another kind', ethernet(OWN, 0x0806, 0, 6, ...arp(OWN, IP).slice(2))],
     ['a packet from another IP', ethernet(OWN, 0x0800, ...ipv4(IP2))],

@@ -195,7 +195,7 @@ describe('configuration', () => {
 
   it.each([
     ['a URL', new URL('file:///opt/a%20stack/stack.js')],
-    ['the text of one, as import.meta.resolve gives it', 'file:///opt/a%20stack/stack.js'],
+    ['the text of a URL, as import.meta.resolve returns it', 'file:///opt/a%20stack/stack.js'],
   ])('takes %s as the app', (_, app) => {
     expect(resolveConfig({ ...good, app }).app).toBe('/opt/a stack/stack.js');
   });

@@ -61,15 +61,15 @@ const CALLS: [string, keyof typeof CLASSES, () => unknown][] = [
   ['a device that is not there', 'ERR_TSPMD_DEVICE', () => tspmd.init({ ...config, device: 'vhost-user:/none/x' })],
   ['a NIC that is not there', 'ERR_TSPMD_DEVICE', () => tspmd.init({ ...config, device: 'ffff:ff:1f.7' })],
   [
-    'a wait that was ended',
+    'an aborted wait',
     'ERR_TSPMD_ABORTED',
     () => {
       return tspmd.init({ ...config, device: 'vhost-user:/tmp/never,server=1' }, { signal: AbortSignal.abort() });
     },
   ],
-  ['the text of no address', 'ERR_TSPMD_ARGUMENT', () => tspmd.parseIpv4('10.0.0')],
+  ['a text that is no address', 'ERR_TSPMD_ARGUMENT', () => tspmd.parseIpv4('10.0.0')],
   ['IPv6', 'ERR_TSPMD_ARGUMENT', () => tspmd.parseIpv4('::1')],
-  ['the text of no MAC address', 'ERR_TSPMD_ARGUMENT', () => tspmd.parseMac('52')],
+  ['a text that is no MAC address', 'ERR_TSPMD_ARGUMENT', () => tspmd.parseMac('52')],
   [
     'a core that is not there',
     'ERR_TSPMD_ARGUMENT',
@@ -109,7 +109,7 @@ const CALLS: [string, keyof typeof CLASSES, () => unknown][] = [
     },
   ],
   [
-    'two who wait',
+    'two waits at once',
     'ERR_TSPMD_STATE',
     () => {
       const { core } = makeCore();

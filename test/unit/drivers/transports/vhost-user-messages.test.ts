@@ -48,7 +48,7 @@ describe('a message that cannot be done', () => {
   it.each<[string, number, Buffer | null, number, RegExp]>([
     ['a payload too short', R.SET_VRING_NUM, Buffer.alloc(4), 0, /SET_VRING_NUM: payload of 4 bytes, expected 8/],
     ['a payload where none belongs', R.SET_OWNER, Buffer.alloc(8), 0, /SET_OWNER: payload of 8 bytes, expected 0/],
-    ['a ring that there is not', R.SET_VRING_NUM, vring(2, 256), 0, /ring 2; there are 2/],
+    ['a ring that does not exist', R.SET_VRING_NUM, vring(2, 256), 0, /ring 2; there are 2/],
     ['a ring of 2^32 - 1', R.GET_VRING_BASE, vring(0xffffffff, 0), 0, /ring 4294967295/],
     ['descriptors where none belong', R.SET_OWNER, null, 1, /SET_OWNER: 1 descriptors, expected none/],
     ['a kick without its descriptor', R.SET_VRING_KICK, p.encodeVringFd(0, true), 0, /0 descriptors, expected 1/],

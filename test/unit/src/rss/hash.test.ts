@@ -231,7 +231,7 @@ describe('a frame', () => {
   const BY_ADDRESSES: readonly (readonly [string, FlowTuple, PacketFields])[] = [
     ['an IPv4 fragment, the first', v4, { fragment: 0x2000 }],
     ['an IPv4 fragment, the last', v4, { fragment: 0x0001 }],
-    ['an IPv4 fragment far behind', v4, { fragment: 0x1fff }],
+    ['an IPv4 fragment with a large offset', v4, { fragment: 0x1fff }],
     ['an IPv4 header length below 20', v4, { headerWords: 4 }],
     ['an IPv4 header longer than the packet', v4, { headerWords: 15 }],
     ['IPv4 ports beyond the total length', v4, { lengthField: 23 }],

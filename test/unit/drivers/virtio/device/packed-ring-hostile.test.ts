@@ -63,7 +63,7 @@ describe('a hostile driver', () => {
       'badIndirect',
     ],
     [
-      'a fault in the middle of a list, which is passed to its end',
+      'a fault in the middle of a list, which is skipped to its end',
       [
         { offset: at, length: 12, flags: NEXT, id: 1 },
         { offset: -72, length: 72, flags: NEXT, id: 2 },
@@ -79,7 +79,7 @@ describe('a hostile driver', () => {
       { size: 128 },
     ],
     [
-      'more descriptors than are looked at',
+      'more descriptors than are read',
       Array.from({ length: 200 }, (_, i) => ({ offset: at, length: 0, flags: i < 199 ? NEXT : 0 })),
       'badLength',
       { size: 256 },

@@ -245,9 +245,9 @@ describe('2.8.8 in-order use of descriptors', () => {
   });
 
   it.each([
-    ['one that it does not hold', 5],
-    ['one beyond the ring', 8],
-    ['the largest', 65535],
+    ['a buffer that it does not hold', 5],
+    ['a number beyond the ring', 8],
+    ['the largest number', 65535],
   ])('resets the device at a batch whose last is %s', async (_, id) => {
     vi.useFakeTimers();
     const { device, transport } = await suite.openPacked(IN_ORDER);
