@@ -1,25 +1,11 @@
 /** `npm run bench -- pipeline` runs and prints well-formed JSON. How fast anything is, is not tested. */
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { Child } from '../../scripts/child.js';
-
-const BENCH = fileURLToPath(new URL('../../dist/bench/main.js', import.meta.url));
-
-interface AnyRow {
-  readonly name: string;
-  readonly ours: { median: number; min: number; max: number; unit: string };
-  readonly peers: Readonly<Record<string, unknown>>;
-  readonly ratio: Readonly<Record<string, unknown>>;
-}
+import type { Report } from '../../bench/report/report.js';
+import { runBenchmark, startBenchmark } from '../support/bench/run-benchmark.js';
 
 /** Runs these rows. */
-async function measure(rows: string): Promise<AnyRow[]> {
-  const bench = Child.spawn(process.execPath, [BENCH, 'pipeline', '--quick', '--json', '--rows', rows]);
-  const { code } = await bench.exited;
-  expect(code, bench.output).toBe(0);
-  const report = JSON.parse(bench.stdout);
-  expect(report.benchmark).toBe('pipeline');
-  return report.rows;
+async function measure(rows: string): Promise<Report['rows']> {
+  return (await runBenchmark('pipeline', '--rows', rows)).rows;
 }
 
 describe('npm run bench -- pipeline', () => {
@@ -54,7 +40,7 @@ describe('npm run bench -- pipeline', () => {
   });
 
   it('ends in good order when it is told to', { timeout: 120_000 }, async () => {
-    const bench = Child.spawn(process.execPath, [BENCH, 'pipeline', '--rows', '^threads/1kb$|^hop/1/1$']);
+    const bench = startBenchmark('pipeline', '--rows', '^threads/1kb$|^hop/1/1$');
     await bench.waitFor(/^hop\/1\/1: /m, 90_000);
     bench.signal('SIGTERM');
     expect((await bench.exited).code, bench.output).toBe(1);

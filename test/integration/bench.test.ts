@@ -2,13 +2,11 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Report } from '../../bench/report/report.js';
-import { Child } from '../../scripts/child.js';
+import { runBenchmark } from '../support/bench/run-benchmark.js';
 import { command, describeWith, ovs, root, testpmd, tun } from '../support/requirements.js';
 
-const BENCH = fileURLToPath(new URL('../../dist/bench/main.js', import.meta.url));
 const LIMIT = { timeout: 180_000 };
 
 const figure = (unit: string) => ({
@@ -18,15 +16,7 @@ const figure = (unit: string) => ({
 
 /** Runs rows of a benchmark; checks what all reports have in common, and returns the report. */
 async function bench(name: string, rows: string, ...more: string[]): Promise<Report> {
-  const child = Child.spawn(process.execPath, [BENCH, name, '--quick', '--json', '--rows', rows, ...more]);
-  try {
-    const { code } = await child.exited;
-    expect(code, child.output).toBe(0);
-  } finally {
-    await child.stop();
-  }
-  const report = JSON.parse(child.stdout) as Report;
-  expect(report.benchmark).toBe(name);
+  const report = await runBenchmark(name, '--rows', rows, ...more);
   expect(report.machine).toMatchObject({ cores: expect.any(Number), node: process.version });
   expect(report.rows.length).toBeGreaterThan(0);
   for (const { ours, peers, ratio, noise } of report.rows) {

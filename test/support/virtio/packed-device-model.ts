@@ -1,7 +1,5 @@
 /** The device's side of a packed virtqueue (virtio 1.2, 2.8), as a model for tests. */
-import type { PacketMemory } from '../../../drivers/memory/index.js';
-import type { QueueLayout } from '../../../drivers/virtio/transport.js';
-import { type Chain, DeviceModel, type Direction, F_NEXT, F_WRITE, type Segment } from './device-model.js';
+import { type Chain, DeviceModel, F_NEXT, F_WRITE, type Segment } from './device-model.js';
 
 const F_AVAIL = 0x80;
 const F_USED = 0x8000;
@@ -23,15 +21,9 @@ export class PackedDeviceModel extends DeviceModel {
   taken = 0;
   private event = 0;
 
-  constructor(
-    memory: PacketMemory,
-    layout: QueueLayout,
-    direction: Direction,
-    eventIdx: boolean,
-    violations: string[],
-  ) {
-    super(memory, layout, direction, eventIdx, violations);
-    const { descriptors, driver, device, size } = layout;
+  constructor(...shared: ConstructorParameters<typeof DeviceModel>) {
+    super(...shared);
+    const { descriptors, driver, device, size } = this.layout;
     this.demand(descriptors % 16 === 0, '2.8.10.1: the descriptor ring is not aligned to 16');
     this.demand(driver % 4 === 0, '2.8.10.1: the driver event suppression is not aligned to 4');
     this.demand(device % 4 === 0, '2.8.10.1: the device event suppression is not aligned to 4');

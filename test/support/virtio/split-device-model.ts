@@ -1,7 +1,5 @@
 /** The device's side of a split virtqueue (virtio 1.2, 2.7), as a model for tests. */
-import type { PacketMemory } from '../../../drivers/memory/index.js';
-import type { QueueLayout } from '../../../drivers/virtio/transport.js';
-import { type Chain, DeviceModel, type Direction, F_NEXT, F_WRITE, type Segment } from './device-model.js';
+import { type Chain, DeviceModel, F_NEXT, F_WRITE, type Segment } from './device-model.js';
 
 export { type Chain, MODEL_IOVA_BASE } from './device-model.js';
 
@@ -12,15 +10,9 @@ export class SplitDeviceModel extends DeviceModel {
   private usedFlags = 0;
   private availEvent = 0;
 
-  constructor(
-    memory: PacketMemory,
-    layout: QueueLayout,
-    direction: Direction,
-    eventIdx: boolean,
-    violations: string[],
-  ) {
-    super(memory, layout, direction, eventIdx, violations);
-    const { descriptors, driver, device, size } = layout;
+  constructor(...shared: ConstructorParameters<typeof DeviceModel>) {
+    super(...shared);
+    const { descriptors, driver, device, size } = this.layout;
     this.demand(descriptors % 16 === 0, '2.7.1: the descriptor table is not aligned to 16');
     this.demand(driver % 2 === 0, '2.7.1: the available ring is not aligned to 2');
     this.demand(device % 4 === 0, '2.7.1: the used ring is not aligned to 4');
