@@ -1,8 +1,8 @@
-/** What the layer-2 layer needs of a network device: bursts of buffers in and out, and a way to sleep. */
+/** What the layer-2 layer needs from a network device: bursts of buffers in and out, and a way to sleep. */
 import type { BufferPool } from '../rings/buffer-pool.js';
 import type { MemoryViews } from './memory/index.js';
 
-/** What a device can count. Every drop has a counter of its own. */
+/** What a device can count. Every kind of drop has its own counter. */
 export const NET_COUNTERS = [
   'rx_packets',
   'rx_bytes',
@@ -21,73 +21,76 @@ export const NET_COUNTERS = [
 ] as const;
 export type NetCounterName = (typeof NET_COUNTERS)[number];
 
-/** Running totals of a device, as far as it counts them; exact to 2^53. */
+/** Totals of a device, for what it counts; exact to 2^53. */
 export type DeviceCounters = Readonly<Partial<Record<NetCounterName, number>>>;
 
-/** Frames in the longest burst that a device receives. */
+/** Largest number of frames in one received burst. */
 export const MAX_RX_BURST = 256;
 
+/** A network device, as the layer-2 layer drives it. */
 export interface NetDevice {
-  /** As the user named it: `vhost-user:/tmp/x.sock` or a PCI address. */
+  /** The device as the user named it: `vhost-user:/tmp/x.sock`, or a PCI address. */
   readonly name: string;
   /** The memory that the buffers lie in. */
   readonly memory: MemoryViews;
-  /** The packet buffers. Receive takes them out, on one thread. */
+  /** The packet buffers. The receiving thread takes them out. */
   readonly pool: BufferPool;
   /**
-   * Where buffers go that were sent. The same object as {@link pool}, unless the device was opened to keep them apart: then
-   * it is empty at first, and the caller drains it.
+   * Gets the buffers that were sent. It is the same object as {@link pool}, unless the device was opened to keep them
+   * apart: then it is empty at first, and the caller drains it.
    */
   readonly sent: BufferPool;
-  /** Six bytes: the device's address, or the one that was configured or chosen where the device has none. */
+  /** Six bytes: the configured address, the device's own, or a random one. */
   readonly mac: Uint8Array;
-  /** Largest IP packet in bytes (1500 where the device says nothing). */
+  /** Largest IP packet in bytes: 1500 when the device states no limit. */
   readonly mtu: number;
-  /** False while the backend is away or the link is down. While the backend is away bursts return 0. */
+  /** False while the backend is away or the link is down. While the backend is away, bursts return 0. */
   readonly isUp: boolean;
-  /** What the user should know of how the device was opened (no hugepages), as one line; empty when there is nothing. */
+  /** What the user should know about how the device was opened (no hugepages), as one line; otherwise empty. */
   readonly notice: string;
 
   /**
-   * What the last {@link rxBurst} has brought, until the next one: buffers, which are the caller's, and bytes of each frame,
-   * which begins at `pool.offsetOf(handle) + FRAME_OFFSET`. Room for {@link MAX_RX_BURST}. The device's own arrays and not
-   * arguments, so that V8 knows where they lie when it compiles the loop that fills them.
+   * The packets of the last {@link rxBurst}, valid until the next one: handles of buffers, which are the caller's, and
+   * the length of each frame in bytes. A frame begins at `pool.offsetOf(handle) + FRAME_OFFSET`. There is room for
+   * `MAX_RX_BURST` (256). The arrays belong to the device and are not arguments, so that they are constants to V8:
+   * docs/v8.md, "Bursts as closures".
    */
   readonly rxHandles: Uint32Array;
   readonly rxLengths: Uint32Array;
 
   /**
-   * Takes up to `max` received frames out of the ring, {@link MAX_RX_BURST} at most. Returns how many are for the caller: fewer
-   * where some had to be dropped, although more may wait.
+   * Takes up to `max` received frames out of the ring, at most `MAX_RX_BURST`. Returns how many there are for the
+   * caller. It may be fewer than are waiting, because some had to be dropped.
    */
   rxBurst(max: number): number;
 
   /**
-   * Sends the first `count` frames in order. Returns how many were taken; the rest is still the caller's. Buffers taken
-   * go to `sent` when the device has read them.
+   * Sends the first `count` frames in order. Returns how many were taken; the rest stay the caller's. Buffers that were
+   * taken go to {@link sent} when the device has read them.
    */
   txBurst(handles: Uint32Array, lengths: Uint32Array, count: number): number;
 
-  /** Takes back what the device has sent. Called by txBurst when it must; call it when `pool` has run dry. */
+  /** Takes back what the device has sent. txBurst does it when it must; call it when `pool` has run dry. */
   reclaimTx(): void;
 
   /**
-   * Asks for an interrupt at the next frame. Returns true when it is safe to sleep, false when a frame came meanwhile
-   * (the interrupt is then off again). No wake-up is lost in between.
+   * Asks for an interrupt at the next frame. Returns true when it is safe to sleep. Returns false, with interrupts off
+   * again, when a frame has come meanwhile. No wake-up is lost in between.
    */
   enableRxInterrupt(): boolean;
-  /** True while the device has no interrupt: a sleep that {@link enableRxInterrupt} allows must be a short one then. */
+  /** True while the device has no interrupt: then a sleep that {@link enableRxInterrupt} allows must be short. */
   readonly pollOnly: boolean;
-  /** Polling again: no interrupts wanted. */
+  /** Says that the device is polled again: no interrupts are wanted. */
   disableRxInterrupt(): void;
-  /** Called on each interrupt, and on each change of {@link isUp}, on the thread that opened the device. One at a time. */
+  /** Called on each interrupt and each change of {@link isUp}, on the thread that opened the device. */
   onWake: (() => void) | null;
-  /** Called when the link or the backend goes ('down') or comes back ('up'), with a line that tells why. */
+  /** Called when the link or the backend goes ('down') or comes back ('up'), with a line that says why. */
   onLink: ((state: 'up' | 'down', reason: string) => void) | null;
   /** Called when the host asks us to announce our addresses (after a migration). */
   onAnnounce: (() => void) | null;
 
+  /** The totals as of now. */
   counters(): DeviceCounters;
-  /** Resets the device and gives everything back: no thread, fd, mapping or socket of it is left. */
+  /** Resets the device and gives everything back: it leaves no thread, descriptor, mapping or socket. */
   close(): Promise<void>;
 }

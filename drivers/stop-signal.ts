@@ -1,9 +1,17 @@
 /**
- * What tspmd needs of an AbortSignal. Every AbortSignal is one; the public types name this interface instead, so that
- * they need neither the DOM's types nor Node's.
+ * The part of an AbortSignal that tspmd needs. Every AbortSignal has it. The public types name this interface instead,
+ * so that they depend neither on the DOM's types nor on Node's.
  */
 export interface StopSignal {
   readonly aborted: boolean;
   addEventListener(type: 'abort', listener: () => void, options?: { readonly once?: boolean }): void;
   removeEventListener(type: 'abort', listener: () => void): void;
+}
+
+/** Resolves when the signal aborts; at once when it has aborted already. */
+export function whenAborted(signal: StopSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 }

@@ -1,23 +1,29 @@
 /**
- * Fixed packet buffers in a shared memory, and the stack of those that are free.
+ * Packet buffers of one fixed size in shared memory, and the stack of the free ones.
  *
- * A buffer is an integer handle, 0 to count - 1; buffer h begins in slot h, at `base + (h << shift)` and a little after, see
- * {@link bufferStart}. Slots are a power of two in size, so that a handle becomes an offset without a multiplication, and
- * none lies across the end of a page. LIFO: the buffer freed last is the one still in the cache.
+ * A buffer is an integer handle from 0 to count - 1. Buffer h lies in slot h, which begins at `base + (h << shift)`;
+ * {@link bufferStart} says how far into its slot a buffer begins. A slot is a power of two in size, so that an offset
+ * is computed by a shift, and no slot crosses a page. The free buffers form a stack because the buffer that was freed
+ * last is most likely still in the cache.
  */
 
-/** No buffer: what {@link BufferPool.get} returns when none is free. */
+/** What {@link BufferPool.get} returns when no buffer is free. */
 export const NO_BUFFER = -1;
 
 /**
- * Where a frame begins in its buffer. The 12-byte virtio-net header lies right before it; 62 = 2 mod 4 puts the IP
- * header, 14 bytes on, at a multiple of 4, and header and a 64-byte frame on the same two cache lines.
+ * Where a frame begins in its buffer, in bytes. The 12-byte virtio-net header lies right before the frame. 62 = 2 mod 4
+ * aligns the IP header, 14 bytes further on, to 4 bytes, and header and a 64-byte frame share a pair of cache lines.
  */
 export const FRAME_OFFSET = 62;
+/**
+ * Ethernet II header (IEEE 802.3, clause 3): two MAC addresses and the EtherType. The shortest frame that is accepted.
+ */
+export const ETHERNET_HEADER_BYTES = 14;
 
+/** Shape of the buffers. Plain numbers, so that it can be sent to a worker. */
 /** Shape of the buffers; plain numbers, so that a worker can be sent them. */
 export interface BufferGeometry {
-  /** How many buffers. */
+  /** Number of buffers. */
   readonly count: number;
   /** log2 of a slot's size in bytes (11: 2 KiB). */
   readonly shift: number;
@@ -26,34 +32,34 @@ export interface BufferGeometry {
 }
 
 /**
- * Buffers begin at one of four places in their slots, 128 bytes apart: two cache lines, as header and a short frame lie on
- * one such pair, which x86-64 prefetches together. With slots a power of two in size, the first lines of all frames would
- * else share two of the 64 sets of a first-level cache, with room for 24 lines, fewer than a burst has. The lowest bit of
- * the handle chooses between those two by itself.
+ * A buffer begins 0, 128, 256 or 384 bytes into its slot, depending on two bits of its handle. 128 bytes are two cache
+ * lines: header and a short frame fill such a pair, which x86-64 prefetches together. If all buffers began at the start
+ * of their slots, the first lines of all frames would share two of the 64 sets of a first-level cache. These sets have
+ * room for 24 lines, which is less than a burst needs. With four places they share eight sets.
  */
 const COLOURS = 0x180;
 
-/** Where buffer `handle` begins, in bytes from buffer 0's slot on. */
+/** Where buffer `handle` begins, in bytes from the start of buffer 0's slot. */
 export function bufferStart(handle: number, shift: number): number {
   return (handle << shift) + ((handle << 6) & COLOURS);
 }
 
-/** The longest frame (without virtio header) that a buffer in a slot of 2^shift bytes holds. */
+/** The longest frame, in bytes without the virtio header, that a buffer in a slot of 2^shift bytes holds. */
 export function frameCapacity(shift: number): number {
   return (1 << shift) - COLOURS - FRAME_OFFSET;
 }
 
-/** The free buffers of one owner. Not shared: what crosses threads travels in a ring. */
+/** The free buffers of one owner. A pool is not shared: handles cross threads in rings. */
 export class BufferPool {
   /**
-   * The free buffers, the next one at {@link available} - 1. For loops that take or give a burst: they keep the count in a
-   * register, and write it back at their end. Signed: V8 has to check whether an unsigned word is a small integer.
+   * The free buffers; the next one is at {@link available} - 1. Loops that take or give a burst use the stack directly:
+   * they keep the count in a register and write it back at the end. Signed words: docs/v8.md, "Typed arrays".
    */
   readonly stack: Int32Array;
-  /** How many buffers are free. */
+  /** Number of free buffers. */
   available = 0;
 
-  /** Owns all buffers of `geometry`, or those from `first` to `end` (exclusive). All are free at first. */
+  /** Owns the buffers from `first` to `end` (exclusive), by default all of `geometry`. All are free at first. */
   constructor(
     readonly geometry: BufferGeometry,
     first = 0,
@@ -67,20 +73,21 @@ export class BufferPool {
     for (let handle = end - 1; handle >= first; handle--) this.stack[this.available++] = handle;
   }
 
-  /** Takes a free buffer, or {@link NO_BUFFER}. */
+  /** Takes a free buffer; returns its handle, or {@link NO_BUFFER}. */
   get(): number {
     if (this.available === 0) return NO_BUFFER;
     return this.stack[--this.available];
   }
 
-  /** Gives a buffer back. The caller must own it: a buffer given back twice would have two owners. */
+  /** Puts a buffer back. The caller must own the buffer: one that is put back twice would have two owners. */
   put(handle: number): void {
     this.stack[this.available++] = handle;
   }
 
-  /** Offset in the memory of the first byte of buffer `handle`. */
+  /** Offset in the memory, in bytes, of the first byte of buffer `handle`. */
   offsetOf(handle: number): number {
-    // bufferStart written out: one call more, and V8 no longer inlines all that the receiving loop calls (a third slower).
+    // bufferStart written out: with one more call the receive loop takes a third longer (docs/v8.md, "Inlining
+    // budget").
     return this.geometry.base + (handle << this.geometry.shift) + ((handle << 6) & COLOURS);
   }
 }

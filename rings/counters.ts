@@ -1,10 +1,11 @@
 /**
- * A block of named counters in a SharedArrayBuffer: one thread adds, any other (or a tool, where the buffer lies over a
- * file) reads them while it does.
+ * A block of named counters in a SharedArrayBuffer. One thread adds to them. Any other thread may read them meanwhile,
+ * as may another process when the buffer lies over a file.
  *
- * Doubles are exact to 2^53, which at 100 million packets a second is reached after three years. An aligned 8-byte store
- * is one store on every 64-bit machine, so that a reader sees the old or the new total and never half of one, and `+= n`
- * needs neither Atomics nor BigInt. It is no read-modify-write across threads: each thread that counts has its own block.
+ * The counters are doubles, which are exact to 2^53: at 100 million packets per second that lasts three years. An
+ * aligned 8-byte store is a single store on every 64-bit machine, so a reader sees either the old or the new total, and
+ * `+= n` needs neither Atomics nor BigInt. Two threads must not add to one counter: each thread that counts has its own
+ * block.
  *
  * ```ts
  * const NAMES = ['rxPackets', 'rxBytes'] as const;
@@ -14,30 +15,30 @@
  * ```
  */
 
-/** No two blocks share a cache line, nor a pair of lines: this much stays free before and after the values. */
+/** This much stays free before and after the values, so that two blocks never share a pair of cache lines. */
 const LINE_BYTES = 128;
 
-/** What another thread needs to read (or to go on writing) a block; structured-cloneable. */
+/** What another thread needs to read a block, or to go on writing it. Structured-cloneable. */
 export interface CounterShare<Name extends string> {
   readonly names: readonly Name[];
   readonly buffer: SharedArrayBuffer;
-  /** Of the first counter, in bytes. */
+  /** Offset of the first counter, in bytes. */
   readonly byteOffset: number;
 }
 
-/** Index of each name in the values of a block made with `names`. */
+/** The index of each name in the values of a block made with `names`. */
 export function counterIndexes<const Names extends readonly string[]>(
   names: Names,
 ): Readonly<Record<Names[number], number>> {
   const indexes = Object.fromEntries(names.map((name, index) => [name, index])) as Record<Names[number], number>;
   if (names.length === 0 || Object.keys(indexes).length !== names.length) {
-    throw new RangeError(`counters ${names.join(', ')}: there must be at least one, and no name twice`);
+    throw new RangeError(`counters ${names.join(', ')}: there must be at least one, and no name may occur twice`);
   }
   return indexes;
 }
 
 export class CounterBlock<Name extends string> {
-  /** The totals, in the order of the names. The writer adds here: `values[INDEX] += n`. */
+  /** The totals, in the order of the names. The writer adds to them here: `values[INDEX] += n`. */
   readonly values: Float64Array;
   readonly index: Readonly<Record<Name, number>>;
 
@@ -50,12 +51,12 @@ export class CounterBlock<Name extends string> {
     this.values = new Float64Array(buffer, byteOffset, names.length);
   }
 
-  /** Makes a block of zeros in a buffer of its own. */
+  /** Makes a block of zeros in its own buffer. */
   static create<const Names extends readonly string[]>(names: Names): CounterBlock<Names[number]> {
     return CounterBlock.createSeveral(names, 1)[0];
   }
 
-  /** Makes blocks of zeros in one buffer, for a thread that adds to all of them and would rather have one view. */
+  /** Makes blocks of zeros in one buffer, for a thread that adds to all of them and so needs only one view. */
   static createSeveral<const Names extends readonly string[]>(
     names: Names,
     count: number,
@@ -66,17 +67,19 @@ export class CounterBlock<Name extends string> {
     return Array.from({ length: count }, place);
   }
 
-  /** What {@link attach} takes, in this thread or another. */
+  /** Describes the block for {@link attach}, in this thread or another. */
   share(): CounterShare<Name> {
     return { names: this.names, buffer: this.buffer, byteOffset: this.byteOffset };
   }
 
-  /** The same block over memory that already holds one: what {@link share} gave, or a region of the caller's. */
+  /**
+   * The same block, over memory that already holds one: as {@link share} describes it, or a region of the caller's own.
+   */
   static attach<Name extends string>(share: CounterShare<Name>): CounterBlock<Name> {
     return new CounterBlock(share.names, share.buffer, share.byteOffset);
   }
 
-  /** The totals as of now, by name. Each is exact; they are not all of one instant while the writer runs. */
+  /** The totals as of now, by name. Each is exact; while the writer runs, they are not all of one instant. */
   snapshot(): Record<Name, number> {
     const entries = this.names.map((name, index) => [name, this.values[index]]);
     return Object.fromEntries(entries) as Record<Name, number>;

@@ -1,47 +1,52 @@
 /**
- * IPv4 neighbours (RFC 826: who has which hardware address) in shared memory: one thread writes (`neighbour-table.ts`), any
- * number read and never block. Here is how the table lies in memory, and its readers. The layer-2 layer decides when to ask, how to back off, when entries age and who
- * is given up when the table is full.
+ * IPv4 neighbours (RFC 826: which address has which MAC) in shared memory. One thread writes (`neighbour-table.ts`);
+ * any number of threads read and never block. This file has the memory layout and the readers' side. When to ask, how
+ * to back off, when entries age and which one is given up in a full table is decided in `src/link/neighbours`.
  *
- * Consistency without Atomics on the readers' path: an entry is six words, each 16 bits of payload under a 16-bit tag
- * that grows with every write of the entry.
+ * Readers get consistent entries without Atomics: an entry is six words, each with 16 bits of payload below a 16-bit tag.
+ * The tag grows with every write of more than the state.
  *
  *     word 0   1        2         3 4 5         6             7
- *     state    IP low   IP high   MAC as u16s   confirmedAt   knownFor       (6 and 7: no tag, for the writer)
+ *     state    IP low   IP high   MAC as u16s   confirmedAt   knownFor       (6 and 7 have no tag: the writer's own)
  *
- * Integer elements of a typed array never tear, so six equal tags mean six payloads of one write, in whatever order the
- * processor or the compiler made the loads: on arm64 a seqlock would need a fence here that JavaScript does not have. (A
- * reader would have to sleep through a multiple of 65536 writes of one entry to be deceived.) MACs are u16s in memory order,
- * little-endian as virtio machines are: three stores put one into a frame. A lookup takes ~5 ns.
+ * Integer elements of a typed array never tear. Six equal tags therefore mean six payloads of the same write, in
+ * whatever order the processor or the compiler made the loads. (On arm64 a seqlock would need a fence here that
+ * JavaScript does not have. A reader would have to sleep through a multiple of 65536 writes of one entry to be
+ * deceived.) The MAC is stored as u16s in memory order, little-endian as virtio machines are, so that three stores put
+ * it into a frame. A lookup takes about 5 ns.
  *
- * Open addressing with linear probing. An entry lies in the first slot that was vacant, from its home slot on, and never
- * moves. A search goes from the home slot to the entry, or to the first FREE slot. Two rules make that right for a reader
- * at any moment:
+ * The table uses open addressing with linear probing. A new entry takes the first vacant slot, beginning at its home
+ * slot, and never moves. A search goes from the home slot to the entry, or to the first FREE slot. Two rules keep this
+ * correct for a reader at any moment:
  *
- * - All slots between an entry's home and the entry are in use or REMOVED for as long as the entry lives. So a reader
- *   cannot miss an entry that is there.
- * - A REMOVED slot becomes FREE only when the slot behind it is FREE. A search that passes the slot would end at the next
- *   one anyway, so nobody is cut off, and removed entries do not make searches longer for ever.
+ * - All slots between an entry's home and the entry are in use or REMOVED for as long as the entry lives. A reader
+ *   therefore cannot miss an entry.
+ * - A REMOVED slot becomes FREE only when the slot after it is FREE. A search that passes the slot would end at the
+ *   next one anyway, so no entry is cut off, and removed entries do not lengthen searches for ever.
  *
- * No slot is reserved for anybody: as long as fewer than `capacity` entries are there, a new one finds a slot, wherever its
- * home is. The home slot depends on a secret key, so nobody outside can choose addresses that share one. There are four
- * slots for an entry: a search takes one or two steps, and four on average where entries of a full table came and went for long.
+ * No slot is reserved for an address: as long as there are fewer than `capacity` entries, a new one finds a slot,
+ * wherever its home is. The home slot depends on a secret key, so nobody outside can choose addresses that share one.
+ * There are four slots per entry: a search takes one or two steps, or four on average in a full table with many
+ * additions and removals.
  */
 
-/** Of an entry; FREE also says that there is none. RFC 4861, 7.3.2 has the names. A neighbour being asked for has no entry. */
+/** States of an entry, named as in RFC 4861, 7.3.2. A neighbour that is still being asked for has no entry. */
 export const NeighbourState = {
+  /** There is no entry. */
   FREE: 0,
-  /** Of a lookup, not of an entry: the writer was interrupted while it wrote the entry. Look again later. */
+  /** Result of a lookup only: the writer was interrupted while it changed the MAC. Look again later. */
   BUSY: 1,
   REACHABLE: 2,
-  /** Not confirmed for long: usable, but to be asked again. */
+  /** Not confirmed for a long time: usable, but to be asked again. */
   STALE: 3,
-  /** From the configuration: never ages, never given up, not changed by what is learnt. */
+  /** From the configuration: never ages, is never given up, and is not changed by what is learnt. */
   STATIC: 4,
 } as const;
 
 const { FREE, BUSY } = NeighbourState;
-/** Of a slot that was an entry, and can be one again. Unlike FREE it does not end a search: entries may lie behind it. */
+/**
+ * State of a slot that had an entry and can have one again. Unlike FREE it does not end a search: entries may follow.
+ */
 export const REMOVED = 5;
 
 const DEFAULT_CAPACITY = 1024;
@@ -51,17 +56,17 @@ export const ENTRY_SHIFT = 3;
 const ENTRY_BYTES = 4 << ENTRY_SHIFT;
 export const CONFIRMED_AT = 6;
 export const KNOWN_FOR = 7;
-/** Behind the slots: the key, and nothing else on its cache lines. */
+/** The key lies after the slots, on cache lines of its own. */
 const KEY_BYTES = 128;
-/** Reads of an entry before a reader gives up on a writer that was interrupted in the middle of a write. */
+/** How often a reader reads an entry before it gives up on a writer that was interrupted during a write. */
 const MAX_READS = 64;
-/** Two odd multipliers (the golden ratio's, and one of MurmurHash3): each round mixes low bits into high ones. */
+/** Two odd multipliers (of the golden ratio, and from MurmurHash3): each round mixes low bits into high ones. */
 const FIRST_MULTIPLIER = 0x9e3779b1;
 const SECOND_MULTIPLIER = 0x85ebca6b;
 
 /**
- * Called for an entry: its address (a.b.c.d = a<<24|b<<16|c<<8|d, unsigned), its MAC (valid during the call), the caller's
- * clock in ms when it was last confirmed, and the ms between its first and its last confirmation.
+ * Called for each entry, with its address (a.b.c.d = a<<24|b<<16|c<<8|d, unsigned), its MAC (valid during the call),
+ * the writer's clock in ms when the entry was last confirmed, and the ms between its first and its last confirmation.
  */
 export type NeighbourVisitor = (
   ip: number,
@@ -71,24 +76,24 @@ export type NeighbourVisitor = (
   knownFor: number,
 ) => void;
 
-/** The readers' side. One instance a thread. */
+/** The readers' side; one instance per thread. */
 export class NeighbourReader {
   protected readonly words: Int32Array;
   protected readonly slots: number;
   private readonly hashShift: number;
-  /** Chance, below 2^30: V8 keeps it in the object itself. */
+  /** Random, below 2^30, so that V8 keeps it as a small integer. */
   private readonly key: number;
-  /** The entry read last: words 0 to 5. */
+  /** Words 0 to 5 of the entry that was read last. */
   private readonly seen = new Int32Array(6);
-  /** Where {@link lookup} has found its last MAC, and that entry's first word, tag and state, as it was then. */
+  /** Where {@link lookup} found its last MAC, and that entry's first word (tag and state) at that time. */
   foundAt = 0;
   foundAs = 0;
 
   /**
    * Attaches to the table at `byteOffset` (a multiple of 4) of `buffer`.
-   * @param capacity most entries; the same for all who attach
-   * @param newKey set where there is none yet: by the NeighbourTable that makes the table
-   * @throws RangeError where the table cannot lie there, or is none yet
+   * @param capacity largest number of entries; the same for all threads that attach
+   * @param newKey set when the table has no key yet: by the NeighbourTable that makes the table
+   * @throws RangeError when the table does not fit there, or is not made yet
    */
   constructor(
     buffer: SharedArrayBuffer,
@@ -102,22 +107,22 @@ export class NeighbourReader {
     const key = new Int32Array(buffer, byteOffset + this.slots * ENTRY_BYTES, 1);
     if (key[0] === 0) Atomics.store(key, 0, newKey);
     this.key = key[0];
-    if (this.key === 0) throw new RangeError('no neighbour table there yet: make a NeighbourTable first');
+    if (this.key === 0) throw new RangeError('there is no neighbour table yet: make a NeighbourTable first');
   }
 
-  /** Bytes that a table of `capacity` entries takes; 32 an entry and slot, 128 KiB by default. A multiple of 128. */
+  /** Bytes that a table of `capacity` entries takes: 32 per slot, 128 KiB by default. A multiple of 128. */
   static bytesFor(capacity: number = DEFAULT_CAPACITY): number {
     if (!(Number.isInteger(capacity) && capacity >= 1 && capacity <= MAX_CAPACITY)) {
-      throw new RangeError(`neighbour table of ${capacity} entries: possible are 1 to ${MAX_CAPACITY}`);
+      throw new RangeError(`neighbour table of ${capacity} entries: it can have 1 to ${MAX_CAPACITY}`);
     }
     return ENTRY_BYTES * 2 ** Math.ceil(Math.log2(capacity * SLOTS_PER_ENTRY)) + KEY_BYTES;
   }
 
   /**
-   * Finds the neighbour `ip` and, where it has a MAC, stores that as `out[at]`, `out[at + 1]`, `out[at + 2]`; `out` may
-   * be the frame itself. Otherwise `out` is left alone. Allocates nothing.
+   * Finds the neighbour `ip`. If it has a MAC, stores the MAC as `out[at]`, `out[at + 1]`, `out[at + 2]`; `out` may be
+   * the frame itself. Otherwise leaves `out` alone. Allocates nothing.
    * @param ip a<<24|b<<16|c<<8|d, signed or unsigned; hot paths pass `ip | 0`, which V8 keeps out of the heap
-   * @returns its {@link NeighbourState}
+   * @returns the neighbour's {@link NeighbourState}
    */
   lookup(ip: number, out: Uint16Array, at = 0): number {
     const words = this.words;
@@ -152,19 +157,20 @@ export class NeighbourReader {
   }
 
   /**
-   * Whether the entry that was {@link foundAt} and {@link foundAs} has not been written since: the tag in its first word grows
-   * with every write. What was looked up then still holds.
+   * Whether the entry with {@link foundAt} and {@link foundAs} still has the same MAC and state: the tag in its first word
+   * grows with every write of more than the state. If so, the MAC from that lookup still holds.
    */
   isUnchanged(foundAt: number, foundAs: number): boolean {
     return this.words[foundAt] === foundAs;
   }
 
-  /** Visits all entries, in no order. The writer may change or remove the one that it visits. A slow path. */
+  /** Visits all entries, in no particular order. The writer may change or remove the entry that it visits. Slow. */
   forEach(visit: NeighbourVisitor): void {
     const { words, seen } = this;
     const mac = new Uint16Array(3);
     for (let entry = 0; entry < words.length; entry += 1 << ENTRY_SHIFT) {
-      // Most are free, which one word says; whatever is being written there the next visit will find.
+      // One word says that an entry is free, as most are. An entry that is being written now is found by the next
+      // visit.
       if ((words[entry] & 0xffff) === FREE || !this.read(entry)) continue;
       const state = seen[0] & 0xffff;
       if (state === FREE || state === REMOVED) continue;
@@ -180,7 +186,10 @@ export class NeighbourReader {
     return Math.imul(mixed ^ (mixed >>> 15), SECOND_MULTIPLIER) >>> this.hashShift;
   }
 
-  /** As {@link lookup}, of one entry that the writer is writing. REMOVED when it turns out to be nobody's, or another's. */
+  /**
+   * As {@link lookup}, for an entry that is being written. Returns REMOVED when the entry is vacant or another
+   * address's.
+   */
   private settle(entry: number, low: number, high: number, out: Uint16Array, at: number): number {
     if (!this.read(entry)) return BUSY;
     const { seen } = this;
@@ -193,7 +202,7 @@ export class NeighbourReader {
     return state;
   }
 
-  /** Reads an entry into `seen`; false when its words did not come to agree. */
+  /** Reads an entry into `seen`; false when its tags did not become equal. */
   private read(entry: number): boolean {
     const words = this.words;
     const seen = this.seen;
@@ -213,7 +222,7 @@ export class NeighbourReader {
         seen[5] = w5;
         return true;
       }
-      // Between two tries the compiler must not take the plain loads for unchanged.
+      // Between two attempts, so that the compiler does not assume that the plain loads return the same again.
       Atomics.load(words, entry);
     }
     return false;

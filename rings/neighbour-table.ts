@@ -1,26 +1,27 @@
-/** The writer's side of the neighbour table. How the table lies in memory, and why readers need no lock: `neighbour-reader.ts`. */
+/**
+ * The writer's side of the neighbour table. `neighbour-reader.ts` shows the memory layout and why readers need no lock.
+ */
 import { CONFIRMED_AT, ENTRY_SHIFT, KNOWN_FOR, NeighbourReader, NeighbourState, REMOVED } from './neighbour-reader.js';
 
 const { FREE, REACHABLE, STALE, STATIC } = NeighbourState;
 
-/** What {@link NeighbourTable.victim} returns when there is nobody to give up. */
-export const NOBODY = -1;
+/** What {@link NeighbourTable.victim} returns when no entry can be given up. */
+export const NO_VICTIM = -1;
 
 const MOST_KNOWN_MS = 0x7fff_ffff;
-/** Entries of which {@link NeighbourTable.victim} chooses one. */
+/** Number of entries from which {@link NeighbourTable.victim} chooses. */
 const SAMPLE = 8;
 const NO_MAC = new Uint16Array(3);
 
-/** The writer's side: one instance in all. It reads, too. */
+/** Writes the table, and reads it too. There is one instance per table. */
 export class NeighbourTable extends NeighbourReader {
   private entries = 0;
-  /** The entry at which {@link victim} begins to look. */
+  /** The entry at which {@link victim} begins its search. */
   private hand = 0;
-  private readonly scratch = new Uint16Array(3);
 
   /**
-   * Makes the table in a region of zeros, or attaches to one that was made.
-   * @param key of a new table: where an address begins its search depends on it; 1 to 2^30 - 1, by default chance
+   * Makes the table in a region of zeros, or attaches to an existing table.
+   * @param key of a new table, 1 to 2^30 - 1, random by default: it decides where the search for an address begins
    */
   constructor(buffer: SharedArrayBuffer, byteOffset: number, capacity?: number, key = randomKey()) {
     super(buffer, byteOffset, capacity, key);
@@ -29,39 +30,38 @@ export class NeighbourTable extends NeighbourReader {
     });
   }
 
-  /** How many entries there are. */
+  /** Number of entries. */
   get count(): number {
     return this.entries;
   }
 
-  /** Whether a new entry has no room. */
+  /** Whether there is no room for a new entry. */
   get isFull(): boolean {
     return this.entries === this.capacity;
   }
 
   /**
-   * `ip` has the MAC at `mac[at]` to `mac[at + 2]`: REACHABLE as of `nowMs`. A STATIC entry stays as it is. `nowMs` wraps
-   * at 2^32.
-   * @returns false when it is a new neighbour and the table is full
+   * Records that `ip` has the MAC at `mac[at]` to `mac[at + 2]`: REACHABLE as of `nowMs`. A STATIC entry stays as it
+   * is. `nowMs` is in milliseconds and wraps at 2^32.
+   * @returns false when `ip` is new and the table is full
    */
   confirm(ip: number, mac: Uint16Array, at: number, nowMs: number): boolean {
     return this.put(ip, REACHABLE, mac, at, nowMs);
   }
 
-  /** Sets a STATIC entry. Returns as {@link confirm} does. */
+  /** Sets a STATIC entry. Returns the same as {@link confirm}. */
   setStatic(ip: number, mac: Uint16Array, at: number, nowMs: number): boolean {
     return this.put(ip, STATIC, mac, at, nowMs);
   }
 
-  /** A REACHABLE entry becomes STALE; its MAC stays in use. Any other is left alone. */
+  /** Makes a REACHABLE entry STALE; its MAC stays in use. Leaves any other entry alone. */
   markStale(ip: number): void {
     const entry = this.find(ip);
     if (entry === -1 || this.stateAt(entry) !== REACHABLE) return;
-    this.lookup(ip, this.scratch);
-    this.write(entry, ip, STALE, this.scratch, 0);
+    this.setState(entry, STALE);
   }
 
-  /** Takes `ip` out, STATIC or not. Returns whether it was there. */
+  /** Removes the entry of `ip`, also a STATIC one. Returns whether there was one. */
   remove(ip: number): boolean {
     const entry = this.find(ip);
     if (entry === -1) return false;
@@ -70,12 +70,14 @@ export class NeighbourTable extends NeighbourReader {
   }
 
   /**
-   * The neighbour to give up for another one. Of {@link SAMPLE} that were last confirmed less than `provenMs` after they
-   * became known: the one that became known last. They are a fair sample, since the key scatters the entries. If there are
-   * none: of all others, the one that was confirmed longest ago. Never a STATIC one.
+   * Chooses the entry to give up for a new neighbour. It looks at {@link SAMPLE} entries that were last confirmed less
+   * than `provenMs` after they became known, and takes the youngest of them. The key scatters the entries, so the
+   * sample is fair. If there are no such entries, it takes the entry that was confirmed longest ago. It never takes a
+   * STATIC entry.
    *
-   * So whoever was known before many came stays; and of those who came, each stays for about 1/SAMPLE of them.
-   * @returns its address, unsigned, or {@link NOBODY}
+   * Therefore a neighbour that was known before a flood of new ones stays, and each of the new ones stays while about
+   * 1/SAMPLE of the others come.
+   * @returns the entry's address, unsigned, or {@link NO_VICTIM}
    */
   victim(nowMs: number, provenMs: number): number {
     const { words } = this;
@@ -86,7 +88,7 @@ export class NeighbourTable extends NeighbourReader {
     let oldestAge = 0;
     for (let looked = 0; looked < this.slots && sampled < SAMPLE; looked++) {
       const entry = this.hand;
-      this.hand = this.behind(entry, 1);
+      this.hand = this.slotAfter(entry, 1);
       const state = this.stateAt(entry);
       if (state !== REACHABLE && state !== STALE) continue;
       const age = (nowMs - words[entry + CONFIRMED_AT]) >>> 0;
@@ -102,7 +104,7 @@ export class NeighbourTable extends NeighbourReader {
       }
     }
     const victim = newest === -1 ? oldest : newest;
-    return victim === -1 ? NOBODY : this.ipAt(victim);
+    return victim === -1 ? NO_VICTIM : this.ipAt(victim);
   }
 
   private put(ip: number, state: number, mac: Uint16Array, at: number, nowMs: number): boolean {
@@ -118,13 +120,32 @@ export class NeighbourTable extends NeighbourReader {
     } else {
       const since = (nowMs - words[entry + CONFIRMED_AT]) >>> 0;
       words[entry + KNOWN_FOR] = Math.min(MOST_KNOWN_MS, words[entry + KNOWN_FOR] + since);
+      if (this.hasMac(entry, mac, at)) {
+        words[entry + CONFIRMED_AT] = nowMs;
+        this.setState(entry, state);
+        return true;
+      }
     }
     words[entry + CONFIRMED_AT] = nowMs;
     this.write(entry, ip, state, mac, at);
     return true;
   }
 
-  /** Writes the tagged words. The Atomics.store, last, also publishes the plain ones. */
+  /**
+   * Changes the state alone: one store, under the tag that the entry has. A writer that is interrupted here leaves no entry that
+   * readers find BUSY, so that a neighbour that is confirmed again and again costs no packet to it.
+   */
+  private setState(entry: number, state: number): void {
+    Atomics.store(this.words, entry, (this.words[entry] & ~0xffff) | state);
+  }
+
+  private hasMac(entry: number, mac: Uint16Array, at: number): boolean {
+    const { words } = this;
+    for (let i = 0; i < 3; i++) if ((words[entry + 3 + i] & 0xffff) !== mac[at + i]) return false;
+    return true;
+  }
+
+  /** Writes the tagged words of an entry. The Atomics.store at the end also publishes the plain stores. */
   private write(entry: number, ip: number, state: number, mac: Uint16Array, at: number): void {
     const words = this.words;
     const tag = ((words[entry] >>> 16) + 1) << 16;
@@ -136,17 +157,17 @@ export class NeighbourTable extends NeighbourReader {
     Atomics.store(words, entry, tag | state);
   }
 
-  /** Empties an entry; with it, and the REMOVED ones right before it, becomes FREE what need not hold a search any more. */
+  /** Empties an entry. Where no search needs them any more, it and the REMOVED slots right before it become FREE. */
   private clear(entry: number): void {
     this.entries--;
-    if (this.stateAt(this.behind(entry, 1)) !== FREE) {
+    if (this.stateAt(this.slotAfter(entry, 1)) !== FREE) {
       this.write(entry, 0, REMOVED, NO_MAC, 0);
       return;
     }
     let last = entry;
     do {
       this.write(last, 0, FREE, NO_MAC, 0);
-      last = this.behind(last, -1);
+      last = this.slotAfter(last, -1);
     } while (this.stateAt(last) === REMOVED);
   }
 
@@ -157,23 +178,23 @@ export class NeighbourTable extends NeighbourReader {
       const state = this.stateAt(entry);
       if (state === FREE) return -1;
       if (state !== REMOVED && this.ipAt(entry) === ip >>> 0) return entry;
-      entry = this.behind(entry, 1);
+      entry = this.slotAfter(entry, 1);
     }
     return -1;
   }
 
-  /** The first entry that `ip` could take. There is one: there are more slots than entries. */
+  /** The first slot that `ip` could take. There always is one, because there are more slots than entries. */
   private vacancy(ip: number): number {
     let entry = this.homeOf(ip) << ENTRY_SHIFT;
     for (;;) {
       const state = this.stateAt(entry);
       if (state === FREE || state === REMOVED) return entry;
-      entry = this.behind(entry, 1);
+      entry = this.slotAfter(entry, 1);
     }
   }
 
-  /** The entry so many slots behind another one. */
-  private behind(entry: number, slots: number): number {
+  /** The slot `slots` places after another one, around the end of the table. */
+  private slotAfter(entry: number, slots: number): number {
     return (entry + (slots << ENTRY_SHIFT)) & (this.words.length - 1);
   }
 
@@ -187,6 +208,6 @@ export class NeighbourTable extends NeighbourReader {
 }
 
 function randomKey(): number {
-  // Not 0, which says that no key is set yet.
+  // Not 0, which means that no key is set yet.
   return (crypto.getRandomValues(new Uint32Array(1))[0] >>> 2) | 1;
 }

@@ -1,24 +1,25 @@
 /**
- * The consumer's side of many rings, for a thread that goes round all of them, most of them empty. It tells an empty one
- * by a line of shared memory and a word in each of two arrays; to ask each {@link SpscRing} takes its object and its view as
- * well. For 64 rings that is the difference between what stays in a first-level cache and what does not.
+ * The consumer's side of many rings, for a thread that polls all of them while most are empty. To see that a ring is
+ * empty it reads one word of shared memory and one word in each of two arrays. Asking each {@link SpscRing} would also
+ * touch that ring's object and its view: for 64 rings this no longer fits into a first-level cache.
  */
 import { type SpscRing, TAIL } from './spsc-ring.js';
 
 export class SpscFanIn {
   private readonly words: Int32Array;
-  /** Of each ring: where its tail lies in the words, and its head. */
+  /** For each ring: the index of its tail in `words`, and its head. */
   private readonly tailsAt: Int32Array;
   private readonly heads: Int32Array;
 
   /**
-   * @param rings in one buffer, of which this is the only consumer from now on: nothing else may dequeue, not they either
-   * @throws RangeError where they do not lie in one buffer
+   * @param rings one or more, all in one buffer. From now on this object is their only consumer: the rings' own methods
+   * must not dequeue either
+   * @throws RangeError when there is no ring, or the rings lie in different buffers
    */
   constructor(private readonly rings: readonly SpscRing[]) {
     const [first] = rings;
     if (first === undefined || !rings.every(({ buffer }) => buffer === first.buffer)) {
-      throw new RangeError(`${rings.length} rings: they must be some, in one buffer`);
+      throw new RangeError(`${rings.length} rings: at least one is needed, and all must lie in one buffer`);
     }
     this.words = new Int32Array(first.buffer);
     this.tailsAt = Int32Array.from(rings, ({ byteOffset }) => byteOffset / 4 + TAIL);

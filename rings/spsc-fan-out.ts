@@ -1,15 +1,15 @@
 /**
- * The producer's side of many rings, for a thread that spreads packets over them: each packet is written into its ring
- * at once, and published with others later, when they are worth it.
+ * The producer's side of many rings, for a thread that spreads packets over them. A packet is written into its ring at
+ * once and published later, together with others.
  *
- * An {@link SpscRing} a consumer does the same with more memory: an object, two views and what is collected for it, each on
- * lines of its own. For 64 rings that is more than a first-level cache holds, and the lines are fetched anew for each
- * handful of packets. Here what the producer remembers of a ring is a word in each of a few arrays, which stay in the
- * cache, and of the shared memory it touches the line that it writes, and the tail.
+ * One {@link SpscRing} per consumer would do the same with more memory: an object, two views and a list of waiting
+ * packets, each on cache lines of its own. For 64 rings this does not fit into a first-level cache, and the lines are
+ * fetched again for every few packets. Here the producer's state for a ring is one word in each of a few arrays, which
+ * stay in the cache. In shared memory the producer touches only the line that it writes, and the tail.
  */
 import { CONTROL_BYTES, HEAD, LENGTH_SHIFT, type SpscRing, TAIL } from './spsc-ring.js';
 
-// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+// V8 folds local constants: docs/v8.md, "Local constants".
 const LENGTH_AT = LENGTH_SHIFT;
 /** Words from a ring's beginning to its packets. */
 const PACKETS = CONTROL_BYTES / 4;
@@ -20,19 +20,19 @@ export class SpscFanOut {
   private readonly words: Int32Array;
   private readonly capacity: number;
   private readonly mask: number;
-  /** Of each ring: where its packets begin in the words. */
+  /** For each ring: where its packets begin in `words`. */
   private readonly packets: Int32Array;
-  /** Its tail, as consumers see it. */
+  /** For each ring: its tail, as the consumer sees it. */
   private readonly tails: Int32Array;
-  /** Its tail with what is written and not published. */
+  /** For each ring: its tail, including packets that are written but not yet published. */
   private readonly staged: Int32Array;
-  /** How far that may go. */
+  /** For each ring: how far `staged` may go. */
   private readonly limits: Int32Array;
 
   /**
-   * @param rings in one buffer and of one capacity, of which this is the only producer from now on: their own
-   * indexes are out of date with the first packet. None takes anything before {@link allow}
-   * @throws RangeError where they do not lie in one buffer, or differ in capacity
+   * @param rings one or more, all in one buffer and of one capacity. From now on this object is their only producer:
+   * the rings' own indexes are out of date after the first packet. No ring takes packets before {@link allow}
+   * @throws RangeError when there is no ring, or the rings differ in buffer or capacity
    */
   constructor(rings: readonly SpscRing[]) {
     const [first] = rings;
@@ -40,7 +40,9 @@ export class SpscFanOut {
       first === undefined ||
       !rings.every((ring) => ring.buffer === first.buffer && ring.capacity === first.capacity)
     ) {
-      throw new RangeError(`${rings.length} rings: they must be some, in one buffer and of one capacity`);
+      throw new RangeError(
+        `${rings.length} rings: at least one is needed, and all must lie in one buffer and have one capacity`,
+      );
     }
     this.words = new Int32Array(first.buffer);
     this.capacity = first.capacity;
@@ -51,7 +53,7 @@ export class SpscFanOut {
     this.limits = this.tails.slice();
   }
 
-  /** Packets of `ring` that are staged and not published. */
+  /** Number of packets of `ring` that are staged but not published. */
   waiting(ring: number): number {
     return (this.staged[ring] - this.tails[ring]) | 0;
   }
@@ -61,14 +63,14 @@ export class SpscFanOut {
     return this.staged[ring];
   }
 
-  /** Packets that are published and not taken, as of now. */
+  /** Number of packets that are published and that the consumer has not taken, as of now. */
   count(ring: number): number {
     return (this.tails[ring] - Atomics.load(this.words, this.packets[ring] + HEAD_FROM_PACKETS)) | 0;
   }
 
   /**
-   * Lets `ring` take more packets: `most`, or as many as it has places free.
-   * @returns how many that is
+   * Lets `ring` take more packets: `most` of them, or fewer when the ring has less room.
+   * @returns the number of packets that it may take
    */
   allow(ring: number, most: number): number {
     const staged = this.staged[ring];
@@ -79,9 +81,10 @@ export class SpscFanOut {
   }
 
   /**
-   * Writes a packet into `ring`; its consumer gets it with the next {@link publish}. Both numbers must be below
-   * {@link VALUE_LIMIT}: that is not checked.
-   * @returns how many wait to be published, this one included; 0 where no more is allowed: the packet is still the caller's
+   * Writes a packet into `ring`. The consumer gets it with the next {@link publish}. Both numbers must be below
+   * {@link VALUE_LIMIT}; that is not checked.
+   * @returns the number of packets waiting to be published, this one included; 0 when `ring` may take no more: then the
+   * packet stays the caller's
    */
   stage(ring: number, handle: number, length: number): number {
     const { staged } = this;
@@ -92,15 +95,15 @@ export class SpscFanOut {
     return (at + 1 - this.tails[ring]) | 0;
   }
 
-  /** Hands over what is staged. @returns how many packets that was */
+  /** Publishes what is staged for `ring`. @returns the number of packets */
   publish(ring: number): number {
     const { tails } = this;
     const staged = this.staged[ring];
     const count = (staged - tails[ring]) | 0;
     if (count === 0) return 0;
     tails[ring] = staged;
-    // Atomics not only to publish: whoever asks next whether the consumer sleeps must not do so before this store, see
-    // SpscRing.armConsumer.
+    // Atomics also because the caller next asks whether the consumer sleeps: that load must not overtake this store
+    // (the doorbell in src/threads).
     Atomics.store(this.words, this.packets[ring] + TAIL_FROM_PACKETS, staged);
     return count;
   }

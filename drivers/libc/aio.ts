@@ -1,6 +1,6 @@
 /**
- * Linux AIO: io_setup(2), io_submit(2), io_getevents(2), io_destroy(2), which the C library has no functions for. Each request
- * adds 1 to an eventfd when it is done.
+ * Linux AIO: io_setup(2), io_submit(2), io_getevents(2), io_destroy(2). The C library has no functions for them. Each
+ * request adds 1 to an eventfd when it is done.
  */
 import * as c from './constants.js';
 import { check } from './errors.js';
@@ -8,19 +8,19 @@ import { native } from './ffi.js';
 
 const IOCB_BYTES = 64;
 const IO_EVENT_BYTES = 32;
-/** Events that are taken out of the kernel's ring at once. */
+/** Number of events that are taken out of the kernel's ring at once. */
 const MAX_EVENTS = 64;
 
 const { io_setup = -1, io_destroy = -1, io_submit = -1, io_getevents = -1 } = c.AIO_CALLS;
 
-/** One request (`struct iocb`), which may be submitted again and again. The kernel copies it at each submission. */
+/** One request (`struct iocb`), which can be submitted again and again, because the kernel copies it each time. */
 export class AioRequest {
-  /** Address of a list whose only entry points at the request: what io_submit(2) takes. */
+  /** Address of a list whose only entry points at the request, as io_submit(2) wants it. */
   readonly list: number;
   private readonly words = new Uint32Array(new ArrayBuffer(IOCB_BYTES));
   private readonly pointers = new BigUint64Array(new ArrayBuffer(8));
 
-  /** Of no bytes. */
+  /** Makes a request for 0 bytes. */
   constructor(opcode: number) {
     // The opcode is at byte 16, the flags are at 56.
     this.words[4] = opcode;
@@ -29,23 +29,24 @@ export class AioRequest {
     this.list = native.address(this.pointers);
   }
 
-  /** @param fd what is asked @param eventfd is told when it is done */
+  /** @param fd the file of the request @param eventfd gets 1 added when the request is done */
   aim(fd: number, eventfd: number): void {
     this.words[5] = fd;
     this.words[15] = eventfd;
   }
 }
 
-/** A set of requests that are under way, and of events that nobody has taken yet. Used by one thread. */
+/** A set of requests under way, and of events that were not taken yet. Used by one thread. */
 export class AioContext {
   private readonly id: number;
   private readonly events = new Uint8Array(new ArrayBuffer(MAX_EVENTS * IO_EVENT_BYTES));
   private readonly noWait = new Uint8Array(new ArrayBuffer(16));
 
   /**
-   * Throws ENOSYS or EPERM where there is no AIO, and EAGAIN where all contexts of the machine are in use (`fs.aio-max-nr`).
+   * Throws ENOSYS or EPERM when there is no AIO, and EAGAIN when all contexts of the machine are in use
+   * (`fs.aio-max-nr`).
    * @param requests that may be under way at once; the kernel has room for more than a hundred events in any case
-   * @param purpose for the error
+   * @param purpose named in the error
    */
   constructor(requests: number, purpose: string) {
     const made = new BigUint64Array(new ArrayBuffer(8));
@@ -65,7 +66,7 @@ export class AioContext {
     return native.syscall(io_getevents, this.id, 0, MAX_EVENTS, this.events, this.noWait);
   }
 
-  /** Gives the context back, which takes up to tens of milliseconds. The kernel does it at the end of the process. */
+  /** Destroys the context, which takes up to tens of milliseconds. At the end of the process the kernel does it. */
   destroy(): void {
     native.syscall(io_destroy, this.id, 0, 0, null, null);
   }

@@ -1,4 +1,4 @@
-/** Numbers of the Linux user-space ABI (asm-generic; the same on x86-64 and arm64). Source: linux/include/uapi. */
+/** Numbers of the Linux user-space ABI (asm-generic: the same on x86-64 and arm64). Source: linux/include/uapi. */
 
 export const O_RDWR = 0x2;
 export const O_NONBLOCK = 0x800;
@@ -44,7 +44,7 @@ export const POLLOUT = 0x004;
 export const IOCB_CMD_PREAD = 0;
 export const IOCB_FLAG_RESFD = 1;
 type AioCall = 'io_setup' | 'io_destroy' | 'io_submit' | 'io_getevents';
-/** Numbers of the system calls of Linux AIO, where they are known. */
+/** Numbers of the system calls of Linux AIO, on the architectures where they are known. */
 export const AIO_CALLS: { readonly [Name in AioCall]?: number } =
   process.arch === 'x64'
     ? { io_setup: 206, io_destroy: 207, io_submit: 209, io_getevents: 208 }
@@ -65,7 +65,7 @@ export const MSG_NOSIGNAL = 0x4000;
 export const MSG_CMSG_CLOEXEC = 0x40000000;
 export const MSG_CTRUNC = 0x8;
 
-/** A clock tick in /proc: USER_HZ is 100 on all machines of today. */
+/** A clock tick in /proc, in ms: USER_HZ is 100 on all machines of today. */
 export const MS_PER_TICK = 10;
 
 export const PR_SET_NAME = 15;

@@ -1,8 +1,8 @@
-/** errno as an `Error`: what was tried, on what, and why the kernel refused. */
+/** errno as an `Error`: which call failed, on what, and why. */
 import { getSystemErrorMap } from 'node:util';
 import { native } from './ffi.js';
 
-/** A system call that failed. `code` is the errno's name (`ENOENT`), `target` what the call was applied to. */
+/** A system call that failed. `code` is the name of the errno (`ENOENT`), `target` what the call was applied to. */
 export class SystemError extends Error {
   override readonly name = 'SystemError';
 
@@ -17,13 +17,15 @@ export class SystemError extends Error {
   }
 }
 
-/** Builds the error of the call that has just failed. Call it before any other foreign call: errno is overwritten. */
+/**
+ * Makes the error of the call that has just failed. Call it before any other foreign call, which would overwrite errno.
+ */
 export function systemError(syscall: string, target: string, errno: number = native.errno()): SystemError {
   const [code, reason] = getSystemErrorMap().get(-errno) ?? [`errno ${errno}`, 'unknown error'];
   return new SystemError(syscall, target, errno, code, reason);
 }
 
-/** Passes a result through, or throws what errno says when it is negative. */
+/** Returns the result, or throws what errno says when it is negative. */
 export function check(result: number, syscall: string, target: string): number {
   if (result < 0) throw systemError(syscall, target);
   return result;

@@ -1,6 +1,6 @@
 /**
- * Which implementation of the foreign functions this process uses: `node:ffi` where the running Node has one that is good
- * enough, otherwise koffi. The environment variable TSPMD_FFI (`node` or `koffi`) insists on one of them.
+ * Chooses the implementation of the foreign functions for this process: `node:ffi` if the running Node has one that is
+ * good enough, otherwise koffi. The environment variable TSPMD_FFI (`node` or `koffi`) forces one of them.
  */
 import { endianness } from 'node:os';
 import type { Native } from './functions.js';
@@ -8,7 +8,9 @@ import { openKoffi } from './koffi.js';
 import { openNodeFfi } from './node-ffi.js';
 
 if (endianness() !== 'LE') {
-  throw new Error('tspmd: this machine is big-endian; virtio 1.x rings are little-endian and are used here in place');
+  throw new Error(
+    'tspmd: this machine is big-endian; it needs a little-endian one, because virtio 1.x rings are used in place',
+  );
 }
 
 const reasonOf = (error: unknown): string => (error as Error).message.split('\n', 1)[0] as string;

@@ -3,22 +3,22 @@ import * as c from './constants.js';
 import { check, systemError } from './errors.js';
 import { native } from './ffi.js';
 
-/** Text as C has it: in UTF-8, with a zero after it. */
+/** Text as C wants it: UTF-8 with a zero at its end. */
 export function cString(text: string): Uint8Array {
   return Buffer.from(`${text}\0`);
 }
 
-/** Opens a device or file; throws a {@link SystemError} that names it. */
+/** Opens a device or file. Throws a {@link SystemError} that names it. */
 export function openFile(path: string, flags: number): number {
   return check(native.open(cString(path), flags | c.O_CLOEXEC, 0), 'open', path);
 }
 
-/** Closes a descriptor. An error of close(2) leaves nothing that a caller could do, so none is reported. */
+/** Closes a file descriptor. If close(2) fails, the caller could not do anything, so no error is reported. */
 export function closeFile(fd: number): void {
   native.close(fd);
 }
 
-/** Another descriptor of the same open file, closed on exec as all are. */
+/** Returns another file descriptor of the same open file, closed on exec as all are. */
 export function duplicateFile(fd: number, target: string): number {
   return check(native.fcntl(fd, c.F_DUPFD_CLOEXEC, 0), 'fcntl F_DUPFD_CLOEXEC', target);
 }
@@ -36,18 +36,18 @@ export function ioctl(
   return check(result, `ioctl ${name}`, target);
 }
 
-/** An anonymous file that is empty yet, and can be sealed. */
+/** Makes an anonymous file that is empty and can be sealed. */
 export function emptyMemfd(name: string, hugetlb = false): number {
   const flags = c.MFD_CLOEXEC | c.MFD_ALLOW_SEALING | (hugetlb ? c.MFD_HUGETLB : 0);
   return check(native.memfdCreate(cString(name), flags), 'memfd_create', name);
 }
 
-/** An anonymous file of `size` bytes. With `hugetlb` it is made of the default hugepages (2 MiB on x86-64). */
+/** Makes an anonymous file of `size` bytes, of the default hugepages with `hugetlb` (2 MiB on x86-64). */
 export function memfd(name: string, size: number, hugetlb: boolean): number {
   const fd = emptyMemfd(name, hugetlb);
   try {
     check(native.ftruncate(fd, size), 'ftruncate', `${name} to ${size} bytes`);
-    // A peer that maps this file must be able to trust its size: a shrunk file would kill it with SIGBUS.
+    // A peer that maps this file must be able to trust its size: a file that shrinks would end the peer with SIGBUS.
     const seals = c.F_SEAL_SHRINK | c.F_SEAL_GROW | c.F_SEAL_SEAL;
     check(native.fcntl(fd, c.F_ADD_SEALS, seals), 'fcntl F_ADD_SEALS', name);
   } catch (error) {
@@ -58,51 +58,51 @@ export function memfd(name: string, size: number, hugetlb: boolean): number {
 }
 
 /**
- * Sees to it that a file cannot become shorter (memfd_create(2), file sealing): seals it, if it is not and can be. False when
- * it cannot: a file of tmpfs or hugetlbfs, a memfd that was made without MFD_ALLOW_SEALING, a descriptor for reading only.
+ * The seals (F_SEAL_…) of a file of memory: a memfd, or a file of tmpfs or hugetlbfs. `null` for every other descriptor: this is
+ * how a file of memory is told from one that a server or a disk answers for. The kernel looks at the file alone and takes no
+ * lock (mm/memfd.c, memfd_get_seals). To add a seal, it would wait for the lock of the inode, which others can hold for long.
  */
-export function sealAgainstShrinking(fd: number): boolean {
+export function memorySeals(fd: number): number | null {
   const seals = native.fcntl(fd, c.F_GET_SEALS, 0);
-  if (seals >= 0 && (seals & c.F_SEAL_SHRINK) !== 0) return true;
-  return seals >= 0 && native.fcntl(fd, c.F_ADD_SEALS, c.F_SEAL_SHRINK) === 0;
+  return seals < 0 ? null : seals;
 }
 
-/** No machine interrupts an allocation more often than this. */
+/** No machine interrupts one allocation more often than this. */
 const MAX_INTERRUPTIONS = 1000;
 
 /**
- * Gives a file all its pages now. Where a container's hugepages are limited (cgroup), mmap(2) succeeds beyond the limit, with
- * MAP_POPULATE too, and the first access to a page is a SIGBUS; this fails with ENOSPC instead.
+ * Allocates all pages of a file now. When a container's hugepages are limited (cgroup), mmap(2) succeeds beyond the
+ * limit, also with MAP_POPULATE, and the first access to a page is a SIGBUS. This fails with ENOSPC instead.
  */
 export function allocatePages(fd: number, size: number, target: string): void {
-  // A signal (a profiler sends many) interrupts it; the pages that it has got stay, so that every try gets further.
+  // A signal (a profiler sends many) interrupts the call. Pages that were allocated stay, so every attempt gets further.
   for (let tries = 0; native.fallocate(fd, 0, 0, size) < 0; tries++) {
     const errno = native.errno();
     if (errno !== c.EINTR || tries === MAX_INTERRUPTIONS) throw systemError('fallocate', target, errno);
   }
 }
 
-/** A non-blocking eventfd with the count 0. */
+/** Makes a non-blocking eventfd with the count 0. */
 export function eventfd(): number {
   return check(native.eventfd(0, c.EFD_NONBLOCK | c.EFD_CLOEXEC), 'eventfd', 'for notifications');
 }
 
-/** Makes a file non-blocking: for all who have it open by this descriptor or by one that was sent to them. */
+/** Makes an open file non-blocking, for all file descriptors of it, also those that were sent to other processes. */
 export function setNonBlocking(fd: number, target: string): void {
   const flags = check(native.fcntl(fd, c.F_GETFL, 0), 'fcntl F_GETFL', target);
   check(native.fcntl(fd, c.F_SETFL, flags | c.O_NONBLOCK), 'fcntl F_SETFL', target);
 }
 
 /**
- * read(2) of a non-blocking descriptor into memory at `address`. Returns the bytes read, or minus the errno: on the packet
- * path EAGAIN is no event worth an exception.
+ * read(2) from a non-blocking file descriptor into memory at `address`. Returns the number of bytes, or minus the
+ * errno: on the packet path EAGAIN is not worth an exception.
  */
 export function readTo(fd: number, address: number, length: number): number {
   const bytes = native.read(fd, address, length);
   return bytes >= 0 ? bytes : -native.errno();
 }
 
-/** write(2) of `length` bytes at `address`, as {@link readTo}. */
+/** write(2) of `length` bytes at `address`. Returns the same as {@link readTo}. */
 export function writeFrom(fd: number, address: number, length: number): number {
   const bytes = native.write(fd, address, length);
   return bytes >= 0 ? bytes : -native.errno();

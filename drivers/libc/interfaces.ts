@@ -1,9 +1,9 @@
-/** Network interfaces of the kernel: whether one is up, and which MAC address it has (netdevice(7)). */
+/** Network interfaces of the kernel: whether one is up, and setting its MAC address (netdevice(7)). */
 import * as c from './constants.js';
 import { native } from './ffi.js';
 import { ioctl } from './files.js';
 
-/** `struct ifreq`: the interface's name, then what the call reads or fills. */
+/** `struct ifreq`: the interface's name, followed by what the call reads or fills. */
 function interfaceRequest(name: string): Buffer {
   const request = Buffer.from(new ArrayBuffer(c.IFREQ_BYTES));
   request.write(name, 0, 'latin1');
@@ -11,8 +11,8 @@ function interfaceRequest(name: string): Buffer {
 }
 
 /**
- * Whether the interface is set up (IFF_UP). `null` when that cannot be told: this process's network namespace has none of that
- * name, or no descriptor is free.
+ * Whether the interface is up (IFF_UP). `null` when that is not known: the network namespace of this process has no
+ * interface of that name, or no file descriptor is free.
  */
 export function isInterfaceUp(name: string): boolean | null {
   const fd = native.socket(c.AF_INET, c.SOCK_DGRAM | c.SOCK_CLOEXEC, 0);
@@ -29,8 +29,8 @@ export function isInterfaceUp(name: string): boolean | null {
 }
 
 /**
- * Gives the interface behind a tap descriptor a MAC address of six octets, in whatever network namespace it is. Throws a
- * {@link SystemError}: EADDRNOTAVAIL for the address of a group.
+ * Gives the interface behind a tap file descriptor a MAC address of six octets, in whatever network namespace the
+ * interface is. Throws a {@link SystemError}: EADDRNOTAVAIL for a group address.
  */
 export function setInterfaceMac(tap: number, name: string, mac: Uint8Array): void {
   const request = interfaceRequest(name);

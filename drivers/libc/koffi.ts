@@ -11,13 +11,13 @@ const TYPES: Record<Argument, string> = {
   bytes: 'void *',
 };
 
-/** Loads koffi and binds all functions. Throws where koffi is not installed. */
+/** Loads koffi and binds all functions. Throws when koffi is not installed. */
 export function openKoffi(): Native {
   return uninterrupted(load);
 }
 
 function load(): Native {
-  // Not an import: it would load the addon where node:ffi is used, too.
+  // Not an import, which would load the addon even when node:ffi is used.
   const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
   const libc = koffi.load(null);
   return {
@@ -31,6 +31,8 @@ function load(): Native {
     implementation: 'koffi',
     errno: () => koffi.errno(),
     epollWaitAsync: libc.func('epoll_wait', 'int', ['int', 'void *', 'int', 'int']).async as AsyncEpollWait,
+    functionAddress: (symbol) =>
+      Number(libc.func('dlsym', 'uint64_t', ['void *', 'void *'])(null, Buffer.from(`${symbol}\0`))),
     address: (view) => Number(koffi.address(view)),
   };
 }

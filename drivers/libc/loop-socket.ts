@@ -1,17 +1,17 @@
 /**
- * An epoll set in Node's event loop, by public means of Node alone.
+ * An epoll set in Node's event loop, by public means of Node only.
  *
- * Node watches only descriptors that it reads itself, and makes sockets of socket descriptors only. So it is given a socket, and
- * the epoll set takes the socket's number before the loop first looks at it. To read, libuv asks for memory; it is given none,
- * which libuv's documentation of `uv_alloc_cb` promises to report as ENOBUFS without a read. Node would close the socket for that
- * error. Here it is the news that the set is ready.
+ * Node watches only file descriptors that it reads itself, and makes a socket object only of a socket. So Node gets a
+ * socket, and the epoll set takes over the socket's file descriptor before the loop first looks at it. To read, libuv
+ * asks for memory and gets none. The documentation of `uv_alloc_cb` promises that libuv then reports ENOBUFS and does
+ * not read. Node would close the socket because of that error; here the error means that the set is ready.
  */
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import * as c from './constants.js';
 import { check } from './errors.js';
 import { native } from './ffi.js';
 
-/** Of no length, but not at address 0, which Node takes for no memory at all. */
+/** An array of length 0. It must not lie at address 0, which Node takes for "no memory given". */
 const NO_MEMORY = new Uint8Array(new ArrayBuffer(8), 0, 0);
 
 export class LoopSocket extends Socket {
@@ -29,8 +29,8 @@ export class LoopSocket extends Socket {
   }
 
   /**
-   * Calls `onReady` in each turn of the event loop in which the set `epfd` is ready. The socket keeps the loop alive unless
-   * `unref()` is called. It has a descriptor of its own for the set, and `destroy()` closes that.
+   * Calls `onReady` in each turn of the event loop in which the set `epfd` is ready. The socket keeps the loop alive
+   * unless `unref()` is called. It has its own file descriptor for the set, which `destroy()` closes.
    */
   static over(epfd: number, onReady: () => void): LoopSocket {
     const fd = check(native.socket(c.AF_UNIX, c.SOCK_STREAM | c.SOCK_CLOEXEC, 0), 'socket', 'reactor');

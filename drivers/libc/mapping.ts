@@ -8,7 +8,7 @@ export function addressOf(view: ArrayBufferView): number {
   return native.address(view);
 }
 
-/** Puts `length` bytes of a file at `address`, over whatever is mapped there. */
+/** Maps `length` bytes of a file at `address`, in place of whatever is mapped there. */
 export function mapFileAt(
   address: number,
   length: number,
@@ -21,7 +21,7 @@ export function mapFileAt(
   map(address, length, flags, fd, fileOffset, target);
 }
 
-/** Puts fresh zero pages at `address`: the way to let go of a file while the address range stays valid. */
+/** Maps fresh zero pages at `address`. This is how a file is unmapped while the address range stays valid. */
 export function mapZeroAt(address: number, length: number): void {
   const flags = c.MAP_PRIVATE | c.MAP_ANONYMOUS | c.MAP_NORESERVE | c.MAP_FIXED;
   map(address, length, flags, -1, 0, 'anonymous pages');

@@ -1,11 +1,11 @@
 /**
  * The foreign functions through `node:ffi`, which is part of Node: no native package is loaded.
  *
- * `docs/ffi.md` says how errno is read and what is worked around.
+ * `docs/ffi.md` says how errno is read and which faults are worked around.
  */
 import { type Argument, bindAll, type Native } from './functions.js';
 
-/** What is used of `node:ffi`; @types/node declares it for newer versions of Node only. */
+/** The part of `node:ffi` that is used. @types/node declares it only for newer versions of Node. */
 interface NodeFfi {
   DynamicLibrary: new (
     path: null,
@@ -17,7 +17,7 @@ interface NodeFfi {
 }
 
 type ForeignCall = (...args: unknown[]) => unknown;
-/** Notes errno and passes the result through. */
+/** Stores errno and returns the result. */
 type Keep = (result: unknown, errno: number) => number;
 
 const TYPES: Record<Argument, string> = {
@@ -28,17 +28,17 @@ const TYPES: Record<Argument, string> = {
   bytes: 'pointer',
 };
 
-/** Binds all functions. Throws where this Node has no `node:ffi` that is good enough, and says what it lacks. */
+/** Binds all functions. Throws, and says what is missing, when this Node has no `node:ffi` that is good enough. */
 export function openNodeFfi(): Native {
   const ffi = loadQuietly();
   if (ffi === undefined) {
     throw new Error(`Node ${process.version} has no node:ffi, or it is off (--experimental-ffi turns it on)`);
   }
-  // A library binds a symbol with one signature only, and ioctl has two here: each function gets a library of its own.
+  // A library binds a symbol with one signature only, but ioctl has two here: so each function gets its own library.
   const bind = (symbol: string, result: string, takes: readonly string[]) =>
     new ffi.DynamicLibrary(null).getFunction(symbol, { arguments: [...takes], return: result });
 
-  // The location is that of this thread, for as long as it lives.
+  // Every thread has its own errno. The location stays valid for as long as the thread lives.
   const location = bind('__errno_location', 'pointer', [])() as bigint;
   const errno = new Int32Array(ffi.toArrayBuffer(location, Int32Array.BYTES_PER_ELEMENT, false));
   let lastErrno = 0;
@@ -54,6 +54,8 @@ export function openNodeFfi(): Native {
     implementation: 'node',
     errno: () => lastErrno,
     epollWaitAsync: null,
+    functionAddress: (symbol) =>
+      Number(bind('dlsym', 'uint64', ['pointer', 'pointer'])(null, Buffer.from(`${symbol}\0`))),
     address: (view) => Number(ffi.getRawPointer(view)),
   };
   checkNumbers(native);
@@ -61,8 +63,9 @@ export function openNodeFfi(): Native {
 }
 
 /**
- * `call`, and errno as it leaves it. errno is loaded in the expression that makes the call: between two statements V8 may stop
- * for a garbage collection, whose system calls have an errno, too. A rest parameter would be an array for each call.
+ * Wraps `call` so that errno is stored as the call leaves it. errno is loaded in the same expression as the call:
+ * between two statements V8 may collect garbage, with system calls that change errno. A rest parameter would allocate
+ * an array per call.
  */
 function keepingErrno(call: ForeignCall, args: number, errno: Int32Array, keep: Keep): (...args: never[]) => number {
   switch (args) {
@@ -80,8 +83,8 @@ function keepingErrno(call: ForeignCall, args: number, errno: Int32Array, keep: 
 }
 
 /**
- * The module, without the warning that it is experimental. A user can do nothing about it, and every thread of the process would
- * print it.
+ * Loads the module without the warning that it is experimental. A user can do nothing about it, and every thread of the
+ * process would print it.
  */
 function loadQuietly(): NodeFfi | undefined {
   const { emitWarning } = process;
@@ -93,7 +96,7 @@ function loadQuietly(): NodeFfi | undefined {
   }
 }
 
-/** Until Node 26.11 a 64-bit argument had to be a bigint, which is an allocation for each call. */
+/** Until Node 26.11 a 64-bit argument had to be a bigint, which means an allocation per call. */
 function checkNumbers(native: Native): void {
   try {
     native.read(-1, 0, 0);

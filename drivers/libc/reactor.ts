@@ -1,10 +1,10 @@
 /**
- * Readiness of descriptors that libuv does not know (eventfds, sockets with SCM_RIGHTS, tap devices) in Node's event
- * loop: an epoll set, one wait for it at a time (`waiter.ts`), its events dispatched on this thread.
+ * Watches file descriptors that libuv does not know (eventfds, sockets with SCM_RIGHTS, tap devices) in Node's event
+ * loop: an epoll set, one wait for it at a time (`waiter.ts`), and dispatch of its events on this thread.
  *
- * epoll lets the set change while a wait is under way, so `watch` and `unwatch` need no wake-up. All reactors of a
- * JavaScript thread share one epoll instance: with koffi a wait occupies one of the four threads of libuv's pool, and with a
- * wait for each device nothing would be left for file and name look-ups.
+ * epoll allows changes of the set during a wait, so `watch` and `unwatch` need no wake-up. All reactors of a JavaScript
+ * thread share one epoll instance: with koffi a wait occupies one of the four threads of libuv's pool, and with one
+ * wait per device no thread would be left for file and name look-ups.
  */
 import * as c from './constants.js';
 import { check } from './errors.js';
@@ -12,7 +12,7 @@ import { native } from './ffi.js';
 import { closeFile, eventfd } from './files.js';
 import { createWaiter } from './waiter.js';
 
-/** Called with the EPOLL* bits that are ready. */
+/** Called with the EPOLL* bits of what is ready. */
 export type ReadyHandler = (events: number) => void;
 
 // struct epoll_event is packed on x86-64 only.
@@ -22,7 +22,10 @@ const MAX_EVENTS = 64;
 
 interface Watch {
   readonly handler: ReadyHandler;
-  /** Goes into the event, so that one which was told before `unwatch` is not taken for the number's next owner. */
+  /**
+   * Is stored in the event, so that an event from before `unwatch` is not given to the next owner of the file
+   * descriptor number.
+   */
   readonly generation: number;
 }
 
@@ -36,7 +39,7 @@ class Poller {
   private generation = 0;
   private waiting = false;
   private closed = false;
-  /** At exit a thread of the pool that sleeps in epoll_wait would hold the process back. */
+  /** At exit, a thread of the pool that sleeps in epoll_wait would delay the end of the process. */
   private readonly onExit = (): void => this.interrupt();
 
   constructor() {
@@ -64,7 +67,7 @@ class Poller {
     else this.free();
   }
 
-  /** Ends the wait. Nobody else has this eventfd, so that writing to it cannot block. */
+  /** Ends the wait. No other process has this eventfd, so writing to it cannot block. */
   private interrupt(): void {
     native.eventfdWrite(this.wakeFd, 1);
   }
@@ -98,12 +101,14 @@ class Poller {
     for (let i = 0; i < count; i++) {
       const at = i * EVENT_BYTES;
       const watch = this.watches.get(this.events.readInt32LE(at + DATA_OFFSET));
-      // A handler may have unwatched a later one of the same batch, or watched another file by the same number.
+      // An earlier handler of this batch may have unwatched this file descriptor, or watched another file under the
+      // same number.
       if (watch === undefined || watch.generation !== this.events.readUInt32LE(at + DATA_OFFSET + 4)) continue;
       try {
         watch.handler(this.events.readUInt32LE(at));
       } catch (error) {
-        // The other descriptors still get their event (an edge is told once); the error becomes an uncaught exception.
+        // The other file descriptors must still get their event, because an edge is reported once. The error becomes
+        // uncaught.
         queueMicrotask(() => {
           throw error;
         });
@@ -113,7 +118,7 @@ class Poller {
   }
 }
 
-/** The poller of this thread, while a reactor uses it. */
+/** The poller of this thread; it exists while a reactor uses it. */
 let poller: Poller | null = null;
 let users = 0;
 
@@ -128,14 +133,14 @@ export class Reactor {
     users++;
   }
 
-  /** How many descriptors are watched. While there is one, the event loop stays alive. */
+  /** Number of watched file descriptors. While it is not 0, the event loop stays alive. */
   get size(): number {
     return this.fds.size;
   }
 
   /**
-   * Calls `handler` whenever one of `events` (EPOLLIN…) is ready on `fd`. Use EPOLLET on eventfds: each signal is then
-   * one call and the counter need not be read. A descriptor can be watched once in a thread.
+   * Calls `handler` whenever one of `events` (EPOLLIN…) is ready on `fd`. Use EPOLLET for eventfds: then each signal is
+   * one call, and the counter need not be read. A file descriptor can be watched once per thread.
    */
   watch(fd: number, events: number, handler: ReadyHandler): void {
     if (this.closed) throw new Error('reactor: already closed');
@@ -143,12 +148,12 @@ export class Reactor {
     this.fds.add(fd);
   }
 
-  /** Stops watching. Must come before the descriptor is closed. */
+  /** Stops watching `fd`. Call it before the file descriptor is closed. */
   unwatch(fd: number): void {
     if (this.fds.delete(fd)) this.poller.remove(fd);
   }
 
-  /** Ends all watches. The watched descriptors stay open: they belong to their owners. */
+  /** Ends all watches. The watched file descriptors stay open, because they belong to their owners. */
   close(): void {
     if (this.closed) return;
     this.closed = true;
@@ -156,7 +161,7 @@ export class Reactor {
       try {
         this.poller.remove(fd);
       } catch {
-        // Its owner has closed it already: the kernel has forgotten it with that.
+        // The owner has closed the file descriptor already, and so the kernel has removed it from the set.
       }
     }
     this.fds.clear();

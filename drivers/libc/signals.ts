@@ -1,4 +1,4 @@
-/** What signals do to this process, apart from the handlers of Node, which run only in the event loop of the main thread. */
+/** What signals do to this process, apart from Node's handlers, which run only in the event loop of the main thread. */
 import { constants } from 'node:os';
 import * as c from './constants.js';
 import { check } from './errors.js';
@@ -9,9 +9,9 @@ export type SignalName = keyof typeof constants.signals;
 /** `struct sigaction` of the C library: handler, mask, flags, restorer. All zeros are the default action. */
 const ACTION_BYTES = 152;
 
-/** The actions of some signals as bytes; may lie in shared memory, as every thread can change them. */
+/** Saved actions of some signals, as bytes. They may lie in shared memory, because every thread can change them. */
 export class SignalActions {
-  /** Of the memory that is needed for so many signals. */
+  /** Bytes of memory needed for so many signals. */
   static bytes(signals: number): number {
     return signals * ACTION_BYTES;
   }
@@ -21,7 +21,7 @@ export class SignalActions {
     private readonly saved: Uint8Array,
   ) {}
 
-  /** Gives the signals their default action, and keeps the one that they had. */
+  /** Gives the signals their default action, and saves the one that they had. */
   replaceByDefault(): void {
     const defaultAction = new Uint8Array(new ArrayBuffer(ACTION_BYTES));
     this.signals.forEach((signal, i) => {
@@ -29,7 +29,7 @@ export class SignalActions {
     });
   }
 
-  /** Gives the signals the action that was kept. */
+  /** Gives the signals the saved action. */
   restore(): void {
     this.signals.forEach((signal, i) => {
       sigaction(signal, this.action(i), null);
@@ -46,22 +46,22 @@ function sigaction(signal: SignalName, action: Uint8Array, before: Uint8Array | 
 }
 
 /**
- * The kernel ends the process by SIGALRM in so many seconds, whatever its threads do then. The next call sets another time; 0
- * lets it live.
+ * Makes the kernel end the process by SIGALRM in so many seconds, whatever its threads do then. The next call sets
+ * another time; 0 cancels it.
  */
 export function endProcessIn(seconds: number): void {
   native.alarm(seconds);
 }
 
-/** What the kernel says of a thread of this process. */
+/** State of a thread of this process, according to the kernel. */
 export interface ThreadState {
-  /** Whether it waits in the kernel (states S and D of proc_pid_stat(5)). */
+  /** Whether the thread waits in the kernel (states S and D of proc_pid_stat(5)). */
   readonly isWaiting: boolean;
-  /** CPU time that it has used so far, in ms. The kernel counts in steps of 10 ms. */
+  /** CPU time that the thread has used so far, in ms. The kernel counts in steps of 10 ms. */
   readonly cpuMs: number;
 }
 
-/** Reads /proc/self/task/TID/stat as text; `(` and `)` enclose the name, which may contain anything. */
+/** Parses the text of /proc/self/task/TID/stat. `(` and `)` enclose the name, which may contain anything. */
 export function parseThreadStat(stat: string): ThreadState {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const state = fields[0];

@@ -1,7 +1,7 @@
 /**
  * Unix stream sockets that carry file descriptors (SCM_RIGHTS), which node:net cannot.
  *
- * All sockets are non-blocking; readiness comes from the {@link Reactor}.
+ * All sockets are non-blocking. The {@link Reactor} tells when they are ready.
  */
 import { fchmodSync } from 'node:fs';
 import * as c from './constants.js';
@@ -10,10 +10,16 @@ import { native } from './ffi.js';
 
 /** The most descriptors that one message carries (the vhost-user memory table has 8 regions). */
 export const MAX_FDS = 8;
+/**
+ * The most that the kernel lets anybody send in one message (SCM_MAX_FD). All are received: the kernel would close those
+ * that do not fit, on this thread, and such a close can take for ever ({@link Closer}).
+ */
+const MAX_RECEIVED_FDS = 253;
 
 const SUN_PATH_BYTES = 108;
 const CMSG_HEADER = 16;
-const CONTROL_BYTES = CMSG_HEADER + MAX_FDS * 4;
+// CMSG_SPACE: rounded up to 8.
+const CONTROL_BYTES = (CMSG_HEADER + MAX_RECEIVED_FDS * 4 + 7) & ~7;
 
 function sockaddr(path: string): Uint8Array {
   const name = Buffer.from(path);
@@ -32,14 +38,15 @@ function unixSocket(path: string): number {
 }
 
 /**
- * Creates a listening socket at `path`, which only its owner may connect to. Throws EADDRINUSE where a file is already
- * there.
+ * Creates a listening socket at `path`, to which only its owner may connect. Throws EADDRINUSE when there is already a
+ * file at that path.
  */
 export function listenUnix(path: string, backlog = 4): number {
   const address = sockaddr(path);
   const fd = unixSocket(path);
   try {
-    // bind(2) gives the file the mode of the socket: set before it, there is no moment at which others could connect.
+    // bind(2) gives the file the mode of the socket. The mode is set first, so that there is no moment when others
+    // could connect.
     fchmodSync(fd, 0o600);
     check(native.bind(fd, address, address.length), 'bind', path);
     check(native.listen(fd, backlog), 'listen', path);
@@ -50,7 +57,7 @@ export function listenUnix(path: string, backlog = 4): number {
   return fd;
 }
 
-/** Takes the next waiting connection, or `null` when none waits. */
+/** Accepts the next waiting connection; returns `null` when none is waiting. */
 export function acceptUnix(listener: number, path: string): number | null {
   const fd = native.accept(listener, null, null, c.SOCK_NONBLOCK | c.SOCK_CLOEXEC);
   if (fd >= 0) return fd;
@@ -59,7 +66,7 @@ export function acceptUnix(listener: number, path: string): number | null {
   throw systemError('accept', path, errno);
 }
 
-/** Connects to a listening socket; a unix connect completes or fails at once. */
+/** Connects to a listening socket. A unix connect(2) succeeds or fails at once. */
 export function connectUnix(path: string): number {
   const address = sockaddr(path);
   const fd = unixSocket(path);
@@ -72,9 +79,10 @@ export function connectUnix(path: string): number {
 }
 
 /**
- * Whether a process has a socket bound to the file `path`, of any network namespace. `null` when that cannot be told: the file
- * may not be written by this user, or its path is too long. The process notices nothing: a datagram socket cannot connect to
- * a stream socket, and the kernel refuses with EPROTOTYPE before it tells anyone (Linux, net/unix/af_unix.c, unix_find_bsd).
+ * Whether a process, in any network namespace, has a socket bound to the file `path`. `null` when that is not known:
+ * this user may not write to the file, or its path is too long. The process does not notice: a datagram socket cannot
+ * connect to a stream socket, and the kernel refuses with EPROTOTYPE before it tells the process (Linux,
+ * net/unix/af_unix.c, unix_find_bsd).
  */
 export function isSocketInUse(path: string): boolean | null {
   if (Buffer.byteLength(path) >= SUN_PATH_BYTES) return null;
@@ -87,19 +95,19 @@ export function isSocketInUse(path: string): boolean | null {
   return errno === c.EACCES ? null : true;
 }
 
-/** What {@link MessageSocket.receive} found. */
+/** The result of {@link MessageSocket.receive}. */
 export interface Received {
-  /** Bytes read into the caller's buffer; 0 at end of stream. */
+  /** Number of bytes that were read into the caller's buffer; 0 at the end of the stream. */
   bytes: number;
   /** Descriptors that came along. The receiver owns them and must close them. */
   fds: number[];
-  /** More descriptors were sent than fit: some were lost, so the message cannot be trusted. */
+  /** This process had no number free for some descriptors: they were lost, so the message cannot be trusted. */
   truncated: boolean;
 }
 
 /**
- * sendmsg/recvmsg over one connected socket. Holds the `msghdr`, `iovec` and control buffer, so a call allocates
- * nothing foreign.
+ * sendmsg(2) and recvmsg(2) over one connected socket. It keeps the `msghdr`, the `iovec` and the control buffer, so
+ * that a call allocates no foreign memory.
  */
 export class MessageSocket {
   private readonly header = new Uint8Array(new ArrayBuffer(56));
@@ -120,7 +128,7 @@ export class MessageSocket {
     this.header64[4] = BigInt(native.address(this.control));
   }
 
-  /** Sends all of `data` with `fds` attached. Returns false when the socket's buffer is full (nothing was sent). */
+  /** Sends all of `data`, with `fds` attached. Returns false when the socket's buffer is full; then nothing was sent. */
   send(data: Uint8Array, fds: readonly number[] = []): boolean {
     if (fds.length > MAX_FDS)
       throw new Error(`${this.name}: ${fds.length} descriptors in a message; at most ${MAX_FDS}`);
@@ -131,7 +139,7 @@ export class MessageSocket {
       this.control32[2] = c.SOL_SOCKET;
       this.control32[3] = c.SCM_RIGHTS;
       this.control32.set(fds, CMSG_HEADER / 4);
-      // CMSG_SPACE: the length rounded up to 8.
+      // CMSG_SPACE: the length, rounded up to a multiple of 8.
       this.header64[5] = BigInt((CMSG_HEADER + fds.length * 4 + 7) & ~7);
     } else {
       this.header64[5] = 0n;
@@ -144,7 +152,7 @@ export class MessageSocket {
     throw systemError('sendmsg', this.name, errno);
   }
 
-  /** Reads what waits, up to `into.length` bytes; `null` when nothing does. */
+  /** Reads what is waiting, up to `into.length` bytes. Returns `null` when nothing is. */
   receive(into: Uint8Array): Received | null {
     this.vector[0] = BigInt(native.address(into));
     this.vector[1] = BigInt(into.length);
@@ -159,7 +167,7 @@ export class MessageSocket {
     const controlLength = Number(this.header64[5]);
     if (controlLength >= CMSG_HEADER && this.control32[2] === c.SOL_SOCKET && this.control32[3] === c.SCM_RIGHTS) {
       const count = (Number(this.control64[0]) - CMSG_HEADER) >> 2;
-      for (let i = 0; i < count && i < MAX_FDS; i++) fds.push(this.control32[CMSG_HEADER / 4 + i]);
+      for (let i = 0; i < count && i < MAX_RECEIVED_FDS; i++) fds.push(this.control32[CMSG_HEADER / 4 + i]);
     }
     return { bytes, fds, truncated: (this.header32[12] & c.MSG_CTRUNC) !== 0 };
   }

@@ -1,20 +1,21 @@
 /**
- * Code that the end of the process does not interrupt.
+ * Runs code that the end of the process must not interrupt.
  *
- * When a process exits, Node terminates its worker threads wherever they are. Inside koffi's set-up that is fatal: the addon
- * cannot throw in a thread that is being terminated, and Node aborts the process (exit code 134). So threads count themselves
- * in and out around such code, in one word that all threads of the process share, and the exit waits for those that are in.
+ * When a process exits, Node terminates its worker threads wherever they are. Inside koffi's set-up that is fatal: the
+ * addon cannot throw in a thread that is being terminated, and Node aborts the process (exit code 134). Therefore
+ * threads count themselves in and out around such code, in one word that all threads of the process share. The exit
+ * waits until no thread is inside.
  */
 import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
 
 /** Name of the word among the data that worker threads inherit. */
 const KEY = 'tspmd.uninterrupted';
-/** Added to the count when the process exits: nobody may begin any more. */
+/** Added to the count when the process exits: from then on no thread may begin. */
 const EXITING = 0x10000;
-/** Longest wait of an exit, in ms: a thread that takes longer is terminated all the same. */
+/** Longest wait of an exit, in ms. A thread that takes longer is terminated all the same. */
 const EXIT_WAIT_MS = 10_000;
 
-/** [number of threads inside, nothing: threads that come too late wait on it] */
+/** Word 0: number of threads inside. Word 1: not used; threads that come too late wait on it. */
 const words = inheritOrCreate();
 
 function inheritOrCreate(): Int32Array {
@@ -37,8 +38,8 @@ function waitForThreads(shared: Int32Array): void {
 }
 
 /**
- * Runs `code`, which must be short and must not wait for another thread. If the process exits meanwhile, the exit waits; if it
- * is exiting already, `code` does not run and the thread waits to be terminated.
+ * Runs `code`, which must be short and must not wait for another thread. If the process exits meanwhile, the exit
+ * waits; if it is exiting already, `code` does not run and the thread waits to be terminated.
  */
 export function uninterrupted<T>(code: () => T): T {
   if (Atomics.add(words, 0, 1) >= EXITING) {

@@ -1,26 +1,29 @@
 /**
- * Waits for an epoll set, so that the event loop goes on meanwhile. koffi calls epoll_wait(2) on a thread of libuv's pool.
- * `node:ffi` makes calls on the calling thread only; there Node's event loop watches the set (`loop-socket.ts`).
+ * Waits for an epoll set while the event loop goes on. koffi calls epoll_wait(2) on a thread of libuv's pool.
+ * `node:ffi` can call only on the calling thread; there Node's event loop watches the set (`loop-socket.ts`).
  */
 import { native } from './ffi.js';
 import type { AsyncEpollWait } from './functions.js';
 import { LoopSocket } from './loop-socket.js';
 
-/** A worker that is terminated runs no exit handler, and its end waits for the pool's thread: no wait there is for ever. */
+/**
+ * Longest wait of a thread of the pool, in ms. A worker that is terminated runs no exit handler, and its end waits for
+ * it.
+ */
 const POOL_WAIT_MS = 500;
 
-/** `count` events are in the memory that was given to {@link createWaiter}; maybe none. */
-export type Done = (error: unknown, count: number) => void;
+/** `count` events (perhaps 0) are in the memory that was given to {@link createWaiter}. */
+type Done = (error: unknown, count: number) => void;
 
-/** One wait at a time. The event loop stays alive for it. */
+/** Waits once at a time. A wait keeps the event loop alive. */
 export interface Waiter {
-  /** Calls `done` on this thread, later, when descriptors of the set are ready. */
+  /** Later calls `done` on this thread, when file descriptors of the set are ready. */
   start(done: Done): void;
-  /** Frees what the waiter has. Only while it does not wait. */
+  /** Frees the waiter's resources. It must not be waiting. */
   close(): void;
 }
 
-/** A waiter for the set `epfd`. `events` has room for `maxEvents`, and is memory that V8 does not move. */
+/** Makes a waiter for the set `epfd`. `events` has room for `maxEvents` events, in memory that V8 does not move. */
 export function createWaiter(epfd: number, events: Uint8Array, maxEvents: number): Waiter {
   const { epollWaitAsync } = native;
   return epollWaitAsync === null
@@ -61,7 +64,7 @@ class LoopWaiter implements Waiter {
     this.socket.ref();
   }
 
-  /** While nobody waits the set has no descriptors but the one that ends waits, whose event nobody misses. */
+  /** While there is no wait, the set has only the file descriptor that ends waits. Its event may be lost. */
   private finish(): void {
     const { done } = this;
     this.done = null;

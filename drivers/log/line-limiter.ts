@@ -1,24 +1,24 @@
 /**
- * How many lines somebody may cause: so many of a kind in a while, then only their number. One limiter per source (a port, a
- * link), so that a peer that floods its own takes nothing from the others.
+ * Limits how many lines a source may cause: a number of lines per kind and time window, afterwards only their number.
+ * Each source (a port, a link) has its own limiter, so that a peer that floods one takes nothing from the others.
  */
 
-/** Takes a line, without line feed. */
+/** Takes a line without line feed. */
 export type LineSink = (line: string) => void;
 
-/** Twice what Linux lets through of its own ratelimited messages in that time (printk_ratelimit: 10 in 5 s). */
+/** Twice what Linux allows for its own ratelimited messages in that time (printk_ratelimit: 10 in 5 s). */
 const LINES = 20;
 const WINDOW_MS = 10_000;
-/** Kinds that are remembered; those that come after share one. */
+/** Number of kinds that are remembered. Further kinds share one. */
 const MAX_KINDS = 32;
 const OTHER = 'other';
 
 const NUMBERS = new Intl.NumberFormat('en-US');
 
-export interface LineLimits {
-  /** Lines of a kind per window; 20 by default. */
+interface LineLimits {
+  /** Lines per kind and window; default 20. */
   readonly lines?: number;
-  /** Now, in ms; performance.now by default. */
+  /** Returns the time in ms; default performance.now. */
   readonly clock?: () => number;
 }
 
@@ -34,7 +34,7 @@ export class LineLimiter<Kind extends string = string> {
   private readonly most: number;
   private readonly clock: () => number;
 
-  /** @param sink gets the lines that go out, and lines that tell how many did not */
+  /** @param sink gets the lines that go out, and the lines that say how many were suppressed */
   constructor(
     private readonly sink: LineSink,
     { lines = LINES, clock = () => performance.now() }: LineLimits = {},
@@ -48,7 +48,7 @@ export class LineLimiter<Kind extends string = string> {
     if (this.isDue(kind)) this.sink(line);
   }
 
-  /** Whether a line of this kind may go out now: the caller then gives it to the sink. Otherwise it is counted as suppressed. */
+  /** Whether a line of this kind may go out now. If so, the caller gives it to the sink; if not, it is counted here. */
   isDue(kind: Kind): boolean {
     const now = this.clock();
     const name = this.windows.has(kind) || this.windows.size < MAX_KINDS ? kind : OTHER;
@@ -69,7 +69,7 @@ export class LineLimiter<Kind extends string = string> {
     return false;
   }
 
-  /** Tells how many lines were suppressed in windows that have ended. To be called now and then. */
+  /** Reports how many lines were suppressed in windows that have ended. Call it from time to time. */
   tick(): void {
     const now = this.clock();
     for (const [kind, window] of this.windows) {
@@ -79,7 +79,7 @@ export class LineLimiter<Kind extends string = string> {
     }
   }
 
-  /** Tells how many lines were suppressed so far, and begins anew. */
+  /** Reports how many lines were suppressed so far, and starts again. */
   close(): void {
     const now = this.clock();
     for (const [kind, window] of this.windows) this.tell(kind, window, now);

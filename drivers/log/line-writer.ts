@@ -1,20 +1,21 @@
 /**
- * Lines to a stream of which nobody knows whether it is read. Node keeps in memory what a pipe or socket does not take, without
- * a bound (its pipes are documented as synchronous, but libuv makes them non-blocking); here a reader that stalls costs lines.
+ * Writes lines to a stream that may not be read. Node keeps in memory, without a bound, what a pipe or socket does not
+ * take (pipes are documented as synchronous, but libuv makes them non-blocking). Here a reader that stalls costs lines
+ * instead.
  */
-import { oneLine, ownLines } from './text.js';
+import { oneLine, ownLines } from './safe-text.js';
 
-/** What is used of a stream; `process.stdout` and `process.stderr` are such. */
+/** The parts of a stream that are used. `process.stdout` and `process.stderr` have them. */
 export interface LineStream {
-  /** What the stream holds because its reader has not taken it. */
+  /** Number of characters that the stream holds because its reader has not taken them. */
   readonly writableLength: number;
-  /** Whether `drain` will come. */
+  /** Whether the event `drain` will come. */
   readonly writableNeedDrain: boolean;
   write(text: string): boolean;
   once(event: 'drain', listener: () => void): unknown;
 }
 
-/** What may wait for the reader, in characters: some hundred lines. */
+/** Largest number of characters that may wait for the reader: a few hundred lines. */
 const MAX_WAITING = 1 << 16;
 
 export class LineWriter {
@@ -23,7 +24,7 @@ export class LineWriter {
 
   private constructor(private readonly stream: LineStream) {}
 
-  /** The writer of this stream: there is one, so that what waits is counted once. */
+  /** The writer for this stream. There is only one per stream, so that waiting text is counted once. */
   static of(stream: LineStream): LineWriter {
     let writer = LineWriter.writers.get(stream);
     if (writer === undefined) {
@@ -33,19 +34,19 @@ export class LineWriter {
     return writer;
   }
 
-  /** Writes one line, whatever is in the text: line feeds and escapes in it are shown as such. */
+  /** Writes one line. Line feeds and escapes in the text are shown as such. */
   line(text: string): void {
     this.put(oneLine(text), 1);
   }
 
-  /** Writes text of our own that may have several lines; all of them, or none. */
+  /** Writes text of our own, which may have several lines: all of them or none. */
   text(text: string): void {
     this.put(ownLines(text), text.split('\n').length);
   }
 
   private put(text: string, lines: number): void {
     const { stream } = this;
-    // A text that is longer than the bound still goes out where nothing waits.
+    // A text longer than the bound is still written when nothing waits.
     if (this.dropped > 0 || (stream.writableNeedDrain && stream.writableLength + text.length > MAX_WAITING)) {
       if (this.dropped === 0) stream.once('drain', () => this.resume());
       this.dropped += lines;

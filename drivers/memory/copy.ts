@@ -1,26 +1,27 @@
 /**
- * One copy of packet bytes inside a shared memory or between two, without allocating (no subarray, no DataView).
+ * Copies packet bytes inside one shared memory or between two, without allocating (no subarray, no DataView).
  *
- * What is fastest was measured on V8 11.3. On a SharedArrayBuffer `copyWithin` moves 8 bytes at a time only if both ends
- * have the same offset modulo 8, else single bytes (450 ns for 1514), and a call costs 20 ns: loops over 32-bit words are
- * better for short packets, and for misaligned ones of any length. A loop runs twice to four times as fast when its typed
- * arrays are constants of its closure instead of arguments, as TurboFan then knows their address and length: 60 bytes in
- * 15 to 20 ns. Hence one function a memory. All peers that share a window share one, and that one is inlined.
+ * What is fastest was measured on V8 11.3. On a SharedArrayBuffer, `copyWithin` moves 8 bytes at a time only if both
+ * offsets are equal modulo 8. Otherwise it moves single bytes (450 ns for 1514 bytes), and each call costs 20 ns. Loops
+ * over 32-bit words are better for short packets, and for misaligned packets of any length. A loop runs two to four
+ * times as fast when its typed arrays are constants of its closure instead of arguments, because V8 then knows their
+ * address and length: 60 bytes in 15 to 20 ns. Therefore each memory has its own copy function. All peers that share a
+ * window share one function, which is inlined.
  */
 import type { MemoryViews } from './window.js';
 
 /**
- * Copies `length` bytes from offset `from` to offset `to` of one memory. Both ranges lie inside it (the caller has checked
- * that) and do not overlap.
+ * Copies `length` bytes from offset `from` to offset `to` of one memory. The caller has checked that both ranges lie
+ * inside it; they must not overlap.
  */
 export type Copy = (to: number, from: number, length: number) => void;
 
-/** From here on `copyWithin` is faster where it moves words. */
+/** From this length on, `copyWithin` is faster when it can move words. */
 const COPY_WITHIN_BYTES = 256;
 
 const copiers = new WeakMap<Uint8Array, Copy>();
 
-/** The copy function of a memory; made once, so ask for it when a queue is made and not for each packet. */
+/** The copy function of a memory. It is made once per memory; ask for it when a queue is made, not per packet. */
 export function copierFor(memory: MemoryViews): Copy {
   let copy = copiers.get(memory.u8);
   if (copy === undefined) {
@@ -47,7 +48,7 @@ function makeCopier({ u8, u16, u32 }: MemoryViews): Copy {
     if ((apart & 2) === 0) {
       for (let i = 0; i < words; i++) u32[t + i] = u32[s + i];
     } else if (words > 0) {
-      // The source lies 2 bytes off: each word is made of the halves of two.
+      // The source is 2 bytes off: each target word consists of the halves of two source words.
       let low = u32[s] >>> 16;
       for (let i = 1; i < words; i++) {
         const next = u32[s + i];
@@ -62,7 +63,7 @@ function makeCopier({ u8, u16, u32 }: MemoryViews): Copy {
   };
 }
 
-/** Copies between two memories: for peers that do not fit the shared window. 16 bits at a time where that is possible. */
+/** Copies between two memories, for peers that do not fit into the shared window. 16 bits at a time if possible. */
 export function copyBetween(
   to: MemoryViews,
   toOffset: number,

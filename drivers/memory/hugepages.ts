@@ -1,4 +1,4 @@
-/** How many hugepages of 2 MiB this machine has, as sysfs counts them. */
+/** Number of hugepages of 2 MiB on this machine, as sysfs counts them. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -9,7 +9,7 @@ export interface Hugepages {
   readonly free: number;
 }
 
-/** @param sysfs where sysfs is mounted. A kernel without such pages has 0. */
+/** @param sysfs where sysfs is mounted. A kernel without such pages counts 0. */
 export function readHugepages(sysfs = '/sys'): Hugepages {
   const read = (file: string): number => {
     try {

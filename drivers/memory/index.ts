@@ -1,7 +1,7 @@
+export { type AddressSpace, contiguousIova, LinearAddressSpace } from './address-space.js';
 export { type Copy, copierFor, copyBetween } from './copy.js';
 export { type Hugepages, readHugepages } from './hugepages.js';
-export { type AddressSpace, contiguousIova, LinearAddressSpace } from './iova.js';
 export { type HugepagePolicy, PacketMemory } from './packet-memory.js';
-export { PagedAddressSpace, type PhysicalAddressOf, physicalPages } from './paged.js';
+export { PagedAddressSpace, type PhysicalAddressOf, physicalPages } from './paged-address-space.js';
 export { HUGEPAGE_BYTES, MAX_WINDOW_BYTES, type MemoryViews, MemoryWindow, signedWords } from './window.js';
 export { SHARED_WINDOW_BYTES, WindowAllocator, type WindowRange } from './window-allocator.js';

@@ -1,11 +1,12 @@
 /**
- * The memory that a device works on: one memfd, of hugepages where there are any, under one SharedArrayBuffer. Queues,
- * packet buffers and rings are carved out of it.
+ * The memory that a device works on: one memfd, of hugepages if there are any, under one SharedArrayBuffer. Queues,
+ * packet buffers and rings are allocated from it.
  */
 import { allocatePages, closeFile, memfd, SystemError } from '../libc/index.js';
 import { readHugepages } from './hugepages.js';
 import { HUGEPAGE_BYTES, MAX_WINDOW_BYTES, type MemoryViews, MemoryWindow } from './window.js';
 
+/** Whether packet memory lies in hugepages: `auto` uses them if there are any, `require` fails without them. */
 export type HugepagePolicy = 'auto' | 'require' | 'never';
 
 export class PacketMemory implements MemoryViews {
@@ -17,10 +18,10 @@ export class PacketMemory implements MemoryViews {
 
   private constructor(
     readonly window: MemoryWindow,
-    /** The file under the memory; a vhost-user peer gets it in the memory table. */
+    /** The file behind the memory. A vhost-user peer gets it in the memory table. */
     readonly fd: number,
     readonly hugepages: boolean,
-    /** Why there are no hugepages, as one line for the user; empty where there are, or where none were wanted. */
+    /** Why there are no hugepages, as one line for the user. Empty when there are, or when none were wanted. */
     readonly notice: string,
   ) {
     this.u8 = window.u8;
@@ -30,7 +31,7 @@ export class PacketMemory implements MemoryViews {
 
   /**
    * Makes a memory of at least `size` bytes, populated and zeroed.
-   * @param policy `auto` falls back to normal pages and says so in `notice`; `require` throws instead.
+   * @param policy `auto` falls back to normal pages and says so in `notice`; `require` throws instead
    */
   static create(size: number, policy: HugepagePolicy = 'auto'): PacketMemory {
     const bytes = Math.ceil(size / HUGEPAGE_BYTES) * HUGEPAGE_BYTES;
@@ -76,7 +77,7 @@ export class PacketMemory implements MemoryViews {
     return this.window.address;
   }
 
-  /** Takes the next `bytes` of the memory; returns their offset. There is no giving back: layouts are made once. */
+  /** Takes the next `bytes` bytes of the memory and returns their offset. They are never given back. */
   allocate(bytes: number, alignment: number): number {
     const offset = Math.ceil(this.used / alignment) * alignment;
     if (offset + bytes > this.size) {
@@ -86,7 +87,7 @@ export class PacketMemory implements MemoryViews {
     return offset;
   }
 
-  /** Gives the pages back at once. Views stay valid and read as zeros; the device must have been reset before. */
+  /** Gives the pages back at once. Views stay valid and read as zeros. The device must have been reset before. */
   dispose(): void {
     if (this.disposed) return;
     this.disposed = true;

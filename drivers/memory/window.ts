@@ -2,32 +2,33 @@
  * A range of address space under a SharedArrayBuffer, into which files (hugepages, a peer's memory, a BAR) are mapped.
  *
  * Node-API cannot wrap foreign memory in a SharedArrayBuffer, but the pages under one can be replaced with
- * `mmap(MAP_FIXED)`. The buffer is that of a `WebAssembly.Memory` (no WebAssembly code is involved): V8 maps and unmaps
- * it by itself in whole pages, whereas `new SharedArrayBuffer(n)` comes from malloc and shares pages with the heap.
- * A worker that receives the buffer by postMessage sees the same pages. The mappings go when the buffer is collected.
+ * `mmap(MAP_FIXED)`. The buffer belongs to a `WebAssembly.Memory` (there is no WebAssembly code), because V8 maps and
+ * unmaps such a buffer in whole pages of its own. A `new SharedArrayBuffer(n)` comes from malloc and shares pages with
+ * the heap. A worker that receives the buffer by postMessage sees the same pages. The mappings go when the buffer is
+ * collected.
  */
 import { addressOf, mapFileAt, mapZeroAt } from '../libc/index.js';
 
-/** The one thing used of WebAssembly; @types/node does not declare it. */
+/** The only part of WebAssembly that is used. @types/node does not declare it. */
 declare const WebAssembly: {
   Memory: new (descriptor: { shared: true; initial: number; maximum: number }) => { buffer: SharedArrayBuffer };
 };
 
 const WASM_PAGE = 65536;
 const PAGE = 4096;
-/** What a window and every mapping in it is aligned to: the default hugepage of x86-64 and arm64. */
+/** Alignment of a window and of every mapping in it: the default hugepage of x86-64 and arm64. */
 export const HUGEPAGE_BYTES = 2 * 1024 * 1024;
-/** 4 GiB less the alignment: what one WebAssembly.Memory can give. */
+/** 4 GiB less the alignment: the largest that one WebAssembly.Memory can be. */
 export const MAX_WINDOW_BYTES = 65536 * WASM_PAGE - HUGEPAGE_BYTES;
 
-/** The views of one memory. Index 0 is the first byte of the window; all views cover the same bytes. */
+/** The views of one memory. Index 0 of each is the first byte of the window. */
 export interface MemoryViews {
   readonly u8: Uint8Array;
   readonly u16: Uint16Array;
   readonly u32: Uint32Array;
 }
 
-/** The words of a memory, signed: V8 need not ask whether one is a small integer. */
+/** The words of a memory as signed numbers: docs/v8.md, "Typed arrays". */
 export function signedWords({ u32 }: MemoryViews): Int32Array {
   return new Int32Array(u32.buffer, u32.byteOffset, u32.length);
 }
@@ -51,7 +52,7 @@ export class MemoryWindow implements MemoryViews {
     this.address = addressOf(this.u8);
   }
 
-  /** Reserves `size` bytes of address space (rounded up to hugepages). Costs no memory until it is touched. */
+  /** Reserves `size` bytes of address space, rounded up to hugepages. It costs no memory until it is touched. */
   static reserve(size: number): MemoryWindow {
     const bytes = Math.ceil(size / HUGEPAGE_BYTES) * HUGEPAGE_BYTES;
     if (!(bytes > 0 && bytes <= MAX_WINDOW_BYTES)) {
@@ -70,14 +71,14 @@ export class MemoryWindow implements MemoryViews {
     try {
       mapFileAt(this.address + offset, length, fd, fileOffset, target, populate);
     } catch (error) {
-      // A MAP_FIXED that fails late (no hugepages left) has unmapped what was there. Into that hole another mapping of
-      // the process could move, and V8 would unmap it together with the buffer.
+      // A MAP_FIXED that fails late (no hugepages left) has already unmapped the range. Another mapping of the process
+      // could be placed there, and V8 would unmap it together with the buffer.
       mapZeroAt(this.address + offset, length);
       throw error;
     }
   }
 
-  /** Lets go of what is mapped at `offset`: the range reads as zeros from then on, and stays safe to touch. */
+  /** Unmaps what is mapped at `offset`. From then on the range reads as zeros and stays safe to touch. */
   unmap(offset: number, length: number): void {
     this.checkRange(offset, length);
     mapZeroAt(this.address + offset, length);
@@ -91,7 +92,10 @@ export class MemoryWindow implements MemoryViews {
   }
 }
 
-/** Of so many pages of WebAssembly. V8 asks for some GiB more around it, and does without where it does not get them. */
+/**
+ * Reserves pages of WebAssembly memory. V8 asks for some GiB more around them, and does without when it cannot get
+ * those.
+ */
 function addressSpace(pages: number): SharedArrayBuffer {
   try {
     return new WebAssembly.Memory({ shared: true, initial: pages, maximum: pages }).buffer;

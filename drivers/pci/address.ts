@@ -8,8 +8,8 @@ export function isPciAddress(text: string): boolean {
 }
 
 /**
- * The address as sysfs writes it: lower case, with the domain (`0000` where there was none).
- * @throws TypeError when it is none.
+ * Returns the address as sysfs writes it: lower case, with the domain (`0000` when `text` has none).
+ * @throws TypeError when `text` is no PCI address
  */
 export function pciAddress(text: string): string {
   const match = PCI_ADDRESS.exec(text);

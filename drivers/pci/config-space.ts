@@ -1,40 +1,40 @@
-/** Configuration space of a PCI function (PCI Local Bus 3.0, 6.1 and 6.7): the registers used here, and capabilities. */
+/**
+ * Configuration space of a PCI function (PCI Local Bus 3.0, 6.1 and 6.7): the registers used here, and the
+ * capabilities.
+ */
 
 export const CONFIG_SPACE_BYTES = 256;
 
-export const CONFIG_VENDOR_ID = 0x00;
-export const CONFIG_DEVICE_ID = 0x02;
-export const CONFIG_COMMAND = 0x04;
-export const CONFIG_STATUS = 0x06;
-export const CONFIG_CAPABILITIES = 0x34;
+const CONFIG_COMMAND = 0x04;
+const CONFIG_STATUS = 0x06;
+const CONFIG_CAPABILITIES = 0x34;
 
-export const COMMAND_MEMORY = 1 << 1;
-export const COMMAND_BUS_MASTER = 1 << 2;
+const COMMAND_MEMORY = 1 << 1;
+const COMMAND_BUS_MASTER = 1 << 2;
 const STATUS_CAPABILITY_LIST = 1 << 4;
 
 export const CAP_ID_VENDOR = 0x09;
-export const CAP_ID_MSIX = 0x11;
 
-/** The first 64 bytes are the header; capabilities lie behind it, each at a multiple of 4. */
+/** The first 64 bytes are the header. Capabilities follow it, each at a multiple of 4. */
 const HEADER_BYTES = 64;
-/** More cannot lie there without overlapping: a longer list is a loop. */
+/** There is no room for more capabilities that do not overlap, so a longer list is a loop. */
 const MAX_CAPABILITIES = (CONFIG_SPACE_BYTES - HEADER_BYTES) / 4;
 
 /** Access to the configuration space of one function. */
 export interface ConfigSpace {
-  /** A copy of its first 256 bytes. */
+  /** Returns a copy of its first 256 bytes. */
   read(): Uint8Array;
   /** Writes one 16-bit register. */
   write16(offset: number, value: number): void;
 }
 
-/** One entry of the capability list; its bytes begin at `offset` with the id. */
-export interface PciCapability {
+/** One entry of the capability list. Its bytes begin at `offset`, the first one is the id. */
+interface PciCapability {
   readonly id: number;
   readonly offset: number;
 }
 
-export function configRead16(config: Uint8Array, offset: number): number {
+function configRead16(config: Uint8Array, offset: number): number {
   return config[offset] | (config[offset + 1] << 8);
 }
 
@@ -43,8 +43,8 @@ export function configRead32(config: Uint8Array, offset: number): number {
 }
 
 /**
- * The capabilities in the order of their list.
- * @throws Error when the list loops or leaves the configuration space: the device is broken.
+ * Returns the capabilities in the order of their list.
+ * @throws Error when the list loops or leaves the configuration space: then the device is broken
  */
 export function listCapabilities(config: Uint8Array, name: string): PciCapability[] {
   const found: PciCapability[] = [];
@@ -62,7 +62,7 @@ export function listCapabilities(config: Uint8Array, name: string): PciCapabilit
   return found;
 }
 
-/** Lets the function read and write memory by itself (DMA), or forbids it. */
+/** Allows or forbids the function to read and write memory by itself (DMA). */
 export function setBusMaster(config: ConfigSpace, on: boolean): void {
   const command = configRead16(config.read(), CONFIG_COMMAND);
   const wanted = on ? command | COMMAND_BUS_MASTER | COMMAND_MEMORY : command & ~COMMAND_BUS_MASTER;

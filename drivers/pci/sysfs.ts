@@ -5,11 +5,11 @@ import { pciAddress } from './address.js';
 
 /** Base class 2 of the class code: network controllers. */
 const CLASS_NETWORK = 0x02;
-/** What the kernel calls the groups that vfio makes up where there is no IOMMU. */
+/** The kernel's name for the groups that vfio makes up when there is no IOMMU. */
 const NOIOMMU_GROUP_NAME = 'vfio-noiommu';
 
 export interface PciDevice {
-  /** As sysfs writes it: `0000:00:04.0`. */
+  /** The address as sysfs writes it: `0000:00:04.0`. */
   readonly address: string;
   readonly vendor: number;
   readonly device: number;
@@ -18,19 +18,19 @@ export interface PciDevice {
   readonly isNetwork: boolean;
   /** Name of the driver that it is bound to, or null. */
   readonly driver: string | null;
-  /** Number of its IOMMU group, or null where it has none. */
+  /** Number of its IOMMU group, or null when it has none. */
   readonly group: string | null;
-  /** True when the group is one of vfio's no-IOMMU mode: no IOMMU stands behind it. */
+  /** Whether the group is one of vfio's no-IOMMU mode, so that there is no IOMMU behind it. */
   readonly isNoIommu: boolean;
-  /** The kernel's network interfaces on it. */
+  /** The kernel's network interfaces on this function. */
   readonly interfaces: readonly string[];
 }
 
 export class PciSysfs {
-  /** @param root where sysfs is mounted; tests bring a folder of their own */
+  /** @param root where sysfs is mounted; tests use a folder of their own */
   constructor(readonly root = '/sys') {}
 
-  /** All functions, by address. One that goes away meanwhile is left out. */
+  /** Returns all functions, sorted by address. A function that disappears meanwhile is left out. */
   list(): PciDevice[] {
     const devices: PciDevice[] = [];
     for (const address of this.entries('bus/pci/devices').sort()) {
@@ -40,7 +40,7 @@ export class PciSysfs {
     return devices;
   }
 
-  /** One function, or null when there is none at this address. */
+  /** Returns the function at `address`, or null when there is none. */
   find(address: string): PciDevice | null {
     const path = join('bus/pci/devices', pciAddress(address));
     const vendor = this.number(join(path, 'vendor'));
@@ -61,7 +61,7 @@ export class PciSysfs {
     };
   }
 
-  /** The functions that share an IOMMU group. Members that are no PCI functions are left out. */
+  /** Returns the functions that share an IOMMU group. Members that are not PCI functions are left out. */
   groupMembers(group: string): PciDevice[] {
     const addresses = this.entries(join('kernel/iommu_groups', group, 'devices')).sort();
     return addresses.flatMap((address) => {
@@ -73,7 +73,7 @@ export class PciSysfs {
     });
   }
 
-  /** Interfaces hang on the function itself, or on the virtio device that the kernel's transport makes of it. */
+  /** Interfaces belong to the function itself, or to the virtio device that the kernel's transport makes of it. */
   private interfaces(path: string): string[] {
     const own = this.entries(join(path, 'net'));
     const ofVirtio = this.entries(path).filter((name) => /^virtio\d+$/.test(name));

@@ -2,8 +2,8 @@
  * A tap device: an Ethernet interface of the kernel whose other end is a file descriptor (Linux,
  * Documentation/networking/tuntap.rst). As a port of the switch it makes the kernel a peer, for `ping` and `curl`.
  *
- * One read(2) or write(2) a frame, so this is no fast path. Frames are read into a staging area in the window that
- * vhost-user peers share, and are written from where they lie.
+ * Each frame costs one read(2) or write(2), so this is no fast path. Frames are read into a staging area in the window
+ * that vhost-user peers share, and are written from where they lie.
  */
 import {
   abi,
@@ -29,21 +29,21 @@ import {
 import type { PacketEndpoint } from '../packet-endpoint.js';
 import { MAX_BURST, type PacketBurst } from '../virtio/device/packet-burst.js';
 
-/** Bytes between the frames of the staging area. */
+/** Bytes per frame in the staging area. */
 const BUFFER_BYTES = 10240;
-/** Where a frame begins in its buffer: 2 mod 4, so that it has the alignment of most drivers' frames (the IP header's). */
+/** Where a frame begins in its buffer: 2 mod 4, so that the IP header has the alignment that most drivers give it. */
 const BUFFER_OFFSET = 62;
-/** The longest frame that is taken: an MTU of 9000 and more, with Ethernet header and VLAN tags. */
+/** The longest frame that is taken, in bytes: an MTU of 9000 and more, with Ethernet header and VLAN tags. */
 export const MAX_TAP_FRAME_BYTES = BUFFER_BYTES - 64 - 1;
 const TUN_PATH = '/dev/net/tun';
-/** Buffers in the staging area: a burst in, and one more to gather a frame that goes out in pieces. */
+/** Index of the buffer after those of a burst: a frame that goes out in pieces is gathered there. */
 const GATHER_BUFFER = MAX_BURST;
 
-export interface TapOptions {
+interface TapOptions {
   readonly reactor: Reactor;
-  /** Gives room for the staging area; the allocator of the peers that packets go to. */
+  /** Provides the staging area: the allocator that the peers of the switch use, too. */
   readonly windows: WindowAllocator;
-  /** The MAC address that the interface gets, six octets; where there is none it keeps its own, or gets a random one. */
+  /** MAC address for the interface, six octets. Without it the interface keeps its own, or gets a random one. */
   readonly mac?: Uint8Array | null;
 }
 
@@ -56,14 +56,14 @@ export class TapDevice implements PacketEndpoint {
   private readonly copy: Copy;
   private readonly base: number;
   private readonly baseAddress: number;
-  /** The memory whose address was looked up last: mostly all frames of a burst lie in the same one. */
+  /** The memory whose address was looked up last. Usually all frames of a burst lie in the same memory. */
   private lastMemory: MemoryViews;
   private lastAddress: number;
-  /** Frames may wait: set by readiness, cleared when a read finds nothing. */
+  /** Whether frames may be waiting: set by readiness, cleared when a read finds nothing. */
   private readable = false;
   private kickWanted = false;
   private attached = true;
-  /** That the interface has been deleted. */
+  /** The interface was deleted: the line that says so. */
   private lost: string | null = null;
   private closed = false;
 
@@ -96,8 +96,8 @@ export class TapDevice implements PacketEndpoint {
   }
 
   /**
-   * Creates the interface `ifname`, which goes with the device, or attaches to one that exists already and stays. It is
-   * the caller's to set it up (`ip link set … up`) and to give it addresses. Throws with what is missing.
+   * Creates the interface `ifname`, which disappears with this device, or attaches to an existing one, which stays. The
+   * caller brings it up (`ip link set … up`) and gives it addresses. Throws an Error that says what is missing.
    */
   static open(ifname: string, options: TapOptions): TapDevice {
     if (!/^[!-~]{1,15}$/.test(ifname) || /[/:%]/.test(ifname) || /^\.\.?$/.test(ifname)) {
@@ -124,10 +124,10 @@ export class TapDevice implements PacketEndpoint {
     burst.clear();
     burst.memory = this.memory;
     const limit = Math.min(max, MAX_BURST);
-    // Reads are counted, not frames: a flood of those that are too long must not keep the worker here.
+    // Reads are limited, not frames: a flood of frames that are too long must not keep the worker here.
     for (let reads = 0; this.readable && reads < limit; reads++) {
       const at = burst.count * BUFFER_BYTES + BUFFER_OFFSET;
-      // One byte more than allowed: a frame that fills it was longer, and the kernel has cut it off.
+      // One byte more than allowed: the kernel has cut a frame that fills it.
       const bytes = readTo(this.fd, this.baseAddress + at, MAX_TAP_FRAME_BYTES + 1);
       if (bytes < 0) this.readFailed(-bytes);
       else if (bytes > MAX_TAP_FRAME_BYTES) this.inTooLong++;
@@ -136,7 +136,7 @@ export class TapDevice implements PacketEndpoint {
     return burst.count;
   }
 
-  /** The staging area is free again; nothing to tell the kernel. */
+  /** The staging area is free again. The kernel need not be told. */
   complete(): void {}
 
   put(burst: PacketBurst, indices: Uint8Array, count: number): number {
@@ -170,8 +170,8 @@ export class TapDevice implements PacketEndpoint {
   }
 
   /**
-   * What keeps the interface from working, and what to do, as a line; null while it is up. An interface that was moved to another
-   * network namespace counts as up. Costs three system calls.
+   * A line that says why the interface does not work and what to do; null while it is up. An interface that was moved
+   * to another network namespace counts as up. Costs three system calls.
    */
   get problem(): string | null {
     if (this.lost !== null) return this.lost;
@@ -179,7 +179,7 @@ export class TapDevice implements PacketEndpoint {
     return `the interface ${this.ifname} is down: bring it up with 'ip link set ${this.ifname} up'`;
   }
 
-  /** Names as the switch sees the port: `in_…` what the kernel sent, `out_…` what it was given. */
+  /** Names are from the switch's view: `in_…` is what the kernel sent, `out_…` is what it was given. */
   counters(): Record<string, number> {
     return {
       in_packets: this.inPackets,
@@ -195,7 +195,7 @@ export class TapDevice implements PacketEndpoint {
     };
   }
 
-  /** Detaches from the interface; one that this device created disappears. */
+  /** Detaches from the interface. An interface that this device created disappears. */
   close(): void {
     if (this.closed) return;
     this.closed = true;
@@ -211,7 +211,7 @@ export class TapDevice implements PacketEndpoint {
     closeFile(this.fd);
   }
 
-  /** Watched only while nothing waits: with frames under way there is no event a frame. */
+  /** The descriptor is watched only while no frame is waiting, so that a busy tap causes no event per frame. */
   private awaitFrames(): void {
     this.options.reactor.watch(this.fd, abi.EPOLLIN, () => {
       this.options.reactor.unwatch(this.fd);
@@ -234,7 +234,7 @@ export class TapDevice implements PacketEndpoint {
       return;
     }
     this.inErrors++;
-    // The staging area stays: frames of this very burst may lie in it.
+    // The staging area stays, because frames of this burst may lie in it.
     this.detach();
     this.lost = `the interface ${this.ifname} is gone (errno ${errno}); was it deleted? Start the switch again`;
   }
@@ -252,14 +252,15 @@ export class TapDevice implements PacketEndpoint {
     }
     const bytes = writeFrom(this.fd, address, length);
     if (bytes >= 0) return true;
-    // EAGAIN: the kernel's queue is full. EIO: the interface is down. EINVAL: not a frame, or longer than the kernel takes.
+    // EAGAIN: the kernel's queue is full. EIO: the interface is down. EINVAL: not a frame, or longer than the kernel
+    // takes.
     if (bytes === -abi.EAGAIN) this.outNoBuffer++;
     else if (bytes === -abi.EIO) this.outInterfaceDown++;
     else this.outErrors++;
     return false;
   }
 
-  /** Copies a frame that lies in pieces into one; returns its address. */
+  /** Copies the pieces of a frame into one place; returns its address. */
   private gather(burst: PacketBurst, packet: number): number {
     const start = GATHER_BUFFER * BUFFER_BYTES + BUFFER_OFFSET;
     let at = this.base + start;

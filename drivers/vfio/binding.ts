@@ -1,6 +1,6 @@
 /**
- * Whether a function can be driven through VFIO as things stand, found in sysfs before anything is opened. The same
- * answer is the first error of a driver and the advice of `tspmd devices`.
+ * Whether a function can be driven through VFIO at present: found out in sysfs, before anything is opened. The answer
+ * is the first error of the driver, and the advice of `tspmd devices`.
  */
 import type { PciDevice, PciSysfs } from '../pci/sysfs.js';
 
@@ -8,19 +8,23 @@ export const VFIO_PCI_DRIVER = 'vfio-pci';
 
 const VIRTIO_VENDOR = 0x1af4;
 const VIRTIO_NET_TRANSITIONAL = 0x1000;
-/** 0x1040 and the device type (virtio 1.2, 4.1.2); 1 is network. */
+/** 0x1040 plus the device type (virtio 1.2, 4.1.2); type 1 is network. */
 const VIRTIO_NET_MODERN = 0x1041;
 
-/** Drivers of the kernel that do not touch a function of their group, so that it stays viable (as in vfio's own list). */
+/** Kernel drivers that do not use a function of their group, so that the group stays viable (as in vfio's own list). */
 const HARMLESS_DRIVERS = new Set([VFIO_PCI_DRIVER, 'pci-stub', 'pcieport']);
 
-/** Whether it is a virtio network device; which interface it has is seen when it is opened. */
+/**
+ * Whether the function is a virtio network device. Whether it has a modern interface is only seen when it is opened.
+ */
 export function isVirtioNet(device: PciDevice): boolean {
   const { vendor } = device;
   return vendor === VIRTIO_VENDOR && (device.device === VIRTIO_NET_MODERN || device.device === VIRTIO_NET_TRANSITIONAL);
 }
 
-/** The members of a function's IOMMU group that a kernel driver holds, so that none of the group can be driven. */
+/**
+ * The members of the function's IOMMU group that a kernel driver holds, so that no member of the group can be driven.
+ */
 export function groupBlockers(sysfs: PciSysfs, device: PciDevice): PciDevice[] {
   if (device.group === null) return [];
   return sysfs
@@ -28,20 +32,20 @@ export function groupBlockers(sysfs: PciSysfs, device: PciDevice): PciDevice[] {
     .filter(({ address, driver }) => address !== device.address && driver !== null && !HARMLESS_DRIVERS.has(driver));
 }
 
-/** `0000:00:05.0 (virtio-pci), …` */
+/** Lists the blockers: `0000:00:05.0 (virtio-pci), …`. */
 export function describeBlockers(blockers: readonly PciDevice[]): string {
   return blockers.map(({ address, driver }) => `${address} (${driver})`).join(', ');
 }
 
-/** What to do with a NIC that is to be bound to vfio-pci. */
+/** The command that binds a NIC to vfio-pci, as advice. */
 export function howToBind({ address, group }: PciDevice): string {
   const command = `tspmd bind ${address}`;
   return group === null ? `switch the IOMMU on, or run '${command} --no-iommu'` : `run '${command}'`;
 }
 
 /**
- * The function at `address`, when it can be driven.
- * @throws Error with one line that says what is in the way and what to do.
+ * Returns the function at `address` if it can be driven.
+ * @throws Error with one line that says what prevents it and what to do
  */
 export function requireBound(sysfs: PciSysfs, address: string): PciDevice & { readonly group: string } {
   const device = sysfs.find(address);
@@ -51,7 +55,9 @@ export function requireBound(sysfs: PciSysfs, address: string): PciDevice & { re
   const id = `${device.vendor.toString(16).padStart(4, '0')}:${device.device.toString(16).padStart(4, '0')}`;
   if (!device.isNetwork) throw new Error(`${address}: this is not a NIC (device ${id}); see 'tspmd devices'`);
   if (!isVirtioNet(device)) {
-    throw new Error(`${address}: this NIC (device ${id}) is not a virtio network device; only those are driven here`);
+    throw new Error(
+      `${address}: this NIC (device ${id}) is not a virtio network device, the only kind that tspmd drives`,
+    );
   }
   const { driver, group } = device;
   if (driver !== VFIO_PCI_DRIVER || group === null) {

@@ -1,4 +1,4 @@
-/** Numbers and layouts of the VFIO user-space ABI. Source: linux/include/uapi/linux/vfio.h. Offsets in bytes. */
+/** Numbers and structures of the VFIO user-space ABI. Source: linux/include/uapi/linux/vfio.h. Offsets in bytes. */
 
 export const VFIO_API_VERSION = 0;
 
@@ -6,9 +6,8 @@ export const VFIO_API_VERSION = 0;
 export const VFIO_TYPE1V2_IOMMU = 3;
 export const VFIO_NOIOMMU_IOMMU = 8;
 
-// _IO(';', 100 + n): no direction and no size is coded into these requests.
+// _IO(';', 100 + n): these requests encode neither direction nor size.
 export const VFIO_GET_API_VERSION = 0x3b64;
-export const VFIO_CHECK_EXTENSION = 0x3b65;
 export const VFIO_SET_IOMMU = 0x3b66;
 export const VFIO_GROUP_GET_STATUS = 0x3b67;
 export const VFIO_GROUP_SET_CONTAINER = 0x3b68;
@@ -33,8 +32,6 @@ export const DEVICE_FLAGS_PCI = 1 << 1;
 
 /** struct vfio_region_info { argsz, flags, index, cap_offset; u64 size, offset } */
 export const REGION_INFO_BYTES = 32;
-export const REGION_FLAG_READ = 1 << 0;
-export const REGION_FLAG_WRITE = 1 << 1;
 export const REGION_FLAG_MMAP = 1 << 2;
 export const REGION_FLAG_CAPS = 1 << 3;
 export const REGION_CAP_OFFSET = 12;
@@ -71,7 +68,7 @@ export const DMA_UNMAP_BYTES = 24;
 /** struct vfio_info_cap_header { u16 id, version; u32 next } */
 export const CAP_HEADER_BYTES = 8;
 export const CAP_NEXT = 4;
-/** Both lists of ranges: their count and where they begin, from the header on; 16 bytes each. */
+/** Both lists of ranges: offset of their count, and of the ranges, from the capability's header; 16 bytes per range. */
 export const CAP_RANGE_COUNT = 8;
 export const CAP_RANGES = 16;
 export const CAP_RANGE_BYTES = 16;

@@ -1,19 +1,19 @@
 /**
- * A VFIO container with one group in it: the right to a function, and the IOMMU's page table that its DMA goes through
+ * A VFIO container with one group in it: the right to use a function, and the IOMMU's page table for its DMA
  * (Documentation/driver-api/vfio.rst). Without an IOMMU (VFIO's no-IOMMU mode) there is no page table to fill.
  */
 import { join } from 'node:path';
 import { abi, closeFile, ioctl, openFile } from '../libc/index.js';
 import { HUGEPAGE_BYTES, type PacketMemory } from '../memory/index.js';
 import * as v from './constants.js';
-import { explained } from './errors.js';
-import { chooseIova, iovaRanges } from './iova.js';
+import { explained } from './explained-errors.js';
+import { chooseIova, iovaRanges } from './iova-ranges.js';
 import { askWithCapabilities, structure, writeNumber } from './structs.js';
 
 const NO_RIGHT = 'run as root, or give your user that file (chown)';
 
-/** What names a group: its number, whether there is an IOMMU, and the folder of VFIO's devices. */
-export interface GroupName {
+/** Identifies a group: its number, whether it is without IOMMU, and the folder of VFIO's device files. */
+interface GroupName {
   readonly group: string;
   readonly isNoIommu: boolean;
   readonly devFolder: string;
@@ -23,7 +23,7 @@ export class VfioContainer {
   private mapped: { iova: number; size: number } | null = null;
 
   private constructor(
-    /** Of the function that it was opened for; begins every error. */
+    /** Address of the function that the container was opened for. Every error begins with it. */
     private readonly name: string,
     private readonly fd: number,
     private readonly groupFd: number,
@@ -83,14 +83,17 @@ export class VfioContainer {
     );
   }
 
-  /** A descriptor of the function at `address`, which is a member of the group. */
+  /** Opens a file descriptor of the function at `address`, a member of the group. */
   openDevice(address: string): number {
     return explained(this.name, { ENODEV: 'it is not in its IOMMU group any more: was it bound elsewhere?' }, () =>
       ioctl(this.groupFd, v.VFIO_GROUP_GET_DEVICE_FD, Buffer.from(`${address}\0`), 'VFIO_GROUP_GET_DEVICE_FD', address),
     );
   }
 
-  /** Lets the function reach a memory, and locks it. Returns the address it has there, or null without an IOMMU. */
+  /**
+   * Lets the function reach a memory, and locks the memory. Returns its address for the function, or null without
+   * IOMMU.
+   */
   mapMemory(memory: PacketMemory): number | null {
     if (this.isNoIommu) return null;
     const target = `of ${memory.size} bytes`;
@@ -123,7 +126,7 @@ export class VfioContainer {
     ioctl(this.fd, v.VFIO_IOMMU_UNMAP_DMA, unmap, 'VFIO_IOMMU_UNMAP_DMA', this.name);
   }
 
-  /** Ends all mappings and gives the group back. The function's own descriptor must have been closed before. */
+  /** Ends all mappings and gives the group back. The function's own file descriptor must be closed already. */
   close(): void {
     try {
       this.unmapMemory();

@@ -1,6 +1,6 @@
 /**
- * Structures that VFIO fills: those whose answer may be longer than asked for carry a chain of capabilities behind them.
- * The kernel is trusted, but a chain is followed only inside what it wrote.
+ * Structures that VFIO fills. An answer that may be longer than asked for is followed by a chain of capabilities. The
+ * kernel is trusted, but a chain is followed only inside what the kernel wrote.
  */
 import { ioctl } from '../libc/index.js';
 import * as v from './constants.js';
@@ -8,10 +8,13 @@ import * as v from './constants.js';
 /** Two 64-bit numbers of a capability: first and last address, or offset and size. Exact below 2^53. */
 export type Range = readonly [number, number];
 
-/** More than any kernel answers. */
+/** Longer than any answer of a kernel. */
 const MAX_ANSWER_BYTES = 65536;
 
-/** A zeroed structure with its `argsz` set. Not from a pool and never on V8's heap: the kernel writes into it. */
+/**
+ * Makes a zeroed structure with its `argsz` set. It is outside V8's heap and Node's pool, because the kernel writes
+ * into it.
+ */
 export function structure(bytes: number): Buffer {
   const buffer = Buffer.from(new ArrayBuffer(bytes));
   buffer.writeUInt32LE(bytes, 0);
@@ -19,8 +22,9 @@ export function structure(bytes: number): Buffer {
 }
 
 /**
- * Asks for a structure that may have capabilities: once to learn its length (`argsz`), once more to have all of it.
- * @param prepare fills in what the kernel must know, such as an index
+ * Asks for a structure that may have capabilities: once to learn its length (`argsz`), and if needed again for all of
+ * it.
+ * @param prepare writes what the kernel must know into the structure, such as an index
  */
 export function askWithCapabilities(
   fd: number,
@@ -41,10 +45,10 @@ export function askWithCapabilities(
   return whole;
 }
 
-/** Offset of the capability `id` in a structure whose chain begins at `first`; -1 when it has none. */
+/** Offset of the capability `id` in a structure whose chain begins at `first`; -1 when there is none. */
 export function findCapability(buffer: Buffer, first: number, id: number): number {
   let offset = first;
-  // Each capability lies behind the one before it, so this ends.
+  // Each capability lies after the one before it, so the loop ends.
   while (offset !== 0 && offset + v.CAP_HEADER_BYTES <= buffer.length) {
     if (buffer.readUInt16LE(offset) === id) return offset;
     const next = buffer.readUInt32LE(offset + v.CAP_NEXT);
@@ -54,7 +58,7 @@ export function findCapability(buffer: Buffer, first: number, id: number): numbe
   return -1;
 }
 
-/** The pairs of numbers in a capability of ranges. */
+/** Returns the pairs of numbers in a capability of ranges. */
 export function readRanges(buffer: Buffer, capability: number): Range[] {
   const start = capability + v.CAP_RANGES;
   if (start > buffer.length) return [];
@@ -66,7 +70,7 @@ export function readRanges(buffer: Buffer, capability: number): Range[] {
   });
 }
 
-/** A 64-bit number; one above 2^53 (an address space's end) becomes the nearest double. */
+/** Reads a 64-bit number. A number above 2^53 (the end of an address space) becomes the nearest double. */
 export function readNumber(buffer: Buffer, offset: number): number {
   return Number(buffer.readBigUInt64LE(offset));
 }

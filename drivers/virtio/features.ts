@@ -1,7 +1,7 @@
 /**
  * What driver and device negotiate: feature bits (virtio 1.2, 5.1.3 and 6) and the device status (2.1).
  *
- * Feature sets are bigints: they are 64 bits wide and are touched only while a device is set up.
+ * Feature sets are bigints, because they are 64 bits wide. They are used only while a device is set up.
  */
 
 export const VIRTIO_NET_F_CSUM = 1n << 0n;
@@ -21,7 +21,7 @@ export const VIRTIO_NET_F_MQ = 1n << 22n;
 export const VIRTIO_NET_F_CTRL_MAC_ADDR = 1n << 23n;
 export const VIRTIO_F_INDIRECT_DESC = 1n << 28n;
 export const VIRTIO_F_EVENT_IDX = 1n << 29n;
-/** Not virtio's: vhost-user uses the reserved bit 30 for "there are protocol features to negotiate". */
+/** Not a bit of virtio: vhost-user uses the reserved bit 30 for "there are protocol features to negotiate". */
 export const VHOST_USER_F_PROTOCOL_FEATURES = 1n << 30n;
 export const VIRTIO_F_VERSION_1 = 1n << 32n;
 export const VIRTIO_F_ACCESS_PLATFORM = 1n << 33n;
@@ -66,7 +66,7 @@ const names = new Map<bigint, string>([
   [VIRTIO_NET_F_SPEED_DUPLEX, 'SPEED_DUPLEX'],
 ]);
 
-/** The names of the bits in `features`, for messages: `MRG_RXBUF, VERSION_1`; a bit without a name as `bit 41`. */
+/** The names of the bits in `features`, for messages: `MRG_RXBUF, VERSION_1`. A bit without a name becomes `bit 41`. */
 export function featureNames(features: bigint): string {
   const found: string[] = [];
   for (let bit = 0; bit < 64; bit++) {

@@ -1,4 +1,4 @@
-/** The network device's configuration space (virtio 1.2, 5.1.4): what of it was negotiated. */
+/** The fields of the network device's configuration space (virtio 1.2, 5.1.4) whose features were negotiated. */
 import { randomBytes } from 'node:crypto';
 import * as f from './features.js';
 import type { VirtioTransport } from './transport.js';
@@ -8,18 +8,18 @@ const OFFSET_STATUS = 6;
 const OFFSET_MTU = 10;
 const NET_S_LINK_UP = 1;
 const NET_S_ANNOUNCE = 2;
-/** 5.1.4.1: "The device MUST set mtu to between 68 and 65535 inclusive". It is the least that IPv4 asks of any link. */
+/** 5.1.4.1: "The device MUST set mtu to between 68 and 65535 inclusive". 68 is the least that IPv4 asks of any link. */
 const MIN_MTU = 68;
 
 export class NetConfigSpace {
   private constructor(
-    /** The device's address, where VIRTIO_NET_F_MAC was negotiated. */
+    /** The device's address; null without VIRTIO_NET_F_MAC. */
     readonly mac: Uint8Array | null,
-    /** Where VIRTIO_NET_F_STATUS was negotiated; true otherwise (5.1.4.2). */
+    /** Whether the link is up; true without VIRTIO_NET_F_STATUS (5.1.4.2). */
     readonly linkUp: boolean,
-    /** The device asks us to announce our address: where GUEST_ANNOUNCE was negotiated (5.1.6.5.4). */
+    /** Whether the device asks us to announce our address; false without GUEST_ANNOUNCE (5.1.6.5.4). */
     readonly announce: boolean,
-    /** The device's limit in bytes, where VIRTIO_NET_F_MTU was negotiated. */
+    /** The device's limit in bytes; null without VIRTIO_NET_F_MTU. */
     readonly mtu: number | null,
   ) {}
 
@@ -50,7 +50,7 @@ export class NetConfigSpace {
   }
 }
 
-/** A random unicast, locally administered address (IEEE 802, bit 1 of the first byte). */
+/** Returns a random unicast, locally administered address (IEEE 802: bit 1 of the first byte). */
 export function randomMac(): Uint8Array {
   const mac = new Uint8Array(randomBytes(6));
   mac[0] = (mac[0] & 0xfc) | 0x02;

@@ -1,48 +1,38 @@
-/** What a virtio network device counts, in shared memory: other threads read it while the device runs. */
+/** What a virtio network device counts, in shared memory: other threads may read it while the device runs. */
 import { CounterBlock, type CounterShare } from '../../rings/counters.js';
 import { NET_COUNTERS, type NetCounterName } from '../net-device.js';
-import type { RxQueue, TxQueue } from './driver/queues.js';
-import { TX_COUNTERS, TxCounter } from './lending/tx-loan.js';
+import { RX_COUNTERS, TX_COUNTERS } from './driver/queue-counts.js';
 
 export class NetCounters {
   deviceErrors = 0;
   reconnects = 0;
   private readonly block = CounterBlock.create(NET_COUNTERS);
+  // Where the counts of the queues go in the block.
+  private readonly rxAt = RX_COUNTERS.map((name) => this.block.index[name]);
+  private readonly txAt = TX_COUNTERS.map((name) => this.block.index[name]);
 
-  /** @param lent what borrowers of the transmit queue have counted, in the order of {@link TX_COUNTERS} */
+  /**
+   * @param rx counts of the receive queue, in the order of {@link RX_COUNTERS}
+   * @param tx counts of the transmit queue, in the order of {@link TX_COUNTERS}
+   * @param lent what borrowers of the transmit queue have counted, in the same order
+   */
   constructor(
-    private rx: RxQueue,
-    private tx: TxQueue,
+    private readonly rx: Float64Array,
+    private readonly tx: Float64Array,
     private readonly lent: Float64Array = new Float64Array(TX_COUNTERS.length),
   ) {}
 
-  /** Counts for these queues from now on, which have taken over what the others had counted. */
-  follow(rx: RxQueue, tx: TxQueue): void {
-    this.rx = rx;
-    this.tx = tx;
-  }
-
-  /** For `CounterBlock.attach` on another thread: the counters as of the last {@link publish}. */
+  /** For `CounterBlock.attach` on another thread, which sees the counters as of the last {@link publish}. */
   get share(): CounterShare<NetCounterName> {
     return this.block.share();
   }
 
-  /** Brings {@link share} up to date: a few stores, for the device's thread to do now and then. */
+  /** Brings {@link share} up to date: a few stores, which the device's thread makes now and then. */
   publish(): void {
-    const { rx, tx, lent } = this;
+    const { rx, tx, lent, rxAt, txAt } = this;
     const { values, index } = this.block;
-    values[index.rx_packets] = rx.packets;
-    values[index.rx_bytes] = rx.bytes;
-    values[index.rx_dropped_no_buffer] = rx.droppedNoBuffer;
-    values[index.rx_dropped_bad_length] = rx.droppedBadLength;
-    values[index.rx_dropped_too_long] = rx.droppedTooLong;
-    values[index.rx_lost_on_reset] = rx.lostOnReset;
-    values[index.rx_kicks] = rx.kicks;
-    values[index.tx_packets] = tx.packets + lent[TxCounter.tx_packets];
-    values[index.tx_bytes] = tx.bytes + lent[TxCounter.tx_bytes];
-    values[index.tx_dropped_bad_length] = tx.droppedBadLength + lent[TxCounter.tx_dropped_bad_length];
-    values[index.tx_lost_on_reset] = tx.lostOnReset;
-    values[index.tx_kicks] = tx.kicks + lent[TxCounter.tx_kicks];
+    for (let i = 0; i < rxAt.length; i++) values[rxAt[i]] = rx[i];
+    for (let i = 0; i < txAt.length; i++) values[txAt[i]] = tx[i] + lent[i];
     values[index.device_errors] = this.deviceErrors;
     values[index.reconnects] = this.reconnects;
   }

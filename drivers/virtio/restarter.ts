@@ -1,6 +1,6 @@
 /**
- * Brings a lost device back: tries again, ever less often, until it is there or nobody wants it any more. An attempt costs
- * little (a connect(2) that fails), and a backend that was restarted is to have its drivers back well within a second.
+ * Brings a lost device back: tries again at growing intervals until it succeeds or is stopped. An attempt costs little
+ * (a connect(2) that fails), and a restarted backend should have its drivers back well within a second.
  */
 
 const FIRST_MS = 50;
@@ -12,9 +12,9 @@ export class Restarter {
   private stopped = false;
 
   /**
-   * @param attempt one try; rejects with the reason when it failed
-   * @param onBack it succeeded
-   * @param onFailure it failed, for another reason than the time before
+   * @param attempt makes one attempt; rejects with the reason when it failed
+   * @param onBack called when an attempt has succeeded
+   * @param onFailure called when an attempt has failed for another reason than the one before
    */
   constructor(
     private readonly attempt: () => Promise<void>,
@@ -22,12 +22,12 @@ export class Restarter {
     private readonly onFailure: (reason: string) => void,
   ) {}
 
-  /** Begins to try, because of `reason`. */
+  /** Begins to try. `reason` is why the device was lost. */
   begin(reason: string): void {
     this.schedule(FIRST_MS, reason);
   }
 
-  /** No further attempts, and nothing is reported any more. */
+  /** Makes no further attempts and reports nothing any more. */
   stop(): void {
     this.stopped = true;
     if (this.timer !== null) clearTimeout(this.timer);
@@ -57,7 +57,7 @@ export class Restarter {
       return;
     }
     this.schedule(Math.min(delay * 2, MOST_MS), failure);
-    // A new reason is news; the same one again is not.
+    // A new reason is news; the same reason again is not.
     if (failure !== lastReason) this.onFailure(failure);
   }
 }

@@ -1,21 +1,26 @@
 /**
- * The way to a virtio device, whatever carries it: registers of a PCI function, messages of a vhost-user socket. The
- * queue layouts and the net device know this interface alone (virtio 1.2, 4: "transport options").
+ * The way to a virtio device, whatever carries it: registers of a PCI function, or messages of a vhost-user socket
+ * (virtio 1.2, 4: "transport options"). Queues and net device use only this interface.
  *
- * Control-plane calls are asynchronous, because a vhost-user backend answers by message; the data path uses only
+ * Control-plane calls are asynchronous, because a vhost-user backend answers by message. The data path uses only
  * {@link Doorbell}.
  */
 import type { AddressSpace, PacketMemory } from '../memory/index.js';
-import type { DoorbellShare } from './driver/device-doorbell.js';
 
-/** Tells the device that a queue has new buffers. Called at most once a burst, and only when the device asks for it. */
+/** Tells the device that a queue has new buffers. Rung at most once per burst, and only when the device asks for it. */
 export interface Doorbell {
   ring(): void;
-  /** What another thread opens the same doorbell with; valid until the transport is closed. */
+  /** Describes the doorbell for another thread, which opens it there. Valid until the transport is closed. */
   share(): DoorbellShare;
 }
 
-/** Where a queue's three parts lie in the packet memory, in bytes from its start (virtio 1.2, 2.6). */
+/** What another thread needs to ring a doorbell; structured-cloneable. */
+export type DoorbellShare =
+  | { readonly kind: 'eventfd'; readonly fd: number }
+  /** `value` is stored at index `register` of a view over shared memory. */
+  | { readonly kind: 'register'; readonly u16: Uint16Array; readonly register: number; readonly value: number };
+
+/** Where the three parts of a queue lie in the packet memory, in bytes from its start (virtio 1.2, 2.6). */
 export interface QueueLayout {
   /** Entries; a power of two for a split ring. */
   readonly size: number;
@@ -27,31 +32,31 @@ export interface QueueLayout {
   readonly device: number;
 }
 
-/** What a transport reports on its own account. */
+/** What a transport reports. */
 export interface TransportEvents {
-  /** The device asked for attention on this queue (an interrupt, a call eventfd). */
+  /** The device asks for attention to this queue (an interrupt, or a signal on the call eventfd). */
   onInterrupt(queue: number): void;
   /** The device's configuration changed, or it needs a reset. */
   onConfigChange(): void;
-  /** The device is gone (a backend hung up). Only {@link VirtioTransport.connect} makes sense from then on. */
+  /** The device is gone (its backend hung up). From now on only {@link VirtioTransport.connect} makes sense. */
   onLost(reason: string): void;
 }
 
 export interface VirtioTransport {
-  /** As the user named the device; begins every error. */
+  /** The device as the user named it. Every error begins with it. */
   readonly name: string;
-  /** True when a lost device may come back, and connect() may be tried again. */
+  /** Whether a lost device may come back, so that connect() may be tried again. */
   readonly canReconnect: boolean;
-  /** True when the device's configuration space can be read, so that MAC, STATUS and MTU may be negotiated. */
+  /** Whether the device's configuration space can be read, so that MAC, STATUS and MTU may be negotiated. */
   readonly hasConfig: boolean;
-  /** True when somebody behind the transport serves the control queue (virtio 1.2, 5.1.6.5) of a device that has one. */
+  /** Whether the control queue (virtio 1.2, 5.1.6.5) of a device that has one is served behind this transport. */
   readonly hasControlQueue: boolean;
-  /** True when the device cannot interrupt, so that its queues must be polled. Known after {@link setupQueue}. */
+  /** Whether the device cannot interrupt, so that its queues must be polled. Known after {@link setupQueue}. */
   readonly pollOnly: boolean;
-  /** Feature bits that are the transport's own to accept, when they are offered (virtio 1.2, 6.1). */
+  /** Feature bits that the transport accepts by itself when they are offered (virtio 1.2, 6.1). */
   readonly transportFeatures: bigint;
 
-  /** Reaches the device. Rejects with one clear line when it is not there. */
+  /** Connects to the device. Rejects with one clear line when it is not there. */
   connect(memory: PacketMemory, events: TransportEvents): Promise<void>;
   /** How the device addresses the packet memory. Known after {@link setDriverFeatures}. */
   addressSpace(): AddressSpace;
@@ -62,10 +67,10 @@ export interface VirtioTransport {
   setStatus(status: number): Promise<void>;
   getDeviceFeatures(): Promise<bigint>;
   setDriverFeatures(features: bigint): Promise<void>;
-  /** Bytes of the device-specific configuration, consistent by its generation (virtio 1.2, 2.5.1). */
+  /** Reads bytes of the device-specific configuration, consistent by its generation (virtio 1.2, 2.5.1). */
   readConfig(offset: number, length: number): Promise<Uint8Array>;
 
-  /** How many entries queue `queue` may have at most; 0 where there is no such queue. */
+  /** The largest number of entries of queue `queue`; 0 when there is no such queue. */
   maxQueueSize(queue: number): Promise<number>;
   /**
    * Tells the device where the queue lies and enables it; resolves to its doorbell.
@@ -73,6 +78,6 @@ export interface VirtioTransport {
    */
   setupQueue(queue: number, layout: QueueLayout, wantsInterrupts: boolean): Promise<Doorbell>;
 
-  /** Leaves the device: resets it where that is possible, closes descriptors. Never rejects. */
+  /** Leaves the device: resets it if possible, and closes descriptors. Never rejects. */
   close(): Promise<void>;
 }

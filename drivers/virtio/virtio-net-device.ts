@@ -1,13 +1,16 @@
 /**
- * The virtio network device's driver (virtio 1.2, 3.1 and 5.1): initialisation by the book, one queue pair, the control
- * queue where there is one, and what happens when the device goes away or breaks. Knows no transport and no queue's inside.
+ * The driver of a virtio network device (virtio 1.2, 3.1 and 5.1): initialisation by the book, one queue pair, the
+ * control queue if there is one, and what happens when the device goes away or breaks. It knows no transport and no
+ * queue layout.
  */
 import { BufferPool, frameCapacity } from '../../rings/buffer-pool.js';
 import { PacketMemory } from '../memory/index.js';
 import type { DeviceCounters, NetDevice } from '../net-device.js';
-import { ControlQueue } from './control-queue.js';
+import { ControlQueue } from './control/control-queue.js';
+import { setReceiveFilter } from './control/receive-filter.js';
+import { rxQueueFor, splitQueues, txQueueFor } from './driver/make-queues.js';
+import type { RxQueue, TxQueue } from './driver/queue.js';
 import { makeQueueTables, type QueueTables } from './driver/queue-tables.js';
-import { type RxQueue, rxQueueFor, splitQueues, type TxQueue, txQueueFor } from './driver/queues.js';
 import { allocateSplitQueue } from './driver/split-queue.js';
 import * as f from './features.js';
 import { type LendOptions, TxLender } from './lending/tx-lender.js';
@@ -25,13 +28,12 @@ import {
   type NetDeviceOptions,
   ringAndBuffers,
 } from './net-options.js';
-import { setReceiveFilter } from './receive-filter.js';
 import { Restarter } from './restarter.js';
 import type { TransportEvents, VirtioTransport } from './transport.js';
 
 export type { NetDeviceOptions } from './net-options.js';
 
-// 5.1.2: receive and transmit queue of the only pair; without MQ and RSS the control queue comes right after them.
+// 5.1.2: receive and transmit queue of the only pair. Without MQ and RSS the control queue comes right after them.
 const RX = 0;
 const TX = 1;
 const CONTROL = 2;
@@ -43,26 +45,26 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   onWake: (() => void) | null = null;
   onLink: ((state: 'up' | 'down', reason: string) => void) | null = null;
   onAnnounce: (() => void) | null = null;
-  /** What was negotiated, as feature bits. */
+  /** The negotiated feature bits. */
   features = 0n;
   mac: Uint8Array;
   mtu: number;
-  /** From DRIVER_OK until the device is lost, broken or closed. */
+  /** True from DRIVER_OK until the device is lost, broken or closed. */
   private running = false;
-  /** As {@link running}, where this thread drives the transmit queue itself. */
+  /** As {@link running}, but false while another thread may drive the transmit queue. */
   private sending = false;
-  /** What the device says of its link, where VIRTIO_NET_F_STATUS was negotiated. */
+  /** What the device says about its link, if VIRTIO_NET_F_STATUS was negotiated. */
   private linkUp = true;
   private closing = false;
-  /** Why a start that is under way is to fail, although none of its calls did. */
+  /** Why a start that is under way must fail, although none of its calls has failed; otherwise empty. */
   private lost = '';
   private closed: Promise<void> | null = null;
-  /** The device's own address, where it has one. */
+  /** The device's own address, or null when it has none. */
   private deviceMac: Uint8Array | null = null;
   private readonly status: DeviceStatus;
   private readonly restarter: Restarter;
   private readonly lender: TxLender | null;
-  /** What {@link counters} tells, for other threads as well. */
+  /** The counters behind {@link counters}; other threads may read them too. */
   readonly counts: NetCounters;
 
   private constructor(
@@ -83,7 +85,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     this.status = new DeviceStatus(transport);
     const onBroken = (reason: string): void => this.fail(reason);
     this.lender = lentTables && new TxLender(tx.name, memory, lentTables, sent, onBroken);
-    this.counts = new NetCounters(rx, tx, this.lender?.totals);
+    this.counts = new NetCounters(rx.counts, tx.counts, this.lender?.totals);
     this.restarter = new Restarter(
       () => this.restart(),
       () => this.back(),
@@ -91,7 +93,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     );
   }
 
-  /** Opens the device and brings it up. Rejects with one clear line; nothing is left behind then. */
+  /** Opens the device and brings it up. Rejects with one clear line; then nothing is left behind. */
   static async open(transport: VirtioTransport, options: NetDeviceOptions = {}): Promise<VirtioNetDevice> {
     const { name } = transport;
     const { queueSize, buffers } = ringAndBuffers(name, options);
@@ -116,7 +118,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     }
   }
 
-  /** Why the packet memory is not what it could be. */
+  /** What the user should know about the packet memory (no hugepages), or empty. */
   get notice(): string {
     return this.memory.notice === '' ? '' : `${this.name}: ${this.memory.notice}`;
   }
@@ -143,7 +145,8 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
       await this.readConfig();
       await this.setupQueues();
     } catch (error) {
-      // 3.1.1: on an irrecoverable error the driver sets FAILED. The device may be gone; that changes nothing.
+      // 3.1.1: on an irrecoverable error the driver sets FAILED. If the device is gone, that fails too and changes
+      // nothing.
       await status.add(f.VIRTIO_STATUS_FAILED).catch(() => {});
       throw error;
     }
@@ -167,7 +170,6 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     this.rx = rxQueueFor(packed, this.rx, memory, pool);
     this.tx = txQueueFor(packed, this.tx, memory, sent);
     const { rx, tx } = this;
-    this.counts.follow(rx, tx);
     for (const [index, queue] of [rx, tx].entries()) {
       queue.resize(entriesOf(queue.name, await transport.maxQueueSize(index), this.options.queueSize, queue.capacity));
     }
@@ -177,7 +179,9 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     const inOrder = this.has(f.VIRTIO_F_IN_ORDER);
     tx.start(space, eventIdx, longestFrame, inOrder);
     if (!rx.start(space, eventIdx, this.has(f.VIRTIO_NET_F_MRG_RXBUF), inOrder)) {
-      throw new Error(`${this.name}: the stack holds so many buffers that the receive ring cannot be filled`);
+      throw new Error(
+        `${this.name}: the stack holds so many buffers that the rest cannot fill the receive ring: release some of them`,
+      );
     }
     rx.attach(await transport.setupQueue(RX, rx.layout, true));
     const doorbell = await transport.setupQueue(TX, tx.layout, false);
@@ -193,9 +197,9 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
       const { mac, deviceMac, features } = this;
       await setReceiveFilter(control, features, { mac, deviceMac, promiscuous, allMulticast });
     }
-    // With the answer to the last message the end of the connection may have come.
+    // The connection may have ended together with the answer to the last message.
     if (this.lost !== '') throw new Error(this.lost);
-    // 3.1.1: no buffer may be made available, and no doorbell rung, before DRIVER_OK.
+    // 3.1.1: before DRIVER_OK no buffer may be made available and no doorbell rung.
     this.lender?.setLink(this.linkUp);
     this.lender?.start({ packed, inOrder, size: tx.layout.size, eventIdx, longestFrame, doorbell: doorbell.share() });
     this.running = true;
@@ -206,7 +210,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
 
   rxBurst(max: number): number {
     if (!this.running) return 0;
-    const count = this.rx.broken === '' ? this.rx.burst(max) : 0; // broken: while it was armed
+    const count = this.rx.broken === '' ? this.rx.burst(max) : 0; // it may have broken while interrupts were enabled
     if (this.rx.broken !== '') this.fail(this.rx.broken);
     return count;
   }
@@ -225,9 +229,10 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   }
 
   /**
-   * Lends the transmit queue to another thread, which drives it with a `BorrowedTx`; for a device that was opened with the
-   * option `lendTx`. One thread at a time. After an earlier borrower the device is restarted for it. While the queue is
-   * lent, buffers come back there alone; at other times a restart puts those that were in the ring into {@link sent}.
+   * Lends the transmit queue to another thread, which drives it with a `BorrowedTx`. The device must have been opened
+   * with the option `lendTx`. One borrower at a time; for a second one the device is restarted. While the queue is
+   * lent, sent buffers come back only at the borrower. At other times a restart puts the buffers that were in the ring
+   * into {@link sent}.
    */
   lendTx(options: LendOptions = {}): TxLoan {
     if (this.lender === null) throw new Error(`${this.name}: opened without the option lendTx`);
@@ -236,14 +241,6 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     const loan = this.lender.lend(this.tx.layout, options);
     if (needsRestart) this.down(`${this.name}: the transmit queue goes to another thread`, true);
     return loan;
-  }
-
-  /**
-   * Says that the thread which had borrowed the transmit queue is gone. It must be: it could be in the ring. Where it had
-   * taken up the loan, its end is noticed without this.
-   */
-  revokeTx(): void {
-    this.lender?.revoke();
   }
 
   enableRxInterrupt(): boolean {
@@ -263,14 +260,14 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   }
 
   private async followConfig(): Promise<void> {
-    // 2.1.2: the device has met an error that only a reset ends.
+    // 2.1.2: the device has met an error from which only a reset recovers.
     if (((await this.transport.getStatus()) & f.VIRTIO_STATUS_NEEDS_RESET) !== 0) {
       this.fail(`${this.name}: the device asks for a reset`);
       return;
     }
     const config = await NetConfigSpace.read(this.transport, this.features);
     if (config.announce && this.running) {
-      // 5.1.6.5.4: send gratuitous packets, then say that it is done.
+      // 5.1.6.5.4: send gratuitous packets, then say that this is done.
       this.onAnnounce?.();
       await this.control.acknowledgeAnnounce();
     }
@@ -286,12 +283,12 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   }
 
   onLost(reason: string): void {
-    // While the device starts, that fails, and says so to whoever started it.
+    // While the device starts, the start fails and reports the reason.
     if (this.running) this.down(reason, this.transport.canReconnect);
     else this.lost = reason;
   }
 
-  /** The device broke the protocol, or said it is broken: reset it and begin anew. */
+  /** The device broke the protocol or says that it is broken: reset it and begin again. */
   private fail(reason: string): void {
     if (!this.running) return;
     this.counts.deviceErrors++;
@@ -299,7 +296,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   }
 
   private down(reason: string, restart: boolean): void {
-    // What was sent until now is not lost, and its buffers are of use meanwhile.
+    // Buffers that were sent until now are not lost, and are of use meanwhile.
     if (this.sending && this.tx.broken === '') this.tx.reclaim();
     this.running = false;
     this.sending = false;
@@ -318,7 +315,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
 
   private back(): void {
     this.counts.reconnects++;
-    // A link that is still down is told when it comes up.
+    // If the link is still down, onLink is called when it comes up.
     if (this.linkUp) this.onLink?.('up', `${this.name} is back`);
     this.onWake?.();
   }
@@ -340,7 +337,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     this.restarter.stop();
     if (this.lender !== null) await this.lender.end();
     await this.transport.close();
-    // A start that was under way fails for want of its transport; what it may have opened since is closed after it.
+    // A start that was under way fails because its transport is closed. What it has opened since is closed after it.
     await this.restarter.settled();
     await this.transport.close();
     this.memory.dispose();

@@ -3,12 +3,12 @@
  * goes.
  */
 import { expect, it } from 'vitest';
-import { rise, tooMuch } from '../reliability/growth.js';
-import { leaksBetween, type Stock } from '../reliability/readings.js';
-import { Soak } from '../reliability/soaking.js';
+import { rise, tooMuch } from '../reliability/memory-growth.js';
+import { leaksBetween, type TestbedResources } from '../reliability/process-resources.js';
+import { SoakRun } from '../reliability/soak-run.js';
 
 it('finds no violation', { timeout: 180_000 }, async () => {
-  const { answered, kills, terms, violations } = await new Soak({ ms: 10_000, seed: 2 }).run();
+  const { answered, kills, terms, violations } = await new SoakRun({ ms: 10_000, seed: 2 }).run();
   expect(violations).toEqual([]);
   expect(answered).toBeGreaterThan(1000);
   // In each layout at least once.
@@ -30,11 +30,11 @@ it('tells memory that grows from memory that goes up and down', () => {
 
 it('sees a leak of each kind', () => {
   const reading = { fds: 30, threads: 11, shared: 5, mappings: 400, ownKb: 60_000, sharedKb: 20_000 };
-  const stock = (more: Partial<typeof reading> = {}, other: Partial<Stock> = {}): Stock => ({
+  const stock = (more: Partial<typeof reading> = {}, other: Partial<TestbedResources> = {}): TestbedResources => ({
     readings: new Map([['hub', { ...reading, ...more }]]),
     ...{ files: ['vhost1.sock'], hugepages: 16, heaps: new Map(), ...other },
   });
-  const leaks = (now: Stock): string[] => leaksBetween(stock(), now);
+  const leaks = (now: TestbedResources): string[] => leaksBetween(stock(), now);
   expect(leaks(stock({ mappings: 400, ownKb: 61_000 }))).toEqual([]);
   expect(leaks(stock({ fds: 31 }))).toEqual(['hub: fds 30 -> 31']);
   expect(leaks(stock({ threads: 12, shared: 6 }))).toEqual(['hub: threads 11 -> 12', 'hub: shared 5 -> 6']);

@@ -8,6 +8,7 @@ import type { DeviceModel } from '../support/virtio/device-model.js';
 import type { DriverModel } from '../support/virtio/driver-model.js';
 import { PackedDeviceModel } from '../support/virtio/packed-device-model.js';
 import { PackedDriverModel } from '../support/virtio/packed-driver-model.js';
+import type { NamedCounts } from '../support/virtio/queue-counts.js';
 import { SplitDeviceModel } from '../support/virtio/split-device-model.js';
 import { SplitDriverModel } from '../support/virtio/split-driver-model.js';
 import { demand } from './virtqueue.js';
@@ -161,8 +162,9 @@ export function signalledBy(counts: Float64Array, act: () => void): boolean {
   return signals > 0;
 }
 
-/** Demands at most one doorbell per burst. */
-export function kicksSince(queue: { readonly kicks: number }, before: number): boolean {
-  demand(queue.kicks - before <= 1, `${queue.kicks - before} doorbells for one burst`);
-  return queue.kicks > before;
+/** Whether the doorbell rang between these counts; demands at most one doorbell per burst. */
+export function hasKicked(before: NamedCounts, after: NamedCounts): boolean {
+  const kicks = after.kicks - before.kicks;
+  demand(kicks <= 1, `${kicks} doorbells for one burst`);
+  return kicks > 0;
 }

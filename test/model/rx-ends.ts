@@ -7,18 +7,19 @@ import { PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
 import { QueueCounter } from '../../drivers/virtio/device/queue-counters.js';
 import { DeviceRxQueue } from '../../drivers/virtio/device/rx-queue.js';
 import { PackedRxQueue } from '../../drivers/virtio/driver/packed-rx.js';
-import { DriverRxQueue } from '../../drivers/virtio/driver/split-rx.js';
+import { SplitRxQueue } from '../../drivers/virtio/driver/split-rx.js';
 import { BufferPool, FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
 import { type Chain, type DeviceModel, MODEL_IOVA_BASE } from '../support/virtio/device-model.js';
 import type { DriverModel } from '../support/virtio/driver-model.js';
 import { PackedDeviceModel } from '../support/virtio/packed-device-model.js';
 import { PackedDriverModel } from '../support/virtio/packed-driver-model.js';
+import { countsOf } from '../support/virtio/queue-counts.js';
 import { SplitDeviceModel } from '../support/virtio/split-device-model.js';
 import { SplitDriverModel } from '../support/virtio/split-driver-model.js';
 import {
   armPlainDevice,
   freeBuffers,
-  kicksSince,
+  hasKicked,
   PlainBuffers,
   plainDeviceSignals,
   plainDriverKicks,
@@ -56,7 +57,7 @@ export class OurRxDriver {
   readonly at: RingAt;
   readonly capacity: number;
   private readonly pool: BufferPool;
-  private readonly queue: DriverRxQueue | PackedRxQueue;
+  private readonly queue: SplitRxQueue | PackedRxQueue;
 
   constructor(
     fixture: RingFixture,
@@ -67,7 +68,7 @@ export class OurRxDriver {
     const { size, spare } = config;
     this.pool = new BufferPool(fixture.geometry, 0, size + spare);
     this.capacity = frameCapacity(fixture.geometry.shift) + HEADER;
-    const Queue = config.packed ? PackedRxQueue : DriverRxQueue;
+    const Queue = config.packed ? PackedRxQueue : SplitRxQueue;
     const received = { handles: new Uint32Array(MAX_RX_BURST), lengths: new Uint32Array(MAX_RX_BURST) };
     this.queue = new Queue('model', fixture.memory, fixture.layout(size), this.pool, received);
     this.reset();
@@ -88,18 +89,19 @@ export class OurRxDriver {
   receive(max: number): Burst {
     const { queue, pool } = this;
     const free = freeBuffers(pool);
-    const { kicks, droppedNoBuffer, droppedTooLong, droppedBadLength } = queue;
+    const before = countsOf(queue);
     const { handles, lengths } = queue.received;
     const count = queue.burst(max);
+    const after = countsOf(queue);
     demand(queue.broken === '', queue.broken);
     const received = [...handles.subarray(0, count)].map((key, i) => ({ key, frame: this.frame(key, lengths[i]!) }));
     return {
       received,
-      noBuffer: queue.droppedNoBuffer - droppedNoBuffer,
-      tooLong: queue.droppedTooLong - droppedTooLong,
-      badLength: queue.droppedBadLength - droppedBadLength,
+      noBuffer: after.droppedNoBuffer - before.droppedNoBuffer,
+      tooLong: after.droppedTooLong - before.droppedTooLong,
+      badLength: after.droppedBadLength - before.droppedBadLength,
       free,
-      kicked: kicksSince(queue, kicks),
+      kicked: hasKicked(before, after),
     };
   }
 

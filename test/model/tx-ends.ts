@@ -6,18 +6,19 @@ import { LinearAddressSpace } from '../../drivers/memory/index.js';
 import { PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
 import { DeviceTxQueue } from '../../drivers/virtio/device/tx-queue.js';
 import { PackedTxQueue } from '../../drivers/virtio/driver/packed-tx.js';
-import { DriverTxQueue } from '../../drivers/virtio/driver/split-tx.js';
+import { SplitTxQueue } from '../../drivers/virtio/driver/split-tx.js';
 import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
 import { type Chain, type DeviceModel, MODEL_IOVA_BASE } from '../support/virtio/device-model.js';
 import type { DriverModel } from '../support/virtio/driver-model.js';
 import { PackedDeviceModel } from '../support/virtio/packed-device-model.js';
 import { PackedDriverModel } from '../support/virtio/packed-driver-model.js';
+import { countsOf } from '../support/virtio/queue-counts.js';
 import { SplitDeviceModel } from '../support/virtio/split-device-model.js';
 import { SplitDriverModel } from '../support/virtio/split-driver-model.js';
 import {
   armPlainDevice,
   freeBuffers,
-  kicksSince,
+  hasKicked,
   PlainBuffers,
   plainDeviceSignals,
   plainDriverKicks,
@@ -77,7 +78,7 @@ export interface TxDevice {
 export class OurTxDriver implements TxDriver {
   readonly at: RingAt;
   private readonly pool: BufferPool;
-  private readonly queue: DriverTxQueue | PackedTxQueue;
+  private readonly queue: SplitTxQueue | PackedTxQueue;
 
   constructor(
     fixture: RingFixture,
@@ -86,7 +87,7 @@ export class OurTxDriver implements TxDriver {
     fixture.clearRing();
     this.at = ringAt(fixture, config);
     this.pool = new BufferPool(fixture.geometry, 0, config.size + config.spare);
-    this.queue = new (config.packed ? PackedTxQueue : DriverTxQueue)(
+    this.queue = new (config.packed ? PackedTxQueue : SplitTxQueue)(
       'model',
       fixture.memory,
       fixture.layout(config.size),
@@ -113,10 +114,10 @@ export class OurTxDriver implements TxDriver {
       this.at.guest.memory.u8.set(frame.subarray(0, frameCapacity(11)), pool.offsetOf(handle) + FRAME_OFFSET);
       handles.push(handle);
     }
-    const [before, drops, kicks] = [inSlots(queue), queue.droppedBadLength, queue.kicks];
+    const [before, countsBefore] = [inSlots(queue), countsOf(queue)];
     const lengths = Uint32Array.from(frames, ({ length }) => length);
     const taken = queue.burst(Uint32Array.from(handles), lengths, handles.length);
-    const after = new Set(inSlots(queue));
+    const [after, countsAfter] = [new Set(inSlots(queue)), countsOf(queue)];
     for (const handle of handles.slice(taken)) pool.put(handle);
     const sent = handles.flatMap((key, i) =>
       after.has(key) && i < taken ? [{ key, places: 1, frame: frames[i]! }] : [],
@@ -124,8 +125,8 @@ export class OurTxDriver implements TxDriver {
     return {
       sent,
       returned: before.filter((handle) => !after.has(handle)),
-      dropped: queue.droppedBadLength - drops,
-      kicked: kicksSince(queue, kicks),
+      dropped: countsAfter.droppedBadLength - countsBefore.droppedBadLength,
+      kicked: hasKicked(countsBefore, countsAfter),
     };
   }
 
@@ -150,7 +151,7 @@ export class OurTxDriver implements TxDriver {
   }
 }
 
-function inSlots(queue: DriverTxQueue | PackedTxQueue): number[] {
+function inSlots(queue: SplitTxQueue | PackedTxQueue): number[] {
   return [...queue.tables.slotHandle].filter((handle) => handle !== -1);
 }
 

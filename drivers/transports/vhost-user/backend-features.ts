@@ -1,5 +1,4 @@
 /** What the backend offers a frontend, and what the negotiated bits mean for its rings. */
-
 import { ANY_LENGTH } from '../../virtio/device/rx-queue.js';
 import {
   featureNames,
@@ -17,7 +16,10 @@ import { FRAME_OVERHEAD } from '../../virtio/net-options.js';
 import * as p from './protocol.js';
 import type { RingFeatures } from './vring.js';
 
-/** Complete frames only: no checksum or segmentation offloads, no config space (the frontend has its own). */
+/**
+ * Frames are complete: there are no checksum or segmentation offloads. There is no config space (the frontend has its
+ * own).
+ */
 const FEATURES =
   VIRTIO_F_VERSION_1 |
   VIRTIO_NET_F_MRG_RXBUF |
@@ -39,7 +41,7 @@ export function checkFeatures(features: bigint, offered: bigint): void {
   if (unknown !== 0n) throw new Error(`SET_FEATURES: ${featureNames(unknown)} not offered`);
 }
 
-/** Passes the set through when all of it was offered. */
+/** Returns the features if all of them were offered. */
 export function checkProtocolFeatures(features: bigint): bigint {
   const unknown = features & ~OFFERED_PROTOCOL_FEATURES;
   if (unknown !== 0n) throw new Error(`SET_PROTOCOL_FEATURES: 0x${unknown.toString(16)} not offered`);
@@ -59,18 +61,18 @@ export function ringFeatures(features: bigint): RingFeatures {
   };
 }
 
-/** 5.1.4.1: what an MTU may be. */
+/** 5.1.4.1: the values that an MTU may have. */
 export function checkMtu(mtu: bigint): number {
   if (mtu < 68n || mtu > 65535n) throw new Error(`NET_SET_MTU: ${mtu}; possible are 68 to 65535`);
   return Number(mtu);
 }
 
-/** 5.1.4.1: with MTU the driver is given no frame longer than that and its Ethernet header, with a VLAN tag. */
+/** 5.1.4.1: with MTU, the longest frame for the driver is its MTU plus an Ethernet header with a VLAN tag. */
 export function longestFrame(features: bigint, mtu: number): number {
   return (features & VIRTIO_NET_F_MTU) !== 0n && mtu > 0 ? mtu + FRAME_OVERHEAD : ANY_LENGTH;
 }
 
-/** Requests without descriptors that are understood. */
+/** The supported requests without file descriptors. */
 export const SUPPORTED_REQUESTS: ReadonlySet<number> = new Set<number>([
   p.VhostUserRequest.GET_FEATURES,
   p.VhostUserRequest.SET_FEATURES,

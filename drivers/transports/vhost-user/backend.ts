@@ -1,11 +1,21 @@
 /**
- * A vhost-user backend: the port of a switch to which a QEMU guest, DPDK's virtio-user or our own frontend connects. It
- * listens on a socket, or connects to one on which the frontend listens; either way peers may come and go at any time,
- * one at a time, while the port stays.
+ * A vhost-user backend: the port of a switch, to which a QEMU guest, DPDK's virtio-user or our own frontend connects.
+ * It listens on a socket, or connects to one on which the frontend listens. Peers may come and go at any time, one at a
+ * time, while the port stays.
  *
  * Source: QEMU, docs/interop/vhost-user.rst.
  */
-import { abi, connectUnix, type Reactor, SystemError } from '../../libc/index.js';
+import {
+  abi,
+  CLOSE_PATIENCE_MS,
+  type Closer,
+  connectUnix,
+  FileCloser,
+  finishClosing,
+  type Reactor,
+  SystemError,
+  unclosed,
+} from '../../libc/index.js';
 import type { WindowAllocator } from '../../memory/index.js';
 import type { DeviceRxQueue } from '../../virtio/device/rx-queue.js';
 import { SignalPacer } from '../../virtio/device/signal-pacer.js';
@@ -16,40 +26,42 @@ import { QueuePair } from './queue-pair.js';
 import { type SessionOptions, VhostUserSession } from './session.js';
 import type { NoticeKind } from './session-events.js';
 
-/** The ring index in vhost-user messages has 8 bits. */
+/** The ring index of vhost-user messages has 8 bits. */
 const MAX_QUEUE_PAIRS = 128;
 const FIRST_RETRY_MS = 200;
-/** Short enough that both sides are together again well within a second. */
+/** Short enough that both sides are connected again well within a second. */
 const LAST_RETRY_MS = 400;
 
 export interface VhostUserBackendOptions {
-  /** Of the unix socket. */
+  /** Path of the unix socket. */
   readonly path: string;
-  /** Watches the socket and the kicks; stays the caller's. */
+  /** Watches the socket and the kicks. It stays the caller's. */
   readonly reactor: Reactor;
-  /** Gives room for the peer's memory. Ports between which packets are copied should share one. */
+  /** Provides the room for the peer's memory. Ports between which packets are copied should share one allocator. */
   readonly windows: WindowAllocator;
-  /** Connect to the frontend's socket, and again whenever it goes, instead of creating the socket. */
+  /** Connect to the frontend's socket, and again whenever the connection ends, instead of creating the socket. */
   readonly client?: boolean;
-  /** 1 by default. */
+  /** Default: 1. */
   readonly queuePairs?: number;
-  /** Which files the peer's memory may be of; `any` by default. Those that cannot be sealed let a peer end this process. */
+  /** Which files the peer's memory may be of; `any` by default. Those that are not sealed let a peer end this process. */
   readonly files?: PeerFiles;
+  /** Closes what peers sent or have; by default a thread of the port's own. */
+  readonly closer?: Closer;
   /** For messages; `vhost-user:PATH` by default. */
   readonly name?: string;
 }
 
 export class VhostUserBackend {
   readonly name: string;
-  /** The queue pairs as the switch uses them; the same objects for as long as the backend lives. */
+  /** The queue pairs as the switch uses them. They stay the same objects for as long as the backend lives. */
   readonly pairs: readonly QueuePair[];
-  /** Called on the event loop when any ring was kicked, after the pair's own onKick. */
+  /** Called on the event loop when a ring was kicked, after the pair's own onKick. */
   onKick: (() => void) | null = null;
   /** Called when queues appeared or disappeared. */
   onChange: (() => void) | null = null;
-  /** Called when a peer has connected ('up') or gone ('down'), with a line that tells which and why. */
+  /** Called when a peer has connected ('up') or gone ('down'), with a line that says which and why. */
   onLink: ((state: 'up' | 'down', reason: string) => void) | null = null;
-  /** Called with a line about something that was survived, and what it is about. A peer can cause any number of them. */
+  /** Called with a line about a fault that was survived, and its kind. A peer can cause any number of them. */
   onNotice: ((line: string, kind: NoticeKind) => void) | null = null;
 
   private readonly sessionOptions: SessionOptions;
@@ -57,9 +69,13 @@ export class VhostUserBackend {
   private readonly path: string;
   private listener: ListeningSocket | null = null;
   private session: VhostUserSession | null = null;
+  /** The peer is gone, and its descriptors are being closed. */
+  private isReleasing = false;
   private retry: NodeJS.Timeout | null = null;
   private retryMs = FIRST_RETRY_MS;
-  private closed = false;
+  /** Why the peer that waits is not served, as it was told last. */
+  private refused = '';
+  private closing: Promise<void> | null = null;
 
   /** Creates the socket (mode 0600), or begins to connect. Throws when the socket cannot be created. */
   constructor(options: VhostUserBackendOptions) {
@@ -71,6 +87,7 @@ export class VhostUserBackend {
       queuePairs = 1,
       name = `vhost-user:${path}`,
       files = 'any',
+      closer = new FileCloser(),
     } = options;
     if (!(Number.isInteger(queuePairs) && queuePairs >= 1 && queuePairs <= MAX_QUEUE_PAIRS)) {
       throw new RangeError(`${name}: ${queuePairs} queue pairs; possible are 1 to ${MAX_QUEUE_PAIRS}`);
@@ -81,45 +98,56 @@ export class VhostUserBackend {
     this.pairs = Array.from({ length: queuePairs }, (_, i) => new QueuePair(`${name} queue pair ${i}`));
     const signals = new SignalPacer();
     signals.onSlow = (line) => this.onNotice?.(`${name}: ${line}`, 'slow signals');
-    this.sessionOptions = { name, reactor, windows, pairs: this.pairs, files, signals };
+    this.sessionOptions = { name, reactor, windows, pairs: this.pairs, files, signals, closer };
     if (client) this.dial();
     else this.listen();
   }
 
-  /** True while a peer is connected; its queues may yet have to start. */
+  /** True until a peer that had connected is gone and what it had is given back. Its queues may yet have to start. */
   get connected(): boolean {
-    return this.session !== null;
+    return this.session !== null || this.isReleasing;
   }
 
-  /** Whether peers find the port's socket at its path; always `here` for a client, which has none. Costs one lstat(2). */
+  /** Whether peers find the port's socket at its path. Always `here` for a client, which has no socket. Costs one lstat(2). */
   get socketPlace(): SocketPlace {
     return this.listener === null ? 'here' : this.listener.place();
   }
 
-  /** The MTU that the peer's host has set; 0 when it has said nothing. */
+  /** The MTU that the peer has set, in bytes; 0 when it has set none. */
   get mtu(): number {
     return this.session?.mtu ?? 0;
   }
 
-  /** True while a started transmit queue has no kick descriptor: its driver never kicks. */
+  /** True while a started transmit queue has no kick file descriptor, because its driver never kicks. */
   get pollOnly(): boolean {
     return this.pairs.some((pair) => pair.pollOnly);
   }
 
-  /** The transmit queue of the driver, from which frames are taken; `null` while it is not both started and enabled. */
+  /** The driver's transmit queue, from which frames are taken; `null` unless it is both started and enabled. */
   txQueue(pair: number): DeviceTxQueue | null {
     return this.pairs[pair]?.txQueue ?? null;
   }
 
-  /** The receive queue of the driver, into which frames are put; `null` while it is not both started and enabled. */
+  /** The driver's receive queue, into which frames are put; `null` unless it is both started and enabled. */
   rxQueue(pair: number): DeviceRxQueue | null {
     return this.pairs[pair]?.rxQueue ?? null;
   }
 
-  /** Disconnects the peer, lets go of its memory and removes the socket. */
-  close(): void {
-    if (this.closed) return;
-    this.closed = true;
+  /** How many descriptors that peers sent or have are not closed yet. At 1024 the port takes no peer until some are. */
+  get unclosedDescriptors(): number {
+    return this.sessionOptions.closer.pending;
+  }
+
+  /**
+   * Disconnects the peer, lets go of its memory and removes the socket, all at once. Resolves when the descriptors of the peer
+   * are closed, too; after a second at most, with a warning of the process that says how many are left.
+   */
+  close(): Promise<void> {
+    this.closing ??= this.shutDown();
+    return this.closing;
+  }
+
+  private async shutDown(): Promise<void> {
     if (this.retry !== null) clearTimeout(this.retry);
     const hadPeer = this.session !== null;
     this.session?.dispose();
@@ -130,10 +158,11 @@ export class VhostUserBackend {
       this.listener.close();
     }
     if (hadPeer) this.onLink?.('down', `${this.name}: closed`);
+    await finishClosing(this.sessionOptions.closer, this.name);
   }
 
   private listen(): void {
-    const listener = new ListeningSocket(this.path, this.name);
+    const listener = new ListeningSocket(this.path, this.name, this.sessionOptions.closer);
     this.listener = listener;
     try {
       this.awaitPeer(listener);
@@ -143,7 +172,7 @@ export class VhostUserBackend {
     }
   }
 
-  /** One peer at a time: while it is served the listener is not watched, and others wait in its backlog. */
+  /** One peer at a time: while it is served, the listener is not watched, and others wait in its backlog. */
   private awaitPeer(listener: ListeningSocket): void {
     this.retry = null;
     this.reactor.watch(listener.fd, abi.EPOLLIN, () => this.acceptPeer(listener));
@@ -151,20 +180,35 @@ export class VhostUserBackend {
 
   private acceptPeer(listener: ListeningSocket): void {
     try {
+      if (this.sessionOptions.closer.isFull) throw new Error(unclosed(this.unclosedDescriptors));
       const fd = listener.accept();
       if (fd === null) return;
       this.reactor.unwatch(listener.fd);
       this.serve(fd, 'a peer has connected');
+      this.refused = '';
     } catch (error) {
-      // No descriptor is free (EMFILE), or no memory: the other ports go on, and this one when there is.
+      // No file descriptor is free (EMFILE), or no memory. The other ports go on, and this one tries again later.
       this.reactor.unwatch(listener.fd);
-      this.onNotice?.(`${this.name}: a peer cannot be served now: ${(error as Error).message}`, 'unserved peer');
+      this.refuse((error as Error).message);
       this.retry = setTimeout(() => this.awaitPeer(listener), LAST_RETRY_MS);
     }
   }
 
+  /** Tells once why no peer is served. */
+  private refuse(reason: string): void {
+    if (this.refused !== reason) {
+      this.onNotice?.(`${this.name}: a peer cannot be served now: ${reason}`, 'unserved peer');
+    }
+    this.refused = reason;
+  }
+
   private dial(): void {
     this.retry = null;
+    if (this.sessionOptions.closer.isFull) {
+      this.refuse(unclosed(this.unclosedDescriptors));
+      this.redial();
+      return;
+    }
     let fd: number;
     try {
       fd = connectUnix(this.path);
@@ -177,6 +221,7 @@ export class VhostUserBackend {
     }
     this.retryMs = FIRST_RETRY_MS;
     this.serve(fd, 'connected to the frontend');
+    this.refused = '';
   }
 
   private redial(): void {
@@ -195,7 +240,7 @@ export class VhostUserBackend {
       onNotice: (line, kind) => this.onNotice?.(line, kind),
     });
     this.session = session;
-    // The first connection is made in the constructor: whoever made us is to set the callbacks first.
+    // The first connection is made in the constructor, before the caller can set the callbacks.
     queueMicrotask(() => {
       if (this.session === session) this.onLink?.('up', `${this.name}: ${how}`);
     });
@@ -204,8 +249,16 @@ export class VhostUserBackend {
   private lost(reason: string): void {
     this.session?.dispose();
     this.session = null;
+    this.isReleasing = true;
+    this.sessionOptions.closer.settled(CLOSE_PATIENCE_MS).then((left) => this.awaitNext(reason, left));
+  }
+
+  /** The peer is gone, and what it had is closed but for `left` descriptors: others find its memory free. */
+  private awaitNext(reason: string, left: number): void {
+    this.isReleasing = false;
     this.onLink?.('down', `${this.name}: the peer is gone: ${reason}`);
-    if (this.closed) return;
+    if (left > 0) this.onNotice?.(`${this.name}: ${unclosed(left)}`, 'hanging close');
+    if (this.closing !== null) return;
     if (this.listener !== null) this.awaitPeer(this.listener);
     else this.redial();
   }

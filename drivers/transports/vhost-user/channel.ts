@@ -1,10 +1,10 @@
 /**
- * One vhost-user connection as whole messages: used by the frontend and by the backend.
+ * One vhost-user connection as whole messages. The frontend and the backend use it.
  *
- * The peer is not trusted. Whatever breaks the protocol closes the connection with a line that says what it was, and no
- * file descriptor that the peer sent outlives the message unless the handler took it.
+ * The peer is not trusted. A message that breaks the protocol closes the connection with a line that says what was
+ * wrong. No file descriptor that the peer sent outlives its message, unless the handler took it.
  */
-import { abi, closeFile, MAX_FDS, MessageSocket, type Reactor, SystemError } from '../../libc/index.js';
+import { abi, type Closer, MAX_FDS, MessageSocket, type Reactor, SystemError, unclosed } from '../../libc/index.js';
 import {
   decodeHeader,
   encodeHeader,
@@ -16,50 +16,59 @@ import {
   requestName,
 } from './protocol.js';
 
-/** Messages taken at one wake-up, so that a flooding peer cannot keep the event loop for itself. */
+/** Number of messages that are handled per wake-up, so that a flooding peer cannot keep the event loop busy. */
 const MESSAGES_PER_WAKE = 64;
+/** A wake-up ends with the message that brings these many descriptors: one with files to map costs far more than others. */
+const FDS_PER_WAKE = 16;
 
 export interface Message {
   readonly request: number;
   readonly flags: number;
-  /** Valid during the handler only: the channel reuses the memory. */
+  /** Valid only during the handler, because the channel reuses the memory. */
   readonly payload: Buffer;
-  /** Descriptors that came along. The handler takes those it wants out of the array; the rest is closed after it. */
+  /** File descriptors that came along. The handler removes those that it keeps; the rest is closed after it. */
   readonly fds: number[];
 }
 
 export interface ChannelHandlers {
-  /** Called for each message. An error that it throws closes the channel, with the error's message as the reason. */
+  /** Called for each message. An error that it throws closes the channel; the error's message is the reason. */
   onMessage(message: Message): void;
-  /** Called once, after the channel has closed for a reason other than a call of {@link VhostUserChannel.close}. */
+  /** Called once after the channel has closed, except by a call of {@link VhostUserChannel.close}. */
   onClose(reason: string): void;
 }
 
 export class VhostUserChannel {
   private readonly socket: MessageSocket;
-  // ArrayBuffers, not Buffer.alloc: V8 may move small typed arrays, and the kernel is given their address.
+  // ArrayBuffers, not Buffer.alloc: V8 may move small typed arrays, but the kernel gets their address.
   private readonly headerBytes = Buffer.from(new ArrayBuffer(HEADER_BYTES));
   private readonly payloadBytes = Buffer.from(new ArrayBuffer(MAX_PAYLOAD_BYTES));
   private readonly sendBytes = Buffer.from(new ArrayBuffer(HEADER_BYTES + MAX_PAYLOAD_BYTES));
-  /** The header of the message that is being read; `null` while the header itself is. */
+  /** The header of the message that is being read; `null` while the header itself is being read. */
   private header: MessageHeader | null = null;
-  /** Bytes read of the header or of the payload, whichever is being read. */
+  /** Number of bytes read of the header or of the payload, whichever is being read. */
   private filled = 0;
   private fds: number[] = [];
+  /** Descriptors that came at this wake-up. */
+  private fdsAtWake = 0;
   private open = true;
 
-  /** Takes over `fd`, a connected, non-blocking unix stream socket, also if it throws. `name` is for errors. */
+  /**
+   * Takes over `fd`, a connected, non-blocking unix stream socket, also if it throws.
+   * @param name for errors
+   * @param closer closes the socket, whose unread messages may have descriptors with them, and those that came and nobody took
+   */
   constructor(
     private readonly reactor: Reactor,
     fd: number,
     private readonly name: string,
     private readonly handlers: ChannelHandlers,
+    private readonly closer: Closer,
   ) {
     this.socket = new MessageSocket(fd, name);
     try {
       reactor.watch(fd, abi.EPOLLIN, () => this.onReadable());
     } catch (error) {
-      closeFile(fd);
+      closer.close(fd);
       throw error;
     }
   }
@@ -69,7 +78,7 @@ export class VhostUserChannel {
   }
 
   /**
-   * Sends a message; `fds` stay the caller's. The version is added to `flags`. Throws when the connection is closed or
+   * Sends a message. `fds` stay the caller's. The version is added to `flags`. Throws when the connection is closed or
    * broken, or when the peer does not read and the socket's buffer is full.
    */
   send(request: number, flags: number, payload: Buffer | null = null, fds: readonly number[] = []): void {
@@ -92,19 +101,21 @@ export class VhostUserChannel {
     }
   }
 
-  /** Closes the connection and the descriptors of a message half read. onClose is not called. */
+  /** Closes the connection, and the file descriptors of a message that was partly read. onClose is not called. */
   close(): void {
     if (!this.open) return;
     this.open = false;
     this.reactor.unwatch(this.socket.fd);
-    this.socket.close();
+    this.closer.close(this.socket.fd);
     this.dropFds();
   }
 
   private onReadable(): void {
     let reason: string | null = null;
+    this.fdsAtWake = 0;
     try {
       for (let i = 0; i < MESSAGES_PER_WAKE && reason === null && this.open; i++) {
+        if (this.fdsAtWake >= FDS_PER_WAKE) return;
         const read = this.readMessage();
         if (read === 'nothing') return;
         if (read === 'end') reason = this.filled > 0 || this.header ? 'closed in the middle of a message' : 'closed';
@@ -118,8 +129,8 @@ export class VhostUserChannel {
   }
 
   /**
-   * Reads up to the end of one message and hands it on. Header and payload are read to the byte, never further: the
-   * descriptors of a message come with its first byte, and a longer read would bring in those of the next one.
+   * Reads up to the end of one message and hands it on. Never reads further: the file descriptors of a message come
+   * with its first byte, and a longer read would bring in those of the next message.
    */
   private readMessage(): 'message' | 'nothing' | 'end' {
     if (this.header === null) {
@@ -147,9 +158,10 @@ export class VhostUserChannel {
       const received = this.socket.receive(into.subarray(this.filled, wanted));
       if (received === null) return 'nothing';
       this.fds.push(...received.fds);
-      if (received.truncated || this.fds.length > MAX_FDS) {
-        throw new ProtocolError(`a message with more than ${MAX_FDS} file descriptors`);
-      }
+      this.fdsAtWake += received.fds.length;
+      if (received.truncated) throw new Error('a message with descriptors for which this process has no number free');
+      if (this.fds.length > MAX_FDS) throw new ProtocolError(`a message with more than ${MAX_FDS} file descriptors`);
+      if (this.closer.isFull) throw new Error(unclosed(this.closer.pending));
       if (received.bytes === 0) return 'end';
       this.filled += received.bytes;
     }
@@ -157,7 +169,7 @@ export class VhostUserChannel {
   }
 
   private dropFds(): void {
-    for (const fd of this.fds) closeFile(fd);
+    for (const fd of this.fds) this.closer.close(fd);
     this.fds = [];
   }
 }

@@ -1,12 +1,23 @@
 /**
- * The vhost-user frontend: a virtio device reached through a unix socket, with no VM (what DPDK calls virtio-user). The
- * backend (BESS, OVS-DPDK, DPDK's vhost, the embedded switch) maps our packet memory and works on it in place. It listens
- * on the socket and we connect, or the other way round: what OVS calls dpdkvhostuserclient, and DPDK's virtio-user server=1.
+ * The vhost-user frontend: a virtio device that is reached through a unix socket, without a VM (DPDK calls this
+ * virtio-user). The backend (BESS, OVS-DPDK, DPDK's vhost, the embedded switch) maps our packet memory and works on it
+ * in place. The backend listens on the socket and we connect, or the other way round (OVS: dpdkvhostuserclient; DPDK's
+ * virtio-user: server=1).
  *
  * Source: QEMU, docs/interop/vhost-user.rst. A ring starts at its first kick and is enabled by SET_VRING_ENABLE.
  */
 import { statSync } from 'node:fs';
-import { abi, closeFile, connectUnix, eventfd, Reactor, SystemError } from '../../libc/index.js';
+import {
+  abi,
+  type Closer,
+  closeFile,
+  connectUnix,
+  eventfd,
+  FileCloser,
+  finishClosing,
+  Reactor,
+  SystemError,
+} from '../../libc/index.js';
 import { type AddressSpace, LinearAddressSpace, type PacketMemory } from '../../memory/index.js';
 import type { StopSignal } from '../../stop-signal.js';
 import { EventfdDoorbell } from '../../virtio/driver/device-doorbell.js';
@@ -16,22 +27,22 @@ import {
   VIRTIO_STATUS_DRIVER_OK,
 } from '../../virtio/features.js';
 import type { Doorbell, QueueLayout, TransportEvents, VirtioTransport } from '../../virtio/transport.js';
-import { VhostUserChannel } from './channel.js';
+import { type Message, VhostUserChannel } from './channel.js';
 import { ListeningSocket } from './listening-socket.js';
 import * as p from './protocol.js';
 import { PendingReplies } from './replies.js';
 
 const R = p.VhostUserRequest;
-/** Where the device sees our memory. Any value serves; a low one keeps the addresses short to read. */
+/** Where the device sees our memory. Any value would do; a low one keeps addresses easy to read. */
 const IOVA_BASE = 0x4000_0000;
 const QUEUE_PAIR = 2;
-/** More than any backend refuses; vhost-user has no message that asks. */
+/** As large as any queue may be. vhost-user has no message to ask the backend for its limit. */
 const MAX_QUEUE_SIZE = 32768;
 const PROTOCOL_FEATURES_WANTED = p.PROTOCOL_F_REPLY_ACK | p.PROTOCOL_F_CONFIG | p.PROTOCOL_F_STATUS;
 const CONFIG_HEAD_BYTES = 12;
-/** How long a backend may take to stop a ring. One that hangs is not to hold up the end of the process. */
+/** How long a backend may take to stop a ring, in ms. A backend that hangs must not delay the end of the process. */
 const STOP_MS = 500;
-/** Where a packed ring begins: at index 0 with the wrap counter, bit 15, at 1 (virtio 1.2, 2.8.1). */
+/** Base of a packed ring: index 0, with the wrap counter (bit 15) at 1 (virtio 1.2, 2.8.1). */
 const PACKED_BASE = 0x8000;
 
 class Queue {
@@ -54,25 +65,28 @@ class Queue {
     }
   }
 
-  close(): void {
-    closeFile(this.kickFd);
-    closeFile(this.callFd);
+  /** The backend has them, too, and decides how long a close takes. */
+  close(closer: Closer): void {
+    closer.close(this.kickFd);
+    closer.close(this.callFd);
   }
 }
 
 export interface VhostUserFrontendOptions {
-  /** Create the socket and wait for a backend to connect, however long that takes. Default: connect to the backend's. */
+  /** Create the socket and wait for a backend to connect, for as long as it takes. Default: connect to the backend's socket. */
   readonly server?: boolean;
   /** Ends the wait for the first backend: connect() then rejects. */
   readonly signal?: StopSignal | undefined;
   /** Called with a line when the wait for the first backend begins. */
   readonly onWait?: ((line: string) => void) | undefined;
+  /** Closes what the backend sent or has; by default a thread of its own. */
+  readonly closer?: Closer;
 }
 
 export class VhostUserFrontend implements VirtioTransport {
   readonly name: string;
   readonly canReconnect = true;
-  /** A backend has the two rings of the pair alone: control queues end in the VMM that carries vhost-user. */
+  /** A backend serves only the two rings of the pair. Control queues end in the VMM that carries vhost-user. */
   readonly hasControlQueue = false;
   readonly pollOnly = false;
   readonly transportFeatures = 0n;
@@ -87,16 +101,18 @@ export class VhostUserFrontend implements VirtioTransport {
   private status = 0;
   private packed = false;
   private listener: ListeningSocket | null = null;
-  /** With server=1: no backend has connected yet. */
+  /** With server=1: whether no backend has connected yet. */
   private isFirstWait = true;
   private endWait: (reason: string) => void = () => {};
+  private readonly closer: Closer;
 
-  /** @param path of the socket */
+  /** @param path path of the socket */
   constructor(
     private readonly path: string,
     private readonly options: VhostUserFrontendOptions = {},
   ) {
     this.name = `vhost-user:${path}${options.server ? ',server=1' : ''}`;
+    this.closer = options.closer ?? new FileCloser();
   }
 
   get hasConfig(): boolean {
@@ -107,7 +123,7 @@ export class VhostUserFrontend implements VirtioTransport {
     this.memory = memory;
     this.events = events;
     this.replies = new PendingReplies(this.name);
-    // Nothing of an earlier connection holds: the next backend may be another one.
+    // Nothing from an earlier connection is valid: the next backend may be a different one.
     this.offered = 0n;
     this.protocolFeatures = 0n;
     this.status = 0;
@@ -115,13 +131,14 @@ export class VhostUserFrontend implements VirtioTransport {
     try {
       this.reactor ??= new Reactor();
     } catch (error) {
-      closeFile(fd);
+      this.closer.close(fd);
       throw error;
     }
-    const channel = new VhostUserChannel(this.reactor, fd, this.name, {
-      onMessage: (message) => this.replies.settle(message),
-      onClose: (reason) => this.lost(channel, reason),
-    });
+    const handlers = {
+      onMessage: (message: Message) => this.replies.settle(message),
+      onClose: (reason: string) => this.lost(channel, reason),
+    };
+    const channel: VhostUserChannel = new VhostUserChannel(this.reactor, fd, this.name, handlers, this.closer);
     this.channel = channel;
     await this.send(R.SET_OWNER);
     this.offered = await this.ask(R.GET_FEATURES);
@@ -143,19 +160,19 @@ export class VhostUserFrontend implements VirtioTransport {
         EAGAIN: 'the backend takes no further connection: another endpoint may be using this socket',
         EPROTOTYPE: 'this is not a stream socket',
       };
-      // The kernel has one errno for a socket that nobody listens on and for what is no socket at all.
+      // The kernel has the same errno for a socket without a listener and for a file that is no socket.
       const isOther = error.code === 'ECONNREFUSED' && !statSync(this.path, { throwIfNoEntry: false })?.isSocket();
       const reason = isOther ? 'this is not a socket: name the one that the backend listens on' : cause[error.code];
       throw new Error(`${this.name}: ${reason === undefined ? error.message : `${reason} (${error.code})`}`);
     }
   }
 
-  /** One backend, then the socket is no more than a name that is taken, until {@link close}. */
+  /** Accepts one backend. Afterwards the socket only keeps its name taken, until {@link close}. */
   private awaitBackend(): Promise<number> {
     const { path, name } = this;
     const { signal, onWait } = this.isFirstWait ? this.options : {};
     if (signal?.aborted) throw new Error(`${name}: stopped before a backend had connected`);
-    const listener = new ListeningSocket(path, name);
+    const listener = new ListeningSocket(path, name, this.closer);
     this.listener = listener;
     const reactor = new Reactor();
     this.reactor = reactor;
@@ -190,12 +207,12 @@ export class VhostUserFrontend implements VirtioTransport {
     this.events?.onLost(`${this.name}: the backend hung up (${reason})`);
   }
 
-  /** IOVA_BASE on: the addresses of the memory table that the backend was sent. */
+  /** The memory as the table that the backend was sent says: from IOVA_BASE on. */
   addressSpace(): AddressSpace {
     return new LinearAddressSpace(IOVA_BASE);
   }
 
-  /** Nothing to do: every connection begins with a backend in reset, and {@link close} ends it. */
+  /** Nothing to do: every connection begins with a backend in reset, and {@link close} ends the connection. */
   async reset(): Promise<void> {
     this.status = 0;
   }
@@ -274,10 +291,10 @@ export class VhostUserFrontend implements VirtioTransport {
     await this.send(R.SET_MEM_TABLE, p.encodeMemoryTable([region]), [memory.fd]);
   }
 
-  /** Sends a request that has no answer of its own; with REPLY_ACK the backend confirms it, or we learn that it failed. */
+  /** Sends a request that has no answer of its own. With REPLY_ACK the backend confirms it, or refuses it. */
   private async send(request: number, payload: Buffer | null = null, fds: readonly number[] = []): Promise<void> {
     const channel = this.openChannel();
-    // SET_PROTOCOL_FEATURES itself comes before REPLY_ACK is in force.
+    // SET_PROTOCOL_FEATURES itself is sent before REPLY_ACK is in force.
     const acknowledged = (this.protocolFeatures & p.PROTOCOL_F_REPLY_ACK) !== 0n && request !== R.SET_PROTOCOL_FEATURES;
     channel.send(request, acknowledged ? p.FLAG_NEED_REPLY : 0, payload, fds);
     if (!acknowledged) return;
@@ -303,13 +320,13 @@ export class VhostUserFrontend implements VirtioTransport {
     const { channel } = this;
     this.endWait('closed while it waited for a backend');
     if (channel !== null) {
-      // GET_VRING_BASE stops a ring: when it is answered the backend has let go of our memory.
+      // GET_VRING_BASE stops a ring. After its answer the backend does not use our memory any more.
       try {
         for (const index of this.queues.keys()) {
           await this.request(R.GET_VRING_BASE, p.encodeVringState({ index, num: 0 }), STOP_MS);
         }
       } catch {
-        // The backend is going or gone: closing the socket stops its rings as well.
+        // The backend is going or gone. Closing the socket stops its rings as well.
       }
       this.channel = null;
       channel.close();
@@ -317,12 +334,13 @@ export class VhostUserFrontend implements VirtioTransport {
     }
     for (const queue of this.queues.values()) {
       this.reactor?.unwatch(queue.callFd);
-      queue.close();
+      queue.close(this.closer);
     }
     this.queues = new Map();
     this.reactor?.close();
     this.reactor = null;
     this.listener?.close();
     this.listener = null;
+    await finishClosing(this.closer, this.name);
   }
 }

@@ -1,6 +1,6 @@
-/** The socket of a backend or frontend on which the other one connects: made for its owner only, removed with it. */
+/** The socket of a backend or frontend to which the other side connects: for its owner only, and removed on close. */
 import { lstatSync, unlinkSync } from 'node:fs';
-import { acceptUnix, closeFile, listenUnix, SystemError } from '../../libc/index.js';
+import { acceptUnix, type Closer, closeFile, listenUnix, SystemError } from '../../libc/index.js';
 
 /** What is at the path of a listening socket: the socket, nothing, or another file. */
 export type SocketPlace = 'here' | 'gone' | 'replaced';
@@ -13,10 +13,12 @@ export class ListeningSocket {
   /**
    * Creates the socket (mode 0600); throws when it cannot be created.
    * @param name begins errors
+   * @param closer closes the socket: messages of connections that nobody accepted may have descriptors with them
    */
   constructor(
     private readonly path: string,
     name: string,
+    private readonly closer: Closer,
   ) {
     try {
       this.fd = listenUnix(path);
@@ -37,14 +39,14 @@ export class ListeningSocket {
     }
   }
 
-  /** The next connection, which the caller owns; `null` when none waits. */
+  /** Accepts the next connection, which the caller then owns. `null` when none is waiting. */
   accept(): number | null {
     return acceptUnix(this.fd, this.path);
   }
 
   /**
-   * Whether the file at the path is still this socket: `gone` when somebody has removed it, `replaced` when another file is
-   * in its place. Who connects to the path does not reach this socket then.
+   * Whether the file at the path is still this socket: `gone` when it was removed, `replaced` when another file is in
+   * its place. In both cases a peer that connects to the path does not reach this socket.
    */
   place(): SocketPlace {
     try {
@@ -55,11 +57,11 @@ export class ListeningSocket {
     }
   }
 
-  /** Nobody may be watching it any more. Removes the file, but not one that somebody has put in its place. */
+  /** The socket must not be watched any more. Removes the file, unless another file is in its place. */
   close(): void {
-    // Before the socket is closed: from then on another file may get its inode.
+    // Checked before the socket is closed, because afterwards another file may get its inode.
     const isHere = this.place() === 'here';
-    closeFile(this.fd);
+    this.closer.close(this.fd);
     try {
       if (isHere) unlinkSync(this.path);
     } catch (error) {

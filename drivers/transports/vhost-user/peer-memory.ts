@@ -1,13 +1,13 @@
 /**
- * The memory of one vhost-user peer: the regions of its memory table, mapped into one window, and the translation of the
- * peer's addresses into offsets there.
+ * The memory of one vhost-user peer: the regions of its memory table, mapped into one window, and the translation of the peer's
+ * addresses into offsets in the window.
  *
  * The table is checked before anything is mapped, so that an address that translates is one that can be touched. A file that
- * shrank afterwards would raise SIGBUS at the next touch and end all ports, so files are sealed against that where they can
- * be. Where they cannot, the peer is trusted not to do it, as in every vhost-user backend, or refused ({@link PeerFiles}).
+ * shrank afterwards would raise SIGBUS at the next touch and end all ports. A file that is not sealed against that is taken on
+ * trust, as by every vhost-user backend, or refused ({@link PeerFiles}). It is not sealed here: see {@link memorySeals}.
  */
 import { fstatSync } from 'node:fs';
-import { sealAgainstShrinking } from '../../libc/index.js';
+import { abi, type Closer, memorySeals } from '../../libc/index.js';
 import {
   HUGEPAGE_BYTES,
   MAX_WINDOW_BYTES,
@@ -20,35 +20,37 @@ import type { MemoryRegion } from './protocol.js';
 
 const PAGE_BYTES = 4096;
 const MAX_BLOCK_BYTES = 2 ** 30;
-/** Addresses stay below this: doubles are exact there, also after adding a length. */
+/** Addresses must be below this. Doubles are exact there, also after a length is added. */
 const MAX_ADDRESS = 2n ** 52n;
 /** Fields of an entry of the translation table: first address, address after the last, address - offset. */
 const ENTRY = 3;
 
-/** Which files a peer's memory may be of: any, or only memfds that are, or can be, sealed against shrinking. */
+/** Which files a peer's memory may be of: any file of memory, or only memfds that are sealed against shrinking. */
 export type PeerFiles = 'any' | 'sealed';
 
-/** A region that was found sound, and where it goes. Numbers are exact. */
+/** A region that was found valid, and its place. Numbers are exact. */
 interface Placement {
   readonly fd: number;
   readonly guest: number;
   readonly user: number;
   readonly size: number;
-  /** What of the file is mapped: whole blocks (pages or hugepages) around the region. */
+  /** The part of the file that is mapped: whole blocks (pages or hugepages) around the region. */
   readonly fileStart: number;
   readonly mapBytes: number;
-  /** Where the mapping begins, from the start of the peer's range. */
+  /** Where the mapping begins, in bytes from the start of the peer's range. */
   readonly mapAt: number;
-  /** Where the region begins, from the start of the peer's range. */
+  /** Where the region begins, in bytes from the start of the peer's range. */
   readonly regionAt: number;
 }
 
 export class PeerMemory implements GuestMemory {
   readonly memory: MemoryViews;
   private readonly guestTable: Float64Array;
-  /** Entry that matched last; the next address most likely lies in the same region. */
+  /** The entry that matched last. The next address is most likely in the same region. */
   private last = 0;
   private closed = false;
+  /** Unmaps; closes the files, too, once {@link adopt} was called. They are the caller's before. */
+  private release: () => void = () => this.windows.release(this.range);
 
   private constructor(
     private readonly windows: WindowAllocator,
@@ -60,8 +62,9 @@ export class PeerMemory implements GuestMemory {
   }
 
   /**
-   * Checks and maps a memory table. `fds[i]` is the file of `regions[i]`; they stay the caller's and may be closed
-   * afterwards. Throws an error that names the region and what is wrong with it; nothing is left mapped then.
+   * Checks and maps a memory table. `fds[i]` is the file of `regions[i]`. The file descriptors stay the caller's and
+   * may be closed afterwards. Throws an error that names the region and what is wrong with it; then nothing is left
+   * mapped.
    */
   static map(
     regions: readonly MemoryRegion[],
@@ -83,14 +86,14 @@ export class PeerMemory implements GuestMemory {
     return new PeerMemory(windows, range, placements);
   }
 
-  /** Bytes of window that the peer occupies. */
+  /** Bytes that the peer takes in the window. */
   get size(): number {
     return this.range.size;
   }
 
   /**
-   * Offset in the window of `length` bytes at a guest-physical address (as descriptors hold it, in two halves), or -1
-   * when they do not lie in one region.
+   * Offset in the window of `length` bytes at a guest-physical address, which is given in two halves as descriptors
+   * have it; -1 when the bytes are not all in one region.
    */
   translate(low: number, high: number, length: number): number {
     const address = high * 4294967296 + low;
@@ -100,7 +103,7 @@ export class PeerMemory implements GuestMemory {
     return this.search(address, length);
   }
 
-  /** Offset in the window of `length` bytes at an address of the peer's process (as rings are given), or -1. */
+  /** Offset in the window of `length` bytes at an address of the peer's process, which rings are given by; otherwise -1. */
   translateUser(userAddress: bigint, length: number): number {
     if (userAddress >= MAX_ADDRESS) return -1;
     const address = Number(userAddress);
@@ -111,11 +114,25 @@ export class PeerMemory implements GuestMemory {
     return -1;
   }
 
+  /**
+   * Takes the files over and keeps them open until the memory is unmapped. The mapping is then never the last reference, and
+   * the pages, perhaps gigabytes, are freed where the closer closes the files.
+   */
+  adopt(fds: readonly number[], closer: Closer): void {
+    this.release = () => {
+      const done = closer.hold();
+      this.windows.release(this.range, () => {
+        for (const fd of fds) closer.close(fd);
+        done();
+      });
+    };
+  }
+
   /** Lets go of the peer's memory. No queue may use it any more. */
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    this.windows.release(this.range);
+    this.release();
   }
 
   private search(address: number, length: number): number {
@@ -131,8 +148,8 @@ export class PeerMemory implements GuestMemory {
 }
 
 /**
- * Entries by guest address. Regions that follow each other both for the guest and in the window become one entry: a buffer
- * may then cross from one into the next (hugepage files of which each is a region).
+ * Makes the table, sorted by guest address. Regions that follow each other both in the guest and in the window become
+ * one entry, because a buffer may cross from one into the next (hugepage files, each of which is a region).
  */
 function translationTable(placements: readonly Placement[], start: number): Float64Array {
   const entries: number[] = [];
@@ -189,7 +206,7 @@ function checkedNumbers(
     if (start + region.size > MAX_ADDRESS) {
       throw new Error(`${name}: ${region.size} bytes at 0x${start.toString(16)} reach beyond 2^52`);
     }
-    // Also what keeps rings aligned: offsets in the window equal addresses modulo a page.
+    // This also keeps rings aligned: offsets in the window and addresses are equal modulo a page.
     if (start % BigInt(PAGE_BYTES) !== 0n) {
       throw new Error(`${name}: 0x${start.toString(16)} is not at the start of a page`);
     }
@@ -204,16 +221,18 @@ function checkedNumbers(
 
 /** Checks that the file holds the region; returns the block in which it must be mapped (a hugepage, where it is of such). */
 function checkedFile(fd: number, end: number, name: string, files: PeerFiles): number {
-  // Before its size is looked at: it could shrink in between.
-  const isSealed = sealAgainstShrinking(fd);
-  const stat = fstatSync(fd);
-  if (!stat.isFile()) throw new Error(`${name}: its descriptor is not a file of memory`);
-  if (files === 'sealed' && !isSealed) {
+  // First of all, because fstat(2) of a file that a server answers for can take for ever; a seal never goes again.
+  const seals = memorySeals(fd);
+  if (seals === null) {
+    throw new Error(`${name}: its descriptor is not a file of memory: a memfd, or a file of tmpfs or hugetlbfs`);
+  }
+  if (files === 'sealed' && (seals & abi.F_SEAL_SHRINK) === 0) {
     throw new Error(
       `${name}: its file can shrink, and this port takes sealed memory only; have it made with memfd_create and ` +
-        'MFD_ALLOW_SEALING (QEMU: memory-backend-memfd,share=on)',
+        'sealed with F_SEAL_SHRINK (QEMU: memory-backend-memfd,share=on)',
     );
   }
+  const stat = fstatSync(fd);
   if (stat.size < end) throw new Error(`${name}: ends at byte ${end} of a file of ${stat.size} bytes`);
   const block = stat.blksize;
   const usable = block > PAGE_BYTES && block <= MAX_BLOCK_BYTES && (block & (block - 1)) === 0;

@@ -1,9 +1,9 @@
 /**
- * vhost-user messages: ids, flags, protocol features and the payloads that this project sends or understands.
+ * vhost-user messages: ids, flags, protocol features, and the payloads that this project sends or understands.
  *
  * Source: QEMU, docs/interop/vhost-user.rst ("Message Specification", "Front-end message types"). All numbers are in
- * the machine's byte order, which is little-endian here (drivers/libc checks that). 64-bit fields are bigints: a peer may
- * put anything there, and all this happens only while a device is set up.
+ * the machine's byte order, which is little-endian (drivers/libc checks that). 64-bit fields are bigints, because a
+ * peer may put any value there. All this happens only while a device is set up.
  */
 
 export const VhostUserRequest = {
@@ -41,43 +41,39 @@ export const VhostUserRequest = {
 
 const requestNames = new Map<number, string>(Object.entries(VhostUserRequest).map(([name, id]) => [id, name]));
 
-/** `SET_MEM_TABLE` for 5; for an id that is not known here, `request 99`. */
+/** The name of a request: `SET_MEM_TABLE` for 5, or `request 99` for an unknown id. */
 export function requestName(id: number): string {
   return requestNames.get(id) ?? `request ${id}`;
 }
 
 export const PROTOCOL_VERSION = 1;
-export const FLAG_VERSION_MASK = 0x3;
+const FLAG_VERSION_MASK = 0x3;
 export const FLAG_REPLY = 1 << 2;
 export const FLAG_NEED_REPLY = 1 << 3;
 
 export const PROTOCOL_F_MQ = 1n << 0n;
-export const PROTOCOL_F_LOG_SHMFD = 1n << 1n;
-export const PROTOCOL_F_RARP = 1n << 2n;
 export const PROTOCOL_F_REPLY_ACK = 1n << 3n;
 export const PROTOCOL_F_MTU = 1n << 4n;
-export const PROTOCOL_F_BACKEND_REQ = 1n << 5n;
 export const PROTOCOL_F_CONFIG = 1n << 9n;
-export const PROTOCOL_F_INFLIGHT_SHMFD = 1n << 12n;
 export const PROTOCOL_F_RESET_DEVICE = 1n << 13n;
 export const PROTOCOL_F_STATUS = 1n << 16n;
 
-/** In the payload of SET_VRING_KICK, _CALL and _ERR: no descriptor comes along, the ring is polled. */
-export const VRING_NOFD = 1n << 8n;
+/** In the payload of SET_VRING_KICK, _CALL and _ERR: the message has no file descriptor, the ring is polled. */
+const VRING_NOFD = 1n << 8n;
 const VRING_INDEX_MASK = 0xffn;
 
-/** The memory table has at most this many regions. */
-export const MAX_MEMORY_REGIONS = 8;
+/** Largest number of regions in the memory table. */
+const MAX_MEMORY_REGIONS = 8;
 
 export const HEADER_BYTES = 12;
-/** More than any payload that is understood here; a longer one is not vhost-user. */
+/** Longer than any payload that is understood here. A longer message is not vhost-user. */
 export const MAX_PAYLOAD_BYTES = 4096;
 
 const VRING_ADDRESS_BYTES = 40;
 const MEMORY_TABLE_HEAD_BYTES = 8;
 const MEMORY_REGION_BYTES = 32;
 
-/** The peer broke the protocol. The message is one line that names the request and what was found. */
+/** The peer broke the protocol. The error message is one line that names the request and what was found. */
 export class ProtocolError extends Error {
   override readonly name = 'ProtocolError';
 }
@@ -85,17 +81,17 @@ export class ProtocolError extends Error {
 export interface MessageHeader {
   request: number;
   flags: number;
-  /** Bytes of payload that follow. */
+  /** Bytes of payload that follow the header. */
   size: number;
 }
 
-/** A ring index and a number whose meaning depends on the request (size, base, 0 or 1 for enable). */
-export interface VringState {
+/** A ring index, and a number whose meaning depends on the request (size, base, or 1 and 0 to enable and disable). */
+interface VringState {
   index: number;
   num: number;
 }
 
-/** User addresses of the parts of a ring. */
+/** The addresses of the parts of a ring in the peer's process. */
 export interface VringAddress {
   index: number;
   flags: number;
@@ -109,7 +105,7 @@ export interface MemoryRegion {
   guestAddress: bigint;
   size: bigint;
   userAddress: bigint;
-  /** Where the region begins in the file that came along. */
+  /** Where the region begins in its file, in bytes. */
   mmapOffset: bigint;
 }
 
@@ -120,7 +116,7 @@ export function encodeHeader(into: Buffer, header: MessageHeader): void {
   into.writeUInt32LE(header.size, 8);
 }
 
-/** Reads a header; throws a {@link ProtocolError} on another version of the protocol or an absurd size. */
+/** Reads a header. Throws a {@link ProtocolError} for another version of the protocol, or an impossible size. */
 export function decodeHeader(bytes: Buffer): MessageHeader {
   const header = { request: bytes.readUInt32LE(0), flags: bytes.readUInt32LE(4), size: bytes.readUInt32LE(8) };
   const version = header.flags & FLAG_VERSION_MASK;
@@ -131,7 +127,7 @@ export function decodeHeader(bytes: Buffer): MessageHeader {
   }
   if (header.size > MAX_PAYLOAD_BYTES) {
     throw new ProtocolError(
-      `${requestName(header.request)}: payload of ${header.size} bytes; at most ${MAX_PAYLOAD_BYTES} are sensible`,
+      `${requestName(header.request)}: payload of ${header.size} bytes; at most ${MAX_PAYLOAD_BYTES} are possible`,
     );
   }
   return header;
@@ -143,7 +139,7 @@ function expectSize(payload: Buffer, size: number, what: string): void {
   }
 }
 
-/** Throws unless the payload is empty. `what` names the request in the error, as in all decoders. */
+/** Throws unless the payload is empty. `what` names the request in the error, here and in all decoders. */
 export function expectEmpty(payload: Buffer, what: string): void {
   expectSize(payload, 0, what);
 }
@@ -159,7 +155,7 @@ export function decodeU64(payload: Buffer, what: string): bigint {
   return payload.readBigUInt64LE(0);
 }
 
-/** The payload of SET_VRING_KICK, _CALL and _ERR. */
+/** Writes the payload of SET_VRING_KICK, _CALL and _ERR. */
 export function encodeVringFd(index: number, hasFd: boolean): Buffer {
   return encodeU64(BigInt(index) | (hasFd ? 0n : VRING_NOFD));
 }
@@ -217,7 +213,7 @@ export function encodeMemoryTable(regions: readonly MemoryRegion[]): Buffer {
   return payload;
 }
 
-/** Reads a memory table of 0 to {@link MAX_MEMORY_REGIONS} regions. Only its shape is checked here. */
+/** Reads a memory table of 0 to {@link MAX_MEMORY_REGIONS} regions. Only the format is checked here. */
 export function decodeMemoryTable(payload: Buffer, what: string): MemoryRegion[] {
   if (payload.length < MEMORY_TABLE_HEAD_BYTES) {
     throw new ProtocolError(

@@ -1,6 +1,6 @@
 /**
- * A queue pair of a vhost-user port as the switch uses it. It stays the same object while peers come and go; what the
- * switch wants (kicks or polling) is applied anew to each ring that starts.
+ * A queue pair of a vhost-user port as the switch uses it. It stays the same object while peers come and go. What the
+ * switch wants (kicks or polling) is passed on to each ring that starts.
  */
 import type { PacketEndpoint } from '../../packet-endpoint.js';
 import type { PacketBurst } from '../../virtio/device/packet-burst.js';
@@ -10,7 +10,7 @@ import type { DeviceTxQueue } from '../../virtio/device/tx-queue.js';
 
 export class QueuePair implements PacketEndpoint {
   onKick: (() => void) | null = null;
-  /** Counters of the driver's receive ring and of its transmit ring, handed to each ring that takes that place. */
+  /** Counters of the driver's receive ring and of its transmit ring. Each ring that takes that place continues them. */
   readonly rxCounts = makeQueueCounters();
   readonly txCounts = makeQueueCounters();
   private tx: DeviceTxQueue | null = null;
@@ -20,7 +20,7 @@ export class QueuePair implements PacketEndpoint {
 
   constructor(readonly name: string) {}
 
-  /** The driver's transmit queue; `null` while it is not both started and enabled. */
+  /** The driver's transmit queue; `null` unless it is both started and enabled. */
   get txQueue(): DeviceTxQueue | null {
     return this.tx;
   }
@@ -61,7 +61,7 @@ export class QueuePair implements PacketEndpoint {
     if (this.tx !== null) this.tx.disableKick();
   }
 
-  /** Names as the switch sees the port: `in_…` what the peer sent, `out_…` what it was given. */
+  /** Names are from the switch's view: `in_…` is what the peer sent, `out_…` is what it was given. */
   counters(): Record<string, number> {
     const counters: Record<string, number> = {};
     namedCounters(this.txCounts, 'in', counters);
@@ -69,7 +69,9 @@ export class QueuePair implements PacketEndpoint {
     return counters;
   }
 
-  /** Told by the session: the queues that are started and enabled from now on. Returns whether that is a change. */
+  /**
+   * Sets the queues that are started and enabled from now on; called by the session. Returns whether that is a change.
+   */
   attach(tx: DeviceTxQueue | null, rx: DeviceRxQueue | null, pollOnly: boolean): boolean {
     const changed = tx !== this.tx || rx !== this.rx || pollOnly !== this.polled;
     const newTx = tx !== this.tx ? tx : null;

@@ -1,7 +1,7 @@
-/** Answers of a vhost-user backend, matched to the requests they belong to: in order, each within a time limit. */
+/** Matches the answers of a vhost-user backend to the requests: in their order, each within a time limit. */
 import { FLAG_REPLY, ProtocolError, requestName } from './protocol.js';
 
-/** A backend that takes longer than this to answer a message is not working. */
+/** Time limit of an answer, in ms. */
 const REPLY_TIMEOUT_MS = 5000;
 
 interface Waiter {
@@ -14,15 +14,18 @@ interface Waiter {
 export class PendingReplies {
   private waiting: Waiter[] = [];
 
-  /** @param name begins every error */
+  /** @param name the beginning of every error */
   constructor(private readonly name: string) {}
 
-  /** The payload of the answer to `request`, which has just been sent. Rejects when it does not come within `timeoutMs`. */
+  /**
+   * Resolves to the payload of the answer to `request`, which was just sent. Rejects when none comes within
+   * `timeoutMs`.
+   */
   expect(request: number, timeoutMs = REPLY_TIMEOUT_MS): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.failAll(
-          `the backend does not answer ${requestName(request)} within ${timeoutMs / 1000} s: it hangs, or serves another endpoint on this socket`,
+          `the backend did not answer ${requestName(request)} within ${timeoutMs / 1000} s: it hangs, or serves another endpoint on this socket`,
         );
       }, timeoutMs);
       this.waiting.push({ request, timer, resolve, reject });
@@ -35,10 +38,10 @@ export class PendingReplies {
     if (waiter === undefined || waiter.request !== message.request || (message.flags & FLAG_REPLY) === 0) {
       if (waiter !== undefined) this.waiting.unshift(waiter);
       const due = waiter === undefined ? 'nothing' : `the answer to ${requestName(waiter.request)}`;
-      throw new ProtocolError(`${requestName(message.request)} from the backend, where ${due} was due`);
+      throw new ProtocolError(`${requestName(message.request)} came from the backend, but ${due} was due`);
     }
     clearTimeout(waiter.timer);
-    // The channel reuses its memory.
+    // Copied, because the channel reuses its memory.
     waiter.resolve(Buffer.from(message.payload));
   }
 

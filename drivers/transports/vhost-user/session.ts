@@ -1,13 +1,12 @@
 /**
- * One frontend's connection to the backend: its messages, and the state that they set up. Ends with the connection.
+ * One frontend's connection to the backend: its messages, and the state that they set up. It ends with the connection.
  *
- * A message that is malformed ends the connection. One that is well-formed but cannot be done is refused with a non-zero
- * REPLY_ACK where the frontend asked for one, and ends the connection where it did not: going on would leave the two sides
- * with different ideas of the device.
+ * A malformed message ends the connection. A well-formed message that cannot be served is refused by a REPLY_ACK that
+ * is not 0, if the frontend asked for one. Otherwise it ends the connection, because the two sides would have different
+ * views of the device.
  */
-import type { Reactor } from '../../libc/index.js';
+import type { Closer, Reactor } from '../../libc/index.js';
 import type { WindowAllocator } from '../../memory/index.js';
-import { MAX_BURST, PacketBurst } from '../../virtio/device/packet-burst.js';
 import type { SignalPacer } from '../../virtio/device/signal-pacer.js';
 import { featureNames, VHOST_USER_F_PROTOCOL_FEATURES } from '../../virtio/features.js';
 import {
@@ -26,12 +25,10 @@ import * as p from './protocol.js';
 import type { QueuePair } from './queue-pair.js';
 import type { SessionEvents } from './session-events.js';
 import { StatusField } from './status-field.js';
+import { TxDiscarder } from './tx-discarder.js';
 import { Vring, type VringEvents } from './vring.js';
 
 const { VhostUserRequest: Request } = p;
-
-/** Bursts discarded at one kick of a ring that is not enabled; a driver may go on for longer than we like. */
-const MAX_DISCARDS = 1024;
 
 export interface SessionOptions {
   readonly name: string;
@@ -41,20 +38,25 @@ export interface SessionOptions {
   readonly files: PeerFiles;
   /** Signals the peer's eventfds. It outlives the connection: a peer that made signals slow does not lose its record. */
   readonly signals: SignalPacer;
+  /** Closes what the peer sent. */
+  readonly closer: Closer;
 }
 
 export class VhostUserSession implements VringEvents {
-  /** What NET_SET_MTU said; 0 until then. */
+  /** The value of NET_SET_MTU; 0 until it was received. */
   mtu = 0;
   private readonly channel: VhostUserChannel;
   private readonly vrings: Vring[];
   private readonly offered: bigint;
-  private readonly discarded: PacketBurst;
   private features = 0n;
   private protocolFeatures = 0n;
   private readonly status = new StatusField();
   private memory: PeerMemory | null = null;
   private readonly ignored = new Set<number>();
+  /** Not in the time between a ring's start and its first SET_VRING_ENABLE: what a driver sent while the backend was away would be lost. */
+  private readonly discarder = new TxDiscarder(
+    (vring) => this.status.isLive && vring.isTx && vring.enabledByPeer === false && !this.isEnabled(vring),
+  );
 
   /** Takes over the connected socket `fd`. */
   constructor(
@@ -62,22 +64,23 @@ export class VhostUserSession implements VringEvents {
     private readonly options: SessionOptions,
     private readonly events: SessionEvents,
   ) {
-    const { reactor, pairs, name, signals } = options;
+    const { reactor, pairs, name, signals, closer } = options;
     this.offered = offeredFeatures(pairs.length);
     this.vrings = pairs.flatMap((pair, i) => [
-      new Vring(2 * i, reactor, pair.rxCounts, this, signals),
-      new Vring(2 * i + 1, reactor, pair.txCounts, this, signals),
+      new Vring(2 * i, reactor, closer, pair.rxCounts, this, signals),
+      new Vring(2 * i + 1, reactor, closer, pair.txCounts, this, signals),
     ]);
-    this.discarded = new PacketBurst({ u8: new Uint8Array(0), u16: new Uint16Array(0), u32: new Uint32Array(0) });
-    this.channel = new VhostUserChannel(reactor, fd, name, {
-      onMessage: (message) => this.onMessage(message),
-      onClose: (reason) => events.onClose(reason),
-    });
+    const handlers = {
+      onMessage: (message: Message) => this.onMessage(message),
+      onClose: (reason: string) => events.onClose(reason),
+    };
+    this.channel = new VhostUserChannel(reactor, fd, name, handlers, closer);
   }
 
   /** Stops all rings, closes the connection and unmaps the peer's memory. */
   dispose(): void {
     this.channel.close();
+    this.discarder.dispose();
     for (const vring of this.vrings) vring.dispose();
     this.attachQueues();
     this.memory?.close();
@@ -85,8 +88,7 @@ export class VhostUserSession implements VringEvents {
   }
 
   onKick(vring: Vring): void {
-    if (this.status.isLive && vring.isTx && vring.enabledByPeer === false && !this.isEnabled(vring))
-      this.discard(vring);
+    this.discarder.kicked(vring);
     this.events.onKick(this.pairOf(vring));
   }
 
@@ -119,7 +121,7 @@ export class VhostUserSession implements VringEvents {
     if (reply !== null) this.channel.send(message.request, p.FLAG_REPLY, reply);
   }
 
-  /** Does what the message asks for. Returns the payload of the reply of a request that always has one. */
+  /** Executes the request. Returns the payload of the reply, for a request that always has one. */
   private execute(message: Message, what: string, wantsAck: boolean): Buffer | null {
     const { payload } = message;
     switch (message.request) {
@@ -237,9 +239,10 @@ export class VhostUserSession implements VringEvents {
       throw new p.ProtocolError(`${what}: ${message.fds.length} descriptors for ${regions.length} regions`);
     }
     const memory = PeerMemory.map(regions, message.fds, this.options.windows, this.options.files);
+    memory.adopt(message.fds.splice(0), this.options.closer);
     const old = this.memory;
     this.memory = memory;
-    // "Changing some configuration aspects on the fly": running rings go on in the new table if they are in it.
+    // "Changing some configuration aspects on the fly": running rings go on in the new table, if they are in it.
     for (const vring of this.vrings) {
       this.relocated(vring, memory);
       if (!old) vring.arm(memory, ringFeatures(this.features));
@@ -263,14 +266,14 @@ export class VhostUserSession implements VringEvents {
     if (message.request === Request.SET_VRING_KICK) vring.setKick(fd);
     else if (message.request === Request.SET_VRING_CALL) vring.setCall(fd);
     else vring.setErr(fd);
-    // Only now it is the ring's: a descriptor that was refused is closed with the message.
+    // From here on it is the ring's. A file descriptor that was refused is closed with the message.
     message.fds.length = 0;
     vring.arm(this.memory, ringFeatures(this.features));
-    // A running ring may be one to be polled now.
+    // A running ring may have to be polled now.
     this.attachQueues();
   }
 
-  /** What is not understood: refused when an answer is wanted, else as if it had not been sent, with one line an id. */
+  /** An unknown request: refused if an answer is wanted, otherwise ignored, with one line per request id. */
   private ignore(request: number, what: string, wantsAck: boolean): null {
     if (wantsAck) throw new Error('not supported');
     if (!this.ignored.has(request) && this.ignored.size < 32) {
@@ -312,17 +315,5 @@ export class VhostUserSession implements VringEvents {
       if (pair.attach(txQueue, rxQueue, txQueue !== null && tx.pollOnly)) changed = true;
     }
     if (changed) this.events.onChange();
-  }
-
-  /**
-   * "In the disabled state the back-end must process and discard any TX packets." Not in the time between a ring's start
-   * and its first SET_VRING_ENABLE, though: what a driver sent while the backend was away would be lost.
-   */
-  private discard(vring: Vring): void {
-    const queue = vring.txQueue;
-    for (let i = 0; queue !== null && i < MAX_DISCARDS; i++) {
-      if (queue.take(this.discarded, MAX_BURST) > 0) queue.complete();
-      else if (queue.enableKick()) return;
-    }
   }
 }

@@ -1,23 +1,23 @@
 /**
- * The device status field as the frontend sets it (virtio 1.2, 2.1), where PROTOCOL_F_STATUS was negotiated. Without it there is
- * none: a frontend sets up and kicks rings when its driver is ready.
+ * The device status (virtio 1.2, 2.1) as the frontend sets it, if PROTOCOL_F_STATUS was negotiated. Without it there is
+ * no status: the frontend sets up and kicks rings when its driver is ready.
  */
 import { VIRTIO_STATUS_DRIVER_OK, VIRTIO_STATUS_FEATURES_OK } from '../../virtio/features.js';
 
 export class StatusField {
-  /** PROTOCOL_F_STATUS. */
+  /** Whether PROTOCOL_F_STATUS was negotiated. */
   negotiated = false;
-  /** What GET_STATUS answers. */
+  /** The answer to GET_STATUS. */
   bits = 0;
-  /** The features that came last were refused. */
+  /** Whether the last features were refused. */
   featuresRefused = false;
 
-  /** 2.2.2: FEATURES_OK does not stay set where the features were not accepted. */
+  /** Sets the status. 2.2.2: FEATURES_OK does not stay set when the features were not accepted. */
   set(bits: number): void {
     this.bits = this.featuresRefused ? bits & ~VIRTIO_STATUS_FEATURES_OK : bits;
   }
 
-  /** 2.1.2: no buffer is touched before DRIVER_OK. */
+  /** Whether the driver may be served. 2.1.2: no buffer is touched before DRIVER_OK. */
   get isLive(): boolean {
     return !this.negotiated || (this.bits & VIRTIO_STATUS_DRIVER_OK) !== 0;
   }

@@ -1,10 +1,11 @@
 /**
- * One ring of a vhost-user session: what the frontend has said about it, and the state that follows from that (QEMU,
- * docs/interop/vhost-user.rst, "Ring states"): stopped until its first kick, then started; enabled or not apart from that.
+ * One ring of a vhost-user session: what the frontend has said about it, and the state that follows (QEMU,
+ * docs/interop/vhost-user.rst, "Ring states"). It is stopped until its first kick, then started; apart from that it is
+ * enabled or not.
  */
 import { readlinkSync } from 'node:fs';
-import { abi, closeFile, type Reactor, setNonBlocking } from '../../libc/index.js';
-import { quoted } from '../../log/text.js';
+import { abi, type Closer, type Reactor, setNonBlocking } from '../../libc/index.js';
+import { quoted } from '../../log/safe-text.js';
 import type { RingOptions, RingPlace } from '../../virtio/device/ring.js';
 import { DeviceRxQueue } from '../../virtio/device/rx-queue.js';
 import type { SignalPacer } from '../../virtio/device/signal-pacer.js';
@@ -14,7 +15,7 @@ import { availBytes, descTableBytes, MAX_SPLIT_QUEUE_SIZE, usedBytes } from '../
 import type { PeerMemory } from './peer-memory.js';
 import type { VringAddress } from './protocol.js';
 
-/** What the feature bits say about all rings. */
+/** What the negotiated features say about all rings. */
 export type RingFeatures = Pick<RingOptions, 'packed' | 'eventIdx' | 'indirect' | 'headerBytes' | 'mergeable'>;
 
 export interface VringEvents {
@@ -22,26 +23,26 @@ export interface VringEvents {
   onKick(vring: Vring): void;
   /** The ring started or stopped. */
   onState(vring: Vring): void;
-  /** The driver broke the ring; it has been stopped. */
+  /** The driver broke the ring, which is stopped now. */
   onBroken(vring: Vring, reason: string): void;
 }
 
-/** No descriptor, although the frontend was to send one: it polls, or wants to be polled. */
+/** There is no file descriptor, although the frontend could send one: it polls, or wants to be polled. */
 const NO_FD = -1;
 
 export class Vring {
   /** Even rings are the driver's receive queues, odd ones its transmit queues (virtio 1.2, 5.1.2). */
   readonly isTx: boolean;
-  /** What SET_VRING_ENABLE said last; `null` until it has come. */
+  /** What SET_VRING_ENABLE said last; `null` until it was received. */
   enabledByPeer: boolean | null = null;
   private size = 0;
   private base = 0;
   /** The layout of the queue that was made last. */
   private packed = false;
   private address: VringAddress | null = null;
-  /** `null` until SET_VRING_KICK has come. */
+  /** `null` until SET_VRING_KICK was received. */
   private kickFd: number | null = null;
-  /** The kick has come, perhaps before the ring was set up. */
+  /** Whether the ring was kicked, perhaps before it was set up. */
   private kickSeen = false;
   private callFd = NO_FD;
   private errFd = NO_FD;
@@ -52,6 +53,8 @@ export class Vring {
   constructor(
     readonly index: number,
     private readonly reactor: Reactor,
+    /** Closes the frontend's descriptors. */
+    private readonly closer: Closer,
     /** Counters of the ring; they outlive it. */
     private readonly counts: Float64Array,
     private readonly events: VringEvents,
@@ -65,12 +68,12 @@ export class Vring {
     return this.running;
   }
 
-  /** True while the ring is started and only polling finds what it holds. */
+  /** True while the ring is started and must be polled, because its driver sends no kicks. */
   get pollOnly(): boolean {
     return this.running && this.kickFd === NO_FD;
   }
 
-  /** The queue of a started transmit ring. */
+  /** The queue of a started transmit ring, otherwise null. */
   get txQueue(): DeviceTxQueue | null {
     return this.running ? this.tx : null;
   }
@@ -90,7 +93,7 @@ export class Vring {
     this.size = size;
   }
 
-  /** What a packed ring's base means, and its limits: {@link RingOptions.base}. */
+  /** Sets where the ring begins: {@link RingOptions.base}. */
   setBase(base: number, packed: boolean): void {
     if (this.running) throw new Error(`ring ${this.index}: base set while it runs`);
     if (!packed && base > 0xffff) throw new Error(`ring ${this.index}: base ${base}; a split ring's index has 16 bits`);
@@ -103,17 +106,17 @@ export class Vring {
     if (!this.running) this.halt();
   }
 
-  /** Takes the descriptor over; -1 when the ring is to be polled. */
+  /** Takes over the file descriptor; -1 when the ring is to be polled. */
   setKick(fd: number): void {
     if (fd !== NO_FD) checkEventfd(fd, `ring ${this.index}: kick`);
     if (fd !== NO_FD) this.reactor.watch(fd, abi.EPOLLIN | abi.EPOLLET, () => this.kicked());
     this.dropKick();
     this.kickFd = fd;
-    // Nobody kicks any more a ring that waits for its first kick.
+    // A ring that waits for its first kick would wait for ever.
     if (fd === NO_FD && this.queue !== null && !this.running) this.start();
   }
 
-  /** Takes the descriptor over; -1 when the driver polls. */
+  /** Takes over the file descriptor; -1 when the driver polls. */
   setCall(fd: number): void {
     if (fd !== NO_FD) checkSignalled(fd, `ring ${this.index}: call`);
     this.drop(this.callFd);
@@ -121,12 +124,12 @@ export class Vring {
     const ring = this.queue?.ring;
     if (!ring) return;
     ring.callFd = fd;
-    // Used buffers may have been signalled on the old one when nobody listened there any more. One signal too many is no
-    // harm (virtio 1.2, 2.7.7.1), one too few is a driver that sleeps for ever.
+    // Used buffers may have been signalled on the old one when the driver did not listen to it any more. One signal too
+    // many does no harm (virtio 1.2, 2.7.7.1); with one too few the driver sleeps for ever.
     if (fd !== NO_FD && this.running) this.signals.signal(fd);
   }
 
-  /** Takes the descriptor over; -1 for none. */
+  /** Takes over the file descriptor; -1 for none. */
   setErr(fd: number): void {
     if (fd !== NO_FD) checkSignalled(fd, `ring ${this.index}: err`);
     this.drop(this.errFd);
@@ -134,9 +137,9 @@ export class Vring {
   }
 
   /**
-   * Makes the queue once size, address, kick and memory are known. It starts at its first kick; at once when it is to be
-   * polled, and when buffers wait already: a driver that was told not to notify, by a backend before this one, would never
-   * kick. Throws when the addresses are not in the memory.
+   * Makes the queue once size, address, kick and memory are known. The queue starts at its first kick. It starts at
+   * once when it is to be polled, and when buffers are waiting already: if an earlier backend had told the driver not
+   * to notify, the driver would never kick. Throws when the addresses are not in the memory.
    */
   arm(memory: PeerMemory | null, features: RingFeatures): void {
     if (this.queue !== null || this.size === 0 || !this.address || this.kickFd === null || !memory) return;
@@ -149,16 +152,16 @@ export class Vring {
     const queue = this.queue!;
     queue.ring.onBroken = (reason) => this.broke(reason);
     const quiet = queue.enableKick();
-    // What the driver has put into its ring may have broken it just now.
+    // What the driver has put into its ring may have broken it already.
     if (queue.ring.live && (this.kickFd === NO_FD || !quiet || this.kickSeen)) this.start();
   }
 
-  /** What was negotiated is about to change: a ring that waits for its first kick is to be armed anew. */
+  /** The negotiated features are about to change: a ring that waits for its first kick must be armed again. */
   disarm(): void {
     if (!this.running) this.halt();
   }
 
-  /** The memory table or the addresses have changed. A ring that does not resolve any more is stopped; returns why. */
+  /** The memory table or the addresses have changed. Returns null, or why the ring cannot be found and so was stopped. */
   relocate(memory: PeerMemory): string | null {
     const queue = this.queue;
     if (queue === null || this.address === null) return null;
@@ -171,7 +174,7 @@ export class Vring {
     }
   }
 
-  /** GET_VRING_BASE: stops the ring until it is set up and kicked anew. Returns where to go on from. */
+  /** GET_VRING_BASE: stops the ring until it is set up and kicked again. Returns where the ring must then begin. */
   stop(): number {
     this.base = this.halt();
     this.dropKick();
@@ -179,7 +182,7 @@ export class Vring {
     return this.base;
   }
 
-  /** Stops the ring and closes its descriptors. */
+  /** Stops the ring and closes its file descriptors. */
   dispose(): void {
     this.stop();
     this.setErr(NO_FD);
@@ -201,7 +204,7 @@ export class Vring {
     else if (this.queue !== null) this.start();
   }
 
-  /** Stops using the queue, or the one that waits for its first kick; the configuration stays. */
+  /** Stops using the queue, started or not. The configuration stays. */
   private halt(): number {
     const base = this.queue?.ring.stop() ?? this.base;
     const ran = this.running;
@@ -218,17 +221,17 @@ export class Vring {
     this.events.onBroken(this, reason);
   }
 
-  /** Closes a descriptor that was signalled. */
+  /** Closes a file descriptor that was signalled. */
   private drop(fd: number): void {
     if (fd === NO_FD) return;
     this.signals.forget(fd);
-    closeFile(fd);
+    this.closer.close(fd);
   }
 
   private dropKick(): void {
     if (this.kickFd !== null && this.kickFd !== NO_FD) {
       this.reactor.unwatch(this.kickFd);
-      closeFile(this.kickFd);
+      this.closer.close(this.kickFd);
     }
     this.kickFd = null;
     this.kickSeen = false;
@@ -258,15 +261,18 @@ export class Vring {
 }
 
 /**
- * A descriptor that is signalled. Where a signal must be written, for want of Linux AIO, the write to a blocking eventfd with a
- * full counter would wait for the frontend to read it.
+ * Checks a file descriptor that this process signals, and makes it non-blocking. Without Linux AIO a signal is a write,
+ * which on a blocking eventfd with a full counter would wait until the frontend reads it.
  */
 function checkSignalled(fd: number, name: string): void {
   checkEventfd(fd, name);
   setNonBlocking(fd, name);
 }
 
-/** Anything else that a frontend may send could block the write that signals it, and with it the switch. */
+/**
+ * Anything else that a frontend may send could block the write that signals it, and with it the switch. The kernel answers
+ * from what it has in memory and asks no server; and no file can have this name, because a path begins with a slash.
+ */
 function checkEventfd(fd: number, name: string): void {
   const target = readlinkSync(`/proc/self/fd/${fd}`);
   if (target !== 'anon_inode:[eventfd]')

@@ -1,6 +1,6 @@
 /**
- * Where a virtio PCI device has its structures (virtio 1.2, 4.1.4): vendor-specific capabilities, each naming a piece of
- * a BAR.
+ * Where a virtio PCI device has its structures (virtio 1.2, 4.1.4): vendor-specific capabilities, each of which names a
+ * range of a BAR.
  */
 import { CAP_ID_VENDOR, CONFIG_SPACE_BYTES, configRead32, listCapabilities } from '../../pci/config-space.js';
 import { COMMON_CONFIG_BYTES } from './common-config.js';
@@ -23,8 +23,8 @@ const DEVICE_CFG = 4;
 /** 4.1.4: "bar … values 0x0 to 0x5 …, any other value is reserved". */
 const LAST_BAR = 5;
 
-/** A piece of a BAR, in bytes. */
-export interface BarRegion {
+/** A range of a BAR, in bytes. */
+interface BarRegion {
   readonly bar: number;
   readonly offset: number;
   readonly length: number;
@@ -33,17 +33,17 @@ export interface BarRegion {
 export interface VirtioPciLayout {
   readonly common: BarRegion;
   readonly notify: BarRegion;
-  /** Bytes between the notification addresses of queues (4.1.4.4); 0 where all share one. */
+  /** Bytes between the notification addresses of queues (4.1.4.4); 0 when all queues share one. */
   readonly notifyMultiplier: number;
-  /** The device-specific configuration; null where the device has none. */
+  /** The device-specific configuration, or null when the device has none. */
   readonly device: BarRegion | null;
 }
 
 /**
- * Reads the layout out of the configuration space.
- * @param canMap whether a piece of a BAR can be used; of several capabilities of a type the first that can is taken
- * (4.1.4.1: the device orders them by its preference).
- * @throws Error with one line when a needed structure is missing, or cannot be reached.
+ * Reads the layout from the configuration space.
+ * @param canMap whether a range of a BAR can be used. Of several capabilities of one type, the first usable one is
+ * taken (4.1.4.1: the device orders them by its preference).
+ * @throws Error with one line when a needed structure is missing or cannot be reached
  */
 export function virtioPciLayout(
   config: Uint8Array,
@@ -94,7 +94,7 @@ export function virtioPciLayout(
   if (common !== null && notify !== null) return { common, notify, notifyMultiplier, device };
   if (!modern) {
     throw new Error(
-      `${name}: the device has only the legacy interface of virtio 0.9, which is not driven here; have its host offer ` +
+      `${name}: the device has only the legacy interface of virtio 0.9, which tspmd does not drive; have its host offer ` +
         'the modern one (QEMU: disable-legacy=on, or disable-modern=off)',
     );
   }

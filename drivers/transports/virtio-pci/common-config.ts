@@ -1,8 +1,9 @@
 /**
  * The common configuration structure of a virtio PCI device (virtio 1.2, 4.1.4.3): its registers as properties.
  *
- * 4.1.3.1: each field is accessed by its own width, 64-bit ones as two halves. So every access here is one plain load or
- * store of a typed array of that width: a DataView may go byte by byte, and Atomics may lock the bus for a register.
+ * 4.1.3.1: each field is accessed by its own width, 64-bit fields as two halves. Therefore every access here is one
+ * plain load or store of a typed array of that width. A DataView may access single bytes, and Atomics may lock the bus
+ * for a register.
  */
 import type { MemoryViews } from '../../memory/index.js';
 
@@ -22,7 +23,7 @@ const QUEUE_NOTIFY_OFF = 30;
 const QUEUE_DESC = 32;
 const QUEUE_DRIVER = 40;
 const QUEUE_DEVICE = 48;
-/** To the end of queue_device: what every version of the structure has. */
+/** Up to the end of queue_device, which every version of the structure has. */
 export const COMMON_CONFIG_BYTES = 56;
 
 /** No vector is mapped (4.1.5.1.2). */
@@ -35,7 +36,7 @@ export class CommonConfig {
   private readonly u16: Uint16Array;
   private readonly u32: Uint32Array;
 
-  /** @param at where the structure begins, a multiple of 4 */
+  /** @param at where the structure begins in the BAR, a multiple of 4 */
   constructor(
     bar: MemoryViews,
     private readonly at: number,
@@ -61,7 +62,7 @@ export class CommonConfig {
     return this.read16(NUM_QUEUES);
   }
 
-  /** Features 32 bits at a time, by the select register. Those from 64 on do not concern a network device. */
+  /** Reads the features, 32 bits at a time through the select register. A network device needs none from bit 64 on. */
   readDeviceFeatures(): bigint {
     let features = 0n;
     for (let word = 0; word < 2; word++) {
@@ -78,13 +79,13 @@ export class CommonConfig {
     }
   }
 
-  /** Maps configuration changes to a vector; false when the device has no room for it (4.1.5.1.2.1: read back). */
+  /** Maps configuration changes to a vector. False when the device has no resources for it (4.1.5.1.2.1: read back). */
   mapConfigVector(vector: number): boolean {
     this.write16(CONFIG_MSIX_VECTOR, vector);
     return this.read16(CONFIG_MSIX_VECTOR) === vector;
   }
 
-  /** The queue that the following are about. */
+  /** Selects the queue that the following registers are about. */
   selectQueue(queue: number): void {
     this.write16(QUEUE_SELECT, queue);
   }

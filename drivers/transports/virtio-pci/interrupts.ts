@@ -1,11 +1,11 @@
 /**
- * MSI-X vectors as eventfds in Node's event loop (virtio 1.2, 4.1.5.1.2): one for configuration changes, one for each
- * queue that wants interrupts, as far as the function has them.
+ * MSI-X vectors as eventfds in Node's event loop (virtio 1.2, 4.1.5.1.2): one for configuration changes and one for
+ * receiving, if the function has them.
  */
 import { abi, closeFile, eventfd, Reactor } from '../../libc/index.js';
-import type { PciFunction } from '../../pci/function.js';
+import type { PciFunction } from '../../pci/pci-function.js';
 
-/** A configuration vector and one for receiving. */
+/** One vector for configuration changes and one for receiving. */
 const VECTORS_WANTED = 2;
 
 export class MsixVectors {
@@ -13,7 +13,7 @@ export class MsixVectors {
   private readonly fds: number[] = [];
   private readonly handlers: (() => void)[] = [];
 
-  /** Turns MSI-X on, before vectors are mapped. A function without leaves {@link count} 0. */
+  /** Turns MSI-X on, before vectors are mapped. {@link count} is 0 when the function has no MSI-X. */
   constructor(private readonly pci: PciFunction) {
     const count = Math.min(pci.interruptVectors, VECTORS_WANTED);
     if (count === 0) return;
@@ -22,7 +22,7 @@ export class MsixVectors {
       pci.setInterrupts(this.fds);
       this.reactor = new Reactor();
       for (const [vector, fd] of this.fds.entries()) {
-        // Edge triggered: each signal is one call, and the count need not be read.
+        // Edge-triggered: each signal is one call, and the eventfd need not be read.
         this.reactor.watch(fd, (abi.EPOLLIN | abi.EPOLLET) >>> 0, () => this.handlers[vector]?.());
       }
     } catch (error) {
@@ -39,14 +39,14 @@ export class MsixVectors {
     this.handlers[vector] = handler;
   }
 
-  /** Turns MSI-X off. The function must have been reset before, or it would fall back to its interrupt pin. */
+  /** Turns MSI-X off. The function must have been reset before; otherwise it would fall back to its interrupt pin. */
   close(): void {
     this.reactor?.close();
     this.reactor = null;
     try {
       this.pci.setInterrupts([]);
     } catch {
-      // Closing the function takes them away as well.
+      // Closing the function turns them off as well.
     }
     for (const fd of this.fds.splice(0)) closeFile(fd);
   }

@@ -1,8 +1,8 @@
 /**
  * A virtio device on PCI, through its modern interface (virtio 1.2, 4.1): registers in BARs, doorbells, MSI-X.
  *
- * How the device addresses memory: where ACCESS_PLATFORM was negotiated, as any device of the platform: through the IOMMU
- * if there is one. Without it the device goes past the IOMMU (6.1), and sees guest-physical addresses even there.
+ * How the device addresses memory: with ACCESS_PLATFORM it goes through the IOMMU, if there is one, as any device of
+ * the platform does. Without ACCESS_PLATFORM it bypasses the IOMMU (6.1) and uses guest-physical addresses.
  */
 import {
   type AddressSpace,
@@ -13,7 +13,7 @@ import {
   PagedAddressSpace,
 } from '../../memory/index.js';
 import { setBusMaster } from '../../pci/config-space.js';
-import type { PciFunction } from '../../pci/function.js';
+import type { PciFunction } from '../../pci/pci-function.js';
 import { RegisterDoorbell } from '../../virtio/driver/device-doorbell.js';
 import { VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_ORDER_PLATFORM, VIRTIO_STATUS_NEEDS_RESET } from '../../virtio/features.js';
 import { availBytes, descTableBytes, usedBytes } from '../../virtio/layout/split.js';
@@ -24,19 +24,19 @@ import { MsixVectors } from './interrupts.js';
 
 const CONFIG_VECTOR = 0;
 const QUEUE_VECTOR = 1;
-/** How long a device may take to reset. Hardware devices are slow; the specification names no time. */
+/** How long a device may take to reset, in ms. Hardware devices are slow; the specification names no time. */
 const RESET_MS = 2000;
-/** Between two looks at a device that cannot tell of a change. */
+/** How often, in ms, the configuration is checked when the device cannot interrupt for a change. */
 const WATCH_MS = 500;
-/** A configuration that changes more often while it is read cannot be read. */
+/** A configuration that changes during this many reads in a row cannot be read. */
 const MAX_CONFIG_READS = 64;
 
-/** What is there from connect() to close(). */
+/** What exists from connect() to close(). */
 interface Connection {
   readonly pci: PciFunction;
   readonly events: TransportEvents;
   readonly memory: PacketMemory;
-  /** Address of the memory behind the IOMMU; null without one. */
+  /** Address of the memory behind the IOMMU; null without an IOMMU. */
   readonly iova: number | null;
   readonly layout: VirtioPciLayout;
   readonly common: CommonConfig;
@@ -50,7 +50,7 @@ export class VirtioPciTransport implements VirtioTransport {
   readonly canReconnect = true;
   readonly hasControlQueue = true;
   readonly transportFeatures = VIRTIO_F_ACCESS_PLATFORM | VIRTIO_F_ORDER_PLATFORM;
-  /** Whether a queue's interrupts come through. */
+  /** Whether interrupts of a queue arrive. */
   private queueInterrupts = false;
   private connection: Connection | null = null;
   private features = 0n;
@@ -58,8 +58,8 @@ export class VirtioPciTransport implements VirtioTransport {
   private watch: NodeJS.Timeout | null = null;
 
   /**
-   * @param name as the user named the device
-   * @param openFunction takes the PCI function; called at every connect()
+   * @param name the device as the user named it
+   * @param openFunction opens the PCI function; called at every connect()
    */
   constructor(
     readonly name: string,
@@ -101,7 +101,7 @@ export class VirtioPciTransport implements VirtioTransport {
     }
   }
 
-  /** Resets the device and makes it ready to be set up: only now it may use the bus, since nothing of before is left. */
+  /** Resets the device and prepares it for set-up. Only now it may use the bus, because nothing from before is left. */
   async reset(): Promise<void> {
     const { pci, common, vectors, events } = this.open;
     await this.resetDevice();
@@ -109,7 +109,7 @@ export class VirtioPciTransport implements VirtioTransport {
     this.space = null;
     this.queueInterrupts = false;
     setBusMaster(pci.config, true);
-    // A single vector is worth more to the receive queue.
+    // If there is only one vector, the receive queue needs it more.
     const mapped = vectors.count > 1 && common.mapConfigVector(CONFIG_VECTOR);
     if (mapped) vectors.handle(CONFIG_VECTOR, () => events.onConfigChange());
     else this.watchConfig();
@@ -122,7 +122,7 @@ export class VirtioPciTransport implements VirtioTransport {
     common.status = 0;
     if (await this.readsZero()) return;
     if (!pci.canReset) throw new Error(`${this.name}: the device does not reset (status ${common.status})`);
-    // The function is stuck: its own reset is the next larger one.
+    // The device is stuck: resetting the whole function is the next stronger means.
     pci.reset();
     if (!(await this.readsZero())) {
       throw new Error(`${this.name}: the device does not reset, nor does its function (status ${common.status})`);
@@ -138,7 +138,7 @@ export class VirtioPciTransport implements VirtioTransport {
     return true;
   }
 
-  /** No vector for configuration changes: what they would have told is looked at now and then. */
+  /** Without a vector for configuration changes, the configuration is checked regularly. */
   private watchConfig(): void {
     const { common, events } = this.open;
     let generation = common.generation;
@@ -189,7 +189,7 @@ export class VirtioPciTransport implements VirtioTransport {
     if (device === null || layout.device === null || offset + length > layout.device.length) {
       throw new Error(`${this.name}: the device's configuration has no ${length} bytes at ${offset}`);
     }
-    // 2.5.1 and 4.1.4.3.1: fields of several loads belong together when the generation is the same before and after.
+    // 2.5.1 and 4.1.4.3.1: values of several loads belong together when the generation is the same before and after.
     for (let tries = 0; tries < MAX_CONFIG_READS; tries++) {
       const before = common.generation;
       const bytes = readField(device, layout.device.offset + offset, length);
@@ -212,7 +212,7 @@ export class VirtioPciTransport implements VirtioTransport {
     const driver = contiguousIova(space, layout.driver, availBytes(layout.size));
     const device = contiguousIova(space, layout.device, usedBytes(layout.size));
     common.selectQueue(queue);
-    // 4.1.5.1.3: a queue that is enabled before anyone set it up belongs to somebody else, or the reset did not work.
+    // 4.1.5.1.3: a queue that is enabled before it was set up belongs to another driver, or the reset did not work.
     if (common.queueEnabled) throw new Error(`${this.name}: queue ${queue} is enabled right after a reset`);
     common.queueSize = layout.size;
     common.setQueueAddresses(descriptors, driver, device);
@@ -243,9 +243,9 @@ export class VirtioPciTransport implements VirtioTransport {
     try {
       await this.resetDevice();
     } catch {
-      // Without the bus it can do no harm, and closing the function resets it, too.
+      // Without the bus the device can do no harm, and closing the function resets it, too.
     }
-    // Somebody else closed it meanwhile.
+    // Another call has closed it meanwhile.
     if (this.connection !== connection) return;
     this.connection = null;
     this.queueInterrupts = false;
@@ -260,7 +260,7 @@ export class VirtioPciTransport implements VirtioTransport {
   }
 }
 
-/** 4.1.3.1: a field is read by its own width; bytes where it is an array of them. */
+/** 4.1.3.1: a field is read by its own width, and an array of bytes byte by byte. */
 function readField(bar: MemoryViews, at: number, length: number): Uint8Array {
   const bytes = new Uint8Array(length);
   if (length === 2) {

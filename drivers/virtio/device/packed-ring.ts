@@ -1,6 +1,6 @@
 /**
- * The device's side of a packed virtqueue (virtio 1.2, 2.8): chains are read where the driver has put them, one descriptor
- * after the other, and used descriptors written over them in the same order.
+ * The device's side of a packed virtqueue (virtio 1.2, 2.8): it reads chains where the driver has put them, one
+ * descriptor after the other, and writes used descriptors over them in the same order.
  */
 import { signedWords } from '../../memory/index.js';
 import {
@@ -29,35 +29,38 @@ import { QueueCounter } from './queue-counters.js';
 import { DeviceRing, type GuestMemory, MAX_DESCRIPTORS, type RingOptions, type RingPlace } from './ring.js';
 
 const CHAIN_FLAGS = PACKED_F_NEXT | PACKED_F_WRITE | PACKED_F_INDIRECT;
-/** Where a wrap counter is in {@link RingOptions.base}. */
+/** The bit of the wrap counter in {@link RingOptions.base}. */
 const BASE_WRAP = 0x8000;
 const BASE_INDEX = 0x7fff;
 
 export class PackedDeviceRing extends DeviceRing {
   private i32: Int32Array;
-  // Indexes into i32: the first descriptor, what the driver wants to be told, what we want to be told.
+  // Positions in i32: the first descriptor, and the two event words.
   private desc32 = 0;
   private driverEvent32 = 0;
   private deviceEvent32 = 0;
 
-  /** The first descriptor that was not taken, and how the driver marks it. */
+  /** The first descriptor that was not taken, and the mark that makes it available. */
   private nextAvail: number;
   private availMark: number;
-  /** The cursor, the mark there, and how many descriptors it is ahead of {@link nextAvail}. */
+  /** The cursor, the mark that makes the descriptor there available, and its distance from {@link nextAvail}. */
   private cursor: number;
   private cursorMark: number;
   private ahead = 0;
-  /** Descriptors from {@link nextAvail} on that were seen to be available. */
+  /** Number of descriptors from {@link nextAvail} on that were seen to be available. */
   private seen = 0;
-  /** Where the next descriptor is used, how it is marked, and how many were since the last publish. */
+  /** Where the next descriptor is used, its mark, and how many descriptors were used since the last publish. */
   private nextUsed: number;
   private usedMark: number;
   private unpublished = 0;
-  /** The first of those: its last word is written when the others are. */
+  /** The first of these: its last word is written after all others. */
   private firstUsed = 0;
   private firstWord = 0;
 
-  /** Throws when size, base or alignment are not as 2.8 demands. The caller has checked that the areas lie in the memory. */
+  /**
+   * Throws when size, base or alignment break the rules of 2.8. The caller has checked that the areas lie in the
+   * memory.
+   */
   constructor(guest: GuestMemory, place: RingPlace, options: RingOptions) {
     super(guest, options);
     const { size, base } = options;
@@ -65,7 +68,7 @@ export class PackedDeviceRing extends DeviceRing {
       throw new Error(`queue size ${size}; possible are 1 to ${MAX_PACKED_QUEUE_SIZE}`);
     }
     const avail = base & 0xffff;
-    // DPDK leaves the upper half away: what it stops has nothing under way, and both places are the same.
+    // DPDK leaves out the upper half: a ring that it stops has nothing under way, so both positions are the same.
     const used = base >>> 16 === 0 ? avail : base >>> 16;
     if ((avail & BASE_INDEX) >= size || (used & BASE_INDEX) >= size) {
       throw new Error(`ring base 0x${base.toString(16)} names a descriptor beyond a queue of ${size}`);
@@ -106,7 +109,7 @@ export class PackedDeviceRing extends DeviceRing {
     return this.live && (this.ahead < this.seen || this.seeMore());
   }
 
-  /** Counts available descriptors from the cursor on, as many as a burst has at most. One atomic load. */
+  /** Counts available descriptors from the cursor on, at most a burst. One atomic load. */
   private seeMore(): boolean {
     const { i32, size } = this;
     const first = this.desc32 + WORD_ID_FLAGS;
@@ -140,8 +143,8 @@ export class PackedDeviceRing extends DeviceRing {
   }
 
   /**
-   * The whole chain is passed, also behind what is wrong with it or more than enough: its last descriptor has the id by which
-   * it is given back (2.8.6). Each descriptor of the ring is looked at once, so nobody waits longer than for a full ring.
+   * Passes the whole chain, also after an error and beyond `enough` bytes: its last descriptor has the id by which it
+   * is given back (2.8.6). Each descriptor of the ring is looked at once, so this takes no longer than a full ring.
    */
   walk(wanted: number, enough: number): number {
     const { i32, size } = this;
@@ -150,10 +153,11 @@ export class PackedDeviceRing extends DeviceRing {
     let result = 0;
     for (let span = 1; ; span++) {
       const at = this.desc32 + (position << 2);
-      // Atomic: it may be a descriptor that nobody has looked at yet.
+      // Atomic: this descriptor may not have been looked at before.
       const tail = Atomics.load(i32, at + WORD_ID_FLAGS);
       if ((tail & AVAIL_USED) !== mark || this.ahead + span > size) {
-        // 2.8.17: the first descriptor of a list must not be available before the others are, or a list be a loop.
+        // 2.8.17: the first descriptor of a list must not become available before the others. And a list must not be a
+        // loop.
         this.break(`the chain at descriptor ${this.cursor} goes on at ${position}, which is not available`);
         this.chainSpan = 0;
         return -QueueCounter.badNext;
@@ -162,7 +166,7 @@ export class PackedDeviceRing extends DeviceRing {
       if ((tail & PACKED_F_NEXT) === 0) {
         this.chainId = tail & ID_MASK;
         this.chainSpan = span;
-        // A frame that such a chain is too much for would leave it there, to be passed anew for every frame.
+        // Otherwise the chain would stay in the ring, and be passed again for every frame.
         return result === -QueueCounter.badSegments && span > MAX_DESCRIPTORS ? -QueueCounter.badLength : result;
       }
       if (++position === size) {
@@ -172,7 +176,10 @@ export class PackedDeviceRing extends DeviceRing {
     }
   }
 
-  /** Adds one descriptor of a chain to `total` bytes of it; returns the new total, or minus the counter of what is wrong. */
+  /**
+   * Adds one descriptor to the `total` bytes of its chain. Returns the new total, or minus the counter of what is
+   * wrong.
+   */
   private part(tail: number, at: number, wanted: number, enough: number, total: number, chained: boolean): number {
     const { i32 } = this;
     if (this.visited++ === MAX_DESCRIPTORS) return -QueueCounter.badLength;
@@ -180,7 +187,7 @@ export class PackedDeviceRing extends DeviceRing {
     const high = i32[at + 1] >>> 0;
     const length = i32[at + WORD_LENGTH] >>> 0;
     if ((tail & PACKED_F_INDIRECT) !== 0) {
-      // 2.8.19: no indirect descriptor in a list. Its WRITE flag means nothing (2.8.7).
+      // 2.8.19: no indirect descriptor in a list. Its WRITE flag has no meaning (2.8.7).
       if (chained || (tail & PACKED_F_NEXT) !== 0) return -QueueCounter.badIndirect;
       return this.walkTable(this.indirectTable(low, high, length), length, wanted, enough);
     }
@@ -190,8 +197,9 @@ export class PackedDeviceRing extends DeviceRing {
   }
 
   /**
-   * Collects an indirect table: all its descriptors, one after the other; of their flags only WRITE counts (2.8.7). Not even
-   * that when nothing is to be written: DPDK's driver (22.11) has it set in the header's descriptor of what it transmits.
+   * Collects the descriptors of an indirect table, one after the other. Of their flags only WRITE counts (2.8.7), and
+   * only when something is to be written: DPDK's driver (22.11) sets it in the header's descriptor of what it
+   * transmits.
    */
   private walkTable(table: number, bytes: number, wanted: number, enough: number): number {
     if (table < 0) return table;
@@ -251,8 +259,8 @@ export class PackedDeviceRing extends DeviceRing {
     const count = this.unpublished;
     if (count === 0) return;
     this.unpublished = 0;
-    // The driver looks at the first before the others (2.8.2): this store shows them all, and comes before the driver's
-    // wish is read (store-load).
+    // The driver looks at the first used descriptor before the others (2.8.2): this store publishes them all. The
+    // driver's event word must be read after it (store-load order).
     Atomics.store(this.i32, this.firstUsed, this.firstWord);
     if (this.callFd < 0) return;
     const event = Atomics.load(this.i32, this.driverEvent32);

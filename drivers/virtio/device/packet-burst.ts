@@ -1,28 +1,29 @@
 /**
- * A burst of packets where they lie: what the device side takes out of a driver's transmit ring (or a tap device) and
- * hands on, by reference, until it is copied once into its destination. All packets of a burst lie in one memory.
+ * A burst of packets where they lie. The device's side takes them out of a driver's transmit ring (or from a tap
+ * device) and hands them on by reference, until each is copied once to its destination. All packets of a burst lie in
+ * one memory.
  *
- * Arrays, not objects: a burst is made once and refilled, so nothing is allocated a packet.
+ * A burst is a set of arrays that is made once and refilled, so that nothing is allocated per packet.
  */
 import type { MemoryViews } from '../../memory/index.js';
 
-/** Packets in a burst, as in BESS and DPDK. */
+/** Largest number of packets in a burst, as in BESS and DPDK. */
 export const MAX_BURST = 32;
-/** Descriptors that one packet may be spread over (the net device's limit in Linux is 17 fragments and a head). */
+/** Largest number of descriptors for one packet. (Linux's net device has at most 17 fragments and a head.) */
 export const MAX_SEGMENTS_PER_PACKET = 18;
 
 export class PacketBurst {
-  /** Where the packets lie. Set by whoever fills the burst. */
+  /** Where the packets lie. Set by the code that fills the burst. */
   memory: MemoryViews;
-  /** Packets in the burst. */
+  /** Number of packets. */
   count = 0;
-  /** Segments in the burst. */
+  /** Number of segments. */
   segments = 0;
-  /** Bytes of packet i: the Ethernet frame without virtio-net header. */
+  /** Bytes of packet i: the Ethernet frame, without virtio-net header. */
   readonly length = new Uint32Array(MAX_BURST);
-  /** Packet i has the segments firstSegment[i] to firstSegment[i + 1] - 1. */
+  /** Packet i consists of the segments firstSegment[i] to firstSegment[i + 1] - 1. */
   readonly firstSegment = new Uint16Array(MAX_BURST + 1);
-  /** Offset in the memory, in bytes, of segment s. */
+  /** Offset of segment s in the memory, in bytes. */
   readonly segmentOffset = new Uint32Array(MAX_BURST * MAX_SEGMENTS_PER_PACKET);
   /** Bytes of segment s; never 0. */
   readonly segmentLength = new Uint32Array(MAX_BURST * MAX_SEGMENTS_PER_PACKET);
@@ -36,7 +37,7 @@ export class PacketBurst {
     this.segments = 0;
   }
 
-  /** Appends a packet that lies in one piece. The caller has checked that there is room ({@link MAX_BURST}). */
+  /** Appends a packet of one segment. The caller has checked that there is room ({@link MAX_BURST}). */
   push(offset: number, length: number): void {
     const s = this.segments;
     const i = this.count;

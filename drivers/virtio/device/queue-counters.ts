@@ -1,6 +1,6 @@
-/** What a device-side queue counts. Kept in a Float64Array: exact to 2^53, and an increment never allocates. */
+/** What the device's side counts per queue. Kept in a Float64Array: exact to 2^53, and incrementing never allocates. */
 
-/** Index of each counter; the keys are the names under which people see them. */
+/** Index of each counter. The keys are the names that users see. */
 export const QueueCounter = {
   /** Frames that passed. */
   packets: 0,
@@ -10,29 +10,31 @@ export const QueueCounter = {
   signals: 2,
   /** Avail entries that name a descriptor beyond the table. */
   badHead: 3,
-  /** Chains that loop, are longer than the queue (virtio 1.2, 2.7.5.3.1) or of more descriptors than are looked at. */
+  /**
+   * Chains that loop, are longer than the queue (virtio 1.2, 2.7.5.3.1), or have more descriptors than are looked at.
+   */
   badLength: 4,
   /** A `next` beyond its table. */
   badNext: 5,
-  /** Device-writable descriptors to transmit, or readable ones to receive (2.7.4.2). */
+  /** Device-writable descriptors in a transmit queue, or device-readable ones in a receive queue (2.7.4.2). */
   badDirection: 6,
-  /** Indirect tables that are not negotiated, nested, chained on, empty or of an odd length (2.7.5.3). */
+  /** Indirect tables that were not negotiated, are nested, chained on, empty or of a wrong length (2.7.5.3). */
   badIndirect: 7,
   /** Addresses outside the driver's memory. */
   badAddress: 8,
-  /** Chains of more segments than are handled. */
+  /** Chains with more segments than are handled. */
   badSegments: 9,
   /** Frames shorter than an Ethernet header. */
   tooShort: 10,
-  /** Frames longer than any that is handled. */
+  /** Frames longer than the largest that is handled. */
   tooLong: 11,
   /** Frames for which the driver had posted no buffer. */
   noBuffer: 12,
-  /** Frames longer than the buffer that they would have gone into. */
+  /** Frames longer than the buffer that was next for them. */
   noRoom: 13,
-  /** Receive buffers too small for the header: returned unused (5.1.6.3.2). */
+  /** Receive buffers too small for the header: returned empty (5.1.6.3.2). */
   smallBuffer: 14,
-  /** Frames while no driver was there, or its ring stopped. */
+  /** Frames that came while there was no driver, or its ring was stopped. */
   noDriver: 15,
 } as const;
 
@@ -42,7 +44,7 @@ export function makeQueueCounters(): Float64Array {
   return new Float64Array(names.length);
 }
 
-/** The counters by name, each name after `prefix`: what is shown to people. Zeros included. */
+/** Adds all counters to `into`, zeros included, as users see them: each name after `prefix`. */
 export function namedCounters(counts: Float64Array, prefix: string, into: Record<string, number>): void {
   for (const [name, index] of names) into[`${prefix}_${name}`] = counts[index];
 }

@@ -1,6 +1,6 @@
 /**
- * The device's side of a receive queue: frames are copied, once, into the buffers that the driver has posted
- * (virtio 1.2, 5.1.6.3 and 5.1.6.4).
+ * The device's side of a receive queue: it copies frames, once, into the buffers that the driver has posted (virtio
+ * 1.2, 5.1.6.3 and 5.1.6.4).
  */
 import { copyBetween } from '../../memory/index.js';
 import { VIRTQ_DESC_F_WRITE } from '../layout/split.js';
@@ -10,23 +10,23 @@ import { MAX_BURST, type PacketBurst } from './packet-burst.js';
 import { QueueCounter } from './queue-counters.js';
 import { type DeviceRing, type GuestMemory, MAX_CHAIN_SEGMENTS, type RingOptions, type RingPlace } from './ring.js';
 
-/** {@link DeviceRxQueue.longestFrame} where nothing was negotiated. */
+/** Value of {@link DeviceRxQueue.longestFrame} when no MTU was negotiated. */
 export const ANY_LENGTH = 0x3fff_ffff;
 
 export class DeviceRxQueue {
   readonly ring: DeviceRing;
-  /** The longest frame that the driver is given: by its MTU (5.1.4.1). */
+  /** The longest frame that the driver is given, in bytes: follows from its MTU (5.1.4.1). */
   longestFrame = ANY_LENGTH;
   private readonly headerBytes: number;
   private readonly mergeable: boolean;
-  /** Ids, places in the ring and written bytes of the chains that are being filled with one frame. */
+  /** The chains that are being filled with one frame: ids, places in the ring, written bytes. */
   private readonly chainId = new Uint16Array(MAX_CHAIN_SEGMENTS);
   private readonly chainSpan = new Uint16Array(MAX_CHAIN_SEGMENTS);
   private readonly chainBytes = new Uint32Array(MAX_CHAIN_SEGMENTS);
   private chains = 0;
-  /** Chains given back empty in this put because something was wrong with them. */
+  /** Number of chains that this put gave back empty because something was wrong with them. */
   private malformed = 0;
-  /** Where the next byte goes: a collected segment and an offset in it. */
+  /** Where the next byte goes: a collected segment, and an offset in it. */
   private segment = 0;
   private segmentDone = 0;
 
@@ -37,8 +37,8 @@ export class DeviceRxQueue {
   }
 
   /**
-   * Copies the packets `indices[0]` to `indices[count - 1]` of `burst` into posted buffers, with one index update and at
-   * most one signal. Returns how many the driver got; the others are dropped, and {@link QueueCounter} says why.
+   * Copies the packets `indices[0]` to `indices[count - 1]` of `burst` into posted buffers, with one index update and
+   * at most one signal. Returns how many the driver got. The others are dropped, and {@link QueueCounter} says why.
    */
   put(burst: PacketBurst, indices: Uint8Array, count: number): number {
     const ring = this.ring;
@@ -67,7 +67,7 @@ export class DeviceRxQueue {
     return delivered;
   }
 
-  /** As {@link DeviceRing.enableKick}; a kick says here that the driver has posted buffers. */
+  /** As {@link DeviceRing.enableKick}. Here a kick means that the driver has posted buffers. */
   enableKick(): boolean {
     return this.ring.enableKick();
   }
@@ -110,8 +110,9 @@ export class DeviceRxQueue {
   }
 
   /**
-   * Collects posted chains that have `needed` bytes together: one, or with MRG_RXBUF as many as it takes. Malformed ones
-   * on the way are counted and given back. False when the frame must be dropped (counted too); sound chains stay posted.
+   * Collects posted chains with `needed` bytes in total: one chain or, with MRG_RXBUF, as many as it takes. Malformed
+   * chains on the way are counted and given back. Returns false when the frame must be dropped (and counts it); sound
+   * chains stay posted.
    */
   private gather(needed: number): boolean {
     const ring = this.ring;
@@ -124,7 +125,7 @@ export class DeviceRxQueue {
         counts[QueueCounter.noRoom]++;
         return false;
       }
-      // Not all that a driver may have posted: while its rubbish is cleared away all other ports wait.
+      // Malformed chains are limited per put: while they are cleared away, all other ports wait.
       if (this.malformed === MAX_BURST || !ring.hasChain()) {
         counts[QueueCounter.noBuffer]++;
         return false;
@@ -135,7 +136,7 @@ export class DeviceRxQueue {
         return false;
       }
       if (bad === QueueCounter.badSegments && this.chains > 1) {
-        // Each chain is sound, they are only too many pieces together.
+        // Each chain is sound, but together they have too many pieces.
         counts[QueueCounter.noRoom]++;
         return false;
       }
@@ -166,7 +167,10 @@ export class DeviceRxQueue {
     return 0;
   }
 
-  /** Returns the collected chains with no bytes in them, the last one being bad: used in order, so those before go too. */
+  /**
+   * Returns the collected chains empty because the last one is bad. Chains are used in order, so the ones before go
+   * too.
+   */
   private giveBack(): void {
     const ring = this.ring;
     this.malformed++;
@@ -176,7 +180,7 @@ export class DeviceRxQueue {
     ring.beginFrame();
   }
 
-  /** The header of a complete frame: no checksum to do, no segmentation (5.1.6.4.1), `buffers` chains. */
+  /** Writes the header of a complete frame: no checksum to do, no segmentation (5.1.6.4.1), `buffers` chains. */
   private writeHeader(offset: number, buffers: number): void {
     const { u8, u16, u32 } = this.ring.memory;
     const full = this.headerBytes === NET_HEADER_BYTES;
@@ -196,7 +200,7 @@ export class DeviceRxQueue {
     }
   }
 
-  /** Writes the header to the front of the collected segments and sets the place of the first byte of the frame. */
+  /** Writes the header into the first collected segments, and finds the place of the frame's first byte. */
   private scatterHeader(): void {
     const ring = this.ring;
     const header = this.headerBytes;
@@ -209,7 +213,7 @@ export class DeviceRxQueue {
     }
     for (let i = 0; i < header; i++) {
       if (this.segmentDone === ring.segmentLength[this.segment]) this.nextSegment();
-      // At most MAX_CHAIN_SEGMENTS buffers: the upper byte of num_buffers is 0.
+      // There are at most MAX_CHAIN_SEGMENTS buffers, so the upper byte of num_buffers is 0.
       ring.memory.u8[ring.segmentOffset[this.segment] + this.segmentDone++] =
         i === NET_HEADER_NUM_BUFFERS ? this.chains : 0;
     }

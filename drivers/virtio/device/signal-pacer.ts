@@ -1,22 +1,23 @@
 /**
- * Signals to the eventfds of one peer, at a pace that it cannot make harmful.
+ * Signals the eventfds of one peer, at a pace at which the peer cannot make them harmful.
  *
- * A signal wakes everybody who waits on the eventfd, and it does so in the thread that signals. A peer can have millions of
- * epoll sets wait there, and a signal then takes up to a second, in which no other port is served. Therefore a signal that
- * took `t` is followed by a pause of 20 `t`. What is due in the pause is signalled after it, so that no wake-up is lost.
+ * A signal wakes everything that waits on the eventfd, and does so in the thread that signals. A peer can have millions
+ * of epoll sets wait on it. Then one signal takes up to a second, in which no other port is served. Therefore a signal
+ * that took `t` is followed by a pause of 20 `t`. Signals that fall into the pause are sent after it, so that no
+ * wake-up is lost.
  */
 import { signalEventfd, threadCpuMs } from '../../libc/index.js';
 
 /**
- * A signal that seems to take longer makes the next one be measured in CPU time, in ms. The time that passes alone would blame a
- * peer for what other processes do: often the woken process runs first, on the same CPU.
+ * After a signal that took longer than this, in ms, the next one is measured in CPU time. Elapsed time alone would
+ * blame the peer for what other processes do: often the woken process runs first, on the same CPU.
  */
 const SUSPECT_MS = 0.1;
-/** A signal that takes more CPU time is followed by a pause, in ms. To wake one thread takes some 5 us. */
+/** A signal that takes more CPU time than this, in ms, is followed by a pause. Waking one thread takes about 5 us. */
 const SLOW_MS = 0.2;
-/** The pause after a slow signal, in times of its length. */
+/** Length of the pause, in multiples of the signal's own length. */
 const PAUSE = 20;
-/** Slow signals in a row that are told of. */
+/** Number of slow signals in a row after which {@link SignalPacer.onSlow} is called. */
 const TELL_AFTER = 3;
 
 export class SignalPacer {
@@ -24,7 +25,7 @@ export class SignalPacer {
   onSlow: ((line: string) => void) | null = null;
   private isSuspect = false;
   private quietUntil = 0;
-  /** Eventfds that are to be signalled after the pause. */
+  /** Eventfds to signal after the pause. */
   private readonly due = new Set<number>();
   private timer: NodeJS.Timeout | null = null;
   private slowInARow = 0;
@@ -32,14 +33,14 @@ export class SignalPacer {
 
   /**
    * @param send signals an eventfd
-   * @param cpuMs the CPU time of this thread so far, in ms
+   * @param cpuMs returns the CPU time of this thread so far, in ms
    */
   constructor(
     private readonly send: (fd: number) => void = signalEventfd,
     private readonly cpuMs: () => number = threadCpuMs,
   ) {}
 
-  /** Adds 1 to the eventfd; in a pause, after it. Several signals in a pause become one. */
+  /** Adds 1 to the eventfd, or does so after the pause if there is one. Several signals in a pause become one. */
   signal(fd: number): void {
     const start = performance.now();
     if (start < this.quietUntil) this.defer(fd, start);
@@ -50,12 +51,12 @@ export class SignalPacer {
     }
   }
 
-  /** The descriptor is about to be closed: it is not signalled any more. */
+  /** Call it before the descriptor is closed: it is not signalled any more. */
   forget(fd: number): void {
     this.due.delete(fd);
   }
 
-  /** Signals nothing that is due any more. */
+  /** Drops the signals that are waiting for the end of the pause. */
   close(): void {
     this.due.clear();
     if (this.timer !== null) clearTimeout(this.timer);
@@ -76,7 +77,7 @@ export class SignalPacer {
     this.isTold = true;
     const [each, pause] = [took.toFixed(1), (PAUSE * took).toFixed(0)];
     this.onSlow?.(
-      `a signal to the peer takes ${each} ms, because very many wait for its eventfd: it is signalled at most every ${pause} ms or so`,
+      `a signal to the peer takes ${each} ms, because very many threads or epoll sets wait for its eventfd: it is signalled about every ${pause} ms at most`,
     );
   }
 
@@ -89,7 +90,7 @@ export class SignalPacer {
     this.timer = null;
     for (const fd of this.due) {
       const now = performance.now();
-      // One of them was slow again.
+      // One of the eventfds was slow again.
       if (now < this.quietUntil) {
         this.defer(fd, now);
         return;

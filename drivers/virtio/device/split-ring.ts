@@ -1,8 +1,7 @@
 /**
- * The device's side of a split virtqueue (virtio 1.2, 2.7): reading the avail ring and descriptor chains, writing the used
- * ring, and both directions of notification suppression.
+ * The device's side of a split virtqueue (virtio 1.2, 2.7): it reads the available ring and descriptor chains, writes
+ * the used ring, and suppresses notifications in both directions.
  */
-
 import {
   AVAIL_ALIGN,
   AVAIL_FLAGS,
@@ -30,14 +29,14 @@ export class SplitDeviceRing extends DeviceRing {
   private u16: Uint16Array;
   private u32: Uint32Array;
   private readonly mask: number;
-  /** Avail index up to which chains were taken, of the cursor, and up to which there are any. */
+  /** Avail indexes: up to which chains were taken, of the cursor, and up to which there are chains. */
   private lastAvail: number;
   private cursor: number;
   private end: number;
-  /** Used index that the driver sees, and the one that it will see. */
+  /** The used index that the driver sees, and the one that it will see after the next publish. */
   private usedIdx: number;
   private nextUsed: number;
-  // Indexes into u16 or u32 of the parts of the ring.
+  // Positions of the parts of the ring in u16 or u32.
   private descWord = 0;
   private availFlags = 0;
   private availIdx = 0;
@@ -48,14 +47,17 @@ export class SplitDeviceRing extends DeviceRing {
   private usedElement = 0;
   private availEvent = 0;
 
-  /** Throws when size, base or alignment are not as 2.7 demands. The caller has checked that the areas lie in the memory. */
+  /**
+   * Throws when size, base or alignment break the rules of 2.7. The caller has checked that the areas lie in the
+   * memory.
+   */
   constructor(guest: GuestMemory, place: RingPlace, options: RingOptions) {
     super(guest, options);
     const { size, base } = options;
     if (!(size > 0 && size <= MAX_SPLIT_QUEUE_SIZE && (size & (size - 1)) === 0)) {
       throw new Error(`queue size ${size}; possible are powers of two up to ${MAX_SPLIT_QUEUE_SIZE}`);
     }
-    if (base > 0xffff) throw new Error(`ring base ${base}; a split ring's index has 16 bits`);
+    if (base > 0xffff) throw new Error(`ring base ${base}: an index of a split ring has 16 bits`);
     this.mask = size - 1;
     this.u16 = guest.memory.u16;
     this.u32 = guest.memory.u32;
@@ -140,7 +142,7 @@ export class SplitDeviceRing extends DeviceRing {
       const length = u32[at + 2];
       const tail = u32[at + 3];
       if ((tail & VIRTQ_DESC_F_INDIRECT) !== 0) {
-        // 2.7.5.3.1: no table in a table, and nothing chained on after one. Its WRITE flag means nothing (2.7.5.3.2).
+        // 2.7.5.3.1: no table in a table, and no chain after a table. Its WRITE flag has no meaning (2.7.5.3.2).
         if (indirect || (tail & VIRTQ_DESC_F_NEXT) !== 0) return -QueueCounter.badIndirect;
         const offset = this.indirectTable(low, high, length);
         if (offset < 0) return offset;
@@ -185,7 +187,8 @@ export class SplitDeviceRing extends DeviceRing {
     const now = this.nextUsed;
     if (now === old) return;
     this.usedIdx = now;
-    // One aligned 16-bit store, ordered after the elements; before the driver's wish is read (2.7.13.3, store-load).
+    // One aligned 16-bit store. It comes after the elements, and before the driver's wish is read (2.7.13.3, store-load
+    // order).
     Atomics.store(this.u16, this.usedIdxAt, now);
     if (this.callFd >= 0 && this.wantsSignal(old, now)) this.signal();
   }
@@ -201,7 +204,7 @@ export class SplitDeviceRing extends DeviceRing {
 
   disableKick(): void {
     if (!this.live) return;
-    // With EVENT_IDX the flag is not looked at (2.7.10); an event index left behind costs one notification in 65536.
+    // With EVENT_IDX the driver ignores the flag (2.7.10). An old event index causes one notification in 65536.
     if (!this.eventIdx) Atomics.store(this.u16, this.usedFlags, VIRTQ_USED_F_NO_NOTIFY);
   }
 

@@ -1,20 +1,19 @@
 /**
  * The device's side of a transmit queue: frames leave the driver by reference, in bursts, and are given back when they
- * have been copied to where they go (virtio 1.2, 5.1.6.2).
+ * have been copied to their destination (virtio 1.2, 5.1.6.2).
  */
-
-import { ETHERNET_HEADER_BYTES } from '../net-header.js';
+import { ETHERNET_HEADER_BYTES } from '../../../rings/buffer-pool.js';
 import { makeDeviceRing } from './make-ring.js';
 import { MAX_BURST, MAX_SEGMENTS_PER_PACKET, type PacketBurst } from './packet-burst.js';
 import { QueueCounter } from './queue-counters.js';
 import type { DeviceRing, GuestMemory, RingOptions, RingPlace } from './ring.js';
 
-/** The longest frame that is taken: 16 bits of length, more than any driver without offloads has to send. */
+/** The longest frame that is taken, in bytes: 16 bits of length, more than any driver without offloads sends. */
 export const MAX_FRAME_BYTES = 65535;
 
 export class DeviceTxQueue {
   readonly ring: DeviceRing;
-  /** Ids of the chains taken since the last complete(), and the places that each has in the ring. */
+  /** The chains taken since the last complete(): ids, and places in the ring. */
   private readonly ids: Uint16Array;
   private readonly spans: Uint16Array;
   private taken = 0;
@@ -28,9 +27,9 @@ export class DeviceTxQueue {
   }
 
   /**
-   * Refills `burst` with up to `max` frames (at most {@link MAX_BURST}) where they lie in the driver's memory; returns how
-   * many. They stay valid until {@link complete}, which must come before the event loop runs again. Malformed chains are
-   * counted and given back without a frame.
+   * Refills `burst` with up to `max` frames (at most {@link MAX_BURST}) where they lie in the driver's memory; returns
+   * how many. They stay valid until {@link complete}, which must be called before the event loop runs again. Malformed
+   * chains are counted and given back without a frame.
    */
   take(burst: PacketBurst, max: number): number {
     const ring = this.ring;
@@ -55,7 +54,7 @@ export class DeviceTxQueue {
     return burst.count;
   }
 
-  /** Gives all chains taken back to the driver, in order, with one index update and at most one signal. */
+  /** Gives all taken chains back to the driver, in order, with one index update and at most one signal. */
   complete(): void {
     const ring = this.ring;
     const count = this.taken;
@@ -65,7 +64,7 @@ export class DeviceTxQueue {
     ring.publish();
   }
 
-  /** As {@link DeviceRing.enableKick}: true when it is safe to sleep until the driver kicks. */
+  /** As {@link DeviceRing.enableKick}. True when it is safe to sleep until the driver kicks. */
   enableKick(): boolean {
     return this.ring.enableKick();
   }
@@ -95,7 +94,9 @@ export class DeviceTxQueue {
     return false;
   }
 
-  /** Appends the collected segments less the header, which may end anywhere in them (2.7.4.1: no framing is assumed). */
+  /**
+   * Appends the collected segments without the header, which may end anywhere in them (2.7.4.1: no framing is assumed).
+   */
   private pushChain(burst: PacketBurst, frameBytes: number): void {
     const ring = this.ring;
     const first = burst.segments;

@@ -1,17 +1,11 @@
 /**
- * The two kinds of doorbell there are: an eventfd that the device's process waits on, and a register in a BAR. Each can be
- * described in plain data, so that another thread of the process opens it there.
+ * The two kinds of doorbell: an eventfd that the device's process waits on, and a register in a BAR. Each can be
+ * described in plain data, so that another thread of the process can open it.
  */
 import { closeFile, duplicateFile, signalEventfd } from '../../libc/index.js';
-import type { Doorbell } from '../transport.js';
+import type { Doorbell, DoorbellShare } from '../transport.js';
 
-/** What another thread needs to ring a doorbell; structured-cloneable. */
-export type DoorbellShare =
-  | { readonly kind: 'eventfd'; readonly fd: number }
-  /** `value` is stored at index `register` of a view over shared memory. */
-  | { readonly kind: 'register'; readonly u16: Uint16Array; readonly register: number; readonly value: number };
-
-/** vhost-user: the kick descriptor. Its number is valid on all threads of the process for as long as it is open. */
+/** vhost-user: the kick eventfd. Its number is valid on all threads of the process while it is open. */
 export class EventfdDoorbell implements Doorbell {
   constructor(private readonly fd: number) {}
 
@@ -24,7 +18,7 @@ export class EventfdDoorbell implements Doorbell {
   }
 }
 
-/** virtio 1.2, 4.1.5.2: the queue's index, in 16 bits, to an address of its own. */
+/** virtio 1.2, 4.1.5.2: the queue's index is stored, as 16 bits, at an address of the queue's own. */
 export class RegisterDoorbell implements Doorbell {
   constructor(
     private readonly u16: Uint16Array,
@@ -33,7 +27,7 @@ export class RegisterDoorbell implements Doorbell {
   ) {}
 
   ring(): void {
-    // What was published before this is visible first: publishing ends with an atomic store and an atomic load.
+    // What was published before is visible before this store: publishing ends with an atomic store and an atomic load.
     this.u16[this.register] = this.value;
   }
 
@@ -43,22 +37,22 @@ export class RegisterDoorbell implements Doorbell {
   }
 }
 
-/** The doorbell that was described, on the calling thread. */
+/** Opens the described doorbell on the calling thread. */
 export function openDoorbell(share: DoorbellShare): Doorbell {
   if (share.kind === 'eventfd') return new EventfdDoorbell(share.fd);
   return new RegisterDoorbell(share.u16, share.register, share.value);
 }
 
-/** A doorbell for somebody who may hold on to it longer than the transport does. */
+/** A doorbell for a borrower that may hold on to it longer than the transport does. */
 export interface LentDoorbell {
   readonly share: DoorbellShare;
-  /** The borrower rings no more. */
+  /** Call it when the borrower will not ring any more. */
   release(): void;
 }
 
 /**
- * Describes a doorbell that stays valid until it is released. A register stays harmless memory for as long as anybody refers
- * to it; a descriptor's number could become that of another file, so it is duplicated.
+ * Describes a doorbell that stays valid until it is released. A register stays harmless memory while anything refers to
+ * it. The number of a closed file descriptor could become that of another file, so the file descriptor is duplicated.
  */
 export function lendDoorbell(share: DoorbellShare): LentDoorbell {
   if (share.kind === 'register') return { share, release: () => {} };

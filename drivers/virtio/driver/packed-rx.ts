@@ -1,6 +1,7 @@
 /**
- * Receive on a packed ring: the ring is always full of empty buffers, device-writable, one a packet (virtio 1.2, 5.1.6.3).
- * A used descriptor is filled anew in the same step that takes its packet out, at the same place and with the same id.
+ * Receive on a packed ring: every descriptor always holds an empty, device-writable buffer, one per packet (virtio 1.2,
+ * 5.1.6.3). A used descriptor is refilled in the step that takes its packet out, at the same place and with the same
+ * id.
  */
 import { type BufferPool, bufferStart, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../../rings/buffer-pool.js';
 import type { AddressSpace, MemoryViews } from '../../memory/index.js';
@@ -8,11 +9,12 @@ import { AVAIL_USED, ID_MASK, PACKED_F_WRITE, WORD_ID_FLAGS, WORD_LENGTH } from 
 import { NET_HEADER_BYTES, NET_HEADER_NUM_BUFFERS } from '../net-header.js';
 import type { QueueLayout } from '../transport.js';
 import { PackedQueue } from './packed-queue.js';
+import type { ReceivedFrames, RxQueue } from './queue.js';
+import { QueueCount } from './queue-counts.js';
 import { type QueueTables, SLOT_FREE } from './queue-tables.js';
-import type { ReceivedFrames, RxQueue } from './queues.js';
 import { countUnfit, SHORTEST_WRITTEN } from './unfit-frames.js';
 
-// V8 loads an imported constant from its module's cell at each use; one of this file it compiles in.
+// V8 folds local constants: docs/v8.md, "Local constants".
 const MARKS = AVAIL_USED;
 const ID = ID_MASK;
 const ID_FLAGS = WORD_ID_FLAGS;
@@ -22,23 +24,17 @@ const WRITE = PACKED_F_WRITE;
 const NONE = NO_BUFFER;
 const HEADER = NET_HEADER_BYTES;
 const SHORTEST = SHORTEST_WRITTEN;
+const { packets: PACKETS, bytes: BYTES } = QueueCount;
 
 const HEADER_OFFSET = FRAME_OFFSET - HEADER;
 const NUM_BUFFERS_OFFSET = HEADER_OFFSET + NET_HEADER_NUM_BUFFERS;
 
 export class PackedRxQueue extends PackedQueue implements RxQueue {
-  packets = 0;
-  bytes = 0;
-  droppedNoBuffer = 0;
-  droppedBadLength = 0;
-  droppedTooLong = 0;
-  lostOnReset = 0;
-
   private mergeable = false;
-  /** The device uses buffers in the order in which it got them (VIRTIO_F_IN_ORDER). */
+  /** Whether the device uses buffers in the order in which it got them (VIRTIO_F_IN_ORDER). */
   private inOrder = false;
   skipping = 0;
-  /** The most that the device may write into a buffer. */
+  /** Largest number of bytes that the device may write into a buffer. */
   private readonly longest: number;
 
   burst: (max: number) => number = () => 0;
@@ -50,13 +46,14 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
     pool: BufferPool,
     readonly received: ReceivedFrames,
     tables?: QueueTables,
+    counts?: Float64Array,
   ) {
-    super(name, memory, layout, pool, tables);
+    super(name, memory, layout, pool, tables, counts);
     this.longest = HEADER + frameCapacity(pool.geometry.shift);
   }
 
   start(space: AddressSpace, eventIdx: boolean, mergeable: boolean, inOrder: boolean): boolean {
-    this.lostOnReset += this.usedRun(this.size);
+    this.counts[QueueCount.lostOnReset] += this.usedRun(this.size);
     this.reset(space, HEADER_OFFSET, eventIdx);
     this.mergeable = mergeable;
     this.inOrder = inOrder;
@@ -67,7 +64,7 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
       if (handle === NONE) return false;
       this.place(slot, handle);
       this.slotHandle[slot] = handle;
-      // Without a mark on the first the device sees none of them (2.8.21.1).
+      // The device sees none of them until the first one is marked available (2.8.21.1): see open().
       this.i32[this.desc32 + slot * 4 + ID_FLAGS] = slot === 0 ? 0 : slot | WRITE | this.availMark;
     }
     return true;
@@ -75,22 +72,24 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
 
   open(): void {
     const first = WRITE | this.availMark;
-    // A full ring: the next descriptor is the first again, in the next round.
+    // The ring is full: the next descriptor is the first one again, in the next round.
     this.availMark ^= MARKS;
     this.publish(0, first, this.size);
     this.kick();
   }
 
   /**
-   * As the split queue's: a closure over constants, and what is unusual leaves the inner loop, which makes no call. Of a
-   * packet in the descriptor at `position` it takes the buffer out, puts a free one in, and marks it available again.
+   * As in split-rx.ts: a closure over constants, and whatever is unusual leaves the inner loop. For a packet in the
+   * descriptor at `position` the loop takes the buffer out, puts a free one in, and marks the descriptor available
+   * again.
    */
   private makeBurst(): (max: number) => number {
     const { size, longest, mergeable, inOrder, oneHighWord, desc32 } = this;
     const { base, shift } = this.pool.geometry;
     const numBuffers16 = (base + NUM_BUFFERS_OFFSET) >> 1;
     return (max) => {
-      // Arrays are looked up here, not captured: V8 sees them in the loop before it knows that what is captured is constant.
+      // The arrays are looked up here, not captured: V8 sees them in the loop before it knows that captures are
+      // constant.
       const { i32, u16, slotHandle, addressLow, addressHigh, pool } = this;
       const { handles, lengths } = this.received;
       const { stack } = pool;
@@ -108,13 +107,15 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
         let free = pool.available;
         for (; refilled < waiting && free > 0; refilled++) {
           const d = desc32 + (position << 2);
-          // Both are the device's word. VIRTQ_DESC_F_WRITE is not asked for (2.8.4): QEMU's device does not set it.
+          // The device wrote both words. VIRTQ_DESC_F_WRITE is not checked (2.8.4), because QEMU's device does not set
+          // it.
           const id = i32[d + ID_FLAGS] & ID;
           const written = i32[d + LENGTH];
           const handle = id < size ? slotHandle[id] : FREE;
-          // In order the id is the position. A batch under one used descriptor (2.8.8) would be frames without their lengths.
+          // In order, the id is the position. A batch under one used descriptor (2.8.8) would leave frames without
+          // lengths.
           if (handle === FREE || (inOrder && id !== position) || written < SHORTEST || written > longest) break;
-          // 0 would be the device's fault and means 1 (5.1.6.3.1).
+          // 0 would be a fault of the device and means 1 (5.1.6.3.1).
           if (mergeable && (this.skipping !== 0 || u16[numBuffers16 + (bufferStart(handle, shift) >> 1)] > 1)) break;
           handles[taken] = handle;
           lengths[taken] = written - HEADER;
@@ -146,8 +147,8 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
           }
         }
       }
-      this.packets += taken;
-      this.bytes += bytes - taken * HEADER;
+      this.counts[PACKETS] += taken;
+      this.counts[BYTES] += bytes - taken * HEADER;
       this.nextUsed = position;
       this.nextAvail = position;
       if (mark !== this.availMark) {
@@ -160,8 +161,9 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
   }
 
   /**
-   * Puts the buffer of the used descriptor at `position`, which is no packet for the caller, back where it was, and counts
-   * why. Reads the descriptor anew, and believes what it reads now. Returns its id and flags, still to be marked and written.
+   * Puts the buffer of the used descriptor at `position`, which is no packet for the caller, back where it was, and
+   * counts why. Reads the descriptor again and acts on what it reads now. Returns its id and flags, which still need
+   * their mark.
    */
   private recycle(position: number): number {
     const { i32, size, mergeable } = this;
@@ -170,7 +172,7 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
     const written = i32[d + LENGTH];
     const handle = id < size ? this.slotHandle[id] : FREE;
     if (handle === FREE || (this.inOrder && id !== position)) {
-      const fault = handle === FREE ? 'which the device does not hold' : `where ${position} was to come in order`;
+      const fault = handle === FREE ? 'which the device does not hold' : `but ${position} was next in order`;
       this.broken = `${this.name}: a used descriptor names buffer ${id}, ${fault}`;
       return 0;
     }

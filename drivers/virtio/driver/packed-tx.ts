@@ -1,18 +1,20 @@
 /**
- * Transmit on a packed ring: one descriptor a packet, header and frame in one piece (virtio 1.2, 5.1.6.2). A buffer's id is
- * the position at which it was made available, so that a device that uses them in order needs nothing looked up.
+ * Transmit on a packed ring: one descriptor per packet, header and frame in one piece (virtio 1.2, 5.1.6.2). A buffer's
+ * id is the position at which it was made available. For a device that uses buffers in order, no id needs to be looked
+ * up.
  *
- * What the device has sent is taken back lazily, when descriptors run out: until then nobody waits for those buffers.
+ * Sent buffers are taken back only when descriptors run out: until then nobody waits for them.
  */
-import { bufferStart, FRAME_OFFSET, frameCapacity } from '../../../rings/buffer-pool.js';
+import { bufferStart, ETHERNET_HEADER_BYTES, FRAME_OFFSET, frameCapacity } from '../../../rings/buffer-pool.js';
 import type { AddressSpace } from '../../memory/index.js';
 import { AVAIL_USED, ID_MASK, WORD_ID_FLAGS, WORD_LENGTH } from '../layout/packed.js';
-import { ETHERNET_HEADER_BYTES, NET_HEADER_BYTES } from '../net-header.js';
+import { NET_HEADER_BYTES } from '../net-header.js';
 import { PackedQueue } from './packed-queue.js';
+import type { TxQueue } from './queue.js';
+import { QueueCount } from './queue-counts.js';
 import { SLOT_FREE } from './queue-tables.js';
-import type { TxQueue } from './queues.js';
 
-// V8 loads an imported constant from its module's cell at each use; one of this file it compiles in.
+// V8 folds local constants: docs/v8.md, "Local constants".
 const MARKS = AVAIL_USED;
 const ID = ID_MASK;
 const ID_FLAGS = WORD_ID_FLAGS;
@@ -20,27 +22,23 @@ const LENGTH = WORD_LENGTH;
 const FREE = SLOT_FREE;
 const HEADER = NET_HEADER_BYTES;
 const SHORTEST = ETHERNET_HEADER_BYTES;
+const { packets: PACKETS, bytes: BYTES } = QueueCount;
 
 const HEADER_OFFSET = FRAME_OFFSET - HEADER;
 
 export class PackedTxQueue extends PackedQueue implements TxQueue {
-  packets = 0;
-  bytes = 0;
-  droppedBadLength = 0;
-  lostOnReset = 0;
-
-  /** Descriptors that the device does not hold. */
+  /** Number of descriptors that the device does not hold. */
   private free = this.size;
-  /** The longest frame that may be sent. */
+  /** The longest frame that may be sent, in bytes. */
   private longest = 0;
-  /** The device uses buffers in the order in which it got them (VIRTIO_F_IN_ORDER). */
+  /** Whether the device uses buffers in the order in which it got them (VIRTIO_F_IN_ORDER). */
   private inOrder = false;
 
   burst: (handles: Uint32Array, lengths: Uint32Array, count: number) => number = () => 0;
   private readonly reclaimEach = this.makeReclaimEach();
 
   start(space: AddressSpace, eventIdx: boolean, longestFrame: number, inOrder: boolean): void {
-    this.lostOnReset += this.reset(space, HEADER_OFFSET, eventIdx);
+    this.counts[QueueCount.lostOnReset] += this.reset(space, HEADER_OFFSET, eventIdx);
     this.prepare(longestFrame, inOrder);
   }
 
@@ -61,14 +59,14 @@ export class PackedTxQueue extends PackedQueue implements TxQueue {
     return this.size - this.free;
   }
 
-  /** Closures and not methods, over constants: see the split receive queue. */
+  /** A closure over constants: docs/v8.md, "Bursts as closures". */
   private makeBurst(): (handles: Uint32Array, lengths: Uint32Array, count: number) => number {
     const { longest, size, desc32 } = this;
     const { base, shift } = this.pool.geometry;
     return (handles, lengths, count) => {
       const { u16, i32, slotHandle, addressLow, addressHigh, pool } = this;
       const start = this.nextAvail;
-      // A device may finish out of order: the next id can be busy although others are free.
+      // A device may finish out of order: the next id can be busy while others are free.
       if (this.free < count || slotHandle[start] !== FREE) {
         this.reclaim();
         if (this.broken !== '') return 0;
@@ -80,18 +78,18 @@ export class PackedTxQueue extends PackedQueue implements TxQueue {
       let taken = 0;
       let bytes = 0;
       while (taken < count) {
-        // An id whose turn has come and that is still busy: the ring is full.
+        // If the id whose turn it is is still busy, the ring is full.
         if (slotHandle[position] !== FREE) break;
         const handle = handles[taken];
         const length = lengths[taken];
         taken++;
         if (length < SHORTEST || length > longest) {
           pool.put(handle);
-          this.droppedBadLength++;
+          this.counts[QueueCount.droppedBadLength]++;
           continue;
         }
-        // No offloads are negotiated: all twelve bytes are 0 (5.1.6.2). The buffer may have been received into before.
-        // They begin at 2 mod 4: one half word, two words, one half word.
+        // No offloads are negotiated: all twelve header bytes are 0 (5.1.6.2), but an earlier frame may have left
+        // others here. The header begins at 2 mod 4: one half word, two words, one half word.
         const header = base + bufferStart(handle, shift) + HEADER_OFFSET;
         u16[header >> 1] = 0;
         i32[(header + 2) >> 2] = 0;
@@ -113,8 +111,8 @@ export class PackedTxQueue extends PackedQueue implements TxQueue {
       }
       if (added > 0) {
         this.free -= added;
-        this.packets += added;
-        this.bytes += bytes;
+        this.counts[PACKETS] += added;
+        this.counts[BYTES] += bytes;
         this.nextAvail = position;
         this.availMark = mark;
         this.publish(start, first, added);
@@ -128,13 +126,16 @@ export class PackedTxQueue extends PackedQueue implements TxQueue {
     else this.reclaimEach();
   }
 
-  /** In order: one used descriptor, in place of the first of a batch, names the last of it (2.8.8). */
+  /**
+   * In order, one used descriptor returns a whole batch: it lies in place of the batch's first and names its last
+   * (2.8.8).
+   */
   private reclaimBatches(): void {
     const { i32, slotHandle, size } = this;
     while (this.usedRun(this.free === size ? 0 : 1) !== 0) {
       let position = this.nextUsed;
       const id = i32[this.desc32 + (position << 2) + ID_FLAGS] & ID;
-      // An id is the position at which it was given.
+      // An id is the position at which the buffer was made available.
       let count = id - position + 1;
       if (count <= 0) count += size;
       if (id >= size || count > size - this.free) {
@@ -156,7 +157,7 @@ export class PackedTxQueue extends PackedQueue implements TxQueue {
 
   private makeReclaimEach(): () => void {
     return () => {
-      // No more than it was given: beyond that marks are what is left of the round before.
+      // At most as many as the device was given: marks beyond are left over from the round before.
       const done = this.usedRun(this.size - this.free);
       if (done === 0) return;
       const { i32, slotHandle, size, desc32, pool } = this;

@@ -1,72 +1,105 @@
 /**
- * What the driver's side of every virtqueue keeps, whatever its layout: which buffers the device holds, how the device
- * addresses them, and its doorbell.
+ * What the driver's side of every virtqueue keeps, in either layout: which buffers the device holds, how the device
+ * addresses them, the doorbell, and whether the driver wants interrupts.
  */
-import { type BufferPool, bufferStart, FRAME_OFFSET } from '../../../rings/buffer-pool.js';
-import { type AddressSpace, contiguousIova, type MemoryViews } from '../../memory/index.js';
-import { ETHERNET_HEADER_BYTES } from '../net-header.js';
+import { type BufferPool, bufferStart, ETHERNET_HEADER_BYTES, FRAME_OFFSET } from '../../../rings/buffer-pool.js';
+import { type AddressSpace, contiguousIova, type MemoryViews, signedWords } from '../../memory/index.js';
 import type { Doorbell, QueueLayout } from '../transport.js';
+import { makeQueueCounts, QueueCount } from './queue-counts.js';
 import { makeQueueTables, type QueueTables, SLOT_FREE } from './queue-tables.js';
 
-/** Of a frame in its buffer. */
+/** Where the EtherType of a frame lies in its buffer. */
 const ETHER_TYPE_OFFSET = FRAME_OFFSET + ETHERNET_HEADER_BYTES - 2;
-/** Of an address, the low word's. */
+/** Number of values of the low word of an address. */
 const WORD_VALUES = 2 ** 32;
 
 export abstract class QueueBuffers {
   protected readonly u16: Uint16Array;
+  protected readonly i32: Int32Array;
+  /** Index of the first descriptor in the memory's 32-bit words. */
+  protected readonly desc32: number;
   /** Entries. */
   protected size: number;
   // See QueueTables.
   protected readonly slotHandle: Int32Array;
   protected readonly addressLow: Uint32Array;
   protected readonly addressHigh: Uint32Array;
-  /** All buffers have the same high word: a descriptor has it from the start on, and a store a packet is saved. */
+  /** All buffers have the same high word: descriptors get it once, at the start, which saves a store per packet. */
   protected oneHighWord = false;
+  /** Whether VIRTIO_F_EVENT_IDX was negotiated. */
+  protected eventIdx = false;
+  private interruptsOn = false;
   private shape = '';
   private doorbell: Pick<Doorbell, 'ring'> = { ring: () => {} };
-  /** What is wrong with the ring, or empty. A broken ring is left alone until the device was reset. */
+  /** What is wrong with the ring, or empty. A broken ring is left alone until the device is reset. */
   broken = '';
-  /** Doorbells rung. */
-  kicks = 0;
 
+  /** @param pool where buffers come from, and where they go when the device has finished with them */
   constructor(
     readonly name: string,
     memory: MemoryViews,
     public layout: QueueLayout,
-    /** Where buffers come from, and where those go that the device has done with. */
     protected readonly pool: BufferPool,
     readonly tables: QueueTables = makeQueueTables(layout.size, pool.geometry.count, false),
+    /** Indexes: {@link QueueCount}. */
+    readonly counts: Float64Array = makeQueueCounts(),
   ) {
     this.u16 = memory.u16;
+    this.i32 = signedWords(memory);
+    this.desc32 = layout.descriptors >> 2;
     this.size = layout.size;
     this.slotHandle = tables.slotHandle;
     this.addressLow = tables.addressLow;
     this.addressHigh = tables.addressHigh;
   }
 
-  /** The most entries that there is memory for. */
+  /** The largest number of entries that there is memory for. */
   get capacity(): number {
     return this.slotHandle.length;
   }
 
   /**
-   * Uses `size` entries, a power of two and no more than the memory was taken for: a device may allow less than was
-   * hoped for. Before the queue's reset, while the device does not run.
+   * Uses `size` entries, a power of two up to {@link capacity}: a device may allow fewer than memory was taken for.
+   * Call it before the queue's reset, while the device does not run.
    */
   resize(size: number): void {
     if (size < 2 || size > this.capacity || (size & (size - 1)) !== 0) {
-      throw new RangeError(`${this.name}: ${size} entries; possible are powers of two, 2 to ${this.capacity}`);
+      throw new RangeError(
+        `${this.name}: cannot have ${size} entries; possible are powers of two from 2 to ${this.capacity}`,
+      );
     }
     this.layout = { ...this.layout, size };
     this.size = size;
   }
 
   /**
+   * Brings the queue to its state after a device reset: the ring is zeroed, and the buffers that the device held go
+   * back to the pool. Returns how many these were. The device must not run.
+   */
+  reset(space: AddressSpace, headerOffset: number, eventIdx: boolean): number {
+    const held = this.takeBack();
+    this.mapBuffers(space, headerOffset);
+    this.clearRing();
+    this.rewind(eventIdx);
+    return held;
+  }
+
+  /** Zeroes the ring. */
+  protected abstract clearRing(): void;
+
+  /** Goes to the beginning of a ring that was reset already, perhaps by another thread. */
+  protected rewind(eventIdx: boolean): void {
+    this.eventIdx = eventIdx;
+    this.broken = '';
+    this.interruptsOn = false;
+    this.suppressInterrupts();
+  }
+
+  /**
    * Puts every buffer that the device held back into the pool; returns how many. The device must not run.
    *
-   * Takes the EtherType out of each: nobody got what the device may have written there, and who sends from a buffer and
-   * knows his frame again when it comes back must not take one of those for his.
+   * Overwrites the EtherType in each buffer. The device may have written a frame there that nobody has received; a
+   * sender that recognises its own frames when their buffers come back must not mistake that frame for one of its own.
    */
   takeBack(): number {
     let held = 0;
@@ -83,8 +116,8 @@ export abstract class QueueBuffers {
   }
 
   /**
-   * Whether these are not what they were at the last call: a burst that was made over constants has then to be made anew. Not
-   * each time, as V8 compiles only what was made once for the very constants.
+   * Whether these constants differ from those of the last call. If so, a burst function that was made over them must be
+   * made again, and otherwise not: docs/v8.md, "Bursts as closures".
    */
   protected isNewShape(...constants: readonly (number | boolean)[]): boolean {
     const before = this.shape;
@@ -98,13 +131,13 @@ export abstract class QueueBuffers {
     const { base, count, shift } = pool.geometry;
     const bytes = 1 << shift;
     this.oneHighWord = true;
-    // Asks once a page, and has little to do for each of thousands of buffers: else V8 finds this hot and compiles it,
-    // which takes longer than all the rest, in an emulated guest half a second.
+    // Asks once per page and does little for each of thousands of buffers. Otherwise V8 would find this loop hot and
+    // compile it, which takes longer than all the rest: half a second in an emulated guest.
     for (let first = 0; first < count; ) {
       const slot = base + (first << shift);
       const address = contiguousIova(space, slot, bytes) + (pool.offsetOf(first) - slot) + headerOffset;
       const inPage = Math.floor((space.contiguousBytes - (slot % space.contiguousBytes)) / bytes);
-      // Not beyond: a later buffer may begin further into its slot than this one.
+      // Rounded down, because a later buffer may begin further into its slot than this one.
       const inWord = Math.max(1, Math.floor((WORD_VALUES - (address % WORD_VALUES)) / bytes));
       const end = Math.min(count, first + inPage, first + inWord);
       const low = (address % WORD_VALUES) - bufferStart(first, shift);
@@ -115,14 +148,39 @@ export abstract class QueueBuffers {
     }
   }
 
-  /** Where to announce new buffers, from DRIVER_OK on. */
+  /** Sets the doorbell that announces new buffers, from DRIVER_OK on. */
   attach(doorbell: Pick<Doorbell, 'ring'>): void {
     this.doorbell = doorbell;
   }
 
-  /** Rings unconditionally: after DRIVER_OK, when a backend starts a ring only at its first kick. */
+  /** Rings the doorbell. Needed once after DRIVER_OK, because a backend may start a ring only at its first kick. */
   kick(): void {
-    this.kicks++;
+    this.counts[QueueCount.kicks]++;
     this.doorbell.ring();
   }
+
+  /**
+   * Asks for an interrupt at the next used buffer. Returns false, with interrupts off again, when one is there already.
+   */
+  enableInterrupts(): boolean {
+    this.interruptsOn = true;
+    this.requestInterrupt();
+    if (!this.hasUsed() && this.broken === '') return true;
+    this.disableInterrupts();
+    return false;
+  }
+
+  /** Says that no interrupts are wanted. The device may send one all the same (virtio 1.2, 2.7.7 and 2.8.10). */
+  disableInterrupts(): void {
+    if (!this.interruptsOn) return;
+    this.interruptsOn = false;
+    this.suppressInterrupts();
+  }
+
+  /** Tells the device that an interrupt is wanted. The loads of {@link hasUsed} must not overtake this store. */
+  protected abstract requestInterrupt(): void;
+  /** Tells the device that no interrupt is wanted. */
+  protected abstract suppressInterrupts(): void;
+  /** Whether the device has used a buffer that was not taken yet. Sets {@link broken} when the ring is in disorder. */
+  protected abstract hasUsed(): boolean;
 }

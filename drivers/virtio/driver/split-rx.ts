@@ -1,41 +1,33 @@
 /**
- * Receive: every descriptor always holds an empty buffer, device-writable, one a packet (virtio 1.2, 5.1.6.3). A used
- * descriptor is refilled in the same step that takes its packet out, so the ring never runs low.
+ * Receive on a split ring: every descriptor always holds an empty, device-writable buffer, one per packet (virtio 1.2,
+ * 5.1.6.3). A used descriptor is refilled in the step that takes its packet out, so the ring never runs low.
  */
 import { type BufferPool, bufferStart, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../../rings/buffer-pool.js';
 import type { AddressSpace, MemoryViews } from '../../memory/index.js';
 import { VIRTQ_DESC_F_WRITE } from '../layout/split.js';
 import { NET_HEADER_BYTES, NET_HEADER_NUM_BUFFERS } from '../net-header.js';
 import type { QueueLayout } from '../transport.js';
+import type { ReceivedFrames, RxQueue } from './queue.js';
+import { QueueCount } from './queue-counts.js';
 import { type QueueTables, SLOT_FREE } from './queue-tables.js';
-import type { ReceivedFrames, RxQueue } from './queues.js';
-import { DriverQueue } from './split-queue.js';
+import { SplitQueue } from './split-queue.js';
 import { countUnfit, SHORTEST_WRITTEN } from './unfit-frames.js';
 
-// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+// V8 folds local constants: docs/v8.md, "Local constants".
 const HEADER_BYTES = NET_HEADER_BYTES;
 const HEADER_OFFSET = FRAME_OFFSET - NET_HEADER_BYTES;
 const NUM_BUFFERS_OFFSET = HEADER_OFFSET + NET_HEADER_NUM_BUFFERS;
 const SHORTEST = SHORTEST_WRITTEN;
 const FREE = SLOT_FREE;
+const { packets: PACKETS, bytes: BYTES } = QueueCount;
 
-export class DriverRxQueue extends DriverQueue implements RxQueue {
-  /** Packets and bytes handed to the caller. */
-  packets = 0;
-  bytes = 0;
-  droppedNoBuffer = 0;
-  droppedBadLength = 0;
-  droppedTooLong = 0;
-  /** Received buffers that nobody had taken when the device went away. */
-  lostOnReset = 0;
-
-  /** The most that the device may write into a buffer. */
+export class SplitRxQueue extends SplitQueue implements RxQueue {
+  /** Largest number of bytes that the device may write into a buffer. */
   private readonly longest: number;
-  /** Whether num_buffers counts: with MRG_RXBUF; else it is 1, whatever is there (5.1.6.4). */
+  /** Whether num_buffers counts: with MRG_RXBUF. Otherwise it is 1, whatever the device wrote (5.1.6.4). */
   private mergeable = false;
   skipping = 0;
 
-  /** Takes up to `max` received frames. */
   burst: (max: number) => number = () => 0;
 
   constructor(
@@ -45,14 +37,14 @@ export class DriverRxQueue extends DriverQueue implements RxQueue {
     pool: BufferPool,
     readonly received: ReceivedFrames,
     tables?: QueueTables,
+    counts?: Float64Array,
   ) {
-    super(name, memory, layout, pool, tables);
+    super(name, memory, layout, pool, tables, counts);
     this.longest = NET_HEADER_BYTES + frameCapacity(pool.geometry.shift);
   }
 
-  /** After a reset: fills the ring. Interrupts are off. Returns false when the pool could not fill it. */
   start(space: AddressSpace, eventIdx: boolean, mergeable: boolean): boolean {
-    this.lostOnReset += this.usedCount();
+    this.counts[QueueCount.lostOnReset] += this.usedCount();
     this.reset(space, HEADER_OFFSET, eventIdx);
     this.mergeable = mergeable;
     this.skipping = 0;
@@ -71,16 +63,14 @@ export class DriverRxQueue extends DriverQueue implements RxQueue {
     return true;
   }
 
-  /** Lets the device see the filled ring: after DRIVER_OK. */
   open(): void {
     this.publish(this.size);
     this.kick();
   }
 
   /**
-   * A closure and not a method, over constants alone: as long as it was made once in the process, V8 compiles it for just
-   * this ring, its size and where its arrays lie. What is unusual leaves the inner loop, which makes no call and writes no
-   * object's field: what it needs stays in registers.
+   * A closure over constants: docs/v8.md, "Bursts as closures". Whatever is unusual leaves the inner loop, so that the
+   * loop makes no call and writes no field of an object: all that it needs stays in registers.
    */
   private makeBurst(): (max: number) => number {
     const { mask, longest, mergeable, oneHighWord, usedRing32, desc32, availRing16 } = this;
@@ -89,7 +79,8 @@ export class DriverRxQueue extends DriverQueue implements RxQueue {
     return (max) => {
       const waiting = this.usedCount();
       if (waiting === 0) return 0;
-      // Arrays are looked up here, not captured: V8 sees them in the loop before it knows that what is captured is constant.
+      // The arrays are looked up here, not captured: V8 sees them in the loop before it knows that captures are
+      // constant.
       const { u16, u32, i32, slotHandle, addressLow, addressHigh, pool } = this;
       const { handles, lengths } = this.received;
       const { stack } = pool;
@@ -104,14 +95,14 @@ export class DriverRxQueue extends DriverQueue implements RxQueue {
         for (; used < end && free > 0; used++) {
           const place = used & mask;
           const entry = usedRing32 + (place << 1);
-          // Both are the device's word. Signed: an id or a length beyond 2^31 is a negative one, and wrong.
+          // The device wrote both words. They are read signed: a value beyond 2^31 is negative, and so is refused.
           const id = i32[entry];
           const written = i32[entry + 1];
           const slot = id & mask;
           const handle = slotHandle[slot];
-          // The id must be a descriptor that we posted and have not had back.
+          // The id must name a descriptor that was posted and not returned yet.
           if (slot !== id || handle === FREE || written < SHORTEST || written > longest) break;
-          // 0 would be the device's fault and means 1 (5.1.6.3.1).
+          // 0 would be a fault of the device and means 1 (5.1.6.3.1).
           if (mergeable && (this.skipping !== 0 || u16[numBuffers16 + (bufferStart(handle, shift) >> 1)] > 1)) break;
           handles[taken] = handle;
           lengths[taken] = written - HEADER_BYTES;
@@ -122,8 +113,9 @@ export class DriverRxQueue extends DriverQueue implements RxQueue {
           const d = desc32 + (slot << 2);
           u32[d] = addressLow[next];
           if (!oneHighWord) u32[d + 1] = addressHigh[next];
-          // The ring is always full, its available index one whole ring ahead of the used index: the same place in both.
-          // With a device that goes in order the id is there already, and the line stays in the device's cache as well.
+          // The ring is always full: its available index is one whole ring ahead of the used index, so both have this
+          // place. If the device works in order, the id is there already; without a store the line stays in the
+          // device's cache.
           if (u16[availRing16 + place] !== id) u16[availRing16 + place] = id;
         }
         pool.available = free;
@@ -133,16 +125,16 @@ export class DriverRxQueue extends DriverQueue implements RxQueue {
         }
       }
       this.usedIndex = used & 0xffff;
-      this.packets += taken;
-      this.bytes += bytes - taken * HEADER_BYTES;
+      this.counts[PACKETS] += taken;
+      this.counts[BYTES] += bytes - taken * HEADER_BYTES;
       if (used !== first) this.publish(used - first);
       return taken;
     };
   }
 
   /**
-   * Puts the buffer of the used entry at `place`, which is no packet for the caller, back into the ring, and counts why. Reads
-   * the entry anew, and believes what it reads now. False when the device cannot be believed any more.
+   * Puts the buffer of the used entry at `place`, which is no packet for the caller, back into the ring, and counts
+   * why. Reads the entry again and acts on what it reads now. Returns false when the ring is broken.
    */
   private recycle(place: number): boolean {
     const { mergeable, pool, size, usedRing32, u16, u32 } = this;

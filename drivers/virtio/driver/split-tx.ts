@@ -1,49 +1,41 @@
 /**
- * Transmit: one descriptor a packet, header and frame in one piece (virtio 1.2, 5.1.6.2 and 2.7.4.1). Descriptor id and
- * ring slot are the same, so the available ring is written once, and a packet costs three stores and its header.
+ * Transmit on a split ring: one descriptor per packet, header and frame in one piece (virtio 1.2, 5.1.6.2 and 2.7.4.1).
+ * Descriptor id and ring slot are the same, so the available ring is written once, at the start. A packet costs three
+ * stores and its header.
  *
- * What the device has sent is taken back lazily, when descriptors run out: until then nobody waits for those buffers.
+ * Sent buffers are taken back only when descriptors run out: until then nobody waits for them.
  */
-import { bufferStart, FRAME_OFFSET, frameCapacity } from '../../../rings/buffer-pool.js';
+import { bufferStart, ETHERNET_HEADER_BYTES, FRAME_OFFSET, frameCapacity } from '../../../rings/buffer-pool.js';
 import type { AddressSpace } from '../../memory/index.js';
-import { ETHERNET_HEADER_BYTES, NET_HEADER_BYTES } from '../net-header.js';
+import { NET_HEADER_BYTES } from '../net-header.js';
+import type { TxQueue } from './queue.js';
+import { QueueCount } from './queue-counts.js';
 import { SLOT_FREE } from './queue-tables.js';
-import type { TxQueue } from './queues.js';
-import { DriverQueue } from './split-queue.js';
+import { SplitQueue } from './split-queue.js';
 
-// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+// V8 folds local constants: docs/v8.md, "Local constants".
 const HEADER_BYTES = NET_HEADER_BYTES;
 const HEADER_OFFSET = FRAME_OFFSET - NET_HEADER_BYTES;
 const SHORTEST = ETHERNET_HEADER_BYTES;
 const FREE = SLOT_FREE;
+const { packets: PACKETS, bytes: BYTES } = QueueCount;
 
-export class DriverTxQueue extends DriverQueue implements TxQueue {
-  /** Packets and bytes given to the device. */
-  packets = 0;
-  bytes = 0;
-  /** Dropped: shorter than an Ethernet header, or longer than the device's MTU allows. */
-  droppedBadLength = 0;
-  /** Packets that were in the ring when the device went away. */
-  lostOnReset = 0;
-
-  /** Descriptors that the device does not hold. */
+export class SplitTxQueue extends SplitQueue implements TxQueue {
+  /** Number of descriptors that the device does not hold. */
   private free = this.size;
-  /** The longest frame that may be sent. */
+  /** The longest frame that may be sent, in bytes. */
   private longest = 0;
 
-  /** Sends the first `count` frames, in order; returns how many were taken. The rest stay the caller's. */
   burst: (handles: Uint32Array, lengths: Uint32Array, count: number) => number = () => 0;
-  /** Puts the buffers that the device has sent back into the pool. */
   readonly reclaim: () => void;
 
-  constructor(...parts: ConstructorParameters<typeof DriverQueue>) {
+  constructor(...parts: ConstructorParameters<typeof SplitQueue>) {
     super(...parts);
     this.reclaim = this.makeReclaim();
   }
 
-  /** After a reset: an empty ring. `longestFrame` is what the device forwards (virtio 1.2, 5.1.4.2). */
   start(space: AddressSpace, eventIdx: boolean, longestFrame: number): void {
-    this.lostOnReset += this.reset(space, HEADER_OFFSET, eventIdx);
+    this.counts[QueueCount.lostOnReset] += this.reset(space, HEADER_OFFSET, eventIdx);
     for (let slot = 0; slot < this.size; slot++) {
       this.u16[this.availRing16 + slot] = slot;
       this.u32[this.desc32 + slot * 4 + 1] = this.addressHigh[0];
@@ -51,7 +43,6 @@ export class DriverTxQueue extends DriverQueue implements TxQueue {
     this.prepare(longestFrame);
   }
 
-  /** After {@link start} by another thread, on the same ring and tables: this one drives it from now on. */
   adopt(size: number, eventIdx: boolean, longestFrame: number): void {
     this.resize(size);
     this.rewind(eventIdx);
@@ -64,19 +55,18 @@ export class DriverTxQueue extends DriverQueue implements TxQueue {
     if (this.isNewShape(this.size, this.longest, this.oneHighWord)) this.burst = this.makeBurst();
   }
 
-  /** Buffers that the device has, or has done with and that were not reclaimed yet. */
   get inFlight(): number {
     return this.size - this.free;
   }
 
-  /** Closures and not methods, over constants: see the receive queue. */
+  /** A closure over constants: docs/v8.md, "Bursts as closures". */
   private makeBurst(): (handles: Uint32Array, lengths: Uint32Array, count: number) => number {
     const { longest, mask, desc32, oneHighWord } = this;
     const { base, shift } = this.pool.geometry;
     return (handles, lengths, count) => {
       const { u16, u32, slotHandle, addressLow, addressHigh, pool } = this;
       const start = this.availIndex;
-      // A device may finish out of order (2.7.8): the next slot can be busy although others are free.
+      // A device may finish out of order (2.7.8): the next slot can be busy while others are free.
       if (this.free < count || slotHandle[start & mask] !== FREE) {
         this.reclaim();
         if (this.broken !== '') return 0;
@@ -86,18 +76,18 @@ export class DriverTxQueue extends DriverQueue implements TxQueue {
       let bytes = 0;
       while (taken < count) {
         const slot = next & mask;
-        // With a slot whose turn has come still busy, the ring is full.
+        // If the slot whose turn it is is still busy, the ring is full.
         if (slotHandle[slot] !== FREE) break;
         const handle = handles[taken];
         const length = lengths[taken];
         taken++;
         if (length < SHORTEST || length > longest) {
           pool.put(handle);
-          this.droppedBadLength++;
+          this.counts[QueueCount.droppedBadLength]++;
           continue;
         }
-        // No offloads are negotiated: all twelve bytes are 0 (5.1.6.2). The buffer may have been received into before.
-        // They begin at 2 mod 4: one half word, two words, one half word.
+        // No offloads are negotiated: all twelve header bytes are 0 (5.1.6.2), but an earlier frame may have left
+        // others here. The header begins at 2 mod 4: one half word, two words, one half word.
         const header = base + bufferStart(handle, shift) + HEADER_OFFSET;
         u16[header >> 1] = 0;
         u32[(header + 2) >> 2] = 0;
@@ -114,8 +104,8 @@ export class DriverTxQueue extends DriverQueue implements TxQueue {
       const added = next - start;
       if (added > 0) {
         this.free -= added;
-        this.packets += added;
-        this.bytes += bytes;
+        this.counts[PACKETS] += added;
+        this.counts[BYTES] += bytes;
         this.publish(added);
       }
       return taken;

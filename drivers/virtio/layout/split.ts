@@ -1,14 +1,10 @@
 /**
- * The split virtqueue as it lies in memory (virtio 1.2, 2.7): three areas, written by one side each except for the
- * descriptor table. Offsets are in bytes from the start of their area; all fields are little-endian.
+ * The split virtqueue in memory (virtio 1.2, 2.7): the descriptor table, and two areas with one writer each. Offsets
+ * are in bytes from the start of their area. All fields are little-endian.
  */
 
 /** struct virtq_desc { le64 addr; le32 len; le16 flags; le16 next; } (2.7.5). */
 export const DESC_BYTES = 16;
-export const DESC_ADDR = 0;
-export const DESC_LEN = 8;
-export const DESC_FLAGS = 12;
-export const DESC_NEXT = 14;
 
 export const VIRTQ_DESC_F_NEXT = 1;
 export const VIRTQ_DESC_F_WRITE = 2;
@@ -20,11 +16,13 @@ export const AVAIL_IDX = 2;
 export const AVAIL_RING = 4;
 export const VIRTQ_AVAIL_F_NO_INTERRUPT = 1;
 
-/** struct virtq_used { le16 flags; le16 idx; {le32 id; le32 len} ring[n]; le16 avail_event; }, by the device (2.7.8). */
+/**
+ * struct virtq_used { le16 flags; le16 idx; {le32 id; le32 len} ring[n]; le16 avail_event; }, by the device (2.7.8).
+ */
 export const USED_FLAGS = 0;
 export const USED_IDX = 2;
 export const USED_RING = 4;
-export const USED_ELEMENT_BYTES = 8;
+const USED_ELEMENT_BYTES = 8;
 export const VIRTQ_USED_F_NO_NOTIFY = 1;
 
 /** Alignments of the three areas (2.7). */
@@ -60,7 +58,7 @@ export function availEventOffset(size: number): number {
   return USED_RING + USED_ELEMENT_BYTES * size;
 }
 
-/** Whether moving an index from `from` to `to` passes `event` (2.7.7.1): the other side must then be notified. */
+/** Whether moving an index from `from` to `to` passes `event`, so that the other side must be notified (2.7.7.1). */
 export function passesEvent(event: number, to: number, from: number): boolean {
   return ((to - event - 1) & 0xffff) < ((to - from) & 0xffff);
 }

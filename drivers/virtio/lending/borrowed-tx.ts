@@ -1,14 +1,17 @@
 /**
- * A device's transmit queue on a thread that does not own the device (the Tx worker of the 2 KB layout). The owner starts,
- * resets and closes the device; this side follows, and is never in the ring while the owner does any of it.
+ * A device's transmit queue on a thread that does not own the device (the Tx worker of the 2 KB layout). The owner
+ * starts, resets and closes the device. The borrower follows, and is never in the ring while the owner does any of
+ * that.
  */
 import { receiveMessageOnPort } from 'node:worker_threads';
 import { BufferPool } from '../../../rings/buffer-pool.js';
 import { CounterBlock } from '../../../rings/counters.js';
 import type { MemoryViews } from '../../memory/index.js';
 import { openDoorbell } from '../driver/device-doorbell.js';
-import { sameTxQueue, type TxQueue } from '../driver/queues.js';
-import { DriverTxQueue } from '../driver/split-tx.js';
+import { sameTxQueue } from '../driver/make-queues.js';
+import type { TxQueue } from '../driver/queue.js';
+import type { TxCounterName } from '../driver/queue-counts.js';
+import { SplitTxQueue } from '../driver/split-tx.js';
 import {
   type BorrowerMessage,
   ENDED,
@@ -17,61 +20,56 @@ import {
   SEEN,
   STATE,
   TAKEN,
-  TxCounter,
-  type TxCounterName,
   type TxLoan,
   type TxStart,
 } from './tx-loan.js';
 
-/** In place of a state in which the ring may be used: no state has this number. */
+/** Stands for "not in the ring". No state has this number. */
 const OUTSIDE = -1;
 
 export class BorrowedTx {
   /** The memory that the buffers lie in. */
   readonly memory: MemoryViews;
   /**
-   * Buffers that the device has sent, that were dropped, or that were in the ring when the device was lost. Starts empty,
-   * has room for all; the caller drains it, and gives each buffer back to where it came from.
+   * Buffers that the device has sent, that were dropped, or that were in the ring when the device was lost. Starts
+   * empty and has room for all buffers. The caller drains it and returns each buffer to where it came from.
    */
   readonly sent: BufferPool;
   /**
-   * Called on this thread when the queue can be used ('up'), when it cannot ('down': the device is being restarted, or its
-   * ring is broken), and when it never will be again ('closed'). Out of the event loop, or from within a burst.
+   * Called on this thread when the queue becomes usable ('up'), when it stops being usable ('down': the device is being
+   * restarted, or its ring is broken), and when it will never be usable again ('closed'). Comes from the event loop or
+   * from within a burst.
    */
   onStateChange: ((state: 'up' | 'down' | 'closed') => void) | null = null;
-  /** Called on this thread when the link has come up or gone down: as {@link onStateChange}. */
+  /** Called on this thread when the link has come up or gone down; comes as {@link onStateChange} does. */
   onLinkChange: (() => void) | null = null;
 
   private readonly control: Int32Array;
   private tx: TxQueue;
   private readonly counts: CounterBlock<TxCounterName>;
-  /** The state in which the ring may be used, or {@link OUTSIDE}. */
+  /** The state in which the ring may be used now, or {@link OUTSIDE}. */
   private inside = OUTSIDE;
   /** The last state that was acted on. */
   private followed = 0;
-  /** The last start that came. */
+  /** The last start that was received. */
   private next: TxStart | null = null;
-  /** A message said that the link has changed, and nobody was told yet. */
+  /** A message said that the link has changed, and the caller has not been told yet. */
   private hasLinkNews = false;
 
-  /** Takes up a loan, once. While it lasts, it keeps this thread's event loop alive. */
+  /** Takes up a loan, once. While the loan lasts, it keeps this thread's event loop alive. */
   constructor(private readonly loan: TxLoan) {
     const { name, memory, geometry, layout, tables, control, counters, port } = loan;
     this.memory = memory;
     this.control = control;
     this.sent = new BufferPool(geometry, 0, 0);
-    this.tx = new DriverTxQueue(name, memory, layout, this.sent, tables);
     this.counts = CounterBlock.attach(counters);
-    const { values } = this.counts;
-    this.tx.packets = values[TxCounter.tx_packets];
-    this.tx.bytes = values[TxCounter.tx_bytes];
-    this.tx.droppedBadLength = values[TxCounter.tx_dropped_bad_length];
-    this.tx.kicks = values[TxCounter.tx_kicks];
+    // The queue counts straight into the loan's counters, on from what earlier borrowers counted.
+    this.tx = new SplitTxQueue(name, memory, layout, this.sent, tables, this.counts.values);
     port.on('message', (message: OwnerMessage) => {
       this.accept(message);
       this.follow();
     });
-    // The owner's thread is gone, or has closed the device and not waited for us.
+    // The owner's thread has ended, or has closed the device without waiting for this thread.
     port.on('close', () => this.end());
     this.follow();
   }
@@ -86,27 +84,28 @@ export class BorrowedTx {
     return this.followed === ENDED;
   }
 
-  /** Buffers in the ring; those of a lost device stay there until it is back, and then come to {@link sent}. */
+  /**
+   * Number of buffers in the ring. Those of a lost device stay there until it is back, and then come to {@link sent}.
+   */
   get inFlight(): number {
     return this.tx.inFlight;
   }
 
   /**
-   * Sends the first `count` frames, in order. Returns how many were taken: 0 while the device is away. The rest is still the
-   * caller's.
+   * Sends the first `count` frames, in order. Returns how many were taken: 0 while the device is away. The rest stay
+   * the caller's.
    */
   txBurst(handles: Uint32Array, lengths: Uint32Array, count: number): number {
     if (Atomics.load(this.control, STATE) !== this.inside && !this.follow()) return 0;
     const { tx } = this;
     const taken = tx.burst(handles, lengths, count);
-    if (taken > 0) this.publish();
     if (tx.broken !== '') this.breakOff();
     return taken;
   }
 
   /**
-   * Puts what the device has sent into {@link sent}. A loop that has nothing to send calls it now and then, too: that is how
-   * it learns that the owner wants the ring to be left.
+   * Puts what the device has sent into {@link sent}. A loop with nothing to send must call it now and then, because
+   * that is how it learns that the owner wants the ring to be left.
    */
   reclaimTx(): void {
     if (Atomics.load(this.control, STATE) !== this.inside && !this.follow()) return;
@@ -119,14 +118,14 @@ export class BorrowedTx {
     return this.counts.snapshot();
   }
 
-  /** Gives the queue back. What is in the ring still goes to the device; those buffers come back on the owner's side. */
+  /** Gives the queue back. Packets in the ring are still sent; their buffers come back on the owner's side. */
   close(): void {
     if (this.isClosed) return;
     this.leave();
     this.end();
   }
 
-  /** Acts on the state if that is new. Returns whether the ring may be used now. tx-loan.ts has the argument. */
+  /** Acts on a new state. Returns whether the ring may be used now. The argument why this is right: tx-loan.ts. */
   private follow(): boolean {
     const { control } = this;
     while (!this.isClosed) {
@@ -139,7 +138,7 @@ export class BorrowedTx {
         break;
       }
       const isStarted = (state & 1) === 1;
-      // The start is on its way. Without it there is nothing to enter yet, nor anything to answer.
+      // The start message is on its way. Until it comes there is no ring to enter and nothing to answer.
       if (isStarted && !this.hasStart(state)) break;
       this.followed = state;
       Atomics.store(control, SEEN, state);
@@ -166,7 +165,7 @@ export class BorrowedTx {
     this.onStateChange?.('up');
   }
 
-  /** Whether the start with this state has come. A loop that never returns to its event loop gets it here. */
+  /** Whether the start with this state was received. A loop that never returns to its event loop receives it here. */
   private hasStart(state: number): boolean {
     while (this.next?.state !== state) {
       const received = receiveMessageOnPort(this.loan.port) as { message: OwnerMessage } | undefined;
@@ -176,7 +175,7 @@ export class BorrowedTx {
     return true;
   }
 
-  /** Takes what a start brings, also one that is out of date: nobody else has its buffers. */
+  /** Takes what a message brings. The buffers of an outdated start are taken as well: nobody else has them. */
   private accept(message: OwnerMessage): void {
     if (message.kind === 'link') this.hasLinkNews = true;
     if (message.kind !== 'start' || this.isClosed) return;
@@ -185,15 +184,14 @@ export class BorrowedTx {
     this.next = message;
   }
 
-  /** Out of the ring, with what the device has sent until now. */
+  /** Leaves the ring, and takes along what the device has sent so far. */
   private leave(): void {
     if (this.inside === OUTSIDE) return;
     this.inside = OUTSIDE;
     if (this.tx.broken === '') this.tx.reclaim();
-    this.publish();
   }
 
-  /** The device broke the protocol: nothing more until the owner has restarted it. */
+  /** The device broke the protocol: the ring is not used until the owner has restarted the device. */
   private breakOff(): void {
     this.post({ kind: 'broken', state: this.inside, reason: this.tx.broken });
     this.leave();
@@ -212,14 +210,5 @@ export class BorrowedTx {
 
   private post(message: BorrowerMessage): void {
     this.loan.port.postMessage(message);
-  }
-
-  private publish(): void {
-    const { tx } = this;
-    const { values } = this.counts;
-    values[TxCounter.tx_packets] = tx.packets;
-    values[TxCounter.tx_bytes] = tx.bytes;
-    values[TxCounter.tx_dropped_bad_length] = tx.droppedBadLength;
-    values[TxCounter.tx_kicks] = tx.kicks;
   }
 }

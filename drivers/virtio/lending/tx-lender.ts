@@ -1,12 +1,14 @@
 /**
- * The owner's side of a transmit queue that another thread drives: lends it, has it left before the device is reset or
- * closed, and hands it back with what has changed. tx-loan.ts says how the two sides agree, and why nothing is missed.
+ * The owner's side of a transmit queue that another thread drives. It lends the queue, has the borrower leave the ring
+ * before the device is reset or closed, and hands the ring back with what has changed. tx-loan.ts: how the two sides
+ * agree.
  */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { BufferPool } from '../../../rings/buffer-pool.js';
 import { CounterBlock } from '../../../rings/counters.js';
 import type { MemoryViews } from '../../memory/index.js';
 import { type LentDoorbell, lendDoorbell } from '../driver/device-doorbell.js';
+import { TX_COUNTERS } from '../driver/queue-counts.js';
 import type { QueueTables } from '../driver/queue-tables.js';
 import type { QueueLayout } from '../transport.js';
 import {
@@ -18,35 +20,37 @@ import {
   SEEN,
   STATE,
   TAKEN,
-  TX_COUNTERS,
   type TxLoan,
   type TxSetup,
 } from './tx-loan.js';
 
-/** How long the borrower may take to leave the ring. It looks at each burst; its thread may have to be woken first. */
+/**
+ * How long the borrower may take to leave the ring, in ms. It looks at each burst, but its thread may have to wake up.
+ */
 const ANSWER_MS = 2000;
 
 export interface LendOptions {
   /**
-   * Called on the owner's thread whenever the borrower should look. Needed where the borrower's thread blocks (in
-   * `Atomics.wait`): its event loop is woken without this, and a loop that calls txBurst or reclaimTx sees it by itself.
+   * Called on the owner's thread whenever the borrower should look at its words. Needed when the borrower's thread
+   * blocks (in `Atomics.wait`). Otherwise its event loop is woken by a message, or its txBurst or reclaimTx looks at
+   * the words.
    */
   readonly wake?: (() => void) | undefined;
 }
 
-/** One loan, from lending to its end. */
+/** One loan, from its beginning to its end. */
 class Loan {
   readonly control = new Int32Array(new SharedArrayBuffer(4 * CONTROL_WORDS));
   readonly borrowerPort: MessagePort;
   private readonly port: MessagePort;
   private doorbell: LentDoorbell | null = null;
   private readonly waiting = new Set<() => void>();
-  /** The buffers that went along with a start, until the borrower has them. */
+  /** The buffers that went along with each start, until the borrower has taken them. */
   private readonly given = new Map<number, Uint32Array>();
-  /** The borrower's thread, or its interest, is gone: nobody is in the ring or will be. */
+  /** The borrower has closed its end, or its thread is gone: it is not in the ring and will not be. */
   isOver = false;
 
-  /** @param sent where the buffers lie that a lost device had, and where those go that the borrower never took */
+  /** @param sent has the buffers that a lost device held, and gets those that the borrower never took */
   constructor(
     isLinkUp: boolean,
     private readonly sent: BufferPool,
@@ -61,7 +65,7 @@ class Loan {
       if (message.kind === 'broken' && message.state === this.state) this.onBroken(message.reason);
       this.settle();
     });
-    // With the borrower's thread its end of the channel goes, too: after the last that the thread did.
+    // When the borrower's thread ends, its end of the channel closes, after the last action of that thread.
     port1.on('close', () => this.gone());
     port1.unref();
   }
@@ -70,13 +74,13 @@ class Loan {
     return Atomics.load(this.control, STATE);
   }
 
-  /** True while the borrower is not in the ring, and cannot get into it. */
+  /** True while the borrower is not in the ring and cannot get into it. */
   get isLeft(): boolean {
     const isPaused = (this.state & 1) === 0;
     return this.isOver || (isPaused && (Atomics.load(this.control, SEEN) & 1) === 0);
   }
 
-  /** The ring may be used from now on. The buffers in `sent` become the borrower's. */
+  /** Lets the borrower use the ring. The buffers in `sent` become the borrower's. */
   start(setup: TxSetup): void {
     this.doorbell = lendDoorbell(setup.doorbell);
     const { sent, given } = this;
@@ -102,7 +106,7 @@ class Loan {
     if (Atomics.load(this.control, LINK) !== link) this.set(LINK, link, { kind: 'link' });
   }
 
-  /** The word first, then what makes the borrower look at it: see tx-loan.ts. */
+  /** Stores the word first, and then makes the borrower look at it: see tx-loan.ts. */
   private set(word: number, value: number, message: OwnerMessage): void {
     Atomics.store(this.control, word, value);
     this.port.postMessage(message);
@@ -114,7 +118,7 @@ class Loan {
     for (const state of this.given.keys()) if (state <= taken) this.given.delete(state);
   }
 
-  /** Resolves to true when the borrower has left the ring, to false when it has not within its time. */
+  /** Resolves to true when the borrower has left the ring, to false when it has not left within {@link ANSWER_MS}. */
   left(): Promise<boolean> {
     const { waiting } = this;
     return new Promise((resolve) => {
@@ -133,7 +137,7 @@ class Loan {
 
   private settle(): void {
     if (!this.isLeft) return;
-    // While the borrower may ring it, the descriptor stays open, whatever became of the transport's own.
+    // The descriptor was kept open while the borrower could ring it, even when the transport had closed its own.
     this.doorbell?.release();
     this.doorbell = null;
     for (const onLeft of this.waiting) onLeft();
@@ -143,14 +147,14 @@ class Loan {
   finish(): void {
     if (this.isOver) return;
     this.isOver = true;
-    // A borrower that was thought gone and is not finds nothing to do any more.
+    // A borrower that still runs finds nothing to do.
     Atomics.store(this.control, STATE, ENDED);
     this.port.close();
     this.settle();
   }
 
-  /** The borrower is gone: what it has not taken will not be taken. */
-  gone(): void {
+  /** The borrower is gone: what it has not taken by now comes back. */
+  private gone(): void {
     if (this.isOver) return;
     this.forgetTaken();
     for (const returned of this.given.values()) for (const handle of returned) this.sent.put(handle);
@@ -161,7 +165,7 @@ class Loan {
 
 export class TxLender {
   private loan: Loan | null = null;
-  /** How the queue was set up, while the device runs. */
+  /** How the queue was set up; null while the device does not run. */
   private setup: TxSetup | null = null;
   /** Whether a borrower may have moved the ring's indexes since the device was started. */
   private isUsed = false;
@@ -171,9 +175,9 @@ export class TxLender {
 
   /**
    * @param name of the queue
-   * @param tables shared ones, also of the owner's own end of the queue
-   * @param sent where the owner's end puts the buffers that a lost device had
-   * @param onBroken the borrower found the ring broken
+   * @param tables of the queue, in shared memory, which the owner's end uses too
+   * @param sent where the owner's end puts the buffers that a lost device held
+   * @param onBroken called when the borrower found the ring broken
    */
   constructor(
     private readonly name: string,
@@ -183,19 +187,20 @@ export class TxLender {
     private readonly onBroken: (reason: string) => void,
   ) {}
 
-  /** The borrowers' totals, in the order of {@link TX_COUNTERS}. */
+  /** The totals of all borrowers, in the order of {@link TX_COUNTERS}. */
   get totals(): Float64Array {
     return this.counters.values;
   }
 
-  /** True when the device must be restarted for a new borrower: the last one knew how far the ring had got. */
+  /**
+   * True when the device must be restarted for a new borrower, because only the last borrower knew the ring's indexes.
+   */
   get needsRestart(): boolean {
     return this.setup !== null && this.isUsed;
   }
 
   lend(layout: QueueLayout, { wake = () => {} }: LendOptions): TxLoan {
-    if (this.loan !== null && !this.loan.isOver)
-      throw new Error(`${this.name} is lent already: revoke that loan first`);
+    if (this.loan !== null && !this.loan.isOver) throw new Error(`${this.name} is lent to another thread already`);
     const loan = new Loan(this.isLinkUp, this.sent, wake, this.onBroken);
     if (this.setup !== null && !this.isUsed) {
       loan.start(this.setup);
@@ -222,7 +227,7 @@ export class TxLender {
     this.setup = setup;
   }
 
-  /** The device is away: nobody is to touch the ring. */
+  /** The device is away: the ring must not be used. */
   pause(): void {
     this.setup = null;
     this.loan?.pause();
@@ -233,22 +238,16 @@ export class TxLender {
     this.loan?.setLink(isUp);
   }
 
-  /** Resolves when nobody is in the ring after a {@link pause}; rejects when the borrower does not leave it. */
+  /** Resolves when the borrower is out of the ring after {@link pause}. Rejects when it does not leave within 2 s. */
   async left(): Promise<void> {
     if (this.loan === null || (await this.loan.left())) return;
-    throw new Error(
-      `${this.name}: the thread that it is lent to does not answer; revoke the loan if that thread is gone`,
-    );
-  }
-
-  /** The borrower's thread has ended (it must have), or never took the loan. The channel's end tells the same, later. */
-  revoke(): void {
-    this.loan?.gone();
+    throw new Error(`${this.name}: the thread that drives it did not answer within ${ANSWER_MS} ms`);
   }
 
   /**
-   * The device is being closed. A borrower that does not answer is not waited for without end: what it may touch is harmless
-   * by then (the memory reads as zeros, its doorbell stays open and unheard).
+   * Ends the loan because the device is being closed. A borrower that does not answer within 2 s is not waited for any
+   * longer. What it may touch later is harmless: the memory reads as zeros, and its doorbell stays open with nobody
+   * listening.
    */
   async end(): Promise<void> {
     const { loan } = this;

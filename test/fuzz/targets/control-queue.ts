@@ -1,7 +1,10 @@
-/** The control queue on a device that answers anything: a command is done, or refused by a line, and nothing waits for ever. */
+/**
+ * The control queue on a device that answers anything: a command is done, or refused by a line, and nothing waits for
+ * ever.
+ */
 import { LinearAddressSpace, MemoryWindow, type PacketMemory } from '../../../drivers/memory/index.js';
-import type { CommandRing } from '../../../drivers/virtio/command-ring.js';
-import { ControlQueue } from '../../../drivers/virtio/control-queue.js';
+import type { CommandRing } from '../../../drivers/virtio/control/command-ring.js';
+import { ControlQueue } from '../../../drivers/virtio/control/control-queue.js';
 import { AVAIL_USED, EVENT_DISABLE } from '../../../drivers/virtio/layout/packed.js';
 import type { Input } from '../input.js';
 import { check, type FuzzTarget } from '../target.js';

@@ -1,7 +1,8 @@
 /** The driver's receive queue on a device that lies about what it has received. */
 
 import { PackedRxQueue } from '../../../drivers/virtio/driver/packed-rx.js';
-import { DriverRxQueue } from '../../../drivers/virtio/driver/split-rx.js';
+import { QueueCount } from '../../../drivers/virtio/driver/queue-counts.js';
+import { SplitRxQueue } from '../../../drivers/virtio/driver/split-rx.js';
 import { frameCapacity } from '../../../rings/buffer-pool.js';
 import { HostileDevice, QUEUE_SIZE } from '../hostile-device.js';
 import type { Input } from '../input.js';
@@ -25,7 +26,7 @@ export const driverRx = (packed: boolean): FuzzTarget => ({
       const flags = input.u8();
       const eventIdx = (flags & 1) !== 0;
       const { hand } = device;
-      const queue = new (packed ? PackedRxQueue : DriverRxQueue)(
+      const queue = new (packed ? PackedRxQueue : SplitRxQueue)(
         'rx',
         device.memory,
         device.layout,
@@ -65,16 +66,19 @@ export const driverRx = (packed: boolean): FuzzTarget => ({
         } else if (hand.length > 0) {
           device.pool.put(hand.splice(input.below(hand.length), 1)[0]!);
         }
-        // Who has a broken queue resets it before anything else (net-device.ts).
+        // The device resets a broken queue before anything else (virtio-net-device.ts).
         if (queue.broken !== '') break;
       }
-      check(queue.packets === packets && queue.bytes === bytes, 'frames are not counted');
+      const { counts } = queue;
+      check(counts[QueueCount.packets] === packets && counts[QueueCount.bytes] === bytes, 'frames are not counted');
       device.checkMemory(false);
-      const dropped = (queue.droppedBadLength > 0 ? 1 : 0) + (queue.droppedTooLong > 0 ? 2 : 0);
+      const dropped =
+        (counts[QueueCount.droppedBadLength]! > 0 ? 1 : 0) + (counts[QueueCount.droppedTooLong]! > 0 ? 2 : 0);
       const how = queue.broken === '' ? 0 : 1 + (queue.broken.length & 7);
-      feedback.mark((dropped * 2 + (queue.droppedNoBuffer > 0 ? 1 : 0)) * 128 + how * 8 + Math.min(7, packets));
-      queue.lostOnReset = 0;
-      // The reset that follows: nothing is lost, whatever has happened.
+      feedback.mark(
+        (dropped * 2 + (counts[QueueCount.droppedNoBuffer]! > 0 ? 1 : 0)) * 128 + how * 8 + Math.min(7, packets),
+      );
+      // The reset that follows loses nothing, whatever has happened.
       queue.reset(device.space, 0, eventIdx);
       device.checkBuffers(queue);
       check(device.pool.available + hand.length === device.pool.geometry.count, 'buffers are lost at the reset');

@@ -1,7 +1,8 @@
 /** The driver's transmit queue on a device that lies about what it has sent. */
 
 import { PackedTxQueue } from '../../../drivers/virtio/driver/packed-tx.js';
-import { DriverTxQueue } from '../../../drivers/virtio/driver/split-tx.js';
+import { QueueCount } from '../../../drivers/virtio/driver/queue-counts.js';
+import { SplitTxQueue } from '../../../drivers/virtio/driver/split-tx.js';
 import { NO_BUFFER } from '../../../rings/buffer-pool.js';
 import { HostileDevice, QUEUE_SIZE } from '../hostile-device.js';
 import type { Input } from '../input.js';
@@ -25,7 +26,7 @@ export const driverTx = (packed: boolean): FuzzTarget => ({
       const { hand, pool } = device;
       const flags = input.u8();
       const eventIdx = (flags & 1) !== 0;
-      const queue = new (packed ? PackedTxQueue : DriverTxQueue)(
+      const queue = new (packed ? PackedTxQueue : SplitTxQueue)(
         'tx',
         device.memory,
         device.layout,
@@ -52,14 +53,14 @@ export const driverTx = (packed: boolean): FuzzTarget => ({
             lengths[filled] = input.u8();
             hand.push(handle);
           }
-          const bad = queue.droppedBadLength;
+          const bad = queue.counts[QueueCount.droppedBadLength]!;
           const taken = queue.burst(handles, lengths, filled);
           check(taken <= filled, `${taken} frames taken of ${filled}`);
           for (let i = 0; i < filled; i++) {
             hand.pop();
             if (i >= taken) pool.put(handles[i]!);
           }
-          packets += taken - (queue.droppedBadLength - bad);
+          packets += taken - (queue.counts[QueueCount.droppedBadLength]! - bad);
         } else if (what === 6) {
           const before = queue.inFlight;
           queue.reclaim();
@@ -72,7 +73,7 @@ export const driverTx = (packed: boolean): FuzzTarget => ({
         if (what >= 3) device.checkBuffers(queue);
         if (queue.broken !== '') break;
       }
-      check(queue.packets === packets, 'frames are not counted');
+      check(queue.counts[QueueCount.packets] === packets, 'frames are not counted');
       check(pool.available + queue.inFlight === pool.geometry.count, 'buffers are not accounted for');
       device.checkMemory(true);
       const how = queue.broken === '' ? 0 : 1 + (queue.broken.length & 7);

@@ -1,6 +1,6 @@
 /** The neighbour table against a Map: any sequence of writes, addresses that collide, time that wraps. */
 import { NeighbourState } from '../../../rings/neighbour-reader.js';
-import { NeighbourTable, NOBODY } from '../../../rings/neighbour-table.js';
+import { NeighbourTable, NO_VICTIM } from '../../../rings/neighbour-table.js';
 import type { Input } from '../input.js';
 import { check, type FuzzTarget } from '../target.js';
 
@@ -55,7 +55,7 @@ export const neighbours: FuzzTarget = {
       const checkVictim = (proven: number): void => {
         const ip = table.victim(now, proven);
         const victim = model.get(ip);
-        check((ip === NOBODY) === (victim === undefined), 'who would go is not there');
+        check((ip === NO_VICTIM) === (victim === undefined), 'who would go is not there');
         const age = ({ confirmedAt }: Entry): number => (now - confirmedAt) >>> 0;
         const others = [...model.values()].filter(({ state }) => state !== STATIC);
         check((victim === undefined) === (others.length === 0), 'somebody could go, or nobody');

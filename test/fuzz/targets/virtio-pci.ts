@@ -1,6 +1,6 @@
 /** A PCI function whose configuration space and registers say anything: it is driven, or refused by a line. */
 import { type MemoryViews, MemoryWindow, type PacketMemory } from '../../../drivers/memory/index.js';
-import type { PciFunction } from '../../../drivers/pci/function.js';
+import type { PciFunction } from '../../../drivers/pci/pci-function.js';
 import { VirtioPciTransport } from '../../../drivers/transports/virtio-pci/transport.js';
 import { VIRTIO_NET_F_MAC, VIRTIO_NET_F_MTU, VIRTIO_NET_F_STATUS } from '../../../drivers/virtio/features.js';
 import { DeviceStatus, negotiateFeatures } from '../../../drivers/virtio/negotiation.js';

@@ -2,9 +2,10 @@
  * The two sides of a lent transmit queue, as two threads that {@link explore} moves one shared access at a time: the
  * real TxLender and the real BorrowedTx. Shared words and messages are those of a model.
  */
+import { TX_COUNTERS } from '../../../drivers/virtio/driver/queue-counts.js';
 import { BorrowedTx } from '../../../drivers/virtio/lending/borrowed-tx.js';
 import { TxLender } from '../../../drivers/virtio/lending/tx-lender.js';
-import { CONTROL_WORDS, ENDED, LINK, SEEN, STATE, TX_COUNTERS } from '../../../drivers/virtio/lending/tx-loan.js';
+import { CONTROL_WORDS, ENDED, LINK, SEEN, STATE } from '../../../drivers/virtio/lending/tx-loan.js';
 import { BufferPool } from '../../../rings/buffer-pool.js';
 import { CounterBlock } from '../../../rings/counters.js';
 import {

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { expect } from 'vitest';
 import { VhostUserFrontend } from '../../../drivers/transports/vhost-user/frontend.js';
-import type { RxQueue, TxQueue } from '../../../drivers/virtio/driver/queues.js';
+import type { RxQueue, TxQueue } from '../../../drivers/virtio/driver/queue.js';
 import { type NetDeviceOptions, VirtioNetDevice } from '../../../drivers/virtio/virtio-net-device.js';
 import { type BufferPool, FRAME_OFFSET } from '../../../rings/buffer-pool.js';
 import { until } from '../until.js';
@@ -49,6 +49,17 @@ export class LentDevice {
     const workerData: TxWork = { loan, buffers: this.senders, from: this.next, spins, stop };
     const file = new URL('../../../dist/test/support/lending/tx-borrower.worker.js', import.meta.url);
     this.worker = new Worker(file, { workerData, transferList: [loan.port] });
+  }
+
+  /** Starts another thread that sends; false while the queue is still lent to the last one. */
+  tryStartSender(): boolean {
+    try {
+      this.startSender(false);
+      return true;
+    } catch (error) {
+      if (!(error as Error).message.includes('is lent to another thread already')) throw error;
+      return false;
+    }
   }
 
   /** Stops it between two bursts; returns its report. */

@@ -6,7 +6,7 @@
 import { signalEventfd } from '../../../drivers/libc/index.js';
 import type { MemoryViews, PacketMemory } from '../../../drivers/memory/index.js';
 import type { ConfigSpace } from '../../../drivers/pci/config-space.js';
-import type { PciFunction } from '../../../drivers/pci/function.js';
+import type { PciFunction } from '../../../drivers/pci/pci-function.js';
 import { type DeviceModel, MODEL_IOVA_BASE } from '../virtio/device-model.js';
 import { PackedDeviceModel } from '../virtio/packed-device-model.js';
 import { SplitDeviceModel } from '../virtio/split-device-model.js';

@@ -3,13 +3,12 @@
  * returns.
  */
 import type { VirtioNetDevice } from '../../../drivers/virtio/virtio-net-device.js';
-import { FRAME_OFFSET, NO_BUFFER } from '../../../rings/buffer-pool.js';
+import { ETHERNET_HEADER_BYTES, FRAME_OFFSET, NO_BUFFER } from '../../../rings/buffer-pool.js';
 import { until } from '../until.js';
 
 const BURST = 32;
 /** At most as many are under way as the ring of either side holds: a peer drops what it cannot send. */
 const UNDER_WAY = 64;
-const ETHERNET_HEADER = 14;
 const LEAST = 60;
 const STATIONS = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5];
 const SWAPPED = [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb5];
@@ -27,7 +26,7 @@ export class EchoCheck {
     private readonly device: VirtioNetDevice,
     swapped = true,
   ) {
-    this.longest = ETHERNET_HEADER + device.mtu;
+    this.longest = ETHERNET_HEADER_BYTES + device.mtu;
     this.stations = swapped ? SWAPPED : STATIONS;
   }
 
@@ -37,9 +36,9 @@ export class EchoCheck {
    */
   private frame(n: number, stations: readonly number[]): Uint8Array {
     const frame = new Uint8Array(LEAST + ((n * 37) % (this.longest - LEAST + 1)));
-    for (let i = ETHERNET_HEADER; i < frame.length; i++) frame[i] = (n + i * 7) & 0xff;
+    for (let i = ETHERNET_HEADER_BYTES; i < frame.length; i++) frame[i] = (n + i * 7) & 0xff;
     frame.set(stations);
-    new DataView(frame.buffer).setUint32(ETHERNET_HEADER, n);
+    new DataView(frame.buffer).setUint32(ETHERNET_HEADER_BYTES, n);
     return frame;
   }
 

@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { NeighbourReader, NeighbourState } from '../../../rings/neighbour-reader.js';
-import { NeighbourTable, NOBODY } from '../../../rings/neighbour-table.js';
+import { NeighbourTable, NO_VICTIM } from '../../../rings/neighbour-table.js';
 import { collidingAddresses } from '../../support/link/colliding-addresses.js';
 import type { NeighbourWork } from '../../support/rings/neighbour-writer.worker.js';
 
@@ -56,6 +56,29 @@ describe('NeighbourTable', () => {
     expect([...frame]).toEqual([0xaaaa, 0xaaaa, 0xaaaa]);
   });
 
+  it('confirms a known MAC, and ages it, by one word: no reader finds the entry busy', () => {
+    const { table, reader, buffer } = tables(1);
+    table.confirm(IP, MAC, 0, 1000);
+    const words = new Int32Array(buffer);
+    const before = words.slice();
+    const at = before.findIndex((word) => (word & 0xffff) === REACHABLE);
+    const changed = (): number[] => [...words.keys()].filter((i) => words[i] !== before[i]).map((i) => i - at);
+    const frame = new Uint16Array(3);
+    reader.lookup(IP, frame);
+    const { foundAt, foundAs } = reader;
+    // Words 6 and 7 are the times, which readers of packets do not look at.
+    table.confirm(IP, MAC, 0, 2000);
+    expect(changed()).toEqual([6, 7]);
+    expect(reader.isUnchanged(foundAt, foundAs)).toBe(true);
+    table.markStale(IP);
+    expect(changed()).toEqual([0, 6, 7]);
+    expect(reader.isUnchanged(foundAt, foundAs)).toBe(false);
+    expect(reader.lookup(IP, frame)).toBe(STALE);
+    table.confirm(IP, Uint16Array.of(1, 2, 3), 0, 3000);
+    expect(changed()).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    expect(reader.isUnchanged(foundAt, foundAs)).toBe(false);
+  });
+
   it('follows a neighbour from REACHABLE to STALE and out, with the times', () => {
     const { table, reader } = tables();
     const frame = new Uint16Array(3);
@@ -106,9 +129,9 @@ describe('NeighbourTable', () => {
   it('names the entry to replace: the last that became known and is not proven', () => {
     const { table } = tables(6);
     const start = 2 ** 32 - 20_000;
-    expect(table.victim(start, 30_000)).toBe(NOBODY);
+    expect(table.victim(start, 30_000)).toBe(NO_VICTIM);
     table.setStatic(1, MAC, 0, 0);
-    expect(table.victim(start, 30_000)).toBe(NOBODY);
+    expect(table.victim(start, 30_000)).toBe(NO_VICTIM);
     for (const ip of [2, 3, 0xffffffff]) table.confirm(ip, MAC, 0, start);
     table.confirm(3, MAC, 0, start + 31_000);
     table.confirm(2, MAC, 0, start + 32_000);
@@ -117,7 +140,7 @@ describe('NeighbourTable', () => {
     table.markStale(3);
     const now = start + 34_000;
     const order: number[] = [];
-    for (let ip = table.victim(now, 30_000); ip !== NOBODY; ip = table.victim(now, 30_000)) {
+    for (let ip = table.victim(now, 30_000); ip !== NO_VICTIM; ip = table.victim(now, 30_000)) {
       order.push(ip);
       table.remove(ip);
     }
@@ -195,11 +218,11 @@ describe('NeighbourTable', () => {
 
   it('refuses a capacity or a place that cannot be', () => {
     for (const capacity of [0, -1, 1.5, Number.NaN, 65537]) {
-      expect(() => NeighbourReader.bytesFor(capacity)).toThrow(/possible are 1 to 65536/);
+      expect(() => NeighbourReader.bytesFor(capacity)).toThrow(/can have 1 to 65536/);
     }
     expect(() => new NeighbourReader(new SharedArrayBuffer(64), 0, 4)).toThrow(RangeError);
     const empty = new SharedArrayBuffer(NeighbourReader.bytesFor(4));
-    expect(() => new NeighbourReader(empty, 0, 4)).toThrow(/no neighbour table there yet/);
+    expect(() => new NeighbourReader(empty, 0, 4)).toThrow(/there is no neighbour table yet/);
   });
 
   it('behaves as a map while it is not full, whatever the order of operations', () => {

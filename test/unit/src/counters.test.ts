@@ -46,7 +46,7 @@ describe('CounterBlock', () => {
 
   it('refuses an empty list of names, and a name twice', () => {
     expect(() => CounterBlock.create([])).toThrow(/at least one/);
-    expect(() => CounterBlock.create(['a', 'b', 'a'])).toThrow(/a, b, a.*no name twice/);
+    expect(() => CounterBlock.create(['a', 'b', 'a'])).toThrow(/a, b, a.*no name may occur twice/);
   });
 
   it('lies in memory of the caller if that is wanted', () => {

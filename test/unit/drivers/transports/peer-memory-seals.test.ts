@@ -1,14 +1,21 @@
-/**
- * Memory that a peer could take away from under a mapping: it is sealed where that is possible, and refused where a
- * port wants sealed memory.
- */
-import { ftruncateSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+/** The files that a peer's memory may consist of: only files of memory. A file that the peer could shrink is taken only where a port allows it. */
+import { ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { native } from '../../../../drivers/libc/ffi.js';
 import { cString } from '../../../../drivers/libc/files.js';
-import { abi, closeFile, connectUnix, memfd, Reactor, sealAgainstShrinking } from '../../../../drivers/libc/index.js';
+import {
+  abi,
+  closeFile,
+  closeInPlace,
+  connectUnix,
+  eventfd,
+  listenUnix,
+  memfd,
+  memorySeals,
+  Reactor,
+} from '../../../../drivers/libc/index.js';
 import { HUGEPAGE_BYTES, WindowAllocator } from '../../../../drivers/memory/index.js';
 import { VhostUserBackend } from '../../../../drivers/transports/vhost-user/backend.js';
 import { type PeerFiles, PeerMemory } from '../../../../drivers/transports/vhost-user/peer-memory.js';
@@ -23,7 +30,7 @@ let folder: string;
 let open: number[];
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'tspmd-'));
+  folder = mkdtempSync('/dev/shm/tspmd-');
   open = [];
 });
 
@@ -40,6 +47,7 @@ function peerFile(flags: number): number {
   return fd;
 }
 
+/** On tmpfs. */
 function plainFile(): number {
   const fd = openSync(join(folder, 'memory'), 'w+');
   open.push(fd);
@@ -53,8 +61,9 @@ function map(fd: number, files?: PeerFiles): PeerMemory {
 }
 
 describe('a peer’s memory', () => {
-  it('is sealed when it is mapped: the peer cannot shrink it afterwards', () => {
+  it('is taken when its peer has sealed it, and all of it can be accessed', () => {
     const fd = peerFile(abi.MFD_ALLOW_SEALING);
+    expect(native.fcntl(fd, abi.F_ADD_SEALS, abi.F_SEAL_SHRINK)).toBe(0);
     const memory = map(fd, 'sealed');
     expect(() => ftruncateSync(fd, 0)).toThrow(expect.objectContaining(EPERM));
     const end = memory.translate(BYTES - 1, 1, 1);
@@ -65,14 +74,50 @@ describe('a peer’s memory', () => {
     memory.close();
   });
 
-  it('is taken unsealed where it cannot be sealed, unless the port wants it sealed', () => {
-    for (const fd of [peerFile(0), plainFile()]) {
-      expect(sealAgainstShrinking(fd)).toBe(false);
+  it('is taken unsealed, and left so, unless the port wants sealed memory', () => {
+    for (const fd of [peerFile(0), plainFile(), peerFile(abi.MFD_ALLOW_SEALING)]) {
+      const seals = memorySeals(fd);
       map(fd).close();
+      // To seal it would be to wait for a lock that the peer can hold.
+      expect(memorySeals(fd)).toBe(seals);
       expect(() => map(fd, 'sealed')).toThrow(
         'memory region at guest address 0x100000000: its file can shrink, and this port takes sealed memory only',
       );
     }
+  });
+
+  it('may not be a disk file, device, socket, directory, pipe or eventfd of any name', () => {
+    const disk = mkdtempSync(join(tmpdir(), 'tspmd-'));
+    const path = join(disk, 'memfd:x (deleted)');
+    writeFileSync(path, Buffer.alloc(BYTES));
+    const listener = listenUnix(join(folder, 's'));
+    try {
+      open.push(openSync(path, 'r+'), openSync('/dev/zero', 'r+'), openSync(folder, 'r'), eventfd(), listener);
+      for (const fd of open) {
+        expect(() => map(fd)).toThrow(
+          /its descriptor is not a file of memory: a memfd, or a file of tmpfs or hugetlbfs$/,
+        );
+      }
+    } finally {
+      rmSync(disk, { recursive: true });
+    }
+  });
+
+  it('keeps its files until it is unmapped, and then gives them to the closer', () => {
+    const fd = native.memfdCreate(cString('kept'), abi.MFD_CLOEXEC);
+    ftruncateSync(fd, BYTES);
+    const memory = map(fd);
+    const isMapped = (): boolean => readFileSync('/proc/self/maps', 'utf8').includes('/memfd:kept');
+    const closed: [number, boolean][] = [];
+    const close = (given: number): void => {
+      closed.push([given, isMapped()]);
+      closeFile(given);
+    };
+    memory.adopt([fd], { ...closeInPlace, close });
+    expect(isMapped()).toBe(true);
+    memory.close();
+    memory.close();
+    expect(closed).toEqual([[fd, false]]);
   });
 
   it('is taken when the peer has sealed it, with whatever seals', () => {

@@ -45,9 +45,9 @@ describe('a backend that refuses, errs or is silent', () => {
   });
 
   it.each([
-    ['GET_FEATURES', R.GET_QUEUE_NUM, 'GET_QUEUE_NUM from the backend, where the answer to GET_FEATURES was due'],
-    ['SET_FEATURES', R.SET_OWNER, 'SET_OWNER from the backend, where the answer to SET_FEATURES was due'],
-    ['SET_FEATURES', 99, 'request 99 from the backend, where the answer to SET_FEATURES was due'],
+    ['GET_FEATURES', R.GET_QUEUE_NUM, 'GET_QUEUE_NUM came from the backend, but the answer to GET_FEATURES was due'],
+    ['SET_FEATURES', R.SET_OWNER, 'SET_OWNER came from the backend, but the answer to SET_FEATURES was due'],
+    ['SET_FEATURES', 99, 'request 99 came from the backend, but the answer to SET_FEATURES was due'],
   ] as const)(
     'that answers %s with request %d: the connection ends, and one line names both',
     async (name, id, reason) => {
@@ -64,7 +64,7 @@ describe('a backend that refuses, errs or is silent', () => {
     await until('all messages are there', () => t.backend.received.length === 14);
     t.backend.channel?.send(R.GET_FEATURES, p.FLAG_REPLY, p.encodeU64(0n));
     await until('the loss is told', () => t.told.length > 0);
-    expect(t.told).toEqual([expect.stringContaining('GET_FEATURES from the backend, where nothing was due')]);
+    expect(t.told).toEqual([expect.stringContaining('GET_FEATURES came from the backend, but nothing was due')]);
   });
 
   it('that answers with a request, without the reply flag: the connection ends', async () => {
@@ -73,7 +73,7 @@ describe('a backend that refuses, errs or is silent', () => {
     const starting = t.start();
     await until('the features are asked for', () => t.backend.names().includes('GET_FEATURES'));
     t.backend.channel?.send(R.GET_FEATURES, 0, p.encodeU64(0n));
-    await expect(starting).rejects.toThrow('where the answer to GET_FEATURES was due');
+    await expect(starting).rejects.toThrow('but the answer to GET_FEATURES was due');
   });
 
   it.each([
@@ -94,7 +94,7 @@ describe('a backend that refuses, errs or is silent', () => {
       t.offer(WITH_PROTOCOL, ALL_PROTOCOL);
       t.backend.ignores.add(R[name]);
       const starting = t.start();
-      const outcome = expect(starting).rejects.toThrow(`the backend does not answer ${name} within 5 s`);
+      const outcome = expect(starting).rejects.toThrow(`the backend did not answer ${name} within 5 s`);
       await until('the request is there', () => t.backend.names().includes(name));
       await vi.advanceTimersByTimeAsync(4999);
       expect(vi.getTimerCount()).toBe(1);

@@ -5,7 +5,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { closeFile, connectUnix, emptyMemfd, eventfd, memfd } from '../../../../drivers/libc/index.js';
-import { isPlain } from '../../../../drivers/log/text.js';
+import { isPlain } from '../../../../drivers/log/safe-text.js';
 import * as p from '../../../../drivers/transports/vhost-user/protocol.js';
 import * as f from '../../../../drivers/virtio/features.js';
 import { HOSTILE_NAME } from '../../../support/bess/refused-messages.js';

@@ -10,9 +10,9 @@ import {
   physicalPages,
 } from '../../../../drivers/memory/index.js';
 import { PciSysfs } from '../../../../drivers/pci/sysfs.js';
-import { VfioFunction } from '../../../../drivers/vfio/function.js';
-import { chooseIova, iovaRanges } from '../../../../drivers/vfio/iova.js';
+import { chooseIova, iovaRanges } from '../../../../drivers/vfio/iova-ranges.js';
 import { findCapability, readRanges } from '../../../../drivers/vfio/structs.js';
+import { VfioFunction } from '../../../../drivers/vfio/vfio-function.js';
 import { FakeSysfs } from '../../../support/pci/fake-sysfs.js';
 import { openFds, temporaryDirectory } from '../../../support/resources.js';
 

@@ -167,7 +167,9 @@ describe('the control queue', () => {
         return null;
       };
     });
-    await expect(opening).rejects.toThrow('the device did not answer within 1000 ms to a filter of 0 addresses');
+    await expect(opening).rejects.toThrow(
+      'the device did not answer within 1000 ms to the request for a filter of 0 addresses',
+    );
   });
 
   it('notices a used entry for a descriptor that it did not offer', async () => {

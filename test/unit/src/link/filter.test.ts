@@ -163,7 +163,7 @@ describe('the quick check for an expected packet', () => {
     memory.u8.set(frame, START);
     const total = ipv4TotalLength(memory.u8, START + ETH_HEADER_BYTES);
     return filters.map((filter) => {
-      return { bytes: filter.expected(START, length), verdict: filter.classify(START, length), total };
+      return { bytes: filter.plainPacketBytes(START, length), verdict: filter.counterOf(START, length), total };
     });
   }
 

@@ -127,7 +127,7 @@ describe('the place of a ring', () => {
   it('refuses a base that is no index', () => {
     setUp();
     expect(() => new SplitDeviceRing(driver, driver.place, { ...driver.options, base: 0x1_0000 })).toThrow(
-      "ring base 65536; a split ring's index has 16 bits",
+      'ring base 65536: an index of a split ring has 16 bits',
     );
   });
 

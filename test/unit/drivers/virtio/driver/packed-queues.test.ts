@@ -34,7 +34,7 @@ describe('the layout of a queue', () => {
 
   it('refuses a device without packed rings where they are asked for', async () => {
     await expect(suite.open((t) => (t.offered = BASIC), { ring: 'packed' })).rejects.toThrow(
-      'mock: packed rings asked for, the device does not offer them (it offers VERSION_1)',
+      'mock: packed rings were asked for, but the device does not offer them (it offers VERSION_1)',
     );
   });
 
@@ -269,6 +269,6 @@ describe('2.8.8 in-order use of descriptors', () => {
     const told = suite.listen();
     transport.packedRx.pushUsed(0, 76);
     expect(suite.driver.receive()).toEqual([]);
-    expect(told).toEqual(['down: mock receive queue: a used descriptor names buffer 0, where 6 was to come in order']);
+    expect(told).toEqual(['down: mock receive queue: a used descriptor names buffer 0, but 6 was next in order']);
   });
 });

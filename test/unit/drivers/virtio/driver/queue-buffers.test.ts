@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { type AddressSpace, LinearAddressSpace } from '../../../../../drivers/memory/index.js';
-import { QueueBuffers } from '../../../../../drivers/virtio/driver/queue-buffers.js';
+import { SplitQueue } from '../../../../../drivers/virtio/driver/split-queue.js';
 import { BufferPool, bufferStart } from '../../../../../rings/buffer-pool.js';
 
 const HEADER = 50;
@@ -12,7 +12,7 @@ const BASE = 8192;
 const SHIFT = 11;
 const COUNT = 24;
 
-class Queue extends QueueBuffers {
+class Queue extends SplitQueue {
   map(space: AddressSpace): void {
     this.mapBuffers(space, HEADER);
   }

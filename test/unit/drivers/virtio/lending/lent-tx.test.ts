@@ -57,9 +57,9 @@ describe('buffers that were sent', () => {
   });
 
   it.each([
-    [{ first: 0, end: 33 }, 'mock: its own buffers are to be 0 to 33, of 32'],
-    [{ first: 4, end: 4 }, 'mock: its own buffers are to be 4 to 4, of 32'],
-    [{ first: 4, end: 12 }, 'mock: 8 buffers cannot fill a receive ring of 8 and leave any'],
+    [{ first: 0, end: 33 }, 'mock: its own buffers cannot be 0 to 33: there are 32'],
+    [{ first: 4, end: 4 }, 'mock: its own buffers cannot be 4 to 4: there are 32'],
+    [{ first: 4, end: 12 }, 'mock: 8 buffers are too few: they must fill a receive ring of 8, and more'],
   ])('may not be owned by %j', async (ownBuffers, message) => {
     await expect(DriverUnderTest.open({ ownBuffers })).rejects.toThrow(message);
   });
@@ -132,7 +132,7 @@ describe('the borrower of a transmit queue', () => {
     expect(() => device.lendTx()).toThrow('mock: opened without the option lendTx');
     await device.close();
     const borrower = await suite.lend();
-    expect(() => suite.driver.device.lendTx()).toThrow('mock transmit queue is lent already: revoke that loan first');
+    expect(() => suite.driver.device.lendTx()).toThrow('mock transmit queue is lent to another thread already');
     expect(borrower.tx.isUp).toBe(true);
     await suite.driver.device.close();
     expect(() => suite.driver.device.lendTx()).toThrow('mock: closed');
