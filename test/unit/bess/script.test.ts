@@ -138,7 +138,7 @@ describe('os.unlink of a socket', () => {
     await new Promise((resolve) => server.close(resolve));
   });
 
-  it('finds the listener by another name of the folder; a port on its socket names it, too', async () => {
+  it('finds the listener by another name of the folder; a port names it, too', async () => {
     const server = await listen(join(directory, '1.sock'));
     symlinkSync(directory, join(directory, 'other'));
     const path = join(directory, 'other', '1.sock');

@@ -35,7 +35,7 @@ describe('WindowAllocator', () => {
     expect(b.window.u8[b.offset]).toBe(0);
   });
 
-  it('gives a window of its own to the next one, so that address space does not depend on garbage', () => {
+  it('reuses a large window, so that address space does not depend on the collector', () => {
     const windows = new WindowAllocator(2 * MIB);
     const first = windows.allocate(3 * 1024 * MIB);
     first.window.u8[first.offset] = 7;

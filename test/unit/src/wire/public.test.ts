@@ -80,7 +80,7 @@ describe('an IPv4 header', () => {
     );
   });
 
-  it('is intact with options and bytes behind the packet, and only if each bit is right', () => {
+  it('is intact with options and with bytes behind it, and only if each bit is right', () => {
     for (const options of [[], [1, 1, 1, 0]]) {
       const packet = frames.ipv4([1, 2, 3], { options });
       const memory = memoryOf(packet, 2);
