@@ -1,13 +1,14 @@
 /**
- * `npm run bench -- NAME`: measures tspmd next to what people would use otherwise.
+ * `npm run bench -- NAME`: compares tspmd with the programs that people would use otherwise.
  *
- * Exit codes: 0 done, whatever the figures; 1 it could not be measured (one line on stderr tells why), 2 wrong usage.
+ * Exit codes: 0 it was measured, with any figures; 1 it could not be measured, and one line on stderr tells why; 2 wrong usage.
  */
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
-import { watchOutput } from '../src/cli/output-end.js';
+import { watchOutput } from '../src/cli/output/output-end.js';
 import { untilStopped } from '../src/cli/shutdown.js';
 import type { Benchmark, Plan } from './common/benchmark.js';
 import { driver } from './driver/benchmark.js';
+import { gc } from './gc/benchmark.js';
 import { kernel } from './kernel/benchmark.js';
 import { latency } from './latency/benchmark.js';
 import { pipeline } from './pipeline/benchmark.js';
@@ -16,7 +17,6 @@ import type { Report, Reports } from './report/report.js';
 import { render } from './report/table.js';
 import { rings } from './rings/benchmark.js';
 import { rss } from './rss/benchmark.js';
-import { soak } from './soak/benchmark.js';
 import { measurable, measureAll } from './suite.js';
 import { switching } from './switch/benchmark.js';
 import { vm } from './vm/benchmark.js';
@@ -29,11 +29,13 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   switch: switching,
   latency,
   kernel,
-  soak,
+  gc,
   vm,
 };
-/** Not part of `all`: it boots guests for minutes. */
-const APART = 'vm';
+/** `all` does not run this benchmark, because it takes minutes to boot guests. */
+const NOT_IN_ALL = 'vm';
+/** Former names of benchmarks. */
+const RENAMED: Readonly<Record<string, string>> = { soak: 'gc' };
 
 interface Options {
   quick?: boolean;
@@ -57,19 +59,19 @@ async function bench(name: string, { quick, json, rows: filter, report: folder }
   const lost = (row: string, why: string): void => tell(`not measured: ${row}: ${why}`);
   const plan: Plan = { isQuick: quick ?? false, progress: tell, lost, stop: stop.signal };
   const run = prepare(name, filter, plan, command);
-  void untilStopped().then(() => stop.abort(new Error('stopped before it was done')));
+  void untilStopped().then(() => stop.abort(new Error('stopped before the end')));
   const done = await run();
   const reports = 'reports' in done ? done.reports : [done];
   process.stdout.write(json ? `${JSON.stringify(done)}\n` : reports.map(render).join('\n'));
   if ('notMeasured' in done) {
     for (const [what, why] of Object.entries(done.notMeasured)) tell(`not measured: ${what}: ${why}`);
   }
-  // Last: what took minutes to measure is told, even where there is no room for the pages.
+  // Last, because the figures must be printed even when the pages cannot be written.
   if (folder !== undefined) await writeReport(folder, done);
 }
 
 async function writeReport(folder: string, done: Report | Reports): Promise<void> {
-  // Only here: who wants no plots need not have the library for them.
+  // Imported on demand, because only plots need the library.
   const { writePages } = await import('./report/pages.js');
   try {
     for (const file of writePages(folder, done)) tell(`written: ${file}`);
@@ -80,14 +82,16 @@ async function writeReport(folder: string, done: Report | Reports): Promise<void
 
 type Run = () => Promise<Report | Reports>;
 
-/** Checks what was asked for before anything runs. */
+/** Checks the arguments before anything runs. */
 function prepare(name: string, filter: RegExp | undefined, plan: Plan, command: Command): Run {
   if (name === 'all') {
-    const benchmarks = Object.entries(BENCHMARKS).filter(([each]) => each !== APART);
+    const benchmarks = Object.entries(BENCHMARKS).filter(([each]) => each !== NOT_IN_ALL);
     return () => measureAll(benchmarks, filter, plan, machineFacts());
   }
   const benchmark = Object.hasOwn(BENCHMARKS, name) ? BENCHMARKS[name] : undefined;
   if (benchmark === undefined) {
+    const renamed = Object.hasOwn(RENAMED, name) ? RENAMED[name] : undefined;
+    if (renamed !== undefined) command.error(`bench: the benchmark '${name}' is called '${renamed}' now`);
     command.error(`bench: no benchmark '${name}'; there are: ${Object.keys(BENCHMARKS).join(', ')}, all`);
   }
   const names = benchmark.rows.filter((row) => filter?.test(row) ?? true);
@@ -97,7 +101,7 @@ function prepare(name: string, filter: RegExp | undefined, plan: Plan, command: 
   const { rows, missing } = measurable(benchmark, names);
   for (const why of missing) {
     if (rows.length === 0) throw new Error(`${name} needs ${[...missing].join(', and ')}`);
-    tell(`some rows of ${name} are left out: they need ${why}`);
+    tell(`some rows of ${name} are not measured: they need ${why}`);
   }
   return async () => {
     const machine = machineFacts();
@@ -109,13 +113,13 @@ const list = Object.entries(BENCHMARKS).map(([name, { summary }]) => `  ${name.p
 watchOutput('bench');
 try {
   await new Command('npm run bench --')
-    .description('benchmarks next to the programs that people would use otherwise')
-    .argument('<name>', 'which benchmark')
-    .option('--quick', 'few and short windows: shows that it works, not how fast')
-    .option('--json', 'only the report, as JSON')
-    .option('--rows <regex>', 'only the rows whose names match', regularExpression)
-    .option('--report <dir>', 'also write a Markdown page, plots (SVG) and the JSON there')
-    .addHelpText('after', `\nBenchmarks:\n${list.join('\n')}\n  all        each of them but ${APART}`)
+    .description('Compare tspmd with the programs that people would use otherwise.')
+    .argument('<name>', 'the benchmark')
+    .option('--quick', 'measure few and short windows: they show that it works, not how fast it is')
+    .option('--json', 'print only the report, as JSON')
+    .option('--rows <regex>', 'measure only rows whose names match', regularExpression)
+    .option('--report <dir>', 'also write a Markdown page, SVG plots and the JSON to this folder')
+    .addHelpText('after', `\nBenchmarks:\n${list.join('\n')}\n  all        all benchmarks except ${NOT_IN_ALL}`)
     .exitOverride()
     .action(bench)
     .parseAsync();

@@ -1,9 +1,9 @@
-/** Which rows this machine can measure; and `bench -- all`: one benchmark after the other, whatever is missing for some. */
+/** Selects the rows that this machine can measure, and runs `bench -- all`. */
 import { type Benchmark, firstLine, type Plan } from './common/benchmark.js';
 import type { MachineFacts } from './report/machine.js';
 import type { Report, Reports } from './report/report.js';
 
-/** The rows that can be measured here, and what the others lack. */
+/** Returns the rows that this machine can measure, and what it lacks for the others. */
 export function measurable(benchmark: Benchmark, names: readonly string[]): { rows: string[]; missing: Set<string> } {
   const missing = new Set<string>();
   const rows = names.filter((name) => {
@@ -15,8 +15,8 @@ export function measurable(benchmark: Benchmark, names: readonly string[]): { ro
 }
 
 /**
- * Measures all that can be; never rejects for the fault of one benchmark.
- * @param filter which rows. Default: all, and with `isQuick` those that stand for the others.
+ * Measures one benchmark after the other. It rejects only when no row could be measured.
+ * @param filter selects rows. Default: all rows; with `isQuick` the representative ones.
  */
 export async function measureAll(
   benchmarks: readonly (readonly [string, Benchmark])[],
@@ -46,7 +46,7 @@ export async function measureAll(
   }
   if (reports.length === 0) {
     const reasons = Object.entries(notMeasured).map(([name, why]) => `${name}: ${why}`);
-    throw new Error(`nothing was measured: ${reasons.join('; ') || 'no row has such a name'}`);
+    throw new Error(`nothing was measured: ${reasons.join('; ') || 'no name of a row matches'}`);
   }
   return { benchmark: 'all', machine, rows: reports.flatMap(({ rows }) => rows), reports, notMeasured };
 }

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { pinPollingThread } from '../drivers/libc/index.js';
 import { LineLimiter } from '../drivers/log/line-limiter.js';
+import type { IdlePolicy } from '../drivers/poll-loop.js';
 import { BessError } from './errors.js';
 import { ModuleGraph } from './modules/graph.js';
 import { SourceWatch } from './modules/source-watch.js';
@@ -9,7 +10,7 @@ import { type DeviceFactory, PortTable } from './ports/pmd-port.js';
 import type { Port } from './ports/port.js';
 import { PortWatch } from './ports/port-watch.js';
 import { type SwitchStats, snapshot } from './stats.js';
-import { type IdlePolicy, Worker } from './worker.js';
+import { Worker } from './worker.js';
 
 export interface SwitchOptions {
   /** Opens the devices behind the ports. */

@@ -1,30 +1,21 @@
 /**
  * The worker: polls the tasks in turn, and sleeps when there is nothing to do (BESS: worker.cc, scheduler.h).
  *
- * It shares its thread with Node's event loop, on which the control plane runs (vhost-user messages, signals, the control
- * socket). So a peer's memory never changes while a burst is under way, and the worker gives way about once a
- * millisecond.
+ * It shares its thread with Node's event loop, on which the control plane runs (vhost-user messages, signals, the
+ * control socket). So a peer's memory never changes while a burst is under way, and the worker gives way to the event
+ * loop about once a millisecond.
  */
+import { type IdlePolicy, type Polled, pollUntilAborted } from '../drivers/poll-loop.js';
 import type { Task, WakeSource } from './modules/module.js';
 
-/**
- * `spin`: polls always, as BESS does. `adaptive`: after a while without packets asks the peers for a kick and sleeps.
- */
-export type IdlePolicy = 'adaptive' | 'spin';
-
-/** How long the worker keeps the event loop waiting, in ms. */
-const SLICE_MS = 1;
-/** How long `adaptive` polls without a packet before it sleeps: about what a wake-up costs both sides, in ms. */
-const SPIN_MS = 0.1;
-/** Rounds over the tasks between two looks at the clock. */
-const ROUNDS = 16;
 /** How long a port that cannot wake the worker may wait, in ms: the shortest timer of Node. */
 const POLL_ONLY_MS = 1;
 
-export class Worker {
+export class Worker implements Polled {
   private state: 'stopped' | 'running' | 'asleep' = 'stopped';
-  private idleSince = 0;
-  private immediate: NodeJS.Immediate | null = null;
+  private readonly end = new AbortController();
+  /** Ends the sleep. */
+  private endSleep: () => void = () => undefined;
   private timer: NodeJS.Timeout | null = null;
   /** The queues behind the tasks. */
   private readonly sources: readonly WakeSource[];
@@ -43,19 +34,27 @@ export class Worker {
     return this.state === 'running';
   }
 
-  /** Begins to poll. The queues' onKick is the worker's from now on. */
+  /** Begins to poll, at the next turn of the event loop. The queues' onKick is the worker's from now on. */
   start(): void {
     for (const source of this.sources) source.onKick = this.wake;
-    this.run();
+    this.state = 'running';
+    setImmediate(() => void this.run());
   }
 
   /** No task runs any more once this returns. */
   stop(): void {
-    if (this.state === 'asleep') this.disarm(this.sources.length);
+    this.wake();
     this.state = 'stopped';
+    this.end.abort();
     for (const source of this.sources) source.onKick = null;
-    if (this.immediate) clearImmediate(this.immediate);
-    if (this.timer) clearTimeout(this.timer);
+  }
+
+  /** One round: runs each task once. Returns how many packets they moved. */
+  poll(): number {
+    const { tasks } = this;
+    let packets = 0;
+    for (let i = 0; i < tasks.length; i++) packets += tasks[i].run();
+    return packets;
   }
 
   /** Polls again, if it was asleep: a peer has kicked, come or gone. */
@@ -64,55 +63,32 @@ export class Worker {
     this.disarm(this.sources.length);
     if (this.timer) clearTimeout(this.timer);
     this.timer = null;
-    this.run();
+    this.state = 'running';
+    setImmediate(this.endSleep);
   };
 
-  private run(): void {
-    this.state = 'running';
-    this.idleSince = performance.now();
-    this.immediate = setImmediate(this.turn);
-  }
-
-  private readonly turn = (): void => {
+  private async run(): Promise<void> {
+    const sleep = this.policy === 'adaptive' ? () => this.sleep() : undefined;
     try {
-      if (this.poll()) this.immediate = setImmediate(this.turn);
+      await pollUntilAborted(this, { signal: this.end.signal, sleep });
     } catch (error) {
       this.stop();
       this.onError(error);
     }
-  };
-
-  /** Polls for one slice; false when the worker has gone to sleep. */
-  private poll(): boolean {
-    const tasks = this.tasks;
-    let now = performance.now();
-    const end = now + SLICE_MS;
-    while (now < end) {
-      let packets = 0;
-      for (let round = 0; round < ROUNDS; round++) {
-        for (let i = 0; i < tasks.length; i++) packets += tasks[i].run();
-      }
-      now = performance.now();
-      if (packets > 0) {
-        this.idleSince = now;
-      } else if (this.policy === 'adaptive' && now - this.idleSince >= SPIN_MS) {
-        if (this.sleep()) return false;
-        this.idleSince = now;
-      }
-    }
-    return true;
   }
 
-  /** Sleeps until the next kick; false when packets have come while it was arming. */
-  private sleep(): boolean {
+  /** Sleeps until the next kick; null when packets came while it was arming. */
+  private sleep(): Promise<void> | null {
     for (let i = 0; i < this.sources.length; i++) {
       if (this.sources[i].enableKick()) continue;
       this.disarm(i + 1);
-      return false;
+      return null;
     }
     this.state = 'asleep';
     if (this.sources.some(({ pollOnly }) => pollOnly)) this.timer = setTimeout(this.wake, POLL_ONLY_MS);
-    return true;
+    return new Promise((resolve) => {
+      this.endSleep = resolve;
+    });
   }
 
   private disarm(count: number): void {

@@ -1,12 +1,12 @@
 /**
- * A stack that lives in Node's event loop: it awaits packets, while a timer sends, and an HTTP server tells how it goes,
- * all in one thread.
+ * A stack in Node's event loop: it awaits packets, a timer sends datagrams, and an HTTP server shows the counters, all in one
+ * thread.
  *
  *     npx tspmd run --device vhost-user:/tmp/tspmd-vm1.sock --ip 10.0.0.1/24 --mac 52:54:00:00:00:01 \
  *       --app dist/examples/event-loop.js --app-option to=10.0.0.2 http=8080
  *
- * Every second it sends a UDP datagram from a source port whose answer comes back to this very core. Core 0 serves HTTP
- * on the port given, core 1 on the next one, and so on.
+ * Every second it sends a UDP datagram from a source port whose answer reaches this core. Core 0 serves HTTP on the given
+ * port, core 1 on the next one, and so on.
  */
 import { createServer } from 'node:http';
 import type { Core, EventLoopStack, StackOptions } from 'tspmd';
@@ -33,7 +33,7 @@ class Beacon implements EventLoopStack {
     this.core = core;
     this.to = to;
     this.httpPort = httpPort;
-    this.sourcePort = this.portOfMine();
+    this.sourcePort = this.findSourcePort();
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -60,14 +60,14 @@ class Beacon implements EventLoopStack {
     return { sent: this.sent, received: this.received };
   }
 
-  /** The first port from 10000 on whose answers come to this core. With one core that is the first. */
-  private portOfMine(): number {
+  /** Returns the first port from 10000 on whose answers reach this core. With one core, that is 10000. */
+  private findSourcePort(): number {
     const { core, to } = this;
     const answer = { protocol: IP_PROTOCOL_UDP, source: to, destination: core.address, sourcePort: TO_PORT };
     for (let port = 10_000; port < 65_536; port++) {
       if (core.rssCoreFor({ ...answer, destinationPort: port }) === core.index) return port;
     }
-    throw new Error(`no source port comes back to core ${core.index}`);
+    throw new Error(`there is no source port whose answers reach core ${core.index}`);
   }
 
   private send(): void {
@@ -78,7 +78,7 @@ class Beacon implements EventLoopStack {
     packet.length = IPV4_HEADER_BYTES + UDP_HEADER_BYTES; // no payload
     writeIpv4Header(core.memory, ip, packet.length, IP_PROTOCOL_UDP, core.address, this.to);
     writeUdpHeader(core.memory, ip, ip + IPV4_HEADER_BYTES, UDP_HEADER_BYTES, this.sourcePort, TO_PORT);
-    // Asleep in waitForPackets, the core sends at once.
+    // The packet leaves immediately, even while the core sleeps in waitForPackets.
     if (core.addBufferToRing(packet)) this.sent++;
     else core.release(packet);
   }

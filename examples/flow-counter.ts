@@ -1,10 +1,10 @@
 /**
- * Counts packets and bytes by flow, and shows the largest flows of each core every second.
+ * Counts packets and bytes per flow, and prints the largest flows of each core every second.
  *
  *     npx tspmd run --device 0000:00:04.0 --ip 10.0.0.1/24 --mode 2kb --cores 0-3 --app dist/examples/flow-counter.js
  *
- * With several cores each sees its own flows, both directions of each, and needs no lock: `packet.rssHash`, by which the
- * packet came to this core, is the key, so that nothing is hashed twice.
+ * With several cores, each core gets both directions of its own flows, so the table needs no lock. The key of the table is
+ * `packet.rssHash`, which has already been computed to choose the core.
  */
 import type { Core, Stack, StackOptions } from 'tspmd';
 
@@ -16,7 +16,7 @@ const SHOW_MS = 1000;
 class FlowCounter implements Stack {
   private readonly core: Core;
   private readonly top: number;
-  // Plain arrays of numbers, made once: nothing is allocated per packet.
+  // Typed arrays that are made once: nothing is allocated per packet.
   private readonly hashes = new Int32Array(PLACES);
   private readonly packets = new Float64Array(PLACES);
   private readonly bytes = new Float64Array(PLACES);
@@ -27,7 +27,7 @@ class FlowCounter implements Stack {
   constructor(core: Core, top: number) {
     this.core = core;
     this.top = top;
-    // Timers run beside the polling: the event loop has its turn every few milliseconds.
+    // Timers run while the core polls: the event loop gets a turn every few milliseconds.
     this.timer = setInterval(() => this.show(), SHOW_MS);
   }
 
@@ -52,7 +52,7 @@ class FlowCounter implements Stack {
     this.show();
   }
 
-  /** Open addressing; a table that is full counts no new flows, and says so. */
+  /** A hash table with open addressing. When it is full, packets of new flows count as `uncounted`. */
   private count(hash: number, length: number): void {
     let place = (hash ^ (hash >>> 16)) & (PLACES - 1);
     for (let tries = 0; tries < 32; tries++) {

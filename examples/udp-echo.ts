@@ -1,11 +1,11 @@
 /**
- * A stack in its smallest form: answers UDP datagrams to one port, in the buffers that they came in.
+ * A minimal stack: it answers UDP datagrams to one port, in the buffers that they came in.
  *
  *     npx tspmd run --device vhost-user:/tmp/tspmd-vm1.sock --ip 10.0.0.1/24 --mac 52:54:00:00:00:01 \
  *       --app dist/examples/udp-echo.js --app-option port=7
  *
- * From Node 22.18 on `--app examples/udp-echo.ts` runs the source itself. The same file runs with `--mode single`, `1kb` and
- * `2kb`: each core has one of these, and its own flows.
+ * Node 22.18 and newer runs the source: `--app examples/udp-echo.ts`. The file runs with `--mode single`, `1kb` and `2kb`:
+ * each core has an instance of its own, and flows of its own.
  */
 import type { Core, PacketBuffer, Stack, StackOptions } from 'tspmd';
 import {
@@ -20,7 +20,7 @@ import {
   udpDestinationPort,
 } from 'tspmd/wire';
 
-/** The stack gets IP packets that are for it; the layer below deals with Ethernet and ARP. */
+/** The stack gets IP packets that are addressed to it. The layer below handles Ethernet and ARP. */
 export const layer = 'ip';
 
 class UdpEcho implements Stack {
@@ -34,15 +34,15 @@ class UdpEcho implements Stack {
     this.port = port;
   }
 
-  /** Called as often as possible: does what there is to do, and returns how many packets that were. */
+  /** Called again and again. Handles all waiting packets, and returns how many there were. */
   poll(): number {
     const { core } = this;
     const count = core.getRxCount();
     for (let i = 0; i < count; i++) {
       const packet = core.getBufferRx();
       if (packet === null) break;
-      // A packet that was sent belongs to the driver. What could not be sent, or is not for us, must be given back.
-      if (this.isForUs(packet) && this.turnRound(packet)) this.echoes++;
+      // A packet that was sent belongs to the driver. All other packets must be released.
+      if (this.isForUs(packet) && this.sendBack(packet)) this.echoes++;
       else {
         core.release(packet);
         this.others++;
@@ -55,7 +55,7 @@ class UdpEcho implements Stack {
     return { echoes: this.echoes, others: this.others };
   }
 
-  /** An intact UDP datagram to our port, not fragmented, in a packet without options. */
+  /** Tells whether the packet is an intact UDP datagram to our port, not a fragment, and has no IP options. */
   private isForUs({ offset: ip, length }: PacketBuffer): boolean {
     const { memory } = this.core;
     const { u8 } = memory;
@@ -66,8 +66,8 @@ class UdpEcho implements Stack {
     return udpDestinationPort(u8, udp) === this.port;
   }
 
-  /** Swaps addresses and ports: the checksums stay right, as they are sums. */
-  private turnRound(packet: PacketBuffer): boolean {
+  /** Swaps addresses and ports, and sends the packet. The checksums stay correct, because they are sums of these words. */
+  private sendBack(packet: PacketBuffer): boolean {
     const { u8 } = this.core.memory;
     swapIpv4Addresses(u8, packet.offset);
     swapUdpPorts(u8, packet.offset + IPV4_HEADER_BYTES);

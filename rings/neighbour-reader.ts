@@ -4,7 +4,7 @@
  * to back off, when entries age and which one is given up in a full table is decided in `src/link/neighbours`.
  *
  * Readers get consistent entries without Atomics: an entry is six words, each with 16 bits of payload below a 16-bit
- * tag. The tag grows with every write of the entry.
+ * tag. The tag grows with every write that changes more than the state.
  *
  *     word 0   1        2         3 4 5         6             7
  *     state    IP low   IP high   MAC as u16s   confirmedAt   knownFor       (6 and 7 have no tag: the writer's own)
@@ -34,7 +34,7 @@
 export const NeighbourState = {
   /** There is no entry. */
   FREE: 0,
-  /** Result of a lookup only: the writer was interrupted while it wrote the entry. Look again later. */
+  /** Result of a lookup only: the writer was interrupted while it changed the MAC. Look again later. */
   BUSY: 1,
   REACHABLE: 2,
   /** Not confirmed for a long time: usable, but to be asked again. */
@@ -157,8 +157,8 @@ export class NeighbourReader {
   }
 
   /**
-   * Whether the entry with {@link foundAt} and {@link foundAs} has not been written since it was looked up: the tag in
-   * its first word grows with every write. If so, the MAC from that lookup still holds.
+   * Whether the entry with {@link foundAt} and {@link foundAs} still has the MAC and the state that were looked up: the
+   * tag in its first word grows with every write that changes more than the state.
    */
   isUnchanged(foundAt: number, foundAs: number): boolean {
     return this.words[foundAt] === foundAs;

@@ -18,7 +18,6 @@ export class NeighbourTable extends NeighbourReader {
   private entries = 0;
   /** The entry at which {@link victim} begins its search. */
   private hand = 0;
-  private readonly scratch = new Uint16Array(3);
 
   /**
    * Makes the table in a region of zeros, or attaches to an existing table.
@@ -59,8 +58,7 @@ export class NeighbourTable extends NeighbourReader {
   markStale(ip: number): void {
     const entry = this.find(ip);
     if (entry === -1 || this.stateAt(entry) !== REACHABLE) return;
-    this.lookup(ip, this.scratch);
-    this.write(entry, ip, STALE, this.scratch, 0);
+    this.setState(entry, STALE);
   }
 
   /** Removes the entry of `ip`, also a STATIC one. Returns whether there was one. */
@@ -122,9 +120,28 @@ export class NeighbourTable extends NeighbourReader {
     } else {
       const since = (nowMs - words[entry + CONFIRMED_AT]) >>> 0;
       words[entry + KNOWN_FOR] = Math.min(MOST_KNOWN_MS, words[entry + KNOWN_FOR] + since);
+      if (this.hasMac(entry, mac, at)) {
+        words[entry + CONFIRMED_AT] = nowMs;
+        this.setState(entry, state);
+        return true;
+      }
     }
     words[entry + CONFIRMED_AT] = nowMs;
     this.write(entry, ip, state, mac, at);
+    return true;
+  }
+
+  /**
+   * Changes only the state, by one store and under the present tag. If the writer is interrupted here, readers never
+   * find the entry BUSY. So a neighbour that is confirmed again and again loses no packet by it.
+   */
+  private setState(entry: number, state: number): void {
+    Atomics.store(this.words, entry, (this.words[entry] & ~0xffff) | state);
+  }
+
+  private hasMac(entry: number, mac: Uint16Array, at: number): boolean {
+    const { words } = this;
+    for (let i = 0; i < 3; i++) if ((words[entry + 3 + i] & 0xffff) !== mac[at + i]) return false;
     return true;
   }
 

@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# Gives a NIC to vfio-pci, so that tspmd can drive it, and back to the kernel.
+# Binds a NIC to vfio-pci, so that tspmd can drive it, and back to the kernel's driver.
 #
 #   bind-vfio.sh ADDRESS [--no-iommu] [--force] [--hugepages N]
 #   bind-vfio.sh --unbind ADDRESS
 #   bind-vfio.sh --status [ADDRESS]
 #
-# ADDRESS is a PCI address such as 0000:00:10.0 (the domain may be left out), or the name of an interface. Exit codes:
-# 0 done, or nothing to do; 1 it cannot be done, and one line on stderr says why and what to do; 2 wrong usage.
+# ADDRESS is a PCI address such as 0000:00:10.0 (the domain is optional), or the name of an interface. Exit codes: 0 success,
+# or nothing to do; 1 failure, and one line on stderr tells why and what to do; 2 wrong usage.
 #
-# TSPMD_SYSFS, TSPMD_PROC, TSPMD_DEV and TSPMD_RUN are the roots of sysfs, proc, /dev and /run: for tests.
+# Tests set TSPMD_SYSFS, TSPMD_PROC, TSPMD_DEV and TSPMD_RUN to other roots than /sys, /proc, /dev and /run.
 set -euo pipefail
 
 sysfs=${TSPMD_SYSFS:-/sys}
 proc=${TSPMD_PROC:-/proc}
 dev=${TSPMD_DEV:-/dev}
-# Where the driver is remembered that a NIC had before: it is gone after a reboot, as the binding is.
+# Folder with one file per NIC, which names its former driver. A reboot removes the folder and undoes the binding.
 memory=${TSPMD_RUN:-/run}/tspmd/driver-of
-# What messages call this script: 'tspmd bind' sets it.
+# The name of this script in messages. 'tspmd bind' sets it.
 me=${TSPMD_BIND_COMMAND:-${0##*/}}
 
 usage() {
@@ -26,11 +26,11 @@ usage: $me ADDRESS [--no-iommu] [--force] [--hugepages N]
        $me --status [ADDRESS]
 
   ADDRESS         PCI address of a NIC, such as 0000:00:10.0, or its interface; see --status
-  --no-iommu      without an IOMMU: the NIC can then reach all memory of this machine
-  --force         even if the NIC is in use: up with an address, or the way to the default gateway
-  --hugepages N   see to it that at least N hugepages of 2 MiB are reserved
-  --unbind        give the NIC back to the driver that it had
-  --status        say what each NIC is bound to, and what stands in the way
+  --no-iommu      bind without an IOMMU; the NIC can then reach all memory of this machine
+  --force         bind a NIC that is in use: it is up with an address, or leads to the default gateway
+  --hugepages N   reserve at least N hugepages of 2 MiB
+  --unbind        bind the NIC to its former driver
+  --status        show the driver of each NIC, and what prevents its use with tspmd
 END
 }
 
@@ -44,20 +44,20 @@ wrong_usage() {
   exit 2
 }
 
-# Name of the folder that a symbolic link of sysfs points at, or nothing. No readlink: to start programs is what takes time
-# here, most of all in a guest that is emulated.
+# Prints the name of the folder that a symbolic link of sysfs points to, or nothing. It does not use readlink, because starting
+# programs takes most of the time of this script, above all in an emulated guest.
 link_name() {
   if [ -L "$1" ]; then (cd -P "$1" && echo "${PWD##*/}"); fi
 }
 
-# First line of a file of sysfs, or nothing.
+# Prints the first line of a file of sysfs, or nothing.
 value() {
   local line=
   if [ -r "$1" ]; then read -r line <"$1" || true; fi
   echo "$line"
 }
 
-# Writes to a file of sysfs; what the kernel says otherwise becomes our one line.
+# Writes to a file of sysfs. An error of the kernel becomes one line.
 put() { # VALUE FILE WHAT
   local error
   error=$({ printf '%s\n' "$1" >"$2"; } 2>&1) || fail "$3: ${error##*: } (writing '$1' to $2)"
@@ -67,7 +67,7 @@ device_path() { echo "$sysfs/bus/pci/devices/$1"; }
 driver_of() { link_name "$(device_path "$1")/driver"; }
 group_of() { link_name "$(device_path "$1")/iommu_group"; }
 
-# The kernel's interfaces of a NIC; those of a virtio device hang one folder lower.
+# Prints the interfaces of a NIC. Those of a virtio device are one folder lower.
 interfaces_of() {
   local folder
   for folder in "$(device_path "$1")"/net/* "$(device_path "$1")"/virtio*/net/*; do
@@ -75,12 +75,12 @@ interfaces_of() {
   done
 }
 
-# Drivers that leave a group viable: they touch no device of it.
+# These drivers leave an IOMMU group viable, because they do not touch the device.
 is_harmless() {
   case $1 in '' | vfio-pci | pci-stub | pcieport) return 0 ;; *) return 1 ;; esac
 }
 
-# The other members of the NIC's IOMMU group that a driver of the kernel holds.
+# Prints the other devices of the NIC's IOMMU group that a driver of the kernel uses.
 blockers_of() {
   local member address driver group
   group=$(group_of "$1")
@@ -97,45 +97,45 @@ is_noiommu_group() {
   [ "$(value "$sysfs/kernel/iommu_groups/$1/name")" = vfio-noiommu ]
 }
 
-# The file of VFIO that a process must open to drive the NIC.
+# Prints the VFIO file that a process opens to drive the NIC.
 vfio_file() {
   local group
   group=$(group_of "$1")
   if is_noiommu_group "$group"; then echo "$dev/vfio/noiommu-$group"; else echo "$dev/vfio/$group"; fi
 }
 
-# The processes that have the NIC open: unbinding would wait for them for ever.
+# Prints the processes that have the NIC open. Unbinding would wait for them for ever.
 users_of() {
   local file
   file=$(vfio_file "$1")
-  # Processes end while they are looked at.
+  # A process may end during the search.
   { find "$proc"/[0-9]*/fd -maxdepth 1 -lname "$file" -printf '%h\n' 2>/dev/null || true; } |
     sed -E 's,.*/([0-9]+)/fd$,\1,' | sort -un
 }
 
-# Why the kernel needs this interface, or nothing.
+# Prints how the kernel uses this interface, or nothing.
 use_of() {
   local flags address upper
   if [ -n "$(awk -v i="$1" '$1 == i && $2 == "00000000"' "$proc/net/route" 2>/dev/null)" ] ||
     [ -n "$(awk -v i="$1" '$10 == i && $1 $2 ~ /^0+$/ && $5 !~ /^0+$/' "$proc/net/ipv6_route" 2>/dev/null)" ]; then
-    echo "is the way to the default gateway"
+    echo "leads to the default gateway"
     return
   fi
   flags=$(value "$sysfs/class/net/$1/flags")
   if (((${flags:-0} & 1) == 0)); then return; fi # IFF_UP
-  # A bridge, a bond, a VLAN: those have the addresses and routes then.
+  # When a bridge, a bond or a VLAN uses the interface, that one has the addresses and routes.
   for upper in "$sysfs/class/net/$1"/upper_*; do
     if [ -L "$upper" ]; then
       echo "is up under ${upper##*/upper_}"
       return
     fi
   done
-  command -v ip >/dev/null || fail "the command ip is missing, without which nobody knows whether $1 is in use"
+  command -v ip >/dev/null || fail "the command 'ip' is missing; without it, this script cannot tell whether $1 is in use"
   address=$(ip -o addr show dev "$1" scope global | awk '$3 ~ /^inet/ { print $4; exit }')
   if [ -n "$address" ]; then echo "is up with the address $address"; fi
 }
 
-# The PCI address of an interface's NIC, or nothing.
+# Prints the PCI address of an interface's NIC, or nothing.
 nic_of() {
   if [ -e "$sysfs/class/net/$1/device" ]; then
     readlink -f "$sysfs/class/net/$1/device" | grep -oE '[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]' | tail -1
@@ -162,7 +162,7 @@ check_unused() { # ADDRESS
   for interface in $(interfaces_of "$1"); do
     use=$(use_of "$interface")
     if [ -n "$use" ]; then
-      fail "$1: its interface $interface $use; take it down first ('ip link set $interface down'), or say --force"
+      fail "$1: its interface $interface $use; take it down first ('ip link set $interface down'), or use --force"
     fi
   done
 }
@@ -176,7 +176,7 @@ load_module() {
 allow_no_iommu() { # ADDRESS
   local switch=$sysfs/module/vfio/parameters/enable_unsafe_noiommu_mode
   if [ -n "$(group_of "$1")" ]; then
-    fail "$1: it has an IOMMU (group $(group_of "$1")); --no-iommu would give up its protection: leave the option out"
+    fail "$1: it has an IOMMU (group $(group_of "$1")); --no-iommu would give up its protection: omit this option"
   fi
   load_module vfio
   [ -e "$switch" ] ||
@@ -192,30 +192,30 @@ reserve_hugepages() { # N
   [ -e "$file" ] || fail "this kernel has no hugepages of 2 MiB"
   before=$(value "$file")
   if [ "$before" -ge "$1" ]; then return; fi
-  # Asked for more than there is, the kernel gives all that it has, and the machine stands still.
+  # The kernel would give all of its memory when asked for too much, and then the machine would stand still.
   available=$(awk '$1 == "MemAvailable:" { print int($2 / 1024) }' "$proc/meminfo" 2>/dev/null || true)
   if [ -n "$available" ] && (($1 - before > available / 2)); then
-    fail "$1 hugepages of 2 MiB, where $before are reserved, take $((2 * ($1 - before))) MiB, and $available MiB are available: ask for fewer"
+    fail "$1 hugepages of 2 MiB ($before are reserved) need $((2 * ($1 - before))) MiB more, and $available MiB are available: ask for fewer"
   fi
   put "$1" "$file" "hugepages cannot be reserved"
   have=$(value "$file")
   if [ "$have" -lt "$1" ]; then
     put "$before" "$file" "hugepages cannot be given back"
-    fail "only $have of $1 hugepages of 2 MiB could be had, so there are $before as before: memory is fragmented; reserve them at boot (hugepages=$1)"
+    fail "only $have of $1 hugepages of 2 MiB could be reserved, so $before stay reserved: memory is fragmented; reserve them at boot (hugepages=$1)"
   fi
   echo "$1 hugepages of 2 MiB are reserved"
 }
 
-# Which driver the NIC is to have: probes it anew.
+# Sets the driver of the NIC, and makes the kernel probe the NIC again.
 rebind() { # ADDRESS DRIVER-OVERRIDE
   local path driver
   path=$(device_path "$1")
   driver=$(driver_of "$1")
   [ -e "$path/driver_override" ] || fail "$1: this kernel is older than 3.16 and has no driver_override"
   put "$2" "$path/driver_override" "$1: the driver cannot be chosen"
-  if [ -n "$driver" ]; then put "$1" "$path/driver/unbind" "$1: $driver does not let go of it"; fi
-  # The kernel reports a probe that fails in its log only; whoever called looks at the outcome.
-  put "$1" "$sysfs/bus/pci/drivers_probe" "$1: no driver can be looked for"
+  if [ -n "$driver" ]; then put "$1" "$path/driver/unbind" "$1: $driver does not release it"; fi
+  # The kernel reports a failed probe only in its log. The caller checks the result.
+  put "$1" "$sysfs/bus/pci/drivers_probe" "$1: the kernel does not probe it"
 }
 
 bind() { # ADDRESS
@@ -228,7 +228,7 @@ bind() { # ADDRESS
     if [ "$no_iommu" = yes ]; then
       allow_no_iommu "$1"
     elif [ -z "$(group_of "$1")" ]; then
-      fail "$1: it has no IOMMU group: switch the IOMMU on (intel_iommu=on, or in the firmware), or say --no-iommu"
+      fail "$1: it has no IOMMU group: switch the IOMMU on (intel_iommu=on, or in the firmware), or use --no-iommu"
     fi
   fi
   if [ -n "$hugepages" ]; then
@@ -243,14 +243,14 @@ bind() { # ADDRESS
     rebind "$1" vfio-pci
     if [ "$(driver_of "$1")" != vfio-pci ]; then
       rebind "$1" ''
-      fail "$1: vfio-pci does not take it, so it has its old driver back; the kernel's log says why (dmesg)"
+      fail "$1: vfio-pci does not accept it, so it has its former driver again; the kernel's log tells why (dmesg)"
     fi
   fi
   group=$(group_of "$1")
   blockers=$(blockers_of "$1")
   if [ -n "$blockers" ]; then
-    fail "$1 is bound to vfio-pci, but IOMMU group $group is not viable: ${blockers//$'\n'/, } must leave its driver as well, or" \
-      "the NIC move to a slot with a group of its own"
+    fail "$1 is bound to vfio-pci, but IOMMU group $group is not viable: unbind ${blockers//$'\n'/, } from its driver, too, or" \
+      "move the NIC to a slot with a group of its own"
   fi
   if is_noiommu_group "$group"; then
     echo "$1 is bound to vfio-pci without an IOMMU ($(vfio_file "$1")): it can reach all memory of this machine"
@@ -269,18 +269,20 @@ unbind() { # ADDRESS
   fi
   check_root
   users=$(users_of "$1")
-  if [ -n "$users" ]; then fail "$1: process ${users//$'\n'/ } drives it: stop that first"; fi
+  if [ -n "$users" ]; then fail "$1: process ${users//$'\n'/ } uses it: stop that process first"; fi
   old=$(value "$memory/$1")
   rebind "$1" ''
   driver=$(driver_of "$1")
-  # A driver that was bound by hand does not come by itself.
+  # The kernel does not choose a driver that was bound by hand.
   if [ -n "$old" ] && [ "$driver" != "$old" ]; then
     if [ ! -e "$sysfs/bus/pci/drivers/$old" ]; then modprobe -q "$old" || true; fi
-    if [ ! -e "$sysfs/bus/pci/drivers/$old" ]; then fail "$1: its old driver $old is not there: load it with modprobe"; fi
+    if [ ! -e "$sysfs/bus/pci/drivers/$old" ]; then fail "$1: its former driver $old is not loaded: load it with modprobe"; fi
     rebind "$1" "$old"
-    put '' "$(device_path "$1")/driver_override" "$1: the driver cannot be left open"
+    put '' "$(device_path "$1")/driver_override" "$1: the driver_override cannot be cleared"
     driver=$(driver_of "$1")
-    if [ "$driver" != "$old" ]; then fail "$1: its old driver $old does not take it; the kernel's log says why (dmesg)"; fi
+    if [ "$driver" != "$old" ]; then
+      fail "$1: its former driver $old does not accept it; the kernel's log tells why (dmesg)"
+    fi
   fi
   rm -f "$memory/$1"
   echo "$1 is bound to ${driver:-no driver}"
@@ -304,7 +306,7 @@ status_of() { # ADDRESS
   fi
   if [ "$driver" = vfio-pci ]; then
     users=$(users_of "$1")
-    echo "  ready for tspmd${users:+, driven by process ${users//$'\n'/ }}"
+    echo "  ready for tspmd${users:+, used by process ${users//$'\n'/ }}"
   fi
 }
 
@@ -330,7 +332,7 @@ hugepages=
 while [ $# -gt 0 ]; do
   case $1 in
     --unbind | --status)
-      if [ "$action" != bind ] && [ "$action" != "${1#--}" ]; then wrong_usage "--$action and $1 are two things"; fi
+      if [ "$action" != bind ] && [ "$action" != "${1#--}" ]; then wrong_usage "--$action and $1 exclude each other"; fi
       action=${1#--}
       ;;
     --no-iommu) no_iommu=yes ;;
@@ -346,7 +348,7 @@ while [ $# -gt 0 ]; do
       ;;
     -*) wrong_usage "unknown option '$1'" ;;
     *)
-      if [ -n "$address" ]; then wrong_usage "one address at a time, not '$1' as well"; fi
+      if [ -n "$address" ]; then wrong_usage "more than one address: '$address' and '$1'"; fi
       address=$1
       ;;
   esac
@@ -362,9 +364,9 @@ if [ -n "$address" ]; then
     wrong_usage "'$address' is neither a PCI address such as 0000:00:10.0 nor the interface of a NIC"
   fi
 elif [ "$action" != status ]; then
-  wrong_usage "which NIC? an address is missing"
+  wrong_usage "the address of the NIC is missing"
 fi
-if [ -n "$hugepages" ] && [ "$action" != bind ]; then wrong_usage "--hugepages goes with binding, not with --$action"; fi
+if [ -n "$hugepages" ] && [ "$action" != bind ]; then wrong_usage "--hugepages cannot be used with --$action"; fi
 
 case $action in
   bind) bind "$address" ;;

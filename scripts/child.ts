@@ -1,10 +1,13 @@
-/** A child process of the demo, a benchmark or a test: its output by line, waited for by line and never by time, stopped by its own pid. */
+/**
+ * A child process of the demo, a benchmark or a test. The caller waits for lines of its output, never for a time, and stops it
+ * by its pid.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 const READY_TIMEOUT_MS = 15_000;
 const STOP_TIMEOUT_MS = 5_000;
-/** The command as it is installed, seen from this file's source (in a test) and from its build. */
+/** The built `tspmd` command. The path depends on whether this file runs as source (in a test) or compiled. */
 const COMMAND = fileURLToPath(
   new URL(
     import.meta.url.endsWith('.ts') ? '../dist/bundle/tspmd/main.js' : '../bundle/tspmd/main.js',
@@ -18,10 +21,11 @@ export interface Exit {
 }
 
 export class Child {
-  /** Everything that the process wrote, both streams in the order of arrival. */
+  /** Everything that the process has written to stdout and stderr, in the order of arrival. */
   output = '';
+  /** Everything that the process has written to stdout. */
   stdout = '';
-  /** Resolves when the process is gone and its output was read to the end. */
+  /** Resolves when the process has ended and its output was read to the end. */
   readonly exited: Promise<Exit>;
   private exit: Exit | null = null;
   private listeners = new Set<() => void>();
@@ -49,7 +53,7 @@ export class Child {
     });
   }
 
-  /** Starts a program. Its standard input stays open until it is stopped: testpmd ends when it closes. */
+  /** Starts a program. Its standard input stays open until it is stopped, because testpmd ends when its input closes. */
   static spawn(program: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env): Child {
     const path = `${env.PATH ?? ''}:/usr/sbin:/sbin`;
     const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...env, PATH: path } });
@@ -62,7 +66,7 @@ export class Child {
     return Child.spawn(program, command);
   }
 
-  /** Program and arguments of `tspmd …`, for who starts it in another way. */
+  /** Returns the program and the arguments of `tspmd …`, for callers that start it in another way. */
   static commandLine(...args: string[]): [string, ...string[]] {
     return [process.execPath, COMMAND, ...args];
   }
@@ -76,8 +80,11 @@ export class Child {
   }
 
   /**
-   * The first match of `pattern` in the output, now or later. Rejects when the process ends or time runs out first.
-   * @param from where in the output to begin: its length before what is to be answered was asked
+   * Waits until the output matches `pattern`. Rejects when the process ends first, or does not match in time.
+   * @param timeoutMs how long to wait
+   * @param from offset in the output at which the search begins. To find the answer to a question, pass the length that the
+   * output had before the question.
+   * @returns the first match
    */
   waitFor(pattern: RegExp, timeoutMs = READY_TIMEOUT_MS, from = 0): Promise<RegExpMatchArray> {
     return new Promise((resolve, reject) => {
@@ -109,7 +116,10 @@ export class Child {
     this.process.kill(signal);
   }
 
-  /** Asks the process to end and waits; one that does not is killed, and that is an error. */
+  /**
+   * Sends a signal and waits for the end of the process.
+   * @throws Error (rejects) when the process does not end in time; it is killed then
+   */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Exit> {
     if (this.exit) return this.exit;
     this.process.kill(signal);

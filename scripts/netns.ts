@@ -1,4 +1,4 @@
-/** A network namespace of a test's or benchmark's own: the Linux kernel as a peer, with no traffic on the machine's own interfaces. */
+/** A network namespace for a test or a benchmark, in which the Linux kernel is a peer. No traffic reaches other interfaces. */
 import { execFileSync } from 'node:child_process';
 import { Child } from './child.js';
 
@@ -7,7 +7,7 @@ const TIMEOUT_MS = 10_000;
 export class NetworkNamespace {
   private constructor(readonly name: string) {}
 
-  /** Makes a namespace with a name that no other run has. */
+  /** Makes a namespace with a unique name. */
   static create(): NetworkNamespace {
     const name = `tspmd-${process.pid}-${Math.random().toString(36).slice(2, 8)}`;
     ip('netns', 'add', name);
@@ -15,24 +15,24 @@ export class NetworkNamespace {
     return new NetworkNamespace(name);
   }
 
-  /** `ip ARGS` inside; throws with its message. */
+  /** Runs `ip ARGS` in the namespace. Throws with the message of `ip` when it fails. */
   ip(...args: string[]): string {
     return ip('-n', this.name, ...args);
   }
 
-  /** Makes a tap device `name` that is up, with an address such as `10.0.0.9/24`. */
+  /** Makes a tap device with an address such as `10.0.0.9/24`, and takes it up. */
   addTap(name: string, address: string): void {
     this.ip('tuntap', 'add', name, 'mode', 'tap');
     this.ip('addr', 'add', address, 'dev', name);
     this.ip('link', 'set', name, 'up');
   }
 
-  /** Starts a program inside. */
+  /** Starts a program in the namespace. */
   spawn(program: string, ...args: string[]): Child {
     return Child.spawn('ip', ['netns', 'exec', this.name, program, ...args]);
   }
 
-  /** Starts `tspmd` inside: the interfaces that it makes are the namespace's. */
+  /** Starts `tspmd` in the namespace, which then has the interfaces that `tspmd` makes. */
   tspmd(...args: string[]): Child {
     const [program, ...command] = Child.commandLine(...args);
     return this.spawn(program, ...command);

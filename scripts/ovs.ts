@@ -1,7 +1,6 @@
 /**
- * OVS-DPDK as a peer, without services and without root's folders: database, daemon, sockets and logs in a folder of its
- * own. Its ports listen on vhost-user sockets (dpdkvhostuser) or connect to them (dpdkvhostuserclient); it forwards by the
- * flows that it is given, and learns nothing.
+ * OVS-DPDK as a peer. Its database, sockets and logs are in a folder of the caller, and no service is used. Its ports listen on
+ * vhost-user sockets (dpdkvhostuser) or connect to them (dpdkvhostuserclient). It forwards only by the flows that it is given.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
@@ -10,15 +9,15 @@ import { Child } from './child.js';
 
 const TIMEOUT_SECONDS = 20;
 const SCHEMA = '/usr/share/openvswitch/vswitch.ovsschema';
-/** Debian's: the plain ovs-vswitchd is a link that may lead to one without DPDK. */
+/** The path in Debian. The link `ovs-vswitchd` may lead to a daemon without DPDK. */
 const DAEMON = '/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk';
 
-/** Of hugepages. Without a limit it would take all that there are for its packet buffers. */
-const MEGABYTES = 160;
+/** Hugepages for OVS, in MB. Without a limit its packet buffers would take all hugepages. */
+const HUGEPAGE_MB = 160;
 
 /**
- * In its output: frames may be sent to a port. A peer's ring that OVS fills is known to its thread a little after the others,
- * and what is for it until then is dropped.
+ * OVS writes this when it can send frames to a port. It drops frames for the port before: its thread learns of the ring that it
+ * fills a little later than of the other one.
  */
 export const OVS_SENDS = /State of queue 0 \( tx_qid 0 \) of vhost device '[^']*' changed to 'enabled'/;
 
@@ -26,29 +25,29 @@ export const isOvsInstalled = (): boolean => existsSync(DAEMON) && existsSync(SC
 
 export interface OvsPort {
   readonly name: string;
-  /** The socket to connect to; without it the port listens on one in the folder, by its own name. */
+  /** The socket to connect to. Default: the port listens on a socket in the folder, which has the name of the port. */
   readonly connectTo?: string;
 }
 
 export interface OvsOptions {
-  /** Of sockets and files; a database of an earlier start is replaced. Stays the caller's. */
+  /** Folder for sockets and files. The caller removes it. A database in it is replaced. */
   readonly folder: string;
   readonly ports: readonly OvsPort[];
-  /** Of all its threads; 0 by default. */
+  /** CPU of all threads of OVS. Default 0. */
   readonly cpu?: number;
-  /** Take its memory from hugepages of 2 MiB. Default: no. */
+  /** Whether OVS takes its memory from hugepages of 2 MiB. Default false. */
   readonly hugepages?: boolean;
-  /** Megabytes of it without hugepages. Default: enough for all the buffers that it would like to have. */
+  /** Memory of OVS in MB when it does not use hugepages. Default: enough for all packet buffers that it asks for. */
   readonly megabytes?: number;
-  /** Its thread sleeps a little when there is nothing to do, and leaves the CPU to others. Default: it polls. */
+  /** Whether the thread of OVS sleeps when it has nothing to do, so that others get the CPU. Default: it polls. */
   readonly sleeps?: boolean;
 }
 
-/** 262144 packet buffers; with less than they need it takes fewer, down to none for the second port. */
-const ALL_BUFFERS_MEGABYTES = 2048;
-const MOST_SLEEP_US = 500;
+/** Memory for 262144 packet buffers. With less memory OVS makes fewer buffers, or even none for the second port. */
+const ALL_BUFFERS_MB = 2048;
+const MAX_SLEEP_US = 500;
 
-/** Its folder's programs, called with a time limit. */
+/** The command-line tools of OVS, called with a time limit. */
 class Tools {
   readonly env: NodeJS.ProcessEnv;
   readonly database: string;
@@ -87,9 +86,9 @@ export class Ovs {
     readonly daemon: Child,
   ) {}
 
-  /** Starts it with its ports and no flow; resolves when their sockets are there. */
+  /** Starts OVS with ports and without flows. Resolves when the sockets of the ports exist. */
   static async start(options: OvsOptions): Promise<Ovs> {
-    const { folder, ports, cpu = 0, hugepages = false, megabytes = ALL_BUFFERS_MEGABYTES, sleeps = false } = options;
+    const { folder, ports, cpu = 0, hugepages = false, megabytes = ALL_BUFFERS_MB, sleeps = false } = options;
     const tools = new Tools(folder);
     const conf = join(folder, 'conf.db');
     rmSync(conf, { force: true });
@@ -100,16 +99,16 @@ export class Ovs {
     try {
       await database.waitFor(/ovsdb-server .*\d/);
       const memory = hugepages
-        ? `--in-memory --single-file-segments --socket-limit ${MEGABYTES}`
+        ? `--in-memory --single-file-segments --socket-limit ${HUGEPAGE_MB}`
         : `--no-huge --legacy-mem -m ${megabytes}`;
       const mask = `0x${(1 << cpu).toString(16)}`;
       const dpdk = {
         'dpdk-init': 'true',
         'dpdk-extra': `"--no-pci --no-telemetry ${memory}"`,
-        ...(hugepages ? { 'dpdk-socket-mem': `"${MEGABYTES}"` } : {}),
+        ...(hugepages ? { 'dpdk-socket-mem': `"${HUGEPAGE_MB}"` } : {}),
         'dpdk-lcore-mask': mask,
         'pmd-cpu-mask': mask,
-        ...(sleeps ? { 'pmd-maxsleep': String(MOST_SLEEP_US) } : {}),
+        ...(sleeps ? { 'pmd-maxsleep': String(MAX_SLEEP_US) } : {}),
       };
       const settings = Object.entries(dpdk).map(([name, value]) => `other_config:${name}=${value}`);
       tools.vsctl('--no-wait', 'init');
@@ -139,12 +138,12 @@ export class Ovs {
     this.tools.vsctl('del-port', 'br0', name);
   }
 
-  /** The number of a port, for flows. */
+  /** Returns the number of a port, which flows need. */
   numberOf(name: string): string {
     return this.tools.vsctl('get', 'Interface', name, 'ofport').trim();
   }
 
-  /** `in_port=1` and `output:2`; a frame goes back to where it came from by the action `in_port` alone. */
+  /** Adds a flow, such as `in_port=1` with the action `output:2`. To send a frame back, use the action `in_port`. */
   addFlow(match: string, actions: string): void {
     this.tools.ofctl('add-flow', `${match},actions=${actions}`);
   }

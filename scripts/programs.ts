@@ -1,20 +1,20 @@
-/** What this machine has, asked before something is started that needs it. */
+/** Tells which programs and files this machine has, before something is started that needs them. */
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** Where a program lies that `Child.spawn` finds. */
+/** Returns the path of a program that `Child.spawn` can start; undefined when it is not installed. */
 export function programPath(name: string): string | undefined {
-  // dpdk-testpmd and ip may lie in the sbin folders, which a user's PATH leaves out.
+  // dpdk-testpmd and ip may be in the sbin folders, which are not in a user's PATH.
   const folders = `${process.env.PATH ?? ''}${delimiter}/usr/sbin${delimiter}/sbin`.split(delimiter);
   return folders.map((folder) => join(folder, name)).find((path) => isAccessible(path, constants.X_OK));
 }
 
-/** Whether a program is there for `Child.spawn`. */
+/** Tells whether `Child.spawn` can start a program. */
 export function isInstalled(name: string): boolean {
   return programPath(name) !== undefined;
 }
 
-/** Whether a file or device can be read and written. */
+/** Tells whether a file or device can be read and written. */
 export function isReadWrite(path: string): boolean {
   return isAccessible(path, constants.R_OK | constants.W_OK);
 }

@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# Installs the real peers that the integration tests talk to and what guest VMs need, from Debian packages by name, and
-# makes the guest of scripts/vm. Says what before it does; installs and makes nothing that is there already.
+# Installs the real peers of the integration tests and the tools for guest VMs from Debian packages, and builds the guest of
+# scripts/vm. It prints what it will do first, and does not install or build what is there already.
 set -euo pipefail
 
-# command that must exist : Debian package that has it
+# command that must exist : Debian package that contains it
 peers=(
   dpdk-testpmd:dpdk-dev                # DPDK's vhost backend and virtio-user frontend
   ip:iproute2                          # network namespaces and tap devices
-  ping:iputils-ping                    # the Linux kernel's own pings
+  ping:iputils-ping                    # pings from the Linux kernel
   qemu-system-x86_64:qemu-system-x86   # guest VMs
-  busybox:busybox-static               # their first process
-  cpio:cpio                            # their first file system
-  xz:xz-utils                          # the kernel in its package, and its source
-  depmod:kmod                          # their modules; modprobe in them
-  /usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk:openvswitch-switch-dpdk   # what our switch is measured against
-  gcc:gcc                              # vfio.ko without an IOMMU
+  busybox:busybox-static               # the guest's first process
+  cpio:cpio                            # the guest's first file system
+  xz:xz-utils                          # unpacks the guest's kernel and the kernel's source
+  depmod:kmod                          # the guest's modules, and modprobe in the guest
+  /usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk:openvswitch-switch-dpdk   # the benchmarks compare our switch with it
+  gcc:gcc                              # builds a vfio.ko that works without an IOMMU
   make:make
-  shellcheck:shellcheck                # our shell scripts are clean by it
+  shellcheck:shellcheck                # checks our shell scripts
 )
 export PATH="$PATH:/usr/sbin:/sbin"
 
@@ -26,19 +26,19 @@ for peer in "${peers[@]}"; do
 done
 
 if [ ${#missing[@]} -eq 0 ]; then
-  echo "setup:peers: DPDK, OVS, QEMU and the tools for guest VMs are here already; nothing to install"
+  echo "setup:peers: DPDK, OVS, QEMU and the tools for guest VMs are installed already"
 else
   echo "setup:peers: installing these Debian packages for the tests with real peers, benchmarks and guest VMs: ${missing[*]}"
   if [ "$(id -u)" -ne 0 ]; then
-    echo "setup:peers: that needs root; run: sudo apt-get install --no-install-recommends ${missing[*]}" >&2
+    echo "setup:peers: this needs root; run: sudo apt-get install --no-install-recommends ${missing[*]}" >&2
     exit 1
   fi
   if ! command -v apt-get >/dev/null 2>&1; then
-    echo "setup:peers: no apt-get here; install the equivalents of ${missing[*]} (DPDK 22.11 or later) by hand" >&2
+    echo "setup:peers: this machine has no apt-get; install the equivalents of ${missing[*]} (DPDK 22.11 or later) by hand" >&2
     exit 1
   fi
   export DEBIAN_FRONTEND=noninteractive
-  # The tests start what they need; a package's own services (Open vSwitch has some) are not to run because of us.
+  # The tests start what they need. This policy prevents that a package, such as Open vSwitch, starts its services.
   policy=/usr/sbin/policy-rc.d
   if [ ! -e "$policy" ]; then
     trap 'rm -f "$policy"' EXIT
@@ -46,21 +46,21 @@ else
     chmod 755 "$policy"
   fi
   apt-get update -qq -o Acquire::Retries=3
-  # What each package says while it is unpacked is some thousand lines; errors go to stderr.
+  # Unpacking prints thousands of lines to stdout. Errors go to stderr.
   apt-get install -y -qq -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
 if [ ! -c /dev/net/tun ]; then
   modprobe tun 2>/dev/null || true
-  [ -c /dev/net/tun ] || echo "setup:peers: no /dev/net/tun on this machine: the suites with the Linux kernel as peer cannot run"
+  [ -c /dev/net/tun ] || echo "setup:peers: this machine has no /dev/net/tun: the test suites with the Linux kernel as peer cannot run"
 fi
 
 lab="$(dirname "$0")/../dist/scripts/vm/main.js"
 if [ ! -f "$lab" ]; then
-  echo "setup:peers: the project is not built, so there is no guest VM; run 'npm run setup:peers', which builds it" >&2
+  echo "setup:peers: the project is not built; run 'npm run setup:peers', which builds it first" >&2
   exit 1
 fi
-# The lists may be older than the mirror: a second try with fresh ones, which makes do with an older kernel where it must.
+# When a download fails, apt's package lists may be out of date. The second try uses fresh lists, and accepts an older kernel.
 if ! node "$lab" build; then
   echo "setup:peers: trying again with fresh package lists"
   apt-get update -qq -o Acquire::Retries=3

@@ -1,7 +1,7 @@
 /**
- * dpdk-testpmd as a peer: DPDK's own virtio driver (frontend) or vhost library (backend) behind a vhost-user socket.
+ * dpdk-testpmd as a peer: DPDK's virtio driver (frontend) or its vhost library (backend) behind a vhost-user socket.
  *
- * It needs no hugepages and no PCI device. Its two logical cores share one CPU, so that a machine of two has one left.
+ * It needs no hugepages and no PCI device. Its two logical cores share one CPU, so that a machine of two CPUs has one left.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,30 +12,30 @@ export type ForwardMode = 'io' | 'mac' | 'macswap' | 'flowgen' | 'txonly' | 'rxo
 
 export interface TestpmdOptions {
   readonly forward: ForwardMode;
-  /** Queue pairs; 1 by default. */
+  /** Number of queue pairs. Default 1. */
   readonly queues?: number;
-  /** Added to the virtual device: `mrg_rxbuf=0,packed_vq=1`. */
+  /** More options of the virtual device, such as `mrg_rxbuf=0,packed_vq=1`. */
   readonly device?: string;
-  /** Added to testpmd's own arguments: `--txpkts=64,100`. */
+  /** More arguments of testpmd, such as `--txpkts=64,100`. */
   readonly args?: readonly string[];
-  /** The CPU of its two logical cores; 0 by default. */
+  /** CPU of its two logical cores. Default 0. */
   readonly cpu?: number;
-  /** Take its memory from hugepages of 2 MiB, of which it needs 32. Default: no. */
+  /** Whether testpmd takes its memory from hugepages of 2 MiB. It needs 32. Default false. */
   readonly hugepages?: boolean;
-  /** Print statistics when asked ({@link Testpmd.portStats}) instead of each second. */
+  /** Whether testpmd prints statistics only when {@link Testpmd.portStats} asks for them, not every second. */
   readonly onDemand?: boolean;
 }
 
-/** One port of testpmd, at the moment when it was asked. */
+/** Statistics of one port of testpmd. */
 export interface PortStats {
   readonly rxPackets: number;
   readonly txPackets: number;
-  /** Packets a second since it was asked before, by testpmd's own clock. */
+  /** Packets per second since the last question, by the clock of testpmd. */
   readonly rxRate: number;
   readonly txRate: number;
 }
 
-/** What testpmd forwarded from its start to its stop. */
+/** Totals of testpmd from its start to its stop. */
 export interface ForwardTotals {
   readonly rxPackets: number;
   readonly rxDropped: number;
@@ -43,19 +43,19 @@ export interface ForwardTotals {
   readonly txDropped: number;
 }
 
-/** Packets a second, as testpmd prints them each second. */
+/** Packets per second, as testpmd prints them every second. */
 export interface Rates {
   readonly rx: number;
   readonly tx: number;
 }
 
-/** How long testpmd may take to answer a command. */
+/** How long testpmd may take to answer a command, in ms. */
 const ANSWER_MS = 15_000;
 
-/** In testpmd's output: it forwards. */
+/** testpmd writes this when it forwards. */
 export const STARTED = /[Ss]tart (?:automatic )?packet forwarding[\s\S]*packets\/burst/;
 
-/** The command line for a PCI device that is bound to vfio-pci, on a machine (a guest) with hugepages; for a shell. */
+/** Returns a shell command that runs testpmd on a PCI device that is bound to vfio-pci. The machine needs hugepages. */
 export function onPci(address: string, forward: ForwardMode): string {
   const eal = ['--lcores', '0@0,1@0', '-a', address, '--no-telemetry', '--in-memory', '-m', '64'];
   return ['stdbuf', '-oL', 'dpdk-testpmd', ...eal, '--', ...appArgs(forward), ...EACH_SECOND].join(' ');
@@ -69,14 +69,14 @@ function appArgs(forward: ForwardMode): string[] {
 
 export class Testpmd {
   readonly child: Child;
-  /** DPDK's runtime files; it leaves them behind. */
+  /** Folder for DPDK's runtime files, which DPDK does not remove. */
   private readonly runtime = mkdtempSync(join(tmpdir(), 'tspmd-dpdk-'));
   private readonly onDemand: boolean;
 
   private constructor(devices: readonly string[], options: TestpmdOptions) {
     const { forward, queues = 1, args = [], cpu = 0, hugepages = false, onDemand = false } = options;
     this.onDemand = onDemand;
-    // Without --single-file-segments the peer gets more memory regions than vhost-user can name.
+    // Without --single-file-segments the peer would get more memory regions than vhost-user allows.
     const memory = hugepages ? ['--in-memory', '--single-file-segments', '-m', '64'] : ['--no-huge', '-m', '256'];
     const cores = ['--lcores', `0@${cpu},1@${cpu}`];
     const vdevs = devices.flatMap((device) => ['--vdev', device]);
@@ -88,17 +88,17 @@ export class Testpmd {
     void this.child.exited.then(() => rmSync(this.runtime, { recursive: true, force: true }));
   }
 
-  /** The driver's side: connects to the backend's socket. */
+  /** Starts testpmd as a frontend, which connects to the socket of a backend. */
   static frontend(socket: string, options: TestpmdOptions): Testpmd {
     return new Testpmd([device(`net_virtio_user0,path=${socket}`, options)], options);
   }
 
-  /** The device's side: creates the socket. */
+  /** Starts testpmd as a backend, which creates the socket. */
   static backend(socket: string, options: TestpmdOptions): Testpmd {
     return new Testpmd([device(`net_vhost0,iface=${socket}`, options)], options);
   }
 
-  /** The device's side of several sockets: `io` carries what comes in by one of two out by the other. */
+  /** Starts testpmd as the backend of several sockets. With two sockets, the forward mode `io` moves packets between them. */
   static wire(sockets: readonly string[], options: TestpmdOptions): Testpmd {
     return new Testpmd(
       sockets.map((socket, i) => device(`net_vhost${i},iface=${socket}`, options)),
@@ -106,18 +106,18 @@ export class Testpmd {
     );
   }
 
-  /** Resolves when testpmd forwards; rejects with its output when it ends before. */
+  /** Resolves when testpmd forwards. Rejects with its output when it ends before. */
   async started(): Promise<void> {
     await this.child.waitFor(STARTED);
   }
 
-  /** The rates printed so far, the oldest first. */
+  /** Returns the rates that testpmd has printed, oldest first. */
   rates(): Rates[] {
     const found = this.child.stdout.matchAll(/Rx-pps:\s+(\d+)[\s\S]*?Tx-pps:\s+(\d+)/g);
     return [...found].map(([, rx, tx]) => ({ rx: Number(rx), tx: Number(tx) }));
   }
 
-  /** The statistics of port 0 now; for a testpmd that is asked. */
+  /** Asks for the statistics of port 0. Requires the option `onDemand`. */
   async portStats(): Promise<PortStats> {
     const from = this.child.output.length;
     this.child.write('show port stats 0\n');
@@ -133,7 +133,7 @@ export class Testpmd {
     return { rxPackets, txPackets, rxRate, txRate };
   }
 
-  /** Ends testpmd, whatever its totals. One that is asked is told: at times it misses a signal. */
+  /** Ends testpmd without reading its totals. With `onDemand` it is told to quit first, because it sometimes misses signals. */
   async quit(): Promise<void> {
     if (this.onDemand && this.child.isRunning) {
       this.child.write('quit\n');
@@ -142,7 +142,7 @@ export class Testpmd {
     await this.child.stop();
   }
 
-  /** Stops testpmd; returns its totals over all ports. Throws when it printed none, or did not end. */
+  /** Stops testpmd. Returns its totals over all ports; throws when it printed no totals, or did not end. */
   async stop(): Promise<ForwardTotals> {
     await this.child.stop();
     const rx = 'RX-packets:\\s+(\\d+)\\s+RX-dropped:\\s+(\\d+)';

@@ -1,4 +1,4 @@
-/** What all ports have in common: events, and where a warning goes. */
+/** What all ports have in common: events, and where warnings go. */
 import { EventEmitter } from 'node:events';
 import type { StopSignal } from '../drivers/stop-signal.js';
 import type { ResolvedConfig } from './config.js';
@@ -20,10 +20,10 @@ export abstract class BasePort implements PortBase {
   abstract run(signal: StopSignal): Promise<readonly (StackTotals | undefined)[]>;
   abstract stop(): Promise<void>;
 
-  /** @param otherwise takes the warnings that no listener takes */
+  /** @param warnOtherwise takes the warnings when there is no listener for them */
   protected constructor(
     readonly config: ResolvedConfig,
-    private readonly otherwise: WarningSink,
+    private readonly warnOtherwise: WarningSink,
   ) {}
 
   on<Event extends keyof PortEvents>(event: Event, listener: PortEvents[Event]): this {
@@ -41,16 +41,16 @@ export abstract class BasePort implements PortBase {
     return this;
   }
 
-  /** Tells a warning to its listeners; where there is none, to the sink. */
+  /** Gives a warning to the listeners of `warning`; without a listener, to the sink. */
   readonly warn = (line: string): void => {
-    if (!this.emit('warning', line)) this.otherwise(line);
+    if (!this.emit('warning', line)) this.warnOtherwise(line);
   };
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }
 
-  /** For `console.log`, which would otherwise show the device with all of its memory. */
+  /** One line for `console.log`, which would otherwise show the device with all of its memory. */
   [INSPECT](): string {
     const { name, config, mac } = this;
     const cores = config.stackCores === 1 ? 'one core' : `${config.stackCores} cores`;

@@ -1,91 +1,105 @@
-/** What the user configures, and what that is once it was checked. */
+/** The configuration as the user writes it, and as it is after it was checked. */
 import type { HugepagePolicy } from '../drivers/memory/index.js';
+import type { IdlePolicy } from '../drivers/poll-loop.js';
 import type { StopSignal } from '../drivers/stop-signal.js';
 import type { RingLayout } from '../drivers/virtio/net-options.js';
 import type { WarningSink } from './link/warnings.js';
 import type { ResolvedRss, RssOptions } from './rss/keys.js';
-import type { StackOptions } from './stack.js';
 
-/** Path of the socket; whether it is the device that makes it, as DPDK's virtio-user has that option. */
+/**
+ * Groups: the path of the socket; whether tspmd makes the socket (`server=1`, an option of DPDK's virtio-user, too).
+ */
 export const VHOST_USER_DEVICE = /^vhost-user:(?!,server=[01]$)(.+?)(?:,server=([01]))?$/;
 
-/** How packets get from the vNIC to the cores: by the core itself, by one kernel-bypass thread (1 KB), or by two. */
+/** The thread layout: who polls the vNIC. The stack's own core, one kernel-bypass thread (`1kb`), or two (`2kb`). */
 export type Mode = 'single' | '1kb' | '2kb';
-/** What a loop does that finds nothing: sleep after some microseconds, or never. */
-export type IdlePolicy = 'adaptive' | 'spin';
-/** What a stack sees: IP packets that are for it, or every frame as it is. */
+/** What a stack gets: the IP packets that are for it, or every frame as it is. */
 export type Layer = 'ip' | 'ethernet';
+
+/** Options of a stack, as the command line or a caller gives them. */
+export type StackOptions = Readonly<Record<string, unknown>>;
 
 /** Configuration of {@link init}. */
 export interface TspmdConfig {
   /**
    * `vhost-user:PATH` (a socket of BESS, OVS, DPDK or `tspmd switch`) or a PCI address such as `0000:00:04.0`. With
-   * `vhost-user:PATH,server=1` it is the device that makes the socket and waits until the backend connects, as OVS's
-   * dpdkvhostuserclient does.
+   * `vhost-user:PATH,server=1` tspmd makes the socket and waits until a backend connects, such as OVS's
+   * dpdkvhostuserclient.
    */
   device: string;
-  /** Own address and prefix length: `10.0.0.1/24`. */
+  /** Our IPv4 address and prefix length: `10.0.0.1/24`. */
   ip: string;
-  /** Own MAC address. Default: the device's; where it has none, one is chosen. */
+  /** Our MAC address. Default: that of the device; for a device that has none, a random one. */
   mac?: string;
-  /** Longest IP packet in bytes, 68 to 9000. Default: the device's, 1500 where it says nothing. */
+  /** Longest IP packet in bytes, 68 to 9000. Default: that of the device, or 1500 if the device does not tell. */
   mtu?: number;
-  /** Default `single`. */
+  /** The thread layout. Default `single`. */
   mode?: Mode;
   /**
-   * CPUs to run on. With mode `single` one. With `1kb` the last one receives and sends, with `2kb` the last one receives
-   * and the last but one sends; the others run the stack, one core each. Default: not pinned; and as many cores as the
-   * machine has CPUs for, at least one for the stack. A CPU that is not there is an error with `single`; with several threads it
-   * is warned of, and its thread runs unpinned.
+   * CPUs to run on: one with mode `single`. With `1kb` the last one receives and sends; with `2kb` the last one
+   * receives and the last but one sends. Each of the others runs one core of the stack. Default: threads are not
+   * pinned, and there are as many cores as the machine has CPUs for, at least one. A CPU that does not exist is an
+   * error with `single`; otherwise it is a warning, and its thread runs unpinned.
    */
   cores?: readonly number[];
   /**
-   * The stack: `echo`, `macswap`, `rxonly`, `txonly`, or the file of a module, as a path or a `file:` URL (such as
-   * `new URL('./my-stack.js', import.meta.url)`). Needed with `1kb` and `2kb`.
+   * The stack: the sample app `echo`, `macswap`, `rxonly` or `txonly`, or the file of a module, as a path or a `file:`
+   * URL (such as `new URL('./my-stack.js', import.meta.url)`). Required with `1kb` and `2kb`.
    */
   app?: string | FileUrl;
-  /** Passed to the app. */
+  /** Options for the app. */
   appOptions?: StackOptions;
-  /** How flows are spread over the cores. Default: by the Microsoft key, both directions of a flow to one core. */
+  /** How flows are spread over the cores. Default: by the Microsoft key, both directions of a flow to the same core. */
   rss?: RssOptions;
-  /** When a core's stack fails: its flows go to the others (`redistribute`, the default), or the port stops. */
+  /**
+   * What happens when the stack of a core fails: the other cores get its flows (`redistribute`, the default), or the
+   * port stops.
+   */
   onCoreFailure?: 'redistribute' | 'stop';
-  /** Packets that a core may send before the others have their turn, 1 to 256. Default 32. */
+  /** How many packets a core may send before the next core may, 1 to 256. Default 32. */
   coreBurst?: number;
-  /** Default `adaptive`. */
+  /** What happens when no packets come: sleep (`adaptive`, the default) or keep polling (`spin`). */
   idle?: IdlePolicy;
-  /** Neighbours that are never asked for: IP address -> MAC address. Default none. */
+  /** Neighbours that are not asked for by ARP: IP address -> MAC address. Default: none. */
   neighbours?: Readonly<Record<string, string>>;
-  /** Where packets go whose destination is not on the link. Default: nowhere, they are dropped and counted. */
+  /** Next hop for destinations that are not on the link. Default: none; such packets are dropped and counted. */
   gateway?: string;
-  /** `auto` (default) falls back to normal pages and says so, `require` fails instead, `never` doesn't try. */
+  /**
+   * `auto` (default) uses hugepages if there are any, and otherwise normal pages with a warning; `require` fails
+   * without; `never`.
+   */
   hugepages?: HugepagePolicy;
-  /** Layout of the virtqueues: `auto` (default) leaves it to the driver; a device without packed rings refuses `packed`. */
+  /**
+   * Layout of the virtqueues. `auto` (default): the driver chooses. `packed` fails on a device without packed
+   * virtqueues.
+   */
   ring?: RingLayout;
   /**
-   * Packet buffers, 256 to 65536; 2 KiB each, or as much as the MTU needs. Default 4096; with `1kb` and `2kb` 1024 a core of
-   * the stack more from the third on.
+   * Number of packet buffers, 256 to 65536; 2 KiB each, or as much as the MTU needs. Default 4096, and with `1kb` and
+   * `2kb` 1024 more for each core from the third on.
    */
   buffers?: number;
-  /** What the stack sees. Default `ip`. With `ethernet` there is no filter and no ARP. */
+  /** What the stack gets. Default `ip`. With `ethernet` there is no filter and no ARP. */
   layer?: Layer;
-  /** Hand out packets to 255.255.255.255 and to the prefix's broadcast address. Default false: dropped and counted. */
+  /**
+   * Deliver packets to 255.255.255.255 and to the broadcast address of the prefix. Default false: dropped and counted.
+   */
   acceptBroadcast?: boolean;
-  /** Hand out packets to 224.0.0.0/4. Default false: dropped and counted. */
+  /** Deliver packets to 224.0.0.0/4. Default false: dropped and counted. */
   acceptMulticast?: boolean;
 }
 
-/** A URL object, as far as it matters. */
+/** The part of a URL object that tspmd uses. */
 export interface FileUrl {
   readonly href: string;
 }
 
-/** A {@link TspmdConfig} for which `init` gives a {@link SinglePort}. */
+/** A {@link TspmdConfig} for which `init` returns a {@link SinglePort}. */
 export interface SingleConfig extends TspmdConfig {
   mode?: 'single';
 }
 
-/** A {@link TspmdConfig} for which `init` gives a {@link MulticorePort}. */
+/** A {@link TspmdConfig} for which `init` returns a {@link MulticorePort}. */
 export interface MulticoreConfig extends TspmdConfig {
   mode: '1kb' | '2kb';
   app: string | FileUrl;
@@ -99,11 +113,11 @@ export interface ResolvedConfig {
   readonly mac: Uint8Array | undefined;
   readonly mtu: number | undefined;
   readonly mode: Mode;
-  /** CPU of each thread; undefined where it is not pinned. */
+  /** The CPU of each thread; undefined: not pinned. */
   readonly cores: readonly (number | undefined)[];
   /** Cores that run the stack. */
   readonly stackCores: number;
-  /** Name of an app, or the path of a file. */
+  /** Name of a sample app, or the path of a file. */
   readonly app: string | undefined;
   readonly appOptions: StackOptions;
   readonly rss: ResolvedRss;
@@ -120,10 +134,10 @@ export interface ResolvedConfig {
   readonly acceptMulticast: boolean;
 }
 
-/** For whoever opens a device that a backend has yet to connect to. */
+/** Options of opening a device that may have to wait for a backend. */
 export interface WaitOptions {
   /** Ends the wait: opening the device then fails. */
   readonly signal?: StopSignal | undefined;
-  /** Told in one line when the wait begins. */
+  /** Gets one line when the wait begins. */
   readonly warn: WarningSink;
 }

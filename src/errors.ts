@@ -1,7 +1,7 @@
 /**
- * Every error that tspmd throws at its users: one class per kind, each with a `code` that stays the same when the message
- * changes. What a stack of yours throws reaches you as it is in mode `single`, and as the cause of a {@link CoreError}
- * where its core is a thread of its own.
+ * Every error that users of tspmd can get: one class per kind, each with a `code` that stays the same when the message
+ * changes. What your stack throws reaches you unchanged with mode `single`, and as the cause of a {@link CoreError}
+ * with `1kb` and `2kb`.
  */
 
 /** `code` of a {@link TspmdError}. */
@@ -16,12 +16,12 @@ export type TspmdErrorCode =
   | 'ERR_TSPMD_STATE'
   | 'ERR_TSPMD_WORKER';
 
-/** What all errors of tspmd have in common. */
+/** The base class of all errors of tspmd. */
 export abstract class TspmdError extends Error {
   abstract readonly code: TspmdErrorCode;
 }
 
-/** A signal ended `init` before the device was open. */
+/** The signal aborted `init` before the device was open. */
 export class AbortedError extends TspmdError {
   override readonly name = 'AbortedError';
   readonly code = 'ERR_TSPMD_ABORTED';
@@ -33,7 +33,7 @@ export class AppError extends TspmdError {
   readonly code = 'ERR_TSPMD_APP';
 }
 
-/** An argument of a call is impossible: the text of an address, the number of a core, a flow. */
+/** An argument of a call is wrong: the text of an address, the number of a core, a flow. */
 export class ArgumentError extends TspmdError {
   override readonly name = 'ArgumentError';
   readonly code = 'ERR_TSPMD_ARGUMENT';
@@ -53,7 +53,7 @@ export class ConfigError extends TspmdError {
   }
 }
 
-/** The stack of a core that is a thread of its own has failed, or its thread has ended. `cause` is what the stack threw. */
+/** With `1kb` and `2kb`: the stack of a core has failed, or its thread has ended. `cause` is what the stack threw. */
 export class CoreError extends TspmdError {
   override readonly name = 'CoreError';
   readonly code = 'ERR_TSPMD_CORE';
@@ -68,31 +68,36 @@ export class CoreError extends TspmdError {
   }
 }
 
-/** The device cannot be opened or brought up. `cause` is what the driver threw: a system error has its errno in `code`. */
+/**
+ * The device cannot be opened or brought up. `cause` is what the driver threw: a system error has its errno in `code`.
+ */
 export class DeviceError extends TspmdError {
   override readonly name = 'DeviceError';
   readonly code = 'ERR_TSPMD_DEVICE';
 }
 
-/** A buffer was handed in that is not the caller's: it was released or sent before, or it belongs to another port. */
+/**
+ * A buffer was released or sent that the caller does not own: it was released or sent before, or it belongs to another
+ * port.
+ */
 export class OwnershipError extends TspmdError {
   override readonly name = 'OwnershipError';
   readonly code = 'ERR_TSPMD_OWNERSHIP';
 }
 
-/** The call does not fit the state: the port was stopped, has no app, or somebody waits already. */
+/** The call does not fit the state: the port was stopped, has no app, or another call waits already. */
 export class StateError extends TspmdError {
   override readonly name = 'StateError';
   readonly code = 'ERR_TSPMD_STATE';
 }
 
-/** A kernel-bypass thread (Rx, Tx or RxTx worker) has failed, which is no stack's fault. */
+/** A kernel-bypass thread (Rx, Tx or RxTx worker) has failed. No stack caused that. */
 export class WorkerError extends TspmdError {
   override readonly name = 'WorkerError';
   readonly code = 'ERR_TSPMD_WORKER';
 }
 
-/** The message of whatever was thrown. */
+/** The message of anything that was thrown. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }

@@ -1,25 +1,28 @@
-/** Where in somebody's code an error comes from, as `/path/of/file.js:line:column`. */
+/** Finds where in the code of an app an error was thrown: `/path/of/file.js:line:column`. */
 import { execFile } from 'node:child_process';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
-/** Folders of our own code: those of the sources, and the bundle's, which has all in one. */
+/** Folders of our own code: those of the sources, and that of the bundle. */
 const OURS = ['src', 'drivers', 'rings', 'tspmd'].map((folder) => `${ROOT}${folder}/`);
-/** Our functions that call a stack's code: further out there is none of it. By name, as a bundle has them in one file. */
+/**
+ * Our functions that call the code of a stack: further out, the call stack has none of it. By name, because the bundle
+ * has few files.
+ */
 const CALLERS = new Set(['runStack', 'runLoop', 'createStack', 'loadStack']);
 
-/** A function's name, if it has one, and a place in a file, but none of `node:internal/…`. */
+/** A line of a call stack: the name of the function, if it has one, and a place in a file. Not `node:internal/…`. */
 const FRAME = /^\s+at (?:async )?(?:(.*) \()?((?:file:\/\/)?\/.+):(\d+):(\d+)\)?$/gm;
-/** How Node shows where code cannot be parsed: the file and line, the source, and a mark below it. */
+/** How Node shows a syntax error: the file and line, the source line, and a mark below it. */
 const SHOWN = /^((?:file:\/\/)?\/.+):(\d+)\n(?:.*\n){1,3}?([ \t]*)\^/m;
-/** Where the file ends too early there is nothing to mark: blanks lead there. */
+/** How Node shows that a file ends too early: without a mark; blanks lead to the place. */
 const SHOWN_AT_END = /^((?:file:\/\/)?\/.+):(\d+)\n.*\n([ \t]*)\n/m;
 
 const PARSE_MS = 10_000;
 
 /**
- * The innermost place of `thrown` that is not in tspmd; of code that cannot be parsed, the place that Node shows.
- * @returns null when its stack names none: it was thrown by tspmd itself, or is no Error
+ * The innermost place of `thrown` that is not in tspmd. For a syntax error, the place that Node shows.
+ * @returns null when there is none: tspmd itself threw it, or it is not an Error
  */
 export function placeOf(thrown: unknown): string | null {
   if (!(thrown instanceof Error)) return null;
@@ -37,9 +40,9 @@ export function placeOf(thrown: unknown): string | null {
 }
 
 /**
- * Where the module `path`, or one that it imports, cannot be parsed. Node tells a program that imports a module only what is
- * wrong, and shows where on stderr when the error ends it: so another Node links the module, and ends before any of it runs.
- * @returns null when Node does not show it
+ * Finds the syntax error in the module `path`, or in a module that it imports. Node shows the place only on stderr,
+ * when the error ends a process. So a second Node loads the module, and ends before any of it runs.
+ * @returns null when Node does not show the place
  */
 export function syntaxErrorPlace(path: string): Promise<string | null> {
   const end = 'data:text/javascript,process.exit()';

@@ -1,7 +1,7 @@
 /**
  * tspmd: a userspace virtio-net poll-mode driver and layer-2 packet layer.
  *
- * @example Every packet that is for us, without a stack:
+ * @example Receives every packet that is for us, without a stack:
  * ```ts
  * import { init } from 'tspmd';
  *
@@ -12,7 +12,7 @@
  * while (!stop.signal.aborted) {
  *   const count = await core.waitForPackets({ signal: stop.signal });
  *   for (let i = 0; i < count; i++) {
- *     const packet = core.getBufferRx()!; // packet.bytes: IP header, then what it carries; packet.length bytes
+ *     const packet = core.getBufferRx()!; // packet.bytes: IP header and payload; packet.length bytes
  *     core.release(packet); // or change it and core.addBufferToRing(packet)
  *   }
  * }
@@ -20,10 +20,10 @@
  */
 export type { HugepagePolicy, MemoryViews } from '../drivers/memory/index.js';
 export type { DeviceCounters, NetDevice } from '../drivers/net-device.js';
+export type { IdlePolicy } from '../drivers/poll-loop.js';
 export type { StopSignal } from '../drivers/stop-signal.js';
 export type {
   FileUrl,
-  IdlePolicy,
   Layer,
   Mode,
   MulticoreConfig,

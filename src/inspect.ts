@@ -1,9 +1,9 @@
 /**
- * What `console.log` shows of a packet, a core and a port: a line each instead of all of their memory. The symbol is
- * Node's `util.inspect.custom`, which is in the global registry so that nobody has to import it.
+ * What `console.log` shows of a packet, a core and a port: one line, instead of all of their memory. The symbol is
+ * Node's `util.inspect.custom`, which is in the global symbol registry.
  */
 import type { MemoryViews } from '../drivers/memory/index.js';
-import type { Core } from './link/core.js';
+import type { Layer } from './config.js';
 import { formatIpv4, formatMac } from './wire/address.js';
 import { ARP_BYTES, ARP_REQUEST, arpOperation, arpSenderIp, arpTargetIp, isArp } from './wire/arp.js';
 import {
@@ -29,7 +29,7 @@ import {
 
 export const INSPECT: unique symbol = Symbol.for('nodejs.util.inspect.custom') as never;
 
-/** First bytes of a packet that are shown. */
+/** How many bytes of a packet are shown. */
 const SHOWN_BYTES = 16;
 const PROTOCOLS: Readonly<Record<number, string>> = {
   [IP_PROTOCOL_ICMP]: 'ICMP',
@@ -37,12 +37,23 @@ const PROTOCOLS: Readonly<Record<number, string>> = {
   [IP_PROTOCOL_UDP]: 'UDP',
 };
 
-/** A packet as far as its text needs it. */
+/** What is shown of a packet. */
 export interface ShownPacket {
   readonly handle: number;
   readonly offset: number;
   readonly length: number;
   readonly capacity: number;
+}
+
+/** What is shown of a core. */
+export interface ShownCore {
+  readonly index: number;
+  readonly count: number;
+  readonly address: number;
+  readonly mac: Uint8Array;
+  readonly layer: Layer;
+  readonly mtu: number;
+  readonly isAsleep: boolean;
 }
 
 /** `PacketBuffer 17: 98 bytes, the stack's: IPv4 10.0.0.1 > 10.0.0.2 ICMP; 45 00 00 62 …` */
@@ -58,7 +69,7 @@ export function packetText({ u8 }: MemoryViews, packet: ShownPacket, isIp: boole
 }
 
 /** `Core 0 of 2: 10.0.0.1 at 52:54:00:00:00:01, layer ip, MTU 1500, awake` */
-export function coreText({ index, count, address, mac, layer, mtu, isAsleep }: Core): string {
+export function coreText({ index, count, address, mac, layer, mtu, isAsleep }: ShownCore): string {
   const place = `${formatIpv4(address)} at ${formatMac(mac)}`;
   return `Core ${index} of ${count}: ${place}, layer ${layer}, MTU ${mtu}, ${isAsleep ? 'asleep' : 'awake'}`;
 }

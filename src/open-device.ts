@@ -1,4 +1,4 @@
-/** From the name of a device to its driver: the one place in src/ that knows which transports there are. */
+/** From the name of a device to its driver: the only place in src/ that knows the transports. */
 import { pciAddress } from '../drivers/pci/address.js';
 import { VhostUserFrontend } from '../drivers/transports/vhost-user/frontend.js';
 import { VirtioPciTransport } from '../drivers/transports/virtio-pci/transport.js';
@@ -9,7 +9,7 @@ import { type ResolvedConfig, VHOST_USER_DEVICE, type WaitOptions } from './conf
 import { AbortedError, DeviceError, messageOf } from './errors.js';
 
 /**
- * Opens `config.device` and brings it up. Nothing is left behind where that fails.
+ * Opens `config.device` and brings it up. When that fails, nothing is left behind.
  * @throws (rejects) DeviceError with one line, AbortedError when the signal ended the wait.
  */
 export async function openDevice(

@@ -7,32 +7,32 @@ import type { CoreError } from './errors.js';
 import type { Core } from './link/core.js';
 import type { IndirectionTable } from './rss/indirection-table.js';
 
-/** Running totals of a stack, by name: the stack's own. */
+/** The totals that a stack reports, by name. */
 export type StackTotals = Readonly<Record<string, number>>;
 
-/** What a port tells of, with the arguments of a listener. */
+/** The events of a port, with the arguments of a listener. */
 export interface PortEvents {
-  /** The link or the backend has gone (`down`) or come back (`up`); `reason` is one line that tells why. */
+  /** The link or the backend has gone (`down`) or come back (`up`); `reason` tells why, in one line. */
   link: (state: 'up' | 'down', reason: string) => void;
-  /** A core's stack has failed, and the others took its flows over (`onCoreFailure: 'redistribute'`). */
+  /** The stack of a core has failed, and the other cores took its flows over (`onCoreFailure: 'redistribute'`). */
   coreFailure: (core: number, error: CoreError) => void;
   /** One line about the memory, the network or a stack: an address conflict, a stack that does not poll. */
   warning: (line: string) => void;
 }
 
-/** What one thread does, as of now. */
+/** What one thread does at this moment. */
 export interface ThreadStatus {
   /** For people: `core 0`, `RxTx worker`. */
   readonly title: string;
   /** False once the thread has ended, as it does when its stack fails. */
   readonly isAlive: boolean;
-  /** Whether it sleeps. The time that it does is counted when it wakes. */
+  /** Whether the thread sleeps. The time of a sleep is counted when the thread wakes. */
   readonly isAsleep: boolean;
-  /** What it received, sent and dropped, by name. `held_by_stack` is how many buffers its stack has. */
+  /** What the thread received, sent and dropped, by name. `held_by_stack` is how many buffers its stack has. */
   readonly counters: PortCounters;
 }
 
-/** A ring as of now, in packets. */
+/** A ring at this moment, in packets. */
 export interface RingStatus {
   /** Packets that wait. */
   readonly count: number;
@@ -47,7 +47,7 @@ export interface CoreStatus extends ThreadStatus {
   readonly rings: Readonly<Record<'rx_queue' | 'tx_queue', RingStatus>> | null;
 }
 
-/** A kernel-bypass thread: it has the device, and runs no stack. */
+/** A kernel-bypass thread: it polls the device, and runs no stack. */
 export interface WorkerStatus extends ThreadStatus {
   readonly role: 'Rx' | 'Tx' | 'RxTx';
 }
@@ -55,41 +55,48 @@ export interface WorkerStatus extends ThreadStatus {
 /** What all threads of a port do. */
 export interface PortStatus {
   readonly cores: readonly CoreStatus[];
-  /** None with mode `single`: there the core has the device itself. */
+  /** The kernel-bypass threads; none with mode `single`, where the core polls the device itself. */
   readonly workers: readonly WorkerStatus[];
 }
 
 /** What every port has. */
 export interface PortBase {
   readonly config: ResolvedConfig;
-  /** As the user named the device. */
+  /** The device, as the configuration names it. */
   readonly name: string;
-  /** Own MAC address: six bytes. */
+  /** Our MAC address: six bytes. */
   readonly mac: Uint8Array;
-  /** Which core gets which flows: 128 entries, to be looked at and changed at any time. Of one core, all are 0. */
+  /** Which core gets which flows: 128 entries, which can be read and changed at any time. With one core, all are 0. */
   readonly indirection: IndirectionTable;
 
-  /** Calls `listener` at each event; see {@link PortEvents}. A warning that no listener takes goes to {@link InitOptions.warn}. */
+  /**
+   * Calls `listener` at each event; see {@link PortEvents}. Without a listener, a warning goes to
+   * {@link InitOptions.warn}.
+   */
   on<Event extends keyof PortEvents>(event: Event, listener: PortEvents[Event]): this;
-  /** As {@link on}, for one event. */
+  /** As {@link on}, but for one event only. */
   once<Event extends keyof PortEvents>(event: Event, listener: PortEvents[Event]): this;
-  /** Ends what {@link on} or {@link once} began. */
+  /** Removes a listener of {@link on} or {@link once}. */
   off<Event extends keyof PortEvents>(event: Event, listener: PortEvents[Event]): this;
 
-  /** All counters of the layer and the device, by name. */
+  /** All counters of the layer and of the device, by name. */
   counters(): PortCounters;
   /** What each thread does. */
   status(): PortStatus;
   /**
-   * Runs the app that was named in the configuration until the signal aborts.
-   * @returns the totals of each core's stack, as far as it has any.
-   * @throws (rejects) with mode `single` what the stack threw; otherwise CoreError when a stack failed and no other core
-   * can take over, WorkerError when a kernel-bypass thread failed; StateError when no app was named.
+   * Runs the app of the configuration until the signal aborts.
+   * @returns the totals of the stack of each core; undefined for a stack that reports none
+   * @throws (rejects) with mode `single` what the stack threw, or StateError when the configuration names no app. With
+   * `1kb` and `2kb` CoreError when a stack failed and no other core can take its flows over, WorkerError when a
+   * kernel-bypass thread failed.
    */
   run(signal: StopSignal): Promise<readonly (StackTotals | undefined)[]>;
-  /** Sends what is still to be sent, ends waits, resets the device and gives everything back. A second call waits too. */
+  /**
+   * Sends what is still to be sent, ends waits, resets the device and gives everything back. A second call waits for
+   * the first.
+   */
   stop(): Promise<void>;
-  /** As {@link stop}, for `await using port = await init(…)`. */
+  /** The same as {@link stop}, for `await using port = await init(…)`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -97,17 +104,17 @@ export interface PortBase {
 export interface SinglePort extends PortBase {
   readonly mode: 'single';
   /**
-   * The core.
+   * Returns the core.
    * @param index 0, the default
-   * @throws ArgumentError when it is another number.
+   * @throws ArgumentError for another number.
    */
   core(index?: number): Core;
 }
 
-/** A port with mode `1kb` or `2kb`: its cores are threads of their own, which run the app. It has no `core()`. */
+/** A port with mode `1kb` or `2kb`: its cores are threads that run the app. It has no `core()`. */
 export interface MulticorePort extends PortBase {
   readonly mode: '1kb' | '2kb';
 }
 
-/** A port of any mode. `if (port.mode === 'single')` tells TypeScript which. */
+/** A port of any mode. `if (port.mode === 'single')` tells TypeScript which one it is. */
 export type Port = SinglePort | MulticorePort;

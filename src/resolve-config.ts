@@ -1,4 +1,4 @@
-/** Checks what the user configures before anything is opened. All faults are reported at once, one line each. */
+/** Checks the configuration before anything is opened. Reports all faults at once, one line each. */
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { isPciAddress } from '../drivers/pci/address.js';
@@ -6,7 +6,7 @@ import { type Mode, type ResolvedConfig, type TspmdConfig, VHOST_USER_DEVICE } f
 import { ArgumentError, ConfigError } from './errors.js';
 import { type ResolvedRss, resolveRss } from './rss/keys.js';
 import type { StackOptions } from './stack.js';
-import { defaultBuffers, MAX_BUFFERS, MAX_CORE_BURST, MAX_CORES, planBuffers } from './threads/plan.js';
+import { defaultBuffers, MAX_BUFFERS, MAX_CORE_BURST, MAX_CORES, planBuffers } from './threads/shared/buffer-plan.js';
 import {
   formatIpv4,
   isIpv4Multicast,
@@ -18,12 +18,12 @@ import {
 
 /** RFC 791: every link carries packets of 68 bytes. */
 const MIN_MTU = 68;
-/** Jumbo frames. */
+/** For jumbo frames. */
 const MAX_MTU = 9000;
 const MIN_BUFFERS = 256;
 const DEFAULT_CORE_BURST = 32;
 
-/** Threads beside those of the stack. */
+/** Kernel-bypass threads of each thread layout. */
 const KERNEL_BYPASS_THREADS: Readonly<Record<Mode, number>> = { single: 0, '1kb': 1, '2kb': 2 };
 
 const KNOWN: Readonly<Record<keyof TspmdConfig, true>> = {
@@ -51,11 +51,11 @@ const KNOWN: Readonly<Record<keyof TspmdConfig, true>> = {
 
 /**
  * Checks a configuration and fills in the defaults.
- * @throws ConfigError with one line a fault.
+ * @throws ConfigError with one line per fault.
  */
 export function resolveConfig(config: TspmdConfig): ResolvedConfig {
   if (typeof config !== 'object' || config === null) {
-    throw new ConfigError([`config: ${show(config)} is no object { device, ip, … }`]);
+    throw new ConfigError([`config: ${show(config)} is not an object { device, ip, … }`]);
   }
   const faults: string[] = [];
   const attempt = <T>(name: string, value: string, parse: (text: string) => T): T | undefined => {
@@ -160,7 +160,7 @@ export function resolveConfig(config: TspmdConfig): ResolvedConfig {
   return resolved;
 }
 
-/** The name of an app, or the path of a file. */
+/** The name of a sample app, or the path of a file. */
 function resolveApp(app: unknown, faults: string[]): string | undefined {
   const isUrl = typeof app === 'object' && app !== null && 'href' in app && typeof app.href === 'string';
   const text = isUrl ? (app.href as string) : app;
@@ -195,7 +195,7 @@ function resolveCores(cores: readonly number[] | undefined, mode: Mode, faults: 
   return cores;
 }
 
-/** Cores for the stack, where `cores` CPUs are named; 0: none is, take what the machine has. */
+/** Number of cores of the stack. @param cores how many CPUs are named; 0: as many cores as the machine has CPUs for */
 function stackCoresOf(mode: Mode, cores: number): number {
   if (mode === 'single') return 1;
   const bypass = KERNEL_BYPASS_THREADS[mode];
@@ -216,7 +216,9 @@ function resolveAppOptions(options: StackOptions | undefined, mode: Mode, faults
   return options;
 }
 
-/** An address that an interface can have: not that of the network, a broadcast, a group, or this very host. */
+/**
+ * Parses an address that an interface can have: not that of a network, a broadcast, a multicast group or the loopback.
+ */
 function parseHost(text: string): { address: number; prefixLength: number } {
   const own = parseIpv4Interface(text);
   const { address, prefixLength } = own;
@@ -227,7 +229,7 @@ function parseHost(text: string): { address: number; prefixLength: number } {
       ? 'a reserved address'
       : isIpv4Multicast(address)
         ? 'a multicast group'
-        : // RFC 3021: a /31 has two hosts and no network or broadcast address.
+        : // RFC 3021: a /31 has two hosts, and neither a network nor a broadcast address.
           prefixLength < 31 && host === 0
           ? `the network's own address`
           : prefixLength < 31 && (host | prefixMask(prefixLength)) === -1

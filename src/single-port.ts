@@ -1,4 +1,4 @@
-/** The port of Case I: one core, on the thread that called `init`. */
+/** The port with mode `single` (Case I of the design): one core, on the thread that called `init`. */
 import type { NetDevice } from '../drivers/net-device.js';
 import type { StopSignal } from '../drivers/stop-signal.js';
 import { BasePort } from './base-port.js';
@@ -18,7 +18,7 @@ export class OneCorePort extends BasePort implements SinglePort {
   private stopping: Promise<void> | null = null;
   private readonly endWatch: () => void;
 
-  /** @param warn takes the warnings that no listener takes */
+  /** @param warn takes the warnings when there is no listener for them */
   constructor(
     config: ResolvedConfig,
     private readonly device: NetDevice,
@@ -76,7 +76,7 @@ export class OneCorePort extends BasePort implements SinglePort {
       this.endWatch();
       this.only.close();
       this.stopping = this.device.close().then(() => {
-        // What found no room in the ring is lost now, and counted.
+        // Frames that found no room in the ring are lost now, and counted.
         this.only.flush();
       });
     }

@@ -1,5 +1,5 @@
 /**
- * What drives a core: the contract of a stack, and loading one from a file.
+ * The contract between a core and its stack, and loading a stack from a file.
  *
  * ```js
  * // my-stack.js
@@ -19,71 +19,74 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { StopSignal } from '../drivers/stop-signal.js';
-import type { Layer } from './config.js';
+import type { Layer, StackOptions } from './config.js';
 import { AppError } from './errors.js';
 import { placeOf, syntaxErrorPlace } from './fault-place.js';
 import type { Core } from './link/core.js';
 import type { PacketBuffer } from './link/packet-buffer.js';
 
+export type { StackOptions } from './config.js';
+
 /** The stack of one core. */
 export interface Stack {
   /** Does what there is to do, without blocking. Returns how many packets it handled; 0 when it found nothing. */
   poll(): number;
-  /** For how long {@link poll} need not be called when no packets come, in ms. Without it: for ever. Asked when idle. */
+  /**
+   * How long {@link poll} need not be called while no packets come, in ms. Default: for ever. Called before the core
+   * sleeps.
+   */
   maxSleepMs?(): number;
-  /** Running totals, by name. */
+  /** Totals until now, by name. */
   report?(): Record<string, number>;
-  /** The loop has ended. Buffers that the stack holds go with the device. */
+  /** Called after the loop has ended. The stack need not release its buffers. */
   stop?(): void;
 }
 
 /**
  * A stack that drives itself, in Node's event loop: it awaits `core.waitForPackets()`, and timers, sockets and ordinary
- * code live beside it.
+ * code run beside it.
  */
 export interface EventLoopStack {
   /**
-   * Runs until the signal aborts; `core.waitForPackets()` returns then. What it rejects with ends its core. Where the core
-   * is a thread of its own, one that does not return within two seconds is ended with its thread.
-   * @param signal what was given to {@link runStack}; of `tspmd run` and of a port with several cores an AbortSignal:
-   * write `run(signal: AbortSignal)` to pass it on to Node's functions
+   * Runs until the signal aborts; `core.waitForPackets()` returns then. When it rejects, its core ends. With `1kb` and
+   * `2kb`, a stack that does not return within two seconds is ended with its thread.
+   * @param signal the signal of {@link runStack}. `tspmd run` and a port with `1kb` or `2kb` give an AbortSignal: write
+   * `run(signal: AbortSignal)` to pass it on to Node's functions
    */
   run(signal: StopSignal): Promise<void>;
-  /** Running totals, by name. */
+  /** Totals until now, by name. */
   report?(): Record<string, number>;
 }
-
-/** Options of a stack, as the command line or a caller gives them. */
-export type StackOptions = Readonly<Record<string, unknown>>;
 
 /** Makes the stack of a core. */
 export type StackFactory = (core: Core, options: StackOptions) => Stack | EventLoopStack;
 
-/** A module that is a stack: what a FILE.js exports, and each of our apps. */
+/** What the module of a stack exports: a FILE.js of a user, or a sample app. */
 export interface StackModule {
   readonly default: StackFactory;
-  /** Which layer it works on; `ip` where it doesn't say. */
+  /** The layer that the stack works on. Default `ip`. */
   readonly layer?: Layer;
 }
 
-/** A part of a stack that shares the packets of one core with others. */
+/** A part of a stack that shares the packets of one core with other parts. */
 export interface PacketHandler {
   /**
-   * Looks at a received packet. True when it has taken it: it then owns the buffer, and has released or sent it. False
-   * when the packet is not for it: untouched, still the caller's.
+   * Looks at a received packet.
+   * @returns true when it took the packet: it then owns the buffer, and has released or sent it. False when the packet
+   * is not for this part: the packet is unchanged, and the caller keeps the buffer.
    */
   handle(buffer: PacketBuffer): boolean;
-  /** Work of its own, such as requests that are due. Returns how many packets it sent or gave up on. */
+  /** Does work of its own, such as requests that are due. Returns how many packets it sent or gave up on. */
   poll?(): number;
   /** As {@link Stack.maxSleepMs}. */
   maxSleepMs?(): number;
-  /** Running totals, by name. */
+  /** Totals until now, by name. */
   report(): Record<string, number>;
 }
 
 /**
  * Loads a stack from a file: JavaScript, or TypeScript where this Node runs it.
- * @throws AppError with one line that names the file and what is wrong with it, and where: `file:line:column`.
+ * @throws AppError with one line that names the file, what is wrong with it, and the place `file:line:column`.
  */
 export async function loadStack(file: string): Promise<StackModule> {
   const path = resolve(file);
@@ -107,13 +110,13 @@ async function whyNotImported(path: string, error: unknown): Promise<string> {
   return `cannot be imported: ${reason.split('\n', 1)[0]}${place === null ? '' : ` (at ${place})`}`;
 }
 
-/** Whether the file, or one that it imports, is TypeScript, and nothing in this process takes the types off. */
+/** Whether the file, or a file that it imports, is TypeScript, and this Node does not strip the types. */
 function isTypeScriptUnknown(error: unknown): boolean {
   const { code, message } = error as NodeJS.ErrnoException;
   return code === 'ERR_UNKNOWN_FILE_EXTENSION' && /"\.[cm]?ts"/.test(message) && !runsTypeScript();
 }
 
-/** `process.features.typescript`: from Node 22.10 on, and true by default from 22.18 on. */
+/** `process.features.typescript` exists from Node 22.10 on, and is true by default from 22.18 on. */
 function runsTypeScript(): boolean {
   return Boolean((process.features as { typescript?: unknown }).typescript);
 }
@@ -135,8 +138,9 @@ function checkStack(file: string, module: Partial<Record<string, unknown>>): Sta
 }
 
 /**
- * Makes the stack of a core, and checks that it is one.
- * @param name for the error message
+ * Makes the stack of a core.
+ * @param name of the stack, for the error message
+ * @throws AppError when the module does not return a stack
  */
 export function createStack(
   name: string,

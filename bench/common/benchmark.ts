@@ -1,54 +1,46 @@
-/** What a benchmark is to `bench/main.ts`. */
+/** The interface between `bench/main.ts` and each benchmark. */
 import type { Row } from '../report/report.js';
 
 export interface Plan {
-  /** Fewer and shorter windows: whether it works, not how fast. */
+  /** Fewer and shorter windows: they show that the benchmark works, not how fast anything is. */
   readonly isQuick: boolean;
-  /** For what a person who waits may like to know; a line. */
+  /** Prints a line for a person who waits. */
   progress(line: string): void;
-  /** A row could not be measured; the others go on. */
+  /** Notes that a row could not be measured. The other rows are measured. */
   lost(row: string, why: string): void;
-  /** Aborts when the benchmark is to end early. */
+  /** Aborts when the benchmark must end early. */
   readonly stop: AbortSignal;
 }
 
 export interface Benchmark {
-  /** One line: what is compared. */
+  /** One line that tells what is compared. */
   readonly summary: string;
   readonly rows: readonly string[];
-  /** The rows that stand for the others: what `all --quick` measures. Default: all. */
+  /** A representative selection of rows, which `all --quick` measures. Default: all rows. */
   readonly quickRows?: readonly string[];
-  /** What this machine lacks for these rows, each as the end of "needs …"; empty when they can be measured. */
+  /** Returns what this machine lacks for these rows, each as the end of "needs …". Empty: all rows can be measured. */
   missing(rows: readonly string[]): string[];
-  /** Measures the rows. Rejects with what went wrong with all of them; leaves nothing behind. */
+  /** Measures the rows. Rejects when no row could be measured. Leaves nothing behind. */
   measure(rows: readonly string[], plan: Plan): Promise<Row[]>;
 }
 
-/** Rejects when the benchmark is to end early: to race what takes long. */
-export function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    else signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-  });
-}
-
 /**
- * Measures one row after the other, and each that failed once more: on a busy machine contestants may get no CPU in time.
- * Rejects when none could be measured.
+ * Measures one row after the other. A row that fails is measured again, because contestants may get no CPU in time on a busy
+ * machine. Rejects when no row could be measured.
  */
 export async function measureEach<T extends { readonly name: string }>(
-  scenes: readonly T[],
+  specs: readonly T[],
   plan: Plan,
-  measure: (scene: T) => Promise<Row>,
+  measure: (spec: T) => Promise<Row>,
 ): Promise<Row[]> {
   const rows: Row[] = [];
   let fault: unknown;
-  for (const scene of scenes) {
+  for (const spec of specs) {
     try {
-      const row = await measure(scene).catch((error: Error) => {
+      const row = await measure(spec).catch((error: Error) => {
         plan.stop.throwIfAborted();
-        plan.progress(`${scene.name}: once more, as ${firstLine(error)}`);
-        return measure(scene);
+        plan.progress(`${spec.name}: measured again, because ${firstLine(error)}`);
+        return measure(spec);
       });
       const ratios = Object.entries(row.ratio).map(([peer, ratio]) => `${ratio} of ${peer}`);
       plan.progress(`${row.name}: ${ratios.join(', ')}${row.noise?.conclusive === false ? ' (in doubt)' : ''}`);
@@ -56,14 +48,14 @@ export async function measureEach<T extends { readonly name: string }>(
     } catch (error) {
       plan.stop.throwIfAborted();
       fault = error;
-      plan.lost(scene.name, firstLine(error as Error));
+      plan.lost(spec.name, firstLine(error as Error));
     }
   }
   if (rows.length === 0) throw fault;
   return rows;
 }
 
-/** What a child wrote before it failed follows in the other lines; of those, the one that names an error. */
+/** Returns the first line of a message. If the other lines, which are a child's output, name an error, adds that line. */
 export function firstLine({ message }: Error): string {
   const [first = '', ...others] = message.split('\n');
   const named = others.find((line) => /error/i.test(line));

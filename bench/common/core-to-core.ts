@@ -1,27 +1,26 @@
 /**
- * The round trip of a cache line between two CPUs, in nanoseconds: what decides more than any driver how fast a ring
- * between two threads is. On virtual machines it changes with where the hypervisor has put the virtual CPUs, so it is
- * measured before and after each row.
+ * Measures the round trip of a cache line between two CPUs, in nanoseconds. It decides more than any code how fast a ring
+ * between two threads is. On virtual machines it changes when the hypervisor moves the virtual CPUs, so it is measured before
+ * and after each row.
  */
 import { Worker } from 'node:worker_threads';
 
 const WORKER = new URL('./core-to-core.worker.js', import.meta.url);
 const TIMEOUT_MS = 10_000;
 
-/** What both workers are given. */
+/** The data of both workers. */
 export interface PingPong {
   readonly memory: SharedArrayBuffer;
   readonly cpu: number;
-  /** The one that asks and measures, or the one that answers. */
+  /** `ping` asks and measures, `pong` answers. */
   readonly role: 'ping' | 'pong';
 }
 
-/** Bytes of the shared memory: two words on lines of their own. */
+/** Bytes of the shared memory: two words on different cache lines. */
 export const PING_PONG_BYTES = 256;
 
 /**
- * Nanoseconds of a round trip, the median of many; null where the CPUs had no time for it. They should have nothing else to
- * do meanwhile.
+ * Returns the median round trip in nanoseconds; null when the CPUs had no time for it. The CPUs should have nothing else to do.
  */
 export async function coreToCoreNs(first: number, second: number): Promise<number | null> {
   const memory = new SharedArrayBuffer(PING_PONG_BYTES);

@@ -1,4 +1,4 @@
-/** One end of the core-to-core probe; see core-to-core.ts. */
+/** One end of the measurement in core-to-core.ts. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { pinPollingThread } from '../../drivers/libc/index.js';
 import type { PingPong } from './core-to-core.js';
@@ -7,9 +7,9 @@ const ROUNDS = 500;
 const BATCHES = 41;
 const WARM_UP_BATCHES = 10;
 const PING = 0;
-/** 128 bytes on: processors fetch lines in pairs. */
+/** The word is 128 bytes further on, because processors fetch cache lines in pairs. */
 const PONG = 32;
-/** In place of a number: there are no more. */
+/** Tells the other end to stop. */
 const END = -1;
 
 const { memory, cpu, role } = workerData as PingPong;

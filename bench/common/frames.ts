@@ -1,4 +1,4 @@
-/** Frames that benchmarks send: UDP to the discard port (RFC 863), as testpmd's txonly and flowgen send them. */
+/** Makes the frames that benchmarks send: UDP to the discard port (RFC 863), as those of testpmd's txonly and flowgen. */
 import { parseIpv4, parseMac } from '../../src/wire/address.js';
 import {
   copyMac,
@@ -17,9 +17,12 @@ export interface Endpoint {
 
 const DISCARD_PORT = 9;
 
-/** A frame of `bytes` bytes (without FCS), at least 42. */
+/**
+ * Makes a UDP frame.
+ * @param bytes length of the frame without FCS, at least 42
+ */
 export function udpFrame(bytes: number, from: Endpoint, to: Endpoint, port = DISCARD_PORT): Uint8Array {
-  // Two bytes in front put the IP header at a multiple of four, as in a packet buffer.
+  // Two bytes in front of the frame put the IP header at a multiple of four, as in a packet buffer.
   const start = 2;
   const room = new ArrayBuffer((start + bytes + 3) & ~3);
   const memory = { u8: new Uint8Array(room), u16: new Uint16Array(room), u32: new Uint32Array(room) };

@@ -1,16 +1,16 @@
-/** Whether the contestants get hugepages: all of them do, or none, so that neither side has what the other lacks. */
+/** Decides whether contestants use hugepages. Either all of them do, or none. */
 import { readHugepages } from '../../drivers/memory/index.js';
 
-/** Of 2 MiB: four testpmd of 64 MiB each, ours of 16 MiB, and some over. */
+/** Hugepages of 2 MiB that contestants need: four testpmd with 64 MiB each, ours with 16 MiB, and a reserve. */
 const PAGES = 160;
 
 let decided: boolean | undefined;
 
-/** Decided at the first call, for the whole run: contestants that have started have taken some. */
+/** Tells whether contestants use hugepages. The first call decides for the whole run, because contestants take hugepages. */
 export function hasHugepages(): boolean {
   decided ??= readHugepages().free >= PAGES;
   return decided;
 }
 
-/** Said before contestants run without. */
-export const NO_HUGEPAGES = `without hugepages, all contestants alike ('sysctl vm.nr_hugepages=${2 * PAGES}' reserves enough)`;
+/** Printed before contestants run without hugepages. */
+export const NO_HUGEPAGES = `no contestant uses hugepages, because too few are free ('sysctl vm.nr_hugepages=${2 * PAGES}' reserves enough)`;

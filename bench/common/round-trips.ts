@@ -1,42 +1,42 @@
 /**
- * Requests and answers over the backend's end of a link: numbered frames to whoever is there, and what comes back of them.
- * The same code whether a driver over vhost-user answers or the Linux kernel behind a tap device.
+ * Sends numbered requests from the backend's end of a link, and takes the answers. The other end is a driver over vhost-user,
+ * or the Linux kernel behind a tap device.
  */
 import { MemoryWindow } from '../../drivers/memory/index.js';
 import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
 import { MAX_BURST, PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
 
-/** Bytes from one frame of the burst to the next. */
+/** Distance between two frames of the burst in bytes. */
 const SLOT_BYTES = 2048;
-/** In the frame: behind the headers of Ethernet, IPv4 and UDP. */
+/** Offset of the number in the frame, behind the headers of Ethernet, IPv4 and UDP. */
 const NUMBER_AT = 42;
 const MARK_AT = 46;
-/** Tells our frames from what else a kernel sends. */
+/** Tells our frames from other frames that a kernel sends. */
 const MARK = 0xb5;
-/** UDP's checksum, which nobody computes: 0 says so (RFC 768). */
+/** Offset of UDP's checksum. It is 0, which means that there is none (RFC 768). */
 const CHECKSUM_AT = 40;
-/** Requests whose time of sending is remembered; more than any ring holds. A power of two. */
+/** For how many requests the time of sending is kept. A power of two, and more than any ring holds. */
 const REMEMBERED = 65536;
 
 export class RoundTrips {
   sent = 0;
   answered = 0;
-  /** Microseconds of each answer, the first {@link recorded} of them, for as many as there is room. */
+  /** Round-trip times in microseconds. The first {@link recorded} are valid; when the array is full, later ones are dropped. */
   readonly samples: Float64Array;
   recorded = 0;
   private readonly out: PacketBurst;
   private readonly back: PacketBurst;
   private readonly memory = MemoryWindow.reserve(MAX_BURST * SLOT_BYTES);
   private readonly all = Uint8Array.from({ length: MAX_BURST }, (_, i) => i);
-  /** Milliseconds, by the number of the request. */
+  /** When each request was sent, in ms, by its number. */
   private readonly sentAt = new Float64Array(REMEMBERED);
   private next = 0;
-  /** The clock makes an object each time it is asked. */
+  /** Whether times are measured. Reading the clock allocates a number. */
   private readonly isTimed: boolean;
 
   /**
    * @param frame the request: UDP over IPv4, 64 bytes or more
-   * @param samples how many times there is to be room for
+   * @param samples how many round-trip times to keep; 0: no times are measured
    */
   constructor(
     private readonly endpoint: PacketEndpoint,
@@ -57,19 +57,19 @@ export class RoundTrips {
     }
   }
 
-  /** Requests that were not answered yet, or are lost. */
+  /** How many requests were not answered, or not yet. */
   get outstanding(): number {
     return this.sent - this.answered;
   }
 
-  /** Those that are not answered by now are lost, and not waited for. */
+  /** Starts again: requests that are not answered by now count as lost. */
   forget(): void {
     this.sent = 0;
     this.answered = 0;
     this.recorded = 0;
   }
 
-  /** Sends up to `count` requests, a burst at most; those that the peer has no room for are not sent. */
+  /** Sends up to `count` requests, at most a burst, and no more than the peer's ring has room for. */
   send(count: number): void {
     const { u8 } = this.memory;
     const n = Math.min(count, MAX_BURST);
@@ -87,7 +87,7 @@ export class RoundTrips {
     this.sent += this.endpoint.put(this.out, this.all, n);
   }
 
-  /** Takes the answers that are there, a burst at most; returns how many frames came, ours or not. */
+  /** Takes the frames that are there, at most a burst. Returns how many; some may not be answers to our requests. */
   receive(): number {
     const { back, endpoint } = this;
     const count = endpoint.take(back, MAX_BURST);

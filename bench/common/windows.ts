@@ -1,12 +1,15 @@
-/** Windows of measurement: contestants take turns, so that a change of the machine's mood meets all of them. */
+/**
+ * Measurement windows. Contestants take turns, so that a machine that becomes faster or slower affects all of them.
+ */
 import type { Child } from '../../scripts/child.js';
 import type { Plan } from './benchmark.js';
 
-/** How often and how long is measured. Seconds. */
 export interface Timing {
+  /** Number of windows. */
   readonly windows: number;
+  /** Length of a window in seconds. */
   readonly window: number;
-  /** For the compiler, before the first window. */
+  /** Time before the first window in seconds, in which V8 compiles the code. */
   readonly warmUp: number;
 }
 
@@ -14,8 +17,8 @@ export const timing = (isQuick: boolean): Timing =>
   isQuick ? { windows: 5, window: 0.15, warmUp: 0.5 } : { windows: 7, window: 0.5, warmUp: 1.5 };
 
 /**
- * Measures each contestant once a turn, `windows` times.
- * @returns a list of values a contestant, in their order
+ * Measures each contestant once per turn, `windows` times.
+ * @returns a list of values per contestant, in the order of the contestants
  */
 export async function alternate<C, V>(
   contestants: readonly C[],
@@ -34,10 +37,10 @@ export async function alternate<C, V>(
 }
 
 /**
- * Processes that are stopped while others are measured. Stopped, they cost nothing and forget nothing: neither a start nor
- * a warm-up is needed when their turn comes again.
+ * Processes that are stopped (SIGSTOP) while others are measured. A stopped process uses no CPU and keeps its compiled code, so
+ * it needs neither a start nor a warm-up when its turn comes again.
  */
-export class Troupe {
+export class PausableProcesses {
   constructor(private readonly children: readonly Child[]) {}
 
   pause(): void {
@@ -52,7 +55,7 @@ export class Troupe {
     return this.children.map(({ pid }) => pid);
   }
 
-  /** Ends them all, those first that come first; rejects when one had to be killed, but not before all are gone. */
+  /** Ends all processes, in their order. When all have ended, rejects if one had to be killed. */
   async stop(): Promise<void> {
     this.resume();
     const faults: unknown[] = [];

@@ -1,13 +1,13 @@
 /**
- * The same as loops.ts, through the layer-2 API: the filter, the next hop, the Ethernet header, the counters. Closures over
- * their core, as the apps have them.
+ * The loops of bare-loops.ts through the layer-2 API: with filter, next hop, Ethernet header and counters. They are closures
+ * (docs/v8.md, "Bursts as closures"), as an app's poll is.
  */
 import type { Core } from '../../src/index.js';
 import { swapIpv4Addresses } from '../../src/wire/ipv4.js';
-import type { Loop } from './loops.js';
-import type { Direction } from './scene.js';
+import type { Loop } from './bare-loops.js';
+import type { Direction } from './rows.js';
 
-/** IPv4 and UDP header in 32-bit words: what txonly writes of a packet, the Ethernet header being the layer's. */
+/** Length of the IPv4 and the UDP header in 32-bit words. txonly writes them; the layer writes the Ethernet header. */
 const HEADER_WORDS = 7;
 
 class Tx implements Loop {
@@ -18,7 +18,7 @@ class Tx implements Loop {
     this.poll = () => {
       const words = core.memory.u32;
       const from = header;
-      // As a stack does: ARP and its timers live there.
+      // A stack calls this, too: it runs ARP and its timers.
       core.getRxCount();
       let sent = 0;
       for (; sent < burst; sent++) {
@@ -66,7 +66,7 @@ class Forward implements Loop {
       for (let i = 0; i < count; i++) {
         const buffer = core.getBufferRx();
         if (buffer === null) break;
-        // Back to its sender; the layer writes the MAC addresses that macswap swaps.
+        // Sends the packet back. The layer writes the MAC addresses, which macswap would swap.
         swapIpv4Addresses(u8, buffer.offset);
         if (core.addBufferToRing(buffer)) sent++;
         else core.release(buffer);
@@ -77,7 +77,10 @@ class Forward implements Loop {
   }
 }
 
-/** @param packet the IP packet to send; its headers go into each packet anew */
+/**
+ * Makes the loop of a direction.
+ * @param packet the IP packet to send; its headers are written into each buffer
+ */
 export function apiLoop(core: Core, direction: Direction, burst: number, packet: Uint8Array): Loop {
   if (direction === 'rx') return new Rx(core, burst);
   if (direction === 'forward') return new Forward(core, burst);

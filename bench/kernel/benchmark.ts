@@ -1,6 +1,6 @@
 /**
- * `bench -- kernel`: UDP echo by our `echo` app, and by Node's `dgram` behind the kernel's network, in a namespace of its
- * own. The client is the same program for both and never the kernel's: it sits where the NIC is.
+ * `bench -- kernel`: compares UDP echo by our app `echo` with UDP echo by Node's `dgram` on the kernel's network, in a network
+ * namespace. The same client program takes the place of the NIC for both.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,22 +9,22 @@ import { fileURLToPath } from 'node:url';
 import { Child } from '../../scripts/child.js';
 import { NetworkNamespace } from '../../scripts/netns.js';
 import { isInstalled, isReadWrite } from '../../scripts/programs.js';
+import { BenchProcess } from '../common/bench-process.js';
 import type { Benchmark, Plan } from '../common/benchmark.js';
 import { benchCpus, cpuSeconds } from '../common/cpus.js';
-import { Served } from '../common/serve.js';
-import { alternate, Troupe, timing } from '../common/windows.js';
-import { NoiseGuard } from '../report/noise.js';
+import { NoiseGuard } from '../common/noise.js';
+import { alternate, PausableProcesses, timing } from '../common/windows.js';
 import { figure, type Row, row } from '../report/report.js';
 import { CLIENT, type Run, SERVER, type Setup } from './setup.js';
 
 const NAME = 'udp-echo/64';
 const SCRIPT = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
-/** A server and the client in front of it. */
+/** A server and its client. */
 interface Pair {
-  readonly client: Served;
+  readonly client: BenchProcess;
   readonly server: Child;
-  readonly troupe: Troupe;
+  readonly processes: PausableProcesses;
 }
 
 interface Window {
@@ -36,11 +36,11 @@ async function openOurs(folder: string): Promise<Pair> {
   const { common, contestant } = benchCpus();
   const socket = join(folder, 'nic.sock');
   const setup: Setup = { transport: 'vhost-user', name: socket, cpu: common };
-  const client = await Served.start('kernel/client.js', setup);
+  const client = await BenchProcess.start('kernel/client.js', setup);
   const address = ['--ip', `${SERVER.ip}/24`, '--mac', SERVER.mac, '--neighbour', `${CLIENT.ip}=${CLIENT.mac}`];
   const device = ['--device', `vhost-user:${socket}`, ...address];
   const server = Child.tspmd('run', ...device, '--app', 'echo', '--idle', 'spin', '--cores', String(contestant));
-  const pair = { client, server, troupe: new Troupe([server, client.child]) };
+  const pair = { client, server, processes: new PausableProcesses([server, client.child]) };
   await ready(pair, /^ready/m);
   return pair;
 }
@@ -53,18 +53,18 @@ async function openDgram(namespace: NetworkNamespace): Promise<Pair> {
   namespace.ip('link', 'set', 'tap0', 'up');
   namespace.ip('neigh', 'add', CLIENT.ip, 'lladdr', CLIENT.mac, 'dev', 'tap0');
   const setup: Setup = { transport: 'tap', name: 'tap0', cpu: common };
-  const client = await Served.start('kernel/client.js', setup, [], namespace);
+  const client = await BenchProcess.start('kernel/client.js', setup, [], namespace);
   const server = namespace.spawn(process.execPath, SCRIPT('dgram-echo.js'), String(contestant));
-  const pair = { client, server, troupe: new Troupe([server, client.child]) };
+  const pair = { client, server, processes: new PausableProcesses([server, client.child]) };
   await ready(pair, /^ready$/m);
   return pair;
 }
 
-async function ready({ server, troupe }: Pair, pattern: RegExp): Promise<void> {
+async function ready({ server, processes }: Pair, pattern: RegExp): Promise<void> {
   try {
     await server.waitFor(pattern);
   } catch (error) {
-    await troupe.stop();
+    await processes.stop();
     throw error;
   }
 }
@@ -88,15 +88,15 @@ async function measure(plan: Plan): Promise<Row> {
       const pair = await open();
       pairs.push(pair);
       await measureWindow(pair, warmUp);
-      pair.troupe.pause();
+      pair.processes.pause();
     }
     const [ours, dgram] = await alternate(pairs, windows, plan, async (pair) => {
-      pair.troupe.resume();
+      pair.processes.resume();
       try {
-        // Only the client spins for both: the kernel's server sleeps while it has nothing to do.
+        // Only the client spins with both servers. The server on the kernel sleeps while it has nothing to do.
         return await guard.watch([pair.client.child.pid], () => measureWindow(pair, Math.max(window, 0.3)));
       } finally {
-        pair.troupe.pause();
+        pair.processes.pause();
       }
     });
     const by = (values: Window[], field: keyof Window, unit: string) =>
@@ -113,20 +113,20 @@ async function measure(plan: Plan): Promise<Row> {
     const more = { 'per CPU second': { ...perCpu, ratio } };
     return row(NAME, a, { 'node-dgram': b }, { noise: await guard.end([a, b]), more });
   } finally {
-    await Promise.allSettled(pairs.map(({ troupe }) => troupe.stop()));
+    await Promise.allSettled(pairs.map(({ processes }) => processes.stop()));
     namespace.remove();
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
 export const kernel: Benchmark = {
-  summary: "UDP echo: requests a second, and per CPU second, against Node's dgram on the kernel's network",
+  summary: "UDP echo: requests per second, and per CPU second, against Node's dgram on the kernel's network",
   rows: [NAME],
 
   missing() {
     const missing: string[] = [];
     if (!isInstalled('ip')) missing.push("ip (run 'npm run setup:peers' as root)");
-    if (process.getuid?.() !== 0) missing.push('root (it makes a network namespace)');
+    if (process.getuid?.() !== 0) missing.push('root, to make a network namespace');
     if (!isReadWrite('/dev/net/tun')) missing.push("/dev/net/tun ('modprobe tun' makes it)");
     return missing;
   },

@@ -1,6 +1,6 @@
 /**
- * The client of `bench -- kernel`, the same for both servers: a hundred-odd requests are under way all the time, through a
- * vhost-user socket or into the kernel through a tap device. Asked for MILLISECONDS, it answers with a {@link Run}.
+ * The client of `bench -- kernel`. It keeps a window of requests under way, through a vhost-user socket, or through a tap device
+ * to the kernel. It answers a request of MILLISECONDS with a {@link Run}.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { pinPollingThread, Reactor } from '../../drivers/libc/index.js';
@@ -8,16 +8,16 @@ import { WindowAllocator } from '../../drivers/memory/index.js';
 import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
 import { TapDevice } from '../../drivers/transports/tap.js';
 import { VhostUserBackend } from '../../drivers/transports/vhost-user/backend.js';
+import { answerRequests } from '../common/bench-process.js';
 import { udpFrame } from '../common/frames.js';
 import { RoundTrips } from '../common/round-trips.js';
-import { serve } from '../common/serve.js';
 import { CLIENT, type Run, SERVER, type Setup } from './setup.js';
 
 const ECHO_PORT = 7;
 const BYTES = 64;
-/** Requests under way: fewer than a socket's buffer holds by default. */
+/** Requests under way. The default buffer of a socket holds more. */
 const WINDOW = 128;
-/** Without an answer for so long the requests under way are taken for lost. */
+/** When no answer comes for this long, all requests under way count as lost. */
 const LOST_MS = 100;
 /** Rounds between two looks at the clock. */
 const ROUNDS = 64;
@@ -50,7 +50,7 @@ async function run(trips: RoundTrips, milliseconds: number): Promise<Run> {
       trips.forget();
       last = now;
     }
-    // The kernel's frames are announced on the event loop; and it is where our own peers come and go.
+    // The event loop reports frames of the kernel, and peers that connect and disconnect.
     await nextTurn();
   }
   return { requests: answered + trips.answered, seconds: (now - start) / 1000 };
@@ -60,7 +60,7 @@ const setup = JSON.parse(process.argv[2]) as Setup;
 await pinPollingThread(setup.cpu);
 const trips = new RoundTrips(open(setup), udpFrame(BYTES, CLIENT, SERVER, ECHO_PORT), 0);
 process.once('SIGTERM', () => process.exit());
-serve(
+answerRequests(
   ([milliseconds]) => run(trips, Number(milliseconds)),
   () => process.exit(),
 );

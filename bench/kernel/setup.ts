@@ -1,18 +1,18 @@
-/** What the client of `bench -- kernel` is told, and what it answers. */
+/** The setup and the answers of the client of `bench -- kernel`. */
 
 export interface Setup {
   readonly transport: 'vhost-user' | 'tap';
-  /** Socket, or name of an interface that exists. */
+  /** Path of the socket, or name of an existing interface. */
   readonly name: string;
   readonly cpu: number;
 }
 
 export interface Run {
-  /** Answers. */
+  /** Number of requests that were answered. */
   readonly requests: number;
   readonly seconds: number;
 }
 
-/** Who is who, on either link. */
+/** The addresses of client and server. */
 export const CLIENT = { ip: '10.0.0.2', mac: '52:54:00:00:00:02' } as const;
 export const SERVER = { ip: '10.0.0.1', mac: '52:54:00:00:00:01' } as const;

@@ -1,7 +1,7 @@
 /**
- * `bench -- latency`: round trips through our driver, which swaps the addresses and sends back, next to those through
- * testpmd doing the same. The client, the load and the clock are the same for both; the rates are shares of the peak of the
- * slower one, so that both are equally busy.
+ * `bench -- latency`: compares round trips through our driver with those through testpmd. Both swap the MAC addresses and send
+ * the frame back. Client, load and clock are the same for both. The rates are shares of the slower one's peak rate, so that both
+ * get the same load.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -10,100 +10,100 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Child } from '../../scripts/child.js';
 import { isInstalled } from '../../scripts/programs.js';
 import { Testpmd } from '../../scripts/testpmd.js';
+import { BenchProcess } from '../common/bench-process.js';
 import type { Benchmark, Plan } from '../common/benchmark.js';
 import { benchCpus } from '../common/cpus.js';
 import { hasHugepages, NO_HUGEPAGES } from '../common/hugepages.js';
-import { Served } from '../common/serve.js';
-import { alternate, Troupe, timing } from '../common/windows.js';
-import { peerOptions, type Scene } from '../driver/scene.js';
-import { NoiseGuard } from '../report/noise.js';
+import { NoiseGuard } from '../common/noise.js';
+import { alternate, PausableProcesses, timing } from '../common/windows.js';
+import { peerOptions, type RowSpec } from '../driver/rows.js';
 import { type Figure, figure, type Row, row } from '../report/report.js';
 import { CURVE, PERCENTS, type Run, type Setup } from './setup.js';
 
 const SHARES = [10, 50, 90];
 const nameOf = (share: number): string => `rtt/${share}`;
-/** What the rows' figures are; the other percentiles are beside them. */
+/** The percentile in the figures of a row. The other percentiles are in `more`. */
 const PERCENT = 99.9;
 const UNIT = 'us (p99.9)';
 const NAMES = ['tspmd', 'dpdk'] as const;
-/** Round trips of a row and contestant, all windows together. */
+/** Round trips per row and contestant, in all windows together. */
 const samplesOf = (isQuick: boolean): number => (isQuick ? 100_000 : 1_000_000);
-/** A window's room; the rates that this machine's peaks allow fill less. */
-const ROOM = 4_000_000;
-/** Answers that may be missing in a window before its times are in doubt. */
+/** The largest number of round trips in a window. */
+const MAX_SAMPLES = 4_000_000;
+/** If a larger part of the answers is missing in a window, its times are in doubt. */
 const LOSS = 0.01;
 
-/** For a contestant to be on its CPU again after a pause. */
+/** Time for a contestant to get its CPU again after a pause, in ms. */
 const SETTLE_MS = 30;
 const ATTEMPTS = 5;
 
-/** Its clock makes a number on the heap each time it is asked; with more room they are collected rarely. */
+/** Reading the clock allocates a number. With a larger young generation, collections are rare. */
 const CLIENT_FLAGS = ['--max-semi-space-size=128'];
 
-const SCENE: Scene = { name: 'rtt', direction: 'forward', bytes: 64, burst: 32, ring: 'split', isApi: false };
+const SPEC: RowSpec = { name: 'rtt', direction: 'forward', bytes: 64, burst: 32, ring: 'split', isApi: false };
 
-/** The client, and the contestants behind its sockets: contestant i of the client is children[i]. */
-interface Arena {
-  readonly client: Served;
-  readonly troupes: readonly Troupe[];
+/** The client, and the contestants behind its sockets, in the order of {@link NAMES}. */
+interface Testbed {
+  readonly client: BenchProcess;
+  readonly processGroups: readonly PausableProcesses[];
 }
 
-async function open(folder: string, started: (child: Child) => void): Promise<Arena> {
+async function open(folder: string, started: (child: Child) => void): Promise<Testbed> {
   const { common, contestant: cpu } = benchCpus();
   const hugepages = hasHugepages();
   const sockets = NAMES.map((name) => join(folder, `${name}.sock`));
-  const client = await Served.start(
+  const client = await BenchProcess.start(
     'latency/client.js',
-    { sockets, cpu: common, samples: ROOM } satisfies Setup,
+    { sockets, cpu: common, samples: MAX_SAMPLES } satisfies Setup,
     CLIENT_FLAGS,
   );
   started(client.child);
-  const troupes: Troupe[] = [];
+  const processGroups: PausableProcesses[] = [];
   for (const [i, name] of NAMES.entries()) {
     const socket = sockets[i];
     let child: Child;
     if (name === 'tspmd') {
-      ({ child } = await Served.start('driver/contestant.js', { socket, scene: SCENE, cpu, hugepages }));
+      ({ child } = await BenchProcess.start('driver/contestant.js', { socket, spec: SPEC, cpu, hugepages }));
       started(child);
     } else {
-      const device = peerOptions(SCENE.ring);
+      const device = peerOptions(SPEC.ring);
       const peer = Testpmd.frontend(socket, { forward: 'macswap', cpu, hugepages, device, onDemand: true });
       child = peer.child;
       started(child);
       await peer.started();
     }
-    const troupe = new Troupe([child]);
-    troupe.pause();
-    troupes.push(troupe);
+    const processes = new PausableProcesses([child]);
+    processes.pause();
+    processGroups.push(processes);
   }
-  return { client, troupes };
+  return { client, processGroups };
 }
 
-/** One window of contestant i. */
-async function measureOne({ client, troupes }: Arena, i: number, rate: number, seconds: number): Promise<Run> {
-  const troupe = troupes[i];
-  troupe.resume();
+/** Measures one window of contestant i. */
+async function measureOne({ client, processGroups }: Testbed, i: number, rate: number, seconds: number): Promise<Run> {
+  const processes = processGroups[i];
+  processes.resume();
   try {
     for (let attempt = 1; ; attempt++) {
       await sleep(SETTLE_MS);
       const run = await client.ask<Run>(i, Math.round(rate), Math.round(seconds * 1000));
       if (run.answered > 0) return run;
-      // On a machine that is busy it may not have been on its CPU at all.
+      // On a busy machine, the contestant may not have got its CPU.
       if (attempt === ATTEMPTS) throw new Error(`${NAMES[i]} answered none of ${run.sent} frames`);
     }
   } finally {
-    troupe.pause();
+    processes.pause();
   }
 }
 
-async function measureShare(share: number, peak: number, arena: Arena, plan: Plan): Promise<Row> {
+async function measureShare(share: number, peak: number, testbed: Testbed, plan: Plan): Promise<Row> {
   const { windows, window } = timing(plan.isQuick);
   const rate = (peak * share) / 100;
-  const seconds = Math.min(Math.max(window, samplesOf(plan.isQuick) / windows / rate), ROOM / rate);
+  const seconds = Math.min(Math.max(window, samplesOf(plan.isQuick) / windows / rate), MAX_SAMPLES / rate);
   const guard = await NoiseGuard.begin();
   const [ours, dpdk] = await alternate([0, 1], windows, plan, async (i) => {
-    const pids = [arena.client.child.pid, ...arena.troupes[i].pids];
-    const run = await guard.watch(pids, () => measureOne(arena, i, rate, seconds));
+    const pids = [testbed.client.child.pid, ...testbed.processGroups[i].pids];
+    const run = await guard.watch(pids, () => measureOne(testbed, i, rate, seconds));
     if (run.answered < run.sent * (1 - LOSS)) guard.disturb('more than 1 % was not answered');
     return run;
   });
@@ -123,7 +123,7 @@ function at(runs: readonly Run[], percent: (typeof CURVE)[number]): Figure {
   );
 }
 
-/** Medians of the windows' percentiles, but of the maximum the maximum. */
+/** Returns the medians of the windows' percentiles, and the maximum of the windows' maxima. */
 function summary(runs: readonly Run[]): Record<string, unknown> {
   const percentiles = PERCENTS.map((percent) => {
     const { median, max } = at(runs, percent);
@@ -151,23 +151,23 @@ async function measure(shares: readonly number[], plan: Plan): Promise<Row[]> {
   const folder = mkdtempSync(join(tmpdir(), 'tspmd-bench-'));
   const children: Child[] = [];
   try {
-    const arena = await open(folder, (child) => children.push(child));
+    const testbed = await open(folder, (child) => children.push(child));
     const peaks: number[] = [];
     for (const [i, name] of NAMES.entries()) {
-      await measureOne(arena, i, 0, warmUp);
-      const { rate } = await measureOne(arena, i, 0, warmUp);
+      await measureOne(testbed, i, 0, warmUp);
+      const { rate } = await measureOne(testbed, i, 0, warmUp);
       plan.progress(`peak of ${name}: ${Math.round(rate)} round trips/s`);
       peaks.push(rate);
     }
     const rows: Row[] = [];
     for (const share of shares) {
-      const done = await measureShare(share, Math.min(...peaks), arena, plan);
+      const done = await measureShare(share, Math.min(...peaks), testbed, plan);
       plan.progress(`${done.name}: ratio ${done.ratio.dpdk}${done.noise?.conclusive ? '' : ', in doubt'}`);
       rows.push(done);
     }
     return rows;
   } finally {
-    new Troupe(children).resume();
+    new PausableProcesses(children).resume();
     await Promise.allSettled(children.reverse().map((child) => child.stop()));
     rmSync(folder, { recursive: true, force: true });
   }

@@ -1,25 +1,25 @@
 /**
- * The client of `bench -- latency`: sends numbered frames at a steady rate into a contestant's ring, takes back what it
- * sends on, and keeps the time of each. Asked for CONTESTANT RATE MILLISECONDS (rate 0: as fast as they come back), it
- * answers with a {@link Run}.
+ * The client of `bench -- latency`. It sends numbered frames at a steady rate to a contestant, takes them back, and keeps the
+ * time of each. It answers a request of CONTESTANT RATE MILLISECONDS with a {@link Run}. Rate 0 means as fast as the frames come
+ * back.
  */
 import { PerformanceObserver } from 'node:perf_hooks';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { pinPollingThread, Reactor } from '../../drivers/libc/index.js';
 import { WindowAllocator } from '../../drivers/memory/index.js';
 import { VhostUserBackend } from '../../drivers/transports/vhost-user/backend.js';
+import { answerRequests } from '../common/bench-process.js';
 import { udpFrame } from '../common/frames.js';
 import { RoundTrips } from '../common/round-trips.js';
-import { serve } from '../common/serve.js';
-import { GENERATOR, STATION } from '../driver/scene.js';
+import { GENERATOR, STATION } from '../driver/rows.js';
 import { CURVE, type Run, type Setup } from './setup.js';
 
 const BYTES = 64;
-/** Under way at most, without a rate: half a ring. */
+/** Frames under way at rate 0: half a ring. */
 const WINDOW = 512;
-/** Rounds between two turns of the event loop; a turn takes some microseconds, which would be in the times. */
+/** Rounds between two turns of the event loop. There are many, because the times include the microseconds of a turn. */
 const ROUNDS = 4096;
-/** How long answers are waited for at the end. */
+/** How long the client waits for answers at the end, in ms. */
 const DRAIN_MS = 20;
 
 const setup = JSON.parse(process.argv[2]) as Setup;
@@ -34,7 +34,7 @@ new PerformanceObserver((list) => {
   for (const { duration } of list.getEntries()) pauses.push(duration);
 }).observe({ entryTypes: ['gc'] });
 
-/** A number of rounds of sending what is due and taking what is there; returns when it is over. */
+/** Sends the frames that are due and takes those that came back, for some rounds. Returns the time. */
 function rounds(trip: RoundTrips, start: number, perMs: number, end: number): number {
   let now = performance.now();
   for (let i = 0; i < ROUNDS && now < end; i++) {
@@ -47,7 +47,7 @@ function rounds(trip: RoundTrips, start: number, perMs: number, end: number): nu
 }
 
 async function run(trip: RoundTrips, perSecond: number, milliseconds: number): Promise<Run> {
-  // What was under way when the contestant was stopped is none of this window's.
+  // Frames that were under way when the contestant was stopped do not belong to this window.
   while (trip.receive() > 0);
   trip.forget();
   pauses.length = 0;
@@ -61,7 +61,7 @@ async function run(trip: RoundTrips, perSecond: number, milliseconds: number): P
   const rate = trip.answered / ((now - start) / 1000);
   const deadline = performance.now() + DRAIN_MS;
   while (trip.outstanding > 0 && performance.now() < deadline) trip.receive();
-  // The observer's entries come in a turn of their own.
+  // The observer gets its entries in a turn of the event loop.
   await nextTurn();
   const collections = pauses.length;
   const longestPauseMs = Math.max(0, ...pauses);
@@ -78,7 +78,7 @@ process.on('exit', () => {
   for (const backend of backends) backend.close();
 });
 process.once('SIGTERM', () => process.exit());
-serve(
+answerRequests(
   ([which, rate, milliseconds]) => run(trips[Number(which)], Number(rate), Number(milliseconds)),
   () => process.exit(),
 );

@@ -1,6 +1,7 @@
 /**
- * `bench -- pipeline`: from the NIC to a stack and back through 1 KB and 2 KB, next to Case I. The NIC costs next to
- * nothing (endless-nic.ts), the stack sends all back: what is left is what the layers cost.
+ * `bench -- pipeline`: measures the way from the NIC to a stack and back in the layouts 1kb and 2kb, and compares it with layout
+ * single, which the seed calls Case I. The NIC costs almost nothing (endless-nic.ts), and the stack sends every packet back, so
+ * the rest is the cost of the layers.
  */
 import type { Benchmark } from '../common/benchmark.js';
 import { allowedCpus } from '../common/cpus.js';
@@ -11,7 +12,7 @@ import { cpusFor, measureThreads, THREAD_ROWS } from './threads.js';
 const QUICK = ['hop/1/1', 'hop/64/100000', 'flat/64/100000', 'hop-2kb/1/1', 'threads/1kb', 'stall/4'];
 
 export const pipeline: Benchmark = {
-  summary: 'NIC to stack and back through 1 KB and 2 KB, against Case I: the hop through the rings, 1 to 64 cores',
+  summary: 'NIC to stack and back in layouts 1kb and 2kb, against single: the hop through the rings, 1 to 64 cores',
   rows: [...HOPS.map(({ name }) => name), ...THREAD_ROWS],
   quickRows: QUICK,
 

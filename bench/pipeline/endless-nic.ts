@@ -1,9 +1,8 @@
 /**
- * A NIC that costs next to nothing and always has packets: what remains is what the layers above it cost. It keeps a
- * receive ring that is walked in order, as a driver does, so that buffers are no warmer in the cache than a real one's;
- * what is sent is sent at once.
+ * A NIC in memory that costs almost nothing and always has packets. It has a receive ring that is used in order, as that of a
+ * driver, so that buffers are as warm in the cache as with a real NIC. Packets that are sent leave immediately.
  *
- * Packets are UDP datagrams from as many flows as wanted, scattered: from one to the next it goes a stride on.
+ * Packets are UDP datagrams of any number of flows. The flow of the next packet is a stride further on.
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
 import { type DeviceCounters, MAX_RX_BURST, type NetDevice } from '../../drivers/net-device.js';
@@ -23,31 +22,32 @@ import { GATEWAY, STATION } from './network.js';
 const SHIFT = 11;
 const FRAME_BYTES = 60;
 const DISCARD_PORT = 9;
-/** Where the frame's words lie in a buffer; destination and source MAC from 2 bytes before the first on. */
+/** Places of the frame's 32-bit words in a buffer. The MAC addresses begin two bytes before the first one. */
 const MACS_AT = (FRAME_OFFSET + 2) >>> 2;
 const SOURCE_AT = (FRAME_OFFSET + ETH_HEADER_BYTES + IPV4_SOURCE) >>> 2;
 const DESTINATION_AT = (FRAME_OFFSET + ETH_HEADER_BYTES + IPV4_DESTINATION) >>> 2;
 const PORTS_AT = (FRAME_OFFSET + ETH_HEADER_BYTES + IPV4_HEADER_BYTES) >>> 2;
-/** 172.16/16, as a memory word's first bytes: on no link of ours, so that all go to the gateway. */
+/** 172.16/16 as the first bytes of a memory word. It is not on the link, so answers go to the gateway. */
 const SOURCE_NET = 0x10ac;
-/** Next to the golden ratio of the flows, and prime to most numbers. */
+/** The stride is this part of the flows (the golden ratio). */
 const STRIDE = 0.6180339887;
 
 export interface EndlessOptions {
   readonly buffers: number;
-  /** Buffers 0 to this - 1 are for receiving; the rest is for the cores' own. */
+  /** Number of buffers for receiving, the first ones. The others belong to the cores. */
   readonly rxBuffers: number;
+  /** Length of the receive ring. */
   readonly ring: number;
   readonly flows: number;
-  /** After so many packets, whole bursts, the flows come again as at the start. */
+  /** After this many packets the sequence of flows begins again. A multiple of the burst. */
   readonly period: number;
-  /** Whether what was sent is kept apart from the pool. */
+  /** Whether sent buffers go to a pool of their own. */
   readonly separateSent: boolean;
-  /** Default: memory of its own. */
+  /** Memory for the buffers. Default: new memory. */
   readonly memory?: SharedArrayBuffer;
 }
 
-/** Bytes of the memory for so many buffers. */
+/** Returns the bytes of memory for a number of buffers. */
 export const memoryBytes = (buffers: number): number => buffers << SHIFT;
 
 export const geometryOf = (buffers: number) => ({ count: buffers, shift: SHIFT, base: 0 });
@@ -56,11 +56,11 @@ export function viewsOf(buffer: SharedArrayBuffer): MemoryViews {
   return { u8: new Uint8Array(buffer), u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
 }
 
-/** The source address and the ports of a flow, as memory words. */
+/** Return the source address and the ports of a flow as memory words. */
 const sourceOf = (flow: number): number => (flow << 16) | SOURCE_NET;
 const portsOf = (flow: number): number => (DISCARD_PORT << 24) | ((Math.imul(flow, 40503) + (flow >>> 16)) & 0xffff);
 
-/** Flow number `flow`, as soft RSS knows it. */
+/** Returns a flow as soft RSS takes it. */
 export function flowOf(flow: number): FlowTuple {
   const address = sourceOf(flow);
   const ports = portsOf(flow);
@@ -69,7 +69,7 @@ export function flowOf(flow: number): FlowTuple {
   return { protocol: IP_PROTOCOL_UDP, source, destination: STATION.address, sourcePort, destinationPort };
 }
 
-/** How far it is from a packet's flow to the next one's. */
+/** Returns the distance from the flow of a packet to that of the next packet. It is prime to the number of flows. */
 export function strideOf(flows: number): number {
   let stride = Math.max(1, Math.floor(flows * STRIDE));
   const divisor = (a: number, b: number): number => (b === 0 ? a : divisor(b, a % b));
@@ -90,14 +90,14 @@ export class EndlessNic implements NetDevice {
   onWake = null;
   onLink = null;
   onAnnounce = null;
-  /** Packets that came in and that went out. */
+  /** Numbers of packets that were received and sent. */
   received = 0;
   transmitted = 0;
   readonly rxHandles = new Uint32Array(MAX_RX_BURST);
   readonly rxLengths = new Uint32Array(MAX_RX_BURST);
   private readonly ring: Uint32Array;
   private readonly mask: number;
-  /** First buffer of the ring, and how many it has. */
+  /** Place of the ring's first buffer, and number of its buffers. */
   private head = 0;
   private filled = 0;
   private flow = 0;
@@ -167,7 +167,7 @@ export class EndlessNic implements NetDevice {
 
   async close(): Promise<void> {}
 
-  /** Writes what a stack that answered has changed: addresses and ports. */
+  /** Writes the addresses and ports, which the stack has changed in its answer. */
   private receive(offset: number, flow: number): void {
     const { u16, u32 } = this.memory;
     const { macs } = this;

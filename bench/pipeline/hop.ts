@@ -1,15 +1,15 @@
 /**
- * What the way through the rings costs, in CPU time: rows `hop/CORES/FLOWS` and `flat/CORES/FLOWS`. Each layout has a
- * thread of its own, they take turns on one CPU, and what they are compared by are the differences of one turn.
+ * Rows `hop/CORES/FLOWS` and `flat/CORES/FLOWS`: the CPU time of the way through the rings. Each layout runs in a thread of its
+ * own. The threads take turns on one CPU; a hop is computed from the differences within one turn.
  *
- * Of one core, all that happens is measured. Of more, the core's own part is the same, on a thread of its own; what may
- * grow is what the threads do that have the device, and that is measured with relays in the place of cores.
+ * With one core, everything is measured. With more cores, the work of each core is the same, and only the work of the threads
+ * that drive the device can grow. That part is measured with relays instead of cores.
  */
 import { Worker } from 'node:worker_threads';
 import type { Plan } from '../common/benchmark.js';
 import { benchCpus } from '../common/cpus.js';
+import { NoiseGuard } from '../common/noise.js';
 import { alternate } from '../common/windows.js';
-import { NoiseGuard } from '../report/noise.js';
 import { figure, type Row, row } from '../report/report.js';
 import type { LayoutStart, LayoutWindow } from './layout.worker.js';
 import type { Mode } from './layouts.js';
@@ -22,7 +22,7 @@ export interface Hop {
   readonly flows: number;
 }
 
-/** What a hop may cost, in ns a packet a direction. */
+/** The goal for a hop, in ns per packet and direction. */
 const GOAL_NS = 25;
 const UNIT = 'ns/packet';
 const WORKER = new URL('./layout.worker.js', import.meta.url);
@@ -39,7 +39,7 @@ export const HOPS: readonly Hop[] = (['hop', 'flat'] as const).flatMap((kind) =>
   ...[hop(kind, '2kb', 1, 1), hop(kind, '2kb', 64, 100_000)],
 ]);
 
-/** Milliseconds. */
+/** Times in milliseconds. */
 const timing = (isQuick: boolean): { windows: number; window: number; warmUp: number } =>
   isQuick ? { windows: 3, window: 20, warmUp: 300 } : { windows: 15, window: 60, warmUp: 500 };
 
@@ -56,7 +56,7 @@ class Contestant {
     };
     this.worker = new Worker(WORKER, { workerData: start });
     this.failed = new Promise((_, reject) => this.worker.once('error', reject));
-    // It is looked at when the next window is asked for.
+    // The next request reports the error.
     this.failed.catch(() => {});
   }
 
@@ -64,13 +64,13 @@ class Contestant {
     await Promise.race([this.answer(), this.failed]);
   }
 
-  /** Runs for so long; returns nanoseconds a packet. */
+  /** Runs for `milliseconds`. Returns nanoseconds per packet. */
   async measure(milliseconds: number): Promise<number> {
     const answer = this.answer();
     this.worker.postMessage(milliseconds);
-    const { nsAPacket, lost } = (await Promise.race([answer, this.failed])) as LayoutWindow;
-    if (lost !== 0) throw new Error(`${this.key}: ${lost} packets were dropped, so that figures say nothing`);
-    return nsAPacket;
+    const { nsPerPacket, lost } = (await Promise.race([answer, this.failed])) as LayoutWindow;
+    if (lost !== 0) throw new Error(`${this.key}: ${lost} packets were dropped, so the figures are not valid`);
+    return nsPerPacket;
   }
 
   async close(): Promise<void> {
@@ -84,7 +84,7 @@ class Contestant {
 
 const key = (mode: Mode, cores: number, flows: number): string => `${mode}/${cores}/${flows}`;
 
-/** The layouts that a row is computed from. */
+/** Returns the layouts from which a row is computed. */
 function layoutsOf({ kind, mode, cores, flows }: Hop): string[] {
   const loops = key(`rings-${mode}`, cores, flows);
   if (kind === 'flat') return [loops, key(`rings-${mode}`, 1, 1)];
@@ -92,7 +92,7 @@ function layoutsOf({ kind, mode, cores, flows }: Hop): string[] {
   return cores === 1 ? whole : [...whole, loops, key(`rings-${mode}`, 1, flows)];
 }
 
-/** Measures rows, which should be of the same number of flows. */
+/** Measures rows together. They should have the same number of flows. */
 async function measureTogether(hops: readonly Hop[], plan: Plan): Promise<Row[]> {
   const { windows, window, warmUp } = timing(plan.isQuick);
   const guard = await NoiseGuard.begin(false);

@@ -1,12 +1,12 @@
 /**
- * One layout in a thread of its own: V8 then compiles the layers for it alone, as in a program that has only this one. It
- * runs when it is told to and says how long a packet took.
+ * One layout in a thread of its own, so that V8 compiles the layers for this layout only, as in a real program. It runs on
+ * request, and answers with the time per packet.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { pinPollingThread } from '../../drivers/libc/index.js';
 import { type Mode, openLayout } from './layouts.js';
 
-/** What the thread is given. */
+/** The data of the thread. */
 export interface LayoutStart {
   readonly mode: Mode;
   readonly cores: number;
@@ -16,13 +16,13 @@ export interface LayoutStart {
 
 /** The answer to a number of milliseconds. */
 export interface LayoutWindow {
-  /** Of this process's CPU time; who else ran on that CPU does not count. */
-  readonly nsAPacket: number;
-  /** Packets that were dropped since the beginning. */
+  /** CPU time of this process per packet. Other processes on the CPU do not count. */
+  readonly nsPerPacket: number;
+  /** Number of packets that were dropped since the start. */
   readonly lost: number;
 }
 
-const NS_A_MICROSECOND = 1000;
+const NS_PER_MICROSECOND = 1000;
 
 const { mode, cores, flows, cpu } = workerData as LayoutStart;
 await pinPollingThread(cpu);
@@ -38,7 +38,7 @@ parentPort?.on('message', (milliseconds: number) => {
   } while (performance.now() - start < milliseconds);
   const { user, system } = process.cpuUsage(before);
   parentPort?.postMessage({
-    nsAPacket: ((user + system) * NS_A_MICROSECOND) / packets,
+    nsPerPacket: ((user + system) * NS_PER_MICROSECOND) / packets,
     lost: layout.lost(),
   } satisfies LayoutWindow);
 });

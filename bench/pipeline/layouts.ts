@@ -1,37 +1,36 @@
 /**
- * Case I, 1 KB and 2 KB on one thread: what a packet costs there is what it costs all threads together, without what it
- * takes to move cache lines between them. A pass is a fixed number of packets, so that all layouts do the same work.
+ * The layouts single, 1kb and 2kb on one thread. A packet costs there what it costs all threads together, without moving cache
+ * lines between CPUs. A pass is a fixed number of packets, so that all layouts do the same work.
  *
- * With rings, the device has a turn (a burst in, what waits out), and then each core of which a whole burst waits, as it
- * has on a thread of its own that polls all the time. Which core that is follows from the flows, and is known before:
- * nothing is measured but the layers.
+ * With rings, the device gets a turn (it receives a burst, and sends the waiting packets), and then each core for which a whole
+ * burst waits. The flows determine which core that is, so the order of turns is computed before and costs nothing.
  */
 
 import { SingleCore } from '../../src/link/single-core.js';
 import { BURST } from '../../src/link/tx-burst.js';
 import { IndirectionTable } from '../../src/rss/indirection-table.js';
 import { Rss } from '../../src/rss/rss.js';
-import { Interconnect } from '../../src/threads/interconnect.js';
-import { Bounce } from './bounce.js';
+import { Interconnect } from '../../src/threads/shared/interconnect.js';
 import { flowOf, strideOf } from './endless-nic.js';
-import { nicFor, PERIOD, planFor, ringCore, rxLoop, txLoop } from './loops.js';
+import { nicFor, PERIOD, planFor, ringCore, rxLoop, txLoop } from './make-loops.js';
 import { LINK } from './network.js';
+import { Reflector } from './reflector.js';
 import { Relay } from './relay.js';
 
-/** `rings-…`: relays instead of cores. */
+/** `rings-…` has relays instead of cores. */
 export type Mode = 'single' | '1kb' | '2kb' | 'rings-1kb' | 'rings-2kb';
 
 export interface Layout {
-  /** Packets of a pass. */
+  /** Number of packets in a pass. */
   readonly packets: number;
-  /** One pass: as many packets from the device to a stack and back. */
+  /** Moves the packets of one pass from the device to a stack and back. */
   pass(): void;
-  /** Packets that came in and neither went out nor are on their way. */
+  /** Returns how many received packets were neither sent nor are on their way. */
   lost(): number;
 }
 
 const PASS_BURSTS = PERIOD / BURST;
-/** In a schedule: the device's next turn. */
+/** Stands for the device in a schedule. */
 const DEVICE = 255;
 
 export function openLayout(mode: Mode, cores: number, flows: number): Layout {
@@ -41,7 +40,7 @@ export function openLayout(mode: Mode, cores: number, flows: number): Layout {
 function openSingle(cores: number, flows: number): Layout {
   const nic = nicFor(cores, flows, false);
   const core = new SingleCore(nic, { ...LINK, idle: 'spin' });
-  const stack = new Bounce(core);
+  const stack = new Reflector(core);
   return {
     packets: PERIOD,
     pass() {
@@ -61,9 +60,9 @@ function openRings(mode: Exclude<Mode, 'single'>, cores: number, flows: number):
   const each = <T>(make: (core: number) => T): T[] => Array.from({ length: cores }, (_, core) => make(core));
   const isBare = mode.startsWith('rings-');
   const ringCores = isBare ? [] : each((core) => ringCore(interconnect, core, nic.memory, rss.share()));
-  const stacks = isBare ? each((core) => new Relay(interconnect, core)) : ringCores.map((core) => new Bounce(core));
+  const stacks = isBare ? each((core) => new Relay(interconnect, core)) : ringCores.map((core) => new Reflector(core));
   const turns = schedule(rss, cores, flows);
-  /** Bursts that the device has given before their turn. */
+  /** Number of bursts that the device has delivered before their turn. */
   let ahead = 0;
   return {
     packets: PERIOD,
@@ -73,7 +72,7 @@ function openRings(mode: Exclude<Mode, 'single'>, cores: number, flows: number):
         if (core !== DEVICE) {
           stacks[core].poll();
         } else if (--ahead <= 0) {
-          // It may have taken more than a burst: then its next turns are done already.
+          // The loop may have taken more than one burst. Then the device's next turns are done already.
           ahead = rx.poll() / BURST;
           tx.poll();
         }
@@ -88,7 +87,7 @@ function openRings(mode: Exclude<Mode, 'single'>, cores: number, flows: number):
   };
 }
 
-/** Who has a turn in a pass: the device, and each core when a burst of its packets waits; at last all that have any. */
+/** Returns the turns of a pass: the device, and each core when a burst waits for it; at the end, each core with packets. */
 function schedule(rss: Rss, cores: number, flows: number): Uint8Array {
   const turns: number[] = [];
   const waiting = new Uint32Array(cores);

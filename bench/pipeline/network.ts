@@ -1,4 +1,4 @@
-/** Who the stack is in these benchmarks, and where its answers go. */
+/** The addresses of the stack in these benchmarks, and of the gateway that gets its answers. */
 import type { LinkOptions } from '../../src/link/link-layer.js';
 import { parseIpv4, parseMac } from '../../src/wire/address.js';
 
@@ -9,7 +9,7 @@ export const STATION = {
 } as const;
 export const GATEWAY = { address: parseIpv4('10.0.0.254'), mac: parseMac('02:00:00:00:00:fe') } as const;
 
-/** The gateway's address is known: no ARP comes in between. */
+/** The MAC address of the gateway is configured, so there is no ARP. */
 export const LINK: LinkOptions = {
   address: STATION.address,
   prefixLength: STATION.prefixLength,

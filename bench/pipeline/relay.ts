@@ -1,11 +1,10 @@
 /**
- * What stands for a core where only the rings and the loops that fill and drain them are looked at: passes on what comes,
- * unread. Many real cores on one thread would push each other's packet objects out of the cache, which on threads of their
- * own they cannot.
+ * Takes the place of a core when only the rings and their loops are measured: it passes packets on without reading them. Many
+ * real cores on one thread would push each other's packet objects out of the cache, which does not happen on separate threads.
  */
 
 import { BURST } from '../../src/link/tx-burst.js';
-import type { Interconnect } from '../../src/threads/interconnect.js';
+import type { Interconnect } from '../../src/threads/shared/interconnect.js';
 import { ETH_HEADER_BYTES } from '../../src/wire/ethernet.js';
 
 export class Relay {
@@ -23,7 +22,7 @@ export class Relay {
     const { handles, lengths } = this;
     const count = this.rxQueue.dequeueBurst(handles, lengths, BURST);
     for (let i = 0; i < count; i++) lengths[i] += ETH_HEADER_BYTES;
-    // There is always room: of all buffers that receive, a pass has few on their way.
+    // There is always room, because only few buffers are under way.
     this.txQueue.enqueueBurst(handles, lengths, 0, count);
     return count;
   }

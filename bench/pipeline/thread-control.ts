@@ -1,11 +1,11 @@
-/** What the threads of a layout are given, and how they are told to run, to pause and to end. */
+/** The data of the threads of a layout, and the shared words that make them run, pause and end. */
 
 import type { RssShare } from '../../src/rss/rss.js';
-import type { InterconnectShare } from '../../src/threads/interconnect.js';
+import type { InterconnectShare } from '../../src/threads/shared/interconnect.js';
 
 export type Role = 'single' | 'rxtx' | 'rx' | 'tx' | 'cores';
 
-/** Words of the control block. */
+/** Indices of words in the control block. */
 export const STATE = 0;
 export const STALLED = 1;
 export const STARTED = 2;
@@ -13,13 +13,13 @@ export const STARTED = 2;
 export const PAUSED = 0;
 export const RUNNING = 1;
 export const ENDED = 2;
-/** Of STALLED: no core. */
+/** Value of STALLED when no core is stalled. */
 export const NO_CORE = -1;
-/** Counters: a core's packets each, and on a line of its own what the device has sent. */
+/** Index of the counter of sent packets, on a cache line of its own. The counters of the cores are before it. */
 export const SENT = 64;
 export const COUNTERS = SENT + 16;
 
-/** What the thread is given. */
+/** The data of a thread. */
 export interface ThreadStart {
   readonly role: Role;
   readonly cpu: number;

@@ -1,19 +1,19 @@
 /**
- * The layouts with a CPU for each of their threads: rows `threads/1kb` and `threads/2kb`, packets a second next to Case I,
- * which has one; and `stall/4`: what three of four cores get while the fourth stands still.
+ * Layouts whose threads have a CPU each. The rows `threads/1kb` and `threads/2kb` compare packets per second with layout single
+ * on one CPU. The row `stall/4` measures what three of four cores get while the fourth stands still.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { IndirectionTable } from '../../src/rss/indirection-table.js';
 import { Rss } from '../../src/rss/rss.js';
-import { Interconnect } from '../../src/threads/interconnect.js';
+import { Interconnect } from '../../src/threads/shared/interconnect.js';
 import type { Plan } from '../common/benchmark.js';
 import { allowedCpus } from '../common/cpus.js';
+import { NoiseGuard } from '../common/noise.js';
 import { alternate, timing } from '../common/windows.js';
-import { NoiseGuard } from '../report/noise.js';
 import { figure, type Row, row } from '../report/report.js';
 import { memoryBytes, viewsOf } from './endless-nic.js';
-import { planFor } from './loops.js';
+import { planFor } from './make-loops.js';
 import {
   COUNTERS,
   ENDED,
@@ -32,7 +32,7 @@ const UNIT = 'packets/s';
 const WORKER = new URL('./threads.worker.js', import.meta.url);
 const FLOWS = 10_000;
 const STALL_CORES = 4;
-/** For the queues to fill, or run dry, after a pause. */
+/** Time for the queues to fill or to become empty after a pause, in ms. */
 const SETTLE_MS = 20;
 const START_MS = 20_000;
 
@@ -45,10 +45,10 @@ const ROLES: Readonly<Record<string, readonly Role[]>> = {
 
 export const THREAD_ROWS = Object.keys(ROLES);
 
-/** CPUs that a row needs, all of them busy. */
+/** Returns how many CPUs a row needs. All of them are busy. */
 export const cpusFor = (name: string): number => ROLES[name].length;
 
-/** A layout; at rest until a window is measured. */
+/** The threads of a layout. They sleep except during a window. */
 class Threads {
   private readonly control = new Int32Array(new SharedArrayBuffer(4096));
   private readonly counters = new Float64Array(new SharedArrayBuffer(COUNTERS * 8));
@@ -77,7 +77,7 @@ class Threads {
     this.failed.catch(() => {});
   }
 
-  /** Waits until they have started, and lets V8 compile what they do. */
+  /** Waits until the threads have started, and lets V8 compile their code. */
   async warmUp(milliseconds: number, stop: AbortSignal): Promise<void> {
     const end = performance.now() + START_MS;
     while (Atomics.load(this.control, STARTED) < this.workers.length) {
@@ -90,9 +90,10 @@ class Threads {
   }
 
   /**
-   * Runs for so many milliseconds.
-   * @param stalled a core that stands still, or {@link NO_CORE}
-   * @returns packets a second that went back to the device, or with `watched` those that these cores had
+   * Runs for a window.
+   * @param stalled the core that stands still, or {@link NO_CORE}
+   * @param watched cores to count; none: count the packets that the device has sent
+   * @returns packets per second
    */
   async measure(milliseconds: number, stalled = NO_CORE, watched: readonly number[] = []): Promise<number> {
     Atomics.store(this.control, STALLED, stalled);

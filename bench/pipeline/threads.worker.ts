@@ -1,15 +1,15 @@
 /**
- * A thread of a layout whose threads have a CPU each: the device's, or that of the cores. It runs while it is told to and
- * sleeps otherwise, so that layouts can take turns.
+ * A thread of a layout whose threads have a CPU each. It drives the device, or runs the cores. It sleeps between windows, so that
+ * layouts can take turns.
  */
 import { workerData } from 'node:worker_threads';
 import { pinPollingThread } from '../../drivers/libc/index.js';
 import { SingleCore } from '../../src/link/single-core.js';
-import { Interconnect } from '../../src/threads/interconnect.js';
-import { Bounce } from './bounce.js';
+import { Interconnect } from '../../src/threads/shared/interconnect.js';
 import { viewsOf } from './endless-nic.js';
-import { nicFor, ringCore, rxLoop, txLoop } from './loops.js';
+import { nicFor, ringCore, rxLoop, txLoop } from './make-loops.js';
 import { LINK } from './network.js';
+import { Reflector } from './reflector.js';
 import { ENDED, PAUSED, RUNNING, SENT, STALLED, STARTED, STATE, type ThreadStart } from './thread-control.js';
 
 /** Polls between two looks at the control block. */
@@ -23,7 +23,10 @@ const counters = new Float64Array(start.counters);
 function makeTurn(): () => void {
   const interconnect = new Interconnect(start.interconnect);
   if (role === 'cores') {
-    const stacks = Array.from({ length: cores }, (_, i) => new Bounce(ringCore(interconnect, i, viewsOf(memory), rss)));
+    const stacks = Array.from(
+      { length: cores },
+      (_, i) => new Reflector(ringCore(interconnect, i, viewsOf(memory), rss)),
+    );
     return () => {
       const stalled = Atomics.load(control, STALLED);
       for (let poll = 0; poll < POLLS; poll++) {
@@ -36,7 +39,7 @@ function makeTurn(): () => void {
     counters[SENT] = nic.transmitted;
   };
   if (role === 'single') {
-    const stack = new Bounce(new SingleCore(nic, { ...LINK, idle: 'spin' }));
+    const stack = new Reflector(new SingleCore(nic, { ...LINK, idle: 'spin' }));
     return () => {
       for (let poll = 0; poll < POLLS; poll++) stack.poll();
       publish();

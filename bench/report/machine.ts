@@ -1,4 +1,4 @@
-/** The machine that a report is from: figures mean nothing without it. */
+/** Describes the machine of a report. */
 import { spawnSync } from 'node:child_process';
 import { cpus, loadavg, release } from 'node:os';
 import { hasHugepages } from '../common/hugepages.js';
@@ -7,7 +7,7 @@ export interface MachineFacts {
   /** The processor's model. */
   readonly cpu: string;
   readonly cores: number;
-  /** One-minute load average before the first window: what else ran. */
+  /** Load average of the last minute before the first window. */
   readonly load: number;
   readonly node: string;
   readonly kernel: string;
@@ -15,7 +15,7 @@ export interface MachineFacts {
   readonly qemu: string;
   readonly dpdk: string;
   readonly ovs: string;
-  /** Whether enough hugepages were free: without them all contestants use ordinary pages. */
+  /** Whether contestants used hugepages. */
   readonly hugepages: boolean;
 }
 
@@ -30,7 +30,7 @@ export function machineFacts(): MachineFacts {
     node: process.version,
     kernel: release(),
     qemu: versionOf('qemu-system-x86_64', ['--version'], /version (\S+)/),
-    // With --help testpmd says its version and touches no device and no hugepage.
+    // With --help, testpmd prints its version and uses no device and no hugepages.
     dpdk: versionOf('dpdk-testpmd', ['-v', '--help'], /RTE Version: 'DPDK ([^']+)'/),
     ovs: versionOf('ovs-vswitchd', ['--version'], /\) ([\d.]+)/),
     hugepages: hasHugepages(),

@@ -1,11 +1,11 @@
-/** `--report DIR`: a Markdown page with the tables, the plots as SVG files beside it, and the JSON that both are from. */
+/** `--report DIR`: writes a Markdown page with the tables, the plots as SVG files, and the JSON. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { plotsOf } from './plots.js';
 import type { Report, Reports, Row } from './report.js';
 import { doubts, moreLines, shown } from './table.js';
 
-/** Writes the pages of a run; returns the files. The folder is made where there is none. */
+/** Writes the pages of a run, and makes the folder. Returns the paths of the files. */
 export function writePages(folder: string, done: Report | Reports): string[] {
   mkdirSync(folder, { recursive: true });
   const files: string[] = [];
@@ -30,8 +30,8 @@ export function writePages(folder: string, done: Report | Reports): string[] {
       '',
       ...Object.entries(done.machine).map(([name, value]) => `- ${name}: ${value}`),
       '',
-      'Medians of the windows, with the least and the most. A ratio above 1 means that tspmd is better. Nothing can be',
-      'concluded from the rows in doubt: the machine was too noisy.',
+      'Figures are medians of the windows, with minimum and maximum. A ratio above 1 means that tspmd is better. Rows in doubt',
+      'are not conclusive, because the machine was too noisy.',
       '',
       ...sections.flat(),
       ...(missing.length > 0 ? ['## Not measured', '', ...missing.map(([what, why]) => `- ${what}: ${why}`), ''] : []),

@@ -1,4 +1,4 @@
-/** The figures of a report as plots: SVG, drawn by echarts without a browser. */
+/** Draws the figures of a report as SVG plots. echarts does this without a browser. */
 import { BarChart, LineChart } from 'echarts/charts';
 import { GridComponent, LegendComponent, TitleComponent } from 'echarts/components';
 import { init, use } from 'echarts/core';
@@ -29,7 +29,10 @@ interface Axes {
 const SIZE = { width: 760, height: 420 };
 const OURS = 'tspmd';
 
-/** The plots of a report: lines against burst where rows have bursts, distributions where they have one, else bars. */
+/**
+ * Draws the plots of a report: lines over the burst for rows with bursts, a distribution for rows with a curve, and bars for all
+ * other rows.
+ */
 export function plotsOf({ benchmark, rows }: Report): Plot[] {
   const distributed = rows.filter(hasCurve);
   const byBurst = rows.filter(({ name }) => burstOf(name) !== null);
@@ -43,7 +46,7 @@ export function plotsOf({ benchmark, rows }: Report): Plot[] {
   return [...lines, ...(distributed.length > 0 ? [curvePlot(benchmark, distributed)] : []), ...bars];
 }
 
-/** `tx/64/32/split` -> group tx-split, series 64 B, burst 32; `spsc-1thread/32` -> group spsc-1thread. */
+/** Reads a row's name: `tx/64/32/split` is group tx-split, series 64 B, burst 32; `spsc-1thread/32` is group spsc-1thread. */
 function burstOf(name: string): { group: string; series: string; burst: number } | null {
   const [, kind, bytes, burst, ring] = name.match(/^([a-z-]+)\/(\d+)\/(\d+)\/(split|packed)$/) ?? [];
   if (kind !== undefined) return { group: `${kind}-${ring}`, series: ` ${bytes} B`, burst: Number(burst) };
@@ -75,7 +78,7 @@ type Curves = Record<string, { curve: [number, number][] }>;
 
 const hasCurve = ({ more }: Row): boolean => Object.values((more ?? {}) as Partial<Curves>).some((each) => each?.curve);
 
-/** How many round trips took longer: on logarithmic axes, as all that matters is in the last percents. */
+/** Draws how many round trips took longer. The axes are logarithmic, because only the slowest ones matter. */
 function curvePlot(benchmark: string, rows: readonly Row[]): Plot {
   const series = rows.flatMap(({ name, more }) =>
     Object.entries(more as Curves).map(([contestant, { curve }]) => ({
@@ -130,7 +133,7 @@ function draw(name: string, title: string, option: object): Plot {
     });
     return { name, title, svg: chart.renderToSVGString() };
   } finally {
-    // It has a timer, which would keep the process.
+    // Its timer would keep the process alive.
     chart.dispose();
   }
 }

@@ -1,8 +1,7 @@
-/** What every benchmark gives: rows of figures, ours next to the peers', as JSON for programs. For people: table.ts. */
+/** The result of a benchmark: rows with our figures and those of the peers. The JSON has these fields. */
 import type { MachineFacts } from './machine.js';
-import type { Noise } from './noise.js';
 
-/** Some windows of measurement, summed up. */
+/** The values of some windows, summed up. */
 export interface Figure {
   readonly median: number;
   readonly min: number;
@@ -10,13 +9,22 @@ export interface Figure {
   readonly unit: string;
 }
 
+/** Whether the machine was quiet enough for a row. */
+export interface Noise {
+  /** False when the machine was too noisy to trust the ratio. */
+  readonly conclusive: boolean;
+  /** Why it is not conclusive, one clause each. */
+  readonly reasons: readonly string[];
+  /** The round trip of a cache line between the two CPUs, before and after; null when the CPUs had no time for it. */
+  readonly coreToCoreNs?: { readonly before: number | null; readonly after: number | null };
+}
+
 export interface Row {
   readonly name: string;
   readonly ours: Figure;
   readonly peers: Readonly<Record<string, Figure>>;
-  /** Medians, ours by theirs or, of what less is better of, theirs by ours; above 1 ours is better. */
+  /** Ratio of the medians. Above 1, tspmd is better, also when less is better. */
   readonly ratio: Readonly<Record<string, number>>;
-  /** Whether the ratio can be believed. */
   readonly noise?: Noise | undefined;
   /** Further figures of this benchmark, by name. */
   readonly more?: Readonly<Record<string, unknown>> | undefined;
@@ -29,18 +37,21 @@ export interface Report {
   readonly rows: readonly Row[];
 }
 
-/** What `npm run bench -- all` gives: a report a benchmark, and why there are not more. */
+/** The JSON of `npm run bench -- all --json`: one report per benchmark, and why some are missing. */
 export interface Reports {
   readonly benchmark: 'all';
   readonly machine: MachineFacts;
-  /** The rows of all of them. */
+  /** The rows of all reports. */
   readonly rows: readonly Row[];
   readonly reports: readonly Report[];
-  /** Benchmark -> what it needs that this machine has not, or what went wrong with it. */
+  /** By benchmark: what this machine lacks for it, or the error. */
   readonly notMeasured: Readonly<Record<string, string>>;
 }
 
-/** @param windows at least one value */
+/**
+ * Sums the values of windows up.
+ * @param windows at least one value
+ */
 export function figure(windows: readonly number[], unit: string): Figure {
   const sorted = [...windows].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
@@ -48,9 +59,10 @@ export function figure(windows: readonly number[], unit: string): Figure {
   return { median, min: sorted[0], max: sorted.at(-1)!, unit };
 }
 
-/** What of its figures is better. */
+/** Whether a larger or a smaller figure is better. */
 export type Better = 'more' | 'less';
 
+/** Makes a row, with the ratios of its medians. */
 export function row(
   name: string,
   ours: Figure,

@@ -1,12 +1,12 @@
-/** A report as a table that a person can read. */
+/** Renders a report as a text table. */
 import Table from 'cli-table3';
-import { isSpread } from './noise.js';
+import { isSpread, SPREAD } from '../common/noise.js';
 import type { Figure, Report, Row } from './report.js';
 
-/** Why nothing can be concluded from a row; empty when something can. */
+/** Returns why a row is not conclusive; empty when it is. */
 export function doubts({ ours, peers, noise }: Row): readonly string[] {
   if (noise) return noise.reasons;
-  return [ours, ...Object.values(peers)].some(isSpread) ? ['the windows lie further apart than their median'] : [];
+  return [ours, ...Object.values(peers)].some(isSpread) ? [SPREAD] : [];
 }
 
 export function render({ benchmark, machine, rows }: Report): string {
@@ -17,7 +17,7 @@ export function render({ benchmark, machine, rows }: Report): string {
   const notes: string[] = [];
   for (const row of rows) {
     const why = doubts(row);
-    if (why.length > 0) notes.push(`* ${row.name}: no conclusion, too much noise: ${why.join('; ')}`);
+    if (why.length > 0) notes.push(`* ${row.name}: not conclusive: ${why.join('; ')}`);
     const mark = why.length > 0 ? ' *' : '';
     const peers = Object.entries(row.peers);
     if (peers.length === 0) table.push([row.name, shown(row.ours), '-', '-', `-${mark}`]);
@@ -36,7 +36,7 @@ export function render({ benchmark, machine, rows }: Report): string {
   ].join('\n');
 }
 
-/** What rows have besides their figures, a line each. */
+/** Returns the further figures of rows, one line each. */
 export function moreLines(rows: readonly Row[]): string[] {
   const show = (value: unknown): string => {
     if (typeof value !== 'object' || value === null) return String(value);
@@ -50,9 +50,9 @@ export function moreLines(rows: readonly Row[]): string[] {
   );
 }
 
-/** A figure with the unit scaled: `15.60 Mframes/s (14.90 to 16.02)`. */
+/** Formats a figure with a scaled unit: `15.60 Mframes/s (14.90 to 16.02)`. */
 export function shown({ median, min, max, unit }: Figure): string {
-  // Of times there are no thousands.
+  // Microseconds are not scaled.
   const [factor, prefix] = unit.startsWith('us')
     ? [1, '']
     : median >= 1e6

@@ -1,11 +1,11 @@
-/** `bench -- rings`: the ring between our threads next to DPDK's rte_ring and to npm's ringbuf.js. */
+/** `bench -- rings`: compares the ring between our threads with DPDK's rte_ring and with ringbuf.js of npm. */
 import { createRequire } from 'node:module';
 import { isInstalled } from '../../scripts/programs.js';
+import { BenchProcess } from '../common/bench-process.js';
 import { type Benchmark, measureEach, type Plan } from '../common/benchmark.js';
 import { allowedCpus, benchCpus } from '../common/cpus.js';
-import { Served } from '../common/serve.js';
+import { NoiseGuard } from '../common/noise.js';
 import { timing } from '../common/windows.js';
-import { NoiseGuard } from '../report/noise.js';
 import { figure, type Row, row } from '../report/report.js';
 import type { Setup } from './contestant.js';
 import type { Kind, Window } from './ring.js';
@@ -28,7 +28,7 @@ function hasRingbuf(): boolean {
 
 async function measureRow(
   { name, threads, burst }: (typeof ROWS)[number],
-  contestants: ReadonlyMap<Kind, Served>,
+  contestants: ReadonlyMap<Kind, BenchProcess>,
   rteRing: readonly RteRing[],
   plan: Plan,
 ): Promise<Row> {
@@ -53,7 +53,7 @@ async function measureRow(
 }
 
 export const rings: Benchmark = {
-  summary: 'elements a second through a ring, by one thread and between two, against rte_ring and ringbuf.js',
+  summary: 'elements per second through a ring, in one thread and between two, against rte_ring and ringbuf.js',
   rows: ROWS.map(({ name }) => name),
 
   missing(rows) {
@@ -66,7 +66,7 @@ export const rings: Benchmark = {
   async measure(rows, plan) {
     const { windows } = timing(plan.isQuick);
     const rteRing: RteRing[] = [];
-    // A run has all of DPDK's figures.
+    // One run gives DPDK's figures for all rows.
     const runs = async (count: number): Promise<void> => {
       for (let i = 0; i < count; i++) {
         plan.stop.throwIfAborted();
@@ -75,17 +75,17 @@ export const rings: Benchmark = {
       }
     };
     const { common, contestant } = benchCpus();
-    const contestants = new Map<Kind, Served>();
+    const contestants = new Map<Kind, BenchProcess>();
     try {
       for (const kind of KINDS) {
         const setup: Setup = { kind, cpus: [contestant, common] };
-        contestants.set(kind, await Served.start('rings/contestant.js', setup));
+        contestants.set(kind, await BenchProcess.start('rings/contestant.js', setup));
       }
       await runs(windows);
       const selected = ROWS.filter(({ name }) => rows.includes(name));
       return await measureEach(selected, plan, (each) => measureRow(each, contestants, rteRing, plan));
     } finally {
-      await Promise.allSettled([...contestants.values()].map((served) => served.stop()));
+      await Promise.allSettled([...contestants.values()].map((contestant) => contestant.stop()));
     }
   },
 };

@@ -1,15 +1,15 @@
 /**
- * A ring of ours or of npm's ringbuf.js, in a process of its own: packets (a handle and a length each) through
- * the ring, by one thread or from one to another. Asked `THREADS BURST MILLISECONDS`, it answers with elements a second.
+ * Our ring or that of ringbuf.js, in a process of its own. Packets (a handle and a length) go through the ring, in one thread or
+ * from one thread to another. It answers a request of THREADS BURST MILLISECONDS with elements per second.
  */
 import { Worker } from 'node:worker_threads';
 import { pinPollingThread } from '../../drivers/libc/index.js';
-import { serve } from '../common/serve.js';
+import { answerRequests } from '../common/bench-process.js';
 import { type Kind, openRing, ROUNDS, runWindow, type Side, WARM_UP_MS, type Window } from './ring.js';
 
 export interface Setup {
   readonly kind: Kind;
-  /** Where each end runs. */
+  /** The CPU of each end. */
   readonly cpus: readonly [number, number];
 }
 
@@ -48,7 +48,7 @@ async function twoThreads(burst: number, milliseconds: number): Promise<Window> 
   }
 }
 
-serve(
+answerRequests(
   ([threads, burst, milliseconds]) =>
     threads === '1' ? oneThread(Number(burst), Number(milliseconds)) : twoThreads(Number(burst), Number(milliseconds)),
   () => process.exit(),

@@ -1,17 +1,17 @@
-/** Our ring and npm's ringbuf.js with the same few methods, so that both are measured by the same loops. */
+/** Our ring and ringbuf.js of npm behind one interface, so that the same loops measure both. */
 import { SpscRing } from '../../rings/spsc-ring.js';
 
 export type Kind = 'tspmd' | 'ringbuf.js';
 
 export interface Ring {
   readonly memory: SharedArrayBuffer;
-  /** Puts a burst in, or what there is room for. */
+  /** Puts a burst into the ring, or as many elements as there is room for. */
   put(): void;
-  /** Takes a burst out, or what there is; returns how many elements. */
+  /** Takes a burst out of the ring, or as many elements as there are. Returns how many. */
   take(): number;
 }
 
-/** One end of a ring between two threads: what a worker is given. */
+/** One end of a ring between two threads: the data of a worker. */
 export interface Side {
   readonly kind: Kind;
   readonly memory: SharedArrayBuffer;
@@ -22,16 +22,16 @@ export interface Side {
 }
 
 export interface Window {
-  /** Elements a second. */
+  /** Elements per second. */
   readonly rate: number;
-  /** How much of a CPU each thread got. */
+  /** The part of a CPU that each thread got. */
   readonly share: number;
 }
 
 /**
- * Runs `turn` for a time.
+ * Calls `turn` for a while.
  * @param turn returns how many elements came out of the ring
- * @param threads of the process, all spinning
+ * @param threads number of spinning threads in the process
  */
 export function runWindow(turn: () => number, milliseconds: number, threads: number): Window {
   const cpu = process.cpuUsage();
@@ -46,12 +46,12 @@ export function runWindow(turn: () => number, milliseconds: number, threads: num
   return { rate: elements / ((now - start) / 1000), share: (user + system) / 1000 / (now - start) / threads };
 }
 
-/** Before the window; longer than the compiler needs. */
+/** Warm-up before a window in ms. V8 needs less to compile the loop. */
 export const WARM_UP_MS = 100;
-/** Turns of a loop between two looks at the clock. */
+/** Rounds of a loop between two looks at the clock. */
 export const ROUNDS = 2000;
 
-/** Elements. DPDK's test has a ring of 4096, too. */
+/** Elements in the ring, as in DPDK's test. */
 export const CAPACITY = 4096;
 const ELEMENT_WORDS = 2;
 
@@ -78,7 +78,7 @@ class OurRing implements Ring {
   }
 }
 
-/** What is used of a RingBuffer of ringbuf.js. */
+/** The methods of ringbuf.js that are used. */
 interface RingBuffer {
   push(elements: Uint32Array): number;
   pop(elements: Uint32Array): number;
@@ -104,12 +104,15 @@ class TheirRing implements Ring {
   }
 }
 
-/** @param memory of the other end; without it the ring is made */
+/**
+ * Opens a ring.
+ * @param memory that of the ring which the other end has made; default: makes a new ring
+ */
 export async function openRing(kind: Kind, burst: number, memory?: SharedArrayBuffer): Promise<Ring> {
   if (kind === 'tspmd') {
     return new OurRing(memory ?? new SharedArrayBuffer(SpscRing.bytesFor(CAPACITY)), burst);
   }
-  // Only where it is measured: ours must run without it.
+  // Imported on demand, so that our ring can be measured without this package.
   const { RingBuffer } = await import('ringbuf.js');
   const shared = memory ?? RingBuffer.getStorageForCapacity(CAPACITY * ELEMENT_WORDS, Uint32Array);
   return new TheirRing(new RingBuffer(shared, Uint32Array), shared, burst);

@@ -1,9 +1,9 @@
 /**
- * DPDK's rte_ring by its own test: `dpdk-test`, ring_perf_autotest. It prints cycles, of which this makes elements (pointers,
- * eight bytes) a second:
- * - one thread: cycles of an enqueue and a dequeue of a burst, together;
- * - two threads: cycles an element of the one thread plus those of the other. Both take equally long, as one waits for the
- *   other, so half of the sum is what an element takes.
+ * Measures DPDK's rte_ring with its own test, ring_perf_autotest of `dpdk-test`. The test prints cycles, which are converted to
+ * elements (pointers of eight bytes) per second:
+ * - one thread: cycles of the enqueue and the dequeue of a burst together;
+ * - two threads: cycles per element of both threads together. Both take equally long, because one waits for the other, so an
+ *   element takes half of the sum.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,11 +11,11 @@ import { join } from 'node:path';
 import { Child } from '../../scripts/child.js';
 import { benchCpus } from '../common/cpus.js';
 
-/** Row -> elements a second. The test has bursts of 1 (one thread only), 8 and 32. */
+/** Elements per second by row. The test has bursts of 1 (one thread only), 8 and 32. */
 export type RteRing = ReadonlyMap<string, number>;
 
 const TIMEOUT_MS = 60_000;
-/** What follows the part that is of use: rings with larger elements. */
+/** The output up to here is enough. Rings with larger elements follow. */
 const ENOUGH = /two physical cores[\s\S]*?MP\/MC: bulk \(size: 32\): [\d.]+|Test (?:OK|Failed)/;
 
 export async function measureRteRing(): Promise<RteRing> {
@@ -34,7 +34,7 @@ export async function measureRteRing(): Promise<RteRing> {
   }
 }
 
-/** @param output of the test */
+/** Reads the output of the test. */
 export function parse(output: string): RteRing {
   const hertz = 1000 * Number(output.match(/TSC frequency is ~(\d+) KHz/)?.[1]);
   const rates = new Map<string, number>();

@@ -1,11 +1,11 @@
-/** One end of a ring between two threads. The consumer counts, and says how many elements came a second. */
+/** One end of a ring between two threads. The consumer measures elements per second. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { pinPollingThread } from '../../drivers/libc/index.js';
 import { openRing, type Ring, ROUNDS, runWindow, type Side, WARM_UP_MS } from './ring.js';
 
 const { kind, memory, burst, cpu, role, milliseconds } = workerData as Side;
 
-/** Until the thread is terminated. */
+/** Produces until the thread is terminated. */
 function produce(ring: Ring): never {
   for (;;) ring.put();
 }

@@ -1,6 +1,6 @@
 /**
- * `bench -- rss`: hashes a second of soft RSS next to DPDK's `rte_softrss`, the hash that a C program would use in its
- * place; what a whole frame costs; and how evenly random flows spread over 2 to 16 cores.
+ * `bench -- rss`: compares hashes per second of soft RSS with DPDK's `rte_softrss`, and measures the cost of a whole frame, and
+ * how evenly random flows spread over 2 to 16 cores.
  */
 import { setImmediate as breathe } from 'node:timers/promises';
 import type { Benchmark, Plan } from '../common/benchmark.js';
@@ -16,19 +16,19 @@ const HASHES: readonly WorkName[] = KINDS.flatMap((kind) => VERSIONS.map((versio
 const hashName = ({ kind, version }: WorkName): string => `${kind}/ipv${version}`;
 const splitName = (cores: number): string => `split/${cores}`;
 
-/** A contestant's median of so many slices is the window's figure: most slices are short enough to end undisturbed. */
+/** A window's figure is the median of this many slices. A slice is so short that most slices are not disturbed. */
 const SLICES = 15;
 
-/** Milliseconds. */
+/** Times in milliseconds. */
 const timing = (isQuick: boolean): { windows: number; slice: number; warmUp: number; flows: number } =>
   isQuick
     ? { windows: 3, slice: 2, warmUp: 200, flows: 100_000 }
     : { windows: 9, slice: 4, warmUp: 1000, flows: 1_000_000 };
 
-/** Runs for a slice; returns nanoseconds a tuple. */
+/** Runs for a slice. Returns nanoseconds per tuple. */
 type Contestant = (ms: number) => Promise<number>;
 
-/** All contestants in turns, slice by slice; returns the windows of each. */
+/** Runs all contestants in turns, slice by slice. Returns the windows of each. */
 async function alternate(contestants: readonly Contestant[], { isQuick, stop }: Plan): Promise<number[][]> {
   const { windows, slice } = timing(isQuick);
   const results = contestants.map((): number[] => []);
@@ -63,7 +63,7 @@ async function measureHash(name: WorkName, plan: Plan): Promise<Row> {
   }
 }
 
-/** Three contestants hash the same tuples; that they get the same hashes is checked. */
+/** Compares three contestants on the same tuples, and checks that they get the same hashes. */
 async function compare(thread: HashThread, name: string, plan: Plan): Promise<Row> {
   const { key, bytes, wordsPerTuple, all: expected } = thread.tuples;
   const peer = new SoftRss(key, bytes, wordsPerTuple);
@@ -71,13 +71,13 @@ async function compare(thread: HashThread, name: string, plan: Plan): Promise<Ro
     const peers = FUNCTIONS.map((other): Contestant => {
       return async (ms) => {
         const { ns, all } = await peer.measure(other, ms);
-        if (all !== expected) throw new Error(`${name}: ${other} has other hashes than tspmd`);
+        if (all !== expected) throw new Error(`${name}: ${other} and tspmd have different hashes`);
         return ns;
       };
     });
     const [ours, ...theirs] = await alternate([(ms) => thread.measure(ms), ...peers], plan);
     const times = FUNCTIONS.map((other, i) => `${other} ${middle(theirs[i])}`);
-    plan.progress(`${name}: ns a tuple: tspmd ${middle(ours)}, ${times.join(', ')}`);
+    plan.progress(`${name}: ns per tuple: tspmd ${middle(ours)}, ${times.join(', ')}`);
     return row(name, toFigure(ours), Object.fromEntries(FUNCTIONS.map((other, i) => [other, toFigure(theirs[i])])));
   } finally {
     await peer.close();
@@ -86,7 +86,7 @@ async function compare(thread: HashThread, name: string, plan: Plan): Promise<Ro
 
 async function alone(thread: HashThread, name: string, plan: Plan): Promise<Row> {
   const [ours] = await alternate([(ms) => thread.measure(ms)], plan);
-  plan.progress(`${name}: ns a packet: tspmd ${middle(ours)}`);
+  plan.progress(`${name}: ns per packet: tspmd ${middle(ours)}`);
   return row(name, toFigure(ours), {});
 }
 
@@ -98,7 +98,7 @@ async function split(cores: number, { isQuick, stop }: Plan): Promise<Row> {
 }
 
 export const rss: Benchmark = {
-  summary: 'soft RSS: hashes a second, against rte_softrss; the split over 2 to 16 cores',
+  summary: 'soft RSS: hashes per second, against rte_softrss; how evenly flows spread over 2 to 16 cores',
   rows: [...HASHES.map(hashName), ...CORES.map(splitName)],
 
   missing(rows) {

@@ -1,4 +1,4 @@
-/** Our contestant: see hashing.worker.ts. */
+/** Our contestant in `bench -- rss`, the thread of hashing.worker.ts. */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { Tuples, WorkName } from './hashing.js';
@@ -8,7 +8,7 @@ const WORKER = new URL('./hashing.worker.js', import.meta.url);
 export class HashThread {
   private constructor(
     private readonly worker: Worker,
-    /** What it hashes (of `toeplitz`), and the XOR of all hashes. */
+    /** The tuples that it hashes (only with `toeplitz`), and the XOR of all hashes. */
     readonly tuples: Tuples & { readonly all: number },
   ) {}
 
@@ -18,7 +18,7 @@ export class HashThread {
     return new HashThread(worker, tuples);
   }
 
-  /** Hashes for about `ms`; returns nanoseconds a tuple. */
+  /** Hashes for about `ms`. Returns nanoseconds per tuple. */
   async measure(ms: number): Promise<number> {
     const answer = once(this.worker, 'message');
     this.worker.postMessage(ms);

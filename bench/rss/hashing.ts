@@ -1,4 +1,6 @@
-/** What is measured of soft RSS, on random tuples: few enough for the cache, too many for a predictor to learn. */
+/**
+ * The work of `bench -- rss` on random tuples. They are few enough for the cache, and too many for the branch predictor to learn.
+ */
 
 import { BURST } from '../../src/link/tx-burst.js';
 import { IndirectionTable } from '../../src/rss/indirection-table.js';
@@ -11,12 +13,12 @@ import { IP_PROTOCOL_TCP } from '../../src/wire/ipv4.js';
 const TUPLES = 4096;
 const IPV4_WORDS = 3;
 const IPV6_WORDS = 9;
-/** Of buffers in which frames lie as in packet buffers: the IP header at a multiple of 4. */
+/** Distance of two frames. As in packet buffers, the IP header is at a multiple of 4. */
 const FRAME_STRIDE = 128;
 const FRAME_OFFSET = 62;
 const CORES = 4;
 
-/** What the receiving loop hashes: with layer `ethernet` frames, with layer `ip` packets that it knows are IP. */
+/** What the receiving loop hashes: frames with layer `ethernet`, IP packets with layer `ip`. */
 export type Hashed = 'frame' | 'packet';
 
 export interface WorkName {
@@ -24,7 +26,7 @@ export interface WorkName {
   readonly version: 4 | 6;
 }
 
-/** Structured-cloneable: what is hashed. */
+/** The input of the hash. It can be sent to another thread. */
 export interface Tuples {
   readonly key: Uint8Array;
   /** All tuples, in network order. */
@@ -34,7 +36,7 @@ export interface Tuples {
 
 export interface Work extends Partial<Tuples> {
   readonly tuples: number;
-  /** Hashes all tuples once. Returns what depends on all hashes, so that V8 can't leave one out. */
+  /** Hashes all tuples once. The result depends on all hashes, so that V8 cannot omit one. */
   run(): number;
 }
 
@@ -59,7 +61,7 @@ const hashIpv6 =
   (): number => {
     let all = 0;
     for (let at = 0; at < TUPLES * IPV6_WORDS; at += IPV6_WORDS) {
-      // Written out: V8 does not unroll a loop.
+      // Written out, because V8 does not unroll loops.
       tuple[0] = words[at];
       tuple[1] = words[at + 1];
       tuple[2] = words[at + 2];
@@ -74,7 +76,7 @@ const hashIpv6 =
     return all;
   };
 
-/** The hash alone, over tuples that lie packed: what rte_softrss does. `run` returns the XOR of their hashes. */
+/** The hash of packed tuples alone, as rte_softrss computes it. `run` returns the XOR of all hashes. */
 export function toeplitzWork(version: 4 | 6): Work & Tuples {
   const key = parseRssKey('microsoft');
   const toeplitz = createToeplitz(key);
@@ -101,7 +103,7 @@ function chooseCores(rss: Rss, hashed: Hashed, length: number): () => number {
   };
 }
 
-/** From a frame or a packet to its core, as the Rx loop does it: headers looked at, tuple put in order, hash, table. */
+/** From a frame or a packet to its core, as in the receiving loop: reads the headers, orders the tuple, hashes, reads the table. */
 export function coreWork(hashed: Hashed, version: 4 | 6): Work {
   const u32 = randomWords((TUPLES * FRAME_STRIDE) / 4);
   const u8 = new Uint8Array(u32.buffer);
@@ -118,7 +120,7 @@ export function coreWork(hashed: Hashed, version: 4 | 6): Work {
   return { tuples: TUPLES, run: chooseCores(rss, hashed, length) };
 }
 
-/** Runs the work for about `ms`; returns nanoseconds a tuple. */
+/** Runs the work for about `ms`. Returns nanoseconds per tuple. */
 export function measureNs({ tuples, run }: Work, ms: number): number {
   const start = performance.now();
   let rounds = 0;
@@ -132,8 +134,8 @@ export function measureNs({ tuples, run }: Work, ms: number): number {
 }
 
 /**
- * How far the busiest or the idlest of `cores` is from an even share of random TCP flows, in percent of all flows. The
- * 128 entries of the table can't be divided evenly among all numbers of cores: up to one entry, 0.8 %, is due to that.
+ * Returns how far the core with the most or the fewest random TCP flows is from an even share, in percent of all flows. Up to
+ * 0.8 %, one entry, is because 128 entries cannot be divided evenly among every number of cores.
  */
 export function largestDeviation(cores: number, flows: number): number {
   const empty = new Uint32Array(new SharedArrayBuffer(4));

@@ -1,9 +1,9 @@
 /*
- * DPDK's rte_softrss and rte_softrss_be (the same with a key that was converted before), as its headers have them.
+ * Measures rte_softrss and rte_softrss_be (the same with a converted key) of DPDK's headers.
  *
- * softrss FILE WORDS: FILE has a key of 40 bytes, then tuples of WORDS 32-bit words each, in network order. For each
- * line "MS FUNCTION" of input (FUNCTION 0: rte_softrss, 1: rte_softrss_be) hashes them all over and over for MS
- * milliseconds, and prints "LINE: NANOSECONDS XOR", the time a tuple and the XOR of all hashes.
+ * softrss FILE WORDS: FILE has a key of 40 bytes, and then tuples of WORDS 32-bit words each, in network order. For each input
+ * line "MS FUNCTION" (FUNCTION 0: rte_softrss, 1: rte_softrss_be), the program hashes all tuples again and again for MS
+ * milliseconds, and prints "LINE: NANOSECONDS XOR": the time per tuple, and the XOR of all hashes.
  */
 #include <arpa/inet.h>
 #include <stdint.h>
@@ -44,7 +44,7 @@ int main(int argc, char **argv) {
   }
   size_t count = fread(words, 4, MAX_WORDS, file);
   count -= count % tuple;
-  /* They take words in the host's order: whoever calls them has to swap. Not counted here. */
+  /* The functions take words in the host's byte order. The conversion is not measured. */
   for (size_t i = 0; i < count; i++) words[i] = ntohl(words[i]);
   rte_convert_rss_key((uint32_t *)key, converted_key, KEY_BYTES);
 

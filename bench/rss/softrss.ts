@@ -1,4 +1,4 @@
-/** The opponent: softrss.c, made with DPDK's headers, hashes the same tuples with the same key, in turns with us. */
+/** The peer in `bench -- rss`: softrss.c, compiled with DPDK's headers. It hashes the same tuples with the same key. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,13 +11,13 @@ const SOURCE = fileURLToPath(new URL('../../../bench/rss/softrss.c', import.meta
 const HEADERS = '/usr/include/dpdk';
 const SETUP = "run 'npm run setup:peers' as root";
 const COMPILE_TIMEOUT_MS = 60_000;
-/** Above a window's own time, on a machine that is busy. */
+/** How much longer than its slice the peer may take on a busy machine, in ms. */
 const PATIENCE_MS = 30_000;
 
 export const FUNCTIONS = ['rte_softrss', 'rte_softrss_be'] as const;
 export type Function = (typeof FUNCTIONS)[number];
 
-/** What the machine lacks for it. */
+/** Returns what the machine lacks for the peer. */
 export function missingForSoftRss(): string[] {
   const missing = isInstalled('gcc') ? [] : [`gcc (${SETUP})`];
   if (!existsSync(join(HEADERS, 'rte_thash.h'))) missing.push(`DPDK's headers in ${HEADERS} (${SETUP})`);
@@ -30,8 +30,8 @@ export class SoftRss {
   private line = 0;
 
   /**
-   * @param tuples packed, in network order
-   * @throws Error when it does not compile
+   * @param tuples packed tuples in network order
+   * @throws Error when softrss.c does not compile
    */
   constructor(key: Uint8Array, tuples: Uint8Array, wordsPerTuple: number) {
     try {
@@ -46,7 +46,7 @@ export class SoftRss {
     }
   }
 
-  /** Lets it hash for `ms`. Returns nanoseconds a tuple, and the XOR of all its hashes, signed. */
+  /** Makes the peer hash for `ms`. Returns nanoseconds per tuple, and the XOR of all hashes as a signed number. */
   async measure(name: Function, ms: number): Promise<{ ns: number; all: number }> {
     this.line++;
     this.child.write(`${ms} ${FUNCTIONS.indexOf(name)}\n`);
@@ -66,8 +66,8 @@ export class SoftRss {
 }
 
 /**
- * As Debian compiles DPDK itself. For this very processor (-march=native) rte_softrss would be slower by half on some,
- * where gcc makes vectors of its short loops, and rte_softrss_be faster by a tenth.
+ * Debian compiles DPDK with these flags. With -march=native, rte_softrss is slower by half on some processors, because gcc
+ * vectorizes its short loops, and rte_softrss_be is faster by a tenth.
  */
 const FLAGS = ['-O3', ...(process.arch === 'x64' ? ['-march=corei7'] : [])];
 

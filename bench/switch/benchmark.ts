@@ -1,40 +1,40 @@
-/** `bench -- switch`: the embedded switch next to OVS-DPDK, each on one CPU, the same frontends on another. */
+/** `bench -- switch`: compares the embedded switch with OVS-DPDK. Each switch has one CPU, and the frontends another. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Child } from '../../scripts/child.js';
 import { isOvsInstalled, Ovs } from '../../scripts/ovs.js';
+import { BenchProcess } from '../common/bench-process.js';
 import { type Benchmark, measureEach, type Plan } from '../common/benchmark.js';
 import { benchCpus } from '../common/cpus.js';
 import { hasHugepages, NO_HUGEPAGES } from '../common/hugepages.js';
-import { Served } from '../common/serve.js';
-import { alternate, Troupe, timing } from '../common/windows.js';
-import { NoiseGuard } from '../report/noise.js';
+import { NoiseGuard } from '../common/noise.js';
+import { alternate, PausableProcesses, timing } from '../common/windows.js';
 import { figure, type Row, row } from '../report/report.js';
-import { BROADCAST, macOf, type Run, SCENES, type Scene, type Setup } from './scene.js';
+import { BROADCAST, macOf, ROWS, type RowSpec, type Run, type Setup } from './rows.js';
 
 const UNIT = 'frames/s';
 const SCRIPT = fileURLToPath(new URL('../../../bess/forward_n.bess', import.meta.url));
 
 interface Pair {
   readonly name: string;
-  readonly load: Served;
+  readonly load: BenchProcess;
   readonly switch: Child;
-  readonly troupe: Troupe;
-  /** Of both; removed last. */
+  readonly processes: PausableProcesses;
+  /** Folder of both. It is removed last. */
   readonly folder: string;
 }
 
-/** A switch that has started: its process that forwards, all of its processes, its sockets. */
+/** A running switch: the process that forwards, all of its processes, and its sockets. */
 interface Started {
   readonly main: Child;
   readonly children: readonly Child[];
   readonly sockets: readonly string[];
 }
 
-async function startOurs(folder: string, { ports }: Scene): Promise<Started> {
-  // Pinned by taskset, as BESS's add_worker would; the script is the one that BESS runs.
+async function startOurs(folder: string, { ports }: RowSpec): Promise<Started> {
+  // taskset pins it, as add_worker does in BESS. BESS can run the same script.
   const cpu = String(benchCpus().common);
   const command = Child.commandLine('switch', SCRIPT, `NPORTS=${ports}`, `DIR=${folder}`, '--idle', 'spin');
   const main = Child.spawn('taskset', ['-c', cpu, ...command]);
@@ -48,7 +48,7 @@ async function startOurs(folder: string, { ports }: Scene): Promise<Started> {
   return { main, children: [main], sockets };
 }
 
-async function startOvs(folder: string, { ports }: Scene): Promise<Started> {
+async function startOvs(folder: string, { ports }: RowSpec): Promise<Started> {
   const names = Array.from({ length: ports }, (_, i) => `vhost${i + 1}`);
   const cpu = benchCpus().common;
   const ovs = await Ovs.start({ folder, ports: names.map((name) => ({ name })), cpu, hugepages: hasHugepages() });
@@ -56,7 +56,7 @@ async function startOvs(folder: string, { ports }: Scene): Promise<Started> {
   try {
     const outputs = names.map((name) => `output:${ovs.numberOf(name)}`);
     for (const [port, output] of outputs.entries()) ovs.addFlow(`dl_dst=${macOf(port)}`, output);
-    // OVS never sends a frame back to where it came from.
+    // OVS never sends a frame back to the port that it came from.
     ovs.addFlow(`dl_dst=${BROADCAST}`, outputs.join(','));
   } catch (error) {
     await Promise.allSettled(children.map((child) => child.stop()));
@@ -65,15 +65,15 @@ async function startOvs(folder: string, { ports }: Scene): Promise<Started> {
   return { main, children, sockets: names.map((name) => join(folder, name)) };
 }
 
-async function open(name: string, scene: Scene, start: typeof startOurs): Promise<Pair> {
+async function open(name: string, spec: RowSpec, start: typeof startOurs): Promise<Pair> {
   const folder = mkdtempSync(join(tmpdir(), 'tspmd-bench-'));
   let started: Started | null = null;
   try {
-    started = await start(folder, scene);
+    started = await start(folder, spec);
     const { sockets, main, children } = started;
-    const setup: Setup = { sockets, scene, cpu: benchCpus().contestant, hugepages: hasHugepages() };
-    const load = await Served.start('switch/load.js', setup);
-    return { name, load, switch: main, troupe: new Troupe([load.child, ...children]), folder };
+    const setup: Setup = { sockets, spec, cpu: benchCpus().contestant, hugepages: hasHugepages() };
+    const load = await BenchProcess.start('switch/load.js', setup);
+    return { name, load, switch: main, processes: new PausableProcesses([load.child, ...children]), folder };
   } catch (error) {
     await Promise.allSettled((started?.children ?? []).map((child) => child.stop()));
     rmSync(folder, { recursive: true, force: true });
@@ -86,7 +86,7 @@ async function rate({ load }: Pair, seconds: number): Promise<number> {
   return Math.round(frames / took);
 }
 
-/** A switch may need a while until its thread knows of new ports: OVS's tells it by another thread. */
+/** How long a switch may take until it forwards to new ports, in ms. OVS tells its thread about new ports by another thread. */
 const FLOWS_MS = 15_000;
 
 async function untilFlowing(pair: Pair): Promise<void> {
@@ -98,7 +98,7 @@ async function untilFlowing(pair: Pair): Promise<void> {
   }
 }
 
-async function compare(scene: Scene, plan: Plan): Promise<Row> {
+async function compare(spec: RowSpec, plan: Plan): Promise<Row> {
   const { windows, window, warmUp } = timing(plan.isQuick);
   const guard = await NoiseGuard.begin();
   const pairs: Pair[] = [];
@@ -107,33 +107,33 @@ async function compare(scene: Scene, plan: Plan): Promise<Row> {
       ['tspmd', startOurs],
       ['ovs-dpdk', startOvs],
     ] as const) {
-      const pair = await open(name, scene, start);
+      const pair = await open(name, spec, start);
       pairs.push(pair);
       await untilFlowing(pair);
       await rate(pair, warmUp);
-      pair.troupe.pause();
+      pair.processes.pause();
     }
     const [ours, ovs] = await alternate(pairs, windows, plan, async (pair) => {
-      pair.troupe.resume();
+      pair.processes.resume();
       try {
         return await guard.watch([pair.load.child.pid, pair.switch.pid], () => rate(pair, window));
       } finally {
-        pair.troupe.pause();
+        pair.processes.pause();
       }
     });
     const [a, b] = [figure(ours, UNIT), figure(ovs, UNIT)];
-    return row(scene.name, a, { 'ovs-dpdk': b }, { noise: await guard.end([a, b]) });
+    return row(spec.name, a, { 'ovs-dpdk': b }, { noise: await guard.end([a, b]) });
   } finally {
-    for (const { troupe, folder } of pairs) {
-      await troupe.stop().catch((error: Error) => plan.progress(error.message.split('\n', 1)[0]));
+    for (const { processes, folder } of pairs) {
+      await processes.stop().catch((error: Error) => plan.progress(error.message.split('\n', 1)[0]));
       rmSync(folder, { recursive: true, force: true });
     }
   }
 }
 
 export const switching: Benchmark = {
-  summary: 'the embedded switch: frames a second that arrive, against OVS-DPDK',
-  rows: SCENES.map(({ name }) => name),
+  summary: 'frames per second through the embedded switch, against OVS-DPDK',
+  rows: ROWS.map(({ name }) => name),
 
   missing() {
     if (isOvsInstalled()) return [];
@@ -142,7 +142,7 @@ export const switching: Benchmark = {
 
   async measure(rows, plan) {
     if (!hasHugepages()) plan.progress(NO_HUGEPAGES);
-    const scenes = SCENES.filter(({ name }) => rows.includes(name));
-    return measureEach(scenes, plan, (scene) => compare(scene, plan));
+    const specs = ROWS.filter(({ name }) => rows.includes(name));
+    return measureEach(specs, plan, (spec) => compare(spec, plan));
   },
 };

@@ -1,6 +1,6 @@
 /**
- * The frontends of `bench -- switch`, the same for both switches, in one process on one CPU: a driver a port. With unicast
- * each port sends to the next; with broadcast the first sends to all. Asked for MILLISECONDS, it answers with a {@link Run}.
+ * The frontends of `bench -- switch`: one driver per port, all in one process on one CPU. With unicast, each port sends to the
+ * next one; with broadcast, the first port sends to all. It answers a request of MILLISECONDS with a {@link Run}.
  */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { pinPollingThread } from '../../drivers/libc/index.js';
@@ -8,25 +8,25 @@ import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.
 import { VirtioNetDevice } from '../../drivers/virtio/virtio-net-device.js';
 import { FRAME_OFFSET } from '../../rings/buffer-pool.js';
 import { parseMac } from '../../src/wire/address.js';
+import { answerRequests } from '../common/bench-process.js';
 import { udpFrame } from '../common/frames.js';
-import { serve } from '../common/serve.js';
-import { BROADCAST, macOf, type Run, type Setup } from './scene.js';
+import { BROADCAST, macOf, type Run, type Setup } from './rows.js';
 
 const BURST = 32;
 const ATTEMPTS = 20;
 const RETRY_MS = 250;
-/** Destination and source, in 16-bit words. */
+/** Length of the destination and the source address in 16-bit words. */
 const ADDRESS_WORDS = 6;
 /** Rounds over all ports between two turns of the event loop. */
 const ROUNDS = 64;
 
-const { sockets, scene, cpu, hugepages } = JSON.parse(process.argv[2]) as Setup;
+const { sockets, spec, cpu, hugepages } = JSON.parse(process.argv[2]) as Setup;
 const handles = new Uint32Array(BURST);
-const frameLengths = new Uint32Array(BURST).fill(scene.bytes);
+const frameLengths = new Uint32Array(BURST).fill(spec.bytes);
 
 /**
- * Tries for some seconds. When OVS's first port gets its peer, OVS looks for the largest pool of buffers that there is memory
- * for, and while it does, there is none for what the peers of other ports need.
+ * Tries for some seconds. When the first port of OVS gets its peer, OVS searches for the largest pool of buffers that fits into
+ * memory. Meanwhile there is no memory for the peers of other ports.
  */
 async function patiently<T>(open: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
@@ -53,7 +53,7 @@ class Vm {
   static async connect(socket: string, port: number, frame: Uint8Array): Promise<Vm> {
     const mac = parseMac(macOf(port));
     const policy = hugepages ? 'require' : 'never';
-    // A ring for each port in one cache: shorter ones than the default, as both switches' peers would have.
+    // The rings are shorter than the default, so that those of all ports fit into one cache.
     const options = { mac, hugepages: policy, queueSize: 256 } as const;
     const device = await patiently(() => VirtioNetDevice.open(new VhostUserFrontend(socket), options));
     const { pool, memory } = device;
@@ -70,7 +70,7 @@ class Vm {
     for (let i = 0; i < BURST; i++) {
       const handle = pool.get();
       handles[i] = handle;
-      // What was received has left its addresses in the buffer.
+      // A received frame has overwritten the addresses in the buffer.
       const start = (pool.offsetOf(handle) + FRAME_OFFSET) >>> 1;
       for (let word = 0; word < ADDRESS_WORDS; word++) words[start + word] = addresses[word];
     }
@@ -87,15 +87,15 @@ class Vm {
 }
 
 await pinPollingThread(cpu);
-const { traffic, ports } = scene;
+const { traffic, ports } = spec;
 const vms: Vm[] = [];
 for (let port = 0; port < ports; port++) {
   const to = traffic === 'broadcast' ? BROADCAST : macOf((port + 1) % ports);
   const from = { ip: `10.0.0.${port + 1}`, mac: macOf(port) };
-  vms.push(await Vm.connect(sockets[port], port, udpFrame(scene.bytes, from, { ip: '10.0.0.100', mac: to })));
+  vms.push(await Vm.connect(sockets[port], port, udpFrame(spec.bytes, from, { ip: '10.0.0.100', mac: to })));
 }
 const senders = traffic === 'broadcast' ? vms.slice(0, 1) : vms;
-// What a switch gives back to the sender of a broadcast was asked for by nobody.
+// Broadcasts that a switch sends back to their sender do not count.
 const counted = traffic === 'broadcast' ? vms.slice(1) : vms;
 
 function total(): number {
@@ -120,7 +120,7 @@ async function run(milliseconds: number): Promise<Run> {
 }
 
 process.once('SIGTERM', () => process.exit());
-serve(
+answerRequests(
   ([milliseconds]) => run(Number(milliseconds)),
   () => process.exit(),
 );

@@ -1,19 +1,19 @@
 /**
- * `bench -- vm`: frames of 64 bytes a second, `tspmd run` next to DPDK's testpmd with its own virtio driver, in the same
- * guest, on the same NIC, with the same backend behind it. They take turns, a window each, until each has had all of its
- * windows; so a change in the machine's mood meets both.
+ * `bench -- vm`: frames of 64 bytes per second. It compares `tspmd run` with DPDK's testpmd and its virtio driver, in the same
+ * guest, on the same NIC, with the same backend. They take turns of one window each.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { whenAborted } from '../../drivers/stop-signal.js';
 import { Child } from '../../scripts/child.js';
 import { isInstalled, isReadWrite } from '../../scripts/programs.js';
 import { onPci, STARTED } from '../../scripts/testpmd.js';
 import { findGuest } from '../../scripts/vm/cache.js';
-import { aborted, type Benchmark, type Plan } from '../common/benchmark.js';
+import type { Benchmark, Plan } from '../common/benchmark.js';
 import { figure, type Row, row } from '../report/report.js';
-import { Arena, type Contestant, type GuestMode, NIC } from './arena.js';
 import { type Meter, TapMeter, VhostMeter } from './meter.js';
+import { type Contestant, type GuestMode, NIC, SharedGuest } from './shared-guest.js';
 
-interface Scene {
+interface RowSpec {
   readonly direction: 'tx' | 'rx';
   readonly mode: GuestMode;
   readonly backend: 'tap' | 'vhost-user';
@@ -21,21 +21,21 @@ interface Scene {
 
 const FRAME_BYTES = 64;
 
-/** No rx over tap: the kernel sends less than either driver can receive. No vhost-user with an IOMMU: see README. */
-const SCENES: readonly Scene[] = [
+/** docs/benchmarks.md tells why there is no rx over tap, and no vhost-user with an IOMMU. */
+const ROWS: readonly RowSpec[] = [
   { direction: 'tx', mode: 'iommu', backend: 'tap' },
   { direction: 'tx', mode: 'no-iommu', backend: 'tap' },
   { direction: 'tx', mode: 'no-iommu', backend: 'vhost-user' },
   { direction: 'rx', mode: 'no-iommu', backend: 'vhost-user' },
 ];
 
-const nameOf = ({ direction, mode, backend }: Scene): string => `${direction}/${FRAME_BYTES}/${mode}/${backend}`;
+const nameOf = ({ direction, mode, backend }: RowSpec): string => `${direction}/${FRAME_BYTES}/${mode}/${backend}`;
 const SETUP = "run 'npm run setup:peers' as root";
 
-/** Where testpmd's frames go; also ours, as the kernel's work on a broadcast is another. */
+/** The destination of testpmd's frames. Ours go there, too, because the kernel handles broadcasts in another way. */
 const SINK_MAC = '02:00:00:00:00:00';
 
-function contestants(direction: Scene['direction']): { ours: Contestant; dpdk: Contestant } {
+function contestants(direction: RowSpec['direction']): { ours: Contestant; dpdk: Contestant } {
   const app = `${direction}only`;
   const options = direction === 'tx' ? ` --app-option to=${SINK_MAC} size=${FRAME_BYTES}` : '';
   const tspmd = Child.commandLine('run', '--device', NIC, '--ip', '10.0.0.1/24', '--app', app).join(' ');
@@ -45,11 +45,11 @@ function contestants(direction: Scene['direction']): { ours: Contestant; dpdk: C
   };
 }
 
-/** Seconds. The warm-up is for the compilers: V8's, and QEMU's. */
+/** Times in seconds. V8 and QEMU compile code during the warm-up. */
 const timing = (isQuick: boolean): { windows: number; window: number; warmUp: number } =>
   isQuick ? { windows: 2, window: 1, warmUp: 1 } : { windows: 5, window: 2, warmUp: 4 };
 
-async function open({ direction, backend }: Scene): Promise<Meter> {
+async function open({ direction, backend }: RowSpec): Promise<Meter> {
   if (backend === 'tap') return new TapMeter();
   const meter = new VhostMeter(direction);
   try {
@@ -61,19 +61,19 @@ async function open({ direction, backend }: Scene): Promise<Meter> {
   return meter;
 }
 
-async function compare(scene: Scene, { isQuick, progress, stop }: Plan): Promise<Row> {
-  const name = nameOf(scene);
+async function compare(spec: RowSpec, { isQuick, progress, stop }: Plan): Promise<Row> {
+  const name = nameOf(spec);
   const { windows, window, warmUp } = timing(isQuick);
-  const meter = await open(scene);
-  // Boot, and for each turn the slowest start and stop seen on a busy machine.
-  const arena = new Arena(scene.mode, meter.netdev, 60 + windows * 2 * (warmUp + window + 30));
+  const meter = await open(spec);
+  // The time limit allows for the boot, and for slow starts and stops in each turn.
+  const guest = new SharedGuest(spec.mode, meter.netdev, 60 + windows * 2 * (warmUp + window + 30));
   const play = async (): Promise<Row> => {
-    await arena.booted();
-    const { ours, dpdk } = contestants(scene.direction);
+    await guest.booted();
+    const { ours, dpdk } = contestants(spec.direction);
     const rates = new Map<Contestant, number[]>([ours, dpdk].map((contestant) => [contestant, []]));
     for (let turn = 1; turn <= windows; turn++) {
       for (const [contestant, measured] of rates) {
-        const rate = await arena.during(contestant, async () => {
+        const rate = await guest.during(contestant, async () => {
           await sleep(warmUp * 1000);
           return meter.measure(window);
         });
@@ -85,19 +85,22 @@ async function compare(scene: Scene, { isQuick, progress, stop }: Plan): Promise
     const [a, b] = [...rates.values()].map((measured) => figure(measured.map(Math.round), 'frames/s'));
     return row(name, a, { dpdk: b });
   };
+  const ended = whenAborted(stop).then((): never => {
+    throw stop.reason;
+  });
   try {
-    return await Promise.race([play(), aborted(stop)]);
+    return await Promise.race([play(), ended]);
   } finally {
-    await arena.close();
+    await guest.close();
     await meter.close();
   }
 }
 
-const select = (rows: readonly string[]): Scene[] => SCENES.filter((scene) => rows.includes(nameOf(scene)));
+const select = (rows: readonly string[]): RowSpec[] => ROWS.filter((spec) => rows.includes(nameOf(spec)));
 
 export const vm: Benchmark = {
-  summary: 'in a guest VM: frames a second on a virtio-net PCI device, against dpdk-testpmd',
-  rows: SCENES.map(nameOf),
+  summary: 'in a guest VM: frames per second on a virtio-net PCI device, against dpdk-testpmd',
+  rows: ROWS.map(nameOf),
 
   missing(rows) {
     const missing = ['dpdk-testpmd', 'qemu-system-x86_64']
@@ -105,7 +108,7 @@ export const vm: Benchmark = {
       .map((program) => `${program} (${SETUP})`);
     if (findGuest() === undefined) missing.push(`a guest VM (${SETUP})`);
     if (select(rows).some(({ backend }) => backend === 'tap')) {
-      if (process.getuid?.() !== 0) missing.push('root (it makes a network namespace)');
+      if (process.getuid?.() !== 0) missing.push('root, to make a network namespace');
       if (!isReadWrite('/dev/net/tun')) missing.push("/dev/net/tun ('modprobe tun' makes it)");
     }
     return missing;
@@ -113,7 +116,7 @@ export const vm: Benchmark = {
 
   async measure(rows, plan) {
     const measured: Row[] = [];
-    for (const scene of select(rows)) measured.push(await compare(scene, plan));
+    for (const spec of select(rows)) measured.push(await compare(spec, plan));
     return measured;
   },
 };

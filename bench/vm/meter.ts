@@ -1,4 +1,4 @@
-/** Frames per second at the host's end of a guest's NIC: the same clock and the same counter for every contestant. */
+/** Measures frames per second at the host's end of a guest's NIC, with the same clock and counter for every contestant. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,17 +8,17 @@ import { NetworkNamespace } from '../../scripts/netns.js';
 import { Testpmd } from '../../scripts/testpmd.js';
 
 export interface Meter {
-  /** The guest's NIC, for `--netdev`. */
+  /** The `--netdev` of the guest's NIC. */
   readonly netdev: string;
-  /** Frames a second that cross to or from the guest, over a window from now on. */
+  /** Returns the frames per second to or from the guest in a window that begins now. */
   measure(seconds: number): Promise<number>;
   close(): Promise<void>;
 }
 
-/** A tap device: the frames that the Linux kernel received from the guest. */
+/** A tap device. It counts the frames that the Linux kernel gets from the guest. */
 export class TapMeter implements Meter {
   private readonly namespace = NetworkNamespace.create();
-  /** Lives in the namespace, so that its counters can be read without a program being started; ends with its input. */
+  /** A process in the namespace, through whose /proc folder the counters are read. It ends with its input. */
   private readonly anchor: Child;
   readonly netdev = `tap:tap0@${this.namespace.name}`;
 
@@ -49,19 +49,19 @@ export class TapMeter implements Meter {
   private received(): number {
     const devices = readFileSync(`/proc/${this.anchor.pid}/net/dev`, 'utf8');
     const packets = devices.match(/^ *tap0: *\d+ +(\d+)/m)?.[1];
-    if (packets === undefined) throw new Error(`the tap device is gone from its namespace, which has:\n${devices}`);
+    if (packets === undefined) throw new Error(`the namespace has no tap device any more; it has:\n${devices}`);
     return Number(packets);
   }
 }
 
-/** Longer than a period of testpmd's statistics (a second), on a machine that is busy. */
+/** How long testpmd may take to print statistics, in ms. The period is a second; a busy machine takes longer. */
 const PERIOD_TIMEOUT_MS = 10_000;
 const LOOK_MS = 20;
 
 /**
- * A vhost-user socket with DPDK's vhost library behind: the frames that it took from the guest's Tx ring, or could put into
- * its Rx ring. The latter the guest has received as well, but for a ring's length: testpmd does not count what finds the
- * ring full.
+ * A backend with DPDK's vhost library. It counts the frames that it takes from the guest's Tx ring, or puts into the guest's Rx
+ * ring. testpmd does not count frames that find the Rx ring full, so the guest has received all counted frames except those that
+ * are still in the ring.
  */
 export class VhostMeter implements Meter {
   private readonly folder = mkdtempSync(join(tmpdir(), 'tspmd-bench-'));
@@ -69,18 +69,18 @@ export class VhostMeter implements Meter {
   private readonly backend: Testpmd;
   readonly netdev = `vhost-user:${this.socket}`;
 
-  /** @param direction the guest's */
+  /** @param direction seen from the guest */
   constructor(private readonly direction: 'tx' | 'rx') {
     this.backend = Testpmd.backend(this.socket, { forward: direction === 'tx' ? 'rxonly' : 'txonly' });
   }
 
-  /** Resolves when the socket is there. */
+  /** Resolves when the socket exists. */
   started(): Promise<void> {
     return this.backend.started();
   }
 
   async measure(seconds: number): Promise<number> {
-    // The first period began before the window did.
+    // The current period began before the window.
     const first = this.backend.rates().length + 1;
     const periods = Math.max(1, Math.round(seconds));
     const deadline = performance.now() + seconds * 1000 + PERIOD_TIMEOUT_MS;

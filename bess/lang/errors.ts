@@ -1,4 +1,4 @@
-/** The one error that the language of `.bess` scripts throws: what is wrong, and where in the script. */
+/** What can be wrong with a script, and where in it. */
 
 /** A place in a script; both count from 1, and a tab is one column. */
 export interface Position {
@@ -6,14 +6,11 @@ export interface Position {
   readonly column: number;
 }
 
-/** Where a node was built before the parser knows a token: chevrotain's recording phase hands out empty tokens. */
-export const NOWHERE: Position = { line: 0, column: 0 };
-
 /**
  * A script that is wrong, or that failed. The message is one line, `file:line:column: text`.
  *
- * `kind` is 'syntax' when nothing of the script has run, else 'runtime'. `code` is the one that the host gave its error
- * (`EEXIST`, `ENOENT`), if any; the host's error itself is `cause`.
+ * `kind` is 'syntax' if the script is not in the language (then nothing of it has run), otherwise 'runtime'. `code` is
+ * the code of the host's error (`EEXIST`, `ENOENT`), if it has one; the host's error itself is `cause`.
  */
 export class BessScriptError extends Error {
   override readonly name = 'BessScriptError';
@@ -34,19 +31,53 @@ export class BessScriptError extends Error {
   }
 }
 
-/** A syntax error that does not know its file yet; never leaves `parse`. */
-export class SyntaxProblem extends Error {
+/** What is wrong with a script, before its file is known; it never leaves the language. */
+export class Problem extends Error {
+  /** @param position null while a script runs: the interpreter knows the place */
   constructor(
-    readonly position: Position,
     text: string,
+    readonly position: Position | null,
+    readonly code?: string,
+    cause?: unknown,
   ) {
-    super(text);
+    super(text, cause === undefined ? undefined : { cause });
   }
 }
 
-/** True for the error by which V8 says that its stack is full. */
-export function isStackOverflow(error: unknown): boolean {
-  return error instanceof RangeError && error.message.startsWith('Maximum call stack');
+/** The problem with a part of Python that the language does not have. */
+export function unsupported(position: Position, what: string): Problem {
+  return new Problem(`not supported by the embedded switch: ${what}`, position);
+}
+
+/** Ends a script that runs. `type` is the name of Python's exception for this mistake, and begins the message. */
+export function raise(type: string, text: string): never {
+  throw new Problem(text === '' ? type : `${type}: ${text}`, null);
+}
+
+/** The error for anything that was thrown while a script was parsed or run. */
+export function toScriptError(
+  error: unknown,
+  file: string,
+  position: Position,
+  kind: 'syntax' | 'runtime',
+): BessScriptError {
+  if (error instanceof Problem) {
+    return new BessScriptError(file, error.position ?? position, kind, error.message, error.code, error.cause);
+  }
+  // The error by which V8 says that its stack is full.
+  const isTooDeep = error instanceof RangeError && error.message.startsWith('Maximum call stack');
+  const text = isTooDeep ? 'the script is nested too deeply' : messageOf(error);
+  return new BessScriptError(file, position, kind, text, codeOf(error), error);
+}
+
+/** The text of an error of the host's. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** `EEXIST`: the code of an error of the host's or of Node's. */
+export function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
 function oneLine(text: string): string {

@@ -1,12 +1,53 @@
-/** The language of `.bess` scripts: Python's subset and BESS's sugar, run against a host that makes the modules. */
-export { bindArguments } from './arguments.js';
-export type { Script } from './ast.js';
-export { repr, str, typeName } from './describe.js';
-export { PyDict } from './dict.js';
+/**
+ * The language of `.bess` scripts: a part of Python, and BESS's sugar. docs/bess.md says what is in it.
+ *
+ * `syntax/` makes tokens of the text. Each rule of `grammar/` returns functions that do what it has read, so the syntax
+ * of a statement and what it does stand next to each other. `values/` has Python's values and operators, `library/` the
+ * functions and methods. `grammar/` imports the other three, `library/` imports `values/`, and nothing imports back.
+ */
+import { toScriptError } from './errors.js';
+import { Run, type Statement } from './grammar/run.js';
+import { parseScript } from './grammar/statements.js';
+import type { ScriptHost } from './host.js';
+import { BUILTINS, createPrint } from './library/builtins.js';
+import { createOs } from './library/os.js';
+
 export { BessScriptError } from './errors.js';
-export { BESS_ERROR } from './exceptions.js';
-export { type CallArguments, HostError, type HostObject, type ScriptHost } from './host.js';
-export { runScript } from './interpreter.js';
-export { parse } from './parse.js';
-export { fromPlain, type Plain, type PlainMap, toPlain } from './plain.js';
-export { NativeFunction, PyFloat, PyList, PyTuple, type Value } from './values.js';
+export { type Plain, type PlainMap, type ScriptHost, toPlain } from './host.js';
+export { bindArguments } from './library/functions.js';
+export { repr, str } from './values/text.js';
+export { type CallArguments, type HostObject, NativeFunction, type Value } from './values/values.js';
+
+const START = { line: 1, column: 1 };
+
+/**
+ * Parses a script. `file` is only for the messages.
+ *
+ * @throws BessScriptError for anything that is not in the language.
+ */
+export function parse(source: string, file: string): readonly Statement[] {
+  try {
+    return parseScript(source);
+  } catch (error) {
+    throw toScriptError(error, file, START, 'syntax');
+  }
+}
+
+/**
+ * Parses a script and runs it against a host.
+ *
+ * @param file stands for the script in messages
+ * @throws BessScriptError for a script that is not in the language ('syntax', and nothing of it has run), and for what
+ * fails while it runs ('runtime'). What the host has made until then is the caller's to take back.
+ */
+export function runScript(source: string, file: string, host: ScriptHost): void {
+  const body = parse(source, file);
+  const print = createPrint((line) => host.print(line));
+  const run = new Run(host, createOs(host), new Map([...BUILTINS, ['print', print]]));
+  run.names.set('__file__', file);
+  try {
+    run.execute(body);
+  } catch (error) {
+    throw toScriptError(error, file, run.position, 'runtime');
+  }
+}

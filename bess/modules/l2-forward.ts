@@ -4,6 +4,7 @@
  * As in BESS nothing is learned, and the gate that a packet came from is not excluded: the script says which address
  * lives behind which gate. An unknown address leaves by the default gate; without one the packet is dropped.
  */
+import { formatMac, macOctets } from '../../drivers/mac-address.js';
 import { MAX_BURST, type PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
 import { BessError } from '../errors.js';
 import { Batch } from './batch.js';
@@ -24,17 +25,14 @@ export interface MacEntry {
   readonly gate: number;
 }
 
-/** The six octets of a MAC address; EINVAL where it is none. Octets may have one digit, as BESS's sscanf takes them. */
-export function parseMac(text: string): Uint8Array {
-  const octets = text.trim().split(':');
-  const ok = octets.length === MAC_BYTES && octets.every((octet) => /^[0-9a-f]{1,2}$/i.test(octet));
-  if (!ok) throw new BessError('EINVAL', `${text} is not a proper mac address`);
-  return Uint8Array.from(octets, (octet) => Number.parseInt(octet, 16));
-}
+/** BESS reads a MAC address with sscanf: an octet may have one digit. */
+const MAC_FORM = /^[0-9a-f]{1,2}(:[0-9a-f]{1,2}){5}$/i;
 
-/** An address as its octets lie in `bytes`, in the usual notation. */
-export function formatMac(bytes: ArrayLike<number>): string {
-  return Array.from({ length: MAC_BYTES }, (_, i) => bytes[i].toString(16).padStart(2, '0')).join(':');
+/** Returns the six octets of a MAC address. Throws EINVAL when the text is not a MAC address. */
+export function parseMac(text: string): Uint8Array {
+  const mac = macOctets(text.trim(), MAC_FORM);
+  if (mac === null) throw new BessError('EINVAL', `${text} is not a proper mac address`);
+  return mac;
 }
 
 function headOf(mac: Uint8Array): number {

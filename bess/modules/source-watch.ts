@@ -5,8 +5,10 @@
  * Now and then one burst of each queue is looked at, the next that comes. So every station that goes on sending is found, and
  * the packet path pays one comparison per burst.
  */
+
+import { formatMac } from '../../drivers/mac-address.js';
 import type { PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
-import { formatMac, L2Forward } from './l2-forward.js';
+import { L2Forward } from './l2-forward.js';
 import type { Module } from './module.js';
 import { PortInput } from './port-inc.js';
 

@@ -5,12 +5,13 @@
  * Packets are copied out of the VM's memory before they are looked at, and go on as copies: by reference, a VM could change
  * an address after it was checked. So a port that is guarded costs one copy a packet more.
  */
+
+import { formatMac } from '../../drivers/mac-address.js';
 import { copyBetween } from '../../drivers/memory/index.js';
 import { MAX_BURST } from '../../drivers/virtio/device/packet-burst.js';
 import { ETHERNET_HEADER_BYTES } from '../../rings/buffer-pool.js';
 import { BessError } from '../errors.js';
 import { Batch, emptyBurst } from './batch.js';
-import { formatMac } from './l2-forward.js';
 import { Module } from './module.js';
 
 const PASSED = 0;

@@ -38,8 +38,8 @@ class VhostDevice implements PortDevice {
     return `the socket ${this.path} ${what}: nobody can connect to this port any more; start the switch again`;
   }
 
-  close(): void {
-    this.backend.close();
+  close(): Promise<void> {
+    return this.backend.close();
   }
 
   private changed(reason: string, kind: string): void {

@@ -1,12 +1,12 @@
 /** A `.bess` script becomes a switch. */
 import { LineWriter } from '../../drivers/log/line-writer.js';
+import type { IdlePolicy } from '../../drivers/poll-loop.js';
 import type { PeerFiles } from '../../drivers/transports/vhost-user/peer-memory.js';
 import { ScriptError } from '../errors.js';
 import { BessScriptError, runScript } from '../lang/index.js';
 import { openDevices } from '../ports/devices.js';
 import type { DeviceFactory } from '../ports/pmd-port.js';
 import { Switch } from '../switch.js';
-import type { IdlePolicy } from '../worker.js';
 import { readScript, type ScriptText } from './find.js';
 import { SwitchHost } from './host.js';
 

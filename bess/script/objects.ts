@@ -2,7 +2,7 @@
 
 import { BessError } from '../errors.js';
 import type { CallArguments, HostObject, Value } from '../lang/index.js';
-import { BESS_ERROR, NativeFunction, PyList } from '../lang/index.js';
+import { NativeFunction } from '../lang/index.js';
 import type { Module } from '../modules/module.js';
 import type { Port } from '../ports/port.js';
 import type { Switch } from '../switch.js';
@@ -25,8 +25,12 @@ class CommandResponse implements HostObject {
 
   constructor(private readonly fields: Readonly<Record<string, number[]>>) {}
 
+  attributeNames(): string[] {
+    return Object.keys(this.fields);
+  }
+
   getAttribute(name: string): Value | undefined {
-    return Object.hasOwn(this.fields, name) ? new PyList([...this.fields[name]]) : undefined;
+    return Object.hasOwn(this.fields, name) ? [...this.fields[name]] : undefined;
   }
 }
 
@@ -74,6 +78,10 @@ export class ModuleObject implements HostObject {
     return this.methods.get(name);
   }
 
+  attributeNames(): string[] {
+    return ['name', 'mclass', ...this.methods.keys()];
+  }
+
   describe(): string {
     return `${this.module.name}::${this.module.className}`;
   }
@@ -94,6 +102,10 @@ export class PortObject implements HostObject {
     if (name === 'name') return this.port.name;
     if (name === 'driver') return this.port.driver;
     return undefined;
+  }
+
+  attributeNames(): string[] {
+    return ['name', 'driver'];
   }
 
   describe(): string {
@@ -148,7 +160,11 @@ export class BessObject implements HostObject {
   }
 
   getAttribute(name: string): Value | undefined {
-    return name === 'Error' ? BESS_ERROR : this.methods.get(name);
+    return this.methods.get(name);
+  }
+
+  attributeNames(): Iterable<string> {
+    return this.methods.keys();
   }
 }
 

@@ -58,13 +58,13 @@ export function memfd(name: string, size: number, hugetlb: boolean): number {
 }
 
 /**
- * Sees to it that a file cannot become shorter (memfd_create(2), file sealing): seals it, if it is not and can be. False when
- * it cannot: a file of tmpfs or hugetlbfs, a memfd that was made without MFD_ALLOW_SEALING, a descriptor for reading only.
+ * The seals (F_SEAL_…) of a file of memory: a memfd, or a file of tmpfs or hugetlbfs. `null` for every other descriptor: this is
+ * how a file of memory is told from one that a server or a disk answers for. The kernel looks at the file alone and takes no
+ * lock (mm/memfd.c, memfd_get_seals). To add a seal, it would wait for the lock of the inode, which others can hold for long.
  */
-export function sealAgainstShrinking(fd: number): boolean {
+export function memorySeals(fd: number): number | null {
   const seals = native.fcntl(fd, c.F_GET_SEALS, 0);
-  if (seals >= 0 && (seals & c.F_SEAL_SHRINK) !== 0) return true;
-  return seals >= 0 && native.fcntl(fd, c.F_ADD_SEALS, c.F_SEAL_SHRINK) === 0;
+  return seals < 0 ? null : seals;
 }
 
 /** No machine interrupts one allocation more often than this. */

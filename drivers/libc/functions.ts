@@ -65,10 +65,14 @@ export const FUNCTIONS = {
   sendmsg: { symbol: 'sendmsg', takes: ['int', 'bytes', 'int'] },
   recvmsg: { symbol: 'recvmsg', takes: ['int', 'bytes', 'int'] },
 
+  schedGetaffinity: { symbol: 'sched_getaffinity', takes: ['int', 'word', 'bytes'] },
   schedSetaffinity: { symbol: 'sched_setaffinity', takes: ['int', 'word', 'bytes'] },
   sigaction: { symbol: 'sigaction', takes: ['int', 'bytes', 'bytes'] },
   alarm: { symbol: 'alarm', takes: ['uint'] },
   clockGettime: { symbol: 'clock_gettime', takes: ['int', 'bytes'] },
+  /** These two return the number of the error, or 0. */
+  threadCreate: { symbol: 'pthread_create', takes: ['bytes', 'bytes', 'word', 'word'] },
+  threadTryJoin: { symbol: 'pthread_tryjoin_np', takes: ['word', 'bytes'] },
   prctlName: { symbol: 'prctl', takes: ['int', 'bytes'] },
 } as const satisfies Record<string, Signature>;
 
@@ -104,6 +108,8 @@ export interface Native extends Calls<typeof FUNCTIONS> {
   errno(): number;
   /** Address of the first byte of a view. Only views over memory that V8 does not move (not small on-heap arrays). */
   address(view: ArrayBufferView): number;
+  /** Address of a function of the C library, for others to call it. */
+  functionAddress(symbol: string): number;
   /** `null` where the implementation makes no calls on other threads. */
   readonly epollWaitAsync: AsyncEpollWait | null;
 }

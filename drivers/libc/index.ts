@@ -1,3 +1,4 @@
+export { CLOSE_PATIENCE_MS, type Closer, closeInPlace, FileCloser, finishClosing, unclosed } from './closer.js';
 export * as abi from './constants.js';
 export { SystemError } from './errors.js';
 export {
@@ -8,9 +9,9 @@ export {
   eventfd,
   ioctl,
   memfd,
+  memorySeals,
   openFile,
   readTo,
-  sealAgainstShrinking,
   setNonBlocking,
   writeFrom,
 } from './files.js';

@@ -31,6 +31,8 @@ function load(): Native {
     implementation: 'koffi',
     errno: () => koffi.errno(),
     epollWaitAsync: libc.func('epoll_wait', 'int', ['int', 'void *', 'int', 'int']).async as AsyncEpollWait,
+    functionAddress: (symbol) =>
+      Number(libc.func('dlsym', 'uint64_t', ['void *', 'void *'])(null, Buffer.from(`${symbol}\0`))),
     address: (view) => Number(koffi.address(view)),
   };
 }

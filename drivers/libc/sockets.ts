@@ -10,10 +10,16 @@ import { native } from './ffi.js';
 
 /** The most descriptors that one message carries (the vhost-user memory table has 8 regions). */
 export const MAX_FDS = 8;
+/**
+ * The most that the kernel lets anybody send in one message (SCM_MAX_FD). All are received: the kernel would close those
+ * that do not fit, on this thread, and such a close can take for ever ({@link Closer}).
+ */
+const MAX_RECEIVED_FDS = 253;
 
 const SUN_PATH_BYTES = 108;
 const CMSG_HEADER = 16;
-const CONTROL_BYTES = CMSG_HEADER + MAX_FDS * 4;
+// CMSG_SPACE: rounded up to 8.
+const CONTROL_BYTES = (CMSG_HEADER + MAX_RECEIVED_FDS * 4 + 7) & ~7;
 
 function sockaddr(path: string): Uint8Array {
   const name = Buffer.from(path);
@@ -95,7 +101,7 @@ export interface Received {
   bytes: number;
   /** Descriptors that came along. The receiver owns them and must close them. */
   fds: number[];
-  /** More descriptors were sent than fit: some were lost, so the message cannot be trusted. */
+  /** This process had no number free for some descriptors: they were lost, so the message cannot be trusted. */
   truncated: boolean;
 }
 
@@ -161,7 +167,7 @@ export class MessageSocket {
     const controlLength = Number(this.header64[5]);
     if (controlLength >= CMSG_HEADER && this.control32[2] === c.SOL_SOCKET && this.control32[3] === c.SCM_RIGHTS) {
       const count = (Number(this.control64[0]) - CMSG_HEADER) >> 2;
-      for (let i = 0; i < count && i < MAX_FDS; i++) fds.push(this.control32[CMSG_HEADER / 4 + i]);
+      for (let i = 0; i < count && i < MAX_RECEIVED_FDS; i++) fds.push(this.control32[CMSG_HEADER / 4 + i]);
     }
     return { bytes, fds, truncated: (this.header32[12] & c.MSG_CTRUNC) !== 0 };
   }

@@ -7,14 +7,36 @@ import { cString } from './files.js';
 
 const CPU_SET_BYTES = 128;
 
+/** The cores that this thread might use before it was pinned, and the one since; null while it is not pinned. */
+let pin: { readonly before: Uint8Array; readonly since: Uint8Array } | null = null;
+
+const cpuSet = (): Uint8Array => new Uint8Array(new ArrayBuffer(CPU_SET_BYTES));
+
 /** Pins the calling thread (not the process) to one core. */
 export function pinThread(core: number): void {
   if (!Number.isInteger(core) || core < 0 || core >= CPU_SET_BYTES * 8) {
     throw new Error(`core ${core}: not a core number (0 to ${CPU_SET_BYTES * 8 - 1})`);
   }
-  const set = new Uint8Array(new ArrayBuffer(CPU_SET_BYTES));
-  set[core >> 3] = 1 << (core & 7);
-  check(native.schedSetaffinity(0, CPU_SET_BYTES, set), 'sched_setaffinity', `core ${core}`);
+  const before = pin?.before ?? cpuSet();
+  if (pin === null) check(native.schedGetaffinity(0, CPU_SET_BYTES, before), 'sched_getaffinity', 'this thread');
+  const since = cpuSet();
+  since[core >> 3] = 1 << (core & 7);
+  check(native.schedSetaffinity(0, CPU_SET_BYTES, since), 'sched_setaffinity', `core ${core}`);
+  pin = { before, since };
+}
+
+/**
+ * Calls `start`, which starts a thread: on the cores that this thread might use before it was pinned, so that the new one need
+ * not share the core of a loop that spins. This thread does not move meanwhile, as its core is one of them.
+ */
+export function startUnpinned<T>(start: () => T): T {
+  if (pin === null) return start();
+  native.schedSetaffinity(0, CPU_SET_BYTES, pin.before);
+  try {
+    return start();
+  } finally {
+    native.schedSetaffinity(0, CPU_SET_BYTES, pin.since);
+  }
 }
 
 /**

@@ -3,7 +3,12 @@
  * SharedArrayBuffer (`copyWithin`) and their offsets stay below 2^31, where V8 keeps them as small integers.
  *
  * The window is address space only until files are mapped into it. A peer that does not fit gets a window of its own.
+ *
+ * No window is ever given back: what a peer leaves reads as zeros and goes to the next one, so that a view of it that somebody
+ * still has does no harm, and the address space in use depends on how many peers there are at a time, not on the garbage
+ * collector. V8 takes 10 GiB of address space for a window of its own, whatever its size: all have the full one.
  */
+import { threadCpuMs } from '../libc/index.js';
 import { HUGEPAGE_BYTES, MAX_WINDOW_BYTES, MemoryWindow } from './window.js';
 
 /** 2 GiB less one hugepage: no offset reaches 2^31. */
@@ -16,7 +21,16 @@ export interface WindowRange {
   readonly offset: number;
   /** Bytes; a multiple of {@link HUGEPAGE_BYTES}. */
   readonly size: number;
+  /** What files in it are mapped in multiples of, at the most; a power of two. */
+  readonly alignment: number;
 }
+
+/** What is unmapped at a time: takes 2 us, or some 2 ms where every page of it was touched. */
+const UNMAP_BYTES = 2 ** 26;
+/** CPU time that unmapping may take in a turn of the event loop, but for the last piece. */
+const UNMAP_MS = 2;
+/** 2.5 TiB of the 128 TiB of address space that a process has. */
+const MAX_OWN_WINDOWS = 256;
 
 interface Gap {
   offset: number;
@@ -27,6 +41,9 @@ export class WindowAllocator {
   private shared: MemoryWindow | null = null;
   /** What is free of the shared window, by offset; neighbours are merged. */
   private gaps: Gap[] = [];
+  /** Windows of peers that did not fit the shared one, and how many more are in use. */
+  private readonly spare: MemoryWindow[] = [];
+  private ownInUse = 0;
 
   /** `capacity` bytes for all that share; reserved at the first allocation. */
   constructor(private readonly capacity = SHARED_WINDOW_BYTES) {}
@@ -40,13 +57,38 @@ export class WindowAllocator {
     if (!(size > 0 && size <= MAX_WINDOW_BYTES)) {
       throw new RangeError(`memory of ${bytes} bytes cannot be mapped: possible are 1 to ${MAX_WINDOW_BYTES} in all`);
     }
-    return this.fromShared(size, alignment) ?? ownWindow(size, alignment);
+    return this.fromShared(size, alignment) ?? this.fromOwn(size, alignment);
   }
 
-  /** Takes a range back: its pages are let go and it reads as zeros until someone else maps something there. */
-  release(range: WindowRange): void {
-    range.window.unmap(range.offset, range.size);
-    if (range.window !== this.shared) return;
+  /**
+   * Takes a range back: its pages are let go, and it reads as zeros until someone else maps something there. Where gigabytes of
+   * it were touched that takes some turns of the event loop, in which nobody else gets the range.
+   * @param onReleased called when the pages are let go: in most cases before this returns
+   */
+  release(range: WindowRange, onReleased: () => void = () => {}): void {
+    this.unmap(range, 0, onReleased);
+  }
+
+  private unmap(range: WindowRange, from: number, onReleased: () => void): void {
+    const enough = threadCpuMs() + UNMAP_MS;
+    const step = Math.max(UNMAP_BYTES, range.alignment);
+    for (let at = from; at < range.size; at += step) {
+      if (at > from && threadCpuMs() > enough) {
+        setImmediate(() => this.unmap(range, at, onReleased));
+        return;
+      }
+      range.window.unmap(range.offset + at, Math.min(step, range.size - at));
+    }
+    this.free(range);
+    onReleased();
+  }
+
+  private free(range: WindowRange): void {
+    if (range.window !== this.shared) {
+      this.spare.push(range.window);
+      this.ownInUse--;
+      return;
+    }
     const at = this.gaps.findIndex((gap) => gap.offset > range.offset);
     const index = at < 0 ? this.gaps.length : at;
     this.gaps.splice(index, 0, { offset: range.offset, size: range.size });
@@ -70,9 +112,36 @@ export class WindowAllocator {
       if (before > 0) rest.push({ offset: gap.offset, size: before });
       if (after > 0) rest.push({ offset: offset + size, size: after });
       this.gaps.splice(i, 1, ...rest);
-      return { window: this.shared, offset, size };
+      return { window: this.shared, offset, size, alignment };
     }
     return null;
+  }
+
+  private fromOwn(size: number, alignment: number): WindowRange {
+    let at = this.spare.findIndex((window) => fits(window, size, alignment));
+    if (at < 0) at = this.spare.push(this.reserveOwn(size, alignment)) - 1;
+    const window = this.spare[at];
+    if (!fits(window, size, alignment)) {
+      throw new RangeError(`memory of ${size} bytes, aligned to ${alignment}, does not fit ${MAX_WINDOW_BYTES} bytes`);
+    }
+    this.spare.splice(at, 1);
+    this.ownInUse++;
+    return { window, offset: alignedOffset(window, 0, alignment), size, alignment };
+  }
+
+  /** The full size, so that it also fits the peers that come later; what is needed where a limit (ulimit -v) allows no more. */
+  private reserveOwn(size: number, alignment: number): MemoryWindow {
+    const windows = this.spare.length + this.ownInUse;
+    if (windows >= MAX_OWN_WINDOWS) {
+      throw new RangeError(
+        `memory of ${size} bytes: all ${windows} windows of address space are in use, or do not fit`,
+      );
+    }
+    try {
+      return MemoryWindow.reserve(MAX_WINDOW_BYTES);
+    } catch {
+      return MemoryWindow.reserve(Math.min(size + alignment - HUGEPAGE_BYTES, MAX_WINDOW_BYTES));
+    }
   }
 
   private mergeWithNext(index: number): void {
@@ -84,13 +153,8 @@ export class WindowAllocator {
   }
 }
 
-function ownWindow(size: number, alignment: number): WindowRange {
-  const window = MemoryWindow.reserve(Math.min(size + alignment - HUGEPAGE_BYTES, MAX_WINDOW_BYTES));
-  const offset = alignedOffset(window, 0, alignment);
-  if (offset + size > window.size) {
-    throw new RangeError(`memory of ${size} bytes, aligned to ${alignment}, does not fit ${MAX_WINDOW_BYTES} bytes`);
-  }
-  return { window, offset, size };
+function fits(window: MemoryWindow, size: number, alignment: number): boolean {
+  return alignedOffset(window, 0, alignment) + size <= window.size;
 }
 
 function alignedOffset(window: MemoryWindow, offset: number, alignment: number): number {

@@ -1,7 +1,7 @@
 /**
- * The declarations of the package: one file per export, which needs no types but TypeScript's own library
- * (`lib: ["ES2022"]`): not those of Node, which a program may have in another version or not at all. What a module imports
- * from the module of another export is imported from that one's file: a `Core` of `tspmd/testing` is a `Core` of `tspmd`.
+ * Makes the declarations of the package: one file per export. Such a file needs only TypeScript's own library
+ * (`lib: ["ES2022"]`), not the types of Node, which a program may have in another version or not at all. A type that belongs
+ * to another export is imported from the file of that export: the `Core` of `tspmd/testing` is the `Core` of `tspmd`.
  */
 import { writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -9,17 +9,17 @@ import { rollup } from 'rollup';
 import { dts } from 'rollup-plugin-dts';
 import { BUNDLE, DIST, EXPORTS, type PackageExport } from './exports.js';
 
-/** Names that only a later library than ES2022 has, and the reference that brings them. */
+/** Names that ES2022 does not have, and the later library that has them. */
 const LATER_LIBRARIES: readonly { readonly names: RegExp; readonly library: string }[] = [
   { names: /\bSymbol\.(asyncDispose|dispose)\b|\b(Async)?Disposable\b/, library: 'esnext.disposable' },
 ];
 
-/** What a module refers to is no longer at the top once it is rolled up, where alone it counts. */
+/** Reference lines of modules. They count only at the top of a file, so they are removed and written again. */
 const REFERENCE = /^\/\/\/ <reference .*\n/gm;
 
 /**
- * Exports a class that the module gives as a type only (`export type { X }`) as a type again: rolled up, it would look like
- * a value, and a program that uses it as one would be found wrong only when it runs.
+ * Exports a class as a type if the module does (`export type { X }`). Rollup exports it as a value, and then the compiler
+ * would accept programs that fail when they run.
  */
 function exportTypesAsTypes(text: string, values: ReadonlySet<string>): string {
   return text.replace(/^export \{ (.*) \};$/m, (_, list: string) => {
@@ -37,14 +37,14 @@ function exportTypesAsTypes(text: string, values: ReadonlySet<string>): string {
   });
 }
 
-/** The export whose module is imported, if it is one: `source` as in `import … from 'source'`. */
+/** Returns the export that `import … from 'source'` in the file `importer` imports; undefined when it is not an export. */
 function otherExport(source: string, importer: string | undefined): PackageExport | undefined {
   if (importer === undefined) return undefined;
   const module = resolve(dirname(importer), source).replace(/(\.d\.ts|\.js)$/, '');
   return EXPORTS.find((entry) => join(DIST, entry.module) === module);
 }
 
-/** The file of an export, as the others import it. */
+/** Returns the name by which the files of other exports import the file of an export. */
 const fileOf = ({ name }: PackageExport): string => `./${name}.js`;
 
 async function rollUp({ path, name, module }: PackageExport, values: ReadonlySet<string>): Promise<string> {
@@ -53,7 +53,7 @@ async function rollUp({ path, name, module }: PackageExport, values: ReadonlySet
     plugins: [dts()],
     external: (source, importer) => source.startsWith('node:') || otherExport(source, importer) !== undefined,
     onLog(level, log) {
-      // Types may refer to each other in a circle.
+      // Circular imports of types are allowed.
       if (level === 'warn' && log.code !== 'CIRCULAR_DEPENDENCY')
         throw new Error(`declarations of ${path}: ${log.message}`);
     },
@@ -77,7 +77,7 @@ async function rollUp({ path, name, module }: PackageExport, values: ReadonlySet
 
 /**
  * Writes the declarations of all exports.
- * @param values of each export, by its name in {@link EXPORTS}: the names that its JavaScript exports
+ * @param values the names that the JavaScript of each export exports, by the export's name in {@link EXPORTS}
  * @returns the names of the files
  */
 export async function bundleDeclarations(values: ReadonlyMap<string, readonly string[]>): Promise<string[]> {

@@ -1,21 +1,20 @@
 /**
- * What a program can import from the package. This one table drives the JavaScript, the declarations, and the test that
- * compares it with `exports` in package.json: a new export is a line here and an entry there.
+ * The modules that a program can import from the package. The bundled JavaScript and the declarations follow from this table.
+ * For a new export, add a line here and an entry to `exports` in package.json; a test compares the two.
  */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export interface PackageExport {
-  /** The key in package.json's `exports`. */
+  /** Its key in `exports` of package.json. */
   readonly path: string;
-  /** Its two files in the bundle are `NAME.js` and `NAME.d.ts`. */
+  /** The name of its two files in the bundle: `NAME.js` and `NAME.d.ts`. */
   readonly name: string;
-  /** The module that it gives: from the root, without extension. */
+  /** The path of its module from the root of the repository, without extension. */
   readonly module: string;
   /**
-   * It is bundled by itself and shares no file with the rest, so that importing it loads nothing else: not the driver, not
-   * the native part of koffi. What it has in common with the rest is in the package twice, so it must be functions and
-   * constants only.
+   * Whether it shares no file with the rest of the bundle, so that importing it does not load the driver and koffi. The
+   * package then has code twice: it must consist of functions and constants only.
    */
   readonly isAlone?: boolean;
 }
@@ -27,7 +26,7 @@ export const EXPORTS: readonly PackageExport[] = [
   { path: './testing', name: 'testing', module: 'src/testing/index' },
 ];
 
-/** The compiled modules: `dist/`. */
+/** The folder of the compiled modules, `dist/`. */
 export const DIST = fileURLToPath(new URL('../../', import.meta.url));
-/** As deep in `dist` as the modules of `src/cli`, which look for package.json from where they are. */
+/** The folder of the bundle. It is as deep in `dist` as `src/cli`, whose modules find package.json by a relative path. */
 export const BUNDLE = join(DIST, 'bundle', 'tspmd');

@@ -1,6 +1,6 @@
 /**
- * The JavaScript of the package, in a few files. Node loads a hundred modules one after the other, each with lookups of its
- * own, which is most of what a start of `tspmd` takes: on a guest's 9p file system the bundle starts in half the time.
+ * Bundles the JavaScript of the package into a few files. Node loads a hundred modules one after the other, which is most of
+ * the time that `tspmd` takes to start. On the 9p file system of a guest, the bundle starts in half the time.
  */
 import { join } from 'node:path';
 import {
@@ -11,26 +11,32 @@ import {
   type OutputOptions,
   rolldown,
 } from 'rolldown';
+import { SAMPLE_APPS } from '../../src/load-app.js';
 import { BUNDLE, DIST, EXPORTS } from './exports.js';
 
-/** What is started, not imported. Flat, and by these names: a thread is started from the file beside the one that starts it. */
+/**
+ * Files that are started, not imported. They are in one folder and have these names, because a module starts a thread from the
+ * file beside its own.
+ */
 const PROGRAMS = {
   main: 'src/cli/main',
-  'hang-worker': 'src/cli/hang-worker',
+  'hang-worker': 'src/cli/hang/hang-worker',
   'rx-worker': 'src/threads/rx-worker',
   'tx-worker': 'src/threads/tx-worker',
   'stack-worker': 'src/threads/stack-worker',
+  // Found by name, beside the file that loads them: src/load-app.ts.
+  ...Object.fromEntries(SAMPLE_APPS.map((name) => [`apps/${name}`, `src/apps/${name}`])),
 };
 
 /**
- * The files of what two or more programs, exports or commands have in common. A module goes to the first whose roots import
- * it, at whatever remove but not by `import()`. What only one of them imports stays with it. So each command loads what it
- * needs and little else, in few files:
+ * Files with the modules that two or more programs, exports or commands share. A module goes to the first of these files whose
+ * roots import it, directly or indirectly, but not by `import()`. A module that only one program imports stays in its file.
+ * Thus each command loads few files and little that it does not need:
  *
- * - `core` is all of the driver and the layer that the threads without the device need: to compile the rest would be a
+ * - `core` has the parts of the driver and the layer that threads without the device need. Compiling the rest would take a
  *   quarter of their start;
  * - `table` makes `tspmd devices` independent of the switch;
- * - `script` has the script language and its parser, which the counters of a running switch do not need.
+ * - `script` has the script language, which is not needed to print the counters of a running switch.
  */
 const COMMON: readonly { readonly name: string; readonly roots: readonly string[] }[] = [
   { name: 'core', roots: ['src/threads/tx-worker', 'src/threads/stack-worker'] },
@@ -42,8 +48,8 @@ const COMMON: readonly { readonly name: string; readonly roots: readonly string[
 
 const compiled = (module: string): string => join(DIST, `${module}.js`);
 
-/** What some modules import, themselves included. */
-function reach(roots: readonly string[], context: ChunkingContext): Set<string> {
+/** Returns the modules that `roots` import, directly or indirectly, with the roots themselves. */
+function importedBy(roots: readonly string[], context: ChunkingContext): Set<string> {
   const reached = new Set<string>();
   const left = roots.map(compiled);
   for (let id = left.pop(); id !== undefined; id = left.pop()) {
@@ -60,7 +66,7 @@ function groups(): CodeSplittingGroup[] {
     return {
       debugName: name,
       name: (id, context) => {
-        reached ??= reach(roots, context);
+        reached ??= importedBy(roots, context);
         return reached.has(id) ? name : null;
       },
       minShareCount: 2,
@@ -78,8 +84,8 @@ async function write(
     cwd: DIST,
     input: Object.fromEntries(Object.entries(input).map(([name, module]) => [name, compiled(module)])),
     platform: 'node',
-    // koffi has a native part. All else is in the bundle: installed by itself it would be a hundred files more, looked for
-    // in as many folders at a start.
+    // koffi stays outside, because it has a native part. All other packages are bundled: as dependencies they would be a
+    // hundred more files to find and load at each start.
     external: ['koffi'],
     // An app that a command also has in common with others is no file of its own.
     checks: { ineffectiveDynamicImport: false },
@@ -93,7 +99,7 @@ async function write(
       dir: BUNDLE,
       format: 'esm',
       sourcemap: withMaps,
-      // They are in the sources, to which the maps lead; V8 need not read past them at each start.
+      // V8 would read them at each start. The source maps lead to the sources, which have them.
       comments: false,
       codeSplitting,
     });
@@ -103,7 +109,7 @@ async function write(
   }
 }
 
-/** Writes all programs and exports. Returns the files, with the modules that each was made of. */
+/** Writes all programs and exports. Returns the files, with the modules that are in each. */
 export async function bundleJavaScript(withMaps: boolean): Promise<OutputChunk[]> {
   const together = EXPORTS.filter(({ isAlone }) => !isAlone).map(({ name, module }) => [name, module]);
   const chunks = await write({ ...PROGRAMS, ...Object.fromEntries(together) }, withMaps, { groups: groups() });

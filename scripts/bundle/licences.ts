@@ -1,4 +1,4 @@
-/** What the authors of bundled modules ask of whoever passes them on: their licences, in one file of the package. */
+/** Collects the licences of the bundled packages in one file, as these licences demand. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, sep } from 'node:path';
 
@@ -9,11 +9,11 @@ interface Bundled {
   readonly text: string;
 }
 
-/** The folder of the package that a module belongs to; undefined: it is ours. */
+/** Returns the folder of the package that a module belongs to; undefined for our own modules. */
 function packageFolder(module: string): string | undefined {
   if (!module.includes(FOLDER)) return undefined;
   let folder = dirname(module);
-  // Some have a package.json of one line in a folder of theirs, which names no package.
+  // Some packages have a second package.json in a sub-folder, without name and version.
   while (!existsSync(join(folder, 'package.json')) || !('version' in manifest(folder))) folder = dirname(folder);
   return folder;
 }
@@ -27,7 +27,7 @@ function licenceOf(folder: string): Bundled {
     .filter((file) => /^(licen[cs]e|copying|notice)\b/i.test(file))
     .sort();
   if (!files.some((file) => !/^notice/i.test(file))) {
-    throw new Error(`bundle: ${name} ${version} is bundled and has no licence file in its package`);
+    throw new Error(`bundle: the bundled package ${name} ${version} has no licence file`);
   }
   return {
     title: `${name} ${version} (${license})`,
@@ -35,7 +35,10 @@ function licenceOf(folder: string): Bundled {
   };
 }
 
-/** The text of the file. @param modules paths of all modules that were bundled */
+/**
+ * Returns the text of the licence file.
+ * @param modules paths of all bundled modules
+ */
 export function licencesOf(modules: Iterable<string>): string {
   const folders = new Set<string>();
   for (const module of modules) {

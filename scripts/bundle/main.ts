@@ -1,9 +1,9 @@
 /**
- * The second half of `npm run build`: what the package has under `dist/bundle/tspmd/`. With `--without-maps`, as for the
- * package, the JavaScript has no source maps.
+ * The second half of `npm run build`: writes `dist/bundle/tspmd/`, which is the code of the package. `--without-maps` leaves
+ * the source maps out; `npm pack` uses it.
  */
 import { readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { bundleDeclarations } from './declarations.js';
 import { BUNDLE } from './exports.js';
 import { bundleJavaScript } from './javascript.js';
@@ -14,9 +14,12 @@ const LICENCES = 'THIRD-PARTY-LICENSES.txt';
 const withMaps = !process.argv.includes('--without-maps');
 const chunks = await bundleJavaScript(withMaps);
 writeFileSync(join(BUNDLE, LICENCES), licencesOf(chunks.flatMap(({ moduleIds }) => moduleIds)));
-// What several files have in common may have the name of an export.
+// A shared file may have the same name as an export, so only entries count.
 const entries = chunks.filter(({ isEntry }) => isEntry);
 const declarations = await bundleDeclarations(new Map(entries.map(({ name, exports }) => [name, exports])));
 const written = new Set([...chunks.map(({ fileName }) => fileName), ...declarations, LICENCES]);
 if (withMaps) for (const { fileName } of chunks) written.add(`${fileName}.map`);
-for (const old of readdirSync(BUNDLE)) if (!written.has(old)) rmSync(join(BUNDLE, old));
+for (const old of readdirSync(BUNDLE, { recursive: true, withFileTypes: true })) {
+  const file = join(old.parentPath, old.name);
+  if (old.isFile() && !written.has(relative(BUNDLE, file))) rmSync(file);
+}

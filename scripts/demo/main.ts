@@ -1,17 +1,17 @@
-/** `npm run demo`: two endpoints find each other by ARP and exchange pings and UDP through the embedded switch. */
+/** `npm run demo`: two endpoints find each other by ARP, and exchange pings and UDP datagrams through the embedded switch. */
 import { Command, Option } from 'commander';
-import { watchOutput } from '../../src/cli/output-end.js';
+import { watchOutput } from '../../src/cli/output/output-end.js';
 import { untilStopped } from '../../src/cli/shutdown.js';
 import type { Mode } from '../../src/index.js';
 import { isClean, render, toJson } from './report.js';
 import { runScenario } from './scenario.js';
 
 const options = new Command('npm run demo --')
-  .description('two endpoints over the embedded switch, each a process of its own')
+  .description('run two endpoints over the embedded switch, each in a process of its own')
   .addOption(
     new Option('--mode <mode>', 'thread layout of the endpoints').choices(['single', '1kb', '2kb']).default('single'),
   )
-  .option('--json', 'only the result, as JSON')
+  .option('--json', 'print only the result, as JSON')
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
   .parse()
   .opts<{ mode: Mode; json?: boolean }>();

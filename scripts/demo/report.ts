@@ -1,4 +1,4 @@
-/** What the demo prints: for people, and as JSON for programs. */
+/** The report of the demo: text for people, JSON for programs. */
 import type { Drops } from '../../bess/stats.js';
 import type { DemoResult } from './scenario.js';
 
@@ -23,7 +23,7 @@ export function toJson({ endpoints, hugepages, traffic, stats }: DemoResult): De
   };
 }
 
-/** Whether everything that was sent came back intact, and the switch dropped nothing on the way. */
+/** Tells whether everything that was sent came back intact, and the switch dropped nothing on the way. */
 export function isClean({ traffic, stats }: DemoResult): boolean {
   const { ping, udp } = traffic;
   return (
@@ -35,18 +35,18 @@ export function isClean({ traffic, stats }: DemoResult): boolean {
   );
 }
 
-/** Drops that hit a packet for a VM that was there. The first VM's announcement finds the second port still empty. */
+/** Counts the drops of packets for a connected port. The first endpoint's announcement is sent before the second one exists. */
 function lost({ full, interfaceDown, unknownDestination, deadend, sink }: Drops): number {
   return full + interfaceDown + unknownDestination + deadend + sink;
 }
 
 const number = (value: number): string => value.toLocaleString('en-US');
 
-/** What the threads of an endpoint are. */
+/** Describes the threads of an endpoint. */
 const THREADS: Readonly<Record<DemoResult['mode'], (cores: number) => string>> = {
   single: () => 'one thread',
-  '1kb': (cores) => `${cores} cores of the stack and an RxTx thread`,
-  '2kb': (cores) => `${cores} cores of the stack, an Rx and a Tx thread`,
+  '1kb': (cores) => `${cores} cores and an RxTx worker`,
+  '2kb': (cores) => `${cores} cores, an Rx and a Tx worker`,
 };
 
 export function render(result: DemoResult): string {
@@ -55,16 +55,16 @@ export function render(result: DemoResult): string {
   const { summary } = stats;
   const [a, b] = endpoints;
   const reasons: Record<keyof Drops, string> = {
-    noPeer: 'nobody connected to that port yet',
-    interfaceDown: 'its interface was down',
+    noPeer: 'the port was not connected yet',
+    interfaceDown: "the port's interface was down",
     full: "the peer's ring was full",
-    unknownDestination: 'no such MAC address',
-    deadend: 'a gate without connection',
-    sink: 'ended in a Sink',
+    unknownDestination: 'the MAC address was not in the table',
+    deadend: 'the gate was not connected',
+    sink: 'the packet reached a Sink',
   };
   const why = (Object.keys(reasons) as (keyof Drops)[])
     .filter((reason) => summary.dropped[reason] > 0)
-    .map((reason) => `${summary.dropped[reason]} ${reasons[reason]}`)
+    .map((reason) => `${summary.dropped[reason]} because ${reasons[reason]}`)
     .join(', ');
   return `
   endpoint 1 (process)            switch (process)               endpoint 2 (process)
@@ -76,14 +76,14 @@ export function render(result: DemoResult): string {
  │ virtio-net driver  │◄═══►│ vm2 ──► fwd ──────► vm1   │◄═════►│ virtio-net driver  │
  └────────────────────┘     │   ff:ff ► flood ──► all   │       └────────────────────┘
                             └───────────────────────────┘
-  mode ${mode}: ${THREADS[mode](cores)} an endpoint
-  packet memory: ${hugepages ? 'hugepages' : 'normal pages'}, shared with the switch by vhost-user; one copy a packet
+  mode ${mode}: ${THREADS[mode](cores)} per endpoint
+  packet memory: ${hugepages ? 'hugepages' : 'normal pages'}, shared with the switch by vhost-user; one copy per packet
 
   ping   ${number(ping.sent)} sent, ${number(ping.received)} answered; round trip p50 ${ping.rttUs.p50} µs, p99 ${ping.rttUs.p99} µs, max ${ping.rttUs.max} µs
   UDP    ${number(udp.sent)} sent, ${number(udp.received)} echoed (${number(udp.bytes)} bytes), ${udp.corrupt} corrupt
-  switch ${number(summary.forwarded)} forwarded, of them ${summary.replicated} replicated broadcasts; ${summary.dropped.total} dropped${why === '' ? '' : `: ${why}`}
+  switch ${number(summary.forwarded)} forwarded, including ${summary.replicated} copies of broadcasts; ${summary.dropped.total} dropped${why === '' ? '' : `: ${why}`}
   took   ${seconds.toFixed(1)} s
 
-  ${isClean(result) ? 'OK: nothing lost, nothing corrupt' : 'FAILED: something was lost or corrupt'}
+  ${isClean(result) ? 'OK: nothing lost, nothing corrupt' : 'FAILED: packets were lost or corrupt'}
 `;
 }

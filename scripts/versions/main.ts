@@ -1,6 +1,6 @@
 /**
- * `npm run setup:versions`: fetches the versions of Node and TypeScript that the package is tested with from npm into the
- * cache. What is there already is left alone: to have the newest, remove its folder.
+ * `npm run setup:versions`: downloads the versions of Node and TypeScript that the package is tested with from npm into the
+ * cache. It does not touch versions that are there. To update a version, remove its folder first.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
@@ -10,21 +10,21 @@ import { folderOf, isHere, NODES, packageIn, TYPESCRIPTS, type Version, versions
 const TRIES = 3;
 const TIMEOUT_MS = 10 * 60_000;
 const OPTIONS = ['--no-save', '--no-package-lock', '--no-audit', '--no-fund', '--ignore-scripts'];
-/** npm's own waits are a minute long; a mirror that is not there is to be a line sooner. */
+/** npm waits a minute between two tries by default, which is too long when the registry does not answer. */
 const RETRIES = ['--fetch-retries=2', '--fetch-retry-mintimeout=2000', '--fetch-retry-factor=3'];
 
-/** What npm says that went wrong, as one line. */
+/** Returns npm's error message as one line. */
 function reasonOf(error: unknown): string {
   const { stderr = '', message } = error as Error & { stderr?: string };
   const lines = [...stderr.matchAll(/^npm error (?!code |errno |syscall |type |address |port )(.+)$/gm)];
   return lines[0]?.[1] ?? message;
 }
 
-/** Installs a version aside and renames its folder, which is complete then. Returns its exact version. */
+/** Installs a version in a temporary folder and then renames the folder. Returns the exact version. */
 function fetch(version: Version): string {
   const work = mkdtempSync(join(versionsFolder(), 'fetch-'));
   try {
-    // npm installs to the nearest folder above that has a package.json, unless it is told the folder.
+    // Without --prefix npm would install to the nearest parent folder with a package.json.
     execFileSync('npm', ['install', '--prefix', work, ...OPTIONS, ...RETRIES, version.specifier], {
       cwd: work,
       encoding: 'utf8',
@@ -40,7 +40,7 @@ function fetch(version: Version): string {
   }
 }
 
-/** Whether a version is in the cache at the end. Says what it has done. */
+/** Downloads a version unless it is in the cache. Returns whether it is there now. */
 function provide(version: Version): boolean {
   const { title, specifier } = version;
   for (let left = TRIES; !isHere(version); left--) {

@@ -1,15 +1,15 @@
-/** What apt knows of kernel packages, and downloading them. Nothing is installed. */
+/** Lists and downloads kernel packages with apt. It installs nothing. */
 import { execFileSync } from 'node:child_process';
 import { type GuestPackages, guestPackages, isOfInterest, type PackageVersion, readListing } from './packages.js';
 
 const STEP_TIMEOUT_MS = 10 * 60_000;
-/** Depends on the kernel package that Debian recommends. */
+/** Debian's metapackage depends on the recommended kernel package. */
 const METAPACKAGE = 'linux-image-amd64';
 const PREFIXES = ['linux-image-', 'linux-headers-', 'linux-kbuild-', 'linux-source-'];
-/** apt drops root for a user of its own where that user may write; it may not here, and says so at length. */
+/** Without this option apt warns that its own user may not write to our folder. */
 const DOWNLOAD_OPTIONS = ['-o', 'APT::Sandbox::User=root', '-o', 'Acquire::Retries=3'];
 
-/** A package that apt lists could not be downloaded. */
+/** apt lists a package, but could not download it. */
 export class DownloadError extends Error {
   override readonly name = 'DownloadError';
 }
@@ -17,7 +17,7 @@ export class DownloadError extends Error {
 /**
  * Runs a program to its end.
  * @returns its standard output
- * @throws Error with the program and what it said
+ * @throws Error with the name and the error output of the program
  */
 export function runTool(program: string, args: readonly string[], cwd?: string): string {
   const env = { ...process.env, LC_ALL: 'C', PATH: `${process.env.PATH}:/usr/sbin:/sbin` };
@@ -42,8 +42,8 @@ function listKernels(): string {
 }
 
 /**
- * The sets of packages that a guest can be made of, best first.
- * @throws Error where apt lists no kernel at all
+ * Returns the sets of packages from which a guest can be built, best first.
+ * @throws Error when apt lists no kernel
  */
 export function availableGuests(): [GuestPackages, ...GuestPackages[]] {
   const [, preferred] =
@@ -55,8 +55,8 @@ export function availableGuests(): [GuestPackages, ...GuestPackages[]] {
 }
 
 /**
- * Downloads packages into a folder, each tried several times.
- * @throws DownloadError with one line: the package, which versions apt lists, and what to do
+ * Downloads packages into a folder. It tries several times per package.
+ * @throws DownloadError with one line: the package, the versions that apt lists, and what to do
  */
 export function downloadPackages(packages: readonly PackageVersion[], folder: string): void {
   for (const { name, version } of packages) {

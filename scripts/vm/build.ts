@@ -1,10 +1,10 @@
 /**
- * Makes the guest's kernel and modules from Debian's packages, which are downloaded and unpacked, not installed:
+ * Builds the guest's kernel and modules from Debian packages, which it downloads and unpacks, but does not install:
  *
- * - `vmlinux`: the uncompressed kernel out of linux-image; entered by PVH, twice as fast as the bzImage under TCG;
+ * - `vmlinux`: the uncompressed kernel from linux-image. QEMU starts it by PVH, which takes half as long as a bzImage under TCG;
  * - `root/`: the modules that the guest may need, with modules.dep, and busybox;
- * - `root/vfio-noiommu.ko`: Debian builds vfio.ko without CONFIG_VFIO_NOIOMMU, so this one module is built again, from
- *   linux-source and linux-headers of the kernel's upstream version. Left out where the mirror has none that fit.
+ * - `root/vfio-noiommu.ko`: vfio.ko with CONFIG_VFIO_NOIOMMU, which Debian's lacks. It is built from linux-source and
+ *   linux-headers of the kernel's upstream version, and is missing when the mirror has no such packages.
  */
 import {
   copyFileSync,
@@ -23,15 +23,15 @@ import { BOOT_MODULES, cacheFolder, GUEST_MODULES, guestFolder, NO_IOMMU_MODULE 
 import type { GuestPackages } from './packages.js';
 
 export interface BuildOptions {
-  /** Go on to the next best set of packages where one of the best cannot be downloaded, instead of failing. */
+  /** Whether to continue with the next best set of packages when a package cannot be downloaded. */
   readonly fallBack: boolean;
 }
 
 /**
- * Builds the guest from the best set of packages that apt lists, unless it is there.
+ * Builds the guest from the best set of packages that apt lists, unless it exists.
  * @param say gets a line per step
- * @returns its folder
- * @throws DownloadError where a package cannot be downloaded (with `fallBack`: none of any set); Error otherwise
+ * @returns the folder of the guest
+ * @throws DownloadError when a package cannot be downloaded, or, with `fallBack`, when this is so for every set of packages
  */
 export function buildGuest(say: (line: string) => void, { fallBack }: BuildOptions): string {
   const [best, ...others] = availableGuests();
@@ -53,13 +53,13 @@ function buildFrom(packages: GuestPackages, say: (line: string) => void): string
   const folder = guestFolder(release, image.version, build.length > 0);
   if (existsSync(folder)) return folder;
   mkdirSync(cacheFolder(), { recursive: true });
-  // Built aside and renamed: a folder of the right name is complete.
+  // Built in a temporary folder and renamed, so that a folder with the right name is complete.
   const work = mkdtempSync(join(cacheFolder(), 'build-'));
   try {
     const unpacked = unpackPackages(work, packages, say);
     const made = join(work, 'made');
     mkdirSync(made);
-    say('taking the kernel and its modules out of the package');
+    say('unpacking the kernel and its modules');
     writeFileSync(join(made, 'vmlinux'), extractKernel(join(unpacked, 'boot', `vmlinuz-${release}`), work));
     copyModules(unpacked, release, join(made, 'root'));
     if (build.length > 0) {
@@ -67,7 +67,8 @@ function buildFrom(packages: GuestPackages, say: (line: string) => void): string
       copyFileSync(buildNoIommu(unpacked, release, work), join(made, NO_IOMMU_MODULE));
     } else {
       say(
-        `no headers, kbuild and source that fit ${image.name} ${image.version}: this guest needs an IOMMU for vfio-pci`,
+        `apt has no matching headers, kbuild and source for ${image.name} ${image.version}: ` +
+          'this guest can use vfio-pci only with an IOMMU',
       );
     }
     renameSync(made, folder);
@@ -80,7 +81,7 @@ function buildFrom(packages: GuestPackages, say: (line: string) => void): string
 function unpackPackages(work: string, { image, build }: GuestPackages, say: (line: string) => void): string {
   const all = [image, ...build];
   const size = build.length > 0 ? 225 : 70;
-  say(`downloading ${all.map(({ name, version }) => `${name} ${version}`).join(', ')} (some ${size} MB)`);
+  say(`downloading ${all.map(({ name, version }) => `${name} ${version}`).join(', ')} (about ${size} MB)`);
   downloadPackages(all, work);
   const packages = join(work, 'packages');
   for (const file of readdirSync(work).filter((name) => name.endsWith('.deb'))) {
@@ -90,12 +91,15 @@ function unpackPackages(work: string, { image, build }: GuestPackages, say: (lin
   return packages;
 }
 
-/** The ELF in a bzImage: Linux's Documentation/x86/boot.rst, setup_sects, payload_offset and payload_length. */
+/**
+ * Returns the ELF file in a bzImage. Source: Documentation/x86/boot.rst of Linux, fields setup_sects, payload_offset and
+ * payload_length.
+ */
 function extractKernel(path: string, work: string): Buffer {
   const image = readFileSync(path);
-  if (image.toString('latin1', 0x202, 0x206) !== 'HdrS') throw new Error(`${basename(path)} is no bzImage`);
+  if (image.toString('latin1', 0x202, 0x206) !== 'HdrS') throw new Error(`${basename(path)} is not a bzImage`);
   const start = (image[0x1f1]! + 1) * 512 + image.readUInt32LE(0x248);
-  // The last four bytes are the length of what is in it.
+  // The last four bytes are the uncompressed length.
   const payload = image.subarray(start, start + image.readUInt32LE(0x24c) - 4);
   const compressed = join(work, 'vmlinux.xz');
   writeFileSync(compressed, payload);
@@ -103,17 +107,17 @@ function extractKernel(path: string, work: string): Buffer {
   return readFileSync(join(work, 'vmlinux'));
 }
 
-/** Names that a module needs loaded first, as its own `.modinfo` section says. */
+/** Returns the modules that must be loaded before this one, from its `.modinfo` section. */
 function moduleDependencies(path: string): string[] {
   const [, list = ''] = readFileSync(path, 'latin1').match(/\0depends=([^\0]*)\0/) ?? [];
   return list.split(',').filter((name) => name !== '');
 }
 
-/** Copies the modules that the guest needs and what they depend on; writes modules.dep and the order at boot. */
+/** Copies the modules that the guest needs, with their dependencies. Writes modules.dep and the list of modules to load at boot. */
 function copyModules(packages: string, release: string, root: string): void {
   const folder = join('lib', 'modules', release);
   const from = [packages, join(packages, 'usr')].map((base) => join(base, folder)).find((path) => existsSync(path));
-  if (from === undefined) throw new Error(`no /${folder} in linux-image-${release}`);
+  if (from === undefined) throw new Error(`linux-image-${release} has no folder /${folder}`);
   const paths = new Map<string, string>();
   for (const path of readdirSync(from, { recursive: true, encoding: 'utf8' })) {
     if (path.endsWith('.ko') || path.endsWith('.ko.xz')) paths.set(moduleName(path), path);
@@ -143,16 +147,16 @@ function copyModules(packages: string, release: string, root: string): void {
   run('depmod', ['-b', root, release]);
 }
 
-/** The kernel takes - and _ in a module's name for the same. */
+/** Returns the name of a module. The kernel treats - and _ in it as the same. */
 const moduleName = (path: string): string =>
   basename(path)
     .replace(/\.ko.*$/, '')
     .replaceAll('-', '_');
 
-/** Builds vfio.ko by the kernel's own list of its objects, in the kernel's own configuration but for the one option. */
+/** Builds vfio.ko from the kernel's list of objects, with the kernel's configuration plus CONFIG_VFIO_NOIOMMU. */
 function buildNoIommu(packages: string, release: string, work: string): string {
   const tarball = readdirSync(join(packages, 'usr', 'src')).find((name) => /^linux-source-.*\.tar\.xz$/.test(name));
-  if (tarball === undefined) throw new Error('no /usr/src/linux-source-*.tar.xz in the package of the kernel source');
+  if (tarball === undefined) throw new Error('the package of the kernel source has no /usr/src/linux-source-*.tar.xz');
   const source = join(work, 'vfio');
   mkdirSync(source);
   const folder = `${tarball.replace(/\.tar\.xz$/, '')}/drivers/vfio/`;
@@ -163,7 +167,7 @@ function buildNoIommu(packages: string, release: string, work: string): string {
     join(source, 'Makefile'),
     ['CONFIG_VFIO_NOIOMMU := y', ...objects, 'ccflags-y += -DCONFIG_VFIO_NOIOMMU=1', ''].join('\n'),
   );
-  // The headers' Makefile includes that of the common headers by the place where they would be installed.
+  // The Makefile of the headers includes the one of the common headers by the path that it has when they are installed.
   const headers = join(packages, 'usr', 'src', `linux-headers-${release}`);
   const main = join(headers, 'Makefile');
   writeFileSync(main, readFileSync(main, 'utf8').replaceAll(' /usr/', ` ${packages}/usr/`));

@@ -1,22 +1,22 @@
-/** Where the lab keeps what it builds: one folder per kernel package and version of the recipe, complete or absent. */
+/** The folders of built guests: one per kernel package and version of the recipe. A folder is complete or absent. */
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheFolder as projectCache } from '../cache-folder.js';
 
-/** Counted up when build.ts makes something else of the same packages. */
+/** Increase this number when build.ts builds something else from the same packages. */
 const RECIPE = 1;
 
 /**
- * Loaded by /init, in this order, before there is a root file system. Others come from modprobe. vmgenid is how a guest
- * that goes on from a saved machine learns that it must not have that one's random numbers.
+ * Modules that /init loads, in this order, before it mounts the root file system. modprobe loads others. vmgenid tells a guest
+ * that it was resumed from a saved machine, so that it does not repeat that machine's random numbers.
  */
 export const BOOT_MODULES = ['virtio_pci', 'virtio_console', '9p', '9pnet_virtio', 'overlay', 'vmgenid'];
 
-/** What a test may ask modprobe for. */
+/** Modules that a test can load with modprobe. */
 export const GUEST_MODULES = ['vfio-pci', 'vfio_iommu_type1', 'virtio_net', 'af_packet', 'tun', 'veth', 'bridge'];
 
-/** Of the whole list, as the folder's name says which list it was built from. */
+/** A hash of the recipe and the module lists. It is part of the folder's name. */
 const recipe = createHash('sha256')
   .update(JSON.stringify([RECIPE, BOOT_MODULES, GUEST_MODULES]))
   .digest('hex')
@@ -24,19 +24,19 @@ const recipe = createHash('sha256')
 
 export const cacheFolder = (): string => projectCache('vm');
 
-/** In a guest's folder: the vfio.ko that can do without an IOMMU. Missing where Debian's mirror had nothing to build it from. */
+/** Path in a guest's folder: the vfio.ko that works without an IOMMU. It is missing when the mirror lacked the sources. */
 export const NO_IOMMU_MODULE = join('root', 'vfio-noiommu.ko');
 
 /** Marks the folder of a guest without {@link NO_IOMMU_MODULE}. */
 const IOMMU_ONLY = '_iommu-only';
 
-/** The folder of one kernel package: `6.1.0-56-amd64_6.1.192-2_0f1e2d3c`. */
+/** Returns the folder of the guest with a kernel package, such as `6.1.0-56-amd64_6.1.192-2_0f1e2d3c`. */
 export const guestFolder = (release: string, version: string, hasNoIommuModule: boolean): string =>
   join(cacheFolder(), `${release}_${version}_${recipe}${hasNoIommuModule ? '' : IOMMU_ONLY}`);
 
 /**
- * The built guest with the newest kernel, or undefined: then `build` has to run first. One that can do without an IOMMU is
- * preferred, as `build` does. Needs no network.
+ * Returns the folder of the built guest with the newest kernel; undefined when `build` must run first. Like `build`, it prefers
+ * a guest that works without an IOMMU. It needs no network.
  */
 export function findGuest(): string | undefined {
   let names: string[];
@@ -55,12 +55,12 @@ export function findGuest(): string | undefined {
   return found === undefined ? undefined : join(cacheFolder(), found);
 }
 
-/** Whether the guest that {@link findGuest} finds can do without an IOMMU. */
+/** Tells whether the guest that {@link findGuest} returns works without an IOMMU. */
 export function isNoIommuPossible(): boolean {
   const guest = findGuest();
   return guest !== undefined && existsSync(join(guest, NO_IOMMU_MODULE));
 }
 
-/** What the user does about it. */
+/** Explains why {@link isNoIommuPossible} is false, and what to do. */
 export const NO_IOMMU_REMEDY =
-  "Debian's mirror had no headers, kbuild and source that fit its kernel; run 'npm run setup:peers' on another day";
+  "Debian's mirror had no matching headers, kbuild and source for its kernel; run 'npm run setup:peers' again another day";

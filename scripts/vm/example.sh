@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# For a guest with two NICs on one wire: tspmd drives the first, the guest's kernel pings it through the second.
+# Runs in a guest with two NICs on one wire: tspmd drives the first NIC, and the guest's kernel pings it through the second.
 #
 #   node dist/scripts/vm/main.js run --kernel-driver --netdev hub:0 --netdev hub:0,mac=52:54:00:00:00:09 -- bash scripts/vm/example.sh
 set -euo pipefail

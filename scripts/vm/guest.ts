@@ -1,19 +1,19 @@
-/** Guests for tests and benchmarks: `run` for one command and its result, `start` for what is watched while it runs. */
+/** Guests for tests and benchmarks. `run` returns the result of one command; `start` returns a running command to watch. */
 import { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { Child } from '../child.js';
 import { DEFAULTS, type Machine } from './machine.js';
 import { DEFAULT_TIMEOUT_SECONDS, runInGuest } from './run.js';
 
-/** The built lab, seen from this file's source (in a test) and from its build. */
+/** The built lab. The path depends on whether this file runs as source (in a test) or compiled. */
 const LAB = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? '../../dist/scripts/vm/main.js' : 'main.js', import.meta.url),
 );
 
 export interface GuestOptions extends Partial<Machine> {
-  /** Program and arguments, run by the guest's root in the current folder. */
+  /** Program and arguments. They run as the guest's root, in the current folder. */
   readonly command: readonly string[];
-  /** Seconds for all of it, the boot too. */
+  /** Time limit in seconds, boot included. */
   readonly timeout?: number;
 }
 
@@ -38,8 +38,8 @@ class Collector extends Writable {
 
 export const Guest = {
   /**
-   * Runs a command in a guest, with nothing on its standard input. Rejects when the guest fails or time runs out, with
-   * what the command wrote until then.
+   * Runs a command in a guest, with an empty standard input. Rejects when the guest fails or the time is over; the message has
+   * the output so far.
    */
   async run({ command, timeout = DEFAULT_TIMEOUT_SECONDS, ...machine }: GuestOptions): Promise<GuestResult> {
     const output = new Collector();
@@ -54,7 +54,7 @@ export const Guest = {
     }
   },
 
-  /** Starts a command in a guest; its lines can be waited for, and `stop` ends the machine with all in it. */
+  /** Starts a command in a guest. The caller can wait for its lines; `stop` ends the machine. */
   start({ command, timeout = DEFAULT_TIMEOUT_SECONDS, ...options }: GuestOptions): Child {
     const { mode, cpus, memory, hugepages, netdevs, kernelDriver, share } = { ...DEFAULTS, ...options };
     const numbers = { cpus, memory, hugepages, timeout };

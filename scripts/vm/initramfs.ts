@@ -1,4 +1,4 @@
-/** Packs the guest's first file system: modules, busybox and /init. Made again whenever /init or busybox is another. */
+/** Packs the guest's first file system: modules, busybox and /init. It is packed again when /init or busybox has changed. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -17,22 +17,22 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const PACK_TIMEOUT_MS = 60_000;
-/** The same file, seen from this file's source and from its build. */
+/** The path depends on whether this file runs as source (in a test) or compiled. */
 const INIT = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? 'init' : '../../../scripts/vm/init', import.meta.url),
 );
-/** What /init calls before it is in the new root. */
+/** The programs that /init calls before it enters the new root. */
 const APPLETS = 'sh base64 chroot cp date insmod ip ln mkdir mount mv rm uname'.split(' ');
 
-/** The initramfs of a built guest; returns its path. */
+/** Makes the initramfs of a built guest, unless it exists. Returns its path. */
 export function initramfs(guest: string): string {
   const busybox = ['/bin/busybox', '/usr/bin/busybox'].find((path) => existsSync(path));
-  if (busybox === undefined) throw new Error("no busybox on this machine; run 'npm run setup:peers' as root");
+  if (busybox === undefined) throw new Error("busybox is not installed; run 'npm run setup:peers' as root");
   const hash = createHash('sha256').update(APPLETS.join()).update(readFileSync(INIT)).update(readFileSync(busybox));
   const name = `initramfs-${hash.digest('hex').slice(0, 8)}.cpio`;
   const path = join(guest, name);
   if (existsSync(path)) return path;
-  // Packed aside and renamed: another run may be doing the same.
+  // Packed in a temporary folder and renamed, because another run may do the same at the same time.
   const work = mkdtempSync(join(guest, 'pack-'));
   try {
     const root = join(work, 'root');

@@ -4,30 +4,33 @@ import { join } from 'node:path';
 import { initramfs } from './initramfs.js';
 import { type Nic, parseNetdev } from './netdev.js';
 
-/** iommu: Intel's, emulated. no-iommu: none, and a vfio.ko that can do without. none: none, and Debian's vfio.ko. */
+/**
+ * iommu: an emulated Intel IOMMU. no-iommu: no IOMMU, and a vfio.ko that works without one. none: no IOMMU, and Debian's
+ * vfio.ko.
+ */
 export type Mode = 'iommu' | 'no-iommu' | 'none';
 
 export interface Machine {
   readonly mode: Mode;
   readonly cpus: number;
-  /** MiB. */
+  /** Memory in MiB. */
   readonly memory: number;
-  /** Of 2 MiB, reserved at boot. */
+  /** Number of hugepages of 2 MiB, which are reserved at boot. */
   readonly hugepages: number;
   /** `--netdev` specs. */
   readonly netdevs: readonly string[];
-  /** Whether the guest has virtio_net as a module. */
+  /** Whether the guest has the module virtio_net. */
   readonly kernelDriver: boolean;
-  /** A folder that the guest may write to, at its own absolute path. */
+  /** A folder of the host that the guest can write to, at the same absolute path. */
   readonly share?: string;
 }
 
-/** Sockets that QEMU inherits under these numbers: virtio-serial ports, the console, and QEMU's own monitor. */
+/** Descriptors of sockets that QEMU inherits: the console, the virtio-serial ports, and QEMU's monitor. */
 export const PORTS = { console: 3, ctl: 4, in: 5, out: 6, err: 7, monitor: 8 } as const;
-/** Files that it inherits: the guest's memory, and the state that its devices begin with. */
+/** Descriptors of files that QEMU inherits: the guest's memory, and the saved state of its devices. */
 export const FILES = { memory: 9, devices: 10 } as const;
 
-/** What most tests need. */
+/** The machine that most tests need. */
 export const DEFAULTS: Machine = {
   mode: 'iommu',
   cpus: 1,
@@ -40,22 +43,22 @@ export const DEFAULTS: Machine = {
 export interface CommandLine {
   readonly program: string;
   readonly args: readonly string[];
-  /** Sockets that QEMU leaves behind. */
+  /** Sockets that QEMU creates and does not remove. */
   readonly leftovers: readonly string[];
 }
 
 export interface CommandLines {
-  /** From power-on; where there is `resume`, with nobody at the other end of the NICs. */
+  /** Starts the machine from power-on. When there is `resume`, its NICs are not connected. */
   readonly boot: CommandLine;
-  /** From a state that was saved when `boot` had come up. Absent where that cannot be. */
+  /** Resumes the machine from a state that was saved after `boot`. Absent when this machine cannot be saved. */
   readonly resume?: CommandLine;
 }
 
-/** The command lines of a guest from a built guest's folder. Throws on a wrong netdev spec. */
+/** Returns the command lines of a machine with the guest in the folder `guest`. Throws when a netdev spec is wrong. */
 export function commandLines(guest: string, machine: Machine): CommandLines {
   const { share } = machine;
   if (share !== undefined && !statSync(share, { throwIfNoEntry: false })?.isDirectory()) {
-    throw new Error(`--share ${share}: no such folder`);
+    throw new Error(`--share ${share}: there is no such folder`);
   }
   const nics = machine.netdevs.map((spec, index) => parseNetdev(spec, index, machine.mode === 'iommu'));
   const namespace = oneNamespace(nics);
@@ -72,7 +75,7 @@ export function commandLines(guest: string, machine: Machine): CommandLines {
     nics.flatMap(({ backend, device }) => [...backend, ...device]),
   );
   if (nics.some(({ saved }) => saved === undefined)) return { boot: wrapped(whole, namespace, leftovers) };
-  // Whatever is to be shared: nothing is mounted yet.
+  // The saved machine shares '/', because a share is only mounted after the resume.
   const bare = args(
     share === undefined ? undefined : '/',
     nics.flatMap(({ saved }) => saved ?? []),
@@ -81,7 +84,7 @@ export function commandLines(guest: string, machine: Machine): CommandLines {
   return { boot: wrapped(bare, undefined, []), resume: wrapped(resume, namespace, leftovers) };
 }
 
-/** The machine ends with this process, however that ends. ip and setpriv become QEMU: the pid stays. */
+/** Makes the machine end with this process, even when this process is killed. ip and setpriv exec QEMU, so the pid stays. */
 function wrapped(args: readonly string[], namespace: string | undefined, leftovers: readonly string[]): CommandLine {
   const prefix = ['setpriv', '--pdeathsig', 'KILL', '--', 'qemu-system-x86_64'];
   if (namespace !== undefined) prefix.unshift('ip', 'netns', 'exec', namespace);
@@ -91,7 +94,7 @@ function wrapped(args: readonly string[], namespace: string | undefined, leftove
 function oneNamespace(nics: readonly Nic[]): string | undefined {
   const names = new Set(nics.flatMap(({ namespace }) => (namespace === undefined ? [] : [namespace])));
   if (names.size > 1) {
-    throw new Error(`taps in different network namespaces (${[...names].join(', ')}): QEMU runs in one of them only`);
+    throw new Error(`tap devices in different network namespaces (${[...names].join(', ')}): QEMU can run in only one`);
   }
   return [...names][0];
 }
@@ -100,8 +103,8 @@ function machineArgs(guest: string, machine: Machine): string[] {
   const withIommu = machine.mode === 'iommu';
   const kernel = [
     'console=ttyS0 panic=-1 quiet',
-    'mitigations=off tsc=reliable no_timer_check', // what an emulated CPU needs not, or cannot do
-    'init_on_alloc=0 cryptomgr.notests rodata=off noreplace-smp lsm=', // a second and a half of the boot
+    'mitigations=off tsc=reliable no_timer_check', // an emulated CPU does not need these, or cannot do them
+    'init_on_alloc=0 cryptomgr.notests rodata=off noreplace-smp lsm=', // these save 1.5 s of the boot
     `hugepages=${machine.hugepages}`,
     withIommu ? 'intel_iommu=on' : '',
   ];
@@ -110,7 +113,7 @@ function machineArgs(guest: string, machine: Machine): string[] {
     ...['-accel', 'tcg,thread=multi', '-cpu', 'max,la57=off', '-smp', String(machine.cpus)],
     ...['-machine', `q35,sata=off,smbus=off,i8042=off,memory-backend=memory${split}`],
     ...['-nodefaults', '-display', 'none', '-no-reboot', '-m', String(machine.memory)],
-    // Shared, so that a vhost-user backend can map it; a memfd, so that the backend can seal it.
+    // Shared memory, so that a vhost-user backend can map it; a memfd, so that the backend can seal it.
     '-object',
     `memory-backend-file,id=memory,size=${machine.memory}M,share=on,mem-path=/proc/self/fd/${FILES.memory}`,
     ...['-kernel', join(guest, 'vmlinux'), '-initrd', initramfs(guest), '-append', kernel.filter(Boolean).join(' ')],
@@ -125,7 +128,7 @@ function machineArgs(guest: string, machine: Machine): string[] {
   ];
 }
 
-/** Shares a folder by 9p. A comma in QEMU's options is written twice. */
+/** Returns the arguments that share a folder by 9p. QEMU's options need two commas for one. */
 function folder(tag: string, path: string, more = ''): string[] {
   return [
     '-fsdev',

@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /**
- * The VM lab by hand: `build` makes the guest, `run` runs one command in one.
+ * The command of the VM lab (docs/vm.md): `build` builds the guest, `run` runs one command in a guest.
  *
- * Exit codes of `run`: the command's own; 124 its time was over; 125 the guest failed; 128 + N the
- * lab got signal N; 2 wrong usage.
+ * Exit codes of `run`: that of the command; 124 the time was over; 125 the guest failed; 128 + N the lab got signal N; 2 wrong
+ * usage.
  */
 import { constants } from 'node:os';
 import { resolve } from 'node:path';
@@ -30,7 +30,7 @@ interface RunOptions {
   timeout: number;
 }
 
-function complain(error: unknown): void {
+function printError(error: unknown): void {
   process.stderr.write(`vm: ${(error as Error).message}\n`);
 }
 
@@ -50,13 +50,13 @@ async function run(command: string[], options: RunOptions): Promise<number> {
   };
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => stop.abort(signal));
-  process.stdout.on('error', () => stop.abort('SIGPIPE')); // who reads has had enough
+  process.stdout.on('error', () => stop.abort('SIGPIPE')); // the reader has closed the output
   const streams = { input: process.stdin, output: process.stdout, errors: process.stderr };
   try {
     return await runInGuest(machine, command, streams, timeout, stop.signal);
   } catch (error) {
     if (stop.signal.aborted) return SIGNALLED + constants.signals[stop.signal.reason as NodeJS.Signals];
-    complain(error);
+    printError(error);
     return error instanceof GuestTimeout ? TIMED_OUT : LAB_FAILED;
   }
 }
@@ -68,27 +68,27 @@ function program(): Command {
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(`vm: ${text.replace(/^error: /, '')}`) });
   vm.command('build')
-    .description('make the guest from Debian packages, unless it is there')
+    .description('build the guest from Debian packages, unless it exists')
     .option(
       '--fall-back',
-      'go on to an older kernel, or one without vfio.ko, where a package cannot be downloaded',
+      'when a package cannot be downloaded, take an older kernel, or one that needs an IOMMU',
       false,
     )
     .action(build);
   vm.command('run')
-    .description("run one command in a guest; its output and exit status are this command's own")
-    .argument('<command...>', "program and arguments; the host's files are there, at their own paths")
+    .description('run one command in a guest, with its output and its exit status')
+    .argument('<command...>', 'program and arguments; the guest has the files of the host, at the same paths')
     .passThroughOptions()
-    .addOption(new Option('--iommu', 'with an IOMMU').default(true, 'that'))
-    .option('--no-iommu', 'without, and with a vfio.ko that allows it')
-    .option('--none', 'without, and with the vfio.ko of Debian')
-    .option('--cpus <n>', 'vCPUs', positiveInteger, DEFAULTS.cpus)
-    .option('--memory <MiB>', 'memory', positiveInteger, DEFAULTS.memory)
-    .option('--hugepages <n>', 'hugepages of 2 MiB, reserved at boot', wholeNumber, DEFAULTS.hugepages)
-    .option('--netdev <spec>', 'a virtio-net device, see README.md; may be repeated', collect, [])
-    .option('--kernel-driver', "have the kernel's virtio_net as a module", DEFAULTS.kernelDriver)
-    .option('--share <folder>', 'a folder that the guest may write to')
-    .option('--timeout <seconds>', 'for all of it, the boot too', positiveInteger, DEFAULT_TIMEOUT_SECONDS)
+    .addOption(new Option('--iommu', 'the guest has an IOMMU').default(true, 'this'))
+    .option('--no-iommu', 'the guest has no IOMMU, and a vfio.ko that works without one')
+    .option('--none', "the guest has no IOMMU, and Debian's vfio.ko")
+    .option('--cpus <n>', 'number of vCPUs', positiveInteger, DEFAULTS.cpus)
+    .option('--memory <MiB>', 'memory of the guest', positiveInteger, DEFAULTS.memory)
+    .option('--hugepages <n>', 'number of hugepages of 2 MiB, reserved at boot', wholeNumber, DEFAULTS.hugepages)
+    .option('--netdev <spec>', 'a virtio-net device, see docs/vm.md; can be repeated', collect, [])
+    .option('--kernel-driver', 'the guest has the module virtio_net', DEFAULTS.kernelDriver)
+    .option('--share <folder>', 'a folder of the host that the guest can write to')
+    .option('--timeout <seconds>', 'time limit, boot included', positiveInteger, DEFAULT_TIMEOUT_SECONDS)
     .action(async (command: string[], options: RunOptions) => process.exit(await run(command, options)));
   for (const command of vm.commands) command.exitOverride().copyInheritedSettings(vm);
   return vm;
@@ -106,7 +106,7 @@ try {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? 0 : 2;
   } else {
-    complain(error);
+    printError(error);
     process.exitCode = 1;
   }
 }

@@ -1,4 +1,4 @@
-/** QEMU's machine protocol (QMP, docs/interop/qmp-spec): a command a line, an answer a line, events between. */
+/** QEMU's machine protocol (QMP, docs/interop/qmp-spec in QEMU): one line per command, per answer and per event. */
 import type { Qemu } from './qemu.js';
 import { quote } from './shell.js';
 
@@ -8,7 +8,7 @@ interface Message {
 }
 
 const POLL_MS = 10;
-/** Memory in a shared file is left there. */
+/** Memory that is in a shared file is not part of the saved state. */
 const WITHOUT_MEMORY = { capabilities: [{ capability: 'x-ignore-shared', state: true }] };
 
 export class Monitor {
@@ -20,12 +20,12 @@ export class Monitor {
 
   static async connect(qemu: Qemu): Promise<Monitor> {
     const monitor = new Monitor(qemu);
-    await monitor.lines.next(); // who it is
+    await monitor.lines.next(); // the greeting
     await monitor.execute('qmp_capabilities');
     return monitor;
   }
 
-  /** Executes one command after the other; resolves to what it returns, rejects with what QEMU says. */
+  /** Executes a command. Resolves to its result; rejects with QEMU's message. Only one command can run at a time. */
   async execute(command: string, args: Readonly<Record<string, unknown>> = {}): Promise<unknown> {
     this.qemu.port('monitor').write(`${JSON.stringify({ execute: command, arguments: args })}\n`);
     for (;;) {
@@ -37,7 +37,7 @@ export class Monitor {
     }
   }
 
-  /** Stops the machine and writes the state of its devices into a file. What is in its memory is no part of that. */
+  /** Stops the machine and writes the state of its devices to a file, without its memory. */
   async save(path: string): Promise<void> {
     await this.execute('migrate-set-capabilities', WITHOUT_MEMORY);
     await this.execute('migrate', { uri: `exec:cat > ${quote(path)}` });
@@ -49,7 +49,10 @@ export class Monitor {
     }
   }
 
-  /** Has a machine that waits for it (`-incoming defer`) go on from a saved state, which it has open under that number. */
+  /**
+   * Resumes a machine that was started with `-incoming defer` from a saved state.
+   * @param fd QEMU's descriptor of the file with the state
+   */
   async resume(fd: number): Promise<void> {
     await this.execute('migrate-set-capabilities', WITHOUT_MEMORY);
     await this.execute('migrate-incoming', { uri: `fd:${fd}` });

@@ -1,22 +1,22 @@
-/** `--netdev` specs: which backend QEMU connects a guest's NIC to, and the NIC's own options. */
+/** `--netdev` specs: the backend that QEMU connects to a guest's NIC, and the options of the NIC. See docs/vm.md. */
 
 export interface Nic {
-  /** QEMU's arguments for the guest's end, a device. */
+  /** QEMU's arguments for the device. */
   readonly device: string[];
-  /** Those for the other end. */
+  /** QEMU's arguments for the backend. */
   readonly backend: string[];
-  /** Device and another end that is nobody, as a machine is saved with; absent where QEMU would take it for another device. */
+  /** QEMU's arguments when the machine is booted and saved: an unconnected device. Absent when QEMU could not resume it. */
   readonly saved?: string[];
-  /** The network namespace in which QEMU must run to find the tap device. */
+  /** The network namespace of the tap device, in which QEMU must run. */
   readonly namespace?: string;
-  /** A socket that QEMU makes and leaves behind. */
+  /** A socket that QEMU creates and does not remove. */
   readonly leftover?: string;
 }
 
-/** What a device can do that it has not been asked for is in no saved state: it may come later. */
+/** Options that are not part of a saved state, so a resumed machine can have them although the saved one did not. */
 const NOT_SAVED = ['packed'];
 
-/** The PCI address of the guest's NICs, in the order of the specs. */
+/** Returns the PCI address of a NIC of the guest, by its place among the specs. */
 export const nicAddress = (index: number): string => `0000:00:${(0x10 + index).toString(16)}.0`;
 
 interface Backend {
@@ -24,7 +24,7 @@ interface Backend {
   readonly more?: string[];
   readonly namespace?: string;
   readonly leftover?: string;
-  /** Device options that this backend asks for. */
+  /** Device options that this backend needs. */
   readonly options?: Record<string, string>;
 }
 
@@ -50,12 +50,12 @@ const BACKENDS: Record<string, (rest: string, id: string) => Backend> = {
     };
   },
   'vhost-user': (rest, id) => vhostUser(id, rest),
-  // QEMU starts the machine when the backend has connected.
+  // QEMU waits for the backend to connect before it starts the machine.
   'vhost-user-server': (rest, id) => ({ ...vhostUser(id, `${rest},server=on`), leftover: rest }),
   hub: (rest) => ({ netdev: `hubport,hubid=${rest}` }),
 };
 
-/** QEMU 7.2 crashes on a vhost-user backend under TCG when the driver enables MSI-X: no vectors unless asked for. */
+/** With a vhost-user backend and TCG, QEMU 7.2 crashes when the driver enables MSI-X. So there are no vectors by default. */
 function vhostUser(id: string, socket: string): Backend {
   return {
     netdev: `vhost-user,chardev=${id}-socket`,
@@ -72,17 +72,18 @@ function pair(text: string, form: string): [string, string] {
 
 function port(text: string): number {
   const number = Number(text);
-  if (!Number.isInteger(number) || number < 1 || number > 65535) throw new Error(`'${text}' is no port`);
+  if (!Number.isInteger(number) || number < 1 || number > 65535) throw new Error(`'${text}' is not a port`);
   return number;
 }
 
-/** Reads `KIND:WHERE[,option=value…]`. Options go to QEMU's virtio-net-pci as they are, `queues` sets both ends. */
+/** Reads `KIND:WHERE[,option=value…]`. Options go to QEMU's virtio-net-pci unchanged; `queues` sets device and backend. */
 export function parseNetdev(spec: string, index: number, withIommu: boolean): Nic {
   const [where = '', ...settings] = spec.split(',');
   const [, kind = '', rest = ''] = where.match(/^([a-z-]+):(.+)$/) ?? [];
   const backendOf = BACKENDS[kind];
   if (backendOf === undefined) {
-    throw new Error(`--netdev ${spec}: no such backend; there are ${Object.keys(BACKENDS).join(', ')}, as KIND:WHERE`);
+    const kinds = Object.keys(BACKENDS).join(', ');
+    throw new Error(`--netdev ${spec}: unknown kind; want KIND:WHERE, where KIND is one of ${kinds}`);
   }
   const id = `net${index}`;
   let backend: Backend;
@@ -119,7 +120,7 @@ export function parseNetdev(spec: string, index: number, withIommu: boolean): Ni
   return {
     device: deviceWithout([]),
     backend: [...(backend.more ?? []), '-netdev', netdev],
-    // Of several queue pairs a hub has none.
+    // A hub has only one queue pair.
     ...(options.mq === 'on'
       ? {}
       : { saved: ['-netdev', `hubport,hubid=${index},id=${id}`, ...deviceWithout(NOT_SAVED)] }),

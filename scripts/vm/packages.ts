@@ -1,7 +1,7 @@
 /**
- * Which Debian packages a guest is made of. Mirrors change from day to day: a kernel package can be there while its headers,
- * kbuild or source are of another revision, or gone. So the choice is made from what apt lists, and says what comes next
- * where that cannot be downloaded.
+ * Chooses the Debian packages that a guest is built from. Mirrors change every day: a kernel package can be there while its
+ * headers, kbuild or source have another revision or are gone. Therefore the choice depends on the packages that apt lists, and
+ * names alternatives in case a package cannot be downloaded.
  */
 
 /** One version of one package. */
@@ -10,23 +10,23 @@ export interface PackageVersion {
   readonly version: string;
 }
 
-/** What one guest is made of. */
+/** The packages of one guest. */
 export interface GuestPackages {
   /** Kernel release, as `uname -r` prints it: `6.1.0-56-amd64`. */
   readonly release: string;
   readonly image: PackageVersion;
   /**
-   * What vfio.ko is built from: headers, their common part, kbuild and source, in this order. Empty where the mirror has no
-   * set that fits: the guest then has Debian's vfio.ko only, which needs an IOMMU.
+   * The packages to build vfio.ko from: headers, common headers, kbuild and source, in this order. Empty when the mirror has no
+   * matching set: the guest then has only Debian's vfio.ko, which needs an IOMMU.
    */
   readonly build: readonly PackageVersion[];
 }
 
-/** Debian's kernels for PCs; without those for clouds (they lack 9p), with real-time patches, with debug symbols. */
+/** Debian's kernels for PCs, except those for clouds (they lack 9p), with real-time patches, or with debug symbols. */
 const IMAGE = /^linux-image-((\d+\.\d+)\.\d+\S*-amd64)$/;
 const OTHER_FLAVOUR = /-(cloud|rt|dbg|unsigned)\b/;
 
-/** Names of packages that {@link guestPackages} wants to see the versions of. */
+/** Tells whether {@link guestPackages} needs the versions of this package. */
 export function isOfInterest(name: string): boolean {
   return (
     (IMAGE.test(name) && !OTHER_FLAVOUR.test(name)) ||
@@ -35,12 +35,12 @@ export function isOfInterest(name: string): boolean {
   );
 }
 
-/** Package -> its versions, newest first, out of what `apt-cache madison` prints. */
+/** Reads the output of `apt-cache madison`. Returns the versions of each package, newest first. */
 export function readListing(madison: string): ReadonlyMap<string, readonly string[]> {
   const versions = new Map<string, string[]>();
   for (const line of madison.split('\n')) {
     const [name, version, source] = line.split('|').map((field) => field.trim());
-    // Source packages are listed as well, under the same name.
+    // apt also lists source packages with the same name.
     if (!name || !version || source?.endsWith(' Sources')) continue;
     const known = versions.get(name);
     if (known === undefined) versions.set(name, [version]);
@@ -50,12 +50,12 @@ export function readListing(madison: string): ReadonlyMap<string, readonly strin
 }
 
 /**
- * The sets of packages that make a guest, best first: kernels with all that vfio.ko is built from, then kernels alone; the
- * preferred kernel first each time, then the older ones of its series.
+ * Returns the sets of packages that a guest can be built from, best first: first kernels with everything to build vfio.ko, then
+ * kernels alone. Both parts begin with the preferred kernel, followed by the older kernels of its series.
  *
- * @param madison output of `apt-cache madison` for the packages {@link isOfInterest}
- * @param preferred the kernel package that Debian's `linux-image-amd64` depends on; undefined: the newest
- * @returns empty where apt lists no kernel
+ * @param madison output of `apt-cache madison` for the packages that {@link isOfInterest}
+ * @param preferred the kernel package that Debian's `linux-image-amd64` depends on; default: the newest one
+ * @returns an empty list when apt lists no kernel
  */
 export function guestPackages(madison: string, preferred?: string): readonly GuestPackages[] {
   const listing = readListing(madison);
@@ -71,7 +71,7 @@ export function guestPackages(madison: string, preferred?: string): readonly Gue
   return [...complete, ...sets.map((set) => ({ ...set, build: [] }))];
 }
 
-/** Kernel packages: the preferred one (otherwise the newest), then older ones of the same series, newest first. */
+/** Returns kernel packages: the preferred one (by default the newest), then older ones of the same series, newest first. */
 function imagesInOrder(names: readonly string[], preferred: string | undefined): readonly string[] {
   const byRelease = new Intl.Collator('en', { numeric: true });
   const images = names
@@ -83,7 +83,7 @@ function imagesInOrder(names: readonly string[], preferred: string | undefined):
   return images.slice(images.indexOf(first)).filter((name) => IMAGE.exec(name)![2] === series);
 }
 
-/** Headers, common headers, kbuild and source for one kernel; empty where one of them has no version that fits. */
+/** Returns headers, common headers, kbuild and source for one kernel; an empty list when one of them has no matching version. */
 function buildPackages(
   listing: ReadonlyMap<string, readonly string[]>,
   release: string,
@@ -94,7 +94,7 @@ function buildPackages(
   // Debian 13 names kbuild after the kernel, Debian 12 after the series.
   const kbuild = [`linux-kbuild-${base}`, `linux-kbuild-${series}`].find((name) => listing.has(name));
   const fits: [string | undefined, boolean][] = [
-    // The headers of one architecture carry the kernel's configuration and symbols: no other version will do.
+    // The headers of the architecture have the kernel's configuration and symbols, so their version must be the same.
     [`linux-headers-${release}`, false],
     [`linux-headers-${base}-common`, true],
     [kbuild, true],
@@ -113,5 +113,5 @@ function buildPackages(
   return found;
 }
 
-/** `6.1.192` of `6.1.192-3`: deb-version(7), the part before the last hyphen. */
+/** Returns `6.1.192` for `6.1.192-3`: the part before the last hyphen (deb-version(7)). */
 const upstreamOf = (version: string): string => version.replace(/-[^-]*$/, '');

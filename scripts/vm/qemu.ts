@@ -1,4 +1,4 @@
-/** QEMU as a process: the machine's sockets and files, why it ended, ending it. */
+/** QEMU as a process, with the sockets and files of the machine. It tells why the machine ended, and can end it. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
@@ -6,19 +6,19 @@ import { createInterface, type Interface } from 'node:readline';
 import { type CommandLine, FILES, PORTS } from './machine.js';
 
 const STOP_TIMEOUT_MS = 3_000;
-/** As much of QEMU's errors or the guest's console as a message may have. */
-const TAIL = 4_000;
+/** How many characters of QEMU's errors or the guest's console a message contains. */
+const TAIL_LENGTH = 4_000;
 
 type Port = keyof typeof PORTS;
 
 export class Qemu {
-  /** Rejects when the machine ends by itself, with QEMU's complaint or the guest's last words. */
+  /** Rejects when the machine ends by itself, with QEMU's errors or the end of the guest's console. */
   readonly ended: Promise<never>;
   private readonly process: ChildProcess;
 
   /**
-   * @param memory the file that is the guest's memory
-   * @param devices that with the state of its devices, where the machine goes on from one
+   * @param memory descriptor of the file that is the guest's memory
+   * @param devices descriptor of the saved state of the devices; absent when the machine boots
    */
   constructor({ program, args }: CommandLine, memory: number, devices?: number) {
     const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` };
@@ -28,7 +28,7 @@ export class Qemu {
     stdio[FILES.devices] = devices ?? 'ignore';
     this.process = spawn(program, args, { stdio, env });
     this.ended = this.whyItEnds();
-    // Often nobody asks.
+    // Not an unhandled rejection when no caller waits for it.
     this.ended.catch(() => {});
   }
 
@@ -37,13 +37,13 @@ export class Qemu {
     return stdio[PORTS[name]] as Socket;
   }
 
-  /** What comes from a port, by line. */
+  /** Reads a port line by line. */
   lines(name: Port): Interface {
-    // It has the socket's errors as its own, which mean that QEMU is gone.
+    // An error of the socket means that QEMU has ended, which `ended` reports.
     return createInterface({ input: this.port(name) }).on('error', () => {});
   }
 
-  /** Ends the machine, and waits until it has. */
+  /** Ends the machine, and waits for its end. */
   async end(): Promise<void> {
     const { process: qemu } = this;
     if (qemu.pid === undefined || qemu.exitCode !== null || qemu.signalCode !== null) return;
@@ -56,7 +56,7 @@ export class Qemu {
 
   private whyItEnds(): Promise<never> {
     const { process: qemu } = this;
-    // A socket's error means that QEMU is gone, which is told below.
+    // An error of a socket means that QEMU has ended, which is reported below.
     for (const name of Object.keys(PORTS)) this.port(name as Port)?.on('error', () => {});
     const complaints = tailOf(qemu.stderr!);
     const console = tailOf(this.port('console'));
@@ -72,11 +72,11 @@ export class Qemu {
   }
 }
 
-/** What comes last out of a stream. */
+/** Collects a stream. The returned function gives the end of what came. */
 function tailOf(stream: NodeJS.ReadableStream): () => string {
   let text = '';
   stream.setEncoding('utf8').on('data', (more: string) => {
-    text = (text + more).slice(-TAIL);
+    text = (text + more).slice(-TAIL_LENGTH);
   });
   return () => text.trim();
 }

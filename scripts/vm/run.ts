@@ -1,11 +1,9 @@
-/**
- * Runs one command in a guest: goes on from a saved machine, hands the command over, passes the output on as it comes, ends
- * QEMU.
- */
+/** Runs one command in a guest: resumes a saved machine, sends the command, passes its output on, and ends QEMU. */
 import { randomUUID } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
+import { whenAborted } from '../../drivers/stop-signal.js';
 import { findGuest, isNoIommuPossible, NO_IOMMU_REMEDY } from './cache.js';
 import { type CommandLine, commandLines, FILES, type Machine } from './machine.js';
 import { Monitor } from './monitor.js';
@@ -13,7 +11,7 @@ import type { Qemu } from './qemu.js';
 import { type Saved, savedMachine, startMachine } from './saved.js';
 import { script } from './shell.js';
 
-/** For a whole run, boot included, on a busy host. */
+/** The time limit of a run, boot included. It suffices on a busy host. */
 export const DEFAULT_TIMEOUT_SECONDS = 60;
 
 export interface Streams {
@@ -22,13 +20,13 @@ export interface Streams {
   readonly errors: Writable;
 }
 
-/** The time for the whole run was over before the command was. */
+/** The command did not end in time. */
 export class GuestTimeout extends Error {}
 
 /**
- * Runs `command` in a guest of its own, in the folder and with the PATH that this process has. Resolves to its exit
- * status when all its output has been written. Rejects when the guest cannot start, when it dies before the command ends, and
- * with the signal's reason when that aborts. Nothing is left running when it settles.
+ * Runs `command` in a new guest, with the current folder and the PATH of this process. Resolves to its exit status when all its
+ * output has been written. Rejects when the guest cannot start or ends before the command, and with the signal's reason when
+ * `abort` aborts. No process is left when it settles.
  */
 export async function runInGuest(
   machine: Machine,
@@ -46,8 +44,8 @@ export async function runInGuest(
   const timer = new AbortController();
   const expire = setTimeout(() => timer.abort(), timeoutSeconds * 1000);
   const halted = Promise.race([
-    aborted(timer.signal, () => new GuestTimeout(`the command did not end within ${timeoutSeconds} s`)),
-    aborted(abort, () => abort.reason),
+    rejectWhenAborted(timer.signal, () => new GuestTimeout(`the command did not end within ${timeoutSeconds} s`)),
+    rejectWhenAborted(abort, () => abort.reason),
   ]);
   halted.catch(() => {});
   try {
@@ -58,9 +56,10 @@ export async function runInGuest(
   }
 }
 
-/** Rejects with what `reason` gives when the signal aborts. */
-function aborted(signal: AbortSignal, reason: () => unknown): Promise<never> {
-  return new Promise((_, reject) => signal.addEventListener('abort', () => reject(reason()), { once: true }));
+/** Rejects with `reason()` when the signal aborts. */
+async function rejectWhenAborted(signal: AbortSignal, reason: () => unknown): Promise<never> {
+  await whenAborted(signal);
+  throw reason();
 }
 
 async function runOnce(
@@ -79,7 +78,7 @@ async function runOnce(
     return await Promise.race([work(), qemu.ended, halted]);
   } catch (error) {
     if (error instanceof Error && /load of migration failed/.test(error.message)) {
-      error.message += '; npm run setup:peers does away with all saved machines';
+      error.message += "; 'npm run setup:peers' removes all saved machines, so that they are made again";
     }
     throw error;
   } finally {
@@ -88,10 +87,10 @@ async function runOnce(
   }
 }
 
-/** Hands the command over, passes its output on and resolves to its status. */
+/** Sends the order, passes the command's output on, and resolves to its exit status. */
 async function converse(qemu: Qemu, order: string, streams: Streams): Promise<number> {
   const nonce = randomUUID();
-  // Before it reads, that waits with QEMU.
+  // QEMU keeps the order until the guest reads it.
   qemu.port('ctl').write(`${nonce} ${order}\n`);
   streams.input.pipe(qemu.port('in'));
   const [status] = await Promise.all([
@@ -102,7 +101,7 @@ async function converse(qemu: Qemu, order: string, streams: Streams): Promise<nu
   return status;
 }
 
-/** Resolves to the command's status. */
+/** Resolves to the exit status of the command. */
 function exitStatus(qemu: Qemu): Promise<number> {
   return new Promise((resolve) => {
     qemu.lines('ctl').on('line', (line) => {
@@ -112,14 +111,14 @@ function exitStatus(qemu: Qemu): Promise<number> {
   });
 }
 
-/** What the guest is told, in words: the command, the time, what it has, and where the share goes. */
+/** Returns the order, a line of words for /init: the command, the time, the mode, the kernel's driver, and the share's path. */
 function order({ mode, kernelDriver, share }: Machine, command: readonly string[]): string {
   const seconds = Math.floor(Date.now() / 1000);
   const folder = share === undefined ? [] : [Buffer.from(share).toString('base64')];
   return [script(command), seconds, mode, kernelDriver ? 'kernel-driver' : 'no-kernel-driver', ...folder].join(' ');
 }
 
-/** Passes on what comes before the end mark, a zero byte and the nonce; resolves at the mark. */
+/** Passes the output on until the end mark, which is a zero byte and the nonce. Resolves at the mark. */
 function forward(from: Socket, to: Writable, nonce: string): Promise<void> {
   const mark = Buffer.from(`\0${nonce}`);
   let held = Buffer.alloc(0);
@@ -134,7 +133,7 @@ function forward(from: Socket, to: Writable, nonce: string): Promise<void> {
         to.once('drain', () => from.resume());
       }
       if (end < 0) return;
-      // What still runs in the guest may go on writing.
+      // Processes that still run in the guest may write more.
       from.off('data', onData).resume();
       resolve();
     };
@@ -142,7 +141,7 @@ function forward(from: Socket, to: Writable, nonce: string): Promise<void> {
   });
 }
 
-/** Where the data's tail may be the mark's beginning, which has to wait for more; else the end of the data. */
+/** Returns the offset at which the data ends with a beginning of the mark; otherwise the length of the data. */
 function partialMark(data: Buffer, mark: Buffer): number {
   for (let at = Math.max(0, data.length - mark.length + 1); at < data.length; at++) {
     if (data[at] === 0 && data.subarray(at).equals(mark.subarray(0, data.length - at))) return at;

@@ -1,8 +1,8 @@
 /**
- * Machines that have booted, as they were before they had mounted anything or been told what to do: the state of the
- * devices, and the memory, a file with holes. A guest goes on from there in a fraction of the time that a boot takes.
+ * Saved machines: machines that have booted, but have mounted nothing and got no order yet. A saved machine consists of the
+ * state of its devices, and its memory in a sparse file. Resuming it takes a fraction of the time of a boot.
  *
- * One for each shape of machine, in the built guest's folder; complete or absent.
+ * The folder of the built guest has one saved machine per shape of machine. It is complete or absent.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -30,17 +30,18 @@ const PREFIX = 'saved-';
 const UNFINISHED = 'save-';
 
 export interface Saved {
-  /** Paths. */
+  /** Path of the file with the state of the devices. */
   readonly devices: string;
+  /** Path of the file with the memory. */
   readonly memory: string;
 }
 
-/** The saved machine that comes up by this command line: that of an earlier run, or it is booted and saved now. */
+/** Returns the saved machine for a command line. If no earlier run has saved it, boots and saves it now. */
 export async function savedMachine(guest: string, boot: CommandLine, halted: Promise<never>): Promise<Saved> {
   const folder = join(guest, `${PREFIX}${keyOf(boot)}`);
   const saved = { devices: join(folder, 'devices'), memory: join(folder, 'memory') };
   if (existsSync(folder)) return saved;
-  // Made aside and renamed: another run may be doing the same.
+  // Made in a temporary folder and renamed, because another run may do the same at the same time.
   const work = mkdtempSync(join(guest, UNFINISHED));
   try {
     const made = join(work, 'made');
@@ -49,7 +50,7 @@ export async function savedMachine(guest: string, boot: CommandLine, halted: Pro
     try {
       renameSync(made, folder);
     } catch (error) {
-      // That other run was first: it has made the same.
+      // Another run was faster and has made the same folder.
       if (!existsSync(folder)) throw error;
     }
   } finally {
@@ -58,14 +59,14 @@ export async function savedMachine(guest: string, boot: CommandLine, halted: Pro
   return saved;
 }
 
-/** Those of a built guest, which are made again when they are needed, and what runs that were killed have left. */
+/** Removes the saved machines of a built guest, and files that killed runs have left. They are made again when needed. */
 export function removeSavedMachines(guest: string): void {
   for (const name of readdirSync(guest)) {
     if (name.startsWith(PREFIX) || name.startsWith(UNFINISHED)) rmSync(join(guest, name), { recursive: true });
   }
 }
 
-/** Starts a machine: from where it was saved, or from power-on. */
+/** Starts a machine from its saved state, or from power-on. */
 export function startMachine(line: CommandLine, saved: Saved | undefined): Qemu {
   const devices = saved && openSync(saved.devices, 'r');
   try {
@@ -86,7 +87,7 @@ async function bootAndSave(boot: CommandLine, devices: string, memory: string, h
   const qemu = new Qemu(boot, fd);
   try {
     const save = async (): Promise<void> => {
-      // The guest's only line yet: it waits for its order.
+      // The guest's first line tells that it waits for its order.
       await once(qemu.lines('ctl'), 'line');
       await (await Monitor.connect(qemu)).save(devices);
     };
@@ -98,7 +99,7 @@ async function bootAndSave(boot: CommandLine, devices: string, memory: string, h
   }
 }
 
-/** cp(1) finds the holes, of a GiB all but a tenth, without reading them. */
+/** Copies memory with cp(1), which skips holes without reading them. Holes are nine tenths of a GiB. */
 function copyMemory(from: string, to: string): void {
   const args = ['--sparse=always', '--', from, to];
   const { status, stderr, error } = spawnSync('cp', args, { encoding: 'utf8', timeout: COPY_TIMEOUT_MS });
@@ -107,7 +108,10 @@ function copyMemory(from: string, to: string): void {
 
 const pathOf = (fd: number): string => `/proc/${process.pid}/fd/${fd}`;
 
-/** Of the command line, in which the files of the guest have names by their content, and of this QEMU. */
+/**
+ * Returns the name of a saved machine: a hash of the command line and of the QEMU program. The names of the guest's files in
+ * the command line depend on their content.
+ */
 function keyOf({ args }: CommandLine): string {
   const hash = createHash('sha256').update(JSON.stringify(args));
   const qemu = programPath('qemu-system-x86_64');

@@ -1,6 +1,6 @@
-/** What is said to a shell: the guest's order, and words that it must take as they are. */
+/** Shell text: the command of the guest as a script, and quoted words. */
 
-/** The command as a shell script in base64: in the same folder and with the same PATH as here. */
+/** Returns the command as a shell script in base64. It runs in the current folder, with the current PATH. */
 export function script(command: readonly string[]): string {
   const path = `${process.env.PATH}:/usr/sbin:/sbin:/run/vm/bin`;
   const words = command.map(quote).join(' ');
@@ -8,5 +8,5 @@ export function script(command: readonly string[]): string {
   return Buffer.from(text).toString('base64');
 }
 
-/** A word of a shell's command line, whatever is in it. */
+/** Quotes any text as one word for a shell. */
 export const quote = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`;

@@ -1,6 +1,6 @@
 /**
- * One core's packets for several handlers: echo, pinger and probe on one endpoint. Checks what every receiver must check
- * first (RFC 1122, 3.2.1.2), so that handlers see intact, whole packets only.
+ * Shares the packets of one core among several handlers, such as echo, pinger and UDP probe. It makes the checks that every
+ * receiver must make first (RFC 1122, 3.2.1.2), so that handlers get only intact, whole packets.
  */
 import type { Core } from '../link/core.js';
 import type { PacketBuffer } from '../link/packet-buffer.js';
@@ -54,7 +54,10 @@ class Demux implements Stack {
   }
 }
 
-/** A stack that offers each packet to the handlers in turn; what none takes is counted and released. */
+/**
+ * Makes a stack that offers each packet to the handlers in turn. A packet that no handler takes is counted and released.
+ * @param handlers the first one that takes a packet gets it
+ */
 export function createDemux(core: Core, handlers: readonly PacketHandler[]): Stack {
   return new Demux(core, handlers);
 }

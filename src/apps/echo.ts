@@ -1,6 +1,6 @@
 /**
- * Echo: answers pings (RFC 792) and UDP datagrams to port 7 (RFC 862), in the buffer that they came in. The app `echo`,
- * and a handler for endpoints that do more.
+ * Echo: answers pings (RFC 792) and UDP datagrams to port 7 (RFC 862) in the buffer that they came in. It is the app `echo`,
+ * and a handler for stacks that do more.
  */
 import type { Core } from '../link/core.js';
 import type { PacketBuffer } from '../link/packet-buffer.js';
@@ -41,7 +41,7 @@ export class Echo implements PacketHandler {
   handle(buffer: PacketBuffer): boolean {
     const u8 = this.core.memory.u8;
     const ip = buffer.offset;
-    // A reply to a broadcast would come from the broadcast address (RFC 1122, 3.2.2.6 allows to discard it).
+    // Broadcasts are not answered (RFC 1122, 3.2.2.6 allows it): the reply would have the broadcast address as its source.
     if (ipv4Destination(u8, ip) !== this.address) return false;
     const headerLength = ipv4HeaderLength(u8, ip);
     const payload = ip + headerLength;
@@ -87,7 +87,7 @@ export class Echo implements PacketHandler {
     if (!isUdpIntact(memory, buffer.offset, udp, length)) {
       this.badChecksum++;
     } else if (port === ECHO_PORT || port === 0) {
-      // From port 7 two echo servers would play ping-pong for ever; from port 0 (RFC 768) no answer is wanted.
+      // Port 7: two echo servers would answer each other for ever. Port 0: the sender wants no answer (RFC 768).
       this.loops++;
     } else {
       swapUdpPorts(memory.u8, udp);
@@ -97,12 +97,12 @@ export class Echo implements PacketHandler {
     this.core.release(buffer);
   }
 
-  /** Sends the packet to where it came from; false when it could not be. */
+  /** Sends the packet back to its source. Returns false, and has released the buffer, when that is not possible. */
   private sendBack(buffer: PacketBuffer): boolean {
     const u8 = this.core.memory.u8;
     const ip = buffer.offset;
     if (ipv4HeaderLength(u8, ip) > IPV4_HEADER_BYTES) {
-      // A source route would have to be reversed, a timestamp added (RFC 1122, 3.2.2.6): not for an echo.
+      // Not supported: a source route would have to be reversed, and a timestamp added (RFC 1122, 3.2.2.6).
       this.options++;
       this.core.release(buffer);
       return false;

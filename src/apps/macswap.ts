@@ -1,4 +1,4 @@
-/** macswap: sends every frame back to where it came from, as dpdk-testpmd's forward mode of that name does. */
+/** macswap: sends every frame back to its source, as the forward mode of that name in dpdk-testpmd does. */
 import type { Core } from '../link/core.js';
 import type { Stack, StackOptions } from '../stack.js';
 import { swapEthMacs } from '../wire/ethernet.js';
@@ -12,7 +12,7 @@ class MacSwap implements Stack {
 
   constructor(private readonly core: Core) {}
 
-  /** A closure, not a method: V8 knows its core when it compiles it. */
+  /** docs/v8.md, "Bursts as closures". */
   readonly poll = (): number => {
     const core = this.core;
     const u16 = core.memory.u16;

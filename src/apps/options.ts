@@ -1,8 +1,12 @@
-/** What an app is told on the command line. A misspelt option that is ignored would cost somebody an hour. */
+/** Checks the options of an app: a misspelt option is an error. */
 import { AppError } from '../errors.js';
 import type { StackOptions } from '../stack.js';
 
-/** @throws AppError that names the first option which is none of `known` */
+/**
+ * Checks that an app knows all its options.
+ * @param known names of the options that the app takes
+ * @throws AppError that names the first unknown option
+ */
 export function checkOptions(app: string, options: StackOptions, known: readonly string[] = []): void {
   const unknown = Object.keys(options).find((name) => !known.includes(name));
   if (unknown === undefined) return;

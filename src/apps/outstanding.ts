@@ -1,13 +1,14 @@
-/** Requests that were sent and wait for their answer: numbered from 0 on, a bounded window of them, in flat arrays. */
+/** Requests that were sent and wait for their answer. They are numbered from 0 on, and kept in flat arrays of bounded size. */
 
-/** Most requests that can wait at once, unless more are asked for. */
+/** How many requests can wait at the same time by default. */
 export const MAX_OUTSTANDING = 1024;
-/** More cannot be told apart by 16 bits: half of what these can count. */
+/** How many requests can wait at most: 16 bits cannot tell more of them apart. */
 const MOST_OUTSTANDING = 0x8000;
-/** What {@link Outstanding.answered} says of an answer that nobody waits for. */
+/** Stands for a request that does not exist, was answered, or has timed out. */
 export const NOT_WAITING = -1;
 
 export class Outstanding {
+  /** Length of the arrays minus 1. */
   private readonly mask: number;
   private readonly sentAt: Float64Array;
   private readonly isWaiting: Uint8Array;
@@ -16,30 +17,33 @@ export class Outstanding {
   /** Number of the next request. */
   next = 0;
 
-  /** @param places how many requests there should be room for: 1024 at least, 32768 at most */
+  /**
+   * @param timeoutMs how long a request waits for its answer
+   * @param places how many requests can wait at the same time; raised to 1024, limited to 32768
+   */
   constructor(
     private readonly timeoutMs: number,
     places = MAX_OUTSTANDING,
   ) {
     const wanted = Math.min(Math.max(places, MAX_OUTSTANDING), MOST_OUTSTANDING);
-    // A power of two: a divisor of 65536, so that 16-bit numbers find their place.
+    // A power of two divides 65536, so that the low 16 bits of a number give its place.
     const room = 2 ** Math.ceil(Math.log2(wanted));
     this.mask = room - 1;
     this.sentAt = new Float64Array(room);
     this.isWaiting = new Uint8Array(room);
   }
 
-  /** Requests that wait for their answer. */
+  /** How many requests wait for their answer. */
   get count(): number {
     return this.waiting;
   }
 
-  /** Whether there is a place for one more. */
+  /** Whether there is a place for one more request. */
   get hasRoom(): boolean {
     return this.next - this.oldest <= this.mask;
   }
 
-  /** Request number {@link next} was sent at `now`. */
+  /** Notes that request {@link next} was sent at `now`. */
   sent(now: number): void {
     const place = this.next++ & this.mask;
     this.sentAt[place] = now;
@@ -47,13 +51,13 @@ export class Outstanding {
     this.waiting++;
   }
 
-  /** The number of the request that ends in the 16 bits `low`, or NOT_WAITING. */
+  /** Returns the waiting request whose number ends in the 16 bits `low`, or NOT_WAITING. */
   find(low: number): number {
     const number = this.oldest + ((low - this.oldest) & 0xffff);
     return number < this.next && this.isWaiting[number & this.mask] === 1 ? number : NOT_WAITING;
   }
 
-  /** Request `number` was answered at `now`. Returns the milliseconds that took, or NOT_WAITING. */
+  /** Notes that request `number` was answered at `now`. Returns how long that took in ms, or NOT_WAITING. */
   answered(number: number, now: number): number {
     if (number < this.oldest || number >= this.next) return NOT_WAITING;
     const place = number & this.mask;
@@ -63,7 +67,7 @@ export class Outstanding {
     return now - this.sentAt[place];
   }
 
-  /** The first request whose time is over at `now`, which waits no more then; NOT_WAITING when there is none. */
+  /** Returns the first request that has timed out at `now`, and forgets it; NOT_WAITING when there is none. */
   expire(now: number): number {
     for (; this.oldest < this.next; this.oldest++) {
       const place = this.oldest & this.mask;
@@ -76,7 +80,7 @@ export class Outstanding {
     return NOT_WAITING;
   }
 
-  /** When the oldest request's time is over; Infinity when none waits. Exact after {@link expire}. */
+  /** Returns when the oldest request times out; Infinity when none waits. It is exact after {@link expire}. */
   nextDeadline(): number {
     return this.waiting === 0 ? Number.POSITIVE_INFINITY : this.sentAt[this.oldest & this.mask] + this.timeoutMs;
   }

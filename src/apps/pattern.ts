@@ -1,8 +1,6 @@
-/**
- * Bytes that follow from a number: what one end writes into a packet the other can check without having kept it.
- */
+/** Payload bytes that follow from a number, so that a receiver can check them without a copy of what was sent. */
 
-/** Marsaglia's xorshift with 32 bits of state, which must not be 0. */
+/** Returns the next state of Marsaglia's xorshift generator. The state has 32 bits and must not be 0. */
 export function xorshift32(state: number): number {
   let x = state;
   x ^= x << 13;
@@ -11,12 +9,12 @@ export function xorshift32(state: number): number {
   return x | 0;
 }
 
-/** Spreads neighbouring numbers apart (2^32 / golden ratio); never 0. */
+/** Returns a seed for a number, never 0. Neighbouring numbers have very different seeds (factor: 2^32 / golden ratio). */
 export function seedOf(number: number): number {
   return Math.imul(number + 1, 0x9e3779b1) | 1;
 }
 
-/** Writes the pattern of `seed` to `from` and on, up to `end`. */
+/** Writes the pattern of `seed` to the bytes from `from` up to, but not including, `end`. */
 export function writePattern(u8: Uint8Array, from: number, end: number, seed: number): void {
   let state = seed;
   for (let i = from; i < end; i++) {
@@ -25,7 +23,7 @@ export function writePattern(u8: Uint8Array, from: number, end: number, seed: nu
   }
 }
 
-/** Whether {@link writePattern} wrote what is there. */
+/** Tells whether the bytes are those that {@link writePattern} writes. */
 export function isPattern(u8: Uint8Array, from: number, end: number, seed: number): boolean {
   let state = seed;
   for (let i = from; i < end; i++) {

@@ -1,4 +1,4 @@
-/** rxonly: receives every frame, counts it and lets go of it, as dpdk-testpmd's forward mode of that name does. */
+/** rxonly: counts every received frame and releases it, as the forward mode of that name in dpdk-testpmd does. */
 import type { Core } from '../link/core.js';
 import type { Stack, StackOptions } from '../stack.js';
 import { checkOptions } from './options.js';
@@ -11,7 +11,7 @@ class RxOnly implements Stack {
 
   constructor(private readonly core: Core) {}
 
-  /** A closure, not a method: V8 knows its core when it compiles it. */
+  /** docs/v8.md, "Bursts as closures". */
   readonly poll = (): number => {
     const core = this.core;
     const count = core.getRxCount();

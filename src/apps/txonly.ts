@@ -1,9 +1,9 @@
 /**
- * txonly: sends UDP frames as fast as the device takes them, as dpdk-testpmd's forward mode of that name does. What
- * comes in meanwhile is let go of.
+ * txonly: sends UDP frames as fast as the device takes them, as the forward mode of that name in dpdk-testpmd does. It
+ * releases the frames that it receives meanwhile.
  *
  * Options: `to` (MAC address, default broadcast), `size` (bytes of the frame, default 64), `ip` (destination address,
- * default 198.18.0.2, of the range for benchmarks, RFC 2544 C.2.2). UDP from and to the discard port 9 (RFC 863).
+ * default 198.18.0.2, which is reserved for benchmarks, RFC 2544 C.2.2). Both UDP ports are 9, discard (RFC 863).
  */
 
 import { AppError } from '../errors.js';
@@ -19,7 +19,7 @@ import { checkOptions } from './options.js';
 export const layer = 'ethernet';
 
 const FRAMES_PER_POLL = BURST;
-/** The last two bytes of the source address and the EtherType: four bytes that lie aligned in a packet buffer. */
+/** Offset of the last two bytes of the source address, with the EtherType: an aligned 32-bit word in a packet buffer. */
 const TYPE_WORD = ETH_HEADER_BYTES - 4;
 const DISCARD_PORT = 9;
 const HEADERS = ETH_HEADER_BYTES + IPV4_HEADER_BYTES + UDP_HEADER_BYTES;
@@ -29,9 +29,9 @@ let marks = 0;
 class TxOnly implements Stack {
   private frames = 0;
   private ringFull = 0;
-  /** On buffers with our frame. */
+  /** The mark of buffers that hold our frame. */
   private readonly mark = ++marks;
-  /** What the frame has at {@link TYPE_WORD}. */
+  /** The word that our frame has at {@link TYPE_WORD}. */
   private readonly sourceAndType: number;
 
   constructor(
@@ -42,10 +42,11 @@ class TxOnly implements Stack {
   }
 
   /**
-   * A closure, not a method: V8 knows its core when it compiles it.
+   * docs/v8.md, "Bursts as closures".
    *
-   * A buffer that was sent comes back with its frame, and need not be filled again, unless it was received into. Then we
-   * took the mark off; or a reset took the buffer from the device, and the driver the EtherType from the buffer.
+   * A buffer that was sent comes back with our frame in it, and is not filled again. A buffer that has received a frame since
+   * is filled again: either we have taken its mark off, or a reset has taken it from the device, and then the driver has
+   * cleared its EtherType.
    */
   readonly poll = (): number => {
     const { core, frame, mark, sourceAndType } = this;
@@ -77,7 +78,7 @@ class TxOnly implements Stack {
     return received + sent;
   };
 
-  /** A full ring says nothing when it has room again. */
+  /** A full transmit ring does not tell when it has room again. */
   maxSleepMs(): number {
     return 1;
   }
@@ -95,7 +96,7 @@ function makeFrame(core: Core, options: StackOptions): Uint8Array {
   }
   const to = parseMac(String(options.to ?? 'ff:ff:ff:ff:ff:ff'));
   const destination = parseIpv4(String(options.ip ?? '198.18.0.2'));
-  // Four bytes aligned, as in a packet buffer: two bytes in front put the IP header at 16.
+  // Aligned as in a packet buffer: two bytes in front of the frame put the IP header at offset 16.
   const room = new ArrayBuffer((size + 2 + 3) & ~3);
   const memory = { u8: new Uint8Array(room), u16: new Uint16Array(room), u32: new Uint32Array(room) };
   const start = 2;

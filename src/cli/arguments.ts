@@ -1,16 +1,16 @@
-/** Arguments that commander does not know how to read. Each reader throws one line that names what it found. */
+/** Readers of command-line arguments, for commander. A wrong argument is an InvalidArgumentError that names the text. */
 import { InvalidArgumentError } from 'commander';
 
-/** A whole number from 1 on. */
+/** Reads a whole number of at least 1. */
 export function positiveInteger(text: string): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < 1) {
-    throw new InvalidArgumentError(`'${text}' is not a whole number from 1 on.`);
+    throw new InvalidArgumentError(`'${text}' is not a whole number of at least 1.`);
   }
   return value;
 }
 
-/** `56`, or `0-1472`: from the first to the second. */
+/** Reads `56` or `0-1472` as the smallest and the largest number of bytes. */
 export function sizeRange(text: string): [number, number] {
   const [, least, largest = least] = /^(\d{1,6})(?:-(\d{1,6}))?$/.exec(text) ?? [];
   if (least === undefined || Number(largest) < Number(least)) {
@@ -19,7 +19,7 @@ export function sizeRange(text: string): [number, number] {
   return [Number(least), Number(largest)];
 }
 
-/** A number above 0. */
+/** Reads a number above 0. */
 export function positiveNumber(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !Number.isFinite(value) || value <= 0) {
@@ -28,7 +28,7 @@ export function positiveNumber(text: string): number {
   return value;
 }
 
-/** `0-3`, `0,2` or `0-1,4`: CPU numbers in the order given. */
+/** Reads `0-3`, `0,2` or `0-1,4`: CPU numbers, in the given order. */
 export function coreList(text: string): number[] {
   const cores: number[] = [];
   for (const part of text.split(',')) {
@@ -49,13 +49,13 @@ function assignment(text: string, name: RegExp): [string, string] {
   return [text.slice(0, at), text.slice(at + 1)];
 }
 
-/** Collects repeated `key=value` options into one object. */
+/** Collects the `key=value` texts of a repeated option in one object. */
 export function keyValue(text: string, before: Record<string, string> = {}): Record<string, string> {
   const [key, value] = assignment(text, /^[\w.:-]+$/);
   return { ...before, [key]: value };
 }
 
-/** Collects `NAME=value` arguments of a script into one object; NAME is what the script's `$NAME` can be. */
+/** Collects the `NAME=value` arguments of a script in one object. NAME must be a name that the script can read as `$NAME`. */
 export function scriptVariable(text: string, before: Record<string, string>): Record<string, string> {
   const [name, value] = assignment(text, /^[A-Za-z_]\w*$/);
   return { ...before, [name]: value };

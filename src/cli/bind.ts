@@ -1,18 +1,18 @@
-/** `tspmd bind` and `tspmd unbind`: run the bind script that comes with the package. */
+/** `tspmd bind` and `tspmd unbind`: run the script `bind-vfio.sh` of the package. */
 import { spawnSync } from 'node:child_process';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
-/** Seen from the compiled command, in a package as in a checkout. */
+/** The path is the same in an installed package and in a checkout. */
 const SCRIPT = fileURLToPath(new URL('../../../scripts/bind-vfio.sh', import.meta.url));
 
 /**
- * Runs the script; its output and its exit code become ours.
- * @param args of the script: `0000:00:10.0 --hugepages 64`; see its `--help`
- * @throws Error when it cannot be started
+ * Runs the script. Its output and its exit code become those of the command.
+ * @param args for the script, such as `0000:00:10.0 --hugepages 64`; its `--help` lists them
+ * @throws Error when the script cannot be started
  */
 export function runBindScript(args: readonly string[]): void {
-  // Its messages name the command that the user has typed. Not started by its path: a copy may have lost its x bit.
+  // The variable makes the script's messages name `tspmd bind`. bash runs it, because a copy may not be executable.
   const env = { ...process.env, TSPMD_BIND_COMMAND: 'tspmd bind' };
   const { status, signal, error } = spawnSync('bash', [SCRIPT, ...args], { stdio: 'inherit', env });
   if (error !== undefined) throw new Error(`${SCRIPT} cannot be started with bash: ${error.message}`, { cause: error });

@@ -1,4 +1,4 @@
-/** The options that name and shape a device, shared by `run` and `ping`. */
+/** The options for a device, which `run` and `ping` share. */
 import type { TspmdConfig } from '../config.js';
 
 export interface DeviceOptions {
@@ -14,7 +14,7 @@ export interface DeviceOptions {
   verbose?: boolean;
 }
 
-/** The part of the configuration that these options are. Checked by `init`, which says what is wrong with it. */
+/** Converts the options to a configuration. `init` checks it. */
 export function deviceConfig(options: DeviceOptions): TspmdConfig {
   const { device, ip, mac, mtu, gateway, neighbour, buffers, hugepages, ring } = options;
   return {

@@ -1,4 +1,4 @@
-/** `tspmd devices`: the NICs of this machine, who has them, and what to do next to drive one. */
+/** `tspmd devices`: lists the NICs of this machine, their drivers, and the next step to use each with tspmd. */
 import Table from 'cli-table3';
 import { readHugepages } from '../../drivers/memory/index.js';
 import { type PciDevice, PciSysfs } from '../../drivers/pci/sysfs.js';
@@ -9,19 +9,22 @@ import {
   isVirtioNet,
   VFIO_PCI_DRIVER,
 } from '../../drivers/vfio/binding.js';
-import { say } from './output.js';
+import { print } from './output/lines.js';
 
-/** What can be said of one NIC. */
+/** A row of the table: one NIC. */
 export interface DeviceRow {
+  /** PCI address. */
   readonly address: string;
-  /** What it is: `virtio-net`, or its PCI ids. */
+  /** `virtio-net` or the PCI ids, with the network interfaces. */
   readonly name: string;
   readonly driver: string;
+  /** IOMMU group, and whether it is viable. */
   readonly group: string;
+  /** The next step for the user. */
   readonly next: string;
 }
 
-/** Describes the NICs of a machine, by address. */
+/** Describes the NICs of a machine, in the order of their addresses. */
 export function describeDevices(sysfs: PciSysfs): DeviceRow[] {
   return sysfs
     .list()
@@ -52,7 +55,7 @@ function groupOf(device: PciDevice, blockers: string): string {
 
 function nextStep(device: PciDevice, blockers: string): string {
   const { address, driver } = device;
-  if (!isVirtioNet(device)) return 'nothing: only virtio network devices are driven';
+  if (!isVirtioNet(device)) return 'none: tspmd drives only virtio network devices';
   if (blockers !== '') return `free its IOMMU group: ${blockers}`;
   if (driver === VFIO_PCI_DRIVER) return `tspmd run --device ${address} --ip …`;
   return howToBind(device);
@@ -62,17 +65,17 @@ function nextStep(device: PciDevice, blockers: string): string {
 export function printDevices(sysfs = new PciSysfs()): void {
   const rows = describeDevices(sysfs);
   if (rows.length === 0) {
-    say('no NICs on the PCI bus; an endpoint without one: --device vhost-user:PATH');
+    print('no NICs on the PCI bus; without one, use --device vhost-user:PATH');
   } else {
     const table = new Table({
       head: ['address', 'name', 'driver', 'IOMMU group', 'next'],
-      // Plain text: it is read by people and by grep.
+      // No colours, for grep.
       style: { head: [], border: [] },
     });
     for (const { address, name, driver, group, next } of rows) table.push([address, name, driver, group, next]);
-    say(table.toString());
+    print(table.toString());
   }
   const { reserved, free } = readHugepages(sysfs.root);
   const advice = free > 0 ? '' : `; reserve some with 'sysctl vm.nr_hugepages=${reserved + 64}'`;
-  say(`hugepages of 2 MiB: ${reserved} reserved, ${free} free${advice}`);
+  print(`hugepages of 2 MiB: ${reserved} reserved, ${free} free${advice}`);
 }

@@ -1,74 +1,74 @@
 #!/usr/bin/env node
 /**
- * The `tspmd` command. Each subcommand's work is in a file of its own, loaded when it is needed: `tspmd switch` does not
- * pay for the layer, `tspmd run` not for the script language.
+ * The `tspmd` command. Each subcommand has a file of its own, which is loaded when it is needed: `tspmd switch` does not load
+ * the layer, and `tspmd run` does not load the script language.
  *
- * Exit codes: 0 done, 1 it failed, 2 wrong usage: an option, or what it says of the configuration. One line per fault on
- * stderr tells why; --verbose adds the stack.
+ * Exit codes: 0 success, 1 failure, 2 wrong usage (an option, or the configuration that the options make). Each fault is one
+ * line on stderr. `--verbose` adds stack traces.
  */
 import { createRequire } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { coreList, keyValue, positiveInteger, positiveNumber, scriptVariable, sizeRange } from './arguments.js';
-import { isUsageFault, messageOf, stackOf } from './faults.js';
-import { complain, complainAtLength, outputRead } from './output.js';
-import { watchOutput } from './output-end.js';
+import { isUsageFault, messageOf, traceOf } from './output/error-lines.js';
+import { outputRead, printTrace, warn } from './output/lines.js';
+import { watchOutput } from './output/output-end.js';
 
 const require = createRequire(import.meta.url);
 const { version } = require('../../../package.json') as { version: string };
 
-/** Frames that --verbose shows at most. */
+/** How many frames of a stack trace `--verbose` shows. */
 const MAX_FRAMES = 200;
 
-/** Whether the command that runs was given --verbose. */
+/** Whether the running command has the option `--verbose`. */
 let isVerbose = false;
 
-/** V8 keeps ten frames of a stack otherwise; of other threads, those that start from now on. */
-function showWholeStacks(): void {
+/** Makes V8 keep more than ten frames of a stack trace, in this thread and in threads that start later. */
+function keepWholeTraces(): void {
   Error.stackTraceLimit = MAX_FRAMES;
   setFlagsFromString(`--stack-trace-limit=${MAX_FRAMES}`);
 }
 
-/** Notes --verbose before `act`. */
+/** Wraps the action of a command: reads `--verbose` first. */
 function verbosely<Options>(act: (options: Options) => Promise<void>): (options: Options) => Promise<void> {
   return (options) => {
     isVerbose = (options as { verbose?: boolean }).verbose ?? false;
-    if (isVerbose) showWholeStacks();
+    if (isVerbose) keepWholeTraces();
     return act(options);
   };
 }
 
-/** Options that open a device; `run` and `ping` share them. */
+/** Adds the options for a device, which `run` and `ping` share. */
 function deviceOptions(command: Command): Command {
   return command
     .requiredOption('--device <dev>', 'vhost-user:PATH[,server=1], or a PCI address')
-    .requiredOption('--ip <a.b.c.d/len>', 'own IPv4 address and prefix length')
+    .requiredOption('--ip <a.b.c.d/len>', 'own IPv4 address, and the prefix length of the link')
     .option('--mac <mac>', "own MAC address (default: the device's, otherwise a random one)")
     .option('--mtu <bytes>', "longest IP packet (default: the device's, otherwise 1500)", positiveInteger)
-    .option('--gateway <ip>', 'next hop for addresses that are not on the link')
-    .option('--neighbour <ip=mac...>', 'MAC addresses of neighbours that are not asked by ARP', keyValue)
+    .option('--gateway <ip>', 'router for addresses that are not on the link')
+    .option('--neighbour <ip=mac...>', 'neighbours with fixed MAC addresses, without ARP', keyValue)
     .option(
       '--buffers <n>',
-      'packet buffers of 2 KiB (default: 4096, and 1024 per core from the third on)',
+      'number of packet buffers of 2 KiB (default: 4096, plus 1024 per core from the third on)',
       positiveInteger,
     )
     .addOption(
-      new Option('--hugepages <policy>', 'packet memory in hugepages: if there are any, always, or never')
+      new Option('--hugepages <policy>', 'packet memory in hugepages: if some are free, always, or never')
         .choices(['auto', 'require', 'never'])
         .default('auto'),
     )
     .addOption(
       new Option('--ring <layout>', 'layout of the virtqueues').choices(['auto', 'split', 'packed']).default('auto'),
     )
-    .option('--verbose', 'print the whole stack of an error, not only its line');
+    .option('--verbose', 'print the stack trace of an error, too');
 }
 
-/** A command that runs the bind script: its arguments, `--help` among them, are the script's. */
+/** Adds a command that runs the bind script. The script gets all arguments, also `--help`. */
 function bindCommand(tspmd: Command, name: string, description: string, ...first: string[]): Command {
   return tspmd
     .command(name)
     .description(description)
-    .argument('[arguments...]', 'of scripts/bind-vfio.sh, which is run with them')
+    .argument('[arguments...]', 'for scripts/bind-vfio.sh, which does the work')
     .helpOption(false)
     .allowUnknownOption()
     .action(async (args) => (await import('./bind.js')).runBindScript([...first, ...args]));
@@ -76,42 +76,42 @@ function bindCommand(tspmd: Command, name: string, description: string, ...first
 
 function program(): Command {
   const tspmd = new Command('tspmd')
-    .description('userspace virtio-net poll-mode driver, layer-2 packet layer and switch')
+    .description('Userspace virtio-net poll-mode driver, layer-2 packet layer, and switch.')
     .version(version)
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(`tspmd: ${text.replace(/^error: /, '')}`) });
 
-  deviceOptions(tspmd.command('run').description('drive a device and run a stack on it'))
+  deviceOptions(tspmd.command('run').description('open a device and run an app on it'))
     .addOption(new Option('--mode <mode>', 'thread layout').choices(['single', '1kb', '2kb']).default('single'))
     .option(
       '--cores <list>',
-      'CPUs, such as 0-3: first those of the stack, then RxTx (1kb), or Tx and Rx (2kb)',
+      'CPUs, such as 0-3: first the cores, then the RxTx worker (1kb), or the Tx and the Rx worker (2kb)',
       coreList,
     )
-    .option('--app <name|file>', 'echo, macswap, rxonly, txonly, or the file of a stack (docs/apps.md)', 'echo')
-    .option('--app-option <name=value...>', 'options for the app (txonly: to, size, ip)', keyValue)
+    .option('--app <name|file>', 'echo, macswap, rxonly, txonly, or the file of an app (docs/apps.md)', 'echo')
+    .option('--app-option <name=value...>', 'options of the app (txonly: to, size, ip)', keyValue)
     .addOption(
-      new Option('--idle <policy>', 'without packets: sleep, or keep polling')
+      new Option('--idle <policy>', 'when no packets come: sleep (adaptive), or keep polling (spin)')
         .choices(['adaptive', 'spin'])
         .default('adaptive'),
     )
     .option('--rss-key <key>', 'microsoft, symmetric, or 80 hex digits (default: microsoft)')
-    .option('--no-symmetric', 'the two directions of a flow may go to different cores')
+    .option('--no-symmetric', 'let the two directions of a flow go to different cores')
     .addOption(
-      new Option('--on-core-failure <policy>', "what happens when a core's stack fails")
+      new Option('--on-core-failure <policy>', 'when the app fails on one core: move its flows to the others, or stop')
         .choices(['redistribute', 'stop'])
         .default('redistribute'),
     )
-    .option('--core-burst <n>', 'packets that a core may send before the next one may (default: 32)', positiveInteger)
-    .option('--stats-period <seconds>', 'print rates this often, and a line per core', positiveNumber)
+    .option('--core-burst <n>', 'packets that a core sends per turn (default: 32)', positiveInteger)
+    .option('--stats-period <seconds>', 'time between two reports of the rates, with a line per thread', positiveNumber)
     .action(verbosely(async (options) => (await import('./run.js')).run(options)));
 
   deviceOptions(tspmd.command('ping').description('ping a host over the driver'))
-    .requiredOption('--to <ip>', 'whom to ping')
-    .option('--count <n>', 'stop after so many requests (default: at a signal)', positiveInteger)
+    .requiredOption('--to <ip>', 'IPv4 address of the host')
+    .option('--count <n>', 'number of requests (default: until a signal comes)', positiveInteger)
     .option('--interval <seconds>', 'time between two requests', positiveNumber, 1)
     .addOption(
-      new Option('--size <bytes>', 'bytes of payload, or a range such as 0-1472: every size in turn')
+      new Option('--size <bytes>', 'bytes of payload; a range such as 0-1472 sends every size in turn')
         .argParser(sizeRange)
         .default([56, 56], '56'),
     )
@@ -121,52 +121,51 @@ function program(): Command {
 
   tspmd
     .command('new')
-    .description('make a folder with a stack of your own to begin with')
-    .argument('<folder>', 'new or empty; it names the package')
-    .option(
-      '--tspmd <spec>',
-      'what the stack depends on: a version, tarball or folder of tspmd (default: this version)',
-    )
+    .description('make a project with a small stack, to start your own from')
+    .argument('<folder>', 'a new or empty folder; its name becomes the name of the package')
+    .option('--tspmd <spec>', 'version, tarball or folder of tspmd that the project depends on (default: this version)')
     .action(async (folder, options) => (await import('./new.js')).newStack(folder, options));
 
   tspmd
     .command('switch')
-    .description('run a .bess script in the embedded switch, or look at one that runs')
-    .argument('[file]', 'the script; or with --stats, the process id of a running switch')
+    .description('run a .bess script in the embedded switch, or print the counters of running switches')
+    .argument('[file]', 'the script; with --stats, the process id of a running switch')
     .addArgument(
-      new Argument('[variables...]', 'NAME=value, read by the script as $NAME')
+      new Argument('[variables...]', 'NAME=value, which the script reads as $NAME')
         .argParser(scriptVariable)
         .default({}, 'none'),
     )
     .addOption(
-      new Option('--idle <policy>', 'what to do without packets').choices(['adaptive', 'spin']).default('adaptive'),
+      new Option('--idle <policy>', 'when no packets come: sleep (adaptive), or keep polling (spin)')
+        .choices(['adaptive', 'spin'])
+        .default('adaptive'),
     )
     .addOption(
-      new Option('--peer-memory <which>', 'take any memory of a VM, or only such as cannot shrink (SECURITY.md)')
+      new Option('--peer-memory <which>', 'accept any memory of a VM, or only memory that cannot shrink (SECURITY.md)')
         .choices(['any', 'sealed'])
         .default('any'),
     )
-    .option('--stats', 'print the counters of running switches: all of this user, or the one whose process id is given')
-    .option('--json', 'with --stats: as JSON')
+    .option('--stats', 'print the counters of all running switches of this user, or of one switch')
+    .option('--json', 'with --stats: print JSON')
     .action(async (file, variables, options, command) => {
       const { runSwitchCommand, printSwitchStats } = await import('./switch.js');
       if (options.stats) return printSwitchStats(file, options);
-      if (options.json) command.error('error: --json is for --stats alone');
+      if (options.json) command.error('error: --json needs --stats');
       if (file === undefined) command.error('error: a .bess script is missing: tspmd switch FILE.bess [NAME=value...]');
       return runSwitchCommand(file, variables, options);
     });
 
   tspmd
     .command('devices')
-    .description('list the NICs of this machine, and what to do next to drive one')
+    .description('list the NICs of this machine, and the next step to use each')
     .action(async () => (await import('./devices.js')).printDevices());
 
   for (const command of tspmd.commands) command.exitOverride().copyInheritedSettings(tspmd);
-  // After that: they have no --help of ours.
-  bindCommand(tspmd, 'bind', 'give a NIC to vfio-pci, so that tspmd can drive it').usage(
+  // After the loop, because the script has a --help of its own.
+  bindCommand(tspmd, 'bind', 'bind a NIC to vfio-pci, so that tspmd can drive it').usage(
     '<address> [--hugepages <n>] [--no-iommu] [--force]',
   );
-  bindCommand(tspmd, 'unbind', 'give a NIC back to the driver that it had', '--unbind').usage('<address>');
+  bindCommand(tspmd, 'unbind', 'bind a NIC to the driver that it had before', '--unbind').usage('<address>');
   return tspmd;
 }
 
@@ -179,13 +178,13 @@ async function main(): Promise<void> {
       process.exitCode = error.exitCode === 0 ? 0 : 2;
       return;
     }
-    for (const line of messageOf(error).split('\n')) complain(line);
-    if (isVerbose) complainAtLength(stackOf(error));
+    for (const line of messageOf(error).split('\n')) warn(line);
+    if (isVerbose) printTrace(traceOf(error));
     process.exitCode = isUsageFault(error) ? 2 : 1;
   }
 }
 
 await main();
 await outputRead();
-// What a stack left behind (a timer, a socket) must not keep a command alive whose work is done.
+// A timer or a socket that an app has left open must not keep the command alive.
 process.exit();

@@ -1,38 +1,38 @@
-/** `tspmd new`: makes a folder with a stack to begin with, from the files of `templates/new-stack`. */
+/** `tspmd new`: makes a project from the files of `templates/new-stack`. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import validatePackageName from 'validate-npm-package-name';
-import { say } from './output.js';
+import { print } from './output/lines.js';
 
 export interface NewStackOptions {
-  /** What the project depends on instead of this version: a version, or the path of a tarball or folder. */
+  /** The tspmd that the project depends on: a version, or the path of a tarball or folder. Default: this version. */
   readonly tspmd?: string;
-  /** Where this package lies. */
+  /** Root folder of this package. */
   readonly packageRoot?: string;
 }
 
-/** What of our own package.json goes into the project's. */
+/** The parts of our own package.json that the project's package.json takes over. */
 interface OwnPackage {
   readonly version: string;
   readonly engines: Readonly<Record<string, string>>;
   readonly devDependencies: Readonly<Record<string, string>>;
 }
 
-/** As deep in the package are the built module and the bundle. */
+/** The path is the same from `dist/src/cli` and from the bundle. */
 const PACKAGE_ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-/** The name that the template has. */
+/** The project's name in the template. */
 const PLACEHOLDER = 'my-stack';
 const SWITCH_SCRIPT = 'forward_script.bess';
-/** Files of the template that have another name in the project: npm ships no `.gitignore`. */
+/** Files that have another name in the template, because npm does not publish a `.gitignore`. */
 const OTHER_NAMES: Readonly<Record<string, string>> = { gitignore: '.gitignore' };
-/** What the project is built with: the versions that this package was built and tested with. */
+/** Development dependencies of the project. It gets the versions that this package is built and tested with. */
 const TOOLS = ['@types/node', 'typescript'];
 
 /**
- * Makes the project, and says what to do next.
- * @param folder new or empty; its last part is the name of the package
- * @throws Error with one line; nothing is left behind then
+ * Makes the project, and prints the next steps.
+ * @param folder a new or empty folder; its last part becomes the name of the package
+ * @throws Error with one line when that is not possible; it leaves no files behind
  */
 export function newStack(folder: string, options: NewStackOptions = {}): void {
   const root = options.packageRoot ?? PACKAGE_ROOT;
@@ -45,17 +45,17 @@ export function newStack(folder: string, options: NewStackOptions = {}): void {
   files.set(SWITCH_SCRIPT, readFileSync(join(root, 'bess', SWITCH_SCRIPT), 'utf8'));
   files.set('package.json', `${JSON.stringify(packageJson(name, dependency, own), null, 2)}\n`);
   write(target, files);
-  say(`${name}: a stack that answers pings, and UDP datagrams to port 7. What to do next:`);
-  say('');
-  if (target !== process.cwd()) say(`  cd ${relative(process.cwd(), target)}`);
-  say('  npm install');
-  say('  npm test               # builds it, and tests it on a fake device');
-  say('  npm run switch         # then, in three terminals: the switch,');
-  say('  npm start              # the stack as 10.0.0.1,');
-  say('  npm run ping           # and five pings to it');
+  print(`${name} has a stack that answers pings, and UDP datagrams to port 7. Next steps:`);
+  print('');
+  if (target !== process.cwd()) print(`  cd ${relative(process.cwd(), target)}`);
+  print('  npm install');
+  print('  npm test               # builds the stack, and tests it on a fake device');
+  print('  npm run switch         # in a first terminal: runs the switch');
+  print('  npm start              # in a second terminal: runs the stack as 10.0.0.1');
+  print('  npm run ping           # in a third terminal: sends five pings to the stack');
 }
 
-/** The name of a package in this folder. */
+/** Returns the name of the package in this folder. */
 function packageName(target: string): string {
   const name = basename(target);
   const { validForNewPackages, errors = [], warnings = [] } = validatePackageName(name);
@@ -70,12 +70,12 @@ function packageName(target: string): string {
 function checkFolder(folder: string, target: string): void {
   if (!existsSync(dirname(target))) throw new Error(`folder '${dirname(target)}' does not exist: make it first`);
   if (!existsSync(target)) return;
-  if (!statSync(target).isDirectory()) throw new Error(`'${folder}' exists and is no folder: choose another name`);
+  if (!statSync(target).isDirectory()) throw new Error(`'${folder}' exists and is not a folder: choose another name`);
   if (readdirSync(target).length > 0)
     throw new Error(`folder '${folder}' exists and is not empty: choose another name`);
 }
 
-/** A path as npm finds it from the project, too; a version as it is. */
+/** Returns the dependency for package.json. A path becomes absolute, so that npm finds it from the project. */
 function dependencyOf(spec: string): string {
   const path = resolve(spec.replace(/^file:/, ''));
   if (existsSync(path)) return `file:${path}`;
@@ -85,7 +85,7 @@ function dependencyOf(spec: string): string {
   return spec;
 }
 
-/** Names in the project, and texts. */
+/** Yields the name and the text of each file of the project that comes from the template. */
 function* templateFiles(template: string, name: string): Generator<[string, string]> {
   for (const entry of readdirSync(template, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
@@ -116,7 +116,7 @@ function packageJson(name: string, dependency: string, own: OwnPackage): object 
   };
 }
 
-/** All files, or none. */
+/** Writes all files. After an error it removes those that it has written. */
 function write(target: string, files: ReadonlyMap<string, string>): void {
   const wasThere = existsSync(target);
   try {

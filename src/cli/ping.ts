@@ -1,24 +1,24 @@
-/** `tspmd ping`: like ping(8), over the driver instead of the kernel. */
+/** `tspmd ping`: works like ping(8), over our driver instead of the kernel. */
 import { createDemux } from '../apps/demux.js';
 import { Echo } from '../apps/echo.js';
 import { Pinger } from '../apps/pinger.js';
 import { init, runStack, type SinglePort } from '../index.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
-import { limitedLinkLines } from './link-lines.js';
-import { neverWaitForTerminal, say } from './output.js';
-import { dropsOf } from './rates.js';
-import { whyNoAnswer } from './reach.js';
+import { whyNoAnswer } from './output/arp-watch.js';
+import { neverWaitForTerminal, print } from './output/lines.js';
+import { limitedLinkLines } from './output/link-lines.js';
+import { dropsOf } from './output/rates.js';
 import { unlessStopped, untilStopped } from './shutdown.js';
 
 export interface PingCommandOptions extends DeviceOptions {
   to: string;
   count?: number;
-  /** Seconds. */
+  /** Time between two requests in seconds. */
   interval: number;
-  /** Bytes of payload: of all, or from the first to the second. */
+  /** Smallest and largest payload in bytes. */
   size: [number, number];
   quiet?: boolean;
-  /** Seconds. */
+  /** How long an answer may take, in seconds. */
   timeout: number;
 }
 
@@ -39,8 +39,8 @@ async function pingOver(port: SinglePort, options: PingCommandOptions, told: Pro
   port.on('link', limitedLinkLines());
   const [least, largest] = options.size;
   const onReply = (sequence: number, milliseconds: number, ttl: number, bytes: number): void =>
-    say(`${bytes} bytes from ${options.to}: icmp_seq=${sequence} ttl=${ttl} time=${milliseconds.toFixed(3)} ms`);
-  const onLost = (sequence: number): void => say(`no answer from ${options.to}: icmp_seq=${sequence}`);
+    print(`${bytes} bytes from ${options.to}: icmp_seq=${sequence} ttl=${ttl} time=${milliseconds.toFixed(3)} ms`);
+  const onLost = (sequence: number): void => print(`no answer from ${options.to}: icmp_seq=${sequence}`);
   const pinger = new Pinger(core, {
     to: options.to,
     count: options.count,
@@ -52,7 +52,7 @@ async function pingOver(port: SinglePort, options: PingCommandOptions, told: Pro
   });
   const stop = new AbortController();
   void told.then(() => stop.abort());
-  // Whom we ping may ping us.
+  // The other host may ping us, too.
   const stack = createDemux(core, [new Echo(core), pinger]);
   const untilDone = {
     poll(): number {
@@ -63,25 +63,25 @@ async function pingOver(port: SinglePort, options: PingCommandOptions, told: Pro
     maxSleepMs: () => stack.maxSleepMs?.() ?? 0,
   };
   const size = largest === least ? least : `${least} to ${largest}`;
-  say(`PING ${options.to} with ${size} bytes of data from ${options.ip} on ${port.name}`);
+  print(`PING ${options.to} with ${size} bytes of data from ${options.ip} on ${port.name}`);
   await runStack(core, untilDone, { signal: stop.signal });
 
   const { ping_sent: sent = 0, ping_received: received = 0, ping_corrupt: corrupt = 0 } = pinger.report();
   const loss = sent === 0 ? 0 : (100 * (sent - received)) / sent;
-  say(`--- ${options.to} ping statistics ---`);
-  say(
+  print(`--- ${options.to} ping statistics ---`);
+  print(
     `${sent} packets transmitted, ${received} received${corrupt > 0 ? `, ${corrupt} corrupt` : ''}, ` +
       `${Number(loss.toFixed(2))}% packet loss`,
   );
   const drops = dropsOf(port.counters());
-  if (drops !== 'none') say(`dropped here: ${drops}`);
+  if (drops !== 'none') print(`dropped here: ${drops}`);
   const times = pinger.roundTrips();
   if (times) {
     const ms = [times.minUs, times.meanUs, times.maxUs].map((us) => (us / 1000).toFixed(3)).join('/');
-    say(`rtt min/avg/max = ${ms} ms, p50 ${(times.p50Us / 1000).toFixed(3)}, p99 ${(times.p99Us / 1000).toFixed(3)}`);
+    print(`rtt min/avg/max = ${ms} ms, p50 ${(times.p50Us / 1000).toFixed(3)}, p99 ${(times.p99Us / 1000).toFixed(3)}`);
   }
   if (received > 0) return;
-  if (sent > 0) say(whyNoAnswer(port, core, options.to));
-  // As ping(8): 1 when nobody answered.
+  if (sent > 0) print(whyNoAnswer(port, core, options.to));
+  // The exit code of ping(8) when there was no answer.
   process.exitCode = 1;
 }

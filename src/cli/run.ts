@@ -1,13 +1,13 @@
-/** `tspmd run`: the node entrypoint. Drives a device, runs a stack on it, and says `ready` when packets can flow. */
+/** `tspmd run`: opens a device, runs an app on it, and prints a line that begins with `ready` when packets can flow. */
 
 import { formatMac, init, type Port, type StackTotals } from '../index.js';
-import { counterLines } from './counter-lines.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
-import { faultOf, openingFault, stackOf } from './faults.js';
-import { limitedLinkLines } from './link-lines.js';
-import { complain, complainAtLength, neverWaitForTerminal, say } from './output.js';
-import { dropsOf, RatePrinter } from './rates.js';
-import { ArpWatch } from './reach.js';
+import { ArpWatch } from './output/arp-watch.js';
+import { counterLines } from './output/counter-lines.js';
+import { faultOf, openingFault, traceOf } from './output/error-lines.js';
+import { neverWaitForTerminal, print, printTrace, warn } from './output/lines.js';
+import { limitedLinkLines } from './output/link-lines.js';
+import { dropsOf, RatePrinter } from './output/rates.js';
 import { unlessStopped, untilStopped } from './shutdown.js';
 
 export interface RunCommandOptions extends DeviceOptions {
@@ -25,7 +25,7 @@ export interface RunCommandOptions extends DeviceOptions {
 
 export async function run(options: RunCommandOptions): Promise<void> {
   const { mode, idle, app, cores, appOption, onCoreFailure, coreBurst, rssKey, symmetric } = options;
-  // Whoever waits for the ready line, or sees that no backend comes, may stop us at once: a signal ends things in good order.
+  // Before `init`, so that a signal ends the command in good order even while it waits for a backend.
   neverWaitForTerminal();
   const end = Promise.race([untilStopped(), firstUncaught()]);
   const ended = end.catch(() => {});
@@ -47,7 +47,7 @@ export async function run(options: RunCommandOptions): Promise<void> {
   try {
     if (port === null) return await end;
     const totals = await drive(port, options, end);
-    // First: stopping sends the last burst, which counts.
+    // Stop first: that sends the last burst, which the counters must include.
     await port.stop();
     summarise(port, totals, app);
   } catch (error) {
@@ -58,14 +58,17 @@ export async function run(options: RunCommandOptions): Promise<void> {
 }
 
 /**
- * Rejects with what the stack throws outside of its poll, in a timer or a promise, from when its file is loaded. The port must be stopped all the same;
- * what follows the first is but a consequence.
+ * Rejects with the first error that the app throws outside of its poll, in a timer or a promise. The port must be stopped
+ * even then. Later errors are ignored: they are consequences of the first.
  */
 function firstUncaught(): Promise<never> {
   return new Promise((_, reject) => process.on('uncaughtException', reject));
 }
 
-/** @param end resolves when the loop is to end, rejects with what else than the loop has gone wrong */
+/**
+ * Runs the app until the end.
+ * @param end resolves when the command was told to stop; rejects with an error that came from outside of the loop
+ */
 async function drive(
   port: Port,
   options: RunCommandOptions,
@@ -73,19 +76,19 @@ async function drive(
 ): Promise<readonly (StackTotals | undefined)[]> {
   port.on('link', limitedLinkLines());
   port.on('coreFailure', (core, error) => {
-    complain(`${faultOf(options.app, error)}; the other cores take the flows of core ${core} over`);
-    if (options.verbose) complainAtLength(stackOf(error));
+    warn(`${faultOf(options.app, error)}; the flows of core ${core} move to the other cores`);
+    if (options.verbose) printTrace(traceOf(error));
   });
 
-  const printCounters = (): void => say(counterLines(port.counters()).join('\n'));
-  // Until then the signal opens Node's debugger.
+  const printCounters = (): void => print(counterLines(port.counters()).join('\n'));
+  // Without a listener, Node opens its debugger at this signal.
   process.on('SIGUSR1', printCounters);
-  const rates = options.statsPeriod === undefined ? null : new RatePrinter(port, options.statsPeriod, say);
-  const arp = new ArpWatch(port, complain);
+  const rates = options.statsPeriod === undefined ? null : new RatePrinter(port, options.statsPeriod, print);
+  const arp = new ArpWatch(port, warn);
   const stop = new AbortController();
   const ended = end.finally(() => stop.abort());
-  // Last: whoever waits for this line may send signals from now on.
-  say(`ready: ${options.ip} at ${formatMac(port.mac)} on ${port.name}, mode ${options.mode}, app ${options.app}`);
+  // Last, because a script may send signals as soon as it sees this line.
+  print(`ready: ${options.ip} at ${formatMac(port.mac)} on ${port.name}, mode ${options.mode}, app ${options.app}`);
   try {
     const totals = await port.run(stop.signal);
     await ended;
@@ -98,11 +101,11 @@ async function drive(
 
 function summarise(port: Port, totals: readonly (StackTotals | undefined)[], app: string): void {
   const counters = port.counters();
-  say(`stopped: received ${counters.rx_frames} frames, sent ${counters.tx_packets}; dropped ${dropsOf(counters)}`);
+  print(`stopped: received ${counters.rx_frames} frames, sent ${counters.tx_packets}; dropped ${dropsOf(counters)}`);
   totals.forEach((report, core) => {
     if (report === undefined) return;
     const who = totals.length === 1 ? app : `${app} on core ${core}`;
     const shown = Object.entries(report).map(([name, value]) => `${name} ${value}`);
-    say(`${who}: ${shown.join(', ')}`);
+    print(`${who}: ${shown.join(', ')}`);
   });
 }

@@ -1,16 +1,16 @@
-/** What ends a command: SIGINT, SIGTERM and SIGHUP, the first in good order, the second at once; and the end of its output. */
+/** The end of a command: by SIGINT, SIGTERM or SIGHUP, or when its output is closed. */
 import { constants } from 'node:os';
-import { HangWatch } from './hang-watch.js';
-import { outputEnd } from './output-end.js';
+import { HangWatch } from './hang/hang-watch.js';
+import { outputEnd } from './output/output-end.js';
 
-/** Signal -> the exit code that a shell expects of who died by it. */
+/** The signals, with the exit code that a shell expects from a process that died of it. */
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 type StopSignalName = keyof typeof SIGNALS;
 const NAMES = Object.keys(SIGNALS) as StopSignalName[];
 
 /**
- * Resolves at the first signal, or when the output is gone. From then on a signal ends the process at once. Where the process
- * hangs, signals end it all the same (`hang-watch.ts`).
+ * Resolves at the first signal, or when the output is closed; the command then cleans up. A second signal ends the process
+ * immediately. Signals end the process even when it hangs (`hang/hang-watch.ts`).
  */
 export function untilStopped(): Promise<void> {
   const watch = new HangWatch(NAMES);
@@ -25,7 +25,7 @@ export function untilStopped(): Promise<void> {
   });
 }
 
-/** What `start` resolves to; null where it failed because it was told to stop. */
+/** Returns the result of `start`; null when it failed because the command was told to stop. */
 export async function unlessStopped<T>(
   told: Promise<void>,
   start: (signal: AbortSignal) => Promise<T>,

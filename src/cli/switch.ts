@@ -1,9 +1,9 @@
-/** `tspmd switch`: the one place where src/ meets bess/. */
+/** `tspmd switch`: runs a script, or prints the counters of running switches. Only this file of `src/` imports `bess/`. */
 import { SwitchError } from '../../bess/errors.js';
-import { neverWaitForTerminal } from './output.js';
+import { neverWaitForTerminal } from './output/lines.js';
 import { untilStopped } from './shutdown.js';
 
-/** Runs a script until it is told to stop. */
+/** Runs a script until a signal comes. */
 export async function runSwitchCommand(
   file: string,
   variables: Record<string, string>,
@@ -21,10 +21,10 @@ export async function runSwitchCommand(
   }
 }
 
-/** Prints the counters of the switches that run, or of the one with a process id. */
+/** Prints the counters of all running switches, or of the one with this process id. */
 export async function printSwitchStats(pid: string | undefined, options: { json?: boolean }): Promise<void> {
   if (pid !== undefined && !/^\d+$/.test(pid)) throw new Error(`switch --stats: '${pid}' is not a process id`);
-  // Not loaded with the rest: to ask a running switch needs no script language.
+  // Imported on demand: this does not need the script language.
   const { printStats } = await import('../../bess/print-stats.js');
   await printStats({ json: options.json ?? false, ...(pid === undefined ? {} : { pid: Number(pid) }) });
 }

@@ -1,11 +1,12 @@
 /**
- * What both kinds of {@link Core} have in common. What is below differs: a {@link SingleCore} polls the vNIC itself; with
- * several cores, a {@link RingCore} has rings to the threads that do.
+ * What both kinds of {@link Core} have in common. They differ in the layer below: a {@link SingleCore} polls the vNIC
+ * itself; a {@link RingCore} has rings to the threads that poll it.
  *
- * Every buffer has one owner at any moment: a pool, the device, a ring, this layer (waiting for the stack, in the burst to
- * be sent, parked for ARP) or the stack. Nothing is allocated per packet.
+ * Every buffer has one owner at any moment: a pool, the device, a ring, this layer (waiting for the stack, in the burst
+ * to be sent, parked for ARP) or the stack. Nothing is allocated per packet.
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
+import type { IdlePolicy } from '../../drivers/poll-loop.js';
 import {
   type BufferGeometry,
   type BufferPool,
@@ -13,7 +14,7 @@ import {
   FRAME_OFFSET,
   frameCapacity,
 } from '../../rings/buffer-pool.js';
-import type { IdlePolicy, Layer } from '../config.js';
+import type { Layer } from '../config.js';
 import { L2, type L2Counters, type PortCounters } from '../counters.js';
 import { ArgumentError } from '../errors.js';
 import { coreText, INSPECT } from '../inspect.js';
@@ -22,7 +23,7 @@ import { ETH_HEADER_BYTES } from '../wire/ethernet.js';
 import { IPV4_HEADER_BYTES, ipv4Version } from '../wire/ipv4.js';
 import type { Core, WaitForPacketsOptions } from './core.js';
 import type { Egress } from './egress.js';
-import type { BufferHome, FrameSink, WakeSource } from './lower-layer.js';
+import type { BufferReturn, FrameSink, WakeSource } from './lower-layer.js';
 import { newOwner, notOwned, OWNER_LAYER, type Ownable, PacketBuffer } from './packet-buffer.js';
 import { Sleeper } from './sleep.js';
 import { BURST, TxBurst } from './tx-burst.js';
@@ -32,28 +33,28 @@ import { WaitingPackets } from './waiting-packets.js';
 export interface CoreParts {
   readonly memory: MemoryViews;
   readonly geometry: BufferGeometry;
-  /** Longest IP packet that the device sends, in bytes. */
+  /** Longest IP packet that the device can send, in bytes. */
   readonly deviceMtu: number;
-  /** Takes what the stack sends. */
+  /** Takes the frames that the stack sends. */
   readonly sink: FrameSink;
-  /** Where the stack's new buffers come from, and how many of them are not for it. */
+  /** Where {@link Core.getBufferTx} takes buffers from, and how many it leaves there. */
   readonly pool: BufferPool;
   readonly reserve: number;
-  /** Tells of packets while the core sleeps. */
+  /** Wakes the core while it sleeps. */
   readonly wakeSource: WakeSource;
   readonly counters: L2Counters;
   readonly clock: () => number;
-  /** Number of this core, and how many there are. */
+  /** Number of this core, and how many cores there are. */
   readonly index: number;
   readonly count: number;
-  /** Own address, as a number. */
+  /** Our IPv4 address, as a number. */
   readonly address: number;
   readonly mtu?: number | undefined;
   readonly layer: Layer;
   readonly idle: IdlePolicy;
 }
 
-// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+// V8 folds local constants: docs/v8.md, "Local constants".
 const FULL_BURST = BURST;
 const LAYER = OWNER_LAYER;
 const TX_QUEUED = L2.tx_queued;
@@ -78,27 +79,27 @@ export abstract class BaseCore implements Core {
   protected readonly sleeper: Sleeper;
   protected readonly clock: () => number;
   protected readonly isIp: boolean;
-  protected readonly home: BufferHome;
+  protected readonly home: BufferReturn;
   private readonly pool: BufferPool;
-  /** The stack, as the owner of buffers. */
+  /** The number of the stack as the owner of buffers. */
   private readonly stack = newOwner();
   private readonly reserve: number;
   private readonly minLength: number;
   private readonly maxLength: number;
   private pollsToTick = POLLS_PER_TICK;
 
-  /** The way of an IP packet out. */
+  /** Sends IP packets. */
   protected abstract readonly egress: Egress;
   abstract rssCoreFor(flow: FlowTuple): number;
   /** The hash of a received packet: {@link PacketBuffer.rssHash}. */
   abstract hashOf(handle: number): number;
   abstract get mac(): Uint8Array;
   abstract counters(): PortCounters;
-  /** Receives a burst: packets for the stack go to {@link waiting}. */
+  /** Receives a burst; packets for the stack go to {@link waiting}. */
   protected abstract poll(): void;
-  /** Takes back what was sent, into the pool. */
+  /** Takes buffers that were sent back into the pool. */
   protected abstract reclaim(): void;
-  /** Does what is due. */
+  /** Does what is due at `nowMs`. */
   protected abstract timers(nowMs: number): void;
   /** When {@link timers} has something to do next; Infinity when it has not. */
   protected abstract timersDue(): number;
@@ -170,7 +171,7 @@ export abstract class BaseCore implements Core {
   addBufferToRing(buffer: PacketBuffer): boolean {
     if (buffer.owner !== this.stack) throw notOwned('addBufferToRing', buffer);
     const length = buffer.length;
-    // Written so that NaN fails, too.
+    // Written in this way so that NaN fails, too.
     if (!(length >= this.minLength && length <= this.maxLength)) {
       this.drop(buffer, L2.tx_drop_length);
       return true;
@@ -186,7 +187,7 @@ export abstract class BaseCore implements Core {
       this.values[TX_QUEUED]++;
     }
     (buffer as Ownable).owner = LAYER;
-    // Asleep, nobody calls getRxCount soon.
+    // While the core sleeps, nothing calls getRxCount soon.
     if (this.sleeper.isAsleep) this.flush();
     return true;
   }
@@ -222,13 +223,13 @@ export abstract class BaseCore implements Core {
     this.sleeper.wake();
   }
 
-  /** The end: sends what is still to be sent, ends {@link waitForPackets}. The device is closed by its owner. */
+  /** Sends what is still to be sent, and ends {@link waitForPackets} for good. The owner of the device closes it. */
   close(): void {
     this.tx.flush();
     this.sleeper.close();
   }
 
-  /** Housekeeping that is due at `nowMs`: ARP timers. Done by getRxCount now and then, and while asleep. */
+  /** Does what is due at `nowMs`, such as ARP. Called by getRxCount every 64 polls, and while the core sleeps. */
   tick(nowMs: number): void {
     this.values[LOOP_POLLS] += POLLS_PER_TICK - this.pollsToTick;
     this.pollsToTick = POLLS_PER_TICK;
@@ -236,33 +237,39 @@ export abstract class BaseCore implements Core {
     if (this.isIp) this.timers(nowMs);
   }
 
-  /** How often {@link getRxCount} was called, exactly; the counter of that name is brought up to date by {@link tick}. */
+  /**
+   * How often {@link getRxCount} was called, exactly. The counter `loop_polls` is only brought up to date by
+   * {@link tick}.
+   */
   get polls(): number {
     return this.values[LOOP_POLLS] + POLLS_PER_TICK - this.pollsToTick;
   }
 
-  /** Brings up to date what other threads are to see of this core. */
+  /** Brings the counters up to date that other threads read of this core. */
   protected publish(): void {}
 
   /** When {@link tick} must be called next; Infinity when it need not. */
   nextDeadline(): number {
     const due = this.timersDue();
-    // Nothing tells when the ring has room again: look after a millisecond.
+    // No interrupt tells that the ring has room again: look after a millisecond.
     return this.tx.pending > 0 ? Math.min(due, this.clock() + 1) : due;
   }
 
-  /** Adds to what the core's thread has spent working, and sleeping or polling in vain. For the loop that drives it. */
+  /**
+   * For the loop that drives the core: adds the time in which it worked, and in which it slept or polled in vain, in
+   * ms.
+   */
   countTime(busyMs: number, idleMs: number): void {
     this.values[L2.loop_busy_ms] += busyMs;
     this.values[L2.loop_idle_ms] += idleMs;
   }
 
-  /** Buffers that this layer holds: packets for the stack, frames for the device, packets that wait for ARP. */
+  /** How many buffers this layer holds: packets for the stack, frames for the device, packets that wait for ARP. */
   held(): { waiting: number; pending: number; parked: number } {
     return { waiting: this.waiting.count, pending: this.tx.pending, parked: this.egress.parked };
   }
 
-  /** Buffers that the stack has, found by looking at each: for who asks now and then. */
+  /** How many buffers the stack has. Looks at each buffer, so it is not for each poll. */
   protected heldByStack(): number {
     const { stack } = this;
     let held = 0;
@@ -270,7 +277,7 @@ export abstract class BaseCore implements Core {
     return held;
   }
 
-  /** For `console.log`, which would otherwise show every buffer. */
+  /** One line for `console.log`, which would otherwise show every buffer. */
   [INSPECT](): string {
     return coreText(this);
   }

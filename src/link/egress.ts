@@ -1,6 +1,7 @@
 /**
- * The way of an IP packet onto the wire: next hop, its MAC address, the Ethernet header in the headroom, the burst. A
- * packet whose neighbour has not answered yet is parked and goes out when it does.
+ * Sends IP packets: finds the next hop and its MAC address, writes the Ethernet header into the headroom, and appends
+ * the frame to the burst. A packet whose neighbour has not answered ARP yet is parked, and goes out when the neighbour
+ * answers.
  */
 
 import { FRAME_OFFSET, NO_BUFFER } from '../../rings/buffer-pool.js';
@@ -26,13 +27,13 @@ import {
 import { ParkingLot } from './neighbours/parking.js';
 import type { TxBurst } from './tx-burst.js';
 
-// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+// V8 folds local constants: docs/v8.md, "Local constants".
 const HEADER_BYTES = ETH_HEADER_BYTES;
 const IPV4_TYPE = ETHERTYPE_IPV4_WORD;
 const TX_QUEUED = L2.tx_queued;
 const TO_NEIGHBOUR = HOP_NEIGHBOUR;
 const TO_GATEWAY = HOP_GATEWAY;
-/** Nobody's address: 0.0.0.0 is never a neighbour. */
+/** 0.0.0.0 is never a neighbour. */
 const NO_HOP = 0;
 
 export class Egress implements NeighbourEvents {
@@ -40,8 +41,8 @@ export class Egress implements NeighbourEvents {
   private readonly values: Float64Array;
   private readonly u8: Uint8Array;
   private readonly u16: Uint16Array;
-  // The neighbour that a packet went to last, its address in memory words, and where the table has it: most packets of a
-  // burst go to the same, and looking whether its entry was written since takes one load.
+  // The neighbour of the last packet, where the table has it, and its MAC address in memory words. Most packets of a
+  // burst go to the same neighbour, and one load tells whether its entry was written since.
   private lastHop = NO_HOP;
   private lastAt = 0;
   private lastAs = 0;
@@ -51,7 +52,8 @@ export class Egress implements NeighbourEvents {
 
   /**
    * Sends the IP packet of `length` bytes at `ip` in the buffer `handle`.
-   * @returns false when the ring is full: the buffer stays the caller's. Otherwise it is gone: queued, parked or dropped.
+   * @returns false when the ring is full: the caller keeps the buffer. Otherwise the buffer is queued, parked or
+   * dropped.
    */
   readonly send: (handle: number, ip: number, length: number) => boolean;
 
@@ -74,7 +76,7 @@ export class Egress implements NeighbourEvents {
     return this.lot.count;
   }
 
-  /** A closure, not a method: V8 knows the host, the table and the burst when it compiles it. */
+  /** A closure: docs/v8.md, "Bursts as closures". */
   private makeSend(): (handle: number, ip: number, length: number) => boolean {
     return (handle, ip, length) => {
       const { u8, u16, host, neighbours, tx, values } = this;
@@ -90,7 +92,7 @@ export class Egress implements NeighbourEvents {
           u16[to + 1] = this.mac1;
           u16[to + 2] = this.mac2;
         } else {
-          // Straight into the frame: where there is no MAC, nothing is written.
+          // Straight into the frame: if there is no MAC address, the table writes nothing.
           const state = table.lookup(neighbour, u16, to);
           if (!hasMac(state)) {
             this.park(neighbour, handle, length);
@@ -99,7 +101,8 @@ export class Egress implements NeighbourEvents {
           if (state === NeighbourState.STALE) neighbours.reconfirm(neighbour);
           else this.remember(neighbour, to);
         }
-        // Where another thread writes the table, it can know a neighbour before we are told: first come, first sent.
+        // If another thread writes the table, the table can have a neighbour before this core is told. Parked packets
+        // go first.
         if (this.lot.count > 0 && this.lot.mayHold(neighbour)) this.resolved(neighbour);
       } else if (hop === HOP_BROADCAST) {
         copyMac(u16, frame >>> 1, BROADCAST_MAC, 0);
@@ -116,7 +119,7 @@ export class Egress implements NeighbourEvents {
     };
   }
 
-  /** The MAC address that packets to `destination` are sent to; null while nobody has answered ARP, or where no way leads. */
+  /** As {@link Core.nextHopMac}. */
   nextHopMac(destination: number): Uint8Array | null {
     const { host } = this;
     const hop = host.nextHop(destination | 0);
@@ -126,7 +129,7 @@ export class Egress implements NeighbourEvents {
     return hasMac(this.neighbours.table.lookup(neighbour, mac, 0)) ? new Uint8Array(mac.buffer) : null;
   }
 
-  /** The address of `neighbour`, which has just been looked up, is at `to`. */
+  /** Remembers `neighbour`, which has just been looked up, and its MAC address at `to`. */
   private remember(neighbour: number, to: number): void {
     const { u16 } = this;
     const { foundAt, foundAs } = this.neighbours.table;
@@ -141,7 +144,7 @@ export class Egress implements NeighbourEvents {
   resolved(hop: number): void {
     for (let handle = this.lot.take(hop); handle !== NO_BUFFER; handle = this.lot.take(hop)) {
       const frame = this.sink.pool.offsetOf(handle) + FRAME_OFFSET;
-      // Where another thread writes the table, the neighbour may be gone again.
+      // If another thread writes the table, the neighbour may be gone again.
       if (!hasMac(this.neighbours.table.lookup(hop, this.u16, frame >>> 1))) {
         this.drop(handle, L2.tx_drop_unresolved);
         continue;
@@ -178,7 +181,7 @@ export class Egress implements NeighbourEvents {
 const hasMac = (state: number): boolean =>
   state === NeighbourState.REACHABLE || state === NeighbourState.STATIC || state === NeighbourState.STALE;
 
-/** RFC 1112, 6.4: 01:00:5e and the low 23 bits of the group's address. */
+/** RFC 1112, 6.4: 01:00:5e and the low 23 bits of the group address. */
 function writeMulticastMac(u8: Uint8Array, frame: number, group: number): void {
   writeU16(u8, frame, 0x0100);
   u8[frame + 2] = 0x5e;

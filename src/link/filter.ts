@@ -1,8 +1,8 @@
 /**
- * What to do with a received frame. It is hostile until it has passed: nothing is read that the checked length does not
- * cover, and each reason to drop is a counter of its own, so that the counters always add up to the frames received.
+ * Decides what happens to a received frame. A frame is hostile until it has passed: nothing is read beyond the checked
+ * length. Each reason to drop a frame has a counter of its own, so the counters always add up to the received frames.
  *
- * The order is: length, who sent it, who it is for, what it carries, and then the IP header from front to back.
+ * The checks come in this order: length, source, destination, EtherType, and then the IP header from front to back.
  */
 
 import type { MemoryViews } from '../../drivers/memory/index.js';
@@ -34,18 +34,18 @@ import type { Host } from './host.js';
 export interface FilterOptions {
   readonly acceptBroadcast: boolean;
   readonly acceptMulticast: boolean;
-  /** Longest frame in bytes that a buffer holds. */
+  /** Longest frame that a buffer holds, in bytes. */
   readonly maxFrame: number;
 }
 
-// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+// V8 folds local constants: docs/v8.md, "Local constants".
 const HEADER_BYTES = ETH_HEADER_BYTES;
 const IP_HEADER_BYTES = IPV4_HEADER_BYTES;
 const IPV4_TYPE = ETHERTYPE_IPV4_WORD;
 const SHORTEST = ETH_HEADER_BYTES + IPV4_HEADER_BYTES;
-/** Version 4, a header of five words. */
+/** First byte of an IPv4 header without options: version 4, five words. */
 const PLAIN_IPV4 = 0x45;
-// RFC 1122, 3.2.1.3: first bytes of what is no station's address.
+// RFC 1122, 3.2.1.3: first bytes of addresses that no station has.
 const LOOPBACK = 127;
 const FIRST_GROUP = 224;
 
@@ -62,18 +62,23 @@ export class Filter {
     this.acceptBroadcast = options.acceptBroadcast;
     this.acceptMulticast = options.acceptMulticast;
     this.maxFrame = options.maxFrame;
-    this.expected = this.makeExpected();
+    this.plainPacketBytes = this.makePlainPacketBytes();
   }
 
   /**
-   * Bytes of the IP packet in the frame of `length` bytes at `frame` (2 mod 4), where it is what nearly all are: from one station
-   * to our MAC and IP address, without IP options. 0 for every other, of which {@link classify} has to say what it is: it
-   * would say `rx_delivered` of all for which this is not 0.
+   * The short cut for nearly all packets: those from one station to our MAC and IP address, without IP options.
+   * @param frame offset of the frame, 2 mod 4
+   * @param length bytes of the frame
+   * @returns bytes of the IP packet; 0 for every other frame, which is for {@link counterOf} to decide. For a frame
+   * with another result than 0, {@link counterOf} returns `rx_delivered`.
    */
-  readonly expected: (frame: number, length: number) => number;
+  readonly plainPacketBytes: (frame: number, length: number) => number;
 
-  /** A closure over words as they lie in memory: V8 knows whose they are, and a field is one load. */
-  private makeExpected(): (frame: number, length: number) => number {
+  /**
+   * A closure (docs/v8.md, "Bursts as closures") that compares words as they lie in memory, so that a field is one
+   * load.
+   */
+  private makePlainPacketBytes(): (frame: number, length: number) => number {
     const own = addressWord(this.host.address);
     const broadcast = addressWord(this.host.subnetBroadcast);
     const { maxFrame } = this;
@@ -83,7 +88,7 @@ export class Filter {
       const { mac } = this.host;
       const at = frame >>> 1;
       if (u16[at] !== mac[0] || u16[at + 1] !== mac[1] || u16[at + 2] !== mac[2]) return 0;
-      // From a group; or perhaps from ourselves: that a word is the same is not said to be all.
+      // From a group, or perhaps from our own MAC address: only its last word is compared here.
       if ((u16[at + 3] & 1) !== 0 || u16[at + 5] === mac[2] || u16[at + 6] !== IPV4_TYPE) return 0;
       const ip = (frame + HEADER_BYTES) >>> 2;
       const first = u32[ip] | 0;
@@ -98,11 +103,11 @@ export class Filter {
   }
 
   /**
-   * Classifies the frame of `length` bytes at `frame` (even).
-   * @returns the index of the one counter that this frame belongs to: `L2.rx_delivered` for an IP packet that is for us,
-   * `L2.rx_arp` for ARP (not looked into yet), else the reason to drop it.
+   * Chooses the one counter that the frame of `length` bytes at `frame` (even) belongs to.
+   * @returns the index of the counter: `L2.rx_delivered` for an IP packet for the stack, `L2.rx_arp` for ARP, which is
+   * not checked here, otherwise the reason to drop the frame.
    */
-  classify(frame: number, length: number): number {
+  counterOf(frame: number, length: number): number {
     if (length < ETH_HEADER_BYTES) return L2.rx_drop_runt;
     if (length > this.maxFrame) return L2.rx_drop_too_long;
     const u8 = this.memory.u8;
@@ -111,14 +116,14 @@ export class Filter {
     const toGroup = (u8[frame] & 1) !== 0;
     if (!toGroup && !sameMac(this.host.mac, 0, u16, frame >>> 1)) return L2.rx_drop_other_mac;
     if ((u8[frame + ETH_SOURCE] & 1) !== 0) return L2.rx_drop_source_mac;
-    // ARP from our own address is no mere reflection if it speaks for another station: arp.ts looks into it.
+    // ARP from our own MAC address may be a reflection, or speak for another station: arp.ts finds out.
     if (type === ETHERTYPE_ARP) return L2.rx_arp;
     if (sameMac(this.host.mac, 0, u16, (frame + ETH_SOURCE) >>> 1)) return L2.rx_drop_own_source;
-    if (type !== ETHERTYPE_IPV4) return classifyOther(type);
-    return this.classifyIpv4(frame + ETH_HEADER_BYTES, length - ETH_HEADER_BYTES, toGroup);
+    if (type !== ETHERTYPE_IPV4) return counterOfOther(type);
+    return this.counterOfIpv4(frame + ETH_HEADER_BYTES, length - ETH_HEADER_BYTES, toGroup);
   }
 
-  private classifyIpv4(ip: number, room: number, toGroup: boolean): number {
+  private counterOfIpv4(ip: number, room: number, toGroup: boolean): number {
     if (room < IPV4_HEADER_BYTES) return L2.rx_drop_ip_short;
     const u8 = this.memory.u8;
     if (ipv4Version(u8, ip) !== 4) return L2.rx_drop_ip_version;
@@ -130,7 +135,8 @@ export class Filter {
     const destination = ipv4Destination(u8, ip);
     if (!this.host.isSource(ipv4Source(u8, ip))) return L2.rx_drop_bad_source;
     if (destination === this.host.address) {
-      // RFC 1122, 3.3.6: a packet to one host in a frame to all is discarded, or a broadcast storm becomes possible.
+      // RFC 1122, 3.3.6: a packet to one host in a broadcast frame is discarded. Otherwise a broadcast storm is
+      // possible.
       return toGroup ? L2.rx_drop_link_broadcast : L2.rx_delivered;
     }
     if (this.host.isBroadcast(destination)) return this.acceptBroadcast ? L2.rx_delivered : L2.rx_drop_broadcast;
@@ -139,12 +145,12 @@ export class Filter {
   }
 }
 
-/** The signed word that lies in memory where the address is in a packet. */
+/** The signed memory word of an IPv4 address as it lies in a packet. */
 function addressWord(value: number): number {
   return new Int32Array(Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value).buffer)[0];
 }
 
-function classifyOther(type: number): number {
+function counterOfOther(type: number): number {
   if (type === ETHERTYPE_VLAN || type === ETHERTYPE_QINQ) return L2.rx_drop_vlan;
   if (type === ETHERTYPE_IPV6) return L2.rx_drop_ipv6;
   return type < ETHERTYPE_MIN ? L2.rx_drop_llc : L2.rx_drop_ethertype;

@@ -1,7 +1,6 @@
 /**
- * The layer's own business on the link, in the thread that receives: who we are, who the neighbours are, ARP, and what
- * of the received frames is for the stack. One core alone does this besides its packets; with several, the Rx worker
- * does it for all.
+ * Layer 2 in the thread that receives: our addresses, the neighbours, ARP, and which of the received frames are for the
+ * stack. With `single` this is the thread of the core; with `1kb` and `2kb` it is the Rx worker, for all cores.
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
 import { FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
@@ -12,7 +11,7 @@ import { ETH_HEADER_BYTES, macWords } from '../wire/ethernet.js';
 import { ipv4TotalLength } from '../wire/ipv4.js';
 import { Filter } from './filter.js';
 import { Host } from './host.js';
-import type { BufferSource } from './lower-layer.js';
+import type { LinkDevice } from './lower-layer.js';
 import { Arp, type ArpWarning } from './neighbours/arp.js';
 import { ArpSender } from './neighbours/arp-sender.js';
 import { Neighbours } from './neighbours/neighbours.js';
@@ -20,27 +19,21 @@ import type { TxBurst } from './tx-burst.js';
 import { type WarningSink, Warnings } from './warnings.js';
 
 export interface LinkOptions {
-  /** Own address, as a number. */
+  /** Our IPv4 address, as a number. */
   readonly address: number;
   readonly prefixLength: number;
   readonly gateway?: number | undefined;
-  /** Static neighbours: address -> six bytes. */
+  /** Static neighbours: IPv4 address -> six bytes. */
   readonly neighbours?: ReadonlyMap<number, Uint8Array>;
   /** Default `ip`. */
   readonly layer?: Layer;
   readonly acceptBroadcast?: boolean;
   readonly acceptMulticast?: boolean;
-  /** Takes one-line warnings about the network (address conflicts). */
+  /** Takes warnings about the network (address conflicts), one line each. */
   readonly warn?: WarningSink;
 }
 
-/** A device or what stands for it: buffers in slots of `1 << shift` bytes, and where they come from. */
-export interface LinkMedium extends BufferSource {
-  /** Six bytes. */
-  readonly mac: Uint8Array;
-}
-
-// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+// V8 folds local constants: docs/v8.md, "Local constants".
 const SHORTEST = ETH_HEADER_BYTES;
 const FIRST_BYTE = FRAME_OFFSET;
 
@@ -56,12 +49,12 @@ export class LinkLayer {
   private readonly maxFrame: number;
 
   /**
-   * @param shift log2 of a slot's size
-   * @param table where the neighbours are kept; default: memory of its own
-   * @param macWordsAt three words to keep the own MAC in; default: memory of its own
+   * @param shift log2 of the size of a buffer
+   * @param table where the neighbours are kept. Default: a table in new memory
+   * @param macWordsAt three words to keep our MAC address in. Default: new memory
    */
   constructor(
-    private readonly medium: LinkMedium,
+    private readonly device: LinkDevice,
     shift: number,
     private readonly tx: TxBurst,
     counters: L2Counters,
@@ -70,28 +63,28 @@ export class LinkLayer {
     table = new NeighbourTable(new SharedArrayBuffer(NeighbourTable.bytesFor()), 0),
     macWordsAt: Uint16Array = new Uint16Array(3),
   ) {
-    this.memory = medium.memory;
+    this.memory = device.memory;
     this.values = counters.values;
     this.isIp = (options.layer ?? 'ip') === 'ip';
     this.maxFrame = frameCapacity(shift);
-    macWordsAt.set(macWords(medium.mac));
+    macWordsAt.set(macWords(device.mac));
     this.host = new Host({ ...options, mac: macWordsAt });
-    this.filter = new Filter(medium.memory, this.host, {
+    this.filter = new Filter(device.memory, this.host, {
       acceptBroadcast: options.acceptBroadcast ?? false,
       acceptMulticast: options.acceptMulticast ?? false,
       maxFrame: this.maxFrame,
     });
-    this.arpSender = new ArpSender(medium, this.host, tx, counters, clock);
+    this.arpSender = new ArpSender(device, this.host, tx, counters, clock);
     this.neighbours = new Neighbours(table, this.arpSender, counters, clock, null, this.host.gateway);
     for (const [ip, mac] of options.neighbours ?? []) this.neighbours.addStatic(ip, macWords(mac));
     const warnings = new Warnings<ArpWarning>(options.warn ?? (() => {}), clock);
-    this.arp = new Arp(medium.memory, this.host, this.neighbours, this.arpSender, tx, counters, warnings);
+    this.arp = new Arp(device.memory, this.host, this.neighbours, this.arpSender, tx, counters, warnings);
   }
 
   /**
-   * Sorts a received frame of `length` bytes in the buffer `handle`. Counts it, unless it is for the stack.
-   * @returns bytes of the packet (of the frame, with layer `ethernet`) for the stack, whose buffer is the caller's; or 0:
-   * it was ARP or dropped, and the buffer is gone.
+   * Decides whether a received frame of `length` bytes in the buffer `handle` is for the stack. Counts it if it is not.
+   * @returns bytes of the packet (with layer `ethernet` of the frame) for the stack: the caller keeps the buffer. 0
+   * when the frame was ARP or was dropped: the caller does not own the buffer any more.
    */
   admit(handle: number, length: number): number {
     return this.isIp ? this.admitPacket(handle, length) : this.admitFrame(handle, length);
@@ -100,35 +93,35 @@ export class LinkLayer {
   private admitFrame(handle: number, length: number): number {
     if (length >= SHORTEST && length <= this.maxFrame) return length;
     this.values[length < ETH_HEADER_BYTES ? L2.rx_drop_runt : L2.rx_drop_too_long]++;
-    this.medium.pool.put(handle);
+    this.device.pool.put(handle);
     return 0;
   }
 
   private admitPacket(handle: number, length: number): number {
-    const frame = this.medium.pool.offsetOf(handle) + FIRST_BYTE;
-    const bytes = this.filter.expected(frame, length);
+    const frame = this.device.pool.offsetOf(handle) + FIRST_BYTE;
+    const bytes = this.filter.plainPacketBytes(frame, length);
     if (bytes !== 0) return bytes;
-    const verdict = this.filter.classify(frame, length);
-    if (verdict === L2.rx_delivered) return ipv4TotalLength(this.memory.u8, frame + ETH_HEADER_BYTES);
-    this.values[verdict]++;
-    if (verdict === L2.rx_arp) {
+    const counter = this.filter.counterOf(frame, length);
+    if (counter === L2.rx_delivered) return ipv4TotalLength(this.memory.u8, frame + ETH_HEADER_BYTES);
+    this.values[counter]++;
+    if (counter === L2.rx_arp) {
       if (this.arp.receive(handle, frame, length)) return 0;
-    } else if (verdict === L2.rx_drop_own_source) {
+    } else if (counter === L2.rx_drop_own_source) {
       this.arp.receiveOwnSource(frame, length);
     }
-    this.medium.pool.put(handle);
+    this.device.pool.put(handle);
     return 0;
   }
 
-  /** Announces our address by ARP: at start, and when the link is back. Nothing with layer `ethernet`. */
+  /** Announces our address by ARP: at the start, and when the link is back. Does nothing with layer `ethernet`. */
   announce(): void {
-    // A device that came back may have another address, if none was configured.
-    this.host.mac.set(macWords(this.medium.mac));
+    // A device that came back may have another MAC address, if none was configured.
+    this.host.mac.set(macWords(this.device.mac));
     if (this.isIp) this.arpSender.announce();
     this.tx.flush();
   }
 
-  /** Does what is due at `nowMs`: asks, gives up, ages, announces. */
+  /** Does what is due at `nowMs`: ARP requests and announcements, ageing of neighbours. */
   tick(nowMs: number): void {
     if (!this.isIp) return;
     this.neighbours.tick(nowMs);

@@ -1,48 +1,53 @@
 /**
- * What the layer needs of whatever is below it: a device, or, with several cores, the rings to the thread that has the
- * device. Small interfaces, so that one code serves both; in each thread there is one implementation of each, so V8 sees
- * no polymorphism.
+ * What `link/` needs of the layer below it: a device, or, in a core with rings, the rings to the thread that has the
+ * device. In each thread there is one implementation of each interface: docs/v8.md, "One shape".
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
 
-/** Where a buffer goes that nobody needs any more. */
-export interface BufferHome {
+/** Where a buffer goes that is not needed any more. */
+export interface BufferReturn {
   /** Gives a buffer back. The caller must own it. */
   put(handle: number): void;
   /** Offset in the memory of the first byte of buffer `handle`. */
   offsetOf(handle: number): number;
 }
 
-/** Takes frames in bursts. */
-export interface FrameSink {
-  readonly memory: MemoryViews;
-  readonly pool: BufferHome;
-  /** False while what is sent would be lost, or wait for long. */
-  readonly isUp: boolean;
-  /** Sends the first `count` frames in order. Returns how many were taken; the rest is still the caller's. */
-  txBurst(handles: Uint32Array, lengths: Uint32Array, count: number): number;
-}
-
-/** Where the layer takes buffers from for packets of its own. */
+/** Where buffers for ARP frames come from. */
 export interface BufferSource {
   readonly memory: MemoryViews;
-  readonly pool: BufferHome & { readonly available: number; get(): number };
-  /** Takes back what was sent; to be called when the pool has run dry. */
+  readonly pool: BufferReturn & { readonly available: number; get(): number };
+  /** Takes back the buffers that were sent. To be called when the pool is empty. */
   reclaimTx(): void;
 }
 
-/** Something that tells when there is work, and can be asked not to while it is polled. */
+/** The device as {@link LinkLayer} sees it: where buffers for ARP frames come from, and our MAC address. */
+export interface LinkDevice extends BufferSource {
+  /** Six bytes. */
+  readonly mac: Uint8Array;
+}
+
+/** Where frames go, in bursts. */
+export interface FrameSink {
+  readonly memory: MemoryViews;
+  readonly pool: BufferReturn;
+  /** False while a frame that is sent would be lost or would wait for long. */
+  readonly isUp: boolean;
+  /** Sends the first `count` frames in order. Returns how many were taken; the others still belong to the caller. */
+  txBurst(handles: Uint32Array, lengths: Uint32Array, count: number): number;
+}
+
+/** Wakes the thread when there is work, and can be told not to while the thread polls. */
 export interface WakeSource {
   readonly isUp: boolean;
-  /** True while nobody wakes: a sleep must be a short one. */
+  /** True while nothing wakes the thread: it must then sleep for a short time only. */
   readonly pollOnly: boolean;
   /**
-   * Asks for {@link onWake} at the next packet. True when it is safe to sleep, false when one came meanwhile (the request
-   * is then off again). No wake-up is lost in between.
+   * Asks for {@link onWake} at the next packet. No wake-up is lost in between.
+   * @returns true when it is safe to sleep; false when a packet came meanwhile, and the request is off again
    */
   enableRxInterrupt(): boolean;
-  /** Polling again: no wake-ups wanted. */
+  /** The thread polls again: no wake-ups are wanted. */
   disableRxInterrupt(): void;
-  /** Called at each wake-up, and at each change of {@link isUp}. One at a time. */
+  /** Called at each wake-up, and at each change of {@link isUp}. There is one listener. */
   onWake: (() => void) | null;
 }

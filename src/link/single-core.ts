@@ -1,6 +1,8 @@
-/** Case I of the design: the one core itself polls the vNIC, filters, answers ARP and sends. */
+/**
+ * The only core of a port with mode `single` (Case I of the design): it polls the vNIC, filters, answers ARP and sends.
+ */
 import type { NetDevice } from '../../drivers/net-device.js';
-import type { IdlePolicy } from '../config.js';
+import type { IdlePolicy } from '../../drivers/poll-loop.js';
 import { createL2Counters, L2, type PortCounters } from '../counters.js';
 import { IndirectionTable } from '../rss/indirection-table.js';
 import type { RssOptions } from '../rss/keys.js';
@@ -11,9 +13,9 @@ import { LinkLayer, type LinkOptions } from './link-layer.js';
 import { BURST } from './tx-burst.js';
 
 export interface SingleCoreOptions extends LinkOptions {
-  /** Longest IP packet. Default: the device's. A longer one than the device's or a buffer's is cut down to that. */
+  /** Longest IP packet, in bytes. Default: that of the device. Limited to what the device and a buffer can hold. */
   readonly mtu?: number | undefined;
-  /** How {@link rssHash} is computed. */
+  /** How {@link PacketBuffer.rssHash} is computed. */
   readonly rss?: RssOptions;
   /** Default `adaptive`. */
   readonly idle?: IdlePolicy;
@@ -21,11 +23,11 @@ export interface SingleCoreOptions extends LinkOptions {
   readonly clock?: () => number;
 }
 
-// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+// V8 folds local constants: docs/v8.md, "Local constants".
 const FULL_BURST = BURST;
 const RX_FRAMES = L2.rx_frames;
 const RX_DELIVERED = L2.rx_delivered;
-/** Buffers that getBufferTx leaves in the pool, so that senders starve neither Rx refill nor ARP: two bursts at most. */
+/** Most buffers that getBufferTx leaves in the pool for the receive ring and for ARP: two bursts. */
 const MAX_RESERVE = 2 * BURST;
 
 export class SingleCore extends BaseCore {
@@ -33,10 +35,10 @@ export class SingleCore extends BaseCore {
   private readonly link: LinkLayer;
   private readonly rss: Rss;
   private readonly rxReserve: number;
-  /** Receives a burst. A closure, not a method: V8 knows its device and its arrays when it compiles it. */
+  /** Receives a burst. A closure: docs/v8.md, "Bursts as closures". */
   private readonly receive: () => void;
 
-  /** Takes over `device`: its bursts, its wake-ups. Use {@link init} unless you bring a device of your own. */
+  /** Takes over the bursts and the wake-ups of `device`. */
   constructor(
     private readonly device: NetDevice,
     options: SingleCoreOptions,
@@ -62,29 +64,29 @@ export class SingleCore extends BaseCore {
     return this.device.mac;
   }
 
-  /** Every flow's entry names this core. */
+  /** All entries name this core. */
   get indirection(): IndirectionTable {
     return this.rss.table;
   }
 
-  /** This one. */
+  /** Always this core. */
   rssCoreFor(flow: FlowTuple): number {
     return this.rss.coreForFlow(flow);
   }
 
-  /** Computed when it is asked for: nobody needs it to bring the packet here. */
+  /** Computed when a stack asks for it: with one core, nothing else needs it. */
   hashOf(handle: number): number {
     const { offset, length } = this.buffers[handle];
     return this.isIp ? this.rss.hashPacket(offset, length) : this.rss.hashFrame(offset, length);
   }
 
-  /** Announces our address by ARP: at start, and when the link is back. Nothing with layer `ethernet`. */
+  /** As {@link LinkLayer.announce}. */
   announce(): void {
     this.link.announce();
     this.flush();
   }
 
-  /** The layer's counters and the device's. */
+  /** The counters of the layer and of the device. */
   counters(): PortCounters {
     const own = { ...this.l2.snapshot(), loop_polls: this.polls, held_by_stack: this.heldByStack() };
     return { ...own, ...this.device.counters() };
@@ -96,8 +98,8 @@ export class SingleCore extends BaseCore {
   }
 
   /**
-   * Whether packets wait for the stack: here, or in the device, as far as it can be asked. Asleep, it is being listened
-   * to already, and tells by itself.
+   * Whether packets wait for the stack, here or in the device. False while the core sleeps: the device then wakes it
+   * for a packet.
    */
   get hasPackets(): boolean {
     if (this.waiting.count > 0) return true;
@@ -116,7 +118,7 @@ export class SingleCore extends BaseCore {
     const { pool, rxHandles, rxLengths } = device;
     const { handles, lengths } = waiting;
     return () => {
-      // Rx refill takes from the same pool: without it, buffers already sent would be missing there.
+      // The receive ring is filled from the same pool, so buffers that were sent must get back there.
       if (pool.available <= rxReserve) device.reclaimTx();
       const count = device.rxBurst(FULL_BURST);
       if (count === 0) return;
@@ -133,7 +135,7 @@ export class SingleCore extends BaseCore {
       values[RX_FRAMES] += count;
       waiting.tail = tail;
       values[RX_DELIVERED] += tail - first;
-      // ARP replies go out now: nothing else may follow for long.
+      // ARP replies go out now, because nothing else may follow for long.
       tx.flush();
     };
   }

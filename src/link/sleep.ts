@@ -1,9 +1,9 @@
 /**
- * Sleeping until packets come: the handshake with the device's interrupt, and the timers that must not be slept through.
+ * `waitForPackets`: sleeps until packets come or a timer is due, with the interrupt of the device.
  *
- * No wake-up is lost: the interrupt is armed first, and the device then says whether a frame came before it was; only if
- * not does the event loop get its turn. Frames that are not for the stack (ARP, what the filter drops) wake us, are dealt
- * with, and we sleep on.
+ * No wake-up is lost: the interrupt is armed first, and then the device tells whether a frame came before. Only if none
+ * came does the event loop get its turn. Frames that are not for the stack (ARP, dropped frames) wake the thread, too;
+ * it handles them and sleeps again.
  */
 import type { StopSignal } from '../../drivers/stop-signal.js';
 import { StateError } from '../errors.js';
@@ -15,15 +15,15 @@ export interface Sleepable {
   getRxCount(): number;
   /** Does what is due at `now`. */
   tick(now: number): void;
-  /** When tick must be called next; Infinity when it need not. */
+  /** When {@link tick} has something to do next; Infinity when it has not. */
   nextDeadline(): number;
 }
 
-/** Polls in a row that found only frames not meant for the stack, before other code gets its turn. */
+/** Polls in a row that found only frames which are not for the stack, before other code gets its turn. */
 const MAX_REARMS = 8;
-/** How long {@link Sleeper.sleep} may go on answering at once, until the event loop gets a turn. */
+/** How long {@link Sleeper.sleep} may return at once, call after call, before the event loop gets a turn. */
 const TURN_MS = 1;
-/** How long a device without interrupts is left alone, in ms: the shortest timer of Node. */
+/** Time between two looks at a device without interrupts, in ms: the shortest timer of Node. */
 const POLL_ONLY_MS = 1;
 /** Longest delay that setTimeout takes. */
 const MAX_DELAY_MS = 2 ** 31 - 1;
@@ -35,9 +35,10 @@ export class Sleeper {
   /** The next look at the device, after a turn of the event loop. */
   private nextLook: NodeJS.Immediate | null = null;
   private until = 0;
-  /** From then on the event loop is due a turn. */
+  /** From this time on, the event loop must get a turn. */
   private turnDue = 0;
-  private linkWas = false;
+  /** Whether the link was up when the sleep began. */
+  private wasUp = false;
   private armed = false;
   private isClosed = false;
   private signal: StopSignal | null = null;
@@ -59,16 +60,16 @@ export class Sleeper {
   /** As {@link Core.waitForPackets}. */
   sleep(timeoutMs: number = Number.POSITIVE_INFINITY, signal?: StopSignal): Promise<number> {
     if (this.resolve !== null) {
-      return Promise.reject(new StateError('waitForPackets: somebody waits already; a core has one stack'));
+      return Promise.reject(new StateError('waitForPackets: another call waits already; a core has one stack'));
     }
     if (this.isClosed) return Promise.reject(new StateError('waitForPackets: the port was stopped'));
     const packets = this.core.getRxCount();
     const now = this.clock();
     const isReady = packets > 0 || !(timeoutMs > 0) || signal?.aborted === true;
-    // A promise that is settled already lets no timer, signal or reconnection run: not for ever.
+    // A settled promise lets no timer, signal or reconnection run, so only for TURN_MS.
     if (isReady && now < this.turnDue) return Promise.resolve(packets);
     this.until = now + timeoutMs;
-    this.linkWas = this.device.isUp;
+    this.wasUp = this.device.isUp;
     return new Promise((resolve) => {
       this.resolve = resolve;
       this.listenTo(signal);
@@ -82,13 +83,15 @@ export class Sleeper {
     if (this.resolve !== null) this.finish(this.core.getRxCount());
   }
 
-  /** Ends the sleep, for good: nobody sleeps any more on a device that is going away. */
+  /** Ends the sleep for good, because the device is closed next. */
   close(): void {
     this.isClosed = true;
     this.wake();
   }
 
-  /** Something has become due while asleep (a packet was parked, the ring is full): wake in time for it. */
+  /**
+   * To be called when something became due while asleep (a packet was parked, the ring is full): wakes in time for it.
+   */
   reschedule(): void {
     if (this.resolve !== null) this.startTimer();
   }
@@ -102,8 +105,9 @@ export class Sleeper {
   private arm(): void {
     for (let tries = 0; tries < MAX_REARMS; tries++) {
       const isSafe = this.device.enableRxInterrupt();
-      // After the request: the link's state may be another thread's, who from now on wakes us when it changes it.
-      if (this.device.isUp !== this.linkWas) {
+      // After the request: another thread may change the state of the link, and from the request on it wakes this one
+      // for that.
+      if (this.device.isUp !== this.wasUp) {
         this.finish(this.core.getRxCount());
         return;
       }
@@ -117,10 +121,10 @@ export class Sleeper {
     this.afterTurn(() => this.look());
   }
 
-  /** Polls; sleeps on where there is nothing for the stack, and nothing is due. */
+  /** Polls, and sleeps again when there is nothing for the stack. */
   private look(): void {
     const now = this.clock();
-    // Here and not by timer alone: frames that are not for the stack may wake us so often that none ever ends.
+    // Not only by the timer: frames that are not for the stack may wake the thread so often that the timer never ends.
     if (now >= this.core.nextDeadline()) this.core.tick(now);
     if (now >= this.until) this.wake();
     else if (!this.pollOnce()) this.arm();
@@ -144,7 +148,7 @@ export class Sleeper {
     this.turnDue = this.clock() + TURN_MS;
   }
 
-  /** Polls; ends the sleep and returns true when there is something for the stack. */
+  /** Polls. Ends the sleep and returns true when there is something for the stack. */
   private pollOnce(): boolean {
     const packets = this.core.getRxCount();
     if (packets === 0) return false;

@@ -1,6 +1,6 @@
 /**
- * Frames on their way to the device: collected here and handed over a burst at a time, because a doorbell and a walk over
- * the ring cost more than a frame does.
+ * Collects frames for the device and hands them over a burst at a time, because a doorbell and a look at the ring cost
+ * more than a frame does.
  */
 
 import { L2, type L2Counters } from '../counters.js';
@@ -9,7 +9,7 @@ import type { FrameSink } from './lower-layer.js';
 /** Frames in a burst, as in DPDK and BESS. */
 export const BURST = 32;
 
-// V8 folds a module's own constants, but loads an exported one from its cell, and checks it, at each use.
+// V8 folds local constants: docs/v8.md, "Local constants".
 const FULL = BURST;
 
 export class TxBurst {
@@ -26,14 +26,14 @@ export class TxBurst {
     this.values = counters.values;
   }
 
-  /** Frames that the sink has not got yet. */
+  /** Frames that the sink has not taken yet. */
   get pending(): number {
     return this.waiting;
   }
 
   /**
    * Appends a frame of `length` bytes. Hands the burst over when it is full.
-   * @returns false when there is no room because the device takes nothing more: the buffer stays the caller's.
+   * @returns false when there is no room because the device takes no more frames: the caller keeps the buffer.
    */
   push(handle: number, length: number): boolean {
     if (this.waiting === FULL) {
@@ -46,23 +46,26 @@ export class TxBurst {
     return true;
   }
 
-  /** The end: what waits still is dropped and counted. */
+  /** Drops and counts the frames that still wait. */
   discard(): void {
     for (let i = 0; i < this.waiting; i++) this.sink.pool.put(this.handles[i]);
     this.values[L2.tx_lost_link_down] += this.waiting;
     this.waiting = 0;
   }
 
-  /** Hands over what waits. What the device has no room for stays; when the link is down, it is dropped and counted. */
+  /**
+   * Hands over the frames that wait. Frames that the device has no room for stay; when the link is down, they are
+   * dropped and counted.
+   */
   flush(): void {
-    // A device that finds itself broken says so from inside txBurst, and who hears it may want to flush.
+    // A device that finds an error calls its listener inside txBurst, and the listener may flush.
     if (this.waiting === 0 || this.isFlushing) return;
     this.isFlushing = true;
     const taken = this.sink.txBurst(this.handles, this.lengths, this.waiting);
     this.isFlushing = false;
     const left = this.waiting - taken;
     if (left > 0 && !this.sink.isUp) {
-      // Kept, they would be sent when the link comes back, perhaps minutes late.
+      // Otherwise they would be sent when the link comes back, perhaps minutes late.
       this.handles.copyWithin(0, taken, this.waiting);
       this.waiting = left;
       this.discard();

@@ -1,7 +1,7 @@
 /**
- * Received packets that wait for the stack, first in, first out: handles and lengths from {@link head} to {@link tail}. A
- * core receives a burst when less than one waits, so there is room for two. Fields and arrays are open to the loops that
- * fill and empty it: V8 then compiles a packet in or out to a handful of instructions.
+ * Received packets that wait for the stack, first in, first out: handles and lengths from {@link head} to {@link tail}.
+ * A core receives a burst when less than a burst waits, so there is room for two. Fields and arrays are public for the
+ * loops that fill and empty it: docs/v8.md, "Inlining budget".
  */
 import { BURST } from './tx-burst.js';
 
@@ -16,7 +16,7 @@ export class WaitingPackets {
     return this.tail - this.head;
   }
 
-  /** Moves what waits to the front, where at least a burst of room is behind it. Returns where the next goes: {@link tail}. */
+  /** Moves the packets to the front, so that there is room for a burst behind them. Returns {@link tail}. */
   makeRoom(): number {
     const { head, tail } = this;
     if (head !== tail) {

@@ -1,7 +1,10 @@
-/** One-line warnings about the network, of which a hostile or broken peer could cause any number: one of a kind in 10 s. */
+/**
+ * Warnings about the network, one line each. A hostile peer could cause any number of them, so there is one of a kind
+ * per 10 s.
+ */
 import { LineLimiter, type LineSink } from '../../drivers/log/line-limiter.js';
 
-/** Takes a line, without line feed. */
+/** Takes a line, without a line feed. */
 export type WarningSink = LineSink;
 
 export class Warnings<Kind extends string> {
@@ -15,8 +18,9 @@ export class Warnings<Kind extends string> {
   }
 
   /**
-   * Whether a warning of this kind may be given now. If so, give it: the next one may follow 10 s later, after a line that tells
-   * how many were not given. Asked first, so that a line that is not given is not made either.
+   * Whether a warning of this kind may be given now. If so, call {@link warn}: the next one may follow 10 s later,
+   * after a line that tells how many were left out. This is a question of its own so that a line that is left out is
+   * not composed either.
    */
   isDue(kind: Kind): boolean {
     return this.limiter.isDue(kind);

@@ -1,21 +1,21 @@
 /**
- * Notices a stack that does not poll (does not call getRxCount) for a second although packets wait for it. It looks a few
- * times a second at numbers that are there anyway: nothing is counted per packet for it.
+ * Warns of a stack that does not poll (does not call getRxCount) for a second although packets wait for it. It looks a
+ * few times per second at numbers that exist anyway: nothing is counted per packet for it.
  */
 import type { WarningSink } from './warnings.js';
 
-/** How long a stack may leave its packets where they are, in ms. */
+/** How long a stack may leave its packets waiting, in ms. */
 export const QUIET_MS = 1000;
-/** How often somebody looks, in ms. */
+/** Time between two looks, in ms. */
 const LOOK_MS = 250;
 
-/** Somebody who looks at a stack now and then. */
+/** A watch over one core. */
 export interface Watch {
   /** @param now milliseconds, monotonic */
   look(now: number): void;
 }
 
-/** Looks every 250 ms, until the function that is returned is called. Keeps no process alive. */
+/** Lets each watch look every 250 ms, until the function that is returned is called. Keeps no process alive. */
 export function watchEvery(watches: readonly Watch[]): () => void {
   const timer = setInterval(() => {
     const now = performance.now();
@@ -25,7 +25,48 @@ export function watchEvery(watches: readonly Watch[]): () => void {
   return () => clearInterval(timer);
 }
 
-/** A core in a thread of its own, as far as another thread can see. */
+/** Tells when a stack has stopped polling, and when it polls again: one line each. */
+class PollWatch {
+  private progress = Number.NaN;
+  /** Since when the stack has not polled, in ms. */
+  private since = 0;
+  private isQuiet = false;
+
+  constructor(
+    private readonly title: string,
+    private readonly warn: WarningSink,
+  ) {}
+
+  /**
+   * @param progress a number that changes when the stack polls
+   * @param packetsWaiting asked when the stack has not polled: what waits for it, such as `5 packets`; null when it
+   * need not poll
+   */
+  look(now: number, progress: number, packetsWaiting: () => string | null): void {
+    const isMoving = progress !== this.progress;
+    this.progress = progress;
+    if (this.isQuiet) {
+      if (!isMoving) return;
+      this.isQuiet = false;
+      this.warn(`${this.title}: the stack polls again, after ${seconds(now - this.since)}`);
+    }
+    const packets = isMoving ? null : packetsWaiting();
+    if (packets === null) {
+      this.since = now;
+    } else if (now - this.since >= QUIET_MS) {
+      this.isQuiet = true;
+      this.warn(`${this.title}: the stack has not polled for ${seconds(now - this.since)}, and ${packets} wait for it`);
+    }
+  }
+
+  /** The stack counts as having polled at `now`. */
+  reset(now: number, progress: number): void {
+    this.since = now;
+    this.progress = progress;
+  }
+}
+
+/** A core in a thread of its own, as far as another thread can see it. */
 export interface WatchedThread {
   /** False once its thread has ended. */
   readonly isAlive: boolean;
@@ -36,40 +77,29 @@ export interface WatchedThread {
   readonly waiting: number;
 }
 
-/** Watches a core from another thread: one line when it has stopped polling, and one when it goes on. */
+/** Watches a core from another thread. */
 export class ThreadWatch implements Watch {
-  private progress = Number.NaN;
-  private since = 0;
-  private isQuiet = false;
+  private readonly polls: PollWatch;
   private lastLook = 0;
 
   constructor(
-    private readonly title: string,
+    title: string,
     private readonly core: WatchedThread,
-    private readonly warn: WarningSink,
-  ) {}
+    warn: WarningSink,
+  ) {
+    this.polls = new PollWatch(title, warn);
+  }
 
   look(now: number): void {
-    const { progress, waiting, isAlive, isAsleep } = this.core;
-    const isMoving = progress !== this.progress;
-    this.progress = progress;
-    // Nobody has looked for long: the core may have slept until just now.
+    const { core } = this;
+    if (!core.isAlive) return;
+    // This thread has not looked for long: the core may have slept until a moment ago.
     const isLate = now - this.lastLook >= QUIET_MS;
     this.lastLook = now;
-    if (isMoving || !isAlive) {
-      if (this.isQuiet && isAlive)
-        this.warn(`${this.title}: the stack polls again, after ${seconds(now - this.since)}`);
-      this.isQuiet = false;
-    }
-    if (this.isQuiet) return;
-    if (isMoving || isLate || !isAlive || isAsleep || waiting === 0) {
-      this.since = now;
-    } else if (now - this.since >= QUIET_MS) {
-      this.isQuiet = true;
-      this.warn(
-        `${this.title}: the stack has not polled for ${seconds(now - this.since)}, and ${waiting} packets wait for it`,
-      );
-    }
+    this.polls.look(now, core.progress, () => {
+      const { waiting } = core;
+      return isLate || core.isAsleep || waiting === 0 ? null : `${waiting} packets`;
+    });
   }
 }
 
@@ -84,63 +114,45 @@ export interface WatchedCore {
 }
 
 /**
- * Watches a core on its own thread. While the stack blocks this thread nobody can look: that it did is told afterwards,
- * when the packets that waited meanwhile have had the time to come.
+ * Watches a core on its own thread. While the stack blocks the thread, no look is possible: the warning comes
+ * afterwards, when the packets that waited meanwhile have had the time to arrive.
  */
 export class OwnThreadWatch implements Watch {
-  private polls = Number.NaN;
-  private since = 0;
-  private isQuiet = false;
+  private readonly polls: PollWatch;
   private lastLook = Number.NaN;
   private delivered = 0;
-  /** For how long the thread was blocked, until that is told. */
+  /** How long the thread was blocked, until the warning was given. */
   private blockedMs = 0;
 
   constructor(
     private readonly title: string,
     private readonly core: WatchedCore,
     private readonly warn: WarningSink,
-  ) {}
+  ) {
+    this.polls = new PollWatch(title, warn);
+  }
 
   look(now: number): void {
     const { core } = this;
     const gap = now - this.lastLook;
     this.lastLook = now;
     if (gap >= QUIET_MS + LOOK_MS) {
-      // Whether packets waited shows at the next look.
+      // The next look shows whether packets waited.
       this.blockedMs = gap - LOOK_MS;
-      this.since = now;
-      this.polls = core.polls;
+      this.polls.reset(now, core.polls);
       return;
     }
-    const had = core.delivered > this.delivered;
+    const hasReceived = core.delivered > this.delivered;
     this.delivered = core.delivered;
-    if (this.blockedMs > 0) this.tellBlocked(had);
-    else this.lookAtPolls(now);
+    if (this.blockedMs > 0) this.warnBlocked(hasReceived || core.hasPackets);
+    else this.polls.look(now, core.polls, () => (core.isAsleep || !core.hasPackets ? null : 'packets'));
   }
 
-  private tellBlocked(had: boolean): void {
-    if (had || this.core.hasPackets) {
+  private warnBlocked(hadPackets: boolean): void {
+    if (hadPackets) {
       this.warn(`${this.title}: the stack did not poll for ${seconds(this.blockedMs)}: its thread was blocked`);
     }
     this.blockedMs = 0;
-  }
-
-  private lookAtPolls(now: number): void {
-    const { polls, isAsleep } = this.core;
-    const isMoving = polls !== this.polls;
-    this.polls = polls;
-    if (this.isQuiet) {
-      if (!isMoving) return;
-      this.isQuiet = false;
-      this.warn(`${this.title}: the stack polls again, after ${seconds(now - this.since)}`);
-    }
-    if (isMoving || isAsleep || !this.core.hasPackets) {
-      this.since = now;
-    } else if (now - this.since >= QUIET_MS) {
-      this.isQuiet = true;
-      this.warn(`${this.title}: the stack has not polled for ${seconds(now - this.since)}, and packets wait for it`);
-    }
   }
 }
 

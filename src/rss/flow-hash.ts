@@ -1,15 +1,15 @@
 /**
- * From a received frame to the hash of its flow, as Microsoft's specification chooses the input: addresses and ports of
- * TCP and UDP, addresses alone of any other IP packet and of every fragment, since only the first has the ports.
+ * From a received frame to the hash of its flow. What is hashed follows Microsoft's specification:
  *
- * Frames are hostile: nothing is read that the length does not cover. This is no filter, it only decides who gets the
- * packet; what is wrong in a way that leaves the addresses where they are is hashed by them.
+ * - Addresses and ports: TCP and UDP.
+ * - Only addresses: any other IP packet; any fragment, because only the first one has the ports; a header length below
+ *   20; ports that the length of the packet or of the frame cuts off; in IPv6, an extension header that is unknown or
+ *   cut off, or more than eight.
+ * - Nothing, {@link NO_HASH}: no IP; more than two VLAN tags; an IP version that does not fit the EtherType; a fixed IP
+ *   header that is cut off.
  *
- * - TCP and UDP: addresses and ports.
- * - Addresses alone: any other IP packet; any fragment; a header length below 20; ports that the packet's own or the
- *   frame's length cuts off; in IPv6, an extension header that is not known or cut off, or more than eight of them.
- * - Nothing, {@link NO_HASH}: no IP; more than two VLAN tags; a version that is not the EtherType's; a fixed IP header
- *   that is cut off.
+ * Frames are hostile: nothing is read beyond the length. This is not a filter, it only chooses the core: a wrong packet
+ * whose addresses are in their place is hashed by them.
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
 import { readU16 } from '../wire/bytes.js';
@@ -45,26 +45,29 @@ import {
 } from '../wire/ipv6.js';
 import type { TupleHash } from './tuple-hash.js';
 
-/** Of what has no flow. Entry 0 of the indirection table says who gets it. */
+/** The hash of a packet without a flow. Such packets go to the core of entry 0 of the indirection table. */
 export const NO_HASH = 0;
 
-/** IEEE 802.1Q: type, then priority and VLAN; the type of what follows lies where the frame's own would. */
+/** IEEE 802.1Q: the type, then priority and VLAN. The next type lies where the type of an untagged frame would lie. */
 const VLAN_TAG_BYTES = 4;
 const MAX_VLAN_TAGS = 2;
-/** RFC 8200, 4.1: each at most once, but for destination options twice. Twice that is generous. */
+/** RFC 8200, 4.1: each extension header at most once, destination options twice. Eight is more than that. */
 const MAX_EXTENSION_HEADERS = 8;
 /** Source and destination port, at the same place in TCP and UDP. */
 const PORTS_BYTES = 4;
 const NO_PORTS = -1;
-/** An IPv4 header without options, in the first byte; with the ports behind it; more fragments and offset, as a memory word. */
+/**
+ * An IPv4 header without options: its first byte; its length with the ports; "more fragments" and offset in its memory
+ * word.
+ */
 const PLAIN_VERSION_IHL = 0x45;
 const PLAIN_BYTES = IPV4_HEADER_BYTES + PORTS_BYTES;
 const FRAGMENT_WORD = 0xff3f0000;
-// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+// V8 folds local constants: docs/v8.md, "Local constants".
 const TCP = IP_PROTOCOL_TCP;
 const UDP = IP_PROTOCOL_UDP;
 
-/** Whether an IPv4 header of which these are the first words is one without options, of a whole packet with ports. */
+/** Whether the IPv4 header with these first words has no options and belongs to a whole packet with ports. */
 function isPlain(first: number, second: number, third: number): boolean {
   const protocol = (third >>> 8) & 0xff;
   return (
@@ -75,7 +78,7 @@ function isPlain(first: number, second: number, third: number): boolean {
   );
 }
 
-/** Whether the tuple of this protocol has ports. */
+/** Whether flows of this IP protocol are hashed with their ports. */
 export function hasPorts(protocol: number): boolean {
   return protocol === IP_PROTOCOL_TCP || protocol === IP_PROTOCOL_UDP;
 }
@@ -91,15 +94,15 @@ export interface FlowHash {
   ofPackets(ips: Uint32Array, lengths: Uint32Array, hashes: Int32Array, count: number): void;
 }
 
-/** Closures, as all of soft RSS: V8 then knows the memory's address and the tables' when it compiles them. */
+/** Closures, as everything in soft RSS: docs/v8.md, "Bursts as closures". */
 export function createFlowHash({ u8, u32 }: MemoryViews, tuple: TupleHash): FlowHash {
   const { ipv4, ipv4Ports, ipv6 } = tuple;
-  // Signed: an unsigned word of 2^31 and more would be an allocation with every call that V8 does not inline.
+  // Signed, because an unsigned word of 2^31 or more is an allocation in every call that V8 does not inline.
   const i32 = new Int32Array(u32.buffer, u32.byteOffset, u32.length);
-  /** Addresses of an IPv6 packet that does not begin at a multiple of 4: source, destination. */
+  /** Source and destination address of an IPv6 packet that does not begin at a multiple of 4. */
   const unaligned = new Int32Array(8);
 
-  /** The memory word of the four bytes at any place `at`. */
+  /** The memory word of the four bytes at `at`, which need not be a multiple of 4. */
   const wordAt = (at: number): number => u8[at] | (u8[at + 1] << 8) | (u8[at + 2] << 16) | (u8[at + 3] << 24);
 
   const ofUnalignedIpv4 = (ip: number, ports: number): number => {
@@ -125,9 +128,9 @@ export function createFlowHash({ u8, u32 }: MemoryViews, tuple: TupleHash): Flow
     return isByPorts ? ipv4Ports(source, destination, i32[(ip + headerLength) >>> 2]) : ipv4(source, destination);
   };
 
-  /** The ports of an IPv6 packet as a memory word, or 0 where it has none. */
+  /** The ports of an IPv6 packet as a memory word, or 0 if it has none. */
   const portsOfIpv6 = (ip: number, length: number): number => {
-    // A jumbogram (RFC 2675) has a length of 0 here: its ports are not looked for.
+    // A jumbogram (RFC 2675) has a length of 0 here: its ports are not searched for.
     const end = ip + Math.min(length, IPV6_HEADER_BYTES + readU16(u8, ip + IPV6_PAYLOAD_LENGTH));
     let next = u8[ip + IPV6_NEXT_HEADER];
     let at = ip + IPV6_HEADER_BYTES;
@@ -152,7 +155,7 @@ export function createFlowHash({ u8, u32 }: MemoryViews, tuple: TupleHash): Flow
     return u8[ip] >>> 4 === 6 ? ofIpv6(ip, length) : ofIpv4(ip, length);
   };
 
-  /** With VLAN tags, or no IPv4. */
+  /** The hash of a frame with VLAN tags, or that is not IPv4. */
   const ofOtherFrame = (frame: number, length: number): number => {
     let header = ETH_HEADER_BYTES;
     let type = ethType(u8, frame);
@@ -177,8 +180,8 @@ export function createFlowHash({ u8, u32 }: MemoryViews, tuple: TupleHash): Flow
     for (let i = 0; i < count; i++) hashes[i] = ofFrame(frames[i], lengths[i]);
   };
 
-  // What nearly all packets are is looked at in whole words, and here: the hash is then part of the loop, and there is
-  // no call a packet.
+  // The usual packet is recognised by whole words, and inside of the loop: V8 then inlines the hash, and there is no
+  // call per packet (docs/v8.md, "Inlining budget").
   const ofPackets = (ips: Uint32Array, lengths: Uint32Array, hashes: Int32Array, count: number): void => {
     for (let i = 0; i < count; i++) {
       const ip = ips[i];

@@ -1,20 +1,21 @@
 /**
- * Which core gets which hash: 128 entries in shared memory, chosen by the hash's low 7 bits (Microsoft's "indirection
- * table"; DPDK's RETA). Any control thread writes, the Rx thread reads with plain loads, nobody waits.
+ * Which core gets which hash: 128 entries in shared memory, chosen by the low 7 bits of the hash (Microsoft's
+ * "indirection table"; DPDK's RETA). Any control thread writes it; the Rx worker reads it with plain loads. No thread
+ * waits for another.
  *
- * **What a change may reorder.** Packets that are queued at a flow's old core when its entry changes stay there and are
- * delivered by it; later ones go to the new core. None is lost. Packets of one flow at one core stay in order, but
- * nothing orders the old core's last packets against the new core's first: for as long as the old queue takes to drain,
- * the two may run at the same time. Who cannot bear that drains the old core first.
+ * **What a change may reorder.** When the entry of a flow changes, packets that are queued at the old core stay there;
+ * later ones go to the new core. No packet is lost. Packets of one flow at one core stay in order. But until the old
+ * core has emptied its queue, the last packets there and the first ones at the new core may be handled at the same
+ * time. A user who cannot accept that empties the queue of the old core first.
  *
- * Each entry changes at once, the table does not: while {@link IndirectionTable.set} runs, some hashes go by the old
- * entries and some by the new.
+ * Each entry changes atomically, but the table does not: while {@link IndirectionTable.set} runs, some entries are old
+ * and some new.
  */
 import { ArgumentError } from '../errors.js';
 
 export const INDIRECTION_ENTRIES = 128;
 const HASH_MASK = INDIRECTION_ENTRIES - 1;
-/** Free before and after the entries, so that no counter that is written lies on a line that the Rx thread reads. */
+/** Unused bytes before and after the entries, so that no word that is often written shares a cache line with them. */
 const LINE_BYTES = 128;
 const MAX_CORES = 65536;
 
@@ -29,15 +30,15 @@ export class IndirectionTable {
 
   private constructor(
     private readonly buffer: SharedArrayBuffer,
-    /** Entries name cores 0 to `cores - 1`. */
+    /** How many cores there are: entries are 0 to `cores - 1`. */
     readonly cores: number,
   ) {
     this.entries = new Uint16Array(buffer, LINE_BYTES, INDIRECTION_ENTRIES);
   }
 
   /**
-   * Makes a table that goes round all cores: 0, 1, 2, … 0, 1, …
-   * @throws ArgumentError where `cores` is not a whole number from 1 to 65536
+   * Makes a table whose entries go round all cores: 0, 1, 2, … 0, 1, …
+   * @throws ArgumentError when `cores` is not a whole number from 1 to 65536
    */
   static create(cores: number): IndirectionTable {
     if (!(Number.isInteger(cores) && cores >= 1 && cores <= MAX_CORES)) {
@@ -58,20 +59,21 @@ export class IndirectionTable {
     return new IndirectionTable(buffer, cores);
   }
 
-  /** The core for a hash, signed or unsigned. For the loop that reads packets: a plain load. */
+  /** The core for a hash, signed or unsigned. A plain load, for the Rx loop. */
   coreOf(hash: number): number {
     return this.entries[hash & HASH_MASK];
   }
 
-  /** The 128 entries as of now, a copy. */
+  /** A copy of the 128 entries as they are now. */
   get(): number[] {
     return Array.from(this.entries);
   }
 
   /**
-   * Replaces all entries; see the top of this file for what that may reorder. Two threads that do so at once leave a
-   * mixture.
-   * @throws ArgumentError, and changes nothing, where there are not 128 or one names no core
+   * Replaces all entries. Packets that are queued stay at their old core, so packets of a flow that changes its core
+   * may overtake each other; none is lost. Two threads that call this at the same time leave a mixture.
+   * @param entries 128 numbers of cores
+   * @throws ArgumentError, and changes nothing, when there are not 128 entries, or one is not the number of a core
    */
   set(entries: readonly number[]): void {
     if (entries.length !== INDIRECTION_ENTRIES) {
@@ -80,17 +82,18 @@ export class IndirectionTable {
     entries.forEach((core, entry) => {
       this.checkCore(core, `indirection table: entry ${entry}`);
     });
-    // Atomics only so that no compiler puts the stores off.
+    // Atomics, so that the compiler does not delay the stores.
     entries.forEach((core, entry) => {
       Atomics.store(this.entries, entry, core);
     });
   }
 
   /**
-   * Gives the entries of `core` (one that died) to others, each to the one that has the fewest then; flows of the
-   * others stay where they are.
+   * Gives the entries of `core`, which has failed, to other cores, each to the one that has the fewest entries then.
+   * The flows of the other cores stay where they are.
    * @returns how many entries moved
-   * @throws ArgumentError, and changes nothing, where there are no others, or `core` is among them, or one is no core
+   * @throws ArgumentError, and changes nothing, when `toCores` is empty, contains `core`, or has a number that is not a
+   * core
    */
   moveFrom(core: number, toCores: readonly number[]): number {
     this.checkCore(core, 'indirection table: the core to move from');
@@ -113,6 +116,6 @@ export class IndirectionTable {
 
   private checkCore(core: number, what: string): void {
     if (Number.isInteger(core) && core >= 0 && core < this.cores) return;
-    throw new ArgumentError(`${what}: ${core} is no core (there are ${this.cores}, from 0)`);
+    throw new ArgumentError(`${what}: ${core} is not a core (there are ${this.cores}, from 0)`);
   }
 }

@@ -1,19 +1,20 @@
 /**
- * What RSS hashes with: a key of 40 bytes, and whether a flow's two directions hash alike.
+ * The options of RSS: a key of 40 bytes, and whether both directions of a flow have the same hash.
  *
  * | options                                  | hash                                                          |
  * | ---------------------------------------- | ------------------------------------------------------------- |
  * | none                                     | symmetric: the tuple is put in order, then Microsoft's key    |
- * | `{ symmetric: false }`                   | Microsoft's hash, as a NIC computes it; directions differ     |
+ * | `{ symmetric: false }`                   | Microsoft's hash, as NICs compute it; directions differ       |
  * | `{ key: 'symmetric' }`                   | the repeating key; symmetric with and without the ordering    |
  * | `{ key: '80 hex digits' }` or 40 bytes   | that key, symmetric unless `symmetric` is false               |
  *
- * Ordering is the default because a key that repeats every 16 bits makes of the hash an XOR of the tuple's 16-bit
- * words, the two halves of which are equal: flows whose words differ in the same bits collide.
+ * To put the tuple in order is the default. A key that repeats every 16 bits is the alternative, but with it the hash
+ * is an XOR of the 16-bit words of the tuple, and its two halves are equal: flows whose words differ in the same bits
+ * collide.
  */
 import { ArgumentError } from '../errors.js';
 
-/** 36 bytes of an IPv6 tuple with ports, and 32 bits for the last one's window. */
+/** The 36 bytes of an IPv6 tuple with ports, and 32 bits for the window of the last byte. */
 export const RSS_KEY_BYTES = 40;
 
 /** The key of Microsoft's verification suite ("Verifying the RSS Hash Calculation"), and many NICs' default. */
@@ -25,11 +26,11 @@ const NAMED: Readonly<Record<string, string>> = { microsoft: MICROSOFT, symmetri
 export interface RssOptions {
   /** `microsoft` (default), `symmetric`, 80 hex digits, or 40 bytes. */
   readonly key?: string | Uint8Array;
-  /** Whether tuples are put in order first, so that both directions of a flow reach one core. Default true. */
+  /** Whether tuples are put in order first, so that both directions of a flow reach the same core. Default true. */
   readonly symmetric?: boolean;
 }
 
-/** Checked {@link RssOptions}; valid as options again, and structured-cloneable. */
+/** Checked {@link RssOptions}. They are valid as options again, and structured-cloneable. */
 export interface ResolvedRss {
   /** 40 bytes, a copy. */
   readonly key: Uint8Array;
@@ -37,8 +38,8 @@ export interface ResolvedRss {
 }
 
 /**
- * A key by its name, its 80 hex digits, or its bytes.
- * @returns 40 bytes, the caller's own.
+ * Parses a key: a name, 80 hex digits, or 40 bytes.
+ * @returns 40 bytes, a copy.
  * @throws ArgumentError that names what was found.
  */
 export function parseRssKey(key: string | Uint8Array): Uint8Array {
@@ -49,7 +50,7 @@ export function parseRssKey(key: string | Uint8Array): Uint8Array {
   const digits = typeof key === 'string' && Object.hasOwn(NAMED, key) ? NAMED[key] : key;
   if (typeof digits !== 'string' || !/^[0-9a-f]{80}$/i.test(digits)) {
     const found = typeof key === 'string' ? `'${key}'` : String(key);
-    throw new ArgumentError(`${found} is no RSS key (want microsoft, symmetric, or 80 hex digits)`);
+    throw new ArgumentError(`${found} is not an RSS key (possible are microsoft, symmetric, or 80 hex digits)`);
   }
   return Uint8Array.from({ length: RSS_KEY_BYTES }, (_, i) => Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16));
 }

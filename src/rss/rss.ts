@@ -1,7 +1,7 @@
 /**
- * Soft RSS: what a NIC with many queues does in hardware, for one with a single queue. The Rx loop hashes each packet's
- * flow and asks the indirection table which core it belongs to; a stack asks the same of a flow that it is about to
- * open, so as to choose a source port that comes back to its own core (as mTCP does).
+ * Soft RSS: what a NIC with many queues does in hardware, for a NIC with one queue. The Rx loop hashes the flow of each
+ * packet and looks up its core in the indirection table. A stack does the same for a flow that it is about to open, to
+ * choose a source port whose answers come back to its own core (as mTCP does).
  *
  * ```ts
  * const rss = new Rss(memory, {}, IndirectionTable.create(4)); // symmetric
@@ -18,25 +18,25 @@ import { IndirectionTable, type IndirectionTableShare } from './indirection-tabl
 import { type ResolvedRss, type RssOptions, resolveRss } from './keys.js';
 import { createTupleHash, type TupleHash } from './tuple-hash.js';
 
-/** A flow as its packets are *received*: the source is the remote end. */
+/** A flow, as its packets are *received*: the source is the remote end. */
 export interface FlowTuple {
-  /** IP protocol. TCP (6) and UDP (17) are hashed with their ports, others by their addresses alone. */
+  /** IP protocol. TCP (6) and UDP (17) are hashed with their ports, all others only by their addresses. */
   readonly protocol: number;
   /** An IPv4 address as a number (a<<24|b<<16|c<<8|d, signed or unsigned), or the 16 bytes of an IPv6 address. */
   readonly source: number | Uint8Array;
-  /** Of the same kind as the source. */
+  /** Of the same kind as {@link source}. */
   readonly destination: number | Uint8Array;
-  /** 0 to 65535; TCP and UDP must have it. */
+  /** 0 to 65535; required for TCP and UDP. */
   readonly sourcePort?: number | undefined;
   readonly destinationPort?: number | undefined;
 }
 
-/** What another thread needs to hash and to choose as this one does; structured-cloneable. */
+/** What another thread needs to hash and to choose cores as this one does; structured-cloneable. */
 export interface RssShare extends ResolvedRss {
   readonly table: IndirectionTableShare;
 }
 
-/** One a thread: it has scratch space. */
+/** Hashes flows and chooses their cores. One instance per thread, because it has scratch space. */
 export class Rss {
   private readonly options: ResolvedRss;
   private readonly tuple: TupleHash;
@@ -45,9 +45,9 @@ export class Rss {
   private readonly addresses = new Int32Array((2 * IPV6_ADDRESS_BYTES) / 4);
 
   /**
-   * @param memory where frames lie
+   * @param memory that the frames lie in
    * @param table shared by all threads
-   * @throws ArgumentError where the options are wrong
+   * @throws ArgumentError when the options are wrong
    */
   constructor(
     memory: MemoryViews,
@@ -69,24 +69,24 @@ export class Rss {
   }
 
   /**
-   * The hash of the Ethernet frame of `length` bytes at `frame` (a multiple of 4, plus 2, is the fast place): signed 32
-   * bits. 0 where there is no flow; see flow-hash.ts for what is hashed of what.
+   * The hash of the Ethernet frame of `length` bytes at `frame` (2 mod 4 is fast): signed 32 bits, 0 for a frame
+   * without a flow. What is hashed: flow-hash.ts.
    */
   hashFrame(frame: number, length: number): number {
     return this.flow.ofFrame(frame, length);
   }
 
-  /** The same for the IP packet of `length` bytes at `ip` (a multiple of 4 is the fast place). */
+  /** The same for the IP packet of `length` bytes at `ip` (a multiple of 4 is fast). */
   hashPacket(ip: number, length: number): number {
     return this.flow.ofPacket(ip, length);
   }
 
-  /** As {@link hashFrame} for the first `count` of the frames at these places: what a burst costs least by. */
+  /** As {@link hashFrame}, for the first `count` frames of a burst. */
   hashFrames(frames: Uint32Array, lengths: Uint32Array, hashes: Int32Array, count: number): void {
     this.flow.ofFrames(frames, lengths, hashes, count);
   }
 
-  /** As {@link hashPacket} for the first `count` of the packets at these places. */
+  /** As {@link hashPacket}, for the first `count` packets of a burst. */
   hashPackets(packets: Uint32Array, lengths: Uint32Array, hashes: Int32Array, count: number): void {
     this.flow.ofPackets(packets, lengths, hashes, count);
   }
@@ -97,8 +97,8 @@ export class Rss {
   }
 
   /**
-   * The hash that {@link hashFrame} gives for packets of this flow (unfragmented ones, where it has ports).
-   * @throws ArgumentError where it is no flow
+   * The hash that {@link hashFrame} returns for packets of this flow; with ports, for packets that are not fragments.
+   * @throws ArgumentError when the tuple is not a flow
    */
   hashFlow({ protocol, source, destination, sourcePort, destinationPort }: FlowTuple): number {
     const withPorts = hasPorts(protocol);
@@ -116,8 +116,8 @@ export class Rss {
   }
 
   /**
-   * The core that receives this flow, as the table is now.
-   * @throws ArgumentError where it is no flow
+   * The core that receives this flow, by the table as it is now.
+   * @throws ArgumentError when the tuple is not a flow
    */
   coreForFlow(tuple: FlowTuple): number {
     return this.coreOf(this.hashFlow(tuple));

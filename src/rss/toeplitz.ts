@@ -1,52 +1,52 @@
 /**
  * The Toeplitz hash of Microsoft's RSS specification ("RSS Hashing Functions"), by tables.
  *
- * The hash is the XOR, over the input's bits that are set, of the 32 bits of the key that begin at that bit's place.
- * XOR lets it be taken a byte at a time: a table of 256 for each of the 36 places, 4 bytes an entry, 36 KiB a key, of
- * which IPv4 with ports uses 12. Tables a nibble at a time fit the first-level cache better and took up to twice as
- * long, tables of 11 bits are 27 look-ups and five times as large, and no faster: V8's time goes into extracting and
- * checking indexes (it checks each, also one that cannot be too large), not into the loads.
+ * For each bit of the input that is set, the hash is XORed with the 32 bits of the key that begin at the place of that
+ * bit. Because of the XOR, this can be done a byte at a time: a table of 256 words for each of the 36 bytes, 36 KiB per
+ * key, of which IPv4 with ports uses 12. Tables per nibble fit the first-level cache better but took up to twice as
+ * long. Tables per 11 bits need 27 look-ups, are five times as large, and are no faster. V8 spends its time on
+ * extracting and checking indexes, not on the loads.
  *
- * Input comes as *memory words*, 32 bits as a little-endian machine loads them, the first byte lowest: one load and one
- * bounds check instead of four. Signed or unsigned does not matter. Hashes are *signed* 32 bits, which V8 on 64-bit
- * machines keeps as a small integer; an unsigned one of 2^31 and more is an allocation as soon as it leaves a register.
- * `>>> 0` shows a hash as others print it.
+ * The input is *memory words*: 32 bits as a little-endian machine loads them, the first byte lowest. That is one load
+ * and one bounds check instead of four. They may be signed or unsigned. A hash is *signed* 32 bits: V8 on 64-bit
+ * machines keeps it as a small integer, whereas an unsigned number of 2^31 or more is an allocation as soon as it
+ * leaves a register. `>>> 0` shows a hash as other programs print it.
  *
- * Closures, not methods: of a thread's only key, V8 makes the tables' address and length part of the code.
+ * Closures: docs/v8.md, "Bursts as closures".
  */
 import { RSS_KEY_BYTES } from './keys.js';
 
 /** Words of an IPv6 address. */
 export const IPV6_WORDS = 4;
-/** Addresses of IPv6, and ports: the longest input. */
+/** The longest input: two IPv6 addresses and the ports. */
 const MAX_INPUT_BYTES = 36;
 const TABLE = 256;
 
-/** The hash by one key, a function a shape of tuple. */
+/** The hash with one key: one function per kind of tuple. */
 export interface Toeplitz {
-  /** Of two IPv4 addresses. */
+  /** The hash of two IPv4 addresses. */
   ipv4(source: number, destination: number): number;
-  /** Of two IPv4 addresses and two ports; `ports` is the memory word of source port and destination port. */
+  /** The hash of two IPv4 addresses and two ports; `ports` is the memory word of source port and destination port. */
   ipv4Ports(source: number, destination: number, ports: number): number;
   /**
-   * Where the words of an IPv6 tuple are put for {@link ipv6}: four of the source, four of the destination, the ports.
-   * Without ports the last is 0: zeros at the end of the input add nothing to the hash.
+   * The caller puts the words of an IPv6 tuple here before {@link ipv6}: four of the source, four of the destination,
+   * the ports. Without ports the last word is 0: zeros at the end of the input do not change the hash.
    */
   readonly tuple: Int32Array;
-  /** Of the IPv6 tuple in {@link tuple}. */
+  /** The hash of the IPv6 tuple in {@link tuple}. */
   ipv6(): number;
 }
 
-/** The tables of a key: of place p, entry p * 256 + byte. */
+/** The tables of a key: entry p * 256 + byte for the byte at place p. */
 function tablesOf(key: Uint8Array): Int32Array {
   const tables = new Int32Array(MAX_INPUT_BYTES * TABLE);
   for (let place = 0; place < MAX_INPUT_BYTES; place++) {
     const table = tables.subarray(place * TABLE, (place + 1) * TABLE);
     const high = (key[place] << 24) | (key[place + 1] << 16) | (key[place + 2] << 8) | key[place + 3];
     for (let bit = 7; bit >= 0; bit--) {
-      // The 32 bits from this place's bit on; of bit 0, the shift by 8 leaves nothing of the fifth byte.
+      // The 32 bits of the key from this bit on. For the highest bit, the shift by 8 leaves nothing of the fifth byte.
       const window = (high << bit) | (key[place + 4] >>> (8 - bit));
-      // Each value with this as its highest bit is that and a smaller value, whose entry is there.
+      // Each value whose highest bit is this one is this bit plus a smaller value, whose entry exists already.
       const value = 0x80 >>> bit;
       for (let rest = 0; rest < value; rest++) table[value + rest] = table[rest] ^ window;
     }
@@ -54,18 +54,19 @@ function tablesOf(key: Uint8Array): Int32Array {
   return tables;
 }
 
-/** @throws RangeError where the key has not 40 bytes */
+/** @throws RangeError when the key does not have 40 bytes */
 export function createToeplitz(key: Uint8Array): Toeplitz {
   if (key.length !== RSS_KEY_BYTES)
     throw new RangeError(`a Toeplitz key has ${RSS_KEY_BYTES} bytes, not ${key.length}`);
   const t = tablesOf(key);
-  // An IPv6 tuple's words are stored and its bytes loaded again: one instruction a byte, where shift and mask are three.
-  // The caller stores them: a function that is too large to be inlined is called for 2 ns less without arguments. In
-  // buffers of their own: V8 keeps small arrays on its heap, where their addresses are no constants.
+  // The words of an IPv6 tuple are stored, and its bytes loaded again: one instruction per byte instead of three for
+  // shift and mask. The caller stores them, because a call of a function that is too large to be inlined takes 2 ns
+  // less without arguments. The arrays have buffers of their own: V8 keeps small arrays on its heap, where their
+  // addresses are not constant.
   const tuple = new Int32Array(new ArrayBuffer(MAX_INPUT_BYTES));
   const b = new Uint8Array(tuple.buffer);
-  // What is stored V8 has to compute there and then. Else it puts off all XORs to the end, and what 36 loads have got
-  // until then does not fit into registers: a third more time.
+  // A store makes V8 compute its value at this point. Otherwise V8 delays all XORs to the end, and the results of 36
+  // loads do not fit into registers, which takes a third more time.
   const sum = new Int32Array(new ArrayBuffer(4));
 
   const ipv4 = (source: number, destination: number): number =>
@@ -85,7 +86,7 @@ export function createToeplitz(key: Uint8Array): Toeplitz {
     t[0xa00 + ((ports >>> 16) & 0xff)] ^
     t[0xb00 + (ports >>> 24)];
 
-  /** Written out: of calls of a function for each word, V8 would not inline all. */
+  /** Written out, because V8 would not inline a call per word: docs/v8.md, "Inlining budget". */
   const ipv6 = (): number => {
     let hash = t[b[0]] ^ t[0x100 + b[1]] ^ t[0x200 + b[2]] ^ t[0x300 + b[3]];
     sum[0] = hash;

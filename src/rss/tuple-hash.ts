@@ -1,10 +1,10 @@
 /**
- * The hash of a flow's tuple, put in order first where both directions are to hash alike.
+ * The hash of the tuple of a flow. The tuple is put in order first when both directions must have the same hash.
  *
- * In order means: the endpoint with the lower address goes first, and its port with it; where the addresses are equal,
- * that with the lower port. Addresses and ports compare as numbers, so that the symmetric hash is Microsoft's hash of
- * the tuple so ordered, and whoever has that can reproduce it. Ports follow the addresses, rather than being ordered by
- * themselves, so that a:1 -> b:2 and a:2 -> b:1, two flows, don't collide.
+ * In order means: the endpoint with the lower address comes first, and its port with it; with equal addresses, the
+ * endpoint with the lower port. Addresses and ports are compared as numbers, so the symmetric hash is Microsoft's hash
+ * of the ordered tuple, which everybody can compute. A port stays with its address, so that the two flows a:1 -> b:2
+ * and a:2 -> b:1 do not collide.
  *
  * Takes memory words, and is made of closures, as toeplitz.ts.
  */
@@ -17,24 +17,27 @@ export interface TupleHash {
   ipv4(source: number, destination: number): number;
   /** `ports` is the memory word of source port and destination port. */
   ipv4Ports(source: number, destination: number, ports: number): number;
-  /** `source` and `destination` are the places in `words` of the addresses' first words; `ports` is 0 without ports. */
+  /**
+   * `source` and `destination` are the indexes in `words` of the first word of each address; `ports` is 0 without
+   * ports.
+   */
   ipv6(words: Int32Array, source: number, destination: number, ports: number): number;
 }
 
 /**
- * -1 where memory word `a` is above `b` in network order, else 0. The first byte in which they differ decides, which has
- * the lowest bit in which they do: that byte of each is subtracted. Which is above nobody can predict, and of a comparison
- * V8 makes a branch. Short, since V8 inlines only so much: with two words swapped instead, a burst's hashing at times
- * was compiled with a call a packet.
+ * -1 when memory word `a` is above `b` in network order, otherwise 0. The first byte in which they differ decides; it
+ * contains the lowest bit in which they differ. A subtraction instead of a comparison, which V8 would compile to a
+ * branch that cannot be predicted. It is this short because V8 would otherwise, at times, compile a call per packet
+ * (docs/v8.md, "Inlining budget").
  */
 function aboveMask(a: number, b: number): number {
   const difference = a ^ b;
-  // Where the words are equal it is 24; the bytes are equal, too, and the mask is 0.
+  // For equal words it is 24; the bytes are then equal, too, and the mask is 0.
   const shift = ~Math.clz32(difference & -difference) & 24;
   return (((b >>> shift) & 0xff) - ((a >>> shift) & 0xff)) >> 31;
 }
 
-/** -1 where the source port is above the destination port, else 0. */
+/** -1 when the source port is above the destination port, otherwise 0. */
 function descendingMask(ports: number): number {
   return aboveMask(ports & 0xffff, ports >>> 16);
 }
@@ -43,7 +46,7 @@ function exchangePorts(ports: number): number {
   return (ports << 16) | (ports >>> 16);
 }
 
-/** -1 where the ends of an IPv6 tuple are to be exchanged whose addresses have the same first word, else 0. */
+/** For two IPv6 addresses with the same first word: -1 when the ends of the tuple must be exchanged, otherwise 0. */
 function laterMask(words: Int32Array, source: number, destination: number, ports: number): number {
   for (let i = 1; i < IPV6_WORDS; i++) {
     const a = words[source + i];

@@ -1,38 +1,40 @@
-/**
- * A network device without hardware: frames that a test injects are received, and frames that are sent are recorded. It has
- * a transmit ring of bounded size and keeps buffers in flight, as a real device does, so that exhaustion can be tested.
- */
+/** A network device without hardware. A test injects the frames that it receives, and reads the frames that it sent. */
 import { MAX_RX_BURST } from '../../drivers/net-device.js';
 import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
 import type { DeviceCounters, MemoryViews, NetDevice } from '../index.js';
 import { ETH_HEADER_BYTES } from '../wire/ethernet.js';
 
+/** Options of {@link FakeDevice}. */
 export interface FakeDeviceOptions {
-  /** Packet buffers. Default 256. */
+  /** Number of packet buffers. Default 256. */
   buffers?: number;
-  /** Six bytes. Default 52:54:00:00:00:01. */
+  /** MAC address, six bytes. Default 52:54:00:00:00:01. */
   mac?: ArrayLike<number>;
   /** Longest IP packet in bytes. Default 1500. */
   mtu?: number;
-  /** log2 of the bytes that a buffer takes. Default: as the MTU needs, 11 at least. */
+  /** log2 of the size of a buffer in bytes. Default: as the MTU needs, at least 11. */
   bufferShift?: number;
-  /** Places in the transmit ring. Default 256. */
+  /** Number of places in the transmit ring. Default 256. */
   txRing?: number;
-  /** What is sent stays in the transmit ring until {@link FakeDevice.complete}. */
+  /** Whether sent frames stay in the transmit ring until {@link FakeDevice.complete}. Default false. */
   holdTx?: boolean;
-  /** Do not record what is sent: for long runs. */
+  /** Whether sent frames are not recorded, which saves memory in long runs. Default false. */
   quiet?: boolean;
-  /** Buffers that the device itself begins with; the others belong to the caller: for a port with several cores. Default: all. */
+  /** Number of buffers that the device owns at first. The others belong to the caller, as with several cores. Default: all. */
   ownBuffers?: number;
-  /** Put sent buffers into a pool of their own: for a port with several cores. */
+  /** Whether sent buffers go to a pool of their own, as with several cores. Default false. */
   separateSent?: boolean;
 }
 
-/** Bytes of an IP packet. */
+/** Longest IP packet in bytes. */
 const DEFAULT_MTU = 1500;
-/** log2 of the bytes of the smallest buffer. */
+/** log2 of the size of the smallest buffer in bytes. */
 const MIN_SHIFT = 11;
 
+/**
+ * A fake {@link NetDevice}. As a real device does, it has a transmit ring of bounded size and keeps buffers in flight, so that
+ * a test can run out of either.
+ */
 export class FakeDevice implements NetDevice {
   readonly name = 'fake';
   readonly notice = '';
@@ -48,18 +50,22 @@ export class FakeDevice implements NetDevice {
   onWake: (() => void) | null = null;
   onLink: ((state: 'up' | 'down', reason: string) => void) | null = null;
   onAnnounce: (() => void) | null = null;
+  /** Whether the port has closed the device. */
   closed = false;
 
-  /** All frames that were sent, ARP included, as copies, in order. */
+  /** Copies of all frames that were sent, ARP included, in order. */
   readonly frames: Uint8Array[] = [];
-  /** How many frames each txBurst took. */
+  /** How many frames each call of txBurst took. */
   readonly txBursts: number[] = [];
+  /** How many frames were sent. */
   txPackets = 0;
+  /** How often the core has polled. */
   rxPolls = 0;
+  /** Whether the core has enabled the receive interrupt. */
   interruptsOn = false;
-  /** Called with each frame that is sent, a copy, before the core goes on. It must not call the core. */
+  /** Called with a copy of each frame when it is sent. It must not call the core. */
   onFrame: ((frame: Uint8Array) => void) | null = null;
-  /** Called inside enableRxInterrupt before it looks: the place for a frame that comes while arming. */
+  /** Called while the core enables the interrupt: a test can inject a frame at this moment. */
   whileArming: (() => void) | null = null;
 
   private readonly txRing: number;
@@ -75,7 +81,7 @@ export class FakeDevice implements NetDevice {
     this.mtu = options.mtu ?? DEFAULT_MTU;
     let shift = options.bufferShift ?? MIN_SHIFT;
     if (options.bufferShift === undefined) while (frameCapacity(shift) < this.mtu + ETH_HEADER_BYTES) shift++;
-    // Not 0, so that a buffer's number and its place differ.
+    // Not 0, so that a test notices when a handle is taken for an offset.
     const base = 2 << shift;
     const buffer = new SharedArrayBuffer(base + (count << shift));
     this.memory = { u8: new Uint8Array(buffer), u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
@@ -89,23 +95,23 @@ export class FakeDevice implements NetDevice {
     this.inFlight = new Uint32Array(this.txRing);
   }
 
-  /** Buffers that are neither free nor with the layer: received and not yet polled, or being sent. */
+  /** How many buffers the device holds: they have received a frame that was not polled yet, or they are being sent. */
   get held(): number {
     return this.received.length + this.inFlightCount;
   }
 
-  /** The buffers of {@link held}. */
+  /** Returns the handles of the buffers that {@link held} counts. */
   heldBuffers(): number[] {
     return [...this.received.map(({ handle }) => handle), ...this.inFlight.subarray(0, this.inFlightCount)];
   }
 
-  /** The backend is gone: what was in the transmit ring stays there until {@link restore}. */
+  /** Simulates the loss of the backend. Frames in the transmit ring stay there until {@link restore}. */
   lose(): void {
     this.isLost = true;
     this.setLink(false);
   }
 
-  /** It is back, and what was in the ring was lost. */
+  /** Simulates the return of the backend. Frames that were in the transmit ring are lost. */
   restore(): void {
     this.isLost = false;
     this.complete();
@@ -113,9 +119,10 @@ export class FakeDevice implements NetDevice {
   }
 
   /**
-   * A frame arrives; the interrupt fires if the core asked for it.
-   * @param length what the device says that the frame is long, in bytes
-   * @returns false when no buffer was free: the frame is lost
+   * Receives a frame, and raises the interrupt if the core has enabled it.
+   * @param frame it is copied
+   * @param length of the frame in bytes, as the device reports it to the core
+   * @returns false when no buffer was free, and the frame is lost
    */
   inject(frame: Uint8Array, length = frame.length): boolean {
     const handle = this.pool.get();
@@ -129,12 +136,12 @@ export class FakeDevice implements NetDevice {
     return true;
   }
 
-  /** The device raises its interrupt if it is on. */
+  /** Raises the interrupt if the core has enabled it. */
   interrupt(): void {
     if (this.interruptsOn) this.onWake?.();
   }
 
-  /** The link goes or comes back. */
+  /** Takes the link up or down, and tells the port. */
   setLink(up: boolean): void {
     this.isUp = up;
     this.onLink?.(up ? 'up' : 'down', up ? 'the backend came' : 'the backend went');
@@ -174,7 +181,7 @@ export class FakeDevice implements NetDevice {
     return taken;
   }
 
-  /** The device has read all that was sent: the buffers can be reclaimed (here they are at once). */
+  /** Completes all frames in the transmit ring: their buffers become free. */
   complete(): void {
     if (this.isLost) return;
     for (let i = 0; i < this.inFlightCount; i++) this.sent.put(this.inFlight[i]);
@@ -201,7 +208,7 @@ export class FakeDevice implements NetDevice {
     return { tx_packets: this.txPackets };
   }
 
-  /** For threads of a port with several cores. */
+  /** The threads of a port with several cores publish counters. */
   readonly counts = { publish: () => {} };
 
   async close(): Promise<void> {

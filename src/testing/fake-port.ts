@@ -1,4 +1,4 @@
-/** A port on a {@link FakeDevice}: the real core, filter and ARP of tspmd, a network that the test plays, a clock that it turns. */
+/** A port on a {@link FakeDevice}: the core, the filter and ARP are real; the test plays the network and sets the clock. */
 import { type Core, init, type SinglePort, type TspmdConfig } from '../index.js';
 import type { SingleCore } from '../link/single-core.js';
 import {
@@ -22,26 +22,30 @@ import {
   macWords,
   writeEthHeader,
 } from '../wire/ethernet.js';
-import { type WireMemory, wireMemory } from '../wire/index.js';
+import { MAC_BYTES, type WireMemory, wireMemory } from '../wire/index.js';
 import { IPV4_HEADER_BYTES, ipv4Source } from '../wire/ipv4.js';
 import { FakeDevice, type FakeDeviceOptions } from './fake-device.js';
 
-/** The configuration of {@link init}, as far as a fake device has a use for it. */
+/** Options of {@link openFakePort}: those of {@link init} that make sense on a fake device, and some of its own. */
 export interface FakePortOptions
   extends Pick<
     TspmdConfig,
     'ip' | 'mac' | 'mtu' | 'gateway' | 'neighbours' | 'layer' | 'acceptBroadcast' | 'acceptMulticast' | 'idle' | 'rss'
   > {
-  /** False: no neighbour answers ARP. Default true: each answers, with the address of {@link neighbourMac}. */
+  /** Whether neighbours answer ARP, each with its {@link neighbourMac}. Default true. */
   readonly answerArp?: boolean;
-  /** Of the fake device: how many buffers it has, how long its ring is. */
+  /** Number of buffers and length of the transmit ring. */
   readonly device?: Pick<FakeDeviceOptions, 'buffers' | 'txRing' | 'holdTx'>;
 }
 
-/** Time passes in steps of so many milliseconds: as often a polling core would look at its timers. */
+/** {@link FakePort.pass} calls timers once per so many ms, as a polling core does. */
 const STEP_MS = 50;
 
-/** The MAC address of the neighbour `ip` on a fake network, six bytes: 02:00 and the four bytes of its IP address. */
+/**
+ * Returns the MAC address of a neighbour on the fake network: 02:00 and the four bytes of its IP address.
+ * @param ip signed or unsigned
+ * @returns six bytes
+ */
 export function neighbourMac(ip: number): Uint8Array {
   const mac = Uint8Array.of(2, 0, 0, 0, 0, 0);
   writeI32(mac, 2, ip);
@@ -49,11 +53,11 @@ export function neighbourMac(ip: number): Uint8Array {
 }
 
 /**
- * Opens a port on a fake device, for the tests of a stack. No privileges, no sockets, no threads.
+ * Opens a port on a fake device. It needs no privileges, and opens no sockets and no threads.
  *
- * @returns the port; {@link FakePort.stop} gives it back
- * @throws ConfigError as {@link init} does
- * @example A ping to a stack is answered:
+ * @returns the port; call {@link FakePort.stop} at the end
+ * @throws ConfigError when the configuration cannot work, as {@link init} does
+ * @example A test that a stack answers a ping:
  * const net = await openFakePort({ ip: '10.0.0.1/24' });
  * const stack = createMyStack(net.core, {});
  * net.inject(echoRequest); // an IP packet from 10.0.0.2, made with tspmd/wire
@@ -82,22 +86,26 @@ export async function openFakePort(options: FakePortOptions): Promise<FakePort> 
   return new FakePort(port, opened.device!, time, warnings, answerArp);
 }
 
+/** A port on a fake device; {@link openFakePort} makes it. */
 export class FakePort {
-  /** What the stack gets. */
+  /** The core to give to the stack. */
   readonly core: Core;
   private readonly single: SingleCore;
-  /** Whether neighbours answer ARP, from now on. */
+  /** Whether neighbours answer ARP requests that are sent from now on. */
   answersArp: boolean;
-  private readonly questions: Uint8Array[] = [];
+  /** ARP replies that the core has not received yet. */
+  private readonly arpReplies: Uint8Array[] = [];
+  /** How many frames of the device {@link sent} has returned. */
   private taken = 0;
 
-  /** For {@link openFakePort} alone. */
+  /** Call {@link openFakePort} instead. */
   constructor(
+    /** The port, with its counters. */
     readonly port: SinglePort,
-    /** The device: all frames that were sent, its link, its ring. */
+    /** The device: the frames that were sent, the link, the transmit ring. */
     readonly device: FakeDevice,
     private readonly time: { now: number },
-    /** Lines that the port warned with. */
+    /** The warnings of the port. */
     readonly warnings: readonly string[],
     answersArp: boolean,
   ) {
@@ -105,15 +113,15 @@ export class FakePort {
     this.core = this.single;
     this.answersArp = answersArp;
     this.taken = device.frames.length;
-    device.onFrame = (frame) => this.look(frame);
+    device.onFrame = (frame) => this.answerArpRequest(frame);
   }
 
-  /** Milliseconds that have passed: what the clock of the port shows. */
+  /** The time that the clock of the port shows, in ms. */
   get now(): number {
     return this.time.now;
   }
 
-  /** Packet buffers that the stack holds: received or taken to send, and neither released nor sent. 0 when it leaks none. */
+  /** How many buffers the stack owns: it has neither released nor sent them. 0 at the end of a test, unless it leaks some. */
   get held(): number {
     const { pool, held: inFlight } = this.device;
     const { waiting, pending, parked } = this.single.held();
@@ -121,9 +129,11 @@ export class FakePort {
   }
 
   /**
-   * A packet arrives: with layer `ip` an IP packet, which gets an Ethernet header from the neighbour whose address is its
-   * source; with layer `ethernet` a whole frame. The stack sees it at its next poll.
-   * @returns false when no buffer was free: the packet is lost
+   * Receives a packet. The stack gets it at its next poll.
+   * @param packet with layer `ip` an IP packet, which comes from the neighbour that has its source address; with layer
+   * `ethernet` a whole frame; it is copied
+   * @returns false when no buffer was free, and the packet is lost
+   * @throws RangeError when it is shorter than an IP header
    */
   inject(packet: Uint8Array): boolean {
     if (this.core.layer === 'ethernet') return this.device.inject(packet);
@@ -136,8 +146,8 @@ export class FakePort {
   }
 
   /**
-   * What the stack has sent since the last call, as copies, in order: with layer `ip` IP packets, without ARP; with layer
-   * `ethernet` whole frames. What waits for ARP is among them if the neighbour has answered.
+   * Returns copies of the packets that the stack has sent since the last call, in order: with layer `ip` IP packets, without
+   * ARP; with layer `ethernet` whole frames. Packets that still wait for an answer to ARP are not among them.
    */
   sent(): Uint8Array[] {
     this.settle();
@@ -147,7 +157,11 @@ export class FakePort {
     return frames.filter((frame) => ethType(frame, 0) !== ETHERTYPE_ARP).map((frame) => frame.slice(ETH_HEADER_BYTES));
   }
 
-  /** Lets `ms` milliseconds pass: ARP asks again or gives up, sleeps end. Call the stack's poll for timers of its own. */
+  /**
+   * Lets time pass: ARP asks again or gives up, and `waitForPackets` ends when its time is over. Timers of the stack run when
+   * the test calls its poll.
+   * @param ms milliseconds
+   */
   pass(ms: number): void {
     for (const end = this.time.now + ms; this.time.now < end; ) {
       this.time.now = Math.min(end, this.time.now + STEP_MS);
@@ -162,37 +176,37 @@ export class FakePort {
     await this.port.stop();
   }
 
-  /** What is to be sent leaves, neighbours answer, and what has waited for that leaves, too. */
+  /** Sends what the core has queued, delivers the answers to ARP, and sends the packets that waited for them. */
   private settle(): void {
     this.core.flush();
-    while (this.questions.length > 0) {
-      for (const question of this.questions.splice(0)) this.device.inject(question);
-      // Asleep, the interrupt has made it poll.
+    while (this.arpReplies.length > 0) {
+      for (const reply of this.arpReplies.splice(0)) this.device.inject(reply);
+      // When the core is asleep, the interrupt has made it poll.
       if (!this.core.isAsleep) this.core.getRxCount();
       this.core.flush();
     }
   }
 
-  /** A frame leaves. A question by ARP is answered when the core is done with sending. */
-  private look(frame: Uint8Array): void {
+  /** Queues the answer to a frame that is an ARP request. It is delivered after the core has finished sending. */
+  private answerArpRequest(frame: Uint8Array): void {
     const arp = ETH_HEADER_BYTES;
     if (!this.answersArp || this.core.layer === 'ethernet' || ethType(frame, 0) !== ETHERTYPE_ARP) return;
     if (!isArp(frame, arp, frame.length - arp) || arpOperation(frame, arp) !== ARP_REQUEST) return;
-    // Its own address: an announcement, not a question.
+    // A request for the sender's own address is an announcement.
     if (arpTargetIp(frame, arp) === arpSenderIp(frame, arp)) return;
-    this.questions.push(answerTo(frame));
+    this.arpReplies.push(replyTo(frame));
     queueMicrotask(() => this.settle());
   }
 }
 
-/** The answer to a question by ARP, as a frame. */
-function answerTo(question: Uint8Array): Uint8Array {
+/** Makes the frame that answers an ARP request. */
+function replyTo(request: Uint8Array): Uint8Array {
   const arp = ETH_HEADER_BYTES;
-  const asked = arpTargetIp(question, arp);
-  const asker = macWords(question.subarray(arp + ARP_SENDER_MAC, arp + ARP_SENDER_MAC + 6));
-  const answerer = macWords(neighbourMac(asked));
+  const ip = arpTargetIp(request, arp);
+  const mac = macWords(neighbourMac(ip));
+  const requester = macWords(request.subarray(arp + ARP_SENDER_MAC, arp + ARP_SENDER_MAC + MAC_BYTES));
   const memory: WireMemory = wireMemory(new Uint8Array(arp + ARP_BYTES));
-  writeEthHeader(memory.u16, 0, asker, answerer, ETHERTYPE_ARP_WORD);
-  writeArp(memory, arp, ARP_REPLY, answerer, asked, asker, arpSenderIp(question, arp));
+  writeEthHeader(memory.u16, 0, requester, mac, ETHERTYPE_ARP_WORD);
+  writeArp(memory, arp, ARP_REPLY, mac, ip, requester, arpSenderIp(request, arp));
   return memory.u8;
 }

@@ -1,4 +1,4 @@
-/** What the threads of a port with several cores say to each other, beside the packets: all of it structured-cloneable. */
+/** The messages between the threads of a port, and what each thread is started with: all of it structured-cloneable. */
 import type { NetCounterName } from '../../drivers/net-device.js';
 import type { TxLoan } from '../../drivers/virtio/lending/tx-loan.js';
 import type { BufferGeometry } from '../../rings/buffer-pool.js';
@@ -7,7 +7,7 @@ import type { ResolvedConfig } from '../config.js';
 import type { L2CounterName } from '../counters.js';
 import type { RssShare } from '../rss/rss.js';
 import type { StackOptions } from '../stack.js';
-import type { InterconnectShare } from './interconnect.js';
+import type { InterconnectShare } from './shared/interconnect.js';
 
 export type L2Share = CounterShare<L2CounterName>;
 
@@ -15,15 +15,15 @@ export type L2Share = CounterShare<L2CounterName>;
 export interface CommonStart {
   readonly config: ResolvedConfig;
   readonly interconnect: InterconnectShare;
-  /** The CPU to run on, if any. */
+  /** The CPU to run on; undefined: not pinned. */
   readonly cpu: number | undefined;
-  /** As `top -H` shows it. */
+  /** The name that `top -H` shows. */
   readonly name: string;
-  /** For what this thread counts. */
+  /** What this thread counts. */
   readonly counters: L2Share;
 }
 
-/** Packet memory and device, as the thread that opened it found them. */
+/** The device and its packet memory, described by the thread that opened it. */
 export interface OpenedDevice {
   readonly buffer: SharedArrayBuffer;
   /** The packet memory within `buffer`, in bytes. */
@@ -34,7 +34,7 @@ export interface OpenedDevice {
   readonly mtu: number;
   readonly name: string;
   readonly notice: string;
-  /** What the device counts; brought up to date now and then. */
+  /** What the device counts; published from time to time. */
   readonly counters: CounterShare<NetCounterName>;
 }
 
@@ -42,60 +42,62 @@ export interface RxStart extends CommonStart {
   /** What the Rx worker counts for each core. */
   readonly coreCounters: readonly L2Share[];
   readonly rss: RssShare;
-  /** What is counted of sending, where this thread sends as well. */
+  /** What the Tx loop counts, when this thread sends as well. */
   readonly txCounters: L2Share;
 }
 
 export interface StackStart extends CommonStart {
   readonly index: number;
   readonly rss: RssShare;
-  /** Name or file of the app. */
+  /** The name or the file of the app. */
   readonly app: string;
   readonly appOptions: StackOptions;
 }
 
-/** Whatever a thread has thrown, as it can be sent to another. */
-export interface ThrownElsewhere {
+/** A copy of what a thread has thrown, which can be sent to another thread. */
+export interface ThrownCopy {
   readonly message: string;
   readonly name: string;
   readonly stack: string | undefined;
-  /** As the errors of tspmd and of Node have it. */
+  /** `code` of the error, which the errors of tspmd and of Node have. */
   readonly code: string | undefined;
 }
 
-/** What was thrown, to be sent to another thread. */
-export function thrownElsewhere(thrown: unknown): ThrownElsewhere {
+export function copyThrown(thrown: unknown): ThrownCopy {
   if (!(thrown instanceof Error)) return { message: String(thrown), name: 'Error', stack: undefined, code: undefined };
   const { message, name, stack } = thrown;
   const { code } = thrown as { code?: unknown };
   return { message, name, stack, code: typeof code === 'string' ? code : undefined };
 }
 
-/** From a thread to the port. */
+/** A message from a thread to the port. */
 export type Report =
   | { readonly type: 'opened'; readonly device: OpenedDevice; readonly loan: TxLoan | null }
-  /** It runs. */
+  /** The thread runs. */
   | { readonly type: 'ready' }
   | { readonly type: 'warning'; readonly line: string }
   | { readonly type: 'link'; readonly state: 'up' | 'down'; readonly reason: string }
-  /** What is in flight of the Rx worker's buffers, now that a core is retired on the Tx side. */
+  /**
+   * The Tx loop has dropped what `core` had queued. `inFlight`: which buffers of the Rx worker are still to be sent.
+   */
   | { readonly type: 'retired'; readonly core: number; readonly inFlight: Uint8Array }
-  /** It ended in good order, with the stack's totals. */
+  /** The thread has ended in good order, with the totals of its stack. */
   | { readonly type: 'ended'; readonly totals: Readonly<Record<string, number>> | undefined }
-  /** It cannot go on; the thread ends. */
-  | { readonly type: 'failed'; readonly thrown: ThrownElsewhere };
+  /** The thread has failed, and ends. */
+  | { readonly type: 'failed'; readonly thrown: ThrownCopy };
 
-/** From the port to a thread. */
+/** A message from the port to a thread. */
 export type Order =
-  /** To the Tx worker, which has waited for it since it was started: the queue it sends on. */
+  /** To the Tx worker, which waits for it: the transmit queue of the device. */
   | { readonly type: 'lend'; readonly loan: TxLoan }
-  /** To a core, likewise: the device's memory. */
+  /** To a core, which waits for it: the memory of the device. */
   | { readonly type: 'attach'; readonly device: OpenedDevice }
-  /** To a core: everybody is there, the stack may run. */
-  | { readonly type: 'go' }
+  /** To a core: all threads are ready, the stack may run. */
+  | { readonly type: 'start' }
+  /** To the Rx worker: announce our address by ARP. */
   | { readonly type: 'announce' }
-  /** To the Tx side: drop what `core` has queued, and answer with `retired`. */
+  /** To the thread with the Tx loop: drop what `core` has queued, and answer with `retired`. */
   | { readonly type: 'retireTx'; readonly core: number }
-  /** To the Rx side: take back what `core` has. */
+  /** To the Rx worker: take back the buffers that `core` has. */
   | { readonly type: 'retireRx'; readonly core: number; readonly inFlight: Uint8Array }
   | { readonly type: 'stop' };

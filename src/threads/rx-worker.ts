@@ -1,14 +1,15 @@
-/** The thread that has the device: with 1 KB the seed's RxTx_Thread, with 2 KB its Rx_Thread. */
+/** The thread that has the device: the seed's RxTx_Thread with 1 KB, its Rx_Thread with 2 KB. */
 import { workerData } from 'node:worker_threads';
 import type { VirtioNetDevice } from '../../drivers/virtio/virtio-net-device.js';
 import { CounterBlock } from '../../rings/counters.js';
 import { runLoop } from '../link/run-loop.js';
 import { openDevice } from '../open-device.js';
-import { Interconnect } from './interconnect.js';
-import { RxSide } from './loops/rx-side.js';
-import { DeviceOrDoorbell, WorkerLoop } from './loops/worker-loop.js';
+import { RxWork } from './loops/rx-work.js';
+import { WorkerLoop } from './loops/worker-loop.js';
 import type { OpenedDevice, Order, RxStart } from './messages.js';
-import { onOrder, report, runThread, settle } from './thread.js';
+import { DoorbellWake } from './shared/doorbell-wake.js';
+import { Interconnect } from './shared/interconnect.js';
+import { nameAndPin, onOrder, report, runThread } from './thread-main.js';
 
 const clock = (): number => performance.now();
 const warn = (line: string): void => report({ type: 'warning', line });
@@ -19,8 +20,8 @@ function described({ memory, pool, mac, mtu, name, notice, counts }: VirtioNetDe
   return { ...{ buffer, start, bytes: memory.size, geometry }, ...{ mac, mtu, name, notice, counters: counts.share } };
 }
 
-/** Tells the cores and the port of the link, and announces our address when it is back. */
-function followLink(device: VirtioNetDevice, interconnect: Interconnect, side: RxSide): void {
+/** Tells the cores and the port when the link comes or goes, and announces our address when it is back. */
+function followLink(device: VirtioNetDevice, interconnect: Interconnect, work: RxWork): void {
   const { cores } = interconnect.plan;
   const doorbells = Array.from({ length: cores }, (_, core) => interconnect.coreDoorbell(core));
   const set = (isUp: boolean): void => {
@@ -30,25 +31,25 @@ function followLink(device: VirtioNetDevice, interconnect: Interconnect, side: R
   set(device.isUp);
   device.onLink = (state, reason) => {
     set(state === 'up');
-    if (state === 'up') side.link.announce();
+    if (state === 'up') work.link.announce();
     report({ type: 'link', state, reason });
   };
-  device.onAnnounce = () => side.link.announce();
+  device.onAnnounce = () => work.link.announce();
 }
 
 /**
- * Rejects with what is thrown outside of the loop's turn: while the loop sleeps, wake-ups and timers poll for it. The device
- * must not be left running then, either. What follows the first is but a consequence.
+ * Rejects with the first error that is thrown outside of the loop: while the loop sleeps, wake-ups and timers poll for
+ * it. The device must be closed then, too.
  */
-function thrownElsewhere(): Promise<never> {
+function firstUncaught(): Promise<never> {
   return new Promise((_, reject) => process.on('uncaughtException', reject));
 }
 
 await runThread(async () => {
   const start = workerData as RxStart;
   const { config } = start;
-  // Before the memory is made: its pages come from where this thread runs.
-  await settle(start);
+  // Pinned before the memory is made, because its pages come from the NUMA node where this thread runs.
+  await nameAndPin(start);
   const interconnect = new Interconnect(start.interconnect);
   const { plan, hasTxWorker } = interconnect;
   const stop = new AbortController();
@@ -62,26 +63,27 @@ await runThread(async () => {
     ...(hasTxWorker ? { lendTx: true } : { separateSent: true }),
   };
   const device = await openDevice(config, { warn, signal: stop.signal }, sharing).catch((error: Error) => {
-    // Told to stop while it waited for a backend: nothing has failed.
+    // Told to stop while it waited for a backend: that is no failure.
     if (!stop.signal.aborted) throw error;
   });
   if (device === undefined) return undefined;
   try {
-    const side = new RxSide(device, interconnect, start, warn, clock);
-    const wakeSource = new DeviceOrDoorbell(device, interconnect.rxListener(), () => side.hasWork);
-    const loop = new WorkerLoop(config.idle, side, wakeSource, CounterBlock.attach(start.counters), clock);
-    followLink(device, interconnect, side);
+    const work = new RxWork(device, interconnect, start, warn, clock);
+    const wakeSource = new DoorbellWake(device, interconnect.rxListener(), () => work.hasWork, device);
+    const loop = new WorkerLoop(config.idle, work, wakeSource, CounterBlock.attach(start.counters), clock);
+    followLink(device, interconnect, work);
     obey = (order) => {
-      if (order.type === 'announce') side.link.announce();
-      else if (order.type === 'retireRx') side.rx.retire(order.core, order.inFlight);
-      else if (order.type === 'retireTx' && side.tx !== null) side.rx.retire(order.core, side.tx.retire(order.core));
+      if (order.type === 'announce') work.link.announce();
+      else if (order.type === 'retireRx') work.rx.queues.retire(order.core, order.inFlight);
+      else if (order.type === 'retireTx' && work.tx !== null)
+        work.rx.queues.retire(order.core, work.tx.retire(order.core));
     };
     const loan = hasTxWorker ? device.lendTx() : null;
     report({ type: 'opened', device: described(device), loan }, loan === null ? [] : [loan.port]);
-    await Promise.race([runLoop(loop, loop, { signal: stop.signal }), thrownElsewhere()]);
-    side.rx.handAll();
-    // The last packets of the cores, which have ended before.
-    side.tx?.drain();
+    await Promise.race([runLoop(loop, loop, { signal: stop.signal }), firstUncaught()]);
+    work.rx.queues.publishAll();
+    // The last packets of the cores, which have ended already.
+    work.tx?.drain();
     device.counts.publish();
   } finally {
     await device.close();

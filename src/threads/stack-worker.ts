@@ -1,35 +1,35 @@
-/** The thread of one core: attaches to the rings, makes the stack from the application's module, and runs it. */
+/** The thread of one core: attaches to the rings, makes the stack from the module of the app, and runs it. */
 import { workerData } from 'node:worker_threads';
 import { CounterBlock } from '../../rings/counters.js';
-import { loadApp } from '../apps/index.js';
 import { runStack } from '../link/run-loop.js';
+import { loadApp } from '../load-app.js';
 import { createStack } from '../stack.js';
 import { RingCore } from './core/ring-core.js';
-import { Interconnect } from './interconnect.js';
 import type { OpenedDevice, StackStart } from './messages.js';
-import { onOrder, report, runThread, settle } from './thread.js';
+import { Interconnect } from './shared/interconnect.js';
+import { nameAndPin, onOrder, report, runThread } from './thread-main.js';
 
 await runThread(async () => {
-  const start = workerData as StackStart;
-  const { config, app, appOptions, index } = start;
+  const setup = workerData as StackStart;
+  const { config, app, appOptions, index } = setup;
   const stop = new AbortController();
   let attach = (_: OpenedDevice | null): void => {};
-  let go = (): void => {};
+  let start = (): void => {};
   const attached = new Promise<OpenedDevice | null>((resolve) => {
     attach = resolve;
   });
-  const told = new Promise<void>((resolve) => {
-    go = resolve;
+  const started = new Promise<void>((resolve) => {
+    start = resolve;
   });
   onOrder((order) => {
     if (order.type === 'attach') return attach(order.device);
     if (order.type === 'stop') stop.abort();
-    // There will be none, if there was none before.
+    // 'start' or 'stop'. If no device was attached before, none will be.
     attach(null);
-    go();
+    start();
   });
-  await settle(start);
-  // While the Rx worker opens the device.
+  await nameAndPin(setup);
+  // The Rx worker opens the device meanwhile.
   const module = await loadApp(app);
   const device = await attached;
   if (device === null) return undefined;
@@ -39,16 +39,16 @@ await runThread(async () => {
     u16: new Uint16Array(buffer, from, bytes >>> 1),
     u32: new Uint32Array(buffer, from, bytes >>> 2),
   };
-  const counters = CounterBlock.attach(start.counters);
+  const counters = CounterBlock.attach(setup.counters);
   const { address, prefixLength, gateway, mtu, layer, idle } = config;
-  const core = new RingCore(new Interconnect(start.interconnect), {
-    ...{ memory, geometry, deviceMtu, index, counters, rss: start.rss },
+  const core = new RingCore(new Interconnect(setup.interconnect), {
+    ...{ memory, geometry, deviceMtu, index, counters, rss: setup.rss },
     ...{ address, prefixLength, gateway, mtu, layer, idle },
   });
   const stack = createStack(app, module, core, appOptions);
   report({ type: 'ready' });
-  // A stack that fails at once is not to look like a port that does not start.
-  await told;
+  // A stack that fails at once must not look like a port that cannot start.
+  await started;
   await runStack(core, stack, { signal: stop.signal });
   core.close();
   return stack.report?.();

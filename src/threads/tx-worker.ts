@@ -1,40 +1,21 @@
-/** The seed's Tx_Thread (2 KB): sends what the cores and the Rx worker have queued, on a transmit queue lent to it. */
+/**
+ * The seed's Tx_Thread (2 KB): sends what the cores and the Rx worker have queued, on a transmit queue that the Rx
+ * worker lends it.
+ */
 import { workerData } from 'node:worker_threads';
 import { BorrowedTx } from '../../drivers/virtio/lending/borrowed-tx.js';
 import type { TxLoan } from '../../drivers/virtio/lending/tx-loan.js';
 import { CounterBlock } from '../../rings/counters.js';
-import type { WakeSource } from '../link/lower-layer.js';
 import { runLoop } from '../link/run-loop.js';
-import { RingReturn } from './core/ring-return.js';
-import { Interconnect } from './interconnect.js';
 import { TxMainLoop } from './loops/tx-main-loop.js';
-import { DeviceOrDoorbell, type Work, WorkerLoop } from './loops/worker-loop.js';
+import { type Work, WorkerLoop } from './loops/worker-loop.js';
 import type { CommonStart } from './messages.js';
-import { onOrder, report, runThread, settle } from './thread.js';
+import { DoorbellWake } from './shared/doorbell-wake.js';
+import { Interconnect } from './shared/interconnect.js';
+import { RingReturn } from './shared/ring-return.js';
+import { nameAndPin, onOrder, report, runThread } from './thread-main.js';
 
 const clock = (): number => performance.now();
-
-/** A transmit queue has nothing to tell but that it, or the link, comes and goes. */
-class QueueEvents implements WakeSource {
-  readonly pollOnly = false;
-  onWake: (() => void) | null = null;
-
-  constructor(private readonly tx: BorrowedTx) {
-    const wake = (): void => this.onWake?.();
-    tx.onStateChange = wake;
-    tx.onLinkChange = wake;
-  }
-
-  get isUp(): boolean {
-    return this.tx.isUp;
-  }
-
-  enableRxInterrupt(): boolean {
-    return true;
-  }
-
-  disableRxInterrupt(): void {}
-}
 
 await runThread(async () => {
   const start = workerData as CommonStart;
@@ -49,32 +30,34 @@ await runThread(async () => {
     else if (order.type === 'retireTx') retire(order.core);
     else if (order.type === 'stop') {
       stop.abort();
-      // There will be no loan, if there was none before.
+      // If there was no loan before, there will be none.
       lend(null);
     }
   });
-  await settle(start);
+  await nameAndPin(start);
   const loan = await lent;
   if (loan === null) return undefined;
   const tx = new BorrowedTx(loan);
   const interconnect = new Interconnect(start.interconnect);
   const queues = [...interconnect.rings('txQueue'), interconnect.rxWorkersTxQueue()];
-  const home = new RingReturn(interconnect.rxHome());
+  const rxReturn = new RingReturn(interconnect.rxReturn());
   const counters = CounterBlock.attach(start.counters);
-  const loop = new TxMainLoop(tx, interconnect, queues, home, start.config.coreBurst, counters);
+  const loop = new TxMainLoop(tx, interconnect, queues, rxReturn, start.config.coreBurst, counters);
   const work: Work = {
     poll: () => loop.poll(),
     tick: () => {},
-    rest: () => {},
-    // Nothing tells when the ring has room again, or what was in it was sent: look after a millisecond.
+    beforeSleep: () => {},
+    // No interrupt tells that the ring has room again, or that a frame was sent: look after a millisecond.
     nextDeadline: () => (loop.hasWork || loop.isSending ? clock() + 1 : Number.POSITIVE_INFINITY),
   };
-  const wakeSource = new DeviceOrDoorbell(new QueueEvents(tx), interconnect.txListener(), () => loop.hasWork);
+  const wakeSource = new DoorbellWake(tx, interconnect.txListener(), () => loop.hasWork);
+  tx.onStateChange = wakeSource.wake;
+  tx.onLinkChange = wakeSource.wake;
   const runnable = new WorkerLoop(start.config.idle, work, wakeSource, counters, clock);
   retire = (core) => report({ type: 'retired', core, inFlight: loop.retire(core) });
   report({ type: 'ready' });
   await runLoop(runnable, runnable, { signal: stop.signal });
-  // The last packets of the cores, which have ended before.
+  // The last packets of the cores, which have ended already.
   loop.drain();
   tx.close();
   return undefined;

@@ -1,29 +1,33 @@
 /**
- * Addresses as people write them: parse and format, with errors that name the input.
+ * Addresses as people write them: parsing and formatting. An error names the text that was refused.
  *
- * An IPv4 address is its 32 bits in a number. What {@link parseIpv4} returns is unsigned; the packet path works with the
- * same bits signed (see bytes.ts), so compare with `| 0` on both sides. {@link formatIpv4} takes either.
+ * An IPv4 address is 32 bits in a number. {@link parseIpv4} returns it unsigned; the readers of packets return it signed
+ * (see bytes.ts). Compare two addresses with `| 0` on both sides. {@link formatIpv4} takes either.
  */
 import { isIPv4, isIPv6 } from 'node:net';
+import { formatMac, MAC_BYTES, macOctets } from '../../drivers/mac-address.js';
 import { ArgumentError } from '../errors.js';
 
-/** 255.255.255.255, the limited broadcast (RFC 919), signed. */
-export const IPV4_BROADCAST = -1;
-/** Bytes of a MAC address. */
-export const MAC_BYTES = 6;
+export { formatMac, MAC_BYTES };
 
-/** An interface's address and the length of its prefix. */
+/** 255.255.255.255, the limited broadcast address (RFC 919), as a signed number. */
+export const IPV4_BROADCAST = -1;
+
+/** Two digits per octet, and the same separator throughout. */
+const MAC_FORM = /^[0-9a-f]{2}([:-])[0-9a-f]{2}(\1[0-9a-f]{2}){4}$/i;
+
+/** The address of an interface, and the length of its prefix. */
 export interface Ipv4Interface {
   /** The address, unsigned. */
   readonly address: number;
-  /** 0 to 32. */
+  /** Length of the prefix in bits, 0 to 32. */
   readonly prefixLength: number;
 }
 
 /**
  * Parses `10.0.0.1`.
- * @returns the address, unsigned.
- * @throws ArgumentError that names the text.
+ * @returns the address, unsigned
+ * @throws ArgumentError when the text is not an IPv4 address; the message names the text
  */
 export function parseIpv4(text: string): number {
   refuseIpv6(text, text);
@@ -32,8 +36,8 @@ export function parseIpv4(text: string): number {
 }
 
 /**
- * Parses `10.0.0.1/24`: an interface's own address, with the length of the prefix that is on its link.
- * @throws ArgumentError that names the text.
+ * Parses `10.0.0.1/24`: the address of an interface, and the length of the prefix that its link has.
+ * @throws ArgumentError when the address or the prefix length is wrong; the message names the text
  */
 export function parseIpv4Interface(text: string): Ipv4Interface {
   const slash = text.indexOf('/');
@@ -49,34 +53,47 @@ function refuseIpv6(address: string, text: string): void {
   if (isIPv6(address)) throw new ArgumentError(`IPv6 is not supported yet ('${text}')`);
 }
 
-/** `10.0.0.1`; takes signed and unsigned bits. */
+/**
+ * Formats an IPv4 address as `10.0.0.1`.
+ * @param address 32 bits, signed or unsigned
+ */
 export function formatIpv4(address: number): string {
   return `${(address >>> 24) & 0xff}.${(address >>> 16) & 0xff}.${(address >>> 8) & 0xff}.${address & 0xff}`;
 }
 
-/** The mask of a prefix, signed: 24 -> 0xffffff00. A shift by 32 would be one by 0 in JavaScript. */
+/**
+ * Returns the mask of a prefix as a signed number: 24 gives 0xffffff00.
+ * @param prefixLength 0 to 32
+ */
 export function prefixMask(prefixLength: number): number {
+  // JavaScript takes a shift by 32 for a shift by 0.
   return prefixLength === 0 ? 0 : -1 << (32 - prefixLength);
 }
 
-/** 224.0.0.0/4 (RFC 1112, 4). */
+/**
+ * Tells whether an address is a multicast address, 224.0.0.0/4 (RFC 1112, 4).
+ * @param address signed: call it with `address | 0`
+ */
 export function isIpv4Multicast(address: number): boolean {
   return address >> 28 === -2;
 }
 
 /**
- * Parses `52:54:00:12:34:56` (or with dashes, any case).
- * @returns six bytes.
- * @throws ArgumentError that names the text.
+ * Parses `52:54:00:12:34:56`. Dashes instead of colons, and upper-case digits, are accepted, too.
+ * @returns six bytes
+ * @throws ArgumentError when the text is not a MAC address; the message names the text
  */
 export function parseMac(text: string): Uint8Array {
-  if (!/^[0-9a-f]{2}([:-])[0-9a-f]{2}(\1[0-9a-f]{2}){4}$/i.test(text)) {
-    throw new ArgumentError(`'${text}' is not a MAC address (want something like 52:54:00:12:34:56)`);
-  }
-  return Uint8Array.from(text.split(/[:-]/), (part) => Number.parseInt(part, 16));
+  const mac = macOctets(text, MAC_FORM);
+  if (mac === null) throw new ArgumentError(`'${text}' is not a MAC address (want something like 52:54:00:12:34:56)`);
+  return mac;
 }
 
-/** Parses the MAC address of one station: not a group address, not all zeros. */
+/**
+ * Parses the MAC address of one station.
+ * @returns six bytes
+ * @throws ArgumentError when the text is not a MAC address, or is a group address or all zeros
+ */
 export function parseStationMac(text: string): Uint8Array {
   const mac = parseMac(text);
   if (!isStationMac(mac)) {
@@ -85,14 +102,13 @@ export function parseStationMac(text: string): Uint8Array {
   return mac;
 }
 
-/** Whether these six bytes can be one station's address: the group bit is off (IEEE 802, 8.2) and not all are zero. */
+/**
+ * Tells whether six bytes can be the MAC address of one station: the group bit is off (IEEE 802, 8.2), and not all bytes
+ * are zero.
+ * @param offset of the first of the six bytes
+ */
 export function isStationMac(mac: Uint8Array, offset = 0): boolean {
   let any = 0;
   for (let i = 0; i < MAC_BYTES; i++) any |= mac[offset + i];
   return any !== 0 && (mac[offset] & 1) === 0;
-}
-
-/** `52:54:00:12:34:56`, of the six bytes at `offset`. */
-export function formatMac(bytes: Uint8Array, offset = 0): string {
-  return Array.from(bytes.subarray(offset, offset + MAC_BYTES), (byte) => byte.toString(16).padStart(2, '0')).join(':');
 }

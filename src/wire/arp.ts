@@ -1,25 +1,43 @@
-/** ARP for IPv4 over Ethernet (RFC 826): field offsets from the first byte of the ARP packet, and the writer of one. */
+/**
+ * ARP for IPv4 over Ethernet (RFC 826): field offsets, readers, a check, and a writer. Offsets are in bytes and count from
+ * the first byte of the ARP packet.
+ */
 import { readI32, readU16, writeI32, writeU16 } from './bytes.js';
 import { copyMac, ETHERTYPE_IPV4 } from './ethernet.js';
 import type { WireMemory } from './memory.js';
 
+/** Offset of the hardware type, 16 bits: 1 for Ethernet. */
 export const ARP_HARDWARE_TYPE = 0;
+/** Offset of the protocol type, 16 bits: the EtherType of IPv4. */
 export const ARP_PROTOCOL_TYPE = 2;
+/** Offset of the length of a hardware address, 8 bits: 6. */
 export const ARP_HARDWARE_LENGTH = 4;
+/** Offset of the length of a protocol address, 8 bits: 4. */
 export const ARP_PROTOCOL_LENGTH = 5;
+/** Offset of the operation, 16 bits: {@link ARP_REQUEST} or {@link ARP_REPLY}. */
 export const ARP_OPERATION = 6;
+/** Offset of the sender's MAC address. */
 export const ARP_SENDER_MAC = 8;
+/** Offset of the sender's IPv4 address. */
 export const ARP_SENDER_IP = 14;
+/** Offset of the target's MAC address: zeros in a request. */
 export const ARP_TARGET_MAC = 18;
+/** Offset of the target's IPv4 address. */
 export const ARP_TARGET_IP = 24;
+/** Length of an ARP packet in bytes. */
 export const ARP_BYTES = 28;
 
+/** The operation that asks for the MAC address of the target. */
 export const ARP_REQUEST = 1;
+/** The operation that answers a request. */
 export const ARP_REPLY = 2;
 
 const HARDWARE_ETHERNET = 1;
 
-/** Whether `length` bytes at `offset` are ARP for IPv4 over Ethernet with a known operation; then all fields are there. */
+/**
+ * Tells whether `length` bytes at `offset` are an ARP packet for IPv4 over Ethernet, a request or a reply. All fields are
+ * there when it returns true.
+ */
 export function isArp(u8: Uint8Array, offset: number, length: number): boolean {
   if (length < ARP_BYTES) return false;
   const operation = readU16(u8, offset + ARP_OPERATION);
@@ -32,22 +50,30 @@ export function isArp(u8: Uint8Array, offset: number, length: number): boolean {
   );
 }
 
-/** {@link ARP_REQUEST} or {@link ARP_REPLY}; others are no ARP for {@link isArp}. */
+/** Reads the operation: {@link ARP_REQUEST} or {@link ARP_REPLY} after {@link isArp} returned true. */
 export function arpOperation(u8: Uint8Array, offset: number): number {
   return readU16(u8, offset + ARP_OPERATION);
 }
 
-/** The sender's IPv4 address, signed bits. */
+/** Reads the sender's IPv4 address, as a signed number. */
 export function arpSenderIp(u8: Uint8Array, offset: number): number {
   return readI32(u8, offset + ARP_SENDER_IP);
 }
 
-/** The target's IPv4 address, signed bits. */
+/** Reads the target's IPv4 address, as a signed number. */
 export function arpTargetIp(u8: Uint8Array, offset: number): number {
   return readI32(u8, offset + ARP_TARGET_IP);
 }
 
-/** Writes a whole ARP packet of {@link ARP_BYTES} at `offset`, which must be even. MAC addresses are three memory words. */
+/**
+ * Writes a whole ARP packet of {@link ARP_BYTES}.
+ * @param offset of the packet's first byte; must be even
+ * @param operation {@link ARP_REQUEST} or {@link ARP_REPLY}
+ * @param senderMac three memory words, see {@link macWords}
+ * @param senderIp an IPv4 address, signed or unsigned
+ * @param targetMac three memory words; {@link NO_MAC} in a request
+ * @param targetIp an IPv4 address, signed or unsigned
+ */
 export function writeArp(
   memory: WireMemory,
   offset: number,

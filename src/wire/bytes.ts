@@ -1,12 +1,12 @@
 /**
- * Network-order integers in a byte array.
+ * Integers in network byte order in a byte array.
  *
- * Byte loads and shifts, not DataView: V8 inlines them, they work at any alignment, and they don't depend on the host's
- * byte order. 32-bit values come out *signed* (`| 0`): an address above 127.255.255.255 as an unsigned number is a heap
- * number as soon as it leaves a register, and that is an allocation per packet.
+ * The functions load bytes and shift them (docs/v8.md, "Typed arrays"). They work at any alignment and with any byte order
+ * of the host. 32-bit values are *signed*: V8 keeps an unsigned value above 2^31 - 1 on the heap as soon as it leaves a
+ * register, which would be an allocation per packet.
  */
 
-/** The 16 bits at `offset`, 0 to 65535. */
+/** Reads the 16 bits at `offset`: 0 to 65535. */
 export function readU16(u8: Uint8Array, offset: number): number {
   return (u8[offset] << 8) | u8[offset + 1];
 }
@@ -17,7 +17,7 @@ export function writeU16(u8: Uint8Array, offset: number, value: number): void {
   u8[offset + 1] = value;
 }
 
-/** The 32 bits at `offset` as a signed integer. */
+/** Reads the 32 bits at `offset` as a signed integer. */
 export function readI32(u8: Uint8Array, offset: number): number {
   return (u8[offset] << 24) | (u8[offset + 1] << 16) | (u8[offset + 2] << 8) | u8[offset + 3];
 }
@@ -30,7 +30,10 @@ export function writeI32(u8: Uint8Array, offset: number, value: number): void {
   u8[offset + 3] = value;
 }
 
-/** A memory word as the number that its bytes are in network order, and back. V8 makes two rotations of it. */
+/**
+ * Reverses the four bytes of a 32-bit memory word: on a little-endian host this converts between the word and the number
+ * that its bytes are in network order. V8 compiles it to two rotations.
+ */
 export function swapBytes(word: number): number {
   return (((word << 8) | (word >>> 24)) & 0x00ff00ff) | (((word << 24) | (word >>> 8)) & 0xff00ff00);
 }

@@ -1,32 +1,34 @@
 /**
  * The Internet checksum (RFC 1071) and its incremental update (RFC 1624).
  *
- * The sum does not depend on the byte order of the words that are added (RFC 1071, 2 B): it runs over memory words where
- * the bytes begin at an even offset, as packets in our buffers do, and only the result is turned round.
+ * The byte order of the words that are added does not matter (RFC 1071, 2 B). So the sum is computed over 16-bit memory
+ * words when the bytes begin at an even offset, as packets in our buffers do, and only the result is byte-swapped.
  *
- * A *partial sum* is an unfolded sum in network order; chain them over pseudo header and payload, then {@link finishSum}.
- * It stays below 2^31, a small integer, for anything up to 64 KiB: that is 2^15 words of less than 2^16.
+ * A *partial sum* is a sum in network order whose carries have not been added back in. Chain partial sums over pseudo header
+ * and payload, then call {@link finishSum}. Over up to 64 KiB (2^15 words of less than 2^16) a partial sum stays below 2^31,
+ * which V8 stores as a small integer.
  */
 import { writeU16 } from './bytes.js';
 import type { WireMemory } from './memory.js';
 
 const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
-/** Adds the carries back in: any sum of 16-bit words becomes 16 bits. */
+/** Adds the carries back in until the sum has 16 bits. */
 export function foldSum(sum: number): number {
   let folded = (sum & 0xffff) + (sum >>> 16);
   folded = (folded & 0xffff) + (folded >>> 16);
   return folded;
 }
 
-/** The checksum field's value for a partial sum. */
+/** Converts a partial sum to the value of the checksum field, 0 to 65535. */
 export function finishSum(sum: number): number {
   return ~foldSum(sum) & 0xffff;
 }
 
 /**
- * Partial sum of `length` bytes (up to 65535) at `offset`, plus `initial` (a folded or short sum). An odd last byte
- * counts as the high byte of a word.
+ * Computes the partial sum of `length` bytes at `offset`.
+ * @param length 0 to 65535; an odd last byte counts as the high byte of a word
+ * @param initial a partial sum that is added
  */
 export function partialSum(memory: WireMemory, offset: number, length: number, initial = 0): number {
   if ((offset & 1) !== 0) return initial + sumBytes(memory.u8, offset, length);
@@ -35,7 +37,7 @@ export function partialSum(memory: WireMemory, offset: number, length: number, i
   let w = offset >>> 1;
   const words = length >>> 1;
   const end = w + words;
-  // Unrolled: the loop's bounds check and branch would otherwise cost as much as the addition.
+  // Unrolled, because the loop's bounds check and branch would cost as much as the addition.
   for (const unrolled = end - 7; w < unrolled; w += 8) {
     sum += u16[w] + u16[w + 1] + u16[w + 2] + u16[w + 3] + u16[w + 4] + u16[w + 5] + u16[w + 6] + u16[w + 7];
   }
@@ -46,7 +48,7 @@ export function partialSum(memory: WireMemory, offset: number, length: number, i
   return initial + folded;
 }
 
-/** The same for bytes that begin at an odd offset. */
+/** Computes the partial sum of bytes that begin at an odd offset. */
 function sumBytes(u8: Uint8Array, offset: number, length: number): number {
   let sum = 0;
   const end = offset + (length & ~1);
@@ -56,17 +58,22 @@ function sumBytes(u8: Uint8Array, offset: number, length: number): number {
 }
 
 /**
- * The checksum of `length` bytes (up to 65535) at `offset`, 0 to 65535: what the field gets when it was 0 before. Over bytes
- * that hold their own right checksum it is 0.
- * @param initial partial sum of what else it covers, such as {@link ipv4PseudoHeaderSum}
+ * Computes the checksum of `length` bytes at `offset`. To fill a checksum field, set it to 0 first. Over bytes that include
+ * a correct checksum the result is 0.
+ * @param length 0 to 65535
+ * @param initial partial sum of other bytes that the checksum covers, such as {@link ipv4PseudoHeaderSum}
+ * @returns 0 to 65535
  */
 export function internetChecksum(memory: WireMemory, offset: number, length: number, initial = 0): number {
   return finishSum(partialSum(memory, offset, length, initial));
 }
 
 /**
- * Corrects the checksum at `field` (the field's own offset) for one 16-bit word that changed from `before` to `after`:
- * HC' = ~(~HC + ~m + m') (RFC 1624, equation 3).
+ * Corrects a checksum after one of the 16-bit words that it covers has changed: HC' = ~(~HC + ~m + m') (RFC 1624,
+ * equation 3).
+ * @param field offset of the checksum field
+ * @param before the old value of the word
+ * @param after the new value of the word
  */
 export function updateChecksum(u8: Uint8Array, field: number, before: number, after: number): void {
   const stored = (u8[field] << 8) | u8[field + 1];

@@ -1,69 +1,83 @@
 /**
- * ICMP (RFC 792): field offsets from the first byte of the message, readers and writers of echo and error messages.
- * Offsets and lengths are in bytes.
+ * ICMP (RFC 792): field offsets, readers, a check, and writers of echo and error messages. Offsets and lengths are in bytes;
+ * field offsets count from the first byte of the message.
  */
 import { readU16, writeU16 } from './bytes.js';
 import { internetChecksum, updateChecksum } from './checksum.js';
 import { ipv4HeaderLength, ipv4TotalLength } from './ipv4.js';
 import type { WireMemory } from './memory.js';
 
+/** Offset of the type, 8 bits. */
 export const ICMP_TYPE = 0;
+/** Offset of the code, 8 bits. */
 export const ICMP_CODE = 1;
+/** Offset of the checksum, 16 bits. */
 export const ICMP_CHECKSUM = 2;
-/** Of an echo message. */
+/** Offset of the identifier of an echo message, 16 bits. */
 export const ICMP_IDENTIFIER = 4;
-/** Of an echo message. */
+/** Offset of the sequence number of an echo message, 16 bits. */
 export const ICMP_SEQUENCE = 6;
-/** Of {@link ICMP_FRAGMENTATION_NEEDED}: the longest packet that fits (RFC 1191, 4). */
+/** Offset of the next hop's MTU in {@link ICMP_FRAGMENTATION_NEEDED}, 16 bits (RFC 1191, 4). */
 export const ICMP_NEXT_HOP_MTU = 6;
-/** What an echo message carries begins here, and in an error message the packet that caused it. */
+/** Length of the header. Behind it lies the payload of an echo message, or the packet that an error message quotes. */
 export const ICMP_HEADER_BYTES = 8;
 
-/** Types. */
+/** Type of an echo reply. */
 export const ICMP_ECHO_REPLY = 0;
+/** Type of the error "destination unreachable"; the code tells why. */
 export const ICMP_DESTINATION_UNREACHABLE = 3;
+/** Type of an echo request. */
 export const ICMP_ECHO_REQUEST = 8;
+/** Type of the error "time exceeded". */
 export const ICMP_TIME_EXCEEDED = 11;
 
-/** Codes of {@link ICMP_DESTINATION_UNREACHABLE}. */
+/** Code of {@link ICMP_DESTINATION_UNREACHABLE}: the host does not speak the protocol. */
 export const ICMP_PROTOCOL_UNREACHABLE = 2;
+/** Code of {@link ICMP_DESTINATION_UNREACHABLE}: no program listens at the port. */
 export const ICMP_PORT_UNREACHABLE = 3;
+/** Code of {@link ICMP_DESTINATION_UNREACHABLE}: the packet is too long for the next hop. */
 export const ICMP_FRAGMENTATION_NEEDED = 4;
 
-/** What an error message quotes of the payload of the packet that caused it (RFC 792): the ports are in it. */
+/** Bytes of the offending packet's payload that an error message quotes (RFC 792). They include the ports. */
 const QUOTED_PAYLOAD_BYTES = 8;
 
+/** Reads the type. */
 export function icmpType(u8: Uint8Array, offset: number): number {
   return u8[offset + ICMP_TYPE];
 }
 
+/** Reads the code, whose meaning depends on the type. */
 export function icmpCode(u8: Uint8Array, offset: number): number {
   return u8[offset + ICMP_CODE];
 }
 
-/** Of an echo message: which of the sender's pings it belongs to. */
+/** Reads the identifier of an echo message, which tells the pings of one sender apart. */
 export function icmpIdentifier(u8: Uint8Array, offset: number): number {
   return readU16(u8, offset + ICMP_IDENTIFIER);
 }
 
-/** Of an echo message: its number. */
+/** Reads the sequence number of an echo message. */
 export function icmpSequence(u8: Uint8Array, offset: number): number {
   return readU16(u8, offset + ICMP_SEQUENCE);
 }
 
-/** Of {@link ICMP_FRAGMENTATION_NEEDED}: the longest packet that fits, in bytes; 0 from a router older than RFC 1191. */
+/**
+ * Reads the next hop's MTU of an {@link ICMP_FRAGMENTATION_NEEDED} message, in bytes. A router older than RFC 1191 sends 0.
+ */
 export function icmpNextHopMtu(u8: Uint8Array, offset: number): number {
   return readU16(u8, offset + ICMP_NEXT_HOP_MTU);
 }
 
-/** Whether `length` bytes at `offset` are a message whose checksum is right. */
+/** Tells whether `length` bytes at `offset` are a message with a correct checksum. */
 export function isIcmpIntact(memory: WireMemory, offset: number, length: number): boolean {
   return length >= ICMP_HEADER_BYTES && internetChecksum(memory, offset, length) === 0;
 }
 
 /**
- * Writes the header of an echo request over a payload that is there already.
+ * Writes the header of an echo request. The payload must be in place, because the checksum covers it.
  * @param length bytes of header and payload
+ * @param identifier 16 bits
+ * @param sequence 16 bits
  */
 export function writeIcmpEchoRequest(
   memory: WireMemory,
@@ -81,7 +95,7 @@ export function writeIcmpEchoRequest(
   writeU16(u8, offset + ICMP_CHECKSUM, internetChecksum(memory, offset, length));
 }
 
-/** Turns an echo request into its reply: the type changes and the checksum with it, the rest stays (RFC 1122, 3.2.2.6). */
+/** Turns an echo request into its reply (RFC 1122, 3.2.2.6): changes the type and corrects the checksum. */
 export function makeIcmpEchoReply(u8: Uint8Array, offset: number): void {
   const code = u8[offset + ICMP_CODE];
   const type = u8[offset + ICMP_TYPE];
@@ -90,15 +104,17 @@ export function makeIcmpEchoReply(u8: Uint8Array, offset: number): void {
 }
 
 /**
- * Writes an error message that quotes the packet that caused it: its IP header and eight bytes more. Whether one may be
- * sent is for the caller to know (RFC 1122, 3.2.2): never about an ICMP error, a broadcast, a multicast or a fragment other
- * than the first.
+ * Writes an error message about a packet. It quotes the packet's IP header and the eight bytes behind it.
  *
+ * The caller must know that an error may be sent (RFC 1122, 3.2.2): not about an ICMP error, a broadcast, a multicast, or a
+ * fragment other than the first.
+ *
+ * @param offset of the message's first byte
  * @param type {@link ICMP_DESTINATION_UNREACHABLE} or {@link ICMP_TIME_EXCEEDED}
- * @param word the second half of the header's last four bytes: the MTU with {@link ICMP_FRAGMENTATION_NEEDED}, otherwise 0
- * @param packet where the IP header of the packet begins, in the same memory; an intact packet in another buffer
- * @returns bytes of the message, 36 to 76
- * @example Nobody listens at the port of the packet at `ip`:
+ * @param word the last two bytes of the header: the MTU with {@link ICMP_FRAGMENTATION_NEEDED}, otherwise 0
+ * @param packet offset of the packet's IP header in the same memory; the packet must be intact, and in another buffer
+ * @returns length of the message in bytes, 36 to 76
+ * @example No program listens at the port of the packet at `ip`:
  * const length = writeIcmpError(core.memory, reply.offset + IPV4_HEADER_BYTES,
  *   ICMP_DESTINATION_UNREACHABLE, ICMP_PORT_UNREACHABLE, 0, ip);
  * writeIpv4Header(core.memory, reply.offset, IPV4_HEADER_BYTES + length, IP_PROTOCOL_ICMP, core.address, from);

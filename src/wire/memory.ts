@@ -1,19 +1,21 @@
-/** The memory that headers lie in, as bytes and as 16-bit words. */
+/** The memory that holds headers, as bytes and as 16-bit words. */
 
 /**
- * Two views of the same bytes, from the same first byte on. A core's `core.memory` is one, with a packet's first byte at
- * `packet.offset`. For bytes of your own, such as those of a test, use {@link wireMemory}.
+ * Two views of the same bytes, which begin at the same byte. `core.memory` is one; the first byte of a packet is at
+ * `packet.offset`. {@link wireMemory} makes one for other bytes, such as those of a test.
  */
 export interface WireMemory {
+  /** The bytes. */
   readonly u8: Uint8Array;
+  /** The same bytes as 16-bit words in the byte order of the host. */
   readonly u16: Uint16Array;
 }
 
 /**
- * The views of bytes that lie outside of a core's memory. Nothing is copied: what is written there is seen here.
+ * Makes the views of bytes that are not in a core's memory. It copies nothing: the views show later changes of the bytes.
  *
- * @param bytes any length; their first byte must lie at an even offset of their buffer
- * @throws RangeError where it does not: `bytes.slice()` has a buffer of its own
+ * @param bytes any length; the first byte must be at an even offset of the underlying buffer
+ * @throws RangeError when the first byte is at an odd offset; `bytes.slice()` moves it to offset 0 of a new buffer
  * @example
  * const memory = wireMemory(new Uint8Array(28));
  * writeIpv4Header(memory, 0, 28, IP_PROTOCOL_UDP, parseIpv4('10.0.0.1'), parseIpv4('10.0.0.2'));

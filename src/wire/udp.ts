@@ -1,34 +1,41 @@
 /**
- * UDP (RFC 768): field offsets from the first byte of the UDP header, readers, and its checksum with the pseudo header.
- * Offsets and lengths are in bytes; `ip` is where the IP header begins, `udp` where the UDP header does.
+ * UDP (RFC 768): field offsets, readers, a check, and writers. Offsets and lengths are in bytes; field offsets count from the
+ * first byte of the UDP header. `ip` is the offset of the IP header, `udp` that of the UDP header.
  */
 import { readU16, writeU16 } from './bytes.js';
 import { internetChecksum } from './checksum.js';
 import { IP_PROTOCOL_UDP, ipv4PseudoHeaderSum } from './ipv4.js';
 import type { WireMemory } from './memory.js';
 
+/** Offset of the source port, 16 bits. */
 export const UDP_SOURCE_PORT = 0;
+/** Offset of the destination port, 16 bits. */
 export const UDP_DESTINATION_PORT = 2;
+/** Offset of the length of header and payload, 16 bits. */
 export const UDP_LENGTH = 4;
+/** Offset of the checksum, 16 bits. */
 export const UDP_CHECKSUM = 6;
+/** Length of the header. */
 export const UDP_HEADER_BYTES = 8;
 
+/** Reads the source port. */
 export function udpSourcePort(u8: Uint8Array, udp: number): number {
   return readU16(u8, udp + UDP_SOURCE_PORT);
 }
 
+/** Reads the destination port. */
 export function udpDestinationPort(u8: Uint8Array, udp: number): number {
   return readU16(u8, udp + UDP_DESTINATION_PORT);
 }
 
-/** Header and payload in bytes, as the header says. */
+/** Reads the length of header and payload in bytes, as the header states it. */
 export function udpLength(u8: Uint8Array, udp: number): number {
   return readU16(u8, udp + UDP_LENGTH);
 }
 
 /**
- * Whether `room` bytes at `udp` hold a datagram: a header, a length field that fits, and a checksum that is right or
- * absent (0, RFC 768).
+ * Tells whether `room` bytes at `udp` hold a datagram: the length field fits, and the checksum is correct or absent (0,
+ * RFC 768).
  */
 export function isUdpIntact(memory: WireMemory, ip: number, udp: number, room: number): boolean {
   if (room < UDP_HEADER_BYTES) return false;
@@ -38,7 +45,7 @@ export function isUdpIntact(memory: WireMemory, ip: number, udp: number, room: n
   return internetChecksum(memory, udp, length, ipv4PseudoHeaderSum(memory.u8, ip, IP_PROTOCOL_UDP, length)) === 0;
 }
 
-/** Exchanges the ports. The checksum stays right: a sum does not depend on the order of its words. */
+/** Swaps the ports. The checksum stays correct, because a sum does not depend on the order of its words. */
 export function swapUdpPorts(u8: Uint8Array, udp: number): void {
   const source = udpSourcePort(u8, udp);
   writeU16(u8, udp + UDP_SOURCE_PORT, udpDestinationPort(u8, udp));
@@ -46,8 +53,8 @@ export function swapUdpPorts(u8: Uint8Array, udp: number): void {
 }
 
 /**
- * Writes the header over a payload that is there already, with its checksum. The addresses in the IP header at `ip` must be
- * there, too: the checksum covers them.
+ * Writes a header with its checksum. The payload and the addresses in the IP header must be in place, because the checksum
+ * covers them.
  * @param length bytes of header and payload
  */
 export function writeUdpHeader(
@@ -66,13 +73,13 @@ export function writeUdpHeader(
 }
 
 /**
- * Computes and stores the checksum of a datagram, after its header, its payload or the IP addresses were changed.
+ * Computes and stores the checksum of a datagram. Call it after you changed the datagram or the IP addresses.
  * @param length bytes of header and payload
  */
 export function writeUdpChecksum(memory: WireMemory, ip: number, udp: number, length: number): void {
   const u8 = memory.u8;
   writeU16(u8, udp + UDP_CHECKSUM, 0);
   const sum = internetChecksum(memory, udp, length, ipv4PseudoHeaderSum(u8, ip, IP_PROTOCOL_UDP, length));
-  // 0 would mean "no checksum" (RFC 768).
+  // 0 means "no checksum" (RFC 768).
   writeU16(u8, udp + UDP_CHECKSUM, sum === 0 ? 0xffff : sum);
 }

@@ -1,35 +1,49 @@
-/** Cases as files: `corpus/TARGET/HASH`, one a case, as small as they are. */
+/**
+ * The cases of each target in one text file, `corpus/TARGET.txt`: a line per case with the case's name, a space and its bytes
+ * in hexadecimal. Lines are sorted by name, so that files that grew on two branches can be merged line by line.
+ */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** In the source, whether this runs from there or compiled. */
+/** In the source tree, whether this module runs from there or compiled. */
 const FOLDER = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? 'corpus/' : '../../../test/fuzz/corpus/', import.meta.url),
 );
 const HASH_CHARACTERS = 12;
+const LINE = /^([0-9a-f]{12}) ((?:[0-9a-f]{2})*)$/;
 
-export function readCorpus(target: string): Uint8Array[] {
-  const folder = join(FOLDER, target);
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder)
-    .sort()
-    .map((name) => new Uint8Array(readFileSync(join(folder, name))));
+/** The cases of a target, sorted by name. Without a file there are none. Throws where a line is not a case. */
+export function readCorpus(target: string, folder = FOLDER): Uint8Array[] {
+  const path = join(folder, `${target}.txt`);
+  if (!existsSync(path)) return [];
+  const cases = new Map<string, Uint8Array>();
+  for (const [i, line] of readFileSync(path, 'utf8').split('\n').entries()) {
+    if (line === '') continue;
+    const [, name = '', hex = ''] = LINE.exec(line) ?? [];
+    const bytes = new Uint8Array(Buffer.from(hex, 'hex'));
+    if (name !== nameOf(bytes)) {
+      throw new Error(
+        `${path}:${i + 1}: not a case; a line is the first ${HASH_CHARACTERS} digits of the SHA-256, a space and the bytes in hexadecimal`,
+      );
+    }
+    cases.set(name, bytes);
+  }
+  return [...cases.keys()].sort().map((name) => cases.get(name)!);
 }
 
-/** Makes these, and no others, the corpus of a target. */
-export function writeCorpus(target: string, cases: readonly Uint8Array[]): void {
-  const folder = join(FOLDER, target);
-  rmSync(folder, { recursive: true, force: true });
+/** Makes these cases, and no others, the corpus of a target. */
+export function writeCorpus(target: string, cases: readonly Uint8Array[], folder = FOLDER): void {
+  const lines = cases.map((bytes) => `${nameOf(bytes)} ${Buffer.from(bytes).toString('hex')}\n`);
   mkdirSync(folder, { recursive: true });
-  for (const bytes of cases) writeFileSync(join(folder, nameOf(bytes)), bytes);
+  writeFileSync(join(folder, `${target}.txt`), [...new Set(lines)].sort().join(''));
 }
 
 /**
  * Saves a finding in the working directory, or in that for temporary files where the disk is full or may not be written.
- * Returns what `--replay` takes: a file, or if need be the shell's words that make one. A finding is never lost.
+ * Returns what `--replay` takes: a file, or where no file can be written the shell's words that make one.
  */
 export function saveFinding(target: string, bytes: Uint8Array): string {
   const name = `finding-${target}-${nameOf(bytes)}`;
@@ -38,7 +52,7 @@ export function saveFinding(target: string, bytes: Uint8Array): string {
       writeFileSync(path, bytes);
       return path;
     } catch {
-      // What was written of it is no case.
+      // A file that was written in part is not the case.
       rmSync(path, { force: true });
     }
   }

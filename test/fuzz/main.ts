@@ -10,10 +10,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
-import { createBlackBox, readBlackBox } from './black-box.js';
 import { saveFinding } from './corpus.js';
 import { Fuzzer } from './engine.js';
 import { Feedback } from './feedback.js';
+import { createLastCase, readLastCase } from './last-case.js';
 import type { FuzzTarget } from './target.js';
 import { loadTarget, TARGET_NAMES } from './targets/index.js';
 
@@ -49,8 +49,8 @@ async function replay(target: FuzzTarget, file: string): Promise<boolean> {
 /** Starts the process that fuzzes and watches it; true when there is a finding. */
 async function watch(target: FuzzTarget, options: Options): Promise<boolean> {
   const folder = mkdtempSync(join(tmpdir(), 'tspmd-fuzz-'));
-  const box = join(folder, 'case');
-  createBlackBox(box);
+  const lastCase = join(folder, 'case');
+  createLastCase(lastCase);
   const file = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
   const { seed, keep, coverage } = options;
   const seconds = options.seconds ?? (options.cases === undefined ? DEFAULT_SECONDS : undefined);
@@ -59,7 +59,7 @@ async function watch(target: FuzzTarget, options: Options): Promise<boolean> {
     [
       ...(coverage ? ['--import', new URL('./coverage.js', import.meta.url).href] : []),
       file('./runner.js'),
-      ...['--target', target.name, '--box', box, '--seed', `${seed}`],
+      ...['--target', target.name, '--last-case', lastCase, '--seed', `${seed}`],
       ...(seconds === undefined ? [] : ['--seconds', `${seconds}`]),
       ...(options.cases === undefined ? [] : ['--cases', `${options.cases}`]),
       ...(keep ? ['--keep'] : []),
@@ -73,7 +73,7 @@ async function watch(target: FuzzTarget, options: Options): Promise<boolean> {
   let progressAt = performance.now();
   let hangs = false;
   const look = setInterval(() => {
-    const last = readBlackBox(box);
+    const last = readLastCase(lastCase);
     if (last.cases !== cases) progressAt = performance.now();
     cases = last.cases;
     // Before the first case the corpus is read and the code is instrumented.
@@ -87,7 +87,7 @@ async function watch(target: FuzzTarget, options: Options): Promise<boolean> {
       child.on('exit', (...how) => resolve(how));
     });
     if (signal === null) return code !== 0;
-    const saved = saveFinding(target.name, readBlackBox(box).bytes);
+    const saved = saveFinding(target.name, readLastCase(lastCase).bytes);
     const what = hangs ? `no other case for ${HANG_MS / 1000} s` : `the process died of ${signal}`;
     process.stdout.write(
       `${target.name}: ${what}; saved, run it alone with: npm run fuzz -- ${target.name} --replay ${saved}\n`,

@@ -3,10 +3,10 @@
  * Exit codes: 0 nothing found, 1 a finding or an error.
  */
 import { parseArgs } from 'node:util';
-import { BlackBox } from './black-box.js';
 import { readCorpus, saveFinding, writeCorpus } from './corpus.js';
 import { type Finding, Fuzzer } from './engine.js';
 import { sharedFeedback } from './feedback.js';
+import { LastCaseFile } from './last-case.js';
 import { loadTarget } from './targets/index.js';
 
 const REPORT_MS = 5000;
@@ -16,7 +16,7 @@ const MAX_CORPUS = 32;
 const { values } = parseArgs({
   options: {
     target: { type: 'string' },
-    box: { type: 'string' },
+    'last-case': { type: 'string' },
     seconds: { type: 'string' },
     cases: { type: 'string' },
     seed: { type: 'string' },
@@ -26,14 +26,14 @@ const { values } = parseArgs({
 // Node opens a descriptor when it is first asked for: not when a target is counting them.
 const { stdout } = process;
 const target = await loadTarget(values.target!);
-const box = new BlackBox(values.box!);
+const lastCase = new LastCaseFile(values['last-case']!);
 const feedback = sharedFeedback();
 const fuzzer = new Fuzzer(target, {
   seed: Number(values.seed),
   corpus: readCorpus(target.name),
   feedback,
-  scratch: box.scratch,
-  onCase: (number, length) => box.note(number, length),
+  scratch: lastCase.scratch,
+  onCase: (number, length) => lastCase.note(number, length),
 });
 
 const start = performance.now();

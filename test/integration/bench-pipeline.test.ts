@@ -58,7 +58,7 @@ describe('npm run bench -- pipeline', () => {
     await bench.waitFor(/^hop\/1\/1: /m, 90_000);
     bench.signal('SIGTERM');
     expect((await bench.exited).code, bench.output).toBe(1);
-    expect(bench.output).toContain('bench: stopped before it was done');
+    expect(bench.output).toContain('bench: stopped before the end');
     expect(bench.stdout).toBe('');
   });
 });

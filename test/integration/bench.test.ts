@@ -101,23 +101,23 @@ describeWith('npm run bench -- kernel', [command('ip'), root, tun], () => {
   });
 });
 
-describe('npm run bench -- soak', () => {
+describe('npm run bench -- gc', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tspmd-report-'));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   it('counts what is collected, and writes its pages', LIMIT, async () => {
-    const report = await bench('soak', '', '--report', folder);
-    expect(report.rows.map(({ name }) => name)).toEqual(['soak/driver', 'soak/api']);
-    expect(readdirSync(folder).sort()).toEqual(['README.md', 'report.json', 'soak.svg']);
+    const report = await bench('gc', '', '--report', folder);
+    expect(report.rows.map(({ name }) => name)).toEqual(['gc/driver', 'gc/api']);
+    expect(readdirSync(folder).sort()).toEqual(['README.md', 'gc.svg', 'report.json']);
     expect(JSON.parse(readFileSync(join(folder, 'report.json'), 'utf8'))).toEqual(report);
-    expect(readFileSync(join(folder, 'README.md'), 'utf8')).toContain('![soak](soak.svg)');
+    expect(readFileSync(join(folder, 'README.md'), 'utf8')).toContain('![gc](gc.svg)');
   });
 });
 
 describe('npm run bench -- all', () => {
   it('measures what can be measured, one benchmark after the other', LIMIT, async () => {
-    const report = await bench('all', '^soak/driver$');
-    expect(report).toMatchObject({ reports: [{ benchmark: 'soak' }], notMeasured: {} });
-    expect(report.rows.map(({ name }) => name)).toEqual(['soak/driver']);
+    const report = await bench('all', '^gc/driver$');
+    expect(report).toMatchObject({ reports: [{ benchmark: 'gc' }], notMeasured: {} });
+    expect(report.rows.map(({ name }) => name)).toEqual(['gc/driver']);
   });
 });

@@ -39,7 +39,7 @@ describe('tspmd bind', () => {
     expect(await run('bind', NIC, '--hugepages', '2')).toEqual({ code: 0, out: `${reserved(2)}${bound}`, err: '' });
     expect(await run('bind', '--hugepages', '3', NIC)).toEqual({ code: 0, out: `${reserved(3)}${bound}`, err: '' });
     fake.add('0000:00:11.0', { driver: 'virtio-pci', group: '4' });
-    const refused = 'it has an IOMMU (group 4); --no-iommu would give up its protection: leave the option out';
+    const refused = 'it has an IOMMU (group 4); --no-iommu would give up its protection: omit this option';
     expect(await run('bind', '0000:00:11.0', '--no-iommu')).toEqual({
       ...{ code: 1, out: '', err: `tspmd bind: 0000:00:11.0: ${refused}\n` },
     });
@@ -57,7 +57,7 @@ describe('tspmd bind', () => {
     expect(await run('bind', '--help')).toMatchObject({
       ...{ code: 0, out: expect.stringMatching(/^usage: tspmd bind ADDRESS \[--no-iommu\]/) },
     });
-    const err = "tspmd bind: which NIC? an address is missing; see 'tspmd bind --help'\n";
+    const err = "tspmd bind: the address of the NIC is missing; see 'tspmd bind --help'\n";
     expect(await run('bind')).toEqual({ code: 2, out: '', err });
   });
 });

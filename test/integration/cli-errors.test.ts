@@ -61,7 +61,7 @@ describe('tspmd', () => {
     await fails(2, /^tspmd: unknown command 'pign'\n\(Did you mean ping\?\)$/m, 'pign');
     await fails(2, /^tspmd: required option '--ip/m, 'run', '--device', 'vhost-user:/x');
     await fails(2, /'4-2' is not a list of CPUs/, ...run('vhost-user:/x', '--cores', '4-2'));
-    await fails(2, /'x' is not a whole number from 1 on/, 'ping', '--count', 'x');
+    await fails(2, /'x' is not a whole number of at least 1/, 'ping', '--count', 'x');
     await fails(2, /a \.bess script is missing/, 'switch');
     await fails(2, /'1A=2' is not NAME=value/, 'switch', file('empty.bess'), '1A=2');
   });
@@ -145,7 +145,7 @@ describe('tspmd', () => {
       /'half' is invalid\. Allowed choices are redistribute, stop/,
       ...run(GONE, '--on-core-failure', 'half'),
     );
-    await fails(2, /'0' is not a whole number from 1 on/, ...run(GONE, '--core-burst', '0'));
+    await fails(2, /'0' is not a whole number of at least 1/, ...run(GONE, '--core-burst', '0'));
     await failsWithOneLine(2, /^cores: mode 'single' runs on one core, found 2$/, '--cores', '0-1');
     await failsWithOneLine(
       2,

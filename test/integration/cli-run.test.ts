@@ -179,7 +179,7 @@ describe('tspmd', () => {
         export default (core) => { let polls = 0;
           return { poll() { if (core.index === 1 && polls++ === 0) setTimeout(fail); return core.getRxCount(); } }; };`);
       const line =
-        /^tspmd: app .*stack\.mjs: core 1: my bug \(at .*stack\.mjs:1:28\); the other cores take the flows of core 1 over$/m;
+        /^tspmd: app .*stack\.mjs: core 1: my bug \(at .*stack\.mjs:1:28\); the flows of core 1 move to the other cores$/m;
       const short = start(...runArguments('--app', file, ...MODES[mode]));
       await short.waitFor(line);
       expect(await short.stop()).toEqual({ code: 0, signal: null });

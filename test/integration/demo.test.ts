@@ -39,8 +39,8 @@ describe('npm run demo', () => {
   });
 
   it.each([
-    ['single', 'one thread an endpoint'],
-    ['2kb', '2 cores of the stack, an Rx and a Tx thread an endpoint'],
+    ['single', 'one thread per endpoint'],
+    ['2kb', '2 cores, an Rx and a Tx worker per endpoint'],
   ])('prints a report for people in mode %s', LIMIT, async (mode, threads) => {
     const demo = Child.spawn(process.execPath, [DEMO, '--mode', mode]);
     const { code } = await demo.exited;
@@ -48,7 +48,7 @@ describe('npm run demo', () => {
     expect(demo.stdout).toContain(`mode ${mode}: ${threads}`);
     expect(demo.stdout).toMatch(/ping +1,000 sent, 1,000 answered; round trip p50 [\d.]+ µs/);
     expect(demo.stdout).toMatch(/UDP +10,000 sent, 10,000 echoed .* 0 corrupt/);
-    expect(demo.stdout).toMatch(/switch [\d,]+ forwarded, of them \d+ replicated broadcasts/);
+    expect(demo.stdout).toMatch(/switch [\d,]+ forwarded, including \d+ copies of broadcasts/);
     expect(demo.stdout).toContain('OK: nothing lost, nothing corrupt');
   });
 
@@ -57,7 +57,7 @@ describe('npm run demo', () => {
     const demo = Child.spawn(process.execPath, [DEMO], { ...process.env, TMPDIR: folder });
     await until('the demo begins', () => readdirSync(folder, { recursive: true }).length > 1);
     expect(await demo.stop('SIGINT')).toEqual({ code: 1, signal: null });
-    expect(demo.output).toBe('demo: stopped before it was done\n');
+    expect(demo.output).toBe('demo: stopped before the end\n');
     expect(readdirSync(folder)).toEqual([]);
     rmSync(folder, { recursive: true });
   });

@@ -106,7 +106,7 @@ it('the switch serves the next peer of a port whose last one did so, and ends in
   const bess = startSwitch();
   await bess.waitFor(/^ready/m);
   const hostile = Child.spawn(process.execPath, [
-    'dist/test/reliability/hostile.main.js',
+    'dist/test/reliability/hostile-neighbour.main.js',
     socket(),
     'blocks and fills its call eventfds',
   ]);

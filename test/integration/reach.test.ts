@@ -7,7 +7,7 @@ import { temporaryDirectory } from '../support/resources.js';
 import { ALL_MODES, MODES } from '../support/threads/modes.js';
 
 const MAC = '[0-9a-f:]{17}';
-const RANDOM = `our MAC address ${MAC} was chosen at random; --mac sets another: a switch whose table does not have it drops`;
+const RANDOM = `our MAC address ${MAC} was chosen at random \\(--mac sets another\\); a switch drops packets to an address that`;
 /** Sends one UDP packet to 10.0.0.77, where nobody is. */
 const SENDER = `export default (core) => {
   let isSent = false;
@@ -58,12 +58,12 @@ describe('an endpoint that nobody hears', () => {
   it('hears from ping that ARP failed, and which MAC address it has', async () => {
     const lines = await ping('--to', '10.0.0.77');
     expect(lines.at(-1)).toMatch(
-      new RegExp(`^ARP was never answered \\(1 request\\): is 10.0.0.77 there\\? ${RANDOM}`),
+      new RegExp(`^ARP was never answered \\(1 request\\): is 10.0.0.77 running\\? ${RANDOM}`),
     );
     const named = await ping('--to', '10.0.0.77', '--mac', '52:54:00:00:00:01');
-    expect(named.at(-1)).toContain('is 10.0.0.77 there? our MAC address 52:54:00:00:00:01 (--mac): a switch');
+    expect(named.at(-1)).toContain('is 10.0.0.77 running? our MAC address 52:54:00:00:00:01 (--mac); a switch');
     expect((await ping('--to', '192.0.2.1')).at(-1)).toBe(
-      'no way to 192.0.2.1: it is not on our link, and there is no --gateway',
+      'no route to 192.0.2.1: it is not on our link, and there is no --gateway',
     );
   });
 
@@ -77,11 +77,16 @@ describe('an endpoint that nobody hears', () => {
     await random.waitFor(/^ready/m);
     const lines = await ping('--to', '10.0.0.2', '--mac', '52:54:00:00:00:01');
     expect(lines.at(-1)).toMatch(
-      new RegExp(`^ARP has the address ${MAC} for it, but no echo reply came: does it answer pings\\? our MAC address`),
+      new RegExp(
+        `^ARP found the MAC address ${MAC}, but no echo reply came: does the host answer pings\\? our MAC address`,
+      ),
     );
     // That side is told as well.
     await random.waitFor(
-      new RegExp(`^tspmd: others asked for us by ARP and were answered, but have sent no packet since: ${RANDOM}`, 'm'),
+      new RegExp(
+        `^tspmd: other hosts asked for our MAC address, were answered, and have sent no packet since: ${RANDOM}`,
+        'm',
+      ),
     );
   });
 
@@ -111,7 +116,7 @@ describe('an endpoint that nobody hears', () => {
     writeFileSync(app, SENDER);
     const child = start('run', 1, '--app', app, ...MODES[mode]);
     await child.waitFor(
-      new RegExp(`^tspmd: ARP was never answered \\(\\d requests?\\): is anybody there\\? ${RANDOM}`, 'm'),
+      new RegExp(`^tspmd: ARP was never answered \\(\\d requests?\\): is any other host on the link\\? ${RANDOM}`, 'm'),
     );
     expect(await child.stop()).toEqual({ code: 0, signal: null });
     expect(child.output.match(/ARP was never answered/g)).toHaveLength(1);

@@ -1,11 +1,11 @@
 /** The short form of `npm run soak`: some seconds of checked traffic in each thread layout, while an endpoint comes and goes. */
 import { expect, it } from 'vitest';
-import { rise, tooMuch } from '../reliability/growth.js';
-import { leaksBetween, type Stock } from '../reliability/readings.js';
-import { Soak } from '../reliability/soaking.js';
+import { rise, tooMuch } from '../reliability/memory-growth.js';
+import { leaksBetween, type TestbedResources } from '../reliability/process-resources.js';
+import { SoakRun } from '../reliability/soak-run.js';
 
 it('soaks without a violation', { timeout: 180_000 }, async () => {
-  const { answered, kills, terms, violations } = await new Soak({ ms: 10_000, seed: 2 }).run();
+  const { answered, kills, terms, violations } = await new SoakRun({ ms: 10_000, seed: 2 }).run();
   expect(violations).toEqual([]);
   expect(answered).toBeGreaterThan(1000);
   // In each layout once at least.
@@ -27,11 +27,11 @@ it('knows memory that grows from memory that goes up and down', () => {
 
 it('sees a leak of each kind', () => {
   const reading = { fds: 30, threads: 11, shared: 5, mappings: 400, ownKb: 60_000, sharedKb: 20_000 };
-  const stock = (more: Partial<typeof reading> = {}, other: Partial<Stock> = {}): Stock => ({
+  const stock = (more: Partial<typeof reading> = {}, other: Partial<TestbedResources> = {}): TestbedResources => ({
     readings: new Map([['hub', { ...reading, ...more }]]),
     ...{ files: ['vhost1.sock'], hugepages: 16, heaps: new Map(), ...other },
   });
-  const leaks = (now: Stock): string[] => leaksBetween(stock(), now);
+  const leaks = (now: TestbedResources): string[] => leaksBetween(stock(), now);
   expect(leaks(stock({ mappings: 400, ownKb: 61_000 }))).toEqual([]);
   expect(leaks(stock({ fds: 31 }))).toEqual(['hub: fds 30 -> 31']);
   expect(leaks(stock({ threads: 12, shared: 6 }))).toEqual(['hub: threads 11 -> 12', 'hub: shared 5 -> 6']);

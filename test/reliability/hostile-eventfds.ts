@@ -1,6 +1,6 @@
 /**
- * A neighbour on a port of the switch that turns its call eventfds against it. It speaks vhost-user itself, lets the switch put
- * frames into its ring and take frames out of it, and wants a signal for each.
+ * Hostile neighbours that misuse their call eventfds. They speak vhost-user themselves, let the switch put frames into their ring
+ * and take frames out of it, and want a signal for each.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { udpFrame } from '../../bench/common/frames.js';
@@ -13,20 +13,20 @@ import { ipOf, macOf } from './numbered.js';
 const FRAME_BYTES = 60;
 const HEADER_BYTES = 12;
 const BUFFER_BYTES = 2048;
-/** Frames on their way to the switch, and buffers for those from it, at a time. */
+/** Frames that are on their way to the switch at a time, and buffers for frames from it. */
 const IN_FLIGHT = 8;
-/** So many wait for each call eventfd: a signal takes some 20 ms. */
+/** Waiters for each call eventfd: a signal takes some 20 ms. */
 const WAITERS = 200_000;
 
-export const EVENTFD_HOSTILITIES = [
+export const EVENTFD_KINDS = [
   'blocks and fills its call eventfds',
   'has very many wait for its call eventfds',
 ] as const;
 
-/** Does so until the process ends. `begun` is called when the switch has answered. */
-export async function turnEventfds(
+/** Goes on until the process ends. `begun` is called when the switch has used a buffer. */
+export async function misuseEventfds(
   path: string,
-  kind: (typeof EVENTFD_HOSTILITIES)[number],
+  kind: (typeof EVENTFD_KINDS)[number],
   begun: () => void,
 ): Promise<never> {
   const frontend = new FakeFrontend(connectUnix(path), new Reactor());

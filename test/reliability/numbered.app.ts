@@ -1,6 +1,6 @@
 /**
  * The stack of the endpoints in the reliability tests: sends numbered requests to the others, answers theirs, checks all
- * that comes. It answers pings, too. Who conducts the test tells it by a unix socket when to send and asks for its tallies (`conductor.ts`).
+ * that comes. It answers pings, too. The test tells it over a unix socket when to send, and asks for its tallies (`endpoint-control.ts`).
  *
  * Options: `self` (number of the endpoint), `peers` (numbers of those to send to, with `+` between them), `epoch` (of its
  * lives, this one's number), `flows`, `window`, `control` (path of the socket; without it the endpoint only answers).

@@ -1,8 +1,7 @@
 /**
- * Sends numbered requests in many flows to the other endpoints, and checks the answers. A flow has a window of requests
- * under way; when nothing of it was heard for a while they are given up, and from then on it has one at a time until an
- * answer comes, as a TCP connection would: so an endpoint that is away is asked a few times a second, and the traffic is
- * there again when it is.
+ * Sends numbered requests in many flows to the other endpoints, and checks the answers. A flow has a window of requests under
+ * way. When no answer came for a while they are given up, and the flow sends one at a time until an answer comes, as a TCP
+ * connection would: an endpoint that is away is asked a few times per second, and traffic flows as soon as it is back.
  */
 import type { Core } from '../../src/link/core.js';
 import { IP_PROTOCOL_UDP, IPV4_HEADER_BYTES, writeIpv4Header } from '../../src/wire/ipv4.js';
@@ -100,7 +99,7 @@ export class Requester {
     return this.isRunning ? this.send(now) : 0;
   }
 
-  /** A full ring says nothing when it has room again, and requests are to be given up in time. */
+  /** Bounded, because a full ring does not wake the core when it has room again, and requests are given up in time. */
   maxSleepMs(): number {
     if (this.isRunning && this.flows.some(({ waiting, window }) => waiting < window)) return 1;
     return this.flows.some(({ waiting }) => waiting > 0) ? LOOK_MS : Number.POSITIVE_INFINITY;

@@ -1,4 +1,4 @@
-/** Answers the numbered requests of others, and checks what a receiver can check: whole, for us, new, in order. */
+/** Answers the numbered requests of others, and checks that each is whole, meant for this endpoint, new and in order. */
 import type { Core } from '../../src/link/core.js';
 import type { PacketBuffer } from '../../src/link/packet-buffer.js';
 import { IPV4_HEADER_BYTES, swapIpv4Addresses } from '../../src/wire/ipv4.js';
@@ -23,7 +23,7 @@ export class Responder {
     private readonly self: number,
   ) {}
 
-  /** Takes a request: a sound packet of another endpoint. The buffer is gone then. */
+  /** Takes a request, a sound packet of another endpoint. The buffer is no longer the caller's. */
   take(buffer: PacketBuffer, payload: number): void {
     const { core, tallies } = this;
     const { u8 } = core.memory;
@@ -67,7 +67,7 @@ export class Responder {
     return true;
   }
 
-  /** An endpoint began another life: its flows begin anew. */
+  /** An endpoint was started again: its flows begin anew. */
   private forget(from: number, epoch: number): void {
     this.epochs[from] = epoch;
     this.last.fill(-1, from * FLOWS_OF_ENDPOINT, (from + 1) * FLOWS_OF_ENDPOINT);

@@ -6,7 +6,7 @@
  */
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { counted, thousands } from './report.js';
-import { Soak } from './soaking.js';
+import { SoakRun } from './soak-run.js';
 
 function positive(text: string): number {
   const number = Number(text);
@@ -19,7 +19,7 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 async function soak({ minutes, seed }: { minutes: number; seed: number }): Promise<void> {
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stop.abort());
-  const result = await new Soak({ ms: minutes * 60_000, seed, tell: say, stop: stop.signal }).run();
+  const result = await new SoakRun({ ms: minutes * 60_000, seed, tell: say, stop: stop.signal }).run();
   for (const line of result.violations) say(`soak: VIOLATION: ${line}`);
   const { ms, answered, lost, kills, terms, memory, violations } = result;
   say(

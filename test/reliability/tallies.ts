@@ -1,4 +1,4 @@
-/** What an endpoint's cores have seen, as numbers that can be added up. */
+/** What the cores of an endpoint count. */
 
 export const TALLIES = {
   sent: 'requests sent',
@@ -18,7 +18,7 @@ export const TALLIES = {
 export type Tally = keyof typeof TALLIES;
 export type Tallies = Record<Tally, number>;
 
-/** What no run may show, whoever was killed. */
+/** Tallies that must be 0 in every run, whatever was killed. */
 export const FAULTS = ['duplicate', 'disorder', 'corrupt', 'misplaced', 'other'] as const satisfies readonly Tally[];
 
 export function noTallies(): Tallies {
@@ -26,7 +26,7 @@ export function noTallies(): Tallies {
   return Object.fromEntries(none) as Tallies;
 }
 
-/** With one other endpoint. */
+/** Tallies with one other endpoint. */
 export interface PeerTallies {
   sent: number;
   answered: number;
@@ -35,7 +35,7 @@ export interface PeerTallies {
   waiting: number;
 }
 
-/** What a core tells when it is asked. */
+/** A core's answer when it is asked for its tallies. */
 export interface CoreReport {
   readonly tallies: Tallies;
   readonly peers: Readonly<Record<number, PeerTallies>>;
@@ -43,7 +43,7 @@ export interface CoreReport {
   readonly heap: number;
 }
 
-/** All cores of an endpoint as one. */
+/** Adds up the cores of an endpoint. */
 export function sumOf(reports: readonly CoreReport[]): CoreReport {
   const tallies = noTallies();
   const peers: Record<number, PeerTallies> = {};

@@ -1,4 +1,4 @@
-/** Who can be killed: each with the scene that it is killed in. */
+/** The processes that can be killed, each with the testbed in which it is killed. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Child } from '../../scripts/child.js';
@@ -7,9 +7,9 @@ import { findGuest } from '../../scripts/vm/cache.js';
 import { Guest } from '../../scripts/vm/guest.js';
 import { nicAddress } from '../../scripts/vm/netdev.js';
 import { MODES, type Mode } from '../support/threads/modes.js';
-import { Campaign, type CampaignOptions, type CampaignResult, type Victim } from './campaign.js';
+import { type CampaignOptions, type CampaignResult, KillCampaign, type Victim } from './kill-campaign.js';
 import { macOf } from './numbered.js';
-import { NUMBERED_APP, ROOT, Scene } from './scene.js';
+import { NUMBERED_APP, ROOT, Testbed } from './testbed.js';
 
 /** The thread layouts of an endpoint, one after the other. */
 const LAYOUTS = Object.values(MODES);
@@ -19,54 +19,55 @@ function layoutOf(i: number, mode: Mode | undefined): readonly string[] {
   return mode === undefined ? LAYOUTS[i % LAYOUTS.length]! : MODES[mode];
 }
 
-async function startAll(scene: Scene, { mode }: CampaignOptions): Promise<void> {
-  for (const [i, endpoint] of scene.numbers.entries()) await scene.startEndpoint(endpoint, { args: layoutOf(i, mode) });
+async function startAll(testbed: Testbed, { mode }: CampaignOptions): Promise<void> {
+  for (const [i, endpoint] of testbed.numbers.entries())
+    await testbed.startEndpoint(endpoint, { args: layoutOf(i, mode) });
 }
 
 /** Kills the embedded switch; three endpoints are behind it, one of each thread layout unless `mode` says otherwise. */
 async function killSwitch(options: CampaignOptions): Promise<CampaignResult> {
-  return hub(await Scene.open({ hub: 'switch', endpoints: 3 }), 'switch', options);
+  return hub(await Testbed.open({ hub: 'switch', endpoints: 3 }), 'switch', options);
 }
 
 /** Kills dpdk-testpmd, which carries the frames between two of our endpoints. */
 async function killBackend(options: CampaignOptions): Promise<CampaignResult> {
-  return hub(await Scene.open({ hub: 'testpmd', endpoints: 2 }), 'backend', options);
+  return hub(await Testbed.open({ hub: 'testpmd', endpoints: 2 }), 'backend', options);
 }
 
-async function hub(scene: Scene, name: string, options: CampaignOptions): Promise<CampaignResult> {
+async function hub(testbed: Testbed, name: string, options: CampaignOptions): Promise<CampaignResult> {
   try {
-    await startAll(scene, options);
+    await startAll(testbed, options);
     const victim: Victim = {
       name,
       processes: ['hub'],
       isHub: true,
-      kill: () => scene.end('hub', 'SIGKILL'),
-      restart: () => scene.startHub(),
+      kill: () => testbed.end('hub', 'SIGKILL'),
+      restart: () => testbed.startHub(),
       isSpared: () => false,
     };
-    return await new Campaign(scene, victim, options).run();
+    return await new KillCampaign(testbed, victim, options).run();
   } finally {
-    await scene.close();
+    await testbed.close();
   }
 }
 
 /** Kills one of three endpoints and starts it in the next thread layout; the other two go on with each other. */
 async function killEndpoint(options: CampaignOptions): Promise<CampaignResult> {
-  const scene = await Scene.open({ hub: 'switch', endpoints: 3 });
+  const testbed = await Testbed.open({ hub: 'switch', endpoints: 3 });
   try {
-    await startAll(scene, options);
+    await startAll(testbed, options);
     let lives = 0;
     const victim: Victim = {
       name: 'endpoint',
       processes: ['endpoint 3'],
       isHub: false,
-      kill: () => scene.end('endpoint 3', 'SIGKILL'),
-      restart: () => scene.startEndpoint(3, { args: layoutOf(lives++, options.mode) }),
+      kill: () => testbed.end('endpoint 3', 'SIGKILL'),
+      restart: () => testbed.startEndpoint(3, { args: layoutOf(lives++, options.mode) }),
       isSpared: (from, to) => from !== 3 && to !== 3,
     };
-    return await new Campaign(scene, victim, options).run();
+    return await new KillCampaign(testbed, victim, options).run();
   } finally {
-    await scene.close();
+    await testbed.close();
   }
 }
 
@@ -77,13 +78,13 @@ const BOOT_MS = 120_000;
 const GUEST_SECONDS = 86_400;
 
 /** A guest behind port 3, in which our driver, started with `args`, answers what endpoints 1 and 2 ask. */
-async function bootGuest(scene: Scene, args: readonly string[]): Promise<Child> {
+async function bootGuest(testbed: Testbed, args: readonly string[]): Promise<Child> {
   const nic = nicAddress(0);
   const device = ['--device', nic, '--ip', '10.0.0.3/24', '--app', NUMBERED_APP];
   const run = Child.commandLine('run', ...device, ...args).join(' ');
   const lab = Guest.start({
     mode: 'no-iommu',
-    netdevs: [`vhost-user:${scene.socketOf(3)},mac=${macOf(3)}`],
+    netdevs: [`vhost-user:${testbed.socketOf(3)},mac=${macOf(3)}`],
     timeout: GUEST_SECONDS,
     command: ['bash', '-c', `set -e; ${BIND} ${nic} --no-iommu; exec ${run} --app-option self=3`],
   });
@@ -98,13 +99,13 @@ function qemuOf(lab: Child): number {
 
 /** Kills QEMU with a guest in it; two endpoints of ours on the same switch go on with each other. */
 async function killGuest(options: CampaignOptions): Promise<CampaignResult> {
-  const scene = await Scene.open({ hub: 'switch', endpoints: 3 });
+  const testbed = await Testbed.open({ hub: 'switch', endpoints: 3 });
   const args = MODES[options.mode ?? 'single'];
   let lab: Child | null = null;
   try {
     // An emulated guest is slow.
-    for (const endpoint of [1, 2]) await scene.startEndpoint(endpoint, { args, flows: 2, window: 4 });
-    lab = await bootGuest(scene, args);
+    for (const endpoint of [1, 2]) await testbed.startEndpoint(endpoint, { args, flows: 2, window: 4 });
+    lab = await bootGuest(testbed, args);
     const victim: Victim = {
       name: 'guest',
       processes: [],
@@ -115,14 +116,14 @@ async function killGuest(options: CampaignOptions): Promise<CampaignResult> {
         await lab.exited;
       },
       restart: async () => {
-        lab = await bootGuest(scene, args);
+        lab = await bootGuest(testbed, args);
       },
       isSpared: (from, to) => from !== 3 && to !== 3,
     };
-    return await new Campaign(scene, victim, options).run();
+    return await new KillCampaign(testbed, victim, options).run();
   } finally {
     await lab?.stop().catch(() => undefined);
-    await scene.close();
+    await testbed.close();
   }
 }
 

@@ -49,7 +49,7 @@ describeWith('npm run bench -- vm', [guest, noIommu, testpmd, command('qemu-syst
     await bench.waitFor(/window 1 of 2/, 100_000);
     bench.signal('SIGTERM');
     expect((await bench.exited).code, bench.output).toBe(1);
-    expect(bench.output).toContain('bench: stopped before it was done');
+    expect(bench.output).toContain('bench: stopped before the end');
     expect(bench.stdout).toBe('');
   });
 });

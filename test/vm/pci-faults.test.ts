@@ -79,7 +79,7 @@ describeWith('a PCI device that cannot be driven', [guest], () => {
       `${BIND} --unbind ${a}`,
     ];
     const text = await output(script.join('\n'), ['hub:0']);
-    expect(text).toMatch(/process \d+ drives it: stop that first/);
+    expect(text).toMatch(/process \d+ uses it: stop that process first/);
     expect(text.trim()).toMatch(new RegExp(`${a} is bound to virtio-pci$`));
     expectLines(text, [`${a}: another process drives it (/dev/vfio/`]);
   });

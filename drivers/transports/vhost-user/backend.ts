@@ -5,7 +5,17 @@
  *
  * Source: QEMU, docs/interop/vhost-user.rst.
  */
-import { abi, connectUnix, type Reactor, SystemError } from '../../libc/index.js';
+import {
+  abi,
+  CLOSE_PATIENCE_MS,
+  type Closer,
+  connectUnix,
+  FileCloser,
+  finishClosing,
+  type Reactor,
+  SystemError,
+  unclosed,
+} from '../../libc/index.js';
 import type { WindowAllocator } from '../../memory/index.js';
 import type { DeviceRxQueue } from '../../virtio/device/rx-queue.js';
 import { SignalPacer } from '../../virtio/device/signal-pacer.js';
@@ -33,8 +43,10 @@ export interface VhostUserBackendOptions {
   readonly client?: boolean;
   /** Default: 1. */
   readonly queuePairs?: number;
-  /** Which files the peer's memory may be of; `any` by default. Those that cannot be sealed let a peer end this process. */
+  /** Which files the peer's memory may be of; `any` by default. Those that are not sealed let a peer end this process. */
   readonly files?: PeerFiles;
+  /** Closes what peers sent or have; by default a thread of the port's own. */
+  readonly closer?: Closer;
   /** For messages; `vhost-user:PATH` by default. */
   readonly name?: string;
 }
@@ -57,9 +69,13 @@ export class VhostUserBackend {
   private readonly path: string;
   private listener: ListeningSocket | null = null;
   private session: VhostUserSession | null = null;
+  /** The peer is gone, and its descriptors are being closed. */
+  private isReleasing = false;
   private retry: NodeJS.Timeout | null = null;
   private retryMs = FIRST_RETRY_MS;
-  private closed = false;
+  /** Why the peer that waits is not served, as it was told last. */
+  private refused = '';
+  private closing: Promise<void> | null = null;
 
   /** Creates the socket (mode 0600), or begins to connect. Throws when the socket cannot be created. */
   constructor(options: VhostUserBackendOptions) {
@@ -71,6 +87,7 @@ export class VhostUserBackend {
       queuePairs = 1,
       name = `vhost-user:${path}`,
       files = 'any',
+      closer = new FileCloser(),
     } = options;
     if (!(Number.isInteger(queuePairs) && queuePairs >= 1 && queuePairs <= MAX_QUEUE_PAIRS)) {
       throw new RangeError(`${name}: ${queuePairs} queue pairs; possible are 1 to ${MAX_QUEUE_PAIRS}`);
@@ -81,14 +98,14 @@ export class VhostUserBackend {
     this.pairs = Array.from({ length: queuePairs }, (_, i) => new QueuePair(`${name} queue pair ${i}`));
     const signals = new SignalPacer();
     signals.onSlow = (line) => this.onNotice?.(`${name}: ${line}`, 'slow signals');
-    this.sessionOptions = { name, reactor, windows, pairs: this.pairs, files, signals };
+    this.sessionOptions = { name, reactor, windows, pairs: this.pairs, files, signals, closer };
     if (client) this.dial();
     else this.listen();
   }
 
-  /** True while a peer is connected; its queues may yet have to start. */
+  /** True until a peer that had connected is gone and what it had is given back. Its queues may yet have to start. */
   get connected(): boolean {
-    return this.session !== null;
+    return this.session !== null || this.isReleasing;
   }
 
   /** Whether peers find the port's socket at its path. Always `here` for a client, which has no socket. Costs one lstat(2). */
@@ -116,10 +133,21 @@ export class VhostUserBackend {
     return this.pairs[pair]?.rxQueue ?? null;
   }
 
-  /** Disconnects the peer, lets go of its memory and removes the socket. */
-  close(): void {
-    if (this.closed) return;
-    this.closed = true;
+  /** How many descriptors that peers sent or have are not closed yet. At 1024 the port takes no peer until some are. */
+  get unclosedDescriptors(): number {
+    return this.sessionOptions.closer.pending;
+  }
+
+  /**
+   * Disconnects the peer, lets go of its memory and removes the socket, all at once. Resolves when the descriptors of the peer
+   * are closed, too; after a second at most, with a warning of the process that says how many are left.
+   */
+  close(): Promise<void> {
+    this.closing ??= this.shutDown();
+    return this.closing;
+  }
+
+  private async shutDown(): Promise<void> {
     if (this.retry !== null) clearTimeout(this.retry);
     const hadPeer = this.session !== null;
     this.session?.dispose();
@@ -130,10 +158,11 @@ export class VhostUserBackend {
       this.listener.close();
     }
     if (hadPeer) this.onLink?.('down', `${this.name}: closed`);
+    await finishClosing(this.sessionOptions.closer, this.name);
   }
 
   private listen(): void {
-    const listener = new ListeningSocket(this.path, this.name);
+    const listener = new ListeningSocket(this.path, this.name, this.sessionOptions.closer);
     this.listener = listener;
     try {
       this.awaitPeer(listener);
@@ -151,20 +180,35 @@ export class VhostUserBackend {
 
   private acceptPeer(listener: ListeningSocket): void {
     try {
+      if (this.sessionOptions.closer.isFull) throw new Error(unclosed(this.unclosedDescriptors));
       const fd = listener.accept();
       if (fd === null) return;
       this.reactor.unwatch(listener.fd);
       this.serve(fd, 'a peer has connected');
+      this.refused = '';
     } catch (error) {
       // No file descriptor is free (EMFILE), or no memory. The other ports go on, and this one tries again later.
       this.reactor.unwatch(listener.fd);
-      this.onNotice?.(`${this.name}: a peer cannot be served now: ${(error as Error).message}`, 'unserved peer');
+      this.refuse((error as Error).message);
       this.retry = setTimeout(() => this.awaitPeer(listener), LAST_RETRY_MS);
     }
   }
 
+  /** Tells once why no peer is served. */
+  private refuse(reason: string): void {
+    if (this.refused !== reason) {
+      this.onNotice?.(`${this.name}: a peer cannot be served now: ${reason}`, 'unserved peer');
+    }
+    this.refused = reason;
+  }
+
   private dial(): void {
     this.retry = null;
+    if (this.sessionOptions.closer.isFull) {
+      this.refuse(unclosed(this.unclosedDescriptors));
+      this.redial();
+      return;
+    }
     let fd: number;
     try {
       fd = connectUnix(this.path);
@@ -177,6 +221,7 @@ export class VhostUserBackend {
     }
     this.retryMs = FIRST_RETRY_MS;
     this.serve(fd, 'connected to the frontend');
+    this.refused = '';
   }
 
   private redial(): void {
@@ -204,8 +249,16 @@ export class VhostUserBackend {
   private lost(reason: string): void {
     this.session?.dispose();
     this.session = null;
+    this.isReleasing = true;
+    this.sessionOptions.closer.settled(CLOSE_PATIENCE_MS).then((left) => this.awaitNext(reason, left));
+  }
+
+  /** The peer is gone, and what it had is closed but for `left` descriptors: others find its memory free. */
+  private awaitNext(reason: string, left: number): void {
+    this.isReleasing = false;
     this.onLink?.('down', `${this.name}: the peer is gone: ${reason}`);
-    if (this.closed) return;
+    if (left > 0) this.onNotice?.(`${this.name}: ${unclosed(left)}`, 'hanging close');
+    if (this.closing !== null) return;
     if (this.listener !== null) this.awaitPeer(this.listener);
     else this.redial();
   }

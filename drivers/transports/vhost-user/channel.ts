@@ -4,7 +4,7 @@
  * The peer is not trusted. A message that breaks the protocol closes the connection with a line that says what was
  * wrong. No file descriptor that the peer sent outlives its message, unless the handler took it.
  */
-import { abi, closeFile, MAX_FDS, MessageSocket, type Reactor, SystemError } from '../../libc/index.js';
+import { abi, type Closer, MAX_FDS, MessageSocket, type Reactor, SystemError, unclosed } from '../../libc/index.js';
 import {
   decodeHeader,
   encodeHeader,
@@ -18,6 +18,8 @@ import {
 
 /** Number of messages that are handled per wake-up, so that a flooding peer cannot keep the event loop busy. */
 const MESSAGES_PER_WAKE = 64;
+/** A wake-up ends with the message that brings these many descriptors: one with files to map costs far more than others. */
+const FDS_PER_WAKE = 16;
 
 export interface Message {
   readonly request: number;
@@ -46,20 +48,27 @@ export class VhostUserChannel {
   /** Number of bytes read of the header or of the payload, whichever is being read. */
   private filled = 0;
   private fds: number[] = [];
+  /** Descriptors that came at this wake-up. */
+  private fdsAtWake = 0;
   private open = true;
 
-  /** Takes over `fd`, a connected, non-blocking unix stream socket, also if it throws. `name` is for errors. */
+  /**
+   * Takes over `fd`, a connected, non-blocking unix stream socket, also if it throws.
+   * @param name for errors
+   * @param closer closes the socket, whose unread messages may have descriptors with them, and those that came and nobody took
+   */
   constructor(
     private readonly reactor: Reactor,
     fd: number,
     private readonly name: string,
     private readonly handlers: ChannelHandlers,
+    private readonly closer: Closer,
   ) {
     this.socket = new MessageSocket(fd, name);
     try {
       reactor.watch(fd, abi.EPOLLIN, () => this.onReadable());
     } catch (error) {
-      closeFile(fd);
+      closer.close(fd);
       throw error;
     }
   }
@@ -97,14 +106,16 @@ export class VhostUserChannel {
     if (!this.open) return;
     this.open = false;
     this.reactor.unwatch(this.socket.fd);
-    this.socket.close();
+    this.closer.close(this.socket.fd);
     this.dropFds();
   }
 
   private onReadable(): void {
     let reason: string | null = null;
+    this.fdsAtWake = 0;
     try {
       for (let i = 0; i < MESSAGES_PER_WAKE && reason === null && this.open; i++) {
+        if (this.fdsAtWake >= FDS_PER_WAKE) return;
         const read = this.readMessage();
         if (read === 'nothing') return;
         if (read === 'end') reason = this.filled > 0 || this.header ? 'closed in the middle of a message' : 'closed';
@@ -147,9 +158,10 @@ export class VhostUserChannel {
       const received = this.socket.receive(into.subarray(this.filled, wanted));
       if (received === null) return 'nothing';
       this.fds.push(...received.fds);
-      if (received.truncated || this.fds.length > MAX_FDS) {
-        throw new ProtocolError(`a message with more than ${MAX_FDS} file descriptors`);
-      }
+      this.fdsAtWake += received.fds.length;
+      if (received.truncated) throw new Error('a message with descriptors for which this process has no number free');
+      if (this.fds.length > MAX_FDS) throw new ProtocolError(`a message with more than ${MAX_FDS} file descriptors`);
+      if (this.closer.isFull) throw new Error(unclosed(this.closer.pending));
       if (received.bytes === 0) return 'end';
       this.filled += received.bytes;
     }
@@ -157,7 +169,7 @@ export class VhostUserChannel {
   }
 
   private dropFds(): void {
-    for (const fd of this.fds) closeFile(fd);
+    for (const fd of this.fds) this.closer.close(fd);
     this.fds = [];
   }
 }

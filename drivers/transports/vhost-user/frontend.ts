@@ -7,7 +7,17 @@
  * Source: QEMU, docs/interop/vhost-user.rst. A ring starts at its first kick and is enabled by SET_VRING_ENABLE.
  */
 import { statSync } from 'node:fs';
-import { abi, closeFile, connectUnix, eventfd, Reactor, SystemError } from '../../libc/index.js';
+import {
+  abi,
+  type Closer,
+  closeFile,
+  connectUnix,
+  eventfd,
+  FileCloser,
+  finishClosing,
+  Reactor,
+  SystemError,
+} from '../../libc/index.js';
 import { type AddressSpace, LinearAddressSpace, type PacketMemory } from '../../memory/index.js';
 import type { StopSignal } from '../../stop-signal.js';
 import { EventfdDoorbell } from '../../virtio/driver/device-doorbell.js';
@@ -17,7 +27,7 @@ import {
   VIRTIO_STATUS_DRIVER_OK,
 } from '../../virtio/features.js';
 import type { Doorbell, QueueLayout, TransportEvents, VirtioTransport } from '../../virtio/transport.js';
-import { VhostUserChannel } from './channel.js';
+import { type Message, VhostUserChannel } from './channel.js';
 import { ListeningSocket } from './listening-socket.js';
 import * as p from './protocol.js';
 import { PendingReplies } from './replies.js';
@@ -55,9 +65,10 @@ class Queue {
     }
   }
 
-  close(): void {
-    closeFile(this.kickFd);
-    closeFile(this.callFd);
+  /** The backend has them, too, and decides how long a close takes. */
+  close(closer: Closer): void {
+    closer.close(this.kickFd);
+    closer.close(this.callFd);
   }
 }
 
@@ -68,6 +79,8 @@ export interface VhostUserFrontendOptions {
   readonly signal?: StopSignal | undefined;
   /** Called with a line when the wait for the first backend begins. */
   readonly onWait?: ((line: string) => void) | undefined;
+  /** Closes what the backend sent or has; by default a thread of its own. */
+  readonly closer?: Closer;
 }
 
 export class VhostUserFrontend implements VirtioTransport {
@@ -91,6 +104,7 @@ export class VhostUserFrontend implements VirtioTransport {
   /** With server=1: whether no backend has connected yet. */
   private isFirstWait = true;
   private endWait: (reason: string) => void = () => {};
+  private readonly closer: Closer;
 
   /** @param path path of the socket */
   constructor(
@@ -98,6 +112,7 @@ export class VhostUserFrontend implements VirtioTransport {
     private readonly options: VhostUserFrontendOptions = {},
   ) {
     this.name = `vhost-user:${path}${options.server ? ',server=1' : ''}`;
+    this.closer = options.closer ?? new FileCloser();
   }
 
   get hasConfig(): boolean {
@@ -116,13 +131,14 @@ export class VhostUserFrontend implements VirtioTransport {
     try {
       this.reactor ??= new Reactor();
     } catch (error) {
-      closeFile(fd);
+      this.closer.close(fd);
       throw error;
     }
-    const channel = new VhostUserChannel(this.reactor, fd, this.name, {
-      onMessage: (message) => this.replies.settle(message),
-      onClose: (reason) => this.lost(channel, reason),
-    });
+    const handlers = {
+      onMessage: (message: Message) => this.replies.settle(message),
+      onClose: (reason: string) => this.lost(channel, reason),
+    };
+    const channel: VhostUserChannel = new VhostUserChannel(this.reactor, fd, this.name, handlers, this.closer);
     this.channel = channel;
     await this.send(R.SET_OWNER);
     this.offered = await this.ask(R.GET_FEATURES);
@@ -156,7 +172,7 @@ export class VhostUserFrontend implements VirtioTransport {
     const { path, name } = this;
     const { signal, onWait } = this.isFirstWait ? this.options : {};
     if (signal?.aborted) throw new Error(`${name}: stopped before a backend had connected`);
-    const listener = new ListeningSocket(path, name);
+    const listener = new ListeningSocket(path, name, this.closer);
     this.listener = listener;
     const reactor = new Reactor();
     this.reactor = reactor;
@@ -318,12 +334,13 @@ export class VhostUserFrontend implements VirtioTransport {
     }
     for (const queue of this.queues.values()) {
       this.reactor?.unwatch(queue.callFd);
-      queue.close();
+      queue.close(this.closer);
     }
     this.queues = new Map();
     this.reactor?.close();
     this.reactor = null;
     this.listener?.close();
     this.listener = null;
+    await finishClosing(this.closer, this.name);
   }
 }

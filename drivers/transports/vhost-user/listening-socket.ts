@@ -1,6 +1,6 @@
 /** The socket of a backend or frontend to which the other side connects: for its owner only, and removed on close. */
 import { lstatSync, unlinkSync } from 'node:fs';
-import { acceptUnix, closeFile, listenUnix, SystemError } from '../../libc/index.js';
+import { acceptUnix, type Closer, closeFile, listenUnix, SystemError } from '../../libc/index.js';
 
 /** What is at the path of a listening socket: the socket, nothing, or another file. */
 export type SocketPlace = 'here' | 'gone' | 'replaced';
@@ -13,10 +13,12 @@ export class ListeningSocket {
   /**
    * Creates the socket (mode 0600); throws when it cannot be created.
    * @param name begins errors
+   * @param closer closes the socket: messages of connections that nobody accepted may have descriptors with them
    */
   constructor(
     private readonly path: string,
     name: string,
+    private readonly closer: Closer,
   ) {
     try {
       this.fd = listenUnix(path);
@@ -59,7 +61,7 @@ export class ListeningSocket {
   close(): void {
     // Checked before the socket is closed, because afterwards another file may get its inode.
     const isHere = this.place() === 'here';
-    closeFile(this.fd);
+    this.closer.close(this.fd);
     try {
       if (isHere) unlinkSync(this.path);
     } catch (error) {

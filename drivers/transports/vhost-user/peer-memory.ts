@@ -3,11 +3,11 @@
  * addresses into offsets in the window.
  *
  * The table is checked before anything is mapped, so that an address that translates is one that can be touched. A file that
- * shrank afterwards would raise SIGBUS at the next touch and end all ports, so files are sealed against that where they can
- * be. Where they cannot, the peer is trusted not to do it, as in every vhost-user backend, or refused ({@link PeerFiles}).
+ * shrank afterwards would raise SIGBUS at the next touch and end all ports. A file that is not sealed against that is taken on
+ * trust, as by every vhost-user backend, or refused ({@link PeerFiles}). It is not sealed here: see {@link memorySeals}.
  */
 import { fstatSync } from 'node:fs';
-import { sealAgainstShrinking } from '../../libc/index.js';
+import { abi, type Closer, memorySeals } from '../../libc/index.js';
 import {
   HUGEPAGE_BYTES,
   MAX_WINDOW_BYTES,
@@ -25,7 +25,7 @@ const MAX_ADDRESS = 2n ** 52n;
 /** Fields of an entry of the translation table: first address, address after the last, address - offset. */
 const ENTRY = 3;
 
-/** Which files a peer's memory may be of: any, or only memfds that are, or can be, sealed against shrinking. */
+/** Which files a peer's memory may be of: any file of memory, or only memfds that are sealed against shrinking. */
 export type PeerFiles = 'any' | 'sealed';
 
 /** A region that was found valid, and its place. Numbers are exact. */
@@ -49,6 +49,8 @@ export class PeerMemory implements GuestMemory {
   /** The entry that matched last. The next address is most likely in the same region. */
   private last = 0;
   private closed = false;
+  /** Unmaps; closes the files, too, once {@link adopt} was called. They are the caller's before. */
+  private release: () => void = () => this.windows.release(this.range);
 
   private constructor(
     private readonly windows: WindowAllocator,
@@ -112,11 +114,25 @@ export class PeerMemory implements GuestMemory {
     return -1;
   }
 
+  /**
+   * Takes the files over and keeps them open until the memory is unmapped. The mapping is then never the last reference, and
+   * the pages, perhaps gigabytes, are freed where the closer closes the files.
+   */
+  adopt(fds: readonly number[], closer: Closer): void {
+    this.release = () => {
+      const done = closer.hold();
+      this.windows.release(this.range, () => {
+        for (const fd of fds) closer.close(fd);
+        done();
+      });
+    };
+  }
+
   /** Lets go of the peer's memory. No queue may use it any more. */
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    this.windows.release(this.range);
+    this.release();
   }
 
   private search(address: number, length: number): number {
@@ -205,16 +221,18 @@ function checkedNumbers(
 
 /** Checks that the file holds the region; returns the block in which it must be mapped (a hugepage, where it is of such). */
 function checkedFile(fd: number, end: number, name: string, files: PeerFiles): number {
-  // Before its size is looked at: it could shrink in between.
-  const isSealed = sealAgainstShrinking(fd);
-  const stat = fstatSync(fd);
-  if (!stat.isFile()) throw new Error(`${name}: its descriptor is not a file of memory`);
-  if (files === 'sealed' && !isSealed) {
+  // First of all, because fstat(2) of a file that a server answers for can take for ever; a seal never goes again.
+  const seals = memorySeals(fd);
+  if (seals === null) {
+    throw new Error(`${name}: its descriptor is not a file of memory: a memfd, or a file of tmpfs or hugetlbfs`);
+  }
+  if (files === 'sealed' && (seals & abi.F_SEAL_SHRINK) === 0) {
     throw new Error(
       `${name}: its file can shrink, and this port takes sealed memory only; have it made with memfd_create and ` +
-        'MFD_ALLOW_SEALING (QEMU: memory-backend-memfd,share=on)',
+        'sealed with F_SEAL_SHRINK (QEMU: memory-backend-memfd,share=on)',
     );
   }
+  const stat = fstatSync(fd);
   if (stat.size < end) throw new Error(`${name}: ends at byte ${end} of a file of ${stat.size} bytes`);
   const block = stat.blksize;
   const usable = block > PAGE_BYTES && block <= MAX_BLOCK_BYTES && (block & (block - 1)) === 0;

@@ -8,7 +8,8 @@ export type NoticeKind =
   | 'broken ring'
   | 'unserved peer'
   | 'no frontend'
-  | 'slow signals';
+  | 'slow signals'
+  | 'hanging close';
 
 export interface SessionEvents {
   /** A ring was kicked. */

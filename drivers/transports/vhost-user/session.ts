@@ -5,9 +5,8 @@
  * is not 0, if the frontend asked for one. Otherwise it ends the connection, because the two sides would have different
  * views of the device.
  */
-import type { Reactor } from '../../libc/index.js';
+import type { Closer, Reactor } from '../../libc/index.js';
 import type { WindowAllocator } from '../../memory/index.js';
-import { MAX_BURST, PacketBurst } from '../../virtio/device/packet-burst.js';
 import type { SignalPacer } from '../../virtio/device/signal-pacer.js';
 import { featureNames, VHOST_USER_F_PROTOCOL_FEATURES } from '../../virtio/features.js';
 import {
@@ -26,12 +25,10 @@ import * as p from './protocol.js';
 import type { QueuePair } from './queue-pair.js';
 import type { SessionEvents } from './session-events.js';
 import { StatusField } from './status-field.js';
+import { TxDiscarder } from './tx-discarder.js';
 import { Vring, type VringEvents } from './vring.js';
 
 const { VhostUserRequest: Request } = p;
-
-/** Bursts discarded at one kick of a ring that is not enabled; a driver may go on for longer than we like. */
-const MAX_DISCARDS = 1024;
 
 export interface SessionOptions {
   readonly name: string;
@@ -41,6 +38,8 @@ export interface SessionOptions {
   readonly files: PeerFiles;
   /** Signals the peer's eventfds. It outlives the connection: a peer that made signals slow does not lose its record. */
   readonly signals: SignalPacer;
+  /** Closes what the peer sent. */
+  readonly closer: Closer;
 }
 
 export class VhostUserSession implements VringEvents {
@@ -49,12 +48,15 @@ export class VhostUserSession implements VringEvents {
   private readonly channel: VhostUserChannel;
   private readonly vrings: Vring[];
   private readonly offered: bigint;
-  private readonly discarded: PacketBurst;
   private features = 0n;
   private protocolFeatures = 0n;
   private readonly status = new StatusField();
   private memory: PeerMemory | null = null;
   private readonly ignored = new Set<number>();
+  /** Not in the time between a ring's start and its first SET_VRING_ENABLE: what a driver sent while the backend was away would be lost. */
+  private readonly discarder = new TxDiscarder(
+    (vring) => this.status.isLive && vring.isTx && vring.enabledByPeer === false && !this.isEnabled(vring),
+  );
 
   /** Takes over the connected socket `fd`. */
   constructor(
@@ -62,22 +64,23 @@ export class VhostUserSession implements VringEvents {
     private readonly options: SessionOptions,
     private readonly events: SessionEvents,
   ) {
-    const { reactor, pairs, name, signals } = options;
+    const { reactor, pairs, name, signals, closer } = options;
     this.offered = offeredFeatures(pairs.length);
     this.vrings = pairs.flatMap((pair, i) => [
-      new Vring(2 * i, reactor, pair.rxCounts, this, signals),
-      new Vring(2 * i + 1, reactor, pair.txCounts, this, signals),
+      new Vring(2 * i, reactor, closer, pair.rxCounts, this, signals),
+      new Vring(2 * i + 1, reactor, closer, pair.txCounts, this, signals),
     ]);
-    this.discarded = new PacketBurst({ u8: new Uint8Array(0), u16: new Uint16Array(0), u32: new Uint32Array(0) });
-    this.channel = new VhostUserChannel(reactor, fd, name, {
-      onMessage: (message) => this.onMessage(message),
-      onClose: (reason) => events.onClose(reason),
-    });
+    const handlers = {
+      onMessage: (message: Message) => this.onMessage(message),
+      onClose: (reason: string) => events.onClose(reason),
+    };
+    this.channel = new VhostUserChannel(reactor, fd, name, handlers, closer);
   }
 
   /** Stops all rings, closes the connection and unmaps the peer's memory. */
   dispose(): void {
     this.channel.close();
+    this.discarder.dispose();
     for (const vring of this.vrings) vring.dispose();
     this.attachQueues();
     this.memory?.close();
@@ -85,8 +88,7 @@ export class VhostUserSession implements VringEvents {
   }
 
   onKick(vring: Vring): void {
-    if (this.status.isLive && vring.isTx && vring.enabledByPeer === false && !this.isEnabled(vring))
-      this.discard(vring);
+    this.discarder.kicked(vring);
     this.events.onKick(this.pairOf(vring));
   }
 
@@ -237,6 +239,7 @@ export class VhostUserSession implements VringEvents {
       throw new p.ProtocolError(`${what}: ${message.fds.length} descriptors for ${regions.length} regions`);
     }
     const memory = PeerMemory.map(regions, message.fds, this.options.windows, this.options.files);
+    memory.adopt(message.fds.splice(0), this.options.closer);
     const old = this.memory;
     this.memory = memory;
     // "Changing some configuration aspects on the fly": running rings go on in the new table, if they are in it.
@@ -312,17 +315,5 @@ export class VhostUserSession implements VringEvents {
       if (pair.attach(txQueue, rxQueue, txQueue !== null && tx.pollOnly)) changed = true;
     }
     if (changed) this.events.onChange();
-  }
-
-  /**
-   * "In the disabled state the back-end must process and discard any TX packets." Not in the time between a ring's start
-   * and its first SET_VRING_ENABLE, though: what a driver sent while the backend was away would be lost.
-   */
-  private discard(vring: Vring): void {
-    const queue = vring.txQueue;
-    for (let i = 0; queue !== null && i < MAX_DISCARDS; i++) {
-      if (queue.take(this.discarded, MAX_BURST) > 0) queue.complete();
-      else if (queue.enableKick()) return;
-    }
   }
 }

@@ -4,7 +4,7 @@
  * enabled or not.
  */
 import { readlinkSync } from 'node:fs';
-import { abi, closeFile, type Reactor, setNonBlocking } from '../../libc/index.js';
+import { abi, type Closer, type Reactor, setNonBlocking } from '../../libc/index.js';
 import { quoted } from '../../log/safe-text.js';
 import type { RingOptions, RingPlace } from '../../virtio/device/ring.js';
 import { DeviceRxQueue } from '../../virtio/device/rx-queue.js';
@@ -53,6 +53,8 @@ export class Vring {
   constructor(
     readonly index: number,
     private readonly reactor: Reactor,
+    /** Closes the frontend's descriptors. */
+    private readonly closer: Closer,
     /** Counters of the ring; they outlive it. */
     private readonly counts: Float64Array,
     private readonly events: VringEvents,
@@ -223,13 +225,13 @@ export class Vring {
   private drop(fd: number): void {
     if (fd === NO_FD) return;
     this.signals.forget(fd);
-    closeFile(fd);
+    this.closer.close(fd);
   }
 
   private dropKick(): void {
     if (this.kickFd !== null && this.kickFd !== NO_FD) {
       this.reactor.unwatch(this.kickFd);
-      closeFile(this.kickFd);
+      this.closer.close(this.kickFd);
     }
     this.kickFd = null;
     this.kickSeen = false;
@@ -267,7 +269,10 @@ function checkSignalled(fd: number, name: string): void {
   setNonBlocking(fd, name);
 }
 
-/** Anything else that a frontend may send could block the write that signals it, and with it the switch. */
+/**
+ * Anything else that a frontend may send could block the write that signals it, and with it the switch. The kernel answers
+ * from what it has in memory and asks no server; and no file can have this name, because a path begins with a slash.
+ */
 function checkEventfd(fd: number, name: string): void {
   const target = readlinkSync(`/proc/self/fd/${fd}`);
   if (target !== 'anon_inode:[eventfd]')

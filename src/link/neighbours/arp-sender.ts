@@ -1,4 +1,6 @@
-/** The ARP frames that we begin with: requests for a neighbour, and announcements of our own address (RFC 5227). */
+/**
+ * Sends the ARP frames that are no replies: requests for a neighbour, and announcements of our own address (RFC 5227).
+ */
 
 import { FRAME_OFFSET, NO_BUFFER } from '../../../rings/buffer-pool.js';
 import { L2, type L2Counters } from '../../counters.js';
@@ -40,19 +42,19 @@ export class ArpSender implements NeighbourAsker {
     this.values = counters.values;
   }
 
-  /** Asks who has `ip`, all or the one station `to`. */
+  /** Asks who has `ip`: all stations, or the one station `to`. */
   request(ip: number, to: Uint16Array): void {
     if (this.send(ip, to)) this.values[L2.arp_requests]++;
   }
 
-  /** Announces our address now, and once more after two seconds (RFC 5227, 2.3): at start, and when the link is back. */
+  /** Announces our address now, and once more after two seconds (RFC 5227, 2.3). */
   announce(): void {
     this.announcementsLeft = ANNOUNCEMENTS;
     this.nextAnnouncement = this.clock();
     this.tick(this.nextAnnouncement);
   }
 
-  /** Somebody else uses our address: says once that it is ours, and then not for 10 s (RFC 5227, 2.4 b). */
+  /** Another station uses our address: announces it once, and then not again for 10 s (RFC 5227, 2.4 b). */
   defend(): void {
     const now = this.clock();
     if (now < this.quietUntil) return;
@@ -76,7 +78,10 @@ export class ArpSender implements NeighbourAsker {
     if (this.send(this.host.address, BROADCAST_MAC)) this.values[L2.arp_announcements]++;
   }
 
-  /** Sends a request for `ip`; one for our own address is an announcement. Returns false, and counts, if it could not. */
+  /**
+   * Sends a request for `ip`; a request for our own address is an announcement. Returns false, and counts, if that
+   * failed.
+   */
   private send(ip: number, to: Uint16Array): boolean {
     const { pool, memory } = this.source;
     if (pool.available === 0) this.source.reclaimTx();

@@ -1,7 +1,8 @@
 /**
- * ARP (RFC 826): answers for our address, hears what neighbours say, notices who uses our addresses (RFC 5227).
+ * ARP (RFC 826): answers requests for our address, learns from what neighbours send, and notices other stations that
+ * use our addresses (RFC 5227).
  *
- * Replies are made in the request's own buffer, so that we can always answer, even when no buffer is free.
+ * A reply is written into the buffer of the request, so that we can answer even when no buffer is free.
  */
 
 import type { MemoryViews } from '../../../drivers/memory/index.js';
@@ -27,7 +28,7 @@ import {
   writeEthSourceAndType,
 } from '../../wire/ethernet.js';
 import { IPV4_HEADER_BYTES, ipv4Source } from '../../wire/ipv4.js';
-import type { Host } from '../host.js';
+import { type Host, macBytes } from '../host.js';
 import type { TxBurst } from '../tx-burst.js';
 import type { Warnings } from '../warnings.js';
 import { ARP_FRAME_BYTES, type ArpSender } from './arp-sender.js';
@@ -53,7 +54,7 @@ export class Arp {
 
   /**
    * Takes a received ARP frame of `length` bytes at `frame`, in the buffer `handle`.
-   * @returns true when the buffer went out again as our reply; false when it is still the caller's.
+   * @returns true when the buffer went out as our reply; false when the caller still owns it.
    */
   receive(handle: number, frame: number, length: number): boolean {
     const { u8, u16 } = this.memory;
@@ -75,7 +76,7 @@ export class Arp {
       this.ipConflict(arp + ARP_SENDER_MAC);
       return false;
     }
-    // RFC 5227, 2.1.1: a probe has no sender address; whoever asks for ours must be told that it is taken.
+    // RFC 5227, 2.1.1: a probe has no sender address. A probe for our address must be answered.
     const isProbe = sender === 0 && operation === ARP_REQUEST;
     if (!isProbe && !this.host.isSource(sender)) {
       this.values[L2.arp_malformed]++;
@@ -87,7 +88,9 @@ export class Arp {
     return isQuestion && this.answer(handle, frame, sender);
   }
 
-  /** A frame that is not ARP came from our own MAC address: looks whether it can be one of ours, reflected. */
+  /**
+   * A frame that is not ARP came from our own MAC address: finds out whether it can be a reflection of our own frame.
+   */
   receiveOwnSource(frame: number, length: number): void {
     const u8 = this.memory.u8;
     if (ethType(u8, frame) !== ETHERTYPE_IPV4 || length < ETH_HEADER_BYTES + IPV4_HEADER_BYTES) return;
@@ -118,7 +121,9 @@ export class Arp {
         values[L2.arp_static_mismatch]++;
         if (this.warnings.isDue('static_mismatch')) {
           const other = formatMac(this.memory.u8, mac << 1);
-          this.warnings.warn(`${formatIpv4(ip)} says it is at ${other}, not where its static entry has it: ignored`);
+          this.warnings.warn(
+            `${formatIpv4(ip)} says that its MAC address is ${other}, but its static entry has another: ignored`,
+          );
         }
         break;
     }
@@ -153,7 +158,7 @@ export class Arp {
   private macConflict(ip: number): void {
     this.values[L2.arp_conflict_mac]++;
     if (this.warnings.isDue('conflict_mac')) {
-      const own = formatMac(new Uint8Array(this.host.mac.buffer));
+      const own = formatMac(macBytes(this.host.mac));
       this.warnings.warn(
         `our MAC address ${own} is also used by the station ${formatIpv4(ip)}: give one another (mac)`,
       );

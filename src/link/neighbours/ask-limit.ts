@@ -1,13 +1,13 @@
 /**
- * How often strangers can make us ask: a bucket of tokens, one for each ARP request for a neighbour that is not known.
+ * Limits the ARP requests for unknown neighbours: a bucket with one token per request.
  *
- * Whoever sends packets with invented source addresses chooses whom we ask for. The limit bounds what that costs the link,
- * and how fast strangers' questions can take the place of others: somebody who is asked has time to answer.
+ * An attacker who sends packets with invented source addresses makes us ask for these addresses. The limit bounds what
+ * that costs the link, and how fast such questions replace others: a neighbour that we ask has time to answer.
  */
 
-/** ARP requests for unknown neighbours in a second. */
+/** ARP requests for unknown neighbours per second. */
 export const ASKS_PER_SECOND = 1000;
-/** As many can be made at once, after a time without any. */
+/** Most requests at the same time, after a pause. */
 export const ASKS_AT_ONCE = 64;
 
 export class AskLimit {
@@ -19,7 +19,7 @@ export class AskLimit {
     this.filledAt = clock();
   }
 
-  /** Whether one more may be made now; if so, it is counted. */
+  /** Takes a token. Returns whether there was one: the request may be sent. */
   take(): boolean {
     const now = this.clock();
     this.tokens = Math.min(ASKS_AT_ONCE, this.tokens + ((now - this.filledAt) * ASKS_PER_SECOND) / 1000);

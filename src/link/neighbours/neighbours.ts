@@ -1,23 +1,25 @@
 /**
- * When to ask for a neighbour, how often, when to stop believing an answer, and who is given up for whom. Who has which MAC
- * is in the shared {@link NeighbourTable}; this is the policy over it, and its one writer.
+ * The policy for neighbours: when to ask for one and how often, how long to believe an answer, and which neighbour is
+ * given up for another. Their MAC addresses are in the shared {@link NeighbourTable}; this class is its only writer.
  *
  *     (unknown) -- first packet --> INCOMPLETE: broadcast request, again after 1 s, 2 s; 4 s later it is given up
  *     INCOMPLETE -- answer --> REACHABLE -- 30 s --> STALE: still used
  *     STALE -- packet --> asked again: twice by unicast, once by broadcast, a second apart (RFC 1122, 2.3.2.1)
- *     STALE -- 10 min without packet or word from it --> (unknown); 1 min when the table is more than half full
+ *     STALE -- 10 min without being confirmed --> (unknown); 1 min when the table is more than half full
  *
  * One request at a time is under way for a neighbour, and never two within a second (RFC 1122, 2.3.2.1).
  *
- * What strangers cannot do. Anybody can send packets from addresses that he invents, and make us ask for them:
- * - INCOMPLETE neighbours are in a list of their own, not in the table. Asking for whoever never answers costs no neighbour
- *   its entry. When the list is full, the one that has waited longest is given up; {@link AskLimit} says how soon at the
- *   earliest: (MAX_INCOMPLETE - ASKS_AT_ONCE) / ASKS_PER_SECOND, 192 ms.
- * - Who only asks us is learned while there is room in the table, and takes nobody's place.
- * - Who answers our request takes another's place when the table is full: that of one of the latest newcomers, as long as there
- *   is any neighbour that was not confirmed again 30 s after it became known. So those in use for longer outlast any number
- *   of newcomers, and so do, but for bad luck, those that were known before many of them came.
- * Linux has such limits, too (neigh/default/gc_thresh2, gc_thresh3 and gc_stale_time), but counts INCOMPLETE ones among them.
+ * Attackers. Any station can send packets from invented addresses and so make us ask for them. What that cannot do:
+ * - INCOMPLETE neighbours are in a list of their own, not in the table, so a request that is never answered costs no
+ *   neighbour its entry. When the list is full, the neighbour that has waited longest is given up. {@link AskLimit}
+ *   gives each one at least (MAX_INCOMPLETE - ASKS_AT_ONCE) / ASKS_PER_SECOND = 192 ms to answer.
+ * - A station that only asks us is learned while the table has room. It replaces no other.
+ * - A station that answers our request replaces another when the table is full: one of the latest newcomers, as long as
+ *   there is a neighbour that was not confirmed again 30 s after it became known. So neighbours that are in use for
+ *   longer outlast any number of newcomers. Neighbours that were known before the newcomers came nearly always do so,
+ *   too.
+ * Linux has such limits, too (neigh/default/gc_thresh2, gc_thresh3 and gc_stale_time), but it counts INCOMPLETE entries
+ * as well.
  */
 
 import { type NeighbourReader, NeighbourState } from '../../../rings/neighbour-reader.js';
@@ -26,57 +28,62 @@ import { L2, type L2Counters } from '../../counters.js';
 import { BROADCAST_MAC, sameMac } from '../../wire/ethernet.js';
 import { AskLimit } from './ask-limit.js';
 
-/** How long an answer is believed without asking again; and who was confirmed so long after it became known, is proven. */
+/** How long an answer is believed without asking again. A neighbour that is confirmed later than that is proven. */
 const REACHABLE_MS = 30_000;
-/** How long an entry that nobody uses is kept, after it was confirmed last. */
+/** How long an entry is kept after it was confirmed last. */
 const FORGET_MS = 600_000;
 /** The same while the table is more than half full (Linux: gc_stale_time above gc_thresh2). */
 const FORGET_SOON_MS = 60_000;
-/** Neighbours that are asked for at the same time, and have no MAC yet. */
+/** Most neighbours without a MAC address that are asked for at the same time. */
 export const MAX_INCOMPLETE = 256;
 /** Requests before a neighbour is given up. */
 const MAX_REQUESTS = 3;
-/** How long the first request waits for its answer, and each one that reconfirms. */
+/** How long to wait for an answer to the first request, and to each request that reconfirms. */
 const ANSWER_MS = 1000;
-/** How often ages are looked at. */
+/** Time between two looks at the ages of all entries. */
 const AGEING_MS = 1000;
 
-/** Sends an ARP request for `ip` to one MAC address (three memory words), or to all. */
+/** Sends an ARP request for `ip` to one MAC address (three memory words), which may be the broadcast address. */
 export interface NeighbourAsker {
   request(ip: number, to: Uint16Array): void;
 }
 
-/** Who has packets waiting for neighbours. */
+/** Hears what became of a request: it has packets that wait for the neighbour. */
 export interface NeighbourEvents {
-  /** The table has a MAC for `ip` now. */
+  /** The table has a MAC address for `ip` now. */
   resolved(ip: number): void;
-  /** There will be none. */
+  /** The request for `ip` was given up. */
   failed(ip: number): void;
 }
 
-/** What {@link NeighbourResolver.resolve} did: nothing, since too much is asked already; nothing more than before; it asked. */
+/**
+ * The results of {@link NeighbourResolver.resolve}: too many requests are open; a request for it is open already; it
+ * was sent.
+ */
 export const RESOLVE_REFUSED = 0;
 export const RESOLVE_UNDER_WAY = 1;
 export const RESOLVE_BEGUN = 2;
 
-/** What a sender of packets needs: the table, and somebody who asks for what is not in it. */
+/** What a sender of packets needs: the table, and a way to ask for addresses that are not in it. */
 export interface NeighbourResolver {
   readonly table: NeighbourReader;
-  /** Told about resolutions; set it before the first packet. */
+  /** Hears what became of each request. To be set before the first packet. */
   events: NeighbourEvents | null;
   /**
-   * Begins to ask for `ip`, unless that is under way. {@link events} is told what became of it, unless it was refused.
+   * Begins to ask for `ip`, unless a request is open. Unless it is refused, {@link events} hears what became of it.
    * @returns one of the RESOLVE_ constants
    */
   resolve(ip: number): number;
-  /** A packet goes to `ip`, whose entry is STALE: ask whether it is still there, unless that is under way. */
+  /**
+   * A packet goes to `ip`, whose entry is STALE: asks whether the neighbour is still there, unless a request is open.
+   */
   reconfirm(ip: number): void;
 }
 
-/** What became of something heard: see {@link Neighbours.hear}. */
+/** What {@link Neighbours.hear} did with what a neighbour said. */
 export type Heard = 'unknown' | 'static' | 'mismatch' | 'learned' | 'confirmed' | 'changed' | 'full';
 
-/** A request under way. Made once a resolution, not once a packet. */
+/** A neighbour that is being asked for. Made per neighbour, not per packet. */
 interface Resolution {
   requests: number;
   /** When to ask again or give up. */
@@ -84,13 +91,16 @@ interface Resolution {
 }
 
 export class Neighbours implements NeighbourResolver {
-  /** Those without a MAC, in the order in which they were first asked for; and those in the table that are asked again. */
+  /**
+   * Neighbours without a MAC address, in the order of their first request; and neighbours in the table that are asked
+   * again.
+   */
   private readonly incomplete = new Map<number, Resolution>();
   private readonly confirming = new Map<number, Resolution>();
   private readonly limit: AskLimit;
   private readonly values: Float64Array;
   private readonly scratch = new Uint16Array(3);
-  /** No resolution is due before. */
+  /** Nothing is to be asked or given up before this time. */
   private nextDue = Number.POSITIVE_INFINITY;
   private nextAgeing = 0;
   private ageingNow = 0;
@@ -98,8 +108,8 @@ export class Neighbours implements NeighbourResolver {
 
   /**
    * @param clock milliseconds, monotonic
-   * @param events told about resolutions; set it before the first packet
-   * @param gateway for which the limit of requests does not hold, signed bits; 0 where there is none
+   * @param events hears what became of each request; to be set before the first packet
+   * @param gateway its address, signed; the limit of requests does not apply to it. 0 when there is none
    */
   constructor(
     readonly table: NeighbourTable,
@@ -113,7 +123,7 @@ export class Neighbours implements NeighbourResolver {
     this.limit = new AskLimit(clock);
   }
 
-  /** Enters a neighbour from the configuration: never asked for, never changed. */
+  /** Enters a neighbour from the configuration, which is never asked for and never changed. */
   addStatic(ip: number, mac: Uint16Array): void {
     this.table.setStatic(ip, mac, 0, this.clock());
   }
@@ -132,8 +142,9 @@ export class Neighbours implements NeighbourResolver {
   }
 
   /**
-   * `ip` said that its MAC address is the one at `mac[at]` to `mac[at + 2]`. A known neighbour's entry follows (RFC 826's
-   * merge); an unknown one's is made when we have asked for it, or with `mayLearn` while there is room.
+   * `ip` said that its MAC address is the one at `mac[at]` to `mac[at + 2]`. Updates the entry of a known neighbour
+   * (RFC 826: merge). Makes an entry for an unknown one if we have asked for it, or if `mayLearn` is set and there is
+   * room.
    */
   hear(ip: number, mac: Uint16Array, at: number, mayLearn: boolean): Heard {
     const { table } = this;
@@ -146,7 +157,7 @@ export class Neighbours implements NeighbourResolver {
     return moved ? 'changed' : 'confirmed';
   }
 
-  /** Asks again, gives up, ages: whatever is due at `now`. */
+  /** Does what is due at `now`: asks again, gives up, ages entries. */
   tick(now: number): void {
     if (now >= this.nextDue) {
       this.nextDue = Number.POSITIVE_INFINITY;
@@ -162,8 +173,8 @@ export class Neighbours implements NeighbourResolver {
   }
 
   /**
-   * When {@link tick} has something to ask next, or somewhat earlier; Infinity when it has not. Ageing can wait until somebody
-   * is awake.
+   * When {@link tick} has something to ask next, or somewhat earlier; Infinity when it has not. Ageing can wait until
+   * the thread is awake.
    */
   nextDeadline(): number {
     return this.nextDue;
@@ -187,7 +198,7 @@ export class Neighbours implements NeighbourResolver {
     return false;
   }
 
-  /** The entry that a full table gives up for a new neighbour; NO_VICTIM when all are STATIC. */
+  /** The neighbour that a newcomer would replace in the full table; NO_VICTIM when all entries are static. */
   private victim(): number {
     return this.table.victim(this.clock(), REACHABLE_MS);
   }
@@ -220,7 +231,7 @@ export class Neighbours implements NeighbourResolver {
     if (list.delete(ip) && this.incomplete.size + this.confirming.size === 0) this.nextDue = Number.POSITIVE_INFINITY;
   }
 
-  /** Asks, unless it is for a stranger the second or third time, and more than enough are asked for the first time. */
+  /** Sends a request. The second and third request for an unknown neighbour are left out while the limit is reached. */
   private ask(ip: number, resolution: Resolution, hasMac: boolean): void {
     const asked = resolution.requests++;
     resolution.deadline = this.clock() + (hasMac ? ANSWER_MS : ANSWER_MS << asked);
@@ -237,7 +248,7 @@ export class Neighbours implements NeighbourResolver {
     }
   }
 
-  /** Asks again, or gives up: then it returns false. */
+  /** Asks again, or gives up and returns false. */
   private overdue(ip: number, resolution: Resolution, list: Map<number, Resolution>): boolean {
     const hasMac = list === this.confirming;
     if (resolution.requests < MAX_REQUESTS) {
@@ -258,7 +269,7 @@ export class Neighbours implements NeighbourResolver {
   }
 
   private readonly age = (ip: number, state: number, _mac: Uint16Array, confirmedAt: number): void => {
-    // The table's times are 32 bits wide and wrap.
+    // The times in the table are 32 bits wide and wrap.
     const age = (this.ageingNow - confirmedAt) >>> 0;
     if (state === NeighbourState.REACHABLE && age >= REACHABLE_MS) this.table.markStale(ip);
     else if (state === NeighbourState.STALE && age >= this.forgetMs && !this.confirming.has(ip | 0)) {

@@ -1,24 +1,25 @@
 /**
- * Packets that wait until their neighbour answers ARP: a bounded number for each neighbour, and in all. Packets to strangers
- * who never answer cannot keep others out: the first packet to a neighbour that is asked for now takes the place of the
- * packet that has waited longest.
+ * Packets that wait until their neighbour answers ARP: a bounded number for each neighbour, and for all. Packets to
+ * neighbours that never answer cannot keep others out: the first packet to a neighbour takes the place of the packet
+ * that has waited longest.
  *
- * One small array in order of arrival, searched from the front: this is no hot path, and 64 words are two cache lines.
+ * The packets are in small arrays in order of arrival, searched from the front: this is no hot path, and 64 words are
+ * four cache lines.
  */
 import { NO_BUFFER } from '../../../rings/buffer-pool.js';
 
-/** Packets that wait in all. */
+/** Most packets that wait. */
 export const MAX_PARKED = 64;
-/** Packets that wait for one neighbour. */
+/** Most packets that wait for one neighbour. */
 export const MAX_PARKED_PER_NEIGHBOUR = 8;
-/** Counters of {@link ParkingLot.mayHold}. */
+/** Groups of neighbours, by a hash of their address: {@link ParkingLot.mayHold}. */
 const GROUPS = 256;
 
 export class ParkingLot {
   private readonly hops = new Int32Array(MAX_PARKED);
   private readonly handles = new Uint32Array(MAX_PARKED);
   private readonly lengths = new Uint32Array(MAX_PARKED);
-  /** How many wait for the neighbours of each group. */
+  /** How many packets wait for the neighbours of each group. */
   private readonly groups = new Uint8Array(GROUPS);
   private parked = 0;
 
@@ -30,18 +31,18 @@ export class ParkingLot {
     return this.parked;
   }
 
-  /** False when no packet waits for `hop`; true when one may. One load, for the packets that are sent while others wait. */
+  /** False when no packet waits for `hop`; true when one may. One load, because it is asked per packet that is sent. */
   mayHold(hop: number): boolean {
     return this.groups[groupOf(hop)] !== 0;
   }
 
   /**
-   * Parks a packet for the neighbour `hop` (signed bits).
-   * @param isFirst whether the neighbour is asked for because of this packet. Only such a packet takes another neighbour's
-   * place when all are taken: how often that happens is limited, so whoever waits has time to be answered.
-   * @returns the buffer that has no place any more and is the caller's: a packet of this neighbour, the oldest, since the
-   * latest is the one to save (RFC 1122, 2.3.2.2), or the packet that has waited longest of all; or `handle` itself where
-   * this packet may take nobody's place; or NO_BUFFER.
+   * Parks a packet for the neighbour `hop` (its address, signed).
+   * @param isFirst whether the neighbour is asked for because of this packet. When all places are taken, only such a
+   * packet replaces one of another neighbour. How often that happens is limited, so a neighbour has time to answer.
+   * @returns the buffer that lost its place and is now the caller's: the oldest packet of this neighbour, because the
+   * latest is the one to save (RFC 1122, 2.3.2.2); or the packet that has waited longest; or `handle` itself when it
+   * may replace no other; or NO_BUFFER.
    */
   park(hop: number, handle: number, length: number, isFirst: boolean): number {
     let ofHop = 0;
@@ -60,7 +61,7 @@ export class ParkingLot {
     return lost;
   }
 
-  /** Takes out the oldest packet for `hop`, or NO_BUFFER; its length is in {@link takenLength}. */
+  /** Takes out the oldest packet for `hop`. Returns its buffer, or NO_BUFFER; its length is in {@link takenLength}. */
   take(hop: number): number {
     for (let i = 0; i < this.parked; i++) if (this.hops[i] === hop) return this.takeAt(i);
     return NO_BUFFER;

@@ -1,6 +1,6 @@
 /**
- * A core's view of the neighbours: it reads the shared table, and asks the Rx worker, who alone writes it, for what is not
- * in there. One question at a time is open for a neighbour; each gets one answer.
+ * A core's view of the neighbours: it reads the shared table, and asks the Rx worker, which alone writes the table, for
+ * addresses that are not in it. One question at a time is open per neighbour; each gets one answer.
  */
 import type { NeighbourReader } from '../../../rings/neighbour-reader.js';
 import { AskLimit } from '../../link/neighbours/ask-limit.js';
@@ -11,25 +11,23 @@ import {
   RESOLVE_REFUSED,
   RESOLVE_UNDER_WAY,
 } from '../../link/neighbours/neighbours.js';
-import type { NeighbourMail } from '../neighbour-mail.js';
+import {
+  ANSWER_RESOLVED,
+  ASK_RECONFIRM,
+  ASK_RESOLVE,
+  MAX_QUESTIONS,
+  type NeighbourChannel,
+} from '../shared/neighbour-channel.js';
 
-/** The kind of a question: resolve, answer me; or: in use and old, have it confirmed, no answer. */
-export const ASK_RESOLVE = 0;
-export const ASK_RECONFIRM = 1;
-/** The kind of an answer. */
-export const ANSWER_RESOLVED = 0;
-export const ANSWER_FAILED = 1;
-
-/** Questions that a core may have open. The rings have room for as many answers, so that none is ever lost. */
-export const MAX_QUESTIONS = 512;
-/** A neighbour that is in use and old is not named again for so long. */
+/** How long an old neighbour that is in use is not reported again, in ms. */
 const RECONFIRM_MS = 1000;
-/** Old neighbours that are remembered as named, by the low bits of their address. */
+/** Old neighbours that are remembered as reported, by the low bits of their address. */
 const REMEMBERED = 64;
 
-export interface AskLine {
-  readonly asks: NeighbourMail;
-  readonly answers: NeighbourMail;
+/** The way to the Rx worker. */
+export interface RxWorkerLine {
+  readonly asks: NeighbourChannel;
+  readonly answers: NeighbourChannel;
   /** Tells the Rx worker that there is a question. */
   notify(): void;
 }
@@ -37,30 +35,33 @@ export interface AskLine {
 export class RemoteNeighbours implements NeighbourResolver {
   events: NeighbourEvents | null = null;
   private readonly open = new Set<number>();
-  /** The Rx worker has such a limit, too, for all cores. This one keeps what waits here from being replaced in no time. */
+  /**
+   * The Rx worker has such a limit, too, for all cores. This one bounds how fast the packets that are parked here are
+   * replaced.
+   */
   private readonly limit: AskLimit;
-  private readonly namedAddress = new Int32Array(REMEMBERED);
-  private readonly namedAt = new Float64Array(REMEMBERED).fill(Number.NEGATIVE_INFINITY);
+  private readonly reportedAddress = new Int32Array(REMEMBERED);
+  private readonly reportedAt = new Float64Array(REMEMBERED).fill(Number.NEGATIVE_INFINITY);
 
   /**
    * @param clock milliseconds, monotonic
-   * @param gateway for which the limit of questions does not hold, signed bits; 0 where there is none
+   * @param gateway its address, signed; the limit of questions does not apply to it. 0 when there is none
    */
   constructor(
     readonly table: NeighbourReader,
-    private readonly line: AskLine,
+    private readonly line: RxWorkerLine,
     private readonly clock: () => number,
     private readonly gateway: number,
   ) {
     this.limit = new AskLimit(clock);
   }
 
-  /** Whether questions are open: then {@link takeAnswers} is to be called now and then. */
+  /** Whether questions are open: {@link receiveAnswers} must then be called now and then. */
   get isAsking(): boolean {
     return this.open.size > 0;
   }
 
-  /** Refuses, besides, when too many questions are open. */
+  /** Also refuses when too many questions are open. */
   resolve(ip: number): number {
     if (this.open.has(ip)) return RESOLVE_UNDER_WAY;
     if (this.open.size === MAX_QUESTIONS) return RESOLVE_REFUSED;
@@ -74,20 +75,20 @@ export class RemoteNeighbours implements NeighbourResolver {
   reconfirm(ip: number): void {
     const place = ip & (REMEMBERED - 1);
     const now = this.clock();
-    if (this.namedAddress[place] === ip && now - this.namedAt[place] < RECONFIRM_MS) return;
-    // Should the ring be full, the next packet names it again.
+    if (this.reportedAddress[place] === ip && now - this.reportedAt[place] < RECONFIRM_MS) return;
+    // If the ring is full, the next packet reports the neighbour again.
     if (!this.line.asks.send(ip, ASK_RECONFIRM)) return;
-    this.namedAddress[place] = ip;
-    this.namedAt[place] = now;
+    this.reportedAddress[place] = ip;
+    this.reportedAt[place] = now;
     this.line.notify();
   }
 
   /** Tells {@link events} what the Rx worker has answered. */
-  takeAnswers(): void {
-    this.line.answers.takeAll(this.onAnswer);
+  receiveAnswers(): void {
+    this.line.answers.receiveAll(this.onAnswer);
   }
 
-  /** Made once: answers are looked for at each poll while a question is open. */
+  /** Made once, because answers are looked for at each poll while a question is open. */
   private readonly onAnswer = (ip: number, outcome: number): void => {
     if (!this.open.delete(ip)) return;
     if (outcome === ANSWER_RESOLVED) this.events?.resolved(ip);

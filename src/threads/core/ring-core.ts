@@ -1,24 +1,27 @@
 /**
- * Case II of the design, as one core sees it: packets come by its `rx_queue` and go by its `tx_queue`; another thread has
- * the device. Neighbours are read in shared memory.
+ * The core of a port with kernel-bypass threads (Case II of the design): packets come by its `rx_queue` and go by its
+ * `tx_queue`, and another thread has the device. The neighbour table is read in shared memory.
  */
 import type { MemoryViews } from '../../../drivers/memory/index.js';
+import type { IdlePolicy } from '../../../drivers/poll-loop.js';
 import { type BufferGeometry, BufferPool } from '../../../rings/buffer-pool.js';
 import type { SpscRing } from '../../../rings/spsc-ring.js';
-import type { IdlePolicy, Layer } from '../../config.js';
+import type { Layer } from '../../config.js';
 import { L2, type L2Counters, type LayerCounters } from '../../counters.js';
 import { BaseCore } from '../../link/base-core.js';
 import { Egress } from '../../link/egress.js';
-import { Host } from '../../link/host.js';
-import type { BufferHome, FrameSink, WakeSource } from '../../link/lower-layer.js';
+import { Host, macBytes } from '../../link/host.js';
+import type { BufferReturn } from '../../link/lower-layer.js';
 import { BURST } from '../../link/tx-burst.js';
 import { type FlowTuple, Rss, type RssShare } from '../../rss/rss.js';
-import type { Doorbell, DoorbellListener } from '../doorbell.js';
-import type { Interconnect } from '../interconnect.js';
+import type { Doorbell } from '../shared/doorbell.js';
+import { DoorbellWake } from '../shared/doorbell-wake.js';
+import type { Interconnect } from '../shared/interconnect.js';
+import { RingReturn } from '../shared/ring-return.js';
+import { TxQueue } from '../shared/tx-queue.js';
 import { RemoteNeighbours } from './remote-neighbours.js';
-import { RingReturn } from './ring-return.js';
 
-// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+// V8 folds local constants: docs/v8.md, "Local constants".
 const FULL_BURST = BURST;
 const HELD_BY_STACK = L2.held_by_stack;
 
@@ -39,8 +42,8 @@ export interface RingCoreOptions {
   readonly clock?: () => number;
 }
 
-/** A core's buffers: its own, and those it received, which go back to the Rx worker. */
-class CoreBuffers implements BufferHome {
+/** The buffers of a core: its own, and those that it received, which go back to the Rx worker. */
+class CoreBuffers implements BufferReturn {
   constructor(
     readonly own: BufferPool,
     private readonly received: RingReturn,
@@ -57,57 +60,6 @@ class CoreBuffers implements BufferHome {
   }
 }
 
-/** The core's `tx_queue`, as the place where bursts go. */
-class TxQueue implements FrameSink {
-  /** What is sent while the link is down, the thread that has the device drops and counts. */
-  readonly isUp = true;
-
-  constructor(
-    readonly memory: MemoryViews,
-    readonly pool: CoreBuffers,
-    private readonly ring: SpscRing,
-    private readonly sender: Doorbell,
-  ) {}
-
-  txBurst(handles: Uint32Array, lengths: Uint32Array, count: number): number {
-    const taken = this.ring.enqueueBurst(handles, lengths, 0, count);
-    this.sender.ring();
-    return taken;
-  }
-}
-
-/** Wakes the core when its `rx_queue` fills, a neighbour's address is known, or the link comes or goes. */
-class QueueWake implements WakeSource {
-  readonly pollOnly = false;
-  onWake: (() => void) | null = null;
-
-  constructor(
-    private readonly listener: DoorbellListener,
-    private readonly interconnect: Interconnect,
-    private readonly rings: readonly SpscRing[],
-  ) {
-    listener.onRing = () => this.onWake?.();
-  }
-
-  get isUp(): boolean {
-    return this.interconnect.isLinkUp;
-  }
-
-  enableRxInterrupt(): boolean {
-    if (!this.listener.arm()) return false;
-    for (const ring of this.rings) {
-      if (ring.count === 0) continue;
-      this.listener.disarm();
-      return false;
-    }
-    return true;
-  }
-
-  disableRxInterrupt(): void {
-    this.listener.disarm();
-  }
-}
-
 export class RingCore extends BaseCore {
   protected readonly egress: Egress;
   private readonly host: Host;
@@ -120,7 +72,7 @@ export class RingCore extends BaseCore {
   private readonly txQueue: SpscRing;
   private readonly ownBuffers: number;
   private readonly sender: Doorbell;
-  /** Takes a burst from the `rx_queue`. A closure, not a method: V8 knows its arrays when it compiles it. */
+  /** Takes a burst from the `rx_queue`. A closure: docs/v8.md, "Bursts as closures". */
   private readonly receive: () => void;
   private readonly handles = new Uint32Array(BURST);
   private readonly lengths = new Uint32Array(BURST);
@@ -137,8 +89,14 @@ export class RingCore extends BaseCore {
     const txQueue = interconnect.ring(index, 'txQueue');
     const sink = new TxQueue(memory, buffers, txQueue, sender);
     const rxQueue = interconnect.ring(index, 'rxQueue');
-    const queues = [rxQueue, interconnect.ring(index, 'answers')];
-    const wakeSource = new QueueWake(interconnect.coreListener(index), interconnect, queues);
+    const answers = interconnect.ring(index, 'answers');
+    const link = {
+      get isUp() {
+        return interconnect.isLinkUp;
+      },
+    };
+    const hasWork = (): boolean => rxQueue.count > 0 || answers.count > 0;
+    const wakeSource = new DoorbellWake(link, interconnect.coreListener(index), hasWork);
     super({ ...options, clock, sink, pool: own, reserve: 0, wakeSource, count: plan.cores });
     this.own = own;
     this.received = received;
@@ -153,7 +111,7 @@ export class RingCore extends BaseCore {
       interconnect.setAsked();
       rxDoorbell.ring();
     };
-    const line = { ...interconnect.mail(index), notify };
+    const line = { ...interconnect.neighbourChannels(index), notify };
     this.host = new Host({ ...options, mac: interconnect.macWords() });
     this.neighbours = new RemoteNeighbours(interconnect.neighbourReader(), line, clock, this.host.gateway);
     this.egress = new Egress(sink, this.host, this.neighbours, this.tx, counters);
@@ -164,17 +122,16 @@ export class RingCore extends BaseCore {
     return this.rss.coreForFlow(flow);
   }
 
-  /** As the Rx worker has put it into the headroom. */
+  /** The Rx worker has put the hash into the headroom of the buffer. */
   hashOf(handle: number): number {
     return this.memory.u32[this.own.offsetOf(handle) >>> 2] | 0;
   }
 
   get mac(): Uint8Array {
-    const { buffer, byteOffset } = this.host.mac;
-    return Uint8Array.from(new Uint8Array(buffer, byteOffset, 6));
+    return macBytes(this.host.mac);
   }
 
-  /** What this core has counted. What it received is counted by the Rx worker. */
+  /** What this core has counted. The Rx worker counts what the core received. */
   counters(): LayerCounters {
     this.publish();
     return { ...this.l2.snapshot(), loop_polls: this.polls };
@@ -185,18 +142,19 @@ export class RingCore extends BaseCore {
   }
 
   /**
-   * What came, without what waits here or went back, and what was taken of the own, without what was sent. The indexes of
-   * the rings, which run freely through 32 bits, are all the counts that it takes: no packet is counted for it.
+   * Received packets without those that wait here or went back, and own buffers that were taken without those that were
+   * sent. All of that follows from the indexes of the rings, which run freely through 32 bits: nothing is counted per
+   * packet.
    */
   protected override heldByStack(): number {
     const { rxQueue, received, own, txFree, txQueue, waiting, tx, egress } = this;
-    const ownAway = this.ownBuffers - own.available;
+    const ownTaken = this.ownBuffers - own.available;
     const came = rxQueue.consumed - waiting.count - received.produced;
     const sent = txQueue.produced + tx.pending + egress.parked;
-    return (came + ownAway + txFree.consumed - sent) | 0;
+    return (came + ownTaken + txFree.consumed - sent) | 0;
   }
 
-  /** Buffers of its own that are free. Packets that it received are not among them. */
+  /** Free buffers of its own; received packets are not among them. */
   get freeBuffers(): number {
     return this.own.available;
   }
@@ -209,7 +167,7 @@ export class RingCore extends BaseCore {
     const { received, neighbours, rxQueue, waiting } = this;
     return () => {
       received.flush();
-      if (neighbours.isAsking) this.takeAnswers();
+      if (neighbours.isAsking) this.receiveAnswers();
       if (rxQueue.looksEmpty) return;
       const tail = waiting.makeRoom();
       waiting.tail = tail + rxQueue.dequeueBurst(waiting.handles, waiting.lengths, FULL_BURST, tail);
@@ -223,7 +181,7 @@ export class RingCore extends BaseCore {
 
   override close(): void {
     super.close();
-    // No room in the tx_queue, and nobody who would try again.
+    // The tx_queue has no room for these frames, and nothing would try again.
     this.tx.discard();
     this.received.flush();
   }
@@ -231,22 +189,22 @@ export class RingCore extends BaseCore {
   protected reclaim(): void {
     const count = this.txFree.dequeueBurst(this.handles, this.lengths, BURST);
     for (let i = 0; i < count; i++) this.own.put(this.handles[i]);
-    // They may have been sent, and a thread that sleeps sees no reason to bring them home.
+    // The device may have sent some, but the Tx worker has no reason to reclaim them while it sleeps.
     if (count === 0) this.sender.ring();
   }
 
-  /** All that is due here is what the Rx worker has answered; it tells by the doorbell. */
+  /** All that can be due here are answers of the Rx worker, which rings the doorbell for them. */
   protected timers(): void {
     this.received.flush();
-    if (this.neighbours.isAsking) this.takeAnswers();
+    if (this.neighbours.isAsking) this.receiveAnswers();
   }
 
   protected timersDue(): number {
     return Number.POSITIVE_INFINITY;
   }
 
-  private takeAnswers(): void {
-    this.neighbours.takeAnswers();
+  private receiveAnswers(): void {
+    this.neighbours.receiveAnswers();
     this.tx.flush();
   }
 }

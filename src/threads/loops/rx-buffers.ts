@@ -1,126 +1,128 @@
 /**
- * The Rx worker's buffers while others have them: who has each, how many each has, and how they come home. Each core gives
- * back what it has released by a ring of its own; what was sent comes back from the Tx side.
+ * The Rx worker's buffers while other threads have them: which core has each buffer, how many each core has, and how
+ * they come back. Each core gives back what it released over a ring of its own; what was sent comes back from the Tx
+ * loop.
  */
 import type { BufferPool } from '../../../rings/buffer-pool.js';
 import type { SpscRing } from '../../../rings/spsc-ring.js';
 import { BURST } from '../../link/tx-burst.js';
-import type { Doorbell } from '../doorbell.js';
-import type { Interconnect } from '../interconnect.js';
+import type { Doorbell } from '../shared/doorbell.js';
+import type { Interconnect } from '../shared/interconnect.js';
 
-/** Polls until buffers are brought home that are not missed yet, and of how many cores at a time. */
-const POLLS_TO_HOME = 8;
-const CORES_TO_HOME = 8;
-/** Nobody: the buffer is in the pool, the receive ring, or being worked on. */
-const NOBODY = 0;
+/** Polls between two rounds that collect buffers before the pool needs them, and the most cores of such a round. */
+const POLLS_PER_ROUND = 8;
+const CORES_PER_ROUND = 8;
+/** No core: the buffer is in the pool, in the receive ring, or being worked on. */
+const NO_CORE = 0;
 
 export class RxBuffers {
-  /** Below it buffers are collected from all cores at once. */
+  /** When fewer buffers are free, {@link collect} is due. */
   readonly lowWater: number;
-  /** Who has each buffer: 1 + core, or NOBODY. Open to the loop that spreads packets. */
+  /** Which core has each buffer: 1 + its number, or NO_CORE. {@link CoreQueues} writes it. */
   readonly holder: Uint8Array;
-  /** How many of them each core has or is having sent, its `rx_queue` and what it gave back lately included. */
+  /** How many buffers each core has: in its `rx_queue`, in its stack, being sent, or given back and not collected. */
   readonly held: Int32Array;
-  /** Where they come back: from each core, and with a Tx worker from that. */
+  /** Cores whose stack has failed. The last entry is for the Tx worker and stays 0. */
+  readonly isGone: Uint8Array;
+  /** The rings by which buffers come back: one per core, and with a Tx worker one from there. */
   private readonly returns: SpscRing[];
   private readonly hasTxWorker: boolean;
   private readonly txDoorbell: Doorbell;
-  /** Cores whose stack has failed, and 0 for the Tx worker. */
-  readonly isGone: Uint8Array;
   private readonly freed = new Uint32Array(BURST);
   private readonly freedLengths = new Uint32Array(BURST);
   private nextToCollect = 0;
-  private pollsToHome = POLLS_TO_HOME;
+  private pollsToRound = POLLS_PER_ROUND;
 
   constructor(
-    private readonly pool: BufferPool,
+    readonly pool: BufferPool,
     interconnect: Interconnect,
   ) {
     const { cores, rxBuffers, deviceRing } = interconnect.plan;
     this.hasTxWorker = interconnect.hasTxWorker;
     this.returns = interconnect.rings('rxFree');
-    if (this.hasTxWorker) this.returns.push(interconnect.rxHome());
+    if (this.hasTxWorker) this.returns.push(interconnect.rxReturn());
     this.txDoorbell = interconnect.txDoorbell();
     this.isGone = new Uint8Array(this.returns.length);
     this.holder = new Uint8Array(rxBuffers);
     this.held = new Int32Array(cores);
-    // Half of what is not in the receive ring: while all goes well, they come home before.
+    // Half of what is not in the receive ring. Normally tick() collects buffers before the pool falls so low.
     this.lowWater = Math.max(2 * BURST, (rxBuffers - deviceRing) >> 1);
   }
 
-  /** A buffer that came back. */
-  home(handle: number): void {
+  /** Takes a buffer back into the pool. */
+  takeBack(handle: number): void {
     const holder = this.holder[handle];
-    if (holder !== NOBODY) {
+    if (holder !== NO_CORE) {
       this.held[holder - 1]--;
-      this.holder[handle] = NOBODY;
+      this.holder[handle] = NO_CORE;
     }
     this.pool.put(handle);
   }
 
-  /** Takes the buffers that were given back, from one core after the other, until there are enough. */
+  /** Collects the buffers that were given back, from one ring after the other, until enough are free. */
   collect(): void {
     const { returns, pool } = this;
     for (let tried = 0; tried < returns.length; tried++) {
-      this.collectFrom(this.next());
+      this.drain(this.next());
       if (pool.available >= 2 * this.lowWater) return;
     }
-    // Some may have been sent, and a thread that sleeps sees no reason to bring them home.
+    // The device may have sent some, but a Tx worker that sleeps has no reason to reclaim them.
     if (pool.available < this.lowWater) this.txDoorbell.ring();
   }
 
   /**
-   * To be called at each poll: now and then takes what was sent and what some cores have given back, long before it is
-   * needed. The fewer buffers go round, the more of them are in the cache.
+   * To be called at each poll. Every eighth time it collects what was sent and what some cores have given back, long
+   * before the pool needs it: the fewer buffers are in use, the more of them are in the cache.
    */
   tick(): void {
-    if (--this.pollsToHome > 0) return;
-    this.pollsToHome = POLLS_TO_HOME;
-    for (let left = Math.min(CORES_TO_HOME, this.returns.length); left > 0; left--) {
-      const from = this.next();
-      if (!this.returns[from].looksEmpty) this.collectFrom(from);
+    if (--this.pollsToRound > 0) return;
+    this.pollsToRound = POLLS_PER_ROUND;
+    for (let left = Math.min(CORES_PER_ROUND, this.returns.length); left > 0; left--) {
+      const ring = this.next();
+      if (!this.returns[ring].looksEmpty) this.drain(ring);
     }
-    this.collectFromSender();
+    this.drainTxWorker();
   }
 
-  /** Takes what `core` has released, and what was sent. */
-  collectOf(core: number): void {
-    this.collectFrom(core);
-    this.collectFromSender();
+  /** Collects what `core` has given back, and what was sent. */
+  collectFrom(core: number): void {
+    this.drain(core);
+    this.drainTxWorker();
   }
 
   /**
-   * What `core`, which is gone, had comes home.
-   * @param inFlight for each buffer, whether the Tx side has it: those come home by themselves
+   * The stack of `core` has failed: takes back the buffers that the core had.
+   * @param inFlight for each buffer, whether the Tx loop has it (1): such a buffer comes back by itself
    */
   retire(core: number, inFlight: Uint8Array): void {
     this.isGone[core] = 1;
-    // What it had sent before that, and is not in flight any more, is in the ring already, and must not come home twice.
-    this.collectFromSender();
+    // A buffer of the core that was sent and is not in flight any more is in the ring already. It must not come back
+    // twice.
+    this.drainTxWorker();
     for (let handle = 0; handle < this.holder.length; handle++) {
-      if (this.holder[handle] === core + 1 && inFlight[handle] === 0) this.home(handle);
+      if (this.holder[handle] === core + 1 && inFlight[handle] === 0) this.takeBack(handle);
     }
   }
 
-  /** Whose turn it is. */
+  /** The ring whose turn it is. */
   private next(): number {
-    const from = this.nextToCollect;
-    this.nextToCollect = from + 1 === this.returns.length ? 0 : from + 1;
-    return from;
+    const ring = this.nextToCollect;
+    this.nextToCollect = ring + 1 === this.returns.length ? 0 : ring + 1;
+    return ring;
   }
 
-  private collectFrom(from: number): void {
-    if (this.isGone[from] !== 0) return;
+  private drain(ring: number): void {
+    if (this.isGone[ring] !== 0) return;
     const { freed, freedLengths } = this;
-    const ring = this.returns[from];
+    const from = this.returns[ring];
     for (let count = BURST; count === BURST; ) {
-      count = ring.dequeueBurst(freed, freedLengths, BURST);
-      for (let i = 0; i < count; i++) this.home(freed[i]);
+      count = from.dequeueBurst(freed, freedLengths, BURST);
+      for (let i = 0; i < count; i++) this.takeBack(freed[i]);
     }
   }
 
-  /** What was sent comes home by the Tx worker's ring, where there is one. */
-  private collectFromSender(): void {
-    if (this.hasTxWorker) this.collectFrom(this.held.length);
+  /** What the Tx worker has sent comes back by the last ring. */
+  private drainTxWorker(): void {
+    if (this.hasTxWorker) this.drain(this.held.length);
   }
 }

@@ -1,68 +1,71 @@
 /**
- * The seed's `tx_main_loop`: takes what the cores have put into their `tx_queue`s, one core after the other and a bounded
- * burst of each, and sends it in bursts as long as there is something. What was sent goes back to where it belongs.
+ * The seed's `tx_main_loop`: takes packets from the `tx_queue`s of the cores, one core after the other and at most one
+ * burst of each per round, and sends them. Buffers that were sent go back to the thread that they belong to.
  *
- * A core that floods gets its burst a turn, as every other: its own queue fills, nobody else's.
+ * A core that sends without end gets its burst per round, as every other core: its own queue fills, and no other.
  */
 import { type BufferPool, NO_BUFFER } from '../../../rings/buffer-pool.js';
 import { SpscFanIn } from '../../../rings/spsc-fan-in.js';
 import type { SpscRing } from '../../../rings/spsc-ring.js';
 import { L2, type L2Counters } from '../../counters.js';
-import { RingReturn } from '../core/ring-return.js';
-import type { Interconnect } from '../interconnect.js';
-import { MAX_CORE_BURST } from '../plan.js';
+import { MAX_CORE_BURST } from '../shared/buffer-plan.js';
+import type { Interconnect } from '../shared/interconnect.js';
+import { RingReturn } from '../shared/ring-return.js';
 
-/** A device, or the transmit queue of one that another thread has. */
+/** A device, or the transmit queue of a device that another thread has. */
 export interface TxDevice {
   readonly isUp: boolean;
-  /** Where buffers are that the device has sent; emptied here. */
+  /** Where the device puts the buffers that it has sent. This loop empties it. */
   readonly sent: BufferPool;
   txBurst(handles: Uint32Array, lengths: Uint32Array, count: number): number;
   reclaimTx(): void;
 }
 
-/** Where buffers go that the Rx worker has received: its own pool, or the ring to it. */
-export interface RxHome {
+/** Where the buffers of the Rx worker go back to: its own pool, or the ring to it. */
+export interface RxReturn {
   put(handle: number): void;
   flush(): void;
 }
 
-/** Frames that are collected before the device gets them: room for one core's longest turn. */
+/** Frames that are collected before the device gets them: room for the longest burst of one core. */
 const BATCH = MAX_CORE_BURST;
 
-// V8 folds a module's own constants, but loads an imported one from its cell, and checks it, at each use.
+// V8 folds local constants: docs/v8.md, "Local constants".
 const NONE_LEFT = NO_BUFFER;
 
 export class TxMainLoop {
-  /** Sends what there is, each queue having had its turn once at most. Returns how many frames the device took. */
+  /** One round: sends what is queued, at most one burst of each queue. Returns how many frames the device took. */
   readonly poll: () => number;
+  private readonly queues: SpscFanIn;
+  /** The queue whose turn is next. */
+  private turn = 0;
+  /** Frames that the device has not taken yet: the first {@link pending} ones. */
   private readonly handles = new Uint32Array(BATCH);
   private readonly lengths = new Uint32Array(BATCH);
-  /** Frames that the device has not taken yet, from index 0 on. */
   private pending = 0;
   /** Buffers that the device has. */
   private out = 0;
-  private readonly queues: SpscFanIn;
-  private readonly txFrees: RingReturn[];
+  /** For each buffer of the Rx worker: 1 from the tx_queue on until it is sent. */
+  private readonly inFlight: Uint8Array;
   private readonly rxBuffers: number;
   private readonly txShift: number;
-  /** The next queue in turn. */
-  private turn = 0;
-  /** Of each buffer of the Rx worker: 1 from the tx_queue on until it is sent. */
-  private readonly inFlight: Uint8Array;
-  /** Whether some core is to get buffers of its own back. */
-  private coresDue = false;
+  /**
+   * The rings by which the cores get their own buffers back, and whether something was put into one since the last
+   * flush.
+   */
+  private readonly txFrees: RingReturn[];
+  private isCoreDue = false;
   private readonly values: Float64Array;
 
   /**
-   * @param queues the cores' tx_queues, and the Rx worker's
-   * @param coreBurst most packets of a queue a turn, at most {@link MAX_CORE_BURST}
+   * @param queues the tx_queues of the cores, and that of the Rx worker
+   * @param coreBurst most packets of a queue per round, at most {@link MAX_CORE_BURST}
    */
   constructor(
     private readonly device: TxDevice,
     interconnect: Interconnect,
     queues: readonly SpscRing[],
-    private readonly rxHome: RxHome,
+    private readonly rxReturn: RxReturn,
     private readonly coreBurst: number,
     counters: L2Counters,
   ) {
@@ -76,7 +79,7 @@ export class TxMainLoop {
     this.poll = this.makePoll();
   }
 
-  /** Whether the device has buffers that it may be done with soon, of which nothing tells. */
+  /** Whether the device has buffers. It may be done with them soon, and no interrupt tells of that. */
   get isSending(): boolean {
     return this.out > 0 && this.device.isUp;
   }
@@ -90,66 +93,37 @@ export class TxMainLoop {
 
   /**
    * The stack of `core` has failed: what is still in its queue is dropped and counted.
-   * @returns for each of the Rx worker's buffers, whether it is still to be sent: 1. It comes home by itself.
+   * @returns for each buffer of the Rx worker, whether it is still to be sent (1). Such a buffer comes back by itself.
    */
   retire(core: number): Uint8Array {
     this.discard(core, L2.tx_lost_core_gone);
-    this.flushHomes();
+    this.flushReturns();
     return this.inFlight.slice();
   }
 
-  /** The end, after that of the cores: sends what they have queued; what the device does not take is dropped and counted. */
+  /**
+   * The end, after the end of the cores: sends what they have queued. What the device does not take is dropped and
+   * counted.
+   */
   drain(): void {
     const { queues } = this;
     let left = this.pending;
     for (let i = 0; i < queues.length; i++) left += queues.count(i);
-    // No more than that: the Rx worker may be answering ARP all the while.
+    // No more than what is queued now, because the Rx worker may go on answering ARP.
     for (let taken = 1; left > 0 && taken > 0; left -= taken) taken = this.poll();
     for (let i = 0; i < queues.length; i++) this.discard(i, L2.tx_lost_link_down);
     this.values[L2.tx_lost_link_down] += this.pending;
     for (let i = 0; i < this.pending; i++) this.giveBack(this.handles[i]);
     this.pending = 0;
-    this.flushHomes();
+    this.flushReturns();
   }
 
-  private discard(queue: number, reason: number): void {
-    const handles = new Uint32Array(BATCH);
-    const lengths = new Uint32Array(BATCH);
-    for (let count = BATCH; count === BATCH; ) {
-      count = this.queues.dequeueBurst(queue, handles, lengths, BATCH);
-      this.values[reason] += count;
-      for (let i = 0; i < count; i++) this.giveBack(handles[i]);
-    }
-  }
-
-  /** Hands the device the frames that wait; drops them when the link is down. */
-  private send(): number {
-    const { device, handles, lengths, pending } = this;
-    const taken = device.txBurst(handles, lengths, pending);
-    const left = pending - taken;
-    this.pending = left;
-    this.out += taken;
-    this.values[L2.tx_handed] += taken;
-    if (left === 0) return taken;
-    if (!device.isUp) {
-      // Kept, they would be sent when the link comes back, perhaps minutes late.
-      for (let i = taken; i < pending; i++) this.giveBack(handles[i]);
-      this.flushHomes();
-      this.values[L2.tx_lost_link_down] += left;
-      this.pending = 0;
-    } else if (taken > 0) {
-      handles.copyWithin(0, taken, pending);
-      lengths.copyWithin(0, taken, pending);
-    }
-    return taken;
-  }
-
-  /** Closures, not methods: V8 knows their arrays and their device when it compiles them. */
+  /** Closures: docs/v8.md, "Bursts as closures". */
   private makePoll(): () => number {
-    const { device, queues, handles, lengths, coreBurst, inFlight, rxBuffers, rxHome } = this;
+    const { device, queues, handles, lengths, coreBurst, inFlight, rxBuffers, rxReturn } = this;
     const { sent } = device;
 
-    /** Takes each queue's turn, as long as there is room for a burst. */
+    /** Takes a burst of each queue, as long as there is room for a burst. */
     const gather = (): void => {
       let { turn, pending } = this;
       for (let left = queues.length; left > 0 && pending + coreBurst <= BATCH; left--) {
@@ -166,35 +140,67 @@ export class TxMainLoop {
       this.pending = pending;
     };
 
-    /** Gives back what the device has sent. */
-    const bringHome = (): void => {
+    /** Gives back the buffers that the device has sent. */
+    const returnSent = (): void => {
       if (sent.available === 0) return;
       this.out -= sent.available;
       for (let handle = sent.get(); handle !== NONE_LEFT; handle = sent.get()) {
         if (handle < rxBuffers) {
           inFlight[handle] = 0;
-          rxHome.put(handle);
+          rxReturn.put(handle);
         } else {
           this.giveToCore(handle);
         }
       }
-      this.flushHomes();
+      this.flushReturns();
     };
 
     return () => {
       gather();
-      // Each time, not when the device runs out of room: what was sent still counts as its core's, and a core has a share.
+      // At each poll, even if the device has room: a buffer that was sent still counts against the share of its core.
       device.reclaimTx();
       const taken = this.pending === 0 ? 0 : this.send();
-      bringHome();
+      returnSent();
       return taken;
     };
+  }
+
+  /** Hands the collected frames to the device. Drops what the device does not take if the link is down. */
+  private send(): number {
+    const { device, handles, lengths, pending } = this;
+    const taken = device.txBurst(handles, lengths, pending);
+    const left = pending - taken;
+    this.pending = left;
+    this.out += taken;
+    this.values[L2.tx_handed] += taken;
+    if (left === 0) return taken;
+    if (!device.isUp) {
+      // Otherwise they would be sent when the link comes back, perhaps minutes late.
+      for (let i = taken; i < pending; i++) this.giveBack(handles[i]);
+      this.flushReturns();
+      this.values[L2.tx_lost_link_down] += left;
+      this.pending = 0;
+    } else if (taken > 0) {
+      handles.copyWithin(0, taken, pending);
+      lengths.copyWithin(0, taken, pending);
+    }
+    return taken;
+  }
+
+  private discard(queue: number, reason: number): void {
+    const handles = new Uint32Array(BATCH);
+    const lengths = new Uint32Array(BATCH);
+    for (let count = BATCH; count === BATCH; ) {
+      count = this.queues.dequeueBurst(queue, handles, lengths, BATCH);
+      this.values[reason] += count;
+      for (let i = 0; i < count; i++) this.giveBack(handles[i]);
+    }
   }
 
   private giveBack(handle: number): void {
     if (handle < this.rxBuffers) {
       this.inFlight[handle] = 0;
-      this.rxHome.put(handle);
+      this.rxReturn.put(handle);
     } else {
       this.giveToCore(handle);
     }
@@ -202,13 +208,13 @@ export class TxMainLoop {
 
   private giveToCore(handle: number): void {
     this.txFrees[(handle - this.rxBuffers) >>> this.txShift].put(handle);
-    this.coresDue = true;
+    this.isCoreDue = true;
   }
 
-  private flushHomes(): void {
-    this.rxHome.flush();
-    if (!this.coresDue) return;
-    this.coresDue = false;
+  private flushReturns(): void {
+    this.rxReturn.flush();
+    if (!this.isCoreDue) return;
+    this.isCoreDue = false;
     for (let core = 0; core < this.txFrees.length; core++) this.txFrees[core].flush();
   }
 }

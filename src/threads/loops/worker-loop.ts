@@ -1,25 +1,23 @@
 /**
- * The receiving and the sending loop of the threads that have the device, made to run like a stack on a core: the same
- * polling, sleeping and waking up.
+ * Makes the work of a kernel-bypass thread run like a stack on a core: the same polling, sleeping and waking up.
  */
-import type { IdlePolicy } from '../../config.js';
+import type { IdlePolicy } from '../../../drivers/poll-loop.js';
 import { L2, type L2Counters } from '../../counters.js';
 import type { WaitForPacketsOptions } from '../../link/core.js';
 import type { WakeSource } from '../../link/lower-layer.js';
 import type { Runnable } from '../../link/run-loop.js';
 import { Sleeper } from '../../link/sleep.js';
-import type { DoorbellListener } from '../doorbell.js';
 
-/** What a thread does. */
+/** What a kernel-bypass thread does. */
 export interface Work {
-  /** One turn. Returns how many frames were moved. */
+  /** One round. Returns how many frames were moved. */
   poll(): number;
-  /** Does what is due, if it has timers. */
+  /** Does what is due at `nowMs`, if the work has timers. */
   tick(nowMs: number): void;
   /** When {@link tick} has something to do next; Infinity when it has not. */
   nextDeadline(): number;
-  /** Called before a sleep. */
-  rest(): void;
+  /** Called before the thread sleeps. */
+  beforeSleep(): void;
 }
 
 /** Polls between two looks at the clock. */
@@ -58,7 +56,7 @@ export class WorkerLoop implements Runnable {
   }
 
   waitForPackets({ timeoutMs, signal }: WaitForPacketsOptions = {}): Promise<number> {
-    this.work.rest();
+    this.work.beforeSleep();
     return this.sleeper.sleep(timeoutMs, signal);
   }
 
@@ -71,49 +69,6 @@ export class WorkerLoop implements Runnable {
     this.counters.values[L2.loop_idle_ms] += idleMs;
   }
 
-  /** Nothing is kept back: each poll sends what it has. */
+  /** Does nothing: each poll sends what it has. */
   flush(): void {}
-}
-
-/** What wakes such a thread: the device, and the cores by its doorbell. */
-export class DeviceOrDoorbell implements WakeSource {
-  onWake: (() => void) | null = null;
-
-  /**
-   * @param device the part of a device that wakes
-   * @param hasWork whether a core wants something
-   */
-  constructor(
-    private readonly device: WakeSource,
-    private readonly listener: DoorbellListener,
-    private readonly hasWork: () => boolean,
-  ) {
-    const wake = (): void => this.onWake?.();
-    device.onWake = wake;
-    listener.onRing = wake;
-  }
-
-  get isUp(): boolean {
-    return this.device.isUp;
-  }
-
-  get pollOnly(): boolean {
-    return this.device.pollOnly;
-  }
-
-  enableRxInterrupt(): boolean {
-    // First both requests, then the look: what comes after the look is told of.
-    if (!this.listener.arm()) return false;
-    if (this.device.enableRxInterrupt()) {
-      if (!this.hasWork()) return true;
-      this.device.disableRxInterrupt();
-    }
-    this.listener.disarm();
-    return false;
-  }
-
-  disableRxInterrupt(): void {
-    this.device.disableRxInterrupt();
-    this.listener.disarm();
-  }
 }

@@ -1,7 +1,7 @@
 /**
- * A network stack to begin with: answers pings, and UDP datagrams to one port, in the buffers that they came in.
+ * A network stack to start from: it answers pings, and UDP datagrams to one port, in the buffers that they came in.
  *
- * Node runs this file as it is from version 22.18 on; write no enums, namespaces or parameter properties then.
+ * Node 22.18 and newer runs this file without a build, as long as it has no enums, namespaces and parameter properties.
  */
 import type { Core, PacketBuffer, Stack, StackOptions } from 'tspmd';
 import {
@@ -25,7 +25,7 @@ import {
   udpSourcePort,
 } from 'tspmd/wire';
 
-/** The stack gets IP packets that are for it; tspmd deals with Ethernet and ARP. */
+/** The stack gets IP packets that are addressed to it. tspmd handles Ethernet and ARP. */
 export const layer = 'ip';
 
 class EchoStack implements Stack {
@@ -40,30 +40,30 @@ class EchoStack implements Stack {
     this.port = port;
   }
 
-  /** Called as often as possible. Does what there is to do, and returns how many packets that were. */
+  /** Called again and again. Handles all waiting packets, and returns how many there were. */
   poll(): number {
     const { core } = this;
     const count = core.getRxCount();
     for (let i = 0; i < count; i++) {
       const packet = core.getBufferRx();
       if (packet === null) break;
-      // A packet that was sent belongs to the driver. Every other one must be given back.
+      // A packet that was sent belongs to the driver. All other packets must be released.
       if (!this.answer(packet) || !core.addBufferToRing(packet)) core.release(packet);
     }
     return count;
   }
 
-  /** Shown when the stack ends. */
+  /** The counters that `tspmd run` prints at the end. */
   report(): Record<string, number> {
     return { pings: this.pings, datagrams: this.datagrams, others: this.others };
   }
 
-  /** Turns a request into its answer, in place. False when the packet gets none. */
+  /** Turns a request into its answer, in place. Returns false when the packet gets no answer. */
   private answer(packet: PacketBuffer): boolean {
     const { memory } = this.core;
     const ip = packet.offset;
     const isWhole = isIpv4HeaderIntact(memory, ip, ipv4HeaderLength(memory.u8, ip)) && !isIpv4Fragment(memory.u8, ip);
-    // IP options would have to be answered, too: leave such packets alone.
+    // Packets with IP options are not answered: the options would have to be handled, too.
     if (!isWhole || ipv4HeaderLength(memory.u8, ip) !== IPV4_HEADER_BYTES || !this.answerPayload(packet)) {
       this.others++;
       return false;
@@ -86,7 +86,7 @@ class EchoStack implements Stack {
         return true;
       case IP_PROTOCOL_UDP:
         if (!isUdpIntact(memory, packet.offset, payload, length)) return false;
-        // From our own port an answer would be answered again, without end.
+        // A datagram from the same port is not answered: two such stacks would answer each other for ever.
         if (udpDestinationPort(u8, payload) !== this.port || udpSourcePort(u8, payload) === this.port) return false;
         swapUdpPorts(u8, payload);
         this.datagrams++;

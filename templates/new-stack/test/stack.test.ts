@@ -1,4 +1,4 @@
-/** The stack on a fake device: the layer below it is the real one, the network is played by the test. */
+/** Tests the stack on a fake device. The layer below the stack is the real one; the test plays the network. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openFakePort } from 'tspmd/testing';
@@ -10,7 +10,7 @@ const PEERS = wire.parseIpv4('10.0.0.2');
 const IP = wire.IPV4_HEADER_BYTES;
 const PAYLOAD = Uint8Array.of(1, 2, 3, 4, 5);
 
-/** An IP packet from the peer to us, without what its payload's header says. */
+/** Makes an IP packet from the peer to us. The header of its payload is still empty. */
 function packet(protocol: number, headerBytes: number): wire.WireMemory {
   const memory = wire.wireMemory(new Uint8Array(IP + headerBytes + PAYLOAD.length));
   wire.writeIpv4Header(memory, 0, memory.u8.length, protocol, PEERS, OURS);

@@ -1,7 +1,7 @@
 /**
- * A vhost-user frontend that sends anything, over a real socket with real descriptors: framing, requests in any order,
- * wrong sizes, too many or wrong descriptors, rings that are used while all of that changes, files with names that could forge a
- * line, and floods of what is refused.
+ * A vhost-user frontend that sends anything, over a real socket with real descriptors: framing, requests in any order, wrong
+ * sizes, too many descriptors, descriptors of every kind, blocking or not, rings that are used while all of that changes, files
+ * with names that could forge a line, and floods of what is refused.
  */
 import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,6 +16,7 @@ import {
   MessageSocket,
   memfd,
   type Reactor,
+  setNonBlocking,
   signalEventfd,
 } from '../../../drivers/libc/index.js';
 import { LineLimiter } from '../../../drivers/log/line-limiter.js';
@@ -25,11 +26,13 @@ import * as p from '../../../drivers/transports/vhost-user/protocol.js';
 import { QueuePair } from '../../../drivers/transports/vhost-user/queue-pair.js';
 import { VhostUserSession } from '../../../drivers/transports/vhost-user/session.js';
 import { MAX_BURST, PacketBurst } from '../../../drivers/virtio/device/packet-burst.js';
-import { SignalPacer } from '../../../drivers/virtio/device/signal-pacer.js';
 import { HOSTILE_NAME } from '../../support/bess/refused-messages.js';
+import { BIG_BYTES, DescriptorKinds } from '../../support/libc/descriptor-kinds.js';
 import { counterOf, fillCounter, makeBlocking } from '../../support/libc/hostile-eventfd.js';
 import { openFds } from '../../support/resources.js';
+import { DescriptorGuard } from '../descriptor-guard.js';
 import type { Input } from '../input.js';
+import { ManualReactor } from '../manual-reactor.js';
 import { check, type FuzzTarget } from '../target.js';
 
 const R = p.VhostUserRequest;
@@ -42,24 +45,14 @@ const FEATURES = [0x5_7000_8000n, 0x1_4000_0000n, 0x1_7000_8000n, 0x1_7000_8008n
 /** Words of an exception that nobody meant to throw. */
 const MISTAKE = /undefined|NaN|Cannot |is not a function|is not iter|Invalid|out of bounds|out of range|Maximum/;
 const NO_FDS: number[] = [];
+/** Too big for the window that peers share. */
+const BIG_REGION = { guestAddress: 0n, size: BigInt(BIG_BYTES), userAddress: USER_BASE, mmapOffset: 0n };
+const BIG_TABLE = p.encodeMemoryTable([BIG_REGION]);
 /** No line is longer, whatever a peer calls its files. */
 const MAX_LINE = 400;
 /** What the peer of one port may have in the log in ten seconds, which no case lasts: 20 lines of each of five kinds. */
 const MAX_LOG = 5 * 20 * MAX_LINE;
 const MAX_FLOOD = 256;
-
-/** What the session needs of a reactor: the target itself says when something is ready. */
-class ManualReactor {
-  readonly handlers = new Map<number, () => void>();
-
-  watch(fd: number, _events: number, handler: () => void): void {
-    this.handlers.set(fd, handler);
-  }
-
-  unwatch(fd: number): void {
-    this.handlers.delete(fd);
-  }
-}
 
 export const vhostUser: FuzzTarget = {
   name: 'vhost-user',
@@ -79,9 +72,14 @@ export const vhostUser: FuzzTarget = {
     const events = [eventfd(), eventfd()];
     const hostile = emptyMemfd(HOSTILE_NAME);
     const others = [openSync('/dev/null', 'r+'), openSync(folder, 'r'), openSync('/proc/self/stat', 'r')];
-    const kinds = [memoryFd, events[0]!, events[1]!, small, ...others, listener, hostile];
+    const more = new DescriptorKinds();
+    const kinds = [memoryFd, events[0]!, events[1]!, small, ...others, listener, hostile, ...more.all];
+    const big = more.byKind['without pages']!;
+    const guard = new DescriptorGuard();
     const atFirst = openFds();
     const burst = new PacketBurst(window);
+    /** Files that the case before has made blocking. */
+    const changedFlags: number[] = [];
     const indices = Uint8Array.from({ length: MAX_BURST }, (_, i) => i);
     const header = Buffer.from(new ArrayBuffer(p.HEADER_BYTES));
     const replies = Buffer.from(new ArrayBuffer(1 << 16));
@@ -94,7 +92,9 @@ export const vhostUser: FuzzTarget = {
         case R.SET_PROTOCOL_FEATURES:
           return p.encodeU64(input.bool() ? 0x1_2019n : input.u64());
         case R.SET_MEM_TABLE: {
-          const regions = Array.from({ length: 1 + (input.u8() >>> 6) }, (_, i) => ({
+          const shape = input.u8();
+          if ((shape & 63) === 63) return p.encodeMemoryTable([BIG_REGION]);
+          const regions = Array.from({ length: 1 + (shape >>> 6) }, (_, i) => ({
             guestAddress: BigInt(i * MEMORY_BYTES),
             size: BigInt(MEMORY_BYTES - 4096 * input.below(4)),
             userAddress: USER_BASE + BigInt(i * MEMORY_BYTES),
@@ -139,7 +139,8 @@ export const vhostUser: FuzzTarget = {
       if (odd > 0xe0) return Array.from({ length: odd & 15 }, () => input.pick(kinds));
       if (request === R.SET_MEM_TABLE) {
         const count = payload.length >= 4 ? Math.min(payload.readUInt32LE(0), 8) : 0;
-        return Array.from({ length: count }, () => ((odd & 7) === 7 ? input.pick(kinds) : memoryFd));
+        const file = payload.equals(BIG_TABLE) ? big : memoryFd;
+        return Array.from({ length: count }, () => ((odd & 7) === 7 ? input.pick(kinds) : file));
       }
       const wantsFd = request === R.SET_VRING_KICK || request === R.SET_VRING_CALL || request === R.SET_VRING_ERR;
       if (!wantsFd || payload.length !== 8 || payload[1] !== 0) return NO_FDS;
@@ -155,11 +156,15 @@ export const vhostUser: FuzzTarget = {
     const run = (input: Input): void => {
       guest.fill(0);
       for (const event of events) counterOf(event);
+      for (const changed of changedFlags.splice(0)) setNonBlocking(changed, 'a file');
       let carriesFds = false;
-      const reactor = new ManualReactor();
+      const reactor = new ManualReactor(guard);
       const client = new MessageSocket(connectUnix(path), 'fuzz');
       const fd = acceptUnix(listener, path)!;
-      const pairs = [new QueuePair('0'), new QueuePair('1')].slice(0, 1 + (input.u8() & 1));
+      guard.begin(fd);
+      const shape = input.u8();
+      const pairs = [new QueuePair('0'), new QueuePair('1')].slice(0, 1 + (shape & 1));
+      const sealedOnly = (shape & 0xc0) === 0xc0;
       let closed: string | null = null;
       let notices = 0;
       let logged = 0;
@@ -170,7 +175,8 @@ export const vhostUser: FuzzTarget = {
         { clock: () => 0 },
       );
       let previous = 0;
-      const common = { name: 'port', windows, pairs, files: 'any' as const, signals: new SignalPacer() };
+      const files = sealedOnly ? ('sealed' as const) : ('any' as const);
+      const common = { name: 'port', windows, pairs, files, signals: guard.signals(), closer: guard.closer };
       const options = { ...common, reactor: reactor as unknown as Reactor };
       const session = new VhostUserSession(fd, options, {
         onKick: () => {},
@@ -186,7 +192,7 @@ export const vhostUser: FuzzTarget = {
       });
 
       /** Lets the backend read what waits. Level-triggered: it is told again for as long as there is something. */
-      const deliver = (): void => reactor.handlers.get(fd)?.();
+      const deliver = (): void => reactor.ready(fd);
       const send = (bytes: Uint8Array, fds: readonly number[]): void => {
         carriesFds ||= fds.length > 0;
         try {
@@ -282,6 +288,12 @@ export const vhostUser: FuzzTarget = {
               // Whoever shares an eventfd may do that to it: a signal or a look at it must not wait.
               if ((how & 0x40) !== 0) fillCounter(event);
               if ((how & 0x80) !== 0) makeBlocking(event);
+              // Or to any other file that it has sent.
+              if ((how & 0x20) !== 0) {
+                const other = kinds[(how >>> 1) & 15]!;
+                makeBlocking(other);
+                changedFlags.push(other);
+              }
               // Somebody kicks, once the backend listens.
               signalEventfd(event);
               for (const [other, handler] of [...reactor.handlers]) if (other !== fd) handler();
@@ -311,6 +323,7 @@ export const vhostUser: FuzzTarget = {
         session.dispose();
         client.close();
       }
+      guard.end();
       check(reactor.handlers.size === 0, 'something is still watched');
       if (carriesFds) {
         const open = openFds();
@@ -324,6 +337,8 @@ export const vhostUser: FuzzTarget = {
       close: () => {
         for (const fd of [memoryFd, small, hostile, listener, ...events]) closeFile(fd);
         for (const fd of others) closeSync(fd);
+        guard.close();
+        more.close();
         rmSync(folder, { recursive: true });
       },
     };

@@ -1,19 +1,26 @@
 /** A host for the tests of the language: its modules only write down what is done with them. */
 import {
-  BESS_ERROR,
   BessScriptError,
   bindArguments,
   type CallArguments,
-  HostError,
   type HostObject,
   NativeFunction,
-  PyDict,
   repr,
   runScript,
   type ScriptHost,
   toPlain,
   type Value,
 } from '../../../bess/lang/index.js';
+
+/** An error with a code, as a switch throws it. */
+class HostError extends Error {
+  constructor(
+    message: string,
+    readonly code: string,
+  ) {
+    super(message);
+  }
+}
 
 /** A module that knows its name. */
 class RecordedModule implements HostObject {
@@ -56,11 +63,7 @@ export class RecordingHost implements ScriptHost {
     readonly variables: Readonly<Record<string, string>> = {},
     readonly files = new Set<string>(),
   ) {
-    const bess: HostObject = {
-      typeName: 'BESS',
-      getAttribute: (name) => (name === 'Error' ? BESS_ERROR : undefined),
-    };
-    this.globals = new Map<string, Value>([['bess', bess]]);
+    this.globals = new Map<string, Value>();
     for (const name of ['M', 'Source', 'Sink']) {
       this.globals.set(name, new NativeFunction(name, (args) => this.create(name, `m${this.anonymous++}`, args)));
     }
@@ -106,8 +109,7 @@ export class RecordingHost implements ScriptHost {
   }
 
   private create(className: string, name: string, args: CallArguments): RecordedModule {
-    const given = new PyDict();
-    for (const [key, value] of args.keyword) given.set(key, value);
+    const given = new Map<Value, Value>(args.keyword);
     const positional = args.positional.map((value) => repr(value));
     const shown = [...positional, ...(given.size > 0 ? [repr(given)] : [])].join(', ');
     this.log.push(`${name}::${className}(${shown})`);
@@ -136,7 +138,7 @@ export function loggedBy(source: string, variables: Record<string, string> = {})
 
 /** The repr of an expression's value. */
 export function reprOf(expression: string): string {
-  return printedBy(`print(repr((\n${expression}\n)), end='')`).join('\n');
+  return printedBy(`print('%r' % ((\n${expression}\n),))`).join('\n');
 }
 
 /** The error of a script, which must have one. */

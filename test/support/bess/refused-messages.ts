@@ -13,7 +13,8 @@ const MAX_IN_FLIGHT = 64;
 /** Of 249 bytes, the most that memfd_create takes. */
 export const HOSTILE_NAME = '\nport vm2: forged\u001b[2J\u009b31m\r\u202e\u2028'.padEnd(236, 'x');
 
-function message(request: number, flags: number, payload: Buffer): Buffer {
+/** A whole message, in memory that V8 does not move. */
+export function vhostUserMessage(request: number, flags: number, payload: Buffer): Buffer {
   // Not of the pool: the kernel is given its address.
   const bytes = Buffer.from(new ArrayBuffer(p.HEADER_BYTES + payload.length));
   p.encodeHeader(bytes, { request, flags: flags | p.PROTOCOL_VERSION, size: payload.length });
@@ -29,12 +30,12 @@ export class RefusedMessages {
   private readonly socket: MessageSocket;
   private readonly file = emptyMemfd(HOSTILE_NAME);
   private readonly replies = Buffer.from(new ArrayBuffer(MAX_IN_FLIGHT * REPLY_BYTES));
-  private readonly refusedOne = message(R.SET_VRING_KICK, p.FLAG_NEED_REPLY, p.encodeVringFd(0, true));
+  private readonly refusedOne = vhostUserMessage(R.SET_VRING_KICK, p.FLAG_NEED_REPLY, p.encodeVringFd(0, true));
 
   /** Connects to the socket of a port. */
   constructor(path: string) {
     this.socket = new MessageSocket(connectUnix(path), path);
-    this.socket.send(message(R.SET_PROTOCOL_FEATURES, 0, p.encodeU64(p.PROTOCOL_F_REPLY_ACK)));
+    this.socket.send(vhostUserMessage(R.SET_PROTOCOL_FEATURES, 0, p.encodeU64(p.PROTOCOL_F_REPLY_ACK)));
   }
 
   /** Sends what may be under way, and takes the answers that are there. Throws where the switch has hung up. */

@@ -4,8 +4,8 @@
  */
 import { createInterface } from 'node:readline';
 import type { VirtioNetDevice } from '../../../drivers/virtio/virtio-net-device.js';
-import { loadApp } from '../../../src/apps/index.js';
 import { init, runStack } from '../../../src/index.js';
+import { loadApp } from '../../../src/load-app.js';
 import { openDevice } from '../../../src/open-device.js';
 import { createStack } from '../../../src/stack.js';
 

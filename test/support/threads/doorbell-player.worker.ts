@@ -4,7 +4,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { SpscRing } from '../../../rings/spsc-ring.js';
-import { Doorbell, DoorbellListener } from '../../../src/threads/doorbell.js';
+import { Doorbell, DoorbellListener } from '../../../src/threads/shared/doorbell.js';
 
 export interface Player {
   readonly buffer: SharedArrayBuffer;

@@ -236,8 +236,12 @@ export function resources(): { threads: number; fds: number; mappings: number } 
 
 /** Waits until no more is taken than that. */
 export async function untilFreed(before: ReturnType<typeof resources>): Promise<void> {
-  await until(`no more than ${JSON.stringify(before)} is taken`, () => {
-    const now = resources();
+  let now = before;
+  const isFreed = (): boolean => {
+    now = resources();
     return now.threads <= before.threads && now.fds <= before.fds && now.mappings <= before.mappings;
+  };
+  await until(`no more than ${JSON.stringify(before)} is taken`, isFreed).catch((error: Error) => {
+    throw new Error(`${error.message}: ${JSON.stringify(now)}`);
   });
 }

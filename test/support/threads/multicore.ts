@@ -15,11 +15,11 @@ import { IndirectionTable } from '../../../src/rss/indirection-table.js';
 import { Rss, type RssShare } from '../../../src/rss/rss.js';
 import { FakeDevice, type FakeDeviceOptions } from '../../../src/testing/fake-device.js';
 import { RingCore } from '../../../src/threads/core/ring-core.js';
-import { RingReturn } from '../../../src/threads/core/ring-return.js';
-import { Interconnect } from '../../../src/threads/interconnect.js';
-import { RxSide } from '../../../src/threads/loops/rx-side.js';
+import { RxWork } from '../../../src/threads/loops/rx-work.js';
 import { TxMainLoop } from '../../../src/threads/loops/tx-main-loop.js';
-import { planBuffers } from '../../../src/threads/plan.js';
+import { planBuffers } from '../../../src/threads/shared/buffer-plan.js';
+import { Interconnect } from '../../../src/threads/shared/interconnect.js';
+import { RingReturn } from '../../../src/threads/shared/ring-return.js';
 import { OUR_IP } from '../link/frames.js';
 
 export interface MulticoreOptions extends Partial<TspmdConfig> {
@@ -41,7 +41,7 @@ export class Multicore {
   readonly interconnect: Interconnect;
   readonly indirection: IndirectionTable;
   readonly rss: Rss;
-  readonly rx: RxSide;
+  readonly rx: RxWork;
   /** The sending loop, in whichever thread it would be. */
   readonly tx: TxMainLoop;
   readonly cores: RingCore[];
@@ -55,7 +55,7 @@ export class Multicore {
   readonly gone = new Set<number>();
   /** With 2 KB: what the Tx worker has answered, which has not reached the Rx worker yet. */
   readonly retired: { core: number; inFlight: Uint8Array }[] = [];
-  private readonly home: RingReturn | null;
+  private readonly rxReturn: RingReturn | null;
 
   constructor(options: MulticoreOptions = {}) {
     const { mode = '1kb', stackCores = 2, mock = {}, makeDevice, ...config } = options;
@@ -80,14 +80,14 @@ export class Multicore {
     };
     const { device, interconnect } = this;
     this.rss = Rss.attach(device.memory, rss);
-    this.rx = new RxSide(device, interconnect, start, (line) => this.warnings.push(line), clock);
+    this.rx = new RxWork(device, interconnect, start, (line) => this.warnings.push(line), clock);
     if (this.rx.tx !== null) {
       this.tx = this.rx.tx;
-      this.home = null;
+      this.rxReturn = null;
     } else {
       const queues = [...interconnect.rings('txQueue'), interconnect.rxWorkersTxQueue()];
-      this.home = new RingReturn(interconnect.rxHome());
-      this.tx = new TxMainLoop(device, interconnect, queues, this.home, resolved.coreBurst, this.txCounters);
+      this.rxReturn = new RingReturn(interconnect.rxReturn());
+      this.tx = new TxMainLoop(device, interconnect, queues, this.rxReturn, resolved.coreBurst, this.txCounters);
     }
     interconnect.isLinkUp = true;
     this.cores = this.coreCounters.map((counters, index) => {
@@ -140,12 +140,12 @@ export class Multicore {
     if (others.length > 0) this.indirection.moveFrom(core, others);
     const inFlight = this.tx.retire(core);
     this.retired.push({ core, inFlight });
-    if (this.home === null) this.deliverRetired();
+    if (this.rxReturn === null) this.deliverRetired();
   }
 
   /** The Tx worker's answer reaches the Rx worker. */
   deliverRetired(): void {
-    for (const { core, inFlight } of this.retired.splice(0)) this.rx.rx.retire(core, inFlight);
+    for (const { core, inFlight } of this.retired.splice(0)) this.rx.rx.queues.retire(core, inFlight);
   }
 
   /** What all have counted, in sum. */
@@ -168,13 +168,12 @@ export class Multicore {
     const rx = this.rx as unknown as { arpBurst: object };
     add('ARP burst', inBurst(rx.arpBurst));
     add('ARP queue', inRing(interconnect.rxWorkersTxQueue()));
-    add('rxHome', inRing(interconnect.rxHome()));
+    add('rxReturn', inRing(interconnect.rxReturn()));
     const tx = this.tx as unknown as { handles: Uint32Array; pending: number; txFrees: RingReturn[] };
     add('Tx pending', tx.handles.subarray(0, tx.pending));
-    if (this.home !== null) add('Tx home', inReturn(this.home));
-    const { rxQueues } = this.rx.rx as unknown as { rxQueues: SpscFanOut };
+    if (this.rxReturn !== null) add('Tx return', inReturn(this.rxReturn));
     for (const { index } of this.cores) {
-      add(`core ${index}: rx_queue to come`, staged(rxQueues, index));
+      add(`core ${index}: rx_queue to come`, staged(this.rx.rx.queues.rings, index));
       add(`core ${index}: tx_queue`, inRing(interconnect.ring(index, 'txQueue')));
       add(`core ${index}: txFree`, inRing(interconnect.ring(index, 'txFree')));
       add(`core ${index}: txFree to come`, inReturn(tx.txFrees[index]!));

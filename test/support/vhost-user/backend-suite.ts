@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
-import { connectUnix, Reactor } from '../../../drivers/libc/index.js';
+import { connectUnix, FileCloser, Reactor } from '../../../drivers/libc/index.js';
 import { WindowAllocator } from '../../../drivers/memory/index.js';
 import { VhostUserBackend, type VhostUserBackendOptions } from '../../../drivers/transports/vhost-user/backend.js';
 import type { QueuePair } from '../../../drivers/transports/vhost-user/queue-pair.js';
@@ -20,6 +20,8 @@ export class BackendSuite {
   folder = '';
   path = '';
   reactor!: Reactor;
+  /** What it was given is closed when a test has ended. */
+  readonly closer = new FileCloser();
   windows!: WindowAllocator;
   backend!: VhostUserBackend;
   /** The backend's first. */
@@ -48,15 +50,16 @@ export class BackendSuite {
       this.notices = [];
       this.open = [];
     });
-    afterEach(() => {
+    afterEach(async () => {
       for (const each of this.open) each.close();
+      await until('all descriptors to be closed', () => this.closer.pending === 0);
       rmSync(this.folder, { recursive: true });
     });
   }
 
   listen(options: Partial<VhostUserBackendOptions> = {}): void {
     const { path, reactor, windows } = this;
-    const backend = new VhostUserBackend({ path, reactor, windows, ...options });
+    const backend = new VhostUserBackend({ path, reactor, windows, closer: this.closer, ...options });
     backend.onLink = (state, reason) => this.links.push(`${state} ${reason.slice(backend.name.length + 2)}`);
     backend.onNotice = (line) => this.notices.push(line.slice(backend.name.length + 2));
     this.open.push(backend);

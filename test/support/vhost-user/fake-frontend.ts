@@ -1,7 +1,7 @@
 /** A vhost-user frontend for tests: says whatever it is told to, in any order, and drives rings with the slow model. */
-import { closeFile, eventfd, memfd, type Reactor, signalEventfd } from '../../../drivers/libc/index.js';
+import { closeFile, closeInPlace, eventfd, memfd, type Reactor, signalEventfd } from '../../../drivers/libc/index.js';
 import { HUGEPAGE_BYTES, MemoryWindow } from '../../../drivers/memory/index.js';
-import { VhostUserChannel } from '../../../drivers/transports/vhost-user/channel.js';
+import { type ChannelHandlers, VhostUserChannel } from '../../../drivers/transports/vhost-user/channel.js';
 import * as p from '../../../drivers/transports/vhost-user/protocol.js';
 import type { RingOptions } from '../../../drivers/virtio/device/ring.js';
 import { type DriverModel, GUEST_BASE } from '../virtio/driver-model.js';
@@ -28,14 +28,15 @@ export class FakeFrontend {
     this.window.mapFile(0, HUGEPAGE_BYTES, this.memoryFd, 0, 'frontend memory');
     const Driver = options.packed ? PackedDriver : SplitDriver;
     this.drivers = [new Driver(options, this.window, 0), new Driver(options, this.window, 1)];
-    this.channel = new VhostUserChannel(reactor, fd, 'frontend', {
+    const handlers: ChannelHandlers = {
       onMessage: ({ request, flags, payload }) => {
         this.awaited.shift()?.({ request, flags, payload: Buffer.from(payload) });
       },
       onClose: (reason) => {
         this.hungUp = reason;
       },
-    });
+    };
+    this.channel = new VhostUserChannel(reactor, fd, 'frontend', handlers, closeInPlace);
   }
 
   /** The rings of a frontend without packed ones. */

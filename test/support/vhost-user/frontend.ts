@@ -1,5 +1,6 @@
 /** A vhost-user frontend and its scripted backend on a socket of the test's own; nothing of them outlives a test. */
 import { afterEach, beforeEach, expect, vi } from 'vitest';
+import { closeInPlace } from '../../../drivers/libc/index.js';
 import { PacketMemory } from '../../../drivers/memory/index.js';
 import { VhostUserFrontend } from '../../../drivers/transports/vhost-user/frontend.js';
 import { allocateSplitQueue } from '../../../drivers/virtio/driver/split-queue.js';
@@ -53,7 +54,7 @@ export function useFrontend(): Fixture {
     t.told = [];
     t.directory = temporaryDirectory();
     t.backend = new ScriptedBackend(`${t.directory.path}/s`);
-    t.frontend = new VhostUserFrontend(t.backend.path);
+    t.frontend = new VhostUserFrontend(t.backend.path, { closer: closeInPlace });
     t.memory = PacketMemory.create(1, 'never');
     t.layouts = [allocateSplitQueue(t.memory, 8), allocateSplitQueue(t.memory, 16)];
   });

@@ -2,8 +2,12 @@
  * A vhost-user backend that follows a script: it listens on a real socket, answers as it is told, and keeps what it was
  * sent. It serves no queue; the test does that with the kick and call descriptors, if at all.
  */
-import { abi, acceptUnix, closeFile, listenUnix, Reactor } from '../../../drivers/libc/index.js';
-import { type Message, VhostUserChannel } from '../../../drivers/transports/vhost-user/channel.js';
+import { abi, acceptUnix, closeFile, closeInPlace, listenUnix, Reactor } from '../../../drivers/libc/index.js';
+import {
+  type ChannelHandlers,
+  type Message,
+  VhostUserChannel,
+} from '../../../drivers/transports/vhost-user/channel.js';
 import * as p from '../../../drivers/transports/vhost-user/protocol.js';
 
 const R = p.VhostUserRequest;
@@ -49,12 +53,13 @@ export class ScriptedBackend {
     this.connections++;
     this.replyAck = false;
     this.status = 0n;
-    const channel: VhostUserChannel = new VhostUserChannel(this.reactor, fd, 'backend', {
+    const handlers: ChannelHandlers = {
       onMessage: (message) => this.onMessage(channel, message),
       onClose: () => {
         if (this.channel === channel) this.channel = null;
       },
-    });
+    };
+    const channel: VhostUserChannel = new VhostUserChannel(this.reactor, fd, 'backend', handlers, closeInPlace);
     this.channel = channel;
   }
 

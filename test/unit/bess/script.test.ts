@@ -142,7 +142,7 @@ describe('os.unlink of a socket', () => {
     const server = await listen(join(directory, '1.sock'));
     symlinkSync(directory, join(directory, 'other'));
     const path = join(directory, 'other', '1.sock');
-    expect(await errorOf(`import os\ntry:\n    os.remove('${path}')\nexcept OSError as e:\n    raise e`)).toMatch(
+    expect(await errorOf(`import os\nif True:\n    os.remove('${path}')`)).toMatch(
       /^FILE:5:5: OSError: the socket \S+other\/1\.sock is in use by this process: .* \(EBUSY\)$/,
     );
     expect(await errorOf(`PMDPort(vdev='eth_vhost2,iface=${path}')`)).toMatch(
@@ -226,13 +226,8 @@ bess.connect_modules(i.name, s.name, ogate=0, igate=0)
 i.attach_task(wid=0)
 bess.attach_task('i', wid=0)
 bess.resume_all()
-try:
-    i.connect(o)
-except bess.Error as error:
-    print(error)
 `);
     expect(wiring(bess)).toEqual(['i:0 -> 0:s']);
-    expect(lines[0]).toContain('Connection i:0->0:o failed');
   });
 
   it.each([
@@ -273,7 +268,9 @@ except bess.Error as error:
     ['i::PortInc(port=a)\ni.attach_task(wid=1)', 'worker:1 does not exist'],
     ['s::Sink()\ns.attach_task(wid=0)', 'module s (Sink) has no task 0; it has none (ENOENT)'],
     ["bess.connect_modules('x', 'y')", "No module 'x' found (ENOENT)"],
-    ['s::Sink()\ns.add(entries=[])', 'add'],
+    ['s::Sink()\ns.add(entries=[])', "'Sink' has no attribute 'add'; it has: attach_task, connect, mclass, name"],
+    ['bess.reset_all()', "'BESS' has no attribute 'reset_all'; it has: add_tc, add_worker, attach_task, "],
+    ['i::PortInc(port=a)\ni -> Sink()\ni.connect(Sink())', 'FILE:5:1: Connection i:0->0:sink1 failed'],
   ])('%j is an error in one line', async (text, expected) => {
     const message = await errorOf(text);
     expect(message).toContain(expected);

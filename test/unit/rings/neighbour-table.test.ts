@@ -56,6 +56,29 @@ describe('NeighbourTable', () => {
     expect([...frame]).toEqual([0xaaaa, 0xaaaa, 0xaaaa]);
   });
 
+  it('confirms the MAC that it has, and ages, by one word: no reader finds the entry busy', () => {
+    const { table, reader, buffer } = tables(1);
+    table.confirm(IP, MAC, 0, 1000);
+    const words = new Int32Array(buffer);
+    const before = words.slice();
+    const at = before.findIndex((word) => (word & 0xffff) === REACHABLE);
+    const changed = (): number[] => [...words.keys()].filter((i) => words[i] !== before[i]).map((i) => i - at);
+    const frame = new Uint16Array(3);
+    reader.lookup(IP, frame);
+    const { foundAt, foundAs } = reader;
+    // Words 6 and 7 are the times, which readers of packets do not look at.
+    table.confirm(IP, MAC, 0, 2000);
+    expect(changed()).toEqual([6, 7]);
+    expect(reader.isUnchanged(foundAt, foundAs)).toBe(true);
+    table.markStale(IP);
+    expect(changed()).toEqual([0, 6, 7]);
+    expect(reader.isUnchanged(foundAt, foundAs)).toBe(false);
+    expect(reader.lookup(IP, frame)).toBe(STALE);
+    table.confirm(IP, Uint16Array.of(1, 2, 3), 0, 3000);
+    expect(changed()).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    expect(reader.isUnchanged(foundAt, foundAs)).toBe(false);
+  });
+
   it('follows a neighbour from REACHABLE to STALE and out, with the times', () => {
     const { table, reader } = tables();
     const frame = new Uint16Array(3);

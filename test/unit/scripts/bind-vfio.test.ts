@@ -65,15 +65,15 @@ const written = (path: string): string => readFileSync(join(fake.root, path), 'u
 
 describe('bind-vfio.sh', () => {
   it.each([
-    [[], /which NIC/],
-    [['--unbind'], /which NIC/],
+    [[], /the address of the NIC is missing/],
+    [['--unbind'], /the address of the NIC is missing/],
     [['eth0'], /'eth0' is neither a PCI address .* nor the interface/],
     [['--frobnicate'], /unknown option/],
-    [['00:04.0', '00:05.0'], /one address at a time/],
+    [['00:04.0', '00:05.0'], /more than one address: '00:04\.0' and '00:05\.0'/],
     [['00:04.0', '--hugepages', 'many'], /--hugepages takes a number, not 'many'/],
     [['00:04.0', '--hugepages'], /--hugepages takes a number/],
-    [['--status', '--hugepages', '8'], /--hugepages goes with binding, not with --status/],
-    [['--unbind', '--status', '00:04.0'], /--unbind and --status are two things/],
+    [['--status', '--hugepages', '8'], /--hugepages cannot be used with --status/],
+    [['--unbind', '--status', '00:04.0'], /--unbind and --status exclude each other/],
   ])('refuses wrong usage with exit code 2: %j', (args, expected) => {
     const { code, err } = run(...args);
     expect(err).toMatch(expected);
@@ -89,7 +89,7 @@ describe('bind-vfio.sh', () => {
 
   it('refuses a NIC without an IOMMU group, unless it is told to', () => {
     fake.add(NIC, { driver: 'virtio-pci', interfaces: ['eth0'] });
-    fails(/no IOMMU group: switch the IOMMU on .*, or say --no-iommu/, NIC);
+    fails(/no IOMMU group: switch the IOMMU on .*, or use --no-iommu/, NIC);
     fake.folder('module/vfio');
     fails(/built without CONFIG_VFIO_NOIOMMU/, NIC, '--no-iommu');
   });
@@ -104,7 +104,7 @@ describe('bind-vfio.sh', () => {
     fake.file('class/net/eth0/flags', '0x1003');
     fails(/the kernel module vfio_iommu_type1 cannot be loaded/, NIC);
     program('ip', 'echo "2: eth0    inet 10.0.0.5/24 brd 10.0.0.255 scope global eth0"');
-    fails(/its interface eth0 is up with the address 10\.0\.0\.5\/24; take it down .*, or say --force/, NIC);
+    fails(/its interface eth0 is up with the address 10\.0\.0\.5\/24; take it down .*, or use --force/, NIC);
     fails(/the kernel module vfio_iommu_type1 cannot be loaded/, NIC, '--force');
     fake.file('class/net/eth0/flags', '0x1002');
     fails(/the kernel module vfio_iommu_type1 cannot be loaded/, NIC);
@@ -114,7 +114,7 @@ describe('bind-vfio.sh', () => {
     fake.add(NIC, { driver: 'virtio-pci', group: '3', interfaces: ['eth0'] });
     fake.file('class/net/eth0/flags', '0x1003');
     fake.link(`class/net/eth0/upper_${upper}`, 'class/net');
-    fails(new RegExp(`its interface eth0 is up under ${upper}; take it down first .*, or say --force`), NIC);
+    fails(new RegExp(`its interface eth0 is up under ${upper}; take it down first .*, or use --force`), NIC);
     fails(/the kernel module vfio_iommu_type1 cannot be loaded/, NIC, '--force');
   });
 
@@ -124,14 +124,14 @@ describe('bind-vfio.sh', () => {
   ])('refuses the NIC on the way to the default gateway: %s', (_, file, line) => {
     fake.add(NIC, { driver: 'virtio-pci', group: '3', interfaces: ['eth0'] });
     writeFileSync(join(directory.path, 'proc/net', file), `${line}\n`);
-    fails(/its interface eth0 is the way to the default gateway/, NIC);
+    fails(/its interface eth0 leads to the default gateway/, NIC);
   });
 
   it('chooses vfio-pci, remembers the old driver, and gives the NIC back when vfio-pci does not take it', () => {
     loadModules();
     fake.add(NIC, { driver: 'virtio-pci', group: '3' });
     // Nothing binds anything here: the NIC stays with its driver, as when a probe fails.
-    fails(/vfio-pci does not take it, so it has its old driver back/, NIC);
+    fails(/vfio-pci does not accept it, so it has its former driver again/, NIC);
     expect(written('bus/pci/drivers/virtio-pci/unbind')).toBe(NIC);
     expect(written('bus/pci/drivers_probe')).toBe(NIC);
     expect(written(`bus/pci/devices/${NIC}/driver_override`)).toBe('');
@@ -158,7 +158,7 @@ describe('bind-vfio.sh', () => {
     fake.add('0000:00:04.2', { driver: 'pcieport', group: '3' });
     fake.add('0000:00:04.3', { group: '3' });
     fake.add('0000:00:04.4', { driver: 'ahci', group: '3' });
-    fails(/group 3 is not viable: 0000:00:04\.1 \(e1000e\), 0000:00:04\.4 \(ahci\) must leave/, NIC);
+    fails(/group 3 is not viable: unbind 0000:00:04\.1 \(e1000e\), 0000:00:04\.4 \(ahci\) from its driver/, NIC);
   });
 
   it('does not unbind what somebody drives, or what is not bound', () => {
@@ -167,13 +167,13 @@ describe('bind-vfio.sh', () => {
     fake.add('0000:00:05.0', { driver: 'vfio-pci', group: '4' });
     mkdirSync(join(directory.path, 'proc/123/fd'), { recursive: true });
     symlinkSync('/dev/vfio/4', join(directory.path, 'proc/123/fd/20'));
-    fails(/process 123 drives it: stop that first/, '--unbind', '0000:00:05.0');
+    fails(/process 123 uses it: stop that process first/, '--unbind', '0000:00:05.0');
   });
 
   it('says when the old driver is not there any more', () => {
     fake.add(NIC, { driver: 'vfio-pci', group: '3' });
     fake.file('../run/tspmd/driver-of/0000:00:04.0', 'gone');
-    fails(/its old driver gone is not there: load it with modprobe/, '--unbind', NIC);
+    fails(/its former driver gone is not loaded: load it with modprobe/, '--unbind', NIC);
   });
 
   it('reserves hugepages, as many as are missing', () => {
@@ -191,7 +191,7 @@ describe('bind-vfio.sh', () => {
     fake.add(NIC, { driver: 'vfio-pci', group: '3' });
     writeFileSync(join(directory.path, 'proc/meminfo'), 'MemTotal: 1000000 kB\nMemAvailable:  204800 kB\n');
     fails(
-      /165 hugepages of 2 MiB, where 64 are reserved, take 202 MiB, and 200 MiB are available: ask for fewer/,
+      /165 hugepages of 2 MiB \(64 are reserved\) need 202 MiB more, and 200 MiB are available: ask for fewer/,
       ...[NIC, '--hugepages', '165'],
     );
     expect(reserved()).toBe('64');

@@ -60,11 +60,11 @@ describe('--netdev', () => {
   });
 
   it.each([
-    ['nosuch:x', 'no such backend'],
-    ['tap', 'no such backend'],
+    ['nosuch:x', 'unknown kind; want KIND:WHERE'],
+    ['tap', 'unknown kind; want KIND:WHERE'],
     ['dgram:5001', "'5001' is not LOCALPORT:REMOTEPORT"],
-    ['dgram:5001:x', "'x' is no port"],
-    ['dgram:5001:70000', "'70000' is no port"],
+    ['dgram:5001:x', "'x' is not a port"],
+    ['dgram:5001:70000', "'70000' is not a port"],
     ['dgram-unix:/tmp/a', "'/tmp/a' is not LOCALPATH:REMOTEPATH"],
     ['hub:0,packed', "'packed' is not option=value"],
   ])('says what is wrong with %s', (spec, message) => {

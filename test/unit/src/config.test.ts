@@ -151,7 +151,10 @@ describe('configuration', () => {
     [{ appOptions: 7 }, 'appOptions: 7 is not an object'],
     [{ appOptions: null }, 'appOptions: null is not an object'],
     [{ mode: '1kb', app: 'echo', appOptions: { f: Math.max } }, 'appOptions: they go to other threads, and'],
-    [{ rss: { key: 'nonsense' } }, "rss: 'nonsense' is no RSS key (want microsoft, symmetric, or 80 hex digits)"],
+    [
+      { rss: { key: 'nonsense' } },
+      "rss: 'nonsense' is not an RSS key (possible are microsoft, symmetric, or 80 hex digits)",
+    ],
     [{ rss: { key: new Uint8Array(39) } }, 'rss: an RSS key of 39 bytes: it must have 40'],
     [{ rss: { symmetric: 1 } }, 'rss: RSS symmetric: 1 is not true or false'],
     [{ rss: 'microsoft' }, 'rss: RSS options are an object { key, symmetric }, found "microsoft"'],
@@ -185,11 +188,11 @@ describe('configuration', () => {
   });
 
   it.each([[undefined], [null], ['vhost-user:/tmp/x.sock'], [7]])(
-    'is no object where it is %j: a ConfigError',
+    'is not an object where it is %j: a ConfigError',
     (config) => {
       const resolve = (): unknown => resolveConfig(config as never);
       expect(resolve).toThrow(ConfigError);
-      expect(resolve).toThrow(/^config: .* is no object \{ device, ip, … \}$/);
+      expect(resolve).toThrow(/^config: .* is not an object \{ device, ip, … \}$/);
     },
   );
 

@@ -123,7 +123,7 @@ describe('a port on a fake device', () => {
 
   it('has a clock that cores in threads cannot have', async () => {
     const threads = init({ device: 'vhost-user:fake', ip: OUR, mode: '1kb', app: 'echo' }, { clock: () => 0 });
-    await expect(threads).rejects.toThrow("clock: a clock of one's own works with mode 'single' alone");
+    await expect(threads).rejects.toThrow("clock: a clock of your own works only with mode 'single'");
   });
 
   it('refuses a wrong configuration as init does', async () => {

@@ -1,16 +1,20 @@
 /** The fuzzer itself, and a short run of each of its targets. `npm run fuzz` has the long ones. */
-import { describe, expect, it } from 'vitest';
-import { readCorpus } from '../../fuzz/corpus.js';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readCorpus, writeCorpus } from '../../fuzz/corpus.js';
 import { Fuzzer } from '../../fuzz/engine.js';
 import { Feedback } from '../../fuzz/feedback.js';
 import { instrument } from '../../fuzz/instrument.js';
 import type { FuzzTarget } from '../../fuzz/target.js';
 import { loadTarget, TARGET_NAMES } from '../../fuzz/targets/index.js';
+import { temporaryDirectory } from '../../support/resources.js';
 
 /** Cases of a short run; fewer where a case takes longer. */
 const CASES = 10_000;
 const FEWER: Readonly<Record<string, number>> = {
   'vhost-user': 1_500,
+  'vhost-user-replies': 3_000,
   'bess-script': 2_000,
   'neighbour-policy': 3_000,
   frames: 5_000,
@@ -36,6 +40,51 @@ describe('the targets', () => {
     },
     120_000,
   );
+});
+
+describe('the corpus', () => {
+  let folder: { path: string; remove: () => void };
+  const file = (): string => join(folder.path, 'some.txt');
+
+  beforeEach(() => {
+    folder = temporaryDirectory();
+  });
+
+  afterEach(() => folder.remove());
+
+  it('has a file for each target and no other', () => {
+    const files = readdirSync(new URL('../../fuzz/corpus/', import.meta.url));
+    expect(files.sort()).toEqual(TARGET_NAMES.map((name) => `${name}.txt`).sort());
+    for (const name of TARGET_NAMES) expect(readCorpus(name)).not.toEqual([]);
+  });
+
+  it('reads what it wrote, each case once, as sorted lines', () => {
+    const cases = [Uint8Array.of(), Uint8Array.of(0, 255), Uint8Array.of(7), Uint8Array.of(7)];
+    writeCorpus('some', cases, folder.path);
+    const text = readFileSync(file(), 'utf8');
+    expect(text).toMatch(/^[0-9a-f]{12} ([0-9a-f]{2})*\n/);
+    expect(text.split('\n').filter(Boolean)).toEqual(text.split('\n').filter(Boolean).sort());
+    const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+    const read = readCorpus('some', folder.path);
+    expect(read.map(hex).sort()).toEqual(['', '00ff', '07']);
+    writeCorpus('some', read, folder.path);
+    expect(readFileSync(file(), 'utf8')).toBe(text);
+  });
+
+  it('takes a file in which two branches were merged, and names a line that is no case', () => {
+    writeCorpus('some', [Uint8Array.of(1), Uint8Array.of(2)], folder.path);
+    const text = readFileSync(file(), 'utf8');
+    writeFileSync(file(), text + text);
+    expect(readCorpus('some', folder.path)).toHaveLength(2);
+    writeFileSync(file(), `${text}<<<<<<< one branch\n`);
+    expect(() => readCorpus('some', folder.path)).toThrow(/some\.txt:3: not a case/);
+    writeFileSync(file(), text.replace(/01$/m, '03'));
+    expect(() => readCorpus('some', folder.path)).toThrow(/not a case/);
+  });
+
+  it('is empty for a target without a file', () => {
+    expect(readCorpus('none', folder.path)).toEqual([]);
+  });
 });
 
 /** Fails for what begins with the bytes 7, 42, 99; looks at one after the other. */

@@ -1,14 +1,7 @@
 /** Statements of `.bess` scripts: each output is what CPython 3.11 prints for the same text. */
 import { describe, expect, it } from 'vitest';
-import { ScriptGrammar } from '../../../../bess/lang/grammar.js';
 import { BessScriptError, runScript } from '../../../../bess/lang/index.js';
 import { errorOf, printedBy, RecordingHost } from '../../../support/bess/lang-host.js';
-
-describe('the grammar', () => {
-  it('passes the checks that are left out at run time', () => {
-    expect(() => new ScriptGrammar(true)).not.toThrow();
-  });
-});
 
 describe('assignment', () => {
   it('unpacks, chains and swaps', () => {
@@ -34,25 +27,22 @@ m = l
 m += (3,)
 m[-1] *= 2
 print(d, l, l is m)
-l.extend([4]); l.insert(0, 'x'); l.remove(2); l.reverse()
-print(l.pop(), l.pop(0), l)
-d.update({'c': 3}, z=4)
-print(d.pop('a'), d.setdefault('q', 0), d.setdefault('c', 0), len(d))`;
-    expect(printedBy(script)).toEqual(["{'b': [7], 'a': 6} [1, 2, 6] True", 'x 4 [6, 1]', '6 0 3 4']);
+l.extend([4]); l.append('x')
+print(l, d.get('q'), len(d))`;
+    expect(printedBy(script)).toEqual(["{'b': [7], 'a': 6} [1, 2, 6] True", "[1, 2, 6, 4, 'x'] None 2"]);
   });
 
   it('knows the augmented operators', () => {
     const script = `
 x = 5
 x -= 1; x //= 2; x **= 3; x %= 5; x <<= 2; x |= 1; x ^= 3; x &= 0xfe; x >>= 1
-z = 7; z /= 2
-print(x, z)`;
-    expect(printedBy(script)).toEqual(['7 3.5']);
+print(x)`;
+    expect(printedBy(script)).toEqual(['7']);
   });
 });
 
 describe('loops and conditions', () => {
-  it('runs for, while, break, continue, elif', () => {
+  it('runs for, break, continue, elif', () => {
     const script = `
 for i in range(10):
     if i == 2: continue
@@ -60,26 +50,31 @@ for i in range(10):
         break
     else:
         pass
-    print(i, end=' ')
-n = 0
-while True:
-    n += 1
-    if n > 3: break
-print(n)
+    print(i)
 for a, (b, c) in [(1, (2, 3))]: print(a, b, c)
 for i, x in enumerate(['a', 'b']): print(i, x)
 for x in 1, 2: print(x)`;
-    expect(printedBy(script)).toEqual(['0 1 3 4 4', '1 2 3', '0 a', '1 b', '1', '2']);
+    expect(printedBy(script)).toEqual(['0', '1', '3', '4', '1 2 3', '0 a', '1 b', '1', '2']);
   });
 
-  it('sees a list that grows in its loop, and goes through an iterator once', () => {
+  it('sees a list that grows in its loop', () => {
     const script = `
 l = [1]
 for x in l:
     if len(l) < 4: l.append(x + 1)
-e = enumerate('ab')
-print(l, list(e), list(e))`;
-    expect(printedBy(script)).toEqual(["[1, 2, 3, 4] [(0, 'a'), (1, 'b')] []"]);
+print(l)`;
+    expect(printedBy(script)).toEqual(['[1, 2, 3, 4]']);
+  });
+
+  it('keeps the names of a comprehension to itself', () => {
+    const script = `
+i = 7; x = [1, 2]
+print([i for i in range(3)], [x for x in x], [[a, b] for a in x for b in range(a)], i, x)
+[only for only in x]
+only`;
+    const host = new RecordingHost();
+    expect(errorOf(script, host).message).toContain("5:1: NameError: name 'only' is not defined");
+    expect(host.printed).toEqual(['[0, 1, 2] [1, 2] [[1, 0], [2, 0], [2, 1]] 7 [1, 2]']);
   });
 });
 
@@ -112,89 +107,13 @@ print(class_ + iff + notx + inn + orr + asx + assertx + isx)`;
   });
 });
 
-describe('functions', () => {
-  it('binds arguments by place, by name and by default', () => {
+describe('calls', () => {
+  it('take arguments by place, by name and from a dict', () => {
     const script = `
-def f(a, b=2, c=3):
-    return a * 100 + b * 10 + c
-print(f(1), f(1, c=5), f(a=4, b=5), f(*[7, 8]), f(**{'a': 9}))
-def nothing(): pass
-def fact(n):
-    if n <= 1: return 1
-    return n * fact(n - 1)
-print(nothing(), fact(10))`;
-    expect(printedBy(script)).toEqual(['123 125 453 783 923', 'None 3628800']);
-  });
-
-  it('has Python scopes: locals, closures, shared defaults, names of comprehensions', () => {
-    const script = `
-x = 5
-def f():
-    x = 1
-    def g(y): return x + y
-    return g(10)
-def k():
-    try:
-        print(x)
-    except UnboundLocalError: print('unbound')
-    x = 2
-def keep(x, l=[]):
-    l.append(x)
-    return l
-k()
-keep(1)
-i = 7
-print(f(), x, keep(2), [i for i in range(3)], i)`;
-    expect(printedBy(script)).toEqual(['unbound', '11 5 [1, 2] [0, 1, 2] 7']);
-  });
-});
-
-describe('exceptions', () => {
-  it('are caught by class, by tuple, by base, and raised again', () => {
-    const script = `
-def attempt(what):
-    try:
-        if what == 0: nope
-        if what == 1: [][0]
-        if what == 2: {}['k']
-        if what == 3: 1 / 0
-        if what == 4: raise ValueError('bad %d' % 3)
-        if what == 5: assert False, 'msg'
-        if what == 6: raise ConfError
-        return 'none'
-    except NameError as e: return 'name ' + str(e)
-    except (KeyError, IndexError) as e: return 'lookup ' + str(e)
-    except ArithmeticError: return 'arithmetic'
-    except Exception as e: return repr(e)
-for what in range(8): print(attempt(what))
-try:
-    try: raise TypeError('t')
-    except TypeError: raise
-except Exception as e: print('again', e)
-try: e
-except NameError: print('e is gone')`;
-    expect(printedBy(script)).toEqual([
-      "name name 'nope' is not defined",
-      'lookup list index 0 is out of range (length 0)',
-      "lookup 'k'",
-      'arithmetic',
-      "ValueError('bad 3')",
-      "AssertionError('msg')",
-      'ConfError()',
-      'none',
-      'again t',
-      'e is gone',
-    ]);
-  });
-
-  it('gives the errors of the host to the script', () => {
-    const script = `
-a::M()
-try: a.add('twice')
-except bess.Error as e: print(e)
-try: a:99 -> a
-except: print('busy')`;
-    expect(printedBy(script)).toEqual(["EEXIST MAC address 'twice' already exists", 'busy']);
+m::M()
+n = m.connect(m, 1, igate=2)
+print(n is m, dict(**{'a': 1}, b=2), list(enumerate(start=3, iterable='a')))`;
+    expect(printedBy(script)).toEqual(["True {'a': 1, 'b': 2} [(3, 'a')]"]);
   });
 });
 
@@ -205,13 +124,10 @@ describe('os', () => {
 import os
 for path in ['/tmp/a.sock', '/tmp/b.sock']:
     print(os.path.exists(path))
-    try: os.unlink(path)
-    except FileNotFoundError: print('none')
-try: os.remove('x')
-except OSError as e: print(e)
+    if os.path.exists(path): os.unlink(path)
 print(os.path.join('/tmp', 'a', '/b', 'c'), os.environ['HOME'], os.environ.get('X', 'd'), os.getenv('X'), 'X' in os.environ)`;
     runScript(script, 'test.bess', host);
-    expect(host.printed).toEqual(['True', 'False', 'none', 'no such file: x', '/b/c /h d None False']);
+    expect(host.printed).toEqual(['True', 'False', '/b/c /h d None False']);
     expect(host.files.size).toBe(0);
   });
 
@@ -223,28 +139,30 @@ print(os.path.join('/tmp', 'a', '/b', 'c'), os.environ['HOME'], os.environ.get('
 describe('print', () => {
   it('gives the host whole lines', () => {
     const script = `
-print('a', 'b', sep='', end='!\\n')
+print('a', 1, None)
 print()
-print('two\\nlines')
-print('open', end='')`;
-    expect(printedBy(script)).toEqual(['ab!', '', 'two', 'lines', 'open']);
+print('two\\nlines')`;
+    expect(printedBy(script)).toEqual(['a 1 None', '', 'two', 'lines']);
   });
 });
 
 describe('limits', () => {
   it.each([
-    ['while True: pass', 'steps'],
-    ['while True:\n try: x\n except: pass', 'steps'],
     ['l = [1]\nfor x in l: l.append(x)', 'steps'],
-    ["s = 'ab'\nwhile 1: s += s", 'characters at most'],
-    ['l = [1]\nwhile 1: l = l + l', 'items at most'],
+    ["s = 'ab'\nfor i in range(99): s += s", 'characters at most'],
+    ['l = [1]\nfor i in range(99): l = l + l', 'items at most'],
     ['x = [0] * 10 ** 12', 'items at most'],
     ["x = 'a' * 10 ** 12", 'characters at most'],
-    ["x = '%99999999d' % 1", 'too large'],
-    ["x = f'{1:99999999}'", 'too large'],
+    ["x = '%99999999d' % 1", 'characters at most'],
+    ["x = f'{1:99999999}'", 'characters at most'],
     ['x = list(range(10 ** 12))', 'items at most'],
     ['for i in range(10 ** 12): pass', 'steps'],
-    ['def f(): return f()\nf()', 'functions call each other'],
+    ['[1 for i in range(10 ** 6) for j in range(10 ** 6)]', 'items at most'],
+    ['d = {}\nfor i in range(10 ** 6): d[i] = 0', 'items at most'],
+    ['1 in range(10 ** 12)', 'items at most'],
+    ["'%999999d' * 9 % (1, 2, 3, 4, 5, 6, 7, 8, 9)", 'characters at most'],
+    ['a = [0] * 10 ** 5\nb = a + []\n[b, 1] in [[a, 2]] * 9', 'too large to compare'],
+    ['a = []\nfor i in range(10 ** 5): a = [a]\nprint(a)', 'nested too deeply'],
     ['a = []\nfor i in range(60): a = [a, a]\nprint(a)', 'characters at most'],
     ['a = []\nb = []\nfor i in range(60):\n a = [a, a]\n b = [b, b]\nprint(a == b)', 'too large to compare'],
     ['a = []\nfor i in range(60): a = [a, a]\nm::M()\nm.add(a)', 'too large'],

@@ -35,6 +35,54 @@ describe('WindowAllocator', () => {
     expect(b.window.u8[b.offset]).toBe(0);
   });
 
+  it('gives a window of its own to the next one, so that address space does not depend on garbage', () => {
+    const windows = new WindowAllocator(2 * MIB);
+    const first = windows.allocate(3 * 1024 * MIB);
+    first.window.u8[first.offset] = 7;
+    windows.release(first);
+    const stale = first.window.u8;
+    for (let i = 0; i < 1000; i++) {
+      const range = windows.allocate((2 + (i % 4)) * 512 * MIB + (i % 3) * MIB);
+      expect(range.window).toBe(first.window);
+      expect(stale[range.offset]).toBe(0);
+      windows.release(range);
+    }
+    const [a, b] = [windows.allocate(4 * MIB), windows.allocate(4 * MIB)];
+    expect(a.window).toBe(first.window);
+    expect(b.window).not.toBe(first.window);
+  });
+
+  it('lets go of what was touched a piece in a turn; nobody gets the range meanwhile', async () => {
+    const windows = new WindowAllocator(2 * MIB);
+    const range = windows.allocate(512 * MIB);
+    for (let at = 0; at < range.size; at += 4096) range.window.u8[range.offset + at] = 1;
+    let isReleased = false;
+    windows.release(range, () => {
+      isReleased = true;
+    });
+    let turns = 0;
+    while (!isReleased) {
+      turns++;
+      expect(range.window.u8[range.offset + range.size - 1]).toBe(0);
+      expect(range.window.u8[range.offset + range.size - 4096]).toBe(1);
+      const other = windows.allocate(4 * MIB);
+      expect(other.window).not.toBe(range.window);
+      windows.release(other);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(turns).toBeGreaterThan(1);
+    expect(range.window.u8[range.offset + range.size - 4096]).toBe(0);
+    expect([1, 2].map(() => windows.allocate(4 * MIB).window)).toContain(range.window);
+  });
+
+  it('takes 256 windows of address space at most', () => {
+    const windows = new WindowAllocator(2 * MIB);
+    const ranges = Array.from({ length: 256 }, () => windows.allocate(4 * MIB));
+    expect(() => windows.allocate(4 * MIB)).toThrow(/all 256 windows of address space are in use/);
+    windows.release(ranges[7]!);
+    expect(windows.allocate(4 * MIB).window).toBe(ranges[7]!.window);
+  });
+
   it('aligns the address of a range', () => {
     const windows = new WindowAllocator(64 * MIB);
     windows.allocate(2 * MIB);

@@ -1,11 +1,21 @@
-/** Memory that a peer could take from under a mapping: sealed where it can be, refused where a port wants that. */
-import { ftruncateSync, mkdtempSync, openSync, rmSync } from 'node:fs';
+/** Which files a peer's memory may be of: files of memory alone, and those that it could shrink only where a port takes them. */
+import { ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { native } from '../../../../drivers/libc/ffi.js';
 import { cString } from '../../../../drivers/libc/files.js';
-import { abi, closeFile, connectUnix, memfd, Reactor, sealAgainstShrinking } from '../../../../drivers/libc/index.js';
+import {
+  abi,
+  closeFile,
+  closeInPlace,
+  connectUnix,
+  eventfd,
+  listenUnix,
+  memfd,
+  memorySeals,
+  Reactor,
+} from '../../../../drivers/libc/index.js';
 import { HUGEPAGE_BYTES, WindowAllocator } from '../../../../drivers/memory/index.js';
 import { VhostUserBackend } from '../../../../drivers/transports/vhost-user/backend.js';
 import { type PeerFiles, PeerMemory } from '../../../../drivers/transports/vhost-user/peer-memory.js';
@@ -20,7 +30,7 @@ let folder: string;
 let open: number[];
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'tspmd-'));
+  folder = mkdtempSync('/dev/shm/tspmd-');
   open = [];
 });
 
@@ -37,6 +47,7 @@ function peerFile(flags: number): number {
   return fd;
 }
 
+/** On tmpfs. */
 function plainFile(): number {
   const fd = openSync(join(folder, 'memory'), 'w+');
   open.push(fd);
@@ -50,8 +61,9 @@ function map(fd: number, files?: PeerFiles): PeerMemory {
 }
 
 describe('a peer’s memory', () => {
-  it('is sealed when it is mapped: the peer cannot shrink it afterwards, and all of it can be touched', () => {
+  it('is taken when its peer has sealed it, and all of it can be touched', () => {
     const fd = peerFile(abi.MFD_ALLOW_SEALING);
+    expect(native.fcntl(fd, abi.F_ADD_SEALS, abi.F_SEAL_SHRINK)).toBe(0);
     const memory = map(fd, 'sealed');
     expect(() => ftruncateSync(fd, 0)).toThrow(expect.objectContaining(EPERM));
     const end = memory.translate(BYTES - 1, 1, 1);
@@ -62,14 +74,50 @@ describe('a peer’s memory', () => {
     memory.close();
   });
 
-  it('is taken unsealed where it cannot be sealed, unless the port wants sealed memory', () => {
-    for (const fd of [peerFile(0), plainFile()]) {
-      expect(sealAgainstShrinking(fd)).toBe(false);
+  it('is taken unsealed, and left so, unless the port wants sealed memory', () => {
+    for (const fd of [peerFile(0), plainFile(), peerFile(abi.MFD_ALLOW_SEALING)]) {
+      const seals = memorySeals(fd);
       map(fd).close();
+      // To seal it would be to wait for a lock that the peer can hold.
+      expect(memorySeals(fd)).toBe(seals);
       expect(() => map(fd, 'sealed')).toThrow(
         'memory region at guest address 0x100000000: its file can shrink, and this port takes sealed memory only',
       );
     }
+  });
+
+  it('is no file of a disk, no device, socket, directory, pipe or eventfd, whatever its name', () => {
+    const disk = mkdtempSync(join(tmpdir(), 'tspmd-'));
+    const path = join(disk, 'memfd:x (deleted)');
+    writeFileSync(path, Buffer.alloc(BYTES));
+    const listener = listenUnix(join(folder, 's'));
+    try {
+      open.push(openSync(path, 'r+'), openSync('/dev/zero', 'r+'), openSync(folder, 'r'), eventfd(), listener);
+      for (const fd of open) {
+        expect(() => map(fd)).toThrow(
+          /its descriptor is not a file of memory: a memfd, or a file of tmpfs or hugetlbfs$/,
+        );
+      }
+    } finally {
+      rmSync(disk, { recursive: true });
+    }
+  });
+
+  it('keeps its files until it is unmapped, and then gives them to the closer', () => {
+    const fd = native.memfdCreate(cString('kept'), abi.MFD_CLOEXEC);
+    ftruncateSync(fd, BYTES);
+    const memory = map(fd);
+    const isMapped = (): boolean => readFileSync('/proc/self/maps', 'utf8').includes('/memfd:kept');
+    const closed: [number, boolean][] = [];
+    const close = (given: number): void => {
+      closed.push([given, isMapped()]);
+      closeFile(given);
+    };
+    memory.adopt([fd], { ...closeInPlace, close });
+    expect(isMapped()).toBe(true);
+    memory.close();
+    memory.close();
+    expect(closed).toEqual([[fd, false]]);
   });
 
   it('is taken when the peer has sealed it, whatever else it has sealed', () => {

@@ -1,5 +1,4 @@
 import { mkdtempSync, openSync, rmSync, truncateSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { closeFile, eventfd, memfd } from '../../../../drivers/libc/index.js';
@@ -126,7 +125,7 @@ describe('PeerMemory', () => {
   });
 
   it('refuses more than a window can hold, with the size', () => {
-    const folder = mkdtempSync(join(tmpdir(), 'tspmd-'));
+    const folder = mkdtempSync('/dev/shm/tspmd-');
     const path = join(folder, 'big');
     const big = openSync(path, 'w+');
     truncateSync(path, 5 * 1024 * MIB);
@@ -139,7 +138,7 @@ describe('PeerMemory', () => {
     const event = eventfd();
     expect(() => map([region()], [event])).toThrow(/not a file of memory/);
     closeFile(event);
-    const folder = mkdtempSync(join(tmpdir(), 'tspmd-'));
+    const folder = mkdtempSync('/dev/shm/tspmd-');
     const path = join(folder, 'readonly');
     closeFile(openSync(path, 'w'));
     truncateSync(path, FILE_BYTES);

@@ -1,10 +1,11 @@
 /** The vhost-user backend: its socket, what it offers, and the peers that come and go. */
 import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
-import { acceptUnix, closeFile, listenUnix } from '../../../../drivers/libc/index.js';
+import { describe, expect, it, vi } from 'vitest';
+import { acceptUnix, type Closer, closeFile, closeInPlace, listenUnix } from '../../../../drivers/libc/index.js';
 import * as p from '../../../../drivers/transports/vhost-user/protocol.js';
 import * as f from '../../../../drivers/virtio/features.js';
+import { openFds } from '../../../support/resources.js';
 import { until } from '../../../support/until.js';
 import { BackendSuite, MODERN } from '../../../support/vhost-user/backend-suite.js';
 import { FakeFrontend } from '../../../support/vhost-user/fake-frontend.js';
@@ -98,6 +99,53 @@ describe('peers', () => {
     suite.backend.close();
     expect(suite.links.at(-1)).toBe('down closed');
     await until('the end', () => second.hungUp !== null);
+  });
+
+  it('are told to be gone when all that they had is closed and unmapped', async () => {
+    suite.listen();
+    const before = openFds();
+    const peer = suite.connect();
+    const mappings = (): number => readFileSync('/proc/self/maps', 'utf8').split('/memfd:frontend').length;
+    const own = mappings();
+    peer.start(MODERN, 0n);
+    await suite.started();
+    expect(mappings()).toBe(own + 1);
+    const found: [number, number][] = [];
+    suite.backend.onLink = () => found.push([openFds(), mappings()]);
+    peer.close();
+    suite.open.splice(suite.open.indexOf(peer), 1);
+    await until('its end', () => found.length > 0);
+    expect(found).toEqual([[before, own]]);
+  });
+
+  it('are gone after a second where their descriptors are not closed; a line says so', async () => {
+    const hanging = { ...closeInPlace, pending: 3, settled: async () => 3 };
+    suite.listen({ closer: hanging });
+    for (let round = 1; round <= 2; round++) {
+      suite.connect().start(MODERN, 0n);
+      await suite.started();
+      suite.frontend.close();
+      suite.open.splice(suite.open.indexOf(suite.frontend), 1);
+      await until('its end', () => suite.notices.length === round);
+    }
+    const line = '3 descriptors that the peer sent or has are not closed: closing them hangs';
+    expect(suite.notices).toEqual([line, line]);
+    expect(suite.links.at(-1)).toBe('down the peer is gone: closed');
+    expect(suite.backend.unclosedDescriptors).toBe(3);
+    const warn = vi.spyOn(process, 'emitWarning').mockReturnValue();
+    await suite.backend.close();
+    expect(warn.mock.calls).toEqual([[`${suite.backend.name}: ${line}`, { code: 'TSPMD_CLOSE_HANGS' }]]);
+    warn.mockRestore();
+  });
+
+  it('are not served while too many descriptors are not closed', async () => {
+    const full: { -readonly [Key in keyof Closer]: Closer[Key] } = { ...closeInPlace, pending: 1024, isFull: true };
+    suite.listen({ closer: full });
+    suite.connect();
+    await until('a notice', () => suite.notices.length > 0);
+    expect(suite.notices).toEqual([expect.stringMatching(/^a peer cannot be served now: 1024 descriptors .* hangs$/)]);
+    full.isFull = false;
+    await until('the peer to be served', () => suite.backend.connected);
   });
 
   it('wait while the process has no descriptor free, and are served when it has', async () => {

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import {
   acceptUnix,
   closeFile,
+  closeInPlace,
   connectUnix,
   eventfd,
   listenUnix,
@@ -12,7 +13,11 @@ import {
   Reactor,
   signalEventfd,
 } from '../../../../drivers/libc/index.js';
-import { type Message, VhostUserChannel } from '../../../../drivers/transports/vhost-user/channel.js';
+import {
+  type ChannelHandlers,
+  type Message,
+  VhostUserChannel,
+} from '../../../../drivers/transports/vhost-user/channel.js';
 import { encodeHeader, HEADER_BYTES } from '../../../../drivers/transports/vhost-user/protocol.js';
 import { openFds } from '../../../support/resources.js';
 import { until } from '../../../support/until.js';
@@ -44,14 +49,15 @@ beforeEach(() => {
   received = [];
   closed = [];
   onMessage = null;
-  near = new VhostUserChannel(reactor, fd, 'near', {
+  const handlers: ChannelHandlers = {
     onMessage: (message) => {
       const { request, flags, payload, fds } = message;
       received.push({ request, flags, payload: payload.toString('hex'), fds: [...fds] });
       onMessage?.(message);
     },
     onClose: (reason) => closed.push(reason),
-  });
+  };
+  near = new VhostUserChannel(reactor, fd, 'near', handlers, closeInPlace);
   descriptorsBefore = openFds();
 });
 

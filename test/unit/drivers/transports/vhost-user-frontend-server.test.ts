@@ -1,7 +1,7 @@
 /** The vhost-user frontend that makes the socket (`,server=1`): it waits for a backend, loses it, waits again. */
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { Reactor } from '../../../../drivers/libc/index.js';
+import { closeInPlace, Reactor } from '../../../../drivers/libc/index.js';
 import { WindowAllocator } from '../../../../drivers/memory/index.js';
 import { VhostUserBackend } from '../../../../drivers/transports/vhost-user/backend.js';
 import {
@@ -40,12 +40,17 @@ afterEach(async () => {
 });
 
 function open(options: VhostUserFrontendOptions = {}): Promise<VirtioNetDevice> {
-  const frontend = new VhostUserFrontend(path, { server: true, onWait: (line) => told.push(line), ...options });
+  const frontend = new VhostUserFrontend(path, {
+    server: true,
+    closer: closeInPlace,
+    onWait: (line) => told.push(line),
+    ...options,
+  });
   return VirtioNetDevice.open(frontend, { queueSize: 8, buffers: 32, hugepages: 'never' });
 }
 
 function connectBackend(): void {
-  backend = new VhostUserBackend({ path, reactor, windows, client: true });
+  backend = new VhostUserBackend({ path, reactor, windows, client: true, closer: closeInPlace });
 }
 
 async function opened(options?: VhostUserFrontendOptions): Promise<VirtioNetDevice> {

@@ -4,7 +4,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { abi, closeFile, listenUnix, Reactor, signalEventfd } from '../../../../drivers/libc/index.js';
+import { abi, closeFile, closeInPlace, listenUnix, Reactor, signalEventfd } from '../../../../drivers/libc/index.js';
 import { MemoryWindow } from '../../../../drivers/memory/index.js';
 import { VhostUserFrontend } from '../../../../drivers/transports/vhost-user/frontend.js';
 import * as p from '../../../../drivers/transports/vhost-user/protocol.js';
@@ -176,7 +176,8 @@ describe('the messages', () => {
 });
 
 describe('a socket that cannot be used', () => {
-  const connectTo = (path: string): Promise<void> => new VhostUserFrontend(path).connect(t.memory, t.events);
+  const connectTo = (path: string): Promise<void> =>
+    new VhostUserFrontend(path, { closer: closeInPlace }).connect(t.memory, t.events);
 
   it('that is absent', async () => {
     const path = `${t.directory.path}/none`;
@@ -213,7 +214,7 @@ describe('a socket that cannot be used', () => {
   it('whose backend takes no more connections', async () => {
     const path = `${t.directory.path}/busy`;
     const listener = listenUnix(path, 0);
-    const waiting = new VhostUserFrontend(path);
+    const waiting = new VhostUserFrontend(path, { closer: closeInPlace });
     const pending = waiting.connect(t.memory, t.events).catch((error: Error) => error.message);
     await expect(connectTo(path)).rejects.toThrow('the backend takes no further connection');
     await waiting.close();

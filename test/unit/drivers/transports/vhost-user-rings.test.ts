@@ -190,6 +190,26 @@ describe('rings', () => {
     expect(suite.take()).toBe(0);
   });
 
+  it('discard a burst in a turn of the event loop, and all of it in the end', async () => {
+    suite.listen();
+    suite.connect({ size: 256 });
+    suite.frontend.start(MODERN, 0n);
+    await suite.started();
+    suite.frontend.setEnabled(1, 0);
+    await until('the queue to go', () => suite.pair.txQueue === null);
+    for (let i = 0; i < 200; i++) suite.offerFrame();
+    suite.frontend.kick(1);
+    const turns: number[] = [];
+    const used = (): number => turns.reduce((sum, count) => sum + count, 0);
+    await until(
+      'all frames discarded',
+      () => used() === 200,
+      () => turns.push(suite.frontend.tx.takeUsed().length),
+    );
+    // Two, where the test's own turn comes late.
+    expect(Math.max(...turns)).toBeLessThanOrEqual(2 * MAX_BURST);
+  });
+
   it('wake whoever wants kicks, also when they start only later', async () => {
     suite.listen();
     let kicks = 0;

@@ -2,10 +2,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import createEcho from '../../../../src/apps/echo.js';
-import { loadApp } from '../../../../src/apps/index.js';
 import createMacSwap from '../../../../src/apps/macswap.js';
 import createRxOnly from '../../../../src/apps/rxonly.js';
 import createTxOnly from '../../../../src/apps/txonly.js';
+import { loadApp } from '../../../../src/load-app.js';
 import type { Stack } from '../../../../src/stack.js';
 import { EITHER_CORE, expectNoBufferLost, learnPeer, type MakeEither, makeCore } from '../../../support/link/core.js';
 import {

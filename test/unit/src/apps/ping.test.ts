@@ -258,7 +258,7 @@ describe('pinger and probe against echo', () => {
   it('refuses impossible sizes', () => {
     const { core } = makeCore();
     expect(() => new Pinger(core, { to: PEER_IP, payloadBytes: 1473 })).toThrow('0 to 1472 are possible');
-    expect(() => new UdpProbe(core, { to: PEER_IP, maxBytes: 1473 })).toThrow('possible are 4 to 1472');
+    expect(() => new UdpProbe(core, { to: PEER_IP, maxBytes: 1473 })).toThrow('4 to 1472 are possible');
     expect(() => new UdpProbe(core, { to: PEER_IP, window: 2000 })).toThrow('a window of 2000; possible are 1 to 1024');
   });
 });

@@ -45,7 +45,7 @@ describe('tspmd devices', () => {
       ],
       ['0000:00:07.0', 'virtio-net', 'vfio-pci', 'no-IOMMU 0', 'tspmd run --device 0000:00:07.0 --ip …'],
       ['0000:00:08.0', 'virtio-net', 'vfio-pci', '8, not viable', 'free its IOMMU group: 0000:00:08.1 (e1000e)'],
-      ['0000:00:08.1', '8086:10d3', 'e1000e', '8, viable', 'nothing: only virtio network devices are driven'],
+      ['0000:00:08.1', '8086:10d3', 'e1000e', '8, viable', 'none: tspmd drives only virtio network devices'],
     ]);
   });
 

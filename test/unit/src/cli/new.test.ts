@@ -93,7 +93,7 @@ describe('tspmd new', () => {
 
   it('refuses a file, and a folder in a folder that is not there', () => {
     writeFileSync(path('file'), '');
-    expect(() => make('file')).toThrow(/^'.*file' exists and is no folder: choose another name$/);
+    expect(() => make('file')).toThrow(/^'.*file' exists and is not a folder: choose another name$/);
     expect(() => make('a/b')).toThrow(/^folder '.*\/a' does not exist: make it first$/);
   });
 

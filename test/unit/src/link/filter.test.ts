@@ -160,7 +160,7 @@ describe('what is expected', () => {
     memory.u8.set(frame, START);
     const total = ipv4TotalLength(memory.u8, START + ETH_HEADER_BYTES);
     return filters.map((filter) => {
-      return { bytes: filter.expected(START, length), verdict: filter.classify(START, length), total };
+      return { bytes: filter.plainPacketBytes(START, length), verdict: filter.counterOf(START, length), total };
     });
   }
 

@@ -205,7 +205,7 @@ describe('waitForPackets', () => {
   it('refuses a second waiter', async () => {
     const t = makeCore();
     const first = t.core.waitForPackets();
-    await expect(t.core.waitForPackets()).rejects.toThrow('somebody waits already');
+    await expect(t.core.waitForPackets()).rejects.toThrow('another call waits already');
     t.core.wake();
     await first;
   });

@@ -19,11 +19,11 @@ describe('a key', () => {
   });
 
   it.each([
-    ['toeplitz', "'toeplitz' is no RSS key (want microsoft, symmetric, or 80 hex digits)"],
-    ['6d5a'.repeat(19), 'is no RSS key'],
-    ['constructor', "'constructor' is no RSS key"],
+    ['toeplitz', "'toeplitz' is not an RSS key (possible are microsoft, symmetric, or 80 hex digits)"],
+    ['6d5a'.repeat(19), 'is not an RSS key'],
+    ['constructor', "'constructor' is not an RSS key"],
     [new Uint8Array(52), 'an RSS key of 52 bytes: it must have 40'],
-    [7 as unknown as string, '7 is no RSS key'],
+    [7 as unknown as string, '7 is not an RSS key'],
   ])('is not %j', (key, message) => {
     expect(() => parseRssKey(key)).toThrow(message);
   });
@@ -63,9 +63,9 @@ describe('the indirection table', () => {
 
   it.each([
     [new Array(127).fill(0), 'has 128 entries, found 127'],
-    [[...new Array(127).fill(0), 4], 'entry 127: 4 is no core (there are 4, from 0)'],
-    [[-1, ...new Array(127).fill(0)], 'entry 0: -1 is no core'],
-    [[0.5, ...new Array(127).fill(0)], 'entry 0: 0.5 is no core'],
+    [[...new Array(127).fill(0), 4], 'entry 127: 4 is not a core (there are 4, from 0)'],
+    [[-1, ...new Array(127).fill(0)], 'entry 0: -1 is not a core'],
+    [[0.5, ...new Array(127).fill(0)], 'entry 0: 0.5 is not a core'],
   ])('refuses entries that are wrong, and stays as it is', (entries, message) => {
     const table = IndirectionTable.create(4);
     const before = table.get();
@@ -108,8 +108,8 @@ describe('the indirection table', () => {
   it.each([
     [1, [], "entries of core 1 can't move to []"],
     [1, [0, 1], "entries of core 1 can't move to [0, 1]"],
-    [1, [0, 9], 'a core to move to: 9 is no core'],
-    [9, [0], 'the core to move from: 9 is no core'],
+    [1, [0, 9], 'a core to move to: 9 is not a core'],
+    [9, [0], 'the core to move from: 9 is not a core'],
   ])('moves nothing from %d to %j', (from, to, message) => {
     const table = IndirectionTable.create(4);
     expect(() => table.moveFrom(from, to)).toThrow(message);

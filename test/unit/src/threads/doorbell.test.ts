@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SpscRing } from '../../../../rings/spsc-ring.js';
-import { DOORBELL_WORDS, Doorbell, DoorbellListener } from '../../../../src/threads/doorbell.js';
+import { DOORBELL_WORDS, Doorbell, DoorbellListener } from '../../../../src/threads/shared/doorbell.js';
 import type { Player } from '../../../support/threads/doorbell-player.worker.js';
 import { until } from '../../../support/until.js';
 

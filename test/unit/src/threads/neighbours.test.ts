@@ -1,7 +1,7 @@
 /** ARP with several cores: they ask the Rx worker, who asks the link, once for all. */
 import { describe, expect, it } from 'vitest';
 import type { RingCore } from '../../../../src/threads/core/ring-core.js';
-import { PLACES_A_LETTER } from '../../../../src/threads/neighbour-mail.js';
+import { SLOTS_PER_MESSAGE } from '../../../../src/threads/shared/neighbour-channel.js';
 import { packetTo } from '../../../support/link/core.js';
 import { arp, arpReply, isArp, OTHER_MAC, PEER_IP } from '../../../support/link/frames.js';
 import {
@@ -28,7 +28,7 @@ function sent({ device }: Multicore): number[] {
 }
 
 const lettersIn = ({ interconnect }: Multicore, core: number, kind: 'asks' | 'answers'): number =>
-  interconnect.ring(core, kind).count / PLACES_A_LETTER;
+  interconnect.ring(core, kind).count / SLOTS_PER_MESSAGE;
 
 function send(core: RingCore, destination: string, number: number): void {
   expect(core.addBufferToRing(packetTo(core, destination, [number]))).toBe(true);

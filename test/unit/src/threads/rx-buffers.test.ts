@@ -1,10 +1,10 @@
 /** The Rx worker's buffers while others have them: when it goes for them, and whom it wakes. */
 import { describe, expect, it } from 'vitest';
 import { BufferPool } from '../../../../rings/buffer-pool.js';
-import { RingReturn } from '../../../../src/threads/core/ring-return.js';
-import { Interconnect } from '../../../../src/threads/interconnect.js';
 import { RxBuffers } from '../../../../src/threads/loops/rx-buffers.js';
-import { planBuffers } from '../../../../src/threads/plan.js';
+import { planBuffers } from '../../../../src/threads/shared/buffer-plan.js';
+import { Interconnect } from '../../../../src/threads/shared/interconnect.js';
+import { RingReturn } from '../../../../src/threads/shared/ring-return.js';
 
 const CORES = 10;
 
@@ -84,10 +84,10 @@ describe('buffers of the Rx worker', () => {
   it('that were sent come home from the Tx worker', () => {
     const port = open(true);
     const handles = give(port, 4, 40);
-    const home = new RingReturn(port.interconnect.rxHome());
+    const home = new RingReturn(port.interconnect.rxReturn());
     for (const handle of handles) home.put(handle);
     home.flush();
-    port.buffers.collectOf(0);
+    port.buffers.collectFrom(0);
     expect(port.buffers.held[4]).toBe(0);
   });
 });

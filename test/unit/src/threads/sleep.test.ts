@@ -2,9 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import { createL2Counters } from '../../../../src/counters.js';
 import { FakeDevice } from '../../../../src/testing/fake-device.js';
-import { Interconnect } from '../../../../src/threads/interconnect.js';
-import { DeviceOrDoorbell, type Work, WorkerLoop } from '../../../../src/threads/loops/worker-loop.js';
-import { planBuffers } from '../../../../src/threads/plan.js';
+import { type Work, WorkerLoop } from '../../../../src/threads/loops/worker-loop.js';
+import { planBuffers } from '../../../../src/threads/shared/buffer-plan.js';
+import { DoorbellWake } from '../../../../src/threads/shared/doorbell-wake.js';
+import { Interconnect } from '../../../../src/threads/shared/interconnect.js';
 import { flowPacket } from '../../../support/link/frames.js';
 import { Multicore, takeAll } from '../../../support/threads/multicore.js';
 
@@ -146,7 +147,7 @@ describe('a thread that has the device', () => {
     const interconnect = Interconnect.create(planBuffers(1, 1024), false);
     const device = new FakeDevice();
     const state = { hasWork: false, polls: 0, rests: 0, found: 0 };
-    const source = new DeviceOrDoorbell(device, interconnect.rxListener(), () => state.hasWork);
+    const source = new DoorbellWake(device, interconnect.rxListener(), () => state.hasWork, device);
     const work: Work = {
       poll: () => {
         state.polls++;
@@ -154,7 +155,7 @@ describe('a thread that has the device', () => {
       },
       tick: () => {},
       nextDeadline: () => Number.POSITIVE_INFINITY,
-      rest: () => void state.rests++,
+      beforeSleep: () => void state.rests++,
     };
     const loop = new WorkerLoop('adaptive', work, source, createL2Counters());
     return { interconnect, device, state, source, loop };
@@ -200,9 +201,9 @@ describe('a thread that has the device', () => {
         isDone = true;
       },
       nextDeadline: () => (isDone ? Number.POSITIVE_INFINITY : performance.now()),
-      rest: () => {},
+      beforeSleep: () => {},
     };
-    const source = new DeviceOrDoorbell(device, interconnect.rxListener(), () => false);
+    const source = new DoorbellWake(device, interconnect.rxListener(), () => false, device);
     expect(
       await new WorkerLoop('adaptive', work, source, createL2Counters()).waitForPackets({ timeoutMs: 60_000 }),
     ).toBe(1);

@@ -1,7 +1,7 @@
 /** The sending loop: whose turn it is, how many frames a burst has, and where the buffers go. */
 import { describe, expect, it } from 'vitest';
 import { SpscRing } from '../../../../rings/spsc-ring.js';
-import { RingReturn } from '../../../../src/threads/core/ring-return.js';
+import { RingReturn } from '../../../../src/threads/shared/ring-return.js';
 import { flowPacket, ipv4, OUR_IP, PEER_IP } from '../../../support/link/frames.js';
 import { expectEveryBufferOnce, Multicore, takeAll } from '../../../support/threads/multicore.js';
 

@@ -112,7 +112,7 @@ describe('learning', () => {
     t.core.flush();
     expect(t.device.frames.map((frame) => [...frame.subarray(0, 6)])).toEqual([PEER_MAC, PEER_MAC]);
     expect(t.core.counters()).toMatchObject({ arp_static_mismatch: 2, arp_requests: 0, arp_confirmed: 1 });
-    expect(t.warnings).toEqual([expect.stringMatching(/10\.0\.0\.2 says it is at 52:54:00:00:00:03/)]);
+    expect(t.warnings).toEqual([expect.stringMatching(/10\.0\.0\.2 says that its MAC address is 52:54:00:00:00:03/)]);
   });
 });
 

@@ -1,0 +1,97 @@
+/** Python's built-in functions, as far as scripts for a switch need them. */
+import { raise } from '../errors.js';
+import { asInt, checkInt, checkText, requireInt } from '../values/checks.js';
+import { order } from '../values/compare.js';
+import { collect, isTruthy, iterate, sizeOf } from '../values/items.js';
+import { applyBinary } from '../values/operators.js';
+import { quote, str } from '../values/text.js';
+import {
+  type CallArguments,
+  NativeFunction,
+  PyRange,
+  PyTuple,
+  PyView,
+  typeName,
+  type Value,
+} from '../values/values.js';
+import { defineGlobals, refuseNames } from './functions.js';
+
+const FUNCTIONS = defineGlobals({
+  'bool(value?, /)': (_, value = false) => isTruthy(value),
+  'enumerate(iterable, start?)': (_, values = null, start = 0) => enumerate(collect(values), start),
+  'int(value?, base?)': (_, value = 0, base) => toInt(value, base),
+  'len(value, /)': (_, value = null) => sizeOf(value) ?? raise('TypeError', `'${typeName(value)}' has no len()`),
+  'list(values?, /)': (_, values = []) => collect(values),
+  'range(start, stop?, step?, /)': (_, start = null, stop, step = 1) => range(start, stop, step),
+  'str(value?, /)': (_, value = '') => str(value),
+  'sum(values, /)': (_, values = null) => sum(values),
+});
+
+/** Those that take any number of arguments. */
+const VARIADIC: Readonly<Record<string, (args: CallArguments) => Value>> = {
+  dict: ({ positional: [source, ...others], keyword }) => {
+    if (others.length > 0) raise('TypeError', 'dict() takes one argument without a name at most');
+    if (source === undefined) return new Map(keyword);
+    if (!(source instanceof Map)) return raise('TypeError', `dict() copies a dict, not a '${typeName(source)}'`);
+    return new Map([...source, ...keyword]);
+  },
+  max: (args) => extreme('max', args, (sign) => sign > 0),
+  min: (args) => extreme('min', args, (sign) => sign < 0),
+};
+
+/** All of them but `print`, by name. */
+export const BUILTINS: ReadonlyMap<string, NativeFunction> = new Map([
+  ...FUNCTIONS,
+  ...Object.entries(VARIADIC).map(([name, call]) => [name, new NativeFunction(name, call)] as const),
+]);
+
+/** `print`, which gives the host whole lines. */
+export function createPrint(writeLine: (line: string) => void): NativeFunction {
+  return new NativeFunction('print', (args) => {
+    refuseNames('print', args);
+    for (const line of checkText(args.positional.map(str).join(' ')).split('\n')) writeLine(line);
+    return null;
+  });
+}
+
+function enumerate(values: readonly Value[], start: Value): PyView {
+  const first = requireInt(start, 'the start of enumerate()');
+  const pairs = values.map((value, i) => new PyTuple([checkInt(first + i), value]));
+  return new PyView('enumerate', pairs, true);
+}
+
+/** `int(value, base)`. */
+function toInt(value: Value, base: Value | undefined): number {
+  if (typeof value !== 'string') {
+    if (base !== undefined) raise('TypeError', 'int() takes a base for a str only');
+    return asInt(value) ?? raise('TypeError', `int() takes an int or a str, not '${typeName(value)}'`);
+  }
+  const radix = base === undefined ? 10 : requireInt(base, 'the base of int()');
+  if (radix !== 10 && radix !== 16) raise('ValueError', 'the base of int() is 10 or 16 in the embedded switch');
+  const pattern = radix === 16 ? /^([-+]?)(?:0x)?([\da-f]+)$/ : /^([-+]?)(\d+)$/;
+  const [, sign, digits] = pattern.exec(value.trim().toLowerCase()) ?? [];
+  if (digits === undefined) return raise('ValueError', `int() cannot read ${quote(value)} in base ${radix}`);
+  const int = Number.parseInt(digits, radix);
+  return checkInt(sign === '-' ? -int : int);
+}
+
+function range(start: Value, stop: Value | undefined, step: Value): PyRange {
+  const [first, by] = [requireInt(start, "range()'s argument"), requireInt(step, "range()'s step")];
+  if (by === 0) raise('ValueError', "range()'s step cannot be zero");
+  return stop === undefined ? new PyRange(0, first, by) : new PyRange(first, requireInt(stop, "range()'s stop"), by);
+}
+
+function sum(values: Value): Value {
+  let total: Value = 0;
+  for (const value of iterate(values)) total = applyBinary('+', total, value);
+  return total;
+}
+
+function extreme(name: string, args: CallArguments, isBetter: (sign: number) => boolean): Value {
+  refuseNames(name, args);
+  const { positional } = args;
+  const [only] = positional;
+  const values = positional.length === 1 && only !== undefined ? collect(only) : positional;
+  if (values.length === 0) raise('ValueError', `${name}() of nothing`);
+  return values.reduce((best, value) => (isBetter(order(value, best)) ? value : best));
+}

@@ -1,0 +1,63 @@
+/** `import os`: the parts of it that scripts for a switch use. The host does what they do. */
+import { codeOf, messageOf, Problem, raise } from '../errors.js';
+import type { ScriptHost } from '../host.js';
+import { requireText } from '../values/checks.js';
+import { type CallArguments, type HostObject, NativeFunction, type Value } from '../values/values.js';
+import { defineGlobals, refuseNames } from './functions.js';
+
+/** The module `os`. */
+export function createOs(host: ScriptHost): HostObject {
+  const unlink = fileFunction('unlink', (path) => {
+    host.unlink(path);
+    return null;
+  });
+  const getVariable = (_: null, key: Value = null, otherwise: Value = null): Value =>
+    host.variable(requireText(key, 'the name of a variable')) ?? otherwise;
+  const path = namespace('os.path', [
+    ...defineGlobals({ 'exists(path)': fileFunction('path.exists', (file) => host.exists(file)) }),
+    ['join', new NativeFunction('join', joinPaths)],
+  ]);
+  const environ: HostObject = {
+    ...namespace('os.environ', defineGlobals({ 'get(key, default?)': getVariable })),
+    getItem: (key) => (typeof key === 'string' ? host.variable(key) : undefined),
+  };
+  const own = { 'getenv(key, default?)': getVariable, 'remove(path)': unlink, 'unlink(path)': unlink };
+  return namespace('os', [...defineGlobals(own), ['environ', environ], ['path', path]]);
+}
+
+/** A function of one path, whose errors have names as Python gives them. */
+function fileFunction(name: string, act: (path: string) => Value): (_: null, path?: Value) => Value {
+  return (_, path = null) => {
+    const file = requireText(path, `the path of os.${name}()`);
+    try {
+      return act(file);
+    } catch (error) {
+      const code = codeOf(error);
+      const type = code === 'ENOENT' ? 'FileNotFoundError' : 'OSError';
+      throw new Problem(`${type}: ${messageOf(error)}`, null, code, error);
+    }
+  };
+}
+
+/** An object that has values by name. */
+function namespace(name: string, attributes: readonly (readonly [string, Value])[]): HostObject {
+  const all = new Map(attributes);
+  return {
+    typeName: name,
+    getAttribute: (attribute) => all.get(attribute),
+    attributeNames: () => all.keys(),
+    describe: () => `<module '${name}'>`,
+  };
+}
+
+/** As Python's posixpath.join: an absolute part begins anew. */
+function joinPaths(args: CallArguments): string {
+  refuseNames('os.path.join', args);
+  if (args.positional.length === 0) raise('TypeError', "os.path.join() needs the argument 'path'");
+  return args.positional
+    .map((part) => requireText(part, 'the path of os.path.join()'))
+    .reduce((path, part) => {
+      if (part.startsWith('/') || path === '') return part;
+      return path.endsWith('/') ? path + part : `${path}/${part}`;
+    });
+}

@@ -1,0 +1,57 @@
+/**
+ * "In the disabled state the back-end must process and discard any TX packets" (QEMU, docs/interop/vhost-user.rst), a burst
+ * in each turn of the event loop: a driver can offer chains of many descriptors faster than they are discarded, without end.
+ */
+import { MAX_BURST, PacketBurst } from '../../virtio/device/packet-burst.js';
+import type { Vring } from './vring.js';
+
+export class TxDiscarder {
+  private readonly burst = new PacketBurst({
+    u8: new Uint8Array(0),
+    u16: new Uint16Array(0),
+    u32: new Uint32Array(0),
+  });
+  /** Rings that were kicked and are not empty yet; the first is next. */
+  private readonly waiting = new Set<Vring>();
+  private turn: NodeJS.Immediate | null = null;
+
+  /** @param isDiscarded whether what is sent on the ring is to be discarded; asked again at each turn */
+  constructor(private readonly isDiscarded: (vring: Vring) => boolean) {}
+
+  /** The ring was kicked. */
+  kicked(vring: Vring): void {
+    if (!this.isDiscarded(vring)) return;
+    this.waiting.add(vring);
+    this.goOn();
+  }
+
+  dispose(): void {
+    this.waiting.clear();
+    if (this.turn !== null) clearImmediate(this.turn);
+    this.turn = null;
+  }
+
+  private goOn(): void {
+    this.turn ??= setImmediate(() => {
+      this.turn = null;
+      for (const vring of this.waiting) {
+        this.waiting.delete(vring);
+        // The others have their turn before this one goes on.
+        if (this.isDiscarded(vring) && !this.discard(vring)) this.waiting.add(vring);
+        break;
+      }
+      if (this.waiting.size > 0) this.goOn();
+    });
+  }
+
+  /** Discards a burst: up to {@link MAX_BURST} chains. True when no more is there, and the next one comes with a kick. */
+  private discard(vring: Vring): boolean {
+    const queue = vring.txQueue;
+    if (queue === null) return true;
+    if (queue.take(this.burst, MAX_BURST) > 0) {
+      queue.complete();
+      return false;
+    }
+    return queue.enableKick();
+  }
+}

@@ -1,0 +1,43 @@
+/** The thread that watches the main thread: see `hang-watch.ts`. Normally it reads one word four times per second. */
+import { readFileSync, writeSync } from 'node:fs';
+import { workerData } from 'node:worker_threads';
+import { nameThread, parseThreadStat, SignalActions, type ThreadState } from '../../../drivers/libc/index.js';
+import { HangDetector } from './hang-detector.js';
+import { type HangState, HangWord } from './hang-state.js';
+
+/** Time between two looks, in ms. */
+const LOOK_MS = 250;
+/** The kernel's state of the main thread. */
+const STAT = `/proc/self/task/${process.pid}/stat`;
+
+const state = workerData as HangState;
+const words = new Int32Array(state.words);
+const actions = new SignalActions(state.signals, new Uint8Array(state.saved));
+
+function readMainThread(): ThreadState {
+  return parseThreadStat(readFileSync(STAT, 'latin1'));
+}
+
+/** Lets signals end the process from now on. If a signal has told it to end already, ends it now. */
+function letSignalsEndIt(how: string): void {
+  if (Atomics.load(words, HangWord.isReplaced) === 1) return;
+  actions.replaceByDefault();
+  Atomics.store(words, HangWord.isReplaced, 1);
+  const told = Atomics.load(words, HangWord.told);
+  const what =
+    told === 0 ? `until it answers, ${state.signals.join(', ')} end this process at once` : 'this process ends';
+  try {
+    writeSync(2, `tspmd: the main thread ${how}: ${what}\n`);
+  } catch {
+    // The output has no reader any more.
+  }
+  if (told !== 0) process.kill(process.pid, told);
+}
+
+nameThread('tspmd-watch');
+const detector = new HangDetector(readMainThread);
+for (;;) {
+  Atomics.wait(words, HangWord.never, 0, LOOK_MS);
+  const how = detector.look(Atomics.load(words, HangWord.beats));
+  if (how !== null) letSignalsEndIt(how);
+}

@@ -1,0 +1,24 @@
+/** The end of the output: its reader has closed it, as in `tspmd … | head`. Node ignores SIGPIPE and reports EPIPE instead. */
+
+let outputEnded: () => void = () => {};
+/** Resolves when the reader has closed the output. */
+export const outputEnd = new Promise<void>((resolve) => {
+  outputEnded = resolve;
+});
+
+/**
+ * Handles errors of stdout and stderr. After the reader has closed one, {@link outputEnd} resolves, and the command can clean
+ * up. Any other error, such as a full disk, is printed in one line, too.
+ * @param name of the program, for this line
+ */
+export function watchOutput(name: string): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE' && process.exitCode === undefined) {
+        process.exitCode = 1;
+        if (stream === process.stdout) process.stderr.write(`${name}: cannot write the output: ${error.message}\n`);
+      }
+      outputEnded();
+    });
+  }
+}

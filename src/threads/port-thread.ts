@@ -1,0 +1,134 @@
+/** One thread of a port, as the port sees it: it starts, gets orders, reports, and ends. */
+import { type TransferListItem, Worker } from 'node:worker_threads';
+import { CoreError, DeviceError, type TspmdError, WorkerError } from '../errors.js';
+import { copyThrown, type Order, type Report, type ThrownCopy } from './messages.js';
+
+/** How long a thread may take to end after it was told to, or after it failed, in ms. Then it is terminated. */
+const END_MS = 2000;
+/** How long a thread that is terminated may take to end, in ms. */
+const TERMINATE_MS = 500;
+
+/** Which thread of the port it is. */
+export interface ThreadKind {
+  /** For messages: `core 1`, `Rx worker`. */
+  readonly title: string;
+  /** Number of the core; undefined for a kernel-bypass thread. */
+  readonly core: number | undefined;
+  /** A file of this folder. */
+  readonly module: string;
+}
+
+/** The error of a thread as the port throws it. Its stack says where the thread threw it. */
+function failureOf({ title, core }: ThreadKind, { message, stack, name, code }: ThrownCopy): TspmdError {
+  const cause = Object.assign(new Error(message), { name }, code === undefined ? {} : { code });
+  const text = `${title}: ${message}`;
+  const failure =
+    core !== undefined
+      ? new CoreError(text, core, { cause })
+      : // Users need not know which thread opens the device.
+        code === 'ERR_TSPMD_DEVICE'
+        ? new DeviceError(message, { cause })
+        : new WorkerError(text, { cause });
+  if (stack !== undefined) cause.stack = failure.stack = stack;
+  return failure;
+}
+
+/** The error of a thread that has ended without a report: it has no place in the code. */
+const ended = (code: number): ThrownCopy => ({
+  ...copyThrown(new Error(`its thread has ended (exit code ${code})`)),
+  stack: undefined,
+});
+
+export class PortThread {
+  /** The totals of its stack, once the thread has ended in good order. */
+  totals: Readonly<Record<string, number>> | undefined;
+  /** What went wrong with the thread after it was told to stop. */
+  endError: TspmdError | null = null;
+  private readonly worker: Worker;
+  private failure: TspmdError | null = null;
+  /**
+   * Whether the thread runs yet. The time that the machine takes to start a thread does not count as the time to end.
+   */
+  private isOnline = false;
+  private isToldToStop = false;
+  private hasExited = false;
+  private readonly exited: Promise<void>;
+  /** Resolves {@link exited}: the thread hangs in the kernel, and cannot even be terminated. */
+  private giveUp: () => void = () => {};
+  private timer: NodeJS.Timeout | undefined;
+
+  /**
+   * Starts the thread.
+   * @param onReport called with each report of the thread
+   * @param onEnd called when the thread has ended without being told to, with the reason
+   */
+  constructor(
+    private readonly kind: ThreadKind,
+    start: object,
+    onReport: (report: Report) => void,
+    onEnd: (error: TspmdError) => void,
+  ) {
+    const name = (start as { name?: string }).name ?? kind.title;
+    this.worker = new Worker(new URL(`./${kind.module}`, import.meta.url), { workerData: start, name });
+    this.worker.once('online', () => {
+      this.isOnline = true;
+      if (this.isToldToStop) this.endInTime();
+    });
+    this.worker.on('message', (report: Report) => {
+      if (report.type === 'failed') {
+        this.failWith(report.thrown);
+        this.endInTime();
+      } else if (report.type === 'ended') {
+        this.totals = report.totals;
+      }
+      onReport(report);
+    });
+    this.worker.on('error', (error: unknown) => this.failWith(copyThrown(error)));
+    this.exited = new Promise((resolve) => {
+      this.giveUp = resolve;
+      this.worker.on('exit', (code) => {
+        this.hasExited = true;
+        clearTimeout(this.timer);
+        resolve();
+        if (!this.isToldToStop) onEnd(this.failure ?? failureOf(this.kind, ended(code)));
+      });
+    });
+  }
+
+  get title(): string {
+    return this.kind.title;
+  }
+
+  /** True until the thread has ended. */
+  get isAlive(): boolean {
+    return !this.hasExited;
+  }
+
+  order(order: Order, transfer: readonly TransferListItem[] = []): void {
+    this.worker.postMessage(order, transfer);
+  }
+
+  /** Tells the thread to stop and waits until it has ended. */
+  async stop(): Promise<void> {
+    this.isToldToStop = true;
+    if (this.hasExited) return;
+    this.order({ type: 'stop' });
+    if (this.isOnline) this.endInTime();
+    await this.exited;
+  }
+
+  private failWith(thrown: ThrownCopy): void {
+    const failure = failureOf(this.kind, thrown);
+    this.failure ??= failure;
+    if (this.isToldToStop) this.endError ??= failure;
+  }
+
+  private endInTime(): void {
+    this.timer ??= setTimeout(() => {
+      const message = `has not ended within ${END_MS / 1000} s; its thread was terminated`;
+      this.failWith(copyThrown(new Error(message)));
+      void this.worker.terminate();
+      this.timer = setTimeout(this.giveUp, TERMINATE_MS);
+    }, END_MS);
+  }
+}
