@@ -1,9 +1,9 @@
-/** What goes wrong: what a script is told (the errno and text of BESS), and what the program that opens a switch is told. */
+/** The errors of the switch: BessError for a script, with the errno and text of BESS; SwitchError for a program. */
 
-/** The errno names that BESS's modules and ports answer with. */
+/** The errno names that BESS's modules and ports return. */
 export type ErrorCode = 'EBUSY' | 'EEXIST' | 'EINVAL' | 'ENODEV' | 'ENOENT' | 'ENOMEM' | 'ENOTSUP' | 'EPERM' | 'ERANGE';
 
-/** A request that was refused. Nothing has changed, except where the method says so. */
+/** A module, port or worker refused a request. Nothing has changed, unless the method's comment says otherwise. */
 export class BessError extends Error {
   override readonly name = 'BessError';
 
@@ -15,18 +15,18 @@ export class BessError extends Error {
   }
 }
 
-/** `code` of a {@link SwitchError}; stays the same when the message changes. */
+/** `code` of a {@link SwitchError}. Unlike the message it stays the same in later versions. */
 export type SwitchErrorCode =
   /** The signal was aborted before the switch ran. */
   | 'ERR_TSPMD_ABORTED'
-  /** An option is impossible. */
+  /** An option has an impossible value. */
   | 'ERR_TSPMD_CONFIG'
-  /** The script cannot be read, is wrong, or failed: a {@link ScriptError}. */
+  /** The script cannot be read, has a mistake, or failed while it ran: a {@link ScriptError}. */
   | 'ERR_TSPMD_SCRIPT'
-  /** The switch cannot start, or has stopped because of an error. */
+  /** The switch cannot start, or an error stopped it. */
   | 'ERR_TSPMD_SWITCH';
 
-/** What a program that opens a switch is told when that fails: one line, and a code. */
+/** A switch cannot be opened, or an error stopped it. The message is one line. */
 export class SwitchError extends Error {
   override readonly name: string = 'SwitchError';
 
@@ -39,17 +39,22 @@ export class SwitchError extends Error {
   }
 }
 
-/** A script that cannot be read, is wrong, or failed. The message begins with its place, `file:line:column`, where it has one. */
+/**
+ * A script cannot be read, has a mistake, or failed while it ran. The message begins with `file:line:column:` if the place in
+ * the script is known.
+ */
 export class ScriptError extends SwitchError {
   override readonly name = 'ScriptError';
-  /** The file, or the name that was given with the text. */
+  /** The script's file, or the name that was given with its text. */
   readonly file: string;
-  /** Both count from 1; null where the script cannot be read. */
+  /** Line in the script, from 1; null if the place is not known. */
   readonly line: number | null;
+  /** Column in the line, from 1; null if the place is not known. */
   readonly column: number | null;
-  /** The error number by which BESS would refuse, by name (`EEXIST`); null where there is none. */
+  /** Name of the errno with which BESS would refuse (`EEXIST`); null if there is none. */
   readonly errno: string | null;
 
+  /** @param place the place in the script, as far as it is known, and what caused the error */
   constructor(
     message: string,
     place: {

@@ -1,92 +1,110 @@
 /**
- * What has happened to the packets: a snapshot as plain data, and the same as a table for people, after `bessctl`'s
- * `show port` and `show pipeline`.
+ * The counters of a switch: a snapshot as plain data, and the snapshot as tables, which follow `show port` and
+ * `show pipeline` of `bessctl`.
  */
 import Table from 'cli-table3';
 import type { ModuleGraph } from './modules/graph.js';
 import { L2Forward } from './modules/l2-forward.js';
-import { Sink } from './modules/merge.js';
+import { Sink } from './modules/merge-sink.js';
 import { Replicate } from './modules/replicate.js';
 import { Source } from './modules/source.js';
 import type { Port, PortCounters } from './ports/port.js';
 
+/** The counters of a port. */
 export interface PortStats {
-  /** What the port is connected to. */
+  /** What the port is connected to, such as `vhost-user /tmp/vm1.sock`. */
   description: string;
-  /** A peer is connected, and its queues work; an interface is up. */
+  /** True while a peer is connected and its queues work; for a tap, while the interface is up. */
   up: boolean;
-  /** What keeps the port from working, and what to do about it; null when nothing does. */
+  /** One line that says why the port does not work and what to do; null while the port has no problem. */
   problem: string | null;
+  /** From the peer into the switch. */
   inc: PortCounters;
+  /** From the switch to the peer. */
   out: PortCounters;
-  /** What the device counts, by name: why packets were dropped, and more. Zeros are left out. */
+  /** The device's own counters by name, such as the reasons of drops. Zeros are left out. */
   device: Record<string, number>;
 }
 
+/** The counters of a connected output gate. */
 export interface GateStats {
+  /** Number of the output gate. */
   gate: number;
   /** Name of the next module. */
   to: string;
   /** Input gate of the next module. */
   inputGate: number;
+  /** Packets that left by the gate. */
   packets: number;
+  /** Sum of the lengths of their frames, in bytes. */
   bytes: number;
 }
 
+/** The counters of a module. */
 export interface ModuleStats {
+  /** The module's name in the script. */
   name: string;
+  /** The module's class, such as `L2Forward`. */
   class: string;
+  /** A short description, such as `3 addresses`; may be empty. */
   desc: string;
+  /** The connected output gates. */
   gates: GateStats[];
   /** Packets that left by a gate without a connection. */
   deadends: number;
 }
 
-/** Why packets were dropped. */
+/** Dropped packets by reason. */
 export interface Drops {
-  /** The peer's ring was full, or it refused the packet. */
+  /** The peer's ring was full, or the peer refused the packet. */
   full: number;
   /** No peer was connected. */
   noPeer: number;
-  /** The kernel's interface was down, or deleted. */
+  /** The kernel's interface was down or deleted. */
   interfaceDown: number;
-  /** L2Forward: the destination is in no entry, and there is no default gate. */
+  /** L2Forward had no entry for the destination, and no default gate. */
   unknownDestination: number;
-  /** Any other gate without a connection. */
+  /** The packet left by any other gate without a connection. */
   deadend: number;
-  /** Ended in a Sink. */
+  /** A Sink discarded the packet. */
   sink: number;
 }
 
 /**
- * The sum of all, exact at any moment between two bursts:
+ * The sums over all ports and modules. Between two bursts they are exact:
  * `received + generated + copied = forwarded + dropped.total`.
  */
 export interface Summary {
-  /** Taken from ports. */
+  /** Packets taken from ports. */
   received: number;
-  /** Made by Sources. */
+  /** Packets that Source modules made. */
   generated: number;
-  /** Made by Replicates: the copies, not the originals. */
+  /** Copies that Replicate modules made, without the originals. */
   copied: number;
-  /** Delivered to peers, each copy counted. */
+  /** Packets delivered to peers. Each copy counts. */
   forwarded: number;
-  /** Of `forwarded`: those that came through a Replicate, originals too. */
+  /** The part of `forwarded` that came through a Replicate, with the originals. */
   replicated: number;
+  /** Dropped packets by reason, and their sum. */
   dropped: Drops & { total: number };
 }
 
-/** A snapshot of a switch; JSON holds all of it. */
+/** A snapshot of the counters of a switch. It can be written as JSON without loss. */
 export interface SwitchStats {
-  /** Since the start, in seconds. */
+  /** Time since the start, in seconds. */
   uptime: number;
+  /** The sums over all ports and modules. */
   summary: Summary;
-  /** By name. */
+  /** Ports by name. */
   ports: Record<string, PortStats>;
+  /** Modules in the order in which the script made them. */
   modules: ModuleStats[];
 }
 
-/** Takes a snapshot. */
+/**
+ * Takes a snapshot.
+ * @param uptime time since the start, in seconds
+ */
 export function snapshot(ports: readonly Port[], graph: ModuleGraph, uptime: number): SwitchStats {
   return {
     uptime,
@@ -96,19 +114,9 @@ export function snapshot(ports: readonly Port[], graph: ModuleGraph, uptime: num
       name: module.name,
       class: module.className,
       desc: module.describe(),
-      gates: module.gates.flatMap((output) =>
-        output === null
-          ? []
-          : [
-              {
-                gate: output.gate,
-                to: output.next.name,
-                inputGate: output.inputGate,
-                packets: output.packets,
-                bytes: output.bytes,
-              },
-            ],
-      ),
+      gates: module.gates
+        .filter((output) => output !== null)
+        .map(({ gate, next, inputGate, packets, bytes }) => ({ gate, to: next.name, inputGate, packets, bytes })),
       deadends: module.deadends,
     })),
   };
@@ -146,6 +154,7 @@ function summarize(ports: readonly Port[], graph: ModuleGraph): Summary {
 
 const NUMBERS = new Intl.NumberFormat('en-US');
 
+/** @param numbersFrom the first column that holds numbers, which are aligned to the right */
 function table(head: string[], rows: string[][], numbersFrom: number): string {
   const result = new Table({
     head,
@@ -160,7 +169,7 @@ function figures(...values: number[]): string[] {
   return values.map((value) => NUMBERS.format(value));
 }
 
-/** The snapshot as text, without a final line feed. */
+/** Returns the snapshot as tables and a summary, without a final line feed. */
 export function renderStats(stats: SwitchStats): string {
   const ports = Object.entries(stats.ports).flatMap(([name, { description, up, inc, out }]) => [
     [name, description, up ? 'UP' : 'DOWN', 'inc', ...figures(inc.packets, inc.bytes, inc.dropped)],
@@ -196,10 +205,10 @@ function renderSummary({ forwarded, replicated, dropped }: Summary): string {
     [dropped.deadend, 'unconnected gate'],
     [dropped.sink, 'sink'],
   ] as const;
-  const why = reasons.filter(([count]) => count > 0).map(([count, reason]) => `${NUMBERS.format(count)} ${reason}`);
-  const because = why.length === 0 ? '' : ` (${why.join(', ')})`;
+  const counts = reasons.filter(([count]) => count > 0).map(([count, reason]) => `${NUMBERS.format(count)} ${reason}`);
+  const detail = counts.length === 0 ? '' : ` (${counts.join(', ')})`;
   return [
     `forwarded ${NUMBERS.format(forwarded)} (of these replicated ${NUMBERS.format(replicated)})`,
-    `dropped ${NUMBERS.format(dropped.total)}${because}`,
+    `dropped ${NUMBERS.format(dropped.total)}${detail}`,
   ].join(', ');
 }

@@ -1,4 +1,4 @@
-/** The embedded switch: ports, modules and one worker, as a `.bess` script has set them up. */
+/** The embedded switch: the ports, modules and worker that a `.bess` script sets up. */
 import { existsSync } from 'node:fs';
 import { pinPollingThread } from '../drivers/libc/index.js';
 import { LineLimiter } from '../drivers/log/line-limiter.js';
@@ -12,32 +12,33 @@ import { PortWatch } from './ports/port-watch.js';
 import { type SwitchStats, snapshot } from './stats.js';
 import { Worker } from './worker.js';
 
+/** Options of {@link Switch}. */
 export interface SwitchOptions {
   /** Opens the devices behind the ports. */
   readonly devices: DeviceFactory;
-  /** What the worker does without packets; `adaptive` where nothing is said. */
+  /** What the worker does without packets; `adaptive` by default. */
   readonly idle?: IdlePolicy;
-  /** Gets lines for the user: peers that come and go, options that are ignored. */
+  /** Called with each line for the user, such as that a peer connected, or that an option is ignored. */
   readonly log?: (line: string) => void;
 }
 
-/** How often the ports are looked at, in ms. */
-const LOOK_MS = 1000;
+/** Time between two checks of the ports, in ms. */
+const CHECK_MS = 1000;
 
 export class Switch {
   readonly ports: PortTable;
   readonly graph = new ModuleGraph();
-  /** Called once, when the worker has stopped because of an error; the ports are still there then. */
+  /** Called once if an error stops the worker. The ports are still open then. */
   onError: ((error: unknown) => void) | null = null;
   private readonly log: (line: string) => void;
   private readonly idle: IdlePolicy;
-  /** Where the script wants the worker; null: on any core. */
+  /** The core that the script chose for the worker; null: any core. */
   private core: number | null = null;
   private hasWorker = false;
   private worker: Worker | null = null;
   private startedAt = 0;
-  private looking: NodeJS.Timeout | null = null;
-  /** Each port has its own: its peer decides how much there is to tell. */
+  private checks: NodeJS.Timeout | null = null;
+  /** One limiter per port, because a peer can cause any number of lines. */
   private readonly limiters: LineLimiter[] = [];
 
   constructor(options: SwitchOptions) {
@@ -46,11 +47,11 @@ export class Switch {
     this.ports = new PortTable(options.devices, this.log);
   }
 
-  /** Says on which core the worker runs. EEXIST and EINVAL as in BESS; a second worker is EINVAL too. */
+  /** Chooses the core of the worker. Throws EEXIST and EINVAL as BESS does, and EINVAL for a second worker. */
   addWorker(id: number, core: number): void {
     if (this.hasWorker) {
       if (id === 0) throw new BessError('EEXIST', 'worker:0 is already active');
-      throw new BessError('EINVAL', `worker:${id}: this switch runs one worker, and worker:0 is it`);
+      throw new BessError('EINVAL', `worker:${id}: this switch runs one worker, and it has worker:0 already`);
     }
     if (id !== 0) throw new BessError('EINVAL', `worker:${id}: this switch runs one worker, with the number 0`);
     if (!(Number.isInteger(core) && core >= 0 && existsSync(`/sys/devices/system/cpu/cpu${core}`))) {
@@ -60,7 +61,7 @@ export class Switch {
     this.core = core;
   }
 
-  /** Begins to forward. Throws where the modules form a loop, or where the process may not use the worker's core. */
+  /** Starts to forward. Rejects if the modules form a loop, or if the process may not use the worker's core. */
   async start(): Promise<void> {
     this.graph.checkLoops();
     const ports = this.ports.all;
@@ -78,23 +79,23 @@ export class Switch {
     this.watch(ports);
   }
 
-  /** Looks at the ports now and then: at what keeps one from working, and for stations that the script does not know. */
+  /** Checks once per second which ports have problems, and which stations are in no table. */
   private watch(ports: readonly Port[]): void {
     const health = new PortWatch(ports, this.log);
     const sources = new SourceWatch(this.graph.all, this.log);
-    const look = (): void => {
-      health.look();
-      sources.lookAtNext();
+    const check = (): void => {
+      health.check();
+      sources.inspectNextBursts();
       for (const limiter of this.limiters) limiter.tick();
     };
-    look();
-    this.looking = setInterval(look, LOOK_MS);
+    check();
+    this.checks = setInterval(check, CHECK_MS);
   }
 
-  /** Stops forwarding and closes all ports; their sockets are gone then. Also right after a failed start. */
+  /** Stops forwarding, closes all ports and removes their sockets. Call it also after a failed start. */
   async stop(): Promise<void> {
     this.worker?.stop();
-    if (this.looking !== null) clearInterval(this.looking);
+    if (this.checks !== null) clearInterval(this.checks);
     for (const { device } of this.ports.all) {
       device.onChange = null;
       device.onNotice = null;
@@ -104,6 +105,7 @@ export class Switch {
     await this.ports.close();
   }
 
+  /** Takes a snapshot of all counters. */
   stats(): SwitchStats {
     const uptime = this.worker === null ? 0 : (performance.now() - this.startedAt) / 1000;
     return snapshot(this.ports.all, this.graph, uptime);

@@ -4,7 +4,9 @@
  */
 export interface StopSignal {
   readonly aborted: boolean;
+  /** Calls `listener` when the signal aborts. */
   addEventListener(type: 'abort', listener: () => void, options?: { readonly once?: boolean }): void;
+  /** Ends what {@link addEventListener} began. */
   removeEventListener(type: 'abort', listener: () => void): void;
 }
 

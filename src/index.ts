@@ -17,11 +17,14 @@
  *   }
  * }
  * ```
+ *
+ * @module tspmd
  */
 export type { HugepagePolicy, MemoryViews } from '../drivers/memory/index.js';
 export type { DeviceCounters, NetDevice } from '../drivers/net-device.js';
 export type { IdlePolicy } from '../drivers/poll-loop.js';
 export type { StopSignal } from '../drivers/stop-signal.js';
+export type { RingLayout } from '../drivers/virtio/net-options.js';
 export type {
   FileUrl,
   Layer,
@@ -65,7 +68,7 @@ export type {
   WorkerStatus,
 } from './port.js';
 export type { IndirectionTable } from './rss/indirection-table.js';
-export type { RssOptions } from './rss/keys.js';
+export type { ResolvedRss, RssOptions } from './rss/keys.js';
 export type { FlowTuple } from './rss/rss.js';
 export {
   createStack,

@@ -19,6 +19,7 @@ import { ThreadedPort } from './threads/threaded-port.js';
 /** Opens the device of a configuration. When that fails, it rejects with one clear line and leaves nothing behind. */
 export type OpenDevice = (config: ResolvedConfig, wait: WaitOptions) => Promise<NetDevice>;
 
+/** What {@link init} takes beside the configuration. */
 export interface InitOptions {
   /** Opens a device of your own, instead of the drivers of tspmd. Only with mode `single`. */
   readonly openDevice?: OpenDevice;

@@ -1,12 +1,12 @@
 /**
- * A batch: the packets of one burst that travel together through the modules, by index.
+ * A batch: packets of one burst that go the same way through the modules. It holds the indices of these packets.
  *
- * The packets stay where the sender wrote them until an output module copies them into their destination; splitting and
- * replicating therefore moves indices only. Batches are made with the pipeline, never while packets flow.
+ * The packets stay in the sender's memory until an output module copies them to their destination. Splitting and
+ * replicating a batch therefore copies only indices. Batches are made with the modules, never while packets flow.
  */
 import { MAX_BURST, PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
 
-/** A burst that is yet to be filled; whoever fills it says in which memory the packets lie. */
+/** Makes an empty burst. The code that fills it must set its `memory`. */
 export function emptyBurst(): PacketBurst {
   const nothing = new SharedArrayBuffer(0);
   return new PacketBurst({
@@ -16,24 +16,27 @@ export function emptyBurst(): PacketBurst {
   });
 }
 
-/** What a batch refers to before its first use, so that the field always holds a burst (one shape for V8). */
+/** The burst of a new batch. A field that always holds a burst keeps one shape (docs/v8.md, "One shape"). */
 const NO_BURST = emptyBurst();
 
 export class Batch {
   burst: PacketBurst = NO_BURST;
-  /** Which packets of the burst: the first {@link count} entries count. */
+  /** Numbers of the packets in the burst. The first {@link count} entries are valid. */
   readonly indices = new Uint8Array(MAX_BURST);
   count = 0;
-  /** Bytes of these packets, as frames. */
+  /** Sum of the lengths of the frames, in bytes. */
   bytes = 0;
-  /** True behind a Replicate: what is delivered then is one of several copies. */
+  /** True behind a Replicate: each packet of this batch is one of several copies. */
   replicated = false;
 
   constructor() {
     for (let i = 0; i < MAX_BURST; i++) this.indices[i] = i;
   }
 
-  /** The whole of a burst. Only for a batch whose indices nobody has written: they still count up from 0. */
+  /**
+   * Makes this a batch of all packets of a burst. Call it only on a batch whose indices were never written: they must
+   * still count up from 0.
+   */
   takeAll(burst: PacketBurst): void {
     const count = burst.count;
     let bytes = 0;
@@ -43,7 +46,7 @@ export class Batch {
     this.bytes = bytes;
   }
 
-  /** Begins an empty batch over the burst of another one. */
+  /** Makes this an empty batch over the burst of another batch. */
   beginLike(other: Batch): void {
     this.burst = other.burst;
     this.count = 0;

@@ -1,21 +1,21 @@
-/** The modules of a switch by name, and what connects them (BESS: module_graph.cc). */
+/** The modules of a switch, by name, and the connections between them (BESS: module_graph.cc). */
 import { BessError } from '../errors.js';
 import type { Module, Task } from './module.js';
 
 export class ModuleGraph {
   private readonly modules = new Map<string, Module>();
 
-  /** In the order in which they were made. */
+  /** All modules, in the order in which they were made. */
   get all(): Module[] {
     return Array.from(this.modules.values());
   }
 
-  /** What the worker polls, in the order in which the modules were made. */
+  /** The tasks that the worker polls, in the order in which their modules were made. */
   get tasks(): Task[] {
     return this.all.flatMap((module) => module.tasks);
   }
 
-  /** The module of that name; ENOENT where there is none. */
+  /** Returns the module of this name. Throws ENOENT if there is none. */
   get(name: string): Module {
     const module = this.modules.get(name);
     if (!module) throw new BessError('ENOENT', `No module '${name}' found`);
@@ -23,8 +23,8 @@ export class ModuleGraph {
   }
 
   /**
-   * A name for a new module. EEXIST where the wanted one is taken.
-   * @param wanted null: the first free one of `template0`, `template1`, …
+   * Returns a name for a new module. Throws EEXIST if another module has the wanted name.
+   * @param wanted the name from the script; null: the first free name of `template0`, `template1`, …
    */
   nameFor(wanted: string | null, template: string): string {
     if (wanted !== null) {
@@ -36,34 +36,39 @@ export class ModuleGraph {
     return `${template}${i}`;
   }
 
+  /** Adds a module under its name, which {@link nameFor} must have returned. Returns the module. */
   add<M extends Module>(module: M): M {
     this.modules.set(module.name, module);
     return module;
   }
 
+  /** Connects two modules by name. Throws ENOENT, and what {@link Module.connect} throws. */
   connect(from: string, outputGate: number, to: string, inputGate: number): void {
     this.get(from).connect(outputGate, this.get(to), inputGate);
   }
 
+  /** Frees an output gate of a module. Throws ENOENT if there is no such module. */
   disconnect(name: string, outputGate: number): void {
     this.get(name).disconnect(outputGate);
   }
 
   /**
-   * EINVAL where a packet could come back to a module that it has passed: BESS would run it in circles for ever, and here
-   * a module must not be entered while it runs.
+   * Throws EINVAL if the modules form a loop. BESS would send a packet around the loop for ever. Here a module must not be
+   * called while it runs, because it works on arrays that it allocated once.
    */
   checkLoops(): void {
     const finished = new Set<Module>();
     for (const module of this.modules.values()) walk(module, [], finished);
   }
 
+  /** Closes all modules and forgets them. */
   close(): void {
     for (const module of this.modules.values()) module.close();
     this.modules.clear();
   }
 }
 
+/** Visits the modules behind `module`, depth first. `path` has the modules on the way to it. */
 function walk(module: Module, path: Module[], finished: Set<Module>): void {
   if (finished.has(module)) return;
   const seen = path.indexOf(module);

@@ -1,24 +1,28 @@
 /**
- * L2Forward: the destination MAC address chooses the output gate (BESS: l2_forward.cc).
+ * L2Forward: chooses the output gate by the destination MAC address (BESS: l2_forward.cc).
  *
- * As in BESS nothing is learned, and the gate that a packet came from is not excluded: the script says which address
- * lives behind which gate. An unknown address leaves by the default gate; without one the packet is dropped.
+ * The script says which address is behind which gate. As in BESS this module learns no addresses, and it can send a packet
+ * back to the port that it came from. A packet for an unknown address leaves by the default gate, or is dropped if there is
+ * no default gate.
  */
-import { formatMac, macOctets } from '../../drivers/mac-address.js';
+import { formatMac, MAC_BYTES as MAC_ADDRESS_BYTES, macOctets } from '../../drivers/mac-address.js';
 import { MAX_BURST, type PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
 import { BessError } from '../errors.js';
 import { Batch } from './batch.js';
 import { MacTable, NOT_FOUND } from './mac-table.js';
 import { DROP_GATE, MAX_GATES, Module } from './module.js';
 
-const MAC_BYTES = 6;
+// V8 folds local constants: docs/v8.md, "Local constants".
+const MAC_BYTES = MAC_ADDRESS_BYTES;
 const MAX_TABLE_SIZE = 1048576 * 64;
 const MAX_BUCKET_SIZE = 4;
 const DEFAULT_TABLE_SIZE = 1024;
-/** A frame too short to hold a destination address: no gate, not even the default one. */
+/** Stands for the gate of a frame that is too short for a destination address: it is dropped, despite a default gate. */
 const NO_ADDRESS = 0xffff;
+/** How many MAC addresses there are. */
 const ADDRESSES = 2 ** 48;
 
+/** An entry of the table, as a script writes it. */
 export interface MacEntry {
   /** `aa:bb:cc:dd:ee:ff`. */
   readonly addr: string;
@@ -35,10 +39,12 @@ export function parseMac(text: string): Uint8Array {
   return mac;
 }
 
+/** Returns octets 0 to 3, as {@link MacTable} takes them. */
 function headOf(mac: Uint8Array): number {
   return mac[0] | (mac[1] << 8) | (mac[2] << 16) | (mac[3] << 24);
 }
 
+/** Returns octets 4 and 5, as {@link MacTable} takes them. */
 function tailOf(mac: Uint8Array): number {
   return mac[4] | (mac[5] << 8);
 }
@@ -50,25 +56,29 @@ function isPowerOf2(n: number): boolean {
 export class L2Forward extends Module {
   override readonly className = 'L2Forward';
   override readonly outputGates = MAX_GATES;
-  /** Packets dropped because their destination is in no entry and there is no default gate; part of the deadends. */
+  /** Packets dropped because no entry has their destination and there is no default gate. `deadends` counts them as well. */
   unknown = 0;
   private readonly table: MacTable;
   private defaultGate = DROP_GATE;
   private readonly gateOf = new Uint16Array(MAX_BURST);
+  /** 1: {@link split} has sent this packet of the batch. */
   private readonly done = new Uint8Array(MAX_BURST);
+  /** The packets that {@link split} sends to one gate. */
   private readonly part = new Batch();
+  /** The destination address of a frame that has it in several segments. */
   private readonly gathered = new Uint8Array(MAC_BYTES);
 
   /**
-   * @param size entries of the table, a power of two (0: 1024)
-   * @param bucket slots an entry, 1, 2 or 4 (0: 4). Here the two only say how many addresses fit: size x bucket.
+   * Throws EINVAL for a size or bucket that is not possible. The table takes `size` x `bucket` addresses.
+   * @param size number of buckets, a power of two; 0: 1024
+   * @param bucket slots per bucket: 1, 2 or 4; 0: 4
    */
   constructor(name: string, size = 0, bucket = 0) {
     super(name);
     const entries = size === 0 ? DEFAULT_TABLE_SIZE : size;
     const slots = bucket === 0 ? MAX_BUCKET_SIZE : bucket;
     if (!isPowerOf2(entries) || entries > MAX_TABLE_SIZE || !isPowerOf2(slots) || slots > MAX_BUCKET_SIZE) {
-      const limits = `a size is a power of two up to ${MAX_TABLE_SIZE}, a bucket 1, 2 or 4`;
+      const limits = `size must be a power of two up to ${MAX_TABLE_SIZE}, bucket must be 1, 2 or 4`;
       throw new BessError(
         'EINVAL',
         `initialization failed with argument size: '${entries}' bucket: '${slots}' (${limits})`,
@@ -81,7 +91,7 @@ export class L2Forward extends Module {
     return `${this.table.size} ${this.table.size === 1 ? 'address' : 'addresses'}`;
   }
 
-  /** Adds entries in order; those before a bad one stay. EINVAL, EEXIST, ENOMEM. */
+  /** Adds entries in order. Throws EINVAL, EEXIST or ENOMEM at the first bad one; the entries before it stay. */
   add(entries: readonly MacEntry[]): void {
     for (const { addr, gate } of entries) {
       if (addr === '') throw new BessError('EINVAL', 'add list item map must contain addr as a string');
@@ -93,7 +103,7 @@ export class L2Forward extends Module {
     }
   }
 
-  /** Removes addresses in order; those before a bad one are gone. EINVAL, ENOENT. */
+  /** Removes addresses in order. Throws EINVAL or ENOENT at the first bad one; the addresses before it stay removed. */
   delete(addresses: readonly string[]): void {
     for (const addr of addresses) {
       const mac = parseMac(addr);
@@ -103,7 +113,7 @@ export class L2Forward extends Module {
     }
   }
 
-  /** The gates of addresses. EINVAL, ENOENT. */
+  /** Returns the gate of each address. Throws EINVAL or ENOENT. */
   lookup(addresses: readonly string[]): number[] {
     return addresses.map((addr) => {
       const mac = parseMac(addr);
@@ -113,21 +123,21 @@ export class L2Forward extends Module {
     });
   }
 
-  /** Whether there is an entry for an address of six octets. */
+  /** Whether the table has an entry for an address of six octets. */
   has(mac: Uint8Array): boolean {
     return this.table.find(headOf(mac), tailOf(mac)) !== NOT_FOUND;
   }
 
-  /** Whether a packet for an address without an entry is dropped: no default gate, or one that is not connected. */
+  /** True if packets for unknown addresses are dropped: there is no default gate, or it is not connected. */
   get dropsUnknown(): boolean {
     return !this.gates[this.defaultGate];
   }
 
-  /** Up to `max` entries for single stations, in no order. */
+  /** Returns up to `max` entries for single stations, in no particular order. */
   stations(max: number): MacEntry[] {
     const found: MacEntry[] = [];
     this.table.visit((head, tail, gate) => {
-      // The lowest bit of the first octet marks the address of a group (IEEE 802, 8.2).
+      // The lowest bit of the first octet marks a group address (IEEE 802, 8.2).
       const octets = [head & 0xff, (head >>> 8) & 0xff, (head >>> 16) & 0xff, head >>> 24, tail & 0xff, tail >>> 8];
       if ((octets[0] & 1) === 0) found.push({ addr: formatMac(octets), gate });
       return found.length < max;
@@ -135,14 +145,15 @@ export class L2Forward extends Module {
     return found;
   }
 
-  /** Where packets go whose destination is in no entry. */
+  /** Sets the gate for packets whose destination has no entry. */
   setDefaultGate(gate: number): void {
     this.defaultGate = gate & 0xffff;
   }
 
   /**
-   * Adds `count` addresses from `base` on, over the gates 0 to gateCount - 1 in turn; addresses that are there already
-   * keep their gate. (BESS documents it so, but its code drops the last two octets of `base`.)
+   * Adds `count` addresses that count up from `base`, with the gates 0 to gateCount - 1 in turn. Addresses that have an entry
+   * already keep their gate. BESS documents the same, but its code drops the last two octets of `base`. Throws EINVAL or
+   * ENOMEM.
    */
   populate(base: string, count: number, gateCount: number): void {
     if (base === '') throw new BessError('EINVAL', 'base must exist in gen, and must be string');
@@ -172,12 +183,12 @@ export class L2Forward extends Module {
       gateOf[i] = gate;
       if (gate !== first) uniform = false;
     }
-    // The usual burst is of one flow: it goes on as it came.
+    // Usually all packets of a batch leave by one gate: pass on the batch itself.
     if (uniform) this.send(first, batch);
     else this.split(batch);
   }
 
-  /** A batch for each gate, in the order in which the gates first occur; within a gate the order of the packets stays. */
+  /** Sends one batch to each gate. Gates come in the order of their first packets; packets of a gate keep their order. */
   private split(batch: Batch): void {
     const { gateOf, done, part } = this;
     const { indices, count } = batch;
@@ -200,6 +211,7 @@ export class L2Forward extends Module {
     this.emit(gate, batch);
   }
 
+  /** Returns the gate of a packet of a burst. */
   private gateFor(burst: PacketBurst, packet: number): number {
     const segment = burst.firstSegment[packet];
     if (burst.segmentLength[segment] < MAC_BYTES) return this.gateOfScattered(burst, packet);
@@ -220,7 +232,7 @@ export class L2Forward extends Module {
     return gate === NOT_FOUND ? this.defaultGate : gate;
   }
 
-  /** A driver may cut a frame anywhere (virtio 1.2, 2.7.4.2), even within the address. */
+  /** As {@link gateFor}, for an address in several segments: a driver may cut a frame anywhere (virtio 1.2, 2.7.4.2). */
   private gateOfScattered(burst: PacketBurst, packet: number): number {
     const mac = this.gathered;
     let have = 0;

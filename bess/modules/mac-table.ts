@@ -1,19 +1,19 @@
 /**
- * MAC address -> gate: an open-addressing hash in typed arrays, with linear probing and at most half full.
+ * Maps MAC addresses to gates: a hash table in typed arrays with open addressing and linear probing, at most half full.
  *
- * BESS's table (l2_forward.cc) is a bucketed cuckoo hash. With its default of four slots a bucket, addresses that share a
- * bucket are added without an error and never found; an address of zeros matches an empty slot. Neither happens here.
+ * BESS has a bucketed cuckoo hash (l2_forward.cc). With its default of four slots per bucket, BESS adds addresses that share
+ * a bucket without an error, but never finds them. There, an address of zeros also matches an empty slot. This table has
+ * neither fault.
  *
- * An address is two integers, both little-endian as they lie in the frame: octets 0 to 3 (`head`, signed 32 bits) and
- * octets 4 and 5 (`tail`).
+ * An address is two little-endian integers: octets 0 to 3 (`head`, signed 32 bits), and octets 4 and 5 (`tail`).
  */
 
-/** A slot holds the gate (15 bits, as in BESS) and this bit; 0 is an empty slot. */
+/** A used slot holds the gate (15 bits, as in BESS) and this bit. An empty slot is 0. */
 const OCCUPIED = 0x8000;
 const GATE_MASK = 0x7fff;
 const FIRST_SLOTS = 64;
 
-/** What {@link MacTable.find} returns for an address that is not in the table. */
+/** Returned by {@link MacTable.find} for an address that is not in the table. */
 export const NOT_FOUND = -1;
 
 function hash(head: number, tail: number): number {
@@ -30,15 +30,15 @@ export class MacTable {
   private mask = FIRST_SLOTS - 1;
   private used = 0;
 
-  /** @param capacity how many addresses at most; memory is taken as they come. */
+  /** @param capacity the most addresses that the table takes; it allocates memory as addresses are added */
   constructor(readonly capacity: number) {}
 
-  /** How many addresses are in the table. */
+  /** Number of addresses in the table. */
   get size(): number {
     return this.used;
   }
 
-  /** The gate of an address, or {@link NOT_FOUND}. */
+  /** Returns the gate of an address, or {@link NOT_FOUND}. */
   find(head: number, tail: number): number {
     const slot = this.slots[this.locate(head, tail)];
     return slot === 0 ? NOT_FOUND : slot & GATE_MASK;
@@ -51,7 +51,7 @@ export class MacTable {
     }
   }
 
-  /** Adds an address that is not there yet; false when the table is full. Of the gate, 15 bits are kept. */
+  /** Adds an address that is not in the table. Keeps 15 bits of the gate. Returns false when the table is full. */
   add(head: number, tail: number, gate: number): boolean {
     if (this.used >= this.capacity) return false;
     if ((this.used + 1) * 2 > this.slots.length) this.grow();
@@ -60,11 +60,11 @@ export class MacTable {
     return true;
   }
 
-  /** Removes an address; false when it was not there. */
+  /** Removes an address. Returns false if it was not in the table. */
   delete(head: number, tail: number): boolean {
     let hole = this.locate(head, tail);
     if (this.slots[hole] === 0) return false;
-    // Close the gap: what follows may have been pushed past it, and a search ends at the first empty slot.
+    // A search ends at the first empty slot, so the hole must not part an entry from its own slot. Move such entries back.
     for (let i = (hole + 1) & this.mask; this.slots[i] !== 0; i = (i + 1) & this.mask) {
       const home = hash(this.heads[i], this.tails[i]) & this.mask;
       if (((i - home) & this.mask) < ((i - hole) & this.mask)) continue;
@@ -78,7 +78,7 @@ export class MacTable {
     return true;
   }
 
-  /** The slot that holds the address, or the empty one where it would go. */
+  /** Returns the slot that holds the address, or the empty slot that it would get. */
   private locate(head: number, tail: number): number {
     const mask = this.mask;
     let i = hash(head, tail) & mask;

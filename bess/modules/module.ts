@@ -1,22 +1,21 @@
 /**
- * What all modules share: a name, gates, and the hand-over of a batch from one module to the next (BESS: module.h,
+ * The base of all modules: a name, gates, and how a batch goes from one module to the next (BESS: module.h,
  * `RunChooseModule`).
  *
- * Run to completion: a module calls the next one, so when the task that began returns, every packet of its burst is
- * delivered or dropped. The graph has no loop (graph.ts checks), so a module is never entered while it runs: what it
- * needs to work on is allocated once.
+ * A module calls the next module directly. When a task returns, every packet of its burst is delivered or dropped. The graph
+ * has no loop (graph.ts checks this), so a module is never called while it runs. It can therefore allocate the arrays that
+ * it works on once.
  */
-
 import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
 import { BessError } from '../errors.js';
 import type { Batch } from './batch.js';
 
-/** Gates of each direction that any module may have (BESS: gate.h). */
+/** The most input gates, and the most output gates, of a module (BESS: gate.h). */
 export const MAX_GATES = 8192;
-/** A gate that cannot be connected: packets for it are dropped and counted. */
+/** A gate number that cannot be connected. A packet for this gate is dropped and counted. */
 export const DROP_GATE = MAX_GATES;
 
-/** A connected output gate and what went through it. */
+/** A connected output gate, with counters. */
 export interface OutputGate {
   readonly gate: number;
   readonly next: Module;
@@ -27,44 +26,44 @@ export interface OutputGate {
 
 /** Something that the worker polls. */
 export interface Task {
-  /** Moves at most one burst; returns the packets in it. */
+  /** Moves at most one burst. Returns how many packets it moved. */
   run(): number;
-  /** The queue that it reads, where it reads one: what the worker arms before it sleeps. */
+  /** The queue that the task reads, or null. The worker enables kicks of this queue before it sleeps. */
   readonly source: WakeSource | null;
 }
 
-/** The sleeping side of a queue: drivers/packet-endpoint.ts. */
+/** The part of a queue that wakes a sleeping worker (drivers/packet-endpoint.ts). */
 export type WakeSource = Pick<PacketEndpoint, 'enableKick' | 'disableKick' | 'pollOnly' | 'onKick'>;
 
 export abstract class Module {
   /** The module's class as a script names it. */
   abstract readonly className: string;
-  /** How many input and output gates this class has; gate numbers go from 0 to one less. */
+  /** How many input and output gates this class has. Gates are numbered from 0. */
   readonly inputGates: number = 1;
   readonly outputGates: number = 1;
-  /** What the module polls; empty for modules that only react. */
+  /** The tasks of the module. A module that only handles batches from other modules has none. */
   readonly tasks: Task[] = [];
-  /** By gate number; null where nothing is connected. Never sparse: V8 would turn the array into a dictionary. */
+  /** Output gates by number; null: not connected. The array has no holes, because V8 makes a sparse array a dictionary. */
   readonly gates: (OutputGate | null)[] = [];
   /** Packets that left by a gate without a connection. */
   deadends = 0;
 
   constructor(readonly name: string) {}
 
-  /** What `show pipeline` tells about the module besides its class; may be empty. */
+  /** Describes the module for `show pipeline`, after its class. May be empty. */
   describe(): string {
     return '';
   }
 
-  /** Handles a batch. The batch belongs to the caller: read it, pass it on, but keep nothing of it. */
+  /** Handles a batch. The batch is valid only during the call: read it or pass it on, but do not keep it. */
   process(_batch: Batch): void {
     throw new Error(`${this.name}: a ${this.className} has no input gate`);
   }
 
-  /** Gives back what the module holds (its queues). */
+  /** Releases the queues that the module owns. */
   close(): void {}
 
-  /** Connects an output gate. EINVAL: no such gate; EBUSY: the output gate is taken. */
+  /** Connects an output gate. Throws EINVAL if a gate does not exist, and EBUSY if the output gate is connected already. */
   connect(gate: number, next: Module, inputGate: number): void {
     const connection = `Connection ${this.name}:${gate}->${inputGate}:${next.name} failed`;
     checkGate(connection, this, 'output', gate, this.outputGates);
@@ -78,12 +77,12 @@ export abstract class Module {
     this.gates[gate] = { gate, next, inputGate, packets: 0, bytes: 0 };
   }
 
-  /** Frees an output gate; nothing happens where it is free (as in BESS). */
+  /** Frees an output gate. Does nothing if the gate is free (as in BESS). */
   disconnect(gate: number): void {
     if (gate < this.gates.length) this.gates[gate] = null;
   }
 
-  /** Hands a batch to whatever is behind an output gate. */
+  /** Passes a batch to the module behind an output gate. Drops and counts the packets if the gate is not connected. */
   protected emit(gate: number, batch: Batch): void {
     const output = gate < this.gates.length ? this.gates[gate] : null;
     if (output === null) {

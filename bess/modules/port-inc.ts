@@ -1,5 +1,4 @@
-/** PortInc and QueueInc: packets from a port into the pipeline (BESS: port_inc.cc, queue_inc.cc). */
-
+/** PortInc and QueueInc: take packets from a port into the pipeline (BESS: port_inc.cc, queue_inc.cc). */
 import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
 import { MAX_BURST, type PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
 import type { Port } from '../ports/port.js';
@@ -7,12 +6,12 @@ import { Batch, emptyBurst } from './batch.js';
 import { Module, type Task } from './module.js';
 import { checkBurst } from './source.js';
 
-/** One queue of a port, polled. */
+/** Polls one queue of a port. */
 class QueueTask implements Task {
   private readonly batch = new Batch();
   private readonly burst = emptyBurst();
-  /** Is shown the next burst, once. */
-  look: ((burst: PacketBurst) => void) | null = null;
+  /** Called once with the next burst; null: not wanted. */
+  inspect: ((burst: PacketBurst) => void) | null = null;
 
   constructor(
     private readonly module: PortInput,
@@ -26,23 +25,23 @@ class QueueTask implements Task {
     this.batch.takeAll(this.burst);
     this.port.incPackets += count;
     this.port.incBytes += this.batch.bytes;
-    const look = this.look;
-    if (look !== null) {
-      this.look = null;
-      look(this.burst);
+    const inspect = this.inspect;
+    if (inspect !== null) {
+      this.inspect = null;
+      inspect(this.burst);
     }
     this.module.forward(this.batch);
-    // Whoever was to get a packet has its copy by now: the sender may have its buffers back.
+    // Every receiver has its copies now, so the sender gets its buffers back.
     this.source.complete();
     return count;
   }
 }
 
-/** What PortInc and QueueInc have in common. */
+/** The common part of PortInc and QueueInc. */
 export abstract class PortInput extends Module {
   override readonly inputGates = 0;
   private readonly queueTasks: QueueTask[] = [];
-  /** Packets that a task takes at once. */
+  /** The most packets that a task takes at once. */
   packetsAtOnce = MAX_BURST;
 
   constructor(
@@ -56,15 +55,17 @@ export abstract class PortInput extends Module {
     this.tasks.push(...this.queueTasks);
   }
 
-  /** Shows the next burst of each queue to `look`, once, before it is forwarded. */
-  showNextBurst(look: (burst: PacketBurst) => void): void {
-    for (const task of this.queueTasks) task.look = look;
+  /** Calls `inspect` once for each queue, with the next burst of the queue before it is forwarded. */
+  inspectNextBurst(inspect: (burst: PacketBurst) => void): void {
+    for (const task of this.queueTasks) task.inspect = inspect;
   }
 
+  /** Sets how many packets a task takes at once: 0 to 32, otherwise EINVAL. */
   setBurst(packets: number): void {
     this.packetsAtOnce = checkBurst(packets);
   }
 
+  /** Passes a batch of a task to gate 0. */
   forward(batch: Batch): void {
     this.emit(0, batch);
   }
@@ -74,7 +75,7 @@ export abstract class PortInput extends Module {
   }
 }
 
-/** All incoming queues of a port. */
+/** Takes packets from all incoming queues of a port. */
 export class PortInc extends PortInput {
   override readonly className = 'PortInc';
 
@@ -87,7 +88,7 @@ export class PortInc extends PortInput {
   }
 }
 
-/** One incoming queue of a port. */
+/** Takes packets from one incoming queue of a port. */
 export class QueueInc extends PortInput {
   override readonly className = 'QueueInc';
 

@@ -1,12 +1,13 @@
 /**
- * PortOut and QueueOut: packets out of the pipeline into a port (BESS: port_out.cc, queue_out.cc). The one place where a
- * packet is copied. What the peer does not take is dropped and counted; a slow peer never holds up the others.
+ * PortOut and QueueOut: send packets from the pipeline into a port (BESS: port_out.cc, queue_out.cc). The packets are copied
+ * here. Packets that the peer does not take are dropped and counted, so a slow peer never delays the others.
  */
 import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
 import type { Port } from '../ports/port.js';
 import type { Batch } from './batch.js';
 import { MAX_GATES, Module } from './module.js';
 
+/** The common part of PortOut and QueueOut. */
 abstract class PortOutput extends Module {
   override readonly outputGates = 0;
   private readonly endpoint: PacketEndpoint;
@@ -36,7 +37,7 @@ abstract class PortOutput extends Module {
   }
 }
 
-/** Owns all outgoing queues of a port. BESS gives each worker one of them; there is one worker here, so queue 0. */
+/** Owns all outgoing queues of a port. BESS uses one queue per worker. This switch has one worker, which uses queue 0. */
 export class PortOut extends PortOutput {
   override readonly className = 'PortOut';
   override readonly inputGates = MAX_GATES;
@@ -50,7 +51,7 @@ export class PortOut extends PortOutput {
   }
 }
 
-/** One outgoing queue of a port. */
+/** Sends packets into one outgoing queue of a port. */
 export class QueueOut extends PortOutput {
   override readonly className = 'QueueOut';
 

@@ -1,8 +1,8 @@
 /**
- * Replicate: every packet leaves by several gates (BESS: replicate.cc).
+ * Replicate: sends every packet to several gates (BESS: replicate.cc).
  *
- * As in BESS the original always leaves by gate 0, whatever the list says first, and copies leave by `gates[1:]`. Nothing
- * is copied here: each gate gets the same indices, and the outputs copy from the sender's memory.
+ * As in BESS the original always leaves by gate 0, even if the list begins with another gate. Copies leave by `gates[1:]`.
+ * This module copies no bytes: each gate gets the same indices, and each output module copies from the sender's memory.
  */
 import { BessError } from '../errors.js';
 import type { Batch } from './batch.js';
@@ -13,16 +13,17 @@ const MAX_REPLICAS = 32;
 export class Replicate extends Module {
   override readonly className = 'Replicate';
   override readonly outputGates = MAX_REPLICAS;
-  /** Packets made here: those that left by `gates[1:]`. */
+  /** Copies that this module made: packets that left by `gates[1:]`. */
   copies = 0;
   private copyGates = new Uint16Array(0);
 
-  /** @param gates gates 0 to 31; EINVAL for more than 32 of them */
+  /** @param gates numbers of output gates; more than 32 are EINVAL */
   constructor(name: string, gates: readonly number[] = []) {
     super(name);
     this.setGates(gates);
   }
 
+  /** Replaces the list of gates. Throws EINVAL for more than 32. */
   setGates(gates: readonly number[]): void {
     if (gates.length > MAX_REPLICAS) throw new BessError('EINVAL', `no more than ${MAX_REPLICAS} gates`);
     this.copyGates = Uint16Array.from(gates.slice(1));

@@ -1,36 +1,36 @@
 /**
- * Finds stations whose MAC address no L2Forward has an entry for: whatever is sent to such a station is dropped, which its user
- * sees only as silence. An endpoint without `--mac` has a random address and is one of them.
+ * Reports stations whose MAC address is in no L2Forward table. Packets to such a station are dropped, and its user sees only
+ * that no answers come. An endpoint without `--mac` is such a station, because it has a random address.
  *
- * Now and then one burst of each queue is looked at, the next that comes. So every station that goes on sending is found, and
- * the packet path pays one comparison per burst.
+ * The switch inspects one burst of each queue per second. So it finds every station that keeps sending, and the packet path
+ * pays only one comparison per burst.
  */
-
-import { formatMac } from '../../drivers/mac-address.js';
+import { formatMac, MAC_BYTES } from '../../drivers/mac-address.js';
 import type { PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
 import { L2Forward } from './l2-forward.js';
 import type { Module } from './module.js';
 import { PortInput } from './port-inc.js';
 
-const MAC_BYTES = 6;
-/** Where the source address begins in a frame, and where it ends. */
+/** Offsets in a frame of the source address and of the first byte behind it. */
 const SOURCE = 6;
 const SOURCE_END = SOURCE + MAC_BYTES;
-/** Addresses that are reported per port. A station can send from any number of them. */
+/** The most addresses that are reported per port, because a station can send from any number of addresses. */
 const MAX_REPORTED = 8;
-/** Entries of the script that a line names. */
+/** The most table entries that one line names. */
 const MAX_SHOWN = 8;
 
+/** Inspects bursts of all input modules, and reports each unknown source address once. */
 export class SourceWatch {
   private readonly inputs: readonly PortInput[];
-  /** Only tables that drop what they do not know: with a default gate the script needs no entries. */
+  /** The tables that drop packets for unknown addresses. A table with a default gate needs no entries. */
   private readonly tables: readonly L2Forward[];
-  /** Per port: the addresses that were reported, and how a burst is looked at; null when enough were reported. */
+  /** The addresses that were reported, by name of the port. */
   private readonly reported = new Map<string, Set<string>>();
-  private readonly looks = new Map<string, ((burst: PacketBurst) => void) | null>();
+  /** The function that inspects a burst, by name of the port; null once the port has reported enough addresses. */
+  private readonly inspectors = new Map<string, ((burst: PacketBurst) => void) | null>();
   private readonly mac = new Uint8Array(MAC_BYTES);
 
-  /** @param log gets one line per unknown address, and one when a port has too many of them */
+  /** @param log called with one line per unknown address, and with one line when a port has too many of them */
   constructor(
     modules: readonly Module[],
     private readonly log: (line: string) => void,
@@ -39,25 +39,25 @@ export class SourceWatch {
     this.inputs = this.tables.length === 0 ? [] : modules.filter((module) => module instanceof PortInput);
     for (const { port } of this.inputs) {
       this.reported.set(port.name, new Set());
-      this.looks.set(port.name, (burst) => this.look(port.name, burst));
+      this.inspectors.set(port.name, (burst) => this.inspect(port.name, burst));
     }
   }
 
-  /** Looks at the next burst of each queue. */
-  lookAtNext(): void {
+  /** Arranges that the next burst of each queue is inspected. */
+  inspectNextBursts(): void {
     for (const input of this.inputs) {
-      const look = this.looks.get(input.port.name) ?? null;
-      if (look !== null) input.showNextBurst(look);
+      const inspect = this.inspectors.get(input.port.name) ?? null;
+      if (inspect !== null) input.inspectNextBurst(inspect);
     }
   }
 
-  private look(port: string, burst: PacketBurst): void {
-    for (let packet = 0; packet < burst.count && this.looks.get(port) !== null; packet++) {
+  private inspect(port: string, burst: PacketBurst): void {
+    for (let packet = 0; packet < burst.count && this.inspectors.get(port) !== null; packet++) {
       if (this.readSource(burst, packet)) this.check(port, this.mac);
     }
   }
 
-  /** False where the address is not one of a single station, or does not lie in the first piece of the frame. */
+  /** Reads the source address into `mac`. Returns false for a group address, zeros, or an address cut by a segment's end. */
   private readSource(burst: PacketBurst, packet: number): boolean {
     const segment = burst.firstSegment[packet];
     if (burst.segmentLength[segment] < SOURCE_END) return false;
@@ -70,32 +70,34 @@ export class SourceWatch {
     return any !== 0 && (this.mac[0] & 1) === 0;
   }
 
+  /** Reports the address if no table has an entry for it. */
   private check(port: string, mac: Uint8Array): void {
     if (this.tables.some((table) => table.has(mac))) return;
     const reported = this.reported.get(port) as Set<string>;
     const address = formatMac(mac);
     if (reported.has(address)) return;
     if (reported.size === MAX_REPORTED) {
-      this.looks.set(port, null);
-      this.log(`port ${port}: there are more addresses without an entry; they are not reported`);
+      this.inspectors.set(port, null);
+      this.log(`port ${port}: more stations have no entry; they are not reported`);
       return;
     }
     reported.add(address);
     const table = this.tables[0];
-    const missing = `${address} sends there, but ${table.name}::L2Forward has no entry for it: what is sent to it is dropped`;
-    this.log(
-      `port ${port}: ${missing}. ${this.entries(table)}: use one of them (--mac), or add this one to the script`,
-    );
-  }
-
-  private entries(table: L2Forward): string {
-    const stations = table.stations(MAX_SHOWN + 1);
-    if (stations.length === 0) return 'The table has no entries for stations';
-    const shown = stations.slice(0, MAX_SHOWN).map(({ addr, gate }) => `${addr} (to ${nameBehind(table, gate)})`);
-    return `It has entries for ${shown.join(', ')}${stations.length > MAX_SHOWN ? ' and more' : ''}`;
+    const missing = `the station ${address} has no entry in ${table.name}::L2Forward, so packets to it are dropped`;
+    this.log(`port ${port}: ${missing}. ${adviceFor(table)}`);
   }
 }
 
+/** Says which entries a table has, and what the user can do. */
+function adviceFor(table: L2Forward): string {
+  const stations = table.stations(MAX_SHOWN + 1);
+  if (stations.length === 0) return 'The table has no entries for stations: add this address to the script';
+  const shown = stations.slice(0, MAX_SHOWN).map(({ addr, gate }) => `${addr} (to ${nameBehind(table, gate)})`);
+  const entries = `${shown.join(', ')}${stations.length > MAX_SHOWN ? ' and more' : ''}`;
+  return `The table has entries for ${entries}: use one of these addresses (--mac), or add this one to the script`;
+}
+
+/** Returns the name of the module behind a gate. */
 function nameBehind(table: L2Forward, gate: number): string {
   return table.gates[gate]?.next.name ?? `gate ${gate}, which is not connected`;
 }

@@ -1,12 +1,11 @@
 /**
- * SpoofGuard: a VM may send from its own addresses only. Gate 0 has what passes, gate 1 what does not (unconnected: dropped
- * and counted). Put between a port's input and the switching; BESS has no such module, and refuses nothing by itself.
+ * SpoofGuard: lets a VM send only from its own addresses. A script puts it behind a port's input module. Packets that pass
+ * leave by gate 0, all others by gate 1. If gate 1 is not connected, these are dropped and counted. BESS has no such module.
  *
- * Packets are copied out of the VM's memory before they are looked at, and go on as copies: by reference, a VM could change
- * an address after it was checked. So a port that is guarded costs one copy a packet more.
+ * Each packet is copied out of the VM's memory before the check, and the copy goes on. Otherwise the VM could change an
+ * address after the check. So SpoofGuard costs one more copy per packet.
  */
-
-import { formatMac } from '../../drivers/mac-address.js';
+import { formatMac, MAC_BYTES as MAC_ADDRESS_BYTES } from '../../drivers/mac-address.js';
 import { copyBetween } from '../../drivers/memory/index.js';
 import { MAX_BURST } from '../../drivers/virtio/device/packet-burst.js';
 import { ETHERNET_HEADER_BYTES } from '../../rings/buffer-pool.js';
@@ -14,13 +13,16 @@ import { BessError } from '../errors.js';
 import { Batch, emptyBurst } from './batch.js';
 import { Module } from './module.js';
 
+/** Output gate of packets that pass. */
 const PASSED = 0;
+/** Output gate of all other packets. */
 const REFUSED = 1;
-const MAC_BYTES = 6;
-/** Room for the longest frame that a port takes, and one byte for an odd one. */
+/** Memory per packet: the longest frame that a port takes, and one byte because a copy may begin at an odd offset. */
 const SLOT_BYTES = 65536;
-/** Ethernet (IEEE 802.3), VLAN tags (802.1Q), ARP (RFC 826), IPv4 (RFC 791): places from the begin of each. */
+// V8 folds local constants: docs/v8.md, "Local constants".
+const MAC_BYTES = MAC_ADDRESS_BYTES;
 const ETHERNET_BYTES = ETHERNET_HEADER_BYTES;
+/** Fields of Ethernet (IEEE 802.3), VLAN tags (802.1Q), ARP (RFC 826), IPv4 (RFC 791): offsets in the header. */
 const ETHERNET_SOURCE = 6;
 const ETHERNET_TYPE = 12;
 const TAG_BYTES = 4;
@@ -34,10 +36,10 @@ const ARP_SENDER_MAC = 8;
 const ARP_SENDER_IP = 14;
 const IPV4_BYTES = 20;
 const IPV4_SOURCE = 12;
-/** ARP for IPv4 over Ethernet: hardware type 1, protocol IPv4, addresses of 6 and 4 bytes. */
+/** The first bytes of ARP for IPv4 over Ethernet: hardware type 1, protocol IPv4, addresses of 6 and 4 bytes. */
 const ARP_HEAD = [0, 1, 8, 0, 6, 4];
 
-/** An IPv4 address as 32 bits, signed; EINVAL where it is none. */
+/** Returns an IPv4 address as a signed 32-bit integer. Throws EINVAL if the text is not an IPv4 address. */
 export function parseIpv4(text: string): number {
   const octets = text.split('.');
   const ok = octets.length === 4 && octets.every((octet) => /^\d{1,3}$/.test(octet) && Number(octet) <= 255);
@@ -55,8 +57,9 @@ export class SpoofGuard extends Module {
   private readonly ips: Int32Array;
 
   /**
-   * @param mac the VM's address, six octets
-   * @param ips its IPv4 addresses, as {@link parseIpv4} gives them; none: senders of ARP and IPv4 are not looked at
+   * Throws EINVAL for the MAC address of a group.
+   * @param mac the VM's MAC address, six octets
+   * @param ips the VM's IPv4 addresses, from {@link parseIpv4}; if there are none, IPv4 addresses are not checked
    */
   constructor(
     name: string,
@@ -81,7 +84,7 @@ export class SpoofGuard extends Module {
   override process(batch: Batch): void {
     const { burst, passed, refused } = this;
     burst.clear();
-    for (let i = 0; i < batch.count; i++) this.takeOut(batch, batch.indices[i]);
+    for (let i = 0; i < batch.count; i++) this.copyOut(batch, batch.indices[i]);
     passed.beginLike(batch);
     refused.beginLike(batch);
     passed.burst = burst;
@@ -94,8 +97,8 @@ export class SpoofGuard extends Module {
     if (refused.count > 0) this.emit(REFUSED, refused);
   }
 
-  /** Copies a packet, in one piece, to a place that nobody else can write. */
-  private takeOut(batch: Batch, packet: number): void {
+  /** Copies a packet, in one piece, into memory that the VM cannot write. */
+  private copyOut(batch: Batch, packet: number): void {
     const from = batch.burst;
     const first = from.firstSegment[packet];
     const start = this.burst.count * SLOT_BYTES + (from.segmentOffset[first] & 1);
@@ -107,6 +110,7 @@ export class SpoofGuard extends Module {
     this.burst.push(start, at - start);
   }
 
+  /** Whether all source addresses of a copied frame belong to the VM. */
   private isOwn(frame: number, length: number): boolean {
     if (length < ETHERNET_BYTES || !this.isOwnMac(frame + ETHERNET_SOURCE)) return false;
     let header = ETHERNET_BYTES;
@@ -133,7 +137,7 @@ export class SpoofGuard extends Module {
     return true;
   }
 
-  /** 0.0.0.0 is nobody's: ARP probes (RFC 5227, 2.1.1) and DHCP clients send from it. */
+  /** Also true for 0.0.0.0, from which ARP probes (RFC 5227, 2.1.1) and DHCP clients send. */
   private isOwnIp(at: number): boolean {
     const { ips } = this;
     if (ips.length === 0) return true;
@@ -142,6 +146,7 @@ export class SpoofGuard extends Module {
     return ip === 0;
   }
 
+  /** Reads 16 bits in network order. */
   private u16(at: number): number {
     return (this.u8[at] << 8) | this.u8[at + 1];
   }

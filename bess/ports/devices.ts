@@ -1,4 +1,4 @@
-/** The real devices behind ports: vhost-user sockets and tap interfaces, watched by one reactor. */
+/** The devices behind ports: vhost-user sockets and tap interfaces. One reactor watches their files. */
 import { Reactor } from '../../drivers/libc/index.js';
 import { WindowAllocator } from '../../drivers/memory/index.js';
 import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
@@ -10,6 +10,7 @@ import type { DeviceFactory } from './pmd-port.js';
 import type { PortDevice } from './port.js';
 import type { TapVdev, VhostVdev } from './vdev.js';
 
+/** A vhost-user socket with its backend. */
 class VhostDevice implements PortDevice {
   onChange: (() => void) | null = null;
   onNotice: ((line: string, kind: string) => void) | null = null;
@@ -34,7 +35,7 @@ class VhostDevice implements PortDevice {
   get problem(): string | null {
     const place = this.backend.socketPlace;
     if (place === 'here') return null;
-    const what = place === 'gone' ? 'was removed' : 'was replaced, perhaps by that of another switch';
+    const what = place === 'gone' ? 'was removed' : 'was replaced, perhaps by another switch';
     return `the socket ${this.path} ${what}: nobody can connect to this port any more; start the switch again`;
   }
 
@@ -48,6 +49,7 @@ class VhostDevice implements PortDevice {
   }
 }
 
+/** A tap interface. */
 class TapPort implements PortDevice {
   readonly endpoints: readonly PacketEndpoint[];
   onChange: (() => void) | null = null;
@@ -71,8 +73,9 @@ class TapPort implements PortDevice {
 }
 
 /**
- * Opens what scripts ask for. All ports share one window, so that a copy between two of them stays in one memory.
- * @param files which files the memories of vhost-user peers may be of
+ * Makes the factory that opens the devices of a script. All devices share one window, so a copy between two ports reads and
+ * writes one memory.
+ * @param files which files the memory of a vhost-user peer may be in
  */
 export function openDevices(files: PeerFiles = 'any'): DeviceFactory {
   const reactor = new Reactor();
@@ -97,12 +100,12 @@ export function openDevices(files: PeerFiles = 'any'): DeviceFactory {
   };
 }
 
-/** DPDK's address number `index` for `mac=fixed`: a zero, "dtap", and a digit that counts up (19.11, rte_eth_tap.c, set_mac_type). */
+/** Returns DPDK's address for `mac=fixed`: 0, "dtap" and a digit that counts up (19.11, rte_eth_tap.c, set_mac_type). */
 function fixedMac(index: number): Uint8Array {
   return Uint8Array.from([0, ...Buffer.from('dtap'), '0'.charCodeAt(0) + index]);
 }
 
-/** A device that cannot be made is BESS's ENODEV, with the reason. */
+/** Opens a device. Throws ENODEV, as BESS does, with the reason if it cannot be opened. */
 function opened(open: () => PortDevice): PortDevice {
   try {
     return open();

@@ -1,8 +1,7 @@
 /**
  * PMDPort: makes the ports of a script (BESS: drivers/pmd.cc, bessctl.cc `create_port`).
  *
- * BESS accepts two ports on one socket, or a name that is taken, without a word and then misbehaves; here they are
- * errors that name the other port.
+ * BESS accepts two ports with one socket or one name, and then misbehaves. Here both are errors that name the other port.
  */
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
@@ -17,20 +16,20 @@ const DRIVER = 'PMDPort';
 export interface DeviceFactory {
   vhost(vdev: VhostVdev): PortDevice;
   tap(vdev: TapVdev): PortDevice;
-  /** Gives back what the devices share. Called once, when all are closed. */
+  /** Releases what the devices share. Called once, when all devices are closed. */
   close(): void;
 }
 
-/** What a script says about a PMDPort. Exactly one of vdev, pci and portId is to be given. */
+/** The arguments of PMDPort in a script. Exactly one of vdev, pci and portId must be set. */
 export interface PmdPortConfig extends QueueConfig {
-  /** Null: a name is made up, as in BESS. */
+  /** Null: the first free name of `pmd_port0`, `pmd_port1`, …, as in BESS. */
   readonly name: string | null;
   readonly vdev: string | null;
   readonly pci: string | null;
   readonly portId: number | null;
 }
 
-/** A port, and what the script said about its device. */
+/** A port and its vdev. */
 interface Entry {
   readonly port: Port;
   readonly vdev: Vdev;
@@ -42,27 +41,28 @@ export class PortTable {
 
   constructor(
     private readonly devices: DeviceFactory,
-    /** Gets lines for the user. */
+    /** Called with each line for the user. */
     private readonly note: (line: string) => void,
   ) {}
 
+  /** All ports. */
   get all(): Port[] {
     return Array.from(this.entries.values(), (entry) => entry.port);
   }
 
-  /** The ports with their vdevs. */
+  /** All ports with their vdevs. */
   get attached(): Entry[] {
     return Array.from(this.entries.values());
   }
 
-  /** The port of that name; ENODEV where there is none. */
+  /** Returns the port of this name. Throws ENODEV if there is none. */
   get(name: string): Port {
     const entry = this.entries.get(name);
     if (!entry) throw new BessError('ENODEV', `Port ${name} not found`);
     return entry.port;
   }
 
-  /** Makes a port and begins to listen. EINVAL, EEXIST, ENODEV, EPERM. */
+  /** Makes a port, which listens from then on. Throws EINVAL, EEXIST, ENOENT, ENODEV or EPERM. */
   create(config: PmdPortConfig): Port {
     checkQueueConfig(config);
     const name = config.name ?? this.defaultName();
@@ -73,7 +73,7 @@ export class PortTable {
     if (Math.max(incQueues, outQueues) > vdev.queues) {
       const wanted = `${incQueues} incoming and ${outQueues} outgoing queues`;
       const advice = vdev.driver === 'vhost' ? ` (say queues=${Math.max(incQueues, outQueues)} in the vdev)` : '';
-      throw new BessError('EINVAL', `port ${name}: ${wanted} of a vdev with ${vdev.queues}${advice}`);
+      throw new BessError('EINVAL', `port ${name}: ${wanted}, but the vdev has ${vdev.queues}${advice}`);
     }
     this.checkUnique(vdev, config.vdev ?? '');
     const device = this.open(vdev);
@@ -84,7 +84,7 @@ export class PortTable {
     return port;
   }
 
-  /** Closes all devices; their sockets are gone then. The first error is thrown when all have been tried. */
+  /** Closes all devices, and so removes their sockets. Tries all of them, and then rejects with the first error. */
   async close(): Promise<void> {
     const closings = this.all.map(async (port) => port.device.close());
     this.entries.clear();
@@ -101,10 +101,11 @@ export class PortTable {
     return `pmd_port${i}`;
   }
 
+  /** Returns the vdev of the arguments. Throws if they name no device, several devices, or a device that is not possible. */
   private vdevOf({ vdev, pci, portId }: PmdPortConfig): Vdev {
     const given = [vdev, pci, portId].filter((way) => way !== null).length;
     if (given === 0) throw new BessError('EINVAL', "No port specified: say vdev='eth_vhost0,iface=/path/of/the.sock'");
-    if (given > 1) throw new BessError('EINVAL', 'a PMDPort takes one of vdev, pci and port_id');
+    if (given > 1) throw new BessError('EINVAL', 'give a PMDPort only one of vdev, pci and port_id');
     if (vdev === null) {
       const what = pci === null ? `Port id ${portId} is not available` : `Cannot attach PCI device ${pci}`;
       throw new BessError(
@@ -115,13 +116,14 @@ export class PortTable {
     return parseVdev(vdev);
   }
 
+  /** Throws EEXIST if another port has the unit, socket or interface of this vdev. */
   private checkUnique(vdev: Vdev, text: string): void {
     for (const { port, vdev: other } of this.entries.values()) {
       if (other.driver !== vdev.driver) continue;
       if (other.unit === vdev.unit) {
         throw new BessError(
           'EEXIST',
-          `Cannot attach vdev ${text}: port ${port.name} has that number; take another one`,
+          `Cannot attach vdev ${text}: port ${port.name} has this number; choose another one`,
         );
       }
       const same = vdev.driver === 'tap' ? other.iface === vdev.iface : resolve(other.iface) === resolve(vdev.iface);
@@ -138,6 +140,7 @@ export class PortTable {
   }
 }
 
+/** Throws if no socket can be made at this path. */
 function checkSocketPath(path: string): void {
   const directory = dirname(resolve(path));
   if (!existsSync(directory)) {

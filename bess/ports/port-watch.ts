@@ -1,17 +1,18 @@
-/** Looks now and then whether ports still work: a socket that somebody has removed, an interface that is down. */
+/** Checks whether ports still work, and reports problems such as a removed socket or an interface that is down. */
 import type { Port } from './port.js';
 
 export class PortWatch {
+  /** Problems that were reported and are not over. */
   private readonly problems = new Map<Port, string>();
 
   constructor(
     private readonly ports: readonly Port[],
-    /** Gets a line when a port has a problem, once for each, and a line when it works again. */
+    /** Called with a line when a port gets a problem, and when the port works again. */
     private readonly log: (line: string) => void,
   ) {}
 
-  /** Asks every port; a system call or a few for each. */
-  look(): void {
+  /** Checks every port. Costs a few system calls per port. */
+  check(): void {
     for (const port of this.ports) {
       const { problem } = port.device;
       const known = this.problems.get(port) ?? null;

@@ -1,43 +1,49 @@
 /**
- * A port: a device of the switch with a name, the queues that modules own, and counters (BESS: port.h, port.cc).
+ * A port: a name, a device, the queues that modules own, and counters (BESS: port.h, port.cc).
  *
- * The device behind it moves packets; it is given here as the interface that the switch needs, so that the pipeline
- * knows neither sockets nor descriptors.
+ * PortDevice is the device as the switch sees it. So the modules depend on neither sockets nor descriptors.
  */
 import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
 import { BessError } from '../errors.js';
 
-/** What is behind a port. */
+/** The device behind a port. */
 export interface PortDevice {
-  /** The queue pairs, by number. */
+  /** The queue pairs by number. */
   readonly endpoints: readonly PacketEndpoint[];
   /** True while a peer is connected and its first queue pair works. */
   readonly isUp: boolean;
-  /** What keeps the port from working, and what to do about it, as a line; null when nothing does. Asked for now and then. */
+  /** One line that says why the port does not work and what to do; null: no problem. Read once per second. */
   readonly problem: string | null;
-  /** Called when the peer or queues of it came or went. */
+  /** Called when the peer, or some of its queues, came or went. */
   onChange: (() => void) | null;
-  /** Called with a line about what has happened: a peer that came or went, or broke its queues. */
+  /**
+   * Called with a line about an event: the peer connected, disconnected, or broke a queue. `kind` names events of one kind,
+   * whose lines are limited together.
+   */
   onNotice: ((line: string, kind: string) => void) | null;
-  /** Disconnects the peer and removes what the device has made (sockets). */
+  /** Disconnects the peer, and removes the socket or interface that the device made. */
   close(): void | Promise<void>;
 }
 
+/** From the peer into the switch (`inc`), or from the switch to the peer (`out`). */
 export type Direction = 'inc' | 'out';
 
-/** Running totals of one direction of a port; plain numbers, exact to 2^53. */
+/** Totals of one direction of a port, exact up to 2^53. */
 export interface PortCounters {
+  /** Packets that went in this direction. */
   packets: number;
-  /** Of the frames, without virtio-net headers. */
+  /** Sum of the lengths of the frames in bytes, without virtio-net headers. */
   bytes: number;
+  /** Packets that were dropped. They are not in `packets` and `bytes`. */
   dropped: number;
 }
 
-/** The most queues of a direction, and the most packets of a queue, that BESS takes (port.h). */
+/** The most queues of one direction in BESS (port.h). */
 const MAX_QUEUES = 128;
+/** The largest queue size in BESS, in packets (port.h). */
 const MAX_QUEUE_SIZE = 4096;
 
-/** How a script wants a port's queues; 0 is the default, as in BESS. */
+/** Numbers and sizes of a port's queues in a script. 0 is the default, as in BESS. */
 export interface QueueConfig {
   readonly incQueues: number;
   readonly outQueues: number;
@@ -45,7 +51,10 @@ export interface QueueConfig {
   readonly outSize: number;
 }
 
-/** EINVAL where BESS would refuse the numbers. The sizes count no further: a ring is as long as its driver makes it. */
+/**
+ * Throws EINVAL if BESS would refuse a number or size. The sizes have no other effect: the VM's driver decides how long a
+ * ring is.
+ */
 export function checkQueueConfig(config: QueueConfig): void {
   for (const queues of [config.incQueues, config.outQueues]) {
     if (queues > MAX_QUEUES) {
@@ -57,22 +66,24 @@ export function checkQueueConfig(config: QueueConfig): void {
   }
 }
 
-/** What owns a queue: a module. */
+/** The owner of a queue: a module. */
 export interface QueueUser {
   readonly name: string;
 }
 
-/** Counters of devices that are a packet that the peer sent and that was dropped before the pipeline. */
+/** Names of the device counters of received packets that the device dropped. */
 const INC_DROPS = /^in_(bad|too)/;
 
 export class Port {
-  /** Packets and bytes that tasks have taken. */
+  /** Packets that tasks took from the port. */
   incPackets = 0;
+  /** Sum of the lengths of their frames, in bytes. */
   incBytes = 0;
-  /** Packets that the peer has taken, and those dropped because it did not. */
+  /** Packets that the peer took. */
   outPackets = 0;
+  /** Packets that the peer did not take. They were dropped. */
   outDropped = 0;
-  /** Of `outPackets`: those that came through a Replicate. */
+  /** The part of `outPackets` that came through a Replicate. */
   replicated = 0;
   private readonly users: Record<Direction, (QueueUser | null)[]>;
 
@@ -80,7 +91,7 @@ export class Port {
     readonly name: string,
     /** The class that a script names: PMDPort. */
     readonly driver: string,
-    /** What the port is connected to, for people: `vhost-user /tmp/vm1.sock`. */
+    /** What the port is connected to, for messages: `vhost-user /tmp/vm1.sock`. */
     readonly description: string,
     readonly device: PortDevice,
     incQueues: number,
@@ -89,27 +100,27 @@ export class Port {
     this.users = { inc: new Array(incQueues).fill(null), out: new Array(outQueues).fill(null) };
   }
 
-  /** The totals of both directions. */
+  /** Returns the totals of both directions. */
   stats(): Record<Direction, PortCounters> {
     const { incPackets, incBytes, outPackets, outDropped } = this;
     return {
       inc: { packets: incPackets, bytes: incBytes, dropped: this.sum((name) => INC_DROPS.test(name)) },
-      // How many bytes the peer has taken only the device knows: it may leave out a packet in the middle of a burst.
+      // Only the device counts the bytes that the peer took, because it may drop a packet in the middle of a burst.
       out: { packets: outPackets, bytes: this.sum((name) => name === 'out_bytes'), dropped: outDropped },
     };
   }
 
-  /** Of the packets dropped on their way out: those for which no peer was there. */
+  /** The part of `outDropped` that was dropped because no peer was connected. */
   get droppedWithoutPeer(): number {
     return this.sum((name) => name === 'out_noDriver');
   }
 
-  /** Of the packets dropped on their way out: those for an interface that was down. */
+  /** The part of `outDropped` that was dropped because the interface was down. */
   get droppedByInterface(): number {
     return this.sum((name) => name === 'out_interfaceDown');
   }
 
-  /** What the device has counted, over all its queues; zeros left out. */
+  /** Returns the device's counters, summed over its queues, without zeros. */
   deviceCounters(): Record<string, number> {
     const counters: Record<string, number> = {};
     for (const endpoint of this.device.endpoints) {
@@ -120,21 +131,22 @@ export class Port {
     return counters;
   }
 
+  /** Returns the sum of all device counters with a wanted name. */
   private sum(wanted: (name: string) => boolean): number {
     return Object.entries(this.deviceCounters()).reduce((sum, [name, count]) => sum + (wanted(name) ? count : 0), 0);
   }
 
-  /** The numbers of all incoming queues. */
+  /** Returns the numbers of all incoming queues. */
   incQueues(): number[] {
     return this.users.inc.map((_, queue) => queue);
   }
 
-  /** The numbers of all outgoing queues. */
+  /** Returns the numbers of all outgoing queues. */
   outQueues(): number[] {
     return this.users.out.map((_, queue) => queue);
   }
 
-  /** Makes `user` the owner of queues. EINVAL: no such queue; EBUSY: another module owns it. */
+  /** Makes `user` the owner of queues. Throws EINVAL if a queue does not exist, and EBUSY if another module owns it. */
   acquire(user: QueueUser, direction: Direction, queues: readonly number[]): void {
     const users = this.users[direction];
     for (const queue of queues) {
@@ -152,7 +164,7 @@ export class Port {
     for (const queue of queues) users[queue] = user;
   }
 
-  /** Gives back all queues that `user` owns. */
+  /** Frees all queues of a direction that `user` owns. */
   release(user: QueueUser, direction: Direction): void {
     const users = this.users[direction];
     for (let queue = 0; queue < users.length; queue++) if (users[queue] === user) users[queue] = null;

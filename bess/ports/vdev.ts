@@ -1,49 +1,54 @@
 /**
  * The `vdev` of a PMDPort: a DPDK device string, `driver-name,key=value,...`.
  *
- * Two drivers are known, under both names that DPDK gives each: vhost (`eth_vhost0`, `net_vhost0`), whose socket a VM
- * connects to, and tap (`net_tap0`, `eth_tap0`), an interface of this machine's kernel.
+ * There are two drivers, each with both of DPDK's names: vhost (`eth_vhost0`, `net_vhost0`) makes a socket for a VM; tap
+ * (`net_tap0`, `eth_tap0`) makes an interface of this machine's kernel.
  */
+import { macOctets } from '../../drivers/mac-address.js';
 import { BessError } from '../errors.js';
-import { nearest } from '../text.js';
+import { nearest } from '../nearest-name.js';
 
 /** A vhost-user socket. */
 export interface VhostVdev {
   readonly driver: 'vhost';
-  /** What tells it from other vhost devices: `0` of `eth_vhost0`. */
+  /** The part of the name that makes it unique: `0` of `eth_vhost0`. */
   readonly unit: string;
   /** Path of the socket. */
   readonly iface: string;
   /** Queue pairs offered to the peer. */
   readonly queues: number;
-  /** True: connect to a socket that the peer made. False: make it and wait. */
+  /** True: connect to a socket that the peer makes. False: make the socket, and wait for the peer. */
   readonly client: boolean;
-  /** Lines for the user: what was asked for and is not done. */
+  /** Lines for the user about options that are ignored. */
   readonly notes: readonly string[];
 }
 
 /** A tap interface. */
 export interface TapVdev {
   readonly driver: 'tap';
+  /** The part of the name that makes it unique: `0` of `net_tap0`. */
   readonly unit: string;
   /** Name of the interface. */
   readonly iface: string;
-  /** The MAC address that the interface gets, six octets; `fixed`: a known one; null: the kernel's choice, a random one. */
+  /** The interface's MAC address, six octets; `fixed`: DPDK's fixed address; null: a random address from the kernel. */
   readonly mac: Uint8Array | 'fixed' | null;
   readonly queues: 1;
   readonly notes: readonly string[];
 }
 
+/** A parsed `vdev` string. */
 export type Vdev = VhostVdev | TapVdev;
 
-/** The longest name of an interface: IFNAMSIZ without its final zero. */
+/** The longest interface name in bytes: IFNAMSIZ without the final zero. */
 const MAX_INTERFACE_NAME = 15;
-/** The most queue pairs of DPDK's vhost. */
+/** The most queue pairs of DPDK's vhost driver. */
 const MAX_QUEUE_PAIRS = 128;
 
 const VHOST_OPTIONS: readonly string[] = ['iface', 'queues', 'client'];
 const TAP_OPTIONS: readonly string[] = ['iface', 'mac'];
-/** Options of DPDK's vhost driver that change nothing here. */
+/** Octets of a MAC address may have one digit, as in DPDK. */
+const MAC_FORM = /^[0-9a-f]{1,2}(:[0-9a-f]{1,2}){5}$/i;
+/** Options of DPDK's vhost driver that have no effect here. */
 const IGNORED = new Set([
   'dequeue-zero-copy',
   'iommu-support',
@@ -57,7 +62,7 @@ function refuse(vdev: string, reason: string): BessError {
   return new BessError('ENODEV', `Cannot attach vdev ${vdev}: ${reason}`);
 }
 
-/** Reads a device string; ENODEV (as from BESS) with the reason where it is not understood. */
+/** Parses a device string. Throws ENODEV, as BESS does, with the reason if the string is wrong; EINVAL if it is empty. */
 export function parseVdev(vdev: string): Vdev {
   if (vdev === '') throw new BessError('EINVAL', 'No vdev specified');
   const [name, ...pairs] = vdev.split(',');
@@ -84,7 +89,7 @@ function vhost(vdev: string, unit: string, options: Map<string, string>): VhostV
   if (iface === '') throw refuse(vdev, "it needs the path of a socket: 'iface=/path/of/the.sock'");
   const queues = Number(options.get('queues') ?? '1');
   if (!(Number.isInteger(queues) && queues >= 1 && queues <= MAX_QUEUE_PAIRS)) {
-    throw refuse(vdev, `queues=${options.get('queues')} is not a number of 1 to ${MAX_QUEUE_PAIRS}`);
+    throw refuse(vdev, `queues=${options.get('queues')} is not a number from 1 to ${MAX_QUEUE_PAIRS}`);
   }
   const client = flag(vdev, 'client', options.get('client') ?? '0');
   const notes: string[] = [];
@@ -100,7 +105,7 @@ function tap(vdev: string, unit: string, options: Map<string, string>): TapVdev 
   for (const key of options.keys()) {
     if (!TAP_OPTIONS.includes(key)) throw refuse(vdev, unknownOption(key, TAP_OPTIONS));
   }
-  // DPDK's name where none is given.
+  // The default name is DPDK's.
   const iface = options.get('iface') ?? `dtap${unit}`;
   if (!/^[^\s/]+$/.test(iface) || Buffer.byteLength(iface) > MAX_INTERFACE_NAME) {
     throw refuse(
@@ -114,15 +119,10 @@ function tap(vdev: string, unit: string, options: Map<string, string>): TapVdev 
 function macOf(vdev: string, value: string | undefined): Uint8Array | 'fixed' | null {
   if (value === undefined) return null;
   if (value.toLowerCase() === 'fixed') return 'fixed';
-  const octets = value.split(':');
-  const isMac = octets.length === 6 && octets.every((octet) => /^[0-9a-f]{1,2}$/i.test(octet));
-  const mac = Uint8Array.from(octets, (octet) => Number.parseInt(octet, 16));
-  // The lowest bit of the first octet marks the address of a group; zeros are no address.
-  if (isMac && (mac[0] & 1) === 0 && mac.some((octet) => octet !== 0)) return mac;
-  throw refuse(
-    vdev,
-    `mac=${value}: possible are 'fixed' and the MAC address of one station, such as 52:54:00:00:00:09`,
-  );
+  const mac = macOctets(value, MAC_FORM);
+  // The lowest bit of the first octet marks a group address. Zeros are not an address.
+  if (mac !== null && (mac[0] & 1) === 0 && mac.some((octet) => octet !== 0)) return mac;
+  throw refuse(vdev, `mac=${value}: it must be 'fixed' or the MAC address of one station, such as 52:54:00:00:00:09`);
 }
 
 function unknownOption(key: string, known: readonly string[]): string {
@@ -130,7 +130,8 @@ function unknownOption(key: string, known: readonly string[]): string {
   return `unknown option '${key}'${meant === undefined ? '' : `, perhaps '${meant}'`}; known are ${known.join(', ')}`;
 }
 
+/** Returns the value of an option that is 0 or 1. */
 function flag(vdev: string, key: string, value: string): boolean {
   if (value === '0' || value === '1') return value === '1';
-  throw refuse(vdev, `${key}=${value}: possible are 0 and 1`);
+  throw refuse(vdev, `${key}=${value}: it must be 0 or 1`);
 }

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ScriptError } from '../errors.js';
-import { nearest } from '../text.js';
+import { nearest } from '../nearest-name.js';
 
 /** A script as text. */
 export interface ScriptText {

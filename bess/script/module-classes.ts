@@ -6,7 +6,7 @@
 import { BessError } from '../errors.js';
 import type { PlainMap } from '../lang/index.js';
 import { L2Forward, type MacEntry, parseMac } from '../modules/l2-forward.js';
-import { Merge, Sink } from '../modules/merge.js';
+import { Merge, Sink } from '../modules/merge-sink.js';
 import type { Module } from '../modules/module.js';
 import { PortInc, QueueInc } from '../modules/port-inc.js';
 import { PortOut, QueueOut } from '../modules/port-out.js';

@@ -42,8 +42,8 @@ const COMMON: readonly { readonly name: string; readonly roots: readonly string[
   { name: 'core', roots: ['src/threads/tx-worker', 'src/threads/stack-worker'] },
   { name: 'device', roots: ['src/index', 'src/threads/rx-worker', 'src/cli/main', 'src/cli/run', 'src/cli/ping'] },
   { name: 'table', roots: ['src/cli/devices'] },
-  { name: 'switch', roots: ['bess/print-stats', 'bess/errors'] },
-  { name: 'script', roots: ['bess/open'] },
+  { name: 'switch', roots: ['bess/control/print-stats', 'bess/errors'] },
+  { name: 'script', roots: ['bess/open-switch'] },
 ];
 
 const compiled = (module: string): string => join(DIST, `${module}.js`);

@@ -9,7 +9,7 @@ export async function runSwitchCommand(
   variables: Record<string, string>,
   options: { idle: 'adaptive' | 'spin'; peerMemory: 'any' | 'sealed' },
 ): Promise<void> {
-  const { runSwitch } = await import('../../bess/command.js');
+  const { runSwitch } = await import('../../bess/run-switch.js');
   const { idle, peerMemory } = options;
   neverWaitForTerminal();
   const stop = new AbortController();
@@ -24,7 +24,7 @@ export async function runSwitchCommand(
 /** Prints the counters of all running switches, or of the one with this process id. */
 export async function printSwitchStats(pid: string | undefined, options: { json?: boolean }): Promise<void> {
   if (pid !== undefined && !/^\d+$/.test(pid)) throw new Error(`switch --stats: '${pid}' is not a process id`);
-  // Imported on demand: this does not need the script language.
-  const { printStats } = await import('../../bess/print-stats.js');
+  // Not loaded with the rest: to ask a running switch needs no script language.
+  const { printStats } = await import('../../bess/control/print-stats.js');
   await printStats({ json: options.json ?? false, ...(pid === undefined ? {} : { pid: Number(pid) }) });
 }

@@ -30,6 +30,7 @@ export interface PacketHashes {
   hashOf(handle: number): number;
 }
 
+/** A packet in its buffer. The stack owns it from `getBufferRx` or `getBufferTx` until `release` or `addBufferToRing`. */
 export class PacketBuffer {
   /** Bytes of the packet (with layer `ethernet` of the frame). The stack sets it before it sends. */
   length = 0;

@@ -8,6 +8,7 @@ import { AppError } from '../errors.js';
 import type { EventLoopStack, Stack } from '../stack.js';
 import type { Core } from './core.js';
 
+/** Options of {@link runStack}. */
 export interface RunOptions {
   /** `adaptive`: sleep when no packets come. `spin`: never. Default: as the core was configured. */
   readonly idle?: IdlePolicy;

@@ -25,6 +25,7 @@ export interface IndirectionTableShare {
   readonly cores: number;
 }
 
+/** Which core gets which flows: an entry per value of the low 7 bits of the hash. */
 export class IndirectionTable {
   private readonly entries: Uint16Array;
 
@@ -50,11 +51,15 @@ export class IndirectionTable {
     return table;
   }
 
-  /** What {@link attach} takes, in this thread or another. */
+  /**
+   * What {@link attach} takes, in this thread or another.
+   * @internal
+   */
   share(): IndirectionTableShare {
     return { buffer: this.buffer, cores: this.cores };
   }
 
+  /** The same table in another thread. */
   static attach({ buffer, cores }: IndirectionTableShare): IndirectionTable {
     return new IndirectionTable(buffer, cores);
   }

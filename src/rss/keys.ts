@@ -23,6 +23,7 @@ const MICROSOFT = '6d5a56da255b0ec24167253d43a38fb0d0ca2bcbae7b30b477cb2da38030f
 const SYMMETRIC = '6d5a'.repeat(RSS_KEY_BYTES / 2);
 const NAMED: Readonly<Record<string, string>> = { microsoft: MICROSOFT, symmetric: SYMMETRIC };
 
+/** How the hash of a flow is computed. */
 export interface RssOptions {
   /** `microsoft` (default), `symmetric`, 80 hex digits, or 40 bytes. */
   readonly key?: string | Uint8Array;

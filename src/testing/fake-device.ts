@@ -208,7 +208,10 @@ export class FakeDevice implements NetDevice {
     return { tx_packets: this.txPackets };
   }
 
-  /** The threads of a port with several cores publish counters. */
+  /**
+   * The threads of a port with several cores publish counters.
+   * @internal
+   */
   readonly counts = { publish: () => {} };
 
   async close(): Promise<void> {

@@ -16,6 +16,8 @@
  *   setIpv4Ttl(u8, ip, IPV4_DEFAULT_TTL);
  *   if (!core.addBufferToRing(packet)) core.release(packet);
  * }
+ *
+ * @module tspmd/wire
  */
 export * from './address.js';
 export * from './arp.js';

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { fetchStats } from '../../bess/ask.js';
-import { runSwitch } from '../../bess/command.js';
-import type { OpenSwitchOptions } from '../../bess/open.js';
-import { printStats } from '../../bess/print-stats.js';
+import { fetchStats } from '../../bess/control/client.js';
+import { printStats } from '../../bess/control/print-stats.js';
+import type { OpenSwitchOptions } from '../../bess/open-switch.js';
+import { runSwitch } from '../../bess/run-switch.js';
 import { VhostUserFrontend } from '../../drivers/transports/vhost-user/frontend.js';
 import { VirtioNetDevice } from '../../drivers/virtio/virtio-net-device.js';
 import { FRAME_OFFSET } from '../../rings/buffer-pool.js';
@@ -195,7 +195,7 @@ describe('tspmd switch', () => {
     const unknown = frame(BROADCAST, 1);
     unknown.set([0x3a, 1, 2, 3, 4, 5], 6);
     one.send(unknown);
-    await until(() => logs.some((line) => line.includes('3a:01:02:03:04:05 sends there')));
+    await until(() => logs.some((line) => line.includes('the station 3a:01:02:03:04:05 has no entry')));
     expect(logs.find((line) => line.includes('3a:01'))).toMatch(/^port vm1: .* 52:54:00:00:00:01 \(to vm1_out\), /);
   });
 

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { fetchStats } from '../../bess/ask.js';
+import { fetchStats } from '../../bess/control/client.js';
 import { Child } from '../../scripts/child.js';
 import { RefusedMessages } from '../support/bess/refused-messages.js';
 import { type UnreadOutput, unreadPipe, unreadTerminal } from '../support/libc/unread-output.js';

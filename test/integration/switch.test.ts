@@ -140,7 +140,7 @@ describe('tspmd switch', () => {
       const bess = await forwardN(2);
       const endpoint = ['--device', `vhost-user:${socket(1)}`, '--ip', '10.0.0.1/24'];
       const child = start('ping', ...endpoint, '--to', '10.0.0.2', '--count', '1');
-      const [, mac] = await bess.waitFor(/^port vm1: (\S+) sends there, but fwd::L2Forward has no entry for it/m);
+      const [, mac] = await bess.waitFor(/^port vm1: the station (\S+) has no entry in fwd::L2Forward/m);
       expect(mac).not.toMatch(/^52:54:00:00:00:/);
       await bess.waitFor(/entries for 52:54:00:00:00:01 \(to vm1_out\), 52:54:00:00:00:02 \(to vm2_out\): use one/);
       expect((await child.exited).code).toBe(1);

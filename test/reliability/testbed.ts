@@ -5,7 +5,7 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { fetchStats } from '../../bess/ask.js';
+import { fetchStats } from '../../bess/control/client.js';
 import type { SwitchStats } from '../../bess/stats.js';
 import { Child } from '../../scripts/child.js';
 import { Testpmd } from '../../scripts/testpmd.js';

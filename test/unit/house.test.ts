@@ -1,15 +1,16 @@
-/** The rules of the house that a reader relies on: what may import what, how long a file is, where READMEs are. */
+/** The rules of the house, which docs/house.md states. Each rule is checked here and nowhere else. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, normalize } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import ts from 'typescript';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { brokenLinks, localLinks, missingPaths, missingSections } from '../support/house/pages.js';
+import { countAny, importCircles, ROOT, readSources, type Source, testTitles } from '../support/house/sources.js';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const FOLDERS = ['rings', 'drivers', 'bess', 'src', 'examples', 'templates', 'scripts', 'bench', 'test'];
 const MAX_LINES = 350;
+const MAX_FILES = 15;
+const MAX_TITLE = 80;
 
-/** Folders that the code of a folder may import besides its own. Those not named may import everything. */
+/** Folders that the code of a folder may import besides its own. `test` may import everything. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   rings: [],
   drivers: ['rings'],
@@ -18,128 +19,168 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/cli': ['drivers', 'rings', 'src', 'bess'],
   examples: [],
   templates: [],
+  scripts: ['drivers', 'rings', 'src', 'bess'],
+  bench: ['drivers', 'rings', 'src', 'bess', 'scripts'],
 };
 const FFI = ['drivers/libc/koffi.ts', 'drivers/libc/node-ffi.ts'];
 
-interface Source {
-  /** From the root, with forward slashes. */
-  readonly path: string;
-  readonly text: string;
-  /** What it imports, types and dynamic imports too: paths from the root, or names of packages. */
-  readonly imports: readonly string[];
-}
+const sources = readSources(FOLDERS);
 
-function readSource(path: string): Source {
-  const text = readFileSync(join(ROOT, path), 'utf8');
-  const imports = ts
-    .preProcessFile(text)
-    .importedFiles.map(({ fileName }) =>
-      fileName.startsWith('.') ? normalize(join(dirname(path), fileName)) : fileName,
-    );
-  return { path, text, imports };
-}
+const isIn = (folders: readonly string[], path: string): boolean =>
+  folders.some((folder) => path.startsWith(`${folder}/`));
+const isFile = (name: string): boolean => name.startsWith('../') || isIn(FOLDERS, name);
 
-const sources = FOLDERS.flatMap((folder) =>
-  readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
-    .map((name) => readSource(`${folder}/${name}`)),
-);
-
-const isFile = (name: string): boolean => name.startsWith('../') || FOLDERS.includes(name.split('/')[0]!);
-
-function forbiddenImports(source: Source): string[] {
-  const folder = source.path.startsWith('src/cli/') ? 'src/cli' : source.path.split('/')[0]!;
+function forbiddenImports({ path, imports }: Pick<Source, 'path' | 'imports'>): string[] {
+  const folder = path.startsWith('src/cli/') ? 'src/cli' : path.split('/')[0]!;
   const allowed = MAY_IMPORT[folder];
   if (allowed === undefined) return [];
-  return source.imports.filter((name) => {
-    if (!isFile(name)) return folder === 'rings';
-    return ![folder, ...allowed].some((other) => name.startsWith(`${other}/`));
-  });
+  return imports.filter((name) => (isFile(name) ? !isIn([folder, ...allowed], name) : folder === 'rings'));
 }
 
-function countAny(source: Source): number {
-  let count = 0;
-  const visit = (node: ts.Node): void => {
-    if (node.kind === ts.SyntaxKind.AnyKeyword) count++;
-    ts.forEachChild(node, visit);
-  };
-  visit(ts.createSourceFile(source.path, source.text, ts.ScriptTarget.Latest));
-  return count;
-}
-
-describe('the house', () => {
-  it('has at most three examples, of at most 110 lines', () => {
-    const examples = sources.filter(({ path }) => path.startsWith('examples/'));
-    expect(examples.length).toBeLessThanOrEqual(3);
-    for (const { path, text } of examples) expect(text.split('\n').length, path).toBeLessThanOrEqual(111);
+describe('what a file may import', () => {
+  it('only what lies below its folder, as the table says', () => {
+    expect(
+      sources.flatMap((source) => forbiddenImports(source).map((name) => `${source.path} imports ${name}`)),
+    ).toEqual([]);
   });
 
-  it('has examples and templates on the public face alone, which they import by its name', () => {
+  it('nothing that imports it, types included', () => {
+    expect(importCircles(sources.filter(({ path }) => isIn(['rings', 'drivers', 'src', 'bess'], path)))).toEqual([]);
+  });
+
+  it('sample apps and the CLI only in the CLI itself', () => {
+    const library = sources.filter(({ path }) => isIn(['src'], path) && !isIn(['src/cli', 'src/apps'], path));
+    const users = library.filter(({ imports }) => imports.some((name) => isIn(['src/apps', 'src/cli'], name)));
+    expect(users.map(({ path }) => path)).toEqual([]);
+  });
+
+  it('the FFI only in two files of drivers/libc, and these only where one is chosen', () => {
+    const loads = /(?:\bfrom |\bimport\(|\brequire\(|BuiltinModule\?*\.?\()['"](?:koffi|node:ffi)['"]/;
+    const users = sources.filter(({ path, text }) => path !== 'test/unit/house.test.ts' && loads.test(text));
+    expect(users.map(({ path }) => path).sort()).toEqual(FFI);
+    const importers = sources.filter(({ imports }) => imports.some((name) => FFI.includes(name)));
+    expect(importers.map(({ path }) => path)).toEqual(['drivers/libc/ffi.ts']);
+  });
+
+  it('in examples and templates only the public entry points, by their names', () => {
     const { exports } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { exports: object };
-    const faces = Object.keys(exports).map((path) => path.replace('.', 'tspmd'));
-    expect(faces).toEqual(expect.arrayContaining(['tspmd', 'tspmd/wire', 'tspmd/testing']));
-    for (const { path, imports } of sources.filter(({ path: name }) => /^(examples|templates)\//.test(name))) {
-      const others = imports.filter((name) => !faces.includes(name) && !name.startsWith('node:'));
+    const entries = Object.keys(exports).map((path) => path.replace('.', 'tspmd'));
+    expect(entries).toEqual(expect.arrayContaining(['tspmd', 'tspmd/wire', 'tspmd/testing']));
+    for (const { path, imports } of sources.filter((source) => isIn(['examples', 'templates'], source.path))) {
+      const others = imports.filter((name) => !entries.includes(name) && !name.startsWith('node:'));
       expect(
-        others.filter((name) => !name.startsWith(`${dirname(dirname(path))}/`)),
+        others.filter((name) => !isIn([dirname(dirname(path))], name)),
         path,
       ).toEqual([]);
     }
   });
 
-  it('has every file that its main README names', () => {
-    const links = [...readFileSync(join(ROOT, 'README.md'), 'utf8').matchAll(/\]\(([^)#:]+)\)/g)].map(
-      ([, path]) => path!,
-    );
-    expect(links.filter((path) => path.endsWith('.test.ts')).length).toBeGreaterThan(10);
-    expect(links.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+  // A rule that never says no would not be noticed.
+  it('is told apart from what it may not import', () => {
+    expect(sources.map(({ path }) => path)).toContain('rings/spsc-ring.ts');
+    const wrong = (path: string, name: string) => forbiddenImports({ path, imports: [name] });
+    expect(wrong('rings/x.ts', 'node:fs')).toEqual(['node:fs']);
+    expect(wrong('rings/x.ts', 'drivers/y.ts')).toEqual(['drivers/y.ts']);
+    expect(wrong('src/x.ts', 'bess/y.ts')).toEqual(['bess/y.ts']);
+    expect(wrong('src/cli/x.ts', 'bess/y.ts')).toEqual([]);
+    expect(wrong('bess/lang/x.ts', 'src/y.ts')).toEqual(['src/y.ts']);
+    expect(wrong('drivers/x.ts', '../elsewhere.ts')).toEqual(['../elsewhere.ts']);
+    expect(wrong('bench/x.ts', 'test/y.ts')).toEqual(['test/y.ts']);
+    const circle = { a: ['b'], b: ['c', 'node:fs'], c: ['b'], d: ['a'], e: ['e'] };
+    expect(importCircles(Object.entries(circle).map(([path, imports]) => ({ path, imports })))).toEqual([
+      'b <-> c',
+      'e',
+    ]);
+  });
+});
+
+describe('what a file and a folder look like', () => {
+  it(`no file outside test/ has more than ${MAX_LINES} lines`, () => {
+    const long = sources
+      .filter(({ path }) => !isIn(['test'], path))
+      .map(({ path, text }) => ({ path, lines: text.trimEnd().split('\n').length }))
+      .filter(({ lines }) => lines > MAX_LINES);
+    expect(long).toEqual([]);
+  });
+
+  it(`no folder outside test/ has more than ${MAX_FILES} files`, () => {
+    const files = new Map<string, number>();
+    for (const { path } of sources) files.set(dirname(path), (files.get(dirname(path)) ?? 0) + 1);
+    expect([...files].filter(([folder, count]) => !isIn(['test'], `${folder}/`) && count > MAX_FILES)).toEqual([]);
   });
 
   it.each(FOLDERS)('%s/ has a README.md', (folder) => {
     expect(existsSync(join(ROOT, folder, 'README.md'))).toBe(true);
   });
 
-  it('imports only downwards: rings nothing, drivers rings, bess and src both, only src/cli bess', () => {
-    expect(
-      sources.flatMap((source) => forbiddenImports(source).map((name) => `${source.path} imports ${name}`)),
-    ).toEqual([]);
+  it('there are at most three examples, of at most 110 lines', () => {
+    const examples = sources.filter(({ path }) => isIn(['examples'], path));
+    expect(examples.length).toBeLessThanOrEqual(3);
+    for (const { path, text } of examples) expect(text.split('\n').length, path).toBeLessThanOrEqual(111);
   });
 
-  it('has its FFI in two files of drivers/libc alone, which only the choice between them imports', () => {
-    const loads = /(?:\bfrom |\bimport\(|\brequire\(|BuiltinModule\?*\.?\()['"](?:koffi|node:ffi)['"]/;
-    const users = sources.filter(({ path, text }) => !path.startsWith('test/') && loads.test(text));
-    expect(users.map(({ path }) => path).sort()).toEqual(FFI);
-    const importers = sources.filter(({ imports }) => imports.some((name) => FFI.includes(name.replace(/js$/, 'ts'))));
-    expect(importers.map(({ path }) => path)).toEqual(['drivers/libc/ffi.ts']);
-  });
-
-  it(`has no file of more than ${MAX_LINES} lines outside test/`, () => {
-    const long = sources
-      .filter(({ path }) => !path.startsWith('test/'))
-      .map(({ path, text }) => ({ path, lines: text.trimEnd().split('\n').length }))
-      .filter(({ lines }) => lines > MAX_LINES);
-    expect(long).toEqual([]);
-  });
-
-  it('has no any', () => {
+  it('nobody writes any', () => {
     expect(sources.filter((source) => countAny(source) > 0).map(({ path }) => path)).toEqual([]);
   });
 
-  it('asks nowhere for the time of day, which somebody may set, but in the tests', () => {
-    const users = sources.filter(({ path, text }) => !path.startsWith('test/') && /\bDate\b(?! *:)/.test(text));
-    // A guest's clock is set by the host's.
+  it('only tests and scripts/vm/run.ts ask for the time of day, which anybody may set', () => {
+    const users = sources.filter(({ path, text }) => !isIn(['test'], path) && /\bDate\b(?! *:)/.test(text));
     expect(users.map(({ path }) => path)).toEqual(['scripts/vm/run.ts']);
   });
+});
 
-  // The rules would also hold of nothing; and a rule that never says no would not be noticed.
-  it('looks at the code, and knows a wrong import when it sees one', () => {
-    expect(sources.map(({ path }) => path)).toContain('rings/spsc-ring.ts');
-    const wrong = (path: string, name: string) => forbiddenImports({ path, text: '', imports: [name] });
-    expect(wrong('rings/x.ts', 'node:fs')).toEqual(['node:fs']);
-    expect(wrong('rings/x.ts', 'drivers/y.js')).toEqual(['drivers/y.js']);
-    expect(wrong('src/x.ts', 'bess/y.js')).toEqual(['bess/y.js']);
-    expect(wrong('src/cli/x.ts', 'bess/y.js')).toEqual([]);
-    expect(wrong('bess/lang/x.ts', 'src/y.js')).toEqual(['src/y.js']);
-    expect(wrong('drivers/x.ts', '../elsewhere.js')).toEqual(['../elsewhere.js']);
+describe('tests', () => {
+  it(`have titles of at most ${MAX_TITLE} characters`, () => {
+    const titles = sources.flatMap((source) => testTitles(source).map((title) => ({ path: source.path, title })));
+    expect(titles.length).toBeGreaterThan(1000);
+    const long = titles.filter(({ title }) => title.length > MAX_TITLE);
+    expect(long.map(({ path, title }) => `${path}: ${title}`)).toEqual([]);
+  });
+
+  it('have their helpers in test/support, never beside them', () => {
+    const helpers = sources.filter(
+      ({ path }) => isIn(['test/unit', 'test/integration', 'test/vm'], path) && !path.endsWith('.test.ts'),
+    );
+    expect(helpers.map(({ path }) => path)).toEqual([]);
+  });
+});
+
+describe('pages', () => {
+  const pages = [
+    'README.md',
+    'SECURITY.md',
+    'CHANGELOG.md',
+    ...readdirSync(join(ROOT, 'docs'))
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => `docs/${name}`),
+    ...FOLDERS.flatMap((folder) =>
+      readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+        .filter((name) => name.endsWith('README.md'))
+        .map((name) => `${folder}/${name}`),
+    ),
+  ];
+
+  it.each(pages)('%s links only to files and headings that exist', (page) => {
+    expect(brokenLinks(page)).toEqual([]);
+  });
+
+  it('name only files and folders that exist', () => {
+    const ours = pages.filter((page) => dirname(dirname(page)) !== 'templates');
+    expect(ours.flatMap((page) => missingPaths(page, [...FOLDERS, 'docs']))).toEqual([]);
+  });
+
+  it('have the sections that comments name', () => {
+    const code = sources.filter(({ path }) => !isIn(['test/unit', 'test/support/house'], path));
+    expect(code.flatMap(({ path, text }) => missingSections(text).map((name) => `${path} names ${name}`))).toEqual([]);
+    expect(missingSections('docs/none.md, docs/v8.md, "One shape", docs/v8.md, "No such section"')).toHaveLength(2);
+  });
+
+  it('name the tests of what works with what', () => {
+    const tests = localLinks('docs/interop.md').filter((path) => path.endsWith('.test.ts'));
+    expect(tests.length).toBeGreaterThan(10);
+  });
+
+  it('include a README of at most 9 KB', () => {
+    expect(Buffer.byteLength(readFileSync(join(ROOT, 'README.md')))).toBeLessThanOrEqual(9 * 1024);
   });
 });

@@ -2,9 +2,13 @@
  * Wakes a thread that sleeps in its event loop, from any other thread. A thread has one word of shared memory for
  * everything that it waits for. No FFI and no message: while the thread is awake, to ring costs one load.
  *
- * Why no wake-up is lost: the sleeper stores the word and then looks at its rings once more; a producer fills a ring
- * and then loads the word. All are Atomics, so both threads agree on one order: either the sleeper sees what is in the
- * ring, or the producer sees that the thread sleeps, and rings.
+ * Why no wake-up is lost: the sleeper stores ASLEEP and then loads the tails of its rings once more. A producer stores
+ * a tail and then loads the word. All four accesses are Atomics and therefore sequentially consistent: both threads
+ * agree on one order of them, and no load in it comes before an earlier store of its own thread (a plain store could
+ * still sit in the store buffer). Either the sleeper's load comes after the producer's store: it sees the packets and
+ * stays awake. Or the producer's store, and so its load of the word, comes after the sleeper's load, and so after the
+ * sleeper's store: the producer sees ASLEEP and rings. The ringing thread clears the word before it notifies, and a
+ * wait does not begin on a cleared word, so a ring between arming and sleeping counts as well.
  */
 
 /** Words from one doorbell to the next: a pair of cache lines, as between the indexes of a ring. */

@@ -4,10 +4,10 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { askSwitches } from '../../../bess/ask.js';
-import { ControlSocket } from '../../../bess/control.js';
-import { controlFolders } from '../../../bess/control-files.js';
-import { printStats } from '../../../bess/print-stats.js';
+import { askSwitches } from '../../../bess/control/client.js';
+import { controlFolders } from '../../../bess/control/files.js';
+import { printStats } from '../../../bess/control/print-stats.js';
+import { ControlSocket } from '../../../bess/control/socket.js';
 import type { SwitchStats } from '../../../bess/stats.js';
 import { describeWith, root } from '../../support/requirements.js';
 
@@ -188,7 +188,7 @@ describe('asking for counters', () => {
       socket.on('error', () => undefined);
       more();
     });
-    await expect(print()).rejects.toThrow('switch 77 answers with something else than counters');
+    await expect(print()).rejects.toThrow('switch 77 answers with something other than counters');
   });
 });
 
@@ -202,7 +202,7 @@ describeWith('switches of another user', [root], () => {
       {
         pid: process.pid,
         problem: expect.stringMatching(
-          /^switch \d+ is run by user 4242, and this user may not ask it; try: sudo -u '#4242' /,
+          /^switch \d+ belongs to user 4242, so this user may not ask it; try: sudo -u '#4242' /,
         ),
       },
     ]);

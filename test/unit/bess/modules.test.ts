@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { ModuleGraph } from '../../../bess/modules/graph.js';
 import { L2Forward } from '../../../bess/modules/l2-forward.js';
-import { Merge, Sink } from '../../../bess/modules/merge.js';
+import { Merge, Sink } from '../../../bess/modules/merge-sink.js';
 import type { Module } from '../../../bess/modules/module.js';
 import { PortInc, QueueInc } from '../../../bess/modules/port-inc.js';
 import { PortOut, QueueOut } from '../../../bess/modules/port-out.js';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ScriptError, SwitchError } from '../../../bess/index.js';
-import { type OpenSwitchOptions, openSwitchOn, type RunningSwitch } from '../../../bess/open.js';
+import { type OpenSwitchOptions, openSwitchOn, type RunningSwitch } from '../../../bess/open-switch.js';
 import { frame, MockDevice } from '../../support/bess/bess-mocks.js';
 import { until } from '../../support/until.js';
 
@@ -145,7 +145,7 @@ describe('openSwitch', () => {
       const first = await open({ control: true });
       await expect(open({ control: true })).rejects.toMatchObject({
         code: 'ERR_TSPMD_SWITCH',
-        message: expect.stringContaining('another switch of this process answers there'),
+        message: expect.stringContaining('another switch of this process uses it'),
       });
       await first.stop();
       await (await open({ control: true })).stop();

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { ModuleGraph } from '../../../bess/modules/graph.js';
 import { L2Forward } from '../../../bess/modules/l2-forward.js';
 import { MacTable, NOT_FOUND } from '../../../bess/modules/mac-table.js';
-import { Merge, Sink } from '../../../bess/modules/merge.js';
+import { Merge, Sink } from '../../../bess/modules/merge-sink.js';
 import { QueueInc } from '../../../bess/modules/port-inc.js';
 import { QueueOut } from '../../../bess/modules/port-out.js';
 import { Replicate } from '../../../bess/modules/replicate.js';

@@ -42,9 +42,9 @@ describe('parseVdev', () => {
     ['eth_vhost0,iface=x,nonsense', 'not key=value'],
     ['eth_vhost0,iface=x,quues=2', "unknown option 'quues', perhaps 'queues'; known are iface, queues, client, "],
     ['net_tap0,remote=eth0', "unknown option 'remote'; known are iface, mac"],
-    ['net_tap0,mac=random', "mac=random: possible are 'fixed' and the MAC address of one station"],
-    ['net_tap0,mac=ff:ff:ff:ff:ff:ff', "possible are 'fixed'"],
-    ['net_tap0,mac=00:00:00:00:00:00', "possible are 'fixed'"],
+    ['net_tap0,mac=random', "mac=random: it must be 'fixed' or the MAC address of one station"],
+    ['net_tap0,mac=ff:ff:ff:ff:ff:ff', "it must be 'fixed'"],
+    ['net_tap0,mac=00:00:00:00:00:00', "it must be 'fixed'"],
     ['net_tap0,iface=a/b', "'a/b' is not the name of an interface"],
     ['net_tap0,iface=sixteen-bytes-12', 'not the name of an interface'],
   ])('refuses %j', (vdev, reason) => {
@@ -133,7 +133,7 @@ describe('PortTable', () => {
     const refused = (vdev: string, more: Partial<PmdPortConfig> = {}) =>
       errorOf(() => table.create(config(vdev, more)));
     expect(refused(vhost(1), { name: 'vm1' })).toMatchObject({ code: 'EEXIST', message: 'Port vm1 exists' });
-    expect(refused(vhost(0, 'other.sock')).message).toContain('port vm1 has that number');
+    expect(refused(vhost(0, 'other.sock')).message).toContain('port vm1 has this number');
     expect(refused(vhost(1, '0.sock')).message).toContain('port vm1 is on');
     expect(refused(vhost(1, 'x/../0.sock')).message).toContain('port vm1 is on');
     table.create(config('net_tap0,iface=t0'));

@@ -254,7 +254,7 @@ bess.resume_all()
     ['m::Merge()\nm:1 -> Sink()', 'has the output gate 0 only (EINVAL)'],
     ['a -> Sink()', 'a PMDPort is not a module: connect its PortInc and PortOut (EINVAL)'],
     ['m::Merge()\nn::Merge()\nm -> n -> 1:m', 'the modules m -> n -> m form a loop, which a packet would never leave'],
-    ["PMDPort(vdev='eth_vhost0,iface=c.s')", 'port a has that number; take another one (EEXIST)'],
+    ["PMDPort(vdev='eth_vhost0,iface=c.s')", 'port a has this number; choose another one (EEXIST)'],
     ["PMDPort(vdev='eth_vhost2,iface=./b.s')", 'port b is on ./b.s already (EEXIST)'],
     ["PMDPort(pci='00:04.0')", 'Cannot attach PCI device 00:04.0: this switch has no physical NICs'],
     ["PMDPort(vdev='eth_vhost2,iface=c.s', loopback=True)", 'a vdev has no loopback (ENOTSUP)'],

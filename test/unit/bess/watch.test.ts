@@ -42,13 +42,17 @@ describe('SourceWatch', () => {
     const { a, input, lines, watch } = scene();
     const sources = watch();
     for (let i = 0; i < 3; i++) {
-      sources.lookAtNext();
+      sources.inspectNextBursts();
       a.queue.offer(from(ONE), from('3a:00:00:00:00:01'), from('01:00:00:00:00:01'), from('00:00:00:00:00:00'));
       poll(input);
     }
     expect(lines).toHaveLength(1);
-    expect(lines[0]).toMatch(/^port vm1: 3a:00:00:00:00:01 sends there, but fwd::L2Forward has no entry for it/);
-    expect(lines[0]).toContain(`entries for ${ONE} (to vm1_out), ${TWO} (to vm2_out): use one of them (--mac)`);
+    expect(lines[0]).toMatch(
+      /^port vm1: the station 3a:00:00:00:00:01 has no entry in fwd::L2Forward, so packets to it are dropped\. /,
+    );
+    expect(lines[0]).toContain(
+      `entries for ${ONE} (to vm1_out), ${TWO} (to vm2_out): use one of these addresses (--mac)`,
+    );
     expect(lines[0]).not.toContain(BROADCAST);
   });
 
@@ -58,7 +62,7 @@ describe('SourceWatch', () => {
     a.queue.offer(from('3a:00:00:00:00:01'));
     poll(input);
     expect(lines).toEqual([]);
-    sources.lookAtNext();
+    sources.inspectNextBursts();
     poll(input);
     a.queue.offer(from(ONE));
     poll(input);
@@ -71,23 +75,23 @@ describe('SourceWatch', () => {
     const { a, input, lines, watch } = scene();
     const sources = watch();
     for (let i = 1; i <= 40; i++) {
-      sources.lookAtNext();
+      sources.inspectNextBursts();
       a.queue.offer(from(`3a:00:00:00:01:${i.toString(16)}`));
       poll(input);
     }
     expect(lines).toHaveLength(9);
-    expect(lines[8]).toBe('port vm1: there are more addresses without an entry; they are not reported');
+    expect(lines[8]).toBe('port vm1: more stations have no entry; they are not reported');
   });
 
   it('names at most eight entries, and says when there are none', () => {
     const many = scene(Array.from({ length: 100 }, (_, i) => `52:54:00:00:01:${i.toString(16)}`));
-    many.watch().lookAtNext();
+    many.watch().inspectNextBursts();
     many.a.queue.offer(from(ONE));
     poll(many.input);
     expect(many.lines[0]?.match(/\(to /g)).toHaveLength(8);
     expect(many.lines[0]).toContain(' and more: use');
     const none = scene([BROADCAST]);
-    none.watch().lookAtNext();
+    none.watch().inspectNextBursts();
     none.a.queue.offer(from(ONE));
     poll(none.input);
     expect(none.lines[0]).toContain('The table has no entries for stations');
@@ -97,7 +101,7 @@ describe('SourceWatch', () => {
     const { a, input, fwd, lines, watch } = scene();
     fwd.setDefaultGate(1);
     for (const modules of [[input, fwd], [input]]) {
-      watch(modules).lookAtNext();
+      watch(modules).inspectNextBursts();
       a.queue.offer(from('3a:00:00:00:00:01', 60));
       poll(input);
     }
@@ -106,7 +110,7 @@ describe('SourceWatch', () => {
 
   it('passes over a frame whose address it cannot read in one piece', () => {
     const { a, input, lines, watch } = scene();
-    watch().lookAtNext();
+    watch().inspectNextBursts();
     a.queue.waiting.push([from(TWO).subarray(0, 8), from('3a:00:00:00:00:01').subarray(8)]);
     poll(input);
     expect(lines).toEqual([]);
@@ -119,12 +123,12 @@ describe('PortWatch', () => {
     const { port, device } = mockPort('vm1');
     const lines: string[] = [];
     const watch = new PortWatch([port], (line) => lines.push(line));
-    watch.look();
+    watch.check();
     device.problem = 'the socket /x was removed';
-    watch.look();
-    watch.look();
+    watch.check();
+    watch.check();
     device.problem = null;
-    watch.look();
+    watch.check();
     expect(lines).toEqual(['port vm1: the socket /x was removed', 'port vm1: mock vm1 works now']);
   });
 });

@@ -1,6 +1,6 @@
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
-import { Sink } from '../../../bess/modules/merge.js';
+import { Sink } from '../../../bess/modules/merge-sink.js';
 import { PortInc } from '../../../bess/modules/port-inc.js';
 import { QueueOut } from '../../../bess/modules/port-out.js';
 import { Worker } from '../../../bess/worker.js';

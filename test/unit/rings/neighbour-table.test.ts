@@ -79,7 +79,7 @@ describe('NeighbourTable', () => {
     expect(reader.isUnchanged(foundAt, foundAs)).toBe(false);
   });
 
-  it('follows a neighbour from REACHABLE to STALE and out, with the times', () => {
+  it('follows a neighbour from REACHABLE to STALE and out, with its times', () => {
     const { table, reader } = tables();
     const frame = new Uint16Array(3);
     table.markStale(IP);

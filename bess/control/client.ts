@@ -1,31 +1,24 @@
-/** Asks running switches for their counters, each on its control socket and in its own time: one that hangs delays no other. */
+/** Asks running switches for their counters, each on its control socket. A switch that hangs does not delay the others. */
 import { connect } from 'node:net';
-import {
-  type ControlFile,
-  controlFiles,
-  controlFolders,
-  controlPath,
-  isAlive,
-  isOurs,
-  removeStale,
-} from './control-files.js';
-import type { SwitchStats } from './stats.js';
+import type { SwitchStats } from '../stats.js';
+import { type ControlFile, controlFiles, controlFolders, controlPath, isAlive, isOurs, removeStale } from './files.js';
 
-/** A switch answers between two slices of its worker; one that does not in this time, in ms, is stuck. */
+/** How long to wait for an answer, in ms. A switch answers when its event loop runs, so a longer wait means that it hangs. */
 const ANSWER_MS = 3000;
-/** Longer than any answer, in bytes. */
+/** More than the longest answer, in characters. */
 const MAX_ANSWER = 1 << 24;
-/** Switches of other users that are told of: anyone may put sockets into /tmp. */
+/** The most switches of other users that are reported. Anyone can put sockets into /tmp. */
 const MAX_FOREIGN = 8;
 
-/** What became of the question to one switch. */
+/** The counters of a switch, or the reason why it gave none. */
 export type Answer =
   | { readonly pid: number; readonly stats: SwitchStats }
   | { readonly pid: number; readonly problem: string };
 
 /**
- * Asks every switch of this user, or the one with process id `pid`. A switch that does not answer, and one of another user, is
- * among the answers with what is the matter; the socket of a dead one is removed. Throws when there is no switch.
+ * Asks all switches of this user, or only the switch with process id `pid`. Removes the sockets of dead switches. Rejects if
+ * there is no switch.
+ * @returns the answers. A switch that does not answer, or that belongs to another user, is among them with its problem.
  */
 export async function askSwitches(pid?: number, folders: readonly string[] = controlFolders()): Promise<Answer[]> {
   const files = controlFiles(folders).filter((file) => pid === undefined || file.pid === pid);
@@ -34,7 +27,7 @@ export async function askSwitches(pid?: number, folders: readonly string[] = con
   const answers: Answer[] = asked.filter((answer) => answer !== null);
   for (const { pid: other, owner } of foreign.slice(0, MAX_FOREIGN)) {
     const [who, how] = owner === 0 ? ['root', 'sudo'] : [`user ${owner}`, `sudo -u '#${owner}'`];
-    const problem = `switch ${other} is run by ${who}, and this user may not ask it; try: ${how} tspmd switch --stats ${other}`;
+    const problem = `switch ${other} belongs to ${who}, so this user may not ask it; try: ${how} tspmd switch --stats ${other}`;
     answers.push({ pid: other, problem });
   }
   if (answers.length > 0) return answers;
@@ -45,14 +38,14 @@ export async function askSwitches(pid?: number, folders: readonly string[] = con
   throw new Error(`no switch is running (no socket in ${folders.join(' or ')}); start one: tspmd switch FILE.bess`);
 }
 
-/** The counters of one switch; throws where it does not answer. */
+/** Returns the counters of one switch. Rejects if it does not answer. */
 export async function fetchStats(pid: number): Promise<SwitchStats> {
   const [answer] = await askSwitches(pid);
   if ('problem' in answer) throw new Error(answer.problem);
   return answer.stats;
 }
 
-/** What one switch of this user answers; null where no process listens any more (the socket is removed then). */
+/** Asks one switch of this user. Returns null, and removes the socket, if no process listens on it. */
 function ask({ pid, path }: ControlFile): Promise<Answer | null> {
   return new Promise((resolve) => {
     const socket = connect(path);
@@ -67,12 +60,12 @@ function ask({ pid, path }: ControlFile): Promise<Answer | null> {
     socket.setEncoding('utf8');
     socket.on('data', (part) => {
       text += part;
-      if (text.length > MAX_ANSWER) problem('answers with something else than counters');
+      if (text.length > MAX_ANSWER) problem('answers with something other than counters');
     });
     socket.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'ECONNREFUSED') removeStale(path);
       if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') finish(null);
-      // The queue of its connections is full: it has accepted none for some time.
+      // The queue of waiting connections is full: the switch has accepted none for some time.
       else if (error.code === 'EAGAIN') problem('does not answer');
       else problem(`cannot be asked: ${error.message}`);
     });
@@ -84,6 +77,7 @@ function ask({ pid, path }: ControlFile): Promise<Answer | null> {
   });
 }
 
+/** Returns the snapshot in the text, or null if the text is not a snapshot. */
 function parse(text: string): SwitchStats | null {
   try {
     const stats = JSON.parse(text) as Partial<SwitchStats> | null;

@@ -1,15 +1,15 @@
 /**
- * The control socket of a switch, on which other processes ask for its counters: whoever connects gets one snapshot as JSON
- * and the end of the stream; nothing is read from the connection.
+ * The control socket of a switch. A process that connects gets one snapshot of the counters as JSON and the end of the
+ * stream. Nothing is read from the connection.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { controlFiles, controlFolders, controlPath, isAlive, isOurs, removeStale } from './control-files.js';
-import type { SwitchStats } from './stats.js';
+import type { SwitchStats } from '../stats.js';
+import { controlFiles, controlFolders, controlPath, isAlive, isOurs, removeStale } from './files.js';
 
-/** The control sockets that this process has open: one for each folder, as they are named after the process. */
+/** Paths of the control sockets that this process has open: at most one per folder, because of their names. */
 const open = new Set<string>();
 
-/** Answers on this process's control socket until closed. */
+/** An open control socket of this process. */
 export class ControlSocket {
   private constructor(
     private readonly server: Server,
@@ -18,13 +18,14 @@ export class ControlSocket {
   ) {}
 
   /**
-   * Makes the socket, in the first of the folders; a process has one at a time. Removes the sockets of switches that were killed.
-   * @param stats takes the snapshot for each who asks
+   * Makes the socket in the first of the folders, and removes the sockets of switches that were killed. Rejects if another
+   * switch of this process has the socket, or if the socket cannot be made.
+   * @param stats takes a snapshot, once per connection
    */
   static async open(stats: () => SwitchStats, folders: readonly string[] = controlFolders()): Promise<ControlSocket> {
     const path = controlPath(folders[0], process.pid);
-    if (open.has(path)) throw new Error(`control socket ${path}: another switch of this process answers there`);
-    // The socket of an earlier process that had this number.
+    if (open.has(path)) throw new Error(`control socket ${path}: another switch of this process uses it`);
+    // An earlier process with the same process id may have left a socket.
     removeStale(path);
     for (const file of controlFiles(folders))
       if (isOurs(file) && !isAlive(file.pid)) await removeUnlessAnswered(file.path);
@@ -38,7 +39,7 @@ export class ControlSocket {
     });
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error) => reject(new Error(`control socket ${path}: ${error.message}`)));
-      // The socket is made within the call, for its owner only.
+      // listen() makes the socket during the call; the mask makes it accessible to its owner only.
       const mask = process.umask(0o177);
       try {
         server.listen(path, resolve);
@@ -50,7 +51,7 @@ export class ControlSocket {
     return new ControlSocket(server, clients, path);
   }
 
-  /** Closes and removes the socket. A client that has not hung up by then is cut off: it must not keep the switch from ending. */
+  /** Closes and removes the socket. Disconnects the clients, so that none of them can keep the switch from ending. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
     for (const client of this.clients) client.destroy();
@@ -59,7 +60,10 @@ export class ControlSocket {
   }
 }
 
-/** Somebody may listen all the same: a process of another container has another number here. */
+/**
+ * Removes a socket unless a process listens on it. A process in another container can listen although its process id does
+ * not exist here.
+ */
 function removeUnlessAnswered(path: string): Promise<void> {
   return new Promise((resolve) => {
     const socket = connect(path, () => socket.destroy());

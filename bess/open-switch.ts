@@ -1,7 +1,7 @@
-/** A switch as a program holds it: opened with a script, asked for its ports and counters, stopped. */
+/** The switch for programs: {@link openSwitch} runs a script, and returns an object to observe and stop its switch. */
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { StopSignal } from '../drivers/stop-signal.js';
-import { ControlSocket } from './control.js';
+import { ControlSocket } from './control/socket.js';
 import { SwitchError } from './errors.js';
 import type { DeviceFactory } from './ports/pmd-port.js';
 import { readScript } from './script/find.js';
@@ -9,58 +9,59 @@ import { loadScript } from './script/load.js';
 import type { SwitchStats } from './stats.js';
 import type { Switch } from './switch.js';
 
-/** How {@link openSwitch} opens a switch. */
+/** Options of {@link openSwitch}. */
 export interface OpenSwitchOptions {
   /**
-   * The script: a file, the name of one that comes with tspmd (`forward_script.bess`, `forward_n.bess`, `kernel.bess`), or its
-   * text with a name, which stands for the file in errors.
+   * The script: a file, the name of a script that comes with tspmd (`forward_script.bess`, `forward_n.bess`, `kernel.bess`),
+   * or its text with a name that errors show instead of a file.
    */
   readonly script: string | { readonly name: string; readonly source: string };
-  /** What `$NAME` is in the script; the environment has the others. One that the script does not read gives a warning. */
+  /** Values of `$NAME` in the script, before the environment. A variable that the script does not read gives a warning. */
   readonly variables?: Readonly<Record<string, string>>;
-  /** What the switch does without packets: sleeps until some come (`adaptive`, the default), or goes on polling (`spin`). */
+  /** What the switch does without packets: sleep until packets come (`adaptive`, the default), or poll on (`spin`). */
   readonly idle?: 'adaptive' | 'spin';
-  /** Which memory of a VM the switch takes: `any`, the default, or only such as cannot shrink (`sealed`; SECURITY.md). */
+  /** Which memory of a VM the switch accepts: `any` (the default), or only memory that cannot shrink (`sealed`; SECURITY.md). */
   readonly peerMemory?: 'any' | 'sealed';
-  /** Answer `tspmd switch --stats`; false by default. One switch of a process can. */
+  /** Whether the switch answers `tspmd switch --stats`; false by default. Only one switch of a process can. */
   readonly control?: boolean;
-  /** Gets what the script prints, line by line; stdout where nothing is said. */
+  /** Called with each line that the script prints; by default stdout gets it. */
   readonly print?: (line: string) => void;
-  /** Gets what happens to the ports, and what the user should know, line by line; stderr where nothing is said. */
+  /** Called with each line about an event at a port, and with each warning; by default stderr gets it. */
   readonly warn?: (line: string) => void;
-  /** Stops the switch when it aborts: an AbortSignal. */
+  /** An AbortSignal. The switch stops when it aborts. */
   readonly signal?: StopSignal;
 }
 
-/** A port of a running switch, as it was when it was asked for. */
+/** The state of a port of a running switch, at the time of the request. */
 export interface SwitchPort {
-  /** The name that the script gave it. */
+  /** The name of the port in the script. */
   readonly name: string;
+  /** The kind of device behind the port. */
   readonly kind: 'vhost-user' | 'tap';
   /** The path of the socket, or the name of the interface. */
   readonly address: string;
-  /** `up` while a peer is connected and its queues work, or while the interface is up. */
+  /** `up` while a peer is connected and its queues work; for a tap, while the interface is up. */
   readonly state: 'up' | 'down';
-  /** What keeps the port from working, and what to do about it, as a line; null when nothing does. */
+  /** One line that says why the port does not work and what to do; null while the port has no problem. */
   readonly problem: string | null;
 }
 
-/** A switch that runs; {@link openSwitch} makes it. */
+/** A running switch, from {@link openSwitch}. */
 export interface RunningSwitch {
   /** The script's file, or the name that was given with its text. */
   readonly script: string;
-  /** The ports in the order in which the script made them; empty once the switch has stopped. */
+  /** The ports in the order in which the script made them. Empty when the switch has stopped. */
   readonly ports: readonly SwitchPort[];
-  /** How many modules the script made; 0 once the switch has stopped. */
+  /** Number of modules that the script made. 0 when the switch has stopped. */
   readonly modules: number;
   /**
-   * Resolves when the switch has stopped and its sockets are gone. Rejects with a {@link SwitchError} when an error has stopped
-   * it; a rejection that nobody awaits is no unhandled one.
+   * Resolves when the switch has stopped and its sockets are removed. Rejects with a {@link SwitchError} if an error stopped
+   * it. The program need not handle this rejection.
    */
   readonly closed: Promise<void>;
-  /** A snapshot of all counters; once the switch has stopped, the last one. */
+  /** Takes a snapshot of all counters. When the switch has stopped, returns the last one. */
   stats(): SwitchStats;
-  /** Stops forwarding, disconnects all peers and removes the sockets. May be called again. */
+  /** Stops forwarding, disconnects all peers and removes the sockets. Later calls return the same promise. */
   stop(): Promise<void>;
   /** The same as {@link RunningSwitch.stop}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
@@ -74,7 +75,7 @@ class OpenedSwitch implements RunningSwitch {
   private last: SwitchStats | null = null;
   private control: ControlSocket | null = null;
   private readonly onAbort = (): void => {
-    // What goes wrong is told by `closed`.
+    // `closed` reports the error.
     this.stop().catch(() => undefined);
   };
 
@@ -107,11 +108,12 @@ class OpenedSwitch implements RunningSwitch {
     return this.bess.graph.all.length;
   }
 
-  async start(answers: boolean): Promise<void> {
+  /** Starts the switch. Rejects with a SwitchError if it cannot start; it is stopped then. */
+  async start(control: boolean): Promise<void> {
     this.signal?.addEventListener('abort', this.onAbort, { once: true });
     try {
       await this.bess.start();
-      if (answers) this.control = await ControlSocket.open(() => this.stats());
+      if (control) this.control = await ControlSocket.open(() => this.stats());
     } catch (error) {
       await this.stop();
       throw switchError(error);
@@ -133,14 +135,17 @@ class OpenedSwitch implements RunningSwitch {
     return this.stop();
   }
 
-  /** @param failure what `closed` is to tell; null: the switch was told to stop */
+  /**
+   * Stops the switch. Later calls return the promise of the first one.
+   * @param failure the error with which `closed` rejects; null: the program stopped the switch
+   */
   private end(failure: SwitchError | null): Promise<void> {
     this.stopping ??= this.close().then(
       () => (failure === null ? this.resolveClosed() : this.rejectClosed(failure)),
       (error: unknown) => {
-        const told = failure ?? switchError(error);
-        this.rejectClosed(told);
-        throw told;
+        const reason = failure ?? switchError(error);
+        this.rejectClosed(reason);
+        throw reason;
       },
     );
     return this.stopping;
@@ -157,13 +162,13 @@ class OpenedSwitch implements RunningSwitch {
   }
 }
 
-/** As {@link openSwitch}, with devices of the caller's choice: what the tests use. */
+/** As {@link openSwitch}, with a choice of devices, for tests. */
 export async function openSwitchOn(options: OpenSwitchOptions, devices?: DeviceFactory): Promise<RunningSwitch> {
   const { script, variables = {}, idle = 'adaptive', peerMemory = 'any', control = false, signal } = options;
   checkChoice('idle', idle, ['adaptive', 'spin']);
   checkChoice('peerMemory', peerMemory, ['any', 'sealed']);
   if (typeof script !== 'string' && typeof script?.source !== 'string') {
-    throw new SwitchError('ERR_TSPMD_CONFIG', 'script: a file, or { name, source }, is missing');
+    throw new SwitchError('ERR_TSPMD_CONFIG', 'script: expected a file name or { name, source }');
   }
   if (signal?.aborted) throw aborted();
   const text = typeof script === 'string' ? readScript(script) : script;
@@ -180,11 +185,12 @@ export async function openSwitchOn(options: OpenSwitchOptions, devices?: DeviceF
 }
 
 /**
- * Runs a `.bess` script: makes its ports, and forwards until it is stopped. The ports listen when this resolves.
+ * Runs a `.bess` script: makes its ports, and forwards packets until it is stopped. The ports listen when the promise
+ * resolves.
  *
- * @returns the switch, which is the caller's to stop
- * @throws ScriptError for a script that is wrong, or whose ports cannot be made, with its place; {@link SwitchError} for what
- *   else is in the way. Nothing is left behind then.
+ * @returns the switch. The caller owns it, and stops it with `stop()` or the signal.
+ * @throws (rejects) {@link ScriptError}, with the place in the script, if the script has a mistake or a port cannot be made;
+ *   {@link SwitchError} if anything else fails. No socket, device or process is left behind.
  *
  * ```ts
  * import { openSwitch } from 'tspmd/switch';
@@ -200,15 +206,17 @@ export function openSwitch(options: OpenSwitchOptions): Promise<RunningSwitch> {
   return openSwitchOn(options);
 }
 
+/** Throws if an option's value is not one of its choices. */
 function checkChoice(option: string, value: string, choices: readonly string[]): void {
   if (choices.includes(value)) return;
   throw new SwitchError('ERR_TSPMD_CONFIG', `${option}: '${value}' is none of ${choices.join(', ')}`);
 }
 
 function aborted(): SwitchError {
-  return new SwitchError('ERR_TSPMD_ABORTED', 'the switch was told to stop before it ran');
+  return new SwitchError('ERR_TSPMD_ABORTED', 'the signal was aborted before the switch ran');
 }
 
+/** Makes a SwitchError of anything that was thrown. */
 function switchError(error: unknown): SwitchError {
   if (error instanceof SwitchError) return error;
   const message = error instanceof Error ? error.message : String(error);

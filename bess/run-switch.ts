@@ -1,14 +1,14 @@
-/** What `tspmd switch FILE` does: run a script's switch until told to stop. */
+/** `tspmd switch FILE`: runs a script until a signal stops the switch. */
 import { basename } from 'node:path';
 import { LineWriter } from '../drivers/log/line-writer.js';
-import { type OpenSwitchOptions, openSwitch, type RunningSwitch } from './open.js';
+import { type OpenSwitchOptions, openSwitch, type RunningSwitch } from './open-switch.js';
 import { renderStats } from './stats.js';
 
 /**
- * Runs a switch until the signal of the options aborts; then its sockets are gone. Prints one line that begins with `ready`
- * when all ports listen, and a table of the counters at each SIGUSR1. Answers `tspmd switch --stats`.
+ * Runs a switch until the signal in the options aborts. Prints a line that begins with `ready` when all ports listen, and a
+ * table of the counters at each SIGUSR1. Answers `tspmd switch --stats`. Its sockets are removed when this returns.
  *
- * Throws what is wrong with the script, or what has stopped the switch, as one line.
+ * Rejects with a SwitchError of one line if the script is wrong, or if an error stops the switch.
  */
 export async function runSwitch(options: OpenSwitchOptions): Promise<void> {
   const print = options.print ?? ((text: string) => LineWriter.of(process.stdout).text(text));

@@ -1,19 +1,21 @@
-/** Where the control sockets of switches are: files named after the switch's process, in the folder of its user or in /tmp. */
+/** The files of control sockets: each is named after the process of its switch, in the user's runtime folder or in /tmp. */
 import { accessSync, constants, lstatSync, readdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 
 const NAME = /^tspmd-switch-([1-9]\d{0,9})\.sock$/;
 
+/** The file of a control socket. */
 export interface ControlFile {
+  /** Process id of the switch. */
   readonly pid: number;
   readonly path: string;
-  /** The user id of its owner. */
+  /** User id of the owner. */
   readonly owner: number;
 }
 
 /**
- * The folders that may hold control sockets, the one for new sockets first. Not os.tmpdir(), which follows TMPDIR: the switch
- * and whoever asks it must look in one place.
+ * Returns the folders that may hold control sockets; new sockets go into the first. os.tmpdir() is not used, because it
+ * depends on TMPDIR: a switch and the process that asks it must use the same folder.
  */
 export function controlFolders(): string[] {
   const ours = process.env.XDG_RUNTIME_DIR ?? '';
@@ -21,21 +23,22 @@ export function controlFolders(): string[] {
   return isWritable(ours) ? [ours, '/tmp'] : ['/tmp', ours];
 }
 
+/** Returns the path of a switch's control socket in a folder. */
 export function controlPath(folder: string, pid: number): string {
   return join(folder, `tspmd-switch-${pid}.sock`);
 }
 
-/** The control sockets in these folders, of all users, ordered by process; those of dead processes, too. */
+/** Returns the control sockets in these folders, of all users and also of dead processes, ordered by process id. */
 export function controlFiles(folders: readonly string[]): ControlFile[] {
   return folders.flatMap(filesIn).sort((one, other) => one.pid - other.pid);
 }
 
-/** Anyone may put a socket into /tmp: only those of this user count. */
+/** Whether a socket belongs to this user. Sockets of other users are not trusted: anyone can put a socket into /tmp. */
 export function isOurs({ owner }: ControlFile): boolean {
   return owner === process.getuid?.();
 }
 
-/** Removes a control socket of this user on which nobody listens any more. */
+/** Removes a control socket of this user on which no process listens. Does nothing if there is no such file. */
 export function removeStale(path: string): void {
   try {
     const status = lstatSync(path);
@@ -45,7 +48,7 @@ export function removeStale(path: string): void {
   }
 }
 
-/** Whether there is such a process: one that has just made its socket may not listen on it yet. */
+/** Whether a process exists. A process that has just made its socket may not listen on it yet. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -55,7 +58,7 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** A folder may belong to somebody else: `su` and `sudo` leave the variable as it was. */
+/** Whether this user may make files in a folder. `su` and `sudo` keep XDG_RUNTIME_DIR, so it may be another user's. */
 function isWritable(folder: string): boolean {
   try {
     accessSync(folder, constants.W_OK | constants.X_OK);
@@ -65,6 +68,7 @@ function isWritable(folder: string): boolean {
   }
 }
 
+/** Returns the control sockets in one folder; none if the folder cannot be read. */
 function filesIn(folder: string): ControlFile[] {
   let names: string[];
   try {

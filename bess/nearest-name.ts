@@ -1,9 +1,9 @@
-/** Names that somebody misspelt. */
+/** Suggestions for misspelt names. */
 
-/** The most letters that may be wrong in a name so that another one is suggested for it. */
+/** The most letters by which a suggested name may differ from the name that was written. */
 const MAX_WRONG = 2;
 
-/** The name that was probably meant; undefined where none of `known` is near. Letter case does not count. */
+/** Returns the name in `known` that is most like `name`, or undefined if none is near. Ignores upper and lower case. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   let best: string | undefined;
   let least = Math.min(MAX_WRONG, Math.floor(name.length / 3)) + 1;
@@ -16,7 +16,7 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   return best;
 }
 
-/** How many letters must be put in, left out or changed to turn one word into the other (Levenshtein). */
+/** Returns how many letters must be added, removed or changed to turn one word into the other (Levenshtein distance). */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {

@@ -1,8 +1,8 @@
-/** The modules that do nothing to a packet: Merge (many gates into one) and Sink (BESS: merge.cc, sink.cc). */
+/** Merge joins many gates into one; Sink discards packets (BESS: merge.cc, sink.cc). */
 import type { Batch } from './batch.js';
 import { MAX_GATES, Module } from './module.js';
 
-/** All input gates leave by output gate 0. */
+/** Sends packets from all input gates to output gate 0. */
 export class Merge extends Module {
   override readonly className = 'Merge';
   override readonly inputGates = MAX_GATES;
@@ -16,7 +16,7 @@ export class Merge extends Module {
 export class Sink extends Module {
   override readonly className = 'Sink';
   override readonly outputGates = 0;
-  /** Packets that ended here. */
+  /** Packets that this module discarded. */
   discarded = 0;
 
   override process(batch: Batch): void {

@@ -1,24 +1,25 @@
-/** What `tspmd switch --stats` does: print the counters of switches that run. It needs neither the scripts nor the devices. */
-import { LineWriter } from '../drivers/log/line-writer.js';
-import { askSwitches } from './ask.js';
-import { renderStats } from './stats.js';
+/** `tspmd switch --stats`: prints the counters of running switches. */
+import { LineWriter } from '../../drivers/log/line-writer.js';
+import { renderStats } from '../stats.js';
+import { askSwitches } from './client.js';
 
+/** Options of {@link printStats}. */
 export interface PrintStatsOptions {
-  /** Which switch; all switches of this user where nothing is said. */
+  /** Process id of the switch; by default all switches of this user. */
   readonly pid?: number;
-  /** As JSON instead of tables: the snapshot of one switch, or an array of `{ pid, stats }` where several answer. */
+  /** Print JSON instead of tables: the snapshot of one switch, or an array of `{ pid, stats }` if several answer. */
   readonly json?: boolean;
-  /** Gets the counters; stdout where nothing is said. */
+  /** Prints the counters; by default on stdout. */
   readonly print?: (line: string) => void;
-  /** Gets a line for each switch that does not answer; stderr where nothing is said. */
+  /** Prints a line for each switch that does not answer; by default on stderr. */
   readonly log?: (line: string) => void;
-  /** Where control sockets are looked for. */
+  /** The folders that are searched for control sockets. */
   readonly folders?: readonly string[];
 }
 
-/** Prints the counters of running switches. Throws, with a line for each switch that was found, where none answers. */
+/** Prints the counters of running switches. Rejects if none answers; the message has a line for each switch found. */
 export async function printStats(options: PrintStatsOptions): Promise<void> {
-  // JSON is for programs: nothing in it may be changed.
+  // LineWriter may escape or drop text. JSON must reach a program unchanged.
   const write = options.json
     ? (text: string) => process.stdout.write(`${text}\n`)
     : (text: string) => LineWriter.of(process.stdout).text(text);
