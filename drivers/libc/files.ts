@@ -1,7 +1,7 @@
 /** File descriptors: devices, memfds, eventfds, ioctl. */
 import * as c from './constants.js';
 import { check, systemError } from './errors.js';
-import { native } from './ffi.js';
+import { native } from './ffi/native.js';
 
 /** Text as C wants it: UTF-8 with a zero at its end. */
 export function cString(text: string): Uint8Array {

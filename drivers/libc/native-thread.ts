@@ -6,7 +6,7 @@
  * arm64, Linux can call a function that way when it takes an int or a pointer and returns an int: the argument is
  * passed in the same register, and the result is not used.
  */
-import { native } from './ffi.js';
+import { native } from './ffi/native.js';
 import { startUnpinned } from './threads.js';
 
 /** Result of joining a thread that has ended. EBUSY means that the thread is running. */

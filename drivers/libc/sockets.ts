@@ -6,7 +6,7 @@
 import { fchmodSync } from 'node:fs';
 import * as c from './constants.js';
 import { check, systemError } from './errors.js';
-import { native } from './ffi.js';
+import { native } from './ffi/native.js';
 
 /** Largest number of file descriptors that we send in one message (the vhost-user memory table has 8 regions). */
 export const MAX_FDS = 8;

@@ -2,7 +2,7 @@
 import { access } from 'node:fs/promises';
 import * as c from './constants.js';
 import { check } from './errors.js';
-import { native } from './ffi.js';
+import { native } from './ffi/native.js';
 import { cString } from './files.js';
 
 const CPU_SET_BYTES = 128;

@@ -1,5 +1,5 @@
 /**
- * All foreign functions of the project, in one table. The two implementations (`koffi.ts`, `node-ffi.ts`) bind it, and `ffi.ts`
+ * All foreign functions of the project, in one table. The two implementations (`koffi.ts`, `node-ffi.ts`) bind it, and `native.ts`
  * chooses between them.
  */
 
