@@ -1,6 +1,6 @@
 /** What a hostile process does to an eventfd that it shares: it clears O_NONBLOCK, and fills the counter. */
 import { readFileSync, readSync, writeSync } from 'node:fs';
-import { native } from '../../../drivers/libc/ffi.js';
+import { native } from '../../../drivers/libc/ffi/native.js';
 import { abi, closeFile, duplicateFile } from '../../../drivers/libc/index.js';
 
 /** What a counter holds that was signalled by the kernel at its maximum (eventfd(2)). */

@@ -2,7 +2,7 @@
 import { cpSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
-import { native } from '../../../../drivers/libc/ffi.js';
+import { native } from '../../../../drivers/libc/ffi/native.js';
 import { Child } from '../../../../scripts/child.js';
 import { describeWith, nodeFfi } from '../../../support/requirements.js';
 import { temporaryDirectory } from '../../../support/resources.js';
@@ -147,7 +147,7 @@ describeWith(`libc by ${other}, not the default here:`, requirements, async () =
   // For the processes and workers that the suites start.
   beforeAll(choose);
   it(`is by ${other}`, async () => {
-    expect((await import('../../../../drivers/libc/ffi.js')).native.implementation).toBe(other);
+    expect((await import('../../../../drivers/libc/ffi/native.js')).native.implementation).toBe(other);
   });
   // A suite that is skipped is collected all the same.
   if (!requirements.every(({ isMet }) => isMet())) return;
