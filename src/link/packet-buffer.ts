@@ -34,7 +34,7 @@ export interface PacketHashes {
 export class PacketBuffer {
   /** Bytes of the packet (with layer `ethernet` of the frame). The stack sets it before it sends. */
   length = 0;
-  /** OWNER_LAYER or the number of a stack. Only the layer changes it, as an {@link Ownable}. */
+  /** OWNER_LAYER or the number of a stack. Only the layer changes it, as an `Ownable`. */
   readonly owner: number = OWNER_LAYER;
   /** For the stack, which may note here what it has written into the buffer. The layer never uses it. */
   mark = 0;

@@ -4,7 +4,7 @@
  */
 import { writeSync } from 'node:fs';
 import { getEnvironmentData, isMainThread, threadId, Worker, workerData } from 'node:worker_threads';
-import { uninterrupted } from '../../../drivers/libc/uninterrupted.js';
+import { uninterrupted } from '../../../drivers/libc/ffi/uninterrupted.js';
 
 const say = (line: string): void => void writeSync(1, `${line}\n`);
 

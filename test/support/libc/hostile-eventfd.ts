@@ -1,6 +1,6 @@
 /** What a hostile process does to an eventfd that it shares: it clears O_NONBLOCK, and fills the counter. */
 import { readFileSync, readSync, writeSync } from 'node:fs';
-import { native } from '../../../drivers/libc/ffi.js';
+import { native } from '../../../drivers/libc/ffi/native.js';
 import { abi, closeFile, duplicateFile } from '../../../drivers/libc/index.js';
 
 /** The counter after the kernel has signalled an eventfd whose counter was at its maximum (eventfd(2)). */

@@ -3,7 +3,7 @@
  * hangs when the file that the option `file` names appears, or when the stack is stopped.
  */
 import { existsSync, writeSync } from 'node:fs';
-import { native } from '../../../drivers/libc/ffi.js';
+import { native } from '../../../drivers/libc/ffi/native.js';
 import { eventfd } from '../../../drivers/libc/index.js';
 import type { Stack } from '../../../src/index.js';
 import { fillCounter, makeBlocking } from '../libc/hostile-eventfd.js';

@@ -5,7 +5,7 @@
 import { cpSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
-import { native } from '../../../../drivers/libc/ffi.js';
+import { native } from '../../../../drivers/libc/ffi/native.js';
 import { Child } from '../../../../scripts/child.js';
 import { describeWith, nodeFfi } from '../../../support/requirements.js';
 import { temporaryDirectory } from '../../../support/resources.js';
@@ -150,7 +150,7 @@ describeWith(`libc by ${other}, not the default here:`, requirements, async () =
   // Processes and workers that the suites start need it.
   beforeAll(choose);
   it(`is by ${other}`, async () => {
-    expect((await import('../../../../drivers/libc/ffi.js')).native.implementation).toBe(other);
+    expect((await import('../../../../drivers/libc/ffi/native.js')).native.implementation).toBe(other);
   });
   // vitest loads a suite even where it skips it.
   if (!requirements.every(({ isMet }) => isMet())) return;

@@ -3,9 +3,9 @@
  * threads.
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { native } from '../../../../drivers/libc/ffi.js';
+import { native } from '../../../../drivers/libc/ffi/native.js';
 import { abi, closeFile, eventfd, signalEventfd } from '../../../../drivers/libc/index.js';
-import { LoopSocket } from '../../../../drivers/libc/loop-socket.js';
+import { LoopSocket } from '../../../../drivers/libc/reactor/loop-socket.js';
 import { openFds } from '../../../support/resources.js';
 import { until } from '../../../support/until.js';
 

@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { uninterrupted } from '../../../../drivers/libc/uninterrupted.js';
+import { uninterrupted } from '../../../../drivers/libc/ffi/uninterrupted.js';
 
 const EXITING = fileURLToPath(new URL('../../../../dist/test/support/libc/exiting.main.js', import.meta.url));
 

@@ -3,7 +3,7 @@ import { ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { native } from '../../../../drivers/libc/ffi.js';
+import { native } from '../../../../drivers/libc/ffi/native.js';
 import { cString } from '../../../../drivers/libc/files.js';
 import {
   abi,

@@ -1,7 +1,7 @@
 /** When the rings of the vhost-user backend start and stop, split and packed, and what happens to frames meanwhile. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { native } from '../../../../drivers/libc/ffi.js';
+import { native } from '../../../../drivers/libc/ffi/native.js';
 import { abi, closeFile, eventfd } from '../../../../drivers/libc/index.js';
 import * as p from '../../../../drivers/transports/vhost-user/protocol.js';
 import { MAX_BURST, PacketBurst } from '../../../../drivers/virtio/device/packet-burst.js';

@@ -168,7 +168,7 @@ describe('2.8.21.2 available buffer notifications', () => {
 
 describe('2.8.21.1 buffers on their way to the device and back', () => {
   // Clauses: 2.8.17e, 2.8.21.1.1a
-  it('shows nothing of a burst before all of it is written, or before DRIVER_OK', async () => {
+  it('nothing of a burst before all of it is written, and nothing before DRIVER_OK', async () => {
     // The model notes a first descriptor that is marked when the queue is set up.
     const { device, transport } = await suite.openPacked();
     const { descriptors } = transport.packedTx.layout;

@@ -6,10 +6,10 @@
  * thread share one epoll instance: with koffi a wait occupies one of the four threads of libuv's pool, and with one
  * wait per device no thread would be left for file and name look-ups.
  */
-import * as c from './constants.js';
-import { check } from './errors.js';
-import { native } from './ffi.js';
-import { closeFile, eventfd } from './files.js';
+import * as c from '../constants.js';
+import { check } from '../errors.js';
+import { native } from '../ffi/native.js';
+import { closeFile, eventfd } from '../files.js';
 import { createWaiter } from './waiter.js';
 
 /** Called with the EPOLL* bits of what is ready. */

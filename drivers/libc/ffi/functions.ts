@@ -1,5 +1,5 @@
 /**
- * All foreign functions of the project, in one table. The two implementations (`koffi.ts`, `node-ffi.ts`) bind it, and `ffi.ts`
+ * All foreign functions of the project, in one table. The two implementations (`koffi.ts`, `node-ffi.ts`) bind it, and `native.ts`
  * chooses between them.
  */
 
@@ -70,7 +70,7 @@ export const FUNCTIONS = {
   sigaction: { symbol: 'sigaction', takes: ['int', 'bytes', 'bytes'] },
   alarm: { symbol: 'alarm', takes: ['uint'] },
   clockGettime: { symbol: 'clock_gettime', takes: ['int', 'bytes'] },
-  /** These two return the number of the error, or 0. */
+  /** Both return the number of the error, or 0. */
   threadCreate: { symbol: 'pthread_create', takes: ['bytes', 'bytes', 'word', 'word'] },
   threadTryJoin: { symbol: 'pthread_tryjoin_np', takes: ['word', 'bytes'] },
   prctlName: { symbol: 'prctl', takes: ['int', 'bytes'] },
@@ -108,7 +108,7 @@ export interface Native extends Calls<typeof FUNCTIONS> {
   errno(): number;
   /** Address of the first byte of a view. Only views over memory that V8 does not move (not small on-heap arrays). */
   address(view: ArrayBufferView): number;
-  /** Address of a function of the C library, for others to call it. */
+  /** Address of a function of the C library, for other code to call it. */
   functionAddress(symbol: string): number;
   /** `null` where the implementation makes no calls on other threads. */
   readonly epollWaitAsync: AsyncEpollWait | null;

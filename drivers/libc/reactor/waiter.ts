@@ -2,8 +2,9 @@
  * Waits for an epoll set while the event loop goes on. koffi calls epoll_wait(2) on a thread of libuv's pool.
  * `node:ffi` can call only on the calling thread; there Node's event loop watches the set (`loop-socket.ts`).
  */
-import { native } from './ffi.js';
-import type { AsyncEpollWait } from './functions.js';
+
+import type { AsyncEpollWait } from '../ffi/functions.js';
+import { native } from '../ffi/native.js';
 import { LoopSocket } from './loop-socket.js';
 
 /**

@@ -7,9 +7,9 @@
  * not read. Node would close the socket because of that error; here the error means that the set is ready.
  */
 import { Socket, type SocketConstructorOpts } from 'node:net';
-import * as c from './constants.js';
-import { check } from './errors.js';
-import { native } from './ffi.js';
+import * as c from '../constants.js';
+import { check } from '../errors.js';
+import { native } from '../ffi/native.js';
 
 /** An array of length 0. It must not lie at address 0, which Node takes for "no memory given". */
 const NO_MEMORY = new Uint8Array(new ArrayBuffer(8), 0, 0);
