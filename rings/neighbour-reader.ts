@@ -3,8 +3,8 @@
  * any number of threads read and never block. This file has the memory layout and the readers' side. When to ask, how
  * to back off, when entries age and which one is given up in a full table is decided in `src/link/neighbours`.
  *
- * Readers get consistent entries without Atomics: an entry is six words, each with 16 bits of payload below a 16-bit tag.
- * The tag grows with every write of more than the state.
+ * Readers get consistent entries without Atomics: an entry is six words, each with 16 bits of payload below a 16-bit
+ * tag. The tag grows with every write that changes more than the state.
  *
  *     word 0   1        2         3 4 5         6             7
  *     state    IP low   IP high   MAC as u16s   confirmedAt   knownFor       (6 and 7 have no tag: the writer's own)
@@ -157,8 +157,8 @@ export class NeighbourReader {
   }
 
   /**
-   * Whether the entry with {@link foundAt} and {@link foundAs} still has the same MAC and state: the tag in its first word
-   * grows with every write of more than the state. If so, the MAC from that lookup still holds.
+   * Whether the entry with {@link foundAt} and {@link foundAs} still has the MAC and the state that were looked up: the
+   * tag in its first word grows with every write that changes more than the state.
    */
   isUnchanged(foundAt: number, foundAs: number): boolean {
     return this.words[foundAt] === foundAs;

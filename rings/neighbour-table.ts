@@ -132,8 +132,8 @@ export class NeighbourTable extends NeighbourReader {
   }
 
   /**
-   * Changes the state alone: one store, under the tag that the entry has. A writer that is interrupted here leaves no entry that
-   * readers find BUSY, so that a neighbour that is confirmed again and again costs no packet to it.
+   * Changes only the state, by one store and under the present tag. If the writer is interrupted here, readers never
+   * find the entry BUSY. So a neighbour that is confirmed again and again loses no packet by it.
    */
   private setState(entry: number, state: number): void {
     Atomics.store(this.words, entry, (this.words[entry] & ~0xffff) | state);

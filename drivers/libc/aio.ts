@@ -4,7 +4,7 @@
  */
 import * as c from './constants.js';
 import { check } from './errors.js';
-import { native } from './ffi.js';
+import { native } from './ffi/native.js';
 
 const IOCB_BYTES = 64;
 const IO_EVENT_BYTES = 32;

@@ -1,41 +1,43 @@
 /**
- * Closes what another process sent, or shares with us, on threads of its own: such a close(2) can wait for as long as that
- * process likes, and must not hold the event loop.
+ * Closes file descriptors that another process sent, or shares with us, on threads of their own. Such a close(2) can
+ * wait for as long as that process wants, and must not block the event loop.
  *
- * What a close waits for, by kind: a TCP socket with SO_LINGER for its unsent data (net/ipv4/tcp.c, tcp_close); a FUSE file
- * for its server (fs/fuse/file.c, fuse_flush); a memfd for the freeing of its pages; an eventfd, or anything else that can be
- * polled, for the mutex of every epoll instance that watches it (fs/eventpoll.c, eventpoll_release_file), which the owner of
- * the instance can hold while a page of its event buffer is faulted in; a unix socket for all of these, because messages that
- * nobody has read carry them. So no kind is closed in place.
+ * What a close waits for depends on the kind of file. A TCP socket with SO_LINGER waits for its unsent data
+ * (net/ipv4/tcp.c, tcp_close). A FUSE file waits for its server (fs/fuse/file.c, fuse_flush). A memfd waits until its
+ * pages are freed. An eventfd, or anything else that can be polled, waits for the mutex of every epoll instance that
+ * watches it (fs/eventpoll.c, eventpoll_release_file); the owner of the instance can hold the mutex while a page of its
+ * event buffer is faulted in. A unix socket waits for all of these, because unread messages carry them. So no kind of
+ * file is closed in place.
  *
- * The threads are plain threads that run close(2) and end (`native-thread.ts`): not those of libuv's pool, which an outsider
- * could fill while the reactor waits there, and not Workers, which have descriptors and an event loop of their own.
+ * The threads only run close(2) and end (`native-thread.ts`). Threads of libuv's pool would not do, because an outsider
+ * could fill the pool while the reactor waits there. Workers would not do, because they have file descriptors and an
+ * event loop of their own.
  */
 import { isMainThread } from 'node:worker_threads';
 import { closeFile } from './files.js';
 import { NativeThread } from './native-thread.js';
 
-/** How long an owner that closes waits for the descriptors of its peer. What hangs for longer is left behind. */
+/** How long, in ms, an owner that closes waits for its peer's file descriptors. What hangs for longer is left behind. */
 export const CLOSE_PATIENCE_MS = 1000;
 
-/** Where descriptors that came from outside go to be closed. */
+/** Closes file descriptors that came from outside. */
 export interface Closer {
-  /** Takes the descriptor over. Nobody may use, watch or close it from now on. */
+  /** Takes the file descriptor over. From now on the caller must not use, watch or close it. */
   close(fd: number): void;
-  /** Announces descriptors that come later: the closer is not settled until the function that this returns is called. */
+  /** Announces file descriptors that come later: the closer is not settled until the returned function is called. */
   hold(): () => void;
-  /** How many descriptors have not been closed yet; those that are held back by {@link hold} count as one. */
+  /** Number of file descriptors that are not closed yet. Each {@link hold} counts as one. */
   readonly pending: number;
-  /** True when more descriptors wait than a peer may have. The caller is to take no further one from that peer. */
+  /** True when more file descriptors wait than a peer may have. Then the caller should take no further one from that peer. */
   readonly isFull: boolean;
   /**
-   * Resolves when everything is closed, or when no close has begun or ended for `milliseconds`, or after twice that time; to the
-   * number of descriptors that are not closed then. The closing of those goes on.
+   * Resolves when everything is closed, or when no close has begun or ended for `milliseconds`, or after twice that
+   * time. Resolves to the number of file descriptors that are not closed by then. Their closing goes on.
    */
   settled(milliseconds: number): Promise<number>;
 }
 
-/** Closes in place: for descriptors that nobody else has, and for tests. */
+/** Closes in place: for file descriptors that no other process has, and for tests. */
 export const closeInPlace: Closer = {
   close: closeFile,
   hold: () => () => {},
@@ -44,15 +46,18 @@ export const closeInPlace: Closer = {
   settled: async () => 0,
 };
 
-/** All rings of a backend with 128 queue pairs have 768 descriptors, which go at once when their session ends. */
+/** All rings of a backend with 128 queue pairs have 768 file descriptors, which are closed together when their session ends. */
 const MAX_PENDING = 1024;
-/** Closes of an owner that are under way at a time. Those behind them stay open when all of them hang. */
+/** Largest number of an owner's closes at a time. If all of them hang, the file descriptors behind them stay open. */
 const MAX_THREADS = 8;
-/** So long after the last progress each turn of the event loop looks for more; most closes take some 50 us. After that a timer does. */
+/**
+ * For this long after progress, in ms, each turn of the event loop looks for more; most closes take 50 us. Then a timer
+ * does.
+ */
 const QUICK_MS = 3;
 const LOOK_MS = 5;
 
-/** Those of this thread of JavaScript that have something to close. */
+/** The closers of this JavaScript thread that have something to close. */
 const busy = new Set<FileCloser>();
 // The end of the process closes everything, but the end of another thread does not.
 if (!isMainThread) {
@@ -62,13 +67,14 @@ if (!isMainThread) {
 }
 
 /**
- * Closes the descriptors of one owner, such as a port, in the order in which they came. What hangs for one owner does not hold
- * back the descriptors of another, and a turn of the event loop starts one thread of an owner, whatever its peer sends.
+ * Closes the file descriptors of one owner, such as a port, in the order in which they came. A close that hangs for one
+ * owner does not hold back the file descriptors of another. A turn of the event loop starts at most one thread per
+ * owner, whatever its peer sends.
  */
 export class FileCloser implements Closer {
   private readonly waiting: number[] = [];
   private threads: NativeThread[] = [];
-  /** When a close began or ended last. */
+  /** When a close last began or ended. */
   private progressAt = 0;
   private isLooking = false;
   private held = 0;
@@ -120,14 +126,14 @@ export class FileCloser implements Closer {
   private readonly look = (): void => {
     this.goOn();
     this.isLooking = this.pending > 0;
-    // A close that hangs keeps no process alive: the timer is not waited for, and the end of the process ends the thread.
+    // A close that hangs keeps no process alive: the timer is unreferenced, and the end of the process ends the thread.
     if (!this.isLooking) busy.delete(this);
     if (!this.isLooking) for (const settle of this.settling) settle();
     else if (performance.now() - this.progressAt < QUICK_MS) setImmediate(this.look);
     else setTimeout(this.look, LOOK_MS).unref();
   };
 
-  /** Begins all closes at once: nobody looks after them any more. */
+  /** Begins all closes at once, because nothing will look after them any more. */
   beginAll(): void {
     for (const fd of this.waiting.splice(0)) NativeThread.start('close', fd);
   }
@@ -140,7 +146,7 @@ export class FileCloser implements Closer {
     if (this.begin() || hasProgress) this.progressAt = performance.now();
   }
 
-  /** Begins the next close. False where none waits, or no thread can be had now: the next look tries again. */
+  /** Begins the next close. False when none is waiting, or no thread can be had now; the next look tries again. */
   private begin(): boolean {
     if (this.waiting.length === 0 || this.threads.length === MAX_THREADS) return false;
     const thread = NativeThread.start('close', this.waiting[0] as number);
@@ -152,8 +158,8 @@ export class FileCloser implements Closer {
 }
 
 /**
- * Waits for an owner's descriptors when the owner is closed, for {@link CLOSE_PATIENCE_MS} at most. A warning of the process
- * tells what is left behind then.
+ * Waits for an owner's file descriptors when the owner is closed, for {@link CLOSE_PATIENCE_MS} at most unless closes
+ * make progress. A warning of the process then says what is left behind.
  * @param name of the owner
  */
 export async function finishClosing(closer: Closer, name: string): Promise<void> {
@@ -162,7 +168,7 @@ export async function finishClosing(closer: Closer, name: string): Promise<void>
   process.emitWarning(`${name}: ${unclosed(left)}`, { code: 'TSPMD_CLOSE_HANGS' });
 }
 
-/** Says that closing hangs, for a line of the owner. */
+/** The text that says that closes hang, for a line of the owner. */
 export function unclosed(count: number): string {
   return `${count} descriptors that the peer sent or has are not closed: closing them hangs`;
 }

@@ -1,6 +1,6 @@
 /** errno as an `Error`: which call failed, on what, and why. */
 import { getSystemErrorMap } from 'node:util';
-import { native } from './ffi.js';
+import { native } from './ffi/native.js';
 
 /** A system call that failed. `code` is the name of the errno (`ENOENT`), `target` what the call was applied to. */
 export class SystemError extends Error {

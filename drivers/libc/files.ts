@@ -1,7 +1,7 @@
 /** File descriptors: devices, memfds, eventfds, ioctl. */
 import * as c from './constants.js';
 import { check, systemError } from './errors.js';
-import { native } from './ffi.js';
+import { native } from './ffi/native.js';
 
 /** Text as C wants it: UTF-8 with a zero at its end. */
 export function cString(text: string): Uint8Array {
@@ -58,9 +58,9 @@ export function memfd(name: string, size: number, hugetlb: boolean): number {
 }
 
 /**
- * The seals (F_SEAL_…) of a file of memory: a memfd, or a file of tmpfs or hugetlbfs. `null` for every other descriptor: this is
- * how a file of memory is told from one that a server or a disk answers for. The kernel looks at the file alone and takes no
- * lock (mm/memfd.c, memfd_get_seals). To add a seal, it would wait for the lock of the inode, which others can hold for long.
+ * Returns the seals (F_SEAL_…) of a file of memory: a memfd, or a file of tmpfs or hugetlbfs. Returns `null` for every other
+ * file, so this also tells files of memory from files behind a server or a disk. The kernel takes no lock for it
+ * (mm/memfd.c, memfd_get_seals). To add a seal, it would wait for the lock of the inode, which others can hold for long.
  */
 export function memorySeals(fd: number): number | null {
   const seals = native.fcntl(fd, c.F_GET_SEALS, 0);

@@ -17,7 +17,7 @@ export {
 } from './files.js';
 export { isInterfaceUp, setInterfaceMac } from './interfaces.js';
 export { addressOf, mapFileAt, mapZeroAt } from './mapping.js';
-export { Reactor, type ReadyHandler } from './reactor.js';
+export { Reactor, type ReadyHandler } from './reactor/reactor.js';
 export { signalEventfd } from './signal-eventfd.js';
 export { endProcessIn, parseThreadStat, SignalActions, type SignalName, type ThreadState } from './signals.js';
 export {

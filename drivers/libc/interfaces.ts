@@ -1,6 +1,6 @@
 /** Network interfaces of the kernel: whether one is up, and setting its MAC address (netdevice(7)). */
 import * as c from './constants.js';
-import { native } from './ffi.js';
+import { native } from './ffi/native.js';
 import { ioctl } from './files.js';
 
 /** `struct ifreq`: the interface's name, followed by what the call reads or fills. */

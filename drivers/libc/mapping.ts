@@ -1,7 +1,7 @@
 /** mmap(2) over addresses that this process already owns. */
 import * as c from './constants.js';
 import { systemError } from './errors.js';
-import { native } from './ffi.js';
+import { native } from './ffi/native.js';
 
 /** The address of a view's first byte, as a number (user-space addresses have 47 bits). */
 export function addressOf(view: ArrayBufferView): number {

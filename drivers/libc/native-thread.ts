@@ -1,15 +1,15 @@
 /**
- * One function of the C library on a thread of its own, while this thread goes on. The thread has no JavaScript, no event loop
- * and no descriptors; it ends with the function, or with the process, whose end does not wait for it.
+ * Runs one function of the C library on a thread of its own. The thread has no JavaScript, no event loop and no file
+ * descriptors. It ends with the function, or with the process, whose end does not wait for it.
  *
- * The function is called as the start routine of pthread_create(3), which passes a pointer and takes a pointer back. On x86-64
- * and arm64 Linux a function that takes an int, or a pointer, and returns an int can be called so: the argument is passed in
- * the same register, and nobody looks at the result.
+ * The function is called as the start routine of pthread_create(3), which takes and returns a pointer. On x86-64 and
+ * arm64, Linux can call a function that way when it takes an int or a pointer and returns an int: the argument is
+ * passed in the same register, and the result is not used.
  */
-import { native } from './ffi.js';
+import { native } from './ffi/native.js';
 import { startUnpinned } from './threads.js';
 
-/** 0: the thread has ended and is joined. EBUSY: it runs. */
+/** Result of joining a thread that has ended. EBUSY means that the thread is running. */
 const ENDED = 0;
 
 const addresses = new Map<string, number>();
@@ -20,9 +20,9 @@ export class NativeThread {
   private constructor(private readonly id: number) {}
 
   /**
-   * Starts a thread, which costs some 20 us. It does not run on the core alone to which this thread is pinned.
+   * Starts a thread, which costs about 20 us. If this thread is pinned to a core, the new thread is not.
    * @param symbol a function with one argument
-   * @returns `null` where the process may have no further thread, or has no memory for it
+   * @returns `null` when the process may have no further thread, or has no memory for it
    */
   static start(symbol: 'close', argument: number): NativeThread | null {
     const address = addresses.get(symbol) ?? native.functionAddress(symbol);
@@ -33,7 +33,7 @@ export class NativeThread {
     return new NativeThread(Number(identity[0]));
   }
 
-  /** Whether the function has returned. Frees the thread then: not to be called again after `true`. */
+  /** Whether the function has returned. If so, this frees the thread, and must not be called again. */
   hasEnded(): boolean {
     return native.threadTryJoin(this.id, null) === ENDED;
   }

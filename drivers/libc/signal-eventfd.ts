@@ -12,7 +12,7 @@
 import { isMainThread } from 'node:worker_threads';
 import { AioContext, AioRequest } from './aio.js';
 import * as c from './constants.js';
-import { native } from './ffi.js';
+import { native } from './ffi/native.js';
 import { eventfd } from './files.js';
 
 /** On every machine the kernel has room for more events than this. When it has none left, it refuses requests. */

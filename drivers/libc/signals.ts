@@ -2,7 +2,7 @@
 import { constants } from 'node:os';
 import * as c from './constants.js';
 import { check } from './errors.js';
-import { native } from './ffi.js';
+import { native } from './ffi/native.js';
 
 export type SignalName = keyof typeof constants.signals;
 

@@ -6,13 +6,13 @@
 import { fchmodSync } from 'node:fs';
 import * as c from './constants.js';
 import { check, systemError } from './errors.js';
-import { native } from './ffi.js';
+import { native } from './ffi/native.js';
 
-/** The most descriptors that one message carries (the vhost-user memory table has 8 regions). */
+/** Largest number of file descriptors that we send in one message (the vhost-user memory table has 8 regions). */
 export const MAX_FDS = 8;
 /**
- * The most that the kernel lets anybody send in one message (SCM_MAX_FD). All are received: the kernel would close those
- * that do not fit, on this thread, and such a close can take for ever ({@link Closer}).
+ * Largest number of file descriptors in one message (SCM_MAX_FD). All are received, because the kernel would close those
+ * that do not fit on this thread, and such a close can take for ever ({@link Closer}).
  */
 const MAX_RECEIVED_FDS = 253;
 
@@ -99,9 +99,9 @@ export function isSocketInUse(path: string): boolean | null {
 export interface Received {
   /** Number of bytes that were read into the caller's buffer; 0 at the end of the stream. */
   bytes: number;
-  /** Descriptors that came along. The receiver owns them and must close them. */
+  /** File descriptors that came along. The caller owns them and must close them. */
   fds: number[];
-  /** This process had no number free for some descriptors: they were lost, so the message cannot be trusted. */
+  /** This process had no number free for some file descriptors. They are lost, so the message cannot be trusted. */
   truncated: boolean;
 }
 

@@ -1,13 +1,13 @@
-/** The calling thread: its core and its name. */
+/** The calling thread: its core, its name, its CPU time. */
 import { access } from 'node:fs/promises';
 import * as c from './constants.js';
 import { check } from './errors.js';
-import { native } from './ffi.js';
+import { native } from './ffi/native.js';
 import { cString } from './files.js';
 
 const CPU_SET_BYTES = 128;
 
-/** The cores that this thread might use before it was pinned, and the one since; null while it is not pinned. */
+/** The cores that this thread could use before it was pinned, and its core since then; null while it is not pinned. */
 let pin: { readonly before: Uint8Array; readonly since: Uint8Array } | null = null;
 
 const cpuSet = (): Uint8Array => new Uint8Array(new ArrayBuffer(CPU_SET_BYTES));
@@ -26,8 +26,8 @@ export function pinThread(core: number): void {
 }
 
 /**
- * Calls `start`, which starts a thread: on the cores that this thread might use before it was pinned, so that the new one need
- * not share the core of a loop that spins. This thread does not move meanwhile, as its core is one of them.
+ * Calls `start`, which starts a thread. The new thread may use the cores that this thread could use before it was pinned, so
+ * that it need not share the core of a loop that spins. This thread does not move meanwhile, because its core is among them.
  */
 export function startUnpinned<T>(start: () => T): T {
   if (pin === null) return start();

@@ -1,17 +1,17 @@
 /**
- * Ranges of one big window for the memories of many peers, so that packets are copied from peer to peer inside one
- * SharedArrayBuffer (`copyWithin`) and their offsets stay below 2^31, where V8 keeps them as small integers.
+ * Allocates ranges of one big window for the memories of many peers, so that packets are copied from peer to peer inside one
+ * SharedArrayBuffer and all offsets stay below 2^31 (docs/v8.md, "Typed arrays").
  *
- * The window is address space only until files are mapped into it. A peer that does not fit gets a window of its own.
+ * The window is only address space until files are mapped into it. A peer that does not fit gets a window of its own.
  *
- * No window is ever given back: what a peer leaves reads as zeros and goes to the next one, so that a view of it that somebody
- * still has does no harm, and the address space in use depends on how many peers there are at a time, not on the garbage
- * collector. V8 takes 10 GiB of address space for a window of its own, whatever its size: all have the full one.
+ * A window is never given back. What a peer leaves reads as zeros and goes to the next peer. So an old view of it does
+ * no harm, and the address space in use depends on the number of peers at a time, not on the garbage collector. V8
+ * takes 10 GiB of address space for each window, whatever its size, so all windows have the full size.
  */
 import { threadCpuMs } from '../libc/index.js';
 import { HUGEPAGE_BYTES, MAX_WINDOW_BYTES, MemoryWindow } from './window.js';
 
-/** 2 GiB less one hugepage: no offset reaches 2^31. */
+/** 2 GiB less one hugepage, so that no offset reaches 2^31. */
 export const SHARED_WINDOW_BYTES = 2 ** 31 - HUGEPAGE_BYTES;
 
 /** Part of a window that belongs to one owner until it is released. */
@@ -21,13 +21,13 @@ export interface WindowRange {
   readonly offset: number;
   /** Bytes; a multiple of {@link HUGEPAGE_BYTES}. */
   readonly size: number;
-  /** What files in it are mapped in multiples of, at the most; a power of two. */
+  /** Largest block, in bytes, in multiples of which files are mapped in the range; a power of two. */
   readonly alignment: number;
 }
 
-/** What is unmapped at a time: takes 2 us, or some 2 ms where every page of it was touched. */
+/** Bytes that are unmapped at a time. It takes 2 us, or about 2 ms when every page was touched. */
 const UNMAP_BYTES = 2 ** 26;
-/** CPU time that unmapping may take in a turn of the event loop, but for the last piece. */
+/** CPU time in ms that unmapping may take per turn of the event loop, not counting the last piece. */
 const UNMAP_MS = 2;
 /** 2.5 TiB of the 128 TiB of address space that a process has. */
 const MAX_OWN_WINDOWS = 256;
@@ -39,13 +39,13 @@ interface Gap {
 
 export class WindowAllocator {
   private shared: MemoryWindow | null = null;
-  /** What is free of the shared window, by offset; neighbours are merged. */
+  /** The free parts of the shared window, sorted by offset; adjacent ones are merged. */
   private gaps: Gap[] = [];
-  /** Windows of peers that did not fit the shared one, and how many more are in use. */
+  /** Free windows for peers that do not fit into the shared one, and the number of such windows in use. */
   private readonly spare: MemoryWindow[] = [];
   private ownInUse = 0;
 
-  /** `capacity` bytes for all that share; reserved at the first allocation. */
+  /** @param capacity bytes of the shared window, which is reserved at the first allocation */
   constructor(private readonly capacity = SHARED_WINDOW_BYTES) {}
 
   /**
@@ -61,9 +61,9 @@ export class WindowAllocator {
   }
 
   /**
-   * Takes a range back: its pages are let go, and it reads as zeros until someone else maps something there. Where gigabytes of
-   * it were touched that takes some turns of the event loop, in which nobody else gets the range.
-   * @param onReleased called when the pages are let go: in most cases before this returns
+   * Takes a range back. Its pages are unmapped; it reads as zeros until it is allocated again. If gigabytes of it were
+   * touched, this takes several turns of the event loop, and the range is not allocated before the end.
+   * @param onReleased called when all pages are unmapped, in most cases before this returns
    */
   release(range: WindowRange, onReleased: () => void = () => {}): void {
     this.unmap(range, 0, onReleased);
@@ -129,7 +129,7 @@ export class WindowAllocator {
     return { window, offset: alignedOffset(window, 0, alignment), size, alignment };
   }
 
-  /** The full size, so that it also fits the peers that come later; what is needed where a limit (ulimit -v) allows no more. */
+  /** Reserves the full size, so that later peers fit, too; or only what is needed when a limit (ulimit -v) allows no more. */
   private reserveOwn(size: number, alignment: number): MemoryWindow {
     const windows = this.spare.length + this.ownInUse;
     if (windows >= MAX_OWN_WINDOWS) {

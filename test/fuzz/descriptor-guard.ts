@@ -7,7 +7,7 @@
  */
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
-import { native } from '../../drivers/libc/ffi.js';
+import { native } from '../../drivers/libc/ffi/native.js';
 import { abi, type Closer, closeFile, closeInPlace, MessageSocket, signalEventfd } from '../../drivers/libc/index.js';
 import { SignalPacer } from '../../drivers/virtio/device/signal-pacer.js';
 import { check } from './target.js';

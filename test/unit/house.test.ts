@@ -22,7 +22,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   scripts: ['drivers', 'rings', 'src', 'bess'],
   bench: ['drivers', 'rings', 'src', 'bess', 'scripts'],
 };
-const FFI = ['drivers/libc/koffi.ts', 'drivers/libc/node-ffi.ts'];
+const FFI = ['drivers/libc/ffi/koffi.ts', 'drivers/libc/ffi/node-ffi.ts'];
 
 const sources = readSources(FOLDERS);
 
@@ -59,7 +59,7 @@ describe('what a file may import', () => {
     const users = sources.filter(({ path, text }) => path !== 'test/unit/house.test.ts' && loads.test(text));
     expect(users.map(({ path }) => path).sort()).toEqual(FFI);
     const importers = sources.filter(({ imports }) => imports.some((name) => FFI.includes(name)));
-    expect(importers.map(({ path }) => path)).toEqual(['drivers/libc/ffi.ts']);
+    expect(importers.map(({ path }) => path)).toEqual(['drivers/libc/ffi/native.ts']);
   });
 
   it('in examples and templates only the public entry points, by their names', () => {

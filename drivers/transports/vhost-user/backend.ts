@@ -43,9 +43,9 @@ export interface VhostUserBackendOptions {
   readonly client?: boolean;
   /** Default: 1. */
   readonly queuePairs?: number;
-  /** Which files the peer's memory may be of; `any` by default. Those that are not sealed let a peer end this process. */
+  /** Which files the peer's memory may be of. Default: `any`; with files that are not sealed, a peer can end this process. */
   readonly files?: PeerFiles;
-  /** Closes what peers sent or have; by default a thread of the port's own. */
+  /** Closes the file descriptors that peers sent or have. Default: threads of the port's own. */
   readonly closer?: Closer;
   /** For messages; `vhost-user:PATH` by default. */
   readonly name?: string;
@@ -69,11 +69,11 @@ export class VhostUserBackend {
   private readonly path: string;
   private listener: ListeningSocket | null = null;
   private session: VhostUserSession | null = null;
-  /** The peer is gone, and its descriptors are being closed. */
+  /** Whether the peer is gone and its file descriptors are being closed. */
   private isReleasing = false;
   private retry: NodeJS.Timeout | null = null;
   private retryMs = FIRST_RETRY_MS;
-  /** Why the peer that waits is not served, as it was told last. */
+  /** The reason, as last reported, why a waiting peer is not served. */
   private refused = '';
   private closing: Promise<void> | null = null;
 
@@ -103,7 +103,7 @@ export class VhostUserBackend {
     else this.listen();
   }
 
-  /** True until a peer that had connected is gone and what it had is given back. Its queues may yet have to start. */
+  /** True from the connection of a peer until it is gone and has got everything back. Its queues may not have started yet. */
   get connected(): boolean {
     return this.session !== null || this.isReleasing;
   }
@@ -133,14 +133,14 @@ export class VhostUserBackend {
     return this.pairs[pair]?.rxQueue ?? null;
   }
 
-  /** How many descriptors that peers sent or have are not closed yet. At 1024 the port takes no peer until some are. */
+  /** Number of file descriptors that peers sent or have and that are not closed yet. At 1024 the port takes no peer. */
   get unclosedDescriptors(): number {
     return this.sessionOptions.closer.pending;
   }
 
   /**
-   * Disconnects the peer, lets go of its memory and removes the socket, all at once. Resolves when the descriptors of the peer
-   * are closed, too; after a second at most, with a warning of the process that says how many are left.
+   * Disconnects the peer, unmaps its memory and removes the socket. Resolves when the peer's file descriptors are closed,
+   * too, or after a second without progress; then a warning of the process says how many are left.
    */
   close(): Promise<void> {
     this.closing ??= this.shutDown();
@@ -194,7 +194,7 @@ export class VhostUserBackend {
     }
   }
 
-  /** Tells once why no peer is served. */
+  /** Reports once why no peer is served. */
   private refuse(reason: string): void {
     if (this.refused !== reason) {
       this.onNotice?.(`${this.name}: a peer cannot be served now: ${reason}`, 'unserved peer');
@@ -253,7 +253,7 @@ export class VhostUserBackend {
     this.sessionOptions.closer.settled(CLOSE_PATIENCE_MS).then((left) => this.awaitNext(reason, left));
   }
 
-  /** The peer is gone, and what it had is closed but for `left` descriptors: others find its memory free. */
+  /** The peer is gone. All that it had is closed, except `left` file descriptors; its memory is free for others. */
   private awaitNext(reason: string, left: number): void {
     this.isReleasing = false;
     this.onLink?.('down', `${this.name}: the peer is gone: ${reason}`);

@@ -18,7 +18,7 @@ import {
 
 /** Number of messages that are handled per wake-up, so that a flooding peer cannot keep the event loop busy. */
 const MESSAGES_PER_WAKE = 64;
-/** A wake-up ends with the message that brings these many descriptors: one with files to map costs far more than others. */
+/** A wake-up ends when its messages have brought this many file descriptors: mapping files costs far more than other work. */
 const FDS_PER_WAKE = 16;
 
 export interface Message {
@@ -48,14 +48,14 @@ export class VhostUserChannel {
   /** Number of bytes read of the header or of the payload, whichever is being read. */
   private filled = 0;
   private fds: number[] = [];
-  /** Descriptors that came at this wake-up. */
+  /** Number of file descriptors that came at this wake-up. */
   private fdsAtWake = 0;
   private open = true;
 
   /**
-   * Takes over `fd`, a connected, non-blocking unix stream socket, also if it throws.
+   * Takes over `fd`, a connected, non-blocking unix stream socket, even if it throws.
    * @param name for errors
-   * @param closer closes the socket, whose unread messages may have descriptors with them, and those that came and nobody took
+   * @param closer closes the socket, whose unread messages may carry file descriptors, and those that no handler took
    */
   constructor(
     private readonly reactor: Reactor,

@@ -65,7 +65,7 @@ class Queue {
     }
   }
 
-  /** The backend has them, too, and decides how long a close takes. */
+  /** Closes both eventfds. The backend has them, too, and decides how long a close takes. */
   close(closer: Closer): void {
     closer.close(this.kickFd);
     closer.close(this.callFd);
@@ -79,7 +79,7 @@ export interface VhostUserFrontendOptions {
   readonly signal?: StopSignal | undefined;
   /** Called with a line when the wait for the first backend begins. */
   readonly onWait?: ((line: string) => void) | undefined;
-  /** Closes what the backend sent or has; by default a thread of its own. */
+  /** Closes the file descriptors that the backend sent or has. Default: threads of the frontend's own. */
   readonly closer?: Closer;
 }
 

@@ -13,7 +13,7 @@ export class ListeningSocket {
   /**
    * Creates the socket (mode 0600); throws when it cannot be created.
    * @param name begins errors
-   * @param closer closes the socket: messages of connections that nobody accepted may have descriptors with them
+   * @param closer closes the socket: messages on connections that were never accepted may carry file descriptors
    */
   constructor(
     private readonly path: string,

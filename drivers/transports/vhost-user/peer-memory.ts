@@ -1,10 +1,10 @@
 /**
- * The memory of one vhost-user peer: the regions of its memory table, mapped into one window, and the translation of the peer's
- * addresses into offsets in the window.
+ * The memory of one vhost-user peer: the regions of its memory table, mapped into one window, and the translation of the
+ * peer's addresses into offsets in the window.
  *
- * The table is checked before anything is mapped, so that an address that translates is one that can be touched. A file that
- * shrank afterwards would raise SIGBUS at the next touch and end all ports. A file that is not sealed against that is taken on
- * trust, as by every vhost-user backend, or refused ({@link PeerFiles}). It is not sealed here: see {@link memorySeals}.
+ * The table is checked before anything is mapped, so every address that can be translated can be touched. If a file shrank
+ * afterwards, the next access would raise SIGBUS and end all ports. A file that is not sealed against shrinking is trusted,
+ * as in every vhost-user backend, or refused ({@link PeerFiles}). It is not sealed here: see {@link memorySeals}.
  */
 import { fstatSync } from 'node:fs';
 import { abi, type Closer, memorySeals } from '../../libc/index.js';
@@ -49,7 +49,7 @@ export class PeerMemory implements GuestMemory {
   /** The entry that matched last. The next address is most likely in the same region. */
   private last = 0;
   private closed = false;
-  /** Unmaps; closes the files, too, once {@link adopt} was called. They are the caller's before. */
+  /** Unmaps the memory, and closes the files if {@link adopt} was called. Otherwise the files are the caller's. */
   private release: () => void = () => this.windows.release(this.range);
 
   private constructor(
@@ -115,8 +115,8 @@ export class PeerMemory implements GuestMemory {
   }
 
   /**
-   * Takes the files over and keeps them open until the memory is unmapped. The mapping is then never the last reference, and
-   * the pages, perhaps gigabytes, are freed where the closer closes the files.
+   * Takes the files over and keeps them open until the memory is unmapped. So the mapping is never the last reference,
+   * and the pages, perhaps gigabytes, are freed on the thread that closes the files.
    */
   adopt(fds: readonly number[], closer: Closer): void {
     this.release = () => {
@@ -128,7 +128,7 @@ export class PeerMemory implements GuestMemory {
     };
   }
 
-  /** Lets go of the peer's memory. No queue may use it any more. */
+  /** Unmaps the peer's memory. No queue may use it any more. */
   close(): void {
     if (this.closed) return;
     this.closed = true;
@@ -219,9 +219,9 @@ function checkedNumbers(
   };
 }
 
-/** Checks that the file holds the region; returns the block in which it must be mapped (a hugepage, where it is of such). */
+/** Checks that the file holds the region. Returns the block in multiples of which it must be mapped: a page or hugepage. */
 function checkedFile(fd: number, end: number, name: string, files: PeerFiles): number {
-  // First of all, because fstat(2) of a file that a server answers for can take for ever; a seal never goes again.
+  // Checked first, because fstat(2) of a file behind a server can take for ever. A seal is never removed.
   const seals = memorySeals(fd);
   if (seals === null) {
     throw new Error(`${name}: its descriptor is not a file of memory: a memfd, or a file of tmpfs or hugetlbfs`);

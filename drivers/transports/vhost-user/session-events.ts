@@ -1,4 +1,4 @@
-/** What a session of the backend tells. */
+/** What a session of the backend reports. */
 import type { QueuePair } from './queue-pair.js';
 
 /** What a notice is about. */
@@ -16,11 +16,11 @@ export interface SessionEvents {
   onKick(pair: QueuePair): void;
   /** Queues of a pair appeared or disappeared. */
   onChange(): void;
-  /** The connection has ended; the session is to be disposed of. */
+  /** The connection has ended: dispose of the session. */
   onClose(reason: string): void;
   /**
-   * Something worth a line: a refused request, a broken ring. A peer can cause any number of them, so that whoever writes them
-   * down limits them by kind. What the peer chose of the text is quoted.
+   * Something worth a line: a refused request, a broken ring. A peer can cause any number of them, so the code that writes
+   * them must limit them by kind. Text that the peer chose is quoted.
    */
   onNotice(line: string, kind: NoticeKind): void;
 }

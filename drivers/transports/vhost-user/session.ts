@@ -38,7 +38,7 @@ export interface SessionOptions {
   readonly files: PeerFiles;
   /** Signals the peer's eventfds. It outlives the connection: a peer that made signals slow does not lose its record. */
   readonly signals: SignalPacer;
-  /** Closes what the peer sent. */
+  /** Closes the file descriptors that the peer sent. */
   readonly closer: Closer;
 }
 
@@ -53,7 +53,10 @@ export class VhostUserSession implements VringEvents {
   private readonly status = new StatusField();
   private memory: PeerMemory | null = null;
   private readonly ignored = new Set<number>();
-  /** Not in the time between a ring's start and its first SET_VRING_ENABLE: what a driver sent while the backend was away would be lost. */
+  /**
+   * Whether packets of the ring must be discarded. Between a ring's start and its first SET_VRING_ENABLE they are not:
+   * what a driver sent while the backend was away would be lost.
+   */
   private readonly discarder = new TxDiscarder(
     (vring) => this.status.isLive && vring.isTx && vring.enabledByPeer === false && !this.isEnabled(vring),
   );

@@ -1,6 +1,7 @@
 /**
- * "In the disabled state the back-end must process and discard any TX packets" (QEMU, docs/interop/vhost-user.rst), a burst
- * in each turn of the event loop: a driver can offer chains of many descriptors faster than they are discarded, without end.
+ * "In the disabled state the back-end must process and discard any TX packets" (QEMU, docs/interop/vhost-user.rst).
+ * This discards one burst per turn of the event loop, because a driver can offer chains of many descriptors faster than
+ * they are discarded.
  */
 import { MAX_BURST, PacketBurst } from '../../virtio/device/packet-burst.js';
 import type { Vring } from './vring.js';
@@ -11,11 +12,11 @@ export class TxDiscarder {
     u16: new Uint16Array(0),
     u32: new Uint32Array(0),
   });
-  /** Rings that were kicked and are not empty yet; the first is next. */
+  /** Rings that were kicked and are not empty yet, in the order of their turns. */
   private readonly waiting = new Set<Vring>();
   private turn: NodeJS.Immediate | null = null;
 
-  /** @param isDiscarded whether what is sent on the ring is to be discarded; asked again at each turn */
+  /** @param isDiscarded whether packets sent on the ring must be discarded; asked again at each turn */
   constructor(private readonly isDiscarded: (vring: Vring) => boolean) {}
 
   /** The ring was kicked. */
@@ -36,7 +37,7 @@ export class TxDiscarder {
       this.turn = null;
       for (const vring of this.waiting) {
         this.waiting.delete(vring);
-        // The others have their turn before this one goes on.
+        // The other rings have their turn before this one continues.
         if (this.isDiscarded(vring) && !this.discard(vring)) this.waiting.add(vring);
         break;
       }
@@ -44,7 +45,7 @@ export class TxDiscarder {
     });
   }
 
-  /** Discards a burst: up to {@link MAX_BURST} chains. True when no more is there, and the next one comes with a kick. */
+  /** Discards a burst of up to {@link MAX_BURST} chains. True when there is no more, and a kick will announce the next one. */
   private discard(vring: Vring): boolean {
     const queue = vring.txQueue;
     if (queue === null) return true;

@@ -53,7 +53,7 @@ export class Vring {
   constructor(
     readonly index: number,
     private readonly reactor: Reactor,
-    /** Closes the frontend's descriptors. */
+    /** Closes the frontend's file descriptors. */
     private readonly closer: Closer,
     /** Counters of the ring; they outlive it. */
     private readonly counts: Float64Array,
@@ -270,8 +270,8 @@ function checkSignalled(fd: number, name: string): void {
 }
 
 /**
- * Anything else that a frontend may send could block the write that signals it, and with it the switch. The kernel answers
- * from what it has in memory and asks no server; and no file can have this name, because a path begins with a slash.
+ * Refuses anything but an eventfd: a write to another file could block, and with it the switch. The kernel answers from
+ * memory and asks no server. No other file can have this name, because a path begins with a slash.
  */
 function checkEventfd(fd: number, name: string): void {
   const target = readlinkSync(`/proc/self/fd/${fd}`);

@@ -198,7 +198,7 @@ export class Neighbours implements NeighbourResolver {
     return false;
   }
 
-  /** The neighbour that a newcomer would replace in the full table; NOBODY when all entries are static. */
+  /** The neighbour that a newcomer would replace in the full table; NO_VICTIM when all entries are static. */
   private victim(): number {
     return this.table.victim(this.clock(), REACHABLE_MS);
   }

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { native } from '../../../drivers/libc/ffi.js';
+import { native } from '../../../drivers/libc/ffi/native.js';
 import {
   abi,
   acceptUnix,

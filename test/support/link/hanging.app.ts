@@ -1,9 +1,9 @@
 /**
- * A stack whose thread hangs: in a write(2) to an eventfd that is blocking and full, or without end in JavaScript. It begins when
- * the file that the option `file` names appears, or when the stack is to stop.
+ * A stack whose thread hangs: in a write(2) to an eventfd that is blocking and full, or without end in JavaScript. It
+ * hangs when the file that the option `file` names appears, or when the stack is stopped.
  */
 import { existsSync, writeSync } from 'node:fs';
-import { native } from '../../../drivers/libc/ffi.js';
+import { native } from '../../../drivers/libc/ffi/native.js';
 import { eventfd } from '../../../drivers/libc/index.js';
 import type { Stack } from '../../../src/index.js';
 import { fillCounter, makeBlocking } from '../libc/hostile-eventfd.js';

@@ -1,4 +1,4 @@
-/** What a report says of its windows, and how the command line of the benchmarks is checked. */
+/** The windows of a benchmark report, and the check of the benchmarks' command line. */
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -22,12 +22,12 @@ const machine = {
 };
 
 describe('figure', () => {
-  it('has the middle window, or the mean of the two in the middle', () => {
+  it('is the middle window, or the mean of the two in the middle', () => {
     expect(figure([3, 1, 2], 'x')).toEqual({ median: 2, min: 1, max: 3, unit: 'x' });
     expect(figure([10, 1, 2, 3], 'x')).toEqual({ median: 2.5, min: 1, max: 10, unit: 'x' });
   });
 
-  it('does not depend on the order of the windows, and leaves them alone', () => {
+  it('does not depend on the order of the windows, and does not change it', () => {
     const windows = fc.array(fc.integer({ min: 0, max: 1e9 }), { minLength: 1 });
     fc.assert(
       fc.property(windows, (values) => {
@@ -43,12 +43,12 @@ describe('figure', () => {
 });
 
 describe('the report', () => {
-  it('gives ours by theirs', () => {
+  it('divides our figure by theirs', () => {
     const { ratio } = row('r', figure([50], 'x'), { a: figure([100], 'x'), b: figure([40], 'x') });
     expect(ratio).toEqual({ a: 0.5, b: 1.25 });
   });
 
-  it('shows a line a peer, and the machine', () => {
+  it('shows one line per peer, and the machine', () => {
     const rows = [row('tx/64', figure([1_500_000], 'frames/s'), { dpdk: figure([750_000], 'frames/s') })];
     const text = render({ benchmark: 'vm', machine, rows });
     expect(text).toMatch(/tx\/64.*1\.50 Mframes\/s.*dpdk.*750\.00 kframes\/s.*2\.00/);
@@ -56,7 +56,7 @@ describe('the report', () => {
     expect(text).not.toContain('*');
   });
 
-  it('turns the ratio round where less is better', () => {
+  it('inverts the ratio where less is better', () => {
     const { ratio } = row('r', figure([50], 'us'), { a: figure([100], 'us') }, { better: 'less' });
     expect(ratio).toEqual({ a: 2 });
   });
@@ -69,7 +69,7 @@ describe('the report', () => {
     expect(text).toContain('* tx/64: not conclusive: the CPUs moved');
   });
 
-  it('says when the windows lie too far apart', () => {
+  it('says when the windows differ too much', () => {
     const rows = [row('tx/64', figure([100, 210, 50], 'frames/s'), { dpdk: figure([100], 'frames/s') })];
     expect(render({ benchmark: 'vm', machine, rows })).toContain('1.00 *');
   });
@@ -112,7 +112,7 @@ describe('the plots', () => {
 });
 
 describe('the figures of rte_ring', () => {
-  it('are elements a second, of cycles a burst in one thread and an element in two', () => {
+  it('are elements per second, from cycles per burst in one thread or per element', () => {
     const output = [
       'EAL: TSC frequency is ~2000000 KHz',
       'legacy APIs: SP/SC: single: 20.00',

@@ -1,4 +1,4 @@
-/** The control socket, and what `tspmd switch --stats` makes of the switches that it finds. */
+/** The control socket of a switch, and how `tspmd switch --stats` reports the switches that it finds. */
 import { chownSync, existsSync, linkSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -48,7 +48,7 @@ afterEach(async () => {
 
 const pathOf = (folder: string, pid: number): string => join(folder, `tspmd-switch-${pid}.sock`);
 
-/** Something that listens as the control socket of process `pid`, and does with each connection what `serve` says. */
+/** Listens as the control socket of process `pid`, and handles each connection with `serve`. */
 async function pretend(folder: string, pid: number, serve: (socket: Socket) => void): Promise<void> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
@@ -72,7 +72,7 @@ async function leaveSocket(path: string): Promise<void> {
 }
 
 describe('control socket', () => {
-  it('answers every one who asks, for its owner only, and is gone when closed', async () => {
+  it('answers every client, is for its owner only, and is gone when closed', async () => {
     const control = await ControlSocket.open(() => stats, folders);
     expect(control.path).toBe(pathOf(first, process.pid));
     expect(statSync(control.path).mode & 0o777).toBe(0o600);
@@ -82,7 +82,7 @@ describe('control socket', () => {
     expect(existsSync(control.path)).toBe(false);
   });
 
-  it('is closed although somebody who asked neither reads nor hangs up', async () => {
+  it('is closed although a client neither reads nor hangs up', async () => {
     const control = await ControlSocket.open(() => stats, folders);
     const idler = connect({ path: control.path, allowHalfOpen: true });
     await new Promise((resolve) => idler.once('readable', resolve));
@@ -91,11 +91,12 @@ describe('control socket', () => {
     idler.destroy();
   });
 
-  it('removes what killed switches have left when it is opened, and nothing that is in use', async () => {
+  it('removes the sockets of killed switches when it is opened, none that is in use', async () => {
     const [dead, other] = [pathOf(first, 999999), pathOf(second, 999997)];
     await leaveSocket(dead);
     await leaveSocket(other);
-    // A switch in another container has a number that is nobody's here. Process 1 runs; it may be about to listen.
+    // A switch in another container has a process number that is unused here. Process 1 runs; it may be about to
+    // listen.
     await pretend(second, 999998, (socket) => socket.destroy());
     await leaveSocket(pathOf(first, 1));
     const control = await ControlSocket.open(() => stats, folders);
@@ -103,14 +104,14 @@ describe('control socket', () => {
     await control.close();
   });
 
-  it('takes the place of a socket left under its own process number', async () => {
+  it('replaces a socket that was left under its own process number', async () => {
     await leaveSocket(pathOf(first, process.pid));
     const control = await ControlSocket.open(() => stats, folders);
     expect(await askSwitches(undefined, folders)).toEqual([{ pid: process.pid, stats }]);
     await control.close();
   });
 
-  it('is in the folder of the user where there is one, else in /tmp', () => {
+  it('is in the folder of the user if there is one, otherwise in /tmp', () => {
     const before = process.env.XDG_RUNTIME_DIR;
     try {
       process.env.XDG_RUNTIME_DIR = first;
@@ -177,12 +178,12 @@ describe('asking for counters', () => {
   it.each([
     ['ends while it answers', (socket: Socket) => socket.end('{"uptime":'), 'ended while it answered'],
     ['says something else', (socket: Socket) => socket.end('null'), 'ended while it answered'],
-  ])('says so when a switch %s', async (_, serve, expected) => {
+  ])('reports a switch that %s', async (_, serve, expected) => {
     await pretend(first, 77, serve);
     await expect(print()).rejects.toThrow(`switch 77 ${expected}`);
   });
 
-  it('cuts off a switch that talks without end', async () => {
+  it('cuts off a switch that sends without end', async () => {
     await pretend(first, 77, (socket) => {
       const more = (error?: Error | null): void => void (error || socket.write('x'.repeat(1 << 20), more));
       socket.on('error', () => undefined);
@@ -193,7 +194,7 @@ describe('asking for counters', () => {
 });
 
 describeWith('switches of another user', [root], () => {
-  it('are named, with who may ask them; of a dead one nothing is said', async () => {
+  it('are named, with who may ask them; dead ones are not mentioned', async () => {
     for (const pid of [process.pid, 999999]) {
       await pretend(first, pid, answer);
       chownSync(pathOf(first, pid), 4242, 4242);

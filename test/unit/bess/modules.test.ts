@@ -1,4 +1,4 @@
-/** The modules that packets enter and leave by, a Source that makes them, and the gates that connect modules. */
+/** The modules that packets enter and leave by, the Source that makes packets, and the gates that connect modules. */
 import { describe, expect, it } from 'vitest';
 import { ModuleGraph } from '../../../bess/modules/graph.js';
 import { L2Forward } from '../../../bess/modules/l2-forward.js';
@@ -8,14 +8,14 @@ import { PortInc, QueueInc } from '../../../bess/modules/port-inc.js';
 import { PortOut, QueueOut } from '../../../bess/modules/port-out.js';
 import { Replicate } from '../../../bess/modules/replicate.js';
 import { Source } from '../../../bess/modules/source.js';
-import { errorOf, frame, mockPort, poll } from '../../support/bess/bess-mocks.js';
+import { errorOf, fakePort, frame, poll } from '../../support/bess/fake-port.js';
 
 const B = '52:54:00:00:00:0b';
 
 describe('input and output modules', () => {
   it('carry a burst by reference and complete it after it is delivered', () => {
-    const a = mockPort('a');
-    const b = mockPort('b');
+    const a = fakePort('a');
+    const b = fakePort('b');
     const input = new QueueInc('in', a.port, 0);
     input.connect(0, new QueueOut('out', b.port, 0), 0);
     a.queue.offer(frame(B, 1), frame(B, 2, 1514));
@@ -28,15 +28,15 @@ describe('input and output modules', () => {
     expect(input.gates[0]).toMatchObject({ packets: 2, bytes: 1574 });
   });
 
-  it('tells what the device has refused as dropped', () => {
-    const { port, queue } = mockPort('a');
+  it('counts what the device has refused as dropped', () => {
+    const { port, queue } = fakePort('a');
     queue.malformed = 4;
     expect(port.stats().inc).toEqual({ packets: 0, bytes: 0, dropped: 4 });
     expect(port.deviceCounters()).toEqual({ in_badHead: 4 });
   });
 
   it('takes at most 32 packets at once, or as many as set_burst says', () => {
-    const a = mockPort('a');
+    const a = fakePort('a');
     const input = new PortInc('in', a.port);
     input.connect(0, new Sink('sink'), 0);
     a.queue.offer(...Array.from({ length: 80 }, (_, i) => frame(B, i)));
@@ -48,9 +48,9 @@ describe('input and output modules', () => {
     expect(errorOf(() => input.setBurst(33))).toMatchObject({ code: 'EINVAL', message: 'burst size must be [0,32]' });
   });
 
-  it('drops and counts what the peer does not take, the bytes too', () => {
-    const a = mockPort('a');
-    const b = mockPort('b');
+  it('drops and counts packets and bytes that the peer does not take', () => {
+    const a = fakePort('a');
+    const b = fakePort('b');
     b.queue.room = 1;
     const input = new QueueInc('in', a.port, 0);
     input.connect(0, new PortOut('out', b.port), 0);
@@ -63,8 +63,8 @@ describe('input and output modules', () => {
   });
 
   it('drops and counts what is sent to a port without a peer', () => {
-    const a = mockPort('a');
-    const b = mockPort('b');
+    const a = fakePort('a');
+    const b = fakePort('b');
     b.device.isUp = false;
     const input = new QueueInc('in', a.port, 0);
     input.connect(0, new QueueOut('out', b.port, 0), 0);
@@ -74,8 +74,8 @@ describe('input and output modules', () => {
     expect(b.port.droppedWithoutPeer).toBe(1);
   });
 
-  it('PortInc polls all queues, QueueInc one', () => {
-    const { port, device } = mockPort('a', 3);
+  it('PortInc polls all queues, QueueInc polls one', () => {
+    const { port, device } = fakePort('a', 3);
     const all = new PortInc('all', port);
     expect(all.tasks.length).toBe(3);
     all.close();
@@ -87,7 +87,7 @@ describe('input and output modules', () => {
   });
 
   it('a queue has one owner: EBUSY names it; a queue that is not there is EINVAL', () => {
-    const { port } = mockPort('p', 2);
+    const { port } = fakePort('p', 2);
     new QueueInc('first', port, 1);
     expect(errorOf(() => new QueueInc('second', port, 1))).toMatchObject({
       code: 'EBUSY',
@@ -106,7 +106,7 @@ describe('gates', () => {
   it('an output gate takes one connection, an input gate many', () => {
     const merge = new Merge('merge');
     const sink = new Sink('sink');
-    const out = new QueueOut('out', mockPort('p').port, 0);
+    const out = new QueueOut('out', fakePort('p').port, 0);
     const fwd = new L2Forward('fwd');
     fwd.connect(0, out, 0);
     fwd.connect(1, out, 0);
@@ -120,12 +120,12 @@ describe('gates', () => {
   });
 
   it.each<[string, () => Module, number, () => Module, number]>([
-    ['QueueInc has one output gate', () => new QueueInc('m', mockPort('p').port, 0), 1, () => new Sink('s'), 0],
+    ['QueueInc has one output gate', () => new QueueInc('m', fakePort('p').port, 0), 1, () => new Sink('s'), 0],
     ['Replicate has 32', () => new Replicate('m', [0]), 32, () => new Sink('s'), 0],
     ['L2Forward has 8192', () => new L2Forward('m'), 8192, () => new Sink('s'), 0],
     ['a Sink has none', () => new Sink('m'), 0, () => new Sink('s'), 0],
     ['a Source takes nothing', () => new Merge('m'), 0, () => new Source('s'), 0],
-    ['QueueOut has one input gate', () => new Merge('m'), 0, () => new QueueOut('s', mockPort('p').port, 0), 1],
+    ['QueueOut has one input gate', () => new Merge('m'), 0, () => new QueueOut('s', fakePort('p').port, 0), 1],
     ['a gate is an integer', () => new L2Forward('m'), 0.5, () => new Sink('s'), 0],
     ['a gate is not negative', () => new L2Forward('m'), -1, () => new Sink('s'), 0],
   ])('%s', (_, from, gate, to, inputGate) => {
@@ -133,7 +133,7 @@ describe('gates', () => {
   });
 
   it('packets for an unconnected gate are dropped and counted as deadends', () => {
-    const a = mockPort('a');
+    const a = fakePort('a');
     const input = new QueueInc('in', a.port, 0);
     a.queue.offer(frame(B, 1));
     poll(input);
@@ -141,7 +141,7 @@ describe('gates', () => {
     expect(a.queue.completed).toBe(1);
   });
 
-  it('a loop is refused with the way that it takes', () => {
+  it('a loop is refused, with its path', () => {
     const graph = new ModuleGraph();
     for (const name of ['m1', 'm2', 'm3']) graph.add(new Merge(name));
     graph.connect('m1', 0, 'm2', 0);
@@ -151,7 +151,7 @@ describe('gates', () => {
     expect(errorOf(() => graph.checkLoops()).message).toContain('m2 -> m3 -> m2');
   });
 
-  it('names are unique, and made up as BESS does', () => {
+  it('names are unique, and are made up as in BESS', () => {
     const graph = new ModuleGraph();
     graph.add(new Sink(graph.nameFor(null, 'sink')));
     expect(graph.nameFor(null, 'sink')).toBe('sink1');
@@ -165,7 +165,7 @@ describe('gates', () => {
 
 describe('Source', () => {
   it('makes packets of the size and number that it is told', () => {
-    const out = mockPort('out');
+    const out = fakePort('out');
     const source = new Source('source', 100);
     source.connect(0, new QueueOut('q', out.port, 0), 0);
     expect(poll(source)).toBe(32);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type PmdPortConfig, PortTable } from '../../../bess/ports/pmd-port.js';
 import { parseVdev, type VhostVdev } from '../../../bess/ports/vdev.js';
-import { errorOf, MockDevice } from '../../support/bess/bess-mocks.js';
+import { errorOf, FakePortDevice } from '../../support/bess/fake-port.js';
 
 describe('parseVdev', () => {
   it('reads what BESS scripts say', () => {
@@ -24,7 +24,7 @@ describe('parseVdev', () => {
     expect(parseVdev('eth_tap0,mac=52:54:00:0:0:a9')).toMatchObject({ mac: Uint8Array.of(0x52, 0x54, 0, 0, 0, 0xa9) });
   });
 
-  it('says what it ignores', () => {
+  it('reports what it ignores', () => {
     expect(parseVdev('eth_vhost0,iface=x,tso=1').notes).toEqual(["vdev eth_vhost0: 'tso=1' is ignored by this switch"]);
     expect(parseVdev('eth_vhost0,iface=x,tso=0').notes).toEqual([]);
   });
@@ -55,7 +55,7 @@ describe('parseVdev', () => {
 describe('PortTable', () => {
   let directory: string;
   let opened: VhostVdev[];
-  let devices: MockDevice[];
+  let devices: FakePortDevice[];
   let notes: string[];
   let closed: boolean;
   let table: PortTable;
@@ -66,8 +66,8 @@ describe('PortTable', () => {
     devices = [];
     notes = [];
     closed = false;
-    const open = (queues: number): MockDevice => {
-      const device = new MockDevice(queues);
+    const open = (queues: number): FakePortDevice => {
+      const device = new FakePortDevice(queues);
       devices.push(device);
       return device;
     };
@@ -97,7 +97,7 @@ describe('PortTable', () => {
     return `eth_vhost${unit},iface=${join(directory, file)}${options}`;
   }
 
-  it('makes ports, with a name of their own or one made up', () => {
+  it('makes ports, with the given name or one made up', () => {
     const first = table.create(config(vhost(0), { name: 'vm1' }));
     const second = table.create(config(vhost(1, '1.sock', ',tso=1')));
     expect([first.name, second.name]).toEqual(['vm1', 'pmd_port0']);
@@ -141,7 +141,7 @@ describe('PortTable', () => {
     expect(errorOf(() => table.get('vm2'))).toMatchObject({ code: 'ENODEV', message: 'Port vm2 not found' });
   });
 
-  it('refuses a socket that is there already, with the way out; a client wants it there', () => {
+  it('refuses a socket that exists, and says how to go on; a client needs it to exist', () => {
     const path = join(directory, 'left.sock');
     writeFileSync(path, '');
     expect(errorOf(() => table.create(config(vhost(0, 'left.sock'))))).toMatchObject({
@@ -151,9 +151,9 @@ describe('PortTable', () => {
     expect(table.create(config(vhost(0, 'left.sock', ',client=1'))).name).toBe('pmd_port0');
   });
 
-  it('closes every device, also where one of them fails', async () => {
+  it('closes every device, also if one of them fails', async () => {
     for (const unit of [0, 1, 2]) table.create(config(vhost(unit)));
-    const failing = devices[0] as MockDevice;
+    const failing = devices[0] as FakePortDevice;
     failing.close = () => {
       throw new Error('stuck');
     };

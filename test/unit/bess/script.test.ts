@@ -6,13 +6,13 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadScript } from '../../../bess/script/load.js';
 import type { Switch } from '../../../bess/switch.js';
-import { frame, MockDevice } from '../../support/bess/bess-mocks.js';
+import { FakePortDevice, frame } from '../../support/bess/fake-port.js';
 
 const FORWARD_SCRIPT = fileURLToPath(new URL('../../../bess/forward_script.bess', import.meta.url));
 const FORWARD_N = fileURLToPath(new URL('../../../bess/forward_n.bess', import.meta.url));
 
 let directory: string;
-let devices: MockDevice[];
+let devices: FakePortDevice[];
 let sharedClosed: boolean;
 let lines: string[];
 let loaded: Switch | null;
@@ -31,8 +31,8 @@ afterEach(async () => {
 });
 
 async function load(file: string, variables: Record<string, string> = {}): Promise<Switch> {
-  const open = (queues: number): MockDevice => {
-    const device = new MockDevice(queues);
+  const open = (queues: number): FakePortDevice => {
+    const device = new FakePortDevice(queues);
     devices.push(device);
     return device;
   };
@@ -138,7 +138,7 @@ describe('os.unlink of a socket', () => {
     await new Promise((resolve) => server.close(resolve));
   });
 
-  it('finds the listener by another name of the folder; a port on its socket names it, too', async () => {
+  it('finds the listener by another name of the folder; a port names it, too', async () => {
     const server = await listen(join(directory, '1.sock'));
     symlinkSync(directory, join(directory, 'other'));
     const path = join(directory, 'other', '1.sock');

@@ -1,4 +1,4 @@
-/** SpoofGuard: what a VM may send from, and that it cannot change its mind after it was looked at. */
+/** SpoofGuard: which addresses a VM may send from, and that it cannot change a packet after the check. */
 
 import { writeFileSync } from 'node:fs';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -8,7 +8,7 @@ import { QueueInc } from '../../../bess/modules/port-inc.js';
 import { QueueOut } from '../../../bess/modules/port-out.js';
 import { parseIpv4, SpoofGuard } from '../../../bess/modules/spoof-guard.js';
 import { loadScript } from '../../../bess/script/load.js';
-import { errorOf, mockPort } from '../../support/bess/bess-mocks.js';
+import { errorOf, fakePort } from '../../support/bess/fake-port.js';
 import { temporaryDirectory } from '../../support/resources.js';
 
 const OWN = [0x52, 0x54, 0, 0, 0, 1];
@@ -23,11 +23,11 @@ const ethernet = (source: number[], type: number, ...rest: number[]): Uint8Array
 const arp = (mac: number[], ip: number[]): number[] => [0, 1, 8, 0, 6, 4, 0, 1, ...mac, ...ip, ...ANY, ...ANY, 0, 0];
 const ipv4 = (source: number[]): number[] => [0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0, ...source, ...IP2];
 
-/** One VM behind a guard; what passes and what does not. */
+/** One VM behind a guard: what passes and what is refused. */
 function guarded(ips: number[][] = [IP]) {
-  const vm = mockPort('vm');
-  const passed = mockPort('passed');
-  const refused = mockPort('refused');
+  const vm = fakePort('vm');
+  const passed = fakePort('passed');
+  const refused = fakePort('refused');
   const input = new QueueInc('in', vm.port, 0);
   const guard = new SpoofGuard(
     'guard',
@@ -51,7 +51,7 @@ describe('SpoofGuard', () => {
     ['an ARP that speaks for it', ethernet(OWN, 0x0806, ...arp(OWN, IP))],
     ['an ARP probe', ethernet(OWN, 0x0806, ...arp(OWN, ANY))],
     ['a packet from its address', ethernet(OWN, 0x0800, ...ipv4(IP))],
-    ['a packet from nobody, as DHCP has it', ethernet(OWN, 0x0800, ...ipv4(ANY))],
+    ['a packet without a source address, as DHCP sends', ethernet(OWN, 0x0800, ...ipv4(ANY))],
     ['the same with two VLAN tags', ethernet(OWN, 0x88a8, 0, 1, 0x81, 0, 0, 2, 0x08, 0, ...ipv4(IP))],
   ])('passes %s', (_, frame) => {
     t.vm.queue.offer(frame);
@@ -65,7 +65,7 @@ describe('SpoofGuard', () => {
     ['an address of zeros', ethernet([0, 0, 0, 0, 0, 0], 0x0800, ...ipv4(IP))],
     ['an ARP that speaks for another MAC', ethernet(OWN, 0x0806, ...arp(OTHER, IP))],
     ['an ARP that speaks for another IP', ethernet(OWN, 0x0806, ...arp(OWN, IP2))],
-    ['an ARP in a VLAN that does', ethernet(OWN, 0x8100, 0, 1, 0x08, 0x06, ...arp(OWN, IP2))],
+    ['an ARP in a VLAN that speaks for another IP', ethernet(OWN, 0x8100, 0, 1, 0x08, 0x06, ...arp(OWN, IP2))],
     ['an ARP cut short', ethernet(OWN, 0x0806, ...arp(OWN, IP).slice(0, 27))],
     ['an ARP of another kind', ethernet(OWN, 0x0806, 0, 6, ...arp(OWN, IP).slice(2))],
     ['a packet from another IP', ethernet(OWN, 0x0800, ...ipv4(IP2))],
@@ -79,7 +79,7 @@ describe('SpoofGuard', () => {
     expect(t.refused.queue.received).toEqual([frame]);
   });
 
-  it('looks at MAC addresses alone where no IP is given', () => {
+  it('checks only MAC addresses where no IP is given', () => {
     t = guarded([]);
     t.vm.queue.offer(ethernet(OWN, 0x0800, ...ipv4(IP2)), ethernet(OWN, 0x0806, ...arp(OTHER, IP)));
     t.poll();
@@ -87,7 +87,7 @@ describe('SpoofGuard', () => {
     expect(t.refused.queue.received).toHaveLength(1);
   });
 
-  it('keeps the order in each gate and puts pieces together, at odd places too', () => {
+  it('keeps the order in each gate and joins pieces, at odd places too', () => {
     const frames = [0, 1, 2, 3, 4, 5].map((n) => ethernet(n % 3 === 2 ? OTHER : OWN, 0x86dd, n, n, n));
     t.vm.queue.base = 1;
     for (const frame of frames)
@@ -97,7 +97,7 @@ describe('SpoofGuard', () => {
     expect(t.refused.queue.received).toEqual(frames.filter((_, n) => n % 3 === 2));
   });
 
-  it('drops and counts what it refuses where gate 1 leads nowhere', () => {
+  it('drops and counts what it refuses if gate 1 leads nowhere', () => {
     t.guard.disconnect(1);
     t.vm.queue.offer(ethernet(OTHER, 0x86dd), ethernet(OWN, 0x86dd));
     t.poll();
@@ -105,7 +105,7 @@ describe('SpoofGuard', () => {
     expect(t.passed.queue.received).toHaveLength(1);
   });
 
-  it('hands on what it has looked at, whatever the VM writes afterwards', () => {
+  it('passes on the bytes that it has checked, whatever the VM writes afterwards', () => {
     const memory = new SharedArrayBuffer(64);
     const u8 = new Uint8Array(memory);
     const burst = emptyBurst();
@@ -127,7 +127,7 @@ describe('SpoofGuard', () => {
     expect(seen).toEqual(OWN);
   });
 
-  it('is made by a script, which hears of what is wrong', async () => {
+  it('is made by a script, which is told what is wrong', async () => {
     const directory = temporaryDirectory();
     const file = `${directory.path}/x.bess`;
     const load = async (args: string): Promise<string> => {

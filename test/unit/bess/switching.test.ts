@@ -1,11 +1,11 @@
-/** Replicate and L2Forward: by which gates a packet leaves, and what a packet that has none is counted as. */
+/** Replicate and L2Forward: the gates by which a packet leaves, and the counter of a packet that has none. */
 import { describe, expect, it } from 'vitest';
 import { L2Forward } from '../../../bess/modules/l2-forward.js';
 import type { Module } from '../../../bess/modules/module.js';
 import { QueueInc } from '../../../bess/modules/port-inc.js';
 import { QueueOut } from '../../../bess/modules/port-out.js';
 import { Replicate } from '../../../bess/modules/replicate.js';
-import { errorOf, frame, mockPort, poll } from '../../support/bess/bess-mocks.js';
+import { errorOf, fakePort, frame, poll } from '../../support/bess/fake-port.js';
 
 const A = '52:54:00:00:00:0a';
 const B = '52:54:00:00:00:0b';
@@ -13,8 +13,8 @@ const C = '52:54:00:00:00:0c';
 
 describe('Replicate', () => {
   function replicate(gates: number[]) {
-    const a = mockPort('a');
-    const outs = [0, 1, 2].map((i) => mockPort(`out${i}`));
+    const a = fakePort('a');
+    const outs = [0, 1, 2].map((i) => fakePort(`out${i}`));
     const input = new QueueInc('in', a.port, 0);
     const repl = new Replicate('repl', gates);
     input.connect(0, repl, 0);
@@ -44,7 +44,7 @@ describe('Replicate', () => {
     expect(tags()).toEqual([[1], [1], []]);
   });
 
-  it('without gates passes packets on by gate 0', () => {
+  it('passes packets on by gate 0 if it has no gates', () => {
     const { a, input, repl, tags } = replicate([]);
     a.queue.offer(frame(A, 1));
     poll(input);
@@ -57,10 +57,10 @@ describe('Replicate', () => {
 
   it('marks only what went through it', () => {
     const { a, input, repl, outs } = replicate([0, 1]);
-    const unicast = new QueueInc('other', mockPort('x').port, 0);
+    const unicast = new QueueInc('other', fakePort('x').port, 0);
     a.queue.offer(frame(A, 1));
     poll(input);
-    const direct = mockPort('direct');
+    const direct = fakePort('direct');
     direct.queue.offer(frame(B, 9));
     const task = new QueueInc('direct-in', direct.port, 0);
     const out0 = repl.gates[0]?.next as Module;
@@ -82,8 +82,8 @@ describe('Replicate', () => {
 
 describe('L2Forward', () => {
   function forward(entries: { addr: string; gate: number }[]) {
-    const a = mockPort('a');
-    const outs = [0, 1, 2].map((i) => mockPort(`out${i}`));
+    const a = fakePort('a');
+    const outs = [0, 1, 2].map((i) => fakePort(`out${i}`));
     const input = new QueueInc('in', a.port, 0);
     const fwd = new L2Forward('fwd');
     fwd.add(entries);
@@ -108,7 +108,7 @@ describe('L2Forward', () => {
     expect(fwd.gates[0]?.packets).toBe(3);
   });
 
-  it('neither learns nor leaves out the port that a packet came from', () => {
+  it('neither learns addresses nor leaves out the port that a packet came from', () => {
     const { a, input, fwd, tags } = forward([{ addr: A, gate: 0 }]);
     a.queue.offer(frame(A, 1), frame(B, 2), frame(A, 3), frame(B, 4));
     poll(input);
@@ -125,7 +125,7 @@ describe('L2Forward', () => {
     expect(fwd.unknown).toBe(0);
   });
 
-  it('counts an entry whose gate is not connected as a deadend, not as an unknown destination', () => {
+  it('counts an entry whose gate is not connected as a deadend, not as unknown', () => {
     const { a, input, fwd } = forward([{ addr: A, gate: 7 }]);
     a.queue.offer(frame(A, 1));
     poll(input);

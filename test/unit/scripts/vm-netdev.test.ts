@@ -1,11 +1,11 @@
-/** The lab's `--netdev` specs: what QEMU is asked for. */
+/** The lab's `--netdev` options: what QEMU is asked for. */
 import { describe, expect, it } from 'vitest';
 import { nicAddress, parseNetdev } from '../../../scripts/vm/netdev.js';
 
 const DEVICE = 'virtio-net-pci,netdev=net0,addr=10,romfile=,disable-legacy=on';
 
 describe('--netdev', () => {
-  it('connects a tap device, in a namespace or not', () => {
+  it('connects a tap device, in a namespace or outside of one', () => {
     const nic = {
       device: ['-device', DEVICE],
       backend: ['-netdev', 'tap,ifname=tap0,script=no,downscript=no,id=net0'],
@@ -15,7 +15,7 @@ describe('--netdev', () => {
     expect(parseNetdev('tap:tap0@red', 0, false)).toEqual({ ...nic, namespace: 'red' });
   });
 
-  it('puts a frame a datagram on loopback or between unix sockets', () => {
+  it('sends one frame per datagram, on loopback or between unix sockets', () => {
     const [, inet] = parseNetdev('dgram:5001:5002', 0, false).backend;
     expect(inet).toContain('local.type=inet,local.host=127.0.0.1,local.port=5001');
     expect(inet).toContain('remote.type=inet,remote.host=127.0.0.1,remote.port=5002');
@@ -38,7 +38,7 @@ describe('--netdev', () => {
     expect(parseNetdev('vhost-user:/run/port0,vectors=4', 0, false).device[1]).toBe(`${DEVICE},vectors=4`);
   });
 
-  it('hands options to the device, and queues to both ends', () => {
+  it('passes options to the device, and queues to both ends', () => {
     const several = 'hub:0,mac=52:54:00:00:00:01,packed=on,rx_queue_size=1024,queues=2';
     const { backend, device, saved } = parseNetdev(several, 0, true);
     expect(backend[1]).toBe('hubport,hubid=0,id=net0,queues=2');
@@ -49,12 +49,12 @@ describe('--netdev', () => {
     expect(parseNetdev('hub:0,disable-legacy=off', 0, false).device[1]).toContain('disable-legacy=off');
   });
 
-  it('saves machines with nobody at the other end, and without what the device need not have yet', () => {
+  it('saves machines without a peer, and without what the device may lack at first', () => {
     const { saved } = parseNetdev('tap:tap0,packed=on,vectors=3', 0, false);
     expect(saved).toEqual(['-netdev', 'hubport,hubid=0,id=net0', '-device', `${DEVICE},vectors=3`]);
   });
 
-  it('gives each device an address of its own', () => {
+  it('gives each device its own address', () => {
     expect(parseNetdev('hub:0', 1, false).device[1]).toContain('netdev=net1,addr=11');
     expect([0, 1].map(nicAddress)).toEqual(['0000:00:10.0', '0000:00:11.0']);
   });

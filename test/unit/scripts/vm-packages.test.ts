@@ -1,11 +1,14 @@
-/** Which Debian packages the guest of scripts/vm is made of, from listings of `apt-cache madison`. */
+/** The Debian packages of the guest of scripts/vm, chosen from listings of `apt-cache madison`. */
 import { describe, expect, it } from 'vitest';
 import { guestPackages, isOfInterest, readListing } from '../../../scripts/vm/packages.js';
 
 const SECURITY = 'http://mirror.example/debian-security bookworm-security/main amd64 Packages';
 const MAIN = 'http://mirror.example/debian bookworm/main amd64 Packages';
 
-/** Recorded on 2026-11-29: the kernel and its headers are one revision behind kbuild. The rows of other kernels are left out. */
+/**
+ * Recorded on 2026-11-29: the kernel and its headers are one revision behind kbuild. The rows of other kernels are left
+ * out.
+ */
 const KBUILD_AHEAD = `
 linux-image-6.1.0-54-amd64 |  6.1.190-1 | ${SECURITY}
 linux-image-6.12.117+deb12-amd64 | 6.12.117-1~deb12u1 | ${SECURITY}
@@ -70,7 +73,7 @@ describe('the packages that a guest is made of', () => {
     );
   });
 
-  it('takes an older kernel where the newest has no headers', () => {
+  it('takes an older kernel if the newest has no headers', () => {
     const older = without(/^linux-headers-6\.1\.0-56-common/);
     expect(versionsOf(older, NEWEST)[0]).toBe(
       'linux-image-6.1.0-55-amd64=6.1.192-1 linux-headers-6.1.0-55-amd64=6.1.192-1 ' +
@@ -84,25 +87,25 @@ describe('the packages that a guest is made of', () => {
   });
 
   it('does not take kbuild or source of another upstream version', () => {
-    // Kernel 54 is 6.1.190; kbuild is there in 6.1.192 and 6.1.176.
+    // Kernel 54 is 6.1.190. kbuild exists in 6.1.192 and 6.1.176.
     const sets = guestPackages(KBUILD_AHEAD, 'linux-image-6.1.0-54-amd64');
     expect(sets[0]).toMatchObject({ release: '6.1.0-50-amd64', build: [{}, {}, { version: '6.1.176-1' }, {}] });
   });
 
-  it('takes the newest kernel alone where nothing has sources', () => {
+  it('takes only the newest kernel if none has sources', () => {
     const sets = guestPackages(without(/^linux-source-/), NEWEST);
     expect(sets[0]).toEqual({ release: '6.1.0-56-amd64', image: { name: NEWEST, version: '6.1.192-2' }, build: [] });
     expect(sets.every(({ build }) => build.length === 0)).toBe(true);
   });
 
-  it('lists what to try next: complete sets, then kernels alone, newest first', () => {
+  it('lists what to try next: complete sets, then only kernels, newest first', () => {
     expect(versionsOf(KBUILD_AHEAD, NEWEST).map((set) => set.split(' ').length + set.slice(11, 26))).toEqual([
       ...['5-6.1.0-56-amd64', '5-6.1.0-55-amd64', '5-6.1.0-50-amd64'],
       ...['1-6.1.0-56-amd64', '1-6.1.0-55-amd64', '1-6.1.0-54-amd64', '1-6.1.0-50-amd64'],
     ]);
   });
 
-  it('takes the newest kernel of all where none is preferred, with the names of Debian 13', () => {
+  it("takes the newest of all kernels if none is preferred, with Debian 13's names", () => {
     expect(versionsOf(KBUILD_AHEAD)[0]).toBe(
       'linux-image-6.12.117+deb12-amd64=6.12.117-1~deb12u1 linux-headers-6.12.117+deb12-amd64=6.12.117-1~deb12u1 ' +
         'linux-headers-6.12.117+deb12-common=6.12.117-1~deb12u1 linux-kbuild-6.12.117+deb12=6.12.117-1~deb12u1 ' +
@@ -115,7 +118,7 @@ describe('the packages that a guest is made of', () => {
     expect(guestPackages('', NEWEST)).toEqual([]);
   });
 
-  it('reads versions once each, newest first, and no source packages', () => {
+  it('reads each version once, newest first, and no source packages', () => {
     const listing = readListing(
       `${KBUILD_AHEAD}linux-source-6.1 | 6.1.999-1 | http://mirror.example/debian bookworm/main Sources\n`,
     );
@@ -123,7 +126,7 @@ describe('the packages that a guest is made of', () => {
     expect(listing.get('linux-source-6.1')![0]).toBe('6.1.192-3');
   });
 
-  it('asks for kernels of PCs only', () => {
+  it('asks only for kernels of PCs', () => {
     const flavours = ['cloud-amd64', 'rt-amd64', 'amd64-dbg', 'amd64-unsigned'];
     expect(flavours.map((flavour) => isOfInterest(`linux-image-6.1.0-56-${flavour}`))).toEqual(Array(4).fill(false));
     expect(isOfInterest('linux-image-amd64')).toBe(false);

@@ -1,4 +1,4 @@
-/** `tspmd/testing`: what a stack's author tests with. The stack here is the simplest that sends and receives. */
+/** `tspmd/testing`: what the author of a stack tests with. The stack here is the simplest that sends and receives. */
 import { describe, expect, it } from 'vitest';
 import createEcho from '../../../src/apps/echo.js';
 import { type Core, init } from '../../../src/index.js';
@@ -19,7 +19,7 @@ function send(core: Core, packet: ArrayLike<number>): void {
 }
 
 describe('a port on a fake device', () => {
-  it('hands the stack what is injected, and shows what it sent', async () => {
+  it('gives the stack what is injected, and shows what the stack sent', async () => {
     const net = await openFakePort({ ip: OUR });
     const echo = createEcho(net.core, {});
     expect(net.inject(ping)).toBe(true);
@@ -45,7 +45,7 @@ describe('a port on a fake device', () => {
     await net.stop();
   });
 
-  it('has one where nobody answers, until time has run out', async () => {
+  it('has a network where nobody answers, until time has run out', async () => {
     const net = await openFakePort({ ip: OUR, answerArp: false });
     send(net.core, frames.ipv4([1], { source: frames.OUR_IP, destination: frames.PEER_IP }));
     expect(net.sent()).toEqual([]);
@@ -83,7 +83,7 @@ describe('a port on a fake device', () => {
     await net.stop();
   });
 
-  it('wakes a stack that sleeps: by a packet, by time that passes, and answers its ARP', async () => {
+  it('wakes a sleeping stack by a packet and by time, and answers its ARP', async () => {
     const net = await openFakePort({ ip: OUR });
     const woken = net.core.waitForPackets();
     net.inject(ping);
@@ -109,19 +109,19 @@ describe('a port on a fake device', () => {
     await net.stop();
   });
 
-  it('carries jumbo packets, and rings that are full', async () => {
+  it('carries jumbo packets, and fills rings', async () => {
     const net = await openFakePort({ ip: OUR, mtu: 9000, device: { txRing: 1, holdTx: true } });
     const packet = frames.ipv4(new Array(8980).fill(7), { source: frames.OUR_IP, destination: frames.PEER_IP });
     net.device.complete();
     send(net.core, packet);
-    // The question by ARP has the only place in the ring.
+    // The ARP request has the only place in the ring.
     expect(net.sent()).toEqual([]);
     net.device.complete();
     expect([...net.sent()[0]!]).toEqual(packet);
     await net.stop();
   });
 
-  it('has a clock that cores in threads cannot have', async () => {
+  it('has a clock, which cores in threads cannot have', async () => {
     const threads = init({ device: 'vhost-user:fake', ip: OUR, mode: '1kb', app: 'echo' }, { clock: () => 0 });
     await expect(threads).rejects.toThrow("clock: a clock of your own works only with mode 'single'");
   });

@@ -1,8 +1,11 @@
-/** The two implementations of the foreign functions: which one is chosen, and that both do what the libc suites ask for. */
+/**
+ * The two implementations of the foreign functions: which one is chosen, and that both can do what the libc suites
+ * need.
+ */
 import { cpSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, it, vi } from 'vitest';
-import { native } from '../../../../drivers/libc/ffi.js';
+import { native } from '../../../../drivers/libc/ffi/native.js';
 import { Child } from '../../../../scripts/child.js';
 import { describeWith, nodeFfi } from '../../../support/requirements.js';
 import { temporaryDirectory } from '../../../support/resources.js';
@@ -14,11 +17,11 @@ interface Outcome {
   output: string;
 }
 
-/** Runs `script` with libc and `native` at hand, in a process whose TSPMD_FFI is `choice`. */
+/** Runs `script`, with libc and `native` at hand, in a process whose TSPMD_FFI is `choice`. */
 const run = (choice: string, script: string, ...options: string[]): Promise<Outcome> =>
   runOver(LIBC, choice, script, ...options);
 
-/** `run` with the libc in the folder `from`. */
+/** Like `run`, with the libc in the folder `from`. */
 async function runOver(from: string, choice: string, script: string, ...options: string[]): Promise<Outcome> {
   const body = `import * as libc from '${from}index.js'; import { native } from '${from}ffi.js'; ${script}`;
   const env = { ...process.env, TSPMD_FFI: choice };
@@ -27,7 +30,7 @@ async function runOver(from: string, choice: string, script: string, ...options:
   return { code, output: child.output };
 }
 
-/** `run` with the default choice, and a copy of libc that has no packages near. */
+/** Like `run`, with the default choice, and with a copy of libc that finds no packages. */
 async function runWithoutKoffi(script: string): Promise<Outcome> {
   const folder = temporaryDirectory();
   try {
@@ -39,7 +42,7 @@ async function runWithoutKoffi(script: string): Promise<Outcome> {
   }
 }
 
-/** Prints the implementation and whether koffi's addon is in the process. */
+/** Prints the implementation, and whether koffi's addon is in the process. */
 const WHO = `console.log(native.implementation, process.report.getReport().sharedObjects.some((path) => /koffi/.test(path)));`;
 
 describe('the implementation of the foreign functions', () => {
@@ -47,14 +50,14 @@ describe('the implementation of the foreign functions', () => {
     expect(await run('koffi', WHO)).toEqual({ code: 0, output: 'koffi true\n' });
   });
 
-  it('is refused by name when TSPMD_FFI is none of the two', async () => {
+  it('is refused by name when TSPMD_FFI is neither of the two', async () => {
     const { code, output } = await run('libffi', WHO);
     expect(code).toBe(1);
     expect(output).toContain("TSPMD_FFI=libffi: must be 'node' (node:ffi) or 'koffi'");
   });
 
   it.runIf(process.allowedNodeEnvironmentFlags.has('--experimental-ffi'))(
-    'is koffi by default where node:ffi is turned off, and TSPMD_FFI=node says why it cannot be',
+    'is koffi by default without node:ffi, and TSPMD_FFI=node says what is missing',
     async () => {
       expect(await run('', WHO, '--no-experimental-ffi')).toEqual({ code: 0, output: 'koffi true\n' });
       const { code, output } = await run('node', WHO, '--no-experimental-ffi');
@@ -137,19 +140,19 @@ describeWith('node:ffi', [nodeFfi], () => {
   });
 });
 
-// The suites of libc run with the default in files of their own.
+// The libc suites in files of their own run with the default implementation.
 const other = native.implementation === 'koffi' ? 'node' : 'koffi';
 const requirements = other === 'node' ? [nodeFfi] : [];
 describeWith(`libc by ${other}, not the default here:`, requirements, async () => {
   const choose = (): void => {
     process.env.TSPMD_FFI = other;
   };
-  // For the processes and workers that the suites start.
+  // Processes and workers that the suites start need it.
   beforeAll(choose);
   it(`is by ${other}`, async () => {
-    expect((await import('../../../../drivers/libc/ffi.js')).native.implementation).toBe(other);
+    expect((await import('../../../../drivers/libc/ffi/native.js')).native.implementation).toBe(other);
   });
-  // A suite that is skipped is collected all the same.
+  // vitest loads a suite even where it skips it.
   if (!requirements.every(({ isMet }) => isMet())) return;
   choose();
   vi.resetModules();

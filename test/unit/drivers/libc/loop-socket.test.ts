@@ -1,8 +1,11 @@
-/** An epoll set under a socket of Node: what the reactor waits by where the implementation makes no calls on other threads. */
+/**
+ * An epoll set behind a socket of Node: this is how the reactor waits if the implementation makes no calls on other
+ * threads.
+ */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { native } from '../../../../drivers/libc/ffi.js';
+import { native } from '../../../../drivers/libc/ffi/native.js';
 import { abi, closeFile, eventfd, signalEventfd } from '../../../../drivers/libc/index.js';
-import { LoopSocket } from '../../../../drivers/libc/loop-socket.js';
+import { LoopSocket } from '../../../../drivers/libc/reactor/loop-socket.js';
 import { openFds } from '../../../support/resources.js';
 import { until } from '../../../support/until.js';
 
@@ -12,7 +15,7 @@ let fd: number;
 let socket: LoopSocket | undefined;
 const event = Buffer.from(new ArrayBuffer(16));
 
-/** Takes what the set has, so that it is no longer ready. */
+/** Reads the events of the set, so that it is no longer ready. */
 const harvest = (): number => native.epollWait(epfd, event, 1, 0);
 
 beforeEach(() => {
@@ -32,7 +35,7 @@ afterEach(() => {
 });
 
 describe('LoopSocket', () => {
-  it('tells each time that the set becomes ready, and stays open', async () => {
+  it('reports each time that the set becomes ready, and stays open', async () => {
     let told = 0;
     socket = LoopSocket.over(epfd, () => (told += harvest()));
     for (let i = 1; i <= 20; i++) {
@@ -42,7 +45,7 @@ describe('LoopSocket', () => {
     expect(socket.destroyed).toBe(false);
   });
 
-  it('tells in every turn of the loop while the set is ready', async () => {
+  it('reports in every turn of the event loop while the set is ready', async () => {
     let told = 0;
     socket = LoopSocket.over(epfd, () => told++);
     signalEventfd(fd);
@@ -53,7 +56,7 @@ describe('LoopSocket', () => {
     expect(told).toBe(last);
   });
 
-  it('tells nothing more once it is destroyed, and leaves the set to its owner', async () => {
+  it('reports nothing more once it is destroyed, and leaves the set to its owner', async () => {
     let told = 0;
     socket = LoopSocket.over(epfd, () => told++);
     socket.destroy();
@@ -63,7 +66,7 @@ describe('LoopSocket', () => {
     expect(harvest()).toBe(1);
   });
 
-  it('ends with an error that is none of ours', async () => {
+  it('ends with an error that is not from this project', async () => {
     socket = LoopSocket.over(epfd, () => {});
     const error = new Promise((resolve) => socket?.once('error', resolve));
     socket.destroy(new Error('broken'));

@@ -1,4 +1,6 @@
-/** Descriptors in Node's event loop: each event told once, to the right handler, and nothing that holds up the rest. */
+/**
+ * Descriptors in Node's event loop: each event is reported once, to the right handler, and nothing holds up the others.
+ */
 import { readFile } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -37,7 +39,7 @@ function newEventfd(): number {
 }
 
 describe('Reactor', () => {
-  it('tells an edge-triggered eventfd once a signal, without reading the counter', async () => {
+  it('reports an edge-triggered eventfd once per signal, without reading the counter', async () => {
     const reactor = newReactor();
     const fd = newEventfd();
     let calls = 0;
@@ -51,7 +53,7 @@ describe('Reactor', () => {
       await until(`signal ${i} is told`, () => calls === i);
     }
     expect(bits & abi.EPOLLIN).toBe(abi.EPOLLIN);
-    // A wait after the last one tells nothing again: another descriptor's event comes alone.
+    // The wait after the last report reports nothing again: the event of another descriptor comes alone.
     const other = newEventfd();
     let otherCalls = 0;
     reactor.watch(other, EDGE, () => otherCalls++);
@@ -60,7 +62,7 @@ describe('Reactor', () => {
     expect(calls).toBe(5);
   });
 
-  it('tells a descriptor that was ready before it was watched', async () => {
+  it('reports a descriptor that was ready before it was watched', async () => {
     const fd = newEventfd();
     signalEventfd(fd);
     let calls = 0;
@@ -68,7 +70,7 @@ describe('Reactor', () => {
     await until('the old signal is told', () => calls === 1);
   });
 
-  it('tells nothing of a descriptor that a handler of the same batch has unwatched', async () => {
+  it('reports no descriptor that a handler of the same batch has unwatched', async () => {
     const reactor = newReactor();
     const [a, b] = [newEventfd(), newEventfd()];
     const told: string[] = [];
@@ -87,7 +89,7 @@ describe('Reactor', () => {
     expect(reactor.size).toBe(1);
   });
 
-  it("does not take an event of a closed file for one of the number's next owner", async () => {
+  it('does not give the event of a closed file to the next owner of its number', async () => {
     const reactor = newReactor();
     const [a, b] = [eventfd(), eventfd()];
     const stale: number[] = [];
@@ -96,7 +98,7 @@ describe('Reactor', () => {
       if (calls++ > 0) return;
       reactor.unwatch(other);
       closeFile(other);
-      // The kernel gives the lowest free number: the one just closed.
+      // The kernel gives the lowest free number: the one that was just closed.
       const reused = newEventfd();
       expect(reused).toBe(other);
       reactor.watch(reused, EDGE, () => stale.push(reused));
@@ -111,7 +113,7 @@ describe('Reactor', () => {
     if (kept !== undefined) fds.push(kept);
   });
 
-  it('tells the others when a handler throws, and the error becomes an uncaught exception', async () => {
+  it('reports to the others when a handler throws; the error is an uncaught exception', async () => {
     const uncaught: unknown[] = [];
     const others = process.listeners('uncaughtException');
     process.removeAllListeners('uncaughtException');
@@ -136,7 +138,7 @@ describe('Reactor', () => {
     }
   });
 
-  it('can be closed while it waits, inside a handler, and twice; then it watches nothing more', async () => {
+  it('can be closed while it waits, in a handler, and twice; then it watches nothing', async () => {
     const waiting = newReactor();
     waiting.watch(newEventfd(), EDGE, () => {});
     waiting.close();
@@ -205,7 +207,7 @@ describe('a process with an open reactor', () => {
     expect(await child.exited).toEqual({ code, signal: null });
   });
 
-  it('can terminate a worker that has one', async () => {
+  it('can end a worker that has an open reactor', async () => {
     const worker = new Worker(
       `const { parentPort } = require('node:worker_threads');
        import('${BUILT}').then(({ abi, eventfd, Reactor }) => {
@@ -216,7 +218,8 @@ describe('a process with an open reactor', () => {
     );
     await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
     await expect(worker.terminate()).resolves.toBe(1);
-    // The worker's own three are its thread's: they end with the process, and this test does not count them.
+    // The three descriptors of the worker belong to its thread. They end with the process, and this test does not count
+    // them.
     before = openFds();
   });
 });

@@ -1,8 +1,8 @@
-/** What the exit of a process waits for: threads that would abort it if they were terminated. */
+/** What the exit of a process waits for: threads that would abort the process if they were terminated. */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { uninterrupted } from '../../../../drivers/libc/uninterrupted.js';
+import { uninterrupted } from '../../../../drivers/libc/ffi/uninterrupted.js';
 
 const EXITING = fileURLToPath(new URL('../../../../dist/test/support/libc/exiting.main.js', import.meta.url));
 
@@ -16,7 +16,7 @@ describe('code that the end of the process does not interrupt', () => {
     ).toThrow('thrown inside');
   });
 
-  it('is waited for, and does not begin any more once the process exits', () => {
+  it('is waited for, and does not begin once the process exits', () => {
     const { stdout, status } = spawnSync(process.execPath, [EXITING], { encoding: 'utf8', timeout: 20_000 });
     expect(stdout.split('\n')).toEqual(['exit', 'ended in good order', '']);
     expect(status).toBe(3);

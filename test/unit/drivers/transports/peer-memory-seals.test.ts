@@ -1,9 +1,9 @@
-/** Which files a peer's memory may be of: files of memory alone, and those that it could shrink only where a port takes them. */
+/** The files that a peer's memory may consist of: only files of memory. A file that the peer could shrink is taken only where a port allows it. */
 import { ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { native } from '../../../../drivers/libc/ffi.js';
+import { native } from '../../../../drivers/libc/ffi/native.js';
 import { cString } from '../../../../drivers/libc/files.js';
 import {
   abi,
@@ -39,7 +39,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** A memfd as a peer may make it, unsealed. */
+/** An unsealed memfd, as a peer may make it. */
 function peerFile(flags: number): number {
   const fd = native.memfdCreate(cString('peer'), abi.MFD_CLOEXEC | flags);
   open.push(fd);
@@ -61,7 +61,7 @@ function map(fd: number, files?: PeerFiles): PeerMemory {
 }
 
 describe('a peer’s memory', () => {
-  it('is taken when its peer has sealed it, and all of it can be touched', () => {
+  it('is taken when its peer has sealed it, and all of it can be accessed', () => {
     const fd = peerFile(abi.MFD_ALLOW_SEALING);
     expect(native.fcntl(fd, abi.F_ADD_SEALS, abi.F_SEAL_SHRINK)).toBe(0);
     const memory = map(fd, 'sealed');
@@ -86,7 +86,7 @@ describe('a peer’s memory', () => {
     }
   });
 
-  it('is no file of a disk, no device, socket, directory, pipe or eventfd, whatever its name', () => {
+  it('may not be a disk file, device, socket, directory, pipe or eventfd of any name', () => {
     const disk = mkdtempSync(join(tmpdir(), 'tspmd-'));
     const path = join(disk, 'memfd:x (deleted)');
     writeFileSync(path, Buffer.alloc(BYTES));
@@ -120,13 +120,13 @@ describe('a peer’s memory', () => {
     expect(closed).toEqual([[fd, false]]);
   });
 
-  it('is taken when the peer has sealed it, whatever else it has sealed', () => {
+  it('is taken when the peer has sealed it, with whatever seals', () => {
     const fd = peerFile(abi.MFD_ALLOW_SEALING);
     expect(native.fcntl(fd, abi.F_ADD_SEALS, abi.F_SEAL_SHRINK | abi.F_SEAL_SEAL)).toBe(0);
     map(fd, 'sealed').close();
   });
 
-  it('is sealed by us when we are the peer: neither shorter nor longer, and no seal can be added', () => {
+  it('is sealed by us when we are the peer: neither length nor seals can change', () => {
     const fd = memfd('ours', BYTES, false);
     open.push(fd);
     expect(native.fcntl(fd, abi.F_GET_SEALS, 0)).toBe(abi.F_SEAL_SHRINK | abi.F_SEAL_GROW | abi.F_SEAL_SEAL);

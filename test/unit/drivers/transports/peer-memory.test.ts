@@ -46,7 +46,7 @@ describe('PeerMemory', () => {
     memory.close();
   });
 
-  it('translates only what lies in a region as a whole', () => {
+  it('translates only ranges that lie in one region as a whole', () => {
     const memory = map([region()]);
     const end = GUEST + BigInt(FILE_BYTES);
     const start = translate(memory, GUEST, 1);
@@ -62,7 +62,7 @@ describe('PeerMemory', () => {
     memory.close();
   });
 
-  it('maps several regions, of one file and with offsets into it, as a PC guest has them', () => {
+  it("maps several regions, of one file and with offsets into it, as QEMU's PC has", () => {
     const low = region({ guestAddress: 0n, size: 0xa0000n, mmapOffset: 0n });
     const high = region({
       guestAddress: 0xc0000n,
@@ -81,7 +81,7 @@ describe('PeerMemory', () => {
     memory.close();
   });
 
-  it('lets a buffer cross regions that follow each other for the guest and in the window', () => {
+  it('lets a buffer cross regions that are adjacent for the guest and in the window', () => {
     const memory = map([
       region({ size: BigInt(2 * MIB) }),
       region({ guestAddress: GUEST + BigInt(2 * MIB), size: BigInt(2 * MIB), mmapOffset: BigInt(2 * MIB) }),
@@ -91,7 +91,7 @@ describe('PeerMemory', () => {
     memory.close();
   });
 
-  it('gives its range back', () => {
+  it('gives its address range back', () => {
     const first = map([region()]);
     const offset = translate(first, GUEST, 1);
     first.memory.u8[offset] = 1;
@@ -124,7 +124,7 @@ describe('PeerMemory', () => {
     expect(() => map([second, region()])).toThrow(/overlaps/);
   });
 
-  it('refuses more than a window can hold, with the size', () => {
+  it('refuses more than a window can hold, and names the size', () => {
     const folder = mkdtempSync('/dev/shm/tspmd-');
     const path = join(folder, 'big');
     const big = openSync(path, 'w+');
@@ -146,7 +146,7 @@ describe('PeerMemory', () => {
     expect(() => map([region()], [readonly])).toThrow(/mmap memory region of 4194304 bytes.*EACCES/);
     closeFile(readonly);
     rmSync(folder, { recursive: true });
-    // Nothing of the refused tables is left in the window.
+    // The window holds nothing of the refused tables.
     const all = windows.allocate(64 * MIB);
     expect(all.offset).toBe(0);
   });

@@ -14,7 +14,7 @@ const R = p.VhostUserRequest;
 const suite = new BackendSuite();
 
 describe('the socket of a backend', () => {
-  it('is for its owner only, and goes with the backend', () => {
+  it('is for its owner only, and is removed with the backend', () => {
     suite.listen();
     expect(statSync(suite.path).mode & 0o777).toBe(0o600);
     suite.backend.close();
@@ -22,13 +22,13 @@ describe('the socket of a backend', () => {
     expect(readdirSync(suite.folder)).toEqual([]);
   });
 
-  it('is refused where a file is already, which stays', () => {
+  it('is refused where a file is already, and the file stays', () => {
     writeFileSync(suite.path, 'x');
     expect(() => suite.listen()).toThrow(/the file is already there \(EADDRINUSE\)/);
     expect(statSync(suite.path).size).toBe(1);
   });
 
-  it('is not removed when somebody has put another file in its place', () => {
+  it('is not removed when another file has taken its place', () => {
     suite.listen();
     rmSync(suite.path);
     writeFileSync(suite.path, 'x');
@@ -43,7 +43,7 @@ describe('the socket of a backend', () => {
 });
 
 describe('negotiation', () => {
-  it('offers complete frames and nothing that it does not do', async () => {
+  it('offers complete frames, and nothing that it does not do', async () => {
     suite.listen();
     suite.connect();
     const features = p.decodeU64(await suite.frontend.ask(R.GET_FEATURES), 'features');
@@ -55,7 +55,7 @@ describe('negotiation', () => {
     expect(p.decodeU64(await suite.frontend.ask(R.GET_QUEUE_NUM), 'queues')).toBe(1n);
   });
 
-  it('offers several queue pairs where there are', async () => {
+  it('offers several queue pairs where there are several', async () => {
     suite.listen({ queuePairs: 3 });
     suite.connect();
     const features = p.decodeU64(await suite.frontend.ask(R.GET_FEATURES), 'features');
@@ -101,7 +101,7 @@ describe('peers', () => {
     await until('the end', () => second.hungUp !== null);
   });
 
-  it('are told to be gone when all that they had is closed and unmapped', async () => {
+  it('are reported as gone when all that they had is closed and unmapped', async () => {
     suite.listen();
     const before = openFds();
     const peer = suite.connect();
@@ -118,7 +118,7 @@ describe('peers', () => {
     expect(found).toEqual([[before, own]]);
   });
 
-  it('are gone after a second where their descriptors are not closed; a line says so', async () => {
+  it('are gone after a second if their descriptors are not closed; a line says so', async () => {
     const hanging = { ...closeInPlace, pending: 3, settled: async () => 3 };
     suite.listen({ closer: hanging });
     for (let round = 1; round <= 2; round++) {
@@ -148,7 +148,7 @@ describe('peers', () => {
     await until('the peer to be served', () => suite.backend.connected);
   });
 
-  it('wait while the process has no descriptor free, and are served when it has', async () => {
+  it('wait while the process has no descriptor free, and are served later', async () => {
     suite.listen();
     const limit = (soft: string): void => {
       execFileSync('prlimit', ['--pid', String(process.pid), `--nofile=${soft}:`]);

@@ -25,14 +25,14 @@ import { until } from '../../../support/until.js';
 let folder: string;
 let reactor: Reactor;
 let near: VhostUserChannel;
-/** The other end, raw; `null` once it has hung up. */
+/** What the other end receives, or `null` once the channel has hung up. */
 let far: MessageSocket | null;
 let received: { request: number; flags: number; payload: string; fds: number[] }[];
 let closed: string[];
 let onMessage: ((message: Message) => void) | null;
 let descriptorsBefore: number;
 
-// One for all tests: when it is closed, its descriptors go a moment later, and they are counted here.
+// One reactor for all tests: its descriptors are closed a moment after it, and the tests count descriptors.
 beforeAll(() => {
   reactor = new Reactor();
 });
@@ -81,7 +81,7 @@ function bytes(request: number, payload: string, flags = 1): Buffer {
 }
 
 describe('VhostUserChannel', () => {
-  it('delivers whole messages, however the stream is cut', async () => {
+  it('delivers whole messages, wherever the stream is cut', async () => {
     const stream = Buffer.concat([bytes(1, ''), bytes(2, '0102030405060708'), bytes(3, 'aa')]);
     const all = Buffer.from(new ArrayBuffer(stream.length));
     stream.copy(all);
@@ -108,7 +108,7 @@ describe('VhostUserChannel', () => {
     };
     await until('three messages', () => received.length === 3);
     expect(received.map(({ fds }) => fds.length)).toEqual([0, 2, 1]);
-    // The two that were sent, and the one that was taken.
+    // The two descriptors that were sent, and the one that was taken.
     expect(openFds()).toBe(descriptorsBefore + 3);
     signalEventfd(taken);
     for (const fd of [...sent, taken]) closeFile(fd);
@@ -161,7 +161,7 @@ describe('VhostUserChannel', () => {
     expect(openFds()).toBe(descriptorsBefore - 1);
   });
 
-  it('hangs up with the error of the handler, and drops the descriptors of its message', async () => {
+  it("hangs up with the error of the handler, and closes the message's descriptors", async () => {
     onMessage = () => {
       throw new Error('SET_THAT: not so');
     };
@@ -173,7 +173,7 @@ describe('VhostUserChannel', () => {
     expect(openFds()).toBe(descriptorsBefore - 1);
   });
 
-  it('hangs up when one message brings more descriptors than any may', async () => {
+  it('hangs up when one message brings more descriptors than a message may have', async () => {
     const fds = Array.from({ length: 8 }, () => eventfd());
     const message = bytes(5, '00'.repeat(8));
     far!.send(message.subarray(0, 14), fds);
@@ -184,7 +184,7 @@ describe('VhostUserChannel', () => {
     expect(openFds()).toBe(descriptorsBefore - 1);
   });
 
-  it('throws when the peer does not read what it is sent', () => {
+  it('throws when the peer does not read its messages', () => {
     const payload = Buffer.alloc(4096);
     const flood = (): void => {
       for (let i = 0; i < 10_000; i++) near.send(1, 0, payload);
@@ -192,7 +192,7 @@ describe('VhostUserChannel', () => {
     expect(flood).toThrow(/does not read/);
   });
 
-  it('says nothing of a close that was asked for', async () => {
+  it('does not report a close that was asked for', async () => {
     far!.send(bytes(1, ''));
     near.close();
     await new Promise((resolve) => setImmediate(resolve));

@@ -1,10 +1,10 @@
-/** What the vhost-user frontend makes of a backend that refuses, errs, is silent or hangs up, at each step. */
+/** The vhost-user frontend with a backend that refuses, errs, is silent or hangs up, at each step. */
 import { describe, expect, it, vi } from 'vitest';
 import * as p from '../../../../drivers/transports/vhost-user/protocol.js';
 import * as f from '../../../../drivers/virtio/features.js';
 import { VirtioNetDevice } from '../../../../drivers/virtio/virtio-net-device.js';
 import { until } from '../../../support/until.js';
-import { useFrontend } from '../../../support/vhost-user/frontend.js';
+import { useFrontend } from '../../../support/vhost-user/frontend-suite.js';
 
 const R = p.VhostUserRequest;
 const VERSION_1 = f.VIRTIO_F_VERSION_1;
@@ -12,7 +12,7 @@ const WITH_PROTOCOL = VERSION_1 | f.VHOST_USER_F_PROTOCOL_FEATURES;
 const ALL_PROTOCOL = p.PROTOCOL_F_REPLY_ACK | p.PROTOCOL_F_CONFIG | p.PROTOCOL_F_STATUS;
 const OPTIONS = { queueSize: 8, buffers: 32, hugepages: 'never' } as const;
 
-/** What is faked: the rest is needed to wait for the backend. */
+/** Only these timers are faked: waiting for the backend needs the others. */
 const TIMEOUTS = { toFake: ['setTimeout', 'clearTimeout'] } satisfies Parameters<typeof vi.useFakeTimers>[0];
 
 const t = useFrontend();
@@ -30,7 +30,7 @@ describe('a backend that refuses, errs or is silent', () => {
     'SET_VRING_ENABLE',
   ] as const;
 
-  it.each(acknowledged)('that refuses %s: the request and its result are named', async (name) => {
+  it.each(acknowledged)('that refuses %s: request and result are named', async (name) => {
     t.offer(WITH_PROTOCOL, ALL_PROTOCOL);
     t.backend.refuses.set(R[name], 1n);
     await expect(t.start()).rejects.toThrow(`vhost-user:${t.backend.path}: the backend refuses ${name} (1)`);
@@ -49,7 +49,7 @@ describe('a backend that refuses, errs or is silent', () => {
     ['SET_FEATURES', R.SET_OWNER, 'SET_OWNER came from the backend, but the answer to SET_FEATURES was due'],
     ['SET_FEATURES', 99, 'request 99 came from the backend, but the answer to SET_FEATURES was due'],
   ] as const)(
-    'that answers %s with request %d: the connection ends, with a line that names both',
+    'that answers %s with request %d: the connection ends, and one line names both',
     async (name, id, reason) => {
       t.offer(WITH_PROTOCOL, ALL_PROTOCOL);
       t.backend.mistakes.set(R[name], id);
@@ -58,7 +58,7 @@ describe('a backend that refuses, errs or is silent', () => {
     },
   );
 
-  it('that speaks unasked: the connection ends', async () => {
+  it('that sends a message unasked: the connection ends', async () => {
     t.offer(VERSION_1);
     await t.start();
     await until('all messages are there', () => t.backend.received.length === 14);
@@ -67,7 +67,7 @@ describe('a backend that refuses, errs or is silent', () => {
     expect(t.told).toEqual([expect.stringContaining('GET_FEATURES came from the backend, but nothing was due')]);
   });
 
-  it('that answers with a request of its own, without the reply flag: the connection ends', async () => {
+  it('that answers with a request, without the reply flag: the connection ends', async () => {
     t.offer(WITH_PROTOCOL, ALL_PROTOCOL);
     t.backend.ignores.add(R.GET_FEATURES);
     const starting = t.start();
@@ -79,7 +79,7 @@ describe('a backend that refuses, errs or is silent', () => {
   it.each([
     ['of the wrong size', p.FLAG_REPLY | 1, Buffer.alloc(4), 'GET_FEATURES: payload of 4 bytes, expected 8'],
     ['empty', p.FLAG_REPLY, null, 'GET_FEATURES: payload of 0 bytes, expected 8'],
-  ])('whose answer is %s: named', async (_, flags, payload, reason) => {
+  ])('whose answer is %s: the fault is named', async (_, flags, payload, reason) => {
     t.backend.ignores.add(R.GET_FEATURES);
     const starting = t.start();
     await until('the features are asked for', () => t.backend.names().includes('GET_FEATURES'));
@@ -139,11 +139,11 @@ describe('a backend that hangs up', () => {
     t.backend.hangsUpOn.add(R[name]);
     await expect(t.start()).rejects.toThrow(/^vhost-user:.*(the backend hung up|sendmsg|is not connected)/);
     await t.frontend.close();
-    // Whoever tries on is told, too.
+    // A later call is refused as well.
     await expect(t.frontend.readConfig(0, 1)).rejects.toThrow(/is not connected/);
   });
 
-  it.each(steps)('on %s while a device is opened: the device is not opened, and nothing tries again', async (name) => {
+  it.each(steps)('on %s while a device is opened: it is not opened, and there is no new attempt', async (name) => {
     t.offer(WITH_PROTOCOL, ALL_PROTOCOL);
     t.backend.hangsUpOn.add(R[name]);
     await expect(VirtioNetDevice.open(t.frontend, OPTIONS)).rejects.toThrow(/^vhost-user:/);
@@ -152,7 +152,7 @@ describe('a backend that hangs up', () => {
     expect(t.backend.connections).toBe(1);
   });
 
-  it('while the rings run: the device is told once, and a new connection starts from the beginning', async () => {
+  it('while the rings run: the device is told once; the next connection starts anew', async () => {
     t.offer(WITH_PROTOCOL, ALL_PROTOCOL);
     await t.start();
     t.backend.hangUp();
@@ -165,7 +165,7 @@ describe('a backend that hangs up', () => {
     expect(t.backend.names()[0]).toBe('SET_OWNER');
   });
 
-  it('and comes back: so does the device', async () => {
+  it('and comes back: the device does, too', async () => {
     t.offer(WITH_PROTOCOL, ALL_PROTOCOL);
     const device = await VirtioNetDevice.open(t.frontend, OPTIONS);
     const lines: string[] = [];

@@ -1,4 +1,4 @@
-/** The vhost-user frontend that makes the socket (`,server=1`): it waits for a backend, loses it, waits again. */
+/** The vhost-user frontend that makes the socket (`,server=1`): it waits for a backend, loses it, and waits again. */
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { closeInPlace, Reactor } from '../../../../drivers/libc/index.js';
@@ -61,7 +61,7 @@ async function opened(options?: VhostUserFrontendOptions): Promise<VirtioNetDevi
   return device;
 }
 
-it('waits for a backend on a socket for its owner only, says so, and removes it at the end', async () => {
+it('waits on a socket that is for its owner only, says so, and removes it at the end', async () => {
   const opening = open();
   await until('it waits', () => told.length === 1);
   expect(told).toEqual([`vhost-user:${path},server=1: waits for a backend to connect`]);
@@ -74,7 +74,7 @@ it('waits for a backend on a socket for its owner only, says so, and removes it 
   expect(existsSync(path)).toBe(false);
 });
 
-it('takes the next backend when one is gone, whatever has become of the signal for the first', async () => {
+it('takes the next backend when one is gone, whatever happened to the first signal', async () => {
   const signal = new AbortController();
   const net = await opened({ signal: signal.signal });
   const links: string[] = [];
@@ -102,7 +102,7 @@ it('can be closed while it waits again', async () => {
   expect(existsSync(path)).toBe(false);
 });
 
-it('stops waiting when it is told to, before or meanwhile', async () => {
+it('stops waiting when it is told to, before it began or meanwhile', async () => {
   const stop = new AbortController();
   const opening = open({ signal: stop.signal });
   const refused = expect(opening).rejects.toThrow(`${path},server=1: stopped before a backend had connected`);
@@ -114,7 +114,7 @@ it('stops waiting when it is told to, before or meanwhile', async () => {
   expect(existsSync(path)).toBe(false);
 });
 
-it('fails when what connects hangs up, and leaves nothing behind', async () => {
+it('fails when the backend hangs up as soon as it connects, and leaves nothing', async () => {
   const opening = open();
   const refused = expect(opening).rejects.toThrow(/server=1: .*(hung up|closed)/);
   await until('the socket is there', () => existsSync(path));
@@ -124,7 +124,7 @@ it('fails when what connects hangs up, and leaves nothing behind', async () => {
   expect(existsSync(path)).toBe(false);
 });
 
-it('does not take the place of a file that is there', async () => {
+it('does not replace a file that is there', async () => {
   writeFileSync(path, 'mine');
   await expect(open()).rejects.toThrow(/server=1: the file is already there \(EADDRINUSE\): stop the process/);
   expect(statSync(path).isFile()).toBe(true);

@@ -1,6 +1,7 @@
 /**
- * The vhost-user frontend against a scripted backend on a real socket: which messages it sends, in which order, with what
- * in them; and what it says of sockets that cannot be used. Its peer's faults: vhost-user-frontend-faults.test.ts.
+ * The vhost-user frontend with a scripted backend on a real socket: the messages that it sends, their order and
+ * content, and the errors for sockets that cannot be used. vhost-user-frontend-faults.test.ts has the faults of a
+ * backend.
  */
 import { writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
@@ -11,7 +12,7 @@ import * as p from '../../../../drivers/transports/vhost-user/protocol.js';
 import * as f from '../../../../drivers/virtio/features.js';
 import type { QueueLayout } from '../../../../drivers/virtio/transport.js';
 import { until } from '../../../support/until.js';
-import { useFrontend } from '../../../support/vhost-user/frontend.js';
+import { useFrontend } from '../../../support/vhost-user/frontend-suite.js';
 
 const R = p.VhostUserRequest;
 const VERSION_1 = f.VIRTIO_F_VERSION_1;
@@ -23,7 +24,7 @@ const t = useFrontend();
 const VRING = ['SET_VRING_NUM', 'SET_VRING_BASE', 'SET_VRING_ADDR', 'SET_VRING_CALL', 'SET_VRING_KICK'];
 
 describe('the messages', () => {
-  it('of a backend without protocol features: the least that starts the rings, none of them enabled by message', async () => {
+  it('to a backend without protocol features: the least that starts the rings', async () => {
     t.offer(VERSION_1);
     await t.start();
     await until('all messages are there', () => t.backend.received.length === 14);
@@ -39,7 +40,7 @@ describe('the messages', () => {
     expect(t.frontend.hasConfig).toBe(false);
   });
 
-  it('of a backend with all of them: acknowledged, with status, and the rings enabled last', async () => {
+  it('to a backend with all of them: acknowledged, with status, rings enabled last', async () => {
     t.offer(WITH_PROTOCOL, ALL_PROTOCOL | p.PROTOCOL_F_MQ | (1n << 63n));
     await t.start();
     expect(t.backend.names()).toEqual([
@@ -60,7 +61,8 @@ describe('the messages', () => {
       'SET_VRING_ENABLE',
     ]);
     expect(t.backend.message('SET_PROTOCOL_FEATURES').payload.readBigUInt64LE()).toBe(ALL_PROTOCOL);
-    // QEMU, vhost-user.rst: REPLY_ACK is in force after it was negotiated, and never on what has an answer of its own.
+    // QEMU, vhost-user.rst: REPLY_ACK holds after it was negotiated, and not for requests that have a reply of their
+    // own.
     const asked = t.backend.received.filter(({ needReply }) => needReply).map(({ name }) => name);
     expect(asked).toEqual(
       t.backend
@@ -71,7 +73,7 @@ describe('the messages', () => {
     expect(t.frontend.hasConfig).toBe(true);
   });
 
-  it('with PROTOCOL_FEATURES but none of them: SET_VRING_ENABLE all the same', async () => {
+  it('to one with PROTOCOL_FEATURES but none of them: SET_VRING_ENABLE nevertheless', async () => {
     t.offer(WITH_PROTOCOL);
     await t.start();
     await until('the rings are enabled', () => t.backend.names().at(-1) === 'SET_VRING_ENABLE');
@@ -80,7 +82,7 @@ describe('the messages', () => {
     expect(t.backend.message('SET_VRING_ENABLE', 1).payload.toString('hex')).toBe('0100000001000000');
   });
 
-  it('carry the t.memory, the rings in it, and descriptors that work', async () => {
+  it('carry the memory, the rings in it, and descriptors that work', async () => {
     t.offer(WITH_PROTOCOL, p.PROTOCOL_F_REPLY_ACK);
     await t.start();
     expect(t.backend.message('SET_FEATURES').payload.readBigUInt64LE()).toBe(WITH_PROTOCOL);
@@ -124,7 +126,7 @@ describe('the messages', () => {
     expect(t.told).toEqual(['interrupt 0', 'interrupt 1']);
   });
 
-  it('a doorbell reaches the backend`s kick descriptor', async () => {
+  it('ring the kick descriptor of the backend by a doorbell', async () => {
     t.offer(VERSION_1);
     await t.frontend.connect(t.memory, t.events);
     const doorbell = await t.frontend.setupQueue(0, t.layouts[0] as QueueLayout);
@@ -151,7 +153,7 @@ describe('the messages', () => {
     expect(t.told).toEqual([]);
   });
 
-  it('read the configuration, and say so when the backend refuses that', async () => {
+  it('read the configuration, and report when the backend refuses that', async () => {
     t.offer(WITH_PROTOCOL, ALL_PROTOCOL);
     await t.frontend.connect(t.memory, t.events);
     expect([...(await t.frontend.readConfig(0, 6))]).toEqual([0x52, 0x54, 0, 1, 2, 3]);
@@ -161,7 +163,7 @@ describe('the messages', () => {
     await expect(t.frontend.readConfig(6, 2)).rejects.toThrow('GET_CONFIG of 2 bytes at 6 was refused by the backend');
   });
 
-  it('begin anew on each connection: nothing that the last backend offered is taken for granted', async () => {
+  it('begin anew on each connection: nothing of the last one is taken for granted', async () => {
     t.offer(WITH_PROTOCOL, ALL_PROTOCOL);
     await t.start();
     await t.frontend.close();

@@ -1,4 +1,7 @@
-/** Messages that the vhost-user backend cannot do: refused where an answer is wanted, else the end of the connection. */
+/**
+ * Messages that the vhost-user backend cannot carry out: it refuses those that want an answer, and ends the connection
+ * at others.
+ */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { closeFile, connectUnix, emptyMemfd, eventfd, memfd } from '../../../../drivers/libc/index.js';
@@ -25,7 +28,7 @@ describe('a message that cannot be done', () => {
     ['an MTU below 68', R.NET_SET_MTU, p.encodeU64(0n), /NET_SET_MTU: 0/],
   ];
 
-  it.each(refused)('is refused, where an answer is wanted: %s', async (_, request, payload, message) => {
+  it.each(refused)('is refused if it wants an answer: %s', async (_, request, payload, message) => {
     suite.listen();
     suite.connect();
     suite.frontend.setFeatures(MODERN, p.PROTOCOL_F_REPLY_ACK);
@@ -34,7 +37,7 @@ describe('a message that cannot be done', () => {
     expect(await suite.frontend.confirm(R.SET_OWNER)).toBe(true);
   });
 
-  it.each(refused)('ends the connection, where none is: %s', async (_, request, payload, message) => {
+  it.each(refused)('ends the connection if it wants no answer: %s', async (_, request, payload, message) => {
     suite.listen();
     suite.connect();
     suite.frontend.tell(request, payload);
@@ -45,14 +48,14 @@ describe('a message that cannot be done', () => {
   it.each<[string, number, Buffer | null, number, RegExp]>([
     ['a payload too short', R.SET_VRING_NUM, Buffer.alloc(4), 0, /SET_VRING_NUM: payload of 4 bytes, expected 8/],
     ['a payload where none belongs', R.SET_OWNER, Buffer.alloc(8), 0, /SET_OWNER: payload of 8 bytes, expected 0/],
-    ['a ring that there is not', R.SET_VRING_NUM, vring(2, 256), 0, /ring 2; there are 2/],
+    ['a ring that does not exist', R.SET_VRING_NUM, vring(2, 256), 0, /ring 2; there are 2/],
     ['a ring of 2^32 - 1', R.GET_VRING_BASE, vring(0xffffffff, 0), 0, /ring 4294967295/],
     ['descriptors where none belong', R.SET_OWNER, null, 1, /SET_OWNER: 1 descriptors, expected none/],
     ['a kick without its descriptor', R.SET_VRING_KICK, p.encodeVringFd(0, true), 0, /0 descriptors, expected 1/],
     ['a kick with one too many', R.SET_VRING_KICK, p.encodeVringFd(0, false), 1, /1 descriptors, expected 0/],
     ['a memory table without files', R.SET_MEM_TABLE, p.encodeMemoryTable([]), 1, /1 descriptors for 0 regions/],
     ['a memory table cut short', R.SET_MEM_TABLE, Buffer.alloc(4), 0, /SET_MEM_TABLE: payload of 4 bytes/],
-  ])('ends the connection in any case when it is malformed: %s', async (_, request, payload, count, message) => {
+  ])('ends the connection in any case if it is malformed: %s', async (_, request, payload, count, message) => {
     suite.listen();
     suite.connect();
     const fds = Array.from({ length: count }, () => eventfd());
@@ -63,7 +66,7 @@ describe('a message that cannot be done', () => {
     expect(suite.links.at(-1)).toMatch(message);
   });
 
-  it('is refused when it is not understood and an answer is wanted, else ignored', async () => {
+  it('is refused if it is unknown and wants an answer, and ignored if it wants none', async () => {
     suite.listen();
     suite.connect();
     suite.frontend.setFeatures(MODERN, p.PROTOCOL_F_REPLY_ACK);
@@ -119,7 +122,7 @@ describe('a message that cannot be done', () => {
   it.each([
     ['refused', p.PROTOCOL_F_REPLY_ACK],
     ['hung up on', 0n],
-  ])('is %s with a plain line, whatever the file is called', async (_, features) => {
+  ])('is %s with a plain line, whatever the name of the file is', async (_, features) => {
     suite.listen();
     suite.connect();
     suite.frontend.setFeatures(MODERN, features);
@@ -138,7 +141,7 @@ describe('a message that cannot be done', () => {
     expect(line.length).toBeLessThan(400);
   });
 
-  it('is refused when it would change a running ring', async () => {
+  it('is refused if it would change a running ring', async () => {
     suite.listen();
     suite.connect();
     suite.frontend.start(MODERN, p.PROTOCOL_F_REPLY_ACK);
@@ -151,7 +154,7 @@ describe('a message that cannot be done', () => {
     expect(suite.take()).toBe(1);
   });
 
-  it('of any kind leaves a backend that serves the next peer, and no descriptor of this one', async () => {
+  it('of any kind leaves a backend that serves the next peer, and no descriptors', async () => {
     suite.listen();
     suite.connect();
     suite.frontend.start(MODERN, 0n);
@@ -178,7 +181,7 @@ describe('a message that cannot be done', () => {
             peer.tell(request, payload, fds, ack ? p.FLAG_NEED_REPLY : 0);
           }
         } catch {
-          // The backend has hung up already: as good an end as any.
+          // The backend has hung up already, which is as good an end.
         }
         await until('the peer to be served', () => suite.backend.connected || peer.hungUp !== null);
         peer.close();

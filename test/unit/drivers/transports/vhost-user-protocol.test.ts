@@ -39,7 +39,7 @@ describe('vhost-user payloads', () => {
     expect([8, 16, 24, 32].map((at) => table.readBigUInt64LE(at))).toEqual([1n, 2n, 3n, 4n]);
   });
 
-  it('of a wrong size are refused by name', () => {
+  it('of a wrong size are refused, and the error names the request', () => {
     const decoders = [p.decodeU64, p.decodeVringState, p.decodeVringFd, p.decodeVringAddress, p.decodeMemoryTable];
     const right = new Map<unknown, number>([
       [p.decodeU64, 8],
@@ -94,7 +94,7 @@ describe('vhost-user headers', () => {
     );
   });
 
-  it('say which request had which fault', () => {
+  it('name the request and its fault', () => {
     const bytes = Buffer.alloc(p.HEADER_BYTES);
     p.encodeHeader(bytes, { request: 5, flags: 2, size: 0 });
     expect(() => p.decodeHeader(bytes)).toThrow('SET_MEM_TABLE: vhost-user version 2, expected 1');

@@ -1,7 +1,7 @@
-/** When the vhost-user backend's rings start and stop, split and packed, and what becomes of frames meanwhile. */
+/** When the rings of the vhost-user backend start and stop, split and packed, and what happens to frames meanwhile. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { native } from '../../../../drivers/libc/ffi.js';
+import { native } from '../../../../drivers/libc/ffi/native.js';
 import { abi, closeFile, eventfd } from '../../../../drivers/libc/index.js';
 import * as p from '../../../../drivers/transports/vhost-user/protocol.js';
 import { MAX_BURST, PacketBurst } from '../../../../drivers/virtio/device/packet-burst.js';
@@ -10,7 +10,7 @@ import { until } from '../../../support/until.js';
 import { BackendSuite, MODERN } from '../../../support/vhost-user/backend-suite.js';
 import { USER_BASE } from '../../../support/vhost-user/fake-frontend.js';
 import { ALL } from '../../../support/virtio/device-queue-suite.js';
-import type { PackedDriver } from '../../../support/virtio/packed-driver.js';
+import type { PackedDriverModel } from '../../../support/virtio/packed-driver-model.js';
 
 const R = p.VhostUserRequest;
 const suite = new BackendSuite();
@@ -42,7 +42,8 @@ describe('rings', () => {
     expect(suite.pair.rxQueue).not.toBe(null);
   });
 
-  it('do not start before a kick, nor when only enabled', async () => {
+  // Clauses: 2.1.2a
+  it('do not start before a kick, nor when they are only enabled', async () => {
     suite.listen();
     suite.connect();
     suite.frontend.setFeatures(MODERN, p.PROTOCOL_F_REPLY_ACK);
@@ -68,7 +69,7 @@ describe('rings', () => {
     await until('the queue', () => suite.pair.txQueue !== null);
   });
 
-  it('start without a kick when frames wait, as after a backend that wanted no kicks and died', async () => {
+  it('start without a kick if frames wait, as when the last backend wanted no kicks', async () => {
     suite.listen();
     suite.connect();
     suite.offerFrame();
@@ -94,7 +95,7 @@ describe('rings', () => {
     expect([suite.backend.pollOnly, suite.pair.pollOnly]).toEqual([true, true]);
   });
 
-  it('must be polled from the moment on at which their kick descriptor is taken away, running or not', async () => {
+  it('must be polled once their kick descriptor is taken away, running or not', async () => {
     suite.listen();
     suite.connect();
     suite.frontend.start(MODERN, p.PROTOCOL_F_REPLY_ACK);
@@ -168,7 +169,7 @@ describe('rings', () => {
     await until('the queue', () => suite.pair.txQueue !== null);
   });
 
-  it('discard what is sent while they are disabled', async () => {
+  it('discard frames that are sent while they are disabled', async () => {
     suite.listen();
     suite.connect();
     suite.frontend.start(MODERN, 0n);
@@ -190,7 +191,7 @@ describe('rings', () => {
     expect(suite.take()).toBe(0);
   });
 
-  it('discard a burst in a turn of the event loop, and all of it in the end', async () => {
+  it('discard one burst per turn of the event loop, and all frames in the end', async () => {
     suite.listen();
     suite.connect({ size: 256 });
     suite.frontend.start(MODERN, 0n);
@@ -206,11 +207,11 @@ describe('rings', () => {
       () => used() === 200,
       () => turns.push(suite.frontend.tx.takeUsed().length),
     );
-    // Two, where the test's own turn comes late.
+    // Two bursts, if the turn of the test comes late.
     expect(Math.max(...turns)).toBeLessThanOrEqual(2 * MAX_BURST);
   });
 
-  it('wake whoever wants kicks, also when they start only later', async () => {
+  it('wake a port that wants kicks, also if they start later', async () => {
     suite.listen();
     let kicks = 0;
     suite.pair.onKick = () => kicks++;
@@ -231,7 +232,7 @@ describe('rings', () => {
     expect(suite.frontend.tx.usedFlags).toBe(1);
   });
 
-  it('go on in a new memory table, and stop when they are not in it', async () => {
+  it('continue in a new memory table, and stop when they are not in it', async () => {
     suite.listen();
     suite.connect();
     suite.frontend.start(MODERN, p.PROTOCOL_F_REPLY_ACK);
@@ -254,7 +255,7 @@ describe('rings', () => {
     );
   });
 
-  it('that the driver breaks stop, tell the err descriptor, and leave the other ring alone', async () => {
+  it('that the driver breaks stop, signal the err descriptor, and spare the other ring', async () => {
     suite.listen();
     suite.connect();
     const err = eventfd();
@@ -276,6 +277,7 @@ describe('rings', () => {
     closeFile(err);
   });
 
+  // Clauses: 2.4.1b
   it('stop at a reset', async () => {
     suite.listen();
     suite.connect();
@@ -316,7 +318,7 @@ describe('packed rings', () => {
     }
     for (const [index, driver] of [rx, tx].entries()) {
       const reply = await suite.frontend.ask(R.GET_VRING_BASE, p.encodeVringState({ index, num: 0 }));
-      expect(p.decodeVringState(reply, 'base')).toEqual({ index, num: (driver as PackedDriver).expectedBase });
+      expect(p.decodeVringState(reply, 'base')).toEqual({ index, num: (driver as PackedDriverModel).expectedBase });
     }
     expect(suite.notices).toEqual([]);
   });
@@ -336,7 +338,7 @@ describe('packed rings', () => {
     expect(await set(R.SET_VRING_BASE, 0x8000_8000)).toBe(false);
   });
 
-  it('are stopped by a driver that breaks them, and go on in a new table', async () => {
+  it('are stopped by a driver that breaks them, and continue in a new table', async () => {
     suite.listen();
     suite.connect({ packed: true, base: 0x8000 });
     suite.frontend.start(PACKED, p.PROTOCOL_F_REPLY_ACK);
@@ -346,7 +348,7 @@ describe('packed rings', () => {
     expect(await suite.frontend.confirm(R.SET_OWNER)).toBe(true);
     tx.offer([{ offset: tx.buffer(72), length: 72 }]);
     expect(suite.take()).toBe(1);
-    (tx as PackedDriver).offerRaw([{ offset: 0x4000, length: 72, flags: 1 }]);
+    (tx as PackedDriverModel).offerRaw([{ offset: 0x4000, length: 72, flags: 1 }]);
     expect(suite.take()).toBe(0);
     expect(suite.notices).toEqual([
       expect.stringMatching(/^ring 1 stopped, the driver broke it: the chain at descriptor 1/),

@@ -1,4 +1,4 @@
-/** The driver on a model of a virtio PCI device: registers, doorbells, vectors and resets (virtio 1.2, 4.1). */
+/** The driver with a model of a virtio PCI device: registers, doorbells, vectors and resets (virtio 1.2, 4.1). */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { VirtioPciTransport } from '../../../../drivers/transports/virtio-pci/transport.js';
 import * as f from '../../../../drivers/virtio/features.js';
@@ -7,7 +7,7 @@ import { FRAME_OFFSET } from '../../../../rings/buffer-pool.js';
 import { VirtioPciModel } from '../../../support/pci/virtio-pci-model.js';
 import { openFds, untilFds } from '../../../support/resources.js';
 import { until } from '../../../support/until.js';
-import { frameOf } from '../../../support/virtio/driver.js';
+import { frameOf } from '../../../support/virtio/driver-under-test.js';
 
 const BASIC = f.VIRTIO_F_VERSION_1 | f.VIRTIO_F_ACCESS_PLATFORM;
 const WITH_CONFIG = BASIC | f.VIRTIO_NET_F_MAC | f.VIRTIO_NET_F_STATUS | f.VIRTIO_NET_F_MTU;
@@ -65,7 +65,8 @@ function send(frame: Uint8Array): void {
 }
 
 describe('virtio over PCI', () => {
-  it('sends and receives, with every register accessed as the specification has it', async () => {
+  // Clauses: 3.1.1c, 4.1.2.2a, 4.1.3.1a, 4.1.4.3.2a, 4.1.4.3.2c, 4.1.4.3.2d, 4.1.4.3.2f
+  it('sends and receives, and accesses every register as the specification demands', async () => {
     const { device, model } = await open((m) => (m.offered = WITH_CONFIG | f.VIRTIO_F_EVENT_IDX));
     expect(model.status).toBe(0x0f);
     expect(model.accepted).toBe(WITH_CONFIG | f.VIRTIO_F_EVENT_IDX);
@@ -82,7 +83,7 @@ describe('virtio over PCI', () => {
     expect(model.violations).toEqual([]);
   });
 
-  it('uses the bus only between a reset and the next (nothing of a former driver gets at our memory)', async () => {
+  it('enables the bus only between two resets: no former driver reaches our memory', async () => {
     const { device, model } = await open();
     const atStart = model.log.slice(0, 3);
     expect(atStart).toEqual(['status 0', 'config 4 = 6', 'status 1']);
@@ -90,29 +91,33 @@ describe('virtio over PCI', () => {
     expect(model.log.slice(-2)).toEqual(['status 0', 'config 4 = 2']);
   });
 
-  it('writes nothing to the configuration space but the command: no capability (4.1.4.1)', async () => {
+  // Clauses: 4.1.4.1e
+  it('writes only the command to the configuration space, and no capability', async () => {
     const { device, model } = await open((m) => (m.offered = WITH_CONFIG));
     await device.close();
     expect(model.log.filter((line) => line.startsWith('config '))).toEqual(['config 4 = 6', 'config 4 = 2']);
   });
 
-  it('accepts what concerns the platform, when it is offered (6.1)', async () => {
+  // Clauses: 6.1b
+  it('accepts the features about the platform that are offered', async () => {
     const { model } = await open((m) => (m.offered = BASIC | f.VIRTIO_F_ORDER_PLATFORM | f.VIRTIO_F_RING_PACKED));
     expect(model.accepted).toBe(BASIC | f.VIRTIO_F_ORDER_PLATFORM);
   });
 
+  // Clauses: 4.1.4.3.2c
   it('takes the rings as large as the device has them', async () => {
     const { model } = await open(undefined, { hugepages: 'never', buffers: 4096 });
     expect([model.queues[0]!.size, model.queues[1]!.size]).toEqual([256, 256]);
     expect(model.violations).toEqual([]);
   });
 
-  it('waits for a reset that takes its time (4.1.4.3.2)', async () => {
+  // Clauses: 4.1.4.3.2e
+  it('waits for a reset that takes its time', async () => {
     const { model } = await open((m) => (m.resetReads = 5));
     expect(model.violations).toEqual([]);
   });
 
-  it('resets the function when the device does not reset, and says so when that does not help', async () => {
+  it('resets the function when the device does not reset, and reports if that fails', async () => {
     vi.useFakeTimers();
     const stuck = (canReset: boolean) => (m: VirtioPciModel) => {
       m.resetReads = Number.POSITIVE_INFINITY;
@@ -141,6 +146,7 @@ describe('virtio over PCI', () => {
     expect(receive()).toEqual([frameOf(1)]);
   });
 
+  // Clauses: 4.1.5.1.2.2a, 4.1.5.1.2.2b, 4.1.5.1.2.2c
   it.each([
     ['no vectors at all', (m: VirtioPciModel) => (m.interruptVectors = 0), true],
     ['a device that has no room for vectors', (m: VirtioPciModel) => (m.roomForVectors = 0), true],
@@ -157,7 +163,7 @@ describe('virtio over PCI', () => {
     expect(model.violations).toEqual([]);
   });
 
-  it.each([3, 0])('follows the link with %i vectors: told or looked for', async (vectors) => {
+  it.each([3, 0])('follows the link with %i vectors, told or by reading it', async (vectors) => {
     const { device, model } = await open((m) => {
       m.offered = WITH_CONFIG;
       m.interruptVectors = vectors;
@@ -185,7 +191,8 @@ describe('virtio over PCI', () => {
     expect(model.violations).toEqual([]);
   });
 
-  it('reads the configuration again when it changed meanwhile (2.5.1), and not for ever', async () => {
+  // Clauses: 2.5.1a
+  it('reads the configuration again while it changes, and not for ever', async () => {
     let changes = 0;
     const { device } = await open((m) => {
       m.offered = WITH_CONFIG;
@@ -212,11 +219,13 @@ describe('virtio over PCI', () => {
     await refused(() => {}, 'only the legacy interface of virtio 0.9', new VirtioPciModel([], 0x1000));
   });
 
-  it('wants hugepages where no IOMMU translates for the device, even if there is one (6.1)', async () => {
+  // Clauses: 6.1c
+  it('demands hugepages where no IOMMU translates for the device, even if there is one', async () => {
     await refused((m) => (m.offered = f.VIRTIO_F_VERSION_1), /must be hugepages; reserve them with 'sysctl/);
     await refused((m) => (m.iova = null), /must be hugepages/);
   });
 
+  // Clauses: 4.1.2.2b
   it('drives a transitional device by its modern interface', async () => {
     const { model } = await open(undefined, OPTIONS, new VirtioPciModel(undefined, 0x1000));
     expect(model.status).toBe(0x0f);

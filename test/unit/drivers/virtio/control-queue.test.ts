@@ -1,4 +1,6 @@
-/** The control queue on a model of the device: which commands go out, and what becomes of bad answers (5.1.6.5). */
+/**
+ * The control queue with a model of the device: which commands are sent, and what happens after bad answers (5.1.6.5).
+ */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { VirtioPciTransport } from '../../../../drivers/transports/virtio-pci/transport.js';
 import * as f from '../../../../drivers/virtio/features.js';
@@ -38,6 +40,7 @@ async function open(
 }
 
 describe('the receive filter', () => {
+  // Clauses: 2.7.4.2a, 5.1.6.5.2.2b
   it('is our own address and broadcast', async () => {
     const { device, model } = await open(WITH_MAC);
     expect(model.commands).toEqual([NO_FILTER, promiscuous(0), allMulticast(0)]);
@@ -51,14 +54,15 @@ describe('the receive filter', () => {
     expect(model.commands).toEqual([NO_FILTER, promiscuous(1), allMulticast(1)]);
   });
 
-  it('has another address set as the device`s, where it has the command', async () => {
+  it('has another address set as the address of the device, if it has the command', async () => {
     const { device, model } = await open(WITH_MAC, { mac: Uint8Array.from(OTHER) });
     expect(model.commands[0]).toEqual([1, 1, ...OTHER]);
     expect(model.commands[1]).toEqual(NO_FILTER);
     expect([...device.mac]).toEqual(OTHER);
   });
 
-  it('takes another address in where the device cannot take it for its own', async () => {
+  // Clauses: 5.1.6.5.2.2b
+  it('adds another address where the device cannot take it as its own', async () => {
     const { model } = await open(CONTROL, { mac: Uint8Array.from(OTHER) });
     expect(model.commands[0]).toEqual([1, 0, 1, 0, 0, 0, ...OTHER, 0, 0, 0, 0]);
   });
@@ -68,7 +72,8 @@ describe('the receive filter', () => {
     expect(model.commands[0]).toEqual([1, 1, ...device.mac]);
   });
 
-  it('is not asked for where the device has no control queue, or none of these commands', async () => {
+  // Clauses: 5.1.6.5.1.2a, 5.1.6.5.2.2a
+  it('is not set where the device has no control queue or none of these commands', async () => {
     const { model } = await open(PLAIN, { mac: Uint8Array.from(OTHER), promiscuous: true });
     expect([model.commands, model.queues[2]!.enabled]).toEqual([[], false]);
     await device!.close();
@@ -89,6 +94,7 @@ describe('the control queue on packed rings', () => {
   const PACKED = WITH_MAC | f.VIRTIO_F_RING_PACKED;
   const ring = 'packed';
 
+  // Clauses: 2.8.17c, 2.8.17e, 4.1.4.3.2b
   it('carries any number of commands, round the ring', async () => {
     const { device, model } = await open(PACKED, { ring }, (m) => (m.queueLimits = [8, 8, 4]));
     for (let i = 0; i < 9; i++) {
@@ -121,13 +127,14 @@ describe('the control queue on packed rings', () => {
     await expect(opening).rejects.toThrow('a used descriptor names buffer 5, which the device does not hold');
   });
 
-  it('fails the opening of a device that refuses', async () => {
+  it('fails the opening of a device that refuses a command', async () => {
     await expect(open(PACKED, { ring }, (m) => (m.onCommand = () => 1))).rejects.toThrow(/the device refuses a filter/);
   });
 });
 
 describe('the control queue', () => {
-  it('acknowledges an announcement when it was made (5.1.6.5.4)', async () => {
+  // Clauses: 5.1.6.5.4.1a
+  it('acknowledges an announcement after it was made (5.1.6.5.4)', async () => {
     const { device, model } = await open(WITH_MAC);
     const events: string[] = [];
     device.onAnnounce = () => events.push('announce');

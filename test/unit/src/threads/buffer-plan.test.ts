@@ -8,7 +8,7 @@ import { Interconnect } from '../../../../src/threads/shared/interconnect.js';
 const isPowerOfTwo = (value: number): boolean => Number.isInteger(Math.log2(value));
 const cores = fc.integer({ min: 1, max: 64 });
 
-/** A plan, or null where the buffers are too few. */
+/** A plan, or null where there are too few buffers. */
 function planOrNull(count: number, buffers: number): BufferPlan | null {
   try {
     return planBuffers(count, buffers);
@@ -31,15 +31,15 @@ describe('the plan of the buffers', () => {
         expect(rxBuffers + cores * txBuffers).toBe(buffers);
         for (const power of [txBuffers, deviceRing, rxQueue, txQueue]) expect(isPowerOfTwo(power)).toBe(true);
         for (const least of [txBuffers, deviceRing, rxQueue, txQueue]) expect(least).toBeGreaterThanOrEqual(64);
-        // When each core has all that it may have, the receive ring is full all the same, and four bursts are left.
+        // When each core has all that it may have, the receive ring is still full, and four bursts are left.
         expect(cores * rxShare + deviceRing + 4 * BURST).toBeLessThanOrEqual(rxBuffers);
-        // A core may have a burst in hand beside a full queue.
+        // A core may hold a burst beside a full queue.
         expect(rxQueue + BURST).toBeLessThanOrEqual(rxShare);
       }),
     );
   });
 
-  it('works for every number of cores with the default, and with the least that the message names', () => {
+  it('works for every number of cores with the default, and with the minimum', () => {
     for (let count = 1; count <= 64; count++) {
       expect(planBuffers(count, defaultBuffers(count)).cores).toBe(count);
       const message = /too few for .*: take (\d+), or at least (\d+)$/;
@@ -58,7 +58,7 @@ describe('the plan of the buffers', () => {
 describe('the memory between the threads', () => {
   const KINDS = ['rxQueue', 'rxFree', 'txQueue', 'txFree', 'asks', 'answers'] as const;
 
-  it('has every part at a place of its own', () => {
+  it('has its own place for every part', () => {
     fc.assert(
       fc.property(plans, fc.boolean(), (plan, hasTxWorker) => {
         const interconnect = Interconnect.create(plan, hasTxWorker);
@@ -73,7 +73,7 @@ describe('the memory between the threads', () => {
     );
   });
 
-  it('has room in each ring for all that can come back by it', () => {
+  it('has room in each ring for all that can come back through it', () => {
     fc.assert(
       fc.property(plans, (plan) => {
         const interconnect = Interconnect.create(plan, true);
@@ -87,7 +87,7 @@ describe('the memory between the threads', () => {
     );
   });
 
-  it('is the same for whoever attaches to it', () => {
+  it('is the same for every thread that attaches to it', () => {
     const here = Interconnect.create(planBuffers(3, 4096), true);
     const there = new Interconnect(here.shared());
     const one = new Uint32Array(1);
@@ -111,7 +111,7 @@ describe('the memory between the threads', () => {
     expect([...mac]).toEqual([7, 8, 9]);
   });
 
-  it('tells of questions once for all that came until then', () => {
+  it('reports questions once for all that came until then', () => {
     const interconnect = Interconnect.create(planBuffers(2, 4096), false);
     expect(interconnect.takeAsked()).toBe(false);
     interconnect.setAsked();
@@ -120,7 +120,7 @@ describe('the memory between the threads', () => {
     expect([interconnect.isAsked, interconnect.takeAsked()]).toEqual([false, false]);
   });
 
-  it('has one bell for receiving and sending where one thread does both', () => {
+  it('has one doorbell for receiving and sending if one thread does both', () => {
     const rings = (hasTxWorker: boolean): boolean => {
       const interconnect = Interconnect.create(planBuffers(2, 4096), hasTxWorker);
       const words = new Int32Array(interconnect.shared().buffer);
@@ -140,7 +140,7 @@ describe('the memory between the threads', () => {
     readonly to: number;
   }
 
-  /** Where each part lies, as the parts themselves say. */
+  /** The places of the parts, as the parts themselves report them. */
   function regionsOf(interconnect: Interconnect): Region[] {
     const regions: Region[] = [];
     const add = (name: string, from: number, bytes: number): void =>

@@ -1,4 +1,4 @@
-/** The Rx worker's buffers while others have them: when it goes for them, and whom it wakes. */
+/** The Rx worker's buffers while other threads have them: when it collects them, and whom it wakes. */
 import { describe, expect, it } from 'vitest';
 import { BufferPool } from '../../../../rings/buffer-pool.js';
 import { RxBuffers } from '../../../../src/threads/loops/rx-buffers.js';
@@ -16,7 +16,7 @@ function open(hasTxWorker: boolean) {
   return { plan, interconnect, pool, buffers };
 }
 
-/** The core takes so many from the pool, as if they had been delivered to it. */
+/** The core takes this many buffers from the pool, as if they had been delivered to it. */
 function give({ pool, buffers }: ReturnType<typeof open>, core: number, count: number): number[] {
   return Array.from({ length: count }, () => {
     const handle = pool.get();
@@ -33,12 +33,12 @@ function release({ interconnect }: ReturnType<typeof open>, core: number, handle
 }
 
 describe('buffers of the Rx worker', () => {
-  it('come home within some polls from whichever core has released them, though they are not missed', () => {
+  it('come home within some polls from any core that released them, if none is needed', () => {
     const port = open(false);
     const before = port.pool.available;
     for (let core = 0; core < CORES; core++) release(port, core, give(port, core, 3));
     expect(port.pool.available).toBe(before - 3 * CORES);
-    // Eight polls for eight cores, and once more for the others.
+    // Eight polls for eight cores, and one more for the other threads.
     for (let poll = 0; poll < 7; poll++) port.buffers.tick();
     expect(port.pool.available).toBe(before - 3 * CORES);
     port.buffers.tick();
@@ -49,7 +49,7 @@ describe('buffers of the Rx worker', () => {
     expect(port.buffers.holder.every((holder) => holder === 0)).toBe(true);
   });
 
-  it('are collected until there are twice as many as must be, and no further', () => {
+  it('are collected until there are twice as many as needed, and no further', () => {
     const port = open(false);
     const { pool, buffers } = port;
     give(port, 2, pool.available - 2 * buffers.lowWater - 15);
@@ -59,7 +59,7 @@ describe('buffers of the Rx worker', () => {
     expect(pool.available).toBe(2 * buffers.lowWater - 5);
     buffers.collect();
     expect([buffers.held[0], buffers.held[1]]).toEqual([0, 10]);
-    // It goes on where it stopped.
+    // Collecting continues at the core where it stopped.
     give(port, 2, 10);
     buffers.collect();
     expect([buffers.held[0], buffers.held[1]]).toEqual([0, 0]);
@@ -68,7 +68,7 @@ describe('buffers of the Rx worker', () => {
   it.each([
     ['1kb', false],
     ['2kb', true],
-  ])('that are missed wake who sends, in mode %s: it may have sent them, and sleep', (_, hasTxWorker) => {
+  ])('that are needed wake the sender in mode %s: it may have sent them, and sleep', (_, hasTxWorker) => {
     const port = open(hasTxWorker);
     const { interconnect, pool, buffers } = port;
     const sender = interconnect.txDoorbell();

@@ -1,4 +1,4 @@
-/** The receiving loop: whose packets are whose, and that a core which is slow stops nobody. */
+/** The receiving loop: which core gets which packets, and that a slow core stops no other. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseIpv4 } from '../../../../src/wire/address.js';
@@ -15,10 +15,10 @@ import {
 import {
   expectEveryBufferOnce,
   expectEveryFrameInOneCounter,
-  Multicore,
   numberOf,
+  SteppedPort,
   takeAll,
-} from '../../../support/threads/multicore.js';
+} from '../../../support/threads/stepped-port.js';
 
 const FLOWS = Array.from({ length: 64 }, (_, i) => 1024 + i);
 const tuple = (flow: number) => ({
@@ -26,16 +26,16 @@ const tuple = (flow: number) => ({
   ...{ sourcePort: flow, destinationPort: 7 },
 });
 
-function open(options: ConstructorParameters<typeof Multicore>[0] = {}): Multicore {
-  return new Multicore({ stackCores: 4, buffers: 4096, ...options });
+function open(options: ConstructorParameters<typeof SteppedPort>[0] = {}): SteppedPort {
+  return new SteppedPort({ stackCores: 4, buffers: 4096, ...options });
 }
 
-function inject(port: Multicore, flow: number, number: number): void {
+function inject(port: SteppedPort, flow: number, number: number): void {
   expect(port.device.inject(flowPacket(flow, number))).toBe(true);
 }
 
-/** The flows that have packets for each core; releases them. */
-function flowsOf(port: Multicore): number[][] {
+/** The flows that have packets for each core. Releases the packets. */
+function flowsOf(port: SteppedPort): number[][] {
   return port.cores.map((core) =>
     takeAll(core).map((buffer) => {
       const flow = (buffer.bytes[20]! << 8) | buffer.bytes[21]!;
@@ -46,7 +46,7 @@ function flowsOf(port: Multicore): number[][] {
 }
 
 describe('the receiving loop', () => {
-  it('gives each packet to the core that the indirection table names, as rssCoreFor says, with its hash', () => {
+  it('gives each packet to the core of the indirection table, with its hash', () => {
     const port = open();
     for (const flow of FLOWS) inject(port, flow, flow);
     port.settle();
@@ -89,7 +89,7 @@ describe('the receiving loop', () => {
     }
   });
 
-  it('follows the indirection table from one burst to the next, and so does rssCoreFor', () => {
+  it('follows the indirection table from one burst to the next; so does rssCoreFor', () => {
     const port = open();
     for (const target of [2, 0]) {
       port.indirection.set(new Array(128).fill(target));
@@ -131,7 +131,7 @@ describe('the receiving loop', () => {
     );
   });
 
-  it('drops and counts what a full rx_queue has no room for; the others get all of theirs, in order', () => {
+  it('drops and counts what a full rx_queue has no room for, at no cost to the others', () => {
     const port = open();
     const { rxQueue, rxShare } = port.interconnect.plan;
     const slow = port.cores[0]!.rssCoreFor(tuple(FLOWS[0]!));
@@ -159,11 +159,11 @@ describe('the receiving loop', () => {
     expect(rxQueue).toBeLessThan(rxShare);
     expectEveryFrameInOneCounter(port);
     expectEveryBufferOnce(port);
-    // And it goes on where it stood.
+    // The slow core then continues where it stopped.
     expect(takeAll(port.cores[slow]!)).toHaveLength(rxQueue);
   });
 
-  it('gives a core that hoards no more than its share of the buffers; it gets more when it has given some back', () => {
+  it('gives a core no more than its share of buffers, and more when it returns some', () => {
     const port = open();
     const { rxShare } = port.interconnect.plan;
     const [hoarder] = port.cores;
@@ -190,7 +190,7 @@ describe('the receiving loop', () => {
     expectEveryBufferOnce(port);
   });
 
-  it('counts every frame once: what is for the stack with its core, all else by itself', () => {
+  it('counts every frame once: with its core if it is for the stack, otherwise itself', () => {
     const port = open();
     const strange = [
       ethernet(ipv4([1]), { destination: OTHER_MAC }),
@@ -213,7 +213,7 @@ describe('the receiving loop', () => {
     expectEveryBufferOnce(port);
   });
 
-  it('drops and counts what comes for a core that is gone, and keeps nothing of what it had', () => {
+  it('drops and counts what comes for a core that is gone, and keeps none of its past', () => {
     const port = open();
     for (const flow of FLOWS) inject(port, flow, 1);
     port.settle();
@@ -222,7 +222,7 @@ describe('the receiving loop', () => {
     port.crash(1);
     expectEveryBufferOnce(port);
     expect(port.rx.rx.buffers.held[1]).toBe(0);
-    // Nobody's flows are moved to a core that is gone but by hand.
+    // Only a caller of the table moves flows to a core that is gone.
     port.indirection.set(entries);
     const before = port.inbound[1]!.snapshot().rx_delivered;
     for (const flow of FLOWS) inject(port, flow, 2);
@@ -244,7 +244,7 @@ describe('the receiving loop', () => {
     expectEveryFrameInOneCounter(port);
   });
 
-  it('moves the flows of a core that fails to the others, and theirs nowhere', () => {
+  it('moves the flows of a core that fails to the others, and other flows nowhere', () => {
     const port = open();
     const coreOf = (flow: number): number => port.cores[0]!.rssCoreFor(tuple(flow));
     const before = FLOWS.map(coreOf);

@@ -3,16 +3,16 @@ import { describe, expect, it } from 'vitest';
 import { SpscRing } from '../../../../rings/spsc-ring.js';
 import { RingReturn } from '../../../../src/threads/shared/ring-return.js';
 import { flowPacket, ipv4, OUR_IP, PEER_IP } from '../../../support/link/frames.js';
-import { expectEveryBufferOnce, Multicore, takeAll } from '../../../support/threads/multicore.js';
+import { expectEveryBufferOnce, SteppedPort, takeAll } from '../../../support/threads/stepped-port.js';
 
 const KNOWN = { [PEER_IP]: '52:54:00:00:00:02' };
 
-function open(options: ConstructorParameters<typeof Multicore>[0] = {}): Multicore {
-  return new Multicore({ stackCores: 3, buffers: 4096, neighbours: KNOWN, ...options });
+function open(options: ConstructorParameters<typeof SteppedPort>[0] = {}): SteppedPort {
+  return new SteppedPort({ stackCores: 3, buffers: 4096, neighbours: KNOWN, ...options });
 }
 
-/** Queues `count` packets that bear the core's number and their own. */
-function queue(port: Multicore, index: number, count: number, from = 0): void {
+/** Queues `count` packets with the number of the core and their own number. */
+function queue(port: SteppedPort, index: number, count: number, from = 0): void {
   const core = port.cores[index]!;
   for (let n = from; n < from + count; n++) {
     const buffer = core.getBufferTx()!;
@@ -24,8 +24,8 @@ function queue(port: Multicore, index: number, count: number, from = 0): void {
   core.flush();
 }
 
-const coresOf = ({ device }: Multicore): number[] => device.frames.map((frame) => frame[34]!);
-const numbersOf = ({ device }: Multicore, core: number): number[] =>
+const coresOf = ({ device }: SteppedPort): number[] => device.frames.map((frame) => frame[34]!);
+const numbersOf = ({ device }: SteppedPort, core: number): number[] =>
   device.frames.filter((frame) => frame[34] === core).map((frame) => (frame[35]! << 8) | frame[36]!);
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, n) => n);
 /** Lengths of the runs of equal numbers. */
@@ -40,7 +40,7 @@ const runs = (numbers: number[]): [number, number][] => {
 };
 
 describe.each(['1kb', '2kb'] as const)('%s: the sending loop', (mode) => {
-  it('gives each core its burst a turn: one that floods waits for its next turn like the others', () => {
+  it('gives each core one burst per turn: a core that floods waits like the others', () => {
     const port = open({ mode, coreBurst: 8 });
     queue(port, 0, 100);
     queue(port, 1, 10);
@@ -59,19 +59,19 @@ describe.each(['1kb', '2kb'] as const)('%s: the sending loop', (mode) => {
     expectEveryBufferOnce(port);
   });
 
-  it('lets nobody wait behind a core that never stops', () => {
+  it('lets no core wait behind one that never stops', () => {
     const port = open({ mode, coreBurst: 32 });
     for (let turn = 0; turn < 50; turn++) {
       queue(port, 0, turn === 0 ? 200 : 32);
       queue(port, 1, 1, turn);
       port.pollTx();
-      // Its packet is out with this turn, after one burst of the other at most.
+      // Its packet is sent in this turn, after at most one burst of the other core.
       expect(numbersOf(port, 1)).toEqual(upTo(turn + 1));
       expect(numbersOf(port, 0).length).toBeLessThanOrEqual(32 * (turn + 1));
     }
   });
 
-  it('goes round fairly where one batch does not hold a burst of each', () => {
+  it('serves all cores fairly if one batch does not hold a burst of each', () => {
     const port = open({ mode, coreBurst: 128 });
     for (let index = 0; index < 3; index++) queue(port, index, 200);
     while (port.pollTx() > 0);
@@ -91,7 +91,7 @@ describe.each(['1kb', '2kb'] as const)('%s: the sending loop', (mode) => {
     expectEveryBufferOnce(port);
   });
 
-  it('hands the device bursts, not single packets, when more wait', () => {
+  it('gives the device bursts, not single packets, when more wait', () => {
     const port = open({ mode });
     for (let index = 0; index < 3; index++) queue(port, index, 40);
     port.settle();
@@ -99,7 +99,7 @@ describe.each(['1kb', '2kb'] as const)('%s: the sending loop', (mode) => {
   });
 
   it('keeps the order when the device is full, and loses nothing', () => {
-    const port = open({ mode, mock: { txRing: 24, holdTx: true } });
+    const port = open({ mode, fake: { txRing: 24, holdTx: true } });
     for (let index = 0; index < 3; index++) queue(port, index, 150);
     for (let round = 0; round < 40; round++) {
       port.pollTx();
@@ -111,7 +111,7 @@ describe.each(['1kb', '2kb'] as const)('%s: the sending loop', (mode) => {
     expect(port.tx.hasWork).toBe(false);
   });
 
-  it('drops and counts what waits while the link is down; nothing of it comes late', () => {
+  it('drops and counts what waits while the link is down; nothing of it is sent late', () => {
     const port = open({ mode });
     port.device.setLink(false);
     for (let index = 0; index < 3; index++) queue(port, index, 40);
@@ -125,7 +125,7 @@ describe.each(['1kb', '2kb'] as const)('%s: the sending loop', (mode) => {
     expectEveryBufferOnce(port);
   });
 
-  it('brings each buffer back to the core that it belongs to, and received ones to the Rx worker', () => {
+  it('brings each buffer back to its core, and received ones to the Rx worker', () => {
     const port = open({ mode });
     const { rxBuffers, txBuffers } = port.interconnect.plan;
     for (let n = 0; n < 90; n++) port.device.inject(flowPacket(1024 + n, n));
@@ -151,7 +151,7 @@ describe.each(['1kb', '2kb'] as const)('%s: the sending loop', (mode) => {
     port.settle();
     port.collectAll();
     expect(port.device.pool.available).toBe(rxBuffers);
-    // A core that needs them finds all of its own again.
+    // A core that needs buffers finds all of its own again.
     for (const core of port.cores) {
       let own = 0;
       while (core.getBufferTx() !== null) own++;
@@ -162,7 +162,7 @@ describe.each(['1kb', '2kb'] as const)('%s: the sending loop', (mode) => {
   });
 
   it('sends at the end what the device takes, and counts the rest', () => {
-    const port = open({ mode, mock: { txRing: 300, holdTx: true } });
+    const port = open({ mode, fake: { txRing: 300, holdTx: true } });
     for (let index = 0; index < 3; index++) queue(port, index, 150);
     port.tx.drain();
     expect(port.device.frames).toHaveLength(300);
@@ -171,8 +171,8 @@ describe.each(['1kb', '2kb'] as const)('%s: the sending loop', (mode) => {
     expectEveryBufferOnce(port);
   });
 
-  it('drops and counts what a core that failed had queued; what the device has comes home', () => {
-    const port = open({ mode, mock: { txRing: 16, holdTx: true } });
+  it('drops and counts what a failed core had queued; buffers in the device come home', () => {
+    const port = open({ mode, fake: { txRing: 16, holdTx: true } });
     for (let n = 0; n < 60; n++) port.device.inject(flowPacket(1024 + n, n));
     port.settle();
     const core = port.cores[1]!;
@@ -200,7 +200,7 @@ describe.each(['1kb', '2kb'] as const)('%s: the sending loop', (mode) => {
     expectEveryBufferOnce(port);
   });
 
-  it('counts what a core cannot put into its tx_queue any more when it is closed', () => {
+  it('counts what a core cannot put into its tx_queue when the port is closed', () => {
     const port = open({ mode, buffers: 1024, stackCores: 1 });
     const { txQueue, txBuffers, rxQueue } = port.interconnect.plan;
     expect(txQueue).toBeLessThan(txBuffers + rxQueue + 1);
