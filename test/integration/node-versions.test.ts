@@ -15,10 +15,10 @@ import { ALL_MODES, MODES } from '../support/threads/modes.js';
 const file = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const LIMIT = { timeout: 120_000 };
 const TESTS = [
-  'drivers/libc/ffi',
+  'drivers/libc/ffi/ffi',
   'drivers/libc/libc',
-  'drivers/libc/reactor',
-  'drivers/libc/loop-socket',
+  'drivers/libc/reactor/reactor',
+  'drivers/libc/reactor/loop-socket',
   'drivers/memory/memory',
   'drivers/memory/copy',
   'src/counters',
@@ -28,11 +28,11 @@ const TESTS = [
   'src/link/core',
   'src/link/sleep',
   'src/link/run-loop',
-  'src/threads/doorbell',
-  'drivers/transports/vhost-user-channel',
-  'drivers/transports/vhost-user-frontend',
-  'drivers/transports/vhost-user-backend',
-  'bess/script',
+  'src/threads/shared/doorbell',
+  'drivers/transports/vhost-user/channel',
+  'drivers/transports/vhost-user/frontend',
+  'drivers/transports/vhost-user/backend',
+  'bess/script/script',
   'bess/worker',
 ];
 
