@@ -28,6 +28,8 @@ export type Completion = 'next' | 'break' | 'continue';
 
 export interface Statement {
   readonly position: Position;
+  /** What the statement costs in steps, apart from the one that each costs: more than 0 if its text is long. */
+  readonly cost: number;
   execute(run: Run): Completion;
 }
 
@@ -55,7 +57,7 @@ export class Run {
   execute(body: readonly Statement[]): Completion {
     for (const statement of body) {
       this.position = statement.position;
-      this.step();
+      this.step(1 + statement.cost);
       const completion = statement.execute(this);
       if (completion !== 'next') return completion;
     }
