@@ -18,6 +18,14 @@ export interface Expression {
   evaluate(run: Run): Value;
   /** For what an assignment may have on its left. */
   readonly assign?: Assign;
+  /** What stands left of `+=` or the like, its object and index evaluated. Without it, `evaluate` and `assign` do. */
+  readonly place?: (run: Run) => Place;
+}
+
+/** What can be read and then assigned. */
+export interface Place {
+  get(): Value;
+  set(value: Value): void;
 }
 
 /** Assigns a value to what stands on the left of an assignment. */
@@ -28,6 +36,8 @@ export type Completion = 'next' | 'break' | 'continue';
 
 export interface Statement {
   readonly position: Position;
+  /** What the statement costs in steps, apart from the one that each costs: more than 0 if its text is long. */
+  readonly cost: number;
   execute(run: Run): Completion;
 }
 
@@ -55,7 +65,7 @@ export class Run {
   execute(body: readonly Statement[]): Completion {
     for (const statement of body) {
       this.position = statement.position;
-      this.step();
+      this.step(1 + statement.cost);
       const completion = statement.execute(this);
       if (completion !== 'next') return completion;
     }

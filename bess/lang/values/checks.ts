@@ -20,7 +20,10 @@ export function requireText(value: Value, what: string): string {
 
 // A script that is out of bounds ends, so that none can hang the switch or fill its memory. No switch needs so much.
 
-/** Steps: a statement, a turn of a loop or a call is one; large values cost more (see `costOf`). */
+/**
+ * Steps: a statement, a turn of a loop or a call is one; long statements (see `TokenReader.costed`) and large values (see `costOf`)
+ * cost more.
+ */
 export const MAX_STEPS = 1_000_000;
 /** Characters of a string. */
 export const MAX_TEXT = 1 << 20;

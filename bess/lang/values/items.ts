@@ -55,6 +55,8 @@ export function sizeOf(value: Value): number | undefined {
 /** What an operation on a value costs, in steps. */
 export function costOf(value: Value): number {
   if (typeof value === 'string') return value.length >> 8;
+  // Each item of a view can be a tuple of its own.
+  if (value instanceof PyView) return value.items.length >> 2;
   // No more of a range than a list may hold.
   return value === null || typeof value !== 'object' ? 0 : Math.min(sizeOf(value) ?? 0, MAX_ITEMS) >> 5;
 }
