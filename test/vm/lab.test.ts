@@ -166,7 +166,9 @@ describeWith('VM lab', [command('qemu-system-x86_64'), guest], () => {
       const saved = readdirSync(folder).filter((name) => name.startsWith('saved-'));
       expect(saved).toHaveLength(1);
       truncateSync(join(folder, saved[0]!, 'devices'), 1000);
-      await expect(run()).rejects.toThrow(/^QEMU ended with status 1: .*migration failed.*; npm run setup:peers does/s);
+      await expect(run()).rejects.toThrow(
+        /^QEMU ended with status 1: .*migration failed.*; 'npm run setup:peers' removes all saved machines/s,
+      );
     });
   });
 

@@ -20,6 +20,11 @@ import {
 const MESSAGES_PER_WAKE = 64;
 /** A wake-up ends when its messages have brought this many file descriptors: mapping files costs far more than other work. */
 const FDS_PER_WAKE = 16;
+/**
+ * While this many file descriptors wait to be closed, a wake-up ends after the first message that brings one. The closer begins one
+ * close per turn of the event loop, so a fast peer is slowed down, and only a peer whose closes hang fills the closer.
+ */
+const SLOW_DOWN_AT = 256;
 
 export interface Message {
   readonly request: number;
@@ -113,9 +118,10 @@ export class VhostUserChannel {
   private onReadable(): void {
     let reason: string | null = null;
     this.fdsAtWake = 0;
+    const mostFds = this.closer.pending < SLOW_DOWN_AT ? FDS_PER_WAKE : 1;
     try {
       for (let i = 0; i < MESSAGES_PER_WAKE && reason === null && this.open; i++) {
-        if (this.fdsAtWake >= FDS_PER_WAKE) return;
+        if (this.fdsAtWake >= mostFds) return;
         const read = this.readMessage();
         if (read === 'nothing') return;
         if (read === 'end') reason = this.filled > 0 || this.header ? 'closed in the middle of a message' : 'closed';
