@@ -170,5 +170,5 @@ export async function finishClosing(closer: Closer, name: string): Promise<void>
 
 /** The text that says that closes hang, for a line of the owner. */
 export function unclosed(count: number): string {
-  return `${count} descriptors that the peer sent or has are not closed: closing them hangs`;
+  return `${count} file descriptors that the peer sent or has are not closed: closing them hangs`;
 }

@@ -67,7 +67,7 @@ export function memorySeals(fd: number): number | null {
   return seals < 0 ? null : seals;
 }
 
-/** No machine interrupts one allocation more often than this. */
+/** After so many interruptions the allocation is given up. No machine interrupts one call that often. */
 const MAX_INTERRUPTIONS = 1000;
 
 /**

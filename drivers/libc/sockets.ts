@@ -131,7 +131,7 @@ export class MessageSocket {
   /** Sends all of `data`, with `fds` attached. Returns false when the socket's buffer is full; then nothing was sent. */
   send(data: Uint8Array, fds: readonly number[] = []): boolean {
     if (fds.length > MAX_FDS)
-      throw new Error(`${this.name}: ${fds.length} descriptors in a message; at most ${MAX_FDS}`);
+      throw new Error(`${this.name}: ${fds.length} file descriptors in a message; at most ${MAX_FDS}`);
     this.vector[0] = BigInt(native.address(data));
     this.vector[1] = BigInt(data.length);
     if (fds.length > 0) {

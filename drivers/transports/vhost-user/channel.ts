@@ -159,7 +159,8 @@ export class VhostUserChannel {
       if (received === null) return 'nothing';
       this.fds.push(...received.fds);
       this.fdsAtWake += received.fds.length;
-      if (received.truncated) throw new Error('a message with descriptors for which this process has no number free');
+      if (received.truncated)
+        throw new Error('a message with file descriptors for which this process has no number free');
       if (this.fds.length > MAX_FDS) throw new ProtocolError(`a message with more than ${MAX_FDS} file descriptors`);
       if (this.closer.isFull) throw new Error(unclosed(this.closer.pending));
       if (received.bytes === 0) return 'end';

@@ -224,7 +224,7 @@ function checkedFile(fd: number, end: number, name: string, files: PeerFiles): n
   // Checked first, because fstat(2) of a file behind a server can take for ever. A seal is never removed.
   const seals = memorySeals(fd);
   if (seals === null) {
-    throw new Error(`${name}: its descriptor is not a file of memory: a memfd, or a file of tmpfs or hugetlbfs`);
+    throw new Error(`${name}: its file descriptor is not a file of memory: a memfd, or a file of tmpfs or hugetlbfs`);
   }
   if (files === 'sealed' && (seals & abi.F_SEAL_SHRINK) === 0) {
     throw new Error(

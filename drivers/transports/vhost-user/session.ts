@@ -138,7 +138,8 @@ export class VhostUserSession implements VringEvents {
         return null;
     }
     if (!SUPPORTED_REQUESTS.has(message.request)) return this.ignore(message.request, what, wantsAck);
-    if (message.fds.length > 0) throw new p.ProtocolError(`${what}: ${message.fds.length} descriptors, expected none`);
+    if (message.fds.length > 0)
+      throw new p.ProtocolError(`${what}: ${message.fds.length} file descriptors, expected none`);
     switch (message.request) {
       case Request.GET_FEATURES:
         p.expectEmpty(payload, what);
@@ -239,7 +240,7 @@ export class VhostUserSession implements VringEvents {
   private setMemory(message: Message, what: string): void {
     const regions = p.decodeMemoryTable(message.payload, what);
     if (message.fds.length !== regions.length) {
-      throw new p.ProtocolError(`${what}: ${message.fds.length} descriptors for ${regions.length} regions`);
+      throw new p.ProtocolError(`${what}: ${message.fds.length} file descriptors for ${regions.length} regions`);
     }
     const memory = PeerMemory.map(regions, message.fds, this.options.windows, this.options.files);
     memory.adopt(message.fds.splice(0), this.options.closer);
@@ -262,7 +263,7 @@ export class VhostUserSession implements VringEvents {
     const { index, hasFd } = p.decodeVringFd(message.payload, what);
     const expected = hasFd ? 1 : 0;
     if (message.fds.length !== expected) {
-      throw new p.ProtocolError(`${what}: ${message.fds.length} descriptors, expected ${expected}`);
+      throw new p.ProtocolError(`${what}: ${message.fds.length} file descriptors, expected ${expected}`);
     }
     const vring = this.vring(index, what);
     const fd = message.fds[0] ?? -1;

@@ -276,5 +276,5 @@ function checkSignalled(fd: number, name: string): void {
 function checkEventfd(fd: number, name: string): void {
   const target = readlinkSync(`/proc/self/fd/${fd}`);
   if (target !== 'anon_inode:[eventfd]')
-    throw new Error(`${name} descriptor is ${quoted(target)}, expected an eventfd`);
+    throw new Error(`${name} file descriptor is ${quoted(target)}, expected an eventfd`);
 }

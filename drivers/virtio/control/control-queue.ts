@@ -5,6 +5,7 @@
  * answer is polled for, and a device that does not answer in time counts as broken.
  */
 import { BufferPool } from '../../../rings/buffer-pool.js';
+import { MAC_BYTES } from '../../mac-address.js';
 import type { AddressSpace, PacketMemory } from '../../memory/index.js';
 import { allocateSplitQueue } from '../driver/split-queue.js';
 import type { Doorbell, QueueLayout } from '../transport.js';
@@ -25,8 +26,6 @@ const RX_ALLMULTI = [0, 1] as const;
 const MAC_TABLE_SET = [1, 0] as const;
 const MAC_ADDR_SET = [1, 1] as const;
 const ANNOUNCE_ACK = [3, 0] as const;
-
-const MAC_BYTES = 6;
 
 export class ControlQueue {
   private ring: CommandRing;

@@ -128,7 +128,7 @@ describe('peers', () => {
       suite.open.splice(suite.open.indexOf(suite.frontend), 1);
       await until('its end', () => suite.notices.length === round);
     }
-    const line = '3 descriptors that the peer sent or has are not closed: closing them hangs';
+    const line = '3 file descriptors that the peer sent or has are not closed: closing them hangs';
     expect(suite.notices).toEqual([line, line]);
     expect(suite.links.at(-1)).toBe('down the peer is gone: closed');
     expect(suite.backend.unclosedDescriptors).toBe(3);
