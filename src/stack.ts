@@ -20,7 +20,7 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { StopSignal } from '../drivers/stop-signal.js';
 import type { Layer, StackOptions } from './config.js';
-import { AppError } from './errors.js';
+import { AppError, messageOf } from './errors.js';
 import { placeOf, syntaxErrorPlace } from './fault-place.js';
 import type { Core } from './link/core.js';
 import type { PacketBuffer } from './link/packet-buffer.js';
@@ -104,7 +104,7 @@ async function whyNotImported(path: string, error: unknown): Promise<string> {
   if (isTypeScriptUnknown(error)) {
     return `Node ${process.versions.node} cannot run TypeScript; use Node 22.18 or newer, or compile it and name the .js file`;
   }
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   const isSyntaxError = error instanceof Error && error.name === 'SyntaxError';
   const place = placeOf(error) ?? (isSyntaxError ? await syntaxErrorPlace(path) : null);
   return `cannot be imported: ${reason.split('\n', 1)[0]}${place === null ? '' : ` (at ${place})`}`;

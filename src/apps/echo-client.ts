@@ -142,7 +142,7 @@ export abstract class EchoClient implements PacketHandler {
     return false;
   }
 
-  /** Tells whether `length` bytes of header and payload at `at` have the size and the content of request `number`. */
+  /** Whether `length` bytes of header and payload at `at` have the size and the content of request `number`. */
   protected isPayloadIntact(at: number, length: number, number: number): boolean {
     const { headerBytes, numberBytes } = this.format;
     if (length !== headerBytes + this.sizeOf(number)) return false;
@@ -156,7 +156,7 @@ export abstract class EchoClient implements PacketHandler {
   protected abstract sizeOf(number: number): number;
   /** Writes everything between the IP header and the pattern. */
   protected abstract writeHeader(ip: number, at: number, length: number, number: number): void;
-  /** Tells whether the header at `at` is that of an answer to this client. */
+  /** Whether the header at `at` is that of an answer to this client. */
   protected abstract isForUs(at: number): boolean;
   /** Returns the number of the request that the answer belongs to; {@link CORRUPT} for a damaged answer. */
   protected abstract identify(ip: number, at: number, length: number): number;

@@ -23,7 +23,7 @@ export function writePattern(u8: Uint8Array, from: number, end: number, seed: nu
   }
 }
 
-/** Tells whether the bytes are those that {@link writePattern} writes. */
+/** Whether the bytes are those that {@link writePattern} writes. */
 export function isPattern(u8: Uint8Array, from: number, end: number, seed: number): boolean {
   let state = seed;
   for (let i = from; i < end; i++) {

@@ -128,7 +128,7 @@ export class Pinger extends EchoClient {
     return 1;
   }
 
-  /** Tells whether a request may be sent: not while so many wait for ARP that the layer would drop one. */
+  /** Whether a request may be sent: not while so many wait for ARP that the layer would drop one. */
   private maySend(now: number): boolean {
     return this.received > 0 || now - this.lastSend >= ARP_PACE_MS || this.core.nextHopMac(this.to) !== null;
   }

@@ -42,7 +42,7 @@ class TxOnly implements Stack {
   }
 
   /**
-   * docs/v8.md, "Bursts as closures".
+   * A closure: docs/v8.md, "Bursts as closures".
    *
    * A buffer that was sent comes back with our frame in it, and is not filled again. A buffer that has received a frame since
    * is filled again: either we have taken its mark off, or a reset has taken it from the device, and then the driver has

@@ -27,11 +27,11 @@ export function untilStopped(): Promise<void> {
 
 /** Returns the result of `start`; null when it failed because the command was told to stop. */
 export async function unlessStopped<T>(
-  told: Promise<void>,
+  stopRequested: Promise<void>,
   start: (signal: AbortSignal) => Promise<T>,
 ): Promise<T | null> {
   const stop = new AbortController();
-  void told.then(() => stop.abort());
+  void stopRequested.then(() => stop.abort());
   try {
     return await start(stop.signal);
   } catch (error) {

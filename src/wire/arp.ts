@@ -35,7 +35,7 @@ export const ARP_REPLY = 2;
 const HARDWARE_ETHERNET = 1;
 
 /**
- * Tells whether `length` bytes at `offset` are an ARP packet for IPv4 over Ethernet, a request or a reply. All fields are
+ * Whether `length` bytes at `offset` are an ARP packet for IPv4 over Ethernet, a request or a reply. All fields are
  * there when it returns true.
  */
 export function isArp(u8: Uint8Array, offset: number, length: number): boolean {

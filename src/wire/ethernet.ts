@@ -58,7 +58,7 @@ export function copyMac(to: Uint16Array, toPlace: number, from: Uint16Array, fro
   to[toPlace + 2] = from[fromPlace + 2];
 }
 
-/** Tells whether two MAC addresses are equal. `aPlace` and `bPlace` are offsets in words: half the offset in bytes. */
+/** Whether two MAC addresses are equal. `aPlace` and `bPlace` are offsets in words: half the offset in bytes. */
 export function sameMac(a: Uint16Array, aPlace: number, b: Uint16Array, bPlace: number): boolean {
   return a[aPlace] === b[bPlace] && a[aPlace + 1] === b[bPlace + 1] && a[aPlace + 2] === b[bPlace + 2];
 }

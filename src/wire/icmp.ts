@@ -68,7 +68,7 @@ export function icmpNextHopMtu(u8: Uint8Array, offset: number): number {
   return readU16(u8, offset + ICMP_NEXT_HOP_MTU);
 }
 
-/** Tells whether `length` bytes at `offset` are a message with a correct checksum. */
+/** Whether `length` bytes at `offset` are a message with a correct checksum. */
 export function isIcmpIntact(memory: WireMemory, offset: number, length: number): boolean {
   return length >= ICMP_HEADER_BYTES && internetChecksum(memory, offset, length) === 0;
 }

@@ -88,12 +88,12 @@ export function ipv4Destination(u8: Uint8Array, offset: number): number {
   return readI32(u8, offset + IPV4_DESTINATION);
 }
 
-/** Tells whether the packet is a fragment, the first one included. */
+/** Whether the packet is a fragment, the first one included. */
 export function isIpv4Fragment(u8: Uint8Array, offset: number): boolean {
   return (readU16(u8, offset + IPV4_FRAGMENT) & FRAGMENT_BITS) !== 0;
 }
 
-/** Tells whether more fragments of the datagram follow this one. */
+/** Whether more fragments of the datagram follow this one. */
 export function hasMoreIpv4Fragments(u8: Uint8Array, offset: number): boolean {
   return (readU16(u8, offset + IPV4_FRAGMENT) & IPV4_MORE_FRAGMENTS) !== 0;
 }
@@ -104,7 +104,7 @@ export function ipv4FragmentOffset(u8: Uint8Array, offset: number): number {
 }
 
 /**
- * Tells whether `room` bytes at `offset` hold a whole, intact packet (RFC 1122, 3.2.1): the version is 4, the header length
+ * Whether `room` bytes at `offset` hold a whole, intact packet (RFC 1122, 3.2.1): the version is 4, the header length
  * and the total length fit, and the header checksum is correct.
  *
  * A core with layer `ip` checks all of this except the checksum: for its packets {@link isIpv4HeaderIntact} is enough.
@@ -117,7 +117,7 @@ export function isIpv4Intact(memory: WireMemory, offset: number, room: number): 
   return isIpv4HeaderIntact(memory, offset, headerLength);
 }
 
-/** Tells whether the checksum over the `headerLength` bytes at `offset` is correct. It does not check the length. */
+/** Whether the checksum over the `headerLength` bytes at `offset` is correct. It does not check the length. */
 export function isIpv4HeaderIntact(memory: WireMemory, offset: number, headerLength: number): boolean {
   return internetChecksum(memory, offset, headerLength) === 0;
 }

@@ -84,7 +84,7 @@ export function tcpWindow(u8: Uint8Array, tcp: number): number {
   return readU16(u8, tcp + TCP_WINDOW);
 }
 
-/** Tells whether `length` bytes at `tcp` are a segment: the header length fits, and the checksum is correct. */
+/** Whether `length` bytes at `tcp` are a segment: the header length fits, and the checksum is correct. */
 export function isTcpIntact(memory: WireMemory, ip: number, tcp: number, length: number): boolean {
   if (length < TCP_HEADER_BYTES) return false;
   const headerLength = tcpHeaderLength(memory.u8, tcp);

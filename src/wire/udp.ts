@@ -34,7 +34,7 @@ export function udpLength(u8: Uint8Array, udp: number): number {
 }
 
 /**
- * Tells whether `room` bytes at `udp` hold a datagram: the length field fits, and the checksum is correct or absent (0,
+ * Whether `room` bytes at `udp` hold a datagram: the length field fits, and the checksum is correct or absent (0,
  * RFC 768).
  */
 export function isUdpIntact(memory: WireMemory, ip: number, udp: number, room: number): boolean {

@@ -25,7 +25,7 @@ export function openingFault(app: string, thrown: unknown): unknown {
   return placeOf(thrown) === null ? thrown : new Error(faultOf(app, thrown), { cause: thrown });
 }
 
-/** Tells whether the user's configuration is wrong, which has an exit code of its own. */
+/** Whether the user's configuration is wrong, which has an exit code of its own. */
 export function isUsageFault(thrown: unknown): boolean {
   return thrown instanceof ConfigError;
 }
