@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { searchPath } from './programs.js';
 
 const READY_TIMEOUT_MS = 15_000;
 const STOP_TIMEOUT_MS = 5_000;
@@ -55,8 +56,10 @@ export class Child {
 
   /** Starts a program. Its standard input stays open until it is stopped, because testpmd ends when its input closes. */
   static spawn(program: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env): Child {
-    const path = `${env.PATH ?? ''}:/usr/sbin:/sbin`;
-    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...env, PATH: path } });
+    const child = spawn(program, args, {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...env, PATH: searchPath(env.PATH) },
+    });
     return new Child(child, `${program} ${args.join(' ')}`);
   }
 

@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Child } from './child.js';
+import { searchPath } from './programs.js';
 
 const TIMEOUT_SECONDS = 20;
 const SCHEMA = '/usr/share/openvswitch/vswitch.ovsschema';
@@ -53,8 +54,7 @@ class Tools {
   readonly database: string;
 
   constructor(private readonly folder: string) {
-    const path = `${process.env.PATH}:/usr/sbin:/sbin`;
-    this.env = { ...process.env, PATH: path, OVS_RUNDIR: folder, OVS_LOGDIR: folder, XDG_RUNTIME_DIR: folder };
+    this.env = { ...process.env, PATH: searchPath(), OVS_RUNDIR: folder, OVS_LOGDIR: folder, XDG_RUNTIME_DIR: folder };
     this.database = join(folder, 'db.sock');
   }
 

@@ -23,7 +23,7 @@ export function toJson({ endpoints, hugepages, traffic, stats }: DemoResult): De
   };
 }
 
-/** Tells whether everything that was sent came back intact, and the switch dropped nothing on the way. */
+/** Whether everything that was sent came back intact, and the switch dropped nothing on the way. */
 export function isClean({ traffic, stats }: DemoResult): boolean {
   const { ping, udp } = traffic;
   return (

@@ -46,9 +46,9 @@ function cpusOf(mode: Mode, endpoint: number): string {
 
 /**
  * Runs the scenario. Rejects when something fails. It leaves no process and no socket behind.
- * @param told when this promise resolves, the scenario ends early, which is a failure
+ * @param stopRequested when this promise resolves, the scenario ends early, which is a failure
  */
-export async function runScenario(mode: Mode, told: Promise<void>): Promise<DemoResult> {
+export async function runScenario(mode: Mode, stopRequested: Promise<void>): Promise<DemoResult> {
   const directory = mkdtempSync(join(tmpdir(), 'tspmd-demo-'));
   const endpoints = [1, 2].map((i) => ({
     ip: `10.0.0.${i}`,
@@ -57,7 +57,7 @@ export async function runScenario(mode: Mode, told: Promise<void>): Promise<Demo
     cpus: cpusOf(mode, i - 1),
   }));
   const children: Child[] = [];
-  const stopped = told.then(() => {
+  const stopped = stopRequested.then(() => {
     throw new Error('stopped before the end');
   });
   try {

@@ -42,5 +42,5 @@ export const packageIn = (folder: string, { specifier }: Version): string =>
 /** Returns the path of the program, whether or not it exists. */
 export const programOf = (version: Version): string => join(packageIn(folderOf(version), version), version.program);
 
-/** Tells whether a version is in the cache. It needs no network. */
+/** Whether a version is in the cache. It needs no network. */
 export const isHere = (version: Version): boolean => existsSync(programOf(version));

@@ -55,7 +55,7 @@ export function findGuest(): string | undefined {
   return found === undefined ? undefined : join(cacheFolder(), found);
 }
 
-/** Tells whether the guest that {@link findGuest} returns works without an IOMMU. */
+/** Whether the guest that {@link findGuest} returns works without an IOMMU. */
 export function isNoIommuPossible(): boolean {
   const guest = findGuest();
   return guest !== undefined && existsSync(join(guest, NO_IOMMU_MODULE));

@@ -25,9 +25,9 @@ export interface Machine {
   readonly share?: string;
 }
 
-/** Descriptors of sockets that QEMU inherits: the console, the virtio-serial ports, and QEMU's monitor. */
+/** File descriptors of sockets that QEMU inherits: the console, the virtio-serial ports, and QEMU's monitor. */
 export const PORTS = { console: 3, ctl: 4, in: 5, out: 6, err: 7, monitor: 8 } as const;
-/** Descriptors of files that QEMU inherits: the guest's memory, and the saved state of its devices. */
+/** File descriptors of files that QEMU inherits: the guest's memory, and the saved state of its devices. */
 export const FILES = { memory: 9, devices: 10 } as const;
 
 /** The machine that most tests need. */

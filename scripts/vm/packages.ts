@@ -26,7 +26,7 @@ export interface GuestPackages {
 const IMAGE = /^linux-image-((\d+\.\d+)\.\d+\S*-amd64)$/;
 const OTHER_FLAVOUR = /-(cloud|rt|dbg|unsigned)\b/;
 
-/** Tells whether {@link guestPackages} needs the versions of this package. */
+/** Whether {@link guestPackages} needs the versions of this package. */
 export function isOfInterest(name: string): boolean {
   return (
     (IMAGE.test(name) && !OTHER_FLAVOUR.test(name)) ||
