@@ -17,7 +17,7 @@ const TOLERATED = 1 / 3;
 /** Why a row with {@link isSpread} figures is in doubt. */
 export const SPREAD = 'the windows differ by more than their median';
 
-/** Tells whether the windows differ so much that their median says little. */
+/** Whether the windows differ so much that their median says little. */
 export const isSpread = ({ median, min, max }: Figure): boolean => max - min > median;
 
 export class NoiseGuard {

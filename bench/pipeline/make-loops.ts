@@ -53,11 +53,11 @@ export function rxLoop(nic: EndlessNic, interconnect: Interconnect, share: RssSh
 /** Makes the sending loop. `rx` is the receiving loop when both run in the same thread. */
 export function txLoop(nic: EndlessNic, interconnect: Interconnect, rx?: RxMainLoop): TxMainLoop {
   const queues = [...interconnect.rings('txQueue'), interconnect.rxWorkersTxQueue()];
-  const home =
+  const rxReturn =
     rx === undefined || interconnect.hasTxWorker
       ? new RingReturn(interconnect.rxReturn())
       : { put: (handle: number) => rx.buffers.takeBack(handle), flush: () => {} };
-  return new TxMainLoop(nic, interconnect, queues, home, CORE_BURST, createL2Counters());
+  return new TxMainLoop(nic, interconnect, queues, rxReturn, CORE_BURST, createL2Counters());
 }
 
 /** Makes a core. */
