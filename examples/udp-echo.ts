@@ -55,7 +55,7 @@ class UdpEcho implements Stack {
     return { echoes: this.echoes, others: this.others };
   }
 
-  /** Tells whether the packet is an intact UDP datagram to our port, not a fragment, and has no IP options. */
+  /** Whether the packet is an intact UDP datagram to our port, not a fragment, and has no IP options. */
   private isForUs({ offset: ip, length }: PacketBuffer): boolean {
     const { memory } = this.core;
     const { u8 } = memory;
