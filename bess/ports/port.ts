@@ -1,7 +1,7 @@
 /**
  * A port: a name, a device, the queues that modules own, and counters (BESS: port.h, port.cc).
  *
- * PortDevice is the device as the switch sees it. So the modules depend on neither sockets nor descriptors.
+ * PortDevice is the device as the switch sees it. So the modules depend on neither sockets nor file descriptors.
  */
 import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
 import { BessError } from '../errors.js';

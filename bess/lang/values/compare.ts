@@ -4,10 +4,10 @@ import { asInt } from './checks.js';
 import { checkKey, collect } from './items.js';
 import { isHostObject, PyRange, PyTuple, PyView, typeName, type Value } from './values.js';
 
-/** Pairs that one comparison may look at: lists that hold each other twice would take for ever. */
+/** Largest number of pairs that one comparison looks at: nested lists can make it exponential. */
 const MAX_PAIRS = 1 << 18;
 
-/** Each of Python's comparison operators. */
+/** Python's comparison operators. */
 const OPERATORS: Readonly<Record<string, (left: Value, right: Value) => boolean>> = {
   '==': (left, right) => equal(left, right),
   '!=': (left, right) => !equal(left, right),
@@ -21,7 +21,7 @@ const OPERATORS: Readonly<Record<string, (left: Value, right: Value) => boolean>
   'not in': (left, right) => !contains(right, left),
 };
 
-/** `left operator right`, for one of these operators. */
+/** Compares two values by one of {@link OPERATORS}. */
 export function compare(operator: string, left: Value, right: Value): boolean {
   return OPERATORS[operator]?.(left, right) ?? false;
 }
@@ -32,7 +32,7 @@ export function equal(left: Value, right: Value, budget = { pairs: MAX_PAIRS }):
   if (int !== null) return int === asInt(right);
   if (left === right) return true;
   if (left instanceof PyView || right instanceof PyView)
-    raise('TypeError', 'compare list(…) of what keys() or the like return');
+    raise('TypeError', 'what keys() and the like return cannot be compared: make a list(…) of it');
   if (Array.isArray(left)) return Array.isArray(right) && equalItems(left, right, budget);
   if (left instanceof PyTuple) return right instanceof PyTuple && equalItems(left.items, right.items, budget);
   if (left instanceof PyRange) return right instanceof PyRange && equalItems(collect(left), collect(right), budget);
