@@ -1,5 +1,6 @@
 /** The switch for programs: {@link openSwitch} runs a script, and returns an object to observe and stop its switch. */
 /// <reference lib="esnext.disposable" preserve="true" />
+import { messageOf } from '../drivers/log/message-of.js';
 import type { StopSignal } from '../drivers/stop-signal.js';
 import { ControlSocket } from './control/socket.js';
 import { SwitchError } from './errors.js';
@@ -219,6 +220,6 @@ function aborted(): SwitchError {
 /** Makes a SwitchError of anything that was thrown. */
 function switchError(error: unknown): SwitchError {
   if (error instanceof SwitchError) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return new SwitchError('ERR_TSPMD_SWITCH', message, { cause: error });
 }

@@ -18,9 +18,10 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { messageOf } from '../drivers/log/message-of.js';
 import type { StopSignal } from '../drivers/stop-signal.js';
 import type { Layer, StackOptions } from './config.js';
-import { AppError, messageOf } from './errors.js';
+import { AppError } from './errors.js';
 import { placeOf, syntaxErrorPlace } from './fault-place.js';
 import type { Core } from './link/core.js';
 import type { PacketBuffer } from './link/packet-buffer.js';

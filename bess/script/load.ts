@@ -1,5 +1,6 @@
 /** Makes a switch from a `.bess` script. */
 import { LineWriter } from '../../drivers/log/line-writer.js';
+import { messageOf } from '../../drivers/log/message-of.js';
 import type { IdlePolicy } from '../../drivers/poll-loop.js';
 import type { PeerFiles } from '../../drivers/transports/vhost-user/peer-memory.js';
 import { ScriptError } from '../errors.js';
@@ -53,7 +54,7 @@ export async function loadScript(
 
 /** The error for the user, with the errno, as bessctl shows it. */
 function scriptError(error: unknown, file: string): ScriptError {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   if (!(error instanceof BessScriptError)) return new ScriptError(`${file}: ${message}`, { file, cause: error });
   const { line, column, code } = error;
   const text = code === undefined ? message : `${message} (${code})`;

@@ -9,8 +9,9 @@
 import { createRequire } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 import { Argument, Command, CommanderError, Option } from 'commander';
+import { messageOf } from '../../drivers/log/message-of.js';
 import { coreList, keyValue, positiveInteger, positiveNumber, scriptVariable, sizeRange } from './arguments.js';
-import { isUsageFault, messageOf, traceOf } from './output/error-lines.js';
+import { isUsageFault, traceOf } from './output/error-lines.js';
 import { outputRead, printTrace, warn } from './output/lines.js';
 import { watchOutput } from './output/output-end.js';
 

@@ -5,6 +5,7 @@
  * wrong. No file descriptor that the peer sent outlives its message, unless the handler took it.
  */
 import { abi, type Closer, MAX_FDS, MessageSocket, type Reactor, SystemError, unclosed } from '../../libc/index.js';
+import { messageOf } from '../../log/message-of.js';
 import {
   decodeHeader,
   encodeHeader,
@@ -121,7 +122,7 @@ export class VhostUserChannel {
         if (read === 'end') reason = this.filled > 0 || this.header ? 'closed in the middle of a message' : 'closed';
       }
     } catch (error) {
-      reason = error instanceof Error ? error.message : String(error);
+      reason = messageOf(error);
     }
     if (reason === null || !this.open) return;
     this.close();

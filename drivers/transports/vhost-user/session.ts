@@ -6,6 +6,7 @@
  * views of the device.
  */
 import type { Closer, Reactor } from '../../libc/index.js';
+import { messageOf } from '../../log/message-of.js';
 import type { WindowAllocator } from '../../memory/index.js';
 import type { SignalPacer } from '../../virtio/device/signal-pacer.js';
 import { featureNames, VHOST_USER_F_PROTOCOL_FEATURES } from '../../virtio/features.js';
@@ -116,7 +117,7 @@ export class VhostUserSession implements VringEvents {
       reply = this.execute(message, what, wantsAck);
     } catch (error) {
       if (error instanceof p.ProtocolError || !wantsAck) throw error;
-      const reason = error instanceof Error ? error.message : error;
+      const reason = messageOf(error);
       this.events.onNotice(`${this.options.name}: ${what} refused: ${reason}`, 'refused message');
       reply = p.encodeU64(1n);
     }

@@ -5,6 +5,7 @@
  */
 import { readlinkSync } from 'node:fs';
 import { abi, type Closer, type Reactor, setNonBlocking } from '../../libc/index.js';
+import { messageOf } from '../../log/message-of.js';
 import { quoted } from '../../log/safe-text.js';
 import type { RingOptions, RingPlace } from '../../virtio/device/ring.js';
 import { DeviceRxQueue } from '../../virtio/device/rx-queue.js';
@@ -170,7 +171,7 @@ export class Vring {
       return null;
     } catch (error) {
       this.base = this.halt();
-      return error instanceof Error ? error.message : String(error);
+      return messageOf(error);
     }
   }
 

@@ -102,7 +102,10 @@ describe('syntax errors', () => {
     ['f\'{"a":d}\'', "1:4: ValueError: a 'str' has no format 'd'"],
     ["f'{[]:5}'", "1:4: TypeError: a 'list' has no format '5'"],
     ['{True: 1}', "1:2: TypeError: the key of a dict is a str, an int or None in the embedded switch, not 'bool'"],
-    ['{}.keys() == {}.keys()', '1:11: TypeError: what keys() and the like return cannot be compared: make a list(…) of it'],
+    [
+      '{}.keys() == {}.keys()',
+      '1:11: TypeError: what keys() and the like return cannot be compared: make a list(…) of it',
+    ],
     ['[1] < [2]', "1:5: TypeError: 'list' and 'list' have no order"],
     ['(1,) + (2,)', "1:6: TypeError: unsupported operand types for +: 'tuple' and 'tuple'"],
     ["print('a', end='')", '1:1: TypeError: print() takes no arguments with a name in the embedded switch'],
