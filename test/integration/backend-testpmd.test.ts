@@ -1,4 +1,4 @@
-/** The vhost-user backend against DPDK's virtio-user driver. */
+/** The vhost-user backend with DPDK's virtio-user driver as its peer. */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,10 +14,12 @@ import { until } from '../support/until.js';
 const ALL = Uint8Array.from({ length: MAX_BURST }, (_, i) => i);
 const BUFFER = 10_240;
 
-/** Of frames that testpmd's buffers of 2 KiB hold; even and odd, with a minimum and a full-sized one. */
+/** Lengths of frames that testpmd's buffers of 2 KiB hold: even and odd, with the shortest and a full-sized one. */
 const LENGTHS = [60, 61, 62, 63, 64, 65, 127, 128, 255, 256, 257, 511, 1000, 1499, 1513, 1514];
 
-/** Of frames with Ethernet header, for an MTU: those above as far as it allows, and the longest ones that it does. */
+/**
+ * Lengths of frames with Ethernet header, for an MTU: those above that the MTU allows, and the longest that it allows.
+ */
 const lengthsFor = (mtu: number): number[] => [
   ...LENGTHS.filter((length) => length < mtu + 12),
   ...[1, 2, 3, 4].map((n) => ((mtu * n) >> 2) + 13),
@@ -28,10 +30,13 @@ const SCATTER = ['--rx-offloads=0x2000', '--enable-scatter'];
 const SMALL_BUFFERS = ['--mbuf-size=512', ...SCATTER];
 const JUMBO = '--max-pkt-len=9018';
 
-/** With statistics each second it would end a second later. */
+/** With statistics each second, testpmd would end a second later. */
 const ECHO = { forward: 'macswap', onDemand: true } as const;
 
-/** Every layout with mergeable buffers or not, in order or not, of each size; and each MTU where the others make a difference. */
+/**
+ * Every layout with mergeable buffers or without, in order or not, and of each size; and each MTU where the others make
+ * a difference.
+ */
 const MATRIX: [string, TestpmdOptions, number][] = [0, 1].flatMap((packed) =>
   [1, 0].flatMap((mergeable) => {
     const name = `${packed ? 'packed' : 'split'} rings, ${mergeable ? 'mergeable' : 'plain'} buffers`;
@@ -45,7 +50,7 @@ const MATRIX: [string, TestpmdOptions, number][] = [0, 1].flatMap((packed) =>
       }),
     );
     const mtus = [64, 9000].map((mtu): [string, TestpmdOptions, number] => {
-      // Where buffers are not merged, one has to hold a whole frame.
+      // If buffers are not merged, one buffer has to hold a whole frame.
       const args = mtu < 9000 ? [] : mergeable ? [JUMBO, ...SCATTER] : [JUMBO, '--mbuf-size=9728'];
       return [`${name}, an MTU of ${mtu}`, { ...ECHO, device: device(1, 256), args }, mtu];
     });
@@ -94,7 +99,7 @@ describeWith('vhost-user backend and DPDK virtio-user', [testpmd], () => {
     return peer;
   }
 
-  /** Fills `out` with numbered frames of these lengths; returns them as they are to come back from macswap. */
+  /** Fills `out` with numbered frames of these lengths; returns the frames that macswap must send back. */
   function frames(lengths: readonly number[]): string[] {
     const { u8 } = staging.window;
     out.clear();
@@ -144,7 +149,7 @@ describeWith('vhost-user backend and DPDK virtio-user', [testpmd], () => {
     const counters = pair.counters();
     expect(counters.in_packets).toBe(taken);
     expect(counters.in_bytes).toBe(taken * 201);
-    // Frames that were still in the ring when testpmd stopped are in its total and not in ours.
+    // Frames that were still in the ring when testpmd stopped are in testpmd's total and not in ours.
     expect(totals.txPackets - taken).toBeGreaterThanOrEqual(0);
     expect(totals.txPackets - taken).toBeLessThanOrEqual(256);
   });
@@ -181,7 +186,7 @@ describeWith('vhost-user backend and DPDK virtio-user', [testpmd], () => {
   it.each([
     ['split', 'packed_vq=0'],
     ['packed', 'packed_vq=1'],
-  ])('is woken by kicks alone (%s rings)', async (_, device) => {
+  ])('is woken only by kicks (%s rings)', async (_, device) => {
     listen();
     const pair = backend.pairs[0]!;
     const burst = new PacketBurst(staging.window);

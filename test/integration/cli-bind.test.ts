@@ -1,4 +1,4 @@
-/** `tspmd bind` and `tspmd unbind`: the script of the package, with its arguments, output and exit codes. */
+/** `tspmd bind` and `tspmd unbind`: they run the script of the package, with its arguments, output and exit codes. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -45,7 +45,7 @@ describe('tspmd bind', () => {
     });
   });
 
-  it('gives back with unbind', async () => {
+  it('gives the NIC back with unbind', async () => {
     fake.add(NIC, { driver: 'virtio-pci', group: '3' });
     const out = `${NIC} is not bound to vfio-pci but to virtio-pci; nothing to do\n`;
     expect(await run('unbind', NIC)).toEqual({ code: 0, out, err: '' });

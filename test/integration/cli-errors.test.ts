@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
 import { CORE_MODES } from '../support/threads/modes.js';
 
-/** Nothing is there. */
+/** No file has this name. */
 const GONE = 'vhost-user:/nonexistent/x';
 
 describe('tspmd', () => {
@@ -38,7 +38,7 @@ describe('tspmd', () => {
     expect(child.output).not.toMatch(/\n\s+at /);
     expect(child.stdout).not.toMatch(/^ready/m);
   }
-  /** Opens no device, and says why in one line. */
+  /** Expects that no device is opened, and that one line says why. */
   async function failsWithOneLine(code: number, expected: RegExp, ...options: string[]): Promise<void> {
     const child = Child.tspmd(...run(GONE, ...options));
     expect(await child.exited, child.output).toEqual({ code, signal: null });
@@ -66,7 +66,7 @@ describe('tspmd', () => {
     await fails(2, /'1A=2' is not NAME=value/, 'switch', file('empty.bess'), '1A=2');
   });
 
-  it('tells its version, and what each command takes, with defaults that can be read', async () => {
+  it('prints its version, and the options of each command with readable defaults', async () => {
     const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
     const print = async (...args: string[]): Promise<string> => {
       const child = Child.tspmd(...args);
@@ -88,7 +88,7 @@ describe('tspmd', () => {
     expect(await print('ping', '--help')).toMatch(/\(default: 56\)/);
   });
 
-  it('names every fault of a configuration, a line each, as wrong usage', async () => {
+  it('names every fault of a configuration, one per line, as wrong usage', async () => {
     await fails(2, /^tspmd: ip: '10\.0\.0'/m, 'run', '--device', 'vhost-user:/x', '--ip', '10.0.0/24');
     await fails(2, /^tspmd: mac: .*'zz'/m, ...run('vhost-user:/x', '--mac', 'zz'));
     await fails(2, /^tspmd: device: 'eth0' is neither/m, ...run('eth0'));
@@ -134,7 +134,7 @@ describe('tspmd', () => {
     await failsWithOneLine(1, new RegExp(`^stack ${outer}: ${message} \\(at ${app}:${place}\\)$`), '--app', outer);
   });
 
-  it('refuses a layout of threads that cannot be', async () => {
+  it('refuses an impossible layout of threads', async () => {
     await fails(
       2,
       /'--mode <mode>' argument '3kb' is invalid\. Allowed choices are single, 1kb, 2kb/,
@@ -187,14 +187,14 @@ describe('tspmd', () => {
     );
   });
 
-  it.each(CORE_MODES)('says in mode %s, too, why it does not start', async (mode) => {
+  it.each(CORE_MODES)('also says in mode %s why it does not start', async (mode) => {
     const options = ['--mode', mode];
     await failsWithOneLine(1, /^vhost-user:\/nonexistent\/x: there is no such socket/, ...options);
     await failsWithOneLine(1, /^app 'nosuchapp': neither one of echo/, ...options, '--app', 'nosuchapp');
     await failsWithOneLine(1, /^stack \S+empty\.mjs: has no default export/, ...options, '--app', file('empty.mjs'));
   });
 
-  it('says which switch it cannot ask', async () => {
+  it('names the switch that it cannot ask', async () => {
     await fails(1, /no switch runs as process 999999999/, 'switch', '--stats', '999999999');
     await fails(1, /'abc' is not a process id/, 'switch', '--stats', 'abc');
   });

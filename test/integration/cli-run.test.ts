@@ -1,4 +1,7 @@
-/** What `tspmd` does when a stack, its output or a signal ends it: one line, the device reset, nothing left behind. */
+/**
+ * What `tspmd` does when a stack, its output or a signal ends it: it prints one line, resets the device, and leaves
+ * nothing behind.
+ */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus as allCpus, tmpdir } from 'node:os';
@@ -31,9 +34,12 @@ describe('tspmd', () => {
     writeFileSync(file, text);
     return file;
   };
-  /** The stack on one core: what goes wrong there ends the port. */
+  /** The stack on one core: its failure ends the port. */
   const oneCore = (mode: Mode): string[] => (mode === 'single' ? [] : withCores(mode, 1));
-  /** The switch sees the peer go. Asked, as its lines about one port are limited and there are many peers here. */
+  /**
+   * Waits until the switch sees the peer go. It asks the switch, which limits its lines about one port, and many peers
+   * come here.
+   */
   async function expectPeerGone(): Promise<void> {
     for (let tries = 0; tries < 50; tries++) {
       const asked = start('switch', '--stats', String(bess.pid), '--json');
@@ -50,7 +56,7 @@ describe('tspmd', () => {
     await bess.waitFor(/^ready/m);
   });
 
-  // One that a failed test has left would hold the socket, and all that follow would fail.
+  // An endpoint that a failed test has left would hold the socket, and all later tests would fail.
   afterEach(async () => {
     for (const child of children.splice(0)) await child.stop();
   });
@@ -60,7 +66,7 @@ describe('tspmd', () => {
     rmSync(directory, { recursive: true, force: true });
   });
 
-  /** Runs a program whose output nobody reads after its first line, as `| head -1` does. */
+  /** Runs a program whose output nobody reads after its first line, as with `| head -1`. */
   async function withoutReader(args: string[]): Promise<Exit & { errors: string }> {
     const [program, ...rest] = Child.commandLine(...args);
     const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -73,7 +79,7 @@ describe('tspmd', () => {
   }
 
   describe.each(ALL_MODES)('in mode %s', (mode) => {
-    it('waits for a backend that connects, and ends in good order while it does', async () => {
+    it('waits for a backend that connects, and ends in good order meanwhile', async () => {
       const path = socket('own');
       const device = ['--device', `vhost-user:${path},server=1`, '--ip', '10.0.0.1/24', '--hugepages', 'never'];
       const waiting = start('run', ...device, ...MODES[mode]);
@@ -122,7 +128,7 @@ describe('tspmd', () => {
       await expectPeerGone();
     });
 
-    it('says where a stack throws that cannot be made, and the whole stack with --verbose', async () => {
+    it('says where a stack throws that cannot be made, with --verbose its whole stack', async () => {
       const file = stack(
         "const fail = (n) => { if (n === 0) throw new Error('no port'); fail(n - 1); };\nexport default () => fail(20);",
       );
@@ -174,7 +180,7 @@ describe('tspmd', () => {
   });
 
   describe.each(CORE_MODES)('in mode %s', (mode) => {
-    it('says where a stack failed whose flows the other cores take, and the stack if it is asked to', async () => {
+    it('says where a stack failed whose flows others take, with the stack if asked to', async () => {
       const file = stack(`const fail = () => { throw new Error('my bug'); };
         export default (core) => { let polls = 0;
           return { poll() { if (core.index === 1 && polls++ === 0) setTimeout(fail); return core.getRxCount(); } }; };`);
@@ -190,7 +196,7 @@ describe('tspmd', () => {
       await long.stop();
     });
 
-    it('ends with one line when a stack fails, if it is told so', async () => {
+    it('ends with one line when a stack fails, if it is told to', async () => {
       const file = stack(`let polls = 0;
         export default (core) => ({ poll() { if (core.index === 1 && ++polls > 100) throw new Error('no more'); return 0; } });`);
       const child = start(
@@ -232,7 +238,7 @@ describe('tspmd', () => {
   it.each([
     ['1kb', ['0-2', 'tspmd-core0', 'tspmd-core1', 'tspmd-rxtx']],
     ['2kb', ['0-3', 'tspmd-core0', 'tspmd-core1', 'tspmd-tx', 'tspmd-rx']],
-  ] as const)('gives in mode %s each thread its name and its CPU, in the order of the list', async (mode, layout) => {
+  ] as const)('in mode %s gives each thread its name and its CPU, in the order of the list', async (mode, layout) => {
     const [list, ...names] = layout;
     const child = start(...runArguments('--mode', mode, '--cores', list));
     await child.waitFor(/^ready/m);
@@ -246,7 +252,7 @@ describe('tspmd', () => {
     );
     for (const [cpu, name] of names.entries()) {
       expect([...cpus.keys()]).toContain(name);
-      // Those that this machine lacks are shared.
+      // Threads share the CPUs that this machine lacks.
       if (cpu < allCpus().length) expect(cpus.get(name)).toBe(String(cpu));
     }
   });
@@ -260,7 +266,7 @@ describe('tspmd', () => {
     expect(child.output).not.toContain('Debugger');
   });
 
-  it('ends quietly and in good order when nobody reads its output any more', async () => {
+  it('ends without a word and in good order when nobody reads its output any more', async () => {
     const run = await withoutReader(runArguments('--stats-period', '0.05'));
     expect(run).toEqual({ code: 0, signal: null, errors: expect.not.stringMatching(/EPIPE|\n\s+at /) });
     await expectPeerGone();
@@ -272,7 +278,7 @@ describe('tspmd', () => {
     expect(other.code).toBe(1);
   });
 
-  it('removes the sockets of a switch whose output is gone', async () => {
+  it('removes the sockets of a switch whose output is closed', async () => {
     const [program, ...args] = Child.commandLine(...switchArguments('a', 'b'));
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'] });
     child.stdout.destroy();
@@ -281,7 +287,7 @@ describe('tspmd', () => {
     expect([existsSync(socket('a')), existsSync(socket('b'))]).toEqual([false, false]);
   });
 
-  it('tells what ping dropped and why', async () => {
+  it('says what ping dropped and why', async () => {
     const child = start(
       ...[
         'ping',

@@ -1,4 +1,4 @@
-/** `npm run demo`, as a test: the whole picture in processes of its own. */
+/** `npm run demo`: endpoints and switch in three processes. */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ const DEMO = fileURLToPath(new URL('../../dist/scripts/demo/main.js', import.met
 const LIMIT = { timeout: 90_000 };
 
 describe('npm run demo', () => {
-  it.each(ALL_MODES)('loses nothing in mode %s, and says so as JSON', LIMIT, async (mode) => {
+  it.each(ALL_MODES)('loses nothing in mode %s, and reports that as JSON', LIMIT, async (mode) => {
     const demo = Child.spawn(process.execPath, [DEMO, '--json', '--mode', mode]);
     const { code } = await demo.exited;
     expect(code, demo.output).toBe(0);
@@ -28,7 +28,7 @@ describe('npm run demo', () => {
       udp: { sent: 10_000, received: 10_000, corrupt: 0 },
       switch: { forwarded: expect.any(Number), replicated: expect.any(Number), dropped: expect.any(Number) },
     });
-    // Both ways of 11,000 packets, and ARP; the announcement of the endpoint that came first found nobody there.
+    // 11,000 packets in both directions, and ARP. The announcement of the first endpoint met no peer.
     expect(result.switch.forwarded).toBeGreaterThanOrEqual(22_000);
     expect(result.switch.replicated).toBeGreaterThan(0);
     expect(result.switch.dropped).toBeLessThanOrEqual(2);

@@ -1,4 +1,6 @@
-/** The examples, built as the README says and run as their comments say, in each thread layout over the embedded switch. */
+/**
+ * The examples, built as the README says and run as their comments say, in each thread layout over the embedded switch.
+ */
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { fileURLToPath } from 'node:url';
@@ -13,11 +15,11 @@ import {
   udpSourcePort,
   writeUdpHeader,
 } from '../../src/wire/udp.js';
-import { FlowScene, totalsOf } from '../support/flows/flow-scene.js';
+import { FlowNetwork, totalsOf } from '../support/flows/flow-network.js';
 import { ALL_MODES, MODES, stackCores } from '../support/threads/modes.js';
 
 const LIMIT = { timeout: 60_000 };
-/** For what comes on its own, on a machine that is busy. */
+/** For what comes without a request, on a busy machine. */
 const PATIENCE_MS = 15_000;
 const example = (name: string): string => fileURLToPath(new URL(`../../dist/examples/${name}.js`, import.meta.url));
 const OUR_IP = parseIpv4('10.0.0.1');
@@ -25,7 +27,7 @@ const THEIR_IP = parseIpv4('10.0.0.2');
 const OUR_MAC = [0x52, 0x54, 0, 0, 0, 1];
 const THEIR_MAC = [0x52, 0x54, 0, 0, 0, 2];
 const ETHERTYPE_IPV4 = [8, 0];
-/** Flows of a test; the ports are always the same, so that each layout's cores always have the same ones. */
+/** Flows of a test. The ports are always the same, so that each core of a layout always has the same ports. */
 const FLOWS = 16;
 const FIRST_PORT = 40_000;
 const HEADERS = IPV4_HEADER_BYTES + UDP_HEADER_BYTES;
@@ -38,7 +40,7 @@ interface Datagram {
   readonly payload: Uint8Array;
 }
 
-/** Fills `buffer` from `ip` on, its first byte of the IP header. */
+/** Fills `buffer` from `ip` on, the first byte of its IP header. */
 function write({ memory }: Core, ip: number, datagram: Datagram): void {
   const { source, destination, sourcePort, destinationPort, payload } = datagram;
   memory.u8.set(payload, ip + HEADERS);
@@ -53,7 +55,7 @@ function bufferOf(core: Core): PacketBuffer {
   return buffer;
 }
 
-/** A base port with so many free ones from it on. */
+/** A base port with `count` free ports from it on. */
 async function freePorts(count: number): Promise<number> {
   const listen = async (port: number): Promise<Server> => {
     const server = createServer().listen(port, '127.0.0.1');
@@ -68,7 +70,7 @@ async function freePorts(count: number): Promise<number> {
       while (servers.length < count) servers.push(await listen(base + servers.length));
       return base;
     } catch {
-      // Somebody has the one after it: another base.
+      // Another process has the port after it: try another base.
     } finally {
       for (const server of servers) await new Promise((resolve) => server.close(resolve));
     }
@@ -77,29 +79,35 @@ async function freePorts(count: number): Promise<number> {
 }
 
 describe.each(ALL_MODES)('in mode %s the example', (mode) => {
-  let scene: FlowScene;
+  let network: FlowNetwork;
   let port: Port | undefined;
 
   beforeEach(async () => {
-    scene = await FlowScene.open();
+    network = await FlowNetwork.open();
   });
 
   afterEach(async () => {
     await port?.stop();
     port = undefined;
-    await scene.close();
+    await network.close();
   });
 
   /** The other endpoint, in this process. */
   async function open(layer: Layer): Promise<Core> {
-    const device = `vhost-user:${scene.socket(1)}`;
+    const device = `vhost-user:${network.socket(1)}`;
     port = await init({ device, ip: '10.0.0.1/24', mac: '52:54:00:00:00:01', hugepages: 'never', layer });
     return port.core(0);
   }
 
   it('udp-echo answers what comes to its port, and nothing else', LIMIT, async () => {
     const echoPort = 777;
-    const echo = await scene.startEndpoint(2, example('udp-echo'), '--app-option', `port=${echoPort}`, ...MODES[mode]);
+    const echo = await network.startEndpoint(
+      2,
+      example('udp-echo'),
+      '--app-option',
+      `port=${echoPort}`,
+      ...MODES[mode],
+    );
     const core = await open('ip');
     const waitedFor = new Map<number, Uint8Array>();
     const send = (sourcePort: number, destinationPort: number, payload: Uint8Array): void => {
@@ -135,10 +143,10 @@ describe.each(ALL_MODES)('in mode %s the example', (mode) => {
       waitedFor.set(FIRST_PORT + flow, payload);
       send(FIRST_PORT + flow, echoPort, payload);
     };
-    // One alone: more than a few would not wait for ARP.
+    // One datagram alone: of many, only a few would wait for ARP.
     ask(0, 0);
     await answers();
-    // Before the others: each core has them behind it when it has answered those.
+    // These come before the others: each core has handled them when it has answered the others.
     for (let flow = 0; flow < FLOWS; flow++) send(FIRST_PORT + flow, echoPort + 1, new Uint8Array(10));
     const turns = 20;
     for (let turn = 0; turn < turns; turn++) {
@@ -151,8 +159,8 @@ describe.each(ALL_MODES)('in mode %s the example', (mode) => {
     for (const { echoes } of cores) expect(echoes).toBeGreaterThanOrEqual(turns);
   });
 
-  it('flow-counter shows each flow, both directions as one, and counts right', LIMIT, async () => {
-    const counter = await scene.startEndpoint(2, example('flow-counter'), '--app-option', 'top=99', ...MODES[mode]);
+  it('flow-counter shows each flow, both directions as one, with the right counts', LIMIT, async () => {
+    const counter = await network.startEndpoint(2, example('flow-counter'), '--app-option', 'top=99', ...MODES[mode]);
     const core = await open('ethernet');
     const expected = new Map<string, string>();
     for (let flow = 0; flow < FLOWS; flow++) {
@@ -185,7 +193,7 @@ describe.each(ALL_MODES)('in mode %s the example', (mode) => {
     }
     expect(expected.size).toBe(FLOWS);
 
-    /** By flow what was shown last, and of how many cores. */
+    /** By flow: what was shown last, and by how many cores. */
     const shown = (): { flows: Map<string, string>; places: Set<string> } => {
       const lines = [...counter.stdout.matchAll(/^core (\d+) flow ([0-9a-f]{8}): (\d+ packets, \d+ bytes)$/gm)];
       return {
@@ -193,7 +201,7 @@ describe.each(ALL_MODES)('in mode %s the example', (mode) => {
         places: new Set(lines.map(([, index, name]) => `${index} ${name}`)),
       };
     };
-    // The timer shows them, beside the polling and while the core sleeps.
+    // The timer shows them, both between polls and while the core sleeps.
     await vi.waitFor(() => expect(shown().flows, counter.output).toEqual(expected), { timeout: PATIENCE_MS });
     const { all, cores } = await totalsOf(counter);
     expect(all).toEqual({ flows: FLOWS, uncounted: 0 });
@@ -203,15 +211,15 @@ describe.each(ALL_MODES)('in mode %s the example', (mode) => {
     expect(shown().places.size).toBe(FLOWS);
   });
 
-  it('event-loop sends from a port of its own core, and tells by HTTP how it goes', LIMIT, async () => {
+  it('event-loop sends from a port of its own core, and reports by HTTP', LIMIT, async () => {
     const count = stackCores(mode);
     const base = await freePorts(count);
-    const echo = await scene.startEndpoint(2, 'echo');
+    const echo = await network.startEndpoint(2, 'echo');
     const options = ['--app-option', 'to=10.0.0.2', `http=${base}`];
-    const beacon = await scene.startEndpoint(1, example('event-loop'), ...options, ...MODES[mode]);
+    const beacon = await network.startEndpoint(1, example('event-loop'), ...options, ...MODES[mode]);
     const url = (core: number): string => `http://127.0.0.1:${base + core}/`;
     const told: Record<string, number>[] = [];
-    // Answers to another core would be missing with this one.
+    // Without this, answers that go to another core would be missing.
     await vi.waitFor(
       async () => {
         for (let core = 0; core < count; core++) {
@@ -224,7 +232,7 @@ describe.each(ALL_MODES)('in mode %s the example', (mode) => {
       },
       { timeout: PATIENCE_MS, interval: 200 },
     );
-    // The connections of fetch are still open: they are not to hold it up.
+    // The connections of fetch are still open: they must not delay the end.
     const { all, cores } = await totalsOf(beacon);
     expect(cores).toHaveLength(count);
     for (const [core, { sent = 0, received = 0 }] of cores.entries()) {

@@ -1,6 +1,6 @@
 /**
- * The short form of `npm run faults`: each party is killed a few times, and hostile neighbours do what they can on
- * their port, while the others exchange numbered packets.
+ * The short form of `npm run faults`: each party is killed a few times, and hostile neighbours do their worst on their
+ * own port, while the other endpoints exchange numbered packets.
  */
 import { describe, expect, it } from 'vitest';
 import {
@@ -18,7 +18,7 @@ import { ALL_MODES, type Mode } from '../support/threads/modes.js';
 const LIMIT = { timeout: 120_000 };
 const LATE = { timeout: 10_000 };
 const KILLS = 5;
-/** Of all endpoints in one layout, beside the mixture of them. */
+/** Runs with all endpoints in one layout, in addition to the mixed one. */
 const FEW_KILLS = 3;
 const SEED = 1;
 
@@ -26,18 +26,18 @@ async function expectNobodyMinds(victim: keyof typeof VICTIMS, least = KILLS, mo
   const { kills, recoveryMs, answered, violations } = await VICTIMS[victim].run({ kills: least, seed: SEED, mode });
   expect(violations).toEqual([]);
   expect(kills).toBeGreaterThanOrEqual(least);
-  // Traffic came back each time; how fast is for the long form to say.
+  // Traffic came back each time. The long form also says how fast.
   expect(recoveryMs.length).toBeGreaterThan(0);
   expect(answered).toBeGreaterThan(1000);
 }
 
-describe('under load and at rest, the others do not mind when', () => {
+describe('under load and at rest, the others go on when', () => {
   it('the switch is killed', LIMIT, () => expectNobodyMinds('switch'));
   it('the switch is killed, all endpoints in 2kb', LIMIT, () => expectNobodyMinds('switch', FEW_KILLS, '2kb'));
   it('an endpoint is killed', LIMIT, () => expectNobodyMinds('endpoint'));
 });
 
-describeWith('under load and at rest, our endpoints do not mind when', [testpmd], () => {
+describeWith('under load and at rest, our endpoints go on when', [testpmd], () => {
   it('DPDK’s backend is killed', LIMIT, () => expectNobodyMinds('backend'));
 });
 
@@ -54,9 +54,9 @@ async function expectToGoOn(kind: HostileKind): Promise<void> {
       while ((await isolation.totals()).answered < before.answered + ANSWERS);
       const stats = await isolation.testbed.switchStats();
       expect([stats.ports.vm1?.up, stats.ports.vm2?.up, neighbour.isRunning]).toEqual([true, true, true]);
-      // An endpoint that is flooded may find its ring full; the switch counts that.
+      // A flooded endpoint may find its ring full; then the switch has counted the frame.
       const allowed = floodsObservers(kind) ? stats.summary.dropped.full : before.missing;
-      // What is late is not lost.
+      // A late packet is not a lost one.
       await expect.poll(async () => (await isolation.totals()).missing, LATE).toBeLessThanOrEqual(allowed);
     } finally {
       await neighbour.stop();
@@ -77,7 +77,7 @@ describeWith('two endpoints go on with each other beside one that', [command('py
   it(LINGERING_KIND, LIMIT, () => expectToGoOn(LINGERING_KIND));
 });
 
-describe.each(ALL_MODES)('%s: two endpoints lose nothing beside one that', (mode) => {
+describe.each(ALL_MODES)('%s: two endpoints lose nothing beside a neighbour that', (mode) => {
   /** 3000 invented addresses to each endpoint in the first second, and 1000 in each of the others. */
   const WINDOW_MS = 5000;
 

@@ -1,4 +1,4 @@
-/** Our driver as DPDK's vhost library sees it: testpmd is the backend of the socket, `tspmd` the frontend. */
+/** Our driver with DPDK's vhost library as its peer: testpmd is the backend of the socket, `tspmd` the frontend. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { ALL_MODES, MODES, type Mode } from '../support/threads/modes.js';
 
 /** Entries of our rings: packets that may be under way when one side stops. */
 const RING = 1024;
-/** A core is slower than the thread that feeds it, and the packets of one flow are all for one core. */
+/** A core is slower than the thread that feeds it, and all packets of one flow go to one core. */
 const RX_DROPS = ['rx_drop_queue_full', 'rx_drop_core_share', 'rx_dropped_no_buffer'];
 
 describeWith('driver against dpdk-testpmd as vhost-user backend', [testpmd], () => {
@@ -47,8 +47,8 @@ describeWith('driver against dpdk-testpmd as vhost-user backend', [testpmd], () 
   }
 
   /**
-   * Stops `tspmd run`; returns what its last lines say.
-   * @param drops what it may have dropped: the last burst of a sender may find the ring full, and nobody tries again
+   * Stops `tspmd run`; returns the totals of its last lines.
+   * @param drops what it may have dropped: the last burst of a sender may find the ring full, and is not sent again
    */
   async function totals(
     child: Child,
@@ -63,7 +63,7 @@ describeWith('driver against dpdk-testpmd as vhost-user backend', [testpmd], () 
     return { received: Number(received), sent: Number(sent), dropped: Number(dropped) };
   }
 
-  /** What testpmd says it sent or received, and we did not: no more than may be under way in a ring. */
+  /** Expects that testpmd has sent or received no more than we did, except what may be under way in a ring. */
   function expectUnderWay(count: number): void {
     expect(count).toBeGreaterThanOrEqual(0);
     expect(count).toBeLessThanOrEqual(RING);
@@ -110,7 +110,8 @@ describeWith('driver against dpdk-testpmd as vhost-user backend', [testpmd], () 
       await child.waitFor(/link down/);
       const { received, sent, dropped } = await totals(child, ...RX_DROPS);
       expect(peer.rxPackets).toBeGreaterThan(1000);
-      // What was received is sent back, or dropped, or found the ring full; a ring of the sent may not have arrived.
+      // What was received is sent back, is dropped, or finds the ring full. Up to a ring of sent frames may not have
+      // arrived.
       const ringFull = [...child.stdout.matchAll(/macswap_ring_full (\d+)/g)].reduce(
         (sum, [, n]) => sum + Number(n),
         0,
@@ -128,7 +129,7 @@ describeWith('driver against dpdk-testpmd as vhost-user backend', [testpmd], () 
       rmSync(socket);
       await backend('txonly');
       await child.waitFor(/tspmd: link up: vhost-user:.* is back/);
-      // testpmd sends when its core gets its turn; nobody else has sent anything.
+      // testpmd sends when its core gets its turn, and there is no other sender.
       await child.waitFor(/^rx [1-9][\d.]* [kM]?pps/m);
       expect(child.isRunning).toBe(true);
       expect((await child.stop()).code).toBe(0);

@@ -1,4 +1,4 @@
-/** Peers that turn the eventfds that they share against a process: it goes on, forgets them, and one SIGTERM ends it. */
+/** Peers that misuse the eventfds that they share with a process: it goes on, forgets them, and one SIGTERM ends it. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -40,7 +40,7 @@ const socket = (): string => join(directory.path, 'vhost1.sock');
 const startSwitch = (): Child =>
   start('switch', 'bess/forward_n.bess', 'NPORTS=2', `DIR=${directory.path}`, '--idle', 'adaptive');
 
-/** Fills and blocks both kick eventfds at the moment at which they come, before the driver is told to go on. */
+/** Fills and blocks both kick eventfds at the moment when they come, before the driver is told to go on. */
 class HostileBackend extends ScriptedBackend {
   readonly kicks: number[] = [];
 
@@ -86,7 +86,7 @@ describe.each([
     const { child } = await underAttack();
     const { code, signal } = await child.stop();
     expect(signal).toBeNull();
-    // A ping that nobody has answered is an error.
+    // A ping that was not answered is an error.
     expect(code).toBe(command === 'ping' ? 1 : 0);
     expect(child.output).not.toContain('main thread');
   });
@@ -102,7 +102,7 @@ describe.each([
   });
 });
 
-it('the switch serves the next peer of a port whose last one did so, and ends in order', async () => {
+it('the switch serves the next peer of a port after such a peer, and ends in order', async () => {
   const bess = startSwitch();
   await bess.waitFor(/^ready/m);
   const hostile = Child.spawn(process.execPath, [

@@ -1,4 +1,4 @@
-/** Packet memory on real hugepages: a few are reserved for the time of this suite and given back. */
+/** Packet memory on real hugepages: a few are reserved while this suite runs, and given back. */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { Child } from '../../scripts/child.js';
 import { describeWith, hugepages } from '../support/requirements.js';
 
 const RESERVED = '/proc/sys/vm/nr_hugepages';
-/** Two endpoints of five, and some for the test itself. */
+/** Two endpoints take five each, and the test itself needs some. */
 const PAGES = 16;
 const SCRIPT = fileURLToPath(new URL('../../bess/forward_script.bess', import.meta.url));
 
@@ -43,13 +43,13 @@ describeWith('packet memory on hugepages', [hugepages], () => {
     expect(free()).toBe(had);
   });
 
-  it('takes them with "auto", too, and says nothing', () => {
+  it('takes them with "auto", too, without a word', () => {
     const memory = PacketMemory.create(2 * 2 ** 20, 'auto');
     expect([memory.hugepages, memory.notice]).toEqual([true, '']);
     memory.dispose();
   });
 
-  it('says how many are missing where they are required', () => {
+  it('says how many are missing if they are required', () => {
     const pages = free() + 1;
     expect(() => PacketMemory.create(pages * 2 ** 21, 'require')).toThrow(new RegExp(`no ${pages} hugepages of 2 MiB`));
   });
@@ -81,7 +81,7 @@ describeWith('packet memory on hugepages', [hugepages], () => {
       return ping;
     }
 
-    it('they carry packets: all map the same', { timeout: 60_000 }, async () => {
+    it('carry packets: all processes map the same pages', { timeout: 60_000 }, async () => {
       const had = free();
       await startSwitch();
       await start('run', ...device(2));
@@ -93,14 +93,14 @@ describeWith('packet memory on hugepages', [hugepages], () => {
       expect(existsSync(join(directory, 'vm1.sock'))).toBe(false);
     });
 
-    it('they run out: the second goes on with normal pages and a line, or says what it needs', {
+    it('run out: the second endpoint takes normal pages, or says what it needs', {
       timeout: 60_000,
     }, async () => {
       const had = free();
       await startSwitch();
       await start('run', ...device(2));
       const each = had - free();
-      // What is left is not enough for another one.
+      // What is left is too little for another endpoint.
       const rest = PacketMemory.create((free() - each + 1) * HUGEPAGE_BYTES, 'require');
       const ping = await expectPings('auto');
       expect(ping.output).toMatch(new RegExp(`no ${each} free hugepages of 2 MiB .*using normal pages`));
@@ -117,7 +117,7 @@ describeWith('packet memory on hugepages', [hugepages], () => {
       expect(free()).toBe(had);
     });
 
-    it('they come back from whoever is killed, the switch too', { timeout: 60_000 }, async () => {
+    it('come back from every process that is killed, the switch included', { timeout: 60_000 }, async () => {
       const had = free();
       await startSwitch();
       await start('run', ...device(2));

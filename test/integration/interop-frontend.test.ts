@@ -1,6 +1,6 @@
 /**
- * Our frontend with each backend that it is meant for, either of the two listening: every frame comes back byte for byte,
- * from rings of each layout, and again when the backend was away.
+ * Our frontend with each backend that it supports, in both roles of listening and connecting: every frame comes back
+ * byte for byte, from rings of each layout, and again after the backend was away.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -26,7 +26,7 @@ const LAYOUTS: readonly (readonly [string, NetDeviceOptions, bigint])[] = [
   ['packed, in order', { ring: 'packed' }, f.VIRTIO_F_RING_PACKED | f.VIRTIO_F_IN_ORDER],
   ['packed', { ring: 'packed', withoutFeatures: f.VIRTIO_F_IN_ORDER }, f.VIRTIO_F_RING_PACKED],
 ];
-/** Without IN_ORDER, which our own switch does not offer; and what it can and others need more memory for. */
+/** Without IN_ORDER, which our own switch does not offer, and without features for which others need more memory. */
 const OUR_LAYOUTS: typeof LAYOUTS = [
   ...LAYOUTS.filter(([name]) => name !== 'packed, in order'),
   ['split, 64 entries', { ring: 'split', queueSize: 64 }, 0n],
@@ -40,13 +40,13 @@ interface Running {
   stop(): Promise<unknown>;
 }
 
-/** A backend that sends back all it gets. It can be started again once it was stopped. */
+/** A backend that sends back all it gets. It can be started again after it was stopped. */
 interface Backend {
   /** Whether it connects to our socket. */
   readonly connects: boolean;
   readonly swaps: boolean;
   readonly layouts: typeof LAYOUTS;
-  /** What it says when a frontend's frames can come back; where it says nothing they always can. */
+  /** What it prints when a frontend's frames can come back; without such a line they always can. */
   readonly flows?: RegExp;
   start(folder: string, socket: string): Promise<Running>;
 }

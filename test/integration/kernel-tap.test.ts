@@ -1,6 +1,6 @@
 /**
- * The Linux kernel as the peer: a tap port of the embedded switch in a network namespace of the test's own, our endpoint on
- * a vhost-user port beside it.
+ * The Linux kernel as the peer: a tap port of the embedded switch in a network namespace that the test makes, and our
+ * endpoint on a vhost-user port beside it.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -92,7 +92,7 @@ describeWith('echo against the Linux kernel through a tap port', [root, tun, com
       expect(client.output.trim()).toBe(`echoed ${ALL_SIZES}`);
     });
 
-    it('leaves to others what is not for it: frames for other addresses are counted, not answered', async () => {
+    it('counts frames for other addresses, and does not answer them', async () => {
       namespace.ip('neigh', 'replace', '10.0.0.77', 'lladdr', VM_MAC, 'dev', 'tap0');
       const ping = namespace.spawn('ping', '-n', '-c', '3', '-i', '0.05', '-w', '2', '10.0.0.77');
       const { code } = await ping.exited;
@@ -134,7 +134,10 @@ describeWith('docs/kernel.md', [root, tun, command('ip'), command('ping')], () =
     rmSync(directory, { recursive: true, force: true });
   });
 
-  /** The commands of the page that begin so, without `sudo` and `npx`, split into words; the default socket is ours here. */
+  /**
+   * The commands of the page that begin with `start`, without `sudo` and `npx`, split into words. The default socket
+   * becomes the socket of the test.
+   */
   function commands(start: string): string[][] {
     const page = readFileSync(fileURLToPath(new URL('../../docs/kernel.md', import.meta.url)), 'utf8');
     const blocks = [...page.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = '']) => block);
@@ -150,7 +153,7 @@ describeWith('docs/kernel.md', [root, tun, command('ip'), command('ping')], () =
     return child;
   }
 
-  it('is a switch, three commands and an endpoint, and then the kernel’s ping is answered', LIMIT, async () => {
+  it('starts a switch and an endpoint that answers the kernel’s ping', LIMIT, async () => {
     const [bessCommand] = commands('tspmd switch kernel.bess') as [string[]];
     const bess = start(namespace.tspmd(...bessCommand.slice(1), `VM_SOCKET=${join(directory, 'vm.sock')}`));
     await bess.waitFor(/^port kernel: the interface tspmd0 is down: bring it up with 'ip link set tspmd0 up'/m);

@@ -1,4 +1,7 @@
-/** Two threads on one device, with DPDK's vhost library as the peer: it echoes, it is killed, another takes its place. */
+/**
+ * Two threads on one device, with DPDK's vhost library as the peer: it echoes, it is killed, and another takes its
+ * place.
+ */
 import { rmSync } from 'node:fs';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { Testpmd } from '../../scripts/testpmd.js';
@@ -38,7 +41,7 @@ describeWith('a lent transmit queue against dpdk-testpmd as vhost-user backend',
   it.each([
     ['spins', true],
     ['returns to its event loop', false],
-  ])('a sender that %s goes on when the backend was killed and is back; no buffer is lost', async (_, spins) => {
+  ])('a sender that %s goes on after the backend was killed, and loses no buffer', async (_, spins) => {
     const first = await backend();
     lent = await LentDevice.open(socket);
     const { device } = lent;

@@ -1,7 +1,7 @@
 /**
- * What the machine runs out of: room on the disk, descriptors, address space. Each is one clear line, nothing is left
- * behind, and what ran before goes on. (Memory that may not be locked is in `test/vm/pci-faults.test.ts`, hugepages are in
- * `hugepages.test.ts`.)
+ * What happens when the machine runs out of room on the disk, of descriptors, or of address space: one clear line,
+ * nothing is left behind, and what ran before goes on. `test/vm/pci-faults.test.ts` has memory that may not be locked,
+ * `hugepages.test.ts` has hugepages.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -49,7 +49,7 @@ const endpointArgs = (port: number): string[] => [
   ...['--mac', `52:54:00:00:00:0${port}`, '--hugepages', 'never'],
 ];
 
-/** An endpoint that answers pings; not yet ready. */
+/** Starts an endpoint that answers pings; does not wait until it is ready. */
 const endpoint = (port: number): Child => enter(Child.tspmd('run', ...endpointArgs(port)));
 
 async function expectPings(from: number, to: number): Promise<void> {
@@ -59,7 +59,7 @@ async function expectPings(from: number, to: number): Promise<void> {
   expect(ping.output).toContain('20 packets transmitted, 20 received');
 }
 
-/** It has ended with one line on stderr. */
+/** Expects that it has ended with one line on stderr. */
 async function expectOneLine(child: Child, line: RegExp): Promise<void> {
   const exit = await child.exited;
   expect(exit, child.output).toEqual({ code: 1, signal: null });
@@ -68,7 +68,7 @@ async function expectOneLine(child: Child, line: RegExp): Promise<void> {
 }
 
 describeWith('on a full disk', [root, command('unshare')], () => {
-  /** Runs a program with `folder` on a file system that has no room for one more file, which nobody else sees. */
+  /** Runs a program with `folder` on a file system of its own that has no room for one more file. */
   function onFullDisk(folder: string, program: readonly string[], env: NodeJS.ProcessEnv = {}): Child {
     const mount = 'mount -t tmpfs -o size=4k,nr_inodes=1 none "$0" && cd "$0" && exec "$@"';
     return enter(Child.spawn('unshare', ['-m', 'sh', '-c', mount, folder, ...program], { ...process.env, ...env }));
@@ -79,7 +79,7 @@ describeWith('on a full disk', [root, command('unshare')], () => {
     await expectOneLine(child, /^tspmd: .*forward_n\.bess:\d+:\d+: .*bind .*vhost1\.sock.*ENOSPC/);
   });
 
-  it('the switch cannot make its control socket, says so, and takes the others away', async () => {
+  it('the switch cannot make its control socket, says so, and removes the others', async () => {
     const full = join(directory.path, 'run');
     mkdirSync(full);
     const child = onFullDisk(full, switchArgs(2), { XDG_RUNTIME_DIR: full });
@@ -87,7 +87,7 @@ describeWith('on a full disk', [root, command('unshare')], () => {
     expect(readdirSync(directory.path)).toEqual(['run']);
   });
 
-  it('a benchmark tells its figures all the same, then that the report cannot be written', LIMIT, async () => {
+  it('a benchmark prints its figures, then that the report cannot be written', LIMIT, async () => {
     const options = ['rss', '--quick', '--json', '--rows', '^split/', '--report', join(directory.path, 'report')];
     const child = onFullDisk(directory.path, [process.execPath, BENCH, ...options]);
     expect(await child.exited, child.output).toEqual({ code: 1, signal: null });
@@ -96,7 +96,7 @@ describeWith('on a full disk', [root, command('unshare')], () => {
     expect(child.output).not.toMatch(/\n\s+at /);
   });
 
-  it('a finding of the fuzzer goes elsewhere, or to whoever reads the output', async () => {
+  it('the fuzzer writes a finding elsewhere, or to its output', async () => {
     const save = `import(${JSON.stringify(file('dist/test/fuzz/corpus.js'))}).then((m) => console.log(m.saveFinding('x', Buffer.from('hello'))))`;
     const node = [process.execPath, '-e', save];
     const elsewhere = join(directory.path, 'full');
@@ -130,7 +130,7 @@ describeWith('without a descriptor free', [command('prlimit')], () => {
   const allow = (child: Child, limit: number): void =>
     void execFileSync('prlimit', ['--pid', String(child.pid), `--nofile=${limit}:`]);
 
-  /** The limit that leaves a process so many descriptors more: the numbers that it has may have gaps. */
+  /** The limit that leaves a process `spare` further descriptors: the numbers in use may have gaps. */
   function limitFor(child: Child, spare: number): number {
     const used = new Set(readdirSync(`/proc/${child.pid}/fd`).map(Number));
     let limit = 0;
@@ -138,7 +138,7 @@ describeWith('without a descriptor free', [command('prlimit')], () => {
     return limit;
   }
 
-  it('a switch with many ports says which one it cannot make, and leaves none', async () => {
+  it('a switch with many ports names the one that it cannot make, and leaves none', async () => {
     const script = join(directory.path, 'many.bess');
     const port = "PMDPort(name='p%d' % i, vdev='eth_vhost%d,iface=%s/%d.sock' % (i, $DIR, i))";
     writeFileSync(script, `for i in range(1200):\n    ${port}\n`);
@@ -149,7 +149,7 @@ describeWith('without a descriptor free', [command('prlimit')], () => {
   });
 
   it.each([0, 1, 2, 3, 4])(
-    'but %i, a switch goes on with those that it has, and takes others when it can',
+    'but %i, a switch goes on with its peers, and takes others when it can',
     LIMIT,
     async (spare) => {
       const bess = await startSwitch(3);
@@ -157,7 +157,7 @@ describeWith('without a descriptor free', [command('prlimit')], () => {
       await first.waitFor(/^ready/m);
       allow(bess, limitFor(bess, spare));
       const refused = endpoint(2);
-      // Waits in the backlog, or is hung up on; it never gets to be ready.
+      // It waits in the backlog, or the switch hangs up. It never becomes ready.
       await bess.waitFor(/port vm2: .*(EMFILE|descriptors)/);
       if (spare > 0) await expectOneLine(refused, /^tspmd: vhost-user:.*vhost2\.sock: /);
       expect(first.isRunning).toBe(true);
@@ -169,7 +169,7 @@ describeWith('without a descriptor free', [command('prlimit')], () => {
     },
   );
 
-  it('an endpoint whose switch was killed says so, and is back when it has one', LIMIT, async () => {
+  it('an endpoint whose switch was killed says so, and returns when it has one', LIMIT, async () => {
     const bess = await startSwitch(2);
     const child = endpoint(1);
     await child.waitFor(/^ready/m);
@@ -187,7 +187,7 @@ describeWith('without a descriptor free', [command('prlimit')], () => {
 describeWith('without address space', [command('prlimit')], () => {
   const MIB = 2 ** 20;
 
-  it('a switch refuses a peer whose memory it cannot map, and serves it when it can', LIMIT, async () => {
+  it('a switch refuses a peer whose memory it cannot map, and serves it later', LIMIT, async () => {
     const bess = await startSwitch(2);
     const [pages = 0] = readFileSync(`/proc/${bess.pid}/statm`, 'utf8').split(' ').map(Number);
     const limit = (bytes: number | string): void =>

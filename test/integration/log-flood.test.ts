@@ -1,4 +1,7 @@
-/** A peer that fills the log, and a reader that does not read: lines are lost and counted; memory, time and others are not. */
+/**
+ * A peer that fills the log, and a reader that does not read: lines are dropped and counted, memory does not grow, and
+ * other peers are served.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +14,7 @@ import { temporaryDirectory } from '../support/resources.js';
 import { until } from '../support/until.js';
 
 const MESSAGES = 80_000;
-/** Of a switch that has sent its first thousands of refusals: what its heap may still grow by, in kB. */
+/** How much the heap of a switch may still grow after its first thousands of refusals, in kB. */
 const MAX_GROWTH = 32 << 10;
 const WARM_UP = 10_000;
 const STEP = 2_000;
@@ -22,7 +25,7 @@ function residentKb(pid: number): number {
   return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
 }
 
-/** Has `count` messages refused in all. In steps, as each wait is bounded. */
+/** Has `count` messages refused, in steps, as each wait is bounded. */
 async function refusals(flood: RefusedMessages, count: number): Promise<void> {
   while (flood.refused < count) {
     const next = Math.min(count, flood.refused + STEP);
@@ -98,7 +101,7 @@ describe('a switch whose output nobody reads', () => {
       expect(await ping.exited, ping.output).toEqual({ code: 0, signal: null });
       expect(ping.stdout).toContain('20 packets transmitted, 20 received, 0% packet loss');
 
-      // What it has written, now that somebody reads.
+      // What it has written, now that it is read.
       let log = '';
       const read = (): void => {
         log += errors === null ? (bess.stderr?.read() ?? '') : errors.read();
@@ -132,7 +135,7 @@ describe('a switch whose output nobody reads', () => {
     );
     for (let i = 0; i < 150; i++) {
       bess.kill('SIGUSR1');
-      // One that answers has seen the signal.
+      // A switch that answers has handled the signal.
       await fetchStats(bess.pid);
     }
     let log = '';

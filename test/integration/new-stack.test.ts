@@ -1,4 +1,7 @@
-/** `tspmd new` as a stranger uses it: from the packed tarball, in an empty folder, with the commands of the project's README. */
+/**
+ * `tspmd new` as a user runs it: from the packed tarball, in an empty folder, with the commands of the project's
+ * README.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,7 +18,7 @@ const PROGRAMS = [
   ...NODES.map((other) => ({ title: other.title, node: programOf(other), requirements: [version(other)] })),
 ];
 
-/** Packing, two installations, and the compiler, on a machine that is busy. */
+/** Packing, two installations, and the compiler, on a busy machine. */
 const LIMIT = 400_000;
 
 describe('a project that tspmd new made from the tarball', () => {
@@ -28,7 +31,7 @@ describe('a project that tspmd new made from the tarball', () => {
     for (const child of children.splice(0).reverse()) await child.stop();
   });
 
-  /** Pings the stack over the switch, by the three scripts that the README names. */
+  /** Pings the stack over the switch, with the three scripts that the README names. */
   async function pings(node: string, ...more: string[]): Promise<string> {
     const [first, second] = [project.socket(1), project.socket(2)];
     const bess = project.script(node, 'switch', `VM1_SOCKET=${first}`, `VM2_SOCKET=${second}`);
@@ -56,7 +59,7 @@ describe('a project that tspmd new made from the tarball', () => {
         expect(await pings(node)).toMatch(/^dist\/src\/stack\.js: pings 5, datagrams 0, others 0$/m);
       });
 
-      it('answers them from source, where Node runs TypeScript', { timeout: LIMIT }, async ({ skip }) => {
+      it('answers them from source, if this Node runs TypeScript', { timeout: LIMIT }, async ({ skip }) => {
         const runsTypeScript = execFileSync(node, ['-p', '!!process.features.typescript'], { encoding: 'utf8' });
         skip(runsTypeScript.trim() !== 'true', 'Node runs TypeScript from 22.18 on');
         expect(await pings(node, '--app', 'src/stack.ts')).toMatch(/^src\/stack\.ts: pings 5, /m);
@@ -64,7 +67,7 @@ describe('a project that tspmd new made from the tarball', () => {
     });
   }
 
-  it('has a README whose commands are there', () => {
+  it('has a README whose commands exist', () => {
     const { scripts } = JSON.parse(readFileSync(join(project.path, 'package.json'), 'utf8')) as {
       scripts: Record<string, string>;
     };
@@ -86,8 +89,8 @@ describe('tspmd new', () => {
   afterAll(() => directory.remove());
 
   it.each([
-    ['a name that is none', 1, /^tspmd: 'My Stack' cannot be the name of a package: .+\n$/, join(full, 'My Stack')],
-    ['a folder that is full', 1, /^tspmd: folder '.+' exists and is not empty: choose another name\n$/, full],
+    ['an invalid name', 1, /^tspmd: 'My Stack' cannot be the name of a package: .+\n$/, join(full, 'My Stack')],
+    ['a folder that is not empty', 1, /^tspmd: folder '.+' exists and is not empty: choose another name\n$/, full],
     ['no name at all', 2, /^tspmd: missing required argument 'folder'\n$/],
   ])('refuses %s in one line', async (_, code, expected, ...args: string[]) => {
     const child = Child.tspmd('new', ...args);

@@ -1,24 +1,24 @@
 /**
- * The project under the other versions of Node that it supports: the unit tests of what depends on Node or its V8 (FFI,
- * shared memory, threads, the event loop), the demo in each thread layout, and a stack in TypeScript that Node runs as it is.
+ * The project with the other versions of Node that it supports: the unit tests of what depends on Node or its V8 (FFI,
+ * shared memory, threads, the event loop), the demo in each thread layout, and a stack in TypeScript that Node runs
+ * without a build.
  */
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, afterEach, expect, it } from 'vitest';
+import { afterEach, expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
 import { NODES, programOf } from '../../scripts/versions/cache.js';
+import { expectPingsAnswered } from '../support/flows/two-port-switch.js';
 import { shellEnvironment } from '../support/package/installed-package.js';
 import { describeWith, version } from '../support/requirements.js';
-import { temporaryDirectory } from '../support/resources.js';
 import { ALL_MODES, MODES } from '../support/threads/modes.js';
 
 const file = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const LIMIT = { timeout: 120_000 };
 const TESTS = [
-  'drivers/libc/ffi',
+  'drivers/libc/ffi/ffi',
   'drivers/libc/libc',
-  'drivers/libc/reactor',
-  'drivers/libc/loop-socket',
+  'drivers/libc/reactor/reactor',
+  'drivers/libc/reactor/loop-socket',
   'drivers/memory/memory',
   'drivers/memory/copy',
   'src/counters',
@@ -28,17 +28,16 @@ const TESTS = [
   'src/link/core',
   'src/link/sleep',
   'src/link/run-loop',
-  'src/threads/doorbell',
-  'drivers/transports/vhost-user-channel',
-  'drivers/transports/vhost-user-frontend',
-  'drivers/transports/vhost-user-backend',
-  'bess/script',
+  'src/threads/shared/doorbell',
+  'drivers/transports/vhost-user/channel',
+  'drivers/transports/vhost-user/frontend',
+  'drivers/transports/vhost-user/backend',
+  'bess/script/script',
   'bess/worker',
 ];
 
 for (const node of NODES) {
   describeWith(`under ${node.title}`, [version(node)], () => {
-    const directory = temporaryDirectory();
     const children: Child[] = [];
     const start = (...args: string[]): Child => {
       const child = Child.spawn(programOf(node), args, { ...shellEnvironment(), NO_COLOR: '1' });
@@ -46,19 +45,13 @@ for (const node of NODES) {
       return child;
     };
     const tspmd = (...args: string[]): Child => start(file('dist/bundle/tspmd/main.js'), ...args);
-    const socket = (n: number): string => join(directory.path, `vm${n}.sock`);
-    const device = (n: number): string[] => [
-      ...['--device', `vhost-user:${socket(n)}`, '--ip', `10.0.0.${n}/24`, '--mac', `52:54:00:00:00:0${n}`],
-      ...['--hugepages', 'never'],
-    ];
 
     afterEach(async () => {
       for (const child of children.splice(0)) await child.stop();
     });
-    afterAll(() => directory.remove());
 
     it('passes the unit tests that depend on Node', LIMIT, async () => {
-      // The names must be whole: vitest looks for them anywhere in a path.
+      // The names must be complete: vitest looks for them anywhere in a path.
       const files = TESTS.map((name) => `test/unit/${name}.test.ts`);
       const vitest = start(
         file('node_modules/vitest/vitest.mjs'),
@@ -82,27 +75,9 @@ for (const node of NODES) {
       });
     });
 
-    it.each(ALL_MODES)('answers pings by a stack in TypeScript in mode %s', LIMIT, async (mode) => {
-      const bess = tspmd('switch', 'forward_script.bess', ...[1, 2].map((n) => `VM${n}_SOCKET=${socket(n)}`));
-      await bess.waitFor(/^ready/m);
-      const stack = tspmd('run', ...device(2), ...MODES[mode], '--app', file('templates/new-stack/src/stack.ts'));
-      await stack.waitFor(/^ready: .* app .*stack\.ts$/m);
-      const ping = tspmd(
-        'ping',
-        ...device(1),
-        '--to',
-        '10.0.0.2',
-        '--count',
-        '3',
-        '--interval',
-        '0.05',
-        '--timeout',
-        '10',
-      );
-      expect(await ping.exited, ping.output).toEqual({ code: 0, signal: null });
-      expect(ping.stdout).toMatch(/^3 packets transmitted, 3 received/m);
-      expect(await stack.stop(), stack.output).toEqual({ code: 0, signal: null });
-      expect(await bess.stop(), bess.output).toEqual({ code: 0, signal: null });
+    it.each(ALL_MODES)('answers pings with a stack in TypeScript in mode %s', LIMIT, async (mode) => {
+      const app = file('templates/new-stack/src/stack.ts');
+      await expectPingsAnswered(tspmd, [...MODES[mode], '--app', app], /^ready: .* app .*stack\.ts$/m);
     });
   });
 }

@@ -1,6 +1,6 @@
 /**
- * The types of the package, as programs see them that are compiled by the TypeScript versions in use: nothing is left
- * unchecked (`skipLibCheck: false`), and there are no types but TypeScript's own (`types: []`, no `@types/node`).
+ * The types of the package, in programs that the supported TypeScript versions compile: nothing is left unchecked
+ * (`skipLibCheck: false`), and there are no types except TypeScript's own (`types: []`, no `@types/node`).
  */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { EXPORTS } from '../../scripts/bundle/exports.js';
@@ -65,7 +65,7 @@ describeWith('the types of the package', TYPESCRIPTS.map(version), () => {
   beforeAll(async () => {
     installed = InstalledPackage.create();
     const names = EXPORTS.map(({ path }) => `tspmd${path.slice(1)}`);
-    // Whatever the JavaScript exports must be there as a value.
+    // Everything that the JavaScript exports must be there as a value.
     const uses = await Promise.all(
       EXPORTS.map(async ({ name }, i) => {
         const values = Object.keys(await import(installed.file(`dist/bundle/tspmd/${name}.js`)));
@@ -87,7 +87,7 @@ describeWith('the types of the package', TYPESCRIPTS.map(version), () => {
   );
 
   it.each(cases)(
-    '%s finds nothing wrong with them by %s',
+    'compile without an error in %s with %s resolution',
     { timeout: 60_000 },
     async (_, resolution, tool, options) => {
       const project = installed.write(

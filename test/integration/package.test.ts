@@ -1,10 +1,13 @@
-/** The package as it is published, installed into an empty project and used there: its files, its command, its exports. */
+/**
+ * The package as it is published, installed into an empty project and used there: its files, its command, its exports.
+ */
 import { readdirSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { EXPORTS } from '../../scripts/bundle/exports.js';
 import { Child } from '../../scripts/child.js';
+import { expectPingsAnswered } from '../support/flows/two-port-switch.js';
 import { InstalledPackage, shellEnvironment } from '../support/package/installed-package.js';
 import { ALL_MODES, MODES } from '../support/threads/modes.js';
 
@@ -32,7 +35,7 @@ describe('the package', () => {
   }
   const tspmd = (...args: string[]): Child => start(...installed.command(...args));
 
-  it('has what the README speaks of', () => {
+  it('has the files that the README names', () => {
     expect(installed.files).toEqual(
       expect.arrayContaining([
         ...['README.md', 'CHANGELOG.md', 'LICENSE', 'SECURITY.md', 'package.json', 'scripts/bind-vfio.sh'],
@@ -61,7 +64,7 @@ describe('the package', () => {
       ...Object.fromEntries(EXPORTS.map(({ path, name }) => [path, files(name)])),
       './package.json': './package.json',
     });
-    // An object's keys have an order, and TypeScript takes the first condition that holds.
+    // The keys of an object have an order, and TypeScript takes the first condition that holds.
     for (const entry of Object.values(exports)) {
       if (typeof entry === 'object' && entry !== null) expect(Object.keys(entry)[0]).toBe('types');
     }
@@ -72,8 +75,8 @@ describe('the package', () => {
     expect(folders.filter((name) => name !== '@koromix')).toEqual(['koffi', 'tspmd']);
   });
 
-  it('imports koffi and Node, and names the licences of all else that is in it', () => {
-    // A statement is a line.
+  it('imports koffi and Node, and names the licences of everything bundled', () => {
+    // One statement is one line.
     const IMPORT =
       /^(?:import|export)\b.*?"([^"]+)";$|\b(?:import|require|createRequire\(import\.meta\.url\))\("([^"]+)"\)/gm;
     const imports = installed.files
@@ -89,7 +92,7 @@ describe('the package', () => {
   });
 
   it.each(['--help', '--version', 'devices', 'run --help', 'ping --help', 'switch --help', 'new --help'])(
-    'has a command: tspmd %s',
+    'has the command tspmd %s',
     async (args) => {
       const child = tspmd(...args.split(' '));
       expect(await child.exited, child.output).toEqual({ code: 0, signal: null });
@@ -97,7 +100,7 @@ describe('the package', () => {
   );
 
   it.each(EXPORTS.map(({ path }) => nameOf(path)))(
-    'gives %s by import and by require, without a word',
+    'gives %s by import and by require, without a message',
     async (name) => {
       const names = 'console.log(JSON.stringify(Object.keys(given).sort()))';
       const imported = start(
@@ -123,32 +126,7 @@ describe('the package', () => {
   });
 
   it.each(ALL_MODES)('carries traffic over its switch in mode %s', { timeout: 60_000 }, async (mode) => {
-    const socket = (name: string): string => join(installed.folder, `${name}.sock`);
-    const device = (n: number): string[] => [
-      ...['--device', `vhost-user:${socket(`vm${n}`)}`, '--ip', `10.0.0.${n}/24`, '--mac', `52:54:00:00:00:0${n}`],
-      ...['--hugepages', 'never'],
-    ];
-    const sockets = [1, 2].map((n) => `VM${n}_SOCKET=${socket(`vm${n}`)}`);
-    const bess = tspmd('switch', 'forward_script.bess', ...sockets);
-    await bess.waitFor(/^ready/m);
-    const endpoint = tspmd('run', ...device(2), ...MODES[mode]);
-    await endpoint.waitFor(/^ready/m);
-    const ping = tspmd(
-      'ping',
-      ...device(1),
-      '--to',
-      '10.0.0.2',
-      '--count',
-      '3',
-      '--interval',
-      '0.05',
-      '--timeout',
-      '10',
-    );
-    expect(await ping.exited, ping.output).toEqual({ code: 0, signal: null });
-    expect(ping.stdout).toMatch(/^3 packets transmitted, 3 received/m);
-    expect(await endpoint.stop(), endpoint.output).toEqual({ code: 0, signal: null });
-    expect(await bess.stop(), bess.output).toEqual({ code: 0, signal: null });
+    await expectPingsAnswered(tspmd, MODES[mode]);
   });
 
   it('runs its example', { timeout: 60_000 }, async () => {

@@ -1,4 +1,4 @@
-/** The driver on packed rings against DPDK's vhost library and against our own backend: every frame, byte for byte. */
+/** The driver on packed rings with DPDK's vhost library and with our own backend: every frame, byte for byte. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -51,7 +51,7 @@ describeWith('driver on packed rings against dpdk-testpmd as vhost-user backend'
   it.each<[string, NetDeviceOptions]>([
     ['flags', { withoutFeatures: f.VIRTIO_F_EVENT_IDX }],
     ['EVENT_IDX', {}],
-  ])('is woken by interrupts, and loses none (%s)', async (_, options) => {
+  ])('is woken by interrupts, and loses no frame (%s)', async (_, options) => {
     const net = await connect(options);
     const echo = new EchoCheck(net);
     let wakes = 0;

@@ -6,7 +6,7 @@ import type { SteadyState } from '../support/threads/steady-state.worker.js';
 const WORKER = fileURLToPath(new URL('../../dist/test/support/threads/steady-state.worker.js', import.meta.url));
 const PACKETS = 10_000_000;
 
-/** What the runtime itself keeps (compiled code, timers), in bytes: not 0.01 a packet. */
+/** What the runtime itself keeps (compiled code, timers), in bytes: less than 0.01 per packet. */
 const HEAP_GROWTH = 100_000;
 
 async function run(): Promise<SteadyState> {
@@ -20,11 +20,12 @@ const isSteady = ({ scavenges, heapBefore, heapAfter }: SteadyState): boolean =>
   scavenges === 0 && heapAfter - heapBefore < HEAP_GROWTH;
 
 describe('in steady state', () => {
-  it('ten million packets through driver, layer and echo cost no allocation and no scavenge', {
+  it('ten million packets through driver, layer and echo allocate nothing', {
     timeout: 120_000,
   }, async () => {
     let state = await run();
-    // V8 may compile a loop once more in the middle, on a busy machine late; what packets cost would be there each time.
+    // V8 may compile a loop once more in the middle of a run, on a busy machine late. A cost per packet would show in
+    // each run.
     for (let again = 0; again < 2 && !isSteady(state); again++) state = await run();
     expect(state.echoed).toBeGreaterThanOrEqual(PACKETS);
     expect(state.scavenges).toBe(0);

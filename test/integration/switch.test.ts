@@ -1,4 +1,4 @@
-/** The embedded switch with our endpoints: what comes and goes, what is counted, what is left behind. */
+/** The embedded switch with our endpoints: what comes and goes, what is counted, and what is left behind. */
 import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -67,7 +67,7 @@ describe('tspmd switch', () => {
     expect(summary.forwarded).toBeGreaterThanOrEqual(80);
     expect(summary.received + summary.generated + summary.copied).toBe(summary.forwarded + summary.dropped.total);
     expect(Object.keys(ports)).toEqual(['vm1', 'vm2', 'vm3']);
-    // Unicast goes to its VM alone: the third sees none of the second's pings but broadcasts.
+    // Unicast goes only to its VM: of the second VM's frames the third sees only the broadcasts.
     expect(ports.vm3?.out.packets).toBeLessThan(40);
   });
 
@@ -89,7 +89,7 @@ describe('tspmd switch', () => {
     expect(readdirSync(directory)).toEqual([]);
   });
 
-  it('may be killed and started again: the endpoints say so, and go on', LIMIT, async () => {
+  it('may be killed and started again: the endpoints report it, and go on', LIMIT, async () => {
     const bess = await forwardN(2);
     const endpoint = await echo(2);
     bess.signal('SIGKILL');
@@ -104,7 +104,7 @@ describe('tspmd switch', () => {
     expect(child.stdout).toContain('10 received, 0% packet loss');
   });
 
-  it('cannot lose its sockets to a second switch, which is told whose they are', LIMIT, async () => {
+  it('keeps its sockets from a second switch, which is told who has them', LIMIT, async () => {
     const bess = await forwardN(2);
     await echo(2);
     const second = start('switch', join(BESS, 'forward_n.bess'), 'NPORTS=2', `DIR=${directory}`);
@@ -116,7 +116,7 @@ describe('tspmd switch', () => {
     );
     const child = ping(1, 2, 10);
     expect((await child.exited).code, child.output).toBe(0);
-    // Nobody has connected to it to find out.
+    // The second switch has not connected to find out.
     expect(bess.output.match(/a peer has connected/g)).toHaveLength(2);
   });
 
@@ -133,19 +133,15 @@ describe('tspmd switch', () => {
     expect(bess.isRunning).toBe(true);
   });
 
-  it(
-    'tells of an endpoint that was started without --mac, and of the addresses that the script has',
-    LIMIT,
-    async () => {
-      const bess = await forwardN(2);
-      const endpoint = ['--device', `vhost-user:${socket(1)}`, '--ip', '10.0.0.1/24'];
-      const child = start('ping', ...endpoint, '--to', '10.0.0.2', '--count', '1');
-      const [, mac] = await bess.waitFor(/^port vm1: the station (\S+) has no entry in fwd::L2Forward/m);
-      expect(mac).not.toMatch(/^52:54:00:00:00:/);
-      await bess.waitFor(/entries for 52:54:00:00:00:01 \(to vm1_out\), 52:54:00:00:00:02 \(to vm2_out\): use one/);
-      expect((await child.exited).code).toBe(1);
-    },
-  );
+  it('reports an endpoint without --mac, and the addresses that the script has', LIMIT, async () => {
+    const bess = await forwardN(2);
+    const endpoint = ['--device', `vhost-user:${socket(1)}`, '--ip', '10.0.0.1/24'];
+    const child = start('ping', ...endpoint, '--to', '10.0.0.2', '--count', '1');
+    const [, mac] = await bess.waitFor(/^port vm1: the station (\S+) has no entry in fwd::L2Forward/m);
+    expect(mac).not.toMatch(/^52:54:00:00:00:/);
+    await bess.waitFor(/entries for 52:54:00:00:00:01 \(to vm1_out\), 52:54:00:00:00:02 \(to vm2_out\): use one/);
+    expect((await child.exited).code).toBe(1);
+  });
 
   it('leaves two endpoints with one MAC to notice each other', LIMIT, async () => {
     await forwardN(2);
@@ -154,14 +150,14 @@ describe('tspmd switch', () => {
     const second = start('run', ...device);
     await second.waitFor(/^ready/m);
     await first.waitFor(/tspmd: .*52:54:00:00:00:01/);
-    // The two cannot talk, but they live, and end in good order.
+    // The two cannot exchange packets, but they run, and end in good order.
     expect([await first.stop(), await second.stop()]).toEqual([
       { code: 0, signal: null },
       { code: 0, signal: null },
     ]);
   });
 
-  it('refuses two ports on one socket as one line, and leaves none behind', LIMIT, async () => {
+  it('refuses two ports on one socket in one line, and leaves no socket behind', LIMIT, async () => {
     const bess = start(
       'switch',
       join(BESS, 'forward_script.bess'),
@@ -174,7 +170,7 @@ describe('tspmd switch', () => {
     expect(readdirSync(directory)).toEqual([]);
   });
 
-  it('ends cleanly on SIGTERM while endpoints are connected, and they report it', LIMIT, async () => {
+  it('ends in order on SIGTERM while endpoints are connected, which report it', LIMIT, async () => {
     const bess = await forwardN(2);
     const endpoint = await echo(1);
     expect((await bess.stop()).code).toBe(0);

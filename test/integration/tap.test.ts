@@ -1,4 +1,4 @@
-/** The tap device against the kernel, in a network namespace of its own. */
+/** The tap device with the kernel as its peer, in a network namespace that the test makes. */
 import { execFileSync } from 'node:child_process';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { openDevices } from '../../bess/ports/devices.js';
@@ -90,7 +90,7 @@ describeWith('tap device', [root, tun, command('ip')], () => {
     expect(tap.counters()).toMatchObject({ in_packets: 1, in_bytes: 42, out_packets: 1, out_bytes: 42 });
   });
 
-  it('tells of waiting frames only when that is wanted', async () => {
+  it('reports waiting frames only when that is wanted', async () => {
     let kicks = 0;
     tap.onKick = () => kicks++;
     expect(tap.enableKick()).toBe(true);
@@ -104,7 +104,7 @@ describeWith('tap device', [root, tun, command('ip')], () => {
     expect(kicks).toBe(1);
   });
 
-  it('counts what the kernel does not take', () => {
+  it('counts frames that the kernel does not take', () => {
     expect(tap.put(frame(ARP_REQUEST.subarray(0, 10)), ALL, 1)).toBe(0);
     inside('ip', 'link', 'set', IFNAME, 'down');
     expect(tap.put(frame(ARP_REQUEST), ALL, 1)).toBe(0);
@@ -116,7 +116,7 @@ describeWith('tap device', [root, tun, command('ip')], () => {
   it('leaves a flood of frames that are too long after one burst of reads', async () => {
     inside('ip', 'link', 'set', IFNAME, 'mtu', '20000');
     inside('ip', 'neigh', 'add', '192.0.2.2', 'lladdr', '02:00:00:00:00:02', 'dev', IFNAME);
-    // A socket each: one alone may not have so much under way.
+    // One socket per frame: a single socket may not have that many bytes under way.
     const send = `const { createSocket } = require('node:dgram');
       for (let i = 0; i < ${2 * MAX_BURST}; i++) {
         const socket = createSocket('udp4');
@@ -137,7 +137,7 @@ describeWith('tap device', [root, tun, command('ip')], () => {
     expect(most).toBe(MAX_BURST);
   });
 
-  it('survives that the interface is deleted, and says so', async () => {
+  it('survives the removal of the interface, and reports it', async () => {
     inside('ip', 'link', 'del', IFNAME);
     const burst = new PacketBurst(staging.window);
     await until(
@@ -151,7 +151,7 @@ describeWith('tap device', [root, tun, command('ip')], () => {
     expect(tap.counters()).toMatchObject({ out_interfaceDown: 1 });
   });
 
-  it('gives its interface the MAC address that it is told, a new one and one that is there', () => {
+  it('gives its interface the MAC address of its option, whether it is new or not', () => {
     const address = (name: string): string => /link\/ether (\S+)/.exec(ip('link', 'show', name))?.[1] ?? '';
     const name = `${IFNAME.slice(0, 13)}-m`;
     ip('tuntap', 'add', name, 'mode', 'tap');
@@ -182,7 +182,7 @@ describeWith('tap device', [root, tun, command('ip')], () => {
     devices.close();
   });
 
-  it('is down until somebody sets it up, and says how', () => {
+  it('is down until it is set up, and says how to do that', () => {
     const name = `${IFNAME.slice(0, 13)}-b`;
     const other = TapDevice.open(name, { reactor, windows });
     expect(other.problem).toBe(`the interface ${name} is down: bring it up with 'ip link set ${name} up'`);
@@ -193,7 +193,7 @@ describeWith('tap device', [root, tun, command('ip')], () => {
     other.close();
   });
 
-  it('says what is in the way', () => {
+  it('says why it cannot be opened', () => {
     expect(() => TapDevice.open('a/b', { reactor, windows })).toThrow(/tap 'a\/b': not an interface name/);
     expect(() => TapDevice.open('longer-than-16-characters', { reactor, windows })).toThrow(/1 to 15 characters/);
     const second = TapDevice.open(IFNAME, { reactor, windows });

@@ -1,9 +1,11 @@
-/** An app in TypeScript, run as it is: by a Node that takes the types off. Others say in one line which Node does. */
+/**
+ * An app in TypeScript without a build: Node strips its types. A Node that cannot do so says in one line which versions
+ * can.
+ */
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { Child } from '../../scripts/child.js';
-import { temporaryDirectory } from '../support/resources.js';
+import type { Child } from '../../scripts/child.js';
+import { TwoPortSwitch } from '../support/flows/two-port-switch.js';
 import { ALL_MODES, MODES, stackCores } from '../support/threads/modes.js';
 
 const RUNS_TYPESCRIPT = Boolean((process.features as { typescript?: unknown }).typescript);
@@ -19,45 +21,32 @@ export default function (core: Core) {
 `;
 
 describe('an app in TypeScript', () => {
-  const directory = temporaryDirectory();
-  const app = join(directory.path, 'my-stack.ts');
-  const children: Child[] = [];
-  let bess: Child;
+  const network = new TwoPortSwitch();
+  const app = network.file('my-stack.ts');
 
   beforeAll(async () => {
-    writeFileSync(join(directory.path, 'package.json'), '{ "type": "module" }');
+    writeFileSync(network.file('package.json'), '{ "type": "module" }');
     writeFileSync(
-      join(directory.path, 'greeting.ts'),
+      network.file('greeting.ts'),
       'export interface Greeting { readonly text: string }\nexport const bytesOf = (g: Greeting): number => g.text.length;\n',
     );
     writeFileSync(app, APP);
-    const sockets = [1, 2].map((n) => `VM${n}_SOCKET=${join(directory.path, `vm${n}.sock`)}`);
-    bess = Child.tspmd('switch', 'bess/forward_script.bess', ...sockets);
-    await bess.waitFor(/^ready/m);
+    await network.startSwitch();
   });
-  afterEach(async () => {
-    for (const child of children.splice(0)) await child.stop();
-  });
-  afterAll(async () => {
-    await bess.stop();
-    directory.remove();
-  });
+  afterEach(() => network.stopEndpoints());
+  afterAll(() => network.close());
 
-  function run(file: string, ...options: string[]): Child {
-    const device = ['--device', `vhost-user:${join(directory.path, 'vm1.sock')}`, '--ip', '10.0.0.1/24'];
-    const child = Child.tspmd('run', ...device, '--hugepages', 'never', '--app', file, ...options);
-    children.push(child);
-    return child;
-  }
+  const run = (file: string, ...options: string[]): Child =>
+    network.tspmd('run', ...network.endpoint(1), '--app', file, ...options);
 
-  it.runIf(RUNS_TYPESCRIPT).each(['udp-echo', 'flow-counter', 'event-loop'])('is the example %s', async (name) => {
+  it.runIf(RUNS_TYPESCRIPT).each(['udp-echo', 'flow-counter', 'event-loop'])('can be the example %s', async (name) => {
     const child = run(`examples/${name}.ts`);
     await child.waitFor(/^ready: /m);
     expect(await child.stop()).toEqual({ code: 0, signal: null });
   });
 
   describe.each(ALL_MODES)('in mode %s', (mode) => {
-    it.runIf(RUNS_TYPESCRIPT)('runs as it is', async () => {
+    it.runIf(RUNS_TYPESCRIPT)('runs without a build', async () => {
       const child = run(app, ...MODES[mode]);
       await child.waitFor(/^ready: .* app .*my-stack\.ts$/m);
       for (let core = 0; core < stackCores(mode); core++) await child.waitFor(new RegExp(`^core ${core} says 5$`, 'm'));
@@ -65,8 +54,8 @@ describe('an app in TypeScript', () => {
       expect(child.output).not.toMatch(/Warning/);
     });
 
-    it.runIf(RUNS_TYPESCRIPT)('says where it is wrong', async () => {
-      const broken = join(directory.path, 'broken.ts');
+    it.runIf(RUNS_TYPESCRIPT)('says where the file has a syntax error', async () => {
+      const broken = network.file('broken.ts');
       writeFileSync(broken, 'export default (core: unknown) => {\n  retrn {};\n};\n');
       const child = run(broken, ...MODES[mode]);
       expect(await child.exited).toEqual({ code: 1, signal: null });

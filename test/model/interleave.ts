@@ -1,10 +1,10 @@
 /**
- * Two sides of a ring at once, in one thread: the other side runs between two accesses of a function to what both share.
- * All such accesses that order matters for are Atomics, so those are the places; with each of them tried, this is what
- * two threads can do to each other under sequential consistency, and the same each time.
+ * Runs two sides of a ring at once, in one thread: the other side runs between two accesses of a function to shared
+ * memory. All accesses whose order matters are Atomics, so these are the places in between. With every place tried, the
+ * runs cover all that two threads can do to each other under sequential consistency, and each run can be repeated.
  */
 
-/** Runs `outer`, and `inner` right before the atomic access number `at` (from 0) of it, or behind it. */
+/** Runs `outer`, and runs `inner` right before the atomic access number `at` (from 0) of `outer`, or after `outer`. */
 export function interleave<T>(at: number, outer: () => T, inner: () => void): T {
   const { load, store } = Atomics;
   let accesses = 0;

@@ -1,7 +1,7 @@
 /** Steps of the driver's side of a receive queue, and runs of both sides. */
 import fc from 'fast-check';
 import { frameCapacity } from '../../rings/buffer-pool.js';
-import type { Bench, Config } from './bench.js';
+import type { Config, RingFixture } from './ring-fixture.js';
 import {
   ArmDevice,
   DisarmDevice,
@@ -13,12 +13,12 @@ import {
   type RxReal,
   type RxState,
   TakeBuffers,
-} from './receive.js';
+} from './rx-device-steps.js';
 import { OurRxDevice, OurRxDriver, PlainRxDevice, PlainRxDriver, type Posted, type Received } from './rx-ends.js';
 import { Alone, type Explanation, type Holder, notified, Race, type Step } from './steps.js';
 import { demand } from './virtqueue.js';
 
-/** The shortest thing that is a frame, with its header. */
+/** The shortest frame, with its header. */
 const SHORTEST = HEADER + 14;
 
 /** The longest frame that our buffers hold, and one byte more. */
@@ -38,7 +38,10 @@ function plain({ driver }: RxReal): PlainRxDriver {
   return driver;
 }
 
-/** A burst of our driver: each used buffer is handed out and another put in its place, or dropped and put there itself. */
+/**
+ * A burst of our driver: each used buffer is delivered and another is posted in its place, or it is dropped and posted
+ * again.
+ */
 class Receive implements RxStep {
   readonly side = 'driver';
   readonly name: string;
@@ -58,7 +61,7 @@ class Receive implements RxStep {
       const received: Received[] = [];
       const again: Posted[] = [];
       const dropped = { noBuffer: 0, tooLong: 0, badLength: 0 };
-      // A burst ends with so many buffers, whatever comes of them: so that each costs bounded work.
+      // A burst ends after this number of buffers, delivered or dropped, so that its cost is bounded.
       while (again.length < queue.used.length && again.length < this.max) {
         const { buffer, bytes } = queue.used[again.length]!;
         let next = buffer.key;
@@ -93,7 +96,7 @@ class Receive implements RxStep {
   }
 }
 
-/** The caller gives buffers back; nobody has touched them while they were his. */
+/** The caller gives buffers back. Nobody else has written to them while the caller held them. */
 class GiveBack implements RxStep {
   readonly side = 'driver';
   readonly name: string;
@@ -165,7 +168,7 @@ class DisarmDriver implements RxStep {
   }
 }
 
-/** In a split ring with EVENT_IDX by naming the index that comes last again. */
+/** In a split ring with EVENT_IDX the driver does so by naming the index that comes last again. */
 function suppress({ queue, config }: RxState): void {
   if (!config.eventIdx || config.packed) queue.driverWish = 'never';
   else queue.driverWish = { at: queue.collectedTo - 1 };
@@ -220,11 +223,11 @@ class Reset implements RxStep {
   }
 }
 
-/** Both ends of a receive queue, at their beginning. */
-export function rxReal(bench: Bench, config: Config): { real: RxReal; posted: readonly Posted[] } {
-  const makeDriver = () => (config.driver === 'ours' ? new OurRxDriver(bench, config) : new PlainRxDriver(config));
+/** Both ends of a receive queue, as they begin. */
+export function rxReal(fixture: RingFixture, config: Config): { real: RxReal; posted: readonly Posted[] } {
+  const makeDriver = () => (config.driver === 'ours' ? new OurRxDriver(fixture, config) : new PlainRxDriver(config));
   const makeDevice = (driver: OurRxDriver | PlainRxDriver) =>
-    config.device === 'ours' ? new OurRxDevice(driver.at) : new PlainRxDevice(bench, config);
+    config.device === 'ours' ? new OurRxDevice(driver.at) : new PlainRxDevice(fixture, config);
   const driver = makeDriver();
   const real: RxReal = {
     driver,
@@ -302,7 +305,7 @@ export function rxSteps(config: Config): fc.Arbitrary<Alone<RxState, RxReal> | R
   ];
 }
 
-/** At the end all that was received is given back, and every frame that the device has written was received. */
+/** At the end all received buffers are given back, and every frame that the device has written was received. */
 export function finishRx(holder: Holder<RxState>, real: RxReal): void {
   const steps = holder.state.config.driver === 'ours' ? [new GiveBack(600, 0), new Receive(600)] : [new Collect()];
   for (let round = 0; holder.state.queue.used.length > 0; round++) {
@@ -311,7 +314,7 @@ export function finishRx(holder: Holder<RxState>, real: RxReal): void {
   }
 }
 
-/** Has so many frames received, one a buffer, and their buffers given back. */
+/** Receives `count` frames, one per buffer, and gives their buffers back. */
 export function passRx(holder: Holder<RxState>, real: RxReal, frames: number): void {
   const { driver, device } = holder.state.config;
   for (let left = frames; left > 0; ) {

@@ -10,13 +10,12 @@ import { PackedRxQueue } from '../../drivers/virtio/driver/packed-rx.js';
 import { SplitRxQueue } from '../../drivers/virtio/driver/split-rx.js';
 import { BufferPool, FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
 import { type Chain, type DeviceModel, MODEL_IOVA_BASE } from '../support/virtio/device-model.js';
-import { DeviceRing } from '../support/virtio/device-ring.js';
 import type { DriverModel } from '../support/virtio/driver-model.js';
-import { PackedDeviceRing } from '../support/virtio/packed-device-ring.js';
-import { PackedDriver } from '../support/virtio/packed-driver.js';
+import { PackedDeviceModel } from '../support/virtio/packed-device-model.js';
+import { PackedDriverModel } from '../support/virtio/packed-driver-model.js';
 import { countsOf } from '../support/virtio/queue-counts.js';
-import { SplitDriver } from '../support/virtio/split-driver.js';
-import { type Bench, type Config, type RingAt, ringAt } from './bench.js';
+import { SplitDeviceModel } from '../support/virtio/split-device-model.js';
+import { SplitDriverModel } from '../support/virtio/split-driver-model.js';
 import {
   armPlainDevice,
   freeBuffers,
@@ -27,7 +26,8 @@ import {
   setPlainDriverWish,
   signalledBy,
   someOf,
-} from './plain.js';
+} from './plain-ends.js';
+import { type Config, type RingAt, type RingFixture, ringAt } from './ring-fixture.js';
 import { demand, type Offered } from './virtqueue.js';
 
 const HEADER = 12;
@@ -60,17 +60,17 @@ export class OurRxDriver {
   private readonly queue: SplitRxQueue | PackedRxQueue;
 
   constructor(
-    bench: Bench,
+    fixture: RingFixture,
     private readonly config: Config,
   ) {
-    bench.clearRing();
-    this.at = ringAt(bench, config);
+    fixture.clearRing();
+    this.at = ringAt(fixture, config);
     const { size, spare } = config;
-    this.pool = new BufferPool(bench.geometry, 0, size + spare);
-    this.capacity = frameCapacity(bench.geometry.shift) + HEADER;
+    this.pool = new BufferPool(fixture.geometry, 0, size + spare);
+    this.capacity = frameCapacity(fixture.geometry.shift) + HEADER;
     const Queue = config.packed ? PackedRxQueue : SplitRxQueue;
     const received = { handles: new Uint32Array(MAX_RX_BURST), lengths: new Uint32Array(MAX_RX_BURST) };
-    this.queue = new Queue('model', bench.memory, bench.layout(size), this.pool, received);
+    this.queue = new Queue('model', fixture.memory, fixture.layout(size), this.pool, received);
     this.reset();
   }
 
@@ -153,7 +153,7 @@ export class PlainRxDriver {
 
   constructor({ size, eventIdx, mergeable, packed }: Config) {
     const options = { size, eventIdx, mergeable };
-    this.driver = packed ? new PackedDriver(options) : new SplitDriver(options);
+    this.driver = packed ? new PackedDriverModel(options) : new SplitDriverModel(options);
     this.at = { guest: this.driver, place: this.driver.place, options: this.driver.options };
     this.buffers = new PlainBuffers(this.driver, size, 2048);
   }
@@ -167,14 +167,19 @@ export class PlainRxDriver {
       const offered = this.buffers.offer(capacity, parts, true, capacity % 2 === 1);
       if (offered === null) break;
       filled += offered.places;
-      posted.push({ key: offered.key, capacity, places: this.driver instanceof PackedDriver ? offered.places : 1 });
+      posted.push({
+        key: offered.key,
+        capacity,
+        places: this.driver instanceof PackedDriverModel ? offered.places : 1,
+      });
     }
     return { posted, kicked: kicks(filled) };
   }
 
   collect(): { key: number; bytes: Uint8Array }[] {
     const collected = this.buffers.collect();
-    for (const { descriptors } of collected) this.collectedTo += this.driver instanceof PackedDriver ? descriptors : 1;
+    for (const { descriptors } of collected)
+      this.collectedTo += this.driver instanceof PackedDriverModel ? descriptors : 1;
     return collected;
   }
 
@@ -256,11 +261,11 @@ export class PlainRxDevice {
   private chains: Chain[] = [];
 
   constructor(
-    private readonly bench: Bench,
+    private readonly fixture: RingFixture,
     private readonly config: Config,
   ) {
-    const Ring = config.packed ? PackedDeviceRing : DeviceRing;
-    this.ring = new Ring(bench.memory, bench.layout(config.size), 'receive', config.eventIdx, this.violations);
+    const Ring = config.packed ? PackedDeviceModel : SplitDeviceModel;
+    this.ring = new Ring(fixture.memory, fixture.layout(config.size), 'receive', config.eventIdx, this.violations);
   }
 
   /** Takes chains; returns the keys of their buffers. */
@@ -268,7 +273,7 @@ export class PlainRxDevice {
     const keys: number[] = [];
     for (let chain = this.ring.take(); chain !== null; chain = this.ring.take()) {
       this.chains.push(chain);
-      const { base, shift } = this.bench.geometry;
+      const { base, shift } = this.fixture.geometry;
       keys.push((chain.segments[0]!.offset - base) >> shift);
       if (keys.length === max) break;
     }
@@ -288,7 +293,7 @@ export class PlainRxDevice {
     this.chains = this.chains.filter((_, i) => !order.includes(i));
     const signals = plainDeviceSignals(this.ring);
     chains.forEach((chain, i) => {
-      this.bench.memory.u8.set(writings[i]!, chain.segments[0]!.offset);
+      this.fixture.memory.u8.set(writings[i]!, chain.segments[0]!.offset);
       this.ring.use(chain, writings[i]!.length);
     });
     demand(this.violations.length === 0, this.violations.join('; '));

@@ -1,16 +1,18 @@
 /**
- * Runs real, synchronous code one shared access at a time, on one thread and without a change to it: so that what two threads
- * can do to each other can be tried in every order, not only in those that happen to come up.
+ * Runs real, synchronous code one shared access at a time, on one thread and without a change to that code. So
+ * everything that two threads can do to each other can be tried in every order, not only in the orders that happen to
+ * occur.
  *
- * A function cannot be stopped in the middle and continued later. But code that is given the same results does the same again.
- * So a thread is remembered as its tasks (an event that it handles, a call) with the results of their accesses, and one more
- * step of it is all of that from the beginning, then one access that is carried out, then an exception at the next one.
+ * A function cannot be stopped in the middle and continued later. But code that gets the same results does the same
+ * again. So a thread is remembered as its tasks (an event that it handles, a call) with the results of their accesses.
+ * One more step of the thread runs all of that from the beginning, carries out one more access, and throws an exception
+ * at the next one.
  */
 
-/** Something that a thread does without returning to its event loop; promises that it settles belong to it. */
+/** Something that a thread does without returning to its event loop. Promises that it settles belong to it. */
 export interface Task<E> {
   readonly event: E;
-  /** What its accesses until now came to. */
+  /** The results of its accesses so far. */
   readonly results: readonly unknown[];
   readonly isDone: boolean;
 }
@@ -47,12 +49,12 @@ class Run {
 
 let current: Run | null = null;
 
-/** To be called by all that stands for something shared: `perform` is carried out at the step that this access is. */
+/** Called by every stand-in for something shared: `perform` is carried out at the step that makes this access. */
 export function access<T>(perform: () => T): T {
   return current === null ? perform() : current.access(perform);
 }
 
-/** Lets promises settle, and what waits for them begin. */
+/** Lets promises settle, and lets begin what waits for them. */
 async function settle(): Promise<void> {
   for (let i = 0; i < 10; i++) await Promise.resolve();
 }

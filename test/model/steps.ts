@@ -1,8 +1,8 @@
 /**
- * Steps of a run, as fast-check's commands. A step is done to the real ends first and yields an explanation: a function that
- * does the same to the model, and throws where the specification does not allow what was seen.
+ * Steps of a run, as fast-check's commands. A step is first done to the real ends and returns an explanation: a
+ * function that does the same to the model, and throws where the specification does not allow what was seen.
  *
- * Two steps at once (`Race`) are allowed what one after the other is, in either order.
+ * Two steps at once (`Race`) are allowed if they are allowed one after the other, in either order.
  */
 import type fc from 'fast-check';
 import { interleave } from './interleave.js';
@@ -10,7 +10,7 @@ import { demand, Violation } from './virtqueue.js';
 
 export interface State<R> {
   clone(): State<R>;
-  /** What must hold between steps: both ends and the model agree on who has which buffer. */
+  /** What must hold between steps: both ends and the model agree on the owner of each buffer. */
   check(real: R): void;
 }
 
@@ -20,20 +20,22 @@ export interface Holder<S> {
 }
 
 /**
- * How notifications are judged. Where the other side changed its wish meanwhile, one may have been given by the wish of
- * before (`spurious`); and who changes his wish after the buffers were there sees them himself (`any`).
+ * How notifications are judged. If the other side changed its wish meanwhile, a notification may follow the former wish
+ * (`spurious`). A side that changes its wish after the buffers were there sees them itself (`any`).
  */
 export type Notice = 'exact' | 'spurious' | 'any';
 
-/** `racing`: the other side acted meanwhile, which our receive burst is not one step for: it takes out, and then refills. */
+/**
+ * `racing`: the other side acted meanwhile. Our receive burst is not one step for it: it takes out, and then refills.
+ */
 export type Explanation<S> = (state: S, notice: Notice, racing: boolean) => void;
 
 export interface Step<S, R> {
   readonly side: 'driver' | 'device';
   readonly name: string;
-  /** It changes what this side wants to be told. */
+  /** The step changes what this side wants to be notified of. */
   readonly isWish?: boolean;
-  /** Whether it can be done now; what the other side does in between must not change that. */
+  /** Whether it can be done now. What the other side does in between must not change that. */
   ready(state: S): boolean;
   run(real: R): Explanation<S>;
 }
@@ -106,7 +108,7 @@ export class Race<S extends State<R>, R> implements fc.Command<Holder<S>, R> {
   }
 }
 
-/** A notification that is due must be given, and none that is not. */
+/** Demands a notification that is due, and none that is not. */
 export function notified(due: boolean, given: boolean, notice: Notice, whom: string, how: string): void {
   demand(given || !due || notice === 'any', `${whom} was to be notified, and there was no ${how}: a lost wake-up`);
   demand(due || !given || notice !== 'exact', `there was a ${how} that nobody asked for`);

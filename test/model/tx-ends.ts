@@ -9,13 +9,12 @@ import { PackedTxQueue } from '../../drivers/virtio/driver/packed-tx.js';
 import { SplitTxQueue } from '../../drivers/virtio/driver/split-tx.js';
 import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
 import { type Chain, type DeviceModel, MODEL_IOVA_BASE } from '../support/virtio/device-model.js';
-import { DeviceRing } from '../support/virtio/device-ring.js';
 import type { DriverModel } from '../support/virtio/driver-model.js';
-import { PackedDeviceRing } from '../support/virtio/packed-device-ring.js';
-import { PackedDriver } from '../support/virtio/packed-driver.js';
+import { PackedDeviceModel } from '../support/virtio/packed-device-model.js';
+import { PackedDriverModel } from '../support/virtio/packed-driver-model.js';
 import { countsOf } from '../support/virtio/queue-counts.js';
-import { SplitDriver } from '../support/virtio/split-driver.js';
-import { type Bench, type Config, type RingAt, ringAt } from './bench.js';
+import { SplitDeviceModel } from '../support/virtio/split-device-model.js';
+import { SplitDriverModel } from '../support/virtio/split-driver-model.js';
 import {
   armPlainDevice,
   freeBuffers,
@@ -25,7 +24,8 @@ import {
   plainDriverKicks,
   signalledBy,
   someOf,
-} from './plain.js';
+} from './plain-ends.js';
+import { type Config, type RingAt, type RingFixture, ringAt } from './ring-fixture.js';
 import { demand, type Offered } from './virtqueue.js';
 
 const HEADER = 12;
@@ -81,16 +81,16 @@ export class OurTxDriver implements TxDriver {
   private readonly queue: SplitTxQueue | PackedTxQueue;
 
   constructor(
-    bench: Bench,
+    fixture: RingFixture,
     private readonly config: Config,
   ) {
-    bench.clearRing();
-    this.at = ringAt(bench, config);
-    this.pool = new BufferPool(bench.geometry, 0, config.size + config.spare);
+    fixture.clearRing();
+    this.at = ringAt(fixture, config);
+    this.pool = new BufferPool(fixture.geometry, 0, config.size + config.spare);
     this.queue = new (config.packed ? PackedTxQueue : SplitTxQueue)(
       'model',
-      bench.memory,
-      bench.layout(config.size),
+      fixture.memory,
+      fixture.layout(config.size),
       this.pool,
     );
     this.reset();
@@ -170,7 +170,7 @@ export class PlainTxDriver implements TxDriver {
   private make(): DriverModel {
     const { size, eventIdx, mergeable } = this.config;
     const options = { size, eventIdx, mergeable };
-    return this.config.packed ? new PackedDriver(options) : new SplitDriver(options);
+    return this.config.packed ? new PackedDriverModel(options) : new SplitDriverModel(options);
   }
 
   send(frames: readonly Uint8Array[]): SendResult {
@@ -258,11 +258,11 @@ export class PlainTxDevice implements TxDevice {
   private chains: Chain[] = [];
 
   constructor(
-    bench: Bench,
+    fixture: RingFixture,
     private readonly config: Config,
   ) {
-    const Ring = config.packed ? PackedDeviceRing : DeviceRing;
-    this.ring = new Ring(bench.memory, bench.layout(config.size), 'transmit', config.eventIdx, this.violations);
+    const Ring = config.packed ? PackedDeviceModel : SplitDeviceModel;
+    this.ring = new Ring(fixture.memory, fixture.layout(config.size), 'transmit', config.eventIdx, this.violations);
   }
 
   take(max: number): readonly Uint8Array[] {
@@ -287,7 +287,7 @@ export class PlainTxDevice implements TxDevice {
     this.chains = this.chains.filter((_, i) => !order.includes(i));
     const signals = plainDeviceSignals(this.ring);
     // 2.8.8: with IN_ORDER one used descriptor may stand for a batch.
-    if (this.ring instanceof PackedDeviceRing && this.config.inOrder && random % 2 === 1) this.ring.useBatch(chains);
+    if (this.ring instanceof PackedDeviceModel && this.config.inOrder && random % 2 === 1) this.ring.useBatch(chains);
     else for (const chain of chains) this.ring.use(chain, 0);
     demand(this.violations.length === 0, this.violations.join('; '));
     return { order, signalled: signals(chains.length) };

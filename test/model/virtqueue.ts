@@ -1,12 +1,13 @@
 /**
- * What a virtqueue is, as a program: who owns which buffer, in which order, and when which side is to be notified
- * (virtio 1.2, 2.6 to 2.8). It knows nothing of memory: no tables, indexes, marks or wrap counters, and it counts without
- * end, so that whatever an implementation does about a counter that wraps is compared with one that does not.
+ * What a virtqueue is, as a program: who owns which buffer, in which order, and when which side must be notified
+ * (virtio 1.2, 2.6 to 2.8). It knows nothing of memory: no tables, indexes, marks or wrap counters. It counts without
+ * end, so that a counter that wraps in an implementation is compared with one that does not.
  *
- * A buffer goes round: `offer` (driver) -> available -> `take` (device) -> taken -> `use` -> used -> `collect` (driver).
+ * A buffer goes round: `offer` (driver) -> available -> `take` (device) -> taken -> `use` -> used -> `collect`
+ * (driver).
  */
 
-/** A buffer on its way. `key` is how both sides of a test name it. */
+/** A buffer on its way. `key` is the name that both sides of a test give it. */
 export interface Offered {
   readonly key: number;
   /** Places of the ring that it fills: 1 in a split ring, its descriptors in a packed one. */
@@ -19,7 +20,9 @@ export interface Used<T extends Offered> {
   readonly bytes: Uint8Array;
 }
 
-/** What a side wants to be told: all, nothing, or (EVENT_IDX) when a place is passed, counted since the reset. */
+/**
+ * What a side wants to be notified of: all, nothing, or (EVENT_IDX) the passing of a place, counted since the reset.
+ */
 export type Wish = 'always' | 'never' | { readonly at: number };
 
 export interface Rules {
@@ -74,12 +77,12 @@ export class Virtqueue<T extends Offered> {
     return this.rules.size - (this.offeredTo - this.collectedTo);
   }
 
-  /** All that the driver has given away and not had back. */
+  /** All buffers that the driver has given away and not got back. */
   get inRing(): T[] {
     return [...this.available, ...this.taken, ...this.used.map(({ buffer }) => buffer)];
   }
 
-  /** The driver makes buffers available, all at once. Returns whether the device is to be notified. */
+  /** The driver makes buffers available, all at once. Returns whether the device must be notified. */
   offer(buffers: readonly T[]): boolean {
     const from = this.offeredTo;
     for (const buffer of buffers) {
@@ -100,7 +103,7 @@ export class Virtqueue<T extends Offered> {
     return taken;
   }
 
-  /** The device uses buffers that it has taken, all at once. Returns whether the driver is to be notified. */
+  /** The device uses buffers that it has taken, all at once. Returns whether the driver must be notified. */
   use(used: readonly { key: number; bytes: Uint8Array }[]): boolean {
     const from = this.usedTo;
     for (const { key, bytes } of used) {
@@ -122,18 +125,18 @@ export class Virtqueue<T extends Offered> {
     return collected;
   }
 
-  /** The device wants to hear of the next buffer that is offered. */
+  /** The device asks for a notification of the next buffer that is offered. */
   armDevice(): void {
     this.deviceWish = this.rules.eventIdx ? { at: this.takenTo } : 'always';
   }
 
-  /** The driver wants to hear of the next buffer that is used. */
+  /** The driver asks for a notification of the next buffer that is used. */
   armDriver(): void {
     this.driverWish = this.rules.eventIdx ? { at: this.collectedTo } : 'always';
   }
 }
 
-/** Whether a side with this wish is to be told that the places `from` to `to` (exclusive) were filled. */
+/** Whether a side with this wish must be notified that the places `from` to `to` (exclusive) were filled. */
 export function passes(wish: Wish, from: number, to: number, period: number): boolean {
   if (wish === 'never' || from === to) return false;
   if (wish === 'always') return true;

@@ -1,7 +1,7 @@
 /**
- * What a suite needs of the machine. Where something is missing the suite is skipped by name, with the reason and the
- * command that enables it (the summary repeats them at the end); in CI it fails instead, so that nothing is skipped there
- * that Debian packages and root make possible.
+ * What a suite needs of the machine. If something is missing the suite is skipped by name, with the reason and the
+ * command that enables it (the summary repeats them at the end). In CI the suite fails instead, so that CI skips
+ * nothing that Debian packages and root make possible.
  */
 import { describe, type TestContext } from 'vitest';
 import { isOvsInstalled } from '../../scripts/ovs.js';
@@ -16,9 +16,9 @@ export const SKIP_MARK = 'SKIPPED:';
 export interface Requirement {
   /** What is missing, as the end of "needs …". */
   readonly what: string;
-  /** What the user does about it. */
+  /** What the user can do about it. */
   readonly remedy: string;
-  /** True where not even CI can be expected to have it: the suite is then skipped by name there, too. */
+  /** True if not even CI can be expected to have it: the suite is then skipped by name there, too. */
   readonly isOptional?: boolean;
   isMet(): boolean;
 }
@@ -51,7 +51,7 @@ export const hugepages: Requirement = {
   isMet: () => isReadWrite('/proc/sys/vm/nr_hugepages'),
 };
 
-/** A version of Node or TypeScript besides the project's own. */
+/** A version of Node or TypeScript other than the project's own. */
 export const version = (wanted: Version): Requirement => ({
   what: wanted.title,
   remedy: "run 'npm run setup:versions'",
@@ -74,8 +74,8 @@ export const guest: Requirement = {
 };
 
 /**
- * The vfio.ko of scripts/vm that works without an IOMMU. Whether it can be built depends on what Debian's mirror has that
- * day, so suites without it are skipped in CI as well.
+ * The vfio.ko of scripts/vm that works without an IOMMU. Whether it can be built depends on the present state of
+ * Debian's mirror, so suites without it are skipped in CI as well.
  */
 export const noIommu: Requirement = {
   what: 'a vfio.ko that works without an IOMMU',
@@ -84,7 +84,7 @@ export const noIommu: Requirement = {
   isMet: () => !guest.isMet() || isNoIommuPossible(),
 };
 
-/** What a test that drives a NIC in a guest of this mode needs beside {@link guest}. */
+/** What a test that drives a NIC in a guest of this mode needs besides {@link guest}. */
 export const vfioRequirements = (mode: Machine['mode']): readonly Requirement[] =>
   mode === 'no-iommu' ? [noIommu] : [];
 
@@ -102,7 +102,7 @@ export function describeWith(name: string, requirements: readonly Requirement[],
   }
 }
 
-/** The same for one test of a suite: called first in the test, it skips the rest of it, with the reason. */
+/** The same for one test of a suite: called first in the test, it skips the rest of the test, with the reason. */
 export function requireForTest({ skip }: TestContext, requirements: readonly Requirement[]): void {
   const missing = missingOf(requirements);
   if (missing === null) return;

@@ -6,7 +6,7 @@ import { until } from './until.js';
 
 /** Open descriptors of this process. */
 export function openFds(): number {
-  // One system call from Linux 6.2 on; 0 before. The list has in it the descriptor that it is read by.
+  // One system call from Linux 6.2 on; 0 before. The list includes the descriptor that it is read by.
   return statSync('/proc/self/fd').size || readdirSync('/proc/self/fd').length - 1;
 }
 
@@ -15,7 +15,7 @@ export async function untilFds(before: number): Promise<void> {
   await until(`only ${before} descriptors open`, () => openFds() <= before);
 }
 
-/** Bytes of this process's address range that are mapped at all, whatever with. */
+/** Mapped bytes of an address range of this process, whatever is mapped there. */
 export function mappedBytes(start: number, length: number): number {
   let mapped = 0;
   for (const line of readFileSync('/proc/self/maps', 'utf8').split('\n')) {
@@ -28,7 +28,7 @@ export function mappedBytes(start: number, length: number): number {
   return mapped;
 }
 
-/** A directory of the test's own, and the way to be rid of it. */
+/** A new directory for a test, and the function that removes it. */
 export function temporaryDirectory(): { path: string; remove: () => void } {
   const path = mkdtempSync(join(tmpdir(), 'tspmd-test-'));
   return { path, remove: () => existsSync(path) && rmSync(path, { recursive: true, force: true }) };

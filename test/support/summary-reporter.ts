@@ -1,6 +1,6 @@
 /**
- * Ends a test run with what a person needs to know of it: each suite or test that could not run here, by name and with what
- * enables it, and one line of totals.
+ * Ends a test run with a summary: each suite or test that could not run here, by name and with the command that enables
+ * it, and one line of totals.
  */
 import type { Reporter, TestModule, TestSuite } from 'vitest/node';
 import { SKIP_MARK } from './requirements.js';
@@ -17,7 +17,7 @@ export default class SummaryReporter implements Reporter {
     }
     const totals = { passed: 0, failed: 0, skipped: 0 };
     for (const module of modules) {
-      // A file that did not load or whose hook threw has no failed test of its own, and is a failure all the same.
+      // A file that did not load, or whose hook threw, has no failed test, but is a failure.
       if (module.errors().length > 0) totals.failed++;
       for (const test of module.children.allTests()) {
         const result = test.result();

@@ -2,7 +2,7 @@
 
 const DEADLINE_MS = 10_000;
 
-/** Rejects, naming `what` was awaited, when it does not come about within a time that no sound run needs. */
+/** Rejects with the text of `what` if the condition does not hold within a time that no sound run needs. */
 export async function until(what: string, condition: () => boolean, step: () => void = () => {}): Promise<void> {
   const deadline = Date.now() + DEADLINE_MS;
   while (!condition()) {

@@ -143,6 +143,13 @@ describe('tests', () => {
     );
     expect(helpers.map(({ path }) => path)).toEqual([]);
   });
+
+  it('of units lie in folders that the source has', () => {
+    const folders = sources
+      .filter(({ path }) => path.startsWith('test/unit/'))
+      .map(({ path }) => dirname(path.slice('test/unit/'.length)));
+    expect([...new Set(folders)].filter((folder) => !existsSync(join(ROOT, folder)))).toEqual([]);
+  });
 });
 
 describe('pages', () => {

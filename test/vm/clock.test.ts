@@ -1,4 +1,4 @@
-/** The clock of a guest is put forward and back while our driver is at work in it: nothing may depend on the time of day. */
+/** The clock of a guest is put forward and back while our driver works in it: nothing may depend on the time of day. */
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
@@ -38,7 +38,7 @@ describeWith('a clock that is put forward and back by years', [guest, root, tun,
       const years = [...stdout.matchAll(/^[A-Z][a-z]{2} .* (\d{4})$/gm)].map(([, year]) => Number(year));
       expect(years, stdout).toHaveLength(PINGS / 20);
       expect(Math.max(...years) - Math.min(...years)).toBe(6);
-      // A round trip of a year, or of less than nothing, would be the clock's.
+      // A round trip of a year, or of less than nothing, would come from the clock.
       const times = [...stdout.matchAll(/time=(\S+) ms/g)].map(([, ms]) => Number(ms));
       expect(times).toHaveLength(PINGS);
       expect(Math.min(...times)).toBeGreaterThan(0);

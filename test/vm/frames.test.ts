@@ -62,7 +62,10 @@ describeWith('raw frames to tspmd in a guest', [guest], () => {
   const isIcmpReply = (sequence: number) => (frame: Buffer) =>
     frame.readUInt16BE(12) === 0x0800 && frame[23] === 1 && frame[34] === 0 && frame.readUInt16BE(40) === sequence;
 
-  /** Sends until it is answered: QEMU's end of the link drops what comes faster than an emulated guest can take it. */
+  /**
+   * Sends until it is answered: QEMU's end of the link drops frames that come faster than an emulated guest can take
+   * them.
+   */
   async function ask(what: string, frame: Uint8Array, isAnswer: (frame: Buffer) => boolean): Promise<Buffer> {
     const before = link.frames.length;
     const timer = setInterval(() => void link.send(frame), 500);
@@ -74,7 +77,7 @@ describeWith('raw frames to tspmd in a guest', [guest], () => {
     }
   }
 
-  /** Asks by ARP and pings, as any neighbour would; rejects when either is not answered. */
+  /** Asks by ARP and pings, as any neighbour would; rejects when one of them is not answered. */
   async function neighbourPings(sequence: number): Promise<void> {
     await ask('ARP reply', arp(), (frame) => frame.readUInt16BE(12) === 0x0806 && frame.readUInt16BE(20) === 2);
     const payload = Array.from({ length: 100 }, (_, i) => (i * 7) & 0xff);
@@ -89,7 +92,7 @@ describeWith('raw frames to tspmd in a guest', [guest], () => {
     ['1kb', 'no-iommu'],
     ['2kb', 'iommu'],
   ] as const)(
-    'survives malformed frames of every kind in mode %s, %s, counts them, and answers its neighbours all the while',
+    'in mode %s, %s: counts malformed frames of every kind, and still answers others',
     async ([mode, vfio], context) => {
       requireForTest(context, vfioRequirements(vfio));
       const endpoint = await run(mode, vfio);
@@ -125,7 +128,7 @@ describeWith('raw frames to tspmd in a guest', [guest], () => {
       endpoint.write('stop\n');
       expect((await endpoint.exited).code, endpoint.output).toBe(0);
       const [, dropped] = endpoint.stdout.match(/^stopped: .* dropped (\d+) \(/m) ?? [];
-      // Most are dropped by the filter; the others reach the stack or ARP, which count them in their own way.
+      // The filter drops most of them. The others reach the stack or ARP, which count them in other counters.
       expect(Number(dropped), endpoint.stdout).toBeGreaterThanOrEqual(5 * 8);
       expect(endpoint.output).not.toMatch(/\n\s+at /);
     },

@@ -1,6 +1,6 @@
 /**
- * Our driver on PCI devices behind which are DPDK's vhost library and OVS-DPDK, each listening or connecting; one guest for
- * all. Over tap: pci.test.ts; over datagrams: frames.test.ts; over our own switch: two-guests.test.ts.
+ * Our driver on PCI devices whose backends are DPDK's vhost library and OVS-DPDK, each listening or connecting; one
+ * guest for all. Over tap: pci.test.ts; over datagrams: frames.test.ts; over our own switch: two-guests.test.ts.
  */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,7 +18,7 @@ const TSPMD = Child.commandLine().join(' ');
 const READY_MS = 60_000;
 const PINGS = 300;
 
-/** Of each: the port behind the NIC, and the layout of the rings. */
+/** For each backend: the port behind the NIC, and the layout of the rings. */
 const NICS = [
   ['testpmd', 'split'],
   ['testpmd', 'packed'],

@@ -1,4 +1,7 @@
-/** The Linux kernel's own virtio-net driver, in a guest, on a port of the embedded switch; our endpoint on the other. */
+/**
+ * The Linux kernel's own virtio-net driver, in a guest, on one port of the embedded switch; our endpoint on the other
+ * port.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +21,7 @@ ip link set eth0 up
 ip addr add 10.0.0.1/24 dev eth0
 `;
 
-/** VIRTIO_F_RING_PACKED is bit 34 of what the driver has accepted; the first is bit 0. */
+/** VIRTIO_F_RING_PACKED is bit 34 of the features that the driver has accepted; the first is bit 0. */
 const PACKED = 'echo packed $(cut -c35 /sys/class/net/eth0/device/features)\n';
 
 describeWith('the switch between a guest’s kernel and our endpoint', [guest], () => {

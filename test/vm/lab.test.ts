@@ -62,7 +62,7 @@ describeWith('VM lab', [command('qemu-system-x86_64'), guest], () => {
       expect(result).toEqual({ code: 3, stdout: 'out sh\n', stderr: 'err\n' });
     });
 
-    it('loses nothing of much output, and reads arguments as they are', async () => {
+    it('loses nothing of a long output, and passes arguments unchanged', async () => {
       const script = 'process.stdout.write(Buffer.alloc(5e6, process.argv[1]));';
       const { code, stdout } = await Guest.run({ mode: 'none', command: ['node', '-e', script, "a 'b' $c\n"] });
       expect(code).toBe(0);
@@ -78,7 +78,7 @@ describeWith('VM lab', [command('qemu-system-x86_64'), guest], () => {
       expect((await child.stop()).code).toBe(128 + 15);
     });
 
-    it('runs in the same folder with the same files, may change them for itself, and writes to the share', async () => {
+    it('has the same files, keeps its changes to itself, and can write to the share', async () => {
       const share = temporaryFolder();
       const { code, stdout } = await Guest.run({
         mode: 'none',
@@ -110,7 +110,7 @@ describeWith('VM lab', [command('qemu-system-x86_64'), guest], () => {
       expect(stdout.split('\n')).toEqual(['0x1af4', '0x1041', '24', '2', NIC, '']);
     });
 
-    it('has no IOMMU but a vfio.ko that can do without', async (context) => {
+    it('has no IOMMU, but a vfio.ko that can do without one', async (context) => {
       requireForTest(context, [noIommu]);
       const unsafe = 'echo 1 >/sys/module/vfio/parameters/enable_unsafe_noiommu_mode';
       const { code, stdout } = await Guest.run({
@@ -121,7 +121,7 @@ describeWith('VM lab', [command('qemu-system-x86_64'), guest], () => {
       expect({ code, stdout }).toEqual({ code: 0, stdout: 'noiommu-0\nvfio\n' });
     });
 
-    it('has neither, as Debian is', async () => {
+    it('has neither, as Debian ships it', async () => {
       const { code, stdout } = await Guest.run({
         mode: 'none',
         command: shell(
@@ -137,7 +137,7 @@ describeWith('VM lab', [command('qemu-system-x86_64'), guest], () => {
   });
 
   describe('a saved machine', () => {
-    it('is another one each time it goes on: with its own time and random numbers', async () => {
+    it('differs each time it is resumed: in its time and in its random numbers', async () => {
       const uuids = new Set<string>();
       for (let time = 0; time < 3; time++) {
         const { stdout } = await Guest.run({
@@ -151,7 +151,7 @@ describeWith('VM lab', [command('qemu-system-x86_64'), guest], () => {
       expect(uuids.size).toBe(3);
     });
 
-    it('is made where there is none, and when it is broken, that is one line that says what to do', async () => {
+    it('is made if there is none; a broken one is reported in one line with what to do', async () => {
       const built = findGuest()!;
       const cache = temporaryFolder();
       vi.stubEnv('XDG_CACHE_HOME', cache);
@@ -234,7 +234,7 @@ describeWith('VM lab', [command('qemu-system-x86_64'), guest], () => {
       await expect(run).rejects.toThrow(/^QEMU ended with status 1: .*'\/nonexistent': No such file or directory/);
     });
 
-    it('when the guest dies, and its last words are told', async () => {
+    it('when the guest dies, and its last words are reported', async () => {
       const run = Guest.run({ mode: 'none', command: shell('echo c >/proc/sysrq-trigger') });
       await expect(run).rejects.toThrow(/the guest ended before the command did[\s\S]*Kernel panic/);
     });

@@ -1,6 +1,7 @@
 /**
- * What goes wrong with PCI devices, for real: what only a kernel can refuse is said in one line (what sysfs tells is in
- * test/unit/drivers/vfio/vfio.test.ts), and a device that asks for a reset in the middle of traffic gets it.
+ * Faults of real PCI devices: what only a kernel can refuse is reported in one line
+ * (test/unit/drivers/vfio/vfio.test.ts has what sysfs reports), and a device that asks for a reset in the middle of
+ * traffic gets it.
  */
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
@@ -20,13 +21,13 @@ const READY_MS = 60_000;
 const tryIt = (address: string, more = ''): string =>
   `${TSPMD} run --device ${address} --ip 10.0.0.1/24 ${more} 2>&1; echo "exit $?"`;
 
-/** Runs a script in a guest and returns what it wrote, errors among the rest. */
+/** Runs a script in a guest and returns its output, errors included. */
 async function output(script: string, netdevs: readonly string[]): Promise<string> {
   const { stdout } = await Guest.run({ netdevs, timeout: 110, command: ['bash', '-c', `exec 2>&1; ${script}`] });
   return stdout;
 }
 
-/** Each line is there, in this order, and each failure ended with exit code 1. */
+/** Expects each line, in this order, and exit code 1 for each failure. */
 function expectLines(text: string, lines: readonly string[]): void {
   const found = text.split('\n').filter((line) => line.startsWith('tspmd: '));
   expect(found, text).toEqual(lines.map((line) => expect.stringContaining(line)));

@@ -1,6 +1,6 @@
 /**
- * The mission: in a guest VM, `bind-vfio.sh` and `tspmd run` drive the virtio-net PCI device, with an IOMMU and without.
- * The peer is the Linux kernel at the other end of a tap device, in a network namespace of the test's own.
+ * The main use: in a guest VM, `bind-vfio.sh` and `tspmd run` drive the virtio-net PCI device, with an IOMMU and
+ * without. The peer is the Linux kernel at the other end of a tap device, in a network namespace that the test makes.
  */
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -70,7 +70,7 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
   });
 
   it.for([...ALL_MODES.map((layout) => [layout, ...VFIO_MODES[0]] as const), ['2kb', ...VFIO_MODES[1]] as const])(
-    'runs one and the same stack in mode %s, %s, on three vCPUs',
+    'runs the same stack in mode %s, %s, on three vCPUs',
     async ([layout, _, mode, option], context) => {
       requireForTest(context, vfioRequirements(mode));
       // A line of input ends it.

@@ -1,6 +1,6 @@
 /**
- * The seed's whole picture: two VMs on one host, each with our driver on its vNIC, joined by the embedded switch that runs
- * `bess/forward_script.bess`. And one of them with the kernel's driver instead.
+ * The whole picture of the seed: two VMs on one host, each with our driver on its vNIC, connected by the embedded
+ * switch that runs `bess/forward_script.bess`. In a second test one of them has the kernel's driver instead.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -37,7 +37,7 @@ describeWith('two guests over the embedded switch', [guest, noIommu], () => {
     rmSync(directory, { recursive: true, force: true });
   });
 
-  /** The switch's script knows these. */
+  /** The script of the switch has these addresses. */
   const mac = (i: number): string => `52:54:00:00:00:0${i}`;
   const socket = (i: number): string => join(directory, `vm${i}.sock`);
 
@@ -45,7 +45,7 @@ describeWith('two guests over the embedded switch', [guest, noIommu], () => {
     const child = Guest.start({
       mode: 'no-iommu',
       kernelDriver,
-      // Ours take their address by themselves, so that both are of one shape.
+      // The guests take their addresses by themselves, so that both have the same configuration.
       netdevs: [`vhost-user:${socket(i)},packed=on${kernelDriver ? `,mac=${mac(i)}` : ''}`],
       timeout: 170,
       command: ['bash', '-c', `set -e; ${script}`],
@@ -58,7 +58,7 @@ describeWith('two guests over the embedded switch', [guest, noIommu], () => {
   const ours = (i: number, ...more: string[]): string =>
     `exec ${TSPMD} run --device ${NIC} --mac ${mac(i)} --ip 10.0.0.${i}/24 ${more.join(' ')}`;
 
-  it('finds by ARP, pings and exchanges UDP, each with our driver', { timeout: 240_000 }, async () => {
+  it('find each other by ARP, ping and exchange UDP, each with our driver', { timeout: 240_000 }, async () => {
     const app = file('dist/test/support/threads/traffic-on-demand.app.js');
     const traffic = (to: number): string => `--app ${app} --app-option to=10.0.0.${to} pings=50 datagrams=500`;
     const guests = [
@@ -66,7 +66,7 @@ describeWith('two guests over the embedded switch', [guest, noIommu], () => {
       boot(2, `${BIND}; ${ours(2, traffic(1))}`),
     ];
     await Promise.all(guests.map((child) => child.waitFor(/^ready/m, READY_MS)));
-    // Both at once: each asks, and answers the other.
+    // Both at the same time: each asks, and answers the other.
     for (const child of guests) child.write('go\n');
     for (const child of guests) {
       const [, json = ''] = await child.waitFor(new RegExp(`^${RESULT_MARK} (.*)$`, 'm'), READY_MS);
@@ -84,8 +84,8 @@ describeWith('two guests over the embedded switch', [guest, noIommu], () => {
     expect(Object.values(ports).map(({ up }) => up)).toEqual([true, true]);
   });
 
-  it('interoperates: the kernel’s driver in one guest, ours in the other', { timeout: 240_000 }, async () => {
-    // Waits until it is told that the other answers, with Node warmed up.
+  it('interoperate: the kernel’s driver in one guest, ours in the other', { timeout: 240_000 }, async () => {
+    // Waits until the other guest answers, and until Node is warmed up.
     const kernel = boot(
       1,
       `modprobe virtio_net; IF=$(ls /sys/bus/pci/devices/${NIC}/virtio*/net); ip addr add 10.0.0.1/24 dev $IF; ip link set $IF up; ${process.execPath} -e 0; read -r _

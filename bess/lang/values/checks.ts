@@ -21,7 +21,7 @@ export function requireText(value: Value, what: string): string {
 // A script that exceeds one of these limits is ended, so that no script can hang the switch or fill its memory. They are
 // far above what the script of any switch needs.
 
-/** Steps of a script. A statement, a turn of a loop and a call are one each; large values cost more (see `costOf`). */
+/** Steps of a script. A statement, one pass of a loop and a call are one each; large values cost more (see `costOf`). */
 export const MAX_STEPS = 1_000_000;
 /** Characters of a string. */
 export const MAX_TEXT = 1 << 20;

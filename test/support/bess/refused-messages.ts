@@ -1,6 +1,6 @@
 /**
- * A frontend whose messages are all refused, each with a line in the switch's log that quotes the name of a memfd: a name with
- * all that could forge a line or drive a terminal.
+ * A frontend whose messages are all refused. Each refusal is a line in the switch's log that quotes the name of a
+ * memfd: this name has everything that could forge a line or control a terminal.
  */
 import { closeFile, connectUnix, emptyMemfd, MessageSocket } from '../../../drivers/libc/index.js';
 import * as p from '../../../drivers/transports/vhost-user/protocol.js';
@@ -15,7 +15,7 @@ export const HOSTILE_NAME = '\nport vm2: forged\u001b[2J\u009b31m\r\u202e\u2028'
 
 /** A whole message, in memory that V8 does not move. */
 export function vhostUserMessage(request: number, flags: number, payload: Buffer): Buffer {
-  // Not of the pool: the kernel is given its address.
+  // Not from Buffer's pool: the kernel gets its address.
   const bytes = Buffer.from(new ArrayBuffer(p.HEADER_BYTES + payload.length));
   p.encodeHeader(bytes, { request, flags: flags | p.PROTOCOL_VERSION, size: payload.length });
   payload.copy(bytes, p.HEADER_BYTES);
@@ -38,7 +38,7 @@ export class RefusedMessages {
     this.socket.send(vhostUserMessage(R.SET_PROTOCOL_FEATURES, 0, p.encodeU64(p.PROTOCOL_F_REPLY_ACK)));
   }
 
-  /** Sends what may be under way, and takes the answers that are there. Throws where the switch has hung up. */
+  /** Sends what may be under way, and reads the answers that are there. Throws if the switch has hung up. */
   poll(): void {
     while (this.sent - this.refused < MAX_IN_FLIGHT && this.socket.send(this.refusedOne, [this.file])) this.sent++;
     const received = this.socket.receive(this.replies);

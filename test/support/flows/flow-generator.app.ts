@@ -1,7 +1,8 @@
 /**
- * The other end of the flow tests: many UDP flows at once, each with a window of datagrams that wait for their answer.
- * Checks that a flow's answers come in order, once each, and from one core; gives up on those that do not come, and says
- * how many those are. Prints a line each `progress` answers, and at the end one line with the {@link FlowResult}.
+ * The generator of the flow tests: many UDP flows at once, each with a window of datagrams that wait for their answer.
+ * Checks that the answers of a flow come in order, once each, and from one core. Gives up on answers that do not come,
+ * and reports their number. Prints a line after each `progress` answers, and at the end one line with the {@link
+ * FlowResult}.
  */
 import type { Core } from '../../../src/link/core.js';
 import type { PacketBuffer } from '../../../src/link/packet-buffer.js';
@@ -33,16 +34,16 @@ export const RESULT_MARK = 'flows:';
 export interface FlowResult {
   sent: number;
   answered: number;
-  /** Given up. */
+  /** Datagrams that were given up. */
   lost: number;
-  /** Answers of a core that came after a later one of it. */
+  /** Answers of a core that came after a later answer of it. */
   disorder: number;
-  /** Answers that nothing waited for: twice, or after they were given up. */
+  /** Answers that nothing waited for: duplicates, or after they were given up. */
   unexpected: number;
   corrupt: number;
-  /** Times that a flow's answer came from another core than the one before. */
+  /** How often an answer of a flow came from another core than the answer before. */
   moved: number;
-  /** The most times that datagrams of one flow were given up. */
+  /** How often, at most, datagrams of one flow were given up. */
   giveUps: number;
   /** Orders that were sent. */
   orders: number;
@@ -53,7 +54,7 @@ export interface FlowResult {
 const HEADERS = IPV4_HEADER_BYTES + UDP_HEADER_BYTES;
 const MAX_CORES = 64;
 const MAX_WINDOW = 32;
-/** Sequence numbers of a flow whose fate is remembered. */
+/** Sequence numbers of a flow whose state is remembered. */
 const REMEMBERED = 2 * MAX_WINDOW;
 const BURST = 32;
 
@@ -126,12 +127,12 @@ class Generator implements Stack {
     return count + sent;
   }
 
-  /** A full ring says nothing when it has room again, and datagrams are to be given up in time. */
+  /** A full ring does not report when it has room again, and datagrams must be given up in time. */
   maxSleepMs(): number {
     return this.isReported ? Number.POSITIVE_INFINITY : this.mayStart() ? 1 : 20;
   }
 
-  /** Until the first answer, one datagram at a time: more would not wait for ARP. */
+  /** Until the first answer, one datagram at a time: more of them would not wait for ARP. */
   private mayStart(): boolean {
     if (this.result.answered >= this.packets) return false;
     return this.waiting < (this.result.answered === 0 ? 1 : this.flows * this.window);

@@ -1,6 +1,6 @@
 /**
- * What generator and reflector of the flow tests say to each other: UDP datagrams that carry their flow, a sequence number
- * within it, an order for the core that gets them, and in the answer the core that sent it.
+ * The UDP datagrams between generator and reflector of the flow tests. They carry their flow, a sequence number within
+ * it, an order for the core that gets them, and in the answer the core that sent it.
  */
 import { readI32, writeI32 } from '../../../src/wire/bytes.js';
 
@@ -10,7 +10,7 @@ export const FIRST_PORT = 20_000;
 export const MAX_FLOWS = 4096;
 export const PAYLOAD_BYTES = 32;
 
-/** Orders. A number above BLOCK: stand still for so many milliseconds. */
+/** Orders. A number above BLOCK means: stand still for that many milliseconds. */
 export const NONE = 0;
 export const THROW = 1;
 export const KEEP = 2;

@@ -1,6 +1,6 @@
 /**
- * The stack under test of the flow tests: sends each datagram back with the number of its core in it, and checks what a
- * core can check: its flows are its own in both directions, and come in order. Obeys the orders in the datagrams.
+ * The stack under test of the flow tests: sends each datagram back with the number of its core, and checks what a core
+ * can check: all packets of its flows come to it in both directions, and in order. Obeys the orders in the datagrams.
  */
 import type { Core } from '../../../src/link/core.js';
 import type { Stack } from '../../../src/stack.js';
@@ -36,7 +36,7 @@ export default function createReflector(core: Core): Stack {
   const totals = { packets: 0, flows: 0, disorder: 0, misplaced: 0, corrupt: 0, foreign: 0, kept: 0, ring_full: 0 };
   let isKeeping = false;
 
-  /** Whether packets of the flow, and those of the answers if they came here, belong to this core. */
+  /** Whether this core gets the packets of the flow, and would get those of the answers. */
   function isPlaced(remote: number, remotePort: number): boolean {
     const flow = { protocol: IP_PROTOCOL_UDP, source: remote, destination: own };
     const back = { protocol: IP_PROTOCOL_UDP, source: own, destination: remote };

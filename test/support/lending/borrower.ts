@@ -1,26 +1,29 @@
-/** The borrower of a mock device's transmit queue, on the test's own thread: what it sees it sees when it looks. */
+/** The borrower of a fake device's transmit queue, on the thread of the test: it sees a change when it looks. */
 import { BorrowedTx } from '../../../drivers/virtio/lending/borrowed-tx.js';
 import type { TxLoan } from '../../../drivers/virtio/lending/tx-loan.js';
 import { NO_BUFFER } from '../../../rings/buffer-pool.js';
-import type { Driver } from '../virtio/driver.js';
-import { TX } from '../virtio/mock-transport.js';
+import type { DriverUnderTest } from '../virtio/driver-under-test.js';
+import { TX } from '../virtio/fake-transport.js';
 
 export class Borrower {
   readonly tx: BorrowedTx;
-  /** The states that it was told of. */
+  /** The states that it was told. */
   readonly states: string[] = [];
   private readonly handles = new Uint32Array(64);
   private readonly lengths = new Uint32Array(64);
 
   constructor(
-    private readonly driver: Driver,
+    private readonly driver: DriverUnderTest,
     loan: TxLoan = driver.device.lendTx(),
   ) {
     this.tx = new BorrowedTx(loan);
     this.tx.onStateChange = (state) => this.states.push(state);
   }
 
-  /** Sends the frames in buffers of the device's pool; what is not taken goes back there. Returns how many were taken. */
+  /**
+   * Sends the frames in buffers of the device's pool. Buffers that were not taken go back there. Returns how many were
+   * taken.
+   */
   send(frames: readonly Uint8Array[]): number {
     const { device, inHand } = this.driver;
     let count = 0;
@@ -46,7 +49,7 @@ export class Borrower {
     return count;
   }
 
-  /** Whether the device heard the borrower's doorbell since the last time it was asked. */
+  /** Whether the device has heard the borrower's doorbell since the last call. */
   get rang(): boolean {
     const { notifyRegisters } = this.driver.transport;
     const heard = notifyRegisters[TX] === TX + 1;
@@ -54,8 +57,8 @@ export class Borrower {
     return heard;
   }
 
-  /** Where every buffer is. */
-  account(): ReturnType<Driver['account']> {
+  /** The place of every buffer. */
+  account(): ReturnType<DriverUnderTest['account']> {
     return this.driver.account(this.driver.device.sent, this.tx.sent);
   }
 }

@@ -8,7 +8,16 @@ import { TxLender } from '../../../drivers/virtio/lending/tx-lender.js';
 import { CONTROL_WORDS, ENDED, LINK, SEEN, STATE } from '../../../drivers/virtio/lending/tx-loan.js';
 import { BufferPool } from '../../../rings/buffer-pool.js';
 import { CounterBlock } from '../../../rings/counters.js';
-import { beginTask, type Message, Port, portOfOwner, releaseHeld, scene, shared, type World } from './lending-world.js';
+import {
+  beginTask,
+  type Message,
+  Port,
+  portOfOwner,
+  presentStep,
+  releaseHeld,
+  type SharedState,
+  shared,
+} from './lending-state.js';
 
 /** What a thread handles next. */
 export type Event =
@@ -125,12 +134,12 @@ export class Owner implements Actor {
   private lend(): void {
     const wake = (): void => {
       shared(() => {
-        scene.world.wakes = 1;
+        presentStep.sharedState.wakes = 1;
       });
     };
     this.lender.lend(LAYOUT, { wake: this.wakes ? wake : undefined });
     shared(() => {
-      scene.world.isLent = true;
+      presentStep.sharedState.isLent = true;
     });
   }
 
@@ -138,7 +147,7 @@ export class Owner implements Actor {
   private reset(): void {
     this.sent.put(this.resets++);
     shared(() => {
-      scene.world.isOwnersRing = true;
+      presentStep.sharedState.isOwnersRing = true;
     });
   }
 
@@ -198,25 +207,27 @@ export class Borrower implements Actor {
 
 /** What must hold when neither side has anything left to do: one line per fault. */
 export function faultsAtRest(
-  world: World,
+  sharedState: SharedState,
   owner: OwnerFacts,
   borrower: BorrowerFacts,
   script: readonly string[],
 ): string[] {
   const faults: string[] = [];
-  const state = world.words[STATE]!;
-  const isGone = world.isDead || borrower.followed === ENDED;
+  const state = sharedState.words[STATE]!;
+  const isGone = sharedState.isDead || borrower.followed === ENDED;
   if (owner.calls < script.length) faults.push(`the owner waits for ever: ${script[owner.calls]}`);
   if (!isGone && borrower.isMade) {
     const { inside, followed, link } = borrower;
     if (followed !== state) faults.push(`the borrower sleeps for ever: STATE ${state}, followed ${followed}`);
     else if ((state & 1) === 1 && inside !== state) faults.push(`the borrower is outside: STATE ${state}`);
-    if (link !== world.words[LINK]) faults.push(`the borrower knows of link ${link}, it is ${world.words[LINK]}`);
+    if (link !== sharedState.words[LINK])
+      faults.push(`the borrower knows of link ${link}, it is ${sharedState.words[LINK]}`);
   }
-  if (isGone && !world.isDead && (world.words[SEEN]! & 1) === 1) faults.push('the borrower is gone, SEEN says inside');
+  if (isGone && !sharedState.isDead && (sharedState.words[SEEN]! & 1) === 1)
+    faults.push('the borrower is gone, SEEN says inside');
   const found = [...owner.sent, ...borrower.sent].sort((a, b) => a - b);
   // A thread that died may have died between two steps of taking a buffer: then the buffer belongs to the owner, too.
-  const places = world.isDead ? [...new Set(found)] : found;
+  const places = sharedState.isDead ? [...new Set(found)] : found;
   const all = script.flatMap((call) => (call === 'reset' ? [0] : [])).map((_, i) => i);
   // A closed device needs no buffers. What a thread had that died while it opened the loan cannot be seen.
   const mayMiss = script.includes('end') || owner.calls < script.length || !borrower.isMade;

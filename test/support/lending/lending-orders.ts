@@ -1,4 +1,7 @@
-/** Tries every order of the steps of the owner and of the borrower of a transmit queue, and tells what goes wrong in any. */
+/**
+ * Tries every order of the steps of the owner and the borrower of a transmit queue, and reports what goes wrong in any
+ * order.
+ */
 import { advance, type Task } from '../../model/step-by-step.js';
 import {
   type Actor,
@@ -9,39 +12,39 @@ import {
   Owner,
   type OwnerFacts,
 } from './lending-model.js';
-import { copyOf, modelAtomics, newWorld, type Side, scene, type World } from './lending-world.js';
+import { copyOf, modelAtomics, newSharedState, presentStep, type SharedState, type Side } from './lending-state.js';
 
 export interface Scenario {
-  /** What becomes of the owner's device, call by call. */
+  /** What happens to the owner's device, call by call. */
   readonly script: readonly string[];
   /**
-   * `sleeps`: in its event loop, and polls now and then. `spins`: polls without end and never returns to its event loop.
-   * `blocks`: polls when it is woken, and never returns to its event loop either.
+   * `sleeps`: in its event loop, and polls now and then. `spins`: polls without end and never returns to its event
+   * loop. `blocks`: polls when it is woken, and never returns to its event loop either.
    */
   readonly borrower: 'sleeps' | 'spins' | 'blocks';
-  /** Whether the borrower may give the queue back at any time, or its thread die. */
+  /** Whether the borrower may give the queue back at any time, or its thread may die at any time. */
   readonly end?: 'closes' | 'dies';
-  /** The word the stores to which are exchanged with the access behind them. */
+  /** The word whose stores are exchanged with the access after them. */
   readonly late?: number;
 }
 
 export interface Outcome {
-  /** How many states there are in all orders, and in how many of them everything is at rest. */
+  /** How many states there are in all orders, and in how many of them both sides are at rest. */
   readonly states: number;
   readonly rests: number;
-  /** What is wrong in some order, and the steps that lead to the first of its kind. */
+  /** What is wrong in some order, and the steps that lead to the first fault of its kind. */
   readonly faults: ReadonlyMap<string, readonly string[]>;
 }
 
 interface Thread<F> {
   readonly tasks: readonly Task<Event>[];
   readonly facts: F;
-  /** It polls, and nobody else could do anything: the state that it polls in. */
+  /** It polls, and the other side cannot act: the state that it polls in. */
   readonly pollsIn?: string | undefined;
 }
 
 interface State {
-  readonly world: World;
+  readonly sharedState: SharedState;
   readonly owner: Thread<OwnerFacts>;
   readonly borrower: Thread<BorrowerFacts>;
   readonly from: State | null;
@@ -51,10 +54,10 @@ interface State {
 /** What one side can do next. */
 interface Move {
   readonly side: Side;
-  /** What it begins with; null: it goes on with its task. */
+  /** The event that it begins with; null: it continues its task. */
   readonly event: Event | null;
-  /** What that takes out of the world. */
-  readonly before: (world: World) => void;
+  /** What the event removes from the shared state. */
+  readonly before: (sharedState: SharedState) => void;
 }
 
 const nothing = (): void => {};
@@ -74,8 +77,8 @@ function nameOf(event: Event): string {
 
 export async function explore(scenario: Scenario): Promise<Outcome> {
   const restore = modelAtomics();
-  scene.late = scenario.late ?? null;
-  scene.breaks = scenario.script.includes('broken');
+  presentStep.late = scenario.late ?? null;
+  presentStep.breaks = scenario.script.includes('broken');
   try {
     return await new Explorer(scenario).run();
   } finally {
@@ -95,7 +98,7 @@ class Explorer {
     const { queue } = this;
     const owner = { tasks: [], facts: this.make('owner').facts() as OwnerFacts };
     const borrower = { tasks: [], facts: this.make('borrower').facts() as BorrowerFacts };
-    this.add({ world: newWorld(), owner, borrower, from: null, step: '' });
+    this.add({ sharedState: newSharedState(), owner, borrower, from: null, step: '' });
     // The shortest way to each state first.
     for (let next = 0; next < queue.length; next++) {
       const state = queue[next]!;
@@ -117,52 +120,58 @@ class Explorer {
     this.queue.push(state);
   }
 
-  private movesIn({ world, owner, borrower }: State): Move[] {
+  private movesIn({ sharedState, owner, borrower }: State): Move[] {
     const { script } = this.scenario;
     const moves: Move[] = [];
     if (inTask(owner)) moves.push({ side: 'owner', event: null, before: nothing });
     else {
-      moves.push(...heard(world, 'owner'));
+      moves.push(...heard(sharedState, 'owner'));
       const called = callsOf(owner);
       const event = call(script[called] ?? '');
       if (called < script.length && called === owner.facts.calls) moves.push({ side: 'owner', event, before: nothing });
     }
-    if (world.isDead || !world.isLent) return moves;
+    if (sharedState.isDead || !sharedState.isLent) return moves;
     if (inTask(borrower)) moves.push({ side: 'borrower', event: null, before: nothing });
-    else moves.push(...this.movesOfBorrower(world, borrower));
+    else moves.push(...this.movesOfBorrower(sharedState, borrower));
     return moves;
   }
 
-  private movesOfBorrower(world: World, borrower: Thread<BorrowerFacts>): Move[] {
+  private movesOfBorrower(sharedState: SharedState, borrower: Thread<BorrowerFacts>): Move[] {
     const { borrower: kind, end } = this.scenario;
     const side = 'borrower';
     if (!borrower.facts.isMade) return [{ side, event: call('take up'), before: nothing }];
-    const moves: Move[] = kind === 'sleeps' ? heard(world, side) : [];
+    const moves: Move[] = kind === 'sleeps' ? heard(sharedState, side) : [];
     if (end === 'closes' && !hasClosed(borrower)) moves.push({ side, event: call('close'), before: nothing });
-    const heed = (copy: World): void => {
+    const heed = (copy: SharedState): void => {
       copy.wakes = 0;
     };
     if (kind !== 'blocks') moves.push({ side, event: call('poll'), before: nothing });
-    else if (world.wakes > 0) moves.push({ side, event: call('poll'), before: heed });
+    else if (sharedState.wakes > 0) moves.push({ side, event: call('poll'), before: heed });
     return moves;
   }
 
   /** One step of one side. */
   private async take(state: State, { side, event, before }: Move, isOnly: boolean): Promise<void> {
-    const world = copyOf(state.world);
-    before(world);
+    const sharedState = copyOf(state.sharedState);
+    before(sharedState);
     const thread = state[side];
     const tasks = event === null ? thread.tasks : [...thread.tasks, { event, results: [], isDone: false }];
     const actor = this.make(side);
-    scene.world = world;
+    presentStep.sharedState = sharedState;
     const step = `${side}: ${nameOf(tasks.at(-1)!.event)}`;
     try {
       const last = await advance(tasks, (what) => actor.act(what));
       const moved = { tasks: [...tasks.slice(0, -1), last], facts: actor.facts() };
-      // Known as long as nobody else could have done anything since the poll began.
+      // Valid as long as the other side could not have acted since the poll began.
       const pollsIn = !isOnly ? undefined : isPoll(event) ? keyOf(state) : thread.pollsIn;
-      const next = { ...state, world, from: state, step, [side]: last.isDone ? moved : { ...moved, pollsIn } } as State;
-      // It may poll for ever: nothing comes of it.
+      const next = {
+        ...state,
+        sharedState,
+        from: state,
+        step,
+        [side]: last.isDone ? moved : { ...moved, pollsIn },
+      } as State;
+      // It may poll for ever: polling changes nothing.
       if (last.isDone && keyOf(next) === pollsIn) this.atRest(next);
       this.add(next);
     } catch (error) {
@@ -172,23 +181,23 @@ class Explorer {
   }
 
   private kill(state: State): void {
-    const world = copyOf(state.world);
-    world.isDead = true;
-    world.closed.borrower = true;
-    world.mail.borrower = [];
-    this.add({ ...state, world, from: state, step: 'borrower: dies' });
+    const sharedState = copyOf(state.sharedState);
+    sharedState.isDead = true;
+    sharedState.closed.borrower = true;
+    sharedState.mail.borrower = [];
+    this.add({ ...state, sharedState, from: state, step: 'borrower: dies' });
   }
 
   private look(state: State, moves: readonly Move[]): void {
-    // Who sleeps in its event loop polls, but need not.
+    // A side that sleeps in its event loop may poll, but need not.
     if (this.scenario.borrower === 'sleeps' ? moves.every(({ event }) => isPoll(event)) : moves.length === 0)
       this.atRest(state);
   }
 
   private atRest(state: State): void {
     this.rests++;
-    const { world, owner, borrower } = state;
-    for (const fault of faultsAtRest(world, owner.facts, borrower.facts, this.scenario.script))
+    const { sharedState, owner, borrower } = state;
+    for (const fault of faultsAtRest(sharedState, owner.facts, borrower.facts, this.scenario.script))
       this.fault(fault, state);
   }
 
@@ -204,26 +213,28 @@ class Explorer {
   }
 }
 
-/** What its event loop has for a side. */
-function heard({ mail, closed, told }: World, side: Side): Move[] {
+/** What the event loop has for a side. */
+function heard({ mail, closed, told }: SharedState, side: Side): Move[] {
   const [message] = mail[side];
   if (message !== undefined && !closed[side]) {
-    return [{ side, event: { kind: 'message', message }, before: (world) => void world.mail[side].shift() }];
+    return [
+      { side, event: { kind: 'message', message }, before: (sharedState) => void sharedState.mail[side].shift() },
+    ];
   }
   if (!(closed.owner || closed.borrower) || told[side]) return [];
-  const tell = (world: World): void => {
-    world.told[side] = true;
+  const tell = (sharedState: SharedState): void => {
+    sharedState.told[side] = true;
   };
   return [{ side, event: { kind: 'closed' }, before: tell }];
 }
 
 /** All that decides what can come next. */
-function keyOf({ world, owner, borrower }: State): string {
+function keyOf({ sharedState, owner, borrower }: State): string {
   const part = (thread: Thread<unknown>): unknown => [
     thread.facts,
     inTask(thread) ? thread.tasks.at(-1) : 0,
     inTask(thread) ? (thread.pollsIn ?? 0) : 0,
   ];
-  const { words, ...rest } = world;
+  const { words, ...rest } = sharedState;
   return JSON.stringify([words.slice(32, 36), rest, part(owner), part(borrower), callsOf(owner), hasClosed(borrower)]);
 }

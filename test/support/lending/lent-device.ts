@@ -10,7 +10,7 @@ import type { RxQueue, TxQueue } from '../../../drivers/virtio/driver/queue.js';
 import { type NetDeviceOptions, VirtioNetDevice } from '../../../drivers/virtio/virtio-net-device.js';
 import { type BufferPool, FRAME_OFFSET } from '../../../rings/buffer-pool.js';
 import { until } from '../until.js';
-import { FRAME_BYTES, NUMBER_OFFSET, type TxReport, type TxWork } from './tx-work.js';
+import { FRAME_BYTES, NUMBER_OFFSET, type TxReport, type TxWork } from './tx-worker-data.js';
 
 const QUEUE_SIZE = 256;
 /** One half belongs to the receiver, one half to the sender. */

@@ -3,7 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { BorrowedTx } from '../../../drivers/virtio/lending/borrowed-tx.js';
 import { BufferPool, FRAME_OFFSET, NO_BUFFER } from '../../../rings/buffer-pool.js';
-import { FRAME_BYTES, NUMBER_OFFSET, type TxReport, type TxWork } from './tx-work.js';
+import { FRAME_BYTES, NUMBER_OFFSET, type TxReport, type TxWork } from './tx-worker-data.js';
 
 const BURST = 32;
 const { loan, buffers, from, spins, stop } = workerData as TxWork;

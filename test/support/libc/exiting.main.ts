@@ -1,6 +1,6 @@
 /**
- * A process that exits while threads of it are in, and come too late for, code that is not to be interrupted. Prints what
- * happens, in the order in which it happens.
+ * A process that exits while one of its threads is in code that must not be interrupted, and another one is about to
+ * enter it. Prints the events in their order.
  */
 import { writeSync } from 'node:fs';
 import { getEnvironmentData, isMainThread, threadId, Worker, workerData } from 'node:worker_threads';

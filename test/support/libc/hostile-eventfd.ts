@@ -3,10 +3,10 @@ import { readFileSync, readSync, writeSync } from 'node:fs';
 import { native } from '../../../drivers/libc/ffi/native.js';
 import { abi, closeFile, duplicateFile } from '../../../drivers/libc/index.js';
 
-/** What a counter holds that was signalled by the kernel at its maximum (eventfd(2)). */
+/** The counter after the kernel has signalled an eventfd whose counter was at its maximum (eventfd(2)). */
 export const OVERFLOWN = 0xffff_ffff_ffff_ffffn;
 
-/** For all who have the file open. */
+/** For every process that has the file open. */
 export function makeBlocking(fd: number): void {
   const flags = native.fcntl(fd, abi.F_GETFL, 0);
   if (flags < 0 || native.fcntl(fd, abi.F_SETFL, flags & ~abi.O_NONBLOCK) < 0) throw new Error(`fcntl ${fd} failed`);
@@ -26,7 +26,7 @@ export function fillCounter(fd: number): void {
       writeSync(fd, most);
       return;
     } catch (error) {
-      // Somebody has signalled in between.
+      // The other side has signalled in between.
       if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
     }
   }
@@ -45,7 +45,7 @@ export function counterOf(fd: number): bigint {
   return counter.readBigUInt64LE();
 }
 
-/** Whether it was signalled while its counter was full. The counter stays as it is, so that this can be asked again and again. */
+/** Whether it was signalled while its counter was full. The counter stays as it is, so that this can be asked again. */
 export function isOverflown(fd: number): boolean {
   return /^eventfd-count:\s+f{16}$/m.test(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'));
 }
@@ -53,7 +53,9 @@ export function isOverflown(fd: number): boolean {
 /** Duplicates of a descriptor that each epoll set of {@link Waiters} watches. */
 const DUPLICATES = 500;
 
-/** Very many who wait for one eventfd: epoll sets that watch duplicates of its descriptor. Takes some 200 bytes for each. */
+/**
+ * Very many waiters for one eventfd: epoll sets that watch duplicates of its descriptor. Each takes about 200 bytes.
+ */
 export class Waiters {
   private readonly fds: number[] = [];
 

@@ -1,4 +1,4 @@
-/** Where a program may write and nobody reads: a pipe that is full, a socket, a terminal. The test reads it when it wants to. */
+/** Outputs that nobody reads: a pipe that is full, a socket, a terminal. The test reads them when it wants to. */
 import { spawnSync } from 'node:child_process';
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,9 +10,9 @@ const TIOCGPTN = 0x80045430;
 const FILLING = '#'.repeat(4096);
 
 export interface UnreadOutput {
-  /** For a program's stdio. */
+  /** For the stdio of a program. */
   readonly fd: number;
-  /** All that waits to be read by now. */
+  /** Everything that waits to be read by now. */
   read(): string;
   close(): void;
 }

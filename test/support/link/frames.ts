@@ -1,6 +1,4 @@
-/**
- * Frames for tests, made byte by byte and with a checksum of their own: not with the code under test.
- */
+/** Frames for tests, built byte by byte and with their own checksum: not with the code under test. */
 
 export const OUR_MAC = [0x52, 0x54, 0, 0, 0, 1];
 export const PEER_MAC = [0x52, 0x54, 0, 0, 0, 2];
@@ -12,7 +10,7 @@ export const PEER_IP = '10.0.0.2';
 const octets = (ip: string): number[] => ip.split('.').map(Number);
 const word = (value: number): number[] => [(value >>> 8) & 0xff, value & 0xff];
 
-/** RFC 1071 as it stands there, two bytes at a time. */
+/** RFC 1071 as it is written there, two bytes at a time. */
 export function naiveChecksum(bytes: ArrayLike<number>): number {
   let sum = 0;
   for (let i = 0; i < bytes.length; i += 2) {
@@ -43,7 +41,7 @@ export interface Ipv4Fields {
   version?: number;
   /** Options; a multiple of four bytes. */
   options?: number[];
-  /** Instead of the right one. */
+  /** Replaces the right checksum. */
   totalLength?: number;
   headerWords?: number;
 }
@@ -106,12 +104,12 @@ export function arp(fields: ArpFields = {}): Uint8Array {
   return ethernet([...packet, ...octets(targetIp)], { destination, source, type: 0x0806 });
 }
 
-/** What we ask who has `ip`: everybody, or the one at `destination`. */
+/** Our request for `ip`, to all stations or to the one at `destination`. */
 export function arpRequest(ip: string, destination = BROADCAST): Uint8Array {
   return arp({ senderMac: OUR_MAC, senderIp: OUR_IP, targetIp: ip, destination });
 }
 
-/** What a neighbour answers us. */
+/** The reply of a neighbour. */
 export function arpReply(ip = PEER_IP, mac = PEER_MAC): Uint8Array {
   return arp({ operation: 2, senderMac: mac, senderIp: ip, targetMac: OUR_MAC });
 }

@@ -1,6 +1,6 @@
 /**
- * A stack whose thread hangs: in a write(2) to an eventfd that is blocking and full, or without end in JavaScript. It begins when
- * the file that the option `file` names appears, or when the stack is to stop.
+ * A stack whose thread hangs: in a write(2) to an eventfd that is blocking and full, or without end in JavaScript. It
+ * hangs when the file that the option `file` names appears, or when the stack is stopped.
  */
 import { existsSync, writeSync } from 'node:fs';
 import { native } from '../../../drivers/libc/ffi/native.js';

@@ -1,4 +1,4 @@
-/** The package as a stranger has it: packed, and installed by npm into an empty project. */
+/** The package as its users have it: packed, and installed by npm into an empty project. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -8,7 +8,7 @@ import { temporaryDirectory } from '../resources.js';
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const NPM_TIMEOUT_MS = 120_000;
 
-/** The environment of a shell, without what npm and vitest tell the programs that they start. */
+/** The environment of a shell, without the variables that npm and vitest give to the programs that they start. */
 export const shellEnvironment = (): NodeJS.ProcessEnv =>
   Object.fromEntries(
     Object.entries(process.env).filter(
@@ -45,7 +45,7 @@ export class InstalledPackage {
     mkdirSync(packed);
     mkdirSync(folder);
     writeFileSync(join(folder, 'package.json'), '{ "private": true }\n');
-    // It was built before the tests: a build now would take files away from those that run.
+    // The build was made before the tests: a build now would remove files from tests that run.
     const [tarball] = JSON.parse(npm(ROOT, 'pack', '--json', '--ignore-scripts', '--pack-destination', packed));
     npm(folder, 'install', '--prefer-offline', '--no-audit', '--no-fund', join(packed, tarball.filename));
     const files = (tarball.files as { path: string }[]).map(({ path }) => path);

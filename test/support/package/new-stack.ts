@@ -1,4 +1,4 @@
-/** A project made by `tspmd new` from the packed tarball, far from this repository, and the node that it is run with. */
+/** A project that `tspmd new` made from the packed tarball, outside of this repository, and the Node that runs it. */
 import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,7 +7,7 @@ import { temporaryDirectory } from '../resources.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const INSTALL = ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'];
-/** For npm, which may have to download, and tsc, on a machine that is busy. */
+/** For npm, which may have to download, and tsc, on a busy machine. */
 const TOOL_MS = 120_000;
 
 export class NewStack {
@@ -20,7 +20,7 @@ export class NewStack {
     this.path = join(this.directory.path, 'my-stack');
   }
 
-  /** Packs this repository as it is built, installs that, and makes the project with what was installed. */
+  /** Packs this repository as it is built, installs the tarball, and makes the project with it. */
   async create(): Promise<void> {
     const first = join(this.directory.path, 'first');
     mkdirSync(first);
@@ -32,15 +32,15 @@ export class NewStack {
     await this.npm(process.execPath, this.path, ...INSTALL);
   }
 
-  /** Runs npm in a folder of ours, to its end; scripts find `node` to be the given one. */
+  /** Runs npm in a folder, to its end; scripts find `node` to be the given one. */
   async npm(node: string, folder: string, ...args: string[]): Promise<Child> {
     const env = { ...process.env, PATH: `${dirname(node)}:${process.env.PATH ?? ''}` };
     return done(this.enter(Child.spawn('npm', ['--prefix', folder, ...args], env)));
   }
 
   /**
-   * Starts what a script of the project's package.json says, with more arguments, in the project's folder. Without npm, so
-   * that a signal reaches the program itself.
+   * Starts a script of the project's package.json, with more arguments, in the project's folder. It runs without npm,
+   * so that a signal reaches the program itself.
    */
   script(node: string, name: string, ...args: string[]): Child {
     const { scripts } = JSON.parse(readFileSync(join(this.path, 'package.json'), 'utf8')) as {

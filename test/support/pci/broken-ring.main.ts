@@ -1,6 +1,6 @@
 /**
- * Runs in a guest: echoes on a PCI device, and at each line of its standard input breaks its own transmit ring, so that
- * the device finds its driver at fault and asks for a reset (virtio 1.2, 2.1.2).
+ * Runs in a guest: echoes on a PCI device. At each line of its standard input it breaks its own transmit ring, so that
+ * the device finds the driver at fault and asks for a reset (virtio 1.2, 2.1.2).
  */
 import { createInterface } from 'node:readline';
 import type { VirtioNetDevice } from '../../../drivers/virtio/virtio-net-device.js';
@@ -9,7 +9,7 @@ import { loadApp } from '../../../src/load-app.js';
 import { openDevice } from '../../../src/open-device.js';
 import { createStack } from '../../../src/stack.js';
 
-/** Until it is tried again. */
+/** Until the next attempt. */
 const RETRY_MS = 20;
 
 const [, , device = '', ip = ''] = process.argv;
@@ -41,7 +41,7 @@ function breakRing(): void {
 const stop = new AbortController();
 createInterface({ input: process.stdin })
   .on('line', () => {
-    // The next frame that is sent puts the index right again, perhaps before the device has looked.
+    // The next frame that is sent sets the index right again, perhaps before the device has looked.
     clearInterval(breaking);
     breaking = setInterval(breakRing, RETRY_MS);
     breakRing();

@@ -1,4 +1,6 @@
-/** A folder that looks like sysfs, as far as PCI, IOMMU groups and hugepages go: devices, drivers and groups as links. */
+/**
+ * A folder that looks like sysfs, as far as PCI, IOMMU groups and hugepages go: devices, drivers and groups as links.
+ */
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 
@@ -33,7 +35,7 @@ export class FakeSysfs {
     symlinkSync(relative(dirname(join(this.root, path)), join(this.root, target)), join(this.root, path));
   }
 
-  /** A virtio-net device, unless it is said to be something else. */
+  /** A virtio-net device, unless the options name another kind. */
   add(address: string, options: FakeDevice = {}): void {
     const { vendor = 0x1af4, device = 0x1041, classCode = 0x020000, driver, group, interfaces = [] } = options;
     const path = `bus/pci/devices/${address}`;

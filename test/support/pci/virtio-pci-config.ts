@@ -1,10 +1,10 @@
-/** Configuration spaces of virtio PCI devices for tests, good and bad ones. */
+/** Configuration spaces of virtio PCI devices for tests, sound and broken ones. */
 
 /** Where the model's structures begin in BAR 4, as QEMU lays them out. */
 export const Piece = { common: 0, isr: 0x1000, device: 0x2000, notify: 0x3000 } as const;
 export const NOTIFY_MULTIPLIER = 4;
 
-/** A vendor capability (4.1.4); what is left out is as on a sound device. */
+/** A vendor capability (4.1.4); a field that is left out is as on a sound device. */
 export interface Capability {
   id?: number;
   type: number;

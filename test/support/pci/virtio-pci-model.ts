@@ -1,15 +1,15 @@
 /**
  * A virtio network device on PCI, as registers that answer: a PciFunction whose BARs are typed arrays with the device
- * behind them. Notes every driver MUST of virtio 1.2, 4.1 that it sees broken, with its clause; the rings are checked by
- * {@link DeviceRing}. Registers are modelled by their offsets alone: nothing is shared with the driver.
+ * behind them. Notes every driver MUST of virtio 1.2, 4.1 that it sees broken, with its clause; {@link SplitDeviceModel}
+ * checks the rings. Registers are modelled only by their offsets: nothing is shared with the driver.
  */
 import { signalEventfd } from '../../../drivers/libc/index.js';
 import type { MemoryViews, PacketMemory } from '../../../drivers/memory/index.js';
 import type { ConfigSpace } from '../../../drivers/pci/config-space.js';
 import type { PciFunction } from '../../../drivers/pci/pci-function.js';
 import { type DeviceModel, MODEL_IOVA_BASE } from '../virtio/device-model.js';
-import { DeviceRing } from '../virtio/device-ring.js';
-import { PackedDeviceRing } from '../virtio/packed-device-ring.js';
+import { PackedDeviceModel } from '../virtio/packed-device-model.js';
+import { SplitDeviceModel } from '../virtio/split-device-model.js';
 import { type Capability, modernCapabilities, NOTIFY_MULTIPLIER, Piece, pciConfig } from './virtio-pci-config.js';
 
 const NO_VECTOR = 0xffff;
@@ -49,9 +49,9 @@ export class VirtioPciModel implements PciFunction {
   readonly netConfig = Uint8Array.of(0x52, 0x54, 0, 1, 2, 3, 1, 0, 1, 0, 0xdc, 0x05);
   queueLimits = [256, 256, 64];
   queues: Queue[] = [];
-  /** The address of the memory behind the IOMMU; null: there is none. */
+  /** The address of the memory behind the IOMMU; null: there is no IOMMU. */
   iova: number | null = MODEL_IOVA_BASE;
-  /** Looks at the status after a reset before it reads 0; Infinity: it never does. */
+  /** Reads of the status after a reset until it reads 0; Infinity: it never does. */
   resetReads = 0;
   /** Vectors that the device has room for. */
   roomForVectors = Number.POSITIVE_INFINITY;
@@ -106,7 +106,7 @@ export class VirtioPciModel implements PciFunction {
     };
   }
 
-  /** A typed array whose elements are registers: each load and store of one is an access of that width. */
+  /** A typed array whose elements are registers: each load and store of an element is an access of that width. */
   private registers<T extends Uint8Array | Uint16Array | Uint32Array>(width: number, like: T): T {
     return new Proxy(like, {
       get: (_, key) => this.read(Number(key) * width, width),
@@ -187,7 +187,7 @@ export class VirtioPciModel implements PciFunction {
 
   private readNetConfig(at: number, width: number): number {
     this.beforeConfigRead();
-    // 4.1.3.1: by the width of the field: the address is bytes, all else 16 bits.
+    // 4.1.3.1: accesses have the width of the field: the address is bytes, all else 16 bits.
     this.demand(width === (at < 6 ? 1 : 2) && at % width === 0, `4.1.3.1: ${width} bytes are read of config ${at}`);
     return width === 1 ? this.netConfig[at]! : this.netConfig[at]! | (this.netConfig[at + 1]! << 8);
   }
@@ -264,7 +264,7 @@ export class VirtioPciModel implements PciFunction {
     const direction = (['receive', 'transmit', 'control'] as const)[this.queueSelect]!;
     const eventIdx = (this.accepted & (1n << 29n)) !== 0n;
     const layout = { size: queue.size, descriptors, driver, device };
-    const Ring = (this.accepted & (1n << 34n)) !== 0n ? PackedDeviceRing : DeviceRing;
+    const Ring = (this.accepted & (1n << 34n)) !== 0n ? PackedDeviceModel : SplitDeviceModel;
     queue.ring = new Ring(this.memory!, layout, direction, eventIdx, this.violations);
   }
 

@@ -1,4 +1,4 @@
-/** The other end of a guest's NIC: one Ethernet frame a UDP datagram, on loopback. Nothing more privileged is needed. */
+/** The other end of a guest's NIC: one Ethernet frame per UDP datagram, on loopback. It needs no privileges. */
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -11,7 +11,7 @@ export async function bound(port = 0): Promise<Socket> {
   return socket;
 }
 
-/** A port that nobody has: for QEMU's end. */
+/** A free port: for QEMU's end. */
 export async function freePort(): Promise<number> {
   const socket = await bound();
   const { port } = socket.address() as AddressInfo;
@@ -49,7 +49,7 @@ export class DgramLink {
     );
   }
 
-  /** The first frame that `matches`, come or to come; rejects when none comes in time. */
+  /** The first frame that `matches`, received already or later; rejects when none comes in time. */
   receive(what: string, matches: (frame: Buffer) => boolean, timeoutMs = 20_000): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       const finish = (act: () => void): void => {

@@ -1,7 +1,7 @@
 /**
- * A program with ordinary kernel sockets: sends UDP datagrams of all sizes to port 7, one by one, from one socket after the
- * other, and checks the echoes. The ports are always the same, so that the flows come to the same cores each time.
- * Arguments: address, how many. Prints `echoed N`, or what went wrong, and exits with 1.
+ * A program with ordinary kernel sockets: sends UDP datagrams of all sizes to port 7, one by one, from one socket after
+ * the other, and checks the echoes. The ports are always the same, so that the flows come to the same cores each time.
+ * Arguments: address, count. Prints `echoed N`, or what went wrong, and exits with 1.
  */
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
@@ -15,7 +15,7 @@ const FIRST_PORT = 40_000;
 const [address = '', count = '0'] = process.argv.slice(2);
 let number = 0;
 
-/** 37 steps on each time: it comes round to each size. */
+/** Steps of 37 reach each size. */
 function payload(i: number): Buffer {
   return Buffer.from(Array.from({ length: (i * 37) % (MAX_PAYLOAD + 1) }, (_, at) => (i * 131 + at * 7) & 0xff));
 }

@@ -1,6 +1,6 @@
 /**
- * Rewrites neighbours until told to stop. A MAC is one u16 three times, and the low byte of those of the n-th address is n:
- * a reader can tell a torn MAC and that of another neighbour.
+ * Rewrites neighbours until it is told to stop. A MAC is one u16 three times, and the low byte of this u16 is n for the
+ * n-th address. So a reader can tell a torn MAC, and the MAC of another neighbour.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { NeighbourTable } from '../../../rings/neighbour-table.js';
@@ -8,7 +8,7 @@ import { NeighbourTable } from '../../../rings/neighbour-table.js';
 export interface NeighbourWork {
   readonly buffer: SharedArrayBuffer;
   readonly capacity: number;
-  /** The first half of them are there at all times; the others come and go, and not all of them fit. */
+  /** The first half of the addresses is there at all times. The others come and go, and not all of them fit. */
   readonly addresses: readonly number[];
   /** Int32: 1 when the reader has seen enough. */
   readonly stop: SharedArrayBuffer;
@@ -26,7 +26,7 @@ function enter(n: number, high: number): void {
   table.confirm(addresses[n]!, mac, 0, 0);
 }
 
-// Those that go were there first: where addresses collide, they leave gaps before those that stay.
+// The addresses that go were there first: where addresses collide, they leave gaps before those that stay.
 for (let n = addresses.length - 1; n >= 0; n--) {
   if (n >= staying && table.count >= capacity - staying) continue;
   enter(n, 0);

@@ -1,8 +1,8 @@
-/** A consumer on a thread of its own: checks what the producer sends, and reports the first packet that is wrong. */
+/** A consumer on its own thread: checks what the producer sends, and reports the first packet that is wrong. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { SpscFanIn } from '../../../rings/spsc-fan-in.js';
 import { SpscRing } from '../../../rings/spsc-ring.js';
-import { handleOf, lengthOf, type RingReport, type RingWork, untilMoved } from './ring-work.js';
+import { handleOf, lengthOf, type RingReport, type RingWork, untilMoved } from './ring-worker-data.js';
 
 const { buffer, capacity, total, burst, byFans } = workerData as RingWork;
 const ring = new SpscRing(buffer, 0, capacity);

@@ -1,8 +1,8 @@
-/** A producer on a thread of its own: sends numbered packets. */
+/** A producer on its own thread: sends numbered packets. */
 import { workerData } from 'node:worker_threads';
 import { SpscFanOut } from '../../../rings/spsc-fan-out.js';
 import { SpscRing } from '../../../rings/spsc-ring.js';
-import { handleOf, lengthOf, type RingWork, untilMoved } from './ring-work.js';
+import { handleOf, lengthOf, type RingWork, untilMoved } from './ring-worker-data.js';
 
 const { buffer, capacity, total, burst, byFans } = workerData as RingWork;
 const ring = new SpscRing(buffer, 0, capacity);

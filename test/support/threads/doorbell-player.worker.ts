@@ -1,6 +1,6 @@
 /**
- * A thread that sleeps at its doorbell and plays: it takes numbers from a ring and puts each, plus one, into another, whose
- * consumer it wakes. Ends when it has taken `rounds`, or at a number below zero.
+ * A thread that sleeps at its doorbell and plays: it takes numbers from a ring and puts each number plus one into
+ * another ring, whose consumer it wakes. Ends when it has taken `rounds` numbers, or at a number below zero.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { SpscRing } from '../../../rings/spsc-ring.js';
@@ -12,7 +12,7 @@ export interface Player {
   readonly from: number;
   readonly to: number;
   readonly places: number;
-  /** Offsets of its own bell and the other's. */
+  /** Offsets of its own doorbell and the other one. */
   readonly own: number;
   readonly other: number;
   /** Numbers that it begins with. */
@@ -32,7 +32,7 @@ let taken = 0;
 let sleeps = 0;
 let rung: () => void = () => {};
 listener.onRing = () => rung();
-// Keeps the thread: a wait at a doorbell alone does not.
+// Keeps the thread alive: waiting at a doorbell does not.
 const alive = setInterval(() => {}, 1000);
 
 for (let i = 0; i < balls; i++) outgoing.enqueueBurst(Uint32Array.of(i), words, 0, 1);

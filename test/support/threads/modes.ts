@@ -1,4 +1,4 @@
-/** The thread layouts that an end-to-end suite runs in, with two cores for the stack wherever there can be two. */
+/** The thread layouts that an end-to-end suite runs in, with two cores for the stack if the layout can have two. */
 
 /** Arguments of `tspmd run` for each layout. CPUs that this machine lacks are shared, with a warning. */
 export const MODES = {
@@ -11,7 +11,7 @@ export type Mode = keyof typeof MODES;
 
 /** For `describe.each` and `it.each`. */
 export const ALL_MODES = Object.keys(MODES) as Mode[];
-/** Those in which cores are threads. */
+/** The layouts in which cores are threads. */
 export const CORE_MODES = ['1kb', '2kb'] as const satisfies readonly Mode[];
 
 /** Arguments for `cores` cores of the stack. */

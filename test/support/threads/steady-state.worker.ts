@@ -1,8 +1,8 @@
 /**
- * A process that echoes packets as fast as it can and watches its own heap: driver, layer and echo stack on one end of a
- * vhost-user socket, the backend that sends and takes on the other, all in this thread. Run with --expose-gc.
+ * A process that echoes packets as fast as it can and watches its own heap: driver, layer and echo stack on one end of
+ * a vhost-user socket, the backend that sends and receives on the other, all in this thread. Run it with --expose-gc.
  *
- * Arguments: packets. Prints one line of JSON, a {@link SteadyState}.
+ * Argument: the number of packets. Prints one line of JSON, a {@link SteadyState}.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -22,8 +22,8 @@ export interface SteadyState {
   /** Packets that made the whole round: into the guest's ring, through the echo, and out again. */
   echoed: number;
   /**
-   * Scavenges while they did: what a loop that allocates must cause. Mark-compacts are not counted: V8's memory reducer
-   * makes them by the clock, the more of them the longer nothing is allocated.
+   * Scavenges meanwhile: a loop that allocates must cause them. Mark-compacts are not counted: V8's memory reducer
+   * makes them by the clock, and makes more of them the longer nothing is allocated.
    */
   scavenges: number;
   /** Bytes of heap in use after a full collection, before and after. */
@@ -39,7 +39,9 @@ const collect = (globalThis as { gc?: () => void }).gc;
 if (!collect) throw new Error('run with --expose-gc');
 const wanted = Number(process.argv[2]);
 
-/** The generator and sink behind the backend: a burst of the same UDP datagram in, whatever was echoed out. */
+/**
+ * The generator and sink behind the backend: a burst of the same UDP datagram goes in, and what was echoed comes out.
+ */
 class Generator {
   private readonly out: PacketBurst;
   private readonly back: PacketBurst;
@@ -72,7 +74,7 @@ class Generator {
   }
 }
 
-/** Which collection a performance entry of type `gc` tells of; its detail is not in the types of Node. */
+/** The kind of collection of a performance entry of type `gc`; Node's types lack its detail. */
 function kindOf(entry: object): number | undefined {
   return (entry as { detail?: { kind?: number } }).detail?.kind;
 }
@@ -105,7 +107,7 @@ async function measure(core: Core, generator: Generator): Promise<SteadyState> {
   const heapBefore = process.memoryUsage().heapUsed;
   observer.observe({ entryTypes: ['gc'] });
   const echoed = await echo(stack, core, generator, wanted);
-  // The entries of the last turn are delivered in a turn of their own.
+  // The entries of the last turn are delivered in their own turn.
   await turn();
   observer.disconnect();
   collect?.();

@@ -1,6 +1,6 @@
 /**
- * A device on which packets come without end: numbered UDP datagrams of many flows, written straight into the buffers, as
- * many a burst as it is told. For long runs; what is sent is checked and not kept.
+ * A device on which packets arrive without end: numbered UDP datagrams of many flows, written directly into the
+ * buffers, as many per burst as the test says. For long runs: what is sent is checked and not kept.
  */
 import { FRAME_OFFSET } from '../../../rings/buffer-pool.js';
 import { FakeDevice, type FakeDeviceOptions } from '../../../src/testing/fake-device.js';
@@ -11,12 +11,12 @@ const PORT = 34;
 const NUMBER = 42;
 
 export class TrafficDevice extends FakeDevice {
-  /** Packets that come with the next bursts. */
+  /** Packets that arrive with the next bursts. */
   left = 0;
-  /** Packets that have come, and that have gone out again. */
+  /** Packets that have arrived, and that were sent again. */
   came = 0;
   echoed = 0;
-  /** Packets of a flow that went out in another order than they came in. */
+  /** Packets of a flow that were sent in another order than they arrived in. */
   reordered = 0;
   private readonly frame = flowPacket(0, 0);
   private readonly next: Float64Array;
@@ -32,7 +32,7 @@ export class TrafficDevice extends FakeDevice {
     this.last = new Float64Array(flows).fill(-1);
   }
 
-  /** What comes out of order from now on has been told of before: its flow has moved to another core. */
+  /** What is out of order from now on is expected: its flow has moved to another core. */
   forgetOrder(): void {
     this.last.fill(-1);
   }

@@ -1,6 +1,6 @@
 /**
- * The demo's traffic, on one core, from the first line of standard input on; an echo until then. So two guests can start at
- * the same time, and none has to wait for the other with its start.
+ * The demo's traffic, on one core, from the first line of standard input on; an echo until then. So two guests can
+ * start at the same time, and neither has to wait for the start of the other.
  */
 import { createInterface } from 'node:readline';
 import createTraffic from '../../../scripts/demo/traffic.js';

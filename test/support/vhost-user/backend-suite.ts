@@ -1,4 +1,7 @@
-/** What suites of the vhost-user backend share: a backend a test and a frontend on its socket, both closed after it. */
+/**
+ * What the suites of the vhost-user backend share: for each test a backend and a frontend on its socket, both closed
+ * after the test.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +16,7 @@ import * as f from '../../../drivers/virtio/features.js';
 import { until } from '../until.js';
 import { FakeFrontend } from './fake-frontend.js';
 
-/** The features of a driver of today. */
+/** The features of a modern driver. */
 export const MODERN = f.VIRTIO_F_VERSION_1 | f.VHOST_USER_F_PROTOCOL_FEATURES;
 
 export class BackendSuite {
@@ -24,13 +27,13 @@ export class BackendSuite {
   readonly closer = new FileCloser();
   windows!: WindowAllocator;
   backend!: VhostUserBackend;
-  /** The backend's first. */
+  /** The backend's first queue pair. */
   pair!: QueuePair;
   /** In the frontend's memory. */
   burst!: PacketBurst;
-  /** The one that was connected last. */
+  /** The frontend that was connected last. */
   frontend!: FakeFrontend;
-  /** What the backend has told, without its name. */
+  /** What the backend has reported, without its name. */
   links: string[] = [];
   notices: string[] = [];
   /** Closed after the test. */
@@ -73,7 +76,7 @@ export class BackendSuite {
     return this.frontend;
   }
 
-  /** From now on this is the frontend. */
+  /** From now on the suite uses this frontend. */
   use(frontend: FakeFrontend): void {
     this.frontend = frontend;
     this.burst = new PacketBurst(frontend.window);

@@ -1,12 +1,12 @@
-/** A vhost-user frontend for tests: says whatever it is told to, in any order, and drives rings with the slow model. */
+/** A vhost-user frontend for tests: sends what it is told to, in any order, and drives rings with the slow model. */
 import { closeFile, closeInPlace, eventfd, memfd, type Reactor, signalEventfd } from '../../../drivers/libc/index.js';
 import { HUGEPAGE_BYTES, MemoryWindow } from '../../../drivers/memory/index.js';
 import { type ChannelHandlers, VhostUserChannel } from '../../../drivers/transports/vhost-user/channel.js';
 import * as p from '../../../drivers/transports/vhost-user/protocol.js';
 import type { RingOptions } from '../../../drivers/virtio/device/ring.js';
 import { type DriverModel, GUEST_BASE } from '../virtio/driver-model.js';
-import { PackedDriver } from '../virtio/packed-driver.js';
-import { SplitDriver } from '../virtio/split-driver.js';
+import { PackedDriverModel } from '../virtio/packed-driver-model.js';
+import { SplitDriverModel } from '../virtio/split-driver-model.js';
 
 const R = p.VhostUserRequest;
 /** Address of the memory in this frontend's process, as it claims. */
@@ -26,7 +26,7 @@ export class FakeFrontend {
   /** Takes over a connected socket. */
   constructor(fd: number, reactor: Reactor, options: Partial<RingOptions> = {}) {
     this.window.mapFile(0, HUGEPAGE_BYTES, this.memoryFd, 0, 'frontend memory');
-    const Driver = options.packed ? PackedDriver : SplitDriver;
+    const Driver = options.packed ? PackedDriverModel : SplitDriverModel;
     this.drivers = [new Driver(options, this.window, 0), new Driver(options, this.window, 1)];
     const handlers: ChannelHandlers = {
       onMessage: ({ request, flags, payload }) => {
@@ -40,12 +40,12 @@ export class FakeFrontend {
   }
 
   /** The rings of a frontend without packed ones. */
-  get rx(): SplitDriver {
-    return this.drivers[0] as SplitDriver;
+  get rx(): SplitDriverModel {
+    return this.drivers[0] as SplitDriverModel;
   }
 
-  get tx(): SplitDriver {
-    return this.drivers[1] as SplitDriver;
+  get tx(): SplitDriverModel {
+    return this.drivers[1] as SplitDriverModel;
   }
 
   tell(request: number, payload: Buffer | null = null, fds: readonly number[] = [], flags = 0): void {
@@ -63,7 +63,7 @@ export class FakeFrontend {
     return answer.payload;
   }
 
-  /** Sends a request with need_reply; true when the backend says that it was done. */
+  /** Sends a request with need_reply; true when the backend says that it has carried it out. */
   async confirm(request: number, payload: Buffer | null = null, fds: readonly number[] = []): Promise<boolean> {
     return p.decodeU64(await this.ask(request, payload, fds, p.FLAG_NEED_REPLY), 'ack') === 0n;
   }
@@ -88,7 +88,7 @@ export class FakeFrontend {
     return { index, flags: 0, descriptor: at(desc), available: at(avail), used: at(used), log: 0n };
   }
 
-  /** Everything that a ring needs but the kick. */
+  /** Everything that a ring needs except the kick. */
   setRing(index: number): void {
     const { size, base, callFd } = this.drivers[index]!.options;
     this.tell(R.SET_VRING_NUM, p.encodeVringState({ index, num: size }));

@@ -1,6 +1,6 @@
 /**
- * A vhost-user backend that follows a script: it listens on a real socket, answers as it is told, and keeps what it was
- * sent. It serves no queue; the test does that with the kick and call descriptors, if at all.
+ * A vhost-user backend that follows a script: it listens on a real socket, answers as it is told, and keeps the
+ * messages that it gets. It serves no queue: a test may do that with the kick and call descriptors.
  */
 import { abi, acceptUnix, closeFile, closeInPlace, listenUnix, Reactor } from '../../../drivers/libc/index.js';
 import {
@@ -13,11 +13,11 @@ import * as p from '../../../drivers/transports/vhost-user/protocol.js';
 const R = p.VhostUserRequest;
 
 export interface Received {
-  /** SET_OWNER, and so on. */
+  /** The name of the request: SET_OWNER, and so on. */
   name: string;
   payload: Buffer;
   needReply: boolean;
-  /** The test's own: {@link ScriptedBackend.close} closes them. */
+  /** The descriptors belong to the test: {@link ScriptedBackend.close} closes them. */
   fds: number[];
 }
 
@@ -25,7 +25,7 @@ export class ScriptedBackend {
   features = 0n;
   protocolFeatures = 0n;
   config = Buffer.from([0x52, 0x54, 0, 1, 2, 3, 1, 0, 1, 0, 0xdc, 0x05]);
-  /** Instead of 0 in the acknowledgement of a request. */
+  /** Replaces the 0 in the acknowledgement of a request. */
   readonly refuses = new Map<number, bigint>();
   /** Requests that it does not answer, that it hangs up on, and that it answers as if they were another. */
   readonly ignores = new Set<number>();
@@ -83,7 +83,7 @@ export class ScriptedBackend {
       this.replyAck = (payload.readBigUInt64LE() & p.PROTOCOL_F_REPLY_ACK) !== 0n;
   }
 
-  /** The payload of a request that has an answer of its own. */
+  /** The payload of the answer, for a request that has its own answer. */
   private answer(request: number, payload: Buffer): Buffer | null {
     switch (request) {
       case R.GET_FEATURES:

@@ -1,7 +1,7 @@
 /**
- * The device's side of a virtqueue, as a model for tests: plain, slow and suspicious. It shares no code with the driver,
- * reads the memory byte by byte through a DataView, and notes every driver MUST that it sees broken, with its clause
- * (virtio 1.2). What both layouts have in common; the layouts are in device-ring.ts and packed-device-ring.ts.
+ * The device's side of a virtqueue, as a model for tests: plain, slow and suspicious. It shares no code with the
+ * driver, reads the memory byte by byte through a DataView, and notes every driver MUST that it sees broken, with its
+ * clause (virtio 1.2). This file has what both layouts have in common; the layouts have files of their own.
  */
 import type { PacketMemory } from '../../../drivers/memory/index.js';
 import type { QueueLayout } from '../../../drivers/virtio/transport.js';
@@ -33,7 +33,7 @@ export interface Chain {
 export abstract class DeviceModel {
   /** Chains that the device has taken and not used yet, oldest first. */
   readonly held = new Map<number, Chain>();
-  /** Doorbells heard. */
+  /** Doorbells that were rung. */
   notifications = 0;
   protected readonly view: DataView;
   protected readonly bytes: Uint8Array;
@@ -51,11 +51,11 @@ export abstract class DeviceModel {
 
   /** Takes the next chain, or null. */
   abstract take(): Chain | null;
-  /** Returns a held chain as used, `written` bytes of it filled. */
+  /** Returns a held chain as used, with `written` bytes of it filled. */
   abstract use(chain: Chain, written: number): void;
-  /** Writes any used entry, as a device that is broken might. */
+  /** Writes any used entry, as a broken device might. */
   abstract pushUsed(id: number, written: number): void;
-  /** Wants to be told of the next buffer that is made available, or of none. */
+  /** Asks for a notification of the next buffer that is made available, or for none. */
   abstract setNotify(wanted: boolean): void;
 
   protected demand(condition: boolean, clause: string): void {
@@ -106,7 +106,7 @@ export abstract class DeviceModel {
     return Buffer.concat(chain.segments.map(({ offset, length }) => this.bytes.subarray(offset, offset + length)));
   }
 
-  /** Puts a frame into a chain that is held, behind a virtio-net header, and uses it. */
+  /** Puts a frame into a held chain, behind a virtio-net header, and uses the chain. */
   deliverInto(
     chain: Chain,
     frame: Uint8Array,
@@ -131,7 +131,7 @@ export abstract class DeviceModel {
     return true;
   }
 
-  /** Takes all that the driver sends and uses it, in order: the frames, without their headers. */
+  /** Takes all that the driver sends and uses it, in order. Returns the frames, without their headers. */
   drain(): Uint8Array[] {
     return this.takeAll().map((chain) => {
       const bytes = Uint8Array.from(this.read(chain));

@@ -1,5 +1,5 @@
 /**
- * What suites of the device's side of queues share: a model of the driver a test, closed after it, a queue of ours on its
+ * What the suites of the device's side of queues share: for each test a model of the driver, a queue of ours on its
  * ring, and packets to put in and to find again.
  */
 import { afterEach, expect } from 'vitest';
@@ -10,10 +10,10 @@ import type { RingOptions } from '../../../drivers/virtio/device/ring.js';
 import { DeviceRxQueue } from '../../../drivers/virtio/device/rx-queue.js';
 import { DeviceTxQueue } from '../../../drivers/virtio/device/tx-queue.js';
 import type { DriverModel, Part, UsedElement } from './driver-model.js';
-import { PackedDriver } from './packed-driver.js';
-import { SplitDriver } from './split-driver.js';
+import { PackedDriverModel } from './packed-driver-model.js';
+import { SplitDriverModel } from './split-driver-model.js';
 
-/** Indices of a whole burst. */
+/** Indexes of a whole burst. */
 export const ALL = Uint8Array.from({ length: MAX_BURST }, (_, i) => i);
 /** In front of the frames that a driver sends. */
 export const HEADER = Array.from({ length: 12 }, () => 0xee);
@@ -41,14 +41,14 @@ export class DeviceQueueSuite<Model extends DriverModel = DriverModel> {
 class EitherLayout extends DeviceQueueSuite {
   layout: 'split' | 'packed' = 'split';
 
-  /** The driver, where the layout is split. */
-  get split(): SplitDriver {
-    if (this.driver instanceof SplitDriver) return this.driver;
+  /** The driver, if the layout is split. */
+  get split(): SplitDriverModel {
+    if (this.driver instanceof SplitDriverModel) return this.driver;
     throw new Error('the ring is not split');
   }
 
   protected makeDriver(options: Partial<RingOptions>): void {
-    this.driver = this.layout === 'split' ? new SplitDriver(options) : new PackedDriver(options);
+    this.driver = this.layout === 'split' ? new SplitDriverModel(options) : new PackedDriverModel(options);
   }
 }
 
@@ -74,7 +74,7 @@ export class DeviceTxSuite extends EitherLayout {
     return bytes;
   }
 
-  /** Puts bytes into fresh buffers, cut into pieces of these lengths. */
+  /** Puts bytes into new buffers, cut into pieces of these lengths. */
   pieces(bytes: readonly number[], lengths: readonly number[]): Part[] {
     let from = 0;
     return lengths.map((length, i) => {
@@ -136,7 +136,7 @@ export class DeviceRxSuite extends EitherLayout {
     return bytes;
   }
 
-  /** What the driver finds in a buffer that was used. */
+  /** What the driver finds in a used buffer. */
   found({ id, length }: UsedElement): number[] {
     const { u8 } = this.driver.memory;
     const bytes = this.posted.get(id)!.flatMap((part) => [...u8.slice(part.offset, part.offset + part.length)]);
@@ -145,15 +145,15 @@ export class DeviceRxSuite extends EitherLayout {
   }
 }
 
-/** A packed ring with a queue of either direction on it: a test uses the one that it is about, or one after the other. */
-export class PackedRingSuite extends DeviceQueueSuite<PackedDriver> {
+/** A packed ring with a queue of either direction on it: a test uses the one that it tests, or both in turn. */
+export class PackedRingSuite extends DeviceQueueSuite<PackedDriverModel> {
   tx!: DeviceTxQueue;
   rx!: DeviceRxQueue;
   /** Why the ring was stopped. */
   reasons: string[] = [];
 
   setUp(options: Partial<RingOptions> = {}): void {
-    const driver = new PackedDriver(options);
+    const driver = new PackedDriverModel(options);
     this.driver = driver;
     this.tx = new DeviceTxQueue(driver, driver.place, driver.options);
     this.rx = new DeviceRxQueue(driver, driver.place, driver.options);
@@ -170,7 +170,7 @@ export class PackedRingSuite extends DeviceQueueSuite<PackedDriver> {
     return { offset, length: 12 + length };
   }
 
-  /** Of packet i of the burst. */
+  /** Bytes of packet i of the burst. */
   firstByte(i: number): number {
     const { memory, segmentOffset, firstSegment } = this.burst;
     return memory.u8[segmentOffset[firstSegment[i]!]!]!;

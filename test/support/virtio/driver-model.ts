@@ -1,6 +1,6 @@
 /**
- * The driver's side of one virtqueue, slow and simple: the counterpart in tests of the device-side queues. Its memory stands
- * for that of a guest: addresses there are far from offsets here, and need more than 32 bits.
+ * The driver's side of one virtqueue, slow and simple: the counterpart of the device-side queues in tests. Its memory
+ * stands for that of a guest: addresses there are far from offsets here, and need more than 32 bits.
  */
 import { readSync } from 'node:fs';
 import { closeFile, eventfd } from '../../../drivers/libc/index.js';
@@ -10,7 +10,9 @@ import type { GuestMemory, RingOptions, RingPlace } from '../../../drivers/virti
 
 /** Bytes of the driver's memory. */
 export const MEMORY_BYTES = 1 << 20;
-/** Guest-physical address of offset 0. Crosses a multiple of 2^32, so that both halves of an address matter. */
+/**
+ * Guest-physical address of offset 0. The memory crosses a multiple of 2^32, so that both halves of an address matter.
+ */
 export const GUEST_BASE = 0x1_fff8_0000;
 
 /** Part of a chain: bytes of the memory that the device may read or (write) may write. */
@@ -59,11 +61,11 @@ export abstract class DriverModel implements GuestMemory {
   }
 
   /**
-   * Makes a chain of these parts and offers it. With `direct` less than their number the others (of a packed ring: all) lie
-   * in an indirect table. Returns the id by which it will be used.
+   * Makes a chain of these parts and offers it. If `direct` is less than their number, the others (in a packed ring:
+   * all) lie in an indirect table. Returns the id by which the chain will be used.
    */
   abstract offer(parts: readonly Part[], direct?: number): number;
-  /** What the device has used since the last call. The chains' descriptors are free again. */
+  /** What the device has used since the last call. The descriptors of the chains are free again. */
   abstract takeUsed(): UsedElement[];
 
   translate(low: number, high: number, length: number): number {

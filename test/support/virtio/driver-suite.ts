@@ -1,18 +1,21 @@
-/** What suites of the network device share: a driver a test, closed after it, with nothing broken and nothing left open. */
+/**
+ * What the suites of the network device share: for each test a driver that is closed after it, with no demand broken
+ * and nothing left open.
+ */
 import { afterEach, beforeEach, expect, vi } from 'vitest';
 import * as f from '../../../drivers/virtio/features.js';
 import type { NetDeviceOptions } from '../../../drivers/virtio/virtio-net-device.js';
 import { openFds } from '../resources.js';
-import { BUFFERS, Driver, QUEUE_SIZE } from './driver.js';
-import type { MockTransport } from './mock-transport.js';
+import { BUFFERS, DriverUnderTest, QUEUE_SIZE } from './driver-under-test.js';
+import type { FakeTransport } from './fake-transport.js';
 
-/** Where the buffers are when nothing is under way. */
+/** The places of the buffers when nothing is under way. */
 export const AT_REST = { pool: BUFFERS - QUEUE_SIZE, rx: QUEUE_SIZE, tx: 0, hand: 0 };
 
 export class DriverSuite {
   /** Descriptors that were open before the test. */
   fdsBefore = 0;
-  private current: Driver | undefined;
+  private current: DriverUnderTest | undefined;
 
   /** Registers its hooks with the suite that it is made in. */
   constructor() {
@@ -29,23 +32,26 @@ export class DriverSuite {
   }
 
   /** The driver that the test has opened. */
-  get driver(): Driver {
+  get driver(): DriverUnderTest {
     if (this.current === undefined) throw new Error('no driver was opened');
     return this.current;
   }
 
-  async open(prepare: (transport: MockTransport) => void = () => {}, options: NetDeviceOptions = {}): Promise<Driver> {
-    this.current = await Driver.open(options, prepare);
+  async open(
+    prepare: (transport: FakeTransport) => void = () => {},
+    options: NetDeviceOptions = {},
+  ): Promise<DriverUnderTest> {
+    this.current = await DriverUnderTest.open(options, prepare);
     return this.current;
   }
 
-  /** With packed rings, on a device that offers these features besides. */
-  async openPacked(features = 0n, options: NetDeviceOptions = {}): Promise<Driver> {
-    this.current = await Driver.offering(f.VIRTIO_F_RING_PACKED | features, options);
+  /** With packed rings, on a device that offers these further features. */
+  async openPacked(features = 0n, options: NetDeviceOptions = {}): Promise<DriverUnderTest> {
+    this.current = await DriverUnderTest.offering(f.VIRTIO_F_RING_PACKED | features, options);
     return this.current;
   }
 
-  /** What the device tells of its link from now on. */
+  /** What the device tells about its link from now on. */
   listen(): string[] {
     const told: string[] = [];
     this.driver.device.onLink = (state, reason) => told.push(`${state}: ${reason}`);

@@ -1,10 +1,13 @@
-/** A device whose peer sends everything back: numbered frames of many lengths, each checked byte for byte as it returns. */
+/**
+ * A device whose peer sends everything back: numbered frames of many lengths, each checked byte for byte when it
+ * returns.
+ */
 import type { VirtioNetDevice } from '../../../drivers/virtio/virtio-net-device.js';
 import { ETHERNET_HEADER_BYTES, FRAME_OFFSET, NO_BUFFER } from '../../../rings/buffer-pool.js';
 import { until } from '../until.js';
 
 const BURST = 32;
-/** Never more under way than either side's ring holds: a peer drops what it cannot send. */
+/** At most as many are under way as the ring of either side holds: a peer drops what it cannot send. */
 const UNDER_WAY = 64;
 const LEAST = 60;
 const STATIONS = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5];
@@ -18,7 +21,7 @@ export class EchoCheck {
   private readonly longest: number;
   private readonly stations: readonly number[];
 
-  /** @param swapped whether the addresses come back the other way round, as from testpmd's macswap */
+  /** @param swapped whether the addresses come back exchanged, as from testpmd's macswap */
   constructor(
     private readonly device: VirtioNetDevice,
     swapped = true,
@@ -27,7 +30,10 @@ export class EchoCheck {
     this.stations = swapped ? SWAPPED : STATIONS;
   }
 
-  /** Frame `n`: its number, and bytes that depend on it and on their place. Its length does, too. */
+  /**
+   * Frame `n`: its number, and bytes that depend on the number and on their place. The length depends on the number,
+   * too.
+   */
   private frame(n: number, stations: readonly number[]): Uint8Array {
     const frame = new Uint8Array(LEAST + ((n * 37) % (this.longest - LEAST + 1)));
     for (let i = ETHERNET_HEADER_BYTES; i < frame.length; i++) frame[i] = (n + i * 7) & 0xff;
@@ -36,7 +42,7 @@ export class EchoCheck {
     return frame;
   }
 
-  /** Sends as many of the next frames as the ring takes, and as may be under way. */
+  /** Sends as many of the next frames as the ring takes and as may be under way. */
   send(most = BURST): void {
     const { device, handles, lengths } = this;
     const wanted = Math.min(BURST, most, UNDER_WAY - (this.sent - this.received));
@@ -54,7 +60,7 @@ export class EchoCheck {
     this.sent += taken;
   }
 
-  /** Receives a burst: the frames as they were sent, in order. Returns how many; throws where one is another. */
+  /** Receives a burst: the frames as they were sent, in order. Returns how many; throws if a frame is different. */
   receive(): number {
     const { device } = this;
     const { rxHandles: handles, rxLengths: lengths } = device;

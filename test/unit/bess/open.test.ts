@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ScriptError, SwitchError } from '../../../bess/index.js';
 import { type OpenSwitchOptions, openSwitchOn, type RunningSwitch } from '../../../bess/open-switch.js';
-import { frame, MockDevice } from '../../support/bess/bess-mocks.js';
+import { FakePortDevice, frame } from '../../support/bess/fake-port.js';
 import { until } from '../../support/until.js';
 
 const SOURCE = `
@@ -16,7 +16,7 @@ PortInc(port=vm) -> PortOut(port=kernel)
 
 describe('openSwitch', () => {
   let directory: string;
-  let devices: MockDevice[];
+  let devices: FakePortDevice[];
   let warnings: string[];
   let opened: RunningSwitch | null;
   let sharedClosed: boolean;
@@ -35,8 +35,8 @@ describe('openSwitch', () => {
   });
 
   async function open(options: Partial<OpenSwitchOptions> = {}): Promise<RunningSwitch> {
-    const device = (): MockDevice => {
-      const made = new MockDevice();
+    const device = (): FakePortDevice => {
+      const made = new FakePortDevice();
       devices.push(made);
       return made;
     };
@@ -58,12 +58,12 @@ describe('openSwitch', () => {
     return opened;
   }
 
-  it('runs the text of a script, and tells its ports, modules and counters', async () => {
+  it('runs the text of a script, and reports its ports, modules and counters', async () => {
     const sw = await open();
     expect(sw.script).toBe('mine.bess');
     expect(sw.modules).toBe(2);
-    (devices[1] as MockDevice).isUp = false;
-    (devices[1] as MockDevice).problem = 'it is down';
+    (devices[1] as FakePortDevice).isUp = false;
+    (devices[1] as FakePortDevice).problem = 'it is down';
     expect(sw.ports).toEqual([
       { name: 'vm', kind: 'vhost-user', address: join(directory, 'vm.sock'), state: 'up', problem: null },
       { name: 'kernel', kind: 'tap', address: 't0', state: 'down', problem: 'it is down' },
@@ -98,9 +98,9 @@ describe('openSwitch', () => {
     expect(devices).toEqual([]);
   });
 
-  it('tells by `closed` what has stopped it, and has closed its devices then', async () => {
+  it('reports by `closed` what has stopped it, with its devices closed by then', async () => {
     const sw = await open();
-    (devices[0] as MockDevice).queue.take = () => {
+    (devices[0] as FakePortDevice).queue.take = () => {
       throw new Error('broken queue');
     };
     devices[0]?.queue.onKick?.();
@@ -138,7 +138,7 @@ describe('openSwitch', () => {
     });
   });
 
-  it('answers on a control socket when it is told to; a second switch of the process cannot', async () => {
+  it('answers on a control socket if asked; a second switch of the process cannot', async () => {
     const before = process.env.XDG_RUNTIME_DIR;
     process.env.XDG_RUNTIME_DIR = directory;
     try {

@@ -9,7 +9,7 @@ import { QueueOut } from '../../../bess/modules/port-out.js';
 import { Replicate } from '../../../bess/modules/replicate.js';
 import { Source } from '../../../bess/modules/source.js';
 import { renderStats, snapshot } from '../../../bess/stats.js';
-import { frame, mockPort } from '../../support/bess/bess-mocks.js';
+import { fakePort, frame } from '../../support/bess/fake-port.js';
 
 const BROADCAST = 'ff:ff:ff:ff:ff:ff';
 
@@ -20,7 +20,7 @@ function mac(vm: number): string {
 /** The pipeline of forward_script.bess for `count` VMs. */
 function forwardScript(count: number) {
   const graph = new ModuleGraph();
-  const vms = Array.from({ length: count }, (_, i) => mockPort(`vm${i}`));
+  const vms = Array.from({ length: count }, (_, i) => fakePort(`vm${i}`));
   const fwd = graph.add(new L2Forward('fwd'));
   const repl = graph.add(
     new Replicate(
@@ -41,7 +41,7 @@ function forwardScript(count: number) {
 }
 
 describe('the pipeline of forward_script.bess', () => {
-  it('sends unicast to its VM and broadcast to all of them, the sender too', () => {
+  it('sends unicast to its VM, and broadcast to all VMs with the sender', () => {
     const { graph, vms, ports } = forwardScript(3);
     vms[0]?.queue.offer(frame(mac(1), 1), frame(BROADCAST, 2), frame(mac(2), 3), frame('02:00:00:00:00:01', 4));
     for (const task of graph.tasks) task.run();
@@ -56,7 +56,7 @@ describe('the pipeline of forward_script.bess', () => {
     });
   });
 
-  it('accounts for every packet and keeps the order of each flow, whatever comes', () => {
+  it('accounts for every packet and keeps the order of each flow, for any traffic', () => {
     const packet = fc.record({ to: fc.integer({ min: 0, max: 6 }), bytes: fc.integer({ min: 1, max: 200 }) });
     const vm = fc.record({
       bursts: fc.array(fc.array(packet, { maxLength: 40 }), { maxLength: 4 }),
@@ -95,7 +95,7 @@ describe('the pipeline of forward_script.bess', () => {
         );
         for (const { queue } of vms) {
           expect(queue.completed).toBe(queue.taken);
-          // One flow: same destination address, same sender. Tags count up over all senders.
+          // A flow has one destination address and one sender. Tags count up over all senders.
           const flows = new Map<string, number>();
           for (const bytes of queue.received.filter((one) => one.length >= 16)) {
             const sender = config.length === 1 ? 0 : senderOf(config, bytes);
@@ -142,7 +142,7 @@ describe('the pipeline of forward_script.bess', () => {
   });
 });
 
-/** Which VM offered the frame: tags were given out in order. */
+/** Tags were given out in order: this finds the VM that offered the frame. */
 function senderOf(config: { bursts: unknown[][] }[], bytes: Uint8Array): number {
   let first = (bytes[14] ?? 0) + (bytes[15] ?? 0) * 256;
   for (let i = 0; i < config.length; i++) {
@@ -153,7 +153,7 @@ function senderOf(config: { bursts: unknown[][] }[], bytes: Uint8Array): number 
 }
 
 describe('MacTable', () => {
-  it('does what a Map does, over any sequence of add, delete and find', () => {
+  it('behaves as a Map, over any sequence of add, delete and find', () => {
     const address = fc.record({ head: fc.integer({ min: -4, max: 60 }), tail: fc.integer({ min: 0, max: 3 }) });
     const step = fc.record({ what: fc.constantFrom('add', 'delete', 'find'), address, gate: fc.nat(0x7fff) });
     fc.assert(
@@ -179,7 +179,7 @@ describe('MacTable', () => {
     );
   });
 
-  it('finds thousands of addresses, and none of zeros that nobody added', () => {
+  it('finds thousands of addresses, and not the zero address if it was not added', () => {
     const table = new MacTable(4096);
     for (let i = 0; i < 4096; i++) expect(table.add(Math.imul(i, 0x01010101) | 0, i, i)).toBe(true);
     expect(table.add(-1, 0xffff, 1)).toBe(false);

@@ -1,4 +1,4 @@
-/** What the switch tells of its own accord: stations that the script does not know, ports that do not work. */
+/** What the switch reports by itself: stations that the script does not know, and ports that do not work. */
 import { describe, expect, it } from 'vitest';
 import { L2Forward } from '../../../bess/modules/l2-forward.js';
 import type { Module } from '../../../bess/modules/module.js';
@@ -7,7 +7,7 @@ import { PortOut } from '../../../bess/modules/port-out.js';
 import { SourceWatch } from '../../../bess/modules/source-watch.js';
 import { PortWatch } from '../../../bess/ports/port-watch.js';
 import { Switch } from '../../../bess/switch.js';
-import { frame, MockDevice, mockPort, poll } from '../../support/bess/bess-mocks.js';
+import { FakePortDevice, fakePort, frame, poll } from '../../support/bess/fake-port.js';
 
 const ONE = '52:54:00:00:00:01';
 const TWO = '52:54:00:00:00:02';
@@ -24,9 +24,9 @@ function from(source: string, bytes = 60): Uint8Array {
 }
 
 describe('SourceWatch', () => {
-  function scene(entries = [ONE, TWO, BROADCAST]) {
-    const a = mockPort('vm1');
-    const b = mockPort('vm2');
+  function watchedSwitch(entries = [ONE, TWO, BROADCAST]) {
+    const a = fakePort('vm1');
+    const b = fakePort('vm2');
     const input = new PortInc('in', a.port);
     const fwd = new L2Forward('fwd');
     fwd.add(entries.map((addr, i) => ({ addr, gate: i })));
@@ -39,7 +39,7 @@ describe('SourceWatch', () => {
   }
 
   it('names a station without an entry once, with its port and the entries', () => {
-    const { a, input, lines, watch } = scene();
+    const { a, input, lines, watch } = watchedSwitch();
     const sources = watch();
     for (let i = 0; i < 3; i++) {
       sources.inspectNextBursts();
@@ -56,8 +56,8 @@ describe('SourceWatch', () => {
     expect(lines[0]).not.toContain(BROADCAST);
   });
 
-  it('looks at one burst and then no more until it is asked to', () => {
-    const { a, input, lines, watch } = scene();
+  it('looks at one burst, and then at no more until it is asked to', () => {
+    const { a, input, lines, watch } = watchedSwitch();
     const sources = watch();
     a.queue.offer(from('3a:00:00:00:00:01'));
     poll(input);
@@ -72,7 +72,7 @@ describe('SourceWatch', () => {
   });
 
   it('reports eight addresses per port, then says that there are more', () => {
-    const { a, input, lines, watch } = scene();
+    const { a, input, lines, watch } = watchedSwitch();
     const sources = watch();
     for (let i = 1; i <= 40; i++) {
       sources.inspectNextBursts();
@@ -84,21 +84,21 @@ describe('SourceWatch', () => {
   });
 
   it('names at most eight entries, and says when there are none', () => {
-    const many = scene(Array.from({ length: 100 }, (_, i) => `52:54:00:00:01:${i.toString(16)}`));
+    const many = watchedSwitch(Array.from({ length: 100 }, (_, i) => `52:54:00:00:01:${i.toString(16)}`));
     many.watch().inspectNextBursts();
     many.a.queue.offer(from(ONE));
     poll(many.input);
     expect(many.lines[0]?.match(/\(to /g)).toHaveLength(8);
     expect(many.lines[0]).toContain(' and more: use');
-    const none = scene([BROADCAST]);
+    const none = watchedSwitch([BROADCAST]);
     none.watch().inspectNextBursts();
     none.a.queue.offer(from(ONE));
     poll(none.input);
     expect(none.lines[0]).toContain('The table has no entries for stations');
   });
 
-  it('says nothing where a default gate takes what is unknown, and nothing without an L2Forward', () => {
-    const { a, input, fwd, lines, watch } = scene();
+  it('reports nothing where a default gate takes what is unknown, or without L2Forward', () => {
+    const { a, input, fwd, lines, watch } = watchedSwitch();
     fwd.setDefaultGate(1);
     for (const modules of [[input, fwd], [input]]) {
       watch(modules).inspectNextBursts();
@@ -109,7 +109,7 @@ describe('SourceWatch', () => {
   });
 
   it('passes over a frame whose address it cannot read in one piece', () => {
-    const { a, input, lines, watch } = scene();
+    const { a, input, lines, watch } = watchedSwitch();
     watch().inspectNextBursts();
     a.queue.waiting.push([from(TWO).subarray(0, 8), from('3a:00:00:00:00:01').subarray(8)]);
     poll(input);
@@ -119,8 +119,8 @@ describe('SourceWatch', () => {
 });
 
 describe('PortWatch', () => {
-  it('tells each problem once, and that it is over', () => {
-    const { port, device } = mockPort('vm1');
+  it('reports each problem once, and that it is over', () => {
+    const { port, device } = fakePort('vm1');
     const lines: string[] = [];
     const watch = new PortWatch([port], (line) => lines.push(line));
     watch.check();
@@ -134,8 +134,8 @@ describe('PortWatch', () => {
 });
 
 describe('a switch', () => {
-  it('looks at its ports when it starts, and shows their problems with its counters', async () => {
-    const device = new MockDevice();
+  it('checks its ports when it starts, and shows their problems with its counters', async () => {
+    const device = new FakePortDevice();
     const lines: string[] = [];
     const bess = new Switch({
       devices: { vhost: () => device, tap: () => device, close: () => undefined },
@@ -152,9 +152,9 @@ describe('a switch', () => {
   });
 
   it('limits the lines that a peer can cause, by port and kind, and counts the rest', async () => {
-    const devices: MockDevice[] = [];
-    const make = (): MockDevice => {
-      const device = new MockDevice();
+    const devices: FakePortDevice[] = [];
+    const make = (): FakePortDevice => {
+      const device = new FakePortDevice();
       devices.push(device);
       return device;
     };

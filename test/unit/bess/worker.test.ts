@@ -4,24 +4,24 @@ import { Sink } from '../../../bess/modules/merge-sink.js';
 import { PortInc } from '../../../bess/modules/port-inc.js';
 import { QueueOut } from '../../../bess/modules/port-out.js';
 import { Worker } from '../../../bess/worker.js';
-import { frame, mockPort } from '../../support/bess/bess-mocks.js';
+import { fakePort, frame } from '../../support/bess/fake-port.js';
 
 const MAC = '52:54:00:00:00:01';
 let worker: Worker | null = null;
 
 afterEach(() => worker?.stop());
 
-/** One port into another, with a worker. */
+/** Forwards from one port to another, with a worker. */
 function wire(policy: 'adaptive' | 'spin', onError: (error: unknown) => void = () => undefined) {
-  const a = mockPort('a');
-  const b = mockPort('b');
+  const a = fakePort('a');
+  const b = fakePort('b');
   const input = new PortInc('in', a.port);
   input.connect(0, new QueueOut('out', b.port, 0), 0);
   worker = new Worker(input.tasks, policy, onError);
   return { a, b, input, worker };
 }
 
-/** Waits for a state; the test's own timeout ends it where that never comes. */
+/** Waits for a state. The timeout of the test ends the wait if the state never comes. */
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await nextTurn();
 }
@@ -42,7 +42,7 @@ describe('Worker', () => {
     await until(() => !worker.isPolling);
   });
 
-  it('does not sleep when a packet comes while it arms', async () => {
+  it('does not sleep if a packet comes while it arms', async () => {
     const { a, b, worker } = wire('adaptive');
     const arm = a.queue.enableKick.bind(a.queue);
     let late = 3;
@@ -65,7 +65,7 @@ describe('Worker', () => {
     worker.stop();
   });
 
-  it('spin never arms nor sleeps, yet lets the event loop run', async () => {
+  it('with spin never arms nor sleeps, but lets the event loop run', async () => {
     const { a, b, worker } = wire('spin');
     worker.start();
     await delay(5);
@@ -75,7 +75,7 @@ describe('Worker', () => {
     await until(() => b.queue.tags.length === 1);
   });
 
-  it('runs no task after stop, and lets go of the devices', async () => {
+  it('runs no task after stop, and lets the devices go', async () => {
     const { a, b, worker } = wire('spin');
     worker.start();
     await nextTurn();

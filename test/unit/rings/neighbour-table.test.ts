@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { NeighbourReader, NeighbourState } from '../../../rings/neighbour-reader.js';
 import { NeighbourTable, NO_VICTIM } from '../../../rings/neighbour-table.js';
-import { collidingAddresses } from '../../support/link/colliding.js';
+import { collidingAddresses } from '../../support/link/colliding-addresses.js';
 import type { NeighbourWork } from '../../support/rings/neighbour-writer.worker.js';
 
 const { FREE, BUSY, REACHABLE, STALE, STATIC } = NeighbourState;
@@ -56,7 +56,7 @@ describe('NeighbourTable', () => {
     expect([...frame]).toEqual([0xaaaa, 0xaaaa, 0xaaaa]);
   });
 
-  it('confirms the MAC that it has, and ages, by one word: no reader finds the entry busy', () => {
+  it('confirms a known MAC, and ages it, by one word: no reader finds the entry busy', () => {
     const { table, reader, buffer } = tables(1);
     table.confirm(IP, MAC, 0, 1000);
     const words = new Int32Array(buffer);
@@ -79,7 +79,7 @@ describe('NeighbourTable', () => {
     expect(reader.isUnchanged(foundAt, foundAs)).toBe(false);
   });
 
-  it('follows a neighbour from REACHABLE to STALE and out, with its times', () => {
+  it('follows a neighbour from REACHABLE to STALE and out, with the times', () => {
     const { table, reader } = tables();
     const frame = new Uint16Array(3);
     table.markStale(IP);

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SpscFanIn } from '../../../rings/spsc-fan-in.js';
-import { FIRST_INDEXES, put, severalRings, take } from '../../support/rings/spsc.js';
+import { FIRST_INDEXES, put, severalRings, take } from '../../support/rings/ring-packets.js';
 
 describe('SpscFanIn', () => {
   it('continues at the indexes of the rings', () => {

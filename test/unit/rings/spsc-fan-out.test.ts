@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SpscFanOut } from '../../../rings/spsc-fan-out.js';
 import { SpscRing } from '../../../rings/spsc-ring.js';
-import { FIRST_INDEXES, put, severalRings, take } from '../../support/rings/spsc.js';
+import { FIRST_INDEXES, put, severalRings, take } from '../../support/rings/ring-packets.js';
 
 function open(rings: number, capacity: number, firstIndex = 0) {
   const { side } = severalRings(rings, capacity, firstIndex);

@@ -2,8 +2,8 @@ import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SpscRing } from '../../../rings/spsc-ring.js';
-import type { RingReport, RingWork } from '../../support/rings/ring-work.js';
-import { put, take } from '../../support/rings/spsc.js';
+import { put, take } from '../../support/rings/ring-packets.js';
+import type { RingReport, RingWork } from '../../support/rings/ring-worker-data.js';
 
 /** Producer and consumer over one region, as two threads would have them. */
 function pair(capacity: number, firstIndex = 0, byteOffset = 0) {

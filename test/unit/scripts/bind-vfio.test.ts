@@ -1,6 +1,6 @@
 /**
- * scripts/bind-vfio.sh on a folder that looks like sysfs: what it says, and refuses. That the kernel then does as it is
- * told is seen in guests.
+ * scripts/bind-vfio.sh on a folder that looks like sysfs: its messages and refusals. The tests in guests see that the
+ * kernel then binds.
  */
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -21,7 +21,7 @@ beforeEach(() => {
   directory = temporaryDirectory();
   fake = new FakeSysfs(join(directory.path, 'sys'));
   for (const folder of ['bin', 'proc/net', 'run']) mkdirSync(join(directory.path, folder), { recursive: true });
-  // No address on any interface, and no module that is not there already.
+  // No interface has an address, and no module can be loaded that is not there already.
   program('ip', 'exit 0');
   program('modprobe', 'exit 1');
 });
@@ -53,7 +53,7 @@ function run(...args: string[]): { code: number | null; out: string; err: string
   return { code: status, out: stdout, err: stderr };
 }
 
-/** It fails with one line that matches. */
+/** Expects that it fails with one line that matches. */
 function fails(expected: RegExp, ...args: string[]): void {
   const { code, out, err } = run(...args);
   expect(err).toMatch(expected);
@@ -80,14 +80,14 @@ describe('bind-vfio.sh', () => {
     expect(code).toBe(2);
   });
 
-  it('refuses what is not there, or no NIC', () => {
+  it('refuses an address without a device, and a device that is no NIC', () => {
     fails(/0000:00:04\.0: there is no such PCI device/, '00:04.0');
     fake.add(NIC, { classCode: 0x060100 });
     fails(/this is not a NIC \(PCI class 0x060100\)/, NIC);
     fails(/this is not a NIC/, '--unbind', NIC);
   });
 
-  it('refuses a NIC without an IOMMU group, unless it is told to', () => {
+  it('refuses a NIC without an IOMMU group, unless no-IOMMU is asked for', () => {
     fake.add(NIC, { driver: 'virtio-pci', interfaces: ['eth0'] });
     fails(/no IOMMU group: switch the IOMMU on .*, or use --no-iommu/, NIC);
     fake.folder('module/vfio');
@@ -99,7 +99,7 @@ describe('bind-vfio.sh', () => {
     fails(/it has an IOMMU \(group 3\); --no-iommu would give up its protection/, NIC, '--no-iommu');
   });
 
-  it('refuses a NIC that is up with an address, and one that is merely up not', () => {
+  it('refuses a NIC that is up with an address, not one that is only up', () => {
     fake.add(NIC, { driver: 'virtio-pci', group: '3', interfaces: ['eth0'] });
     fake.file('class/net/eth0/flags', '0x1003');
     fails(/the kernel module vfio_iommu_type1 cannot be loaded/, NIC);
@@ -127,10 +127,10 @@ describe('bind-vfio.sh', () => {
     fails(/its interface eth0 leads to the default gateway/, NIC);
   });
 
-  it('chooses vfio-pci, remembers the old driver, and gives the NIC back when vfio-pci does not take it', () => {
+  it('chooses vfio-pci, and gives the NIC back if vfio-pci does not take it', () => {
     loadModules();
     fake.add(NIC, { driver: 'virtio-pci', group: '3' });
-    // Nothing binds anything here: the NIC stays with its driver, as when a probe fails.
+    // Nothing binds anything here: the NIC stays with its driver, as after a failed probe.
     fails(/vfio-pci does not accept it, so it has its former driver again/, NIC);
     expect(written('bus/pci/drivers/virtio-pci/unbind')).toBe(NIC);
     expect(written('bus/pci/drivers_probe')).toBe(NIC);
@@ -138,7 +138,7 @@ describe('bind-vfio.sh', () => {
     expect(readFileSync(join(directory.path, 'run/tspmd/driver-of', NIC), 'utf8')).toBe('virtio-pci\n');
   });
 
-  it('has nothing to do for a NIC that is bound already', () => {
+  it('does nothing for a NIC that is bound already', () => {
     fake.add(NIC, { driver: 'vfio-pci', group: '3' });
     const expected = { code: 0, out: `${NIC} is bound to vfio-pci, IOMMU group 3 (/dev/vfio/3)\n`, err: '' };
     expect(run('00:04.0')).toEqual(expected);
@@ -161,7 +161,7 @@ describe('bind-vfio.sh', () => {
     fails(/group 3 is not viable: unbind 0000:00:04\.1 \(e1000e\), 0000:00:04\.4 \(ahci\) from its driver/, NIC);
   });
 
-  it('does not unbind what somebody drives, or what is not bound', () => {
+  it('does not unbind a NIC that is in use, or one that is not bound', () => {
     fake.add(NIC, { driver: 'virtio-pci', group: '3' });
     expect(run('--unbind', NIC)).toMatchObject({ code: 0, out: expect.stringContaining('nothing to do') });
     fake.add('0000:00:05.0', { driver: 'vfio-pci', group: '4' });
@@ -176,7 +176,7 @@ describe('bind-vfio.sh', () => {
     fails(/its former driver gone is not loaded: load it with modprobe/, '--unbind', NIC);
   });
 
-  it('reserves hugepages, as many as are missing', () => {
+  it('reserves as many hugepages as are missing', () => {
     fake.add(NIC, { driver: 'vfio-pci', group: '3' });
     fake.hugepages(64);
     expect(run(NIC, '--hugepages', '64').out).not.toMatch(/hugepages/);
@@ -184,7 +184,7 @@ describe('bind-vfio.sh', () => {
     expect(written('kernel/mm/hugepages/hugepages-2048kB/nr_hugepages')).toBe('65');
   });
 
-  it('reserves no hugepages that would take all memory, and none for a NIC that it refuses', () => {
+  it('reserves no hugepages that would take all memory, nor for a refused NIC', () => {
     const reserved = (): string => written('kernel/mm/hugepages/hugepages-2048kB/nr_hugepages');
     fake.hugepages(64);
     fails(/there is no such PCI device/, NIC, '--hugepages', '70');

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { TspmdConfig } from '../../../src/config.js';
 import { ConfigError } from '../../../src/errors.js';
 import { resolveConfig } from '../../../src/resolve-config.js';
-import { MICROSOFT } from '../../support/threads/rss.js';
+import { MICROSOFT } from '../../support/rss/reference-hash.js';
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
@@ -47,7 +47,7 @@ describe('configuration', () => {
     });
   });
 
-  it('takes everything that can be said', () => {
+  it('takes every option', () => {
     const resolved = resolveConfig({
       device: '0000:00:04.0',
       ip: '192.168.1.2/30',
@@ -76,7 +76,7 @@ describe('configuration', () => {
     expect(Buffer.from(resolved.rss.key).toString('hex')).toBe('6d5a'.repeat(20));
   });
 
-  it('gives the last CPU to the thread that receives, with 2kb the last but one to the one that sends', () => {
+  it('gives the last CPU to receiving, and with 2kb the last but one to sending', () => {
     expect(resolveConfig({ ...good, mode: '1kb', app: 'echo', cores: [0, 1, 2, 3] }).stackCores).toBe(3);
     expect(resolveConfig({ ...good, mode: '2kb', app: 'echo', cores: [0, 1, 2, 3] }).stackCores).toBe(2);
     expect(resolveConfig({ ...good, mode: '2kb', app: 'echo', cores: range(66), buffers: 65536 }).stackCores).toBe(64);
@@ -85,14 +85,14 @@ describe('configuration', () => {
   it.each([
     ['1kb', 1],
     ['2kb', 2],
-  ] as const)('%s without cores: as many as the machine has CPUs for, one at least', (mode, bypass) => {
+  ] as const)('%s without cores: as many as there are CPUs for, at least one', (mode, bypass) => {
     const { cores, stackCores, buffers } = resolveConfig({ ...good, mode, app: 'echo' });
     expect(cores).toEqual([]);
     expect(stackCores).toBe(Math.min(64, Math.max(1, availableParallelism() - bypass)));
     expect(buffers).toBe(1024 * Math.max(4, stackCores + 2));
   });
 
-  it('takes 1024 buffers more a core from the third core on, where no number is named', () => {
+  it('takes 1024 more buffers per core from the third core on, if no number is given', () => {
     const buffersOf = (count: number): number =>
       resolveConfig({ ...good, mode: '1kb', app: 'echo', cores: range(count + 1) }).buffers;
     expect([1, 2, 3, 8, 64].map(buffersOf)).toEqual([4096, 4096, 5120, 10240, 65536]);
@@ -188,7 +188,7 @@ describe('configuration', () => {
   });
 
   it.each([[undefined], [null], ['vhost-user:/tmp/x.sock'], [7]])(
-    'is not an object where it is %j: a ConfigError',
+    'refuses %j, which is no object: a ConfigError',
     (config) => {
       const resolve = (): unknown => resolveConfig(config as never);
       expect(resolve).toThrow(ConfigError);
@@ -198,7 +198,7 @@ describe('configuration', () => {
 
   it.each([
     ['a URL', new URL('file:///opt/a%20stack/stack.js')],
-    ['the text of one, as import.meta.resolve gives it', 'file:///opt/a%20stack/stack.js'],
+    ['the text of a URL, as import.meta.resolve returns it', 'file:///opt/a%20stack/stack.js'],
   ])('takes %s as the app', (_, app) => {
     expect(resolveConfig({ ...good, app }).app).toBe('/opt/a stack/stack.js');
   });

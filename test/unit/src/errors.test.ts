@@ -1,13 +1,16 @@
-/** Every error that a user can meet is exported, has a code of its own, and is what the calls say that they throw. */
+/**
+ * Every error that a user can meet is exported, has its own code, and is thrown by the calls that are documented to
+ * throw it.
+ */
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { afterEach, describe, expect, it } from 'vitest';
 import { allowedCpus, isListed, onlineCpus } from '../../../src/cpus.js';
 import * as tspmd from '../../../src/index.js';
 import { FakeDevice } from '../../../src/testing/fake-device.js';
-import { makeCore } from '../../support/link/core.js';
 import { OUR_IP } from '../../support/link/frames.js';
-import { PortLab } from '../../support/threads/multi-port.js';
+import { makeCore } from '../../support/link/test-core.js';
+import { PortLab } from '../../support/threads/port-lab.js';
 import { until } from '../../support/until.js';
 
 const config = { device: 'vhost-user:/tmp/x.sock', ip: `${OUR_IP}/24` };
@@ -58,15 +61,15 @@ const CALLS: [string, keyof typeof CLASSES, () => unknown][] = [
   ['a device that is not there', 'ERR_TSPMD_DEVICE', () => tspmd.init({ ...config, device: 'vhost-user:/none/x' })],
   ['a NIC that is not there', 'ERR_TSPMD_DEVICE', () => tspmd.init({ ...config, device: 'ffff:ff:1f.7' })],
   [
-    'a wait that was ended',
+    'an aborted wait',
     'ERR_TSPMD_ABORTED',
     () => {
       return tspmd.init({ ...config, device: 'vhost-user:/tmp/never,server=1' }, { signal: AbortSignal.abort() });
     },
   ],
-  ['the text of no address', 'ERR_TSPMD_ARGUMENT', () => tspmd.parseIpv4('10.0.0')],
+  ['a text that is no address', 'ERR_TSPMD_ARGUMENT', () => tspmd.parseIpv4('10.0.0')],
   ['IPv6', 'ERR_TSPMD_ARGUMENT', () => tspmd.parseIpv4('::1')],
-  ['the text of no MAC address', 'ERR_TSPMD_ARGUMENT', () => tspmd.parseMac('52')],
+  ['a text that is no MAC address', 'ERR_TSPMD_ARGUMENT', () => tspmd.parseMac('52')],
   [
     'a core that is not there',
     'ERR_TSPMD_ARGUMENT',
@@ -106,7 +109,7 @@ const CALLS: [string, keyof typeof CLASSES, () => unknown][] = [
     },
   ],
   [
-    'two who wait',
+    'two waits at once',
     'ERR_TSPMD_STATE',
     () => {
       const { core } = makeCore();
@@ -155,13 +158,13 @@ describe('errors', () => {
     expect(new Set(exported)).toEqual(new Set(Object.values(CLASSES)));
   });
 
-  it('keep what the system said', async () => {
+  it('keep the error of the system as their cause', async () => {
     const error = await thrownBy(() => tspmd.init({ ...config, device: 'vhost-user:/none/x' }));
     expect((error as Error).message).toContain('vhost-user:/none/x');
     expect((error as Error).cause).toBeInstanceOf(Error);
   });
 
-  it('name the CPUs that there are', async () => {
+  it('name the CPUs that the machine has', async () => {
     const error = await thrownBy(() => tspmd.init({ ...config, cores: [500] }, { openDevice }));
     expect((error as tspmd.ConfigError).faults).toEqual([
       `cores: there is no CPU 500; this machine has CPUs ${onlineCpus()}`,
@@ -176,13 +179,13 @@ describe('errors of the threads of a port', () => {
     await lab.close();
   });
 
-  it.each(['1kb', '2kb'] as const)('%s: a device that is not there is a DeviceError, too', async (mode) => {
+  it.each(['1kb', '2kb'] as const)('%s: a device that does not exist is a DeviceError, too', async (mode) => {
     lab = new PortLab();
     const error = await thrownBy(() => lab.open({ mode }));
     expect(error).toMatchObject({ code: 'ERR_TSPMD_DEVICE', name: 'DeviceError' });
   });
 
-  it('what a stack throws is the cause of a CoreError, which names the core', async () => {
+  it('a stack that throws is the cause of a CoreError, which names the core', async () => {
     lab = new PortLab();
     lab.listen();
     const port = await lab.open({ mode: '1kb', app: lab.stack('poll') });

@@ -1,4 +1,6 @@
-/** Where an error comes from: the innermost place that is not in tspmd, or what Node shows of code that cannot be parsed. */
+/**
+ * Where an error comes from: the innermost place outside of tspmd, or what Node shows for code that cannot be parsed.
+ */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -42,11 +44,11 @@ describe('the place of an error', () => {
     expect(placeOf(thrown(stack, 'SyntaxError'))).toBe(place);
   });
 
-  it('is none of what is no Error', () => {
+  it('is not known of a value that is no Error', () => {
     expect([placeOf('text'), placeOf(undefined)]).toEqual([null, null]);
   });
 
-  it('is that of the imported module which cannot be parsed, of which nothing is run', async () => {
+  it('is that of an imported module which cannot be parsed, and nothing of it runs', async () => {
     const directory = temporaryDirectory();
     const file = (name: string, text: string): string => {
       writeFileSync(join(directory.path, name), text);

@@ -1,15 +1,15 @@
-/** What all ports have: events, where a warning goes, `await using`, counters, and what `console.log` shows. */
+/** What all ports have: events, warnings, `await using`, counters, and what `console.log` shows. */
 import { inspect } from 'node:util';
 import { describe, expect, it, vi } from 'vitest';
 import { init, type SinglePort } from '../../../src/index.js';
 import { FakeDevice } from '../../../src/testing/fake-device.js';
-import { packetTo } from '../../support/link/core.js';
 import { arp, ethernet, icmpEcho, ipv4, OUR_IP, PEER_IP, udp } from '../../support/link/frames.js';
-import { Multicore } from '../../support/threads/multicore.js';
+import { packetTo } from '../../support/link/test-core.js';
+import { SteppedPort } from '../../support/threads/stepped-port.js';
 
 const config = { device: 'vhost-user:/tmp/x.sock', ip: `${OUR_IP}/24` };
 
-/** An address conflict, of which the layer warns. */
+/** An address conflict, about which the layer warns. */
 const twin = arp({ senderIp: OUR_IP });
 
 async function open(device = new FakeDevice(), warn?: (line: string) => void): Promise<SinglePort> {
@@ -22,7 +22,7 @@ function provoke(port: SinglePort, device: FakeDevice): void {
 }
 
 describe('events of a port', () => {
-  it('reach every listener, until it is taken off; once is once', async () => {
+  it('reach every listener until it is removed, and listeners of `once` only once', async () => {
     const device = new FakeDevice();
     const port = await open(device);
     const seen: string[] = [];
@@ -37,7 +37,7 @@ describe('events of a port', () => {
     await port.stop();
   });
 
-  it('are over once it stops', async () => {
+  it('end when it stops', async () => {
     const device = new FakeDevice();
     const port = await open(device);
     let events = 0;
@@ -47,7 +47,7 @@ describe('events of a port', () => {
     expect(events).toBe(0);
   });
 
-  it('take the warnings; without a listener they go to warn', async () => {
+  it('include warnings; without a listener these go to warn', async () => {
     const device = new FakeDevice();
     const lines: string[] = [];
     const port = await open(device, (line) => lines.push(`warn: ${line}`));
@@ -63,7 +63,7 @@ describe('events of a port', () => {
     await silent.stop();
   });
 
-  it('that are warnings go to stderr where nobody takes them', async () => {
+  it('of warnings go to stderr without a listener and without warn', async () => {
     const device = new FakeDevice();
     const port = await open(device);
     const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
@@ -104,7 +104,7 @@ describe('held_by_stack', () => {
     expect(held()).toBe(3);
     core.release(received[0]!);
     expect(held()).toBe(2);
-    // Parked for ARP, it is the layer's.
+    // A packet that is parked for ARP belongs to the layer.
     expect(core.addBufferToRing(own)).toBe(true);
     expect(held()).toBe(1);
     expect(port.status().cores[0]!.counters.held_by_stack).toBe(1);
@@ -112,7 +112,7 @@ describe('held_by_stack', () => {
 });
 
 describe('console.log', () => {
-  it('of a port, a core and a packet is a line each', async () => {
+  it('of a port, a core and a packet is one line each', async () => {
     const device = new FakeDevice();
     await using port = await open(device);
     const core = port.core();
@@ -132,7 +132,7 @@ describe('console.log', () => {
     expect(inspect(empty)).toMatch(/^PacketBuffer \d+: 0 bytes, the stack's: empty, room for \d+ bytes$/);
   });
 
-  it('of a frame names its addresses and what is in it', async () => {
+  it('of a frame names its addresses and its content', async () => {
     const device = new FakeDevice();
     await using port = await init({ ...config, layer: 'ethernet' }, { openDevice: async () => device });
     const core = port.core();
@@ -144,7 +144,7 @@ describe('console.log', () => {
     expect(second).toMatch(/: [0-9a-f:]{17} > [0-9a-f:]{17}, EtherType 0x88cc; /);
   });
 
-  it('of anything in a packet, however wrong, is one line', async () => {
+  it('of any bytes as a packet is one line', async () => {
     const device = new FakeDevice();
     await using port = await open(device);
     const packet = port.core().getBufferTx()!;
@@ -157,8 +157,8 @@ describe('console.log', () => {
     }
   });
 
-  it('of a core with rings is a line, too', () => {
-    const port = new Multicore({ stackCores: 2 });
+  it('of a core with rings is one line, too', () => {
+    const port = new SteppedPort({ stackCores: 2 });
     expect(inspect(port.cores[1])).toBe('Core 1 of 2: 10.0.0.1 at 52:54:00:00:00:01, layer ip, MTU 1500, awake');
   });
 });

@@ -1,4 +1,4 @@
-/** The public face: what it exports, and that its types are right, and stand on their own. */
+/** The public interface: what it exports, and that its types are right and need no others. */
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import { describe, expect, expectTypeOf, it } from 'vitest';
@@ -38,7 +38,7 @@ describe('the types', () => {
     expectTypeOf(narrow).returns.toEqualTypeOf<Core | null>();
   });
 
-  it('of a core have nothing of its inside', () => {
+  it('of a core show nothing of its inside', () => {
     for (const name of ['tick', 'nextDeadline', 'countTime', 'held', 'close', 'hashOf', 'polls'] as const) {
       expectTypeOf<typeof name & keyof Core>().toEqualTypeOf<never>();
     }
@@ -53,7 +53,7 @@ describe('the types', () => {
     expectTypeOf<PortCounters>().not.toHaveProperty('rx_drop_nonsense');
   });
 
-  it('of a signal take an AbortSignal, also where a stack names it', () => {
+  it('of a signal accept an AbortSignal, also where a stack names the type', () => {
     expectTypeOf<AbortSignal>().toExtend<StopSignal>();
     class Mine implements EventLoopStack {
       async run(signal: AbortSignal): Promise<void> {

@@ -10,7 +10,7 @@ import type { FuzzTarget } from '../../fuzz/target.js';
 import { loadTarget, TARGET_NAMES } from '../../fuzz/targets/index.js';
 import { temporaryDirectory } from '../../support/resources.js';
 
-/** Cases of a short run; fewer where a case takes longer. */
+/** Cases of a short run; fewer if a case takes longer. */
 const CASES = 10_000;
 const FEWER: Readonly<Record<string, number>> = {
   'vhost-user': 1_500,
@@ -87,7 +87,7 @@ describe('the corpus', () => {
   });
 });
 
-/** Fails for what begins with the bytes 7, 42, 99; looks at one after the other. */
+/** Fails for an input that begins with the bytes 7, 42, 99, which it compares one after the other. */
 const staircase: FuzzTarget = {
   name: 'staircase',
   summary: 'for tests',
@@ -104,7 +104,7 @@ const staircase: FuzzTarget = {
 };
 
 describe('the fuzzer', () => {
-  it('climbs from what did something new, makes a finding small, and finds it again with the same seed', async () => {
+  it('builds on cases that did something new, and shrinks a finding; seeds repeat it', async () => {
     const found: string[] = [];
     for (let run = 0; run < 2; run++) {
       const { fuzzer } = fuzzerOf(staircase);
@@ -119,7 +119,7 @@ describe('the fuzzer', () => {
     expect(found[1]).toBe(found[0]);
   });
 
-  it('keeps of its cases those that are needed for all that was seen', async () => {
+  it('keeps those of its cases that are needed for all that was seen', async () => {
     const { fuzzer } = fuzzerOf(staircase, [
       Uint8Array.of(1),
       Uint8Array.of(7, 1),
@@ -157,7 +157,7 @@ describe('instrumented code', () => {
     '}',
   ].join('\n');
 
-  it('does what it did, line for line, and tells each block once', () => {
+  it('does what it did, line for line, and reports each block once', () => {
     const text = instrument(SOURCE, 'x.js');
     expect(text.split('\n')).toHaveLength(SOURCE.split('\n').length);
     const told: number[] = [];

@@ -1,18 +1,18 @@
-/** The instrument of the reliability tests sees what it is there to see: each fault that a network can have. */
+/** The tools of the reliability tests detect what they are made for: each fault that a network can have. */
 import { describe, expect, it } from 'vitest';
 import createNumbered from '../../reliability/numbered.app.js';
 import { type Flow, HEAD_BYTES, isNumbered, SERVICE_PORT, writeNumbered } from '../../reliability/numbered.js';
 import { Requester } from '../../reliability/requester.js';
 import { noTallies } from '../../reliability/tallies.js';
-import { learnPeer, makeCore } from '../../support/link/core.js';
 import { ethernet, ipv4, udp } from '../../support/link/frames.js';
+import { learnPeer, makeCore } from '../../support/link/test-core.js';
 import { until } from '../../support/until.js';
 
 const MOST = 1400;
 const PORT = 20_000;
 /** From the peer to us. */
 const THEIRS: Flow = { from: 2, to: 1, core: 0, flow: 3, epoch: 1 };
-/** What is in front of the payload of a frame. */
+/** The bytes in front of the payload of a frame. */
 const HEADERS = 14 + 20 + 8;
 
 function payload(flow: Flow, sequence: number): Uint8Array {
@@ -21,14 +21,14 @@ function payload(flow: Flow, sequence: number): Uint8Array {
 }
 
 describe('a numbered packet', () => {
-  it('has a size of its own, from head to most', () => {
+  it('has its own size, from the head alone to the largest', () => {
     const sizes = Array.from({ length: 500 }, (_, i) => payload(THEIRS, i).length);
     expect(Math.min(...sizes)).toBeGreaterThanOrEqual(HEAD_BYTES);
     expect(Math.max(...sizes)).toBeLessThanOrEqual(MOST);
     expect(new Set(sizes).size).toBeGreaterThan(100);
   });
 
-  it('is not whole with any one byte changed, or a byte less', () => {
+  it('is not whole with any one byte changed, or with a byte less', () => {
     const bytes = payload(THEIRS, 5);
     expect(isNumbered(bytes, 0, bytes.length)).toBe(true);
     expect(isNumbered(bytes, 0, bytes.length - 1)).toBe(false);
@@ -40,7 +40,7 @@ describe('a numbered packet', () => {
   });
 });
 
-describe('who answers', () => {
+describe('the responder', () => {
   function endpoint() {
     const test = makeCore();
     learnPeer(test);
@@ -48,7 +48,7 @@ describe('who answers', () => {
     if (!('poll' in stack)) throw new Error('not a polled stack');
     return {
       ...test,
-      /** Requests that come in; returns what the endpoint has counted. */
+      /** Receives requests; returns what the endpoint has counted. */
       hear(...bytes: Uint8Array[]): Record<string, number> {
         for (const one of bytes) {
           test.device.inject(ethernet(ipv4(udp([...one], PORT, SERVICE_PORT), { protocol: 17 })));
@@ -75,7 +75,7 @@ describe('who answers', () => {
     ['damaged', [payload(THEIRS, 1).map((byte, i) => (i === HEAD_BYTES - 5 ? byte + 1 : byte))], { corrupt: 1 }],
     ['of an earlier life', [payload({ ...THEIRS, epoch: 2 }, 0), payload(THEIRS, 9)], { served: 1, stale: 1 }],
     ['of a new life, with the same numbers', [payload(THEIRS, 0), payload({ ...THEIRS, epoch: 2 }, 0)], { served: 2 }],
-  ])('sees one that comes %s', (_, requests, expected) => {
+  ])('counts a request that comes %s', (_, requests, expected) => {
     expect(endpoint().hear(...requests)).toEqual(expected);
   });
 
@@ -86,7 +86,7 @@ describe('who answers', () => {
   });
 });
 
-describe('who asks', () => {
+describe('the requester', () => {
   /** An endpoint that has had its first answer and sends with its whole window. */
   function asking(window: number) {
     const test = makeCore();
@@ -114,7 +114,7 @@ describe('who asks', () => {
     expect(requester.report()).toEqual({ 2: { sent: 5, answered: 5, missing: 0, waiting: 0 } });
   });
 
-  it('sees an answer that comes twice, late in its flow, for another life, or to nothing that was asked', () => {
+  it('counts an answer that is doubled, late, of another life, or to no request', () => {
     const { tallies, send, hear } = asking(4);
     const [first, second] = send() as [Uint8Array, Uint8Array];
     hear(second);
@@ -128,7 +128,7 @@ describe('who asks', () => {
     expect(tallies).toMatchObject({ answered: 3, stale: 1, corrupt: 1, misplaced: 1 });
   });
 
-  it('gives up in silence, asks for one at a time then, and takes back what it gave up when that comes late', async () => {
+  it('gives up after silence, and takes back what it gave up when it comes late', async () => {
     const { tallies, send, hear, requester } = asking(4);
     const requests = send();
     let further: Uint8Array[] = [];

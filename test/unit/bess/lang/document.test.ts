@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { loadScript } from '../../../../bess/script/load.js';
-import { MockDevice } from '../../../support/bess/bess-mocks.js';
+import { FakePortDevice } from '../../../support/bess/fake-port.js';
 import { errorOf } from '../../../support/bess/lang-host.js';
 
 const DOCUMENT = readFileSync(fileURLToPath(new URL('../../../../docs/bess.md', import.meta.url)), 'utf8');
@@ -17,7 +17,7 @@ function namesIn(source: string, words: string): string[] {
 describe('docs/bess.md', () => {
   it('shows a script that runs', async () => {
     const source = /```python\n([\s\S]*?)```/.exec(DOCUMENT)?.[1] ?? '';
-    const open = (queues: number): MockDevice => new MockDevice(queues);
+    const open = (queues: number): FakePortDevice => new FakePortDevice(queues);
     const devices = { vhost: ({ queues }: { queues: number }) => open(queues), tap: () => open(1), close: () => {} };
     const options = { devices, print: () => {}, log: () => {} };
     const bess = await loadScript({ name: 'bess.md', source }, { NPORTS: '3' }, options);

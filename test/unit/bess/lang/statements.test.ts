@@ -79,7 +79,7 @@ only`;
 });
 
 describe('lines', () => {
-  it('joins lines in brackets and after a backslash, and passes over comments and blank lines', () => {
+  it('joins lines in brackets and after a backslash; skips comments and blank lines', () => {
     const script = `
 # a comment
 if True:

@@ -1,4 +1,4 @@
-/** The backend and a frontend that turns the eventfds that they share against it. */
+/** The backend with a frontend that misuses the eventfds that they share. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import * as p from '../../../../drivers/transports/vhost-user/protocol.js';
 import { QueueCounter } from '../../../../drivers/virtio/device/queue-counters.js';
@@ -7,7 +7,7 @@ import { until } from '../../../support/until.js';
 import { BackendSuite, MODERN } from '../../../support/vhost-user/backend-suite.js';
 
 const R = p.VhostUserRequest;
-/** In the frontend's memory. */
+/** Offsets in the frontend's memory. */
 const BUFFER = 0x5_0000;
 const s = new BackendSuite();
 
@@ -41,7 +41,7 @@ describe('a call eventfd that is blocking, and full', () => {
     expect(counterOf(tx.options.callFd)).toBe(OVERFLOWN);
   });
 
-  it('holds up no message that signals it: another one in its place, and a broken ring', async () => {
+  it('holds up no message that signals it: a new call eventfd, a broken ring', async () => {
     const { tx } = s.connect();
     s.frontend.start(MODERN, p.PROTOCOL_F_REPLY_ACK);
     await s.started();
@@ -70,7 +70,7 @@ describe('a kick eventfd that is blocking, and empty', () => {
       makeBlocking(s.frontend.kicks[index]!);
     }
     s.frontend.kick(1);
-    // The event is on its way, and there is nothing to read any more.
+    // The event has arrived, and the eventfd is empty again.
     counterOf(s.frontend.kicks[1]!);
     makeBlocking(s.frontend.kicks[1]!);
     expect(await s.frontend.confirm(R.SET_OWNER)).toBe(true);
@@ -88,14 +88,14 @@ describe('a call eventfd on which very many wait', () => {
     s.frontend.start(MODERN, p.PROTOCOL_F_REPLY_ACK);
     await s.started();
     const { callFd } = rx.options;
-    // Some 10 ms for a signal.
+    // A signal takes about 10 ms.
     waiters = new Waiters(callFd, 100_000);
     counterOf(callFd);
     const start = performance.now();
     let frames = 0;
     while (performance.now() - start < 300) frames += put();
     const signals = Number(counterOf(callFd));
-    // Each frame wants one.
+    // The driver wants a signal for each frame.
     expect(frames).toBeGreaterThan(300);
     expect(s.pair.rxCounts[QueueCounter.signals]).toBe(frames);
     expect(signals).toBeLessThan(60);

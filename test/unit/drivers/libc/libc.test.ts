@@ -1,4 +1,7 @@
-/** The foreign-function layer: errors that name things, sockets that carry descriptors, descriptors made and closed. */
+/**
+ * The foreign-function layer: errors that name call and target, sockets that carry descriptors, descriptors that are
+ * made and closed.
+ */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
@@ -21,7 +24,7 @@ import { openFds, temporaryDirectory } from '../../../support/resources.js';
 
 let directory: ReturnType<typeof temporaryDirectory>;
 let before = 0;
-/** Descriptors that the end of the test closes. */
+/** Descriptors that are closed after the test. */
 let owned: number[] = [];
 
 beforeEach(() => {
@@ -41,7 +44,7 @@ function own(fd: number): number {
   return fd;
 }
 
-/** What `action` throws, which must be a SystemError. */
+/** The SystemError that `action` throws. */
 function systemErrorOf(action: () => unknown): SystemError {
   try {
     action();
@@ -52,7 +55,7 @@ function systemErrorOf(action: () => unknown): SystemError {
   throw new Error('nothing was thrown');
 }
 
-/** Two connected sockets over a path of the test's own. */
+/** Two connected sockets over a path that no other test has. */
 function socketPair(): [MessageSocket, MessageSocket] {
   const path = `${directory.path}/s`;
   const listener = own(listenUnix(path));
@@ -84,7 +87,7 @@ describe('SystemError', () => {
 });
 
 describe('memfd', () => {
-  it('has its size, and nobody can shrink or grow it under a peer that maps it', () => {
+  it('has its size, and a peer that maps it can neither shrink nor grow it', () => {
     const fd = own(memfd('libc-test', 8192, false));
     expect(() => writeFileSync(`/proc/self/fd/${fd}`, new Uint8Array(8192), { flag: 'r+' })).not.toThrow();
     expect(() => writeFileSync(`/proc/self/fd/${fd}`, new Uint8Array(8193), { flag: 'r+' })).toThrow();
@@ -97,7 +100,7 @@ describe('memfd', () => {
 });
 
 describe('unix sockets', () => {
-  it('carry bytes in both directions; nothing waiting is null, the end is 0 bytes', () => {
+  it('carry bytes both ways; nothing to read is null, the end is 0 bytes', () => {
     const [near, far] = socketPair();
     const into = Buffer.from(new ArrayBuffer(16));
     expect(far.receive(into)).toBeNull();
@@ -141,7 +144,7 @@ describe('unix sockets', () => {
     );
   });
 
-  it('say false, not an error, when the peer does not read', () => {
+  it('return false, not an error, when the peer does not read', () => {
     const [near] = socketPair();
     const chunk = Buffer.from(new ArrayBuffer(4096));
     let sent = 0;
@@ -150,7 +153,7 @@ describe('unix sockets', () => {
     expect(sent).toBeLessThan(10_000);
   });
 
-  it('refuse a path that is empty or too long for the kernel, before anything is opened', () => {
+  it('refuse an empty path and one too long for the kernel before they open a file', () => {
     for (const path of ['', 'x'.repeat(108)]) {
       expect(() => connectUnix(path)).toThrow(/a unix socket takes 1 to 107/);
       expect(() => listenUnix(path)).toThrow(/a unix socket takes 1 to 107/);

@@ -1,4 +1,4 @@
-/** What libc tells of sockets and interfaces without touching them. */
+/** What libc finds out about sockets and interfaces without touching them. */
 import { linkSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -16,7 +16,7 @@ describe('isSocketInUse', () => {
 
   afterEach(() => rmSync(directory, { recursive: true }));
 
-  it('is true while somebody listens, false of a socket that was left, a file, and nothing', async () => {
+  it('is true while a process listens, false for an abandoned socket, a file, nothing', async () => {
     const [path, left] = [join(directory, 'a.sock'), join(directory, 'left.sock')];
     const server = createServer(() => {
       throw new Error('somebody has connected');
@@ -35,13 +35,13 @@ describe('isSocketInUse', () => {
     expect(openFds()).toBeLessThanOrEqual(before);
   });
 
-  it('cannot tell of a path that is too long for a socket', () => {
+  it('has no answer for a path that is too long for a socket', () => {
     expect(isSocketInUse(join(directory, 'x'.repeat(120)))).toBeNull();
   });
 });
 
 describe('isInterfaceUp', () => {
-  it('cannot tell of an interface that is not there', () => {
+  it('has no answer for an interface that is not there', () => {
     const before = openFds();
     expect(isInterfaceUp('no-such-if0')).toBeNull();
     expect(isInterfaceUp('lo')).not.toBeNull();

@@ -1,4 +1,4 @@
-/** Signals to an eventfd that somebody else has open, too: they never wait, whatever was done to it. */
+/** Signals to an eventfd that another process has open, too: they never wait, whatever that process did to it. */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { abi, closeFile, eventfd, signalEventfd } from '../../../../drivers/libc/index.js';
@@ -49,7 +49,7 @@ describe.each([
     expect(counterOf(fd)).toBeGreaterThanOrEqual(OVERFLOWN - 1n);
   });
 
-  it('goes on after more signals than the kernel keeps events of', () => {
+  it('goes on after more signals than the kernel has room for events', () => {
     for (let n = 0; n < 1000; n++) signaller.signal(fd);
     expect(counterOf(fd)).toBe(1000n);
   });
@@ -69,7 +69,7 @@ describe('signalEventfd', () => {
     expect(counterOf(fd)).toBe(OVERFLOWN);
   });
 
-  it('leaves a file alone that is no eventfd', () => {
+  it('does not touch a file that is no eventfd', () => {
     const file = openSync('/dev/full', abi.O_RDWR);
     signalEventfd(file);
     closeSync(file);
@@ -77,7 +77,7 @@ describe('signalEventfd', () => {
     expect(counterOf(fd)).toBe(1n);
   });
 
-  it('leaves a full terminal alone, on which write(2) would wait', () => {
+  it('does not touch a full terminal, on which write(2) would wait', () => {
     // A pseudo terminal that nobody reads.
     const pty = openSync('/dev/ptmx', abi.O_RDWR | abi.O_NONBLOCK);
     try {
@@ -93,7 +93,7 @@ describe('signalEventfd', () => {
 });
 
 describe('AioSignaller', () => {
-  it('takes the events that another signaller has left no room for', () => {
+  it('takes the events for which another signaller has left no room', () => {
     const signaller = new AioSignaller();
     const { context, request } = signaller as unknown as {
       context: { submit(request: object): number };

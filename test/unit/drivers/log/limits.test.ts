@@ -1,18 +1,18 @@
-/** How many lines somebody can cause, and what becomes of lines that nobody reads. */
+/** How many lines a peer can cause, and what happens to lines that nobody reads. */
 import { describe, expect, it } from 'vitest';
 import { LineLimiter } from '../../../../drivers/log/line-limiter.js';
 import { type LineStream, LineWriter } from '../../../../drivers/log/line-writer.js';
 
 describe('LineLimiter', () => {
-  function scene(lines?: number) {
+  function makeLimiter(lines?: number) {
     const out: string[] = [];
     const t = { now: 1000, out };
     const limiter = new LineLimiter((line) => out.push(line), { clock: () => t.now, ...(lines ? { lines } : {}) });
     return { t, out, limiter };
   }
 
-  it('lets 20 lines of a kind through in 10 s, and then tells how many more there were', () => {
-    const { t, out, limiter } = scene();
+  it('passes 20 lines of a kind in 10 s, and then says how many more there were', () => {
+    const { t, out, limiter } = makeLimiter();
     for (let i = 0; i < 80_000; i++) limiter.write('refused message', `line ${i}`);
     expect(out).toEqual(Array.from({ length: 20 }, (_, i) => `line ${i}`));
     t.now += 9_999;
@@ -27,16 +27,16 @@ describe('LineLimiter', () => {
     expect(out.slice(21)).toEqual(['again']);
   });
 
-  it('tells the number before the next line where nobody has ticked', () => {
-    const { t, out, limiter } = scene(1);
+  it('says the number before the next line if there was no tick', () => {
+    const { t, out, limiter } = makeLimiter(1);
     for (const line of ['a', 'b', 'c']) limiter.write('k', line);
     t.now += 25_000;
     limiter.write('k', 'd');
     expect(out).toEqual(['a', '… 2 more of this kind in the last 25 s: k', 'd']);
   });
 
-  it('counts kinds apart, and tells the rest when it is closed', () => {
-    const { out, limiter } = scene(1);
+  it('counts kinds apart, and reports the rest when it is closed', () => {
+    const { out, limiter } = makeLimiter(1);
     for (const kind of ['a', 'b', 'a', 'b', 'b']) limiter.write(kind, `line ${kind}`);
     limiter.close();
     expect(out).toEqual([
@@ -49,8 +49,8 @@ describe('LineLimiter', () => {
     expect(out).toHaveLength(4);
   });
 
-  it('remembers 32 kinds; all others are one', () => {
-    const { t, out, limiter } = scene(1);
+  it('remembers 32 kinds; all others are one kind', () => {
+    const { t, out, limiter } = makeLimiter(1);
     for (let i = 0; i < 10_000; i++) limiter.write(`kind ${i}`, `line ${i}`);
     expect(out).toHaveLength(33);
     limiter.close();
@@ -64,7 +64,7 @@ describe('LineLimiter', () => {
 });
 
 describe('LineWriter', () => {
-  /** A pipe whose reader takes what it is told to. */
+  /** A pipe whose reader takes as many bytes as the test says. */
   class Pipe implements LineStream {
     writableLength = 0;
     writableNeedDrain = false;
@@ -91,7 +91,7 @@ describe('LineWriter', () => {
     }
   }
 
-  it('drops lines that nobody reads, and says how many once somebody does', () => {
+  it('drops lines that nobody reads, and says how many once they are read again', () => {
     const pipe = new Pipe();
     const writer = LineWriter.of(pipe);
     pipe.isRead = false;
@@ -106,14 +106,14 @@ describe('LineWriter', () => {
     expect(pipe.written).toBe(`… ${100_000 - kept + 2} lines dropped: nobody read them in time\nback\n`);
   });
 
-  it('is one for a stream: whoever writes to it shares the bound', () => {
+  it('is one per stream: all writers of a stream share the bound', () => {
     const pipe = new Pipe();
     pipe.isRead = false;
     for (let i = 0; i < 1000; i++) LineWriter.of(pipe).text('x'.repeat(999));
     expect(pipe.writableLength).toBeLessThanOrEqual(65_536);
   });
 
-  it('writes a text that is longer than the bound where nothing waits', () => {
+  it('writes a text that is longer than the bound if nothing waits', () => {
     const pipe = new Pipe();
     pipe.isRead = false;
     LineWriter.of(pipe).text('x'.repeat(200_000));

@@ -1,8 +1,8 @@
-/** Text of others in our lines: quoted, escaped, cut. */
+/** Text of others in our lines: it is quoted, escaped and cut. */
 import { describe, expect, it } from 'vitest';
 import { isPlain, oneLine, ownLines, quoted } from '../../../../drivers/log/safe-text.js';
 
-/** One of each class that could forge a line or drive a terminal. */
+/** One character of each class that could forge a line or control a terminal. */
 const HOSTILE = [
   ['\n', '\\n'],
   ['\r', '\\r'],
@@ -29,17 +29,17 @@ describe('quoted', () => {
     expect(isPlain(quoted(hidden))).toBe(true);
   });
 
-  it('leaves letters of all scripts, and escapes what could end the quotes', () => {
+  it('keeps letters of all scripts, and escapes what could end the quotes', () => {
     expect(quoted('Grüße, 世界 🙂')).toBe("'Grüße, 世界 🙂'");
     expect(quoted("a' in use by 'b")).toBe("'a\\' in use by \\'b'");
     expect(quoted('\\n\t')).toBe("'\\\\n\\t'");
   });
 
-  it('cuts, and says so outside of the quotes', () => {
+  it('cuts the text, and says so outside of the quotes', () => {
     expect(quoted('x'.repeat(100))).toBe(`'${'x'.repeat(100)}'`);
     expect(quoted('x'.repeat(101))).toBe(`'${'x'.repeat(100)}'…`);
     expect(quoted('abcdef', 3)).toBe("'abc'…");
-    // A pair that the cut takes apart is no character any more.
+    // A surrogate that lost its other half is no character.
     expect(quoted('ab🙂', 3)).toBe("'ab\\ud83d'…");
   });
 });
@@ -49,7 +49,7 @@ describe('oneLine', () => {
     expect(oneLine(`port vm1: ${hidden}`)).toBe(`port vm1: ${shown}`);
   });
 
-  it('keeps what our lines are made of, and cuts what is longer than any of them', () => {
+  it('keeps what our lines consist of, and cuts what is longer than any of them', () => {
     const line = "port vm1: it's … 5 µs, \\n\tC:\\x";
     expect(oneLine(line)).toBe(line);
     expect(oneLine('x'.repeat(5000))).toBe(`${'x'.repeat(2000)}…`);

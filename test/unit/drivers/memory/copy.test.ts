@@ -10,7 +10,7 @@ function memory(): MemoryViews {
 }
 
 describe('packet copies', () => {
-  it('copies exactly the bytes asked for, whatever the alignment, within a memory and between two', () => {
+  it('copy exactly the given bytes at any alignment, within a memory and between two', () => {
     const offset = fc.nat(64);
     const length = fc.oneof(fc.nat(40), fc.nat(1600));
     fc.assert(
@@ -29,7 +29,7 @@ describe('packet copies', () => {
     );
   });
 
-  it('share one function a memory', () => {
+  it('share one function per memory', () => {
     const one = memory();
     expect(copierFor(one)).toBe(copierFor({ ...one }));
     expect(copierFor(one)).not.toBe(copierFor(memory()));

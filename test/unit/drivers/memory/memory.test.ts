@@ -1,4 +1,7 @@
-/** Files under a SharedArrayBuffer: what is mapped is seen, what is let go is zeros, nothing leaves a hole or a leak. */
+/**
+ * Files under a SharedArrayBuffer: mapped bytes are visible, unmapped ones are zeros, and nothing leaves a hole or a
+ * leak.
+ */
 import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -15,7 +18,7 @@ import { mappedBytes, openFds } from '../../../support/resources.js';
 
 const fds: number[] = [];
 
-/** A memfd that the test's end closes. */
+/** A memfd that is closed after the test. */
 function file(bytes: number): number {
   const fd = memfd('memory-test', bytes, false);
   fds.push(fd);
@@ -35,7 +38,7 @@ function freeHugepages(): number {
 const canExhaust = freeHugepages() + 64 <= MAX_WINDOW_BYTES / HUGEPAGE_BYTES;
 
 describe('MemoryWindow', () => {
-  it('is aligned to a hugepage and rounded up to whole ones, and its views cover the same bytes', () => {
+  it('is aligned to hugepages and rounded up, and its views cover the same bytes', () => {
     const window = MemoryWindow.reserve(1);
     expect(window.size).toBe(HUGEPAGE_BYTES);
     expect(window.address % HUGEPAGE_BYTES).toBe(0);
@@ -50,7 +53,7 @@ describe('MemoryWindow', () => {
     expect(window.u16[3]).toBe(0x0403);
   });
 
-  it('shows one file in two windows, each seeing what the other writes, at any page of the file', () => {
+  it('shows one file in two windows: each sees what the other writes, at any page', () => {
     const fd = file(4 * 4096);
     const [a, b] = [MemoryWindow.reserve(4 * 4096), MemoryWindow.reserve(4 * 4096)];
     a.mapFile(0, 4 * 4096, fd, 0, 'whole file');
@@ -62,7 +65,7 @@ describe('MemoryWindow', () => {
     expect(b.u8[0]).toBe(0);
   });
 
-  it('reads zeros where a file was unmapped, and no longer writes into it', () => {
+  it('reads zeros where a file was unmapped, and does not write into the file', () => {
     const fd = file(4096);
     const [a, b] = [MemoryWindow.reserve(4096), MemoryWindow.reserve(4096)];
     a.mapFile(0, 4096, fd, 0, 'file');
@@ -94,7 +97,7 @@ describe('MemoryWindow', () => {
     expect(() => window.mapFile(100, 4096, file(4096), 0, 'file')).toThrow(/not a multiple of a page/);
   });
 
-  it('names the target when the file cannot be mapped, and leaves no hole in the address range', () => {
+  it('names the target when the file cannot be mapped, and leaves no hole', () => {
     const window = MemoryWindow.reserve(HUGEPAGE_BYTES);
     expect(() => window.mapFile(0, 4096, 9999, 0, 'memory of the peer')).toThrow(/mmap memory of the peer.*EBADF/);
     expect(mappedBytes(window.address, window.size)).toBe(window.size);
@@ -117,7 +120,7 @@ describe('MemoryWindow', () => {
 });
 
 describe('PacketMemory', () => {
-  it('is one file, zeroed, of whole hugepages, whichever pages it is made of', () => {
+  it('is one zeroed file of whole hugepages, whatever pages it consists of', () => {
     const memory = PacketMemory.create(3 * 1024 * 1024, 'never');
     expect(memory.size).toBe(2 * HUGEPAGE_BYTES);
     expect(memory.hugepages).toBe(false);
@@ -130,7 +133,7 @@ describe('PacketMemory', () => {
     memory.dispose();
   });
 
-  it('is seen by a worker thread that gets the buffer by message, and the worker is seen by it', async () => {
+  it('is shared with a worker thread that gets the buffer by message', async () => {
     const memory = PacketMemory.create(HUGEPAGE_BYTES, 'never');
     const { buffer, start, size } = memory.window;
     memory.u32[10] = 1234;
@@ -152,18 +155,18 @@ describe('PacketMemory', () => {
     memory.dispose();
   });
 
-  it('hands out aligned ranges one behind the other and says when it is too small', () => {
+  it('gives out aligned ranges one behind the other, and says when it is too small', () => {
     const memory = PacketMemory.create(1, 'never');
     expect(memory.allocate(10, 16)).toBe(0);
     expect(memory.allocate(10, 128)).toBe(128);
     expect(memory.allocate(4096, 4096)).toBe(4096);
     expect(() => memory.allocate(HUGEPAGE_BYTES, 1)).toThrow(`packet memory of ${HUGEPAGE_BYTES} bytes is too small`);
-    // The refused one took nothing.
+    // The refused range took nothing.
     expect(memory.allocate(1, 1)).toBe(8192);
     memory.dispose();
   });
 
-  it('gives its descriptor back when disposed, twice too, and reads as zeros then', () => {
+  it('gives its descriptor back when disposed, also twice, and reads as zeros then', () => {
     const before = openFds();
     const memory = PacketMemory.create(1, 'never');
     expect(openFds()).toBe(before + 1);
@@ -175,28 +178,22 @@ describe('PacketMemory', () => {
     expect(mappedBytes(memory.address, memory.size)).toBe(memory.size);
   });
 
-  it.runIf(canExhaust)(
-    'with "require", fails in one line that says how many hugepages to reserve, and leaves nothing',
-    () => {
-      const pages = freeHugepages() + 64;
-      const before = openFds();
-      expect(() => PacketMemory.create(pages * HUGEPAGE_BYTES, 'require')).toThrow(
-        new RegExp(`^no ${pages} hugepages of 2 MiB .*sysctl vm.nr_hugepages=${readHugepages().reserved + pages}'$`),
-      );
-      expect(openFds()).toBe(before);
-    },
-  );
+  it.runIf(canExhaust)('with "require" fails in one line with the missing hugepages, and leaves nothing', () => {
+    const pages = freeHugepages() + 64;
+    const before = openFds();
+    expect(() => PacketMemory.create(pages * HUGEPAGE_BYTES, 'require')).toThrow(
+      new RegExp(`^no ${pages} hugepages of 2 MiB .*sysctl vm.nr_hugepages=${readHugepages().reserved + pages}'$`),
+    );
+    expect(openFds()).toBe(before);
+  });
 
-  it.runIf(canExhaust)(
-    'with "auto", falls back to normal pages where there are too few hugepages, and says so in one line',
-    () => {
-      const memory = PacketMemory.create((freeHugepages() + 8) * HUGEPAGE_BYTES, 'auto');
-      expect(memory.hugepages).toBe(false);
-      expect(memory.notice).toMatch(/^no \d+ free hugepages of 2 MiB \(ENOSPC\), using normal pages; reserve them/);
-      expect(memory.notice).not.toContain('\n');
-      memory.dispose();
-    },
-  );
+  it.runIf(canExhaust)('with "auto" takes normal pages where hugepages are missing, says so in one line', () => {
+    const memory = PacketMemory.create((freeHugepages() + 8) * HUGEPAGE_BYTES, 'auto');
+    expect(memory.hugepages).toBe(false);
+    expect(memory.notice).toMatch(/^no \d+ free hugepages of 2 MiB \(ENOSPC\), using normal pages; reserve them/);
+    expect(memory.notice).not.toContain('\n');
+    memory.dispose();
+  });
 
   it.each([0, -5, Number.NaN, 2 ** 40])('refuses a size of %d bytes and leaves nothing', (size) => {
     const before = openFds();
@@ -208,7 +205,7 @@ describe('PacketMemory', () => {
 });
 
 describe('LinearAddressSpace', () => {
-  it('adds its base, exactly, far above 32 bits', () => {
+  it('adds its base exactly, far above 32 bits', () => {
     const space = new LinearAddressSpace(2 ** 40);
     expect(space.iova(4097)).toBe(2 ** 40 + 4097);
     expect(space.contiguousBytes).toBe(Number.POSITIVE_INFINITY);

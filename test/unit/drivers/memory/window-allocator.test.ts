@@ -10,7 +10,7 @@ import {
 const MIB = 1 << 20;
 
 describe('WindowAllocator', () => {
-  it('hands out ranges of one window, rounded up to hugepages', () => {
+  it('gives out ranges of one window, rounded up to hugepages', () => {
     const windows = new WindowAllocator(16 * MIB);
     const a = windows.allocate(1);
     const b = windows.allocate(3 * MIB);
@@ -23,7 +23,7 @@ describe('WindowAllocator', () => {
     expect(SHARED_WINDOW_BYTES).toBeLessThan(2 ** 31);
   });
 
-  it('gives what does not fit a window of its own', () => {
+  it('gives a range that does not fit a window of its own', () => {
     const windows = new WindowAllocator(16 * MIB);
     const a = windows.allocate(10 * MIB);
     const b = windows.allocate(10 * MIB);
@@ -35,7 +35,7 @@ describe('WindowAllocator', () => {
     expect(b.window.u8[b.offset]).toBe(0);
   });
 
-  it('gives a window of its own to the next one, so that address space does not depend on garbage', () => {
+  it('reuses a large window, so that address space does not depend on the collector', () => {
     const windows = new WindowAllocator(2 * MIB);
     const first = windows.allocate(3 * 1024 * MIB);
     first.window.u8[first.offset] = 7;
@@ -108,7 +108,7 @@ describe('WindowAllocator', () => {
     expect(b.window.u8[b.offset]).toBe(0);
   });
 
-  it('never has two owners of one byte, and gets everything back', () => {
+  it('never gives one byte to two owners, and gets everything back', () => {
     const capacity = 32 * MIB;
     const windows = new WindowAllocator(capacity);
     const shared = windows.allocate(capacity);

@@ -1,4 +1,4 @@
-/** PCI as sysfs and configuration space tell it, and what of it broken devices get wrong. */
+/** PCI as sysfs and configuration space describe it, and what broken devices get wrong. */
 
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -11,7 +11,7 @@ import { type Capability, modernCapabilities, pciConfig } from '../../../support
 import { temporaryDirectory } from '../../../support/resources.js';
 
 describe('PCI addresses', () => {
-  it('become what sysfs calls them', () => {
+  it('become the names that sysfs has', () => {
     expect(pciAddress('00:04.0')).toBe('0000:00:04.0');
     expect(pciAddress('10000:AB:1F.7')).toBe('10000:ab:1f.7');
     expect(() => pciAddress('eth0')).toThrow("'eth0' is not a PCI address");
@@ -28,7 +28,7 @@ describe('sysfs', () => {
   });
   afterEach(() => directory.remove());
 
-  it('tells what a function is, who has it, and with whom it shares a group', () => {
+  it('says what a function is, its driver, and the members of its group', () => {
     fake.add('0000:00:04.0', { driver: 'virtio-pci', group: '3', interfaces: ['eth0', 'eth1'] });
     fake.add('0000:00:03.0', { vendor: 0x8086, device: 0x2918, classCode: 0x060100, group: '3' });
     fake.add('0000:00:05.0', { driver: 'vfio-pci', group: '0' });
@@ -83,7 +83,7 @@ describe('the capability list', () => {
 });
 
 describe('bus mastering', () => {
-  it('is one bit of the command register, set along with memory access, and cleared alone', () => {
+  it('is one bit of the command register, set with memory access, cleared alone', () => {
     const writes: number[][] = [];
     const config = (command: number) => ({
       read: () => Uint8Array.of(0, 0, 0, 0, command & 0xff, command >> 8),
@@ -112,12 +112,13 @@ describe('the virtio structures (virtio 1.2, 4.1.4)', () => {
     });
   });
 
-  it('are the first of each kind that can be used (4.1.4.1)', () => {
+  it('are the first usable ones of each kind (4.1.4.1)', () => {
     const two = [{ type: 1, offset: 0, bar: 0 }, { type: 1, offset: 0x100, bar: 2 }, ...modernCapabilities()];
     expect(layout(two, (bar) => bar !== 0).common).toEqual({ bar: 2, offset: 0x100, length: 0x1000 });
     expect(layout(two).common.bar).toBe(0);
   });
 
+  // Clauses: 2.5.1c, 4.1.4.1a, 4.1.4.1b, 4.1.4.1c, 4.1.4.1d
   it('may be longer than known, and of unknown types and BARs', () => {
     const needed = modernCapabilities().filter(({ type }) => [1, 2, 4].includes(type));
     const odd = [
@@ -141,7 +142,7 @@ describe('the virtio structures (virtio 1.2, 4.1.4)', () => {
     );
   });
 
-  it('are looked for in any bytes at all without an end, a crash, or a structure that cannot be used', () => {
+  it('are looked for in any bytes: no endless loop, no crash, none that is unusable', () => {
     const sound = pciConfig(modernCapabilities());
     const mutation = fc.array(fc.tuple(fc.integer({ min: 0x34, max: 255 }), fc.integer({ min: 0, max: 255 })), {
       maxLength: 12,

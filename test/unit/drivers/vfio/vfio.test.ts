@@ -1,4 +1,4 @@
-/** VFIO without a device: its structures, where memory goes, and what is in the way of a function. */
+/** VFIO without a device: its structures, where memory goes, and what keeps a function from being opened. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -67,7 +67,7 @@ describe('I/O virtual addresses', () => {
     expect(iovaRanges(other)).toEqual(iovaRanges(old));
   });
 
-  it('are read only inside of what the kernel wrote', () => {
+  it('are read only within what the kernel wrote', () => {
     expect(readRanges(iommuInfo([[0n, 1n]], 1000), 40)).toEqual([[0, 1]]);
     const loop = iommuInfo([]);
     loop.writeUInt32LE(24, 28);
@@ -84,7 +84,7 @@ describe('guest-physical addresses', () => {
     return places[Math.floor(offset / HUGEPAGE_BYTES)]! + (offset % HUGEPAGE_BYTES);
   };
 
-  it('go on inside a hugepage and jump between two', () => {
+  it('are contiguous inside a hugepage and jump between two', () => {
     const space = new PagedAddressSpace(physicalPages(memory, 'nic', lookUp));
     expect(space.iova(5)).toBe(7 * HUGEPAGE_BYTES + 5);
     expect(space.iova(HUGEPAGE_BYTES - 1)).toBe(8 * HUGEPAGE_BYTES - 1);
@@ -93,7 +93,7 @@ describe('guest-physical addresses', () => {
     expect(() => contiguousIova(space, HUGEPAGE_BYTES - 64, 65)).toThrow('65 bytes at 2097088 cross a page');
   });
 
-  it('are not used when they are hidden or in pieces: the device would write over other memory', () => {
+  it('are not used if hidden or in pieces: the device would write over other memory', () => {
     expect(() => physicalPages(memory, 'nic', () => 0)).toThrow('nic: physical addresses are hidden from this process');
     const torn = (address: number) => lookUp(address) + (address % HUGEPAGE_BYTES === 0 ? 0 : 4096);
     expect(() => physicalPages(memory, 'nic', torn)).toThrow('nic: hugepage 0 of the packet memory is not one piece');
@@ -124,7 +124,8 @@ describe('opening a function', () => {
   const open = (devFolder = join(directory.path, 'vfio')) =>
     VfioFunction.open('0000:00:04.0', { sysfs: new PciSysfs(fake.root), devFolder });
 
-  it('says that there is nothing, no NIC, or no virtio NIC', () => {
+  // Clauses: 4.1.2.2a
+  it('says that there is no function, no NIC, or no virtio NIC', () => {
     expect(() => open()).toThrow("0000:00:04.0: there is no such PCI device; 'tspmd devices' lists the NICs");
     fake.add('0000:00:04.0', { classCode: 0x010000 });
     expect(() => open()).toThrow('0000:00:04.0: this is not a NIC (device 1af4:1041)');
@@ -138,12 +139,12 @@ describe('opening a function', () => {
   it.each([
     [undefined, 'it is bound to no driver'],
     ['virtio-pci', 'it is bound to the driver virtio-pci'],
-  ])('says whom it is bound to: %s', (driver, expected) => {
+  ])('says to which driver the NIC is bound: %s', (driver, expected) => {
     fake.add('0000:00:04.0', { group: '3', ...(driver === undefined ? {} : { driver }) });
     expect(() => open()).toThrow(`${expected}, not to vfio-pci; run 'tspmd bind 0000:00:04.0'`);
   });
 
-  it('says that a NIC without an IOMMU group needs an IOMMU, or to do without', () => {
+  it('says that a NIC without an IOMMU group needs an IOMMU or no-IOMMU mode', () => {
     fake.add('0000:00:04.0', { driver: 'virtio-pci' });
     expect(() => open()).toThrow("switch the IOMMU on, or run 'tspmd bind 0000:00:04.0 --no-iommu'");
   });

@@ -1,6 +1,6 @@
 /**
- * What virtio 1.2 demands of a network device (2.1 to 2.4, 5.1, 6.2), which here is the vhost-user backend with the frontend's
- * process: each test is named by its clause. test/CLAUSES.md has all clauses, also those that other tests show.
+ * What virtio 1.2 demands of a network device (2.1 to 2.4, 5.1, 6.2), clause by clause. The device is the vhost-user
+ * backend together with the frontend's process. test/CLAUSES.md lists all clauses, also those that other tests show.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -15,7 +15,7 @@ import { MAX_BURST, PacketBurst } from '../../../../drivers/virtio/device/packet
 import * as f from '../../../../drivers/virtio/features.js';
 import { until } from '../../../support/until.js';
 import { FakeFrontend } from '../../../support/vhost-user/fake-frontend.js';
-import { frameOf } from '../../../support/virtio/driver.js';
+import { frameOf } from '../../../support/virtio/driver-under-test.js';
 
 const R = p.VhostUserRequest;
 const MODERN = f.VIRTIO_F_VERSION_1 | f.VHOST_USER_F_PROTOCOL_FEATURES;
@@ -51,7 +51,7 @@ const started = (): Promise<void> => until('both queues', () => pair.txQueue !==
 const setStatus = (bits: number): Promise<boolean> => frontend.confirm(R.SET_STATUS, p.encodeU64(BigInt(bits)));
 const status = async (): Promise<number> => Number(p.decodeU64(await frontend.ask(R.GET_STATUS), 'status'));
 
-/** Both rings up and running. */
+/** Starts and enables both rings. */
 async function run(features = 0n): Promise<void> {
   frontend.start(MODERN | features, WITH_STATUS);
   expect(await setStatus(15)).toBe(true);
@@ -84,7 +84,7 @@ function post(...lengths: number[]): number[] {
   });
 }
 
-/** A frame comes to the port; true when the driver got it. */
+/** Gives a frame to the port; true when the driver got it. */
 function arrive(frame: Uint8Array): boolean {
   const buffer = new SharedArrayBuffer(16384);
   const memory = { u8: new Uint8Array(buffer), u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
@@ -97,14 +97,15 @@ function arrive(frame: Uint8Array): boolean {
 const bytesAt = (offset: number, length: number): Uint8Array => frontend.window.u8.slice(offset, offset + length);
 
 describe('2.1.2 device status', () => {
-  it('2.1.2: the device MUST NOT consume buffers or notify before DRIVER_OK', async () => {
+  // Clauses: 2.1.2a
+  it('MUST NOT consume buffers or notify before DRIVER_OK', async () => {
     frontend.start(MODERN, WITH_STATUS);
     expect(await setStatus(11)).toBe(true);
     send(frameOf(1));
     post(1600);
     frontend.kick(0);
     frontend.kick(1);
-    // Answered after the kicks were there to be seen, twice: nothing of it was done.
+    // The device answers twice after it could have seen the kicks, and has done nothing about them.
     for (let i = 0; i < 2; i++) expect(await status()).toBe(11);
     expect(taken()).toEqual([]);
     expect(arrive(frameOf(2))).toBe(false);
@@ -116,7 +117,8 @@ describe('2.1.2 device status', () => {
     expect(arrive(frameOf(2))).toBe(true);
   });
 
-  it('2.1.2: … nor discard what a ring that is not enabled holds', async () => {
+  // Clauses: 2.1.2a
+  it('MUST NOT discard what a ring that is not enabled holds', async () => {
     frontend.setFeatures(MODERN, WITH_STATUS);
     frontend.setMemory();
     frontend.setRing(1);
@@ -130,9 +132,10 @@ describe('2.1.2 device status', () => {
 });
 
 describe('2.2.2 feature bits', () => {
-  it('2.2.2: the device MUST NOT offer a feature without the one that it requires', async () => {
+  // Clauses: 2.2.2a
+  it('MUST NOT offer a feature without the one that it requires', async () => {
     const offered = p.decodeU64(await frontend.ask(R.GET_FEATURES), 'features');
-    // All that 5.1.3.1 and 6 name as requiring another: of these nothing is offered.
+    // All features that require another one by 5.1.3.1 and 6: the device offers none of them.
     const dependent = [
       f.VIRTIO_NET_F_GUEST_TSO4 | f.VIRTIO_NET_F_GUEST_TSO6 | f.VIRTIO_NET_F_HOST_TSO4 | f.VIRTIO_NET_F_HOST_TSO6,
       f.VIRTIO_NET_F_CTRL_RX | f.VIRTIO_NET_F_GUEST_ANNOUNCE | f.VIRTIO_NET_F_MQ | f.VIRTIO_NET_F_CTRL_MAC_ADDR,
@@ -141,7 +144,8 @@ describe('2.2.2 feature bits', () => {
     expect(f.featureNames(offered & dependent)).toBe('none');
   });
 
-  it('2.2.2: the device MUST NOT keep FEATURES_OK when it did not accept the features', async () => {
+  // Clauses: 2.2.2b
+  it('MUST NOT keep FEATURES_OK when it did not accept the features', async () => {
     frontend.setFeatures(MODERN, WITH_STATUS);
     expect(await setStatus(3)).toBe(true);
     expect(await frontend.confirm(R.SET_FEATURES, p.encodeU64(MODERN | f.VIRTIO_NET_F_CSUM))).toBe(false);
@@ -154,14 +158,16 @@ describe('2.2.2 feature bits', () => {
 });
 
 describe('2.4.1 device reset', () => {
-  it.each(['SET_STATUS', 'RESET_DEVICE'] as const)('2.4.1: the device MUST set the status to 0 (%s)', async (how) => {
+  // Clauses: 2.4.1a
+  it.each(['SET_STATUS', 'RESET_DEVICE'] as const)('MUST set the status to 0 (%s)', async (how) => {
     await run();
     const payload = how === 'SET_STATUS' ? p.encodeU64(0n) : null;
     expect(await frontend.confirm(R[how], payload)).toBe(true);
     expect(await status()).toBe(0);
   });
 
-  it('2.4.1: after a reset the device MUST NOT notify or touch a queue until it is initialised again', async () => {
+  // Clauses: 2.4.1b
+  it('MUST NOT notify or touch a queue after a reset until it is initialised again', async () => {
     await run();
     expect(await setStatus(0)).toBe(true);
     send(frameOf(1));
@@ -180,7 +186,8 @@ describe('2.4.1 device reset', () => {
 describe('5.1.4.1 MTU', () => {
   const setMtu = (mtu: number): Promise<boolean> => frontend.confirm(R.NET_SET_MTU, p.encodeU64(BigInt(mtu)));
 
-  it('5.1.4.1: an MTU MUST be between 68 and 65535', async () => {
+  // Clauses: 5.1.4.1b
+  it('MUST be between 68 and 65535', async () => {
     frontend.setFeatures(MODERN | f.VIRTIO_NET_F_MTU, WITH_STATUS);
     for (const [mtu, possible] of [
       [67, false],
@@ -192,7 +199,8 @@ describe('5.1.4.1 MTU', () => {
     }
   });
 
-  it('5.1.4.1: with MTU the device MUST NOT pass on a frame that is longer (plus the Ethernet header, with a VLAN tag)', async () => {
+  // Clauses: 5.1.4.1d
+  it('MUST NOT be exceeded by what follows the Ethernet header and VLAN tag', async () => {
     await run(f.VIRTIO_NET_F_MTU | f.VIRTIO_NET_F_MRG_RXBUF);
     expect(await setMtu(1000)).toBe(true);
     post(2048, 2048, 2048);
@@ -201,14 +209,15 @@ describe('5.1.4.1 MTU', () => {
     expect(frontend.rx.takeUsed().map(({ length }) => length)).toEqual([HEADER + 1018, HEADER + 1014]);
   });
 
-  it('5.1.4.1: … and without it passes on what the buffers hold', async () => {
+  it('limits no frame where it was not negotiated', async () => {
     await run();
     expect(await setMtu(1000)).toBe(true);
     post(4096);
     expect(arrive(frameOf(1, 3000))).toBe(true);
   });
 
-  it('5.1.4.1: with MTU the device MUST forward frames of that size in one piece', async () => {
+  // Clauses: 5.1.4.1e
+  it('MUST be forwarded in one piece', async () => {
     await run(f.VIRTIO_NET_F_MTU);
     expect(await setMtu(9000)).toBe(true);
     send(frameOf(1, 9014));
@@ -217,7 +226,8 @@ describe('5.1.4.1 MTU', () => {
 });
 
 describe('5.1.6.2.2 packet transmission', () => {
-  it('5.1.6.2.2: the device MUST ignore flag bits, and MUST NOT use csum_start, csum_offset or hdr_len', async () => {
+  // Clauses: 5.1.6.2.2a, 5.1.6.2.2b, 5.1.6.2.2c
+  it('MUST ignore flag bits, csum_start, csum_offset and hdr_len', async () => {
     await run();
     const headers = [
       [0xff, 0, 0xff, 0xff, 0xff, 0xff, 20, 0, 2, 0, 0xff, 0xff],
@@ -230,7 +240,8 @@ describe('5.1.6.2.2 packet transmission', () => {
     expect(taken()).toEqual(headers.map((_, i) => frameOf(i)));
   });
 
-  it('5.1.6.2.2: the device MUST NOT rely on checksums: a frame is passed on whatever they are', async () => {
+  // Clauses: 5.1.6.2.2d
+  it('MUST NOT rely on checksums: passes on a frame whatever they are', async () => {
     await run();
     const frame = frameOf(1, 60).fill(0xff, 14);
     send(frame);
@@ -239,7 +250,8 @@ describe('5.1.6.2.2 packet transmission', () => {
 });
 
 describe('5.1.6.3.2, 5.1.6.4.1 incoming packets', () => {
-  it('5.1.6.4.1: without MRG_RXBUF the device MUST set num_buffers to 1, and flags and gso_type to 0', async () => {
+  // Clauses: 5.1.6.4.1a, 5.1.6.4.1e, 5.1.6.4.1f, 5.1.6.4.1g, 5.1.6.4.1h
+  it('without MRG_RXBUF MUST set num_buffers to 1, and flags and gso_type to 0', async () => {
     await run();
     const [offset] = post(1600);
     frontend.window.u8.fill(0xee, offset!, offset! + 1600);
@@ -247,7 +259,8 @@ describe('5.1.6.3.2, 5.1.6.4.1 incoming packets', () => {
     expect([...bytesAt(offset!, HEADER)]).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
   });
 
-  it('5.1.6.3.2: without MRG_RXBUF the device MUST use one buffer: a frame that does not fit is dropped', async () => {
+  // Clauses: 5.1.6.3.2b
+  it('without MRG_RXBUF MUST use one buffer: drops a frame that does not fit', async () => {
     await run();
     post(100, 100, 100);
     expect(arrive(frameOf(1, 150))).toBe(false);
@@ -256,7 +269,8 @@ describe('5.1.6.3.2, 5.1.6.4.1 incoming packets', () => {
     expect(frontend.rx.takeUsed()).toHaveLength(1);
   });
 
-  it('5.1.6.4.1: with MRG_RXBUF the device MUST say how many buffers, and MUST fill all but the last', async () => {
+  // Clauses: 5.1.6.3.2a, 5.1.6.4.1b, 5.1.6.4.1c
+  it('with MRG_RXBUF MUST say how many buffers there are, and fill all but the last', async () => {
     await run(f.VIRTIO_NET_F_MRG_RXBUF);
     const offsets = post(100, 50, 200, 300);
     expect(arrive(frameOf(1, 150))).toBe(true);
@@ -266,7 +280,8 @@ describe('5.1.6.3.2, 5.1.6.4.1 incoming packets', () => {
     expect([...bytesAt(offsets[3]!, HEADER)]).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0]);
   });
 
-  it('5.1.6.4.1: the device MUST use all buffers of a packet together: one step of the used index', async () => {
+  // Clauses: 5.1.6.4.1d
+  it('MUST use all buffers of a packet together, by one step of the used index', async () => {
     await run(f.VIRTIO_NET_F_MRG_RXBUF);
     post(100, 100);
     expect(arrive(frameOf(1, 250))).toBe(false);
@@ -276,7 +291,7 @@ describe('5.1.6.3.2, 5.1.6.4.1 incoming packets', () => {
     const seen: number[] = [];
     const store = Atomics.store;
     Atomics.store = ((array: Uint16Array, at: number, value: number) => {
-      // The window of the backend lies elsewhere: only that there was one store, and of what.
+      // The backend has its window elsewhere. The test sees only that there was one store, and its value.
       seen.push(value);
       return store(array, at, value);
     }) as typeof Atomics.store;
@@ -291,7 +306,8 @@ describe('5.1.6.3.2, 5.1.6.4.1 incoming packets', () => {
 });
 
 describe('6.2 reserved feature bits', () => {
-  it('6.2: the device MUST offer VERSION_1, and MUST NOT offer SR_IOV, which is no PCI device', async () => {
+  // Clauses: 6.2a, 6.2c
+  it('MUST have VERSION_1 offered, and not SR_IOV, as this is no PCI device', async () => {
     const offered = p.decodeU64(await frontend.ask(R.GET_FEATURES), 'features');
     expect(offered & f.VIRTIO_F_VERSION_1).not.toBe(0n);
     expect(offered & (1n << 37n)).toBe(0n);

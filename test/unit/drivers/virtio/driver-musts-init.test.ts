@@ -1,18 +1,18 @@
 /**
- * What virtio 1.2 demands of a driver before and around the queues: each test is named by its clause.
- * test/CLAUSES.md has all clauses, also those that do not apply.
+ * What virtio 1.2 demands of a driver before the queues run and after them, clause by clause. test/CLAUSES.md lists all
+ * clauses, also those that do not apply.
  */
 import { afterEach, describe, expect, it } from 'vitest';
 import * as f from '../../../../drivers/virtio/features.js';
-import { Driver, frameOf } from '../../../support/virtio/driver.js';
-import { BASIC, type MockTransport, type Step, WITH_CONFIG } from '../../../support/virtio/mock-transport.js';
+import { DriverUnderTest, frameOf } from '../../../support/virtio/driver-under-test.js';
+import { BASIC, type FakeTransport, type Step, WITH_CONFIG } from '../../../support/virtio/fake-transport.js';
 
-let driver: Driver | undefined;
-let transport: MockTransport;
+let driver: DriverUnderTest | undefined;
+let transport: FakeTransport;
 
-/** Opens a device; the checks of the mock are asserted after the test. */
-async function open(prepare: (transport: MockTransport) => void = () => {}, options = {}): Promise<Driver> {
-  driver = await Driver.open(options, (made) => {
+/** Opens a device. The notes of the fake transport are asserted after the test. */
+async function open(prepare: (transport: FakeTransport) => void = () => {}, options = {}): Promise<DriverUnderTest> {
+  driver = await DriverUnderTest.open(options, (made) => {
     transport = made;
     prepare(made);
   });
@@ -26,7 +26,8 @@ afterEach(async () => {
 });
 
 describe('3.1.1 device initialisation', () => {
-  it('3.1.1: the driver MUST follow the sequence: reset, ACKNOWLEDGE, DRIVER, features, FEATURES_OK, …', async () => {
+  // Clauses: 2.1.1a, 3.1.1a, 3.1.1c
+  it('MUST follow the sequence: reset, ACKNOWLEDGE, DRIVER, features, FEATURES_OK, …', async () => {
     await open((t) => {
       t.offered = WITH_CONFIG;
     });
@@ -54,7 +55,8 @@ describe('3.1.1 device initialisation', () => {
     ]);
   });
 
-  it('3.1.1: the driver MUST re-read FEATURES_OK, and MUST NOT continue when the device has not kept it', async () => {
+  // Clauses: 3.1.1d
+  it('MUST re-read FEATURES_OK, and stop when the device has not kept it', async () => {
     const opening = open((t) => {
       t.offered = BASIC | f.VIRTIO_NET_F_MRG_RXBUF;
       t.refused = f.VIRTIO_NET_F_MRG_RXBUF;
@@ -63,7 +65,8 @@ describe('3.1.1 device initialisation', () => {
     expect(transport.calls).not.toContain('queue 0');
   });
 
-  it('3.1.1: the driver SHOULD set FAILED when a step goes irrecoverably wrong, and MUST NOT continue', async () => {
+  // Clauses: 3.1.1d
+  it('SHOULD set FAILED when a step fails for good, and MUST NOT continue', async () => {
     const steps: Step[] = ['getDeviceFeatures', 'setDriverFeatures', 'getStatus', 'readConfig', 'setupQueue'];
     for (const step of steps) {
       const opening = open((t) => {
@@ -81,15 +84,16 @@ describe('3.1.1 device initialisation', () => {
     }
   });
 
-  it('3.1.1: the driver MUST NOT notify the device before DRIVER_OK', async () => {
-    // The mock notes a doorbell that comes early.
+  // Clauses: 3.1.1e
+  it('MUST NOT notify the device before DRIVER_OK', async () => {
+    // The fake transport notes a doorbell that comes too early.
     await open();
     const live = transport.calls.indexOf('status 15');
     expect(live).toBeGreaterThan(0);
     expect(transport.calls.findIndex((call) => call.startsWith('kick'))).toBeGreaterThan(live);
   });
 
-  it('2.1.2: nothing is made available before DRIVER_OK, so the device has nothing to consume', async () => {
+  it('2.1.2: makes nothing available before DRIVER_OK that a device could consume', async () => {
     let published = -1;
     await open((t) => {
       t.before = (step) => {
@@ -102,7 +106,8 @@ describe('3.1.1 device initialisation', () => {
 });
 
 describe('2.1.1 device status', () => {
-  it('2.1.1: the driver MUST NOT clear a status bit: FAILED is added to those that are set', async () => {
+  // Clauses: 2.1.1b
+  it('MUST NOT clear a status bit: adds FAILED to those that are set', async () => {
     const opening = open((t) => {
       t.queueLimits = [4, 0];
     });
@@ -110,7 +115,8 @@ describe('2.1.1 device status', () => {
     expect(transport.calls).toContain('status 139');
   });
 
-  it('2.1.1: after FAILED the driver MUST reset the device before it initialises it again', async () => {
+  // Clauses: 2.1.1c
+  it('MUST reset the device after FAILED before it initialises it again', async () => {
     await open();
     let failures = 2;
     transport.before = (step) => {
@@ -118,7 +124,7 @@ describe('2.1.1 device status', () => {
     };
     transport.needReset();
     await new Promise<void>((resolve) => {
-      (driver as Driver).device.onLink = (state) => state === 'up' && resolve();
+      (driver as DriverUnderTest).device.onLink = (state) => state === 'up' && resolve();
     });
     const { calls } = transport;
     const failed = calls.flatMap((call, i) => (call === 'status 139' ? [i] : []));
@@ -126,15 +132,15 @@ describe('2.1.1 device status', () => {
     for (const i of failed) expect(calls.slice(i + 1, i + 4)).toEqual(['close', 'connect', 'reset']);
   });
 
-  it('2.1.1: the driver SHOULD NOT rely on completions once the device needs a reset: it resets it', async () => {
+  it('SHOULD NOT rely on completions once the device needs a reset: resets it', async () => {
     await open();
-    (driver as Driver).send([frameOf(1), frameOf(2)]);
+    (driver as DriverUnderTest).send([frameOf(1), frameOf(2)]);
     transport.needReset();
     await new Promise<void>((resolve) => {
-      (driver as Driver).device.onLink = (state) => state === 'up' && resolve();
+      (driver as DriverUnderTest).device.onLink = (state) => state === 'up' && resolve();
     });
-    expect((driver as Driver).account()).toEqual({ pool: 24, rx: 8, tx: 0, hand: 0 });
-    expect((driver as Driver).device.counters()).toMatchObject({
+    expect((driver as DriverUnderTest).account()).toEqual({ pool: 24, rx: 8, tx: 0, hand: 0 });
+    expect((driver as DriverUnderTest).device.counters()).toMatchObject({
       tx_lost_on_reset: 2,
       device_errors: 1,
       reconnects: 1,
@@ -143,8 +149,9 @@ describe('2.1.1 device status', () => {
 });
 
 describe('2.2.1 feature bits', () => {
-  it('2.2.1: the driver MUST NOT accept what the device did not offer, nor a feature without the one it needs', async () => {
-    // The mock notes either.
+  // Clauses: 2.2.1a, 2.2.1b
+  it('MUST NOT accept what was not offered, nor a feature without the one it needs', async () => {
+    // The fake transport notes both.
     for (const offered of [BASIC, WITH_CONFIG, BASIC | f.VIRTIO_NET_F_MTU, BASIC | f.VIRTIO_F_EVENT_IDX]) {
       await open((t) => {
         t.offered = offered;
@@ -154,7 +161,8 @@ describe('2.2.1 feature bits', () => {
     }
   });
 
-  it('2.2.1: the driver accepts of all 64 bits those that it understands, and no other', async () => {
+  // Clauses: 2.2.1a
+  it('accepts those of all 64 bits that it understands, and no other', async () => {
     await open((t) => {
       t.offered = 2n ** 64n - 1n;
     });
@@ -162,7 +170,8 @@ describe('2.2.1 feature bits', () => {
     expect(f.featureNames(transport.accepted ?? 0n)).toBe(f.featureNames(understood));
   });
 
-  it('2.2.1: the driver MUST set FAILED and cease where it has no backwards compatibility mode', async () => {
+  // Clauses: 2.2.1c
+  it('MUST set FAILED and stop where it has no backwards compatibility mode', async () => {
     const opening = open((t) => {
       t.offered = f.VIRTIO_NET_F_MAC;
     });
@@ -170,22 +179,24 @@ describe('2.2.1 feature bits', () => {
     expect(transport.calls.slice(-2)).toEqual(['status 131', 'close']);
   });
 
-  it('6.1: the driver MUST accept VERSION_1 if it is offered', async () => {
+  // Clauses: 6.1a
+  it('6.1: MUST accept VERSION_1 if it is offered', async () => {
     await open();
     expect(transport.accepted).toBe(f.VIRTIO_F_VERSION_1);
   });
 });
 
 describe('2.5.1 device configuration space', () => {
-  it('2.5.1: the driver MUST check that the feature is offered before it reads an optional field', async () => {
-    // The mock notes any other read.
+  // Clauses: 2.5.1b
+  it('MUST check that a feature is offered before it reads an optional field', async () => {
+    // The fake transport notes every other read.
     await open((t) => {
       t.offered = BASIC | f.VIRTIO_NET_F_STATUS;
     });
     expect(transport.calls.filter((call) => call.startsWith('config'))).toEqual(['config 6+2']);
   });
 
-  it('2.5.1: nothing is read where the transport has no configuration space', async () => {
+  it('reads nothing where the transport has no configuration space', async () => {
     await open((t) => {
       t.offered = WITH_CONFIG;
       t.hasConfig = false;
@@ -196,10 +207,11 @@ describe('2.5.1 device configuration space', () => {
 });
 
 describe('3.3.1 device cleanup', () => {
-  it('3.3.1: the driver MUST NOT take back exposed buffers while the queue is live: only after the reset', async () => {
+  // Clauses: 3.3.1b
+  it('MUST NOT take back exposed buffers of a live queue, but only after the reset', async () => {
     await open();
-    const { device } = driver as Driver;
-    (driver as Driver).send([frameOf(1)]);
+    const { device } = driver as DriverUnderTest;
+    (driver as DriverUnderTest).send([frameOf(1)]);
     const free = device.pool.available;
     const seen: number[] = [];
     transport.before = (step) => {

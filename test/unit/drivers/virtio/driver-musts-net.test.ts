@@ -1,22 +1,22 @@
 /**
- * What virtio 1.2 demands of a network device's driver (5.1): each test is named by its clause.
- * test/CLAUSES.md has all clauses, also those that do not apply.
+ * What virtio 1.2 demands of a network device's driver (5.1), clause by clause. test/CLAUSES.md lists all clauses, also
+ * those that do not apply.
  */
 import { afterEach, describe, expect, it } from 'vitest';
 import * as f from '../../../../drivers/virtio/features.js';
 import { frameCapacity } from '../../../../rings/buffer-pool.js';
-import { Driver, frameOf } from '../../../support/virtio/driver.js';
-import { BASIC, WITH_CONFIG } from '../../../support/virtio/mock-transport.js';
+import { DriverUnderTest, frameOf } from '../../../support/virtio/driver-under-test.js';
+import { BASIC, WITH_CONFIG } from '../../../support/virtio/fake-transport.js';
 
 const MERGEABLE = f.VIRTIO_NET_F_MRG_RXBUF;
 
-/** Of a buffer of 2 KiB. */
+/** The header and the longest frame of a buffer of 2 KiB. */
 const CAPACITY = frameCapacity(11);
 
-let driver: Driver;
+let driver: DriverUnderTest;
 
-async function open(offered = BASIC, options = {}, mtu = 1500): Promise<Driver> {
-  driver = await Driver.open(options, (transport) => {
+async function open(offered = BASIC, options = {}, mtu = 1500): Promise<DriverUnderTest> {
+  driver = await DriverUnderTest.open(options, (transport) => {
     transport.offered = offered;
     transport.setMtu(mtu);
   });
@@ -30,23 +30,24 @@ afterEach(async () => {
 });
 
 describe('5.1.4.2 device configuration layout', () => {
-  it('5.1.4.2: a driver that negotiates MAC MUST use the device`s address', async () => {
+  // Clauses: 5.1.4.2a
+  it('MUST use the address of the device if it negotiates MAC', async () => {
     const { device } = await open(WITH_CONFIG);
     expect([...device.mac]).toEqual([0x52, 0x54, 0, 1, 2, 3]);
   });
 
-  it('5.1.4.2: otherwise it SHOULD use a locally administered address, of one station', async () => {
+  it('SHOULD otherwise use a locally administered address of one station', async () => {
     const { device } = await open(BASIC);
     expect((device.mac[0] ?? 0) & 3).toBe(2);
   });
 
-  it('5.1.4.2: without STATUS the driver SHOULD assume that the link is active', async () => {
+  it('SHOULD assume without STATUS that the link is active', async () => {
     const { device } = await open(BASIC);
     driver.transport.config[6] = 0;
     expect(device.isUp).toBe(true);
   });
 
-  it('5.1.4.2: with STATUS it SHOULD read the link from the bottom bit alone', async () => {
+  it('SHOULD read the link from the lowest bit of the status only', async () => {
     const { device, transport } = await open(WITH_CONFIG);
     for (const [status, up] of [
       [0, false],
@@ -65,7 +66,8 @@ describe('5.1.4.2 device configuration layout', () => {
     }
   });
 
-  it('5.1.4.2: a driver that negotiates MTU MUST be able to receive a packet of that size', async () => {
+  // Clauses: 5.1.4.2b
+  it('MUST be able to receive a packet of the MTU that it negotiates', async () => {
     const { device, transport } = await open(WITH_CONFIG, {}, 1580);
     expect(transport.accepted).toBe(WITH_CONFIG);
     expect(transport.rx.deliver(frameOf(1, 14 + 1580))).toBe(true);
@@ -73,13 +75,13 @@ describe('5.1.4.2 device configuration layout', () => {
     expect(device.mtu).toBe(1500);
   });
 
-  it('5.1.4.2: … so it does not negotiate an MTU that its buffers do not hold', async () => {
+  it('does not negotiate an MTU that its buffers do not hold', async () => {
     const { device, transport } = await open(WITH_CONFIG, {}, 9000);
     expect(transport.accepted).toBe(WITH_CONFIG & ~f.VIRTIO_NET_F_MTU);
     expect(device.mtu).toBe(1500);
   });
 
-  it('5.1.4.2: … and negotiates it when it was told to make its buffers that large', async () => {
+  it('negotiates a larger MTU when it was told to make its buffers that large', async () => {
     const { device, transport } = await open(WITH_CONFIG, { mtu: 9000 }, 9000);
     expect(transport.accepted).toBe(WITH_CONFIG);
     expect(device.mtu).toBe(9000);
@@ -87,7 +89,8 @@ describe('5.1.4.2 device configuration layout', () => {
     expect(driver.receive()).toEqual([frameOf(1, 9014)]);
   });
 
-  it('5.1.4.2: a driver that negotiates MTU MUST NOT send more (plus the Ethernet header, with a VLAN tag)', async () => {
+  // Clauses: 5.1.4.2c
+  it('MUST NOT send a packet longer than the MTU and the Ethernet header with VLAN tag', async () => {
     const { device, transport } = await open(WITH_CONFIG, {}, 1000);
     expect(driver.send([frameOf(1, 1018), frameOf(2, 1019), frameOf(3, 1014)])).toBe(3);
     expect(transport.tx.drain().map((frame) => frame.length)).toEqual([1018, 1014]);
@@ -96,8 +99,9 @@ describe('5.1.4.2 device configuration layout', () => {
 });
 
 describe('5.1.6.2.1 packet transmission', () => {
-  it('5.1.6.2.1: the driver MUST set num_buffers, flags and gso_type to zero, also in a used buffer', async () => {
-    // The model's drain() notes a header that is not zero. The buffers go round, through both rings.
+  // Clauses: 5.1.6.2.1a, 5.1.6.2.1b, 5.1.6.2.1c, 5.1.6.2.1d, 5.1.6.2.1e
+  it('MUST set num_buffers, flags and gso_type to zero, also in a used buffer', async () => {
+    // The model's drain() notes a header that is not zero. The buffers go through both rings in turn.
     const { device, transport } = await open();
     for (let i = 0; i < 100; i++) {
       const chain = transport.rx.take();
@@ -110,7 +114,7 @@ describe('5.1.6.2.1 packet transmission', () => {
     }
   });
 
-  it('5.1.6.2: the header and packet are one descriptor, in the order of the frames', async () => {
+  it('5.1.6.2: puts header and packet into one descriptor, in the order of the frames', async () => {
     const { transport } = await open();
     const frames = [1, 2, 3, 4, 5].map((i) => frameOf(i, 60 + i));
     expect(driver.send(frames)).toBe(5);
@@ -119,17 +123,18 @@ describe('5.1.6.2.1 packet transmission', () => {
 });
 
 describe('5.1.6.3.1 setting up receive buffers', () => {
+  // Clauses: 5.1.6.3.1a
   it.each([
     ['without', BASIC],
     ['with', BASIC | MERGEABLE],
-  ])('5.1.6.3.1: receive buffers SHOULD have at least 1526 bytes (%s MRG_RXBUF)', async (_, offered) => {
+  ])('SHOULD post receive buffers of at least 1526 bytes (%s MRG_RXBUF)', async (_, offered) => {
     const { transport } = await open(offered);
     const chains = transport.rx.takeAll();
     expect(chains).toHaveLength(8);
     for (const { segments } of chains) expect(segments[0]?.length).toBeGreaterThanOrEqual(1526);
   });
 
-  it('5.1.6.3: the receive queue is as full as possible, always', async () => {
+  it('5.1.6.3: keeps the receive queue as full as possible', async () => {
     const { transport } = await open();
     for (let i = 0; i < 50; i++) {
       expect(transport.rx.deliver(frameOf(i))).toBe(true);
@@ -142,21 +147,23 @@ describe('5.1.6.3.1 setting up receive buffers', () => {
 });
 
 describe('5.1.6.4.2 processing of incoming packets', () => {
-  it('5.1.6.4.2: the driver MUST ignore flag bits that it does not recognise', async () => {
+  // Clauses: 5.1.6.4.2a
+  it('MUST ignore flag bits that it does not recognise', async () => {
     const { transport } = await open();
     const chain = transport.rx.take();
     transport.rx.deliverInto(chain as NonNullable<typeof chain>, frameOf(1), 1, { flags: 0xff });
     expect(driver.receive()).toEqual([frameOf(1)]);
   });
 
-  it('5.1.6.4.2: the driver MUST NOT use csum_start and csum_offset: no byte of the frame changes', async () => {
+  // Clauses: 5.1.6.4.2b
+  it('MUST NOT use csum_start and csum_offset: no byte of the frame changes', async () => {
     const { transport } = await open();
     const chain = transport.rx.take();
     transport.rx.deliverInto(chain as NonNullable<typeof chain>, frameOf(1), 1, { flags: 1, csum: 20 });
     expect(driver.receive()).toEqual([frameOf(1)]);
   });
 
-  it('5.1.6.4: num_buffers is 1 without MRG_RXBUF, whatever a device writes there', async () => {
+  it('5.1.6.4: takes num_buffers for 1 without MRG_RXBUF, whatever a device writes', async () => {
     const { transport } = await open();
     const chain = transport.rx.take();
     transport.rx.deliverInto(chain as NonNullable<typeof chain>, frameOf(1), 3);
@@ -164,7 +171,7 @@ describe('5.1.6.4.2 processing of incoming packets', () => {
     expect(driver.receive()).toEqual([frameOf(1), frameOf(2)]);
   });
 
-  it('5.1.6.4: with MRG_RXBUF, num_buffers of 1 is a whole packet, and 0 can only mean the same', async () => {
+  it('5.1.6.4: takes a packet for whole with MRG_RXBUF if num_buffers is 1 or 0', async () => {
     const { transport } = await open(BASIC | MERGEABLE);
     for (const [i, buffers] of [1, 0, 1].entries()) {
       const chain = transport.rx.take();
@@ -173,14 +180,14 @@ describe('5.1.6.4.2 processing of incoming packets', () => {
     expect(driver.receive()).toEqual([frameOf(0), frameOf(1), frameOf(2)]);
   });
 
-  it('5.1.6.4: a packet in several buffers is dropped as a whole and counted once, across bursts', async () => {
+  it('5.1.6.4: drops a packet in several buffers as a whole, and counts it once', async () => {
     const { device, transport } = await open(BASIC | MERGEABLE);
     const { rx } = transport;
     rx.deliver(frameOf(1));
     const first = rx.take();
     rx.deliverInto(first as NonNullable<typeof first>, frameOf(2, CAPACITY - 12), 3);
     expect(driver.receive()).toEqual([frameOf(1)]);
-    // The continuation has no header: what looks like one is data.
+    // The second buffer has no header: what looks like a header is data.
     for (const length of [CAPACITY, 20]) {
       const chain = rx.take();
       rx.use(chain as NonNullable<typeof chain>, length);

@@ -2,9 +2,9 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { VirtioNetDevice } from '../../../../drivers/virtio/virtio-net-device.js';
 import { openFds } from '../../../support/resources.js';
-import { frameOf, QUEUE_SIZE } from '../../../support/virtio/driver.js';
 import { AT_REST, DriverSuite } from '../../../support/virtio/driver-suite.js';
-import { MockTransport, type Step, WITH_CONFIG } from '../../../support/virtio/mock-transport.js';
+import { frameOf, QUEUE_SIZE } from '../../../support/virtio/driver-under-test.js';
+import { FakeTransport, type Step, WITH_CONFIG } from '../../../support/virtio/fake-transport.js';
 
 /** All status bits that a start sets, in the last write of it. */
 const DRIVER_OK = 15;
@@ -15,7 +15,7 @@ describe('a device that goes away', () => {
     vi.useFakeTimers();
   });
 
-  it('is down at once and comes back, with its buffers at home and its traffic going on', async () => {
+  it('is down at once, and comes back with its buffers and its traffic', async () => {
     const { device, transport } = await suite.open();
     const told = suite.listen();
     let wakes = 0;
@@ -34,7 +34,7 @@ describe('a device that goes away', () => {
     expect([device.isUp, wakes]).toEqual([true, 2]);
     expect(told).toEqual(['down: mock: the backend hung up', 'up: mock is back']);
     expect(suite.driver.account()).toEqual(AT_REST);
-    // One of the three was sent before; one received frame had nobody to take it.
+    // One of the three frames was sent before the loss. One received frame was not taken by the stack.
     expect(device.counters()).toMatchObject({
       tx_lost_on_reset: 2,
       rx_lost_on_reset: 1,
@@ -47,7 +47,7 @@ describe('a device that goes away', () => {
     expect(transport.tx.drain()).toEqual([frameOf(6)]);
   });
 
-  it('is not taken for up where its end comes with the answer to the last message of the start', async () => {
+  it('is not up if it ends with the answer to the last message of the start', async () => {
     const { device, transport } = await suite.open();
     const told = suite.listen();
     transport.lose('mock: the backend hung up');
@@ -64,7 +64,7 @@ describe('a device that goes away', () => {
     expect(told).toEqual(['down: mock: the backend hung up', 'down: gone', 'up: mock is back']);
   });
 
-  it('is tried again after 50 ms, twice as long each time up to a quarter of a second, for as long as it takes', async () => {
+  it('is tried again for as long as it takes, after 50 ms to a quarter of a second', async () => {
     const { device, transport } = await suite.open();
     const told = suite.listen();
     transport.before = (step) => {
@@ -86,7 +86,7 @@ describe('a device that goes away', () => {
     await vi.advanceTimersByTimeAsync(1000);
     expect(device.isUp).toBe(true);
     expect(device.counters().reconnects).toBe(1);
-    // The next loss begins with a short wait again.
+    // The first wait after the next loss is short again.
     transport.lose();
     await vi.advanceTimersByTimeAsync(50);
     expect(device.isUp).toBe(true);
@@ -120,8 +120,8 @@ describe('a device that goes away', () => {
     for (const handle of kept) suite.driver.giveBack(handle);
   });
 
-  it('stays down, with its reason, while the stack holds too many buffers for a larger ring; then comes back', async () => {
-    const transport = new MockTransport();
+  it('stays down while the stack holds too many buffers for a larger ring', async () => {
+    const transport = new FakeTransport();
     transport.queueLimits = [4, 8];
     const device = await VirtioNetDevice.open(transport, { hugepages: 'never', buffers: 4096 });
     const told: string[] = [];
@@ -140,7 +140,7 @@ describe('a device that goes away', () => {
   });
 
   it('comes back smaller when the device allows less than before', async () => {
-    const transport = new MockTransport();
+    const transport = new FakeTransport();
     const device = await VirtioNetDevice.open(transport, { hugepages: 'never', buffers: 4096 });
     transport.queueLimits = [64, 32];
     transport.lose();
@@ -155,7 +155,7 @@ describe('a device that goes away', () => {
     expect(transport.violations).toEqual([]);
   });
 
-  it('tells its link as it is when it comes back with the link down', async () => {
+  it('reports its link as down when it comes back with the link down', async () => {
     const { device, transport } = await suite.open((t) => {
       t.offered = WITH_CONFIG;
     });
@@ -191,7 +191,7 @@ describe('closing', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it('while it waits for the next attempt: no attempt is made any more', async () => {
+  it('ends the attempts while it waits for the next one', async () => {
     const { device, transport } = await suite.open();
     transport.lose();
     await device.close();
@@ -200,7 +200,7 @@ describe('closing', () => {
     expect(openFds()).toBe(suite.fdsBefore);
   });
 
-  it('from the handler that is told of the loss: no attempt is made any more', async () => {
+  it('ends the attempts when it is called by the handler of the loss', async () => {
     const { device, transport } = await suite.open();
     device.onLink = () => void device.close();
     transport.lose();
@@ -211,7 +211,7 @@ describe('closing', () => {
 
   const steps: Step[] = ['connect', 'reset', 'setStatus', 'getDeviceFeatures', 'setDriverFeatures', 'getStatus'];
   it.each([...steps, 'readConfig', 'maxQueueSize', 'setupQueue'] as Step[])(
-    'while it starts again, in the middle of %s: it stays closed, and nothing is left',
+    'stays closed and leaves nothing when it starts again in the middle of %s',
     async (step) => {
       const { device, transport } = await suite.open((t) => {
         t.offered = WITH_CONFIG;

@@ -6,15 +6,15 @@ import * as f from '../../../../drivers/virtio/features.js';
 import { type NetDeviceOptions, VirtioNetDevice } from '../../../../drivers/virtio/virtio-net-device.js';
 import { openFds } from '../../../support/resources.js';
 import { AT_REST, DriverSuite } from '../../../support/virtio/driver-suite.js';
-import { BASIC, MockTransport, type Step, WITH_CONFIG } from '../../../support/virtio/mock-transport.js';
+import { BASIC, FakeTransport, type Step, WITH_CONFIG } from '../../../support/virtio/fake-transport.js';
 
 const suite = new DriverSuite();
 
 describe('opening', () => {
   it.each([
-    ['the least', BASIC, true, 'VERSION_1'],
-    ['with a configuration space', WITH_CONFIG, true, 'MTU, MAC, STATUS, VERSION_1'],
-    ['the same where it cannot be read', WITH_CONFIG, false, 'VERSION_1'],
+    ['only VERSION_1', BASIC, true, 'VERSION_1'],
+    ['a configuration space', WITH_CONFIG, true, 'MTU, MAC, STATUS, VERSION_1'],
+    ['a configuration space that cannot be read', WITH_CONFIG, false, 'VERSION_1'],
     ['all 64 bits', 2n ** 64n - 1n, true, 'MTU, MAC, MRG_RXBUF, STATUS, EVENT_IDX, VERSION_1'],
   ])('negotiates what it understands with a device that offers %s', async (_, offered, hasConfig, accepted) => {
     const { device } = await suite.open((t) => {
@@ -63,7 +63,7 @@ describe('opening', () => {
   });
 
   it('takes the largest ring that the device allows if no size was given', async () => {
-    const transport = new MockTransport();
+    const transport = new FakeTransport();
     transport.queueLimits = [256, 700];
     const device = await VirtioNetDevice.open(transport, { hugepages: 'never' });
     expect([transport.rx.layout.size, transport.tx.layout.size]).toEqual([256, 512]);
@@ -72,7 +72,7 @@ describe('opening', () => {
     expect(transport.violations).toEqual([]);
   });
 
-  const failures: [string, (t: MockTransport) => void, NetDeviceOptions, string | RegExp][] = [
+  const failures: [string, (t: FakeTransport) => void, NetDeviceOptions, string | RegExp][] = [
     ['no device', (t) => (t.before = (step) => refuse(step, 'connect')), {}, 'mock: no connect'],
     [
       'no VERSION_1',
@@ -117,7 +117,7 @@ describe('opening', () => {
 
   it.each(failures)('with %s: one clear line, and nothing left behind', async (_, prepare, options, reason) => {
     vi.useFakeTimers();
-    let transport: MockTransport | undefined;
+    let transport: FakeTransport | undefined;
     const opening = suite.open((t) => {
       transport = t;
       t.offered = WITH_CONFIG;
@@ -132,7 +132,7 @@ describe('opening', () => {
 
   it('fails for good if the backend hangs up: there are no attempts in the background', async () => {
     vi.useFakeTimers();
-    let transport = new MockTransport();
+    let transport = new FakeTransport();
     const opening = suite.open((t) => {
       transport = t;
       t.before = (step) => {

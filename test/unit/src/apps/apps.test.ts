@@ -1,4 +1,7 @@
-/** The apps that come along: echo answers what it is asked and nothing else; macswap, rxonly and txonly do as they say. */
+/**
+ * The apps that come with the package: echo answers what it is asked and nothing else; macswap, rxonly and txonly do
+ * what their names say.
+ */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import createEcho from '../../../../src/apps/echo.js';
@@ -7,7 +10,6 @@ import createRxOnly from '../../../../src/apps/rxonly.js';
 import createTxOnly from '../../../../src/apps/txonly.js';
 import { loadApp } from '../../../../src/load-app.js';
 import type { Stack } from '../../../../src/stack.js';
-import { EITHER_CORE, expectNoBufferLost, learnPeer, type MakeEither, makeCore } from '../../../support/link/core.js';
 import {
   BROADCAST,
   ethernet,
@@ -20,8 +22,15 @@ import {
   PEER_MAC,
   udp,
 } from '../../../support/link/frames.js';
+import {
+  EITHER_CORE,
+  expectNoBufferLost,
+  learnPeer,
+  type MakeEither,
+  makeCore,
+} from '../../../support/link/test-core.js';
 
-/** What an echo stack answers to one frame, and what it counted. */
+/** Gives an echo stack one frame; returns what it answered and what it counted. */
 function echoOn(make: MakeEither, frame: Uint8Array) {
   const t = make({ acceptBroadcast: true });
   learnPeer(t);
@@ -69,7 +78,7 @@ describe.each(EITHER_CORE)('echo on %s', (_, make) => {
     );
   });
 
-  it('leaves out the checksum where the datagram had none', () => {
+  it('leaves out the checksum if the datagram had none', () => {
     const datagram = udp([1, 2, 3], 4000, 7);
     datagram[6] = 0;
     datagram[7] = 0;
@@ -152,7 +161,7 @@ describe.each(EITHER_CORE)('forward modes on %s', (_, make) => {
     expectNoBufferLost(t);
   });
 
-  it('txonly sends bursts of sound 64-byte UDP frames to everybody, or to whom it is told', () => {
+  it('txonly sends bursts of sound 64-byte UDP frames to broadcast, or to a given MAC', () => {
     const t = make({ layer: 'ethernet' });
     const stack = createTxOnly(t.core, {});
     expect(stack.poll()).toBe(32);
@@ -170,12 +179,12 @@ describe.each(EITHER_CORE)('forward modes on %s', (_, make) => {
 });
 
 describe('forward modes', () => {
-  it('txonly fills a buffer again that was received into', () => {
+  it('txonly fills a buffer again after a frame was received into it', () => {
     const t = makeCore({ layer: 'ethernet' }, { buffers: 64 });
     const stack = createTxOnly(t.core, {});
     for (let i = 0; i < 4; i++) stack.poll();
     const sent = t.device.frames[0]!;
-    // From our own address, as a reflection would be: what distinguishes it from ours comes after the header.
+    // The frame comes from our own address, as a reflected one would. It differs from ours only behind the header.
     for (let n = 0; n < 20; n++) t.device.inject(Uint8Array.from([...sent.subarray(0, 14), ...new Array(50).fill(n)]));
     for (let i = 0; i < 4; i++) stack.poll();
     expect(t.device.frames.length).toBeGreaterThan(200);
@@ -183,7 +192,7 @@ describe('forward modes', () => {
     expectNoBufferLost(t);
   });
 
-  it('txonly stops at a full ring and at an empty pool, and says what it cannot do', () => {
+  it('txonly stops at a full ring and at an empty pool, and reports both', () => {
     const t = makeCore({ layer: 'ethernet' }, { txRing: 8, holdTx: true });
     const stack = createTxOnly(t.core, {});
     expect([stack.poll(), stack.poll(), stack.poll()]).toEqual([32, 8, 0]);
@@ -200,7 +209,7 @@ describe('forward modes', () => {
     expect((create(t.core, {}) as Stack).poll()).toBeTypeOf('number');
   });
 
-  it('names the apps when there is no such one', async () => {
+  it('names the apps if there is none of that name', async () => {
     await expect(loadApp('nonsense')).rejects.toThrow(
       "app 'nonsense': neither one of echo, macswap, rxonly, txonly nor a file",
     );

@@ -1,4 +1,7 @@
-/** Pinger and UDP probe against echo: what is lost, damaged or doubled is counted; and the requests that they wait for. */
+/**
+ * Pinger and UDP probe with echo as the peer: they count what is lost, damaged or doubled. And the table of requests
+ * without an answer yet.
+ */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createDemux } from '../../../../src/apps/demux.js';
@@ -7,12 +10,12 @@ import { MAX_OUTSTANDING, NOT_WAITING, Outstanding } from '../../../../src/apps/
 import { Pinger } from '../../../../src/apps/pinger.js';
 import { UdpProbe } from '../../../../src/apps/udp-probe.js';
 import { parseIpv4 } from '../../../../src/wire/address.js';
-import { expectNoBufferLost, makeCore } from '../../../support/link/core.js';
 import { PEER_IP, PEER_MAC } from '../../../support/link/frames.js';
-import { Wire } from '../../../support/link/wire.js';
+import { expectNoBufferLost, makeCore } from '../../../support/link/test-core.js';
+import { Wire } from '../../../support/link/wire-between-cores.js';
 
 describe('outstanding requests', () => {
-  it('behave as a map of sent times does', () => {
+  it('behave as a map of send times', () => {
     const step = fc.record({ act: fc.constantFrom('send', 'answer', 'find', 'expire'), number: fc.nat(2000) });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
@@ -41,7 +44,7 @@ describe('outstanding requests', () => {
     );
   });
 
-  it('finds numbers beyond 16 bits by their low bits, and knows when it is full', () => {
+  it('find numbers beyond 16 bits by their low bits, and know when they are full', () => {
     const requests = new Outstanding(10);
     for (let number = 0; number < 70_000; number++) {
       requests.sent(number);
@@ -82,7 +85,7 @@ describe('pinger and probe against echo', () => {
     return { a, b, wire, clock, run };
   }
 
-  it('pings, at the interval, and keeps the times', () => {
+  it('pings at the interval, and keeps the times', () => {
     const { a, b, clock, run } = endpoints();
     const replies: number[][] = [];
     const pinger = new Pinger(a.core, {
@@ -113,7 +116,7 @@ describe('pinger and probe against echo', () => {
     expectNoBufferLost(b);
   });
 
-  it('pings one after the other without interval, and counts what is lost, damaged or doubled', () => {
+  it('pings without interval one by one, and counts lost, damaged and doubled replies', () => {
     const { a, wire, clock, run } = endpoints();
     const lost: number[] = [];
     const pinger = new Pinger(a.core, {
@@ -146,7 +149,7 @@ describe('pinger and probe against echo', () => {
     });
   });
 
-  it('has the same number on the wire as it tells, from 1 on, also beyond 16 bits', () => {
+  it('shows the number that is on the wire, from 1 on, also beyond 16 bits', () => {
     const { a, wire, clock, run } = endpoints();
     const sent: number[] = [];
     const told: number[] = [];
@@ -177,7 +180,7 @@ describe('pinger and probe against echo', () => {
     expect(stack.maxSleepMs!()).toBeLessThanOrEqual(intervalMs);
   });
 
-  it('loses none that are due before ARP is answered', () => {
+  it('loses no ping that is due before ARP is answered', () => {
     const { a, wire, clock, run } = endpoints();
     const start = clock();
     wire.mangle = (frame) => (frame[13] === 6 && clock() - start < 500 ? null : frame);
@@ -190,7 +193,7 @@ describe('pinger and probe against echo', () => {
     expectNoBufferLost(a);
   });
 
-  it('gives up on who does not answer ARP', () => {
+  it('gives up when ARP is not answered', () => {
     const { a, wire, clock, run } = endpoints();
     wire.mangle = () => null;
     const pinger = new Pinger(a.core, { to: PEER_IP, count: 2, intervalMs: 10, timeoutMs: 50, clock });
@@ -209,7 +212,7 @@ describe('pinger and probe against echo', () => {
     expect(stack.maxSleepMs!()).toBe(60);
   });
 
-  it('sends datagrams of all sizes, a window at a time, and gets them back intact', () => {
+  it('sends datagrams of all sizes, one window at a time, and gets them back intact', () => {
     const { a, b, clock, run } = endpoints();
     const probe = new UdpProbe(a.core, { to: PEER_IP, count: 500, window: 8, clock });
     const pinger = new Pinger(a.core, { to: PEER_IP, count: 3, intervalMs: 1, clock });

@@ -1,4 +1,4 @@
-/** What `tspmd devices` says of each NIC. */
+/** What `tspmd devices` says about each NIC. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { PciSysfs } from '../../../../drivers/pci/sysfs.js';
 import { describeDevices, printDevices } from '../../../../src/cli/devices.js';
@@ -23,7 +23,7 @@ function printed(): string {
 }
 
 describe('tspmd devices', () => {
-  it('says of each NIC whose it is, and what to do next', () => {
+  it('says of each NIC which driver has it, and what to do next', () => {
     fake.add('0000:00:01.0', { classCode: 0x060100 });
     fake.add('0000:00:04.0', { driver: 'virtio-pci', group: '3', interfaces: ['eth0'] });
     fake.add('0000:00:05.0', { driver: 'vfio-pci', group: '4' });

@@ -1,4 +1,4 @@
-/** `tspmd new`: what it writes, what it refuses, and that nothing is left where it fails. */
+/** `tspmd new`: what it writes, what it refuses, and that nothing is left when it fails. */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -64,13 +64,13 @@ describe('tspmd new', () => {
     for (const command of ['npm run switch', 'npm start', 'npm run ping']) expect(said).toContain(command);
   });
 
-  it('works in a folder that is there and empty', () => {
+  it('uses a folder that exists and is empty', () => {
     mkdirSync(path('empty'));
     make('empty');
     expect(packageOf('empty').name).toBe('empty');
   });
 
-  it('depends on what --tspmd says: a file by its whole path, a version as it is', () => {
+  it('depends on what --tspmd says: a file by its full path, a version as it is', () => {
     writeFileSync(path('tspmd.tgz'), '');
     for (const spec of [path('tspmd.tgz'), `file:${path('tspmd.tgz')}`, '1.2.3', 'https://example.org/tspmd.tgz']) {
       const name = `on-${readdirSync(directory.path).length}`;
@@ -84,14 +84,14 @@ describe('tspmd new', () => {
     expect(existsSync(path('x'))).toBe(false);
   });
 
-  it('refuses a folder with something in it, and leaves it as it is', () => {
+  it('refuses a folder that is not empty, and leaves it as it is', () => {
     mkdirSync(path('full'));
     writeFileSync(path('full', 'mine'), 'precious');
     expect(() => make('full')).toThrow(/^folder '.*full' exists and is not empty: choose another name$/);
     expect(readdirSync(path('full'))).toEqual(['mine']);
   });
 
-  it('refuses a file, and a folder in a folder that is not there', () => {
+  it('refuses a file, and a folder in a folder that does not exist', () => {
     writeFileSync(path('file'), '');
     expect(() => make('file')).toThrow(/^'.*file' exists and is not a folder: choose another name$/);
     expect(() => make('a/b')).toThrow(/^folder '.*\/a' does not exist: make it first$/);
@@ -121,7 +121,7 @@ describe('tspmd new', () => {
     expect(() => make('tspmd')).toThrow("'tspmd' cannot depend on itself");
   });
 
-  it('leaves nothing behind when it cannot read or write all', () => {
+  it('leaves nothing behind when it cannot read or write a file', () => {
     const own = path('own');
     for (const part of ['templates', 'package.json']) cpSync(join(ROOT, part), join(own, part), { recursive: true });
     const attempt = (name: string) => () => newStack(path(name), { packageRoot: own });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { frameCapacity } from '../../../../rings/buffer-pool.js';
+import { ethernet, ipv4, OUR_MAC, PEER_IP, PEER_MAC } from '../../../support/link/frames.js';
 import {
   countersOf,
   EITHER_CORE,
@@ -8,14 +9,13 @@ import {
   learnPeer,
   makeCore,
   packetTo,
-} from '../../../support/link/core.js';
-import { ethernet, ipv4, OUR_MAC, PEER_IP, PEER_MAC } from '../../../support/link/frames.js';
+} from '../../../support/link/test-core.js';
 
 const frame = (n: number): Uint8Array => ethernet(ipv4([n & 0xff, n >>> 8]));
 
 describe.each(EITHER_CORE)('%s', (_, make) => {
   describe('receiving', () => {
-    it('says how many packets wait, and hands them out in order', () => {
+    it('says how many packets wait, and gives them out in order', () => {
       const t = make();
       for (let n = 0; n < 5; n++) t.device.inject(frame(n));
       expect(t.core.getRxCount()).toBe(5);
@@ -30,7 +30,7 @@ describe.each(EITHER_CORE)('%s', (_, make) => {
       expectNoBufferLost(t);
     });
 
-    it('hides nothing: what was not fetched is counted again', () => {
+    it('counts packets again that were not fetched', () => {
       const t = make();
       for (let n = 0; n < 100; n++) t.device.inject(frame(n));
       expect(t.core.getRxCount()).toBe(32);
@@ -75,7 +75,7 @@ describe.each(EITHER_CORE)('%s', (_, make) => {
       expectNoBufferLost(t);
     });
 
-    it('sends in bursts: when 32 are together, at getRxCount and at flush', () => {
+    it('sends in bursts: at 32 packets, at getRxCount and at flush', () => {
       const t = make();
       learnPeer(t);
       for (let n = 0; n < 31; n++) t.core.addBufferToRing(packetTo(t.core, PEER_IP, [n]));
@@ -115,7 +115,7 @@ describe.each(EITHER_CORE)('%s', (_, make) => {
       expectNoBufferLost(t);
     });
 
-    it('never sends more than the device, the buffers or the configuration allow', () => {
+    it('never sends more than the device, the buffers and the configuration allow', () => {
       expect(make({ mtu: 9000 }).core.mtu).toBe(1500);
       expect(make({ mtu: 9000 }, { mtu: 9000, bufferShift: 11 }).core.mtu).toBe(frameCapacity(11) - 14);
       expect(make({ mtu: 576 }).core.mtu).toBe(576);
@@ -123,7 +123,7 @@ describe.each(EITHER_CORE)('%s', (_, make) => {
   });
 
   describe('ownership', () => {
-    it('notices a buffer released twice, sent after release, released after sending', () => {
+    it('notices a buffer released twice, sent after release, or released after sending', () => {
       const t = make();
       learnPeer(t);
       const released = t.core.getBufferTx()!;
@@ -154,7 +154,7 @@ describe.each(EITHER_CORE)('%s', (_, make) => {
       expectNoBufferLost(t);
     });
 
-    it('makes one object a buffer, and its bytes cover exactly its room', () => {
+    it('makes one object per buffer, and its bytes cover exactly its room', () => {
       const t = make({}, { buffers: 64 });
       const first = t.core.getBufferTx()!;
       const bytes = first.bytes;
@@ -169,7 +169,7 @@ describe.each(EITHER_CORE)('%s', (_, make) => {
   });
 
   describe('layer ethernet', () => {
-    it('hands out every frame as it is and sends frames as they are', () => {
+    it('gives out every frame as it is, and sends frames as they are', () => {
       const t = make({ layer: 'ethernet' });
       const tagged = ethernet([0, 1, 8, 0, 1, 2, 3], { destination: PEER_MAC, type: 0x8100 });
       t.device.inject(tagged);
@@ -193,7 +193,7 @@ describe.each(EITHER_CORE)('%s', (_, make) => {
       expectNoBufferLost(t);
     });
 
-    it('lets frames of the MTU and 14 bytes through, no more', () => {
+    it('lets frames of at most the MTU and 14 bytes through', () => {
       const t = make({ layer: 'ethernet' });
       for (const length of [1514, 1515, 13]) {
         const buffer = t.core.getBufferTx()!;
@@ -208,7 +208,7 @@ describe.each(EITHER_CORE)('%s', (_, make) => {
 });
 
 describe('with the vNIC: receiving', () => {
-  it('polls once, and not at all while a burst waits', () => {
+  it('polls once, and not while a burst waits', () => {
     const t = makeCore();
     for (let n = 0; n < 100; n++) t.device.inject(frame(n));
     expect(t.core.getRxCount()).toBe(32);
@@ -217,7 +217,7 @@ describe('with the vNIC: receiving', () => {
     expect(t.device.rxPolls).toBe(1);
   });
 
-  it('takes back what was sent when the pool runs dry, so that receiving goes on', () => {
+  it('takes sent buffers back when the pool is empty, so that receiving goes on', () => {
     const t = makeCore({}, { buffers: 64 });
     const sent: number[] = [];
     while (t.device.pool.available > 8) sent.push(t.device.pool.get());
@@ -230,7 +230,7 @@ describe('with the vNIC: receiving', () => {
 });
 
 describe('with the vNIC: sending', () => {
-  it('gives the buffer back to the caller when the ring is full, and loses nothing', () => {
+  it('returns the buffer to the caller when the ring is full, and loses nothing', () => {
     const t = makeCore({}, { txRing: 40, holdTx: true });
     learnPeer(t);
     t.device.complete();
@@ -251,7 +251,7 @@ describe('with the vNIC: sending', () => {
     expectNoBufferLost(t);
   });
 
-  it('leaves buffers for receiving and ARP: getBufferTx stops at the reserve', () => {
+  it('keeps a reserve of buffers for receiving and ARP: getBufferTx stops there', () => {
     const t = makeCore({}, { buffers: 256 });
     let taken = 0;
     while (t.core.getBufferTx() !== null) taken++;
@@ -260,7 +260,7 @@ describe('with the vNIC: sending', () => {
     expect(t.core.counters().tx_no_buffer).toBe(1);
   });
 
-  it('takes back what was sent before it says that no buffer is free', () => {
+  it('takes sent buffers back before it says that no buffer is free', () => {
     const t = makeCore({}, { buffers: 64 });
     let reclaimed = 0;
     const held = [t.device.pool.get(), t.device.pool.get()];
@@ -274,7 +274,7 @@ describe('with the vNIC: sending', () => {
     expect(reclaimed).toBe(2);
   });
 
-  it('drops what is still to be sent when the link goes, and sends again when it is back', () => {
+  it('drops what is still to be sent when the link goes, and sends when it is back', () => {
     const t = makeCore();
     learnPeer(t);
     t.device.isUp = false;
@@ -288,7 +288,7 @@ describe('with the vNIC: sending', () => {
     expect(t.device.frames).toHaveLength(1);
   });
 
-  it('frees nothing twice when the device fails inside a burst and its link handler flushes', () => {
+  it('frees nothing twice when the device fails in a burst and its handler flushes', () => {
     const t = makeCore();
     learnPeer(t);
     t.device.txBurst = () => {
@@ -304,7 +304,7 @@ describe('with the vNIC: sending', () => {
 });
 
 describe('with the vNIC: counters', () => {
-  it("has the device's beside the layer's", () => {
+  it("has the device's counters beside those of the layer", () => {
     const t = makeCore();
     t.device.counters = () => ({ tx_packets: 3, rx_packets: 77 });
     expect(t.core.counters()).toMatchObject({ tx_packets: 3, rx_packets: 77, rx_frames: 0 });

@@ -7,15 +7,15 @@ import { Host } from '../../../../src/link/host.js';
 import { parseIpv4 } from '../../../../src/wire/address.js';
 import { ETH_HEADER_BYTES, macWords } from '../../../../src/wire/ethernet.js';
 import { ipv4TotalLength } from '../../../../src/wire/ipv4.js';
-import { countersOf, expectEveryFrameCounted, expectNoBufferLost, makeCore } from '../../../support/link/core.js';
 import { arp, BROADCAST, ethernet, ipv4, OTHER_MAC, OUR_IP, OUR_MAC, PEER_MAC } from '../../../support/link/frames.js';
+import { countersOf, expectEveryFrameCounted, expectNoBufferLost, makeCore } from '../../../support/link/test-core.js';
 
 const group = [1, 0, 0x5e, 0, 0, 1];
 
-/** What becomes of packets that the filter has let through, where the cores have queues: see rx-main-loop.ts. */
+/** Where cores have queues, rx-main-loop.ts decides what happens to packets that the filter has let through. */
 const NOT_THE_FILTERS: readonly string[] = ['rx_drop_queue_full', 'rx_drop_core_share', 'rx_drop_core_gone'];
 
-/** One frame a reason, and the counter that it must end in. */
+/** One frame per reason, and the counter that must count it. */
 const REASONS: readonly (readonly [string, Uint8Array, number?])[] = [
   ['rx_delivered', ethernet(ipv4([1]))],
   ['rx_delivered', ethernet(ipv4([1], { options: [1, 1, 1, 0] }))],
@@ -76,7 +76,7 @@ describe('filter', () => {
     expect(new Set(REASONS.map(([counter]) => counter))).toEqual(new Set([...reasons, 'rx_delivered', 'rx_arp']));
   });
 
-  it('hands out broadcast and multicast where wanted', () => {
+  it('passes on broadcast and multicast if wanted', () => {
     const t = makeCore({ acceptBroadcast: true, acceptMulticast: true });
     t.device.inject(ethernet(ipv4([1], { destination: '255.255.255.255' }), { destination: BROADCAST }));
     t.device.inject(ethernet(ipv4([1], { destination: '10.0.0.255' }), { destination: BROADCAST }));
@@ -90,7 +90,7 @@ describe('filter', () => {
     expect(t.core.getRxCount()).toBe(1);
   });
 
-  it('notices a twin: an IP packet from our MAC address and not from our IP address', () => {
+  it('notices a twin: an IP packet with our MAC address and another IP address', () => {
     const t = makeCore();
     t.device.inject(ethernet(ipv4([1], { source: '10.0.0.77' }), { source: OUR_MAC, destination: BROADCAST }));
     t.device.inject(ethernet(ipv4([1], { source: '10.0.0.1' }), { source: OUR_MAC, destination: BROADCAST }));
@@ -103,7 +103,7 @@ describe('filter', () => {
 
 describe('hostile frames', () => {
   const any = fc.uint8Array({ maxLength: 120 });
-  /** Random bytes get nowhere: most are to get past the MAC address, and some past the EtherType and the version. */
+  /** Random bytes are dropped early. So most frames get a right MAC address, and some a right EtherType and version. */
   const nearly = fc
     .tuple(
       fc.constantFrom(OUR_MAC, BROADCAST, OTHER_MAC),
@@ -123,28 +123,31 @@ describe('hostile frames', () => {
       return frame.slice(0, Math.max(0, frame.length - cut));
     });
 
-  it.each(['ip', 'ethernet'] as const)('layer %s: none crashes it, loses a buffer, or goes uncounted', (layer) => {
-    fc.assert(
-      fc.property(fc.array(fc.oneof(any, nearly), { maxLength: 60 }), (received) => {
-        const t = makeCore({ layer, acceptBroadcast: true }, { buffers: 128 });
-        for (const frame of received) t.device.inject(frame);
-        for (let i = 0; i < 4; i++) {
-          for (let count = t.core.getRxCount(); count > 0; count--) {
-            const buffer = t.core.getBufferRx()!;
-            expect(buffer.length).toBeLessThanOrEqual(buffer.capacity);
-            t.core.release(buffer);
+  it.each(['ip', 'ethernet'] as const)(
+    'layer %s: none throws, loses a buffer, or is missing from the counters',
+    (layer) => {
+      fc.assert(
+        fc.property(fc.array(fc.oneof(any, nearly), { maxLength: 60 }), (received) => {
+          const t = makeCore({ layer, acceptBroadcast: true }, { buffers: 128 });
+          for (const frame of received) t.device.inject(frame);
+          for (let i = 0; i < 4; i++) {
+            for (let count = t.core.getRxCount(); count > 0; count--) {
+              const buffer = t.core.getBufferRx()!;
+              expect(buffer.length).toBeLessThanOrEqual(buffer.capacity);
+              t.core.release(buffer);
+            }
+            t.pass(2000);
           }
-          t.pass(2000);
-        }
-        expect(t.core.counters().rx_frames).toBe(received.length);
-        expectEveryFrameCounted(t);
-        expectNoBufferLost(t);
-      }),
-    );
-  });
+          expect(t.core.counters().rx_frames).toBe(received.length);
+          expectEveryFrameCounted(t);
+          expectNoBufferLost(t);
+        }),
+      );
+    },
+  );
 });
 
-describe('what is expected', () => {
+describe('the quick check for an expected packet', () => {
   const START = 62;
   const memory = (() => {
     const room = new ArrayBuffer(2048);
@@ -164,7 +167,7 @@ describe('what is expected', () => {
     });
   }
 
-  it('is a packet without options from a station to us', () => {
+  it('passes a packet without options from a station to us', () => {
     for (const payload of [[], [1], new Array(900).fill(7)]) {
       const frame = ethernet(ipv4(payload));
       expect(both(frame, frame.length)[0]).toEqual({
@@ -175,7 +178,7 @@ describe('what is expected', () => {
     }
   });
 
-  it('is nothing that the filter would not deliver, whatever is changed of such a frame', () => {
+  it('passes nothing that the filter would not, whatever changes in such a frame', () => {
     const sound = ethernet(ipv4([1, 2, 3, 4]));
     const byte = fc.oneof(
       fc.integer({ min: 0, max: 255 }),

@@ -7,8 +7,8 @@ import { type ConfigError, init, runStack, type Stack } from '../../../../src/in
 import type { SingleCore } from '../../../../src/link/single-core.js';
 import { createStack, loadStack } from '../../../../src/stack.js';
 import { FakeDevice } from '../../../../src/testing/fake-device.js';
-import { learnPeer, makeCore } from '../../../support/link/core.js';
 import { ethernet, icmpEcho, ipv4, OUR_IP, OUR_MAC, PEER_MAC } from '../../../support/link/frames.js';
+import { learnPeer, makeCore } from '../../../support/link/test-core.js';
 
 const config = { device: 'vhost-user:/tmp/x.sock', ip: `${OUR_IP}/24` };
 const ping = ethernet(ipv4(icmpEcho([1, 2, 3]), { protocol: 1 }));
@@ -55,7 +55,7 @@ describe('init', () => {
     expect(opened).toBe(0);
   });
 
-  it('tells what is to be known of the device', async () => {
+  it('reports address, MTU and link of the device', async () => {
     const device = new FakeDevice();
     Object.assign(device, { notice: 'mock: no hugepages' });
     const lines: string[] = [];
@@ -64,7 +64,7 @@ describe('init', () => {
     await port.stop();
   });
 
-  it('passes on what the driver says', async () => {
+  it('passes on the messages of the driver', async () => {
     const openDevice = () => Promise.reject(new Error('vhost-user:/tmp/x.sock: nobody listens'));
     await expect(init(config, { openDevice })).rejects.toThrow('nobody listens');
   });
@@ -78,7 +78,7 @@ describe('init', () => {
     expect(device.closed).toBe(true);
   });
 
-  it('tells about the link, and announces the address again, which may be another one, when it is back', async () => {
+  it('reports the link, and announces the address again when the link is back', async () => {
     const device = new FakeDevice();
     const port = await open(device);
     const events: string[] = [];
@@ -122,7 +122,7 @@ describe('init', () => {
 });
 
 describe('runStack', () => {
-  /** Runs a stack until `isDone`, looked at each time the event loop turns. */
+  /** Runs a stack until `isDone`, which is checked in each turn of the event loop. */
   async function runUntil(
     t: ReturnType<typeof makeCore>,
     stack: Stack,
@@ -167,7 +167,7 @@ describe('runStack', () => {
     expect(t.device.interruptsOn).toBe(false);
   });
 
-  it('adaptive: calls a stack in time that has timers', async () => {
+  it('adaptive: calls a stack with timers in time', async () => {
     const t = makeCore({ clock: () => performance.now() });
     let sleeps = 0;
     const stack = {
@@ -180,7 +180,7 @@ describe('runStack', () => {
     await runUntil(t, stack, 'adaptive', () => sleeps > 3);
   });
 
-  it('lets other code run beside a stack that leaves its packets where they are, or wants no sleep', async () => {
+  it('lets other code run if a stack leaves its packets or wants no sleep', async () => {
     const t = makeCore();
     t.device.inject(ping);
     let turns = 0;
@@ -191,7 +191,7 @@ describe('runStack', () => {
     clearInterval(timer);
   });
 
-  it('rejects with what the stack threw, after stopping it', async () => {
+  it('rejects with what the stack threw, after it has stopped the stack', async () => {
     const t = makeCore();
     let stopped = 0;
     const stack = {
@@ -205,7 +205,7 @@ describe('runStack', () => {
     expect(stopped).toBe(1);
   });
 
-  it('tells what was thrown first, when the stack cannot be stopped either', async () => {
+  it('rejects with the first error if stopping the stack fails, too', async () => {
     const t = makeCore();
     const fault = (text: string) => () => {
       throw new Error(text);

@@ -1,13 +1,13 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, it } from 'vitest';
-import { expectNoBufferLost, makeCore, packetTo } from '../../../support/link/core.js';
 import { arp, ethernet, ipv4, PEER_IP } from '../../../support/link/frames.js';
+import { expectNoBufferLost, makeCore, packetTo } from '../../../support/link/test-core.js';
 
 const packet = ethernet(ipv4([1]));
 const noise = ethernet([1, 2, 3], { type: 0x88cc });
 const realTime = { clock: () => performance.now() };
 
-/** Whether a promise is settled once the event loop has turned. */
+/** Whether a promise is settled after one turn of the event loop. */
 async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   let settled = false;
   promise.then(
@@ -21,7 +21,7 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
 }
 
 describe('waitForPackets with a signal', () => {
-  it('ends, and resolves as always, when it aborts; nobody listens to the signal afterwards', async () => {
+  it('ends and resolves when the signal aborts, and leaves no listener on it', async () => {
     const t = makeCore();
     const stop = new AbortController();
     const waiting = t.core.waitForPackets({ signal: stop.signal });
@@ -34,7 +34,7 @@ describe('waitForPackets with a signal', () => {
     expect(getEventListeners(stop.signal, 'abort')).toHaveLength(0);
   });
 
-  it('does not sleep when it has aborted, and tells of the packets that wait', async () => {
+  it('does not sleep after the abort, and returns the number of packets that wait', async () => {
     const t = makeCore();
     expect(await t.core.waitForPackets({ signal: AbortSignal.abort() })).toBe(0);
     t.device.inject(packet);
@@ -51,7 +51,7 @@ describe('waitForPackets with a signal', () => {
     expect(getEventListeners(stop.signal, 'abort')).toHaveLength(0);
   });
 
-  it('takes anything that has the three members of a signal', async () => {
+  it('takes any object with the three members of a signal', async () => {
     const t = makeCore();
     const listeners = new Set<() => void>();
     const signal = {
@@ -65,7 +65,7 @@ describe('waitForPackets with a signal', () => {
     expect(listeners.size).toBe(0);
   });
 
-  it.each([[100], ['x'], [null]])('refuses options that are none: %j', async (options) => {
+  it.each([[100], ['x'], [null]])('refuses options that are invalid: %j', async (options) => {
     const waiting = makeCore().core.waitForPackets(options as never);
     await expect(waiting).rejects.toMatchObject({ code: 'ERR_TSPMD_ARGUMENT' });
   });
@@ -89,7 +89,7 @@ describe('waitForPackets', () => {
     expect(t.device.interruptsOn).toBe(false);
   });
 
-  it('loses no wake-up: a packet that comes while the interrupt is being armed is seen', async () => {
+  it('loses no wake-up: sees a packet that comes while the interrupt is being armed', async () => {
     const t = makeCore();
     t.device.whileArming = () => {
       t.device.whileArming = null;
@@ -98,18 +98,18 @@ describe('waitForPackets', () => {
     expect(await t.core.waitForPackets()).toBe(1);
   });
 
-  it('looks for itself now and then where the device has no interrupt', async () => {
+  it('polls now and then if the device has no interrupt', async () => {
     const t = makeCore(realTime);
     t.device.pollOnly = true;
     const waiting = t.core.waitForPackets();
     expect(await isSettled(waiting)).toBe(false);
-    // No interrupt tells of this one.
+    // There is no interrupt for this packet.
     t.device.interruptsOn = false;
     t.device.inject(packet);
     expect(await waiting).toBe(1);
   });
 
-  it('sleeps on after what is not for the stack: ARP is answered, noise is dropped', async () => {
+  it('sleeps on after what is not for the stack: answers ARP, drops noise', async () => {
     const t = makeCore();
     const waiting = t.core.waitForPackets();
     t.device.inject(arp());
@@ -122,7 +122,7 @@ describe('waitForPackets', () => {
     expectNoBufferLost(t);
   });
 
-  it('lets other code run although frames for others never end', async () => {
+  it('lets other code run if frames for others never end', async () => {
     const t = makeCore();
     let flood = true;
     t.device.whileArming = () => {
@@ -136,7 +136,7 @@ describe('waitForPackets', () => {
     expect(await waiting).toBe(1);
   });
 
-  it('keeps its timeout and the ARP timers although frames for others never end', async () => {
+  it('keeps its timeout and the ARP timers if frames for others never end', async () => {
     const t = makeCore();
     t.device.whileArming = () => t.device.inject(noise);
     t.core.addBufferToRing(packetTo(t.core, PEER_IP));
@@ -150,7 +150,7 @@ describe('waitForPackets', () => {
     expect(await waiting).toBe(0);
   });
 
-  it('keeps its timeout although each interrupt comes before the timer', async () => {
+  it('keeps its timeout if each interrupt comes before the timer', async () => {
     const t = makeCore();
     const waiting = t.core.waitForPackets({ timeoutMs: 2000 });
     t.device.inject(noise);
@@ -159,7 +159,7 @@ describe('waitForPackets', () => {
     expect(await waiting).toBe(0);
   });
 
-  it('lets timers and signals run although packets never end', async () => {
+  it('lets timers and signals run if packets never end', async () => {
     const t = makeCore(realTime);
     let running = true;
     setTimeout(() => {
@@ -173,14 +173,14 @@ describe('waitForPackets', () => {
     }
   });
 
-  it('comes back after the timeout with nothing', async () => {
+  it('returns 0 after the timeout', async () => {
     const t = makeCore(realTime);
     expect(await t.core.waitForPackets({ timeoutMs: 5 })).toBe(0);
     expect(await t.core.waitForPackets({ timeoutMs: 0 })).toBe(0);
     expect(t.device.interruptsOn).toBe(false);
   });
 
-  it('comes back when the link goes or comes', async () => {
+  it('returns when the link goes or comes', async () => {
     const t = makeCore();
     const down = t.core.waitForPackets();
     t.device.setLink(false);
@@ -191,7 +191,7 @@ describe('waitForPackets', () => {
     expect(await up).toBe(0);
   });
 
-  it('comes back on wake, and when the core is closed; then nobody sleeps any more', async () => {
+  it('returns on wake and when the core is closed; then it does not sleep any more', async () => {
     const t = makeCore();
     const woken = t.core.waitForPackets();
     t.core.wake();
@@ -210,18 +210,18 @@ describe('waitForPackets', () => {
     await first;
   });
 
-  it('sends at once what is sent while the stack sleeps, and keeps the ARP timers going', async () => {
+  it('sends at once while the stack sleeps, and keeps the ARP timers running', async () => {
     const t = makeCore();
     const waiting = t.core.waitForPackets();
     t.core.addBufferToRing(packetTo(t.core, PEER_IP));
     expect(t.device.frames).toHaveLength(1);
-    // The request is due again after a second, and nobody but the sleeper is there to see to it.
+    // The request is due again after a second, and only the sleeping core can send it.
     expect(t.core.nextDeadline()).toBe(t.time.now + 1000);
     t.core.wake();
     await waiting;
   });
 
-  it('tries again by itself when the ring was full', async () => {
+  it('tries again by itself after the ring was full', async () => {
     const t = makeCore(realTime, { txRing: 1, holdTx: true });
     t.device.inject(arp());
     t.core.getRxCount();

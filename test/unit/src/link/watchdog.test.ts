@@ -1,15 +1,15 @@
-/** A stack that does not poll although packets wait for it: one line when that is noticed, one when it polls again. */
+/** A stack that does not poll while packets wait for it: one warning when that is noticed, one when it polls again. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { init } from '../../../../src/index.js';
 import { OwnThreadWatch, ThreadWatch, watchEvery } from '../../../../src/link/watchdog.js';
 import { FakeDevice } from '../../../../src/testing/fake-device.js';
-import { makeCore } from '../../../support/link/core.js';
 import { ethernet, flowPacket, ipv4, OUR_IP } from '../../../support/link/frames.js';
-import { Multicore, takeAll } from '../../../support/threads/multicore.js';
+import { makeCore } from '../../../support/link/test-core.js';
+import { SteppedPort, takeAll } from '../../../support/threads/stepped-port.js';
 
 const LOOK_MS = 250;
 
-/** Lets so much time pass, with a look every 250 ms, before each of which something may happen. */
+/** Lets `ms` pass, with a look every 250 ms. `before` runs before each look. */
 function looker(watch: { look(now: number): void }) {
   let now = 10_000;
   return (ms: number, before: () => void = () => {}): void => {
@@ -21,8 +21,8 @@ function looker(watch: { look(now: number): void }) {
   };
 }
 
-describe('of a core in a thread of its own', () => {
-  function scene() {
+describe('the warning about a core in its own thread', () => {
+  function watchedCore() {
     const core = { isAlive: true, isAsleep: false, progress: 0, waiting: 0 };
     const lines: string[] = [];
     const watch = new ThreadWatch('core 1', core, (line) => lines.push(line));
@@ -31,8 +31,8 @@ describe('of a core in a thread of its own', () => {
     return { core, lines, pass, watch };
   }
 
-  it('is told once after a second, and once when it polls again', () => {
-    const { core, lines, pass } = scene();
+  it('comes once after a second, and once when the core polls again', () => {
+    const { core, lines, pass } = watchedCore();
     core.waiting = 37;
     pass(750);
     expect(lines).toEqual([]);
@@ -47,8 +47,8 @@ describe('of a core in a thread of its own', () => {
     expect(lines).toHaveLength(3);
   });
 
-  it('is no matter where nothing waits, where it sleeps, where it polls, and where it has ended', () => {
-    const { core, lines, pass } = scene();
+  it('does not come if nothing waits, or if the core sleeps, polls or has ended', () => {
+    const { core, lines, pass } = watchedCore();
     pass(5000);
     core.waiting = 1;
     core.isAsleep = true;
@@ -60,8 +60,8 @@ describe('of a core in a thread of its own', () => {
     expect(lines).toEqual([]);
   });
 
-  it('is no matter where nobody has looked for long: it may have slept until just now', () => {
-    const { core, lines, watch } = scene();
+  it('does not come if nobody looked for long: the core may have slept until now', () => {
+    const { core, lines, watch } = watchedCore();
     core.isAsleep = true;
     watch.look(20_000);
     core.isAsleep = false;
@@ -70,8 +70,8 @@ describe('of a core in a thread of its own', () => {
     expect(lines).toEqual([]);
   });
 
-  it('is not told again of one that has ended meanwhile', () => {
-    const { core, lines, pass } = scene();
+  it('does not come again for a core that has ended meanwhile', () => {
+    const { core, lines, pass } = watchedCore();
     core.waiting = 1;
     pass(2000);
     core.isAlive = false;
@@ -81,8 +81,8 @@ describe('of a core in a thread of its own', () => {
 });
 
 describe.each(['1kb', '2kb'] as const)('what the other threads see of a core, %s', (mode) => {
-  it('changes when the stack polls or takes something, and not otherwise', () => {
-    const port = new Multicore({ mode, stackCores: 1 });
+  it('changes when the stack polls or takes a packet, and not otherwise', () => {
+    const port = new SteppedPort({ mode, stackCores: 1 });
     const core = port.cores[0]!;
     const rxQueue = port.interconnect.ring(0, 'rxQueue');
     const polls = (): number => port.coreCounters[0]!.snapshot().loop_polls;
@@ -94,14 +94,14 @@ describe.each(['1kb', '2kb'] as const)('what the other threads see of a core, %s
     const before = core.polls;
     for (let i = 0; i < 1000; i++) core.getRxCount();
     expect(core.polls).toBe(before + 1000);
-    // Counted some at a time: no store per poll.
+    // The count is published now and then: no store per poll.
     expect(polls()).toBeGreaterThan(900);
     expect(polls()).toBeLessThanOrEqual(core.polls);
   });
 });
 
-describe('of a core on the same thread', () => {
-  function scene() {
+describe('the warning about a core on the same thread', () => {
+  function watchedCore() {
     const t = makeCore();
     const lines: string[] = [];
     const watch = new OwnThreadWatch('core 0', t.core, (line) => lines.push(line));
@@ -111,8 +111,8 @@ describe('of a core on the same thread', () => {
     return { ...t, lines, pass, watch, inject };
   }
 
-  it('is told once after a second, and once when it polls again', () => {
-    const { core, lines, pass, inject } = scene();
+  it('comes once after a second, and once when the core polls again', () => {
+    const { core, lines, pass, inject } = watchedCore();
     inject();
     pass(750);
     expect(lines).toEqual([]);
@@ -125,8 +125,8 @@ describe('of a core on the same thread', () => {
     expect(lines.slice(1)).toEqual(['core 0: the stack polls again, after 3.3 s']);
   });
 
-  it('is no matter where nothing waits, and where it sleeps: its interrupt stays as it was', async () => {
-    const { core, device, lines, pass } = scene();
+  it('does not come if nothing waits or the core sleeps: its interrupt stays as it was', async () => {
+    const { core, device, lines, pass } = watchedCore();
     pass(5000);
     expect(device.interruptsOn).toBe(false);
     const waiting = core.waitForPackets();
@@ -138,8 +138,8 @@ describe('of a core on the same thread', () => {
     expect(lines).toEqual([]);
   });
 
-  it('is told afterwards of one that blocked its thread while packets came', () => {
-    const { core, lines, watch, inject } = scene();
+  it('comes afterwards for a core that blocked its thread while packets came', () => {
+    const { core, lines, watch, inject } = watchedCore();
     watch.look(10_500);
     inject();
     // Nobody looked for three seconds: the thread was busy.
@@ -152,8 +152,8 @@ describe('of a core on the same thread', () => {
     expect(lines).toHaveLength(1);
   });
 
-  it('says nothing of one that blocked its thread while nothing came', () => {
-    const { core, lines, watch } = scene();
+  it('does not come for a core that blocked its thread while nothing came', () => {
+    const { core, lines, watch } = watchedCore();
     watch.look(20_000);
     core.getRxCount();
     watch.look(20_250);
@@ -167,7 +167,7 @@ describe('the looks', () => {
     vi.useRealTimers();
   });
 
-  it('come four times a second, until they are ended', () => {
+  it('come four times per second, until they are ended', () => {
     vi.useFakeTimers();
     let looks = 0;
     const end = watchEvery([{ look: () => looks++ }]);
@@ -178,7 +178,7 @@ describe('the looks', () => {
     expect(looks).toBe(4);
   });
 
-  it('are those of a port: what they find is a warning of it, until it stops', async () => {
+  it('are those of a port: it emits a warning about what they find, until it stops', async () => {
     vi.useFakeTimers();
     const device = new FakeDevice();
     const lines: string[] = [];

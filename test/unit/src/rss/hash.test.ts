@@ -1,4 +1,7 @@
-/** The hash of soft RSS: Microsoft's vectors, the specification bit by bit, symmetry, and what is taken of a frame. */
+/**
+ * The hash of soft RSS: Microsoft's vectors, the specification bit by bit, symmetry, and the parts of a frame that are
+ * hashed.
+ */
 import { isIPv4 } from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -20,10 +23,10 @@ import {
   reversed,
   TCP,
   UDP,
-} from '../../../support/threads/rss.js';
+} from '../../../support/rss/reference-hash.js';
 
 const PLAIN: RssOptions = { symmetric: false };
-/** Where buffers have frames: the IP header begins at a multiple of 4. */
+/** Where buffers hold frames: the IP header begins at a multiple of 4. */
 const ALIGNED = 62;
 
 /** Microsoft, "Verifying the RSS Hash Calculation". */
@@ -60,14 +63,14 @@ const table = IndirectionTable.create(4);
 const noMemory = memoryWith([], 0);
 const hashFlow = (tuple: FlowTuple, options: RssOptions): number => new Rss(noMemory, options, table).hashFlow(tuple);
 
-/** Alone, and as one of a burst. */
+/** The hash of a frame alone must be the same as in a burst. */
 function hashFrame(frame: readonly number[], options: RssOptions = PLAIN, at = ALIGNED, length = frame.length): number {
   const rss = new Rss(memoryWith(frame, at), options, table);
   const hash = rss.hashFrame(at, length);
   const hashes = new Int32Array(2);
   rss.hashFrames(Uint32Array.of(at, at), Uint32Array.of(length, length), hashes, 2);
   expect([...hashes]).toEqual([hash, hash]);
-  // IPv4, untagged: hashed as a packet it is the same.
+  // The hash of an untagged IPv4 frame must be the same when it is hashed as a packet.
   if (length >= 34 && frame[12] === 8 && frame[13] === 0 && frame[14]! >>> 4 === 4) {
     const ip = at + 14;
     expect(rss.hashPacket(ip, length - 14)).toBe(hash);
@@ -82,7 +85,7 @@ const protocol = fc.constantFrom(TCP, UDP, ICMP, 132);
 const ipv4 = fc.integer({ min: 0, max: 2 ** 32 - 1 });
 const ipv6 = fc.uint8Array({ minLength: 16, maxLength: 16 });
 const key = fc.uint8Array({ minLength: 40, maxLength: 40 });
-/** Random addresses; such as differ in one bit, anywhere, since an order has to look at all of them; and equal ones. */
+/** Random addresses, equal ones, and some that differ in one bit anywhere: the order has to look at all bits. */
 const pairs = fc.oneof(
   fc.tuple(ipv4, ipv4),
   fc.tuple(ipv4, fc.nat(31)).map(([a, bit]): [number, number] => [a, (a ^ (1 << bit)) >>> 0]),
@@ -141,7 +144,7 @@ describe('the tables', () => {
 });
 
 describe('a flow', () => {
-  it('hashes alike in both directions, whatever the key', () => {
+  it('has the same hash in both directions, whatever the key', () => {
     fc.assert(
       fc.property(tuple, key, (tuple, key) => {
         for (const options of [{}, { key }, { key: 'symmetric', symmetric: false }]) {
@@ -152,11 +155,11 @@ describe('a flow', () => {
     );
   });
 
-  it("hashes as Microsoft's hash of the tuple with the lower endpoint first", () => {
+  it("has Microsoft's hash of the tuple with the lower endpoint first", () => {
     fc.assert(
       fc.property(tuple, key, (tuple, key) => {
         const [forth, back] = [inputOf(tuple), inputOf(reversed(tuple))];
-        // Addresses have one length, so that comparing all bytes compares addresses, and then ports.
+        // Addresses have one length, so comparing all bytes compares first the addresses and then the ports.
         const isOrdered = Buffer.compare(Buffer.from(forth), Buffer.from(back)) <= 0;
         expect(hashFlow(tuple, { key })).toBe(referenceToeplitz(key, isOrdered ? forth : back));
         expect(hashFlow(tuple, { key, symmetric: false })).toBe(referenceToeplitz(key, forth));
@@ -165,7 +168,7 @@ describe('a flow', () => {
     );
   });
 
-  it('tells flows apart that differ in which end has which port', () => {
+  it('differs from the flow with the ports exchanged', () => {
     const flow = { protocol: TCP, source: 0x0a000001, destination: 0x0a000002, sourcePort: 1, destinationPort: 2 };
     expect(hashFlow({ ...flow, sourcePort: 2, destinationPort: 1 }, {})).not.toBe(hashFlow(flow, {}));
   });
@@ -180,7 +183,7 @@ describe('a flow', () => {
     [{ protocol: UDP, source: 1, destination: 2, sourcePort: 65536, destinationPort: 1 }, 'found 65536'],
     [{ protocol: ICMP, source: 1, destination: new Uint8Array(16) }, 'found a number'],
     [{ protocol: ICMP, source: new Uint8Array(16), destination: new Uint8Array(4) }, 'found 4 bytes'],
-  ])('%j is none', (tuple, message) => {
+  ])('is not hashed if it is %j', (tuple, message) => {
     expect(() => hashFlow(tuple, {})).toThrow(message);
   });
 });
@@ -191,7 +194,7 @@ describe('a frame', () => {
   const withPorts = (tuple: FlowTuple): number => referenceToeplitz(MICROSOFT, inputOf(tuple));
   const addresses = (tuple: FlowTuple): number => referenceToeplitz(MICROSOFT, inputOf({ ...tuple, protocol: ICMP }));
 
-  it('hashes as its flow does: tagged or not, by frame or by packet, at any offset, with any options', () => {
+  it('has the hash of its flow: tagged, as a packet, at any offset, with any options', () => {
     const tags = fc.array(fc.constantFrom(0x8100, 0x88a8), { maxLength: 2 });
     const symmetric = fc.boolean();
     const extra = fc.record({
@@ -220,7 +223,7 @@ describe('a frame', () => {
     );
   });
 
-  it('is hashed by its addresses and ports with padding behind', () => {
+  it('is hashed by its addresses and ports even with padding behind them', () => {
     const padded = [...frameOf(packetOf(v4)), ...new Array<number>(20).fill(0)];
     expect(hashFrame(padded)).toBe(withPorts(v4));
   });
@@ -228,7 +231,7 @@ describe('a frame', () => {
   const BY_ADDRESSES: readonly (readonly [string, FlowTuple, PacketFields])[] = [
     ['an IPv4 fragment, the first', v4, { fragment: 0x2000 }],
     ['an IPv4 fragment, the last', v4, { fragment: 0x0001 }],
-    ['an IPv4 fragment far behind', v4, { fragment: 0x1fff }],
+    ['an IPv4 fragment with a large offset', v4, { fragment: 0x1fff }],
     ['an IPv4 header length below 20', v4, { headerWords: 4 }],
     ['an IPv4 header longer than the packet', v4, { headerWords: 15 }],
     ['IPv4 ports beyond the total length', v4, { lengthField: 23 }],
@@ -290,7 +293,7 @@ describe('a frame', () => {
       },
       [0x88a8, 0x8100],
     ],
-  ] as const)('%s cut off anywhere: by what is left, and no byte behind is read', (_, tuple, fields, tags) => {
+  ] as const)('%s cut off anywhere: hashed by what is left, without reading further', (_, tuple, fields, tags) => {
     const packet = packetOf(tuple, fields);
     const frame = frameOf(packet, tags);
     const ip = frame.length - packet.length;
@@ -307,7 +310,7 @@ describe('a frame', () => {
     }
   });
 
-  it('of random bytes depends on its own bytes alone, and is signed 32 bits', () => {
+  it('of random bytes: depends only on its own bytes, and is signed 32 bits', () => {
     const head = fc.constantFrom(
       ...[v4, v6].flatMap((tuple) => [[], [0x8100]].map((tags) => frameOf(packetOf(tuple), tags))),
     );

@@ -1,15 +1,15 @@
-/** Soft RSS: keys, the indirection table, what a worker is sent, and how evenly flows spread. */
+/** Soft RSS: keys, the indirection table, what is sent to a worker, and how evenly flows spread. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { INDIRECTION_ENTRIES, IndirectionTable } from '../../../../src/rss/indirection-table.js';
 import { parseRssKey, resolveRss } from '../../../../src/rss/keys.js';
 import { Rss } from '../../../../src/rss/rss.js';
-import { MICROSOFT, memoryWith, TCP } from '../../../support/threads/rss.js';
+import { MICROSOFT, memoryWith, TCP } from '../../../support/rss/reference-hash.js';
 
 const count = (entries: readonly number[], core: number): number => entries.filter((entry) => entry === core).length;
 
 describe('a key', () => {
-  it('is known by its name, its digits, its bytes', () => {
+  it('can be given by its name, its digits, its bytes', () => {
     const microsoft = new Uint8Array(MICROSOFT);
     expect(parseRssKey('microsoft')).toEqual(microsoft);
     expect(parseRssKey(MICROSOFT.toString('hex').toUpperCase())).toEqual(microsoft);
@@ -24,7 +24,7 @@ describe('a key', () => {
     ['constructor', "'constructor' is not an RSS key"],
     [new Uint8Array(52), 'an RSS key of 52 bytes: it must have 40'],
     [7 as unknown as string, '7 is not an RSS key'],
-  ])('is not %j', (key, message) => {
+  ])('cannot be %j', (key, message) => {
     expect(() => parseRssKey(key)).toThrow(message);
   });
 
@@ -38,18 +38,18 @@ describe('a key', () => {
 });
 
 describe('the indirection table', () => {
-  it('goes round the cores at first', () => {
+  it('names the cores in turn at first', () => {
     const table = IndirectionTable.create(3);
     expect(table.get().slice(0, 5)).toEqual([0, 1, 2, 0, 1]);
     expect(table.get()).toHaveLength(INDIRECTION_ENTRIES);
   });
 
-  it('is chosen from by the low 7 bits, of signed and unsigned hashes', () => {
+  it('is indexed by the low 7 bits of signed and unsigned hashes', () => {
     const table = IndirectionTable.create(128);
     expect([0, 127, 128, -1, 0x80000005, -128].map((hash) => table.coreOf(hash))).toEqual([0, 127, 0, 127, 5, 0]);
   });
 
-  it('can be replaced, and is the same for all who attach', () => {
+  it('can be replaced, and is the same for all threads that attach', () => {
     const table = IndirectionTable.create(4);
     const other = IndirectionTable.attach(structuredClone(table.share()));
     const entries = Array.from({ length: INDIRECTION_ENTRIES }, (_, i): number => (i < 100 ? 3 : 1));
@@ -77,8 +77,8 @@ describe('the indirection table', () => {
     expect(() => IndirectionTable.create(cores)).toThrow(`an indirection table for ${cores} cores`);
   });
 
-  it('gives what one core had to the others, evenly, and moves nothing else', () => {
-    const scene = fc.integer({ min: 2, max: 16 }).chain((cores) => {
+  it('gives the entries of one core to the others evenly, and moves no other entry', () => {
+    const arrangement = fc.integer({ min: 2, max: 16 }).chain((cores) => {
       return fc.tuple(
         fc.constant(cores),
         fc.nat(cores - 1),
@@ -86,7 +86,7 @@ describe('the indirection table', () => {
       );
     });
     fc.assert(
-      fc.property(scene, fc.boolean(), ([cores, dead, entries], roundRobin) => {
+      fc.property(arrangement, fc.boolean(), ([cores, dead, entries], roundRobin) => {
         const table = IndirectionTable.create(cores);
         if (!roundRobin) table.set(entries);
         const before = table.get();
@@ -127,7 +127,7 @@ describe('soft RSS', () => {
     destinationPort: Math.imul(seed, 0x27d4eb2f) >>> 16,
   });
 
-  it('is the same in a thread that was sent it, changes of the table included', () => {
+  it('is the same in a thread that was sent it, with changes of the table', () => {
     const rss = new Rss(memory, { key: '0123456789'.repeat(8), symmetric: false }, IndirectionTable.create(5));
     const other = Rss.attach(memory, structuredClone(rss.share()));
     expect(other.hashFlow(flow(1))).toBe(rss.hashFlow(flow(1)));
@@ -141,7 +141,7 @@ describe('soft RSS', () => {
     const received = new Array<number>(cores).fill(0);
     for (let i = 0; i < flows; i++) received[rss.coreForFlow(flow(i))]!++;
     for (const packets of received) expect(Math.abs(packets / flows - 1 / cores)).toBeLessThan(0.02);
-    // And as the table has it, which 128 entries can't divide evenly among all numbers of cores.
+    // The spread follows the table: 128 entries cannot be divided evenly among all numbers of cores.
     received.forEach((packets, core) => {
       const due = (flows * count(rss.table.get(), core)) / INDIRECTION_ENTRIES;
       expect(Math.abs(packets / due - 1)).toBeLessThan(0.06);

@@ -1,4 +1,4 @@
-/** The life of the buffers with several cores: whatever happens, in whatever order, each is in exactly one place. */
+/** The life of the buffers with several cores: whatever happens, in any order, each buffer is in exactly one place. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { PacketBuffer } from '../../../../src/link/packet-buffer.js';
@@ -9,16 +9,16 @@ import { arp, flowPacket, ipv4, OUR_IP, PEER_IP } from '../../../support/link/fr
 import {
   expectEveryBufferOnce,
   expectEveryFrameInOneCounter,
-  Multicore,
+  SteppedPort,
   takeAll,
-} from '../../../support/threads/multicore.js';
+} from '../../../support/threads/stepped-port.js';
 import { TrafficDevice } from '../../../support/threads/traffic-device.js';
 
 const CORES = 3;
 
-/** What a stack has in its hands. */
+/** The buffers that a stack holds. */
 type Hands = PacketBuffer[][];
-type Step = (port: Multicore, hands: Hands) => void;
+type Step = (port: SteppedPort, hands: Hands) => void;
 
 const core = fc.nat(CORES - 1);
 const few = fc.integer({ min: 1, max: 60 });
@@ -29,21 +29,21 @@ function packetTo(destination: string, buffer: PacketBuffer): void {
   buffer.length = packet.length;
 }
 
-/** Sends `buffer`; one that finds no room is released. */
+/** Sends `buffer`; releases it if there is no room. */
 function send(ringCore: RingCore, destination: string, buffer: PacketBuffer): void {
   packetTo(destination, buffer);
   if (!ringCore.addBufferToRing(buffer)) ringCore.release(buffer);
 }
 
 /** A step of a core that lives. */
-const ofCore = (name: string, act: (ringCore: RingCore, hand: PacketBuffer[], n: number, port: Multicore) => void) =>
+const ofCore = (name: string, act: (ringCore: RingCore, hand: PacketBuffer[], n: number, port: SteppedPort) => void) =>
   fc.tuple(core, few).map(([index, n]): { name: string; step: Step } => ({
     name: `core ${index} ${name} ${n}`,
     step: (port, hands) => {
       if (!port.gone.has(index)) act(port.cores[index]!, hands[index]!, n, port);
     },
   }));
-const ofPort = (name: string, act: (port: Multicore, n: number) => void) =>
+const ofPort = (name: string, act: (port: SteppedPort, n: number) => void) =>
   few.map((n): { name: string; step: Step } => ({ name: `${name} ${n}`, step: (port) => act(port, n) }));
 
 const step = fc.oneof(
@@ -124,7 +124,7 @@ const step = fc.oneof(
 );
 
 /** Brings all buffers home that are still under way. */
-function windUp(port: Multicore, hands: Hands): void {
+function windUp(port: SteppedPort, hands: Hands): void {
   const { device } = port;
   if (!device.isUp) device.restore();
   port.deliverRetired();
@@ -142,12 +142,12 @@ function windUp(port: Multicore, hands: Hands): void {
 }
 
 describe.each(['1kb', '2kb'] as const)('%s: every buffer is in exactly one place', (mode) => {
-  it('after each of any steps; at the end all are home, and every frame was counted once', () => {
+  it('after each of any steps; at the end all are home and every frame was counted', () => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 20, maxLength: 200, size: 'max' }), fc.boolean(), (steps, holdTx) => {
         const neighbours = { [PEER_IP]: '52:54:00:00:00:02' };
-        const mock = { holdTx, txRing: 128 };
-        const port = new Multicore({ mode, stackCores: CORES, buffers: 1024, mock, neighbours });
+        const fake = { holdTx, txRing: 128 };
+        const port = new SteppedPort({ mode, stackCores: CORES, buffers: 1024, fake, neighbours });
         const hands: Hands = Array.from({ length: CORES }, () => []);
         expectEveryBufferOnce(port);
         for (const { name, step } of steps) {
@@ -169,7 +169,7 @@ describe.each(['1kb', '2kb'] as const)('%s: every buffer is in exactly one place
   });
 });
 
-/** Short always; with TSPMD_LONG=1 the hundred million packets of the design. */
+/** A short run by default; with TSPMD_LONG=1 the hundred million packets of the design. */
 const PACKETS = process.env.TSPMD_LONG === undefined ? 400_000 : 100_000_000;
 const FLOWS = 1000;
 /** Packets from one failure of a core to the next. */
@@ -185,7 +185,7 @@ describe.each(['1kb', '2kb'] as const)('%s: a long run', (mode) => {
       device = new TrafficDevice(options, FLOWS);
       return device;
     };
-    const port = new Multicore({ mode, stackCores: 4, buffers: 8192, makeDevice, neighbours });
+    const port = new SteppedPort({ mode, stackCores: 4, buffers: 8192, makeDevice, neighbours });
     const { cores, gone } = port;
     const { memory } = device;
     let inHands = 0;
@@ -200,7 +200,7 @@ describe.each(['1kb', '2kb'] as const)('%s: a long run', (mode) => {
     };
     let crashAt = LIFE;
     for (let round = 0; device.came < PACKETS; round++) {
-      // Now more comes than the cores take, now less.
+      // At times more comes than the cores take, at times less.
       device.left = Math.min(round % 7 === 0 ? 256 : 64, PACKETS - device.came);
       while (port.pollRx() > 0);
       for (let index = 0; index < 4; index++) if (!gone.has(index) && (round + index) % 5 !== 0) work(cores[index]!);
@@ -209,12 +209,12 @@ describe.each(['1kb', '2kb'] as const)('%s: a long run', (mode) => {
       if (device.came < crashAt) continue;
       crashAt += LIFE;
       expectEveryBufferOnce(port);
-      // In the middle of its work, with packets in every place.
+      // The core fails in the middle of its work, with packets in every place.
       port.crash(gone.size);
       expectEveryBufferOnce(port);
       port.deliverRetired();
       expectEveryBufferOnce(port);
-      // What the others get of its flows now may come before what it had queued last.
+      // What the others now get of its flows may arrive before what the failed core had queued last.
       device.forgetOrder();
     }
     expect(gone.size).toBe(2);

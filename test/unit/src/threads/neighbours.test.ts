@@ -1,33 +1,33 @@
-/** ARP with several cores: they ask the Rx worker, who asks the link, once for all. */
+/** ARP with several cores: they ask the Rx worker, which asks the link once for all of them. */
 import { describe, expect, it } from 'vitest';
 import type { RingCore } from '../../../../src/threads/core/ring-core.js';
 import { SLOTS_PER_MESSAGE } from '../../../../src/threads/shared/neighbour-channel.js';
-import { packetTo } from '../../../support/link/core.js';
 import { arp, arpReply, isArp, OTHER_MAC, PEER_IP } from '../../../support/link/frames.js';
+import { packetTo } from '../../../support/link/test-core.js';
 import {
   expectEveryBufferOnce,
   expectEveryFrameInOneCounter,
-  Multicore,
+  SteppedPort,
   takeAll,
-} from '../../../support/threads/multicore.js';
+} from '../../../support/threads/stepped-port.js';
 import { until } from '../../../support/until.js';
 
 const NEIGHBOUR = '10.0.0.9';
 const answer = (ip = NEIGHBOUR): Uint8Array => arpReply(ip, OTHER_MAC);
 
-/** The ARP requests on the wire, by whom they ask for. */
-function requests({ device }: Multicore): string[] {
+/** The ARP requests on the wire, as the addresses that they ask for. */
+function requests({ device }: SteppedPort): string[] {
   return device.frames
     .filter((frame) => isArp(frame) && frame[21] === 1)
     .map((frame) => [...frame.slice(38)].join('.'));
 }
 
 /** First byte of the payload of each IP packet on the wire, in order. */
-function sent({ device }: Multicore): number[] {
+function sent({ device }: SteppedPort): number[] {
   return device.frames.filter((frame) => !isArp(frame)).map((frame) => frame[34]!);
 }
 
-const lettersIn = ({ interconnect }: Multicore, core: number, kind: 'asks' | 'answers'): number =>
+const lettersIn = ({ interconnect }: SteppedPort, core: number, kind: 'asks' | 'answers'): number =>
   interconnect.ring(core, kind).count / SLOTS_PER_MESSAGE;
 
 function send(core: RingCore, destination: string, number: number): void {
@@ -35,16 +35,16 @@ function send(core: RingCore, destination: string, number: number): void {
 }
 
 /** Every core polls once, and so do both loops. */
-function turn(port: Multicore): void {
+function turn(port: SteppedPort): void {
   port.settle();
   for (const core of port.cores) if (!port.gone.has(core.index)) core.getRxCount();
   port.settle();
 }
 
 describe.each(['1kb', '2kb'] as const)('%s: neighbours', (mode) => {
-  const open = (stackCores = 3, buffers = 1024): Multicore => new Multicore({ mode, stackCores, buffers });
+  const open = (stackCores = 3, buffers = 1024): SteppedPort => new SteppedPort({ mode, stackCores, buffers });
 
-  it('are asked for once, whoever sends; each core then sends what waited, in order', () => {
+  it('are asked for once, whichever cores send; each core sends what waited, in order', () => {
     const port = open();
     for (const core of port.cores) for (let n = 0; n < 5; n++) send(core, NEIGHBOUR, 10 * core.index + n);
     turn(port);
@@ -75,18 +75,18 @@ describe.each(['1kb', '2kb'] as const)('%s: neighbours', (mode) => {
     expect(requests(port)).toEqual([NEIGHBOUR, NEIGHBOUR, NEIGHBOUR]);
     expect(port.counted()).toMatchObject({ arp_gave_up: 1, tx_drop_unresolved: 9, tx_queued: 0 });
     expectEveryBufferOnce(port);
-    // And are asked for anew.
+    // They are asked for anew.
     send(port.cores[1]!, NEIGHBOUR, 1);
     turn(port);
     expect(requests(port)).toHaveLength(4);
   });
 
-  it('that another core has had learned meanwhile are answered for at once', () => {
+  it('that another core has caused to be learned are answered for at once', () => {
     const port = open();
     send(port.cores[0]!, NEIGHBOUR, 1);
     send(port.cores[1]!, NEIGHBOUR, 2);
     port.device.inject(answer());
-    // The question waits while the answer comes; nobody has asked on the wire.
+    // The question waits while the answer comes. There is no request on the wire.
     port.rx.link.neighbours.table.confirm(0x0a000009, Uint16Array.of(1, 2, 3), 0, port.time.now);
     turn(port);
     expect(requests(port)).toEqual([]);
@@ -100,14 +100,14 @@ describe.each(['1kb', '2kb'] as const)('%s: neighbours', (mode) => {
     turn(port);
     port.device.inject(answer());
     port.settle();
-    // The table has it; the core has not looked at its answer yet.
+    // The address is in the table; the core has not looked at its answer yet.
     for (let n = 3; n < 6; n++) send(core, NEIGHBOUR, n);
     turn(port);
     expect(sent(port)).toEqual([0, 1, 2, 3, 4, 5]);
     expectEveryBufferOnce(port);
   });
 
-  it('that are gone again when the core hears of them get nothing: no frame without an address leaves', () => {
+  it('that are forgotten before the core hears of them get no frame', () => {
     const port = open();
     send(port.cores[0]!, NEIGHBOUR, 1);
     turn(port);
@@ -130,13 +130,13 @@ describe.each(['1kb', '2kb'] as const)('%s: neighbours', (mode) => {
     for (let n = 0; n < 20; n++) {
       for (const core of port.cores) send(core, PEER_IP, n);
       for (const core of port.cores) core.flush();
-      // One question a core waits, not one a packet.
+      // One question per core waits, not one per packet.
       expect(asks()).toBe(3);
     }
     turn(port);
     expect(sent(port)).toHaveLength(60);
     expect(requests(port)).toEqual([PEER_IP]);
-    // To it alone, not to all.
+    // The request goes to that neighbour only, not to all.
     expect(port.device.frames.find(isArp)![0]).toBe(0x52);
     for (const core of port.cores) send(core, PEER_IP, 1);
     expect(asks()).toBe(0);
@@ -145,7 +145,7 @@ describe.each(['1kb', '2kb'] as const)('%s: neighbours', (mode) => {
     expect(asks()).toBe(3);
   });
 
-  it('are more than can be asked for: bounded, counted, and every packet leaves its place in the end', () => {
+  it('are more than can be asked for: the rest is counted, no packet waits for ever', () => {
     const port = open(2, 4096);
     const [core, other] = port.cores as [RingCore, RingCore];
     const { txQueue } = port.interconnect.plan;
@@ -155,7 +155,7 @@ describe.each(['1kb', '2kb'] as const)('%s: neighbours', (mode) => {
       const destination = `10.0.0.${2 + (n % 250)}`;
       send(core, destination, n);
       parked = Math.max(parked, core.held().parked);
-      // The other one is slow: it asks and does not listen.
+      // The other core is slow: it asks, and does not read the answers.
       if (n < 500) send(other, destination, n);
       port.settle();
     }
@@ -177,7 +177,7 @@ describe.each(['1kb', '2kb'] as const)('%s: neighbours', (mode) => {
   });
 
   it('are asked for by a core up to a bound; the answers always have room', () => {
-    const port = new Multicore({ mode, stackCores: 1, buffers: 4096, ip: '10.0.0.1/16' });
+    const port = new SteppedPort({ mode, stackCores: 1, buffers: 4096, ip: '10.0.0.1/16' });
     const [core] = port.cores as [RingCore];
     for (let n = 0; n < 2000; n++) {
       send(core, `10.0.${1 + (n >> 8)}.${n & 0xff}`, 1);
@@ -224,7 +224,7 @@ describe.each(['1kb', '2kb'] as const)('%s: neighbours', (mode) => {
     expectEveryBufferOnce(port);
   });
 
-  it('hear us: ARP is answered by the Rx worker, and its frames go out in turn with the cores’', () => {
+  it('get ARP answers from the Rx worker, whose frames go out in turn with the cores’', () => {
     const port = open();
     for (let n = 0; n < 50; n++) port.device.inject(arp());
     turn(port);

@@ -1,16 +1,19 @@
-/** How much the receiving loop takes from the device at once, and that it hands it over whole and in order. */
+/**
+ * How many frames the receiving loop takes from the device at once, and that it hands them over completely and in
+ * order.
+ */
 import { describe, expect, it } from 'vitest';
 import { parseIpv4 } from '../../../../src/wire/address.js';
 import { flowPacket, OUR_IP, PEER_IP } from '../../../support/link/frames.js';
-import { expectEveryBufferOnce, Multicore, numberOf, takeAll } from '../../../support/threads/multicore.js';
+import { expectEveryBufferOnce, numberOf, SteppedPort, takeAll } from '../../../support/threads/stepped-port.js';
 
 const BURST = 32;
-const port = (stackCores: number): Multicore => new Multicore({ stackCores, buffers: 1024 * stackCores });
-const inject = (to: Multicore, count: number, flowOf: (i: number) => number): void => {
+const port = (stackCores: number): SteppedPort => new SteppedPort({ stackCores, buffers: 1024 * stackCores });
+const inject = (to: SteppedPort, count: number, flowOf: (i: number) => number): void => {
   for (let i = 0; i < count; i++) to.device.inject(flowPacket(flowOf(i), i));
 };
-/** A flow of each core. */
-function flowsOf({ cores }: Multicore): number[] {
+/** One flow of each core. */
+function flowsOf({ cores }: SteppedPort): number[] {
   const flow = { protocol: 17, source: parseIpv4(PEER_IP), destination: parseIpv4(OUR_IP), destinationPort: 7 };
   return cores.map((core) => {
     for (let sourcePort = 1; ; sourcePort++)
@@ -20,7 +23,7 @@ function flowsOf({ cores }: Multicore): number[] {
 const scattered = (i: number): number => 1000 + 7 * i;
 
 describe('the receiving loop', () => {
-  it.each([1, 2, 8, 15])('takes a burst a turn for %d cores', (cores) => {
+  it.each([1, 2, 8, 15])('takes one burst per turn for %d cores', (cores) => {
     const few = port(cores);
     inject(few, 3 * BURST, scattered);
     expect(few.pollRx()).toBe(BURST);
@@ -29,7 +32,7 @@ describe('the receiving loop', () => {
   it.each([
     [16, 2],
     [32, 4],
-  ])('takes for %d cores %d bursts, so that each has some of them', (cores, bursts) => {
+  ])('takes for %d cores %d bursts, so that each core has some of them', (cores, bursts) => {
     const many = port(cores);
     inject(many, 5 * BURST, scattered);
     expect(many.pollRx()).toBe(bursts * BURST);
@@ -54,7 +57,7 @@ describe('the receiving loop', () => {
     );
   });
 
-  it('keeps nothing back when the device has no more, or a core has failed', () => {
+  it('keeps nothing back if the device has no more, or a core has failed', () => {
     const many = port(4);
     const [flow, other] = flowsOf(many) as [number, number];
     inject(many, BURST, (i) => (i < 3 ? flow : other));
@@ -77,7 +80,7 @@ describe('the receiving loop', () => {
     expect(many.pollRx()).toBe(0);
   });
 
-  it('goes no further when a core has a burst of its own', () => {
+  it('takes no further burst once a core has a burst of its own', () => {
     const many = port(32);
     inject(many, 5 * BURST, () => 1000);
     expect(many.pollRx()).toBe(BURST);
@@ -85,8 +88,9 @@ describe('the receiving loop', () => {
     expect(takeAll(core!).map(numberOf)).toEqual(Array.from({ length: BURST }, (_, i) => i));
   });
 
-  // A burst for one core that is full within a turn goes at once, what comes for that core after it with the others: still in order.
-  it('keeps the order of each flow where one has nearly all packets', () => {
+  // A burst for one core that is full within a turn is handed over at once. What comes for that core later goes with
+  // the others and is still in order.
+  it('keeps the order of each flow where one flow has nearly all packets', () => {
     const many = port(32);
     const flowOf = (i: number): number => (i % 5 === 0 ? scattered(i) : 1000);
     inject(many, 300, flowOf);
@@ -106,8 +110,9 @@ describe('the receiving loop', () => {
     expectEveryBufferOnce(many);
   });
 
-  // Who sends may know the key, and choose the flows: cores whose packets are nearly a burst before the last one of the device, and are one in that.
-  it.each([24, 32, 33, 64])('hands over what any choice of flows brings, with %d cores', (cores) => {
+  // A sender may know the key and choose the flows, such that cores have nearly a burst before the device's last one,
+  // and exactly one with it.
+  it.each([24, 32, 33, 64])('hands over whatever a choice of flows brings, with %d cores', (cores) => {
     const many = port(cores);
     const flowOf = flowsOf(many);
     const bursts = Math.min(4, cores >> 3);

@@ -1,4 +1,4 @@
-/** Sleeping with several cores: what wakes a core, and what wakes the threads that have the device. */
+/** Sleeping with several cores: what wakes a core, and what wakes the threads that poll the device. */
 import { describe, expect, it } from 'vitest';
 import { createL2Counters } from '../../../../src/counters.js';
 import { FakeDevice } from '../../../../src/testing/fake-device.js';
@@ -7,7 +7,7 @@ import { planBuffers } from '../../../../src/threads/shared/buffer-plan.js';
 import { DoorbellWake } from '../../../../src/threads/shared/doorbell-wake.js';
 import { Interconnect } from '../../../../src/threads/shared/interconnect.js';
 import { flowPacket } from '../../../support/link/frames.js';
-import { Multicore, takeAll } from '../../../support/threads/multicore.js';
+import { SteppedPort, takeAll } from '../../../support/threads/stepped-port.js';
 
 const turns = async (): Promise<void> => {
   for (let i = 0; i < 5; i++) await new Promise((resolve) => setTimeout(resolve, 1));
@@ -24,8 +24,8 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
 }
 
 describe('a core that sleeps', () => {
-  it('wakes for a packet, and for nothing that is not its own', async () => {
-    const port = new Multicore({ stackCores: 2 });
+  it('wakes for a packet, and for nothing that belongs to another core', async () => {
+    const port = new SteppedPort({ stackCores: 2 });
     port.indirection.set(new Array(128).fill(1));
     const waits = port.cores.map((core) => core.waitForPackets());
     await turns();
@@ -37,8 +37,8 @@ describe('a core that sleeps', () => {
     expect(await waits[0]).toBe(0);
   });
 
-  it('does not sleep on what came while it lay down', async () => {
-    const port = new Multicore({ stackCores: 1 });
+  it('does not sleep if a packet came while it went to sleep', async () => {
+    const port = new SteppedPort({ stackCores: 1 });
     const [core] = port.cores;
     const { waitAsync } = Atomics;
     Atomics.waitAsync = ((words: Int32Array, at: number, value: number) => {
@@ -54,7 +54,7 @@ describe('a core that sleeps', () => {
   });
 
   it('wakes when the link goes and when it comes, and at the end', async () => {
-    const port = new Multicore({ stackCores: 1 });
+    const port = new SteppedPort({ stackCores: 1 });
     const [core] = port.cores;
     for (const isUp of [false, true]) {
       const waiting = core!.waitForPackets();
@@ -69,8 +69,8 @@ describe('a core that sleeps', () => {
     await expect(core!.waitForPackets()).rejects.toThrow('the port was stopped');
   });
 
-  it('does not sleep through a link that went while it lay down', async () => {
-    const port = new Multicore({ stackCores: 1 });
+  it('does not sleep if the link went while it went to sleep', async () => {
+    const port = new SteppedPort({ stackCores: 1 });
     const { store } = Atomics;
     let isFirst = true;
     Atomics.store = ((words: Int32Array, at: number, value: number) => {
@@ -88,8 +88,8 @@ describe('a core that sleeps', () => {
     }
   });
 
-  it('gives back what it releases in its sleep, once packets are dropped for want of that', async () => {
-    const port = new Multicore({ stackCores: 1 });
+  it('gives back what it releases in its sleep, once packets are dropped without it', async () => {
+    const port = new SteppedPort({ stackCores: 1 });
     const [core] = port.cores;
     const hoard: ReturnType<typeof takeAll> = [];
     const { rxShare } = port.interconnect.plan;
@@ -111,7 +111,7 @@ describe('a core that sleeps', () => {
   });
 
   it('sends at once what it is given, and wakes the thread that sends', async () => {
-    const port = new Multicore({ stackCores: 1, mode: '2kb', neighbours: { '10.0.0.2': '52:54:00:00:00:02' } });
+    const port = new SteppedPort({ stackCores: 1, mode: '2kb', neighbours: { '10.0.0.2': '52:54:00:00:00:02' } });
     const listener = port.interconnect.txListener();
     let rings = 0;
     listener.onRing = () => rings++;
@@ -129,8 +129,8 @@ describe('a core that sleeps', () => {
     core!.wake();
   });
 
-  it('wakes the thread that sends when it has no buffer left: they may have been sent', async () => {
-    const port = new Multicore({ stackCores: 1, mode: '2kb' });
+  it('wakes the sender if it has no buffer left: they may have been sent', async () => {
+    const port = new SteppedPort({ stackCores: 1, mode: '2kb' });
     const listener = port.interconnect.txListener();
     let rings = 0;
     listener.onRing = () => rings++;
@@ -142,7 +142,7 @@ describe('a core that sleeps', () => {
   });
 });
 
-describe('a thread that has the device', () => {
+describe('a thread that polls the device', () => {
   function make() {
     const interconnect = Interconnect.create(planBuffers(1, 1024), false);
     const device = new FakeDevice();
@@ -161,7 +161,7 @@ describe('a thread that has the device', () => {
     return { interconnect, device, state, source, loop };
   }
 
-  it('may sleep only where neither the device nor a core has anything', () => {
+  it('may sleep only if neither the device nor a core has anything for it', () => {
     const { device, state, source, interconnect } = make();
     expect(source.enableRxInterrupt()).toBe(true);
     expect(device.interruptsOn).toBe(true);
@@ -191,7 +191,7 @@ describe('a thread that has the device', () => {
     expect(device.interruptsOn).toBe(false);
   });
 
-  it('goes by the deadline of its work', async () => {
+  it('sleeps until the deadline of its work', async () => {
     const { interconnect, state } = make();
     let isDone = false;
     const device = new FakeDevice();

@@ -1,10 +1,10 @@
-/** Ports with a thread a core: how they start, fail and stop, with real threads over our own backend. */
+/** Ports with one thread per core: how they start, fail and stop, with real threads over our own backend. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ALL_MODES } from '../../../support/threads/modes.js';
-import { type Fault, PortLab, resources, untilFreed } from '../../../support/threads/multi-port.js';
+import { type Fault, PortLab, resources, untilFreed } from '../../../support/threads/port-lab.js';
 import { until } from '../../../support/until.js';
 
-/** Of each mode: a hundred in all. */
+/** Per mode: a hundred in all. */
 const CYCLES = process.env.TSPMD_LONG === undefined ? 33 : 100;
 
 let before: ReturnType<typeof resources>;
@@ -47,11 +47,11 @@ describe.each(['1kb', '2kb'] as const)('%s', (mode) => {
     expect(lab.warnings.join()).toMatch(/^cores 90, 91, 92, 93: this machine has CPUs 0/);
   });
 
-  it('has what the device counts at hand while all its threads sleep', async () => {
+  it('has the counters of the device at hand while all its threads sleep', async () => {
     const port = await lab.open({ mode });
     await lab.introduce();
     await lab.everyFlowAnswers();
-    // The frames are counted by another thread's layer before the device's packets are: for a moment they differ.
+    // The layer counts a frame in another thread, before the device counts the packet: for a moment the two differ.
     const all = (): boolean => {
       const { rx_packets, tx_packets, rx_frames } = port.counters();
       return rx_packets! >= 65 && tx_packets! >= 66 && rx_packets === rx_frames;
@@ -80,7 +80,7 @@ describe.each(['1kb', '2kb'] as const)('%s', (mode) => {
     ['rejection', 'out of sockets'],
     ['exit', 'its thread has ended (exit code 3)'],
     ['run', 'out of sockets'],
-  ])('a stack that fails (%s) costs its core alone: the others take its flows over', async (fault, message) => {
+  ])('a stack that fails (%s) costs only its core: the others take over its flows', async (fault, message) => {
     const port = await lab.open({ mode, app: lab.stack(fault) });
     const stop = new AbortController();
     const running = port.run(stop.signal);
@@ -98,10 +98,10 @@ describe.each(['1kb', '2kb'] as const)('%s', (mode) => {
     expect(totals.map((own) => own === undefined)).toEqual(mode === '1kb' ? [false, true, false] : [false, true]);
   });
 
-  it('stops as a whole where it is told to', async () => {
+  it('stops as a whole if it is told to', async () => {
     const port = await lab.open({ mode, app: lab.stack('poll'), onCoreFailure: 'stop' });
     const running = port.run(new AbortController().signal);
-    // Before the fault, which may be over when it is told of: no rejection is to be nobody's for a turn.
+    // Before the fault, as the port may be over when it is reported: every rejection needs a handler.
     const ended = expect(running).rejects.toThrow('core 1: out of sockets');
     await lab.fault(1);
     await ended;
@@ -120,26 +120,26 @@ describe.each(['1kb', '2kb'] as const)('%s', (mode) => {
     expect(lab.failures).toHaveLength(cores - 1);
   });
 
-  it('tells of a failure whoever runs it later', async () => {
+  it('reports a failure to a caller who runs it later', async () => {
     const port = await lab.open({ mode, app: lab.stack('poll'), onCoreFailure: 'stop' });
     await lab.fault(0);
     await until('the core has failed', () => port.status().cores[0]!.isAlive === false, lab.receive);
     await expect(port.run(new AbortController().signal)).rejects.toThrow('core 0: out of sockets');
   });
 
-  it('terminates a core that never returns, and says so; the others still report', async () => {
+  it('ends a core that never returns, and says so; the others still report', async () => {
     const port = await lab.open({ mode, app: lab.stack('hang') });
     const stop = new AbortController();
     const running = port.run(stop.signal);
     await lab.introduce();
     await lab.everyFlowAnswers();
-    // A request that was repeated may have an answer under way.
+    // The answer to a request that was repeated may be under way.
     const answers = (): number => lab.echoes.reduce((a, b) => a + b);
     await until('all that was asked is answered', () => answers() === lab.sent, lab.receive);
     const mine = lab.flowsOf(0, cores);
     const others = [...lab.echoes.keys()].filter((flow) => !mine.includes(flow));
     await lab.fault(0);
-    // While it stands still, its queue fills, and the others go on.
+    // While the core stands still, its queue fills, and the other cores go on.
     const before = lab.echoes.slice();
     for (let round = 1; round <= 30; round++) {
       for (let flow = 0; flow < 64; flow++) lab.sendTo(flow);
@@ -158,14 +158,14 @@ describe.each(['1kb', '2kb'] as const)('%s', (mode) => {
     await expect(running).rejects.toThrow('core 0: has not ended within 2 s; its thread was terminated');
   });
 
-  it('says so when a stack that drives itself does not return', async () => {
+  it('reports a stack that drives itself and does not return', async () => {
     const port = await lab.open({ mode, app: lab.stack('endless') });
     Atomics.store(lab.flags, 0, 1);
     const running = port.run(AbortSignal.abort());
     await expect(running).rejects.toThrow('core 0: the run() of the stack has not returned 1500 ms after its signal');
   });
 
-  it('tells of a stack that fails at once, whenever that is noticed', async () => {
+  it('reports a stack that fails at once, whenever that is noticed', async () => {
     Atomics.store(lab.flags, 1, 1);
     const error = await lab.open({ mode, app: lab.stack('poll') }).then(
       () =>
@@ -185,7 +185,7 @@ describe.each(['1kb', '2kb'] as const)('%s', (mode) => {
   it.each<[Fault, string]>([
     ['create', 'core 1: cannot start'],
     ['import', 'cannot be imported: no licence on this thread'],
-  ])('does not start where a stack cannot (%s)', async (fault, message) => {
+  ])('does not start if a stack cannot (%s)', async (fault, message) => {
     const error = await lab.open({ mode, app: lab.stack(fault) }).catch((reason: Error) => reason);
     expect((error as Error).message).toContain(message);
     expect((error as Error).message).not.toContain('\n');
@@ -201,7 +201,7 @@ describe.each(['1kb', '2kb'] as const)('%s', (mode) => {
   it.each([
     ['absent.mjs', 'there is no such file'],
     ['nonsense', "app 'nonsense': neither one of echo, macswap, rxonly, txonly nor a file"],
-  ])('does not open the device for an app that is not there (%s)', async (name, message) => {
+  ])('does not open the device for an app that does not exist (%s)', async (name, message) => {
     const app = name === 'nonsense' ? name : `${lab.directory.path}/${name}`;
     await expect(lab.open({ mode, app })).rejects.toThrow(message);
   });
@@ -220,7 +220,7 @@ describe.each(['1kb', '2kb'] as const)('%s', (mode) => {
     for (let round = 0; round < 40; round++) {
       for (let flow = 0; flow < 64; flow++) {
         lab.sendTo(flow);
-        // Between the packets of a round, so that they are at both cores of a flow.
+        // Between the packets of a round, so that both cores have packets of a flow.
         if (flow % 16 === 0) port.indirection.set(port.indirection.get().map((core) => (core + 1) % cores));
       }
       await until('the round is answered', () => answers() === lab.sent, lab.receive);
@@ -236,7 +236,7 @@ it.each(ALL_MODES)(
   { timeout: 120_000 },
   async (mode) => {
     const cores = mode === 'single' ? [0] : [90, 91, 92, 93];
-    // The first one may leave what the process keeps (the thread pool, loaded code).
+    // The first cycle may leave what the process keeps (the thread pool, loaded code).
     await (await lab.open({ mode, cores, app: lab.stack('none') })).stop();
     const first = resources();
     for (let cycle = 0; cycle < CYCLES; cycle++) {

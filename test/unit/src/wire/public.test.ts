@@ -1,4 +1,7 @@
-/** What `tspmd/wire` has for stacks besides what the layer uses itself; checked against frames made byte by byte. */
+/**
+ * The parts of `tspmd/wire` that stacks use and the layer itself does not, checked against frames that are written byte
+ * by byte.
+ */
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -37,7 +40,7 @@ describe('the memory of headers', () => {
 });
 
 describe('an Ethernet header', () => {
-  it('is written whole, and turned round', () => {
+  it('is written as a whole, and reversed', () => {
     const memory = memoryOf([]);
     const [ours, peers] = [frames.OUR_MAC, frames.PEER_MAC].map((mac) => wire.macWords(Uint8Array.from(mac)));
     wire.writeEthHeader(memory.u16, 2, ours!, peers!, wire.ETHERTYPE_IPV4_WORD);
@@ -65,7 +68,7 @@ describe('an IPv4 header', () => {
     expect([...memory.u8.subarray(0, 20)]).toEqual(known);
   });
 
-  it('has readers for what a reassembly needs', () => {
+  it('has readers for the fields that reassembly needs', () => {
     fc.assert(
       fc.property(word, fc.integer({ min: 1, max: 255 }), (fragment, ttl) => {
         const u8 = Uint8Array.from(frames.ipv4([1, 2, 3], { fragment, ttl }));
@@ -77,7 +80,7 @@ describe('an IPv4 header', () => {
     );
   });
 
-  it('is intact with and without options, with bytes behind the packet, and with each bit right', () => {
+  it('is intact with options and with bytes behind it, and only if each bit is right', () => {
     for (const options of [[], [1, 1, 1, 0]]) {
       const packet = frames.ipv4([1, 2, 3], { options });
       const memory = memoryOf(packet, 2);
@@ -106,7 +109,7 @@ describe('an IPv4 header', () => {
     expect(wire.isIpv4Intact(memory, 0, packet.length)).toBe(false);
   });
 
-  it('gets its checksum again after a change, options included', () => {
+  it('gets a new checksum after a change, with options, too', () => {
     fc.assert(
       fc.property(word, fc.constantFrom<number[]>([], [7, 3, 4, 0], [1, 1, 1, 1, 1, 1, 1, 0]), (value, options) => {
         const memory = memoryOf(frames.ipv4([9, 9], { options }));
@@ -120,7 +123,7 @@ describe('an IPv4 header', () => {
 });
 
 describe('an ICMP message', () => {
-  it('that tells of an error quotes header and eight bytes, or what there is', () => {
+  it('of an error quotes the header and eight bytes, or fewer if there are fewer', () => {
     fc.assert(
       fc.property(payload, fc.constantFrom<number[]>([], [1, 1, 1, 0]), word, (bytes, options, mtu) => {
         const packet = frames.ipv4([...bytes], { options });
@@ -140,7 +143,7 @@ describe('an ICMP message', () => {
     );
   });
 
-  it('is not intact when its header is cut off, not even where the sum is right', () => {
+  it('is not intact if its header is cut off, even where the sum is right', () => {
     const memory = memoryOf([0xff, 0xff, 0, 0]);
     expect(wire.internetChecksum(memory, 0, 4)).toBe(0);
     expect(wire.isIcmpIntact(memory, 0, 4)).toBe(false);
@@ -148,7 +151,7 @@ describe('an ICMP message', () => {
 });
 
 describe('a UDP datagram', () => {
-  it('gets its checksum again after its payload was changed', () => {
+  it('gets a new checksum after its payload was changed', () => {
     const memory = memoryOf(frames.ipv4(frames.udp([1, 2, 3], 5, 6), { protocol: 17 }));
     memory.u8[30] = 77;
     expect(wire.isUdpIntact(memory, 0, 20, 11)).toBe(false);
@@ -198,7 +201,7 @@ describe('a TCP segment', () => {
     );
   });
 
-  it('is intact with each bit right, and lengths that can be', () => {
+  it('is intact only with each bit right, and with possible lengths', () => {
     const bytes = segment([1, 2, 3, 4, wire.TCP_SYN | wire.TCP_ACK, 5], [2, 4, 5, 0xb4], [1, 2, 3]);
     const memory = memoryOf(frames.ipv4(bytes, { protocol: 6 }));
     expect(wire.isTcpIntact(memory, 0, 20, bytes.length)).toBe(true);
@@ -219,14 +222,14 @@ describe('a TCP segment', () => {
 describe('docs/wire.md', () => {
   const text = readFileSync(new URL('../../../../docs/wire.md', import.meta.url), 'utf8');
 
-  it('names every function of tspmd/wire, and nothing that is not there', () => {
+  it('names every function of tspmd/wire, and no other', () => {
     const functions = Object.entries(wire).flatMap(([name, value]) => (typeof value === 'function' ? [name] : []));
     const listed = [...text.matchAll(/`([a-z][A-Za-z0-9]*)\(/g)].map(([, name]) => name!);
     expect(functions.filter((name) => !listed.includes(name))).toEqual([]);
     expect(listed.filter((name) => !functions.includes(name))).toEqual([]);
   });
 
-  it('names constants that are there', () => {
+  it('names constants that exist', () => {
     const constants = [...text.matchAll(/`([A-Z][A-Z0-9]*_[A-Z0-9_]*[A-Z0-9])`/g)].map(([, name]) => name!);
     expect(constants.length).toBeGreaterThan(20);
     expect(constants.filter((name) => !(name in wire))).toEqual([]);

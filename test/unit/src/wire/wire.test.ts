@@ -56,13 +56,19 @@ describe('addresses', () => {
     expect(() => address.parseIpv4(text)).toThrow(`'${text}' is not an IPv4 address`);
   });
 
-  it.each(['10.0.0.1', '10.0.0.1/', '10.0.0.1/33', '10.0.0.1/-1', '10.0.0.1/2x'])("refuses '%s'", (text) => {
-    expect(() => address.parseIpv4Interface(text)).toThrow(`'${text}' has no prefix length`);
-  });
+  it.each(['10.0.0.1', '10.0.0.1/', '10.0.0.1/33', '10.0.0.1/-1', '10.0.0.1/2x'])(
+    "refuses '%s' with an invalid prefix",
+    (text) => {
+      expect(() => address.parseIpv4Interface(text)).toThrow(`'${text}' has no prefix length`);
+    },
+  );
 
-  it.each(['52:54:00:12:34', '52:54:00:12:34:5g', '52-54:00:12:34:56', '525400123456', ''])("refuses '%s'", (text) => {
-    expect(() => address.parseMac(text)).toThrow(`'${text}' is not a MAC address`);
-  });
+  it.each(['52:54:00:12:34', '52:54:00:12:34:5g', '52-54:00:12:34:56', '525400123456', ''])(
+    "refuses '%s' as a MAC address",
+    (text) => {
+      expect(() => address.parseMac(text)).toThrow(`'${text}' is not a MAC address`);
+    },
+  );
 
   it.each(['ff:ff:ff:ff:ff:ff', '01:00:5e:00:00:01', '00:00:00:00:00:00'])('knows that %s is no station', (text) => {
     expect(() => address.parseStationMac(text)).toThrow(text);
@@ -88,7 +94,7 @@ describe('checksum', () => {
     expect(internetChecksum(memory, 0, 8)).toBe(~0xddf2 & 0xffff);
   });
 
-  it('is what the naive one says, at any alignment and length, in one piece or two', () => {
+  it('is what a naive one computes, at any alignment and length, in one or two pieces', () => {
     fc.assert(
       fc.property(payload, fc.integer({ min: 0, max: 3 }), fc.nat(), (bytes, offset, cut) => {
         const memory = memoryOf(bytes, offset);
@@ -108,10 +114,10 @@ describe('checksum', () => {
     expect(internetChecksum(memoryOf(bytes, 1), 1, 65535)).toBe(frames.naiveChecksum(bytes));
   });
 
-  it('stays right when one word changes and it is updated (RFC 1624)', () => {
+  it('stays right when a word changes and it is updated (RFC 1624)', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 20, maxLength: 20 }), word, (bytes, after) => {
-        // A sum of nothing but zeros cannot be in a header.
+        // A header's sum cannot consist of zeros only.
         bytes[0] = 0x45;
         bytes.fill(0, 10, 12);
         writeU16(bytes, 10, frames.naiveChecksum(bytes));
@@ -209,7 +215,7 @@ describe('ipv4', () => {
 });
 
 describe('icmp', () => {
-  it('writes the request that the reference makes, and turns it into the reference reply', () => {
+  it('writes the request of the reference, and turns it into the reference reply', () => {
     fc.assert(
       fc.property(payload, word, word, (bytes, identifier, sequence) => {
         const memory = memoryOf([...new Array(8).fill(0xee), ...bytes]);
@@ -269,7 +275,7 @@ describe('udp', () => {
     }
   });
 
-  it('never writes a checksum of 0, which would mean none', () => {
+  it('never writes a checksum of 0, which would mean that there is none', () => {
     fc.assert(
       fc.property(word, (value) => {
         const memory = memoryOf(frames.ipv4(new Array(10).fill(0), { protocol: 17 }));
@@ -279,7 +285,7 @@ describe('udp', () => {
         expect(udp.isUdpIntact(memory, 0, 20, 10)).toBe(true);
       }),
     );
-    // The one payload for which the sum is all ones.
+    // The one payload whose sum is all ones.
     const memory = memoryOf(frames.ipv4(new Array(10).fill(0), { protocol: 17 }));
     udp.writeUdpHeader(memory, 0, 20, 10, 1, 2);
     writeU16(memory.u8, 28, readU16(memory.u8, 26));

@@ -1,16 +1,16 @@
 /**
- * What virtio 1.2 demands of a device's side of virtqueues (2.7, 2.8), which here is the vhost-user backend's: each test is
- * named by its clause. test/CLAUSES.md has all clauses, also those that other tests show.
+ * What virtio 1.2 demands of the device's side of virtqueues (2.7, 2.8), clause by clause. The device is the vhost-user
+ * backend. test/CLAUSES.md lists all clauses, also those that other tests show.
  */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { MAX_BURST, PacketBurst } from '../../../../../drivers/virtio/device/packet-burst.js';
 import type { RingOptions } from '../../../../../drivers/virtio/device/ring.js';
 import { DeviceRxQueue } from '../../../../../drivers/virtio/device/rx-queue.js';
 import { DeviceTxQueue } from '../../../../../drivers/virtio/device/tx-queue.js';
-import { frameOf } from '../../../../support/virtio/driver.js';
 import type { DriverModel, Part } from '../../../../support/virtio/driver-model.js';
-import { PackedDriver } from '../../../../support/virtio/packed-driver.js';
-import { SplitDriver } from '../../../../support/virtio/split-driver.js';
+import { frameOf } from '../../../../support/virtio/driver-under-test.js';
+import { PackedDriverModel } from '../../../../support/virtio/packed-driver-model.js';
+import { SplitDriverModel } from '../../../../support/virtio/split-driver-model.js';
 
 const HEADER = 12;
 const ALL = Uint8Array.from({ length: MAX_BURST }, (_, i) => i);
@@ -22,7 +22,7 @@ let rx: DeviceRxQueue;
 let burst: PacketBurst;
 
 function setUp(layout: 'split' | 'packed', options: Partial<RingOptions> = {}): void {
-  driver = layout === 'split' ? new SplitDriver(options) : new PackedDriver(options);
+  driver = layout === 'split' ? new SplitDriverModel(options) : new PackedDriverModel(options);
   tx = new DeviceTxQueue(driver, driver.place, driver.options);
   rx = new DeviceRxQueue(driver, driver.place, driver.options);
   burst = new PacketBurst(driver.memory);
@@ -34,7 +34,7 @@ afterEach(() => {
   driver.close();
 });
 
-/** A frame behind its header, in a new buffer, cut into two pieces. */
+/** A header and a frame in a new buffer, cut into two pieces. */
 function sent(frame: Uint8Array): Part[] {
   const offset = driver.buffer(HEADER + frame.length);
   driver.memory.u8.set(frame, offset + HEADER);
@@ -57,7 +57,7 @@ function posted(length: number): Part {
   return { offset: driver.buffer(length), length, write: true };
 }
 
-/** One frame for the driver, in a memory of its own. */
+/** Gives one frame to the queue, from a memory of its own. */
 function arriving(frame: Uint8Array): PacketBurst {
   const buffer = new SharedArrayBuffer(4096);
   const memory = { u8: new Uint8Array(buffer), u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
@@ -67,7 +67,7 @@ function arriving(frame: Uint8Array): PacketBurst {
   return packets;
 }
 
-/** Bytes that `act` changes, as offsets. */
+/** Offsets of the bytes that `act` changes. */
 function changedBy(act: () => void): number[] {
   const before = driver.memory.u8.slice();
   act();
@@ -81,36 +81,36 @@ function changedBy(act: () => void): number[] {
 const within = (from: number, length: number) => (at: number) => at >= from && at < from + length;
 
 describe('2.7.4.1 message framing', () => {
-  it.each(layouts)(
-    '2.7.4.1: the device MUST NOT assume where descriptors are cut: in the header as well (%s)',
-    (layout) => {
-      setUp(layout);
-      const frame = frameOf(1, 100);
-      const [{ offset }] = sent(frame) as [Part];
-      const lengths = [1, 10, 3, 13, 60, 25];
-      driver.offer(cut(offset, lengths));
-      expect(tx.take(burst, 1)).toBe(1);
-      const pieces = [...burst.segmentOffset.subarray(0, burst.segments)].map((from, s) =>
-        driver.memory.u8.slice(from, from + burst.segmentLength[s]!),
-      );
-      expect(new Uint8Array(Buffer.concat(pieces))).toEqual(frame);
-    },
-  );
+  // Clauses: 2.7.4.1a
+  it.each(layouts)('MUST NOT assume where descriptors are cut: a cut may be in the header (%s)', (layout) => {
+    setUp(layout);
+    const frame = frameOf(1, 100);
+    const [{ offset }] = sent(frame) as [Part];
+    const lengths = [1, 10, 3, 13, 60, 25];
+    driver.offer(cut(offset, lengths));
+    expect(tx.take(burst, 1)).toBe(1);
+    const pieces = [...burst.segmentOffset.subarray(0, burst.segments)].map((from, s) =>
+      driver.memory.u8.slice(from, from + burst.segmentLength[s]!),
+    );
+    expect(new Uint8Array(Buffer.concat(pieces))).toEqual(frame);
+  });
 });
 
 describe('2.7.5.1, 2.8.15 descriptors', () => {
-  it('2.7.5.1: the device MUST NOT write to a buffer to read, nor to the descriptor table (transmit)', () => {
+  // Clauses: 2.7.5.1a, 2.7.5.1b
+  it('MUST NOT write to a buffer to read, nor to the descriptor table (transmit)', () => {
     driver.offer(sent(frameOf(1)));
     const changed = changedBy(() => {
       expect(tx.take(burst, 1)).toBe(1);
       tx.complete();
     });
-    // The used ring alone, with its flags and avail_event.
+    // Only the used ring changes, with its flags and avail_event.
     expect(changed.filter((at) => !within(driver.place.used, 6 + 8 * driver.options.size)(at))).toEqual([]);
     expect(changed).not.toEqual([]);
   });
 
-  it('2.7.5.1: … nor to the descriptor table, nor beyond the buffer (receive)', () => {
+  // Clauses: 2.7.5.1b
+  it('MUST NOT write to the descriptor table, nor beyond the buffer (receive)', () => {
     const part = posted(80);
     driver.offer([part]);
     const changed = changedBy(() => expect(rx.put(arriving(frameOf(1, 68)), ALL, 1)).toBe(1));
@@ -118,18 +118,17 @@ describe('2.7.5.1, 2.8.15 descriptors', () => {
     expect(changed.filter((at) => !isUsed(at) && !within(part.offset, part.length)(at))).toEqual([]);
   });
 
-  it.each(layouts)(
-    '2.7.5.1, 2.8.15: a descriptor to read is never written to, though it was posted to receive (%s)',
-    (layout) => {
-      setUp(layout);
-      const part = { ...posted(200), write: false };
-      driver.offer([part]);
-      const changed = changedBy(() => expect(rx.put(arriving(frameOf(1)), ALL, 1)).toBe(0));
-      expect(changed.filter(within(part.offset, part.length))).toEqual([]);
-    },
-  );
+  // Clauses: 2.7.5.1a, 2.8.15a
+  it.each(layouts)('never writes to a descriptor to read that was posted to receive (%s)', (layout) => {
+    setUp(layout);
+    const part = { ...posted(200), write: false };
+    driver.offer([part]);
+    const changed = changedBy(() => expect(rx.put(arriving(frameOf(1)), ALL, 1)).toBe(0));
+    expect(changed.filter(within(part.offset, part.length))).toEqual([]);
+  });
 
-  it('2.8.15: the device MUST NOT write to a buffer to read: of the ring only what it uses changes (transmit)', () => {
+  // Clauses: 2.8.15a
+  it('MUST NOT write to a buffer to read: changes only the used part of the ring', () => {
     setUp('packed');
     driver.offer(sent(frameOf(1)));
     const changed = changedBy(() => {
@@ -140,16 +139,18 @@ describe('2.7.5.1, 2.8.15 descriptors', () => {
     expect(changed.filter((at) => !within(driver.place.desc + 8, 8)(at))).toEqual([]);
   });
 
-  it('2.8.15: the device MUST NOT use a descriptor before it sees AVAIL change: not one that is all but marked', () => {
+  // Clauses: 2.8.15b
+  it('MUST NOT use a descriptor before AVAIL changes, even if all else is written', () => {
     setUp('packed');
     const [whole] = [{ ...sent(frameOf(1))[0]!, length: HEADER + 64 }];
-    (driver as PackedDriver).scribble([{ ...whole!, flags: 0, unmarked: true }]);
+    (driver as PackedDriverModel).scribble([{ ...whole!, flags: 0, unmarked: true }]);
     expect(tx.take(burst, MAX_BURST)).toBe(0);
-    (driver as PackedDriver).scribble([{ ...whole!, flags: 0 }]);
+    (driver as PackedDriverModel).scribble([{ ...whole!, flags: 0 }]);
     expect(tx.take(burst, MAX_BURST)).toBe(1);
   });
 
-  it('2.8.15: the device MUST NOT change a descriptor after USED: nothing of it, whatever comes next', () => {
+  // Clauses: 2.8.15c
+  it('MUST NOT change a descriptor after USED, whatever happens next', () => {
     setUp('packed', { size: 4 });
     const ids = [1, 2].map((i) => driver.offer([{ ...sent(frameOf(i))[0]!, length: HEADER + 64 }]));
     expect(tx.take(burst, MAX_BURST)).toBe(2);
@@ -173,11 +174,12 @@ describe('2.7.5.1, 2.8.15 descriptors', () => {
 });
 
 describe('2.7.5.3.2 indirect descriptors', () => {
-  it.each(layouts)('2.7.5.3.2: the device MUST ignore WRITE where a descriptor refers to a table (%s)', (layout) => {
+  // Clauses: 2.7.5.3.2a
+  it.each(layouts)('MUST ignore WRITE where a descriptor refers to a table (%s)', (layout) => {
     setUp(layout);
     const frame = frameOf(1);
     driver.offer(sent(frame), 0);
-    // The descriptor that was offered last is the only one: its flags gain WRITE.
+    // The descriptor that was offered last is the only one: its flags get WRITE.
     const { desc } = driver.place;
     const head = layout === 'split' ? driver.memory.u16[(driver.place.avail + 4) >> 1]! : 0;
     const flags = desc + 16 * head + (layout === 'split' ? 12 : 14);
@@ -186,28 +188,27 @@ describe('2.7.5.3.2 indirect descriptors', () => {
     expect(burst.length[0]).toBe(frame.length);
   });
 
-  it.each([0, 1, 2])(
-    '2.7.5.3.2: the device MUST handle %i descriptors followed by one that refers to a table',
-    (direct) => {
-      const offset = sent(frameOf(1, 200))[0]!.offset;
-      const lengths = [7, 13, 92, 100];
-      driver.offer(cut(offset, lengths), direct);
-      expect(tx.take(burst, 1)).toBe(1);
-      expect(burst.length[0]).toBe(200);
-    },
-  );
+  // Clauses: 2.7.5.3.2b
+  it.each([0, 1, 2])('MUST handle %i descriptors that are followed by one that refers to a table', (direct) => {
+    const offset = sent(frameOf(1, 200))[0]!.offset;
+    const lengths = [7, 13, 92, 100];
+    driver.offer(cut(offset, lengths), direct);
+    expect(tx.take(burst, 1)).toBe(1);
+    expect(burst.length[0]).toBe(200);
+  });
 });
 
 describe('2.7.7.2 used buffer notifications', () => {
-  it('2.7.7.2: without EVENT_IDX the device MUST ignore used_event, and MUST notify when flags is 0', () => {
+  // Clauses: 2.7.7.2a, 2.7.7.2b
+  it('without EVENT_IDX MUST ignore used_event, and MUST notify when flags is 0', () => {
     for (const [flags, event] of [
       [0, 1000],
       [1, 0],
       [0, 0],
       [1, 3],
     ] as const) {
-      (driver as SplitDriver).availFlags = flags;
-      (driver as SplitDriver).usedEvent = event;
+      (driver as SplitDriverModel).availFlags = flags;
+      (driver as SplitDriverModel).usedEvent = event;
       driver.offer(sent(frameOf(1)));
       tx.take(burst, 1);
       tx.complete();
@@ -216,11 +217,12 @@ describe('2.7.7.2 used buffer notifications', () => {
     }
   });
 
-  it('2.7.7.2: with EVENT_IDX the device MUST ignore flags, and MUST notify at used_event', () => {
+  // Clauses: 2.7.7.2c
+  it('with EVENT_IDX MUST ignore flags, and MUST notify at used_event', () => {
     setUp('split', { eventIdx: true });
     for (let i = 0; i < 20; i++) {
-      (driver as SplitDriver).availFlags = i & 1;
-      (driver as SplitDriver).usedEvent = i % 3 === 0 ? i : i + 1;
+      (driver as SplitDriverModel).availFlags = i & 1;
+      (driver as SplitDriverModel).usedEvent = i % 3 === 0 ? i : i + 1;
       driver.offer(sent(frameOf(1)));
       tx.take(burst, 1);
       tx.complete();
@@ -231,7 +233,8 @@ describe('2.7.7.2 used buffer notifications', () => {
 });
 
 describe('2.7.8.2 used ring', () => {
-  it('2.7.8.2: the device MUST set len, and have written that many bytes, before it updates idx', () => {
+  // Clauses: 2.7.8.2a, 2.7.8.2b
+  it('MUST have set len, and written that many bytes, before it updates idx', () => {
     const part = posted(100);
     driver.offer([part]);
     const frame = frameOf(1);
@@ -251,38 +254,35 @@ describe('2.7.8.2 used ring', () => {
 });
 
 describe('2.7.10.2 available buffer notifications', () => {
-  it.each([false, true])(
-    '2.7.10.2: the device MUST set flags to 0 or 1, and with EVENT_IDX to 0 (EVENT_IDX: %s)',
-    (eventIdx) => {
-      setUp('split', { eventIdx });
-      const split = driver as SplitDriver;
-      for (const queue of [tx, rx]) {
-        queue.disableKick();
-        expect(split.usedFlags).toBe(eventIdx ? 0 : 1);
-        expect(queue.enableKick()).toBe(true);
-        expect(split.usedFlags).toBe(0);
-      }
-    },
-  );
+  // Clauses: 2.7.10.2a, 2.7.10.2b
+  it.each([false, true])('MUST set flags to 0 or 1, and with EVENT_IDX to 0 (EVENT_IDX: %s)', (eventIdx) => {
+    setUp('split', { eventIdx });
+    const split = driver as SplitDriverModel;
+    for (const queue of [tx, rx]) {
+      queue.disableKick();
+      expect(split.usedFlags).toBe(eventIdx ? 0 : 1);
+      expect(queue.enableKick()).toBe(true);
+      expect(split.usedFlags).toBe(0);
+    }
+  });
 
-  it.each(layouts)(
-    '2.7.10.2: the device MUST handle spurious notifications: there is nothing, and nothing happens (%s)',
-    (layout) => {
-      setUp(layout);
-      const changed = changedBy(() => {
-        for (let i = 0; i < 5; i++) {
-          expect(tx.take(burst, MAX_BURST)).toBe(0);
-          tx.complete();
-        }
-      });
-      expect(changed).toEqual([]);
-      expect(driver.takeSignal()).toBe(false);
-    },
-  );
+  // Clauses: 2.7.10.2c
+  it.each(layouts)('MUST handle spurious notifications: nothing happens (%s)', (layout) => {
+    setUp(layout);
+    const changed = changedBy(() => {
+      for (let i = 0; i < 5; i++) {
+        expect(tx.take(burst, MAX_BURST)).toBe(0);
+        tx.complete();
+      }
+    });
+    expect(changed).toEqual([]);
+    expect(driver.takeSignal()).toBe(false);
+  });
 });
 
 describe('2.8.12, 2.8.18 order in a packed ring', () => {
-  it('2.8.12: the device MUST start with descriptors, and use them, in the order in which they are in the ring', () => {
+  // Clauses: 2.8.12a, 2.8.12b
+  it('MUST start with descriptors and use them in the order of the ring', () => {
     setUp('packed', { size: 5 });
     for (let round = 0; round < 20; round++) {
       const frames = [0, 1, 2].map((i) => frameOf(3 * round + i));
@@ -295,7 +295,8 @@ describe('2.8.12, 2.8.18 order in a packed ring', () => {
     }
   });
 
-  it('2.8.18: the device MUST use the descriptors of a list in the order in which they were made available', () => {
+  // Clauses: 2.8.18a
+  it('MUST use the descriptors of a list in the order in which they were offered', () => {
     setUp('packed', { mergeable: false });
     const parts = [posted(30), posted(30), posted(40)];
     driver.offer(parts);

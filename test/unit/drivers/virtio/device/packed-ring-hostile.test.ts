@@ -1,4 +1,7 @@
-/** The device's side of a packed ring under a driver that lies: that is counted, or stops the ring, and touches no more. */
+/**
+ * The device's side of a packed ring with a driver that lies: each lie is counted or stops the ring, and changes
+ * nothing outside of the driver's memory.
+ */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MAX_BURST } from '../../../../../drivers/virtio/device/packet-burst.js';
@@ -7,7 +10,7 @@ import type { RingOptions } from '../../../../../drivers/virtio/device/ring.js';
 import { MAX_FRAME_BYTES } from '../../../../../drivers/virtio/device/tx-queue.js';
 import { ALL, PackedRingSuite } from '../../../../support/virtio/device-queue-suite.js';
 import { MEMORY_BYTES } from '../../../../support/virtio/driver-model.js';
-import type { RawDescriptor } from '../../../../support/virtio/packed-driver.js';
+import type { RawDescriptor } from '../../../../support/virtio/packed-driver-model.js';
 
 const NEXT = 1;
 const WRITE = 2;
@@ -60,7 +63,7 @@ describe('a hostile driver', () => {
       'badIndirect',
     ],
     [
-      'a fault in the middle of a list, which is passed to its end',
+      'a fault in the middle of a list, which is skipped to its end',
       [
         { offset: at, length: 12, flags: NEXT, id: 1 },
         { offset: -72, length: 72, flags: NEXT, id: 2 },
@@ -76,16 +79,16 @@ describe('a hostile driver', () => {
       { size: 128 },
     ],
     [
-      'more descriptors than are looked at',
+      'more descriptors than are read',
       Array.from({ length: 200 }, (_, i) => ({ offset: at, length: 0, flags: i < 199 ? NEXT : 0 })),
       'badLength',
       { size: 256 },
     ],
-  ])('%s: counted, given back, and the next is taken', (_, chain, counter, options) => {
+  ])('%s: is counted and given back, and the next chain is taken', (_, chain, counter, options) => {
     expectDropped(chain, counter, options);
   });
 
-  it('a long chain that is too much for a frame together with another is not passed for every frame', () => {
+  it('a long chain that another one leaves no room for is read once, not per frame', () => {
     suite.setUp({ mergeable: true, size: 512 });
     const piece = { offset: at, length: 1, flags: WRITE };
     suite.driver.offerRaw([{ ...piece, length: 20, id: 1 }]);
@@ -100,7 +103,7 @@ describe('a hostile driver', () => {
     expect(suite.reasons).toEqual([]);
   });
 
-  it('a huge indirect table of empty descriptors is not walked to its end', () => {
+  it('a huge indirect table of empty descriptors is not read to its end', () => {
     suite.setUp();
     suite.driver.memory.u8.fill(0, TABLE, TABLE + 0x4000);
     suite.driver.offerRaw([{ offset: TABLE, length: 0x4000, flags: INDIRECT }]);
@@ -138,7 +141,7 @@ describe('a hostile driver', () => {
     expect(suite.count('noBuffer')).toBe(2);
   });
 
-  it('descriptors that are made available again while they are held are not taken beyond the size of the ring', () => {
+  it('takes no more descriptors than the ring has if held ones are offered again', () => {
     suite.setUp();
     for (let i = 0; i < 16; i++) suite.driver.offer([suite.sent(i)]);
     expect(suite.tx.take(suite.burst, 10)).toBe(10);
@@ -149,7 +152,7 @@ describe('a hostile driver', () => {
     expect(suite.count('packets')).toBeLessThanOrEqual(16);
   });
 
-  it('whatever is in the ring, both queues touch only what lies in the memory and is theirs', () => {
+  it('whatever is in the ring, both queues touch only memory that is theirs', () => {
     const word = fc.nat(0xffff_ffff);
     const descriptor = fc.record({
       offset: fc.oneof(fc.integer({ min: 0x4_0000, max: MEMORY_BYTES + 100 }), word),
@@ -185,7 +188,7 @@ describe('a hostile driver', () => {
           suite.burst.clear();
           for (let i = 0; i < 8; i++) suite.burst.push(0x1_9000, 60 + 100 * i);
           suite.burst.memory = suite.driver.memory;
-          // Descriptors may name any byte from 0x40000 on; nothing below is theirs but the ring.
+          // Descriptors may name any byte from 0x40000 on. Below that, only the ring belongs to the queues.
           if (table.every(({ offset }) => offset >= 0x4_0000)) {
             expect(suite.rx.put(suite.burst, ALL, 8)).toBeLessThanOrEqual(8);
             expect(Buffer.compare(u8.subarray(0, suite.driver.place.desc), below)).toBe(0);

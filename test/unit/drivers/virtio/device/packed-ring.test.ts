@@ -1,4 +1,4 @@
-/** The device's side of a packed ring: wraps, notifications, and where it begins and goes on (2.8). */
+/** The device's side of a packed ring (2.8): wraps, notifications, and where it begins and continues. */
 import { describe, expect, it } from 'vitest';
 import { MAX_BURST } from '../../../../../drivers/virtio/device/packet-burst.js';
 import { DeviceTxQueue } from '../../../../../drivers/virtio/device/tx-queue.js';
@@ -6,7 +6,8 @@ import { PackedRingSuite } from '../../../../support/virtio/device-queue-suite.j
 
 const suite = new PackedRingSuite();
 
-describe('where a ring begins and goes on', () => {
+describe('the place where a ring begins and continues', () => {
+  // Clauses: 2.8.12b
   it.each([
     [0x8000, 16],
     [0x0000, 16],
@@ -33,7 +34,8 @@ describe('where a ring begins and goes on', () => {
     expect(suite.tx.ring.stop()).toBe(suite.driver.expectedBase >>> 0);
   });
 
-  it('goes round with chains of every length, some of them across the end of the ring', () => {
+  // Clauses: 2.8.18a
+  it('goes round with chains of every length, some across the end of the ring', () => {
     suite.setUp({ size: 7 });
     for (let round = 0; round < 50; round++) {
       const parts = 1 + (round % 5);
@@ -51,12 +53,12 @@ describe('where a ring begins and goes on', () => {
     expect(suite.reasons).toEqual([]);
   });
 
-  it('begins where the used index is behind the available one', () => {
+  it('is the used index where that is behind the available one', () => {
     suite.setUp({ base: 0x8002_8005 });
     const id = suite.driver.offer([suite.sent(1)]);
     expect(suite.tx.take(suite.burst, MAX_BURST)).toBe(1);
     suite.tx.complete();
-    // The driver is still owed three descriptors; the next used one comes where those would have.
+    // The driver still waits for three descriptors. The next used one goes to the place after theirs.
     expect(suite.driver.memory.u16[(suite.driver.place.desc + 2 * 16 + 12) / 2]).toBe(id);
   });
 
@@ -84,7 +86,7 @@ describe('where a ring begins and goes on', () => {
 });
 
 describe('what the driver sees', () => {
-  it('nothing of a burst until the first descriptor of it is used, and then all (2.8.2)', () => {
+  it('nothing of a burst until its first descriptor is used, and then all (2.8.2)', () => {
     suite.setUp();
     for (let i = 0; i < 3; i++) suite.driver.offer([suite.sent(i)]);
     expect(suite.tx.take(suite.burst, MAX_BURST)).toBe(3);
@@ -113,13 +115,13 @@ describe('signals to the driver', () => {
     expect(use(1)).toBe(false);
     suite.driver.setEvent(0);
     expect(use(3)).toBe(true);
-    // 2.8.10: only with EVENT_IDX. One signal too many is no harm.
+    // 2.8.10: this value exists only with EVENT_IDX. One signal too many does no harm.
     suite.driver.setEvent(2, 1000);
     expect(use(1)).toBe(true);
     expect(suite.count('signals')).toBe(3);
   });
 
-  it('with EVENT_IDX are sent when the descriptor is used, in its round and no other', () => {
+  it('with EVENT_IDX are sent when the descriptor is used, in its round only', () => {
     suite.setUp({ eventIdx: true, size: 5 });
     let used = 0;
     for (let event = 0; event < 60; event++) {
@@ -132,7 +134,7 @@ describe('signals to the driver', () => {
 });
 
 describe('kicks from the driver', () => {
-  it.each([false, true])('are asked for when nothing waits, and are off when polling (EVENT_IDX: %s)', (eventIdx) => {
+  it.each([false, true])('are asked for when nothing waits, and not while polling (EVENT_IDX: %s)', (eventIdx) => {
     suite.setUp({ eventIdx, size: 5 });
     for (let round = 0; round < 12; round++) {
       expect(suite.tx.enableKick()).toBe(true);

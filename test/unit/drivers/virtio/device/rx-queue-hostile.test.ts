@@ -1,4 +1,4 @@
-/** The device's side of a receive queue under a driver that lies: nothing is written but into buffers that are sound. */
+/** The device's side of a receive queue with a driver that lies: it writes only into buffers that are sound. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { QueueCounter } from '../../../../../drivers/virtio/device/queue-counters.js';
@@ -7,7 +7,7 @@ import { ALL, DeviceRxSuite } from '../../../../support/virtio/device-queue-suit
 const suite = new DeviceRxSuite();
 
 describe('DeviceRxQueue on a split ring', () => {
-  describe('gives a malformed buffer back empty, counts it, and uses the next', () => {
+  describe('gives a malformed buffer back empty, counts it, and uses the next:', () => {
     function expectSkipped(counter: keyof typeof QueueCounter): void {
       const bad = suite.driver.takeUsed();
       expect(bad).toEqual([]);
@@ -21,14 +21,14 @@ describe('DeviceRxQueue on a split ring', () => {
       expect(suite.count(counter)).toBe(1);
     }
 
-    it('one that the device may only read', () => {
+    it('a buffer that the device may only read', () => {
       suite.setUp();
       suite.split.setDescriptor(15, 0x4000, 2048, 0, 0);
       suite.split.offerHead(15);
       expectSkipped('badDirection');
     });
 
-    it('one outside the memory', () => {
+    it('a buffer outside the memory', () => {
       suite.setUp();
       suite.split.setDescriptor(15, (1 << 20) - 100, 2048, 2, 0);
       suite.split.offerHead(15);
@@ -42,7 +42,7 @@ describe('DeviceRxQueue on a split ring', () => {
       expectSkipped('badLength');
     });
 
-    it('one of more descriptors than any frame needs, however long the queue', () => {
+    it('a buffer of more descriptors than any frame needs, however long the queue', () => {
       suite.setUp({ size: 256 });
       for (let id = 15; id < 200; id++) suite.split.setDescriptor(id, 0x4_0000, 0, 3, id + 1);
       suite.split.setDescriptor(200, 0x4_0000, 2048, 2, 0);
@@ -50,7 +50,7 @@ describe('DeviceRxQueue on a split ring', () => {
       expectSkipped('badLength');
     });
 
-    it('one that does not hold the header', () => {
+    it('a buffer that does not hold the header', () => {
       suite.setUp();
       suite.split.setDescriptor(15, 0x4000, 11, 2, 0);
       suite.split.offerHead(15);
@@ -58,7 +58,7 @@ describe('DeviceRxQueue on a split ring', () => {
     });
   });
 
-  it('clears away a burst of malformed buffers at once and no more: the other ports wait meanwhile', () => {
+  it('gives back at most a burst of malformed buffers at once: other ports wait', () => {
     suite.setUp({ size: 256 });
     suite.split.setDescriptor(15, 0x4_0000, 2048, 0, 0);
     for (let i = 0; i < 100; i++) suite.split.offerHead(15);
@@ -82,7 +82,7 @@ describe('DeviceRxQueue on a split ring', () => {
     expect(suite.count('badHead')).toBe(1);
   });
 
-  it('gives the buffers before a malformed one back, too, when a frame was to be spread over them', () => {
+  it('gives back the buffers before a malformed one that a frame was to be spread over', () => {
     suite.setUp();
     const first = suite.post([40]);
     suite.split.setDescriptor(15, 0x4000, 40, 0, 0);
@@ -107,7 +107,7 @@ describe('DeviceRxQueue on a split ring', () => {
     expect(suite.queue.put(suite.burst, ALL, 1)).toBe(0);
     expect(suite.queue.ring.live).toBe(false);
     expect(suite.driver.takeUsed()).toEqual([]);
-    // Found by fuzzing (split-device-rx): frames for a ring that has just stopped were in no counter.
+    // Found by fuzzing (split-device-rx): no counter had the frames for a ring that had just stopped.
     expect(suite.count('noDriver')).toBe(1);
     expect(suite.queue.put(suite.burst, ALL, 1)).toBe(0);
     expect(suite.count('noDriver')).toBe(2);

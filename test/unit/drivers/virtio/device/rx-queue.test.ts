@@ -1,4 +1,4 @@
-/** The device's side of a receive queue: frames that come whole into the buffers of the driver, or not at all. */
+/** The device's side of a receive queue: a frame arrives in the driver's buffers as a whole or not at all. */
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ALL, DeviceRxSuite } from '../../../../support/virtio/device-queue-suite.js';
@@ -34,7 +34,7 @@ describe.each(['split', 'packed'] as const)('DeviceRxQueue on a %s ring', (which
     expect(suite.found(suite.driver.takeUsed()[0]!)).toEqual([...PLAIN_HEADER(1).slice(0, 10), ...bytes]);
   });
 
-  it('puts the packets that the indices name, in their order', () => {
+  it('puts the packets that the indices name, in the order of the indices', () => {
     suite.setUp();
     const bytes = [20, 30, 40, 50].map((length, i) => suite.packet([length], i));
     for (let i = 0; i < 3; i++) suite.post([100]);
@@ -54,7 +54,7 @@ describe.each(['split', 'packed'] as const)('DeviceRxQueue on a %s ring', (which
     expect(suite.driver.takeUsed()).toHaveLength(2);
   });
 
-  it('copies within one memory, too', () => {
+  it('also copies within one memory', () => {
     suite.setUp();
     suite.burst.memory = suite.driver.memory;
     const bytes = suite.packet([1500], 1, 62, suite.driver.memory);
@@ -63,7 +63,7 @@ describe.each(['split', 'packed'] as const)('DeviceRxQueue on a %s ring', (which
     expect(suite.found(suite.driver.takeUsed()[0]!).slice(12)).toEqual(bytes);
   });
 
-  it('spreads a frame over several buffers and says so, when that was negotiated', () => {
+  it('spreads a frame over several buffers and says so, if that was negotiated', () => {
     suite.setUp();
     for (let i = 0; i < 4; i++) suite.post([40]);
     const bytes = suite.packet([50, 51], 1);
@@ -73,7 +73,7 @@ describe.each(['split', 'packed'] as const)('DeviceRxQueue on a %s ring', (which
     expect(used.flatMap((element) => suite.found(element))).toEqual([...PLAIN_HEADER(3), ...bytes]);
   });
 
-  it('drops a frame for which too few buffers are left, and keeps them for a smaller one', () => {
+  it('drops a frame that the buffers left do not hold, and keeps them for smaller ones', () => {
     suite.setUp();
     suite.post([40]);
     suite.post([40]);
@@ -105,6 +105,7 @@ describe.each(['split', 'packed'] as const)('DeviceRxQueue on a %s ring', (which
     expect(suite.driver.takeUsed()).toEqual([]);
   });
 
+  // Clauses: 2.7.4.1a
   it('delivers any packet into any buffers that hold it, byte for byte', () => {
     const chain = fc.record({
       parts: fc.array(fc.integer({ min: 0, max: 700 }), { minLength: 1, maxLength: 5 }),
@@ -138,7 +139,7 @@ describe.each(['split', 'packed'] as const)('DeviceRxQueue on a %s ring', (which
           got.push([...first.slice(12), ...rest]);
           u += buffers;
         }
-        // What was delivered is a subsequence of what was put.
+        // The frames that were delivered are a subsequence of those that were put.
         expect(got).toHaveLength(delivered);
         let next = 0;
         for (const frame of got) {

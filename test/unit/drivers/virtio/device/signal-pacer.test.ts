@@ -1,4 +1,4 @@
-/** Signals to a peer that makes them slow: it gets fewer of them, and loses none that it needs. */
+/** Signals to a peer that makes them slow: the pacer sends fewer of them, and every signal that the peer needs. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { SignalPacer } from '../../../../../drivers/virtio/device/signal-pacer.js';
 
@@ -30,13 +30,13 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Signals that many times, without a pause of its own. */
+/** Signals `count` times, without a pause in between. */
 function signal(fd: number, times: number): void {
   for (let n = 0; n < times; n++) pacer.signal(fd);
 }
 
 describe('the pace of signals', () => {
-  it('does not change where they are fast', () => {
+  it('does not change where signals are fast', () => {
     signal(7, 1000);
     expect(sent).toHaveLength(1000);
     expect(vi.getTimerCount()).toBe(0);
@@ -49,7 +49,7 @@ describe('the pace of signals', () => {
     expect(lines).toEqual([]);
   });
 
-  it('is one in 20 times what a signal takes, from the second on', () => {
+  it('is one in 20 times the duration of a signal, from the second slow signal on', () => {
     takes = 80;
     signal(7, 1000);
     expect(sent).toHaveLength(2);
@@ -57,12 +57,12 @@ describe('the pace of signals', () => {
     expect(sent).toHaveLength(2);
     vi.advanceTimersByTime(1);
     expect(sent).toHaveLength(3);
-    // Nothing more was asked for.
+    // No other timer was asked for.
     vi.advanceTimersByTime(60_000);
     expect(sent).toHaveLength(3);
   });
 
-  it('leaves at least 20 of 21 parts of the time to others, however many eventfds there are', () => {
+  it('leaves at least 20/21 of the time to others, however many eventfds there are', () => {
     takes = 10;
     const start = performance.now();
     while (performance.now() - start < 60_000) {
@@ -94,7 +94,7 @@ describe('the pace of signals', () => {
 });
 
 describe('an eventfd that is closed in a pause', () => {
-  it('is not signalled after it, as its number may be that of another file', () => {
+  it('is not signalled afterwards: its number may be that of another file', () => {
     takes = 10;
     signal(1, 2);
     for (const fd of [2, 3]) pacer.signal(fd);
@@ -103,7 +103,7 @@ describe('an eventfd that is closed in a pause', () => {
     expect(sent).toEqual([1, 1, 3]);
   });
 
-  it('leaves no timer behind with the last one', () => {
+  it('leaves no timer behind when it was the last one', () => {
     takes = 10;
     signal(1, 3);
     pacer.close();
@@ -111,8 +111,8 @@ describe('an eventfd that is closed in a pause', () => {
   });
 });
 
-describe('what is told of slow signals', () => {
-  it('is one line, after the third in a row', () => {
+describe('the report of slow signals', () => {
+  it('is one line, after the third slow signal in a row', () => {
     takes = 81;
     for (let n = 0; n < 50; n++) {
       signal(1, 5);

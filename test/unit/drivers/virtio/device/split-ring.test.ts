@@ -5,13 +5,13 @@ import { QueueCounter } from '../../../../../drivers/virtio/device/queue-counter
 import type { RingOptions } from '../../../../../drivers/virtio/device/ring.js';
 import { SplitDeviceRing } from '../../../../../drivers/virtio/device/split-ring.js';
 import { passesEvent } from '../../../../../drivers/virtio/layout/split.js';
-import { SplitDriver } from '../../../../support/virtio/split-driver.js';
+import { SplitDriverModel } from '../../../../support/virtio/split-driver-model.js';
 
-let driver: SplitDriver;
+let driver: SplitDriverModel;
 let ring: SplitDeviceRing;
 
 function setUp(options: Partial<RingOptions> = {}): void {
-  driver = new SplitDriver(options);
+  driver = new SplitDriverModel(options);
   ring = new SplitDeviceRing(driver, driver.place, driver.options);
 }
 
@@ -42,7 +42,8 @@ describe('signals to the driver', () => {
     expect(driver.options.counts[QueueCounter.signals]).toBe(2);
   });
 
-  it('with EVENT_IDX are sent when the used index passes used_event, whatever the flags', () => {
+  // Clauses: 2.7.7.2d
+  it('with EVENT_IDX are sent when the used index passes used_event, not by flags', () => {
     setUp({ eventIdx: true });
     driver.availFlags = 1;
     driver.usedEvent = 0;
@@ -55,6 +56,7 @@ describe('signals to the driver', () => {
     expect(use(6)).toBe(true);
   });
 
+  // Clauses: 2.7.7.2d
   it('with EVENT_IDX are sent across the end of the index', () => {
     setUp({ eventIdx: true, base: 65534 });
     driver.usedEvent = 0;
@@ -99,7 +101,7 @@ describe('kicks from the driver', () => {
   it.each([
     ['flags', false],
     ['EVENT_IDX', true],
-  ])('are off again when a chain waits already (%s)', (_, eventIdx) => {
+  ])('are off again when a chain is there already (%s)', (_, eventIdx) => {
     setUp({ eventIdx });
     driver.offerHead(0);
     expect(ring.enableKick()).toBe(false);
@@ -116,7 +118,7 @@ describe('kicks from the driver', () => {
   });
 });
 
-describe('where a ring lies', () => {
+describe('the place of a ring', () => {
   it.each([0, 3, 48, 65536])('refuses %i descriptors', (size) => {
     setUp();
     expect(() => new SplitDeviceRing(driver, driver.place, { ...driver.options, size })).toThrow(/queue size/);
@@ -139,7 +141,7 @@ describe('where a ring lies', () => {
     expect(() => new SplitDeviceRing(driver, place, driver.options)).toThrow(/aligned/);
   });
 
-  it('goes on where it was after a move', () => {
+  it('continues from its indexes after a move', () => {
     setUp();
     driver.offerHead(3);
     take();

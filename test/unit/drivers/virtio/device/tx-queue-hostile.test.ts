@@ -1,4 +1,7 @@
-/** The device's side of a transmit queue under a driver that lies: what is no frame is given back and counted, no more. */
+/**
+ * The device's side of a transmit queue with a driver that lies: a chain that is no frame is given back and counted,
+ * and nothing else happens.
+ */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MAX_BURST, MAX_SEGMENTS_PER_PACKET } from '../../../../../drivers/virtio/device/packet-burst.js';
@@ -12,7 +15,7 @@ const INDIRECT = 4;
 const suite = new DeviceTxSuite();
 
 describe('DeviceTxQueue on a split ring', () => {
-  describe('gives a malformed chain back without a frame, counts it, and goes on', () => {
+  describe('gives a malformed chain back without a frame, counts it, and goes on:', () => {
     const good = (): number[] => {
       const frame = frameBytes(60);
       suite.driver.offer(suite.pieces([...HEADER, ...frame], [72]));
@@ -120,7 +123,7 @@ describe('DeviceTxQueue on a split ring', () => {
       expectDropped('badIndirect');
     });
 
-    it('an indirect descriptor with something chained on', () => {
+    it('an indirect descriptor with another descriptor chained to it', () => {
       suite.setUp();
       suite.split.setDescriptor(15, 0x3_0000, 16, INDIRECT | NEXT, 14);
       expectDropped('badIndirect');
@@ -132,7 +135,7 @@ describe('DeviceTxQueue on a split ring', () => {
       expectDropped('tooShort');
     });
 
-    it('a frame longer than any', () => {
+    it('a frame longer than any may be', () => {
       suite.setUp();
       suite.split.setDescriptor(15, 0x4000, 12 + MAX_FRAME_BYTES + 1, 0, 0);
       expectDropped('tooLong');
@@ -157,7 +160,7 @@ describe('DeviceTxQueue on a split ring', () => {
       expect(suite.count('badSegments')).toBe(1);
     });
 
-    it('a chain of more pieces than are walked', () => {
+    it('a chain of more pieces than are read', () => {
       suite.setUp({ size: 128 });
       const lengths = Array.from({ length: 70 }, () => 2);
       suite.driver.offer(suite.pieces([...HEADER, ...frameBytes(128)], lengths));
@@ -167,7 +170,7 @@ describe('DeviceTxQueue on a split ring', () => {
       expect(suite.count('badSegments')).toBe(1);
     });
 
-    it('alone: nothing to complete is left', () => {
+    it('a malformed chain alone: nothing is left to complete', () => {
       suite.setUp();
       suite.split.setDescriptor(15, 1 << 20, 72, 0, 0);
       suite.split.offerHead(15);
@@ -187,7 +190,7 @@ describe('DeviceTxQueue on a split ring', () => {
     expect(suite.count('badHead')).toBe(2);
   });
 
-  it('stops at an avail index that is ahead by more than the queue, and says so once', () => {
+  it('stops at an avail index ahead by more than the queue, and says so once', () => {
     suite.setUp();
     const reasons: string[] = [];
     suite.queue.ring.onBroken = (reason) => reasons.push(reason);
@@ -199,7 +202,7 @@ describe('DeviceTxQueue on a split ring', () => {
     expect(suite.queue.enableKick()).toBe(true);
   });
 
-  it('never takes more than the queue holds, if the driver offers chains before it got any back', () => {
+  it('takes no more than the queue holds if a driver offers chains before any is back', () => {
     suite.setUp();
     for (let i = 0; i < 16; i++) suite.driver.offer(suite.pieces([...HEADER, ...frameBytes(20)], [32]));
     expect(suite.queue.take(suite.burst, 10)).toBe(10);

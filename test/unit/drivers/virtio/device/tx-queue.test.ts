@@ -1,4 +1,7 @@
-/** The device's side of a transmit queue: frames that come out as the driver has put them in, however they are cut. */
+/**
+ * The device's side of a transmit queue: frames come out as the driver has sent them, wherever they are cut into
+ * descriptors.
+ */
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MAX_BURST } from '../../../../../drivers/virtio/device/packet-burst.js';
@@ -15,7 +18,7 @@ describe.each(['split', 'packed'] as const)('DeviceTxQueue on a %s ring', (which
     suite.layout = 'split';
   });
 
-  it('takes a frame that follows its header in one descriptor, and gives the chain back', () => {
+  it('takes a frame that follows its header in one descriptor, returns the chain', () => {
     suite.setUp();
     const frame = frameBytes(60);
     const head = suite.driver.offer(suite.pieces([...HEADER, ...frame], [72]));
@@ -37,7 +40,7 @@ describe.each(['split', 'packed'] as const)('DeviceTxQueue on a %s ring', (which
     expect(suite.content(0)).toEqual(frame);
   });
 
-  it('takes at most max frames, at most a burst, and goes on from there', () => {
+  it('takes at most `max` frames, at most a burst, and continues from there', () => {
     suite.setUp({ size: 64 });
     for (let i = 0; i < 50; i++) suite.driver.offer(suite.pieces([...HEADER, ...frameBytes(20, i)], [32]));
     expect(suite.queue.take(suite.burst, 5)).toBe(5);
@@ -50,7 +53,8 @@ describe.each(['split', 'packed'] as const)('DeviceTxQueue on a %s ring', (which
     expect(suite.driver.takeUsed()).toHaveLength(50);
   });
 
-  it('brings out any frame, however header and frame are cut into direct and indirect descriptors', () => {
+  // Clauses: 2.7.4.1a
+  it('takes any frame, in whatever direct and indirect descriptors it comes', () => {
     const cuts = fc.array(fc.integer({ min: 0, max: 40 }), { minLength: 1, maxLength: 12 });
     const packets = fc.array(
       fc.record({ cuts, seed: fc.nat(250), direct: fc.nat(3), more: fc.integer({ min: 26, max: 300 }) }),

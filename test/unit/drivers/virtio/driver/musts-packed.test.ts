@@ -1,27 +1,28 @@
 /**
- * What virtio 1.2 demands of the driver of a packed virtqueue (2.8): each test is named by its clause. The device's side is
- * test/support/virtio/packed-device-ring.ts, which notes every broken demand that it can see; it is asserted after each test.
- * test/CLAUSES.md has all clauses, also those that packed-driver-queues.test.ts shows.
+ * What virtio 1.2 demands of the driver of a packed virtqueue (2.8), clause by clause. The device is the model in
+ * test/support/virtio/packed-device-model.ts: it notes every broken demand that it sees, and the notes are asserted
+ * after each test. test/CLAUSES.md lists all clauses, also those that packed-queues.test.ts shows.
  */
 import { describe, expect, it, vi } from 'vitest';
 import * as f from '../../../../../drivers/virtio/features.js';
-import { type Driver, frameOf, QUEUE_SIZE } from '../../../../support/virtio/driver.js';
 import { DriverSuite } from '../../../../support/virtio/driver-suite.js';
-import { BASIC } from '../../../../support/virtio/mock-transport.js';
+import { type DriverUnderTest, frameOf, QUEUE_SIZE } from '../../../../support/virtio/driver-under-test.js';
+import { BASIC } from '../../../../support/virtio/fake-transport.js';
 
 const suite = new DriverSuite();
 
 const frames = (count: number): Uint8Array[] => Array.from({ length: count }, (_, i) => frameOf(i));
 
-/** The bytes of both rings' descriptors. */
-function descriptors({ device, transport }: Driver): Buffer[] {
+/** The bytes of the descriptors of both rings. */
+function descriptors({ device, transport }: DriverUnderTest): Buffer[] {
   return [transport.packedRx, transport.packedTx].map(({ layout }) =>
     Buffer.from(device.memory.u8.slice(layout.descriptors, layout.descriptors + 16 * layout.size)),
   );
 }
 
 describe('2.8.11 virtqueues', () => {
-  it('2.8.11: the driver MUST align the descriptor ring to 16, and event suppression to 4', async () => {
+  // Clauses: 2.8.11a
+  it('MUST align the descriptor ring to 16 and event suppression to 4', async () => {
     const { transport } = await suite.openPacked();
     for (const { layout } of [transport.packedRx, transport.packedTx]) {
       expect([layout.descriptors % 16, layout.driver % 4, layout.device % 4]).toEqual([0, 0, 0]);
@@ -30,7 +31,8 @@ describe('2.8.11 virtqueues', () => {
 });
 
 describe('2.8.16 the descriptors', () => {
-  it('2.8.16: the driver MUST NOT change a descriptor after AVAIL, before it sees USED: whatever it is asked for', async () => {
+  // Clauses: 2.8.16b, 3.3.1a
+  it('MUST NOT change a descriptor after AVAIL until it sees USED, whatever is called', async () => {
     const driver = await suite.openPacked();
     const { device, transport } = driver;
     expect(driver.send(frames(QUEUE_SIZE))).toBe(QUEUE_SIZE);
@@ -45,7 +47,8 @@ describe('2.8.16 the descriptors', () => {
     expect(descriptors(driver)).toEqual(before);
   });
 
-  it('2.8.16: … of those that it sees used it fills these alone', async () => {
+  // Clauses: 2.8.16a
+  it('fills only those descriptors that it sees used', async () => {
     const driver = await suite.openPacked();
     const { transport } = driver;
     driver.send(frames(QUEUE_SIZE));
@@ -59,7 +62,8 @@ describe('2.8.16 the descriptors', () => {
 });
 
 describe('2.8.17, 2.8.19 lists', () => {
-  it('2.8.17: the driver MUST NOT make a list longer than the queue, nor begin one without room: one descriptor a packet', async () => {
+  // Clauses: 2.8.17a, 2.8.17b, 2.8.17d
+  it('MUST NOT make a list longer than the queue, nor begin one without room', async () => {
     const { transport } = await suite.openPacked();
     expect(suite.driver.send(frames(QUEUE_SIZE + 5))).toBe(QUEUE_SIZE);
     const chains = [...transport.packedTx.takeAll(), ...transport.packedRx.takeAll()];
@@ -67,8 +71,9 @@ describe('2.8.17, 2.8.19 lists', () => {
     for (const { segments } of chains) expect(segments).toHaveLength(1);
   });
 
-  it('2.8.19: the driver MUST NOT set INDIRECT where it was not negotiated: it never is, though it be offered', async () => {
-    // The model notes any flag but NEXT, WRITE, AVAIL and USED.
+  // Clauses: 2.8.19a, 2.8.19d
+  it('MUST NOT set INDIRECT where it was not negotiated, even if it is offered', async () => {
+    // The model notes every flag except NEXT, WRITE, AVAIL and USED.
     const { transport } = await suite.openPacked(f.VIRTIO_F_INDIRECT_DESC);
     expect(transport.accepted).toBe(BASIC | f.VIRTIO_F_RING_PACKED);
     suite.driver.send(frames(2));
@@ -77,7 +82,8 @@ describe('2.8.17, 2.8.19 lists', () => {
 });
 
 describe('2.8.21 barriers', () => {
-  it('2.8.21.3.1: the driver MUST NOT read the device`s event suppression before the flags are written', async () => {
+  // Clauses: 2.8.21.3.1a
+  it('MUST NOT read the event suppression of the device before it writes the flags', async () => {
     const { transport } = await suite.openPacked();
     const { layout } = transport.packedTx;
     const accesses: string[] = [];

@@ -1,20 +1,20 @@
 /**
- * What virtio 1.2 demands of the driver of a split virtqueue (2.7): each test is named by its clause. The device's side is
- * test/support/virtio/device-ring.ts, which notes every broken demand that it can see in memory; it is asserted after each test.
- * test/CLAUSES.md has all clauses, also those that do not apply.
+ * What virtio 1.2 demands of the driver of a split virtqueue (2.7), clause by clause. The device is the model in
+ * test/support/virtio/split-device-model.ts: it notes every broken demand that it sees in memory, and the notes are asserted
+ * after each test. test/CLAUSES.md lists all clauses, also those that do not apply.
  */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { PacketMemory } from '../../../../../drivers/memory/index.js';
 import { allocateSplitQueue } from '../../../../../drivers/virtio/driver/split-queue.js';
 import * as f from '../../../../../drivers/virtio/features.js';
-import type { DeviceRing } from '../../../../support/virtio/device-ring.js';
-import { BUFFERS, Driver, frameOf, QUEUE_SIZE } from '../../../../support/virtio/driver.js';
-import { BASIC } from '../../../../support/virtio/mock-transport.js';
+import { BUFFERS, DriverUnderTest, frameOf, QUEUE_SIZE } from '../../../../support/virtio/driver-under-test.js';
+import { BASIC } from '../../../../support/virtio/fake-transport.js';
+import type { SplitDeviceModel } from '../../../../support/virtio/split-device-model.js';
 
-let driver: Driver;
+let driver: DriverUnderTest;
 
-async function open(features = 0n, options = {}): Promise<Driver> {
-  driver = await Driver.open(options, (transport) => {
+async function open(features = 0n, options = {}): Promise<DriverUnderTest> {
+  driver = await DriverUnderTest.open(options, (transport) => {
     transport.offered = BASIC | features;
   });
   return driver;
@@ -32,7 +32,8 @@ const both = [
 ] as const;
 
 describe('2.7.1 virtqueues', () => {
-  it('2.7.1: the driver MUST align the three parts of a queue to 16, 2 and 4, whatever else is in the memory', async () => {
+  // Clauses: 2.7.1a
+  it('MUST align the three parts of a queue to 16, 2 and 4, whatever lies beside them', async () => {
     await open();
     const memory = PacketMemory.create(1, 'never');
     const parts: [number, number][] = [];
@@ -42,7 +43,7 @@ describe('2.7.1 virtqueues', () => {
       expect([descriptors % 16, available % 2, used % 4]).toEqual([0, 0, 0]);
       parts.push([descriptors, 16 * size], [available, 6 + 2 * size], [used, 6 + 8 * size]);
     }
-    // 2.7: the sizes of the parts; they do not overlap.
+    // 2.7: the sizes of the parts. The parts do not overlap.
     parts.sort(([a], [b]) => a - b);
     parts.reduce(([offset, length], next) => {
       expect(next[0]).toBeGreaterThanOrEqual(offset + length);
@@ -51,22 +52,27 @@ describe('2.7.1 virtqueues', () => {
     memory.dispose();
   });
 
-  it.each([0, 1, 3, 1000, 65536, -8])('2.7: a queue size MUST be a power of two up to 32768: not %d', async (size) => {
-    await open();
-    const memory = PacketMemory.create(1, 'never');
-    expect(() => allocateSplitQueue(memory, size)).toThrow(`queue size ${size}: a split queue has a power of two`);
-    memory.dispose();
-  });
+  it.each([0, 1, 3, 1000, 65536, -8])(
+    '2.7: a queue size MUST be a power of two up to 32768: %d is refused',
+    async (size) => {
+      await open();
+      const memory = PacketMemory.create(1, 'never');
+      expect(() => allocateSplitQueue(memory, size)).toThrow(`queue size ${size}: a split queue has a power of two`);
+      memory.dispose();
+    },
+  );
 });
 
 describe('2.7.4.2, 2.7.5.2 descriptors', () => {
-  it('2.7.4.2: the driver SHOULD NOT use an excessive number of descriptors: one a packet, in both directions', async () => {
+  // Clauses: 2.7.4.2a
+  it('SHOULD NOT use many descriptors: there is one per packet, in both directions', async () => {
     const { transport } = await open();
     driver.send([frameOf(1), frameOf(2, 1000)]);
     for (const chain of [...transport.rx.takeAll(), ...transport.tx.takeAll()]) expect(chain.segments).toHaveLength(1);
   });
 
-  it('2.7.5.2: the driver MUST NOT add a chain longer than 2^32 bytes, or a loop: none is longer than a buffer', async () => {
+  // Clauses: 2.7.5.2a
+  it('MUST NOT add a chain longer than 2^32 bytes or a loop: a chain is one buffer', async () => {
     const { transport } = await open();
     driver.send([frameOf(1, 1518)]);
     for (const { segments } of [...transport.rx.takeAll(), ...transport.tx.takeAll()]) {
@@ -74,7 +80,7 @@ describe('2.7.4.2, 2.7.5.2 descriptors', () => {
     }
   });
 
-  it('2.7.5.2: a sent buffer covers the header and the frame, no byte more', async () => {
+  it('a sent buffer covers the header and the frame, and no further byte', async () => {
     const { transport } = await open();
     driver.send([frameOf(7, 333)]);
     const chain = transport.tx.take();
@@ -85,8 +91,9 @@ describe('2.7.4.2, 2.7.5.2 descriptors', () => {
 });
 
 describe('2.7.5.3.1 indirect descriptors', () => {
-  it('2.7.5.3.1: the driver MUST NOT set INDIRECT where it was not negotiated: it never is, though it be offered', async () => {
-    // The model notes any flag but NEXT and WRITE, and any chain that is longer than the queue.
+  // Clauses: 2.7.5.3.1a, 2.7.5.3.1c, 2.7.5.3.1d
+  it('MUST NOT set INDIRECT where it was not negotiated, even if it is offered', async () => {
+    // The model notes every flag except NEXT and WRITE, and every chain longer than the queue.
     const { transport } = await open(f.VIRTIO_F_INDIRECT_DESC);
     expect(transport.accepted).toBe(BASIC);
     driver.send([frameOf(1), frameOf(2)]);
@@ -95,36 +102,36 @@ describe('2.7.5.3.1 indirect descriptors', () => {
 });
 
 describe('2.7.13.3.1, 2.7.13.4.1 memory barriers', () => {
-  it.each(both)(
-    '2.7.13: the driver MUST write all before idx, and MUST NOT read flags or avail_event before it (%s)',
-    async (_, features) => {
-      const { device, transport } = await open(features);
-      const { layout } = transport.tx;
-      const { u16, u32 } = device.memory;
-      const index = (layout.driver + 2) >> 1;
-      const accesses: string[] = [];
-      const { load, store } = Atomics;
-      vi.spyOn(Atomics, 'store').mockImplementation(((array: Uint16Array, at: number, value: number) => {
-        if (at === index)
-          accesses.push(`idx ${value}, length ${u32[(layout.descriptors + 8) >> 2]}, head ${u16[index + 1]}`);
-        return store(array, at, value);
-      }) as typeof Atomics.store);
-      vi.spyOn(Atomics, 'load').mockImplementation(((array: Uint16Array, at: number) => {
-        const [flags, event] = [layout.device >> 1, (layout.device + 4 + 8 * layout.size) >> 1];
-        if (at === flags || at === event) accesses.push(at === flags ? 'flags' : 'avail_event');
-        return load(array, at);
-      }) as typeof Atomics.load);
-      driver.send([frameOf(1, 100)]);
-      vi.restoreAllMocks();
-      expect(accesses).toEqual(['idx 1, length 112, head 0', features === 0n ? 'flags' : 'avail_event']);
-    },
-  );
+  // Clauses: 2.7.13.3.1a, 2.7.13.4.1a
+  it.each(both)('MUST write all before idx, and read flags and avail_event after it (%s)', async (_, features) => {
+    const { device, transport } = await open(features);
+    const { layout } = transport.tx;
+    const { u16, u32 } = device.memory;
+    const index = (layout.driver + 2) >> 1;
+    const accesses: string[] = [];
+    const { load, store } = Atomics;
+    vi.spyOn(Atomics, 'store').mockImplementation(((array: Uint16Array, at: number, value: number) => {
+      if (at === index)
+        accesses.push(`idx ${value}, length ${u32[(layout.descriptors + 8) >> 2]}, head ${u16[index + 1]}`);
+      return store(array, at, value);
+    }) as typeof Atomics.store);
+    vi.spyOn(Atomics, 'load').mockImplementation(((array: Uint16Array, at: number) => {
+      const [flags, event] = [layout.device >> 1, (layout.device + 4 + 8 * layout.size) >> 1];
+      if (at === flags || at === event) accesses.push(at === flags ? 'flags' : 'avail_event');
+      return load(array, at);
+    }) as typeof Atomics.load);
+    driver.send([frameOf(1, 100)]);
+    vi.restoreAllMocks();
+    expect(accesses).toEqual(['idx 1, length 112, head 0', features === 0n ? 'flags' : 'avail_event']);
+  });
 });
 
 describe('2.7.6.1 available ring', () => {
-  it('2.7.6.1: the driver MUST NOT decrement the available idx: every entry stays exposed until it is used', async () => {
+  // Clauses: 2.7.6.1a
+  it('MUST NOT decrement the available idx: an entry stays exposed until it is used', async () => {
     const { transport } = await open();
-    // The model notes an index that moves back or by more than is free; two rounds of the ring and a half.
+    // The model notes an index that moves back, or by more than is free. The test goes two and a half times round the
+    // ring.
     for (let i = 0; i < 20; i++) {
       expect(driver.send([frameOf(i)])).toBe(1);
       const before = transport.tx.availIndex;
@@ -135,7 +142,7 @@ describe('2.7.6.1 available ring', () => {
     }
   });
 
-  it('2.7.13: the driver never offers more buffers than the queue has entries', async () => {
+  it('2.7.13: never offers more buffers than the queue has entries', async () => {
     const { transport } = await open();
     const frames = Array.from({ length: QUEUE_SIZE + 3 }, (_, i) => frameOf(i));
     expect(driver.send(frames)).toBe(QUEUE_SIZE);
@@ -146,7 +153,8 @@ describe('2.7.6.1 available ring', () => {
 });
 
 describe('2.7.7.1 used buffer notification suppression', () => {
-  it.each(both)('2.7.7.1: the driver MUST set flags to 0 or 1, and with EVENT_IDX to 0 (%s)', async (_, features) => {
+  // Clauses: 2.7.7.1a, 2.7.7.1b
+  it.each(both)('MUST set flags to 0 or 1, and with EVENT_IDX to 0 (%s)', async (_, features) => {
     const { device, transport } = await open(features);
     const expectFlags = (suppressed: boolean): void => {
       for (const ring of [transport.rx, transport.tx]) {
@@ -160,9 +168,9 @@ describe('2.7.7.1 used buffer notification suppression', () => {
     expectFlags(true);
   });
 
-  it.each(both)('2.7.7.1: polling wants no notification, for either queue (%s)', async (_, features) => {
+  it.each(both)('asks for no notification of either queue while it polls (%s)', async (_, features) => {
     const { device, transport } = await open(features);
-    const silent = (ring: DeviceRing, from: number): void =>
+    const silent = (ring: SplitDeviceModel, from: number): void =>
       expect(ring.wantsInterrupt(from, ring.usedIndex)).toBe(false);
     for (let i = 0; i < 100; i++) {
       const [rx, tx] = [transport.rx.usedIndex, transport.tx.usedIndex];
@@ -173,7 +181,7 @@ describe('2.7.7.1 used buffer notification suppression', () => {
       silent(transport.tx, tx);
       driver.receive();
     }
-    // Also after interrupts were on once.
+    // The same holds after interrupts were on once.
     expect(device.enableRxInterrupt()).toBe(true);
     device.disableRxInterrupt();
     const from = transport.rx.usedIndex;
@@ -181,36 +189,31 @@ describe('2.7.7.1 used buffer notification suppression', () => {
     silent(transport.rx, from);
   });
 
-  it.each(both)(
-    '2.7.7.1: with interrupts on, the next used buffer, whichever, is notified (%s)',
-    async (_, features) => {
-      const { device, transport } = await open(features);
-      for (let i = 0; i < 20; i++) {
-        expect(device.enableRxInterrupt()).toBe(true);
-        const from = transport.rx.usedIndex;
-        transport.rx.deliver(frameOf(i));
-        expect(transport.rx.wantsInterrupt(from, transport.rx.usedIndex)).toBe(true);
-        device.disableRxInterrupt();
-        expect(driver.receive()).toEqual([frameOf(i)]);
-      }
-    },
-  );
-
-  it.each(both)(
-    '2.7.14: a buffer used while interrupts are switched on is not slept over (%s)',
-    async (_, features) => {
-      const { device, transport } = await open(features);
-      transport.rx.deliver(frameOf(1));
-      expect(device.enableRxInterrupt()).toBe(false);
-      // They are off again.
+  it.each(both)('with interrupts on, any next used buffer is notified (%s)', async (_, features) => {
+    const { device, transport } = await open(features);
+    for (let i = 0; i < 20; i++) {
+      expect(device.enableRxInterrupt()).toBe(true);
       const from = transport.rx.usedIndex;
-      transport.rx.deliver(frameOf(2));
-      expect(transport.rx.wantsInterrupt(from, transport.rx.usedIndex)).toBe(false);
-      expect(driver.receive()).toEqual([frameOf(1), frameOf(2)]);
-    },
-  );
+      transport.rx.deliver(frameOf(i));
+      expect(transport.rx.wantsInterrupt(from, transport.rx.usedIndex)).toBe(true);
+      device.disableRxInterrupt();
+      expect(driver.receive()).toEqual([frameOf(i)]);
+    }
+  });
 
-  it('2.7.7.1: the driver MUST handle spurious notifications', async () => {
+  it.each(both)('2.7.14: sees a buffer that is used while it switches interrupts on (%s)', async (_, features) => {
+    const { device, transport } = await open(features);
+    transport.rx.deliver(frameOf(1));
+    expect(device.enableRxInterrupt()).toBe(false);
+    // Interrupts are off again.
+    const from = transport.rx.usedIndex;
+    transport.rx.deliver(frameOf(2));
+    expect(transport.rx.wantsInterrupt(from, transport.rx.usedIndex)).toBe(false);
+    expect(driver.receive()).toEqual([frameOf(1), frameOf(2)]);
+  });
+
+  // Clauses: 2.7.7.1c
+  it('MUST handle spurious notifications', async () => {
     const { device, transport } = await open();
     let wakes = 0;
     device.onWake = () => wakes++;
@@ -222,7 +225,8 @@ describe('2.7.7.1 used buffer notification suppression', () => {
 });
 
 describe('2.7.8.3 used ring', () => {
-  it('2.7.8.3: the driver MUST NOT make assumptions about data beyond len: it reports len and no more', async () => {
+  // Clauses: 2.7.8.3a
+  it('MUST NOT assume anything of data beyond len: reports len bytes and no more', async () => {
     const { device, transport } = await open();
     const chain = transport.rx.take();
     const { offset, length } = chain?.segments[0] ?? { offset: 0, length: 0 };
@@ -231,7 +235,7 @@ describe('2.7.8.3 used ring', () => {
     expect(driver.receive()).toEqual([frameOf(5, 100)]);
   });
 
-  it('2.7.8: buffers come back in any order, in both directions', async () => {
+  it('takes buffers back in any order, in both directions', async () => {
     const { transport } = await open();
     const chains = transport.rx.takeAll();
     const order = [3, 0, 7, 1, 2, 6, 5, 4];
@@ -244,12 +248,12 @@ describe('2.7.8.3 used ring', () => {
     expect(driver.account()).toEqual({ pool: BUFFERS - QUEUE_SIZE, rx: QUEUE_SIZE, tx: 0, hand: 0 });
   });
 
-  it('2.7.8: a device that keeps the oldest buffer delays the ring, and never stops it', async () => {
+  it('goes on, more slowly, while a device keeps the oldest buffer', async () => {
     const { transport } = await open();
     expect(driver.send(Array.from({ length: QUEUE_SIZE }, (_, i) => frameOf(i)))).toBe(QUEUE_SIZE);
     const [oldest, ...others] = transport.tx.takeAll();
     for (const chain of others) transport.tx.use(chain, 0);
-    // The slot whose turn it is is busy, though seven others are free.
+    // The next slot is busy, although seven others are free.
     expect(driver.send([frameOf(100)])).toBe(0);
     transport.tx.use(oldest as NonNullable<typeof oldest>, 0);
     expect(driver.send([frameOf(101)])).toBe(1);
@@ -258,7 +262,8 @@ describe('2.7.8.3 used ring', () => {
 });
 
 describe('2.7.10.1 available buffer notification suppression', () => {
-  it('2.7.10.1: the driver MUST initialise the used ring: after a reset nothing of its past is in it', async () => {
+  // Clauses: 2.7.10.1a
+  it('MUST initialise the used ring: after a reset it holds nothing of its past', async () => {
     // The model notes flags or an index that are not 0 when a queue is set up.
     const { device, transport } = await open();
     transport.rx.deliver(frameOf(1));
@@ -271,7 +276,8 @@ describe('2.7.10.1 available buffer notification suppression', () => {
     expect(transport.rx.usedIndex).toBe(0);
   });
 
-  it('2.7.10.1: without EVENT_IDX the driver MUST notify when flags is 0, SHOULD NOT when 1, ignores avail_event', async () => {
+  // Clauses: 2.7.10.1b, 2.7.10.1c
+  it('without EVENT_IDX notifies if flags is 0, not if 1, and ignores avail_event', async () => {
     const { transport } = await open();
     for (const flags of [0, 1, 0, 1]) {
       transport.tx.setUsedFlags(flags);
@@ -283,13 +289,14 @@ describe('2.7.10.1 available buffer notification suppression', () => {
     }
   });
 
-  it('2.7.10.1: with EVENT_IDX the driver MUST notify when it passes avail_event, SHOULD NOT else, ignores flags', async () => {
+  // Clauses: 2.7.10.1d, 2.7.10.1e
+  it('with EVENT_IDX notifies only if it passes avail_event, and ignores flags', async () => {
     const { transport } = await open(f.VIRTIO_F_EVENT_IDX);
     const { tx } = transport;
     let told = 0;
     for (let i = 0; i < 200; i++) {
       const from = tx.availIndex;
-      // Ahead, at, and behind the index, by turns.
+      // In turn, avail_event is ahead of the index, at it, and behind it.
       tx.setAvailEvent(from + ((i * 5) % 13) - 4);
       tx.setUsedFlags(i & 1);
       const before = tx.notifications;
@@ -303,7 +310,7 @@ describe('2.7.10.1 available buffer notification suppression', () => {
     expect(told).toBeLessThan(180);
   });
 
-  it('2.7.10.1: refilling the receive ring notifies by the same rule', async () => {
+  it('notifies by the same rule when it refills the receive ring', async () => {
     const { transport } = await open(f.VIRTIO_F_EVENT_IDX);
     const { rx } = transport;
     for (const [event, wanted] of [

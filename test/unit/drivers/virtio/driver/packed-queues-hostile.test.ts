@@ -1,13 +1,16 @@
-/** The driver's packed queues under a device that lies: no burst throws, no buffer is lost, and a reset brings all home. */
+/**
+ * The driver's packed queues with a device that lies: no burst throws, no buffer is lost, and a reset brings all
+ * buffers back.
+ */
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import * as f from '../../../../../drivers/virtio/features.js';
 import { frameCapacity } from '../../../../../rings/buffer-pool.js';
 import type { Chain } from '../../../../support/virtio/device-model.js';
-import { frameOf, QUEUE_SIZE } from '../../../../support/virtio/driver.js';
 import { AT_REST, DriverSuite } from '../../../../support/virtio/driver-suite.js';
-import { goOn, receiveSound, recovers, spoilHeaders } from '../../../../support/virtio/endurance.js';
-import type { MockTransport } from '../../../../support/virtio/mock-transport.js';
+import { frameOf, QUEUE_SIZE } from '../../../../support/virtio/driver-under-test.js';
+import type { FakeTransport } from '../../../../support/virtio/fake-transport.js';
+import { goOn, receiveSound, recovers, spoilHeaders } from '../../../../support/virtio/hostile-device-steps.js';
 
 const suite = new DriverSuite();
 
@@ -17,11 +20,11 @@ describe('a hostile device', () => {
   });
 
   it.each([
-    ['an id beyond the queue', 'rx', (t: MockTransport) => t.packedRx.pushUsed(QUEUE_SIZE, 100), 8],
-    ['the largest id', 'rx', (t: MockTransport) => t.packedRx.pushUsed(0xffff, 100), 65535],
-    ['an id that it does not hold', 'tx', (t: MockTransport) => t.packedTx.pushUsed(5, 0), 5],
-    ['one id twice', 'tx', (t: MockTransport) => [0, 0].map((id) => t.packedTx.pushUsed(id, 0)), 0],
-  ] as const)('%s (%s): resets the device, with a line that says so', async (_, queue, attack, id) => {
+    ['an id beyond the queue', 'rx', (t: FakeTransport) => t.packedRx.pushUsed(QUEUE_SIZE, 100), 8],
+    ['the largest id', 'rx', (t: FakeTransport) => t.packedRx.pushUsed(0xffff, 100), 65535],
+    ['an id that it does not hold', 'tx', (t: FakeTransport) => t.packedTx.pushUsed(5, 0), 5],
+    ['one id twice', 'tx', (t: FakeTransport) => [0, 0].map((id) => t.packedTx.pushUsed(id, 0)), 0],
+  ] as const)('%s (%s): resets the device and says so in one line', async (_, queue, attack, id) => {
     vi.useFakeTimers();
     const { device, transport } = await suite.openPacked();
     const told = suite.listen();
@@ -38,7 +41,7 @@ describe('a hostile device', () => {
     expect(suite.driver.account()).toEqual(AT_REST);
   });
 
-  it('descriptors marked used that were never made available are not looked at', async () => {
+  it('ignores descriptors that are marked used but were never made available', async () => {
     const { device, transport } = await suite.openPacked();
     for (let i = 0; i < 5; i++) transport.packedTx.pushUsed(i, 0);
     device.reclaimTx();
@@ -46,7 +49,7 @@ describe('a hostile device', () => {
     expect(suite.driver.account()).toEqual(AT_REST);
   });
 
-  it('frames that arrive before the fault are delivered; after it nothing more is sent or posted', async () => {
+  it('delivers the frames before the fault, and sends and posts nothing after it', async () => {
     vi.useFakeTimers();
     const { device, transport } = await suite.openPacked();
     transport.packedRx.deliver(frameOf(1));
@@ -57,7 +60,7 @@ describe('a hostile device', () => {
   });
 
   it.each([0, 11, 25, 12 + frameCapacity(11) + 1, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff])(
-    'a length of %d is dropped',
+    'drops a frame with a length of %d',
     async (length) => {
       const { device, transport } = await suite.openPacked();
       transport.packedRx.use(transport.packedRx.take() as Chain, length);
@@ -67,7 +70,7 @@ describe('a hostile device', () => {
     },
   );
 
-  it('a packet in several buffers is dropped; one in more than there are ends in a reset', async () => {
+  it('drops a packet in several buffers; resets at one in more buffers than there are', async () => {
     vi.useFakeTimers();
     const { device, transport } = await suite.openPacked(f.VIRTIO_NET_F_MRG_RXBUF);
     const [first, second, third] = transport.packedRx.takeAll() as [Chain, Chain, Chain];
@@ -81,7 +84,7 @@ describe('a hostile device', () => {
     expect(device.isUp).toBe(false);
   });
 
-  it('whatever it writes where it may write, no burst throws, no buffer is lost, and a reset brings all home', async () => {
+  it('survives anything that a device writes: nothing throws, no buffer is lost', async () => {
     vi.useFakeTimers();
     const u32 = fc.oneof(fc.nat(9), fc.integer({ min: 0, max: 0xffff_ffff }));
     const act = fc.record({
@@ -111,7 +114,7 @@ describe('a hostile device', () => {
           goOn(driver, receiveSound(driver, 1 + (b % 12)), a, b);
         }
         await recovers(driver, (frame) => transport.packedRx.deliver(frame));
-        // The model's demands are of a driver whose device does not write over its descriptors.
+        // The model checks a driver whose device does not write over the driver's descriptors.
         transport.violations.length = 0;
         await device.close();
       }),

@@ -8,9 +8,9 @@ import * as f from '../../../../../drivers/virtio/features.js';
 import { eventAt, wantsEvent } from '../../../../../drivers/virtio/layout/packed.js';
 import { FRAME_OFFSET } from '../../../../../rings/buffer-pool.js';
 import type { Chain } from '../../../../support/virtio/device-model.js';
-import { BUFFERS, frameOf, QUEUE_SIZE } from '../../../../support/virtio/driver.js';
 import { AT_REST, DriverSuite } from '../../../../support/virtio/driver-suite.js';
-import { BASIC } from '../../../../support/virtio/mock-transport.js';
+import { BUFFERS, frameOf, QUEUE_SIZE } from '../../../../support/virtio/driver-under-test.js';
+import { BASIC } from '../../../../support/virtio/fake-transport.js';
 
 const PACKED = BASIC | f.VIRTIO_F_RING_PACKED;
 const suite = new DriverSuite();
@@ -245,9 +245,9 @@ describe('2.8.8 in-order use of descriptors', () => {
   });
 
   it.each([
-    ['one that it does not hold', 5],
-    ['one beyond the ring', 8],
-    ['the largest', 65535],
+    ['a buffer that it does not hold', 5],
+    ['a number beyond the ring', 8],
+    ['the largest number', 65535],
   ])('resets the device at a batch whose last is %s', async (_, id) => {
     vi.useFakeTimers();
     const { device, transport } = await suite.openPacked(IN_ORDER);

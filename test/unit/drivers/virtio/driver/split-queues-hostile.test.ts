@@ -1,14 +1,20 @@
 /**
- * The driver's split queues under a device that lies: nothing that it writes makes a burst throw or loses a buffer, and what
- * is wrong with its ring ends in a reset. packed-driver-queues-hostile.test.ts has the same of packed ones.
+ * The driver's split queues with a device that lies: nothing that it writes makes a burst throw or loses a buffer, and
+ * a broken ring ends in a reset. packed-queues-hostile.test.ts has the same for packed rings.
  */
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import * as f from '../../../../../drivers/virtio/features.js';
 import { FRAME_OFFSET, frameCapacity } from '../../../../../rings/buffer-pool.js';
 import type { Chain } from '../../../../support/virtio/device-model.js';
-import { BUFFERS, Driver, FEATURES, frameOf, QUEUE_SIZE } from '../../../../support/virtio/driver.js';
-import { goOn, receiveSound, recovers, spoilHeaders } from '../../../../support/virtio/endurance.js';
+import {
+  BUFFERS,
+  DriverUnderTest,
+  FEATURES,
+  frameOf,
+  QUEUE_SIZE,
+} from '../../../../support/virtio/driver-under-test.js';
+import { goOn, receiveSound, recovers, spoilHeaders } from '../../../../support/virtio/hostile-device-steps.js';
 
 describe('a hostile device of split rings', () => {
   afterEach(() => {
@@ -16,17 +22,25 @@ describe('a hostile device of split rings', () => {
   });
 
   it.each([
-    ['an id beyond the queue', (d: Driver) => d.transport.rx.pushUsed(QUEUE_SIZE, 100), /names descriptor 8/],
-    ['the largest id', (d: Driver) => d.transport.rx.pushUsed(0xffff_ffff, 100), /names descriptor 4294967295/],
+    ['an id beyond the queue', (d: DriverUnderTest) => d.transport.rx.pushUsed(QUEUE_SIZE, 100), /names descriptor 8/],
+    [
+      'the largest id',
+      (d: DriverUnderTest) => d.transport.rx.pushUsed(0xffff_ffff, 100),
+      /names descriptor 4294967295/,
+    ],
     [
       'a used index that jumps',
-      (d: Driver) => d.transport.rx.setUsedIndex(9),
+      (d: DriverUnderTest) => d.transport.rx.setUsedIndex(9),
       /used index jumped by 9 in a queue of 8/,
     ],
-    ['a used index that goes back', (d: Driver) => d.transport.rx.setUsedIndex(-1), /used index jumped by 65535/],
-  ])('%s: resets the device, with a line that says so', async (_, attack, reason) => {
+    [
+      'a used index that goes back',
+      (d: DriverUnderTest) => d.transport.rx.setUsedIndex(-1),
+      /used index jumped by 65535/,
+    ],
+  ])('%s: resets the device and says so in one line', async (_, attack, reason) => {
     vi.useFakeTimers();
-    const driver = await Driver.offering(0n);
+    const driver = await DriverUnderTest.offering(0n);
     const told: string[] = [];
     driver.device.onLink = (state, why) => told.push(`${state}: ${why}`);
     attack(driver);
@@ -40,12 +54,12 @@ describe('a hostile device of split rings', () => {
   });
 
   it.each([
-    ['an id that it does not hold', (d: Driver) => d.transport.tx.pushUsed(5, 0)],
-    ['one id twice', (d: Driver) => [0, 0].map((id) => d.transport.tx.pushUsed(id, 0))],
-    ['a used index that jumps', (d: Driver) => d.transport.tx.setUsedIndex(100)],
+    ['an id that it does not hold', (d: DriverUnderTest) => d.transport.tx.pushUsed(5, 0)],
+    ['one id twice', (d: DriverUnderTest) => [0, 0].map((id) => d.transport.tx.pushUsed(id, 0))],
+    ['a used index that jumps', (d: DriverUnderTest) => d.transport.tx.setUsedIndex(100)],
   ])('%s on the transmit queue: resets the device at the next look', async (_, attack) => {
     vi.useFakeTimers();
-    const driver = await Driver.offering(0n);
+    const driver = await DriverUnderTest.offering(0n);
     driver.send([frameOf(1), frameOf(2)]);
     attack(driver);
     driver.device.reclaimTx();
@@ -57,10 +71,10 @@ describe('a hostile device of split rings', () => {
     await driver.device.close();
   });
 
-  // Found by fuzzing (split-driver-rx): the device could put its index right again before the next burst.
-  it('a used index that jumps is found while the interrupt is armed, and the ring is left alone from then on', async () => {
+  // Found by fuzzing (split-driver-rx): the device could set its index right again before the next burst.
+  it('stops using a ring whose used index jumps while the interrupt is being armed', async () => {
     vi.useFakeTimers();
-    const driver = await Driver.offering(0n);
+    const driver = await DriverUnderTest.offering(0n);
     const { rx } = driver.transport;
     rx.setUsedIndex(100);
     expect(driver.device.enableRxInterrupt()).toBe(false);
@@ -74,9 +88,9 @@ describe('a hostile device of split rings', () => {
     await driver.device.close();
   });
 
-  it('frames that arrive before the fault are delivered; after it nothing more is sent or posted', async () => {
+  it('delivers the frames before the fault, and sends and posts nothing after it', async () => {
     vi.useFakeTimers();
-    const driver = await Driver.offering(0n);
+    const driver = await DriverUnderTest.offering(0n);
     const { rx } = driver.transport;
     rx.deliver(frameOf(1));
     rx.pushUsed(QUEUE_SIZE, 64);
@@ -88,9 +102,9 @@ describe('a hostile device of split rings', () => {
     await driver.device.close();
   });
 
-  it('what it wrote and did not hand over is no frame after the reset: it has no EtherType', async () => {
+  it('delivers no frame after the reset that was written but not handed over before', async () => {
     vi.useFakeTimers();
-    const driver = await Driver.offering(0n);
+    const driver = await DriverUnderTest.offering(0n);
     const { device, transport } = driver;
     const { memory, pool } = device;
     const types = (): Set<number> =>
@@ -107,9 +121,9 @@ describe('a hostile device of split rings', () => {
   });
 
   it.each([0, 11, 12, 25, 12 + frameCapacity(11) + 1, 0x7fff_ffff, 0xffff_ffff])(
-    'a length of %d is dropped and counted',
+    'drops and counts a frame with a length of %d',
     async (length) => {
-      const driver = await Driver.offering(0n);
+      const driver = await DriverUnderTest.offering(0n);
       const { rx } = driver.transport;
       const chain = rx.take() as Chain;
       rx.use(chain, length);
@@ -120,9 +134,9 @@ describe('a hostile device of split rings', () => {
     },
   );
 
-  it.each([9, 255, 65535])('a packet said to be in %d buffers of a queue of 8 ends in a reset', async (buffers) => {
+  it.each([9, 255, 65535])('resets at a packet that is said to be in %d buffers of a queue of 8', async (buffers) => {
     vi.useFakeTimers();
-    const driver = await Driver.offering(f.VIRTIO_NET_F_MRG_RXBUF);
+    const driver = await DriverUnderTest.offering(f.VIRTIO_NET_F_MRG_RXBUF);
     driver.transport.rx.deliverInto(driver.transport.rx.take() as Chain, frameOf(1), buffers);
     expect(driver.receive()).toEqual([]);
     expect(driver.device.isUp).toBe(false);
@@ -130,7 +144,7 @@ describe('a hostile device of split rings', () => {
     await driver.device.close();
   });
 
-  it('whatever it writes where it may write, no burst throws, no buffer is lost, and a reset brings all home', async () => {
+  it('survives anything that a device writes: nothing throws, no buffer is lost', async () => {
     vi.useFakeTimers();
     const u32 = fc.oneof(fc.nat(9), fc.integer({ min: 0, max: 0xffff_ffff }));
     const act = fc.record({
@@ -144,7 +158,7 @@ describe('a hostile device of split rings', () => {
         fc.constantFrom(...FEATURES),
         fc.array(act, { minLength: 1, maxLength: 40 }),
         async (accepted, acts) => {
-          const driver = await Driver.offering(accepted);
+          const driver = await DriverUnderTest.offering(accepted);
           const { device, transport } = driver;
           const { base, shift, count } = device.pool.geometry;
           const buffers = device.memory.u8.subarray(base, base + (count << shift));
@@ -164,7 +178,7 @@ describe('a hostile device of split rings', () => {
             else ring.setUsedFlags(a & 1);
             const before = Buffer.from(buffers);
             const received = receiveSound(driver, 1 + (b % 12));
-            // Receiving writes no packet buffer.
+            // Receiving writes to no packet buffer.
             expect(Buffer.compare(before, buffers)).toBe(0);
             goOn(driver, received, a, b);
           }

@@ -1,14 +1,20 @@
 /**
- * The driver's queues under random interleavings, and when buffers run out: every buffer is in exactly one place at any time,
- * and no frame is lost, doubled or altered without a counter. driver-queues-hostile.test.ts has devices that lie.
+ * The driver's queues with steps in random order, and when buffers run out: every buffer is in exactly one place at any
+ * time, and no frame is lost, doubled or altered without a counter. split-queues-hostile.test.ts has devices that lie.
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as f from '../../../../../drivers/virtio/features.js';
 import { FRAME_OFFSET } from '../../../../../rings/buffer-pool.js';
 import type { Chain } from '../../../../support/virtio/device-model.js';
-import { BUFFERS, Driver, FEATURES, frameOf, QUEUE_SIZE } from '../../../../support/virtio/driver.js';
-import { RX, TX } from '../../../../support/virtio/mock-transport.js';
+import {
+  BUFFERS,
+  DriverUnderTest,
+  FEATURES,
+  frameOf,
+  QUEUE_SIZE,
+} from '../../../../support/virtio/driver-under-test.js';
+import { RX, TX } from '../../../../support/virtio/fake-transport.js';
 
 const HEADER = 12;
 const NOTHING = new Uint8Array(0);
@@ -22,21 +28,22 @@ function pick<T>(from: T[], random: number): T {
   return from.splice(random % from.length, 1)[0] as T;
 }
 
-/** What can happen next; `n` and `random` are used as each sees fit. */
+/** What can happen next. Each step may use `n` and `random` in its own way. */
 const step = fc.record({
   what: fc.constantFrom('deliver', 'deliver', 'receive', 'keep', 'give back', 'send', 'send', 'use', 'use', 'reclaim'),
   n: fc.integer({ min: 1, max: 12 }),
   random: fc.nat(),
 });
 
-describe.each(layouts)('any interleaving of an honest device and a driver, %s ring', (layout, packed) => {
-  it('keeps every buffer in one place, every frame intact and in order, and counts what it drops', async () => {
+describe.each(layouts)('an honest device and a driver in any order of steps, %s ring', (layout, packed) => {
+  // Clauses: 3.3.1a
+  it('keeps every buffer in one place and every frame intact, and counts drops', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.constantFrom(...FEATURES),
         fc.array(step, { minLength: 5, maxLength: 120 }),
         async (accepted, steps) => {
-          const driver = await Driver.offering(accepted | packed);
+          const driver = await DriverUnderTest.offering(accepted | packed);
           const { device, transport } = driver;
           const kept: { handle: number; frame: Uint8Array }[] = [];
           const waiting: Uint8Array[] = [];
@@ -46,7 +53,8 @@ describe.each(layouts)('any interleaving of an honest device and a driver, %s ri
           let seed = 0;
           const take = (received: Uint8Array[]): void => {
             for (const frame of received) {
-              // What was dropped for want of a buffer is missing in between; nothing is out of order or altered.
+              // Frames that were dropped for want of a buffer are missing in between. No other frame is out of order or
+              // altered.
               let next = waiting.shift();
               while (next !== undefined && Buffer.compare(next, frame) !== 0) next = waiting.shift();
               if (next === undefined) throw new Error('a frame was received altered, twice or out of order');
@@ -70,7 +78,7 @@ describe.each(layouts)('any interleaving of an honest device and a driver, %s ri
               for (let i = 0; i < n && kept.length > 0; i++) {
                 const { handle, frame } = pick(kept, random + i);
                 const at = device.pool.offsetOf(handle) + FRAME_OFFSET;
-                // Nobody has touched it while it was ours.
+                // Nobody has written to the buffer while the stack had it.
                 expect(Buffer.compare(device.memory.u8.subarray(at, at + frame.length), frame)).toBe(0);
                 driver.giveBack(handle);
               }
@@ -79,7 +87,7 @@ describe.each(layouts)('any interleaving of an honest device and a driver, %s ri
               expected.push(...frames.slice(0, driver.send(frames)));
             } else if (what === 'use') {
               for (const chain of transport.ring(TX).takeAll()) {
-                // Each frame once, in the order of the calls.
+                // Each frame is there once, in the order of the calls.
                 expect(
                   Buffer.compare(transport.ring(TX).read(chain).subarray(HEADER), expected.shift() ?? NOTHING),
                 ).toBe(0);
@@ -91,7 +99,7 @@ describe.each(layouts)('any interleaving of an honest device and a driver, %s ri
             }
             driver.account();
           }
-          // All quiet: the device uses what it has, the driver takes everything back.
+          // At the end the device uses all that it has, and the driver takes all of it back.
           for (const chain of txHeld.concat(transport.ring(TX).takeAll())) transport.ring(TX).use(chain, 0);
           txHeld = rxHeld = [];
           for (const { handle } of kept) driver.giveBack(handle);
@@ -109,8 +117,8 @@ describe.each(layouts)('any interleaving of an honest device and a driver, %s ri
     );
   });
 
-  it('survives the wrap of the 16-bit indexes, in both directions, with bursts of every size', async () => {
-    const driver = await Driver.offering(f.VIRTIO_F_EVENT_IDX | packed, { queueSize: 4, buffers: 16 });
+  it('survives the wrap of the 16-bit indexes, both ways, with bursts of every size', async () => {
+    const driver = await DriverUnderTest.offering(f.VIRTIO_F_EVENT_IDX | packed, { queueSize: 4, buffers: 16 });
     const { device, transport } = driver;
     const out = frameOf(1, 14);
     let sent = 0;
@@ -135,10 +143,10 @@ describe.each(layouts)('any interleaving of an honest device and a driver, %s ri
     await driver.finish();
   });
 
-  it('sends again when a device that finishes in random order has used enough, however small the bursts', async () => {
+  it('sends again once the device has used enough, whatever the order and bursts', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.nat(), { minLength: 60, maxLength: 60 }), async (random) => {
-        const driver = await Driver.offering(packed);
+        const driver = await DriverUnderTest.offering(packed);
         const tx = driver.transport.ring(TX);
         const held: Chain[] = [];
         let sent = 0;
@@ -146,7 +154,7 @@ describe.each(layouts)('any interleaving of an honest device and a driver, %s ri
           sent += driver.send([frameOf(sent)]);
           held.push(...tx.takeAll());
           if (number % 3 !== 0) tx.use(pick(held, number), 0);
-          // With nothing in the device's hands there is always room.
+          // There is always room when the device holds nothing.
           if (held.length === 0) expect(driver.send([frameOf(0)])).toBe(1);
           held.push(...tx.takeAll());
         }
@@ -160,8 +168,8 @@ describe.each(layouts)('any interleaving of an honest device and a driver, %s ri
 });
 
 describe.each(layouts)('pool exhaustion, %s ring', (_, packed) => {
-  it('drops and counts what it has no buffer for, keeps the ring full, and goes on when buffers come back', async () => {
-    const driver = await Driver.offering(packed);
+  it('drops and counts what has no buffer, keeps the ring full, and goes on later', async () => {
+    const driver = await DriverUnderTest.offering(packed);
     const { device, transport } = driver;
     const kept: number[] = [];
     for (let i = 0; device.pool.available > 0; i++) {
@@ -179,8 +187,8 @@ describe.each(layouts)('pool exhaustion, %s ring', (_, packed) => {
     await driver.finish();
   });
 
-  it('gives a frame back to the pool that is no frame, and sends the others', async () => {
-    const driver = await Driver.offering(packed);
+  it('returns a buffer without a frame to the pool, and sends the others', async () => {
+    const driver = await DriverUnderTest.offering(packed);
     expect(driver.send([frameOf(1, 13), frameOf(2, 14), new Uint8Array(0), frameOf(3, 1519)])).toBe(4);
     expect(driver.transport.ring(TX).drain()).toEqual([frameOf(2, 14)]);
     expect(driver.device.counters()).toMatchObject({ tx_packets: 1, tx_bytes: 14, tx_dropped_bad_length: 3 });

@@ -1,13 +1,14 @@
 /**
- * The owner and the borrower of a transmit queue, in every order of their steps: nobody waits for ever for what the other has
- * told, nobody is in the ring together, no buffer is lost. `drivers/virtio/lending/tx-loan.ts` has the argument.
+ * The owner and the borrower of a transmit queue, in every order of their steps: neither waits for ever for what the
+ * other has said already, they are never in the ring together, and no buffer is lost.
+ * `drivers/virtio/lending/tx-loan.ts` has the argument.
  */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { SEEN, STATE } from '../../../../../drivers/virtio/lending/tx-loan.js';
 import { explore, type Scenario } from '../../../../support/lending/lending-orders.js';
 
 vi.mock('node:worker_threads', async (original) => {
-  const { MessageChannel, receiveMessageOnPort } = await import('../../../../support/lending/lending-world.js');
+  const { MessageChannel, receiveMessageOnPort } = await import('../../../../support/lending/lending-state.js');
   return { ...(await original<typeof import('node:worker_threads')>()), MessageChannel, receiveMessageOnPort };
 });
 
@@ -17,7 +18,7 @@ const RUNS = ['lend', 'reset', 'start'];
 const LIMIT = { timeout: 60_000 };
 
 beforeEach(() => {
-  // How long the owner waits for an answer is not at stake: an answer comes, or the owner waits for ever.
+  // How long the owner waits for an answer is not tested here: an answer comes, or the owner waits for ever.
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
 });
 
@@ -43,7 +44,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'the borrower’s thread ends, wherever it is': { script: [...RUNS, ...LOSS], borrower: 'sleeps', end: 'dies' },
 };
 
-describe('in every order of their steps, nothing goes wrong when', () => {
+describe('in every order of their steps nothing goes wrong when', () => {
   it.each(Object.entries(SCENARIOS))('%s', LIMIT, async (_, scenario) => {
     const { states, rests, faults } = await explore(scenario);
     expect(Object.fromEntries(faults)).toEqual({});
@@ -52,23 +53,23 @@ describe('in every order of their steps, nothing goes wrong when', () => {
   });
 });
 
-describe('an order that is wrong is found:', () => {
+describe('a wrong order of steps is found:', () => {
   const kindsOf = async (scenario: Scenario): Promise<string[]> => [...(await explore(scenario)).faults.keys()];
 
-  it('the message before the state', LIMIT, async () => {
+  it('the message is sent before the state is set', LIMIT, async () => {
     const kinds = await kindsOf({ script: [...RUNS, ...LOSS], borrower: 'sleeps', late: STATE });
     expect(kinds).toContain('the borrower sleeps for ever: STATE 2, followed 1');
     expect(kinds).toContain('the owner waits for ever: left');
   });
 
-  it('the borrower’s answer after what follows it', LIMIT, async () => {
+  it('the borrower answers after the step that follows its answer', LIMIT, async () => {
     const kinds = await kindsOf({ script: [...RUNS, ...LOSS], borrower: 'sleeps', late: SEEN });
     expect(kinds).toContain('the borrower is in the ring, which the owner has reset');
     expect(kinds).toContain('the owner waits for ever: left');
   });
 
-  it('who waits for what does not come, while the other spins', LIMIT, async () => {
-    // The ring breaks in its first start alone, which the borrower may have missed.
+  it('one side sleeps and waits for something that the other never sends', LIMIT, async () => {
+    // The ring breaks only in its first start, which the borrower may have missed.
     const kinds = await kindsOf({ script: ['lend', 'start', ...LOSS, 'broken'], borrower: 'spins' });
     expect(kinds).toEqual(['the owner waits for ever: broken']);
   });

@@ -14,7 +14,7 @@ import {
   RETRY_MS,
   turn,
 } from '../../../../support/lending/borrower-suite.js';
-import { Driver, QUEUE_SIZE } from '../../../../support/virtio/driver.js';
+import { DriverUnderTest, QUEUE_SIZE } from '../../../../support/virtio/driver-under-test.js';
 
 const suite = new BorrowerSuite();
 
@@ -152,7 +152,7 @@ describe('owner, borrower and device in any order of steps', () => {
   it('keep every buffer in one place, and count each as used or lost', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60 }), async (steps) => {
-        const driver = await Driver.open({ lendTx: true });
+        const driver = await DriverUnderTest.open({ lendTx: true });
         const { device, transport } = driver;
         let borrower = new Borrower(driver);
         let used = 0;

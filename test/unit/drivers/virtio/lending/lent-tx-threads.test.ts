@@ -85,7 +85,7 @@ describe.each(['split', 'packed'] as const)('%s rings:', (ring) => {
   });
 
   describe('a sender that dies', () => {
-    it('is not waited for; what was in the ring is the owner’s after the restart', async () => {
+    it('is not waited for; its buffers in the ring are the owner’s after the restart', async () => {
       lent.startSender(true);
       await lent.receive(2000, echo);
       await lent.killSender();

@@ -17,8 +17,8 @@ import {
   turn,
 } from '../../../../support/lending/borrower-suite.js';
 import { openFds } from '../../../../support/resources.js';
-import { Driver, frameOf, QUEUE_SIZE } from '../../../../support/virtio/driver.js';
-import { WITH_CONFIG } from '../../../../support/virtio/mock-transport.js';
+import { DriverUnderTest, frameOf, QUEUE_SIZE } from '../../../../support/virtio/driver-under-test.js';
+import { WITH_CONFIG } from '../../../../support/virtio/fake-transport.js';
 
 const suite = new BorrowerSuite();
 
@@ -61,7 +61,7 @@ describe('buffers that were sent', () => {
     [{ first: 4, end: 4 }, 'mock: its own buffers cannot be 4 to 4: there are 32'],
     [{ first: 4, end: 12 }, 'mock: 8 buffers are too few: they must fill a receive ring of 8, and more'],
   ])('may not be owned by %j', async (ownBuffers, message) => {
-    await expect(Driver.open({ ownBuffers })).rejects.toThrow(message);
+    await expect(DriverUnderTest.open({ ownBuffers })).rejects.toThrow(message);
   });
 });
 

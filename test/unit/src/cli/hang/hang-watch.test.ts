@@ -1,4 +1,4 @@
-/** When the main thread counts as one that hangs, and what the kernel says of a thread. */
+/** When the main thread counts as hanging, and what the kernel says about a thread. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parseThreadStat, type ThreadState } from '../../../../../drivers/libc/index.js';
@@ -24,7 +24,7 @@ describe('the hang detector', () => {
     expect(asked).toBe(0);
   });
 
-  it('tells a thread that waits in the kernel at the second look without a beat', () => {
+  it('reports a thread that waits in the kernel at the second look without a beat', () => {
     const detector = detect();
     state = waiting();
     expect(detector.look(1)).toBeNull();
@@ -43,13 +43,13 @@ describe('the hang detector', () => {
     }
   });
 
-  it('leaves a thread alone that gets no CPU', () => {
+  it('does not report a thread that gets no CPU', () => {
     const detector = detect();
     state = running(500);
     for (let n = 0; n < 100; n++) expect(detector.look(1)).toBeNull();
   });
 
-  it('tells a thread that has used the CPU for a second', () => {
+  it('reports a thread that has used the CPU for a second', () => {
     const detector = detect();
     detector.look(1);
     for (let ms = 5000; ms < 6000; ms += 250) {

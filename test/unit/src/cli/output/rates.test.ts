@@ -1,10 +1,10 @@
-/** What `--stats-period` prints of a thread's time. */
+/** What `--stats-period` prints about the time of a thread. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { RatePrinter } from '../../../../../src/cli/output/rates.js';
 import { createL2Counters, type PortCounters } from '../../../../../src/counters.js';
 import type { CoreStatus, Port, WorkerStatus } from '../../../../../src/port.js';
 
-/** All counters, of which most are 0. */
+/** All counters; most of them are 0. */
 const counted = (some: Partial<PortCounters>): PortCounters => ({ ...createL2Counters().snapshot(), ...some });
 
 describe('the lines of a period', () => {
@@ -12,7 +12,7 @@ describe('the lines of a period', () => {
     vi.useRealTimers();
   });
 
-  it('are one for the port and one for each of its threads: rates, drops by reason, rings, idle share', () => {
+  it('are one per port and one per thread: rates, drops by reason, rings, idle share', () => {
     vi.useFakeTimers();
     const lines: string[] = [];
     let seconds = 0;
@@ -79,7 +79,7 @@ describe('the idle share of a period', () => {
     vi.useRealTimers();
   });
 
-  /** The share after a second in which so much was counted. */
+  /** The share after a second in which this was counted. */
   function shareAfter(busy: number, idle: number): string | undefined {
     counters.loop_busy_ms += busy;
     counters.loop_idle_ms += idle;
@@ -87,12 +87,12 @@ describe('the idle share of a period', () => {
     return /idle (.*)$/.exec(lines.at(-1)!)?.[1];
   }
 
-  it('is what was counted, where the thread polls', () => {
+  it('is what was counted, if the thread polls', () => {
     expect(shareAfter(250, 750)).toBe('75 %');
     expect(shareAfter(1000, 0)).toBe('0 %');
   });
 
-  it('has the sleep that goes on, and no more of one that has ended than the period', () => {
+  it('includes the sleep that goes on, and of a past one no more than the period', () => {
     expect(shareAfter(10, 0)).toBe('0 %');
     isAsleep = true;
     expect(shareAfter(10, 0)).toBe('99 %');
@@ -101,7 +101,7 @@ describe('the idle share of a period', () => {
     expect(shareAfter(600, 2500)).toBe('40 %');
   });
 
-  it('is not known of a thread that is stuck, or counts no time', () => {
+  it('is not known for a thread that is stuck or counts no time', () => {
     isAsleep = true;
     expect(shareAfter(0, 0)).toBeUndefined();
     isAsleep = false;

@@ -1,17 +1,9 @@
-/** The way to a neighbour: who is asked for, what waits meanwhile, how long an answer holds, and what needs none. */
+/**
+ * The way to a neighbour: which addresses are asked for, what waits meanwhile, how long an answer is valid, and what
+ * needs no answer.
+ */
 import { describe, expect, it } from 'vitest';
 import { parseIpv4 } from '../../../../../src/wire/address.js';
-import {
-  arpsOf,
-  countersOf,
-  expectNoBufferLost,
-  learnPeer,
-  makeCore,
-  packetsOf,
-  packetTo,
-  receive,
-  type TestCore,
-} from '../../../../support/link/core.js';
 import {
   arp,
   arpReply,
@@ -22,6 +14,17 @@ import {
   PEER_IP,
   PEER_MAC,
 } from '../../../../support/link/frames.js';
+import {
+  arpsOf,
+  countersOf,
+  expectNoBufferLost,
+  learnPeer,
+  makeCore,
+  packetsOf,
+  packetTo,
+  receive,
+  type TestCore,
+} from '../../../../support/link/test-core.js';
 
 describe('resolving', () => {
   it('asks, parks, and sends in order when the answer comes', () => {
@@ -38,14 +41,14 @@ describe('resolving', () => {
     expectNoBufferLost(t);
   });
 
-  it('takes a request from the neighbour for an answer, too', () => {
+  it('takes a request from the neighbour as an answer, too', () => {
     const t = makeCore();
     t.core.addBufferToRing(packetTo(t.core, PEER_IP));
     receive(t, arp({ targetIp: '10.0.0.77' }));
     expect(packetsOf(t)).toHaveLength(1);
   });
 
-  it('asks again after 1 s and 2 s, and gives up after 4 s more: the packets are dropped and counted', () => {
+  it('asks after 1 s and 2 s, and 4 s later drops and counts the packets', () => {
     const t = makeCore();
     const askedAt: number[] = [];
     t.core.addBufferToRing(packetTo(t.core, PEER_IP));
@@ -64,7 +67,7 @@ describe('resolving', () => {
     expect(arpsOf(t)).toHaveLength(4);
   });
 
-  it('parks 8 packets a neighbour, the latest ones, and counts the rest', () => {
+  it('parks 8 packets per neighbour, the latest ones, and counts the rest', () => {
     const t = makeCore();
     for (let n = 0; n < 11; n++) t.core.addBufferToRing(packetTo(t.core, PEER_IP, [n]));
     expect(t.core.held().parked).toBe(8);
@@ -74,7 +77,7 @@ describe('resolving', () => {
     expectNoBufferLost(t);
   });
 
-  it('asks for 64 at once and parks 64 packets: one to a new neighbour goes for the oldest', () => {
+  it('asks for 64 neighbours and parks 64 packets: a new one replaces the oldest', () => {
     const t = makeCore({}, { buffers: 256 });
     for (let n = 0; n < 70; n++) t.core.addBufferToRing(packetTo(t.core, `10.0.0.${100 + n}`));
     expect(t.core.held().parked).toBe(64);
@@ -83,10 +86,10 @@ describe('resolving', () => {
     t.pass(10);
     for (let n = 0; n < 12; n++) t.core.addBufferToRing(packetTo(t.core, `10.0.0.${200 + n}`));
     expect(t.core.counters()).toMatchObject({ arp_requests: 74, tx_drop_neighbours_full: 8, tx_drop_park_full: 10 });
-    // 10.0.0.100 is asked for, but its packet has had to go: another one takes nobody's place.
+    // 10.0.0.100 is asked for, but its packet had to go: another packet replaces none of another neighbour.
     t.core.addBufferToRing(packetTo(t.core, '10.0.0.100'));
     expect(t.core.counters()).toMatchObject({ arp_requests: 74, tx_drop_park_full: 11 });
-    // Within a neighbour's own places the latest is saved.
+    // Within the places of one neighbour the latest packet stays.
     t.core.addBufferToRing(packetTo(t.core, '10.0.0.200', [7]));
     receive(t, arpReply('10.0.0.200'));
     expect(packetsOf(t).map((frame) => frame[34])).toEqual([7]);
@@ -96,7 +99,7 @@ describe('resolving', () => {
     expectNoBufferLost(t);
   });
 
-  it('asks for 256 at a time: who has waited longest is given up for one more', () => {
+  it('asks for 256 neighbours at a time: one more replaces the one that waited longest', () => {
     const t = makeCore({ prefixLength: 8 }, { buffers: 256 });
     for (let n = 0; n < 300; n++) {
       t.core.addBufferToRing(packetTo(t.core, `10.1.${n >>> 8}.${n & 255}`));
@@ -111,7 +114,7 @@ describe('resolving', () => {
     expectNoBufferLost(t);
   });
 
-  it('drops and counts where the table holds static entries only', () => {
+  it('drops and counts when the table holds only static entries', () => {
     const stations = Array.from({ length: 1024 }, (_, n) => [0x0a030000 + n, Uint8Array.from(PEER_MAC)] as const);
     const t = makeCore({ prefixLength: 8, neighbours: new Map(stations) });
     expect(t.core.addBufferToRing(packetTo(t.core, PEER_IP))).toBe(true);
@@ -162,7 +165,7 @@ describe('ageing', () => {
     }
   }
 
-  it('asks a neighbour that is talked to again after 30 s, by unicast, and goes on sending', () => {
+  it('asks a neighbour in use again by unicast after 30 s, and goes on sending', () => {
     const t = makeCore();
     learnPeer(t);
     talk(t, 29_000);
@@ -177,7 +180,7 @@ describe('ageing', () => {
     expect(t.core.counters()).toMatchObject({ arp_confirmed: 1, tx_parked: 0 });
   });
 
-  it('asks twice by unicast, once by broadcast, and then knows it no more', () => {
+  it('asks twice by unicast and once by broadcast, and then forgets the neighbour', () => {
     const t = makeCore();
     learnPeer(t);
     t.pass(31_000);
@@ -193,7 +196,7 @@ describe('ageing', () => {
     expect(t.core.held().parked).toBeGreaterThan(0);
   });
 
-  it('does not ask for neighbours that nobody talks to, and forgets them after 10 minutes', () => {
+  it('does not ask for neighbours out of use, and forgets them after 10 minutes', () => {
     const t = makeCore();
     learnPeer(t);
     t.pass(599_000);
@@ -213,7 +216,7 @@ describe('ageing', () => {
 describe('next hop', () => {
   const destinationsOf = (t: TestCore): number[][] => packetsOf(t).map((frame) => [...frame.subarray(0, 6)]);
 
-  it('tells the MAC address that packets to an address are sent to, once it is known', () => {
+  it('is the MAC address that packets to an address are sent to, once it is known', () => {
     const t = makeCore({ gateway: parseIpv4('10.0.0.3') });
     const macOf = (ip: string): number[] | null => {
       const mac = t.core.nextHopMac(parseIpv4(ip));
@@ -229,7 +232,7 @@ describe('next hop', () => {
     expect(makeCore().core.nextHopMac(parseIpv4('8.8.8.8'))).toBeNull();
   });
 
-  it('sends to the gateway what is not on the link', () => {
+  it('is the gateway for an address that is not on the link', () => {
     const t = makeCore({ gateway: parseIpv4(PEER_IP) });
     learnPeer(t);
     t.core.addBufferToRing(packetTo(t.core, '8.8.8.8'));
@@ -237,14 +240,14 @@ describe('next hop', () => {
     expect(destinationsOf(t)).toEqual([PEER_MAC]);
   });
 
-  it('asks for the gateway, not for the destination', () => {
+  it('is asked for as the gateway, not as the destination', () => {
     const t = makeCore({ gateway: parseIpv4(PEER_IP) });
     t.core.addBufferToRing(packetTo(t.core, '8.8.8.8'));
     t.core.flush();
     expect(t.device.frames).toEqual([arpRequest(PEER_IP)]);
   });
 
-  it('maps broadcast and multicast (RFC 1112)', () => {
+  it('is computed for broadcast and multicast (RFC 1112)', () => {
     const t = makeCore();
     for (const ip of ['255.255.255.255', '10.0.0.255', '224.0.0.251', '239.129.2.3']) {
       t.core.addBufferToRing(packetTo(t.core, ip));

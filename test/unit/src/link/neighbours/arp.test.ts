@@ -1,14 +1,9 @@
-/** ARP from others: what is answered, what is learned and what is not, who else has our address, and what is no ARP. */
+/**
+ * ARP from others: what is answered, what is learned and what is not, which stations have our address, and what is no
+ * ARP.
+ */
 import { describe, expect, it } from 'vitest';
 import { parseIpv4 } from '../../../../../src/wire/address.js';
-import {
-  expectNoBufferLost,
-  learnPeer,
-  makeCore,
-  packetsOf,
-  packetTo,
-  receive,
-} from '../../../../support/link/core.js';
 import {
   arp,
   arpReply,
@@ -21,9 +16,17 @@ import {
   PEER_IP,
   PEER_MAC,
 } from '../../../../support/link/frames.js';
+import {
+  expectNoBufferLost,
+  learnPeer,
+  makeCore,
+  packetsOf,
+  packetTo,
+  receive,
+} from '../../../../support/link/test-core.js';
 
 describe('answering', () => {
-  it('answers a request for our address to who asked', () => {
+  it('answers a request for our address to the station that asked', () => {
     const t = makeCore();
     receive(t, arp());
     const answer = { operation: 2, senderMac: OUR_MAC, senderIp: OUR_IP, targetMac: PEER_MAC, targetIp: PEER_IP };
@@ -40,7 +43,7 @@ describe('answering', () => {
     expect(t.device.frames).toHaveLength(1);
   });
 
-  it('answers a probe, so that the prober learns that the address is taken (RFC 5227), and learns nothing', () => {
+  it('answers a probe with our address taken (RFC 5227), and learns nothing from it', () => {
     const t = makeCore();
     receive(t, arp({ senderIp: '0.0.0.0' }));
     expect(t.core.counters()).toMatchObject({ arp_answered: 1, arp_learned: 0, arp_malformed: 0 });
@@ -52,13 +55,13 @@ describe('answering', () => {
     expect(t.core.counters()).toMatchObject({ arp_answered: 1, arp_learned: 0 });
   });
 
-  it('answers who is not on our link, and does not learn it', () => {
+  it('answers a station that is not on our link, and does not learn it', () => {
     const t = makeCore();
     receive(t, arp({ senderIp: '192.168.9.9' }));
     expect(t.core.counters()).toMatchObject({ arp_answered: 1, arp_learned: 0 });
   });
 
-  it('counts when the ring is full', () => {
+  it('counts an answer for which the ring is full', () => {
     const t = makeCore({}, { txRing: 1, holdTx: true });
     for (let i = 0; i < 64; i++) receive(t, arp());
     const { arp_answered, arp_ring_full } = t.core.counters();
@@ -66,7 +69,7 @@ describe('answering', () => {
     expectNoBufferLost(t);
   });
 
-  it('leaves requests for others alone', () => {
+  it('ignores requests for others', () => {
     const t = makeCore();
     receive(t, arp({ targetIp: '10.0.0.9' }));
     expect(t.device.frames).toEqual([]);
@@ -85,7 +88,7 @@ describe('learning', () => {
     expect(t.core.counters().arp_changed).toBe(1);
   });
 
-  it("does not learn from strangers' announcements and replies", () => {
+  it('does not learn from announcements and replies of strangers', () => {
     const t = makeCore();
     receive(t, arp({ targetIp: PEER_IP }), arpReply());
     expect(t.core.counters()).toMatchObject({ arp_learned: 0, arp_not_for_us: 1, arp_unsolicited: 1 });
@@ -93,7 +96,7 @@ describe('learning', () => {
     expect(t.core.held().parked).toBe(1);
   });
 
-  it('learns no more than the table holds from those who ask, and answers them still', () => {
+  it('learns no more askers than the table holds, and still answers them', () => {
     const t = makeCore({ prefixLength: 8 });
     for (let n = 0; n < 1030; n++) {
       receive(t, arp({ senderIp: `10.1.${n >>> 8}.${n & 255}` }));
@@ -103,7 +106,7 @@ describe('learning', () => {
     expectNoBufferLost(t);
   });
 
-  it('keeps static entries whatever is said, and warns once', () => {
+  it('keeps static entries whatever comes, and warns once', () => {
     const t = makeCore({ neighbours: new Map([[parseIpv4(PEER_IP), Uint8Array.from(PEER_MAC)]]) });
     t.core.addBufferToRing(packetTo(t.core, PEER_IP));
     receive(t, arpReply(), arpReply(PEER_IP, OTHER_MAC), arpReply(PEER_IP, OTHER_MAC));
@@ -130,21 +133,21 @@ describe('announcing and conflicts', () => {
     expect(t.core.counters().arp_announcements).toBe(2);
   });
 
-  it('says nothing with layer ethernet', () => {
+  it('announces nothing with layer ethernet', () => {
     const t = makeCore({ layer: 'ethernet' });
     t.core.announce();
     t.pass(5000);
     expect(t.device.frames).toEqual([]);
   });
 
-  it('is not impressed by its own announcement, reflected', () => {
+  it('ignores its own announcement when it is reflected', () => {
     const t = makeCore();
     receive(t, announcement);
     expect(t.core.counters()).toMatchObject({ arp_reflected: 1, arp_conflict_ip: 0, arp_conflict_mac: 0 });
     expect(t.warnings).toEqual([]);
   });
 
-  it('notices another station with our IP address: counts, warns now and then, defends once in 10 s', () => {
+  it('notices another station with our IP address: counts, warns and defends at times', () => {
     const t = makeCore();
     const claim = arp({ senderIp: OUR_IP });
     receive(t, claim, claim, claim);
@@ -190,7 +193,7 @@ describe('malformed ARP', () => {
     ["sender: the prefix's broadcast address", changed(14, 10, 0, 0, 255)],
     ['sender: a multicast address', changed(14, 224, 0, 0, 1)],
     ['sender: no address, in a reply', changed(6, 0, 2, ...PEER_MAC, 0, 0, 0, 0)],
-  ])('%s: counted, nothing more', (_, bytes) => {
+  ])('%s: is counted, and nothing else happens', (_, bytes) => {
     const t = makeCore();
     receive(t, ethernet(bytes, { destination: BROADCAST, type: 0x0806 }));
     expect(t.device.frames).toEqual([]);

@@ -1,15 +1,16 @@
 /**
- * What strangers can do to neighbours: floods of packets from invented addresses, of ARP requests, of answers, of addresses
- * that collide in the table. In all of them the neighbours that were known before lose nothing, and new ones get through.
+ * What strangers can do to neighbours: floods of packets from invented addresses, of ARP requests, of answers, and of
+ * addresses that collide in the table. In each flood the neighbours that were known before lose nothing, and new ones
+ * get through.
  */
 import { beforeEach, describe, expect, it } from 'vitest';
 import { type NeighbourReader, NeighbourState } from '../../../../../rings/neighbour-reader.js';
 import type { BaseCore } from '../../../../../src/link/base-core.js';
 import { formatIpv4, parseIpv4 } from '../../../../../src/wire/address.js';
-import { collidingAddresses } from '../../../../support/link/colliding.js';
-import { expectNoBufferLost, makeCore, packetTo, type TestCore } from '../../../../support/link/core.js';
+import { collidingAddresses } from '../../../../support/link/colliding-addresses.js';
 import { arp, arpReply, isArp, OUR_IP } from '../../../../support/link/frames.js';
-import { Multicore } from '../../../../support/threads/multicore.js';
+import { expectNoBufferLost, makeCore, packetTo, type TestCore } from '../../../../support/link/test-core.js';
+import { SteppedPort } from '../../../../support/threads/stepped-port.js';
 
 const KNOWN = 20;
 const GATEWAY = '10.0.0.250';
@@ -19,7 +20,7 @@ const known = Array.from({ length: KNOWN }, (_, n) => formatIpv4(BASE + 2 + n));
 const macOf = (ip: string): number[] => [0x52, 0x54, 1, ...ip.split('.').slice(1).map(Number)];
 const targetOf = (frame: Uint8Array): string => [...frame.slice(38, 42)].join('.');
 
-/** The link beside a core: stations that answer, time that passes, and what was sent to whom. */
+/** The link of a core: stations that answer, time that passes, and the packets to each station. */
 class Link {
   private readonly t: TestCore<BaseCore>;
   private readonly stations = new Set<string>();
@@ -33,12 +34,12 @@ class Link {
       this.t = makeCore({ prefixLength: 8, gateway: parseIpv4(GATEWAY) }, { buffers: 512 });
       return;
     }
-    const port = new Multicore({ mode, stackCores: 1, buffers: 1024, ip: `${OUR_IP}/8`, gateway: GATEWAY });
+    const port = new SteppedPort({ mode, stackCores: 1, buffers: 1024, ip: `${OUR_IP}/8`, gateway: GATEWAY });
     const { device, warnings, time } = port;
     this.t = { core: port.cores[0]!, device, warnings, time, pass: (ms) => port.pass(ms), port };
   }
 
-  /** A station that answers ARP. Without `asks` it has had our address in its cache from before. */
+  /** Adds a station that answers ARP. Without `asks` it has our address in its cache from before. */
   join(ip: string, { asks }: { asks: boolean }): void {
     this.stations.add(ip);
     if (asks) this.receive(arp({ senderIp: ip, senderMac: macOf(ip) }));
@@ -62,7 +63,7 @@ class Link {
     this.t.core.addBufferToRing(packetTo(this.t.core, ip));
   }
 
-  /** Sends a packet to a station that is known, still: it goes out at once. */
+  /** Sends a packet to a station that is still known: it goes out at once. */
   sendToKnown(ip: string): void {
     if (this.table().lookup(parseIpv4(ip), this.mac) === NeighbourState.FREE) expect.fail(`${ip} was forgotten`);
     const before = this.arrived.get(ip) ?? 0;
@@ -71,13 +72,13 @@ class Link {
     if (this.arrived.get(ip) !== before + 1) expect.fail(`a packet to ${ip} did not go out`);
   }
 
-  /** A millisecond passes; everybody does what is to be done. */
+  /** Lets a millisecond pass, in which core and stations do what is due. */
   millisecond(): void {
     this.t.pass(1);
     this.turn();
   }
 
-  /** Some address of the link that no station has. */
+  /** An address of the link that no station has. */
   stranger(): string {
     for (;;) {
       this.dice = Math.imul(this.dice, 1_103_515_245) + 12_345;
@@ -90,7 +91,7 @@ class Link {
     return this.t.port?.counted() ?? (this.t.core.counters() as Record<string, number>);
   }
 
-  /** The neighbour table, as who reads it sees it. */
+  /** The neighbour table, as a reader sees it. */
   table(): NeighbourReader {
     const { core, port } = this.t;
     if (port !== undefined) return port.interconnect.neighbourReader();
@@ -103,7 +104,7 @@ class Link {
 
   private turn(): void {
     const { core, device, port } = this.t;
-    // What is sent can be answered, which sends more.
+    // The answer to a packet may cause further packets.
     for (let again = true; again; ) {
       again = false;
       port?.settle();
@@ -132,7 +133,7 @@ describe.each(['single', '1kb', '2kb'] as const)('%s: known neighbours lose noth
     for (const ip of known) link.join(ip, { asks: true });
   });
 
-  /** For so many ms: each known neighbour gets a packet 20 times a second, in the midst of what `attack` does. */
+  /** For `ms`, each known neighbour gets a packet 20 times per second while `attack` runs. */
   function endure(ms: number, attack: (ms: number) => void): void {
     for (let now = 0; now < ms; now++) {
       attack(now);
@@ -142,7 +143,7 @@ describe.each(['single', '1kb', '2kb'] as const)('%s: known neighbours lose noth
     link.check();
   }
 
-  it('1000 packets a second to strangers who never answer', () => {
+  it('1000 packets per second to strangers who never answer', () => {
     const askedBefore = '10.0.100.1';
     const cached = '10.0.100.2';
     let tries = 0;
@@ -150,7 +151,7 @@ describe.each(['single', '1kb', '2kb'] as const)('%s: known neighbours lose noth
       link.send(link.stranger());
       if (now === 5000) link.join(askedBefore, { asks: true });
       if (now === 5001) link.sendToKnown(askedBefore);
-      // It has our address from before, so that we must ask it; it tries once in a while.
+      // The new station has our address from before, so the core must ask for it. It sends a packet now and then.
       if (now === 6000) link.join(cached, { asks: false });
       if (now >= 6000 && now % 500 === 0 && !link.arrived.has(cached)) {
         tries++;
@@ -160,13 +161,13 @@ describe.each(['single', '1kb', '2kb'] as const)('%s: known neighbours lose noth
     expect(link.arrived.get(cached)).toBe(1);
     expect(tries).toBeLessThanOrEqual(3);
     const { arp_requests, arp_replaced, tx_drop_park_full } = link.counters() as Record<string, number>;
-    // Not more than the limit, and some 40 for the neighbours.
+    // No more requests than the limit, and about 40 for the neighbours.
     expect(arp_requests).toBeLessThanOrEqual(33_000 + 64 + 100);
     expect(arp_replaced).toBeGreaterThan(1000);
     expect(tx_drop_park_full).toBeGreaterThan(1000);
   });
 
-  it('20 strangers in each millisecond', () => {
+  it('20 strangers per millisecond', () => {
     endure(2000, (now) => {
       for (let n = 0; n < 20; n++) link.send(link.stranger());
       if (now !== 1000) return;
@@ -178,7 +179,7 @@ describe.each(['single', '1kb', '2kb'] as const)('%s: known neighbours lose noth
     expect(link.counters().tx_drop_neighbours_full).toBeGreaterThan(30_000);
   });
 
-  it('packets again and again to 200 strangers that are asked for', () => {
+  it('packets to 200 strangers again and again, while they are asked for', () => {
     const strangers = Array.from({ length: 200 }, () => link.stranger());
     const cached = '10.0.100.2';
     endure(3000, (now) => {
@@ -196,11 +197,12 @@ describe.each(['single', '1kb', '2kb'] as const)('%s: known neighbours lose noth
     expect(link.counters()).toMatchObject({ arp_table_full: 0, arp_evicted: 0, arp_gave_up: 0 });
   });
 
-  it('100,000 ARP requesters, three in a millisecond', () => {
+  it('100,000 ARP requesters, three per millisecond', () => {
     const late = '10.0.100.2';
     endure(33_500, (now) => {
       link.ask([link.stranger(), link.stranger(), link.stranger()]);
-      // The table is full of strangers: its request is answered, not remembered; it is asked when it gets a packet.
+      // The table is full of strangers: the new station's request is answered, but not learned. The core asks for it
+      // when it gets a packet.
       if (now === 9000) link.join(late, { asks: true });
       if (now === 9001) link.send(late);
     });
@@ -208,7 +210,7 @@ describe.each(['single', '1kb', '2kb'] as const)('%s: known neighbours lose noth
     expect(link.counters().arp_table_full).toBeGreaterThan(90_000);
   });
 
-  it('1000 ARP requesters that collide with a neighbour, by one who knows the key', () => {
+  it('1000 ARP requesters whose addresses collide with a neighbour’s', () => {
     const { key } = link.table() as unknown as { key: number };
     const [, ...colliding] = collidingAddresses(key, 1024, 1000, parseIpv4(known[0]!));
     link.ask(colliding.map(formatIpv4));
@@ -217,7 +219,8 @@ describe.each(['single', '1kb', '2kb'] as const)('%s: known neighbours lose noth
   });
 
   it('5000 strangers who answer when they are asked, and fill the table', () => {
-    // Confirmed again half a minute after they became known: so they outlast any number of newcomers.
+    // The neighbours were confirmed again half a minute after they became known, so no number of newcomers replaces
+    // them.
     endure(32_000, () => {});
     const late = '10.0.100.2';
     endure(5000, (now) => {

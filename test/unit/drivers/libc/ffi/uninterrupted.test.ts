@@ -1,0 +1,24 @@
+/** What the exit of a process waits for: threads that would abort the process if they were terminated. */
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { uninterrupted } from '../../../../../drivers/libc/ffi/uninterrupted.js';
+
+const EXITING = fileURLToPath(new URL('../../../../../dist/test/support/libc/exiting.main.js', import.meta.url));
+
+describe('code that the end of the process does not interrupt', () => {
+  it('returns its value, and throws its error', () => {
+    expect(uninterrupted(() => 7)).toBe(7);
+    expect(() =>
+      uninterrupted(() => {
+        throw new Error('thrown inside');
+      }),
+    ).toThrow('thrown inside');
+  });
+
+  it('is waited for, and does not begin once the process exits', () => {
+    const { stdout, status } = spawnSync(process.execPath, [EXITING], { encoding: 'utf8', timeout: 20_000 });
+    expect(stdout.split('\n')).toEqual(['exit', 'ended in good order', '']);
+    expect(status).toBe(3);
+  });
+});
