@@ -2,8 +2,8 @@
  * The worker: polls the tasks in turn, and sleeps when there is nothing to do (BESS: worker.cc, scheduler.h).
  *
  * It shares its thread with Node's event loop, on which the control plane runs (vhost-user messages, signals, the
- * control socket). So the memory table of a peer never changes during a burst, and the worker lets the event loop run about
- * once per millisecond.
+ * control socket). So the memory table of a peer never changes during a burst, and the worker lets the event loop run
+ * about once per millisecond.
  */
 import { type IdlePolicy, type Polled, pollUntilAborted } from '../drivers/poll-loop.js';
 import type { Task, WakeSource } from './modules/module.js';

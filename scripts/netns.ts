@@ -1,4 +1,7 @@
-/** A network namespace for a test or a benchmark, in which the Linux kernel is a peer. No traffic reaches other interfaces. */
+/**
+ * A network namespace for a test or a benchmark, in which the Linux kernel is a peer. No traffic reaches other
+ * interfaces.
+ */
 import { execFileSync } from 'node:child_process';
 import { Child } from './child.js';
 import { searchPath } from './programs.js';

@@ -1,6 +1,7 @@
 /**
- * OVS-DPDK as a peer. Its database, sockets and logs are in a folder of the caller, and no service is used. Its ports listen on
- * vhost-user sockets (dpdkvhostuser) or connect to them (dpdkvhostuserclient). It forwards only by the flows that it is given.
+ * OVS-DPDK as a peer. Its database, sockets and logs are in a folder of the caller, and no service is used. Its ports
+ * listen on vhost-user sockets (dpdkvhostuser) or connect to them (dpdkvhostuserclient). It forwards only by the flows
+ * that it is given.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
@@ -17,8 +18,8 @@ const DAEMON = '/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk';
 const HUGEPAGE_MB = 160;
 
 /**
- * OVS writes this when it can send frames to a port. It drops frames for the port before: its thread learns of the ring that it
- * fills a little later than of the other one.
+ * OVS writes this when it can send frames to a port. It drops frames for the port before: its thread learns of the ring
+ * that it fills a little later than of the other one.
  */
 export const OVS_SENDS = /State of queue 0 \( tx_qid 0 \) of vhost device '[^']*' changed to 'enabled'/;
 

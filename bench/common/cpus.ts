@@ -11,7 +11,9 @@ export function allowedCpus(): number[] {
   });
 }
 
-/** Returns the first CPU for the process that contestants share (a backend, a load), and the second one for contestants. */
+/**
+ * Returns the first CPU for the process that contestants share (a backend, a load), and the second one for contestants.
+ */
 export function benchCpus(): { common: number; contestant: number } {
   const [common = 0, contestant = common] = allowedCpus();
   return { common, contestant };

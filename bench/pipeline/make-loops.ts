@@ -1,6 +1,6 @@
 /**
- * Makes the receiving loop, the sending loop and the cores over an {@link EndlessNic}, as the workers of `tspmd run` make them.
- * They can run in any thread.
+ * Makes the receiving loop, the sending loop and the cores over an {@link EndlessNic}, as the workers of `tspmd run`
+ * make them. They can run in any thread.
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
 import { createCoreCounters, createL2Counters } from '../../src/counters.js';

@@ -32,8 +32,8 @@ export interface ScriptHost {
 }
 
 /**
- * A value as the host sees it, without the classes of `values.ts`: lists, tuples, ranges and views are arrays. A dict is a
- * Map, in which a key such as `__proto__` does no harm. Host objects are themselves.
+ * A value as the host sees it, without the classes of `values.ts`: lists, tuples, ranges and views are arrays. A dict
+ * is a Map, in which a key such as `__proto__` does no harm. Host objects are themselves.
  */
 export type Plain = null | boolean | number | string | Plain[] | PlainMap | HostObject;
 export type PlainMap = Map<Plain, Plain>;

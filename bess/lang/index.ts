@@ -1,10 +1,10 @@
 /**
  * The language of `.bess` scripts: a part of Python, and BESS's sugar. docs/bess.md says what is in it.
  *
- * `syntax/` splits the text into tokens. Each rule of `grammar/` parses a part of the script and returns a function that
- * executes it, so that syntax and meaning of a statement stand next to each other. `values/` has Python's values and
- * operators, `library/` the functions and methods. `grammar/` imports the other three, `library/` imports `values/`, and
- * nothing imports back.
+ * `syntax/` splits the text into tokens. Each rule of `grammar/` parses a part of the script and returns a function
+ * that executes it, so that syntax and meaning of a statement stand next to each other. `values/` has Python's values
+ * and operators, `library/` the functions and methods. `grammar/` imports the other three, `library/` imports
+ * `values/`, and nothing imports back.
  */
 import { toScriptError } from './errors.js';
 import { Run, type Statement } from './grammar/run.js';

@@ -1,6 +1,6 @@
 /**
- * Runs a Node program with a time limit and returns its output. For work that can hang in the kernel, where not even SIGKILL
- * ends it.
+ * Runs a Node program with a time limit and returns its output. For work that can hang in the kernel, where not even
+ * SIGKILL ends it.
  */
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -13,8 +13,8 @@ const POLL_MS = 5;
 
 /**
  * Runs `program` in a process of its own, and returns what it has written when it writes {@link END}, or after
- * `milliseconds`. Then the process is killed, but not waited for. So, unlike `spawnSync`, this returns even if the process
- * cannot be killed.
+ * `milliseconds`. Then the process is killed, but not waited for. So, unlike `spawnSync`, this returns even if the
+ * process cannot be killed.
  * @param program the text of a CommonJS module; `argument` is its `process.argv[1]`
  */
 export function outputWithin(milliseconds: number, program: string, argument: string): string {

@@ -2,8 +2,9 @@
  * Finds the process that uses a unix socket. A script asks before it removes the file, so that it does not cut off a
  * running switch.
  *
- * Whether the socket is in use is known exactly: the kernel answers for this file, in any network namespace. The process is
- * only looked up in /proc for the message. It may stay unknown, in another network namespace or if it is another user's.
+ * Whether the socket is in use is known exactly: the kernel answers for this file, in any network namespace. The
+ * process is only looked up in /proc for the message. It may stay unknown, in another network namespace or if it is
+ * another user's.
  */
 import { lstatSync, readFileSync, realpathSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -15,16 +16,18 @@ import { END, outputWithin } from './bounded-output.js';
 const BOUND = /^\S+ \S+ \S+ (\S+) \S+ \S+ +(\d+) (.+)$/;
 /** The flag of a listening socket (__SO_ACCEPTCON). */
 const LISTENING = 0x10000;
-/** Largest number of sockets that are looked at. Only an attacker has more with the same file name, to make this slow. */
+/**
+ * Largest number of sockets that are looked at. Only an attacker has more with the same file name, to make this slow.
+ */
 const MAX_LISTENERS = 100;
 /** Time limit of {@link FIND_USERS}, in ms. It takes some 60 ms if nothing hangs. */
 const LOOK_MS = 2000;
 
 /**
- * A program that finds the processes with one of the sockets `listeners` (`socket:[inode]` -> the path to which it is bound)
- * at the path `real`, and writes a line `PID command` for each, with the command as JSON. It runs in a process of its own,
- * because it can hang when it reads about another process, or a path on a file system whose server does not answer. Entries
- * of /proc that cannot be read, or have just disappeared, are skipped.
+ * A program that finds the processes with one of the sockets `listeners` (`socket:[inode]` -> the path to which it is
+ * bound) at the path `real`, and writes a line `PID command` for each, with the command as JSON. It runs in a process
+ * of its own, because it can hang when it reads about another process, or a path on a file system whose server does not
+ * answer. Entries of /proc that cannot be read, or have just disappeared, are skipped.
  */
 const FIND_USERS = `
 const { readFileSync, readdirSync, readlinkSync, realpathSync, writeSync } = require('node:fs');

@@ -1,6 +1,6 @@
 /**
- * The arguments of a call in a script, read by name and type. BESS's protobuf messages refuse unknown names and values of a
- * wrong type; so does this, with a line that names the call and the argument.
+ * The arguments of a call in a script, read by name and type. BESS's protobuf messages refuse unknown names and values
+ * of a wrong type; so does this, with a line that names the call and the argument.
  */
 import { BessError } from '../errors.js';
 import { type Plain, type PlainMap, toPlain, type Value } from '../lang/index.js';

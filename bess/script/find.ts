@@ -13,8 +13,8 @@ export interface ScriptText {
 }
 
 /**
- * Reads a script. A name without a folder that is not in the current folder is looked up among the scripts that come with
- * tspmd. If it is not there either, the {@link ScriptError} lists them.
+ * Reads a script. A name without a folder that is not in the current folder is looked up among the scripts that come
+ * with tspmd. If it is not there either, the {@link ScriptError} lists them.
  */
 export function readScript(file: string): ScriptText {
   try {

@@ -26,7 +26,8 @@ export interface LoadOptions {
 /**
  * Runs a script. The switch that it makes listens on its ports, but does not forward before `start`.
  *
- * Throws a {@link ScriptError} with the mistake as one line, `file:line:column: text`. All ports and sockets are closed then.
+ * Throws a {@link ScriptError} with the mistake as one line, `file:line:column: text`. All ports and sockets are closed
+ * then.
  * @param script the name of the file, or the text
  * @param variables the values of `$NAME` in the script; they take precedence over the environment
  */

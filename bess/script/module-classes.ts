@@ -20,7 +20,9 @@ import type { Arguments } from './arguments.js';
 /** The answer of a command: null, or the fields of BESS's response message. */
 export type CommandResult = Readonly<Record<string, number[]>> | null;
 
-/** Reads the arguments of a call. Returns a function that does the work, called once all arguments are known to be good. */
+/**
+ * Reads the arguments of a call. Returns a function that does the work, called once all arguments are known to be good.
+ */
 export type Command = (args: Arguments) => () => CommandResult;
 
 export interface ModuleClass {
@@ -30,7 +32,10 @@ export interface ModuleClass {
   prepare(args: Arguments, ports: PortTable): (name: string) => Module;
 }
 
-/** Returns the port that `port=` names. `missing` is the error if there is no such argument: BESS's modules have different ones. */
+/**
+ * Returns the port that `port=` names. `missing` is the error if there is no such argument: BESS's modules have
+ * different ones.
+ */
 function portOf(args: Arguments, ports: PortTable, missing: string): Port {
   const name = args.string('port');
   // Accepted without effect: JavaScript has no prefetch.

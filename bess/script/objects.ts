@@ -12,7 +12,9 @@ import { type CommandResult, commandsOf } from './module-classes.js';
 /** Any worker, in BESS's API. */
 const ANY_WORKER = -1;
 
-/** Makes a method for scripts. `names` are the names of its positional arguments; `run` reads them and does the work. */
+/**
+ * Makes a method for scripts. `names` are the names of its positional arguments; `run` reads them and does the work.
+ */
 function method(call: string, names: readonly string[], run: (args: Arguments) => Value): NativeFunction {
   return new NativeFunction(call, ({ positional, keyword }: CallArguments) =>
     run(new Arguments(`${call}()`, positional, keyword, names)),

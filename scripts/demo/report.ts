@@ -35,7 +35,10 @@ export function isClean({ traffic, stats }: DemoResult): boolean {
   );
 }
 
-/** Counts the drops of packets for a connected port. The first endpoint's announcement is sent before the second one exists. */
+/**
+ * Counts the drops of packets for a connected port. The first endpoint's announcement is sent before the second one
+ * exists.
+ */
 function lost({ full, interfaceDown, unknownDestination, deadend, sink }: Drops): number {
   return full + interfaceDown + unknownDestination + deadend + sink;
 }

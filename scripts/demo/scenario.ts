@@ -1,4 +1,6 @@
-/** The scenario of the demo: starts the switch and two endpoints as processes, and collects the results of the traffic. */
+/**
+ * The scenario of the demo: starts the switch and two endpoints as processes, and collects the results of the traffic.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

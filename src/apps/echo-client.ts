@@ -1,6 +1,7 @@
 /**
- * What the pinger and the UDP probe share: they send numbered requests to a host that echoes them, and check every byte of
- * the answers. The size and the content of a payload follow from the request's number, so nothing is kept of what was sent.
+ * What the pinger and the UDP probe share: they send numbered requests to a host that echoes them, and check every byte
+ * of the answers. The size and the content of a payload follow from the request's number, so nothing is kept of what
+ * was sent.
  */
 import { AppError } from '../errors.js';
 import type { Core } from '../link/core.js';

@@ -9,7 +9,9 @@ export function xorshift32(state: number): number {
   return x | 0;
 }
 
-/** Returns a seed for a number, never 0. Neighbouring numbers have very different seeds (factor: 2^32 / golden ratio). */
+/**
+ * Returns a seed for a number, never 0. Neighbouring numbers have very different seeds (factor: 2^32 / golden ratio).
+ */
 export function seedOf(number: number): number {
   return Math.imul(number + 1, 0x9e3779b1) | 1;
 }

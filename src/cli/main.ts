@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 /**
- * The `tspmd` command. Each subcommand has a file of its own, which is loaded when it is needed: `tspmd switch` does not load
- * the layer, and `tspmd run` does not load the script language.
+ * The `tspmd` command. Each subcommand has a file of its own, which is loaded when it is needed: `tspmd switch` does
+ * not load the layer, and `tspmd run` does not load the script language.
  *
- * Exit codes: 0 success, 1 failure, 2 wrong usage (an option, or the configuration that the options make). Each fault is one
- * line on stderr. `--verbose` adds stack traces.
+ * Exit codes: 0 success, 1 failure, 2 wrong usage (an option, or the configuration that the options make). Each fault
+ * is one line on stderr. `--verbose` adds stack traces.
  */
 import { createRequire } from 'node:module';
 import { setFlagsFromString } from 'node:v8';

@@ -9,8 +9,8 @@ type StopSignalName = keyof typeof SIGNALS;
 const NAMES = Object.keys(SIGNALS) as StopSignalName[];
 
 /**
- * Resolves at the first signal, or when the output is closed; the command then cleans up. A second signal ends the process
- * immediately. Signals end the process even when it hangs (`hang/hang-watch.ts`).
+ * Resolves at the first signal, or when the output is closed; the command then cleans up. A second signal ends the
+ * process immediately. Signals end the process even when it hangs (`hang/hang-watch.ts`).
  */
 export function untilStopped(): Promise<void> {
   const watch = new HangWatch(NAMES);

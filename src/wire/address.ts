@@ -1,8 +1,8 @@
 /**
  * Addresses as people write them: parsing and formatting. An error names the text that was refused.
  *
- * An IPv4 address is 32 bits in a number. {@link parseIpv4} returns it unsigned; the readers of packets return it signed
- * (see bytes.ts). Compare two addresses with `| 0` on both sides. {@link formatIpv4} takes either.
+ * An IPv4 address is 32 bits in a number. {@link parseIpv4} returns it unsigned; the readers of packets return it
+ * signed (see bytes.ts). Compare two addresses with `| 0` on both sides. {@link formatIpv4} takes either.
  */
 import { isIPv4, isIPv6 } from 'node:net';
 import { formatMac, MAC_BYTES, macOctets } from '../../drivers/mac-address.js';

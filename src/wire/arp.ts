@@ -1,6 +1,6 @@
 /**
- * ARP for IPv4 over Ethernet (RFC 826): field offsets, readers, a check, and a writer. Offsets are in bytes and count from
- * the first byte of the ARP packet.
+ * ARP for IPv4 over Ethernet (RFC 826): field offsets, readers, a check, and a writer. Offsets are in bytes and count
+ * from the first byte of the ARP packet.
  */
 import { readI32, readU16, writeI32, writeU16 } from './bytes.js';
 import { copyMac, ETHERTYPE_IPV4 } from './ethernet.js';

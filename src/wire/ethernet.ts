@@ -1,8 +1,8 @@
 /**
  * Ethernet II (IEEE 802.3, clause 3): the 14 bytes in front of a packet. A stack needs them only with layer `ethernet`.
  *
- * A MAC address is moved as three 16-bit memory words. The byte order of the host does not matter, because addresses are
- * only copied and compared. A frame begins at an even offset.
+ * A MAC address is moved as three 16-bit memory words. The byte order of the host does not matter, because addresses
+ * are only copied and compared. A frame begins at an even offset.
  */
 import { ETHERNET_HEADER_BYTES } from '../../rings/buffer-pool.js';
 import { readU16 } from './bytes.js';
@@ -35,7 +35,8 @@ export const ETHERTYPE_IPV4_WORD = ethTypeWord(ETHERTYPE_IPV4);
 export const ETHERTYPE_ARP_WORD = ethTypeWord(ETHERTYPE_ARP);
 
 /**
- * Converts an EtherType to the memory word that a `u16` view shows in the field. It allocates: call it once, not per packet.
+ * Converts an EtherType to the memory word that a `u16` view shows in the field. It allocates: call it once, not per
+ * packet.
  */
 export function ethTypeWord(type: number): number {
   return new Uint16Array(Uint8Array.of(type >>> 8, type & 0xff).buffer)[0];

@@ -123,8 +123,8 @@ export function isIpv4HeaderIntact(memory: WireMemory, offset: number, headerLen
 }
 
 /**
- * Writes a header of 20 bytes with its checksum. The header has {@link IPV4_DEFAULT_TTL}, no options, and the flag "don't
- * fragment". {@link setIpv4Ttl} changes the time to live; call {@link writeIpv4Checksum} after other changes.
+ * Writes a header of 20 bytes with its checksum. The header has {@link IPV4_DEFAULT_TTL}, no options, and the flag
+ * "don't fragment". {@link setIpv4Ttl} changes the time to live; call {@link writeIpv4Checksum} after other changes.
  *
  * @param offset of the header's first byte; an even offset is faster
  * @param totalLength bytes of header and payload
@@ -162,7 +162,9 @@ export function writeIpv4Checksum(memory: WireMemory, offset: number): void {
   writeU16(u8, offset + IPV4_CHECKSUM, internetChecksum(memory, offset, ipv4HeaderLength(u8, offset)));
 }
 
-/** Swaps source and destination. All checksums stay correct, because a sum does not depend on the order of its words. */
+/**
+ * Swaps source and destination. All checksums stay correct, because a sum does not depend on the order of its words.
+ */
 export function swapIpv4Addresses(u8: Uint8Array, offset: number): void {
   const source = readI32(u8, offset + IPV4_SOURCE);
   writeI32(u8, offset + IPV4_SOURCE, readI32(u8, offset + IPV4_DESTINATION));
@@ -178,7 +180,8 @@ export function setIpv4Ttl(u8: Uint8Array, offset: number, ttl: number): void {
 }
 
 /**
- * Computes the partial sum of the pseudo header of UDP (RFC 768) and TCP (RFC 9293, 3.1): addresses, protocol and length.
+ * Computes the partial sum of the pseudo header of UDP (RFC 768) and TCP (RFC 9293, 3.1): addresses, protocol and
+ * length.
  * @param offset of the IP header's first byte
  * @param protocol {@link IP_PROTOCOL_UDP} or {@link IP_PROTOCOL_TCP}
  * @param length bytes of the datagram or segment, its header included

@@ -37,7 +37,9 @@ const OTHER_FUNCTIONS = new Set(
 );
 
 export class Run {
-  /** Place of the running operation, for error messages. Set after its operands are evaluated and before it can fail. */
+  /**
+   * Place of the running operation, for error messages. Set after its operands are evaluated and before it can fail.
+   */
   position: Position = { line: 1, column: 1 };
   readonly names = new Map<string, Value>();
   private steps = 0;

@@ -1,6 +1,7 @@
 /**
  * BESS's additions to Python: `$NAME!default`, `name::Class(…)` and `a:1 -> 0:b`. BESS translates them to Python in
- * bessctl/sugar.py: to `__bess_env__` and `__bess_module__` (bessctl/commands.py) and the operators of pybess/module.py.
+ * bessctl/sugar.py: to `__bess_env__` and `__bess_module__` (bessctl/commands.py) and the operators of
+ * pybess/module.py.
  */
 import { type Position, Problem, raise } from '../errors.js';
 import { asInt } from '../values/checks.js';
@@ -27,7 +28,9 @@ interface Link {
 }
 
 export abstract class SugarParser extends PrimaryParser {
-  /** `$NAME`, `$NAME!'text'`, `$NAME!other`, `$NAME!(…)`: the variable, or if it is not set, the value after the `!`. */
+  /**
+   * `$NAME`, `$NAME!'text'`, `$NAME!other`, `$NAME!(…)`: the variable, or if it is not set, the value after the `!`.
+   */
   protected override variable(): Expression {
     const { position, text: what } = this.take();
     const name = what.slice(1);
@@ -80,7 +83,9 @@ export abstract class SugarParser extends PrimaryParser {
     return { position, what: 'a module', isOperand: true, evaluate };
   }
 
-  /** Modules and arrows: `a:1 -> 2:b:3 -> c`. The value is the last module. Without an arrow it is just an expression. */
+  /**
+   * Modules and arrows: `a:1 -> 2:b:3 -> c`. The value is the last module. Without an arrow it is just an expression.
+   */
   protected pipeline(): Expression {
     const stages = [this.stage(this.token.position)];
     for (let arrow = this.accept('->'); arrow !== null; arrow = this.accept('->')) {

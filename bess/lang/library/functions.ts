@@ -41,8 +41,8 @@ export function defineGlobals(definitions: Definitions<null>): [name: string, Na
 }
 
 /**
- * Returns the arguments in the order of `parameters`; undefined for one that was left out. The first `required` ones must
- * be present. Raises TypeError for too many, missing, unknown or doubled arguments.
+ * Returns the arguments in the order of `parameters`; undefined for one that was left out. The first `required` ones
+ * must be present. Raises TypeError for too many, missing, unknown or doubled arguments.
  */
 export function bindArguments(
   name: string,

@@ -1,6 +1,6 @@
 /**
- * Turns physical lines into logical lines: adds the tokens for the beginning and the end of blocks, and removes newlines
- * that end no statement.
+ * Turns physical lines into logical lines: adds the tokens for the beginning and the end of blocks, and removes
+ * newlines that end no statement.
  *
  * A newline ends a statement except inside brackets and on blank lines. The blanks before a statement open and close
  * blocks (Python reference 2.1.8: a tab goes to the next multiple of 8, but the width of tabs must not matter). BESS's
@@ -87,8 +87,8 @@ export function countBracket(token: Token, open: Token[]): void {
 }
 
 /**
- * Makes the first name of each `a, b::Class(` a token of its own kind. BESS's sugar.py takes all names and commas before
- * the `::`, wherever they stand, even among the arguments of a call; so does this.
+ * Makes the first name of each `a, b::Class(` a token of its own kind. BESS's sugar.py takes all names and commas
+ * before the `::`, wherever they stand, even among the arguments of a call; so does this.
  */
 function markCreations(tokens: Token[]): void {
   const kindAt = (index: number): string | undefined => tokens[index]?.kind;

@@ -1,6 +1,6 @@
 /**
- * The values of number and string literals, and the fields of f-strings (Python reference 2.4.3, as before Python 3.12: no
- * backslash in a field, and the string's own quotes end it even inside a field).
+ * The values of number and string literals, and the fields of f-strings (Python reference 2.4.3, as before Python 3.12:
+ * no backslash in a field, and the string's own quotes end it even inside a field).
  */
 import { type Position, Problem, unsupported } from '../errors.js';
 import { countBracket } from './layout.js';

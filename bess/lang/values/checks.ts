@@ -18,10 +18,12 @@ export function requireText(value: Value, what: string): string {
   return typeof value === 'string' ? value : raise('TypeError', `${what} must be a str, not '${typeName(value)}'`);
 }
 
-// A script that exceeds one of these limits is ended, so that no script can hang the switch or fill its memory. They are
-// far above what the script of any switch needs.
+// A script that exceeds one of these limits is ended, so that no script can hang the switch or fill its memory. They
+// are far above what the script of any switch needs.
 
-/** Steps of a script. A statement, one pass of a loop and a call are one each; large values cost more (see `costOf`). */
+/**
+ * Steps of a script. A statement, one pass of a loop and a call are one each; large values cost more (see `costOf`).
+ */
 export const MAX_STEPS = 1_000_000;
 /** Characters of a string. */
 export const MAX_TEXT = 1 << 20;

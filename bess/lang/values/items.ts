@@ -66,8 +66,9 @@ export function isTruthy(value: Value): boolean {
 }
 
 /**
- * Returns the value; raises TypeError if it cannot be the key of a dict. Only None, ints, strings, objects and functions can:
- * JavaScript's Map compares these as Python does. Of bools it does not: to Python, True and 1 are the same key.
+ * Returns the value; raises TypeError if it cannot be the key of a dict. Only None, ints, strings, objects and
+ * functions can: JavaScript's Map compares these as Python does. Of bools it does not: to Python, True and 1 are the
+ * same key.
  */
 export function checkKey(value: Value): Value {
   const isKey = typeof value === 'string' || typeof value === 'number' || value === null || isHostObject(value);

@@ -19,7 +19,10 @@ import {
 
 /** Number of messages that are handled per wake-up, so that a flooding peer cannot keep the event loop busy. */
 const MESSAGES_PER_WAKE = 64;
-/** A wake-up ends when its messages have brought this many file descriptors: mapping files costs far more than other work. */
+/**
+ * A wake-up ends when its messages have brought this many file descriptors: mapping files costs far more than other
+ * work.
+ */
 const FDS_PER_WAKE = 16;
 
 export interface Message {

@@ -37,7 +37,9 @@ export interface SessionOptions {
   readonly windows: WindowAllocator;
   readonly pairs: readonly QueuePair[];
   readonly files: PeerFiles;
-  /** Signals the peer's eventfds. It outlives the connection: a peer that made signals slow does not lose its record. */
+  /**
+   * Signals the peer's eventfds. It outlives the connection: a peer that made signals slow does not lose its record.
+   */
   readonly signals: SignalPacer;
   /** Closes the file descriptors that the peer sent. */
   readonly closer: Closer;

@@ -162,7 +162,9 @@ export class Vring {
     if (!this.running) this.halt();
   }
 
-  /** The memory table or the addresses have changed. Returns null, or why the ring cannot be found and so was stopped. */
+  /**
+   * The memory table or the addresses have changed. Returns null, or why the ring cannot be found and so was stopped.
+   */
   relocate(memory: PeerMemory): string | null {
     const queue = this.queue;
     if (queue === null || this.address === null) return null;

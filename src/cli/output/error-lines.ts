@@ -1,4 +1,6 @@
-/** Errors as text: one line, and the stack traces for `--verbose`. An app may throw anything, not only Error objects. */
+/**
+ * Errors as text: one line, and the stack traces for `--verbose`. An app may throw anything, not only Error objects.
+ */
 import { inspect } from 'node:util';
 import { messageOf } from '../../../drivers/log/message-of.js';
 import { ConfigError, WorkerError } from '../../errors.js';

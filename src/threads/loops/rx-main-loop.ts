@@ -83,7 +83,8 @@ export class RxMainLoop {
     const hashesOfBurst = new Int32Array(BURST);
 
     /**
-     * Keeps what is for a stack, at the front of the device's own arrays, which belong to this loop until the next burst.
+     * Keeps what is for a stack, at the front of the device's own arrays, which belong to this loop until the next
+     * burst.
      */
     const admit = (count: number): number => {
       const { rxHandles: handles, rxLengths: lengths } = device;
