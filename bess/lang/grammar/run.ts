@@ -28,6 +28,8 @@ export type Completion = 'next' | 'break' | 'continue';
 
 export interface Statement {
   readonly position: Position;
+  /** Cost in steps besides the one step of every statement: more than 0 only if the text of the statement is long. */
+  readonly cost: number;
   execute(run: Run): Completion;
 }
 
@@ -57,7 +59,7 @@ export class Run {
   execute(body: readonly Statement[]): Completion {
     for (const statement of body) {
       this.position = statement.position;
-      this.step();
+      this.step(1 + statement.cost);
       const completion = statement.execute(this);
       if (completion !== 'next') return completion;
     }
