@@ -143,7 +143,9 @@ describe('peers', () => {
     suite.listen({ closer: full });
     suite.connect();
     await until('a notice', () => suite.notices.length > 0);
-    expect(suite.notices).toEqual([expect.stringMatching(/^a peer cannot be served now: 1024 file descriptors .* hangs$/)]);
+    expect(suite.notices).toEqual([
+      expect.stringMatching(/^a peer cannot be served now: 1024 file descriptors .* hangs$/),
+    ]);
     full.isFull = false;
     await until('the peer to be served', () => suite.backend.connected);
   });

@@ -138,7 +138,9 @@ describe('a message that cannot be done', () => {
     }
     closeFile(file);
     const [line = ''] = features === 0n ? suite.links.slice(1) : suite.notices;
-    expect(line).toContain("ring 0: call file descriptor is '/memfd:\\nport vm2: forged\\x1b[2J\\x9b31m\\r\\u202e\\u2028xx");
+    expect(line).toContain(
+      "ring 0: call file descriptor is '/memfd:\\nport vm2: forged\\x1b[2J\\x9b31m\\r\\u202e\\u2028xx",
+    );
     expect(isPlain(line)).toBe(true);
     expect(line.length).toBeLessThan(400);
   });
