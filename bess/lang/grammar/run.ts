@@ -18,6 +18,14 @@ export interface Expression {
   evaluate(run: Run): Value;
   /** Present if the expression can stand on the left of an assignment. */
   readonly assign?: Assign;
+  /** What stands left of `+=` or the like, its object and index evaluated. Without it, `evaluate` and `assign` do. */
+  readonly place?: (run: Run) => Place;
+}
+
+/** What can be read and then assigned. */
+export interface Place {
+  get(): Value;
+  set(value: Value): void;
 }
 
 /** Assigns a value to the target of an assignment. */

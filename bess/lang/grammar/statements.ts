@@ -168,14 +168,16 @@ class StatementParser extends ExpressionParser {
     const assign = this.toTarget(left);
     const value = this.expressionList();
     return statement(position, (run) => {
-      const before = left.evaluate(run);
+      const place = left.place?.(run);
+      const before = place === undefined ? left.evaluate(run) : place.get();
       const right = value.evaluate(run);
       run.position = position;
       const grows = operator === '+' && Array.isArray(before);
       if (grows) extend(before, collect(right));
       const result: Value = grows ? before : applyBinary(operator, before, right);
       run.charge(result);
-      assign(run, result);
+      if (place === undefined) assign(run, result);
+      else place.set(result);
     });
   }
 }

@@ -146,6 +146,16 @@ print('two\\nlines')`;
   });
 });
 
+describe('an assignment with an operator', () => {
+  it('evaluates the object and the index once, in that order', () => {
+    const script = `
+l = [1, 2]
+[print('object') or l][0][print('index') or 1] += print('value') or 5
+print(l)`;
+    expect(printedBy(script)).toEqual(['object', 'index', 'value', '[1, 7]']);
+  });
+});
+
 describe('limits', () => {
   it.each([
     ['l = [1]\nfor x in l: l.append(x)', 'steps'],
