@@ -43,8 +43,12 @@ export function parse(source: string, file: string): readonly Statement[] {
  */
 export function runScript(source: string, file: string, host: ScriptHost): void {
   const body = parse(source, file);
-  const print = createPrint((line) => host.print(line));
-  const run = new Run(host, createOs(host), new Map([...BUILTINS, ['print', print]]));
+  const print = createPrint((line) => {
+    run.step();
+    run.charge(line);
+    host.print(line);
+  });
+  const run: Run = new Run(host, createOs(host), new Map([...BUILTINS, ['print', print]]));
   run.names.set('__file__', file);
   try {
     run.execute(body);

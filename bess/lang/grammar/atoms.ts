@@ -145,8 +145,8 @@ export abstract class AtomParser extends TokenReader {
     let isFirst = true;
     let only: Expression | null = null;
     const items = this.list(() => {
-      const item = this.expression();
-      if (isFirst && this.token.kind === 'for') only = this.comprehension(position, item);
+      const { result: item, cost } = this.costed(() => this.expression());
+      if (isFirst && this.token.kind === 'for') only = this.comprehension(position, item, cost);
       isFirst = false;
       return item;
     }, ']');
@@ -154,25 +154,18 @@ export abstract class AtomParser extends TokenReader {
   }
 
   /** The rest of a comprehension: `for x in y if z for …`, up to the `]`. */
-  private comprehension(position: Position, element: Expression): Expression {
-    const clauses: Clause[] = [];
+  private comprehension(position: Position, element: Expression, elementCost: number): Expression {
     const outer = this.assigned;
     const names = new Set<string>();
     this.assigned = names;
-    while (this.accept('for') !== null) {
-      const assign = this.forTarget();
-      this.expect('in');
-      const iterable = this.operation();
-      const conditions: Expression[] = [];
-      while (this.accept('if') !== null) conditions.push(this.operation());
-      clauses.push({ assign, iterable, conditions });
-    }
+    const { result: clauses, cost } = this.costed(() => this.clauses());
     this.assigned = outer;
+    const costPerTurn = 1 + elementCost + cost;
     if (this.token.kind !== ']') this.fail("']'");
     const evaluate = (run: Run): Value => {
       const hidden = Array.from(names, (name) => [name, run.names.get(name)] as const);
       const items: Value[] = [];
-      addItems(run, items, element, clauses, 0);
+      addItems(run, items, element, clauses, 0, costPerTurn);
       // The names of a comprehension are not visible after it.
       for (const [name, value] of hidden) {
         if (value === undefined) run.names.delete(name);
@@ -181,6 +174,19 @@ export abstract class AtomParser extends TokenReader {
       return items;
     };
     return { position, evaluate };
+  }
+
+  private clauses(): Clause[] {
+    const clauses: Clause[] = [];
+    while (this.accept('for') !== null) {
+      const assign = this.forTarget();
+      this.expect('in');
+      const iterable = this.operation();
+      const conditions: Expression[] = [];
+      while (this.accept('if') !== null) conditions.push(this.operation());
+      clauses.push({ assign, iterable, conditions });
+    }
+    return clauses;
   }
 
   /** `{key: value}`. */
@@ -247,7 +253,14 @@ function unpack(targets: readonly Assign[]): Assign {
 }
 
 /** Runs the clauses of a comprehension from number `index` on, and adds the items that they give. */
-function addItems(run: Run, items: Value[], element: Expression, clauses: readonly Clause[], index: number): void {
+function addItems(
+  run: Run,
+  items: Value[],
+  element: Expression,
+  clauses: readonly Clause[],
+  index: number,
+  costPerTurn: number,
+): void {
   const clause = clauses[index];
   if (clause === undefined) {
     items.push(element.evaluate(run));
@@ -257,9 +270,9 @@ function addItems(run: Run, items: Value[], element: Expression, clauses: readon
   const values = clause.iterable.evaluate(run);
   run.position = clause.iterable.position;
   for (const value of iterate(values)) {
-    run.step();
+    run.step(costPerTurn);
     clause.assign(run, value);
     const holds = clause.conditions.every((condition) => isTruthy(condition.evaluate(run)));
-    if (holds) addItems(run, items, element, clauses, index + 1);
+    if (holds) addItems(run, items, element, clauses, index + 1, costPerTurn);
   }
 }

@@ -102,7 +102,7 @@ export class ExpressionParser extends SugarParser {
         run.position = position;
         run.charge(left);
         run.charge(right);
-        const holds = compare(operator, left, right);
+        const holds = compare(operator, left, right, (pairs) => run.step(pairs >> 5));
         left = right;
         return holds;
       });

@@ -4,7 +4,7 @@ import { getAttribute } from '../library/attributes.js';
 import { costOf, getItem, setItem } from '../values/items.js';
 import { type CallArguments, typeName, type Value } from '../values/values.js';
 import { AtomParser } from './atoms.js';
-import type { Expression, Run } from './run.js';
+import type { Expression, Place, Run } from './run.js';
 
 /** A part that follows a value: a call, an index or an attribute. */
 interface Trailer {
@@ -12,8 +12,8 @@ interface Trailer {
   readonly what: string;
   /** Applies the trailer to a value. */
   apply(run: Run, value: Value): Value;
-  /** `value[…] = item` */
-  readonly assign?: (run: Run, value: Value, item: Value) => void;
+  /** `value[…]` on the left of an assignment. */
+  readonly place?: (run: Run, value: Value) => Place;
 }
 
 export abstract class PrimaryParser extends AtomParser {
@@ -30,11 +30,12 @@ export abstract class PrimaryParser extends AtomParser {
     const follow = (run: Run, list: readonly Trailer[]): Value =>
       list.reduce((value, trailer) => trailer.apply(run, value), base.evaluate(run));
     const evaluate = (run: Run): Value => follow(run, trailers);
-    const { assign: assignItem, what } = last;
-    if (assignItem === undefined) return { position, what, isOperand: true, evaluate };
+    const { place: placeOf, what } = last;
+    if (placeOf === undefined) return { position, what, isOperand: true, evaluate };
     const before = trailers.slice(0, -1);
-    const assign = (run: Run, value: Value): void => assignItem(run, follow(run, before), value);
-    return { position, isOperand: true, evaluate, assign };
+    const place = (run: Run): Place => placeOf(run, follow(run, before));
+    const assign = (run: Run, value: Value): void => place(run).set(value);
+    return { position, isOperand: true, evaluate, assign, place };
   }
 
   private attribute(): Trailer {
@@ -61,7 +62,11 @@ export abstract class PrimaryParser extends AtomParser {
       if (typeof value === 'string') run.charge(value);
       return getItem(value, keyOf(run));
     };
-    return { what: 'an item', apply, assign: (run, value, item) => setItem(value, keyOf(run), item) };
+    const place = (run: Run, value: Value): Place => {
+      const key = keyOf(run);
+      return { get: () => getItem(value, key), set: (item) => setItem(value, key, item) };
+    };
+    return { what: 'an item', apply, place };
   }
 
   /** The index behind a `[`, and the `]`. */

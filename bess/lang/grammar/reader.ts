@@ -15,8 +15,13 @@ const LABELS: Readonly<Record<string, string>> = {
   end: 'the end of the text',
 };
 
+/** Number of tokens per step, as a power of two: more than most statements have. */
+const TOKENS_SHIFT = 5;
+
 export class TokenReader {
   private next = 0;
+  /** Number of tokens taken so far, those in f-strings included. */
+  private taken = 0;
 
   /** The last of `tokens` is never taken. */
   constructor(private tokens: readonly Token[]) {}
@@ -34,7 +39,15 @@ export class TokenReader {
   protected take(): Token {
     const { token } = this;
     this.next++;
+    this.taken++;
     return token;
+  }
+
+  /** Applies a rule. Returns its result, and the cost, in steps, of executing what the rule has read. */
+  protected costed<T>(rule: () => T): { readonly result: T; readonly cost: number } {
+    const before = this.taken;
+    const result = rule();
+    return { result, cost: (this.taken - before) >> TOKENS_SHIFT };
   }
 
   /** Takes the next token if it is of one of these kinds. */

@@ -18,6 +18,14 @@ export interface Expression {
   evaluate(run: Run): Value;
   /** Present if the expression can stand on the left of an assignment. */
   readonly assign?: Assign;
+  /** What stands left of `+=` or the like, its object and index evaluated. Without it, `evaluate` and `assign` do. */
+  readonly place?: (run: Run) => Place;
+}
+
+/** What can be read and then assigned. */
+export interface Place {
+  get(): Value;
+  set(value: Value): void;
 }
 
 /** Assigns a value to the target of an assignment. */
@@ -28,6 +36,8 @@ export type Completion = 'next' | 'break' | 'continue';
 
 export interface Statement {
   readonly position: Position;
+  /** Cost in steps besides the one step of every statement: more than 0 only if the text of the statement is long. */
+  readonly cost: number;
   execute(run: Run): Completion;
 }
 
@@ -57,7 +67,7 @@ export class Run {
   execute(body: readonly Statement[]): Completion {
     for (const statement of body) {
       this.position = statement.position;
-      this.step();
+      this.step(1 + statement.cost);
       const completion = statement.execute(this);
       if (completion !== 'next') return completion;
     }

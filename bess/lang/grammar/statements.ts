@@ -21,6 +21,9 @@ export function parseScript(source: string): readonly Statement[] {
   return new StatementParser(text, layOut(text)).script();
 }
 
+/** A statement whose cost is not known yet. */
+type Uncosted = Omit<Statement, 'cost'>;
+
 class StatementParser extends ExpressionParser {
   /** Number of loops around the statement. */
   private loops = 0;
@@ -40,7 +43,8 @@ class StatementParser extends ExpressionParser {
 
   private simpleLine(body: Statement[]): void {
     do {
-      body.push(this.simpleStatement());
+      const { result, cost } = this.costed(() => this.simpleStatement());
+      body.push({ ...result, cost });
     } while (this.accept(';') !== null && this.token.kind !== 'newline');
     this.expect('newline');
   }
@@ -61,35 +65,42 @@ class StatementParser extends ExpressionParser {
   private choice(): Statement {
     const { position } = this.token;
     const branches: { condition: Expression; body: Statement[] }[] = [];
-    while (this.accept('if', 'elif') !== null) branches.push({ condition: this.expression(), body: this.suite() });
+    let cost = 0;
+    while (this.accept('if', 'elif') !== null) {
+      const condition = this.costed(() => this.expression());
+      cost += condition.cost;
+      branches.push({ condition: condition.result, body: this.suite() });
+    }
     const otherwise = this.accept('else') === null ? [] : this.suite();
     const execute = (run: Run): Completion => {
       const branch = branches.find(({ condition }) => isTruthy(condition.evaluate(run)));
       return run.execute(branch?.body ?? otherwise);
     };
-    return { position, execute };
+    return { position, cost, execute };
   }
 
   private forLoop(): Statement {
     const { position } = this.take();
-    const assign = this.forTarget();
+    const { result: assign, cost: costPerTurn } = this.costed(() => this.forTarget());
     this.expect('in');
-    const iterable = this.tupleOf(() => this.expression());
+    const { result: iterable, cost } = this.costed(() => this.tupleOf(() => this.expression()));
     this.loops++;
     const body = this.suite();
     this.loops--;
-    return statement(position, (run) => {
+    const execute = (run: Run): Completion => {
       const values = iterable.evaluate(run);
       run.position = position;
       for (const value of iterate(values)) {
-        run.step();
+        run.step(1 + costPerTurn);
         assign(run, value);
         if (run.execute(body) === 'break') break;
       }
-    });
+      return 'next';
+    };
+    return { position, cost, execute };
   }
 
-  private simpleStatement(): Statement {
+  private simpleStatement(): Uncosted {
     const { kind, position } = this.token;
     switch (kind) {
       case 'pass':
@@ -110,7 +121,7 @@ class StatementParser extends ExpressionParser {
     }
   }
 
-  private assertion(): Statement {
+  private assertion(): Uncosted {
     const { position } = this.take();
     const condition = this.expression();
     const message = this.accept(',') === null ? null : this.expression();
@@ -123,7 +134,7 @@ class StatementParser extends ExpressionParser {
   }
 
   /** `import os`; there is no other module. */
-  private importOs(): Statement {
+  private importOs(): Uncosted {
     const { position } = this.take();
     do {
       const first = this.expect('name');
@@ -135,7 +146,7 @@ class StatementParser extends ExpressionParser {
   }
 
   /** `a`, `a = b = c`, `a += b`. */
-  private assignment(): Statement {
+  private assignment(): Uncosted {
     const first = this.expressionList();
     const { position } = first;
     const operator = this.accept(...AUGMENTED);
@@ -151,26 +162,28 @@ class StatementParser extends ExpressionParser {
   }
 
   /** `a += b`. A list grows in place, as Python's does. */
-  private augmented(left: Expression, operator: string): Statement {
+  private augmented(left: Expression, operator: string): Uncosted {
     const { position, items, what } = left;
     if (items !== undefined) throw new Problem(`cannot assign to ${what} with an operator`, position);
     const assign = this.toTarget(left);
     const value = this.expressionList();
     return statement(position, (run) => {
-      const before = left.evaluate(run);
+      const place = left.place?.(run);
+      const before = place === undefined ? left.evaluate(run) : place.get();
       const right = value.evaluate(run);
       run.position = position;
       const grows = operator === '+' && Array.isArray(before);
       if (grows) extend(before, collect(right));
       const result: Value = grows ? before : applyBinary(operator, before, right);
       run.charge(result);
-      assign(run, result);
+      if (place === undefined) assign(run, result);
+      else place.set(result);
     });
   }
 }
 
 /** A statement after which the next one follows. */
-function statement(position: Position, act: (run: Run) => void): Statement {
+function statement(position: Position, act: (run: Run) => void): Uncosted {
   const execute = (run: Run): Completion => {
     act(run);
     return 'next';

@@ -42,7 +42,9 @@ export abstract class SugarParser extends PrimaryParser {
       const text = run.host.variable(name);
       if (text !== undefined) return text;
       if (otherwise === null) return raise('ConfError', `the variable ${what} must be set`);
-      run.host.notice?.(`${what} is not set: its default is ${str(otherwise)}`);
+      const shown = str(otherwise);
+      run.charge(shown);
+      run.host.notice?.(`${what} is not set: its default is ${shown}`);
       return otherwise;
     };
     return { position, what, evaluate };

@@ -1,6 +1,6 @@
 /** `value.name`: the methods of the language's own types, and the attributes of the host's objects. */
 import { raise } from '../errors.js';
-import { checkLength, requireText } from '../values/checks.js';
+import { checkCount, checkLength, requireText } from '../values/checks.js';
 import { checkKey, collect } from '../values/items.js';
 import { extend } from '../values/operators.js';
 import { type Dict, isHostObject, PyTuple, PyView, typeName, type Value } from '../values/values.js';
@@ -69,7 +69,11 @@ function replace(text: string, old: Value, replacement: Value): string {
 }
 
 function split(text: string, separator: Value): Value[] {
-  if (separator === null) return text.split(/\s+/).filter((part) => part !== '');
   if (separator === '') raise('ValueError', 'the separator of split() is empty');
-  return text.split(requireText(separator, 'the separator'));
+  const parts =
+    separator === null
+      ? text.split(/\s+/).filter((part) => part !== '')
+      : text.split(requireText(separator, 'the separator'));
+  checkCount(parts.length);
+  return parts;
 }

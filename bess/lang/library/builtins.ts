@@ -1,6 +1,6 @@
 /** The built-in functions of Python that scripts for a switch need. */
 import { raise } from '../errors.js';
-import { asInt, checkInt, checkText, requireInt } from '../values/checks.js';
+import { asInt, checkCount, checkInt, checkText, MAX_TEXT, requireInt } from '../values/checks.js';
 import { order } from '../values/compare.js';
 import { collect, isTruthy, iterate, sizeOf } from '../values/items.js';
 import { applyBinary } from '../values/operators.js';
@@ -33,7 +33,9 @@ const VARIADIC: Readonly<Record<string, (args: CallArguments) => Value>> = {
     if (others.length > 0) raise('TypeError', 'dict() takes one argument without a name at most');
     if (source === undefined) return new Map(keyword);
     if (!(source instanceof Map)) return raise('TypeError', `dict() copies a dict, not a '${typeName(source)}'`);
-    return new Map([...source, ...keyword]);
+    const dict = new Map<Value, Value>([...source, ...keyword]);
+    checkCount(dict.size);
+    return dict;
   },
   max: (args) => extreme('max', args, (sign) => sign > 0),
   min: (args) => extreme('min', args, (sign) => sign < 0),
@@ -93,5 +95,7 @@ function extreme(name: string, args: CallArguments, isBetter: (sign: number) => 
   const [only] = positional;
   const values = positional.length === 1 && only !== undefined ? collect(only) : positional;
   if (values.length === 0) raise('ValueError', `${name}() needs at least one value`);
+  const characters = values.reduce<number>((sum, value) => sum + (typeof value === 'string' ? value.length : 0), 0);
+  if (characters > MAX_TEXT) raise('MemoryError', `the strings of ${name}() are too long to compare`);
   return values.reduce((best, value) => (isBetter(order(value, best)) ? value : best));
 }

@@ -22,7 +22,8 @@ export function requireText(value: Value, what: string): string {
 // are far above what the script of any switch needs.
 
 /**
- * Steps of a script. A statement, one pass of a loop and a call are one each; large values cost more (see `costOf`).
+ * Steps of a script. A statement, one pass of a loop and a call are one each; long statements (see
+ * `TokenReader.costed`) and large values (see `costOf`) cost more.
  */
 export const MAX_STEPS = 1_000_000;
 /** Characters of a string. */

@@ -1,33 +1,45 @@
 /** Python's comparisons: `==`, `<`, `in`, `is` and their like. */
 import { raise } from '../errors.js';
 import { asInt } from './checks.js';
-import { checkKey, collect } from './items.js';
+import { checkKey, collect, costOf } from './items.js';
 import { isHostObject, PyRange, PyTuple, PyView, typeName, type Value } from './values.js';
 
 /** Largest number of pairs that one comparison looks at: nested lists can make it exponential. */
 const MAX_PAIRS = 1 << 18;
 
+/** How many pairs a comparison may still look at. A long string counts as several. */
+interface Budget {
+  pairs: number;
+}
+
 /** Python's comparison operators. */
-const OPERATORS: Readonly<Record<string, (left: Value, right: Value) => boolean>> = {
-  '==': (left, right) => equal(left, right),
-  '!=': (left, right) => !equal(left, right),
+const OPERATORS: Readonly<Record<string, (left: Value, right: Value, budget: Budget) => boolean>> = {
+  '==': equal,
+  '!=': (left, right, budget) => !equal(left, right, budget),
   '<': (left, right) => order(left, right) < 0,
   '<=': (left, right) => order(left, right) <= 0,
   '>': (left, right) => order(left, right) > 0,
   '>=': (left, right) => order(left, right) >= 0,
   is: (left, right) => left === right,
   'is not': (left, right) => left !== right,
-  in: (left, right) => contains(right, left),
-  'not in': (left, right) => !contains(right, left),
+  in: (left, right, budget) => contains(right, left, budget),
+  'not in': (left, right, budget) => !contains(right, left, budget),
 };
 
-/** Compares two values by one of {@link OPERATORS}. */
-export function compare(operator: string, left: Value, right: Value): boolean {
-  return OPERATORS[operator]?.(left, right) ?? false;
+/**
+ * Compares two values by one of {@link OPERATORS}.
+ * @param count called with the number of pairs of values that were looked at
+ */
+export function compare(operator: string, left: Value, right: Value, count: (pairs: number) => void): boolean {
+  const budget = { pairs: MAX_PAIRS };
+  const holds = OPERATORS[operator]?.(left, right, budget) ?? false;
+  count(MAX_PAIRS - budget.pairs);
+  return holds;
 }
 
-export function equal(left: Value, right: Value, budget = { pairs: MAX_PAIRS }): boolean {
-  if (--budget.pairs < 0) raise('MemoryError', 'these values are too large to compare');
+function equal(left: Value, right: Value, budget: Budget): boolean {
+  budget.pairs -= typeof left === 'string' ? 1 + costOf(left) : 1;
+  if (budget.pairs < 0) raise('MemoryError', 'these values are too large to compare');
   const int = asInt(left);
   if (int !== null) return int === asInt(right);
   if (left === right) return true;
@@ -48,17 +60,16 @@ export function order(left: Value, right: Value): number {
   return raise('TypeError', `'${typeName(left)}' and '${typeName(right)}' have no order`);
 }
 
-function equalItems(left: readonly Value[], right: readonly Value[], budget: { pairs: number }): boolean {
+function equalItems(left: readonly Value[], right: readonly Value[], budget: Budget): boolean {
   return left.length === right.length && left.every((item, i) => equal(item, right[i] as Value, budget));
 }
 
-function contains(container: Value, item: Value): boolean {
+function contains(container: Value, item: Value, budget: Budget): boolean {
   if (typeof container === 'string') {
     if (typeof item === 'string') return container.includes(item);
     return raise('TypeError', `'in <str>' needs a str on its left, not '${typeName(item)}'`);
   }
   if (container instanceof Map) return container.has(checkKey(item));
   if (isHostObject(container) && container.getItem !== undefined) return container.getItem(item) !== undefined;
-  const budget = { pairs: MAX_PAIRS };
   return collect(container).some((value) => equal(value, item, budget));
 }

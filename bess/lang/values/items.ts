@@ -55,6 +55,8 @@ export function sizeOf(value: Value): number | undefined {
 /** The cost of an operation on a value, in steps. */
 export function costOf(value: Value): number {
   if (typeof value === 'string') return value.length >> 8;
+  // More than for a list, because each item of a view can be a tuple of its own.
+  if (value instanceof PyView) return value.items.length >> 2;
   // A range can be longer than any list, but no operation visits more items of it than a list may hold.
   return value === null || typeof value !== 'object' ? 0 : Math.min(sizeOf(value) ?? 0, MAX_ITEMS) >> 5;
 }

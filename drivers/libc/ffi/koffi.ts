@@ -20,6 +20,8 @@ function load(): Native {
   // Not an import, which would load the addon even when node:ffi is used.
   const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
   const libc = koffi.load(null);
+  // All functions are made here: koffi cannot make one in a thread that is being terminated.
+  const lookUp = libc.func('dlsym', 'uint64_t', ['void *', 'void *']);
   return {
     ...bindAll(({ symbol, takes }) =>
       libc.func(
@@ -31,8 +33,7 @@ function load(): Native {
     implementation: 'koffi',
     errno: () => koffi.errno(),
     epollWaitAsync: libc.func('epoll_wait', 'int', ['int', 'void *', 'int', 'int']).async as AsyncEpollWait,
-    functionAddress: (symbol) =>
-      Number(libc.func('dlsym', 'uint64_t', ['void *', 'void *'])(null, Buffer.from(`${symbol}\0`))),
+    functionAddress: (symbol) => Number(lookUp(null, Buffer.from(`${symbol}\0`))),
     address: (view) => Number(koffi.address(view)),
   };
 }

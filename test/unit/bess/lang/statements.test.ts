@@ -146,6 +146,16 @@ print('two\\nlines')`;
   });
 });
 
+describe('an assignment with an operator', () => {
+  it('evaluates the object and the index once, in that order', () => {
+    const script = `
+l = [1, 2]
+[print('object') or l][0][print('index') or 1] += print('value') or 5
+print(l)`;
+    expect(printedBy(script)).toEqual(['object', 'index', 'value', '[1, 7]']);
+  });
+});
+
 describe('limits', () => {
   it.each([
     ['l = [1]\nfor x in l: l.append(x)', 'steps'],
@@ -167,6 +177,11 @@ describe('limits', () => {
     ['a = []\nb = []\nfor i in range(60):\n a = [a, a]\n b = [b, b]\nprint(a == b)', 'too large to compare'],
     ['a = []\nfor i in range(60): a = [a, a]\nm::M()\nm.add(a)', 'too large'],
     ['a = []\na.append(a)\nm::M()\nm.add(a)', 'contains itself'],
+    ["x = ('a,' * 2 ** 18).split(',')", 'items at most'],
+    ["x = ('a ' * 2 ** 18).split()", 'items at most'],
+    ['d = {}\nfor i in range(2 ** 17): d[i] = 0\nx = dict(d, a=1)', 'items at most'],
+    ["s = 'a' * 2 ** 20\nx = max([s, s])", 'too long to compare'],
+    ["s = 'a' * 2 ** 20\nx = 'b' in [s + ''] * 2 ** 17", 'too large to compare'],
     ['x = 2 ** 53', 'beyond those'],
     ['x = 9007199254740991 + 1', 'beyond those'],
     ['x = 1 << 60', 'beyond those'],
@@ -174,5 +189,23 @@ describe('limits', () => {
     const error = errorOf(script);
     expect(error).toBeInstanceOf(BessScriptError);
     expect(error.message).toContain(expected);
+  });
+
+  // Each does much in a statement; so the loop must end after few turns.
+  it.each([
+    ['a long statement', '', `x = ${'1 + '.repeat(9999)}1`],
+    ['a long list', '', `x = [${'1, '.repeat(9999)}]`],
+    ['a long comprehension', '', `x = [${'1 + '.repeat(9999)}y for y in [1, 2]]`],
+    ['a long target', 'l = [1]', `for l[${'0 + '.repeat(9999)}0] in 'ab': pass`],
+    ['a comparison of lists in lists', 'a = [[0] * 999] * 99\nb = [[0] * 999] * 99', 'x = a == b'],
+    ['an output of lists in lists', 'a = [[12345678] * 999] * 9', 'print(a)'],
+    ['an output of many lines', "a = '\\n' * 999", 'print(a)'],
+    ['a default that is shown', "a = 'a' * 2 ** 20", 'x = $NONE!a'],
+    ['the items of a dict', 'd = {}\nfor i in range(9999): d[i] = i', 'x = d.items()'],
+    ['an enumeration', 'l = [0] * 9999', 'x = enumerate(l)'],
+  ])('counts %s as many steps', (_, before, statement) => {
+    expect(errorOf(`${before}\nfor i in range(9999): ${statement.replace(/^(if|for) .*/, '\n $&')}`).message).toContain(
+      'more than 1000000 steps',
+    );
   });
 });
