@@ -229,8 +229,14 @@ export class VhostUserBackend {
       return;
     }
     this.retryMs = FIRST_RETRY_MS;
-    this.serve(fd, 'connected to the frontend');
-    this.refused = '';
+    try {
+      this.serve(fd, 'connected to the frontend');
+      this.refused = '';
+    } catch (error) {
+      // As in acceptPeer: the kernel has no memory for the connection now.
+      this.refuse((error as Error).message);
+      this.redial();
+    }
   }
 
   private redial(): void {

@@ -172,6 +172,18 @@ describe('peers', () => {
     await until('the peer to be served', () => suite.backend.connected);
   });
 
+  it('are connected to again by a client that could not serve one', async () => {
+    suite.listen({ client: true });
+    await until('a notice', () => suite.notices.length > 0);
+    vi.spyOn(suite.reactor, 'watch').mockImplementationOnce(() => {
+      throw new Error('no memory');
+    });
+    const listener = listenUnix(suite.path);
+    suite.open.push({ close: () => closeFile(listener) });
+    await until('the connection', () => suite.backend.connected);
+    expect(suite.notices.slice(1)).toEqual(['a peer cannot be served now: no memory']);
+  });
+
   it('are connected to by a client, again and again', async () => {
     suite.listen({ client: true });
     await until('a notice', () => suite.notices.length > 0);
