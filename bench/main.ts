@@ -1,7 +1,8 @@
 /**
  * `npm run bench -- NAME`: compares tspmd with the programs that people would use otherwise.
  *
- * Exit codes: 0 it was measured, with any figures; 1 it could not be measured, and one line on stderr tells why; 2 wrong usage.
+ * Exit codes: 0 it was measured, with any figures; 1 it could not be measured, and one line on stderr tells why; 2
+ * wrong usage.
  */
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { watchOutput } from '../src/cli/output/output-end.js';

@@ -40,8 +40,8 @@ export class SwitchError extends Error {
 }
 
 /**
- * A script cannot be read, has a mistake, or failed while it ran. The message begins with `file:line:column:` if the place in
- * the script is known.
+ * A script cannot be read, has a mistake, or failed while it ran. The message begins with `file:line:column:` if the
+ * place in the script is known.
  */
 export class ScriptError extends SwitchError {
   override readonly name = 'ScriptError';

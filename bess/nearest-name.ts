@@ -16,7 +16,9 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   return best;
 }
 
-/** Returns how many letters must be added, removed or changed to turn one word into the other (Levenshtein distance). */
+/**
+ * Returns how many letters must be added, removed or changed to turn one word into the other (Levenshtein distance).
+ */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {

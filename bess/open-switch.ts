@@ -1,5 +1,6 @@
 /** The switch for programs: {@link openSwitch} runs a script, and returns an object to observe and stop its switch. */
 /// <reference lib="esnext.disposable" preserve="true" />
+import { messageOf } from '../drivers/log/message-of.js';
 import type { StopSignal } from '../drivers/stop-signal.js';
 import { ControlSocket } from './control/socket.js';
 import { SwitchError } from './errors.js';
@@ -12,15 +13,20 @@ import type { Switch } from './switch.js';
 /** Options of {@link openSwitch}. */
 export interface OpenSwitchOptions {
   /**
-   * The script: a file, the name of a script that comes with tspmd (`forward_script.bess`, `forward_n.bess`, `kernel.bess`),
-   * or its text with a name that errors show instead of a file.
+   * The script: a file, the name of a script that comes with tspmd (`forward_script.bess`, `forward_n.bess`,
+   * `kernel.bess`), or its text with a name that errors show instead of a file.
    */
   readonly script: string | { readonly name: string; readonly source: string };
-  /** Values of `$NAME` in the script, before the environment. A variable that the script does not read gives a warning. */
+  /**
+   * Values of `$NAME` in the script, before the environment. A variable that the script does not read gives a warning.
+   */
   readonly variables?: Readonly<Record<string, string>>;
   /** What the switch does without packets: sleep until packets come (`adaptive`, the default), or poll on (`spin`). */
   readonly idle?: 'adaptive' | 'spin';
-  /** Which memory of a VM the switch accepts: `any` (the default), or only memory that cannot shrink (`sealed`; SECURITY.md). */
+  /**
+   * Which memory of a VM the switch accepts: `any` (the default), or only memory that cannot shrink (`sealed`;
+   * SECURITY.md).
+   */
   readonly peerMemory?: 'any' | 'sealed';
   /** Whether the switch answers `tspmd switch --stats`; false by default. Only one switch of a process can. */
   readonly control?: boolean;
@@ -55,8 +61,8 @@ export interface RunningSwitch {
   /** Number of modules that the script made. 0 when the switch has stopped. */
   readonly modules: number;
   /**
-   * Resolves when the switch has stopped and its sockets are removed. Rejects with a {@link SwitchError} if an error stopped
-   * it. The program need not handle this rejection.
+   * Resolves when the switch has stopped and its sockets are removed. Rejects with a {@link SwitchError} if an error
+   * stopped it. The program need not handle this rejection.
    */
   readonly closed: Promise<void>;
   /** Takes a snapshot of all counters. When the switch has stopped, returns the last one. */
@@ -189,7 +195,8 @@ export async function openSwitchOn(options: OpenSwitchOptions, devices?: DeviceF
  * resolves.
  *
  * @returns the switch. The caller owns it, and stops it with `stop()` or the signal.
- * @throws (rejects) {@link ScriptError}, with the place in the script, if the script has a mistake or a port cannot be made;
+ * @throws (rejects) {@link ScriptError}, with the place in the script, if the script has a mistake or a port cannot be
+ * made;
  *   {@link SwitchError} if anything else fails. No socket, device or process is left behind.
  *
  * ```ts
@@ -219,6 +226,6 @@ function aborted(): SwitchError {
 /** Makes a SwitchError of anything that was thrown. */
 function switchError(error: unknown): SwitchError {
   if (error instanceof SwitchError) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return new SwitchError('ERR_TSPMD_SWITCH', message, { cause: error });
 }

@@ -2,8 +2,8 @@
  * The worker: polls the tasks in turn, and sleeps when there is nothing to do (BESS: worker.cc, scheduler.h).
  *
  * It shares its thread with Node's event loop, on which the control plane runs (vhost-user messages, signals, the
- * control socket). So a peer's memory never changes while a burst is under way, and the worker gives way to the event
- * loop about once a millisecond.
+ * control socket). So the memory table of a peer never changes during a burst, and the worker lets the event loop run
+ * about once per millisecond.
  */
 import { type IdlePolicy, type Polled, pollUntilAborted } from '../drivers/poll-loop.js';
 import type { Task, WakeSource } from './modules/module.js';
@@ -14,7 +14,7 @@ const POLL_ONLY_MS = 1;
 export class Worker implements Polled {
   private state: 'stopped' | 'running' | 'asleep' = 'stopped';
   private readonly end = new AbortController();
-  /** Ends the sleep. */
+  /** Ends the sleep, if the worker sleeps. */
   private endSleep: () => void = () => undefined;
   private timer: NodeJS.Timeout | null = null;
   /** The queues behind the tasks. */
@@ -29,19 +29,19 @@ export class Worker implements Polled {
     this.sources = tasks.flatMap(({ source }) => source ?? []);
   }
 
-  /** True while it polls; false while it sleeps, and before start and after stop. */
+  /** Whether it polls: not while it sleeps, nor before `start` and after `stop`. */
   get isPolling(): boolean {
     return this.state === 'running';
   }
 
-  /** Begins to poll, at the next turn of the event loop. The queues' onKick is the worker's from now on. */
+  /** Begins to poll at the next turn of the event loop. From now on the worker sets the queues' `onKick`. */
   start(): void {
     for (const source of this.sources) source.onKick = this.wake;
     this.state = 'running';
     setImmediate(() => void this.run());
   }
 
-  /** No task runs any more once this returns. */
+  /** Stops polling: no task runs after this returns. */
   stop(): void {
     this.wake();
     this.state = 'stopped';
@@ -49,7 +49,7 @@ export class Worker implements Polled {
     for (const source of this.sources) source.onKick = null;
   }
 
-  /** One round: runs each task once. Returns how many packets they moved. */
+  /** Runs each task once. Returns how many packets they moved. */
   poll(): number {
     const { tasks } = this;
     let packets = 0;
@@ -57,7 +57,7 @@ export class Worker implements Polled {
     return packets;
   }
 
-  /** Polls again, if it was asleep: a peer has kicked, come or gone. */
+  /** Makes a sleeping worker poll again, because a peer has kicked, connected or gone. */
   readonly wake = (): void => {
     if (this.state !== 'asleep') return;
     this.disarm(this.sources.length);
@@ -77,7 +77,7 @@ export class Worker implements Polled {
     }
   }
 
-  /** Sleeps until the next kick; null when packets came while it was arming. */
+  /** Sleeps until the next kick. Returns null if packets came while kicks were being enabled. */
   private sleep(): Promise<void> | null {
     for (let i = 0; i < this.sources.length; i++) {
       if (this.sources[i].enableKick()) continue;

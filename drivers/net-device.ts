@@ -1,4 +1,4 @@
-/** What the layer-2 layer needs from a network device: bursts of buffers in and out, and a way to sleep. */
+/** What layer 2 needs from a network device: bursts of buffers in and out, and a way to sleep. */
 import type { BufferPool } from '../rings/buffer-pool.js';
 import type { MemoryViews } from './memory/index.js';
 
@@ -27,7 +27,7 @@ export type DeviceCounters = Readonly<Partial<Record<NetCounterName, number>>>;
 /** Largest number of frames in one received burst. */
 export const MAX_RX_BURST = 256;
 
-/** A network device, as the layer-2 layer drives it. */
+/** A network device, as layer 2 drives it. */
 export interface NetDevice {
   /** The device as the user named it: `vhost-user:/tmp/x.sock`, or a PCI address. */
   readonly name: string;
@@ -91,6 +91,6 @@ export interface NetDevice {
 
   /** The totals as of now. */
   counters(): DeviceCounters;
-  /** Resets the device and gives everything back: it leaves no thread, descriptor, mapping or socket. */
+  /** Resets the device and gives everything back: it leaves no thread, file descriptor, mapping or socket. */
   close(): Promise<void>;
 }

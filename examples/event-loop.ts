@@ -1,12 +1,12 @@
 /**
- * A stack in Node's event loop: it awaits packets, a timer sends datagrams, and an HTTP server shows the counters, all in one
- * thread.
+ * A stack in Node's event loop: it awaits packets, a timer sends datagrams, and an HTTP server shows the counters, all
+ * in one thread.
  *
  *     npx tspmd run --device vhost-user:/tmp/tspmd-vm1.sock --ip 10.0.0.1/24 --mac 52:54:00:00:00:01 \
  *       --app dist/examples/event-loop.js --app-option to=10.0.0.2 http=8080
  *
- * Every second it sends a UDP datagram from a source port whose answer reaches this core. Core 0 serves HTTP on the given
- * port, core 1 on the next one, and so on.
+ * Every second it sends a UDP datagram from a source port whose answer reaches this core. Core 0 serves HTTP on the
+ * given port, core 1 on the next one, and so on.
  */
 import { createServer } from 'node:http';
 import type { Core, EventLoopStack, StackOptions } from 'tspmd';

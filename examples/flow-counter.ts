@@ -3,8 +3,8 @@
  *
  *     npx tspmd run --device 0000:00:04.0 --ip 10.0.0.1/24 --mode 2kb --cores 0-3 --app dist/examples/flow-counter.js
  *
- * With several cores, each core gets both directions of its own flows, so the table needs no lock. The key of the table is
- * `packet.rssHash`, which has already been computed to choose the core.
+ * With several cores, each core gets both directions of its own flows, so the table needs no lock. The key of the table
+ * is `packet.rssHash`, which has already been computed to choose the core.
  */
 import type { Core, Stack, StackOptions } from 'tspmd';
 

@@ -4,8 +4,8 @@
  *     npx tspmd run --device vhost-user:/tmp/tspmd-vm1.sock --ip 10.0.0.1/24 --mac 52:54:00:00:00:01 \
  *       --app dist/examples/udp-echo.js --app-option port=7
  *
- * Node 22.18 and newer runs the source: `--app examples/udp-echo.ts`. The file runs with `--mode single`, `1kb` and `2kb`:
- * each core has an instance of its own, and flows of its own.
+ * Node 22.18 and newer runs the source: `--app examples/udp-echo.ts`. The file runs with `--mode single`, `1kb` and
+ * `2kb`: each core has an instance of its own, and flows of its own.
  */
 import type { Core, PacketBuffer, Stack, StackOptions } from 'tspmd';
 import {
@@ -55,7 +55,7 @@ class UdpEcho implements Stack {
     return { echoes: this.echoes, others: this.others };
   }
 
-  /** Tells whether the packet is an intact UDP datagram to our port, not a fragment, and has no IP options. */
+  /** Whether the packet is an intact UDP datagram to our port, not a fragment, and has no IP options. */
   private isForUs({ offset: ip, length }: PacketBuffer): boolean {
     const { memory } = this.core;
     const { u8 } = memory;
@@ -66,7 +66,9 @@ class UdpEcho implements Stack {
     return udpDestinationPort(u8, udp) === this.port;
   }
 
-  /** Swaps addresses and ports, and sends the packet. The checksums stay correct, because they are sums of these words. */
+  /**
+   * Swaps addresses and ports, and sends the packet. The checksums stay correct, because they are sums of these words.
+   */
   private sendBack(packet: PacketBuffer): boolean {
     const { u8 } = this.core.memory;
     swapIpv4Addresses(u8, packet.offset);

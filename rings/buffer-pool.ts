@@ -20,7 +20,6 @@ export const FRAME_OFFSET = 62;
  */
 export const ETHERNET_HEADER_BYTES = 14;
 
-/** Shape of the buffers. Plain numbers, so that it can be sent to a worker. */
 /** Shape of the buffers; plain numbers, so that a worker can be sent them. */
 export interface BufferGeometry {
   /** Number of buffers. */

@@ -1,9 +1,10 @@
 /**
- * A child process of the demo, a benchmark or a test. The caller waits for lines of its output, never for a time, and stops it
- * by its pid.
+ * A child process of the demo, a benchmark or a test. The caller waits for lines of its output, never for a time, and
+ * stops it by its pid.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { searchPath } from './programs.js';
 
 const READY_TIMEOUT_MS = 15_000;
 const STOP_TIMEOUT_MS = 5_000;
@@ -53,10 +54,14 @@ export class Child {
     });
   }
 
-  /** Starts a program. Its standard input stays open until it is stopped, because testpmd ends when its input closes. */
+  /**
+   * Starts a program. Its standard input stays open until it is stopped, because testpmd ends when its input closes.
+   */
   static spawn(program: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env): Child {
-    const path = `${env.PATH ?? ''}:/usr/sbin:/sbin`;
-    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], env: { ...env, PATH: path } });
+    const child = spawn(program, args, {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...env, PATH: searchPath(env.PATH) },
+    });
     return new Child(child, `${program} ${args.join(' ')}`);
   }
 
@@ -82,8 +87,8 @@ export class Child {
   /**
    * Waits until the output matches `pattern`. Rejects when the process ends first, or does not match in time.
    * @param timeoutMs how long to wait
-   * @param from offset in the output at which the search begins. To find the answer to a question, pass the length that the
-   * output had before the question.
+   * @param from offset in the output at which the search begins. To find the answer to a question, pass the length that
+   * the output had before the question.
    * @returns the first match
    */
   waitFor(pattern: RegExp, timeoutMs = READY_TIMEOUT_MS, from = 0): Promise<RegExpMatchArray> {

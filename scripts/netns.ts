@@ -1,6 +1,10 @@
-/** A network namespace for a test or a benchmark, in which the Linux kernel is a peer. No traffic reaches other interfaces. */
+/**
+ * A network namespace for a test or a benchmark, in which the Linux kernel is a peer. No traffic reaches other
+ * interfaces.
+ */
 import { execFileSync } from 'node:child_process';
 import { Child } from './child.js';
+import { searchPath } from './programs.js';
 
 const TIMEOUT_MS = 10_000;
 
@@ -44,6 +48,6 @@ export class NetworkNamespace {
 }
 
 function ip(...args: string[]): string {
-  const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` };
+  const env = { ...process.env, PATH: searchPath() };
   return execFileSync('ip', args, { encoding: 'utf8', timeout: TIMEOUT_MS, env, stdio: ['ignore', 'pipe', 'pipe'] });
 }

@@ -1,11 +1,13 @@
 /**
- * OVS-DPDK as a peer. Its database, sockets and logs are in a folder of the caller, and no service is used. Its ports listen on
- * vhost-user sockets (dpdkvhostuser) or connect to them (dpdkvhostuserclient). It forwards only by the flows that it is given.
+ * OVS-DPDK as a peer. Its database, sockets and logs are in a folder of the caller, and no service is used. Its ports
+ * listen on vhost-user sockets (dpdkvhostuser) or connect to them (dpdkvhostuserclient). It forwards only by the flows
+ * that it is given.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Child } from './child.js';
+import { searchPath } from './programs.js';
 
 const TIMEOUT_SECONDS = 20;
 const SCHEMA = '/usr/share/openvswitch/vswitch.ovsschema';
@@ -16,8 +18,8 @@ const DAEMON = '/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk';
 const HUGEPAGE_MB = 160;
 
 /**
- * OVS writes this when it can send frames to a port. It drops frames for the port before: its thread learns of the ring that it
- * fills a little later than of the other one.
+ * OVS writes this when it can send frames to a port. It drops frames for the port before: its thread learns of the ring
+ * that it fills a little later than of the other one.
  */
 export const OVS_SENDS = /State of queue 0 \( tx_qid 0 \) of vhost device '[^']*' changed to 'enabled'/;
 
@@ -53,8 +55,7 @@ class Tools {
   readonly database: string;
 
   constructor(private readonly folder: string) {
-    const path = `${process.env.PATH}:/usr/sbin:/sbin`;
-    this.env = { ...process.env, PATH: path, OVS_RUNDIR: folder, OVS_LOGDIR: folder, XDG_RUNTIME_DIR: folder };
+    this.env = { ...process.env, PATH: searchPath(), OVS_RUNDIR: folder, OVS_LOGDIR: folder, XDG_RUNTIME_DIR: folder };
     this.database = join(folder, 'db.sock');
   }
 

@@ -1,7 +1,8 @@
 /**
  * dpdk-testpmd as a peer: DPDK's virtio driver (frontend) or its vhost library (backend) behind a vhost-user socket.
  *
- * It needs no hugepages and no PCI device. Its two logical cores share one CPU, so that a machine of two CPUs has one left.
+ * It needs no hugepages and no PCI device. Its two logical cores share one CPU, so that a machine of two CPUs has one
+ * left.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -98,7 +99,10 @@ export class Testpmd {
     return new Testpmd([device(`net_vhost0,iface=${socket}`, options)], options);
   }
 
-  /** Starts testpmd as the backend of several sockets. With two sockets, the forward mode `io` moves packets between them. */
+  /**
+   * Starts testpmd as the backend of several sockets. With two sockets, the forward mode `io` moves packets between
+   * them.
+   */
   static wire(sockets: readonly string[], options: TestpmdOptions): Testpmd {
     return new Testpmd(
       sockets.map((socket, i) => device(`net_vhost${i},iface=${socket}`, options)),
@@ -133,7 +137,10 @@ export class Testpmd {
     return { rxPackets, txPackets, rxRate, txRate };
   }
 
-  /** Ends testpmd without reading its totals. With `onDemand` it is told to quit first, because it sometimes misses signals. */
+  /**
+   * Ends testpmd without reading its totals. With `onDemand` it is told to quit first, because it sometimes misses
+   * signals.
+   */
   async quit(): Promise<void> {
     if (this.onDemand && this.child.isRunning) {
       this.child.write('quit\n');

@@ -66,7 +66,7 @@ export interface TspmdConfig {
   gateway?: string;
   /**
    * `auto` (default) uses hugepages if there are any, and otherwise normal pages with a warning; `require` fails
-   * without; `never`.
+   * without them; `never` takes none.
    */
   hugepages?: HugepagePolicy;
   /**

@@ -96,8 +96,3 @@ export class WorkerError extends TspmdError {
   override readonly name = 'WorkerError';
   readonly code = 'ERR_TSPMD_WORKER';
 }
-
-/** The message of anything that was thrown. */
-export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
-}

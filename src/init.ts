@@ -1,11 +1,12 @@
 /** `init`: opens the device, makes the core or starts the threads, and announces our address. */
 import { pinPollingThread } from '../drivers/libc/index.js';
 import { LineWriter } from '../drivers/log/line-writer.js';
+import { messageOf } from '../drivers/log/message-of.js';
 import type { NetDevice } from '../drivers/net-device.js';
 import type { StopSignal } from '../drivers/stop-signal.js';
 import type { MulticoreConfig, ResolvedConfig, SingleConfig, TspmdConfig, WaitOptions } from './config.js';
 import { allowedCpus, isListed, onlineCpus } from './cpus.js';
-import { ConfigError, messageOf } from './errors.js';
+import { ConfigError } from './errors.js';
 import { SingleCore } from './link/single-core.js';
 import type { WarningSink } from './link/warnings.js';
 import { loadApp } from './load-app.js';

@@ -1,4 +1,6 @@
 /** From the name of a device to its driver: the only place in src/ that knows the transports. */
+
+import { messageOf } from '../drivers/log/message-of.js';
 import { pciAddress } from '../drivers/pci/address.js';
 import { VhostUserFrontend } from '../drivers/transports/vhost-user/frontend.js';
 import { VirtioPciTransport } from '../drivers/transports/virtio-pci/transport.js';
@@ -6,7 +8,7 @@ import { VfioFunction } from '../drivers/vfio/vfio-function.js';
 import type { VirtioTransport } from '../drivers/virtio/transport.js';
 import { type NetDeviceOptions, VirtioNetDevice } from '../drivers/virtio/virtio-net-device.js';
 import { type ResolvedConfig, VHOST_USER_DEVICE, type WaitOptions } from './config.js';
-import { AbortedError, DeviceError, messageOf } from './errors.js';
+import { AbortedError, DeviceError } from './errors.js';
 
 /**
  * Opens `config.device` and brings it up. When that fails, nothing is left behind.

@@ -121,14 +121,14 @@ export function resolveConfig(config: TspmdConfig): ResolvedConfig {
     const address = attempt('neighbours', ip, parseIpv4);
     const station = attempt(`neighbours: ${ip}`, mac, parseStationMac);
     if (address === undefined || station === undefined) continue;
-    if (address === own?.address) faults.push(`neighbours: ${ip} is the own address`);
+    if (address === own?.address) faults.push(`neighbours: ${ip} is our own address`);
     else if (!onLink(address)) faults.push(`neighbours: ${ip} is not on the link of ${config.ip}`);
     else neighbours.set(address, station);
   }
 
   const gateway = config.gateway === undefined ? undefined : attempt('gateway', config.gateway, parseIpv4);
   if (gateway !== undefined) {
-    if (gateway === own?.address) faults.push(`gateway: ${config.gateway} is the own address`);
+    if (gateway === own?.address) faults.push(`gateway: ${config.gateway} is our own address`);
     else if (!onLink(gateway)) faults.push(`gateway: ${config.gateway} is not on the link of ${config.ip}`);
   }
 

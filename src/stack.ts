@@ -18,6 +18,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { messageOf } from '../drivers/log/message-of.js';
 import type { StopSignal } from '../drivers/stop-signal.js';
 import type { Layer, StackOptions } from './config.js';
 import { AppError } from './errors.js';
@@ -104,7 +105,7 @@ async function whyNotImported(path: string, error: unknown): Promise<string> {
   if (isTypeScriptUnknown(error)) {
     return `Node ${process.versions.node} cannot run TypeScript; use Node 22.18 or newer, or compile it and name the .js file`;
   }
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   const isSyntaxError = error instanceof Error && error.name === 'SyntaxError';
   const place = placeOf(error) ?? (isSyntaxError ? await syntaxErrorPlace(path) : null);
   return `cannot be imported: ${reason.split('\n', 1)[0]}${place === null ? '' : ` (at ${place})`}`;

@@ -1,7 +1,7 @@
 /**
- * Contestants and clients in processes of their own. The benchmark writes requests to the input of such a process, one line of
- * words each; the process answers with one line of JSON each. It ends when its input ends, so that it does not outlive the
- * benchmark.
+ * Contestants and clients in processes of their own. The benchmark writes requests to the input of such a process, one
+ * line of words each; the process answers with one line of JSON each. It ends when its input ends, so that it does not
+ * outlive the benchmark.
  */
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';

@@ -25,8 +25,8 @@ export interface Benchmark {
 }
 
 /**
- * Measures one row after the other. A row that fails is measured again, because contestants may get no CPU in time on a busy
- * machine. Rejects when no row could be measured.
+ * Measures one row after the other. A row that fails is measured again, because contestants may get no CPU in time on a
+ * busy machine. Rejects when no row could be measured.
  */
 export async function measureEach<T extends { readonly name: string }>(
   specs: readonly T[],
@@ -55,7 +55,9 @@ export async function measureEach<T extends { readonly name: string }>(
   return rows;
 }
 
-/** Returns the first line of a message. If the other lines, which are a child's output, name an error, adds that line. */
+/**
+ * Returns the first line of a message. If the other lines, which are a child's output, name an error, adds that line.
+ */
 export function firstLine({ message }: Error): string {
   const [first = '', ...others] = message.split('\n');
   const named = others.find((line) => /error/i.test(line));

@@ -1,7 +1,7 @@
 /**
- * Measures the round trip of a cache line between two CPUs, in nanoseconds. It decides more than any code how fast a ring
- * between two threads is. On virtual machines it changes when the hypervisor moves the virtual CPUs, so it is measured before
- * and after each row.
+ * Measures the round trip of a cache line between two CPUs, in nanoseconds. It decides more than any code how fast a
+ * ring between two threads is. On virtual machines it changes when the hypervisor moves the virtual CPUs, so it is
+ * measured before and after each row.
  */
 import { Worker } from 'node:worker_threads';
 
@@ -20,7 +20,8 @@ export interface PingPong {
 export const PING_PONG_BYTES = 256;
 
 /**
- * Returns the median round trip in nanoseconds; null when the CPUs had no time for it. The CPUs should have nothing else to do.
+ * Returns the median round trip in nanoseconds; null when the CPUs had no time for it. The CPUs should have nothing
+ * else to do.
  */
 export async function coreToCoreNs(first: number, second: number): Promise<number | null> {
   const memory = new SharedArrayBuffer(PING_PONG_BYTES);

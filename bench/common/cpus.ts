@@ -1,5 +1,6 @@
 /** The CPUs for the contestants, and the CPU time that a process has used. */
 import { readFileSync } from 'node:fs';
+import { parseThreadStat } from '../../drivers/libc/index.js';
 
 /** Returns the CPUs that this process may use, in ascending order. */
 export function allowedCpus(): number[] {
@@ -10,7 +11,9 @@ export function allowedCpus(): number[] {
   });
 }
 
-/** Returns the first CPU for the process that contestants share (a backend, a load), and the second one for contestants. */
+/**
+ * Returns the first CPU for the process that contestants share (a backend, a load), and the second one for contestants.
+ */
 export function benchCpus(): { common: number; contestant: number } {
   const [common = 0, contestant = common] = allowedCpus();
   return { common, contestant };
@@ -21,10 +24,7 @@ const TICKS_PER_SECOND = 100;
 
 /** Returns the CPU time of all threads of a process in seconds, in steps of a hundredth. */
 export function cpuSeconds(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // The name may contain anything, so the fields are counted after it: the state is field 3, utime 14, stime 15.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+  return parseThreadStat(readFileSync(`/proc/${pid}/stat`, 'utf8')).cpuMs / 1000;
 }
 
 /** Returns for how many seconds the hypervisor ran something else while the CPUs of this machine had work. */

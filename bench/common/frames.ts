@@ -1,4 +1,6 @@
-/** Makes the frames that benchmarks send: UDP to the discard port (RFC 863), as those of testpmd's txonly and flowgen. */
+/**
+ * Makes the frames that benchmarks send: UDP to the discard port (RFC 863), as those of testpmd's txonly and flowgen.
+ */
 import { parseIpv4, parseMac } from '../../src/wire/address.js';
 import {
   copyMac,

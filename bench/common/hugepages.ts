@@ -6,7 +6,7 @@ const PAGES = 160;
 
 let decided: boolean | undefined;
 
-/** Tells whether contestants use hugepages. The first call decides for the whole run, because contestants take hugepages. */
+/** Whether contestants use hugepages. The first call decides for the whole run, because contestants take hugepages. */
 export function hasHugepages(): boolean {
   decided ??= readHugepages().free >= PAGES;
   return decided;

@@ -1,6 +1,6 @@
 /**
- * Decides whether a row is conclusive. Figures do not show whether the machine did something else meanwhile, so each row is
- * watched.
+ * Decides whether a row is conclusive. Figures do not show whether the machine did something else meanwhile, so each
+ * row is watched.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Figure, Noise } from '../report/report.js';
@@ -17,7 +17,7 @@ const TOLERATED = 1 / 3;
 /** Why a row with {@link isSpread} figures is in doubt. */
 export const SPREAD = 'the windows differ by more than their median';
 
-/** Tells whether the windows differ so much that their median says little. */
+/** Whether the windows differ so much that their median says little. */
 export const isSpread = ({ median, min, max }: Figure): boolean => max - min > median;
 
 export class NoiseGuard {
@@ -38,8 +38,8 @@ export class NoiseGuard {
   }
 
   /**
-   * Watches a window in which these processes spin: did they get their CPUs? Windows below a tenth of a second are not checked,
-   * because the kernel counts in hundredths.
+   * Watches a window in which these processes spin: did they get their CPUs? Windows below a tenth of a second are not
+   * checked, because the kernel counts in hundredths.
    */
   async watch<T>(pids: readonly number[], work: () => Promise<T>): Promise<T> {
     const before = pids.map(cpuSeconds);

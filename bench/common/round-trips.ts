@@ -1,6 +1,6 @@
 /**
- * Sends numbered requests from the backend's end of a link, and takes the answers. The other end is a driver over vhost-user,
- * or the Linux kernel behind a tap device.
+ * Sends numbered requests from the backend's end of a link, and takes the answers. The other end is a driver over
+ * vhost-user, or the Linux kernel behind a tap device.
  */
 import { MemoryWindow } from '../../drivers/memory/index.js';
 import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
@@ -21,7 +21,10 @@ const REMEMBERED = 65536;
 export class RoundTrips {
   sent = 0;
   answered = 0;
-  /** Round-trip times in microseconds. The first {@link recorded} are valid; when the array is full, later ones are dropped. */
+  /**
+   * Round-trip times in microseconds. The first {@link recorded} are valid; when the array is full, later ones are
+   * dropped.
+   */
   readonly samples: Float64Array;
   recorded = 0;
   private readonly out: PacketBurst;

@@ -37,8 +37,8 @@ export async function alternate<C, V>(
 }
 
 /**
- * Processes that are stopped (SIGSTOP) while others are measured. A stopped process uses no CPU and keeps its compiled code, so
- * it needs neither a start nor a warm-up when its turn comes again.
+ * Processes that are stopped (SIGSTOP) while others are measured. A stopped process uses no CPU and keeps its compiled
+ * code, so it needs neither a start nor a warm-up when its turn comes again.
  */
 export class PausableProcesses {
   constructor(private readonly children: readonly Child[]) {}

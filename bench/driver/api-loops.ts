@@ -1,6 +1,6 @@
 /**
- * The loops of bare-loops.ts through the layer-2 API: with filter, next hop, Ethernet header and counters. They are closures
- * (docs/v8.md, "Bursts as closures"), as an app's poll is.
+ * The loops of bare-loops.ts through the layer-2 API: with filter, next hop, Ethernet header and counters. They are
+ * closures (docs/v8.md, "Bursts as closures"), as an app's poll is.
  */
 import type { Core } from '../../src/index.js';
 import { swapIpv4Addresses } from '../../src/wire/ipv4.js';

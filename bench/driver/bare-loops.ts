@@ -14,8 +14,8 @@ export interface Loop {
 }
 
 /**
- * The Ethernet, IPv4 and UDP headers, 42 bytes, which testpmd's txonly writes into each frame, are one 16-bit word and then this
- * many 32-bit words, because a frame begins at 2 mod 4.
+ * The Ethernet, IPv4 and UDP headers, 42 bytes, which testpmd's txonly writes into each frame, are one 16-bit word and
+ * then this many 32-bit words, because a frame begins at 2 mod 4.
  */
 const HEADER_WORDS = 10;
 

@@ -1,6 +1,7 @@
 /**
- * `bench -- driver`: compares our virtio driver over vhost-user with DPDK's virtio-user in `dpdk-testpmd`. Each has a backend of
- * its own, a `dpdk-testpmd` with DPDK's vhost library. While one contestant and its backend are measured, the others are stopped.
+ * `bench -- driver`: compares our virtio driver over vhost-user with DPDK's virtio-user in `dpdk-testpmd`. Each has a
+ * backend of its own, a `dpdk-testpmd` with DPDK's vhost library. While one contestant and its backend are measured,
+ * the others are stopped.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isInstalled } from '../../scripts/programs.js';

@@ -1,4 +1,7 @@
-/** A contestant with a backend of its own. The backend is testpmd with DPDK's vhost library; it counts the packets of both. */
+/**
+ * A contestant with a backend of its own. The backend is testpmd with DPDK's vhost library; it counts the packets of
+ * both.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

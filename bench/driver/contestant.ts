@@ -1,6 +1,7 @@
 /**
- * Our contestant of `bench -- driver`, a process as testpmd is. It opens the device behind a vhost-user socket, and sends,
- * receives or forwards until its input ends. It answers the request `count` with the number of packets and the time.
+ * Our contestant of `bench -- driver`, a process as testpmd is. It opens the device behind a vhost-user socket, and
+ * sends, receives or forwards until its input ends. It answers the request `count` with the number of packets and the
+ * time.
  */
 import { pinPollingThread } from '../../drivers/libc/index.js';
 import { pollUntilAborted } from '../../drivers/poll-loop.js';

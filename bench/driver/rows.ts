@@ -49,8 +49,8 @@ export const MODES: Readonly<Record<Direction, { backend: ForwardMode; peer: For
 };
 
 /**
- * The addresses in all frames. Those of testpmd's mode flowgen are fixed in its source (flowgen.c), so the other modes use them,
- * too. flowgen counts destinations up; with one flow it sends to the first destination only.
+ * The addresses in all frames. Those of testpmd's mode flowgen are fixed in its source (flowgen.c), so the other modes
+ * use them, too. flowgen counts destinations up; with one flow it sends to the first destination only.
  */
 export const STATION = { ip: '10.253.0.0', prefix: 8, mac: '00:01:02:03:04:01' } as const;
 export const GENERATOR = { ip: '10.254.0.0', mac: '00:01:02:03:04:00' } as const;
@@ -61,7 +61,10 @@ export function frameArguments(bytes: number): string[] {
   return [`--txpkts=${bytes}`, ...addresses, '--flowgen-flows=1'];
 }
 
-/** Returns options with which DPDK's virtio-user takes its fast paths. Without them, it negotiates features of slower paths. */
+/**
+ * Returns options with which DPDK's virtio-user takes its fast paths. Without them, it negotiates features of slower
+ * paths.
+ */
 export const peerOptions = (ring: Ring): string =>
   `${ring === 'packed' ? 'packed_vq=1,' : ''}mrg_rxbuf=0,in_order=0,queue_size=${PEER_QUEUE_SIZE}`;
 

@@ -1,7 +1,7 @@
 /**
- * The process that `bench -- gc` measures. The driver, with row `gc/api` also the layer and the echo app, is on one end of a
- * vhost-user socket and our backend on the other, all in one thread, so that every object that is allocated per packet counts.
- * It answers a request of MILLISECONDS with a {@link HeapWindow}. It must run with `--expose-gc`.
+ * The process that `bench -- gc` measures. The driver, with row `gc/api` also the layer and the echo app, is on one end
+ * of a vhost-user socket and our backend on the other, all in one thread, so that every object that is allocated per
+ * packet counts. It answers a request of MILLISECONDS with a {@link HeapWindow}. It must run with `--expose-gc`.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * `bench -- kernel`: compares UDP echo by our app `echo` with UDP echo by Node's `dgram` on the kernel's network, in a network
- * namespace. The same client program takes the place of the NIC for both.
+ * `bench -- kernel`: compares UDP echo by our app `echo` with UDP echo by Node's `dgram` on the kernel's network, in a
+ * network namespace. The same client program takes the place of the NIC for both.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

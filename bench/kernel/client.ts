@@ -1,6 +1,6 @@
 /**
- * The client of `bench -- kernel`. It keeps a window of requests under way, through a vhost-user socket, or through a tap device
- * to the kernel. It answers a request of MILLISECONDS with a {@link Run}.
+ * The client of `bench -- kernel`. It keeps a window of requests under way, through a vhost-user socket, or through a
+ * tap device to the kernel. It answers a request of MILLISECONDS with a {@link Run}.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { pinPollingThread, Reactor } from '../../drivers/libc/index.js';

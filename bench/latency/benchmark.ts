@@ -1,7 +1,7 @@
 /**
- * `bench -- latency`: compares round trips through our driver with those through testpmd. Both swap the MAC addresses and send
- * the frame back. Client, load and clock are the same for both. The rates are shares of the slower one's peak rate, so that both
- * get the same load.
+ * `bench -- latency`: compares round trips through our driver with those through testpmd. Both swap the MAC addresses
+ * and send the frame back. Client, load and clock are the same for both. The rates are shares of the slower one's peak
+ * rate, so that both get the same load.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

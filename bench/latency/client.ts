@@ -1,7 +1,7 @@
 /**
- * The client of `bench -- latency`. It sends numbered frames at a steady rate to a contestant, takes them back, and keeps the
- * time of each. It answers a request of CONTESTANT RATE MILLISECONDS with a {@link Run}. Rate 0 means as fast as the frames come
- * back.
+ * The client of `bench -- latency`. It sends numbered frames at a steady rate to a contestant, takes them back, and
+ * keeps the time of each. It answers a request of CONTESTANT RATE MILLISECONDS with a {@link Run}. Rate 0 means as fast
+ * as the frames come back.
  */
 import { PerformanceObserver } from 'node:perf_hooks';
 import { setImmediate as nextTurn } from 'node:timers/promises';

@@ -1,7 +1,7 @@
 /**
- * `bench -- pipeline`: measures the way from the NIC to a stack and back in the layouts 1kb and 2kb, and compares it with layout
- * single, which the seed calls Case I. The NIC costs almost nothing (endless-nic.ts), and the stack sends every packet back, so
- * the rest is the cost of the layers.
+ * `bench -- pipeline`: measures the way from the NIC to a stack and back in the layouts 1kb and 2kb, and compares it
+ * with layout single, which the seed calls Case I. The NIC costs almost nothing (endless-nic.ts), and the stack sends
+ * every packet back, so the rest is the cost of the layers.
  */
 import type { Benchmark } from '../common/benchmark.js';
 import { allowedCpus } from '../common/cpus.js';

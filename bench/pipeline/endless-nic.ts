@@ -1,6 +1,7 @@
 /**
- * A NIC in memory that costs almost nothing and always has packets. It has a receive ring that is used in order, as that of a
- * driver, so that buffers are as warm in the cache as with a real NIC. Packets that are sent leave immediately.
+ * A NIC in memory that costs almost nothing and always has packets. It has a receive ring that is used in order, as
+ * that of a driver, so that buffers are as warm in the cache as with a real NIC. Packets that are sent leave
+ * immediately.
  *
  * Packets are UDP datagrams of any number of flows. The flow of the next packet is a stride further on.
  */

@@ -1,9 +1,9 @@
 /**
- * Rows `hop/CORES/FLOWS` and `flat/CORES/FLOWS`: the CPU time of the way through the rings. Each layout runs in a thread of its
- * own. The threads take turns on one CPU; a hop is computed from the differences within one turn.
+ * Rows `hop/CORES/FLOWS` and `flat/CORES/FLOWS`: the CPU time of the way through the rings. Each layout runs in a
+ * thread of its own. The threads take turns on one CPU; a hop is computed from the differences within one turn.
  *
- * With one core, everything is measured. With more cores, the work of each core is the same, and only the work of the threads
- * that drive the device can grow. That part is measured with relays instead of cores.
+ * With one core, everything is measured. With more cores, the work of each core is the same, and only the work of the
+ * threads that drive the device can grow. That part is measured with relays instead of cores.
  */
 import { Worker } from 'node:worker_threads';
 import type { Plan } from '../common/benchmark.js';

@@ -1,6 +1,6 @@
 /**
- * One layout in a thread of its own, so that V8 compiles the layers for this layout only, as in a real program. It runs on
- * request, and answers with the time per packet.
+ * One layout in a thread of its own, so that V8 compiles the layers for this layout only, as in a real program. It runs
+ * on request, and answers with the time per packet.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { pinPollingThread } from '../../drivers/libc/index.js';

@@ -1,9 +1,10 @@
 /**
- * The layouts single, 1kb and 2kb on one thread. A packet costs there what it costs all threads together, without moving cache
- * lines between CPUs. A pass is a fixed number of packets, so that all layouts do the same work.
+ * The layouts single, 1kb and 2kb on one thread. A packet costs there what it costs all threads together, without
+ * moving cache lines between CPUs. A pass is a fixed number of packets, so that all layouts do the same work.
  *
- * With rings, the device gets a turn (it receives a burst, and sends the waiting packets), and then each core for which a whole
- * burst waits. The flows determine which core that is, so the order of turns is computed before and costs nothing.
+ * With rings, the device gets a turn (it receives a burst, and sends the waiting packets), and then each core for which
+ * a whole burst waits. The flows determine which core that is, so the order of turns is computed before and costs
+ * nothing.
  */
 
 import { SingleCore } from '../../src/link/single-core.js';
@@ -87,7 +88,9 @@ function openRings(mode: Exclude<Mode, 'single'>, cores: number, flows: number):
   };
 }
 
-/** Returns the turns of a pass: the device, and each core when a burst waits for it; at the end, each core with packets. */
+/**
+ * Returns the turns of a pass: the device, and each core when a burst waits for it; at the end, each core with packets.
+ */
 function schedule(rss: Rss, cores: number, flows: number): Uint8Array {
   const turns: number[] = [];
   const waiting = new Uint32Array(cores);

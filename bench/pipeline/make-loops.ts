@@ -1,6 +1,6 @@
 /**
- * Makes the receiving loop, the sending loop and the cores over an {@link EndlessNic}, as the workers of `tspmd run` make them.
- * They can run in any thread.
+ * Makes the receiving loop, the sending loop and the cores over an {@link EndlessNic}, as the workers of `tspmd run`
+ * make them. They can run in any thread.
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
 import { createCoreCounters, createL2Counters } from '../../src/counters.js';
@@ -53,11 +53,11 @@ export function rxLoop(nic: EndlessNic, interconnect: Interconnect, share: RssSh
 /** Makes the sending loop. `rx` is the receiving loop when both run in the same thread. */
 export function txLoop(nic: EndlessNic, interconnect: Interconnect, rx?: RxMainLoop): TxMainLoop {
   const queues = [...interconnect.rings('txQueue'), interconnect.rxWorkersTxQueue()];
-  const home =
+  const rxReturn =
     rx === undefined || interconnect.hasTxWorker
       ? new RingReturn(interconnect.rxReturn())
       : { put: (handle: number) => rx.buffers.takeBack(handle), flush: () => {} };
-  return new TxMainLoop(nic, interconnect, queues, home, CORE_BURST, createL2Counters());
+  return new TxMainLoop(nic, interconnect, queues, rxReturn, CORE_BURST, createL2Counters());
 }
 
 /** Makes a core. */

@@ -1,6 +1,7 @@
 /**
- * Takes the place of a core when only the rings and their loops are measured: it passes packets on without reading them. Many
- * real cores on one thread would push each other's packet objects out of the cache, which does not happen on separate threads.
+ * Takes the place of a core when only the rings and their loops are measured: it passes packets on without reading
+ * them. Many real cores on one thread would push each other's packet objects out of the cache, which does not happen on
+ * separate threads.
  */
 
 import { BURST } from '../../src/link/tx-burst.js';

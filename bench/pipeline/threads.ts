@@ -1,6 +1,6 @@
 /**
- * Layouts whose threads have a CPU each. The rows `threads/1kb` and `threads/2kb` compare packets per second with layout single
- * on one CPU. The row `stall/4` measures what three of four cores get while the fourth stands still.
+ * Layouts whose threads have a CPU each. The rows `threads/1kb` and `threads/2kb` compare packets per second with
+ * layout single on one CPU. The row `stall/4` measures what three of four cores get while the fourth stands still.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';

@@ -1,6 +1,6 @@
 /**
- * A thread of a layout whose threads have a CPU each. It drives the device, or runs the cores. It sleeps between windows, so that
- * layouts can take turns.
+ * A thread of a layout whose threads have a CPU each. It drives the device, or runs the cores. It sleeps between
+ * windows, so that layouts can take turns.
  */
 import { workerData } from 'node:worker_threads';
 import { pinPollingThread } from '../../drivers/libc/index.js';

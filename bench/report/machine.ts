@@ -1,6 +1,7 @@
 /** Describes the machine of a report. */
 import { spawnSync } from 'node:child_process';
 import { cpus, loadavg, release } from 'node:os';
+import { searchPath } from '../../scripts/programs.js';
 import { hasHugepages } from '../common/hugepages.js';
 
 export interface MachineFacts {
@@ -38,7 +39,7 @@ export function machineFacts(): MachineFacts {
 }
 
 function versionOf(program: string, args: readonly string[], pattern: RegExp): string {
-  const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` };
+  const env = { ...process.env, PATH: searchPath() };
   const { stdout, stderr } = spawnSync(program, args, { encoding: 'utf8', timeout: TIMEOUT_MS, env });
   return `${stdout ?? ''}${stderr ?? ''}`.match(pattern)?.[1] ?? 'none';
 }

@@ -30,8 +30,8 @@ const SIZE = { width: 760, height: 420 };
 const OURS = 'tspmd';
 
 /**
- * Draws the plots of a report: lines over the burst for rows with bursts, a distribution for rows with a curve, and bars for all
- * other rows.
+ * Draws the plots of a report: lines over the burst for rows with bursts, a distribution for rows with a curve, and
+ * bars for all other rows.
  */
 export function plotsOf({ benchmark, rows }: Report): Plot[] {
   const distributed = rows.filter(hasCurve);
@@ -46,7 +46,10 @@ export function plotsOf({ benchmark, rows }: Report): Plot[] {
   return [...lines, ...(distributed.length > 0 ? [curvePlot(benchmark, distributed)] : []), ...bars];
 }
 
-/** Reads a row's name: `tx/64/32/split` is group tx-split, series 64 B, burst 32; `spsc-1thread/32` is group spsc-1thread. */
+/**
+ * Reads a row's name: `tx/64/32/split` is group tx-split, series 64 B, burst 32; `spsc-1thread/32` is group
+ * spsc-1thread.
+ */
 function burstOf(name: string): { group: string; series: string; burst: number } | null {
   const [, kind, bytes, burst, ring] = name.match(/^([a-z-]+)\/(\d+)\/(\d+)\/(split|packed)$/) ?? [];
   if (kind !== undefined) return { group: `${kind}-${ring}`, series: ` ${bytes} B`, burst: Number(burst) };

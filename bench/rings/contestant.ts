@@ -1,6 +1,6 @@
 /**
- * Our ring or that of ringbuf.js, in a process of its own. Packets (a handle and a length) go through the ring, in one thread or
- * from one thread to another. It answers a request of THREADS BURST MILLISECONDS with elements per second.
+ * Our ring or that of ringbuf.js, in a process of its own. Packets (a handle and a length) go through the ring, in one
+ * thread or from one thread to another. It answers a request of THREADS BURST MILLISECONDS with elements per second.
  */
 import { Worker } from 'node:worker_threads';
 import { pinPollingThread } from '../../drivers/libc/index.js';

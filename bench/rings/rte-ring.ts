@@ -1,9 +1,9 @@
 /**
- * Measures DPDK's rte_ring with its own test, ring_perf_autotest of `dpdk-test`. The test prints cycles, which are converted to
- * elements (pointers of eight bytes) per second:
+ * Measures DPDK's rte_ring with its own test, ring_perf_autotest of `dpdk-test`. The test prints cycles, which are
+ * converted to elements (pointers of eight bytes) per second:
  * - one thread: cycles of the enqueue and the dequeue of a burst together;
- * - two threads: cycles per element of both threads together. Both take equally long, because one waits for the other, so an
- *   element takes half of the sum.
+ * - two threads: cycles per element of both threads together. Both take equally long, because one waits for the other,
+ *   so an element takes half of the sum.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * `bench -- rss`: compares hashes per second of soft RSS with DPDK's `rte_softrss`, and measures the cost of a whole frame, and
- * how evenly random flows spread over 2 to 16 cores.
+ * `bench -- rss`: compares hashes per second of soft RSS with DPDK's `rte_softrss`, and measures the cost of a whole
+ * frame, and how evenly random flows spread over 2 to 16 cores.
  */
 import { setImmediate as breathe } from 'node:timers/promises';
 import type { Benchmark, Plan } from '../common/benchmark.js';

@@ -1,5 +1,6 @@
 /**
- * The work of `bench -- rss` on random tuples. They are few enough for the cache, and too many for the branch predictor to learn.
+ * The work of `bench -- rss` on random tuples. They are few enough for the cache, and too many for the branch predictor
+ * to learn.
  */
 
 import { BURST } from '../../src/link/tx-burst.js';
@@ -103,7 +104,10 @@ function chooseCores(rss: Rss, hashed: Hashed, length: number): () => number {
   };
 }
 
-/** From a frame or a packet to its core, as in the receiving loop: reads the headers, orders the tuple, hashes, reads the table. */
+/**
+ * From a frame or a packet to its core, as in the receiving loop: reads the headers, orders the tuple, hashes, reads
+ * the table.
+ */
 export function coreWork(hashed: Hashed, version: 4 | 6): Work {
   const u32 = randomWords((TUPLES * FRAME_STRIDE) / 4);
   const u8 = new Uint8Array(u32.buffer);
@@ -134,8 +138,8 @@ export function measureNs({ tuples, run }: Work, ms: number): number {
 }
 
 /**
- * Returns how far the core with the most or the fewest random TCP flows is from an even share, in percent of all flows. Up to
- * 0.8 %, one entry, is because 128 entries cannot be divided evenly among every number of cores.
+ * Returns how far the core with the most or the fewest random TCP flows is from an even share, in percent of all flows.
+ * Up to 0.8 %, one entry, is because 128 entries cannot be divided evenly among every number of cores.
  */
 export function largestDeviation(cores: number, flows: number): number {
   const empty = new Uint32Array(new SharedArrayBuffer(4));

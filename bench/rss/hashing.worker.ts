@@ -1,6 +1,6 @@
 /**
- * The thread that hashes for one row. Each row has a thread of its own, as a port has one thread that hashes, so that each
- * closure exists once per thread (docs/v8.md, "Bursts as closures").
+ * The thread that hashes for one row. Each row has a thread of its own, as a port has one thread that hashes, so that
+ * each closure exists once per thread (docs/v8.md, "Bursts as closures").
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { coreWork, measureNs, toeplitzWork, type WorkName } from './hashing.js';

@@ -66,8 +66,8 @@ export class SoftRss {
 }
 
 /**
- * Debian compiles DPDK with these flags. With -march=native, rte_softrss is slower by half on some processors, because gcc
- * vectorizes its short loops, and rte_softrss_be is faster by a tenth.
+ * Debian compiles DPDK with these flags. With -march=native, rte_softrss is slower by half on some processors, because
+ * gcc vectorizes its short loops, and rte_softrss_be is faster by a tenth.
  */
 const FLAGS = ['-O3', ...(process.arch === 'x64' ? ['-march=corei7'] : [])];
 

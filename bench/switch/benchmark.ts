@@ -1,4 +1,6 @@
-/** `bench -- switch`: compares the embedded switch with OVS-DPDK. Each switch has one CPU, and the frontends another. */
+/**
+ * `bench -- switch`: compares the embedded switch with OVS-DPDK. Each switch has one CPU, and the frontends another.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -86,7 +88,10 @@ async function rate({ load }: Pair, seconds: number): Promise<number> {
   return Math.round(frames / took);
 }
 
-/** How long a switch may take until it forwards to new ports, in ms. OVS tells its thread about new ports by another thread. */
+/**
+ * How long a switch may take until it forwards to new ports, in ms. OVS tells its thread about new ports by another
+ * thread.
+ */
 const FLOWS_MS = 15_000;
 
 async function untilFlowing(pair: Pair): Promise<void> {

@@ -1,6 +1,7 @@
 /**
- * The frontends of `bench -- switch`: one driver per port, all in one process on one CPU. With unicast, each port sends to the
- * next one; with broadcast, the first port sends to all. It answers a request of MILLISECONDS with a {@link Run}.
+ * The frontends of `bench -- switch`: one driver per port, all in one process on one CPU. With unicast, each port sends
+ * to the next one; with broadcast, the first port sends to all. It answers a request of MILLISECONDS with a
+ * {@link Run}.
  */
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { pinPollingThread } from '../../drivers/libc/index.js';
@@ -25,8 +26,8 @@ const handles = new Uint32Array(BURST);
 const frameLengths = new Uint32Array(BURST).fill(spec.bytes);
 
 /**
- * Tries for some seconds. When the first port of OVS gets its peer, OVS searches for the largest pool of buffers that fits into
- * memory. Meanwhile there is no memory for the peers of other ports.
+ * Tries for some seconds. When the first port of OVS gets its peer, OVS searches for the largest pool of buffers that
+ * fits into memory. Meanwhile there is no memory for the peers of other ports.
  */
 async function patiently<T>(open: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {

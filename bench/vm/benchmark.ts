@@ -1,6 +1,6 @@
 /**
- * `bench -- vm`: frames of 64 bytes per second. It compares `tspmd run` with DPDK's testpmd and its virtio driver, in the same
- * guest, on the same NIC, with the same backend. They take turns of one window each.
+ * `bench -- vm`: frames of 64 bytes per second. It compares `tspmd run` with DPDK's testpmd and its virtio driver, in
+ * the same guest, on the same NIC, with the same backend. They take turns of one window each.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { whenAborted } from '../../drivers/stop-signal.js';

@@ -1,4 +1,6 @@
-/** Measures frames per second at the host's end of a guest's NIC, with the same clock and counter for every contestant. */
+/**
+ * Measures frames per second at the host's end of a guest's NIC, with the same clock and counter for every contestant.
+ */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -59,9 +61,9 @@ const PERIOD_TIMEOUT_MS = 10_000;
 const LOOK_MS = 20;
 
 /**
- * A backend with DPDK's vhost library. It counts the frames that it takes from the guest's Tx ring, or puts into the guest's Rx
- * ring. testpmd does not count frames that find the Rx ring full, so the guest has received all counted frames except those that
- * are still in the ring.
+ * A backend with DPDK's vhost library. It counts the frames that it takes from the guest's Tx ring, or puts into the
+ * guest's Rx ring. testpmd does not count frames that find the Rx ring full, so the guest has received all counted
+ * frames except those that are still in the ring.
  */
 export class VhostMeter implements Meter {
   private readonly folder = mkdtempSync(join(tmpdir(), 'tspmd-bench-'));

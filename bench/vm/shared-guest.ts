@@ -1,4 +1,6 @@
-/** A guest in which contestants drive the same NIC, one after the other. The host writes commands to the guest's input. */
+/**
+ * A guest in which contestants drive the same NIC, one after the other. The host writes commands to the guest's input.
+ */
 import { fileURLToPath } from 'node:url';
 import type { Child } from '../../scripts/child.js';
 import { Guest } from '../../scripts/vm/guest.js';
@@ -17,7 +19,10 @@ export interface Contestant {
 export const NIC = nicAddress(0);
 const BIND = fileURLToPath(new URL('../../../scripts/bind-vfio.sh', import.meta.url));
 const BOOT_MS = 60_000;
-/** How long a contestant may take to start, in ms. In an emulated guest, with a polling backend on the host, Node needs seconds. */
+/**
+ * How long a contestant may take to start, in ms. In an emulated guest, with a polling backend on the host, Node needs
+ * seconds.
+ */
 const READY_MS = 30_000;
 const STOP_MS = 20_000;
 

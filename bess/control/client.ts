@@ -1,9 +1,14 @@
-/** Asks running switches for their counters, each on its control socket. A switch that hangs does not delay the others. */
+/**
+ * Asks running switches for their counters, each on its control socket. A switch that hangs does not delay the others.
+ */
 import { connect } from 'node:net';
 import type { SwitchStats } from '../stats.js';
 import { type ControlFile, controlFiles, controlFolders, controlPath, isAlive, isOurs, removeStale } from './files.js';
 
-/** How long to wait for an answer, in ms. A switch answers when its event loop runs, so a longer wait means that it hangs. */
+/**
+ * How long to wait for an answer, in ms. A switch answers when its event loop runs, so a longer wait means that it
+ * hangs.
+ */
 const ANSWER_MS = 3000;
 /** More than the longest answer, in characters. */
 const MAX_ANSWER = 1 << 24;
@@ -16,8 +21,8 @@ export type Answer =
   | { readonly pid: number; readonly problem: string };
 
 /**
- * Asks all switches of this user, or only the switch with process id `pid`. Removes the sockets of dead switches. Rejects if
- * there is no switch.
+ * Asks all switches of this user, or only the switch with process id `pid`. Removes the sockets of dead switches.
+ * Rejects if there is no switch.
  * @returns the answers. A switch that does not answer, or that belongs to another user, is among them with its problem.
  */
 export async function askSwitches(pid?: number, folders: readonly string[] = controlFolders()): Promise<Answer[]> {

@@ -1,4 +1,6 @@
-/** The files of control sockets: each is named after the process of its switch, in the user's runtime folder or in /tmp. */
+/**
+ * The files of control sockets: each is named after the process of its switch, in the user's runtime folder or in /tmp.
+ */
 import { accessSync, constants, lstatSync, readdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 

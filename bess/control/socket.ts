@@ -18,8 +18,8 @@ export class ControlSocket {
   ) {}
 
   /**
-   * Makes the socket in the first of the folders, and removes the sockets of switches that were killed. Rejects if another
-   * switch of this process has the socket, or if the socket cannot be made.
+   * Makes the socket in the first of the folders, and removes the sockets of switches that were killed. Rejects if
+   * another switch of this process has the socket, or if the socket cannot be made.
    * @param stats takes a snapshot, once per connection
    */
   static async open(stats: () => SwitchStats, folders: readonly string[] = controlFolders()): Promise<ControlSocket> {
@@ -61,8 +61,8 @@ export class ControlSocket {
 }
 
 /**
- * Removes a socket unless a process listens on it. A process in another container can listen although its process id does
- * not exist here.
+ * Removes a socket unless a process listens on it. A process in another container can listen although its process id
+ * does not exist here.
  */
 function removeUnlessAnswered(path: string): Promise<void> {
   return new Promise((resolve) => {

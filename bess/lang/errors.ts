@@ -1,4 +1,4 @@
-/** What can be wrong with a script, and where in it. */
+/** The errors of a script, with the place in its text. */
 
 /** A place in a script; both count from 1, and a tab is one column. */
 export interface Position {
@@ -31,9 +31,9 @@ export class BessScriptError extends Error {
   }
 }
 
-/** What is wrong with a script, before its file is known; it never leaves the language. */
+/** An error in a script before its file is known. It does not leave this folder. */
 export class Problem extends Error {
-  /** @param position null while a script runs: the interpreter knows the place */
+  /** @param position null while a script runs: `Run.position` is the place then */
   constructor(
     text: string,
     readonly position: Position | null,
@@ -44,17 +44,17 @@ export class Problem extends Error {
   }
 }
 
-/** The problem with a part of Python that the language does not have. */
+/** The error for a part of Python that the language does not have. */
 export function unsupported(position: Position, what: string): Problem {
   return new Problem(`not supported by the embedded switch: ${what}`, position);
 }
 
-/** Ends a script that runs. `type` is the name of Python's exception for this mistake, and begins the message. */
+/** Ends the running script. `type` is the name of Python's exception for this mistake; the message begins with it. */
 export function raise(type: string, text: string): never {
   throw new Problem(text === '' ? type : `${type}: ${text}`, null);
 }
 
-/** The error for anything that was thrown while a script was parsed or run. */
+/** Turns anything that was thrown while a script was parsed or run into the error for its user. */
 export function toScriptError(
   error: unknown,
   file: string,
@@ -64,18 +64,18 @@ export function toScriptError(
   if (error instanceof Problem) {
     return new BessScriptError(file, error.position ?? position, kind, error.message, error.code, error.cause);
   }
-  // The error by which V8 says that its stack is full.
+  // V8 throws this when its stack is full.
   const isTooDeep = error instanceof RangeError && error.message.startsWith('Maximum call stack');
   const text = isTooDeep ? 'the script is nested too deeply' : messageOf(error);
   return new BessScriptError(file, position, kind, text, codeOf(error), error);
 }
 
-/** The text of an error of the host's. */
+/** The message of an error of the host. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** `EEXIST`: the code of an error of the host's or of Node's. */
+/** The code of an error of the host or of Node, such as `EEXIST`; undefined if it has none. */
 export function codeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

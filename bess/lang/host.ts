@@ -1,4 +1,4 @@
-/** What a script can reach of the switch, what the language asks of it, and what the switch sees of a script's values. */
+/** The interface between the language and the switch that runs a script, and the values that they exchange. */
 import { raise } from './errors.js';
 import { collect, itemsOf } from './values/items.js';
 import { type CallArguments, type HostObject, isHostObject, PyRange, typeName, type Value } from './values/values.js';
@@ -9,21 +9,21 @@ import { type CallArguments, type HostObject, isHostObject, PyRange, typeName, t
  */
 export interface ScriptHost {
   /**
-   * Global names that the host gives: `bess`, and the classes of modules and ports as NativeFunctions, which have the
-   * names of the classes. A call creates an anonymous module.
+   * The host's global names: `bess`, and a NativeFunction for each class of modules and ports, with the name of the
+   * class. A call creates a module or port.
    */
   readonly globals: ReadonlyMap<string, Value>;
-  /** `name::Class(args)`: creates a module with the name given. */
+  /** `name::Class(args)`: creates a module with this name. */
   createNamed(className: string, name: string, args: CallArguments): HostObject;
   /** `from:ogate -> igate:to`. The host checks the gates, which are ints, and whether the objects are modules. */
   connect(from: HostObject, ogate: number, to: HostObject, igate: number): void;
-  /** $NAME, `os.environ` and `os.getenv`; undefined if it is not set. */
+  /** The value of a variable, for `$NAME`, `os.environ` and `os.getenv`; undefined if it is not set. */
   variable(name: string): string | undefined;
-  /** What the host adds to the error for a name that is not defined: the names that it has; empty if that does not help. */
+  /** Text to add to the error for an undefined name, such as the names that the host has; empty for none. */
   unknownName?(name: string): string;
   /** A line of the script's output. */
   print(line: string): void;
-  /** A line for the log: that a variable is not set and its default is used. */
+  /** Logs that a variable is not set and its default is used. */
   notice?(line: string): void;
   /** `os.path.exists` */
   exists(path: string): boolean;
@@ -32,16 +32,16 @@ export interface ScriptHost {
 }
 
 /**
- * A value without Python's types: lists and all like them are arrays, a dict is a Map (so that no key, such as
- * `__proto__`, can do harm), host objects are themselves.
+ * A value as the host sees it, without the classes of `values.ts`: lists, tuples, ranges and views are arrays. A dict
+ * is a Map, in which a key such as `__proto__` does no harm. Host objects are themselves.
  */
 export type Plain = null | boolean | number | string | Plain[] | PlainMap | HostObject;
 export type PlainMap = Map<Plain, Plain>;
 
-/** Values that one conversion may visit. */
+/** Largest number of values that one conversion visits. */
 const MAX_VALUES = 1 << 18;
 
-/** Raises TypeError, in the script, for what has no plain form: a function, or a list inside itself. */
+/** Converts a value. Raises TypeError in the script for a function, and for a list that contains itself. */
 export function toPlain(value: Value): Plain {
   return convert(value, [], { left: MAX_VALUES });
 }

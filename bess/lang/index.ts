@@ -1,9 +1,10 @@
 /**
  * The language of `.bess` scripts: a part of Python, and BESS's sugar. docs/bess.md says what is in it.
  *
- * `syntax/` makes tokens of the text. Each rule of `grammar/` returns functions that do what it has read, so the syntax
- * of a statement and what it does stand next to each other. `values/` has Python's values and operators, `library/` the
- * functions and methods. `grammar/` imports the other three, `library/` imports `values/`, and nothing imports back.
+ * `syntax/` splits the text into tokens. Each rule of `grammar/` parses a part of the script and returns a function
+ * that executes it, so that syntax and meaning of a statement stand next to each other. `values/` has Python's values
+ * and operators, `library/` the functions and methods. `grammar/` imports the other three, `library/` imports
+ * `values/`, and nothing imports back.
  */
 import { toScriptError } from './errors.js';
 import { Run, type Statement } from './grammar/run.js';
@@ -38,7 +39,7 @@ export function parse(source: string, file: string): readonly Statement[] {
  *
  * @param file stands for the script in messages
  * @throws BessScriptError for a script that is not in the language ('syntax', and nothing of it has run), and for what
- * fails while it runs ('runtime'). What the host has made until then is the caller's to take back.
+ * fails while it runs ('runtime'). In that case the caller removes what the host has made so far.
  */
 export function runScript(source: string, file: string, host: ScriptHost): void {
   const body = parse(source, file);

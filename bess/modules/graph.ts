@@ -53,8 +53,8 @@ export class ModuleGraph {
   }
 
   /**
-   * Throws EINVAL if the modules form a loop. BESS would send a packet around the loop for ever. Here a module must not be
-   * called while it runs, because it works on arrays that it allocated once.
+   * Throws EINVAL if the modules form a loop. BESS would send a packet around the loop for ever. Here a module must not
+   * be called while it runs, because it works on arrays that it allocated once.
    */
   checkLoops(): void {
     const finished = new Set<Module>();

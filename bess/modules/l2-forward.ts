@@ -1,9 +1,9 @@
 /**
  * L2Forward: chooses the output gate by the destination MAC address (BESS: l2_forward.cc).
  *
- * The script says which address is behind which gate. As in BESS this module learns no addresses, and it can send a packet
- * back to the port that it came from. A packet for an unknown address leaves by the default gate, or is dropped if there is
- * no default gate.
+ * The script says which address is behind which gate. As in BESS this module learns no addresses, and it can send a
+ * packet back to the port that it came from. A packet for an unknown address leaves by the default gate, or is dropped
+ * if there is no default gate.
  */
 import { formatMac, MAC_BYTES as MAC_ADDRESS_BYTES, macOctets } from '../../drivers/mac-address.js';
 import { MAX_BURST, type PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
@@ -17,7 +17,9 @@ const MAC_BYTES = MAC_ADDRESS_BYTES;
 const MAX_TABLE_SIZE = 1048576 * 64;
 const MAX_BUCKET_SIZE = 4;
 const DEFAULT_TABLE_SIZE = 1024;
-/** Stands for the gate of a frame that is too short for a destination address: it is dropped, despite a default gate. */
+/**
+ * Stands for the gate of a frame that is too short for a destination address: it is dropped, despite a default gate.
+ */
 const NO_ADDRESS = 0xffff;
 /** How many MAC addresses there are. */
 const ADDRESSES = 2 ** 48;
@@ -56,7 +58,10 @@ function isPowerOf2(n: number): boolean {
 export class L2Forward extends Module {
   override readonly className = 'L2Forward';
   override readonly outputGates = MAX_GATES;
-  /** Packets dropped because no entry has their destination and there is no default gate. `deadends` counts them as well. */
+  /**
+   * Packets dropped because no entry has their destination and there is no default gate. `deadends` counts them as
+   * well.
+   */
   unknown = 0;
   private readonly table: MacTable;
   private defaultGate = DROP_GATE;
@@ -151,9 +156,9 @@ export class L2Forward extends Module {
   }
 
   /**
-   * Adds `count` addresses that count up from `base`, with the gates 0 to gateCount - 1 in turn. Addresses that have an entry
-   * already keep their gate. BESS documents the same, but its code drops the last two octets of `base`. Throws EINVAL or
-   * ENOMEM.
+   * Adds `count` addresses that count up from `base`, with the gates 0 to gateCount - 1 in turn. Addresses that have an
+   * entry already keep their gate. BESS documents the same, but its code drops the last two octets of `base`. Throws
+   * EINVAL or ENOMEM.
    */
   populate(base: string, count: number, gateCount: number): void {
     if (base === '') throw new BessError('EINVAL', 'base must exist in gen, and must be string');
@@ -188,7 +193,9 @@ export class L2Forward extends Module {
     else this.split(batch);
   }
 
-  /** Sends one batch to each gate. Gates come in the order of their first packets; packets of a gate keep their order. */
+  /**
+   * Sends one batch to each gate. Gates come in the order of their first packets; packets of a gate keep their order.
+   */
   private split(batch: Batch): void {
     const { gateOf, done, part } = this;
     const { indices, count } = batch;
@@ -232,7 +239,9 @@ export class L2Forward extends Module {
     return gate === NOT_FOUND ? this.defaultGate : gate;
   }
 
-  /** As {@link gateFor}, for an address in several segments: a driver may cut a frame anywhere (virtio 1.2, 2.7.4.2). */
+  /**
+   * As {@link gateFor}, for an address in several segments: a driver may cut a frame anywhere (virtio 1.2, 2.7.4.2).
+   */
   private gateOfScattered(burst: PacketBurst, packet: number): number {
     const mac = this.gathered;
     let have = 0;

@@ -1,9 +1,9 @@
 /**
  * Maps MAC addresses to gates: a hash table in typed arrays with open addressing and linear probing, at most half full.
  *
- * BESS has a bucketed cuckoo hash (l2_forward.cc). With its default of four slots per bucket, BESS adds addresses that share
- * a bucket without an error, but never finds them. There, an address of zeros also matches an empty slot. This table has
- * neither fault.
+ * BESS has a bucketed cuckoo hash (l2_forward.cc). With its default of four slots per bucket, BESS adds addresses that
+ * share a bucket without an error, but never finds them. There, an address of zeros also matches an empty slot. This
+ * table has neither fault.
  *
  * An address is two little-endian integers: octets 0 to 3 (`head`, signed 32 bits), and octets 4 and 5 (`tail`).
  */
@@ -64,7 +64,8 @@ export class MacTable {
   delete(head: number, tail: number): boolean {
     let hole = this.locate(head, tail);
     if (this.slots[hole] === 0) return false;
-    // A search ends at the first empty slot, so the hole must not part an entry from its own slot. Move such entries back.
+    // A search ends at the first empty slot, so the hole must not part an entry from its own slot. Move such entries
+    // back.
     for (let i = (hole + 1) & this.mask; this.slots[i] !== 0; i = (i + 1) & this.mask) {
       const home = hash(this.heads[i], this.tails[i]) & this.mask;
       if (((i - home) & this.mask) < ((i - hole) & this.mask)) continue;

@@ -2,9 +2,9 @@
  * The base of all modules: a name, gates, and how a batch goes from one module to the next (BESS: module.h,
  * `RunChooseModule`).
  *
- * A module calls the next module directly. When a task returns, every packet of its burst is delivered or dropped. The graph
- * has no loop (graph.ts checks this), so a module is never called while it runs. It can therefore allocate the arrays that
- * it works on once.
+ * A module calls the next module directly. When a task returns, every packet of its burst is delivered or dropped. The
+ * graph has no loop (graph.ts checks this), so a module is never called while it runs. It can therefore allocate the
+ * arrays that it works on once.
  */
 import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
 import { BessError } from '../errors.js';
@@ -43,7 +43,9 @@ export abstract class Module {
   readonly outputGates: number = 1;
   /** The tasks of the module. A module that only handles batches from other modules has none. */
   readonly tasks: Task[] = [];
-  /** Output gates by number; null: not connected. The array has no holes, because V8 makes a sparse array a dictionary. */
+  /**
+   * Output gates by number; null: not connected. The array has no holes, because V8 makes a sparse array a dictionary.
+   */
   readonly gates: (OutputGate | null)[] = [];
   /** Packets that left by a gate without a connection. */
   deadends = 0;
@@ -63,7 +65,9 @@ export abstract class Module {
   /** Releases the queues that the module owns. */
   close(): void {}
 
-  /** Connects an output gate. Throws EINVAL if a gate does not exist, and EBUSY if the output gate is connected already. */
+  /**
+   * Connects an output gate. Throws EINVAL if a gate does not exist, and EBUSY if the output gate is connected already.
+   */
   connect(gate: number, next: Module, inputGate: number): void {
     const connection = `Connection ${this.name}:${gate}->${inputGate}:${next.name} failed`;
     checkGate(connection, this, 'output', gate, this.outputGates);

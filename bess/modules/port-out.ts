@@ -1,6 +1,6 @@
 /**
- * PortOut and QueueOut: send packets from the pipeline into a port (BESS: port_out.cc, queue_out.cc). The packets are copied
- * here. Packets that the peer does not take are dropped and counted, so a slow peer never delays the others.
+ * PortOut and QueueOut: send packets from the pipeline into a port (BESS: port_out.cc, queue_out.cc). The packets are
+ * copied here. Packets that the peer does not take are dropped and counted, so a slow peer never delays the others.
  */
 import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
 import type { Port } from '../ports/port.js';
@@ -37,7 +37,9 @@ abstract class PortOutput extends Module {
   }
 }
 
-/** Owns all outgoing queues of a port. BESS uses one queue per worker. This switch has one worker, which uses queue 0. */
+/**
+ * Owns all outgoing queues of a port. BESS uses one queue per worker. This switch has one worker, which uses queue 0.
+ */
 export class PortOut extends PortOutput {
   override readonly className = 'PortOut';
   override readonly inputGates = MAX_GATES;

@@ -1,8 +1,9 @@
 /**
  * Replicate: sends every packet to several gates (BESS: replicate.cc).
  *
- * As in BESS the original always leaves by gate 0, even if the list begins with another gate. Copies leave by `gates[1:]`.
- * This module copies no bytes: each gate gets the same indices, and each output module copies from the sender's memory.
+ * As in BESS the original always leaves by gate 0, even if the list begins with another gate. Copies leave by
+ * `gates[1:]`. This module copies no bytes: each gate gets the same indices, and each output module copies from the
+ * sender's memory.
  */
 import { BessError } from '../errors.js';
 import type { Batch } from './batch.js';

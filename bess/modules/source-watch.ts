@@ -1,9 +1,9 @@
 /**
- * Reports stations whose MAC address is in no L2Forward table. Packets to such a station are dropped, and its user sees only
- * that no answers come. An endpoint without `--mac` is such a station, because it has a random address.
+ * Reports stations whose MAC address is in no L2Forward table. Packets to such a station are dropped, and its user sees
+ * only that no answers come. An endpoint without `--mac` is such a station, because it has a random address.
  *
- * The switch inspects one burst of each queue per second. So it finds every station that keeps sending, and the packet path
- * pays only one comparison per burst.
+ * The switch inspects one burst of each queue per second. So it finds every station that keeps sending, and the packet
+ * path pays only one comparison per burst.
  */
 import { formatMac, MAC_BYTES } from '../../drivers/mac-address.js';
 import type { PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
@@ -57,7 +57,10 @@ export class SourceWatch {
     }
   }
 
-  /** Reads the source address into `mac`. Returns false for a group address, zeros, or an address cut by a segment's end. */
+  /**
+   * Reads the source address into `mac`. Returns false for a group address, zeros, or an address cut by a segment's
+   * end.
+   */
   private readSource(burst: PacketBurst, packet: number): boolean {
     const segment = burst.firstSegment[packet];
     if (burst.segmentLength[segment] < SOURCE_END) return false;

@@ -1,6 +1,7 @@
 /**
- * SpoofGuard: lets a VM send only from its own addresses. A script puts it behind a port's input module. Packets that pass
- * leave by gate 0, all others by gate 1. If gate 1 is not connected, these are dropped and counted. BESS has no such module.
+ * SpoofGuard: lets a VM send only from its own addresses. A script puts it behind a port's input module. Packets that
+ * pass leave by gate 0, all others by gate 1. If gate 1 is not connected, these are dropped and counted. BESS has no
+ * such module.
  *
  * Each packet is copied out of the VM's memory before the check, and the copy goes on. Otherwise the VM could change an
  * address after the check. So SpoofGuard costs one more copy per packet.

@@ -73,8 +73,8 @@ class TapPort implements PortDevice {
 }
 
 /**
- * Makes the factory that opens the devices of a script. All devices share one window, so a copy between two ports reads and
- * writes one memory.
+ * Makes the factory that opens the devices of a script. All devices share one window, so a copy between two ports reads
+ * and writes one memory.
  * @param files which files the memory of a vhost-user peer may be in
  */
 export function openDevices(files: PeerFiles = 'any'): DeviceFactory {
@@ -100,7 +100,9 @@ export function openDevices(files: PeerFiles = 'any'): DeviceFactory {
   };
 }
 
-/** Returns DPDK's address for `mac=fixed`: 0, "dtap" and a digit that counts up (19.11, rte_eth_tap.c, set_mac_type). */
+/**
+ * Returns DPDK's address for `mac=fixed`: 0, "dtap" and a digit that counts up (19.11, rte_eth_tap.c, set_mac_type).
+ */
 function fixedMac(index: number): Uint8Array {
   return Uint8Array.from([0, ...Buffer.from('dtap'), '0'.charCodeAt(0) + index]);
 }

@@ -1,7 +1,8 @@
 /**
  * PMDPort: makes the ports of a script (BESS: drivers/pmd.cc, bessctl.cc `create_port`).
  *
- * BESS accepts two ports with one socket or one name, and then misbehaves. Here both are errors that name the other port.
+ * BESS accepts two ports with one socket or one name, and then misbehaves. Here both are errors that name the other
+ * port.
  */
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
@@ -101,7 +102,10 @@ export class PortTable {
     return `pmd_port${i}`;
   }
 
-  /** Returns the vdev of the arguments. Throws if they name no device, several devices, or a device that is not possible. */
+  /**
+   * Returns the vdev of the arguments. Throws if they name no device, several devices, or a device that is not
+   * possible.
+   */
   private vdevOf({ vdev, pci, portId }: PmdPortConfig): Vdev {
     const given = [vdev, pci, portId].filter((way) => way !== null).length;
     if (given === 0) throw new BessError('EINVAL', "No port specified: say vdev='eth_vhost0,iface=/path/of/the.sock'");

@@ -1,7 +1,7 @@
 /**
  * A port: a name, a device, the queues that modules own, and counters (BESS: port.h, port.cc).
  *
- * PortDevice is the device as the switch sees it. So the modules depend on neither sockets nor descriptors.
+ * PortDevice is the device as the switch sees it. So the modules depend on neither sockets nor file descriptors.
  */
 import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
 import { BessError } from '../errors.js';
@@ -17,8 +17,8 @@ export interface PortDevice {
   /** Called when the peer, or some of its queues, came or went. */
   onChange: (() => void) | null;
   /**
-   * Called with a line about an event: the peer connected, disconnected, or broke a queue. `kind` names events of one kind,
-   * whose lines are limited together.
+   * Called with a line about an event: the peer connected, disconnected, or broke a queue. `kind` names events of one
+   * kind, whose lines are limited together.
    */
   onNotice: ((line: string, kind: string) => void) | null;
   /** Disconnects the peer, and removes the socket or interface that the device made. */
@@ -52,8 +52,8 @@ export interface QueueConfig {
 }
 
 /**
- * Throws EINVAL if BESS would refuse a number or size. The sizes have no other effect: the VM's driver decides how long a
- * ring is.
+ * Throws EINVAL if BESS would refuse a number or size. The sizes have no other effect: the VM's driver decides how long
+ * a ring is.
  */
 export function checkQueueConfig(config: QueueConfig): void {
   for (const queues of [config.incQueues, config.outQueues]) {

@@ -1,8 +1,8 @@
 /**
  * The `vdev` of a PMDPort: a DPDK device string, `driver-name,key=value,...`.
  *
- * There are two drivers, each with both of DPDK's names: vhost (`eth_vhost0`, `net_vhost0`) makes a socket for a VM; tap
- * (`net_tap0`, `eth_tap0`) makes an interface of this machine's kernel.
+ * There are two drivers, each with both of DPDK's names: vhost (`eth_vhost0`, `net_vhost0`) makes a socket for a VM;
+ * tap (`net_tap0`, `eth_tap0`) makes an interface of this machine's kernel.
  */
 import { macOctets } from '../../drivers/mac-address.js';
 import { BessError } from '../errors.js';
@@ -62,7 +62,9 @@ function refuse(vdev: string, reason: string): BessError {
   return new BessError('ENODEV', `Cannot attach vdev ${vdev}: ${reason}`);
 }
 
-/** Parses a device string. Throws ENODEV, as BESS does, with the reason if the string is wrong; EINVAL if it is empty. */
+/**
+ * Parses a device string. Throws ENODEV, as BESS does, with the reason if the string is wrong; EINVAL if it is empty.
+ */
 export function parseVdev(vdev: string): Vdev {
   if (vdev === '') throw new BessError('EINVAL', 'No vdev specified');
   const [name, ...pairs] = vdev.split(',');

@@ -1,6 +1,6 @@
 /**
- * The arguments of a call in a script, read by name and type. What BESS's protobuf messages would refuse (an unknown
- * name, a string for a number) is refused here, with a line that names the call and the argument.
+ * The arguments of a call in a script, read by name and type. BESS's protobuf messages refuse unknown names and values
+ * of a wrong type; so does this, with a line that names the call and the argument.
  */
 import { BessError } from '../errors.js';
 import { type Plain, type PlainMap, toPlain, type Value } from '../lang/index.js';
@@ -10,7 +10,7 @@ export class Arguments {
   private readonly read = new Set<string>();
 
   /**
-   * @param call what is called, for errors: `L2Forward()` or `fwd.add()`
+   * @param call the name of the call in errors: `L2Forward()` or `fwd.add()`
    * @param names names of the positional arguments, in order; BESS takes none for modules and ports
    */
   constructor(
@@ -32,7 +32,7 @@ export class Arguments {
     }
   }
 
-  /** True where the script gave the argument, and not None. */
+  /** Whether the script gave the argument with a value other than None. */
   has(name: string): boolean {
     return this.take(name) !== null;
   }
@@ -43,7 +43,7 @@ export class Arguments {
     throw this.wrongType(name, 'a string', value);
   }
 
-  /** An integer of `min` to `max`, or `otherwise` where none is given. */
+  /** An integer from `min` to `max`; `otherwise` if the script gave none. */
   integer(name: string, otherwise: number, min = 0, max = Number.MAX_SAFE_INTEGER): number {
     const value = this.take(name);
     if (value === null) return otherwise;
@@ -75,14 +75,14 @@ export class Arguments {
     });
   }
 
-  /** An object of the switch's own, of the class given. */
+  /** An object of class `type`, which the script got from the switch. `wanted` names it in errors. */
   object<T>(name: string, type: abstract new (...args: never[]) => T, wanted: string): T {
     const value = this.take(name);
     if (value instanceof type) return value;
     throw this.wrongType(name, wanted, value);
   }
 
-  /** Call it last: refuses what nobody has read. */
+  /** Throws for an argument that was not read. Call it after all arguments have been read. */
   finish(): void {
     for (const name of this.given.keys()) {
       if (this.read.has(name)) continue;
@@ -119,7 +119,7 @@ export class Arguments {
   }
 }
 
-/** A value as an error may show it. */
+/** The value in the words of an error. */
 function describe(value: Plain): string {
   if (value === null) return 'None';
   if (typeof value === 'string') return `the string '${value}'`;

@@ -1,4 +1,4 @@
-/** The text of a script: from a file, or one of those that come with tspmd. */
+/** Finds the text of a script: in a file, or among the scripts that come with tspmd. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,14 +7,14 @@ import { nearest } from '../nearest-name.js';
 
 /** A script as text. */
 export interface ScriptText {
-  /** Stands for the file in errors and in the ready line. */
+  /** The name of the file in errors and in the ready line. */
   readonly name: string;
   readonly source: string;
 }
 
 /**
- * Reads a script. A bare name that is no file in the current folder is looked for among the scripts that come with tspmd.
- * Throws a {@link ScriptError} that lists them.
+ * Reads a script. A name without a folder that is not in the current folder is looked up among the scripts that come
+ * with tspmd. If it is not there either, the {@link ScriptError} lists them.
  */
 export function readScript(file: string): ScriptText {
   try {
@@ -38,7 +38,10 @@ export function readScript(file: string): ScriptText {
   });
 }
 
-/** The folder `bess` of the package or checkout that this code belongs to: bundled, compiled and source files lie at various depths. */
+/**
+ * The folder `bess` of the package or checkout that this code belongs to. Bundled, compiled and source files lie at
+ * different depths below it.
+ */
 function shippedFolder(): string | null {
   let folder = dirname(fileURLToPath(import.meta.url));
   for (;;) {

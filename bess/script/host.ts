@@ -1,4 +1,4 @@
-/** The switch as the language sees it: which names a script finds, and what its calls do. */
+/** The switch as the host of a script: the names that a script finds, and what its calls do. */
 import { existsSync, unlinkSync } from 'node:fs';
 import { BessError } from '../errors.js';
 import type { CallArguments, HostObject, ScriptHost, Value } from '../lang/index.js';
@@ -12,25 +12,25 @@ import { MODULE_CLASSES, type ModuleClass } from './module-classes.js';
 import { BessObject, ModuleObject, PortObject } from './objects.js';
 
 const PORT_CLASS = 'PMDPort';
-/** All classes that a script can name. */
+/** All classes of modules and ports. */
 const CLASSES: readonly string[] = [...MODULE_CLASSES.keys(), PORT_CLASS];
-/** Options of a PMDPort that change nothing here: a switch without NICs has no VLAN offloads. */
+/** Options of a PMDPort that have no effect: a switch without NICs has no VLAN offloads. */
 const PORT_OFFLOADS = ['vlan_offload_rx_strip', 'vlan_offload_rx_filter', 'vlan_offload_rx_qinq'];
 
-/** Where a script's output goes. */
+/** Receives the output of a script. */
 export interface ScriptOutput {
-  /** What the script prints. */
+  /** A line that the script prints. */
   print(line: string): void;
-  /** What is worth knowing, but not asked for. */
+  /** A line for the log: what the user should know, such as an option without effect. */
   log(line: string): void;
 }
 
 export class SwitchHost implements ScriptHost {
   readonly globals: ReadonlyMap<string, Value>;
-  /** Names of variables that the script has asked for. */
+  /** Names of the variables that the script has read. */
   private readonly read = new Set<string>();
 
-  /** @param variables what `$NAME` is, before the environment */
+  /** @param variables the values of `$NAME`; they take precedence over the environment */
   constructor(
     private readonly bess: Switch,
     private readonly variables: Readonly<Record<string, string>>,
@@ -56,7 +56,7 @@ export class SwitchHost implements ScriptHost {
     return Object.hasOwn(this.variables, name) ? this.variables[name] : process.env[name];
   }
 
-  /** A line for each variable that was given and that the script has not asked for: mostly a misspelt name. */
+  /** Returns a line for each given variable that the script has not read. Mostly its name is misspelt. */
   unreadVariables(): string[] {
     const known = [...this.read].sort();
     const reads = known.length === 0 ? 'it reads no variables' : `it reads ${known.join(', ')}`;
@@ -71,7 +71,7 @@ export class SwitchHost implements ScriptHost {
 
   unknownName(name: string): string {
     const meant = nearest(name, CLASSES);
-    // A class is written so; what is not is a variable that was forgotten.
+    // Only a name in CamelCase is meant to be a class. Others are variables that were not assigned.
     if (meant === undefined && !/^[A-Z][A-Za-z0-9]*[a-z]/.test(name)) return '';
     return `${meant === undefined ? '' : `; perhaps you mean ${meant}`}; this switch has ${CLASSES.join(', ')}`;
   }
@@ -88,17 +88,17 @@ export class SwitchHost implements ScriptHost {
     return existsSync(path);
   }
 
-  /** Refused with EBUSY where a process uses the socket: who connects to it would find nobody any more. */
+  /** Fails with EBUSY if a process uses the socket, because nobody could connect to that process any more. */
   unlink(path: string): void {
     const inUse = socketInUse(path);
     if (inUse !== null) throw new BessError('EBUSY', inUse);
     unlinkSync(path);
   }
 
-  /** @param given the name before `::`, if there is one */
+  /** @param given the name before `::`; null if there is none */
   private create(className: string, given: string | null, { positional, keyword }: CallArguments): HostObject {
     const args = new Arguments(`${className}()`, positional, objectsAsNames(keyword));
-    // BESS takes an empty name for none.
+    // To BESS an empty name is no name.
     const name = given ?? (args.string('name') || null);
     if (className === PORT_CLASS) return this.createPort(name, args);
     const moduleClass = MODULE_CLASSES.get(className);

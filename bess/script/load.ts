@@ -1,5 +1,6 @@
-/** A `.bess` script becomes a switch. */
+/** Makes a switch from a `.bess` script. */
 import { LineWriter } from '../../drivers/log/line-writer.js';
+import { messageOf } from '../../drivers/log/message-of.js';
 import type { IdlePolicy } from '../../drivers/poll-loop.js';
 import type { PeerFiles } from '../../drivers/transports/vhost-user/peer-memory.js';
 import { ScriptError } from '../errors.js';
@@ -11,23 +12,24 @@ import { readScript, type ScriptText } from './find.js';
 import { SwitchHost } from './host.js';
 
 export interface LoadOptions {
-  /** Opens the devices behind the ports; the real ones where nothing is said. */
+  /** Opens the devices behind the ports; by default real ones. */
   readonly devices?: DeviceFactory;
   readonly idle?: IdlePolicy;
-  /** Which files the memories of vhost-user peers may be of, where `devices` are the real ones; `any` by default. */
+  /** Which files the memory of a vhost-user peer may be of; by default `any`. Not used with `devices`. */
   readonly peerFiles?: PeerFiles;
-  /** What the script prints; stdout where nothing is said. */
+  /** Receives what the script prints; by default stdout. */
   readonly print?: (line: string) => void;
-  /** What happens to the ports, and what the script should know; stderr where nothing is said. */
+  /** Receives the events of the ports and what the user should know; by default stderr. */
   readonly log?: (line: string) => void;
 }
 
 /**
  * Runs a script. The switch that it makes listens on its ports, but does not forward before `start`.
  *
- * Throws a {@link ScriptError} with what is wrong as one line, `file:line:column: text`; no port or socket is left then.
- * @param script the file, or the text
- * @param variables what `$NAME` is in the script, before the environment
+ * Throws a {@link ScriptError} with the mistake as one line, `file:line:column: text`. All ports and sockets are closed
+ * then.
+ * @param script the name of the file, or the text
+ * @param variables the values of `$NAME` in the script; they take precedence over the environment
  */
 export async function loadScript(
   script: string | ScriptText,
@@ -51,9 +53,9 @@ export async function loadScript(
   return bess;
 }
 
-/** As bessctl shows it, the errno too. */
+/** The error for the user, with the errno, as bessctl shows it. */
 function scriptError(error: unknown, file: string): ScriptError {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   if (!(error instanceof BessScriptError)) return new ScriptError(`${file}: ${message}`, { file, cause: error });
   const { line, column, code } = error;
   const text = code === undefined ? message : `${message} (${code})`;

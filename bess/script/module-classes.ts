@@ -1,6 +1,6 @@
 /**
- * The module classes that a script can name: how each is made, and its commands (BESS: module_msg.proto). Arguments have
- * BESS's names and defaults.
+ * The module classes that scripts can use: how to make a module of each, and its commands (BESS: module_msg.proto).
+ * Arguments have BESS's names and defaults.
  */
 
 import { BessError } from '../errors.js';
@@ -17,23 +17,28 @@ import type { PortTable } from '../ports/pmd-port.js';
 import type { Port } from '../ports/port.js';
 import type { Arguments } from './arguments.js';
 
-/** What a command answers: nothing, or the fields of BESS's response message. */
+/** The answer of a command: null, or the fields of BESS's response message. */
 export type CommandResult = Readonly<Record<string, number[]>> | null;
 
-/** Reads the arguments of a call; what it returns does the work, once all arguments are known to be good. */
+/**
+ * Reads the arguments of a call. Returns a function that does the work, called once all arguments are known to be good.
+ */
 export type Command = (args: Arguments) => () => CommandResult;
 
 export interface ModuleClass {
-  /** What names are made up from: `source` gives source0, source1, … */
+  /** Beginning of the names of modules without a name: `source` gives source0, source1, … */
   readonly template: string;
-  /** Reads the arguments of the class; what it returns makes the module. */
+  /** Reads the arguments of the class. Returns a function that makes the module. */
   prepare(args: Arguments, ports: PortTable): (name: string) => Module;
 }
 
-/** The port that `port=` names; BESS's modules differ in what they say where there is none. */
+/**
+ * Returns the port that `port=` names. `missing` is the error if there is no such argument: BESS's modules have
+ * different ones.
+ */
 function portOf(args: Arguments, ports: PortTable, missing: string): Port {
   const name = args.string('port');
-  // Fetching a packet ahead is the processor's affair here.
+  // Accepted without effect: JavaScript has no prefetch.
   args.boolean('prefetch');
   if (name === null || name === '') throw new BessError('EINVAL', missing);
   return ports.get(name);
@@ -109,7 +114,7 @@ export const MODULE_CLASSES: ReadonlyMap<string, ModuleClass> = new Map<string, 
   }),
 );
 
-/** An entry of `add`; one without an address is refused by the module, as in BESS. */
+/** Reads an entry of `add`. The module refuses an entry without an address, as in BESS. */
 function macEntry(entry: PlainMap): MacEntry {
   const addr = entry.get('addr') ?? '';
   const gate = entry.get('gate') ?? 0;
@@ -125,7 +130,7 @@ function macEntry(entry: PlainMap): MacEntry {
   return { addr, gate };
 }
 
-/** The commands of a module, by the name that a script calls. */
+/** The commands of a module, by name. */
 export function commandsOf(module: Module): ReadonlyMap<string, Command> {
   if (module instanceof L2Forward) return l2ForwardCommands(module);
   const commands = new Map<string, Command>();

@@ -1,4 +1,4 @@
-/** What a script holds in its hands: modules, ports and the `bess` object (BESS: pybess/module.py, port.py, bess.py). */
+/** The objects of a script: modules, ports and `bess` (BESS: pybess/module.py, port.py, bess.py). */
 
 import { BessError } from '../errors.js';
 import type { CallArguments, HostObject, Value } from '../lang/index.js';
@@ -9,10 +9,12 @@ import type { Switch } from '../switch.js';
 import { Arguments } from './arguments.js';
 import { type CommandResult, commandsOf } from './module-classes.js';
 
-/** Any worker, as BESS's API writes it. */
+/** Any worker, in BESS's API. */
 const ANY_WORKER = -1;
 
-/** A method that a script calls: its arguments, those by position named `names`, read by `run`. */
+/**
+ * Makes a method for scripts. `names` are the names of its positional arguments; `run` reads them and does the work.
+ */
 function method(call: string, names: readonly string[], run: (args: Arguments) => Value): NativeFunction {
   return new NativeFunction(call, ({ positional, keyword }: CallArguments) =>
     run(new Arguments(`${call}()`, positional, keyword, names)),
@@ -113,7 +115,7 @@ export class PortObject implements HostObject {
   }
 }
 
-/** `bess` in a script: what scripts need of BESS's control API. */
+/** `bess` in a script: the part of BESS's control API that scripts need. */
 export class BessObject implements HostObject {
   readonly typeName = 'BESS';
   private readonly methods = new Map<string, NativeFunction>();
@@ -124,7 +126,7 @@ export class BessObject implements HostObject {
     };
     define('add_worker', ['wid', 'core', 'scheduler'], (args) => {
       const [id, core] = [args.integer('wid', -1), args.integer('core', -1)];
-      // BESS has a second, experimental scheduler; with one worker and no traffic classes they are the same.
+      // BESS has a second, experimental scheduler. With one worker and no traffic classes there is no difference.
       args.string('scheduler');
       args.finish();
       bess.addWorker(id, core);
@@ -168,7 +170,7 @@ export class BessObject implements HostObject {
   }
 }
 
-/** Accepts what is so anyway: every task belongs to worker 0. */
+/** Accepts a call that changes nothing, because every task belongs to worker 0, and refuses all others. */
 function attachTask(bess: Switch, name: string, args: Arguments): null {
   const parent = args.string('parent') ?? '';
   const worker = args.integer('wid', ANY_WORKER, ANY_WORKER);

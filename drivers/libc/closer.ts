@@ -17,7 +17,9 @@ import { isMainThread } from 'node:worker_threads';
 import { closeFile } from './files.js';
 import { NativeThread } from './native-thread.js';
 
-/** How long, in ms, an owner that closes waits for its peer's file descriptors. What hangs for longer is left behind. */
+/**
+ * How long, in ms, an owner that closes waits for its peer's file descriptors. What hangs for longer is left behind.
+ */
 export const CLOSE_PATIENCE_MS = 1000;
 
 /** Closes file descriptors that came from outside. */
@@ -28,7 +30,10 @@ export interface Closer {
   hold(): () => void;
   /** Number of file descriptors that are not closed yet. Each {@link hold} counts as one. */
   readonly pending: number;
-  /** True when more file descriptors wait than a peer may have. Then the caller should take no further one from that peer. */
+  /**
+   * True when more file descriptors wait than a peer may have. Then the caller should take no further one from that
+   * peer.
+   */
   readonly isFull: boolean;
   /**
    * Resolves when everything is closed, or when no close has begun or ended for `milliseconds`, or after twice that
@@ -46,7 +51,10 @@ export const closeInPlace: Closer = {
   settled: async () => 0,
 };
 
-/** All rings of a backend with 128 queue pairs have 768 file descriptors, which are closed together when their session ends. */
+/**
+ * All rings of a backend with 128 queue pairs have 768 file descriptors, which are closed together when their session
+ * ends.
+ */
 const MAX_PENDING = 1024;
 /** Largest number of an owner's closes at a time. If all of them hang, the file descriptors behind them stay open. */
 const MAX_THREADS = 8;
@@ -170,5 +178,5 @@ export async function finishClosing(closer: Closer, name: string): Promise<void>
 
 /** The text that says that closes hang, for a line of the owner. */
 export function unclosed(count: number): string {
-  return `${count} descriptors that the peer sent or has are not closed: closing them hangs`;
+  return `${count} file descriptors that the peer sent or has are not closed: closing them hangs`;
 }

@@ -58,16 +58,17 @@ export function memfd(name: string, size: number, hugetlb: boolean): number {
 }
 
 /**
- * Returns the seals (F_SEAL_…) of a file of memory: a memfd, or a file of tmpfs or hugetlbfs. Returns `null` for every other
- * file, so this also tells files of memory from files behind a server or a disk. The kernel takes no lock for it
- * (mm/memfd.c, memfd_get_seals). To add a seal, it would wait for the lock of the inode, which others can hold for long.
+ * Returns the seals (F_SEAL_…) of a file of memory: a memfd, or a file of tmpfs or hugetlbfs. Returns `null` for every
+ * other file, so this also tells files of memory from files behind a server or a disk. The kernel takes no lock for it
+ * (mm/memfd.c, memfd_get_seals). To add a seal, it would wait for the lock of the inode, which others can hold for
+ * long.
  */
 export function memorySeals(fd: number): number | null {
   const seals = native.fcntl(fd, c.F_GET_SEALS, 0);
   return seals < 0 ? null : seals;
 }
 
-/** No machine interrupts one allocation more often than this. */
+/** After so many interruptions the allocation is given up. No machine interrupts one call that often. */
 const MAX_INTERRUPTIONS = 1000;
 
 /**
@@ -75,7 +76,8 @@ const MAX_INTERRUPTIONS = 1000;
  * limit, also with MAP_POPULATE, and the first access to a page is a SIGBUS. This fails with ENOSPC instead.
  */
 export function allocatePages(fd: number, size: number, target: string): void {
-  // A signal (a profiler sends many) interrupts the call. Pages that were allocated stay, so every attempt gets further.
+  // A signal (a profiler sends many) interrupts the call. Pages that were allocated stay, so every attempt gets
+  // further.
   for (let tries = 0; native.fallocate(fd, 0, 0, size) < 0; tries++) {
     const errno = native.errno();
     if (errno !== c.EINTR || tries === MAX_INTERRUPTIONS) throw systemError('fallocate', target, errno);

@@ -53,15 +53,18 @@ export function endProcessIn(seconds: number): void {
   native.alarm(seconds);
 }
 
-/** State of a thread of this process, according to the kernel. */
+/** State of a thread or a process, according to the kernel. */
 export interface ThreadState {
-  /** Whether the thread waits in the kernel (states S and D of proc_pid_stat(5)). */
+  /** Whether it waits in the kernel (states S and D of proc_pid_stat(5)). */
   readonly isWaiting: boolean;
-  /** CPU time that the thread has used so far, in ms. The kernel counts in steps of 10 ms. */
+  /** CPU time that it has used so far, in ms. The kernel counts in steps of 10 ms. */
   readonly cpuMs: number;
 }
 
-/** Parses the text of /proc/self/task/TID/stat. `(` and `)` enclose the name, which may contain anything. */
+/**
+ * Parses the text of /proc/self/task/TID/stat, or of /proc/PID/stat, where the time is that of all threads. `(` and `)`
+ * enclose the name, which may contain anything.
+ */
 export function parseThreadStat(stat: string): ThreadState {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const state = fields[0];

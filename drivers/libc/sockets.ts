@@ -11,8 +11,8 @@ import { native } from './ffi/native.js';
 /** Largest number of file descriptors that we send in one message (the vhost-user memory table has 8 regions). */
 export const MAX_FDS = 8;
 /**
- * Largest number of file descriptors in one message (SCM_MAX_FD). All are received, because the kernel would close those
- * that do not fit on this thread, and such a close can take for ever ({@link Closer}).
+ * Largest number of file descriptors in one message (SCM_MAX_FD). All are received, because the kernel would close
+ * those that do not fit on this thread, and such a close can take for ever ({@link Closer}).
  */
 const MAX_RECEIVED_FDS = 253;
 
@@ -128,10 +128,12 @@ export class MessageSocket {
     this.header64[4] = BigInt(native.address(this.control));
   }
 
-  /** Sends all of `data`, with `fds` attached. Returns false when the socket's buffer is full; then nothing was sent. */
+  /**
+   * Sends all of `data`, with `fds` attached. Returns false when the socket's buffer is full; then nothing was sent.
+   */
   send(data: Uint8Array, fds: readonly number[] = []): boolean {
     if (fds.length > MAX_FDS)
-      throw new Error(`${this.name}: ${fds.length} descriptors in a message; at most ${MAX_FDS}`);
+      throw new Error(`${this.name}: ${fds.length} file descriptors in a message; at most ${MAX_FDS}`);
     this.vector[0] = BigInt(native.address(data));
     this.vector[1] = BigInt(data.length);
     if (fds.length > 0) {

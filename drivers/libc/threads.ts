@@ -26,8 +26,9 @@ export function pinThread(core: number): void {
 }
 
 /**
- * Calls `start`, which starts a thread. The new thread may use the cores that this thread could use before it was pinned, so
- * that it need not share the core of a loop that spins. This thread does not move meanwhile, because its core is among them.
+ * Calls `start`, which starts a thread. The new thread may use the cores that this thread could use before it was
+ * pinned, so that it need not share the core of a loop that spins. This thread does not move meanwhile, because its
+ * core is among them.
  */
 export function startUnpinned<T>(start: () => T): T {
   if (pin === null) return start();

@@ -1,6 +1,6 @@
 /**
- * Allocates ranges of one big window for the memories of many peers, so that packets are copied from peer to peer inside one
- * SharedArrayBuffer and all offsets stay below 2^31 (docs/v8.md, "Typed arrays").
+ * Allocates ranges of one big window for the memories of many peers, so that packets are copied from peer to peer
+ * inside one SharedArrayBuffer and all offsets stay below 2^31 (docs/v8.md, "Typed arrays").
  *
  * The window is only address space until files are mapped into it. A peer that does not fit gets a window of its own.
  *
@@ -129,7 +129,10 @@ export class WindowAllocator {
     return { window, offset: alignedOffset(window, 0, alignment), size, alignment };
   }
 
-  /** Reserves the full size, so that later peers fit, too; or only what is needed when a limit (ulimit -v) allows no more. */
+  /**
+   * Reserves the full size, so that later peers fit, too; or only what is needed when a limit (ulimit -v) allows no
+   * more.
+   */
   private reserveOwn(size: number, alignment: number): MemoryWindow {
     const windows = this.spare.length + this.ownInUse;
     if (windows >= MAX_OWN_WINDOWS) {

@@ -211,7 +211,7 @@ export class TapDevice implements PacketEndpoint {
     closeFile(this.fd);
   }
 
-  /** The descriptor is watched only while no frame is waiting, so that a busy tap causes no event per frame. */
+  /** The file descriptor is watched only while no frame is waiting, so that a busy tap causes no event per frame. */
   private awaitFrames(): void {
     this.options.reactor.watch(this.fd, abi.EPOLLIN, () => {
       this.options.reactor.unwatch(this.fd);

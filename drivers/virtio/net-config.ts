@@ -1,5 +1,6 @@
 /** The fields of the network device's configuration space (virtio 1.2, 5.1.4) whose features were negotiated. */
 import { randomBytes } from 'node:crypto';
+import { formatMac, MAC_BYTES } from '../mac-address.js';
 import * as f from './features.js';
 import type { VirtioTransport } from './transport.js';
 
@@ -29,11 +30,9 @@ export class NetConfigSpace {
     let announce = false;
     let mtu: number | null = null;
     if ((features & f.VIRTIO_NET_F_MAC) !== 0n) {
-      mac = await transport.readConfig(OFFSET_MAC, 6);
+      mac = await transport.readConfig(OFFSET_MAC, MAC_BYTES);
       if ((mac[0] & 1) !== 0 || mac.every((byte) => byte === 0)) {
-        throw new Error(
-          `${transport.name}: the device's MAC ${Buffer.from(mac).toString('hex')} is not a unicast address`,
-        );
+        throw new Error(`${transport.name}: the device's MAC ${formatMac(mac)} is not a unicast address`);
       }
     }
     if ((features & f.VIRTIO_NET_F_STATUS) !== 0n) {
@@ -52,7 +51,7 @@ export class NetConfigSpace {
 
 /** Returns a random unicast, locally administered address (IEEE 802: bit 1 of the first byte). */
 export function randomMac(): Uint8Array {
-  const mac = new Uint8Array(randomBytes(6));
+  const mac = new Uint8Array(randomBytes(MAC_BYTES));
   mac[0] = (mac[0] & 0xfc) | 0x02;
   return mac;
 }

@@ -78,6 +78,6 @@ export interface VirtioTransport {
    */
   setupQueue(queue: number, layout: QueueLayout, wantsInterrupts: boolean): Promise<Doorbell>;
 
-  /** Leaves the device: resets it if possible, and closes descriptors. Never rejects. */
+  /** Leaves the device: resets it if possible, and closes the file descriptors. Never rejects. */
   close(): Promise<void>;
 }

@@ -1,7 +1,8 @@
 /**
  * Makes the declarations of the package: one file per export. Such a file needs only TypeScript's own library
- * (`lib: ["ES2022"]`), not the types of Node, which a program may have in another version or not at all. A type that belongs
- * to another export is imported from the file of that export: the `Core` of `tspmd/testing` is the `Core` of `tspmd`.
+ * (`lib: ["ES2022"]`), not the types of Node, which a program may have in another version or not at all. A type that
+ * belongs to another export is imported from the file of that export: the `Core` of `tspmd/testing` is the `Core` of
+ * `tspmd`.
  */
 import { writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -18,8 +19,8 @@ const LATER_LIBRARIES: readonly { readonly names: RegExp; readonly library: stri
 const REFERENCE = /^\/\/\/ <reference .*\n/gm;
 
 /**
- * Exports a class as a type if the module does (`export type { X }`). Rollup exports it as a value, and then the compiler
- * would accept programs that fail when they run.
+ * Exports a class as a type if the module does (`export type { X }`). Rollup exports it as a value, and then the
+ * compiler would accept programs that fail when they run.
  */
 function exportTypesAsTypes(text: string, values: ReadonlySet<string>): string {
   return text.replace(/^export \{ (.*) \};$/m, (_, list: string) => {
@@ -37,7 +38,9 @@ function exportTypesAsTypes(text: string, values: ReadonlySet<string>): string {
   });
 }
 
-/** Returns the export that `import … from 'source'` in the file `importer` imports; undefined when it is not an export. */
+/**
+ * Returns the export that `import … from 'source'` in the file `importer` imports; undefined when it is not an export.
+ */
 function otherExport(source: string, importer: string | undefined): PackageExport | undefined {
   if (importer === undefined) return undefined;
   const module = resolve(dirname(importer), source).replace(/(\.d\.ts|\.js)$/, '');

@@ -1,6 +1,6 @@
 /**
- * The modules that a program can import from the package. The bundled JavaScript and the declarations follow from this table.
- * For a new export, add a line here and an entry to `exports` in package.json; a test compares the two.
+ * The modules that a program can import from the package. The bundled JavaScript and the declarations follow from this
+ * table. For a new export, add a line here and an entry to `exports` in package.json; a test compares the two.
  */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -28,5 +28,7 @@ export const EXPORTS: readonly PackageExport[] = [
 
 /** The folder of the compiled modules, `dist/`. */
 export const DIST = fileURLToPath(new URL('../../', import.meta.url));
-/** The folder of the bundle. It is as deep in `dist` as `src/cli`, whose modules find package.json by a relative path. */
+/**
+ * The folder of the bundle. It is as deep in `dist` as `src/cli`, whose modules find package.json by a relative path.
+ */
 export const BUNDLE = join(DIST, 'bundle', 'tspmd');

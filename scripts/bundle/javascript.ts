@@ -1,6 +1,6 @@
 /**
- * Bundles the JavaScript of the package into a few files. Node loads a hundred modules one after the other, which is most of
- * the time that `tspmd` takes to start. On the 9p file system of a guest, the bundle starts in half the time.
+ * Bundles the JavaScript of the package into a few files. Node loads a hundred modules one after the other, which is
+ * most of the time that `tspmd` takes to start. On the 9p file system of a guest, the bundle starts in half the time.
  */
 import { join } from 'node:path';
 import {
@@ -15,8 +15,8 @@ import { SAMPLE_APPS } from '../../src/load-app.js';
 import { BUNDLE, DIST, EXPORTS } from './exports.js';
 
 /**
- * Files that are started, not imported. They are in one folder and have these names, because a module starts a thread from the
- * file beside its own.
+ * Files that are started, not imported. They are in one folder and have these names, because a module starts a thread
+ * from the file beside its own.
  */
 const PROGRAMS = {
   main: 'src/cli/main',
@@ -29,12 +29,12 @@ const PROGRAMS = {
 };
 
 /**
- * Files with the modules that two or more programs, exports or commands share. A module goes to the first of these files whose
- * roots import it, directly or indirectly, but not by `import()`. A module that only one program imports stays in its file.
- * Thus each command loads few files and little that it does not need:
+ * Files with the modules that two or more programs, exports or commands share. A module goes to the first of these
+ * files whose roots import it, directly or indirectly, but not by `import()`. A module that only one program imports
+ * stays in its file. Thus each command loads few files and little that it does not need:
  *
- * - `core` has the parts of the driver and the layer that threads without the device need. Compiling the rest would take a
- *   quarter of their start;
+ * - `core` has the parts of the driver and the layer that threads without the device need. Compiling the rest would
+ *   take a quarter of their start;
  * - `table` makes `tspmd devices` independent of the switch;
  * - `script` has the script language, which is not needed to print the counters of a running switch.
  */
@@ -84,8 +84,8 @@ async function write(
     cwd: DIST,
     input: Object.fromEntries(Object.entries(input).map(([name, module]) => [name, compiled(module)])),
     platform: 'node',
-    // koffi stays outside, because it has a native part. All other packages are bundled: as dependencies they would be a
-    // hundred more files to find and load at each start.
+    // koffi stays outside, because it has a native part. All other packages are bundled: as dependencies they would be
+    // a hundred more files to find and load at each start.
     external: ['koffi'],
     // An app that a command also has in common with others is no file of its own.
     checks: { ineffectiveDynamicImport: false },

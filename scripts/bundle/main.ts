@@ -1,6 +1,6 @@
 /**
- * The second half of `npm run build`: writes `dist/bundle/tspmd/`, which is the code of the package. `--without-maps` leaves
- * the source maps out; `npm pack` uses it.
+ * The second half of `npm run build`: writes `dist/bundle/tspmd/`, which is the code of the package. `--without-maps`
+ * leaves the source maps out; `npm pack` uses it.
  */
 import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';

@@ -1,4 +1,7 @@
-/** `npm run demo`: two endpoints find each other by ARP, and exchange pings and UDP datagrams through the embedded switch. */
+/**
+ * `npm run demo`: two endpoints find each other by ARP, and exchange pings and UDP datagrams through the embedded
+ * switch.
+ */
 import { Command, Option } from 'commander';
 import { watchOutput } from '../../src/cli/output/output-end.js';
 import { untilStopped } from '../../src/cli/shutdown.js';

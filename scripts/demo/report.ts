@@ -23,7 +23,7 @@ export function toJson({ endpoints, hugepages, traffic, stats }: DemoResult): De
   };
 }
 
-/** Tells whether everything that was sent came back intact, and the switch dropped nothing on the way. */
+/** Whether everything that was sent came back intact, and the switch dropped nothing on the way. */
 export function isClean({ traffic, stats }: DemoResult): boolean {
   const { ping, udp } = traffic;
   return (
@@ -35,7 +35,10 @@ export function isClean({ traffic, stats }: DemoResult): boolean {
   );
 }
 
-/** Counts the drops of packets for a connected port. The first endpoint's announcement is sent before the second one exists. */
+/**
+ * Counts the drops of packets for a connected port. The first endpoint's announcement is sent before the second one
+ * exists.
+ */
 function lost({ full, interfaceDown, unknownDestination, deadend, sink }: Drops): number {
   return full + interfaceDown + unknownDestination + deadend + sink;
 }

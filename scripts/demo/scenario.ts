@@ -1,4 +1,6 @@
-/** The scenario of the demo: starts the switch and two endpoints as processes, and collects the results of the traffic. */
+/**
+ * The scenario of the demo: starts the switch and two endpoints as processes, and collects the results of the traffic.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -46,9 +48,9 @@ function cpusOf(mode: Mode, endpoint: number): string {
 
 /**
  * Runs the scenario. Rejects when something fails. It leaves no process and no socket behind.
- * @param told when this promise resolves, the scenario ends early, which is a failure
+ * @param stopRequested when this promise resolves, the scenario ends early, which is a failure
  */
-export async function runScenario(mode: Mode, told: Promise<void>): Promise<DemoResult> {
+export async function runScenario(mode: Mode, stopRequested: Promise<void>): Promise<DemoResult> {
   const directory = mkdtempSync(join(tmpdir(), 'tspmd-demo-'));
   const endpoints = [1, 2].map((i) => ({
     ip: `10.0.0.${i}`,
@@ -57,7 +59,7 @@ export async function runScenario(mode: Mode, told: Promise<void>): Promise<Demo
     cpus: cpusOf(mode, i - 1),
   }));
   const children: Child[] = [];
-  const stopped = told.then(() => {
+  const stopped = stopRequested.then(() => {
     throw new Error('stopped before the end');
   });
   try {

@@ -1,9 +1,9 @@
 /**
- * The app of the demo's first endpoint. It echoes like the other endpoint, and sends the traffic: pings one after the other,
- * then UDP datagrams of all sizes up to the MTU. Each core prints one line with its result.
+ * The app of the demo's first endpoint. It echoes like the other endpoint, and sends the traffic: pings one after the
+ * other, then UDP datagrams of all sizes up to the MTU. Each core prints one line with its result.
  *
- * With several cores, the core that gets the answers sends the pings. Every core sends its share of the datagrams from a port of
- * its own.
+ * With several cores, the core that gets the answers sends the pings. Every core sends its share of the datagrams from
+ * a port of its own.
  */
 import { createDemux } from '../../src/apps/demux.js';
 import { Echo } from '../../src/apps/echo.js';
@@ -79,8 +79,8 @@ function shareOf(total: number, { index, count }: Core): number {
 }
 
 /**
- * Makes the other cores wait until the pings are done, so that the round trips are measured on a quiet port. A core that starts
- * late asks whether they are done.
+ * Makes the other cores wait until the pings are done, so that the round trips are measured on a quiet port. A core
+ * that starts late asks whether they are done.
  * @returns a function that the pinging core calls after the last ping
  */
 function startOthersAfterPings(isPinging: boolean, begin: () => void): () => void {

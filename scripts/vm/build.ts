@@ -1,7 +1,8 @@
 /**
  * Builds the guest's kernel and modules from Debian packages, which it downloads and unpacks, but does not install:
  *
- * - `vmlinux`: the uncompressed kernel from linux-image. QEMU starts it by PVH, which takes half as long as a bzImage under TCG;
+ * - `vmlinux`: the uncompressed kernel from linux-image. QEMU starts it by PVH, which takes half as long as a bzImage
+ *   under TCG;
  * - `root/`: the modules that the guest may need, with modules.dep, and busybox;
  * - `root/vfio-noiommu.ko`: vfio.ko with CONFIG_VFIO_NOIOMMU, which Debian's lacks. It is built from linux-source and
  *   linux-headers of the kernel's upstream version, and is missing when the mirror has no such packages.
@@ -31,7 +32,8 @@ export interface BuildOptions {
  * Builds the guest from the best set of packages that apt lists, unless it exists.
  * @param say gets a line per step
  * @returns the folder of the guest
- * @throws DownloadError when a package cannot be downloaded, or, with `fallBack`, when this is so for every set of packages
+ * @throws DownloadError when a package cannot be downloaded, or, with `fallBack`, when this is so for every set of
+ * packages
  */
 export function buildGuest(say: (line: string) => void, { fallBack }: BuildOptions): string {
   const [best, ...others] = availableGuests();
@@ -92,8 +94,8 @@ function unpackPackages(work: string, { image, build }: GuestPackages, say: (lin
 }
 
 /**
- * Returns the ELF file in a bzImage. Source: Documentation/x86/boot.rst of Linux, fields setup_sects, payload_offset and
- * payload_length.
+ * Returns the ELF file in a bzImage. Source: Documentation/x86/boot.rst of Linux, fields setup_sects, payload_offset
+ * and payload_length.
  */
 function extractKernel(path: string, work: string): Buffer {
   const image = readFileSync(path);
@@ -113,7 +115,10 @@ function moduleDependencies(path: string): string[] {
   return list.split(',').filter((name) => name !== '');
 }
 
-/** Copies the modules that the guest needs, with their dependencies. Writes modules.dep and the list of modules to load at boot. */
+/**
+ * Copies the modules that the guest needs, with their dependencies. Writes modules.dep and the list of modules to load
+ * at boot.
+ */
 function copyModules(packages: string, release: string, root: string): void {
   const folder = join('lib', 'modules', release);
   const from = [packages, join(packages, 'usr')].map((base) => join(base, folder)).find((path) => existsSync(path));

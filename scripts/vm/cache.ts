@@ -8,8 +8,8 @@ import { cacheFolder as projectCache } from '../cache-folder.js';
 const RECIPE = 1;
 
 /**
- * Modules that /init loads, in this order, before it mounts the root file system. modprobe loads others. vmgenid tells a guest
- * that it was resumed from a saved machine, so that it does not repeat that machine's random numbers.
+ * Modules that /init loads, in this order, before it mounts the root file system. modprobe loads others. vmgenid tells
+ * a guest that it was resumed from a saved machine, so that it does not repeat that machine's random numbers.
  */
 export const BOOT_MODULES = ['virtio_pci', 'virtio_console', '9p', '9pnet_virtio', 'overlay', 'vmgenid'];
 
@@ -24,7 +24,9 @@ const recipe = createHash('sha256')
 
 export const cacheFolder = (): string => projectCache('vm');
 
-/** Path in a guest's folder: the vfio.ko that works without an IOMMU. It is missing when the mirror lacked the sources. */
+/**
+ * Path in a guest's folder: the vfio.ko that works without an IOMMU. It is missing when the mirror lacked the sources.
+ */
 export const NO_IOMMU_MODULE = join('root', 'vfio-noiommu.ko');
 
 /** Marks the folder of a guest without {@link NO_IOMMU_MODULE}. */
@@ -35,8 +37,8 @@ export const guestFolder = (release: string, version: string, hasNoIommuModule: 
   join(cacheFolder(), `${release}_${version}_${recipe}${hasNoIommuModule ? '' : IOMMU_ONLY}`);
 
 /**
- * Returns the folder of the built guest with the newest kernel; undefined when `build` must run first. Like `build`, it prefers
- * a guest that works without an IOMMU. It needs no network.
+ * Returns the folder of the built guest with the newest kernel; undefined when `build` must run first. Like `build`, it
+ * prefers a guest that works without an IOMMU. It needs no network.
  */
 export function findGuest(): string | undefined {
   let names: string[];
@@ -55,7 +57,7 @@ export function findGuest(): string | undefined {
   return found === undefined ? undefined : join(cacheFolder(), found);
 }
 
-/** Tells whether the guest that {@link findGuest} returns works without an IOMMU. */
+/** Whether the guest that {@link findGuest} returns works without an IOMMU. */
 export function isNoIommuPossible(): boolean {
   const guest = findGuest();
   return guest !== undefined && existsSync(join(guest, NO_IOMMU_MODULE));

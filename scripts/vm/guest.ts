@@ -1,4 +1,6 @@
-/** Guests for tests and benchmarks. `run` returns the result of one command; `start` returns a running command to watch. */
+/**
+ * Guests for tests and benchmarks. `run` returns the result of one command; `start` returns a running command to watch.
+ */
 import { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { Child } from '../child.js';
@@ -38,8 +40,8 @@ class Collector extends Writable {
 
 export const Guest = {
   /**
-   * Runs a command in a guest, with an empty standard input. Rejects when the guest fails or the time is over; the message has
-   * the output so far.
+   * Runs a command in a guest, with an empty standard input. Rejects when the guest fails or the time is over; the
+   * message has the output so far.
    */
   async run({ command, timeout = DEFAULT_TIMEOUT_SECONDS, ...machine }: GuestOptions): Promise<GuestResult> {
     const output = new Collector();

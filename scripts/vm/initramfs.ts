@@ -1,4 +1,7 @@
-/** Packs the guest's first file system: modules, busybox and /init. It is packed again when /init or busybox has changed. */
+/**
+ * Packs the guest's first file system: modules, busybox and /init. It is packed again when /init or busybox has
+ * changed.
+ */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {

@@ -5,8 +5,8 @@ import { initramfs } from './initramfs.js';
 import { type Nic, parseNetdev } from './netdev.js';
 
 /**
- * iommu: an emulated Intel IOMMU. no-iommu: no IOMMU, and a vfio.ko that works without one. none: no IOMMU, and Debian's
- * vfio.ko.
+ * iommu: an emulated Intel IOMMU. no-iommu: no IOMMU, and a vfio.ko that works without one. none: no IOMMU, and
+ * Debian's vfio.ko.
  */
 export type Mode = 'iommu' | 'no-iommu' | 'none';
 
@@ -25,9 +25,9 @@ export interface Machine {
   readonly share?: string;
 }
 
-/** Descriptors of sockets that QEMU inherits: the console, the virtio-serial ports, and QEMU's monitor. */
+/** File descriptors of sockets that QEMU inherits: the console, the virtio-serial ports, and QEMU's monitor. */
 export const PORTS = { console: 3, ctl: 4, in: 5, out: 6, err: 7, monitor: 8 } as const;
-/** Descriptors of files that QEMU inherits: the guest's memory, and the saved state of its devices. */
+/** File descriptors of files that QEMU inherits: the guest's memory, and the saved state of its devices. */
 export const FILES = { memory: 9, devices: 10 } as const;
 
 /** The machine that most tests need. */
@@ -84,7 +84,10 @@ export function commandLines(guest: string, machine: Machine): CommandLines {
   return { boot: wrapped(bare, undefined, []), resume: wrapped(resume, namespace, leftovers) };
 }
 
-/** Makes the machine end with this process, even when this process is killed. ip and setpriv exec QEMU, so the pid stays. */
+/**
+ * Makes the machine end with this process, even when this process is killed. ip and setpriv exec QEMU, so the pid
+ * stays.
+ */
 function wrapped(args: readonly string[], namespace: string | undefined, leftovers: readonly string[]): CommandLine {
   const prefix = ['setpriv', '--pdeathsig', 'KILL', '--', 'qemu-system-x86_64'];
   if (namespace !== undefined) prefix.unshift('ip', 'netns', 'exec', namespace);

@@ -2,8 +2,8 @@
 /**
  * The command of the VM lab (docs/vm.md): `build` builds the guest, `run` runs one command in a guest.
  *
- * Exit codes of `run`: that of the command; 124 the time was over; 125 the guest failed; 128 + N the lab got signal N; 2 wrong
- * usage.
+ * Exit codes of `run`: that of the command; 124 the time was over; 125 the guest failed; 128 + N the lab got signal N;
+ * 2 wrong usage.
  */
 import { constants } from 'node:os';
 import { resolve } from 'node:path';

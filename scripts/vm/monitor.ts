@@ -51,7 +51,7 @@ export class Monitor {
 
   /**
    * Resumes a machine that was started with `-incoming defer` from a saved state.
-   * @param fd QEMU's descriptor of the file with the state
+   * @param fd QEMU's file descriptor of the file with the state
    */
   async resume(fd: number): Promise<void> {
     await this.execute('migrate-set-capabilities', WITHOUT_MEMORY);

@@ -5,7 +5,9 @@ export interface Nic {
   readonly device: string[];
   /** QEMU's arguments for the backend. */
   readonly backend: string[];
-  /** QEMU's arguments when the machine is booted and saved: an unconnected device. Absent when QEMU could not resume it. */
+  /**
+   * QEMU's arguments when the machine is booted and saved: an unconnected device. Absent when QEMU could not resume it.
+   */
   readonly saved?: string[];
   /** The network namespace of the tap device, in which QEMU must run. */
   readonly namespace?: string;
@@ -55,7 +57,10 @@ const BACKENDS: Record<string, (rest: string, id: string) => Backend> = {
   hub: (rest) => ({ netdev: `hubport,hubid=${rest}` }),
 };
 
-/** With a vhost-user backend and TCG, QEMU 7.2 crashes when the driver enables MSI-X. So there are no vectors by default. */
+/**
+ * With a vhost-user backend and TCG, QEMU 7.2 crashes when the driver enables MSI-X. So there are no vectors by
+ * default.
+ */
 function vhostUser(id: string, socket: string): Backend {
   return {
     netdev: `vhost-user,chardev=${id}-socket`,
@@ -76,7 +81,9 @@ function port(text: string): number {
   return number;
 }
 
-/** Reads `KIND:WHERE[,option=value…]`. Options go to QEMU's virtio-net-pci unchanged; `queues` sets device and backend. */
+/**
+ * Reads `KIND:WHERE[,option=value…]`. Options go to QEMU's virtio-net-pci unchanged; `queues` sets device and backend.
+ */
 export function parseNetdev(spec: string, index: number, withIommu: boolean): Nic {
   const [where = '', ...settings] = spec.split(',');
   const [, kind = '', rest = ''] = where.match(/^([a-z-]+):(.+)$/) ?? [];

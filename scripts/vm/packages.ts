@@ -1,7 +1,7 @@
 /**
- * Chooses the Debian packages that a guest is built from. Mirrors change every day: a kernel package can be there while its
- * headers, kbuild or source have another revision or are gone. Therefore the choice depends on the packages that apt lists, and
- * names alternatives in case a package cannot be downloaded.
+ * Chooses the Debian packages that a guest is built from. Mirrors change every day: a kernel package can be there while
+ * its headers, kbuild or source have another revision or are gone. Therefore the choice depends on the packages that
+ * apt lists, and names alternatives in case a package cannot be downloaded.
  */
 
 /** One version of one package. */
@@ -16,8 +16,8 @@ export interface GuestPackages {
   readonly release: string;
   readonly image: PackageVersion;
   /**
-   * The packages to build vfio.ko from: headers, common headers, kbuild and source, in this order. Empty when the mirror has no
-   * matching set: the guest then has only Debian's vfio.ko, which needs an IOMMU.
+   * The packages to build vfio.ko from: headers, common headers, kbuild and source, in this order. Empty when the
+   * mirror has no matching set: the guest then has only Debian's vfio.ko, which needs an IOMMU.
    */
   readonly build: readonly PackageVersion[];
 }
@@ -26,7 +26,7 @@ export interface GuestPackages {
 const IMAGE = /^linux-image-((\d+\.\d+)\.\d+\S*-amd64)$/;
 const OTHER_FLAVOUR = /-(cloud|rt|dbg|unsigned)\b/;
 
-/** Tells whether {@link guestPackages} needs the versions of this package. */
+/** Whether {@link guestPackages} needs the versions of this package. */
 export function isOfInterest(name: string): boolean {
   return (
     (IMAGE.test(name) && !OTHER_FLAVOUR.test(name)) ||
@@ -50,8 +50,8 @@ export function readListing(madison: string): ReadonlyMap<string, readonly strin
 }
 
 /**
- * Returns the sets of packages that a guest can be built from, best first: first kernels with everything to build vfio.ko, then
- * kernels alone. Both parts begin with the preferred kernel, followed by the older kernels of its series.
+ * Returns the sets of packages that a guest can be built from, best first: first kernels with everything to build
+ * vfio.ko, then kernels alone. Both parts begin with the preferred kernel, followed by the older kernels of its series.
  *
  * @param madison output of `apt-cache madison` for the packages that {@link isOfInterest}
  * @param preferred the kernel package that Debian's `linux-image-amd64` depends on; default: the newest one
@@ -71,7 +71,9 @@ export function guestPackages(madison: string, preferred?: string): readonly Gue
   return [...complete, ...sets.map((set) => ({ ...set, build: [] }))];
 }
 
-/** Returns kernel packages: the preferred one (by default the newest), then older ones of the same series, newest first. */
+/**
+ * Returns kernel packages: the preferred one (by default the newest), then older ones of the same series, newest first.
+ */
 function imagesInOrder(names: readonly string[], preferred: string | undefined): readonly string[] {
   const byRelease = new Intl.Collator('en', { numeric: true });
   const images = names
@@ -83,7 +85,10 @@ function imagesInOrder(names: readonly string[], preferred: string | undefined):
   return images.slice(images.indexOf(first)).filter((name) => IMAGE.exec(name)![2] === series);
 }
 
-/** Returns headers, common headers, kbuild and source for one kernel; an empty list when one of them has no matching version. */
+/**
+ * Returns headers, common headers, kbuild and source for one kernel; an empty list when one of them has no matching
+ * version.
+ */
 function buildPackages(
   listing: ReadonlyMap<string, readonly string[]>,
   release: string,

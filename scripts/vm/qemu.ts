@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { createInterface, type Interface } from 'node:readline';
+import { searchPath } from '../programs.js';
 import { type CommandLine, FILES, PORTS } from './machine.js';
 
 const STOP_TIMEOUT_MS = 3_000;
@@ -17,11 +18,11 @@ export class Qemu {
   private readonly process: ChildProcess;
 
   /**
-   * @param memory descriptor of the file that is the guest's memory
-   * @param devices descriptor of the saved state of the devices; absent when the machine boots
+   * @param memory file descriptor of the file that is the guest's memory
+   * @param devices file descriptor of the saved state of the devices; absent when the machine boots
    */
   constructor({ program, args }: CommandLine, memory: number, devices?: number) {
-    const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` };
+    const env = { ...process.env, PATH: searchPath() };
     const stdio: ('ignore' | 'pipe' | number)[] = ['ignore', 'ignore', 'pipe'];
     for (const number of Object.values(PORTS)) stdio[number] = 'pipe';
     stdio[FILES.memory] = memory;

@@ -24,9 +24,9 @@ export interface Streams {
 export class GuestTimeout extends Error {}
 
 /**
- * Runs `command` in a new guest, with the current folder and the PATH of this process. Resolves to its exit status when all its
- * output has been written. Rejects when the guest cannot start or ends before the command, and with the signal's reason when
- * `abort` aborts. No process is left when it settles.
+ * Runs `command` in a new guest, with the current folder and the PATH of this process. Resolves to its exit status when
+ * all its output has been written. Rejects when the guest cannot start or ends before the command, and with the
+ * signal's reason when `abort` aborts. No process is left when it settles.
  */
 export async function runInGuest(
   machine: Machine,
@@ -111,7 +111,10 @@ function exitStatus(qemu: Qemu): Promise<number> {
   });
 }
 
-/** Returns the order, a line of words for /init: the command, the time, the mode, the kernel's driver, and the share's path. */
+/**
+ * Returns the order, a line of words for /init: the command, the time, the mode, the kernel's driver, and the share's
+ * path.
+ */
 function order({ mode, kernelDriver, share }: Machine, command: readonly string[]): string {
   const seconds = Math.floor(Date.now() / 1000);
   const folder = share === undefined ? [] : [Buffer.from(share).toString('base64')];

@@ -1,6 +1,6 @@
 /**
- * Saved machines: machines that have booted, but have mounted nothing and got no order yet. A saved machine consists of the
- * state of its devices, and its memory in a sparse file. Resuming it takes a fraction of the time of a boot.
+ * Saved machines: machines that have booted, but have mounted nothing and got no order yet. A saved machine consists of
+ * the state of its devices, and its memory in a sparse file. Resuming it takes a fraction of the time of a boot.
  *
  * The folder of the built guest has one saved machine per shape of machine. It is complete or absent.
  */
@@ -59,7 +59,9 @@ export async function savedMachine(guest: string, boot: CommandLine, halted: Pro
   return saved;
 }
 
-/** Removes the saved machines of a built guest, and files that killed runs have left. They are made again when needed. */
+/**
+ * Removes the saved machines of a built guest, and files that killed runs have left. They are made again when needed.
+ */
 export function removeSavedMachines(guest: string): void {
   for (const name of readdirSync(guest)) {
     if (name.startsWith(PREFIX) || name.startsWith(UNFINISHED)) rmSync(join(guest, name), { recursive: true });
@@ -109,8 +111,8 @@ function copyMemory(from: string, to: string): void {
 const pathOf = (fd: number): string => `/proc/${process.pid}/fd/${fd}`;
 
 /**
- * Returns the name of a saved machine: a hash of the command line and of the QEMU program. The names of the guest's files in
- * the command line depend on their content.
+ * Returns the name of a saved machine: a hash of the command line and of the QEMU program. The names of the guest's
+ * files in the command line depend on their content.
  */
 function keyOf({ args }: CommandLine): string {
   const hash = createHash('sha256').update(JSON.stringify(args));

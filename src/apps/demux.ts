@@ -1,6 +1,6 @@
 /**
- * Shares the packets of one core among several handlers, such as echo, pinger and UDP probe. It makes the checks that every
- * receiver must make first (RFC 1122, 3.2.1.2), so that handlers get only intact, whole packets.
+ * Shares the packets of one core among several handlers, such as echo, pinger and UDP probe. It makes the checks that
+ * every receiver must make first (RFC 1122, 3.2.1.2), so that handlers get only intact, whole packets.
  */
 import type { Core } from '../link/core.js';
 import type { PacketBuffer } from '../link/packet-buffer.js';
@@ -55,7 +55,8 @@ class Demux implements Stack {
 }
 
 /**
- * Makes a stack that offers each packet to the handlers in turn. A packet that no handler takes is counted and released.
+ * Makes a stack that offers each packet to the handlers in turn. A packet that no handler takes is counted and
+ * released.
  * @param handlers the first one that takes a packet gets it
  */
 export function createDemux(core: Core, handlers: readonly PacketHandler[]): Stack {

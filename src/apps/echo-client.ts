@@ -1,6 +1,7 @@
 /**
- * What the pinger and the UDP probe share: they send numbered requests to a host that echoes them, and check every byte of
- * the answers. The size and the content of a payload follow from the request's number, so nothing is kept of what was sent.
+ * What the pinger and the UDP probe share: they send numbered requests to a host that echoes them, and check every byte
+ * of the answers. The size and the content of a payload follow from the request's number, so nothing is kept of what
+ * was sent.
  */
 import { AppError } from '../errors.js';
 import type { Core } from '../link/core.js';
@@ -142,7 +143,7 @@ export abstract class EchoClient implements PacketHandler {
     return false;
   }
 
-  /** Tells whether `length` bytes of header and payload at `at` have the size and the content of request `number`. */
+  /** Whether `length` bytes of header and payload at `at` have the size and the content of request `number`. */
   protected isPayloadIntact(at: number, length: number, number: number): boolean {
     const { headerBytes, numberBytes } = this.format;
     if (length !== headerBytes + this.sizeOf(number)) return false;
@@ -156,7 +157,7 @@ export abstract class EchoClient implements PacketHandler {
   protected abstract sizeOf(number: number): number;
   /** Writes everything between the IP header and the pattern. */
   protected abstract writeHeader(ip: number, at: number, length: number, number: number): void;
-  /** Tells whether the header at `at` is that of an answer to this client. */
+  /** Whether the header at `at` is that of an answer to this client. */
   protected abstract isForUs(at: number): boolean;
   /** Returns the number of the request that the answer belongs to; {@link CORRUPT} for a damaged answer. */
   protected abstract identify(ip: number, at: number, length: number): number;

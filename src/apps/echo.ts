@@ -1,6 +1,6 @@
 /**
- * Echo: answers pings (RFC 792) and UDP datagrams to port 7 (RFC 862) in the buffer that they came in. It is the app `echo`,
- * and a handler for stacks that do more.
+ * Echo: answers pings (RFC 792) and UDP datagrams to port 7 (RFC 862) in the buffer that they came in. It is the app
+ * `echo`, and a handler for stacks that do more.
  */
 import type { Core } from '../link/core.js';
 import type { PacketBuffer } from '../link/packet-buffer.js';
@@ -41,7 +41,8 @@ export class Echo implements PacketHandler {
   handle(buffer: PacketBuffer): boolean {
     const u8 = this.core.memory.u8;
     const ip = buffer.offset;
-    // Broadcasts are not answered (RFC 1122, 3.2.2.6 allows it): the reply would have the broadcast address as its source.
+    // Broadcasts are not answered (RFC 1122, 3.2.2.6 allows it): the reply would have the broadcast address as its
+    // source.
     if (ipv4Destination(u8, ip) !== this.address) return false;
     const headerLength = ipv4HeaderLength(u8, ip);
     const payload = ip + headerLength;

@@ -12,7 +12,7 @@ class MacSwap implements Stack {
 
   constructor(private readonly core: Core) {}
 
-  /** docs/v8.md, "Bursts as closures". */
+  /** A closure: docs/v8.md, "Bursts as closures". */
   readonly poll = (): number => {
     const core = this.core;
     const u16 = core.memory.u16;

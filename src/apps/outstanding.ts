@@ -1,4 +1,7 @@
-/** Requests that were sent and wait for their answer. They are numbered from 0 on, and kept in flat arrays of bounded size. */
+/**
+ * Requests that were sent and wait for their answer. They are numbered from 0 on, and kept in flat arrays of bounded
+ * size.
+ */
 
 /** How many requests can wait at the same time by default. */
 export const MAX_OUTSTANDING = 1024;

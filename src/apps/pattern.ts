@@ -9,7 +9,9 @@ export function xorshift32(state: number): number {
   return x | 0;
 }
 
-/** Returns a seed for a number, never 0. Neighbouring numbers have very different seeds (factor: 2^32 / golden ratio). */
+/**
+ * Returns a seed for a number, never 0. Neighbouring numbers have very different seeds (factor: 2^32 / golden ratio).
+ */
 export function seedOf(number: number): number {
   return Math.imul(number + 1, 0x9e3779b1) | 1;
 }
@@ -23,7 +25,7 @@ export function writePattern(u8: Uint8Array, from: number, end: number, seed: nu
   }
 }
 
-/** Tells whether the bytes are those that {@link writePattern} writes. */
+/** Whether the bytes are those that {@link writePattern} writes. */
 export function isPattern(u8: Uint8Array, from: number, end: number, seed: number): boolean {
   let state = seed;
   for (let i = from; i < end; i++) {

@@ -1,4 +1,7 @@
-/** ping(8) over a core: sends ICMP echo requests at an interval, checks every byte of the replies, and keeps their times. */
+/**
+ * ping(8) over a core: sends ICMP echo requests at an interval, checks every byte of the replies, and keeps their
+ * times.
+ */
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import type { Core } from '../link/core.js';
 import {
@@ -39,7 +42,8 @@ export interface RoundTrips {
 }
 
 /**
- * While ARP is unanswered, one request is sent per so many ms. The layer asks for 7 s, and holds 8 packets back meanwhile.
+ * While ARP is unanswered, one request is sent per so many ms. The layer asks for 7 s, and holds 8 packets back
+ * meanwhile.
  */
 const ARP_PACE_MS = 1000;
 
@@ -119,7 +123,9 @@ export class Pinger extends EchoClient {
     return late + 1;
   }
 
-  /** Sends the first request that was due earlier and was not sent. It sends one per poll, so that no burst goes out. */
+  /**
+   * Sends the first request that was due earlier and was not sent. It sends one per poll, so that no burst goes out.
+   */
   private sendLate(now: number): number {
     const { outstanding } = this;
     while (this.unsent < outstanding.next && outstanding.find(this.unsent & 0xffff) !== this.unsent) this.unsent++;
@@ -128,7 +134,7 @@ export class Pinger extends EchoClient {
     return 1;
   }
 
-  /** Tells whether a request may be sent: not while so many wait for ARP that the layer would drop one. */
+  /** Whether a request may be sent: not while so many wait for ARP that the layer would drop one. */
   private maySend(now: number): boolean {
     return this.received > 0 || now - this.lastSend >= ARP_PACE_MS || this.core.nextHopMac(this.to) !== null;
   }

@@ -11,7 +11,7 @@ class RxOnly implements Stack {
 
   constructor(private readonly core: Core) {}
 
-  /** docs/v8.md, "Bursts as closures". */
+  /** A closure: docs/v8.md, "Bursts as closures". */
   readonly poll = (): number => {
     const core = this.core;
     const count = core.getRxCount();

@@ -19,7 +19,9 @@ import { checkOptions } from './options.js';
 export const layer = 'ethernet';
 
 const FRAMES_PER_POLL = BURST;
-/** Offset of the last two bytes of the source address, with the EtherType: an aligned 32-bit word in a packet buffer. */
+/**
+ * Offset of the last two bytes of the source address, with the EtherType: an aligned 32-bit word in a packet buffer.
+ */
 const TYPE_WORD = ETH_HEADER_BYTES - 4;
 const DISCARD_PORT = 9;
 const HEADERS = ETH_HEADER_BYTES + IPV4_HEADER_BYTES + UDP_HEADER_BYTES;
@@ -42,11 +44,11 @@ class TxOnly implements Stack {
   }
 
   /**
-   * docs/v8.md, "Bursts as closures".
+   * A closure: docs/v8.md, "Bursts as closures".
    *
-   * A buffer that was sent comes back with our frame in it, and is not filled again. A buffer that has received a frame since
-   * is filled again: either we have taken its mark off, or a reset has taken it from the device, and then the driver has
-   * cleared its EtherType.
+   * A buffer that was sent comes back with our frame in it, and is not filled again. A buffer that has received a frame
+   * since is filled again: either we have taken its mark off, or a reset has taken it from the device, and then the
+   * driver has cleared its EtherType.
    */
   readonly poll = (): number => {
     const { core, frame, mark, sourceAndType } = this;

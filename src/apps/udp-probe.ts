@@ -1,6 +1,6 @@
 /**
- * Sends numbered UDP datagrams of mixed sizes to an echo server, a window at a time, and checks every byte of the answers:
- * it counts datagrams that are lost, doubled or damaged on the way.
+ * Sends numbered UDP datagrams of mixed sizes to an echo server, a window at a time, and checks every byte of the
+ * answers: it counts datagrams that are lost, doubled or damaged on the way.
  */
 
 import { AppError } from '../errors.js';
@@ -75,7 +75,8 @@ export class UdpProbe extends EchoClient {
   }
 
   /**
-   * Until the first answer comes, only one datagram is under way: the layer holds fewer packets than a window back for ARP.
+   * Until the first answer comes, only one datagram is under way: the layer holds fewer packets than a window back for
+   * ARP.
    */
   private maySend(): boolean {
     const { outstanding } = this;

@@ -1,4 +1,6 @@
-/** Readers of command-line arguments, for commander. A wrong argument is an InvalidArgumentError that names the text. */
+/**
+ * Readers of command-line arguments, for commander. A wrong argument is an InvalidArgumentError that names the text.
+ */
 import { InvalidArgumentError } from 'commander';
 
 /** Reads a whole number of at least 1. */
@@ -55,7 +57,10 @@ export function keyValue(text: string, before: Record<string, string> = {}): Rec
   return { ...before, [key]: value };
 }
 
-/** Collects the `NAME=value` arguments of a script in one object. NAME must be a name that the script can read as `$NAME`. */
+/**
+ * Collects the `NAME=value` arguments of a script in one object. NAME must be a name that the script can read as
+ * `$NAME`.
+ */
 export function scriptVariable(text: string, before: Record<string, string>): Record<string, string> {
   const [name, value] = assignment(text, /^[A-Za-z_]\w*$/);
   return { ...before, [name]: value };

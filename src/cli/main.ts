@@ -1,16 +1,17 @@
 #!/usr/bin/env node
 /**
- * The `tspmd` command. Each subcommand has a file of its own, which is loaded when it is needed: `tspmd switch` does not load
- * the layer, and `tspmd run` does not load the script language.
+ * The `tspmd` command. Each subcommand has a file of its own, which is loaded when it is needed: `tspmd switch` does
+ * not load the layer, and `tspmd run` does not load the script language.
  *
- * Exit codes: 0 success, 1 failure, 2 wrong usage (an option, or the configuration that the options make). Each fault is one
- * line on stderr. `--verbose` adds stack traces.
+ * Exit codes: 0 success, 1 failure, 2 wrong usage (an option, or the configuration that the options make). Each fault
+ * is one line on stderr. `--verbose` adds stack traces.
  */
 import { createRequire } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 import { Argument, Command, CommanderError, Option } from 'commander';
+import { messageOf } from '../../drivers/log/message-of.js';
 import { coreList, keyValue, positiveInteger, positiveNumber, scriptVariable, sizeRange } from './arguments.js';
-import { isUsageFault, messageOf, traceOf } from './output/error-lines.js';
+import { isUsageFault, traceOf } from './output/error-lines.js';
 import { outputRead, printTrace, warn } from './output/lines.js';
 import { watchOutput } from './output/output-end.js';
 

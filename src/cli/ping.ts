@@ -24,17 +24,19 @@ export interface PingCommandOptions extends DeviceOptions {
 
 export async function ping(options: PingCommandOptions): Promise<void> {
   neverWaitForTerminal();
-  const told = untilStopped();
-  const port = await unlessStopped(told, (signal) => init({ ...deviceConfig(options), mode: 'single' }, { signal }));
+  const stopRequested = untilStopped();
+  const port = await unlessStopped(stopRequested, (signal) =>
+    init({ ...deviceConfig(options), mode: 'single' }, { signal }),
+  );
   if (port === null) return;
   try {
-    await pingOver(port, options, told);
+    await pingOver(port, options, stopRequested);
   } finally {
     await port.stop();
   }
 }
 
-async function pingOver(port: SinglePort, options: PingCommandOptions, told: Promise<void>): Promise<void> {
+async function pingOver(port: SinglePort, options: PingCommandOptions, stopRequested: Promise<void>): Promise<void> {
   const core = port.core();
   port.on('link', limitedLinkLines());
   const [least, largest] = options.size;
@@ -51,7 +53,7 @@ async function pingOver(port: SinglePort, options: PingCommandOptions, told: Pro
     ...(options.quiet ? {} : { onReply, onLost }),
   });
   const stop = new AbortController();
-  void told.then(() => stop.abort());
+  void stopRequested.then(() => stop.abort());
   // The other host may ping us, too.
   const stack = createDemux(core, [new Echo(core), pinger]);
   const untilDone = {

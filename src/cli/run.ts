@@ -1,6 +1,7 @@
 /** `tspmd run`: opens a device, runs an app on it, and prints a line that begins with `ready` when packets can flow. */
 
 import { formatMac, init, type Port, type StackTotals } from '../index.js';
+import { firstUncaught } from '../link/run-loop.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
 import { ArpWatch } from './output/arp-watch.js';
 import { counterLines } from './output/counter-lines.js';
@@ -27,6 +28,7 @@ export async function run(options: RunCommandOptions): Promise<void> {
   const { mode, idle, app, cores, appOption, onCoreFailure, coreBurst, rssKey, symmetric } = options;
   // Before `init`, so that a signal ends the command in good order even while it waits for a backend.
   neverWaitForTerminal();
+  // An error that the app throws in a timer or a promise ends the command, too: the port must be stopped even then.
   const end = Promise.race([untilStopped(), firstUncaught()]);
   const ended = end.catch(() => {});
   const port = await unlessStopped(ended, (signal) =>
@@ -55,14 +57,6 @@ export async function run(options: RunCommandOptions): Promise<void> {
   } finally {
     await port?.stop();
   }
-}
-
-/**
- * Rejects with the first error that the app throws outside of its poll, in a timer or a promise. The port must be stopped
- * even then. Later errors are ignored: they are consequences of the first.
- */
-function firstUncaught(): Promise<never> {
-  return new Promise((_, reject) => process.on('uncaughtException', reject));
 }
 
 /**

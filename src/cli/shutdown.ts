@@ -9,8 +9,8 @@ type StopSignalName = keyof typeof SIGNALS;
 const NAMES = Object.keys(SIGNALS) as StopSignalName[];
 
 /**
- * Resolves at the first signal, or when the output is closed; the command then cleans up. A second signal ends the process
- * immediately. Signals end the process even when it hangs (`hang/hang-watch.ts`).
+ * Resolves at the first signal, or when the output is closed; the command then cleans up. A second signal ends the
+ * process immediately. Signals end the process even when it hangs (`hang/hang-watch.ts`).
  */
 export function untilStopped(): Promise<void> {
   const watch = new HangWatch(NAMES);
@@ -27,11 +27,11 @@ export function untilStopped(): Promise<void> {
 
 /** Returns the result of `start`; null when it failed because the command was told to stop. */
 export async function unlessStopped<T>(
-  told: Promise<void>,
+  stopRequested: Promise<void>,
   start: (signal: AbortSignal) => Promise<T>,
 ): Promise<T | null> {
   const stop = new AbortController();
-  void told.then(() => stop.abort());
+  void stopRequested.then(() => stop.abort());
   try {
     return await start(stop.signal);
   } catch (error) {

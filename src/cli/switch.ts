@@ -1,4 +1,6 @@
-/** `tspmd switch`: runs a script, or prints the counters of running switches. Only this file of `src/` imports `bess/`. */
+/**
+ * `tspmd switch`: runs a script, or prints the counters of running switches. Only this file of `src/` imports `bess/`.
+ */
 import { SwitchError } from '../../bess/errors.js';
 import { neverWaitForTerminal } from './output/lines.js';
 import { untilStopped } from './shutdown.js';

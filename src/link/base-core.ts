@@ -79,7 +79,7 @@ export abstract class BaseCore implements Core {
   protected readonly sleeper: Sleeper;
   protected readonly clock: () => number;
   protected readonly isIp: boolean;
-  protected readonly home: BufferReturn;
+  protected readonly bufferReturn: BufferReturn;
   private readonly pool: BufferPool;
   /** The number of the stack as the owner of buffers. */
   private readonly stack = newOwner();
@@ -118,7 +118,7 @@ export abstract class BaseCore implements Core {
     this.values = parts.counters.values;
     this.pool = parts.pool;
     this.reserve = parts.reserve;
-    this.home = sink.pool;
+    this.bufferReturn = sink.pool;
     this.isIp = this.layer === 'ip';
     this.mtu = Math.min(parts.mtu ?? parts.deviceMtu, parts.deviceMtu, frameCapacity(shift) - ETH_HEADER_BYTES);
     this.minLength = this.isIp ? IPV4_HEADER_BYTES : ETH_HEADER_BYTES;
@@ -195,7 +195,7 @@ export abstract class BaseCore implements Core {
   release(buffer: PacketBuffer): void {
     if (buffer.owner !== this.stack) throw notOwned('release', buffer);
     (buffer as Ownable).owner = LAYER;
-    this.home.put(buffer.handle);
+    this.bufferReturn.put(buffer.handle);
   }
 
   nextHopMac(ip: number): Uint8Array | null {
@@ -285,7 +285,7 @@ export abstract class BaseCore implements Core {
   private drop(buffer: PacketBuffer, reason: number): void {
     this.values[reason]++;
     (buffer as Ownable).owner = LAYER;
-    this.home.put(buffer.handle);
+    this.bufferReturn.put(buffer.handle);
   }
 
   private ringFull(): false {

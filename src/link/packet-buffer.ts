@@ -30,7 +30,9 @@ export interface PacketHashes {
   hashOf(handle: number): number;
 }
 
-/** A packet in its buffer. The stack owns it from `getBufferRx` or `getBufferTx` until `release` or `addBufferToRing`. */
+/**
+ * A packet in its buffer. The stack owns it from `getBufferRx` or `getBufferTx` until `release` or `addBufferToRing`.
+ */
 export class PacketBuffer {
   /** Bytes of the packet (with layer `ethernet` of the frame). The stack sets it before it sends. */
   length = 0;

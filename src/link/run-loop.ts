@@ -44,6 +44,14 @@ export function runStack(core: Core, stack: Stack | EventLoopStack, options: Run
   return runLoop(core, stack, options);
 }
 
+/**
+ * Rejects with the first error that is thrown outside of the loop, in a timer or a promise. Later errors are ignored:
+ * they are consequences of the first.
+ */
+export function firstUncaught(): Promise<never> {
+  return new Promise((_, reject) => process.on('uncaughtException', reject));
+}
+
 /** As {@link runStack}, for everything that can be driven like a core. */
 export async function runLoop(core: Runnable, stack: Stack | EventLoopStack, options: RunOptions): Promise<void> {
   const { signal } = options;

@@ -11,7 +11,7 @@
  * Frames are hostile: nothing is read beyond the length. This is not a filter, it only chooses the core: a wrong packet
  * whose addresses are in their place is hashed by them.
  */
-import type { MemoryViews } from '../../drivers/memory/index.js';
+import { type MemoryViews, signedWords } from '../../drivers/memory/index.js';
 import { readU16 } from '../wire/bytes.js';
 import {
   ETH_HEADER_BYTES,
@@ -95,10 +95,10 @@ export interface FlowHash {
 }
 
 /** Closures, as everything in soft RSS: docs/v8.md, "Bursts as closures". */
-export function createFlowHash({ u8, u32 }: MemoryViews, tuple: TupleHash): FlowHash {
+export function createFlowHash(memory: MemoryViews, tuple: TupleHash): FlowHash {
+  const { u8 } = memory;
   const { ipv4, ipv4Ports, ipv6 } = tuple;
-  // Signed, because an unsigned word of 2^31 or more is an allocation in every call that V8 does not inline.
-  const i32 = new Int32Array(u32.buffer, u32.byteOffset, u32.length);
+  const i32 = signedWords(memory);
   /** Source and destination address of an IPv6 packet that does not begin at a multiple of 4. */
   const unaligned = new Int32Array(8);
 

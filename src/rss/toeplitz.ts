@@ -16,8 +16,6 @@
  */
 import { RSS_KEY_BYTES } from './keys.js';
 
-/** Words of an IPv6 address. */
-export const IPV6_WORDS = 4;
 /** The longest input: two IPv6 addresses and the ports. */
 const MAX_INPUT_BYTES = 36;
 const TABLE = 256;

@@ -20,7 +20,10 @@ export interface FakeDeviceOptions {
   holdTx?: boolean;
   /** Whether sent frames are not recorded, which saves memory in long runs. Default false. */
   quiet?: boolean;
-  /** Number of buffers that the device owns at first. The others belong to the caller, as with several cores. Default: all. */
+  /**
+   * Number of buffers that the device owns at first. The others belong to the caller, as with several cores. Default:
+   * all.
+   */
   ownBuffers?: number;
   /** Whether sent buffers go to a pool of their own, as with several cores. Default false. */
   separateSent?: boolean;
@@ -32,8 +35,8 @@ const DEFAULT_MTU = 1500;
 const MIN_SHIFT = 11;
 
 /**
- * A fake {@link NetDevice}. As a real device does, it has a transmit ring of bounded size and keeps buffers in flight, so that
- * a test can run out of either.
+ * A fake {@link NetDevice}. As a real device does, it has a transmit ring of bounded size and keeps buffers in flight,
+ * so that a test can run out of either.
  */
 export class FakeDevice implements NetDevice {
   readonly name = 'fake';

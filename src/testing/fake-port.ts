@@ -1,4 +1,6 @@
-/** A port on a {@link FakeDevice}: the core, the filter and ARP are real; the test plays the network and sets the clock. */
+/**
+ * A port on a {@link FakeDevice}: the core, the filter and ARP are real; the test plays the network and sets the clock.
+ */
 import { type Core, init, type SinglePort, type TspmdConfig } from '../index.js';
 import type { SingleCore } from '../link/single-core.js';
 import {
@@ -121,7 +123,10 @@ export class FakePort {
     return this.time.now;
   }
 
-  /** How many buffers the stack owns: it has neither released nor sent them. 0 at the end of a test, unless it leaks some. */
+  /**
+   * How many buffers the stack owns: it has neither released nor sent them. 0 at the end of a test, unless it leaks
+   * some.
+   */
   get held(): number {
     const { pool, held: inFlight } = this.device;
     const { waiting, pending, parked } = this.single.held();
@@ -146,8 +151,8 @@ export class FakePort {
   }
 
   /**
-   * Returns copies of the packets that the stack has sent since the last call, in order: with layer `ip` IP packets, without
-   * ARP; with layer `ethernet` whole frames. Packets that still wait for an answer to ARP are not among them.
+   * Returns copies of the packets that the stack has sent since the last call, in order: with layer `ip` IP packets,
+   * without ARP; with layer `ethernet` whole frames. Packets that still wait for an answer to ARP are not among them.
    */
   sent(): Uint8Array[] {
     this.settle();
@@ -158,8 +163,8 @@ export class FakePort {
   }
 
   /**
-   * Lets time pass: ARP asks again or gives up, and `waitForPackets` ends when its time is over. Timers of the stack run when
-   * the test calls its poll.
+   * Lets time pass: ARP asks again or gives up, and `waitForPackets` ends when its time is over. Timers of the stack
+   * run when the test calls its poll.
    * @param ms milliseconds
    */
   pass(ms: number): void {

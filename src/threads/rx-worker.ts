@@ -2,7 +2,7 @@
 import { workerData } from 'node:worker_threads';
 import type { VirtioNetDevice } from '../../drivers/virtio/virtio-net-device.js';
 import { CounterBlock } from '../../rings/counters.js';
-import { runLoop } from '../link/run-loop.js';
+import { firstUncaught, runLoop } from '../link/run-loop.js';
 import { openDevice } from '../open-device.js';
 import { RxWork } from './loops/rx-work.js';
 import { WorkerLoop } from './loops/worker-loop.js';
@@ -35,14 +35,6 @@ function followLink(device: VirtioNetDevice, interconnect: Interconnect, work: R
     report({ type: 'link', state, reason });
   };
   device.onAnnounce = () => work.link.announce();
-}
-
-/**
- * Rejects with the first error that is thrown outside of the loop: while the loop sleeps, wake-ups and timers poll for
- * it. The device must be closed then, too.
- */
-function firstUncaught(): Promise<never> {
-  return new Promise((_, reject) => process.on('uncaughtException', reject));
 }
 
 await runThread(async () => {
@@ -80,6 +72,7 @@ await runThread(async () => {
     };
     const loan = hasTxWorker ? device.lendTx() : null;
     report({ type: 'opened', device: described(device), loan }, loan === null ? [] : [loan.port]);
+    // While the loop sleeps, wake-ups and timers poll for it. The device must be closed when one of them throws.
     await Promise.race([runLoop(loop, loop, { signal: stop.signal }), firstUncaught()]);
     work.rx.queues.publishAll();
     // The last packets of the cores, which have ended already.

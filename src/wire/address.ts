@@ -1,8 +1,8 @@
 /**
  * Addresses as people write them: parsing and formatting. An error names the text that was refused.
  *
- * An IPv4 address is 32 bits in a number. {@link parseIpv4} returns it unsigned; the readers of packets return it signed
- * (see bytes.ts). Compare two addresses with `| 0` on both sides. {@link formatIpv4} takes either.
+ * An IPv4 address is 32 bits in a number. {@link parseIpv4} returns it unsigned; the readers of packets return it
+ * signed (see bytes.ts). Compare two addresses with `| 0` on both sides. {@link formatIpv4} takes either.
  */
 import { isIPv4, isIPv6 } from 'node:net';
 import { formatMac, MAC_BYTES, macOctets } from '../../drivers/mac-address.js';
@@ -71,7 +71,7 @@ export function prefixMask(prefixLength: number): number {
 }
 
 /**
- * Tells whether an address is a multicast address, 224.0.0.0/4 (RFC 1112, 4).
+ * Whether an address is a multicast address, 224.0.0.0/4 (RFC 1112, 4).
  * @param address signed: call it with `address | 0`
  */
 export function isIpv4Multicast(address: number): boolean {
@@ -103,7 +103,7 @@ export function parseStationMac(text: string): Uint8Array {
 }
 
 /**
- * Tells whether six bytes can be the MAC address of one station: the group bit is off (IEEE 802, 8.2), and not all bytes
+ * Whether six bytes can be the MAC address of one station: the group bit is off (IEEE 802, 8.2), and not all bytes
  * are zero.
  * @param offset of the first of the six bytes
  */

@@ -1,6 +1,6 @@
 /**
- * ARP for IPv4 over Ethernet (RFC 826): field offsets, readers, a check, and a writer. Offsets are in bytes and count from
- * the first byte of the ARP packet.
+ * ARP for IPv4 over Ethernet (RFC 826): field offsets, readers, a check, and a writer. Offsets are in bytes and count
+ * from the first byte of the ARP packet.
  */
 import { readI32, readU16, writeI32, writeU16 } from './bytes.js';
 import { copyMac, ETHERTYPE_IPV4 } from './ethernet.js';
@@ -35,7 +35,7 @@ export const ARP_REPLY = 2;
 const HARDWARE_ETHERNET = 1;
 
 /**
- * Tells whether `length` bytes at `offset` are an ARP packet for IPv4 over Ethernet, a request or a reply. All fields are
+ * Whether `length` bytes at `offset` are an ARP packet for IPv4 over Ethernet, a request or a reply. All fields are
  * there when it returns true.
  */
 export function isArp(u8: Uint8Array, offset: number, length: number): boolean {

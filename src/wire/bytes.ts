@@ -1,9 +1,9 @@
 /**
  * Integers in network byte order in a byte array.
  *
- * The functions load bytes and shift them (docs/v8.md, "Typed arrays"). They work at any alignment and with any byte order
- * of the host. 32-bit values are *signed*: V8 keeps an unsigned value above 2^31 - 1 on the heap as soon as it leaves a
- * register, which would be an allocation per packet.
+ * The functions load bytes and shift them (docs/v8.md, "Typed arrays"). They work at any alignment and with any byte
+ * order of the host. 32-bit values are *signed*: V8 keeps an unsigned value above 2^31 - 1 on the heap as soon as it
+ * leaves a register, which would be an allocation per packet.
  */
 
 /** Reads the 16 bits at `offset`: 0 to 65535. */
@@ -31,8 +31,8 @@ export function writeI32(u8: Uint8Array, offset: number, value: number): void {
 }
 
 /**
- * Reverses the four bytes of a 32-bit memory word: on a little-endian host this converts between the word and the number
- * that its bytes are in network order. V8 compiles it to two rotations.
+ * Reverses the four bytes of a 32-bit memory word: on a little-endian host this converts between the word and the
+ * number that its bytes are in network order. V8 compiles it to two rotations.
  */
 export function swapBytes(word: number): number {
   return (((word << 8) | (word >>> 24)) & 0x00ff00ff) | (((word << 24) | (word >>> 8)) & 0xff00ff00);

@@ -4,9 +4,9 @@
  * The byte order of the words that are added does not matter (RFC 1071, 2 B). So the sum is computed over 16-bit memory
  * words when the bytes begin at an even offset, as packets in our buffers do, and only the result is byte-swapped.
  *
- * A *partial sum* is a sum in network order whose carries have not been added back in. Chain partial sums over pseudo header
- * and payload, then call {@link finishSum}. Over up to 64 KiB (2^15 words of less than 2^16) a partial sum stays below 2^31,
- * which V8 stores as a small integer.
+ * A *partial sum* is a sum in network order whose carries have not been added back in. Chain partial sums over pseudo
+ * header and payload, then call {@link finishSum}. Over up to 64 KiB (2^15 words of less than 2^16) a partial sum stays
+ * below 2^31, which V8 stores as a small integer.
  */
 import { writeU16 } from './bytes.js';
 import type { WireMemory } from './memory.js';
@@ -58,8 +58,8 @@ function sumBytes(u8: Uint8Array, offset: number, length: number): number {
 }
 
 /**
- * Computes the checksum of `length` bytes at `offset`. To fill a checksum field, set it to 0 first. Over bytes that include
- * a correct checksum the result is 0.
+ * Computes the checksum of `length` bytes at `offset`. To fill a checksum field, set it to 0 first. Over bytes that
+ * include a correct checksum the result is 0.
  * @param length 0 to 65535
  * @param initial partial sum of other bytes that the checksum covers, such as {@link ipv4PseudoHeaderSum}
  * @returns 0 to 65535

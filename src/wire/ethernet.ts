@@ -1,8 +1,8 @@
 /**
  * Ethernet II (IEEE 802.3, clause 3): the 14 bytes in front of a packet. A stack needs them only with layer `ethernet`.
  *
- * A MAC address is moved as three 16-bit memory words. The byte order of the host does not matter, because addresses are
- * only copied and compared. A frame begins at an even offset.
+ * A MAC address is moved as three 16-bit memory words. The byte order of the host does not matter, because addresses
+ * are only copied and compared. A frame begins at an even offset.
  */
 import { ETHERNET_HEADER_BYTES } from '../../rings/buffer-pool.js';
 import { readU16 } from './bytes.js';
@@ -35,7 +35,8 @@ export const ETHERTYPE_IPV4_WORD = ethTypeWord(ETHERTYPE_IPV4);
 export const ETHERTYPE_ARP_WORD = ethTypeWord(ETHERTYPE_ARP);
 
 /**
- * Converts an EtherType to the memory word that a `u16` view shows in the field. It allocates: call it once, not per packet.
+ * Converts an EtherType to the memory word that a `u16` view shows in the field. It allocates: call it once, not per
+ * packet.
  */
 export function ethTypeWord(type: number): number {
   return new Uint16Array(Uint8Array.of(type >>> 8, type & 0xff).buffer)[0];
@@ -58,7 +59,7 @@ export function copyMac(to: Uint16Array, toPlace: number, from: Uint16Array, fro
   to[toPlace + 2] = from[fromPlace + 2];
 }
 
-/** Tells whether two MAC addresses are equal. `aPlace` and `bPlace` are offsets in words: half the offset in bytes. */
+/** Whether two MAC addresses are equal. `aPlace` and `bPlace` are offsets in words: half the offset in bytes. */
 export function sameMac(a: Uint16Array, aPlace: number, b: Uint16Array, bPlace: number): boolean {
   return a[aPlace] === b[bPlace] && a[aPlace + 1] === b[bPlace + 1] && a[aPlace + 2] === b[bPlace + 2];
 }

@@ -1,6 +1,6 @@
 /**
- * ICMP (RFC 792): field offsets, readers, a check, and writers of echo and error messages. Offsets and lengths are in bytes;
- * field offsets count from the first byte of the message.
+ * ICMP (RFC 792): field offsets, readers, a check, and writers of echo and error messages. Offsets and lengths are in
+ * bytes; field offsets count from the first byte of the message.
  */
 import { readU16, writeU16 } from './bytes.js';
 import { internetChecksum, updateChecksum } from './checksum.js';
@@ -62,13 +62,14 @@ export function icmpSequence(u8: Uint8Array, offset: number): number {
 }
 
 /**
- * Reads the next hop's MTU of an {@link ICMP_FRAGMENTATION_NEEDED} message, in bytes. A router older than RFC 1191 sends 0.
+ * Reads the next hop's MTU of an {@link ICMP_FRAGMENTATION_NEEDED} message, in bytes. A router older than RFC 1191
+ * sends 0.
  */
 export function icmpNextHopMtu(u8: Uint8Array, offset: number): number {
   return readU16(u8, offset + ICMP_NEXT_HOP_MTU);
 }
 
-/** Tells whether `length` bytes at `offset` are a message with a correct checksum. */
+/** Whether `length` bytes at `offset` are a message with a correct checksum. */
 export function isIcmpIntact(memory: WireMemory, offset: number, length: number): boolean {
   return length >= ICMP_HEADER_BYTES && internetChecksum(memory, offset, length) === 0;
 }
@@ -106,8 +107,8 @@ export function makeIcmpEchoReply(u8: Uint8Array, offset: number): void {
 /**
  * Writes an error message about a packet. It quotes the packet's IP header and the eight bytes behind it.
  *
- * The caller must know that an error may be sent (RFC 1122, 3.2.2): not about an ICMP error, a broadcast, a multicast, or a
- * fragment other than the first.
+ * The caller must know that an error may be sent (RFC 1122, 3.2.2): not about an ICMP error, a broadcast, a multicast,
+ * or a fragment other than the first.
  *
  * @param offset of the message's first byte
  * @param type {@link ICMP_DESTINATION_UNREACHABLE} or {@link ICMP_TIME_EXCEEDED}

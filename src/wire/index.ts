@@ -1,9 +1,10 @@
 /**
  * tspmd/wire: header formats for stacks. Each protocol has field offsets, readers, checks, and writers with checksums.
  *
- * A function that reads or writes single fields takes the bytes (`core.memory.u8`). A function that computes a checksum takes
- * the whole memory (`core.memory`). Both take the offset of the header's first byte: `packet.offset` is that of the IP header.
- * None allocates per packet. Only the functions whose names begin with `is` check anything: call them first.
+ * A function that reads or writes single fields takes the bytes (`core.memory.u8`). A function that computes a checksum
+ * takes the whole memory (`core.memory`). Both take the offset of the header's first byte: `packet.offset` is that of
+ * the IP header. None allocates per packet. Only the functions whose names begin with `is` check anything: call them
+ * first.
  *
  * @example Answers an ICMP echo request in the buffer that it came in:
  * const { u8 } = core.memory;

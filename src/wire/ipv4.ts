@@ -88,12 +88,12 @@ export function ipv4Destination(u8: Uint8Array, offset: number): number {
   return readI32(u8, offset + IPV4_DESTINATION);
 }
 
-/** Tells whether the packet is a fragment, the first one included. */
+/** Whether the packet is a fragment, the first one included. */
 export function isIpv4Fragment(u8: Uint8Array, offset: number): boolean {
   return (readU16(u8, offset + IPV4_FRAGMENT) & FRAGMENT_BITS) !== 0;
 }
 
-/** Tells whether more fragments of the datagram follow this one. */
+/** Whether more fragments of the datagram follow this one. */
 export function hasMoreIpv4Fragments(u8: Uint8Array, offset: number): boolean {
   return (readU16(u8, offset + IPV4_FRAGMENT) & IPV4_MORE_FRAGMENTS) !== 0;
 }
@@ -104,7 +104,7 @@ export function ipv4FragmentOffset(u8: Uint8Array, offset: number): number {
 }
 
 /**
- * Tells whether `room` bytes at `offset` hold a whole, intact packet (RFC 1122, 3.2.1): the version is 4, the header length
+ * Whether `room` bytes at `offset` hold a whole, intact packet (RFC 1122, 3.2.1): the version is 4, the header length
  * and the total length fit, and the header checksum is correct.
  *
  * A core with layer `ip` checks all of this except the checksum: for its packets {@link isIpv4HeaderIntact} is enough.
@@ -117,14 +117,14 @@ export function isIpv4Intact(memory: WireMemory, offset: number, room: number): 
   return isIpv4HeaderIntact(memory, offset, headerLength);
 }
 
-/** Tells whether the checksum over the `headerLength` bytes at `offset` is correct. It does not check the length. */
+/** Whether the checksum over the `headerLength` bytes at `offset` is correct. It does not check the length. */
 export function isIpv4HeaderIntact(memory: WireMemory, offset: number, headerLength: number): boolean {
   return internetChecksum(memory, offset, headerLength) === 0;
 }
 
 /**
- * Writes a header of 20 bytes with its checksum. The header has {@link IPV4_DEFAULT_TTL}, no options, and the flag "don't
- * fragment". {@link setIpv4Ttl} changes the time to live; call {@link writeIpv4Checksum} after other changes.
+ * Writes a header of 20 bytes with its checksum. The header has {@link IPV4_DEFAULT_TTL}, no options, and the flag
+ * "don't fragment". {@link setIpv4Ttl} changes the time to live; call {@link writeIpv4Checksum} after other changes.
  *
  * @param offset of the header's first byte; an even offset is faster
  * @param totalLength bytes of header and payload
@@ -162,7 +162,9 @@ export function writeIpv4Checksum(memory: WireMemory, offset: number): void {
   writeU16(u8, offset + IPV4_CHECKSUM, internetChecksum(memory, offset, ipv4HeaderLength(u8, offset)));
 }
 
-/** Swaps source and destination. All checksums stay correct, because a sum does not depend on the order of its words. */
+/**
+ * Swaps source and destination. All checksums stay correct, because a sum does not depend on the order of its words.
+ */
 export function swapIpv4Addresses(u8: Uint8Array, offset: number): void {
   const source = readI32(u8, offset + IPV4_SOURCE);
   writeI32(u8, offset + IPV4_SOURCE, readI32(u8, offset + IPV4_DESTINATION));
@@ -178,7 +180,8 @@ export function setIpv4Ttl(u8: Uint8Array, offset: number, ttl: number): void {
 }
 
 /**
- * Computes the partial sum of the pseudo header of UDP (RFC 768) and TCP (RFC 9293, 3.1): addresses, protocol and length.
+ * Computes the partial sum of the pseudo header of UDP (RFC 768) and TCP (RFC 9293, 3.1): addresses, protocol and
+ * length.
  * @param offset of the IP header's first byte
  * @param protocol {@link IP_PROTOCOL_UDP} or {@link IP_PROTOCOL_TCP}
  * @param length bytes of the datagram or segment, its header included

@@ -27,7 +27,7 @@ export const IPV6_EXTENSION_LENGTH = 1;
 export const IPV6_EXTENSION_BYTES = 8;
 
 /**
- * Tells whether `next` is the number of an extension header that can be skipped by its length. A fragment header is not.
+ * Whether `next` is the number of an extension header that can be skipped by its length. A fragment header is not.
  */
 export function isIpv6Extension(next: number): boolean {
   return next === HOP_BY_HOP || next === ROUTING || next === DESTINATION_OPTIONS;

@@ -12,7 +12,8 @@ export interface WireMemory {
 }
 
 /**
- * Makes the views of bytes that are not in a core's memory. It copies nothing: the views show later changes of the bytes.
+ * Makes the views of bytes that are not in a core's memory. It copies nothing: the views show later changes of the
+ * bytes.
  *
  * @param bytes any length; the first byte must be at an even offset of the underlying buffer
  * @throws RangeError when the first byte is at an odd offset; `bytes.slice()` moves it to offset 0 of a new buffer

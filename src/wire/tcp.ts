@@ -1,10 +1,10 @@
 /**
- * TCP (RFC 9293, 3.1): field offsets, flags, readers, a check, and writers. Options begin at `tcp + TCP_HEADER_BYTES`; this
- * file neither reads nor writes them.
+ * TCP (RFC 9293, 3.1): field offsets, flags, readers, a check, and writers. Options begin at `tcp + TCP_HEADER_BYTES`;
+ * this file neither reads nor writes them.
  *
- * Offsets and lengths are in bytes; field offsets count from the first byte of the TCP header. `ip` is the offset of the IP
- * header, `tcp` that of the TCP header. A sequence number is 32 bits in a number: readers return it signed, the writer takes
- * it signed or unsigned.
+ * Offsets and lengths are in bytes; field offsets count from the first byte of the TCP header. `ip` is the offset of
+ * the IP header, `tcp` that of the TCP header. A sequence number is 32 bits in a number: readers return it signed, the
+ * writer takes it signed or unsigned.
  */
 import { readI32, readU16, writeI32, writeU16 } from './bytes.js';
 import { internetChecksum } from './checksum.js';
@@ -84,7 +84,7 @@ export function tcpWindow(u8: Uint8Array, tcp: number): number {
   return readU16(u8, tcp + TCP_WINDOW);
 }
 
-/** Tells whether `length` bytes at `tcp` are a segment: the header length fits, and the checksum is correct. */
+/** Whether `length` bytes at `tcp` are a segment: the header length fits, and the checksum is correct. */
 export function isTcpIntact(memory: WireMemory, ip: number, tcp: number, length: number): boolean {
   if (length < TCP_HEADER_BYTES) return false;
   const headerLength = tcpHeaderLength(memory.u8, tcp);

@@ -1,6 +1,6 @@
 /**
- * UDP (RFC 768): field offsets, readers, a check, and writers. Offsets and lengths are in bytes; field offsets count from the
- * first byte of the UDP header. `ip` is the offset of the IP header, `udp` that of the UDP header.
+ * UDP (RFC 768): field offsets, readers, a check, and writers. Offsets and lengths are in bytes; field offsets count
+ * from the first byte of the UDP header. `ip` is the offset of the IP header, `udp` that of the UDP header.
  */
 import { readU16, writeU16 } from './bytes.js';
 import { internetChecksum } from './checksum.js';
@@ -34,7 +34,7 @@ export function udpLength(u8: Uint8Array, udp: number): number {
 }
 
 /**
- * Tells whether `room` bytes at `udp` hold a datagram: the length field fits, and the checksum is correct or absent (0,
+ * Whether `room` bytes at `udp` hold a datagram: the length field fits, and the checksum is correct or absent (0,
  * RFC 768).
  */
 export function isUdpIntact(memory: WireMemory, ip: number, udp: number, room: number): boolean {
@@ -53,8 +53,8 @@ export function swapUdpPorts(u8: Uint8Array, udp: number): void {
 }
 
 /**
- * Writes a header with its checksum. The payload and the addresses in the IP header must be in place, because the checksum
- * covers them.
+ * Writes a header with its checksum. The payload and the addresses in the IP header must be in place, because the
+ * checksum covers them.
  * @param length bytes of header and payload
  */
 export function writeUdpHeader(

@@ -114,7 +114,7 @@ describe('a switch whose output nobody reads', () => {
       expect(log.length).toBeLessThan(20_000);
       expect(log.replaceAll('\r\n', '\n')).not.toMatch(HIDDEN);
       expect(log).not.toMatch(/^port vm2: forged/m);
-      expect(log).toContain("kick descriptor is '/memfd:\\nport vm2: forged\\x1b[2J\\x9b31m\\r\\u202e\\u2028xxx");
+      expect(log).toContain("kick file descriptor is '/memfd:\\nport vm2: forged\\x1b[2J\\x9b31m\\r\\u202e\\u2028xxx");
       expect(log).toMatch(/… [\d,]+ more of this kind in the last \d+ s: refused message|… \d+ lines dropped/);
     },
     60_000,

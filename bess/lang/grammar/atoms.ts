@@ -1,4 +1,4 @@
-/** The grammar of the smallest expressions: names, literals and all that has brackets. */
+/** The grammar of the smallest expressions: names, literals, and everything in brackets. */
 import { type Position, Problem, raise, unsupported } from '../errors.js';
 import { decodeInt, decodeString, type RawField } from '../syntax/strings.js';
 import type { Token } from '../syntax/tokens.js';
@@ -10,10 +10,10 @@ import { TokenReader } from './reader.js';
 import type { Assign, Expression, Run } from './run.js';
 
 const CONSTANTS: Readonly<Record<string, Value>> = { None: null, True: true, False: false };
-/** What an expression can begin with. */
+/** The tokens with which an expression can begin. */
 const BEGINS = new Set('name created number string variable problem ( [ { + - ~ not None True False'.split(' '));
 
-/** `for target in iterable if condition if condition`. */
+/** `for target in iterable if condition if condition` in a comprehension. */
 interface Clause {
   readonly assign: Assign;
   readonly iterable: Expression;
@@ -21,7 +21,7 @@ interface Clause {
 }
 
 export abstract class AtomParser extends TokenReader {
-  /** Collects the names that are assigned in a comprehension; null outside of one. */
+  /** The names that the comprehension assigns so far; null outside of one. */
   private assigned: Set<string> | null = null;
 
   constructor(
@@ -31,20 +31,20 @@ export abstract class AtomParser extends TokenReader {
     super(tokens);
   }
 
-  /** An expression with arrows and commas. */
+  /** An expression that may have arrows and commas. */
   protected abstract expressionList(): Expression;
-  /** An expression without them. */
+  /** An expression without arrows and commas. */
   protected abstract expression(): Expression;
-  /** An expression without them and without `if`. */
+  /** An expression without arrows, commas and `if`. */
   protected abstract operation(): Expression;
-  /** A value and what follows it, such as a call. */
+  /** An atom and the calls, indices and attributes that follow it. */
   protected abstract primary(): Expression;
   /** `a::Class(…)`. */
   protected abstract creation(): Expression;
   /** `$NAME`. */
   protected abstract variable(): Expression;
 
-  /** True if an expression begins at the next token. */
+  /** Whether an expression begins at the next token. */
   protected beginsExpression(): boolean {
     return BEGINS.has(this.token.kind);
   }
@@ -87,12 +87,12 @@ export abstract class AtomParser extends TokenReader {
     return sequence(first.position, 'a tuple', items);
   }
 
-  /** What a `for` binds: no operators here, or `in` would be taken for one. */
+  /** The target of a `for`. It has no operators, because `in` would be taken for one. */
   protected forTarget(): Assign {
     return this.toTarget(this.tupleOf(() => this.primary()));
   }
 
-  /** The expression as what an assignment binds: a name, `a[i]`, or a list of them. */
+  /** Turns an expression into the target of an assignment: a name, `a[i]`, or a list of such targets. */
   protected toTarget({ assign, items, name, position, what }: Expression): Assign {
     if (name !== undefined) this.assigned?.add(name);
     if (assign !== undefined) return assign;
@@ -100,7 +100,7 @@ export abstract class AtomParser extends TokenReader {
     throw new Problem(`cannot assign to ${what ?? 'an expression'}`, position);
   }
 
-  /** One string or several in a row, which are one. */
+  /** One string literal, or several in a row, which make one string. */
   protected strings(): Expression {
     const { position } = this.token;
     const parts: (string | RawField)[] = [];
@@ -135,7 +135,7 @@ export abstract class AtomParser extends TokenReader {
     const value = this.expressionList();
     this.refuseFor('a generator');
     this.expect(')');
-    // Parentheses make an operand of `->` of anything.
+    // Anything in parentheses can be an operand of `->`.
     return { ...value, position, isOperand: true };
   }
 
@@ -153,7 +153,7 @@ export abstract class AtomParser extends TokenReader {
     return only ?? sequence(position, 'a list', items);
   }
 
-  /** `for x in y if z for …`, up to the `]`. */
+  /** The rest of a comprehension: `for x in y if z for …`, up to the `]`. */
   private comprehension(position: Position, element: Expression, elementCost: number): Expression {
     const outer = this.assigned;
     const names = new Set<string>();
@@ -166,7 +166,7 @@ export abstract class AtomParser extends TokenReader {
       const hidden = Array.from(names, (name) => [name, run.names.get(name)] as const);
       const items: Value[] = [];
       addItems(run, items, element, clauses, 0, costPerTurn);
-      // The names of a comprehension are its own.
+      // The names of a comprehension are not visible after it.
       for (const [name, value] of hidden) {
         if (value === undefined) run.names.delete(name);
         else run.names.set(name, value);
@@ -252,7 +252,7 @@ function unpack(targets: readonly Assign[]): Assign {
   };
 }
 
-/** Goes through the clauses of a comprehension from the one with that index on. */
+/** Runs the clauses of a comprehension from number `index` on, and adds the items that they give. */
 function addItems(
   run: Run,
   items: Value[],

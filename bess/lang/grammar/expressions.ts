@@ -1,8 +1,8 @@
 /**
  * The grammar of operators, with Python's precedence (reference 6.17).
  *
- * A chain of operators is a flat list, not nested pairs. So a script with thousands of `+` needs no depth: the brackets
- * and blocks that `layout.ts` counts bound it.
+ * A chain of operators is a flat list, not nested pairs. So a script with thousands of `+` needs no deep stack: only
+ * brackets and blocks nest, and `layout.ts` limits those.
  */
 import type { Position } from '../errors.js';
 import { compare } from '../values/compare.js';
@@ -13,7 +13,7 @@ import type { Expression, Run } from './run.js';
 import { SugarParser } from './sugar.js';
 
 const COMPARISONS = new Set(['==', '!=', '<', '<=', '>', '>=', 'in', 'is', 'not']);
-/** The operators of arithmetic, loosest first. `**` binds tighter than all of them. */
+/** The arithmetic operators by precedence, the loosest first. `**` binds tighter than all of them. */
 const ARITHMETIC: readonly (readonly string[])[] = [
   ['|'],
   ['^'],
@@ -31,7 +31,7 @@ interface Operation {
 }
 
 export class ExpressionParser extends SugarParser {
-  /** `a`, `a, b`, `a -> b`: what can stand alone, be assigned, or be put in parentheses. */
+  /** `a`, `a, b`, `a -> b`: an expression statement, a side of an assignment, or the content of parentheses. */
   protected override expressionList(): Expression {
     return this.tupleOf(() => this.pipeline());
   }
@@ -49,7 +49,7 @@ export class ExpressionParser extends SugarParser {
     }
     const evaluate = (run: Run): Value => {
       const index = conditions.findIndex((condition) => isTruthy(condition.evaluate(run)));
-      // Index -1, if no condition holds, is the last value.
+      // If no condition holds, the index is -1: the last value.
       return (values.at(index) as Expression).evaluate(run);
     };
     return { position: first.position, evaluate };
@@ -110,7 +110,7 @@ export class ExpressionParser extends SugarParser {
     return { position: first.position, evaluate };
   }
 
-  /** The operators of one level, from the left: `a + b - c`. */
+  /** The operators of one level of precedence, which group to the left: `a + b - c`. */
   private arithmetic(level: number): Expression {
     const operators = ARITHMETIC[level];
     if (operators === undefined) return this.power();

@@ -1,4 +1,4 @@
-/** The grammar of a value and what follows it: `a.b[c](d)`. */
+/** The grammar of a value with calls, indices and attributes: `a.b[c](d)`. */
 import { type Position, Problem, raise, unsupported } from '../errors.js';
 import { getAttribute } from '../library/attributes.js';
 import { costOf, getItem, setItem } from '../values/items.js';
@@ -6,10 +6,11 @@ import { type CallArguments, typeName, type Value } from '../values/values.js';
 import { AtomParser } from './atoms.js';
 import type { Expression, Place, Run } from './run.js';
 
-/** What follows a value. */
+/** A part that follows a value: a call, an index or an attribute. */
 interface Trailer {
+  /** How messages name the result. */
   readonly what: string;
-  /** What a value becomes by it. */
+  /** Applies the trailer to a value. */
   apply(run: Run, value: Value): Value;
   /** `value[…]` on the left of an assignment. */
   readonly place?: (run: Run, value: Value) => Place;
@@ -41,7 +42,8 @@ export abstract class PrimaryParser extends AtomParser {
     const { position, text } = this.expect('name');
     const apply = (run: Run, value: Value): Value => {
       run.position = position;
-      // A call of the method follows, mostly. Few methods go through all of the value, and append() is in most loops.
+      // Mostly a call of the method follows. It costs less than the size of the value, because few methods visit all of
+      // it, and append() is in most loops.
       run.step(costOf(value) >> 4);
       return getAttribute(value, text);
     };
@@ -67,7 +69,7 @@ export abstract class PrimaryParser extends AtomParser {
     return { what: 'an item', apply, place };
   }
 
-  /** What stands between `[` and `]`. */
+  /** The index behind a `[`, and the `]`. */
   private index(): Expression {
     const isSlice = (): boolean => this.token.text.startsWith(':');
     if (this.token.kind === ']') this.fail('an index');

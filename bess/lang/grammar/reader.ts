@@ -1,11 +1,11 @@
 /**
- * Reads tokens in turn, and says what was expected and what was found. The parser is a chain of classes, one for each
- * level of the grammar: this one, atoms, primary, sugar, expressions, statements.
+ * Reads tokens one after the other; its errors say what was expected and what was found. The parser is a chain of
+ * classes, one for each level of the grammar: this one, atoms, primary, sugar, expressions, statements.
  */
 import { Problem } from '../errors.js';
 import { clip, type Token } from '../syntax/tokens.js';
 
-/** How messages call the kinds of tokens that are not their own text. */
+/** How messages name the kinds of tokens whose text says nothing. */
 const LABELS: Readonly<Record<string, string>> = {
   name: 'a name',
   newline: 'the end of the line',
@@ -43,19 +43,19 @@ export class TokenReader {
     return token;
   }
 
-  /** Applies a rule. Returns its result, and what it costs in steps to do what the rule has read. */
+  /** Applies a rule. Returns its result, and the cost, in steps, of executing what the rule has read. */
   protected costed<T>(rule: () => T): { readonly result: T; readonly cost: number } {
     const before = this.taken;
     const result = rule();
     return { result, cost: (this.taken - before) >> TOKENS_SHIFT };
   }
 
-  /** Takes the next token if it is of one of those kinds. */
+  /** Takes the next token if it is of one of these kinds. */
   protected accept(...kinds: string[]): Token | null {
     return kinds.includes(this.token.kind) ? this.take() : null;
   }
 
-  /** Takes the next token, which must be of that kind. */
+  /** Takes the next token, which must be of this kind. */
   protected expect(kind: string): Token {
     return this.accept(kind) ?? this.fail(LABELS[kind] ?? `'${kind}'`);
   }
@@ -68,7 +68,7 @@ export class TokenReader {
     throw new Problem(problem ?? `expected ${expected} but found ${found}`, position);
   }
 
-  /** The items between commas, and the token behind them. */
+  /** Reads items with commas between them, up to and including the token that closes the list. */
   protected list<T>(item: () => T, closes: string): T[] {
     const items: T[] = [];
     while (this.token.kind !== closes) {
@@ -78,7 +78,7 @@ export class TokenReader {
     return this.accept(closes) === null ? this.fail(`',' or '${closes}'`) : items;
   }
 
-  /** Applies a rule to all of other tokens, up to their last. */
+  /** Parses other tokens, such as those of a field in an f-string, by a rule that must read them to their last. */
   protected within<T>(tokens: readonly Token[], rule: () => T): T {
     const [outer, next] = [this.tokens, this.next];
     this.tokens = tokens;

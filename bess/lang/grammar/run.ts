@@ -1,4 +1,4 @@
-/** What the text of a script becomes, and the state of a script that runs. */
+/** The parsed form of a script, and the state of a running script. */
 import { type Position, raise } from '../errors.js';
 import type { ScriptHost } from '../host.js';
 import { MAX_STEPS } from '../values/checks.js';
@@ -7,16 +7,16 @@ import { type CallArguments, NativeFunction, typeName, type Value } from '../val
 
 export interface Expression {
   readonly position: Position;
-  /** What a message calls it; 'an expression' without it. */
+  /** How messages name the expression; by default 'an expression'. */
   readonly what?: string;
-  /** Of a name: the name. */
+  /** The name, if the expression is one. */
   readonly name?: string;
-  /** Of a list or a tuple. */
+  /** The items, if the expression is a list or a tuple. */
   readonly items?: readonly Expression[];
-  /** True for what `->` can connect without parentheses. */
+  /** Whether `->` can connect it without parentheses. */
   readonly isOperand?: boolean;
   evaluate(run: Run): Value;
-  /** For what an assignment may have on its left. */
+  /** Present if the expression can stand on the left of an assignment. */
   readonly assign?: Assign;
   /** What stands left of `+=` or the like, its object and index evaluated. Without it, `evaluate` and `assign` do. */
   readonly place?: (run: Run) => Place;
@@ -28,26 +28,28 @@ export interface Place {
   set(value: Value): void;
 }
 
-/** Assigns a value to what stands on the left of an assignment. */
+/** Assigns a value to the target of an assignment. */
 export type Assign = (run: Run, value: Value) => void;
 
-/** How a statement ended. */
+/** How to go on after a statement. */
 export type Completion = 'next' | 'break' | 'continue';
 
 export interface Statement {
   readonly position: Position;
-  /** What the statement costs in steps, apart from the one that each costs: more than 0 if its text is long. */
+  /** Cost in steps besides the one step of every statement: more than 0 only if the text of the statement is long. */
   readonly cost: number;
   execute(run: Run): Completion;
 }
 
-/** Names of Python's functions that scripts may try and the language does not have. */
+/** Python's functions that the language does not have, but scripts may try to call. */
 const OTHER_FUNCTIONS = new Set(
   'abs all any bytes chr float format hex input isinstance open ord repr round set sorted tuple zip'.split(' '),
 );
 
 export class Run {
-  /** Where the script is. Set before each operation that can fail, after its operands, for the message. */
+  /**
+   * Place of the running operation, for error messages. Set after its operands are evaluated and before it can fail.
+   */
   position: Position = { line: 1, column: 1 };
   readonly names = new Map<string, Value>();
   private steps = 0;
@@ -72,7 +74,7 @@ export class Run {
     return 'next';
   }
 
-  /** Counts what the script does. Ends a script that does too much. */
+  /** Counts the steps of the script, and ends a script that takes too many. */
   step(cost = 1): void {
     this.steps += cost;
     if (this.steps > MAX_STEPS) {
@@ -80,7 +82,7 @@ export class Run {
     }
   }
 
-  /** Counts an operation on a value, by its size. */
+  /** Counts an operation on a value; a large value costs more. */
   charge(value: Value): void {
     this.step(costOf(value));
   }
@@ -93,7 +95,7 @@ export class Run {
     return found === undefined ? raise('NameError', `name '${name}' is not defined${this.hint(name)}`) : found;
   }
 
-  /** What is added to the error for a name that is not defined. */
+  /** Text to add to the error for an undefined name. */
   hint(name: string): string {
     if (!OTHER_FUNCTIONS.has(name)) return this.host.unknownName?.(name) ?? '';
     return ` in the embedded switch, which has ${[...this.builtins.keys()].sort().join(', ')}`;
@@ -103,6 +105,6 @@ export class Run {
   call(target: Value, args: CallArguments): Value {
     this.step();
     if (target instanceof NativeFunction) return target.call(args);
-    return raise('TypeError', `'${typeName(target)}' is nothing to call`);
+    return raise('TypeError', `'${typeName(target)}' is not callable`);
   }
 }

@@ -8,7 +8,7 @@ import type { Value } from '../values/values.js';
 import { ExpressionParser } from './expressions.js';
 import type { Completion, Expression, Run, Statement } from './run.js';
 
-/** Longest script, in characters: thousands of lines, and still parsed within seconds whatever they hold. */
+/** Longest script, in characters: thousands of lines, which are parsed within seconds whatever they contain. */
 const MAX_LENGTH = 1 << 18;
 const AUGMENTED = ['+=', '-=', '*=', '/=', '//=', '%=', '**=', '<<=', '>>=', '&=', '|=', '^='];
 
@@ -25,7 +25,7 @@ export function parseScript(source: string): readonly Statement[] {
 type Uncosted = Omit<Statement, 'cost'>;
 
 class StatementParser extends ExpressionParser {
-  /** How many loops are around the statement. */
+  /** Number of loops around the statement. */
   private loops = 0;
 
   script(): Statement[] {
@@ -34,7 +34,7 @@ class StatementParser extends ExpressionParser {
     return body;
   }
 
-  /** Adds one compound statement, or the simple ones on a line. */
+  /** Parses a compound statement, or the simple statements of one line, and adds them to `body`. */
   private statement(body: Statement[]): void {
     if (this.token.kind === 'if') body.push(this.choice());
     else if (this.token.kind === 'for') body.push(this.forLoop());
@@ -49,7 +49,7 @@ class StatementParser extends ExpressionParser {
     this.expect('newline');
   }
 
-  /** What follows a `:`, on the same line or as a block. */
+  /** The statements after a `:`, on the same line or as a block. */
   private suite(): Statement[] {
     const body: Statement[] = [];
     this.expect(':');

@@ -1,6 +1,7 @@
 /**
- * What BESS adds to Python: `$NAME!default`, `name::Class(…)` and `a:1 -> 0:b` (bessctl/sugar.py, and what it makes of
- * them: `__bess_env__`, `__bess_module__` in bessctl/commands.py, the operators of pybess/module.py).
+ * BESS's additions to Python: `$NAME!default`, `name::Class(…)` and `a:1 -> 0:b`. BESS translates them to Python in
+ * bessctl/sugar.py: to `__bess_env__` and `__bess_module__` (bessctl/commands.py) and the operators of
+ * pybess/module.py.
  */
 import { type Position, Problem, raise } from '../errors.js';
 import { asInt } from '../values/checks.js';
@@ -10,12 +11,12 @@ import { PrimaryParser } from './primary.js';
 import type { Expression, Run } from './run.js';
 
 /**
- * One stage of `a:1 -> 2:b:3 -> c`. BESS makes `x:y` a product and lets the types decide which one is the module, so
- * `-> x:y ->` is known at run time only: `parts` are the one to three expressions between the colons.
+ * One stage of `a:1 -> 2:b:3 -> c`: the one to three expressions between the colons. Which one is the module is known
+ * only at run time, because in `-> x:y ->` it can be either: BESS translates `x:y` to a product, and the types decide.
  */
 interface Stage {
   readonly parts: readonly Expression[];
-  /** Of the arrow before it; of the stage itself for the first. */
+  /** Place of the arrow before the stage; of the stage itself if it is the first. */
   readonly position: Position;
 }
 
@@ -27,13 +28,15 @@ interface Link {
 }
 
 export abstract class SugarParser extends PrimaryParser {
-  /** `$NAME`, `$NAME!'text'`, `$NAME!other`, `$NAME!(…)`: the variable's text, otherwise what follows the `!`. */
+  /**
+   * `$NAME`, `$NAME!'text'`, `$NAME!other`, `$NAME!(…)`: the variable, or if it is not set, the value after the `!`.
+   */
   protected override variable(): Expression {
     const { position, text: what } = this.take();
     const name = what.slice(1);
     const fallback = this.accept('!') === null ? null : this.fallback();
     const evaluate = (run: Run): Value => {
-      // The fallback is an argument of a call in BESS: evaluated even if it is not needed.
+      // In BESS the fallback is an argument of a call, so it is evaluated even if it is not needed.
       const otherwise = fallback === null ? null : fallback.evaluate(run);
       run.position = position;
       const text = run.host.variable(name);
@@ -65,7 +68,7 @@ export abstract class SugarParser extends PrimaryParser {
       const args = evaluateArguments(run);
       run.position = position;
       const taken = names.find((name) => run.names.has(name));
-      if (taken !== undefined) raise('ConfError', `the name ${taken} is taken: no module can be called so`);
+      if (taken !== undefined) raise('ConfError', `the name ${taken} is taken: no module can have it`);
       const creator = run.names.get(className);
       if (!(creator instanceof NativeFunction)) {
         return raise('ConfError', `there is no module class ${className}${run.hint(className)}`);
@@ -82,7 +85,9 @@ export abstract class SugarParser extends PrimaryParser {
     return { position, what: 'a module', isOperand: true, evaluate };
   }
 
-  /** Modules and arrows: `a:1 -> 2:b:3 -> c`, whose value is the last module. Without an arrow just the expression. */
+  /**
+   * Modules and arrows: `a:1 -> 2:b:3 -> c`. The value is the last module. Without an arrow it is just an expression.
+   */
   protected pipeline(): Expression {
     const stages = [this.stage(this.token.position)];
     for (let arrow = this.accept('->'); arrow !== null; arrow = this.accept('->')) {
@@ -96,7 +101,7 @@ export abstract class SugarParser extends PrimaryParser {
     stages.forEach((stage, index) => {
       checkStage(stage, index === 0, index === stages.length - 1);
     });
-    // From the left, each pair as soon as its second module is there.
+    // From left to right; each pair is connected as soon as its second module exists.
     const evaluate = (run: Run): Value => {
       let previous: Link | null = null;
       for (const [index, stage] of stages.entries()) {
@@ -126,9 +131,9 @@ function checkStage({ parts }: Stage, isFirst: boolean, isLast: boolean): void {
   if (isFirst && parts.length > 2) refuse(first, "an input gate needs '->' before it (as in a -> 1:b)");
   if (parts.length > 3) refuse(fourth, "expected '->' but found a third gate");
   if (isLast && parts.length > 2) refuse(third, "an output gate needs '->' after it (as in a:1 -> b)");
-  // One part is the module. With more, a gate may be any expression, and which one is the module shows later.
+  // A single part is the module. With more parts, any expression is accepted: `linkOf` finds the module at run time.
   if (second !== undefined || first?.isOperand === true) return;
-  // BESS turns the arrow into a `+`, which looser operators would tear apart.
+  // BESS translates the arrow to a `+`, and operators that bind looser than `+` would split the expression.
   refuse(first, "expected a module next to '->' (put an expression in parentheses)");
 }
 
@@ -139,7 +144,7 @@ function linkOf({ parts }: Stage, isFirst: boolean, isLast: boolean, run: Run): 
     return values[index] as Value;
   };
   if (values.length === 1) return { igate: 0, module: requireModule(at(0)), ogate: 0 };
-  // Of `x:y` BESS makes x * y: an output gate behind a module, an input gate before one.
+  // A gate behind a module is an output gate, a gate before one an input gate.
   const isModuleFirst = values.length === 2 && (isFirst || isHostObject(values[0] as Value));
   if (!isModuleFirst) {
     const [igate, module] = [requireGate(at(0)), requireModule(at(1))];

@@ -1,4 +1,4 @@
-/** `value.name`: the methods of the language's own types, and what the host's objects have. */
+/** `value.name`: the methods of the language's own types, and the attributes of the host's objects. */
 import { raise } from '../errors.js';
 import { checkCount, checkLength, requireText } from '../values/checks.js';
 import { checkKey, collect } from '../values/items.js';
@@ -38,7 +38,7 @@ const DICT_METHODS = defineFunctions<Dict>({
   'values()': (dict) => new PyView('dict_values', [...dict.values()]),
 });
 
-/** Raises AttributeError if there is none of that name. */
+/** Returns an attribute of a value; raises AttributeError if there is none of this name. */
 export function getAttribute(value: Value, name: string): Value {
   if (isHostObject(value)) return value.getAttribute(name) ?? noAttribute(value, name, value.attributeNames?.() ?? []);
   if (typeof value === 'string')

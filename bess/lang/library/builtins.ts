@@ -1,4 +1,4 @@
-/** Python's built-in functions, as far as scripts for a switch need them. */
+/** The built-in functions of Python that scripts for a switch need. */
 import { raise } from '../errors.js';
 import { asInt, checkCount, checkInt, checkText, MAX_TEXT, requireInt } from '../values/checks.js';
 import { order } from '../values/compare.js';
@@ -27,7 +27,7 @@ const FUNCTIONS = defineGlobals({
   'sum(values, /)': (_, values = null) => sum(values),
 });
 
-/** Those that take any number of arguments. */
+/** The functions that take any number of arguments. */
 const VARIADIC: Readonly<Record<string, (args: CallArguments) => Value>> = {
   dict: ({ positional: [source, ...others], keyword }) => {
     if (others.length > 0) raise('TypeError', 'dict() takes one argument without a name at most');
@@ -41,13 +41,13 @@ const VARIADIC: Readonly<Record<string, (args: CallArguments) => Value>> = {
   min: (args) => extreme('min', args, (sign) => sign < 0),
 };
 
-/** All of them but `print`, by name. */
+/** All built-in functions except `print`, by name. */
 export const BUILTINS: ReadonlyMap<string, NativeFunction> = new Map([
   ...FUNCTIONS,
   ...Object.entries(VARIADIC).map(([name, call]) => [name, new NativeFunction(name, call)] as const),
 ]);
 
-/** `print`, which gives the host whole lines. */
+/** Makes `print`, which passes whole lines to the host. */
 export function createPrint(writeLine: (line: string) => void): NativeFunction {
   return new NativeFunction('print', (args) => {
     refuseNames('print', args);
@@ -94,7 +94,7 @@ function extreme(name: string, args: CallArguments, isBetter: (sign: number) => 
   const { positional } = args;
   const [only] = positional;
   const values = positional.length === 1 && only !== undefined ? collect(only) : positional;
-  if (values.length === 0) raise('ValueError', `${name}() of nothing`);
+  if (values.length === 0) raise('ValueError', `${name}() needs at least one value`);
   const characters = values.reduce<number>((sum, value) => sum + (typeof value === 'string' ? value.length : 0), 0);
   if (characters > MAX_TEXT) raise('MemoryError', `the strings of ${name}() are too long to compare`);
   return values.reduce((best, value) => (isBetter(order(value, best)) ? value : best));

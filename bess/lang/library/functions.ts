@@ -1,8 +1,8 @@
-/** Functions that the language gives to scripts: their signatures, and how a call's arguments are read. */
+/** How the language defines functions for scripts: by a signature, after which the arguments of a call are read. */
 import { raise } from '../errors.js';
 import { type CallArguments, NativeFunction, type Value } from '../values/values.js';
 
-/** What a function does with its arguments, which come in the order of its signature; undefined for one left out. */
+/** The body of a function. Its arguments come in the order of the signature; undefined for one that was left out. */
 export type Implementation<Self> = (self: Self, ...args: (Value | undefined)[]) => Value;
 
 /**
@@ -35,14 +35,14 @@ export function refuseNames(name: string, { keyword }: CallArguments): void {
   if (keyword.size > 0) raise('TypeError', `${name}() takes no arguments with a name in the embedded switch`);
 }
 
-/** Makes functions that are called on nothing. Their implementations ignore the first parameter. */
+/** Makes functions that are not methods. Their implementations ignore the first parameter. */
 export function defineGlobals(definitions: Definitions<null>): [name: string, NativeFunction][] {
   return Array.from(defineFunctions(definitions), ([name, bind]) => [name, bind(null)]);
 }
 
 /**
- * The arguments in the order of `parameters`, undefined for one left out. `required` is how many of the first ones must
- * be there. Raises TypeError for too many, missing, unknown or doubled arguments.
+ * Returns the arguments in the order of `parameters`; undefined for one that was left out. The first `required` ones
+ * must be present. Raises TypeError for too many, missing, unknown or doubled arguments.
  */
 export function bindArguments(
   name: string,

@@ -1,11 +1,11 @@
-/** `import os`: the parts of it that scripts for a switch use. The host does what they do. */
+/** The parts of Python's module `os` that scripts for a switch use. The host carries out the calls. */
 import { codeOf, messageOf, Problem, raise } from '../errors.js';
 import type { ScriptHost } from '../host.js';
 import { requireText } from '../values/checks.js';
 import { type CallArguments, type HostObject, NativeFunction, type Value } from '../values/values.js';
 import { defineGlobals, refuseNames } from './functions.js';
 
-/** The module `os`. */
+/** Makes the module `os`. */
 export function createOs(host: ScriptHost): HostObject {
   const unlink = fileFunction('unlink', (path) => {
     host.unlink(path);
@@ -25,7 +25,7 @@ export function createOs(host: ScriptHost): HostObject {
   return namespace('os', [...defineGlobals(own), ['environ', environ], ['path', path]]);
 }
 
-/** A function of one path, whose errors have names as Python gives them. */
+/** Makes a function of one path that raises the host's errors under Python's names. */
 function fileFunction(name: string, act: (path: string) => Value): (_: null, path?: Value) => Value {
   return (_, path = null) => {
     const file = requireText(path, `the path of os.${name}()`);
@@ -39,7 +39,7 @@ function fileFunction(name: string, act: (path: string) => Value): (_: null, pat
   };
 }
 
-/** An object that has values by name. */
+/** Makes an object with these attributes. */
 function namespace(name: string, attributes: readonly (readonly [string, Value])[]): HostObject {
   const all = new Map(attributes);
   return {
@@ -50,7 +50,7 @@ function namespace(name: string, attributes: readonly (readonly [string, Value])
   };
 }
 
-/** As Python's posixpath.join: an absolute part begins anew. */
+/** As Python's posixpath.join: an absolute part replaces all parts before it. */
 function joinPaths(args: CallArguments): string {
   refuseNames('os.path.join', args);
   if (args.positional.length === 0) raise('TypeError', "os.path.join() needs the argument 'path'");

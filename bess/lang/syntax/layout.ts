@@ -1,24 +1,25 @@
 /**
- * From physical to logical lines: the tokens that Python's grammar sees and its text does not show.
+ * Turns physical lines into logical lines: adds the tokens for the beginning and the end of blocks, and removes
+ * newlines that end no statement.
  *
- * Newlines end a statement except inside brackets and on blank lines. The blanks before a statement open and close blocks
- * (Python reference 2.1.8: tabs go to multiples of 8, and must not matter). BESS's sugar for creating modules is found
- * here too, as BESS does it: by its text, before any grammar.
+ * A newline ends a statement except inside brackets and on blank lines. The blanks before a statement open and close
+ * blocks (Python reference 2.1.8: a tab goes to the next multiple of 8, but the width of tabs must not matter). BESS's
+ * syntax for creating modules is found here too, because BESS also looks for it in the tokens, before any grammar.
  */
 import { Problem } from '../errors.js';
 import { Lexer, type Token } from './tokens.js';
 
-/** Python's own limit for blocks; the same for brackets bounds the depth of the parser and of the script that runs. */
+/** Python's own limit for nested blocks. Together with the same limit for brackets it bounds the depth of the stack. */
 const MAX_DEPTH = 100;
 
 const CLOSES: Readonly<Record<string, string>> = { ')': '(', ']': '[', '}': '{' };
 
-/** Width of an indentation with tabs of 8 and of 1: both must order the lines alike. */
+/** Width of an indentation with tabs of 8 columns and of 1. Two lines must compare the same with both. */
 type Width = readonly [wide: number, narrow: number];
 
 /** The tokens of a whole script, in logical lines. */
 export function layOut(source: string): Token[] {
-  // A mistake at the end is behind the last token.
+  // Without the blanks at the end, the error for a missing token points behind the last token.
   const lexer = new Lexer(source.trimEnd());
   const out: Token[] = [];
   const brackets: Token[] = [];
@@ -38,7 +39,7 @@ export function layOut(source: string): Token[] {
   }
   const open = brackets.at(-1);
   if (open !== undefined) throw new Problem(`'${open.text}' is never closed`, open.position);
-  // Every script ends with the end of a line and with its blocks closed.
+  // The last line may have no newline, and the end of the script ends all blocks.
   if (!atLineStart) out.push({ ...token, kind: 'newline' });
   for (let i = 1; i < widths.length; i++) out.push({ ...token, kind: 'dedent' });
   out.push(token);
@@ -46,7 +47,7 @@ export function layOut(source: string): Token[] {
   return out;
 }
 
-/** Adds the tokens for a block that begins at `first`, or for those that end before it. */
+/** Adds the token for a block that begins at `first`, or those for the blocks that end before it. */
 function indent(source: string, first: Token, widths: Width[], out: Token[]): void {
   const blanks = source.slice(source.lastIndexOf('\n', first.offset - 1) + 1, first.offset);
   const wide = Array.from(blanks).reduce((sum, character) => sum + (character === '\t' ? 8 - (sum % 8) : 1), 0);
@@ -55,7 +56,7 @@ function indent(source: string, first: Token, widths: Width[], out: Token[]): vo
   };
   let [topWide, topNarrow] = widths.at(-1) as Width;
   if (wide > topWide) {
-    if (widths.length > MAX_DEPTH) refuse('too many blocks in each other');
+    if (widths.length > MAX_DEPTH) refuse('blocks are nested too deeply');
     widths.push([wide, blanks.length]);
     out.push({ ...first, kind: 'indent' });
   }
@@ -69,11 +70,11 @@ function indent(source: string, first: Token, widths: Width[], out: Token[]): vo
   }
 }
 
-/** Keeps `open`: the brackets that are open behind a token. */
+/** Updates the list of open brackets with the next token. */
 export function countBracket(token: Token, open: Token[]): void {
   const { kind, position } = token;
   if ('([{'.includes(kind)) {
-    if (open.length >= MAX_DEPTH) throw new Problem('too many brackets in each other', position);
+    if (open.length >= MAX_DEPTH) throw new Problem('brackets are nested too deeply', position);
     open.push(token);
   }
   const opener = CLOSES[kind];
@@ -86,8 +87,8 @@ export function countBracket(token: Token, open: Token[]): void {
 }
 
 /**
- * Makes the first name of each `a, b::Class(` a token of its own kind. BESS's sugar.py takes all names and commas before
- * the `::`, wherever they stand, even among the arguments of a call; so does this.
+ * Makes the first name of each `a, b::Class(` a token of its own kind. BESS's sugar.py takes all names and commas
+ * before the `::`, wherever they stand, even among the arguments of a call; so does this.
  */
 function markCreations(tokens: Token[]): void {
   const kindAt = (index: number): string | undefined => tokens[index]?.kind;

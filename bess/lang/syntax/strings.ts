@@ -1,12 +1,12 @@
 /**
- * What a number or a string stands for, and the fields of an f-string (Python reference 2.4.3, as before Python 3.12: no
- * backslash in a field, and the quotes around the string end it wherever they stand).
+ * The values of number and string literals, and the fields of f-strings (Python reference 2.4.3, as before Python 3.12:
+ * no backslash in a field, and the string's own quotes end it even inside a field).
  */
 import { type Position, Problem, unsupported } from '../errors.js';
 import { countBracket } from './layout.js';
 import { clip, Lexer, type Token } from './tokens.js';
 
-/** An int: decimal, 0x, 0o or 0b, with underscores. */
+/** The value of an int literal: decimal, 0x, 0o or 0b, with underscores. */
 export function decodeInt({ text, position }: Token): number {
   const value = Number(text.replaceAll('_', ''));
   if (Number.isSafeInteger(value)) return value;
@@ -15,13 +15,13 @@ export function decodeInt({ text, position }: Token): number {
 
 /** A field of an f-string whose value is not parsed yet: `{value!r:specification}`. */
 export interface RawField {
-  /** The tokens of the value, and one of the kind `fieldEnd`. */
+  /** The tokens of the value; the last one has the kind `fieldEnd`. */
   readonly tokens: readonly Token[];
   readonly conversion: 'r' | 's' | null;
   readonly specification: string;
 }
 
-/** A string literal apart: its texts, and the fields between them if it is an f-string. */
+/** Splits a string literal into its texts and, in an f-string, the fields between them. */
 export function decodeString(source: string, token: Token): (string | RawField)[] {
   const { text, offset, position } = token;
   const quoteAt = text.search(/['"]/);
@@ -48,7 +48,7 @@ const CONVERSION = /r:?|s:?/y;
 const SPECIFICATION = /[^{}]*/y;
 const CLOSING = /\}/y;
 
-/** Reads on from behind the `{`, which is at `position`. */
+/** Reads a field, from behind the `{` at `position` to the `}`. */
 function readField(source: string, lexer: Lexer, position: Position): RawField {
   const tokens: Token[] = [];
   const open: Token[] = [];
@@ -71,7 +71,7 @@ function readField(source: string, lexer: Lexer, position: Position): RawField {
   return { tokens, ...readFormat(lexer, token, position) };
 }
 
-/** What follows the value in a field, up to its `}`. `token` ends the value. */
+/** Reads conversion and format of a field, up to its `}`. `token` is the one that ended the value. */
 function readFormat(lexer: Lexer, token: Token, position: Position): Omit<RawField, 'tokens'> {
   if (token.kind === '}') return { conversion: null, specification: '' };
   // The lexer may have taken more than the `:`, as in `{x::>5}`.

@@ -1,8 +1,8 @@
 /**
  * The tokens of a script and the lexer that finds them.
  *
- * Nothing stops the lexer. What is not in the language, such as a stray character or `class`, becomes a token with a
- * `problem`, which the parser reports when it comes to it: so the first mistake in the file is the one reported.
+ * The lexer never fails. What is not in the language, such as a stray character or `class`, becomes a token with a
+ * `problem`, which the parser reports when it comes to it. So the reported mistake is the first one in the file.
  */
 import type { Position } from '../errors.js';
 
@@ -20,7 +20,7 @@ const KEYWORDS = new Set(
   'and assert break continue elif else False for if import in is None not or pass True'.split(' '),
 );
 
-/** Python that the language does not have, and for some of it what to write instead. */
+/** Words and symbols of Python that the language does not have, and for some of them what to write instead. */
 const UNSUPPORTED = new Map([
   ...'as async await del finally global lambda nonlocal return with yield := ...'
     .split(' ')
@@ -44,7 +44,7 @@ const QUOTED = [
 ].join('|');
 
 const BLANK = /[ \t\f]+|#[^\n]*|\\\n/y;
-/** Each kind of token, the longer of two that begin alike first. */
+/** Each kind of token. Of two that begin alike, the longer comes first. */
 const TOKEN = new RegExp(
   [
     '(?<newline>\\n)',
@@ -66,7 +66,7 @@ export class Lexer {
   private line: number;
   private lineStart: number;
 
-  /** Begins in the middle of `text` if `offset` says so; `position` is the place of that character. */
+  /** Begins at character `offset` of `text`, which is at `position`. */
   constructor(
     private readonly text: string,
     private offset = 0,
@@ -80,7 +80,7 @@ export class Lexer {
     return { line: this.line, column: this.offset - this.lineStart + 1 };
   }
 
-  /** Takes what a sticky expression matches here; null for nothing. */
+  /** Takes the text that a sticky regular expression matches here; null if it does not match. */
   take(pattern: RegExp): RegExpExecArray | null {
     pattern.lastIndex = this.offset;
     const match = pattern.exec(this.text);
@@ -134,7 +134,7 @@ function notSupported(what: string): string {
   return `not supported by the embedded switch: ${what}`;
 }
 
-/** A text as a message shows it: its first line, and no more than 40 characters. */
+/** Cuts a text for a message: to its first line, and to 40 characters. */
 export function clip(text: string): string {
   const line = text.split('\n', 1)[0] ?? '';
   return line.length < text.length || line.length > 40 ? `${line.slice(0, 40)}…` : line;

@@ -1,28 +1,29 @@
-/** What a value must be, and how large it may be. */
+/** Checks of the type and the size of values. */
 import { raise } from '../errors.js';
 import { typeName, type Value } from './values.js';
 
-/** The int that a value is (a bool is one too), otherwise null. */
+/** The value as an int; null if it is no int. A bool is one, too. */
 export function asInt(value: Value): number | null {
   if (typeof value === 'number') return value;
   return typeof value === 'boolean' ? Number(value) : null;
 }
 
-/** The int that a value must be for `what`, such as an index. */
+/** The value as an int; raises TypeError if it is no int. `what` names the value in the message. */
 export function requireInt(value: Value, what: string): number {
   return asInt(value) ?? raise('TypeError', `${what} must be an int, not '${typeName(value)}'`);
 }
 
-/** The string that a value must be. */
+/** The value as a string; raises TypeError if it is no string. `what` names the value in the message. */
 export function requireText(value: Value, what: string): string {
   return typeof value === 'string' ? value : raise('TypeError', `${what} must be a str, not '${typeName(value)}'`);
 }
 
-// A script that is out of bounds ends, so that none can hang the switch or fill its memory. No switch needs so much.
+// A script that exceeds one of these limits is ended, so that no script can hang the switch or fill its memory. They
+// are far above what the script of any switch needs.
 
 /**
- * Steps: a statement, a turn of a loop or a call is one; long statements (see `TokenReader.costed`) and large values (see `costOf`)
- * cost more.
+ * Steps of a script. A statement, one pass of a loop and a call are one each; long statements (see
+ * `TokenReader.costed`) and large values (see `costOf`) cost more.
  */
 export const MAX_STEPS = 1_000_000;
 /** Characters of a string. */
@@ -35,7 +36,7 @@ export function checkLength(length: number): void {
   if (length > MAX_TEXT) raise('MemoryError', `a string may have ${MAX_TEXT} characters at most`);
 }
 
-/** The text itself, if it is not too long. */
+/** Returns the text; raises MemoryError if it is too long. */
 export function checkText(text: string): string {
   checkLength(text.length);
   return text;
@@ -46,7 +47,7 @@ export function checkCount(count: number): void {
   if (count > MAX_ITEMS) raise('MemoryError', `a list may have ${MAX_ITEMS} items at most`);
 }
 
-/** The int itself, if a JavaScript number holds it exactly; never -0. */
+/** Returns the int, never -0; raises OverflowError if a JavaScript number cannot hold it exactly. */
 export function checkInt(value: number): number {
   if (!Number.isSafeInteger(value)) {
     raise('OverflowError', 'the integer is beyond those of the embedded switch (2**53 - 1)');

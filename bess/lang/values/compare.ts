@@ -4,15 +4,15 @@ import { asInt } from './checks.js';
 import { checkKey, collect, costOf } from './items.js';
 import { isHostObject, PyRange, PyTuple, PyView, typeName, type Value } from './values.js';
 
-/** Pairs that one comparison may look at: lists that hold each other twice would take for ever. */
+/** Largest number of pairs that one comparison looks at: nested lists can make it exponential. */
 const MAX_PAIRS = 1 << 18;
 
-/** What a comparison may still look at. A long string counts as many pairs. */
+/** How many pairs a comparison may still look at. A long string counts as several. */
 interface Budget {
   pairs: number;
 }
 
-/** Each of Python's comparison operators. */
+/** Python's comparison operators. */
 const OPERATORS: Readonly<Record<string, (left: Value, right: Value, budget: Budget) => boolean>> = {
   '==': equal,
   '!=': (left, right, budget) => !equal(left, right, budget),
@@ -27,8 +27,8 @@ const OPERATORS: Readonly<Record<string, (left: Value, right: Value, budget: Bud
 };
 
 /**
- * `left operator right`, for one of these operators.
- * @param count is told how many pairs of values were looked at
+ * Compares two values by one of {@link OPERATORS}.
+ * @param count called with the number of pairs of values that were looked at
  */
 export function compare(operator: string, left: Value, right: Value, count: (pairs: number) => void): boolean {
   const budget = { pairs: MAX_PAIRS };
@@ -44,7 +44,7 @@ function equal(left: Value, right: Value, budget: Budget): boolean {
   if (int !== null) return int === asInt(right);
   if (left === right) return true;
   if (left instanceof PyView || right instanceof PyView)
-    raise('TypeError', 'compare list(…) of what keys() or the like return');
+    raise('TypeError', 'what keys() and the like return cannot be compared: make a list(…) of it');
   if (Array.isArray(left)) return Array.isArray(right) && equalItems(left, right, budget);
   if (left instanceof PyTuple) return right instanceof PyTuple && equalItems(left.items, right.items, budget);
   if (left instanceof PyRange) return right instanceof PyRange && equalItems(collect(left), collect(right), budget);

@@ -1,10 +1,10 @@
-/** The items of values: to go through, by index and by key. */
+/** The items of values: all in turn, by index, and by key. */
 import { raise } from '../errors.js';
 import { checkCount, MAX_ITEMS, requireInt } from './checks.js';
 import { repr } from './text.js';
 import { isHostObject, NativeFunction, PyRange, PyTuple, PyView, typeName, type Value } from './values.js';
 
-/** What a `for` loop goes through. A list may grow meanwhile, as in Python; a dict may not. */
+/** Iterates over a value as a `for` loop does. A list may grow meanwhile, as in Python; a dict may not. */
 export function* iterate(value: Value): Generator<Value, void, undefined> {
   if (typeof value === 'string') {
     // By code points, as in Python.
@@ -19,10 +19,10 @@ export function* iterate(value: Value): Generator<Value, void, undefined> {
     }
   } else {
     if (value instanceof PyView && value.isIterator) {
-      if (value.used) raise('TypeError', `this ${value.typeName} was gone through already: make a list(…) of it`);
+      if (value.used) raise('TypeError', `this ${value.typeName} was used up by an earlier loop: make a list(…) of it`);
       value.used = true;
     }
-    const items = itemsOf(value) ?? raise('TypeError', `'${typeName(value)}' is nothing to go through, as a list is`);
+    const items = itemsOf(value) ?? raise('TypeError', `'${typeName(value)}' is not iterable`);
     for (let i = 0; i < items.length; i++) yield items[i] as Value;
   }
 }
@@ -38,13 +38,13 @@ export function collect(value: Value): Value[] {
   return items;
 }
 
-/** The items of a value that holds them in a row. */
+/** The items of a list, tuple or view; null for other values. */
 export function itemsOf(value: Value): readonly Value[] | null {
   if (Array.isArray(value)) return value;
   return value instanceof PyTuple || value instanceof PyView ? value.items : null;
 }
 
-/** `len(value)`; undefined for a value that has none. */
+/** The result of `len(value)`; undefined for a value that has no length. */
 export function sizeOf(value: Value): number | undefined {
   if (typeof value === 'string') return Array.from(value).length;
   if (value instanceof Map) return value.size;
@@ -52,22 +52,26 @@ export function sizeOf(value: Value): number | undefined {
   return value instanceof PyRange ? value.length : itemsOf(value)?.length;
 }
 
-/** What an operation on a value costs, in steps. */
+/** The cost of an operation on a value, in steps. */
 export function costOf(value: Value): number {
   if (typeof value === 'string') return value.length >> 8;
-  // Each item of a view can be a tuple of its own.
+  // More than for a list, because each item of a view can be a tuple of its own.
   if (value instanceof PyView) return value.items.length >> 2;
-  // No more of a range than a list may hold.
+  // A range can be longer than any list, but no operation visits more items of it than a list may hold.
   return value === null || typeof value !== 'object' ? 0 : Math.min(sizeOf(value) ?? 0, MAX_ITEMS) >> 5;
 }
 
-/** What `if value:` sees. */
+/** Whether `if value:` holds. */
 export function isTruthy(value: Value): boolean {
   if (typeof value === 'string') return value !== '';
   return value !== null && value !== false && value !== 0 && sizeOf(value) !== 0;
 }
 
-/** The value itself, if it can be the key of a dict. JavaScript's Map tells apart what Python does, but for True and 1. */
+/**
+ * Returns the value; raises TypeError if it cannot be the key of a dict. Only None, ints, strings, objects and
+ * functions can: JavaScript's Map compares these as Python does. Of bools it does not: to Python, True and 1 are the
+ * same key.
+ */
 export function checkKey(value: Value): Value {
   const isKey = typeof value === 'string' || typeof value === 'number' || value === null || isHostObject(value);
   if (isKey || value instanceof NativeFunction) return value;
@@ -82,7 +86,7 @@ export function getItem(value: Value, index: Value): Value {
   if (isHostObject(value) && value.getItem !== undefined) return present(value.getItem(index), index);
   if (value instanceof PyRange) return value.at(place(value.length, index, 'range'));
   const items = typeof value === 'string' ? Array.from(value) : value instanceof PyView ? null : itemsOf(value);
-  if (items === null) return raise('TypeError', `'${typeName(value)}' has no items to pick by [ ]`);
+  if (items === null) return raise('TypeError', `'${typeName(value)}' cannot be indexed`);
   return items[place(items.length, index, typeName(value))] as Value;
 }
 

@@ -1,4 +1,4 @@
-/** How values look: Python's `str` and `repr`, `'%02x' % value` and `f'{value:02x}'`. */
+/** Values as text: Python's `str` and `repr`, `'%02x' % value` and `f'{value:02x}'`. */
 import { raise } from '../errors.js';
 import { asInt, checkLength, checkText } from './checks.js';
 import { isHostObject, NativeFunction, PyRange, PyTuple, type PyView, typeName, type Value } from './values.js';
@@ -7,7 +7,7 @@ export function str(value: Value): string {
   return typeof value === 'string' ? value : repr(value);
 }
 
-/** Raises MemoryError if the text grows too long. A list inside itself is shown as `[...]`. */
+/** Python's `repr`. Raises MemoryError if the text becomes too long. A list inside itself is shown as `[...]`. */
 export function repr(value: Value, around: readonly Value[] = []): string {
   if (value === null) return 'None';
   if (value === true) return 'True';
@@ -39,7 +39,7 @@ function brackets(value: Value[] | Map<Value, Value> | PyTuple | PyView): readon
 
 const ESCAPES: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\\': '\\\\' };
 
-/** A string as Python quotes it: double quotes only around a text that has single ones and no double ones. */
+/** Quotes a string as Python does: in double quotes only if it contains single ones and no double ones. */
 export function quote(text: string): string {
   const mark = text.includes("'") && !text.includes('"') ? '"' : "'";
   const body = text.replace(/[\\\p{Cc}\p{Cs}]|['"]/gu, (character) => {
@@ -51,7 +51,7 @@ export function quote(text: string): string {
   return mark + body + mark;
 }
 
-/** Where a formatted text stands in its width. */
+/** How a formatted text is padded to its width. */
 interface Placing {
   readonly fill: string;
   /** `=` fills between the sign and the digits. */
@@ -72,7 +72,7 @@ const CONVERSIONS = '%s %r %d %i %x %X %o %%, with a width and the flags - 0 #';
 const SPECIFICATION = /^(?:([\s\S])?([<>=^]))?(#)?(0)?(\d*)([bdoxXs]?)$/u;
 const SPECIFICATIONS = '[fill][< > ^ =][#][0][width][d x X o b s]';
 
-/** `format % values`: a tuple gives each conversion its value, any other value is the only one. */
+/** `format % values`: a tuple has a value for each conversion; any other value is the value of the only conversion. */
 export function formatPercent(format: string, values: Value): string {
   const given = values instanceof PyTuple ? values.items : [values];
   let used = 0;
@@ -116,12 +116,12 @@ export function formatField(value: Value, specification: string): string {
     width: Number(width),
   };
   if (isText) {
-    if (type !== '' && type !== 's') raise('ValueError', `the format '${type}' is not one of a 'str'`);
-    if (align === '=' || alternate !== undefined) raise('ValueError', `'${specification}' is no format of a 'str'`);
+    if (type !== '' && type !== 's') raise('ValueError', `a 'str' has no format '${type}'`);
+    if (align === '=' || alternate !== undefined) raise('ValueError', `a 'str' has no format '${specification}'`);
     return pad('', value, placing);
   }
-  const int = asInt(value) ?? raise('TypeError', `a '${typeName(value)}' takes no format ('${specification}')`);
-  if (type === 's') raise('ValueError', "the format 's' is not one of an 'int'");
+  const int = asInt(value) ?? raise('TypeError', `a '${typeName(value)}' has no format '${specification}'`);
+  if (type === 's') raise('ValueError', "an 'int' has no format 's'");
   return formatInt(int, type === '' ? 'd' : type, alternate !== undefined, placing);
 }
 

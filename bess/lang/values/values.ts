@@ -17,7 +17,7 @@ export type Value =
   | NativeFunction
   | HostObject;
 
-/** Keys stay in the order in which they came. See `items.ts` for what can be a key. */
+/** The keys have the order of their insertion. `checkKey` in `items.ts` decides what can be a key. */
 export type Dict = Map<Value, Value>;
 
 export class PyTuple {
@@ -42,8 +42,8 @@ export class PyRange {
 }
 
 /**
- * What `dict.items()`, `enumerate()` and their like return: a loop can go through it, but it has no indices. An
- * iterator, such as `enumerate()`, is gone through once and has no length.
+ * The result of `dict.items()`, `enumerate()` and the like: a loop can iterate over it, but it has no indices. An
+ * iterator, such as the result of `enumerate()`, can be iterated over once and has no length.
  */
 export class PyView {
   used = false;
@@ -69,13 +69,13 @@ export class NativeFunction {
   ) {}
 }
 
-/** An object of the host's: a module, a port, the `bess` object. */
+/** An object of the host: a module, a port, the `bess` object. */
 export interface HostObject {
   /** Its class, as messages name it: `L2Forward`. */
   readonly typeName: string;
   /** A method (a NativeFunction) or a value; undefined if there is none of that name. */
   getAttribute(name: string): Value | undefined;
-  /** The names that `getAttribute` knows, for the message about one that it does not know. */
+  /** The names that `getAttribute` knows, for the error about an unknown one. */
   attributeNames?(): Iterable<string>;
   /** `object[key]` and `key in object`, for an object that has items; undefined if it has none of that key. */
   getItem?(key: Value): Value | undefined;
@@ -83,7 +83,7 @@ export interface HostObject {
   describe?(): string;
 }
 
-/** True for an object of the host's. */
+/** Whether a value is an object of the host. */
 export function isHostObject(value: Value): value is HostObject {
   return typeof value === 'object' && value !== null && 'getAttribute' in value;
 }

@@ -1,6 +1,6 @@
 /**
- * All foreign functions of the project, in one table. The two implementations (`koffi.ts`, `node-ffi.ts`) bind it, and `native.ts`
- * chooses between them.
+ * All foreign functions of the project, in one table. The two implementations (`koffi.ts`, `node-ffi.ts`) bind it, and
+ * `native.ts` chooses between them.
  */
 
 /** Kinds of argument. */
@@ -11,7 +11,9 @@ interface Arguments {
   uint: number;
   /** 64 bits, signed: offsets and lengths of files. */
   long: number;
-  /** 64 bits: sizes, requests, and addresses. A user-space address has at most 47 bits, so a double holds it exactly. */
+  /**
+   * 64 bits: sizes, requests, and addresses. A user-space address has at most 47 bits, so a double holds it exactly.
+   */
   word: number;
   /** The address of a view's first byte, valid for the call only. `null` is the null pointer. */
   bytes: Uint8Array | null;
@@ -19,7 +21,10 @@ interface Arguments {
 
 export type Argument = keyof Arguments;
 
-/** One foreign function, by its name in the C library. It returns an int; -1 means that it failed, with the reason in errno. */
+/**
+ * One foreign function, by its name in the C library. It returns an int; -1 means that it failed, with the reason in
+ * errno.
+ */
 export interface Signature {
   readonly symbol: string;
   readonly takes: readonly Argument[];

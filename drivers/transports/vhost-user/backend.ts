@@ -43,7 +43,10 @@ export interface VhostUserBackendOptions {
   readonly client?: boolean;
   /** Default: 1. */
   readonly queuePairs?: number;
-  /** Which files the peer's memory may be of. Default: `any`; with files that are not sealed, a peer can end this process. */
+  /**
+   * Which files the peer's memory may be of. Default: `any`; with files that are not sealed, a peer can end this
+   * process.
+   */
   readonly files?: PeerFiles;
   /** Closes the file descriptors that peers sent or have. Default: threads of the port's own. */
   readonly closer?: Closer;
@@ -103,12 +106,18 @@ export class VhostUserBackend {
     else this.listen();
   }
 
-  /** True from the connection of a peer until it is gone and has got everything back. Its queues may not have started yet. */
+  /**
+   * True from the connection of a peer until it is gone and has got everything back. Its queues may not have started
+   * yet.
+   */
   get connected(): boolean {
     return this.session !== null || this.isReleasing;
   }
 
-  /** Whether peers find the port's socket at its path. Always `here` for a client, which has no socket. Costs one lstat(2). */
+  /**
+   * Whether peers find the port's socket at its path. Always `here` for a client, which has no socket. Costs one
+   * lstat(2).
+   */
   get socketPlace(): SocketPlace {
     return this.listener === null ? 'here' : this.listener.place();
   }
@@ -139,8 +148,8 @@ export class VhostUserBackend {
   }
 
   /**
-   * Disconnects the peer, unmaps its memory and removes the socket. Resolves when the peer's file descriptors are closed,
-   * too, or after a second without progress; then a warning of the process says how many are left.
+   * Disconnects the peer, unmaps its memory and removes the socket. Resolves when the peer's file descriptors are
+   * closed, too, or after a second without progress; then a warning of the process says how many are left.
    */
   close(): Promise<void> {
     this.closing ??= this.shutDown();

@@ -5,6 +5,7 @@
  * wrong. No file descriptor that the peer sent outlives its message, unless the handler took it.
  */
 import { abi, type Closer, MAX_FDS, MessageSocket, type Reactor, SystemError, unclosed } from '../../libc/index.js';
+import { messageOf } from '../../log/message-of.js';
 import {
   decodeHeader,
   encodeHeader,
@@ -18,7 +19,10 @@ import {
 
 /** Number of messages that are handled per wake-up, so that a flooding peer cannot keep the event loop busy. */
 const MESSAGES_PER_WAKE = 64;
-/** A wake-up ends when its messages have brought this many file descriptors: mapping files costs far more than other work. */
+/**
+ * A wake-up ends when its messages have brought this many file descriptors: mapping files costs far more than other
+ * work.
+ */
 const FDS_PER_WAKE = 16;
 /**
  * While this many file descriptors wait to be closed, a wake-up ends after the first message that brings one. The closer begins one
@@ -127,7 +131,7 @@ export class VhostUserChannel {
         if (read === 'end') reason = this.filled > 0 || this.header ? 'closed in the middle of a message' : 'closed';
       }
     } catch (error) {
-      reason = error instanceof Error ? error.message : String(error);
+      reason = messageOf(error);
     }
     if (reason === null || !this.open) return;
     this.close();
@@ -165,7 +169,8 @@ export class VhostUserChannel {
       if (received === null) return 'nothing';
       this.fds.push(...received.fds);
       this.fdsAtWake += received.fds.length;
-      if (received.truncated) throw new Error('a message with descriptors for which this process has no number free');
+      if (received.truncated)
+        throw new Error('a message with file descriptors for which this process has no number free');
       if (this.fds.length > MAX_FDS) throw new ProtocolError(`a message with more than ${MAX_FDS} file descriptors`);
       if (this.closer.isFull) throw new Error(unclosed(this.closer.pending));
       if (received.bytes === 0) return 'end';

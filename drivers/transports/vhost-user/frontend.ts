@@ -73,7 +73,10 @@ class Queue {
 }
 
 export interface VhostUserFrontendOptions {
-  /** Create the socket and wait for a backend to connect, for as long as it takes. Default: connect to the backend's socket. */
+  /**
+   * Create the socket and wait for a backend to connect, for as long as it takes. Default: connect to the backend's
+   * socket.
+   */
   readonly server?: boolean;
   /** Ends the wait for the first backend: connect() then rejects. */
   readonly signal?: StopSignal | undefined;

@@ -1,10 +1,11 @@
 /**
- * The memory of one vhost-user peer: the regions of its memory table, mapped into one window, and the translation of the
- * peer's addresses into offsets in the window.
+ * The memory of one vhost-user peer: the regions of its memory table, mapped into one window, and the translation of
+ * the peer's addresses into offsets in the window.
  *
- * The table is checked before anything is mapped, so every address that can be translated can be touched. If a file shrank
- * afterwards, the next access would raise SIGBUS and end all ports. A file that is not sealed against shrinking is trusted,
- * as in every vhost-user backend, or refused ({@link PeerFiles}). It is not sealed here: see {@link memorySeals}.
+ * The table is checked before anything is mapped, so every address that can be translated can be touched. If a file
+ * shrank afterwards, the next access would raise SIGBUS and end all ports. A file that is not sealed against shrinking
+ * is trusted, as in every vhost-user backend, or refused ({@link PeerFiles}). It is not sealed here: see
+ * {@link memorySeals}.
  */
 import { fstatSync } from 'node:fs';
 import { abi, type Closer, memorySeals } from '../../libc/index.js';
@@ -103,7 +104,9 @@ export class PeerMemory implements GuestMemory {
     return this.search(address, length);
   }
 
-  /** Offset in the window of `length` bytes at an address of the peer's process, which rings are given by; otherwise -1. */
+  /**
+   * Offset in the window of `length` bytes at an address of the peer's process, which rings are given by; otherwise -1.
+   */
   translateUser(userAddress: bigint, length: number): number {
     if (userAddress >= MAX_ADDRESS) return -1;
     const address = Number(userAddress);
@@ -219,12 +222,14 @@ function checkedNumbers(
   };
 }
 
-/** Checks that the file holds the region. Returns the block in multiples of which it must be mapped: a page or hugepage. */
+/**
+ * Checks that the file holds the region. Returns the block in multiples of which it must be mapped: a page or hugepage.
+ */
 function checkedFile(fd: number, end: number, name: string, files: PeerFiles): number {
   // Checked first, because fstat(2) of a file behind a server can take for ever. A seal is never removed.
   const seals = memorySeals(fd);
   if (seals === null) {
-    throw new Error(`${name}: its descriptor is not a file of memory: a memfd, or a file of tmpfs or hugetlbfs`);
+    throw new Error(`${name}: its file descriptor is not a file of memory: a memfd, or a file of tmpfs or hugetlbfs`);
   }
   if (files === 'sealed' && (seals & abi.F_SEAL_SHRINK) === 0) {
     throw new Error(

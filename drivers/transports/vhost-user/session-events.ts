@@ -19,8 +19,8 @@ export interface SessionEvents {
   /** The connection has ended: dispose of the session. */
   onClose(reason: string): void;
   /**
-   * Something worth a line: a refused request, a broken ring. A peer can cause any number of them, so the code that writes
-   * them must limit them by kind. Text that the peer chose is quoted.
+   * Something worth a line: a refused request, a broken ring. A peer can cause any number of them, so the code that
+   * writes them must limit them by kind. Text that the peer chose is quoted.
    */
   onNotice(line: string, kind: NoticeKind): void;
 }

@@ -6,6 +6,7 @@
  * views of the device.
  */
 import type { Closer, Reactor } from '../../libc/index.js';
+import { messageOf } from '../../log/message-of.js';
 import type { WindowAllocator } from '../../memory/index.js';
 import type { SignalPacer } from '../../virtio/device/signal-pacer.js';
 import { featureNames, VHOST_USER_F_PROTOCOL_FEATURES } from '../../virtio/features.js';
@@ -36,7 +37,9 @@ export interface SessionOptions {
   readonly windows: WindowAllocator;
   readonly pairs: readonly QueuePair[];
   readonly files: PeerFiles;
-  /** Signals the peer's eventfds. It outlives the connection: a peer that made signals slow does not lose its record. */
+  /**
+   * Signals the peer's eventfds. It outlives the connection: a peer that made signals slow does not lose its record.
+   */
   readonly signals: SignalPacer;
   /** Closes the file descriptors that the peer sent. */
   readonly closer: Closer;
@@ -116,7 +119,7 @@ export class VhostUserSession implements VringEvents {
       reply = this.execute(message, what, wantsAck);
     } catch (error) {
       if (error instanceof p.ProtocolError || !wantsAck) throw error;
-      const reason = error instanceof Error ? error.message : error;
+      const reason = messageOf(error);
       this.events.onNotice(`${this.options.name}: ${what} refused: ${reason}`, 'refused message');
       reply = p.encodeU64(1n);
     }
@@ -138,7 +141,8 @@ export class VhostUserSession implements VringEvents {
         return null;
     }
     if (!SUPPORTED_REQUESTS.has(message.request)) return this.ignore(message.request, what, wantsAck);
-    if (message.fds.length > 0) throw new p.ProtocolError(`${what}: ${message.fds.length} descriptors, expected none`);
+    if (message.fds.length > 0)
+      throw new p.ProtocolError(`${what}: ${message.fds.length} file descriptors, expected none`);
     switch (message.request) {
       case Request.GET_FEATURES:
         p.expectEmpty(payload, what);
@@ -239,7 +243,7 @@ export class VhostUserSession implements VringEvents {
   private setMemory(message: Message, what: string): void {
     const regions = p.decodeMemoryTable(message.payload, what);
     if (message.fds.length !== regions.length) {
-      throw new p.ProtocolError(`${what}: ${message.fds.length} descriptors for ${regions.length} regions`);
+      throw new p.ProtocolError(`${what}: ${message.fds.length} file descriptors for ${regions.length} regions`);
     }
     const memory = PeerMemory.map(regions, message.fds, this.options.windows, this.options.files);
     memory.adopt(message.fds.splice(0), this.options.closer);
@@ -262,7 +266,7 @@ export class VhostUserSession implements VringEvents {
     const { index, hasFd } = p.decodeVringFd(message.payload, what);
     const expected = hasFd ? 1 : 0;
     if (message.fds.length !== expected) {
-      throw new p.ProtocolError(`${what}: ${message.fds.length} descriptors, expected ${expected}`);
+      throw new p.ProtocolError(`${what}: ${message.fds.length} file descriptors, expected ${expected}`);
     }
     const vring = this.vring(index, what);
     const fd = message.fds[0] ?? -1;

@@ -45,7 +45,10 @@ export class TxDiscarder {
     });
   }
 
-  /** Discards a burst of up to {@link MAX_BURST} chains. True when there is no more, and a kick will announce the next one. */
+  /**
+   * Discards a burst of up to {@link MAX_BURST} chains. True when there is no more, and a kick will announce the next
+   * one.
+   */
   private discard(vring: Vring): boolean {
     const queue = vring.txQueue;
     if (queue === null) return true;

@@ -5,6 +5,7 @@
  */
 import { readlinkSync } from 'node:fs';
 import { abi, type Closer, type Reactor, setNonBlocking } from '../../libc/index.js';
+import { messageOf } from '../../log/message-of.js';
 import { quoted } from '../../log/safe-text.js';
 import type { RingOptions, RingPlace } from '../../virtio/device/ring.js';
 import { DeviceRxQueue } from '../../virtio/device/rx-queue.js';
@@ -161,7 +162,9 @@ export class Vring {
     if (!this.running) this.halt();
   }
 
-  /** The memory table or the addresses have changed. Returns null, or why the ring cannot be found and so was stopped. */
+  /**
+   * The memory table or the addresses have changed. Returns null, or why the ring cannot be found and so was stopped.
+   */
   relocate(memory: PeerMemory): string | null {
     const queue = this.queue;
     if (queue === null || this.address === null) return null;
@@ -170,7 +173,7 @@ export class Vring {
       return null;
     } catch (error) {
       this.base = this.halt();
-      return error instanceof Error ? error.message : String(error);
+      return messageOf(error);
     }
   }
 
@@ -276,5 +279,5 @@ function checkSignalled(fd: number, name: string): void {
 function checkEventfd(fd: number, name: string): void {
   const target = readlinkSync(`/proc/self/fd/${fd}`);
   if (target !== 'anon_inode:[eventfd]')
-    throw new Error(`${name} descriptor is ${quoted(target)}, expected an eventfd`);
+    throw new Error(`${name} file descriptor is ${quoted(target)}, expected an eventfd`);
 }

@@ -5,6 +5,7 @@
  * answer is polled for, and a device that does not answer in time counts as broken.
  */
 import { BufferPool } from '../../../rings/buffer-pool.js';
+import { formatMac, MAC_BYTES } from '../../mac-address.js';
 import type { AddressSpace, PacketMemory } from '../../memory/index.js';
 import { allocateSplitQueue } from '../driver/split-queue.js';
 import type { Doorbell, QueueLayout } from '../transport.js';
@@ -25,8 +26,6 @@ const RX_ALLMULTI = [0, 1] as const;
 const MAC_TABLE_SET = [1, 0] as const;
 const MAC_ADDR_SET = [1, 1] as const;
 const ANNOUNCE_ACK = [3, 0] as const;
-
-const MAC_BYTES = 6;
 
 export class ControlQueue {
   private ring: CommandRing;
@@ -97,7 +96,7 @@ export class ControlQueue {
 
   /** Sets the device's own address. Needs CTRL_MAC_ADDR. */
   setMac(mac: Uint8Array): Promise<void> {
-    return this.command(MAC_ADDR_SET, mac, `the MAC address ${Buffer.from(mac).toString('hex')}`);
+    return this.command(MAC_ADDR_SET, mac, `the MAC address ${formatMac(mac)}`);
   }
 
   /** Says that we have announced our address. Needs GUEST_ANNOUNCE. */

@@ -137,7 +137,7 @@ class Loan {
 
   private settle(): void {
     if (!this.isLeft) return;
-    // The descriptor was kept open while the borrower could ring it, even when the transport had closed its own.
+    // The file descriptor was kept open while the borrower could ring it, even when the transport had closed its own.
     this.doorbell?.release();
     this.doorbell = null;
     for (const onLeft of this.waiting) onLeft();

@@ -1,6 +1,6 @@
 /**
- * Tells a thread that hangs from one that only waits for the CPU. A healthy thread counts beats; when they stop, the kernel
- * tells what the thread does.
+ * Tells a thread that hangs from one that only waits for the CPU. A healthy thread counts beats; when they stop, the
+ * kernel tells what the thread does.
  */
 import type { ThreadState } from '../../../drivers/libc/index.js';
 

@@ -1,10 +1,10 @@
 /**
  * Lets signals end the command even while its main thread hangs.
  *
- * Node handles a signal in the event loop of the main thread. A thread that waits in a system call for ever, or never returns
- * to the event loop, does not handle it. Therefore the event loop counts beats in shared memory, and a watching thread
- * (`hang-worker.ts`) looks at them. When the beats stop, the watching thread gives the signals their default action, which
- * ends the process immediately. The event loop undoes this with its next beat.
+ * Node handles a signal in the event loop of the main thread. A thread that waits in a system call for ever, or never
+ * returns to the event loop, does not handle it. Therefore the event loop counts beats in shared memory, and a watching
+ * thread (`hang-worker.ts`) looks at them. When the beats stop, the watching thread gives the signals their default
+ * action, which ends the process immediately. The event loop undoes this with its next beat.
  */
 import { Worker } from 'node:worker_threads';
 import { endProcessIn, SignalActions, type SignalName } from '../../../drivers/libc/index.js';
@@ -16,7 +16,10 @@ const BEAT_MS = 250;
 const BEGIN_MS = 500;
 /** A process that was told to end is killed this long after its last beat, in s. */
 const LAST_BEAT_S = 2;
-/** How long a process that was told to end may go on with its beats before it is killed, in ms. It waits for threads and peers. */
+/**
+ * How long a process that was told to end may go on with its beats before it is killed, in ms. It waits for threads and
+ * peers.
+ */
 const END_MS = 10_000;
 
 export class HangWatch {
@@ -25,7 +28,10 @@ export class HangWatch {
   private readonly actions: SignalActions;
   private toldAt = 0;
 
-  /** Begins to watch the calling thread, which must be the main one, after half a second. It does not keep the process alive. */
+  /**
+   * Begins to watch the calling thread, which must be the main one, after half a second. It does not keep the process
+   * alive.
+   */
   constructor(signals: readonly SignalName[]) {
     const saved = new SharedArrayBuffer(SignalActions.bytes(signals.length));
     this.state = { signals, words: new SharedArrayBuffer(16), saved };

@@ -1,6 +1,6 @@
 /**
- * Explains why no answers come. Most first attempts fail because our MAC address is not in the table of the switch, and then
- * nothing at all comes back.
+ * Explains why no answers come. Most first attempts fail because our MAC address is not in the table of the switch, and
+ * then nothing at all comes back.
  */
 import { type Core, formatMac, type Port, parseIpv4 } from '../../index.js';
 
@@ -23,7 +23,9 @@ function advice(port: Port): string {
 const unanswered = (requests: number): string =>
   `ARP was never answered (${requests} ${requests === 1 ? 'request' : 'requests'})`;
 
-/** Explains in one line why ping got no answer from `to`: no route, no answer to ARP, or no answer to the ping itself. */
+/**
+ * Explains in one line why ping got no answer from `to`: no route, no answer to ARP, or no answer to the ping itself.
+ */
 export function whyNoAnswer(port: Port, core: Core, to: string): string {
   const { tx_drop_no_route: noRoute = 0, arp_requests: requests = 0 } = port.counters();
   if (noRoute > 0) return `no route to ${to}: it is not on our link, and there is no --gateway`;
@@ -35,7 +37,9 @@ export function whyNoAnswer(port: Port, core: Core, to: string): string {
   return `${unanswered(requests)}: is ${host} running? ${advice(port)}`;
 }
 
-/** Watches the ARP counters of a running port, and warns once when the port cannot reach anybody or cannot be reached. */
+/**
+ * Watches the ARP counters of a running port, and warns once when the port cannot reach anybody or cannot be reached.
+ */
 export class ArpWatch {
   private readonly timer: NodeJS.Timeout;
   /** The counters at the last look. */

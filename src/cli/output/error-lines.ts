@@ -1,13 +1,10 @@
-/** Errors as text: one line, and the stack traces for `--verbose`. An app may throw anything, not only Error objects. */
+/**
+ * Errors as text: one line, and the stack traces for `--verbose`. An app may throw anything, not only Error objects.
+ */
 import { inspect } from 'node:util';
+import { messageOf } from '../../../drivers/log/message-of.js';
 import { ConfigError, WorkerError } from '../../errors.js';
 import { placeOf } from '../../fault-place.js';
-
-/** Returns the message of an error, or a text for any other value. */
-export function messageOf(thrown: unknown): string {
-  if (!(thrown instanceof Error)) return typeof thrown === 'string' ? thrown : inspect(thrown);
-  return thrown.message === '' ? thrown.name : thrown.message;
-}
 
 /** Returns one line for what was thrown while `app` ran: the app, the message, and the place in the app's code. */
 export function faultOf(app: string, thrown: unknown): string {
@@ -25,7 +22,7 @@ export function openingFault(app: string, thrown: unknown): unknown {
   return placeOf(thrown) === null ? thrown : new Error(faultOf(app, thrown), { cause: thrown });
 }
 
-/** Tells whether the user's configuration is wrong, which has an exit code of its own. */
+/** Whether the user's configuration is wrong, which has an exit code of its own. */
 export function isUsageFault(thrown: unknown): boolean {
   return thrown instanceof ConfigError;
 }

@@ -1,6 +1,6 @@
 /**
- * Writes the lines of a command. A slow reader, such as a pager or a stopped terminal, never blocks the command: it loses
- * lines instead.
+ * Writes the lines of a command. A slow reader, such as a pager or a stopped terminal, never blocks the command: it
+ * loses lines instead.
  */
 import { LineWriter } from '../../../drivers/log/line-writer.js';
 
@@ -25,8 +25,8 @@ interface Handle {
 }
 
 /**
- * Makes a terminal non-blocking, so that Ctrl-S does not stop the process. Node makes only terminals blocking, not pipes and
- * sockets. Commands that run until a signal call this.
+ * Makes a terminal non-blocking, so that Ctrl-S does not stop the process. Node makes only terminals blocking, not
+ * pipes and sockets. Commands that run until a signal call this.
  */
 export function neverWaitForTerminal(): void {
   for (const stream of [process.stdout, process.stderr]) {

@@ -4,7 +4,10 @@ import { warn } from './lines.js';
 
 const LOOK_MS = 1000;
 
-/** Returns a listener that writes the changes of one port's link to stderr, limited per state. It keeps no process alive. */
+/**
+ * Returns a listener that writes the changes of one port's link to stderr, limited per state. It keeps no process
+ * alive.
+ */
 export function limitedLinkLines(): (state: 'up' | 'down', reason: string) => void {
   const limiter = new LineLimiter(warn);
   setInterval(() => limiter.tick(), LOOK_MS).unref();

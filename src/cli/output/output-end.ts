@@ -1,4 +1,7 @@
-/** The end of the output: its reader has closed it, as in `tspmd … | head`. Node ignores SIGPIPE and reports EPIPE instead. */
+/**
+ * The end of the output: its reader has closed it, as in `tspmd … | head`. Node ignores SIGPIPE and reports EPIPE
+ * instead.
+ */
 
 let outputEnded: () => void = () => {};
 /** Resolves when the reader has closed the output. */
@@ -7,8 +10,8 @@ export const outputEnd = new Promise<void>((resolve) => {
 });
 
 /**
- * Handles errors of stdout and stderr. After the reader has closed one, {@link outputEnd} resolves, and the command can clean
- * up. Any other error, such as a full disk, is printed in one line, too.
+ * Handles errors of stdout and stderr. After the reader has closed one, {@link outputEnd} resolves, and the command can
+ * clean up. Any other error, such as a full disk, is printed in one line, too.
  * @param name of the program, for this line
  */
 export function watchOutput(name: string): void {

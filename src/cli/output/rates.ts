@@ -56,14 +56,15 @@ class Rates {
   }
 
   /**
-   * Returns the share of the period in which a thread slept or polled without finding a packet. It is empty when the thread
-   * does not measure this (a stack that drives itself), or is stuck.
+   * Returns the share of the period in which a thread slept or polled without finding a packet. It is empty when the
+   * thread does not measure this (a stack that drives itself), or is stuck.
    */
   idle(isAsleep: boolean): string {
     const { loop_idle_ms: ever = 0, loop_busy_ms: everBusy = 0 } = this.now;
     const busy = this.growth('loop_busy_ms');
     const rest = Math.max(0, 1000 * this.seconds - busy);
-    // A sleep is counted when it ends. A thread that still sleeps is idle, and a sleep may have begun before this period.
+    // A sleep is counted when it ends. A thread that still sleeps is idle, and a sleep may have begun before this
+    // period.
     const idle = isAsleep ? rest : Math.min(this.growth('loop_idle_ms'), rest);
     return ever + everBusy === 0 || idle + busy === 0 ? '' : `; idle ${Math.round((100 * idle) / (idle + busy))} %`;
   }

@@ -76,14 +76,15 @@ export class RxMainLoop {
     const { cores } = interconnect.plan;
     const server = new NeighbourServer(link.neighbours, interconnect);
     const mostBursts = Math.max(1, Math.min(MAX_BURSTS, cores >> CORES_PER_BURST_SHIFT));
-    /** From the begin of a buffer to what is hashed: the IP packet, or the frame. */
+    /** From the beginning of a buffer to what is hashed: the IP packet, or the frame. */
     const hashedAt = isIp ? FRAME_AT + ETH_HEADER : FRAME_AT;
     // Of each packet of a burst: where what is hashed begins, and the hash.
     const placesOfBurst = new Uint32Array(BURST);
     const hashesOfBurst = new Int32Array(BURST);
 
     /**
-     * Keeps what is for a stack, at the front of the device's own arrays, which belong to this loop until the next burst.
+     * Keeps what is for a stack, at the front of the device's own arrays, which belong to this loop until the next
+     * burst.
      */
     const admit = (count: number): number => {
       const { rxHandles: handles, rxLengths: lengths } = device;

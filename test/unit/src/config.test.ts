@@ -173,12 +173,12 @@ describe('configuration', () => {
     [{ layer: 'tcp' }, "layer: 'tcp' is none of ip, ethernet"],
     [{ acceptBroadcast: 1 }, 'acceptBroadcast: 1 is not true or false'],
     [{ gateway: '10.0.1.1' }, 'gateway: 10.0.1.1 is not on the link of 10.0.0.1/24'],
-    [{ gateway: '10.0.0.1' }, 'gateway: 10.0.0.1 is the own address'],
+    [{ gateway: '10.0.0.1' }, 'gateway: 10.0.0.1 is our own address'],
     [{ gateway: 'gw' }, "gateway: 'gw' is not an IPv4 address"],
     [{ neighbours: { '10.0.0.2': 'x' } }, "neighbours: 10.0.0.2: 'x' is not a MAC address"],
     [{ neighbours: { peer: '52:54:00:00:00:01' } }, "neighbours: 'peer' is not an IPv4 address"],
     [{ neighbours: { '10.9.0.2': '52:54:00:00:00:01' } }, 'neighbours: 10.9.0.2 is not on the link of 10.0.0.1/24'],
-    [{ neighbours: { '10.0.0.1': '52:54:00:00:00:01' } }, 'neighbours: 10.0.0.1 is the own address'],
+    [{ neighbours: { '10.0.0.1': '52:54:00:00:00:01' } }, 'neighbours: 10.0.0.1 is our own address'],
     [{ adress: '10.0.0.1' }, 'adress: unknown option (known are device, ip,'],
   ])('%j: one clear line', (config, line) => {
     const faults = faultsOf(config);

@@ -98,18 +98,21 @@ describe('syntax errors', () => {
       "f'{1:,}'",
       "1:4: ValueError: ',' is no format of the embedded switch, which has [fill][< > ^ =][#][0][width][d x X o b s]",
     ],
-    ["f'{1:s}'", "1:4: ValueError: the format 's' is not one of an 'int'"],
-    ['f\'{"a":d}\'', "1:4: ValueError: the format 'd' is not one of a 'str'"],
-    ["f'{[]:5}'", "1:4: TypeError: a 'list' takes no format ('5')"],
+    ["f'{1:s}'", "1:4: ValueError: an 'int' has no format 's'"],
+    ['f\'{"a":d}\'', "1:4: ValueError: a 'str' has no format 'd'"],
+    ["f'{[]:5}'", "1:4: TypeError: a 'list' has no format '5'"],
     ['{True: 1}', "1:2: TypeError: the key of a dict is a str, an int or None in the embedded switch, not 'bool'"],
-    ['{}.keys() == {}.keys()', '1:11: TypeError: compare list(…) of what keys() or the like return'],
+    [
+      '{}.keys() == {}.keys()',
+      '1:11: TypeError: what keys() and the like return cannot be compared: make a list(…) of it',
+    ],
     ['[1] < [2]', "1:5: TypeError: 'list' and 'list' have no order"],
     ['(1,) + (2,)', "1:6: TypeError: unsupported operand types for +: 'tuple' and 'tuple'"],
     ["print('a', end='')", '1:1: TypeError: print() takes no arguments with a name in the embedded switch'],
     ["int('11', 2)", '1:1: ValueError: the base of int() is 10 or 16 in the embedded switch'],
     [
       "e = enumerate('ab')\nprint(list(e), list(e))",
-      '2:16: TypeError: this enumerate was gone through already: make a list(…) of it',
+      '2:16: TypeError: this enumerate was used up by an earlier loop: make a list(…) of it',
     ],
   ])('of Python that there is not, found while it runs: %j', (script, expected) => {
     const error = errorOf(script);
@@ -159,7 +162,7 @@ describe('runtime errors', () => {
     ['x = (1 +\n  2 // 0)', '2:5: ZeroDivisionError: division by zero'],
     ["'abc'.nope()", "1:7: AttributeError: 'str' has no attribute 'nope'"],
     ['a, b = [1]', '1:1: ValueError: 2 value(s) expected for the names on the left, but there are 1'],
-    ['for x in 5: pass', "1:1: TypeError: 'int' is nothing to go through"],
+    ['for x in 5: pass', "1:1: TypeError: 'int' is not iterable"],
     ["int('x')", "1:1: ValueError: int() cannot read 'x' in base 10"],
     ["assert 1 == 2, 'one\\nis not two'", '1:1: AssertionError: one is not two'],
     ['len()', "1:1: TypeError: len() needs the argument 'value'"],
@@ -174,7 +177,7 @@ describe('runtime errors', () => {
     ['a::M()\nx = 5\na -> x', "3:6: TypeError: '->' connects modules, not 'int'"],
     ['a::M()\na -> a:1', "2:8: TypeError: an output gate needs '->' after it"],
     ['x = {[]: 1}', "1:6: TypeError: unhashable type: 'list'"],
-    ['1()', "1:1: TypeError: 'int' is nothing to call"],
+    ['1()', "1:1: TypeError: 'int' is not callable"],
   ])('%j', (script, expected) => {
     const error = errorOf(script);
     expect(error.kind).toBe('runtime');

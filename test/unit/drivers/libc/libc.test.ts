@@ -140,7 +140,7 @@ describe('unix sockets', () => {
   it('refuse to send more descriptors than fit', () => {
     const [near] = socketPair();
     expect(() => near.send(Buffer.from(new ArrayBuffer(1)), new Array(MAX_FDS + 1).fill(0))).toThrow(
-      'near: 9 descriptors in a message; at most 8',
+      'near: 9 file descriptors in a message; at most 8',
     );
   });
 

@@ -107,8 +107,8 @@ describe('opening', () => {
       'MTU 1500 asked for, but the device allows 1400',
     ],
     ['a device MTU of 67', (t) => t.setMtu(67), {}, "mock: the device's MTU 67 is less than 68"],
-    ['a group address', (t) => (t.config[0] = 1), {}, "the device's MAC 015400010203 is not a unicast address"],
-    ['no address', (t) => t.config.fill(0, 0, 6), {}, "the device's MAC 000000000000 is not a unicast address"],
+    ['a group address', (t) => (t.config[0] = 1), {}, "the device's MAC 01:54:00:01:02:03 is not a unicast address"],
+    ['no address', (t) => t.config.fill(0, 0, 6), {}, "the device's MAC 00:00:00:00:00:00 is not a unicast address"],
   ];
 
   function refuse(step: Step, refused: Step): void {

@@ -23,7 +23,7 @@ const run = (choice: string, script: string, ...options: string[]): Promise<Outc
 
 /** Like `run`, with the libc in the folder `from`. */
 async function runOver(from: string, choice: string, script: string, ...options: string[]): Promise<Outcome> {
-  const body = `import * as libc from '${from}index.js'; import { native } from '${from}ffi.js'; ${script}`;
+  const body = `import * as libc from '${from}index.js'; import { native } from '${from}ffi/native.js'; ${script}`;
   const env = { ...process.env, TSPMD_FFI: choice };
   const child = Child.spawn(process.execPath, [...options, '--input-type=module', '-e', body], env);
   const { code } = await child.exited;
@@ -107,7 +107,7 @@ describeWith('node:ffi', [nodeFfi], () => {
       // It is a module, as this process is given its script as one.
       const code = \`
         import { parentPort } from 'node:worker_threads';
-        import { native } from '${LIBC}ffi.js';
+        import { native } from '${LIBC}ffi/native.js';
         native.close(-1);
         setTimeout(() => parentPort.postMessage(native.errno()), 0);\`;
       const other = new Worker(code, { eval: true });

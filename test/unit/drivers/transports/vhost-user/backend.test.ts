@@ -130,7 +130,7 @@ describe('peers', () => {
       suite.open.splice(suite.open.indexOf(suite.frontend), 1);
       await until('its end', () => suite.notices.length === round);
     }
-    const line = '3 descriptors that the peer sent or has are not closed: closing them hangs';
+    const line = '3 file descriptors that the peer sent or has are not closed: closing them hangs';
     expect(suite.notices).toEqual([line, line]);
     expect(suite.links.at(-1)).toBe('down the peer is gone: closed');
     expect(suite.backend.unclosedDescriptors).toBe(3);
@@ -145,7 +145,9 @@ describe('peers', () => {
     suite.listen({ closer: full });
     suite.connect();
     await until('a notice', () => suite.notices.length > 0);
-    expect(suite.notices).toEqual([expect.stringMatching(/^a peer cannot be served now: 1024 descriptors .* hangs$/)]);
+    expect(suite.notices).toEqual([
+      expect.stringMatching(/^a peer cannot be served now: 1024 file descriptors .* hangs$/),
+    ]);
     full.isFull = false;
     await until('the peer to be served', () => suite.backend.connected);
   });

@@ -50,10 +50,10 @@ describe('a message that cannot be done', () => {
     ['a payload where none belongs', R.SET_OWNER, Buffer.alloc(8), 0, /SET_OWNER: payload of 8 bytes, expected 0/],
     ['a ring that does not exist', R.SET_VRING_NUM, vring(2, 256), 0, /ring 2; there are 2/],
     ['a ring of 2^32 - 1', R.GET_VRING_BASE, vring(0xffffffff, 0), 0, /ring 4294967295/],
-    ['descriptors where none belong', R.SET_OWNER, null, 1, /SET_OWNER: 1 descriptors, expected none/],
-    ['a kick without its descriptor', R.SET_VRING_KICK, p.encodeVringFd(0, true), 0, /0 descriptors, expected 1/],
-    ['a kick with one too many', R.SET_VRING_KICK, p.encodeVringFd(0, false), 1, /1 descriptors, expected 0/],
-    ['a memory table without files', R.SET_MEM_TABLE, p.encodeMemoryTable([]), 1, /1 descriptors for 0 regions/],
+    ['descriptors where none belong', R.SET_OWNER, null, 1, /SET_OWNER: 1 file descriptors, expected none/],
+    ['a kick without its descriptor', R.SET_VRING_KICK, p.encodeVringFd(0, true), 0, /0 file descriptors, expected 1/],
+    ['a kick with one too many', R.SET_VRING_KICK, p.encodeVringFd(0, false), 1, /1 file descriptors, expected 0/],
+    ['a memory table without files', R.SET_MEM_TABLE, p.encodeMemoryTable([]), 1, /1 file descriptors for 0 regions/],
     ['a memory table cut short', R.SET_MEM_TABLE, Buffer.alloc(4), 0, /SET_MEM_TABLE: payload of 4 bytes/],
   ])('ends the connection in any case if it is malformed: %s', async (_, request, payload, count, message) => {
     suite.listen();
@@ -116,7 +116,9 @@ describe('a message that cannot be done', () => {
     expect(await suite.frontend.confirm(R.SET_VRING_KICK, p.encodeVringFd(0, true), [suite.frontend.memoryFd])).toBe(
       false,
     );
-    expect(suite.notices).toEqual([expect.stringMatching(/ring 0: kick descriptor is .*memfd.*expected an eventfd/)]);
+    expect(suite.notices).toEqual([
+      expect.stringMatching(/ring 0: kick file descriptor is .*memfd.*expected an eventfd/),
+    ]);
   });
 
   it.each([
@@ -136,7 +138,9 @@ describe('a message that cannot be done', () => {
     }
     closeFile(file);
     const [line = ''] = features === 0n ? suite.links.slice(1) : suite.notices;
-    expect(line).toContain("ring 0: call descriptor is '/memfd:\\nport vm2: forged\\x1b[2J\\x9b31m\\r\\u202e\\u2028xx");
+    expect(line).toContain(
+      "ring 0: call file descriptor is '/memfd:\\nport vm2: forged\\x1b[2J\\x9b31m\\r\\u202e\\u2028xx",
+    );
     expect(isPlain(line)).toBe(true);
     expect(line.length).toBeLessThan(400);
   });

@@ -95,7 +95,7 @@ describe('a peer’s memory', () => {
       open.push(openSync(path, 'r+'), openSync('/dev/zero', 'r+'), openSync(folder, 'r'), eventfd(), listener);
       for (const fd of open) {
         expect(() => map(fd)).toThrow(
-          /its descriptor is not a file of memory: a memfd, or a file of tmpfs or hugetlbfs$/,
+          /its file descriptor is not a file of memory: a memfd, or a file of tmpfs or hugetlbfs$/,
         );
       }
     } finally {
