@@ -31,8 +31,8 @@ export interface Closer {
   /** Number of file descriptors that are not closed yet. Each {@link hold} counts as one. */
   readonly pending: number;
   /**
-   * True when more file descriptors wait than a peer may have. Then the caller should take no further one from that
-   * peer.
+   * True when more file descriptors wait than a peer may have, or when many wait and closing them hangs. Then the caller
+   * should take no further one from that peer.
    */
   readonly isFull: boolean;
   /**
@@ -56,6 +56,8 @@ export const closeInPlace: Closer = {
  * ends.
  */
 const MAX_PENDING = 1024;
+/** The closer is also full when this many wait and no close has begun or ended for {@link CLOSE_PATIENCE_MS}. */
+const HANGING_PENDING = 256;
 /** Largest number of an owner's closes at a time. If all of them hang, the file descriptors behind them stay open. */
 const MAX_THREADS = 8;
 /**
@@ -93,12 +95,15 @@ export class FileCloser implements Closer {
   }
 
   get isFull(): boolean {
-    return this.pending >= MAX_PENDING;
+    if (this.pending < HANGING_PENDING) return false;
+    return this.pending >= MAX_PENDING || performance.now() - this.progressAt >= CLOSE_PATIENCE_MS;
   }
 
   close(fd: number): void {
     this.waiting.push(fd);
     busy.add(this);
+    // A thread is free: the next turn begins a close, whatever hangs on the others.
+    if (this.threads.length < MAX_THREADS) this.progressAt = performance.now();
     if (!this.isLooking) this.look();
   }
 

@@ -25,10 +25,12 @@ const MESSAGES_PER_WAKE = 64;
  */
 const FDS_PER_WAKE = 16;
 /**
- * While this many file descriptors wait to be closed, a wake-up ends after the first message that brings one. The closer begins one
- * close per turn of the event loop, so a fast peer is slowed down, and only a peer whose closes hang fills the closer.
+ * While this many file descriptors wait to be closed, no message is read: a peer that is faster than their closing waits. If their
+ * closing hangs, the closer says that it is full, and the connection ends.
  */
-const SLOW_DOWN_AT = 256;
+const PAUSE_AT = 256;
+/** Time between two looks at the closer during such a pause, in ms. */
+const PAUSE_MS = 5;
 
 export interface Message {
   readonly request: number;
@@ -75,7 +77,7 @@ export class VhostUserChannel {
   ) {
     this.socket = new MessageSocket(fd, name);
     try {
-      reactor.watch(fd, abi.EPOLLIN, () => this.onReadable());
+      this.watch();
     } catch (error) {
       closer.close(fd);
       throw error;
@@ -120,12 +122,40 @@ export class VhostUserChannel {
   }
 
   private onReadable(): void {
+    if (this.closer.pending >= PAUSE_AT && !this.closer.isFull) this.pause();
+    else this.readMessages();
+  }
+
+  /** Stops watching the socket, which would wake this thread all the time, until the closer has done its work. */
+  private pause(): void {
+    this.reactor.unwatch(this.socket.fd);
+    const timer = setInterval(() => {
+      if (this.open && this.closer.pending >= PAUSE_AT && !this.closer.isFull) return;
+      clearInterval(timer);
+      if (this.open) this.resume();
+    }, PAUSE_MS);
+  }
+
+  private resume(): void {
+    try {
+      this.watch();
+    } catch (error) {
+      // No memory for another watch.
+      this.close();
+      this.handlers.onClose(messageOf(error));
+    }
+  }
+
+  private watch(): void {
+    this.reactor.watch(this.socket.fd, abi.EPOLLIN, () => this.onReadable());
+  }
+
+  private readMessages(): void {
     let reason: string | null = null;
     this.fdsAtWake = 0;
-    const mostFds = this.closer.pending < SLOW_DOWN_AT ? FDS_PER_WAKE : 1;
     try {
       for (let i = 0; i < MESSAGES_PER_WAKE && reason === null && this.open; i++) {
-        if (this.fdsAtWake >= mostFds) return;
+        if (this.fdsAtWake >= FDS_PER_WAKE) return;
         const read = this.readMessage();
         if (read === 'nothing') return;
         if (read === 'end') reason = this.filled > 0 || this.header ? 'closed in the middle of a message' : 'closed';

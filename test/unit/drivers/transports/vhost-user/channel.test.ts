@@ -31,6 +31,8 @@ let received: { request: number; flags: number; payload: string; fds: number[] }
 let closed: string[];
 let onMessage: ((message: Message) => void) | null;
 let descriptorsBefore: number;
+/** Closes at once, and says what a test wants it to say. */
+const backlog = { ...closeInPlace, pending: 0, isFull: false };
 
 // One reactor for all tests: its descriptors are closed a moment after it, and the tests count descriptors.
 beforeAll(() => {
@@ -48,6 +50,8 @@ beforeEach(() => {
   closeFile(listener);
   received = [];
   closed = [];
+  backlog.pending = 0;
+  backlog.isFull = false;
   onMessage = null;
   const handlers: ChannelHandlers = {
     onMessage: (message) => {
@@ -57,7 +61,7 @@ beforeEach(() => {
     },
     onClose: (reason) => closed.push(reason),
   };
-  near = new VhostUserChannel(reactor, fd, 'near', handlers, closeInPlace);
+  near = new VhostUserChannel(reactor, fd, 'near', handlers, backlog);
   descriptorsBefore = openFds();
 });
 
@@ -81,6 +85,28 @@ function bytes(request: number, payload: string, flags = 1): Buffer {
 }
 
 describe('VhostUserChannel', () => {
+  it('reads no message while many file descriptors wait to be closed', async () => {
+    backlog.pending = 256;
+    far!.send(bytes(1, ''));
+    far!.send(bytes(2, ''));
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect(received).toEqual([]);
+    backlog.pending = 255;
+    await until('both messages', () => received.length === 2);
+    expect(closed).toEqual([]);
+  });
+
+  it('ends when the file descriptors are not closed', async () => {
+    backlog.pending = 256;
+    far!.send(bytes(1, ''));
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect(closed).toEqual([]);
+    backlog.isFull = true;
+    await until('the end', () => closed.length > 0);
+    expect(closed).toEqual([expect.stringMatching(/^256 file descriptors .* hangs$/)]);
+    expect(received).toEqual([]);
+  });
+
   it('delivers whole messages, wherever the stream is cut', async () => {
     const stream = Buffer.concat([bytes(1, ''), bytes(2, '0102030405060708'), bytes(3, 'aa')]);
     const all = Buffer.from(new ArrayBuffer(stream.length));
