@@ -1,5 +1,7 @@
 /** The errors of a script, with the place in its text. */
 
+type Kind = 'syntax' | 'runtime';
+
 /** A place in a script; both count from 1, and a tab is one column. */
 export interface Position {
   readonly line: number;
@@ -8,7 +10,6 @@ export interface Position {
 
 /**
  * A script that is wrong, or that failed. The message is one line, `file:line:column: text`.
- *
  * `kind` is 'syntax' if the script is not in the language (then nothing of it has run), otherwise 'runtime'. `code` is
  * the code of the host's error (`EEXIST`, `ENOENT`), if it has one; the host's error itself is `cause`.
  */
@@ -20,7 +21,7 @@ export class BessScriptError extends Error {
   constructor(
     readonly file: string,
     position: Position,
-    readonly kind: 'syntax' | 'runtime',
+    readonly kind: Kind,
     text: string,
     readonly code?: string,
     cause?: unknown,
@@ -55,12 +56,7 @@ export function raise(type: string, text: string): never {
 }
 
 /** Turns anything that was thrown while a script was parsed or run into the error for its user. */
-export function toScriptError(
-  error: unknown,
-  file: string,
-  position: Position,
-  kind: 'syntax' | 'runtime',
-): BessScriptError {
+export function toScriptError(error: unknown, file: string, position: Position, kind: Kind): BessScriptError {
   if (error instanceof Problem) {
     return new BessScriptError(file, error.position ?? position, kind, error.message, error.code, error.cause);
   }

@@ -3,15 +3,9 @@ import { raise } from './errors.js';
 import { collect, itemsOf } from './values/items.js';
 import { type CallArguments, type HostObject, isHostObject, PyRange, typeName, type Value } from './values/values.js';
 
-/**
- * What runs a script. A method may throw any error, which ends the script at the place of the call; the error's `code`
- * (`EEXIST`), if it has one, becomes that of the {@link BessScriptError}.
- */
+/** What runs a script. An error of a method ends the script there; its `code` becomes that of the BessScriptError. */
 export interface ScriptHost {
-  /**
-   * The host's global names: `bess`, and a NativeFunction for each class of modules and ports, with the name of the
-   * class. A call creates a module or port.
-   */
+  /** The global names: `bess`, and for each class of modules and ports a NativeFunction that creates one. */
   readonly globals: ReadonlyMap<string, Value>;
   /** `name::Class(args)`: creates a module with this name. */
   createNamed(className: string, name: string, args: CallArguments): HostObject;
@@ -31,10 +25,7 @@ export interface ScriptHost {
   unlink(path: string): void;
 }
 
-/**
- * A value as the host sees it, without the classes of `values.ts`: lists, tuples, ranges and views are arrays. A dict
- * is a Map, in which a key such as `__proto__` does no harm. Host objects are themselves.
- */
+/** A value for the host: lists, tuples, ranges and views are arrays; a dict is a Map, safe from `__proto__`. */
 export type Plain = null | boolean | number | string | Plain[] | PlainMap | HostObject;
 export type PlainMap = Map<Plain, Plain>;
 

@@ -1,10 +1,8 @@
 /**
- * The language of `.bess` scripts: a part of Python, and BESS's sugar. docs/bess.md says what is in it.
- *
- * `syntax/` splits the text into tokens. Each rule of `grammar/` parses a part of the script and returns a function
- * that executes it, so that syntax and meaning of a statement stand next to each other. `values/` has Python's values
- * and operators, `library/` the functions and methods. `grammar/` imports the other three, `library/` imports
- * `values/`, and nothing imports back.
+ * The language of `.bess` scripts (docs/bess.md): a part of Python, and BESS's sugar. `syntax/` splits the text into
+ * tokens. Each rule of `grammar/` parses a part of the script and returns a function that executes it. `values/` has
+ * Python's values and operators, `library/` the functions and methods. `grammar/` imports the other three, `library/`
+ * imports `values/`, and nothing imports back.
  */
 import { toScriptError } from './errors.js';
 import { Run, type Statement } from './grammar/run.js';
@@ -19,27 +17,19 @@ export { bindArguments } from './library/functions.js';
 export { repr, str } from './values/text.js';
 export { type CallArguments, type HostObject, NativeFunction, type Value } from './values/values.js';
 
-const START = { line: 1, column: 1 };
-
-/**
- * Parses a script. `file` is only for the messages.
- *
- * @throws BessScriptError for anything that is not in the language.
- */
+/** Parses a script; `file` is only for the messages. Throws BessScriptError for anything that is not in the language. */
 export function parse(source: string, file: string): readonly Statement[] {
   try {
     return parseScript(source);
   } catch (error) {
-    throw toScriptError(error, file, START, 'syntax');
+    throw toScriptError(error, file, { line: 1, column: 1 }, 'syntax');
   }
 }
 
 /**
- * Parses a script and runs it against a host.
- *
- * @param file stands for the script in messages
- * @throws BessScriptError for a script that is not in the language ('syntax', and nothing of it has run), and for what
- * fails while it runs ('runtime'). In that case the caller removes what the host has made so far.
+ * Parses a script and runs it against a host; `file` is only for the messages. Throws BessScriptError for a script that
+ * is not in the language ('syntax', and nothing of it has run), and for what fails while it runs ('runtime'). In that
+ * case the caller removes what the host has made so far.
  */
 export function runScript(source: string, file: string, host: ScriptHost): void {
   const body = parse(source, file);

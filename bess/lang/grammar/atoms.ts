@@ -7,9 +7,8 @@ import { collect, isTruthy, iterate, setItem } from '../values/items.js';
 import { formatField, repr, str } from '../values/text.js';
 import { PyTuple, type Value } from '../values/values.js';
 import { TokenReader } from './reader.js';
-import type { Assign, Expression, Run } from './run.js';
+import { type Assign, computed, type Expression, type Run } from './run.js';
 
-const CONSTANTS: Readonly<Record<string, Value>> = { None: null, True: true, False: false };
 /** The tokens with which an expression can begin. */
 const BEGINS = new Set('name created number string variable problem ( [ { + - ~ not None True False'.split(' '));
 
@@ -19,6 +18,9 @@ interface Clause {
   readonly iterable: Expression;
   readonly conditions: readonly Expression[];
 }
+
+/** Adds the items that the rest of a comprehension gives. */
+type AddItems = (run: Run, items: Value[]) => void;
 
 export abstract class AtomParser extends TokenReader {
   /** The names that the comprehension assigns so far; null outside of one. */
@@ -51,12 +53,12 @@ export abstract class AtomParser extends TokenReader {
 
   protected atom(): Expression {
     const { kind, position } = this.token;
-    const value = CONSTANTS[kind];
-    if (value !== undefined) {
-      this.take();
-      return constant(position, value);
-    }
     switch (kind) {
+      case 'None':
+      case 'True':
+      case 'False':
+        this.take();
+        return constant(position, kind === 'None' ? null : kind === 'True');
       case 'name':
         return nameOf(position, this.take().text);
       case 'number':
@@ -110,8 +112,7 @@ export abstract class AtomParser extends TokenReader {
     if (parts.every((part) => typeof part === 'string')) return constant(position, parts.join(''));
     const pieces = parts.map((part) => (typeof part === 'string' ? () => part : this.field(part)));
     const evaluate = (run: Run): Value => {
-      let text = '';
-      for (const piece of pieces) text = checkText(text + piece(run));
+      const text = pieces.reduce((before, piece) => checkText(before + piece(run)), '');
       run.charge(text);
       return text;
     };
@@ -160,20 +161,23 @@ export abstract class AtomParser extends TokenReader {
     this.assigned = names;
     const { result: clauses, cost } = this.costed(() => this.clauses());
     this.assigned = outer;
-    const costPerTurn = 1 + elementCost + cost;
     if (this.token.kind !== ']') this.fail("']'");
-    const evaluate = (run: Run): Value => {
+    const addItem: AddItems = (run, items) => {
+      items.push(element.evaluate(run));
+      checkCount(items.length);
+    };
+    const addItems = clauses.reduceRight((add, clause) => loop(clause, 1 + elementCost + cost, add), addItem);
+    return computed(position, (run) => {
       const hidden = Array.from(names, (name) => [name, run.names.get(name)] as const);
       const items: Value[] = [];
-      addItems(run, items, element, clauses, 0, costPerTurn);
+      addItems(run, items);
       // The names of a comprehension are not visible after it.
       for (const [name, value] of hidden) {
         if (value === undefined) run.names.delete(name);
         else run.names.set(name, value);
       }
       return items;
-    };
-    return { position, evaluate };
+    });
   }
 
   private clauses(): Clause[] {
@@ -199,7 +203,7 @@ export abstract class AtomParser extends TokenReader {
       this.refuseFor('a dict comprehension');
       return { key, value };
     }, '}');
-    const evaluate = (run: Run): Value => {
+    return computed(position, (run) => {
       const dict = new Map<Value, Value>();
       for (const { key, value } of entries) {
         const [name, item] = [key.evaluate(run), value.evaluate(run)];
@@ -207,8 +211,7 @@ export abstract class AtomParser extends TokenReader {
         setItem(dict, name, item);
       }
       return dict;
-    };
-    return { position, evaluate };
+    });
   }
 
   protected refuseFor(what: string): void {
@@ -225,18 +228,12 @@ function nameOf(position: Position, name: string): Expression {
     run.position = position;
     return run.lookUp(name);
   };
-  const assign = (run: Run, value: Value): void => {
-    run.names.set(name, value);
-  };
-  return { position, name, isOperand: true, evaluate, assign };
+  return { position, name, isOperand: true, evaluate, assign: (run, value) => run.names.set(name, value) };
 }
 
 function sequence(position: Position, what: 'a list' | 'a tuple', items: readonly Expression[]): Expression {
-  const evaluate = (run: Run): Value => {
-    const values = items.map((item) => item.evaluate(run));
-    return what === 'a list' ? values : new PyTuple(values);
-  };
-  return { position, what, items, evaluate };
+  const all = (run: Run): Value[] => items.map((item) => item.evaluate(run));
+  return { position, what, items, evaluate: what === 'a list' ? all : (run) => new PyTuple(all(run)) };
 }
 
 /** `a, (b, c)` on the left of an assignment. */
@@ -252,27 +249,15 @@ function unpack(targets: readonly Assign[]): Assign {
   };
 }
 
-/** Runs the clauses of a comprehension from number `index` on, and adds the items that they give. */
-function addItems(
-  run: Run,
-  items: Value[],
-  element: Expression,
-  clauses: readonly Clause[],
-  index: number,
-  costPerTurn: number,
-): void {
-  const clause = clauses[index];
-  if (clause === undefined) {
-    items.push(element.evaluate(run));
-    checkCount(items.length);
-    return;
-  }
-  const values = clause.iterable.evaluate(run);
-  run.position = clause.iterable.position;
-  for (const value of iterate(values)) {
-    run.step(costPerTurn);
-    clause.assign(run, value);
-    const holds = clause.conditions.every((condition) => isTruthy(condition.evaluate(run)));
-    if (holds) addItems(run, items, element, clauses, index + 1, costPerTurn);
-  }
+/** Runs a clause of a comprehension; `add` is what follows it. */
+function loop({ assign, iterable, conditions }: Clause, costPerTurn: number, add: AddItems): AddItems {
+  return (run, items) => {
+    const values = iterable.evaluate(run);
+    run.position = iterable.position;
+    for (const value of iterate(values)) {
+      run.step(costPerTurn);
+      assign(run, value);
+      if (conditions.every((condition) => isTruthy(condition.evaluate(run)))) add(run, items);
+    }
+  };
 }

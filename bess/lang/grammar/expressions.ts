@@ -1,27 +1,18 @@
 /**
- * The grammar of operators, with Python's precedence (reference 6.17).
- *
- * A chain of operators is a flat list, not nested pairs. So a script with thousands of `+` needs no deep stack: only
- * brackets and blocks nest, and `layout.ts` limits those.
+ * The grammar of operators, with Python's precedence (reference 6.17). A chain of operators is a flat list, not nested
+ * pairs, so thousands of `+` need no deep stack: only brackets and blocks nest, and `layout.ts` limits those.
  */
 import type { Position } from '../errors.js';
 import { compare } from '../values/compare.js';
 import { isTruthy } from '../values/items.js';
 import { applyBinary, applySign } from '../values/operators.js';
 import type { Value } from '../values/values.js';
-import type { Expression, Run } from './run.js';
+import { computed, type Expression } from './run.js';
 import { SugarParser } from './sugar.js';
 
 const COMPARISONS = new Set(['==', '!=', '<', '<=', '>', '>=', 'in', 'is', 'not']);
 /** The arithmetic operators by precedence, the loosest first. `**` binds tighter than all of them. */
-const ARITHMETIC: readonly (readonly string[])[] = [
-  ['|'],
-  ['^'],
-  ['&'],
-  ['<<', '>>'],
-  ['+', '-'],
-  ['*', '/', '//', '%'],
-];
+const ARITHMETIC = ['|', '^', '&', '<< >>', '+ -', '* / // %'].map((level) => level.split(' '));
 
 /** An operator and the operand on its right. */
 interface Operation {
@@ -47,12 +38,11 @@ export class ExpressionParser extends SugarParser {
       this.expect('else');
       values.push(this.operation());
     }
-    const evaluate = (run: Run): Value => {
+    return computed(first.position, (run) => {
       const index = conditions.findIndex((condition) => isTruthy(condition.evaluate(run)));
       // If no condition holds, the index is -1: the last value.
       return (values.at(index) as Expression).evaluate(run);
-    };
-    return { position: first.position, evaluate };
+    });
   }
 
   protected override operation(): Expression {
@@ -64,15 +54,14 @@ export class ExpressionParser extends SugarParser {
     if (this.token.kind !== operator) return first;
     const operands = [first];
     while (this.accept(operator) !== null) operands.push(next());
-    const evaluate = (run: Run): Value => {
+    return computed(first.position, (run) => {
       let value: Value = null;
       for (const operand of operands) {
         value = operand.evaluate(run);
         if (isTruthy(value) === (operator === 'or')) break;
       }
       return value;
-    };
-    return { position: first.position, evaluate };
+    });
   }
 
   private negation(): Expression {
@@ -95,7 +84,7 @@ export class ExpressionParser extends SugarParser {
       rest.push({ operator, operand: this.arithmetic(0), position });
     }
     if (rest.length === 0) return first;
-    const evaluate = (run: Run): Value => {
+    return computed(first.position, (run) => {
       let left = first.evaluate(run);
       return rest.every(({ operator, operand, position }) => {
         const right = operand.evaluate(run);
@@ -106,8 +95,7 @@ export class ExpressionParser extends SugarParser {
         left = right;
         return holds;
       });
-    };
-    return { position: first.position, evaluate };
+    });
   }
 
   /** The operators of one level of precedence, which group to the left: `a + b - c`. */
@@ -120,7 +108,7 @@ export class ExpressionParser extends SugarParser {
       rest.push({ operator: token.text, operand: this.arithmetic(level + 1), position: token.position });
     }
     if (rest.length === 0) return first;
-    const evaluate = (run: Run): Value => {
+    return computed(first.position, (run) => {
       let value = first.evaluate(run);
       for (const { operator, operand, position } of rest) {
         const right = operand.evaluate(run);
@@ -129,8 +117,7 @@ export class ExpressionParser extends SugarParser {
         run.charge(value);
       }
       return value;
-    };
-    return { position: first.position, evaluate };
+    });
   }
 
   /** `-a ** -b ** c`. `**` groups to the right, and binds tighter than a sign on its left. */
@@ -145,7 +132,7 @@ export class ExpressionParser extends SugarParser {
     } while (this.accept('**') !== null);
     const [first] = operands;
     if (first !== undefined && operands.length === 1 && first.signs.length === 0) return first.value;
-    const evaluate = (run: Run): Value => {
+    return computed(position, (run) => {
       const values = operands.map(({ value }) => value.evaluate(run));
       run.position = position;
       return operands.reduceRight<Value | undefined>((right, { signs }, i) => {
@@ -153,7 +140,6 @@ export class ExpressionParser extends SugarParser {
         const raised = right === undefined ? value : applyBinary('**', value, right);
         return signs.reduceRight<Value>((signed, sign) => applySign(sign, signed), raised);
       }, undefined) as Value;
-    };
-    return { position, evaluate };
+    });
   }
 }

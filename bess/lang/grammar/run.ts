@@ -41,15 +41,18 @@ export interface Statement {
   execute(run: Run): Completion;
 }
 
+/** An expression that cannot be assigned, and has no name in messages. */
+export function computed(position: Position, evaluate: Expression['evaluate']): Expression {
+  return { position, evaluate };
+}
+
 /** Python's functions that the language does not have, but scripts may try to call. */
 const OTHER_FUNCTIONS = new Set(
   'abs all any bytes chr float format hex input isinstance open ord repr round set sorted tuple zip'.split(' '),
 );
 
 export class Run {
-  /**
-   * Place of the running operation, for error messages. Set after its operands are evaluated and before it can fail.
-   */
+  /** Place of the running operation, for messages. Set after its operands are evaluated and before it can fail. */
   position: Position = { line: 1, column: 1 };
   readonly names = new Map<string, Value>();
   private steps = 0;

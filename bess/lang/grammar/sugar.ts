@@ -1,7 +1,6 @@
 /**
- * BESS's additions to Python: `$NAME!default`, `name::Class(…)` and `a:1 -> 0:b`. BESS translates them to Python in
- * bessctl/sugar.py: to `__bess_env__` and `__bess_module__` (bessctl/commands.py) and the operators of
- * pybess/module.py.
+ * BESS's additions to Python: `$NAME!default`, `name::Class(…)` and `a:1 -> 0:b`. BESS's bessctl/sugar.py translates
+ * them to functions of bessctl/commands.py and the operators of pybess/module.py.
  */
 import { type Position, Problem, raise } from '../errors.js';
 import { asInt } from '../values/checks.js';
@@ -21,16 +20,10 @@ interface Stage {
 }
 
 /** A module between its gates. */
-interface Link {
-  readonly module: HostObject;
-  readonly igate: number;
-  readonly ogate: number;
-}
+type Link = Readonly<{ igate: number; module: HostObject; ogate: number }>;
 
 export abstract class SugarParser extends PrimaryParser {
-  /**
-   * `$NAME`, `$NAME!'text'`, `$NAME!other`, `$NAME!(…)`: the variable, or if it is not set, the value after the `!`.
-   */
+  /** `$NAME`, `$NAME!'text'`, `$NAME!other`, `$NAME!(…)`: the variable, or if it is not set, what follows the `!`. */
   protected override variable(): Expression {
     const { position, text: what } = this.take();
     const name = what.slice(1);
@@ -85,9 +78,7 @@ export abstract class SugarParser extends PrimaryParser {
     return { position, what: 'a module', isOperand: true, evaluate };
   }
 
-  /**
-   * Modules and arrows: `a:1 -> 2:b:3 -> c`. The value is the last module. Without an arrow it is just an expression.
-   */
+  /** Modules and arrows: `a:1 -> 2:b:3 -> c`. The value is the last module. Without an arrow, just an expression. */
   protected pipeline(): Expression {
     const stages = [this.stage(this.token.position)];
     for (let arrow = this.accept('->'); arrow !== null; arrow = this.accept('->')) {
@@ -98,9 +89,7 @@ export abstract class SugarParser extends PrimaryParser {
       if (gate === undefined) return only;
       throw new Problem("expected '->' after the output gate (as in a:1 -> b)", gate.position);
     }
-    stages.forEach((stage, index) => {
-      checkStage(stage, index === 0, index === stages.length - 1);
-    });
+    for (const [index, stage] of stages.entries()) checkStage(stage, index === 0, index === stages.length - 1);
     // From left to right; each pair is connected as soon as its second module exists.
     const evaluate = (run: Run): Value => {
       let previous: Link | null = null;

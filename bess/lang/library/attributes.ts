@@ -13,8 +13,7 @@ const STRING_METHODS = defineFunctions<string>({
   'lower()': (text) => text.toLowerCase(),
   'replace(old, new, /)': (text, before = null, after = null) => replace(text, before, after),
   'split(sep?)': (text, separator = null) => split(text, separator),
-  'startswith(prefix, /)': (text, prefix = null) =>
-    text.startsWith(requireText(prefix, 'the argument of startswith()')),
+  'startswith(prefix, /)': (text, start = null) => text.startsWith(requireText(start, 'the argument of startswith()')),
   'strip()': (text) => text.trim(),
   'upper()': (text) => text.toUpperCase(),
 });
@@ -32,7 +31,7 @@ const DICT_METHODS = defineFunctions<Dict>({
   'items()': (dict) =>
     new PyView(
       'dict_items',
-      Array.from(dict).map((pair) => new PyTuple(pair)),
+      Array.from(dict, (pair) => new PyTuple(pair)),
     ),
   'keys()': (dict) => new PyView('dict_keys', [...dict.keys()]),
   'values()': (dict) => new PyView('dict_values', [...dict.values()]),
@@ -70,10 +69,8 @@ function replace(text: string, old: Value, replacement: Value): string {
 
 function split(text: string, separator: Value): Value[] {
   if (separator === '') raise('ValueError', 'the separator of split() is empty');
-  const parts =
-    separator === null
-      ? text.split(/\s+/).filter((part) => part !== '')
-      : text.split(requireText(separator, 'the separator'));
+  const by = separator === null ? null : requireText(separator, 'the separator');
+  const parts = by === null ? text.split(/\s+/).filter((part) => part !== '') : text.split(by);
   checkCount(parts.length);
   return parts;
 }

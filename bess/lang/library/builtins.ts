@@ -5,16 +5,8 @@ import { order } from '../values/compare.js';
 import { collect, isTruthy, iterate, sizeOf } from '../values/items.js';
 import { applyBinary } from '../values/operators.js';
 import { quote, str } from '../values/text.js';
-import {
-  type CallArguments,
-  NativeFunction,
-  PyRange,
-  PyTuple,
-  PyView,
-  typeName,
-  type Value,
-} from '../values/values.js';
-import { defineGlobals, refuseNames } from './functions.js';
+import { NativeFunction, PyRange, PyTuple, PyView, typeName, type Value } from '../values/values.js';
+import { defineGlobals, defineVariadic } from './functions.js';
 
 const FUNCTIONS = defineGlobals({
   'bool(value?, /)': (_, value = false) => isTruthy(value),
@@ -27,31 +19,26 @@ const FUNCTIONS = defineGlobals({
   'sum(values, /)': (_, values = null) => sum(values),
 });
 
-/** The functions that take any number of arguments. */
-const VARIADIC: Readonly<Record<string, (args: CallArguments) => Value>> = {
-  dict: ({ positional: [source, ...others], keyword }) => {
-    if (others.length > 0) raise('TypeError', 'dict() takes one argument without a name at most');
-    if (source === undefined) return new Map(keyword);
-    if (!(source instanceof Map)) return raise('TypeError', `dict() copies a dict, not a '${typeName(source)}'`);
-    const dict = new Map<Value, Value>([...source, ...keyword]);
-    checkCount(dict.size);
-    return dict;
-  },
-  max: (args) => extreme('max', args, (sign) => sign > 0),
-  min: (args) => extreme('min', args, (sign) => sign < 0),
-};
+const dict = new NativeFunction('dict', ({ positional: [source = new Map(), ...others], keyword }) => {
+  if (others.length > 0) raise('TypeError', 'dict() takes one argument without a name at most');
+  if (!(source instanceof Map)) return raise('TypeError', `dict() copies a dict, not a '${typeName(source)}'`);
+  const copy = new Map<Value, Value>([...source, ...keyword]);
+  checkCount(copy.size);
+  return copy;
+});
 
 /** All built-in functions except `print`, by name. */
 export const BUILTINS: ReadonlyMap<string, NativeFunction> = new Map([
   ...FUNCTIONS,
-  ...Object.entries(VARIADIC).map(([name, call]) => [name, new NativeFunction(name, call)] as const),
+  ['dict', dict],
+  ['max', extreme('max', (sign) => sign > 0)],
+  ['min', extreme('min', (sign) => sign < 0)],
 ]);
 
 /** Makes `print`, which passes whole lines to the host. */
 export function createPrint(writeLine: (line: string) => void): NativeFunction {
-  return new NativeFunction('print', (args) => {
-    refuseNames('print', args);
-    for (const line of checkText(args.positional.map(str).join(' ')).split('\n')) writeLine(line);
+  return defineVariadic('print', (values) => {
+    for (const line of checkText(values.map(str).join(' ')).split('\n')) writeLine(line);
     return null;
   });
 }
@@ -89,13 +76,13 @@ function sum(values: Value): Value {
   return total;
 }
 
-function extreme(name: string, args: CallArguments, isBetter: (sign: number) => boolean): Value {
-  refuseNames(name, args);
-  const { positional } = args;
-  const [only] = positional;
-  const values = positional.length === 1 && only !== undefined ? collect(only) : positional;
-  if (values.length === 0) raise('ValueError', `${name}() needs at least one value`);
-  const characters = values.reduce<number>((sum, value) => sum + (typeof value === 'string' ? value.length : 0), 0);
-  if (characters > MAX_TEXT) raise('MemoryError', `the strings of ${name}() are too long to compare`);
-  return values.reduce((best, value) => (isBetter(order(value, best)) ? value : best));
+/** Makes `max` or `min`. */
+function extreme(name: string, isBetter: (sign: number) => boolean): NativeFunction {
+  return defineVariadic(name, (given) => {
+    const values = given.length === 1 ? collect(given[0] as Value) : given;
+    if (values.length === 0) raise('ValueError', `${name}() needs at least one value`);
+    const characters = values.reduce<number>((sum, value) => sum + (typeof value === 'string' ? value.length : 0), 0);
+    if (characters > MAX_TEXT) raise('MemoryError', `the strings of ${name}() are too long to compare`);
+    return values.reduce((best, value) => (isBetter(order(value, best)) ? value : best));
+  });
 }

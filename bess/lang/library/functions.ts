@@ -12,9 +12,7 @@ export type Implementation<Self> = (self: Self, ...args: (Value | undefined)[]) 
 export type Definitions<Self> = Readonly<Record<string, Implementation<Self>>>;
 
 /** Makes the functions, by name. Each is bound to the value that it is called on when it is looked up. */
-export function defineFunctions<Self>(
-  definitions: Definitions<Self>,
-): ReadonlyMap<string, (self: Self) => NativeFunction> {
+export function defineFunctions<Self>(definitions: Definitions<Self>): Map<string, (self: Self) => NativeFunction> {
   return new Map(
     Object.entries(definitions).map(([signature, run]) => {
       const [name = '', list = ''] = signature.split(/[()]/);
@@ -31,8 +29,16 @@ export function defineFunctions<Self>(
 }
 
 /** Raises TypeError for a call with arguments by name. */
-export function refuseNames(name: string, { keyword }: CallArguments): void {
+function refuseNames(name: string, { keyword }: CallArguments): void {
   if (keyword.size > 0) raise('TypeError', `${name}() takes no arguments with a name in the embedded switch`);
+}
+
+/** Makes a function of any number of arguments, none of which has a name. */
+export function defineVariadic(name: string, run: (values: readonly Value[]) => Value): NativeFunction {
+  return new NativeFunction(name, (args) => {
+    refuseNames(name, args);
+    return run(args.positional);
+  });
 }
 
 /** Makes functions that are not methods. Their implementations ignore the first parameter. */

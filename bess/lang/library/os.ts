@@ -2,8 +2,8 @@
 import { codeOf, messageOf, Problem, raise } from '../errors.js';
 import type { ScriptHost } from '../host.js';
 import { requireText } from '../values/checks.js';
-import { type CallArguments, type HostObject, NativeFunction, type Value } from '../values/values.js';
-import { defineGlobals, refuseNames } from './functions.js';
+import { type HostObject, NativeFunction, type Value } from '../values/values.js';
+import { defineGlobals, defineVariadic } from './functions.js';
 
 /** Makes the module `os`. */
 export function createOs(host: ScriptHost): HostObject {
@@ -15,7 +15,7 @@ export function createOs(host: ScriptHost): HostObject {
     host.variable(requireText(key, 'the name of a variable')) ?? otherwise;
   const path = namespace('os.path', [
     ...defineGlobals({ 'exists(path)': fileFunction('path.exists', (file) => host.exists(file)) }),
-    ['join', new NativeFunction('join', joinPaths)],
+    ['join', new NativeFunction('join', defineVariadic('os.path.join', joinPaths).call)],
   ]);
   const environ: HostObject = {
     ...namespace('os.environ', defineGlobals({ 'get(key, default?)': getVariable })),
@@ -51,10 +51,9 @@ function namespace(name: string, attributes: readonly (readonly [string, Value])
 }
 
 /** As Python's posixpath.join: an absolute part replaces all parts before it. */
-function joinPaths(args: CallArguments): string {
-  refuseNames('os.path.join', args);
-  if (args.positional.length === 0) raise('TypeError', "os.path.join() needs the argument 'path'");
-  return args.positional
+function joinPaths(parts: readonly Value[]): string {
+  if (parts.length === 0) raise('TypeError', "os.path.join() needs the argument 'path'");
+  return parts
     .map((part) => requireText(part, 'the path of os.path.join()'))
     .reduce((path, part) => {
       if (part.startsWith('/') || path === '') return part;

@@ -1,10 +1,8 @@
 /**
  * Turns physical lines into logical lines: adds the tokens for the beginning and the end of blocks, and removes
- * newlines that end no statement.
- *
- * A newline ends a statement except inside brackets and on blank lines. The blanks before a statement open and close
- * blocks (Python reference 2.1.8: a tab goes to the next multiple of 8, but the width of tabs must not matter). BESS's
- * syntax for creating modules is found here too, because BESS also looks for it in the tokens, before any grammar.
+ * newlines that end no statement: those inside brackets and on blank lines. The blanks before a statement open and
+ * close blocks (Python reference 2.1.8: a tab goes to the next multiple of 8, but the width of tabs must not matter).
+ * BESS's syntax for creating modules is found here too, as BESS also looks for it in the tokens, before any grammar.
  */
 import { Problem } from '../errors.js';
 import { Lexer, type Token } from './tokens.js';

@@ -89,15 +89,13 @@ function readFormat(lexer: Lexer, token: Token, position: Position): Omit<RawFie
   throw new Problem("'{' in an f-string is never closed", position);
 }
 
-const SIMPLE_ESCAPES: Readonly<Record<string, string>> = {
-  ...{ '\n': '', '\\': '\\', "'": "'", '"': '"', n: '\n', r: '\r', t: '\t' },
-};
+const ESCAPES: Record<string, string> = { '\n': '', '\\': '\\', "'": "'", '"': '"', n: '\n', r: '\r', t: '\t' };
 
 /** The text of a string body, its escapes resolved. */
 function decodeEscapes(body: string, position: Position): string {
   return body.replace(/\\(?:x([\da-fA-F]{2})|u([\da-fA-F]{4})|([\s\S]))/g, (whole, hex, unicode, other: string) => {
     const code = hex ?? unicode;
-    const text = code === undefined ? SIMPLE_ESCAPES[other] : String.fromCodePoint(Number.parseInt(code, 16));
+    const text = code === undefined ? ESCAPES[other] : String.fromCodePoint(Number.parseInt(code, 16));
     if (text !== undefined) return text;
     const known = '\\n \\r \\t \\\\ \\\' \\" \\xHH \\uHHHH';
     throw unsupported(position, `${whole} in a string (it can have ${known}, and a string r'…' none)`);

@@ -1,8 +1,7 @@
 /**
- * The tokens of a script and the lexer that finds them.
- *
- * The lexer never fails. What is not in the language, such as a stray character or `class`, becomes a token with a
- * `problem`, which the parser reports when it comes to it. So the reported mistake is the first one in the file.
+ * The tokens of a script and the lexer that finds them. The lexer never fails. What is not in the language, such as a
+ * stray character or `class`, becomes a token with a `problem`, which the parser reports when it comes to it. So the
+ * reported mistake is the first one in the file.
  */
 import type { Position } from '../errors.js';
 
@@ -109,12 +108,9 @@ export class Lexer {
 }
 
 function problemOf(group: string, text: string): string | null {
+  const instead = UNSUPPORTED.get(text);
+  if (instead !== undefined) return notSupported(`'${text}'${instead}`);
   switch (group) {
-    case 'word':
-    case 'symbol': {
-      const instead = UNSUPPORTED.get(text);
-      return instead === undefined ? null : notSupported(`'${text}'${instead}`);
-    }
     case 'number':
       if (INT.test(text)) return null;
       return FLOAT.test(text) ? notSupported(`${clip(text)} (floats)`) : `${clip(text)} is not a number`;

@@ -8,9 +8,7 @@ import { isHostObject, PyRange, PyTuple, PyView, typeName, type Value } from './
 const MAX_PAIRS = 1 << 18;
 
 /** How many pairs a comparison may still look at. A long string counts as several. */
-interface Budget {
-  pairs: number;
-}
+type Budget = { pairs: number };
 
 /** Python's comparison operators. */
 const OPERATORS: Readonly<Record<string, (left: Value, right: Value, budget: Budget) => boolean>> = {
@@ -26,10 +24,7 @@ const OPERATORS: Readonly<Record<string, (left: Value, right: Value, budget: Bud
   'not in': (left, right, budget) => !contains(right, left, budget),
 };
 
-/**
- * Compares two values by one of {@link OPERATORS}.
- * @param count called with the number of pairs of values that were looked at
- */
+/** Compares two values by one of {@link OPERATORS}, and passes the number of pairs that it looked at to `count`. */
 export function compare(operator: string, left: Value, right: Value, count: (pairs: number) => void): boolean {
   const budget = { pairs: MAX_PAIRS };
   const holds = OPERATORS[operator]?.(left, right, budget) ?? false;

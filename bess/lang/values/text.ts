@@ -51,22 +51,11 @@ export function quote(text: string): string {
   return mark + body + mark;
 }
 
-/** How a formatted text is padded to its width. */
-interface Placing {
-  readonly fill: string;
-  /** `=` fills between the sign and the digits. */
-  readonly align: '<' | '>' | '^' | '=';
-  readonly width: number;
-}
+/** How a formatted text is padded to its width: `=` fills between the sign and the digits. */
+type Placing = Readonly<{ fill: string; align: string; width: number }>;
 
-/** Radix and prefix of the integer types. */
-const RADIX: Readonly<Record<string, readonly [radix: number, prefix: string]>> = {
-  b: [2, '0b'],
-  d: [10, ''],
-  o: [8, '0o'],
-  x: [16, '0x'],
-  X: [16, '0X'],
-};
+/** The radix of the integer types. */
+const RADIX: Readonly<Record<string, number>> = { b: 2, d: 10, o: 8, x: 16, X: 16 };
 const CONVERSION = /%([-0#]*)(\d*)([\s\S]?)/g;
 const CONVERSIONS = '%s %r %d %i %x %X %o %%, with a width and the flags - 0 #';
 const SPECIFICATION = /^(?:([\s\S])?([<>=^]))?(#)?(0)?(\d*)([bdoxXs]?)$/u;
@@ -112,7 +101,7 @@ export function formatField(value: Value, specification: string): string {
   const isText = typeof value === 'string';
   const placing = {
     fill: fill ?? (zero === undefined ? ' ' : '0'),
-    align: (align ?? (isText ? '<' : zero === undefined ? '>' : '=')) as Placing['align'],
+    align: align ?? (isText ? '<' : zero === undefined ? '>' : '='),
     width: Number(width),
   };
   if (isText) {
@@ -122,27 +111,15 @@ export function formatField(value: Value, specification: string): string {
   }
   const int = asInt(value) ?? raise('TypeError', `a '${typeName(value)}' has no format '${specification}'`);
   if (type === 's') raise('ValueError', "an 'int' has no format 's'");
-  return formatInt(int, type === '' ? 'd' : type, alternate !== undefined, placing);
-}
-
-function formatInt(int: number, type: string, alternate: boolean, placing: Placing): string {
-  const [radix, prefix] = RADIX[type] as readonly [number, string];
-  const digits = Math.abs(int).toString(radix);
-  const sign = (int < 0 ? '-' : '') + (alternate ? prefix : '');
+  const digits = Math.abs(int).toString(RADIX[type]);
+  const sign = (int < 0 ? '-' : '') + (alternate === undefined || type === '' || type === 'd' ? '' : `0${type}`);
   return pad(sign, type === 'X' ? digits.toUpperCase() : digits, placing);
 }
 
 function pad(sign: string, text: string, { fill, align, width }: Placing): string {
   checkLength(width);
   const missing = Math.max(0, width - Array.from(sign + text).length);
-  switch (align) {
-    case '<':
-      return sign + text + fill.repeat(missing);
-    case '>':
-      return fill.repeat(missing) + sign + text;
-    case '=':
-      return sign + fill.repeat(missing) + text;
-    case '^':
-      return fill.repeat(missing >> 1) + sign + text + fill.repeat(missing - (missing >> 1));
-  }
+  if (align === '=') return sign + fill.repeat(missing) + text;
+  const before = align === '>' ? missing : align === '^' ? missing >> 1 : 0;
+  return fill.repeat(before) + sign + text + fill.repeat(missing - before);
 }

@@ -1,21 +1,10 @@
 /**
- * The values of a script.
- *
- * A number is an int: a JavaScript number that is a safe integer. There are no floats. A list is an array and a dict is
- * a Map; strings, bools and None are JavaScript's own.
+ * The values of a script. A number is an int: a JavaScript number that is a safe integer. There are no floats. A list is
+ * an array and a dict is a Map; strings, bools and None are JavaScript's own.
  */
-export type Value =
-  | null
-  | boolean
-  | number
-  | string
-  | Value[]
-  | Dict
-  | PyTuple
-  | PyRange
-  | PyView
-  | NativeFunction
-  | HostObject;
+export type Value = null | boolean | number | string | Value[] | Dict | PySequence | NativeFunction | HostObject;
+/** The sequences of Python that JavaScript does not have. */
+type PySequence = PyTuple | PyRange | PyView;
 
 /** The keys have the order of their insertion. `checkKey` in `items.ts` decides what can be a key. */
 export type Dict = Map<Value, Value>;
