@@ -70,7 +70,7 @@ export interface TspmdConfig {
    */
   hugepages?: HugepagePolicy;
   /**
-   * Layout of the virtqueues. `auto` (default): the driver chooses. `packed` fails on a device without packed
+   * Layout of the virtqueues. `auto` (default) is `split`, which every device has. `packed` fails on a device without packed
    * virtqueues.
    */
   ring?: RingLayout;

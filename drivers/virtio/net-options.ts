@@ -2,7 +2,7 @@
 import { frameCapacity } from '../../rings/buffer-pool.js';
 import type { HugepagePolicy } from '../memory/index.js';
 
-/** Layout of the virtqueues. `auto` is `split`: every device has it, and it is as fast or faster to send on. */
+/** Layout of the virtqueues. `auto` is `split`, which every device has. */
 export type RingLayout = 'auto' | 'split' | 'packed';
 
 export interface NetDeviceOptions {

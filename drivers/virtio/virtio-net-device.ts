@@ -1,7 +1,7 @@
 /**
  * The driver of a virtio network device (virtio 1.2, 3.1 and 5.1): initialisation by the book, one queue pair, the
- * control queue if there is one, and what happens when the device goes away or breaks. It knows no transport and no
- * queue layout.
+ * control queue if there is one, and what happens when the device goes away or breaks. It knows no
+ * transport, and leaves the layout of the queues to `driver/make-queues.ts`.
  */
 import { BufferPool, frameCapacity } from '../../rings/buffer-pool.js';
 import { PacketMemory } from '../memory/index.js';

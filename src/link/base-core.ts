@@ -97,7 +97,7 @@ export abstract class BaseCore implements Core {
   abstract counters(): PortCounters;
   /** Receives a burst; packets for the stack go to {@link waiting}. */
   protected abstract poll(): void;
-  /** Takes buffers that were sent back into the pool. */
+  /** Returns to the pool the buffers whose packets were sent. */
   protected abstract reclaim(): void;
   /** Does what is due at `nowMs`. */
   protected abstract timers(nowMs: number): void;

@@ -48,7 +48,7 @@ export function txQueueFor(packed: boolean, old: TxQueue, memory: MemoryViews, p
 }
 
 /**
- * The transmit queue in the given layout, on the same ring: for a thread that drives a ring which another has started.
+ * The transmit queue in the given layout, on the same ring: for a borrower, whose owner has started the ring.
  */
 export function sameTxQueue(packed: boolean, old: TxQueue, memory: MemoryViews, pool: BufferPool): TxQueue {
   if (packed === old instanceof PackedTxQueue) return old;

@@ -3,7 +3,7 @@
  * id is the position at which it was made available. For a device that uses buffers in order, no id needs to be looked
  * up.
  *
- * Sent buffers are taken back only when descriptors run out: until then nobody waits for them.
+ * `burst` takes sent buffers back only when descriptors run out. A caller that wants them earlier calls `reclaim`.
  */
 import { bufferStart, ETHERNET_HEADER_BYTES, FRAME_OFFSET, frameCapacity } from '../../../rings/buffer-pool.js';
 import type { AddressSpace } from '../../memory/index.js';

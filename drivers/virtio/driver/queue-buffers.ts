@@ -96,7 +96,7 @@ export abstract class QueueBuffers {
   }
 
   /**
-   * Puts every buffer that the device held back into the pool; returns how many. The device must not run.
+   * Returns to the pool every buffer that the device held; the result is how many. The device must not run.
    *
    * Overwrites the EtherType in each buffer. The device may have written a frame there that nobody has received; a
    * sender that recognises its own frames when their buffers come back must not mistake that frame for one of its own.

@@ -23,7 +23,7 @@ export interface Queue {
   attach(doorbell: Pick<Doorbell, 'ring'>): void;
   /** Rings the doorbell. Needed once after DRIVER_OK, because a backend may start a ring only at its first kick. */
   kick(): void;
-  /** Puts every buffer that the device held back into the pool; returns how many. The device must not run. */
+  /** Returns to the pool every buffer that the device held; the result is how many. The device must not run. */
   takeBack(): number;
 }
 
@@ -69,6 +69,6 @@ export interface TxQueue extends Queue {
   readonly inFlight: number;
   /** Sends the first `count` frames, in order; returns how many were taken. The rest stay the caller's. */
   burst(handles: Uint32Array, lengths: Uint32Array, count: number): number;
-  /** Puts the buffers that the device has sent back into the pool. */
+  /** Returns to the pool the buffers whose frames the device has sent. */
   reclaim(): void;
 }

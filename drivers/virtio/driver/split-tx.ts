@@ -3,7 +3,7 @@
  * Descriptor id and ring slot are the same, so the available ring is written once, at the start. A packet costs three
  * stores and its header.
  *
- * Sent buffers are taken back only when descriptors run out: until then nobody waits for them.
+ * `burst` takes sent buffers back only when descriptors run out. A caller that wants them earlier calls `reclaim`.
  */
 import { bufferStart, ETHERNET_HEADER_BYTES, FRAME_OFFSET, frameCapacity } from '../../../rings/buffer-pool.js';
 import type { AddressSpace } from '../../memory/index.js';

@@ -96,8 +96,7 @@ export class RxBuffers {
    */
   retire(core: number, inFlight: Uint8Array): void {
     this.isGone[core] = 1;
-    // A buffer of the core that was sent and is not in flight any more is in the ring already. It must not come back
-    // twice.
+    // Buffers of the core that the Tx worker has sent wait in `rxReturn` already. They must not come back twice.
     this.drainTxWorker();
     for (let handle = 0; handle < this.holder.length; handle++) {
       if (this.holder[handle] === core + 1 && inFlight[handle] === 0) this.takeBack(handle);

@@ -44,8 +44,8 @@ export class Doorbell {
 /** The end of the thread that sleeps. */
 export class DoorbellListener extends Doorbell {
   /**
-   * Called after a ring, at most once per {@link arm}. The doorbell is then not armed, even if the thread has armed it
-   * again since the ring: look at everything that the thread waits for.
+   * Called after another thread has rung the doorbell, at most once per {@link arm}. The doorbell is then not armed, even
+   * if its thread has armed it again since: look at everything that the thread waits for.
    */
   onRing: (() => void) | null = null;
   private isWaiting = false;
