@@ -23,6 +23,7 @@ import { ETH_HEADER_BYTES } from '../wire/ethernet.js';
 import { IPV4_HEADER_BYTES, ipv4Version } from '../wire/ipv4.js';
 import type { Core, WaitForPacketsOptions } from './core.js';
 import type { Egress } from './egress.js';
+import type { Host } from './host.js';
 import type { BufferReturn, FrameSink, WakeSource } from './lower-layer.js';
 import { newOwner, notOwned, OWNER_LAYER, type Ownable, PacketBuffer } from './packet-buffer.js';
 import { Sleeper } from './sleep.js';
@@ -90,6 +91,8 @@ export abstract class BaseCore implements Core {
 
   /** Sends IP packets. */
   protected abstract readonly egress: Egress;
+  /** Our addresses. */
+  protected abstract readonly host: Host;
   abstract rssCoreFor(flow: FlowTuple): number;
   /** The hash of a received packet: {@link PacketBuffer.rssHash}. */
   abstract hashOf(handle: number): number;
@@ -196,6 +199,14 @@ export abstract class BaseCore implements Core {
     if (buffer.owner !== this.stack) throw notOwned('release', buffer);
     (buffer as Ownable).owner = LAYER;
     this.bufferReturn.put(buffer.handle);
+  }
+
+  now(): number {
+    return this.clock();
+  }
+
+  isBroadcast(address: number): boolean {
+    return this.host.isBroadcast(address | 0);
   }
 
   nextHopMac(ip: number): Uint8Array | null {

@@ -9,6 +9,7 @@ import type { RssOptions } from '../rss/keys.js';
 import { type FlowTuple, Rss } from '../rss/rss.js';
 import { BaseCore } from './base-core.js';
 import { Egress } from './egress.js';
+import type { Host } from './host.js';
 import { LinkLayer, type LinkOptions } from './link-layer.js';
 import { BURST } from './tx-burst.js';
 
@@ -32,6 +33,7 @@ const MAX_RESERVE = 2 * BURST;
 
 export class SingleCore extends BaseCore {
   protected readonly egress: Egress;
+  protected readonly host: Host;
   private readonly link: LinkLayer;
   private readonly rss: Rss;
   private readonly rxReserve: number;
@@ -56,7 +58,8 @@ export class SingleCore extends BaseCore {
     this.rxReserve = reserve;
     this.rss = new Rss(memory, options.rss ?? {}, IndirectionTable.create(1));
     this.link = new LinkLayer(device, geometry.shift, this.tx, counters, clock, options);
-    this.egress = new Egress(device, this.link.host, this.link.neighbours, this.tx, counters);
+    this.host = this.link.host;
+    this.egress = new Egress(device, this.host, this.link.neighbours, this.tx, counters);
     this.receive = this.makeReceive();
   }
 

@@ -62,7 +62,7 @@ class CoreBuffers implements BufferReturn {
 
 export class RingCore extends BaseCore {
   protected readonly egress: Egress;
-  private readonly host: Host;
+  protected readonly host: Host;
   private readonly rss: Rss;
   private readonly neighbours: RemoteNeighbours;
   private readonly received: RingReturn;
