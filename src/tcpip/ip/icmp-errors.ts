@@ -4,18 +4,10 @@
  */
 import { copyBetween, type MemoryViews } from '../../../drivers/memory/index.js';
 import type { Core } from '../../link/core.js';
-import { IPV4_BROADCAST, isIpv4Multicast } from '../../wire/address.js';
+import { isIpv4Multicast } from '../../wire/address.js';
 import { writeU16 } from '../../wire/bytes.js';
 import { internetChecksum } from '../../wire/checksum.js';
-import {
-  ICMP_CHECKSUM,
-  ICMP_CODE,
-  ICMP_ECHO_REPLY,
-  ICMP_ECHO_REQUEST,
-  ICMP_HEADER_BYTES,
-  ICMP_TYPE,
-  icmpType,
-} from '../../wire/icmp.js';
+import { ICMP_CHECKSUM, ICMP_CODE, ICMP_HEADER_BYTES, ICMP_TYPE, icmpType, isIcmpError } from '../../wire/icmp.js';
 import {
   IP_PROTOCOL_ICMP,
   IPV4_HEADER_BYTES,
@@ -36,9 +28,6 @@ import type { RandomSource } from './random.js';
 const MAX_QUOTE = 576 - IPV4_HEADER_BYTES - ICMP_HEADER_BYTES;
 /** RFC 1812, 4.3.2.5: precedence "internetwork control". */
 const TOS = 0xc0;
-/** ICMP messages that ask or answer, among others; all other types are errors, or are not known. */
-const TIMESTAMP = 13;
-const ADDRESS_MASK_REPLY = 18;
 
 export class IcmpErrors {
   private readonly values: Float64Array;
@@ -95,14 +84,10 @@ export class IcmpErrors {
     const source = ipv4Source(u8, ip);
     const network = source >>> 24;
     if (network === 0 || network === 127 || network >= 240 || isIpv4Multicast(source)) return false;
-    if (source === this.address || source === IPV4_BROADCAST) return false;
+    if (source === this.address || this.core.isBroadcast(source)) return false;
     if (ipv4Destination(u8, ip) !== this.address || ipv4FragmentOffset(u8, ip) !== 0) return false;
     if (ipv4Protocol(u8, ip) !== IP_PROTOCOL_ICMP) return true;
     const header = ipv4HeaderLength(u8, ip);
-    return ipv4TotalLength(u8, ip) > header && isQuery(icmpType(u8, ip + header));
+    return ipv4TotalLength(u8, ip) > header && !isIcmpError(icmpType(u8, ip + header));
   }
-}
-
-function isQuery(type: number): boolean {
-  return type === ICMP_ECHO_REQUEST || type === ICMP_ECHO_REPLY || (type >= TIMESTAMP && type <= ADDRESS_MASK_REPLY);
 }

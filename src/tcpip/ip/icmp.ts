@@ -10,6 +10,8 @@ import {
   ICMP_ECHO_REQUEST,
   ICMP_FRAGMENTATION_NEEDED,
   ICMP_HEADER_BYTES,
+  ICMP_PARAMETER_PROBLEM,
+  ICMP_QUOTED_PAYLOAD_BYTES,
   ICMP_TIME_EXCEEDED,
   icmpCode,
   icmpNextHopMtu,
@@ -35,9 +37,6 @@ import type { IpOutput } from './output.js';
 import { plateauBelow } from './path-mtu.js';
 import type { TransportProtocol } from './transport.js';
 
-const PARAMETER_PROBLEM = 12;
-/** RFC 792: an error quotes the IP header and at least so many bytes behind it. They hold the ports. */
-const MIN_QUOTED_PAYLOAD = 8;
 /** DSCP without ECN: the mark of a packet is not that of the answer (RFC 3168, 5). */
 const DSCP_BITS = 0xfc;
 
@@ -96,7 +95,7 @@ export class Icmp {
     const { values } = this;
     const { u8 } = memory;
     const type = icmpType(u8, icmp);
-    if (type !== ICMP_DESTINATION_UNREACHABLE && type !== ICMP_TIME_EXCEEDED && type !== PARAMETER_PROBLEM) {
+    if (type !== ICMP_DESTINATION_UNREACHABLE && type !== ICMP_TIME_EXCEEDED && type !== ICMP_PARAMETER_PROBLEM) {
       values[IP.icmp_drop_type]++;
       return;
     }
@@ -126,7 +125,7 @@ export class Icmp {
   private isOurs(u8: Uint8Array, ip: number, length: number): boolean {
     if (length < IPV4_HEADER_BYTES || ipv4Version(u8, ip) !== 4) return false;
     const header = ipv4HeaderLength(u8, ip);
-    if (header < IPV4_HEADER_BYTES || header + MIN_QUOTED_PAYLOAD > length) return false;
+    if (header < IPV4_HEADER_BYTES || header + ICMP_QUOTED_PAYLOAD_BYTES > length) return false;
     return ipv4Source(u8, ip) === this.address && ipv4FragmentOffset(u8, ip) === 0;
   }
 }

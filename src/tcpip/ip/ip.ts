@@ -38,8 +38,8 @@ export class Ip implements ReassemblyTimeout {
   readonly errors: IcmpErrors;
   private readonly counters = createIpCounters();
   private readonly reassembler: Reassembler;
-  private readonly input_: IpInput;
-  private readonly output: IpOutput;
+  private readonly rx: IpInput;
+  private readonly tx: IpOutput;
   private readonly icmp: Icmp;
 
   /** @param clock whoever polls keeps it up to date */
@@ -47,11 +47,11 @@ export class Ip implements ReassemblyTimeout {
     const { counters } = this;
     const random = options.random ?? systemRandom;
     this.mtus = new PathMtus(core.mtu, clock, counters);
-    this.output = new IpOutput(core, this.mtus, new Identification(random), counters);
-    this.errors = new IcmpErrors(core, this.output, clock, counters, random);
-    this.icmp = new Icmp(core, this.output, counters);
+    this.tx = new IpOutput(core, this.mtus, new Identification(random), counters);
+    this.errors = new IcmpErrors(core, this.tx, clock, counters, random);
+    this.icmp = new Icmp(core, this.tx, counters);
     this.reassembler = new Reassembler(counters, this, options.datagrams, options.reassemblyMs);
-    this.input_ = new IpInput(core, clock, this.reassembler, this.icmp, this.errors, counters);
+    this.rx = new IpInput(core, clock, this.reassembler, this.icmp, this.errors, counters);
   }
 
   /**
@@ -61,10 +61,10 @@ export class Ip implements ReassemblyTimeout {
    */
   register(protocol: number, transport: TransportProtocol): void {
     if (protocol === IP_PROTOCOL_TCP) {
-      this.input_.tcp = transport;
+      this.rx.tcp = transport;
       this.icmp.tcp = transport;
     } else if (protocol === IP_PROTOCOL_UDP) {
-      this.input_.udp = transport;
+      this.rx.udp = transport;
       this.icmp.udp = transport;
     } else {
       throw new RangeError(`register: protocol ${protocol} is neither TCP (6) nor UDP (17)`);
@@ -73,12 +73,12 @@ export class Ip implements ReassemblyTimeout {
 
   /** Takes a received packet: the buffer no longer belongs to the caller. */
   input(buffer: PacketBuffer): void {
-    this.input_.receive(buffer);
+    this.rx.receive(buffer);
   }
 
   /** As {@link IpOutput.begin}. */
   begin(): PacketBuffer | null {
-    return this.output.begin();
+    return this.tx.begin();
   }
 
   /** As {@link IpOutput.send}, without ECN and with "don't fragment" unless told otherwise. */
@@ -90,12 +90,12 @@ export class Ip implements ReassemblyTimeout {
     tos = 0,
     mayFragment = false,
   ): boolean {
-    return this.output.send(buffer, protocol, destination, payloadLength, tos, mayFragment);
+    return this.tx.send(buffer, protocol, destination, payloadLength, tos, mayFragment);
   }
 
   /** As {@link IpOutput.sendFrom}. */
   sendFrom(memory: MemoryViews, from: number, length: number, protocol: number, destination: number, tos = 0): boolean {
-    return this.output.sendFrom(memory, from, length, protocol, destination, tos);
+    return this.tx.sendFrom(memory, from, length, protocol, destination, tos);
   }
 
   /** As {@link PathMtus.pathMtu}. */

@@ -1,5 +1,5 @@
 /** What IP hands to TCP and UDP. */
-import type { WireMemory } from '../../wire/memory.js';
+import type { MemoryViews } from '../../../drivers/memory/index.js';
 
 /** A protocol above IP. Nothing that it is given may be kept: all bytes are valid during the call only. */
 export interface TransportProtocol {
@@ -11,7 +11,7 @@ export interface TransportProtocol {
    * @param length of the payload in bytes; may be 0
    * @param toUs whether it was sent to our address; false for a broadcast or multicast
    */
-  receive(memory: WireMemory, ip: number, transport: number, length: number, toUs: boolean): void;
+  receive(memory: MemoryViews, ip: number, transport: number, length: number, toUs: boolean): void;
 
   /**
    * Takes an ICMP error about a packet that we seem to have sent. Anybody can forge it: compare what it quotes with
@@ -22,5 +22,5 @@ export interface TransportProtocol {
    * @param quotedIp offset of the quoted IP header. Its source is our address
    * @param quotedLength bytes that are quoted from there: the header and at least 8 bytes of the payload
    */
-  icmpError(type: number, code: number, mtu: number, memory: WireMemory, quotedIp: number, quotedLength: number): void;
+  icmpError(type: number, code: number, mtu: number, memory: MemoryViews, quotedIp: number, quotedLength: number): void;
 }
