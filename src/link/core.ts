@@ -134,6 +134,16 @@ export interface Core {
    */
   rssCoreFor(flow: FlowTuple): number;
 
+  /**
+   * As {@link rssCoreFor}, for a TCP or UDP flow over IPv4 whose tuple is known to be right. It allocates nothing, so a
+   * stack can try many ports.
+   * @param source the remote address, as a number, signed or unsigned
+   * @param destination our address
+   * @param sourcePort the remote port, 0 to 65535
+   * @param destinationPort our port, 0 to 65535
+   */
+  rssCoreForPorts(source: number, destination: number, sourcePort: number, destinationPort: number): number;
+
   /** The counters, by name. With `1kb` and `2kb`, what this core has counted itself. */
   counters(): PortCounters;
 }

@@ -6,7 +6,7 @@ import type { IdlePolicy } from '../../drivers/poll-loop.js';
 import { createL2Counters, L2, type PortCounters } from '../counters.js';
 import { IndirectionTable } from '../rss/indirection-table.js';
 import type { RssOptions } from '../rss/keys.js';
-import { type FlowTuple, Rss } from '../rss/rss.js';
+import { Rss } from '../rss/rss.js';
 import { BaseCore } from './base-core.js';
 import { Egress } from './egress.js';
 import type { Host } from './host.js';
@@ -35,7 +35,7 @@ export class SingleCore extends BaseCore {
   protected readonly egress: Egress;
   protected readonly host: Host;
   private readonly link: LinkLayer;
-  private readonly rss: Rss;
+  protected readonly rss: Rss;
   private readonly rxReserve: number;
   /** Receives a burst. A closure: docs/v8.md, "Bursts as closures". */
   private readonly receive: () => void;
@@ -70,11 +70,6 @@ export class SingleCore extends BaseCore {
   /** All entries name this core. */
   get indirection(): IndirectionTable {
     return this.rss.table;
-  }
-
-  /** Always this core. */
-  rssCoreFor(flow: FlowTuple): number {
-    return this.rss.coreForFlow(flow);
   }
 
   /** Computed when a stack asks for it: with one core, nothing else needs it. */
