@@ -72,8 +72,8 @@ export class DataArrival {
     }
     if (hasFin && !this.noteFin(r, (seq + length) | 0)) return;
     if (length > 0) {
-      if (seq === next) this.inOrder(r, data, length);
-      else this.beyondGap(r, seq, data, length);
+      if (seq === next) this.inOrder(r, segment.bytes, data, length);
+      else this.beyondGap(r, seq, segment.bytes, data, length);
       if (i32[r + STATE] === STATE_CLOSED) return;
     } else if (hasFin) {
       this.acks.now(r);
@@ -81,20 +81,20 @@ export class DataArrival {
     if ((i32[r + FLAGS] & FLAG_FIN_SEEN) !== 0 && i32[r + RCV_NXT] === i32[r + FIN_SEQ]) this.receiveFin(r);
   }
 
-  private inOrder(r: number, at: number, length: number): void {
+  private inOrder(r: number, bytes: Uint8Array, at: number, length: number): void {
     const { i32 } = this;
     // RFC 5681, 4.2: a segment that fills a gap is acknowledged at once.
     const fillsGap = i32[r + INTERVALS] !== 0;
     this.acks.received(r, length);
     if (fillsGap) this.acks.now(r);
-    if (!this.inbox.inOrder(r, at, length)) this.acks.now(r);
+    if (!this.inbox.inOrder(r, bytes, at, length)) this.acks.now(r);
   }
 
-  private beyondGap(r: number, seq: number, at: number, length: number): void {
+  private beyondGap(r: number, seq: number, bytes: Uint8Array, at: number, length: number): void {
     if ((this.i32[r + FLAGS] & FLAG_SACK) !== 0 && this.intervals.contains(r, seq, (seq + length) | 0)) {
       this.repeated(r, seq, length);
     } else {
-      this.inbox.outOfOrder(r, seq, at, length);
+      this.inbox.outOfOrder(r, seq, bytes, at, length);
     }
     this.acks.quick(r);
     this.acks.now(r);

@@ -51,7 +51,9 @@ export class Segment {
   /** As the field has it, not scaled. */
   window = 0;
   urgent = 0;
-  /** Offset of the data in the memory. */
+  /** The memory that the segment lies in. */
+  bytes: Uint8Array;
+  /** Offset of the data in {@link bytes}. */
   data = 0;
   /** Bytes of data. */
   length = 0;
@@ -69,6 +71,11 @@ export class Segment {
   hasBadOptions = false;
   readonly sacks = new SackBlocks();
 
+  /** @param bytes memory that most segments lie in */
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+
   /** Reads the segment of `length` bytes at `tcp`, whose IP header is at `ip`. Returns one of the SEGMENT_ numbers. */
   read(memory: WireMemory, ip: number, tcp: number, length: number): number {
     const { u8 } = memory;
@@ -79,6 +86,7 @@ export class Segment {
     if (internetChecksum(memory, tcp, length, pseudo) !== 0) return SEGMENT_BAD_CHECKSUM;
     const ports = readI32(u8, tcp);
     const flags = u8[tcp + 13];
+    this.bytes = u8;
     this.remote = ipv4Source(u8, ip);
     this.ports = (ports << 16) | (ports >>> 16);
     this.seq = readI32(u8, tcp + 4);
