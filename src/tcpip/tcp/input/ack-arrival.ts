@@ -33,7 +33,7 @@ import {
   STATE_FIN_WAIT_2,
   STATE_LAST_ACK,
 } from '../state/rows.js';
-import { TIMER_KEEP_ALIVE, type Table, timerId } from '../state/table.js';
+import { type Table, TIMER_KEEP_ALIVE, timerId } from '../state/table.js';
 import type { Challenges } from './challenges.js';
 import type { Segment } from './segment.js';
 

@@ -2,8 +2,9 @@
  * Segments for connections in SYN-RECEIVED and later states, in the order of RFC 9293, 3.10.7.4: sequence number, RST,
  * SYN, ACK, data, FIN. With RFC 7323 (PAWS) before, and RFC 5961 against blind attacks.
  */
-import { netError } from '../../errors.js';
+
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from '../../../wire/tcp.js';
+import { netError } from '../../errors.js';
 import { TCP } from '../counters.js';
 import type { Acks } from '../output/acks.js';
 import type { Closing } from '../output/closing.js';

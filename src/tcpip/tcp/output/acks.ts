@@ -15,7 +15,7 @@ import {
   STATE_ESTABLISHED,
   UNACKED_BYTES,
 } from '../state/rows.js';
-import { TIMER_DELAYED_ACK, type Table, timerId } from '../state/table.js';
+import { type Table, TIMER_DELAYED_ACK, timerId } from '../state/table.js';
 import type { Transmit } from './transmit.js';
 
 /** Longest delay of an ACK in ms: Linux's TCP_DELACK_MIN. RFC 9293 allows 500 (MUST-58). */

@@ -22,7 +22,7 @@ import {
   STATE,
   STATE_ESTABLISHED,
 } from '../state/rows.js';
-import { TIMER_RETRANSMIT, type Table, timerId } from '../state/table.js';
+import { type Table, TIMER_RETRANSMIT, timerId } from '../state/table.js';
 import type { Transmit } from './transmit.js';
 
 /** Longest time between two window probes, in ms (Linux: TCP_RTO_MAX). */

@@ -11,6 +11,7 @@ import type { Clock } from '../../clock.js';
 import { CongestionControl } from '../congestion/control.js';
 import { noteSent } from '../congestion/idle.js';
 import { TCP, type TcpCounters } from '../counters.js';
+import type { ConnectionInfo } from '../state/api.js';
 import type { RegionPool } from '../state/regions.js';
 import {
   CWND,
@@ -30,8 +31,8 @@ import {
   RING_HEAD,
   RING_TAIL,
   type Rows,
-  SND_NXT,
   RTTVAR,
+  SND_NXT,
   SND_UNA,
   SRTT,
   SSTHRESH,
@@ -40,7 +41,6 @@ import {
 import type { SackBlocks } from '../state/sack-blocks.js';
 import { AckEvent } from './ack-event.js';
 import { CAN_UNDO, FRTO_NEW_DATA, LOSS, MEASURED, OPEN, RECOVERY, TIMER_PTO, TIMER_RACK } from './bits.js';
-import type { ConnectionInfo } from '../state/api.js';
 import { Delivery } from './delivery.js';
 import { Episode } from './episode.js';
 import { NewReno } from './newreno.js';
