@@ -43,6 +43,7 @@ const MEANING = {
   tcp_time_wait_recycled: 'TIME_WAIT entries that ended early: the table was full',
   tcp_delayed_acks: 'ACKs sent by the delayed ACK timer',
   tcp_keep_alive_probes: 'keep-alive probes sent',
+  tcp_window_closed: 'times that a connection had to wait for the window of the peer',
   tcp_window_probes: 'zero window probes sent',
   tcp_timeouts: 'connections that ended because the peer did not answer',
   tcp_send_no_buffer: 'segments put off: no packet buffer, or the ring was full',

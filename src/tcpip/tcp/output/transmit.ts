@@ -25,7 +25,6 @@ import {
   INTERVALS,
   LAST_ACK_SENT,
   MSS,
-  OFFERED_SCALE,
   PORTS,
   QUICK_ACKS,
   RCV_NXT,
@@ -151,7 +150,6 @@ export class Transmit {
     const tcp = buffer.offset + PAYLOAD;
     const value = this.timestamp(r);
     const end = writeSynOptions(u8, tcp + HEADER, mss, scale, sack, timestamps, value, i32[r + TS_RECENT]);
-    i32[r + OFFERED_SCALE] = scale;
     const header = end - tcp;
     const hasAck = (flags & TCP_ACK) !== 0;
     writeI32(u8, tcp, i32[r + PORTS]);

@@ -34,29 +34,32 @@ const FIRST_SIZE = 4096;
 export class Inbox {
   private readonly i32: Int32Array;
   private readonly f64: Float64Array;
-  private readonly words: Int32Array;
+  private readonly packetBytes: Uint8Array;
+  private readonly packetWords: Int32Array;
 
   constructor(
     private readonly table: Table,
     private readonly intervals: Intervals,
     private readonly window: ReceiveWindow,
-    private readonly memory: MemoryViews,
+    memory: MemoryViews,
   ) {
     this.i32 = table.i32;
     this.f64 = table.rows.f64;
-    this.words = new Int32Array(memory.u8.buffer, memory.u8.byteOffset, memory.u8.byteLength >> 2);
+    this.packetBytes = memory.u8;
+    this.packetWords = new Int32Array(memory.u8.buffer, memory.u8.byteOffset, memory.u8.byteLength >> 2);
   }
 
   /**
    * Takes data that begins at RCV.NXT, and what follows it in the region.
-   * @param at offset of the first byte in the packet memory
+   * @param bytes the memory that the packet lies in
+   * @param at offset of the first byte
    * @returns false when there was no memory to keep the data: the peer must send it again
    */
-  inOrder(r: number, at: number, length: number): boolean {
+  inOrder(r: number, bytes: Uint8Array, at: number, length: number): boolean {
     const { i32 } = this;
     const next = i32[r + RCV_NXT];
     const isDirect = i32[r + TAKEN] === next && (i32[r + FLAGS] & FLAG_PAUSED) === 0;
-    if (!isDirect && !this.store(r, next, this.memory.u8, at, length)) return false;
+    if (!isDirect && !this.store(r, next, bytes, at, length)) return false;
     i32[r + RCV_NXT] = (next + length) | 0;
     this.count(r, length);
     if (i32[r + INTERVALS] !== 0) {
@@ -66,7 +69,7 @@ export class Inbox {
     }
     if (isDirect) {
       i32[r + TAKEN] = (next + length) | 0;
-      this.hand(r, this.memory.u8, at, length);
+      this.hand(r, bytes, at, length);
       if (i32[r + STATE] === STATE_CLOSED) return true;
     }
     if (i32[r + TAKEN] !== i32[r + RCV_NXT]) this.deliver(r);
@@ -74,9 +77,9 @@ export class Inbox {
   }
 
   /** Takes data beyond a gap. Returns false when it was dropped and counted. */
-  outOfOrder(r: number, seq: number, at: number, length: number): boolean {
+  outOfOrder(r: number, seq: number, bytes: Uint8Array, at: number, length: number): boolean {
     const { count } = this.table;
-    if (!this.store(r, seq, this.memory.u8, at, length)) return false;
+    if (!this.store(r, seq, bytes, at, length)) return false;
     if (!this.intervals.add(r, seq, (seq + length) | 0)) {
       count[COUNT.tcp_intervals_full]++;
       return false;
@@ -136,7 +139,7 @@ export class Inbox {
       this.table.count[COUNT.tcp_no_memory]++;
       return false;
     }
-    copyIn(region, seq, bytes, at, length, this.words);
+    copyIn(region, seq, bytes, at, length, bytes === this.packetBytes ? this.packetWords : null);
     return true;
   }
 

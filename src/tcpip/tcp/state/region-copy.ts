@@ -160,6 +160,23 @@ function copyWordsAndSum(region: Region, position: number, target: Uint32Array, 
   while (w < end) {
     if (s === wrap) s = first;
     const stop = Math.min(end, w + (wrap - s));
+    for (const unrolled = stop - 3; w < unrolled; w += 4, s += 4) {
+      const a = source[s];
+      const b = source[s + 1];
+      const c = source[s + 2];
+      const d = source[s + 3];
+      const e = (word >>> shift) | (a << back);
+      const f = (a >>> shift) | (b << back);
+      const g = (b >>> shift) | (c << back);
+      const h = (c >>> shift) | (d << back);
+      target[w] = e;
+      target[w + 1] = f;
+      target[w + 2] = g;
+      target[w + 3] = h;
+      high = (high + (e >>> 16) + (f >>> 16) + (g >>> 16) + (h >>> 16)) | 0;
+      all = (all + e + f + g + h) | 0;
+      word = d;
+    }
     for (; w < stop; w++, s++) {
       const next = source[s];
       const a = (word >>> shift) | (next << back);

@@ -67,7 +67,7 @@ export const SMALL_END = 21;
 export const ISS = 22;
 /** IRS: the peer's initial sequence number. */
 export const IRS = 23;
-/** Number of window probes (persist) or keep-alive probes that were sent without an answer. */
+/** Number of window probes (persist) that were sent since the window closed. */
 export const PROBES = 24;
 /** When the peer was last heard, in ms. */
 export const HEARD_MS = 25;
@@ -126,8 +126,10 @@ export const BYTES_WRITTEN = 27;
 export const SYN_RETRIES = 56;
 /** When the SYN or the SYN-ACK was sent for the first time, in µs. */
 export const SYN_US = 57;
-/** The shift of our window that our SYN announces, and the options of the connection's SYN. */
-export const OFFERED_SCALE = 58;
+/** Keep-alive probes that were sent without an answer. */
+export const KEEP_PROBES = 59;
+/** When SND.UNA moved last, or data was sent with nothing in flight, in ms: what the user timeout is counted from. */
+export const PROGRESS_MS = 60;
 
 /** Words 64 to 127 belong to `recovery/` and `congestion/`. */
 export const RECOVERY_WORDS = 64;
@@ -143,6 +145,8 @@ export const STATE_FIN_WAIT_2 = 5;
 export const STATE_CLOSE_WAIT = 6;
 export const STATE_CLOSING = 7;
 export const STATE_LAST_ACK = 8;
+/** Over on the wire, but the application has paused and has not taken all data. */
+export const STATE_UNREAD = 9;
 
 // Flags.
 
