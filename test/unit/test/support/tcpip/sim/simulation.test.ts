@@ -295,7 +295,9 @@ describe('expectQuiet', () => {
     const sim = await withStack(({ core }) => ({
       poll: () => (core.getRxCount() > 0 ? core.getBufferRx()!.length : 0),
     }));
-    expect(() => expectQuiet(sim)).toThrow(/buffers that the stack of 10\.0\.0\.2 holds/);
+    expect(() => expectQuiet(sim)).toThrow(
+      /^seed 1: 10\.0\.0\.2: the stack holds 1 buffers; 10\.0\.0\.2: 1 buffers are not free$/,
+    );
   });
 
   it('notices a timer that never ends', async () => {
@@ -303,7 +305,7 @@ describe('expectQuiet', () => {
       const echo = createEcho(core);
       return { poll: () => echo.poll(), maxSleepMs: () => 50 };
     });
-    expect(() => expectQuiet(sim)).toThrow(/nothing is left to happen after/);
+    expect(() => expectQuiet(sim)).toThrow(/something is left to happen after 600000 ms; .*a timer is armed/);
   });
 
   it('notices a connection that the report of a stack shows', async () => {
@@ -311,6 +313,6 @@ describe('expectQuiet', () => {
       const echo = createEcho(core);
       return { poll: () => echo.poll(), report: () => ({ connections: 1, timers: 0 }) };
     });
-    expect(() => expectQuiet(sim)).toThrow(/seed 1: what the report of 10\.0\.0\.2 shows/);
+    expect(() => expectQuiet(sim)).toThrow('seed 1: 10.0.0.2: the report has connections 1');
   });
 });
