@@ -4,7 +4,7 @@
  */
 import { netError } from '../../errors.js';
 import { TCP_ACK, TCP_CWR, TCP_ECE } from '../../../wire/tcp.js';
-import { COUNT } from '../counters.js';
+import { TCP } from '../counters.js';
 import type { InitialSequence } from '../opening/isn.js';
 import type { Recovery } from '../recovery/recovery.js';
 import type { TcpHandlers } from '../state/api.js';
@@ -119,7 +119,7 @@ export class Handshake {
     const { i32, table, sequence } = this;
     const r = table.open(remote, ports, handlers);
     if (r === NO_ROW) {
-      table.count[COUNT.tcp_rows_full]++;
+      table.count[TCP.tcp_rows_full]++;
       return r;
     }
     const { ms, us } = table.clock;
@@ -157,7 +157,7 @@ export class Handshake {
   /** Sends the SYN of a connection that the application opens. */
   connect(r: number): void {
     this.i32[r + STATE] = STATE_SYN_SENT;
-    this.table.count[COUNT.tcp_opened_active]++;
+    this.table.count[TCP.tcp_opened_active]++;
     this.sendSyn(r);
     this.setTimer(r);
   }
@@ -199,13 +199,13 @@ export class Handshake {
     const waited = (table.clock.ms - i32[r + PROGRESS_MS]) | 0;
     const isOver = i32[r + USER_TIMEOUT] !== 0 && waited >= i32[r + USER_TIMEOUT];
     if (isOver || i32[r + SYN_RETRIES] >= (isPassive ? SYN_ACK_LIMIT : SYN_LIMIT)) {
-      table.count[COUNT.tcp_syn_timeouts]++;
+      table.count[TCP.tcp_syn_timeouts]++;
       const soft = softErrorOf(i32[r + SOFT_ERROR]);
       this.closing.finish(r, soft ?? netError('ETIMEDOUT', 'connect: the peer did not answer'));
       return;
     }
     i32[r + SYN_RETRIES]++;
-    table.count[COUNT.tcp_syn_retransmitted]++;
+    table.count[TCP.tcp_syn_retransmitted]++;
     this.sendSyn(r);
     this.setTimer(r);
   }
@@ -254,8 +254,8 @@ export class Handshake {
     i32[r + STATE] = STATE_ESTABLISHED;
     i32[r + TUNE_US] = us;
     i32[r + PROGRESS_MS] = ms;
-    if ((i32[r + FLAGS] & FLAG_PASSIVE) !== 0) table.count[COUNT.tcp_opened_passive]++;
-    recovery.open(r, i32[r + SYN_RETRIES]);
+    if ((i32[r + FLAGS] & FLAG_PASSIVE) !== 0) table.count[TCP.tcp_opened_passive]++;
+    recovery.open(r, i32[r + SYN_RETRIES] > 0);
     // Karn's rule (RFC 6298, 3): no measurement when the SYN was sent more than once.
     if (i32[r + SYN_RETRIES] === 0) recovery.handshakeRtt(r, Math.max(1, (us - i32[r + SYN_US]) | 0));
     this.acks.quick(r);

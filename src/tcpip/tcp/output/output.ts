@@ -3,7 +3,7 @@
  * window (RFC 9293, 3.8.6), the avoidance of silly windows (3.8.6.2.1) and Nagle's algorithm (3.7.4) let it.
  */
 import { TCP_FIN, TCP_PSH } from '../../../wire/tcp.js';
-import { COUNT } from '../counters.js';
+import { TCP } from '../counters.js';
 import type { Recovery } from '../recovery/recovery.js';
 import {
   FLAG_FIN_QUEUED,
@@ -71,23 +71,25 @@ export class Output {
     return recovery.allowance(r) >= Math.min(length, i32[r + MSS]);
   }
 
-  /** Sends a segment again. Returns false when it could not be sent now. */
+  /** Sends a segment again, in pieces if the MSS is smaller now. Returns false when it could not be sent now. */
   resend(r: number, record: number): boolean {
-    const { i32, recovery } = this;
+    const { i32, recovery, transmit, table } = this;
     const una = i32[r + SND_UNA];
+    const end = recovery.recordEnd(r, record);
     let seq = recovery.recordSeq(r, record);
     if (((una - seq) | 0) > 0) seq = una;
-    let end = recovery.recordEnd(r, record);
-    if (((end - seq) | 0) > i32[r + MSS] + 1) {
-      end = (seq + i32[r + MSS]) | 0;
-      if (!recovery.split(r, record, end)) return false;
-    }
     const hasFin = (i32[r + FLAGS] & FLAG_FIN_SENT) !== 0 && end === i32[r + SND_NXT];
-    const length = ((end - seq) | 0) - (hasFin ? 1 : 0);
-    if (!this.transmit.segment(r, seq, length, this.transmit.flagsFor(r, end, hasFin))) {
-      this.table.list(r);
-      return false;
-    }
+    let left = ((end - seq) | 0) - (hasFin ? 1 : 0);
+    do {
+      const length = Math.min(left, i32[r + MSS]);
+      left -= length;
+      const next = (seq + length) | 0;
+      if (!transmit.segment(r, seq, length, transmit.flagsFor(r, next, hasFin && left === 0))) {
+        table.list(r);
+        return false;
+      }
+      seq = next;
+    } while (left > 0);
     recovery.resent(r, record);
     return true;
   }
@@ -151,7 +153,7 @@ export class Output {
     i32[r + FLAGS] |= FLAG_PERSIST;
     i32[r + PROBES] = 0;
     this.setPersistTimer(r);
-    table.count[COUNT.tcp_window_closed]++;
+    table.count[TCP.tcp_window_closed]++;
   }
 
   private setPersistTimer(r: number): void {
@@ -183,7 +185,7 @@ export class Output {
       i32[r + FLAGS] |= FLAG_PERSIST;
     }
     i32[r + PROBES]++;
-    table.count[COUNT.tcp_window_probes]++;
+    table.count[TCP.tcp_window_probes]++;
     this.probe(r);
     this.setPersistTimer(r);
   }
