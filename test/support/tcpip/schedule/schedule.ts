@@ -31,12 +31,12 @@ const MAX_STEPS = 5_000_000;
 
 /**
  * Runs a schedule.
- * @param traced keeps the last segments, and adds them to the error
+ * @param traced adds so many of the last segments to the error
  * @throws Error that names the seed, and what went wrong
  */
-export async function runSchedule(seed: number, traced = false): Promise<Outcome> {
+export async function runSchedule(seed: number, traced = 0): Promise<Outcome> {
   const sim = new Simulation({ seed, maxSteps: MAX_STEPS });
-  const trace = traced ? new Trace(sim) : null;
+  const trace = traced > 0 ? new Trace(sim, traced) : null;
   try {
     return await run(sim);
   } catch (error) {
