@@ -70,7 +70,8 @@ export class Rack {
     if ((i32[r + RECOVERY_BITS] & DSACK_ROUND_SET) !== 0 && ((event.ack - i32[r + DSACK_ROUND]) | 0) >= 0) {
       i32[r + RECOVERY_BITS] &= ~DSACK_ROUND_SET;
     }
-    if (!event.dsack || (i32[r + RECOVERY_BITS] & DSACK_ROUND_SET) !== 0) return;
+    // That of a tail loss probe says nothing about reordering.
+    if (!event.dsack || event.dsackOfProbe || (i32[r + RECOVERY_BITS] & DSACK_ROUND_SET) !== 0) return;
     i32[r + RECOVERY_BITS] |= DSACK_ROUND_SET;
     i32[r + DSACK_ROUND] = i32[r + SND_NXT];
     const factor = Math.min(MAX_FACTOR, (i32[r + RACK_WINDOW] & FACTOR_MASK) + 1);
