@@ -51,7 +51,8 @@ export interface NetworkOptions {
   /** Additional delay of a segment in ms. */
   jitter?: (seq: number, copy: number) => number;
   dsack?: boolean;
-  regions?: RegionPool;
+  /** Most bytes for the records. */
+  memory?: number;
   synLost?: boolean;
 }
 
@@ -96,7 +97,7 @@ export class RecoveryNetwork {
 
   constructor(readonly options: NetworkOptions) {
     this.clock = new Clock(() => this.now);
-    this.regions = options.regions ?? new RegionPool(1 << 28);
+    this.regions = new RegionPool(options.memory ?? 1 << 28);
     this.iss = options.iss ?? -100_000;
     this.mss = options.mss ?? 1000;
     const wheel = {
@@ -145,6 +146,19 @@ export class RecoveryNetwork {
     i32[this.r + SND_END] = (i32[this.r + SND_END]! + bytes) | 0;
     this.clock.read();
     this.send();
+  }
+
+  /** The path takes shorter segments from now on. */
+  reduceMtu(mss: number): void {
+    this.rows.i32[this.r + MSS] = mss;
+    this.clock.read();
+    this.recovery.mtuReduced(this.r, mss);
+    this.send();
+  }
+
+  /** The receiver drops everything that is out of order. */
+  renege(): void {
+    this.outOfOrder.length = 0;
   }
 
   /** Runs until everything is acknowledged, or until the time. Returns whether it is done. */
