@@ -59,8 +59,10 @@ export interface Core {
 
   /**
    * Takes an empty buffer, for the caller to write an IP packet into (with layer `ethernet` a frame).
-   * @returns null when none is free; some buffers are always left for receiving and for ARP. The caller owns the buffer
-   * until {@link addBufferToRing} or {@link release}. The seed's `get_buffer_tx()`.
+   * @returns null when none is free; some buffers are always left for receiving and for ARP. What the core has collected
+   * is sent then, and buffers come back as it leaves: go on at the next poll. Nothing wakes a sleeping core for that, so
+   * a stack that needs a buffer returns at most 1 from {@link Stack.maxSleepMs}. The caller owns the buffer until
+   * {@link addBufferToRing} or {@link release}. The seed's `get_buffer_tx()`.
    */
   getBufferTx(): PacketBuffer | null;
 
@@ -114,11 +116,35 @@ export interface Core {
   wake(): void;
 
   /**
+   * Returns the time on the clock of the port: milliseconds since some moment in the past, monotonic, with a fraction.
+   * ARP and {@link waitForPackets} use the same clock. A stack whose timers use it can be tested with a fake clock.
+   */
+  now(): number;
+
+  /**
+   * Tells whether an IPv4 address means every station on our link: 255.255.255.255, or the highest address of our
+   * prefix, which a /31 and a /32 do not have (RFC 3021). No ICMP error may be sent about a packet to such an address
+   * (RFC 1122, 3.2.2), and no TCP connection is opened by one (RFC 9293, 3.9.2.3).
+   * @param address as a number, signed or unsigned
+   */
+  isBroadcast(address: number): boolean;
+
+  /**
    * Tells which core the packets of a flow come to, by the indirection table as it is now. A stack that opens a
    * connection chooses a source port with which the answers come to its own core (as mTCP does).
    * @throws ArgumentError when the tuple is not a flow.
    */
   rssCoreFor(flow: FlowTuple): number;
+
+  /**
+   * As {@link rssCoreFor}, for a TCP or UDP flow over IPv4 whose tuple is known to be right. It allocates nothing, so a
+   * stack can try many ports.
+   * @param source the remote address, as a number, signed or unsigned
+   * @param destination our address
+   * @param sourcePort the remote port, 0 to 65535
+   * @param destinationPort our port, 0 to 65535
+   */
+  rssCoreForPorts(source: number, destination: number, sourcePort: number, destinationPort: number): number;
 
   /** The counters, by name. With `1kb` and `2kb`, what this core has counted itself. */
   counters(): PortCounters;

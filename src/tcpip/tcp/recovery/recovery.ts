@@ -23,6 +23,7 @@ import {
   PIPE,
   RECOVERY_BITS,
   RECOVERY_POINT,
+  RETRANSMITTED,
   RING_HEAD,
   type Rows,
   SND_NXT,
@@ -154,6 +155,13 @@ export class Recovery {
     return true;
   }
 
+  /** Makes room for one more record. Returns false when there is no memory: then nothing new may be sent. */
+  reserve(r: number): boolean {
+    if (this.ring.reserve(r)) return true;
+    this.counters[TCP.sent_ring_no_memory]++;
+    return false;
+  }
+
   /** The record was sent again now, because it was lost or as a probe. */
   resent(r: number, record: number): void {
     const i32 = this.i32;
@@ -164,6 +172,7 @@ export class Recovery {
     ring.words[at + SENT_US] = this.clock.us;
     ring.words[at + SENT_MS] = this.clock.ms;
     noteRetransmission(i32, r, this.clock.ms);
+    i32[r + RETRANSMITTED]++;
     this.counters[TCP.retransmitted_segments]++;
     if (record === i32[r + RING_HEAD]) this.timer.restart(r);
     this.noteSent(r, (ring.words[at + END] - ring.words[at + SEQ]) | 0);

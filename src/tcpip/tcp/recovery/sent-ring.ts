@@ -143,19 +143,20 @@ export class SentRing {
     return ((record - this.i32[r + RING_HEAD]) & MAX_NUMBER) < this.count(r);
   }
 
+  /** Selects the row, and makes room for one more record. Returns false when there is no memory. */
+  reserve(r: number): boolean {
+    this.select(r);
+    if (this.words === NOTHING) return this.begin(r);
+    return this.count(r) <= this.mask || this.grow(r);
+  }
+
   /**
    * Appends the record of a segment that is sent now, and selects the row.
    * @returns the record, or -1 when there is no memory
    */
   append(r: number, seq: number, end: number, us: number, ms: number): number {
     const i32 = this.i32;
-    const count = this.count(r);
-    this.select(r);
-    if (this.words === NOTHING) {
-      if (!this.begin(r)) return NO_RECORD;
-    } else if (count > this.mask && !this.grow(r)) {
-      return NO_RECORD;
-    }
+    if (!this.reserve(r)) return NO_RECORD;
     const record = i32[r + RING_TAIL];
     const words = this.words;
     const at = this.at(record);
