@@ -173,9 +173,9 @@ export const PRR_OUT = 87;
 export const PRR_FLIGHT = 88;
 /** TLP.end_seq (RFC 8985, 5.3). */
 export const TLP_END = 89;
-/** RACK.xmit_ts in µs, RACK.end_seq and RACK.rtt in µs (RFC 8985, 5.3). */
+/** RACK.xmit_ts in µs, the transmission number instead of RACK.end_seq, and RACK.rtt in µs (RFC 8985, 5.3). */
 export const RACK_US = 90;
-export const RACK_END = 91;
+export const RACK_ORDER = 91;
 export const RACK_RTT = 92;
 /** RACK.reo_wnd_mult in bits 0 to 15, RACK.reo_wnd_persist above. */
 export const RACK_WINDOW = 93;
