@@ -20,6 +20,7 @@ import {
   FLAGS,
   HIGHEST_SACKED,
   LAST_SENT_MS,
+  MSS,
   PIPE,
   RECOVERY_BITS,
   RECOVERY_POINT,
@@ -217,10 +218,15 @@ export class Recovery {
     return event.acked;
   }
 
-  /** Bytes that may be sent now, as far as congestion control is asked; at least 0. */
+  /**
+   * Bytes that may be sent now, as far as congestion control is asked; at least 0. With nothing in flight, one segment
+   * at least: the MSS grows beyond a small cwnd when the path MTU is tried anew.
+   */
   allowance(r: number): number {
-    if (this.ring.count(r) === 0) this.congestion.checkIdle(r, rtoUs(this.i32, r));
-    return Math.max(0, this.i32[r + CWND] - this.scoreboard.pipe(r));
+    const { i32 } = this;
+    if (this.ring.count(r) === 0) this.congestion.checkIdle(r, rtoUs(i32, r));
+    const pipe = this.scoreboard.pipe(r);
+    return pipe === 0 ? Math.max(i32[r + CWND], i32[r + MSS]) : Math.max(0, i32[r + CWND] - pipe);
   }
 
   /**
