@@ -1,5 +1,5 @@
 /** Heads of responses, and the short bodies that the server makes itself. */
-import { ascii } from './ascii.js';
+import { ascii } from './message/ascii.js';
 
 const REASONS: Readonly<Record<number, string>> = {
   200: 'OK',

@@ -3,14 +3,20 @@
  * sent, further requests wait, and the peer is paused.
  */
 import { createHash } from 'node:crypto';
-import type { Connection } from '../tcp-api.js';
+import { HeldBytes } from '../tcp/held-bytes.js';
+import type { Connection } from '../tcp/tcp-api.js';
 import { CLOSE, CONTINUE, KEEP_ALIVE, KEEP_ALIVE_TOLD } from './answers.js';
-import { textOf } from './ascii.js';
-import { BODY_MALFORMED, BodyReader, type ContentSink } from './body.js';
-import { HeadScan, NO_LENGTH } from './head.js';
-import { Input } from './input.js';
+import { textOf } from './message/ascii.js';
+import { BODY_MALFORMED, BodyReader, type ContentSink } from './message/body.js';
+import { HeadScan, NO_LENGTH } from './message/head.js';
+import {
+  METHOD_GET,
+  METHOD_HEAD,
+  REQUEST_COMPLETE,
+  REQUEST_INCOMPLETE,
+  type RequestParser,
+} from './message/request.js';
 import { PendingRequest } from './pending.js';
-import { METHOD_GET, METHOD_HEAD, REQUEST_COMPLETE, REQUEST_INCOMPLETE, type RequestParser } from './request.js';
 import { Responder } from './responder.js';
 import { routeOf } from './routes.js';
 import type { HttpShared } from './shared.js';
@@ -35,7 +41,7 @@ export class Exchange implements ContentSink {
   private c: Connection | null = null;
   private readonly scan = new HeadScan();
   private readonly body = new BodyReader();
-  private readonly input = new Input();
+  private readonly input = new HeldBytes();
   private readonly request = new PendingRequest();
   private readonly responder: Responder;
 

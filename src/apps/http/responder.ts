@@ -1,8 +1,8 @@
 /** Answers one request after the other on one connection. */
 import { close } from 'node:fs';
 import { CLOSE, errorAnswer, headOf, KEEP_ALIVE, PAGE, textAnswer } from './answers.js';
-import { FileBody } from './file-body.js';
-import type { OpenFile } from './files.js';
+import { FileBody } from './files/file-body.js';
+import type { OpenFile } from './files/file-tree.js';
 import { PATTERN } from './pattern-body.js';
 import type { PendingRequest } from './pending.js';
 import { type ByteRange, readRange } from './ranges.js';

@@ -1,5 +1,5 @@
 /** From the method and the target of a request to what answers it. */
-import { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_PUT } from './request.js';
+import { METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_PUT } from './message/request.js';
 
 export type Route =
   | { readonly kind: 'page' }

@@ -1,6 +1,6 @@
 /** Sends one response: bytes that exist already, then a part of the pattern or of a file. */
-import type { Connection } from '../tcp-api.js';
-import type { FileBody } from './file-body.js';
+import type { Connection } from '../tcp/tcp-api.js';
+import type { FileBody } from './files/file-body.js';
 import { PATTERN, PATTERN_BYTES } from './pattern-body.js';
 
 const NOTHING = new Uint8Array(0);

@@ -1,7 +1,7 @@
 /** The HTTP server of one core: the handlers of its listener, and what its connections share. */
-import type { Connection, TcpHandlers } from '../tcp-api.js';
+import type { Connection, TcpHandlers } from '../tcp/tcp-api.js';
 import { Exchange } from './exchange.js';
-import { FileTree } from './files.js';
+import { FileTree } from './files/file-tree.js';
 import { HttpShared } from './shared.js';
 
 /** Objects of closed connections that are kept for new ones. */

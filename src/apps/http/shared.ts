@@ -1,7 +1,7 @@
 /** What all connections of one server share. */
-import type { FileTree } from './files.js';
+import type { FileTree } from './files/file-tree.js';
 import { HotRequest } from './hot-request.js';
-import { RequestParser } from './request.js';
+import { RequestParser } from './message/request.js';
 
 export class HttpShared {
   readonly parser = new RequestParser();

@@ -1,6 +1,6 @@
 /**
- * Received bytes that cannot be parsed yet: an unfinished head, or requests behind a response that is being sent. Empty
- * for most connections: their requests are parsed where they were received.
+ * Bytes of one connection that wait: received ones that cannot be parsed yet, or ones that the send buffer had no room
+ * for. Nearly always there are none, and then it has no array.
  */
 
 /** Arrays of this size are used again. Nearly all that is held back fits. */
@@ -9,9 +9,9 @@ const MAX_SPARE = 256;
 const EMPTY = new Uint8Array(0);
 const spare: Uint8Array[] = [];
 
-export class Input {
+export class HeldBytes {
   bytes: Uint8Array = EMPTY;
-  /** First byte that was not parsed yet. */
+  /** First byte that waits. */
   start = 0;
   end = 0;
 
