@@ -135,7 +135,7 @@ export class HttpClient implements ContentSink {
   }
 
   content(bytes: Uint8Array, offset: number, length: number): void {
-    if (!this.response.isInformational) this.owner.content(this, bytes, offset, length);
+    this.owner.content(this, bytes, offset, length);
   }
 
   /** Says how far the response has come. */

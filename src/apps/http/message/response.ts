@@ -72,7 +72,7 @@ export class ResponseParser {
   /** Begins the body. Call it once per response whose head is complete. */
   beginBody(body: BodyReader): void {
     // RFC 9112, 6.3.
-    if (this.isInformational || this.status === 204 || this.status === 304) body.beginLength(0);
+    if (this.status === 204 || this.status === 304) body.beginLength(0);
     else if (this.isChunked) body.beginChunked();
     else if (this.contentLength !== NO_LENGTH) body.beginLength(this.contentLength);
     else body.beginUntilClose();
