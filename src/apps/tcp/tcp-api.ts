@@ -8,14 +8,20 @@ export interface Connection {
   context: unknown;
   readonly remoteAddress: string;
   readonly remotePort: number;
+  readonly localAddress: string;
   readonly localPort: number;
   readonly state: string;
   readonly writable: number;
+  readonly buffered: number;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
   write(bytes: Uint8Array, offset?: number, length?: number): number;
   end(): void;
   abort(): void;
   pause(): void;
   resume(): void;
+  setNoDelay(noDelay: boolean): void;
+  setKeepAlive(idleMs: number): void;
   info(): ConnectionInfo;
 }
 
@@ -34,6 +40,7 @@ export interface TcpOptions {
 }
 
 export interface Listener {
+  readonly port: number;
   close(): void;
 }
 
