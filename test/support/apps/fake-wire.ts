@@ -2,7 +2,7 @@
  * TCP connections without a network: what one end writes comes to the other, in pieces of chosen sizes. Apps of the
  * stack run on it unchanged. Received bytes are overwritten after each call, because they are valid only during it.
  */
-import type { Connection, ConnectionInfo, Listener, TcpHandlers } from '../../../src/apps/tcp/tcp-api.js';
+import type { Connection, ConnectionInfo, Listener, TcpHandlers } from '../../../src/tcpip/index.js';
 
 export interface FakeWireOptions {
   /** Bytes that {@link Connection.write} takes before it is full. Default 65,536. */
