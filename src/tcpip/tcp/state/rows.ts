@@ -67,7 +67,7 @@ export const SMALL_END = 21;
 export const ISS = 22;
 /** IRS: the peer's initial sequence number. */
 export const IRS = 23;
-/** Number of window probes (persist) or keep-alive probes that were sent without an answer. */
+/** Number of window probes (persist) that were sent since the window closed. */
 export const PROBES = 24;
 /** When the peer was last heard, in ms. */
 export const HEARD_MS = 25;
@@ -98,25 +98,38 @@ export const RECEIVE_LIMIT = 35;
 export const TAKEN = 36;
 /** Sequence number of the peer's FIN, valid with FLAG_FIN_SEEN. */
 export const FIN_SEQ = 37;
-/** How many intervals of out-of-order bytes there are: at most {@link MAX_INTERVALS}. */
+/** How many intervals of out-of-order bytes there are (receive/intervals.ts). */
 export const INTERVALS = 38;
 /** Receive auto-tuning: when the present round began (µs), and TAKEN at that moment. */
 export const TUNE_US = 39;
 export const TUNE_SEQ = 40;
 /** The receiver's estimate of the round trip in µs; 0: unknown. */
 export const RECEIVER_RTT = 41;
-/** Sequence number that ends the round in which the receiver measures the round trip, and when it began (µs). */
-export const RECEIVER_RTT_SEQ = 42;
-export const RECEIVER_RTT_US = 43;
+/** Most bytes that the application took in a round. */
+export const TUNE_BYTES = 42;
 /** D-SACK (RFC 2883) to be sent with the next ACK; empty when both are equal. */
 export const DSACK_START = 44;
 export const DSACK_END = 45;
 /** When the last challenge ACK was sent for this connection, in ms (RFC 5961, 7). */
 export const CHALLENGE_MS = 46;
-/** The first interval: start and end; the others follow. The one that changed last comes first in SACK options. */
-export const FIRST_INTERVAL = 48;
-/** Words 48 to 63: eight intervals. */
-export const MAX_INTERVALS = 8;
+/** Error code of the last ICMP error that was not obeyed, for the message when the connection times out; 0: none. */
+export const SOFT_ERROR = 47;
+/**
+ * Words 48 to 51: a sequence number in each of the intervals that changed last, the newest first, for the order of SACK
+ * blocks (RFC 2018, 4).
+ */
+export const RECENT = 48;
+/** Bytes that were received in order and bytes that `write` has taken, as doubles: `f64[(r >> 1) + NAME]`. */
+export const BYTES_READ = 26;
+export const BYTES_WRITTEN = 27;
+/** How often a SYN or a SYN-ACK was sent again. */
+export const SYN_RETRIES = 56;
+/** When the SYN or the SYN-ACK was sent for the first time, in µs. */
+export const SYN_US = 57;
+/** Keep-alive probes that were sent without an answer. */
+export const KEEP_PROBES = 59;
+/** When SND.UNA moved last, or data was sent with nothing in flight, in ms: what the user timeout is counted from. */
+export const PROGRESS_MS = 60;
 
 /** Words 64 to 127 belong to `recovery/` and `congestion/`. */
 export const RECOVERY_WORDS = 64;
@@ -132,6 +145,8 @@ export const STATE_FIN_WAIT_2 = 5;
 export const STATE_CLOSE_WAIT = 6;
 export const STATE_CLOSING = 7;
 export const STATE_LAST_ACK = 8;
+/** Over on the wire, but the application has paused and has not taken all data. */
+export const STATE_UNREAD = 9;
 
 // Flags.
 
