@@ -1,6 +1,8 @@
 /** Half-open connections: the backlog, SYN cookies (RFC 4987, 3.6), and connections that are full. */
-import { describe, expect, it } from 'vitest';
-import { listening, type Peer } from '../../../../support/tcpip/rfc/peer.js';
+import { afterEach, describe, expect, it } from 'vitest';
+import { listening, type Peer, stopPeers } from '../../../../support/tcpip/rfc/peer.js';
+
+afterEach(stopPeers);
 
 /** The peer begins `count` handshakes from ports of their own, and ends none. */
 function flood(s: Peer, count: number, from = 20_000): void {
@@ -11,16 +13,16 @@ function flood(s: Peer, count: number, from = 20_000): void {
 }
 
 describe('a listener whose backlog is full', () => {
-  it('answers with cookies, and needs no memory for them', () => {
-    const s = listening({ backlog: 8 });
+  it('answers with cookies, and needs no memory for them', async () => {
+    const s = await listening({ backlog: 8 });
     flood(s, 100);
     expect(s.take().length).toBe(100);
-    expect(s.stack.tcp.connections).toBeLessThanOrEqual(8);
+    expect(s.connections).toBeLessThanOrEqual(8);
     expect(s.report().tcp_cookies_sent).toBeGreaterThanOrEqual(92);
   });
 
-  it('opens a connection by the ACK of a cookie, with its MSS', () => {
-    const s = listening({ backlog: 8 });
+  it('opens a connection by the ACK of a cookie, with its MSS', async () => {
+    const s = await listening({ backlog: 8 });
     flood(s, 20);
     s.clear();
     s.from(30_000);
@@ -35,8 +37,8 @@ describe('a listener whose backlog is full', () => {
     expect(s.report().tcp_cookies_accepted).toBe(1);
   });
 
-  it('keeps options by the timestamp of the cookie', () => {
-    const s = listening({ backlog: 8 });
+  it('keeps options by the timestamp of the cookie', async () => {
+    const s = await listening({ backlog: 8 });
     flood(s, 20);
     s.clear();
     s.from(30_000);
@@ -47,8 +49,8 @@ describe('a listener whose backlog is full', () => {
     expect(s.connection.info()).toMatchObject({ timestamps: true, sack: true, sendScale: 5, sendWindow: 32_000 });
   });
 
-  it('takes the data that comes with the ACK of a cookie', () => {
-    const s = listening({ backlog: 8 });
+  it('takes the data that comes with the ACK of a cookie', async () => {
+    const s = await listening({ backlog: 8 });
     flood(s, 20);
     s.clear();
     s.from(30_000);
@@ -58,8 +60,8 @@ describe('a listener whose backlog is full', () => {
     expect(s.events).toEqual(['open', 'data 1..10']);
   });
 
-  it('answers an ACK of no cookie with a RST', () => {
-    const s = listening({ backlog: 8 });
+  it('answers an ACK of no cookie with a RST', async () => {
+    const s = await listening({ backlog: 8 });
     flood(s, 20);
     s.clear();
     s.from(30_000);
@@ -68,8 +70,8 @@ describe('a listener whose backlog is full', () => {
     expect(s.events).toEqual([]);
   });
 
-  it('accepts a cookie for two minutes or so, and no longer', () => {
-    const s = listening({ backlog: 8 });
+  it('accepts a cookie for two minutes or so, and no longer', async () => {
+    const s = await listening({ backlog: 8 });
     flood(s, 20);
     s.clear();
     s.from(30_000);
@@ -82,8 +84,8 @@ describe('a listener whose backlog is full', () => {
     expect(s.events).toEqual([]);
   });
 
-  it('serves those in its backlog meanwhile', () => {
-    const s = listening({ backlog: 8 });
+  it('serves those in its backlog meanwhile', async () => {
+    const s = await listening({ backlog: 8 });
     s.from(19_000);
     s.inject('S 0:0(0) win 65535 <mss 1000>');
     s.expect('S. 0:0(0) ack 1 <...>');
@@ -94,12 +96,12 @@ describe('a listener whose backlog is full', () => {
     expect(s.events).toEqual(['open']);
   });
 
-  it('has room again when handshakes are given up', () => {
-    const s = listening({ backlog: 8 });
+  it('has room again when handshakes are given up', async () => {
+    const s = await listening({ backlog: 8 });
     flood(s, 8);
     s.run(300_000);
     s.clear();
-    expect(s.stack.tcp.connections).toBe(0);
+    expect(s.connections).toBe(0);
     const before = s.report().tcp_cookies_sent;
     s.from(30_000);
     s.inject('S 0:0(0) win 65535 <mss 1000>');
@@ -109,8 +111,8 @@ describe('a listener whose backlog is full', () => {
 });
 
 describe('a table of connections that is full', () => {
-  it('drops SYNs, counts them, and serves those that it has', () => {
-    const s = listening({ maxConnections: 4 });
+  it('drops SYNs, counts them, and serves those that it has', async () => {
+    const s = await listening({ maxConnections: 4 });
     for (let port = 20_000; port < 20_004; port++) {
       s.from(port);
       s.inject('S 0:0(0) win 65535 <mss 1000>');
