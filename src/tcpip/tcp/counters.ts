@@ -25,13 +25,11 @@ const MEANING = {
   tcp_duplicate_data: 'segments with nothing but data that was received before',
   tcp_intervals_full: 'data beyond a gap dropped: too many gaps',
   tcp_no_memory: 'data or writes refused: the memory limit of the stack is reached',
-  tcp_data_after_end: 'connections reset because data came that nobody can take',
   tcp_opened_active: 'connections opened by connect',
   tcp_opened_passive: 'connections opened by a peer',
   tcp_closed: 'connections that ended in any way',
   tcp_connect_failed: 'connects that failed',
   tcp_syn_received: 'SYN for a listener',
-  tcp_syn_limited: 'SYN dropped: backlog full and cookies off',
   tcp_rows_full: 'SYN or connects refused: the table of connections is full',
   tcp_cookies_sent: 'SYN cookies sent: the backlog was full',
   tcp_cookies_accepted: 'connections opened by a SYN cookie',
@@ -53,12 +51,28 @@ const MEANING = {
   tcp_mtu_reduced: 'times that the path MTU of a connection fell',
   tcp_black_holes: 'times that a smaller segment was tried because large ones got lost',
   tcp_ports_exhausted: 'connects without a free port',
+
+  rto_timeouts: 'times that the retransmission timer expired',
+  spurious_timeouts: 'timeouts that proved to be unnecessary, and were undone',
+  fast_recoveries: 'times that losses were found without a timeout',
+  undone_recoveries: 'of these, those that proved to be unnecessary, and were undone',
+  tlp_probes: 'tail loss probes sent',
+  tlp_repairs: 'losses that a tail loss probe has repaired',
+  lost_segments: 'segments taken for lost, again and again if need be',
+  lost_retransmissions: 'of these, those that had been retransmitted',
+  retransmitted_segments: 'segments sent again, for whatever reason',
+  dsacks_received: 'D-SACK blocks received: the peer had the segment twice',
+  sack_blocks_ignored: 'SACK blocks outside of what is in flight',
+  sack_reneging: 'times that a receiver had dropped data that it had SACKed',
+  reordering_seen: 'connections on whose path segments overtake each other',
+  ecn_reductions: 'reductions of cwnd because of ECE',
+  sent_ring_no_memory: 'segments not sent because there was no memory to remember them',
 } as const;
 
 export type TcpCounterName = keyof typeof MEANING;
 export const TCP_COUNTERS = Object.keys(MEANING) as readonly TcpCounterName[];
 /** Name -> place in `values`. */
-export const COUNT = Object.freeze(counterIndexes(TCP_COUNTERS));
+export const TCP = Object.freeze(counterIndexes(TCP_COUNTERS));
 export type TcpCounters = CounterBlock<TcpCounterName>;
 
 export function createTcpCounters(): TcpCounters {

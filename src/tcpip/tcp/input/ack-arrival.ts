@@ -3,7 +3,7 @@
  * our FIN is acknowledged. Loss detection and congestion control are in `recovery/`.
  */
 import { TCP_CWR, TCP_ECE } from '../../../wire/tcp.js';
-import { COUNT } from '../counters.js';
+import { TCP } from '../counters.js';
 import type { Acks } from '../output/acks.js';
 import type { Closing } from '../output/closing.js';
 import type { Output } from '../output/output.js';
@@ -33,7 +33,7 @@ import {
   STATE_FIN_WAIT_2,
   STATE_LAST_ACK,
 } from '../state/rows.js';
-import { TIMER_KEEP_ALIVE, type Table, timerId } from '../state/table.js';
+import { type Table, TIMER_KEEP_ALIVE, timerId } from '../state/table.js';
 import type { Challenges } from './challenges.js';
 import type { Segment } from './segment.js';
 
@@ -62,7 +62,7 @@ export class AckArrival {
     const una = i32[r + SND_UNA];
     // RFC 5961, 5: an ACK beyond what was sent, or older than the largest window, is not the peer's.
     if (((ack - i32[r + SND_NXT]) | 0) > 0 || ((ack - una + i32[r + MAX_SND_WND]) | 0) < 0) {
-      table.count[COUNT.tcp_bad_ack]++;
+      table.count[TCP.tcp_bad_ack]++;
       this.challenges.challenge(r);
       return false;
     }

@@ -2,7 +2,7 @@
  * Challenge ACKs (RFC 5961, 3 to 5): what an attacker may have sent is answered by an ACK, which a true peer corrects.
  * They are limited in number for all connections together (7), and a segment without data for each connection.
  */
-import { COUNT } from '../counters.js';
+import { TCP } from '../counters.js';
 import type { Acks } from '../output/acks.js';
 import { RateLimit } from '../output/rate-limit.js';
 import { CHALLENGE_MS } from '../state/rows.js';
@@ -25,10 +25,10 @@ export class Challenges {
   challenge(r: number): void {
     const { clock, count } = this.table;
     if (!this.limit.take(clock.ms)) {
-      count[COUNT.tcp_challenge_limited]++;
+      count[TCP.tcp_challenge_limited]++;
       return;
     }
-    count[COUNT.tcp_challenge_acks]++;
+    count[TCP.tcp_challenge_acks]++;
     this.acks.now(r);
   }
 
@@ -37,7 +37,7 @@ export class Challenges {
     const { i32, clock, count } = this.table;
     const last = i32[r + CHALLENGE_MS];
     if (last !== 0 && ((clock.ms - last) | 0) < LEAST_MS) {
-      count[COUNT.tcp_challenge_limited]++;
+      count[TCP.tcp_challenge_limited]++;
       return;
     }
     // 0 means never.

@@ -1,6 +1,6 @@
 /** The data and the FIN of a segment (RFC 9293, 3.10.7.4, seventh and eighth check). Urgent data is data in line. */
 import { TCP_FIN } from '../../../wire/tcp.js';
-import { COUNT } from '../counters.js';
+import { TCP } from '../counters.js';
 import type { Acks } from '../output/acks.js';
 import type { Closing } from '../output/closing.js';
 import type { Inbox } from '../receive/inbox.js';
@@ -104,7 +104,7 @@ export class DataArrival {
   private repeated(r: number, seq: number, length: number): void {
     const { i32, table } = this;
     if (length <= 0) return;
-    table.count[COUNT.tcp_duplicate_data]++;
+    table.count[TCP.tcp_duplicate_data]++;
     if ((i32[r + FLAGS] & FLAG_SACK) !== 0) {
       i32[r + DSACK_START] = seq;
       i32[r + DSACK_END] = (seq + length) | 0;

@@ -3,8 +3,9 @@
  * answered by a SYN cookie (RFC 4987, 3.6), which keeps nothing here.
  */
 import { TCP_ACK, TCP_CWR, TCP_ECE, TCP_FIN, TCP_RST, TCP_SYN } from '../../../wire/tcp.js';
-import { COUNT } from '../counters.js';
+import { TCP } from '../counters.js';
 import type { ListeningPort } from '../listeners.js';
+import type { InitialSequence } from '../opening/isn.js';
 import {
   COOKIE_ECN,
   COOKIE_NO_SCALE,
@@ -12,17 +13,18 @@ import {
   COOKIE_SCALE_MASK,
   type SynCookies,
 } from '../opening/syn-cookies.js';
-import type { InitialSequence } from '../opening/isn.js';
-import type { Handshake } from '../output/handshake.js';
 import type { CookieSyn } from '../output/cookie-syn.js';
+import type { Handshake } from '../output/handshake.js';
 import type { Resets } from '../output/resets.js';
-import { FLAG_ECN, FLAG_PASSIVE, FLAGS, ROW_SHIFT, STATE, STATE_SYN_RECEIVED } from '../state/rows.js';
+import { FLAG_ECN, FLAG_PASSIVE, FLAGS, ISS, ROW_SHIFT, STATE, STATE_SYN_RECEIVED } from '../state/rows.js';
 import { NO_ROW, type Table } from '../state/table.js';
 import { NO_OPTION, type Segment } from './segment.js';
 import type { Synchronized } from './synchronized.js';
 
 /** How long after the last cookie was sent an ACK is taken for its answer, in ms: as long as a cookie is valid. */
 const COOKIE_LIFE_MS = 132_000;
+/** How far behind the old sequence numbers of a flow the new ones begin: more than an unscaled window, as in Linux. */
+const REUSE_GAP = 65_537;
 const ECN_SETUP = TCP_ECE | TCP_CWR;
 /** The MSS of a peer that announces none (RFC 9293, 3.7.1, MUST-15). */
 const DEFAULT_MSS = 536;
@@ -31,6 +33,9 @@ export class Listening {
   private readonly i32: Int32Array;
   private hasSentCookies = false;
   private lastCookieMs = 0;
+  /** The connection that opens next continues a flow in TIME-WAIT, whose last sequence number is {@link after}. */
+  private hasAfter = false;
+  private after = 0;
 
   constructor(
     private readonly table: Table,
@@ -54,15 +59,24 @@ export class Listening {
     }
     // A SYN with FIN is not from a TCP that opens a connection.
     if ((flags & TCP_SYN) === 0 || (flags & TCP_FIN) !== 0) return;
-    this.table.count[COUNT.tcp_syn_received]++;
-    if (listener.halfOpen >= listener.backlog) this.sendCookie(listener, segment);
+    this.table.count[TCP.tcp_syn_received]++;
+    if (listener.halfOpen >= listener.backlog && !this.hasAfter) this.sendCookie(listener, segment);
     else this.open(listener, segment);
+  }
+
+  /** The next SYN is for a flow in TIME-WAIT: our new sequence number must lie behind the old ones (RFC 6191, 2). */
+  startAfter(sequence: number): void {
+    this.hasAfter = true;
+    this.after = sequence;
   }
 
   private open(listener: ListeningPort, segment: Segment): void {
     const { i32, table, handshake } = this;
+    const hasAfter = this.hasAfter;
+    this.hasAfter = false;
     const r = handshake.create(segment.remote, segment.ports, listener.handlers, listener.settings);
     if (r === NO_ROW) return;
+    if (hasAfter && ((i32[r + ISS] - this.after) | 0) <= 0) handshake.setSequence(r, (this.after + REUSE_GAP) | 0);
     table.backlogs[r >> ROW_SHIFT] = listener;
     listener.halfOpen++;
     i32[r + FLAGS] |= FLAG_PASSIVE;
@@ -81,7 +95,7 @@ export class Listening {
     const offset = this.sequence.timestampOffset(remote, ports);
     const value = (cookies.tsFor(ms, segment.scale, segment.sackPermitted, ecn) + offset) | 0;
     this.cookieSyn.send(segment, iss, value, listener.settings.receiveBuffer, ecn && segment.hasTimestamps);
-    table.count[COUNT.tcp_cookies_sent]++;
+    table.count[TCP.tcp_cookies_sent]++;
     this.hasSentCookies = true;
     this.lastCookieMs = ms;
   }
@@ -96,12 +110,12 @@ export class Listening {
     const cookie = (segment.ack - 1) | 0;
     const mss = cookies.check(remote, ports, peerIsn, cookie, ms);
     if (mss === 0) {
-      table.count[COUNT.tcp_cookies_bad]++;
+      table.count[TCP.tcp_cookies_bad]++;
       return false;
     }
     const r = handshake.create(remote, ports, listener.handlers, listener.settings);
     if (r === NO_ROW) return true;
-    table.count[COUNT.tcp_cookies_accepted]++;
+    table.count[TCP.tcp_cookies_accepted]++;
     const offset = this.sequence.timestampOffset(remote, ports);
     const options = segment.hasTimestamps ? cookies.fromTs((segment.tsEcho - offset) | 0) : COOKIE_NO_SCALE;
     const scale = options & COOKIE_SCALE_MASK;

@@ -1,7 +1,8 @@
 /** Segments for a connection that the application opens (RFC 9293, 3.10.7.3), simultaneous open included. */
+
+import { TCP_ACK, TCP_CWR, TCP_ECE, TCP_RST, TCP_SYN } from '../../../wire/tcp.js';
 import { netError } from '../../errors.js';
-import { TCP_ACK, TCP_ECE, TCP_CWR, TCP_RST, TCP_SYN } from '../../../wire/tcp.js';
-import { COUNT } from '../counters.js';
+import { TCP } from '../counters.js';
 import type { Acks } from '../output/acks.js';
 import type { Closing } from '../output/closing.js';
 import type { Handshake } from '../output/handshake.js';
@@ -30,14 +31,14 @@ export class SynSent {
     const { flags, ack } = segment;
     const hasAck = (flags & TCP_ACK) !== 0;
     if (hasAck && (((ack - i32[r + ISS]) | 0) <= 0 || ((ack - i32[r + SND_NXT]) | 0) > 0)) {
-      table.count[COUNT.tcp_bad_ack]++;
+      table.count[TCP.tcp_bad_ack]++;
       if ((flags & TCP_RST) === 0) this.resets.reset(segment.remote, segment.ports, ack, 0, 0);
       return;
     }
     if ((flags & TCP_RST) !== 0) {
       // Without an ACK anybody may have sent it (RFC 9293, 3.10.7.3, second check).
       if (!hasAck) return;
-      table.count[COUNT.tcp_resets_received]++;
+      table.count[TCP.tcp_resets_received]++;
       this.closing.finish(r, netError('ECONNREFUSED', 'connect: the peer has refused the connection'));
       return;
     }

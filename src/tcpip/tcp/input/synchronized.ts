@@ -2,9 +2,10 @@
  * Segments for connections in SYN-RECEIVED and later states, in the order of RFC 9293, 3.10.7.4: sequence number, RST,
  * SYN, ACK, data, FIN. With RFC 7323 (PAWS) before, and RFC 5961 against blind attacks.
  */
-import { netError } from '../../errors.js';
+
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from '../../../wire/tcp.js';
-import { COUNT } from '../counters.js';
+import { netError } from '../../errors.js';
+import { TCP } from '../counters.js';
 import type { Acks } from '../output/acks.js';
 import type { Closing } from '../output/closing.js';
 import type { Handshake } from '../output/handshake.js';
@@ -68,12 +69,12 @@ export class Synchronized {
     }
     const hasTimestamps = segment.hasTimestamps && (i32[r + FLAGS] & FLAG_TIMESTAMPS) !== 0;
     if (hasTimestamps && this.isOld(r, segment)) {
-      table.count[COUNT.tcp_paws_drops]++;
+      table.count[TCP.tcp_paws_drops]++;
       if ((segment.flags & RST) === 0) this.answerUnacceptable(r, segment);
       return;
     }
     if (!this.isAcceptable(r, segment)) {
-      table.count[COUNT.tcp_out_of_window]++;
+      table.count[TCP.tcp_out_of_window]++;
       if ((segment.flags & RST) === 0) this.answerUnacceptable(r, segment);
       return;
     }
@@ -82,7 +83,7 @@ export class Synchronized {
       return;
     }
     if ((segment.flags & ACK) === 0) {
-      table.count[COUNT.tcp_no_ack]++;
+      table.count[TCP.tcp_no_ack]++;
       return;
     }
     if (hasTimestamps) {
@@ -92,7 +93,7 @@ export class Synchronized {
         i32[r + TS_RECENT_MS] = table.clock.ms;
       }
     } else if ((i32[r + FLAGS] & FLAG_TIMESTAMPS) !== 0) {
-      table.count[COUNT.tcp_no_timestamp]++;
+      table.count[TCP.tcp_no_timestamp]++;
     }
     if (i32[r + STATE] === STATE_SYN_RECEIVED && !this.establish(r, segment)) return;
     i32[r + HEARD_MS] = table.clock.ms;
@@ -150,7 +151,7 @@ export class Synchronized {
       i32[r + DSACK_START] = segment.seq;
       i32[r + DSACK_END] = (segment.seq + segment.length) | 0;
     }
-    if (segment.length > 0) this.table.count[COUNT.tcp_duplicate_data]++;
+    if (segment.length > 0) this.table.count[TCP.tcp_duplicate_data]++;
     this.acks.now(r);
   }
 
@@ -161,7 +162,7 @@ export class Synchronized {
       this.challenges.challenge(r);
       return;
     }
-    table.count[COUNT.tcp_resets_received]++;
+    table.count[TCP.tcp_resets_received]++;
     const isRefused = i32[r + STATE] === STATE_SYN_RECEIVED && (i32[r + FLAGS] & FLAG_PASSIVE) === 0;
     const error = isRefused
       ? netError('ECONNREFUSED', 'the peer has refused the connection')

@@ -2,7 +2,7 @@
  * When an ACK goes out (RFC 9293, 3.8.6.3; RFC 5681, 4.2): once per burst and connection, at once for two full
  * segments, out of order data, and the first segments of a connection; otherwise after 40 ms, with data if there is any.
  */
-import { COUNT } from '../counters.js';
+import { TCP } from '../counters.js';
 import type { ReceiveWindow } from '../receive/window.js';
 import {
   FLAG_ACK_NOW,
@@ -15,7 +15,7 @@ import {
   STATE_ESTABLISHED,
   UNACKED_BYTES,
 } from '../state/rows.js';
-import { TIMER_DELAYED_ACK, type Table, timerId } from '../state/table.js';
+import { type Table, TIMER_DELAYED_ACK, timerId } from '../state/table.js';
 import type { Transmit } from './transmit.js';
 
 /** Longest delay of an ACK in ms: Linux's TCP_DELACK_MIN. RFC 9293 allows 500 (MUST-58). */
@@ -83,7 +83,7 @@ export class Acks {
 
   /** The delayed ACK timer has fired. */
   expired(r: number): void {
-    this.table.count[COUNT.tcp_delayed_acks]++;
+    this.table.count[TCP.tcp_delayed_acks]++;
     this.send(r);
   }
 }

@@ -1,13 +1,15 @@
 /** The ways in which a connection ends: orderly, by TIME_WAIT, by a RST of either side, or for want of an answer. */
 import { TCP_RST } from '../../../wire/tcp.js';
-import { COUNT } from '../counters.js';
+import { TCP } from '../counters.js';
 import type { Recovery } from '../recovery/recovery.js';
 import {
   FLAG_END_TOLD,
+  FLAG_MUST_WAIT,
   FLAG_PASSIVE,
   FLAG_TIMESTAMPS,
   FLAGS,
   PORTS,
+  RCV_ADV,
   RCV_NXT,
   REMOTE,
   ROW_SHIFT,
@@ -20,7 +22,7 @@ import {
   TS_RECENT,
 } from '../state/rows.js';
 import type { Table } from '../state/table.js';
-import type { TimeWait } from './time-wait.js';
+import { type TimeWait, TW_FLAG_TIMESTAMPS } from '../state/time-wait.js';
 import type { Transmit } from './transmit.js';
 
 export class Closing {
@@ -43,8 +45,8 @@ export class Closing {
     const state = i32[r + STATE];
     this.recovery.close(r);
     table.close(r);
-    table.count[COUNT.tcp_closed]++;
-    if (state === STATE_SYN_SENT) table.count[COUNT.tcp_connect_failed]++;
+    table.count[TCP.tcp_closed]++;
+    if (state === STATE_SYN_SENT) table.count[TCP.tcp_connect_failed]++;
     // The application of a listener learns of a connection when it is established.
     if (state === STATE_SYN_RECEIVED && (i32[r + FLAGS] & FLAG_PASSIVE) !== 0) return;
     handlers.close?.(table.connections[row], error);
@@ -55,7 +57,7 @@ export class Closing {
     const { i32 } = this;
     const state = i32[r + STATE];
     if (state !== STATE_SYN_SENT && state !== STATE_UNREAD) {
-      if (this.transmit.segment(r, i32[r + SND_NXT], 0, TCP_RST)) this.table.count[COUNT.tcp_resets_sent]++;
+      if (this.transmit.segment(r, i32[r + SND_NXT], 0, TCP_RST)) this.table.count[TCP.tcp_resets_sent]++;
     }
     this.finish(r, error);
   }
@@ -69,6 +71,7 @@ export class Closing {
     if ((i32[r + FLAGS] & FLAG_END_TOLD) === 0) {
       // The application has paused. `resume` completes the connection.
       i32[r + STATE] = STATE_UNREAD;
+      if (mustWait) i32[r + FLAGS] |= FLAG_MUST_WAIT;
       return;
     }
     if (mustWait) this.enterTimeWait(r);
@@ -77,16 +80,17 @@ export class Closing {
 
   private enterTimeWait(r: number): void {
     const { i32, table } = this;
-    const hasTimestamps = (i32[r + FLAGS] & FLAG_TIMESTAMPS) !== 0;
-    table.count[COUNT.tcp_time_wait_added]++;
-    this.timeWait.enter(
+    table.count[TCP.tcp_time_wait_added]++;
+    this.timeWait.add(
       i32[r + REMOTE],
       i32[r + PORTS],
       i32[r + SND_NXT],
       i32[r + RCV_NXT],
-      hasTimestamps,
+      (i32[r + RCV_ADV] - i32[r + RCV_NXT]) | 0,
+      (i32[r + FLAGS] & FLAG_TIMESTAMPS) !== 0 ? TW_FLAG_TIMESTAMPS : 0,
       i32[r + TS_RECENT],
       i32[r + TS_OFFSET],
+      table.clock.ms,
     );
   }
 }

@@ -4,7 +4,7 @@ import { writeI32, writeU16 } from '../../../wire/bytes.js';
 import { finishSum, partialSum } from '../../../wire/checksum.js';
 import { IP_PROTOCOL_TCP } from '../../../wire/ipv4.js';
 import { TCP_ACK, TCP_ECE, TCP_HEADER_BYTES, TCP_SYN } from '../../../wire/tcp.js';
-import { COUNT } from '../counters.js';
+import { TCP } from '../counters.js';
 import type { Table } from '../state/table.js';
 import type { SynOptions } from './handshake.js';
 import { IP_PAYLOAD, type IpOutput } from './ip-output.js';
@@ -63,6 +63,6 @@ export class CookieSyn {
     writeI32(u8, tcp + 16, 0);
     const sum = this.pseudo + (remote >>> 16) + (remote & 0xffff) + header;
     writeU16(u8, tcp + 16, finishSum(partialSum(memory, tcp, header, sum)));
-    if (ip.send(packet, IP_PROTOCOL_TCP, remote, header, 0)) table.count[COUNT.tcp_segments_out]++;
+    if (ip.send(packet, IP_PROTOCOL_TCP, remote, header, 0)) table.count[TCP.tcp_segments_out]++;
   }
 }

@@ -2,14 +2,17 @@
  * The three-way handshake (RFC 9293, 3.5): makes rows for new connections, sends SYN and SYN-ACK and sends them again,
  * and settles the options of both sides.
  */
-import { netError } from '../../errors.js';
+
 import { TCP_ACK, TCP_CWR, TCP_ECE } from '../../../wire/tcp.js';
-import { COUNT } from '../counters.js';
+import { netError } from '../../errors.js';
+import { TCP } from '../counters.js';
 import type { InitialSequence } from '../opening/isn.js';
 import type { Recovery } from '../recovery/recovery.js';
+import type { TcpSettings } from '../settings.js';
 import type { TcpHandlers } from '../state/api.js';
 import {
   FLAG_ECN,
+  FLAG_FIN_QUEUED,
   FLAG_NO_DELAY,
   FLAG_PASSIVE,
   FLAG_RECEIVE_FIXED,
@@ -32,6 +35,7 @@ import {
   RCV_MSS,
   RCV_NXT,
   RECEIVE_LIMIT,
+  RECEIVER_RTT,
   REMOTE,
   ROW_SHIFT,
   SCALES,
@@ -46,6 +50,7 @@ import {
   SOFT_ERROR,
   STATE,
   STATE_ESTABLISHED,
+  STATE_FIN_WAIT_1,
   STATE_SYN_RECEIVED,
   STATE_SYN_SENT,
   SYN_RETRIES,
@@ -58,8 +63,7 @@ import {
   TUNE_US,
   USER_TIMEOUT,
 } from '../state/rows.js';
-import { NO_ROW, TIMER_KEEP_ALIVE, TIMER_RETRANSMIT, type Table, timerId } from '../state/table.js';
-import type { TcpSettings } from '../settings.js';
+import { NO_ROW, type Table, TIMER_KEEP_ALIVE, TIMER_RETRANSMIT, timerId } from '../state/table.js';
 import type { Acks } from './acks.js';
 import type { Closing } from './closing.js';
 import type { IpOutput } from './ip-output.js';
@@ -119,7 +123,7 @@ export class Handshake {
     const { i32, table, sequence } = this;
     const r = table.open(remote, ports, handlers);
     if (r === NO_ROW) {
-      table.count[COUNT.tcp_rows_full]++;
+      table.count[TCP.tcp_rows_full]++;
       return r;
     }
     const { ms, us } = table.clock;
@@ -157,7 +161,7 @@ export class Handshake {
   /** Sends the SYN of a connection that the application opens. */
   connect(r: number): void {
     this.i32[r + STATE] = STATE_SYN_SENT;
-    this.table.count[COUNT.tcp_opened_active]++;
+    this.table.count[TCP.tcp_opened_active]++;
     this.sendSyn(r);
     this.setTimer(r);
   }
@@ -199,13 +203,13 @@ export class Handshake {
     const waited = (table.clock.ms - i32[r + PROGRESS_MS]) | 0;
     const isOver = i32[r + USER_TIMEOUT] !== 0 && waited >= i32[r + USER_TIMEOUT];
     if (isOver || i32[r + SYN_RETRIES] >= (isPassive ? SYN_ACK_LIMIT : SYN_LIMIT)) {
-      table.count[COUNT.tcp_syn_timeouts]++;
+      table.count[TCP.tcp_syn_timeouts]++;
       const soft = softErrorOf(i32[r + SOFT_ERROR]);
       this.closing.finish(r, soft ?? netError('ETIMEDOUT', 'connect: the peer did not answer'));
       return;
     }
     i32[r + SYN_RETRIES]++;
-    table.count[COUNT.tcp_syn_retransmitted]++;
+    table.count[TCP.tcp_syn_retransmitted]++;
     this.sendSyn(r);
     this.setTimer(r);
   }
@@ -251,13 +255,19 @@ export class Handshake {
     const { ms, us } = table.clock;
     table.leaveBacklog(r);
     table.wheel.clear(timerId(r, TIMER_RETRANSMIT));
-    i32[r + STATE] = STATE_ESTABLISHED;
+    // The application may have ended its side already.
+    i32[r + STATE] = (i32[r + FLAGS] & FLAG_FIN_QUEUED) !== 0 ? STATE_FIN_WAIT_1 : STATE_ESTABLISHED;
     i32[r + TUNE_US] = us;
     i32[r + PROGRESS_MS] = ms;
-    if ((i32[r + FLAGS] & FLAG_PASSIVE) !== 0) table.count[COUNT.tcp_opened_passive]++;
-    recovery.open(r, i32[r + SYN_RETRIES]);
+    if ((i32[r + FLAGS] & FLAG_PASSIVE) !== 0) table.count[TCP.tcp_opened_passive]++;
+    recovery.open(r, i32[r + SYN_RETRIES] > 0);
     // Karn's rule (RFC 6298, 3): no measurement when the SYN was sent more than once.
-    if (i32[r + SYN_RETRIES] === 0) recovery.handshakeRtt(r, Math.max(1, (us - i32[r + SYN_US]) | 0));
+    if (i32[r + SYN_RETRIES] === 0) {
+      const rtt = Math.max(1, (us - i32[r + SYN_US]) | 0);
+      recovery.handshakeRtt(r, rtt);
+      i32[r + RECEIVER_RTT] = rtt;
+    }
+    table.list(r);
     this.acks.quick(r);
     if (i32[r + KEEP_ALIVE] > 0) table.wheel.set(timerId(r, TIMER_KEEP_ALIVE), (ms + i32[r + KEEP_ALIVE]) | 0);
   }

@@ -18,5 +18,5 @@ export interface IpOutput {
   /** Longest packet to a destination, in bytes, IP header included. */
   pathMtu(destination: number): number;
   /** Lowers {@link pathMtu} of a destination. */
-  reduce(destination: number, mtu: number): void;
+  reduceMtu(destination: number, mtu: number): boolean;
 }

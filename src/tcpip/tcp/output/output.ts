@@ -3,8 +3,9 @@
  * window (RFC 9293, 3.8.6), the avoidance of silly windows (3.8.6.2.1) and Nagle's algorithm (3.7.4) let it.
  */
 import { TCP_FIN, TCP_PSH } from '../../../wire/tcp.js';
-import { COUNT } from '../counters.js';
+import { TCP } from '../counters.js';
 import type { Recovery } from '../recovery/recovery.js';
+import { rtoUs } from '../recovery/rtt.js';
 import {
   FLAG_FIN_QUEUED,
   FLAG_FIN_SENT,
@@ -22,9 +23,10 @@ import {
   STATE,
   STATE_ESTABLISHED,
 } from '../state/rows.js';
-import { TIMER_RETRANSMIT, type Table, timerId } from '../state/table.js';
+import { type Table, TIMER_RETRANSMIT, timerId } from '../state/table.js';
 import type { Transmit } from './transmit.js';
 
+const US_PER_MS = 1000;
 /** Longest time between two window probes, in ms (Linux: TCP_RTO_MAX). */
 const MAX_PROBE_MS = 120_000;
 /** Largest shift of the timeout between window probes. */
@@ -71,23 +73,25 @@ export class Output {
     return recovery.allowance(r) >= Math.min(length, i32[r + MSS]);
   }
 
-  /** Sends a segment again. Returns false when it could not be sent now. */
+  /** Sends a segment again, in pieces if the MSS is smaller now. Returns false when it could not be sent now. */
   resend(r: number, record: number): boolean {
-    const { i32, recovery } = this;
+    const { i32, recovery, transmit, table } = this;
     const una = i32[r + SND_UNA];
+    const end = recovery.recordEnd(r, record);
     let seq = recovery.recordSeq(r, record);
     if (((una - seq) | 0) > 0) seq = una;
-    let end = recovery.recordEnd(r, record);
-    if (((end - seq) | 0) > i32[r + MSS] + 1) {
-      end = (seq + i32[r + MSS]) | 0;
-      if (!recovery.split(r, record, end)) return false;
-    }
     const hasFin = (i32[r + FLAGS] & FLAG_FIN_SENT) !== 0 && end === i32[r + SND_NXT];
-    const length = ((end - seq) | 0) - (hasFin ? 1 : 0);
-    if (!this.transmit.segment(r, seq, length, this.transmit.flagsFor(r, end, hasFin))) {
-      this.table.list(r);
-      return false;
-    }
+    let left = ((end - seq) | 0) - (hasFin ? 1 : 0);
+    do {
+      const length = Math.min(left, i32[r + MSS]);
+      left -= length;
+      const next = (seq + length) | 0;
+      if (!transmit.segment(r, seq, length, transmit.flagsFor(r, next, hasFin && left === 0))) {
+        table.list(r);
+        return false;
+      }
+      seq = next;
+    } while (left > 0);
     recovery.resent(r, record);
     return true;
   }
@@ -151,12 +155,12 @@ export class Output {
     i32[r + FLAGS] |= FLAG_PERSIST;
     i32[r + PROBES] = 0;
     this.setPersistTimer(r);
-    table.count[COUNT.tcp_window_closed]++;
+    table.count[TCP.tcp_window_closed]++;
   }
 
   private setPersistTimer(r: number): void {
     const { i32, table } = this;
-    const backoff = this.recovery.rtoMs(r) * 2 ** Math.min(i32[r + PROBES], MAX_PROBE_SHIFT);
+    const backoff = Math.ceil(rtoUs(i32, r) / US_PER_MS) * 2 ** Math.min(i32[r + PROBES], MAX_PROBE_SHIFT);
     table.wheel.set(timerId(r, TIMER_RETRANSMIT), (table.clock.ms + Math.min(backoff, MAX_PROBE_MS)) | 0);
   }
 
@@ -183,7 +187,7 @@ export class Output {
       i32[r + FLAGS] |= FLAG_PERSIST;
     }
     i32[r + PROBES]++;
-    table.count[COUNT.tcp_window_probes]++;
+    table.count[TCP.tcp_window_probes]++;
     this.probe(r);
     this.setPersistTimer(r);
   }

@@ -7,7 +7,7 @@ import { writeI32, writeU16 } from '../../../wire/bytes.js';
 import { finishSum, partialSum } from '../../../wire/checksum.js';
 import { IP_PROTOCOL_TCP } from '../../../wire/ipv4.js';
 import { TCP_ACK, TCP_HEADER_BYTES, TCP_RST } from '../../../wire/tcp.js';
-import { COUNT } from '../counters.js';
+import { TCP } from '../counters.js';
 import type { Table } from '../state/table.js';
 import { IP_PAYLOAD, type IpOutput } from './ip-output.js';
 import { RateLimit } from './rate-limit.js';
@@ -34,10 +34,10 @@ export class Resets {
   reset(remote: number, ports: number, seq: number, ack: number, flags: number): void {
     const { count, clock } = this.table;
     if (!this.limit.take(clock.ms)) {
-      count[COUNT.tcp_reset_limited]++;
+      count[TCP.tcp_reset_limited]++;
       return;
     }
-    if (this.send(remote, ports, seq, ack, TCP_RST | flags, 0, false, 0, 0)) count[COUNT.tcp_resets_sent]++;
+    if (this.send(remote, ports, seq, ack, TCP_RST | flags, 0, false, 0, 0)) count[TCP.tcp_resets_sent]++;
   }
 
   /** Acknowledges a segment of a connection that has no row. */
@@ -53,7 +53,7 @@ export class Resets {
   ): void {
     const { count, clock } = this.table;
     if (this.limit.take(clock.ms)) this.send(remote, ports, seq, ack, TCP_ACK, window, hasTimestamps, value, echo);
-    else count[COUNT.tcp_challenge_limited]++;
+    else count[TCP.tcp_challenge_limited]++;
   }
 
   private send(
@@ -83,7 +83,7 @@ export class Resets {
     const sum = pseudo + (remote >>> 16) + (remote & 0xffff) + header;
     writeU16(u8, tcp + 16, finishSum(partialSum(memory, tcp, header, sum)));
     const isSent = ip.send(buffer, IP_PROTOCOL_TCP, remote, header, 0);
-    if (isSent) table.count[COUNT.tcp_segments_out]++;
+    if (isSent) table.count[TCP.tcp_segments_out]++;
     return isSent;
   }
 }

@@ -4,7 +4,7 @@
  * congestion window, as in Linux.
  */
 import type { MemoryViews } from '../../../../drivers/memory/index.js';
-import { COUNT } from '../counters.js';
+import { TCP } from '../counters.js';
 import { copyIn } from '../state/region-copy.js';
 import type { Region } from '../state/regions.js';
 import {
@@ -109,7 +109,7 @@ export class SendBuffer {
     let region = regions.allocate(Math.max(want, FIRST_SIZE));
     if (region === null && old === null) region = regions.allocate(FIRST_SIZE);
     if (region === null) {
-      count[COUNT.tcp_no_memory]++;
+      count[TCP.tcp_no_memory]++;
       this.isStarved = true;
       return old;
     }

@@ -7,7 +7,7 @@ import { writeI32, writeU16 } from '../../../wire/bytes.js';
 import { finishSum, partialSum } from '../../../wire/checksum.js';
 import { IP_PROTOCOL_TCP, IPV4_HEADER_BYTES } from '../../../wire/ipv4.js';
 import { TCP_ACK, TCP_CWR, TCP_ECE, TCP_FIN, TCP_HEADER_BYTES, TCP_PSH, TCP_SYN } from '../../../wire/tcp.js';
-import { COUNT } from '../counters.js';
+import { TCP } from '../counters.js';
 import type { Intervals } from '../receive/intervals.js';
 import type { ReceiveWindow } from '../receive/window.js';
 import { copyOutAndSum } from '../state/region-copy.js';
@@ -36,7 +36,7 @@ import {
   UNACKED_BYTES,
 } from '../state/rows.js';
 import { SackBlocks } from '../state/sack-blocks.js';
-import { TIMER_DELAYED_ACK, type Table, timerId } from '../state/table.js';
+import { type Table, TIMER_DELAYED_ACK, timerId } from '../state/table.js';
 import { IP_PAYLOAD, type IpOutput } from './ip-output.js';
 import {
   MAX_OPTIONS_BYTES,
@@ -51,9 +51,9 @@ import {
 // V8 folds local constants: docs/v8.md, "Local constants".
 const PAYLOAD = IP_PAYLOAD;
 const HEADER = TCP_HEADER_BYTES;
-const TCP = IP_PROTOCOL_TCP;
-const SEGMENTS_OUT = COUNT.tcp_segments_out;
-const NO_BUFFER = COUNT.tcp_send_no_buffer;
+const PROTOCOL = IP_PROTOCOL_TCP;
+const SEGMENTS_OUT = TCP.tcp_segments_out;
+const NO_BUFFER = TCP.tcp_send_no_buffer;
 /** ECT(0) (RFC 3168, 5). */
 const ECT0 = 2;
 const NO_ECT = 0;
@@ -129,7 +129,7 @@ export class Transmit {
     let sum = partialSum(memory, tcp, header, this.pseudoSum(r) + header + length);
     if (length > 0) sum += copyOutAndSum(table.sendRegions[r >> ROW_SHIFT]!, seq, memory, end, length);
     writeU16(u8, tcp + 16, finishSum(sum));
-    if (!this.ip.send(buffer, TCP, i32[r + REMOTE], header + length, tos)) {
+    if (!this.ip.send(buffer, PROTOCOL, i32[r + REMOTE], header + length, tos)) {
       table.count[NO_BUFFER]++;
       return false;
     }
@@ -158,7 +158,7 @@ export class Transmit {
     writeI32(u8, tcp + 12, (header << 26) | ((flags | TCP_SYN) << 16) | this.window.advertiseInSyn(r));
     writeI32(u8, tcp + 16, 0);
     writeU16(u8, tcp + 16, finishSum(partialSum(memory, tcp, header, this.pseudoSum(r) + header)));
-    const isSent = this.ip.send(buffer, TCP, i32[r + REMOTE], header, NO_ECT);
+    const isSent = this.ip.send(buffer, PROTOCOL, i32[r + REMOTE], header, NO_ECT);
     table.count[isSent ? SEGMENTS_OUT : NO_BUFFER]++;
     if (isSent && hasAck) i32[r + LAST_ACK_SENT] = i32[r + RCV_NXT];
     return isSent;

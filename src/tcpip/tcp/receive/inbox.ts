@@ -4,7 +4,7 @@
  * packet buffer waits for an application.
  */
 import type { MemoryViews } from '../../../../drivers/memory/index.js';
-import { COUNT } from '../counters.js';
+import { TCP } from '../counters.js';
 import { copyIn } from '../state/region-copy.js';
 import type { Region } from '../state/regions.js';
 import {
@@ -27,7 +27,7 @@ import type { Intervals } from './intervals.js';
 import type { ReceiveWindow } from './window.js';
 
 // V8 folds local constants: docs/v8.md, "Local constants".
-const BYTES_IN = COUNT.tcp_bytes_in;
+const BYTES_IN = TCP.tcp_bytes_in;
 /** Size of the first receive region of a connection, in bytes. */
 const FIRST_SIZE = 4096;
 
@@ -81,10 +81,10 @@ export class Inbox {
     const { count } = this.table;
     if (!this.store(r, seq, bytes, at, length)) return false;
     if (!this.intervals.add(r, seq, (seq + length) | 0)) {
-      count[COUNT.tcp_intervals_full]++;
+      count[TCP.tcp_intervals_full]++;
       return false;
     }
-    count[COUNT.tcp_out_of_order]++;
+    count[TCP.tcp_out_of_order]++;
     return true;
   }
 
@@ -136,7 +136,7 @@ export class Inbox {
     let region = this.table.receiveRegions[row];
     if (region === null || span > region.size) region = this.grow(r, region, span);
     if (region === null) {
-      this.table.count[COUNT.tcp_no_memory]++;
+      this.table.count[TCP.tcp_no_memory]++;
       return false;
     }
     copyIn(region, seq, bytes, at, length, bytes === this.packetBytes ? this.packetWords : null);

@@ -10,6 +10,7 @@ import {
   isIpv4Intact,
   writeIpv4Header,
 } from '../../../../src/wire/ipv4.js';
+import type { WireMemory } from '../../../../src/wire/memory.js';
 import { isUdpIntact, UDP_HEADER_BYTES, writeUdpHeader } from '../../../../src/wire/udp.js';
 
 const UDP = IPV4_HEADER_BYTES;
@@ -52,9 +53,10 @@ export class Datagrams implements Stack {
   /**
    * Sends datagrams, numbered on.
    * @param length of each IP packet in bytes
+   * @param change changes the finished packet
    * @returns how many were taken
    */
-  send(destination: number, count: number, length = 100): number {
+  send(destination: number, count: number, length = 100, change?: (memory: WireMemory, ip: number) => void): number {
     const { core, port } = this;
     for (let i = 0; i < count; i++) {
       const buffer = core.getBufferTx();
@@ -63,6 +65,7 @@ export class Datagrams implements Stack {
       writeI32(core.memory.u8, ip + NUMBER, this.sent);
       writeIpv4Header(core.memory, ip, length, IP_PROTOCOL_UDP, core.address, destination);
       writeUdpHeader(core.memory, ip, ip + UDP, length - UDP, port === 7 ? 1007 : port, port);
+      change?.(core.memory, ip);
       buffer.length = length;
       if (!core.addBufferToRing(buffer)) {
         core.release(buffer);

@@ -8,7 +8,7 @@ import type { Random } from '../../../fuzz/random.js';
 import type { EventQueue, EventTarget } from './event-queue.js';
 import type { FramePool } from './frame-pool.js';
 import { type ImpairmentOptions, Impairments } from './impairments.js';
-import { answerTooBig, mayFragment, writeFragments } from './router.js';
+import { answerTooBig, markCongestion, mayFragment, writeFragments } from './router.js';
 
 /** Where frames arrive. */
 export interface Endpoint {
@@ -28,6 +28,8 @@ export interface PathOptions extends ImpairmentOptions {
    * keeps it, as a transmit ring does (`hold`).
    */
   readonly whenFull?: 'drop' | 'hold';
+  /** Bytes in the queue from which on packets that allow it are marked "congestion experienced" (RFC 3168, 5). */
+  readonly markFrom?: number;
   /** Longest IP packet in bytes. Default: no limit. */
   readonly mtu?: number;
   /**
@@ -50,6 +52,7 @@ export interface PathCounters {
   duplicated: number;
   corrupted: number;
   tooLong: number;
+  marked: number;
 }
 
 /** What paths share. */
@@ -70,7 +73,7 @@ const EPSILON = 1e-9;
 export class Path implements EventTarget {
   readonly counters: PathCounters = {
     ...{ sent: 0, sentBytes: 0, arrived: 0, lost: 0, overflowed: 0 },
-    ...{ reordered: 0, duplicated: 0, corrupted: 0, tooLong: 0 },
+    ...{ reordered: 0, duplicated: 0, corrupted: 0, tooLong: 0, marked: 0 },
   };
   /** The other direction of the link: routers answer there. */
   reverse: Path | null = null;
@@ -139,6 +142,7 @@ export class Path implements EventTarget {
       return;
     }
     counters.sentBytes += length;
+    if (options.markFrom !== undefined && this.queued >= options.markFrom && markCongestion(frame)) counters.marked++;
     this.idleAt = Math.max(this.idleAt, wires.now) + length / this.bytesPerMs;
     if (options.lose?.(frame, length, number) === true || impairments.isLost()) {
       counters.lost++;

@@ -1,5 +1,5 @@
 /** What must be true when all connections of a simulation have ended. */
-import { expect } from 'vitest';
+import type { Host } from './host.js';
 import type { Simulation } from './simulation.js';
 
 /** What the report of a stack counts that must be gone. */
@@ -8,22 +8,25 @@ const GONE = ['connections', 'timers', 'memory_used', 'time_wait'] as const;
 /**
  * Lets time pass until nothing is left to happen, and expects that nothing leaks: buffers, rows, timers, memory, frames.
  * @param limitMs virtual time that this may take; TIME_WAIT is a part of it
+ * @throws Error that names the seed, and what is left
  */
 export function expectQuiet(sim: Simulation, limitMs = 600_000): void {
-  const seed = `seed ${sim.seed}`;
   sim.wake();
-  expect(sim.runUntilIdle(limitMs), `${seed}: nothing is left to happen after ${limitMs} ms`).toBe(true);
-  expect(sim.frames.used, `${seed}: frames on wires`).toBe(0);
-  for (const host of sim.hosts) {
-    const { core, device, stack, address } = host;
-    expect(host.held, `${seed}: buffers that the stack of ${address} holds`).toBe(0);
-    expect(device.pool.available, `${seed}: free buffers of ${address}`).toBe(device.pool.geometry.count);
-    expect(stack?.maxSleepMs?.() ?? Number.POSITIVE_INFINITY, `${seed}: timers of ${address}`).toBe(
-      Number.POSITIVE_INFINITY,
-    );
-    const report = stack?.report?.() ?? {};
-    const left = GONE.filter((name) => (report[name] ?? 0) !== 0).map((name) => `${name} ${report[name]}`);
-    expect(left, `${seed}: what the report of ${address} shows`).toEqual([]);
-    expect(core.counters().tx_drop_no_route, `${seed}: packets without a route at ${address}`).toBe(0);
-  }
+  const left = sim.runUntilIdle(limitMs) ? [] : [`something is left to happen after ${limitMs} ms`];
+  if (sim.frames.used > 0) left.push(`${sim.frames.used} frames are on the wires`);
+  for (const host of sim.hosts) left.push(...leftIn(host).map((what) => `${host.address}: ${what}`));
+  if (left.length > 0) throw new Error(`seed ${sim.seed}: ${left.join('; ')}`);
+}
+
+function leftIn({ device, stack, held, port }: Host): string[] {
+  const left: string[] = [];
+  const { available, geometry } = device.pool;
+  if (held > 0) left.push(`the stack holds ${held} buffers`);
+  if (available < geometry.count) left.push(`${geometry.count - available} buffers are not free`);
+  if ((stack?.maxSleepMs?.() ?? Number.POSITIVE_INFINITY) !== Number.POSITIVE_INFINITY) left.push('a timer is armed');
+  const report = stack?.report?.() ?? {};
+  for (const name of GONE) if ((report[name] ?? 0) !== 0) left.push(`the report has ${name} ${report[name]}`);
+  const lost = port.counters().tx_drop_no_route;
+  if (lost > 0) left.push(`${lost} packets had no route`);
+  return left;
 }

@@ -1,4 +1,4 @@
-/** What a router does with a packet that is too long for its next link (RFC 791, 2.3; RFC 1191, 4). */
+/** What a router does to packets: tells that they are too long, fragments them, marks them. */
 
 import { parseIpv4 } from '../../../../src/wire/address.js';
 import { readU16, writeU16 } from '../../../../src/wire/bytes.js';
@@ -22,6 +22,7 @@ import {
 import {
   IP_PROTOCOL_ICMP,
   IPV4_DONT_FRAGMENT,
+  IPV4_DSCP_ECN,
   IPV4_FRAGMENT,
   IPV4_HEADER_BYTES,
   IPV4_MORE_FRAGMENTS,
@@ -42,13 +43,30 @@ const ROUTER_MAC = macWords(Uint8Array.of(2, 0, 192, 0, 2, 1));
 /** Bytes of the packet's payload that are quoted (RFC 792). */
 const QUOTED_PAYLOAD_BYTES = 8;
 const IP = ETH_HEADER_BYTES;
+/** Both bits of the ECN field (RFC 3168, 5). */
+const CONGESTION_EXPERIENCED = 3;
 
 /** Whether a router may fragment the packet. */
 export function mayFragment(frame: Uint8Array): boolean {
   return ethType(frame, 0) === ETHERTYPE_IPV4 && (readU16(frame, IP + IPV4_FRAGMENT) & IPV4_DONT_FRAGMENT) === 0;
 }
 
-/** Makes the ICMP message that tells the sender of the frame in `slot` the MTU. Returns null for no IP packet. */
+/**
+ * Marks the packet "congestion experienced" if its sender allows it (RFC 3168, 5).
+ * @returns whether it did
+ */
+export function markCongestion(frame: Uint8Array): boolean {
+  const field = frame[IP + IPV4_DSCP_ECN]! & CONGESTION_EXPERIENCED;
+  if (ethType(frame, 0) !== ETHERTYPE_IPV4 || field === 0 || field === CONGESTION_EXPERIENCED) return false;
+  frame[IP + IPV4_DSCP_ECN]! |= CONGESTION_EXPERIENCED;
+  writeIpv4Checksum(wireMemory(frame), IP);
+  return true;
+}
+
+/**
+ * Makes the ICMP message that tells the sender of the frame in `slot` the MTU (RFC 1191, 4). Returns null for no IP
+ * packet.
+ */
 export function answerTooBig(frames: FramePool, slot: number, mtu: number): number | null {
   const frame = frames.views[slot]!;
   // RFC 1122, 3.2.2: no error about an ICMP message (an error among them).
@@ -72,7 +90,7 @@ export function answerTooBig(frames: FramePool, slot: number, mtu: number): numb
   return answer;
 }
 
-/** Splits the packet in `slot`, which stays the caller's. Returns the slots of the fragments. */
+/** Splits the packet in `slot`, which stays the caller's (RFC 791, 2.3). Returns the slots of the fragments. */
 export function writeFragments(frames: FramePool, slot: number, mtu: number): number[] {
   const frame = frames.views[slot]!;
   const headerLength = ipv4HeaderLength(frame, IP);

@@ -69,6 +69,10 @@ describe('a timer', () => {
     wheel.advance(160, recorder);
     expect(recorder.take()).toEqual([0]);
     wheel.set(0, 300);
+    wheel.set(0, 299);
+    wheel.advance(299, recorder);
+    expect(recorder.take()).toEqual([0]);
+    wheel.set(0, 300);
     wheel.clear(0);
     wheel.clear(0);
     expect(wheel.armed).toBe(0);

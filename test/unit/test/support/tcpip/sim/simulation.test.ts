@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import createEcho from '../../../../../../src/apps/echo.js';
 import type { Stack } from '../../../../../../src/stack.js';
 import { formatIpv4 } from '../../../../../../src/wire/address.js';
+import { writeU16 } from '../../../../../../src/wire/bytes.js';
 import {
   ICMP_DESTINATION_UNREACHABLE,
   ICMP_FRAGMENTATION_NEEDED,
@@ -10,8 +11,16 @@ import {
   icmpType,
   isIcmpIntact,
 } from '../../../../../../src/wire/icmp.js';
-import { IPV4_HEADER_BYTES, ipv4Source } from '../../../../../../src/wire/ipv4.js';
-import { wireMemory } from '../../../../../../src/wire/memory.js';
+import {
+  IPV4_DSCP_ECN,
+  IPV4_FRAGMENT,
+  IPV4_HEADER_BYTES,
+  ipv4FragmentOffset,
+  ipv4Source,
+  isIpv4Intact,
+  writeIpv4Checksum,
+} from '../../../../../../src/wire/ipv4.js';
+import { type WireMemory, wireMemory } from '../../../../../../src/wire/memory.js';
 import { Datagrams } from '../../../../../support/tcpip/sim/datagrams.js';
 import type { Host } from '../../../../../support/tcpip/sim/host.js';
 import type { PathOptions } from '../../../../../support/tcpip/sim/path.js';
@@ -38,6 +47,22 @@ function flood(sim: Simulation, from: Host, sender: Datagrams, to: Host, count: 
   for (let i = 0; i < count; i += 32)
     sim.after(i * 0.01, () => sender.send(to.core.address, Math.min(32, count - i), length));
   expect(from.stack).toBe(sender);
+}
+
+/** A stack that gives its packets, which must be intact, to a function. */
+function collect({ core }: Host, take: (packet: Uint8Array) => void): Stack {
+  return {
+    poll() {
+      const count = core.getRxCount();
+      for (let i = 0; i < count; i++) {
+        const buffer = core.getBufferRx()!;
+        expect(isIpv4Intact(core.memory, buffer.offset, buffer.length)).toBe(true);
+        take(buffer.bytes.slice(0, buffer.length));
+        core.release(buffer);
+      }
+      return count;
+    },
+  };
 }
 
 const COUNTED = 20_000;
@@ -143,6 +168,38 @@ describe('a path', () => {
     expectQuiet(sim);
   });
 
+  it('fragments long packets that may be fragmented, like a router', async () => {
+    const { sim, b, sender, receiver, link } = await pair({ mtu: 600 });
+    const fragments: number[] = [];
+    b.stack = collect(b, (packet) => fragments.push(packet.length, ipv4FragmentOffset(packet, 0)));
+    sender.send(b.core.address, 1, 1300, (memory, ip) => {
+      writeU16(memory.u8, ip + IPV4_FRAGMENT, 0);
+      writeIpv4Checksum(memory, ip);
+    });
+    sim.runUntilIdle(10_000);
+    // 1280 bytes of payload; 576 is the largest multiple of eight that fits.
+    expect(fragments).toEqual([596, 0, 596, 576, 148, 1152]);
+    expect(receiver.numbers).toEqual([]);
+    expect(link.there.counters.tooLong).toBe(1);
+    expect(sim.frames.used).toBe(0);
+  });
+
+  it('marks packets that allow it when its queue is long', async () => {
+    const { sim, b, sender, receiver, link } = await pair({ bitsPerSecond: 8e6, markFrom: 2500 });
+    const marks: number[] = [];
+    b.stack = collect(b, (packet) => marks.push(packet[IPV4_DSCP_ECN]! & 3));
+    const capable = (memory: WireMemory, ip: number) => {
+      memory.u8[ip + IPV4_DSCP_ECN] = 2;
+      writeIpv4Checksum(memory, ip);
+    };
+    sender.send(b.core.address, 5, 986, capable);
+    sender.send(b.core.address, 1, 986);
+    sim.runUntilIdle(10_000);
+    expect(marks).toEqual([2, 2, 2, 3, 3, 0]);
+    expect(link.there.counters.marked).toBe(2);
+    expect(receiver.damaged).toBe(0);
+  });
+
   it('takes other options while frames are on it, and keeps the order of frames', async () => {
     const { sim, b, sender, receiver, link } = await pair({ delayMs: 50 });
     sender.send(b.core.address, 2);
@@ -238,7 +295,9 @@ describe('expectQuiet', () => {
     const sim = await withStack(({ core }) => ({
       poll: () => (core.getRxCount() > 0 ? core.getBufferRx()!.length : 0),
     }));
-    expect(() => expectQuiet(sim)).toThrow(/buffers that the stack of 10\.0\.0\.2 holds/);
+    expect(() => expectQuiet(sim)).toThrow(
+      /^seed 1: 10\.0\.0\.2: the stack holds 1 buffers; 10\.0\.0\.2: 1 buffers are not free$/,
+    );
   });
 
   it('notices a timer that never ends', async () => {
@@ -246,7 +305,7 @@ describe('expectQuiet', () => {
       const echo = createEcho(core);
       return { poll: () => echo.poll(), maxSleepMs: () => 50 };
     });
-    expect(() => expectQuiet(sim)).toThrow(/nothing is left to happen after/);
+    expect(() => expectQuiet(sim)).toThrow(/something is left to happen after 600000 ms; .*a timer is armed/);
   });
 
   it('notices a connection that the report of a stack shows', async () => {
@@ -254,6 +313,6 @@ describe('expectQuiet', () => {
       const echo = createEcho(core);
       return { poll: () => echo.poll(), report: () => ({ connections: 1, timers: 0 }) };
     });
-    expect(() => expectQuiet(sim)).toThrow(/seed 1: what the report of 10\.0\.0\.2 shows/);
+    expect(() => expectQuiet(sim)).toThrow('seed 1: 10.0.0.2: the report has connections 1');
   });
 });
