@@ -69,9 +69,10 @@ export class Synchronized {
       if (!this.takeSynAgain(r, segment)) return;
     }
     const hasTimestamps = segment.hasTimestamps && (i32[r + FLAGS] & FLAG_TIMESTAMPS) !== 0;
-    if (hasTimestamps && this.isOld(r, segment)) {
+    // RFC 7323, 5.2: not for a RST.
+    if (hasTimestamps && (segment.flags & RST) === 0 && this.isOld(r, segment)) {
       table.count[TCP.tcp_paws_drops]++;
-      if ((segment.flags & RST) === 0) this.answerUnacceptable(r, segment);
+      this.answerUnacceptable(r, segment);
       return;
     }
     if (!this.isAcceptable(r, segment)) {
