@@ -90,7 +90,8 @@ export class Synchronized {
     }
     if (hasTimestamps) {
       // RFC 7323, 4.3: only a segment that covers the last ACK, so that the echo tells of the oldest one.
-      if (((segment.seq - i32[r + LAST_ACK_SENT]) | 0) <= 0 && ((segment.tsValue - i32[r + TS_RECENT]) | 0) >= 0) {
+      const isNewer = ((segment.tsValue - i32[r + TS_RECENT]) | 0) >= 0 || this.isForgotten(r);
+      if (isNewer && ((segment.seq - i32[r + LAST_ACK_SENT]) | 0) <= 0) {
         i32[r + TS_RECENT] = segment.tsValue;
         i32[r + TS_RECENT_MS] = table.clock.ms;
       }
@@ -124,8 +125,14 @@ export class Synchronized {
   /** PAWS (RFC 7323, 5): the segment carries a timestamp that is older than the last one. */
   private isOld(r: number, segment: Segment): boolean {
     const { i32 } = this;
-    if (((segment.tsValue - i32[r + TS_RECENT]) | 0) >= 0) return false;
-    return ((this.table.clock.ms - i32[r + TS_RECENT_MS]) | 0) < TIMESTAMP_LIFE_MS;
+    return ((segment.tsValue - i32[r + TS_RECENT]) | 0) < 0 && !this.isForgotten(r);
+  }
+
+  /** Whether the last timestamp was stored so long ago that it says nothing. */
+  private isForgotten(r: number): boolean {
+    const age = (this.table.clock.ms - this.i32[r + TS_RECENT_MS]) | 0;
+    // The clock wraps to the negative after 24.8 days.
+    return age < 0 || age >= TIMESTAMP_LIFE_MS;
   }
 
   /**
