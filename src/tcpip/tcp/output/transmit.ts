@@ -31,6 +31,7 @@ import {
   REMOTE,
   ROW_SHIFT,
   SND_END,
+  SND_NXT,
   TS_OFFSET,
   TS_RECENT,
   UNACKED_BYTES,
@@ -112,7 +113,8 @@ export class Transmit {
     let tos = NO_ECT;
     if ((own & FLAG_ECN) !== 0) {
       if ((own & FLAG_ECE) !== 0) bits |= TCP_ECE;
-      if (length > 0) {
+      // RFC 3168, 6.1.5: only data that is sent for the first time.
+      if (length > 0 && seq === i32[r + SND_NXT]) {
         tos = ECT0;
         if ((own & FLAG_CWR) !== 0) {
           bits |= TCP_CWR;
