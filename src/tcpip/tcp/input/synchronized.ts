@@ -169,6 +169,12 @@ export class Synchronized {
   /** RFC 5961, 3 and 4: only an exact RST is obeyed; any other RST or SYN in the window is answered by an ACK. */
   private receiveResetOrSyn(r: number, segment: Segment): void {
     const { i32, table } = this;
+    // The right edge, where an ACK may lie, is behind the window (RFC 5961, 3.2).
+    const isBehind = segment.seq === i32[r + RCV_ADV] && segment.seq !== i32[r + RCV_NXT];
+    if ((segment.flags & TCP_RST) !== 0 && isBehind) {
+      table.count[TCP.tcp_out_of_window]++;
+      return;
+    }
     if ((segment.flags & TCP_RST) === 0 || segment.seq !== i32[r + RCV_NXT]) {
       this.challenges.challenge(r);
       return;

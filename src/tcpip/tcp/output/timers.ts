@@ -87,11 +87,12 @@ export class Timers {
       return;
     }
     if (result === EXPIRED_RTO) {
-      if ((recovery.timeouts(r) > MAX_TIMEOUTS && !this.isShut(r)) || this.isOverdue(r)) {
+      const isShut = this.isShut(r);
+      if ((recovery.timeouts(r) > MAX_TIMEOUTS && !isShut) || this.isOverdue(r)) {
         this.giveUp(r);
         return;
       }
-      this.pathMtu.timedOut(r);
+      if (!isShut) this.pathMtu.timedOut(r);
     }
     if (result !== EXPIRED_NOTHING) output.send(r);
     recovery.rearm(r);
