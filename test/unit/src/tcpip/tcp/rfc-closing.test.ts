@@ -49,11 +49,9 @@ describe('an active close', () => {
 
   it('sends the FIN after all data', async () => {
     const s = await accepted();
-    s.turn(() => {
-      s.write(1500);
-      s.end();
-    });
-    s.expect('. 1:1001(1000) ack 1', 'FP. 1001:1501(500) ack 1');
+    s.write(1500);
+    s.end();
+    s.expect('. 1:1001(1000) ack 1', 'P. 1001:1501(500) ack 1', 'F. 1501:1501(0) ack 1');
     s.inject('. 1:1(0) ack 1502 win 65535');
     expect(s.state).toBe('FIN-WAIT-2');
   });
