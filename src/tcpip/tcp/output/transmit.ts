@@ -32,6 +32,7 @@ import {
   ROW_SHIFT,
   SEND_BASE,
   SND_END,
+  SND_NXT,
   TS_OFFSET,
   TS_RECENT,
   UNACKED_BYTES,
@@ -113,7 +114,8 @@ export class Transmit {
     let tos = NO_ECT;
     if ((own & FLAG_ECN) !== 0) {
       if ((own & FLAG_ECE) !== 0) bits |= TCP_ECE;
-      if (length > 0) {
+      // RFC 3168, 6.1.5: only data that is sent for the first time.
+      if (length > 0 && seq === i32[r + SND_NXT]) {
         tos = ECT0;
         if ((own & FLAG_CWR) !== 0) {
           bits |= TCP_CWR;
