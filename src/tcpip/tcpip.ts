@@ -15,9 +15,9 @@
 import { randomBytes } from 'node:crypto';
 import type { StopSignal } from '../../drivers/stop-signal.js';
 import type { Core } from '../link/core.js';
+import { isRoutable } from '../link/host.js';
 import { runStack } from '../link/run-loop.js';
 import type { Stack } from '../stack.js';
-import { isIpv4Multicast } from '../wire/address.js';
 import { readI32 } from '../wire/bytes.js';
 import { IP_PROTOCOL_TCP } from '../wire/ipv4.js';
 import { checkOption } from './check-option.js';
@@ -85,8 +85,7 @@ export class TcpIp implements Stack {
     this.udp = new Udp(core, ip, { maxSockets: options.maxSockets });
     const around = {
       ...{ clock, memory: core.memory, ip, local, mtu: core.mtu, random },
-      isPeer: (address: number) =>
-        address !== local && address !== 0 && !core.isBroadcast(address) && !isIpv4Multicast(address),
+      isPeer: (address: number) => address !== local && !core.isBroadcast(address) && isRoutable(address),
       isOwnFlow: (remote: number, remotePort: number, localPort: number) =>
         core.count === 1 || core.rssCoreForPorts(remote, local, remotePort, localPort) === core.index,
       wakeBefore: (ms: number) => this.wakeBefore(ms),

@@ -75,6 +75,8 @@ export const HEARD_MS = 25;
 export const USER_TIMEOUT = 26;
 /** Options: idle time until the first keep-alive probe in ms; 0 for none. */
 export const KEEP_ALIVE = 27;
+/** Sequence number of the byte at position 0 of the send region: bulk data then lies at multiples of 4. */
+export const SEND_BASE = 30;
 /** Segments that were sent again. */
 export const RETRANSMITTED = 28;
 /** The next row of the list that the row is in: to be acknowledged, or free. */
