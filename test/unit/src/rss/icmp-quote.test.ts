@@ -88,7 +88,7 @@ describe('an ICMP error', () => {
     );
   });
 
-  it('that quotes more than eight bytes of the payload, or ends in padding, is hashed by the flow', () => {
+  it('is hashed by the flow when it quotes more, or ends in padding', () => {
     const quoted = [...packetOf(SENT), ...new Array<number>(50).fill(7)];
     expect(hashOf(icmpErrorOf(quoted, 3, ROUTER))).toBe(byFlow(TCP));
     expect(hashOf([...icmpErrorOf(packetOf(SENT), 3, ROUTER), 0, 0, 0])).toBe(byFlow(TCP));
@@ -107,7 +107,7 @@ describe('an ICMP error', () => {
     expect(hashOf(icmpErrorOf(packetOf(SENT, fields), 3, ROUTER))).toBe(expected);
   });
 
-  it('about a ping, or about another protocol, is hashed by the addresses of the answers', () => {
+  it('about a ping, or another protocol, is hashed by the addresses of answers', () => {
     for (const protocol of [ICMP, 47]) {
       expect(hashOf(icmpErrorOf(packetOf({ ...SENT, protocol }), 11, ROUTER))).toBe(byQuotedAddresses);
     }

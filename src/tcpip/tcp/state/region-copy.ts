@@ -1,0 +1,243 @@
+/**
+ * Copies bytes into a region and out of it, without allocating.
+ *
+ * The loops move 32-bit words. Where source and target are not at the same offset modulo 4, each target word is put
+ * together from two source words. The words are those of a little-endian machine, as everywhere in the packet layer.
+ */
+import type { MemoryViews } from '../../../../drivers/memory/index.js';
+import { foldSum, partialSum } from '../../../wire/checksum.js';
+import type { Region } from './regions.js';
+
+/** From this length on, `set` on a view is faster than a loop over bytes, although the view is an object. */
+const SET_BYTES = 96;
+
+/**
+ * Copies bytes into a region. The caller has checked that `length` is at most the size of the region, and that the
+ * bytes lie inside `bytes`.
+ *
+ * @param at sequence number of the first byte
+ * @param words words over the same buffer, beginning with the same byte as `bytes`; or null. Give them for
+ *   `core.memory`: then nothing is allocated. Without them a long copy makes one view, or two where the ring wraps.
+ */
+export function copyIn(
+  region: Region,
+  at: number,
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+  words: Int32Array | null,
+): void {
+  const position = at & (region.size - 1);
+  const before = region.size - position;
+  const target = region.start + position;
+  if (length <= before) {
+    copyPiece(region, target, bytes, offset, length, words);
+  } else {
+    copyPiece(region, target, bytes, offset, before, words);
+    copyPiece(region, region.start, bytes, offset + before, length - before, words);
+  }
+}
+
+/** Copies bytes to offset `to` of the region's arena. */
+function copyPiece(
+  region: Region,
+  to: number,
+  bytes: Uint8Array,
+  from: number,
+  length: number,
+  words: Int32Array | null,
+): void {
+  const u8 = region.u8;
+  if (words === null && length >= SET_BYTES) {
+    u8.set(bytes.subarray(from, from + length), to);
+    return;
+  }
+  const end = to + length;
+  let target = to;
+  let source = from;
+  if (words !== null) {
+    while ((target & 3) !== 0 && target < end) u8[target++] = bytes[source++];
+    const count = (end - target) >> 2;
+    if (count > 0) copyWords(region.i32, target >> 2, words, source, count);
+    target += count << 2;
+    source += count << 2;
+  }
+  while (target < end) u8[target++] = bytes[source++];
+}
+
+/** Copies `count` words, at least 1, from byte offset `from`, to word `t`. */
+function copyWords(target: Int32Array, t: number, source: Int32Array, from: number, count: number): void {
+  const shift = (from & 3) << 3;
+  let i = from >> 2;
+  const apart = t - i;
+  const end = i + count;
+  if (shift === 0) {
+    for (const unrolled = end - 3; i < unrolled; i += 4) {
+      const w = i + apart;
+      target[w] = source[i];
+      target[w + 1] = source[i + 1];
+      target[w + 2] = source[i + 2];
+      target[w + 3] = source[i + 3];
+    }
+    for (; i < end; i++) target[i + apart] = source[i];
+    return;
+  }
+  const back = 32 - shift;
+  let word = source[i];
+  for (const unrolled = end - 3; i < unrolled; i += 4) {
+    const w = i + apart;
+    const a = source[i + 1];
+    target[w] = (word >>> shift) | (a << back);
+    const b = source[i + 2];
+    target[w + 1] = (a >>> shift) | (b << back);
+    const c = source[i + 3];
+    target[w + 2] = (b >>> shift) | (c << back);
+    word = source[i + 4];
+    target[w + 3] = (c >>> shift) | (word << back);
+  }
+  for (; i < end; i++) {
+    const next = source[i + 1];
+    target[i + apart] = (word >>> shift) | (next << back);
+    word = next;
+  }
+}
+
+/**
+ * Copies bytes from a region into packet memory and adds them up. The caller has checked that `length` is at most the
+ * size of the region, and that the target lies inside the memory.
+ *
+ * @param at sequence number of the first byte
+ * @param memory `core.memory`
+ * @param to offset of the first byte in `memory`; fast at a multiple of 4
+ * @param length 0 to 65535
+ * @returns a partial sum as {@link partialSum}'s: an odd last byte counts as the high byte of a word (RFC 1071)
+ */
+export function copyOutAndSum(region: Region, at: number, memory: MemoryViews, to: number, length: number): number {
+  const mask = region.size - 1;
+  const u8 = region.u8;
+  const target = memory.u8;
+  const start = region.start;
+  if ((to & 3) !== 0) {
+    for (let i = 0; i < length; i++) target[to + i] = u8[start + ((at + i) & mask)];
+    return partialSum(memory, to, length);
+  }
+  const count = length >> 2;
+  let sum = copyWordsAndSum(region, at & mask, memory.u32, to >> 2, count);
+  const done = count << 2;
+  let rest = 0;
+  for (let i = done; i < length; i++) {
+    const byte = u8[start + ((at + i) & mask)];
+    target[to + i] = byte;
+    rest |= byte << ((i & 3) << 3);
+  }
+  sum = foldSum(sum + (rest & 0xffff) + (rest >>> 16));
+  return ((sum & 0xff) << 8) | (sum >>> 8);
+}
+
+/**
+ * Copies `count` words, at most 2^14, from `position` in the region's ring to word `t`.
+ * @returns the sum of the 16-bit halves of the words, below 2^31
+ */
+function copyWordsAndSum(region: Region, position: number, target: Uint32Array, t: number, count: number): number {
+  const source = region.i32;
+  const first = region.start >> 2;
+  const wrap = first + (region.size >> 2);
+  const shift = (position & 3) << 3;
+  const s = first + (position >> 2);
+  if (shift === 0) {
+    const before = Math.min(count, wrap - s);
+    const sum = copyAligned(source, s, target, t, before);
+    return before === count ? sum : sum + copyAligned(source, first, target, t + before, count - before);
+  }
+  const before = Math.min(count, wrap - s - 1);
+  const sum = copyShifted(source, s + 1, source[s], target, t, before, shift);
+  if (before === count) return sum;
+  return sum + copyShifted(source, first, source[wrap - 1], target, t + before, count - before, shift);
+}
+
+// In both loops, the sum of all low halves follows from the sum of the words modulo 2^32 and the sum of all high halves:
+// that saves an instruction per word. Both sums of halves are below 2^30. One index counts, because V8 would keep a second
+// one up to date in each step.
+
+/** Copies words, and returns the sum of their halves. */
+function copyAligned(source: Int32Array, s: number, target: Uint32Array, t: number, count: number): number {
+  const apart = t - s;
+  const end = s + count;
+  let i = s;
+  let high = 0;
+  let all = 0;
+  for (const unrolled = end - 3; i < unrolled; i += 4) {
+    const w = i + apart;
+    const a = source[i];
+    const b = source[i + 1];
+    const c = source[i + 2];
+    const d = source[i + 3];
+    target[w] = a;
+    target[w + 1] = b;
+    target[w + 2] = c;
+    target[w + 3] = d;
+    high = (high + (a >>> 16) + (b >>> 16) + (c >>> 16) + (d >>> 16)) | 0;
+    all = (all + a + b + c + d) | 0;
+  }
+  for (; i < end; i++) {
+    const a = source[i];
+    target[i + apart] = a;
+    high = (high + (a >>> 16)) | 0;
+    all = (all + a) | 0;
+  }
+  return high + ((all - (high << 16)) | 0);
+}
+
+/** As {@link copyAligned}; each word begins `shift` bits into `before` or the source word before. */
+function copyShifted(
+  source: Int32Array,
+  s: number,
+  before: number,
+  target: Uint32Array,
+  t: number,
+  count: number,
+  shift: number,
+): number {
+  const apart = t - s;
+  const end = s + count;
+  const back = 32 - shift;
+  let i = s;
+  // `| 0` tells V8 that the loop's variable is a machine word from the beginning.
+  let word = before | 0;
+  let high = 0;
+  let all = 0;
+  for (const unrolled = end - 3; i < unrolled; i += 4) {
+    const w = i + apart;
+    // One word after the other: with all loads first, the values would not fit into the registers.
+    const a = source[i];
+    const e = (word >>> shift) | (a << back);
+    target[w] = e;
+    high = (high + (e >>> 16)) | 0;
+    all = (all + e) | 0;
+    const b = source[i + 1];
+    const f = (a >>> shift) | (b << back);
+    target[w + 1] = f;
+    high = (high + (f >>> 16)) | 0;
+    all = (all + f) | 0;
+    const c = source[i + 2];
+    const g = (b >>> shift) | (c << back);
+    target[w + 2] = g;
+    high = (high + (g >>> 16)) | 0;
+    all = (all + g) | 0;
+    const d = source[i + 3];
+    const h = (c >>> shift) | (d << back);
+    target[w + 3] = h;
+    high = (high + (h >>> 16)) | 0;
+    all = (all + h) | 0;
+    word = d;
+  }
+  for (; i < end; i++) {
+    const next = source[i];
+    const a = (word >>> shift) | (next << back);
+    target[i + apart] = a;
+    high = (high + (a >>> 16)) | 0;
+    all = (all + a) | 0;
+    word = next;
+  }
+  return high + ((all - (high << 16)) | 0);
+}
