@@ -20,6 +20,7 @@ const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
   'neighbour-policy': async () => (await import('./neighbour-policy.js')).neighbourPolicy,
   'ip-fragments': async () => (await import('./ip-fragments.js')).ipFragments,
   icmp: async () => (await import('./icmp.js')).icmp,
+  'tcp-segments': async () => (await import('./tcp-segments.js')).tcpSegments,
   'bess-script': async () => (await import('./bess-script.js')).bessScript,
 };
 
