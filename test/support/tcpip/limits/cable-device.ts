@@ -35,6 +35,8 @@ export class CableDevice implements NetDevice {
   onFrame: ((at: number, length: number) => void) | null = null;
   /** Whether the transmit ring takes nothing. */
   isBlocked = false;
+  /** How many of the next frames get lost. */
+  dropNext = 0;
   /** Frames that were sent. */
   frames = 0;
   /** Frames that the other end had no buffer for. */
@@ -97,7 +99,8 @@ export class CableDevice implements NetDevice {
     for (let i = 0; i < count; i++) {
       const handle = handles[i]!;
       const at = pool.offsetOf(handle) + FRAME_OFFSET;
-      if (peer !== null) peer.arrive(this.memory, at, lengths[i]!);
+      if (this.dropNext > 0) this.dropNext--;
+      else if (peer !== null) peer.arrive(this.memory, at, lengths[i]!);
       if (onFrame !== null) onFrame(at, lengths[i]!);
       pool.put(handle);
     }
