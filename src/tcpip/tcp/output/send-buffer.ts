@@ -132,7 +132,10 @@ export class SendBuffer {
     let region = regions.allocate(Math.max(want, FIRST_SIZE));
     if (region === null && old === null) {
       region = regions.allocate(FIRST_SIZE);
-      if (region !== null) this.i32[r + FLAGS] |= FLAG_SHORT;
+      if (region !== null) {
+        count[TCP.tcp_no_memory]++;
+        this.i32[r + FLAGS] |= FLAG_SHORT;
+      }
     }
     if (region === null) {
       count[TCP.tcp_no_memory]++;
