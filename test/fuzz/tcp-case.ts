@@ -18,7 +18,8 @@ import {
 } from '../../src/tcpip/tcp/state/rows.js';
 import { writeI32, writeU16 } from '../../src/wire/bytes.js';
 import { checkInvariants, partsOf } from '../support/tcpip/invariants.js';
-import { BareTcp, type SegmentFields } from '../support/tcpip/limits/bare-tcp.js';
+import { BareTcp } from '../support/tcpip/limits/bare-tcp.js';
+import { NO_SEGMENT, type SegmentFields } from '../support/tcpip/limits/segment-fields.js';
 import type { Input } from './input.js';
 import { check } from './target.js';
 
@@ -49,10 +50,7 @@ export class TcpCase {
   readonly bare: BareTcp;
   readonly habits: number;
   private readonly seen = new Map<Connection, Seen>();
-  private readonly fields: SegmentFields = {
-    ...{ remote: 0, remotePort: 0, localPort: 0, seq: 0, ack: 0, flags: 0, window: 0 },
-    ...{ optionBytes: 0, length: 0, ecn: 0, urgent: 0 },
-  };
+  private readonly fields: SegmentFields = { ...NO_SEGMENT };
   private readonly handlers: TcpHandlers;
 
   constructor(input: Input) {

@@ -8,15 +8,9 @@ import { Clock } from '../../../../src/tcpip/clock.js';
 import { RandomBytes } from '../../../../src/tcpip/random-bytes.js';
 import type { TcpOptionsOfStack } from '../../../../src/tcpip/tcp/assemble.js';
 import { Tcp } from '../../../../src/tcpip/tcp/tcp.js';
-import { writeI32, writeU16 } from '../../../../src/wire/bytes.js';
-import {
-  IP_PROTOCOL_TCP,
-  IPV4_DSCP_ECN,
-  IPV4_HEADER_BYTES,
-  writeIpv4Checksum,
-  writeIpv4Header,
-} from '../../../../src/wire/ipv4.js';
-import { TCP_HEADER_BYTES, TCP_URGENT_POINTER, writeTcpChecksum, writeTcpHeader } from '../../../../src/wire/tcp.js';
+import { writeI32 } from '../../../../src/wire/bytes.js';
+import { IP_PROTOCOL_TCP, IPV4_HEADER_BYTES, writeIpv4Header } from '../../../../src/wire/ipv4.js';
+import { type SegmentFields, writeSegment } from './segment-fields.js';
 
 /** Our address, 10.0.0.1. */
 export const LOCAL = 0x0a000001;
@@ -26,23 +20,6 @@ const BUFFER_BYTES = 2048;
 const INPUT = 4 * BUFFER_BYTES;
 const MEMORY_BYTES = INPUT + 2 * BUFFER_BYTES;
 const MOST_ROUNDS = 10_000;
-
-/** A segment to be received. */
-export interface SegmentFields {
-  remote: number;
-  remotePort: number;
-  localPort: number;
-  seq: number;
-  ack: number;
-  flags: number;
-  window: number;
-  /** Bytes of options in {@link BareTcp.options}: a multiple of 4, at most 40. */
-  optionBytes: number;
-  /** Bytes of data in {@link BareTcp.payload}. */
-  length: number;
-  ecn: number;
-  urgent: number;
-}
 
 export class BareTcp {
   readonly tcp: Tcp;
@@ -111,25 +88,11 @@ export class BareTcp {
 
   /** TCP receives a segment, with a correct checksum. Call {@link poll} afterwards. */
   receive(fields: SegmentFields): void {
-    const { memory, options, payload } = this;
-    const { u8 } = memory;
-    const tcp = INPUT + IPV4_HEADER_BYTES;
-    const { remote, optionBytes, length } = fields;
-    const header = TCP_HEADER_BYTES + optionBytes;
-    for (let i = 0; i < optionBytes; i++) u8[tcp + TCP_HEADER_BYTES + i] = options[i]!;
-    for (let i = 0; i < length; i++) u8[tcp + header + i] = payload[i]!;
-    writeIpv4Header(memory, INPUT, IPV4_HEADER_BYTES + header + length, IP_PROTOCOL_TCP, remote, LOCAL);
-    u8[INPUT + IPV4_DSCP_ECN] = fields.ecn;
-    writeIpv4Checksum(memory, INPUT);
-    const { remotePort, localPort, seq, ack, flags, window } = fields;
-    writeTcpHeader(memory, INPUT, tcp, header + length, header, remotePort, localPort, seq, ack, flags, window);
-    if (fields.urgent !== 0) {
-      writeU16(u8, tcp + TCP_URGENT_POINTER, fields.urgent);
-      writeTcpChecksum(memory, INPUT, tcp, header + length);
-    }
+    const { memory } = this;
+    const length = writeSegment(memory, INPUT, fields, this.options, this.payload, LOCAL);
     this.clock.read();
     this.tcp.begin();
-    this.tcp.receive(memory, INPUT, tcp, header + length, true);
+    this.tcp.receive(memory, INPUT, INPUT + IPV4_HEADER_BYTES, length - IPV4_HEADER_BYTES, true);
   }
 
   /** TCP receives an ICMP error that quotes a segment of its own. */
