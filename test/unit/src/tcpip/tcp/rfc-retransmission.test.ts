@@ -47,11 +47,11 @@ describe('the retransmission timer', () => {
     const s = await distant();
     stream(s, 200_000);
     const { rtt, rto, rttVariance } = s.connection.info();
-    expect(rtt).toBeGreaterThan(99_000);
-    expect(rtt).toBeLessThan(102_000);
-    expect(rttVariance).toBeLessThan(50_000);
-    expect(rto).toBeGreaterThanOrEqual(rtt + 1000);
-    expect(rto).toBeLessThanOrEqual(400_000);
+    expect(rtt).toBeGreaterThan(99);
+    expect(rtt).toBeLessThan(102);
+    expect(rttVariance).toBeLessThan(50);
+    expect(rto).toBeGreaterThanOrEqual(rtt + 1);
+    expect(rto).toBeLessThanOrEqual(400);
   });
 
   // Clauses: 6298-3a
@@ -97,7 +97,7 @@ describe('the retransmission timer', () => {
     s.expect('S. 0:0(0) ack 1 <...>');
     s.next(1100);
     s.inject('. 1:1(0) ack 1 win 65535');
-    expect(s.connection.info().rto).toBe(3_000_000);
+    expect(s.connection.info().rto).toBe(3000);
     s.write(10);
     s.expect('P. 1:11(10) ack 1');
     const from = s.now;
@@ -316,7 +316,9 @@ describe('the tail loss probe', () => {
     s.run(101);
     s.inject('. 1:1(0) ack 1 win 65535 <nop, nop, sack 2001:3001>');
     s.run(60);
-    expect(s.take().map(({ seq }) => seq)).toEqual([1, 1001]);
+    expect(s.take().map(({ seq }) => seq)).toEqual([1]);
+    s.inject('. 1:1(0) ack 1001 win 65535 <nop, nop, sack 2001:3001>');
+    expect(s.take().map(({ seq }) => seq)).toEqual([1001]);
   });
 
   // Clauses: 8985-7.4.2b, 8985-7.4.2a
