@@ -99,7 +99,7 @@ export class AckArrival {
     const { i32 } = this;
     const newer = (segment.seq - i32[r + SND_WL1]) | 0;
     if (newer < 0 || (newer === 0 && ((segment.ack - i32[r + SND_WL2]) | 0) < 0)) return false;
-    const window = segment.window << (i32[r + SCALES] & 0xff);
+    const window = segment.isScaled ? segment.window << (i32[r + SCALES] & 0xff) : segment.window;
     i32[r + SND_WND] = window;
     i32[r + SND_WL1] = segment.seq;
     i32[r + SND_WL2] = segment.ack;

@@ -29,6 +29,7 @@ import {
   STATE,
   STATE_CLOSED,
   STATE_SYN_RECEIVED,
+  STATE_UNREAD,
   TS_RECENT,
   TS_RECENT_MS,
 } from '../state/rows.js';
@@ -180,6 +181,8 @@ export class Synchronized {
       return;
     }
     table.count[TCP.tcp_resets_received]++;
+    // Both sides have ended: only the application has not read all yet, and a RST takes nothing away (RFC 1337).
+    if (i32[r + STATE] === STATE_UNREAD) return;
     const isRefused = i32[r + STATE] === STATE_SYN_RECEIVED && (i32[r + FLAGS] & FLAG_PASSIVE) === 0;
     const error = isRefused
       ? netError('ECONNREFUSED', 'the peer has refused the connection')

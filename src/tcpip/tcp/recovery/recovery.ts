@@ -20,6 +20,7 @@ import {
   FLAGS,
   HIGHEST_SACKED,
   LAST_SENT_MS,
+  MSS,
   PIPE,
   RECOVERY_BITS,
   RECOVERY_POINT,
@@ -32,7 +33,7 @@ import {
 } from '../state/rows.js';
 import type { SackBlocks } from '../state/sack-blocks.js';
 import { AckEvent } from './ack-event.js';
-import { CAN_UNDO, FRTO_NEW_DATA, MEASURED, OPEN, RECOVERY, TIMER_PTO, TIMER_RACK } from './bits.js';
+import { CAN_UNDO, FRTO_NEW_DATA, MEASURED, OPEN, RACK_VALID, RECOVERY, TIMER_PTO, TIMER_RACK } from './bits.js';
 import { Delivery } from './delivery.js';
 import { Episode } from './episode.js';
 import { type RecoveryInfo, readInfo } from './info.js';
@@ -139,7 +140,11 @@ export class Recovery {
    */
   sent(r: number, seq: number, end: number): boolean {
     const i32 = this.i32;
-    if (this.ring.count(r) === 0) this.timer.restart(r);
+    if (this.ring.count(r) === 0) {
+      this.timer.restart(r);
+      // Everything that was sent before has arrived. Its time would be ahead of ours after 35 minutes.
+      i32[r + RECOVERY_BITS] &= ~RACK_VALID;
+    }
     if (this.ring.append(r, seq, end, this.clock.us, this.clock.ms) === NO_RECORD) {
       this.counters[TCP.sent_ring_no_memory]++;
       return false;
@@ -207,16 +212,21 @@ export class Recovery {
       this.timer.restart(r);
       this.timer.restartProbe(r);
     }
-    this.rack.adapt(r, event);
     if (probeRepairedLoss(i32, r, event)) this.episode.repairedByProbe(r, event);
+    this.rack.adapt(r, event);
     this.episode.step(r, event);
     return event.acked;
   }
 
-  /** Bytes that may be sent now, as far as congestion control is asked; at least 0. */
+  /**
+   * Bytes that may be sent now, as far as congestion control is asked; at least 0. With nothing in flight, one segment
+   * at least: the MSS grows beyond a small cwnd when the path MTU is tried anew.
+   */
   allowance(r: number): number {
-    if (this.ring.count(r) === 0) this.congestion.checkIdle(r, rtoUs(this.i32, r));
-    return Math.max(0, this.i32[r + CWND] - this.scoreboard.pipe(r));
+    const { i32 } = this;
+    if (this.ring.count(r) === 0) this.congestion.checkIdle(r, rtoUs(i32, r));
+    const pipe = this.scoreboard.pipe(r);
+    return pipe === 0 ? Math.max(i32[r + CWND], i32[r + MSS]) : Math.max(0, i32[r + CWND] - pipe);
   }
 
   /**

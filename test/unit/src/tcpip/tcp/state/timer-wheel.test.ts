@@ -68,9 +68,9 @@ describe('a timer', () => {
     wheel.set(0, 160);
     wheel.advance(160, recorder);
     expect(recorder.take()).toEqual([0]);
-    wheel.set(0, 300);
-    wheel.set(0, 299);
-    wheel.advance(299, recorder);
+    wheel.set(0, 250);
+    wheel.set(0, 249);
+    wheel.advance(249, recorder);
     expect(recorder.take()).toEqual([0]);
     wheel.set(0, 300);
     wheel.clear(0);

@@ -311,8 +311,8 @@ describe('expectQuiet', () => {
   it('notices a connection that the report of a stack shows', async () => {
     const sim = await withStack(({ core }) => {
       const echo = createEcho(core);
-      return { poll: () => echo.poll(), report: () => ({ connections: 1, timers: 0 }) };
+      return { poll: () => echo.poll(), report: () => ({ tcp_connections: 1, tcp_timers: 0 }) };
     });
-    expect(() => expectQuiet(sim)).toThrow('seed 1: 10.0.0.2: the report has connections 1');
+    expect(() => expectQuiet(sim)).toThrow('seed 1: 10.0.0.2: the report has tcp_connections 1');
   });
 });
