@@ -68,10 +68,6 @@ export const EXPIRED_RTO = 2;
 /** Segments were found to be lost: send `nextLost` as `allowance` lets out. */
 export const EXPIRED_LOST = 3;
 
-/** An RTT from a timestamp of the peer is not believed if it is longer, in ms. */
-const MAX_ECHO_MS = 120_000;
-const US_PER_MS = 1000;
-
 /** What {@link Recovery} works on. */
 export interface RecoveryParts {
   readonly rows: Rows;
@@ -88,6 +84,7 @@ export class Recovery {
   readonly scoreboard: Scoreboard;
   readonly congestion: CongestionControl;
   readonly episode: Episode;
+  private readonly delivery: Delivery;
   private readonly rack: Rack;
   private readonly timer: RetransmitTimer;
   private readonly rows: Rows;
@@ -105,11 +102,11 @@ export class Recovery {
     this.clock = clock;
     this.counters = parts.counters.values;
     this.ring = new SentRing(rows, regions);
-    const delivery = new Delivery(rows, this.ring, clock, this.counters);
-    this.scoreboard = new Scoreboard(rows, this.ring, delivery, this.counters);
+    this.congestion = new CongestionControl(rows, clock);
+    this.delivery = new Delivery(rows, this.ring, this.congestion, clock, this.counters);
+    this.scoreboard = new Scoreboard(rows, this.ring, this.delivery, this.counters);
     this.rack = new Rack(rows, this.ring, this.scoreboard, clock);
     this.timer = new RetransmitTimer(rows, this.ring, clock, wheel);
-    this.congestion = new CongestionControl(rows, clock);
     const newReno = new NewReno(rows, this.ring, this.scoreboard);
     this.episode = new Episode(rows, this.ring, this.scoreboard, this.rack, newReno, this.congestion, this.counters);
   }
@@ -216,7 +213,7 @@ export class Recovery {
     event.duplicate = event.acked === 0 && dataLength === 0 && !windowChanged && this.awaitsAck(r);
     this.scoreboard.acknowledge(r, event);
     if ((i32[r + FLAGS] & FLAG_SACK) !== 0) this.scoreboard.sack(r, sacks, event);
-    this.measure(r, event, (i32[r + SND_NXT] - una) | 0);
+    this.delivery.measure(r, event, (i32[r + SND_NXT] - una) | 0);
     if (event.acked > 0) {
       noteProgress(i32, r);
       this.timer.restart(r);
@@ -330,24 +327,6 @@ export class Recovery {
   /** What is known of the path and the sender now. Makes an object. */
   info(r: number): RecoveryInfo {
     return readInfo(this.rows, r, this.scoreboard.pipe(r), NO_SSTHRESH);
-  }
-
-  /** Takes the round trip time from what the ACK reports (RFC 6298, 3; RFC 7323, 4). */
-  private measure(r: number, event: AckEvent, flight: number): void {
-    const i32 = this.i32;
-    let rtt = event.ackedRetransmitted ? -1 : event.rtt;
-    let short = event.ackedRetransmitted ? -1 : event.shortRtt;
-    if (rtt < 0) {
-      rtt = event.sackRtt;
-      short = event.shortSackRtt;
-    }
-    if (short >= 0) sampleMinRtt(i32, r, short, this.clock.ms);
-    this.congestion.observe(r, event.ack, event.pipe, short);
-    if (rtt < 0 && event.hasEcho && event.acked > 0) {
-      const ms = (this.clock.ms - event.echoMs) | 0;
-      if (ms >= 0 && ms <= MAX_ECHO_MS) rtt = Math.max(1, ms) * US_PER_MS;
-    }
-    if (rtt >= 0) sampleRtt(i32, this.f64, r, rtt, flight);
   }
 
   private noteSent(r: number, length: number): void {
