@@ -38,6 +38,7 @@ import {
   FRTO_NEW_DATA,
   MEASURED,
   OPEN,
+  PARTIAL_SEEN,
   RACK_VALID,
   RECOVERY,
   TIMER_PTO,
@@ -182,7 +183,7 @@ export class Recovery {
     noteRetransmission(i32, r, this.clock.ms);
     i32[r + RETRANSMITTED]++;
     this.counters[TCP.retransmitted_segments]++;
-    if (record === i32[r + RING_HEAD]) this.timer.restart(r);
+    if (record === i32[r + RING_HEAD] && !this.isImpatient(r)) this.timer.restart(r);
     this.noteSent(r, (ring.words[at + END] - ring.words[at + SEQ]) | 0);
   }
 
@@ -216,7 +217,7 @@ export class Recovery {
     this.delivery.measure(r, event, (i32[r + SND_NXT] - una) | 0);
     if (event.acked > 0) {
       noteProgress(i32, r);
-      this.timer.restart(r);
+      if (!this.isImpatient(r)) this.timer.restart(r);
       this.timer.restartProbe(r);
     }
     if (probeRepairedLoss(i32, r, event)) this.episode.repairedByProbe(r, event);
@@ -327,6 +328,14 @@ export class Recovery {
   /** What is known of the path and the sender now. Makes an object. */
   info(r: number): RecoveryInfo {
     return readInfo(this.rows, r, this.scoreboard.pipe(r), NO_SSTHRESH);
+  }
+
+  /**
+   * Without SACK, a recovery repairs one segment per round trip. If that takes longer than the RTO, a timeout is faster,
+   * so only the first partial ACK restarts the timer (RFC 6582, 4: the Impatient variant).
+   */
+  private isImpatient(r: number): boolean {
+    return (this.i32[r + RECOVERY_BITS] & PARTIAL_SEEN) !== 0 && this.episode.state(r) === RECOVERY;
   }
 
   private noteSent(r: number, length: number): void {
