@@ -69,7 +69,7 @@ describe('RetransmitTimer', () => {
     expect(armed()).toBe(413);
   });
 
-  it('waits for the RTO without SACK, after a probe, in recovery, and with SACKed segments', () => {
+  it('waits for the RTO without SACK, after a probe, and with SACKed segments', () => {
     sampleRtt(row.i32, row.f64, row.r, 50_000, 0);
     send(3);
     row.i32[row.r + FLAGS] = 0;

@@ -201,7 +201,7 @@ describe('Scoreboard', () => {
 });
 
 describe('RACK', () => {
-  it('finds the loss before a single segment that came later (RFC 8985, 9.1, example 1)', () => {
+  it('finds the loss before a single later segment (RFC 8985, 9.1, example 1)', () => {
     const s = sender(3);
     // P1 and P3 are lost; P2 is SACKed. reo_wnd is 10 ms, P1 was sent 1 ms before P2.
     s.ack(0, [1, 2]);
@@ -243,7 +243,7 @@ describe('RACK', () => {
     expect(s.lost()).toEqual([]);
   });
 
-  it('ignores a retransmission that was acknowledged sooner than a round trip (6.2, step 2)', () => {
+  it('ignores a retransmission acknowledged within a round trip (6.2, step 2)', () => {
     const s = sender(6);
     s.ack(0, [1, 4]);
     expect(s.lost()).toEqual([0]);
