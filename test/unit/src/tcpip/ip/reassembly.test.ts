@@ -54,6 +54,7 @@ afterEach(async () => {
 const payloads = (): number[][] => fixture.udp.received.map(({ payload }) => payload);
 
 describe('fragments', () => {
+  // Clauses: 1122-3.2.1.4a
   it('become a datagram, in any order', () => {
     const payload = bytes(41);
     const cuts = [
@@ -95,6 +96,7 @@ describe('fragments', () => {
     expect(payloads()).toHaveLength(4);
   });
 
+  // Clauses: 1122-3.3.2a, 1122-3.3.2b
   it('can make the longest datagram there is', () => {
     const payload = bytes(65_515);
     for (let at = 0; at < payload.length; at += 1480) {
@@ -200,6 +202,7 @@ describe('refused are', () => {
 });
 
 describe('a datagram that stays in pieces', () => {
+  // Clauses: 1122-3.3.2d
   it('is given up after 30 s; the sender is told if the first fragment came', () => {
     const first = fragment(bytes(24), 0, 8);
     fixture.exchange(first, fragment(bytes(24), 16, 24, { id: 2 }));

@@ -70,6 +70,7 @@ describe('a bound socket', () => {
     expect(counted()).toEqual({ udp_rx: 2, udp_sockets: 1 });
   });
 
+  // Clauses: 1122-4.1.3.4a
   it('receives datagrams without a checksum, but none with a wrong one', () => {
     bind({ port: 53 });
     const without = toUs([1], 999, 53);
@@ -253,6 +254,7 @@ describe('a connected socket', () => {
 });
 
 describe('sending', () => {
+  // Clauses: 1122-4.1.3.4b
   it('copies part of an array into a datagram', () => {
     const socket = bind({ port: 5 });
     const bytes = Uint8Array.from({ length: 300 }, (_, i) => i);
@@ -343,6 +345,7 @@ describe('ICMP errors', () => {
     return fixture.net.sent()[0]!;
   };
 
+  // Clauses: 1122-4.1.3.1a
   it('a port without a socket is answered with port unreachable', () => {
     const packet = toUs([1], 9, 99);
     const [answer] = fixture.exchange(packet);
@@ -363,6 +366,7 @@ describe('ICMP errors', () => {
     expect(own.report()).toMatchObject({ udp_drop_no_port: 1 });
   });
 
+  // Clauses: 1122-4.1.3.3a
   it.each([
     [3, 3, 'ECONNREFUSED'],
     [3, 2, 'ECONNREFUSED'],
