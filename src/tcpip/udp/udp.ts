@@ -14,6 +14,7 @@ import { isUdpIntact, UDP_HEADER_BYTES, udpDestinationPort, udpLength, udpSource
 import { netError } from '../errors.js';
 import { icmpNetError } from '../ip/icmp-net-error.js';
 import type { Ip } from '../ip/ip.js';
+import { type RandomSource, systemRandom } from '../ip/random.js';
 import type { TransportProtocol } from '../ip/transport.js';
 import { createUdpCounters, UDP } from './counters.js';
 import { choosePort } from './local-port.js';
@@ -27,6 +28,8 @@ const DEFAULT_SOCKETS = 4096;
 export interface UdpOptions {
   /** Most sockets at a time. Default 4096. */
   readonly maxSockets?: number | undefined;
+  /** Where random numbers come from. Default: the operating system. */
+  readonly random?: RandomSource | undefined;
 }
 
 export class Udp implements TransportProtocol, SocketOwner {
@@ -34,6 +37,7 @@ export class Udp implements TransportProtocol, SocketOwner {
   private readonly values = this.counters.values;
   private readonly table: PortTable;
   private readonly output: UdpOutput;
+  private readonly random: RandomSource;
 
   /** Registers itself with `ip`. */
   constructor(
@@ -43,6 +47,7 @@ export class Udp implements TransportProtocol, SocketOwner {
   ) {
     this.table = new PortTable(options.maxSockets ?? DEFAULT_SOCKETS);
     this.output = new UdpOutput(core, ip);
+    this.random = options.random ?? systemRandom;
     ip.register(IP_PROTOCOL_UDP, this);
   }
 
@@ -87,11 +92,13 @@ export class Udp implements TransportProtocol, SocketOwner {
     }
     const address = ipv4Source(u8, ip);
     const port = udpSourcePort(u8, udp);
-    const socket = this.table.find(udpDestinationPort(u8, udp), address, port);
+    const localPort = udpDestinationPort(u8, udp);
+    const socket = this.table.find(localPort, address, port);
     if (socket === null || !(toUs || socket.takesGroups)) {
       values[UDP.udp_drop_no_port]++;
-      // RFC 1122, 4.1.3.1; the IP layer knows when it is forbidden.
-      if (toUs) this.ip.sendError(ICMP_DESTINATION_UNREACHABLE, ICMP_PORT_UNREACHABLE, memory, ip);
+      // RFC 1122, 4.1.3.1; the IP layer knows when it is forbidden. Fragments may have come to a core without the socket.
+      if (toUs && this.comesHere(address, port, localPort))
+        this.ip.sendError(ICMP_DESTINATION_UNREACHABLE, ICMP_PORT_UNREACHABLE, memory, ip);
       return;
     }
     const { handlers } = socket;
@@ -181,7 +188,7 @@ export class Udp implements TransportProtocol, SocketOwner {
 
   /** Chooses a free local port; for a connected socket one whose answers come to this core. */
   private choose(peer: number, peerPort: number): number {
-    const port = choosePort((candidate) => {
+    const port = choosePort(this.random, (candidate) => {
       if (this.table.isUsed(candidate)) return false;
       return peerPort === NOT_CONNECTED || this.comesHere(peer, peerPort, candidate);
     });
