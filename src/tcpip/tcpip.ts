@@ -84,9 +84,10 @@ export class TcpIp implements Stack {
     const clock = new Clock(() => core.now());
     this.clock = clock;
     const random = options.seed === undefined ? randomBytes : new RandomBytes(options.seed).take;
-    const ip = new Ip(core, clock, { ttl: options.ttl, random: () => readI32(random(4), 0) });
+    const randomWord = () => readI32(random(4), 0);
+    const ip = new Ip(core, clock, { ttl: options.ttl, random: randomWord });
     this.ip = ip;
-    this.udp = new Udp(core, ip, { maxSockets: options.maxSockets });
+    this.udp = new Udp(core, ip, { maxSockets: options.maxSockets, random: randomWord });
     const around = {
       ...{ clock, memory: core.memory, ip, local, mtu: core.mtu, random },
       isPeer: (address: number) => address !== local && !core.isBroadcast(address) && isRoutable(address),

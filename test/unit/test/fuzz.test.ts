@@ -18,7 +18,7 @@ const FEWER: Readonly<Record<string, number>> = {
   'bess-script': 2_000,
   'neighbour-policy': 3_000,
   frames: 5_000,
-  'ip-fragments': 5_000,
+  'ip-fragments': 3_000,
   icmp: 1_500,
 };
 

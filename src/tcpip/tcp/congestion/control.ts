@@ -86,10 +86,13 @@ export class CongestionControl {
     if (!this.isReducing(r, ack)) i32[r + CONGESTION_BITS] &= ~ECN_REDUCED;
   }
 
-  /** Whether cwnd was reduced because of ECE for data that is not acknowledged yet: once per window is enough. */
+  /**
+   * Whether cwnd was reduced because of ECE, and nothing that was sent since is acknowledged: once per window is
+   * enough, and CWR is in the segment after ECN_END.
+   */
   isReducing(r: number, una: number): boolean {
     const i32 = this.i32;
-    return (i32[r + CONGESTION_BITS] & ECN_REDUCED) !== 0 && ((una - i32[r + ECN_END]) | 0) < 0;
+    return (i32[r + CONGESTION_BITS] & ECN_REDUCED) !== 0 && ((una - i32[r + ECN_END]) | 0) <= 0;
   }
 
   /**

@@ -33,7 +33,17 @@ import {
 } from '../state/rows.js';
 import type { SackBlocks } from '../state/sack-blocks.js';
 import { AckEvent } from './ack-event.js';
-import { CAN_UNDO, FRTO_NEW_DATA, MEASURED, OPEN, RACK_VALID, RECOVERY, TIMER_PTO, TIMER_RACK } from './bits.js';
+import {
+  CAN_UNDO,
+  FRTO_NEW_DATA,
+  MEASURED,
+  OPEN,
+  RACK_VALID,
+  RECOVERY,
+  TIMER_PTO,
+  TIMER_RACK,
+  TLP_OUT,
+} from './bits.js';
 import { Delivery } from './delivery.js';
 import { Episode } from './episode.js';
 import { type RecoveryInfo, readInfo } from './info.js';
@@ -203,7 +213,7 @@ export class Recovery {
     event.begin(ack, una, i32[r + HIGHEST_SACKED], this.scoreboard.pipe(r));
     event.hasEcho = hasTs && (i32[r + FLAGS] & FLAG_TIMESTAMPS) !== 0;
     if (event.hasEcho) event.echoMs = (tsEcr - i32[r + TS_OFFSET]) | 0;
-    event.duplicate = event.acked === 0 && dataLength === 0 && !windowChanged && this.ring.count(r) > 0;
+    event.duplicate = event.acked === 0 && dataLength === 0 && !windowChanged && this.awaitsAck(r);
     this.scoreboard.acknowledge(r, event);
     if ((i32[r + FLAGS] & FLAG_SACK) !== 0) this.scoreboard.sack(r, sacks, event);
     this.measure(r, event, (i32[r + SND_NXT] - una) | 0);
@@ -216,6 +226,14 @@ export class Recovery {
     this.rack.adapt(r, event);
     this.episode.step(r, event);
     return event.acked;
+  }
+
+  /**
+   * Whether an ACK is of interest: something is in flight, or the answer to a tail loss probe is open. Other ACKs need
+   * not be given to {@link acked}, unless they have SACK blocks: a D-SACK may come when all is acknowledged.
+   */
+  awaitsAck(r: number): boolean {
+    return this.ring.count(r) > 0 || (this.i32[r + RECOVERY_BITS] & TLP_OUT) !== 0;
   }
 
   /**

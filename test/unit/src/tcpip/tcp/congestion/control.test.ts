@@ -129,9 +129,9 @@ describe('ECN', () => {
     expect(congestion.ecnEcho(r, 10_000)).toBe(true);
     expect(i32[r + CWND]).toBe(5000);
     expect(i32[r + FLAGS]! & FLAG_CWR).not.toBe(0);
-    i32[r + SND_UNA] = 9_999;
-    expect(congestion.ecnEcho(r, 10_000)).toBe(false);
     i32[r + SND_UNA] = 10_000;
+    expect(congestion.ecnEcho(r, 10_000)).toBe(false);
+    i32[r + SND_UNA] = 10_001;
     expect(congestion.ecnEcho(r, 5000)).toBe(true);
   });
 });
