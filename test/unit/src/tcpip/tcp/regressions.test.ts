@@ -7,9 +7,10 @@ const run = (options: Omit<ScriptOptions, 'stack'>, stack: TcpIpOptions = {}) =>
   script({ ...options, stack: (core) => new TcpIp(core, { seed: 1, ...stack }) });
 
 describe('windows', () => {
-  it('does not scale the window of a SYN-ACK', async () => {
+  it('does not scale the window of a SYN-ACK in a simultaneous open', async () => {
     const s = await run({ connect: { port: 80 } });
-    s.expect('S 0:0(0)').inject('S. 5:5(0) ack 1 win 2000 <mss 1000, wscale 7>').expect('. 1:1(0) ack 1');
+    s.expect('S 0:0(0)').inject('S 5:5(0) win 2000 <mss 1000, wscale 7>').expect('S. 0:0(0) ack 1');
+    s.inject('S. 0:0(0) ack 1 win 2000 <mss 1000, wscale 7>').expectEvents('open');
     s.write(5000).expect('. 1:1001(1000) ack 1').expect('. 1001:2001(1000) ack 1').expectNothing(150);
     s.abort().expect('R. 2001:2001(0) ack 1');
     await s.stop();
