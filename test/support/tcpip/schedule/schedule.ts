@@ -120,10 +120,13 @@ async function run(sim: Simulation): Promise<Outcome> {
  * @param mayReset whether a connection may end by a RST that no application has asked for
  */
 function checkEnds(talkers: readonly Talker[], faults: string[], mayReset: boolean): number {
-  const byName = new Map(talkers.map((talker) => [talker.name, talker]));
+  const byName = new Map<string, Talker>();
+  for (const talker of talkers) if (!byName.has(talker.name)) byName.set(talker.name, talker);
   let failed = 0;
   for (const talker of talkers) {
     const { name, isOpen, received, sawEnd, isAborted, error } = talker;
+    // After a reset, an ACK that comes again brings its cookie again, and opens a connection that nobody else knows.
+    if (mayReset && byName.get(name) !== talker) continue;
     const peer = byName.get(name.split(' ').reverse().join(' '));
     const code = codeOf(error);
     if (!isOpen) {
