@@ -9,7 +9,7 @@ export const RECOVERY = 1;
 /** Recovery after a timeout (RFC 5681, 3.1; RFC 8985, 6.3). */
 export const LOSS = 2;
 
-/** RACK.tcp_reordering_seen. */
+/** RACK.reordering_seen. */
 export const REORDERING_SEEN = 1 << 2;
 /** RACK.dsack_round is valid. */
 export const DSACK_ROUND_SET = 1 << 3;
