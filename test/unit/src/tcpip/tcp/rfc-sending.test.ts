@@ -192,6 +192,18 @@ describe('the peer’s window', () => {
     expect(s.events).toEqual(['open', 'close ETIMEDOUT']);
   });
 
+  it('of zero that opens for one byte lets a FIN pass', async () => {
+    const s = await accepted();
+    s.inject('. 1:1(0) ack 1 win 0');
+    s.end();
+    s.run(100);
+    s.clear();
+    s.inject('. 1:1(0) ack 1 win 1');
+    s.expectSome('F. 1:1(0) ack 1');
+    s.inject('. 1:1(0) ack 2 win 0');
+    expect(s.state).toBe('FIN-WAIT-2');
+  });
+
   it('of zero keeps a FIN until it opens', async () => {
     const s = await accepted();
     s.inject('. 1:1(0) ack 1 win 0');
