@@ -9,7 +9,7 @@ export const RECOVERY = 1;
 /** Recovery after a timeout (RFC 5681, 3.1; RFC 8985, 6.3). */
 export const LOSS = 2;
 
-/** RACK.reordering_seen. */
+/** RACK.tcp_reordering_seen. */
 export const REORDERING_SEEN = 1 << 2;
 /** RACK.dsack_round is valid. */
 export const DSACK_ROUND_SET = 1 << 3;
@@ -31,6 +31,8 @@ export const CAN_UNDO = 1 << 10;
 export const FRTO = 1 << 11;
 /** F-RTO step 2b: new data goes out instead of retransmissions. */
 export const FRTO_NEW_DATA = 1 << 12;
+/** Without SACK: a partial ACK came in this recovery (RFC 6582, 3.2, step 5). */
+export const PARTIAL_SEEN = 1 << 14;
 /** RECOVERY_POINT is valid. */
 export const POINT_SET = 1 << 13;
 
