@@ -34,7 +34,6 @@ import {
   RECOVERY,
   RECOVERY_STATE,
   REORDERING_SEEN,
-  TLP_RETRANSMISSION,
 } from './bits.js';
 import type { NewReno } from './newreno.js';
 import { beginPrr, updatePrr } from './prr.js';
@@ -197,9 +196,8 @@ export class Episode {
 
   private begin(r: number, state: number, una: number): void {
     const i32 = this.i32;
-    const probes = (i32[r + RECOVERY_BITS] & TLP_RETRANSMISSION) !== 0 ? 1 : 0;
     forgetProbe(i32, r);
-    beginUndo(i32, r, una, probes);
+    beginUndo(i32, r, this.ring, una);
     i32[r + RECOVERY_POINT] = i32[r + SND_NXT];
     i32[r + RECOVERY_BITS] = (i32[r + RECOVERY_BITS] & ~RECOVERY_STATE) | POINT_SET | state;
   }
