@@ -116,6 +116,6 @@ export class Delivery {
   private sawReordering(r: number): void {
     if ((this.i32[r + RECOVERY_BITS] & REORDERING_SEEN) !== 0) return;
     this.i32[r + RECOVERY_BITS] |= REORDERING_SEEN;
-    this.counters[TCP.reordering_seen]++;
+    this.counters[TCP.tcp_reordering_seen]++;
   }
 }

@@ -154,7 +154,7 @@ export class Recovery {
       i32[r + RECOVERY_BITS] &= ~RACK_VALID;
     }
     if (this.ring.append(r, seq, end, this.clock.us, this.clock.ms) === NO_RECORD) {
-      this.counters[TCP.sent_ring_no_memory]++;
+      this.counters[TCP.tcp_sent_ring_no_memory]++;
       return false;
     }
     const length = (end - seq) | 0;
@@ -167,7 +167,7 @@ export class Recovery {
   /** Makes room for one more record. Returns false when there is no memory: then nothing new may be sent. */
   reserve(r: number): boolean {
     if (this.ring.reserve(r)) return true;
-    this.counters[TCP.sent_ring_no_memory]++;
+    this.counters[TCP.tcp_sent_ring_no_memory]++;
     return false;
   }
 
@@ -182,7 +182,7 @@ export class Recovery {
     ring.words[at + SENT_MS] = this.clock.ms;
     noteRetransmission(i32, r, this.clock.ms);
     i32[r + RETRANSMITTED]++;
-    this.counters[TCP.retransmitted_segments]++;
+    this.counters[TCP.tcp_retransmitted_segments]++;
     if (record === i32[r + RING_HEAD] && !this.isImpatient(r)) this.timer.restart(r);
     this.noteSent(r, (ring.words[at + END] - ring.words[at + SEQ]) | 0);
   }
@@ -290,7 +290,7 @@ export class Recovery {
 
   /** A tail loss probe was sent, after {@link sent} or {@link resent}. */
   probeSent(r: number, isRetransmission: boolean): void {
-    this.counters[TCP.tlp_probes]++;
+    this.counters[TCP.tcp_tlp_probes]++;
     noteProbe(this.i32, r, isRetransmission);
     this.timer.restart(r);
   }
@@ -321,7 +321,7 @@ export class Recovery {
       i32[r + FLAGS] |= FLAG_CWR;
     } else if (this.congestion.ecnEcho(r, (i32[r + SND_NXT] - i32[r + SND_UNA]) | 0)) {
       i32[r + RECOVERY_BITS] &= ~CAN_UNDO;
-      this.counters[TCP.ecn_reductions]++;
+      this.counters[TCP.tcp_ecn_reductions]++;
     }
   }
 

@@ -137,7 +137,7 @@ describe('Scoreboard', () => {
     s.tick(40);
     s.ack(10);
     expect(s.recovery.info(R).recovery).toBe('open');
-    expect(s.counters.values[s.counters.index.fast_recoveries]).toBe(1);
+    expect(s.counters.values[s.counters.index.tcp_fast_recoveries]).toBe(1);
   });
 
   it('an ACK within a segment leaves the rest of it', () => {
@@ -163,12 +163,12 @@ describe('Scoreboard', () => {
     s.ack(1, [4, 3], [2, 2], [2, 9]);
     s.ack(1, [-5, 0], [0, 3]);
     expect(s.sums()).toEqual({ pipe: 5, lost: 0, sacked: 0, segments: 0 });
-    expect(s.counters.values[s.counters.index.sack_blocks_ignored]).toBeGreaterThan(0);
+    expect(s.counters.values[s.counters.index.tcp_sack_blocks_ignored]).toBeGreaterThan(0);
   });
 
   it('recognises D-SACKs below the ACK and within the second block (RFC 2883, 4)', () => {
     const s = sender(10);
-    const seen = () => s.counters.values[s.counters.index.dsacks_received];
+    const seen = () => s.counters.values[s.counters.index.tcp_dsacks_received];
     s.ack(4, [2, 3]);
     expect(seen()).toBe(1);
     s.ack(4, [6, 7], [5, 8]);
@@ -228,7 +228,7 @@ describe('RACK', () => {
     // R2 arrives, R1 does not.
     s.ack(0, [1, 5]);
     expect(s.lost()).toEqual([0]);
-    expect(s.counters.values[s.counters.index.lost_retransmissions]).toBe(1);
+    expect(s.counters.values[s.counters.index.tcp_lost_retransmissions]).toBe(1);
   });
 
   it('does not take a segment for lost that was sent in the same poll before', () => {
