@@ -1,6 +1,7 @@
 /** UDP sockets (RFC 768; RFC 1122, 4.1): who gets what, what is sent, what errors come. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { NetError } from '../../../../../src/tcpip/errors.js';
+import { Ip } from '../../../../../src/tcpip/ip/ip.js';
 import type { UdpBindOptions, UdpHandlers, UdpSocket } from '../../../../../src/tcpip/udp/socket.js';
 import { Udp } from '../../../../../src/tcpip/udp/udp.js';
 import { formatIpv4, parseIpv4 } from '../../../../../src/wire/address.js';
@@ -352,6 +353,17 @@ describe('ICMP errors', () => {
     expect([...answer!.subarray(28)]).toEqual(packet);
     expect(counted()).toEqual({ udp_drop_no_port: 1 });
     expect(fixture.exchange(toUs([1], 9, 99, PEER_IP, '10.0.0.255'))).toEqual([]);
+  });
+
+  it('nothing is said of a port that another core may have', () => {
+    const { net, clock } = fixture;
+    const first: typeof net.core = Object.create(net.core, { rssCoreForPorts: { value: () => 1 } });
+    const ip = new Ip(first, clock);
+    const own = new Udp(first, ip, {});
+    net.inject(Uint8Array.from(toUs([1], 9, 99)));
+    for (let count = net.core.getRxCount(); count > 0; count--) ip.input(net.core.getBufferRx()!);
+    expect(net.sent()).toEqual([]);
+    expect(own.report()).toMatchObject({ udp_drop_no_port: 1 });
   });
 
   // Clauses: 1122-4.1.3.3a
