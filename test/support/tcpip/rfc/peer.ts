@@ -80,14 +80,17 @@ async function open(options: PeerOptions): Promise<Peer> {
   const { localPort, remotePort = PEER_PORT, backlog, maxConnections = 1000, ...tcp } = options;
   const stackOptions: TcpIpOptions = { maxConnections };
   const made: { stack?: TcpIp } = {};
+  const slept = { ms: 0 };
   const s = await script({
     peerPort: UNUSED_PORT,
     stack: (core: Core) => {
+      const now = core.now.bind(core);
+      core.now = () => now() + slept.ms;
       made.stack = new TcpIp(core, stackOptions);
       return made.stack;
     },
   });
-  const peer = new Peer(s, made.stack!, { ...tcp, ...(backlog === undefined ? {} : { backlog }) }, remotePort);
+  const peer = new Peer(s, made.stack!, { ...tcp, ...(backlog === undefined ? {} : { backlog }) }, remotePort, slept);
   peers.push(peer);
   return peer;
 }
@@ -159,6 +162,7 @@ export class Peer {
     private readonly options: TcpOptions & { readonly backlog?: number },
     /** Port of the peer. */
     public port: number,
+    private readonly slept: { ms: number },
   ) {}
 
   readonly address = PEER_IP;
@@ -326,10 +330,10 @@ export class Peer {
     this.pump();
   }
 
-  /** Lets much time pass in which nothing is due: the stack polls once. */
+  /** The clock of the stack jumps, and the stack polls once. The time of the script stays. */
   sleep(ms: number): void {
-    this.script.port.pass(ms);
-    this.pump();
+    this.slept.ms += ms;
+    this.run(1);
   }
 
   /** Lets time pass until `isDone` returns true; it is asked after each segment, and now and then. */

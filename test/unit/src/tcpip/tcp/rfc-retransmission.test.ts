@@ -90,7 +90,7 @@ describe('the retransmission timer', () => {
     expect(s.now - from).toBeGreaterThanOrEqual(190);
   });
 
-  // Clauses: 6298-5.7a, 8985-7.2b
+  // Clauses: 6298-5.7a
   it('begins with three seconds if the SYN was repeated', async () => {
     const s = await listening();
     s.inject('S 0:0(0) win 65535 <mss 1000, sackOK>');
@@ -101,10 +101,6 @@ describe('the retransmission timer', () => {
     s.write(10);
     s.expect('P. 1:11(10) ack 1');
     const from = s.now;
-    // Without a round trip that was measured, the probe comes after a second.
-    s.next(10_000);
-    expect(s.now - from).toBeGreaterThanOrEqual(990);
-    expect(s.now - from).toBeLessThanOrEqual(1300);
     s.next(10_000);
     expect(s.now - from).toBeGreaterThanOrEqual(2990);
   });
