@@ -61,8 +61,9 @@ export interface ConnectionInfo {
 
 /**
  * A TCP connection. The object belongs to the stack, which uses it again for another connection: do not keep it beyond
- * {@link TcpHandlers.close}. No call waits. All may be called from handlers and from outside of them; what is called
- * from outside goes out at once, what handlers call goes out together at the end of the poll.
+ * {@link TcpHandlers.close}. No call waits. All may be called from handlers, and what follows from them goes out
+ * together at the end of the poll. All may be called from outside, too, such as from a timer: they may call handlers
+ * before they return then, and the loop of the core is woken to send.
  *
  * @example Sends an array of any size, and ends:
  * const send = (c: Connection): void => {
@@ -121,7 +122,10 @@ export interface Connection {
    * peer has to stop.
    */
   pause(): void;
-  /** Ends a {@link pause}: what waits comes to `data` and `end` soon, but not before this returns. */
+  /**
+   * Ends a {@link pause}: what waits comes to `data` and `end`. When a handler has called it, that is at the end of the
+   * poll, otherwise before this returns.
+   */
   resume(): void;
   /** Sends small segments at once (true), or by Nagle's algorithm (false; RFC 9293, 3.7.4). As TCP_NODELAY. */
   setNoDelay(noDelay: boolean): void;
