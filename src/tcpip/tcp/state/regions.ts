@@ -88,7 +88,7 @@ export class RegionPool {
   reserved = 0;
   /**
    * Per class: the list of arenas that have a free region. Arenas without a region in use come last, so that they stay
-   * unused for long enough to be dropped.
+   * unused until they are dropped.
    */
   private readonly partial: (Arena | null)[] = [];
   private readonly lastPartial: (Arena | null)[] = [];

@@ -38,7 +38,7 @@ export const SND_WND = 8;
 export const SND_WL1 = 9;
 /** SND.WL2: acknowledgement number of that segment. */
 export const SND_WL2 = 10;
-/** TS.Recent (RFC 7323, 4.3): the peer's timestamp that goes back to it. */
+/** TS.Recent (RFC 7323, 4.3): the peer's timestamp, which our segments echo. */
 export const TS_RECENT = 11;
 /** When {@link TS_RECENT} was stored, in ms. It is not compared when it is older than 24 days (RFC 7323, 5.5). */
 export const TS_RECENT_MS = 12;
