@@ -2,10 +2,13 @@
  * The Linux kernel as the peer of an endpoint: a network namespace, in it the switch with `bess/kernel.bess` between a
  * tap and one vhost-user port, and programs that use the kernel's TCP.
  */
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Child } from '../../../scripts/child.js';
 import { NetworkNamespace } from '../../../scripts/netns.js';
+import { command, type Requirement, root, tun } from '../requirements.js';
 import { temporaryDirectory } from '../resources.js';
+import { until } from '../until.js';
 import { Capture } from './capture.js';
 
 /** The endpoint's address. */
@@ -14,6 +17,9 @@ export const OURS = '10.0.0.1';
 export const KERNELS = '10.0.0.9';
 const TAP = 'tap0';
 const TSPMD = Child.commandLine();
+
+/** What a suite with this lab needs, besides the programs that it runs. */
+export const TCP_PEERS: readonly Requirement[] = [root, tun, ...['ip', 'tcpdump', 'tshark'].map(command)];
 
 export interface Finished {
   readonly code: number | null;
@@ -80,6 +86,18 @@ export class KernelLab {
     return child;
   }
 
+  /** Runs `tspmd COMMAND` at the port of the switch, as {@link run} does. */
+  tspmd(seconds: number, name: string, ...args: string[]): Promise<Finished> {
+    return this.run(seconds, ...TSPMD, name, ...this.device, ...args);
+  }
+
+  /** Resolves when a program of the namespace listens at a TCP port. */
+  async untilListening(port: number): Promise<void> {
+    const line = `for i in {1..500}; do ss -Hltn 'sport = :${port}' | grep -q . && exit; sleep 0.02; done; exit 1`;
+    const { code } = await this.shell(15, line);
+    if (code !== 0) throw new Error(`nothing listens at port ${port}`);
+  }
+
   /** Starts a program in the namespace. {@link close} stops it. */
   start(program: string, ...args: string[]): Child {
     return this.keep(this.namespace.spawn(program, ...args));
@@ -95,6 +113,12 @@ export class KernelLab {
   /** Runs a line of shell in the namespace, as {@link run} does. */
   shell(seconds: number, line: string): Promise<Finished> {
     return this.run(seconds, 'bash', '-c', `set -o pipefail; ${line}`);
+  }
+
+  /** Resolves when these files of the lab's folder have bytes: a program of a test writes them. */
+  async untilFiles(names: readonly string[]): Promise<void> {
+    const sizes = (): number[] => names.map((name) => statSync(this.file(name), { throwIfNoEntry: false })?.size ?? 0);
+    await until(`bytes in ${names.join(', ')}`, () => sizes().every((size) => size > 0));
   }
 
   /** Starts to capture what passes the tap; resolves when no frame is missed any more. */

@@ -1,0 +1,94 @@
+/**
+ * The app `http` and the TCP of a guest's kernel, over paths that lose, delay, reorder, duplicate and corrupt packets in
+ * both directions. The guest has the kernel's own virtio-net driver, on a port of the embedded switch.
+ */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Child } from '../../scripts/child.js';
+import { patternBytes, patternHash } from '../support/peers/bytes.js';
+import { NetemGuest } from '../support/peers/netem-guest.js';
+import { command, describeWith, guest as guestVm } from '../support/requirements.js';
+import { temporaryDirectory } from '../support/resources.js';
+
+const GUEST = { address: '10.0.0.1', mac: '52:54:00:00:00:01' };
+const OURS = { address: '10.0.0.2', mac: '52:54:00:00:00:02' };
+const URL = `http://${OURS.address}`;
+/** Seconds that the guest may live: all tests together. */
+const TIMEOUT_S = 600;
+/** Time limit of one transfer. A path that loses 5 % carries about 1 Mb/s at 50 ms. */
+const TRANSFER_MS = 50_000;
+
+const MB = 1_000_000;
+
+/** A path, by netem's words for each direction, and the bytes that it carries. */
+const PATHS: readonly (readonly [name: string, netem: string, bytes: number])[] = [
+  ['without loss', 'delay 1ms', 8 * MB],
+  ['with 50 ms', 'delay 25ms', 8 * MB],
+  ['with 50 ms that loses 0.1 %', 'delay 25ms loss 0.1%', 4 * MB],
+  ['with 50 ms that loses 1 %', 'delay 25ms loss 1%', 2 * MB],
+  ['with 50 ms that loses 5 %', 'delay 25ms loss 5%', MB / 2],
+  ['with 50 ms that loses packets in runs', 'delay 25ms loss gemodel 1% 30%', MB / 2],
+  ['that reorders 25 %', 'delay 10ms reorder 25%', 4 * MB],
+  ['that reorders 25 % and loses 1 %', 'delay 10ms reorder 25% loss 1%', 2 * MB],
+  ['with jitter', 'delay 10ms 5ms', 2 * MB],
+  ['that duplicates 1 %', 'delay 5ms duplicate 1%', 4 * MB],
+  ['that corrupts 0.1 %', 'delay 5ms corrupt 0.1%', 4 * MB],
+];
+
+describeWith('http and the TCP of a guest, over netem', [guestVm, ...['tc', 'curl', 'ping'].map(command)], () => {
+  const directory = temporaryDirectory();
+  const sockets = [1, 2].map((i) => join(directory.path, `vm${i}.sock`)) as [string, string];
+  let bess: Child;
+  let endpoint: Child;
+  let guest: NetemGuest;
+
+  beforeAll(async () => {
+    bess = Child.tspmd('switch', 'forward_script.bess', ...sockets.map((path, i) => `VM${i + 1}_SOCKET=${path}`));
+    await bess.waitFor(/^ready/m);
+    const device = ['--device', `vhost-user:${sockets[1]}`, '--ip', `${OURS.address}/24`, '--mac', OURS.mac];
+    endpoint = Child.tspmd('run', ...device, '--hugepages', 'never', '--app', 'http');
+    await endpoint.waitFor(/^ready/m);
+    guest = await NetemGuest.start({ socket: sockets[0], ...GUEST, timeout: TIMEOUT_S });
+    const largest = Math.max(...PATHS.map(([, , bytes]) => bytes));
+    writeFileSync(join(directory.path, 'upload'), patternBytes(0, largest));
+  });
+
+  afterAll(async () => {
+    await guest?.stop();
+    await Promise.allSettled([endpoint?.stop(), bess?.stop()]);
+    directory.remove();
+  });
+
+  it('has a path that does what it is told', async () => {
+    await guest.path('delay 20ms', 'delay 10ms loss 50%');
+    const { stdout, output } = await guest.peer(`ping -n -q -c 200 -i 0.01 ${OURS.address}`, 20_000);
+    const [, lost, shortest] = /(\d+)% packet loss[\s\S]*= ([\d.]+)\//.exec(stdout) ?? [];
+    expect(Number(lost), output).toBeGreaterThan(20);
+    expect(Number(lost), output).toBeLessThan(80);
+    expect(Number(shortest), output).toBeGreaterThanOrEqual(30);
+  });
+
+  describe.each(PATHS)('a path %s', (_, netem, bytes) => {
+    beforeAll(async () => {
+      await guest.path(netem, netem);
+    });
+
+    it(`carries ${bytes} bytes from us`, async () => {
+      const { code, output, stdout } = await guest.peer(
+        `curl -sS --fail ${URL}/bytes/${bytes} | sha256sum`,
+        TRANSFER_MS,
+      );
+      expect(code, output).toBe(0);
+      expect(stdout.trim()).toBe(`${patternHash(bytes)}  -`);
+    });
+
+    it(`carries ${bytes} bytes to us`, async () => {
+      const upload = `head -c ${bytes} ${join(directory.path, 'upload')}`;
+      const line = `${upload} | curl -sS --fail -T - -H 'Expect:' '${URL}/sink?hash=sha256'`;
+      const { code, output, stdout } = await guest.peer(line, TRANSFER_MS);
+      expect(code, output).toBe(0);
+      expect(stdout).toContain(patternHash(bytes));
+    });
+  });
+});
