@@ -13,7 +13,7 @@ const NIC_MAC = '52:54:00:00:00:aa';
 
 /**
  * gso_max_segs and gro_max_size keep every frame at its size on the wire. Otherwise netem would drop or delay up to 44
- * segments at once.
+ * segments at once. The bridge must not learn from the NIC: a switch may send the peer's own broadcasts back.
  */
 const SET_UP = (address: string, mac: string): string => `
 set -e
@@ -23,6 +23,7 @@ ip netns add peer
 ip link add inner address ${mac} netns peer type veth peer name outer
 ip link add wire type bridge
 ip link set eth0 master wire gro_max_size 1 up
+echo 0 >/sys/class/net/eth0/brport/learning
 ip link set outer master wire up
 ip link set wire up
 ip -n peer link set lo up
