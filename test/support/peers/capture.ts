@@ -1,5 +1,5 @@
 /** Captures of a test's traffic by tcpdump, and what tshark's expert analysis finds in them. */
-import type { Child } from '../../../scripts/child.js';
+import { Child } from '../../../scripts/child.js';
 
 export type Kind =
   | 'bad checksum'
@@ -44,7 +44,6 @@ type Start = (program: string, ...args: string[]) => Child;
 
 export class Capture {
   private constructor(
-    private readonly start: Start,
     private readonly tcpdump: Child,
     private readonly path: string,
   ) {}
@@ -54,7 +53,7 @@ export class Capture {
     // Debian's tcpdump gives up root before it writes, and then has no right to the folder.
     const tcpdump = start('tcpdump', '-Z', 'root', '-i', ifname, '-B', '65536', '-w', path);
     await tcpdump.waitFor(/listening on/);
-    return new Capture(start, tcpdump, path);
+    return new Capture(tcpdump, path);
   }
 
   /** Ends the capture and has tshark look at it. Throws when frames are missing in it. */
@@ -63,14 +62,7 @@ export class Capture {
     await this.tcpdump.stop('SIGINT');
     const { output } = this.tcpdump;
     if (!/\n0 packets dropped by kernel\s*$/.test(output)) throw new Error(`the capture is incomplete: ${output}`);
-    const preferences = ['tcp', 'ip', 'udp'].flatMap((protocol) => ['-o', `${protocol}.check_checksum:TRUE`]);
-    const fields = [...SHOWN, ...NUMBERS, ...SIGNS.map(([, field]) => field)].flatMap((field) => ['-e', field]);
-    const filter = SIGNS.map(([, , each]) => each).join(' or ');
-    const command = ['tshark', '-n', '-r', this.path, ...preferences, '-Y', filter, '-T', 'fields', ...fields];
-    const tshark = this.start('timeout', String(LIMIT_S), ...command);
-    const { code } = await tshark.exited;
-    if (code !== 0) throw new Error(`tshark ended with ${code}: ${tshark.output}`);
-    return new Findings(tshark.stdout);
+    return analyse(this.path);
   }
 
   /** Whether tcpdump has written all frames that it has received. It prints both numbers at this signal. */
@@ -80,6 +72,18 @@ export class Capture {
     const counts = await this.tcpdump.waitFor(/(\d+) packets? captured\D+(\d+) packets? received/, 5000, from);
     return counts[1] === counts[2];
   }
+}
+
+/** Has tshark look at a capture file. */
+export async function analyse(path: string): Promise<Findings> {
+  const preferences = ['tcp', 'ip', 'udp'].flatMap((protocol) => ['-o', `${protocol}.check_checksum:TRUE`]);
+  const fields = [...SHOWN, ...NUMBERS, ...SIGNS.map(([, field]) => field)].flatMap((field) => ['-e', field]);
+  const filter = SIGNS.map(([, , each]) => each).join(' or ');
+  const command = ['tshark', '-n', '-r', path, ...preferences, '-Y', filter, '-T', 'fields', ...fields];
+  const tshark = Child.spawn('timeout', [String(LIMIT_S), ...command]);
+  const { code } = await tshark.exited;
+  if (code !== 0) throw new Error(`tshark ended with ${code}: ${tshark.output}`);
+  return new Findings(tshark.stdout);
 }
 
 /** What was found in a capture. */
@@ -99,9 +103,11 @@ export class Findings {
     }
   }
 
-  /** A line per frame with a finding of these kinds, sent by one address or by all. */
-  lines(kinds: readonly Kind[], from?: string): string[] {
-    const wanted = this.all.filter((each) => kinds.includes(each.kind) && (from === undefined || each.from === from));
+  /** A line per finding, of these kinds or of all, in frames from one address or from all. */
+  lines(kinds?: readonly Kind[], from?: string): string[] {
+    const wanted = this.all.filter(
+      (each) => kinds?.includes(each.kind) !== false && (from === undefined || each.from === from),
+    );
     return wanted.map(({ line }) => line);
   }
 }
