@@ -15,6 +15,7 @@ import { Capture } from './capture.js';
 export const OURS = '10.0.0.1';
 /** The kernel's address. */
 export const KERNELS = '10.0.0.9';
+const NETWORK = '10.0.0.0/24';
 const TAP = 'tap0';
 const TSPMD = Child.commandLine();
 
@@ -38,7 +39,7 @@ export class KernelLab {
   private readonly children: Child[] = [];
 
   private constructor(
-    private readonly namespace: NetworkNamespace,
+    readonly namespace: NetworkNamespace,
     private readonly directory: ReturnType<typeof temporaryDirectory>,
   ) {}
 
@@ -62,6 +63,8 @@ export class KernelLab {
     await this.run(10, 'sh', '-c', `echo 1 >/proc/sys/net/ipv6/conf/${TAP}/disable_ipv6`);
     namespace.ip('addr', 'add', `${KERNELS}/24`, 'dev', TAP);
     namespace.ip('link', 'set', TAP, 'up');
+    // Linux's own default: that of this machine may be another.
+    namespace.ip('route', 'replace', NETWORK, 'dev', TAP, 'src', KERNELS, 'congctl', 'cubic');
     await bess.waitFor(/^port kernel: tap tap0 works now/m);
   }
 

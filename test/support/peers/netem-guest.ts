@@ -66,7 +66,7 @@ export class NetemGuest {
   /** Sets what the path does in each direction, in netem's words; see tc-netem(8). */
   async path(towardsUs: string, towardsPeer: string): Promise<void> {
     const set = (device: string, netem: string): string =>
-      `tc qdisc del dev ${device} root 2>/dev/null; tc qdisc add dev ${device} root netem limit 10000 ${netem}`;
+      `tc qdisc del dev ${device} root 2>/dev/null; tc qdisc add dev ${device} root netem ${netem.includes('limit') ? '' : 'limit 10000'} ${netem}`;
     const { code, output } = await this.run(`${set('eth0', towardsUs)} && ${set('outer', towardsPeer)}`, 10_000);
     if (code !== 0) throw new Error(`tc: ${output}`);
   }
