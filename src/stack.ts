@@ -28,7 +28,10 @@ import type { PacketBuffer } from './link/packet-buffer.js';
 
 export type { StackOptions } from './config.js';
 
-/** The stack of one core. */
+/**
+ * The stack of one core, which the core polls. A stack may have a method {@link EventLoopStack.run} as well, for
+ * programs that have a core of their own: a core that has the choice calls `poll`.
+ */
 export interface Stack {
   /** Does what there is to do, without blocking. Returns how many packets it handled; 0 when it found nothing. */
   poll(): number;
@@ -45,7 +48,7 @@ export interface Stack {
 
 /**
  * A stack that drives itself, in Node's event loop: it awaits `core.waitForPackets()`, and timers, sockets and ordinary
- * code run beside it.
+ * code run beside it. A core calls `run` only if the stack has no {@link Stack.poll}.
  */
 export interface EventLoopStack {
   /**

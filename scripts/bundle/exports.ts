@@ -22,6 +22,7 @@ export interface PackageExport {
 export const EXPORTS: readonly PackageExport[] = [
   { path: '.', name: 'index', module: 'src/index' },
   { path: './wire', name: 'wire', module: 'src/wire/index', isAlone: true },
+  { path: './tcpip', name: 'tcpip', module: 'src/tcpip/index' },
   { path: './switch', name: 'switch', module: 'bess/index' },
   { path: './testing', name: 'testing', module: 'src/testing/index' },
 ];

@@ -35,11 +35,16 @@ const PROGRAMS = {
  *
  * - `core` has the parts of the driver and the layer that threads without the device need. Compiling the rest would
  *   take a quarter of their start;
+ * - `apps` has what sample apps share with `tspmd ping`. A core that runs an app thus does not load the driver, which
+ *   takes longer than the app itself;
+ * - `tcpip` has the TCP/IP stack, which several apps share;
  * - `table` makes `tspmd devices` independent of the switch;
  * - `script` has the script language, which is not needed to print the counters of a running switch.
  */
 const COMMON: readonly { readonly name: string; readonly roots: readonly string[] }[] = [
   { name: 'core', roots: ['src/threads/tx-worker', 'src/threads/stack-worker'] },
+  { name: 'apps', roots: ['src/apps/echo', 'src/apps/txonly'] },
+  { name: 'tcpip', roots: ['src/tcpip/index'] },
   { name: 'device', roots: ['src/index', 'src/threads/rx-worker', 'src/cli/main', 'src/cli/run', 'src/cli/ping'] },
   { name: 'table', roots: ['src/cli/devices'] },
   { name: 'switch', roots: ['bess/control/print-stats', 'bess/errors'] },

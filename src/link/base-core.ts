@@ -18,11 +18,12 @@ import type { Layer } from '../config.js';
 import { L2, type L2Counters, type PortCounters } from '../counters.js';
 import { ArgumentError } from '../errors.js';
 import { coreText, INSPECT } from '../inspect.js';
-import type { FlowTuple } from '../rss/rss.js';
+import type { FlowTuple, Rss } from '../rss/rss.js';
 import { ETH_HEADER_BYTES } from '../wire/ethernet.js';
 import { IPV4_HEADER_BYTES, ipv4Version } from '../wire/ipv4.js';
 import type { Core, WaitForPacketsOptions } from './core.js';
 import type { Egress } from './egress.js';
+import type { Host } from './host.js';
 import type { BufferReturn, FrameSink, WakeSource } from './lower-layer.js';
 import { newOwner, notOwned, OWNER_LAYER, type Ownable, PacketBuffer } from './packet-buffer.js';
 import { Sleeper } from './sleep.js';
@@ -88,9 +89,12 @@ export abstract class BaseCore implements Core {
   private readonly maxLength: number;
   private pollsToTick = POLLS_PER_TICK;
 
+  /** Tells the cores of flows. */
+  protected abstract readonly rss: Rss;
   /** Sends IP packets. */
   protected abstract readonly egress: Egress;
-  abstract rssCoreFor(flow: FlowTuple): number;
+  /** Our addresses. */
+  protected abstract readonly host: Host;
   /** The hash of a received packet: {@link PacketBuffer.rssHash}. */
   abstract hashOf(handle: number): number;
   abstract get mac(): Uint8Array;
@@ -198,8 +202,24 @@ export abstract class BaseCore implements Core {
     this.bufferReturn.put(buffer.handle);
   }
 
+  now(): number {
+    return this.clock();
+  }
+
+  isBroadcast(address: number): boolean {
+    return this.host.isBroadcast(address | 0);
+  }
+
   nextHopMac(ip: number): Uint8Array | null {
     return this.egress.nextHopMac(ip);
+  }
+
+  rssCoreFor(flow: FlowTuple): number {
+    return this.rss.coreForFlow(flow);
+  }
+
+  rssCoreForPorts(source: number, destination: number, sourcePort: number, destinationPort: number): number {
+    return this.rss.coreOf(this.rss.hashPorts(source, destination, sourcePort, destinationPort));
   }
 
   flush(): void {

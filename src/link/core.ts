@@ -114,11 +114,35 @@ export interface Core {
   wake(): void;
 
   /**
+   * Returns the time on the clock of the port: milliseconds since some moment in the past, monotonic, with a fraction.
+   * ARP and {@link waitForPackets} use the same clock. A stack whose timers use it can be tested with a fake clock.
+   */
+  now(): number;
+
+  /**
+   * Tells whether an IPv4 address means every station on our link: 255.255.255.255, or the highest address of our
+   * prefix, which a /31 and a /32 do not have (RFC 3021). No ICMP error may be sent about a packet to such an address
+   * (RFC 1122, 3.2.2), and no TCP connection is opened by one (RFC 9293, 3.9.2.3).
+   * @param address as a number, signed or unsigned
+   */
+  isBroadcast(address: number): boolean;
+
+  /**
    * Tells which core the packets of a flow come to, by the indirection table as it is now. A stack that opens a
    * connection chooses a source port with which the answers come to its own core (as mTCP does).
    * @throws ArgumentError when the tuple is not a flow.
    */
   rssCoreFor(flow: FlowTuple): number;
+
+  /**
+   * As {@link rssCoreFor}, for a TCP or UDP flow over IPv4 whose tuple is known to be right. It allocates nothing, so a
+   * stack can try many ports.
+   * @param source the remote address, as a number, signed or unsigned
+   * @param destination our address
+   * @param sourcePort the remote port, 0 to 65535
+   * @param destinationPort our port, 0 to 65535
+   */
+  rssCoreForPorts(source: number, destination: number, sourcePort: number, destinationPort: number): number;
 
   /** The counters, by name. With `1kb` and `2kb`, what this core has counted itself. */
   counters(): PortCounters;

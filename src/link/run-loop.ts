@@ -1,6 +1,6 @@
 /**
- * The loop that drives a stack: `drivers/poll-loop.ts` for a stack that is polled. A stack that drives itself only has
- * to be woken at the end.
+ * The loop that drives a stack: `drivers/poll-loop.ts` for a stack that has a `poll` method. A stack that has only `run`
+ * drives itself, and only has to be woken at the end.
  */
 import { type IdlePolicy, PollResultError, pollUntilAborted } from '../../drivers/poll-loop.js';
 import { type StopSignal, whenAborted } from '../../drivers/stop-signal.js';
@@ -58,11 +58,16 @@ export async function runLoop(core: Runnable, stack: Stack | EventLoopStack, opt
   const wake = (): void => core.wake();
   signal.addEventListener('abort', wake);
   try {
-    if ('run' in stack) await runItself(core, stack, signal);
-    else await runPolled(core, stack, (options.idle ?? core.idle) !== 'spin', signal);
+    if (isPolled(stack)) await runPolled(core, stack, (options.idle ?? core.idle) !== 'spin', signal);
+    else await runItself(core, stack, signal);
   } finally {
     signal.removeEventListener('abort', wake);
   }
+}
+
+/** A stack with both methods is polled: `run` is then for programs that have no core to drive it. */
+function isPolled(stack: Stack | EventLoopStack): stack is Stack {
+  return typeof (stack as Partial<Stack>).poll === 'function';
 }
 
 async function runPolled(core: Runnable, stack: Stack, maySleep: boolean, signal: StopSignal): Promise<void> {

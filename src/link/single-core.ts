@@ -6,9 +6,10 @@ import type { IdlePolicy } from '../../drivers/poll-loop.js';
 import { createL2Counters, L2, type PortCounters } from '../counters.js';
 import { IndirectionTable } from '../rss/indirection-table.js';
 import type { RssOptions } from '../rss/keys.js';
-import { type FlowTuple, Rss } from '../rss/rss.js';
+import { Rss } from '../rss/rss.js';
 import { BaseCore } from './base-core.js';
 import { Egress } from './egress.js';
+import type { Host } from './host.js';
 import { LinkLayer, type LinkOptions } from './link-layer.js';
 import { BURST } from './tx-burst.js';
 
@@ -32,8 +33,9 @@ const MAX_RESERVE = 2 * BURST;
 
 export class SingleCore extends BaseCore {
   protected readonly egress: Egress;
+  protected readonly host: Host;
   private readonly link: LinkLayer;
-  private readonly rss: Rss;
+  protected readonly rss: Rss;
   private readonly rxReserve: number;
   /** Receives a burst. A closure: docs/v8.md, "Bursts as closures". */
   private readonly receive: () => void;
@@ -56,7 +58,8 @@ export class SingleCore extends BaseCore {
     this.rxReserve = reserve;
     this.rss = new Rss(memory, options.rss ?? {}, IndirectionTable.create(1));
     this.link = new LinkLayer(device, geometry.shift, this.tx, counters, clock, options);
-    this.egress = new Egress(device, this.link.host, this.link.neighbours, this.tx, counters);
+    this.host = this.link.host;
+    this.egress = new Egress(device, this.host, this.link.neighbours, this.tx, counters);
     this.receive = this.makeReceive();
   }
 
@@ -67,11 +70,6 @@ export class SingleCore extends BaseCore {
   /** All entries name this core. */
   get indirection(): IndirectionTable {
     return this.rss.table;
-  }
-
-  /** Always this core. */
-  rssCoreFor(flow: FlowTuple): number {
-    return this.rss.coreForFlow(flow);
   }
 
   /** Computed when a stack asks for it: with one core, nothing else needs it. */

@@ -5,6 +5,8 @@
  * - Only addresses: any other IP packet; any fragment, because only the first one has the ports; a header length below
  *   20; ports that the length of the packet or of the frame cuts off; in IPv6, an extension header that is unknown or
  *   cut off, or more than eight.
+ * - As the packets that answer the quoted packet: an ICMP error, so that it reaches the core of the flow that it is
+ *   about (icmp-quote.ts). Microsoft's specification does not have this.
  * - Nothing, {@link NO_HASH}: no IP; more than two VLAN tags; an IP version that does not fit the EtherType; a fixed IP
  *   header that is cut off.
  *
@@ -27,6 +29,7 @@ import {
   IPV4_DESTINATION,
   IPV4_HEADER_BYTES,
   IPV4_SOURCE,
+  ipv4FragmentOffset,
   ipv4HeaderLength,
   ipv4Protocol,
   ipv4TotalLength,
@@ -43,7 +46,8 @@ import {
   IPV6_SOURCE,
   isIpv6Extension,
 } from '../wire/ipv6.js';
-import type { TupleHash } from './tuple-hash.js';
+import { NO_QUOTE, quotedPacket } from './icmp-quote.js';
+import { exchangePorts, type TupleHash } from './tuple-hash.js';
 
 /** The hash of a packet without a flow. Such packets go to the core of entry 0 of the indirection table. */
 export const NO_HASH = 0;
@@ -55,7 +59,6 @@ const MAX_VLAN_TAGS = 2;
 const MAX_EXTENSION_HEADERS = 8;
 /** Source and destination port, at the same place in TCP and UDP. */
 const PORTS_BYTES = 4;
-const NO_PORTS = -1;
 /**
  * An IPv4 header without options: its first byte; its length with the ports; "more fragments" and offset in its memory
  * word.
@@ -105,10 +108,23 @@ export function createFlowHash(memory: MemoryViews, tuple: TupleHash): FlowHash 
   /** The memory word of the four bytes at `at`, which need not be a multiple of 4. */
   const wordAt = (at: number): number => u8[at] | (u8[at + 1] << 8) | (u8[at + 2] << 16) | (u8[at + 3] << 24);
 
-  const ofUnalignedIpv4 = (ip: number, ports: number): number => {
-    const source = wordAt(ip + IPV4_SOURCE);
-    const destination = wordAt(ip + IPV4_DESTINATION);
-    return ports === NO_PORTS ? ipv4(source, destination) : ipv4Ports(source, destination, wordAt(ports));
+  const ofUnalignedIpv4 = (ip: number, ports: number): number =>
+    ipv4Ports(wordAt(ip + IPV4_SOURCE), wordAt(ip + IPV4_DESTINATION), wordAt(ports));
+
+  /** The hash of the packets that answer the packet at `quote`: with its ends exchanged. */
+  const ofAnswerTo = (quote: number): number => {
+    const source = wordAt(quote + IPV4_DESTINATION);
+    const destination = wordAt(quote + IPV4_SOURCE);
+    // Answers need not be fragments, so the first fragment counts as a whole packet. The others have no ports.
+    if (!hasPorts(ipv4Protocol(u8, quote)) || ipv4FragmentOffset(u8, quote) > 0) return ipv4(source, destination);
+    return ipv4Ports(source, destination, exchangePorts(wordAt(quote + ipv4HeaderLength(u8, quote))));
+  };
+
+  /** The hash of an IPv4 packet that is not hashed by its own ports. */
+  const ofPortlessIpv4 = (ip: number, length: number): number => {
+    const quote = quotedPacket(u8, ip, length);
+    if (quote !== NO_QUOTE) return ofAnswerTo(quote);
+    return ipv4(wordAt(ip + IPV4_SOURCE), wordAt(ip + IPV4_DESTINATION));
   };
 
   /** `length` is at least 20. */
@@ -122,10 +138,11 @@ export function createFlowHash(memory: MemoryViews, tuple: TupleHash): FlowHash 
       end <= length &&
       end <= ipv4TotalLength(u8, ip) &&
       !isIpv4Fragment(u8, ip);
-    if ((ip & 3) !== 0) return ofUnalignedIpv4(ip, isByPorts ? ip + headerLength : NO_PORTS);
+    if (!isByPorts) return ofPortlessIpv4(ip, length);
+    if ((ip & 3) !== 0) return ofUnalignedIpv4(ip, ip + headerLength);
     const source = i32[(ip + IPV4_SOURCE) >>> 2];
     const destination = i32[(ip + IPV4_DESTINATION) >>> 2];
-    return isByPorts ? ipv4Ports(source, destination, i32[(ip + headerLength) >>> 2]) : ipv4(source, destination);
+    return ipv4Ports(source, destination, i32[(ip + headerLength) >>> 2]);
   };
 
   /** The ports of an IPv6 packet as a memory word, or 0 if it has none. */

@@ -97,22 +97,32 @@ export class Rss {
   }
 
   /**
+   * The hash of TCP and UDP packets over IPv4. Allocates nothing, and checks nothing.
+   * @param source and `destination` as numbers, signed or unsigned
+   * @param sourcePort and `destinationPort`: 0 to 65535
+   */
+  hashPorts(source: number, destination: number, sourcePort: number, destinationPort: number): number {
+    const ports = swapBytes((sourcePort << 16) | destinationPort);
+    return this.tuple.ipv4Ports(swapBytes(source), swapBytes(destination), ports);
+  }
+
+  /**
    * The hash that {@link hashFrame} returns for packets of this flow; with ports, for packets that are not fragments.
    * @throws ArgumentError when the tuple is not a flow
    */
   hashFlow({ protocol, source, destination, sourcePort, destinationPort }: FlowTuple): number {
     const withPorts = hasPorts(protocol);
-    const ports = withPorts ? swapBytes((checkPort(sourcePort) << 16) | checkPort(destinationPort)) : 0;
+    const from = withPorts ? checkPort(sourcePort) : 0;
+    const to = withPorts ? checkPort(destinationPort) : 0;
     if (typeof source === 'number' && typeof destination === 'number') {
-      const from = swapBytes(source);
-      const to = swapBytes(destination);
-      return withPorts ? this.tuple.ipv4Ports(from, to, ports) : this.tuple.ipv4(from, to);
+      if (withPorts) return this.hashPorts(source, destination, from, to);
+      return this.tuple.ipv4(swapBytes(source), swapBytes(destination));
     }
     const words = this.addresses;
     const half = words.length / 2;
     storeIpv6(words, 0, source);
     storeIpv6(words, half, destination);
-    return this.tuple.ipv6(words, 0, half, ports);
+    return this.tuple.ipv6(words, 0, half, swapBytes((from << 16) | to));
   }
 
   /**

@@ -42,7 +42,8 @@ function descendingMask(ports: number): number {
   return aboveMask(ports & 0xffff, ports >>> 16);
 }
 
-function exchangePorts(ports: number): number {
+/** Exchanges source and destination port in their memory word. */
+export function exchangePorts(ports: number): number {
   return (ports << 16) | (ports >>> 16);
 }
 

@@ -6,13 +6,14 @@
 /** Microseconds in a millisecond. */
 const US_PER_MS = 1000;
 
+/** The time of one stack. */
 export class Clock {
   /** Whole milliseconds. Two values may lie up to 24 days apart. */
   ms = 0;
   /** Microseconds. Two values may lie up to 35 minutes apart. */
   us = 0;
 
-  /** @param now returns milliseconds, monotonic, with a fraction: {@link Core.now} */
+  /** @param now returns milliseconds, monotonic, with a fraction: `core.now` */
   constructor(private readonly now: () => number) {
     this.read();
   }

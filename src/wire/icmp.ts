@@ -26,10 +26,16 @@ export const ICMP_HEADER_BYTES = 8;
 export const ICMP_ECHO_REPLY = 0;
 /** Type of the error "destination unreachable"; the code tells why. */
 export const ICMP_DESTINATION_UNREACHABLE = 3;
+/** Type of the error "source quench", which is obsolete (RFC 6633). */
+export const ICMP_SOURCE_QUENCH = 4;
+/** Type of the error "redirect". */
+export const ICMP_REDIRECT = 5;
 /** Type of an echo request. */
 export const ICMP_ECHO_REQUEST = 8;
 /** Type of the error "time exceeded". */
 export const ICMP_TIME_EXCEEDED = 11;
+/** Type of the error "parameter problem". */
+export const ICMP_PARAMETER_PROBLEM = 12;
 
 /** Code of {@link ICMP_DESTINATION_UNREACHABLE}: the host does not speak the protocol. */
 export const ICMP_PROTOCOL_UNREACHABLE = 2;
@@ -38,12 +44,24 @@ export const ICMP_PORT_UNREACHABLE = 3;
 /** Code of {@link ICMP_DESTINATION_UNREACHABLE}: the packet is too long for the next hop. */
 export const ICMP_FRAGMENTATION_NEEDED = 4;
 
-/** Bytes of the offending packet's payload that an error message quotes (RFC 792). They include the ports. */
-const QUOTED_PAYLOAD_BYTES = 8;
+/** Bytes of the offending packet's payload that an error message quotes at least (RFC 792). They include the ports. */
+export const ICMP_QUOTED_PAYLOAD_BYTES = 8;
+/** Bit n belongs to type n. */
+const ERROR_TYPES =
+  (1 << ICMP_DESTINATION_UNREACHABLE) |
+  (1 << ICMP_SOURCE_QUENCH) |
+  (1 << ICMP_REDIRECT) |
+  (1 << ICMP_TIME_EXCEEDED) |
+  (1 << ICMP_PARAMETER_PROBLEM);
 
 /** Reads the type. */
 export function icmpType(u8: Uint8Array, offset: number): number {
   return u8[offset + ICMP_TYPE];
+}
+
+/** Whether messages of this type are errors, which quote the packet that they are about (RFC 1122, 3.2.2). */
+export function isIcmpError(type: number): boolean {
+  return type < 32 && ((ERROR_TYPES >>> type) & 1) === 1;
 }
 
 /** Reads the code, whose meaning depends on the type. */
@@ -129,7 +147,7 @@ export function writeIcmpError(
   packet: number,
 ): number {
   const u8 = memory.u8;
-  const quoted = Math.min(ipv4HeaderLength(u8, packet) + QUOTED_PAYLOAD_BYTES, ipv4TotalLength(u8, packet));
+  const quoted = Math.min(ipv4HeaderLength(u8, packet) + ICMP_QUOTED_PAYLOAD_BYTES, ipv4TotalLength(u8, packet));
   const length = ICMP_HEADER_BYTES + quoted;
   u8[offset + ICMP_TYPE] = type;
   u8[offset + ICMP_CODE] = code;

@@ -63,6 +63,11 @@ export function ipv4TotalLength(u8: Uint8Array, offset: number): number {
   return readU16(u8, offset + IPV4_TOTAL_LENGTH);
 }
 
+/** Reads the ECN bits (RFC 3168, 5): 0 not capable, 1 and 2 capable, 3 congestion experienced. */
+export function ipv4Ecn(u8: Uint8Array, offset: number): number {
+  return u8[offset + IPV4_DSCP_ECN] & 3;
+}
+
 /** Reads the identification, which all fragments of one datagram share. */
 export function ipv4Identification(u8: Uint8Array, offset: number): number {
   return readU16(u8, offset + IPV4_IDENTIFICATION);

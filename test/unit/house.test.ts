@@ -22,6 +22,16 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   scripts: ['drivers', 'rings', 'src', 'bess'],
   bench: ['drivers', 'rings', 'src', 'bess', 'scripts'],
 };
+/**
+ * The rooms of the TCP/IP stack, from the top: a room may import the rooms below it. Files in src/tcpip itself that are
+ * not in {@link STACK_FACE} are below all rooms.
+ */
+const STACK_ROOMS = [
+  ...['tcp', 'tcp/input', 'tcp/output', 'tcp/receive', 'tcp/recovery', 'tcp/congestion', 'tcp/opening', 'tcp/state'],
+  ...['udp', 'ip', 'hash'],
+].map((room) => `src/tcpip/${room}`);
+/** Files in src/tcpip that are above all rooms. */
+const STACK_FACE = ['index', 'tcpip', 'options'].map((name) => `src/tcpip/${name}.ts`);
 const FFI = ['drivers/libc/ffi/koffi.ts', 'drivers/libc/ffi/node-ffi.ts'];
 
 const sources = readSources(FOLDERS);
@@ -35,6 +45,22 @@ function forbiddenImports({ path, imports }: Pick<Source, 'path' | 'imports'>): 
   const allowed = MAY_IMPORT[folder];
   if (allowed === undefined) return [];
   return imports.filter((name) => (isFile(name) ? !isIn([folder, ...allowed], name) : folder === 'rings'));
+}
+
+/** How far below the top of the TCP/IP stack a file is; undefined when its folder is none of the rooms. */
+function depthInStack(path: string): number | undefined {
+  if (STACK_FACE.includes(path)) return -1;
+  if (dirname(path) === 'src/tcpip') return STACK_ROOMS.length;
+  const depth = STACK_ROOMS.indexOf(dirname(path));
+  return depth < 0 ? undefined : depth;
+}
+
+/** A line for each import of a file of the TCP/IP stack that leads upwards, and for a file in no room. */
+function upwardImports({ path, imports }: Pick<Source, 'path' | 'imports'>): string[] {
+  const depth = depthInStack(path);
+  if (depth === undefined) return [`${path} is in no room`];
+  const above = imports.filter((name) => isIn(['src/tcpip'], name) && (depthInStack(name) ?? depth) < depth);
+  return above.map((name) => `${path} imports ${name}`);
 }
 
 describe('what a file may import', () => {
@@ -52,6 +78,16 @@ describe('what a file may import', () => {
     const library = sources.filter(({ path }) => isIn(['src'], path) && !isIn(['src/cli', 'src/apps'], path));
     const users = library.filter(({ imports }) => imports.some((name) => isIn(['src/apps', 'src/cli'], name)));
     expect(users.map(({ path }) => path)).toEqual([]);
+  });
+
+  it('the TCP/IP stack only in apps and commands; its rooms only rooms below them', () => {
+    const users = sources.filter(
+      ({ path }) => isIn(['src'], path) && !isIn(['src/tcpip', 'src/cli', 'src/apps'], path),
+    );
+    expect(
+      users.filter(({ imports }) => imports.some((name) => isIn(['src/tcpip'], name))).map(({ path }) => path),
+    ).toEqual([]);
+    expect(sources.filter(({ path }) => isIn(['src/tcpip'], path)).flatMap(upwardImports)).toEqual([]);
   });
 
   it('the FFI only in two files of drivers/libc, and these only where one is chosen', () => {
@@ -86,6 +122,13 @@ describe('what a file may import', () => {
     expect(wrong('bess/lang/x.ts', 'src/y.ts')).toEqual(['src/y.ts']);
     expect(wrong('drivers/x.ts', '../elsewhere.ts')).toEqual(['../elsewhere.ts']);
     expect(wrong('bench/x.ts', 'test/y.ts')).toEqual(['test/y.ts']);
+    const upward = (path: string, name: string) => upwardImports({ path, imports: [name] });
+    expect(upward('src/tcpip/tcp/input/x.ts', 'src/tcpip/tcp/state/rows.ts')).toEqual([]);
+    expect(upward('src/tcpip/tcp/state/rows.ts', 'src/tcpip/tcp/input/x.ts')).toHaveLength(1);
+    expect(upward('src/tcpip/ip/x.ts', 'src/tcpip/udp/y.ts')).toHaveLength(1);
+    expect(upward('src/tcpip/ip/x.ts', 'src/tcpip/clock.ts')).toEqual([]);
+    expect(upward('src/tcpip/clock.ts', 'src/tcpip/options.ts')).toHaveLength(1);
+    expect(upward('src/tcpip/attic/x.ts', 'src/stack.ts')).toEqual(['src/tcpip/attic/x.ts is in no room']);
     const circle = { a: ['b'], b: ['c', 'node:fs'], c: ['b'], d: ['a'], e: ['e'] };
     expect(importCircles(Object.entries(circle).map(([path, imports]) => ({ path, imports })))).toEqual([
       'b <-> c',

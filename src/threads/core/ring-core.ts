@@ -13,7 +13,7 @@ import { Egress } from '../../link/egress.js';
 import { Host, macBytes } from '../../link/host.js';
 import type { BufferReturn } from '../../link/lower-layer.js';
 import { BURST } from '../../link/tx-burst.js';
-import { type FlowTuple, Rss, type RssShare } from '../../rss/rss.js';
+import { Rss, type RssShare } from '../../rss/rss.js';
 import type { Doorbell } from '../shared/doorbell.js';
 import { DoorbellWake } from '../shared/doorbell-wake.js';
 import type { Interconnect } from '../shared/interconnect.js';
@@ -62,8 +62,8 @@ class CoreBuffers implements BufferReturn {
 
 export class RingCore extends BaseCore {
   protected readonly egress: Egress;
-  private readonly host: Host;
-  private readonly rss: Rss;
+  protected readonly host: Host;
+  protected readonly rss: Rss;
   private readonly neighbours: RemoteNeighbours;
   private readonly received: RingReturn;
   private readonly own: BufferPool;
@@ -116,10 +116,6 @@ export class RingCore extends BaseCore {
     this.neighbours = new RemoteNeighbours(interconnect.neighbourReader(), line, clock, this.host.gateway);
     this.egress = new Egress(sink, this.host, this.neighbours, this.tx, counters);
     this.receive = this.makeReceive();
-  }
-
-  rssCoreFor(flow: FlowTuple): number {
-    return this.rss.coreForFlow(flow);
   }
 
   /** The Rx worker has put the hash into the headroom of the buffer. */

@@ -174,22 +174,18 @@ function build(input: Input, to: Uint8Array): number {
   } else if (type === 0x0800) {
     const header = at;
     const words = (shape & 1) === 0 ? 5 : input.u8() & 15;
-    put(
-      (4 << 4) | words,
-      0,
-      0,
-      0,
-      0,
-      0,
-      (shape & 2) === 0 ? 0 : input.u8(),
-      0,
-      64,
-      [6, 17, 1, 0][input.below(4)]!,
-      0,
-      0,
-    );
+    const protocol = [6, 17, 1, 0][input.below(4)]!;
+    put((4 << 4) | words, 0, 0, 0, 0, 0, (shape & 2) === 0 ? 0 : input.u8(), 0, 64, protocol, 0, 0);
     address(IPS[input.below(IPS.length)]!);
     address(IPS[input.below(IPS.length)]!);
+    if (protocol === 1) {
+      // An ICMP message, which may be an error that quotes a packet.
+      at = header + 4 * words;
+      put([0, 3, 5, 8, 11, 12][input.below(6)]!, 0, 0, 0, 0, 0, 0, 0);
+      put(0x40 | (5 + (input.u8() & 3)), 0, 0, 40, 0, 0, input.u8(), 0, 64, [6, 17, 1, 0][input.below(4)]!, 0, 0);
+      address(IPS[input.below(IPS.length)]!);
+      address(IPS[input.below(IPS.length)]!);
+    }
     at += input.below(64);
     const total = (shape & 4) === 0 ? at - header : input.u16();
     to[header + 2] = total >>> 8;

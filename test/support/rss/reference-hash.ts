@@ -51,6 +51,8 @@ export interface PacketFields {
   readonly fragment?: number;
   /** IPv4: options, a multiple of four bytes. */
   readonly options?: readonly number[];
+  /** IPv4: replaces the ports and the four bytes behind them. */
+  readonly payload?: readonly number[];
   /** IPv6: number and bytes of extension headers, in their order. The first two bytes are filled in. */
   readonly extensions?: readonly (readonly [type: number, bytes: number])[];
   /** Replaces the right IPv4 total length or IPv6 payload length. */
@@ -63,7 +65,7 @@ export interface PacketFields {
 export function packetOf(tuple: FlowTuple, fields: PacketFields = {}): number[] {
   const { protocol, source, destination, sourcePort = 0x1111, destinationPort = 0x2222 } = tuple;
   const { fragment = 0, options = [], extensions = [] } = fields;
-  const transport = [...word(sourcePort), ...word(destinationPort), 1, 2, 3, 4];
+  const transport = fields.payload ?? [...word(sourcePort), ...word(destinationPort), 1, 2, 3, 4];
   const addresses = [...bytesOf(source), ...bytesOf(destination)];
   if (typeof source === 'number') {
     const length = 20 + options.length + transport.length;
@@ -79,6 +81,18 @@ export function packetOf(tuple: FlowTuple, fields: PacketFields = {}): number[] 
   ]);
   const length = fields.lengthField ?? headers.length + transport.length;
   return [0x60, 0, 0, 0, ...word(length), types[0]!, 64, ...addresses, ...headers, ...transport];
+}
+
+/** An ICMP error from `router` to the sender of `quoted`, which is a packet or its beginning. */
+export function icmpErrorOf(
+  quoted: readonly number[],
+  type: number,
+  router: number,
+  fields: PacketFields = {},
+): number[] {
+  const destination = Buffer.from(quoted).readUInt32BE(12);
+  const payload = [type, 1, 0, 0, 0, 0, 0, 0, ...quoted];
+  return packetOf({ protocol: ICMP, source: router, destination }, { ...fields, payload });
 }
 
 /** A frame around a packet, with VLAN tags of these types. */

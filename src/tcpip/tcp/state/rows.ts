@@ -67,7 +67,7 @@ export const SMALL_END = 21;
 export const ISS = 22;
 /** IRS: the peer's initial sequence number. */
 export const IRS = 23;
-/** Number of window probes (persist) or keep-alive probes that were sent without an answer. */
+/** Number of window probes (persist) that were sent since the window closed. */
 export const PROBES = 24;
 /** When the peer was last heard, in ms. */
 export const HEARD_MS = 25;
@@ -98,28 +98,136 @@ export const RECEIVE_LIMIT = 35;
 export const TAKEN = 36;
 /** Sequence number of the peer's FIN, valid with FLAG_FIN_SEEN. */
 export const FIN_SEQ = 37;
-/** How many intervals of out-of-order bytes there are: at most {@link MAX_INTERVALS}. */
+/** How many intervals of out-of-order bytes there are (receive/intervals.ts). */
 export const INTERVALS = 38;
 /** Receive auto-tuning: when the present round began (µs), and TAKEN at that moment. */
 export const TUNE_US = 39;
 export const TUNE_SEQ = 40;
 /** The receiver's estimate of the round trip in µs; 0: unknown. */
 export const RECEIVER_RTT = 41;
-/** Sequence number that ends the round in which the receiver measures the round trip, and when it began (µs). */
-export const RECEIVER_RTT_SEQ = 42;
-export const RECEIVER_RTT_US = 43;
+/** Most bytes that the application took in a round. */
+export const TUNE_BYTES = 42;
 /** D-SACK (RFC 2883) to be sent with the next ACK; empty when both are equal. */
 export const DSACK_START = 44;
 export const DSACK_END = 45;
 /** When the last challenge ACK was sent for this connection, in ms (RFC 5961, 7). */
 export const CHALLENGE_MS = 46;
-/** The first interval: start and end; the others follow. The one that changed last comes first in SACK options. */
-export const FIRST_INTERVAL = 48;
-/** Words 48 to 63: eight intervals. */
-export const MAX_INTERVALS = 8;
+/** Error code of the last ICMP error that was not obeyed, for the message when the connection times out; 0: none. */
+export const SOFT_ERROR = 47;
+/**
+ * Words 48 to 51: a sequence number in each of the intervals that changed last, the newest first, for the order of SACK
+ * blocks (RFC 2018, 4).
+ */
+export const RECENT = 48;
+/** Bytes that were received in order and bytes that `write` has taken, as doubles: `f64[(r >> 1) + NAME]`. */
+export const BYTES_READ = 26;
+export const BYTES_WRITTEN = 27;
+/** How often a SYN or a SYN-ACK was sent again. */
+export const SYN_RETRIES = 56;
+/** When the SYN or the SYN-ACK was sent for the first time, in µs. */
+export const SYN_US = 57;
+/** Keep-alive probes that were sent without an answer. */
+export const KEEP_PROBES = 59;
+/** When SND.UNA moved last, or data was sent with nothing in flight, in ms: what the user timeout is counted from. */
+export const PROGRESS_MS = 60;
 
-/** Words 64 to 127 belong to `recovery/` and `congestion/`. */
-export const RECOVERY_WORDS = 64;
+// Words 64 to 127: loss recovery (`recovery/`) and congestion control (`congestion/`).
+
+/** The oldest record of the sent ring, and the number that the next one gets. Equal when nothing is in flight. */
+export const RING_HEAD = 64;
+export const RING_TAIL = 65;
+/** List of the records whose retransmission is in flight, the oldest first: its ends, or -1. */
+export const RESENT_LIST = 66;
+/** List of the records that are lost and were marked in the order of sequence numbers: its ends, or -1. */
+export const LOST_LIST = 68;
+/** List of the records whose retransmission is lost: its ends, or -1. */
+export const RELOST_LIST = 70;
+/** No record before this one that was sent once needs another look by RACK. */
+export const RACK_NEXT = 72;
+/** The record with which the SACK block began that changed last. */
+export const SACK_HINT = 73;
+/** Bytes that are in the network: neither acknowledged nor SACKed nor lost (RFC 6675, 4: pipe). */
+export const PIPE = 74;
+/** Bytes that are lost and were not sent again yet. */
+export const LOST_BYTES = 75;
+/** Bytes that are SACKed. */
+export const SACKED_BYTES = 76;
+/** SACKed records; without SACK: duplicate ACKs. */
+export const SACKED_SEGMENTS = 77;
+/** RACK.fack: the highest sequence number that was acknowledged or SACKed (RFC 8985, 5.3). */
+export const HIGHEST_SACKED = 78;
+/** State of recovery and its marks: see recovery/bits.ts. */
+export const RECOVERY_BITS = 79;
+/** SND.NXT when recovery began: recovery ends when it is acknowledged (RFC 6675: RecoveryPoint). */
+export const RECOVERY_POINT = 80;
+/** When the first retransmission since recovery began was sent, in ms (RFC 3522, 3.2: RetransmitTS). */
+export const RETRANSMIT_MS = 81;
+/** SND.UNA when recovery began: D-SACKs of older data do not count for an undo. */
+export const UNDO_FROM = 82;
+/** Retransmissions since then that no D-SACK has reported as unnecessary. */
+export const UNDO_COUNT = 83;
+/** CWND and SSTHRESH before the last reduction. */
+export const PRIOR_CWND = 84;
+export const PRIOR_SSTHRESH = 85;
+/** prr_delivered, prr_out and RecoverFS (RFC 6937, 2), in bytes. */
+export const PRR_DELIVERED = 86;
+export const PRR_OUT = 87;
+export const PRR_FLIGHT = 88;
+/** TLP.end_seq (RFC 8985, 5.3). */
+export const TLP_END = 89;
+/** RACK.xmit_ts in µs, RACK.end_seq and RACK.rtt in µs (RFC 8985, 5.3). */
+export const RACK_US = 90;
+export const RACK_END = 91;
+export const RACK_RTT = 92;
+/** RACK.reo_wnd_mult in bits 0 to 15, RACK.reo_wnd_persist above. */
+export const RACK_WINDOW = 93;
+/** RACK.dsack_round. */
+export const DSACK_ROUND = 94;
+/** Timeouts in a row: in bits 0 to 15 since the last progress, above them since the last RTT sample. */
+export const TIMEOUTS = 95;
+/** When RACK looks at the records again, in µs. */
+export const RACK_DUE_US = 96;
+/** RTO in µs, without backoff (RFC 6298, 2). */
+export const RTO_US = 97;
+/** From when the RTO and the PTO count, in µs. */
+export const RTO_FROM_US = 98;
+export const PTO_FROM_US = 99;
+/** The least RTT in µs of the present and of the previous period, and when the present one began (ms). */
+export const MIN_RTT = 100;
+export const MIN_RTT_BEFORE = 101;
+export const MIN_RTT_MS = 102;
+/** cwnd and ssthresh in bytes (RFC 5681, 3.1). */
+export const CWND = 103;
+export const SSTHRESH = 104;
+/** The largest pipe of the present round, and the sequence number that ends the round. */
+export const ROUND_PIPE = 105;
+export const ROUND_END = 106;
+/** When data was sent last, in ms. */
+export const LAST_SENT_MS = 107;
+/** Marks of congestion control: see congestion/bits.ts. */
+export const CONGESTION_BITS = 108;
+/** No further reduction because of ECE until this is acknowledged (RFC 3168, 6.1.2). */
+export const ECN_END = 109;
+/** W_max in bytes, K in ms, and when the epoch began in ms (RFC 9438, 4.1). */
+export const CUBIC_MAX = 110;
+export const CUBIC_K = 111;
+export const CUBIC_EPOCH_MS = 112;
+/** The same and W_est before the last reduction (RFC 9438, 4.9.2). */
+export const PRIOR_CUBIC_MAX = 113;
+export const PRIOR_CUBIC_K = 114;
+export const PRIOR_CUBIC_EPOCH_MS = 115;
+export const PRIOR_CUBIC_RENO = 116;
+/** lastRoundMinRTT, currentRoundMinRTT and cssBaselineMinRtt in µs (RFC 9406, 4.2). */
+export const HYSTART_LAST = 117;
+export const HYSTART_CURRENT = 118;
+export const HYSTART_BASE = 119;
+/** Doubles, for `f64[(r >> 1) + NAME]`: SRTT and RTTVAR in µs (RFC 6298, 2). */
+export const SRTT = 60;
+export const RTTVAR = 61;
+/** W_est in bytes (RFC 9438, 4.3). */
+export const CUBIC_RENO = 62;
+/** The part of a byte by which CWND should be larger. */
+export const CWND_PART = 63;
 
 // States (RFC 9293, 3.3.2). TIME_WAIT is not among them: such connections have left the table (time-wait.ts).
 
@@ -132,6 +240,8 @@ export const STATE_FIN_WAIT_2 = 5;
 export const STATE_CLOSE_WAIT = 6;
 export const STATE_CLOSING = 7;
 export const STATE_LAST_ACK = 8;
+/** Over on the wire, but the application has paused and has not taken all data. */
+export const STATE_UNREAD = 9;
 
 // Flags.
 
@@ -176,6 +286,10 @@ export const FLAG_RENO = 1 << 18;
 export const FLAG_END_TOLD = 1 << 19;
 /** A window update is due, because the application has taken bytes. */
 export const FLAG_WINDOW_UPDATE = 1 << 20;
+/** The application has resumed: what waits is for it. */
+export const FLAG_DELIVER = 1 << 22;
+/** With STATE_UNREAD: the flow goes to TIME-WAIT when the application has taken all data. */
+export const FLAG_MUST_WAIT = 1 << 23;
 /** The peer used window scaling (RFC 7323, 2.2). */
 export const FLAG_SCALED = 1 << 21;
 

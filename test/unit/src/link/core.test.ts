@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { frameCapacity } from '../../../../rings/buffer-pool.js';
-import { ethernet, ipv4, OUR_MAC, PEER_IP, PEER_MAC } from '../../../support/link/frames.js';
+import { parseIpv4 } from '../../../../src/wire/address.js';
+import { ethernet, ipv4, OUR_IP, OUR_MAC, PEER_IP, PEER_MAC } from '../../../support/link/frames.js';
 import {
   countersOf,
   EITHER_CORE,
@@ -119,6 +120,30 @@ describe.each(EITHER_CORE)('%s', (_, make) => {
       expect(make({ mtu: 9000 }).core.mtu).toBe(1500);
       expect(make({ mtu: 9000 }, { mtu: 9000, bufferShift: 11 }).core.mtu).toBe(frameCapacity(11) - 14);
       expect(make({ mtu: 576 }).core.mtu).toBe(576);
+    });
+  });
+
+  describe('what a stack learns of its link', () => {
+    it('tells the time of the clock of the port', () => {
+      const t = make();
+      const before = t.core.now();
+      t.time.now += 2.25;
+      expect(t.core.now()).toBe(before + 2.25);
+      expect(t.core.now()).toBe(t.time.now);
+    });
+
+    it.each([
+      ['255.255.255.255', true],
+      ['10.0.0.255', true],
+      ['10.0.0.0', false],
+      ['10.0.1.255', false],
+      [OUR_IP, false],
+      [PEER_IP, false],
+      ['224.0.0.1', false],
+    ])('knows whether %s is a broadcast address: %s', (address, expected) => {
+      const { core } = make();
+      expect(core.isBroadcast(parseIpv4(address))).toBe(expected);
+      expect(core.isBroadcast(parseIpv4(address) | 0)).toBe(expected);
     });
   });
 
@@ -300,6 +325,14 @@ describe('with the vNIC: sending', () => {
     t.core.flush();
     expect(t.core.counters().tx_lost_link_down).toBe(1);
     expectNoBufferLost(t);
+  });
+});
+
+describe('with the vNIC: addresses', () => {
+  it.each([30, 31, 32])('a /%i has a broadcast address of its own only when it is a /30', (prefixLength) => {
+    const { core } = makeCore({ address: parseIpv4('10.0.0.2'), prefixLength });
+    expect(core.isBroadcast(parseIpv4('10.0.0.3'))).toBe(prefixLength === 30);
+    expect(core.isBroadcast(parseIpv4('255.255.255.255'))).toBe(true);
   });
 });
 

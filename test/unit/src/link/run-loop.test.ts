@@ -3,7 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import createEcho from '../../../../src/apps/echo.js';
-import { type ConfigError, init, runStack, type Stack } from '../../../../src/index.js';
+import {
+  type ConfigError,
+  type EventLoopStack,
+  init,
+  runStack,
+  type Stack,
+  type StopSignal,
+} from '../../../../src/index.js';
 import type { SingleCore } from '../../../../src/link/single-core.js';
 import { createStack, loadStack } from '../../../../src/stack.js';
 import { FakeDevice } from '../../../../src/testing/fake-device.js';
@@ -240,6 +247,40 @@ describe('runStack', () => {
     abort.abort();
     await running;
     expect(slept).toBe(false);
+  });
+
+  it('polls a stack that could also drive itself', async () => {
+    const t = makeCore();
+    class Both implements Stack, EventLoopStack {
+      polls = 0;
+      runs = 0;
+      poll(): number {
+        this.polls++;
+        return t.core.getRxCount();
+      }
+      async run(): Promise<void> {
+        this.runs++;
+      }
+    }
+    const stack = new Both();
+    await runUntil(t, stack, 'adaptive', () => stack.polls > 0);
+    expect(stack.runs).toBe(0);
+  });
+
+  it('lets a stack drive itself that has no poll, and wakes its core at the end', async () => {
+    const t = makeCore();
+    const abort = new AbortController();
+    let waits = 0;
+    const run = async (signal: StopSignal): Promise<void> => {
+      while (!signal.aborted) {
+        waits++;
+        const waiting = t.core.waitForPackets();
+        setTimeout(() => abort.abort(), 1);
+        await waiting;
+      }
+    };
+    await runStack(t.core, { run }, { signal: abort.signal });
+    expect(waits).toBe(1);
   });
 
   it('does not begin when the signal has aborted', async () => {

@@ -168,6 +168,18 @@ describe('a flow', () => {
     );
   });
 
+  it('has the same hash by four numbers, signed or unsigned', () => {
+    const address = fc.integer({ min: 0, max: 0xffffffff });
+    fc.assert(
+      fc.property(address, address, port, port, (source, destination, sourcePort, destinationPort) => {
+        const hash = hashFlow({ protocol: UDP, source, destination, sourcePort, destinationPort }, {});
+        const rss = new Rss(noMemory, {}, table);
+        expect(rss.hashPorts(source, destination, sourcePort, destinationPort)).toBe(hash);
+        expect(rss.hashPorts(source | 0, destination | 0, sourcePort, destinationPort)).toBe(hash);
+      }),
+    );
+  });
+
   it('differs from the flow with the ports exchanged', () => {
     const flow = { protocol: TCP, source: 0x0a000001, destination: 0x0a000002, sourcePort: 1, destinationPort: 2 };
     expect(hashFlow({ ...flow, sourcePort: 2, destinationPort: 1 }, {})).not.toBe(hashFlow(flow, {}));

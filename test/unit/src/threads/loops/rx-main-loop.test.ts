@@ -56,6 +56,8 @@ describe('the receiving loop', () => {
         const flow = numberOf(buffer);
         seen.add(flow);
         expect(core.rssCoreFor(tuple(flow))).toBe(core.index);
+        const { source, destination, sourcePort, destinationPort } = tuple(flow);
+        expect(core.rssCoreForPorts(source, destination, sourcePort, destinationPort)).toBe(core.index);
         expect(buffer.rssHash).toBe(port.rss.hashPacket(buffer.offset, buffer.length));
         expect(buffer.rssHash).toBe(port.rss.hashFlow(tuple(flow)));
         core.release(buffer);

@@ -1,0 +1,147 @@
+/**
+ * Receiving: checks the header, skips options, puts fragments together, and hands datagrams to TCP, UDP and ICMP
+ * (RFC 791; RFC 1122, 3.2). A time to live of 0 is no reason to drop a packet that has arrived (RFC 1122, 3.2.1.7).
+ */
+import type { MemoryViews } from '../../../drivers/memory/index.js';
+import type { Core } from '../../link/core.js';
+import type { PacketBuffer } from '../../link/packet-buffer.js';
+import { ICMP_DESTINATION_UNREACHABLE, ICMP_PROTOCOL_UNREACHABLE } from '../../wire/icmp.js';
+import {
+  IP_PROTOCOL_ICMP,
+  IP_PROTOCOL_TCP,
+  IP_PROTOCOL_UDP,
+  IPV4_HEADER_BYTES,
+  ipv4Destination,
+  ipv4HeaderLength,
+  ipv4Protocol,
+  ipv4TotalLength,
+  isIpv4Fragment,
+  isIpv4Intact,
+} from '../../wire/ipv4.js';
+import type { Clock } from '../clock.js';
+import { IP, type IpCounters } from './counters.js';
+import type { Icmp } from './icmp.js';
+import type { IcmpErrors } from './icmp-errors.js';
+import { NOT_WHOLE, type Reassembler } from './reassembly.js';
+import type { TransportProtocol } from './transport.js';
+
+// V8 folds local constants: docs/v8.md, "Local constants".
+const HEADER_BYTES = IPV4_HEADER_BYTES;
+const TCP = IP_PROTOCOL_TCP;
+const RX = IP.ip_rx;
+
+// Options (RFC 791, 3.1).
+const END_OF_OPTIONS = 0;
+const NO_OPERATION = 1;
+const LOOSE_SOURCE_ROUTE = 131;
+const STRICT_SOURCE_ROUTE = 137;
+const OPTIONS_GOOD = -1;
+
+export class IpInput {
+  tcp: TransportProtocol | null = null;
+  udp: TransportProtocol | null = null;
+  private readonly values: Float64Array;
+  private readonly address: number;
+
+  constructor(
+    private readonly core: Core,
+    private readonly clock: Clock,
+    private readonly reassembler: Reassembler,
+    private readonly icmp: Icmp,
+    private readonly errors: IcmpErrors,
+    counters: IpCounters,
+  ) {
+    this.values = counters.values;
+    this.address = core.address | 0;
+  }
+
+  /** Takes a received packet: the buffer no longer belongs to the caller. */
+  receive(buffer: PacketBuffer): void {
+    const { core, values } = this;
+    const { memory } = core;
+    const { u8 } = memory;
+    const ip = buffer.offset;
+    values[RX]++;
+    if (!isIpv4Intact(memory, ip, buffer.length)) {
+      values[IP.ip_drop_header]++;
+      core.release(buffer);
+      return;
+    }
+    const headerLength = ipv4HeaderLength(u8, ip);
+    if (headerLength > HEADER_BYTES) {
+      const reason = optionsCounter(u8, ip + HEADER_BYTES, ip + headerLength);
+      if (reason !== OPTIONS_GOOD) {
+        values[reason]++;
+        core.release(buffer);
+        return;
+      }
+    }
+    const totalLength = ipv4TotalLength(u8, ip);
+    if (isIpv4Fragment(u8, ip)) {
+      this.receiveFragment(ip, headerLength, totalLength);
+      core.release(buffer);
+      return;
+    }
+    const isTaken = this.deliver(memory, ip, ip + headerLength, totalLength - headerLength, buffer);
+    if (!isTaken) core.release(buffer);
+  }
+
+  private receiveFragment(ip: number, headerLength: number, totalLength: number): void {
+    const { reassembler } = this;
+    const datagram = reassembler.add(this.core.memory, ip, headerLength, totalLength, this.clock.ms);
+    if (datagram === NOT_WHOLE) return;
+    const header = reassembler.header(datagram);
+    this.deliver(reassembler.memory, header, reassembler.payload(datagram), reassembler.payloadLength(datagram), null);
+    reassembler.release(datagram);
+  }
+
+  /** Returns whether the buffer was sent. */
+  private deliver(
+    memory: MemoryViews,
+    ip: number,
+    transport: number,
+    length: number,
+    buffer: PacketBuffer | null,
+  ): boolean {
+    const { u8 } = memory;
+    const toUs = ipv4Destination(u8, ip) === this.address;
+    // One call per protocol, so that each has one target: docs/v8.md, "One shape".
+    switch (ipv4Protocol(u8, ip)) {
+      case TCP:
+        if (this.tcp === null) break;
+        this.tcp.receive(memory, ip, transport, length, toUs);
+        return false;
+      case IP_PROTOCOL_UDP:
+        if (this.udp === null) break;
+        this.udp.receive(memory, ip, transport, length, toUs);
+        return false;
+      case IP_PROTOCOL_ICMP:
+        return this.icmp.receive(memory, ip, transport, length, toUs, buffer);
+      default:
+    }
+    this.values[IP.ip_drop_protocol]++;
+    // RFC 1122, 3.2.2.1.
+    this.errors.send(ICMP_DESTINATION_UNREACHABLE, ICMP_PROTOCOL_UNREACHABLE, memory, ip);
+    return false;
+  }
+}
+
+/**
+ * Looks through options (RFC 1122, 3.2.1.8): those that the stack does not know are skipped.
+ * @returns the counter of the reason to drop the packet, or {@link OPTIONS_GOOD}
+ */
+function optionsCounter(u8: Uint8Array, from: number, end: number): number {
+  for (let at = from; at < end; ) {
+    const kind = u8[at];
+    if (kind === END_OF_OPTIONS) break;
+    if (kind === NO_OPERATION) {
+      at++;
+      continue;
+    }
+    if (kind === LOOSE_SOURCE_ROUTE || kind === STRICT_SOURCE_ROUTE) return IP.ip_drop_source_route;
+    const length = at + 1 < end ? u8[at + 1] : 0;
+    if (length < 2 || at + length > end) return IP.ip_drop_options;
+    at += length;
+  }
+  return OPTIONS_GOOD;
+}

@@ -1,0 +1,135 @@
+/**
+ * IPv4 for a host on one link (RFC 791; RFC 1122, 3): the face of this folder. TCP and UDP register themselves, take
+ * what they receive, and send through it.
+ */
+import type { MemoryViews } from '../../../drivers/memory/index.js';
+import type { Core } from '../../link/core.js';
+import type { PacketBuffer } from '../../link/packet-buffer.js';
+import { ICMP_TIME_EXCEEDED } from '../../wire/icmp.js';
+import { IP_PROTOCOL_TCP, IP_PROTOCOL_UDP } from '../../wire/ipv4.js';
+import type { Clock } from '../clock.js';
+import { createIpCounters } from './counters.js';
+import { Icmp } from './icmp.js';
+import { IcmpErrors } from './icmp-errors.js';
+import { Identification } from './identification.js';
+import { IpInput } from './input.js';
+import { IpOutput } from './output.js';
+import { PathMtus } from './path-mtu.js';
+import { type RandomSource, systemRandom } from './random.js';
+import { Reassembler, type ReassemblyTimeout } from './reassembly.js';
+import type { TransportProtocol } from './transport.js';
+
+/** Code of ICMP "time exceeded": fragments were missing. */
+const REASSEMBLY_TIME = 1;
+
+export interface IpOptions {
+  /** How many datagrams can be in pieces at a time; each takes up to 64 KiB. Default 64. */
+  readonly datagrams?: number | undefined;
+  /** How long a datagram may be in pieces, in ms. Default 30,000. */
+  readonly reassemblyMs?: number | undefined;
+  /** Where random numbers come from. Default: the operating system. */
+  readonly random?: RandomSource | undefined;
+}
+
+export class Ip implements ReassemblyTimeout {
+  /** The MTUs of paths. */
+  readonly mtus: PathMtus;
+  /** Sends ICMP errors about received packets. */
+  readonly errors: IcmpErrors;
+  private readonly counters = createIpCounters();
+  private readonly reassembler: Reassembler;
+  private readonly rx: IpInput;
+  private readonly tx: IpOutput;
+  private readonly icmp: Icmp;
+
+  /** @param clock whoever polls keeps it up to date */
+  constructor(core: Core, clock: Clock, options: IpOptions = {}) {
+    const { counters } = this;
+    const random = options.random ?? systemRandom;
+    this.mtus = new PathMtus(core.mtu, clock, counters);
+    this.tx = new IpOutput(core, this.mtus, new Identification(random), counters);
+    this.errors = new IcmpErrors(core, this.tx, clock, counters, random);
+    this.icmp = new Icmp(core, this.tx, counters);
+    this.reassembler = new Reassembler(counters, this, options.datagrams, options.reassemblyMs);
+    this.rx = new IpInput(core, clock, this.reassembler, this.icmp, this.errors, counters);
+  }
+
+  /**
+   * Registers the protocol that takes datagrams and ICMP errors.
+   * @param protocol {@link IP_PROTOCOL_TCP} or {@link IP_PROTOCOL_UDP}
+   * @throws RangeError when it is another protocol
+   */
+  register(protocol: number, transport: TransportProtocol): void {
+    if (protocol === IP_PROTOCOL_TCP) {
+      this.rx.tcp = transport;
+      this.icmp.tcp = transport;
+    } else if (protocol === IP_PROTOCOL_UDP) {
+      this.rx.udp = transport;
+      this.icmp.udp = transport;
+    } else {
+      throw new RangeError(`register: protocol ${protocol} is neither TCP (6) nor UDP (17)`);
+    }
+  }
+
+  /** Takes a received packet: the buffer no longer belongs to the caller. */
+  input(buffer: PacketBuffer): void {
+    this.rx.receive(buffer);
+  }
+
+  /** As {@link IpOutput.begin}. */
+  begin(): PacketBuffer | null {
+    return this.tx.begin();
+  }
+
+  /** As {@link IpOutput.send}, without ECN and with "don't fragment" unless told otherwise. */
+  send(
+    buffer: PacketBuffer,
+    protocol: number,
+    destination: number,
+    payloadLength: number,
+    tos = 0,
+    mayFragment = false,
+  ): boolean {
+    return this.tx.send(buffer, protocol, destination, payloadLength, tos, mayFragment);
+  }
+
+  /** As {@link IpOutput.sendFrom}. */
+  sendFrom(memory: MemoryViews, from: number, length: number, protocol: number, destination: number, tos = 0): boolean {
+    return this.tx.sendFrom(memory, from, length, protocol, destination, tos);
+  }
+
+  /** As {@link PathMtus.pathMtu}. */
+  pathMtu(destination: number): number {
+    return this.mtus.pathMtu(destination);
+  }
+
+  /** As {@link PathMtus.reduce}. */
+  reduceMtu(destination: number, mtu: number): boolean {
+    return this.mtus.reduce(destination, mtu);
+  }
+
+  /** As {@link IcmpErrors.send}. */
+  sendError(type: number, code: number, memory: MemoryViews, ip: number): void {
+    this.errors.send(type, code, memory, ip);
+  }
+
+  /** Does what is due at `ms` of the clock. Costs nothing when nothing is due. */
+  tick(ms: number): void {
+    this.reassembler.tick(ms);
+  }
+
+  /** Milliseconds until {@link tick} has something to do; Infinity when it has not. */
+  msToNext(ms: number): number {
+    return this.reassembler.msToNext(ms);
+  }
+
+  /** The counters, by name. */
+  report(): Record<string, number> {
+    return this.counters.snapshot();
+  }
+
+  /** @internal */
+  reassemblyTimedOut(memory: MemoryViews, ip: number): void {
+    this.errors.send(ICMP_TIME_EXCEEDED, REASSEMBLY_TIME, memory, ip);
+  }
+}

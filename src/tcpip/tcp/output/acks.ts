@@ -1,0 +1,89 @@
+/**
+ * When an ACK goes out (RFC 9293, 3.8.6.3; RFC 5681, 4.2): once per burst and connection, at once for two full
+ * segments, out of order data, and the first segments of a connection; otherwise after 40 ms, with data if there is any.
+ */
+import { TCP } from '../counters.js';
+import type { ReceiveWindow } from '../receive/window.js';
+import {
+  FLAG_ACK_NOW,
+  FLAG_WINDOW_UPDATE,
+  FLAGS,
+  QUICK_ACKS,
+  RCV_MSS,
+  SND_NXT,
+  STATE,
+  STATE_ESTABLISHED,
+  UNACKED_BYTES,
+} from '../state/rows.js';
+import { TIMER_DELAYED_ACK, type Table, timerId } from '../state/table.js';
+import type { Transmit } from './transmit.js';
+
+/** Longest delay of an ACK in ms: Linux's TCP_DELACK_MIN. RFC 9293 allows 500 (MUST-58). */
+const DELAY_MS = 40;
+/** Segments that are acknowledged at once, at the start and after a gap, while the peer is in slow start. */
+const QUICK = 16;
+
+export class Acks {
+  private readonly i32: Int32Array;
+
+  constructor(
+    private readonly table: Table,
+    private readonly transmit: Transmit,
+    private readonly window: ReceiveWindow,
+  ) {
+    this.i32 = table.i32;
+  }
+
+  /** `length` bytes came in order: an ACK is due, at the end of the burst or later. */
+  received(r: number, length: number): void {
+    const { i32 } = this;
+    i32[r + UNACKED_BYTES] += length;
+    if (length > i32[r + RCV_MSS]) i32[r + RCV_MSS] = length;
+    this.table.list(r);
+  }
+
+  /** An ACK is due at the end of the burst. */
+  now(r: number): void {
+    this.i32[r + FLAGS] |= FLAG_ACK_NOW;
+    this.table.list(r);
+  }
+
+  /** The next segments are acknowledged at once. */
+  quick(r: number): void {
+    this.i32[r + QUICK_ACKS] = QUICK;
+  }
+
+  /** Sends the ACK that is due, if no segment has carried it; or sets the timer for it. */
+  flush(r: number): void {
+    const { i32, table } = this;
+    if (i32[r + STATE] < STATE_ESTABLISHED) return;
+    const flags = i32[r + FLAGS];
+    const unacked = i32[r + UNACKED_BYTES];
+    if ((flags & FLAG_ACK_NOW) !== 0 || (unacked > 0 && this.isDue(r, unacked))) {
+      this.send(r);
+    } else if (unacked > 0) {
+      const timer = timerId(r, TIMER_DELAYED_ACK);
+      if (!table.wheel.isSet(timer)) table.wheel.set(timer, (table.clock.ms + DELAY_MS) | 0);
+    } else if ((flags & FLAG_WINDOW_UPDATE) !== 0) {
+      i32[r + FLAGS] &= ~FLAG_WINDOW_UPDATE;
+      if (this.window.needsUpdate(r)) this.send(r);
+    }
+  }
+
+  private isDue(r: number, unacked: number): boolean {
+    const { i32 } = this;
+    return i32[r + QUICK_ACKS] > 0 || unacked >= 2 * i32[r + RCV_MSS];
+  }
+
+  /** Sends an ACK without data. When that is not possible now, it is tried again with the next burst. */
+  send(r: number): void {
+    if (this.transmit.segment(r, this.i32[r + SND_NXT], 0, 0)) return;
+    this.now(r);
+  }
+
+  /** The delayed ACK timer has fired. */
+  expired(r: number): void {
+    this.table.count[TCP.tcp_delayed_acks]++;
+    this.send(r);
+  }
+}

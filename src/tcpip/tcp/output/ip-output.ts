@@ -1,0 +1,22 @@
+/** What TCP needs of IP to send. `ip/` implements it. */
+import type { PacketBuffer } from '../../../link/packet-buffer.js';
+import { IPV4_HEADER_BYTES } from '../../../wire/ipv4.js';
+
+/** Where the payload of an IP packet that we send begins in its buffer, from `buffer.offset`. */
+export const IP_PAYLOAD = IPV4_HEADER_BYTES;
+
+export interface IpOutput {
+  /** Takes an empty buffer, for a payload at {@link IP_PAYLOAD}; null when none is free. */
+  begin(): PacketBuffer | null;
+  /**
+   * Writes the IP header, and sends.
+   * @param length bytes of the payload
+   * @param tos differentiated services and ECN
+   * @returns false when the ring was full: the packet is not sent, and the buffer was released
+   */
+  send(buffer: PacketBuffer, protocol: number, destination: number, length: number, tos: number): boolean;
+  /** Longest packet to a destination, in bytes, IP header included. */
+  pathMtu(destination: number): number;
+  /** Lowers {@link pathMtu} of a destination. */
+  reduceMtu(destination: number, mtu: number): boolean;
+}

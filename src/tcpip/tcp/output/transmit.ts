@@ -1,0 +1,213 @@
+/**
+ * Makes segments and sends them: header, options, data from the send region, checksum (RFC 9293, 3.1). What to send is
+ * decided elsewhere.
+ */
+import type { MemoryViews } from '../../../../drivers/memory/index.js';
+import { writeI32, writeU16 } from '../../../wire/bytes.js';
+import { finishSum, partialSum } from '../../../wire/checksum.js';
+import { IP_PROTOCOL_TCP, IPV4_HEADER_BYTES } from '../../../wire/ipv4.js';
+import { TCP_ACK, TCP_CWR, TCP_ECE, TCP_FIN, TCP_HEADER_BYTES, TCP_PSH, TCP_SYN } from '../../../wire/tcp.js';
+import { TCP } from '../counters.js';
+import type { Intervals } from '../receive/intervals.js';
+import type { ReceiveWindow } from '../receive/window.js';
+import { copyOutAndSum } from '../state/region-copy.js';
+import {
+  DSACK_END,
+  DSACK_START,
+  FLAG_ACK_NOW,
+  FLAG_CWR,
+  FLAG_ECE,
+  FLAG_ECN,
+  FLAG_SACK,
+  FLAG_TIMESTAMPS,
+  FLAG_WINDOW_UPDATE,
+  FLAGS,
+  INTERVALS,
+  LAST_ACK_SENT,
+  MSS,
+  PORTS,
+  QUICK_ACKS,
+  RCV_NXT,
+  REMOTE,
+  ROW_SHIFT,
+  SND_END,
+  TS_OFFSET,
+  TS_RECENT,
+  UNACKED_BYTES,
+} from '../state/rows.js';
+import { SackBlocks } from '../state/sack-blocks.js';
+import { TIMER_DELAYED_ACK, type Table, timerId } from '../state/table.js';
+import { IP_PAYLOAD, type IpOutput } from './ip-output.js';
+import {
+  MAX_OPTIONS_BYTES,
+  PADDED_SACK_BYTES,
+  PADDED_TIMESTAMPS_BYTES,
+  SACK_BLOCK_BYTES,
+  writeSack,
+  writeSynOptions,
+  writeTimestamps,
+} from './write-options.js';
+
+// V8 folds local constants: docs/v8.md, "Local constants".
+const PAYLOAD = IP_PAYLOAD;
+const HEADER = TCP_HEADER_BYTES;
+const PROTOCOL = IP_PROTOCOL_TCP;
+const SEGMENTS_OUT = TCP.tcp_segments_out;
+const NO_BUFFER = TCP.tcp_send_no_buffer;
+/** ECT(0) (RFC 3168, 5). */
+const ECT0 = 2;
+const NO_ECT = 0;
+
+export class Transmit {
+  private readonly i32: Int32Array;
+  private readonly pseudo: number;
+  private readonly blocks = new SackBlocks();
+
+  /** @param local our address, signed */
+  constructor(
+    private readonly table: Table,
+    private readonly ip: IpOutput,
+    private readonly memory: MemoryViews,
+    private readonly intervals: Intervals,
+    private readonly window: ReceiveWindow,
+    local: number,
+  ) {
+    this.i32 = table.i32;
+    this.pseudo = (local >>> 16) + (local & 0xffff) + IP_PROTOCOL_TCP;
+  }
+
+  /** Our timestamp (RFC 7323, 3) for a connection, now. */
+  timestamp(r: number): number {
+    return (this.table.clock.ms + this.i32[r + TS_OFFSET]) | 0;
+  }
+
+  /** Most bytes of data that fit into a segment of `mtu` bytes with the options of every segment. */
+  mssFor(r: number, mtu: number): number {
+    const options = (this.i32[r + FLAGS] & FLAG_TIMESTAMPS) !== 0 ? PADDED_TIMESTAMPS_BYTES : 0;
+    return mtu - IPV4_HEADER_BYTES - TCP_HEADER_BYTES - options;
+  }
+
+  /**
+   * Sends a segment with `length` bytes of data from the send region. It carries the ACK that is due.
+   * @param flags TCP_FIN, TCP_PSH or none; ACK is always set
+   * @returns false when it could not be sent now
+   */
+  segment(r: number, seq: number, length: number, flags: number): boolean {
+    const { i32, table } = this;
+    const buffer = this.ip.begin();
+    if (buffer === null) {
+      table.count[NO_BUFFER]++;
+      return false;
+    }
+    const { memory } = this;
+    const { u8 } = memory;
+    const tcp = buffer.offset + PAYLOAD;
+    const own = i32[r + FLAGS];
+    let end = tcp + HEADER;
+    if ((own & FLAG_TIMESTAMPS) !== 0) end = writeTimestamps(u8, end, this.timestamp(r), i32[r + TS_RECENT]);
+    if (i32[r + INTERVALS] !== 0 || i32[r + DSACK_START] !== i32[r + DSACK_END]) {
+      end = this.writeBlocks(r, u8, end, end - tcp - HEADER, length);
+    }
+    let bits = flags | TCP_ACK;
+    let tos = NO_ECT;
+    if ((own & FLAG_ECN) !== 0) {
+      if ((own & FLAG_ECE) !== 0) bits |= TCP_ECE;
+      if (length > 0) {
+        tos = ECT0;
+        if ((own & FLAG_CWR) !== 0) {
+          bits |= TCP_CWR;
+          i32[r + FLAGS] &= ~FLAG_CWR;
+        }
+      }
+    }
+    const header = end - tcp;
+    writeI32(u8, tcp, i32[r + PORTS]);
+    writeI32(u8, tcp + 4, seq);
+    writeI32(u8, tcp + 8, i32[r + RCV_NXT]);
+    writeI32(u8, tcp + 12, (header << 26) | (bits << 16) | this.window.advertise(r));
+    writeI32(u8, tcp + 16, 0);
+    let sum = partialSum(memory, tcp, header, this.pseudoSum(r) + header + length);
+    if (length > 0) sum += copyOutAndSum(table.sendRegions[r >> ROW_SHIFT]!, seq, memory, end, length);
+    writeU16(u8, tcp + 16, finishSum(sum));
+    if (!this.ip.send(buffer, PROTOCOL, i32[r + REMOTE], header + length, tos)) {
+      table.count[NO_BUFFER]++;
+      return false;
+    }
+    table.count[SEGMENTS_OUT]++;
+    this.acknowledged(r);
+    return true;
+  }
+
+  /** Sends `SYN` or `SYN-ACK` (with `flags` TCP_ACK), with the options that the row says. */
+  syn(r: number, seq: number, flags: number, scale: number, sack: boolean, timestamps: boolean, mss: number): boolean {
+    const { i32, memory, table } = this;
+    const buffer = this.ip.begin();
+    if (buffer === null) {
+      table.count[NO_BUFFER]++;
+      return false;
+    }
+    const { u8 } = memory;
+    const tcp = buffer.offset + PAYLOAD;
+    const value = this.timestamp(r);
+    const end = writeSynOptions(u8, tcp + HEADER, mss, scale, sack, timestamps, value, i32[r + TS_RECENT]);
+    const header = end - tcp;
+    const hasAck = (flags & TCP_ACK) !== 0;
+    writeI32(u8, tcp, i32[r + PORTS]);
+    writeI32(u8, tcp + 4, seq);
+    writeI32(u8, tcp + 8, hasAck ? i32[r + RCV_NXT] : 0);
+    writeI32(u8, tcp + 12, (header << 26) | ((flags | TCP_SYN) << 16) | this.window.advertiseInSyn(r));
+    writeI32(u8, tcp + 16, 0);
+    writeU16(u8, tcp + 16, finishSum(partialSum(memory, tcp, header, this.pseudoSum(r) + header)));
+    const isSent = this.ip.send(buffer, PROTOCOL, i32[r + REMOTE], header, NO_ECT);
+    table.count[isSent ? SEGMENTS_OUT : NO_BUFFER]++;
+    if (isSent && hasAck) i32[r + LAST_ACK_SENT] = i32[r + RCV_NXT];
+    return isSent;
+  }
+
+  private pseudoSum(r: number): number {
+    const remote = this.i32[r + REMOTE];
+    return this.pseudo + (remote >>> 16) + (remote & 0xffff);
+  }
+
+  /** Writes as many SACK blocks as the segment has room for, a D-SACK (RFC 2883, 4) first. */
+  private writeBlocks(r: number, u8: Uint8Array, at: number, options: number, length: number): number {
+    const { i32, blocks } = this;
+    if ((i32[r + FLAGS] & FLAG_SACK) === 0) return at;
+    // A full segment has no room: an ACK of its own carries the blocks.
+    const room = Math.min(MAX_OPTIONS_BYTES - options, length === 0 ? MAX_OPTIONS_BYTES : i32[r + MSS] - length);
+    const most = ((room - PADDED_SACK_BYTES) / SACK_BLOCK_BYTES) | 0;
+    if (most <= 0) return at;
+    const start = i32[r + DSACK_START];
+    const end = i32[r + DSACK_END];
+    if (start === end) {
+      this.intervals.blocks(r, blocks, most);
+    } else {
+      this.intervals.blocks(r, blocks, most - 1);
+      for (let i = blocks.count; i > 0; i--) {
+        blocks.start[i] = blocks.start[i - 1];
+        blocks.end[i] = blocks.end[i - 1];
+      }
+      blocks.start[0] = start;
+      blocks.end[0] = end;
+      blocks.count++;
+      i32[r + DSACK_START] = end;
+    }
+    return blocks.count === 0 ? at : writeSack(u8, at, blocks);
+  }
+
+  /** An ACK has gone out. */
+  private acknowledged(r: number): void {
+    const { i32, table } = this;
+    i32[r + LAST_ACK_SENT] = i32[r + RCV_NXT];
+    i32[r + UNACKED_BYTES] = 0;
+    if (i32[r + QUICK_ACKS] > 0) i32[r + QUICK_ACKS]--;
+    i32[r + FLAGS] &= ~(FLAG_ACK_NOW | FLAG_WINDOW_UPDATE);
+    table.wheel.clear(timerId(r, TIMER_DELAYED_ACK));
+  }
+
+  /** PSH with the last byte that waits (RFC 9293, 3.9.1.2, MUST-61), FIN where the data ends. */
+  flagsFor(r: number, end: number, withFin: boolean): number {
+    if (withFin) return TCP_FIN | TCP_PSH;
+    return end === this.i32[r + SND_END] ? TCP_PSH : 0;
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * Beginning, end and undoing of a recovery. A connection is in one of the states OPEN, RECOVERY (fast recovery) and
+ * LOSS (after a timeout); the reduction of cwnd at the beginning can be undone when the losses were none.
+ */
+
+import type { CongestionControl } from '../congestion/control.js';
+import { initialWindow } from '../congestion/initial.js';
+import { TCP } from '../counters.js';
+import {
+  CWND,
+  FLAG_SACK,
+  FLAGS,
+  MSS,
+  PRIOR_CWND,
+  RECOVERY_BITS,
+  RECOVERY_POINT,
+  RING_HEAD,
+  type Rows,
+  SACKED_SEGMENTS,
+  SND_NXT,
+  SND_UNA,
+  SSTHRESH,
+} from '../state/rows.js';
+import type { AckEvent } from './ack-event.js';
+import {
+  CAN_UNDO,
+  FRTO,
+  FRTO_NEW_DATA,
+  LOSS,
+  OPEN,
+  POINT_SET,
+  RECOVERY,
+  RECOVERY_STATE,
+  REORDERING_SEEN,
+  TLP_RETRANSMISSION,
+} from './bits.js';
+import { beginPrr } from './prr.js';
+import type { Rack } from './rack.js';
+import { countTimeout, raiseRtt, timeoutsInRow } from './rtt.js';
+import type { Scoreboard } from './scoreboard.js';
+import { BITS, SEGMENT_SACKED, type SentRing } from './sent-ring.js';
+import { forgetProbe } from './tlp.js';
+import { beginFrto, beginUndo } from './undo.js';
+
+export class Episode {
+  private readonly i32: Int32Array;
+  private readonly f64: Float64Array;
+
+  constructor(
+    rows: Rows,
+    private readonly ring: SentRing,
+    private readonly scoreboard: Scoreboard,
+    private readonly rack: Rack,
+    private readonly congestion: CongestionControl,
+    private readonly counters: Float64Array,
+  ) {
+    this.i32 = rows.i32;
+    this.f64 = rows.f64;
+  }
+
+  state(r: number): number {
+    return this.i32[r + RECOVERY_BITS] & RECOVERY_STATE;
+  }
+
+  /** Fast recovery begins: losses were found. */
+  enter(r: number, event: AckEvent): void {
+    const i32 = this.i32;
+    this.counters[TCP.fast_recoveries]++;
+    this.congestion.reduce(r, (i32[r + SND_NXT] - event.una) | 0, false);
+    this.begin(r, RECOVERY, event.ack);
+    beginPrr(i32, r, event);
+  }
+
+  /**
+   * A timeout: what is lost is marked, and cwnd is one segment more than what is still in the network (RFC 5681, 3.1).
+   * ssthresh falls unless the same data has timed out before.
+   */
+  timeout(r: number): void {
+    const i32 = this.i32;
+    const state = this.state(r);
+    const isRepeated = state === LOSS && timeoutsInRow(i32, r) > 0;
+    this.counters[TCP.rto_timeouts]++;
+    countTimeout(i32, r);
+    if ((this.ring.words[this.ring.at(i32[r + RING_HEAD]) + BITS] & SEGMENT_SACKED) !== 0) {
+      this.counters[TCP.sack_reneging]++;
+      this.scoreboard.forgetSacks(r);
+    }
+    if (!isRepeated) {
+      this.congestion.reduce(r, (i32[r + SND_NXT] - i32[r + SND_UNA]) | 0, true);
+      this.begin(r, LOSS, i32[r + SND_UNA]);
+    }
+    beginFrto(i32, r, state);
+    if ((i32[r + FLAGS] & FLAG_SACK) === 0) i32[r + SACKED_SEGMENTS] = 0;
+    this.rack.markOnTimeout(r);
+    i32[r + CWND] = this.scoreboard.pipe(r) + i32[r + MSS];
+  }
+
+  /** Everything that was in flight when recovery began is acknowledged. */
+  leave(r: number): void {
+    const i32 = this.i32;
+    if (this.state(r) === RECOVERY) i32[r + CWND] = i32[r + SSTHRESH];
+    if ((i32[r + FLAGS] & FLAG_SACK) === 0) i32[r + SACKED_SEGMENTS] = 0;
+    i32[r + RECOVERY_BITS] &= ~(RECOVERY_STATE | FRTO | FRTO_NEW_DATA);
+    this.rack.recoveryEnded(r);
+  }
+
+  /**
+   * The recovery was unnecessary: nothing is lost, and cwnd is as before. After a spurious timeout, cwnd does not allow
+   * a burst, and the RTO becomes longer (RFC 4015, 3.2 and 3.3).
+   */
+  undo(r: number, event: AckEvent): void {
+    const i32 = this.i32;
+    const state = this.state(r);
+    let cwnd = i32[r + PRIOR_CWND];
+    if (state === LOSS) {
+      this.counters[TCP.spurious_timeouts]++;
+      const flight = (i32[r + SND_NXT] - event.ack) | 0;
+      cwnd = Math.min(cwnd, flight + Math.min(event.acked, initialWindow(i32, r)));
+      if (event.rtt > 0) raiseRtt(i32, this.f64, r, event.rtt);
+    } else {
+      this.counters[TCP.undone_recoveries]++;
+    }
+    if (state !== OPEN) {
+      this.scoreboard.unmarkLost(r);
+      if ((i32[r + FLAGS] & FLAG_SACK) === 0) i32[r + SACKED_SEGMENTS] = 0;
+      this.rack.recoveryEnded(r);
+    }
+    this.congestion.undo(r, cwnd);
+    // RACK waits for late segments from now on.
+    i32[r + RECOVERY_BITS] =
+      (i32[r + RECOVERY_BITS] & ~(RECOVERY_STATE | CAN_UNDO | FRTO | FRTO_NEW_DATA)) | REORDERING_SEEN;
+  }
+
+  /** A tail loss probe has repaired a loss: the reaction is that of a fast recovery (RFC 8985, 7.4.2). */
+  repairedByProbe(r: number, event: AckEvent): void {
+    const i32 = this.i32;
+    this.counters[TCP.tlp_repairs]++;
+    if (this.state(r) !== OPEN) return;
+    this.congestion.reduce(r, (i32[r + SND_NXT] - event.una) | 0, false);
+    i32[r + CWND] = Math.min(i32[r + CWND], i32[r + SSTHRESH]);
+    i32[r + RECOVERY_BITS] &= ~CAN_UNDO;
+  }
+
+  private begin(r: number, state: number, una: number): void {
+    const i32 = this.i32;
+    const probes = (i32[r + RECOVERY_BITS] & TLP_RETRANSMISSION) !== 0 ? 1 : 0;
+    forgetProbe(i32, r);
+    beginUndo(i32, r, una, probes);
+    i32[r + RECOVERY_POINT] = i32[r + SND_NXT];
+    i32[r + RECOVERY_BITS] = (i32[r + RECOVERY_BITS] & ~RECOVERY_STATE) | POINT_SET | state;
+  }
+}

@@ -1,0 +1,417 @@
+/**
+ * Loss recovery of the sender: what is in flight, what is lost, how much may be sent, and which timer runs. This file
+ * goes through the steps of one ACK and of one timeout; each step is a file of its own.
+ *
+ * SACK marks are kept on a timeout, unless the first segment in flight is SACKed: then the receiver has dropped data
+ * that it had SACKed, because it would have acknowledged that segment otherwise. RFC 2018, 8 has the sender ignore all
+ * marks on every timeout; but a receiver that drops data is very rare, and a timeout with much data SACKed is not.
+ */
+
+import type { Clock } from '../../clock.js';
+import { CongestionControl } from '../congestion/control.js';
+import { noteSent } from '../congestion/idle.js';
+import { TCP, type TcpCounters } from '../counters.js';
+import type { RegionPool } from '../state/regions.js';
+import {
+  CWND,
+  FLAG_CWR,
+  FLAG_SACK,
+  FLAG_TIMESTAMPS,
+  FLAGS,
+  HIGHEST_SACKED,
+  LAST_SENT_MS,
+  LOST_BYTES,
+  MIN_RTT,
+  MIN_RTT_BEFORE,
+  MSS,
+  PIPE,
+  RECOVERY_BITS,
+  RECOVERY_POINT,
+  RING_HEAD,
+  RING_TAIL,
+  type Rows,
+  SND_NXT,
+  RTTVAR,
+  SND_UNA,
+  SRTT,
+  SSTHRESH,
+  TS_OFFSET,
+} from '../state/rows.js';
+import type { SackBlocks } from '../state/sack-blocks.js';
+import { AckEvent } from './ack-event.js';
+import { CAN_UNDO, FRTO_NEW_DATA, LOSS, MEASURED, OPEN, RECOVERY, TIMER_PTO, TIMER_RACK } from './bits.js';
+import type { ConnectionInfo } from '../state/api.js';
+import { Delivery } from './delivery.js';
+import { Episode } from './episode.js';
+import { NewReno } from './newreno.js';
+import { countPrr, updatePrr } from './prr.js';
+import { Rack } from './rack.js';
+import { RetransmitTimer, type TimerSetter } from './retransmit-timer.js';
+import { noteProgress, openRtt, rtoUs, sampleMinRtt, sampleRtt, timeoutsInRow } from './rtt.js';
+import { Scoreboard } from './scoreboard.js';
+import { BITS, END, NO_RECORD, SEGMENT_LOST, SEGMENT_SACKED, SENT_MS, SENT_US, SEQ, SentRing } from './sent-ring.js';
+import { noteProbe, probeRepairedLoss } from './tlp.js';
+import { isSpurious, noteRetransmission } from './undo.js';
+
+/** Measures of the path. */
+export type PathInfo = Pick<
+  ConnectionInfo,
+  | 'rtt'
+  | 'rttVariation'
+  | 'minRtt'
+  | 'rto'
+  | 'congestionWindow'
+  | 'slowStartThreshold'
+  | 'congestionState'
+  | 'retransmitted'
+>;
+
+/** Results of {@link Recovery.expired}. */
+
+/** Nothing is to be sent, except what `allowance` lets out. */
+export const EXPIRED_NOTHING = 0;
+/** A tail loss probe is due: one new segment if there is one and the window lets it, otherwise `probeRecord`. */
+export const EXPIRED_PROBE = 1;
+/** A timeout: send `nextLost`. */
+export const EXPIRED_RTO = 2;
+/** Segments were found to be lost: send `nextLost` as `allowance` lets out. */
+export const EXPIRED_LOST = 3;
+
+/** An RTT from a timestamp of the peer is not believed if it is longer, in ms. */
+const MAX_ECHO_MS = 120_000;
+const US_PER_MS = 1000;
+
+/** What {@link Recovery} works on. */
+export interface RecoveryParts {
+  readonly rows: Rows;
+  /** Memory for the records of what is in flight. */
+  readonly regions: RegionPool;
+  readonly clock: Clock;
+  /** The timer wheel. */
+  readonly wheel: TimerSetter;
+  readonly counters: TcpCounters;
+}
+
+export class Recovery {
+  readonly ring: SentRing;
+  readonly scoreboard: Scoreboard;
+  readonly congestion: CongestionControl;
+  readonly episode: Episode;
+  private readonly rack: Rack;
+  private readonly newReno: NewReno;
+  private readonly timer: RetransmitTimer;
+  private readonly event = new AckEvent();
+  private readonly i32: Int32Array;
+  private readonly f64: Float64Array;
+  private readonly clock: Clock;
+  private readonly counters: Float64Array;
+
+  constructor(parts: RecoveryParts) {
+    const { rows, regions, clock, wheel } = parts;
+    this.i32 = rows.i32;
+    this.f64 = rows.f64;
+    this.clock = clock;
+    this.counters = parts.counters.values;
+    this.ring = new SentRing(rows, regions);
+    const delivery = new Delivery(rows, this.ring, clock, this.counters);
+    this.scoreboard = new Scoreboard(rows, this.ring, delivery, this.counters);
+    this.rack = new Rack(rows, this.ring, this.scoreboard, clock);
+    this.newReno = new NewReno(rows, this.ring, this.scoreboard);
+    this.timer = new RetransmitTimer(rows, this.ring, clock, wheel);
+    this.congestion = new CongestionControl(rows, clock);
+    this.episode = new Episode(rows, this.ring, this.scoreboard, this.rack, this.congestion, this.counters);
+  }
+
+  /**
+   * Prepares a row: the connection becomes ESTABLISHED. Its words SND_UNA, SND_NXT, MSS and FLAGS are set.
+   * @param synLost our SYN or SYN-ACK had to be sent again: cwnd is one segment, the RTO 3 s (RFC 6298, 5.7)
+   */
+  open(r: number, synLost: boolean): void {
+    const i32 = this.i32;
+    i32[r + RECOVERY_BITS] = 0;
+    i32[r + RECOVERY_POINT] = i32[r + SND_NXT];
+    i32[r + HIGHEST_SACKED] = i32[r + SND_UNA];
+    this.ring.open(r);
+    this.scoreboard.open(r);
+    this.rack.open(r);
+    openRtt(i32, this.f64, r, synLost);
+    this.congestion.open(r, synLost);
+    this.timer.restart(r);
+    this.timer.restartProbe(r);
+  }
+
+  /** The round trip time of the handshake in µs. Not if the SYN was sent again (RFC 6298, 3). */
+  handshakeRtt(r: number, us: number): void {
+    sampleRtt(this.i32, this.f64, r, us, 0);
+    sampleMinRtt(this.i32, r, us, this.clock.ms);
+  }
+
+  /** Gives the memory of the row back. The caller clears its timers. */
+  close(r: number): void {
+    this.ring.close(r);
+    this.scoreboard.open(r);
+  }
+
+  /**
+   * The segment [seq, end) goes out now for the first time; `end` counts a FIN.
+   * @returns false when there is no memory to remember it: then it must not be sent
+   */
+  sent(r: number, seq: number, end: number): boolean {
+    const i32 = this.i32;
+    if (this.ring.count(r) === 0) this.timer.restart(r);
+    if (this.ring.append(r, seq, end, this.clock.us, this.clock.ms) === NO_RECORD) {
+      this.counters[TCP.sent_ring_no_memory]++;
+      return false;
+    }
+    const length = (end - seq) | 0;
+    i32[r + PIPE] += length;
+    this.timer.restartProbe(r);
+    this.noteSent(r, length);
+    return true;
+  }
+
+  /** Makes room for one more record. Returns false when there is no memory for it: nothing new may be sent. */
+  reserve(r: number): boolean {
+    if (this.ring.reserve(r)) return true;
+    this.counters[TCP.sent_ring_no_memory]++;
+    return false;
+  }
+
+  /** RTO in ms. */
+  rtoMs(r: number): number {
+    return Math.ceil(rtoUs(this.i32, r) / US_PER_MS);
+  }
+
+  /** The record was sent again now, because it was lost or as a probe. */
+  resent(r: number, record: number): void {
+    const i32 = this.i32;
+    const ring = this.ring;
+    ring.select(r);
+    const at = ring.at(record);
+    this.scoreboard.resent(r, record);
+    ring.words[at + SENT_US] = this.clock.us;
+    ring.words[at + SENT_MS] = this.clock.ms;
+    noteRetransmission(i32, r, this.clock.ms);
+    this.counters[TCP.retransmitted_segments]++;
+    if (record === i32[r + RING_HEAD]) this.timer.restart(r);
+    this.noteSent(r, (ring.words[at + END] - ring.words[at + SEQ]) | 0);
+  }
+
+  /**
+   * Takes an ACK with SND.UNA <= ack <= SND.NXT. The caller stores SND_UNA afterwards, sends, and calls {@link rearm}.
+   * @param sacks blocks of the SACK option; none: count is 0
+   * @param hasTs the ACK has a timestamp option with the echo `tsEcr`
+   * @param dataLength bytes of data in the segment
+   * @param windowChanged the ACK changes SND.WND
+   * @returns bytes that are acknowledged newly
+   */
+  acked(
+    r: number,
+    ack: number,
+    sacks: SackBlocks,
+    hasTs: boolean,
+    tsEcr: number,
+    dataLength: number,
+    windowChanged: boolean,
+  ): number {
+    const i32 = this.i32;
+    const event = this.event;
+    const una = i32[r + SND_UNA];
+    this.ring.select(r);
+    event.begin(ack, una, i32[r + HIGHEST_SACKED], this.scoreboard.pipe(r));
+    event.hasEcho = hasTs && (i32[r + FLAGS] & FLAG_TIMESTAMPS) !== 0;
+    if (event.hasEcho) event.echoMs = (tsEcr - i32[r + TS_OFFSET]) | 0;
+    event.duplicate = event.acked === 0 && dataLength === 0 && !windowChanged && this.ring.count(r) > 0;
+    this.scoreboard.acknowledge(r, event);
+    if ((i32[r + FLAGS] & FLAG_SACK) !== 0) this.scoreboard.sack(r, sacks, event);
+    this.measure(r, event, (i32[r + SND_NXT] - una) | 0);
+    if (event.acked > 0) {
+      noteProgress(i32, r);
+      this.timer.restart(r);
+      this.timer.restartProbe(r);
+    }
+    this.rack.adapt(r, event);
+    if (probeRepairedLoss(i32, r, event)) this.episode.repairedByProbe(r, event);
+    this.recover(r, event);
+    return event.acked;
+  }
+
+  /** Bytes that may be sent now, as far as congestion control is asked; at least 0. */
+  allowance(r: number): number {
+    if (this.ring.count(r) === 0) this.congestion.checkIdle(r, rtoUs(this.i32, r));
+    return Math.max(0, this.i32[r + CWND] - this.scoreboard.pipe(r));
+  }
+
+  /**
+   * The record to be sent again next, or -1. After a timeout it is -1 while new data has to go out first, to find out
+   * whether the timeout was spurious (RFC 5682, 2.1, step 2b). A record that is longer than MSS, because MSS became
+   * smaller, is sent as several segments.
+   */
+  nextLost(r: number): number {
+    if ((this.i32[r + RECOVERY_BITS] & FRTO_NEW_DATA) !== 0) return NO_RECORD;
+    this.ring.select(r);
+    return this.scoreboard.nextLost(r);
+  }
+
+  recordSeq(r: number, record: number): number {
+    this.ring.select(r);
+    return this.ring.words[this.ring.at(record) + SEQ];
+  }
+
+  recordEnd(r: number, record: number): number {
+    this.ring.select(r);
+    return this.ring.words[this.ring.at(record) + END];
+  }
+
+  /** The timer RETRANSMIT has expired. The caller sends, and calls {@link rearm}. Returns an EXPIRED_ number. */
+  expired(r: number): number {
+    const i32 = this.i32;
+    if (this.ring.count(r) === 0) return EXPIRED_NOTHING;
+    this.ring.select(r);
+    const kind = this.timer.kind(r);
+    if (kind === TIMER_RACK) return this.reorderingExpired(r);
+    this.timer.restart(r);
+    if (kind === TIMER_PTO) {
+      // Even if no probe can be sent, the RTO is next (RFC 8985, 7.3).
+      i32[r + RECOVERY_BITS] &= ~MEASURED;
+      return EXPIRED_PROBE;
+    }
+    this.episode.timeout(r);
+    return EXPIRED_RTO;
+  }
+
+  /** The record that is sent as a tail loss probe if there is no new data: the newest (RFC 8985, 7.3). */
+  probeRecord(r: number): number {
+    return this.ring.last(r);
+  }
+
+  /** A tail loss probe was sent, after {@link sent} or {@link resent}. */
+  probeSent(r: number, isRetransmission: boolean): void {
+    this.counters[TCP.tlp_probes]++;
+    noteProbe(this.i32, r, isRetransmission);
+    this.timer.restart(r);
+  }
+
+  /** Sets the timer RETRANSMIT for what is in flight. Call it after an ACK and after sending. */
+  rearm(r: number): void {
+    this.timer.rearm(r);
+  }
+
+  /**
+   * The path takes at most `mss` bytes: longer segments in flight count as lost at once, which says nothing about
+   * congestion (RFC 1191, 6.4).
+   */
+  mtuReduced(r: number, mss: number): void {
+    const ring = this.ring;
+    const tail = this.i32[r + RING_TAIL];
+    ring.select(r);
+    this.scoreboard.beginRelist(r);
+    for (let record = this.i32[r + RING_HEAD]; record !== tail; record = ring.after(record)) {
+      const at = ring.at(record);
+      const bits = ring.words[at + BITS];
+      if ((bits & SEGMENT_LOST) !== 0) this.scoreboard.relist(r, record);
+      else if ((bits & SEGMENT_SACKED) === 0 && ((ring.words[at + END] - ring.words[at + SEQ]) | 0) > mss) {
+        this.scoreboard.markLost(r, record);
+      }
+    }
+  }
+
+  /** Timeouts in a row without progress. */
+  timeouts(r: number): number {
+    return timeoutsInRow(this.i32, r);
+  }
+
+  /** Measures of the path, for {@link ConnectionInfo}. */
+  info(r: number): PathInfo {
+    const { i32, f64 } = this;
+    const least = Math.min(i32[r + MIN_RTT] || 0x7fffffff, i32[r + MIN_RTT_BEFORE] || 0x7fffffff);
+    return {
+      rtt: Math.round(f64[(r >> 1) + SRTT]),
+      rttVariation: Math.round(f64[(r >> 1) + RTTVAR]),
+      minRtt: least === 0x7fffffff ? 0 : least,
+      rto: Math.round(rtoUs(i32, r)),
+      congestionWindow: i32[r + CWND],
+      slowStartThreshold: i32[r + SSTHRESH],
+      congestionState: ['open', 'recovery', 'loss'][this.episode.state(r)] ?? 'open',
+      retransmitted: 0,
+    };
+  }
+
+  /** An ACK had ECE: reduces once per window (RFC 3168, 6.1.2). During recovery, cwnd is reduced already. */
+  ecnEcho(r: number): void {
+    const i32 = this.i32;
+    if (this.episode.state(r) !== OPEN) {
+      i32[r + FLAGS] |= FLAG_CWR;
+    } else if (this.congestion.ecnEcho(r, (i32[r + SND_NXT] - i32[r + SND_UNA]) | 0)) {
+      i32[r + RECOVERY_BITS] &= ~CAN_UNDO;
+      this.counters[TCP.ecn_reductions]++;
+    }
+  }
+
+  /** RACK's timer: segments that did not come in time are lost (RFC 8985, 6.2, step 5). */
+  private reorderingExpired(r: number): number {
+    const i32 = this.i32;
+    const lost = i32[r + LOST_BYTES];
+    const event = this.event;
+    event.begin(i32[r + SND_UNA], i32[r + SND_UNA], i32[r + HIGHEST_SACKED], this.scoreboard.pipe(r));
+    this.rack.detect(r);
+    if (i32[r + LOST_BYTES] === lost) return EXPIRED_NOTHING;
+    if (this.episode.state(r) === OPEN) this.episode.enter(r, event);
+    // As an ACK that delivers one segment, so that what is lost can be sent again.
+    if (this.episode.state(r) === RECOVERY) updatePrr(i32, r, this.scoreboard.pipe(r), i32[r + MSS], false);
+    return EXPIRED_LOST;
+  }
+
+  /** The state of recovery, the marks of loss, and cwnd, after the scoreboard is up to date. */
+  private recover(r: number, event: AckEvent): void {
+    const i32 = this.i32;
+    const episode = this.episode;
+    let lost = i32[r + LOST_BYTES];
+    let undone = false;
+    if (isSpurious(i32, r, event)) {
+      episode.undo(r, event);
+      undone = true;
+    } else if (episode.state(r) !== OPEN && ((event.ack - i32[r + RECOVERY_POINT]) | 0) >= 0) {
+      episode.leave(r);
+      // What was sent during the recovery and is lost begins another one.
+      lost = 0;
+    }
+    if (!undone) {
+      if ((i32[r + FLAGS] & FLAG_SACK) !== 0) this.rack.detect(r);
+      else this.newReno.detect(r, event);
+    }
+    const foundLoss = i32[r + LOST_BYTES] > lost;
+    if (foundLoss && episode.state(r) === OPEN) episode.enter(r, event);
+    const state = episode.state(r);
+    if (state === RECOVERY) {
+      updatePrr(i32, r, this.scoreboard.pipe(r), event.delivered, event.acked > 0 && !foundLoss);
+    } else if (event.acked > 0 && !undone) {
+      this.congestion.grow(r, event.acked, state === LOSS);
+    }
+  }
+
+  /** Takes the round trip time from what the ACK reports (RFC 6298, 3; RFC 7323, 4). */
+  private measure(r: number, event: AckEvent, flight: number): void {
+    const i32 = this.i32;
+    let rtt = event.ackedRetransmitted ? -1 : event.rtt;
+    let short = event.ackedRetransmitted ? -1 : event.shortRtt;
+    if (rtt < 0) {
+      rtt = event.sackRtt;
+      short = event.shortSackRtt;
+    }
+    if (short >= 0) sampleMinRtt(i32, r, short, this.clock.ms);
+    this.congestion.observe(r, event.ack, event.pipe, short);
+    if (rtt < 0 && event.hasEcho && event.acked > 0) {
+      const ms = (this.clock.ms - event.echoMs) | 0;
+      if (ms >= 0 && ms <= MAX_ECHO_MS) rtt = Math.max(1, ms) * US_PER_MS;
+    }
+    if (rtt >= 0) sampleRtt(i32, this.f64, r, rtt, flight);
+  }
+
+  private noteSent(r: number, length: number): void {
+    const i32 = this.i32;
+    i32[r + LAST_SENT_MS] = this.clock.ms;
+    noteSent(i32, r, i32[r + PIPE]);
+    if (this.episode.state(r) === RECOVERY) countPrr(i32, r, length);
+  }
+}

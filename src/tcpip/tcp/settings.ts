@@ -1,0 +1,65 @@
+/** Options of listeners and connections, and of all TCP of a stack, with their defaults: Linux's where it has one. */
+import { checkOption } from '../check-option.js';
+
+/** Options of a listener or a connection. */
+export interface TcpOptions {
+  /** Send every segment at once, without Nagle's algorithm. Default false, as TCP_NODELAY. */
+  readonly noDelay?: boolean;
+  /** Idle time until the first keep-alive probe in ms; 0: no probes. Default 0, as SO_KEEPALIVE. */
+  readonly keepAlive?: number;
+  /** Fixed size of the send buffer in bytes. Default: grows with the congestion window, from 64 KiB to 4 MiB. */
+  readonly sendBuffer?: number;
+  /** Fixed size of the receive buffer in bytes. Default: grows with what is read, from 128 KiB to 6 MiB. */
+  readonly receiveBuffer?: number;
+  /** Congestion control. Default `cubic`. */
+  readonly congestion?: 'cubic' | 'reno';
+  /** Ends the connection when the peer has acknowledged nothing for so many ms; 0: after some 15 minutes. Default 0. */
+  readonly userTimeout?: number;
+  /** Use explicit congestion notification where the peer does (RFC 3168). Default false. */
+  readonly ecn?: boolean;
+}
+
+/** The options of a connection, with the defaults filled in. */
+export interface TcpSettings {
+  readonly noDelay: boolean;
+  readonly keepAlive: number;
+  readonly sendBuffer: number;
+  readonly receiveBuffer: number;
+  readonly isSendFixed: boolean;
+  readonly isReceiveFixed: boolean;
+  readonly reno: boolean;
+  readonly userTimeout: number;
+  readonly ecn: boolean;
+}
+
+const INITIAL_SEND = 64 * 1024;
+const INITIAL_RECEIVE = 128 * 1024;
+/** The window of TCP has 30 bits (RFC 7323, 2.3). */
+const MAX_BUFFER = 1 << 30;
+const MIN_BUFFER = 1024;
+const MAX_MS = 0x7fffffff;
+
+/**
+ * Checks options and fills in the defaults.
+ * @param call for the message, such as `listen`
+ * @throws ArgumentError that names the option
+ */
+export function tcpSettings(call: string, options: TcpOptions): TcpSettings {
+  const { noDelay = false, keepAlive = 0, sendBuffer, receiveBuffer, congestion = 'cubic', userTimeout = 0 } = options;
+  checkOption(call, 'keepAlive', keepAlive, 0, MAX_MS);
+  checkOption(call, 'userTimeout', userTimeout, 0, MAX_MS);
+  if (sendBuffer !== undefined) checkOption(call, 'sendBuffer', sendBuffer, MIN_BUFFER, MAX_BUFFER);
+  if (receiveBuffer !== undefined) checkOption(call, 'receiveBuffer', receiveBuffer, MIN_BUFFER, MAX_BUFFER);
+  checkOption(call, 'congestion', congestion, 'cubic', 'reno');
+  return {
+    noDelay,
+    keepAlive,
+    userTimeout,
+    sendBuffer: sendBuffer ?? INITIAL_SEND,
+    receiveBuffer: receiveBuffer ?? INITIAL_RECEIVE,
+    isSendFixed: sendBuffer !== undefined,
+    isReceiveFixed: receiveBuffer !== undefined,
+    reno: congestion === 'reno',
+    ecn: options.ecn ?? false,
+  };
+}

@@ -1,0 +1,229 @@
+/** TCP of one core (RFC 9293): listeners, connections that are opened, and what happens in each poll. */
+import type { MemoryViews } from '../../../drivers/memory/index.js';
+import { ArgumentError, StateError } from '../../errors.js';
+import { parseIpv4 } from '../../wire/address.js';
+import { checkOption } from '../check-option.js';
+import { netError } from '../errors.js';
+import type { TransportProtocol } from '../ip/transport.js';
+import { TCP } from './counters.js';
+import type { ListeningPort } from './listeners.js';
+import { assemble, type TcpOptionsOfStack, type TcpParts, type TcpSurroundings } from './assemble.js';
+import { type TcpOptions, tcpSettings } from './settings.js';
+import type { Connection, TcpHandlers } from './state/api.js';
+import { NO_FLOW } from './state/flow-table.js';
+import { FLAG_DELIVER, FLAGS, ROW_SHIFT, STATE } from './state/rows.js';
+import { NO_ROW, type Table } from './state/table.js';
+
+/** Options of {@link Tcp.listen}. */
+export interface ListenOptions extends TcpOptions {
+  /** 1 to 65535. */
+  readonly port: number;
+  /** Most half-open connections; more are answered by SYN cookies. Default 511, as in Node. */
+  readonly backlog?: number;
+}
+
+/** Options of {@link Tcp.connect}. */
+export interface ConnectOptions extends TcpOptions {
+  /** The peer's IPv4 address, such as `10.0.0.2`. */
+  readonly address: string;
+  /** 1 to 65535. */
+  readonly port: number;
+  /** Our port. Default: one whose answers come to this core (RFC 6056). */
+  readonly localPort?: number;
+}
+
+/** A port that takes connections. */
+export interface Listener {
+  readonly port: number;
+  /** Takes no more connections. Those that there are go on. */
+  close(): void;
+}
+
+const DEFAULT_BACKLOG = 511;
+const MAX_BACKLOG = 1 << 20;
+const MAX_PORT = 0xffff;
+
+export class Tcp implements TransportProtocol {
+  private readonly parts: TcpParts;
+  private readonly table: Table;
+  private isPolling = false;
+  private isStopped = false;
+
+  /** Only for the stack. */
+  constructor(
+    private readonly surroundings: TcpSurroundings,
+    options: TcpOptionsOfStack,
+  ) {
+    this.parts = assemble(surroundings, options, this);
+    this.table = this.parts.table;
+  }
+
+  /**
+   * Takes connections at a port. With several cores, each core has its own listener.
+   * @param handlers one set for all connections
+   * @throws NetError EADDRINUSE when the port has a listener; ArgumentError when an option is wrong
+   */
+  listen(options: ListenOptions, handlers: TcpHandlers): Listener {
+    const { port, backlog = DEFAULT_BACKLOG } = options;
+    checkOption('listen', 'port', port, 1, MAX_PORT);
+    checkOption('listen', 'backlog', backlog, 1, MAX_BACKLOG);
+    const { listeners } = this.parts;
+    if (listeners.find(port) !== undefined) {
+      throw netError('EADDRINUSE', `listen: port ${port} has a listener already; close it or take another port`);
+    }
+    const listening: ListeningPort = {
+      port,
+      backlog,
+      handlers,
+      settings: tcpSettings('listen', options),
+      halfOpen: 0,
+    };
+    listeners.add(listening);
+    return { port, close: () => listeners.remove(listening) };
+  }
+
+  /**
+   * Opens a connection.
+   * @returns the connection: data may be written at once, and goes out when it is open. `open` or `close` follows
+   * @throws ArgumentError when an option is wrong; NetError EADDRINUSE when the local port has such a connection,
+   * EADDRNOTAVAIL when no port is free, ENOBUFS when the table of connections is full; StateError after the stack has
+   * stopped
+   */
+  connect(options: ConnectOptions, handlers: TcpHandlers): Connection {
+    if (this.isStopped) throw new StateError('connect: the stack has stopped');
+    const { address, port, localPort } = options;
+    checkOption('connect', 'port', port, 1, MAX_PORT);
+    if (localPort !== undefined) checkOption('connect', 'localPort', localPort, 1, MAX_PORT);
+    const settings = tcpSettings('connect', options);
+    const remote = parseIpv4(address) | 0;
+    if (!this.surroundings.isPeer(remote)) {
+      throw new ArgumentError(`connect: ${address} is not the address of one other host`);
+    }
+    this.surroundings.clock.read();
+    const own = localPort ?? this.chooseLocalPort(remote, port);
+    const ports = (own << 16) | port;
+    const { table, parts } = this;
+    if (table.flows.find(remote, ports) !== NO_FLOW) {
+      throw netError('EADDRINUSE', `connect: port ${own} has a connection to ${address}:${port} already`);
+    }
+    const r = parts.handshake.create(remote, ports, handlers, settings);
+    if (r === NO_ROW) {
+      throw netError('ENOBUFS', `connect: all ${table.rows.count} connections are in use; raise maxConnections`);
+    }
+    parts.handshake.connect(r);
+    this.flushSoon();
+    return table.connections[r >> ROW_SHIFT];
+  }
+
+  private chooseLocalPort(remote: number, port: number): number {
+    const own = this.parts.sourcePorts.choose(remote, port, this.isUsable);
+    if (own !== 0) return own;
+    this.table.count[TCP.tcp_ports_exhausted]++;
+    throw netError('EADDRNOTAVAIL', 'connect: every port that leads to this core has a connection to that address');
+  }
+
+  /** Whether a connection may have this local port: nobody has it, and its packets come to this core. */
+  private readonly isUsable = (remote: number, remotePort: number, localPort: number): boolean => {
+    if (this.parts.listeners.find(localPort) !== undefined) return false;
+    if (this.table.flows.find(remote, (localPort << 16) | remotePort) !== NO_FLOW) return false;
+    return this.surroundings.isOwnFlow(remote, remotePort, localPort);
+  };
+
+  /** @internal A received segment. */
+  receive(memory: MemoryViews, ip: number, tcp: number, length: number, toUs: boolean): void {
+    this.parts.arrival.receive(memory, ip, tcp, length, toUs);
+  }
+
+  /** @internal */
+  icmpError(type: number, code: number, mtu: number, memory: MemoryViews, quoted: number, length: number): void {
+    this.parts.icmpArrival.receive(type, code, mtu, memory, quoted, length);
+  }
+
+  /** @internal The stack begins to hand over a burst: what applications write goes out at its end. */
+  begin(): void {
+    this.isPolling = true;
+  }
+
+  /**
+   * @internal The end of a poll: timers, then data, ACKs and calls for every connection that has something to do.
+   * @returns how many timers have fired
+   */
+  finish(): number {
+    const { table, parts } = this;
+    const { ms } = table.clock;
+    this.isPolling = true;
+    const fired = table.wheel.advance(ms, parts.timers);
+    parts.timeWait.expire(ms);
+    table.regions.tick(ms);
+    this.flush();
+    this.isPolling = false;
+    table.reclaim();
+    return fired;
+  }
+
+  /** Looks at every listed row. Rows that are listed meanwhile wait for the next poll, unless a handler has written. */
+  private flush(): void {
+    const { table, parts } = this;
+    const { i32 } = table;
+    const last = table.listEnd;
+    if (last === NO_ROW) return;
+    for (;;) {
+      const r = table.unlist();
+      if (r === NO_ROW) return;
+      if ((i32[r + FLAGS] & FLAG_DELIVER) !== 0) parts.calls.deliver(r);
+      if (i32[r + STATE] !== 0 && parts.sendBuffer.takeDrain(r)) this.drain(r);
+      if (i32[r + STATE] !== 0) parts.output.send(r);
+      if (i32[r + STATE] !== 0) parts.acks.flush(r);
+      if (r === last) return;
+    }
+  }
+
+  private drain(r: number): void {
+    const row = r >> ROW_SHIFT;
+    this.table.handlers[row].drain?.(this.table.connections[row]);
+  }
+
+  /** @internal An application has done something outside of a poll: does what follows from it at once. */
+  flushSoon(): void {
+    if (this.isPolling) return;
+    this.surroundings.clock.read();
+    this.isPolling = true;
+    this.flush();
+    this.isPolling = false;
+    this.table.reclaim();
+    this.surroundings.wakeBefore(this.msToNext());
+  }
+
+  /** Milliseconds until the next timer may fire; 0 when a connection waits for the next poll. */
+  msToNext(): number {
+    if (this.table.hasListed) return 0;
+    return this.table.wheel.msToNext(this.table.clock.ms);
+  }
+
+  /** Totals by name: the counters, and what there is now. */
+  report(): Record<string, number> {
+    const { table, parts } = this;
+    return {
+      ...table.counters.snapshot(),
+      tcp_connections: table.size,
+      tcp_time_wait: parts.timeWait.size,
+      tcp_time_wait_recycled: parts.timeWait.recycled,
+      tcp_timers: table.wheel.armed,
+      tcp_memory: table.regions.used,
+    };
+  }
+
+  /** @internal Resets all connections. */
+  stop(): void {
+    if (this.isStopped) return;
+    this.isStopped = true;
+    const { table, parts } = this;
+    this.isPolling = true;
+    for (let row = 0; row < table.connections.length; row++) {
+      const r = row << ROW_SHIFT;
+      if (table.i32[r + STATE] !== 0) parts.closing.reset(r, null);
+    }
+    this.isPolling = false;
+    table.reclaim();
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * The TCP/IP stack of one core. Stacks of several cores share nothing: soft RSS brings every packet of a connection to
+ * the core that has it.
+ *
+ * ```ts
+ * const port = await init({ device: 'vhost-user:/tmp/tspmd-vm1.sock', ip: '10.0.0.1/24' });
+ * const net = new TcpIp(port.core());
+ * net.tcp.listen({ port: 7 }, {
+ *   data: (c, bytes, offset, length) => c.write(bytes, offset, length),
+ *   end: (c) => c.end(),
+ * });
+ * await net.run(signal);
+ * ```
+ */
+import { randomBytes } from 'node:crypto';
+import type { StopSignal } from '../../drivers/stop-signal.js';
+import type { Core } from '../link/core.js';
+import { runStack } from '../link/run-loop.js';
+import type { Stack } from '../stack.js';
+import { isIpv4Multicast } from '../wire/address.js';
+import { readI32 } from '../wire/bytes.js';
+import { IP_PROTOCOL_TCP } from '../wire/ipv4.js';
+import { checkOption } from './check-option.js';
+import { Clock } from './clock.js';
+import { Ip } from './ip/ip.js';
+import { RandomBytes } from './random-bytes.js';
+import { Tcp } from './tcp/tcp.js';
+import { Udp } from './udp/udp.js';
+
+/** Options of {@link TcpIp}. All of them are limits of one core. */
+export interface TcpIpOptions {
+  /** Most TCP connections, half-open ones included, those in TIME-WAIT not. Default 16,384. */
+  readonly maxConnections?: number;
+  /** Most bytes of all send and receive buffers together. Default 256 MiB. */
+  readonly memory?: number;
+  /** Largest send buffer that auto-tuning makes, in bytes. Default 4 MiB, as Linux's tcp_wmem. */
+  readonly maxSendBuffer?: number;
+  /** Largest receive buffer that auto-tuning makes, in bytes. Default 6 MiB, as Linux's tcp_rmem. */
+  readonly maxReceiveBuffer?: number;
+  /** Most connections in TIME-WAIT. Default 65,536. */
+  readonly maxTimeWait?: number;
+  /** How long a connection stays in TIME-WAIT, in ms. Default 60,000, as Linux. */
+  readonly timeWaitMs?: number;
+  /** Most UDP sockets. Default 4096. */
+  readonly maxSockets?: number;
+  /** For tests: the same seed gives the same keys, ports and sequence numbers. Default: random. */
+  readonly seed?: number;
+}
+
+const MAX_CONNECTIONS = 1 << 20;
+/** The words of all rows have signed offsets. */
+const MAX_MEMORY = 2 ** 40;
+const MAX_BUFFER = 1 << 30;
+const MIN_BUFFER = 1 << 16;
+const MAX_WAIT_MS = 1 << 24;
+
+export class TcpIp implements Stack {
+  readonly tcp: Tcp;
+  readonly udp: Udp;
+  private readonly ip: Ip;
+  private readonly clock: Clock;
+
+  /**
+   * @param core with layer `ip`
+   * @throws ArgumentError when an option is out of range
+   */
+  constructor(
+    private readonly core: Core,
+    options: TcpIpOptions = {},
+  ) {
+    const { maxConnections = 16_384, memory = 256 * 2 ** 20, maxTimeWait = 65_536, timeWaitMs = 60_000 } = options;
+    const { maxSendBuffer = 4 * 2 ** 20, maxReceiveBuffer = 6 * 2 ** 20 } = options;
+    checkOption('TcpIp', 'maxConnections', maxConnections, 1, MAX_CONNECTIONS);
+    checkOption('TcpIp', 'memory', memory, MIN_BUFFER, MAX_MEMORY);
+    checkOption('TcpIp', 'maxSendBuffer', maxSendBuffer, MIN_BUFFER, MAX_BUFFER);
+    checkOption('TcpIp', 'maxReceiveBuffer', maxReceiveBuffer, MIN_BUFFER, MAX_BUFFER);
+    checkOption('TcpIp', 'maxTimeWait', maxTimeWait, 1, MAX_CONNECTIONS);
+    checkOption('TcpIp', 'timeWaitMs', timeWaitMs, 0, MAX_WAIT_MS);
+    const local = core.address | 0;
+    const clock = new Clock(() => core.now());
+    this.clock = clock;
+    const random = options.seed === undefined ? randomBytes : new RandomBytes(options.seed).take;
+    const ip = new Ip(core, clock, { random: () => readI32(random(4), 0) });
+    this.ip = ip;
+    this.udp = new Udp(core, ip, { maxSockets: options.maxSockets });
+    const around = {
+      ...{ clock, memory: core.memory, ip, local, mtu: core.mtu, random },
+      isPeer: (address: number) =>
+        address !== local && address !== 0 && !core.isBroadcast(address) && !isIpv4Multicast(address),
+      isOwnFlow: (remote: number, remotePort: number, localPort: number) =>
+        core.count === 1 || core.rssCoreForPorts(remote, local, remotePort, localPort) === core.index,
+      wakeBefore: (ms: number) => this.wakeBefore(ms),
+    };
+    const sizes = { maxConnections, memory, maxSendBuffer, maxReceiveBuffer, maxTimeWait, timeWaitMs };
+    this.tcp = new Tcp(around, sizes);
+    ip.register(IP_PROTOCOL_TCP, this.tcp);
+  }
+
+  /** Takes what has come, does what is due, and sends. Returns how many packets and timers there were. */
+  poll(): number {
+    const { core, ip, tcp, clock } = this;
+    const count = core.getRxCount();
+    clock.read();
+    tcp.begin();
+    for (let i = 0; i < count; i++) {
+      const buffer = core.getBufferRx();
+      if (buffer !== null) ip.input(buffer);
+    }
+    ip.tick(clock.ms);
+    const fired = tcp.finish();
+    if (count > 0 || fired > 0) core.flush();
+    return count + fired;
+  }
+
+  /** How long {@link poll} need not be called while no packets come, in ms. */
+  maxSleepMs(): number {
+    this.clock.read();
+    return Math.min(this.tcp.msToNext(), this.ip.msToNext(this.clock.ms));
+  }
+
+  /** Totals until now, by name: those of IP and ICMP, UDP and TCP. */
+  report(): Record<string, number> {
+    return { ...this.ip.report(), ...this.udp.report(), ...this.tcp.report() };
+  }
+
+  /** Resets all connections. {@link runStack} calls it at the end of its loop. */
+  stop(): void {
+    this.tcp.stop();
+    this.core.flush();
+  }
+
+  /** Runs the stack on its core until the signal aborts. */
+  run(signal: StopSignal): Promise<void> {
+    return runStack(this.core, this, { signal });
+  }
+
+  /** A timer was set while the core may sleep for longer. */
+  private wakeBefore(_ms: number): void {
+    if (this.core.isAsleep) this.core.wake();
+  }
+}

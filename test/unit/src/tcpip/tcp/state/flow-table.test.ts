@@ -1,0 +1,90 @@
+/** The flow table against a Map, with flows that collide. */
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { HalfSipHash } from '../../../../../../src/tcpip/hash/half-siphash.js';
+import { FlowTable, NO_FLOW } from '../../../../../../src/tcpip/tcp/state/flow-table.js';
+
+const KEY = Int32Array.of(0x1234567, -0x7654321);
+
+/** Flows whose search begins in one of a few slots of a table of 64, around its end. */
+function collidingFlows(): [number, number][] {
+  const hash = new HalfSipHash(KEY);
+  const flows: [number, number][] = [];
+  for (let n = 0; flows.length < 48; n++) {
+    const remote = (0xc0a80000 + (n & 3)) | 0;
+    const ports = (80 << 16) | n;
+    const slot = hash.hash(remote, ports) & 63;
+    if (slot >= 61 || slot < 3) flows.push([remote, ports]);
+  }
+  return flows;
+}
+
+describe('the flow table', () => {
+  it('finds what was inserted, with both kinds of values', () => {
+    const table = new FlowTable(4, KEY);
+    expect(table.find(1, 2)).toBe(NO_FLOW);
+    expect(table.insert(1, 2, 0)).toBe(true);
+    expect(table.insert(-1, -2, -2)).toBe(true);
+    expect(table.insert(0, 0, 0x7fff_ffff)).toBe(true);
+    expect(table.find(1, 2)).toBe(0);
+    expect(table.find(-1, -2)).toBe(-2);
+    expect(table.find(0, 0)).toBe(0x7fff_ffff);
+    expect(table.find(2, 1)).toBe(NO_FLOW);
+    expect(table.replace(1, 2, -7)).toBe(true);
+    expect(table.find(1, 2)).toBe(-7);
+    expect(table.replace(2, 1, 5)).toBe(false);
+    expect(table.remove(2, 1)).toBe(false);
+    expect(table.size).toBe(3);
+  });
+
+  it('takes exactly its capacity, and no flow twice', () => {
+    for (const capacity of [1, 2, 3, 100]) {
+      const table = new FlowTable(capacity, KEY);
+      expect(table.insert(7, 0, 0)).toBe(true);
+      expect(table.insert(7, 0, 1)).toBe(false);
+      expect(table.find(7, 0)).toBe(0);
+      for (let i = 1; i < capacity; i++) expect(table.insert(7, i, i)).toBe(true);
+      expect(table.insert(7, capacity, 1)).toBe(false);
+      expect(table.find(7, capacity)).toBe(NO_FLOW);
+      expect(table.size).toBe(capacity);
+      for (let i = 0; i < capacity; i++) expect(table.remove(7, i)).toBe(true);
+      expect(table.size).toBe(0);
+    }
+  });
+
+  it('behaves as a Map does, although many flows begin in the same slots', () => {
+    const flows = collidingFlows();
+    const flow = fc.integer({ min: 0, max: flows.length - 1 });
+    const step = fc.oneof(
+      { weight: 3, arbitrary: fc.record({ kind: fc.constant('insert' as const), flow }) },
+      { weight: 2, arbitrary: fc.record({ kind: fc.constant('remove' as const), flow }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant('replace' as const), flow }) },
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+        const table = new FlowTable(32, KEY);
+        const model = new Map<number, number>();
+        let value = 0;
+        for (const { kind, flow } of steps) {
+          const [remote, ports] = flows[flow]!;
+          value++;
+          if (kind === 'insert') {
+            const fits = !model.has(flow) && model.size < 32;
+            expect(table.insert(remote, ports, value)).toBe(fits);
+            if (fits) model.set(flow, value);
+          } else if (kind === 'remove') {
+            expect(table.remove(remote, ports)).toBe(model.delete(flow));
+          } else {
+            expect(table.replace(remote, ports, -2 - value)).toBe(model.has(flow));
+            if (model.has(flow)) model.set(flow, -2 - value);
+          }
+          expect(table.size).toBe(model.size);
+          for (let i = 0; i < flows.length; i++) {
+            expect(table.find(flows[i]![0], flows[i]![1])).toBe(model.get(i) ?? NO_FLOW);
+          }
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
