@@ -1,0 +1,19 @@
+/** What all connections of one server share. */
+import type { FileTree } from './files/file-tree.js';
+import { HotRequest } from './hot-request.js';
+import { RequestParser } from './message/request.js';
+
+export class HttpShared {
+  readonly parser = new RequestParser();
+  readonly hot = new HotRequest();
+  requests = 0;
+  /** Requests that were refused with a status of 400 and above. */
+  errors = 0;
+  /** Connections that were ended because the peer was too slow. */
+  timeouts = 0;
+  /** Bytes of content that clients have sent. */
+  receivedBytes = 0;
+
+  /** @param files null when the server has no folder of files */
+  constructor(readonly files: FileTree | null) {}
+}
