@@ -162,6 +162,8 @@ export abstract class BaseCore implements Core {
     if (pool.available <= this.reserve) {
       this.reclaim();
       if (pool.available <= this.reserve) {
+        // The buffers of frames that are still collected here can only come back after they were sent.
+        this.tx.flush();
         this.values[L2.tx_no_buffer]++;
         return null;
       }

@@ -59,8 +59,10 @@ export interface Core {
 
   /**
    * Takes an empty buffer, for the caller to write an IP packet into (with layer `ethernet` a frame).
-   * @returns null when none is free; some buffers are always left for receiving and for ARP. The caller owns the buffer
-   * until {@link addBufferToRing} or {@link release}. The seed's `get_buffer_tx()`.
+   * @returns null when none is free; some buffers are always left for receiving and for ARP. What the core has collected
+   * is sent then, and buffers come back as it leaves: go on at the next poll. Nothing wakes a sleeping core for that, so
+   * a stack that needs a buffer returns at most 1 from {@link Stack.maxSleepMs}. The caller owns the buffer until
+   * {@link addBufferToRing} or {@link release}. The seed's `get_buffer_tx()`.
    */
   getBufferTx(): PacketBuffer | null;
 

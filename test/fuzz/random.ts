@@ -30,4 +30,14 @@ export class Random {
   below(n: number): number {
     return ((this.next() >>> 16) * n) >>> 16;
   }
+
+  /** A fraction from 0 up to, but not including, 1. */
+  unit(): number {
+    return (this.next() >>> 0) / 2 ** 32;
+  }
+
+  /** Whether something of this probability happens. Draws nothing when it cannot happen. */
+  chance(probability: number): boolean {
+    return probability > 0 && this.unit() < probability;
+  }
 }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { EXPORTS } from '../../scripts/bundle/exports.js';
 import { Child } from '../../scripts/child.js';
+import { SAMPLE_APPS } from '../../src/load-app.js';
 import { expectPingsAnswered } from '../support/flows/two-port-switch.js';
 import { InstalledPackage, shellEnvironment } from '../support/package/installed-package.js';
 import { ALL_MODES, MODES } from '../support/threads/modes.js';
@@ -117,6 +118,18 @@ describe('the package', () => {
       expect(required.output).toBe(imported.output);
     },
   );
+
+  // A core with rings has no device: compiling the driver would take longer than the app itself.
+  it.each(SAMPLE_APPS)('has the app %s, which does not load the driver', (name) => {
+    const loaded = new Set([`apps/${name}.js`]);
+    for (const file of loaded) {
+      for (const [, next] of installed.read(`${BUNDLE}/${file}`).matchAll(/from "(?:\.\.?\/)+([\w-]+\.js)";$/gm)) {
+        loaded.add(next!);
+      }
+    }
+    const files = [...loaded].slice(1).map((file) => file.split('-')[0]);
+    expect(['apps', 'core', 'rolldown', 'tcpip']).toEqual(expect.arrayContaining(files));
+  });
 
   it('gives tspmd/wire without loading the driver', async () => {
     const code = "import 'tspmd/wire';\nconsole.log(process.report.getReport().sharedObjects.join('\\n'));\n";

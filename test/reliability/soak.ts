@@ -2,11 +2,14 @@
  * `npm run soak -- [--minutes N] [--seed S]`: numbered packets of mixed sizes in many flows through the switch for as long
  * as wanted, in each thread layout for a third of the time. Two endpoints stay, a third comes and goes.
  *
+ * `npm run soak -- --tcp`: random schedules of two TCP/IP stacks instead (`tcp-soak.ts`).
+ *
  * Exit codes: 0 nothing was wrong, 1 a violation (a line each) or an error, 2 wrong usage.
  */
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { counted, thousands } from './report.js';
 import { SoakRun } from './soak-run.js';
+import { runTcpSoak, tcpSoakSummary } from './tcp-soak.js';
 
 function positive(text: string): number {
   const number = Number(text);
@@ -16,10 +19,18 @@ function positive(text: string): number {
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
-async function soak({ minutes, seed }: { minutes: number; seed: number }): Promise<void> {
+async function soak({ minutes, seed, tcp }: { minutes: number; seed: number; tcp?: true }): Promise<void> {
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stop.abort());
-  const result = await new SoakRun({ ms: minutes * 60_000, seed, tell: say, stop: stop.signal }).run();
+  const options = { ms: minutes * 60_000, seed, tell: say, stop: stop.signal };
+  if (tcp === true) {
+    const result = await runTcpSoak(options);
+    for (const line of result.failures) say(`soak: VIOLATION: ${line}`);
+    say(tcpSoakSummary(result));
+    if (result.failures.length > 0) process.exitCode = 1;
+    return;
+  }
+  const result = await new SoakRun(options).run();
   for (const line of result.violations) say(`soak: VIOLATION: ${line}`);
   const { ms, answered, lost, kills, terms, memory, violations } = result;
   say(
@@ -35,6 +46,7 @@ try {
     .description('checked traffic for a long time, while endpoints come and go')
     .option('--minutes <n>', 'how long', positive, 30)
     .option('--seed <n>', 'what chance begins with', positive, 1)
+    .option('--tcp', 'random schedules of two TCP/IP stacks in a simulated network')
     .exitOverride()
     .action(soak)
     .parseAsync();

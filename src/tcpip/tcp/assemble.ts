@@ -128,16 +128,7 @@ export function assemble(around: TcpSurroundings, options: TcpOptionsOfStack, fl
   const challenges = new Challenges(table, acks);
   const ackArrival = new AckArrival(table, recovery, output, sendBuffer, acks, closing, challenges);
   const dataArrival = new DataArrival(table, inbox, intervals, window, acks, closing);
-  const synchronized = new Synchronized(
-    table,
-    handshake,
-    acks,
-    closing,
-    challenges,
-    resets,
-    ackArrival,
-    dataArrival,
-  );
+  const synchronized = new Synchronized(table, handshake, acks, closing, challenges, resets, ackArrival, dataArrival);
   const synSent = new SynSent(table, handshake, acks, closing, resets, ackArrival);
   const cookies = new SynCookies(random(KEY_BYTES));
   const cookieSyn = new CookieSyn(table, ip, memory, local, handshake.ownMss, scale);
@@ -145,16 +136,7 @@ export function assemble(around: TcpSurroundings, options: TcpOptionsOfStack, fl
   const timeWaiting = new TimeWaiting(table, timeWait, resets, listening);
   const listeners = new Listeners();
   const sourcePorts = new SourcePorts(random(KEY_BYTES));
-  const arrival = new Arrival(
-    table,
-    listeners,
-    resets,
-    synchronized,
-    synSent,
-    listening,
-    timeWaiting,
-    memory.u8,
-  );
+  const arrival = new Arrival(table, listeners, resets, synchronized, synSent, listening, timeWaiting, memory.u8);
   const icmpArrival = new IcmpArrival(table, ip, closing, pathMtu);
   return {
     ...{ table, recovery, listeners, sourcePorts, timeWait, sendBuffer, handshake, output, acks, closing },

@@ -22,7 +22,7 @@ import {
   STATE_SYN_SENT,
   STATE_UNREAD,
 } from './state/rows.js';
-import { TIMER_KEEP_ALIVE, type Table, timerId } from './state/table.js';
+import { type Table, TIMER_KEEP_ALIVE, timerId } from './state/table.js';
 
 /** Does at once what a call has left to be done, unless a poll is under way that will do it. */
 export interface Flusher {

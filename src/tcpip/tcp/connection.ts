@@ -1,9 +1,10 @@
 /** The object that an application holds for a connection. There is one per row of the table, which is used again. */
-import { INSPECT } from '../../inspect.js';
+
 import { ArgumentError } from '../../errors.js';
+import { INSPECT } from '../../inspect.js';
 import { formatIpv4 } from '../../wire/address.js';
-import { connectionInfo } from './info.js';
 import type { Calls } from './calls.js';
+import { connectionInfo } from './info.js';
 import type { Connection, ConnectionInfo } from './state/api.js';
 import { BYTES_READ, BYTES_WRITTEN, PORTS, REMOTE, STATE } from './state/rows.js';
 import { stateName } from './state/state-names.js';

@@ -5,13 +5,13 @@ import { parseIpv4 } from '../../wire/address.js';
 import { checkOption } from '../check-option.js';
 import { netError } from '../errors.js';
 import type { TransportProtocol } from '../ip/transport.js';
+import { assemble, type TcpOptionsOfStack, type TcpParts, type TcpSurroundings } from './assemble.js';
 import { TCP } from './counters.js';
 import type { ListeningPort } from './listeners.js';
-import { assemble, type TcpOptionsOfStack, type TcpParts, type TcpSurroundings } from './assemble.js';
 import { type TcpOptions, tcpSettings } from './settings.js';
 import type { Connection, TcpHandlers } from './state/api.js';
 import { NO_FLOW } from './state/flow-table.js';
-import { FLAG_DELIVER, FLAGS, ROW_SHIFT, STATE } from './state/rows.js';
+import { FLAG_DELIVER, FLAG_WANTS_DRAIN, FLAGS, ROW_SHIFT, ROW_WORDS, STATE } from './state/rows.js';
 import { NO_ROW, type Table } from './state/table.js';
 
 /** Options of {@link Tcp.listen}. */
@@ -42,6 +42,8 @@ export interface Listener {
 const DEFAULT_BACKLOG = 511;
 const MAX_BACKLOG = 1 << 20;
 const MAX_PORT = 0xffff;
+/** Part of the memory that may be in use when refused writes are tried again. */
+const RELIEF = 7 / 8;
 
 export class Tcp implements TransportProtocol {
   private readonly parts: TcpParts;
@@ -155,6 +157,7 @@ export class Tcp implements TransportProtocol {
     const fired = table.wheel.advance(ms, parts.timers);
     parts.timeWait.expire(ms);
     table.regions.tick(ms);
+    if (parts.sendBuffer.isStarved) this.relieve();
     this.flush();
     this.isPolling = false;
     table.reclaim();
@@ -165,16 +168,24 @@ export class Tcp implements TransportProtocol {
   private flush(): void {
     const { table, parts } = this;
     const { i32 } = table;
-    const last = table.listEnd;
-    if (last === NO_ROW) return;
-    for (;;) {
+    for (let left = table.listed; left > 0; left--) {
       const r = table.unlist();
-      if (r === NO_ROW) return;
+      if (r === NO_ROW) continue;
       if ((i32[r + FLAGS] & FLAG_DELIVER) !== 0) parts.calls.deliver(r);
       if (i32[r + STATE] !== 0 && parts.sendBuffer.takeDrain(r)) this.drain(r);
       if (i32[r + STATE] !== 0) parts.output.send(r);
       if (i32[r + STATE] !== 0) parts.acks.flush(r);
-      if (r === last) return;
+    }
+  }
+
+  /** There is memory again after a write was refused: looks at all connections that wait for it. */
+  private relieve(): void {
+    const { table, parts } = this;
+    const { regions, i32 } = table;
+    if (regions.used > regions.limit * RELIEF) return;
+    parts.sendBuffer.isStarved = false;
+    for (let r = 0; r < table.connections.length << ROW_SHIFT; r += ROW_WORDS) {
+      if (i32[r + STATE] !== 0 && (i32[r + FLAGS] & FLAG_WANTS_DRAIN) !== 0) table.list(r);
     }
   }
 
@@ -196,7 +207,7 @@ export class Tcp implements TransportProtocol {
 
   /** Milliseconds until the next timer may fire; 0 when a connection waits for the next poll. */
   msToNext(): number {
-    if (this.table.hasListed) return 0;
+    if (this.table.listed > 0) return 0;
     return this.table.wheel.msToNext(this.table.clock.ms);
   }
 

@@ -33,7 +33,7 @@ import {
   STATE_FIN_WAIT_2,
   STATE_LAST_ACK,
 } from '../state/rows.js';
-import { TIMER_KEEP_ALIVE, type Table, timerId } from '../state/table.js';
+import { type Table, TIMER_KEEP_ALIVE, timerId } from '../state/table.js';
 import type { Challenges } from './challenges.js';
 import type { Segment } from './segment.js';
 
@@ -99,7 +99,7 @@ export class AckArrival {
     const { i32 } = this;
     const newer = (segment.seq - i32[r + SND_WL1]) | 0;
     if (newer < 0 || (newer === 0 && ((segment.ack - i32[r + SND_WL2]) | 0) < 0)) return false;
-    const window = segment.window << (i32[r + SCALES] & 0xff);
+    const window = segment.isScaled ? segment.window << (i32[r + SCALES] & 0xff) : segment.window;
     i32[r + SND_WND] = window;
     i32[r + SND_WL1] = segment.seq;
     i32[r + SND_WL2] = segment.ack;

@@ -3,7 +3,7 @@
  * flight (RFC 5927, 4.1). On an open connection only "fragmentation needed" is obeyed (RFC 1191); the others are noted
  * (RFC 5927, 5.2; RFC 1122, 4.2.3.9).
  */
-import { netError } from '../../errors.js';
+
 import { readI32 } from '../../../wire/bytes.js';
 import {
   ICMP_DESTINATION_UNREACHABLE,
@@ -13,6 +13,7 @@ import {
 } from '../../../wire/icmp.js';
 import { ipv4Destination, ipv4HeaderLength, isIpv4Fragment } from '../../../wire/ipv4.js';
 import type { WireMemory } from '../../../wire/memory.js';
+import { netError } from '../../errors.js';
 import { TCP } from '../counters.js';
 import type { Closing } from '../output/closing.js';
 import type { IpOutput } from '../output/ip-output.js';

@@ -5,6 +5,7 @@
 import { TCP_ACK, TCP_CWR, TCP_ECE, TCP_FIN, TCP_RST, TCP_SYN } from '../../../wire/tcp.js';
 import { TCP } from '../counters.js';
 import type { ListeningPort } from '../listeners.js';
+import type { InitialSequence } from '../opening/isn.js';
 import {
   COOKIE_ECN,
   COOKIE_NO_SCALE,
@@ -12,9 +13,8 @@ import {
   COOKIE_SCALE_MASK,
   type SynCookies,
 } from '../opening/syn-cookies.js';
-import type { InitialSequence } from '../opening/isn.js';
-import type { Handshake } from '../output/handshake.js';
 import type { CookieSyn } from '../output/cookie-syn.js';
+import type { Handshake } from '../output/handshake.js';
 import type { Resets } from '../output/resets.js';
 import { FLAG_ECN, FLAG_PASSIVE, FLAGS, ISS, ROW_SHIFT, STATE, STATE_SYN_RECEIVED } from '../state/rows.js';
 import { NO_ROW, type Table } from '../state/table.js';

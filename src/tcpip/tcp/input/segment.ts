@@ -50,6 +50,8 @@ export class Segment {
   flags = 0;
   /** As the field has it, not scaled. */
   window = 0;
+  /** Whether the window is to be scaled: never that of a segment with SYN (RFC 7323, 2.2). */
+  isScaled = false;
   urgent = 0;
   /** The memory that the segment lies in. */
   bytes: Uint8Array;
@@ -93,6 +95,7 @@ export class Segment {
     this.ack = readI32(u8, tcp + 8);
     this.flags = flags;
     this.window = readU16(u8, tcp + 14);
+    this.isScaled = (flags & TCP_SYN) === 0;
     this.urgent = readU16(u8, tcp + 18);
     this.data = tcp + header;
     this.length = length - header;

@@ -1,6 +1,7 @@
 /** Segments for a connection that the application opens (RFC 9293, 3.10.7.3), simultaneous open included. */
+
+import { TCP_ACK, TCP_CWR, TCP_ECE, TCP_RST, TCP_SYN } from '../../../wire/tcp.js';
 import { netError } from '../../errors.js';
-import { TCP_ACK, TCP_ECE, TCP_CWR, TCP_RST, TCP_SYN } from '../../../wire/tcp.js';
 import { TCP } from '../counters.js';
 import type { Acks } from '../output/acks.js';
 import type { Closing } from '../output/closing.js';

@@ -2,8 +2,9 @@
  * Segments for connections in SYN-RECEIVED and later states, in the order of RFC 9293, 3.10.7.4: sequence number, RST,
  * SYN, ACK, data, FIN. With RFC 7323 (PAWS) before, and RFC 5961 against blind attacks.
  */
-import { netError } from '../../errors.js';
+
 import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from '../../../wire/tcp.js';
+import { netError } from '../../errors.js';
 import { TCP } from '../counters.js';
 import type { Acks } from '../output/acks.js';
 import type { Closing } from '../output/closing.js';
@@ -27,6 +28,7 @@ import {
   STATE,
   STATE_CLOSED,
   STATE_SYN_RECEIVED,
+  STATE_UNREAD,
   TS_RECENT,
   TS_RECENT_MS,
 } from '../state/rows.js';
@@ -162,6 +164,8 @@ export class Synchronized {
       return;
     }
     table.count[TCP.tcp_resets_received]++;
+    // Both sides have ended: only the application has not read all yet, and a RST takes nothing away (RFC 1337).
+    if (i32[r + STATE] === STATE_UNREAD) return;
     const isRefused = i32[r + STATE] === STATE_SYN_RECEIVED && (i32[r + FLAGS] & FLAG_PASSIVE) === 0;
     const error = isRefused
       ? netError('ECONNREFUSED', 'the peer has refused the connection')

@@ -4,6 +4,7 @@ import { TCP } from '../counters.js';
 import type { Resets } from '../output/resets.js';
 import type { Table } from '../state/table.js';
 import {
+  type TimeWait,
   TW_FLAG_TIMESTAMPS,
   TW_FLAGS,
   TW_RCV_NXT,
@@ -11,7 +12,6 @@ import {
   TW_SND_NXT,
   TW_TS_OFFSET,
   TW_TS_RECENT,
-  type TimeWait,
 } from '../state/time-wait.js';
 import type { Listening } from './listening.js';
 import type { Segment } from './segment.js';

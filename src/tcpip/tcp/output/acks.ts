@@ -10,12 +10,15 @@ import {
   FLAGS,
   QUICK_ACKS,
   RCV_MSS,
+  SCALES,
   SND_NXT,
+  SND_UNA,
+  SND_WND,
   STATE,
   STATE_ESTABLISHED,
   UNACKED_BYTES,
 } from '../state/rows.js';
-import { TIMER_DELAYED_ACK, type Table, timerId } from '../state/table.js';
+import { type Table, TIMER_DELAYED_ACK, timerId } from '../state/table.js';
 import type { Transmit } from './transmit.js';
 
 /** Longest delay of an ACK in ms: Linux's TCP_DELACK_MIN. RFC 9293 allows 500 (MUST-58). */
@@ -77,8 +80,19 @@ export class Acks {
 
   /** Sends an ACK without data. When that is not possible now, it is tried again with the next burst. */
   send(r: number): void {
-    if (this.transmit.segment(r, this.i32[r + SND_NXT], 0, 0)) return;
+    if (this.transmit.segment(r, this.sequence(r), 0, 0)) return;
     this.now(r);
+  }
+
+  /**
+   * SND.NXT, or the right edge of the peer's window if the peer has taken the window back: it would not accept an ACK
+   * from beyond (Linux: tcp_acceptable_seq). A window probe lies beyond the edge by a byte.
+   */
+  private sequence(r: number): number {
+    const { i32 } = this;
+    const next = i32[r + SND_NXT];
+    const edge = (i32[r + SND_UNA] + i32[r + SND_WND]) | 0;
+    return ((next - edge) | 0) > 1 << (i32[r + SCALES] & 0xff) ? edge : next;
   }
 
   /** The delayed ACK timer has fired. */

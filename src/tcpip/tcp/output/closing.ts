@@ -22,7 +22,7 @@ import {
   TS_RECENT,
 } from '../state/rows.js';
 import type { Table } from '../state/table.js';
-import { TW_FLAG_TIMESTAMPS, type TimeWait } from '../state/time-wait.js';
+import { type TimeWait, TW_FLAG_TIMESTAMPS } from '../state/time-wait.js';
 import type { Transmit } from './transmit.js';
 
 export class Closing {

@@ -2,14 +2,17 @@
  * The three-way handshake (RFC 9293, 3.5): makes rows for new connections, sends SYN and SYN-ACK and sends them again,
  * and settles the options of both sides.
  */
-import { netError } from '../../errors.js';
+
 import { TCP_ACK, TCP_CWR, TCP_ECE } from '../../../wire/tcp.js';
+import { netError } from '../../errors.js';
 import { TCP } from '../counters.js';
 import type { InitialSequence } from '../opening/isn.js';
 import type { Recovery } from '../recovery/recovery.js';
+import type { TcpSettings } from '../settings.js';
 import type { TcpHandlers } from '../state/api.js';
 import {
   FLAG_ECN,
+  FLAG_FIN_QUEUED,
   FLAG_NO_DELAY,
   FLAG_PASSIVE,
   FLAG_RECEIVE_FIXED,
@@ -32,6 +35,7 @@ import {
   RCV_MSS,
   RCV_NXT,
   RECEIVE_LIMIT,
+  RECEIVER_RTT,
   REMOTE,
   ROW_SHIFT,
   SCALES,
@@ -46,6 +50,7 @@ import {
   SOFT_ERROR,
   STATE,
   STATE_ESTABLISHED,
+  STATE_FIN_WAIT_1,
   STATE_SYN_RECEIVED,
   STATE_SYN_SENT,
   SYN_RETRIES,
@@ -58,8 +63,7 @@ import {
   TUNE_US,
   USER_TIMEOUT,
 } from '../state/rows.js';
-import { NO_ROW, TIMER_KEEP_ALIVE, TIMER_RETRANSMIT, type Table, timerId } from '../state/table.js';
-import type { TcpSettings } from '../settings.js';
+import { NO_ROW, type Table, TIMER_KEEP_ALIVE, TIMER_RETRANSMIT, timerId } from '../state/table.js';
 import type { Acks } from './acks.js';
 import type { Closing } from './closing.js';
 import type { IpOutput } from './ip-output.js';
@@ -251,13 +255,19 @@ export class Handshake {
     const { ms, us } = table.clock;
     table.leaveBacklog(r);
     table.wheel.clear(timerId(r, TIMER_RETRANSMIT));
-    i32[r + STATE] = STATE_ESTABLISHED;
+    // The application may have ended its side already.
+    i32[r + STATE] = (i32[r + FLAGS] & FLAG_FIN_QUEUED) !== 0 ? STATE_FIN_WAIT_1 : STATE_ESTABLISHED;
     i32[r + TUNE_US] = us;
     i32[r + PROGRESS_MS] = ms;
     if ((i32[r + FLAGS] & FLAG_PASSIVE) !== 0) table.count[TCP.tcp_opened_passive]++;
     recovery.open(r, i32[r + SYN_RETRIES] > 0);
     // Karn's rule (RFC 6298, 3): no measurement when the SYN was sent more than once.
-    if (i32[r + SYN_RETRIES] === 0) recovery.handshakeRtt(r, Math.max(1, (us - i32[r + SYN_US]) | 0));
+    if (i32[r + SYN_RETRIES] === 0) {
+      const rtt = Math.max(1, (us - i32[r + SYN_US]) | 0);
+      recovery.handshakeRtt(r, rtt);
+      i32[r + RECEIVER_RTT] = rtt;
+    }
+    table.list(r);
     this.acks.quick(r);
     if (i32[r + KEEP_ALIVE] > 0) table.wheel.set(timerId(r, TIMER_KEEP_ALIVE), (ms + i32[r + KEEP_ALIVE]) | 0);
   }

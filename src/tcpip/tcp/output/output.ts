@@ -5,6 +5,7 @@
 import { TCP_FIN, TCP_PSH } from '../../../wire/tcp.js';
 import { TCP } from '../counters.js';
 import type { Recovery } from '../recovery/recovery.js';
+import { rtoUs } from '../recovery/rtt.js';
 import {
   FLAG_FIN_QUEUED,
   FLAG_FIN_SENT,
@@ -22,9 +23,10 @@ import {
   STATE,
   STATE_ESTABLISHED,
 } from '../state/rows.js';
-import { TIMER_RETRANSMIT, type Table, timerId } from '../state/table.js';
+import { type Table, TIMER_RETRANSMIT, timerId } from '../state/table.js';
 import type { Transmit } from './transmit.js';
 
+const US_PER_MS = 1000;
 /** Longest time between two window probes, in ms (Linux: TCP_RTO_MAX). */
 const MAX_PROBE_MS = 120_000;
 /** Largest shift of the timeout between window probes. */
@@ -158,7 +160,7 @@ export class Output {
 
   private setPersistTimer(r: number): void {
     const { i32, table } = this;
-    const backoff = this.recovery.rtoMs(r) * 2 ** Math.min(i32[r + PROBES], MAX_PROBE_SHIFT);
+    const backoff = Math.ceil(rtoUs(i32, r) / US_PER_MS) * 2 ** Math.min(i32[r + PROBES], MAX_PROBE_SHIFT);
     table.wheel.set(timerId(r, TIMER_RETRANSMIT), (table.clock.ms + Math.min(backoff, MAX_PROBE_MS)) | 0);
   }
 

@@ -40,9 +40,11 @@ export class PathMtuChange {
     const { i32, count } = this.table;
     const timeouts = this.recovery.timeouts(r);
     const mtu = timeouts === FIRST_TIMEOUTS ? FIRST_MTU : timeouts === LAST_TIMEOUTS ? LAST_MTU : 0;
-    if (mtu === 0 || this.ip.pathMtu(i32[r + REMOTE]) <= mtu) return;
-    count[TCP.tcp_black_holes]++;
-    this.ip.reduceMtu(i32[r + REMOTE], mtu);
+    if (mtu !== 0 && this.ip.pathMtu(i32[r + REMOTE]) > mtu) {
+      count[TCP.tcp_black_holes]++;
+      this.ip.reduceMtu(i32[r + REMOTE], mtu);
+    }
+    // Another connection with the same peer may have found a smaller MTU meanwhile.
     this.apply(r);
   }
 }

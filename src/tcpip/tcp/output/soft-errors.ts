@@ -10,7 +10,8 @@ export const SOFT_NETWORK = 2;
 
 /** The error for a connection that has ended, by the error that it noted last; null: it noted none. */
 export function softErrorOf(noted: number): Error | null {
-  if (noted === SOFT_HOST) return netError('EHOSTUNREACH', 'the peer did not answer, and a router says: host unreachable');
+  if (noted === SOFT_HOST)
+    return netError('EHOSTUNREACH', 'the peer did not answer, and a router says: host unreachable');
   if (noted === SOFT_NETWORK) {
     return netError('ENETUNREACH', 'the peer did not answer, and a router says: network unreachable');
   }

@@ -1,12 +1,7 @@
 /** What happens when a timer of a connection fires. */
 import { netError } from '../../errors.js';
 import { TCP } from '../counters.js';
-import {
-  EXPIRED_NOTHING,
-  EXPIRED_PROBE,
-  EXPIRED_RTO,
-  type Recovery,
-} from '../recovery/recovery.js';
+import { EXPIRED_NOTHING, EXPIRED_PROBE, EXPIRED_RTO, type Recovery } from '../recovery/recovery.js';
 import {
   FLAG_PERSIST,
   FLAGS,
@@ -25,10 +20,10 @@ import {
 import {
   kindOfTimer,
   rowOfTimer,
+  type Table,
   TIMER_DELAYED_ACK,
   TIMER_KEEP_ALIVE,
   TIMER_RETRANSMIT,
-  type Table,
   timerId,
 } from '../state/table.js';
 import type { Acks } from './acks.js';

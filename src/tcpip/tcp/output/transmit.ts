@@ -36,7 +36,7 @@ import {
   UNACKED_BYTES,
 } from '../state/rows.js';
 import { SackBlocks } from '../state/sack-blocks.js';
-import { TIMER_DELAYED_ACK, type Table, timerId } from '../state/table.js';
+import { type Table, TIMER_DELAYED_ACK, timerId } from '../state/table.js';
 import { IP_PAYLOAD, type IpOutput } from './ip-output.js';
 import {
   MAX_OPTIONS_BYTES,

@@ -10,6 +10,8 @@ import {
   CWND,
   FLAG_SACK,
   FLAGS,
+  HIGHEST_SACKED,
+  LOST_BYTES,
   MSS,
   PRIOR_CWND,
   RECOVERY_BITS,
@@ -34,13 +36,14 @@ import {
   REORDERING_SEEN,
   TLP_RETRANSMISSION,
 } from './bits.js';
-import { beginPrr } from './prr.js';
+import type { NewReno } from './newreno.js';
+import { beginPrr, updatePrr } from './prr.js';
 import type { Rack } from './rack.js';
 import { countTimeout, raiseRtt, timeoutsInRow } from './rtt.js';
 import type { Scoreboard } from './scoreboard.js';
 import { BITS, SEGMENT_SACKED, type SentRing } from './sent-ring.js';
 import { forgetProbe } from './tlp.js';
-import { beginFrto, beginUndo } from './undo.js';
+import { beginFrto, beginUndo, isSpurious } from './undo.js';
 
 export class Episode {
   private readonly i32: Int32Array;
@@ -51,6 +54,7 @@ export class Episode {
     private readonly ring: SentRing,
     private readonly scoreboard: Scoreboard,
     private readonly rack: Rack,
+    private readonly newReno: NewReno,
     private readonly congestion: CongestionControl,
     private readonly counters: Float64Array,
   ) {
@@ -62,8 +66,49 @@ export class Episode {
     return this.i32[r + RECOVERY_BITS] & RECOVERY_STATE;
   }
 
+  /** What an ACK does to the state, the marks of loss, and cwnd. The scoreboard is up to date. */
+  step(r: number, event: AckEvent): void {
+    const i32 = this.i32;
+    if (isSpurious(i32, r, event)) {
+      this.undo(r, event);
+      return;
+    }
+    let lost = i32[r + LOST_BYTES];
+    if (this.state(r) !== OPEN && ((event.ack - i32[r + RECOVERY_POINT]) | 0) >= 0) {
+      this.leave(r);
+      // What was sent during the recovery and is lost begins another one.
+      lost = 0;
+    }
+    if ((i32[r + FLAGS] & FLAG_SACK) !== 0) this.rack.detect(r);
+    else this.newReno.detect(r, event);
+    const foundLoss = i32[r + LOST_BYTES] > lost;
+    if (foundLoss && this.state(r) === OPEN) this.enter(r, event);
+    const state = this.state(r);
+    if (state === RECOVERY) {
+      updatePrr(i32, r, this.scoreboard.pipe(r), event.delivered, event.acked > 0 && !foundLoss);
+    } else if (event.acked > 0) {
+      this.congestion.grow(r, event.acked, state === LOSS);
+    }
+  }
+
+  /**
+   * RACK's timer has expired: segments that did not come in time are lost (RFC 8985, 6.2, step 5).
+   * @returns whether there are any
+   */
+  reorderingExpired(r: number, event: AckEvent): boolean {
+    const i32 = this.i32;
+    const lost = i32[r + LOST_BYTES];
+    event.begin(i32[r + SND_UNA], i32[r + SND_UNA], i32[r + HIGHEST_SACKED], this.scoreboard.pipe(r));
+    this.rack.detect(r);
+    if (i32[r + LOST_BYTES] === lost) return false;
+    if (this.state(r) === OPEN) this.enter(r, event);
+    // As an ACK that delivers one segment, so that what is lost can be sent again.
+    if (this.state(r) === RECOVERY) updatePrr(i32, r, this.scoreboard.pipe(r), i32[r + MSS], false);
+    return true;
+  }
+
   /** Fast recovery begins: losses were found. */
-  enter(r: number, event: AckEvent): void {
+  private enter(r: number, event: AckEvent): void {
     const i32 = this.i32;
     this.counters[TCP.fast_recoveries]++;
     this.congestion.reduce(r, (i32[r + SND_NXT] - event.una) | 0, false);
@@ -96,7 +141,7 @@ export class Episode {
   }
 
   /** Everything that was in flight when recovery began is acknowledged. */
-  leave(r: number): void {
+  private leave(r: number): void {
     const i32 = this.i32;
     if (this.state(r) === RECOVERY) i32[r + CWND] = i32[r + SSTHRESH];
     if ((i32[r + FLAGS] & FLAG_SACK) === 0) i32[r + SACKED_SEGMENTS] = 0;
@@ -108,7 +153,7 @@ export class Episode {
    * The recovery was unnecessary: nothing is lost, and cwnd is as before. After a spurious timeout, cwnd does not allow
    * a burst, and the RTO becomes longer (RFC 4015, 3.2 and 3.3).
    */
-  undo(r: number, event: AckEvent): void {
+  private undo(r: number, event: AckEvent): void {
     const i32 = this.i32;
     const state = this.state(r);
     let cwnd = i32[r + PRIOR_CWND];

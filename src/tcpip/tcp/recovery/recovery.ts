@@ -8,7 +8,7 @@
  */
 
 import type { Clock } from '../../clock.js';
-import { CongestionControl } from '../congestion/control.js';
+import { CongestionControl, NO_SSTHRESH } from '../congestion/control.js';
 import { noteSent } from '../congestion/idle.js';
 import { TCP, type TcpCounters } from '../counters.js';
 import type { RegionPool } from '../state/regions.js';
@@ -20,51 +20,31 @@ import {
   FLAGS,
   HIGHEST_SACKED,
   LAST_SENT_MS,
-  LOST_BYTES,
-  MIN_RTT,
-  MIN_RTT_BEFORE,
-  MSS,
   PIPE,
   RECOVERY_BITS,
   RECOVERY_POINT,
+  RETRANSMITTED,
   RING_HEAD,
-  RING_TAIL,
   type Rows,
   SND_NXT,
-  RTTVAR,
   SND_UNA,
-  SRTT,
-  SSTHRESH,
   TS_OFFSET,
 } from '../state/rows.js';
 import type { SackBlocks } from '../state/sack-blocks.js';
 import { AckEvent } from './ack-event.js';
-import { CAN_UNDO, FRTO_NEW_DATA, LOSS, MEASURED, OPEN, RECOVERY, TIMER_PTO, TIMER_RACK } from './bits.js';
-import type { ConnectionInfo } from '../state/api.js';
+import { CAN_UNDO, FRTO_NEW_DATA, MEASURED, OPEN, RECOVERY, TIMER_PTO, TIMER_RACK } from './bits.js';
 import { Delivery } from './delivery.js';
 import { Episode } from './episode.js';
+import { type RecoveryInfo, readInfo } from './info.js';
 import { NewReno } from './newreno.js';
-import { countPrr, updatePrr } from './prr.js';
+import { countPrr } from './prr.js';
 import { Rack } from './rack.js';
 import { RetransmitTimer, type TimerSetter } from './retransmit-timer.js';
 import { noteProgress, openRtt, rtoUs, sampleMinRtt, sampleRtt, timeoutsInRow } from './rtt.js';
 import { Scoreboard } from './scoreboard.js';
-import { BITS, END, NO_RECORD, SEGMENT_LOST, SEGMENT_SACKED, SENT_MS, SENT_US, SEQ, SentRing } from './sent-ring.js';
+import { END, NO_RECORD, SENT_MS, SENT_US, SEQ, SentRing } from './sent-ring.js';
 import { noteProbe, probeRepairedLoss } from './tlp.js';
-import { isSpurious, noteRetransmission } from './undo.js';
-
-/** Measures of the path. */
-export type PathInfo = Pick<
-  ConnectionInfo,
-  | 'rtt'
-  | 'rttVariation'
-  | 'minRtt'
-  | 'rto'
-  | 'congestionWindow'
-  | 'slowStartThreshold'
-  | 'congestionState'
-  | 'retransmitted'
->;
+import { noteRetransmission } from './undo.js';
 
 /** Results of {@link Recovery.expired}. */
 
@@ -98,8 +78,8 @@ export class Recovery {
   readonly congestion: CongestionControl;
   readonly episode: Episode;
   private readonly rack: Rack;
-  private readonly newReno: NewReno;
   private readonly timer: RetransmitTimer;
+  private readonly rows: Rows;
   private readonly event = new AckEvent();
   private readonly i32: Int32Array;
   private readonly f64: Float64Array;
@@ -108,6 +88,7 @@ export class Recovery {
 
   constructor(parts: RecoveryParts) {
     const { rows, regions, clock, wheel } = parts;
+    this.rows = rows;
     this.i32 = rows.i32;
     this.f64 = rows.f64;
     this.clock = clock;
@@ -116,10 +97,10 @@ export class Recovery {
     const delivery = new Delivery(rows, this.ring, clock, this.counters);
     this.scoreboard = new Scoreboard(rows, this.ring, delivery, this.counters);
     this.rack = new Rack(rows, this.ring, this.scoreboard, clock);
-    this.newReno = new NewReno(rows, this.ring, this.scoreboard);
     this.timer = new RetransmitTimer(rows, this.ring, clock, wheel);
     this.congestion = new CongestionControl(rows, clock);
-    this.episode = new Episode(rows, this.ring, this.scoreboard, this.rack, this.congestion, this.counters);
+    const newReno = new NewReno(rows, this.ring, this.scoreboard);
+    this.episode = new Episode(rows, this.ring, this.scoreboard, this.rack, newReno, this.congestion, this.counters);
   }
 
   /**
@@ -170,16 +151,11 @@ export class Recovery {
     return true;
   }
 
-  /** Makes room for one more record. Returns false when there is no memory for it: nothing new may be sent. */
+  /** Makes room for one more record. Returns false when there is no memory: then nothing new may be sent. */
   reserve(r: number): boolean {
     if (this.ring.reserve(r)) return true;
     this.counters[TCP.sent_ring_no_memory]++;
     return false;
-  }
-
-  /** RTO in ms. */
-  rtoMs(r: number): number {
-    return Math.ceil(rtoUs(this.i32, r) / US_PER_MS);
   }
 
   /** The record was sent again now, because it was lost or as a probe. */
@@ -192,6 +168,7 @@ export class Recovery {
     ring.words[at + SENT_US] = this.clock.us;
     ring.words[at + SENT_MS] = this.clock.ms;
     noteRetransmission(i32, r, this.clock.ms);
+    i32[r + RETRANSMITTED]++;
     this.counters[TCP.retransmitted_segments]++;
     if (record === i32[r + RING_HEAD]) this.timer.restart(r);
     this.noteSent(r, (ring.words[at + END] - ring.words[at + SEQ]) | 0);
@@ -232,7 +209,7 @@ export class Recovery {
     }
     this.rack.adapt(r, event);
     if (probeRepairedLoss(i32, r, event)) this.episode.repairedByProbe(r, event);
-    this.recover(r, event);
+    this.episode.step(r, event);
     return event.acked;
   }
 
@@ -269,7 +246,7 @@ export class Recovery {
     if (this.ring.count(r) === 0) return EXPIRED_NOTHING;
     this.ring.select(r);
     const kind = this.timer.kind(r);
-    if (kind === TIMER_RACK) return this.reorderingExpired(r);
+    if (kind === TIMER_RACK) return this.episode.reorderingExpired(r, this.event) ? EXPIRED_LOST : EXPIRED_NOTHING;
     this.timer.restart(r);
     if (kind === TIMER_PTO) {
       // Even if no probe can be sent, the RTO is next (RFC 8985, 7.3).
@@ -302,39 +279,13 @@ export class Recovery {
    * congestion (RFC 1191, 6.4).
    */
   mtuReduced(r: number, mss: number): void {
-    const ring = this.ring;
-    const tail = this.i32[r + RING_TAIL];
-    ring.select(r);
-    this.scoreboard.beginRelist(r);
-    for (let record = this.i32[r + RING_HEAD]; record !== tail; record = ring.after(record)) {
-      const at = ring.at(record);
-      const bits = ring.words[at + BITS];
-      if ((bits & SEGMENT_LOST) !== 0) this.scoreboard.relist(r, record);
-      else if ((bits & SEGMENT_SACKED) === 0 && ((ring.words[at + END] - ring.words[at + SEQ]) | 0) > mss) {
-        this.scoreboard.markLost(r, record);
-      }
-    }
+    this.ring.select(r);
+    this.scoreboard.loseLonger(r, mss);
   }
 
   /** Timeouts in a row without progress. */
   timeouts(r: number): number {
     return timeoutsInRow(this.i32, r);
-  }
-
-  /** Measures of the path, for {@link ConnectionInfo}. */
-  info(r: number): PathInfo {
-    const { i32, f64 } = this;
-    const least = Math.min(i32[r + MIN_RTT] || 0x7fffffff, i32[r + MIN_RTT_BEFORE] || 0x7fffffff);
-    return {
-      rtt: Math.round(f64[(r >> 1) + SRTT]),
-      rttVariation: Math.round(f64[(r >> 1) + RTTVAR]),
-      minRtt: least === 0x7fffffff ? 0 : least,
-      rto: Math.round(rtoUs(i32, r)),
-      congestionWindow: i32[r + CWND],
-      slowStartThreshold: i32[r + SSTHRESH],
-      congestionState: ['open', 'recovery', 'loss'][this.episode.state(r)] ?? 'open',
-      retransmitted: 0,
-    };
   }
 
   /** An ACK had ECE: reduces once per window (RFC 3168, 6.1.2). During recovery, cwnd is reduced already. */
@@ -348,46 +299,9 @@ export class Recovery {
     }
   }
 
-  /** RACK's timer: segments that did not come in time are lost (RFC 8985, 6.2, step 5). */
-  private reorderingExpired(r: number): number {
-    const i32 = this.i32;
-    const lost = i32[r + LOST_BYTES];
-    const event = this.event;
-    event.begin(i32[r + SND_UNA], i32[r + SND_UNA], i32[r + HIGHEST_SACKED], this.scoreboard.pipe(r));
-    this.rack.detect(r);
-    if (i32[r + LOST_BYTES] === lost) return EXPIRED_NOTHING;
-    if (this.episode.state(r) === OPEN) this.episode.enter(r, event);
-    // As an ACK that delivers one segment, so that what is lost can be sent again.
-    if (this.episode.state(r) === RECOVERY) updatePrr(i32, r, this.scoreboard.pipe(r), i32[r + MSS], false);
-    return EXPIRED_LOST;
-  }
-
-  /** The state of recovery, the marks of loss, and cwnd, after the scoreboard is up to date. */
-  private recover(r: number, event: AckEvent): void {
-    const i32 = this.i32;
-    const episode = this.episode;
-    let lost = i32[r + LOST_BYTES];
-    let undone = false;
-    if (isSpurious(i32, r, event)) {
-      episode.undo(r, event);
-      undone = true;
-    } else if (episode.state(r) !== OPEN && ((event.ack - i32[r + RECOVERY_POINT]) | 0) >= 0) {
-      episode.leave(r);
-      // What was sent during the recovery and is lost begins another one.
-      lost = 0;
-    }
-    if (!undone) {
-      if ((i32[r + FLAGS] & FLAG_SACK) !== 0) this.rack.detect(r);
-      else this.newReno.detect(r, event);
-    }
-    const foundLoss = i32[r + LOST_BYTES] > lost;
-    if (foundLoss && episode.state(r) === OPEN) episode.enter(r, event);
-    const state = episode.state(r);
-    if (state === RECOVERY) {
-      updatePrr(i32, r, this.scoreboard.pipe(r), event.delivered, event.acked > 0 && !foundLoss);
-    } else if (event.acked > 0 && !undone) {
-      this.congestion.grow(r, event.acked, state === LOSS);
-    }
+  /** What is known of the path and the sender now. Makes an object. */
+  info(r: number): RecoveryInfo {
+    return readInfo(this.rows, r, this.scoreboard.pipe(r), NO_SSTHRESH);
   }
 
   /** Takes the round trip time from what the ACK reports (RFC 6298, 3; RFC 7323, 4). */

@@ -174,6 +174,20 @@ export class Scoreboard {
     this.ring.link((bits & SEGMENT_RELOST) !== 0 ? r + RELOST_LIST : r + LOST_LIST, record);
   }
 
+  /** Marks the records that are longer than `mss` as lost. */
+  loseLonger(r: number, mss: number): void {
+    const ring = this.ring;
+    const tail = this.i32[r + RING_TAIL];
+    this.beginRelist(r);
+    for (let record = this.i32[r + RING_HEAD]; record !== tail; record = ring.after(record)) {
+      const at = ring.at(record);
+      const bits = ring.words[at + BITS];
+      if ((bits & SEGMENT_SACKED) !== 0) continue;
+      if ((bits & SEGMENT_LOST) !== 0) this.relist(r, record);
+      else if (((ring.words[at + END] - ring.words[at + SEQ]) | 0) > mss) this.markLost(r, record);
+    }
+  }
+
   /** The lost record to be sent next: the one with the lowest sequence number, as far as the two lists are ordered. */
   nextLost(r: number): number {
     const relost = this.i32[r + RELOST_LIST];

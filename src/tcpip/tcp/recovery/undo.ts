@@ -11,6 +11,7 @@ import {
   FLAGS,
   MSS,
   RECOVERY_BITS,
+  RECOVERY_POINT,
   RETRANSMIT_MS,
   SND_END,
   SND_NXT,
@@ -43,13 +44,13 @@ export function noteRetransmission(i32: Int32Array, r: number, ms: number): void
 /** Whether this ACK shows that the recovery was unnecessary. */
 export function isSpurious(i32: Int32Array, r: number, event: AckEvent): boolean {
   const bits = i32[r + RECOVERY_BITS];
-  if (event.dsack && ((event.dsackEnd - i32[r + UNDO_FROM]) | 0) > 0) {
+  if (event.dsack && isOfEpisode(i32, r, event.dsackEnd)) {
     // A D-SACK reports one segment, which may have been sent again in several pieces or as part of a longer one.
     const segments = Math.max(1, Math.ceil(((event.dsackEnd - event.dsackStart) | 0) / i32[r + MSS]));
     i32[r + UNDO_COUNT] = Math.max(0, i32[r + UNDO_COUNT] - segments);
   }
   if ((bits & (CAN_UNDO | RETRANSMITTED)) !== (CAN_UNDO | RETRANSMITTED)) return false;
-  if (event.dsack && i32[r + UNDO_COUNT] === 0) return true;
+  if (event.dsack && isOfEpisode(i32, r, event.dsackEnd) && i32[r + UNDO_COUNT] === 0) return true;
   if ((bits & RECOVERY_STATE) === OPEN) return false;
   // The ACK answers a segment from before the first retransmission.
   if (event.acked > 0 && event.hasEcho && ((event.echoMs - i32[r + RETRANSMIT_MS]) | 0) < 0) return true;
@@ -65,6 +66,11 @@ export function beginFrto(i32: Int32Array, r: number, stateBefore: number): void
   const isRepeated = stateBefore === LOSS && (bits & FRTO) !== 0;
   const wanted = (i32[r + FLAGS] & FLAG_TIMESTAMPS) === 0 && (stateBefore === OPEN || isRepeated);
   i32[r + RECOVERY_BITS] = (bits & ~(FRTO | FRTO_NEW_DATA)) | (wanted ? FRTO : 0);
+}
+
+/** Whether a D-SACK that ends at `end` is about data that was in flight when the recovery began. */
+function isOfEpisode(i32: Int32Array, r: number, end: number): boolean {
+  return ((end - i32[r + UNDO_FROM]) | 0) > 0 && ((end - i32[r + RECOVERY_POINT]) | 0) <= 0;
 }
 
 /** An ACK after a timeout (RFC 5682, 2.1 and 3.1, steps 2 and 3). Returns whether the timeout was spurious. */

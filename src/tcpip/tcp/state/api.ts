@@ -1,23 +1,30 @@
 /** What an application sees of TCP: its handlers, and a connection. */
 
-/** What the stack tells about one connection, as Linux's `tcp_info` does. Times are in µs, amounts in bytes. */
+/** What the stack tells about one connection, as Linux's `tcp_info` does. Times are in ms, with a fraction; amounts in bytes. */
 export interface ConnectionInfo {
   /** The state by its name in RFC 9293, such as `ESTABLISHED`. */
   readonly state: string;
   /** Smoothed round trip; 0 before the first measurement. */
   readonly rtt: number;
   /** Variation of the round trip. */
-  readonly rttVariation: number;
-  /** Least round trip of the last minutes. */
+  readonly rttVariance: number;
+  /** Least round trip of the last minutes; 0 before the first measurement. */
   readonly minRtt: number;
-  /** Retransmission timeout. */
+  /** Retransmission timeout, with backoff. */
   readonly rto: number;
-  /** Congestion window. */
   readonly congestionWindow: number;
-  /** Slow start threshold. */
+  /** Slow start ends here; Infinity before the first loss. */
   readonly slowStartThreshold: number;
-  /** `open`, `disorder`, `recovery` or `loss`. */
-  readonly congestionState: string;
+  /** Bytes that are believed to be in the network. */
+  readonly pipe: number;
+  /** Bytes that are lost and wait to be sent again. */
+  readonly lost: number;
+  /** Bytes that the peer has received out of order. */
+  readonly sacked: number;
+  /** Whether segments overtake each other on the path. */
+  readonly reordering: boolean;
+  /** The state of the sender, as Linux names it. */
+  readonly recovery: 'open' | 'disorder' | 'recovery' | 'loss';
   /** Bytes of data in a segment. */
   readonly mss: number;
   /** Bytes that were sent and not acknowledged yet. */

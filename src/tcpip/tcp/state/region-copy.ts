@@ -67,17 +67,37 @@ function copyPiece(
 
 /** Copies `count` words, at least 1, from byte offset `from`, to word `t`. */
 function copyWords(target: Int32Array, t: number, source: Int32Array, from: number, count: number): void {
-  const s = from >> 2;
   const shift = (from & 3) << 3;
+  let i = from >> 2;
+  const apart = t - i;
+  const end = i + count;
   if (shift === 0) {
-    for (let i = 0; i < count; i++) target[t + i] = source[s + i];
+    for (const unrolled = end - 3; i < unrolled; i += 4) {
+      const w = i + apart;
+      target[w] = source[i];
+      target[w + 1] = source[i + 1];
+      target[w + 2] = source[i + 2];
+      target[w + 3] = source[i + 3];
+    }
+    for (; i < end; i++) target[i + apart] = source[i];
     return;
   }
   const back = 32 - shift;
-  let word = source[s];
-  for (let i = 0; i < count; i++) {
-    const next = source[s + i + 1];
-    target[t + i] = (word >>> shift) | (next << back);
+  let word = source[i];
+  for (const unrolled = end - 3; i < unrolled; i += 4) {
+    const w = i + apart;
+    const a = source[i + 1];
+    target[w] = (word >>> shift) | (a << back);
+    const b = source[i + 2];
+    target[w + 1] = (a >>> shift) | (b << back);
+    const c = source[i + 3];
+    target[w + 2] = (b >>> shift) | (c << back);
+    word = source[i + 4];
+    target[w + 3] = (c >>> shift) | (word << back);
+  }
+  for (; i < end; i++) {
+    const next = source[i + 1];
+    target[i + apart] = (word >>> shift) | (next << back);
     word = next;
   }
 }
@@ -123,68 +143,101 @@ function copyWordsAndSum(region: Region, position: number, target: Uint32Array, 
   const first = region.start >> 2;
   const wrap = first + (region.size >> 2);
   const shift = (position & 3) << 3;
-  let s = first + (position >> 2);
-  // The sum of all low halves follows from the sum of the words modulo 2^32 and the sum of all high halves: that saves
-  // an instruction per word. Both sums of halves are below 2^30.
+  const s = first + (position >> 2);
+  if (shift === 0) {
+    const before = Math.min(count, wrap - s);
+    const sum = copyAligned(source, s, target, t, before);
+    return before === count ? sum : sum + copyAligned(source, first, target, t + before, count - before);
+  }
+  const before = Math.min(count, wrap - s - 1);
+  const sum = copyShifted(source, s + 1, source[s], target, t, before, shift);
+  if (before === count) return sum;
+  return sum + copyShifted(source, first, source[wrap - 1], target, t + before, count - before, shift);
+}
+
+// In both loops, the sum of all low halves follows from the sum of the words modulo 2^32 and the sum of all high halves:
+// that saves an instruction per word. Both sums of halves are below 2^30. One index counts, because V8 would keep a second
+// one up to date in each step.
+
+/** Copies words, and returns the sum of their halves. */
+function copyAligned(source: Int32Array, s: number, target: Uint32Array, t: number, count: number): number {
+  const apart = t - s;
+  const end = s + count;
+  let i = s;
   let high = 0;
   let all = 0;
-  let w = t;
-  const end = t + count;
-  if (shift === 0) {
-    while (w < end) {
-      const stop = Math.min(end, w + (wrap - s));
-      for (const unrolled = stop - 3; w < unrolled; w += 4, s += 4) {
-        const a = source[s];
-        const b = source[s + 1];
-        const c = source[s + 2];
-        const d = source[s + 3];
-        target[w] = a;
-        target[w + 1] = b;
-        target[w + 2] = c;
-        target[w + 3] = d;
-        high = (high + (a >>> 16) + (b >>> 16) + (c >>> 16) + (d >>> 16)) | 0;
-        all = (all + a + b + c + d) | 0;
-      }
-      for (; w < stop; w++, s++) {
-        const a = source[s];
-        target[w] = a;
-        high = (high + (a >>> 16)) | 0;
-        all = (all + a) | 0;
-      }
-      s = first;
-    }
-    return high + ((all - (high << 16)) | 0);
+  for (const unrolled = end - 3; i < unrolled; i += 4) {
+    const w = i + apart;
+    const a = source[i];
+    const b = source[i + 1];
+    const c = source[i + 2];
+    const d = source[i + 3];
+    target[w] = a;
+    target[w + 1] = b;
+    target[w + 2] = c;
+    target[w + 3] = d;
+    high = (high + (a >>> 16) + (b >>> 16) + (c >>> 16) + (d >>> 16)) | 0;
+    all = (all + a + b + c + d) | 0;
   }
+  for (; i < end; i++) {
+    const a = source[i];
+    target[i + apart] = a;
+    high = (high + (a >>> 16)) | 0;
+    all = (all + a) | 0;
+  }
+  return high + ((all - (high << 16)) | 0);
+}
+
+/** As {@link copyAligned}; each word begins `shift` bits into `before` or the source word before. */
+function copyShifted(
+  source: Int32Array,
+  s: number,
+  before: number,
+  target: Uint32Array,
+  t: number,
+  count: number,
+  shift: number,
+): number {
+  const apart = t - s;
+  const end = s + count;
   const back = 32 - shift;
-  let word = source[s++];
-  while (w < end) {
-    if (s === wrap) s = first;
-    const stop = Math.min(end, w + (wrap - s));
-    for (const unrolled = stop - 3; w < unrolled; w += 4, s += 4) {
-      const a = source[s];
-      const b = source[s + 1];
-      const c = source[s + 2];
-      const d = source[s + 3];
-      const e = (word >>> shift) | (a << back);
-      const f = (a >>> shift) | (b << back);
-      const g = (b >>> shift) | (c << back);
-      const h = (c >>> shift) | (d << back);
-      target[w] = e;
-      target[w + 1] = f;
-      target[w + 2] = g;
-      target[w + 3] = h;
-      high = (high + (e >>> 16) + (f >>> 16) + (g >>> 16) + (h >>> 16)) | 0;
-      all = (all + e + f + g + h) | 0;
-      word = d;
-    }
-    for (; w < stop; w++, s++) {
-      const next = source[s];
-      const a = (word >>> shift) | (next << back);
-      target[w] = a;
-      high = (high + (a >>> 16)) | 0;
-      all = (all + a) | 0;
-      word = next;
-    }
+  let i = s;
+  // `| 0` tells V8 that the loop's variable is a machine word from the beginning.
+  let word = before | 0;
+  let high = 0;
+  let all = 0;
+  for (const unrolled = end - 3; i < unrolled; i += 4) {
+    const w = i + apart;
+    // One word after the other: with all loads first, the values would not fit into the registers.
+    const a = source[i];
+    const e = (word >>> shift) | (a << back);
+    target[w] = e;
+    high = (high + (e >>> 16)) | 0;
+    all = (all + e) | 0;
+    const b = source[i + 1];
+    const f = (a >>> shift) | (b << back);
+    target[w + 1] = f;
+    high = (high + (f >>> 16)) | 0;
+    all = (all + f) | 0;
+    const c = source[i + 2];
+    const g = (b >>> shift) | (c << back);
+    target[w + 2] = g;
+    high = (high + (g >>> 16)) | 0;
+    all = (all + g) | 0;
+    const d = source[i + 3];
+    const h = (c >>> shift) | (d << back);
+    target[w + 3] = h;
+    high = (high + (h >>> 16)) | 0;
+    all = (all + h) | 0;
+    word = d;
+  }
+  for (; i < end; i++) {
+    const next = source[i];
+    const a = (word >>> shift) | (next << back);
+    target[i + apart] = a;
+    high = (high + (a >>> 16)) | 0;
+    all = (all + a) | 0;
+    word = next;
   }
   return high + ((all - (high << 16)) | 0);
 }

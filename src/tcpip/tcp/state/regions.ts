@@ -86,8 +86,12 @@ export class RegionPool {
   used = 0;
   /** Bytes of all arenas: what the pool takes from the system. */
   reserved = 0;
-  /** Per class: the first arena that has a free region. */
+  /**
+   * Per class: the list of arenas that have a free region. Arenas without a region in use come last, so that they stay
+   * unused for long enough to be dropped.
+   */
   private readonly partial: (Arena | null)[] = [];
+  private readonly lastPartial: (Arena | null)[] = [];
   private emptyArenas = 0;
   private nowMs = 0;
   private tickedMs = 0;
@@ -95,7 +99,10 @@ export class RegionPool {
   /** @param limit the most bytes that all regions in use may have together */
   constructor(readonly limit: number) {
     const classes = sizeClassOf(MAX_REGION_BYTES) + 1;
-    for (let i = 0; i < classes; i++) this.partial.push(null);
+    for (let i = 0; i < classes; i++) {
+      this.partial.push(null);
+      this.lastPartial.push(null);
+    }
   }
 
   /**
@@ -137,6 +144,8 @@ export class RegionPool {
     arena.free = region;
     this.used -= region.size;
     if (--arena.inUse === 0) {
+      this.unlink(arena);
+      this.linkLast(arena);
       arena.emptyMs = this.nowMs;
       this.emptyArenas++;
     }
@@ -184,14 +193,24 @@ export class RegionPool {
   private link(arena: Arena): void {
     const first = this.partial[arena.sizeClass];
     arena.next = first;
-    if (first !== null) first.previous = arena;
+    if (first === null) this.lastPartial[arena.sizeClass] = arena;
+    else first.previous = arena;
     this.partial[arena.sizeClass] = arena;
+  }
+
+  private linkLast(arena: Arena): void {
+    const last = this.lastPartial[arena.sizeClass];
+    arena.previous = last;
+    if (last === null) this.partial[arena.sizeClass] = arena;
+    else last.next = arena;
+    this.lastPartial[arena.sizeClass] = arena;
   }
 
   private unlink(arena: Arena): void {
     if (arena.previous === null) this.partial[arena.sizeClass] = arena.next;
     else arena.previous.next = arena.next;
-    if (arena.next !== null) arena.next.previous = arena.previous;
+    if (arena.next === null) this.lastPartial[arena.sizeClass] = arena.previous;
+    else arena.next.previous = arena.previous;
     arena.next = null;
     arena.previous = null;
   }

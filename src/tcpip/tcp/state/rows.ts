@@ -75,14 +75,10 @@ export const HEARD_MS = 25;
 export const USER_TIMEOUT = 26;
 /** Options: idle time until the first keep-alive probe in ms; 0 for none. */
 export const KEEP_ALIVE = 27;
-/** End of the urgent data that the application was not told of, relative: RCV.UP. */
-export const RCV_UP = 28;
+/** Segments that were sent again. */
+export const RETRANSMITTED = 28;
 /** The next row of the list that the row is in: to be acknowledged, or free. */
 export const NEXT_ROW = 29;
-/** The next row of the list of rows that wait for send memory. */
-export const NEXT_WAITING = 30;
-/** Counts the uses of the row, so that an old reference to it is recognised. */
-export const GENERATION = 31;
 
 // Words 32 to 63: receiving.
 
@@ -278,8 +274,6 @@ export const FLAG_CWR = 1 << 14;
 /** The sizes of the buffers were set by the application: no auto-tuning. */
 export const FLAG_SEND_FIXED = 1 << 15;
 export const FLAG_RECEIVE_FIXED = 1 << 16;
-/** The row waits for send memory. */
-export const FLAG_WAITS_FOR_MEMORY = 1 << 17;
 /** The connection uses Reno instead of CUBIC. */
 export const FLAG_RENO = 1 << 18;
 /** `end` of the application was called with the peer's FIN. */

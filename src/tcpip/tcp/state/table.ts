@@ -6,14 +6,13 @@
  * look at the row afterwards and see that it is closed. Free rows are used again in the order in which they were freed.
  */
 import type { Clock } from '../../clock.js';
-import { type TcpCounters, createTcpCounters } from '../counters.js';
+import { createTcpCounters, type TcpCounters } from '../counters.js';
 import type { Connection, TcpHandlers } from './api.js';
 import type { FlowTable } from './flow-table.js';
 import type { Region, RegionPool } from './regions.js';
 import {
   FLAG_LISTED,
   FLAGS,
-  GENERATION,
   NEXT_ROW,
   PORTS,
   REMOTE,
@@ -102,6 +101,8 @@ export class Table {
   private firstFree = NO_ROW;
   private lastFree = NO_ROW;
   private closed = NO_ROW;
+  /** How many rows are listed. */
+  listed = 0;
   private firstListed = NO_ROW;
   private lastListed = NO_ROW;
 
@@ -116,7 +117,7 @@ export class Table {
   }
 
   /**
-   * Takes a row, all of whose words are 0 but {@link GENERATION}, and enters it in the flow table.
+   * Takes a row, all of whose words are 0, and enters it in the flow table.
    * @returns its offset; {@link NO_ROW} when the table is full
    */
   open(remote: number, ports: number, handlers: TcpHandlers): number {
@@ -135,9 +136,7 @@ export class Table {
       this.intervalRegions.push(null);
       this.backlogs.push(null);
     }
-    const generation = i32[r + GENERATION];
     i32.fill(0, r, r + ROW_WORDS);
-    i32[r + GENERATION] = (generation + 1) | 0;
     i32[r + NEXT_ROW] = NO_ROW;
     i32[r + REMOTE] = remote;
     i32[r + PORTS] = ports;
@@ -205,36 +204,26 @@ export class Table {
     const { i32 } = this;
     if ((i32[r + FLAGS] & FLAG_LISTED) !== 0) return;
     i32[r + FLAGS] |= FLAG_LISTED;
+    this.listed++;
     i32[r + NEXT_ROW] = NO_ROW;
     if (this.lastListed === NO_ROW) this.firstListed = r;
     else i32[this.lastListed + NEXT_ROW] = r;
     this.lastListed = r;
   }
 
-  /** Whether rows are listed. */
-  get hasListed(): boolean {
-    return this.firstListed !== NO_ROW;
-  }
-
-  /** The last row of the list now: rows that are listed later come behind it. */
-  get listEnd(): number {
-    return this.lastListed;
-  }
-
-  /** Takes the first row off the list, or returns {@link NO_ROW}. Rows that were closed meanwhile are left out. */
+  /** Takes the first row off the list, which is not empty. Returns {@link NO_ROW} when it was closed meanwhile. */
   unlist(): number {
     const { i32 } = this;
-    for (;;) {
-      const r = this.firstListed;
-      if (r === NO_ROW) return NO_ROW;
-      this.firstListed = i32[r + NEXT_ROW];
-      if (this.firstListed === NO_ROW) this.lastListed = NO_ROW;
-      i32[r + FLAGS] &= ~FLAG_LISTED;
-      i32[r + NEXT_ROW] = NO_ROW;
-      if (i32[r + STATE] !== STATE_CLOSED) return r;
-      i32[r + NEXT_ROW] = this.closed;
-      this.closed = r;
-    }
+    const r = this.firstListed;
+    this.firstListed = i32[r + NEXT_ROW];
+    if (this.firstListed === NO_ROW) this.lastListed = NO_ROW;
+    this.listed--;
+    i32[r + FLAGS] &= ~FLAG_LISTED;
+    i32[r + NEXT_ROW] = NO_ROW;
+    if (i32[r + STATE] !== STATE_CLOSED) return r;
+    i32[r + NEXT_ROW] = this.closed;
+    this.closed = r;
+    return NO_ROW;
   }
 
   /** Makes closed rows free. To be called when no code looks at one any more. */

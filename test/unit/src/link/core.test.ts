@@ -285,6 +285,15 @@ describe('with the vNIC: sending', () => {
     expect(t.core.counters().tx_no_buffer).toBe(1);
   });
 
+  it('sends what it has collected when no buffer is free', () => {
+    const t = makeCore({}, { buffers: 64 });
+    learnPeer(t);
+    for (let n = 0; n < 5; n++) t.core.addBufferToRing(packetTo(t.core, PEER_IP, [n]));
+    expect(t.device.frames).toEqual([]);
+    while (t.core.getBufferTx() !== null);
+    expect(t.device.frames.map((sent) => sent[34])).toEqual([0, 1, 2, 3, 4]);
+  });
+
   it('takes sent buffers back before it says that no buffer is free', () => {
     const t = makeCore({}, { buffers: 64 });
     let reclaimed = 0;

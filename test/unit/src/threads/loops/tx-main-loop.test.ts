@@ -161,6 +161,34 @@ describe.each(['1kb', '2kb'] as const)('%s: the sending loop', (mode) => {
     expectEveryBufferOnce(port);
   });
 
+  it('brings 1000 packets through the few buffers of one core, in order', () => {
+    const port = open({ mode, buffers: 1024 });
+    const [core] = port.cores;
+    const { txBuffers } = port.interconnect.plan;
+    expect(txBuffers).toBeLessThan(100);
+    let waits = 0;
+    for (let n = 0; n < 1000; ) {
+      const buffer = core!.getBufferTx();
+      if (buffer === null) {
+        // Everything that was collected is on its way, so one round brings buffers back.
+        expect(core!.held().pending).toBe(0);
+        expect(++waits).toBeLessThan(1000);
+        port.settle();
+        continue;
+      }
+      const packet = ipv4([0, n >>> 8, n & 0xff], { source: OUR_IP, destination: PEER_IP });
+      buffer.bytes.set(packet);
+      buffer.length = packet.length;
+      expect(core!.addBufferToRing(buffer)).toBe(true);
+      n++;
+    }
+    core!.flush();
+    port.settle();
+    expect(numbersOf(port, 0)).toEqual(upTo(1000));
+    expect(waits).toBeLessThanOrEqual(Math.ceil(1000 / txBuffers));
+    expectEveryBufferOnce(port);
+  });
+
   it('sends at the end what the device takes, and counts the rest', () => {
     const port = open({ mode, fake: { txRing: 300, holdTx: true } });
     for (let index = 0; index < 3; index++) queue(port, index, 150);

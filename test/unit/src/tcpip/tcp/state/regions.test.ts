@@ -83,6 +83,16 @@ describe('the pool', () => {
     pool.release(stays);
   });
 
+  it('uses arenas that are in use already before empty ones', () => {
+    const pool = new RegionPool(64 * MIB);
+    const regions = Array.from({ length: 12 }, () => pool.allocate(262_144)!); // Three arenas of four.
+    for (const region of regions) if (region !== regions[5]) pool.release(region);
+    for (let i = 0; i < 3; i++) expect(pool.allocate(262_144)!.u8 === regions[5]!.u8).toBe(true);
+    pool.tick(20_000);
+    expect(pool.reserved).toBe(MIB);
+    expect(pool.allocate(262_144)!.u8 === regions[5]!.u8).toBe(false);
+  });
+
   it('gives up empty arenas of other sizes before it takes more than its limit', () => {
     const pool = new RegionPool(4 * MIB);
     for (let size = 1024; size <= 262_144; size *= 2) {

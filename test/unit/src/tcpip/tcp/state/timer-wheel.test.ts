@@ -68,6 +68,10 @@ describe('a timer', () => {
     wheel.set(0, 160);
     wheel.advance(160, recorder);
     expect(recorder.take()).toEqual([0]);
+    wheel.set(0, 250);
+    wheel.set(0, 249);
+    wheel.advance(249, recorder);
+    expect(recorder.take()).toEqual([0]);
     wheel.set(0, 300);
     wheel.clear(0);
     wheel.clear(0);
