@@ -9,7 +9,7 @@ import { AppError } from './errors.js';
 import { loadStack, type StackModule } from './stack.js';
 
 /** The sample apps: `src/apps/NAME.ts`. The package has them in a folder of that name, too. */
-export const SAMPLE_APPS = ['echo', 'macswap', 'rxonly', 'txonly'];
+export const SAMPLE_APPS = ['echo', 'macswap', 'rxonly', 'txonly', 'tcp-echo', 'discard', 'http', 'iperf3'];
 
 /** `.js`; `.ts` where a test runs the sources. */
 const EXTENSION = extname(import.meta.url);

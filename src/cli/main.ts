@@ -10,7 +10,9 @@ import { createRequire } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { messageOf } from '../../drivers/log/message-of.js';
+import { SAMPLE_APPS } from '../load-app.js';
 import { coreList, keyValue, positiveInteger, positiveNumber, scriptVariable, sizeRange } from './arguments.js';
+import type { GetCommandOptions } from './get/command.js';
 import { isUsageFault, traceOf } from './output/error-lines.js';
 import { outputRead, printTrace, warn } from './output/lines.js';
 import { watchOutput } from './output/output-end.js';
@@ -39,7 +41,7 @@ function verbosely<Options>(act: (options: Options) => Promise<void>): (options:
   };
 }
 
-/** Adds the options for a device, which `run` and `ping` share. */
+/** Adds the options for a device, which `run`, `ping` and `get` share. */
 function deviceOptions(command: Command): Command {
   return command
     .requiredOption('--device <dev>', 'vhost-user:PATH[,server=1], or a PCI address')
@@ -89,8 +91,8 @@ function program(): Command {
       'CPUs, such as 0-3: first the cores, then the RxTx worker (1kb), or the Tx and the Rx worker (2kb)',
       coreList,
     )
-    .option('--app <name|file>', 'echo, macswap, rxonly, txonly, or the file of an app (docs/apps.md)', 'echo')
-    .option('--app-option <name=value...>', 'options of the app (txonly: to, size, ip)', keyValue)
+    .option('--app <name|file>', `${SAMPLE_APPS.join(', ')}, or the file of an app (docs/apps.md)`, 'echo')
+    .option('--app-option <name=value...>', 'options of the app, such as root=FOLDER of http (docs/apps.md)', keyValue)
     .addOption(
       new Option('--idle <policy>', 'when no packets come: sleep (adaptive), or keep polling (spin)')
         .choices(['adaptive', 'spin'])
@@ -119,6 +121,26 @@ function program(): Command {
     .option('--quiet', 'print only the summary')
     .option('--timeout <seconds>', 'how long an answer may take', positiveNumber, 1)
     .action(verbosely(async (options) => (await import('./ping.js')).ping(options)));
+
+  deviceOptions(tspmd.command('get').description('get a URL over the driver, or load a server with requests'))
+    .argument('<url>', 'http://A.B.C.D[:port]/path')
+    .option('--output <file>', 'write the content to a file; - is stdout (default: stdout, with --hash nowhere)')
+    .addOption(new Option('--hash <algorithm>', 'print the hash of the content').choices(['sha256', 'sha1', 'md5']))
+    .option('--progress', 'show the progress on stderr (default: if it is a terminal)')
+    .option('--no-progress', 'do not show the progress')
+    .option(
+      '--timeout <seconds>',
+      'how long the server may be silent; with --requests: how long a response may take',
+      positiveNumber,
+      10,
+    )
+    .option('--json', 'print the result as JSON')
+    .option('--connections <n>', 'load generator: connections at the same time (default: 1)', positiveInteger)
+    .option('--requests <n>', 'load generator: requests of all connections (default: one each)', positiveInteger)
+    .option('--no-keep-alive', 'load generator: a new connection for each request')
+    .action(async (url, options) => {
+      await verbosely<GetCommandOptions>(async (all) => (await import('./get/command.js')).get(url, all))(options);
+    });
 
   tspmd
     .command('new')

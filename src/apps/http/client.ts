@@ -1,6 +1,7 @@
 /** One connection of an HTTP/1.1 client: it sends one request after the other, and takes the responses. */
+
+import type { Connection, TcpHandlers } from '../../tcpip/index.js';
 import { HeldBytes } from '../tcp/held-bytes.js';
-import type { Connection, TcpHandlers } from '../tcp/tcp-api.js';
 import { BODY_MALFORMED, BodyReader, type ContentSink } from './message/body.js';
 import { RESPONSE_INCOMPLETE, RESPONSE_MALFORMED, ResponseParser } from './message/response.js';
 

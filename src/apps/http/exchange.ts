@@ -3,8 +3,8 @@
  * sent, further requests wait, and the peer is paused.
  */
 import { createHash } from 'node:crypto';
+import type { Connection } from '../../tcpip/index.js';
 import { HeldBytes } from '../tcp/held-bytes.js';
-import type { Connection } from '../tcp/tcp-api.js';
 import { CLOSE, CONTINUE, KEEP_ALIVE, KEEP_ALIVE_TOLD } from './answers.js';
 import { textOf } from './message/ascii.js';
 import { BODY_MALFORMED, BodyReader, type ContentSink } from './message/body.js';

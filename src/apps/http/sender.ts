@@ -1,5 +1,5 @@
 /** Sends one response: bytes that exist already, then a part of the pattern or of a file. */
-import type { Connection } from '../tcp/tcp-api.js';
+import type { Connection } from '../../tcpip/index.js';
 import type { FileBody } from './files/file-body.js';
 import { PATTERN, PATTERN_BYTES } from './pattern-body.js';
 

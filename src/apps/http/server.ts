@@ -1,5 +1,5 @@
 /** The HTTP server of one core: the handlers of its listener, and what its connections share. */
-import type { Connection, TcpHandlers } from '../tcp/tcp-api.js';
+import type { Connection, TcpHandlers } from '../../tcpip/index.js';
 import { Exchange } from './exchange.js';
 import { FileTree } from './files/file-tree.js';
 import { HttpShared } from './shared.js';

@@ -2,7 +2,7 @@
  * The protocol of iperf3 on its control connection: states of one byte, and JSON texts behind a length of four bytes.
  * iperf3 has no specification; iperf 3.12 was the peer.
  */
-import type { Connection } from '../tcp/tcp-api.js';
+import type { Connection } from '../../tcpip/index.js';
 
 export const IPERF_PORT = 5201;
 /** Every connection begins with the cookie of its test: 36 characters and a NUL. */

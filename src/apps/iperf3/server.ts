@@ -1,5 +1,5 @@
 /** The server of iperf3 on one core: one test at a time, as iperf3 itself has it. */
-import type { Connection, TcpHandlers } from '../tcp/tcp-api.js';
+import type { Connection, TcpHandlers } from '../../tcpip/index.js';
 import { ACCESS_DENIED, COOKIE_BYTES, sendState } from './protocol.js';
 import { Session } from './session.js';
 import type { Stream } from './stream.js';

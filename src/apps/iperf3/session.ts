@@ -1,6 +1,7 @@
 /** One iperf3 test, from its parameters to its results. */
+
+import type { Connection } from '../../tcpip/index.js';
 import { HeldBytes } from '../tcp/held-bytes.js';
-import type { Connection } from '../tcp/tcp-api.js';
 import {
   CLIENT_TERMINATE,
   CREATE_STREAMS,

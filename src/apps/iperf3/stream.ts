@@ -1,5 +1,5 @@
 /** A data connection of an iperf3 test: it sends blocks, or counts what it receives. */
-import type { Connection } from '../tcp/tcp-api.js';
+import type { Connection } from '../../tcpip/index.js';
 import type { StreamResult } from './protocol.js';
 
 /** Bytes that the streams of a test may still send together. */

@@ -1,5 +1,5 @@
 /** Reads and drops what comes (RFC 863), and ends when the peer ends. */
-import type { Connection, TcpHandlers } from './tcp-api.js';
+import type { Connection, TcpHandlers } from '../../tcpip/index.js';
 
 export class DiscardHandlers implements TcpHandlers {
   private connections = 0;

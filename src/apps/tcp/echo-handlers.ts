@@ -1,6 +1,7 @@
 /** Sends back what comes (RFC 862). A peer that does not read is paused, and holds one piece of what it sent. */
+
+import type { Connection, TcpHandlers } from '../../tcpip/index.js';
 import { HeldBytes } from './held-bytes.js';
-import type { Connection, TcpHandlers } from './tcp-api.js';
 
 /** The part of a piece that had no room, and whether the peer has ended. */
 class Echoed {

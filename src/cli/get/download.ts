@@ -1,6 +1,6 @@
 /** One GET request, whose content goes to an output. */
 import { CLIENT_HANDLERS, type ClientOwner, type Failure, getRequest, HttpClient } from '../../apps/http/client.js';
-import type { Tcp } from '../../apps/tcp/tcp-api.js';
+import type { Tcp } from '../../tcpip/index.js';
 import type { Output } from './output.js';
 import type { Target } from './target.js';
 
@@ -38,7 +38,7 @@ export class Download implements ClientOwner {
 
   /** @param timeoutMs how long the server may be silent */
   constructor(
-    tcp: Tcp,
+    tcp: Pick<Tcp, 'connect'>,
     private readonly target: Target,
     private readonly timeoutMs: number,
     private readonly output: Output,

@@ -1,6 +1,6 @@
 /** The load generator: so many requests over so many connections at a time, as mTCP's epwget does. */
 import { CLIENT_HANDLERS, type ClientOwner, type Failure, getRequest, HttpClient } from '../../apps/http/client.js';
-import type { Tcp } from '../../apps/tcp/tcp-api.js';
+import type { Tcp } from '../../tcpip/index.js';
 import { Latencies, type LatencyUs } from './latencies.js';
 import type { Target } from './target.js';
 
@@ -58,7 +58,7 @@ export class Load implements ClientOwner {
   private end = 0;
 
   constructor(
-    private readonly tcp: Tcp,
+    private readonly tcp: Pick<Tcp, 'connect'>,
     private readonly target: Target,
     private readonly options: LoadOptions,
   ) {

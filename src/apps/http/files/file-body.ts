@@ -3,7 +3,7 @@
  * holds two buffers, and all of them together at most {@link MAX_BODIES} pairs; further files wait for a pair.
  */
 import { close, read } from 'node:fs';
-import type { Connection } from '../../tcp/tcp-api.js';
+import type { Connection } from '../../../tcpip/index.js';
 
 const BUFFER_BYTES = 256 * 1024;
 /** Files that are sent at the same time, by one thread: 32 MiB of buffers. */
