@@ -35,7 +35,7 @@ describeWith('tspmd get from servers of the Linux kernel', needs, () => {
     ['Node, in chunks', NODE, `/chunked/${SIZE}`],
     ['Node, until the connection ends', NODE, `/close/${SIZE}`],
   ])('downloads from %s', async (_, port, path) => {
-    const { code, output } = await get(port, path, '--output', lab.file('copy'), '--hash');
+    const { code, output } = await get(port, path, '--output', lab.file('copy'), '--hash', 'sha256');
     expect(code, output).toBe(0);
     expect(output).toContain(patternHash(SIZE));
     expect(readFileSync(lab.file('copy')).equals(patternBytes(0, SIZE))).toBe(true);
@@ -46,7 +46,7 @@ describeWith('tspmd get from servers of the Linux kernel', needs, () => {
     writeFileSync(answer, Buffer.concat([Buffer.from('HTTP/1.1 200 OK\r\n\r\n'), patternBytes(0, 1_000_000)]));
     const server = lab.shell(20, `nc.openbsd -l -N ${KERNELS} ${NC} <${answer} >${lab.file('request')}`);
     await lab.untilListening(NC);
-    const { code, output } = await get(NC, '/', '--hash');
+    const { code, output } = await get(NC, '/', '--hash', 'sha256');
     expect(code, output).toBe(0);
     expect(output).toContain(patternHash(1_000_000));
     expect((await server).code).toBe(0);

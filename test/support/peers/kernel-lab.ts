@@ -2,13 +2,11 @@
  * The Linux kernel as the peer of an endpoint: a network namespace, in it the switch with `bess/kernel.bess` between a
  * tap and one vhost-user port, and programs that use the kernel's TCP.
  */
-import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Child } from '../../../scripts/child.js';
 import { NetworkNamespace } from '../../../scripts/netns.js';
 import { command, type Requirement, root, tun } from '../requirements.js';
 import { temporaryDirectory } from '../resources.js';
-import { until } from '../until.js';
 import { Capture } from './capture.js';
 
 /** The endpoint's address. */
@@ -116,12 +114,6 @@ export class KernelLab {
   /** Runs a line of shell in the namespace, as {@link run} does. */
   shell(seconds: number, line: string): Promise<Finished> {
     return this.run(seconds, 'bash', '-c', `set -o pipefail; ${line}`);
-  }
-
-  /** Resolves when these files of the lab's folder have bytes: a program of a test writes them. */
-  async untilFiles(names: readonly string[]): Promise<void> {
-    const sizes = (): number[] => names.map((name) => statSync(this.file(name), { throwIfNoEntry: false })?.size ?? 0);
-    await until(`bytes in ${names.join(', ')}`, () => sizes().every((size) => size > 0));
   }
 
   /** Starts to capture what passes the tap; resolves when no frame is missed any more. */
