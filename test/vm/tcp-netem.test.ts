@@ -21,13 +21,16 @@ const TRANSFER_MS = 50_000;
 
 const MB = 1_000_000;
 
-/** A path, by netem's words for each direction, and the bytes that it carries. */
-const PATHS: readonly (readonly [name: string, netem: string, bytes: number])[] = [
-  ['without loss', 'delay 1ms', 8 * MB],
-  ['with 50 ms', 'delay 25ms', 8 * MB],
+/** A path, by netem's words for each direction, the bytes that it carries, and what is switched off in the peer. */
+const PATHS: readonly (readonly [name: string, netem: string, bytes: number, off?: string])[] = [
+  ['without loss', 'delay 1ms', 4 * MB],
+  ['with 50 ms', 'delay 25ms', 4 * MB],
   ['with 50 ms that loses 0.1 %', 'delay 25ms loss 0.1%', 4 * MB],
   ['with 50 ms that loses 1 %', 'delay 25ms loss 1%', 2 * MB],
   ['with 50 ms that loses 5 %', 'delay 25ms loss 5%', MB / 2],
+  ['that loses 1 %, with a peer without SACK', 'delay 5ms loss 1%', 2 * MB, 'tcp_sack'],
+  ['that loses 1 %, with a peer without timestamps', 'delay 5ms loss 1%', 2 * MB, 'tcp_timestamps'],
+  ['that loses 1 %, with a peer without window scale', 'delay 5ms loss 1%', 2 * MB, 'tcp_window_scaling'],
   ['with 50 ms that loses packets in runs', 'delay 25ms loss gemodel 1% 30%', MB / 2],
   ['that reorders 25 %', 'delay 10ms reorder 25%', 4 * MB],
   ['that reorders 25 % and loses 1 %', 'delay 10ms reorder 25% loss 1%', 2 * MB],
@@ -69,9 +72,14 @@ describeWith('http and the TCP of a guest, over netem', [guestVm, ...['tc', 'cur
     expect(Number(shortest), output).toBeGreaterThanOrEqual(30);
   });
 
-  describe.each(PATHS)('a path %s', (_, netem, bytes) => {
+  describe.each(PATHS)('a path %s', (_, netem, bytes, off) => {
     beforeAll(async () => {
       await guest.path(netem, netem);
+      if (off !== undefined) await guest.set(off, 0);
+    });
+
+    afterAll(async () => {
+      if (off !== undefined) await guest.set(off, 1);
     });
 
     it(`carries ${bytes} bytes from us`, async () => {

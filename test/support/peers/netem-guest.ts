@@ -29,7 +29,6 @@ ip link set wire up
 ip -n peer link set lo up
 ip -n peer link set inner gso_max_segs 1 up
 ip -n peer addr add ${address}/24 dev inner
-echo 1 >/proc/sys/net/ipv4/tcp_no_metrics_save || true
 set +e
 `;
 
@@ -71,9 +70,10 @@ export class NetemGuest {
     if (code !== 0) throw new Error(`tc: ${output}`);
   }
 
-  /** What netem has done, as `tc -s qdisc` prints it. */
-  async pathStatistics(): Promise<string> {
-    return (await this.run('tc -s qdisc show dev eth0; tc -s qdisc show dev outer', 10_000)).stdout;
+  /** Sets a value of the peer's TCP below /proc/sys/net/ipv4. */
+  async set(name: string, value: number): Promise<void> {
+    const { code, output } = await this.peer(`echo ${value} >/proc/sys/net/ipv4/${name}`, 10_000);
+    if (code !== 0) throw new Error(output);
   }
 
   /** Runs a line of shell in the peer's namespace. */
