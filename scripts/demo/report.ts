@@ -8,29 +8,35 @@ export interface DemoJson {
   hugepages: boolean;
   ping: { sent: number; received: number; rttUs: { p50: number; p99: number; max: number } };
   udp: { sent: number; received: number; corrupt: number };
+  tcp: { bytes: number; seconds: number; retransmitted: number; hashOk: boolean };
   switch: { forwarded: number; replicated: number; dropped: number };
 }
 
-export function toJson({ endpoints, hugepages, traffic, stats }: DemoResult): DemoJson {
-  const { ping, udp } = traffic;
+export function toJson({ endpoints, hugepages, traffic, retransmitted, stats }: DemoResult): DemoJson {
+  const { ping, udp, tcp } = traffic;
   const { forwarded, replicated, dropped } = stats.summary;
   return {
     endpoints: endpoints.length,
     hugepages,
     ping: { sent: ping.sent, received: ping.received, rttUs: ping.rttUs },
     udp: { sent: udp.sent, received: udp.received, corrupt: udp.corrupt },
+    tcp: {
+      ...{ bytes: tcp?.bytes ?? 0, seconds: Math.round((tcp?.seconds ?? 0) * 1000) / 1000 },
+      ...{ retransmitted, hashOk: tcp?.hashOk ?? false },
+    },
     switch: { forwarded, replicated, dropped: dropped.total },
   };
 }
 
 /** Whether everything that was sent came back intact, and the switch dropped nothing on the way. */
 export function isClean({ traffic, stats }: DemoResult): boolean {
-  const { ping, udp } = traffic;
+  const { ping, udp, tcp } = traffic;
   return (
     ping.received === ping.sent &&
     ping.corrupt === 0 &&
     udp.received === udp.sent &&
     udp.corrupt === 0 &&
+    tcp?.hashOk === true &&
     lost(stats.summary.dropped) === 0
   );
 }
@@ -53,8 +59,8 @@ const THREADS: Readonly<Record<DemoResult['mode'], (cores: number) => string>> =
 };
 
 export function render(result: DemoResult): string {
-  const { mode, cores, endpoints, traffic, stats, seconds, hugepages } = result;
-  const { ping, udp } = traffic;
+  const { mode, cores, endpoints, traffic, retransmitted, stats, seconds, hugepages } = result;
+  const { ping, udp, tcp } = traffic;
   const { summary } = stats;
   const [a, b] = endpoints;
   const reasons: Record<keyof Drops, string> = {
@@ -74,7 +80,7 @@ export function render(result: DemoResult): string {
   ${a?.ip.padEnd(20)}            forward_script.bess            ${b?.ip}
   ${a?.mac.padEnd(20)}                                           ${b?.mac}
  ┌────────────────────┐                                         ┌────────────────────┐
- │ echo, pings, UDP   │     ┌───────────────────────────┐       │ echo               │
+ │ pings, UDP, TCP/IP │     ┌───────────────────────────┐       │ TCP/IP: UDP, HTTP  │
  │ layer 2: ARP, IP   │     │ vm1 ──► fwd ──────► vm2   │       │ layer 2: ARP, IP   │
  │ virtio-net driver  │◄═══►│ vm2 ──► fwd ──────► vm1   │◄═════►│ virtio-net driver  │
  └────────────────────┘     │   ff:ff ► flood ──► all   │       └────────────────────┘
@@ -84,6 +90,7 @@ export function render(result: DemoResult): string {
 
   ping   ${number(ping.sent)} sent, ${number(ping.received)} answered; round trip p50 ${ping.rttUs.p50} µs, p99 ${ping.rttUs.p99} µs, max ${ping.rttUs.max} µs
   UDP    ${number(udp.sent)} sent, ${number(udp.received)} echoed (${number(udp.bytes)} bytes), ${udp.corrupt} corrupt
+  TCP    ${number(tcp?.bytes ?? 0)} bytes in ${(tcp?.seconds ?? 0).toFixed(1)} s, ${number(retransmitted)} retransmitted, hash ${tcp?.hashOk ? 'ok' : 'WRONG'}
   switch ${number(summary.forwarded)} forwarded, including ${summary.replicated} copies of broadcasts; ${summary.dropped.total} dropped${why === '' ? '' : `: ${why}`}
   took   ${seconds.toFixed(1)} s
 

@@ -12,8 +12,10 @@ import { type CoreTraffic, RESULT_MARK, sumOf, type TrafficResult } from './traf
 
 const SCRIPT = fileURLToPath(new URL('../../../bess/forward_script.bess', import.meta.url));
 const TRAFFIC = fileURLToPath(new URL('./traffic.js', import.meta.url));
+const SERVER = fileURLToPath(new URL('./server.js', import.meta.url));
 const PINGS = 1_000;
 const DATAGRAMS = 10_000;
+const DOWNLOAD_BYTES = 100 * 2 ** 20;
 /** The endpoint waits a second for each packet. This limit is for a machine that stands still. */
 const TRAFFIC_TIMEOUT_MS = 120_000;
 
@@ -32,6 +34,8 @@ export interface DemoResult {
   readonly endpoints: readonly Endpoint[];
   readonly hugepages: boolean;
   readonly traffic: TrafficResult;
+  /** Segments that both endpoints have sent again. */
+  readonly retransmitted: number;
   readonly stats: SwitchStats;
   /** Time from the start of the first process to the last packet, in seconds. */
   readonly seconds: number;
@@ -79,10 +83,10 @@ async function play(mode: Mode, endpoints: readonly Endpoint[], children: Child[
   await bess.waitFor(/^ready.*$/m);
 
   const [a, b] = endpoints as [Endpoint, Endpoint];
-  const echo = runEndpoint(b, mode, 'echo');
-  children.push(echo);
-  await echo.waitFor(/^ready.*$/m);
-  const options = [`to=${b.ip}`, `pings=${PINGS}`, `datagrams=${DATAGRAMS}`];
+  const server = runEndpoint(b, mode, SERVER);
+  children.push(server);
+  await server.waitFor(/^ready.*$/m);
+  const options = [`to=${b.ip}`, `pings=${PINGS}`, `datagrams=${DATAGRAMS}`, `bytes=${DOWNLOAD_BYTES}`];
   const traffic = runEndpoint(a, mode, TRAFFIC, '--app-option', ...options);
   children.push(traffic);
   const results = await trafficOf(traffic);
@@ -92,12 +96,14 @@ async function play(mode: Mode, endpoints: readonly Endpoint[], children: Child[
   children.push(stats);
   const exit = await stats.exited;
   if (exit.code !== 0) throw new Error(`the counters of the switch cannot be read: ${stats.output}`);
+  await Promise.all([traffic.stop(), server.stop()]);
   return {
     mode,
     endpoints,
-    hugepages: !/using normal pages/.test(echo.output + traffic.output),
+    hugepages: !/using normal pages/.test(server.output + traffic.output),
     cores: results.length,
     traffic: sumOf(results),
+    retransmitted: retransmittedBy(server) + retransmittedBy(traffic),
     stats: JSON.parse(stats.stdout) as SwitchStats,
     seconds,
   };
@@ -110,6 +116,12 @@ async function trafficOf(child: Child): Promise<CoreTraffic[]> {
   const { cores } = JSON.parse(first) as CoreTraffic;
   await child.waitFor(new RegExp(`(?:${line}[^]*?){${cores}}`, 'm'), TRAFFIC_TIMEOUT_MS);
   return [...child.output.matchAll(new RegExp(line, 'gm'))].map(([, json = '']) => JSON.parse(json) as CoreTraffic);
+}
+
+/** Returns how many segments all cores of an endpoint have sent again, from its last lines. */
+function retransmittedBy({ output }: Child): number {
+  const counts = output.matchAll(/\bretransmitted_segments (\d+)/g);
+  return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
 }
 
 function runEndpoint(endpoint: Endpoint, mode: Mode, app: string, ...more: string[]): Child {

@@ -11,8 +11,10 @@ import { Pinger } from '../../src/apps/pinger.js';
 import { UdpProbe } from '../../src/apps/udp-probe.js';
 import type { Core } from '../../src/link/core.js';
 import type { Stack, StackOptions } from '../../src/stack.js';
+import { TcpIp } from '../../src/tcpip/index.js';
 import { parseIpv4 } from '../../src/wire/address.js';
 import { IP_PROTOCOL_ICMP } from '../../src/wire/ipv4.js';
+import { Fetch, type FetchResult } from './fetch.js';
 
 /** The line with a core's result begins with this mark. The JSON of {@link CoreTraffic} follows. */
 export const RESULT_MARK = 'traffic:';
@@ -20,6 +22,8 @@ export const RESULT_MARK = 'traffic:';
 export interface TrafficResult {
   ping: { sent: number; received: number; corrupt: number; rttUs: { p50: number; p99: number; max: number } };
   udp: { sent: number; received: number; corrupt: number; bytes: number };
+  /** Only one core has it. */
+  tcp: FetchResult | null;
 }
 
 /** The result of one core. */
@@ -33,15 +37,16 @@ export function sumOf(results: readonly CoreTraffic[]): TrafficResult {
   const [first, ...others] = results;
   if (first === undefined) throw new Error('no core has printed a result');
   const { ping, udp } = structuredClone(first);
+  const tcp = results.find((result) => result.tcp !== null)?.tcp ?? null;
   for (const other of others) {
     // Only one core has sent pings.
     if (other.ping.sent > 0) Object.assign(ping, other.ping);
     for (const name of ['sent', 'received', 'corrupt', 'bytes'] as const) udp[name] += other.udp[name];
   }
-  return { ping, udp };
+  return { ping, udp, tcp };
 }
 
-/** @param options `to` (address), `pings` and `datagrams` (numbers), as texts */
+/** @param options `to` (address), `pings`, `datagrams` and `bytes` (numbers), as texts */
 export default function createTraffic(core: Core, options: StackOptions): Stack {
   const to = String(options.to);
   const pingsHere = core.rssCoreFor({ protocol: IP_PROTOCOL_ICMP, source: parseIpv4(to), destination: core.address });
@@ -51,25 +56,40 @@ export default function createTraffic(core: Core, options: StackOptions): Stack 
   const echo = new Echo(core);
   const pinging = createDemux(core, [echo, pinger]);
   const probing = createDemux(core, [echo, pinger, probe]);
-  let stack = pinging;
-  let isReported = false;
+  let stack: Stack = pinging;
+  let isProbed = false;
+  const report = (tcp: FetchResult | null): void => {
+    const traffic: CoreTraffic = { ...result(pinger, probe), tcp, cores: core.count };
+    process.stdout.write(`${RESULT_MARK} ${JSON.stringify(traffic)}\n`);
+  };
   const begin = (): void => {
     stack = probing;
     core.wake();
   };
-  const pingsAreDone = core.count === 1 ? begin : startOthersAfterPings(isPinging, begin);
+  const fetch = (): void => {
+    const net = new TcpIp(core);
+    stack = net;
+    new Fetch(net, to, Number(options.bytes), (fetched, failure) => {
+      if (failure !== null) process.stderr.write(`download from ${to}: ${failure}\n`);
+      report(fetched);
+    });
+    core.wake();
+  };
+  const phases = new Phases(core, isPinging, begin, fetch);
   return {
     poll(): number {
       const work = stack.poll();
-      if (stack === pinging && isPinging && pinger.isDone) pingsAreDone();
-      if (!isReported && stack === probing && probe.isDone) {
-        isReported = true;
-        const traffic: CoreTraffic = { ...result(pinger, probe), cores: core.count };
-        process.stdout.write(`${RESULT_MARK} ${JSON.stringify(traffic)}\n`);
+      if (stack === pinging && isPinging && pinger.isDone) phases.pingsAreDone();
+      if (!isProbed && stack === probing && probe.isDone) {
+        isProbed = true;
+        if (!isPinging) report(null);
+        phases.probeIsDone();
       }
       return work;
     },
     maxSleepMs: () => stack.maxSleepMs?.() ?? 0,
+    report: () => stack.report?.() ?? {},
+    stop: () => stack.stop?.(),
   };
 }
 
@@ -78,28 +98,60 @@ function shareOf(total: number, { index, count }: Core): number {
   return Math.floor(total / count) + (index < total % count ? 1 : 0);
 }
 
+/** What the cores tell each other. */
+const BEGIN = 'begin';
+const MAY_I = 'may I?';
+const PROBED = 'probed';
+
 /**
- * Makes the other cores wait until the pings are done, so that the round trips are measured on a quiet port. A core
- * that starts late asks whether they are done.
- * @returns a function that the pinging core calls after the last ping
+ * The order of the cores' traffic: first one core sends pings, then all send datagrams, then the first one downloads.
+ * So the round trips are measured on a quiet port, and no datagram is lost beside the download. A core that starts late
+ * asks whether the pings are done.
  */
-function startOthersAfterPings(isPinging: boolean, begin: () => void): () => void {
-  const channel = new BroadcastChannel('tspmd demo');
-  channel.unref();
-  let isDone = false;
-  channel.onmessage = ({ data }) => {
-    if (data === 'begin' && !isPinging) begin();
-    else if (data === 'may I?' && isDone) channel.postMessage('begin');
-  };
-  if (!isPinging) channel.postMessage('may I?');
-  return () => {
-    isDone = true;
-    channel.postMessage('begin');
-    begin();
-  };
+class Phases {
+  private readonly channel: InstanceType<typeof BroadcastChannel> | null;
+  private arePingsDone = false;
+  private left: number;
+
+  constructor(
+    { count }: Core,
+    private readonly isFirst: boolean,
+    private readonly begin: () => void,
+    private readonly fetch: () => void,
+  ) {
+    this.left = count;
+    this.channel = count === 1 ? null : new BroadcastChannel('tspmd demo');
+    if (this.channel === null) return;
+    this.channel.unref();
+    this.channel.onmessage = ({ data }) => this.hear(data);
+    if (!isFirst) this.channel.postMessage(MAY_I);
+  }
+
+  pingsAreDone(): void {
+    this.arePingsDone = true;
+    this.channel?.postMessage(BEGIN);
+    this.begin();
+  }
+
+  /** The datagrams of this core are done. */
+  probeIsDone(): void {
+    if (this.isFirst) this.count();
+    else this.channel?.postMessage(PROBED);
+  }
+
+  private hear(message: unknown): void {
+    if (message === BEGIN && !this.isFirst) this.begin();
+    else if (message === MAY_I && this.arePingsDone) this.channel?.postMessage(BEGIN);
+    else if (message === PROBED && this.isFirst) this.count();
+  }
+
+  private count(): void {
+    this.left--;
+    if (this.left === 0) this.fetch();
+  }
 }
 
-function result(pinger: Pinger, probe: UdpProbe): TrafficResult {
+function result(pinger: Pinger, probe: UdpProbe): Omit<TrafficResult, 'tcp'> {
   const ping = pinger.report();
   const udp = probe.report();
   const times = pinger.roundTrips();

@@ -59,6 +59,9 @@ export async function run(options: RunCommandOptions): Promise<void> {
   }
 }
 
+/** An app with more totals than this, such as one with a TCP/IP stack, shows only those that are not 0. */
+const MANY_TOTALS = 16;
+
 /**
  * Runs the app until the end.
  * @param end resolves when the command was told to stop; rejects with an error that came from outside of the loop
@@ -99,7 +102,8 @@ function summarise(port: Port, totals: readonly (StackTotals | undefined)[], app
   totals.forEach((report, core) => {
     if (report === undefined) return;
     const who = totals.length === 1 ? app : `${app} on core ${core}`;
-    const shown = Object.entries(report).map(([name, value]) => `${name} ${value}`);
-    print(`${who}: ${shown.join(', ')}`);
+    const all = Object.entries(report);
+    const shown = all.length > MANY_TOTALS ? all.filter(([, value]) => value !== 0) : all;
+    print(`${who}: ${shown.map(([name, value]) => `${name} ${value}`).join(', ') || 'all counters are 0'}`);
   });
 }

@@ -72,7 +72,7 @@ export class Host {
 }
 
 /** Whether one station on a wire can have `ip`: not in 0/8, 127/8, 224/4 or 240/4 (RFC 1122, 3.2.1.3). */
-function isRoutable(ip: number): boolean {
+export function isRoutable(ip: number): boolean {
   const first = ip >>> 24;
   return first !== 0 && first !== 127 && first < 224;
 }

@@ -15,9 +15,9 @@
 import { randomBytes } from 'node:crypto';
 import type { StopSignal } from '../../drivers/stop-signal.js';
 import type { Core } from '../link/core.js';
+import { isRoutable } from '../link/host.js';
 import { runStack } from '../link/run-loop.js';
 import type { Stack } from '../stack.js';
-import { isIpv4Multicast } from '../wire/address.js';
 import { readI32 } from '../wire/bytes.js';
 import { IP_PROTOCOL_TCP } from '../wire/ipv4.js';
 import { checkOption } from './check-option.js';
@@ -80,13 +80,13 @@ export class TcpIp implements Stack {
     const clock = new Clock(() => core.now());
     this.clock = clock;
     const random = options.seed === undefined ? randomBytes : new RandomBytes(options.seed).take;
-    const ip = new Ip(core, clock, { random: () => readI32(random(4), 0) });
+    const randomWord = () => readI32(random(4), 0);
+    const ip = new Ip(core, clock, { random: randomWord });
     this.ip = ip;
-    this.udp = new Udp(core, ip, { maxSockets: options.maxSockets });
+    this.udp = new Udp(core, ip, { maxSockets: options.maxSockets, random: randomWord });
     const around = {
       ...{ clock, memory: core.memory, ip, local, mtu: core.mtu, random },
-      isPeer: (address: number) =>
-        address !== local && address !== 0 && !core.isBroadcast(address) && !isIpv4Multicast(address),
+      isPeer: (address: number) => address !== local && !core.isBroadcast(address) && isRoutable(address),
       isOwnFlow: (remote: number, remotePort: number, localPort: number) =>
         core.count === 1 || core.rssCoreForPorts(remote, local, remotePort, localPort) === core.index,
       wakeBefore: (ms: number) => this.wakeBefore(ms),

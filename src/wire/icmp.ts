@@ -120,6 +120,8 @@ export function makeIcmpEchoReply(u8: Uint8Array, offset: number): void {
   const type = u8[offset + ICMP_TYPE];
   u8[offset + ICMP_TYPE] = ICMP_ECHO_REPLY;
   updateChecksum(u8, offset + ICMP_CHECKSUM, (type << 8) | code, (ICMP_ECHO_REPLY << 8) | code);
+  // The sum of a message of zeros is 0, which the update takes for 0xffff (RFC 1624, 3). A checksum of 0xffff suits both.
+  if (readU16(u8, offset + ICMP_CHECKSUM) === 0) writeU16(u8, offset + ICMP_CHECKSUM, 0xffff);
 }
 
 /**

@@ -11,6 +11,11 @@ export interface WireMemory {
   readonly u16: Uint16Array;
 }
 
+/** The same bytes as 32-bit words in the byte order of the host, for the functions that ask for them. */
+export interface WireWords {
+  readonly u32: Uint32Array;
+}
+
 /**
  * Makes the views of bytes that are not in a core's memory. It copies nothing: the views show later changes of the
  * bytes.

@@ -26,10 +26,11 @@ describe('npm run demo', () => {
         rttUs: { p50: expect.any(Number), p99: expect.any(Number), max: expect.any(Number) },
       },
       udp: { sent: 10_000, received: 10_000, corrupt: 0 },
+      tcp: { bytes: 100 * 2 ** 20, seconds: expect.any(Number), retransmitted: expect.any(Number), hashOk: true },
       switch: { forwarded: expect.any(Number), replicated: expect.any(Number), dropped: expect.any(Number) },
     });
-    // 11,000 packets in both directions, and ARP. The announcement of the first endpoint met no peer.
-    expect(result.switch.forwarded).toBeGreaterThanOrEqual(22_000);
+    // 11,000 packets in both directions, the segments of the download, and ARP. The announcement of the first endpoint met no peer.
+    expect(result.switch.forwarded).toBeGreaterThanOrEqual(22_000 + Math.floor((100 * 2 ** 20) / 1460));
     expect(result.switch.replicated).toBeGreaterThan(0);
     expect(result.switch.dropped).toBeLessThanOrEqual(2);
     const { p50, p99, max } = result.ping.rttUs;
@@ -48,6 +49,7 @@ describe('npm run demo', () => {
     expect(demo.stdout).toContain(`mode ${mode}: ${threads}`);
     expect(demo.stdout).toMatch(/ping +1,000 sent, 1,000 answered; round trip p50 [\d.]+ µs/);
     expect(demo.stdout).toMatch(/UDP +10,000 sent, 10,000 echoed .* 0 corrupt/);
+    expect(demo.stdout).toMatch(/TCP +104,857,600 bytes in [\d.]+ s, \d+ retransmitted, hash ok/);
     expect(demo.stdout).toMatch(/switch [\d,]+ forwarded, including \d+ copies of broadcasts/);
     expect(demo.stdout).toContain('OK: nothing lost, nothing corrupt');
   });

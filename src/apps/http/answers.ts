@@ -35,7 +35,7 @@ export const CLOSE = 2;
 const CONNECTION = ['', 'Connection: keep-alive\r\n', 'Connection: close\r\n'];
 
 /**
- * Returns the head of a response. There is no `Date`, because the server asks nobody for the time of day.
+ * Returns the head of a response. It does not have the time of day, because the server asks nobody for the time of day.
  * @param more further field lines, each with its CR LF
  */
 export function headOf(status: number, type: string, length: number, connection: number, more = ''): string {

@@ -32,10 +32,8 @@ export interface IpOptions {
 }
 
 export class Ip implements ReassemblyTimeout {
-  /** The MTUs of paths. */
-  readonly mtus: PathMtus;
-  /** Sends ICMP errors about received packets. */
-  readonly errors: IcmpErrors;
+  private readonly mtus: PathMtus;
+  private readonly errors: IcmpErrors;
   private readonly counters = createIpCounters();
   private readonly reassembler: Reassembler;
   private readonly rx: IpInput;

@@ -84,7 +84,7 @@ export class PathMtus {
   }
 
   /** Forgets the paths whose time is over. */
-  expire(): void {
+  private expire(): void {
     for (const [destination, { since }] of this.paths) {
       if (((this.clock.ms - since) | 0) < LIFETIME_MS) return;
       this.paths.delete(destination);

@@ -129,7 +129,7 @@ export function assemble(around: TcpSurroundings, options: TcpOptionsOfStack, fl
   const ackArrival = new AckArrival(table, recovery, output, sendBuffer, acks, closing, challenges);
   const dataArrival = new DataArrival(table, inbox, intervals, window, acks, closing);
   const synchronized = new Synchronized(table, handshake, acks, closing, challenges, resets, ackArrival, dataArrival);
-  const synSent = new SynSent(table, handshake, acks, closing, resets, ackArrival);
+  const synSent = new SynSent(table, handshake, acks, closing, resets);
   const cookies = new SynCookies(random(KEY_BYTES));
   const cookieSyn = new CookieSyn(table, ip, memory, local, handshake.ownMss, scale);
   const listening = new Listening(table, handshake, resets, cookies, cookieSyn, sequence, synchronized);

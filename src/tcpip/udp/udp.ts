@@ -14,6 +14,7 @@ import { isUdpIntact, UDP_HEADER_BYTES, udpDestinationPort, udpLength, udpSource
 import { netError } from '../errors.js';
 import { icmpNetError } from '../ip/icmp-net-error.js';
 import type { Ip } from '../ip/ip.js';
+import { type RandomSource, systemRandom } from '../ip/random.js';
 import type { TransportProtocol } from '../ip/transport.js';
 import { createUdpCounters, UDP } from './counters.js';
 import { choosePort } from './local-port.js';
@@ -27,6 +28,8 @@ const DEFAULT_SOCKETS = 4096;
 export interface UdpOptions {
   /** Most sockets at a time. Default 4096. */
   readonly maxSockets?: number | undefined;
+  /** Where random numbers come from. Default: the operating system. */
+  readonly random?: RandomSource | undefined;
 }
 
 export class Udp implements TransportProtocol, SocketOwner {
@@ -34,6 +37,7 @@ export class Udp implements TransportProtocol, SocketOwner {
   private readonly values = this.counters.values;
   private readonly table: PortTable;
   private readonly output: UdpOutput;
+  private readonly random: RandomSource;
 
   /** Registers itself with `ip`. */
   constructor(
@@ -43,6 +47,7 @@ export class Udp implements TransportProtocol, SocketOwner {
   ) {
     this.table = new PortTable(options.maxSockets ?? DEFAULT_SOCKETS);
     this.output = new UdpOutput(core, ip);
+    this.random = options.random ?? systemRandom;
     ip.register(IP_PROTOCOL_UDP, this);
   }
 
@@ -181,7 +186,7 @@ export class Udp implements TransportProtocol, SocketOwner {
 
   /** Chooses a free local port; for a connected socket one whose answers come to this core. */
   private choose(peer: number, peerPort: number): number {
-    const port = choosePort((candidate) => {
+    const port = choosePort(this.random, (candidate) => {
       if (this.table.isUsed(candidate)) return false;
       return peerPort === NOT_CONNECTED || this.comesHere(peer, peerPort, candidate);
     });

@@ -18,6 +18,8 @@ const FEWER: Readonly<Record<string, number>> = {
   'bess-script': 2_000,
   'neighbour-policy': 3_000,
   frames: 5_000,
+  'ip-fragments': 3_000,
+  icmp: 1_500,
 };
 
 function fuzzerOf(target: FuzzTarget, corpus: readonly Uint8Array[] = []): { fuzzer: Fuzzer; feedback: Feedback } {

@@ -52,7 +52,8 @@ export class FileTree {
   }
 
   private openBelow(name: string, isFolder: boolean, path: string, found: Found): void {
-    realpath(isFolder ? join(name, INDEX) : name, (error, real) => {
+    // The native one is one call; the other one asks for each folder of the path.
+    realpath.native(isFolder ? join(name, INDEX) : name, (error, real) => {
       if (error !== null) {
         found(statusOf(error));
         // A symbolic link may lead out of the root, a path of the request may not.

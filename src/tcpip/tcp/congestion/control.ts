@@ -83,6 +83,16 @@ export class CongestionControl {
       if (slowStart) beginHyStartRound(i32, r);
     }
     if (slowStart && rttUs >= 0) sampleHyStart(i32, r, rttUs);
+    if (!this.isReducing(r, ack)) i32[r + CONGESTION_BITS] &= ~ECN_REDUCED;
+  }
+
+  /**
+   * Whether cwnd was reduced because of ECE, and nothing that was sent since is acknowledged: once per window is
+   * enough, and CWR is in the segment after ECN_END.
+   */
+  isReducing(r: number, una: number): boolean {
+    const i32 = this.i32;
+    return (i32[r + CONGESTION_BITS] & ECN_REDUCED) !== 0 && ((una - i32[r + ECN_END]) | 0) <= 0;
   }
 
   /**
@@ -154,7 +164,7 @@ export class CongestionControl {
    */
   ecnEcho(r: number, flight: number): boolean {
     const i32 = this.i32;
-    if ((i32[r + CONGESTION_BITS] & ECN_REDUCED) !== 0 && ((i32[r + SND_UNA] - i32[r + ECN_END]) | 0) < 0) return false;
+    if (this.isReducing(r, i32[r + SND_UNA])) return false;
     this.reduce(r, flight, false);
     i32[r + CWND] = Math.min(i32[r + CWND], i32[r + SSTHRESH]);
     i32[r + CONGESTION_BITS] |= ECN_REDUCED;

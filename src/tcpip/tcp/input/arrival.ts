@@ -2,7 +2,7 @@
  * Where received segments come in: checks them, finds their connection, listener or TIME_WAIT entry, and answers those
  * that belong to nothing (RFC 9293, 3.10.7).
  */
-import type { WireMemory } from '../../../wire/memory.js';
+import type { MemoryViews } from '../../../../drivers/memory/index.js';
 import { TCP_ACK, TCP_RST } from '../../../wire/tcp.js';
 import { TCP } from '../counters.js';
 import type { Listeners } from '../listeners.js';
@@ -39,7 +39,7 @@ export class Arrival {
   }
 
   /** As {@link TransportProtocol.receive}. */
-  receive(memory: WireMemory, ip: number, tcp: number, length: number, toUs: boolean): void {
+  receive(memory: MemoryViews, ip: number, tcp: number, length: number, toUs: boolean): void {
     const { table, segment } = this;
     const { count } = table;
     count[SEGMENTS_IN]++;

@@ -16,7 +16,7 @@ import {
 import type { CookieSyn } from '../output/cookie-syn.js';
 import type { Handshake } from '../output/handshake.js';
 import type { Resets } from '../output/resets.js';
-import { FLAG_ECN, FLAG_PASSIVE, FLAGS, ISS, ROW_SHIFT, STATE, STATE_SYN_RECEIVED } from '../state/rows.js';
+import { FLAG_ECN, FLAG_PASSIVE, FLAGS, ISS, RCV_ADV, ROW_SHIFT, STATE, STATE_SYN_RECEIVED } from '../state/rows.js';
 import { NO_ROW, type Table } from '../state/table.js';
 import { NO_OPTION, type Segment } from './segment.js';
 import type { Synchronized } from './synchronized.js';
@@ -28,6 +28,8 @@ const REUSE_GAP = 65_537;
 const ECN_SETUP = TCP_ECE | TCP_CWR;
 /** The MSS of a peer that announces none (RFC 9293, 3.7.1, MUST-15). */
 const DEFAULT_MSS = 536;
+/** Largest window of a SYN-ACK. */
+const MAX_SYN_WINDOW = 0xffff;
 
 export class Listening {
   private readonly i32: Int32Array;
@@ -131,6 +133,8 @@ export class Listening {
       hasTimestamps: segment.hasTimestamps,
       tsValue: segment.tsValue,
     });
+    // The window that the SYN-ACK has offered: the ACK may carry data.
+    i32[r + RCV_ADV] = (segment.seq + Math.min(listener.settings.receiveBuffer, MAX_SYN_WINDOW)) | 0;
     i32[r + STATE] = STATE_SYN_RECEIVED;
     this.synchronized.receive(r, segment);
     return true;

@@ -4,10 +4,10 @@
  * A malformed option ends the reading of options: what was read before it counts, as in Linux. No option is obeyed in
  * part.
  */
+import type { MemoryViews } from '../../../../drivers/memory/index.js';
 import { readI32, readU16 } from '../../../wire/bytes.js';
-import { internetChecksum } from '../../../wire/checksum.js';
+import { finishSum, partialSumOfWords } from '../../../wire/checksum.js';
 import { IP_PROTOCOL_TCP, ipv4Ecn, ipv4PseudoHeaderSum, ipv4Source } from '../../../wire/ipv4.js';
-import type { WireMemory } from '../../../wire/memory.js';
 import { TCP_FIN, TCP_HEADER_BYTES, TCP_SYN, tcpHeaderLength } from '../../../wire/tcp.js';
 import {
   MSS_BYTES,
@@ -79,13 +79,13 @@ export class Segment {
   }
 
   /** Reads the segment of `length` bytes at `tcp`, whose IP header is at `ip`. Returns one of the SEGMENT_ numbers. */
-  read(memory: WireMemory, ip: number, tcp: number, length: number): number {
+  read(memory: MemoryViews, ip: number, tcp: number, length: number): number {
     const { u8 } = memory;
     if (length < TCP_HEADER_BYTES) return SEGMENT_BAD_LENGTH;
     const header = tcpHeaderLength(u8, tcp);
     if (header < TCP_HEADER_BYTES || header > length) return SEGMENT_BAD_LENGTH;
     const pseudo = ipv4PseudoHeaderSum(u8, ip, IP_PROTOCOL_TCP, length);
-    if (internetChecksum(memory, tcp, length, pseudo) !== 0) return SEGMENT_BAD_CHECKSUM;
+    if (finishSum(partialSumOfWords(memory, tcp, length, pseudo)) !== 0) return SEGMENT_BAD_CHECKSUM;
     const ports = readI32(u8, tcp);
     const flags = u8[tcp + 13];
     this.bytes = u8;

@@ -7,9 +7,8 @@ import type { Acks } from '../output/acks.js';
 import type { Closing } from '../output/closing.js';
 import type { Handshake } from '../output/handshake.js';
 import type { Resets } from '../output/resets.js';
-import { FLAG_ECN, FLAGS, HEARD_MS, ISS, SND_NXT, SND_UNA, STATE, STATE_CLOSED } from '../state/rows.js';
+import { FLAG_ECN, FLAGS, HEARD_MS, ISS, SND_NXT, SND_UNA, SND_WL2, STATE, STATE_CLOSED } from '../state/rows.js';
 import type { Table } from '../state/table.js';
-import type { AckArrival } from './ack-arrival.js';
 import type { Segment } from './segment.js';
 
 export class SynSent {
@@ -21,7 +20,6 @@ export class SynSent {
     private readonly acks: Acks,
     private readonly closing: Closing,
     private readonly resets: Resets,
-    private readonly ackArrival: AckArrival,
   ) {
     this.i32 = table.i32;
   }
@@ -54,8 +52,9 @@ export class SynSent {
     // RFC 3168, 6.1.1: a SYN-ACK with ECE, and without CWR.
     if ((flags & (TCP_ECE | TCP_CWR)) !== TCP_ECE) i32[r + FLAGS] &= ~FLAG_ECN;
     i32[r + SND_UNA] = ack;
+    // The window of a SYN-ACK is not scaled (RFC 7323, 2.2): `settle` has taken it as it is.
+    i32[r + SND_WL2] = ack;
     this.handshake.establish(r);
-    this.ackArrival.takeWindow(r, segment);
     this.acks.now(r);
     this.handshake.tellOpen(r);
     if (i32[r + STATE] !== STATE_CLOSED) table.list(r);

@@ -23,6 +23,7 @@ import {
   LAST_ACK_SENT,
   RCV_ADV,
   RCV_NXT,
+  SCALES,
   SND_NXT,
   SND_UNA,
   STATE,
@@ -69,9 +70,10 @@ export class Synchronized {
       if (!this.takeSynAgain(r, segment)) return;
     }
     const hasTimestamps = segment.hasTimestamps && (i32[r + FLAGS] & FLAG_TIMESTAMPS) !== 0;
-    if (hasTimestamps && this.isOld(r, segment)) {
+    // RFC 7323, 5.2: not for a RST.
+    if (hasTimestamps && (segment.flags & RST) === 0 && this.isOld(r, segment)) {
       table.count[TCP.tcp_paws_drops]++;
-      if ((segment.flags & RST) === 0) this.answerUnacceptable(r, segment);
+      this.answerUnacceptable(r, segment);
       return;
     }
     if (!this.isAcceptable(r, segment)) {
@@ -89,7 +91,8 @@ export class Synchronized {
     }
     if (hasTimestamps) {
       // RFC 7323, 4.3: only a segment that covers the last ACK, so that the echo tells of the oldest one.
-      if (((segment.seq - i32[r + LAST_ACK_SENT]) | 0) <= 0 && ((segment.tsValue - i32[r + TS_RECENT]) | 0) >= 0) {
+      const isNewer = ((segment.tsValue - i32[r + TS_RECENT]) | 0) >= 0 || this.isForgotten(r);
+      if (isNewer && ((segment.seq - i32[r + LAST_ACK_SENT]) | 0) <= 0) {
         i32[r + TS_RECENT] = segment.tsValue;
         i32[r + TS_RECENT_MS] = table.clock.ms;
       }
@@ -112,6 +115,8 @@ export class Synchronized {
     if ((segment.flags & TCP_ACK) !== 0 && segment.ack === i32[r + SND_NXT]) {
       segment.flags &= ~TCP_SYN;
       segment.seq = (segment.seq + 1) | 0;
+      // Without SYN the window counts as scaled.
+      segment.window >>>= i32[r + SCALES] & 0xff;
       return true;
     }
     this.handshake.sendSyn(r);
@@ -121,8 +126,14 @@ export class Synchronized {
   /** PAWS (RFC 7323, 5): the segment carries a timestamp that is older than the last one. */
   private isOld(r: number, segment: Segment): boolean {
     const { i32 } = this;
-    if (((segment.tsValue - i32[r + TS_RECENT]) | 0) >= 0) return false;
-    return ((this.table.clock.ms - i32[r + TS_RECENT_MS]) | 0) < TIMESTAMP_LIFE_MS;
+    return ((segment.tsValue - i32[r + TS_RECENT]) | 0) < 0 && !this.isForgotten(r);
+  }
+
+  /** Whether the last timestamp was stored so long ago that it says nothing. */
+  private isForgotten(r: number): boolean {
+    const age = (this.table.clock.ms - this.i32[r + TS_RECENT_MS]) | 0;
+    // The clock wraps to the negative after 24.8 days.
+    return age < 0 || age >= TIMESTAMP_LIFE_MS;
   }
 
   /**
@@ -159,6 +170,12 @@ export class Synchronized {
   /** RFC 5961, 3 and 4: only an exact RST is obeyed; any other RST or SYN in the window is answered by an ACK. */
   private receiveResetOrSyn(r: number, segment: Segment): void {
     const { i32, table } = this;
+    // The right edge, where an ACK may lie, is behind the window (RFC 5961, 3.2).
+    const isBehind = segment.seq === i32[r + RCV_ADV] && segment.seq !== i32[r + RCV_NXT];
+    if ((segment.flags & TCP_RST) !== 0 && isBehind) {
+      table.count[TCP.tcp_out_of_window]++;
+      return;
+    }
     if ((segment.flags & TCP_RST) === 0 || segment.seq !== i32[r + RCV_NXT]) {
       this.challenges.challenge(r);
       return;

@@ -39,7 +39,7 @@ export class TimeWaiting {
     const { flags } = segment;
     if ((flags & TCP_RST) !== 0) return false;
     const at = timeWait.at(index);
-    if ((flags & (TCP_SYN | TCP_ACK)) === TCP_SYN && hasListener && this.isNewer(at, segment)) {
+    if ((flags & (TCP_SYN | TCP_ACK | TCP_FIN)) === TCP_SYN && hasListener && this.isNewer(at, segment)) {
       this.listening.startAfter(words[at + TW_SND_NXT]);
       timeWait.remove(index);
       table.count[TCP.tcp_time_wait_reused]++;

@@ -72,8 +72,11 @@ import type { Transmit } from './transmit.js';
 
 /** RFC 6298, 2.1 and 5.7: the first timeout of a SYN. */
 const FIRST_TIMEOUT_MS = 1000;
-/** How often a SYN and a SYN-ACK are sent again (Linux: tcp_syn_retries, tcp_synack_retries). */
-const SYN_LIMIT = 6;
+/**
+ * How often a SYN and a SYN-ACK are sent again. A SYN must be for three minutes at least (RFC 9293, 3.8.3, MUST-23): one
+ * time more than in Linux.
+ */
+const SYN_LIMIT = 7;
 const SYN_ACK_LIMIT = 5;
 /** The MSS of a peer that announces none (RFC 9293, 3.7.1, MUST-15). */
 const DEFAULT_MSS = 536;

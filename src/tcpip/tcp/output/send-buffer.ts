@@ -14,6 +14,7 @@ import {
   FLAG_WANTS_DRAIN,
   FLAGS,
   ROW_SHIFT,
+  SEND_BASE,
   SEND_LIMIT,
   SND_END,
   SND_UNA,
@@ -73,7 +74,14 @@ export class SendBuffer {
       }
       if (region !== null && taken > 0) {
         const end = i32[r + SND_END];
-        copyIn(region, end, bytes, offset, taken, bytes === this.packetBytes ? this.packetWords : null);
+        copyIn(
+          region,
+          (end - i32[r + SEND_BASE]) | 0,
+          bytes,
+          offset,
+          taken,
+          bytes === this.packetBytes ? this.packetWords : null,
+        );
         i32[r + SND_END] = (end + taken) | 0;
         this.f64[(r >> 1) + BYTES_WRITTEN] += taken;
       }
@@ -113,8 +121,10 @@ export class SendBuffer {
       this.isStarved = true;
       return old;
     }
-    if (old !== null) {
-      const from = this.i32[r + SND_UNA];
+    if (old === null) {
+      this.i32[r + SEND_BASE] = this.i32[r + SND_END];
+    } else {
+      const from = (this.i32[r + SND_UNA] - this.i32[r + SEND_BASE]) | 0;
       const position = from & (old.size - 1);
       const first = Math.min(held, old.size - position);
       copyIn(region, from, old.u8, old.start + position, first, old.i32);

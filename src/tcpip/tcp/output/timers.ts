@@ -11,6 +11,7 @@ import {
   PROGRESS_MS,
   SND_NXT,
   SND_UNA,
+  SND_WND,
   SOFT_ERROR,
   STATE,
   STATE_ESTABLISHED,
@@ -86,14 +87,21 @@ export class Timers {
       return;
     }
     if (result === EXPIRED_RTO) {
-      if (recovery.timeouts(r) > MAX_TIMEOUTS || this.isOverdue(r)) {
+      const isShut = this.isShut(r);
+      if ((recovery.timeouts(r) > MAX_TIMEOUTS && !isShut) || this.isOverdue(r)) {
         this.giveUp(r);
         return;
       }
-      this.pathMtu.timedOut(r);
+      if (!isShut) this.pathMtu.timedOut(r);
     }
     if (result !== EXPIRED_NOTHING) output.send(r);
     recovery.rearm(r);
+  }
+
+  /** The peer has shrunk its window to zero, and still answers: the data is a probe (RFC 9293, 3.8.6, MUST-35). */
+  private isShut(r: number): boolean {
+    const silence = (this.table.clock.ms - this.i32[r + HEARD_MS]) | 0;
+    return this.i32[r + SND_WND] === 0 && silence < MAX_SILENCE_MS;
   }
 
   /** RFC 9293, 3.8.3, MUST-20: the application's user timeout. */

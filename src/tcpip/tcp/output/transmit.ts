@@ -30,7 +30,9 @@ import {
   RCV_NXT,
   REMOTE,
   ROW_SHIFT,
+  SEND_BASE,
   SND_END,
+  SND_NXT,
   TS_OFFSET,
   TS_RECENT,
   UNACKED_BYTES,
@@ -112,7 +114,8 @@ export class Transmit {
     let tos = NO_ECT;
     if ((own & FLAG_ECN) !== 0) {
       if ((own & FLAG_ECE) !== 0) bits |= TCP_ECE;
-      if (length > 0) {
+      // RFC 3168, 6.1.5: only data that is sent for the first time.
+      if (length > 0 && seq === i32[r + SND_NXT]) {
         tos = ECT0;
         if ((own & FLAG_CWR) !== 0) {
           bits |= TCP_CWR;
@@ -127,7 +130,10 @@ export class Transmit {
     writeI32(u8, tcp + 12, (header << 26) | (bits << 16) | this.window.advertise(r));
     writeI32(u8, tcp + 16, 0);
     let sum = partialSum(memory, tcp, header, this.pseudoSum(r) + header + length);
-    if (length > 0) sum += copyOutAndSum(table.sendRegions[r >> ROW_SHIFT]!, seq, memory, end, length);
+    if (length > 0) {
+      const at = (seq - i32[r + SEND_BASE]) | 0;
+      sum += copyOutAndSum(table.sendRegions[r >> ROW_SHIFT]!, at, memory, end, length);
+    }
     writeU16(u8, tcp + 16, finishSum(sum));
     if (!this.ip.send(buffer, PROTOCOL, i32[r + REMOTE], header + length, tos)) {
       table.count[NO_BUFFER]++;

@@ -47,9 +47,13 @@ export class ReceiveWindow {
     const { i32 } = this;
     const scale = (i32[r + SCALES] >>> 8) & 0xff;
     const offered = (i32[r + RCV_ADV] - i32[r + RCV_NXT]) | 0;
-    const window = this.isWorthOffering(r, offered) ? this.room(r) : offered > 0 ? offered : 0;
+    const room = this.room(r);
+    const window = this.isWorthOffering(r, offered) ? room : offered > 0 ? offered : 0;
+    const unit = 1 << scale;
     // Rounded up: rounded down, the edge would move back.
-    const field = Math.min((window + (1 << scale) - 1) >>> scale, MAX_FIELD);
+    const field = Math.min((window + unit - 1) >>> scale, MAX_FIELD);
+    // But not up and up with each small segment: what was offered stays valid (RFC 7323, 2.4).
+    if ((field << scale) - room >= unit) return window >>> scale;
     i32[r + RCV_ADV] = (i32[r + RCV_NXT] + (field << scale)) | 0;
     return field;
   }

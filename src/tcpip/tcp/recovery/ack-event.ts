@@ -23,6 +23,8 @@ export class AckEvent {
   dsack = false;
   dsackStart = 0;
   dsackEnd = 0;
+  /** It is about a tail loss probe. */
+  dsackOfProbe = false;
   /** The ACK has a timestamp; its echo on our clock in ms. */
   hasEcho = false;
   echoMs = 0;
@@ -51,6 +53,7 @@ export class AckEvent {
     this.duplicate = false;
     this.hasSacks = false;
     this.dsack = false;
+    this.dsackOfProbe = false;
     this.hasEcho = false;
     this.rtt = -1;
     this.shortRtt = -1;

@@ -7,7 +7,7 @@ import type { Clock } from '../../clock.js';
 import { TCP } from '../counters.js';
 import {
   HIGHEST_SACKED,
-  RACK_END,
+  RACK_ORDER,
   RACK_RTT,
   RACK_US,
   RECOVERY_BITS,
@@ -17,7 +17,7 @@ import {
 import type { AckEvent } from './ack-event.js';
 import { RACK_VALID, REORDERING_SEEN } from './bits.js';
 import { minRtt } from './rtt.js';
-import { END, SEGMENT_RETRANSMITTED, SENT_MS, SENT_US, type SentRing } from './sent-ring.js';
+import { END, ORDER, SEGMENT_RETRANSMITTED, SENT_MS, SENT_US, type SentRing } from './sent-ring.js';
 
 export class Delivery {
   private readonly i32: Int32Array;
@@ -40,7 +40,9 @@ export class Delivery {
       if (event.rtt < 0) event.rtt = rtt;
       event.shortRtt = rtt;
     }
-    this.arrived(r, at, bits, event);
+    // The echo of an ACK that advances is that of a segment that it covers. A SACK tells nothing by its echo.
+    const isOld = event.hasEcho && ((event.echoMs - this.ring.words[at + SENT_MS]) | 0) < 0;
+    this.arrived(r, at, bits, event, isOld);
   }
 
   /** A record is SACKed. */
@@ -50,14 +52,16 @@ export class Delivery {
       if (event.sackRtt < rtt) event.sackRtt = rtt;
       if (event.shortSackRtt < 0 || event.shortSackRtt > rtt) event.shortSackRtt = rtt;
     }
-    this.arrived(r, at, bits, event);
+    this.arrived(r, at, bits, event, false);
   }
 
-  private arrived(r: number, at: number, bits: number, event: AckEvent): void {
+  /** `isOld`: the ACK answers an earlier transmission of the record than the last one. */
+  private arrived(r: number, at: number, bits: number, event: AckEvent, isOld: boolean): void {
     const i32 = this.i32;
     const words = this.ring.words;
     const end = words[at + END];
     const sentUs = words[at + SENT_US];
+    const order = words[at + ORDER];
     const retransmitted = (bits & SEGMENT_RETRANSMITTED) !== 0;
     if (!retransmitted && ((end - i32[r + RECOVERY_POINT]) | 0) <= 0) event.ackedOriginal = true;
     // Step 3: an original below what had arrived before this ACK was overtaken.
@@ -65,18 +69,15 @@ export class Delivery {
     if (!retransmitted && ((end - event.highest) | 0) < 0) this.sawReordering(r);
     // Step 2. Not when it may have been an earlier transmission that arrived.
     const rtt = Math.max(1, (this.clock.us - sentUs) | 0);
-    if (retransmitted) {
-      if (event.hasEcho && ((event.echoMs - words[at + SENT_MS]) | 0) < 0) return;
-      if (rtt < minRtt(i32, r)) return;
-    }
+    if (retransmitted && (isOld || rtt < minRtt(i32, r))) return;
     const ahead = (sentUs - i32[r + RACK_US]) | 0;
     if (
       (i32[r + RECOVERY_BITS] & RACK_VALID) === 0 ||
       ahead > 0 ||
-      (ahead === 0 && ((end - i32[r + RACK_END]) | 0) > 0)
+      (ahead === 0 && ((order - i32[r + RACK_ORDER]) | 0) > 0)
     ) {
       i32[r + RACK_US] = sentUs;
-      i32[r + RACK_END] = end;
+      i32[r + RACK_ORDER] = order;
       i32[r + RECOVERY_BITS] |= RACK_VALID;
     }
     // RACK.rtt is that of the record that was sent last, among those that this ACK reports.

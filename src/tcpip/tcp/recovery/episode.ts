@@ -74,7 +74,11 @@ export class Episode {
       return;
     }
     let lost = i32[r + LOST_BYTES];
-    if (this.state(r) !== OPEN && ((event.ack - i32[r + RECOVERY_POINT]) | 0) >= 0) {
+    const beyond = (event.ack - i32[r + RECOVERY_POINT]) | 0;
+    if (this.state(r) === OPEN) {
+      // A window later, nothing comes any more that is about the last recovery.
+      if (beyond > i32[r + CWND]) i32[r + RECOVERY_BITS] &= ~(POINT_SET | CAN_UNDO);
+    } else if (beyond >= 0) {
       this.leave(r);
       // What was sent during the recovery and is lost begins another one.
       lost = 0;
@@ -111,8 +115,11 @@ export class Episode {
   private enter(r: number, event: AckEvent): void {
     const i32 = this.i32;
     this.counters[TCP.fast_recoveries]++;
-    this.congestion.reduce(r, (i32[r + SND_NXT] - event.una) | 0, false);
+    const reduced = this.congestion.isReducing(r, event.ack);
+    if (!reduced) this.congestion.reduce(r, (i32[r + SND_NXT] - event.una) | 0, false);
     this.begin(r, RECOVERY, event.ack);
+    // The reduction was that of ECN, which is no mistake whatever becomes of the losses.
+    if (reduced) i32[r + RECOVERY_BITS] &= ~CAN_UNDO;
     beginPrr(i32, r, event);
   }
 
@@ -131,6 +138,8 @@ export class Episode {
       this.scoreboard.forgetSacks(r);
     }
     if (!isRepeated) {
+      // During fast recovery PRR holds cwnd, which is on its way to ssthresh.
+      if (state === RECOVERY) i32[r + CWND] = i32[r + SSTHRESH];
       this.congestion.reduce(r, (i32[r + SND_NXT] - i32[r + SND_UNA]) | 0, true);
       this.begin(r, LOSS, i32[r + SND_UNA]);
     }
@@ -180,7 +189,7 @@ export class Episode {
   repairedByProbe(r: number, event: AckEvent): void {
     const i32 = this.i32;
     this.counters[TCP.tlp_repairs]++;
-    if (this.state(r) !== OPEN) return;
+    if (this.state(r) !== OPEN || this.congestion.isReducing(r, event.ack)) return;
     this.congestion.reduce(r, (i32[r + SND_NXT] - event.una) | 0, false);
     i32[r + CWND] = Math.min(i32[r + CWND], i32[r + SSTHRESH]);
     i32[r + RECOVERY_BITS] &= ~CAN_UNDO;

@@ -39,8 +39,8 @@ export function updatePrr(i32: Int32Array, r: number, pipe: number, delivered: n
     if (safe) count += mss;
     count = Math.min(ssthresh - pipe, count);
   }
-  // The first retransmission goes out in any case.
-  if (out === 0 && count < mss) count = mss;
+  // The first retransmission goes out in any case. So does another one if no ACK would come otherwise.
+  if ((out === 0 || pipe === 0) && count < mss) count = mss;
   i32[r + CWND] = pipe + Math.max(0, count);
 }
 

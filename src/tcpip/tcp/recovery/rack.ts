@@ -6,8 +6,8 @@ import {
   FLAG_SACK,
   FLAGS,
   RACK_DUE_US,
-  RACK_END,
   RACK_NEXT,
+  RACK_ORDER,
   RACK_RTT,
   RACK_US,
   RACK_WINDOW,
@@ -26,9 +26,9 @@ import { minRtt } from './rtt.js';
 import type { Scoreboard } from './scoreboard.js';
 import {
   BITS,
-  END,
   NEXT,
   NO_RECORD,
+  ORDER,
   SEGMENT_LOST,
   SEGMENT_RESENT,
   SEGMENT_SACKED,
@@ -70,7 +70,8 @@ export class Rack {
     if ((i32[r + RECOVERY_BITS] & DSACK_ROUND_SET) !== 0 && ((event.ack - i32[r + DSACK_ROUND]) | 0) >= 0) {
       i32[r + RECOVERY_BITS] &= ~DSACK_ROUND_SET;
     }
-    if (!event.dsack || (i32[r + RECOVERY_BITS] & DSACK_ROUND_SET) !== 0) return;
+    // That of a tail loss probe says nothing about reordering.
+    if (!event.dsack || event.dsackOfProbe || (i32[r + RECOVERY_BITS] & DSACK_ROUND_SET) !== 0) return;
     i32[r + RECOVERY_BITS] |= DSACK_ROUND_SET;
     i32[r + DSACK_ROUND] = i32[r + SND_NXT];
     const factor = Math.min(MAX_FACTOR, (i32[r + RACK_WINDOW] & FACTOR_MASK) + 1);
@@ -171,8 +172,9 @@ export class Rack {
     const words = this.ring.words;
     const sentUs = words[at + SENT_US];
     const behind = (i32[r + RACK_US] - sentUs) | 0;
-    // RACK_sent_after: with equal times the sequence numbers decide.
-    if (behind < 0 || (behind === 0 && ((i32[r + RACK_END] - words[at + END]) | 0) <= 0)) return false;
+    // RACK_sent_after. Everything that a poll sends has the same time. The order of transmission decides then, and not
+    // the sequence number as in the RFC, which is higher for new data that went out before a retransmission.
+    if (behind < 0 || (behind === 0 && ((i32[r + RACK_ORDER] - words[at + ORDER]) | 0) <= 0)) return false;
     const dueUs = (sentUs + limit) | 0;
     if (((dueUs - this.clock.us) | 0) <= 0) return true;
     if ((i32[r + RECOVERY_BITS] & RACK_WAITS) === 0 || ((dueUs - i32[r + RACK_DUE_US]) | 0) < 0) {

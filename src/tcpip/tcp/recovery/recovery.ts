@@ -20,6 +20,7 @@ import {
   FLAGS,
   HIGHEST_SACKED,
   LAST_SENT_MS,
+  MSS,
   PIPE,
   RECOVERY_BITS,
   RECOVERY_POINT,
@@ -32,7 +33,17 @@ import {
 } from '../state/rows.js';
 import type { SackBlocks } from '../state/sack-blocks.js';
 import { AckEvent } from './ack-event.js';
-import { CAN_UNDO, FRTO_NEW_DATA, MEASURED, OPEN, RECOVERY, TIMER_PTO, TIMER_RACK } from './bits.js';
+import {
+  CAN_UNDO,
+  FRTO_NEW_DATA,
+  MEASURED,
+  OPEN,
+  RACK_VALID,
+  RECOVERY,
+  TIMER_PTO,
+  TIMER_RACK,
+  TLP_OUT,
+} from './bits.js';
 import { Delivery } from './delivery.js';
 import { Episode } from './episode.js';
 import { type RecoveryInfo, readInfo } from './info.js';
@@ -139,7 +150,11 @@ export class Recovery {
    */
   sent(r: number, seq: number, end: number): boolean {
     const i32 = this.i32;
-    if (this.ring.count(r) === 0) this.timer.restart(r);
+    if (this.ring.count(r) === 0) {
+      this.timer.restart(r);
+      // Everything that was sent before has arrived. Its time would be ahead of ours after 35 minutes.
+      i32[r + RECOVERY_BITS] &= ~RACK_VALID;
+    }
     if (this.ring.append(r, seq, end, this.clock.us, this.clock.ms) === NO_RECORD) {
       this.counters[TCP.sent_ring_no_memory]++;
       return false;
@@ -198,7 +213,7 @@ export class Recovery {
     event.begin(ack, una, i32[r + HIGHEST_SACKED], this.scoreboard.pipe(r));
     event.hasEcho = hasTs && (i32[r + FLAGS] & FLAG_TIMESTAMPS) !== 0;
     if (event.hasEcho) event.echoMs = (tsEcr - i32[r + TS_OFFSET]) | 0;
-    event.duplicate = event.acked === 0 && dataLength === 0 && !windowChanged && this.ring.count(r) > 0;
+    event.duplicate = event.acked === 0 && dataLength === 0 && !windowChanged && this.awaitsAck(r);
     this.scoreboard.acknowledge(r, event);
     if ((i32[r + FLAGS] & FLAG_SACK) !== 0) this.scoreboard.sack(r, sacks, event);
     this.measure(r, event, (i32[r + SND_NXT] - una) | 0);
@@ -207,16 +222,29 @@ export class Recovery {
       this.timer.restart(r);
       this.timer.restartProbe(r);
     }
-    this.rack.adapt(r, event);
     if (probeRepairedLoss(i32, r, event)) this.episode.repairedByProbe(r, event);
+    this.rack.adapt(r, event);
     this.episode.step(r, event);
     return event.acked;
   }
 
-  /** Bytes that may be sent now, as far as congestion control is asked; at least 0. */
+  /**
+   * Whether an ACK is of interest: something is in flight, or the answer to a tail loss probe is open. Other ACKs need
+   * not be given to {@link acked}, unless they have SACK blocks: a D-SACK may come when all is acknowledged.
+   */
+  awaitsAck(r: number): boolean {
+    return this.ring.count(r) > 0 || (this.i32[r + RECOVERY_BITS] & TLP_OUT) !== 0;
+  }
+
+  /**
+   * Bytes that may be sent now, as far as congestion control is asked; at least 0. With nothing in flight, one segment
+   * at least: the MSS grows beyond a small cwnd when the path MTU is tried anew.
+   */
   allowance(r: number): number {
-    if (this.ring.count(r) === 0) this.congestion.checkIdle(r, rtoUs(this.i32, r));
-    return Math.max(0, this.i32[r + CWND] - this.scoreboard.pipe(r));
+    const { i32 } = this;
+    if (this.ring.count(r) === 0) this.congestion.checkIdle(r, rtoUs(i32, r));
+    const pipe = this.scoreboard.pipe(r);
+    return pipe === 0 ? Math.max(i32[r + CWND], i32[r + MSS]) : Math.max(0, i32[r + CWND] - pipe);
   }
 
   /**

@@ -34,6 +34,7 @@ import {
   END,
   NEXT,
   NO_RECORD,
+  ORDER,
   RUN,
   SEGMENT_LOST,
   SEGMENT_RELOST,
@@ -211,6 +212,7 @@ export class Scoreboard {
       i32[r + PIPE] += length;
     }
     words[at + BITS] = SEGMENT_RESENT | SEGMENT_RETRANSMITTED;
+    words[at + ORDER] = this.ring.nextOrder();
     this.ring.link(r + RESENT_LIST, record);
   }
 
@@ -233,7 +235,10 @@ export class Scoreboard {
     const ring = this.ring;
     const tail = i32[r + RING_TAIL];
     for (let record = i32[r + RING_HEAD]; record !== tail; record = ring.after(record)) {
-      ring.words[ring.at(record) + BITS] &= ~SEGMENT_SACKED;
+      const at = ring.at(record);
+      if ((ring.words[at + BITS] & SEGMENT_SACKED) === 0) continue;
+      ring.words[at + BITS] &= ~SEGMENT_SACKED;
+      ring.words[at + ORDER] = ring.nextOrder();
     }
     i32[r + PIPE] += i32[r + SACKED_BYTES];
     i32[r + SACKED_BYTES] = 0;
@@ -298,9 +303,9 @@ export class Scoreboard {
     i32[r + SACKED_BYTES] += length;
     i32[r + SACKED_SEGMENTS]++;
     words[at + BITS] = (bits & SEGMENT_RETRANSMITTED) | SEGMENT_SACKED;
-    words[at + RUN] = this.ring.after(record);
     event.delivered += length;
     event.sacked += length;
     this.delivery.sacked(r, at, bits, event);
+    words[at + RUN] = this.ring.after(record);
   }
 }

@@ -44,6 +44,8 @@ export const NEXT = 5;
 export const PREVIOUS = 6;
 /** With SEGMENT_SACKED: all records from this one to the one with this number, without it, are SACKed. */
 export const RUN = 7;
+/** Otherwise: the number of its last transmission, among all transmissions of the stack. */
+export const ORDER = 7;
 
 /** The receiver has it. */
 export const SEGMENT_SACKED = 1;
@@ -63,6 +65,7 @@ export class SentRing {
   private base = 0;
   private mask = 0;
   private readonly i32: Int32Array;
+  private transmissions = 0;
   private readonly rings: (Region | null)[] = [];
 
   constructor(
@@ -107,6 +110,12 @@ export class SentRing {
     } else {
       this.use(region);
     }
+  }
+
+  /** The number of the next transmission: compare by `(a - b) | 0`. */
+  nextOrder(): number {
+    this.transmissions = (this.transmissions + 1) | 0;
+    return this.transmissions;
   }
 
   /** The offset in {@link words} of a record of the selected row. */
@@ -156,6 +165,7 @@ export class SentRing {
     words[at + SENT_US] = us;
     words[at + SENT_MS] = ms;
     words[at + BITS] = 0;
+    words[at + ORDER] = this.nextOrder();
     words[at + NEXT] = NO_RECORD;
     words[at + PREVIOUS] = NO_RECORD;
     i32[r + RING_TAIL] = (record + 1) & MAX_NUMBER;

@@ -49,7 +49,9 @@ export function probeRepairedLoss(i32: Int32Array, r: number, event: AckEvent): 
   const beyond = (event.ack - end) | 0;
   if ((bits & TLP_OUT) === 0 || beyond < 0) return false;
   const isDuplicate = event.duplicate && !event.hasSacks;
-  if ((bits & TLP_RETRANSMISSION) === 0 || (event.dsack && event.dsackEnd === end) || isDuplicate) {
+  const isRetransmission = (bits & TLP_RETRANSMISSION) !== 0;
+  event.dsackOfProbe = isRetransmission && event.dsack && event.dsackEnd === end;
+  if (!isRetransmission || event.dsackOfProbe || isDuplicate) {
     forgetProbe(i32, r);
     return false;
   }

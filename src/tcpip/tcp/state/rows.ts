@@ -75,6 +75,8 @@ export const HEARD_MS = 25;
 export const USER_TIMEOUT = 26;
 /** Options: idle time until the first keep-alive probe in ms; 0 for none. */
 export const KEEP_ALIVE = 27;
+/** Sequence number of the byte at position 0 of the send region: bulk data then lies at multiples of 4. */
+export const SEND_BASE = 30;
 /** Segments that were sent again. */
 export const RETRANSMITTED = 28;
 /** The next row of the list that the row is in: to be acknowledged, or free. */
@@ -171,9 +173,9 @@ export const PRR_OUT = 87;
 export const PRR_FLIGHT = 88;
 /** TLP.end_seq (RFC 8985, 5.3). */
 export const TLP_END = 89;
-/** RACK.xmit_ts in µs, RACK.end_seq and RACK.rtt in µs (RFC 8985, 5.3). */
+/** RACK.xmit_ts in µs, the transmission number instead of RACK.end_seq, and RACK.rtt in µs (RFC 8985, 5.3). */
 export const RACK_US = 90;
-export const RACK_END = 91;
+export const RACK_ORDER = 91;
 export const RACK_RTT = 92;
 /** RACK.reo_wnd_mult in bits 0 to 15, RACK.reo_wnd_persist above. */
 export const RACK_WINDOW = 93;

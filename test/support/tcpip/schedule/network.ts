@@ -22,7 +22,7 @@ export function drawPath(random: Random): PathOptions {
     whenFull: pick(random, ['drop', 'drop', 'hold'] as const),
     delayMs: pick(random, [0.02, 0.5, 5, 50, 200]),
     loss: sometimes([0.001, 0.01, 0.05, 0.2]),
-    burstLoss: enter === undefined ? undefined : { enter, leave: pick(random, [0.1, 0.5]) },
+    burstLoss: enter === undefined ? undefined : { enter, leave: pick(random, [0.5, 0.8]) },
     reorder: reorder === undefined ? undefined : { probability: reorder, extraMs: pick(random, [0.1, 3, 30, 300]) },
     duplicate: sometimes([0.01, 0.2]),
     corrupt: sometimes([0.001, 0.02]),

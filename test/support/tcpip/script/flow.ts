@@ -32,6 +32,16 @@ export class Flow {
     return this.localPort;
   }
 
+  /** The ISS of the stack as it is; 0 until it is known. */
+  get iss(): number {
+    return this.ourIss ?? 0;
+  }
+
+  /** The last timestamp of the stack as it is; 0 before the first one. */
+  get timestamp(): number {
+    return this.lastVal;
+  }
+
   /** Whether the stack has sent this packet to this peer. */
   owns(packet: Uint8Array): boolean {
     const { remote, remotePort } = this.options;

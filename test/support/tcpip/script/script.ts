@@ -122,6 +122,15 @@ export class Script {
     return this.port.now;
   }
 
+  /** The ISS of the stack, and its last timestamp, as they are. */
+  get iss(): number {
+    return this.flow.iss;
+  }
+
+  get timestamp(): number {
+    return this.flow.timestamp;
+  }
+
   /** The next step happens, or is expected, at this time in ms. */
   at(time: number): this {
     if (time < this.now) this.fail(`at(${time}) has passed`);

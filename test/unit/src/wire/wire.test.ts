@@ -230,6 +230,13 @@ describe('icmp', () => {
       }),
     );
   });
+
+  it('makes the reply to a request of zeros', () => {
+    const memory = memoryOf(frames.icmpEcho([0, 0, 0], 8, 0, 0));
+    icmp.makeIcmpEchoReply(memory.u8, 0);
+    expect([...memory.u8.subarray(0, 11)]).toEqual(frames.icmpEcho([0, 0, 0], 0, 0, 0));
+    expect(icmp.isIcmpIntact(memory, 0, 11)).toBe(true);
+  });
 });
 
 describe('udp', () => {

@@ -5,6 +5,7 @@ import type { UdpBindOptions, UdpHandlers, UdpSocket } from '../../../../../src/
 import { Udp } from '../../../../../src/tcpip/udp/udp.js';
 import { formatIpv4, parseIpv4 } from '../../../../../src/wire/address.js';
 import { udp as datagram, ipv4, OUR_IP, PEER_IP } from '../../../../support/link/frames.js';
+import { icmpError } from '../../../../support/tcpip/icmp-error.js';
 import { type IpFixture, openIp } from '../../../../support/tcpip/ip-fixture.js';
 
 const PEER = parseIpv4(PEER_IP);
@@ -55,18 +56,6 @@ const payloads = (): number[][] => messages.map(({ payload }) => payload);
 
 const counted = (): Record<string, number> =>
   Object.fromEntries(Object.entries(udp.report()).filter(([, value]) => value !== 0));
-
-/** An ICMP error about `packet`, which we have sent. */
-function icmpError(packet: Uint8Array, type: number, code: number, mtu = 0): number[] {
-  const message = [type, code, 0, 0, 0, 0, mtu >>> 8, mtu & 0xff, ...packet.subarray(0, 28)];
-  let sum = 0;
-  for (let i = 0; i < message.length; i += 2) sum += (message[i]! << 8) | message[i + 1]!;
-  sum = (sum & 0xffff) + (sum >>> 16);
-  sum = ~((sum & 0xffff) + (sum >>> 16));
-  message[2] = (sum >>> 8) & 0xff;
-  message[3] = sum & 0xff;
-  return ipv4(message, { protocol: 1, source: '10.0.0.254' });
-}
 
 describe('a bound socket', () => {
   it('receives what comes to its port, with the address of the sender', () => {
@@ -373,7 +362,7 @@ describe('ICMP errors', () => {
     [12, 0, 'EHOSTUNREACH'],
   ])('of type %i, code %i are an error of a connected socket: %s', (type, code, name) => {
     const socket = bind({ port: 5, peer: { address: PEER_IP, port: 7 } });
-    fixture.exchange(icmpError(sendOne(socket), type, code));
+    fixture.exchange(icmpError(sendOne(socket), { type, code }));
     expect(errors.map((event) => event.socket === socket)).toEqual([true]);
     expect(errors[0]!.error.code).toBe(name);
     expect(errors[0]!.error.message).toContain(`${name}: 10.0.0.2:7 was not reached`);
@@ -383,16 +372,16 @@ describe('ICMP errors', () => {
   it('are counted for a socket that is not connected, and without a socket', () => {
     const socket = bind({ port: 5 });
     const packet = sendOne(socket);
-    fixture.exchange(icmpError(packet, 3, 3));
+    fixture.exchange(icmpError(packet));
     socket.close();
-    fixture.exchange(icmpError(packet, 3, 3));
+    fixture.exchange(icmpError(packet));
     expect(errors).toEqual([]);
     expect(counted()).toMatchObject({ udp_icmp_unconnected: 1, udp_icmp_stray: 1 });
   });
 
   it('that tell an MTU make later datagrams leave in fragments', () => {
     const socket = bind({ port: 5, peer: { address: PEER_IP, port: 7 } });
-    fixture.exchange(icmpError(sendOne(socket, 1400), 3, 4, 1000));
+    fixture.exchange(icmpError(sendOne(socket, 1400).subarray(0, 28), { code: 4, mtu: 1000 }));
     expect(errors).toEqual([]);
     expect(fixture.ip.pathMtu(PEER | 0)).toBe(1000);
     socket.send(new Uint8Array(1400));
