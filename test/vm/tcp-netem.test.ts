@@ -21,22 +21,41 @@ const TRANSFER_MS = 50_000;
 
 const MB = 1_000_000;
 
-/** A path, by netem's words for each direction, the bytes that it carries, and what is switched off in the peer. */
-const PATHS: readonly (readonly [name: string, netem: string, bytes: number, off?: string])[] = [
-  ['without loss', 'delay 1ms', 4 * MB],
-  ['with 50 ms', 'delay 25ms', 4 * MB],
-  ['with 50 ms that loses 0.1 %', 'delay 25ms loss 0.1%', 4 * MB],
-  ['with 50 ms that loses 1 %', 'delay 25ms loss 1%', 2 * MB],
-  ['with 50 ms that loses 5 %', 'delay 25ms loss 5%', MB / 2],
-  ['that loses 1 %, with a peer without SACK', 'delay 5ms loss 1%', 2 * MB, 'tcp_sack'],
-  ['that loses 1 %, with a peer without timestamps', 'delay 5ms loss 1%', 2 * MB, 'tcp_timestamps'],
-  ['that loses 1 %, with a peer without window scale', 'delay 5ms loss 1%', 2 * MB, 'tcp_window_scaling'],
-  ['with 50 ms that loses packets in runs', 'delay 25ms loss gemodel 1% 30%', MB / 2],
-  ['that reorders 25 %', 'delay 10ms reorder 25%', 4 * MB],
-  ['that reorders 25 % and loses 1 %', 'delay 10ms reorder 25% loss 1%', 2 * MB],
-  ['with jitter', 'delay 10ms 5ms', 2 * MB],
-  ['that duplicates 1 %', 'delay 5ms duplicate 1%', 4 * MB],
-  ['that corrupts 0.1 %', 'delay 5ms corrupt 0.1%', 4 * MB],
+interface Path {
+  readonly name: string;
+  /** What netem does in each direction. */
+  readonly netem: string;
+  /** Bytes that it carries in each direction. */
+  readonly bytes: number;
+  /** What is switched off in the peer. */
+  readonly off?: string;
+}
+
+const PATHS: readonly Path[] = [
+  { name: 'without loss', netem: 'delay 1ms', bytes: 4 * MB },
+  { name: 'with 50 ms', netem: 'delay 25ms', bytes: 4 * MB },
+  { name: 'with 50 ms that loses 0.1 %', netem: 'delay 25ms loss 0.1%', bytes: 4 * MB },
+  { name: 'with 50 ms that loses 1 %', netem: 'delay 25ms loss 1%', bytes: 2 * MB },
+  { name: 'with 50 ms that loses 5 %', netem: 'delay 25ms loss 5%', bytes: MB / 2 },
+  { name: 'that loses 1 %, with a peer without SACK', netem: 'delay 5ms loss 1%', bytes: 2 * MB, off: 'tcp_sack' },
+  {
+    name: 'that loses 1 %, with a peer without timestamps',
+    netem: 'delay 5ms loss 1%',
+    bytes: 2 * MB,
+    off: 'tcp_timestamps',
+  },
+  {
+    name: 'that loses 1 %, with a peer without window scale',
+    netem: 'delay 5ms loss 1%',
+    bytes: 2 * MB,
+    off: 'tcp_window_scaling',
+  },
+  { name: 'with 50 ms that loses packets in runs', netem: 'delay 25ms loss gemodel 1% 30%', bytes: MB / 2 },
+  { name: 'that reorders 25 %', netem: 'delay 10ms reorder 25%', bytes: 4 * MB },
+  { name: 'that reorders 25 % and loses 1 %', netem: 'delay 10ms reorder 25% loss 1%', bytes: 2 * MB },
+  { name: 'with jitter', netem: 'delay 10ms 5ms', bytes: 2 * MB },
+  { name: 'that duplicates 1 %', netem: 'delay 5ms duplicate 1%', bytes: 4 * MB },
+  { name: 'that corrupts 0.1 %', netem: 'delay 5ms corrupt 0.1%', bytes: 4 * MB },
 ];
 
 describeWith('http and the TCP of a guest, over netem', [guestVm, ...['tc', 'curl', 'ping'].map(command)], () => {
@@ -53,7 +72,7 @@ describeWith('http and the TCP of a guest, over netem', [guestVm, ...['tc', 'cur
     endpoint = Child.tspmd('run', ...device, '--hugepages', 'never', '--app', 'http');
     await endpoint.waitFor(/^ready/m);
     guest = await NetemGuest.start({ socket: sockets[0], ...GUEST, timeout: TIMEOUT_S });
-    const largest = Math.max(...PATHS.map(([, , bytes]) => bytes));
+    const largest = Math.max(...PATHS.map(({ bytes }) => bytes));
     writeFileSync(join(directory.path, 'upload'), patternBytes(0, largest));
   });
 
@@ -72,7 +91,7 @@ describeWith('http and the TCP of a guest, over netem', [guestVm, ...['tc', 'cur
     expect(Number(shortest), output).toBeGreaterThanOrEqual(30);
   });
 
-  describe.each(PATHS)('a path %s', (_, netem, bytes, off) => {
+  describe.each(PATHS)('a path $name', ({ netem, bytes, off }) => {
     beforeAll(async () => {
       await guest.path(netem, netem);
       if (off !== undefined) await guest.set(off, 0);
