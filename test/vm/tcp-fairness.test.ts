@@ -14,7 +14,7 @@ const MUCH = 1_000_000_000;
 const download = (url: string): string =>
   `curl -sS -m ${SECONDS} -o /dev/null -w '%{size_download}' ${url} 2>/dev/null`;
 
-describeWith('our flow and one of Linux', [guest, root, tun, ...['tc', 'curl', 'ip'].map(command)], () => {
+describeWith('our flow and one of Linux', [guest, root, tun, ...['tc', 'ethtool', 'curl', 'ip'].map(command)], () => {
   let lab: NetemLab;
 
   beforeAll(async () => {

@@ -58,64 +58,68 @@ const PATHS: readonly Path[] = [
   { name: 'that corrupts 0.1 %', netem: 'delay 5ms corrupt 0.1%', bytes: 4 * MB },
 ];
 
-describeWith('http and the TCP of a guest, over netem', [guestVm, ...['tc', 'curl', 'ping'].map(command)], () => {
-  const directory = temporaryDirectory();
-  const sockets = [1, 2].map((i) => join(directory.path, `vm${i}.sock`)) as [string, string];
-  let bess: Child;
-  let endpoint: Child;
-  let guest: NetemGuest;
+describeWith(
+  'http and the TCP of a guest, over netem',
+  [guestVm, ...['tc', 'ethtool', 'curl', 'ping'].map(command)],
+  () => {
+    const directory = temporaryDirectory();
+    const sockets = [1, 2].map((i) => join(directory.path, `vm${i}.sock`)) as [string, string];
+    let bess: Child;
+    let endpoint: Child;
+    let guest: NetemGuest;
 
-  beforeAll(async () => {
-    bess = Child.tspmd('switch', 'forward_script.bess', ...sockets.map((path, i) => `VM${i + 1}_SOCKET=${path}`));
-    await bess.waitFor(/^ready/m);
-    const device = ['--device', `vhost-user:${sockets[1]}`, '--ip', `${OURS.address}/24`, '--mac', OURS.mac];
-    endpoint = Child.tspmd('run', ...device, '--hugepages', 'never', '--app', 'http');
-    await endpoint.waitFor(/^ready/m);
-    guest = await NetemGuest.start({ socket: sockets[0], ...GUEST, timeout: TIMEOUT_S });
-    const largest = Math.max(...PATHS.map(({ bytes }) => bytes));
-    writeFileSync(join(directory.path, 'upload'), patternBytes(0, largest));
-  });
-
-  afterAll(async () => {
-    await guest?.stop();
-    await Promise.allSettled([endpoint?.stop(), bess?.stop()]);
-    directory.remove();
-  });
-
-  it('has a path that does what it is told', async () => {
-    await guest.path('delay 20ms', 'delay 10ms loss 50%');
-    const { stdout, output } = await guest.peer(`ping -n -q -c 200 -i 0.01 ${OURS.address}`, 20_000);
-    const [, lost, shortest] = /(\d+)% packet loss[\s\S]*= ([\d.]+)\//.exec(stdout) ?? [];
-    expect(Number(lost), output).toBeGreaterThan(20);
-    expect(Number(lost), output).toBeLessThan(80);
-    expect(Number(shortest), output).toBeGreaterThanOrEqual(30);
-  });
-
-  describe.each(PATHS)('a path $name', ({ netem, bytes, off }) => {
     beforeAll(async () => {
-      await guest.path(netem, netem);
-      if (off !== undefined) await guest.set(off, 0);
+      bess = Child.tspmd('switch', 'forward_script.bess', ...sockets.map((path, i) => `VM${i + 1}_SOCKET=${path}`));
+      await bess.waitFor(/^ready/m);
+      const device = ['--device', `vhost-user:${sockets[1]}`, '--ip', `${OURS.address}/24`, '--mac', OURS.mac];
+      endpoint = Child.tspmd('run', ...device, '--hugepages', 'never', '--app', 'http');
+      await endpoint.waitFor(/^ready/m);
+      guest = await NetemGuest.start({ socket: sockets[0], ...GUEST, timeout: TIMEOUT_S });
+      const largest = Math.max(...PATHS.map(({ bytes }) => bytes));
+      writeFileSync(join(directory.path, 'upload'), patternBytes(0, largest));
     });
 
     afterAll(async () => {
-      if (off !== undefined) await guest.set(off, 1);
+      await guest?.stop();
+      await Promise.allSettled([endpoint?.stop(), bess?.stop()]);
+      directory.remove();
     });
 
-    it(`carries ${bytes} bytes from us`, async () => {
-      const { code, output, stdout } = await guest.peer(
-        `curl -sS --fail ${URL}/bytes/${bytes} | sha256sum`,
-        TRANSFER_MS,
-      );
-      expect(code, output).toBe(0);
-      expect(stdout.trim()).toBe(`${patternHash(bytes)}  -`);
+    it('has a path that does what it is told', async () => {
+      await guest.path('delay 20ms', 'delay 10ms loss 50%');
+      const { stdout, output } = await guest.peer(`ping -n -q -c 200 -i 0.01 ${OURS.address}`, 20_000);
+      const [, lost, shortest] = /([\d.]+)% packet loss[\s\S]*= ([\d.]+)\//.exec(stdout) ?? [];
+      expect(Number(lost), output).toBeGreaterThan(20);
+      expect(Number(lost), output).toBeLessThan(80);
+      expect(Number(shortest), output).toBeGreaterThanOrEqual(30);
     });
 
-    it(`carries ${bytes} bytes to us`, async () => {
-      const upload = `head -c ${bytes} ${join(directory.path, 'upload')}`;
-      const line = `${upload} | curl -sS --fail -T - -H 'Expect:' '${URL}/sink?hash=sha256'`;
-      const { code, output, stdout } = await guest.peer(line, TRANSFER_MS);
-      expect(code, output).toBe(0);
-      expect(stdout).toContain(patternHash(bytes));
+    describe.each(PATHS)('a path $name', ({ netem, bytes, off }) => {
+      beforeAll(async () => {
+        await guest.path(netem, netem);
+        if (off !== undefined) await guest.set(off, 0);
+      });
+
+      afterAll(async () => {
+        if (off !== undefined) await guest.set(off, 1);
+      });
+
+      it(`carries ${bytes} bytes from us`, async () => {
+        const { code, output, stdout } = await guest.peer(
+          `curl -sS --fail ${URL}/bytes/${bytes} | sha256sum`,
+          TRANSFER_MS,
+        );
+        expect(code, output).toBe(0);
+        expect(stdout.trim()).toBe(`${patternHash(bytes)}  -`);
+      });
+
+      it(`carries ${bytes} bytes to us`, async () => {
+        const upload = `head -c ${bytes} ${join(directory.path, 'upload')}`;
+        const line = `${upload} | curl -sS --fail -T - -H 'Expect:' '${URL}/sink?hash=sha256'`;
+        const { code, output, stdout } = await guest.peer(line, TRANSFER_MS);
+        expect(code, output).toBe(0);
+        expect(stdout).toContain(patternHash(bytes));
+      });
     });
-  });
-});
+  },
+);

@@ -12,8 +12,9 @@ const BOOT_TIMEOUT_MS = 60_000;
 const NIC_MAC = '52:54:00:00:00:aa';
 
 /**
- * gso_max_segs and gro_max_size keep every frame at its size on the wire. Otherwise netem would drop or delay up to 44
- * segments at once. The bridge must not learn from the NIC: a switch may send the peer's own broadcasts back.
+ * Without gso_max_segs, netem would drop or delay up to 44 segments at once. GRO would join segments, too, and it
+ * verifies checksums: what netem corrupts later would count as intact. The bridge must not learn from the NIC, because a
+ * switch may send the peer's own broadcasts back.
  */
 const SET_UP = (address: string, mac: string): string => `
 set -e
@@ -22,7 +23,8 @@ echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
 ip netns add peer
 ip link add inner address ${mac} netns peer type veth peer name outer
 ip link add wire type bridge
-ip link set eth0 master wire gro_max_size 1 up
+ethtool -K eth0 gro off
+ip link set eth0 master wire up
 echo 0 >/sys/class/net/eth0/brport/learning
 ip link set outer master wire up
 ip link set wire up
