@@ -43,6 +43,8 @@ export interface TcpIpOptions {
   readonly timeWaitMs?: number;
   /** Most UDP sockets. Default 4096. */
   readonly maxSockets?: number;
+  /** Time to live of the packets that are sent, 1 to 255. Default 64, as Linux's ip_default_ttl. */
+  readonly ttl?: number;
   /** For tests: the same seed gives the same keys, ports and sequence numbers. Default: random. */
   readonly seed?: number;
 }
@@ -53,6 +55,7 @@ const MAX_MEMORY = 2 ** 40;
 const MAX_BUFFER = 1 << 30;
 const MIN_BUFFER = 1 << 16;
 const MAX_WAIT_MS = 1 << 24;
+const MAX_TTL = 255;
 
 export class TcpIp implements Stack {
   readonly tcp: Tcp;
@@ -76,12 +79,13 @@ export class TcpIp implements Stack {
     checkOption('TcpIp', 'maxReceiveBuffer', maxReceiveBuffer, MIN_BUFFER, MAX_BUFFER);
     checkOption('TcpIp', 'maxTimeWait', maxTimeWait, 1, MAX_CONNECTIONS);
     checkOption('TcpIp', 'timeWaitMs', timeWaitMs, 0, MAX_WAIT_MS);
+    if (options.ttl !== undefined) checkOption('TcpIp', 'ttl', options.ttl, 1, MAX_TTL);
     const local = core.address | 0;
     const clock = new Clock(() => core.now());
     this.clock = clock;
     const random = options.seed === undefined ? randomBytes : new RandomBytes(options.seed).take;
     const randomWord = () => readI32(random(4), 0);
-    const ip = new Ip(core, clock, { random: randomWord });
+    const ip = new Ip(core, clock, { ttl: options.ttl, random: randomWord });
     this.ip = ip;
     this.udp = new Udp(core, ip, { maxSockets: options.maxSockets, random: randomWord });
     const around = {

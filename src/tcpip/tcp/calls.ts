@@ -68,6 +68,8 @@ export class Calls {
       this.table.list(r);
       this.flusher.flushSoon();
     }
+    // Only now, because `drain` must not be called before the application knows how much was taken.
+    if (taken < length && this.isWritable(r)) this.sendBuffer.wantDrain(r);
     return taken;
   }
 

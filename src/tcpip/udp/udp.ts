@@ -92,11 +92,13 @@ export class Udp implements TransportProtocol, SocketOwner {
     }
     const address = ipv4Source(u8, ip);
     const port = udpSourcePort(u8, udp);
-    const socket = this.table.find(udpDestinationPort(u8, udp), address, port);
+    const localPort = udpDestinationPort(u8, udp);
+    const socket = this.table.find(localPort, address, port);
     if (socket === null || !(toUs || socket.takesGroups)) {
       values[UDP.udp_drop_no_port]++;
-      // RFC 1122, 4.1.3.1; the IP layer knows when it is forbidden.
-      if (toUs) this.ip.sendError(ICMP_DESTINATION_UNREACHABLE, ICMP_PORT_UNREACHABLE, memory, ip);
+      // RFC 1122, 4.1.3.1; the IP layer knows when it is forbidden. Fragments may have come to a core without the socket.
+      if (toUs && this.comesHere(address, port, localPort))
+        this.ip.sendError(ICMP_DESTINATION_UNREACHABLE, ICMP_PORT_UNREACHABLE, memory, ip);
       return;
     }
     const { handlers } = socket;

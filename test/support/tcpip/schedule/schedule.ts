@@ -9,7 +9,7 @@ import type { Host } from '../sim/host.js';
 import { expectQuiet } from '../sim/quiet.js';
 import { Simulation } from '../sim/simulation.js';
 import { Trace } from '../sim/trace.js';
-import { drawHost, drawOptions, drawPath } from './network.js';
+import { drawHost, drawOptions, drawPath, drawStack } from './network.js';
 import { drawPlan, pick } from './plan.js';
 import { Talker, talkerHandlers } from './talker.js';
 
@@ -67,10 +67,10 @@ async function run(sim: Simulation): Promise<Outcome> {
   sim.link(hosts[0], hosts[1], drawPath(random), drawPath(random));
   const nets = new Map<Host, TcpIp>();
   for (const host of hosts) {
-    const net = new TcpIp(host.core, { maxConnections: 64, maxTimeWait: 256, seed: random.next() });
+    const net = new TcpIp(host.core, { ...drawStack(random), seed: random.next() });
     host.stack = net;
     nets.set(host, net);
-    net.tcp.listen({ port: PORT, ...options() }, handlers);
+    net.tcp.listen({ port: PORT, backlog: pick(random, [1, 511, 511]), ...options() }, handlers);
   }
 
   const connect = (from: Host, to: Host, ports: { port: number; localPort?: number }): void => {

@@ -223,7 +223,7 @@ describe('a window that shrinks', () => {
     expect(s.connection.buffered).toBe(0);
   });
 
-  // Clauses: MUST-35
+  // Clauses: MUST-35, MAY-7
   it('to zero is probed for as long as the peer answers', async () => {
     const s = await accepted({ window: 2000 });
     s.write(4000);
