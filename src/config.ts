@@ -11,6 +11,9 @@ import type { ResolvedRss, RssOptions } from './rss/keys.js';
  */
 export const VHOST_USER_DEVICE = /^vhost-user:(?!,server=[01]$)(.+?)(?:,server=([01]))?$/;
 
+/** Groups: the name of the interface; the kernel's address on it. */
+export const TAP_DEVICE = /^tap:([^,]+)(?:,host=(.*))?$/;
+
 /** The thread layout: who polls the vNIC. The stack's own core, one kernel-bypass thread (`1kb`), or two (`2kb`). */
 export type Mode = 'single' | '1kb' | '2kb';
 /** What a stack gets: the IP packets that are for it, or every frame as it is. */
@@ -25,6 +28,9 @@ export interface TspmdConfig {
    * `vhost-user:PATH` (a socket of BESS, OVS, DPDK or `tspmd switch`) or a PCI address such as `0000:00:04.0`. With
    * `vhost-user:PATH,server=1` tspmd makes the socket and waits until a backend connects, such as OVS's
    * dpdkvhostuserclient.
+   *
+   * `tap:NAME` is an interface of this machine's kernel, only with mode `single`. With `tap:NAME,host=10.0.0.9/24` the
+   * kernel gets this address on it, and the interface is brought up.
    */
   device: string;
   /** Our IPv4 address and prefix length: `10.0.0.1/24`. */

@@ -10,7 +10,7 @@ import { ConfigError } from './errors.js';
 import { SingleCore } from './link/single-core.js';
 import type { WarningSink } from './link/warnings.js';
 import { loadApp } from './load-app.js';
-import { openDevice } from './open-device.js';
+import { openAnyDevice } from './open-device.js';
 import type { MulticorePort, Port, SinglePort } from './port.js';
 import { resolveConfig } from './resolve-config.js';
 import { OneCorePort } from './single-port.js';
@@ -88,7 +88,7 @@ async function initSingle(
   // Pinned before the memory is made, because its pages come from the NUMA node where this thread runs.
   const [cpu] = config.cores;
   if (cpu !== undefined) await pinTo(cpu);
-  const device = await (options.openDevice ?? openDevice)(config, { warn, signal: options.signal });
+  const device = await (options.openDevice ?? openAnyDevice)(config, { warn, signal: options.signal });
   try {
     if (device.notice !== '') warn(device.notice);
     let port: OneCorePort | null = null;

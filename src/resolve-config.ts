@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { isPciAddress } from '../drivers/pci/address.js';
-import { type Mode, type ResolvedConfig, type TspmdConfig, VHOST_USER_DEVICE } from './config.js';
+import { type Mode, type ResolvedConfig, TAP_DEVICE, type TspmdConfig, VHOST_USER_DEVICE } from './config.js';
 import { ArgumentError, ConfigError } from './errors.js';
 import { type ResolvedRss, resolveRss } from './rss/keys.js';
 import type { StackOptions } from './stack.js';
@@ -86,14 +86,22 @@ export function resolveConfig(config: TspmdConfig): ResolvedConfig {
   for (const key of Object.keys(config)) {
     if (!Object.hasOwn(KNOWN, key)) faults.push(`${key}: unknown option (known are ${Object.keys(KNOWN).join(', ')})`);
   }
-  if (typeof config.device !== 'string' || !(VHOST_USER_DEVICE.test(config.device) || isPciAddress(config.device))) {
-    faults.push(`device: ${show(config.device)} is neither 'vhost-user:PATH' nor a PCI address such as 0000:00:04.0`);
+  if (typeof config.device !== 'string' || !isDevice(config.device)) {
+    faults.push(
+      `device: ${show(config.device)} is neither 'vhost-user:PATH' nor 'tap:NAME' nor a PCI address such as 0000:00:04.0`,
+    );
   }
   const own = attempt('ip', config.ip, parseHost);
   const onLink = (address: number): boolean =>
     own === undefined || ((address ^ own.address) & prefixMask(own.prefixLength)) === 0;
 
   const mode = oneOf('mode', config.mode, ['single', '1kb', '2kb']);
+  const tap = TAP_DEVICE.exec(String(config.device));
+  if (tap !== null && mode !== 'single') faults.push(`device: a tap works only with mode 'single', found '${mode}'`);
+  if (tap?.[2] !== undefined) {
+    const host = attempt('device: host', tap[2], parseHost);
+    if (host !== undefined && host.address === own?.address) faults.push(`device: host ${tap[2]} is our own address`);
+  }
   const cores: readonly (number | undefined)[] = resolveCores(config.cores, mode, faults);
   const stackCores = stackCoresOf(mode, cores.length);
   const app = config.app === undefined ? undefined : resolveApp(config.app, faults);
@@ -158,6 +166,10 @@ export function resolveConfig(config: TspmdConfig): ResolvedConfig {
   };
   if (faults.length > 0) throw new ConfigError(faults);
   return resolved;
+}
+
+function isDevice(device: string): boolean {
+  return VHOST_USER_DEVICE.test(device) || TAP_DEVICE.test(device) || isPciAddress(device);
 }
 
 /** The name of a sample app, or the path of a file. */

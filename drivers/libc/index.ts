@@ -15,7 +15,7 @@ export {
   setNonBlocking,
   writeFrom,
 } from './files.js';
-export { isInterfaceUp, setInterfaceMac } from './interfaces.js';
+export { isInterfaceUp, setInterfaceAddress, setInterfaceMac } from './interfaces.js';
 export { addressOf, mapFileAt, mapZeroAt } from './mapping.js';
 export { Reactor, type ReadyHandler } from './reactor/reactor.js';
 export { signalEventfd } from './signal-eventfd.js';

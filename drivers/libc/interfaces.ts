@@ -1,5 +1,6 @@
-/** Network interfaces of the kernel: whether one is up, and setting its MAC address (netdevice(7)). */
+/** Network interfaces of the kernel: whether one is up, and setting its addresses (netdevice(7)). */
 import * as c from './constants.js';
+import { check } from './errors.js';
 import { native } from './ffi/native.js';
 import { ioctl } from './files.js';
 
@@ -37,4 +38,32 @@ export function setInterfaceMac(tap: number, name: string, mac: Uint8Array): voi
   request.writeUInt16LE(c.ARPHRD_ETHER, c.IFNAMSIZ);
   request.set(mac, c.IFNAMSIZ + 2);
   ioctl(tap, c.SIOCSIFHWADDR, request, 'SIOCSIFHWADDR', name);
+}
+
+/**
+ * Gives an interface an IPv4 address, in place of the one that it has, and brings it up. Throws a {@link SystemError}:
+ * EPERM without CAP_NET_ADMIN.
+ * @param address as a number
+ */
+export function setInterfaceAddress(name: string, address: number, prefixLength: number): void {
+  const fd = check(native.socket(c.AF_INET, c.SOCK_DGRAM | c.SOCK_CLOEXEC, 0), 'socket', name);
+  try {
+    const mask = prefixLength === 0 ? 0 : -1 << (32 - prefixLength);
+    ioctl(fd, c.SIOCSIFADDR, addressRequest(name, address), 'SIOCSIFADDR', name);
+    ioctl(fd, c.SIOCSIFNETMASK, addressRequest(name, mask), 'SIOCSIFNETMASK', name);
+    const request = interfaceRequest(name);
+    ioctl(fd, c.SIOCGIFFLAGS, request, 'SIOCGIFFLAGS', name);
+    request.writeUInt16LE(request.readUInt16LE(c.IFNAMSIZ) | c.IFF_UP, c.IFNAMSIZ);
+    ioctl(fd, c.SIOCSIFFLAGS, request, 'SIOCSIFFLAGS', name);
+  } finally {
+    native.close(fd);
+  }
+}
+
+/** `struct ifreq` with a `struct sockaddr_in`. */
+function addressRequest(name: string, address: number): Buffer {
+  const request = interfaceRequest(name);
+  request.writeUInt16LE(c.AF_INET, c.IFNAMSIZ);
+  request.writeInt32BE(address | 0, c.IFNAMSIZ + 4);
+  return request;
 }

@@ -5,19 +5,7 @@
  * Each frame costs one read(2) or write(2), so this is no fast path. Frames are read into a staging area in the window
  * that vhost-user peers share, and are written from where they lie.
  */
-import {
-  abi,
-  addressOf,
-  closeFile,
-  ioctl,
-  isInterfaceUp,
-  openFile,
-  type Reactor,
-  readTo,
-  SystemError,
-  setInterfaceMac,
-  writeFrom,
-} from '../libc/index.js';
+import { abi, addressOf, closeFile, isInterfaceUp, type Reactor, readTo, writeFrom } from '../libc/index.js';
 import {
   type Copy,
   copierFor,
@@ -28,6 +16,7 @@ import {
 } from '../memory/index.js';
 import type { PacketEndpoint } from '../packet-endpoint.js';
 import { MAX_BURST, type PacketBurst } from '../virtio/device/packet-burst.js';
+import { downLine, openTap } from './tap-file.js';
 
 /** Bytes per frame in the staging area. */
 const BUFFER_BYTES = 10240;
@@ -35,7 +24,6 @@ const BUFFER_BYTES = 10240;
 const BUFFER_OFFSET = 62;
 /** The longest frame that is taken, in bytes: an MTU of 9000 and more, with Ethernet header and VLAN tags. */
 export const MAX_TAP_FRAME_BYTES = BUFFER_BYTES - 64 - 1;
-const TUN_PATH = '/dev/net/tun';
 /** Index of the buffer after those of a burst: a frame that goes out in pieces is gathered there. */
 const GATHER_BUFFER = MAX_BURST;
 
@@ -100,13 +88,8 @@ export class TapDevice implements PacketEndpoint {
    * caller brings it up (`ip link set … up`) and gives it addresses. Throws an Error that says what is missing.
    */
   static open(ifname: string, options: TapOptions): TapDevice {
-    if (!/^[!-~]{1,15}$/.test(ifname) || /[/:%]/.test(ifname) || /^\.\.?$/.test(ifname)) {
-      throw new Error(`tap '${ifname}': not an interface name (1 to 15 characters, ASCII, without / : % and spaces)`);
-    }
-    const fd = openTun(ifname);
+    const fd = openTap(ifname, options.mac);
     try {
-      attach(fd, ifname);
-      if (options.mac) setMac(fd, ifname, options.mac);
       const range = options.windows.allocate((MAX_BURST + 1) * BUFFER_BYTES);
       try {
         return new TapDevice(fd, ifname, range, options);
@@ -176,7 +159,7 @@ export class TapDevice implements PacketEndpoint {
   get problem(): string | null {
     if (this.lost !== null) return this.lost;
     if (isInterfaceUp(this.ifname) !== false) return null;
-    return `the interface ${this.ifname} is down: bring it up with 'ip link set ${this.ifname} up'`;
+    return downLine(this.ifname);
   }
 
   /** Names are from the switch's view: `in_…` is what the kernel sent, `out_…` is what it was given. */
@@ -271,44 +254,5 @@ export class TapDevice implements PacketEndpoint {
       at += length;
     }
     return this.baseAddress + start;
-  }
-}
-
-function openTun(ifname: string): number {
-  try {
-    return openFile(TUN_PATH, abi.O_RDWR | abi.O_NONBLOCK);
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    if (error.code === 'ENOENT' || error.code === 'ENODEV') {
-      throw new Error(`tap ${ifname}: no ${TUN_PATH} (${error.code}): load the kernel's module with 'modprobe tun'`);
-    }
-    throw new Error(`tap ${ifname}: ${error.message}: run as root, or with a right to ${TUN_PATH}`);
-  }
-}
-
-function attach(fd: number, ifname: string): void {
-  // struct ifreq: the name, then the flags as a short.
-  const request = Buffer.from(new ArrayBuffer(abi.IFREQ_BYTES));
-  request.write(ifname, 0, 'latin1');
-  request.writeUInt16LE(abi.IFF_TAP | abi.IFF_NO_PI, abi.IFNAMSIZ);
-  try {
-    ioctl(fd, abi.TUNSETIFF, request, 'TUNSETIFF', ifname);
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    const advice: Record<string, string> = {
-      EPERM: 'run as root (CAP_NET_ADMIN), or on an interface made for you: ip tuntap add … mode tap user …',
-      EBUSY: 'another process has this interface',
-      EINVAL: 'there is an interface of this name that is no plain tap (tun, multi_queue or another device)',
-    };
-    throw new Error(`tap ${ifname}: ${advice[error.code] ?? error.message} (${error.code})`);
-  }
-}
-
-function setMac(fd: number, ifname: string, mac: Uint8Array): void {
-  try {
-    setInterfaceMac(fd, ifname, mac);
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    throw new Error(`tap ${ifname}: it cannot be given that MAC address: ${error.message}`);
   }
 }

@@ -44,7 +44,7 @@ function verbosely<Options>(act: (options: Options) => Promise<void>): (options:
 /** Adds the options for a device, which `run`, `ping` and `get` share. */
 function deviceOptions(command: Command): Command {
   return command
-    .requiredOption('--device <dev>', 'vhost-user:PATH[,server=1], or a PCI address')
+    .requiredOption('--device <dev>', 'vhost-user:PATH[,server=1], tap:NAME[,host=A.B.C.D/LEN], or a PCI address')
     .requiredOption('--ip <a.b.c.d/len>', 'own IPv4 address, and the prefix length of the link')
     .option('--mac <mac>', "own MAC address (default: the device's, otherwise a random one)")
     .option('--mtu <bytes>', "longest IP packet (default: the device's, otherwise 1500)", positiveInteger)

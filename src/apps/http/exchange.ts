@@ -9,13 +9,7 @@ import { CLOSE, CONTINUE, KEEP_ALIVE, KEEP_ALIVE_TOLD } from './answers.js';
 import { textOf } from './message/ascii.js';
 import { BODY_MALFORMED, BodyReader, type ContentSink } from './message/body.js';
 import { HeadScan, NO_LENGTH } from './message/head.js';
-import {
-  METHOD_GET,
-  METHOD_HEAD,
-  REQUEST_COMPLETE,
-  REQUEST_INCOMPLETE,
-  type RequestParser,
-} from './message/request.js';
+import { METHOD_HEAD, REQUEST_COMPLETE, REQUEST_INCOMPLETE, type RequestParser } from './message/request.js';
 import { PendingRequest } from './pending.js';
 import { Responder } from './responder.js';
 import { routeOf } from './routes.js';
@@ -206,7 +200,7 @@ export class Exchange implements ContentSink {
     if (bodyLength === 0) {
       body.beginLength(0);
       const response = this.answer();
-      if (response !== null && parser.method === METHOD_GET) shared.hot.remember(bytes, from, headEnd, response);
+      if (response !== null) shared.hot.remember(bytes, from, headEnd, response);
       return;
     }
     if (

@@ -1,8 +1,9 @@
 /** Answers one request after the other on one connection. */
 import { close } from 'node:fs';
-import { CLOSE, errorAnswer, headOf, KEEP_ALIVE, PAGE, textAnswer } from './answers.js';
+import { CLOSE, errorAnswer, headOf, PAGE, textAnswer } from './answers.js';
 import { FileBody } from './files/file-body.js';
 import type { OpenFile } from './files/file-tree.js';
+import { MAX_SMALL_BYTES, readSmall, type SmallFile } from './files/small-files.js';
 import { PATTERN } from './pattern-body.js';
 import type { PendingRequest } from './pending.js';
 import { type ByteRange, readRange } from './ranges.js';
@@ -55,14 +56,14 @@ export class Responder {
     if (route.kind === 'page') return this.whole(request, textAnswer(200, PAGE, connection, '', isHead, HTML));
     if (route.kind === 'bytes') return this.pattern(request, route.size);
     if (route.kind === 'sink') this.sink(request, contentBytes);
-    else if (route.kind === 'file') this.file(request, route.path);
+    else if (route.kind === 'file') return this.file(request, route.path);
     else this.error(route.status, connection, isHead, route.allow === undefined ? '' : `Allow: ${route.allow}\r\n`);
     return null;
   }
 
-  private whole({ isHead, connection }: PendingRequest, response: Uint8Array): Uint8Array | null {
+  private whole({ connection }: PendingRequest, response: Uint8Array): Uint8Array | null {
     this.sender.begin(response);
-    return isHead || connection !== KEEP_ALIVE ? null : response;
+    return connection === CLOSE ? null : response;
   }
 
   private sink({ connection, hash }: PendingRequest, bytes: number): void {
@@ -91,9 +92,11 @@ export class Responder {
     return null;
   }
 
-  private file(request: PendingRequest, path: string): void {
+  private file(request: PendingRequest, path: string): Uint8Array | null {
     const { serial, sender, shared } = this;
     const { connection, isHead } = request;
+    const known = shared.smallFiles.get(path);
+    if (known !== undefined) return this.smallFile(request, known);
     sender.hold();
     shared.files?.find(path, (found) => {
       if (serial !== this.serial) {
@@ -103,15 +106,37 @@ export class Responder {
       if (typeof found === 'number') this.error(found, connection, isHead);
       else if (typeof found === 'string') {
         sender.begin(textAnswer(301, `${found}\n`, connection, `Location: ${found}\r\n`, isHead));
+      } else if (found.size <= MAX_SMALL_BYTES) {
+        readSmall(found, (file) => this.smallFileRead(request, path, file, serial));
+        return;
       } else this.sendFile(request, found);
       this.owner.advance();
     });
+    return null;
+  }
+
+  private smallFileRead(request: PendingRequest, path: string, file: SmallFile | null, serial: number): void {
+    if (file !== null) this.shared.smallFiles.keep(path, file);
+    if (serial !== this.serial) return;
+    if (file === null) this.error(500, request.connection, request.isHead);
+    else this.smallFile(request, file);
+    this.owner.advance();
+  }
+
+  private smallFile(request: PendingRequest, { content, type, modified }: SmallFile): Uint8Array | null {
+    const part = this.part(request, content.length);
+    if (part === null) return null;
+    const head = sizedHead(request, type, part, content.length, modified);
+    const response = request.isHead ? head : Buffer.concat([head, content.subarray(part.start, part.end)]);
+    if (request.range === '') return this.whole(request, response);
+    this.sender.begin(response);
+    return null;
   }
 
   private sendFile(request: PendingRequest, file: OpenFile): void {
     const part = this.part(request, file.size);
     if (part !== null) this.sender.begin(sizedHead(request, file.type, part, file.size, file.modified));
-    if (part === null || request.isHead || part.end === part.start) {
+    if (part === null || request.isHead) {
       close(file.fd, () => {});
       return;
     }

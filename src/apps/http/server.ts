@@ -56,6 +56,7 @@ export class HttpServer implements TcpHandlers {
   /** Ends connections whose peers are too slow. Call it every second. */
   tick(): void {
     this.seconds++;
+    this.shared.refresh();
     // Backwards, because one that ends is replaced by the last one.
     for (let i = this.exchanges.length - 1; i >= 0; i--) this.exchanges[i]?.tick(this.seconds);
   }

@@ -1,11 +1,13 @@
 /** What all connections of one server share. */
 import type { FileTree } from './files/file-tree.js';
+import { SmallFiles } from './files/small-files.js';
 import { HotRequest } from './hot-request.js';
 import { RequestParser } from './message/request.js';
 
 export class HttpShared {
   readonly parser = new RequestParser();
   readonly hot = new HotRequest();
+  readonly smallFiles = new SmallFiles();
   requests = 0;
   /** Requests that were refused with a status of 400 and above. */
   errors = 0;
@@ -16,4 +18,11 @@ export class HttpShared {
 
   /** @param files null when the server has no folder of files */
   constructor(readonly files: FileTree | null) {}
+
+  /** Files may have changed. Called every second. */
+  refresh(): void {
+    if (this.files === null) return;
+    this.smallFiles.clear();
+    this.hot.length = 0;
+  }
 }

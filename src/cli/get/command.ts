@@ -3,9 +3,10 @@
  * measures, as wrk and mTCP's epwget do.
  */
 import { basename } from 'node:path';
-import { init, runStack } from '../../index.js';
+import { init, parseIpv4, runStack, type SinglePort } from '../../index.js';
 import { TcpIp } from '../../tcpip/index.js';
 import { type DeviceOptions, deviceConfig } from '../device-options.js';
+import { whyNoAnswer } from '../output/arp-watch.js';
 import { neverWaitForTerminal, print, warn } from '../output/lines.js';
 import { limitedLinkLines } from '../output/link-lines.js';
 import { unlessStopped, untilStopped } from '../shutdown.js';
@@ -46,7 +47,7 @@ export async function get(url: string, options: GetCommandOptions): Promise<void
   try {
     const net = new TcpIp(port.core(), { maxConnections: (options.connections ?? 1) + SPARE_CONNECTIONS });
     const running = runStack(port.core(), net, { signal: stop.signal });
-    const work = isLoad(options) ? load(net, target, options) : download(net, target, options);
+    const work = isLoad(options) ? load(net, target, options) : download(port, net, target, options);
     const stopped = stopRequested.then(() => {
       throw new Error(`${target.url}: stopped before the end`);
     });
@@ -76,7 +77,7 @@ async function load({ tcp }: TcpIp, target: Target, options: GetCommandOptions):
   if (result.failed > 0) process.exitCode = 1;
 }
 
-async function download({ tcp }: TcpIp, target: Target, options: GetCommandOptions): Promise<void> {
+async function download(port: SinglePort, { tcp }: TcpIp, target: Target, options: GetCommandOptions): Promise<void> {
   const { hash, json, timeout } = options;
   // A hash alone is a question about the content: nobody asked for the content itself.
   const file = options.output ?? (hash === undefined && !json ? '-' : null);
@@ -97,12 +98,19 @@ async function download({ tcp }: TcpIp, target: Target, options: GetCommandOptio
     progress?.stop();
     await output.end();
     const part = file !== null && file !== '-' && transfer.received > 0 ? `; ${file} is incomplete` : '';
-    throw error instanceof DownloadError ? new Error(`${target.url}: ${error.message}${part}`) : error;
+    if (!(error instanceof DownloadError)) throw error;
+    throw new Error(`${target.url}: ${error.message}${part}${whyUnreachable(port, target)}`);
   } finally {
     clearInterval(shown);
     const late = new Promise((resolve) => setTimeout(resolve, GOODBYE_MS).unref());
     await Promise.race([transfer.gone, late]);
   }
+}
+
+/** Explains a server whose MAC address is not known; empty otherwise. */
+function whyUnreachable(port: SinglePort, { address }: Target): string {
+  const core = port.core();
+  return core.nextHopMac(parseIpv4(address)) === null ? `; ${whyNoAnswer(port, core, address)}` : '';
 }
 
 /** On a terminal, unless the content itself goes there. */

@@ -34,9 +34,19 @@ export interface LoadResult {
 
 const WATCH_MS = 100;
 
+/** Handshakes at the same time. More would be a burst that rings and backlogs drop, and then a second is lost. */
+const MAX_OPENING = 64;
+
 /** A client, with the time at which its request began. */
 class Worker extends HttpClient {
   begun = 0;
+  /** Called once, when the handshake is over. */
+  handshakeIsOver: () => void = () => {};
+
+  override opened(): void {
+    super.opened();
+    this.handshakeIsOver();
+  }
 }
 
 export class Load implements ClientOwner {
@@ -51,6 +61,8 @@ export class Load implements ClientOwner {
   private readonly watch: NodeJS.Timeout;
   private settle: (result: LoadResult) => void = () => {};
   private begun = 0;
+  /** Of the connections that are open at the same time, those whose handshake has begun. */
+  private started = 0;
   private completed = 0;
   private failures = 0;
   private bytes = 0;
@@ -67,7 +79,7 @@ export class Load implements ClientOwner {
     });
     this.request = getRequest(target.host, target.path, options.keepAlive);
     this.watch = setInterval(() => this.look(), WATCH_MS);
-    for (let i = 0; i < options.connections; i++) this.open();
+    for (let i = 0; i < MAX_OPENING; i++) this.openFirst();
   }
 
   head({ response }: HttpClient): void {
@@ -103,7 +115,9 @@ export class Load implements ClientOwner {
   }
 
   closed(client: HttpClient): void {
-    this.workers.delete(client as Worker);
+    const worker = client as Worker;
+    this.workers.delete(worker);
+    worker.handshakeIsOver();
     if (this.isOver && this.workers.size === 0) this.finish();
   }
 
@@ -112,12 +126,23 @@ export class Load implements ClientOwner {
     return this.completed + this.failures === this.options.requests;
   }
 
+  /** Opens one of the first connections, if there are any left. */
+  private openFirst(): void {
+    if (this.started === this.options.connections) return;
+    this.started++;
+    this.open();
+  }
+
   private open(): void {
     if (this.begun === this.options.requests) return;
     this.begun++;
     this.opened++;
     const worker = new Worker(this.request, this);
     worker.begun = performance.now();
+    worker.handshakeIsOver = () => {
+      worker.handshakeIsOver = () => {};
+      this.openFirst();
+    };
     this.workers.add(worker);
     const { address, port } = this.target;
     try {

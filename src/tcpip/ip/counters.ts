@@ -17,6 +17,7 @@ const MEANING = {
   ip_drop_frag_ecn: 'datagrams refused because only some fragments are ECN-capable and another met congestion',
   ip_drop_frag_timeout: 'datagrams given up because fragments did not come in time',
   ip_drop_frag_replaced: 'datagrams given up for newer ones: no room',
+  ip_drop_frag_core: 'datagrams of TCP put together on a core that does not have the connection',
   ip_tx: 'packets sent',
   ip_tx_fragmented: 'datagrams sent in fragments',
   ip_tx_fragments: 'fragments sent',

@@ -14,10 +14,12 @@ import {
   ipv4Destination,
   ipv4HeaderLength,
   ipv4Protocol,
+  ipv4Source,
   ipv4TotalLength,
   isIpv4Fragment,
   isIpv4Intact,
 } from '../../wire/ipv4.js';
+import { tcpDestinationPort, tcpSourcePort } from '../../wire/tcp.js';
 import type { Clock } from '../clock.js';
 import { IP, type IpCounters } from './counters.js';
 import type { Icmp } from './icmp.js';
@@ -90,9 +92,24 @@ export class IpInput {
     const { reassembler } = this;
     const datagram = reassembler.add(this.core.memory, ip, headerLength, totalLength, this.clock.ms);
     if (datagram === NOT_WHOLE) return;
+    const { memory } = reassembler;
     const header = reassembler.header(datagram);
-    this.deliver(reassembler.memory, header, reassembler.payload(datagram), reassembler.payloadLength(datagram), null);
+    const payload = reassembler.payload(datagram);
+    // Soft RSS cannot see the ports of fragments. The connection may be on another core, and a reset would end it.
+    if (ipv4Protocol(memory.u8, header) === TCP && !this.isOwnFlow(memory.u8, header, payload)) {
+      this.values[IP.ip_drop_frag_core]++;
+    } else {
+      this.deliver(memory, header, payload, reassembler.payloadLength(datagram), null);
+    }
     reassembler.release(datagram);
+  }
+
+  /** Whether soft RSS brings the packets of a TCP segment's flow to this core. */
+  private isOwnFlow(u8: Uint8Array, ip: number, tcp: number): boolean {
+    const { core, address } = this;
+    if (core.count === 1) return true;
+    const source = ipv4Source(u8, ip);
+    return core.rssCoreForPorts(source, address, tcpSourcePort(u8, tcp), tcpDestinationPort(u8, tcp)) === core.index;
   }
 
   /** Returns whether the buffer was sent. */

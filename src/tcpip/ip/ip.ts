@@ -6,7 +6,7 @@ import type { MemoryViews } from '../../../drivers/memory/index.js';
 import type { Core } from '../../link/core.js';
 import type { PacketBuffer } from '../../link/packet-buffer.js';
 import { ICMP_TIME_EXCEEDED } from '../../wire/icmp.js';
-import { IP_PROTOCOL_TCP, IP_PROTOCOL_UDP } from '../../wire/ipv4.js';
+import { IP_PROTOCOL_TCP, IP_PROTOCOL_UDP, IPV4_DEFAULT_TTL } from '../../wire/ipv4.js';
 import type { Clock } from '../clock.js';
 import { createIpCounters } from './counters.js';
 import { Icmp } from './icmp.js';
@@ -27,6 +27,8 @@ export interface IpOptions {
   readonly datagrams?: number | undefined;
   /** How long a datagram may be in pieces, in ms. Default 30,000. */
   readonly reassemblyMs?: number | undefined;
+  /** Time to live of what is sent, 1 to 255 (RFC 1122, 3.2.1.7). Default 64. */
+  readonly ttl?: number | undefined;
   /** Where random numbers come from. Default: the operating system. */
   readonly random?: RandomSource | undefined;
 }
@@ -45,7 +47,7 @@ export class Ip implements ReassemblyTimeout {
     const { counters } = this;
     const random = options.random ?? systemRandom;
     this.mtus = new PathMtus(core.mtu, clock, counters);
-    this.tx = new IpOutput(core, this.mtus, new Identification(random), counters);
+    this.tx = new IpOutput(core, this.mtus, new Identification(random), counters, options.ttl ?? IPV4_DEFAULT_TTL);
     this.errors = new IcmpErrors(core, this.tx, clock, counters, random);
     this.icmp = new Icmp(core, this.tx, counters);
     this.reassembler = new Reassembler(counters, this, options.datagrams, options.reassemblyMs);

@@ -7,12 +7,14 @@ import type { Core } from '../../link/core.js';
 import type { PacketBuffer } from '../../link/packet-buffer.js';
 import { writeU16 } from '../../wire/bytes.js';
 import {
+  IPV4_DEFAULT_TTL,
   IPV4_DONT_FRAGMENT,
   IPV4_DSCP_ECN,
   IPV4_FRAGMENT,
   IPV4_HEADER_BYTES,
   IPV4_IDENTIFICATION,
   IPV4_MORE_FRAGMENTS,
+  setIpv4Ttl,
   writeIpv4Checksum,
   writeIpv4Header,
 } from '../../wire/ipv4.js';
@@ -39,6 +41,7 @@ export class IpOutput {
     private readonly mtus: PathMtus,
     private readonly identification: Identification,
     counters: IpCounters,
+    private readonly ttl: number,
   ) {
     this.values = counters.values;
     this.address = core.address | 0;
@@ -169,6 +172,7 @@ export class IpOutput {
     const { memory } = this.core;
     const ip = buffer.offset;
     writeIpv4Header(memory, ip, length, protocol, this.address, destination);
+    if (this.ttl !== IPV4_DEFAULT_TTL) setIpv4Ttl(memory.u8, ip, this.ttl);
     buffer.length = length;
     if (tos === 0 && fragment === IPV4_DONT_FRAGMENT) return;
     const { u8 } = memory;

@@ -32,6 +32,14 @@ export interface UdpOptions {
   readonly random?: RandomSource | undefined;
 }
 
+/**
+ * UDP of a {@link TcpIp}: `net.udp`.
+ *
+ * @example Sends every datagram back:
+ * net.udp.bind({ port: 7 }, {
+ *   message: (socket, bytes, offset, length, address, port) => { socket.send(bytes, offset, length, address, port); },
+ * });
+ */
 export class Udp implements TransportProtocol, SocketOwner {
   private readonly counters = createUdpCounters();
   private readonly values = this.counters.values;
@@ -83,6 +91,7 @@ export class Udp implements TransportProtocol, SocketOwner {
     return socket;
   }
 
+  /** @internal A received datagram. */
   receive(memory: MemoryViews, ip: number, udp: number, length: number, toUs: boolean): void {
     const { values } = this;
     const { u8 } = memory;
@@ -92,11 +101,13 @@ export class Udp implements TransportProtocol, SocketOwner {
     }
     const address = ipv4Source(u8, ip);
     const port = udpSourcePort(u8, udp);
-    const socket = this.table.find(udpDestinationPort(u8, udp), address, port);
+    const localPort = udpDestinationPort(u8, udp);
+    const socket = this.table.find(localPort, address, port);
     if (socket === null || !(toUs || socket.takesGroups)) {
       values[UDP.udp_drop_no_port]++;
-      // RFC 1122, 4.1.3.1; the IP layer knows when it is forbidden.
-      if (toUs) this.ip.sendError(ICMP_DESTINATION_UNREACHABLE, ICMP_PORT_UNREACHABLE, memory, ip);
+      // RFC 1122, 4.1.3.1; the IP layer knows when it is forbidden. Fragments may have come to a core without the socket.
+      if (toUs && this.comesHere(address, port, localPort))
+        this.ip.sendError(ICMP_DESTINATION_UNREACHABLE, ICMP_PORT_UNREACHABLE, memory, ip);
       return;
     }
     const { handlers } = socket;
@@ -109,6 +120,7 @@ export class Udp implements TransportProtocol, SocketOwner {
     handlers.message(socket, u8, udp + UDP_HEADER_BYTES, udpLength(u8, udp) - UDP_HEADER_BYTES, address, port);
   }
 
+  /** @internal */
   icmpError(type: number, code: number, mtu: number, { u8 }: MemoryViews, quotedIp: number): void {
     const { values } = this;
     const udp = quotedIp + ipv4HeaderLength(u8, quotedIp);

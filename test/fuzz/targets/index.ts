@@ -18,6 +18,8 @@ const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
   frames: async () => (await import('./frames.js')).frames,
   neighbours: async () => (await import('./neighbours.js')).neighbours,
   'neighbour-policy': async () => (await import('./neighbour-policy.js')).neighbourPolicy,
+  'http-requests': async () => (await import('./http.js')).httpRequests,
+  'http-responses': async () => (await import('./http.js')).httpResponses,
   'ip-fragments': async () => (await import('./ip-fragments.js')).ipFragments,
   icmp: async () => (await import('./icmp.js')).icmp,
   'tcp-segments': async () => (await import('./tcp-segments.js')).tcpSegments,

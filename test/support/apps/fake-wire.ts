@@ -13,6 +13,8 @@ export interface FakeWireOptions {
 
 const MEMORY_BYTES = 1 << 18;
 const MAX_STEPS = 10_000_000;
+/** Received bytes lie in it during a call. All wires share it: tests make thousands of them. */
+const memory = new Uint8Array(new SharedArrayBuffer(MEMORY_BYTES));
 
 class End implements Connection {
   context: unknown = undefined;
@@ -101,7 +103,6 @@ export type FakeConnection = End;
 export class FakeWire {
   readonly connections: End[] = [];
   private readonly listeners = new Map<number, TcpHandlers>();
-  private readonly memory = new Uint8Array(new SharedArrayBuffer(MEMORY_BYTES));
   private readonly opening: End[] = [];
   private at = 0;
 
@@ -188,7 +189,7 @@ export class FakeWire {
   }
 
   private deliver(from: End, to: End): void {
-    const { memory, options } = this;
+    const { options } = this;
     const bytes = from.take(Math.min(options.piece?.(from.buffered) ?? from.buffered, memory.length >> 1));
     const { length } = bytes;
     // Not at the beginning of an array, as in the memory of a port.

@@ -105,7 +105,16 @@ describe('configuration', () => {
   });
 
   it.each([
-    [{ device: 'eth0' }, "device: 'eth0' is neither 'vhost-user:PATH' nor a PCI address such as 0000:00:04.0"],
+    [
+      { device: 'eth0' },
+      "device: 'eth0' is neither 'vhost-user:PATH' nor 'tap:NAME' nor a PCI address such as 0000:00:04.0",
+    ],
+    [{ device: 'tap:t0', mode: '1kb', app: 'echo' }, "device: a tap works only with mode 'single', found '1kb'"],
+    [{ device: 'tap:t0,host=10.0.0.1/24' }, 'device: host 10.0.0.1/24 is our own address'],
+    [
+      { device: 'tap:t0,host=10.0.0.0/24' },
+      "device: host: 10.0.0.0 in '10.0.0.0/24' is the network's own address, not a host's",
+    ],
     [{ device: 'vhost-user:' }, "device: 'vhost-user:' is neither"],
     [{ device: 'vhost-user:,server=1' }, "device: 'vhost-user:,server=1' is neither"],
     [{ device: undefined }, 'device: undefined is neither'],

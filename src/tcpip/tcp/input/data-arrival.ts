@@ -29,7 +29,7 @@ import type { Table } from '../state/table.js';
 import type { Segment } from './segment.js';
 
 const US_PER_MS = 1000;
-/** A longer round trip is none: the peer has paused. */
+/** A longer time is no round trip: the peer has paused. */
 const MAX_RTT_MS = 10_000;
 
 export class DataArrival {

@@ -11,6 +11,7 @@ import type { Recovery } from '../recovery/recovery.js';
 import type { TcpSettings } from '../settings.js';
 import type { TcpHandlers } from '../state/api.js';
 import {
+  DS_FIELD,
   FLAG_ECN,
   FLAG_FIN_QUEUED,
   FLAG_NO_DELAY,
@@ -142,6 +143,7 @@ export class Handshake {
     i32[r + RECEIVE_LIMIT] = settings.receiveBuffer;
     i32[r + USER_TIMEOUT] = settings.userTimeout;
     i32[r + KEEP_ALIVE] = settings.keepAlive;
+    i32[r + DS_FIELD] = settings.dsField;
     i32[r + HEARD_MS] = ms;
     i32[r + PROGRESS_MS] = ms;
     i32[r + PEER_MSS] = DEFAULT_MSS;
@@ -181,7 +183,7 @@ export class Handshake {
     const { i32, transmit, scale, ownMss } = this;
     const flags = i32[r + FLAGS];
     if (i32[r + STATE] === STATE_SYN_SENT) {
-      // After half of the retries without ECN (RFC 3168, 6.1.1.1): some routers drop such a SYN.
+      // After half of the retries, the SYN goes without ECN (RFC 3168, 6.1.1.1): some routers drop it otherwise.
       const ecn = (flags & FLAG_ECN) !== 0 && i32[r + SYN_RETRIES] < SYN_LIMIT / 2 ? TCP_ECE | TCP_CWR : 0;
       transmit.syn(r, i32[r + ISS], ecn, scale, true, true, ownMss);
       return;

@@ -89,13 +89,18 @@ export class SendBuffer {
         this.f64[(r >> 1) + BYTES_WRITTEN] += taken;
       }
     }
-    if (taken < length && (i32[r + FLAGS] & FLAG_FIN_QUEUED) === 0) i32[r + FLAGS] |= FLAG_WANTS_DRAIN;
     return taken;
   }
 
   /** To be called when SND.UNA has moved: gives back what is not needed. */
   acknowledged(r: number): void {
     if (this.held(r) === 0) this.table.releaseSend(r);
+  }
+
+  /** The application waits for room. */
+  wantDrain(r: number): void {
+    const { i32 } = this;
+    if ((i32[r + FLAGS] & FLAG_FIN_QUEUED) === 0) i32[r + FLAGS] |= FLAG_WANTS_DRAIN;
   }
 
   /** Whether the application of an open connection waits for room, and there is enough of it. It is told once. */

@@ -133,7 +133,7 @@ export class Intervals {
     for (let k = 0; k < MAX_SACK_BLOCKS; k++) {
       const old = i32[r + RECENT + k];
       i32[r + RECENT + k] = moved;
-      // Places within the same interval were the last of the shift: the others stay where they are.
+      // This place lay in the interval that has changed: it is dropped, and the places behind it stay.
       if (k < count && ((old - from) | 0) >= 0 && ((old - to) | 0) < 0) return;
       moved = old;
     }

@@ -90,7 +90,7 @@ export class RegionPool {
   reserved = 0;
   /**
    * Per class: the list of arenas that have a free region. Arenas without a region in use come last, so that they stay
-   * unused for long enough to be dropped.
+   * unused until they are dropped.
    */
   private readonly partial: (Arena | null)[] = [];
   private readonly lastPartial: (Arena | null)[] = [];
@@ -117,13 +117,14 @@ export class RegionPool {
   /**
    * Hands out a region, which the caller owns until {@link release}.
    * @param size bytes that are needed; the region has the next power of two, and at least 1024
+   * @param isEssential the limit may be passed, because no memory would ever be released without this region
    * @returns null when the limit would be passed, or the reserve touched; and for more than 2^30 bytes
    */
-  allocate(size: number): Region | null {
+  allocate(size: number, isEssential = false): Region | null {
     if (size > MAX_REGION_BYTES) return null;
     const sizeClass = sizeClassOf(size);
     const bytes = MIN_REGION_BYTES << sizeClass;
-    if (!this.hasRoomFor(bytes)) return null;
+    if (!isEssential && !this.hasRoomFor(bytes)) return null;
     let arena = this.partial[sizeClass];
     if (arena === null) {
       arena = this.addArena(sizeClass);

@@ -38,7 +38,7 @@ export const SND_WND = 8;
 export const SND_WL1 = 9;
 /** SND.WL2: acknowledgement number of that segment. */
 export const SND_WL2 = 10;
-/** TS.Recent (RFC 7323, 4.3): the peer's timestamp that goes back to it. */
+/** TS.Recent (RFC 7323, 4.3): the peer's timestamp, which our segments echo. */
 export const TS_RECENT = 11;
 /** When {@link TS_RECENT} was stored, in ms. It is not compared when it is older than 24 days (RFC 7323, 5.5). */
 export const TS_RECENT_MS = 12;
@@ -128,6 +128,8 @@ export const SYN_US = 57;
 export const KEEP_PROBES = 59;
 /** When SND.UNA moved last, or data was sent with nothing in flight, in ms: what the user timeout is counted from. */
 export const PROGRESS_MS = 60;
+/** The DS field of our packets (RFC 2474), without the bits of ECN. */
+export const DS_FIELD = 61;
 
 // Words 64 to 127: loss recovery (`recovery/`) and congestion control (`congestion/`).
 

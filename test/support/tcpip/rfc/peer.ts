@@ -61,7 +61,7 @@ export interface AcceptedOptions extends PeerOptions {
 /** How long an answer that is due may take, in ms. */
 const SOON_MS = 20;
 /** Longest stretch of time that a script runs at once: it bounds its polls. */
-const STRETCH_MS = 60_000;
+const STRETCH_MS = 3_600_000;
 const LISTEN_PORT = 80;
 const PEER_PORT = 40_000;
 /** The script begins with a flow, which takes every port of the stack: no test uses it. */
@@ -80,14 +80,17 @@ async function open(options: PeerOptions): Promise<Peer> {
   const { localPort, remotePort = PEER_PORT, backlog, maxConnections = 1000, ...tcp } = options;
   const stackOptions: TcpIpOptions = { maxConnections };
   const made: { stack?: TcpIp } = {};
+  const slept = { ms: 0 };
   const s = await script({
     peerPort: UNUSED_PORT,
     stack: (core: Core) => {
+      const now = core.now.bind(core);
+      core.now = () => now() + slept.ms;
       made.stack = new TcpIp(core, stackOptions);
       return made.stack;
     },
   });
-  const peer = new Peer(s, made.stack!, { ...tcp, ...(backlog === undefined ? {} : { backlog }) }, remotePort);
+  const peer = new Peer(s, made.stack!, { ...tcp, ...(backlog === undefined ? {} : { backlog }) }, remotePort, slept);
   peers.push(peer);
   return peer;
 }
@@ -159,6 +162,7 @@ export class Peer {
     private readonly options: TcpOptions & { readonly backlog?: number },
     /** Port of the peer. */
     public port: number,
+    private readonly slept: { ms: number },
   ) {}
 
   readonly address = PEER_IP;
@@ -324,6 +328,12 @@ export class Peer {
       this.pump();
     }
     this.pump();
+  }
+
+  /** The clock of the stack jumps, and the stack polls once. The time of the script stays. */
+  sleep(ms: number): void {
+    this.slept.ms += ms;
+    this.run(1);
   }
 
   /** Lets time pass until `isDone` returns true; it is asked after each segment, and now and then. */

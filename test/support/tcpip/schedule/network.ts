@@ -1,5 +1,6 @@
 /** Random networks and options for random schedules. */
 
+import type { TcpIpOptions } from '../../../../src/tcpip/index.js';
 import type { TcpOptions } from '../../../../src/tcpip/tcp/settings.js';
 import type { Random } from '../../../fuzz/random.js';
 import type { PathOptions } from '../sim/path.js';
@@ -33,6 +34,12 @@ export function drawPath(random: Random): PathOptions {
 
 export function drawHost(random: Random): HostOptions {
   return { buffers: pick(random, [256, 512, 2048]), pollMs: pick(random, [0.002, 0.05, 1]) };
+}
+
+/** Small tables, because most of the time of a short schedule goes into making them. */
+export function drawStack(random: Random): TcpIpOptions {
+  const memory = random.chance(0.2) ? pick(random, [65_536, 300_000]) : 16 * 2 ** 20;
+  return { maxConnections: 64, maxTimeWait: pick(random, [2, 256]), memory };
 }
 
 /** @param keepAlive in ms: needed where a peer may vanish */

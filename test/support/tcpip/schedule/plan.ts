@@ -19,11 +19,16 @@ export interface Plan {
 /** Longest time that an end with a late end waits for the peer's, in ms. */
 export const LATE_MS = 3000;
 
+/** Fewest writes that a plan of the most bytes takes. */
+const MAX_WRITES = 1000;
+
 /** @param mayAbort whether the connection may be reset */
 export function drawPlan(random: Random, mayAbort: boolean): Plan {
+  const chunk = 1 + random.below(pick(random, [10, 500, 2000, 20_000, 60_000]));
   return {
-    bytes: drawSize(random),
-    chunk: 1 + random.below(pick(random, [10, 500, 2000, 20_000, 60_000])),
+    // Byte by byte with pauses, many bytes would take hours.
+    bytes: Math.min(drawSize(random), chunk * MAX_WRITES),
+    chunk,
     pauseWrite: pick(random, [0, 0, 0.01, 0.2]),
     pauseRead: pick(random, [0, 0, 0.02, 0.2]),
     pauseMs: pick(random, [1, 50, 500]),

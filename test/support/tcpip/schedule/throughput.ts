@@ -1,5 +1,5 @@
 /** How much data flows over a simulated path: one or several senders, one receiver, one bottleneck. */
-import { TcpIp } from '../../../../src/tcpip/index.js';
+import { TcpIp, type TcpIpOptions } from '../../../../src/tcpip/index.js';
 import type { TcpOptions } from '../../../../src/tcpip/tcp/settings.js';
 import type { Connection, ConnectionInfo } from '../../../../src/tcpip/tcp/state/api.js';
 import type { PathOptions } from '../sim/path.js';
@@ -22,8 +22,8 @@ export interface Measurement {
   readonly toMs: number;
   readonly mtu?: number;
   readonly buffers?: number;
-  /** Bytes of send and receive buffers of all connections of a stack. */
-  readonly memory?: number;
+  /** Options of the stacks. */
+  readonly stack?: TcpIpOptions;
 }
 
 export interface Measured {
@@ -44,7 +44,7 @@ export async function measure(what: Measurement): Promise<Measured> {
   const { path, flows = [{}], fromMs, toMs, buffers = 16_384, startMs = [] } = what;
   const back = what.back ?? { delayMs: path.delayMs ?? 0, bitsPerSecond: path.bitsPerSecond ?? 1e11 };
   const sim = new Simulation({ seed: what.seed ?? 1, ...(what.mtu === undefined ? {} : { mtu: what.mtu }) });
-  const stackOptions = (seed: number) => ({ seed, ...(what.memory === undefined ? {} : { memory: what.memory }) });
+  const stackOptions = (seed: number) => ({ seed, ...what.stack });
   const server = await sim.host({ buffers, rxRing: 4096 });
   const hub = sim.hub();
   const bottleneck = sim.link(hub, server, path, back);

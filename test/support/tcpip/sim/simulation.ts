@@ -86,7 +86,7 @@ export class Simulation implements Wires {
 
   /** Adds a host: 10.0.0.1 is the first one, 10.0.0.2 the second. */
   async host(options: HostOptions = {}): Promise<Host> {
-    const { buffers = 1024, pollMs = 0.005, stack, ...config } = options;
+    const { buffers = 1024, rxRing = Math.min(1024, buffers >>> 1), pollMs = 0.005, stack, ...config } = options;
     if (this.hosts.length === this.maxHosts) throw new RangeError(`simulation: more than ${this.maxHosts} hosts`);
     const address = FIRST_ADDRESS + this.hosts.length;
     const warnings: string[] = [];
@@ -102,7 +102,6 @@ export class Simulation implements Wires {
         clock: () => this.now,
         warn: (line) => warnings.push(line),
         openDevice: async () => {
-          const rxRing = options.rxRing ?? Math.min(1024, buffers >>> 1);
           const mac = neighbourMac(address);
           made.device = new SimDevice(this, { mac, mtu: this.mtu, shift: this.shift, buffers, rxRing });
           return made.device;

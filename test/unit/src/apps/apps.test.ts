@@ -211,7 +211,7 @@ describe('forward modes', () => {
 
   it('names the apps if there is none of that name', async () => {
     await expect(loadApp('nonsense')).rejects.toThrow(
-      "app 'nonsense': neither one of echo, macswap, rxonly, txonly nor a file",
+      "app 'nonsense': neither one of echo, macswap, rxonly, txonly, tcp-echo, discard, http, iperf3 nor a file",
     );
   });
 });

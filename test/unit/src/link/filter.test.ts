@@ -57,6 +57,7 @@ const REASONS: readonly (readonly [string, Uint8Array, number?])[] = [
 describe('filter', () => {
   const cases = REASONS.map(([counter, frame, length]) => ({ counter, frame, length }));
 
+  // Clauses: 1122-3.2.1.1a, 1122-3.2.1.3b, 1122-3.2.1.3c, 1122-3.3.6c, 1122-4.1.3.6a
   it.each(cases)('$counter', ({ counter, frame, length }) => {
     const t = makeCore();
     t.device.inject(frame, length);
@@ -76,6 +77,7 @@ describe('filter', () => {
     expect(new Set(REASONS.map(([counter]) => counter))).toEqual(new Set([...reasons, 'rx_delivered', 'rx_arp']));
   });
 
+  // Clauses: 1122-3.3.6a
   it('passes on broadcast and multicast if wanted', () => {
     const t = makeCore({ acceptBroadcast: true, acceptMulticast: true });
     t.device.inject(ethernet(ipv4([1], { destination: '255.255.255.255' }), { destination: BROADCAST }));

@@ -79,6 +79,26 @@ describe('a file', () => {
     expect(three.endsWith('<p>sub')).toBe(true);
   });
 
+  it('that is small is read once a second', async () => {
+    const wire = new FakeWire();
+    const server = new HttpServer(realpathSync(root()));
+    wire.tcp.listen({ port: PORT }, server);
+    const peer = new PlainPeer(wire, PORT);
+    const next = async (): Promise<string> => {
+      peer.received = Buffer.alloc(0);
+      peer.write('GET /in.txt HTTP/1.1\r\nHost: a\r\n\r\n');
+      await wire.runUntil(() => peer.text.includes('\r\n\r\n'));
+      return bodyOf(peer.text);
+    };
+    expect(await next()).toBe('space');
+    writeFileSync(join(root(), 'a b.txt'), 'another one');
+    expect(await next()).toBe('space');
+    expect(await next()).toBe('space');
+    server.tick();
+    expect(await next()).toBe('another one');
+    expect(await next()).toBe('another one');
+  });
+
   it('is served while others are, each with its own buffers', async () => {
     const wire = new FakeWire({ sendBuffer: 60_000 });
     const server = new HttpServer(realpathSync(root()));

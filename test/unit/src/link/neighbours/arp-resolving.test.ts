@@ -232,6 +232,7 @@ describe('next hop', () => {
     expect(makeCore().core.nextHopMac(parseIpv4('8.8.8.8'))).toBeNull();
   });
 
+  // Clauses: 1122-3.3.1.1a, 1122-3.3.1.2a, 1122-3.2.1.3d
   it('is the gateway for an address that is not on the link', () => {
     const t = makeCore({ gateway: parseIpv4(PEER_IP) });
     learnPeer(t);
@@ -247,6 +248,7 @@ describe('next hop', () => {
     expect(t.device.frames).toEqual([arpRequest(PEER_IP)]);
   });
 
+  // Clauses: 1122-3.3.6b
   it('is computed for broadcast and multicast (RFC 1112)', () => {
     const t = makeCore();
     for (const ip of ['255.255.255.255', '10.0.0.255', '224.0.0.251', '239.129.2.3']) {

@@ -28,6 +28,7 @@ const ours = (length = 28, fields = {}): number[] =>
   });
 
 describe('a received error', () => {
+  // Clauses: 1122-3.2.2c, 1122-3.2.2.1b, 1122-3.2.2.4a, 1122-3.2.2.5b
   it.each([
     [3, 0],
     [3, 1],
@@ -86,6 +87,7 @@ describe('a received error', () => {
 });
 
 describe('a message', () => {
+  // Clauses: 1122-3.2.2a, 1122-3.2.2.7a, 1122-3.2.2.9a
   it.each([
     ['echo reply', 0],
     ['source quench', 4],
@@ -118,6 +120,7 @@ describe('a sent error', () => {
     expect([answer![1], answer![6]]).toEqual([0xc0, 0]);
   });
 
+  // Clauses: 1122-3.2.2e
   it.each([
     ['a broadcast', unknown({ destination: '10.0.0.255' })],
     ['the limited broadcast', unknown({ destination: '255.255.255.255' })],
@@ -127,6 +130,7 @@ describe('a sent error', () => {
     expect(fixture.counted()).toMatchObject({ ip_drop_protocol: 1, icmp_tx_forbidden: 1 });
   });
 
+  // Clauses: 1122-3.2.2e
   it.each(['0.0.0.0', '0.1.2.3', '127.0.0.1', '224.0.0.1', '240.0.0.1', '255.255.255.255', '10.0.0.255', OUR_IP])(
     'never goes to %s',
     (source) => {
@@ -140,6 +144,7 @@ describe('a sent error', () => {
     },
   );
 
+  // Clauses: 1122-3.2.2e
   it('is never about an error, nor about a fragment other than the first', () => {
     const { core } = fixture.net;
     const buffer = core.getBufferTx()!;

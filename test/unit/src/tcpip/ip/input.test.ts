@@ -16,6 +16,7 @@ afterEach(async () => {
 });
 
 describe('a received packet', () => {
+  // Clauses: 1122-3.1a
   it('goes to the protocol that it is for', () => {
     fixture.exchange(ipv4([1, 2, 3], { protocol: 6 }), ipv4([4], { protocol: 17 }));
     expect(fixture.tcp.received).toMatchObject([{ payload: [1, 2, 3], toUs: true }]);
@@ -23,6 +24,7 @@ describe('a received packet', () => {
     expect(fixture.counted()).toEqual({ ip_rx: 2 });
   });
 
+  // Clauses: 1122-3.2.1.7b
   it('may be empty, and may have a time to live of 0', () => {
     fixture.exchange(ipv4([], { protocol: 6, ttl: 0 }));
     expect(fixture.tcp.received).toMatchObject([{ payload: [] }]);
@@ -40,6 +42,7 @@ describe('a received packet', () => {
     expect(fixture.udp.received.map(({ toUs }) => toUs)).toEqual([false, false, false]);
   });
 
+  // Clauses: 1122-3.2.1.2a, 1122-3.1b
   it('with a wrong header checksum is dropped', () => {
     const packet = ipv4([1], { protocol: 6 });
     packet[10]! ^= 1;
@@ -48,6 +51,7 @@ describe('a received packet', () => {
     expect(fixture.counted()).toEqual({ ip_rx: 1, ip_drop_header: 1 });
   });
 
+  // Clauses: 1122-3.2.2.1a, 1122-3.2.2b
   it('of a protocol that nobody speaks is answered', () => {
     const packet = ipv4([...Array(40).keys()], { protocol: 99 });
     const [answer] = fixture.exchange(packet);
@@ -58,6 +62,7 @@ describe('a received packet', () => {
 });
 
 describe('IP options', () => {
+  // Clauses: MUST-50, 1122-3.2.1.8c
   it.each([
     ['none that matter', [1, 1, 1, 0]],
     ['unknown ones', [0x5e, 4, 7, 7]],
@@ -91,6 +96,7 @@ describe('IP options', () => {
 describe('a sent packet', () => {
   const peer = parseIpv4(PEER_IP) | 0;
 
+  // Clauses: 1122-3.2.1.3a, 1122-3.2.1.6a, 1122-3.2.1.7a
   it('has the header that its protocol asks for', () => {
     const { ip, net } = fixture;
     const buffer = ip.begin()!;
@@ -123,6 +129,7 @@ describe('a sent packet', () => {
 });
 
 describe('an echo request', () => {
+  // Clauses: 1122-3.2.2.6a, 1122-3.3.4.2a
   it('is answered with its bytes', () => {
     const [reply] = fixture.exchange(ipv4(icmpEcho([1, 2, 3]), { protocol: 1 }));
     expect([...reply!.subarray(12, 20)]).toEqual([10, 0, 0, 1, 10, 0, 0, 2]);

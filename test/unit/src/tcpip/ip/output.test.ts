@@ -54,6 +54,7 @@ describe('a packet', () => {
     expect(second!.id).toBe((first!.id + 1) & 0xffff);
   });
 
+  // Clauses: 1122-3.3.3a
   it('leaves in fragments when the path is too narrow', () => {
     fixture.ip.reduceMtu(PEER, 600);
     const payload = sendBuffer(1200, true);
@@ -66,6 +67,24 @@ describe('a packet', () => {
     expect(parts.flatMap(({ bytes }) => bytes)).toEqual(payload);
     expect(new Set(parts.map(({ id }) => id)).size).toBe(1);
     expect(fixture.counted()).toMatchObject({ ip_tx: 3, ip_tx_fragmented: 1, ip_tx_fragments: 3 });
+  });
+
+  // Clauses: MUST-49, 1122-3.2.1.7c
+  it('has a time to live of 64, or that of the option, also in fragments', async () => {
+    const { ip, net } = await openIp({ ttl: 9 }, { neighbours });
+    for (const [sender, ttl] of [
+      [fixture, 64],
+      [{ ip, net }, 9],
+    ] as const) {
+      const buffer = sender.ip.begin()!;
+      sender.net.core.memory.u8.fill(0, buffer.offset + 20, buffer.offset + 120);
+      expect(sender.ip.send(buffer, 6, PEER, 100)).toBe(true);
+      expect(sender.ip.sendFrom(ownMemory(4000), 0, 4000, 17, PEER)).toBe(true);
+      const packets = sender.net.sent();
+      expect(packets.map((packet) => packet[8])).toEqual([ttl, ttl, ttl, ttl]);
+      expect(packets.map((packet) => naiveChecksum(packet.subarray(0, 20)))).toEqual([0, 0, 0, 0]);
+    }
+    await net.stop();
   });
 
   it('that just fits is not cut', () => {

@@ -1,6 +1,7 @@
 /** Fragments (RFC 791, 3.2; RFC 1122, 3.3.2; RFC 5722; RFC 3168, 5.3) against a plain model, and each rule by itself. */
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Ip } from '../../../../../src/tcpip/ip/ip.js';
 import { ipv4, naiveChecksum } from '../../../../support/link/frames.js';
 import { type IpFixture, openIp } from '../../../../support/tcpip/ip-fixture.js';
 
@@ -53,6 +54,7 @@ afterEach(async () => {
 const payloads = (): number[][] => fixture.udp.received.map(({ payload }) => payload);
 
 describe('fragments', () => {
+  // Clauses: 1122-3.2.1.4a
   it('become a datagram, in any order', () => {
     const payload = bytes(41);
     const cuts = [
@@ -94,6 +96,7 @@ describe('fragments', () => {
     expect(payloads()).toHaveLength(4);
   });
 
+  // Clauses: 1122-3.3.2a, 1122-3.3.2b
   it('can make the longest datagram there is', () => {
     const payload = bytes(65_515);
     for (let at = 0; at < payload.length; at += 1480) {
@@ -199,6 +202,7 @@ describe('refused are', () => {
 });
 
 describe('a datagram that stays in pieces', () => {
+  // Clauses: 1122-3.3.2d
   it('is given up after 30 s; the sender is told if the first fragment came', () => {
     const first = fragment(bytes(24), 0, 8);
     fixture.exchange(first, fragment(bytes(24), 16, 24, { id: 2 }));
@@ -238,6 +242,35 @@ describe('a datagram that stays in pieces', () => {
     expect(fixture.counted().ip_drop_frag_replaced).toBeUndefined();
     fixture.exchange(fragment(bytes(16), 8, 16, { id: 1 }));
     expect(payloads()).toEqual([bytes(16)]);
+  });
+});
+
+describe('with several cores', () => {
+  it('a segment that is put together on the core without the connection is dropped', () => {
+    const { net, clock, tcp, udp } = fixture;
+    // Of two cores this is the first; an odd port of the peer leads to the second.
+    const first: typeof net.core = Object.create(net.core, {
+      count: { value: 2 },
+      rssCoreForPorts: { value: (_source: number, _destination: number, port: number) => port & 1 },
+    });
+    const own = new Ip(first, clock);
+    own.register(6, tcp);
+    own.register(UDP, udp);
+    for (const protocol of [6, UDP]) {
+      for (const port of [8, 9]) {
+        const payload = [0, port, 0, 80, ...bytes(28)];
+        for (const [from, to] of [
+          [0, 16],
+          [16, 32],
+        ] as const) {
+          net.inject(Uint8Array.from(fragment(payload, from, to, { protocol, id: port })));
+          for (let count = net.core.getRxCount(); count > 0; count--) own.input(net.core.getBufferRx()!);
+        }
+      }
+    }
+    expect(tcp.received.map(({ payload }) => payload[1])).toEqual([8]);
+    expect(udp.received.map(({ payload }) => payload[1])).toEqual([8, 9]);
+    expect(own.report()).toMatchObject({ ip_frag_reassembled: 4, ip_drop_frag_core: 1 });
   });
 });
 

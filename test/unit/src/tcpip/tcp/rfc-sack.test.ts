@@ -159,7 +159,7 @@ describe('SACK blocks that come', () => {
     s.silence(5000);
   });
 
-  // Clauses: 2018-5b, 2018-5c
+  // Clauses: 2018-5c
   it('are forgotten after a timeout: a peer that has dropped the data gets it again', async () => {
     const s = await sacked();
     s.write(3000);

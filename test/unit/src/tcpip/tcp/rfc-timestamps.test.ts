@@ -170,7 +170,7 @@ describe('PAWS', () => {
     const s = await stamped();
     s.inject(`P. 1:11(10) ack 1 win 65535 ${ts(2000)}`);
     s.run(500);
-    for (let days = 0; days < 25; days++) s.run(DAY);
+    for (let days = 0; days < 25; days++) s.sleep(DAY);
     s.inject(`P. 11:21(10) ack 1 win 65535 <nop, nop, TS val 1000 ecr last>`);
     expect(s.received()).toEqual({ from: 1, to: 20 });
   });

@@ -1,6 +1,7 @@
 /** UDP sockets (RFC 768; RFC 1122, 4.1): who gets what, what is sent, what errors come. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { NetError } from '../../../../../src/tcpip/errors.js';
+import { Ip } from '../../../../../src/tcpip/ip/ip.js';
 import type { UdpBindOptions, UdpHandlers, UdpSocket } from '../../../../../src/tcpip/udp/socket.js';
 import { Udp } from '../../../../../src/tcpip/udp/udp.js';
 import { formatIpv4, parseIpv4 } from '../../../../../src/wire/address.js';
@@ -69,6 +70,7 @@ describe('a bound socket', () => {
     expect(counted()).toEqual({ udp_rx: 2, udp_sockets: 1 });
   });
 
+  // Clauses: 1122-4.1.3.4a
   it('receives datagrams without a checksum, but none with a wrong one', () => {
     bind({ port: 53 });
     const without = toUs([1], 999, 53);
@@ -252,6 +254,7 @@ describe('a connected socket', () => {
 });
 
 describe('sending', () => {
+  // Clauses: 1122-4.1.3.4b
   it('copies part of an array into a datagram', () => {
     const socket = bind({ port: 5 });
     const bytes = Uint8Array.from({ length: 300 }, (_, i) => i);
@@ -342,6 +345,7 @@ describe('ICMP errors', () => {
     return fixture.net.sent()[0]!;
   };
 
+  // Clauses: 1122-4.1.3.1a
   it('a port without a socket is answered with port unreachable', () => {
     const packet = toUs([1], 9, 99);
     const [answer] = fixture.exchange(packet);
@@ -351,6 +355,18 @@ describe('ICMP errors', () => {
     expect(fixture.exchange(toUs([1], 9, 99, PEER_IP, '10.0.0.255'))).toEqual([]);
   });
 
+  it('nothing is said of a port that another core may have', () => {
+    const { net, clock } = fixture;
+    const first: typeof net.core = Object.create(net.core, { rssCoreForPorts: { value: () => 1 } });
+    const ip = new Ip(first, clock);
+    const own = new Udp(first, ip, {});
+    net.inject(Uint8Array.from(toUs([1], 9, 99)));
+    for (let count = net.core.getRxCount(); count > 0; count--) ip.input(net.core.getBufferRx()!);
+    expect(net.sent()).toEqual([]);
+    expect(own.report()).toMatchObject({ udp_drop_no_port: 1 });
+  });
+
+  // Clauses: 1122-4.1.3.3a
   it.each([
     [3, 3, 'ECONNREFUSED'],
     [3, 2, 'ECONNREFUSED'],

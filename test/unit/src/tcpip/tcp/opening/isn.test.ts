@@ -4,6 +4,7 @@ import { InitialSequence } from '../../../../../../src/tcpip/tcp/opening/isn.js'
 const KEY = Uint8Array.from({ length: 16 }, (_, i) => i * 7);
 
 describe('initial sequence numbers', () => {
+  // Clauses: MUST-8
   it('of a flow grow by 1 in 4 µs, also where both clocks wrap', () => {
     const sequence = new InitialSequence(KEY);
     const first = sequence.next(1, 2, 0);
@@ -27,6 +28,7 @@ describe('initial sequence numbers', () => {
     }
   });
 
+  // Clauses: MUST-9, SHLD-1
   it('differ for each flow and key, and from the offsets of timestamps', () => {
     const seen = new Set<number>();
     const sequence = new InitialSequence(KEY);

@@ -27,6 +27,7 @@ function send(row: ReturnType<typeof begin>, pipe: number): number {
 }
 
 describe('PRR', () => {
+  // Clauses: 8985-9.3b
   it('sends a segment for every other one delivered: RFC 6937, 3, first example', () => {
     // 20 segments, the first is lost; ACKs for segments 1 to 19 arrive.
     const row = begin(20);

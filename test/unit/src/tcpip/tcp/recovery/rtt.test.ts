@@ -43,6 +43,7 @@ describe('RTT and RTO', () => {
     expect(f64[(r >> 1) + RTTVAR]).toBe(150 * MS);
   });
 
+  // Clauses: 7323-4.2a
   it('weights a sample less when a round trip has many (RFC 7323, appendix G)', () => {
     const { i32, f64, r } = senderRow(1000);
     sampleRtt(i32, f64, r, 100 * MS, 0);
@@ -56,7 +57,7 @@ describe('RTT and RTO', () => {
     expect(rtoUs(i32, r)).toBe(205 * MS);
   });
 
-  it('backoff doubles up to 120 s, and ends with a sample, not with progress alone (5.5, 3)', () => {
+  it('backoff doubles up to 120 s, and ends only with a sample (5.5, 3)', () => {
     const { i32, f64, r } = senderRow();
     const seen: number[] = [];
     for (let i = 0; i < 12; i++) {
@@ -79,6 +80,7 @@ describe('RTT and RTO', () => {
     expect(rtoUs(i32, r)).toBe(800 * MS + 4 * 400 * MS);
   });
 
+  // Clauses: 8985-6.2a
   it('the least RTT forgets what is older than two periods', () => {
     const { i32, r } = senderRow();
     expect(minRtt(i32, r)).toBe(0);

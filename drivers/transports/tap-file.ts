@@ -1,0 +1,70 @@
+/** The file descriptor at the other end of a tap interface (Linux, Documentation/networking/tuntap.rst). */
+import { abi, closeFile, ioctl, openFile, SystemError, setInterfaceMac } from '../libc/index.js';
+
+const TUN_PATH = '/dev/net/tun';
+
+/**
+ * Creates the interface `ifname`, which disappears when the file is closed, or attaches to an existing one, which
+ * stays.
+ * @param mac for the interface, six octets. Without it the interface keeps its own, or gets a random one
+ * @returns the file descriptor, which does not block. The caller closes it
+ * @throws Error that says what is missing
+ */
+export function openTap(ifname: string, mac?: Uint8Array | null): number {
+  if (!/^[!-~]{1,15}$/.test(ifname) || /[/:%]/.test(ifname) || /^\.\.?$/.test(ifname)) {
+    throw new Error(`tap '${ifname}': not an interface name (1 to 15 characters, ASCII, without / : % and spaces)`);
+  }
+  const fd = openTun(ifname);
+  try {
+    attach(fd, ifname);
+    if (mac) setMac(fd, ifname, mac);
+    return fd;
+  } catch (error) {
+    closeFile(fd);
+    throw error;
+  }
+}
+
+/** The line that says what to do with an interface that is down. */
+export function downLine(ifname: string): string {
+  return `the interface ${ifname} is down: bring it up with 'ip link set ${ifname} up'`;
+}
+
+function openTun(ifname: string): number {
+  try {
+    return openFile(TUN_PATH, abi.O_RDWR | abi.O_NONBLOCK);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    if (error.code === 'ENOENT' || error.code === 'ENODEV') {
+      throw new Error(`tap ${ifname}: no ${TUN_PATH} (${error.code}): load the kernel's module with 'modprobe tun'`);
+    }
+    throw new Error(`tap ${ifname}: ${error.message}: run as root, or with a right to ${TUN_PATH}`);
+  }
+}
+
+function attach(fd: number, ifname: string): void {
+  // struct ifreq: the name, then the flags as a short.
+  const request = Buffer.from(new ArrayBuffer(abi.IFREQ_BYTES));
+  request.write(ifname, 0, 'latin1');
+  request.writeUInt16LE(abi.IFF_TAP | abi.IFF_NO_PI, abi.IFNAMSIZ);
+  try {
+    ioctl(fd, abi.TUNSETIFF, request, 'TUNSETIFF', ifname);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    const advice: Record<string, string> = {
+      EPERM: 'run as root (CAP_NET_ADMIN), or on an interface made for you: ip tuntap add … mode tap user …',
+      EBUSY: 'another process has this interface',
+      EINVAL: 'there is an interface of this name that is no plain tap (tun, multi_queue or another device)',
+    };
+    throw new Error(`tap ${ifname}: ${advice[error.code] ?? error.message} (${error.code})`);
+  }
+}
+
+function setMac(fd: number, ifname: string, mac: Uint8Array): void {
+  try {
+    setInterfaceMac(fd, ifname, mac);
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    throw new Error(`tap ${ifname}: it cannot be given that MAC address: ${error.message}`);
+  }
+}

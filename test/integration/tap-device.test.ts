@@ -1,0 +1,60 @@
+/** `--device tap:NAME`: an endpoint on a tap interface, and the Linux kernel at its other end, without a switch. */
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { Child } from '../../scripts/child.js';
+import { NetworkNamespace } from '../../scripts/netns.js';
+import { expectAnswers } from '../support/peers/kernel-ping.js';
+import { command, describeWith, root, tun } from '../support/requirements.js';
+
+const OWN = ['--ip', '10.0.0.1/24', '--mac', '52:54:00:00:00:01', '--app', 'echo'];
+
+describeWith('a tap interface as device', [root, tun, command('ip'), command('ping')], () => {
+  let namespace: NetworkNamespace;
+  let endpoint: Child;
+
+  const start = (device: string): Child => {
+    endpoint = namespace.tspmd('run', '--device', device, ...OWN);
+    return endpoint;
+  };
+
+  beforeEach(() => {
+    namespace = NetworkNamespace.create();
+  });
+
+  afterEach(async () => {
+    await endpoint?.stop();
+    namespace.remove();
+  });
+
+  it('gets an address for the kernel, and answers it', async () => {
+    await start('tap:tap0,host=10.0.0.9/24').waitFor(/^ready: 10\.0\.0\.1\/24 at 52:54:00:00:00:01 on tap:tap0/m);
+    expect(namespace.ip('addr', 'show', 'tap0')).toMatch(/[<,]UP[,>][\s\S]*inet 10\.0\.0\.9\/24 /);
+    for (const size of [0, 56, 1472]) await expectAnswers(namespace, '10.0.0.1', { count: 20, interval: 0.05, size });
+    await endpoint.stop();
+    expect(endpoint.stdout).toMatch(/^stopped: received [0-9]+ frames, sent 6[0-9];/m);
+    expect(() => namespace.ip('link', 'show', 'tap0')).toThrow(/does not exist/);
+  });
+
+  it('takes an interface that exists, says that it is down, and leaves it', async () => {
+    namespace.ip('tuntap', 'add', 'tap0', 'mode', 'tap');
+    await start('tap:tap0').waitFor(/^ready/m);
+    await endpoint.waitFor(/the interface tap0 is down: bring it up with 'ip link set tap0 up'/);
+    namespace.ip('addr', 'add', '10.0.0.9/24', 'dev', 'tap0');
+    namespace.ip('link', 'set', 'tap0', 'up');
+    await expectAnswers(namespace, '10.0.0.1', { count: 5, interval: 0.05, size: 56 });
+    await endpoint.stop();
+    expect(namespace.ip('link', 'show', 'tap0')).toContain('tap0');
+  });
+
+  it('says that the interface was deleted', async () => {
+    await start('tap:tap0,host=10.0.0.9/24').waitFor(/^ready/m);
+    namespace.ip('link', 'del', 'tap0');
+    await endpoint.waitFor(/the interface tap0 is gone/);
+  });
+
+  it('refuses the interface of another process', async () => {
+    await start('tap:tap0,host=10.0.0.9/24').waitFor(/^ready/m);
+    const second = namespace.tspmd('run', '--device', 'tap:tap0', ...OWN);
+    expect((await second.exited).code).toBe(1);
+    expect(second.output).toContain('tap tap0: another process has this interface (EBUSY)');
+  });
+});
