@@ -11,6 +11,7 @@ import type { ListeningPort } from './listeners.js';
 import { type TcpOptions, tcpSettings } from './settings.js';
 import type { Connection, TcpHandlers } from './state/api.js';
 import { NO_FLOW } from './state/flow-table.js';
+import { SMALL_REGION_BYTES } from './state/regions.js';
 import { FLAG_DELIVER, FLAG_WANTS_DRAIN, FLAGS, ROW_SHIFT, ROW_WORDS, STATE } from './state/rows.js';
 import { NO_ROW, type Table } from './state/table.js';
 
@@ -43,8 +44,6 @@ export interface Listener {
 const DEFAULT_BACKLOG = 511;
 const MAX_BACKLOG = 1 << 20;
 const MAX_PORT = 0xffff;
-/** Part of the memory that may be in use when refused writes are tried again. */
-const RELIEF = 7 / 8;
 
 /**
  * TCP of a {@link TcpIp}: `net.tcp`.
@@ -171,7 +170,6 @@ export class Tcp implements TransportProtocol {
     const fired = table.wheel.advance(ms, parts.timers);
     parts.timeWait.expire(ms);
     table.regions.tick(ms);
-    if (parts.sendBuffer.isStarved) this.relieve();
     this.flush();
     this.isPolling = false;
     table.reclaim();
@@ -190,14 +188,15 @@ export class Tcp implements TransportProtocol {
       if (i32[r + STATE] !== 0) parts.output.send(r);
       if (i32[r + STATE] !== 0) parts.acks.flush(r);
     }
+    if (table.isStarved) this.relieve();
   }
 
-  /** There is memory again after a write was refused: looks at all connections that wait for it. */
+  /** If there is memory again, the next poll looks at all connections that wait for it. */
   private relieve(): void {
-    const { table, parts } = this;
-    const { regions, i32 } = table;
-    if (regions.used > regions.limit * RELIEF) return;
-    parts.sendBuffer.isStarved = false;
+    const { table } = this;
+    const { i32 } = table;
+    if (!table.regions.hasRoomFor(SMALL_REGION_BYTES)) return;
+    table.isStarved = false;
     for (let r = 0; r < table.connections.length << ROW_SHIFT; r += ROW_WORDS) {
       if (i32[r + STATE] !== 0 && (i32[r + FLAGS] & FLAG_WANTS_DRAIN) !== 0) table.list(r);
     }

@@ -35,8 +35,6 @@ export class SendBuffer {
   /** The array that was written last and is known to lie over the packet memory, and the words of that memory. */
   private readonly packetBytes: Uint8Array;
   private readonly packetWords: Int32Array;
-  /** Whether a write was refused for want of memory, and the connection has no region whose bytes could be acknowledged. */
-  isStarved = false;
 
   /** @param most largest send buffer that auto-tuning makes, in bytes */
   constructor(
@@ -145,7 +143,7 @@ export class SendBuffer {
     if (region === null) {
       count[TCP.tcp_no_memory]++;
       this.i32[r + FLAGS] |= FLAG_SHORT;
-      if (old === null) this.isStarved = true;
+      if (old === null) this.table.isStarved = true;
       return old;
     }
     if (old === null) {

@@ -95,6 +95,8 @@ export class Table {
   /** The listener whose backlog a half-open connection counts in. */
   readonly backlogs: (Backlog | null)[] = [];
 
+  /** Whether a write was refused for want of memory, and the connection has no bytes whose ACK would look at it again. */
+  isStarved = false;
   /** Connections in the table, half-open ones included. */
   size = 0;
   private readonly makeConnection: (r: number) => Connection;
