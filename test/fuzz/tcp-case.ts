@@ -26,6 +26,8 @@ import { check } from './target.js';
 export const LISTEN_PORT = 80;
 const REMOTES = [0x0a000002, 0x0a000003];
 const REMOTE_PORTS = [1000, 1001, 1002, 1003];
+/** From plenty to a few of the smallest regions. */
+const MEMORIES = [2 ** 20, 2 ** 22, 2 ** 16, 5 * 2 ** 10];
 const DATA = new Uint8Array(70_000);
 /** What a connection may have to wait for until it is given up, and TIME_WAIT. */
 const LONGEST_MS = 2000 * 1000;
@@ -62,7 +64,7 @@ export class TcpCase {
       now: (shape & 8) === 0 ? 0 : 0x7fffffff - 5000,
       maxConnections: 4,
       maxTimeWait: 2,
-      memory: (shape & 1) === 0 ? 2 ** 20 : 2 ** 16,
+      memory: MEMORIES[((shape & 1) << 1) | (shape >>> 7)]!,
       maxReceiveBuffer: (shape & 2) === 0 ? 2 ** 17 : 6 * 2 ** 20,
       timeWaitMs: (shape & 4) === 0 ? 60_000 : 0,
     });
