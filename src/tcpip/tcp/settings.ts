@@ -22,6 +22,8 @@ export interface TcpOptions {
    * after 15 retransmissions, which takes some 15 minutes. Default 0.
    */
   readonly userTimeout?: number;
+  /** Differentiated services codepoint of the packets, 0 to 63 (RFC 2474). Default 0. */
+  readonly dscp?: number;
   /** Whether explicit congestion notification is used where the peer does, too (RFC 3168). Default false. */
   readonly ecn?: boolean;
 }
@@ -36,6 +38,7 @@ export interface TcpSettings {
   readonly isReceiveFixed: boolean;
   readonly reno: boolean;
   readonly userTimeout: number;
+  readonly dsField: number;
   readonly ecn: boolean;
 }
 
@@ -45,6 +48,7 @@ const INITIAL_RECEIVE = 128 * 1024;
 const MAX_BUFFER = 1 << 30;
 const MIN_BUFFER = 1024;
 const MAX_MS = 0x7fffffff;
+const MAX_DSCP = 63;
 
 /**
  * Checks options and fills in the defaults.
@@ -53,8 +57,10 @@ const MAX_MS = 0x7fffffff;
  */
 export function tcpSettings(call: string, options: TcpOptions): TcpSettings {
   const { noDelay = false, keepAlive = 0, sendBuffer, receiveBuffer, congestion = 'cubic', userTimeout = 0 } = options;
+  const { dscp = 0 } = options;
   checkOption(call, 'keepAlive', keepAlive, 0, MAX_MS);
   checkOption(call, 'userTimeout', userTimeout, 0, MAX_MS);
+  checkOption(call, 'dscp', dscp, 0, MAX_DSCP);
   if (sendBuffer !== undefined) checkOption(call, 'sendBuffer', sendBuffer, MIN_BUFFER, MAX_BUFFER);
   if (receiveBuffer !== undefined) checkOption(call, 'receiveBuffer', receiveBuffer, MIN_BUFFER, MAX_BUFFER);
   checkOption(call, 'congestion', congestion, 'cubic', 'reno');
@@ -67,6 +73,7 @@ export function tcpSettings(call: string, options: TcpOptions): TcpSettings {
     isSendFixed: sendBuffer !== undefined,
     isReceiveFixed: receiveBuffer !== undefined,
     reno: congestion === 'reno',
+    dsField: dscp << 2,
     ecn: options.ecn ?? false,
   };
 }
