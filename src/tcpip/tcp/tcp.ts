@@ -186,7 +186,7 @@ export class Tcp implements TransportProtocol {
       const r = table.unlist();
       if (r === NO_ROW) continue;
       if ((i32[r + FLAGS] & FLAG_DELIVER) !== 0) parts.calls.deliver(r);
-      if (i32[r + STATE] !== 0 && parts.sendBuffer.takeDrain(r)) this.drain(r);
+      if (parts.sendBuffer.takeDrain(r)) this.drain(r);
       if (i32[r + STATE] !== 0) parts.output.send(r);
       if (i32[r + STATE] !== 0) parts.acks.flush(r);
     }

@@ -10,6 +10,8 @@
 
 /** Size of the smallest region. */
 export const MIN_REGION_BYTES = 1024;
+/** Regions up to this size may use the reserve of a pool. */
+export const SMALL_REGION_BYTES = 2048;
 /** Size of the largest region: the window of a TCP connection is at most 2^30 bytes (RFC 7323, 2.3). */
 export const MAX_REGION_BYTES = 1 << 30;
 /** Size of an arena of several regions. */
@@ -96,8 +98,15 @@ export class RegionPool {
   private nowMs = 0;
   private tickedMs = 0;
 
-  /** @param limit the most bytes that all regions in use may have together */
-  constructor(readonly limit: number) {
+  /**
+   * @param limit the most bytes that all regions in use may have together
+   * @param reserve how many of these only small regions may use. So peers that make us keep much for long cannot stop
+   *   the other connections: each of them can still send a little at a time
+   */
+  constructor(
+    readonly limit: number,
+    private readonly reserve = 0,
+  ) {
     const classes = sizeClassOf(MAX_REGION_BYTES) + 1;
     for (let i = 0; i < classes; i++) {
       this.partial.push(null);
@@ -109,13 +118,13 @@ export class RegionPool {
    * Hands out a region, which the caller owns until {@link release}.
    * @param size bytes that are needed; the region has the next power of two, and at least 1024
    * @param isEssential the limit may be passed, because no memory would ever be released without this region
-   * @returns null when the limit would be passed, and for more than 2^30 bytes
+   * @returns null when the limit would be passed, or the reserve touched; and for more than 2^30 bytes
    */
   allocate(size: number, isEssential = false): Region | null {
     if (size > MAX_REGION_BYTES) return null;
     const sizeClass = sizeClassOf(size);
     const bytes = MIN_REGION_BYTES << sizeClass;
-    if (this.used + bytes > this.limit && !isEssential) return null;
+    if (!isEssential && !this.hasRoomFor(bytes)) return null;
     let arena = this.partial[sizeClass];
     if (arena === null) {
       arena = this.addArena(sizeClass);
@@ -130,6 +139,11 @@ export class RegionPool {
     if (arena.free === null) this.unlink(arena);
     this.used += bytes;
     return region;
+  }
+
+  /** Whether a region of `bytes`, a power of two, can be handed out now. */
+  hasRoomFor(bytes: number): boolean {
+    return this.used + bytes <= (bytes <= SMALL_REGION_BYTES ? this.limit : this.limit - this.reserve);
   }
 
   /**

@@ -278,6 +278,8 @@ export const FLAG_CWR = 1 << 14;
 /** The sizes of the buffers were set by the application: no auto-tuning. */
 export const FLAG_SEND_FIXED = 1 << 15;
 export const FLAG_RECEIVE_FIXED = 1 << 16;
+/** A write was cut short for want of memory, not because the send buffer was full. */
+export const FLAG_SHORT = 1 << 17;
 /** The connection uses Reno instead of CUBIC. */
 export const FLAG_RENO = 1 << 18;
 /** `end` of the application was called with the peer's FIN. */
