@@ -42,8 +42,8 @@ export interface Listener {
 const DEFAULT_BACKLOG = 511;
 const MAX_BACKLOG = 1 << 20;
 const MAX_PORT = 0xffff;
-/** Part of the memory that may be in use when refused writes are tried again. */
-const RELIEF = 7 / 8;
+/** Part of the memory that may be in use when refused writes are tried again: less than they may fill. */
+const RELIEF = 3 / 4;
 
 export class Tcp implements TransportProtocol {
   private readonly parts: TcpParts;

@@ -119,8 +119,8 @@ export class SendBuffer {
   /** Takes a larger region, and copies the bytes that wait in the old one. Keeps the old one when memory is short. */
   private grow(r: number, old: Region | null, held: number, want: number): Region | null {
     const { regions, sendRegions, count } = this.table;
-    let region = regions.allocate(Math.max(want, FIRST_SIZE));
-    if (region === null && old === null) region = regions.allocate(FIRST_SIZE);
+    let region = regions.allocateData(Math.max(want, FIRST_SIZE));
+    if (region === null && old === null) region = regions.allocateData(FIRST_SIZE);
     if (region === null) {
       count[TCP.tcp_no_memory]++;
       this.isStarved = true;

@@ -21,6 +21,9 @@ const IDLE_MS = 10_000;
 /** {@link RegionPool.tick} looks for such arenas at most this often. */
 const TICK_MS = 1_000;
 
+/** The part of the limit that {@link RegionPool.allocateData} leaves: an eighth. */
+const RESERVE_SHIFT = 3;
+
 /** The memory of one or several regions of one size. */
 class Arena {
   readonly u8: Uint8Array;
@@ -130,6 +133,16 @@ export class RegionPool {
     if (arena.free === null) this.unlink(arena);
     this.used += bytes;
     return region;
+  }
+
+  /**
+   * As {@link allocate}, for the data of applications. It leaves a reserve for what moves data on, such as the records
+   * of what was sent: without them, buffers that have taken all of the memory could never be emptied.
+   */
+  allocateData(size: number): Region | null {
+    if (size > MAX_REGION_BYTES) return null;
+    const bytes = MIN_REGION_BYTES << sizeClassOf(size);
+    return this.used + bytes > this.limit - this.limit / (1 << RESERVE_SHIFT) ? null : this.allocate(size);
   }
 
   /**

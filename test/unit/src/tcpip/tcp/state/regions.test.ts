@@ -150,4 +150,14 @@ describe('the pool', () => {
       { numRuns: 150 },
     );
   });
+
+  it('leaves an eighth of the limit to others than data', () => {
+    const pool = new RegionPool(65_536);
+    expect(pool.allocateData(65_536)).toBeNull();
+    for (const size of [32_768, 16_384, 8192]) expect(pool.allocateData(size)).not.toBeNull();
+    expect(pool.allocateData(1)).toBeNull();
+    expect(pool.allocate(8192)).not.toBeNull();
+    expect(pool.allocate(1)).toBeNull();
+    expect(pool.allocateData(2 ** 31)).toBeNull();
+  });
 });
