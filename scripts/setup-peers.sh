@@ -8,6 +8,15 @@ peers=(
   dpdk-testpmd:dpdk-dev                # DPDK's vhost backend and virtio-user frontend
   ip:iproute2                          # network namespaces and tap devices
   ping:iputils-ping                    # pings from the Linux kernel
+  curl:curl                            # the peers of the TCP stack: clients, load generators, a server, captures
+  nc.openbsd:netcat-openbsd
+  iperf3:iperf3
+  wrk:wrk
+  ab:apache2-utils
+  nginx:nginx-light
+  tcpdump:tcpdump
+  tshark:tshark
+  ethtool:ethtool                      # the guest behind netem
   qemu-system-x86_64:qemu-system-x86   # guest VMs
   busybox:busybox-static               # the guest's first process
   cpio:cpio                            # the guest's first file system
@@ -26,7 +35,7 @@ for peer in "${peers[@]}"; do
 done
 
 if [ ${#missing[@]} -eq 0 ]; then
-  echo "setup:peers: DPDK, OVS, QEMU and the tools for guest VMs are installed already"
+  echo "setup:peers: DPDK, OVS, QEMU, the peers of TCP and the tools for guest VMs are installed already"
 else
   echo "setup:peers: installing these Debian packages for the tests with real peers, benchmarks and guest VMs: ${missing[*]}"
   if [ "$(id -u)" -ne 0 ]; then
@@ -37,8 +46,9 @@ else
     echo "setup:peers: this machine has no apt-get; install the equivalents of ${missing[*]} (DPDK 22.11 or later) by hand" >&2
     exit 1
   fi
+  # The default answers are the right ones: iperf3 is no daemon, and only root captures with tshark.
   export DEBIAN_FRONTEND=noninteractive
-  # The tests start what they need. This policy prevents that a package, such as Open vSwitch, starts its services.
+  # The tests start what they need. This policy prevents that a package, such as Open vSwitch or nginx, starts its services.
   policy=/usr/sbin/policy-rc.d
   if [ ! -e "$policy" ]; then
     trap 'rm -f "$policy"' EXIT
@@ -48,6 +58,10 @@ else
   apt-get update -qq -o Acquire::Retries=3
   # Unpacking prints thousands of lines to stdout. Errors go to stderr.
   apt-get install -y -qq -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 --no-install-recommends "${missing[@]}" >/dev/null
+  # Otherwise an nginx that only the tests need would take port 80 when the machine starts the next time.
+  if [[ " ${missing[*]} " == *" nginx-light "* ]] && command -v systemctl >/dev/null 2>&1; then
+    systemctl disable --quiet nginx 2>/dev/null || true
+  fi
 fi
 
 if [ ! -c /dev/net/tun ]; then

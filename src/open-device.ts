@@ -21,10 +21,12 @@ import { parseIpv4Interface } from './wire/address.js';
 export async function openAnyDevice(config: ResolvedConfig, wait: WaitOptions): Promise<NetDevice> {
   const [, name, host] = config.device.match(TAP_DEVICE) ?? [];
   if (name === undefined) return openDevice(config, wait);
-  const { mac, mtu, buffers, hugepages } = config;
+  const { mac, mtu, buffers } = config;
   try {
     return TapNetDevice.open(name, {
-      ...{ mac, mtu, buffers, hugepages },
+      ...{ mac, mtu, buffers },
+      // No device reads the memory, so hugepages would gain next to nothing.
+      hugepages: config.hugepages === 'auto' ? 'never' : config.hugepages,
       host: host === undefined ? undefined : parseIpv4Interface(host),
     });
   } catch (cause) {

@@ -14,7 +14,10 @@ const RECIPE = 1;
 export const BOOT_MODULES = ['virtio_pci', 'virtio_console', '9p', '9pnet_virtio', 'overlay', 'vmgenid'];
 
 /** Modules that a test can load with modprobe. */
-export const GUEST_MODULES = ['vfio-pci', 'vfio_iommu_type1', 'virtio_net', 'af_packet', 'tun', 'veth', 'bridge'];
+export const GUEST_MODULES = [
+  ...['vfio-pci', 'vfio_iommu_type1', 'virtio_net'],
+  ...['af_packet', 'tun', 'veth', 'bridge', 'sch_netem'],
+];
 
 /** A hash of the recipe and the module lists. It is part of the folder's name. */
 const recipe = createHash('sha256')

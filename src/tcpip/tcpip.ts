@@ -1,17 +1,4 @@
-/**
- * The TCP/IP stack of one core. Stacks of several cores share nothing: soft RSS brings every packet of a connection to
- * the core that has it.
- *
- * ```ts
- * const port = await init({ device: 'vhost-user:/tmp/tspmd-vm1.sock', ip: '10.0.0.1/24' });
- * const net = new TcpIp(port.core());
- * net.tcp.listen({ port: 7 }, {
- *   data: (c, bytes, offset, length) => c.write(bytes, offset, length),
- *   end: (c) => c.end(),
- * });
- * await net.run(signal);
- * ```
- */
+/** The TCP/IP stack of one core: puts IP, UDP and TCP together, and drives them. */
 import { randomBytes } from 'node:crypto';
 import type { StopSignal } from '../../drivers/stop-signal.js';
 import type { Core } from '../link/core.js';
@@ -27,11 +14,14 @@ import { RandomBytes } from './random-bytes.js';
 import { Tcp } from './tcp/tcp.js';
 import { Udp } from './udp/udp.js';
 
-/** Options of {@link TcpIp}. All of them are limits of one core. */
+/** Options of {@link TcpIp}. All limits are those of one core. */
 export interface TcpIpOptions {
-  /** Most TCP connections, half-open ones included, those in TIME-WAIT not. Default 16,384. */
+  /**
+   * Most TCP connections, 1 to 1,048,576, half-open ones included, those in TIME-WAIT not. Default 16,384. A connection
+   * that was never used takes no memory, an idle one less than 1 KiB.
+   */
   readonly maxConnections?: number;
-  /** Most bytes of all send and receive buffers together. Default 256 MiB. */
+  /** Most bytes of all send and receive buffers together, 64 KiB or more. Default 256 MiB. */
   readonly memory?: number;
   /** Largest send buffer that auto-tuning makes, in bytes. Default 4 MiB, as Linux's tcp_wmem. */
   readonly maxSendBuffer?: number;
@@ -57,8 +47,30 @@ const MIN_BUFFER = 1 << 16;
 const MAX_WAIT_MS = 1 << 24;
 const MAX_TTL = 255;
 
+/**
+ * The TCP/IP stack of one core (IPv4). Stacks of several cores share nothing: soft RSS brings every packet of a
+ * connection to the core that has it. It takes all packets of its core; it answers pings by itself.
+ *
+ * @example Sends back what comes to port 7:
+ * const port = await init({ device: 'vhost-user:/tmp/tspmd-vm1.sock', ip: '10.0.0.1/24' });
+ * const net = new TcpIp(port.core());
+ * net.tcp.listen({ port: 7 }, {
+ *   data: (c, bytes, offset, length) => { c.write(bytes, offset, length); },
+ *   end: (c) => c.end(),
+ * });
+ * await net.run(signal);
+ *
+ * @example As an app of `tspmd run --app`, also with several cores:
+ * export default (core: Core): TcpIp => {
+ *   const net = new TcpIp(core, { maxConnections: 100_000 });
+ *   net.tcp.listen({ port: 80 }, handlers);
+ *   return net;
+ * };
+ */
 export class TcpIp implements Stack {
+  /** TCP: `listen` and `connect`. */
   readonly tcp: Tcp;
+  /** UDP: `bind`. */
   readonly udp: Udp;
   private readonly ip: Ip;
   private readonly clock: Clock;
@@ -100,7 +112,11 @@ export class TcpIp implements Stack {
     ip.register(IP_PROTOCOL_TCP, this.tcp);
   }
 
-  /** Takes what has come, does what is due, and sends. Returns how many packets and timers there were. */
+  /**
+   * Takes what has come, does what is due, and sends. {@link runStack} calls it; call it yourself only without
+   * {@link run}.
+   * @returns how many packets and timers there were
+   */
   poll(): number {
     const { core, ip, tcp, clock } = this;
     const count = core.getRxCount();
@@ -116,24 +132,27 @@ export class TcpIp implements Stack {
     return count + fired;
   }
 
-  /** How long {@link poll} need not be called while no packets come, in ms. */
+  /** Returns how long {@link poll} need not be called while no packets come, in ms. */
   maxSleepMs(): number {
     this.clock.read();
     return Math.min(this.tcp.msToNext(), this.ip.msToNext(this.clock.ms));
   }
 
-  /** Totals until now, by name: those of IP and ICMP, UDP and TCP. */
+  /** Returns totals until now, by name: those of IP and ICMP (`ip_…`, `icmp_…`), UDP (`udp_…`) and TCP. */
   report(): Record<string, number> {
     return { ...this.ip.report(), ...this.udp.report(), ...this.tcp.report() };
   }
 
-  /** Resets all connections. {@link runStack} calls it at the end of its loop. */
+  /** Resets all connections: each gets `close` with null. {@link runStack} calls it at the end of its loop. */
   stop(): void {
     this.tcp.stop();
     this.core.flush();
   }
 
-  /** Runs the stack on its core until the signal aborts. */
+  /**
+   * Runs the stack on its core until the signal aborts, as {@link runStack} does. Timers and other code run meanwhile.
+   * @returns resolves when the loop has ended and all connections are reset; rejects with what a handler has thrown
+   */
   run(signal: StopSignal): Promise<void> {
     return runStack(this.core, this, { signal });
   }

@@ -1,6 +1,6 @@
 /**
- * HalfSipHash-1-3 (Aumasson and Bernstein): a keyed hash of two words for tables. Who does not know the key cannot make
- * keys that collide. It is not a signature: use {@link SipHash} for values that a peer sees.
+ * HalfSipHash-1-3 (Aumasson and Bernstein): a keyed hash of two words for tables. Somebody who does not know the
+ * key cannot choose words whose hashes collide. It is not a signature: use {@link SipHash} for values that a peer sees.
  */
 
 /** "lyge" and "tedb", the constants of HalfSipHash. */

@@ -1,6 +1,6 @@
 /**
- * Which units of 8 bytes of a datagram have come: one bit each. A fragment costs a few words, however its bits are
- * scattered, and a datagram costs 1 KiB whatever a peer sends: no list can grow.
+ * Which units of 8 bytes of a datagram have come: one bit each. A datagram has a map of 1 KiB, whatever a peer sends, so
+ * there is no list that could grow.
  */
 
 /** log2 of the bytes of a unit: fragments begin at multiples of 8 bytes (RFC 791, 3.1). */

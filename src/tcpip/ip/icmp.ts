@@ -70,7 +70,7 @@ export class Icmp {
   ): boolean {
     const { values } = this;
     values[IP.icmp_rx]++;
-    // RFC 1122, 3.2.2.6 allows it: nobody shall use us to flood somebody.
+    // RFC 1122, 3.2.2.6 allows it: otherwise the answers of all hosts could be used to flood one.
     if (!toUs) values[IP.icmp_drop_broadcast]++;
     else if (!isIcmpIntact(memory, icmp, length)) values[IP.icmp_drop_malformed]++;
     else if (icmpType(memory.u8, icmp) === ICMP_ECHO_REQUEST) return this.echo(memory, ip, icmp, length, buffer);

@@ -3,7 +3,7 @@
  * while fragments may be under way). A packet with "don't fragment" needs none.
  *
  * RFC 7739, 5.3: a counter per group of destinations, which begins at random, plus a keyed offset per destination, so
- * that nobody can conclude from the numbers that he gets to those that others get.
+ * that a peer cannot tell from its own numbers which ones others get.
  */
 import { SIPHASH_KEY_BYTES, SipHash } from '../hash/siphash.js';
 import type { RandomSource } from './random.js';

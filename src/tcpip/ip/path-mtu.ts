@@ -6,7 +6,7 @@
 import type { Clock } from '../clock.js';
 import { IP, type IpCounters } from './counters.js';
 
-/** The smallest MTU that is believed, as in Linux (min_pmtu): below it, headers would use up the link. */
+/** The smallest MTU that is believed, as in Linux (min_pmtu): below it, a packet would be little more than its headers. */
 export const MIN_PATH_MTU = 552;
 /** RFC 1191, 6.3: after ten minutes a larger MTU is tried again. */
 const LIFETIME_MS = 600_000;

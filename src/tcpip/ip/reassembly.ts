@@ -31,7 +31,7 @@ export const NOT_WHOLE = -1;
 
 /** The default of how many datagrams can be in pieces at a time. */
 export const DEFAULT_DATAGRAMS = 64;
-/** As in Linux (ipfrag_time). RFC 1122, 3.3.2 recommends 60 to 120 s; what is lost does not come after 30 s either. */
+/** As in Linux (ipfrag_time). RFC 1122, 3.3.2 recommends 60 to 120 s; a fragment that is 30 s late is lost. */
 export const DEFAULT_REASSEMBLY_MS = 30_000;
 
 /** Longest IP header, and where the payload of a datagram begins in its place. */
@@ -71,7 +71,7 @@ class Datagram {
   ecn = 0;
 }
 
-/** Told of a datagram that was given up because its time was over, and whose first fragment had come. */
+/** Is told of each datagram that was given up because its time was over, if its first fragment had come. */
 export interface ReassemblyTimeout {
   /** @param ip offset of its IP header in {@link Reassembler.memory} */
   reassemblyTimedOut(memory: MemoryViews, ip: number): void;

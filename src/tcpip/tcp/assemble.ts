@@ -88,6 +88,8 @@ export interface TcpParts {
 }
 
 const KEY_BYTES = 16;
+/** Memory per connection that only small regions may use, up to a quarter of all: a send region, and its records. */
+const RESERVE_BYTES = 4096;
 /** Largest value of the window field, and largest shift (RFC 7323, 2.3). */
 const MAX_FIELD = 0xffff;
 const MAX_SCALE = 14;
@@ -105,7 +107,8 @@ export function assemble(around: TcpSurroundings, options: TcpOptionsOfStack, fl
   const flowKey = new Int32Array(random(8).slice().buffer);
   const flows = new FlowTable(maxConnections + options.maxTimeWait, flowKey);
   const wheel = new TimerWheel(timersFor(maxConnections), clock.ms);
-  const regions = new RegionPool(options.memory);
+  const reserve = Math.min(options.memory / 4, maxConnections * RESERVE_BYTES);
+  const regions = new RegionPool(options.memory, reserve);
   // The objects of connections need their calls, which need the table.
   const made: { calls: Calls | null } = { calls: null };
   const makeConnection = (r: number): TcpConnection => new TcpConnection(made.calls!, r);

@@ -78,7 +78,7 @@ export class Calls {
     if ((i32[r + FLAGS] & FLAG_FIN_QUEUED) !== 0) return;
     switch (i32[r + STATE]) {
       case STATE_SYN_SENT:
-        // RFC 9293, 3.10.4: nothing was promised to anybody.
+        // RFC 9293, 3.10.4: the peer does not know of the connection yet.
         this.closing.finish(r, null);
         return;
       case STATE_SYN_RECEIVED:

@@ -58,7 +58,7 @@ const MEANING = {
   tcp_undone_recoveries: 'of these, those that proved to be unnecessary, and were undone',
   tcp_tlp_probes: 'tail loss probes sent',
   tcp_tlp_repairs: 'losses that a tail loss probe has repaired',
-  tcp_lost_segments: 'segments taken for lost, again and again if need be',
+  tcp_lost_segments: 'segments taken for lost; one whose retransmission is lost, too, counts again',
   tcp_lost_retransmissions: 'of these, those that had been retransmitted',
   tcp_retransmitted_segments: 'segments sent again, for whatever reason',
   tcp_dsacks_received: 'D-SACK blocks received: the peer had the segment twice',

@@ -1,23 +1,30 @@
 /** Options of listeners and connections, and of all TCP of a stack, with their defaults: Linux's where it has one. */
 import { checkOption } from '../check-option.js';
 
-/** Options of a listener or a connection. */
+/**
+ * Options of a listener or a connection. The defaults are Linux's where it has one.
+ *
+ * @example net.tcp.listen({ port: 22, noDelay: true, keepAlive: 60_000, userTimeout: 30_000 }, handlers);
+ */
 export interface TcpOptions {
-  /** Send every segment at once, without Nagle's algorithm. Default false, as TCP_NODELAY. */
+  /** Whether small segments are sent at once, without Nagle's algorithm. Default false, as TCP_NODELAY. */
   readonly noDelay?: boolean;
-  /** Idle time until the first keep-alive probe in ms; 0: no probes. Default 0, as SO_KEEPALIVE. */
+  /** Idle time until the first keep-alive probe, in ms; 0: no probes. Default 0, as SO_KEEPALIVE. */
   readonly keepAlive?: number;
-  /** Fixed size of the send buffer in bytes. Default: grows with the congestion window, from 64 KiB to 4 MiB. */
+  /** Fixed size of the send buffer, 1 KiB to 1 GiB. Default: grows with the congestion window, from 64 KiB to 4 MiB. */
   readonly sendBuffer?: number;
-  /** Fixed size of the receive buffer in bytes. Default: grows with what is read, from 128 KiB to 6 MiB. */
+  /** Fixed size of the receive buffer, 1 KiB to 1 GiB. Default: grows with what is read, from 128 KiB to 6 MiB. */
   readonly receiveBuffer?: number;
-  /** Congestion control. Default `cubic`. */
+  /** Congestion control: CUBIC (RFC 9438) or Reno (RFC 5681). Default `cubic`. */
   readonly congestion?: 'cubic' | 'reno';
-  /** Ends the connection when the peer has acknowledged nothing for so many ms; 0: after some 15 minutes. Default 0. */
+  /**
+   * Ends the connection with ETIMEDOUT when the peer has acknowledged nothing for so many ms, as TCP_USER_TIMEOUT. 0:
+   * after 15 retransmissions, which takes some 15 minutes. Default 0.
+   */
   readonly userTimeout?: number;
   /** Differentiated services codepoint of the packets, 0 to 63 (RFC 2474). Default 0. */
   readonly dscp?: number;
-  /** Use explicit congestion notification where the peer does (RFC 3168). Default false. */
+  /** Whether explicit congestion notification is used where the peer does, too (RFC 3168). Default false. */
   readonly ecn?: boolean;
 }
 

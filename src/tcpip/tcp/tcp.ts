@@ -14,11 +14,11 @@ import { NO_FLOW } from './state/flow-table.js';
 import { FLAG_DELIVER, FLAG_WANTS_DRAIN, FLAGS, ROW_SHIFT, ROW_WORDS, STATE } from './state/rows.js';
 import { NO_ROW, type Table } from './state/table.js';
 
-/** Options of {@link Tcp.listen}. */
+/** Options of {@link Tcp.listen}; those of {@link TcpOptions} are for each of its connections. */
 export interface ListenOptions extends TcpOptions {
-  /** 1 to 65535. */
+  /** The local port, 1 to 65535. */
   readonly port: number;
-  /** Most half-open connections; more are answered by SYN cookies. Default 511, as in Node. */
+  /** Most half-open connections; more are answered by SYN cookies (RFC 4987, 3.6). Default 511, as in Node. */
   readonly backlog?: number;
 }
 
@@ -26,25 +26,37 @@ export interface ListenOptions extends TcpOptions {
 export interface ConnectOptions extends TcpOptions {
   /** The peer's IPv4 address, such as `10.0.0.2`. */
   readonly address: string;
-  /** 1 to 65535. */
+  /** The peer's port, 1 to 65535. */
   readonly port: number;
-  /** Our port. Default: one whose answers come to this core (RFC 6056). */
+  /** Our port, 1 to 65535. Default: one from 32768 to 60999 whose answers come to this core (RFC 6056). */
   readonly localPort?: number;
 }
 
-/** A port that takes connections. */
+/** A port that takes connections, from {@link Tcp.listen}. */
 export interface Listener {
+  /** The local port. */
   readonly port: number;
-  /** Takes no more connections. Those that there are go on. */
+  /** Takes no more connections: a SYN is answered by a RST. The connections that there are go on. */
   close(): void;
 }
 
 const DEFAULT_BACKLOG = 511;
 const MAX_BACKLOG = 1 << 20;
 const MAX_PORT = 0xffff;
-/** Part of the memory that may be in use when refused writes are tried again: less than they may fill. */
-const RELIEF = 3 / 4;
+/** Part of the memory that may be in use when refused writes are tried again. */
+const RELIEF = 7 / 8;
 
+/**
+ * TCP of a {@link TcpIp}: `net.tcp`.
+ *
+ * @example A client:
+ * net.tcp.connect({ address: '10.0.0.2', port: 80 }, {
+ *   open: (c) => c.write(Buffer.from('GET / HTTP/1.0\r\n\r\n')),
+ *   data: (c, bytes, offset, length) => process.stdout.write(bytes.slice(offset, offset + length)),
+ *   end: (c) => c.end(),
+ *   close: (c, error) => { if (error !== null) console.error(error.message); },
+ * });
+ */
 export class Tcp implements TransportProtocol {
   private readonly parts: TcpParts;
   private readonly table: Table;
@@ -61,8 +73,9 @@ export class Tcp implements TransportProtocol {
   }
 
   /**
-   * Takes connections at a port. With several cores, each core has its own listener.
+   * Takes connections at a port (RFC 9293, 3.10.1: passive OPEN). With several cores, each core has its own listener.
    * @param handlers one set for all connections
+   * @returns the listener: close it to take no more
    * @throws NetError EADDRINUSE when the port has a listener; ArgumentError when an option is wrong
    */
   listen(options: ListenOptions, handlers: TcpHandlers): Listener {
@@ -85,8 +98,9 @@ export class Tcp implements TransportProtocol {
   }
 
   /**
-   * Opens a connection.
-   * @returns the connection: data may be written at once, and goes out when it is open. `open` or `close` follows
+   * Opens a connection (RFC 9293, 3.10.1: active OPEN).
+   * @returns the connection: data may be written at once, and goes out when it is open. `open` or `close` follows, not
+   * before this returns
    * @throws ArgumentError when an option is wrong; NetError EADDRINUSE when the local port has such a connection,
    * EADDRNOTAVAIL when no port is free, ENOBUFS when the table of connections is full; StateError after the stack has
    * stopped
@@ -172,7 +186,7 @@ export class Tcp implements TransportProtocol {
       const r = table.unlist();
       if (r === NO_ROW) continue;
       if ((i32[r + FLAGS] & FLAG_DELIVER) !== 0) parts.calls.deliver(r);
-      if (i32[r + STATE] !== 0 && parts.sendBuffer.takeDrain(r)) this.drain(r);
+      if (parts.sendBuffer.takeDrain(r)) this.drain(r);
       if (i32[r + STATE] !== 0) parts.output.send(r);
       if (i32[r + STATE] !== 0) parts.acks.flush(r);
     }
@@ -205,13 +219,16 @@ export class Tcp implements TransportProtocol {
     this.surroundings.wakeBefore(this.msToNext());
   }
 
-  /** Milliseconds until the next timer may fire; 0 when a connection waits for the next poll. */
+  /** Returns the milliseconds until the next timer may fire; 0 when a connection waits for the next poll. */
   msToNext(): number {
     if (this.table.listed > 0) return 0;
     return this.table.wheel.msToNext(this.table.clock.ms);
   }
 
-  /** Totals by name: the counters, and what there is now. */
+  /**
+   * Returns the counters by name, and what there is now: connections, those in TIME-WAIT, timers, and bytes of buffers
+   * (`tcp_memory`).
+   */
   report(): Record<string, number> {
     const { table, parts } = this;
     return {

@@ -2,7 +2,7 @@
 import { formatIpv4 } from '../../wire/address.js';
 import type { NetError } from '../errors.js';
 
-/** What an application does with a socket's events. One set may serve many sockets. */
+/** What an application does with a socket's events. One set may serve many sockets. The stack calls them from its poll. */
 export interface UdpHandlers {
   /**
    * Takes a received datagram.
@@ -22,6 +22,7 @@ export interface UdpHandlers {
   error?(socket: UdpSocket, error: NetError): void;
 }
 
+/** Options of {@link Udp.bind}. */
 export interface UdpBindOptions {
   /** The local port, 0 to 65535. 0, the default, chooses a free one above 32,767. */
   readonly port?: number;

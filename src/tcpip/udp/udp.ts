@@ -32,6 +32,14 @@ export interface UdpOptions {
   readonly random?: RandomSource | undefined;
 }
 
+/**
+ * UDP of a {@link TcpIp}: `net.udp`.
+ *
+ * @example Sends every datagram back:
+ * net.udp.bind({ port: 7 }, {
+ *   message: (socket, bytes, offset, length, address, port) => { socket.send(bytes, offset, length, address, port); },
+ * });
+ */
 export class Udp implements TransportProtocol, SocketOwner {
   private readonly counters = createUdpCounters();
   private readonly values = this.counters.values;
@@ -83,6 +91,7 @@ export class Udp implements TransportProtocol, SocketOwner {
     return socket;
   }
 
+  /** @internal A received datagram. */
   receive(memory: MemoryViews, ip: number, udp: number, length: number, toUs: boolean): void {
     const { values } = this;
     const { u8 } = memory;
@@ -111,6 +120,7 @@ export class Udp implements TransportProtocol, SocketOwner {
     handlers.message(socket, u8, udp + UDP_HEADER_BYTES, udpLength(u8, udp) - UDP_HEADER_BYTES, address, port);
   }
 
+  /** @internal */
   icmpError(type: number, code: number, mtu: number, { u8 }: MemoryViews, quotedIp: number): void {
     const { values } = this;
     const udp = quotedIp + ipv4HeaderLength(u8, quotedIp);

@@ -22,6 +22,7 @@ const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
   'http-responses': async () => (await import('./http.js')).httpResponses,
   'ip-fragments': async () => (await import('./ip-fragments.js')).ipFragments,
   icmp: async () => (await import('./icmp.js')).icmp,
+  'tcp-segments': async () => (await import('./tcp-segments.js')).tcpSegments,
   'bess-script': async () => (await import('./bess-script.js')).bessScript,
 };
 

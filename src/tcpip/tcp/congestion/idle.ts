@@ -1,5 +1,5 @@
 /**
- * cwnd is a claim about the path that holds only while it is used: it does not grow while the application sends less
+ * cwnd is an estimate of the path that is valid only while it is used: it does not grow while the application sends less
  * (RFC 7661, 4.3), and falls while nothing is sent (RFC 2861, 3.2; RFC 5681, 4.1).
  */
 

@@ -29,7 +29,7 @@ import type { Table } from '../state/table.js';
 import type { Segment } from './segment.js';
 
 const US_PER_MS = 1000;
-/** A longer round trip is none: the peer has paused. */
+/** A longer time is no round trip: the peer has paused. */
 const MAX_RTT_MS = 10_000;
 
 export class DataArrival {
@@ -70,12 +70,18 @@ export class DataArrival {
       data += Math.min(known, length);
       length -= Math.min(known, length);
     }
-    if (hasFin && !this.noteFin(r, (seq + length) | 0)) return;
+    if ((i32[r + FLAGS] & FLAG_FIN_SEEN) !== 0) {
+      // Nothing lies behind the FIN: a second one elsewhere, and data there, is not from an honest peer.
+      const behind = (seq + length - i32[r + FIN_SEQ]) | 0;
+      if (behind > 0) length -= Math.min(behind, length);
+    } else if (hasFin) {
+      this.noteFin(r, (seq + length) | 0);
+    }
     if (length > 0) {
       if (seq === next) this.inOrder(r, segment.bytes, data, length);
       else this.beyondGap(r, seq, segment.bytes, data, length);
       if (i32[r + STATE] === STATE_CLOSED) return;
-    } else if (hasFin) {
+    } else {
       this.acks.now(r);
     }
     if ((i32[r + FLAGS] & FLAG_FIN_SEEN) !== 0 && i32[r + RCV_NXT] === i32[r + FIN_SEQ]) this.receiveFin(r);
@@ -112,13 +118,12 @@ export class DataArrival {
     this.acks.now(r);
   }
 
-  /** Remembers where the data of the peer ends. A second FIN elsewhere is ignored. */
-  private noteFin(r: number, at: number): boolean {
+  /** Remembers where the data of the peer ends. A FIN in front of data that has come is ignored. */
+  private noteFin(r: number, at: number): void {
     const { i32 } = this;
-    if ((i32[r + FLAGS] & FLAG_FIN_SEEN) !== 0) return i32[r + FIN_SEQ] === at;
+    if (this.intervals.reachBeyond(r, at)) return;
     i32[r + FLAGS] |= FLAG_FIN_SEEN;
     i32[r + FIN_SEQ] = at;
-    return true;
   }
 
   /** All data came, and the FIN is next. */

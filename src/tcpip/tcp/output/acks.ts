@@ -1,6 +1,6 @@
 /**
  * When an ACK goes out (RFC 9293, 3.8.6.3; RFC 5681, 4.2): once per burst and connection, at once for two full
- * segments, out of order data, and the first segments of a connection; otherwise after 40 ms, with data if there is any.
+ * segments, out-of-order data, and the first segments of a connection; otherwise after 40 ms, with data if there is any.
  */
 import { TCP } from '../counters.js';
 import type { ReceiveWindow } from '../receive/window.js';

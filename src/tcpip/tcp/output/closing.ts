@@ -1,4 +1,4 @@
-/** The ways in which a connection ends: orderly, by TIME_WAIT, by a RST of either side, or for want of an answer. */
+/** The ways in which a connection ends: orderly, by way of TIME_WAIT, by a RST of either side, or without an answer. */
 import { TCP_RST } from '../../../wire/tcp.js';
 import { TCP } from '../counters.js';
 import type { Recovery } from '../recovery/recovery.js';

@@ -183,7 +183,7 @@ export class Handshake {
     const { i32, transmit, scale, ownMss } = this;
     const flags = i32[r + FLAGS];
     if (i32[r + STATE] === STATE_SYN_SENT) {
-      // After half of the retries without ECN (RFC 3168, 6.1.1.1): some routers drop such a SYN.
+      // After half of the retries, the SYN goes without ECN (RFC 3168, 6.1.1.1): some routers drop it otherwise.
       const ecn = (flags & FLAG_ECN) !== 0 && i32[r + SYN_RETRIES] < SYN_LIMIT / 2 ? TCP_ECE | TCP_CWR : 0;
       transmit.syn(r, i32[r + ISS], ecn, scale, true, true, ownMss);
       return;

@@ -32,9 +32,9 @@ const MAX_PROBE_MS = 120_000;
 /** Largest shift of the timeout between window probes. */
 const MAX_PROBE_SHIFT = 12;
 
-/** What {@link Output.sendNew} leaves out. */
+// Modes of {@link Output.sendNew}.
 const NORMAL = 0;
-/** A probe of a window that is small, or of a tail that may be lost: not Nagle, not the congestion window. */
+/** A probe of a small window, or of a tail that may be lost: neither Nagle nor the congestion window holds it back. */
 const FORCED = 1;
 
 export class Output {
@@ -129,8 +129,9 @@ export class Output {
   }
 
   /**
-   * Whether a segment below the MSS may go out. Not when the window cuts it off, unless it is half of the largest
-   * window (RFC 9293, 3.8.6.2.1). Not by Nagle's algorithm while another small segment is in flight (Minshall's rule).
+   * Whether a segment below the MSS may go out. One that the window cuts off must have half of the largest window
+   * (RFC 9293, 3.8.6.2.1). One at the end of the data waits by Nagle's algorithm while another small segment is in
+   * flight (Minshall's rule).
    */
   private maySendSmall(r: number, length: number, unsent: number): boolean {
     const { i32 } = this;

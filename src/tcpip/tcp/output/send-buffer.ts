@@ -6,11 +6,12 @@
 import type { MemoryViews } from '../../../../drivers/memory/index.js';
 import { TCP } from '../counters.js';
 import { copyIn } from '../state/region-copy.js';
-import type { Region } from '../state/regions.js';
+import { type Region, SMALL_REGION_BYTES } from '../state/regions.js';
 import {
   BYTES_WRITTEN,
   FLAG_FIN_QUEUED,
   FLAG_SEND_FIXED,
+  FLAG_SHORT,
   FLAG_WANTS_DRAIN,
   FLAGS,
   ROW_SHIFT,
@@ -18,11 +19,13 @@ import {
   SEND_LIMIT,
   SND_END,
   SND_UNA,
+  STATE,
+  STATE_ESTABLISHED,
 } from '../state/rows.js';
 import type { Table } from '../state/table.js';
 
 /** Size of the first send region of a connection, in bytes. */
-const FIRST_SIZE = 2048;
+const FIRST_SIZE = SMALL_REGION_BYTES;
 /** `drain` is called when this part of the buffer is free, as Linux wakes writers. */
 const DRAIN_PART = 3;
 
@@ -32,7 +35,7 @@ export class SendBuffer {
   /** The array that was written last and is known to lie over the packet memory, and the words of that memory. */
   private readonly packetBytes: Uint8Array;
   private readonly packetWords: Int32Array;
-  /** Whether a write or received data was refused for want of memory. */
+  /** Whether a write was refused for want of memory, and the connection has no region whose bytes could be acknowledged. */
   isStarved = false;
 
   /** @param most largest send buffer that auto-tuning makes, in bytes */
@@ -100,12 +103,24 @@ export class SendBuffer {
     if ((i32[r + FLAGS] & FLAG_FIN_QUEUED) === 0) i32[r + FLAGS] |= FLAG_WANTS_DRAIN;
   }
 
-  /** Whether the application waits for room, and there is enough of it. It is told once. */
+  /** Whether the application of an open connection waits for room, and there is enough of it. It is told once. */
   takeDrain(r: number): boolean {
     const { i32 } = this;
-    if ((i32[r + FLAGS] & FLAG_WANTS_DRAIN) === 0 || this.room(r) * DRAIN_PART < i32[r + SEND_LIMIT]) return false;
-    i32[r + FLAGS] &= ~FLAG_WANTS_DRAIN;
+    const flags = i32[r + FLAGS];
+    if ((flags & FLAG_WANTS_DRAIN) === 0 || (flags & FLAG_FIN_QUEUED) !== 0) return false;
+    if (i32[r + STATE] < STATE_ESTABLISHED) return false;
+    const limit = (flags & FLAG_SHORT) === 0 ? i32[r + SEND_LIMIT] : this.limitOfMemory(r);
+    const room = limit - this.held(r);
+    if (room <= 0 || room * DRAIN_PART < limit) return false;
+    i32[r + FLAGS] &= ~(FLAG_WANTS_DRAIN | FLAG_SHORT);
     return true;
+  }
+
+  /** What the send buffer can hold while memory is short: as much as its region, or the smallest one if there is one. */
+  private limitOfMemory(r: number): number {
+    const region = this.table.sendRegions[r >> ROW_SHIFT];
+    if (region === null) return this.table.regions.hasRoomFor(FIRST_SIZE) ? FIRST_SIZE : 0;
+    return Math.min(region.size, this.i32[r + SEND_LIMIT]);
   }
 
   /** Makes room for two congestion windows: what is in flight, and what follows it. */
@@ -119,11 +134,18 @@ export class SendBuffer {
   /** Takes a larger region, and copies the bytes that wait in the old one. Keeps the old one when memory is short. */
   private grow(r: number, old: Region | null, held: number, want: number): Region | null {
     const { regions, sendRegions, count } = this.table;
-    let region = regions.allocateData(Math.max(want, FIRST_SIZE));
-    if (region === null && old === null) region = regions.allocateData(FIRST_SIZE);
+    let region = regions.allocate(Math.max(want, FIRST_SIZE));
+    if (region === null && old === null) {
+      region = regions.allocate(FIRST_SIZE);
+      if (region !== null) {
+        count[TCP.tcp_no_memory]++;
+        this.i32[r + FLAGS] |= FLAG_SHORT;
+      }
+    }
     if (region === null) {
       count[TCP.tcp_no_memory]++;
-      this.isStarved = true;
+      this.i32[r + FLAGS] |= FLAG_SHORT;
+      if (old === null) this.isStarved = true;
       return old;
     }
     if (old === null) {

@@ -36,7 +36,7 @@ import { softErrorOf } from './soft-errors.js';
 
 /** Timeouts in turn after which a connection is given up: R2 of RFC 9293, 3.8.3 (Linux: tcp_retries2). */
 const MAX_TIMEOUTS = 15;
-/** Longest silence of a peer that is asked for its window, in ms: about what MAX_TIMEOUTS come to. */
+/** Longest silence of a peer that is asked for its window, in ms: about as long as MAX_TIMEOUTS take. */
 const MAX_SILENCE_MS = 924_600;
 /** Time between two keep-alive probes, and how many are sent (Linux: tcp_keepalive_intvl, tcp_keepalive_probes). */
 const KEEP_INTERVAL_MS = 75_000;

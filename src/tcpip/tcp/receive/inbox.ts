@@ -148,7 +148,7 @@ export class Inbox {
     const { regions, receiveRegions } = this.table;
     const limit = this.i32[r + RECEIVE_LIMIT];
     const size = Math.max(span, old === null ? Math.min(FIRST_SIZE, limit) : Math.min(old.size * 2, limit));
-    const region = regions.allocateData(size);
+    const region = regions.allocate(size);
     if (region === null) return null;
     if (old !== null) {
       const from = this.i32[r + TAKEN];

@@ -97,6 +97,14 @@ export class Intervals {
     return at < count && ((region.i32[base + at * WORDS] - start) | 0) <= 0;
   }
 
+  /** Whether bytes from `place` on or behind it were received. */
+  reachBeyond(r: number, place: number): boolean {
+    const region = this.table.intervalRegions[r >> ROW_SHIFT];
+    if (region === null) return false;
+    const last = (region.start >>> 2) + (this.i32[r + INTERVALS] - 1) * WORDS;
+    return ((region.i32[last + 1] - place) | 0) > 0;
+  }
+
   /** Fills `blocks` with at most `most` SACK blocks: first those that changed last. Returns how many there are. */
   blocks(r: number, blocks: SackBlocks, most: number): number {
     const { i32 } = this;
@@ -125,7 +133,7 @@ export class Intervals {
     for (let k = 0; k < MAX_SACK_BLOCKS; k++) {
       const old = i32[r + RECENT + k];
       i32[r + RECENT + k] = moved;
-      // Places within the same interval were the last of the shift: the others stay where they are.
+      // This place lay in the interval that has changed: it is dropped, and the places behind it stay.
       if (k < count && ((old - from) | 0) >= 0 && ((old - to) | 0) < 0) return;
       moved = old;
     }

@@ -1,6 +1,6 @@
 /**
  * Beginning, end and undoing of a recovery. A connection is in one of the states OPEN, RECOVERY (fast recovery) and
- * LOSS (after a timeout); the reduction of cwnd at the beginning can be undone when the losses were none.
+ * LOSS (after a timeout); the reduction of cwnd at the beginning can be undone when nothing was lost.
  */
 
 import type { CongestionControl } from '../congestion/control.js';

@@ -27,7 +27,7 @@ export function beginPrr(i32: Int32Array, r: number, event: AckEvent): void {
 export function updatePrr(i32: Int32Array, r: number, pipe: number, delivered: number, safe: boolean): void {
   const mss = i32[r + MSS];
   const ssthresh = i32[r + SSTHRESH];
-  // A recovery as long as 2^30 bytes delivers no more by the formula.
+  // The count stops at 2^30 bytes, so that it stays an int32.
   const total = Math.min(1 << 30, i32[r + PRR_DELIVERED] + delivered);
   const out = i32[r + PRR_OUT];
   i32[r + PRR_DELIVERED] = total;

@@ -21,8 +21,8 @@ export const INITIAL_RTO_US = 1_000_000;
 /** The same if the SYN was lost (RFC 6298, 5.7). */
 export const RTO_AFTER_SYN_LOSS_US = 3_000_000;
 /**
- * What the RTO is longer than SRTT, at least. RFC 6298, 2.4 wants an RTO of at least 1 s; Linux has used this since
- * long, because it covers delayed ACKs.
+ * The RTO is longer than SRTT by at least this, as in Linux: it covers delayed ACKs. RFC 6298, 2.4 recommends an RTO of
+ * at least 1 s.
  */
 export const MIN_RTO_MARGIN_US = 200_000;
 /** The longest RTO, with backoff (RFC 6298, 2.5 allows 60 s or more). */

@@ -216,7 +216,7 @@ export class Scoreboard {
     this.ring.link(r + RESENT_LIST, record);
   }
 
-  /** Takes back all marks of loss: the losses were none. RACK looks at all records again. */
+  /** Takes back all marks of loss, because nothing was lost. RACK looks at all records again. */
   unmarkLost(r: number): void {
     const i32 = this.i32;
     this.unmarkList(r + LOST_LIST);

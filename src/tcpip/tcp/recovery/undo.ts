@@ -66,7 +66,7 @@ export function isSpurious(i32: Int32Array, r: number, event: AckEvent): boolean
 }
 
 /**
- * Whether F-RTO can be used: with timestamps the first ACK tells all. Not when an earlier recovery is under way, whose
+ * Whether F-RTO can be used: with timestamps the first ACK tells enough. Not when an earlier recovery is under way, whose
  * segments arrive late (RFC 5682, 2.1, step 1).
  */
 export function beginFrto(i32: Int32Array, r: number, stateBefore: number): void {

@@ -10,6 +10,8 @@
 
 /** Size of the smallest region. */
 export const MIN_REGION_BYTES = 1024;
+/** Regions up to this size may use the reserve of a pool. */
+export const SMALL_REGION_BYTES = 2048;
 /** Size of the largest region: the window of a TCP connection is at most 2^30 bytes (RFC 7323, 2.3). */
 export const MAX_REGION_BYTES = 1 << 30;
 /** Size of an arena of several regions. */
@@ -20,9 +22,6 @@ const SHARED_BYTES = 1 << 18;
 const IDLE_MS = 10_000;
 /** {@link RegionPool.tick} looks for such arenas at most this often. */
 const TICK_MS = 1_000;
-
-/** The part of the limit that {@link RegionPool.allocateData} leaves: an eighth. */
-const RESERVE_SHIFT = 3;
 
 /** The memory of one or several regions of one size. */
 class Arena {
@@ -91,7 +90,7 @@ export class RegionPool {
   reserved = 0;
   /**
    * Per class: the list of arenas that have a free region. Arenas without a region in use come last, so that they stay
-   * unused for long enough to be dropped.
+   * unused until they are dropped.
    */
   private readonly partial: (Arena | null)[] = [];
   private readonly lastPartial: (Arena | null)[] = [];
@@ -99,8 +98,15 @@ export class RegionPool {
   private nowMs = 0;
   private tickedMs = 0;
 
-  /** @param limit the most bytes that all regions in use may have together */
-  constructor(readonly limit: number) {
+  /**
+   * @param limit the most bytes that all regions in use may have together
+   * @param reserve how many of these only small regions may use. So peers that make us keep much for long cannot stop
+   *   the other connections: each of them can still send a little at a time
+   */
+  constructor(
+    readonly limit: number,
+    private readonly reserve = 0,
+  ) {
     const classes = sizeClassOf(MAX_REGION_BYTES) + 1;
     for (let i = 0; i < classes; i++) {
       this.partial.push(null);
@@ -112,13 +118,13 @@ export class RegionPool {
    * Hands out a region, which the caller owns until {@link release}.
    * @param size bytes that are needed; the region has the next power of two, and at least 1024
    * @param isEssential the limit may be passed, because no memory would ever be released without this region
-   * @returns null when the limit would be passed, and for more than 2^30 bytes
+   * @returns null when the limit would be passed, or the reserve touched; and for more than 2^30 bytes
    */
   allocate(size: number, isEssential = false): Region | null {
     if (size > MAX_REGION_BYTES) return null;
     const sizeClass = sizeClassOf(size);
     const bytes = MIN_REGION_BYTES << sizeClass;
-    if (this.used + bytes > this.limit && !isEssential) return null;
+    if (!isEssential && !this.hasRoomFor(bytes)) return null;
     let arena = this.partial[sizeClass];
     if (arena === null) {
       arena = this.addArena(sizeClass);
@@ -135,14 +141,9 @@ export class RegionPool {
     return region;
   }
 
-  /**
-   * As {@link allocate}, for the data of applications. It leaves a reserve for what moves data on, such as the records
-   * of what was sent: without them, buffers that have taken all of the memory could never be emptied.
-   */
-  allocateData(size: number): Region | null {
-    if (size > MAX_REGION_BYTES) return null;
-    const bytes = MIN_REGION_BYTES << sizeClassOf(size);
-    return this.used + bytes > this.limit - this.limit / (1 << RESERVE_SHIFT) ? null : this.allocate(size);
+  /** Whether a region of `bytes`, a power of two, can be handed out now. */
+  hasRoomFor(bytes: number): boolean {
+    return this.used + bytes <= (bytes <= SMALL_REGION_BYTES ? this.limit : this.limit - this.reserve);
   }
 
   /**

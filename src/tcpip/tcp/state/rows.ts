@@ -38,7 +38,7 @@ export const SND_WND = 8;
 export const SND_WL1 = 9;
 /** SND.WL2: acknowledgement number of that segment. */
 export const SND_WL2 = 10;
-/** TS.Recent (RFC 7323, 4.3): the peer's timestamp that goes back to it. */
+/** TS.Recent (RFC 7323, 4.3): the peer's timestamp, which our segments echo. */
 export const TS_RECENT = 11;
 /** When {@link TS_RECENT} was stored, in ms. It is not compared when it is older than 24 days (RFC 7323, 5.5). */
 export const TS_RECENT_MS = 12;
@@ -278,6 +278,8 @@ export const FLAG_CWR = 1 << 14;
 /** The sizes of the buffers were set by the application: no auto-tuning. */
 export const FLAG_SEND_FIXED = 1 << 15;
 export const FLAG_RECEIVE_FIXED = 1 << 16;
+/** A write was cut short for want of memory, not because the send buffer was full. */
+export const FLAG_SHORT = 1 << 17;
 /** The connection uses Reno instead of CUBIC. */
 export const FLAG_RENO = 1 << 18;
 /** `end` of the application was called with the peer's FIN. */

@@ -6,7 +6,7 @@
  * the time reaches a slot of a higher level, its timers move to lower levels.
  *
  * A timer that is set to a later time stays in its slot; only its deadline is stored. A timer that is cleared also stays.
- * When the slot is due, the timer moves on or leaves. TCP sets a timer later with almost every segment, so that this
+ * When the slot is due, the timer moves on or leaves. TCP sets a timer later with almost every segment, so this
  * saves nearly all work on the lists.
  */
 

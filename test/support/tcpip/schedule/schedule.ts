@@ -3,8 +3,10 @@
  * both at once, carry bytes with pauses, and are closed in every way. All follows from a seed.
  */
 
+import type { Stack } from '../../../../src/stack.js';
 import { TcpIp } from '../../../../src/tcpip/index.js';
 import { Random } from '../../../fuzz/random.js';
+import { checkInvariants } from '../invariants.js';
 import type { Host } from '../sim/host.js';
 import { expectQuiet } from '../sim/quiet.js';
 import { Simulation } from '../sim/simulation.js';
@@ -28,6 +30,8 @@ const FIRST_PORT = 20_000;
 /** Longest virtual time of a schedule, in ms: three hours. */
 const LIMIT_MS = 3 * 3600 * 1000;
 const MAX_STEPS = 5_000_000;
+/** Not a divisor of anything that happens in turn. */
+const POLLS_PER_CHECK = 7;
 
 /**
  * Runs a schedule.
@@ -68,7 +72,7 @@ async function run(sim: Simulation): Promise<Outcome> {
   const nets = new Map<Host, TcpIp>();
   for (const host of hosts) {
     const net = new TcpIp(host.core, { ...drawStack(random), seed: random.next() });
-    host.stack = net;
+    host.stack = watched(net);
     nets.set(host, net);
     net.tcp.listen({ port: PORT, backlog: pick(random, [1, 511, 511]), ...options() }, handlers);
   }
@@ -112,6 +116,21 @@ async function run(sim: Simulation): Promise<Outcome> {
     aborted: talkers.filter(({ isAborted }) => isAborted).length,
     virtualMs: sim.now,
     packets: sim.arrived,
+  };
+}
+
+/** A stack whose state is checked after some of its polls. */
+function watched(net: TcpIp): Stack {
+  let polls = 0;
+  return {
+    poll: () => {
+      const handled = net.poll();
+      if (++polls % POLLS_PER_CHECK === 0) checkInvariants(net.tcp);
+      return handled;
+    },
+    maxSleepMs: () => net.maxSleepMs(),
+    report: () => net.report(),
+    stop: () => net.stop(),
   };
 }
 

@@ -25,6 +25,21 @@ describe('a region', () => {
     expect(pool.used).toBe(size);
   });
 
+  it('keeps a reserve for small regions', () => {
+    const pool = new RegionPool(64 * 1024, 16 * 1024);
+    const large: (Region | null)[] = [];
+    for (let i = 0; i < 12; i++) large.push(pool.allocate(4096));
+    expect(large).not.toContain(null);
+    expect(pool.allocate(4096)).toBeNull();
+    expect(pool.hasRoomFor(4096)).toBe(false);
+    for (let i = 0; i < 8; i++) expect(pool.allocate(2048)).not.toBeNull();
+    expect(pool.allocate(1024)).toBeNull();
+    expect(pool.used).toBe(pool.limit);
+    pool.release(large[0]!);
+    expect(pool.allocate(4096)).toBeNull();
+    expect(pool.allocate(1024)).not.toBeNull();
+  });
+
   it('is not larger than the largest window of TCP', () => {
     expect(new RegionPool(2 ** 40).allocate(MAX_REGION_BYTES + 1)).toBeNull();
   });
@@ -149,15 +164,5 @@ describe('the pool', () => {
       }),
       { numRuns: 150 },
     );
-  });
-
-  it('leaves an eighth of the limit to others than data', () => {
-    const pool = new RegionPool(65_536);
-    expect(pool.allocateData(65_536)).toBeNull();
-    for (const size of [32_768, 16_384, 8192]) expect(pool.allocateData(size)).not.toBeNull();
-    expect(pool.allocateData(1)).toBeNull();
-    expect(pool.allocate(8192)).not.toBeNull();
-    expect(pool.allocate(1)).toBeNull();
-    expect(pool.allocateData(2 ** 31)).toBeNull();
   });
 });

@@ -1,0 +1,71 @@
+/** `tspmd get` from servers on the kernel's TCP: nginx, Node and nc. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { patternBytes, patternHash } from '../support/peers/bytes.js';
+import { type Finished, KERNELS, KernelLab, TCP_PEERS } from '../support/peers/kernel-lab.js';
+import { startNginx, startNodeServer } from '../support/peers/kernel-servers.js';
+import { command, describeWith } from '../support/requirements.js';
+
+const SIZE = 20_000_000;
+const NGINX = 8001;
+const NODE = 8002;
+const NC = 8003;
+
+const needs = [...TCP_PEERS, ...['nginx', 'nc.openbsd'].map(command)];
+
+describeWith('tspmd get from servers of the Linux kernel', needs, () => {
+  let lab: KernelLab;
+  const get = (port: number, path: string, ...options: string[]): Promise<Finished> =>
+    lab.tspmd(20, 'get', `http://${KERNELS}:${port}${path}`, ...options);
+
+  beforeAll(async () => {
+    lab = await KernelLab.start();
+    writeFileSync(lab.file('file.bin'), patternBytes(0, SIZE));
+    await startNginx(lab, NGINX);
+    await startNodeServer(lab, NODE);
+  });
+
+  afterAll(async () => {
+    await lab?.close();
+  });
+
+  it.each([
+    ['nginx', NGINX, '/file.bin'],
+    ['Node, with a length', NODE, `/length/${SIZE}`],
+    ['Node, in chunks', NODE, `/chunked/${SIZE}`],
+    ['Node, until the connection ends', NODE, `/close/${SIZE}`],
+  ])('downloads from %s', async (_, port, path) => {
+    const { code, output } = await get(port, path, '--output', lab.file('copy'), '--hash', 'sha256');
+    expect(code, output).toBe(0);
+    expect(output).toContain(patternHash(SIZE));
+    expect(readFileSync(lab.file('copy')).equals(patternBytes(0, SIZE))).toBe(true);
+  });
+
+  it('downloads from a server that ends its half of the connection first', async () => {
+    const answer = lab.file('answer');
+    writeFileSync(answer, Buffer.concat([Buffer.from('HTTP/1.1 200 OK\r\n\r\n'), patternBytes(0, 1_000_000)]));
+    const server = lab.shell(20, `nc.openbsd -l -N ${KERNELS} ${NC} <${answer} >${lab.file('request')}`);
+    await lab.untilListening(NC);
+    const { code, output } = await get(NC, '/', '--hash', 'sha256');
+    expect(code, output).toBe(0);
+    expect(output).toContain(patternHash(1_000_000));
+    expect((await server).code).toBe(0);
+    expect(readFileSync(lab.file('request'), 'latin1')).toMatch(/^GET \/ HTTP\/1\.1\r\n/);
+  });
+
+  it('reports a port where nothing listens', async () => {
+    const { code, output } = await get(9, '/');
+    expect(code).toBe(1);
+    expect(output).toContain('ECONNREFUSED');
+  });
+
+  it.each([
+    ['nginx', NGINX, '/index.txt'],
+    ['Node', NODE, '/length/1000'],
+  ])('loads %s with 20 connections', async (_, port, path) => {
+    writeFileSync(lab.file('index.txt'), patternBytes(0, 1000));
+    const { code, output } = await get(port, path, '--connections', '20', '--requests', '2000');
+    expect(code, output).toBe(0);
+    expect(output).toMatch(/2,?000/);
+  });
+});
