@@ -38,6 +38,7 @@ const PROGRAMS = {
  * - `apps` has what sample apps share with `tspmd ping`. A core that runs an app thus does not load the driver, which
  *   takes longer than the app itself;
  * - `tcpip` has the TCP/IP stack, which several apps share;
+ * - `http` has what the apps over TCP and `tspmd get` share;
  * - `table` makes `tspmd devices` independent of the switch;
  * - `script` has the script language, which is not needed to print the counters of a running switch.
  */
@@ -45,6 +46,7 @@ const COMMON: readonly { readonly name: string; readonly roots: readonly string[
   { name: 'core', roots: ['src/threads/tx-worker', 'src/threads/stack-worker'] },
   { name: 'apps', roots: ['src/apps/echo', 'src/apps/txonly'] },
   { name: 'tcpip', roots: ['src/tcpip/index'] },
+  { name: 'http', roots: ['src/apps/http', 'src/apps/tcp-echo'] },
   { name: 'device', roots: ['src/index', 'src/threads/rx-worker', 'src/cli/main', 'src/cli/run', 'src/cli/ping'] },
   { name: 'table', roots: ['src/cli/devices'] },
   { name: 'switch', roots: ['bess/control/print-stats', 'bess/errors'] },

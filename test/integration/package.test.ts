@@ -92,7 +92,7 @@ describe('the package', () => {
     }
   });
 
-  it.each(['--help', '--version', 'devices', 'run --help', 'ping --help', 'switch --help', 'new --help'])(
+  it.each(['--help', '--version', 'devices', 'run --help', 'ping --help', 'get --help', 'switch --help', 'new --help'])(
     'has the command tspmd %s',
     async (args) => {
       const child = tspmd(...args.split(' '));
@@ -128,7 +128,7 @@ describe('the package', () => {
       }
     }
     const files = [...loaded].slice(1).map((file) => file.split('-')[0]);
-    expect(['apps', 'core', 'rolldown', 'tcpip']).toEqual(expect.arrayContaining(files));
+    expect(['apps', 'core', 'http', 'rolldown', 'tcpip']).toEqual(expect.arrayContaining(files));
   });
 
   it('gives tspmd/wire without loading the driver', async () => {

@@ -14,7 +14,7 @@ const LARGE = process.env.TSPMD_LONG === undefined ? 100_000_000 : 1_000_000_000
 /** Seconds that one of them may take. */
 const LIMIT_S = LARGE / 2_500_000;
 const LIMIT = { timeout: LIMIT_S * 1000 + 20_000 };
-const SMALL = 10_000_000;
+const SMALL = 5_000_000;
 const PARALLEL = 100;
 const FIRST_SIZE = 100_001;
 const REPORTED_HTTP = fileURLToPath(new URL('../../dist/test/support/peers/reported-http.app.js', import.meta.url));

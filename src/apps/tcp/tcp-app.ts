@@ -39,18 +39,13 @@ export function createTcpApp(
   return {
     poll: () => net.poll(),
     maxSleepMs: () => net.maxSleepMs(),
-    report: () => ({ ...service.report(), ...withoutZeros(net.report()) }),
+    report: () => ({ ...service.report(), ...net.report() }),
     stop() {
       clearInterval(timer);
       service.stop?.();
       net.stop();
     },
   };
-}
-
-/** The stack counts more than a hundred things, and most of them never happen. */
-function withoutZeros(counts: Record<string, number>): Record<string, number> {
-  return Object.fromEntries(Object.entries(counts).filter(([, count]) => count !== 0));
 }
 
 /** Returns the port of an app. */

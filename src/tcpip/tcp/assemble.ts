@@ -1,6 +1,9 @@
 /** Puts the parts of TCP together. */
+
 import type { MemoryViews } from '../../../drivers/memory/index.js';
+import { readI32 } from '../../wire/bytes.js';
 import type { Clock } from '../clock.js';
+import { FastRandom } from '../ip/random.js';
 import { Calls, type Flusher } from './calls.js';
 import { TcpConnection } from './connection.js';
 import { AckArrival } from './input/ack-arrival.js';
@@ -120,12 +123,13 @@ export function assemble(around: TcpSurroundings, options: TcpOptionsOfStack, fl
   const sequence = new InitialSequence(random(KEY_BYTES));
   const scale = scaleFor(options.maxReceiveBuffer);
   const handshake = new Handshake(table, recovery, transmit, acks, closing, sequence, ip, mtu, scale);
-  const resets = new Resets(table, ip, memory, local);
+  const fastRandom = new FastRandom(() => readI32(random(4), 0));
+  const resets = new Resets(table, ip, memory, local, fastRandom);
   const pathMtu = new PathMtuChange(table, recovery, handshake, ip);
   const timers = new Timers(table, recovery, output, acks, closing, handshake, pathMtu);
   const calls = new Calls(table, recovery, sendBuffer, inbox, closing, flusher, local);
   made.calls = calls;
-  const challenges = new Challenges(table, acks);
+  const challenges = new Challenges(table, acks, fastRandom);
   const ackArrival = new AckArrival(table, recovery, output, sendBuffer, acks, closing, challenges);
   const dataArrival = new DataArrival(table, inbox, intervals, window, acks, closing);
   const synchronized = new Synchronized(table, handshake, acks, closing, challenges, resets, ackArrival, dataArrival);

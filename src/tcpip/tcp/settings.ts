@@ -15,6 +15,8 @@ export interface TcpOptions {
   readonly congestion?: 'cubic' | 'reno';
   /** Ends the connection when the peer has acknowledged nothing for so many ms; 0: after some 15 minutes. Default 0. */
   readonly userTimeout?: number;
+  /** Differentiated services codepoint of the packets, 0 to 63 (RFC 2474). Default 0. */
+  readonly dscp?: number;
   /** Use explicit congestion notification where the peer does (RFC 3168). Default false. */
   readonly ecn?: boolean;
 }
@@ -29,6 +31,7 @@ export interface TcpSettings {
   readonly isReceiveFixed: boolean;
   readonly reno: boolean;
   readonly userTimeout: number;
+  readonly dsField: number;
   readonly ecn: boolean;
 }
 
@@ -38,6 +41,7 @@ const INITIAL_RECEIVE = 128 * 1024;
 const MAX_BUFFER = 1 << 30;
 const MIN_BUFFER = 1024;
 const MAX_MS = 0x7fffffff;
+const MAX_DSCP = 63;
 
 /**
  * Checks options and fills in the defaults.
@@ -46,8 +50,10 @@ const MAX_MS = 0x7fffffff;
  */
 export function tcpSettings(call: string, options: TcpOptions): TcpSettings {
   const { noDelay = false, keepAlive = 0, sendBuffer, receiveBuffer, congestion = 'cubic', userTimeout = 0 } = options;
+  const { dscp = 0 } = options;
   checkOption(call, 'keepAlive', keepAlive, 0, MAX_MS);
   checkOption(call, 'userTimeout', userTimeout, 0, MAX_MS);
+  checkOption(call, 'dscp', dscp, 0, MAX_DSCP);
   if (sendBuffer !== undefined) checkOption(call, 'sendBuffer', sendBuffer, MIN_BUFFER, MAX_BUFFER);
   if (receiveBuffer !== undefined) checkOption(call, 'receiveBuffer', receiveBuffer, MIN_BUFFER, MAX_BUFFER);
   checkOption(call, 'congestion', congestion, 'cubic', 'reno');
@@ -60,6 +66,7 @@ export function tcpSettings(call: string, options: TcpOptions): TcpSettings {
     isSendFixed: sendBuffer !== undefined,
     isReceiveFixed: receiveBuffer !== undefined,
     reno: congestion === 'reno',
+    dsField: dscp << 2,
     ecn: options.ecn ?? false,
   };
 }

@@ -73,8 +73,8 @@ export class AckArrival {
     const isNewWindow = this.takeWindow(r, segment) && i32[r + SND_WND] !== window;
     const hasTimestamps = segment.hasTimestamps && (i32[r + FLAGS] & FLAG_TIMESTAMPS) !== 0;
     const length = segment.end === segment.seq ? 0 : 1;
-    // A D-SACK may come when all is acknowledged (RFC 2883, 4).
-    if (una !== i32[r + SND_NXT] || segment.sacks.count > 0) {
+    // A D-SACK may come when all is acknowledged (RFC 2883, 4), or a duplicate ACK for a probe (RFC 8985, 7.4.2).
+    if (this.recovery.awaitsAck(r) || segment.sacks.count > 0) {
       this.recovery.acked(r, ack, segment.sacks, hasTimestamps, segment.tsEcho, length, isNewWindow);
       if (ack !== una) {
         i32[r + SND_UNA] = ack;

@@ -2,6 +2,8 @@
  * Challenge ACKs (RFC 5961, 3 to 5): what an attacker may have sent is answered by an ACK, which a true peer corrects.
  * They are limited in number for all connections together (7), and a segment without data for each connection.
  */
+
+import type { FastRandom } from '../../ip/random.js';
 import { TCP } from '../counters.js';
 import type { Acks } from '../output/acks.js';
 import { RateLimit } from '../output/rate-limit.js';
@@ -14,12 +16,15 @@ const PER_SECOND = 1000;
 const LEAST_MS = 500;
 
 export class Challenges {
-  private readonly limit = new RateLimit(PER_SECOND);
+  private readonly limit: RateLimit;
 
   constructor(
     private readonly table: Table,
     private readonly acks: Acks,
-  ) {}
+    random: FastRandom,
+  ) {
+    this.limit = new RateLimit(PER_SECOND, random);
+  }
 
   /** Answers a segment that an attacker may have sent. */
   challenge(r: number): void {

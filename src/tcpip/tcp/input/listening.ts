@@ -102,7 +102,7 @@ export class Listening {
     this.lastCookieMs = ms;
   }
 
-  /** Opens the connection of a SYN cookie, if the segment brings one back. Returns false when it does not. */
+  /** Opens the connection of a SYN cookie, if the segment brings one back. Returns false when a RST is the answer. */
   private takeCookie(listener: ListeningPort, segment: Segment): boolean {
     const { i32, table, cookies, handshake } = this;
     const { ms } = table.clock;
@@ -113,7 +113,8 @@ export class Listening {
     const mss = cookies.check(remote, ports, peerIsn, cookie, ms);
     if (mss === 0) {
       table.count[TCP.tcp_cookies_bad]++;
-      return false;
+      // Data whose beginning got lost does not tell the peer's first number. The peer will repeat all of it.
+      return segment.length > 0;
     }
     const r = handshake.create(remote, ports, listener.handlers, listener.settings);
     if (r === NO_ROW) return true;

@@ -23,7 +23,6 @@ import {
   LAST_ACK_SENT,
   RCV_ADV,
   RCV_NXT,
-  SCALES,
   SND_NXT,
   SND_UNA,
   STATE,
@@ -115,8 +114,6 @@ export class Synchronized {
     if ((segment.flags & TCP_ACK) !== 0 && segment.ack === i32[r + SND_NXT]) {
       segment.flags &= ~TCP_SYN;
       segment.seq = (segment.seq + 1) | 0;
-      // Without SYN the window counts as scaled.
-      segment.window >>>= i32[r + SCALES] & 0xff;
       return true;
     }
     this.handshake.sendSyn(r);

@@ -11,6 +11,7 @@ import type { Recovery } from '../recovery/recovery.js';
 import type { TcpSettings } from '../settings.js';
 import type { TcpHandlers } from '../state/api.js';
 import {
+  DS_FIELD,
   FLAG_ECN,
   FLAG_FIN_QUEUED,
   FLAG_NO_DELAY,
@@ -142,6 +143,7 @@ export class Handshake {
     i32[r + RECEIVE_LIMIT] = settings.receiveBuffer;
     i32[r + USER_TIMEOUT] = settings.userTimeout;
     i32[r + KEEP_ALIVE] = settings.keepAlive;
+    i32[r + DS_FIELD] = settings.dsField;
     i32[r + HEARD_MS] = ms;
     i32[r + PROGRESS_MS] = ms;
     i32[r + PEER_MSS] = DEFAULT_MSS;

@@ -7,6 +7,7 @@ import { writeI32, writeU16 } from '../../../wire/bytes.js';
 import { finishSum, partialSum } from '../../../wire/checksum.js';
 import { IP_PROTOCOL_TCP } from '../../../wire/ipv4.js';
 import { TCP_ACK, TCP_HEADER_BYTES, TCP_RST } from '../../../wire/tcp.js';
+import type { FastRandom } from '../../ip/random.js';
 import { TCP } from '../counters.js';
 import type { Table } from '../state/table.js';
 import { IP_PAYLOAD, type IpOutput } from './ip-output.js';
@@ -17,7 +18,7 @@ import { writeTimestamps } from './write-options.js';
 const PER_SECOND = 1000;
 
 export class Resets {
-  private readonly limit = new RateLimit(PER_SECOND);
+  private readonly limit: RateLimit;
   private readonly pseudo: number;
 
   /** @param local our address, signed */
@@ -26,7 +27,9 @@ export class Resets {
     private readonly ip: IpOutput,
     private readonly memory: MemoryViews,
     local: number,
+    random: FastRandom,
   ) {
+    this.limit = new RateLimit(PER_SECOND, random);
     this.pseudo = (local >>> 16) + (local & 0xffff) + IP_PROTOCOL_TCP;
   }
 

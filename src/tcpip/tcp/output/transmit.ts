@@ -12,6 +12,7 @@ import type { Intervals } from '../receive/intervals.js';
 import type { ReceiveWindow } from '../receive/window.js';
 import { copyOutAndSum } from '../state/region-copy.js';
 import {
+  DS_FIELD,
   DSACK_END,
   DSACK_START,
   FLAG_ACK_NOW,
@@ -58,7 +59,6 @@ const SEGMENTS_OUT = TCP.tcp_segments_out;
 const NO_BUFFER = TCP.tcp_send_no_buffer;
 /** ECT(0) (RFC 3168, 5). */
 const ECT0 = 2;
-const NO_ECT = 0;
 
 export class Transmit {
   private readonly i32: Int32Array;
@@ -111,12 +111,12 @@ export class Transmit {
       end = this.writeBlocks(r, u8, end, end - tcp - HEADER, length);
     }
     let bits = flags | TCP_ACK;
-    let tos = NO_ECT;
+    let tos = i32[r + DS_FIELD];
     if ((own & FLAG_ECN) !== 0) {
       if ((own & FLAG_ECE) !== 0) bits |= TCP_ECE;
       // RFC 3168, 6.1.5: only data that is sent for the first time.
       if (length > 0 && seq === i32[r + SND_NXT]) {
-        tos = ECT0;
+        tos |= ECT0;
         if ((own & FLAG_CWR) !== 0) {
           bits |= TCP_CWR;
           i32[r + FLAGS] &= ~FLAG_CWR;
@@ -164,7 +164,7 @@ export class Transmit {
     writeI32(u8, tcp + 12, (header << 26) | ((flags | TCP_SYN) << 16) | this.window.advertiseInSyn(r));
     writeI32(u8, tcp + 16, 0);
     writeU16(u8, tcp + 16, finishSum(partialSum(memory, tcp, header, this.pseudoSum(r) + header)));
-    const isSent = this.ip.send(buffer, PROTOCOL, i32[r + REMOTE], header, NO_ECT);
+    const isSent = this.ip.send(buffer, PROTOCOL, i32[r + REMOTE], header, i32[r + DS_FIELD]);
     table.count[isSent ? SEGMENTS_OUT : NO_BUFFER]++;
     if (isSent && hasAck) i32[r + LAST_ACK_SENT] = i32[r + RCV_NXT];
     return isSent;

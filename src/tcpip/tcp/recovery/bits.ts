@@ -31,6 +31,8 @@ export const CAN_UNDO = 1 << 10;
 export const FRTO = 1 << 11;
 /** F-RTO step 2b: new data goes out instead of retransmissions. */
 export const FRTO_NEW_DATA = 1 << 12;
+/** Without SACK: a partial ACK came in this recovery (RFC 6582, 3.2, step 5). */
+export const PARTIAL_SEEN = 1 << 14;
 /** RECOVERY_POINT is valid. */
 export const POINT_SET = 1 << 13;
 

@@ -4,6 +4,7 @@
  */
 
 import type { Clock } from '../../clock.js';
+import type { CongestionControl } from '../congestion/control.js';
 import { TCP } from '../counters.js';
 import {
   HIGHEST_SACKED,
@@ -16,19 +17,26 @@ import {
 } from '../state/rows.js';
 import type { AckEvent } from './ack-event.js';
 import { RACK_VALID, REORDERING_SEEN } from './bits.js';
-import { minRtt } from './rtt.js';
+import { minRtt, sampleMinRtt, sampleRtt } from './rtt.js';
 import { END, ORDER, SEGMENT_RETRANSMITTED, SENT_MS, SENT_US, type SentRing } from './sent-ring.js';
+
+/** An RTT from a timestamp of the peer is not believed if it is longer, in ms. */
+const MAX_ECHO_MS = 120_000;
+const US_PER_MS = 1000;
 
 export class Delivery {
   private readonly i32: Int32Array;
+  private readonly f64: Float64Array;
 
   constructor(
     rows: Rows,
     private readonly ring: SentRing,
+    private readonly congestion: CongestionControl,
     private readonly clock: Clock,
     private readonly counters: Float64Array,
   ) {
     this.i32 = rows.i32;
+    this.f64 = rows.f64;
   }
 
   /** A record that was not SACKed before is acknowledged by the ACK number. */
@@ -53,6 +61,24 @@ export class Delivery {
       if (event.shortSackRtt < 0 || event.shortSackRtt > rtt) event.shortSackRtt = rtt;
     }
     this.arrived(r, at, bits, event, false);
+  }
+
+  /** Takes the round trip time from what the ACK reports (RFC 6298, 3; RFC 7323, 4). */
+  measure(r: number, event: AckEvent, flight: number): void {
+    const i32 = this.i32;
+    let rtt = event.ackedRetransmitted ? -1 : event.rtt;
+    let short = event.ackedRetransmitted ? -1 : event.shortRtt;
+    if (rtt < 0) {
+      rtt = event.sackRtt;
+      short = event.shortSackRtt;
+    }
+    if (short >= 0) sampleMinRtt(i32, r, short, this.clock.ms);
+    this.congestion.observe(r, event.ack, event.pipe, short);
+    if (rtt < 0 && event.hasEcho && event.acked > 0) {
+      const ms = (this.clock.ms - event.echoMs) | 0;
+      if (ms >= 0 && ms <= MAX_ECHO_MS) rtt = Math.max(1, ms) * US_PER_MS;
+    }
+    if (rtt >= 0) sampleRtt(i32, this.f64, r, rtt, flight);
   }
 
   /** `isOld`: the ACK answers an earlier transmission of the record than the last one. */
@@ -90,6 +116,6 @@ export class Delivery {
   private sawReordering(r: number): void {
     if ((this.i32[r + RECOVERY_BITS] & REORDERING_SEEN) !== 0) return;
     this.i32[r + RECOVERY_BITS] |= REORDERING_SEEN;
-    this.counters[TCP.reordering_seen]++;
+    this.counters[TCP.tcp_reordering_seen]++;
   }
 }

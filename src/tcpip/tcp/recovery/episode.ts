@@ -34,7 +34,6 @@ import {
   RECOVERY,
   RECOVERY_STATE,
   REORDERING_SEEN,
-  TLP_RETRANSMISSION,
 } from './bits.js';
 import type { NewReno } from './newreno.js';
 import { beginPrr, updatePrr } from './prr.js';
@@ -114,7 +113,7 @@ export class Episode {
   /** Fast recovery begins: losses were found. */
   private enter(r: number, event: AckEvent): void {
     const i32 = this.i32;
-    this.counters[TCP.fast_recoveries]++;
+    this.counters[TCP.tcp_fast_recoveries]++;
     const reduced = this.congestion.isReducing(r, event.ack);
     if (!reduced) this.congestion.reduce(r, (i32[r + SND_NXT] - event.una) | 0, false);
     this.begin(r, RECOVERY, event.ack);
@@ -131,10 +130,10 @@ export class Episode {
     const i32 = this.i32;
     const state = this.state(r);
     const isRepeated = state === LOSS && timeoutsInRow(i32, r) > 0;
-    this.counters[TCP.rto_timeouts]++;
+    this.counters[TCP.tcp_rto_timeouts]++;
     countTimeout(i32, r);
     if ((this.ring.words[this.ring.at(i32[r + RING_HEAD]) + BITS] & SEGMENT_SACKED) !== 0) {
-      this.counters[TCP.sack_reneging]++;
+      this.counters[TCP.tcp_sack_reneging]++;
       this.scoreboard.forgetSacks(r);
     }
     if (!isRepeated) {
@@ -167,12 +166,12 @@ export class Episode {
     const state = this.state(r);
     let cwnd = i32[r + PRIOR_CWND];
     if (state === LOSS) {
-      this.counters[TCP.spurious_timeouts]++;
+      this.counters[TCP.tcp_spurious_timeouts]++;
       const flight = (i32[r + SND_NXT] - event.ack) | 0;
       cwnd = Math.min(cwnd, flight + Math.min(event.acked, initialWindow(i32, r)));
       if (event.rtt > 0) raiseRtt(i32, this.f64, r, event.rtt);
     } else {
-      this.counters[TCP.undone_recoveries]++;
+      this.counters[TCP.tcp_undone_recoveries]++;
     }
     if (state !== OPEN) {
       this.scoreboard.unmarkLost(r);
@@ -188,7 +187,7 @@ export class Episode {
   /** A tail loss probe has repaired a loss: the reaction is that of a fast recovery (RFC 8985, 7.4.2). */
   repairedByProbe(r: number, event: AckEvent): void {
     const i32 = this.i32;
-    this.counters[TCP.tlp_repairs]++;
+    this.counters[TCP.tcp_tlp_repairs]++;
     if (this.state(r) !== OPEN || this.congestion.isReducing(r, event.ack)) return;
     this.congestion.reduce(r, (i32[r + SND_NXT] - event.una) | 0, false);
     i32[r + CWND] = Math.min(i32[r + CWND], i32[r + SSTHRESH]);
@@ -197,9 +196,8 @@ export class Episode {
 
   private begin(r: number, state: number, una: number): void {
     const i32 = this.i32;
-    const probes = (i32[r + RECOVERY_BITS] & TLP_RETRANSMISSION) !== 0 ? 1 : 0;
     forgetProbe(i32, r);
-    beginUndo(i32, r, una, probes);
+    beginUndo(i32, r, this.ring, una);
     i32[r + RECOVERY_POINT] = i32[r + SND_NXT];
     i32[r + RECOVERY_BITS] = (i32[r + RECOVERY_BITS] & ~RECOVERY_STATE) | POINT_SET | state;
   }

@@ -2,7 +2,7 @@
 
 import { MSS, RECOVERY_BITS, RECOVERY_POINT, RING_HEAD, RING_TAIL, type Rows, SACKED_SEGMENTS } from '../state/rows.js';
 import type { AckEvent } from './ack-event.js';
-import { OPEN, POINT_SET, RECOVERY, RECOVERY_STATE } from './bits.js';
+import { OPEN, PARTIAL_SEEN, POINT_SET, RECOVERY, RECOVERY_STATE } from './bits.js';
 import { DUP_THRESH } from './rack.js';
 import type { Scoreboard } from './scoreboard.js';
 import { BITS, SEGMENT_LOST, SEGMENT_RESENT, type SentRing } from './sent-ring.js';
@@ -48,6 +48,7 @@ export class NewReno {
     }
     i32[r + SACKED_SEGMENTS] = Math.max(0, Math.min(duplicates - (event.records - 1), this.ring.count(r) - 1));
     this.loseFirst(r);
+    i32[r + RECOVERY_BITS] |= PARTIAL_SEEN;
   }
 
   /** Duplicate ACKs of the last recovery's retransmissions do not begin another one (RFC 6582, 3.2, step 1). */

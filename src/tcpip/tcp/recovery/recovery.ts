@@ -38,6 +38,7 @@ import {
   FRTO_NEW_DATA,
   MEASURED,
   OPEN,
+  PARTIAL_SEEN,
   RACK_VALID,
   RECOVERY,
   TIMER_PTO,
@@ -68,10 +69,6 @@ export const EXPIRED_RTO = 2;
 /** Segments were found to be lost: send `nextLost` as `allowance` lets out. */
 export const EXPIRED_LOST = 3;
 
-/** An RTT from a timestamp of the peer is not believed if it is longer, in ms. */
-const MAX_ECHO_MS = 120_000;
-const US_PER_MS = 1000;
-
 /** What {@link Recovery} works on. */
 export interface RecoveryParts {
   readonly rows: Rows;
@@ -88,6 +85,7 @@ export class Recovery {
   readonly scoreboard: Scoreboard;
   readonly congestion: CongestionControl;
   readonly episode: Episode;
+  private readonly delivery: Delivery;
   private readonly rack: Rack;
   private readonly timer: RetransmitTimer;
   private readonly rows: Rows;
@@ -105,11 +103,11 @@ export class Recovery {
     this.clock = clock;
     this.counters = parts.counters.values;
     this.ring = new SentRing(rows, regions);
-    const delivery = new Delivery(rows, this.ring, clock, this.counters);
-    this.scoreboard = new Scoreboard(rows, this.ring, delivery, this.counters);
+    this.congestion = new CongestionControl(rows, clock);
+    this.delivery = new Delivery(rows, this.ring, this.congestion, clock, this.counters);
+    this.scoreboard = new Scoreboard(rows, this.ring, this.delivery, this.counters);
     this.rack = new Rack(rows, this.ring, this.scoreboard, clock);
     this.timer = new RetransmitTimer(rows, this.ring, clock, wheel);
-    this.congestion = new CongestionControl(rows, clock);
     const newReno = new NewReno(rows, this.ring, this.scoreboard);
     this.episode = new Episode(rows, this.ring, this.scoreboard, this.rack, newReno, this.congestion, this.counters);
   }
@@ -156,7 +154,7 @@ export class Recovery {
       i32[r + RECOVERY_BITS] &= ~RACK_VALID;
     }
     if (this.ring.append(r, seq, end, this.clock.us, this.clock.ms) === NO_RECORD) {
-      this.counters[TCP.sent_ring_no_memory]++;
+      this.counters[TCP.tcp_sent_ring_no_memory]++;
       return false;
     }
     const length = (end - seq) | 0;
@@ -169,7 +167,7 @@ export class Recovery {
   /** Makes room for one more record. Returns false when there is no memory: then nothing new may be sent. */
   reserve(r: number): boolean {
     if (this.ring.reserve(r)) return true;
-    this.counters[TCP.sent_ring_no_memory]++;
+    this.counters[TCP.tcp_sent_ring_no_memory]++;
     return false;
   }
 
@@ -184,8 +182,8 @@ export class Recovery {
     ring.words[at + SENT_MS] = this.clock.ms;
     noteRetransmission(i32, r, this.clock.ms);
     i32[r + RETRANSMITTED]++;
-    this.counters[TCP.retransmitted_segments]++;
-    if (record === i32[r + RING_HEAD]) this.timer.restart(r);
+    this.counters[TCP.tcp_retransmitted_segments]++;
+    if (record === i32[r + RING_HEAD] && !this.isImpatient(r)) this.timer.restart(r);
     this.noteSent(r, (ring.words[at + END] - ring.words[at + SEQ]) | 0);
   }
 
@@ -216,10 +214,10 @@ export class Recovery {
     event.duplicate = event.acked === 0 && dataLength === 0 && !windowChanged && this.awaitsAck(r);
     this.scoreboard.acknowledge(r, event);
     if ((i32[r + FLAGS] & FLAG_SACK) !== 0) this.scoreboard.sack(r, sacks, event);
-    this.measure(r, event, (i32[r + SND_NXT] - una) | 0);
+    this.delivery.measure(r, event, (i32[r + SND_NXT] - una) | 0);
     if (event.acked > 0) {
       noteProgress(i32, r);
-      this.timer.restart(r);
+      if (!this.isImpatient(r)) this.timer.restart(r);
       this.timer.restartProbe(r);
     }
     if (probeRepairedLoss(i32, r, event)) this.episode.repairedByProbe(r, event);
@@ -292,7 +290,7 @@ export class Recovery {
 
   /** A tail loss probe was sent, after {@link sent} or {@link resent}. */
   probeSent(r: number, isRetransmission: boolean): void {
-    this.counters[TCP.tlp_probes]++;
+    this.counters[TCP.tcp_tlp_probes]++;
     noteProbe(this.i32, r, isRetransmission);
     this.timer.restart(r);
   }
@@ -323,7 +321,7 @@ export class Recovery {
       i32[r + FLAGS] |= FLAG_CWR;
     } else if (this.congestion.ecnEcho(r, (i32[r + SND_NXT] - i32[r + SND_UNA]) | 0)) {
       i32[r + RECOVERY_BITS] &= ~CAN_UNDO;
-      this.counters[TCP.ecn_reductions]++;
+      this.counters[TCP.tcp_ecn_reductions]++;
     }
   }
 
@@ -332,22 +330,12 @@ export class Recovery {
     return readInfo(this.rows, r, this.scoreboard.pipe(r), NO_SSTHRESH);
   }
 
-  /** Takes the round trip time from what the ACK reports (RFC 6298, 3; RFC 7323, 4). */
-  private measure(r: number, event: AckEvent, flight: number): void {
-    const i32 = this.i32;
-    let rtt = event.ackedRetransmitted ? -1 : event.rtt;
-    let short = event.ackedRetransmitted ? -1 : event.shortRtt;
-    if (rtt < 0) {
-      rtt = event.sackRtt;
-      short = event.shortSackRtt;
-    }
-    if (short >= 0) sampleMinRtt(i32, r, short, this.clock.ms);
-    this.congestion.observe(r, event.ack, event.pipe, short);
-    if (rtt < 0 && event.hasEcho && event.acked > 0) {
-      const ms = (this.clock.ms - event.echoMs) | 0;
-      if (ms >= 0 && ms <= MAX_ECHO_MS) rtt = Math.max(1, ms) * US_PER_MS;
-    }
-    if (rtt >= 0) sampleRtt(i32, this.f64, r, rtt, flight);
+  /**
+   * Without SACK, a recovery repairs one segment per round trip. If that takes longer than the RTO, a timeout is faster,
+   * so only the first partial ACK restarts the timer (RFC 6582, 4: the Impatient variant).
+   */
+  private isImpatient(r: number): boolean {
+    return (this.i32[r + RECOVERY_BITS] & PARTIAL_SEEN) !== 0 && this.episode.state(r) === RECOVERY;
   }
 
   private noteSent(r: number, length: number): void {

@@ -126,7 +126,7 @@ export class Scoreboard {
       event.dsack = true;
       event.dsackStart = sacks.start[0];
       event.dsackEnd = sacks.end[0];
-      this.counters[TCP.dsacks_received]++;
+      this.counters[TCP.tcp_dsacks_received]++;
     }
     const ack = event.ack;
     for (let i = first; i < count; i++) {
@@ -135,7 +135,7 @@ export class Scoreboard {
       // An old ACK may repeat blocks that are acknowledged by now.
       if (((end - ack) | 0) <= 0) continue;
       if (((end - start) | 0) <= 0 || ((i32[r + SND_NXT] - end) | 0) < 0 || ((start - ack) | 0) < 0) {
-        this.counters[TCP.sack_blocks_ignored]++;
+        this.counters[TCP.tcp_sack_blocks_ignored]++;
         continue;
       }
       this.markBlock(r, start, end, i === first, event);
@@ -151,8 +151,8 @@ export class Scoreboard {
     const length = (words[at + END] - words[at + SEQ]) | 0;
     i32[r + PIPE] -= length;
     i32[r + LOST_BYTES] += length;
-    this.counters[TCP.lost_segments]++;
-    if ((bits & SEGMENT_RETRANSMITTED) !== 0) this.counters[TCP.lost_retransmissions]++;
+    this.counters[TCP.tcp_lost_segments]++;
+    if ((bits & SEGMENT_RETRANSMITTED) !== 0) this.counters[TCP.tcp_lost_retransmissions]++;
     if ((bits & SEGMENT_RESENT) !== 0) {
       this.ring.unlink(r + RESENT_LIST, record);
       words[at + BITS] = (bits & ~SEGMENT_RESENT) | SEGMENT_LOST | SEGMENT_RELOST;

@@ -256,7 +256,8 @@ export class SentRing {
   }
 
   private begin(r: number): boolean {
-    const region = this.regions.allocate(FIRST_BYTES);
+    // When send buffers have taken all memory, only sending gives it back.
+    const region = this.regions.allocate(FIRST_BYTES, true);
     if (region === null) return false;
     this.rings[r >> ROW_SHIFT] = region;
     this.use(region);

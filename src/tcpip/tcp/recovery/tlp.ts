@@ -4,10 +4,10 @@ import { FLAG_SACK, FLAGS, RECOVERY_BITS, SACKED_SEGMENTS, SND_NXT, SRTT, TIMEOU
 import type { AckEvent } from './ack-event.js';
 import { MEASURED, OPEN, RECOVERY_STATE, TLP_OUT, TLP_RETRANSMISSION } from './bits.js';
 
-/** TLP.max_ack_delay: what a receiver may wait before it acknowledges one segment. */
+/** TLP.max_ack_delay: how long a receiver may wait before it acknowledges one segment. */
 const MAX_ACK_DELAY_US = 200_000;
 /** With round trips far below the tick of the timer, a probe must not come before the ACK can. */
-const MIN_MARGIN_US = 2_000;
+const MIN_MARGIN_US = 8_000;
 
 /**
  * Whether a probe may be planned: no loss is suspected, none is out, and there was an RTT sample since the last one

@@ -12,6 +12,7 @@ import {
   MSS,
   RECOVERY_BITS,
   RECOVERY_POINT,
+  RESENT_LIST,
   RETRANSMIT_MS,
   SND_END,
   SND_NXT,
@@ -20,17 +21,24 @@ import {
   UNDO_FROM,
 } from '../state/rows.js';
 import type { AckEvent } from './ack-event.js';
-import { CAN_UNDO, FRTO, FRTO_NEW_DATA, LOSS, OPEN, RECOVERY_STATE, RETRANSMITTED } from './bits.js';
+import { CAN_UNDO, FRTO, FRTO_NEW_DATA, LOSS, OPEN, PARTIAL_SEEN, RECOVERY_STATE, RETRANSMITTED } from './bits.js';
+import { NEXT, NO_RECORD, SENT_MS, type SentRing } from './sent-ring.js';
 
 /**
- * A recovery begins whose reduction can be undone.
+ * A recovery begins whose reduction can be undone. Retransmissions of the last recovery and probes that are still on
+ * their way count for this one: their ACKs say nothing about it, and D-SACKs may come for them, too.
  * @param una SND.UNA
- * @param probes how many tail loss probes are on their way, of which a D-SACK may come as well
  */
-export function beginUndo(i32: Int32Array, r: number, una: number, probes: number): void {
+export function beginUndo(i32: Int32Array, r: number, ring: SentRing, una: number): void {
+  const first = i32[r + RESENT_LIST];
+  let count = 0;
+  for (let record = first; record !== NO_RECORD; record = ring.words[ring.at(record) + NEXT]) count++;
   i32[r + UNDO_FROM] = una;
-  i32[r + UNDO_COUNT] = probes;
-  i32[r + RECOVERY_BITS] = (i32[r + RECOVERY_BITS] & ~RETRANSMITTED) | CAN_UNDO;
+  i32[r + UNDO_COUNT] = count;
+  i32[r + RECOVERY_BITS] = (i32[r + RECOVERY_BITS] & ~(RETRANSMITTED | PARTIAL_SEEN)) | CAN_UNDO;
+  if (count === 0) return;
+  i32[r + RECOVERY_BITS] |= RETRANSMITTED;
+  i32[r + RETRANSMIT_MS] = ring.words[ring.at(first) + SENT_MS];
 }
 
 /** A segment was sent again, at `ms`. */

@@ -108,13 +108,14 @@ export class RegionPool {
   /**
    * Hands out a region, which the caller owns until {@link release}.
    * @param size bytes that are needed; the region has the next power of two, and at least 1024
+   * @param isEssential the limit may be passed, because no memory would ever be released without this region
    * @returns null when the limit would be passed, and for more than 2^30 bytes
    */
-  allocate(size: number): Region | null {
+  allocate(size: number, isEssential = false): Region | null {
     if (size > MAX_REGION_BYTES) return null;
     const sizeClass = sizeClassOf(size);
     const bytes = MIN_REGION_BYTES << sizeClass;
-    if (this.used + bytes > this.limit) return null;
+    if (this.used + bytes > this.limit && !isEssential) return null;
     let arena = this.partial[sizeClass];
     if (arena === null) {
       arena = this.addArena(sizeClass);

@@ -128,6 +128,8 @@ export const SYN_US = 57;
 export const KEEP_PROBES = 59;
 /** When SND.UNA moved last, or data was sent with nothing in flight, in ms: what the user timeout is counted from. */
 export const PROGRESS_MS = 60;
+/** The DS field of our packets (RFC 2474), without the bits of ECN. */
+export const DS_FIELD = 61;
 
 // Words 64 to 127: loss recovery (`recovery/`) and congestion control (`congestion/`).
 

@@ -120,6 +120,7 @@ export function decodeSegment(packet: Uint8Array, bases: Bases): Decoded {
   const right = matchPatternAt(packet, data, length, place);
   const segment: Segment = {
     ecn: ECN_FIELDS[packet[IPV4_DSCP_ECN]! & 3]!,
+    dscp: packet[IPV4_DSCP_ECN]! >>> 2,
     flags,
     seq,
     length,

@@ -26,6 +26,8 @@ export const ECN_FIELDS = ['noecn', 'ect1', 'ect0', 'ce'] as const;
 export interface Segment {
   /** The low two bits of the DS field. */
   readonly ecn?: (typeof ECN_FIELDS)[number];
+  /** The DS field above them. Only of segments that were sent. */
+  readonly dscp?: number;
   /** TCP_ bits. */
   readonly flags: number;
   readonly seq: Value;

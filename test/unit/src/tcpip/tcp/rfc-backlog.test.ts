@@ -60,6 +60,19 @@ describe('a listener whose backlog is full', () => {
     expect(s.events).toEqual(['open', 'data 1..10']);
   });
 
+  it('waits for the first data when later data comes with the ACK of a cookie', async () => {
+    const s = await listening({ backlog: 8 });
+    flood(s, 20);
+    s.clear();
+    s.from(30_000);
+    s.inject('S 0:0(0) win 65535 <mss 1400>');
+    s.expect('S. 0:0(0) ack 1 <...>');
+    s.inject('P. 11:21(10) ack 1 win 65535');
+    s.silence(100);
+    s.inject('P. 1:11(10) ack 1 win 65535', 'P. 11:21(10) ack 1 win 65535');
+    expect(s.events).toEqual(['open', 'data 1..10', 'data 11..20']);
+  });
+
   it('answers an ACK of no cookie with a RST', async () => {
     const s = await listening({ backlog: 8 });
     flood(s, 20);

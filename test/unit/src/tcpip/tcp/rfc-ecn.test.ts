@@ -36,6 +36,16 @@ describe('the negotiation of ECN', () => {
     s.expect('[ect0] P. 1:11(10) ack 1');
   });
 
+  it('is given up when no router lets such a SYN pass (6.1.1.1)', async () => {
+    const s = await connecting({ ecn: true });
+    s.run(40_000);
+    const flags = s.take().map((segment) => segment.flags);
+    expect(flags[0]).toBe('SEW');
+    expect(flags.at(-1)).toBe('S');
+    s.inject('S.E 0:0(0) ack 1 win 65535 <mss 1000>');
+    expect(s.events).toEqual(['open']);
+  });
+
   it.each(['S.', 'S.EW', 'S.W'])('is off if the SYN-ACK has the flags %s', async (flags) => {
     const s = await connecting({ ecn: true });
     s.expect('SEW 0:0(0) <...>');

@@ -143,6 +143,24 @@ describe('fragmentation needed', () => {
     expect(s.connection.info().mss).toBe(960);
   });
 
+  // RFC 4821, 7.7; RFC 8899, 4.3.
+  it('is not needed: smaller segments are tried when large ones get lost in silence', async () => {
+    const s = await accepted({ peer: '<mss 1460, sackOK>' });
+    s.write(1460);
+    expect(s.take()[0]!.length).toBe(1460);
+    s.runUntil(() => s.peek().some(({ length }) => length > 0 && length <= 1160), 600_000);
+    const small = s.take().find(({ length }) => length > 0 && length <= 1160)!;
+    expect(small.seq).toBe(1);
+    s.inject(`. 1:1(0) ack ${1 + small.length} win 65535`);
+    s.run(10);
+    s.inject('. 1:1(0) ack 1461 win 65535');
+    expect(s.connection.buffered).toBe(0);
+    // What follows is small from the beginning.
+    s.write(5000);
+    s.run(100);
+    expect(Math.max(...s.take().map(({ length }) => length))).toBeLessThanOrEqual(1160);
+  });
+
   it.each([0, 20, 67, 1500, 9000, 65535])('with an MTU of %i does no harm', async (mtu) => {
     const s = await accepted({ peer: '<mss 1460, sackOK>' });
     s.write(4000);

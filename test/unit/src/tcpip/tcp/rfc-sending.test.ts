@@ -1,6 +1,6 @@
 /** What is sent, and when: segment size, PSH, Nagle, silly windows, closed and shrinking windows (RFC 9293, 3.7, 3.8.6). */
 import { afterEach, describe, expect, it } from 'vitest';
-import { accepted, stopPeers } from '../../../../support/tcpip/rfc/peer.js';
+import { accepted, connecting, stopPeers } from '../../../../support/tcpip/rfc/peer.js';
 
 afterEach(stopPeers);
 
@@ -52,6 +52,26 @@ describe('segments', () => {
     });
     const sent = s.take();
     expect(sent.reduce((sum, { length }) => sum + length, 0)).toBe(1000);
+  });
+});
+
+describe('the Diffserv field', () => {
+  // Clauses: MUST-48, SHLD-22
+  it('of all segments is that of the option', async () => {
+    const s = await connecting({ dscp: 46, ecn: true });
+    s.inject('S.E 0:0(0) ack 1 win 65535 <mss 1000>');
+    s.write(1500);
+    s.inject('P. 1:11(10) ack 1001 win 65535');
+    s.end();
+    s.run(5000);
+    expect(s.all.length).toBeGreaterThan(5);
+    expect(new Set(s.all.map(({ segment }) => segment.dscp))).toEqual(new Set([46]));
+  });
+
+  it('is 0 by default, and no more than 63', async () => {
+    const s = await connecting();
+    expect(s.take()[0]!.segment.dscp).toBe(0);
+    expect(() => s.stack.tcp.listen({ port: 9, dscp: 64 }, {})).toThrow(/dscp/);
   });
 });
 
@@ -170,6 +190,18 @@ describe('the peer’s window', () => {
     s.write(2000);
     s.runUntil(() => s.events.length > 1, 4_000_000);
     expect(s.events).toEqual(['open', 'close ETIMEDOUT']);
+  });
+
+  it('of zero that opens for one byte lets a FIN pass', async () => {
+    const s = await accepted();
+    s.inject('. 1:1(0) ack 1 win 0');
+    s.end();
+    s.run(100);
+    s.clear();
+    s.inject('. 1:1(0) ack 1 win 1');
+    s.expectSome('F. 1:1(0) ack 1');
+    s.inject('. 1:1(0) ack 2 win 0');
+    expect(s.state).toBe('FIN-WAIT-2');
   });
 
   it('of zero keeps a FIN until it opens', async () => {

@@ -33,7 +33,7 @@ describe('HyStart++', () => {
     expect(row.inCss()).toBe(false);
   });
 
-  it('goes to CSS when eight samples are an eighth above those of the last round (RFC 9406, 4.2)', () => {
+  it('goes to CSS when eight samples are an eighth above the last round (4.2)', () => {
     const row = slowStart();
     row.round(...eight(80));
     row.round(...eight(80).slice(0, 7).fill(90));

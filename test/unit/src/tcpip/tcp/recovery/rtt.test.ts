@@ -57,7 +57,7 @@ describe('RTT and RTO', () => {
     expect(rtoUs(i32, r)).toBe(205 * MS);
   });
 
-  it('backoff doubles up to 120 s, and ends with a sample, not with progress alone (5.5, 3)', () => {
+  it('backoff doubles up to 120 s, and ends only with a sample (5.5, 3)', () => {
     const { i32, f64, r } = senderRow();
     const seen: number[] = [];
     for (let i = 0; i < 12; i++) {

@@ -20,18 +20,31 @@ function retransmissions(net: RecoveryNetwork): number[] {
 }
 
 function counts(net: RecoveryNetwork) {
-  const { rto_timeouts, fast_recoveries, tlp_probes, tlp_repairs, spurious_timeouts, undone_recoveries } =
-    net.counters.snapshot();
-  return { rto_timeouts, fast_recoveries, tlp_probes, tlp_repairs, spurious_timeouts, undone_recoveries };
+  const {
+    tcp_rto_timeouts,
+    tcp_fast_recoveries,
+    tcp_tlp_probes,
+    tcp_tlp_repairs,
+    tcp_spurious_timeouts,
+    tcp_undone_recoveries,
+  } = net.counters.snapshot();
+  return {
+    tcp_rto_timeouts,
+    tcp_fast_recoveries,
+    tcp_tlp_probes,
+    tcp_tlp_repairs,
+    tcp_spurious_timeouts,
+    tcp_undone_recoveries,
+  };
 }
 
 const NONE = {
-  rto_timeouts: 0,
-  fast_recoveries: 0,
-  tlp_probes: 0,
-  tlp_repairs: 0,
-  spurious_timeouts: 0,
-  undone_recoveries: 0,
+  tcp_rto_timeouts: 0,
+  tcp_fast_recoveries: 0,
+  tcp_tlp_probes: 0,
+  tcp_tlp_repairs: 0,
+  tcp_spurious_timeouts: 0,
+  tcp_undone_recoveries: 0,
 };
 
 describe('Recovery without loss', () => {
@@ -68,7 +81,7 @@ describe('Fast recovery', () => {
       expect(net.run(1e6)).toBe(true);
       expect(retransmissions(net)).toEqual([3]);
       expect(net.log.find((segment) => segment.again)!.at).toBeLessThan(BEGIN + 30);
-      expect(counts(net)).toEqual({ ...NONE, fast_recoveries: 1 });
+      expect(counts(net)).toEqual({ ...NONE, tcp_fast_recoveries: 1 });
     });
   }
 
@@ -76,21 +89,21 @@ describe('Fast recovery', () => {
     const net = losing({ 12: [0], 14: [0], 17: [0], 20: [0] }, { bytes: 60 * MSS });
     expect(net.run(1e6)).toBe(true);
     expect(retransmissions(net)).toEqual([12, 14, 17, 20]);
-    expect(counts(net)).toEqual({ ...NONE, fast_recoveries: 1 });
+    expect(counts(net)).toEqual({ ...NONE, tcp_fast_recoveries: 1 });
   });
 
   it('finds a lost retransmission without a timeout', () => {
     const net = losing({ 3: [0, 1, 2] }, { bytes: 100 * MSS });
     expect(net.run(1e6)).toBe(true);
     expect(retransmissions(net)).toEqual([3, 3, 3]);
-    expect(counts(net)).toMatchObject({ rto_timeouts: 0 });
-    expect(net.counters.values[net.counters.index.lost_retransmissions]).toBe(2);
+    expect(counts(net)).toMatchObject({ tcp_rto_timeouts: 0 });
+    expect(net.counters.values[net.counters.index.tcp_lost_retransmissions]).toBe(2);
   });
 
   it('finds a loss from a single SACKed segment by the reordering timer', () => {
     const net = losing({ 0: [0] }, { bytes: 2 * MSS, delay: 40 });
     expect(net.run(1e6)).toBe(true);
-    expect(counts(net)).toEqual({ ...NONE, fast_recoveries: 1 });
+    expect(counts(net)).toEqual({ ...NONE, tcp_fast_recoveries: 1 });
     // The SACK comes after 80 ms, and RACK.reo_wnd is a quarter of the least round trip time.
     expect(net.log[2]).toMatchObject({ at: BEGIN + 100, again: true });
   });
@@ -99,7 +112,7 @@ describe('Fast recovery', () => {
     const net = losing({ 12: [0], 14: [0], 17: [0] }, { bytes: 60 * MSS, sack: false });
     expect(net.run(1e6)).toBe(true);
     expect(retransmissions(net)).toEqual([12, 14, 17]);
-    expect(counts(net)).toEqual({ ...NONE, fast_recoveries: 1 });
+    expect(counts(net)).toEqual({ ...NONE, tcp_fast_recoveries: 1 });
   });
 
   it('comes to ssthresh at its end', () => {
@@ -123,7 +136,7 @@ describe('Tail loss probe', () => {
     expect(net.log[10]).toMatchObject({ again: true });
     // One segment is in flight: 2 * SRTT + 200 ms for a delayed ACK, but not later than the RTO of SRTT + 200 ms.
     expect(net.log[10]!.at).toBe(BEGIN + 100 + 300);
-    expect(counts(net)).toMatchObject({ rto_timeouts: 0, tlp_probes: 1 });
+    expect(counts(net)).toMatchObject({ tcp_rto_timeouts: 0, tcp_tlp_probes: 1 });
   });
 
   it('finds several lost segments at the end', () => {
@@ -131,7 +144,7 @@ describe('Tail loss probe', () => {
     expect(net.run(1e6)).toBe(true);
     expect(retransmissions(net)).toEqual([9, 7, 8]);
     expect(net.log[10]!.at).toBeLessThanOrEqual(BEGIN + 100 + 203);
-    expect(counts(net)).toMatchObject({ rto_timeouts: 0, tlp_probes: 1, fast_recoveries: 1 });
+    expect(counts(net)).toMatchObject({ tcp_rto_timeouts: 0, tcp_tlp_probes: 1, tcp_fast_recoveries: 1 });
   });
 
   it('counts a loss that it has repaired when later data is acknowledged', () => {
@@ -140,7 +153,7 @@ describe('Tail loss probe', () => {
     const before = net.cwnd;
     net.write(MSS);
     net.run(1e6);
-    expect(counts(net)).toMatchObject({ tlp_repairs: 1 });
+    expect(counts(net)).toMatchObject({ tcp_tlp_repairs: 1 });
     expect(net.cwnd).toBeLessThan(before);
   });
 
@@ -149,13 +162,13 @@ describe('Tail loss probe', () => {
     const net = losing(Object.fromEntries([...drop].map((n) => [n, [0]])), { bytes: 12 * MSS, delay: 50 });
     expect(net.run(1e6)).toBe(true);
     expect(net.log[10]).toMatchObject({ again: false });
-    expect(counts(net)).toMatchObject({ rto_timeouts: 0, tlp_probes: 1, fast_recoveries: 1 });
+    expect(counts(net)).toMatchObject({ tcp_rto_timeouts: 0, tcp_tlp_probes: 1, tcp_fast_recoveries: 1 });
   });
 
   it('does not probe busily when round trips are far below the tick', () => {
     const net = losing({ 1: [0, 1, 2] }, { bytes: 2 * MSS, delay: 0.02 });
     expect(net.run(1e6)).toBe(true);
-    expect(net.counters.values[net.counters.index.tlp_probes]).toBe(1);
+    expect(net.counters.values[net.counters.index.tcp_tlp_probes]).toBe(1);
     expect(net.log.length).toBeLessThan(7);
   });
 });
@@ -201,7 +214,7 @@ describe('Timeout', () => {
     // The retransmission is lost and nothing else is on its way: only a timeout helps.
     const net = losing({ 0: [0, 1] }, { bytes: 5 * MSS });
     expect(net.run(1e6)).toBe(true);
-    expect(counts(net)).toMatchObject({ rto_timeouts: 1 });
+    expect(counts(net)).toMatchObject({ tcp_rto_timeouts: 1 });
     expect(retransmissions(net)).toEqual([0, 0]);
   });
 });
@@ -230,7 +243,7 @@ describe('Unnecessary recovery', () => {
         if (net.now < BEGIN + 95) most.cwnd = net.cwnd;
       };
       expect(net.run(1e6)).toBe(true);
-      expect(counts(net).spurious_timeouts).toBe(1);
+      expect(counts(net).tcp_spurious_timeouts).toBe(1);
       // Two segments went out again at most: the first one per timeout, and the probe.
       expect(retransmissions(net).length).toBeLessThanOrEqual(5);
       expect(net.cwnd).toBeGreaterThanOrEqual(most.cwnd / 2);
@@ -245,7 +258,7 @@ describe('Unnecessary recovery', () => {
       jitter: (seq, copy) => (((seq - net.iss) | 0) / MSS === 12 && copy === 0 ? 60 : 0),
     });
     expect(net.run(1e6)).toBe(true);
-    expect(counts(net)).toMatchObject({ fast_recoveries: 1, undone_recoveries: 1, rto_timeouts: 0 });
+    expect(counts(net)).toMatchObject({ tcp_fast_recoveries: 1, tcp_undone_recoveries: 1, tcp_rto_timeouts: 0 });
     expect(net.recovery.info(net.r)).toMatchObject({
       slowStartThreshold: Number.POSITIVE_INFINITY,
       reordering: true,
@@ -261,9 +274,9 @@ describe('Unnecessary recovery', () => {
       jitter: (seq, copy) => ((((seq - net.iss) | 0) / MSS) % 10 === 5 && copy === 0 ? 15 : 0),
     });
     expect(net.run(1e6)).toBe(true);
-    expect(counts(net)).toMatchObject({ rto_timeouts: 0 });
-    expect(counts(net).fast_recoveries).toBeLessThanOrEqual(2);
-    expect(counts(net).undone_recoveries).toBe(counts(net).fast_recoveries);
+    expect(counts(net)).toMatchObject({ tcp_rto_timeouts: 0 });
+    expect(counts(net).tcp_fast_recoveries).toBeLessThanOrEqual(2);
+    expect(counts(net).tcp_undone_recoveries).toBe(counts(net).tcp_fast_recoveries);
   });
 });
 
@@ -274,7 +287,7 @@ describe('Other events', () => {
     const before = net.cwnd;
     net.reduceMtu(600);
     expect(net.run(1e6)).toBe(true);
-    expect(counts(net)).toMatchObject({ rto_timeouts: 0, fast_recoveries: 0 });
+    expect(counts(net)).toMatchObject({ tcp_rto_timeouts: 0, tcp_fast_recoveries: 0 });
     expect(net.cwnd).toBeGreaterThanOrEqual(before);
     expect(Math.max(...net.log.slice(10).map((segment) => (segment.end - segment.seq) | 0))).toBe(600);
   });
@@ -317,7 +330,7 @@ describe('Other events', () => {
   it('a segment is refused when there is no memory, and nothing breaks', () => {
     const net = losing({}, { bytes: 400 * MSS, memory: 1024 });
     expect(net.run(1e6)).toBe(true);
-    expect(net.counters.values[net.counters.index.sent_ring_no_memory]).toBeGreaterThan(0);
+    expect(net.counters.values[net.counters.index.tcp_sent_ring_no_memory]).toBeGreaterThan(0);
     expect(net.regions.used).toBe(0);
   });
 
@@ -327,7 +340,7 @@ describe('Other events', () => {
     expect(net.sums().sacked).toBe(7 * MSS);
     net.renege();
     expect(net.run(1e6)).toBe(true);
-    expect(net.counters.values[net.counters.index.sack_reneging]).toBe(1);
+    expect(net.counters.values[net.counters.index.tcp_sack_reneging]).toBe(1);
     expect(new Set(retransmissions(net))).toEqual(new Set([0, 1, 2, 3, 4, 5, 6, 7]));
   });
 
