@@ -23,6 +23,7 @@ const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
   'ip-fragments': async () => (await import('./ip-fragments.js')).ipFragments,
   icmp: async () => (await import('./icmp.js')).icmp,
   'tcp-segments': async () => (await import('./tcp-segments.js')).tcpSegments,
+  'tcp-options': async () => (await import('./tcp-options.js')).tcpOptions,
   'bess-script': async () => (await import('./bess-script.js')).bessScript,
 };
 

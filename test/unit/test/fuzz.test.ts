@@ -20,6 +20,7 @@ const FEWER: Readonly<Record<string, number>> = {
   frames: 5_000,
   'ip-fragments': 3_000,
   icmp: 1_500,
+  'tcp-segments': 2_000,
 };
 
 function fuzzerOf(target: FuzzTarget, corpus: readonly Uint8Array[] = []): { fuzzer: Fuzzer; feedback: Feedback } {

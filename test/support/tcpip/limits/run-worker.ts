@@ -10,7 +10,7 @@ export async function runWorker<Result>(name: string, ...args: (string | number)
   // Tests run as source, the process as compiled.
   const base = import.meta.url.endsWith('.ts') ? '../../../../dist/test/support/tcpip/limits/' : './';
   const file = fileURLToPath(new URL(`${base}${name}.worker.js`, import.meta.url));
-  const flags = ['--expose-gc', `--max-semi-space-size=${YOUNG_MB}`];
+  const flags = ['--expose-gc', `--min-semi-space-size=${YOUNG_MB}`, `--max-semi-space-size=${YOUNG_MB}`];
   const child = Child.spawn(process.execPath, [...flags, file, ...args.map(String)]);
   const { code } = await child.exited;
   if (code !== 0) throw new Error(`${name} ${args.join(' ')}: exit code ${code}\n${child.output}`);

@@ -11,29 +11,7 @@ import createTcpEcho from '../../../../src/apps/tcp-echo.js';
 import { TcpIp } from '../../../../src/tcpip/index.js';
 import type { TcpHandlers } from '../../../../src/tcpip/tcp/state/api.js';
 import { join, openStation } from './station.js';
-
-export interface SteadyTcp {
-  /** Segments that were sent, by both stacks. */
-  segments: number;
-  /** Bytes that the echo has brought back. */
-  bytes: number;
-  /** Segments that were sent again. */
-  resent: number;
-  scavenges: number;
-  /** Bytes that were allocated, if nothing was collected meanwhile. */
-  allocated: number;
-  /** Bytes of heap in use after a full collection, before and after. */
-  heapBefore: number;
-  heapAfter: number;
-}
-
-/** Kinds of traffic: connections, bytes that each has under way, and one in how many rounds a frame is lost. */
-export const TRAFFIC = {
-  bulk: { connections: 4, size: 40_000, lose: 0 },
-  small: { connections: 16, size: 40, lose: 0 },
-  lossy: { connections: 4, size: 40_000, lose: 20 },
-} as const;
-export type Traffic = keyof typeof TRAFFIC;
+import { type SteadyTcp, TRAFFIC, type Traffic } from './traffic.js';
 
 const PORT = 7;
 const ROUNDS = 1024;
