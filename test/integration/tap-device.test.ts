@@ -5,14 +5,14 @@ import { NetworkNamespace } from '../../scripts/netns.js';
 import { expectAnswers } from '../support/peers/kernel-ping.js';
 import { command, describeWith, root, tun } from '../support/requirements.js';
 
-const OWN = ['--ip', '10.0.0.1/24', '--mac', '52:54:00:00:00:01', '--app', 'echo'];
+const OWN = ['--ip', '10.0.0.1/24', '--mac', '52:54:00:00:00:01', '--app'];
 
-describeWith('a tap interface as device', [root, tun, command('ip'), command('ping')], () => {
+describeWith('a tap interface as device', [root, tun, command('ip'), command('ping'), command('curl')], () => {
   let namespace: NetworkNamespace;
   let endpoint: Child;
 
-  const start = (device: string): Child => {
-    endpoint = namespace.tspmd('run', '--device', device, ...OWN);
+  const start = (device: string, app = 'echo'): Child => {
+    endpoint = namespace.tspmd('run', '--device', device, ...OWN, app);
     return endpoint;
   };
 
@@ -34,6 +34,27 @@ describeWith('a tap interface as device', [root, tun, command('ip'), command('pi
     expect(() => namespace.ip('link', 'show', 'tap0')).toThrow(/does not exist/);
   });
 
+  it('serves curl, by the commands of docs/kernel.md', async () => {
+    await start('tap:tspmd0,host=10.0.0.9/24', 'http').waitFor(/^ready/m);
+    const page = namespace.spawn('curl', '-sS', '--max-time', '20', 'http://10.0.0.1/');
+    expect((await page.exited).code).toBe(0);
+    expect(page.stdout).toContain('It works');
+    const format = '%{size_download}';
+    const long = namespace.spawn(
+      'curl',
+      '-sS',
+      '-m',
+      '60',
+      '-o',
+      '/dev/null',
+      '-w',
+      format,
+      'http://10.0.0.1/bytes/50000000',
+    );
+    expect((await long.exited).code).toBe(0);
+    expect(long.stdout).toBe('50000000');
+  });
+
   it('takes an interface that exists, says that it is down, and leaves it', async () => {
     namespace.ip('tuntap', 'add', 'tap0', 'mode', 'tap');
     await start('tap:tap0').waitFor(/^ready/m);
@@ -53,7 +74,7 @@ describeWith('a tap interface as device', [root, tun, command('ip'), command('pi
 
   it('refuses the interface of another process', async () => {
     await start('tap:tap0,host=10.0.0.9/24').waitFor(/^ready/m);
-    const second = namespace.tspmd('run', '--device', 'tap:tap0', ...OWN);
+    const second = namespace.tspmd('run', '--device', 'tap:tap0', ...OWN, 'echo');
     expect((await second.exited).code).toBe(1);
     expect(second.output).toContain('tap tap0: another process has this interface (EBUSY)');
   });

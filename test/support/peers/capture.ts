@@ -14,13 +14,17 @@ export type Kind =
   | 'reset';
 
 const isThere = (value: string): boolean => value !== '';
+/**
+ * A checksum of 0xffff is the other form of 0 (RFC 1624, 3). Linux sends it; tshark calls it bad: one frame in 65,536.
+ */
+const TCP_CHECKSUM_BAD = 'tcp.checksum.status==0 and not tcp.checksum==0xffff';
 /** tshark prints numbers or words, depending on its version. */
 const isBad = (value: string): boolean => /\b(0|Bad)\b/.test(value);
 const isSet = (value: string): boolean => /^(1|True)$/.test(value);
 
 /** The fields of tshark that show a finding: in which frames to look for it, and when the field's value shows it. */
 const SIGNS: readonly (readonly [Kind, field: string, filter: string, shows: (value: string) => boolean])[] = [
-  ['bad checksum', 'tcp.checksum.status', 'tcp.checksum.status==0', isBad],
+  ['bad checksum', 'tcp.checksum.status', TCP_CHECKSUM_BAD, isBad],
   ['bad checksum', 'udp.checksum.status', 'udp.checksum.status==0', isBad],
   ['bad checksum', 'ip.checksum.status', 'ip.checksum.status==0', isBad],
   ['bad checksum', 'icmp.checksum.status', 'icmp.checksum.status==0', isBad],
@@ -34,7 +38,7 @@ const SIGNS: readonly (readonly [Kind, field: string, filter: string, shows: (va
 ];
 /** What is printed of such a frame. */
 const SHOWN = ['frame.number', 'frame.time_relative', 'ip.src', 'ip.dst', 'tcp.srcport', 'tcp.dstport'];
-const NUMBERS = ['tcp.seq', 'tcp.ack', 'tcp.len', 'tcp.window_size'];
+const NUMBERS = ['tcp.seq', 'tcp.ack', 'tcp.len', 'tcp.window_size', 'tcp.checksum'];
 
 /** Seconds for tshark to read a capture. */
 const LIMIT_S = 60;
@@ -78,7 +82,7 @@ export class Capture {
 export async function analyse(path: string): Promise<Findings> {
   const preferences = ['tcp', 'ip', 'udp'].flatMap((protocol) => ['-o', `${protocol}.check_checksum:TRUE`]);
   const fields = [...SHOWN, ...NUMBERS, ...SIGNS.map(([, field]) => field)].flatMap((field) => ['-e', field]);
-  const filter = SIGNS.map(([, , each]) => each).join(' or ');
+  const filter = SIGNS.map(([, , each]) => `(${each})`).join(' or ');
   const command = ['tshark', '-n', '-r', path, ...preferences, '-Y', filter, '-T', 'fields', ...fields];
   const tshark = Child.spawn('timeout', [String(LIMIT_S), ...command]);
   const { code } = await tshark.exited;
@@ -98,7 +102,9 @@ export class Findings {
       const numbers = NUMBERS.map((name, i) => `${name.slice('tcp.'.length)} ${rest[i]}`).join(' ');
       const line = `frame ${frame} at ${seconds} s: ${from}:${fromPort} > ${to}:${toPort} ${numbers}`;
       SIGNS.forEach(([kind, , , shows], i) => {
-        if (shows(rest[NUMBERS.length + i] ?? '')) this.all.push({ kind, from, line: `${kind}: ${line}` });
+        const isOtherZero = kind === 'bad checksum' && rest[NUMBERS.length - 1] === '0xffff';
+        if (!isOtherZero && shows(rest[NUMBERS.length + i] ?? ''))
+          this.all.push({ kind, from, line: `${kind}: ${line}` });
       });
     }
   }

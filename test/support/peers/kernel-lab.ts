@@ -28,9 +28,9 @@ export interface Finished {
 }
 
 /** What `ip -s -j link show` and `tspmd switch --stats --json` print, as far as the lab reads it. */
-type LinkReport = readonly { readonly stats64: Readonly<Record<'rx' | 'tx', { readonly dropped: number }>> }[];
+type LinkReport = readonly { readonly stats64: { readonly rx: { readonly dropped: number } } }[];
 interface SwitchReport {
-  readonly summary: { readonly dropped: { readonly total: number } };
+  readonly ports: Readonly<Record<string, { readonly out: { readonly dropped: number } }>>;
 }
 
 export class KernelLab {
@@ -121,13 +121,13 @@ export class KernelLab {
     return Capture.start(this.start.bind(this), TAP, this.file(`${name}.pcap`));
   }
 
-  /** Frames that the switch or the kernel's end of the tap has dropped so far. */
-  async drops(): Promise<number> {
+  /** Frames to the kernel that the switch or the kernel's end of the tap has dropped so far. */
+  async dropsToKernel(): Promise<number> {
     const [bess] = this.children as [Child];
     const [link] = JSON.parse(this.namespace.ip('-s', '-j', 'link', 'show', TAP)) as LinkReport;
     const { stdout } = await this.run(10, ...TSPMD, 'switch', '--stats', String(bess.pid), '--json');
-    const { summary } = JSON.parse(stdout) as SwitchReport;
-    return summary.dropped.total + link!.stats64.rx.dropped + link!.stats64.tx.dropped;
+    const { ports } = JSON.parse(stdout) as SwitchReport;
+    return ports.kernel!.out.dropped + link!.stats64.rx.dropped;
   }
 
   private keep(child: Child): Child {

@@ -77,7 +77,7 @@ describeWith('the analysis of captures', [command('tshark')], () => {
     send(SERVER, TCP_RST, 1 + 2 * DATA, 0);
     const [line] = (await analysed()).lines(['reset'], SERVER);
     expect(line).toBe(
-      'reset: frame 6 at 1.005000000 s: 10.0.0.1:80 > 10.0.0.9:5000 seq 2001 ack 0 len 0 window_size 60000',
+      'reset: frame 6 at 1.005000000 s: 10.0.0.1:80 > 10.0.0.9:5000 seq 2001 ack 0 len 0 window_size 60000 checksum 0x95cd',
     );
   });
 

@@ -43,6 +43,8 @@ export interface PeerOptions extends TcpOptions {
   readonly remotePort?: number;
   readonly backlog?: number;
   readonly maxConnections?: number;
+  /** Bytes of all buffers of the stack. */
+  readonly memory?: number;
 }
 
 export interface AcceptedOptions extends PeerOptions {
@@ -77,8 +79,8 @@ export async function stopPeers(): Promise<void> {
 }
 
 async function open(options: PeerOptions): Promise<Peer> {
-  const { localPort, remotePort = PEER_PORT, backlog, maxConnections = 1000, ...tcp } = options;
-  const stackOptions: TcpIpOptions = { maxConnections };
+  const { localPort, remotePort = PEER_PORT, backlog, maxConnections = 1000, memory, ...tcp } = options;
+  const stackOptions: TcpIpOptions = { maxConnections, ...(memory === undefined ? {} : { memory }) };
   const made: { stack?: TcpIp } = {};
   const slept = { ms: 0 };
   const s = await script({

@@ -45,6 +45,19 @@ describe('segments', () => {
     expect(s.all.filter(({ options }) => /mss|wscale|sackOK/.test(options))).toEqual([]);
   });
 
+  it('go out though the application has filled all of the memory', async () => {
+    const s = await accepted({ memory: 65_536, sendBuffer: 65_536 });
+    let taken = 0;
+    for (let more = s.write(65_536); more > 0; more = s.write(65_536)) taken += more;
+    expect(taken).toBeGreaterThan(0);
+    for (let rounds = 0; s.connection.buffered > 0 && rounds < 100; rounds++) {
+      s.run(10);
+      const last = Math.max(...s.take().map(({ seq, length }) => seq + length));
+      s.inject(`. 1:1(0) ack ${last} win 65535`);
+    }
+    expect(s.connection.buffered).toBe(0);
+  });
+
   it('of several writes in one turn are combined', async () => {
     const s = await accepted({ noDelay: true });
     s.turn(() => {

@@ -143,7 +143,7 @@ describe('Tail loss probe', () => {
     const net = losing({ 7: [0], 8: [0], 9: [0] }, { bytes: 10 * MSS, delay: 50 });
     expect(net.run(1e6)).toBe(true);
     expect(retransmissions(net)).toEqual([9, 7, 8]);
-    expect(net.log[10]!.at).toBeLessThanOrEqual(BEGIN + 100 + 203);
+    expect(net.log[10]!.at).toBeLessThanOrEqual(BEGIN + 100 + 209);
     expect(counts(net)).toMatchObject({ tcp_rto_timeouts: 0, tcp_tlp_probes: 1, tcp_fast_recoveries: 1 });
   });
 
