@@ -115,6 +115,8 @@ export class Tcp implements TransportProtocol {
       throw new ArgumentError(`connect: ${address} is not the address of one other host`);
     }
     this.surroundings.clock.read();
+    // The core may have slept since the last poll.
+    this.parts.timeWait.expire(this.table.clock.ms);
     const own = localPort ?? this.chooseLocalPort(remote, port);
     const ports = (own << 16) | port;
     const { table, parts } = this;
