@@ -21,6 +21,7 @@ const FEWER: Readonly<Record<string, number>> = {
   'ip-fragments': 3_000,
   icmp: 1_500,
   'tcp-segments': 2_000,
+  'tcp-options': 4_000,
 };
 
 function fuzzerOf(target: FuzzTarget, corpus: readonly Uint8Array[] = []): { fuzzer: Fuzzer; feedback: Feedback } {

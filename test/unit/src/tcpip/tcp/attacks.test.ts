@@ -372,6 +372,21 @@ describe('resources', () => {
   });
 });
 
+describe('time', () => {
+  it('ends TIME_WAIT also for a stack that nobody has polled', async () => {
+    const client = await open();
+    const { localPort } = client.connection;
+    client.connection.end();
+    siege.run(50);
+    expect(siege.clientNet.report()).toMatchObject({ tcp_connections: 0, tcp_time_wait: 1 });
+    const again = { address: siege.server.address, port: ECHO_PORT, localPort };
+    expect(() => siege.clientNet.tcp.connect(again, {})).toThrow(/has a connection/);
+    siege.time.now += 61_000;
+    siege.clientNet.tcp.connect(again, {});
+    expect(siege.clientNet.report()).toMatchObject({ tcp_connections: 1, tcp_time_wait: 0 });
+  });
+});
+
 describe('strange peers', () => {
   const BYTES = 30_000;
 
@@ -459,7 +474,7 @@ describe('strange peers', () => {
     expect(got.map((byte) => byte % 100)).toEqual(got.map((_, place) => place % 100));
   });
 
-  it('that send data behind their FIN, or a FIN in front of data, end where their data ends', async () => {
+  it('that send data behind their FIN, or a FIN before data, end at one place', async () => {
     const seen: string[] = [];
     siege = await layUpSiege({
       handlers: {
@@ -529,7 +544,7 @@ describe('strange peers', () => {
     expect(siege.net.report()).toMatchObject({ tcp_connections: 0, tcp_timers: 0, tcp_memory: 0 });
   });
 
-  it('whose options are nothing but timestamps of the future are believed no further than PAWS', async () => {
+  it('cannot use PAWS against a connection from outside of the window', async () => {
     const client = await open();
     const remotePort = client.connection.localPort;
     const before = client.echoed;
