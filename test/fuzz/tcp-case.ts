@@ -17,6 +17,16 @@ import {
   TS_RECENT,
 } from '../../src/tcpip/tcp/state/rows.js';
 import { writeI32, writeU16 } from '../../src/wire/bytes.js';
+import {
+  TCP_ACK,
+  TCP_FIN,
+  TCP_SYN,
+  tcpAcknowledgement,
+  tcpDestinationPort,
+  tcpFlags,
+  tcpHeaderLength,
+  tcpSequence,
+} from '../../src/wire/tcp.js';
 import { checkInvariants, partsOf } from '../support/tcpip/invariants.js';
 import { BareTcp } from '../support/tcpip/limits/bare-tcp.js';
 import { NO_SEGMENT, type SegmentFields } from '../support/tcpip/limits/segment-fields.js';
@@ -54,6 +64,8 @@ export class TcpCase {
   private readonly seen = new Map<Connection, Seen>();
   private readonly fields: SegmentFields = { ...NO_SEGMENT };
   private readonly handlers: TcpHandlers;
+  /** What was sent last to each port of each peer, also for connections that have no row: cookies, TIME_WAIT. */
+  private readonly lastSent = new Map<number, { next: number; ack: number }>();
 
   constructor(input: Input) {
     const shape = input.u8();
@@ -68,6 +80,13 @@ export class TcpCase {
       maxReceiveBuffer: (shape & 2) === 0 ? 2 ** 17 : 6 * 2 ** 20,
       timeWaitMs: (shape & 4) === 0 ? 60_000 : 0,
     });
+    const { u8 } = this.bare.memory;
+    this.bare.onSegment = (remote, tcp, length) => {
+      const flags = tcpFlags(u8, tcp);
+      const data = length - tcpHeaderLength(u8, tcp) + (flags & TCP_FIN) + ((flags & TCP_SYN) >>> 1);
+      const next = (tcpSequence(u8, tcp) + data) | 0;
+      this.lastSent.set(peerOf(remote, tcpDestinationPort(u8, tcp)), { next, ack: tcpAcknowledgement(u8, tcp) });
+    };
     this.handlers = this.makeHandlers();
     const backlog = (shape & 16) === 0 ? 8 : 1;
     this.bare.tcp.listen({ port: LISTEN_PORT, backlog, ...options(input.u8()) }, this.handlers);
@@ -109,9 +128,10 @@ export class TcpCase {
     const r = row >= 0 ? row << ROW_SHIFT : -1;
     fields.flags = FLAGS_OFTEN[input.u8() & 15]! ^ ((who & 0xc0) === 0xc0 ? input.u8() : 0);
     const places = input.u8();
-    const base = r < 0 ? 1000 : i32[r + SEQ_PLACES[places & 3]!]!;
+    const last = this.lastSent.get(peerOf(fields.remote, fields.remotePort)) ?? NOTHING_SENT;
+    const base = r < 0 ? last.ack : i32[r + SEQ_PLACES[places & 3]!]!;
     fields.seq = (base + delta(input, (places >> 2) & 3)) | 0;
-    const ackBase = r < 0 ? 0 : i32[r + ACK_PLACES[(places >> 4) & 3]!]!;
+    const ackBase = r < 0 ? last.next : i32[r + ACK_PLACES[(places >> 4) & 3]!]!;
     fields.ack = (ackBase + delta(input, places >> 6)) | 0;
     const size = input.u8();
     fields.length = size < 128 ? 0 : size < 192 ? size & 7 : size < 250 ? (size & 63) * 16 : 1448;
@@ -122,6 +142,32 @@ export class TcpCase {
     fields.optionBytes = r < 0 ? this.synOptions(input.u8()) : this.options(input, r);
     for (let i = 0; i < fields.length; i++) bare.payload[i] = size + i;
     bare.receive(fields);
+  }
+
+  /** The last segment comes again, some times. */
+  again(times: number): void {
+    for (let i = 0; i < times; i++) this.bare.receive(this.fields);
+  }
+
+  /** A peer acknowledges all that comes, for some rounds. */
+  acknowledge(input: Input): void {
+    const { bare, fields } = this;
+    const who = input.u8();
+    const { flows, i32 } = partsOf(bare.tcp).table;
+    const remote = REMOTES[who & 1]!;
+    const remotePort = REMOTE_PORTS[(who >> 1) & 3]!;
+    const localPort = (who & 8) === 0 ? LISTEN_PORT : 2000;
+    for (let round = 0; round <= who >>> 4; round++) {
+      const row = flows.find(remote, (localPort << 16) | remotePort);
+      if (row < 0) return;
+      const r = row << ROW_SHIFT;
+      Object.assign(fields, NO_SEGMENT, { remote, remotePort, localPort, flags: TCP_ACK, window: 0xffff });
+      fields.seq = i32[r + RCV_NXT]!;
+      fields.ack = i32[r + SND_NXT]!;
+      fields.optionBytes = this.timestamps(0, i32[r + TS_RECENT]! + 1, (bare.now + i32[r + TS_OFFSET]! - 1) | 0);
+      bare.receive(fields);
+      bare.pass(1);
+    }
   }
 
   /** A segment with the options that lie in {@link BareTcp.options}. */
@@ -338,6 +384,12 @@ const SEQ_PLACES = [RCV_NXT, RCV_NXT, RCV_ADV, RCV_NXT];
 const ACK_PLACES = [SND_NXT, SND_UNA, SND_NXT, ISS];
 const WINDOWS = [1000, 65_535, 0, 1, 20, 3000, 536, 29_200];
 const MSS_VALUES = [1460, 536, 1, 0];
+
+const NOTHING_SENT = { next: 0, ack: 1000 };
+
+function peerOf(remote: number, port: number): number {
+  return ((remote & 0xff) << 16) | port;
+}
 
 function mssSteps(input: Input): number {
   const byte = input.u8();

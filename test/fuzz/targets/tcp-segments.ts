@@ -6,13 +6,13 @@ import type { Input } from '../input.js';
 import type { FuzzTarget } from '../target.js';
 import { marksOf, TcpCase } from '../tcp-case.js';
 
-const MAX_ACTIONS = 64;
+const MAX_ACTIONS = 100;
 const WAITS = [1, 10, 41, 201, 1001, 3001, 61_000, 130_000];
 
 export const tcpSegments: FuzzTarget = {
   name: 'tcp-segments',
   summary: 'segments near the window, calls, faults and waits: the state of TCP holds together, and nothing is left',
-  maxBytes: 512,
+  maxBytes: 768,
   prepare(feedback) {
     const mark = (state: number): void => feedback.mark(state);
     const run = (input: Input): void => {
@@ -52,6 +52,12 @@ function step(one: TcpCase, input: Input): void {
       break;
     case 7:
       one.icmp(input);
+      break;
+    case 8:
+      one.again(1 + (what >>> 4));
+      break;
+    case 9:
+      one.acknowledge(input);
       break;
     default:
       one.segment(input);
