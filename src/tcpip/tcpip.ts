@@ -21,7 +21,10 @@ export interface TcpIpOptions {
    * that was never used takes no memory, an idle one less than 1 KiB.
    */
   readonly maxConnections?: number;
-  /** Most bytes of all send and receive buffers together, 64 KiB or more. Default 256 MiB. */
+  /**
+   * Most bytes of all send and receive buffers together, 64 KiB or more. Default 256 MiB. A part of it, 4 KiB per
+   * connection and at most a quarter, serves buffers of up to 2 KiB only, so that some connections cannot stop the others.
+   */
   readonly memory?: number;
   /** Largest send buffer that auto-tuning makes, in bytes. Default 4 MiB, as Linux's tcp_wmem. */
   readonly maxSendBuffer?: number;
