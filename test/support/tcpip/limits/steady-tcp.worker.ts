@@ -88,7 +88,7 @@ observer.disconnect();
 collect();
 const result: SteadyTcp = {
   ...{ segments, bytes: bytes - bytesBefore, scavenges, allocated, heapBefore },
-  resent: net.report().retransmitted_segments ?? 0,
+  resent: net.report().tcp_retransmitted_segments ?? 0,
   heapAfter: process.memoryUsage().heapUsed,
 };
 process.stdout.write(`${JSON.stringify(result)}\n`);

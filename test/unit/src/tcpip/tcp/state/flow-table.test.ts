@@ -88,3 +88,34 @@ describe('the flow table', () => {
     );
   });
 });
+
+describe('flows that an attacker chooses', () => {
+  const FLOWS = 20_000;
+  const ATTACKER = 0x0b000001;
+
+  /** The longest run of places in use: what a search may have to look through. */
+  function longestRun(flow: (i: number) => [remote: number, ports: number], key: Int32Array): number {
+    const flows = new FlowTable(FLOWS, key);
+    for (let i = 0; i < FLOWS; i++) flows.insert(...flow(i), i);
+    expect(flows.size).toBe(FLOWS);
+    const slots = flows['slots'];
+    let run = 0;
+    let longest = 0;
+    for (let at = 2; at < slots.length; at += 3) {
+      run = slots[at] === 0 ? 0 : run + 1;
+      longest = Math.max(longest, run);
+    }
+    return longest;
+  }
+
+  it.each<[string, (i: number) => [number, number]]>([
+    ['ports in turn', (i) => [ATTACKER, (80 << 16) | i]],
+    ['addresses in turn', (i) => [ATTACKER + i, (80 << 16) | 1000]],
+    ['addresses with equal low bits', (i) => [i << 16, (80 << 16) | 1000]],
+    ['addresses and ports that cancel out', (i) => [i, (80 << 16) | (i ^ 0xffff)]],
+  ])('are spread over the table as any others: %s', (_, flow) => {
+    for (let key = 1; key <= 3; key++) {
+      expect(longestRun(flow, Int32Array.of(key * 0x12345677, -key))).toBeLessThan(120);
+    }
+  });
+});
