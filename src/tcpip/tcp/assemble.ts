@@ -128,7 +128,7 @@ export function assemble(around: TcpSurroundings, options: TcpOptionsOfStack, fl
   const handshake = new Handshake(table, recovery, transmit, acks, closing, sequence, ip, mtu, scale);
   const fastRandom = new FastRandom(() => readI32(random(4), 0));
   const resets = new Resets(table, ip, memory, local, fastRandom);
-  const pathMtu = new PathMtuChange(table, recovery, handshake, ip);
+  const pathMtu = new PathMtuChange(table, recovery, handshake, ip, transmit);
   const timers = new Timers(table, recovery, output, acks, closing, handshake, pathMtu);
   const calls = new Calls(table, recovery, sendBuffer, inbox, closing, flusher, local);
   made.calls = calls;
