@@ -78,6 +78,7 @@ export interface TcpParts {
   readonly timeWait: TimeWait;
   readonly sendBuffer: SendBuffer;
   readonly handshake: Handshake;
+  readonly transmit: Transmit;
   readonly output: Output;
   readonly acks: Acks;
   readonly closing: Closing;
@@ -146,7 +147,7 @@ export function assemble(around: TcpSurroundings, options: TcpOptionsOfStack, fl
   const arrival = new Arrival(table, listeners, resets, synchronized, synSent, listening, timeWaiting, memory.u8);
   const icmpArrival = new IcmpArrival(table, ip, closing, pathMtu);
   return {
-    ...{ table, recovery, listeners, sourcePorts, timeWait, sendBuffer, handshake, output, acks, closing },
+    ...{ table, recovery, listeners, sourcePorts, timeWait, sendBuffer, handshake, transmit, output, acks, closing },
     ...{ timers, calls, arrival, icmpArrival },
   };
 }
