@@ -92,7 +92,8 @@ describeWith('http for the clients of the Linux kernel', [...TCP_PEERS, command(
       expect(code, output).toBe(0);
       expect(output).toContain(patternHash(SMALL));
       expect(findings.lines(['bad checksum', 'malformed'], KERNELS)).toEqual([]);
-      expect(findings.lines(FAULTS, OURS)).toEqual([]);
+      const faults = findings.lines(FAULTS, OURS);
+      expect(faults.length, faults.slice(0, 20).join('\n')).toBe(0);
       // A segment is repeated because it was dropped, or as a tail loss probe, when a busy machine delays the ACK.
       const repeated = findings.lines(['retransmission'], OURS);
       const dropped = (await lab.dropsToKernel()) - before;

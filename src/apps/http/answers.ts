@@ -68,6 +68,6 @@ export function errorAnswer(status: number, connection: number, more = '', isHea
 export const PAGE = `<!doctype html>
 <title>tspmd</title>
 <h1>It works</h1>
-<p>A TCP/IP stack in TypeScript over a userspace virtio-net driver served this page.
+<p>A TCP/IP stack in TypeScript served this page, without a socket of the kernel.
 <p><code>/bytes/N</code> has N bytes; <code>/sink</code> counts what is sent to it.
 `;

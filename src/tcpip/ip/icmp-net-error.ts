@@ -18,7 +18,12 @@ export function icmpNetError(type: number, code: number, address: number, port: 
   return netError(codeFor(code), `${peer} was not reached (ICMP destination unreachable, code ${code})`);
 }
 
+/** Whether this code of "destination unreachable" speaks of the network, and not of the host. */
+export function isNetworkCode(code: number): boolean {
+  return code < 32 && ((NETWORK_CODES >>> code) & 1) === 1;
+}
+
 function codeFor(code: number): NetErrorCode {
   if (code === ICMP_PORT_UNREACHABLE || code === ICMP_PROTOCOL_UNREACHABLE) return 'ECONNREFUSED';
-  return code < 32 && ((NETWORK_CODES >>> code) & 1) === 1 ? 'ENETUNREACH' : 'EHOSTUNREACH';
+  return isNetworkCode(code) ? 'ENETUNREACH' : 'EHOSTUNREACH';
 }

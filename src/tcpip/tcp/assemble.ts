@@ -78,6 +78,7 @@ export interface TcpParts {
   readonly timeWait: TimeWait;
   readonly sendBuffer: SendBuffer;
   readonly handshake: Handshake;
+  readonly transmit: Transmit;
   readonly output: Output;
   readonly acks: Acks;
   readonly closing: Closing;
@@ -128,7 +129,7 @@ export function assemble(around: TcpSurroundings, options: TcpOptionsOfStack, fl
   const handshake = new Handshake(table, recovery, transmit, acks, closing, sequence, ip, mtu, scale);
   const fastRandom = new FastRandom(() => readI32(random(4), 0));
   const resets = new Resets(table, ip, memory, local, fastRandom);
-  const pathMtu = new PathMtuChange(table, recovery, handshake, ip);
+  const pathMtu = new PathMtuChange(table, recovery, handshake, ip, transmit);
   const timers = new Timers(table, recovery, output, acks, closing, handshake, pathMtu);
   const calls = new Calls(table, recovery, sendBuffer, inbox, closing, flusher, local);
   made.calls = calls;
@@ -146,7 +147,7 @@ export function assemble(around: TcpSurroundings, options: TcpOptionsOfStack, fl
   const arrival = new Arrival(table, listeners, resets, synchronized, synSent, listening, timeWaiting, memory.u8);
   const icmpArrival = new IcmpArrival(table, ip, closing, pathMtu);
   return {
-    ...{ table, recovery, listeners, sourcePorts, timeWait, sendBuffer, handshake, output, acks, closing },
+    ...{ table, recovery, listeners, sourcePorts, timeWait, sendBuffer, handshake, transmit, output, acks, closing },
     ...{ timers, calls, arrival, icmpArrival },
   };
 }

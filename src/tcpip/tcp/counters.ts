@@ -44,7 +44,7 @@ const MEANING = {
   tcp_window_closed: 'times that a connection had to wait for the window of the peer',
   tcp_window_probes: 'zero window probes sent',
   tcp_timeouts: 'connections that ended because the peer did not answer',
-  tcp_send_no_buffer: 'segments put off: no packet buffer, or the ring was full',
+  tcp_send_no_buffer: 'polls in which not all could be sent: no packet buffer, or the ring was full',
   tcp_icmp_ignored: 'ICMP errors that fit no connection, or no sequence number in flight (RFC 5927)',
   tcp_icmp_soft: 'ICMP errors noted, not obeyed',
   tcp_icmp_hard: 'ICMP errors that ended a connection attempt',

@@ -44,6 +44,8 @@ export interface Listener {
 const DEFAULT_BACKLOG = 511;
 const MAX_BACKLOG = 1 << 20;
 const MAX_PORT = 0xffff;
+/** When a core that could not send tries again, while nothing else wakes it. */
+const BLOCKED_MS = 1;
 
 /**
  * TCP of a {@link TcpIp}: `net.tcp`.
@@ -159,6 +161,7 @@ export class Tcp implements TransportProtocol {
   /** @internal The stack begins to hand over a burst: what applications write goes out at its end. */
   begin(): void {
     this.isPolling = true;
+    this.parts.transmit.isBlocked = false;
   }
 
   /**
@@ -214,6 +217,7 @@ export class Tcp implements TransportProtocol {
     if (this.isPolling) return;
     this.surroundings.clock.read();
     this.isPolling = true;
+    this.parts.transmit.isBlocked = false;
     this.flush();
     this.isPolling = false;
     this.table.reclaim();
@@ -222,7 +226,8 @@ export class Tcp implements TransportProtocol {
 
   /** Returns the milliseconds until the next timer may fire; 0 when a connection waits for the next poll. */
   msToNext(): number {
-    if (this.table.listed > 0) return 0;
+    // Nothing wakes the core when buffers come back, or the ring has room again.
+    if (this.table.listed > 0) return this.parts.transmit.isBlocked ? BLOCKED_MS : 0;
     return this.table.wheel.msToNext(this.table.clock.ms);
   }
 
@@ -248,6 +253,7 @@ export class Tcp implements TransportProtocol {
     this.isStopped = true;
     const { table, parts } = this;
     this.isPolling = true;
+    parts.transmit.isBlocked = false;
     for (let row = 0; row < table.connections.length; row++) {
       const r = row << ROW_SHIFT;
       if (table.i32[r + STATE] !== 0) parts.closing.reset(r, null);

@@ -11,6 +11,8 @@ import { Capture } from './capture.js';
 
 /** The endpoint's address. */
 export const OURS = '10.0.0.1';
+/** Each endpoint has it: the kernel remembers the MAC address of the one before. */
+const OUR_MAC = '52:54:00:00:00:01';
 /** The kernel's address. */
 export const KERNELS = '10.0.0.9';
 const NETWORK = '10.0.0.0/24';
@@ -77,7 +79,7 @@ export class KernelLab {
 
   /** Options of `tspmd` for the endpoint's device and address. */
   get device(): string[] {
-    return ['--device', `vhost-user:${this.socket}`, '--ip', `${OURS}/24`, '--hugepages', 'never'];
+    return ['--device', `vhost-user:${this.socket}`, '--ip', `${OURS}/24`, '--mac', OUR_MAC, '--hugepages', 'never'];
   }
 
   /** Starts `tspmd run ARGS` at the port of the switch; resolves when it is ready. */

@@ -8,6 +8,7 @@ import type { Acks } from '../output/acks.js';
 import type { Closing } from '../output/closing.js';
 import type { Output } from '../output/output.js';
 import type { SendBuffer } from '../output/send-buffer.js';
+import { FIN_WAIT_2_MS } from '../output/timers.js';
 import type { Recovery } from '../recovery/recovery.js';
 import {
   CWND,
@@ -36,9 +37,6 @@ import {
 import { type Table, TIMER_KEEP_ALIVE, timerId } from '../state/table.js';
 import type { Challenges } from './challenges.js';
 import type { Segment } from './segment.js';
-
-/** In FIN-WAIT-2 the peer is asked after this time without a segment whether it is still there (Linux: tcp_fin_timeout). */
-const FIN_WAIT_2_MS = 60_000;
 
 export class AckArrival {
   private readonly i32: Int32Array;

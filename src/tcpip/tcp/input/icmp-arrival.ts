@@ -5,27 +5,20 @@
  */
 
 import { readI32 } from '../../../wire/bytes.js';
-import {
-  ICMP_DESTINATION_UNREACHABLE,
-  ICMP_FRAGMENTATION_NEEDED,
-  ICMP_PORT_UNREACHABLE,
-  ICMP_PROTOCOL_UNREACHABLE,
-} from '../../../wire/icmp.js';
+import { ICMP_DESTINATION_UNREACHABLE, ICMP_FRAGMENTATION_NEEDED } from '../../../wire/icmp.js';
 import { ipv4Destination, ipv4HeaderLength, isIpv4Fragment } from '../../../wire/ipv4.js';
 import type { WireMemory } from '../../../wire/memory.js';
-import { netError } from '../../errors.js';
+import { icmpNetError, isNetworkCode } from '../../ip/icmp-net-error.js';
 import { TCP } from '../counters.js';
 import type { Closing } from '../output/closing.js';
 import type { IpOutput } from '../output/ip-output.js';
 import type { PathMtuChange } from '../output/path-mtu-change.js';
 import { SOFT_HOST, SOFT_NETWORK } from '../output/soft-errors.js';
-import { ROW_SHIFT, SND_NXT, SND_UNA, SOFT_ERROR, STATE, STATE_SYN_SENT } from '../state/rows.js';
+import { PORTS, REMOTE, ROW_SHIFT, SND_NXT, SND_UNA, SOFT_ERROR, STATE, STATE_SYN_SENT } from '../state/rows.js';
 import type { Table } from '../state/table.js';
 
 /** Ports and sequence number: what every quote has (RFC 792). */
 const QUOTED_BYTES = 8;
-/** Codes of "destination unreachable" that tell of a network: 0, 6, 9 and 11. */
-const NETWORK_CODES = (1 << 0) | (1 << 6) | (1 << 9) | (1 << 11);
 
 export class IcmpArrival {
   constructor(
@@ -51,14 +44,13 @@ export class IcmpArrival {
       this.pathMtu.apply(r);
       return;
     }
-    const isNetwork = ((NETWORK_CODES >>> code) & 1) !== 0;
     if (type === ICMP_DESTINATION_UNREACHABLE && i32[r + STATE] === STATE_SYN_SENT) {
       count[TCP.tcp_icmp_hard]++;
-      this.closing.finish(r, errorFor(code, isNetwork));
+      this.closing.finish(r, icmpNetError(type, code, i32[r + REMOTE], i32[r + PORTS] & 0xffff));
       return;
     }
     count[TCP.tcp_icmp_soft]++;
-    if (type === ICMP_DESTINATION_UNREACHABLE) i32[r + SOFT_ERROR] = isNetwork ? SOFT_NETWORK : SOFT_HOST;
+    if (type === ICMP_DESTINATION_UNREACHABLE) i32[r + SOFT_ERROR] = isNetworkCode(code) ? SOFT_NETWORK : SOFT_HOST;
   }
 
   /** The row that the quoted segment belongs to, if its sequence number is in flight; otherwise -1. */
@@ -72,12 +64,4 @@ export class IcmpArrival {
     const isInFlight = ((seq - i32[r + SND_UNA]) | 0) >= 0 && ((seq - i32[r + SND_NXT]) | 0) < 0;
     return isInFlight ? r : -1;
   }
-}
-
-function errorFor(code: number, isNetwork: boolean): Error {
-  if (code === ICMP_PORT_UNREACHABLE || code === ICMP_PROTOCOL_UNREACHABLE) {
-    return netError('ECONNREFUSED', 'connect: the peer says by ICMP that nobody takes the connection');
-  }
-  if (isNetwork) return netError('ENETUNREACH', 'connect: a router says that the network is unreachable');
-  return netError('EHOSTUNREACH', 'connect: a router says that the host is unreachable');
 }

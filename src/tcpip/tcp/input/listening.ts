@@ -14,7 +14,7 @@ import {
   type SynCookies,
 } from '../opening/syn-cookies.js';
 import type { CookieSyn } from '../output/cookie-syn.js';
-import type { Handshake } from '../output/handshake.js';
+import { DEFAULT_MSS, type Handshake } from '../output/handshake.js';
 import type { Resets } from '../output/resets.js';
 import { FLAG_ECN, FLAG_PASSIVE, FLAGS, ISS, RCV_ADV, ROW_SHIFT, STATE, STATE_SYN_RECEIVED } from '../state/rows.js';
 import { NO_ROW, type Table } from '../state/table.js';
@@ -26,8 +26,6 @@ const COOKIE_LIFE_MS = 132_000;
 /** How far behind the old sequence numbers of a flow the new ones begin: more than an unscaled window, as in Linux. */
 const REUSE_GAP = 65_537;
 const ECN_SETUP = TCP_ECE | TCP_CWR;
-/** The MSS of a peer that announces none (RFC 9293, 3.7.1, MUST-15). */
-const DEFAULT_MSS = 536;
 /** Largest window of a SYN-ACK. */
 const MAX_SYN_WINDOW = 0xffff;
 

@@ -80,7 +80,7 @@ const FIRST_TIMEOUT_MS = 1000;
 const SYN_LIMIT = 7;
 const SYN_ACK_LIMIT = 5;
 /** The MSS of a peer that announces none (RFC 9293, 3.7.1, MUST-15). */
-const DEFAULT_MSS = 536;
+export const DEFAULT_MSS = 536;
 /** The smallest MSS that is believed, as Linux's tcp_min_snd_mss: a smaller one makes us send hardly more than headers. */
 const MIN_MSS = 48;
 const IP_AND_TCP_BYTES = 40;

@@ -4,10 +4,11 @@
  */
 import { TCP } from '../counters.js';
 import type { Recovery } from '../recovery/recovery.js';
-import { MSS, REMOTE } from '../state/rows.js';
+import { MSS, REMOTE, RING_HEAD } from '../state/rows.js';
 import type { Table } from '../state/table.js';
 import type { Handshake } from './handshake.js';
 import type { IpOutput } from './ip-output.js';
+import type { Transmit } from './transmit.js';
 
 /** MTUs that are tried when large segments vanish (Linux: tcp_base_mss of 1024; RFC 1191: 576). */
 const FIRST_MTU = 1064;
@@ -22,6 +23,7 @@ export class PathMtuChange {
     private readonly recovery: Recovery,
     private readonly handshake: Handshake,
     private readonly ip: IpOutput,
+    private readonly transmit: Transmit,
   ) {}
 
   /** The path MTU of the peer has changed: what is in flight and too large is sent again in smaller segments. */
@@ -40,11 +42,18 @@ export class PathMtuChange {
     const { i32, count } = this.table;
     const timeouts = this.recovery.timeouts(r);
     const mtu = timeouts === FIRST_TIMEOUTS ? FIRST_MTU : timeouts === LAST_TIMEOUTS ? LAST_MTU : 0;
-    if (mtu !== 0 && this.ip.pathMtu(i32[r + REMOTE]) > mtu) {
+    if (mtu !== 0 && this.isLonger(r, mtu) && this.ip.pathMtu(i32[r + REMOTE]) > mtu) {
       count[TCP.tcp_black_holes]++;
       this.ip.reduceMtu(i32[r + REMOTE], mtu);
     }
     // Another connection with the same peer may have found a smaller MTU meanwhile.
     this.apply(r);
+  }
+
+  /** Whether the segment that got lost does not fit into `mtu`. Otherwise its size is not why it got lost. */
+  private isLonger(r: number, mtu: number): boolean {
+    const { recovery, transmit } = this;
+    const first = this.table.i32[r + RING_HEAD];
+    return ((recovery.recordEnd(r, first) - recovery.recordSeq(r, first)) | 0) > transmit.mssFor(r, mtu);
   }
 }

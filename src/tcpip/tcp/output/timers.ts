@@ -42,7 +42,7 @@ const MAX_SILENCE_MS = 924_600;
 const KEEP_INTERVAL_MS = 75_000;
 const KEEP_LIMIT = 9;
 /** In FIN-WAIT-2, the idle time until the peer is asked whether it is still there (Linux: tcp_fin_timeout). */
-const FIN_WAIT_2_MS = 60_000;
+export const FIN_WAIT_2_MS = 60_000;
 
 export class Timers {
   private readonly i32: Int32Array;

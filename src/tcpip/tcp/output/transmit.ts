@@ -64,6 +64,11 @@ export class Transmit {
   private readonly i32: Int32Array;
   private readonly pseudo: number;
   private readonly blocks = new SackBlocks();
+  /**
+   * No buffer was free, or the ring was full. Until the next poll clears it, no connection tries, so that hundreds that
+   * have data do not fail one after the other.
+   */
+  isBlocked = false;
 
   /** @param local our address, signed */
   constructor(
@@ -76,6 +81,13 @@ export class Transmit {
   ) {
     this.i32 = table.i32;
     this.pseudo = (local >>> 16) + (local & 0xffff) + IP_PROTOCOL_TCP;
+  }
+
+  /** Nothing can be sent until the next poll: others have to take what was sent first. */
+  private block(): false {
+    this.isBlocked = true;
+    this.table.count[NO_BUFFER]++;
+    return false;
   }
 
   /** Our timestamp (RFC 7323, 3) for a connection, now. */
@@ -96,10 +108,10 @@ export class Transmit {
    */
   segment(r: number, seq: number, length: number, flags: number): boolean {
     const { i32, table } = this;
+    if (this.isBlocked) return false;
     const buffer = this.ip.begin();
     if (buffer === null) {
-      table.count[NO_BUFFER]++;
-      return false;
+      return this.block();
     }
     const { memory } = this;
     const { u8 } = memory;
@@ -136,8 +148,7 @@ export class Transmit {
     }
     writeU16(u8, tcp + 16, finishSum(sum));
     if (!this.ip.send(buffer, PROTOCOL, i32[r + REMOTE], header + length, tos)) {
-      table.count[NO_BUFFER]++;
-      return false;
+      return this.block();
     }
     table.count[SEGMENTS_OUT]++;
     this.acknowledged(r);
@@ -147,10 +158,10 @@ export class Transmit {
   /** Sends `SYN` or `SYN-ACK` (with `flags` TCP_ACK), with the options that the row says. */
   syn(r: number, seq: number, flags: number, scale: number, sack: boolean, timestamps: boolean, mss: number): boolean {
     const { i32, memory, table } = this;
+    if (this.isBlocked) return false;
     const buffer = this.ip.begin();
     if (buffer === null) {
-      table.count[NO_BUFFER]++;
-      return false;
+      return this.block();
     }
     const { u8 } = memory;
     const tcp = buffer.offset + PAYLOAD;
@@ -164,10 +175,10 @@ export class Transmit {
     writeI32(u8, tcp + 12, (header << 26) | ((flags | TCP_SYN) << 16) | this.window.advertiseInSyn(r));
     writeI32(u8, tcp + 16, 0);
     writeU16(u8, tcp + 16, finishSum(partialSum(memory, tcp, header, this.pseudoSum(r) + header)));
-    const isSent = this.ip.send(buffer, PROTOCOL, i32[r + REMOTE], header, i32[r + DS_FIELD]);
-    table.count[isSent ? SEGMENTS_OUT : NO_BUFFER]++;
-    if (isSent && hasAck) i32[r + LAST_ACK_SENT] = i32[r + RCV_NXT];
-    return isSent;
+    if (!this.ip.send(buffer, PROTOCOL, i32[r + REMOTE], header, i32[r + DS_FIELD])) return this.block();
+    table.count[SEGMENTS_OUT]++;
+    if (hasAck) i32[r + LAST_ACK_SENT] = i32[r + RCV_NXT];
+    return true;
   }
 
   private pseudoSum(r: number): number {
