@@ -18,6 +18,7 @@ import {
   STATE_FIN_WAIT_2,
   USER_TIMEOUT,
 } from '../state/rows.js';
+import { later } from '../state/sequence.js';
 import {
   kindOfTimer,
   rowOfTimer,
@@ -121,7 +122,9 @@ export class Timers {
 
   /** A window may stay closed for ever (MUST-37), but not with a peer that is silent. */
   private persistExpired(r: number): void {
-    const silence = (this.table.clock.ms - this.i32[r + HEARD_MS]) | 0;
+    const { i32, table } = this;
+    // A peer that nothing was asked of may have been silent for much longer.
+    const silence = (table.clock.ms - later(i32[r + HEARD_MS], i32[r + PROGRESS_MS])) | 0;
     if (silence >= MAX_SILENCE_MS || this.isOverdue(r)) this.giveUp(r);
     else this.output.probeWindow(r);
   }

@@ -126,7 +126,10 @@ export const SYN_RETRIES = 56;
 export const SYN_US = 57;
 /** Keep-alive probes that were sent without an answer. */
 export const KEEP_PROBES = 59;
-/** When SND.UNA moved last, or data was sent with nothing in flight, in ms: what the user timeout is counted from. */
+/**
+ * When SND.UNA moved last, or data was sent or began to wait for a window with nothing in flight, in ms: what the user
+ * timeout is counted from.
+ */
 export const PROGRESS_MS = 60;
 /** The DS field of our packets (RFC 2474), without the bits of ECN. */
 export const DS_FIELD = 61;

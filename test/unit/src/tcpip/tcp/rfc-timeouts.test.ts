@@ -103,6 +103,36 @@ describe('data that nobody acknowledges', () => {
     expect(s.now - from).toBeLessThanOrEqual(30_000);
   });
 
+  it('is counted from when it was sent, not from when the connection became idle', async () => {
+    const s = await accepted({ userTimeout: 10_000 });
+    s.silence(60_000);
+    s.write(10);
+    const from = s.now;
+    s.runUntil(() => s.events.length > 1, HOUR);
+    expect(s.events).toEqual(['open', 'close ETIMEDOUT']);
+    expect(s.now - from).toBeGreaterThanOrEqual(9000);
+  });
+
+  it('is counted from when it began to wait for a window', async () => {
+    const s = await accepted({ userTimeout: 10_000, window: 0 });
+    s.silence(60_000);
+    s.write(10);
+    const from = s.now;
+    s.runUntil(() => s.events.length > 1, HOUR);
+    expect(s.events).toEqual(['open', 'close ETIMEDOUT']);
+    expect(s.now - from).toBeGreaterThanOrEqual(9000);
+  });
+
+  it('waits for a window although the peer was silent for long before', async () => {
+    const s = await accepted({ window: 0 });
+    s.silence(HOUR);
+    s.write(10);
+    const [probe] = s.next(2000);
+    expect(probe).toMatchObject({ flags: '.', seq: 0, length: 0 });
+    s.inject('. 1:1(0) ack 1 win 65535');
+    s.expect('P. 1:11(10) ack 1');
+  });
+
   it('does not end the connection as long as some of it is acknowledged', async () => {
     const s = await accepted({ userTimeout: 10_000 });
     s.write(900);
