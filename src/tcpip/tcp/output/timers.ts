@@ -16,6 +16,7 @@ import {
   STATE,
   STATE_ESTABLISHED,
   STATE_FIN_WAIT_2,
+  STATE_UNREAD,
   USER_TIMEOUT,
 } from '../state/rows.js';
 import { later } from '../state/sequence.js';
@@ -132,6 +133,8 @@ export class Timers {
   /** Keep-alive (RFC 9293, 3.8.4): a probe after an idle time, then one per interval until the peer answers. */
   private keepAlive(r: number): void {
     const { i32, table } = this;
+    // Both sides have ended, and the peer may have forgotten the connection: only the application has to read.
+    if (i32[r + STATE] === STATE_UNREAD) return;
     const idle = (table.clock.ms - i32[r + HEARD_MS]) | 0;
     const isHalfClosed = i32[r + STATE] === STATE_FIN_WAIT_2;
     const after = i32[r + KEEP_ALIVE] > 0 ? i32[r + KEEP_ALIVE] : isHalfClosed ? FIN_WAIT_2_MS : 0;

@@ -65,6 +65,19 @@ describe('keep-alive', () => {
     expect(s.state).toBe('ESTABLISHED');
   });
 
+  it('does not probe when both sides have ended, and only data is left to be read', async () => {
+    const s = await accepted({ keepAlive: 60_000 });
+    s.pause();
+    s.end();
+    s.expect('F. 1:1(0) ack 1');
+    s.inject('. 1:1(0) ack 2 win 65535');
+    s.inject('F. 1:11(10) ack 2 win 65535');
+    s.expect('. 2:2(0) ack 12');
+    s.silence(10 * HOUR);
+    s.resume();
+    expect(s.events).toEqual(['open', 'data 1..10', 'end', 'close']);
+  });
+
   it('is answered: a probe of the peer gets an ACK, with and without a byte of garbage', async () => {
     const s = await accepted();
     s.inject('. 0:0(0) ack 1 win 65535');
