@@ -122,7 +122,7 @@ export const BYTES_READ = 26;
 export const BYTES_WRITTEN = 27;
 /** How often a SYN or a SYN-ACK was sent again. */
 export const SYN_RETRIES = 56;
-/** When the SYN or the SYN-ACK was sent for the first time, in µs. */
+/** When the SYN or the SYN-ACK was sent for the first time, in µs; 0: not known, because it had a SYN cookie. */
 export const SYN_US = 57;
 /** Keep-alive probes that were sent without an answer. */
 export const KEEP_PROBES = 59;
