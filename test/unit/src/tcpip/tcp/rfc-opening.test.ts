@@ -304,6 +304,20 @@ describe('an active open', () => {
     },
   );
 
+  it('has the whole send buffer for data: the SYN takes none of it', async () => {
+    const s = await connecting();
+    s.expect('S 0:0(0) win 65535 <...>');
+    expect(s.connection.buffered).toBe(0);
+    const room = s.connection.writable;
+    expect(room).toBe(65_536);
+    expect(s.write(10)).toBe(10);
+    expect(s.write(room)).toBe(room - 10);
+    expect(s.connection.buffered).toBe(room);
+    s.inject('S. 0:0(0) ack 1 win 65535 <mss 1000>');
+    s.expect('. 1:1001(1000) ack 1');
+    expect(s.connection.buffered).toBe(room);
+  });
+
   // Clauses: MUST-10
   it('meets another: both ends send SYN, then SYN-ACK', async () => {
     const s = await connecting();
