@@ -41,7 +41,9 @@ export class Challenges {
   answer(r: number): void {
     const { i32, clock, count } = this.table;
     const last = i32[r + CHALLENGE_MS];
-    if (last !== 0 && ((clock.ms - last) | 0) < LEAST_MS) {
+    const age = (clock.ms - last) | 0;
+    // It is negative after more than 24 days.
+    if (last !== 0 && age >= 0 && age < LEAST_MS) {
       count[TCP.tcp_challenge_limited]++;
       return;
     }

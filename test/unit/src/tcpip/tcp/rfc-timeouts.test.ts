@@ -88,6 +88,17 @@ describe('keep-alive', () => {
   });
 });
 
+describe('after 25 days', () => {
+  it('a probe of the peer is answered as the one before', async () => {
+    const s = await accepted();
+    s.inject('. 0:0(0) ack 1 win 65535');
+    s.expect('. 1:1(0) ack 1');
+    for (let days = 0; days < 25; days++) s.sleep(24 * HOUR);
+    s.inject('. 0:0(0) ack 1 win 65535');
+    s.expect('. 1:1(0) ack 1');
+  });
+});
+
 describe('data that nobody acknowledges', () => {
   // Clauses: MUST-20, SHLD-11
   it('ends the connection with ETIMEDOUT, after 100 seconds at least', async () => {
