@@ -109,7 +109,7 @@ describe('floods', () => {
     expect(report.tcp_cookies_bad).toBe(FLOOD_MS * PER_MS);
     expect(report.tcp_cookies_accepted).toBe(0);
     // RSTs are limited.
-    expect(report.tcp_resets_sent).toBeLessThanOrEqual(1000);
+    expect(report.tcp_resets_sent).toBeLessThanOrEqual(1500);
     expect(report.tcp_reset_limited).toBeGreaterThan(20_000);
   });
 
@@ -184,7 +184,8 @@ describe('blind segments into a connection', () => {
     expectUnharmed(client, before);
     const report = siege.net.report();
     expect(report.tcp_resets_received).toBe(0);
-    expect(report.tcp_challenge_acks).toBeLessThanOrEqual(1000);
+    // 1000 per second on average; how many exactly is chance.
+    expect(report.tcp_challenge_acks).toBeLessThanOrEqual(1500);
     expect(report.tcp_challenge_limited).toBeGreaterThan(0);
   });
 
