@@ -57,7 +57,7 @@ export class PathMtus {
     if (this.paths.size === 0) return this.linkMtu;
     const path = this.paths.get(destination);
     if (path === undefined) return this.linkMtu;
-    if (((this.clock.ms - path.since) | 0) < LIFETIME_MS) return path.mtu;
+    if (!this.isOver(path)) return path.mtu;
     this.paths.delete(destination);
     return this.linkMtu;
   }
@@ -83,10 +83,16 @@ export class PathMtus {
     return true;
   }
 
+  private isOver({ since }: Path): boolean {
+    const age = (this.clock.ms - since) | 0;
+    // It is negative after more than 24 days.
+    return age < 0 || age >= LIFETIME_MS;
+  }
+
   /** Forgets the paths whose time is over. */
   private expire(): void {
-    for (const [destination, { since }] of this.paths) {
-      if (((this.clock.ms - since) | 0) < LIFETIME_MS) return;
+    for (const [destination, path] of this.paths) {
+      if (!this.isOver(path)) return;
       this.paths.delete(destination);
     }
   }

@@ -3,8 +3,10 @@
 import { ArgumentError } from '../../errors.js';
 import { INSPECT } from '../../inspect.js';
 import { formatIpv4 } from '../../wire/address.js';
+import { checkOption } from '../check-option.js';
 import type { Calls } from './calls.js';
 import { connectionInfo } from './info.js';
+import { MAX_MS } from './settings.js';
 import type { Connection, ConnectionInfo } from './state/api.js';
 import { BYTES_READ, BYTES_WRITTEN, PORTS, REMOTE, STATE } from './state/rows.js';
 import { stateName } from './state/state-names.js';
@@ -83,6 +85,7 @@ export class TcpConnection implements Connection {
   }
 
   setKeepAlive(idleMs: number): void {
+    checkOption('setKeepAlive', 'idleMs', idleMs, 0, MAX_MS);
     this.calls.setKeepAlive(this.r, idleMs);
   }
 

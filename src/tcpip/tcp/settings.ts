@@ -47,7 +47,8 @@ const INITIAL_RECEIVE = 128 * 1024;
 /** The window of TCP has 30 bits (RFC 7323, 2.3). */
 const MAX_BUFFER = 1 << 30;
 const MIN_BUFFER = 1024;
-const MAX_MS = 0x7fffffff;
+/** Longest time of an option. */
+export const MAX_MS = 0x7fffffff;
 const MAX_DSCP = 63;
 
 /**

@@ -16,7 +16,17 @@ import {
 import type { CookieSyn } from '../output/cookie-syn.js';
 import { DEFAULT_MSS, type Handshake } from '../output/handshake.js';
 import type { Resets } from '../output/resets.js';
-import { FLAG_ECN, FLAG_PASSIVE, FLAGS, ISS, RCV_ADV, ROW_SHIFT, STATE, STATE_SYN_RECEIVED } from '../state/rows.js';
+import {
+  FLAG_ECN,
+  FLAG_PASSIVE,
+  FLAGS,
+  ISS,
+  RCV_ADV,
+  ROW_SHIFT,
+  STATE,
+  STATE_SYN_RECEIVED,
+  SYN_US,
+} from '../state/rows.js';
 import { NO_ROW, type Table } from '../state/table.js';
 import { NO_OPTION, type Segment } from './segment.js';
 import type { Synchronized } from './synchronized.js';
@@ -122,6 +132,7 @@ export class Listening {
     const scale = options & COOKIE_SCALE_MASK;
     i32[r + FLAGS] |= FLAG_PASSIVE;
     if ((options & COOKIE_ECN) === 0) i32[r + FLAGS] &= ~FLAG_ECN;
+    i32[r + SYN_US] = 0;
     handshake.setSequence(r, cookie);
     handshake.settle(r, {
       seq: peerIsn,

@@ -15,7 +15,7 @@ import {
   SND_UNA,
   SND_WND,
   STATE,
-  STATE_ESTABLISHED,
+  STATE_SYN_RECEIVED,
   UNACKED_BYTES,
 } from '../state/rows.js';
 import { type Table, TIMER_DELAYED_ACK, timerId } from '../state/table.js';
@@ -59,7 +59,7 @@ export class Acks {
   /** Sends the ACK that is due, if no segment has carried it; or sets the timer for it. */
   flush(r: number): void {
     const { i32, table } = this;
-    if (i32[r + STATE] < STATE_ESTABLISHED) return;
+    if (i32[r + STATE] < STATE_SYN_RECEIVED) return;
     const flags = i32[r + FLAGS];
     const unacked = i32[r + UNACKED_BYTES];
     if ((flags & FLAG_ACK_NOW) !== 0 || (unacked > 0 && this.isDue(r, unacked))) {

@@ -149,7 +149,8 @@ export class Handshake {
     i32[r + PEER_MSS] = DEFAULT_MSS;
     i32[r + MSS] = DEFAULT_MSS;
     i32[r + RCV_MSS] = DEFAULT_MSS;
-    i32[r + SYN_US] = us;
+    // 0 would mean that the time is not known.
+    i32[r + SYN_US] = us | 1;
     return r;
   }
 
@@ -267,7 +268,7 @@ export class Handshake {
     if ((i32[r + FLAGS] & FLAG_PASSIVE) !== 0) table.count[TCP.tcp_opened_passive]++;
     recovery.open(r, i32[r + SYN_RETRIES] > 0);
     // Karn's rule (RFC 6298, 3): no measurement when the SYN was sent more than once.
-    if (i32[r + SYN_RETRIES] === 0) {
+    if (i32[r + SYN_RETRIES] === 0 && i32[r + SYN_US] !== 0) {
       const rtt = Math.max(1, (us - i32[r + SYN_US]) | 0);
       recovery.handshakeRtt(r, rtt);
       i32[r + RECEIVER_RTT] = rtt;

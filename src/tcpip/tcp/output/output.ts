@@ -15,6 +15,7 @@ import {
   MAX_SND_WND,
   MSS,
   PROBES,
+  PROGRESS_MS,
   SMALL_END,
   SND_END,
   SND_NXT,
@@ -122,6 +123,7 @@ export class Output {
       return false;
     }
     recovery.sent(r, next, end);
+    if (next === i32[r + SND_UNA]) i32[r + PROGRESS_MS] = this.table.clock.ms;
     i32[r + SND_NXT] = end;
     if (withFin) i32[r + FLAGS] |= FLAG_FIN_SENT;
     if (length < mss) i32[r + SMALL_END] = end;
@@ -155,6 +157,7 @@ export class Output {
     if (!isWaiting || !isShut || (flags & FLAG_PERSIST) !== 0) return;
     i32[r + FLAGS] |= FLAG_PERSIST;
     i32[r + PROBES] = 0;
+    i32[r + PROGRESS_MS] = table.clock.ms;
     this.setPersistTimer(r);
     table.count[TCP.tcp_window_closed]++;
   }

@@ -14,6 +14,7 @@ import {
   FLAG_SHORT,
   FLAG_WANTS_DRAIN,
   FLAGS,
+  ISS,
   ROW_SHIFT,
   SEND_BASE,
   SEND_LIMIT,
@@ -50,7 +51,10 @@ export class SendBuffer {
 
   /** Bytes that were written and not acknowledged. */
   held(r: number): number {
-    const held = (this.i32[r + SND_END] - this.i32[r + SND_UNA]) | 0;
+    const { i32 } = this;
+    // Until it is acknowledged, our SYN lies before the bytes; after them, our FIN may be acknowledged.
+    const first = i32[r + STATE] < STATE_ESTABLISHED ? (i32[r + ISS] + 1) | 0 : i32[r + SND_UNA];
+    const held = (i32[r + SND_END] - first) | 0;
     return held > 0 ? held : 0;
   }
 
@@ -149,7 +153,7 @@ export class SendBuffer {
     if (old === null) {
       this.i32[r + SEND_BASE] = this.i32[r + SND_END];
     } else {
-      const from = (this.i32[r + SND_UNA] - this.i32[r + SEND_BASE]) | 0;
+      const from = (this.i32[r + SND_END] - held - this.i32[r + SEND_BASE]) | 0;
       const position = from & (old.size - 1);
       const first = Math.min(held, old.size - position);
       copyIn(region, from, old.u8, old.start + position, first, old.i32);

@@ -16,8 +16,10 @@ import {
   STATE,
   STATE_ESTABLISHED,
   STATE_FIN_WAIT_2,
+  STATE_UNREAD,
   USER_TIMEOUT,
 } from '../state/rows.js';
+import { later } from '../state/sequence.js';
 import {
   kindOfTimer,
   rowOfTimer,
@@ -121,7 +123,9 @@ export class Timers {
 
   /** A window may stay closed for ever (MUST-37), but not with a peer that is silent. */
   private persistExpired(r: number): void {
-    const silence = (this.table.clock.ms - this.i32[r + HEARD_MS]) | 0;
+    const { i32, table } = this;
+    // A peer that nothing was asked of may have been silent for much longer.
+    const silence = (table.clock.ms - later(i32[r + HEARD_MS], i32[r + PROGRESS_MS])) | 0;
     if (silence >= MAX_SILENCE_MS || this.isOverdue(r)) this.giveUp(r);
     else this.output.probeWindow(r);
   }
@@ -129,6 +133,8 @@ export class Timers {
   /** Keep-alive (RFC 9293, 3.8.4): a probe after an idle time, then one per interval until the peer answers. */
   private keepAlive(r: number): void {
     const { i32, table } = this;
+    // Both sides have ended, and the peer may have forgotten the connection: only the application has to read.
+    if (i32[r + STATE] === STATE_UNREAD) return;
     const idle = (table.clock.ms - i32[r + HEARD_MS]) | 0;
     const isHalfClosed = i32[r + STATE] === STATE_FIN_WAIT_2;
     const after = i32[r + KEEP_ALIVE] > 0 ? i32[r + KEEP_ALIVE] : isHalfClosed ? FIN_WAIT_2_MS : 0;

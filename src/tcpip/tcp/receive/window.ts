@@ -84,7 +84,9 @@ export class ReceiveWindow {
     const { i32 } = this;
     const rtt = i32[r + RECEIVER_RTT];
     const { us } = this.table.clock;
-    if (rtt === 0 || ((us - i32[r + TUNE_US]) | 0) < rtt) return;
+    const passed = (us - i32[r + TUNE_US]) | 0;
+    // It is negative when more than 35 minutes have passed.
+    if (rtt === 0 || (passed >= 0 && passed < rtt)) return;
     const bytes = (i32[r + TAKEN] - i32[r + TUNE_SEQ]) | 0;
     i32[r + TUNE_US] = us;
     i32[r + TUNE_SEQ] = i32[r + TAKEN];

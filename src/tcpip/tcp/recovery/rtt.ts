@@ -86,10 +86,12 @@ export function raiseRtt(i32: Int32Array, f64: Float64Array, r: number, rtt: num
 /** Takes a sample for the least RTT. */
 export function sampleMinRtt(i32: Int32Array, r: number, rtt: number, ms: number): void {
   const sample = Math.max(1, rtt);
+  const age = (ms - i32[r + MIN_RTT_MS]) | 0;
   if (i32[r + MIN_RTT] === 0) {
     i32[r + MIN_RTT] = sample;
     i32[r + MIN_RTT_MS] = ms;
-  } else if (((ms - i32[r + MIN_RTT_MS]) | 0) > MIN_RTT_PERIOD_MS) {
+  } else if (age > MIN_RTT_PERIOD_MS || age < 0) {
+    // It is negative after more than 24 days.
     i32[r + MIN_RTT_BEFORE] = i32[r + MIN_RTT];
     i32[r + MIN_RTT] = sample;
     i32[r + MIN_RTT_MS] = ms;

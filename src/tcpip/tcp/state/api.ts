@@ -133,6 +133,7 @@ export interface Connection {
    * Sets the idle time until the first keep-alive probe (RFC 9293, 3.8.4). After 9 probes in turn without an answer, one
    * per 75 s, the connection ends with ETIMEDOUT.
    * @param idleMs in ms; 0: no probes
+   * @throws ArgumentError when it is not a whole number from 0 to 2^31 - 1
    */
   setKeepAlive(idleMs: number): void;
   /** Returns measures of the connection, as Linux's `tcp_info`. It makes an object: not for each segment. */

@@ -122,11 +122,14 @@ export const BYTES_READ = 26;
 export const BYTES_WRITTEN = 27;
 /** How often a SYN or a SYN-ACK was sent again. */
 export const SYN_RETRIES = 56;
-/** When the SYN or the SYN-ACK was sent for the first time, in µs. */
+/** When the SYN or the SYN-ACK was sent for the first time, in µs; 0: not known, because it had a SYN cookie. */
 export const SYN_US = 57;
 /** Keep-alive probes that were sent without an answer. */
 export const KEEP_PROBES = 59;
-/** When SND.UNA moved last, or data was sent with nothing in flight, in ms: what the user timeout is counted from. */
+/**
+ * When SND.UNA moved last, or data was sent or began to wait for a window with nothing in flight, in ms: what the user
+ * timeout is counted from.
+ */
 export const PROGRESS_MS = 60;
 /** The DS field of our packets (RFC 2474), without the bits of ECN. */
 export const DS_FIELD = 61;

@@ -150,7 +150,8 @@ export class Table {
 
   /**
    * Ends the use of a row: clears its timers, gives back its buffers and takes it out of the flow table, if the flow
-   * still is its own. The row is used again after {@link reclaim}.
+   * still is its own. The row is used again after {@link reclaim}, and its receive region: a `data` handler may look at
+   * the bytes there after it has ended the connection.
    */
   close(r: number): void {
     const { i32, wheel, regions, flows } = this;
@@ -159,7 +160,6 @@ export class Table {
     for (let kind = 0; kind < TIMERS; kind++) wheel.clear(timerId(r, kind));
     if (flows.find(i32[r + REMOTE], i32[r + PORTS]) === row) flows.remove(i32[r + REMOTE], i32[r + PORTS]);
     this.releaseSend(r);
-    this.releaseReceived(r);
     const backlog = this.backlogs[row];
     if (backlog !== null) backlog.halfOpen--;
     this.backlogs[row] = null;
@@ -235,6 +235,7 @@ export class Table {
       const r = this.closed;
       this.closed = i32[r + NEXT_ROW];
       i32[r + NEXT_ROW] = NO_ROW;
+      this.releaseReceived(r);
       this.connections[r >> ROW_SHIFT].context = undefined;
       if (this.lastFree === NO_ROW) this.firstFree = r;
       else i32[this.lastFree + NEXT_ROW] = r;

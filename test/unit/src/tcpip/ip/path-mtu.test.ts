@@ -50,6 +50,13 @@ describe('the MTU of a path', () => {
     expect(paths.pathMtu(1)).toBe(296);
   });
 
+  it('is forgotten when nobody has asked for 30 days', () => {
+    const { paths, pass } = makePaths();
+    paths.reduce(1, 1400);
+    pass(30 * 24 * 3_600_000);
+    expect(paths.pathMtu(1)).toBe(1500);
+  });
+
   it.each([0, 2 ** 31 - 1000, 2 ** 32 - 1000])('is forgotten after ten minutes (from %i ms)', (start) => {
     const { paths, pass } = makePaths(1500, 1024, start);
     paths.reduce(1, 1400);

@@ -1,6 +1,7 @@
 /** Faults that random schedules (../schedules.test.ts) have found. */
 import { describe, expect, it } from 'vitest';
 import { TcpIp, type TcpIpOptions } from '../../../../../src/tcpip/index.js';
+import type { Connection, TcpHandlers } from '../../../../../src/tcpip/tcp/state/api.js';
 import { type ScriptOptions, script } from '../../../../support/tcpip/script/script.js';
 
 const run = (options: Omit<ScriptOptions, 'stack'>, stack: TcpIpOptions = {}) =>
@@ -36,6 +37,28 @@ describe('the application', () => {
     s.pause().close().expect('FP. 1:1(0) ack 1').inject('. 1:1(0) ack 2 win 8000');
     s.inject('FP. 1:101(100) ack 2 win 8000').expect('. 2:2(0) ack 102');
     s.inject('R 102:102(0)').expectEvents('open').resume().expectEvents('data 100', 'end', 'close');
+    await s.stop();
+  });
+
+  it('may read what it was given after it has aborted the connection', async () => {
+    const connections: Connection[] = [];
+    const given: number[][] = [];
+    const open = (connection: Connection): void => void connections.push(connection);
+    const data: TcpHandlers['data'] = (connection, bytes, offset, length) => {
+      given.push([...bytes.subarray(offset, offset + length)]);
+      connection.abort();
+      connections[1]!.write(new Uint8Array(3000));
+      given.push([...bytes.subarray(offset, offset + length)]);
+    };
+    const s = await run({ listen: { port: 80 }, handlers: { open, data } });
+    s.inject('S 4095:4095(0) win 8000 <mss 1000>').expect('S. 0:0(0) ack 1').inject('. 1:1(0) ack 1 win 8000');
+    s.pause().inject('. 1:1001(1000) ack 1').inject('. 1001:2001(1000) ack 1').inject('P. 2001:3001(1000) ack 1');
+    for (const ack of [1001, 2001, 3001]) s.expect(`. 1:1(0) ack ${ack}`);
+    s.peer(40_001).inject('S 5:5(0) win 8000 <mss 1000>').expect('S. 0:0(0) ack 1').inject('. 1:1(0) ack 1 win 0');
+    s.call('resume', () => connections[0]!.resume());
+    expect(given[0]).toHaveLength(3000);
+    expect(given[1]).toEqual(given[0]);
+    s.expect('R. 1:1(0) ack 3001');
     await s.stop();
   });
 

@@ -37,6 +37,18 @@ describe('a listener whose backlog is full', () => {
     expect(s.report().tcp_cookies_accepted).toBe(1);
   });
 
+  it('takes no round trip from the ACK of a cookie, whose time was not kept', async () => {
+    const s = await listening({ backlog: 8 });
+    flood(s, 20);
+    s.clear();
+    s.from(30_000);
+    s.inject('S 0:0(0) win 65535 <mss 1400>');
+    s.expect('S. 0:0(0) ack 1 <...>');
+    s.run(300);
+    s.inject('. 1:1(0) ack 1 win 65535');
+    expect(s.connection.info()).toMatchObject({ rtt: 0, minRtt: 0, rto: 1000 });
+  });
+
   it('keeps options by the timestamp of the cookie', async () => {
     const s = await listening({ backlog: 8 });
     flood(s, 20);

@@ -122,6 +122,26 @@ describe('a passive open', () => {
     s.inject('. 1:1(0) ack 1 win 1000');
     expect(s.events).toEqual(['open']);
   });
+
+  // RFC 9293, 3.10.7.4, first check; RFC 5961, 4.2.
+  it('answers the SYN of a client that has begun anew, which then resets the old one', async () => {
+    const s = await listening();
+    s.inject('S 0:0(0) win 1000 <mss 1000>');
+    s.expect('S. 0:0(0) ack 1 <...>');
+    s.inject('S 500000:500000(0) win 1000 <mss 1000>');
+    s.expect('. 1:1(0) ack 1');
+    s.inject('R 1:1(0)');
+    expect(s.connections).toBe(0);
+  });
+
+  it('answers data outside of the window before the handshake is over', async () => {
+    const s = await listening();
+    s.inject('S 0:0(0) win 1000 <mss 1000>');
+    s.expect('S. 0:0(0) ack 1 <...>');
+    s.inject('P. 500000:500010(10) ack 1 win 1000');
+    s.expect('. 1:1(0) ack 1');
+    expect(s.connections).toBe(1);
+  });
 });
 
 describe('a port that listens', () => {
@@ -283,6 +303,20 @@ describe('an active open', () => {
       expect(s.events).toEqual([]);
     },
   );
+
+  it('has the whole send buffer for data: the SYN takes none of it', async () => {
+    const s = await connecting();
+    s.expect('S 0:0(0) win 65535 <...>');
+    expect(s.connection.buffered).toBe(0);
+    const room = s.connection.writable;
+    expect(room).toBe(65_536);
+    expect(s.write(10)).toBe(10);
+    expect(s.write(room)).toBe(room - 10);
+    expect(s.connection.buffered).toBe(room);
+    s.inject('S. 0:0(0) ack 1 win 65535 <mss 1000>');
+    s.expect('. 1:1001(1000) ack 1');
+    expect(s.connection.buffered).toBe(room);
+  });
 
   // Clauses: MUST-10
   it('meets another: both ends send SYN, then SYN-ACK', async () => {

@@ -180,6 +180,19 @@ describe('the receive window', () => {
   });
 });
 
+describe('the receive buffer', () => {
+  it.each([1, 40, 80])('grows with what is read in a round trip, also after %i idle minutes', async (minutes) => {
+    const s = await accepted({ peer: '<mss 1000, nop, wscale 7>', roundTrip: 20 });
+    s.sleep(minutes * 60_000);
+    for (let at = 1; at < 240_001; at += 60_000) {
+      for (let seq = at; seq < at + 60_000; seq += 1000) s.inject(`. ${seq}:${seq + 1000}(1000) ack 1 win 512`);
+      s.run(25);
+    }
+    expect(s.received()).toEqual({ from: 1, to: 240_000 });
+    expect(s.connection.info().receiveWindow).toBeGreaterThan(200_000);
+  });
+});
+
 describe('urgent data', () => {
   // Clauses: MUST-30, MUST-31
   it.each([1, 10, 999])('of %i bytes is delivered inline, in order', async (urgent) => {

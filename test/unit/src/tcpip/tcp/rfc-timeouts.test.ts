@@ -35,6 +35,12 @@ describe('keep-alive', () => {
   });
 
   // Clauses: MUST-26
+  it.each([-1, 0.5, Number.NaN, 2 ** 31])('refuses an idle time of %d ms', async (idle) => {
+    const s = await accepted();
+    expect(() => s.connection.setKeepAlive(idle)).toThrow('setKeepAlive: idleMs is a whole number from 0 to');
+    s.silence(1000);
+  });
+
   it('does not probe while segments come or data is outstanding', async () => {
     const s = await accepted({ keepAlive: 60_000 });
     for (let i = 0; i < 10; i++) {
@@ -65,6 +71,19 @@ describe('keep-alive', () => {
     expect(s.state).toBe('ESTABLISHED');
   });
 
+  it('does not probe when both sides have ended, and only data is left to be read', async () => {
+    const s = await accepted({ keepAlive: 60_000 });
+    s.pause();
+    s.end();
+    s.expect('F. 1:1(0) ack 1');
+    s.inject('. 1:1(0) ack 2 win 65535');
+    s.inject('F. 1:11(10) ack 2 win 65535');
+    s.expect('. 2:2(0) ack 12');
+    s.silence(10 * HOUR);
+    s.resume();
+    expect(s.events).toEqual(['open', 'data 1..10', 'end', 'close']);
+  });
+
   it('is answered: a probe of the peer gets an ACK, with and without a byte of garbage', async () => {
     const s = await accepted();
     s.inject('. 0:0(0) ack 1 win 65535');
@@ -72,6 +91,17 @@ describe('keep-alive', () => {
     s.inject('. 0:1(1) ack 1 win 65535');
     s.expect('. 1:1(0) ack 1');
     expect(s.events).toEqual(['open']);
+  });
+});
+
+describe('after 25 days', () => {
+  it('a probe of the peer is answered as the one before', async () => {
+    const s = await accepted();
+    s.inject('. 0:0(0) ack 1 win 65535');
+    s.expect('. 1:1(0) ack 1');
+    for (let days = 0; days < 25; days++) s.sleep(24 * HOUR);
+    s.inject('. 0:0(0) ack 1 win 65535');
+    s.expect('. 1:1(0) ack 1');
   });
 });
 
@@ -101,6 +131,36 @@ describe('data that nobody acknowledges', () => {
     expect(s.events).toEqual(['open', 'close ETIMEDOUT']);
     expect(s.now - from).toBeGreaterThanOrEqual(9000);
     expect(s.now - from).toBeLessThanOrEqual(30_000);
+  });
+
+  it('is counted from when it was sent, not from when the connection became idle', async () => {
+    const s = await accepted({ userTimeout: 10_000 });
+    s.silence(60_000);
+    s.write(10);
+    const from = s.now;
+    s.runUntil(() => s.events.length > 1, HOUR);
+    expect(s.events).toEqual(['open', 'close ETIMEDOUT']);
+    expect(s.now - from).toBeGreaterThanOrEqual(9000);
+  });
+
+  it('is counted from when it began to wait for a window', async () => {
+    const s = await accepted({ userTimeout: 10_000, window: 0 });
+    s.silence(60_000);
+    s.write(10);
+    const from = s.now;
+    s.runUntil(() => s.events.length > 1, HOUR);
+    expect(s.events).toEqual(['open', 'close ETIMEDOUT']);
+    expect(s.now - from).toBeGreaterThanOrEqual(9000);
+  });
+
+  it('waits for a window although the peer was silent for long before', async () => {
+    const s = await accepted({ window: 0 });
+    s.silence(HOUR);
+    s.write(10);
+    const [probe] = s.next(2000);
+    expect(probe).toMatchObject({ flags: '.', seq: 0, length: 0 });
+    s.inject('. 1:1(0) ack 1 win 65535');
+    s.expect('P. 1:11(10) ack 1');
   });
 
   it('does not end the connection as long as some of it is acknowledged', async () => {

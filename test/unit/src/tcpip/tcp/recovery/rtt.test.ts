@@ -93,4 +93,13 @@ describe('RTT and RTO', () => {
     sampleMinRtt(i32, r, 60 * MS, 320_000);
     expect(minRtt(i32, r)).toBe(50 * MS);
   });
+
+  it('the least RTT is forgotten, too, when there was no sample for 25 days', () => {
+    const { i32, r } = senderRow();
+    const later = 25 * 24 * 3_600_000;
+    sampleMinRtt(i32, r, 20 * MS, 0);
+    sampleMinRtt(i32, r, 60 * MS, later | 0);
+    sampleMinRtt(i32, r, 60 * MS, (later + 160_000) | 0);
+    expect(minRtt(i32, r)).toBe(60 * MS);
+  });
 });
