@@ -133,7 +133,7 @@ describeWith('a close that hangs', [command('python3')], () => {
       expect(await hanging.settled(1)).toBe(SOCKETS);
       // Those behind the eight did not take a thread each.
       expect(fds.slice(8).every(isOpen)).toBe(true);
-      expect(nativeThreads()).toBeLessThanOrEqual(threads);
+      await until('the threads of the other to end', () => nativeThreads() <= threads);
       await sender.stop();
       expect(await hanging.settled(10_000)).toBe(0);
       await until('the end of the threads', () => nativeThreads() <= threads - 8);

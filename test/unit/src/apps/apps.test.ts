@@ -54,7 +54,10 @@ describe.each(EITHER_CORE)('echo on %s', (_, make) => {
       fc.property(bytes, fc.nat(0xffff), fc.nat(0xffff), (payload, identifier, sequence) => {
         const request = ethernet(ipv4(icmpEcho(payload, 8, identifier, sequence), { protocol: 1 }));
         const { sent, report } = echo(request);
-        const expected = ipv4(icmpEcho(payload, 0, identifier, sequence), { ...reply, protocol: 1 });
+        const answer = icmpEcho(payload, 0, identifier, sequence);
+        // makeIcmpEchoReply writes 0 as 0xffff, which is the same sum.
+        if (answer[2] === 0 && answer[3] === 0) answer.fill(0xff, 2, 4);
+        const expected = ipv4(answer, { ...reply, protocol: 1 });
         expect(sent).toEqual([ethernet(expected, back)]);
         expect(report.icmp_echoes).toBe(1);
       }),

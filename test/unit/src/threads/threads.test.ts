@@ -1,5 +1,6 @@
 /** Ports with one thread per core: how they start, fail and stop, with real threads over our own backend. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { SAMPLE_APPS } from '../../../../src/load-app.js';
 import { ALL_MODES } from '../../../support/threads/modes.js';
 import { type Fault, PortLab, resources, untilFreed } from '../../../support/threads/port-lab.js';
 import { until } from '../../../support/until.js';
@@ -200,7 +201,7 @@ describe.each(['1kb', '2kb'] as const)('%s', (mode) => {
 
   it.each([
     ['absent.mjs', 'there is no such file'],
-    ['nonsense', "app 'nonsense': neither one of echo, macswap, rxonly, txonly nor a file"],
+    ['nonsense', `app 'nonsense': neither one of ${SAMPLE_APPS.join(', ')} nor a file`],
   ])('does not open the device for an app that does not exist (%s)', async (name, message) => {
     const app = name === 'nonsense' ? name : `${lab.directory.path}/${name}`;
     await expect(lab.open({ mode, app })).rejects.toThrow(message);
