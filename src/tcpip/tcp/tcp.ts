@@ -213,8 +213,12 @@ export class Tcp implements TransportProtocol {
     if (this.isPolling) return;
     this.surroundings.clock.read();
     this.isPolling = true;
-    this.flush();
-    this.isPolling = false;
+    try {
+      this.flush();
+    } finally {
+      // A handler may throw, and the application may catch it and go on.
+      this.isPolling = false;
+    }
     this.table.reclaim();
     this.surroundings.wakeBefore(this.msToNext());
   }
@@ -241,17 +245,28 @@ export class Tcp implements TransportProtocol {
     };
   }
 
-  /** @internal Resets all connections. */
+  /**
+   * @internal Resets all connections.
+   * @throws the first error that a handler has thrown, when all connections are reset
+   */
   stop(): void {
     if (this.isStopped) return;
     this.isStopped = true;
-    const { table, parts } = this;
+    const { table, parts, isPolling } = this;
+    const errors: unknown[] = [];
     this.isPolling = true;
     for (let row = 0; row < table.connections.length; row++) {
       const r = row << ROW_SHIFT;
-      if (table.i32[r + STATE] !== 0) parts.closing.reset(r, null);
+      if (table.i32[r + STATE] === 0) continue;
+      try {
+        parts.closing.reset(r, null);
+      } catch (error) {
+        errors.push(error);
+      }
     }
-    this.isPolling = false;
-    table.reclaim();
+    // A handler may have called it.
+    this.isPolling = isPolling;
+    if (!isPolling) table.reclaim();
+    if (errors.length > 0) throw errors[0];
   }
 }
