@@ -102,7 +102,7 @@ export class Tcp implements TransportProtocol {
    * @returns the connection: data may be written at once, and goes out when it is open. `open` or `close` follows, not
    * before this returns
    * @throws ArgumentError when an option is wrong; NetError EADDRINUSE when the local port has such a connection,
-   * EADDRNOTAVAIL when no port is free, ENOBUFS when the table of connections is full; StateError after the stack has
+   * EADDRNOTAVAIL when no port is free, or the answers to the local port come to another core, ENOBUFS when the table of connections is full; StateError after the stack has
    * stopped
    */
   connect(options: ConnectOptions, handlers: TcpHandlers): Connection {
@@ -116,6 +116,10 @@ export class Tcp implements TransportProtocol {
       throw new ArgumentError(`connect: ${address} is not the address of one other host`);
     }
     this.surroundings.clock.read();
+    if (localPort !== undefined && !this.surroundings.isOwnFlow(remote, port, localPort)) {
+      const what = `the answers of ${address}:${port} to port ${localPort} come to another core`;
+      throw netError('EADDRNOTAVAIL', `connect: ${what}; connect there, or leave localPort out`);
+    }
     const own = localPort ?? this.chooseLocalPort(remote, port);
     const ports = (own << 16) | port;
     const { table, parts } = this;
