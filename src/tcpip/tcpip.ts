@@ -148,8 +148,11 @@ export class TcpIp implements Stack {
 
   /** Resets all connections: each gets `close` with null. {@link runStack} calls it at the end of its loop. */
   stop(): void {
-    this.tcp.stop();
-    this.core.flush();
+    try {
+      this.tcp.stop();
+    } finally {
+      this.core.flush();
+    }
   }
 
   /**

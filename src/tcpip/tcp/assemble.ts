@@ -32,7 +32,7 @@ import { Timers } from './output/timers.js';
 import { Transmit } from './output/transmit.js';
 import { Inbox } from './receive/inbox.js';
 import { Intervals } from './receive/intervals.js';
-import { ReceiveWindow } from './receive/window.js';
+import { ReceiveWindow, scaleFor } from './receive/window.js';
 import { Recovery } from './recovery/recovery.js';
 import { FlowTable } from './state/flow-table.js';
 import { RegionPool } from './state/regions.js';
@@ -91,16 +91,6 @@ export interface TcpParts {
 const KEY_BYTES = 16;
 /** Memory per connection that only small regions may use, up to a quarter of all: a send region, and its records. */
 const RESERVE_BYTES = 4096;
-/** Largest value of the window field, and largest shift (RFC 7323, 2.3). */
-const MAX_FIELD = 0xffff;
-const MAX_SCALE = 14;
-
-/** The shift with which a window of `bytes` can be announced. */
-function scaleFor(bytes: number): number {
-  let scale = 0;
-  while (scale < MAX_SCALE && MAX_FIELD << scale < bytes) scale++;
-  return scale;
-}
 
 export function assemble(around: TcpSurroundings, options: TcpOptionsOfStack, flusher: Flusher): TcpParts {
   const { clock, memory, ip, local, mtu, random } = around;
@@ -139,7 +129,7 @@ export function assemble(around: TcpSurroundings, options: TcpOptionsOfStack, fl
   const synchronized = new Synchronized(table, handshake, acks, closing, challenges, resets, ackArrival, dataArrival);
   const synSent = new SynSent(table, handshake, acks, closing, resets);
   const cookies = new SynCookies(random(KEY_BYTES));
-  const cookieSyn = new CookieSyn(table, ip, memory, local, handshake.ownMss, scale);
+  const cookieSyn = new CookieSyn(table, ip, memory, local, handshake.ownMss);
   const listening = new Listening(table, handshake, resets, cookies, cookieSyn, sequence, synchronized);
   const timeWaiting = new TimeWaiting(table, timeWait, resets, listening);
   const listeners = new Listeners();

@@ -48,7 +48,8 @@ const INITIAL_RECEIVE = 128 * 1024;
 const MAX_BUFFER = 1 << 30;
 const MIN_BUFFER = 1024;
 /** Longest time of an option. */
-export const MAX_MS = 0x7fffffff;
+export /** Half of what the timer wheel reaches. */
+const MAX_MS = 1 << 30;
 const MAX_DSCP = 63;
 
 /**

@@ -103,7 +103,7 @@ export class Tcp implements TransportProtocol {
    * @returns the connection: data may be written at once, and goes out when it is open. `open` or `close` follows, not
    * before this returns
    * @throws ArgumentError when an option is wrong; NetError EADDRINUSE when the local port has such a connection,
-   * EADDRNOTAVAIL when no port is free, ENOBUFS when the table of connections is full; StateError after the stack has
+   * EADDRNOTAVAIL when no port is free, or the answers to the local port come to another core, ENOBUFS when the table of connections is full; StateError after the stack has
    * stopped
    */
   connect(options: ConnectOptions, handlers: TcpHandlers): Connection {
@@ -119,6 +119,10 @@ export class Tcp implements TransportProtocol {
     this.surroundings.clock.read();
     // The core may have slept since the last poll.
     this.parts.timeWait.expire(this.table.clock.ms);
+    if (localPort !== undefined && !this.surroundings.isOwnFlow(remote, port, localPort)) {
+      const what = `the answers of ${address}:${port} to port ${localPort} come to another core`;
+      throw netError('EADDRNOTAVAIL', `connect: ${what}; connect there, or leave localPort out`);
+    }
     const own = localPort ?? this.chooseLocalPort(remote, port);
     const ports = (own << 16) | port;
     const { table, parts } = this;
@@ -181,7 +185,7 @@ export class Tcp implements TransportProtocol {
     return fired;
   }
 
-  /** Looks at every listed row. Rows that are listed meanwhile wait for the next poll, unless a handler has written. */
+  /** Looks at every listed row. Rows that are listed meanwhile wait for the next poll. */
   private flush(): void {
     const { table, parts } = this;
     const { i32 } = table;
@@ -218,8 +222,12 @@ export class Tcp implements TransportProtocol {
     this.surroundings.clock.read();
     this.isPolling = true;
     this.parts.transmit.isBlocked = false;
-    this.flush();
-    this.isPolling = false;
+    try {
+      this.flush();
+    } finally {
+      // A handler may throw, and the application may catch it and go on.
+      this.isPolling = false;
+    }
     this.table.reclaim();
     this.surroundings.wakeBefore(this.msToNext());
   }
@@ -247,18 +255,29 @@ export class Tcp implements TransportProtocol {
     };
   }
 
-  /** @internal Resets all connections. */
+  /**
+   * @internal Resets all connections.
+   * @throws the first error that a handler has thrown, when all connections are reset
+   */
   stop(): void {
     if (this.isStopped) return;
     this.isStopped = true;
-    const { table, parts } = this;
+    const { table, parts, isPolling } = this;
+    const errors: unknown[] = [];
     this.isPolling = true;
     parts.transmit.isBlocked = false;
     for (let row = 0; row < table.connections.length; row++) {
       const r = row << ROW_SHIFT;
-      if (table.i32[r + STATE] !== 0) parts.closing.reset(r, null);
+      if (table.i32[r + STATE] === 0) continue;
+      try {
+        parts.closing.reset(r, null);
+      } catch (error) {
+        errors.push(error);
+      }
     }
-    this.isPolling = false;
-    table.reclaim();
+    // A handler may have called it.
+    this.isPolling = isPolling;
+    if (!isPolling) table.reclaim();
+    if (errors.length > 0) throw errors[0];
   }
 }

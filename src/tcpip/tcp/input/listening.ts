@@ -104,7 +104,9 @@ export class Listening {
     const iss = cookies.make(remote, ports, seq, mss, ms);
     const offset = this.sequence.timestampOffset(remote, ports);
     const value = (cookies.tsFor(ms, segment.scale, segment.sackPermitted, ecn) + offset) | 0;
-    this.cookieSyn.send(segment, iss, value, listener.settings.receiveBuffer, ecn && segment.hasTimestamps);
+    const { receiveBuffer } = listener.settings;
+    const scale = this.handshake.scaleOf(receiveBuffer);
+    this.cookieSyn.send(segment, iss, value, receiveBuffer, scale, ecn && segment.hasTimestamps);
     table.count[TCP.tcp_cookies_sent]++;
     this.hasSentCookies = true;
     this.lastCookieMs = ms;

@@ -64,12 +64,18 @@ export class Acks {
     const unacked = i32[r + UNACKED_BYTES];
     if ((flags & FLAG_ACK_NOW) !== 0 || (unacked > 0 && this.isDue(r, unacked))) {
       this.send(r);
-    } else if (unacked > 0) {
+      return;
+    }
+    if ((flags & FLAG_WINDOW_UPDATE) !== 0) {
+      i32[r + FLAGS] &= ~FLAG_WINDOW_UPDATE;
+      if (this.window.needsUpdate(r)) {
+        this.send(r);
+        return;
+      }
+    }
+    if (unacked > 0) {
       const timer = timerId(r, TIMER_DELAYED_ACK);
       if (!table.wheel.isSet(timer)) table.wheel.set(timer, (table.clock.ms + DELAY_MS) | 0);
-    } else if ((flags & FLAG_WINDOW_UPDATE) !== 0) {
-      i32[r + FLAGS] &= ~FLAG_WINDOW_UPDATE;
-      if (this.window.needsUpdate(r)) this.send(r);
     }
   }
 

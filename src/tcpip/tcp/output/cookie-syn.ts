@@ -24,7 +24,6 @@ export class CookieSyn {
   /**
    * @param local our address, signed
    * @param mss what we announce
-   * @param scale shift of the windows that we offer
    */
   constructor(
     private readonly table: Table,
@@ -32,7 +31,6 @@ export class CookieSyn {
     private readonly memory: MemoryViews,
     local: number,
     private readonly mss: number,
-    private readonly scale: number,
   ) {
     this.pseudo = (local >>> 16) + (local & 0xffff) + IP_PROTOCOL_TCP;
   }
@@ -42,15 +40,16 @@ export class CookieSyn {
    * @param iss the cookie
    * @param timestamp goes out when the SYN has timestamps; it then carries the other options, which do not otherwise
    * @param buffer size of the receive buffer
+   * @param ownScale shift of the windows that we offer
    */
-  send(syn: ReceivedSyn, iss: number, timestamp: number, buffer: number, ecn: boolean): void {
+  send(syn: ReceivedSyn, iss: number, timestamp: number, buffer: number, ownScale: number, ecn: boolean): void {
     const { ip, memory, table } = this;
     const packet = ip.begin();
     if (packet === null) return;
     const { u8 } = memory;
     const { remote, hasTimestamps } = syn;
     const tcp = packet.offset + IP_PAYLOAD;
-    const scale = hasTimestamps && syn.scale >= 0 ? this.scale : -1;
+    const scale = hasTimestamps && syn.scale >= 0 ? ownScale : -1;
     const sack = hasTimestamps && syn.sackPermitted;
     const at = tcp + TCP_HEADER_BYTES;
     const end = writeSynOptions(u8, at, this.mss, scale, sack, hasTimestamps, timestamp, syn.tsValue);

@@ -7,6 +7,7 @@ import { TCP_ACK, TCP_CWR, TCP_ECE } from '../../../wire/tcp.js';
 import { netError } from '../../errors.js';
 import { TCP } from '../counters.js';
 import type { InitialSequence } from '../opening/isn.js';
+import { scaleFor } from '../receive/window.js';
 import type { Recovery } from '../recovery/recovery.js';
 import type { TcpSettings } from '../settings.js';
 import type { TcpHandlers } from '../state/api.js';
@@ -101,7 +102,7 @@ export class Handshake {
 
   /**
    * @param mtu longest packet of the link, in bytes
-   * @param scale shift of the windows that we offer
+   * @param scale shift of the windows that auto-tuning makes
    */
   constructor(
     private readonly table: Table,
@@ -120,6 +121,11 @@ export class Handshake {
   /** The MSS that we announce. */
   get ownMss(): number {
     return this.mtu - IP_AND_TCP_BYTES;
+  }
+
+  /** Shift of the windows that a connection offers. @param receiveBuffer its size at the beginning, in bytes */
+  scaleOf(receiveBuffer: number): number {
+    return Math.max(this.scale, scaleFor(receiveBuffer));
   }
 
   /** Takes a row for a new connection. Returns {@link NO_ROW} when the table is full. */
@@ -181,7 +187,8 @@ export class Handshake {
 
   /** Sends the SYN or SYN-ACK. If it cannot be sent now, the timer tries again. */
   sendSyn(r: number): void {
-    const { i32, transmit, scale, ownMss } = this;
+    const { i32, transmit, ownMss } = this;
+    const scale = this.scaleOf(i32[r + RECEIVE_LIMIT]);
     const flags = i32[r + FLAGS];
     if (i32[r + STATE] === STATE_SYN_SENT) {
       // After half of the retries, the SYN goes without ECN (RFC 3168, 6.1.1.1): some routers drop it otherwise.
@@ -242,7 +249,7 @@ export class Handshake {
     }
     if (syn.scale >= 0) {
       i32[r + FLAGS] |= FLAG_SCALED;
-      i32[r + SCALES] = syn.scale | (this.scale << 8);
+      i32[r + SCALES] = syn.scale | (this.scaleOf(i32[r + RECEIVE_LIMIT]) << 8);
     }
     if (syn.mss > 0) i32[r + PEER_MSS] = Math.max(syn.mss, MIN_MSS);
     this.setMss(r);

@@ -119,6 +119,7 @@ export class Transmit {
     const own = i32[r + FLAGS];
     let end = tcp + HEADER;
     if ((own & FLAG_TIMESTAMPS) !== 0) end = writeTimestamps(u8, end, this.timestamp(r), i32[r + TS_RECENT]);
+    const sacks = end;
     if (i32[r + INTERVALS] !== 0 || i32[r + DSACK_START] !== i32[r + DSACK_END]) {
       end = this.writeBlocks(r, u8, end, end - tcp - HEADER, length);
     }
@@ -129,10 +130,7 @@ export class Transmit {
       // RFC 3168, 6.1.5: only data that is sent for the first time.
       if (length > 0 && seq === i32[r + SND_NXT]) {
         tos |= ECT0;
-        if ((own & FLAG_CWR) !== 0) {
-          bits |= TCP_CWR;
-          i32[r + FLAGS] &= ~FLAG_CWR;
-        }
+        if ((own & FLAG_CWR) !== 0) bits |= TCP_CWR;
       }
     }
     const header = end - tcp;
@@ -151,6 +149,9 @@ export class Transmit {
       return this.block();
     }
     table.count[SEGMENTS_OUT]++;
+    // A D-SACK is the first block whenever there are blocks.
+    if (sacks !== end) i32[r + DSACK_START] = i32[r + DSACK_END];
+    if ((bits & TCP_CWR) !== 0) i32[r + FLAGS] &= ~FLAG_CWR;
     this.acknowledged(r);
     return true;
   }
@@ -207,7 +208,6 @@ export class Transmit {
       blocks.start[0] = start;
       blocks.end[0] = end;
       blocks.count++;
-      i32[r + DSACK_START] = end;
     }
     return blocks.count === 0 ? at : writeSack(u8, at, blocks);
   }

@@ -21,8 +21,17 @@ import type { Table } from '../state/table.js';
 
 /** Largest value of the field. */
 const MAX_FIELD = 0xffff;
+/** Largest shift (RFC 7323, 2.3). */
+const MAX_SCALE = 14;
 /** Segments that a sender may add to its window in a round trip beyond doubling it. */
 const EXTRA_SEGMENTS = 16;
+
+/** The shift with which a window of `bytes` can be announced. */
+export function scaleFor(bytes: number): number {
+  let scale = 0;
+  while (scale < MAX_SCALE && MAX_FIELD << scale < bytes) scale++;
+  return scale;
+}
 
 export class ReceiveWindow {
   private readonly i32: Int32Array;

@@ -18,6 +18,8 @@ export const MAX_REGION_BYTES = 1 << 30;
 const ARENA_BYTES = 1 << 20;
 /** Largest region that shares its arena. */
 const SHARED_BYTES = 1 << 18;
+/** The arenas may take so many times the limit of the regions. */
+const RESERVED_LIMITS = 2;
 /** An arena without a region in use is dropped after this time. */
 const IDLE_MS = 10_000;
 /** {@link RegionPool.tick} looks for such arenas at most this often. */
@@ -127,7 +129,8 @@ export class RegionPool {
     if (!isEssential && !this.hasRoomFor(bytes)) return null;
     let arena = this.partial[sizeClass];
     if (arena === null) {
-      arena = this.addArena(sizeClass);
+      arena = this.addArena(sizeClass, isEssential);
+      if (arena === null) return null;
     } else if (arena.inUse === 0) {
       this.emptyArenas--;
     }
@@ -178,11 +181,16 @@ export class RegionPool {
     if (this.emptyArenas !== 0) this.dropEmpty(IDLE_MS);
   }
 
-  private addArena(sizeClass: number): Arena {
+  /**
+   * Takes an arena from the system. One region keeps a whole arena, so a peer that makes us keep one of each arena, size
+   * after size, could make us take many times the limit: twice is the most.
+   */
+  private addArena(sizeClass: number, isEssential: boolean): Arena | null {
     const size = MIN_REGION_BYTES << sizeClass;
     const bytes = size <= SHARED_BYTES ? ARENA_BYTES : size;
     // Empty arenas of other classes must not make the pool take more than its limit from the system.
     if (this.emptyArenas !== 0 && this.reserved + bytes > this.limit) this.dropEmpty(0);
+    if (!isEssential && this.reserved + bytes > RESERVED_LIMITS * this.limit + ARENA_BYTES) return null;
     const arena = new Arena(bytes, sizeClass);
     this.reserved += bytes;
     this.link(arena);

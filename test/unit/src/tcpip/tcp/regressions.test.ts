@@ -62,6 +62,53 @@ describe('the application', () => {
     await s.stop();
   });
 
+  it('may go on after a handler has thrown outside of a poll', async () => {
+    const s = await run({
+      listen: { port: 80 },
+      handlers: {
+        data: () => {
+          throw new Error('no');
+        },
+      },
+    });
+    s.inject('S 5:5(0) win 8000 <mss 1000>').expect('S. 0:0(0) ack 1').inject('. 1:1(0) ack 1 win 8000');
+    s.pause().inject('P. 1:101(100) ack 1').expect('. 1:1(0) ack 101');
+    s.call('resume', (connection) => {
+      expect(() => connection.resume()).toThrow('no');
+      connection.write(new Uint8Array(10));
+      // Sent at once, and not by the next poll, which nothing would wake.
+      expect(connection.info().inFlight).toBe(10);
+    });
+    s.next();
+    await s.stop();
+  });
+
+  it('is told of the end of all connections, also when it throws', async () => {
+    let net: TcpIp | undefined;
+    const closed: number[] = [];
+    const close = (connection: Connection): void => {
+      closed.push(connection.remotePort);
+      // As a client that connects again whenever a connection ends.
+      net!.tcp.connect({ address: '10.0.0.2', port: 80 }, {});
+    };
+    const s = await script({
+      listen: { port: 80 },
+      handlers: { close },
+      stack: (core) => {
+        net = new TcpIp(core, { seed: 1 });
+        return net;
+      },
+    });
+    for (const port of [40_000, 40_001]) {
+      s.peer(port, 80).inject('S 5:5(0) win 8000 <mss 1000>').expect('S. 0:0(0) ack 1').inject('. 1:1(0) ack 1');
+    }
+    expect(() => net!.stop()).toThrow('connect: the stack has stopped');
+    expect(closed).toEqual([40_000, 40_001]);
+    expect(net!.report()).toMatchObject({ tcp_connections: 0, tcp_timers: 0 });
+    s.wait(1).expect('R. 1:1(0) ack 1').expect('R. 1:1(0) ack 1');
+    await s.stop();
+  });
+
   it('is not told of room while it writes, with little memory', async () => {
     const calls: string[] = [];
     const s = await run(

@@ -1,6 +1,9 @@
 /** How connections open: RFC 9293, 3.5 and 3.10.7.1 to 3.10.7.3. Segments: a scripted peer. */
 import { afterEach, describe, expect, it } from 'vitest';
+import { TcpIp } from '../../../../../src/tcpip/index.js';
+import { openFakePort } from '../../../../../src/testing/fake-port.js';
 import { accepted, connecting, listening, stopPeers } from '../../../../support/tcpip/rfc/peer.js';
+import { PEER_IP, STACK_IP } from '../../../../support/tcpip/script/script.js';
 
 afterEach(stopPeers);
 
@@ -316,6 +319,19 @@ describe('an active open', () => {
     s.inject('S. 0:0(0) ack 1 win 65535 <mss 1000>');
     s.expect('. 1:1001(1000) ack 1');
     expect(s.connection.buffered).toBe(room);
+  });
+
+  it('is refused from a port whose answers come to another core', async () => {
+    const port = await openFakePort({ ip: `${STACK_IP}/24` });
+    const { core } = port;
+    Object.defineProperty(core, 'count', { value: 2 });
+    core.rssCoreForPorts = (_remote, _local, _remotePort, localPort) => localPort & 1;
+    const { tcp } = new TcpIp(core);
+    const peer = { address: PEER_IP, port: 80 };
+    expect(() => tcp.connect({ ...peer, localPort: 5001 }, {})).toThrow('come to another core');
+    expect(tcp.connect({ ...peer, localPort: 5000 }, {}).localPort).toBe(5000);
+    expect(tcp.connect(peer, {}).localPort & 1).toBe(0);
+    await port.stop();
   });
 
   // Clauses: MUST-10

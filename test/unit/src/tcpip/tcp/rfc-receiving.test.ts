@@ -181,6 +181,13 @@ describe('the receive window', () => {
 });
 
 describe('the receive buffer', () => {
+  it('of 64 MiB is offered whole, although auto-tuning would not make one', async () => {
+    const size = 64 * 2 ** 20;
+    const s = await accepted({ peer: '<mss 1000, nop, wscale 7>', receiveBuffer: size });
+    s.inject('P. 1:11(10) ack 1 win 512');
+    expect(s.connection.info()).toMatchObject({ receiveScale: 11, receiveWindow: size });
+  });
+
   it.each([1, 40, 80])('grows with what is read in a round trip, also after %i idle minutes', async (minutes) => {
     const s = await accepted({ peer: '<mss 1000, nop, wscale 7>', roundTrip: 20 });
     s.sleep(minutes * 60_000);
