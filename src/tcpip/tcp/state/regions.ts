@@ -20,6 +20,8 @@ const ARENA_BYTES = 1 << 20;
 const SHARED_BYTES = 1 << 18;
 /** The arenas may take so many times the limit of the regions. */
 const RESERVED_LIMITS = 2;
+/** And in any case one arena for each size of the regions that share one. */
+const RESERVED_BASE = 9 * ARENA_BYTES;
 /** An arena without a region in use is dropped after this time. */
 const IDLE_MS = 10_000;
 /** {@link RegionPool.tick} looks for such arenas at most this often. */
@@ -190,7 +192,7 @@ export class RegionPool {
     const bytes = size <= SHARED_BYTES ? ARENA_BYTES : size;
     // Empty arenas of other classes must not make the pool take more than its limit from the system.
     if (this.emptyArenas !== 0 && this.reserved + bytes > this.limit) this.dropEmpty(0);
-    if (!isEssential && this.reserved + bytes > RESERVED_LIMITS * this.limit + ARENA_BYTES) return null;
+    if (!isEssential && this.reserved + bytes > RESERVED_LIMITS * this.limit + RESERVED_BASE) return null;
     const arena = new Arena(bytes, sizeClass);
     this.reserved += bytes;
     this.link(arena);

@@ -166,3 +166,24 @@ describe('the pool', () => {
     );
   });
 });
+
+describe('arenas', () => {
+  it('that are pinned by one region each take at most twice the limit', () => {
+    const limit = 16 * 2 ** 20;
+    const pool = new RegionPool(limit);
+    const pinned: Region[] = [];
+    for (let size = 1024; size <= 2 ** 18; size *= 2) {
+      const regions: Region[] = [];
+      for (let region = pool.allocate(size); region !== null; region = pool.allocate(size)) regions.push(region);
+      // One region per arena stays.
+      const arenas = new Set<Uint8Array>();
+      for (const region of regions) {
+        if (arenas.has(region.u8)) pool.release(region);
+        else arenas.add(region.u8);
+        if (arenas.has(region.u8) && region.used) pinned.push(region);
+      }
+    }
+    expect(pinned.length).toBeGreaterThan(16);
+    expect(pool.reserved).toBeLessThanOrEqual(2 * limit + 9 * 2 ** 20);
+  });
+});
