@@ -32,6 +32,7 @@ describeWith('our flow and one of Linux', [guest, root, tun, ...['tc', 'ethtool'
     const { stdout, output } = await lab.peer.peer(line, (SECONDS + 20) * 1000);
     const bytesOf = (who: string): number => Number(new RegExp(`^${who} (\\d+)$`, 'm').exec(stdout)?.[1]);
     const sum = bytesOf('ours') + bytesOf('linux');
+    console.log(`ours ${bytesOf('ours')} bytes, Linux ${bytesOf('linux')} bytes in ${SECONDS} s`);
     expect(sum, output).toBeGreaterThan((0.85 * SECONDS * MBITS * 1e6) / 8);
     expect(bytesOf('ours') / sum, output).toBeGreaterThan(0.4);
     expect(bytesOf('ours') / sum, output).toBeLessThan(0.6);
