@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs in a guest: what TCP of the guest's kernel reaches over a path that delays each way and loses data.
 #
-#   node dist/scripts/vm/main.js run --none --virtual-time --timeout 600 -- bash scripts/vm/loss-rate.sh 25 1 1000
+#   node dist/scripts/vm/main.js run --none --virtual-time --timeout 600 -- bash scripts/vm/loss-rate.sh 25 1 600
 #
 # Arguments: the delay of each direction in ms, the loss of the direction of the data in percent, and how long to measure in s.
 set -euo pipefail
