@@ -58,13 +58,14 @@ export const Guest = {
 
   /** Starts a command in a guest. The caller can wait for its lines; `stop` ends the machine. */
   start({ command, timeout = DEFAULT_TIMEOUT_SECONDS, ...options }: GuestOptions): Child {
-    const { mode, cpus, memory, hugepages, netdevs, kernelDriver, share } = { ...DEFAULTS, ...options };
+    const { mode, cpus, memory, hugepages, netdevs, kernelDriver, virtualTime, share } = { ...DEFAULTS, ...options };
     const numbers = { cpus, memory, hugepages, timeout };
     return Child.spawn(process.execPath, [
       ...[LAB, 'run', `--${mode}`],
       ...Object.entries(numbers).flatMap(([name, value]) => [`--${name}`, String(value)]),
       ...netdevs.flatMap((spec) => ['--netdev', spec]),
       ...(kernelDriver ? ['--kernel-driver'] : []),
+      ...(virtualTime ? ['--virtual-time'] : []),
       ...(share === undefined ? [] : ['--share', share]),
       ...['--', ...command],
     ]);

@@ -21,6 +21,11 @@ export interface Machine {
   readonly netdevs: readonly string[];
   /** Whether the guest has the module virtio_net. */
   readonly kernelDriver: boolean;
+  /**
+   * Whether the guest's clock counts instructions, and jumps while the guest waits: its times do not depend on the load
+   * of the host.
+   */
+  readonly virtualTime: boolean;
   /** A folder of the host that the guest can write to, at the same absolute path. */
   readonly share?: string;
 }
@@ -38,6 +43,7 @@ export const DEFAULTS: Machine = {
   hugepages: 64,
   netdevs: [],
   kernelDriver: false,
+  virtualTime: false,
 };
 
 export interface CommandLine {
@@ -111,9 +117,12 @@ function machineArgs(guest: string, machine: Machine): string[] {
     `hugepages=${machine.hugepages}`,
     withIommu ? 'intel_iommu=on' : '',
   ];
+  // 2 ns per instruction. It needs one thread for all vCPUs.
+  const clock = machine.virtualTime ? ['-accel', 'tcg,thread=single', '-icount', 'shift=1,sleep=off'] : undefined;
   const split = withIommu ? ',kernel-irqchip=split' : '';
   return [
-    ...['-accel', 'tcg,thread=multi', '-cpu', 'max,la57=off', '-smp', String(machine.cpus)],
+    ...(clock ?? ['-accel', 'tcg,thread=multi']),
+    ...['-cpu', 'max,la57=off', '-smp', String(machine.cpus)],
     ...['-machine', `q35,sata=off,smbus=off,i8042=off,memory-backend=memory${split}`],
     ...['-nodefaults', '-display', 'none', '-no-reboot', '-m', String(machine.memory)],
     // Shared memory, so that a vhost-user backend can map it; a memfd, so that the backend can seal it.

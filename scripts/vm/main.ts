@@ -26,6 +26,7 @@ interface RunOptions {
   hugepages: number;
   netdev: string[];
   kernelDriver: boolean;
+  virtualTime: boolean;
   share?: string;
   timeout: number;
 }
@@ -87,6 +88,7 @@ function program(): Command {
     .option('--hugepages <n>', 'number of hugepages of 2 MiB, reserved at boot', wholeNumber, DEFAULTS.hugepages)
     .option('--netdev <spec>', 'a virtio-net device, see docs/vm.md; can be repeated', collect, [])
     .option('--kernel-driver', 'the guest has the module virtio_net', DEFAULTS.kernelDriver)
+    .option('--virtual-time', "the guest's clock does not depend on the host's load", DEFAULTS.virtualTime)
     .option('--share <folder>', 'a folder of the host that the guest can write to')
     .option('--timeout <seconds>', 'time limit, boot included', positiveInteger, DEFAULT_TIMEOUT_SECONDS)
     .action(async (command: string[], options: RunOptions) => process.exit(await run(command, options)));

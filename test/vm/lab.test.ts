@@ -92,6 +92,14 @@ describeWith('VM lab', [command('qemu-system-x86_64'), guest], () => {
   });
 
   describe('a machine', () => {
+    it('in virtual time does not wait for its timers', async () => {
+      const command = shell('date +%s', 'sleep 3600', 'date +%s');
+      const { code, stdout } = await Guest.run({ mode: 'none', virtualTime: true, command });
+      const [before, after] = stdout.split('\n').map(Number);
+      expect(code).toBe(0);
+      expect(after! - before!).toBeGreaterThanOrEqual(3600);
+    });
+
     it('has an IOMMU, the NIC alone in its group, vCPUs, and hugepages', async () => {
       const { code, stdout, stderr } = await Guest.run({
         mode: 'iommu',
