@@ -22,7 +22,8 @@ end() {
 end sender 10.0.0.1 "$loss"
 end receiver 10.0.0.2 0
 
-coproc ip netns exec receiver iperf3 --server --one-off --forceflush
+# The interval keeps the output short: nobody reads it, and the server would wait when the pipe is full.
+coproc ip netns exec receiver iperf3 --server --one-off --forceflush --interval 60
 read -r _ <&"${COPROC[0]}"
 ip netns exec sender ping -n -q -c 5 -i 0.2 10.0.0.2
 # The first 10 s, slow start, do not count.

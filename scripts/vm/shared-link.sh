@@ -32,10 +32,11 @@ ip netns exec receiver tc qdisc add dev eth0 root netem limit 10000 delay 10ms
 tc qdisc add dev receiver root netem limit 60 delay 10ms rate 10mbit
 
 device=(--device tap:ours --ip 10.0.0.2/24 --mac 52:54:00:00:00:02 --hugepages never)
+# iperf3 has an interval, so that what nobody reads stays short: the server would wait when the pipe is full.
 mkfifo /run/ours /run/linux
 exec {ours}<>/run/ours {linux}<>/run/linux
 node dist/bundle/tspmd/main.js run "${device[@]}" --app iperf3 >&"$ours" &
-ip netns exec linux iperf3 --server --forceflush >&"$linux" &
+ip netns exec linux iperf3 --server --forceflush --interval 60 >&"$linux" &
 read -r _ <&"$ours"
 read -r _ <&"$linux"
 
