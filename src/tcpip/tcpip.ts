@@ -108,7 +108,7 @@ export class TcpIp implements Stack {
       isPeer: (address: number) => address !== local && !core.isBroadcast(address) && isRoutable(address),
       isOwnFlow: (remote: number, remotePort: number, localPort: number) =>
         core.count === 1 || core.rssCoreForPorts(remote, local, remotePort, localPort) === core.index,
-      wakeBefore: (ms: number) => this.wakeBefore(ms),
+      wake: () => this.wake(),
     };
     const sizes = { maxConnections, memory, maxSendBuffer, maxReceiveBuffer, maxTimeWait, timeWaitMs };
     this.tcp = new Tcp(around, sizes);
@@ -164,7 +164,7 @@ export class TcpIp implements Stack {
   }
 
   /** A timer was set while the core may sleep for longer. */
-  private wakeBefore(_ms: number): void {
+  private wake(): void {
     if (this.core.isAsleep) this.core.wake();
   }
 }

@@ -55,8 +55,8 @@ export interface TcpSurroundings {
   isPeer(address: number): boolean;
   /** Whether the packets of the flow from `remote` to us come to this core. */
   isOwnFlow(remote: number, remotePort: number, localPort: number): boolean;
-  /** If the core sleeps, it must be woken in so many ms. */
-  wakeBefore(ms: number): void;
+  /** If the core sleeps, it must ask anew how long it may: a timer was set. */
+  wake(): void;
 }
 
 /** Sizes of a stack's TCP. */

@@ -38,7 +38,6 @@ const MEANING = {
   tcp_syn_retransmitted: 'SYN and SYN-ACK sent again',
   tcp_time_wait_added: 'connections that went to TIME_WAIT',
   tcp_time_wait_reused: 'TIME_WAIT entries that a new SYN has replaced (RFC 6191)',
-  tcp_time_wait_recycled: 'TIME_WAIT entries that ended early: the table was full',
   tcp_delayed_acks: 'ACKs sent by the delayed ACK timer',
   tcp_keep_alive_probes: 'keep-alive probes sent',
   tcp_window_closed: 'times that a connection had to wait for the window of the peer',

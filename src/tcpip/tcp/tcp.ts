@@ -77,9 +77,11 @@ export class Tcp implements TransportProtocol {
    * Takes connections at a port (RFC 9293, 3.10.1: passive OPEN). With several cores, each core has its own listener.
    * @param handlers one set for all connections
    * @returns the listener: close it to take no more
-   * @throws NetError EADDRINUSE when the port has a listener; ArgumentError when an option is wrong
+   * @throws NetError EADDRINUSE when the port has a listener; ArgumentError when an option is wrong; StateError after the
+   * stack has stopped
    */
   listen(options: ListenOptions, handlers: TcpHandlers): Listener {
+    if (this.isStopped) throw new StateError('listen: the stack has stopped');
     const { port, backlog = DEFAULT_BACKLOG } = options;
     checkOption('listen', 'port', port, 1, MAX_PORT);
     checkOption('listen', 'backlog', backlog, 1, MAX_BACKLOG);
@@ -229,7 +231,7 @@ export class Tcp implements TransportProtocol {
       this.isPolling = false;
     }
     this.table.reclaim();
-    this.surroundings.wakeBefore(this.msToNext());
+    this.surroundings.wake();
   }
 
   /** Returns the milliseconds until the next timer may fire; 0 when a connection waits for the next poll. */

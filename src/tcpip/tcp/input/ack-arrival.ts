@@ -19,6 +19,7 @@ import {
   FLAG_TIMESTAMPS,
   FLAGS,
   HEARD_MS,
+  KEEP_ALIVE,
   MAX_SND_WND,
   PROGRESS_MS,
   SCALES,
@@ -109,7 +110,8 @@ export class AckArrival {
   private receiveEcn(r: number, segment: Segment): void {
     const { i32 } = this;
     if ((segment.flags & TCP_CWR) !== 0) i32[r + FLAGS] &= ~FLAG_ECE;
-    if (segment.isMarked) {
+    // Only data is sent with ECT, so a mark of anything else is not a router's (RFC 3168, 6.1.4).
+    if (segment.isMarked && segment.length > 0) {
       i32[r + FLAGS] |= FLAG_ECE;
       this.acks.now(r);
     }
@@ -123,7 +125,7 @@ export class AckArrival {
     switch (i32[r + STATE]) {
       case STATE_FIN_WAIT_1:
         i32[r + STATE] = STATE_FIN_WAIT_2;
-        table.wheel.set(timerId(r, TIMER_KEEP_ALIVE), (i32[r + HEARD_MS] + FIN_WAIT_2_MS) | 0);
+        table.wheel.set(timerId(r, TIMER_KEEP_ALIVE), (i32[r + HEARD_MS] + (i32[r + KEEP_ALIVE] || FIN_WAIT_2_MS)) | 0);
         return true;
       case STATE_CLOSING:
         this.closing.complete(r, true);

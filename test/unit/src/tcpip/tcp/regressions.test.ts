@@ -103,6 +103,7 @@ describe('the application', () => {
       s.peer(port, 80).inject('S 5:5(0) win 8000 <mss 1000>').expect('S. 0:0(0) ack 1').inject('. 1:1(0) ack 1');
     }
     expect(() => net!.stop()).toThrow('connect: the stack has stopped');
+    expect(() => net!.tcp.listen({ port: 81 }, {})).toThrow('listen: the stack has stopped');
     expect(closed).toEqual([40_000, 40_001]);
     expect(net!.report()).toMatchObject({ tcp_connections: 0, tcp_timers: 0 });
     s.wait(1).expect('R. 1:1(0) ack 1').expect('R. 1:1(0) ack 1');

@@ -76,6 +76,13 @@ describe('a connection with ECN', () => {
     expect(again.segment.ecn).toBe('noecn');
   });
 
+  it('does not echo the mark of a segment without data (6.1.4)', async () => {
+    const s = await capable();
+    s.inject('[ce] . 1:1(0) ack 1 win 65535');
+    s.inject('P. 1:11(10) ack 1 win 65535');
+    s.expect('. 1:1(0) ack 11');
+  });
+
   it('echoes CE with every ACK until the peer has reduced its window', async () => {
     const s = await capable();
     s.inject('[ce] P. 1:11(10) ack 1 win 65535');
