@@ -163,7 +163,7 @@ describeWith('docs/kernel.md', [root, tun, command('ip'), command('ping')], () =
     namespace.ip(...setUp.slice(1));
     expect(namespace.ip('addr', 'show', 'tspmd0')).toMatch(/52:54:00:00:00:09[\s\S]*inet 10\.0\.0\.9\/24/);
     await bess.waitFor(/^port kernel: tap tspmd0 works now/m);
-    const [run] = commands('tspmd run') as [string[]];
+    const [run] = commands('tspmd run --device vhost-user') as [string[]];
     const endpoint = start(Child.tspmd(...run.slice(1)));
     await endpoint.waitFor(/^ready/m);
     await expectAnswers(namespace, '10.0.0.1', { count: 3, interval: 0.1 });
