@@ -103,7 +103,9 @@ export class Findings {
       const line = `frame ${frame} at ${seconds} s: ${from}:${fromPort} > ${to}:${toPort} ${numbers}`;
       SIGNS.forEach(([kind, , , shows], i) => {
         const isOtherZero = kind === 'bad checksum' && rest[NUMBERS.length - 1] === '0xffff';
-        if (!isOtherZero && shows(rest[NUMBERS.length + i] ?? ''))
+        // tshark reads the payload, too, and takes a part of an upload for what it is not. A segment is intact up to there.
+        const isPayload = kind === 'malformed' && Number(rest[NUMBERS.indexOf('tcp.len')]) > 0;
+        if (!isOtherZero && !isPayload && shows(rest[NUMBERS.length + i] ?? ''))
           this.all.push({ kind, from, line: `${kind}: ${line}` });
       });
     }
