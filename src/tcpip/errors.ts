@@ -15,7 +15,6 @@ export type NetErrorCode =
   | 'EMSGSIZE'
   | 'ENETUNREACH'
   | 'ENOBUFS'
-  | 'EPIPE'
   | 'ETIMEDOUT';
 
 /** An error of the network, or of a call that the stack cannot do. */

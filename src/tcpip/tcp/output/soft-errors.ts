@@ -4,7 +4,7 @@
  */
 import { netError } from '../../errors.js';
 
-export const SOFT_NONE = 0;
+/** What a row notes; 0: no error. */
 export const SOFT_HOST = 1;
 export const SOFT_NETWORK = 2;
 
