@@ -49,6 +49,8 @@ const MAX_BUFFER = 1 << 30;
 const MIN_BUFFER = 1 << 16;
 const MAX_WAIT_MS = 1 << 24;
 const MAX_TTL = 255;
+/** 12 days: half of what two values of the clock may lie apart. After 24 days without a poll no timer would fire. */
+const LONGEST_SLEEP_MS = 1 << 30;
 
 /**
  * The TCP/IP stack of one core (IPv4). Stacks of several cores share nothing: soft RSS brings every packet of a
@@ -138,7 +140,7 @@ export class TcpIp implements Stack {
   /** Returns how long {@link poll} need not be called while no packets come, in ms. */
   maxSleepMs(): number {
     this.clock.read();
-    return Math.min(this.tcp.msToNext(), this.ip.msToNext(this.clock.ms));
+    return Math.min(this.tcp.msToNext(), this.ip.msToNext(this.clock.ms), LONGEST_SLEEP_MS);
   }
 
   /** Returns totals until now, by name: those of IP and ICMP (`ip_…`, `icmp_…`), UDP (`udp_…`) and TCP. */

@@ -7,6 +7,14 @@ import { type ScriptOptions, script } from '../../../../support/tcpip/script/scr
 const run = (options: Omit<ScriptOptions, 'stack'>, stack: TcpIpOptions = {}) =>
   script({ ...options, stack: (core) => new TcpIp(core, { seed: 1, ...stack }) });
 
+describe('an idle stack', () => {
+  it('does not sleep for longer than its clock can tell', async () => {
+    const s = await run({ listen: { port: 80 } });
+    expect(s.stack.maxSleepMs!()).toBe(2 ** 30);
+    await s.stop();
+  });
+});
+
 describe('windows', () => {
   it('does not scale the window of a SYN-ACK in a simultaneous open', async () => {
     const s = await run({ connect: { port: 80 } });
