@@ -8,6 +8,14 @@ import type { SimDevice } from './sim-device.js';
 
 /** A stack in its initial state has no timers, and a stack that sleeps for ever has none, either. */
 const NEVER = Number.POSITIVE_INFINITY;
+/** A TCP/IP stack without timers is polled after so long, because its clock wraps: nothing else happens then. */
+const IDLE_MS = 2 ** 30;
+
+/** How long a stack need not be polled while no packets come, in ms; Infinity when nothing is left to happen. */
+export function sleepMs(stack: Stack | null): number {
+  const ms = stack?.maxSleepMs?.() ?? NEVER;
+  return ms >= IDLE_MS ? NEVER : ms;
+}
 
 export class Host {
   readonly core: Core;
@@ -68,7 +76,7 @@ export class Host {
     single.flush();
     if (now >= single.nextDeadline()) single.tick(now);
     if (handled > 0 || this.device.waiting > 0) this.pollAt(now);
-    else this.pollAt(Math.min(now + (stack.maxSleepMs?.() ?? NEVER), single.nextDeadline()));
+    else this.pollAt(Math.min(now + sleepMs(stack), single.nextDeadline()));
   }
 
   private pollAt(time: number): void {

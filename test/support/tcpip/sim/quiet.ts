@@ -1,5 +1,5 @@
 /** What must be true when all connections of a simulation have ended. */
-import type { Host } from './host.js';
+import { type Host, sleepMs } from './host.js';
 import type { Simulation } from './simulation.js';
 
 /** What the report of a stack counts that must be gone. */
@@ -28,7 +28,7 @@ function leftIn({ device, stack, held, port }: Host): string[] {
   const { available, geometry } = device.pool;
   if (held > 0) left.push(`the stack holds ${held} buffers`);
   if (available < geometry.count) left.push(`${geometry.count - available} buffers are not free`);
-  if ((stack?.maxSleepMs?.() ?? Number.POSITIVE_INFINITY) !== Number.POSITIVE_INFINITY) left.push('a timer is armed');
+  if (sleepMs(stack) !== Number.POSITIVE_INFINITY) left.push('a timer is armed');
   const report = stack?.report?.() ?? {};
   for (const name of GONE) if ((report[name] ?? 0) !== 0) left.push(`the report has ${name} ${report[name]}`);
   const lost = port.counters().tx_drop_no_route;
