@@ -53,8 +53,3 @@ export type IpCounters = CounterBlock<IpCounterName>;
 export function createIpCounters(): IpCounters {
   return CounterBlock.create(IP_COUNTERS);
 }
-
-/** What a counter of IP or ICMP counts, in a few words; undefined for other counters. */
-export function ipMeaningOf(name: string): string | undefined {
-  return Object.hasOwn(MEANING, name) ? MEANING[name as IpCounterName] : undefined;
-}

@@ -26,8 +26,3 @@ export type UdpCounters = CounterBlock<UdpCounterName>;
 export function createUdpCounters(): UdpCounters {
   return CounterBlock.create(UDP_COUNTERS);
 }
-
-/** What a counter of UDP counts, in a few words; undefined for other counters. */
-export function udpMeaningOf(name: string): string | undefined {
-  return Object.hasOwn(MEANING, name) ? MEANING[name as UdpCounterName] : undefined;
-}

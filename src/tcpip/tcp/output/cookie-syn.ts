@@ -1,6 +1,6 @@
 /** The SYN-ACK that carries a SYN cookie. It is made from the SYN alone, because there is no row. */
 import type { MemoryViews } from '../../../../drivers/memory/index.js';
-import { writeI32, writeU16 } from '../../../wire/bytes.js';
+import { writeU16 } from '../../../wire/bytes.js';
 import { finishSum, partialSum } from '../../../wire/checksum.js';
 import { IP_PROTOCOL_TCP } from '../../../wire/ipv4.js';
 import { TCP_ACK, TCP_ECE, TCP_HEADER_BYTES, TCP_SYN } from '../../../wire/tcp.js';
@@ -8,6 +8,7 @@ import { TCP } from '../counters.js';
 import type { Table } from '../state/table.js';
 import type { SynOptions } from './handshake.js';
 import { IP_PAYLOAD, type IpOutput } from './ip-output.js';
+import { pseudoHeaderSum, writeSegmentHeader } from './segment-header.js';
 import { writeSynOptions } from './write-options.js';
 
 const MAX_FIELD = 0xffff;
@@ -19,8 +20,6 @@ export interface ReceivedSyn extends SynOptions {
 }
 
 export class CookieSyn {
-  private readonly pseudo: number;
-
   /**
    * @param local our address, signed
    * @param mss what we announce
@@ -29,11 +28,9 @@ export class CookieSyn {
     private readonly table: Table,
     private readonly ip: IpOutput,
     private readonly memory: MemoryViews,
-    local: number,
+    private readonly local: number,
     private readonly mss: number,
-  ) {
-    this.pseudo = (local >>> 16) + (local & 0xffff) + IP_PROTOCOL_TCP;
-  }
+  ) {}
 
   /**
    * Sends the SYN-ACK.
@@ -55,12 +52,8 @@ export class CookieSyn {
     const end = writeSynOptions(u8, at, this.mss, scale, sack, hasTimestamps, timestamp, syn.tsValue);
     const header = end - tcp;
     const flags = TCP_SYN | TCP_ACK | (ecn ? TCP_ECE : 0);
-    writeI32(u8, tcp, syn.ports);
-    writeI32(u8, tcp + 4, iss);
-    writeI32(u8, tcp + 8, (syn.seq + 1) | 0);
-    writeI32(u8, tcp + 12, (header << 26) | (flags << 16) | Math.min(buffer, MAX_FIELD));
-    writeI32(u8, tcp + 16, 0);
-    const sum = this.pseudo + (remote >>> 16) + (remote & 0xffff) + header;
+    writeSegmentHeader(u8, tcp, syn.ports, iss, (syn.seq + 1) | 0, header, flags, Math.min(buffer, MAX_FIELD));
+    const sum = pseudoHeaderSum(this.local, remote, header);
     writeU16(u8, tcp + 16, finishSum(partialSum(memory, tcp, header, sum)));
     if (ip.send(packet, IP_PROTOCOL_TCP, remote, header, 0)) table.count[TCP.tcp_segments_out]++;
   }

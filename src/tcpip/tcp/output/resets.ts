@@ -3,7 +3,7 @@
  * They are made from the segment alone. Both are limited in number, so that they cannot be used to flood others.
  */
 import type { MemoryViews } from '../../../../drivers/memory/index.js';
-import { writeI32, writeU16 } from '../../../wire/bytes.js';
+import { writeU16 } from '../../../wire/bytes.js';
 import { finishSum, partialSum } from '../../../wire/checksum.js';
 import { IP_PROTOCOL_TCP } from '../../../wire/ipv4.js';
 import { TCP_ACK, TCP_HEADER_BYTES, TCP_RST } from '../../../wire/tcp.js';
@@ -12,6 +12,7 @@ import { TCP } from '../counters.js';
 import type { Table } from '../state/table.js';
 import { IP_PAYLOAD, type IpOutput } from './ip-output.js';
 import { RateLimit } from './rate-limit.js';
+import { pseudoHeaderSum, writeSegmentHeader } from './segment-header.js';
 import { writeTimestamps } from './write-options.js';
 
 /** RST and ACK per second without a connection. */
@@ -19,18 +20,16 @@ const PER_SECOND = 1000;
 
 export class Resets {
   private readonly limit: RateLimit;
-  private readonly pseudo: number;
 
   /** @param local our address, signed */
   constructor(
     private readonly table: Table,
     private readonly ip: IpOutput,
     private readonly memory: MemoryViews,
-    local: number,
+    private readonly local: number,
     random: FastRandom,
   ) {
     this.limit = new RateLimit(PER_SECOND, random);
-    this.pseudo = (local >>> 16) + (local & 0xffff) + IP_PROTOCOL_TCP;
   }
 
   /** Resets what the peer believes to be a connection. With `TCP_ACK` in `flags`, `ack` goes out. */
@@ -70,7 +69,7 @@ export class Resets {
     value: number,
     echo: number,
   ): boolean {
-    const { ip, memory, pseudo, table } = this;
+    const { ip, memory, table } = this;
     const buffer = ip.begin();
     if (buffer === null) return false;
     const { u8 } = memory;
@@ -78,12 +77,8 @@ export class Resets {
     let end = tcp + TCP_HEADER_BYTES;
     if (hasTimestamps) end = writeTimestamps(u8, end, value, echo);
     const header = end - tcp;
-    writeI32(u8, tcp, ports);
-    writeI32(u8, tcp + 4, seq);
-    writeI32(u8, tcp + 8, ack);
-    writeI32(u8, tcp + 12, (header << 26) | (flags << 16) | window);
-    writeI32(u8, tcp + 16, 0);
-    const sum = pseudo + (remote >>> 16) + (remote & 0xffff) + header;
+    writeSegmentHeader(u8, tcp, ports, seq, ack, header, flags, window);
+    const sum = pseudoHeaderSum(this.local, remote, header);
     writeU16(u8, tcp + 16, finishSum(partialSum(memory, tcp, header, sum)));
     const isSent = ip.send(buffer, IP_PROTOCOL_TCP, remote, header, 0);
     if (isSent) table.count[TCP.tcp_segments_out]++;

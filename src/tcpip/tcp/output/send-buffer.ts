@@ -3,7 +3,7 @@
  * grows with what waits, up to the limit of the connection; an idle connection has none. The limit follows the
  * congestion window, as in Linux.
  */
-import type { MemoryViews } from '../../../../drivers/memory/index.js';
+import { type MemoryViews, signedWords } from '../../../../drivers/memory/index.js';
 import { TCP } from '../counters.js';
 import { copyIn } from '../state/region-copy.js';
 import { type Region, SMALL_REGION_BYTES } from '../state/regions.js';
@@ -46,7 +46,7 @@ export class SendBuffer {
     this.i32 = table.i32;
     this.f64 = table.rows.f64;
     this.packetBytes = memory.u8;
-    this.packetWords = new Int32Array(memory.u8.buffer, memory.u8.byteOffset, memory.u8.byteLength >> 2);
+    this.packetWords = signedWords(memory);
   }
 
   /** Bytes that were written and not acknowledged. */

@@ -3,7 +3,7 @@
  * decided elsewhere.
  */
 import type { MemoryViews } from '../../../../drivers/memory/index.js';
-import { writeI32, writeU16 } from '../../../wire/bytes.js';
+import { writeU16 } from '../../../wire/bytes.js';
 import { finishSum, partialSum } from '../../../wire/checksum.js';
 import { IP_PROTOCOL_TCP, IPV4_HEADER_BYTES } from '../../../wire/ipv4.js';
 import { TCP_ACK, TCP_CWR, TCP_ECE, TCP_FIN, TCP_HEADER_BYTES, TCP_PSH, TCP_SYN } from '../../../wire/tcp.js';
@@ -41,6 +41,7 @@ import {
 import { SackBlocks } from '../state/sack-blocks.js';
 import { type Table, TIMER_DELAYED_ACK, timerId } from '../state/table.js';
 import { IP_PAYLOAD, type IpOutput } from './ip-output.js';
+import { pseudoHeaderSum, writeSegmentHeader } from './segment-header.js';
 import {
   MAX_OPTIONS_BYTES,
   PADDED_SACK_BYTES,
@@ -62,7 +63,6 @@ const ECT0 = 2;
 
 export class Transmit {
   private readonly i32: Int32Array;
-  private readonly pseudo: number;
   private readonly blocks = new SackBlocks();
   /**
    * No buffer was free, or the ring was full. Until the next poll clears it, no connection tries, so that hundreds that
@@ -77,10 +77,9 @@ export class Transmit {
     private readonly memory: MemoryViews,
     private readonly intervals: Intervals,
     private readonly window: ReceiveWindow,
-    local: number,
+    private readonly local: number,
   ) {
     this.i32 = table.i32;
-    this.pseudo = (local >>> 16) + (local & 0xffff) + IP_PROTOCOL_TCP;
   }
 
   /** Nothing can be sent until the next poll: others have to take what was sent first. */
@@ -110,9 +109,7 @@ export class Transmit {
     const { i32, table } = this;
     if (this.isBlocked) return false;
     const buffer = this.ip.begin();
-    if (buffer === null) {
-      return this.block();
-    }
+    if (buffer === null) return this.block();
     const { memory } = this;
     const { u8 } = memory;
     const tcp = buffer.offset + PAYLOAD;
@@ -134,20 +131,14 @@ export class Transmit {
       }
     }
     const header = end - tcp;
-    writeI32(u8, tcp, i32[r + PORTS]);
-    writeI32(u8, tcp + 4, seq);
-    writeI32(u8, tcp + 8, i32[r + RCV_NXT]);
-    writeI32(u8, tcp + 12, (header << 26) | (bits << 16) | this.window.advertise(r));
-    writeI32(u8, tcp + 16, 0);
-    let sum = partialSum(memory, tcp, header, this.pseudoSum(r) + header + length);
+    writeSegmentHeader(u8, tcp, i32[r + PORTS], seq, i32[r + RCV_NXT], header, bits, this.window.advertise(r));
+    let sum = partialSum(memory, tcp, header, pseudoHeaderSum(this.local, i32[r + REMOTE], header + length));
     if (length > 0) {
       const at = (seq - i32[r + SEND_BASE]) | 0;
       sum += copyOutAndSum(table.sendRegions[r >> ROW_SHIFT]!, at, memory, end, length);
     }
     writeU16(u8, tcp + 16, finishSum(sum));
-    if (!this.ip.send(buffer, PROTOCOL, i32[r + REMOTE], header + length, tos)) {
-      return this.block();
-    }
+    if (!this.ip.send(buffer, PROTOCOL, i32[r + REMOTE], header + length, tos)) return this.block();
     table.count[SEGMENTS_OUT]++;
     // A D-SACK is the first block whenever there are blocks.
     if (sacks !== end) i32[r + DSACK_START] = i32[r + DSACK_END];
@@ -161,30 +152,21 @@ export class Transmit {
     const { i32, memory, table } = this;
     if (this.isBlocked) return false;
     const buffer = this.ip.begin();
-    if (buffer === null) {
-      return this.block();
-    }
+    if (buffer === null) return this.block();
     const { u8 } = memory;
     const tcp = buffer.offset + PAYLOAD;
     const value = this.timestamp(r);
     const end = writeSynOptions(u8, tcp + HEADER, mss, scale, sack, timestamps, value, i32[r + TS_RECENT]);
     const header = end - tcp;
     const hasAck = (flags & TCP_ACK) !== 0;
-    writeI32(u8, tcp, i32[r + PORTS]);
-    writeI32(u8, tcp + 4, seq);
-    writeI32(u8, tcp + 8, hasAck ? i32[r + RCV_NXT] : 0);
-    writeI32(u8, tcp + 12, (header << 26) | ((flags | TCP_SYN) << 16) | this.window.advertiseInSyn(r));
-    writeI32(u8, tcp + 16, 0);
-    writeU16(u8, tcp + 16, finishSum(partialSum(memory, tcp, header, this.pseudoSum(r) + header)));
+    const ack = hasAck ? i32[r + RCV_NXT] : 0;
+    writeSegmentHeader(u8, tcp, i32[r + PORTS], seq, ack, header, flags | TCP_SYN, this.window.advertiseInSyn(r));
+    const sum = pseudoHeaderSum(this.local, i32[r + REMOTE], header);
+    writeU16(u8, tcp + 16, finishSum(partialSum(memory, tcp, header, sum)));
     if (!this.ip.send(buffer, PROTOCOL, i32[r + REMOTE], header, i32[r + DS_FIELD])) return this.block();
     table.count[SEGMENTS_OUT]++;
     if (hasAck) i32[r + LAST_ACK_SENT] = i32[r + RCV_NXT];
     return true;
-  }
-
-  private pseudoSum(r: number): number {
-    const remote = this.i32[r + REMOTE];
-    return this.pseudo + (remote >>> 16) + (remote & 0xffff);
   }
 
   /** Writes as many SACK blocks as the segment has room for, a D-SACK (RFC 2883, 4) first. */

@@ -3,7 +3,7 @@
  * copy. Data beyond a gap, and data while the application has paused, is copied into the receive region, so that no
  * packet buffer waits for an application.
  */
-import type { MemoryViews } from '../../../../drivers/memory/index.js';
+import { type MemoryViews, signedWords } from '../../../../drivers/memory/index.js';
 import { TCP } from '../counters.js';
 import { copyIn } from '../state/region-copy.js';
 import type { Region } from '../state/regions.js';
@@ -46,7 +46,7 @@ export class Inbox {
     this.i32 = table.i32;
     this.f64 = table.rows.f64;
     this.packetBytes = memory.u8;
-    this.packetWords = new Int32Array(memory.u8.buffer, memory.u8.byteOffset, memory.u8.byteLength >> 2);
+    this.packetWords = signedWords(memory);
   }
 
   /**
