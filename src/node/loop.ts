@@ -47,11 +47,11 @@ export class Loop {
       return;
     }
     try {
-      // An immediate alone would not keep a process alive that waits for a timer: without references the loop sleeps.
       if (this.stack.poll() > 0) this.idleSince = performance.now();
-      else if (this.core.idle !== 'spin' && performance.now() - this.idleSince >= IDLE_MS) return this.sleep();
-      if (!this.refs.isReferenced) return this.sleep();
-      setImmediate(this.turn);
+      const isIdle = this.core.idle !== 'spin' && performance.now() - this.idleSince >= IDLE_MS;
+      // An immediate would not run in a process that waits for a timer, unless it kept the process alive.
+      if (isIdle || !this.refs.isReferenced) this.sleep();
+      else setImmediate(this.turn);
     } catch (error) {
       this.reject(error);
     }
