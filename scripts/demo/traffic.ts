@@ -46,7 +46,10 @@ export function sumOf(results: readonly CoreTraffic[]): TrafficResult {
   return { ping, udp, tcp };
 }
 
-/** @param options `to` (address), `pings`, `datagrams` and `bytes` (numbers), as texts */
+/**
+ * @param options `to` (address), `pings` and `datagrams` (numbers), as texts. `bytes` is the size of the download at the
+ *   end; without it there is none, and the stack goes on echoing.
+ */
 export default function createTraffic(core: Core, options: StackOptions): Stack {
   const to = String(options.to);
   const pingsHere = core.rssCoreFor({ protocol: IP_PROTOCOL_ICMP, source: parseIpv4(to), destination: core.address });
@@ -58,6 +61,7 @@ export default function createTraffic(core: Core, options: StackOptions): Stack 
   const probing = createDemux(core, [echo, pinger, probe]);
   let stack: Stack = pinging;
   let isProbed = false;
+  const isFetching = isPinging && options.bytes !== undefined;
   const report = (tcp: FetchResult | null): void => {
     const traffic: CoreTraffic = { ...result(pinger, probe), tcp, cores: core.count };
     process.stdout.write(`${RESULT_MARK} ${JSON.stringify(traffic)}\n`);
@@ -67,6 +71,7 @@ export default function createTraffic(core: Core, options: StackOptions): Stack 
     core.wake();
   };
   const fetch = (): void => {
+    if (!isFetching) return;
     const net = new TcpIp(core);
     stack = net;
     new Fetch(net, to, Number(options.bytes), (fetched, failure) => {
@@ -82,7 +87,7 @@ export default function createTraffic(core: Core, options: StackOptions): Stack 
       if (stack === pinging && isPinging && pinger.isDone) phases.pingsAreDone();
       if (!isProbed && stack === probing && probe.isDone) {
         isProbed = true;
-        if (!isPinging) report(null);
+        if (!isFetching) report(null);
         phases.probeIsDone();
       }
       return work;
