@@ -8,6 +8,7 @@ import type { Core } from '../link/core.js';
 import type { EventLoopStack } from '../stack.js';
 import { TcpIp, type TcpIpOptions } from '../tcpip/index.js';
 import { formatIpv4 } from '../wire/address.js';
+import { LinkWatch } from './link-watch.js';
 import { Loop } from './loop.js';
 import { ORPHAN_MS } from './net/connection-handle.js';
 import { ipv4In, type Orphan } from './net/handle-host.js';
@@ -40,7 +41,9 @@ export class NetHost implements EventLoopStack, NamedHost {
   ) {
     this.stack = new TcpIp(core, options);
     this.lookup = options.lookup ?? dns.lookup;
-    this.loop = new Loop(core, this.stack, this.refs);
+    core.unref();
+    const link = new LinkWatch(core, () => {});
+    this.loop = new Loop(core, this.stack, this.refs, link);
   }
 
   /** Our address, as a text. */
