@@ -8,6 +8,7 @@ import type { Core } from '../link/core.js';
 import type { EventLoopStack } from '../stack.js';
 import { TcpIp, type TcpIpOptions } from '../tcpip/index.js';
 import { formatIpv4 } from '../wire/address.js';
+import { LinkWatch } from './link-watch.js';
 import { Loop } from './loop.js';
 import { ORPHAN_MS } from './net/connection-handle.js';
 import { ipv4In, type OpenHandle } from './net/handle-host.js';
@@ -51,7 +52,9 @@ export class NetHost implements EventLoopStack, NamedHost {
     this.stack = new TcpIp(core, options);
     // Asked for each name, because `tspmd exec` may put another in its place.
     this.lookup = options.lookup ?? ((name, how, done) => dns.lookup(name, how, done));
-    this.loop = new Loop(core, this.stack, this.refs);
+    core.unref();
+    const link = new LinkWatch(core, () => {});
+    this.loop = new Loop(core, this.stack, this.refs, link);
     this.refs.onIdle = () => this.linger();
   }
 

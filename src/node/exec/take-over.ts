@@ -17,8 +17,6 @@ export const EXIT_MS = 200;
  * does it.
  */
 export function takeOver(core: Core, { kernelPorts, dns }: Pick<ExecOptions, 'kernelPorts' | 'dns'>): NetHost {
-  // What keeps the process alive is what the program does.
-  core.unref();
   const host = new NetHost(core);
   if (dns.length > 0) hookDns(dnsOver(core, host.stack, dns));
   const routes = new ExecRoutes(host, kernelPorts);
