@@ -3,11 +3,13 @@ import { workerData } from 'node:worker_threads';
 import { CounterBlock } from '../../rings/counters.js';
 import { runStack } from '../link/run-loop.js';
 import { loadApp } from '../load-app.js';
-import { createStack } from '../stack.js';
+import { createStack, type EventLoopStack, type Stack } from '../stack.js';
 import { RingCore } from './core/ring-core.js';
 import type { OpenedDevice, StackStart } from './messages.js';
 import { Interconnect } from './shared/interconnect.js';
 import { keepThreadAlive, nameAndPin, onOrder, report, runThread } from './thread-main.js';
+
+const mayEnd = (stack: Stack | EventLoopStack): boolean => (stack as Partial<EventLoopStack>).mayEnd === true;
 
 await runThread(async () => {
   const setup = workerData as StackStart;
@@ -46,6 +48,9 @@ await runThread(async () => {
     ...{ address, prefixLength, gateway, mtu, layer, idle },
   });
   const stack = createStack(app, module, core, appOptions);
+  if (mayEnd(stack)) {
+    process.on('exit', (exitCode) => report({ type: 'over', exitCode, totals: stack.report?.() }));
+  }
   report({ type: 'ready' });
   // A stack that fails at once must not look like a port that cannot start.
   await started;

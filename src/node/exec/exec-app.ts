@@ -1,19 +1,23 @@
 /**
- * The app of `tspmd exec`: in the thread of each core, the network of a Node program on that core, and the program.
+ * The app of `tspmd exec` with several cores: in the thread of each core, the network of a Node program on that core,
+ * and the program.
  */
 import type { Core } from '../../link/core.js';
 import type { EventLoopStack, StackOptions } from '../../stack.js';
 import type { ExecOptions } from './options.js';
 import { startProgram } from './program.js';
-import { takeOver } from './take-over.js';
+import { EXIT_MS, takeOver } from './take-over.js';
 
 export default function (core: Core, options: StackOptions): EventLoopStack {
   const all = options as unknown as ExecOptions;
   const host = takeOver(core, all);
   return {
+    mayEnd: true,
     run(signal) {
+      // The program shall not see its connections reset.
+      signal.addEventListener('abort', () => host.endNow(EXIT_MS));
       const ended = host.run(signal);
-      if (all.program !== null) startProgram(all.program, all.args);
+      startProgram(all.program, all.args);
       return ended;
     },
     report: () => host.report(),
