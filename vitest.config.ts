@@ -27,8 +27,8 @@ export default defineConfig({
           // An emulated guest takes a whole CPU: two suites at a time, last, and patiently.
           maxWorkers: Math.min(2, availableParallelism()),
           sequence: { groupOrder: 2 },
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          testTimeout: 240_000,
+          hookTimeout: 240_000,
         },
       },
     ],
