@@ -1,0 +1,125 @@
+/**
+ * The network of a Node program on one core: the TCP/IP stack, the loop that drives it beside the program, and which
+ * addresses are the stack's.
+ */
+import dns from 'node:dns';
+import type { StopSignal } from '../../drivers/stop-signal.js';
+import type { Core } from '../link/core.js';
+import type { EventLoopStack } from '../stack.js';
+import { TcpIp, type TcpIpOptions } from '../tcpip/index.js';
+import { formatIpv4 } from '../wire/address.js';
+import { Loop } from './loop.js';
+import { ORPHAN_MS } from './net/connection-handle.js';
+import { ipv4In, type Orphan } from './net/handle-host.js';
+import { makeNet, type NamedHost, type Net } from './net/make-net.js';
+import { Refs } from './refs.js';
+
+/** Options of {@link NetHost}. */
+export interface NetHostOptions extends TcpIpOptions {
+  /** As `dns.lookup`: finds the addresses of names. Default: that of Node, which asks the kernel's resolver. */
+  readonly lookup?: NamedHost['lookup'];
+}
+
+/** How often it is looked for orphans that have waited too long, in ms. */
+const LOOK_MS = 1000;
+
+export class NetHost implements EventLoopStack, NamedHost {
+  readonly stack: TcpIp;
+  readonly lookup: NamedHost['lookup'];
+  /** What keeps the process alive. */
+  readonly refs = new Refs();
+  private ownNet: Net | undefined;
+  private readonly loop: Loop;
+  private afterTurns: (() => void)[] = [];
+  private readonly orphans = new Map<Orphan, number>();
+  private orphanTimer: NodeJS.Timeout | null = null;
+
+  constructor(
+    private readonly core: Core,
+    options: NetHostOptions = {},
+  ) {
+    this.stack = new TcpIp(core, options);
+    this.lookup = options.lookup ?? dns.lookup;
+    this.loop = new Loop(core, this.stack, this.refs);
+  }
+
+  /** Our address, as a text. */
+  get address(): string {
+    return formatIpv4(this.core.address);
+  }
+
+  /** `node:net` over this host, for a program with several hosts. */
+  get net(): Net {
+    this.ownNet ??= makeNet(() => this);
+    return this.ownNet;
+  }
+
+  /** Whether a socket may be bound to `address`: it is ours, or means all of ours. */
+  isOwnAddress(address: string): boolean {
+    const ip = ipv4In(address) ?? address;
+    return ip === this.address || ip === '0.0.0.0' || ip.startsWith('127.');
+  }
+
+  /** Returns the address that the stack sends to: loopback addresses and 0.0.0.0 mean the stack itself. */
+  stackAddress(address: string): string {
+    return address.startsWith('127.') || address === '0.0.0.0' ? this.address : address;
+  }
+
+  /** Calls `act` after this turn of the loop, as libuv completes requests. */
+  afterTurn(act: () => void): void {
+    this.afterTurns.push(act);
+    if (this.afterTurns.length === 1) setImmediate(this.runAfterTurn);
+  }
+
+  private readonly runAfterTurn = (): void => {
+    const acts = this.afterTurns;
+    this.afterTurns = [];
+    for (const act of acts) {
+      try {
+        act();
+      } catch (error) {
+        this.uncaught(error);
+      }
+    }
+  };
+
+  /** What the program has thrown in a callback is an uncaught exception of the program, and no fault of the stack. */
+  uncaught(error: unknown): void {
+    process.nextTick(() => {
+      throw error;
+    });
+  }
+
+  /** A program has closed a connection: the peer gets some time to end it, too. */
+  remember(orphan: Orphan): void {
+    this.orphans.set(orphan, performance.now() + ORPHAN_MS);
+    this.orphanTimer ??= setInterval(() => this.abortOrphans(), LOOK_MS).unref();
+  }
+
+  /** A connection is over. */
+  forget(orphan: Orphan): void {
+    if (!this.orphans.delete(orphan) || this.orphans.size > 0 || this.orphanTimer === null) return;
+    clearInterval(this.orphanTimer);
+    this.orphanTimer = null;
+  }
+
+  private abortOrphans(): void {
+    const now = performance.now();
+    for (const [orphan, until] of this.orphans) {
+      // They are in the order of their ends.
+      if (until > now) return;
+      orphan.abortOrphan();
+    }
+  }
+
+  run(signal: StopSignal): Promise<void> {
+    return this.loop.run(signal).finally(() => {
+      this.stack.stop();
+      this.refs.close();
+    });
+  }
+
+  report(): Record<string, number> {
+    return this.stack.report();
+  }
+}

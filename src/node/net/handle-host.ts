@@ -1,0 +1,41 @@
+/** What the handles need of the host that they belong to. */
+import type { TcpIp } from '../../tcpip/index.js';
+import type { Refs } from '../refs.js';
+
+/** A connection that its program has closed, but not its peer. */
+export interface Orphan {
+  /** Gives up the wait for the peer's end. */
+  abortOrphan(): void;
+}
+
+export interface HandleHost {
+  readonly stack: TcpIp;
+  /** What keeps the process alive. */
+  readonly refs: Refs;
+  /** Our address, as a text. */
+  readonly address: string;
+  /** Whether a socket may be bound to `address`: it is ours, or means all of ours. */
+  isOwnAddress(address: string): boolean;
+  /** Returns the address that the stack sends to: loopback addresses and 0.0.0.0 mean the stack itself. */
+  stackAddress(address: string): string;
+  /** Calls `act` after this turn of the loop, as libuv completes requests. */
+  afterTurn(act: () => void): void;
+  /** What the program has thrown in a callback is an uncaught exception of the program, and no fault of the stack. */
+  uncaught(error: unknown): void;
+  /** A program has closed a connection: the peer gets some time to end it, too. */
+  remember(orphan: Orphan): void;
+  /** A connection is over. */
+  forget(orphan: Orphan): void;
+}
+
+const MAPPED = /^(?:::ffff:)?(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})$/i;
+
+/**
+ * Returns the IPv4 address that an address means (RFC 4291, 2.5.5.2; the IPv6 addresses for loopback and for none mean
+ * those of IPv4); null for any other IPv6 address.
+ */
+export function ipv4In(address: string): string | null {
+  if (address === '::1') return '127.0.0.1';
+  if (address === '::') return '0.0.0.0';
+  return MAPPED.exec(address)?.[1] ?? null;
+}

@@ -1,0 +1,77 @@
+/** A listener of the stack in the place of libuv's: what `net.Server` has as its `_handle`. */
+import { AsyncResource } from 'node:async_hooks';
+import type { Listener, TcpHandlers } from '../../tcpip/index.js';
+import { ConnectionHandle, HANDLERS, type NameOut } from './connection-handle.js';
+import type { HandleHost } from './handle-host.js';
+import { statusOf } from './node-internals.js';
+
+export class ListenerHandle {
+  /** `net.Server` sets it. */
+  onconnection: (this: ListenerHandle, status: number, handle: ConnectionHandle) => void = () => {};
+  private listener: Listener | null = null;
+  private isReferenced = true;
+  private readonly context = new AsyncResource('TCPSERVERWRAP');
+  private readonly handlers: TcpHandlers = {
+    ...HANDLERS,
+    open: (connection) => {
+      const handle = new ConnectionHandle(this.host, connection);
+      connection.context = handle;
+      try {
+        this.context.runInAsyncScope(this.onconnection, this, 0, handle);
+      } catch (error) {
+        this.host.uncaught(error);
+      }
+      handle.accepted();
+    },
+  };
+
+  /** @param shown the address that `server.address()` tells */
+  constructor(
+    private readonly host: HandleHost,
+    private readonly shown: string,
+    private readonly port: number,
+  ) {}
+
+  /** @returns 0, or a negative errno */
+  listen(backlog: number): number {
+    try {
+      this.listener = this.host.stack.tcp.listen({ port: this.port, backlog }, this.handlers);
+    } catch (error) {
+      return statusOf((error as NodeJS.ErrnoException).code ?? 'EINVAL');
+    }
+    if (this.isReferenced) this.host.refs.ref();
+    return 0;
+  }
+
+  close(done?: () => void): void {
+    this.listener?.close();
+    if (this.listener !== null && this.isReferenced) this.host.refs.unref();
+    this.listener = null;
+    if (done !== undefined) this.host.afterTurn(done);
+  }
+
+  ref(): void {
+    if (!this.isReferenced && this.listener !== null) this.host.refs.ref();
+    this.isReferenced = true;
+  }
+
+  unref(): void {
+    if (this.isReferenced && this.listener !== null) this.host.refs.unref();
+    this.isReferenced = false;
+  }
+
+  hasRef(): boolean {
+    return this.isReferenced;
+  }
+
+  getsockname(out: NameOut): number {
+    out.address = this.shown;
+    out.family = 'IPv4';
+    out.port = this.listener?.port ?? this.port;
+    return 0;
+  }
+
+  getAsyncId(): number {
+    return this.context.asyncId();
+  }
+}
