@@ -8,6 +8,7 @@ import type { PacketBuffer } from '../../link/packet-buffer.js';
 import { ICMP_TIME_EXCEEDED } from '../../wire/icmp.js';
 import { IP_PROTOCOL_TCP, IP_PROTOCOL_UDP, IPV4_DEFAULT_TTL } from '../../wire/ipv4.js';
 import type { Clock } from '../clock.js';
+import { OwnAddress } from '../own-address.js';
 import { createIpCounters } from './counters.js';
 import { Icmp } from './icmp.js';
 import { IcmpErrors } from './icmp-errors.js';
@@ -34,6 +35,8 @@ export interface IpOptions {
 }
 
 export class Ip implements ReassemblyTimeout {
+  /** Our address, for all protocols. */
+  readonly own: OwnAddress;
   private readonly mtus: PathMtus;
   private readonly errors: IcmpErrors;
   private readonly counters = createIpCounters();
@@ -46,12 +49,14 @@ export class Ip implements ReassemblyTimeout {
   constructor(core: Core, clock: Clock, options: IpOptions = {}) {
     const { counters } = this;
     const random = options.random ?? systemRandom;
+    const own = new OwnAddress(core.address | 0);
+    this.own = own;
     this.mtus = new PathMtus(core.mtu, clock, counters);
-    this.tx = new IpOutput(core, this.mtus, new Identification(random), counters, options.ttl ?? IPV4_DEFAULT_TTL);
-    this.errors = new IcmpErrors(core, this.tx, clock, counters, random);
-    this.icmp = new Icmp(core, this.tx, counters);
+    this.tx = new IpOutput(core, own, this.mtus, new Identification(random), counters, options.ttl ?? IPV4_DEFAULT_TTL);
+    this.errors = new IcmpErrors(core, own, this.tx, clock, counters, random);
+    this.icmp = new Icmp(own, this.tx, counters);
     this.reassembler = new Reassembler(counters, this, options.datagrams, options.reassemblyMs);
-    this.rx = new IpInput(core, clock, this.reassembler, this.icmp, this.errors, counters);
+    this.rx = new IpInput(core, own, clock, this.reassembler, this.icmp, this.errors, counters);
   }
 
   /**
