@@ -52,13 +52,14 @@ await runThread(async () => {
   });
   onLease = (lease) => core.addressChanged(lease);
   const stack = createStack(app, module, core, appOptions);
-  if (mayEnd(stack)) {
-    process.on('exit', (exitCode) => report({ type: 'over', exitCode, totals: stack.report?.() }));
-  }
   report({ type: 'ready' });
   // A stack that fails at once must not look like a port that cannot start.
   await started;
-  await runStack(core, stack, { signal: stop.signal });
+  const running = runStack(core, stack, { signal: stop.signal });
+  if (mayEnd(stack)) {
+    process.on('exit', (exitCode) => report({ type: 'over', exitCode, totals: stack.report?.() }));
+  }
+  await running;
   core.close();
   return stack.report?.();
 });
