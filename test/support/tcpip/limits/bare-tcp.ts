@@ -75,6 +75,7 @@ export class BareTcp {
         ...{ clock: this.clock, memory: this.memory, ip, local: LOCAL, mtu: MTU, random: new RandomBytes(seed).take },
         isPeer: (address) => address !== LOCAL && address !== 0,
         isOwnFlow: () => true,
+        isDeferred: () => false,
         wake: () => {},
       },
       { ...defaults, ...sizes },
