@@ -112,7 +112,7 @@ export class Tcp implements TransportProtocol {
    * before this returns
    * @throws ArgumentError when an option is wrong; NetError EADDRINUSE when the local port has such a connection,
    * EADDRNOTAVAIL when no port is free, or the answers to the local port come to another core, ENOBUFS when the table of connections is full; StateError after the stack has
-   * stopped
+   * stopped; NetError ENETUNREACH while we have no address
    */
   connect(options: ConnectOptions, handlers: TcpHandlers): Connection {
     if (this.isStopped) throw new StateError('connect: the stack has stopped');
@@ -123,6 +123,9 @@ export class Tcp implements TransportProtocol {
     const remote = parseIpv4(address) | 0;
     if (!this.surroundings.isPeer(remote)) {
       throw new ArgumentError(`connect: ${address} is not the address of one host`);
+    }
+    if (this.surroundings.local.address === 0) {
+      throw netError('ENETUNREACH', `connect: ${address} cannot be reached, because we have no address`);
     }
     this.surroundings.clock.read();
     // The core may have slept since the last poll.
@@ -288,32 +291,48 @@ export class Tcp implements TransportProtocol {
    * @throws the first error that a handler has thrown, when all connections are reset
    */
   resetAll(error: Error): void {
-    this.reset(error, false);
-    if (!this.isPolling) this.surroundings.wake();
+    const { table, parts, surroundings } = this;
+    surroundings.clock.read();
+    parts.transmit.isBlocked = false;
+    this.endAll(rowsToOthers(table, surroundings.local.address), (r) => parts.closing.reset(r, error));
+    if (!this.isPolling) surroundings.wake();
   }
 
-  /** @internal Resets all connections. As {@link resetAll}, with null for `close`. */
+  /**
+   * @internal Resets all connections.
+   * @throws the first error that a handler has thrown, when all connections are reset
+   */
   stop(): void {
     if (this.isStopped) return;
     this.isStopped = true;
-    this.reset(null, true);
+    this.parts.transmit.isBlocked = false;
+    this.endAll(rowsInUse(this.table), (r) => this.parts.closing.reset(r, null));
   }
 
-  private reset(error: Error | null, isEnd: boolean): void {
-    const { table, parts, isPolling } = this;
-    const { i32 } = table;
-    // Handlers may open connections, which are none of these.
-    const rows = isEnd ? rowsInUse(table) : rowsToOthers(table, this.surroundings.local);
+  /**
+   * @internal Our address has changed: ends all connections with ECONNRESET. Nothing is sent, because the old address is
+   * not ours any more.
+   * @throws the first error that a handler has thrown, when all connections have ended
+   */
+  forget(reason: string): void {
+    this.parts.timeWait.clear();
+    this.endAll(rowsInUse(this.table), (r) => {
+      const { remoteAddress, remotePort } = this.table.connections[r >> ROW_SHIFT];
+      this.parts.closing.finish(r, netError('ECONNRESET', `${remoteAddress}:${remotePort}: ${reason}`));
+    });
+  }
+
+  /** Ends the connections of `rows`; not those that a handler opens meanwhile. */
+  private endAll(rows: readonly number[], end: (r: number) => void): void {
+    const { table, isPolling } = this;
     const errors: unknown[] = [];
-    this.surroundings.clock.read();
     this.isPolling = true;
-    parts.transmit.isBlocked = false;
     for (const r of rows) {
-      if (i32[r + STATE] === STATE_CLOSED) continue;
+      if (table.i32[r + STATE] === STATE_CLOSED) continue;
       try {
-        parts.closing.reset(r, error);
-      } catch (thrown) {
-        errors.push(thrown);
+        end(r);
+      } catch (error) {
+        errors.push(error);
       }
     }
     // A handler may have called it.
