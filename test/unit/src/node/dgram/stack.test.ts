@@ -56,7 +56,9 @@ describe('a socket of a stack', () => {
     expect(sender.getSendQueueCount()).toBe(0);
     expect(sender.getSendQueueSize()).toBe(0);
     expect(done).toEqual(Array.from({ length: calls }, (_, i) => `null ${`${i}`.length}`));
-    await until('the last datagram', () => got.at(-1) === `${calls - 1}`);
+    // The receiver has places for some of them only.
+    sender.send(`${calls}`, receiver.address().port, lab.server.address);
+    await until('the last datagram', () => got.at(-1) === `${calls}`);
     const order = got.map(Number);
     expect(order).toEqual([...order].sort((a, b) => a - b));
   });
