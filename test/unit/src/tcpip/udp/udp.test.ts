@@ -336,7 +336,7 @@ describe('sending', () => {
       without.mayBroadcast = true;
       expect(without.send(Uint8Array.of(1), 0, 1, parseIpv4(address), 9)).toBe(true);
       without.mayBroadcast = false;
-      expect(fixture.net.sent()).toHaveLength(1);
+      expect(fixture.net.sent()).toHaveLength(2);
     }
     expect(bind({}).send(Uint8Array.of(1), 0, 1, parseIpv4('224.0.0.1'), 9)).toBe(true);
   });
