@@ -12,13 +12,16 @@ import type { UdpHost } from './udp-host.js';
 /** Which addresses and ports belong to which host. */
 export interface DgramRoutes {
   /** Returns the host of a socket that is bound to `address` and `port`; null: it is the kernel's. */
-  bind(address: string, port: number): UdpHost | null;
-  /** Whether a datagram that a socket of the stack sends to `address` and `port` goes by the kernel. */
-  isKernels(address: string, port: number): boolean;
+  bindUdp(address: string, port: number): UdpHost | null;
+  /**
+   * Whether a datagram that a socket of the stack sends to `address` and `port` goes by the kernel. Only loopback
+   * addresses can be reached so.
+   */
+  isKernelsUdp(address: string, port: number): boolean;
 }
 
 /** A socket of one host has nothing to do with the kernel. */
-const allBy = (host: UdpHost): DgramRoutes => ({ bind: () => host, isKernels: () => false });
+const allBy = (host: UdpHost): DgramRoutes => ({ bindUdp: () => host, isKernelsUdp: () => false });
 
 const hosts = new WeakMap<dgram.Socket, UdpHost>();
 let routes: DgramRoutes | null = null;
@@ -60,10 +63,10 @@ function prepare(socket: dgram.Socket, kernel: UdpHandleLike, chosen: DgramRoute
   if (!isUdp4) return;
   const { bind } = Object.getPrototypeOf(kernel) as UdpHandleLike;
   kernel.bind = (address, port, flags) => {
-    const host = chosen.bind(address, port);
+    const host = chosen.bindUdp(address, port);
     const state = stateOf(socket);
     if (host === null || state === null) return bind.call(kernel, address, port, flags);
-    const handle = new UdpHandle(host, kernel, chosen.isKernels.bind(chosen));
+    const handle = new UdpHandle(host, kernel, chosen);
     const status = handle.bind(address, port);
     if (status === 0) state.handle = handle;
     return status;

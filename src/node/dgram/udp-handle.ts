@@ -53,12 +53,12 @@ export class UdpHandle extends SocketOptions implements UdpHandleLike {
 
   /**
    * @param kernel the handle that the socket had before
-   * @param isKernels tells which receivers the kernel reaches, instead of the stack
+   * @param routes tells which receivers the kernel reaches, instead of the stack
    */
   constructor(
     private readonly host: UdpHost,
     private readonly kernel: UdpHandleLike,
-    private readonly isKernels: (address: string, port: number) => boolean,
+    private readonly routes: { isKernelsUdp(address: string, port: number): boolean },
   ) {
     super();
     this.lookup = kernel.lookup;
@@ -97,7 +97,7 @@ export class UdpHandle extends SocketOptions implements UdpHandleLike {
     const { socket } = this;
     if (socket === null) return statusOf('EBADF');
     if (this.peer !== null) return statusOf('EISCONN');
-    const isKernels = this.isKernels(address, port);
+    const isKernels = this.routes.isKernelsUdp(address, port);
     const status = isKernels
       ? this.kernelSide.connect(socket.localPort, address, port)
       : statusOfCall(() => socket.connect(this.host.stackAddress(address), port));
@@ -196,7 +196,7 @@ export class UdpHandle extends SocketOptions implements UdpHandleLike {
     const toPort = isToPeer ? peer!.port : port;
     const toAddress = isToPeer ? peer!.address : address!;
     const doesWait = isToPeer ? port : hasCallback === true;
-    if (isToPeer ? this.kernelSide.isConnected : this.isKernels(toAddress, toPort)) {
+    if (isToPeer ? this.kernelSide.isConnected : this.routes.isKernelsUdp(toAddress, toPort)) {
       const status = this.kernelSide.open(this.socket.localPort);
       if (status !== 0) return status;
       return isToPeer

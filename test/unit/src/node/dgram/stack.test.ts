@@ -103,6 +103,24 @@ describe('a socket of a stack', () => {
     expect(new Set(messages.map(({ buffer }) => buffer)).size).toBe(3);
   });
 
+  it('sends to itself, and hears that nobody listens there', async () => {
+    const socket = await bound(lab.client);
+    const { port } = socket.address();
+    for (const address of [lab.client.address, '127.0.0.1', '0.0.0.0']) {
+      const arrived = once(socket, 'message');
+      socket.send(`to ${address}`, port, address);
+      const [message, from] = (await arrived) as [Buffer, object];
+      expect(String(message)).toBe(`to ${address}`);
+      expect(from).toMatchObject({ address: lab.client.address, port });
+    }
+    const connected = kept(lab.client.createSocket('udp4'));
+    connected.connect(port === 9 ? 10 : 9, '127.0.0.1');
+    await once(connected, 'connect');
+    const failed = once(connected, 'error').catch((error: unknown) => [error]);
+    connected.send('x');
+    expect(await failed).toEqual([expect.objectContaining({ code: 'ECONNREFUSED', syscall: 'recvmsg' })]);
+  });
+
   it('sends broadcasts once that was allowed', async () => {
     const sender = await bound(lab.client);
     const { device } = lab.stations[1];
@@ -171,12 +189,12 @@ describe('with routes', () => {
   /** Sockets of the program belong to the second stack, except on loopback and port 5353. */
   function hook(): void {
     hookDgram({
-      bind: (address, port): UdpHost | null => (isLoopback(address) || port === 5353 ? null : lab.hosts[1]),
-      isKernels: (address, port) => isLoopback(address) && !lab.hosts[1].stack.udp.isBound(port),
+      bindUdp: (address, port): UdpHost | null => (isLoopback(address) || port === 5353 ? null : lab.hosts[1]),
+      isKernelsUdp: (address, port) => isLoopback(address) && !lab.hosts[1].stack.udp.isBound(port),
     });
   }
 
-  afterEach(() => hookDgram({ bind: () => null, isKernels: () => true }));
+  afterEach(() => hookDgram({ bindUdp: () => null, isKernelsUdp: () => true }));
 
   it('every socket of the program chooses when it is bound', async () => {
     const before = await bound(dgram);
@@ -221,6 +239,23 @@ describe('with routes', () => {
     const arrived = once(socket, 'message');
     peer.send('from the network', socket.address().port, lab.client.address);
     expect(String((await arrived)[0])).toBe('from the network');
+  });
+
+  it('a loopback address with a port of the stack means the stack itself', async () => {
+    hook();
+    const server = await bound(dgram);
+    server.on('message', (message, { port, address }) => server.send(`re: ${message.toString()}`, port, address));
+    const { port } = server.address();
+    const asker = await bound(dgram);
+    let answer = once(asker, 'message');
+    asker.send('by name', port, 'localhost');
+    expect(String((await answer)[0])).toBe('re: by name');
+    asker.connect(port, '127.0.0.1');
+    await once(asker, 'connect');
+    answer = once(asker, 'message');
+    asker.send('connected');
+    expect(String((await answer)[0])).toBe('re: connected');
+    expect(asker.remoteAddress()).toEqual({ address: '127.0.0.1', family: 'IPv4', port });
   });
 
   it('a socket of the stack connects to a server of the kernel, and leaves it', async () => {
