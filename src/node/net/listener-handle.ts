@@ -5,6 +5,16 @@ import { ConnectionHandle, HANDLERS, type NameOut } from './connection-handle.js
 import type { HandleHost } from './handle-host.js';
 import { statusOf } from './node-internals.js';
 
+/** Where `listen(0)` finds its port: the range of Linux (ip_local_port_range). */
+const FIRST_FREE_PORT = 32_768;
+const FREE_PORTS = 60_999 - FIRST_FREE_PORT + 1;
+/** Steps through all free ports, because it has no divisor in common with their number. */
+const STEP = 7919;
+let freePorts = 0;
+
+/** A port for `listen(0)`. In the threads of one process, the same calls give the same ports, as with `cluster`. */
+const nextFreePort = (): number => FIRST_FREE_PORT + ((process.pid + STEP * freePorts++) % FREE_PORTS);
+
 export class ListenerHandle {
   /** `net.Server` sets it. */
   onconnection: (this: ListenerHandle, status: number, handle: ConnectionHandle) => void = () => {};
@@ -34,13 +44,24 @@ export class ListenerHandle {
 
   /** @returns 0, or a negative errno */
   listen(backlog: number): number {
-    try {
-      this.listener = this.host.stack.tcp.listen({ port: this.port, backlog }, this.handlers);
-    } catch (error) {
-      return statusOf((error as NodeJS.ErrnoException).code ?? 'EINVAL');
+    const tries = this.port === 0 ? FREE_PORTS : 1;
+    let code: string | undefined = 'EADDRINUSE';
+    for (let i = 0; i < tries && code === 'EADDRINUSE'; i++) {
+      code = this.listenAt(this.port === 0 ? nextFreePort() : this.port, backlog);
     }
+    if (code !== undefined) return statusOf(code);
     if (this.isReferenced) this.host.refs.ref();
     return 0;
+  }
+
+  /** Returns the code of the error, if it fails. */
+  private listenAt(port: number, backlog: number): string | undefined {
+    try {
+      this.listener = this.host.stack.tcp.listen({ port, backlog: Math.max(backlog, 1) }, this.handlers);
+      return undefined;
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code ?? 'EINVAL';
+    }
   }
 
   close(done?: () => void): void {
