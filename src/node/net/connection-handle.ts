@@ -243,14 +243,21 @@ export class ConnectionHandle extends JsStreamClass {
    * @param chunks buffers; or, unless `areBuffers`, chunk and encoding in turns
    */
   writev(request: HandleRequest, chunks: readonly (Uint8Array | string)[], areBuffers: boolean): number {
-    const buffers: Uint8Array[] = [];
     const step = areBuffers ? 1 : 2;
+    let most = 0;
+    for (let i = 0; i < chunks.length; i += step) most += chunks[i]!.length * BYTES_PER_CHARACTER;
+    const isScratch = WRITE_STATE !== null && most <= SCRATCH.length;
+    const all = isScratch ? SCRATCH : Buffer.allocUnsafe(most);
+    let length = 0;
     for (let i = 0; i < chunks.length; i += step) {
       const chunk = chunks[i]!;
-      buffers.push(typeof chunk === 'string' ? Buffer.from(chunk, chunks[i + 1] as BufferEncoding) : chunk);
+      if (typeof chunk === 'string') length += all.write(chunk, length, chunks[i + 1] as BufferEncoding);
+      else {
+        all.set(chunk, length);
+        length += chunk.length;
+      }
     }
-    const all = buffers.length === 1 ? buffers[0]! : Buffer.concat(buffers);
-    return this.write(request, all, all.length, false);
+    return this.write(request, isScratch ? SCRATCH : all.subarray(0, length), length, isScratch);
   }
 
   /** C++ calls it: TLS, HTTP/2. Each buffer is a copy. */
