@@ -2,20 +2,16 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Listener, TcpHandlers } from '../../tcpip/index.js';
 import { ConnectionHandle, HANDLERS, type NameOut } from './connection-handle.js';
-import type { HandleHost } from './handle-host.js';
+import { FREE_PORTS, nextFreePort } from './free-port.js';
+import type { HandleHost, OpenHandle } from './handle-host.js';
 import { statusOf } from './node-internals.js';
 
-/** Where `listen(0)` finds its port: the range of Linux (ip_local_port_range). */
-const FIRST_FREE_PORT = 32_768;
-const FREE_PORTS = 60_999 - FIRST_FREE_PORT + 1;
-/** Steps through all free ports, because it has no divisor in common with their number. */
-const STEP = 7919;
-let freePorts = 0;
+/** The address that means all of ours. */
+const ANY = '0.0.0.0';
 
-/** A port for `listen(0)`. In the threads of one process, the same calls give the same ports, as with `cluster`. */
-const nextFreePort = (): number => FIRST_FREE_PORT + ((process.pid + STEP * freePorts++) % FREE_PORTS);
-
-export class ListenerHandle {
+export class ListenerHandle implements OpenHandle {
+  readonly isUnsent = false;
+  readonly isUnacknowledged = false;
   /** `net.Server` sets it. */
   onconnection: (this: ListenerHandle, status: number, handle: ConnectionHandle) => void = () => {};
   private listener: Listener | null = null;
@@ -51,6 +47,8 @@ export class ListenerHandle {
     }
     if (code !== undefined) return statusOf(code);
     if (this.isReferenced) this.host.refs.ref();
+    this.host.open.add(this);
+    if (this.shown === ANY && this.listener !== null) this.host.wildcardPorts.add(this.listener.port);
     return 0;
   }
 
@@ -65,9 +63,14 @@ export class ListenerHandle {
   }
 
   close(done?: () => void): void {
-    this.listener?.close();
-    if (this.listener !== null && this.isReferenced) this.host.refs.unref();
-    this.listener = null;
+    const { listener, host } = this;
+    if (listener !== null) {
+      listener.close();
+      host.open.delete(this);
+      if (this.shown === ANY) host.wildcardPorts.delete(listener.port);
+      this.listener = null;
+      if (this.isReferenced) host.refs.unref();
+    }
     if (done !== undefined) this.host.afterTurn(done);
   }
 

@@ -2,31 +2,26 @@
 import type { EventEmitter } from 'node:events';
 import net from 'node:net';
 
-/** Events that Node's streams emit for their own needs. */
+/**
+ * Events that Node's streams emit for their own needs, and those of attempts to connect, which name addresses. How often
+ * there is a `drain` depends on the sizes of buffers.
+ */
 const INTERNAL = new Set([
-  'connectionAttempt',
-  'newListener',
-  'removeListener',
-  'prefinish',
-  'readable',
-  'resume',
-  'pause',
-  'pipe',
-  'unpipe',
+  ...['newListener', 'removeListener', 'prefinish', 'readable', 'resume', 'pause', 'pipe', 'unpipe', 'drain'],
+  ...['connectionAttempt', 'connectionAttemptFailed', 'connectionAttemptTimeout'],
 ]);
 const ADDRESS = /\b\d{1,3}(\.\d{1,3}){3}(:\d+)?\b|::1?:\d+|\b[a-z]+\.test\b/g;
 
-export interface WatchOptions {
-  /** Events that are not written down. */
-  readonly ignore?: readonly string[];
-}
-
 export class Recorder {
+  /** Events that are not written down. */
+  readonly ignored = new Set(INTERNAL);
   private readonly parties = new Map<string, string[]>();
+  private readonly closes = new WeakMap<EventEmitter, Promise<void>>();
 
   /** What was written down, by party. */
   get all(): Record<string, string[]> {
-    return Object.fromEntries([...this.parties].sort(([a], [b]) => (a < b ? -1 : 1)));
+    const sorted = [...this.parties].sort(([a], [b]) => (a < b ? -1 : 1));
+    return Object.fromEntries(sorted.map(([who, lines]) => [who, [...lines]]));
   }
 
   note(who: string, ...what: unknown[]): void {
@@ -40,12 +35,12 @@ export class Recorder {
    * Writes down every event of `emitter`, by the name `who`, in the order of the calls of `emit`. Of data only the first
    * event is written, and the total of bytes at the end. An `error` is then no uncaught exception.
    */
-  watch<Emitter extends EventEmitter>(who: string, emitter: Emitter, { ignore = [] }: WatchOptions = {}): Emitter {
+  watch<Emitter extends EventEmitter>(who: string, emitter: Emitter): Emitter {
     const emit = emitter.emit.bind(emitter);
     let bytes = -1;
     emitter.emit = (event: string | symbol, ...args: unknown[]): boolean => {
       const name = typeof event === 'string' ? event : '';
-      if (name === '' || INTERNAL.has(name) || ignore.includes(name)) return emit(event, ...args);
+      if (name === '' || this.ignored.has(name)) return emit(event, ...args);
       if (name === 'data') {
         if (bytes < 0) this.note(who, 'data');
         bytes = Math.max(bytes, 0) + (args[0] as { length: number }).length;
@@ -56,7 +51,13 @@ export class Recorder {
       return emit(event, ...args);
     };
     emitter.on('error', () => {});
+    this.closes.set(emitter, new Promise((resolve) => emitter.once('close', () => resolve())));
     return emitter;
+  }
+
+  /** Resolves when all of them have closed. They must be watched. */
+  async closed(...emitters: EventEmitter[]): Promise<void> {
+    await Promise.all(emitters.map((emitter) => this.closes.get(emitter)));
   }
 
   /** Writes down the state of a socket. */

@@ -46,13 +46,23 @@ export class World {
     this.log.note(who, ...what);
   }
 
-  watch<Emitter extends EventEmitter>(who: string, emitter: Emitter, ignore: readonly string[] = []): Emitter {
+  watch<Emitter extends EventEmitter>(who: string, emitter: Emitter): Emitter {
     this.opened.push(emitter as { destroy?(): void });
-    return this.log.watch(who, emitter, { ignore });
+    return this.log.watch(who, emitter);
   }
 
   state(who: string, when: string, socket: net.Socket): void {
     this.log.state(who, when, socket);
+  }
+
+  /** Events that are not written down: their number or order is not Node's doing. */
+  ignore(...events: string[]): void {
+    for (const event of events) this.log.ignored.add(event);
+  }
+
+  /** Resolves when all of them, which are watched, have closed. */
+  closed(...emitters: EventEmitter[]): Promise<void> {
+    return this.log.closed(...emitters);
   }
 
   /** A server that is written down as `server`, and its sockets as `accepted`. */

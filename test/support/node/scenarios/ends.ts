@@ -10,7 +10,7 @@ export const ENDS = scenarios({
     w.state('accepted', 'connected', accepted);
     client.end();
     accepted.end();
-    await Promise.all([when(client, 'close'), when(accepted, 'close')]);
+    await w.closed(client, accepted);
     w.state('client', 'closed', client);
     server.close();
     await when(server, 'close');
@@ -21,7 +21,7 @@ export const ENDS = scenarios({
     accepted.setEncoding('utf8').on('data', (text) => w.note('accepted', text));
     client.end('hello');
     w.state('client', 'after end', client);
-    await Promise.all([when(client, 'close'), when(accepted, 'close')]);
+    await w.closed(client, accepted);
     w.state('client', 'closed', client);
     w.state('accepted', 'closed', accepted);
     server.close();
@@ -32,7 +32,7 @@ export const ENDS = scenarios({
     client.setEncoding('utf8').on('data', (text) => w.note('client', text));
     accepted.resume();
     accepted.end('bye');
-    await Promise.all([when(client, 'close'), when(accepted, 'close')]);
+    await w.closed(client, accepted);
     w.state('client', 'closed', client);
   },
   'half-open: the client ends, the server writes on': async (w) => {
@@ -47,7 +47,7 @@ export const ENDS = scenarios({
     accepted.write('answer');
     await when(client, 'data');
     accepted.end();
-    await Promise.all([when(client, 'close'), when(accepted, 'close')]);
+    await w.closed(client, accepted);
   },
   'half-open: the server ends, the client writes on': async (w) => {
     const { client, accepted } = await w.pair({}, { allowHalfOpen: true });
@@ -59,25 +59,23 @@ export const ENDS = scenarios({
     client.write('late');
     await when(accepted, 'data');
     client.end();
-    await Promise.all([when(client, 'close'), when(accepted, 'close')]);
+    await w.closed(client, accepted);
   },
   'allowHalfOpen, and nobody reads the end': async (w) => {
     const { client, accepted } = await w.pair({ allowHalfOpen: true });
     client.end();
     await settle();
     w.state('accepted', 'not read', accepted);
-    accepted.resume();
-    await when(accepted, 'end');
     accepted.end();
     client.resume();
-    await Promise.all([when(client, 'close'), when(accepted, 'close')]);
+    await w.closed(client, accepted);
   },
   'destroy of the client is an end for the server': async (w) => {
     const { client, accepted } = await w.pair();
     accepted.resume();
     w.note('client', 'returns itself', client.destroy() === client);
     w.state('client', 'destroyed', client);
-    await Promise.all([when(client, 'close'), when(accepted, 'close')]);
+    await w.closed(client, accepted);
     w.state('client', 'closed', client);
     w.state('accepted', 'closed', accepted);
   },
@@ -85,13 +83,13 @@ export const ENDS = scenarios({
     const { client, accepted } = await w.pair();
     accepted.resume();
     client.destroy(new Error('of the test'));
-    await Promise.all([when(client, 'close'), when(accepted, 'close')]);
+    await w.closed(client, accepted);
   },
   'destroy in connect, in data, in end': async (w) => {
     for (const event of ['connect', 'data', 'end']) {
       const server = w.createServer({}, (socket) => {
         socket.resume();
-        socket.end('data');
+        if (event !== 'connect') socket.end('data');
       });
       const port = await w.listen(server);
       const client = w.connect(port);
@@ -115,7 +113,7 @@ export const ENDS = scenarios({
     const { client, accepted } = await w.pair();
     accepted.resume();
     w.note('client', 'returns itself', client.resetAndDestroy() === client);
-    await Promise.all([when(client, 'close'), when(accepted, 'close')]);
+    await w.closed(client, accepted);
     w.state('client', 'closed', client);
     w.state('accepted', 'closed', accepted);
   },
@@ -123,7 +121,7 @@ export const ENDS = scenarios({
     const { client, accepted } = await w.pair();
     client.resume();
     accepted.resetAndDestroy();
-    await Promise.all([when(client, 'close'), when(accepted, 'close')]);
+    await w.closed(client, accepted);
   },
   'resetAndDestroy while it connects': async (w) => {
     const server = w.createServer({}, (socket) => socket.resume());
@@ -148,7 +146,7 @@ export const ENDS = scenarios({
     client.write('last words');
     client.destroySoon();
     w.state('client', 'after destroySoon', client);
-    await Promise.all([when(client, 'close'), when(accepted, 'close')]);
+    await w.closed(client, accepted);
   },
   'destroy with data that was not read resets the peer': async (w) => {
     const { client, accepted } = await w.pair();
@@ -158,7 +156,7 @@ export const ENDS = scenarios({
     accepted.write('answer that nobody reads');
     await settle();
     client.destroy();
-    await Promise.all([when(client, 'close'), when(accepted, 'close')]);
+    await w.closed(client, accepted);
   },
   'write after end': async (w) => {
     const { client, accepted } = await w.pair();
@@ -170,7 +168,7 @@ export const ENDS = scenarios({
       'write returns',
       client.write('late', (error) => w.note('client', 'callback', error)),
     );
-    await Promise.all([when(client, 'close'), when(accepted, 'close')]);
+    await w.closed(client, accepted);
   },
   'write after the peer has destroyed its socket': async (w) => {
     const { client, accepted } = await w.pair({}, { allowHalfOpen: true });
@@ -180,7 +178,7 @@ export const ENDS = scenarios({
     client.write('one', (error) => w.note('client', 'first callback', error));
     await settle();
     client.write('two', (error) => w.note('client', 'second callback', error));
-    if (!client.destroyed) await when(client, 'close');
+    await w.closed(client);
     await settle();
   },
   'write after the peer has reset': async (w) => {
@@ -191,7 +189,7 @@ export const ENDS = scenarios({
     await settle();
     w.state('client', 'after the reset', client);
     client.write('x', (error) => w.note('client', 'callback', error));
-    if (!client.destroyed) await when(client, 'close');
+    await w.closed(client);
     await settle();
   },
   'end twice, with callbacks': async (w) => {
@@ -200,7 +198,7 @@ export const ENDS = scenarios({
     client.resume();
     client.end('x', () => w.note('client', 'first callback'));
     client.end(() => w.note('client', 'second callback'));
-    await Promise.all([when(client, 'close'), when(accepted, 'close')]);
+    await w.closed(client, accepted);
     client.end((error?: Error) => w.note('client', 'third callback', error));
     await settle();
   },
