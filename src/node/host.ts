@@ -76,6 +76,11 @@ export class NetHost implements EventLoopStack, NamedHost {
     return address.startsWith('127.') || address === '0.0.0.0' ? this.address : address;
   }
 
+  /** Returns how the program sees the address of a peer: as it is. */
+  shownAddress(address: string): string {
+    return address;
+  }
+
   /** Calls `act` after this turn of the loop, as libuv completes requests. */
   afterTurn(act: () => void): void {
     this.afterTurns.push(act);

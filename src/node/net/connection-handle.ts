@@ -90,6 +90,8 @@ export class ConnectionHandle extends WriteHandle implements OpenHandle {
       this.connection = this.host.stack.tcp.connect(options, HANDLERS);
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
+      // As Linux: it is the pair of addresses that is taken.
+      if (code === 'EADDRINUSE') return statusOf('EADDRNOTAVAIL');
       return statusOf(code !== undefined && /^E[A-Z]+$/.test(code) ? code : 'EHOSTUNREACH');
     }
     this.connection.context = this;
@@ -301,7 +303,11 @@ export class ConnectionHandle extends WriteHandle implements OpenHandle {
     const { connection } = this;
     if (connection !== null) {
       this.own ??= { address: this.host.address, family: 'IPv4', port: connection.localPort };
-      this.peer ??= { address: connection.remoteAddress, family: 'IPv4', port: connection.remotePort };
+      this.peer ??= {
+        address: this.host.shownAddress(connection.remoteAddress),
+        family: 'IPv4',
+        port: connection.remotePort,
+      };
     }
     const name = isPeer ? this.peer : this.own;
     if (name === null || (isPeer && this.connecting !== null)) return statusOf('ENOTCONN');

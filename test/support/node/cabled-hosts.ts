@@ -1,6 +1,6 @@
 /** Two hosts in one thread, joined by a cable: 10.0.0.1 and 10.0.0.2. */
-import { init, type SinglePort } from '../../../src/index.js';
-import { NetHost, type NetHostOptions } from '../../../src/node/host.js';
+import { type Core, init, type SinglePort } from '../../../src/index.js';
+import { NetHost } from '../../../src/node/host.js';
 import { neighbourMac } from '../../../src/testing/fake-port.js';
 import { formatMac, parseIpv4 } from '../../../src/wire/address.js';
 import { LiveCable } from './live-cable.js';
@@ -27,13 +27,15 @@ async function openPort(own: string, other: string): Promise<{ port: SinglePort;
   return { port, device };
 }
 
-export async function openCabledHosts(options: NetHostOptions = {}): Promise<CabledHosts> {
+/** @param makeHost makes the hosts. Default: plain ones */
+export async function openCabledHosts(makeHost = (core: Core) => new NetHost(core)): Promise<CabledHosts> {
   const one = await openPort(CLIENT_ADDRESS, SERVER_ADDRESS);
   const two = await openPort(SERVER_ADDRESS, CLIENT_ADDRESS);
   one.device.peer = two.device;
   two.device.peer = one.device;
-  const client = new NetHost(one.port.core(), options);
-  const server = new NetHost(two.port.core(), options);
+  const cores = [one.port.core(), two.port.core()] as const;
+  for (const core of cores) core.unref();
+  const [client, server] = [makeHost(cores[0]), makeHost(cores[1])];
   const end = new AbortController();
   const ended = Promise.all([client.run(end.signal), server.run(end.signal)]);
   ended.catch(() => {});
