@@ -17,6 +17,7 @@ peers=(
   tcpdump:tcpdump
   tshark:tshark
   ethtool:ethtool                      # the guest behind netem
+  dnsmasq:dnsmasq-base                 # a DHCP server
   qemu-system-x86_64:qemu-system-x86   # guest VMs
   busybox:busybox-static               # the guest's first process
   cpio:cpio                            # the guest's first file system

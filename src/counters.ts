@@ -69,6 +69,7 @@ const MEANING = {
   arp_static_mismatch: 'a neighbour with a static entry uses another MAC address',
   arp_table_full: 'neighbours not learned: no room',
   arp_requests: 'requests sent',
+  arp_probes: 'questions whether an address that we have leased is free',
   arp_announcements: 'announcements of our own address sent',
   arp_gave_up: 'neighbours that did not answer',
   arp_limited: 'requests for unknown neighbours that were not sent: the limit is 1000 per second',

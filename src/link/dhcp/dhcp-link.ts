@@ -187,9 +187,8 @@ export class DhcpLink implements DhcpTransport {
     pool.put(handle);
   }
 
-  /** We have no address now, so that the request is a probe. */
   probe(ip: number): void {
-    this.arpSender.request(ip, BROADCAST_MAC);
+    this.arpSender.probe(ip);
   }
 
   /** Lets ARP tell when another station has the address that is probed. */
