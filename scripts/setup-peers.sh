@@ -18,6 +18,7 @@ peers=(
   tshark:tshark
   dnsmasq:dnsmasq-base
   ethtool:ethtool                      # the guest behind netem
+  dnsmasq:dnsmasq-base                 # a DHCP server
   qemu-system-x86_64:qemu-system-x86   # guest VMs
   busybox:busybox-static               # the guest's first process
   cpio:cpio                            # the guest's first file system
