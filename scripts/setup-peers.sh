@@ -16,6 +16,7 @@ peers=(
   nginx:nginx-light
   tcpdump:tcpdump
   tshark:tshark
+  dnsmasq:dnsmasq-base
   ethtool:ethtool                      # the guest behind netem
   qemu-system-x86_64:qemu-system-x86   # guest VMs
   busybox:busybox-static               # the guest's first process

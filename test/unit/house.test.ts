@@ -78,9 +78,9 @@ describe('what a file may import', () => {
     expect(users.map(({ path }) => path)).toEqual([]);
   });
 
-  it('the TCP/IP stack only in apps and commands; its rooms only rooms below them', () => {
+  it('the TCP/IP stack only in apps, commands and src/node; its rooms only rooms below them', () => {
     const users = sources.filter(
-      ({ path }) => isIn(['src'], path) && !isIn(['src/tcpip', 'src/cli', 'src/apps'], path),
+      ({ path }) => isIn(['src'], path) && !isIn(['src/tcpip', 'src/node', 'src/cli', 'src/apps'], path),
     );
     expect(
       users.filter(({ imports }) => imports.some((name) => isIn(['src/tcpip'], name))).map(({ path }) => path),
