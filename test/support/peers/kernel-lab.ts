@@ -89,6 +89,13 @@ export class KernelLab {
     return child;
   }
 
+  /** Starts `tspmd exec OPTIONS -- PROGRAM` at the port of the switch; resolves when its output matches `ready`. */
+  async program(ready: RegExp, options: readonly string[], ...program: string[]): Promise<Child> {
+    const child = this.start(...TSPMD, 'exec', ...this.device, ...options, '--', ...program);
+    await child.waitFor(ready);
+    return child;
+  }
+
   /** Runs `tspmd COMMAND` at the port of the switch, as {@link run} does. */
   tspmd(seconds: number, name: string, ...args: string[]): Promise<Finished> {
     return this.run(seconds, ...TSPMD, name, ...this.device, ...args);
