@@ -1,7 +1,9 @@
 /**
  * Readers of command-line arguments, for commander. A wrong argument is an InvalidArgumentError that names the text.
  */
+import { isIPv4 } from 'node:net';
 import { InvalidArgumentError } from 'commander';
+import { type PortRange, parsePorts } from '../node/exec/ports.js';
 
 /** Reads a whole number of at least 1. */
 export function positiveInteger(text: string): number {
@@ -43,6 +45,22 @@ export function coreList(text: string): number[] {
     for (let core = first; core <= last; core++) cores.push(core);
   }
   return cores;
+}
+
+/** Reads `10.0.0.2,1.1.1.1`: IPv4 addresses. */
+export function addressList(text: string): string[] {
+  const addresses = text.split(',').map((part) => part.trim());
+  if (addresses.every(isIPv4)) return addresses;
+  throw new InvalidArgumentError(`'${text}' is not a list of IPv4 addresses such as 10.0.0.2,1.1.1.1.`);
+}
+
+/** Reads `22,8000-8100`. */
+export function portList(text: string): PortRange[] {
+  try {
+    return parsePorts(text);
+  } catch (error) {
+    throw new InvalidArgumentError(`${(error as Error).message}.`);
+  }
 }
 
 function assignment(text: string, name: RegExp): [string, string] {

@@ -116,6 +116,16 @@ export interface Core {
   wake(): void;
 
   /**
+   * Lets the program end although the port is open: {@link waitForPackets} and what the layer below waits for keep Node's
+   * event loop alive no longer, in a thread of a core as in the main thread. When nothing else does, `beforeExit` fires.
+   * Stop the port then. A loop that polls without {@link waitForPackets} still is work that goes on.
+   */
+  unref(): void;
+
+  /** Takes {@link unref} back: waiting keeps the event loop alive again, as it does at first. */
+  ref(): void;
+
+  /**
    * Returns the time on the clock of the port: milliseconds since some moment in the past, monotonic, with a fraction.
    * ARP and {@link waitForPackets} use the same clock. A stack whose timers use it can be tested with a fake clock.
    */

@@ -10,7 +10,7 @@ import { TcpIp, type TcpIpOptions } from '../tcpip/index.js';
 import { formatIpv4 } from '../wire/address.js';
 import { Loop } from './loop.js';
 import { ORPHAN_MS } from './net/connection-handle.js';
-import { ipv4In, type Orphan } from './net/handle-host.js';
+import { ipv4In, type OpenHandle, type Orphan } from './net/handle-host.js';
 import { makeNet, type NamedHost, type Net } from './net/make-net.js';
 import { Refs } from './refs.js';
 
@@ -22,17 +22,27 @@ export interface NetHostOptions extends TcpIpOptions {
 
 /** How often it is looked for orphans that have waited too long, in ms. */
 const LOOK_MS = 1000;
+/** How long a program that has nothing else to do waits for what it has sent to be acknowledged, in ms. */
+const LINGER_MS = 1000;
+const LINGER_LOOK_MS = 10;
+const isUnsent = (handle: OpenHandle): boolean => handle.isUnsent;
+const isUnacknowledged = (handle: OpenHandle): boolean => handle.isUnacknowledged;
+/** What a thread sleeps on that only waits for a time. */
+const NEVER = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
 
 export class NetHost implements EventLoopStack, NamedHost {
   readonly stack: TcpIp;
   readonly lookup: NamedHost['lookup'];
   /** What keeps the process alive. */
   readonly refs = new Refs();
+  readonly open = new Set<OpenHandle>();
+  readonly wildcardPorts = new Set<number>();
   private ownNet: Net | undefined;
   private readonly loop: Loop;
   private afterTurns: (() => void)[] = [];
   private readonly orphans = new Map<Orphan, number>();
   private orphanTimer: NodeJS.Timeout | null = null;
+  private lingerTimer: NodeJS.Timeout | null = null;
 
   constructor(
     private readonly core: Core,
@@ -41,6 +51,7 @@ export class NetHost implements EventLoopStack, NamedHost {
     this.stack = new TcpIp(core, options);
     this.lookup = options.lookup ?? dns.lookup;
     this.loop = new Loop(core, this.stack, this.refs);
+    this.refs.onIdle = () => this.linger();
   }
 
   /** Our address, as a text. */
@@ -94,6 +105,7 @@ export class NetHost implements EventLoopStack, NamedHost {
   remember(orphan: Orphan): void {
     this.orphans.set(orphan, performance.now() + ORPHAN_MS);
     this.orphanTimer ??= setInterval(() => this.abortOrphans(), LOOK_MS).unref();
+    if (!this.refs.isReferenced) this.linger();
   }
 
   /** A connection is over. */
@@ -110,6 +122,37 @@ export class NetHost implements EventLoopStack, NamedHost {
       if (until > now) return;
       orphan.abortOrphan();
     }
+  }
+
+  /** Keeps a process that has nothing else to do alive until the peers have what it has sent, but not for long. */
+  private linger(): void {
+    if (this.lingerTimer !== null || !this.some(isUnacknowledged)) return;
+    const until = performance.now() + LINGER_MS;
+    this.lingerTimer = setInterval(() => {
+      if (!this.refs.isReferenced && performance.now() < until && this.some(isUnacknowledged)) return;
+      clearInterval(this.lingerTimer ?? undefined);
+      this.lingerTimer = null;
+    }, LINGER_LOOK_MS);
+  }
+
+  /**
+   * Gives up all sockets, as the kernel does for a process that ends, and sends what was not sent, without a turn of
+   * the event loop: the program hears no more of anything.
+   * @param ms how long that may take
+   */
+  endNow(ms: number): void {
+    for (const handle of [...this.open]) handle.close();
+    const until = performance.now() + ms;
+    this.stack.poll();
+    while (this.some(isUnsent) && performance.now() < until) {
+      Atomics.wait(NEVER, 0, 0, 1);
+      this.stack.poll();
+    }
+  }
+
+  private some(is: (handle: OpenHandle) => boolean): boolean {
+    for (const handle of this.open) if (is(handle)) return true;
+    return false;
   }
 
   run(signal: StopSignal): Promise<void> {

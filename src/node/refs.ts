@@ -7,6 +7,8 @@
 const FOREVER_MS = 2 ** 31 - 1;
 
 export class Refs {
+  /** Called when nothing keeps the process alive any more. */
+  onIdle: () => void = () => {};
   private count = 0;
   private readonly keeper = setInterval(() => {}, FOREVER_MS);
 
@@ -24,7 +26,9 @@ export class Refs {
   }
 
   unref(): void {
-    if (--this.count === 0) this.keeper.unref();
+    if (--this.count > 0) return;
+    this.keeper.unref();
+    this.onIdle();
   }
 
   close(): void {

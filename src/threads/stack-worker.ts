@@ -7,7 +7,7 @@ import { createStack } from '../stack.js';
 import { RingCore } from './core/ring-core.js';
 import type { OpenedDevice, StackStart } from './messages.js';
 import { Interconnect } from './shared/interconnect.js';
-import { nameAndPin, onOrder, report, runThread } from './thread-main.js';
+import { keepThreadAlive, nameAndPin, onOrder, report, runThread } from './thread-main.js';
 
 await runThread(async () => {
   const setup = workerData as StackStart;
@@ -42,7 +42,7 @@ await runThread(async () => {
   const counters = CounterBlock.attach(setup.counters);
   const { address, prefixLength, gateway, mtu, layer, idle } = config;
   const core = new RingCore(new Interconnect(setup.interconnect), {
-    ...{ memory, geometry, deviceMtu, index, counters, rss: setup.rss },
+    ...{ memory, geometry, deviceMtu, index, counters, rss: setup.rss, keepAlive: keepThreadAlive },
     ...{ address, prefixLength, gateway, mtu, layer, idle },
   });
   const stack = createStack(app, module, core, appOptions);

@@ -4,7 +4,7 @@
  */
 import { AsyncResource } from 'node:async_hooks';
 import type { Connection, TcpHandlers } from '../../tcpip/index.js';
-import { type HandleHost, ipv4In } from './handle-host.js';
+import { type HandleHost, ipv4In, type OpenHandle } from './handle-host.js';
 import { type HandleRequest, JsStreamClass, ownerOf, readError, statusOf, WRITE_STATE } from './node-internals.js';
 
 /** What `getsockname` and `getpeername` fill. */
@@ -45,7 +45,12 @@ export const HANDLERS: TcpHandlers = {
   close: (connection, error) => (connection.context as ConnectionHandle).closed(error),
 };
 
-export class ConnectionHandle extends JsStreamClass {
+/** States in which our FIN was not sent. */
+const UNSENT_STATES = ['SYN-RECEIVED', 'ESTABLISHED', 'CLOSE-WAIT'];
+/** States in which our FIN was sent, but not acknowledged. */
+const UNACKNOWLEDGED_STATES = ['FIN-WAIT-1', 'CLOSING', 'LAST-ACK'];
+
+export class ConnectionHandle extends JsStreamClass implements OpenHandle {
   /** `net.Socket` keeps here whether it has called {@link readStart}. */
   reading = false;
   /** Bytes that wait for room in the send buffer. */
@@ -76,6 +81,16 @@ export class ConnectionHandle extends JsStreamClass {
   ) {
     super();
     this.connection = accepted;
+    if (accepted !== null) host.open.add(this);
+  }
+
+  get isUnsent(): boolean {
+    return this.isClosed && this.connection !== null && UNSENT_STATES.includes(this.connection.state);
+  }
+
+  get isUnacknowledged(): boolean {
+    if (!this.isClosed || this.connection === null) return false;
+    return this.isUnsent || UNACKNOWLEDGED_STATES.includes(this.connection.state);
   }
 
   /** Bytes that were written until now, those that wait included. */
@@ -107,6 +122,7 @@ export class ConnectionHandle extends JsStreamClass {
       return statusOf(code !== undefined && /^E[A-Z]+$/.test(code) ? code : 'EHOSTUNREACH');
     }
     this.connection.context = this;
+    this.host.open.add(this);
     this.connecting = { request, context: new AsyncResource('TCPCONNECTWRAP') };
     this.own = { address: this.host.address, port: this.connection.localPort, family: 'IPv4' };
     this.count();
@@ -168,6 +184,7 @@ export class ConnectionHandle extends JsStreamClass {
     const { connecting } = this;
     this.connection = null;
     this.host.forget(this);
+    this.host.open.delete(this);
     if (connecting !== null) {
       this.connecting = null;
       const status = statusOf(error === null ? 'ECANCELED' : asError(error));

@@ -8,6 +8,16 @@ export interface Orphan {
   abortOrphan(): void;
 }
 
+/** A handle that has something in the stack: a connection, a listener. */
+export interface OpenHandle {
+  /** Whether the stack has something of it that was never sent. */
+  readonly isUnsent: boolean;
+  /** Whether the program has given it up, but the peer has not acknowledged everything. */
+  readonly isUnacknowledged: boolean;
+  /** Gives it up, as the end of a process does: the program hears no more of it. */
+  close(): void;
+}
+
 export interface HandleHost {
   readonly stack: TcpIp;
   /** What keeps the process alive. */
@@ -26,6 +36,10 @@ export interface HandleHost {
   remember(orphan: Orphan): void;
   /** A connection is over. */
   forget(orphan: Orphan): void;
+  /** All handles that have something in the stack. */
+  readonly open: Set<OpenHandle>;
+  /** The ports of the listeners that take connections to any address of ours. */
+  readonly wildcardPorts: Set<number>;
 }
 
 const MAPPED = /^(?:::ffff:)?(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})$/i;

@@ -14,6 +14,8 @@ export interface Routes {
   /** @param address null: all addresses */
   listen(address: string | null, port: number): HandleHost | null;
   connect(address: string, port: number): HandleHost | null;
+  /** @param address the local address of a socket that connects next */
+  bind(address: string): HandleHost | null;
 }
 
 type Listen2 = (
@@ -39,6 +41,8 @@ interface Connecting extends net.Socket {
 }
 
 const hosts = new WeakMap<object, HandleHost>();
+/** The local ports of sockets that are bound before it is known where they connect to. */
+const localPorts = new WeakMap<KernelTcp, number>();
 let routes: Routes | null = null;
 let isInstalled = false;
 
@@ -75,7 +79,13 @@ function install(): void {
   };
 
   const kernel = KernelTcpClass.prototype;
-  const { connect, connect6 } = kernel;
+  const { bind, bind6, connect, connect6 } = kernel;
+  kernel.bind = function (address, port) {
+    return bindByStack(this, address, port) ?? bind.call(this, address, port);
+  };
+  kernel.bind6 = function (address, port, flags) {
+    return bindByStack(this, address, port) ?? bind6.call(this, address, port, flags);
+  };
   kernel.connect = function (request, address, port) {
     return connectByStack(this, request, address, port, 'connect') ?? connect.call(this, request, address, port);
   };
@@ -94,6 +104,16 @@ function install(): void {
   };
 }
 
+/** Binds a socket to an address of the stack, which will connect. Returns the status, or null when the kernel is to. */
+function bindByStack(from: KernelTcp, address: string, port: number): number | null {
+  const owner = connectingOwner(from);
+  if (owner === null) return null;
+  const host = hosts.get(owner) ?? routes?.bind(address) ?? null;
+  if (host !== null) return exchange(owner, from, host).bind(address, port);
+  localPorts.set(from, port);
+  return null;
+}
+
 /** Connects by the stack if that is meant. Returns the status, or null when the kernel is to connect. */
 function connectByStack(
   from: KernelTcp,
@@ -102,13 +122,27 @@ function connectByStack(
   port: number,
   call: 'connect' | 'connect6',
 ): number | null {
-  const owner = ownerOf(from) as Connecting | undefined;
-  // TLS binds itself to the first handle: `exec/hook-tls.ts`.
-  if (owner === undefined || owner._handle !== from) return null;
+  const owner = connectingOwner(from);
+  if (owner === null) return null;
   const host = hosts.get(owner) ?? routes?.connect(address, port) ?? null;
   if (host === null) return null;
+  const handle = exchange(owner, from, host);
+  const localPort = localPorts.get(from);
+  if (localPort !== undefined) handle.bind(host.address, localPort);
+  return handle[call](request, address, port);
+}
+
+/** The socket that connects by this handle; null for the handle of a server, or of TLS. */
+function connectingOwner(from: KernelTcp): Connecting | null {
+  const owner = ownerOf(from) as Connecting | undefined;
+  // TLS binds itself to the first handle: `exec/hook-tls.ts`.
+  return owner === undefined || owner._handle !== from ? null : owner;
+}
+
+/** Gives a socket a handle of the stack in the place of the kernel's. */
+function exchange(owner: Connecting, from: KernelTcp, host: HandleHost): ConnectionHandle {
   const handle = new ConnectionHandle(host, null);
   giveHandle(owner, handle);
   from.close();
-  return handle[call](request, address, port);
+  return handle;
 }

@@ -2,10 +2,15 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Listener, TcpHandlers } from '../../tcpip/index.js';
 import { ConnectionHandle, HANDLERS, type NameOut } from './connection-handle.js';
-import type { HandleHost } from './handle-host.js';
+import type { HandleHost, OpenHandle } from './handle-host.js';
 import { statusOf } from './node-internals.js';
 
-export class ListenerHandle {
+/** The address that means all of ours. */
+const ANY = '0.0.0.0';
+
+export class ListenerHandle implements OpenHandle {
+  readonly isUnsent = false;
+  readonly isUnacknowledged = false;
   /** `net.Server` sets it. */
   onconnection: (this: ListenerHandle, status: number, handle: ConnectionHandle) => void = () => {};
   private listener: Listener | null = null;
@@ -40,13 +45,20 @@ export class ListenerHandle {
       return statusOf((error as NodeJS.ErrnoException).code ?? 'EINVAL');
     }
     if (this.isReferenced) this.host.refs.ref();
+    this.host.open.add(this);
+    if (this.shown === ANY) this.host.wildcardPorts.add(this.listener.port);
     return 0;
   }
 
   close(done?: () => void): void {
-    this.listener?.close();
-    if (this.listener !== null && this.isReferenced) this.host.refs.unref();
-    this.listener = null;
+    const { listener, host } = this;
+    if (listener !== null) {
+      listener.close();
+      host.open.delete(this);
+      if (this.shown === ANY) host.wildcardPorts.delete(listener.port);
+      this.listener = null;
+      if (this.isReferenced) host.refs.unref();
+    }
     if (done !== undefined) this.host.afterTurn(done);
   }
 

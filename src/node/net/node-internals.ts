@@ -30,6 +30,8 @@ export interface JsStream {
 
 /** A handle of the kernel's TCP (C++: TCPWrap), of which only its methods for names are replaced. */
 export interface KernelTcp {
+  bind(address: string, port: number): number;
+  bind6(address: string, port: number, flags?: number): number;
   connect(request: HandleRequest, address: string, port: number): number;
   connect6(request: HandleRequest, address: string, port: number): number;
   close(done?: () => void): void;
