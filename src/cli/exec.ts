@@ -17,8 +17,8 @@ export interface ExecCommandOptions extends DeviceOptions {
   mode: 'single' | '1kb' | '2kb';
   cores?: number[];
   idle: 'adaptive' | 'spin';
-  dns?: string[];
-  kernelPorts?: PortRange[];
+  dns?: readonly string[];
+  kernelPorts?: readonly PortRange[];
   quiet?: boolean;
 }
 
@@ -50,7 +50,7 @@ export async function exec(program: string, args: readonly string[], options: Ex
   port.on('link', limitedLinkLines());
   if (!quiet) warn(announcement(port, kernelPorts));
   if (port.mode === 'single') {
-    runHere(port, stop.signal);
+    runHere(port, stop);
     return true;
   }
   await port.run(stop.signal);
@@ -59,12 +59,15 @@ export async function exec(program: string, args: readonly string[], options: Ex
 }
 
 /** Runs the program in this thread. */
-function runHere(port: SinglePort, signal: AbortSignal): void {
-  port.run(signal).catch((error: Error) => {
-    if (signal.aborted) return;
+function runHere(port: SinglePort, stop: AbortController): void {
+  port.run(stop.signal).catch((error: Error) => {
+    if (stop.signal.aborted) return;
     warn(error.message);
     process.exit(1);
   });
-  // What can be done at once is done; the rest does the end of the process.
-  process.on('exit', () => void port.stop().catch(() => {}));
+  process.on('exit', () => {
+    stop.abort();
+    // What can be done at once is done; the rest does the end of the process.
+    void port.stop().catch(() => {});
+  });
 }

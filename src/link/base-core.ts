@@ -245,6 +245,10 @@ export abstract class BaseCore implements Core {
     return this.sleeper.isAsleep;
   }
 
+  get isLinkUp(): boolean {
+    return this.sleeper.isLinkUp;
+  }
+
   wake(): void {
     this.sleeper.wake();
   }

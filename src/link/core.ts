@@ -42,6 +42,11 @@ export interface Core {
   readonly count: number;
   /** Whether {@link waitForPackets} is waiting. */
   readonly isAsleep: boolean;
+  /**
+   * Whether the device has a link, and its backend is there. A change ends {@link waitForPackets}. Packets that are sent
+   * meanwhile are dropped and counted.
+   */
+  readonly isLinkUp: boolean;
 
   /**
    * Polls, and tells how many received packets wait: call {@link getBufferRx} as many times. It polls the vNIC, or the

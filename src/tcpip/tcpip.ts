@@ -49,6 +49,8 @@ const MAX_BUFFER = 1 << 30;
 const MIN_BUFFER = 1 << 16;
 const MAX_WAIT_MS = 1 << 24;
 const MAX_TTL = 255;
+/** How often a poll looks again for packets that the stack has sent to itself. */
+const LOOP_ROUNDS = 8;
 /** 12 days: half of what two values of the clock may lie apart. After 24 days without a poll no timer would fire. */
 const LONGEST_SLEEP_MS = 1 << 30;
 
@@ -107,9 +109,12 @@ export class TcpIp implements Stack {
     this.udp = new Udp(core, ip, { maxSockets: options.maxSockets, random: randomWord });
     const around = {
       ...{ clock, memory: core.memory, ip, local, mtu: core.mtu, random },
-      isPeer: (address: number) => address !== local && !core.isBroadcast(address) && isRoutable(address),
+      isPeer: (address: number) => !core.isBroadcast(address) && isRoutable(address),
       isOwnFlow: (remote: number, remotePort: number, localPort: number) =>
-        core.count === 1 || core.rssCoreForPorts(remote, local, remotePort, localPort) === core.index,
+        // What the stack sends to itself never leaves this core.
+        core.count === 1 ||
+        remote === local ||
+        core.rssCoreForPorts(remote, local, remotePort, localPort) === core.index,
       wake: () => this.wake(),
     };
     const sizes = { maxConnections, memory, maxSendBuffer, maxReceiveBuffer, maxTimeWait, timeWaitMs };
@@ -119,7 +124,7 @@ export class TcpIp implements Stack {
 
   /**
    * Takes what has come, does what is due, and sends. {@link runStack} calls it; call it yourself only without
-   * {@link run}.
+   * {@link run}. Packets that the stack has sent to its own address are among what has come.
    * @returns how many packets and timers there were
    */
   poll(): number {
@@ -131,14 +136,22 @@ export class TcpIp implements Stack {
       const buffer = core.getBufferRx();
       if (buffer !== null) ip.input(buffer);
     }
+    let done = count + ip.inputLooped();
     ip.tick(clock.ms);
-    const fired = tcp.finish();
-    if (count > 0 || fired > 0) core.flush();
-    return count + fired;
+    done += tcp.finish();
+    // Two ends in this stack answer each other without end: after some rounds, others have their turn.
+    for (let rounds = 0; rounds < LOOP_ROUNDS && ip.looped > 0; rounds++) {
+      clock.read();
+      tcp.begin();
+      done += ip.inputLooped() + tcp.finish();
+    }
+    if (done > 0) core.flush();
+    return done;
   }
 
   /** Returns how long {@link poll} need not be called while no packets come, in ms. */
   maxSleepMs(): number {
+    if (this.ip.looped > 0) return 0;
     this.clock.read();
     return Math.min(this.tcp.msToNext(), this.ip.msToNext(this.clock.ms), LONGEST_SLEEP_MS);
   }
@@ -153,6 +166,7 @@ export class TcpIp implements Stack {
     try {
       this.tcp.stop();
     } finally {
+      this.ip.dropLooped();
       this.core.flush();
     }
   }

@@ -373,8 +373,7 @@ export class ConnectionHandle extends JsStreamClass implements OpenHandle {
     return this.isReferenced;
   }
 
-  /** The peer has not ended its side for {@link ORPHAN_MS}. */
-  abortOrphan(): void {
+  abort(): void {
     this.connection?.abort();
   }
 

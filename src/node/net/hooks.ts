@@ -134,9 +134,9 @@ function connectByStack(
 
 /** The socket that connects by this handle; null for the handle of a server, or of TLS. */
 function connectingOwner(from: KernelTcp): Connecting | null {
-  const owner = ownerOf(from) as Connecting | undefined;
+  const owner = ownerOf(from) as Connecting | null | undefined;
   // TLS binds itself to the first handle: `exec/hook-tls.ts`.
-  return owner === undefined || owner._handle !== from ? null : owner;
+  return owner?._handle === from ? owner : null;
 }
 
 /** Gives a socket a handle of the stack in the place of the kernel's. */

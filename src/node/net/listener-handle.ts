@@ -62,6 +62,10 @@ export class ListenerHandle implements OpenHandle {
     if (done !== undefined) this.host.afterTurn(done);
   }
 
+  abort(): void {
+    this.close();
+  }
+
   ref(): void {
     if (!this.isReferenced && this.listener !== null) this.host.refs.ref();
     this.isReferenced = true;

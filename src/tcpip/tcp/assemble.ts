@@ -51,7 +51,7 @@ export interface TcpSurroundings {
   readonly mtu: number;
   /** Returns random bytes for keys. */
   readonly random: (bytes: number) => Uint8Array;
-  /** Whether an address can be that of a peer: one host, and not we. */
+  /** Whether an address can be that of a peer: one host. We may be our own peer. */
   isPeer(address: number): boolean;
   /** Whether the packets of the flow from `remote` to us come to this core. */
   isOwnFlow(remote: number, remotePort: number, localPort: number): boolean;

@@ -25,7 +25,7 @@ export interface ListenOptions extends TcpOptions {
 
 /** Options of {@link Tcp.connect}. */
 export interface ConnectOptions extends TcpOptions {
-  /** The peer's IPv4 address, such as `10.0.0.2`. */
+  /** The peer's IPv4 address, such as `10.0.0.2`. With our own address the connection stays within this stack. */
   readonly address: string;
   /** The peer's port, 1 to 65535. */
   readonly port: number;
@@ -116,7 +116,7 @@ export class Tcp implements TransportProtocol {
     const settings = tcpSettings('connect', options);
     const remote = parseIpv4(address) | 0;
     if (!this.surroundings.isPeer(remote)) {
-      throw new ArgumentError(`connect: ${address} is not the address of one other host`);
+      throw new ArgumentError(`connect: ${address} is not the address of one host`);
     }
     this.surroundings.clock.read();
     // The core may have slept since the last poll.

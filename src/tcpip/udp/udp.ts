@@ -209,6 +209,8 @@ export class Udp implements TransportProtocol, SocketOwner {
   /** Whether soft RSS brings datagrams of the peer to this core. */
   private comesHere(peer: number, peerPort: number, localPort: number): boolean {
     const { core } = this;
+    // What we send to ourselves never leaves this core.
+    if (peer === (core.address | 0)) return true;
     return core.rssCoreForPorts(peer, core.address, peerPort, localPort) === core.index;
   }
 
