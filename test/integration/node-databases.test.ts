@@ -21,7 +21,7 @@ describeWith('a program under tspmd exec', needs, () => {
     const certificate = await makeCertificate(lab, KERNELS);
     databases.push(await startPostgres(lab, 5432, certificate));
     databases.push(await startRedis(lab, 6379));
-    program = await lab.program(/^inserted/m, [], PROGRAM, KERNELS, PASSWORD, certificate.cert);
+    program = await lab.program(/^inserted/m, [PROGRAM, KERNELS, PASSWORD, certificate.cert]);
   }, 60_000);
 
   afterAll(async () => {

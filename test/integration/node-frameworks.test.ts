@@ -39,7 +39,7 @@ describeWith('under tspmd exec', [...TCP_PEERS, command('curl')], () => {
     let program: Child;
 
     beforeAll(async () => {
-      program = await lab.program(LISTENING, [], built('examples/node/express.js'));
+      program = await lab.program(LISTENING, [built('examples/node/express.js')]);
     });
 
     afterAll(async () => {
@@ -85,7 +85,7 @@ describeWith('under tspmd exec', [...TCP_PEERS, command('curl')], () => {
     let program: Child;
 
     beforeAll(async () => {
-      program = await lab.program(LISTENING, [], built('test/support/programs/fastify.main.js'));
+      program = await lab.program(LISTENING, [built('test/support/programs/fastify.main.js')]);
     });
 
     afterAll(async () => {
@@ -127,7 +127,7 @@ describeWith('under tspmd exec', [...TCP_PEERS, command('curl')], () => {
     }
 
     it('serves clients of the kernel', async () => {
-      const server = await lab.program(LISTENING, [], CHAT);
+      const server = await lab.program(LISTENING, [CHAT]);
       const ada = join(`ws://${OURS}`, 'Ada');
       await talk(ada, async (name) => join(`ws://${OURS}`, name));
       // A message that is too large ends a connection, not the chat.
@@ -142,7 +142,7 @@ describeWith('under tspmd exec', [...TCP_PEERS, command('curl')], () => {
       const server = lab.start('env', 'PORT=8000', process.execPath, CHAT);
       await server.waitFor(LISTENING);
       const where = `ws://${KERNELS}:8000`;
-      const ada = await lab.program(/Ada comes/, [], CHAT, where, 'Ada');
+      const ada = await lab.program(/Ada comes/, [CHAT, where, 'Ada']);
       await talk(ada, async (name) => join(where, name));
       await ada.stop();
       await server.stop();
