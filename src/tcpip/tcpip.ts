@@ -5,6 +5,7 @@ import type { Core } from '../link/core.js';
 import { isRoutable } from '../link/host.js';
 import { runStack } from '../link/run-loop.js';
 import type { Stack } from '../stack.js';
+import { formatIpv4 } from '../wire/address.js';
 import { readI32 } from '../wire/bytes.js';
 import { IP_PROTOCOL_TCP } from '../wire/ipv4.js';
 import { checkOption } from './check-option.js';
@@ -99,13 +100,13 @@ export class TcpIp implements Stack {
     checkOption('TcpIp', 'maxTimeWait', maxTimeWait, 1, MAX_CONNECTIONS);
     checkOption('TcpIp', 'timeWaitMs', timeWaitMs, 0, MAX_WAIT_MS);
     if (options.ttl !== undefined) checkOption('TcpIp', 'ttl', options.ttl, 1, MAX_TTL);
-    const local = core.address | 0;
     const clock = new Clock(() => core.now());
     this.clock = clock;
     const random = options.seed === undefined ? randomBytes : new RandomBytes(options.seed).take;
     const randomWord = () => readI32(random(4), 0);
     const ip = new Ip(core, clock, { ttl: options.ttl, random: randomWord });
     this.ip = ip;
+    const local = ip.own;
     this.udp = new Udp(core, ip, { maxSockets: options.maxSockets, random: randomWord });
     const around = {
       ...{ clock, memory: core.memory, ip, local, mtu: core.mtu, random },
@@ -113,8 +114,8 @@ export class TcpIp implements Stack {
       isOwnFlow: (remote: number, remotePort: number, localPort: number) =>
         // What the stack sends to itself never leaves this core.
         core.count === 1 ||
-        remote === local ||
-        core.rssCoreForPorts(remote, local, remotePort, localPort) === core.index,
+        remote === local.address ||
+        core.rssCoreForPorts(remote, local.address, remotePort, localPort) === core.index,
       wake: () => this.wake(),
     };
     const sizes = { maxConnections, memory, maxSendBuffer, maxReceiveBuffer, maxTimeWait, timeWaitMs };
@@ -131,6 +132,7 @@ export class TcpIp implements Stack {
     const { core, ip, tcp, clock } = this;
     const count = core.getRxCount();
     clock.read();
+    if ((core.address | 0) !== ip.own.address) this.readdress(core.address | 0);
     tcp.begin();
     for (let i = 0; i < count; i++) {
       const buffer = core.getBufferRx();
@@ -177,6 +179,15 @@ export class TcpIp implements Stack {
    */
   run(signal: StopSignal): Promise<void> {
     return runStack(this.core, this, { signal });
+  }
+
+  /** Our address has changed: the connections of the old one end, listeners and UDP sockets stay. */
+  private readdress(address: number): void {
+    const { own } = this.ip;
+    const old = formatIpv4(own.address);
+    own.address = address;
+    const now = address === 0 ? 'and we have none now' : `which is ${formatIpv4(address)} now`;
+    this.tcp.forget(`${old} is no longer our address, ${now}`);
   }
 
   /** A timer was set while the core may sleep for longer. */

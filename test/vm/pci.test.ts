@@ -25,7 +25,7 @@ const NIC = nicAddress(0);
 const BIND = fileURLToPath(new URL('../../scripts/bind-vfio.sh', import.meta.url));
 const UDP_CLIENT = fileURLToPath(new URL('../../dist/test/support/peers/udp-echo-client.worker.js', import.meta.url));
 const TSPMD = Child.commandLine().join(' ');
-const READY_MS = 60_000;
+const READY_MS = 120_000;
 const PINGS = { count: 50, interval: 0.02 };
 
 const VFIO_MODES = [
@@ -51,7 +51,7 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
     const child = Guest.start({
       ...(mode === undefined ? {} : { mode }),
       netdevs: [`tap:tap0@${namespace.name}`],
-      timeout: 110,
+      timeout: 230,
       command: ['bash', '-c', script],
       ...more,
     });

@@ -13,7 +13,7 @@ describeWith('our flow and one of Linux', [guest, ...['tc', 'ethtool', 'iperf3']
   it('share a link within 20 % of even, and leave none of it unused', async () => {
     const script = ['bash', 'scripts/vm/shared-link.sh', String(SECONDS)];
     const { code, stdout, stderr } = await Guest.run({
-      ...{ mode: 'none', virtualTime: true, timeout: 200 },
+      ...{ mode: 'none', virtualTime: true, timeout: 230 },
       command: script,
     });
     expect(code, stdout + stderr).toBe(0);

@@ -9,6 +9,7 @@ import { ICMP_TIME_EXCEEDED } from '../../wire/icmp.js';
 import { IP_PROTOCOL_TCP, IP_PROTOCOL_UDP, IPV4_DEFAULT_TTL } from '../../wire/ipv4.js';
 import type { Clock } from '../clock.js';
 import { LoopQueue } from '../loop-queue.js';
+import { OwnAddress } from '../own-address.js';
 import { createIpCounters } from './counters.js';
 import { Icmp } from './icmp.js';
 import { IcmpErrors } from './icmp-errors.js';
@@ -35,6 +36,8 @@ export interface IpOptions {
 }
 
 export class Ip implements ReassemblyTimeout {
+  /** Our address, for all protocols. */
+  readonly own: OwnAddress;
   private readonly mtus: PathMtus;
   private readonly errors: IcmpErrors;
   private readonly counters = createIpCounters();
@@ -52,19 +55,22 @@ export class Ip implements ReassemblyTimeout {
   ) {
     const { counters } = this;
     const random = options.random ?? systemRandom;
+    const own = new OwnAddress(core.address | 0);
+    this.own = own;
     this.mtus = new PathMtus(core.mtu, clock, counters);
     this.tx = new IpOutput(
       core,
+      own,
       this.mtus,
       new Identification(random),
       this.loop,
       counters,
       options.ttl ?? IPV4_DEFAULT_TTL,
     );
-    this.errors = new IcmpErrors(core, this.tx, clock, counters, random);
-    this.icmp = new Icmp(core, this.tx, counters);
+    this.errors = new IcmpErrors(core, own, this.tx, clock, counters, random);
+    this.icmp = new Icmp(own, this.tx, counters);
     this.reassembler = new Reassembler(counters, this, options.datagrams, options.reassemblyMs);
-    this.rx = new IpInput(core, clock, this.reassembler, this.icmp, this.errors, counters);
+    this.rx = new IpInput(core, own, clock, this.reassembler, this.icmp, this.errors, counters);
   }
 
   /**

@@ -19,6 +19,7 @@ import {
   writeIpv4Header,
 } from '../../wire/ipv4.js';
 import type { LoopQueue } from '../loop-queue.js';
+import type { OwnAddress } from '../own-address.js';
 import { IP, type IpCounters } from './counters.js';
 import type { Identification } from './identification.js';
 import type { PathMtus } from './path-mtu.js';
@@ -33,12 +34,12 @@ const UNIT = 8;
 
 export class IpOutput {
   private readonly values: Float64Array;
-  private readonly address: number;
   /** Buffers of a datagram in fragments: all of them are taken before the first is sent. */
   private readonly fragments: PacketBuffer[] = [];
 
   constructor(
     private readonly core: Core,
+    private readonly own: OwnAddress,
     private readonly mtus: PathMtus,
     private readonly identification: Identification,
     private readonly loop: LoopQueue,
@@ -46,7 +47,6 @@ export class IpOutput {
     private readonly ttl: number,
   ) {
     this.values = counters.values;
-    this.address = core.address | 0;
   }
 
   /**
@@ -174,7 +174,7 @@ export class IpOutput {
   ): void {
     const { memory } = this.core;
     const ip = buffer.offset;
-    writeIpv4Header(memory, ip, length, protocol, this.address, destination);
+    writeIpv4Header(memory, ip, length, protocol, this.own.address, destination);
     if (this.ttl !== IPV4_DEFAULT_TTL) setIpv4Ttl(memory.u8, ip, this.ttl);
     buffer.length = length;
     if (tos === 0 && fragment === IPV4_DONT_FRAGMENT) return;
@@ -186,7 +186,7 @@ export class IpOutput {
   }
 
   private push(buffer: PacketBuffer, destination: number): boolean {
-    if (destination === this.address) return this.pushToUs(buffer);
+    if (destination === this.own.address) return this.pushToUs(buffer);
     if (this.core.addBufferToRing(buffer)) {
       this.values[TX]++;
       return true;

@@ -4,6 +4,7 @@ import type { MemoryViews } from '../../../drivers/memory/index.js';
 import { readI32 } from '../../wire/bytes.js';
 import type { Clock } from '../clock.js';
 import { FastRandom } from '../ip/random.js';
+import type { OwnAddress } from '../own-address.js';
 import { Calls, type Flusher } from './calls.js';
 import { TcpConnection } from './connection.js';
 import { AckArrival } from './input/ack-arrival.js';
@@ -45,8 +46,8 @@ export interface TcpSurroundings {
   readonly clock: Clock;
   readonly memory: MemoryViews;
   readonly ip: IpOutput;
-  /** Our address, signed. */
-  readonly local: number;
+  /** Our address. */
+  readonly local: OwnAddress;
   /** Longest packet of the link, in bytes. */
   readonly mtu: number;
   /** Returns random bytes for keys. */

@@ -106,7 +106,7 @@ export class Tcp implements TransportProtocol {
    * before this returns
    * @throws ArgumentError when an option is wrong; NetError EADDRINUSE when the local port has such a connection,
    * EADDRNOTAVAIL when no port is free, or the answers to the local port come to another core, ENOBUFS when the table of connections is full; StateError after the stack has
-   * stopped
+   * stopped; NetError ENETUNREACH while we have no address
    */
   connect(options: ConnectOptions, handlers: TcpHandlers): Connection {
     if (this.isStopped) throw new StateError('connect: the stack has stopped');
@@ -117,6 +117,9 @@ export class Tcp implements TransportProtocol {
     const remote = parseIpv4(address) | 0;
     if (!this.surroundings.isPeer(remote)) {
       throw new ArgumentError(`connect: ${address} is not the address of one host`);
+    }
+    if (this.surroundings.local.address === 0) {
+      throw netError('ENETUNREACH', `connect: ${address} cannot be reached, because we have no address`);
     }
     this.surroundings.clock.read();
     // The core may have slept since the last poll.
@@ -264,15 +267,33 @@ export class Tcp implements TransportProtocol {
   stop(): void {
     if (this.isStopped) return;
     this.isStopped = true;
-    const { table, parts, isPolling } = this;
+    this.parts.transmit.isBlocked = false;
+    this.endAll((r) => this.parts.closing.reset(r, null));
+  }
+
+  /**
+   * @internal Our address has changed: ends all connections with ECONNRESET. Nothing is sent, because the old address is
+   * not ours any more.
+   * @throws the first error that a handler has thrown, when all connections have ended
+   */
+  forget(reason: string): void {
+    this.parts.timeWait.clear();
+    this.endAll((r) => {
+      const { remoteAddress, remotePort } = this.table.connections[r >> ROW_SHIFT];
+      this.parts.closing.finish(r, netError('ECONNRESET', `${remoteAddress}:${remotePort}: ${reason}`));
+    });
+  }
+
+  /** Not the connections that a handler opens meanwhile. */
+  private endAll(end: (r: number) => void): void {
+    const { table, isPolling } = this;
+    const rows = table.connections.map((_, row) => row << ROW_SHIFT).filter((r) => table.i32[r + STATE] !== 0);
     const errors: unknown[] = [];
     this.isPolling = true;
-    parts.transmit.isBlocked = false;
-    for (let row = 0; row < table.connections.length; row++) {
-      const r = row << ROW_SHIFT;
+    for (const r of rows) {
       if (table.i32[r + STATE] === 0) continue;
       try {
-        parts.closing.reset(r, null);
+        end(r);
       } catch (error) {
         errors.push(error);
       }
