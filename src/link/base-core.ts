@@ -269,16 +269,13 @@ export abstract class BaseCore implements Core {
   }
 
   unref(): void {
-    this.keepAlive(false);
+    this.sleeper.keepAlive(false);
+    this.keepLayerAlive(false);
   }
 
   ref(): void {
-    this.keepAlive(true);
-  }
-
-  private keepAlive(on: boolean): void {
-    this.sleeper.keepAlive(on);
-    this.keepLayerAlive(on);
+    this.sleeper.keepAlive(true);
+    this.keepLayerAlive(true);
   }
 
   /** Sends what is still to be sent, and ends {@link waitForPackets} for good. The owner of the device closes it. */
