@@ -6,6 +6,7 @@ import dns from 'node:dns';
 import type { StopSignal } from '../../drivers/stop-signal.js';
 import type { Core } from '../link/core.js';
 import type { EventLoopStack } from '../stack.js';
+import { netError } from '../tcpip/errors.js';
 import { TcpIp, type TcpIpOptions } from '../tcpip/index.js';
 import { formatIpv4 } from '../wire/address.js';
 import { LinkWatch } from './link-watch.js';
@@ -41,6 +42,7 @@ export class NetHost implements EventLoopStack, NamedHost {
   private ownNet: Net | undefined;
   private readonly loop: Loop;
   private afterTurns: (() => void)[] = [];
+  private isFlushDue = false;
   private readonly orphans = new Map<OpenHandle, number>();
   private orphanTimer: NodeJS.Timeout | null = null;
   private lingerTimer: NodeJS.Timeout | null = null;
@@ -53,7 +55,9 @@ export class NetHost implements EventLoopStack, NamedHost {
     // Asked for each name, because `tspmd exec` may put another in its place.
     this.lookup = options.lookup ?? ((name, how, done) => dns.lookup(name, how, done));
     core.unref();
-    const link = new LinkWatch(core, () => {});
+    const link = new LinkWatch(core, () => {
+      this.stack.tcp.resetAll(netError('ECONNRESET', 'the device is gone'));
+    });
     this.loop = new Loop(core, this.stack, this.refs, link);
     this.refs.onIdle = () => this.linger();
   }
@@ -78,6 +82,23 @@ export class NetHost implements EventLoopStack, NamedHost {
   /** Returns the address that the stack sends to: loopback addresses and 0.0.0.0 mean the stack itself. */
   stackAddress(address: string): string {
     return address.startsWith('127.') || address === '0.0.0.0' ? this.address : address;
+  }
+
+  /** Sends datagrams that wait in the core, when the code that runs now has ended: together, if it sends several. */
+  flush(): void {
+    if (this.isFlushDue) return;
+    this.isFlushDue = true;
+    process.nextTick(this.flushNow);
+  }
+
+  private readonly flushNow = (): void => {
+    this.isFlushDue = false;
+    this.core.flush();
+  };
+
+  /** Returns how the program sees the address of a peer: as it is. */
+  shownAddress(address: string): string {
+    return address;
   }
 
   /** Calls `act` after this turn of the loop, as libuv completes requests. */
