@@ -16,7 +16,7 @@ const SERVER = fileURLToPath(new URL('./server.js', import.meta.url));
 const PINGS = 1_000;
 const DATAGRAMS = 10_000;
 const DOWNLOAD_BYTES = 100 * 2 ** 20;
-/** The endpoint waits a second for each packet. This limit is for a machine that stands still. */
+/** The endpoint waits five seconds for each packet. This limit is for a machine that stands still. */
 const TRAFFIC_TIMEOUT_MS = 120_000;
 
 export interface Endpoint {

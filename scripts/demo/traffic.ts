@@ -19,6 +19,9 @@ import { Fetch, type FetchResult } from './fetch.js';
 /** The line with a core's result begins with this mark. The JSON of {@link CoreTraffic} follows. */
 export const RESULT_MARK = 'traffic:';
 
+/** How long an answer may take, in ms: longer than a busy machine gives a process no CPU. */
+const TIMEOUT_MS = 5000;
+
 export interface TrafficResult {
   ping: { sent: number; received: number; corrupt: number; rttUs: { p50: number; p99: number; max: number } };
   udp: { sent: number; received: number; corrupt: number; bytes: number };
@@ -46,18 +49,23 @@ export function sumOf(results: readonly CoreTraffic[]): TrafficResult {
   return { ping, udp, tcp };
 }
 
-/** @param options `to` (address), `pings`, `datagrams` and `bytes` (numbers), as texts */
+/**
+ * @param options `to` (address), `pings` and `datagrams` (numbers), as texts. `bytes` is the size of the download at the
+ *   end; without it there is none, and the stack goes on echoing.
+ */
 export default function createTraffic(core: Core, options: StackOptions): Stack {
   const to = String(options.to);
   const pingsHere = core.rssCoreFor({ protocol: IP_PROTOCOL_ICMP, source: parseIpv4(to), destination: core.address });
   const isPinging = pingsHere === core.index;
-  const pinger = new Pinger(core, { to, count: isPinging ? Number(options.pings) : 0, intervalMs: 0 });
-  const probe = new UdpProbe(core, { to, count: shareOf(Number(options.datagrams), core) });
+  const client = { to, timeoutMs: TIMEOUT_MS };
+  const pinger = new Pinger(core, { ...client, count: isPinging ? Number(options.pings) : 0, intervalMs: 0 });
+  const probe = new UdpProbe(core, { ...client, count: shareOf(Number(options.datagrams), core) });
   const echo = new Echo(core);
   const pinging = createDemux(core, [echo, pinger]);
   const probing = createDemux(core, [echo, pinger, probe]);
   let stack: Stack = pinging;
   let isProbed = false;
+  const isFetching = isPinging && options.bytes !== undefined;
   const report = (tcp: FetchResult | null): void => {
     const traffic: CoreTraffic = { ...result(pinger, probe), tcp, cores: core.count };
     process.stdout.write(`${RESULT_MARK} ${JSON.stringify(traffic)}\n`);
@@ -67,6 +75,7 @@ export default function createTraffic(core: Core, options: StackOptions): Stack 
     core.wake();
   };
   const fetch = (): void => {
+    if (!isFetching) return;
     const net = new TcpIp(core);
     stack = net;
     new Fetch(net, to, Number(options.bytes), (fetched, failure) => {
@@ -82,7 +91,7 @@ export default function createTraffic(core: Core, options: StackOptions): Stack 
       if (stack === pinging && isPinging && pinger.isDone) phases.pingsAreDone();
       if (!isProbed && stack === probing && probe.isDone) {
         isProbed = true;
-        if (!isPinging) report(null);
+        if (!isFetching) report(null);
         phases.probeIsDone();
       }
       return work;

@@ -44,6 +44,8 @@ export interface CoreParts {
   readonly reserve: number;
   /** Wakes the core while it sleeps. */
   readonly wakeSource: WakeSource;
+  /** Says whether what the layer below waits for keeps the event loop alive. */
+  readonly keepAlive: (on: boolean) => void;
   readonly counters: L2Counters;
   readonly clock: () => number;
   /** Number of this core, and how many cores there are. */
@@ -82,6 +84,7 @@ export abstract class BaseCore implements Core {
   protected readonly isIp: boolean;
   protected readonly bufferReturn: BufferReturn;
   private readonly pool: BufferPool;
+  private readonly keepLayerAlive: (on: boolean) => void;
   /** The number of the stack as the owner of buffers. */
   private readonly stack = newOwner();
   private readonly reserve: number;
@@ -120,6 +123,7 @@ export abstract class BaseCore implements Core {
     this.l2 = parts.counters;
     this.values = parts.counters.values;
     this.pool = parts.pool;
+    this.keepLayerAlive = parts.keepAlive;
     this.reserve = parts.reserve;
     this.bufferReturn = sink.pool;
     this.isIp = this.layer === 'ip';
@@ -256,8 +260,22 @@ export abstract class BaseCore implements Core {
     return this.sleeper.isAsleep;
   }
 
+  get isLinkUp(): boolean {
+    return this.sleeper.isLinkUp;
+  }
+
   wake(): void {
     this.sleeper.wake();
+  }
+
+  unref(): void {
+    this.sleeper.keepAlive(false);
+    this.keepLayerAlive(false);
+  }
+
+  ref(): void {
+    this.sleeper.keepAlive(true);
+    this.keepLayerAlive(true);
   }
 
   /** Sends what is still to be sent, and ends {@link waitForPackets} for good. The owner of the device closes it. */

@@ -45,6 +45,11 @@ export interface Core {
   readonly count: number;
   /** Whether {@link waitForPackets} is waiting. */
   readonly isAsleep: boolean;
+  /**
+   * Whether the device has a link, and its backend is there. A change ends {@link waitForPackets}. Packets that are sent
+   * meanwhile are dropped and counted.
+   */
+  readonly isLinkUp: boolean;
 
   /**
    * Polls, and tells how many received packets wait: call {@link getBufferRx} as many times. It polls the vNIC, or the
@@ -117,6 +122,16 @@ export interface Core {
 
   /** Ends {@link waitForPackets}. */
   wake(): void;
+
+  /**
+   * Lets the program end although the port is open: {@link waitForPackets} and what the layer below waits for keep Node's
+   * event loop alive no longer, in a thread of a core as in the main thread. When nothing else does, `beforeExit` fires.
+   * Stop the port then. A loop that polls without {@link waitForPackets} still is work that goes on.
+   */
+  unref(): void;
+
+  /** Takes {@link unref} back: waiting keeps the event loop alive again, as it does at first. */
+  ref(): void;
 
   /**
    * Returns the time on the clock of the port: milliseconds since some moment in the past, monotonic, with a fraction.

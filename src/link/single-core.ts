@@ -53,6 +53,7 @@ export class SingleCore extends BaseCore {
     const clock = options.clock ?? (() => performance.now());
     super({
       ...{ memory, geometry, pool, reserve, counters, clock, sink: device, wakeSource: device },
+      keepAlive: (on) => device.keepAlive?.(on),
       ...{ index: 0, count: 1, deviceMtu: device.mtu, mtu: options.mtu },
       ...{ layer: options.layer ?? 'ip', idle: options.idle ?? 'adaptive' },
     });

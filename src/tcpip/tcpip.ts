@@ -50,6 +50,8 @@ const MAX_BUFFER = 1 << 30;
 const MIN_BUFFER = 1 << 16;
 const MAX_WAIT_MS = 1 << 24;
 const MAX_TTL = 255;
+/** How often a poll looks again for packets that the stack has sent to itself. */
+const LOOP_ROUNDS = 8;
 /** 12 days: half of what two values of the clock may lie apart. After 24 days without a poll no timer would fire. */
 const LONGEST_SLEEP_MS = 1 << 30;
 
@@ -78,6 +80,12 @@ export class TcpIp implements Stack {
   readonly tcp: Tcp;
   /** UDP: `bind`. */
   readonly udp: Udp;
+  /**
+   * Whether {@link poll} is called again in any case before the core sleeps, at the latest in this turn of the event loop.
+   * A loop of one's own sets it. Then what an application calls from outside of a poll (`write`, `end`, `resume`) is done
+   * at the next poll, once for all calls, and not at once. When the core sleeps, such a call wakes it. Default false.
+   */
+  defer = false;
   private readonly ip: Ip;
   private readonly clock: Clock;
 
@@ -108,10 +116,14 @@ export class TcpIp implements Stack {
     this.udp = new Udp(core, ip, { maxSockets: options.maxSockets, random: randomWord });
     const around = {
       ...{ clock, memory: core.memory, ip, local, mtu: core.mtu, random },
-      isPeer: (address: number) => address !== local.address && !core.isBroadcast(address) && isRoutable(address),
+      isPeer: (address: number) => !core.isBroadcast(address) && isRoutable(address),
       isOwnFlow: (remote: number, remotePort: number, localPort: number) =>
-        core.count === 1 || core.rssCoreForPorts(remote, local.address, remotePort, localPort) === core.index,
+        // What the stack sends to itself never leaves this core.
+        core.count === 1 ||
+        remote === local.address ||
+        core.rssCoreForPorts(remote, local.address, remotePort, localPort) === core.index,
       wake: () => this.wake(),
+      isDeferred: () => this.defer,
     };
     const sizes = { maxConnections, memory, maxSendBuffer, maxReceiveBuffer, maxTimeWait, timeWaitMs };
     this.tcp = new Tcp(around, sizes);
@@ -120,7 +132,7 @@ export class TcpIp implements Stack {
 
   /**
    * Takes what has come, does what is due, and sends. {@link runStack} calls it; call it yourself only without
-   * {@link run}.
+   * {@link run}. Packets that the stack has sent to its own address are among what has come.
    * @returns how many packets and timers there were
    */
   poll(): number {
@@ -133,14 +145,24 @@ export class TcpIp implements Stack {
       const buffer = core.getBufferRx();
       if (buffer !== null) ip.input(buffer);
     }
+    let done = count + ip.inputLooped();
     ip.tick(clock.ms);
-    const fired = tcp.finish();
-    if (count > 0 || fired > 0) core.flush();
-    return count + fired;
+    // Calls from outside of a poll may have left something to send.
+    const hasListed = tcp.hasListed;
+    done += tcp.finish();
+    // Two ends in this stack answer each other without end: after some rounds, others have their turn.
+    for (let rounds = 0; rounds < LOOP_ROUNDS && ip.looped > 0; rounds++) {
+      clock.read();
+      tcp.begin();
+      done += ip.inputLooped() + tcp.finish();
+    }
+    if (done > 0 || hasListed) core.flush();
+    return done;
   }
 
   /** Returns how long {@link poll} need not be called while no packets come, in ms. */
   maxSleepMs(): number {
+    if (this.ip.looped > 0) return 0;
     this.clock.read();
     return Math.min(this.tcp.msToNext(), this.ip.msToNext(this.clock.ms), LONGEST_SLEEP_MS);
   }
@@ -155,6 +177,7 @@ export class TcpIp implements Stack {
     try {
       this.tcp.stop();
     } finally {
+      this.ip.dropLooped();
       this.core.flush();
     }
   }

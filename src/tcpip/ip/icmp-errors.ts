@@ -84,7 +84,7 @@ export class IcmpErrors {
     const source = ipv4Source(u8, ip);
     const network = source >>> 24;
     if (network === 0 || network === 127 || network >= 240 || isIpv4Multicast(source)) return false;
-    if (source === this.own.address || this.core.isBroadcast(source)) return false;
+    if (this.core.isBroadcast(source)) return false;
     if (ipv4Destination(u8, ip) !== this.own.address || ipv4FragmentOffset(u8, ip) !== 0) return false;
     if (ipv4Protocol(u8, ip) !== IP_PROTOCOL_ICMP) return true;
     const header = ipv4HeaderLength(u8, ip);

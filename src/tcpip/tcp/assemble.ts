@@ -52,12 +52,14 @@ export interface TcpSurroundings {
   readonly mtu: number;
   /** Returns random bytes for keys. */
   readonly random: (bytes: number) => Uint8Array;
-  /** Whether an address can be that of a peer: one host, and not we. */
+  /** Whether an address can be that of a peer: one host. We may be our own peer. */
   isPeer(address: number): boolean;
   /** Whether the packets of the flow from `remote` to us come to this core. */
   isOwnFlow(remote: number, remotePort: number, localPort: number): boolean;
-  /** If the core sleeps, it must ask anew how long it may: a timer was set. */
+  /** If the core sleeps, it must ask anew how long it may: a timer was set, or a connection has something to do. */
   wake(): void;
+  /** Whether a poll follows anyway, which does what calls from outside of a poll have left. */
+  isDeferred(): boolean;
 }
 
 /** Sizes of a stack's TCP. */

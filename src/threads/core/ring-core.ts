@@ -35,6 +35,8 @@ export interface RingCoreOptions {
   readonly idle: IdlePolicy;
   readonly counters: L2Counters;
   readonly rss: RssShare;
+  /** Says whether the thread stays alive while it has nothing to do. */
+  readonly keepAlive?: (on: boolean) => void;
   /** Milliseconds, monotonic. Default: performance.now. */
   readonly clock?: () => number;
 }
@@ -94,7 +96,8 @@ export class RingCore extends BaseCore {
     };
     const hasWork = (): boolean => rxQueue.count > 0 || answers.count > 0;
     const wakeSource = new DoorbellWake(link, interconnect.coreListener(index), hasWork);
-    super({ ...options, clock, sink, pool: own, reserve: 0, wakeSource, count: plan.cores });
+    const keepAlive = options.keepAlive ?? (() => {});
+    super({ ...options, clock, sink, pool: own, reserve: 0, wakeSource, keepAlive, count: plan.cores });
     this.own = own;
     this.received = received;
     this.sender = sender;

@@ -25,6 +25,7 @@ const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
   'tcp-segments': async () => (await import('./tcp-segments.js')).tcpSegments,
   'tcp-options': async () => (await import('./tcp-options.js')).tcpOptions,
   dhcp: async () => (await import('./dhcp.js')).dhcp,
+  dns: async () => (await import('./dns.js')).dns,
   'bess-script': async () => (await import('./bess-script.js')).bessScript,
 };
 
