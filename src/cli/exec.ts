@@ -11,6 +11,7 @@ import type { PortRange } from '../node/exec/ports.js';
 import { findProgram, startProgram } from '../node/exec/program.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
 import { traceOf } from './output/error-lines.js';
+import { showLease } from './output/lease-lines.js';
 import { printTrace, warn } from './output/lines.js';
 import { limitedLinkLines } from './output/link-lines.js';
 import { unwatchOutput } from './output/output-end.js';
@@ -37,7 +38,9 @@ export async function exec(program: string, args: readonly string[], options: Ex
   unwatchOutput();
   const begin = (port: Port): void => {
     port.on('link', limitedLinkLines());
-    if (!quiet) warn(announcement(port, kernelPorts));
+    if (quiet) return;
+    showLease(port, warn);
+    warn(announcement(port, kernelPorts));
   };
   if (mode !== 'single') {
     await runThreads({ ...config, mode, app: EXEC_APP, appOptions: { ...execOptions } }, begin);
