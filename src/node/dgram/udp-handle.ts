@@ -214,12 +214,13 @@ export class UdpHandle extends SocketOptions implements UdpHandleLike {
     doesWait: boolean,
   ): number {
     if (bytes.length > MAX_PAYLOAD) return statusOf('EMSGSIZE');
-    if (address !== this.toText) {
+    const target = this.host.stackAddress(address);
+    if (target !== this.toText) {
       const status = statusOfCall(() => {
-        this.to = parseIpv4(this.host.stackAddress(address)) | 0;
+        this.to = parseIpv4(target) | 0;
       });
       if (status !== 0) return status;
-      this.toText = address;
+      this.toText = target;
     }
     const status = this.queue.count > 0 ? null : this.transmit(bytes, this.to, port);
     if (status !== null) return status === 0 ? bytes.length + 1 : status;
