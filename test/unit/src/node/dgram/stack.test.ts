@@ -3,6 +3,7 @@ import dgram, { type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { hookDgram } from '../../../../../src/node/dgram/hooks.js';
+import { makeDgram } from '../../../../../src/node/dgram/make-dgram.js';
 import type { UdpHost } from '../../../../../src/node/dgram/udp-host.js';
 import { StackLab } from '../../../../support/node/dgram-lab.js';
 import { until } from '../../../../support/until.js';
@@ -159,6 +160,21 @@ describe('a socket of a stack', () => {
     expect(() => socket.addMembership('224.0.0.251')).toThrow('addMembership ENODEV');
     expect(() => socket.setMulticastTTL(0)).toThrow('setMulticastTTL ENOTSUP');
     expect(() => socket.setMulticastLoopback(true)).toThrow('setMulticastLoopback ENOTSUP');
+  });
+
+  it('stays with the host that it was bound to', async () => {
+    let isOpen = true;
+    const { createSocket } = makeDgram(() => {
+      if (!isOpen) throw new Error('no host is open');
+      return lab.hosts[1];
+    });
+    const unbound = kept(createSocket('udp4'));
+    const socket = await bound({ createSocket });
+    isOpen = false;
+    const arrived = once(await bound(lab.server, 9), 'message');
+    socket.send('x', 9, lab.server.address);
+    await arrived;
+    expect(() => unbound.bind(0)).toThrow('no host is open');
   });
 
   it('cannot be of type udp6', async () => {
