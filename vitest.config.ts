@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 // A process a file: koffi is a native addon, and a suite's descriptors and mappings end with it.
@@ -23,11 +24,11 @@ export default defineConfig({
           ...common,
           name: 'vm',
           include: ['test/vm/**/*.test.ts'],
-          // An emulated guest takes a whole CPU: one suite at a time, last, and patiently.
-          fileParallelism: false,
+          // An emulated guest takes a whole CPU: two suites at a time, last, and patiently.
+          maxWorkers: Math.min(2, availableParallelism()),
           sequence: { groupOrder: 2 },
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          testTimeout: 240_000,
+          hookTimeout: 240_000,
         },
       },
     ],

@@ -13,6 +13,7 @@ const MEANING = {
   rx_frames: 'frames that the device returned',
   rx_delivered: 'packets for the stack (with layer ethernet: frames)',
   rx_arp: 'ARP frames; the arp_ counters tell more',
+  rx_dhcp: 'packets for our DHCP client; the dhcp_ counters tell more',
   rx_drop_runt: 'shorter than an Ethernet header',
   rx_drop_too_long: 'longer than a buffer, which is an error of the device',
   rx_drop_other_mac: "for another station's MAC address",
@@ -26,6 +27,7 @@ const MEANING = {
   rx_drop_ip_version: 'IP version is not 4',
   rx_drop_ip_header_length: 'IPv4 header length below 20 or beyond the packet',
   rx_drop_ip_total_length: 'IPv4 total length beyond the frame',
+  rx_drop_no_address: 'IPv4 packets that came while we had no address yet',
   rx_drop_bad_source: 'IPv4 source is ours, a broadcast, a group or reserved',
   rx_drop_link_broadcast: 'packet for our address in a frame to a group',
   rx_drop_broadcast: 'IPv4 broadcast, not wanted',
@@ -107,4 +109,13 @@ export function createCoreCounters(cores: number): L2Counters[] {
 /** What a counter of the layer counts, in a few words; undefined for other counters. */
 export function meaningOf(name: string): string | undefined {
   return Object.hasOwn(MEANING, name) ? MEANING[name as L2CounterName] : undefined;
+}
+
+/** The sums of the counters of several threads, by name. */
+export function sumOf([first, ...others]: readonly L2Counters[]): Record<L2CounterName, number> {
+  const sum = first.snapshot();
+  for (const { names, values } of others) {
+    for (const [index, name] of names.entries()) sum[name] += values[index];
+  }
+  return sum;
 }

@@ -7,6 +7,7 @@ import type { StopSignal } from '../drivers/stop-signal.js';
 import type { MulticoreConfig, ResolvedConfig, SingleConfig, TspmdConfig, WaitOptions } from './config.js';
 import { allowedCpus, isListed, onlineCpus } from './cpus.js';
 import { ConfigError } from './errors.js';
+import type { AddressChange } from './link/dhcp/lease.js';
 import { SingleCore } from './link/single-core.js';
 import type { WarningSink } from './link/warnings.js';
 import { loadApp } from './load-app.js';
@@ -94,7 +95,13 @@ async function initSingle(
     let port: OneCorePort | null = null;
     const toPort = (line: string): void => (port === null ? warn(line) : port.warn(line));
     const { clock } = options;
-    const core = new SingleCore(device, { ...config, warn: toPort, ...(clock === undefined ? {} : { clock }) });
+    const onAddress = (change: AddressChange): void => port?.addressChanged(change);
+    const core = new SingleCore(device, {
+      ...config,
+      warn: toPort,
+      onAddress,
+      ...(clock === undefined ? {} : { clock }),
+    });
     const stack = module && createStack(config.app ?? '', module, core, config.appOptions);
     core.announce();
     port = new OneCorePort(config, device, core, stack, warn);

@@ -4,17 +4,11 @@ import { fileURLToPath } from 'node:url';
 import { isPciAddress } from '../drivers/pci/address.js';
 import { type Mode, type ResolvedConfig, TAP_DEVICE, type TspmdConfig, VHOST_USER_DEVICE } from './config.js';
 import { ArgumentError, ConfigError } from './errors.js';
+import { type HostAddress, hostFault } from './link/host.js';
 import { type ResolvedRss, resolveRss } from './rss/keys.js';
 import type { StackOptions } from './stack.js';
 import { defaultBuffers, MAX_BUFFERS, MAX_CORE_BURST, MAX_CORES, planBuffers } from './threads/shared/buffer-plan.js';
-import {
-  formatIpv4,
-  isIpv4Multicast,
-  parseIpv4,
-  parseIpv4Interface,
-  parseStationMac,
-  prefixMask,
-} from './wire/address.js';
+import { formatIpv4, parseIpv4, parseIpv4Interface, parseStationMac, prefixMask } from './wire/address.js';
 
 /** RFC 791: every link carries packets of 68 bytes. */
 const MIN_MTU = 68;
@@ -229,25 +223,26 @@ function resolveAppOptions(options: StackOptions | undefined, mode: Mode, faults
 }
 
 /**
+ * Checks an address that a port may change to.
+ * @param ip with its prefix length: `10.0.0.1/24`
+ * @throws ArgumentError when it is not the address of a host, or the gateway is not another host on its link
+ */
+export function resolveAddress(ip: string, gateway?: string): HostAddress {
+  const own = parseHost(ip);
+  if (gateway === undefined) return own;
+  const router = parseIpv4(gateway);
+  if (router === own.address) throw new ArgumentError(`gateway: ${gateway} is our own address`);
+  if (((router ^ own.address) & prefixMask(own.prefixLength)) === 0) return { ...own, gateway: router };
+  throw new ArgumentError(`gateway: ${gateway} is not on the link of ${ip}`);
+}
+
+/**
  * Parses an address that an interface can have: not that of a network, a broadcast, a multicast group or the loopback.
  */
 function parseHost(text: string): { address: number; prefixLength: number } {
   const own = parseIpv4Interface(text);
-  const { address, prefixLength } = own;
-  const host = address & ~prefixMask(prefixLength);
-  const first = address >>> 24;
-  const reserved =
-    first === 0 || first === 127 || first >= 240
-      ? 'a reserved address'
-      : isIpv4Multicast(address)
-        ? 'a multicast group'
-        : // RFC 3021: a /31 has two hosts, and neither a network nor a broadcast address.
-          prefixLength < 31 && host === 0
-          ? `the network's own address`
-          : prefixLength < 31 && (host | prefixMask(prefixLength)) === -1
-            ? 'a broadcast address'
-            : '';
-  if (reserved !== '') throw new ArgumentError(`${formatIpv4(address)} in '${text}' is ${reserved}, not a host's`);
+  const fault = hostFault(own.address, own.prefixLength);
+  if (fault !== '') throw new ArgumentError(`${formatIpv4(own.address)} in '${text}' is ${fault}, not a host's`);
   return own;
 }
 

@@ -14,7 +14,7 @@ export interface Timing {
 }
 
 export const timing = (isQuick: boolean): Timing =>
-  isQuick ? { windows: 5, window: 0.15, warmUp: 0.5 } : { windows: 7, window: 0.5, warmUp: 1.5 };
+  isQuick ? { windows: 3, window: 0.15, warmUp: 0.3 } : { windows: 7, window: 0.5, warmUp: 1.5 };
 
 /**
  * Measures each contestant once per turn, `windows` times.

@@ -22,6 +22,7 @@ import type { FlowTuple, Rss } from '../rss/rss.js';
 import { ETH_HEADER_BYTES } from '../wire/ethernet.js';
 import { IPV4_HEADER_BYTES, ipv4Version } from '../wire/ipv4.js';
 import type { Core, WaitForPacketsOptions } from './core.js';
+import type { Lease } from './dhcp/lease.js';
 import type { Egress } from './egress.js';
 import type { Host } from './host.js';
 import type { BufferReturn, FrameSink, WakeSource } from './lower-layer.js';
@@ -50,8 +51,6 @@ export interface CoreParts {
   /** Number of this core, and how many cores there are. */
   readonly index: number;
   readonly count: number;
-  /** Our IPv4 address, as a number. */
-  readonly address: number;
   readonly mtu?: number | undefined;
   readonly layer: Layer;
   readonly idle: IdlePolicy;
@@ -70,9 +69,10 @@ export abstract class BaseCore implements Core {
   readonly mtu: number;
   readonly layer: Layer;
   readonly idle: IdlePolicy;
-  readonly address: number;
   readonly index: number;
   readonly count: number;
+
+  lease: Lease | null = null;
 
   protected readonly buffers: readonly PacketBuffer[];
   protected readonly waiting = new WaitingPackets();
@@ -119,7 +119,6 @@ export abstract class BaseCore implements Core {
     this.idle = parts.idle;
     this.index = parts.index;
     this.count = parts.count;
-    this.address = parts.address >>> 0;
     this.clock = parts.clock;
     this.l2 = parts.counters;
     this.values = parts.counters.values;
@@ -212,6 +211,16 @@ export abstract class BaseCore implements Core {
     return this.clock();
   }
 
+  get address(): number {
+    return this.host.address >>> 0;
+  }
+
+  /** Our address has changed: a stack that sleeps must look. To be called outside of polls. */
+  addressChanged(lease: Lease | null): void {
+    this.lease = lease;
+    this.wake();
+  }
+
   isBroadcast(address: number): boolean {
     return this.host.isBroadcast(address | 0);
   }
@@ -243,6 +252,10 @@ export abstract class BaseCore implements Core {
 
   get isAsleep(): boolean {
     return this.sleeper.isAsleep;
+  }
+
+  get isLinkUp(): boolean {
+    return this.sleeper.isLinkUp;
   }
 
   wake(): void {

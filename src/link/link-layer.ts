@@ -9,8 +9,9 @@ import type { Layer } from '../config.js';
 import { L2, type L2Counters } from '../counters.js';
 import { ETH_HEADER_BYTES, macWords } from '../wire/ethernet.js';
 import { ipv4TotalLength } from '../wire/ipv4.js';
+import type { AddressChange, AddressSink } from './dhcp/lease.js';
 import { Filter } from './filter.js';
-import { Host } from './host.js';
+import { Host, type HostAddress, type HostMemory, hostMemory } from './host.js';
 import type { LinkDevice } from './lower-layer.js';
 import { Arp, type ArpWarning } from './neighbours/arp.js';
 import { ArpSender } from './neighbours/arp-sender.js';
@@ -18,17 +19,16 @@ import { Neighbours } from './neighbours/neighbours.js';
 import type { TxBurst } from './tx-burst.js';
 import { type WarningSink, Warnings } from './warnings.js';
 
-export interface LinkOptions {
-  /** Our IPv4 address, as a number. */
-  readonly address: number;
-  readonly prefixLength: number;
-  readonly gateway?: number | undefined;
+/** The address is 0 while we have none. */
+export interface LinkOptions extends HostAddress {
   /** Static neighbours: IPv4 address -> six bytes. */
   readonly neighbours?: ReadonlyMap<number, Uint8Array>;
   /** Default `ip`. */
   readonly layer?: Layer;
   readonly acceptBroadcast?: boolean;
   readonly acceptMulticast?: boolean;
+  /** Hears each change of our address, in the middle of a poll. Default: nobody. */
+  readonly onAddress?: AddressSink;
   /** Takes warnings about the network (address conflicts), one line each. */
   readonly warn?: WarningSink;
 }
@@ -47,11 +47,12 @@ export class LinkLayer {
   private readonly arp: Arp;
   private readonly isIp: boolean;
   private readonly maxFrame: number;
+  private readonly onAddress: AddressSink;
 
   /**
    * @param shift log2 of the size of a buffer
    * @param table where the neighbours are kept. Default: a table in new memory
-   * @param macWordsAt three words to keep our MAC address in. Default: new memory
+   * @param own where our addresses are kept; this thread alone writes them. Default: new memory
    */
   constructor(
     private readonly device: LinkDevice,
@@ -61,21 +62,23 @@ export class LinkLayer {
     clock: () => number,
     options: LinkOptions,
     table = new NeighbourTable(new SharedArrayBuffer(NeighbourTable.bytesFor()), 0),
-    macWordsAt: Uint16Array = new Uint16Array(3),
+    own: HostMemory = hostMemory(),
   ) {
     this.memory = device.memory;
     this.values = counters.values;
     this.isIp = (options.layer ?? 'ip') === 'ip';
     this.maxFrame = frameCapacity(shift);
-    macWordsAt.set(macWords(device.mac));
-    this.host = new Host({ ...options, mac: macWordsAt });
+    this.onAddress = options.onAddress ?? (() => {});
+    own.mac.set(macWords(device.mac));
+    this.host = new Host(own);
+    this.host.set(options);
     this.filter = new Filter(device.memory, this.host, {
       acceptBroadcast: options.acceptBroadcast ?? false,
       acceptMulticast: options.acceptMulticast ?? false,
       maxFrame: this.maxFrame,
     });
     this.arpSender = new ArpSender(device, this.host, tx, counters, clock);
-    this.neighbours = new Neighbours(table, this.arpSender, counters, clock, null, this.host.gateway);
+    this.neighbours = new Neighbours(table, this.arpSender, counters, clock, null, this.host);
     for (const [ip, mac] of options.neighbours ?? []) this.neighbours.addStatic(ip, macWords(mac));
     const warnings = new Warnings<ArpWarning>(options.warn ?? (() => {}), clock);
     this.arp = new Arp(device.memory, this.host, this.neighbours, this.arpSender, tx, counters, warnings);
@@ -111,6 +114,13 @@ export class LinkLayer {
     }
     this.device.pool.put(handle);
     return 0;
+  }
+
+  /** Changes our address, announces it, and tells the port. Address 0: we have none. */
+  setAddress(change: AddressChange): void {
+    this.host.set(change.host);
+    this.announce();
+    this.onAddress(change);
   }
 
   /** Announces our address by ARP: at the start, and when the link is back. Does nothing with layer `ethernet`. */

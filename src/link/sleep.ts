@@ -55,6 +55,11 @@ export class Sleeper {
     device.onWake = () => this.woken();
   }
 
+  /** Whether the device has a link. */
+  get isLinkUp(): boolean {
+    return this.device.isUp;
+  }
+
   get isAsleep(): boolean {
     return this.resolve !== null;
   }

@@ -8,6 +8,7 @@ import type { Core } from '../link/core.js';
 import type { EventLoopStack } from '../stack.js';
 import { TcpIp, type TcpIpOptions } from '../tcpip/index.js';
 import { formatIpv4 } from '../wire/address.js';
+import { LinkWatch } from './link-watch.js';
 import { Loop } from './loop.js';
 import { ORPHAN_MS } from './net/connection-handle.js';
 import { ipv4In, type OpenHandle, type Orphan } from './net/handle-host.js';
@@ -40,6 +41,7 @@ export class NetHost implements EventLoopStack, NamedHost {
   private ownNet: Net | undefined;
   private readonly loop: Loop;
   private afterTurns: (() => void)[] = [];
+  private isFlushDue = false;
   private readonly orphans = new Map<Orphan, number>();
   private orphanTimer: NodeJS.Timeout | null = null;
   private lingerTimer: NodeJS.Timeout | null = null;
@@ -50,7 +52,9 @@ export class NetHost implements EventLoopStack, NamedHost {
   ) {
     this.stack = new TcpIp(core, options);
     this.lookup = options.lookup ?? dns.lookup;
-    this.loop = new Loop(core, this.stack, this.refs);
+    core.unref();
+    const link = new LinkWatch(core, () => {});
+    this.loop = new Loop(core, this.stack, this.refs, link);
     this.refs.onIdle = () => this.linger();
   }
 
@@ -80,6 +84,18 @@ export class NetHost implements EventLoopStack, NamedHost {
   shownAddress(address: string): string {
     return address;
   }
+
+  /** Sends datagrams that wait in the core, when the code that runs now has ended: together, if it sends several. */
+  flush(): void {
+    if (this.isFlushDue) return;
+    this.isFlushDue = true;
+    process.nextTick(this.flushNow);
+  }
+
+  private readonly flushNow = (): void => {
+    this.isFlushDue = false;
+    this.core.flush();
+  };
 
   /** Calls `act` after this turn of the loop, as libuv completes requests. */
   afterTurn(act: () => void): void {

@@ -5,6 +5,7 @@
 import type { StopSignal } from '../../drivers/stop-signal.js';
 import type { Core } from '../link/core.js';
 import type { TcpIp } from '../tcpip/index.js';
+import type { LinkWatch } from './link-watch.js';
 import type { Refs } from './refs.js';
 
 /** How long the loop polls in vain before it sleeps: about what a sleep and a wake-up cost. */
@@ -20,6 +21,7 @@ export class Loop {
     private readonly core: Core,
     private readonly stack: TcpIp,
     private readonly refs: Refs,
+    private readonly link: LinkWatch,
   ) {}
 
   /**
@@ -38,7 +40,10 @@ export class Loop {
       this.reject = reject;
       this.idleSince = performance.now();
       this.turn();
-    }).finally(() => signal.removeEventListener('abort', stop));
+    }).finally(() => {
+      signal.removeEventListener('abort', stop);
+      this.link.close();
+    });
   }
 
   private readonly turn = (): void => {
@@ -58,6 +63,7 @@ export class Loop {
   };
 
   private sleep(): void {
+    this.link.look();
     const timeoutMs = this.stack.maxSleepMs();
     if (timeoutMs <= 0 && this.refs.isReferenced) {
       setImmediate(this.turn);
@@ -67,6 +73,7 @@ export class Loop {
   }
 
   private readonly woken = (): void => {
+    this.link.look();
     this.idleSince = performance.now();
     this.turn();
   };

@@ -5,6 +5,7 @@ import type { BufferGeometry } from '../../rings/buffer-pool.js';
 import type { CounterShare } from '../../rings/counters.js';
 import type { ResolvedConfig } from '../config.js';
 import type { L2CounterName } from '../counters.js';
+import type { AddressChange, Lease } from '../link/dhcp/lease.js';
 import type { RssShare } from '../rss/rss.js';
 import type { StackOptions } from '../stack.js';
 import type { InterconnectShare } from './shared/interconnect.js';
@@ -76,6 +77,8 @@ export type Report =
   /** The thread runs. */
   | { readonly type: 'ready' }
   | { readonly type: 'warning'; readonly line: string }
+  /** From the Rx worker: our address has changed. The cores read it in shared memory already. */
+  | { readonly type: 'address'; readonly change: AddressChange }
   | { readonly type: 'link'; readonly state: 'up' | 'down'; readonly reason: string }
   /**
    * The Tx loop has dropped what `core` had queued. `inFlight`: which buffers of the Rx worker are still to be sent.
@@ -94,6 +97,10 @@ export type Order =
   | { readonly type: 'attach'; readonly device: OpenedDevice }
   /** To a core: all threads are ready, the stack may run. */
   | { readonly type: 'start' }
+  /** To the Rx worker: change our address, and answer with `address`. */
+  | { readonly type: 'setAddress'; readonly change: AddressChange }
+  /** To a core: our address has changed, and comes from this lease. */
+  | { readonly type: 'lease'; readonly lease: Lease | null }
   /** To the Rx worker: announce our address by ARP. */
   | { readonly type: 'announce' }
   /** To the thread with the Tx loop: drop what `core` has queued, and answer with `retired`. */

@@ -2,6 +2,7 @@
 import { workerData } from 'node:worker_threads';
 import type { VirtioNetDevice } from '../../drivers/virtio/virtio-net-device.js';
 import { CounterBlock } from '../../rings/counters.js';
+import type { AddressChange } from '../link/dhcp/lease.js';
 import { firstUncaught, runLoop } from '../link/run-loop.js';
 import { openDevice } from '../open-device.js';
 import { RxWork } from './loops/rx-work.js';
@@ -12,6 +13,7 @@ import { Interconnect } from './shared/interconnect.js';
 import { nameAndPin, onOrder, report, runThread } from './thread-main.js';
 
 const clock = (): number => performance.now();
+const onAddress = (change: AddressChange): void => report({ type: 'address', change });
 const warn = (line: string): void => report({ type: 'warning', line });
 
 function described({ memory, pool, mac, mtu, name, notice, counts }: VirtioNetDevice): OpenedDevice {
@@ -60,12 +62,13 @@ await runThread(async () => {
   });
   if (device === undefined) return undefined;
   try {
-    const work = new RxWork(device, interconnect, start, warn, clock);
+    const work = new RxWork(device, interconnect, start, warn, clock, onAddress);
     const wakeSource = new DoorbellWake(device, interconnect.rxListener(), () => work.hasWork, device);
     const loop = new WorkerLoop(config.idle, work, wakeSource, CounterBlock.attach(start.counters), clock);
     followLink(device, interconnect, work);
     obey = (order) => {
-      if (order.type === 'announce') work.link.announce();
+      if (order.type === 'setAddress') work.link.setAddress(order.change);
+      else if (order.type === 'announce') work.link.announce();
       else if (order.type === 'retireRx') work.rx.queues.retire(order.core, order.inFlight);
       else if (order.type === 'retireTx' && work.tx !== null)
         work.rx.queues.retire(order.core, work.tx.retire(order.core));

@@ -1,6 +1,7 @@
 /** The thread of one core: attaches to the rings, makes the stack from the module of the app, and runs it. */
 import { workerData } from 'node:worker_threads';
 import { CounterBlock } from '../../rings/counters.js';
+import type { Lease } from '../link/dhcp/lease.js';
 import { runStack } from '../link/run-loop.js';
 import { loadApp } from '../load-app.js';
 import { createStack } from '../stack.js';
@@ -18,11 +19,13 @@ await runThread(async () => {
   const attached = new Promise<OpenedDevice | null>((resolve) => {
     attach = resolve;
   });
+  let onLease = (_: Lease | null): void => {};
   const started = new Promise<void>((resolve) => {
     start = resolve;
   });
   onOrder((order) => {
     if (order.type === 'attach') return attach(order.device);
+    if (order.type === 'lease') return onLease(order.lease);
     if (order.type === 'stop') stop.abort();
     // 'start' or 'stop'. If no device was attached before, none will be.
     attach(null);
@@ -40,11 +43,12 @@ await runThread(async () => {
     u32: new Uint32Array(buffer, from, bytes >>> 2),
   };
   const counters = CounterBlock.attach(setup.counters);
-  const { address, prefixLength, gateway, mtu, layer, idle } = config;
+  const { mtu, layer, idle } = config;
   const core = new RingCore(new Interconnect(setup.interconnect), {
     ...{ memory, geometry, deviceMtu, index, counters, rss: setup.rss, keepAlive: keepThreadAlive },
-    ...{ address, prefixLength, gateway, mtu, layer, idle },
+    ...{ mtu, layer, idle },
   });
+  onLease = (lease) => core.addressChanged(lease);
   const stack = createStack(app, module, core, appOptions);
   report({ type: 'ready' });
   // A stack that fails at once must not look like a port that cannot start.

@@ -12,15 +12,9 @@ import { CounterBlock } from '../../rings/counters.js';
 import type { SpscRing } from '../../rings/spsc-ring.js';
 import { BasePort } from '../base-port.js';
 import type { Mode, ResolvedConfig, WaitOptions } from '../config.js';
-import {
-  createCoreCounters,
-  createL2Counters,
-  L2,
-  type L2CounterName,
-  type L2Counters,
-  type PortCounters,
-} from '../counters.js';
+import { createCoreCounters, createL2Counters, L2, type L2Counters, type PortCounters, sumOf } from '../counters.js';
 import { AbortedError, CoreError, StateError, type TspmdError } from '../errors.js';
+import type { AddressChange } from '../link/dhcp/lease.js';
 import { macBytes } from '../link/host.js';
 import type { WarningSink } from '../link/warnings.js';
 import { ThreadWatch, type WatchedThread, watchEvery } from '../link/watchdog.js';
@@ -65,6 +59,8 @@ export class ThreadedPort extends BasePort implements MulticorePort {
   private isRun = false;
   private fail: (error: Error) => void = () => {};
   private onOpened: (device: OpenedDevice, loan: TxLoan | null) => void = () => {};
+  /** Each resolves a {@link applyAddress}. */
+  private readonly onApplied: (() => void)[] = [];
   private readonly onReady = new Map<string, () => void>();
   private endWatch: () => void = () => {};
 
@@ -108,7 +104,7 @@ export class ThreadedPort extends BasePort implements MulticorePort {
   }
 
   get mac(): Uint8Array {
-    return macBytes(this.interconnect.macWords());
+    return macBytes(this.interconnect.hostMemory().mac);
   }
 
   counters(): PortCounters {
@@ -190,6 +186,16 @@ export class ThreadedPort extends BasePort implements MulticorePort {
   stop(): Promise<void> {
     this.stopping ??= this.shutDown();
     return this.stopping;
+  }
+
+  protected get isStopped(): boolean {
+    return this.stopping !== null;
+  }
+
+  protected async applyAddress(change: AddressChange): Promise<void> {
+    const applied = new Promise<void>((resolve) => this.onApplied.push(resolve));
+    this.rx?.order({ type: 'setAddress', change });
+    await Promise.race([applied, this.failed]);
   }
 
   /** Stops the cores first, so that what they have sent still goes out; the device last. */
@@ -284,6 +290,7 @@ export class ThreadedPort extends BasePort implements MulticorePort {
     if (report.type === 'opened') this.onOpened(report.device, report.loan);
     else if (report.type === 'ready') this.ready(title);
     else if (report.type === 'warning') this.warn(report.line);
+    else if (report.type === 'address') this.readdressed(report.change);
     else if (report.type === 'link') this.linkChanged(report.state, report.reason);
     else if (report.type === 'retired') this.rx?.order({ ...report, type: 'retireRx' });
   }
@@ -291,6 +298,12 @@ export class ThreadedPort extends BasePort implements MulticorePort {
   private ready(title: string): void {
     this.onReady.get(title)?.();
     this.onReady.delete(title);
+  }
+
+  private readdressed(change: AddressChange): void {
+    for (const core of this.cores) core.order({ type: 'lease', lease: change.lease });
+    this.addressChanged(change);
+    this.onApplied.shift()?.();
   }
 
   private linkChanged(state: 'up' | 'down', reason: string): void {
@@ -316,15 +329,6 @@ export class ThreadedPort extends BasePort implements MulticorePort {
       this.warn(`${error.message}; the other cores take its flows over`);
     }
   }
-}
-
-/** The sums of the counters of several threads, by name. */
-function sumOf([first, ...others]: readonly L2Counters[]): Record<L2CounterName, number> {
-  const sum = first.snapshot();
-  for (const { names, values } of others) {
-    for (const [index, name] of names.entries()) sum[name] += values[index];
-  }
-  return sum;
 }
 
 /** Rejects when the signal aborts. Used until the device is open. */

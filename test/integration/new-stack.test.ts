@@ -40,7 +40,8 @@ describe('a project that tspmd new made from the tarball', () => {
     const stack = project.script(node, 'start', '--device', `vhost-user:${first}`, '--hugepages', 'never', ...more);
     children.push(stack);
     await stack.waitFor(/^ready/m);
-    const ping = project.script(node, 'ping', '--device', `vhost-user:${second}`, '--hugepages', 'never');
+    const options = ['--hugepages', 'never', '--interval', '0.05', '--timeout', '10'];
+    const ping = project.script(node, 'ping', '--device', `vhost-user:${second}`, ...options);
     children.push(ping);
     expect(await ping.exited, ping.output).toEqual({ code: 0, signal: null });
     expect(ping.stdout).toContain('5 packets transmitted, 5 received, 0% packet loss');

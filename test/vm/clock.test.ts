@@ -31,7 +31,7 @@ describeWith('a clock that is put forward and back by years', [guest, root, tun,
       const { code, stdout, stderr } = await Guest.run({
         mode: 'iommu',
         netdevs: [`tap:tap0@${namespace.name}`],
-        timeout: 110,
+        timeout: 230,
         command: ['bash', '-c', script.join('\n')],
       });
       expect(stdout, stderr).toContain(`${PINGS} packets transmitted, ${PINGS} received, 0% packet loss`);

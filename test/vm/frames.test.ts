@@ -11,7 +11,7 @@ import { MODES, type Mode } from '../support/threads/modes.js';
 
 const NIC = nicAddress(0);
 const BIND = fileURLToPath(new URL('../../scripts/bind-vfio.sh', import.meta.url));
-const READY_MS = 60_000;
+const READY_MS = 120_000;
 const MAC = Buffer.from(OUR_MAC)
   .toString('hex')
   .replace(/..(?=.)/g, '$&:');
@@ -52,7 +52,7 @@ describeWith('raw frames to tspmd in a guest', [guest], () => {
       mode: vfio,
       netdevs: [`${link.netdev},packed=on`],
       cpus: mode === 'single' ? 1 : 3,
-      timeout: 100,
+      timeout: 230,
       command: ['bash', '-c', script],
     });
     await child.waitFor(/^ready/m, READY_MS);

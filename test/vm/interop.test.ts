@@ -15,7 +15,7 @@ import { temporaryDirectory } from '../support/resources.js';
 
 const BIND = fileURLToPath(new URL('../../scripts/bind-vfio.sh', import.meta.url));
 const TSPMD = Child.commandLine().join(' ');
-const READY_MS = 60_000;
+const READY_MS = 120_000;
 const PINGS = 300;
 
 /** For each backend: the port behind the NIC, and the layout of the rings. */
@@ -53,7 +53,7 @@ describeWith('our driver in a guest with vhost-user backends', [guest, noIommu, 
     machine = Guest.start({
       mode: 'no-iommu',
       netdevs: ports.map((port, i) => `${kinds[port]}:${socket(port)},packed=on,mac=52:54:00:00:01:0${i}`),
-      timeout: 115,
+      timeout: 230,
       command: ['bash', '-c', `set -e; ${bind}; echo bound; while read -r command; do $command || exit; done`],
     });
     await machine.waitFor(/^bound$/m, READY_MS);

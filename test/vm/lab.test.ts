@@ -21,7 +21,7 @@ import { bound, freePort } from '../support/peers/dgram-link.js';
 import { expectAnswers } from '../support/peers/kernel-ping.js';
 import { command, describeWith, guest, noIommu, requireForTest, root, tun } from '../support/requirements.js';
 
-const BOOT_TIMEOUT_MS = 60_000;
+const BOOT_TIMEOUT_MS = 120_000;
 const NIC = nicAddress(0);
 const SYSFS = `/sys/bus/pci/devices/${NIC}`;
 /** Gives the NIC to vfio-pci. */

@@ -16,14 +16,14 @@ const BIND = fileURLToPath(new URL('../../scripts/bind-vfio.sh', import.meta.url
 const BREAKER = fileURLToPath(new URL('../../dist/test/support/pci/broken-ring.main.js', import.meta.url));
 const TSPMD = Child.commandLine().join(' ');
 const NOBODY = '/usr/bin/setpriv --reuid 65534 --regid 65534 --clear-groups';
-const READY_MS = 60_000;
+const READY_MS = 120_000;
 
 const tryIt = (address: string, more = ''): string =>
   `${TSPMD} run --device ${address} --ip 10.0.0.1/24 ${more} 2>&1; echo "exit $?"`;
 
 /** Runs a script in a guest and returns its output, errors included. */
 async function output(script: string, netdevs: readonly string[]): Promise<string> {
-  const { stdout } = await Guest.run({ netdevs, timeout: 110, command: ['bash', '-c', `exec 2>&1; ${script}`] });
+  const { stdout } = await Guest.run({ netdevs, timeout: 230, command: ['bash', '-c', `exec 2>&1; ${script}`] });
   return stdout;
 }
 
@@ -103,7 +103,7 @@ describeWith('a PCI device that asks for a reset', [guest, root, tun, command('i
     const child = Guest.start({
       mode,
       netdevs: [`tap:tap0@${namespace.name}`],
-      timeout: 110,
+      timeout: 230,
       command: ['bash', '-c', `${bind} && exec node ${BREAKER} ${nicAddress(0)} 10.0.0.1/24`],
     });
     try {

@@ -15,7 +15,7 @@ describeWith('our TCP and that of Linux', [guest, ...['tc', 'ethtool', 'ping', '
   it.each([10, 25])('with %i ms each way and 1 % loss: ours is not 20 % slower', async (delayMs) => {
     const script = ['bash', 'scripts/vm/loss-rate.sh', ...[delayMs, LOSS_PERCENT, SECONDS].map(String)];
     const { code, stdout, stderr } = await Guest.run({
-      ...{ mode: 'none', virtualTime: true, timeout: 150 },
+      ...{ mode: 'none', virtualTime: true, timeout: 230 },
       command: script,
     });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });

@@ -47,7 +47,7 @@ describeWith('two guests over the embedded switch', [guest, noIommu], () => {
       kernelDriver,
       // The guests take their addresses by themselves, so that both have the same configuration.
       netdevs: [`vhost-user:${socket(i)},packed=on${kernelDriver ? `,mac=${mac(i)}` : ''}`],
-      timeout: 170,
+      timeout: 230,
       command: ['bash', '-c', `set -e; ${script}`],
     });
     children.push(child);

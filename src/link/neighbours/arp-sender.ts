@@ -75,7 +75,7 @@ export class ArpSender implements NeighbourAsker {
   }
 
   private sendAnnouncement(): void {
-    if (this.send(this.host.address, BROADCAST_MAC)) this.values[L2.arp_announcements]++;
+    if (this.host.address !== 0 && this.send(this.host.address, BROADCAST_MAC)) this.values[L2.arp_announcements]++;
   }
 
   /**

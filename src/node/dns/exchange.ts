@@ -12,8 +12,8 @@ import type { Timers } from './time.js';
 
 /** What exchanges share. */
 export interface ExchangeContext {
-  readonly udp: Udp;
-  readonly tcp: Tcp;
+  readonly udp: Pick<Udp, 'bind'>;
+  readonly tcp: Pick<Tcp, 'connect'>;
   readonly timers: Timers;
   readonly random: RandomSource;
   /** Called after something was sent, perhaps outside of the stack's poll. */

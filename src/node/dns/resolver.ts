@@ -15,8 +15,8 @@ import { type DnsServer, parseDnsServer } from './server.js';
 import { systemTimers, type Timers } from './time.js';
 
 export interface ResolverOptions {
-  readonly udp: Udp;
-  readonly tcp: Tcp;
+  readonly udp: Pick<Udp, 'bind'>;
+  readonly tcp: Pick<Tcp, 'connect'>;
   /** `10.0.0.53` or `10.0.0.53:5353`, the first one preferred. */
   readonly servers: readonly string[];
   /** How long an answer of a server may take, in ms. Default 2000. */

@@ -29,7 +29,7 @@ export class TcpConnection implements Connection {
   }
 
   get localAddress(): string {
-    return formatIpv4(this.calls.local);
+    return formatIpv4(this.calls.local.address);
   }
 
   get localPort(): number {

@@ -64,6 +64,11 @@ export class Udp implements TransportProtocol, SocketOwner {
     return this.table.size;
   }
 
+  /** Whether a socket has this local port. */
+  isBound(port: number): boolean {
+    return this.table.isUsed(port);
+  }
+
   /**
    * Opens a socket.
    * @param handlers are called from the stack's poll
@@ -185,6 +190,17 @@ export class Udp implements TransportProtocol, SocketOwner {
   }
 
   /** @internal */
+  disconnect(socket: UdpSocket): void {
+    if (!socket.isOpen) throw netError('EINVAL', 'disconnect: the socket is closed');
+    if (socket.peerPort === NOT_CONNECTED) return;
+    this.checkFree('disconnect', socket.port, 0, NOT_CONNECTED);
+    this.table.remove(socket);
+    socket.peer = 0;
+    socket.peerPort = NOT_CONNECTED;
+    this.table.add(socket);
+  }
+
+  /** @internal */
   close(socket: UdpSocket): void {
     if (!socket.isOpen) return;
     socket.isOpen = false;
@@ -209,6 +225,8 @@ export class Udp implements TransportProtocol, SocketOwner {
   /** Whether soft RSS brings datagrams of the peer to this core. */
   private comesHere(peer: number, peerPort: number, localPort: number): boolean {
     const { core } = this;
+    // What we send to ourselves never leaves this core.
+    if (peer === (core.address | 0)) return true;
     return core.rssCoreForPorts(peer, core.address, peerPort, localPort) === core.index;
   }
 

@@ -30,9 +30,6 @@ export interface RingCoreOptions {
   readonly geometry: BufferGeometry;
   readonly deviceMtu: number;
   readonly index: number;
-  readonly address: number;
-  readonly prefixLength: number;
-  readonly gateway?: number | undefined;
   readonly mtu?: number | undefined;
   readonly layer: Layer;
   readonly idle: IdlePolicy;
@@ -115,8 +112,8 @@ export class RingCore extends BaseCore {
       rxDoorbell.ring();
     };
     const line = { ...interconnect.neighbourChannels(index), notify };
-    this.host = new Host({ ...options, mac: interconnect.macWords() });
-    this.neighbours = new RemoteNeighbours(interconnect.neighbourReader(), line, clock, this.host.gateway);
+    this.host = new Host(interconnect.hostMemory());
+    this.neighbours = new RemoteNeighbours(interconnect.neighbourReader(), line, clock, this.host);
     this.egress = new Egress(sink, this.host, this.neighbours, this.tx, counters);
     this.receive = this.makeReceive();
   }

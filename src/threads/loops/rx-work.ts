@@ -5,6 +5,7 @@ import type { MemoryViews } from '../../../drivers/memory/index.js';
 import type { NetDevice } from '../../../drivers/net-device.js';
 import type { BufferPool } from '../../../rings/buffer-pool.js';
 import { CounterBlock } from '../../../rings/counters.js';
+import type { AddressSink } from '../../link/dhcp/lease.js';
 import { LinkLayer } from '../../link/link-layer.js';
 import type { LinkDevice } from '../../link/lower-layer.js';
 import { TxBurst } from '../../link/tx-burst.js';
@@ -58,6 +59,7 @@ export class RxWork implements Work {
     start: Pick<RxStart, 'config' | 'counters' | 'coreCounters' | 'txCounters' | 'rss'>,
     warn: WarningSink,
     private readonly clock: () => number,
+    onAddress: AddressSink = () => {},
   ) {
     const { config } = start;
     const { memory, pool } = device;
@@ -68,8 +70,8 @@ export class RxWork implements Work {
     this.arpBurst = new TxBurst(arpQueue, counters);
     const table = interconnect.neighbourTable();
     const { shift } = pool.geometry;
-    const options = { ...config, warn };
-    const own = interconnect.macWords();
+    const options = { ...config, warn, onAddress };
+    const own = interconnect.hostMemory();
     this.link = new LinkLayer(arpDevice, shift, this.arpBurst, counters, clock, options, table, own);
     const coreCounters = start.coreCounters.map((share) => CounterBlock.attach(share));
     const flows = Rss.attach(memory, start.rss);

@@ -7,7 +7,7 @@ import type { Child } from '../../../scripts/child.js';
 import { Guest } from '../../../scripts/vm/guest.js';
 import type { Finished } from './kernel-lab.js';
 
-const BOOT_TIMEOUT_MS = 60_000;
+const BOOT_TIMEOUT_MS = 120_000;
 /** MAC address of the guest's NIC. Frames of the peer have the peer's. */
 const NIC_MAC = '52:54:00:00:00:aa';
 

@@ -91,11 +91,11 @@ export class SteppedPort {
     }
     interconnect.isLinkUp = true;
     this.cores = this.coreCounters.map((counters, index) => {
-      const { address, prefixLength, gateway, mtu, layer, idle } = resolved;
+      const { mtu, layer, idle } = resolved;
       const { memory, mtu: deviceMtu, pool } = device;
       return new RingCore(interconnect, {
         ...{ memory, geometry: pool.geometry, deviceMtu, index, counters, rss, clock },
-        ...{ address, prefixLength, gateway, mtu, layer, idle },
+        ...{ mtu, layer, idle },
       });
     });
     device.onLink = (state) => {

@@ -5,8 +5,8 @@ import { ALL_MODES } from '../../../support/threads/modes.js';
 import { type Fault, PortLab, resources, untilFreed } from '../../../support/threads/port-lab.js';
 import { until } from '../../../support/until.js';
 
-/** Per mode: a hundred in all. */
-const CYCLES = process.env.TSPMD_LONG === undefined ? 33 : 100;
+/** Per mode. Each cycle counts what is left. */
+const CYCLES = process.env.TSPMD_LONG === undefined ? 15 : 100;
 
 let before: ReturnType<typeof resources>;
 let lab: PortLab;

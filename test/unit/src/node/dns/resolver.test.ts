@@ -200,7 +200,7 @@ describe('TCP', () => {
 });
 
 describe('the servers', () => {
-  it('are asked in turn when one is silent, and the one that answered is asked first then', async () => {
+  it('are asked in turn, beginning with the one that answered last', async () => {
     const net = await open([silent, one]);
     const before = net.sim.now;
     expect(net.lookup('a.test').kind).toBe('found');
