@@ -33,6 +33,11 @@ export interface PortEvents {
   lease: (lease: Lease | null, reason: string) => void;
   /** The stack of a core has failed, and the other cores took its flows over (`onCoreFailure: 'redistribute'`). */
   coreFailure: (core: number, error: CoreError) => void;
+  /**
+   * With `1kb` and `2kb`: the program of a core has ended its thread with this exit code ({@link EventLoopStack.mayEnd}).
+   * The other cores have taken its flows over; when there is none, {@link PortBase.run} resolves.
+   */
+  coreEnd: (core: number, exitCode: number) => void;
   /** One line about the memory, the network or a stack: an address conflict, a stack that does not poll. */
   warning: (line: string) => void;
 }

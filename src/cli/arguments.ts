@@ -1,8 +1,8 @@
 /**
  * Readers of command-line arguments, for commander. A wrong argument is an InvalidArgumentError that names the text.
  */
-import { isIPv4 } from 'node:net';
 import { InvalidArgumentError } from 'commander';
+import { parseDnsServer } from '../node/dns/server.js';
 import { type PortRange, parsePorts } from '../node/exec/ports.js';
 
 /** Reads a whole number of at least 1. */
@@ -47,17 +47,20 @@ export function coreList(text: string): number[] {
   return cores;
 }
 
-/** Reads `10.0.0.2,1.1.1.1`: IPv4 addresses. */
-export function addressList(text: string): string[] {
-  const addresses = text.split(',').map((part) => part.trim());
-  if (addresses.every(isIPv4)) return addresses;
-  throw new InvalidArgumentError(`'${text}' is not a list of IPv4 addresses such as 10.0.0.2,1.1.1.1.`);
+/** Reads `10.0.0.53,10.0.0.54:5353`: DNS servers. */
+export function dnsServers(text: string): readonly string[] {
+  const servers = text.split(',').map((part) => part.trim());
+  for (const server of servers) checked(() => parseDnsServer(server));
+  return servers;
 }
 
 /** Reads `22,8000-8100`. */
-export function portList(text: string): PortRange[] {
+export const portList = (text: string): readonly PortRange[] => checked(() => parsePorts(text));
+
+/** Returns what `read` returns. What it throws is about the argument. */
+function checked<T>(read: () => T): T {
   try {
-    return parsePorts(text);
+    return read();
   } catch (error) {
     throw new InvalidArgumentError(`${(error as Error).message}.`);
   }

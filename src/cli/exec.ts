@@ -1,15 +1,17 @@
-/** `tspmd exec`: runs a Node program whose sockets use the device. */
-import { init, type Port, type SinglePort } from '../index.js';
-import { currentHost } from '../node/current.js';
+/** `tspmd exec`: runs a Node program whose sockets use the device, on one core or on several. */
+import type { MulticoreConfig } from '../config.js';
+import { placeOf } from '../fault-place.js';
+import { init, type Port } from '../index.js';
 import { announcement } from '../node/exec/announcement.js';
 import { EXEC_APP } from '../node/exec/app-file.js';
 import { onDefaultSignal } from '../node/exec/default-signals.js';
+import { openHere } from '../node/exec/here.js';
 import type { ExecOptions } from '../node/exec/options.js';
 import type { PortRange } from '../node/exec/ports.js';
-import { findProgram } from '../node/exec/program.js';
-import { EXIT_MS } from '../node/exec/take-over.js';
+import { findProgram, startProgram } from '../node/exec/program.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
-import { warn } from './output/lines.js';
+import { traceOf } from './output/error-lines.js';
+import { printTrace, warn } from './output/lines.js';
 import { limitedLinkLines } from './output/link-lines.js';
 import { unwatchOutput } from './output/output-end.js';
 
@@ -17,54 +19,67 @@ export interface ExecCommandOptions extends DeviceOptions {
   mode: 'single' | '1kb' | '2kb';
   cores?: number[];
   idle: 'adaptive' | 'spin';
-  dns?: string[];
-  kernelPorts?: PortRange[];
+  dns?: readonly string[];
+  kernelPorts?: readonly PortRange[];
   quiet?: boolean;
 }
 
 /**
  * Starts a program.
- * @returns whether it runs in this thread: the process then ends as the program wants it to
+ * @returns whether it runs in this thread: the process then ends as the program wants it to. Otherwise the programs of
+ * all cores have ended
  */
 export async function exec(program: string, args: readonly string[], options: ExecCommandOptions): Promise<boolean> {
   const { mode, cores, idle, dns = [], kernelPorts = [], quiet } = options;
-  const path = findProgram(program);
+  const execOptions: ExecOptions = { program: findProgram(program), args, dns, kernelPorts };
+  const config = { ...deviceConfig(options), idle, ...(cores === undefined ? {} : { cores }) };
   // The output belongs to the program, with its errors.
   unwatchOutput();
-  const stop = new AbortController();
-  let port: Port | null = null;
-  onDefaultSignal(async () => {
-    stop.abort();
-    if (port?.mode === 'single') currentHost().endNow(EXIT_MS);
-    await port?.stop().catch(() => {});
-  });
-  const appOptions: ExecOptions = { program: path, args, dns, kernelPorts };
-  port = await init(
-    {
-      ...deviceConfig(options),
-      ...{ mode, idle, app: EXEC_APP, appOptions: { ...appOptions }, onCoreFailure: 'stop' },
-      ...(cores === undefined ? {} : { cores }),
-    },
-    { signal: stop.signal, warn },
-  );
-  port.on('link', limitedLinkLines());
-  if (!quiet) warn(announcement(port, kernelPorts));
-  if (port.mode === 'single') {
-    runHere(port, stop.signal);
-    return true;
+  const begin = (port: Port): void => {
+    port.on('link', limitedLinkLines());
+    if (!quiet) warn(announcement(port, kernelPorts));
+  };
+  if (mode !== 'single') {
+    await runThreads({ ...config, mode, app: EXEC_APP, appOptions: { ...execOptions } }, begin);
+    return false;
   }
-  await port.run(stop.signal);
-  await port.stop();
-  return false;
+  begin(await openHere({ ...config, mode }, execOptions, warn));
+  startProgram(execOptions.program, args);
+  return true;
 }
 
-/** Runs the program in this thread. */
-function runHere(port: SinglePort, signal: AbortSignal): void {
-  port.run(signal).catch((error: Error) => {
-    if (signal.aborted) return;
-    warn(error.message);
-    process.exit(1);
+/** Runs the program in the thread of each core, until all have ended, or one has failed. */
+async function runThreads(config: MulticoreConfig, begin: (port: Port) => void): Promise<void> {
+  const stop = new AbortController();
+  let stopped = Promise.resolve();
+  onDefaultSignal(() => {
+    stop.abort();
+    return stopped;
   });
-  // What can be done at once is done; the rest does the end of the process.
-  process.on('exit', () => void port.stop().catch(() => {}));
+  const port = await init({ ...config, onCoreFailure: 'stop' }, { signal: stop.signal, warn });
+  begin(port);
+  // A program that fails on one core ends those on the others.
+  const failed = new AbortController();
+  const end = AbortSignal.any([stop.signal, failed.signal]);
+  port.on('coreEnd', (_, exitCode) => {
+    if (exitCode === 0) return;
+    process.exitCode ??= exitCode;
+    failed.abort();
+  });
+  const running = port.run(end);
+  stopped = running.then(
+    () => {},
+    () => {},
+  );
+  try {
+    await running;
+  } catch (error) {
+    if (placeOf(error) === null) throw error;
+    printTrace(`${traceOf(error)}\n\nNode.js ${process.version}`);
+    process.exitCode = 1;
+  } finally {
+    await port.stop();
+  }
+  // The process dies of the signal.
+  if (stop.signal.aborted) await new Promise(() => {});
 }

@@ -12,8 +12,8 @@ import { Argument, Command, CommanderError, Option } from 'commander';
 import { messageOf } from '../../drivers/log/message-of.js';
 import { SAMPLE_APPS } from '../load-app.js';
 import {
-  addressList,
   coreList,
+  dnsServers,
   keyValue,
   portList,
   positiveInteger,
@@ -167,7 +167,7 @@ function program(): Command {
       'CPUs, such as 0-3: first the cores, each of which runs the program, then as with run',
       coreList,
     )
-    .option('--dns <list>', "DNS servers that names are asked from over the device (default: Node's way)", addressList)
+    .option('--dns <list>', "DNS servers that names are asked from over the device (default: Node's way)", dnsServers)
     .option('--kernel-ports <list>', 'ports that are left to the kernel, such as 22,8000-8100', portList)
     .addOption(
       new Option('--idle <policy>', 'when no packets come: sleep (adaptive), or keep polling (spin)')

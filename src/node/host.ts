@@ -11,7 +11,7 @@ import { formatIpv4 } from '../wire/address.js';
 import { LinkWatch } from './link-watch.js';
 import { Loop } from './loop.js';
 import { ORPHAN_MS } from './net/connection-handle.js';
-import { ipv4In, type OpenHandle, type Orphan } from './net/handle-host.js';
+import { ipv4In, type OpenHandle } from './net/handle-host.js';
 import { makeNet, type NamedHost, type Net } from './net/make-net.js';
 import { Refs } from './refs.js';
 
@@ -42,7 +42,7 @@ export class NetHost implements EventLoopStack, NamedHost {
   private readonly loop: Loop;
   private afterTurns: (() => void)[] = [];
   private isFlushDue = false;
-  private readonly orphans = new Map<Orphan, number>();
+  private readonly orphans = new Map<OpenHandle, number>();
   private orphanTimer: NodeJS.Timeout | null = null;
   private lingerTimer: NodeJS.Timeout | null = null;
 
@@ -51,7 +51,8 @@ export class NetHost implements EventLoopStack, NamedHost {
     options: NetHostOptions = {},
   ) {
     this.stack = new TcpIp(core, options);
-    this.lookup = options.lookup ?? dns.lookup;
+    // Asked for each name, because `tspmd exec` may put another in its place.
+    this.lookup = options.lookup ?? ((name, how, done) => dns.lookup(name, how, done));
     core.unref();
     const link = new LinkWatch(core, () => {});
     this.loop = new Loop(core, this.stack, this.refs, link);
@@ -123,14 +124,14 @@ export class NetHost implements EventLoopStack, NamedHost {
   }
 
   /** A program has closed a connection: the peer gets some time to end it, too. */
-  remember(orphan: Orphan): void {
+  remember(orphan: OpenHandle): void {
     this.orphans.set(orphan, performance.now() + ORPHAN_MS);
     this.orphanTimer ??= setInterval(() => this.abortOrphans(), LOOK_MS).unref();
     if (!this.refs.isReferenced) this.linger();
   }
 
   /** A connection is over. */
-  forget(orphan: Orphan): void {
+  forget(orphan: OpenHandle): void {
     if (!this.orphans.delete(orphan) || this.orphans.size > 0 || this.orphanTimer === null) return;
     clearInterval(this.orphanTimer);
     this.orphanTimer = null;
@@ -141,7 +142,7 @@ export class NetHost implements EventLoopStack, NamedHost {
     for (const [orphan, until] of this.orphans) {
       // They are in the order of their ends.
       if (until > now) return;
-      orphan.abortOrphan();
+      orphan.abort();
     }
   }
 
@@ -169,6 +170,8 @@ export class NetHost implements EventLoopStack, NamedHost {
       Atomics.wait(NEVER, 0, 0, 1);
       this.stack.poll();
     }
+    for (const handle of [...this.open]) if (handle.isUnsent) handle.abort();
+    this.core.flush();
   }
 
   private some(is: (handle: OpenHandle) => boolean): boolean {

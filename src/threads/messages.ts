@@ -86,6 +86,12 @@ export type Report =
   | { readonly type: 'retired'; readonly core: number; readonly inFlight: Uint8Array }
   /** The thread has ended in good order, with the totals of its stack. */
   | { readonly type: 'ended'; readonly totals: Readonly<Record<string, number>> | undefined }
+  /** The program of the thread ends it by itself. */
+  | {
+      readonly type: 'over';
+      readonly exitCode: number;
+      readonly totals: Readonly<Record<string, number>> | undefined;
+    }
   /** The thread has failed, and ends. */
   | { readonly type: 'failed'; readonly thrown: ThrownCopy };
 

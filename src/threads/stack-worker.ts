@@ -4,11 +4,13 @@ import { CounterBlock } from '../../rings/counters.js';
 import type { Lease } from '../link/dhcp/lease.js';
 import { runStack } from '../link/run-loop.js';
 import { loadApp } from '../load-app.js';
-import { createStack } from '../stack.js';
+import { createStack, type EventLoopStack, type Stack } from '../stack.js';
 import { RingCore } from './core/ring-core.js';
 import type { OpenedDevice, StackStart } from './messages.js';
 import { Interconnect } from './shared/interconnect.js';
 import { keepThreadAlive, nameAndPin, onOrder, report, runThread } from './thread-main.js';
+
+const mayEnd = (stack: Stack | EventLoopStack): boolean => (stack as Partial<EventLoopStack>).mayEnd === true;
 
 await runThread(async () => {
   const setup = workerData as StackStart;
@@ -53,7 +55,11 @@ await runThread(async () => {
   report({ type: 'ready' });
   // A stack that fails at once must not look like a port that cannot start.
   await started;
-  await runStack(core, stack, { signal: stop.signal });
+  const running = runStack(core, stack, { signal: stop.signal });
+  if (mayEnd(stack)) {
+    process.on('exit', (exitCode) => report({ type: 'over', exitCode, totals: stack.report?.() }));
+  }
+  await running;
   core.close();
   return stack.report?.();
 });

@@ -58,6 +58,9 @@ export class ThreadedPort extends BasePort implements MulticorePort {
   /** Whether {@link run} was called: an error then rejects it. Otherwise it is a warning. */
   private isRun = false;
   private fail: (error: Error) => void = () => {};
+  /** Resolves when the programs of all cores have ended. */
+  private readonly over: Promise<void>;
+  private allOver: () => void = () => {};
   private onOpened: (device: OpenedDevice, loan: TxLoan | null) => void = () => {};
   /** Each resolves a {@link applyAddress}. */
   private readonly onApplied: (() => void)[] = [];
@@ -80,6 +83,9 @@ export class ThreadedPort extends BasePort implements MulticorePort {
     this.txQueues = this.interconnect.rings('txQueue');
     this.failed = new Promise((_, reject) => {
       this.fail = reject;
+    });
+    this.over = new Promise((resolve) => {
+      this.allOver = resolve;
     });
     // run() rejects with it. If run() is not called, it must not be an unhandled rejection.
     this.failed.catch(() => {});
@@ -177,7 +183,7 @@ export class ThreadedPort extends BasePort implements MulticorePort {
 
   async run(signal: StopSignal): Promise<readonly (StackTotals | undefined)[]> {
     this.isRun = true;
-    await Promise.race([this.failed, whenAborted(signal)]);
+    await Promise.race([this.failed, this.over, whenAborted(signal)]);
     await this.stop();
     for (const error of this.endErrors()) throw error;
     return this.cores.map(({ totals }) => totals);
@@ -271,7 +277,11 @@ export class ThreadedPort extends BasePort implements MulticorePort {
 
   private startThread(title: string, module: string, start: CommonStart, core?: number): PortThread {
     const onReport = (report: Report): void => this.reported(title, report);
-    const onEnd = (error: TspmdError): void => this.ended(error);
+    const onEnd = (error: TspmdError | null): void => {
+      if (this.stopping !== null) return;
+      if (error !== null) this.failedThread(error);
+      else if (core !== undefined) this.overThread(core);
+    };
     return new PortThread({ title, core, module }, start, onReport, onEnd);
   }
 
@@ -310,20 +320,36 @@ export class ThreadedPort extends BasePort implements MulticorePort {
     if (this.stopping === null) this.emit('link', state, reason);
   }
 
-  /** A thread has ended without being told to. */
-  private ended(error: TspmdError): void {
-    if (this.stopping !== null) return;
+  private othersThan(core: number): number[] {
+    return this.cores.flatMap(({ isAlive }, index) => (isAlive && index !== core ? [index] : []));
+  }
+
+  /** Gives the flows and the buffers of a core whose thread has ended to others. */
+  private takeOver(core: number, others: readonly number[]): void {
+    // The flows first: from now on no new packet goes to the core that has ended.
+    this.indirection.moveFrom(core, others);
+    (this.tx ?? this.rx)?.order({ type: 'retireTx', core });
+  }
+
+  /** The program of a core has ended its thread. */
+  private overThread(core: number): void {
+    const others = this.othersThan(core);
+    if (others.length > 0) this.takeOver(core, others);
+    else this.allOver();
+    this.emit('coreEnd', core, this.cores[core].exitCode ?? 0);
+  }
+
+  /** A thread has failed. */
+  private failedThread(error: TspmdError): void {
     const core = error instanceof CoreError ? error.core : -1;
     const { isStarting } = this;
-    const others = this.cores.flatMap(({ isAlive }, index) => (isAlive && index !== core ? [index] : []));
+    const others = this.othersThan(core);
     if (core === -1 || isStarting || others.length === 0 || this.config.onCoreFailure === 'stop') {
       this.fail(error);
       if (!this.isRun && !isStarting) this.warn(error.message);
       return;
     }
-    // The flows first: from now on no new packet goes to the core that has failed.
-    this.indirection.moveFrom(core, others);
-    (this.tx ?? this.rx)?.order({ type: 'retireTx', core });
+    this.takeOver(core, others);
     // A stack may fail before the user has added a listener.
     if (!this.emit('coreFailure', core, error as CoreError)) {
       this.warn(`${error.message}; the other cores take its flows over`);

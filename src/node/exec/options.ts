@@ -2,12 +2,12 @@
 import type { PortRange } from './ports.js';
 
 export interface ExecOptions {
-  /** The program: an absolute path. Null with `tspmd/register`: Node itself starts it. */
-  readonly program: string | null;
+  /** The program: an absolute path. */
+  readonly program: string;
   /** Its arguments. */
   readonly args: readonly string[];
   /** Ports that are the kernel's. */
   readonly kernelPorts: readonly PortRange[];
-  /** Addresses of DNS servers, which names are asked from over the stack; none: names are Node's own affair. */
+  /** DNS servers that names are asked from over the stack; without any, Node looks names up its own way. */
   readonly dns: readonly string[];
 }

@@ -2,12 +2,6 @@
 import type { TcpIp } from '../../tcpip/index.js';
 import type { Refs } from '../refs.js';
 
-/** A connection that its program has closed, but not its peer. */
-export interface Orphan {
-  /** Gives up the wait for the peer's end. */
-  abortOrphan(): void;
-}
-
 /** A handle that has something in the stack: a connection, a listener. */
 export interface OpenHandle {
   /** Whether the stack has something of it that was never sent. */
@@ -16,6 +10,8 @@ export interface OpenHandle {
   readonly isUnacknowledged: boolean;
   /** Gives it up, as the end of a process does: the program hears no more of it. */
   close(): void;
+  /** Sends no more of it: a connection is reset. */
+  abort(): void;
 }
 
 export interface HandleHost {
@@ -35,9 +31,9 @@ export interface HandleHost {
   /** What the program has thrown in a callback is an uncaught exception of the program, and no fault of the stack. */
   uncaught(error: unknown): void;
   /** A program has closed a connection: the peer gets some time to end it, too. */
-  remember(orphan: Orphan): void;
+  remember(orphan: OpenHandle): void;
   /** A connection is over. */
-  forget(orphan: Orphan): void;
+  forget(orphan: OpenHandle): void;
   /** All handles that have something in the stack. */
   readonly open: Set<OpenHandle>;
   /** The ports of the listeners that take connections to any address of ours. */
