@@ -80,6 +80,12 @@ export class TcpIp implements Stack {
   readonly tcp: Tcp;
   /** UDP: `bind`. */
   readonly udp: Udp;
+  /**
+   * Whether {@link poll} is called again in any case before the core sleeps, at the latest in this turn of the event loop.
+   * A loop of one's own sets it. Then what an application calls from outside of a poll (`write`, `end`, `resume`) is done
+   * at the next poll, once for all calls, and not at once. When the core sleeps, such a call wakes it. Default false.
+   */
+  defer = false;
   private readonly ip: Ip;
   private readonly clock: Clock;
 
@@ -117,6 +123,7 @@ export class TcpIp implements Stack {
         remote === local.address ||
         core.rssCoreForPorts(remote, local.address, remotePort, localPort) === core.index,
       wake: () => this.wake(),
+      isDeferred: () => this.defer,
     };
     const sizes = { maxConnections, memory, maxSendBuffer, maxReceiveBuffer, maxTimeWait, timeWaitMs };
     this.tcp = new Tcp(around, sizes);
@@ -140,6 +147,8 @@ export class TcpIp implements Stack {
     }
     let done = count + ip.inputLooped();
     ip.tick(clock.ms);
+    // Calls from outside of a poll may have left something to send.
+    const hasListed = tcp.hasListed;
     done += tcp.finish();
     // Two ends in this stack answer each other without end: after some rounds, others have their turn.
     for (let rounds = 0; rounds < LOOP_ROUNDS && ip.looped > 0; rounds++) {
@@ -147,7 +156,7 @@ export class TcpIp implements Stack {
       tcp.begin();
       done += ip.inputLooped() + tcp.finish();
     }
-    if (done > 0) core.flush();
+    if (done > 0 || hasListed) core.flush();
     return done;
   }
 

@@ -56,8 +56,10 @@ export interface TcpSurroundings {
   isPeer(address: number): boolean;
   /** Whether the packets of the flow from `remote` to us come to this core. */
   isOwnFlow(remote: number, remotePort: number, localPort: number): boolean;
-  /** If the core sleeps, it must ask anew how long it may: a timer was set. */
+  /** If the core sleeps, it must ask anew how long it may: a timer was set, or a connection has something to do. */
   wake(): void;
+  /** Whether a poll follows anyway, which does what calls from outside of a poll have left. */
+  isDeferred(): boolean;
 }
 
 /** Sizes of a stack's TCP. */

@@ -12,12 +12,16 @@ import { type TcpOptions, tcpSettings } from './settings.js';
 import type { Connection, TcpHandlers } from './state/api.js';
 import { NO_FLOW } from './state/flow-table.js';
 import { SMALL_REGION_BYTES } from './state/regions.js';
-import { FLAG_DELIVER, FLAG_WANTS_DRAIN, FLAGS, ROW_SHIFT, ROW_WORDS, STATE } from './state/rows.js';
+import { FLAG_DELIVER, FLAG_WANTS_DRAIN, FLAGS, ROW_SHIFT, ROW_WORDS, STATE, STATE_CLOSED } from './state/rows.js';
 import { NO_ROW, type Table } from './state/table.js';
+import { countUnacknowledged, rowsInUse, rowsToOthers } from './survey.js';
 
 /** Options of {@link Tcp.listen}; those of {@link TcpOptions} are for each of its connections. */
 export interface ListenOptions extends TcpOptions {
-  /** The local port, 1 to 65535. */
+  /**
+   * The local port, 0 to 65535. 0 chooses the next port from 49152 on that has no listener. Cores that run the same
+   * program get the same port.
+   */
   readonly port: number;
   /** Most half-open connections; more are answered by SYN cookies (RFC 4987, 3.6). Default 511, as in Node. */
   readonly backlog?: number;
@@ -83,21 +87,23 @@ export class Tcp implements TransportProtocol {
   listen(options: ListenOptions, handlers: TcpHandlers): Listener {
     if (this.isStopped) throw new StateError('listen: the stack has stopped');
     const { port, backlog = DEFAULT_BACKLOG } = options;
-    checkOption('listen', 'port', port, 1, MAX_PORT);
+    checkOption('listen', 'port', port, 0, MAX_PORT);
     checkOption('listen', 'backlog', backlog, 1, MAX_BACKLOG);
     const { listeners } = this.parts;
-    if (listeners.find(port) !== undefined) {
-      throw netError('EADDRINUSE', `listen: port ${port} has a listener already; close it or take another port`);
+    const own = port === 0 ? listeners.choosePort() : port;
+    if (own === 0) throw netError('EADDRINUSE', 'listen: every port from 49152 to 65535 has a listener');
+    if (listeners.find(own) !== undefined) {
+      throw netError('EADDRINUSE', `listen: port ${own} has a listener already; close it or take another port`);
     }
     const listening: ListeningPort = {
-      port,
+      port: own,
       backlog,
       handlers,
       settings: tcpSettings('listen', options),
       halfOpen: 0,
     };
     listeners.add(listening);
-    return { port, close: () => listeners.remove(listening) };
+    return { port: own, close: () => listeners.remove(listening) };
   }
 
   /**
@@ -223,8 +229,13 @@ export class Tcp implements TransportProtocol {
 
   /** @internal An application has done something outside of a poll: does what follows from it at once. */
   flushSoon(): void {
+    const { surroundings } = this;
     if (this.isPolling) return;
-    this.surroundings.clock.read();
+    if (surroundings.isDeferred()) {
+      surroundings.wake();
+      return;
+    }
+    surroundings.clock.read();
     this.isPolling = true;
     this.parts.transmit.isBlocked = false;
     try {
@@ -234,7 +245,12 @@ export class Tcp implements TransportProtocol {
       this.isPolling = false;
     }
     this.table.reclaim();
-    this.surroundings.wake();
+    surroundings.wake();
+  }
+
+  /** @internal Whether a connection waits for the end of the poll. */
+  get hasListed(): boolean {
+    return this.table.listed > 0;
   }
 
   /** Returns the milliseconds until the next timer may fire; 0 when a connection waits for the next poll. */
@@ -261,6 +277,28 @@ export class Tcp implements TransportProtocol {
   }
 
   /**
+   * How many connections have bytes, or a FIN, that the peer has not acknowledged. A program that ends polls until this is
+   * 0, or for as long as it wants to wait. It looks at each connection, so it is not for each packet.
+   */
+  get unacknowledged(): number {
+    return countUnacknowledged(this.table, this.parts.sendBuffer);
+  }
+
+  /**
+   * Ends all connections to other hosts with a RST and `close(c, error)`, because the device is gone. Listeners stay, and
+   * so do connections to the own address, and those that have ended on the wire but wait for {@link Connection.resume}.
+   * @param error such as a {@link NetError} with ECONNRESET
+   * @throws the first error that a handler has thrown, when all connections are reset
+   */
+  resetAll(error: Error): void {
+    const { table, parts, surroundings } = this;
+    surroundings.clock.read();
+    parts.transmit.isBlocked = false;
+    this.endAll(rowsToOthers(table, surroundings.local.address), (r) => parts.closing.reset(r, error));
+    if (!this.isPolling) surroundings.wake();
+  }
+
+  /**
    * @internal Resets all connections.
    * @throws the first error that a handler has thrown, when all connections are reset
    */
@@ -268,7 +306,7 @@ export class Tcp implements TransportProtocol {
     if (this.isStopped) return;
     this.isStopped = true;
     this.parts.transmit.isBlocked = false;
-    this.endAll((r) => this.parts.closing.reset(r, null));
+    this.endAll(rowsInUse(this.table), (r) => this.parts.closing.reset(r, null));
   }
 
   /**
@@ -278,20 +316,19 @@ export class Tcp implements TransportProtocol {
    */
   forget(reason: string): void {
     this.parts.timeWait.clear();
-    this.endAll((r) => {
+    this.endAll(rowsInUse(this.table), (r) => {
       const { remoteAddress, remotePort } = this.table.connections[r >> ROW_SHIFT];
       this.parts.closing.finish(r, netError('ECONNRESET', `${remoteAddress}:${remotePort}: ${reason}`));
     });
   }
 
-  /** Not the connections that a handler opens meanwhile. */
-  private endAll(end: (r: number) => void): void {
+  /** Ends the connections of `rows`; not those that a handler opens meanwhile. */
+  private endAll(rows: readonly number[], end: (r: number) => void): void {
     const { table, isPolling } = this;
-    const rows = table.connections.map((_, row) => row << ROW_SHIFT).filter((r) => table.i32[r + STATE] !== 0);
     const errors: unknown[] = [];
     this.isPolling = true;
     for (const r of rows) {
-      if (table.i32[r + STATE] === 0) continue;
+      if (table.i32[r + STATE] === STATE_CLOSED) continue;
       try {
         end(r);
       } catch (error) {

@@ -83,6 +83,7 @@ export class BareTcp {
         },
         isPeer: (address) => address !== LOCAL && address !== 0,
         isOwnFlow: () => true,
+        isDeferred: () => false,
         wake: () => {},
       },
       { ...defaults, ...sizes },

@@ -159,6 +159,18 @@ describe('a TCP connection to the own address', () => {
     expect(() => stack.tcp.connect(mirrored, {})).toThrow(expect.objectContaining({ code: 'EADDRINUSE' }));
   });
 
+  it('ends when the address changes, and what was on the way is dropped', async () => {
+    const { client, server } = pair();
+    client.write(10);
+    await net.port.setAddress('10.0.0.7/24');
+    const before = count('tcp_segments_in');
+    settle();
+    expect([client.events.at(-1), server.events.at(-1)]).toEqual(['close ECONNRESET', 'close ECONNRESET']);
+    expect(count('tcp_bad_destination')).toBe(count('tcp_segments_in') - before);
+    expect(count('tcp_connections')).toBe(0);
+    net.sent();
+  });
+
   it('comes to the listener of the same core, whatever RSS says', () => {
     const port = new SteppedPort({ stackCores: 4, ip: '10.0.0.1/24' });
     const stacks = port.cores.map((core: Core, seed) => new TcpIp(core, { seed }));
