@@ -27,7 +27,7 @@ const PERCENT = 99.9;
 const UNIT = 'us (p99.9)';
 const NAMES = ['tspmd', 'dpdk'] as const;
 /** Round trips per row and contestant, in all windows together. */
-const samplesOf = (isQuick: boolean): number => (isQuick ? 100_000 : 1_000_000);
+const samplesOf = (isQuick: boolean): number => (isQuick ? 60_000 : 1_000_000);
 /** The largest number of round trips in a window. */
 const MAX_SAMPLES = 4_000_000;
 /** If a larger part of the answers is missing in a window, its times are in doubt. */

@@ -41,6 +41,7 @@ export class NetHost implements EventLoopStack, NamedHost {
   private ownNet: Net | undefined;
   private readonly loop: Loop;
   private afterTurns: (() => void)[] = [];
+  private isFlushDue = false;
   private readonly orphans = new Map<OpenHandle, number>();
   private orphanTimer: NodeJS.Timeout | null = null;
   private lingerTimer: NodeJS.Timeout | null = null;
@@ -79,6 +80,23 @@ export class NetHost implements EventLoopStack, NamedHost {
   stackAddress(address: string): string {
     return address.startsWith('127.') || address === '0.0.0.0' ? this.address : address;
   }
+
+  /** Returns how the program sees the address of a peer: as it is. */
+  shownAddress(address: string): string {
+    return address;
+  }
+
+  /** Sends datagrams that wait in the core, when the code that runs now has ended: together, if it sends several. */
+  flush(): void {
+    if (this.isFlushDue) return;
+    this.isFlushDue = true;
+    process.nextTick(this.flushNow);
+  }
+
+  private readonly flushNow = (): void => {
+    this.isFlushDue = false;
+    this.core.flush();
+  };
 
   /** Calls `act` after this turn of the loop, as libuv completes requests. */
   afterTurn(act: () => void): void {

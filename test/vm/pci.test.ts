@@ -98,7 +98,7 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
     const pings = `${TSPMD} ping --device ${NIC} --ip 10.0.0.1/24 --to 10.0.0.9 --ring ${ring}`;
     const child = start(
       mode,
-      `set -e; ${BIND} ${NIC} ${option}; exec ${pings} --count 5000 --interval 0.0002 --size 0-1472 --quiet`,
+      `set -e; ${BIND} ${NIC} ${option}; exec ${pings} --count 5000 --interval 0.0002 --timeout 5 --size 0-1472 --quiet`,
       { netdevs: [`tap:tap0@${namespace.name},packed=on`] },
     );
     expect((await child.exited).code, child.output).toBe(0);
@@ -115,7 +115,7 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
         'ip link set $IF up',
         'ping -n -c 5 -i 0.1 -W 5 10.0.0.9',
       ].join('; ');
-      const bound = `${BIND} ${NIC} ${option}; ${TSPMD} ping --device ${NIC} --ip 10.0.0.1/24 --to 10.0.0.9 --count 5 --interval 0.01`;
+      const bound = `${BIND} ${NIC} ${option}; ${TSPMD} ping --device ${NIC} --ip 10.0.0.1/24 --to 10.0.0.9 --count 5 --interval 0.01 --timeout 5`;
       const child = start(mode, `set -e; modprobe virtio_net; ${bound}; ${BIND} --unbind ${NIC}; ${kernel}`, {
         kernelDriver: true,
       });

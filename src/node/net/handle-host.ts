@@ -24,6 +24,8 @@ export interface HandleHost {
   isOwnAddress(address: string): boolean;
   /** Returns the address that the stack sends to: loopback addresses and 0.0.0.0 mean the stack itself. */
   stackAddress(address: string): string;
+  /** Returns how the program sees the address of a peer. */
+  shownAddress(address: string): string;
   /** Calls `act` after this turn of the loop, as libuv completes requests. */
   afterTurn(act: () => void): void;
   /** What the program has thrown in a callback is an uncaught exception of the program, and no fault of the stack. */

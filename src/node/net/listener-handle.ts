@@ -40,7 +40,8 @@ export class ListenerHandle implements OpenHandle {
   /** @returns 0, or a negative errno */
   listen(backlog: number): number {
     try {
-      this.listener = this.host.stack.tcp.listen({ port: this.port, backlog }, this.handlers);
+      const { port } = this;
+      this.listener = this.host.stack.tcp.listen({ port, backlog: Math.max(backlog, 1) }, this.handlers);
     } catch (error) {
       return statusOf((error as NodeJS.ErrnoException).code ?? 'EINVAL');
     }

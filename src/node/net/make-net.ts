@@ -65,7 +65,7 @@ export function makeNet(hostOf: () => NamedHost): Net {
     // Node drops the handle of a socket that connects again, and makes one of the kernel: hooks.ts replaces that.
     if (!this.destroyed && !_handle) giveConnection(this, host);
     const { lookup = host.lookup } = options;
-    return connect.call(this, { host: host.address, ...options, lookup, autoSelectFamily: false }, listener);
+    return connect.call(this, { host: host.address, ...options, lookup }, listener);
   } as typeof Socket.prototype.connect;
 
   class Server extends net.Server {

@@ -62,6 +62,10 @@ export class Calls {
     return this.i32[r + STATE] === STATE_CLOSED ? 0 : this.sendBuffer.held(r);
   }
 
+  unread(r: number): number {
+    return this.i32[r + STATE] === STATE_CLOSED ? 0 : this.inbox.unread(r);
+  }
+
   write(r: number, bytes: Uint8Array, offset: number, length: number): number {
     if (length === 0 || !this.isWritable(r)) return 0;
     const taken = this.sendBuffer.write(r, bytes, offset, length);

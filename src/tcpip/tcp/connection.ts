@@ -48,6 +48,10 @@ export class TcpConnection implements Connection {
     return this.calls.buffered(this.r);
   }
 
+  get unread(): number {
+    return this.calls.unread(this.r);
+  }
+
   get bytesRead(): number {
     return this.calls.f64[(this.r >> 1) + BYTES_READ];
   }

@@ -64,6 +64,11 @@ export class Udp implements TransportProtocol, SocketOwner {
     return this.table.size;
   }
 
+  /** Whether a socket has this local port. */
+  isBound(port: number): boolean {
+    return this.table.isUsed(port);
+  }
+
   /**
    * Opens a socket.
    * @param handlers are called from the stack's poll
@@ -181,6 +186,17 @@ export class Udp implements TransportProtocol, SocketOwner {
     socket.port = localPort;
     socket.peer = peer;
     socket.peerPort = port;
+    this.table.add(socket);
+  }
+
+  /** @internal */
+  disconnect(socket: UdpSocket): void {
+    if (!socket.isOpen) throw netError('EINVAL', 'disconnect: the socket is closed');
+    if (socket.peerPort === NOT_CONNECTED) return;
+    this.checkFree('disconnect', socket.port, 0, NOT_CONNECTED);
+    this.table.remove(socket);
+    socket.peer = 0;
+    socket.peerPort = NOT_CONNECTED;
     this.table.add(socket);
   }
 

@@ -90,6 +90,8 @@ export interface Connection {
   readonly writable: number;
   /** How many bytes were written and not acknowledged yet. */
   readonly buffered: number;
+  /** How many bytes have come in order and wait, because the application has paused. */
+  readonly unread: number;
   /** Bytes that were received in order until now. */
   readonly bytesRead: number;
   /** Bytes that {@link write} has taken until now. */
