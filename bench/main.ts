@@ -9,6 +9,7 @@ import { watchOutput } from '../src/cli/output/output-end.js';
 import { untilStopped } from '../src/cli/shutdown.js';
 import type { Benchmark, Plan } from './common/benchmark.js';
 import { driver } from './driver/benchmark.js';
+import { exec } from './exec/benchmark.js';
 import { gc } from './gc/benchmark.js';
 import { kernel } from './kernel/benchmark.js';
 import { latency } from './latency/benchmark.js';
@@ -30,6 +31,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   switch: switching,
   latency,
   kernel,
+  exec,
   gc,
   vm,
 };

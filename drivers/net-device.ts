@@ -89,6 +89,12 @@ export interface NetDevice {
   /** Called when the host asks us to announce our addresses (after a migration). */
   onAnnounce: (() => void) | null;
 
+  /**
+   * Says whether the device keeps the event loop alive while it waits for its peer. It does at first, and while it
+   * closes. A device that waits for nothing need not have it.
+   */
+  keepAlive?(on: boolean): void;
+
   /** The totals as of now. */
   counters(): DeviceCounters;
   /** Resets the device and gives everything back: it leaves no thread, file descriptor, mapping or socket. */

@@ -3,14 +3,20 @@ import { EventEmitter } from 'node:events';
 import type { StopSignal } from '../drivers/stop-signal.js';
 import type { ResolvedConfig } from './config.js';
 import type { PortCounters } from './counters.js';
+import { StateError } from './errors.js';
 import { INSPECT } from './inspect.js';
+import type { AddressChange, Lease } from './link/dhcp/lease.js';
+import type { HostAddress } from './link/host.js';
 import type { WarningSink } from './link/warnings.js';
-import type { PortBase, PortEvents, PortStatus, StackTotals } from './port.js';
+import type { PortAddress, PortBase, PortEvents, PortStatus, StackTotals } from './port.js';
+import { resolveAddress } from './resolve-config.js';
 import type { IndirectionTable } from './rss/indirection-table.js';
 import { formatIpv4, formatMac } from './wire/address.js';
 
 export abstract class BasePort implements PortBase {
   private readonly events = new EventEmitter();
+  private host: HostAddress;
+  private currentLease: Lease | null = null;
 
   abstract get name(): string;
   abstract get mac(): Uint8Array;
@@ -24,7 +30,42 @@ export abstract class BasePort implements PortBase {
   protected constructor(
     readonly config: ResolvedConfig,
     private readonly warnOtherwise: WarningSink,
-  ) {}
+  ) {
+    this.host = config;
+  }
+
+  /** Changes the address in the thread that receives. Resolves when it has. */
+  protected abstract applyAddress(change: AddressChange): Promise<void>;
+  protected abstract readonly isStopped: boolean;
+
+  get lease(): Lease | null {
+    return this.currentLease;
+  }
+
+  get address(): PortAddress {
+    const { address, prefixLength, gateway = 0 } = this.host;
+    return { address: formatIpv4(address), prefixLength, gateway: gateway === 0 ? null : formatIpv4(gateway) };
+  }
+
+  async setAddress(ip: string, { gateway }: { readonly gateway?: string } = {}): Promise<void> {
+    const host = resolveAddress(ip, gateway);
+    if (this.isStopped) throw new StateError(`setAddress: the port on ${this.name} was stopped`);
+    if (this.config.layer !== 'ip') throw new StateError(`setAddress: with layer 'ethernet' a port has no address`);
+    if (this.config.isDhcp) throw new StateError(`setAddress: the address of ${this.name} comes from DHCP`);
+    await this.applyAddress({ host, lease: null, reason: 'set by the program' });
+  }
+
+  /** Takes a change of our address from the thread that receives, and tells the listeners. */
+  addressChanged({ host, lease, reason }: AddressChange): void {
+    const old = this.host;
+    const before = this.currentLease;
+    this.host = host;
+    this.currentLease = lease;
+    if (this.isStopped) return;
+    const isSame = (host.address | 0) === (old.address | 0) && host.prefixLength === old.prefixLength;
+    if (!isSame || (host.gateway ?? 0) !== (old.gateway ?? 0)) this.emit('address', this.address, reason);
+    if (lease !== before) this.emit('lease', lease, reason);
+  }
 
   on<Event extends keyof PortEvents>(event: Event, listener: PortEvents[Event]): this {
     this.events.on(event, listener);
@@ -54,7 +95,7 @@ export abstract class BasePort implements PortBase {
   [INSPECT](): string {
     const { name, config, mac } = this;
     const cores = config.stackCores === 1 ? 'one core' : `${config.stackCores} cores`;
-    const address = `${formatIpv4(config.address)}/${config.prefixLength} at ${formatMac(mac)}`;
+    const address = `${this.address.address}/${this.address.prefixLength} at ${formatMac(mac)}`;
     return `Port on ${name}: ${address}, mode ${config.mode}, ${cores}`;
   }
 

@@ -1,7 +1,7 @@
 /**
  * The counters of the layer, and what each one means. To count is one store, because a counter is a place in an array.
  *
- * Every received frame is counted in exactly one of `rx_delivered`, `rx_arp` and the `rx_drop_…`; `rx_frames` is their
+ * Every received frame is counted in exactly one of `rx_delivered`, `rx_arp`, `rx_dhcp` and the `rx_drop_…`; `rx_frames` is their
  * sum. Every packet that {@link Core.addBufferToRing} takes is counted in exactly one of `tx_queued` and the
  * `tx_drop_…`, at once or after it was parked.
  */
@@ -13,6 +13,7 @@ const MEANING = {
   rx_frames: 'frames that the device returned',
   rx_delivered: 'packets for the stack (with layer ethernet: frames)',
   rx_arp: 'ARP frames; the arp_ counters tell more',
+  rx_dhcp: 'packets for our DHCP client; the dhcp_ counters tell more',
   rx_drop_runt: 'shorter than an Ethernet header',
   rx_drop_too_long: 'longer than a buffer, which is an error of the device',
   rx_drop_other_mac: "for another station's MAC address",
@@ -26,6 +27,7 @@ const MEANING = {
   rx_drop_ip_version: 'IP version is not 4',
   rx_drop_ip_header_length: 'IPv4 header length below 20 or beyond the packet',
   rx_drop_ip_total_length: 'IPv4 total length beyond the frame',
+  rx_drop_no_address: 'IPv4 packets that came while we had no address yet',
   rx_drop_bad_source: 'IPv4 source is ours, a broadcast, a group or reserved',
   rx_drop_link_broadcast: 'packet for our address in a frame to a group',
   rx_drop_broadcast: 'IPv4 broadcast, not wanted',
@@ -67,6 +69,7 @@ const MEANING = {
   arp_static_mismatch: 'a neighbour with a static entry uses another MAC address',
   arp_table_full: 'neighbours not learned: no room',
   arp_requests: 'requests sent',
+  arp_probes: 'questions whether an address that we have leased is free',
   arp_announcements: 'announcements of our own address sent',
   arp_gave_up: 'neighbours that did not answer',
   arp_limited: 'requests for unknown neighbours that were not sent: the limit is 1000 per second',
@@ -74,6 +77,10 @@ const MEANING = {
   arp_evicted: 'known neighbours that were replaced: the table was full when another one answered',
   arp_no_buffer: 'ARP not sent: no buffer',
   arp_ring_full: 'ARP not sent: the ring was full',
+  dhcp_sent: 'messages of our DHCP client sent',
+  dhcp_received: 'answers of DHCP servers that the client has used',
+  dhcp_ignored: 'packets to the DHCP client that are no answer to it, or cannot be used',
+  dhcp_not_sent: 'messages of our DHCP client not sent: no buffer, or the ring was full',
 } as const;
 
 export type L2CounterName = keyof typeof MEANING;
@@ -107,4 +114,13 @@ export function createCoreCounters(cores: number): L2Counters[] {
 /** What a counter of the layer counts, in a few words; undefined for other counters. */
 export function meaningOf(name: string): string | undefined {
   return Object.hasOwn(MEANING, name) ? MEANING[name as L2CounterName] : undefined;
+}
+
+/** The sums of the counters of several threads, by name. */
+export function sumOf([first, ...others]: readonly L2Counters[]): Record<L2CounterName, number> {
+  const sum = first.snapshot();
+  for (const { names, values } of others) {
+    for (const [index, name] of names.entries()) sum[name] += values[index];
+  }
+  return sum;
 }

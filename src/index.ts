@@ -43,6 +43,7 @@ export {
   ConfigError,
   CoreError,
   DeviceError,
+  LeaseError,
   OwnershipError,
   StateError,
   TspmdError,
@@ -51,6 +52,7 @@ export {
 } from './errors.js';
 export { type InitOptions, init, type OpenDevice } from './init.js';
 export type { Core, WaitForPacketsOptions } from './link/core.js';
+export type { Lease } from './link/dhcp/lease.js';
 export type { PacketBuffer } from './link/packet-buffer.js';
 export { type RunOptions, runStack } from './link/run-loop.js';
 export type { WarningSink } from './link/warnings.js';
@@ -58,6 +60,7 @@ export type {
   CoreStatus,
   MulticorePort,
   Port,
+  PortAddress,
   PortBase,
   PortEvents,
   PortStatus,

@@ -5,17 +5,39 @@ import type { ResolvedConfig } from './config.js';
 import type { PortCounters } from './counters.js';
 import type { CoreError } from './errors.js';
 import type { Core } from './link/core.js';
+import type { Lease } from './link/dhcp/lease.js';
 import type { IndirectionTable } from './rss/indirection-table.js';
 
 /** The totals that a stack reports, by name. */
 export type StackTotals = Readonly<Record<string, number>>;
 
+/** Our address on the link, as it is now. */
+export interface PortAddress {
+  /** `10.0.0.1`; `0.0.0.0` while there is none. */
+  readonly address: string;
+  readonly prefixLength: number;
+  /** The router for addresses that are not on the link; null when there is none. */
+  readonly gateway: string | null;
+}
+
 /** The events of a port, with the arguments of a listener. */
 export interface PortEvents {
   /** The link or the backend has gone (`down`) or come back (`up`); `reason` tells why, in one line. */
   link: (state: 'up' | 'down', reason: string) => void;
+  /**
+   * Our address has changed, by {@link PortBase.setAddress} or by DHCP; `reason` tells why, in one line. The cores have
+   * it already.
+   */
+  address: (address: PortAddress, reason: string) => void;
+  /** With `ip: 'dhcp'`: a lease has come, was renewed, or is gone (null); `reason` tells why, in one line. */
+  lease: (lease: Lease | null, reason: string) => void;
   /** The stack of a core has failed, and the other cores took its flows over (`onCoreFailure: 'redistribute'`). */
   coreFailure: (core: number, error: CoreError) => void;
+  /**
+   * With `1kb` and `2kb`: the program of a core has ended its thread with this exit code ({@link EventLoopStack.mayEnd}).
+   * The other cores have taken its flows over; when there is none, {@link PortBase.run} resolves.
+   */
+  coreEnd: (core: number, exitCode: number) => void;
   /** One line about the memory, the network or a stack: an address conflict, a stack that does not poll. */
   warning: (line: string) => void;
 }
@@ -66,6 +88,10 @@ export interface PortBase {
   readonly name: string;
   /** Our MAC address: six bytes. */
   readonly mac: Uint8Array;
+  /** Our address. The event `address` tells when it changes. */
+  readonly address: PortAddress;
+  /** The lease that our address comes from; null unless it comes from a DHCP server (`ip: 'dhcp'`). */
+  readonly lease: Lease | null;
   /** Which core gets which flows: 128 entries, which can be read and changed at any time. With one core, all are 0. */
   readonly indirection: IndirectionTable;
 
@@ -78,6 +104,17 @@ export interface PortBase {
   once<Event extends keyof PortEvents>(event: Event, listener: PortEvents[Event]): this;
   /** Removes a listener of {@link on} or {@link once}. */
   off<Event extends keyof PortEvents>(event: Event, listener: PortEvents[Event]): this;
+
+  /**
+   * Gives the port another address, and announces it. TCP connections of the old address end with ECONNRESET; listeners
+   * stay.
+   * @param ip the address and the length of its prefix: `10.0.0.5/24`
+   * @param options `gateway`: the router for addresses that are not on the link. Default: none
+   * @returns resolves when the port has the address
+   * @throws (rejects) ArgumentError when an address is wrong; StateError when the port was stopped, its layer is
+   * `ethernet`, or its addresses come from DHCP
+   */
+  setAddress(ip: string, options?: { readonly gateway?: string }): Promise<void>;
 
   /** All counters of the layer and of the device, by name. */
   counters(): PortCounters;

@@ -4,18 +4,14 @@ import { fileURLToPath } from 'node:url';
 import { isPciAddress } from '../drivers/pci/address.js';
 import { type Mode, type ResolvedConfig, TAP_DEVICE, type TspmdConfig, VHOST_USER_DEVICE } from './config.js';
 import { ArgumentError, ConfigError } from './errors.js';
+import { type HostAddress, hostFault } from './link/host.js';
 import { type ResolvedRss, resolveRss } from './rss/keys.js';
 import type { StackOptions } from './stack.js';
 import { defaultBuffers, MAX_BUFFERS, MAX_CORE_BURST, MAX_CORES, planBuffers } from './threads/shared/buffer-plan.js';
-import {
-  formatIpv4,
-  isIpv4Multicast,
-  parseIpv4,
-  parseIpv4Interface,
-  parseStationMac,
-  prefixMask,
-} from './wire/address.js';
+import { formatIpv4, parseIpv4, parseIpv4Interface, parseStationMac, prefixMask } from './wire/address.js';
 
+/** What `ip` is when a server names our address. */
+const DHCP = 'dhcp';
 /** RFC 791: every link carries packets of 68 bytes. */
 const MIN_MTU = 68;
 /** For jumbo frames. */
@@ -91,7 +87,8 @@ export function resolveConfig(config: TspmdConfig): ResolvedConfig {
       `device: ${show(config.device)} is neither 'vhost-user:PATH' nor 'tap:NAME' nor a PCI address such as 0000:00:04.0`,
     );
   }
-  const own = attempt('ip', config.ip, parseHost);
+  const isDhcp = config.ip === DHCP;
+  const own = isDhcp ? undefined : attempt('ip', config.ip, parseHost);
   const onLink = (address: number): boolean =>
     own === undefined || ((address ^ own.address) & prefixMask(own.prefixLength)) === 0;
 
@@ -134,6 +131,9 @@ export function resolveConfig(config: TspmdConfig): ResolvedConfig {
     else neighbours.set(address, station);
   }
 
+  if (isDhcp && config.gateway !== undefined) {
+    faults.push(`gateway: with ip '${DHCP}' the server names the router; leave gateway out`);
+  }
   const gateway = config.gateway === undefined ? undefined : attempt('gateway', config.gateway, parseIpv4);
   if (gateway !== undefined) {
     if (gateway === own?.address) faults.push(`gateway: ${config.gateway} is our own address`);
@@ -144,6 +144,7 @@ export function resolveConfig(config: TspmdConfig): ResolvedConfig {
     device: config.device,
     address: own?.address ?? 0,
     prefixLength: own?.prefixLength ?? 0,
+    isDhcp,
     mac: config.mac === undefined ? undefined : attempt('mac', config.mac, parseStationMac),
     mtu: integer('mtu', config.mtu, MIN_MTU, MAX_MTU),
     mode,
@@ -229,25 +230,26 @@ function resolveAppOptions(options: StackOptions | undefined, mode: Mode, faults
 }
 
 /**
+ * Checks an address that a port may change to.
+ * @param ip with its prefix length: `10.0.0.1/24`
+ * @throws ArgumentError when it is not the address of a host, or the gateway is not another host on its link
+ */
+export function resolveAddress(ip: string, gateway?: string): HostAddress {
+  const own = parseHost(ip);
+  if (gateway === undefined) return own;
+  const router = parseIpv4(gateway);
+  if (router === own.address) throw new ArgumentError(`gateway: ${gateway} is our own address`);
+  if (((router ^ own.address) & prefixMask(own.prefixLength)) === 0) return { ...own, gateway: router };
+  throw new ArgumentError(`gateway: ${gateway} is not on the link of ${ip}`);
+}
+
+/**
  * Parses an address that an interface can have: not that of a network, a broadcast, a multicast group or the loopback.
  */
 function parseHost(text: string): { address: number; prefixLength: number } {
   const own = parseIpv4Interface(text);
-  const { address, prefixLength } = own;
-  const host = address & ~prefixMask(prefixLength);
-  const first = address >>> 24;
-  const reserved =
-    first === 0 || first === 127 || first >= 240
-      ? 'a reserved address'
-      : isIpv4Multicast(address)
-        ? 'a multicast group'
-        : // RFC 3021: a /31 has two hosts, and neither a network nor a broadcast address.
-          prefixLength < 31 && host === 0
-          ? `the network's own address`
-          : prefixLength < 31 && (host | prefixMask(prefixLength)) === -1
-            ? 'a broadcast address'
-            : '';
-  if (reserved !== '') throw new ArgumentError(`${formatIpv4(address)} in '${text}' is ${reserved}, not a host's`);
+  const fault = hostFault(own.address, own.prefixLength);
+  if (fault !== '') throw new ArgumentError(`${formatIpv4(own.address)} in '${text}' is ${fault}, not a host's`);
   return own;
 }
 

@@ -5,6 +5,7 @@ import { BasePort } from './base-port.js';
 import type { ResolvedConfig } from './config.js';
 import type { PortCounters } from './counters.js';
 import { ArgumentError, StateError } from './errors.js';
+import type { AddressChange } from './link/dhcp/lease.js';
 import { runStack } from './link/run-loop.js';
 import type { SingleCore } from './link/single-core.js';
 import type { WarningSink } from './link/warnings.js';
@@ -36,6 +37,16 @@ export class OneCorePort extends BasePort implements SinglePort {
       if (this.stopping === null) only.announce();
     };
     this.endWatch = watchEvery([new OwnThreadWatch('core 0', only, this.warn)]);
+  }
+
+  protected get isStopped(): boolean {
+    return this.stopping !== null;
+  }
+
+  protected async applyAddress(change: AddressChange): Promise<void> {
+    this.only.setAddress(change);
+    // The listeners hear of it after the poll that is under way.
+    await new Promise((resolve) => setImmediate(resolve));
   }
 
   get name(): string {
@@ -74,6 +85,7 @@ export class OneCorePort extends BasePort implements SinglePort {
   stop(): Promise<void> {
     if (this.stopping === null) {
       this.endWatch();
+      this.only.giveBack();
       this.only.close();
       this.stopping = this.device.close().then(() => {
         // Frames that found no room in the ring are lost now, and counted.

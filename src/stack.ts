@@ -58,6 +58,11 @@ export interface EventLoopStack {
    * `run(signal: AbortSignal)` to pass it on to Node's functions
    */
   run(signal: StopSignal): Promise<void>;
+  /**
+   * Whether the stack is a program that may end its thread itself, by `process.exit()` or when it has nothing left to
+   * do. With `1kb` and `2kb` that is no failure then: see {@link PortEvents.coreEnd}. Default false.
+   */
+  readonly mayEnd?: boolean;
   /** Totals until now, by name. */
   report?(): Record<string, number>;
 }

@@ -45,8 +45,8 @@ export function rxLoop(nic: EndlessNic, interconnect: Interconnect, share: RssSh
     txBurst: (handles, lengths, count) => arpQueue.enqueueBurst(handles, lengths, 0, count),
   };
   const arp = new TxBurst(arpSink, counters);
-  const [table, mac] = [interconnect.neighbourTable(), interconnect.macWords()];
-  const link = new LinkLayer(nic, pool.geometry.shift, arp, counters, clock, LINK, table, mac);
+  const [table, own] = [interconnect.neighbourTable(), interconnect.hostMemory()];
+  const link = new LinkLayer(nic, pool.geometry.shift, arp, counters, clock, LINK, table, own);
   return new RxMainLoop(nic, interconnect, link, arp, Rss.attach(memory, share), 'ip', counters, inbound);
 }
 
@@ -62,10 +62,9 @@ export function txLoop(nic: EndlessNic, interconnect: Interconnect, rx?: RxMainL
 
 /** Makes a core. */
 export function ringCore(interconnect: Interconnect, index: number, memory: MemoryViews, rss: RssShare): RingCore {
-  const { address, prefixLength, gateway } = LINK;
   const geometry = geometryOf(interconnect.plan.buffers);
   return new RingCore(interconnect, {
-    ...{ memory, geometry, deviceMtu: 1500, index, address, prefixLength, gateway },
+    ...{ memory, geometry, deviceMtu: 1500, index },
     ...{ layer: 'ip', idle: 'spin', counters: createL2Counters(), rss },
   });
 }

@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
+import { Host } from '../../src/link/host.js';
 import { IndirectionTable } from '../../src/rss/indirection-table.js';
 import { Rss } from '../../src/rss/rss.js';
 import { Interconnect } from '../../src/threads/shared/interconnect.js';
@@ -14,6 +15,7 @@ import { alternate, timing } from '../common/windows.js';
 import { figure, type Row, row } from '../report/report.js';
 import { memoryBytes, viewsOf } from './endless-nic.js';
 import { planFor } from './make-loops.js';
+import { LINK } from './network.js';
 import {
   COUNTERS,
   ENDED,
@@ -58,7 +60,10 @@ class Threads {
   constructor(roles: readonly Role[], cores: number) {
     const plan = planFor(cores);
     const memory = new SharedArrayBuffer(memoryBytes(plan.buffers));
-    const interconnect = Interconnect.create(plan, roles.includes('tx')).shared();
+    const made = Interconnect.create(plan, roles.includes('tx'));
+    // The core may begin before the receiving loop has written our address.
+    new Host(made.hostMemory()).set(LINK);
+    const interconnect = made.shared();
     const rss = new Rss(viewsOf(memory), {}, IndirectionTable.create(cores)).share();
     const shares = { control: this.control.buffer, counters: this.counters.buffer } as Pick<
       ThreadStart,

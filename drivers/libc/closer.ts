@@ -10,7 +10,7 @@
  * file is closed in place.
  *
  * The threads only run close(2) and end (`native-thread.ts`). Threads of libuv's pool would not do, because an outsider
- * could fill the pool while the reactor waits there. Workers would not do, because they have file descriptors and an
+ * could fill the pool, which the program needs for files and names. Workers would not do, because they have file descriptors and an
  * event loop of their own.
  */
 import { isMainThread } from 'node:worker_threads';

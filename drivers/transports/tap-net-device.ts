@@ -161,6 +161,10 @@ export class TapNetDevice implements NetDevice {
     this.interruptWanted = false;
   }
 
+  keepAlive(on: boolean): void {
+    this.reactor.keepAlive(on);
+  }
+
   counters(): DeviceCounters {
     return {
       rx_packets: this.rxPackets,

@@ -10,6 +10,7 @@ export class Restarter {
   private timer: NodeJS.Timeout | null = null;
   private underWay: Promise<void> = Promise.resolve();
   private stopped = false;
+  private keepsAlive = true;
 
   /**
    * @param attempt makes one attempt; rejects with the reason when it failed
@@ -27,6 +28,13 @@ export class Restarter {
     this.schedule(FIRST_MS, reason);
   }
 
+  /** Says whether the wait for the next attempt keeps the event loop alive. It does at first. */
+  keepAlive(on: boolean): void {
+    this.keepsAlive = on;
+    if (on) this.timer?.ref();
+    else this.timer?.unref();
+  }
+
   /** Makes no further attempts and reports nothing any more. */
   stop(): void {
     this.stopped = true;
@@ -42,6 +50,7 @@ export class Restarter {
     this.timer = setTimeout(() => {
       this.underWay = this.tryOnce(delay, lastReason);
     }, delay);
+    if (!this.keepsAlive) this.timer.unref();
   }
 
   private async tryOnce(delay: number, lastReason: string): Promise<void> {

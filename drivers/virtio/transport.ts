@@ -78,6 +78,9 @@ export interface VirtioTransport {
    */
   setupQueue(queue: number, layout: QueueLayout, wantsInterrupts: boolean): Promise<Doorbell>;
 
+  /** As {@link NetDevice.keepAlive}; also holds for a later connection. */
+  keepAlive?(on: boolean): void;
+
   /** Leaves the device: resets it if possible, and closes the file descriptors. Never rejects. */
   close(): Promise<void>;
 }

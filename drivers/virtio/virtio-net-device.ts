@@ -145,8 +145,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
       await this.readConfig();
       await this.setupQueues();
     } catch (error) {
-      // 3.1.1: on an irrecoverable error the driver sets FAILED. If the device is gone, that fails too and changes
-      // nothing.
+      // 3.1.1: on an irrecoverable error the driver sets FAILED. If the device is gone, that fails, too.
       await status.add(f.VIRTIO_STATUS_FAILED).catch(() => {});
       throw error;
     }
@@ -320,6 +319,11 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     this.onWake?.();
   }
 
+  keepAlive(on: boolean): void {
+    this.transport.keepAlive?.(on);
+    this.restarter.keepAlive(on);
+  }
+
   counters(): DeviceCounters {
     return this.counts.snapshot();
   }
@@ -334,6 +338,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     this.running = false;
     this.sending = false;
     this.lost = `${this.name}: closed while it started`;
+    this.keepAlive(true);
     this.restarter.stop();
     if (this.lender !== null) await this.lender.end();
     await this.transport.close();

@@ -1,10 +1,12 @@
 /**
  * Makes the declarations of the package: one file per export. Such a file needs only TypeScript's own library
- * (`lib: ["ES2022"]`), not the types of Node, which a program may have in another version or not at all. A type that
+ * (`lib: ["ES2022"]`), not the types of Node, which a program may have in another version or not at all; only what
+ * exports classes of Node itself needs them. A type that
  * belongs to another export is imported from the file of that export: the `Core` of `tspmd/testing` is the `Core` of
  * `tspmd`.
  */
 import { writeFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { rollup } from 'rollup';
 import { dts } from 'rollup-plugin-dts';
@@ -14,6 +16,9 @@ import { BUNDLE, DIST, EXPORTS, type PackageExport } from './exports.js';
 const LATER_LIBRARIES: readonly { readonly names: RegExp; readonly library: string }[] = [
   { names: /\bSymbol\.(asyncDispose|dispose)\b|\b(Async)?Disposable\b/, library: 'esnext.disposable' },
 ];
+
+/** Circular imports of types are allowed, and modules that export nothing. */
+const ALLOWED = ['CIRCULAR_DEPENDENCY', 'EMPTY_BUNDLE'];
 
 /** Reference lines of modules. They count only at the top of a file, so they are removed and written again. */
 const REFERENCE = /^\/\/\/ <reference .*\n/gm;
@@ -50,14 +55,16 @@ function otherExport(source: string, importer: string | undefined): PackageExpor
 /** Returns the name by which the files of other exports import the file of an export. */
 const fileOf = ({ name }: PackageExport): string => `./${name}.js`;
 
-async function rollUp({ path, name, module }: PackageExport, values: ReadonlySet<string>): Promise<string> {
+async function rollUp(
+  { path, name, module, needsNodeTypes }: PackageExport,
+  values: ReadonlySet<string>,
+): Promise<string> {
   const bundle = await rollup({
     input: join(DIST, `${module}.d.ts`),
     plugins: [dts()],
-    external: (source, importer) => source.startsWith('node:') || otherExport(source, importer) !== undefined,
+    external: (source, importer) => isBuiltin(source) || otherExport(source, importer) !== undefined,
     onLog(level, log) {
-      // Circular imports of types are allowed.
-      if (level === 'warn' && log.code !== 'CIRCULAR_DEPENDENCY')
+      if (level === 'warn' && !ALLOWED.includes(log.code ?? ''))
         throw new Error(`declarations of ${path}: ${log.message}`);
     },
   });
@@ -67,7 +74,9 @@ async function rollUp({ path, name, module }: PackageExport, values: ReadonlySet
   };
   const { output } = await bundle.generate({ format: 'es', paths });
   await bundle.close();
-  const foreign = output[0].imports.filter((file) => !EXPORTS.some((entry) => fileOf(entry) === file));
+  const isAllowed = (file: string): boolean =>
+    EXPORTS.some((entry) => fileOf(entry) === file) || (needsNodeTypes === true && isBuiltin(file));
+  const foreign = output[0].imports.filter((file) => !isAllowed(file));
   if (foreign.length > 0) throw new Error(`declarations of ${path} need the types of ${foreign.join(', ')}`);
   const text = exportTypesAsTypes(output[0].code, values).replace(REFERENCE, '');
   const references = LATER_LIBRARIES.filter(({ names }) => names.test(text)).map(

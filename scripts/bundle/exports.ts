@@ -17,12 +17,16 @@ export interface PackageExport {
    * package then has code twice: it must consist of functions and constants only.
    */
   readonly isAlone?: boolean;
+  /** Whether its declarations need the types of Node, because what it exports is Node's. */
+  readonly needsNodeTypes?: boolean;
 }
 
 export const EXPORTS: readonly PackageExport[] = [
   { path: '.', name: 'index', module: 'src/index' },
   { path: './wire', name: 'wire', module: 'src/wire/index', isAlone: true },
   { path: './tcpip', name: 'tcpip', module: 'src/tcpip/index' },
+  { path: './net', name: 'net', module: 'src/node/net/index', needsNodeTypes: true },
+  { path: './register', name: 'register', module: 'src/node/exec/register' },
   { path: './switch', name: 'switch', module: 'bess/index' },
   { path: './testing', name: 'testing', module: 'src/testing/index' },
 ];

@@ -24,6 +24,7 @@ const PROGRAMS = {
   'rx-worker': 'src/threads/rx-worker',
   'tx-worker': 'src/threads/tx-worker',
   'stack-worker': 'src/threads/stack-worker',
+  'exec-app': 'src/node/exec/exec-app',
   // Found by name, beside the file that loads them: src/load-app.ts.
   ...Object.fromEntries(SAMPLE_APPS.map((name) => [`apps/${name}`, `src/apps/${name}`])),
 };
@@ -39,6 +40,7 @@ const PROGRAMS = {
  *   takes longer than the app itself;
  * - `tcpip` has the TCP/IP stack, which several apps share;
  * - `http` has what the apps over TCP and `tspmd get` share;
+ * - `node` has what is between Node's sockets and the TCP/IP stack;
  * - `table` makes `tspmd devices` independent of the switch;
  * - `script` has the script language, which is not needed to print the counters of a running switch.
  */
@@ -46,6 +48,7 @@ const COMMON: readonly { readonly name: string; readonly roots: readonly string[
   { name: 'core', roots: ['src/threads/tx-worker', 'src/threads/stack-worker'] },
   { name: 'apps', roots: ['src/apps/echo', 'src/apps/txonly'] },
   { name: 'tcpip', roots: ['src/tcpip/index'] },
+  { name: 'node', roots: ['src/node/exec/exec-app'] },
   { name: 'http', roots: ['src/apps/http', 'src/apps/tcp-echo'] },
   { name: 'device', roots: ['src/index', 'src/threads/rx-worker', 'src/cli/main', 'src/cli/run', 'src/cli/ping'] },
   { name: 'table', roots: ['src/cli/devices'] },

@@ -32,18 +32,16 @@ export class Echo implements PacketHandler {
   private options = 0;
   private loops = 0;
   private ringFull = 0;
-  private readonly address: number;
 
-  constructor(private readonly core: Core) {
-    this.address = core.address | 0;
-  }
+  constructor(private readonly core: Core) {}
 
   handle(buffer: PacketBuffer): boolean {
-    const u8 = this.core.memory.u8;
+    const { core } = this;
+    const u8 = core.memory.u8;
     const ip = buffer.offset;
     // Broadcasts are not answered (RFC 1122, 3.2.2.6 allows it): the reply would have the broadcast address as its
     // source.
-    if (ipv4Destination(u8, ip) !== this.address) return false;
+    if (ipv4Destination(u8, ip) !== (core.address | 0)) return false;
     const headerLength = ipv4HeaderLength(u8, ip);
     const payload = ip + headerLength;
     const length = buffer.length - headerLength;

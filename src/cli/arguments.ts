@@ -2,6 +2,8 @@
  * Readers of command-line arguments, for commander. A wrong argument is an InvalidArgumentError that names the text.
  */
 import { InvalidArgumentError } from 'commander';
+import { parseDnsServer } from '../node/dns/server.js';
+import { type PortRange, parsePorts } from '../node/exec/ports.js';
 
 /** Reads a whole number of at least 1. */
 export function positiveInteger(text: string): number {
@@ -43,6 +45,25 @@ export function coreList(text: string): number[] {
     for (let core = first; core <= last; core++) cores.push(core);
   }
   return cores;
+}
+
+/** Reads `10.0.0.53,10.0.0.54:5353`: DNS servers. */
+export function dnsServers(text: string): readonly string[] {
+  const servers = text.split(',').map((part) => part.trim());
+  for (const server of servers) checked(() => parseDnsServer(server));
+  return servers;
+}
+
+/** Reads `22,8000-8100`. */
+export const portList = (text: string): readonly PortRange[] => checked(() => parsePorts(text));
+
+/** Returns what `read` returns. What it throws is about the argument. */
+function checked<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw new InvalidArgumentError(`${(error as Error).message}.`);
+  }
 }
 
 function assignment(text: string, name: RegExp): [string, string] {

@@ -11,7 +11,17 @@ import { setFlagsFromString } from 'node:v8';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { messageOf } from '../../drivers/log/message-of.js';
 import { SAMPLE_APPS } from '../load-app.js';
-import { coreList, keyValue, positiveInteger, positiveNumber, scriptVariable, sizeRange } from './arguments.js';
+import {
+  coreList,
+  dnsServers,
+  keyValue,
+  portList,
+  positiveInteger,
+  positiveNumber,
+  scriptVariable,
+  sizeRange,
+} from './arguments.js';
+import type { ExecCommandOptions } from './exec.js';
 import type { GetCommandOptions } from './get/command.js';
 import { isUsageFault, traceOf } from './output/error-lines.js';
 import { outputRead, printTrace, warn } from './output/lines.js';
@@ -22,6 +32,9 @@ const { version } = require('../../../package.json') as { version: string };
 
 /** How many frames of a stack trace `--verbose` shows. */
 const MAX_FRAMES = 200;
+
+/** Whether the program of `tspmd exec` runs in this thread, and ends the process. */
+let isProgramRunning = false;
 
 /** Whether the running command has the option `--verbose`. */
 let isVerbose = false;
@@ -45,7 +58,10 @@ function verbosely<Options>(act: (options: Options) => Promise<void>): (options:
 function deviceOptions(command: Command): Command {
   return command
     .requiredOption('--device <dev>', 'vhost-user:PATH[,server=1], tap:NAME[,host=A.B.C.D/LEN], or a PCI address')
-    .requiredOption('--ip <a.b.c.d/len>', 'own IPv4 address, and the prefix length of the link')
+    .requiredOption(
+      '--ip <a.b.c.d/len|dhcp>',
+      'own IPv4 address, and the prefix length of the link; dhcp: a DHCP server names them',
+    )
     .option('--mac <mac>', "own MAC address (default: the device's, otherwise a random one)")
     .option('--mtu <bytes>', "longest IP packet (default: the device's, otherwise 1500)", positiveInteger)
     .option('--gateway <ip>', 'router for addresses that are not on the link')
@@ -82,6 +98,8 @@ function program(): Command {
     .description('Userspace virtio-net poll-mode driver, layer-2 packet layer, and switch.')
     .version(version)
     .exitOverride()
+    // An option behind the program of `exec` is the program's.
+    .enablePositionalOptions()
     .configureOutput({ outputError: (text, write) => write(`tspmd: ${text.replace(/^error: /, '')}`) });
 
   deviceOptions(tspmd.command('run').description('open a device and run an app on it'))
@@ -140,6 +158,30 @@ function program(): Command {
     .option('--no-keep-alive', 'load generator: a new connection for each request')
     .action(async (url, options) => {
       await verbosely<GetCommandOptions>(async (all) => (await import('./get/command.js')).get(url, all))(options);
+    });
+
+  deviceOptions(tspmd.command('exec').description('run a Node program whose sockets use the device'))
+    .argument('<program>', 'JavaScript, or TypeScript where this Node runs it')
+    .argument('[arguments...]', 'for the program')
+    .passThroughOptions()
+    .addOption(new Option('--mode <mode>', 'thread layout').choices(['single', '1kb', '2kb']).default('single'))
+    .option(
+      '--cores <list>',
+      'CPUs, such as 0-3: first the cores, each of which runs the program, then as with run',
+      coreList,
+    )
+    .option('--dns <list>', "DNS servers that names are asked from over the device (default: Node's way)", dnsServers)
+    .option('--kernel-ports <list>', 'ports that are left to the kernel, such as 22,8000-8100', portList)
+    .addOption(
+      new Option('--idle <policy>', 'when no packets come: sleep (adaptive), or keep polling (spin)')
+        .choices(['adaptive', 'spin'])
+        .default('adaptive'),
+    )
+    .option('--quiet', 'do not say at the start what uses the stack, and what the kernel')
+    .action(async (file, args, options) => {
+      await verbosely<ExecCommandOptions>(async (all) => {
+        isProgramRunning = await (await import('./exec.js')).exec(file, args, all);
+      })(options);
     });
 
   tspmd
@@ -208,6 +250,8 @@ async function main(): Promise<void> {
 }
 
 await main();
-await outputRead();
-// A timer or a socket that an app has left open must not keep the command alive.
-process.exit();
+if (!isProgramRunning) {
+  await outputRead();
+  // A timer or a socket that an app has left open must not keep the command alive.
+  process.exit();
+}

@@ -22,6 +22,7 @@ import type { FlowTuple, Rss } from '../rss/rss.js';
 import { ETH_HEADER_BYTES } from '../wire/ethernet.js';
 import { IPV4_HEADER_BYTES, ipv4Version } from '../wire/ipv4.js';
 import type { Core, WaitForPacketsOptions } from './core.js';
+import type { Lease } from './dhcp/lease.js';
 import type { Egress } from './egress.js';
 import type { Host } from './host.js';
 import type { BufferReturn, FrameSink, WakeSource } from './lower-layer.js';
@@ -43,13 +44,13 @@ export interface CoreParts {
   readonly reserve: number;
   /** Wakes the core while it sleeps. */
   readonly wakeSource: WakeSource;
+  /** Says whether what the layer below waits for keeps the event loop alive. */
+  readonly keepAlive: (on: boolean) => void;
   readonly counters: L2Counters;
   readonly clock: () => number;
   /** Number of this core, and how many cores there are. */
   readonly index: number;
   readonly count: number;
-  /** Our IPv4 address, as a number. */
-  readonly address: number;
   readonly mtu?: number | undefined;
   readonly layer: Layer;
   readonly idle: IdlePolicy;
@@ -65,12 +66,13 @@ const POLLS_PER_TICK = 64;
 
 export abstract class BaseCore implements Core {
   readonly memory: MemoryViews;
-  readonly mtu: number;
+  mtu: number;
   readonly layer: Layer;
   readonly idle: IdlePolicy;
-  readonly address: number;
   readonly index: number;
   readonly count: number;
+
+  lease: Lease | null = null;
 
   protected readonly buffers: readonly PacketBuffer[];
   protected readonly waiting = new WaitingPackets();
@@ -82,11 +84,12 @@ export abstract class BaseCore implements Core {
   protected readonly isIp: boolean;
   protected readonly bufferReturn: BufferReturn;
   private readonly pool: BufferPool;
+  private readonly keepLayerAlive: (on: boolean) => void;
   /** The number of the stack as the owner of buffers. */
   private readonly stack = newOwner();
   private readonly reserve: number;
   private readonly minLength: number;
-  private readonly maxLength: number;
+  private maxLength: number;
   private pollsToTick = POLLS_PER_TICK;
 
   /** Tells the cores of flows. */
@@ -116,17 +119,17 @@ export abstract class BaseCore implements Core {
     this.idle = parts.idle;
     this.index = parts.index;
     this.count = parts.count;
-    this.address = parts.address >>> 0;
     this.clock = parts.clock;
     this.l2 = parts.counters;
     this.values = parts.counters.values;
     this.pool = parts.pool;
+    this.keepLayerAlive = parts.keepAlive;
     this.reserve = parts.reserve;
     this.bufferReturn = sink.pool;
     this.isIp = this.layer === 'ip';
     this.mtu = Math.min(parts.mtu ?? parts.deviceMtu, parts.deviceMtu, frameCapacity(shift) - ETH_HEADER_BYTES);
-    this.minLength = this.isIp ? IPV4_HEADER_BYTES : ETH_HEADER_BYTES;
     this.maxLength = this.isIp ? this.mtu : this.mtu + ETH_HEADER_BYTES;
+    this.minLength = this.isIp ? IPV4_HEADER_BYTES : ETH_HEADER_BYTES;
 
     const headroom = FRAME_OFFSET + (this.isIp ? ETH_HEADER_BYTES : 0);
     const capacity = frameCapacity(shift) - (this.isIp ? ETH_HEADER_BYTES : 0);
@@ -208,6 +211,22 @@ export abstract class BaseCore implements Core {
     return this.clock();
   }
 
+  get address(): number {
+    return this.host.address >>> 0;
+  }
+
+  /** The link carries no longer packets than that. To be called before there is a stack, which may remember the MTU. */
+  limitMtu(mtu: number): void {
+    this.mtu = Math.min(this.mtu, mtu);
+    this.maxLength = this.isIp ? this.mtu : this.mtu + ETH_HEADER_BYTES;
+  }
+
+  /** Our address has changed: a stack that sleeps must look. To be called outside of polls. */
+  addressChanged(lease: Lease | null): void {
+    this.lease = lease;
+    this.wake();
+  }
+
   isBroadcast(address: number): boolean {
     return this.host.isBroadcast(address | 0);
   }
@@ -241,8 +260,22 @@ export abstract class BaseCore implements Core {
     return this.sleeper.isAsleep;
   }
 
+  get isLinkUp(): boolean {
+    return this.sleeper.isLinkUp;
+  }
+
   wake(): void {
     this.sleeper.wake();
+  }
+
+  unref(): void {
+    this.sleeper.keepAlive(false);
+    this.keepLayerAlive(false);
+  }
+
+  ref(): void {
+    this.sleeper.keepAlive(true);
+    this.keepLayerAlive(true);
   }
 
   /** Sends what is still to be sent, and ends {@link waitForPackets} for good. The owner of the device closes it. */

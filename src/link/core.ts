@@ -9,6 +9,7 @@ import type { StopSignal } from '../../drivers/stop-signal.js';
 import type { Layer } from '../config.js';
 import type { PortCounters } from '../counters.js';
 import type { FlowTuple } from '../rss/rss.js';
+import type { Lease } from './dhcp/lease.js';
 import type { PacketBuffer } from './packet-buffer.js';
 
 /** What ends {@link Core.waitForPackets}, other than packets. */
@@ -32,8 +33,10 @@ export interface Core {
   readonly layer: Layer;
   /** What {@link runStack} does when no packets come. */
   readonly idle: IdlePolicy;
-  /** Our IPv4 address, unsigned. */
+  /** Our IPv4 address, unsigned: as it is now. 0 while we have none. A stack that remembers it looks at each poll. */
   readonly address: number;
+  /** What our address comes from, when it comes from a DHCP server (`ip: 'dhcp'`); otherwise null. */
+  readonly lease: Lease | null;
   /** Our MAC address: six bytes, a copy. */
   readonly mac: Uint8Array;
   /** Number of the core, from 0. */
@@ -42,6 +45,11 @@ export interface Core {
   readonly count: number;
   /** Whether {@link waitForPackets} is waiting. */
   readonly isAsleep: boolean;
+  /**
+   * Whether the device has a link, and its backend is there. A change ends {@link waitForPackets}. Packets that are sent
+   * meanwhile are dropped and counted.
+   */
+  readonly isLinkUp: boolean;
 
   /**
    * Polls, and tells how many received packets wait: call {@link getBufferRx} as many times. It polls the vNIC, or the
@@ -114,6 +122,16 @@ export interface Core {
 
   /** Ends {@link waitForPackets}. */
   wake(): void;
+
+  /**
+   * Lets the program end although the port is open: {@link waitForPackets} and what the layer below waits for keep Node's
+   * event loop alive no longer, in a thread of a core as in the main thread. When nothing else does, `beforeExit` fires.
+   * Stop the port then. A loop that polls without {@link waitForPackets} still is work that goes on.
+   */
+  unref(): void;
+
+  /** Takes {@link unref} back: waiting keeps the event loop alive again, as it does at first. */
+  ref(): void;
 
   /**
    * Returns the time on the clock of the port: milliseconds since some moment in the past, monotonic, with a fraction.

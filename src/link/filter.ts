@@ -29,7 +29,7 @@ import {
   ipv4TotalLength,
   ipv4Version,
 } from '../wire/ipv4.js';
-import type { Host } from './host.js';
+import { ADDRESS_AS_SENT, BROADCAST_AS_SENT, type Host } from './host.js';
 
 export interface FilterOptions {
   readonly acceptBroadcast: boolean;
@@ -42,6 +42,8 @@ export interface FilterOptions {
 const HEADER_BYTES = ETH_HEADER_BYTES;
 const IP_HEADER_BYTES = IPV4_HEADER_BYTES;
 const IPV4_TYPE = ETHERTYPE_IPV4_WORD;
+const OWN = ADDRESS_AS_SENT;
+const OWN_BROADCAST = BROADCAST_AS_SENT;
 const SHORTEST = ETH_HEADER_BYTES + IPV4_HEADER_BYTES;
 /** First byte of an IPv4 header without options: version 4, five words. */
 const PLAIN_IPV4 = 0x45;
@@ -79,13 +81,11 @@ export class Filter {
    * load.
    */
   private makePlainPacketBytes(): (frame: number, length: number) => number {
-    const own = addressWord(this.host.address);
-    const broadcast = addressWord(this.host.subnetBroadcast);
     const { maxFrame } = this;
     return (frame, length) => {
       if (length < SHORTEST || length > maxFrame) return 0;
       const { u16, u32 } = this.memory;
-      const { mac } = this.host;
+      const { mac, words } = this.host;
       const at = frame >>> 1;
       if (u16[at] !== mac[0] || u16[at + 1] !== mac[1] || u16[at + 2] !== mac[2]) return 0;
       // From a group, or perhaps from our own MAC address: only its last word is compared here.
@@ -97,7 +97,8 @@ export class Filter {
       const source = u32[ip + 3] | 0;
       const network = source & 0xff;
       if (network === 0 || network === LOOPBACK || network >= FIRST_GROUP) return 0;
-      if (source === own || source === broadcast || (u32[ip + 4] | 0) !== own) return 0;
+      const own = words[OWN];
+      if (own === 0 || (u32[ip + 4] | 0) !== own || source === own || source === words[OWN_BROADCAST]) return 0;
       return bytes;
     };
   }
@@ -134,6 +135,8 @@ export class Filter {
     if (totalLength > room) return L2.rx_drop_ip_total_length;
     const destination = ipv4Destination(u8, ip);
     if (!this.host.isSource(ipv4Source(u8, ip))) return L2.rx_drop_bad_source;
+    // Only what belongs to DHCP gets in now, and that was taken before.
+    if (this.host.address === 0) return L2.rx_drop_no_address;
     if (destination === this.host.address) {
       // RFC 1122, 3.3.6: a packet to one host in a broadcast frame is discarded. Otherwise a broadcast storm is
       // possible.
@@ -143,11 +146,6 @@ export class Filter {
     if (isIpv4Multicast(destination)) return this.acceptMulticast ? L2.rx_delivered : L2.rx_drop_multicast;
     return L2.rx_drop_other_ip;
   }
-}
-
-/** The signed memory word of an IPv4 address as it lies in a packet. */
-function addressWord(value: number): number {
-  return new Int32Array(Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value).buffer)[0];
 }
 
 function counterOfOther(type: number): number {

@@ -101,7 +101,8 @@ async function runItself(core: Runnable, stack: EventLoopStack, signal: StopSign
     core.countTime?.(now.active - last.active, now.idle - last.idle);
     last = now;
   };
-  const counting = setInterval(count, COUNT_MS);
+  // What the stack waits for keeps the thread alive, not this timer.
+  const counting = setInterval(count, COUNT_MS).unref();
   try {
     await Promise.race([stack.run(signal), overdue(signal)]);
     core.flush();

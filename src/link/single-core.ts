@@ -8,6 +8,7 @@ import { IndirectionTable } from '../rss/indirection-table.js';
 import type { RssOptions } from '../rss/keys.js';
 import { Rss } from '../rss/rss.js';
 import { BaseCore } from './base-core.js';
+import type { AddressChange } from './dhcp/lease.js';
 import { Egress } from './egress.js';
 import type { Host } from './host.js';
 import { LinkLayer, type LinkOptions } from './link-layer.js';
@@ -52,12 +53,22 @@ export class SingleCore extends BaseCore {
     const clock = options.clock ?? (() => performance.now());
     super({
       ...{ memory, geometry, pool, reserve, counters, clock, sink: device, wakeSource: device },
-      ...{ index: 0, count: 1, address: options.address, deviceMtu: device.mtu, mtu: options.mtu },
+      keepAlive: (on) => device.keepAlive?.(on),
+      ...{ index: 0, count: 1, deviceMtu: device.mtu, mtu: options.mtu },
       ...{ layer: options.layer ?? 'ip', idle: options.idle ?? 'adaptive' },
     });
     this.rxReserve = reserve;
     this.rss = new Rss(memory, options.rss ?? {}, IndirectionTable.create(1));
-    this.link = new LinkLayer(device, geometry.shift, this.tx, counters, clock, options);
+    const { onAddress } = options;
+    // Not at once: the core may be in the middle of a poll, or about to sleep.
+    const changed = (change: AddressChange): void => {
+      setImmediate(() => {
+        this.addressChanged(change.lease);
+        onAddress?.(change);
+      });
+    };
+    const link = { ...options, onAddress: changed };
+    this.link = new LinkLayer(device, geometry.shift, this.tx, counters, clock, link);
     this.host = this.link.host;
     this.egress = new Egress(device, this.host, this.link.neighbours, this.tx, counters);
     this.receive = this.makeReceive();
@@ -82,6 +93,21 @@ export class SingleCore extends BaseCore {
   announce(): void {
     this.link.announce();
     this.flush();
+  }
+
+  /** As {@link LinkLayer.setAddress}. */
+  setAddress(change: AddressChange): void {
+    this.link.setAddress(change);
+  }
+
+  /** As {@link LinkLayer.acquire}. */
+  acquire(): void {
+    this.link.acquire();
+  }
+
+  /** As {@link LinkLayer.release}. */
+  giveBack(): void {
+    this.link.release();
   }
 
   /** The counters of the layer and of the device. */

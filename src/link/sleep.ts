@@ -5,6 +5,7 @@
  * came does the event loop get its turn. Frames that are not for the stack (ARP, dropped frames) wake the thread, too;
  * it handles them and sleeps again.
  */
+import { NextTurn } from '../../drivers/next-turn.js';
 import type { StopSignal } from '../../drivers/stop-signal.js';
 import { StateError } from '../errors.js';
 import type { WakeSource } from './lower-layer.js';
@@ -33,7 +34,8 @@ export class Sleeper {
   private timer: NodeJS.Timeout | null = null;
   private timerAt = Number.POSITIVE_INFINITY;
   /** The next look at the device, after a turn of the event loop. */
-  private nextLook: NodeJS.Immediate | null = null;
+  private readonly nextLook = new NextTurn();
+  private keepsAlive = true;
   private until = 0;
   /** From this time on, the event loop must get a turn. */
   private turnDue = 0;
@@ -51,6 +53,11 @@ export class Sleeper {
     private readonly clock: () => number,
   ) {
     device.onWake = () => this.woken();
+  }
+
+  /** Whether the device has a link. */
+  get isLinkUp(): boolean {
+    return this.device.isUp;
   }
 
   get isAsleep(): boolean {
@@ -96,6 +103,14 @@ export class Sleeper {
     if (this.resolve !== null) this.startTimer();
   }
 
+  /** Says whether a sleep keeps the event loop alive. It does at first. */
+  keepAlive(on: boolean): void {
+    this.keepsAlive = on;
+    this.nextLook.keepAlive(on);
+    if (on) this.timer?.ref();
+    else this.timer?.unref();
+  }
+
   private listenTo(signal: StopSignal | undefined): void {
     if (signal === undefined) return;
     this.signal = signal;
@@ -131,17 +146,10 @@ export class Sleeper {
   }
 
   private afterTurn(act: () => void): void {
-    this.cancelLook();
-    this.nextLook = setImmediate(() => {
-      this.nextLook = null;
+    this.nextLook.run(() => {
       this.turned();
       act();
     });
-  }
-
-  private cancelLook(): void {
-    if (this.nextLook !== null) clearImmediate(this.nextLook);
-    this.nextLook = null;
   }
 
   private turned(): void {
@@ -179,6 +187,7 @@ export class Sleeper {
     this.timerAt = at;
     const delay = Math.min(Math.max(Math.ceil(at - this.clock()), 1), MAX_DELAY_MS);
     this.timer = setTimeout(() => this.expired(), delay);
+    if (!this.keepsAlive) this.timer.unref();
   }
 
   private stopTimer(): void {
@@ -197,7 +206,7 @@ export class Sleeper {
     this.resolve = null;
     this.signal?.removeEventListener('abort', this.onAbort);
     this.signal = null;
-    this.cancelLook();
+    this.nextLook.cancel();
     this.disarm();
     resolve?.(packets);
   }

@@ -5,6 +5,7 @@ import type { Core } from '../link/core.js';
 import { isRoutable } from '../link/host.js';
 import { runStack } from '../link/run-loop.js';
 import type { Stack } from '../stack.js';
+import { formatIpv4 } from '../wire/address.js';
 import { readI32 } from '../wire/bytes.js';
 import { IP_PROTOCOL_TCP } from '../wire/ipv4.js';
 import { checkOption } from './check-option.js';
@@ -49,6 +50,8 @@ const MAX_BUFFER = 1 << 30;
 const MIN_BUFFER = 1 << 16;
 const MAX_WAIT_MS = 1 << 24;
 const MAX_TTL = 255;
+/** How often a poll looks again for packets that the stack has sent to itself. */
+const LOOP_ROUNDS = 8;
 /** 12 days: half of what two values of the clock may lie apart. After 24 days without a poll no timer would fire. */
 const LONGEST_SLEEP_MS = 1 << 30;
 
@@ -77,6 +80,12 @@ export class TcpIp implements Stack {
   readonly tcp: Tcp;
   /** UDP: `bind`. */
   readonly udp: Udp;
+  /**
+   * Whether {@link poll} is called again in any case before the core sleeps, at the latest in this turn of the event loop.
+   * A loop of one's own sets it. Then what an application calls from outside of a poll (`write`, `end`, `resume`) is done
+   * at the next poll, once for all calls, and not at once. When the core sleeps, such a call wakes it. Default false.
+   */
+  defer = false;
   private readonly ip: Ip;
   private readonly clock: Clock;
 
@@ -97,20 +106,24 @@ export class TcpIp implements Stack {
     checkOption('TcpIp', 'maxTimeWait', maxTimeWait, 1, MAX_CONNECTIONS);
     checkOption('TcpIp', 'timeWaitMs', timeWaitMs, 0, MAX_WAIT_MS);
     if (options.ttl !== undefined) checkOption('TcpIp', 'ttl', options.ttl, 1, MAX_TTL);
-    const local = core.address | 0;
     const clock = new Clock(() => core.now());
     this.clock = clock;
     const random = options.seed === undefined ? randomBytes : new RandomBytes(options.seed).take;
     const randomWord = () => readI32(random(4), 0);
     const ip = new Ip(core, clock, { ttl: options.ttl, random: randomWord });
     this.ip = ip;
+    const local = ip.own;
     this.udp = new Udp(core, ip, { maxSockets: options.maxSockets, random: randomWord });
     const around = {
       ...{ clock, memory: core.memory, ip, local, mtu: core.mtu, random },
-      isPeer: (address: number) => address !== local && !core.isBroadcast(address) && isRoutable(address),
+      isPeer: (address: number) => !core.isBroadcast(address) && isRoutable(address),
       isOwnFlow: (remote: number, remotePort: number, localPort: number) =>
-        core.count === 1 || core.rssCoreForPorts(remote, local, remotePort, localPort) === core.index,
+        // What the stack sends to itself never leaves this core.
+        core.count === 1 ||
+        remote === local.address ||
+        core.rssCoreForPorts(remote, local.address, remotePort, localPort) === core.index,
       wake: () => this.wake(),
+      isDeferred: () => this.defer,
     };
     const sizes = { maxConnections, memory, maxSendBuffer, maxReceiveBuffer, maxTimeWait, timeWaitMs };
     this.tcp = new Tcp(around, sizes);
@@ -119,26 +132,37 @@ export class TcpIp implements Stack {
 
   /**
    * Takes what has come, does what is due, and sends. {@link runStack} calls it; call it yourself only without
-   * {@link run}.
+   * {@link run}. Packets that the stack has sent to its own address are among what has come.
    * @returns how many packets and timers there were
    */
   poll(): number {
     const { core, ip, tcp, clock } = this;
     const count = core.getRxCount();
     clock.read();
+    if ((core.address | 0) !== ip.own.address) this.readdress(core.address | 0);
     tcp.begin();
     for (let i = 0; i < count; i++) {
       const buffer = core.getBufferRx();
       if (buffer !== null) ip.input(buffer);
     }
+    let done = count + ip.inputLooped();
     ip.tick(clock.ms);
-    const fired = tcp.finish();
-    if (count > 0 || fired > 0) core.flush();
-    return count + fired;
+    // Calls from outside of a poll may have left something to send.
+    const hasListed = tcp.hasListed;
+    done += tcp.finish();
+    // Two ends in this stack answer each other without end: after some rounds, others have their turn.
+    for (let rounds = 0; rounds < LOOP_ROUNDS && ip.looped > 0; rounds++) {
+      clock.read();
+      tcp.begin();
+      done += ip.inputLooped() + tcp.finish();
+    }
+    if (done > 0 || hasListed) core.flush();
+    return done;
   }
 
   /** Returns how long {@link poll} need not be called while no packets come, in ms. */
   maxSleepMs(): number {
+    if (this.ip.looped > 0) return 0;
     this.clock.read();
     return Math.min(this.tcp.msToNext(), this.ip.msToNext(this.clock.ms), LONGEST_SLEEP_MS);
   }
@@ -153,6 +177,7 @@ export class TcpIp implements Stack {
     try {
       this.tcp.stop();
     } finally {
+      this.ip.dropLooped();
       this.core.flush();
     }
   }
@@ -163,6 +188,15 @@ export class TcpIp implements Stack {
    */
   run(signal: StopSignal): Promise<void> {
     return runStack(this.core, this, { signal });
+  }
+
+  /** Our address has changed: the connections of the old one end, listeners and UDP sockets stay. */
+  private readdress(address: number): void {
+    const { own } = this.ip;
+    const old = formatIpv4(own.address);
+    own.address = address;
+    const now = address === 0 ? 'and we have none now' : `which is ${formatIpv4(address)} now`;
+    this.tcp.forget(`${old} is no longer our address, ${now}`);
   }
 
   /** A timer was set while the core may sleep for longer. */

@@ -5,6 +5,7 @@ import type { BufferGeometry } from '../../rings/buffer-pool.js';
 import type { CounterShare } from '../../rings/counters.js';
 import type { ResolvedConfig } from '../config.js';
 import type { L2CounterName } from '../counters.js';
+import type { AddressChange, Lease } from '../link/dhcp/lease.js';
 import type { RssShare } from '../rss/rss.js';
 import type { StackOptions } from '../stack.js';
 import type { InterconnectShare } from './shared/interconnect.js';
@@ -76,6 +77,12 @@ export type Report =
   /** The thread runs. */
   | { readonly type: 'ready' }
   | { readonly type: 'warning'; readonly line: string }
+  /** From the Rx worker: no DHCP server has given us an address. */
+  | { readonly type: 'noLease'; readonly reason: string }
+  /** From the Rx worker: the lease is given back, as far as that can be known. */
+  | { readonly type: 'released' }
+  /** From the Rx worker: our address has changed. The cores read it in shared memory already. */
+  | { readonly type: 'address'; readonly change: AddressChange }
   | { readonly type: 'link'; readonly state: 'up' | 'down'; readonly reason: string }
   /**
    * The Tx loop has dropped what `core` had queued. `inFlight`: which buffers of the Rx worker are still to be sent.
@@ -83,6 +90,12 @@ export type Report =
   | { readonly type: 'retired'; readonly core: number; readonly inFlight: Uint8Array }
   /** The thread has ended in good order, with the totals of its stack. */
   | { readonly type: 'ended'; readonly totals: Readonly<Record<string, number>> | undefined }
+  /** The program of the thread ends it by itself. */
+  | {
+      readonly type: 'over';
+      readonly exitCode: number;
+      readonly totals: Readonly<Record<string, number>> | undefined;
+    }
   /** The thread has failed, and ends. */
   | { readonly type: 'failed'; readonly thrown: ThrownCopy };
 
@@ -90,10 +103,16 @@ export type Report =
 export type Order =
   /** To the Tx worker, which waits for it: the transmit queue of the device. */
   | { readonly type: 'lend'; readonly loan: TxLoan }
-  /** To a core, which waits for it: the memory of the device. */
-  | { readonly type: 'attach'; readonly device: OpenedDevice }
+  /** To a core, which waits for it: the memory of the device, and the lease that our address comes from. */
+  | { readonly type: 'attach'; readonly device: OpenedDevice; readonly lease: Lease | null }
   /** To a core: all threads are ready, the stack may run. */
   | { readonly type: 'start' }
+  /** To the Rx worker: change our address, and answer with `address`. */
+  | { readonly type: 'setAddress'; readonly change: AddressChange }
+  /** To a core: our address has changed, and comes from this lease. */
+  | { readonly type: 'lease'; readonly lease: Lease | null }
+  /** To the Rx worker: give the lease back, and answer with `released`. */
+  | { readonly type: 'release' }
   /** To the Rx worker: announce our address by ARP. */
   | { readonly type: 'announce' }
   /** To the thread with the Tx loop: drop what `core` has queued, and answer with `retired`. */

@@ -44,6 +44,8 @@ export class PortThread {
   totals: Readonly<Record<string, number>> | undefined;
   /** What went wrong with the thread after it was told to stop. */
   endError: TspmdError | null = null;
+  /** The exit code of a program that has ended its thread; null while it has not. */
+  exitCode: number | null = null;
   private readonly worker: Worker;
   private failure: TspmdError | null = null;
   /**
@@ -60,13 +62,13 @@ export class PortThread {
   /**
    * Starts the thread.
    * @param onReport called with each report of the thread
-   * @param onEnd called when the thread has ended without being told to, with the reason
+   * @param onEnd called when the thread has ended without being told to, with the reason; null when its program is over
    */
   constructor(
     private readonly kind: ThreadKind,
     start: object,
     onReport: (report: Report) => void,
-    onEnd: (error: TspmdError) => void,
+    onEnd: (error: TspmdError | null) => void,
   ) {
     const name = (start as { name?: string }).name ?? kind.title;
     this.worker = new Worker(new URL(`./${kind.module}`, import.meta.url), { workerData: start, name });
@@ -80,6 +82,9 @@ export class PortThread {
         this.endInTime();
       } else if (report.type === 'ended') {
         this.totals = report.totals;
+      } else if (report.type === 'over') {
+        this.totals = report.totals;
+        this.exitCode = report.exitCode;
       }
       onReport(report);
     });
@@ -90,7 +95,9 @@ export class PortThread {
         this.hasExited = true;
         clearTimeout(this.timer);
         resolve();
-        if (!this.isToldToStop) onEnd(this.failure ?? failureOf(this.kind, ended(code)));
+        if (this.isToldToStop) return;
+        const isOver = this.exitCode !== null && this.failure === null;
+        onEnd(isOver ? null : (this.failure ?? failureOf(this.kind, ended(code))));
       });
     });
   }

@@ -1,28 +1,39 @@
 /** The thread of one core: attaches to the rings, makes the stack from the module of the app, and runs it. */
 import { workerData } from 'node:worker_threads';
 import { CounterBlock } from '../../rings/counters.js';
+import type { Lease } from '../link/dhcp/lease.js';
 import { runStack } from '../link/run-loop.js';
 import { loadApp } from '../load-app.js';
-import { createStack } from '../stack.js';
+import { createStack, type EventLoopStack, type Stack } from '../stack.js';
 import { RingCore } from './core/ring-core.js';
 import type { OpenedDevice, StackStart } from './messages.js';
 import { Interconnect } from './shared/interconnect.js';
-import { nameAndPin, onOrder, report, runThread } from './thread-main.js';
+import { keepThreadAlive, nameAndPin, onOrder, report, runThread } from './thread-main.js';
+
+const mayEnd = (stack: Stack | EventLoopStack): boolean => (stack as Partial<EventLoopStack>).mayEnd === true;
+
+/** What the core waits for. */
+interface Attached {
+  readonly device: OpenedDevice;
+  readonly lease: Lease | null;
+}
 
 await runThread(async () => {
   const setup = workerData as StackStart;
   const { config, app, appOptions, index } = setup;
   const stop = new AbortController();
-  let attach = (_: OpenedDevice | null): void => {};
+  let attach = (_: Attached | null): void => {};
   let start = (): void => {};
-  const attached = new Promise<OpenedDevice | null>((resolve) => {
+  const attached = new Promise<Attached | null>((resolve) => {
     attach = resolve;
   });
+  let onLease = (_: Lease | null): void => {};
   const started = new Promise<void>((resolve) => {
     start = resolve;
   });
   onOrder((order) => {
-    if (order.type === 'attach') return attach(order.device);
+    if (order.type === 'attach') return attach(order);
+    if (order.type === 'lease') return onLease(order.lease);
     if (order.type === 'stop') stop.abort();
     // 'start' or 'stop'. If no device was attached before, none will be.
     attach(null);
@@ -31,8 +42,9 @@ await runThread(async () => {
   await nameAndPin(setup);
   // The Rx worker opens the device meanwhile.
   const module = await loadApp(app);
-  const device = await attached;
-  if (device === null) return undefined;
+  const given = await attached;
+  if (given === null) return undefined;
+  const { device, lease } = given;
   const { buffer, start: from, bytes, geometry, mtu: deviceMtu } = device;
   const memory = {
     u8: new Uint8Array(buffer, from, bytes),
@@ -40,16 +52,22 @@ await runThread(async () => {
     u32: new Uint32Array(buffer, from, bytes >>> 2),
   };
   const counters = CounterBlock.attach(setup.counters);
-  const { address, prefixLength, gateway, mtu, layer, idle } = config;
+  const { mtu, layer, idle } = config;
   const core = new RingCore(new Interconnect(setup.interconnect), {
-    ...{ memory, geometry, deviceMtu, index, counters, rss: setup.rss },
-    ...{ address, prefixLength, gateway, mtu, layer, idle },
+    ...{ memory, geometry, deviceMtu, index, counters, rss: setup.rss, keepAlive: keepThreadAlive },
+    ...{ mtu, layer, idle },
   });
+  core.lease = lease;
+  onLease = (next) => core.addressChanged(next);
   const stack = createStack(app, module, core, appOptions);
   report({ type: 'ready' });
   // A stack that fails at once must not look like a port that cannot start.
   await started;
-  await runStack(core, stack, { signal: stop.signal });
+  const running = runStack(core, stack, { signal: stop.signal });
+  if (mayEnd(stack)) {
+    process.on('exit', (exitCode) => report({ type: 'over', exitCode, totals: stack.report?.() }));
+  }
+  await running;
   core.close();
   return stack.report?.();
 });

@@ -28,6 +28,12 @@ export function onOrder(obey: (order: Order) => void): void {
   parentPort?.on('message', obey);
 }
 
+/** Says whether waiting for orders and packets keeps the thread alive. */
+export function keepThreadAlive(on: boolean): void {
+  if (on) parentPort?.ref();
+  else parentPort?.unref();
+}
+
 /**
  * Runs a thread to its end and reports how it ended.
  * @param body resolves to the totals that are to be reported

@@ -78,9 +78,9 @@ describe('what a file may import', () => {
     expect(users.map(({ path }) => path)).toEqual([]);
   });
 
-  it('the TCP/IP stack only in apps and commands; its rooms only rooms below them', () => {
+  it('the TCP/IP stack only above it; its rooms only rooms below them', () => {
     const users = sources.filter(
-      ({ path }) => isIn(['src'], path) && !isIn(['src/tcpip', 'src/cli', 'src/apps'], path),
+      ({ path }) => isIn(['src'], path) && !isIn(['src/tcpip', 'src/node', 'src/cli', 'src/apps'], path),
     );
     expect(
       users.filter(({ imports }) => imports.some((name) => isIn(['src/tcpip'], name))).map(({ path }) => path),
@@ -97,13 +97,23 @@ describe('what a file may import', () => {
   });
 
   it('in examples and templates only the public entry points, by their names', () => {
+    const isProgram = ({ path }: Source): boolean => isIn(['examples/node'], path);
     const { exports } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { exports: object };
     const entries = Object.keys(exports).map((path) => path.replace('.', 'tspmd'));
     expect(entries).toEqual(expect.arrayContaining(['tspmd', 'tspmd/wire', 'tspmd/testing']));
-    for (const { path, imports } of sources.filter((source) => isIn(['examples', 'templates'], source.path))) {
+    for (const { path, imports } of sources.filter(
+      (source) => isIn(['examples', 'templates'], source.path) && !isProgram(source),
+    )) {
       const others = imports.filter((name) => !entries.includes(name) && !name.startsWith('node:'));
       expect(
         others.filter((name) => !isIn([dirname(dirname(path))], name)),
+        path,
+      ).toEqual([]);
+    }
+    // These programs are to run unchanged.
+    for (const { path, imports } of sources.filter(isProgram)) {
+      expect(
+        imports.filter((name) => isFile(name) || entries.includes(name)),
         path,
       ).toEqual([]);
     }
@@ -156,9 +166,11 @@ describe('what a file and a folder look like', () => {
     expect(existsSync(join(ROOT, folder, 'README.md'))).toBe(true);
   });
 
-  it('there are at most four examples, of at most 110 lines', () => {
+  it('there are at most four examples in a folder, of at most 110 lines', () => {
     const examples = sources.filter(({ path }) => isIn(['examples'], path));
-    expect(examples.length).toBeLessThanOrEqual(4);
+    const programs = examples.filter(({ path }) => isIn(['examples/node'], path));
+    expect(programs.length).toBeLessThanOrEqual(4);
+    expect(examples.length - programs.length).toBeLessThanOrEqual(4);
     for (const { path, text } of examples) expect(text.split('\n').length, path).toBeLessThanOrEqual(111);
   });
 

@@ -93,18 +93,6 @@ export function bindAll(bind: (signature: Signature) => (...args: never[]) => nu
   return Object.fromEntries(calls) as Calls<typeof FUNCTIONS>;
 }
 
-/**
- * epoll_wait(2) on a thread of libuv's pool. `done` is called on this thread. Until then the memory of `events` is in
- * use and must not move.
- */
-export type AsyncEpollWait = (
-  epfd: number,
-  events: Uint8Array,
-  maxEvents: number,
-  timeoutMs: number,
-  done: (error: unknown, count: number) => void,
-) => void;
-
 /** What an implementation provides to this folder. */
 export interface Native extends Calls<typeof FUNCTIONS> {
   /** Which implementation this is. */
@@ -115,6 +103,4 @@ export interface Native extends Calls<typeof FUNCTIONS> {
   address(view: ArrayBufferView): number;
   /** Address of a function of the C library, for other code to call it. */
   functionAddress(symbol: string): number;
-  /** `null` where the implementation makes no calls on other threads. */
-  readonly epollWaitAsync: AsyncEpollWait | null;
 }

@@ -1,6 +1,6 @@
 /** The foreign functions through koffi, a native addon that runs on every version of Node. */
 import { createRequire } from 'node:module';
-import { type Argument, type AsyncEpollWait, bindAll, type Native } from './functions.js';
+import { type Argument, bindAll, type Native } from './functions.js';
 import { uninterrupted } from './uninterrupted.js';
 
 const TYPES: Record<Argument, string> = {
@@ -32,7 +32,6 @@ function load(): Native {
     ),
     implementation: 'koffi',
     errno: () => koffi.errno(),
-    epollWaitAsync: libc.func('epoll_wait', 'int', ['int', 'void *', 'int', 'int']).async as AsyncEpollWait,
     functionAddress: (symbol) => Number(lookUp(null, Buffer.from(`${symbol}\0`))),
     address: (view) => Number(koffi.address(view)),
   };

@@ -53,7 +53,6 @@ export function openNodeFfi(): Native {
     }),
     implementation: 'node',
     errno: () => lastErrno,
-    epollWaitAsync: null,
     functionAddress: (symbol) =>
       Number(bind('dlsym', 'uint64', ['pointer', 'pointer'])(null, Buffer.from(`${symbol}\0`))),
     address: (view) => Number(ffi.getRawPointer(view)),

@@ -14,6 +14,10 @@ import { native } from '../ffi/native.js';
 /** An array of length 0. It must not lie at address 0, which Node takes for "no memory given". */
 const NO_MEMORY = new Uint8Array(new ArrayBuffer(8), 0, 0);
 
+/** Node's own methods. Other code may replace those of `Socket.prototype` later. */
+const { constructor: _, ...NODE_METHODS } = Object.getOwnPropertyDescriptors(Socket.prototype);
+const nodeDestroy = Socket.prototype.destroy;
+
 export class LoopSocket extends Socket {
   private constructor(
     fd: number,
@@ -26,6 +30,12 @@ export class LoopSocket extends Socket {
       onread: { buffer: NO_MEMORY, callback: () => true },
     };
     super(options);
+  }
+
+  static {
+    const { destroy } = LoopSocket.prototype;
+    Object.defineProperties(LoopSocket.prototype, NODE_METHODS);
+    Object.defineProperty(LoopSocket.prototype, 'destroy', { value: destroy });
   }
 
   /**
@@ -45,7 +55,7 @@ export class LoopSocket extends Socket {
   }
 
   override destroy(error?: Error): this {
-    if ((error as NodeJS.ErrnoException | undefined)?.code !== 'ENOBUFS') return super.destroy(error);
+    if ((error as NodeJS.ErrnoException | undefined)?.code !== 'ENOBUFS') return nodeDestroy.call(this, error) as this;
     this.onReady();
     return this;
   }

@@ -1,16 +1,15 @@
 /**
  * Watches file descriptors that libuv does not know (eventfds, sockets with SCM_RIGHTS, tap devices) in Node's event
- * loop: an epoll set, one wait for it at a time (`waiter.ts`), and dispatch of its events on this thread.
+ * loop: an epoll set, which Node's event loop watches (`loop-socket.ts`), and dispatch of its events.
  *
- * epoll allows changes of the set during a wait, so `watch` and `unwatch` need no wake-up. All reactors of a JavaScript
- * thread share one epoll instance: with koffi a wait occupies one of the four threads of libuv's pool, and with one
- * wait per device no thread would be left for file and name look-ups.
+ * epoll allows changes of the set at any time. All reactors of a JavaScript thread share one epoll instance, so that
+ * one wake-up brings the events of all devices.
  */
 import * as c from '../constants.js';
 import { check } from '../errors.js';
 import { native } from '../ffi/native.js';
-import { closeFile, eventfd } from '../files.js';
-import { createWaiter } from './waiter.js';
+import { closeFile } from '../files.js';
+import { LoopSocket } from './loop-socket.js';
 
 /** Called with the EPOLL* bits of what is ready. */
 export type ReadyHandler = (events: number) => void;
@@ -31,51 +30,49 @@ interface Watch {
 
 class Poller {
   private readonly epfd = check(native.epollCreate(c.EPOLL_CLOEXEC), 'epoll_create1', 'reactor');
-  private readonly wakeFd = eventfd();
+  private readonly socket = this.openSocket();
   private readonly watches = new Map<number, Watch>();
   private readonly events = Buffer.from(new ArrayBuffer(MAX_EVENTS * EVENT_BYTES));
-  private readonly waiter = createWaiter(this.epfd, this.events, MAX_EVENTS);
   private readonly change = Buffer.from(new ArrayBuffer(EVENT_BYTES));
   private generation = 0;
-  private waiting = false;
+  /** How many watches keep the event loop alive. */
+  private referenced = 0;
   private closed = false;
-  /** At exit, a thread of the pool that sleeps in epoll_wait would delay the end of the process. */
-  private readonly onExit = (): void => this.interrupt();
-
-  constructor() {
-    this.control(c.EPOLL_CTL_ADD, this.wakeFd, c.EPOLLIN | c.EPOLLET, 0);
-    process.on('exit', this.onExit);
-  }
 
   add(fd: number, events: number, handler: ReadyHandler): void {
     this.generation = (this.generation + 1) >>> 0;
     this.control(c.EPOLL_CTL_ADD, fd, events, this.generation);
     this.watches.set(fd, { handler, generation: this.generation });
-    this.wait();
   }
 
   remove(fd: number): void {
     this.watches.delete(fd);
-    if (this.watches.size === 0) this.interrupt();
     this.control(c.EPOLL_CTL_DEL, fd, 0, 0);
+  }
+
+  /** `change` watches more, or fewer when it is negative, keep the event loop alive. */
+  reference(change: number): void {
+    const before = this.referenced;
+    this.referenced += change;
+    if (before === 0 && this.referenced > 0) this.socket.ref();
+    else if (before > 0 && this.referenced === 0) this.socket.unref();
   }
 
   close(): void {
     this.closed = true;
-    process.off('exit', this.onExit);
-    if (this.waiting) this.interrupt();
-    else this.free();
-  }
-
-  /** Ends the wait. No other process has this eventfd, so writing to it cannot block. */
-  private interrupt(): void {
-    native.eventfdWrite(this.wakeFd, 1);
-  }
-
-  private free(): void {
-    this.waiter.close();
+    this.socket.destroy();
     closeFile(this.epfd);
-    closeFile(this.wakeFd);
+  }
+
+  private openSocket(): LoopSocket {
+    try {
+      const socket = LoopSocket.over(this.epfd, () => this.ready());
+      socket.unref();
+      return socket;
+    } catch (error) {
+      closeFile(this.epfd);
+      throw error;
+    }
   }
 
   private control(operation: number, fd: number, events: number, generation: number): void {
@@ -85,16 +82,9 @@ class Poller {
     check(native.epollControl(this.epfd, operation, fd, this.change), 'epoll_ctl', `descriptor ${fd}`);
   }
 
-  private wait(): void {
-    if (this.waiting) return;
-    this.waiting = true;
-    this.waiter.start((error, count) => {
-      if (!this.closed && !error) this.dispatch(count);
-      this.waiting = false;
-      if (this.closed) this.free();
-      else if (error) throw error;
-      else if (this.watches.size > 0) this.wait();
-    });
+  private ready(): void {
+    if (this.closed) return;
+    this.dispatch(check(native.epollWait(this.epfd, this.events, MAX_EVENTS, 0), 'epoll_wait', 'reactor'));
   }
 
   private dispatch(count: number): void {
@@ -125,6 +115,7 @@ let users = 0;
 export class Reactor {
   private readonly poller: Poller;
   private readonly fds = new Set<number>();
+  private keepsAlive = true;
   private closed = false;
 
   constructor() {
@@ -133,7 +124,7 @@ export class Reactor {
     users++;
   }
 
-  /** Number of watched file descriptors. While it is not 0, the event loop stays alive. */
+  /** Number of watched file descriptors. While it is not 0, the event loop stays alive unless {@link keepAlive} says no. */
   get size(): number {
     return this.fds.size;
   }
@@ -146,17 +137,28 @@ export class Reactor {
     if (this.closed) throw new Error('reactor: already closed');
     this.poller.add(fd, events, handler);
     this.fds.add(fd);
+    if (this.keepsAlive) this.poller.reference(1);
   }
 
   /** Stops watching `fd`. Call it before the file descriptor is closed. */
   unwatch(fd: number): void {
-    if (this.fds.delete(fd)) this.poller.remove(fd);
+    if (!this.fds.delete(fd)) return;
+    if (this.keepsAlive) this.poller.reference(-1);
+    this.poller.remove(fd);
+  }
+
+  /** Says whether the watches of this reactor keep the event loop alive. They do at first. */
+  keepAlive(on: boolean): void {
+    if (on === this.keepsAlive) return;
+    this.keepsAlive = on;
+    this.poller.reference(on ? this.fds.size : -this.fds.size);
   }
 
   /** Ends all watches. The watched file descriptors stay open, because they belong to their owners. */
   close(): void {
     if (this.closed) return;
     this.closed = true;
+    if (this.keepsAlive) this.poller.reference(-this.fds.size);
     for (const fd of this.fds) {
       try {
         this.poller.remove(fd);

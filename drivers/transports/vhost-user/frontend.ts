@@ -7,20 +7,9 @@
  * Source: QEMU, docs/interop/vhost-user.rst. A ring starts at its first kick and is enabled by SET_VRING_ENABLE.
  */
 import { statSync } from 'node:fs';
-import {
-  abi,
-  type Closer,
-  closeFile,
-  connectUnix,
-  eventfd,
-  FileCloser,
-  finishClosing,
-  Reactor,
-  SystemError,
-} from '../../libc/index.js';
+import { abi, type Closer, connectUnix, FileCloser, finishClosing, Reactor, SystemError } from '../../libc/index.js';
 import { type AddressSpace, LinearAddressSpace, type PacketMemory } from '../../memory/index.js';
 import type { StopSignal } from '../../stop-signal.js';
-import { EventfdDoorbell } from '../../virtio/driver/device-doorbell.js';
 import {
   VHOST_USER_F_PROTOCOL_FEATURES,
   VIRTIO_F_RING_PACKED,
@@ -30,6 +19,7 @@ import type { Doorbell, QueueLayout, TransportEvents, VirtioTransport } from '..
 import { type Message, VhostUserChannel } from './channel.js';
 import { ListeningSocket } from './listening-socket.js';
 import * as p from './protocol.js';
+import { QueueEventfds } from './queue-eventfds.js';
 import { PendingReplies } from './replies.js';
 
 const R = p.VhostUserRequest;
@@ -44,33 +34,6 @@ const CONFIG_HEAD_BYTES = 12;
 const STOP_MS = 500;
 /** Base of a packed ring: index 0, with the wrap counter (bit 15) at 1 (virtio 1.2, 2.8.1). */
 const PACKED_BASE = 0x8000;
-
-class Queue {
-  readonly doorbell: Doorbell;
-
-  private constructor(
-    readonly kickFd: number,
-    readonly callFd: number,
-  ) {
-    this.doorbell = new EventfdDoorbell(kickFd);
-  }
-
-  static create(): Queue {
-    const kickFd = eventfd();
-    try {
-      return new Queue(kickFd, eventfd());
-    } catch (error) {
-      closeFile(kickFd);
-      throw error;
-    }
-  }
-
-  /** Closes both eventfds. The backend has them, too, and decides how long a close takes. */
-  close(closer: Closer): void {
-    closer.close(this.kickFd);
-    closer.close(this.callFd);
-  }
-}
 
 export interface VhostUserFrontendOptions {
   /**
@@ -98,7 +61,7 @@ export class VhostUserFrontend implements VirtioTransport {
   private replies = new PendingReplies('');
   private memory: PacketMemory | null = null;
   private events: TransportEvents | null = null;
-  private queues = new Map<number, Queue>();
+  private queues = new Map<number, QueueEventfds>();
   private offered = 0n;
   private protocolFeatures = 0n;
   private status = 0;
@@ -107,6 +70,7 @@ export class VhostUserFrontend implements VirtioTransport {
   /** With server=1: whether no backend has connected yet. */
   private isFirstWait = true;
   private endWait: (reason: string) => void = () => {};
+  private keepsAlive = true;
   private readonly closer: Closer;
 
   /** @param path path of the socket */
@@ -132,7 +96,7 @@ export class VhostUserFrontend implements VirtioTransport {
     this.status = 0;
     const fd = this.options.server ? await this.awaitBackend() : this.dial();
     try {
-      this.reactor ??= new Reactor();
+      this.reactor ??= this.openReactor();
     } catch (error) {
       this.closer.close(fd);
       throw error;
@@ -177,7 +141,7 @@ export class VhostUserFrontend implements VirtioTransport {
     if (signal?.aborted) throw new Error(`${name}: stopped before a backend had connected`);
     const listener = new ListeningSocket(path, name, this.closer);
     this.listener = listener;
-    const reactor = new Reactor();
+    const reactor = this.openReactor();
     this.reactor = reactor;
     return new Promise<number>((resolve, reject) => {
       const onAbort = (): void => this.endWait('stopped before a backend had connected');
@@ -262,7 +226,7 @@ export class VhostUserFrontend implements VirtioTransport {
     const { memory, reactor } = this;
     if (memory === null || reactor === null) throw new Error(`${this.name}: not connected`);
     if (this.queues.size === 0) await this.sendMemoryTable(memory);
-    const queue = Queue.create();
+    const queue = QueueEventfds.create();
     this.queues.set(index, queue);
     reactor.watch(queue.callFd, (abi.EPOLLIN | abi.EPOLLET) >>> 0, () => this.events?.onInterrupt(index));
     const address = (offset: number): bigint => BigInt(memory.address + offset);
@@ -317,6 +281,17 @@ export class VhostUserFrontend implements VirtioTransport {
   private openChannel(): VhostUserChannel {
     if (this.channel === null) throw new Error(`${this.name}: the backend is not connected`);
     return this.channel;
+  }
+
+  keepAlive(on: boolean): void {
+    this.keepsAlive = on;
+    this.reactor?.keepAlive(on);
+  }
+
+  private openReactor(): Reactor {
+    const reactor = new Reactor();
+    reactor.keepAlive(this.keepsAlive);
+    return reactor;
   }
 
   async close(): Promise<void> {

@@ -23,11 +23,12 @@ export class PendingReplies {
    */
   expect(request: number, timeoutMs = REPLY_TIMEOUT_MS): Promise<Buffer> {
     return new Promise((resolve, reject) => {
+      // The socket keeps the event loop alive, if anything shall.
       const timer = setTimeout(() => {
         this.failAll(
           `the backend did not answer ${requestName(request)} within ${timeoutMs / 1000} s: it hangs, or serves another endpoint on this socket`,
         );
-      }, timeoutMs);
+      }, timeoutMs).unref();
       this.waiting.push({ request, timer, resolve, reject });
     });
   }

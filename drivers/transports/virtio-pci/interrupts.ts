@@ -39,6 +39,11 @@ export class MsixVectors {
     this.handlers[vector] = handler;
   }
 
+  /** Says whether waiting for interrupts keeps the event loop alive. */
+  keepAlive(on: boolean): void {
+    this.reactor?.keepAlive(on);
+  }
+
   /** Turns MSI-X off. The function must have been reset before; otherwise it would fall back to its interrupt pin. */
   close(): void {
     this.reactor?.close();

@@ -56,6 +56,7 @@ export class VirtioPciTransport implements VirtioTransport {
   private features = 0n;
   private space: AddressSpace | null = null;
   private watch: NodeJS.Timeout | null = null;
+  private keepsAlive = true;
 
   /**
    * @param name the device as the user named it
@@ -95,6 +96,7 @@ export class VirtioPciTransport implements VirtioTransport {
         device: layout.device === null ? null : pci.mapBar(layout.device.bar),
         vectors: new MsixVectors(pci),
       };
+      this.connection.vectors.keepAlive(this.keepsAlive);
     } catch (error) {
       pci.close();
       throw error;
@@ -235,6 +237,11 @@ export class VirtioPciTransport implements VirtioTransport {
       throw new Error(`${this.name}: queue ${queue} is notified at ${within}, outside ${layout.notify.length} bytes`);
     }
     return new RegisterDoorbell(notify.u16, (layout.notify.offset + within) >>> 1, queue);
+  }
+
+  keepAlive(on: boolean): void {
+    this.keepsAlive = on;
+    this.connection?.vectors.keepAlive(on);
   }
 
   async close(): Promise<void> {

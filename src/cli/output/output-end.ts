@@ -16,12 +16,21 @@ export const outputEnd = new Promise<void>((resolve) => {
  */
 export function watchOutput(name: string): void {
   for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
+    const onError = (error: NodeJS.ErrnoException): void => {
       if (error.code !== 'EPIPE' && process.exitCode === undefined) {
         process.exitCode = 1;
         if (stream === process.stdout) process.stderr.write(`${name}: cannot write the output: ${error.message}\n`);
       }
       outputEnded();
-    });
+    };
+    stream.on('error', onError);
+    unwatch.push(() => stream.off('error', onError));
   }
+}
+
+const unwatch: (() => void)[] = [];
+
+/** Handles these errors no longer. */
+export function unwatchOutput(): void {
+  for (const end of unwatch.splice(0)) end();
 }

@@ -39,6 +39,9 @@ export type ArpWarning = 'conflict_ip' | 'conflict_mac' | 'static_mismatch';
 export class Arp {
   private readonly values: Float64Array;
   private readonly asker = new Uint16Array(3);
+  /** An address that we may take, and what hears that another station has it: {@link watch}. */
+  private candidate = 0;
+  private onTaken: (mac: string) => void = () => {};
 
   constructor(
     private readonly memory: MemoryViews,
@@ -50,6 +53,16 @@ export class Arp {
     private readonly warnings: Warnings<ArpWarning>,
   ) {
     this.values = counters.values;
+  }
+
+  /**
+   * Calls `onTaken` with the MAC address of each station that says it has `ip`, or asks whether it may have it
+   * (RFC 5227, 2.1.1).
+   * @param ip signed; 0 ends it
+   */
+  watch(ip: number, onTaken: (mac: string) => void): void {
+    this.candidate = ip;
+    this.onTaken = onTaken;
   }
 
   /**
@@ -65,19 +78,30 @@ export class Arp {
     }
     const operation = arpOperation(u8, arp);
     const sender = arpSenderIp(u8, arp);
-    const isForUs = arpTargetIp(u8, arp) === this.host.address;
+    const target = arpTargetIp(u8, arp);
+    const own = this.host.address;
+    const isForUs = target === own;
     const senderMac = (arp + ARP_SENDER_MAC) >>> 1;
     if (sameMac(u16, senderMac, this.host.mac, 0)) {
-      if (sender === this.host.address) this.values[L2.arp_reflected]++;
+      // A probe of ours has no sender address.
+      if (sender === own || sender === 0) this.values[L2.arp_reflected]++;
       else this.macConflict(sender);
-      return false;
-    }
-    if (sender === this.host.address) {
-      this.ipConflict(arp + ARP_SENDER_MAC);
       return false;
     }
     // RFC 5227, 2.1.1: a probe has no sender address. A probe for our address must be answered.
     const isProbe = sender === 0 && operation === ARP_REQUEST;
+    const { candidate } = this;
+    if (candidate !== 0 && (sender === candidate || (isProbe && target === candidate))) {
+      this.onTaken(formatMac(u8, arp + ARP_SENDER_MAC));
+    }
+    if (own === 0) {
+      this.values[L2.arp_not_for_us]++;
+      return false;
+    }
+    if (sender === own) {
+      this.ipConflict(arp + ARP_SENDER_MAC);
+      return false;
+    }
     if (!isProbe && !this.host.isSource(sender)) {
       this.values[L2.arp_malformed]++;
       return false;
@@ -95,7 +119,8 @@ export class Arp {
     const u8 = this.memory.u8;
     if (ethType(u8, frame) !== ETHERTYPE_IPV4 || length < ETH_HEADER_BYTES + IPV4_HEADER_BYTES) return;
     const source = ipv4Source(u8, frame + ETH_HEADER_BYTES);
-    if (source !== this.host.address) this.macConflict(source);
+    // What asks for an address by DHCP has none.
+    if (source !== this.host.address && source !== 0) this.macConflict(source);
   }
 
   private hear(ip: number, mac: number, isQuestion: boolean, isForUs: boolean): void {

@@ -109,7 +109,7 @@ export class Neighbours implements NeighbourResolver {
   /**
    * @param clock milliseconds, monotonic
    * @param events hears what became of each request; to be set before the first packet
-   * @param gateway its address, signed; the limit of requests does not apply to it. 0 when there is none
+   * @param host has the gateway, to which the limit of requests does not apply
    */
   constructor(
     readonly table: NeighbourTable,
@@ -117,7 +117,7 @@ export class Neighbours implements NeighbourResolver {
     counters: L2Counters,
     private readonly clock: () => number,
     public events: NeighbourEvents | null = null,
-    private readonly gateway = 0,
+    private readonly host: { readonly gateway: number } = { gateway: 0 },
   ) {
     this.values = counters.values;
     this.limit = new AskLimit(clock);
@@ -193,7 +193,7 @@ export class Neighbours implements NeighbourResolver {
   }
 
   private mayAsk(ip: number): boolean {
-    if (ip === this.gateway || this.limit.take()) return true;
+    if (ip === this.host.gateway || this.limit.take()) return true;
     this.values[L2.arp_limited]++;
     return false;
   }

@@ -2,7 +2,7 @@
 import { CounterBlock, counterIndexes } from '../../../rings/counters.js';
 
 const MEANING = {
-  ip_rx: 'packets that the layer delivered',
+  ip_rx: 'packets that the layer delivered, or that the stack has sent to its own address',
   ip_drop_header: 'a wrong checksum, version or length in the header',
   ip_drop_options: 'options that do not fit into the header',
   ip_drop_source_route: 'packets with a source route, which are refused',
@@ -18,12 +18,14 @@ const MEANING = {
   ip_drop_frag_timeout: 'datagrams given up because fragments did not come in time',
   ip_drop_frag_replaced: 'datagrams given up for newer ones: no room',
   ip_drop_frag_core: 'datagrams of TCP put together on a core that does not have the connection',
-  ip_tx: 'packets sent',
+  ip_tx: 'packets sent to others',
   ip_tx_fragmented: 'datagrams sent in fragments',
   ip_tx_fragments: 'fragments sent',
   ip_tx_no_buffer: 'times that no buffer was free to send',
   ip_tx_ring_full: 'packets dropped: the ring was full',
   ip_drop_tx_length: 'datagrams not sent: longer than 65,535 bytes',
+  ip_loop: 'packets that the stack has sent to its own address: they come back to it',
+  ip_loop_full: 'packets to the own address dropped: 128 wait already',
   ip_pmtu_reduced: 'times that the MTU of a path was lowered',
   ip_pmtu_below_min: 'times that an MTU below 552 was reported: 552 was used instead',
   ip_pmtu_ignored: 'reports of an MTU that is not below the one in use',

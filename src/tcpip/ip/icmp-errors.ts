@@ -19,6 +19,7 @@ import {
   ipv4TotalLength,
 } from '../../wire/ipv4.js';
 import type { Clock } from '../clock.js';
+import type { OwnAddress } from '../own-address.js';
 import { IP, type IpCounters } from './counters.js';
 import { IcmpLimits } from './icmp-limits.js';
 import type { IpOutput } from './output.js';
@@ -31,18 +32,17 @@ const TOS = 0xc0;
 
 export class IcmpErrors {
   private readonly values: Float64Array;
-  private readonly address: number;
   private readonly limits: IcmpLimits;
 
   constructor(
     private readonly core: Core,
+    private readonly own: OwnAddress,
     private readonly output: IpOutput,
     private readonly clock: Clock,
     counters: IpCounters,
     random: RandomSource,
   ) {
     this.values = counters.values;
-    this.address = core.address | 0;
     this.limits = new IcmpLimits(random, clock.ms);
   }
 
@@ -84,8 +84,8 @@ export class IcmpErrors {
     const source = ipv4Source(u8, ip);
     const network = source >>> 24;
     if (network === 0 || network === 127 || network >= 240 || isIpv4Multicast(source)) return false;
-    if (source === this.address || this.core.isBroadcast(source)) return false;
-    if (ipv4Destination(u8, ip) !== this.address || ipv4FragmentOffset(u8, ip) !== 0) return false;
+    if (this.core.isBroadcast(source)) return false;
+    if (ipv4Destination(u8, ip) !== this.own.address || ipv4FragmentOffset(u8, ip) !== 0) return false;
     if (ipv4Protocol(u8, ip) !== IP_PROTOCOL_ICMP) return true;
     const header = ipv4HeaderLength(u8, ip);
     return ipv4TotalLength(u8, ip) > header && !isIcmpError(icmpType(u8, ip + header));

@@ -3,7 +3,6 @@
  * quote. Redirects are not obeyed, because there is one gateway; source quench is not (RFC 6633).
  */
 import type { MemoryViews } from '../../../drivers/memory/index.js';
-import type { Core } from '../../link/core.js';
 import type { PacketBuffer } from '../../link/packet-buffer.js';
 import {
   ICMP_DESTINATION_UNREACHABLE,
@@ -32,6 +31,7 @@ import {
   ipv4TotalLength,
   ipv4Version,
 } from '../../wire/ipv4.js';
+import type { OwnAddress } from '../own-address.js';
 import { IP, type IpCounters } from './counters.js';
 import type { IpOutput } from './output.js';
 import { plateauBelow } from './path-mtu.js';
@@ -44,15 +44,13 @@ export class Icmp {
   tcp: TransportProtocol | null = null;
   udp: TransportProtocol | null = null;
   private readonly values: Float64Array;
-  private readonly address: number;
 
   constructor(
-    core: Core,
+    private readonly own: OwnAddress,
     private readonly output: IpOutput,
     counters: IpCounters,
   ) {
     this.values = counters.values;
-    this.address = core.address | 0;
   }
 
   /**
@@ -126,6 +124,6 @@ export class Icmp {
     if (length < IPV4_HEADER_BYTES || ipv4Version(u8, ip) !== 4) return false;
     const header = ipv4HeaderLength(u8, ip);
     if (header < IPV4_HEADER_BYTES || header + ICMP_QUOTED_PAYLOAD_BYTES > length) return false;
-    return ipv4Source(u8, ip) === this.address && ipv4FragmentOffset(u8, ip) === 0;
+    return ipv4Source(u8, ip) === this.own.address && ipv4FragmentOffset(u8, ip) === 0;
   }
 }

@@ -21,6 +21,7 @@ import {
 } from '../../wire/ipv4.js';
 import { tcpDestinationPort, tcpSourcePort } from '../../wire/tcp.js';
 import type { Clock } from '../clock.js';
+import type { OwnAddress } from '../own-address.js';
 import { IP, type IpCounters } from './counters.js';
 import type { Icmp } from './icmp.js';
 import type { IcmpErrors } from './icmp-errors.js';
@@ -43,10 +44,10 @@ export class IpInput {
   tcp: TransportProtocol | null = null;
   udp: TransportProtocol | null = null;
   private readonly values: Float64Array;
-  private readonly address: number;
 
   constructor(
     private readonly core: Core,
+    private readonly own: OwnAddress,
     private readonly clock: Clock,
     private readonly reassembler: Reassembler,
     private readonly icmp: Icmp,
@@ -54,7 +55,6 @@ export class IpInput {
     counters: IpCounters,
   ) {
     this.values = counters.values;
-    this.address = core.address | 0;
   }
 
   /** Takes a received packet: the buffer no longer belongs to the caller. */
@@ -106,8 +106,9 @@ export class IpInput {
 
   /** Whether soft RSS brings the packets of a TCP segment's flow to this core. */
   private isOwnFlow(u8: Uint8Array, ip: number, tcp: number): boolean {
-    const { core, address } = this;
+    const { core, own } = this;
     if (core.count === 1) return true;
+    const { address } = own;
     const source = ipv4Source(u8, ip);
     return core.rssCoreForPorts(source, address, tcpSourcePort(u8, tcp), tcpDestinationPort(u8, tcp)) === core.index;
   }
@@ -121,7 +122,7 @@ export class IpInput {
     buffer: PacketBuffer | null,
   ): boolean {
     const { u8 } = memory;
-    const toUs = ipv4Destination(u8, ip) === this.address;
+    const toUs = ipv4Destination(u8, ip) === this.own.address;
     // One call per protocol, so that each has one target: docs/v8.md, "One shape".
     switch (ipv4Protocol(u8, ip)) {
       case TCP:

@@ -8,6 +8,8 @@ import type { PacketBuffer } from '../../link/packet-buffer.js';
 import { ICMP_TIME_EXCEEDED } from '../../wire/icmp.js';
 import { IP_PROTOCOL_TCP, IP_PROTOCOL_UDP, IPV4_DEFAULT_TTL } from '../../wire/ipv4.js';
 import type { Clock } from '../clock.js';
+import { LoopQueue } from '../loop-queue.js';
+import { OwnAddress } from '../own-address.js';
 import { createIpCounters } from './counters.js';
 import { Icmp } from './icmp.js';
 import { IcmpErrors } from './icmp-errors.js';
@@ -34,24 +36,41 @@ export interface IpOptions {
 }
 
 export class Ip implements ReassemblyTimeout {
+  /** Our address, for all protocols. */
+  readonly own: OwnAddress;
   private readonly mtus: PathMtus;
   private readonly errors: IcmpErrors;
   private readonly counters = createIpCounters();
+  private readonly loop = new LoopQueue();
   private readonly reassembler: Reassembler;
   private readonly rx: IpInput;
   private readonly tx: IpOutput;
   private readonly icmp: Icmp;
 
   /** @param clock whoever polls keeps it up to date */
-  constructor(core: Core, clock: Clock, options: IpOptions = {}) {
+  constructor(
+    private readonly core: Core,
+    clock: Clock,
+    options: IpOptions = {},
+  ) {
     const { counters } = this;
     const random = options.random ?? systemRandom;
+    const own = new OwnAddress(core.address | 0);
+    this.own = own;
     this.mtus = new PathMtus(core.mtu, clock, counters);
-    this.tx = new IpOutput(core, this.mtus, new Identification(random), counters, options.ttl ?? IPV4_DEFAULT_TTL);
-    this.errors = new IcmpErrors(core, this.tx, clock, counters, random);
-    this.icmp = new Icmp(core, this.tx, counters);
+    this.tx = new IpOutput(
+      core,
+      own,
+      this.mtus,
+      new Identification(random),
+      this.loop,
+      counters,
+      options.ttl ?? IPV4_DEFAULT_TTL,
+    );
+    this.errors = new IcmpErrors(core, own, this.tx, clock, counters, random);
+    this.icmp = new Icmp(own, this.tx, counters);
     this.reassembler = new Reassembler(counters, this, options.datagrams, options.reassemblyMs);
-    this.rx = new IpInput(core, clock, this.reassembler, this.icmp, this.errors, counters);
+    this.rx = new IpInput(core, own, clock, this.reassembler, this.icmp, this.errors, counters);
   }
 
   /**
@@ -74,6 +93,36 @@ export class Ip implements ReassemblyTimeout {
   /** Takes a received packet: the buffer no longer belongs to the caller. */
   input(buffer: PacketBuffer): void {
     this.rx.receive(buffer);
+  }
+
+  /** How many packets wait that the stack has sent to its own address. */
+  get looped(): number {
+    return this.loop.count;
+  }
+
+  /** Receives the packets to ourselves that wait; those that are sent meanwhile wait for the next call. Returns how many. */
+  inputLooped(): number {
+    const { loop, rx } = this;
+    const { count } = loop;
+    for (let i = 0; i < count; i++) {
+      const buffer = loop.take();
+      if (buffer !== null) rx.receive(buffer);
+    }
+    return count;
+  }
+
+  /** Drops the packets to ourselves that wait: the stack ends. */
+  dropLooped(): void {
+    for (let buffer = this.loop.take(); buffer !== null; buffer = this.loop.take()) this.core.release(buffer);
+  }
+
+  /** Time to live of the packets that are sent from now on: whoever changes it changes it back. */
+  get ttl(): number {
+    return this.tx.ttl;
+  }
+
+  set ttl(ttl: number) {
+    this.tx.ttl = ttl;
   }
 
   /** As {@link IpOutput.begin}. */

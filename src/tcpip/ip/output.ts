@@ -18,6 +18,8 @@ import {
   writeIpv4Checksum,
   writeIpv4Header,
 } from '../../wire/ipv4.js';
+import type { LoopQueue } from '../loop-queue.js';
+import type { OwnAddress } from '../own-address.js';
 import { IP, type IpCounters } from './counters.js';
 import type { Identification } from './identification.js';
 import type { PathMtus } from './path-mtu.js';
@@ -32,19 +34,20 @@ const UNIT = 8;
 
 export class IpOutput {
   private readonly values: Float64Array;
-  private readonly address: number;
   /** Buffers of a datagram in fragments: all of them are taken before the first is sent. */
   private readonly fragments: PacketBuffer[] = [];
 
   constructor(
     private readonly core: Core,
+    private readonly own: OwnAddress,
     private readonly mtus: PathMtus,
     private readonly identification: Identification,
+    private readonly loop: LoopQueue,
     counters: IpCounters,
-    private readonly ttl: number,
+    /** Time to live of the packets that are sent from now on. */
+    public ttl: number,
   ) {
     this.values = counters.values;
-    this.address = core.address | 0;
   }
 
   /**
@@ -65,7 +68,8 @@ export class IpOutput {
    * @param tos DSCP and ECN
    * @param mayFragment false: the packet gets "don't fragment", and the caller keeps to {@link PathMtus.pathMtu}. True:
    * routers may fragment it, and it leaves in fragments if the path is known to be too narrow
-   * @returns false when the ring was full, or buffers for fragments were missing: dropped and counted
+   * @returns false when the ring was full (for our own address: too many packets wait), or buffers for fragments were
+   * missing: dropped and counted
    */
   send(
     buffer: PacketBuffer,
@@ -87,7 +91,7 @@ export class IpOutput {
       id = this.identification.next(destination, protocol);
     }
     this.writeHeader(buffer, length, protocol, destination, tos, id, mayFragment ? 0 : IPV4_DONT_FRAGMENT);
-    return this.push(buffer);
+    return this.push(buffer, destination);
   }
 
   /**
@@ -139,7 +143,7 @@ export class IpOutput {
       const more = i < count - 1 ? IPV4_MORE_FRAGMENTS : 0;
       copyBetween(core.memory, buffer.offset + HEADER_BYTES, memory, from + at, bytes);
       this.writeHeader(buffer, HEADER_BYTES + bytes, protocol, destination, tos, id, more | (at / UNIT));
-      if (this.push(buffer)) values[IP.ip_tx_fragments]++;
+      if (this.push(buffer, destination)) values[IP.ip_tx_fragments]++;
       else isSent = false;
     }
     fragments.length = 0;
@@ -171,7 +175,7 @@ export class IpOutput {
   ): void {
     const { memory } = this.core;
     const ip = buffer.offset;
-    writeIpv4Header(memory, ip, length, protocol, this.address, destination);
+    writeIpv4Header(memory, ip, length, protocol, this.own.address, destination);
     if (this.ttl !== IPV4_DEFAULT_TTL) setIpv4Ttl(memory.u8, ip, this.ttl);
     buffer.length = length;
     if (tos === 0 && fragment === IPV4_DONT_FRAGMENT) return;
@@ -182,7 +186,8 @@ export class IpOutput {
     writeIpv4Checksum(memory, ip);
   }
 
-  private push(buffer: PacketBuffer): boolean {
+  private push(buffer: PacketBuffer, destination: number): boolean {
+    if (destination === this.own.address) return this.pushToUs(buffer);
     if (this.core.addBufferToRing(buffer)) {
       this.values[TX]++;
       return true;
@@ -190,5 +195,18 @@ export class IpOutput {
     this.values[IP.ip_tx_ring_full]++;
     this.core.release(buffer);
     return false;
+  }
+
+  /** The packet comes back to this stack at its next poll, or in the poll that is under way. */
+  private pushToUs(buffer: PacketBuffer): boolean {
+    const { core, values } = this;
+    if (!this.loop.push(buffer)) {
+      values[IP.ip_loop_full]++;
+      core.release(buffer);
+      return false;
+    }
+    values[IP.ip_loop]++;
+    if (core.isAsleep) core.wake();
+    return true;
   }
 }

@@ -4,6 +4,7 @@ import type { MemoryViews } from '../../../drivers/memory/index.js';
 import { readI32 } from '../../wire/bytes.js';
 import type { Clock } from '../clock.js';
 import { FastRandom } from '../ip/random.js';
+import type { OwnAddress } from '../own-address.js';
 import { Calls, type Flusher } from './calls.js';
 import { TcpConnection } from './connection.js';
 import { AckArrival } from './input/ack-arrival.js';
@@ -45,18 +46,20 @@ export interface TcpSurroundings {
   readonly clock: Clock;
   readonly memory: MemoryViews;
   readonly ip: IpOutput;
-  /** Our address, signed. */
-  readonly local: number;
+  /** Our address. */
+  readonly local: OwnAddress;
   /** Longest packet of the link, in bytes. */
   readonly mtu: number;
   /** Returns random bytes for keys. */
   readonly random: (bytes: number) => Uint8Array;
-  /** Whether an address can be that of a peer: one host, and not we. */
+  /** Whether an address can be that of a peer: one host. We may be our own peer. */
   isPeer(address: number): boolean;
   /** Whether the packets of the flow from `remote` to us come to this core. */
   isOwnFlow(remote: number, remotePort: number, localPort: number): boolean;
-  /** If the core sleeps, it must ask anew how long it may: a timer was set. */
+  /** If the core sleeps, it must ask anew how long it may: a timer was set, or a connection has something to do. */
   wake(): void;
+  /** Whether a poll follows anyway, which does what calls from outside of a poll have left. */
+  isDeferred(): boolean;
 }
 
 /** Sizes of a stack's TCP. */

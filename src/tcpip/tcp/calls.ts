@@ -1,4 +1,5 @@
 /** What an application calls on a connection (RFC 9293, 3.9.1). */
+import type { OwnAddress } from '../own-address.js';
 import type { Closing } from './output/closing.js';
 import type { SendBuffer } from './output/send-buffer.js';
 import type { Inbox } from './receive/inbox.js';
@@ -33,7 +34,7 @@ export class Calls {
   readonly i32: Int32Array;
   readonly f64: Float64Array;
 
-  /** @param local our address, signed */
+  /** @param local our address */
   constructor(
     readonly table: Table,
     readonly recovery: Recovery,
@@ -41,7 +42,7 @@ export class Calls {
     private readonly inbox: Inbox,
     private readonly closing: Closing,
     private readonly flusher: Flusher,
-    readonly local: number,
+    readonly local: OwnAddress,
   ) {
     this.i32 = table.i32;
     this.f64 = table.rows.f64;
@@ -59,6 +60,10 @@ export class Calls {
 
   buffered(r: number): number {
     return this.i32[r + STATE] === STATE_CLOSED ? 0 : this.sendBuffer.held(r);
+  }
+
+  unread(r: number): number {
+    return this.i32[r + STATE] === STATE_CLOSED ? 0 : this.inbox.unread(r);
   }
 
   write(r: number, bytes: Uint8Array, offset: number, length: number): number {

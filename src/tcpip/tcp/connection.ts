@@ -29,7 +29,7 @@ export class TcpConnection implements Connection {
   }
 
   get localAddress(): string {
-    return formatIpv4(this.calls.local);
+    return formatIpv4(this.calls.local.address);
   }
 
   get localPort(): number {
@@ -46,6 +46,10 @@ export class TcpConnection implements Connection {
 
   get buffered(): number {
     return this.calls.buffered(this.r);
+  }
+
+  get unread(): number {
+    return this.calls.unread(this.r);
   }
 
   get bytesRead(): number {

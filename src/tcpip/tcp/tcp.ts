@@ -12,12 +12,16 @@ import { type TcpOptions, tcpSettings } from './settings.js';
 import type { Connection, TcpHandlers } from './state/api.js';
 import { NO_FLOW } from './state/flow-table.js';
 import { SMALL_REGION_BYTES } from './state/regions.js';
-import { FLAG_DELIVER, FLAG_WANTS_DRAIN, FLAGS, ROW_SHIFT, ROW_WORDS, STATE } from './state/rows.js';
+import { FLAG_DELIVER, FLAG_WANTS_DRAIN, FLAGS, ROW_SHIFT, ROW_WORDS, STATE, STATE_CLOSED } from './state/rows.js';
 import { NO_ROW, type Table } from './state/table.js';
+import { countUnacknowledged, rowsInUse, rowsToOthers } from './survey.js';
 
 /** Options of {@link Tcp.listen}; those of {@link TcpOptions} are for each of its connections. */
 export interface ListenOptions extends TcpOptions {
-  /** The local port, 1 to 65535. */
+  /**
+   * The local port, 0 to 65535. 0 chooses the next port from 49152 on that has no listener. Cores that run the same
+   * program get the same port.
+   */
   readonly port: number;
   /** Most half-open connections; more are answered by SYN cookies (RFC 4987, 3.6). Default 511, as in Node. */
   readonly backlog?: number;
@@ -25,7 +29,7 @@ export interface ListenOptions extends TcpOptions {
 
 /** Options of {@link Tcp.connect}. */
 export interface ConnectOptions extends TcpOptions {
-  /** The peer's IPv4 address, such as `10.0.0.2`. */
+  /** The peer's IPv4 address, such as `10.0.0.2`. With our own address the connection stays within this stack. */
   readonly address: string;
   /** The peer's port, 1 to 65535. */
   readonly port: number;
@@ -83,21 +87,23 @@ export class Tcp implements TransportProtocol {
   listen(options: ListenOptions, handlers: TcpHandlers): Listener {
     if (this.isStopped) throw new StateError('listen: the stack has stopped');
     const { port, backlog = DEFAULT_BACKLOG } = options;
-    checkOption('listen', 'port', port, 1, MAX_PORT);
+    checkOption('listen', 'port', port, 0, MAX_PORT);
     checkOption('listen', 'backlog', backlog, 1, MAX_BACKLOG);
     const { listeners } = this.parts;
-    if (listeners.find(port) !== undefined) {
-      throw netError('EADDRINUSE', `listen: port ${port} has a listener already; close it or take another port`);
+    const own = port === 0 ? listeners.choosePort() : port;
+    if (own === 0) throw netError('EADDRINUSE', 'listen: every port from 49152 to 65535 has a listener');
+    if (listeners.find(own) !== undefined) {
+      throw netError('EADDRINUSE', `listen: port ${own} has a listener already; close it or take another port`);
     }
     const listening: ListeningPort = {
-      port,
+      port: own,
       backlog,
       handlers,
       settings: tcpSettings('listen', options),
       halfOpen: 0,
     };
     listeners.add(listening);
-    return { port, close: () => listeners.remove(listening) };
+    return { port: own, close: () => listeners.remove(listening) };
   }
 
   /**
@@ -106,7 +112,7 @@ export class Tcp implements TransportProtocol {
    * before this returns
    * @throws ArgumentError when an option is wrong; NetError EADDRINUSE when the local port has such a connection,
    * EADDRNOTAVAIL when no port is free, or the answers to the local port come to another core, ENOBUFS when the table of connections is full; StateError after the stack has
-   * stopped
+   * stopped; NetError ENETUNREACH while we have no address
    */
   connect(options: ConnectOptions, handlers: TcpHandlers): Connection {
     if (this.isStopped) throw new StateError('connect: the stack has stopped');
@@ -116,7 +122,10 @@ export class Tcp implements TransportProtocol {
     const settings = tcpSettings('connect', options);
     const remote = parseIpv4(address) | 0;
     if (!this.surroundings.isPeer(remote)) {
-      throw new ArgumentError(`connect: ${address} is not the address of one other host`);
+      throw new ArgumentError(`connect: ${address} is not the address of one host`);
+    }
+    if (this.surroundings.local.address === 0) {
+      throw netError('ENETUNREACH', `connect: ${address} cannot be reached, because we have no address`);
     }
     this.surroundings.clock.read();
     // The core may have slept since the last poll.
@@ -220,8 +229,13 @@ export class Tcp implements TransportProtocol {
 
   /** @internal An application has done something outside of a poll: does what follows from it at once. */
   flushSoon(): void {
+    const { surroundings } = this;
     if (this.isPolling) return;
-    this.surroundings.clock.read();
+    if (surroundings.isDeferred()) {
+      surroundings.wake();
+      return;
+    }
+    surroundings.clock.read();
     this.isPolling = true;
     this.parts.transmit.isBlocked = false;
     try {
@@ -231,7 +245,12 @@ export class Tcp implements TransportProtocol {
       this.isPolling = false;
     }
     this.table.reclaim();
-    this.surroundings.wake();
+    surroundings.wake();
+  }
+
+  /** @internal Whether a connection waits for the end of the poll. */
+  get hasListed(): boolean {
+    return this.table.listed > 0;
   }
 
   /** Returns the milliseconds until the next timer may fire; 0 when a connection waits for the next poll. */
@@ -258,21 +277,60 @@ export class Tcp implements TransportProtocol {
   }
 
   /**
+   * How many connections have bytes, or a FIN, that the peer has not acknowledged. A program that ends polls until this is
+   * 0, or for as long as it wants to wait. It looks at each connection, so it is not for each packet.
+   */
+  get unacknowledged(): number {
+    return countUnacknowledged(this.table, this.parts.sendBuffer);
+  }
+
+  /**
+   * Ends all connections to other hosts with a RST and `close(c, error)`, because the device is gone. Listeners stay, and
+   * so do connections to the own address, and those that have ended on the wire but wait for {@link Connection.resume}.
+   * @param error such as a {@link NetError} with ECONNRESET
+   * @throws the first error that a handler has thrown, when all connections are reset
+   */
+  resetAll(error: Error): void {
+    const { table, parts, surroundings } = this;
+    surroundings.clock.read();
+    parts.transmit.isBlocked = false;
+    this.endAll(rowsToOthers(table, surroundings.local.address), (r) => parts.closing.reset(r, error));
+    if (!this.isPolling) surroundings.wake();
+  }
+
+  /**
    * @internal Resets all connections.
    * @throws the first error that a handler has thrown, when all connections are reset
    */
   stop(): void {
     if (this.isStopped) return;
     this.isStopped = true;
-    const { table, parts, isPolling } = this;
+    this.parts.transmit.isBlocked = false;
+    this.endAll(rowsInUse(this.table), (r) => this.parts.closing.reset(r, null));
+  }
+
+  /**
+   * @internal Our address has changed: ends all connections with ECONNRESET. Nothing is sent, because the old address is
+   * not ours any more.
+   * @throws the first error that a handler has thrown, when all connections have ended
+   */
+  forget(reason: string): void {
+    this.parts.timeWait.clear();
+    this.endAll(rowsInUse(this.table), (r) => {
+      const { remoteAddress, remotePort } = this.table.connections[r >> ROW_SHIFT];
+      this.parts.closing.finish(r, netError('ECONNRESET', `${remoteAddress}:${remotePort}: ${reason}`));
+    });
+  }
+
+  /** Ends the connections of `rows`; not those that a handler opens meanwhile. */
+  private endAll(rows: readonly number[], end: (r: number) => void): void {
+    const { table, isPolling } = this;
     const errors: unknown[] = [];
     this.isPolling = true;
-    parts.transmit.isBlocked = false;
-    for (let row = 0; row < table.connections.length; row++) {
-      const r = row << ROW_SHIFT;
-      if (table.i32[r + STATE] === 0) continue;
+    for (const r of rows) {
+      if (table.i32[r + STATE] === STATE_CLOSED) continue;
       try {
-        parts.closing.reset(r, null);
+        end(r);
       } catch (error) {
         errors.push(error);
       }

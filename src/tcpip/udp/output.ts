@@ -14,7 +14,6 @@ const LOOP_BYTES = 128;
 const SCRATCH_BYTES = 0x10000;
 
 export class UdpOutput {
-  private readonly address: number;
   private readonly copy: Copy;
   /** Where a datagram that is longer than a packet is put together; made when there is one. */
   private scratch: MemoryViews | null = null;
@@ -23,7 +22,6 @@ export class UdpOutput {
     private readonly core: Core,
     private readonly ip: Ip,
   ) {
-    this.address = core.address | 0;
     this.copy = copierFor(core.memory);
   }
 
@@ -70,7 +68,7 @@ export class UdpOutput {
     port: number,
   ): void {
     // The checksum covers the addresses, and the IP header is written afterwards.
-    writeI32(memory.u8, ip + IPV4_SOURCE, this.address);
+    writeI32(memory.u8, ip + IPV4_SOURCE, this.ip.own.address);
     writeI32(memory.u8, ip + IPV4_DESTINATION, address);
     writeUdpHeader(memory, ip, ip + IPV4_HEADER_BYTES, total, localPort, port);
   }

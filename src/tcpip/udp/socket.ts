@@ -38,6 +38,7 @@ export interface UdpBindOptions {
 export interface SocketOwner {
   send(socket: UdpSocket, bytes: Uint8Array, offset: number, length: number, address: number, port: number): boolean;
   connect(socket: UdpSocket, address: string, port: number): void;
+  disconnect(socket: UdpSocket): void;
   close(socket: UdpSocket): void;
 }
 
@@ -56,6 +57,10 @@ export class UdpSocket {
   failed = 0;
   /** ICMP errors about datagrams of the socket. */
   errors = 0;
+  /** Time to live of the datagrams to single hosts, 1 to 255. 0, the default: that of the stack. */
+  ttl = 0;
+  /** Time to live of the datagrams to groups, 1 to 255. 0, the default: that of the stack. */
+  multicastTtl = 0;
   /** @internal The next socket of the same local port. */
   next: UdpSocket | null = null;
   /** @internal */
@@ -76,8 +81,8 @@ export class UdpSocket {
     readonly isPortChosen: boolean,
     /** @internal */
     readonly takesGroups: boolean,
-    /** @internal */
-    readonly mayBroadcast: boolean,
+    /** Whether datagrams may be sent to a broadcast address. It may be changed. */
+    public mayBroadcast: boolean,
   ) {}
 
   /** The local port. */
@@ -127,6 +132,14 @@ export class UdpSocket {
    */
   connect(address: string, port: number): void {
     this.owner.connect(this, address, port);
+  }
+
+  /**
+   * Ends what {@link connect} has begun: the socket receives from everybody again. The local port stays.
+   * @throws NetError EINVAL when the socket is closed; EADDRINUSE when another socket of the port is not connected
+   */
+  disconnect(): void {
+    this.owner.disconnect(this);
   }
 
   /** Closes the socket: nothing is received any more, and its port is free. Closing twice does no harm. */

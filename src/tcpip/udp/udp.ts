@@ -7,7 +7,7 @@
  */
 import type { MemoryViews } from '../../../drivers/memory/index.js';
 import type { Core } from '../../link/core.js';
-import { formatIpv4, parseIpv4 } from '../../wire/address.js';
+import { formatIpv4, isIpv4Multicast, parseIpv4 } from '../../wire/address.js';
 import { ICMP_DESTINATION_UNREACHABLE, ICMP_FRAGMENTATION_NEEDED, ICMP_PORT_UNREACHABLE } from '../../wire/icmp.js';
 import { IP_PROTOCOL_UDP, ipv4Destination, ipv4HeaderLength, ipv4Source } from '../../wire/ipv4.js';
 import { isUdpIntact, UDP_HEADER_BYTES, udpDestinationPort, udpLength, udpSourcePort } from '../../wire/udp.js';
@@ -62,6 +62,11 @@ export class Udp implements TransportProtocol, SocketOwner {
   /** How many sockets are open. */
   get sockets(): number {
     return this.table.size;
+  }
+
+  /** Whether a socket has this local port. */
+  isBound(port: number): boolean {
+    return this.table.isUsed(port);
   }
 
   /**
@@ -159,7 +164,17 @@ export class Udp implements TransportProtocol, SocketOwner {
     if (!socket.mayBroadcast && this.core.isBroadcast(to)) {
       throw netError('EACCES', `send: ${formatIpv4(to)} is a broadcast address; bind with broadcast: true`);
     }
-    if (this.output.send(bytes, offset, length, socket.port, to, port)) {
+    const ttl = isIpv4Multicast(to) ? socket.multicastTtl : socket.ttl;
+    const { ip } = this;
+    const usual = ip.ttl;
+    let isSent = false;
+    try {
+      if (ttl !== 0) ip.ttl = ttl;
+      isSent = this.output.send(bytes, offset, length, socket.port, to, port);
+    } finally {
+      ip.ttl = usual;
+    }
+    if (isSent) {
       this.values[UDP.udp_tx]++;
       socket.sent++;
       return true;
@@ -181,6 +196,17 @@ export class Udp implements TransportProtocol, SocketOwner {
     socket.port = localPort;
     socket.peer = peer;
     socket.peerPort = port;
+    this.table.add(socket);
+  }
+
+  /** @internal */
+  disconnect(socket: UdpSocket): void {
+    if (!socket.isOpen) throw netError('EINVAL', 'disconnect: the socket is closed');
+    if (socket.peerPort === NOT_CONNECTED) return;
+    this.checkFree('disconnect', socket.port, 0, NOT_CONNECTED);
+    this.table.remove(socket);
+    socket.peer = 0;
+    socket.peerPort = NOT_CONNECTED;
     this.table.add(socket);
   }
 
@@ -209,6 +235,8 @@ export class Udp implements TransportProtocol, SocketOwner {
   /** Whether soft RSS brings datagrams of the peer to this core. */
   private comesHere(peer: number, peerPort: number, localPort: number): boolean {
     const { core } = this;
+    // What we send to ourselves never leaves this core.
+    if (peer === (core.address | 0)) return true;
     return core.rssCoreForPorts(peer, core.address, peerPort, localPort) === core.index;
   }
 

@@ -45,13 +45,13 @@ export class RemoteNeighbours implements NeighbourResolver {
 
   /**
    * @param clock milliseconds, monotonic
-   * @param gateway its address, signed; the limit of questions does not apply to it. 0 when there is none
+   * @param host has the gateway, to which the limit of questions does not apply
    */
   constructor(
     readonly table: NeighbourReader,
     private readonly line: RxWorkerLine,
     private readonly clock: () => number,
-    private readonly gateway: number,
+    private readonly host: { readonly gateway: number },
   ) {
     this.limit = new AskLimit(clock);
   }
@@ -65,7 +65,7 @@ export class RemoteNeighbours implements NeighbourResolver {
   resolve(ip: number): number {
     if (this.open.has(ip)) return RESOLVE_UNDER_WAY;
     if (this.open.size === MAX_QUESTIONS) return RESOLVE_REFUSED;
-    if (ip !== this.gateway && !this.limit.take()) return RESOLVE_REFUSED;
+    if (ip !== this.host.gateway && !this.limit.take()) return RESOLVE_REFUSED;
     if (!this.line.asks.send(ip, ASK_RESOLVE)) return RESOLVE_REFUSED;
     this.open.add(ip);
     this.line.notify();

@@ -30,14 +30,13 @@ export interface RingCoreOptions {
   readonly geometry: BufferGeometry;
   readonly deviceMtu: number;
   readonly index: number;
-  readonly address: number;
-  readonly prefixLength: number;
-  readonly gateway?: number | undefined;
   readonly mtu?: number | undefined;
   readonly layer: Layer;
   readonly idle: IdlePolicy;
   readonly counters: L2Counters;
   readonly rss: RssShare;
+  /** Says whether the thread stays alive while it has nothing to do. */
+  readonly keepAlive?: (on: boolean) => void;
   /** Milliseconds, monotonic. Default: performance.now. */
   readonly clock?: () => number;
 }
@@ -97,7 +96,8 @@ export class RingCore extends BaseCore {
     };
     const hasWork = (): boolean => rxQueue.count > 0 || answers.count > 0;
     const wakeSource = new DoorbellWake(link, interconnect.coreListener(index), hasWork);
-    super({ ...options, clock, sink, pool: own, reserve: 0, wakeSource, count: plan.cores });
+    const keepAlive = options.keepAlive ?? (() => {});
+    super({ ...options, clock, sink, pool: own, reserve: 0, wakeSource, keepAlive, count: plan.cores });
     this.own = own;
     this.received = received;
     this.sender = sender;
@@ -112,8 +112,8 @@ export class RingCore extends BaseCore {
       rxDoorbell.ring();
     };
     const line = { ...interconnect.neighbourChannels(index), notify };
-    this.host = new Host({ ...options, mac: interconnect.macWords() });
-    this.neighbours = new RemoteNeighbours(interconnect.neighbourReader(), line, clock, this.host.gateway);
+    this.host = new Host(interconnect.hostMemory());
+    this.neighbours = new RemoteNeighbours(interconnect.neighbourReader(), line, clock, this.host);
     this.egress = new Egress(sink, this.host, this.neighbours, this.tx, counters);
     this.receive = this.makeReceive();
   }

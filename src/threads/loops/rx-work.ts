@@ -5,6 +5,7 @@ import type { MemoryViews } from '../../../drivers/memory/index.js';
 import type { NetDevice } from '../../../drivers/net-device.js';
 import type { BufferPool } from '../../../rings/buffer-pool.js';
 import { CounterBlock } from '../../../rings/counters.js';
+import type { AddressSink } from '../../link/dhcp/lease.js';
 import { LinkLayer } from '../../link/link-layer.js';
 import type { LinkDevice } from '../../link/lower-layer.js';
 import { TxBurst } from '../../link/tx-burst.js';
@@ -44,21 +45,33 @@ class ArpDevice implements LinkDevice {
   }
 }
 
+/** What the thread around the work gives it, and hears. */
+export interface RxSurroundings {
+  readonly warn: WarningSink;
+  readonly onAddress?: AddressSink;
+  /** No DHCP server has given us an address. */
+  readonly onFailure: (reason: string) => void;
+  /** Milliseconds, monotonic. */
+  readonly clock: () => number;
+}
+
 export class RxWork implements Work {
   readonly rx: RxMainLoop;
   /** Null when a Tx worker sends. */
   readonly tx: TxMainLoop | null;
   readonly link: LinkLayer;
   private readonly arpBurst: TxBurst;
+  private readonly clock: () => number;
   private nextPublish = 0;
 
   constructor(
     private readonly device: RxWorkDevice,
     private readonly interconnect: Interconnect,
     start: Pick<RxStart, 'config' | 'counters' | 'coreCounters' | 'txCounters' | 'rss'>,
-    warn: WarningSink,
-    private readonly clock: () => number,
+    around: RxSurroundings,
   ) {
+    const { clock } = around;
+    this.clock = clock;
     const { config } = start;
     const { memory, pool } = device;
     const counters = CounterBlock.attach(start.counters);
@@ -68,8 +81,8 @@ export class RxWork implements Work {
     this.arpBurst = new TxBurst(arpQueue, counters);
     const table = interconnect.neighbourTable();
     const { shift } = pool.geometry;
-    const options = { ...config, warn };
-    const own = interconnect.macWords();
+    const options = { ...config, ...around, ...(config.isDhcp ? { dhcp: around } : {}) };
+    const own = interconnect.hostMemory();
     this.link = new LinkLayer(arpDevice, shift, this.arpBurst, counters, clock, options, table, own);
     const coreCounters = start.coreCounters.map((share) => CounterBlock.attach(share));
     const flows = Rss.attach(memory, start.rss);

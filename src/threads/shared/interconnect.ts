@@ -1,6 +1,6 @@
 /**
- * The shared memory between the threads of a port: the rings, the doorbells, the neighbour table, our MAC address, the
- * state of the link. It is laid out once from the plan; each thread attaches to the parts that it needs.
+ * The shared memory between the threads of a port: the rings, the doorbells, the neighbour table, our addresses, the state
+ * of the link. It is laid out once from the plan; each thread attaches to the parts that it needs.
  *
  *     Rx worker -- rx_queue --> core        core -- rxFree --> Rx worker      (received packets, and their buffers back)
  *     core ------- tx_queue --> Tx worker   Tx worker -- txFree --> core      (packets to send, and their buffers back)
@@ -12,6 +12,7 @@
 import { NeighbourReader } from '../../../rings/neighbour-reader.js';
 import { NeighbourTable } from '../../../rings/neighbour-table.js';
 import { SpscRing } from '../../../rings/spsc-ring.js';
+import { HOST_WORDS, type HostMemory } from '../../link/host.js';
 import type { BufferPlan } from './buffer-plan.js';
 import { DOORBELL_WORDS, Doorbell, DoorbellListener } from './doorbell.js';
 import { MAX_QUESTIONS, NeighbourChannel, SLOTS_PER_MESSAGE } from './neighbour-channel.js';
@@ -30,6 +31,8 @@ export interface InterconnectShare {
 }
 
 const LINE = 128;
+/** From our MAC address to our other addresses, in bytes: on the same line, which is seldom written. */
+const HOST_AT = 64;
 const RINGS_PER_CORE = ['rxQueue', 'rxFree', 'txQueue', 'txFree', 'asks', 'answers'] as const;
 type CoreRing = (typeof RINGS_PER_CORE)[number];
 
@@ -179,9 +182,11 @@ export class Interconnect {
     return new NeighbourReader(this.share.buffer, this.layout.neighbours);
   }
 
-  /** Our MAC address, three memory words. Only the Rx worker writes it. */
-  macWords(): Uint16Array {
-    return new Uint16Array(this.share.buffer, this.layout.mac, 3);
+  /** Our addresses. Only the Rx worker writes them. */
+  hostMemory(): HostMemory {
+    const { buffer } = this.share;
+    const { mac } = this.layout;
+    return { mac: new Uint16Array(buffer, mac, 3), words: new Int32Array(buffer, mac + HOST_AT, HOST_WORDS) };
   }
 
   get isLinkUp(): boolean {

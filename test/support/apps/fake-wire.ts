@@ -26,6 +26,7 @@ class End implements Connection {
   needsDrain = false;
   waiting: Uint8Array[] = [];
   buffered = 0;
+  readonly unread = 0;
   pauses = 0;
   bytesRead = 0;
   bytesWritten = 0;

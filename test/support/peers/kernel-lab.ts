@@ -29,6 +29,13 @@ export interface Finished {
   readonly output: string;
 }
 
+export interface ProgramOptions {
+  /** Of `tspmd exec`. */
+  readonly options?: readonly string[];
+  /** Environment variables of the program. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** What `ip -s -j link show` and `tspmd switch --stats --json` print, as far as the lab reads it. */
 type LinkReport = readonly { readonly stats64: { readonly rx: { readonly dropped: number } } }[];
 interface SwitchReport {
@@ -86,6 +93,19 @@ export class KernelLab {
   async endpoint(...args: string[]): Promise<Child> {
     const child = this.start(...TSPMD, 'run', ...this.device, ...args);
     await child.waitFor(/^ready/m);
+    return child;
+  }
+
+  /** Starts `tspmd exec -- PROGRAM` at the port of the switch; resolves when its output matches `ready`. */
+  async program(
+    ready: RegExp,
+    program: readonly string[],
+    { options = [], env = {} }: ProgramOptions = {},
+  ): Promise<Child> {
+    const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+    const command = [...TSPMD, 'exec', ...this.device, ...options, '--', ...program];
+    const child = this.start('env', ...variables, ...command);
+    await child.waitFor(ready);
     return child;
   }
 

@@ -22,6 +22,7 @@ const FEWER: Readonly<Record<string, number>> = {
   icmp: 1_500,
   'tcp-segments': 2_000,
   'tcp-options': 4_000,
+  dns: 3_000,
 };
 
 function fuzzerOf(target: FuzzTarget, corpus: readonly Uint8Array[] = []): { fuzzer: Fuzzer; feedback: Feedback } {

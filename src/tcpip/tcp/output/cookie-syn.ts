@@ -4,6 +4,7 @@ import { writeU16 } from '../../../wire/bytes.js';
 import { finishSum, partialSum } from '../../../wire/checksum.js';
 import { IP_PROTOCOL_TCP } from '../../../wire/ipv4.js';
 import { TCP_ACK, TCP_ECE, TCP_HEADER_BYTES, TCP_SYN } from '../../../wire/tcp.js';
+import type { OwnAddress } from '../../own-address.js';
 import { TCP } from '../counters.js';
 import type { Table } from '../state/table.js';
 import type { SynOptions } from './handshake.js';
@@ -21,14 +22,14 @@ export interface ReceivedSyn extends SynOptions {
 
 export class CookieSyn {
   /**
-   * @param local our address, signed
+   * @param local our address
    * @param mss what we announce
    */
   constructor(
     private readonly table: Table,
     private readonly ip: IpOutput,
     private readonly memory: MemoryViews,
-    private readonly local: number,
+    private readonly local: OwnAddress,
     private readonly mss: number,
   ) {}
 
@@ -53,7 +54,7 @@ export class CookieSyn {
     const header = end - tcp;
     const flags = TCP_SYN | TCP_ACK | (ecn ? TCP_ECE : 0);
     writeSegmentHeader(u8, tcp, syn.ports, iss, (syn.seq + 1) | 0, header, flags, Math.min(buffer, MAX_FIELD));
-    const sum = pseudoHeaderSum(this.local, remote, header);
+    const sum = pseudoHeaderSum(this.local.address, remote, header);
     writeU16(u8, tcp + 16, finishSum(partialSum(memory, tcp, header, sum)));
     if (ip.send(packet, IP_PROTOCOL_TCP, remote, header, 0)) table.count[TCP.tcp_segments_out]++;
   }

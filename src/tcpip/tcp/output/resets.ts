@@ -8,6 +8,7 @@ import { finishSum, partialSum } from '../../../wire/checksum.js';
 import { IP_PROTOCOL_TCP } from '../../../wire/ipv4.js';
 import { TCP_ACK, TCP_HEADER_BYTES, TCP_RST } from '../../../wire/tcp.js';
 import type { FastRandom } from '../../ip/random.js';
+import type { OwnAddress } from '../../own-address.js';
 import { TCP } from '../counters.js';
 import type { Table } from '../state/table.js';
 import { IP_PAYLOAD, type IpOutput } from './ip-output.js';
@@ -21,12 +22,12 @@ const PER_SECOND = 1000;
 export class Resets {
   private readonly limit: RateLimit;
 
-  /** @param local our address, signed */
+  /** @param local our address */
   constructor(
     private readonly table: Table,
     private readonly ip: IpOutput,
     private readonly memory: MemoryViews,
-    private readonly local: number,
+    private readonly local: OwnAddress,
     random: FastRandom,
   ) {
     this.limit = new RateLimit(PER_SECOND, random);
@@ -78,7 +79,7 @@ export class Resets {
     if (hasTimestamps) end = writeTimestamps(u8, end, value, echo);
     const header = end - tcp;
     writeSegmentHeader(u8, tcp, ports, seq, ack, header, flags, window);
-    const sum = pseudoHeaderSum(this.local, remote, header);
+    const sum = pseudoHeaderSum(this.local.address, remote, header);
     writeU16(u8, tcp + 16, finishSum(partialSum(memory, tcp, header, sum)));
     const isSent = ip.send(buffer, IP_PROTOCOL_TCP, remote, header, 0);
     if (isSent) table.count[TCP.tcp_segments_out]++;

@@ -7,6 +7,7 @@ import { writeU16 } from '../../../wire/bytes.js';
 import { finishSum, partialSum } from '../../../wire/checksum.js';
 import { IP_PROTOCOL_TCP, IPV4_HEADER_BYTES } from '../../../wire/ipv4.js';
 import { TCP_ACK, TCP_CWR, TCP_ECE, TCP_FIN, TCP_HEADER_BYTES, TCP_PSH, TCP_SYN } from '../../../wire/tcp.js';
+import type { OwnAddress } from '../../own-address.js';
 import { TCP } from '../counters.js';
 import type { Intervals } from '../receive/intervals.js';
 import type { ReceiveWindow } from '../receive/window.js';
@@ -70,14 +71,14 @@ export class Transmit {
    */
   isBlocked = false;
 
-  /** @param local our address, signed */
+  /** @param local our address */
   constructor(
     private readonly table: Table,
     private readonly ip: IpOutput,
     private readonly memory: MemoryViews,
     private readonly intervals: Intervals,
     private readonly window: ReceiveWindow,
-    private readonly local: number,
+    private readonly local: OwnAddress,
   ) {
     this.i32 = table.i32;
   }
@@ -132,7 +133,7 @@ export class Transmit {
     }
     const header = end - tcp;
     writeSegmentHeader(u8, tcp, i32[r + PORTS], seq, i32[r + RCV_NXT], header, bits, this.window.advertise(r));
-    let sum = partialSum(memory, tcp, header, pseudoHeaderSum(this.local, i32[r + REMOTE], header + length));
+    let sum = partialSum(memory, tcp, header, pseudoHeaderSum(this.local.address, i32[r + REMOTE], header + length));
     if (length > 0) {
       const at = (seq - i32[r + SEND_BASE]) | 0;
       sum += copyOutAndSum(table.sendRegions[r >> ROW_SHIFT]!, at, memory, end, length);
@@ -161,7 +162,7 @@ export class Transmit {
     const hasAck = (flags & TCP_ACK) !== 0;
     const ack = hasAck ? i32[r + RCV_NXT] : 0;
     writeSegmentHeader(u8, tcp, i32[r + PORTS], seq, ack, header, flags | TCP_SYN, this.window.advertiseInSyn(r));
-    const sum = pseudoHeaderSum(this.local, i32[r + REMOTE], header);
+    const sum = pseudoHeaderSum(this.local.address, i32[r + REMOTE], header);
     writeU16(u8, tcp + 16, finishSum(partialSum(memory, tcp, header, sum)));
     if (!this.ip.send(buffer, PROTOCOL, i32[r + REMOTE], header, i32[r + DS_FIELD])) return this.block();
     table.count[SEGMENTS_OUT]++;

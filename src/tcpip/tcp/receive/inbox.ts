@@ -94,11 +94,9 @@ export class Inbox {
     for (;;) {
       const flags = i32[r + FLAGS];
       if ((flags & FLAG_PAUSED) !== 0) return;
-      // The FIN has a sequence number, but is no byte of the region.
-      const hasEnded = (flags & FLAG_FIN_SEEN) !== 0 && ((i32[r + RCV_NXT] - i32[r + FIN_SEQ]) | 0) > 0;
-      const end = hasEnded ? i32[r + FIN_SEQ] : i32[r + RCV_NXT];
+      const hasEnded = this.hasEnded(r);
       const taken = i32[r + TAKEN];
-      const waiting = (end - taken) | 0;
+      const waiting = this.unread(r);
       if (waiting <= 0) {
         if (i32[r + INTERVALS] === 0) table.releaseReceived(r);
         if (hasEnded && (flags & FLAG_END_TOLD) === 0) {
@@ -114,6 +112,18 @@ export class Inbox {
       this.hand(r, region.u8, region.start + position, length);
       if (i32[r + STATE] === STATE_CLOSED) return;
     }
+  }
+
+  /** How many bytes have come in order and were not given to the application. */
+  unread(r: number): number {
+    const { i32 } = this;
+    // The FIN has a sequence number, but is no byte of the region.
+    return ((this.hasEnded(r) ? i32[r + FIN_SEQ] : i32[r + RCV_NXT]) - i32[r + TAKEN]) | 0;
+  }
+
+  private hasEnded(r: number): boolean {
+    const { i32 } = this;
+    return (i32[r + FLAGS] & FLAG_FIN_SEEN) !== 0 && ((i32[r + RCV_NXT] - i32[r + FIN_SEQ]) | 0) > 0;
   }
 
   private hand(r: number, bytes: Uint8Array, at: number, length: number): void {

@@ -63,7 +63,7 @@ export interface ConnectionInfo {
  * A TCP connection. The object belongs to the stack, which uses it again for another connection: do not keep it beyond
  * {@link TcpHandlers.close}. No call waits. All may be called from handlers, and what follows from them goes out
  * together at the end of the poll. All may be called from outside, too, such as from a timer: they may call handlers
- * before they return then, and the loop of the core is woken to send.
+ * before they return then, and the loop of the core is woken to send. With `TcpIp.defer` the next poll does it all.
  *
  * @example Sends an array of any size, and ends:
  * const send = (c: Connection): void => {
@@ -90,6 +90,8 @@ export interface Connection {
   readonly writable: number;
   /** How many bytes were written and not acknowledged yet. */
   readonly buffered: number;
+  /** How many bytes have come in order and wait, because the application has paused. */
+  readonly unread: number;
   /** Bytes that were received in order until now. */
   readonly bytesRead: number;
   /** Bytes that {@link write} has taken until now. */

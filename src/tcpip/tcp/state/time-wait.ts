@@ -149,6 +149,11 @@ export class TimeWait {
     return expired;
   }
 
+  /** Forgets all connections. */
+  clear(): void {
+    while (this.first !== 0) this.remove(this.first - 1);
+  }
+
   /** Milliseconds until {@link expire} has something to do: 0 or more; Infinity when no connection waits. */
   msToNext(nowMs: number): number {
     if (this.first === 0) return Number.POSITIVE_INFINITY;

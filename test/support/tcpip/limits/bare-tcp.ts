@@ -5,6 +5,7 @@
 import type { MemoryViews } from '../../../../drivers/memory/index.js';
 import type { PacketBuffer } from '../../../../src/link/packet-buffer.js';
 import { Clock } from '../../../../src/tcpip/clock.js';
+import { OwnAddress } from '../../../../src/tcpip/own-address.js';
 import { RandomBytes } from '../../../../src/tcpip/random-bytes.js';
 import type { TcpOptionsOfStack } from '../../../../src/tcpip/tcp/assemble.js';
 import { Tcp } from '../../../../src/tcpip/tcp/tcp.js';
@@ -72,9 +73,17 @@ export class BareTcp {
     };
     this.tcp = new Tcp(
       {
-        ...{ clock: this.clock, memory: this.memory, ip, local: LOCAL, mtu: MTU, random: new RandomBytes(seed).take },
+        ...{
+          clock: this.clock,
+          memory: this.memory,
+          ip,
+          local: new OwnAddress(LOCAL),
+          mtu: MTU,
+          random: new RandomBytes(seed).take,
+        },
         isPeer: (address) => address !== LOCAL && address !== 0,
         isOwnFlow: () => true,
+        isDeferred: () => false,
         wake: () => {},
       },
       { ...defaults, ...sizes },

@@ -1,7 +1,5 @@
-/**
- * An epoll set behind a socket of Node: this is how the reactor waits if the implementation makes no calls on other
- * threads.
- */
+/** An epoll set behind a socket of Node: this is how the reactor waits. */
+import { Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { native } from '../../../../../drivers/libc/ffi/native.js';
 import { abi, closeFile, eventfd, signalEventfd } from '../../../../../drivers/libc/index.js';
@@ -17,6 +15,13 @@ const event = Buffer.from(new ArrayBuffer(16));
 
 /** Reads the events of the set, so that it is no longer ready. */
 const harvest = (): number => native.epollWait(epfd, event, 1, 0);
+
+/** A method that must not be called on a LoopSocket. */
+function refuse(name: string) {
+  return function (this: unknown): never {
+    throw new Error(`Socket.prototype.${name} was called`);
+  };
+}
 
 beforeEach(() => {
   before = openFds();
@@ -71,6 +76,30 @@ describe('LoopSocket', () => {
     const error = new Promise((resolve) => socket?.once('error', resolve));
     socket.destroy(new Error('broken'));
     expect(await error).toMatchObject({ message: 'broken' });
+    expect(socket.destroyed).toBe(true);
+  });
+
+  it('works when other code has replaced the methods of Socket', async () => {
+    const own = Object.getOwnPropertyDescriptors(Socket.prototype);
+    const inherited = Socket.prototype.destroy;
+    for (const name of Object.keys(own)) {
+      if (typeof own[name as keyof typeof own]?.value !== 'function' || name === 'constructor') continue;
+      Object.defineProperty(Socket.prototype, name, { configurable: true, writable: true, value: refuse(name) });
+    }
+    Socket.prototype.destroy = refuse('destroy');
+    try {
+      let told = 0;
+      socket = LoopSocket.over(epfd, () => (told += harvest()));
+      socket.unref();
+      socket.ref();
+      signalEventfd(fd);
+      await until('the signal is told', () => told === 1);
+      socket.destroy();
+    } finally {
+      Object.defineProperties(Socket.prototype, own);
+      if (!Object.hasOwn(own, 'destroy')) Reflect.deleteProperty(Socket.prototype, 'destroy');
+    }
+    expect(Socket.prototype.destroy).toBe(inherited);
     expect(socket.destroyed).toBe(true);
   });
 

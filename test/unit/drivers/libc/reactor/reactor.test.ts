@@ -201,6 +201,7 @@ describe('a process with an open reactor', () => {
   it.each([
     ['ends with its code at process.exit', 'process.exit(7)', 7],
     ['ends by itself when the reactor is closed', 'reactor.close()', 0],
+    ['ends by itself when the reactor does not keep it alive', 'reactor.keepAlive(false)', 0],
     ['ends with code 1 at an uncaught error', 'throw new Error("x")', 1],
   ])('%s', async (_, then, code) => {
     const child = Child.spawn(process.execPath, ['--input-type=module', '-e', script(then)]);

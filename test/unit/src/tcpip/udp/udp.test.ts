@@ -160,6 +160,16 @@ describe('a bound socket', () => {
 });
 
 describe('binding', () => {
+  it('takes a port until the last socket of it is closed', () => {
+    expect(udp.isBound(53)).toBe(false);
+    const sockets = [bind({ port: 53 }), bind({ port: 53, peer: { address: PEER_IP, port: 7 } })];
+    for (const socket of sockets) {
+      expect(udp.isBound(53)).toBe(true);
+      socket.close();
+    }
+    expect(udp.isBound(53)).toBe(false);
+  });
+
   it('refuses a port that is taken', () => {
     bind({ port: 53 });
     expect(() => bind({ port: 53 })).toThrow(expect.objectContaining({ code: 'EADDRINUSE' }));
@@ -225,6 +235,21 @@ describe('a connected socket', () => {
     expect([socket.remoteAddress, socket.remotePort, udp.sockets]).toEqual([OTHER_IP, 8, 1]);
     const other = bind({ port: 53, peer: { address: PEER_IP, port: 7 } });
     expect(() => other.connect(OTHER_IP, 8)).toThrow(/EADDRINUSE: connect: .* 53 with the peer 10.0.0.9:8$/);
+  });
+
+  it('receives from everybody again when it is disconnected, and keeps its port', () => {
+    const socket = bind({ port: 53, peer: { address: PEER_IP, port: 7 } });
+    socket.disconnect();
+    socket.disconnect();
+    expect([socket.remoteAddress, socket.remotePort, socket.localPort, udp.sockets]).toEqual([null, null, 53, 1]);
+    fixture.exchange(toUs([1], 7, 53), toUs([2], 8, 53, OTHER_IP));
+    expect(payloads()).toEqual([[1], [2]]);
+    expect(() => socket.send(Uint8Array.of(1))).toThrow(/^EINVAL: send: port 0/);
+    const other = bind({ port: 53, peer: { address: PEER_IP, port: 7 } });
+    expect(() => other.disconnect()).toThrow(/^EADDRINUSE: disconnect: another socket has UDP port 53$/);
+    expect(other.remotePort).toBe(7);
+    other.close();
+    expect(() => other.disconnect()).toThrow(/^EINVAL: disconnect: the socket is closed$/);
   });
 
   it('sends without an address', () => {
@@ -308,7 +333,10 @@ describe('sending', () => {
       const without = bind({});
       expect(() => without.send(Uint8Array.of(1), 0, 1, parseIpv4(address), 9)).toThrow(/^EACCES: send: .* broadcast/);
       expect(bind({ broadcast: true }).send(Uint8Array.of(1), 0, 1, parseIpv4(address), 9)).toBe(true);
-      expect(fixture.net.sent()).toHaveLength(1);
+      without.mayBroadcast = true;
+      expect(without.send(Uint8Array.of(1), 0, 1, parseIpv4(address), 9)).toBe(true);
+      without.mayBroadcast = false;
+      expect(fixture.net.sent()).toHaveLength(2);
     }
     expect(bind({}).send(Uint8Array.of(1), 0, 1, parseIpv4('224.0.0.1'), 9)).toBe(true);
   });

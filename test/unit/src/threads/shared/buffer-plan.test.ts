@@ -100,8 +100,8 @@ describe('the memory between the threads', () => {
       }
     }
     expect(there.hasTxWorker).toBe(true);
-    here.macWords().set([1, 2, 3]);
-    expect([...there.macWords()]).toEqual([1, 2, 3]);
+    here.hostMemory().mac.set([1, 2, 3]);
+    expect([...there.hostMemory().mac]).toEqual([1, 2, 3]);
     expect(there.isLinkUp).toBe(false);
     here.isLinkUp = true;
     expect(there.isLinkUp).toBe(true);
@@ -160,7 +160,7 @@ describe('the memory between the threads', () => {
     const { words } = interconnect as unknown as { words: Int32Array };
     add('link', words.byteOffset, 128);
     add('asked', words.byteOffset + 128, 128);
-    const mac = interconnect.macWords();
+    const mac = interconnect.hostMemory().mac;
     add('mac', mac.byteOffset, 128);
     const table = (interconnect.neighbourTable() as unknown as { words: Int32Array }).words;
     add('neighbours', table.byteOffset, table.byteLength);

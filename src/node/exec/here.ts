@@ -1,0 +1,52 @@
+/** A program over a device that this thread opens: `tspmd exec --mode single`, and `tspmd/register`. */
+import type { SingleConfig } from '../../config.js';
+import { init } from '../../init.js';
+import { runStack } from '../../link/run-loop.js';
+import type { SinglePort } from '../../port.js';
+import type { NetHost } from '../host.js';
+import { onDefaultSignal } from './default-signals.js';
+import type { ExecOptions } from './options.js';
+import { EXIT_MS, takeOver } from './take-over.js';
+
+/** Waits for the signal that the process dies of; without one, throws `error`, which is no consequence of it then. */
+export function dying(signal: AbortSignal, error: unknown): Promise<never> {
+  if (!signal.aborted) throw error;
+  return new Promise(() => {});
+}
+
+/** Takes one line for the user. */
+type Tell = (line: string) => void;
+
+/**
+ * Opens a device and takes over the sockets of this thread. The device does not keep the process alive, and is given
+ * back at its end: also by a signal, unless the program handles it.
+ * @param tell takes a line when the device fails later, which ends the process
+ * @throws (rejects) as `init`
+ */
+export async function openHere(
+  config: SingleConfig,
+  options: Pick<ExecOptions, 'kernelPorts' | 'dns'>,
+  tell: Tell,
+): Promise<SinglePort> {
+  const stop = new AbortController();
+  const opening = init(config, { signal: stop.signal, warn: tell });
+  let host: NetHost | null = null;
+  onDefaultSignal(async () => {
+    stop.abort();
+    host?.endNow(EXIT_MS);
+    await (await opening.catch(() => null))?.stop().catch(() => {});
+  });
+  const port = await opening.catch((error) => dying(stop.signal, error));
+  host = takeOver(port.core(), options);
+  runStack(port.core(), host, { signal: stop.signal }).catch((error: Error) => {
+    if (stop.signal.aborted) return;
+    tell(error.message);
+    process.exit(1);
+  });
+  process.on('exit', () => {
+    stop.abort();
+    // What can be done at once is done; the rest does the end of the process.
+    port.stop().catch(() => {});
+  });
+  return port;
+}

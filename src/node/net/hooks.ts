@@ -1,0 +1,148 @@
+/**
+ * Where a socket or a server of Node gets its handle: of the stack when it is meant to use the stack, otherwise that of
+ * the kernel. A socket is meant to when its own host was set (`tspmd/net`), or when a route of the process says so
+ * (`tspmd exec`).
+ */
+import net from 'node:net';
+import { ConnectionHandle } from './connection-handle.js';
+import type { HandleHost } from './handle-host.js';
+import { ListenerHandle } from './listener-handle.js';
+import { giveHandle, type HandleRequest, type KernelTcp, KernelTcpClass, ownerOf } from './node-internals.js';
+
+/** Which addresses and ports belong to which host. Null: they are the kernel's. */
+export interface Routes {
+  /** @param address null: all addresses */
+  listen(address: string | null, port: number): HandleHost | null;
+  connect(address: string, port: number): HandleHost | null;
+  /** @param address the local address of a socket that connects next */
+  bind(address: string): HandleHost | null;
+}
+
+type Listen2 = (
+  this: Listening,
+  address: string | null,
+  port: number,
+  addressType: number,
+  backlog: number,
+  fd: number | undefined,
+  ...more: unknown[]
+) => void;
+
+/** What `net.Server` has besides its public members. Programs wrap `_listen2`, and so Node keeps it. */
+interface Listening {
+  _handle: unknown;
+  _listen2: Listen2;
+}
+
+/** What `net.Socket` has besides its public members. */
+interface Connecting extends net.Socket {
+  _handle: unknown;
+  _reset(): void;
+}
+
+const hosts = new WeakMap<object, HandleHost>();
+/** The local ports of sockets that are bound before it is known where they connect to. */
+const localPorts = new WeakMap<KernelTcp, number>();
+let routes: Routes | null = null;
+let isInstalled = false;
+
+/** Makes a socket or a server use `host` for whatever address it connects to or listens on. */
+export function setHost(owner: object, host: HandleHost): void {
+  install();
+  hosts.set(owner, host);
+}
+
+/** Sets what the sockets and servers without a host of their own use. */
+export function setRoutes(all: Routes): void {
+  install();
+  routes = all;
+}
+
+/** Gives a socket that has no handle yet one of the stack, before it connects: TLS binds itself to the first one. */
+export function giveConnection(socket: net.Socket, host: HandleHost): void {
+  giveHandle(socket, new ConnectionHandle(host, null));
+}
+
+/** Replaces three methods of Node's classes by ones that ask first. */
+function install(): void {
+  if (isInstalled) return;
+  isInstalled = true;
+  const server = net.Server.prototype as unknown as Listening;
+  const listen2 = server._listen2;
+  server._listen2 = function (address, port, addressType, backlog, fd, ...more) {
+    const isTcp = (addressType === 4 || addressType === 6) && typeof fd !== 'number' && !this._handle;
+    const host = isTcp ? (hosts.get(this) ?? routes?.listen(address, port) ?? null) : null;
+    // Node tries IPv6 first for an address that is not given; the stack is IPv4.
+    const shown = address === null || address === '::' ? '0.0.0.0' : address;
+    if (host !== null) this._handle = new ListenerHandle(host, shown, port);
+    listen2.call(this, host === null ? address : shown, port, host === null ? addressType : 4, backlog, fd, ...more);
+  };
+
+  const kernel = KernelTcpClass.prototype;
+  const { bind, bind6, connect, connect6 } = kernel;
+  kernel.bind = function (address, port) {
+    return bindByStack(this, address, port) ?? bind.call(this, address, port);
+  };
+  kernel.bind6 = function (address, port, flags) {
+    return bindByStack(this, address, port) ?? bind6.call(this, address, port, flags);
+  };
+  kernel.connect = function (request, address, port) {
+    return connectByStack(this, request, address, port, 'connect') ?? connect.call(this, request, address, port);
+  };
+  kernel.connect6 = function (request, address, port) {
+    return connectByStack(this, request, address, port, 'connect6') ?? connect6.call(this, request, address, port);
+  };
+
+  const socket = net.Socket.prototype as Connecting;
+  const { resetAndDestroy } = socket;
+  socket.resetAndDestroy = function (this: Connecting) {
+    // Node allows it for its own TCP handles only.
+    if (!(this._handle instanceof ConnectionHandle)) return resetAndDestroy.call(this);
+    if (this.connecting) this.once('connect', () => this._reset());
+    else this._reset();
+    return this;
+  };
+}
+
+/** Binds a socket to an address of the stack, which will connect. Returns the status, or null when the kernel is to. */
+function bindByStack(from: KernelTcp, address: string, port: number): number | null {
+  const owner = connectingOwner(from);
+  if (owner === null) return null;
+  const host = hosts.get(owner) ?? routes?.bind(address) ?? null;
+  if (host !== null) return exchange(owner, from, host).bind(address, port);
+  localPorts.set(from, port);
+  return null;
+}
+
+/** Connects by the stack if that is meant. Returns the status, or null when the kernel is to connect. */
+function connectByStack(
+  from: KernelTcp,
+  request: HandleRequest,
+  address: string,
+  port: number,
+  call: 'connect' | 'connect6',
+): number | null {
+  const owner = connectingOwner(from);
+  if (owner === null) return null;
+  const host = hosts.get(owner) ?? routes?.connect(address, port) ?? null;
+  if (host === null) return null;
+  const handle = exchange(owner, from, host);
+  const localPort = localPorts.get(from);
+  if (localPort !== undefined) handle.bind(host.address, localPort);
+  return handle[call](request, address, port);
+}
+
+/** The socket that connects by this handle; null for the handle of a server, or of TLS. */
+function connectingOwner(from: KernelTcp): Connecting | null {
+  const owner = ownerOf(from) as Connecting | null | undefined;
+  // TLS binds itself to the first handle: `exec/hook-tls.ts`.
+  return owner?._handle === from ? owner : null;
+}
+
+/** Gives a socket a handle of the stack in the place of the kernel's. */
+function exchange(owner: Connecting, from: KernelTcp, host: HandleHost): ConnectionHandle {
+  const handle = new ConnectionHandle(host, null);
+  giveHandle(owner, handle);
+  from.close();
+  return handle;
+}

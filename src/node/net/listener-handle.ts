@@ -1,0 +1,105 @@
+/** A listener of the stack in the place of libuv's: what `net.Server` has as its `_handle`. */
+import { AsyncResource } from 'node:async_hooks';
+import type { Listener, TcpHandlers } from '../../tcpip/index.js';
+import { ConnectionHandle, HANDLERS, type NameOut } from './connection-handle.js';
+import { FREE_PORTS, nextFreePort } from './free-port.js';
+import type { HandleHost, OpenHandle } from './handle-host.js';
+import { statusOf } from './node-internals.js';
+
+/** The address that means all of ours. */
+const ANY = '0.0.0.0';
+
+export class ListenerHandle implements OpenHandle {
+  readonly isUnsent = false;
+  readonly isUnacknowledged = false;
+  /** `net.Server` sets it. */
+  onconnection: (this: ListenerHandle, status: number, handle: ConnectionHandle) => void = () => {};
+  private listener: Listener | null = null;
+  private isReferenced = true;
+  private readonly context = new AsyncResource('TCPSERVERWRAP');
+  private readonly handlers: TcpHandlers = {
+    ...HANDLERS,
+    open: (connection) => {
+      const handle = new ConnectionHandle(this.host, connection);
+      connection.context = handle;
+      try {
+        this.context.runInAsyncScope(this.onconnection, this, 0, handle);
+      } catch (error) {
+        this.host.uncaught(error);
+      }
+      handle.accepted();
+    },
+  };
+
+  /** @param shown the address that `server.address()` tells */
+  constructor(
+    private readonly host: HandleHost,
+    private readonly shown: string,
+    private readonly port: number,
+  ) {}
+
+  /** @returns 0, or a negative errno */
+  listen(backlog: number): number {
+    const tries = this.port === 0 ? FREE_PORTS : 1;
+    let code: string | undefined = 'EADDRINUSE';
+    for (let i = 0; i < tries && code === 'EADDRINUSE'; i++) {
+      code = this.listenAt(this.port === 0 ? nextFreePort() : this.port, backlog);
+    }
+    if (code !== undefined) return statusOf(code);
+    if (this.isReferenced) this.host.refs.ref();
+    this.host.open.add(this);
+    if (this.shown === ANY && this.listener !== null) this.host.wildcardPorts.add(this.listener.port);
+    return 0;
+  }
+
+  /** Returns the code of the error, if it fails. */
+  private listenAt(port: number, backlog: number): string | undefined {
+    try {
+      this.listener = this.host.stack.tcp.listen({ port, backlog: Math.max(backlog, 1) }, this.handlers);
+      return undefined;
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code ?? 'EINVAL';
+    }
+  }
+
+  close(done?: () => void): void {
+    const { listener, host } = this;
+    if (listener !== null) {
+      listener.close();
+      host.open.delete(this);
+      if (this.shown === ANY) host.wildcardPorts.delete(listener.port);
+      this.listener = null;
+      if (this.isReferenced) host.refs.unref();
+    }
+    if (done !== undefined) this.host.afterTurn(done);
+  }
+
+  abort(): void {
+    this.close();
+  }
+
+  ref(): void {
+    if (!this.isReferenced && this.listener !== null) this.host.refs.ref();
+    this.isReferenced = true;
+  }
+
+  unref(): void {
+    if (this.isReferenced && this.listener !== null) this.host.refs.unref();
+    this.isReferenced = false;
+  }
+
+  hasRef(): boolean {
+    return this.isReferenced;
+  }
+
+  getsockname(out: NameOut): number {
+    out.address = this.shown;
+    out.family = 'IPv4';
+    out.port = this.listener?.port ?? this.port;
+    return 0;
+  }
+
+  getAsyncId(): number {
+    return this.context.asyncId();
+  }
+}

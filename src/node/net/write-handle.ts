@@ -1,0 +1,221 @@
+/** The half of a connection's handle that writes: what `net.Socket`, http's parser, TLS and HTTP/2 call to send. */
+import { AsyncResource } from 'node:async_hooks';
+import type { Connection } from '../../tcpip/index.js';
+import type { HandleHost } from './handle-host.js';
+import { type HandleRequest, JsStreamClass, statusOf, WRITE_STATE } from './node-internals.js';
+
+/** A write that the send buffer had no room for. */
+interface WaitingWrite {
+  readonly request: HandleRequest;
+  readonly bytes: Uint8Array;
+  offset: number;
+  /** Whether C++ waits for it. Otherwise `net.Socket` does. */
+  readonly isNative: boolean;
+  /** The asynchronous context that the write came from. */
+  readonly context: AsyncResource | null;
+}
+
+/** Room for texts on their way to the send buffer. A longer text takes a buffer of its own. */
+const SCRATCH = Buffer.allocUnsafeSlow(1 << 16);
+/** A character takes at most this many bytes in UTF-8. */
+const BYTES_PER_CHARACTER = 3;
+
+export abstract class WriteHandle extends JsStreamClass {
+  /** Bytes that wait for room in the send buffer. */
+  writeQueueSize = 0;
+  /** Null before `connect`, and after the connection's end. */
+  protected connection: Connection | null;
+  protected isClosed = false;
+  /** Why the connection has ended, until the program is told: by a read or a write, as the kernel does. */
+  protected fault: string | null = null;
+  private written = 0;
+  private readonly waiting: WaitingWrite[] = [];
+  private ending: (() => void) | null = null;
+
+  constructor(
+    protected readonly host: HandleHost,
+    connection: Connection | null,
+  ) {
+    super();
+    this.connection = connection;
+  }
+
+  /** Bytes that were written until now, those that wait included. */
+  get bytesWritten(): number {
+    return this.written;
+  }
+
+  /** To be called after each change of what keeps the process alive. */
+  protected abstract count(): void;
+
+  protected get hasWaitingWrites(): boolean {
+    return this.waiting.length > 0 || this.ending !== null;
+  }
+
+  writeLatin1String(request: HandleRequest, text: string): number {
+    if (WRITE_STATE === null || text.length > SCRATCH.length) {
+      return this.writeBuffer(request, Buffer.from(text, 'latin1'));
+    }
+    return this.write(request, SCRATCH, SCRATCH.write(text, 0, 'latin1'), true);
+  }
+
+  writeUtf8String(request: HandleRequest, text: string): number {
+    if (WRITE_STATE === null || text.length * BYTES_PER_CHARACTER > SCRATCH.length) {
+      return this.writeBuffer(request, Buffer.from(text, 'utf8'));
+    }
+    return this.write(request, SCRATCH, SCRATCH.write(text, 0, 'utf8'), true);
+  }
+
+  writeAsciiString(request: HandleRequest, text: string): number {
+    return this.writeLatin1String(request, text);
+  }
+
+  writeUcs2String(request: HandleRequest, text: string): number {
+    return this.writeBuffer(request, Buffer.from(text, 'utf16le'));
+  }
+
+  writeBuffer(request: HandleRequest, bytes: Uint8Array): number {
+    return this.write(request, bytes, bytes.length, false);
+  }
+
+  /**
+   * Writes several chunks.
+   * @param chunks buffers; or, unless `areBuffers`, chunk and encoding in turns
+   */
+  writev(request: HandleRequest, chunks: readonly (Uint8Array | string)[], areBuffers: boolean): number {
+    const step = areBuffers ? 1 : 2;
+    let most = 0;
+    for (let i = 0; i < chunks.length; i += step) most += chunks[i]!.length * BYTES_PER_CHARACTER;
+    const isScratch = WRITE_STATE !== null && most <= SCRATCH.length;
+    const all = isScratch ? SCRATCH : Buffer.allocUnsafe(most);
+    let length = 0;
+    for (let i = 0; i < chunks.length; i += step) {
+      const chunk = chunks[i]!;
+      if (typeof chunk === 'string') length += all.write(chunk, length, chunks[i + 1] as BufferEncoding);
+      else {
+        all.set(chunk, length);
+        length += chunk.length;
+      }
+    }
+    return this.write(request, isScratch ? SCRATCH : all.subarray(0, length), length, isScratch);
+  }
+
+  /** C++ calls it: TLS, HTTP/2. Each buffer is a copy. */
+  onwrite(request: HandleRequest, buffers: readonly Uint8Array[]): number {
+    const { connection } = this;
+    if (connection === null || this.isClosed) return this.writeFault();
+    const bytes = buffers.length === 1 ? buffers[0]! : Buffer.concat(buffers);
+    this.written += bytes.length;
+    const taken = this.waiting.length > 0 ? 0 : connection.write(bytes);
+    if (taken < bytes.length) this.enqueue(request, bytes, taken, true);
+    // C++ knows of the write only when this has returned.
+    else this.host.afterTurn(() => this.finishWrite(request, 0));
+    return 0;
+  }
+
+  /** C++ calls it for TLS and HTTP/2; `net.Socket` calls {@link shutdown}. */
+  onshutdown(request: HandleRequest): number {
+    return this.end(() => this.finishShutdown(request, 0));
+  }
+
+  shutdown(request: HandleRequest): number {
+    const context = new AsyncResource('SHUTDOWNWRAP');
+    return this.end(() => this.complete(request, 0, context));
+  }
+
+  /** The stack has room in the send buffer. */
+  drained(): void {
+    const { waiting, connection } = this;
+    while (waiting.length > 0 && connection !== null && this.connection === connection) {
+      const write = waiting[0]!;
+      const taken = connection.write(write.bytes, write.offset, write.bytes.length - write.offset);
+      write.offset += taken;
+      this.writeQueueSize -= taken;
+      if (write.offset < write.bytes.length) return;
+      waiting.shift();
+      this.finish(write, 0);
+    }
+    this.endAfterWrites();
+    this.count();
+  }
+
+  /** Gives up the writes that wait. */
+  protected cancelWrites(code: string): void {
+    const { waiting } = this;
+    if (waiting.length > 0) {
+      this.writeQueueSize = 0;
+      const writes = waiting.splice(0);
+      this.host.afterTurn(() => {
+        for (const write of writes) this.finish(write, statusOf(code));
+      });
+    }
+    this.endAfterWrites();
+  }
+
+  /** Calls what waits for a request. */
+  protected complete(request: HandleRequest, status: number, context: AsyncResource | null, ...more: unknown[]): void {
+    try {
+      if (context === null) request.oncomplete(status, ...more);
+      else context.runInAsyncScope(request.oncomplete, request, status, ...more);
+    } catch (error) {
+      this.host.uncaught(error);
+    }
+  }
+
+  /** The status of a write to a connection that has ended: first the reason, then EPIPE. */
+  private writeFault(): number {
+    const code = this.fault ?? 'EPIPE';
+    this.fault = null;
+    return statusOf(code);
+  }
+
+  private write(request: HandleRequest, bytes: Uint8Array, length: number, isScratch: boolean): number {
+    const { connection } = this;
+    if (connection === null || this.isClosed) return this.writeFault();
+    if (WRITE_STATE === null) {
+      // The caller of a write in C++ learns by itself that it is asynchronous.
+      const native = JsStreamClass.prototype as unknown as Pick<WriteHandle, 'writeBuffer'>;
+      return native.writeBuffer.call(this, request, bytes);
+    }
+    this.written += length;
+    const taken = this.waiting.length > 0 ? 0 : connection.write(bytes, 0, length);
+    const isAll = taken === length;
+    if (!isAll) this.enqueue(request, isScratch ? bytes.slice(0, length) : bytes, taken, false);
+    WRITE_STATE.words[WRITE_STATE.bytes] = length;
+    WRITE_STATE.words[WRITE_STATE.isAsync] = isAll ? 0 : 1;
+    return 0;
+  }
+
+  private enqueue(request: HandleRequest, bytes: Uint8Array, offset: number, isNative: boolean): void {
+    const context = isNative ? null : new AsyncResource('WRITEWRAP');
+    this.waiting.push({ request, bytes, offset, isNative, context });
+    this.writeQueueSize += bytes.length - offset;
+    this.count();
+  }
+
+  private finish({ request, isNative, context }: WaitingWrite, status: number): void {
+    if (isNative) this.finishWrite(request, status);
+    else this.complete(request, status, context);
+  }
+
+  /** Ends our side after this turn, as libuv does, or when all writes are done. */
+  private end(done: () => void): number {
+    if (this.connection === null) return statusOf('ENOTCONN');
+    this.ending = done;
+    this.endAfterWrites();
+    this.count();
+    return 0;
+  }
+
+  private endAfterWrites(): void {
+    const { ending } = this;
+    if (ending === null || this.waiting.length > 0) return;
+    this.host.afterTurn(() => {
+      if (this.ending !== ending || this.waiting.length > 0) return;
+      this.ending = null;
+      this.connection?.end();
+      this.count();
+      ending();
+    });
+  }
+}

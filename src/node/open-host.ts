@@ -1,0 +1,60 @@
+/** Opens a device, and puts the network of a Node program on it. */
+import type { SingleConfig } from '../config.js';
+import { init } from '../init.js';
+import type { SinglePort } from '../port.js';
+import { clearCurrentHost, setCurrentHost } from './current.js';
+import { NetHost, type NetHostOptions } from './host.js';
+
+/** A host with a device of its own, from {@link openHost}. */
+export class DeviceHost extends NetHost {
+  private readonly end = new AbortController();
+  private readonly ended: Promise<void>;
+
+  /** Only for {@link openHost}. */
+  constructor(
+    /** The device. */
+    readonly port: SinglePort,
+    options: NetHostOptions,
+  ) {
+    super(port.core(), options);
+    this.ended = this.run(this.end.signal);
+    // Whoever closes the host gets the error.
+    this.ended.catch(() => {});
+  }
+
+  /**
+   * Resets what connections there are, and gives the device back.
+   * @throws (rejects) what has ended the host before, if something has
+   */
+  async close(): Promise<void> {
+    clearCurrentHost(this);
+    try {
+      this.end.abort();
+      await this.ended;
+    } finally {
+      await this.port.stop();
+    }
+  }
+
+  /** The same as {@link close}, for `await using host = await openHost(…)`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/**
+ * Opens a device and runs a TCP/IP stack on it, in this thread. From then on `tspmd/net` and `tspmd/dgram` use this
+ * host. The device alone does not keep the process alive: sockets and servers do, as ever.
+ * @throws (rejects) as `init`
+ */
+export async function openHost(config: SingleConfig, options: NetHostOptions = {}): Promise<DeviceHost> {
+  const port = await init({ ...config, mode: 'single' });
+  try {
+    const host = new DeviceHost(port, options);
+    setCurrentHost(host);
+    return host;
+  } catch (error) {
+    await port.stop();
+    throw error;
+  }
+}
