@@ -26,6 +26,7 @@ export const EXPORTS: readonly PackageExport[] = [
   { path: './wire', name: 'wire', module: 'src/wire/index', isAlone: true },
   { path: './tcpip', name: 'tcpip', module: 'src/tcpip/index' },
   { path: './net', name: 'net', module: 'src/node/net/index', needsNodeTypes: true },
+  { path: './dgram', name: 'dgram', module: 'src/node/dgram/index', needsNodeTypes: true },
   { path: './register', name: 'register', module: 'src/node/exec/register' },
   { path: './switch', name: 'switch', module: 'bess/index' },
   { path: './testing', name: 'testing', module: 'src/testing/index' },

@@ -13,7 +13,7 @@ import type { SpscRing } from '../../rings/spsc-ring.js';
 import { BasePort } from '../base-port.js';
 import type { Mode, ResolvedConfig, WaitOptions } from '../config.js';
 import { createCoreCounters, createL2Counters, L2, type L2Counters, type PortCounters, sumOf } from '../counters.js';
-import { AbortedError, CoreError, StateError, type TspmdError } from '../errors.js';
+import { AbortedError, type CoreError, StateError, type TspmdError } from '../errors.js';
 import { noLease } from '../link/dhcp/acquire.js';
 import type { AddressChange, Lease } from '../link/dhcp/lease.js';
 import { macBytes } from '../link/host.js';
@@ -63,9 +63,11 @@ export class ThreadedPort extends BasePort implements MulticorePort {
   /** Whether {@link run} was called: an error then rejects it. Otherwise it is a warning. */
   private isRun = false;
   private fail: (error: Error) => void = () => {};
-  /** Resolves when the programs of all cores have ended. */
-  private readonly over: Promise<void>;
+  /** To be called when the programs of all cores have ended. */
   private allOver: () => void = () => {};
+  private readonly over = new Promise<void>((resolve) => {
+    this.allOver = resolve;
+  });
   private onOpened: (device: OpenedDevice, loan: TxLoan | null) => void = () => {};
   /** Each resolves a {@link applyAddress}. */
   private readonly onApplied: (() => void)[] = [];
@@ -88,9 +90,6 @@ export class ThreadedPort extends BasePort implements MulticorePort {
     this.txQueues = this.interconnect.rings('txQueue');
     this.failed = new Promise((_, reject) => {
       this.fail = reject;
-    });
-    this.over = new Promise((resolve) => {
-      this.allOver = resolve;
     });
     // run() rejects with it. If run() is not called, it must not be an unhandled rejection.
     this.failed.catch(() => {});
@@ -211,7 +210,9 @@ export class ThreadedPort extends BasePort implements MulticorePort {
     const leased = new Promise<Lease>((resolve) => {
       this.once('lease', (lease) => lease !== null && resolve(lease));
     });
-    const aborted = stoppedBy(signal, this.config.device);
+    const aborted = whenAborted(signal).then(() => {
+      throw new AbortedError(`${this.config.device}: stopped before it was open`);
+    });
     aborted.catch(() => {});
     // All threads start at the same time, because a thread takes longer to start than a device to open.
     this.rx = this.startThread(hasTxWorker ? 'Rx worker' : 'RxTx worker', 'rx-worker.js', rxStart);
@@ -253,11 +254,7 @@ export class ThreadedPort extends BasePort implements MulticorePort {
 
   private startThread(title: string, module: string, start: CommonStart, core?: number): PortThread {
     const onReport = (report: Report): void => this.reported(title, report);
-    const onEnd = (error: TspmdError | null): void => {
-      if (this.stopping !== null) return;
-      if (error !== null) this.failedThread(error);
-      else if (core !== undefined) this.overThread(core);
-    };
+    const onEnd = (error: TspmdError | null): void => this.ended(core ?? -1, error);
     return new PortThread({ title, core, module }, start, onReport, onEnd);
   }
 
@@ -274,17 +271,12 @@ export class ThreadedPort extends BasePort implements MulticorePort {
 
   private reported(title: string, report: Report): void {
     if (report.type === 'opened') this.onOpened(report.device, report.loan);
-    else if (report.type === 'ready') this.ready(title);
+    else if (report.type === 'ready') this.onReady.get(title)?.();
     else if (report.type === 'warning') this.warn(report.line);
     else if (report.type === 'address') this.readdressed(report.change);
     else if (report.type === 'noLease') this.fail(noLease(this.config.device, report.reason));
-    else if (report.type === 'link') this.linkChanged(report.state, report.reason);
+    else if (report.type === 'link' && this.stopping === null) this.emit('link', report.state, report.reason);
     else if (report.type === 'retired') this.rx?.order({ ...report, type: 'retireRx' });
-  }
-
-  private ready(title: string): void {
-    this.onReady.get(title)?.();
-    this.onReady.delete(title);
   }
 
   private readdressed(change: AddressChange): void {
@@ -293,37 +285,23 @@ export class ThreadedPort extends BasePort implements MulticorePort {
     this.onApplied.shift()?.();
   }
 
-  private linkChanged(state: 'up' | 'down', reason: string): void {
-    if (this.stopping === null) this.emit('link', state, reason);
-  }
-
-  private othersThan(core: number): number[] {
-    return this.cores.flatMap(({ isAlive }, index) => (isAlive && index !== core ? [index] : []));
-  }
-
-  /** Gives the flows and the buffers of a core whose thread has ended to others. */
-  private takeOver(core: number, others: readonly number[]): void {
-    // The flows first: from now on no new packet goes to the core that has ended.
-    this.indirection.moveFrom(core, others);
-    (this.tx ?? this.rx)?.order({ type: 'retireTx', core });
-  }
-
-  /** The program of a core has ended its thread. */
-  private overThread(core: number): void {
-    const others = this.othersThan(core);
-    if (others.length > 0) this.takeOver(core, others);
-    else this.allOver();
-    this.emit('coreEnd', core, this.cores[core].exitCode ?? 0);
-  }
-
-  /** A thread has failed. */
-  private failedThread(error: TspmdError): void {
-    const core = error instanceof CoreError ? error.core : -1;
-    const { isStarting } = this;
-    const others = this.othersThan(core);
-    if (core === -1 || isStarting || others.length === 0 || this.config.onCoreFailure === 'stop') {
+  /**
+   * A thread has ended without being told to.
+   * @param core its core, or -1
+   * @param error null: its program has ended it
+   */
+  private ended(core: number, error: TspmdError | null): void {
+    if (this.stopping !== null) return;
+    const others = this.cores.flatMap(({ isAlive }, index) => (isAlive && index !== core ? [index] : []));
+    if (error === null) {
+      if (others.length > 0) this.takeOver(core, others);
+      else this.allOver();
+      this.emit('coreEnd', core, this.cores[core].exitCode ?? 0);
+      return;
+    }
+    if (core === -1 || this.isStarting || others.length === 0 || this.config.onCoreFailure === 'stop') {
+      if (!this.isRun && !this.isStarting) this.warn(error.message);
       this.fail(error);
-      if (!this.isRun && !isStarting) this.warn(error.message);
       return;
     }
     this.takeOver(core, others);
@@ -332,10 +310,11 @@ export class ThreadedPort extends BasePort implements MulticorePort {
       this.warn(`${error.message}; the other cores take its flows over`);
     }
   }
-}
 
-/** Rejects when the signal aborts. Used until the device is open. */
-async function stoppedBy(signal: StopSignal | undefined, device: string): Promise<never> {
-  await (signal === undefined ? new Promise(() => {}) : whenAborted(signal));
-  throw new AbortedError(`${device}: stopped before it was open`);
+  /** Gives the flows and the buffers of a core whose thread has ended to others. */
+  private takeOver(core: number, others: readonly number[]): void {
+    // The flows first: from now on no new packet goes to the core that has ended.
+    this.indirection.moveFrom(core, others);
+    (this.tx ?? this.rx)?.order({ type: 'retireTx', core });
+  }
 }

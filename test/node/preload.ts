@@ -1,17 +1,22 @@
 /**
- * Loaded into a test of Node before it: its TCP sockets and servers use the stack from then on, as under `tspmd exec`.
- * What connects is on one host, what listens on another, with a cable in memory between them. Both say that they are
- * 127.0.0.1, which the tests expect.
+ * Loaded into a test of Node before it: its TCP sockets and servers use a stack from then on, as under `tspmd exec`. The
+ * stack delivers to itself what the test sends, and says that it is 127.0.0.1, which the tests expect.
  */
 import { writeFileSync } from 'node:fs';
+import { isIPv6 } from 'node:net';
+import { init } from '../../src/index.js';
 import { hookTls } from '../../src/node/exec/hook-tls.js';
 import { NetHost } from '../../src/node/host.js';
+import type { NameOut } from '../../src/node/net/connection-handle.js';
 import { ipv4In } from '../../src/node/net/handle-host.js';
 import { type Routes, setRoutes } from '../../src/node/net/hooks.js';
-import { openCabledHosts, SERVER_ADDRESS } from '../support/node/cabled-hosts.js';
+import { ListenerHandle } from '../../src/node/net/listener-handle.js';
+import { LiveCable } from '../support/node/live-cable.js';
 import { USE_FILE } from './use-file.js';
 
 const LOOPBACK = '127.0.0.1';
+const STACK = '10.0.0.1';
+const MAC = Uint8Array.of(2, 0, 0, 0, 0, 1);
 
 class LoopbackHost extends NetHost {
   override get address(): string {
@@ -23,7 +28,7 @@ class LoopbackHost extends NetHost {
   }
 
   override stackAddress(address: string): string {
-    return isOurs(address) ? SERVER_ADDRESS : address;
+    return isOurs(address) ? STACK : address;
   }
 }
 
@@ -33,18 +38,35 @@ function isOurs(address: string): boolean {
   return ip !== null && (ip === '0.0.0.0' || ip.startsWith('127.'));
 }
 
-const { client, server } = await openCabledHosts((core) => new LoopbackHost(core));
+const port = await init(
+  { device: 'vhost-user:cable', ip: `${STACK}/24` },
+  { warn: () => {}, openDevice: async () => new LiveCable({ mac: MAC }) },
+);
+const host = new LoopbackHost(port.core());
+void host.run(new AbortController().signal);
+
+/** Whether a server that listens at the port takes what comes to the address: one for IPv4 takes nothing for IPv6. */
+function takes(address: string, at: number): boolean {
+  for (const handle of host.open) {
+    if (!(handle instanceof ListenerHandle)) continue;
+    const own: NameOut = {};
+    handle.getsockname(own);
+    if (own.port === at) return own.address === '0.0.0.0' || isIPv6(own.address ?? '') === isIPv6(address);
+  }
+  return true;
+}
+
 const routes: Routes = {
-  listen: (address) => (address === null || isOurs(address) ? server : null),
-  connect: (address) => (isOurs(address) ? client : null),
-  bind: (address) => (isOurs(address) ? client : null),
+  listen: (address) => (address === null || isOurs(address) ? host : null),
+  connect: (address, at) => (isOurs(address) && takes(address, at) ? host : null),
+  bind: (address) => (isOurs(address) ? host : null),
 };
 setRoutes(routes);
-hookTls((name) => (name === 'localhost' || isOurs(name) ? client : null));
+hookTls((name) => (name === 'localhost' || isOurs(name) ? host : null));
 
 const useFile = process.env[USE_FILE];
 if (useFile !== undefined) {
   delete process.env[USE_FILE];
   // Tells whether the test has used the stack at all.
-  process.on('exit', () => writeFileSync(useFile, `${client.report().tcp_segments_out}`));
+  process.on('exit', () => writeFileSync(useFile, `${host.report().tcp_segments_out}`));
 }

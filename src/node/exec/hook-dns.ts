@@ -36,10 +36,16 @@ class LeaseResolver extends Resolver {
   }
 }
 
-/** @param servers as `--dns` names them; without any, those of the lease of our address are asked */
-export function dnsOver(core: Core, { udp, tcp }: TcpIp, servers: readonly string[]): StackDns {
+/**
+ * Returns the lookup over the stack.
+ * @param servers as `--dns` names them; none: those of the DHCP lease
+ * @returns null when there are no servers: Node looks names up its own way then
+ */
+export function dnsOver(core: Core, { udp, tcp }: TcpIp, servers: readonly string[]): StackDns | null {
   const options = { udp, tcp, servers, flush: () => core.flush() };
-  return createDns(new HostsFile(), servers.length > 0 ? new Resolver(options) : new LeaseResolver(options, core));
+  if (servers.length > 0) return createDns(new HostsFile(), new Resolver(options));
+  if (core.lease === null || core.lease.dns.length === 0) return null;
+  return createDns(new HostsFile(), new LeaseResolver(options, core));
 }
 
 /** Puts the lookup of a stack in the place of Node's. */

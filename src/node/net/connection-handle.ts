@@ -46,6 +46,9 @@ export class ConnectionHandle extends WriteHandle implements OpenHandle {
   private noDelay = false;
   private keepAliveMs = 0;
   private isReading = false;
+  private userBufferBytes = Number.MAX_SAFE_INTEGER;
+  /** What the program has no buffer for before it reads again. */
+  private kept: Uint8Array | null = null;
   private isOpening = false;
   private hasEnded = false;
   private isEndTold = false;
@@ -72,6 +75,7 @@ export class ConnectionHandle extends WriteHandle implements OpenHandle {
 
   bind(address: string, port: number): number {
     if (!this.host.isOwnAddress(address)) return statusOf('EADDRNOTAVAIL');
+    if (this.host.stack.tcp.isListening(port)) return statusOf('EADDRINUSE');
     this.localPort = port === 0 ? undefined : port;
     this.own = { address, family: 'IPv4', port };
     return 0;
@@ -129,11 +133,7 @@ export class ConnectionHandle extends WriteHandle implements OpenHandle {
       this.connection?.abort();
       return;
     }
-    try {
-      this.readBuffer(new Uint8Array(bytes.buffer, bytes.byteOffset + offset, length));
-    } catch (error) {
-      this.host.uncaught(error);
-    }
+    this.hand(new Uint8Array(bytes.buffer, bytes.byteOffset + offset, length));
   }
 
   ended(): void {
@@ -163,10 +163,53 @@ export class ConnectionHandle extends WriteHandle implements OpenHandle {
 
   // -- Reading -------------------------------------------------------------------------------------------------------
 
+  /** Node calls it for the option `onread`: what was received goes into this buffer of the program. */
+  override useUserBuffer(buffer: Uint8Array): void {
+    this.userBufferBytes = buffer.byteLength;
+    super.useUserBuffer(buffer);
+  }
+
+  /** Gives bytes to whoever reads. With a buffer of the program, at most one buffer at a time, because it may pause. */
+  private hand(bytes: Uint8Array): void {
+    const most = this.userBufferBytes;
+    for (let at = 0; at < bytes.length; at += most) {
+      if (!this.isReading && at > 0) {
+        this.kept = bytes.slice(at);
+        return;
+      }
+      try {
+        this.readBuffer(
+          at === 0 && bytes.length <= most ? bytes : bytes.subarray(at, Math.min(at + most, bytes.length)),
+        );
+      } catch (error) {
+        this.host.uncaught(error);
+      }
+    }
+  }
+
+  private handKept = (): void => {
+    const { kept } = this;
+    if (kept === null || !this.isReading || this.isClosed) return;
+    this.kept = null;
+    this.hand(kept);
+    if (this.kept === null && this.isReading) this.goOn();
+  };
+
+  private goOn(): void {
+    this.connection?.resume();
+    this.tellEnd();
+    this.tellFault();
+  }
+
   /** C++ calls it for `readStart()`. */
   onreadstart(): number {
     if (this.isReading) return 0;
     this.isReading = true;
+    if (this.kept !== null) {
+      this.host.afterTurn(this.handKept);
+      this.count();
+      return 0;
+    }
     this.connection?.resume();
     this.tellEnd();
     if (this.fault !== null) this.host.afterTurn(() => this.tellFault());
@@ -198,7 +241,8 @@ export class ConnectionHandle extends WriteHandle implements OpenHandle {
       this.cancelWrites('ECANCELED');
       const { connection } = this;
       // Linux resets a connection whose data was not read (RFC 2525, 2.17).
-      if (connection !== null) connection.unread > 0 ? connection.abort() : this.endOrphan(connection);
+      if (connection !== null)
+        connection.unread > 0 || this.kept !== null ? connection.abort() : this.endOrphan(connection);
       this.count();
     }
     if (done !== undefined) this.host.afterTurn(done);
@@ -276,7 +320,7 @@ export class ConnectionHandle extends WriteHandle implements OpenHandle {
   }
 
   private tellEnd(): void {
-    if (!this.hasEnded || this.isEndTold || !this.isReading || this.isClosed) return;
+    if (!this.hasEnded || this.isEndTold || !this.isReading || this.isClosed || this.kept !== null) return;
     this.isEndTold = true;
     try {
       this.emitEOF();
@@ -288,7 +332,7 @@ export class ConnectionHandle extends WriteHandle implements OpenHandle {
   /** Tells whoever reads why the connection has ended. After its end nobody reads: a write tells it then. */
   private tellFault(): void {
     const { fault } = this;
-    if (fault === null || !this.isReading || this.isEndTold || this.isClosed) return;
+    if (fault === null || !this.isReading || this.isEndTold || this.isClosed || this.kept !== null) return;
     this.fault = null;
     const owner = ownerOf(this) as { destroy?(error: Error): void } | undefined;
     try {

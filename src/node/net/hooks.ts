@@ -143,6 +143,10 @@ function connectingOwner(from: KernelTcp): Connecting | null {
 function exchange(owner: Connecting, from: KernelTcp, host: HandleHost): ConnectionHandle {
   const handle = new ConnectionHandle(host, null);
   giveHandle(owner, handle);
+  // What a program has put on the handle before goes along.
+  for (const [name, value] of Object.entries(from)) {
+    if (typeof value === 'function' && name !== 'onread') Object.assign(handle, { [name]: value });
+  }
   from.close();
   return handle;
 }
