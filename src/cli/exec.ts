@@ -39,9 +39,8 @@ export async function exec(program: string, args: readonly string[], options: Ex
   unwatchOutput();
   const begin = (port: Port): void => {
     port.on('link', limitedLinkLines());
-    if (quiet) return;
     showLease(port, warn);
-    warn(announcement(port, kernelPorts));
+    if (!quiet) warn(announcement(port, kernelPorts));
   };
   if (mode !== 'single') {
     await runThreads({ ...config, mode, app: EXEC_APP, appOptions: { ...execOptions } }, begin);

@@ -210,7 +210,7 @@ export class ThreadedPort extends BasePort implements MulticorePort {
     const leased = new Promise<Lease>((resolve) => {
       this.once('lease', (lease) => lease !== null && resolve(lease));
     });
-    const aborted = whenAborted(signal).then(() => {
+    const aborted = whenAborted(signal).then((): never => {
       throw new AbortedError(`${this.config.device}: stopped before it was open`);
     });
     aborted.catch(() => {});
@@ -285,11 +285,7 @@ export class ThreadedPort extends BasePort implements MulticorePort {
     this.onApplied.shift()?.();
   }
 
-  /**
-   * A thread has ended without being told to.
-   * @param core its core, or -1
-   * @param error null: its program has ended it
-   */
+  /** A thread, of a core or of none (-1), has ended without being told to; without an error by its program. */
   private ended(core: number, error: TspmdError | null): void {
     if (this.stopping !== null) return;
     const others = this.cores.flatMap(({ isAlive }, index) => (isAlive && index !== core ? [index] : []));
@@ -311,9 +307,8 @@ export class ThreadedPort extends BasePort implements MulticorePort {
     }
   }
 
-  /** Gives the flows and the buffers of a core whose thread has ended to others. */
+  /** Gives the flows of a core whose thread has ended to others, first; then its buffers. */
   private takeOver(core: number, others: readonly number[]): void {
-    // The flows first: from now on no new packet goes to the core that has ended.
     this.indirection.moveFrom(core, others);
     (this.tx ?? this.rx)?.order({ type: 'retireTx', core });
   }
