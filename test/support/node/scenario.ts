@@ -51,6 +51,11 @@ export class World {
     return this.log.watch(who, emitter);
   }
 
+  watchOnly<Emitter extends EventEmitter>(who: string, emitter: Emitter, events: readonly string[]): Emitter {
+    this.opened.push(emitter as { destroy?(): void });
+    return this.log.watchOnly(who, emitter, events);
+  }
+
   state(who: string, when: string, socket: net.Socket): void {
     this.log.state(who, when, socket);
   }
