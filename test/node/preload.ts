@@ -3,7 +3,7 @@
  * stack delivers to itself what the test sends, and says that it is 127.0.0.1, which the tests expect.
  */
 import { writeFileSync } from 'node:fs';
-import { isIPv6 } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 import { init } from '../../src/index.js';
 import { hookTls } from '../../src/node/exec/hook-tls.js';
 import { NetHost } from '../../src/node/host.js';
@@ -53,7 +53,7 @@ const routes: Routes = {
   bind: (address) => (isOurs(address) && !isIPv6(address) ? host : null),
 };
 setRoutes(routes);
-hookTls((name) => (name === 'localhost' || isOurs(name) ? host : null));
+hookTls((name) => (isIP(name) === 0 || isOurs(name) ? host : null));
 
 const useFile = process.env[USE_FILE];
 if (useFile !== undefined) {

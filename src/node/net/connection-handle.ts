@@ -39,6 +39,8 @@ const UNSENT_STATES = ['SYN-RECEIVED', 'ESTABLISHED', 'CLOSE-WAIT'];
 const UNACKNOWLEDGED_STATES = ['FIN-WAIT-1', 'CLOSING', 'LAST-ACK'];
 
 export class ConnectionHandle extends WriteHandle implements OpenHandle {
+  /** The socket of TLS that reads in the place of the owner. C++ has no way to tell it of a fault. */
+  secure: { destroy(error: Error): unknown } | null = null;
   /** `net.Socket` keeps here whether it has called {@link readStart}. */
   reading = false;
   private connecting: { request: HandleRequest; context: AsyncResource } | null = null;
@@ -337,7 +339,7 @@ export class ConnectionHandle extends WriteHandle implements OpenHandle {
     const { fault } = this;
     if (fault === null || !this.isReading || this.isEndTold || this.isClosed || this.kept !== null) return;
     this.fault = null;
-    const owner = ownerOf(this) as { destroy?(error: Error): void } | undefined;
+    const owner = this.secure ?? (ownerOf(this) as { destroy?(error: Error): void } | undefined);
     try {
       owner?.destroy?.(readError(fault));
     } catch (error) {

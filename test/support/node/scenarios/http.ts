@@ -5,7 +5,7 @@ import { portOf, scenarios, settle, type World, when } from '../scenario.js';
 
 async function listen(w: World, options: http.ServerOptions, act: http.RequestListener): Promise<http.Server> {
   const server = w.overHost(http.createServer(options, act));
-  w.watchOnly('server', server, ['connection', 'clientError', 'upgrade', 'checkContinue', 'close', 'dropRequest']);
+  w.watchOnly('server', server, ['connection', 'close']);
   await w.listen(server);
   return server;
 }
@@ -103,6 +103,7 @@ export const HTTP = scenarios({
   },
   'Expect: 100-continue': async (w) => {
     const server = await listen(w, {}, (asked, answer) => asked.pipe(answer));
+    w.ignore('finish', 'end');
     const asked = http.request({
       ...{ port: portOf(server), agent: agentOf(w), method: 'POST' },
       headers: { expect: '100-continue', connection: 'close' },
@@ -141,6 +142,7 @@ export const HTTP = scenarios({
     await end(w, server);
   },
   CONNECT: async (w) => {
+    w.ignore('finish');
     const server = await listen(w, {}, (_asked, answer) => answer.end());
     server.on('connect', (_asked, socket: net.Socket) => socket.end('HTTP/1.1 200 OK\r\n\r\ntunnel'));
     const asked = http.request({ port: portOf(server), agent: agentOf(w), method: 'CONNECT', path: 'host:1' }).end();
@@ -288,7 +290,7 @@ export const HTTP = scenarios({
     await end(w, server, agent);
   },
   'a long answer to a client that reads slowly': async (w) => {
-    w.ignore('data', 'finish');
+    w.ignore('data', 'finish', 'end');
     const server = await listen(w, {}, (_asked, answer) => {
       for (let i = 0; i < 50; i++) answer.write(Buffer.alloc(100_000, i));
       answer.end(() => w.note('server', 'sent'));

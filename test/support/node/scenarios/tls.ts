@@ -14,6 +14,12 @@ const WITHOUT_SESSION = EVENTS.filter((event) => event !== 'session');
 
 type OnSocket = (socket: tls.TLSSocket) => void;
 
+/** Waits until the client and the server's side of it have closed. */
+async function over(w: World, client: tls.TLSSocket, accepting: Promise<unknown[]>): Promise<void> {
+  const [accepted] = await accepting;
+  await w.closed(client, accepted as tls.TLSSocket);
+}
+
 async function serve(w: World, options: tls.TlsOptions = {}, onSocket: OnSocket = () => {}): Promise<tls.Server> {
   const server = w.overHost(tls.createServer({ ...IDENTITY, ...options }));
   w.watchOnly('server', server, SERVER_EVENTS);
@@ -38,34 +44,38 @@ async function finish(w: World, server: net.Server): Promise<void> {
 
 export const TLS = scenarios({
   'a handshake, data, and the end': async (w) => {
+    w.ignore('finish');
     const server = await serve(w, {}, (socket) => socket.pipe(socket));
+    const accepting = when(server, 'secureConnection');
     const client = connect(w, server);
     await when(client, 'secureConnect');
     w.note('client', client.getProtocol(), client.authorized, client.encrypted, client.isSessionReused());
     w.note('client', client.remoteFamily, typeof client.remotePort, typeof client.localPort, client.readyState);
     client.end('hello');
     client.setEncoding('utf8').on('data', (text) => w.note('client', text));
-    await w.closed(client);
+    await over(w, client, accepting);
     w.note('client', client.bytesRead > 5, client.bytesWritten > 5);
     await finish(w, server);
   },
   'TLS 1.2': async (w) => {
     const server = await serve(w, { maxVersion: 'TLSv1.2' }, (socket) => socket.pipe(socket));
+    const accepting = when(server, 'secureConnection');
     const client = connect(w, server);
     await when(client, 'secureConnect');
     w.note('client', client.getProtocol(), client.getCipher().name);
     client.resume();
     client.end('hello');
-    await w.closed(client);
+    await over(w, client, accepting);
     await finish(w, server);
   },
   ALPN: async (w) => {
     const server = await serve(w, { ALPNProtocols: ['b', 'a'] }, (socket) => socket.resume().end());
+    const accepting = when(server, 'secureConnection');
     const client = connect(w, server, { ALPNProtocols: ['a', 'b'] });
     await when(client, 'secureConnect');
     w.note('client', client.alpnProtocol);
     client.resume();
-    await w.closed(client);
+    await over(w, client, accepting);
     await finish(w, server);
   },
   'a session is used again': async (w) => {
@@ -109,13 +119,15 @@ export const TLS = scenarios({
       hash(socket, 'accepted');
       socket.end(bytes);
     });
+    const accepting = when(server, 'secureConnection');
     const client = connect(w, server, { allowHalfOpen: true } as tls.ConnectionOptions);
     hash(client, 'client');
     client.end(bytes);
-    await w.closed(client);
+    await over(w, client, accepting);
     await finish(w, server);
   },
   'destroy during the handshake': async (w) => {
+    w.ignore('tlsClientError');
     const server = await serve(w);
     const client = connect(w, server);
     await settle(1);
@@ -132,10 +144,10 @@ export const TLS = scenarios({
     });
     const client = connect(w, server);
     client.resume();
-    await when(server, 'secureConnection');
+    const [accepted] = await when(server, 'secureConnection');
     await settle();
     below?.resetAndDestroy();
-    await w.closed(client);
+    await w.closed(client, accepted as tls.TLSSocket);
     await finish(w, server);
   },
   'no TLS at all': async (w) => {
@@ -180,7 +192,7 @@ async function http2Streams(w: World, server: http2.Http2Server, makeSocket: () 
     stream.respond({ ':status': 200 });
     stream.on('error', (error) => w.note('stream', error));
     if (headers[':path'] === '/echo') stream.pipe(stream);
-    else stream.end(Buffer.alloc(1_000_000, 'x'));
+    else stream.resume().end(Buffer.alloc(1_000_000, 'x'));
   });
   const session = http2.connect('http://localhost', { createConnection: makeSocket });
   w.watchOnly('client', session, ['connect', 'close', 'error', 'goaway']);
