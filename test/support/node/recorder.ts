@@ -90,6 +90,8 @@ export class Recorder {
   }
 }
 
+const isPlain = (value: object): boolean => [Object.prototype, null].includes(Object.getPrototypeOf(value) as null);
+
 /** What of a value must be the same in both runs: no address, no port, no size of a chunk. */
 function shapeOf(value: unknown): string {
   if (value instanceof Error) {
@@ -97,7 +99,7 @@ function shapeOf(value: unknown): string {
     return `${name} ${code} ${errno} ${syscall} "${message.replace(ADDRESS, 'ADDRESS')}"`;
   }
   if (value instanceof net.Socket) return 'socket';
-  if (typeof value === 'object' && value !== null && value.constructor.name !== 'Object') return value.constructor.name;
+  if (typeof value === 'object' && value !== null && !isPlain(value)) return value.constructor.name;
   if (typeof value === 'string') return value.replace(ADDRESS, 'ADDRESS');
   if (typeof value === 'object' && value !== null) return `{${Object.keys(value).join()}}`;
   return String(value);

@@ -29,6 +29,7 @@ export const settle = (ms = 20): Promise<void> => new Promise((resolve) => setTi
 
 export class World {
   readonly log = new Recorder();
+  private names = 0;
   private readonly opened: { destroy?(): void; close?(): void }[] = [];
 
   constructor(
@@ -41,6 +42,11 @@ export class World {
     /** Makes any server of Node one of {@link server}. */
     readonly overHost: Net['overHost'],
   ) {}
+
+  /** Names parties that are of the same kind. */
+  nextName(kind: string): string {
+    return `${kind} ${++this.names}`;
+  }
 
   note(who: string, ...what: unknown[]): void {
     this.log.note(who, ...what);

@@ -13,7 +13,7 @@ async function listen(w: World, options: http.ServerOptions, act: http.RequestLi
 /** An agent whose sockets are those of the world, written down as `socket`. */
 function agentOf(w: World, options: http.AgentOptions = {}): http.Agent {
   const agent = new http.Agent(options);
-  const connect = (to: net.TcpNetConnectOpts): net.Socket => w.connect(to.port, {}, 'socket');
+  const connect = (to: net.TcpNetConnectOpts): net.Socket => w.connect(to.port, {}, w.nextName('socket'));
   (agent as unknown as { createConnection: typeof connect }).createConnection = connect;
   return agent;
 }
