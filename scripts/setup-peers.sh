@@ -16,7 +16,7 @@ peers=(
   nginx:nginx-light
   tcpdump:tcpdump
   tshark:tshark
-  dnsmasq:dnsmasq-base
+  dnsmasq:dnsmasq-base                 # a DHCP and a DNS server
   ethtool:ethtool                      # the guest behind netem
   h2load:nghttp2-client                # the peers of Node programs: HTTP/2 at load, NAT, databases, a browser
   nft:nftables

@@ -58,7 +58,10 @@ function verbosely<Options>(act: (options: Options) => Promise<void>): (options:
 function deviceOptions(command: Command): Command {
   return command
     .requiredOption('--device <dev>', 'vhost-user:PATH[,server=1], tap:NAME[,host=A.B.C.D/LEN], or a PCI address')
-    .requiredOption('--ip <a.b.c.d/len>', 'own IPv4 address, and the prefix length of the link')
+    .requiredOption(
+      '--ip <a.b.c.d/len|dhcp>',
+      'own IPv4 address, and the prefix length of the link; dhcp: a DHCP server names them',
+    )
     .option('--mac <mac>', "own MAC address (default: the device's, otherwise a random one)")
     .option('--mtu <bytes>', "longest IP packet (default: the device's, otherwise 1500)", positiveInteger)
     .option('--gateway <ip>', 'router for addresses that are not on the link')

@@ -14,10 +14,11 @@ import { BasePort } from '../base-port.js';
 import type { Mode, ResolvedConfig, WaitOptions } from '../config.js';
 import { createCoreCounters, createL2Counters, L2, type L2Counters, type PortCounters, sumOf } from '../counters.js';
 import { AbortedError, type CoreError, StateError, type TspmdError } from '../errors.js';
-import type { AddressChange } from '../link/dhcp/lease.js';
+import { noLease } from '../link/dhcp/acquire.js';
+import type { AddressChange, Lease } from '../link/dhcp/lease.js';
 import { macBytes } from '../link/host.js';
 import type { WarningSink } from '../link/warnings.js';
-import { ThreadWatch, type WatchedThread, watchEvery } from '../link/watchdog.js';
+import { ThreadWatch, watchEvery } from '../link/watchdog.js';
 import type { CoreStatus, MulticorePort, PortStatus, StackTotals, WorkerStatus } from '../port.js';
 import { IndirectionTable } from '../rss/indirection-table.js';
 import type { RssShare } from '../rss/rss.js';
@@ -26,6 +27,10 @@ import { PortThread } from './port-thread.js';
 import { planBuffers } from './shared/buffer-plan.js';
 import type { Doorbell } from './shared/doorbell.js';
 import { Interconnect } from './shared/interconnect.js';
+import { watchedCore } from './watched-core.js';
+
+/** How long the thread with the device may take to give the lease back, in ms. */
+const RELEASE_MS = 500;
 
 /** The app of a port, which every core runs. */
 export interface PortApp {
@@ -66,6 +71,7 @@ export class ThreadedPort extends BasePort implements MulticorePort {
   private onOpened: (device: OpenedDevice, loan: TxLoan | null) => void = () => {};
   /** Each resolves a {@link applyAddress}. */
   private readonly onApplied: (() => void)[] = [];
+  private onReleased: () => void = () => {};
   private readonly onReady = new Map<string, () => void>();
   private endWatch: () => void = () => {};
 
@@ -154,28 +160,6 @@ export class ThreadedPort extends BasePort implements MulticorePort {
     return [...status('Tx', tx, interconnect.txDoorbell(), txCounters), ...status('Rx', rx, rxDoorbell, rxCounters)];
   }
 
-  /** What the stack of a core does, for {@link ThreadWatch}. */
-  private watched(core: number): WatchedThread {
-    const { cores, rxQueues } = this;
-    const doorbell = this.interconnect.coreDoorbell(core);
-    const polls = (): number => this.countedBy(core, L2.loop_polls);
-    return {
-      get isAlive() {
-        return cores[core].isAlive;
-      },
-      get isAsleep() {
-        return doorbell.isAsleep;
-      },
-      // Polls are counted 64 at a time. A stack that polls seldom shows its progress by the packets that it takes.
-      get progress() {
-        return polls() + rxQueues[core].headNow;
-      },
-      get waiting() {
-        return rxQueues[core].count;
-      },
-    };
-  }
-
   private countedBy(core: number, counter: number): number {
     return this.coreCounters[core].values[counter];
   }
@@ -207,10 +191,22 @@ export class ThreadedPort extends BasePort implements MulticorePort {
   private async shutDown(): Promise<void> {
     this.endWatch();
     await Promise.all(this.cores.map((core) => core.stop()));
+    if (this.config.isDhcp && this.rx?.isAlive) await this.giveBack(this.rx);
     await this.tx?.stop();
     await this.rx?.stop();
     // run() throws it.
     if (!this.isRun) for (const { message } of this.endErrors()) this.warn(message);
+  }
+
+  /** Gives the lease back, while there is a thread that sends. */
+  private async giveBack(rx: PortThread): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      this.onReleased = resolve;
+      timer = setTimeout(resolve, RELEASE_MS);
+      rx.order({ type: 'release' });
+    });
+    clearTimeout(timer);
   }
 
   /** What went wrong with the threads after they were told to stop. */
@@ -240,6 +236,13 @@ export class ThreadedPort extends BasePort implements MulticorePort {
         resolve(loan);
       };
     });
+    const leased = new Promise<Lease>((resolve) => {
+      this.once('lease', (lease) => lease !== null && resolve(lease));
+    });
+    const aborted = whenAborted(signal).then((): never => {
+      throw new AbortedError(`${this.config.device}: stopped before it was open`);
+    });
+    aborted.catch(() => {});
     // All threads start at the same time, because a thread takes longer to start than a device to open.
     this.rx = this.startThread(hasTxWorker ? 'Rx worker' : 'RxTx worker', 'rx-worker.js', rxStart);
     if (hasTxWorker) {
@@ -252,22 +255,25 @@ export class ThreadedPort extends BasePort implements MulticorePort {
       this.cores.push(this.startThread(`core ${index}`, 'stack-worker.js', start, index));
     }
     const ready = [...this.cores, this.tx].map((thread) => thread && this.readyOf(thread.title));
-    const loan = await this.orFailure(Promise.race([opened, whenAborted(signal)]));
-    if (loan === undefined) throw new AbortedError(`${this.config.device}: stopped before it was open`);
-    const device = this.opened;
-    if (device.notice !== '') this.warn(device.notice);
+    const loan = await this.orFailure(Promise.race([opened, aborted]));
+    if (this.opened.notice !== '') this.warn(this.opened.notice);
     if (loan !== null) {
       this.lent = CounterBlock.attach(loan.counters);
       this.tx?.order({ type: 'lend', loan }, [loan.port]);
     }
-    for (const core of this.cores) core.order({ type: 'attach', device });
+    const lease = this.config.isDhcp ? await this.orFailure(Promise.race([leased, aborted])) : null;
+    const device = { ...this.opened, mtu: Math.min(this.opened.mtu, lease?.mtu ?? this.opened.mtu) };
+    for (const core of this.cores) core.order({ type: 'attach', device, lease });
     await this.orFailure(Promise.all(ready));
     this.isStarting = false;
     this.rx.order({ type: 'announce' });
     for (const core of this.cores) core.order({ type: 'start' });
-    this.endWatch = watchEvery(
-      this.cores.map(({ title }, core) => new ThreadWatch(title, this.watched(core), this.warn)),
-    );
+    const watch = (thread: PortThread, core: number): ThreadWatch => {
+      const doorbell = this.interconnect.coreDoorbell(core);
+      const watched = watchedCore(thread, doorbell, this.rxQueues[core], this.coreCounters[core]);
+      return new ThreadWatch(thread.title, watched, this.warn);
+    };
+    this.endWatch = watchEvery(this.cores.map(watch));
   }
 
   private common(name: string, place: number, counters: L2Counters): CommonStart {
@@ -297,6 +303,8 @@ export class ThreadedPort extends BasePort implements MulticorePort {
     else if (report.type === 'ready') this.onReady.get(title)?.();
     else if (report.type === 'warning') this.warn(report.line);
     else if (report.type === 'address') this.readdressed(report.change);
+    else if (report.type === 'noLease') this.fail(noLease(this.config.device, report.reason));
+    else if (report.type === 'released') this.onReleased();
     else if (report.type === 'link') this.linkChanged(report.state, report.reason);
     else if (report.type === 'retired') this.rx?.order({ ...report, type: 'retireRx' });
   }
@@ -311,11 +319,7 @@ export class ThreadedPort extends BasePort implements MulticorePort {
     if (this.stopping === null) this.emit('link', state, reason);
   }
 
-  /**
-   * A thread has ended without being told to.
-   * @param core its core, or -1
-   * @param error null: its program has ended it
-   */
+  /** A thread, of a core or of none (-1), has ended without being told to; without an error by its program. */
   private ended(core: number, error: TspmdError | null): void {
     if (this.stopping !== null) return;
     const others = this.cores.flatMap(({ isAlive }, index) => (isAlive && index !== core ? [index] : []));
@@ -338,9 +342,8 @@ export class ThreadedPort extends BasePort implements MulticorePort {
     }
   }
 
-  /** Gives the flows and the buffers of a core whose thread has ended to others. */
+  /** Gives the flows of a core whose thread has ended to others, first; then its buffers. */
   private takeOver(core: number, others: readonly number[]): void {
-    // The flows first: from now on no new packet goes to the core that has ended.
     this.indirection.moveFrom(core, others);
     (this.tx ?? this.rx)?.order({ type: 'retireTx', core });
   }
