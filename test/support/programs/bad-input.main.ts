@@ -3,6 +3,7 @@
  * holds, blocks its thread when it is told to, and opens many sockets at once.
  */
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import net from 'node:net';
 
@@ -26,22 +27,23 @@ let aborted = 0;
 const connections = (of: net.Server): Promise<number> =>
   new Promise((resolve, reject) => of.getConnections((error, count) => (error ? reject(error) : resolve(count))));
 
-/** Opens `count` sockets at once, counts how they end up, and closes them. */
-async function openMany(count: number, port: number, address: string): Promise<Record<string, number>> {
+/** Opens `count` sockets at once, counts how they end up, at the latest after `ms`, and closes them. */
+async function openMany(count: number, port: number, host: string, ms: number): Promise<Record<string, number>> {
   const counts: Record<string, number> = {};
-  const sockets = Array.from({ length: count }, () => net.connect({ port, host: address }));
-  const ends = sockets.map(
-    (socket) =>
-      new Promise<void>((resolve) => {
-        const count = (what: string): void => {
-          counts[what] = (counts[what] ?? 0) + 1;
-          resolve();
-        };
-        socket.once('connect', () => count('connected'));
-        socket.once('error', (error: NodeJS.ErrnoException) => count(`${error.code} ${error.syscall}`));
-      }),
-  );
-  await Promise.all(ends);
+  const late = new Promise<string>((resolve) => setTimeout(resolve, ms, 'waits').unref());
+  const open = async (): Promise<net.Socket> => {
+    const socket = net.connect({ port, host });
+    const end = await Promise.race([
+      late,
+      once(socket, 'connect').then(
+        () => 'connected',
+        ({ code, syscall }: NodeJS.ErrnoException) => `${syscall} ${code}`,
+      ),
+    ]);
+    counts[end] = (counts[end] ?? 0) + 1;
+    return socket;
+  };
+  const sockets = await Promise.all(Array.from({ length: count }, open));
   for (const socket of sockets) socket.destroy();
   return counts;
 }
@@ -71,7 +73,9 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
     while (performance.now() < until);
     response.end('blocked\n');
   } else if (pathname === '/sockets') {
-    response.end(JSON.stringify(await openMany(number('count'), number('port'), searchParams.get('address') ?? '')));
+    response.end(
+      JSON.stringify(await openMany(number('count'), number('port'), searchParams.get('address') ?? '', number('ms'))),
+    );
   } else response.end('hello\n');
 }
 
