@@ -12,6 +12,7 @@ import { findProgram, startProgram } from '../node/exec/program.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
 import { HangWatch } from './hang/hang-watch.js';
 import { traceOf } from './output/error-lines.js';
+import { showLease } from './output/lease-lines.js';
 import { printTrace, warn } from './output/lines.js';
 import { limitedLinkLines } from './output/link-lines.js';
 import { unwatchOutput } from './output/output-end.js';
@@ -38,6 +39,7 @@ export async function exec(program: string, args: readonly string[], options: Ex
   unwatchOutput();
   const begin = (port: Port): void => {
     port.on('link', limitedLinkLines());
+    showLease(port, warn);
     if (!quiet) warn(announcement(port, kernelPorts));
   };
   if (mode !== 'single') {

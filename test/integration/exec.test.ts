@@ -153,6 +153,29 @@ describe('a program under tspmd exec', () => {
     expect(child.output).toBe(`${own.join('')}the kernel\n`);
   });
 
+  it('sends datagrams to itself, and to the kernel what nobody here is bound to', async () => {
+    const text = `
+      const dgram = require('node:dgram');
+      const own = dgram.createSocket('udp4');
+      const kernel = dgram.createSocket('udp4');
+      let left = 3;
+      const got = (name) => (message, { address }) => {
+        console.log(name + ' ' + message + ' ' + address);
+        if (--left === 0) own.close(), kernel.close();
+      };
+      own.on('message', got('own'));
+      kernel.on('message', got('kernel'));
+      kernel.bind(0, '127.0.0.1', () => own.bind(5000, () => {
+        own.send('a', 5000, '127.0.0.1');
+        own.send('b', 5000, '${PROGRAMS}');
+        own.send('c', kernel.address().port, '127.0.0.1');
+      }));`;
+    const child = lab.exec('--quiet', lab.program('udp.cjs', text));
+    expect(await child.exited).toEqual({ code: 0, signal: null });
+    const lines = child.output.trim().split('\n').sort();
+    expect(lines).toEqual(['kernel c 127.0.0.1', `own a ${PROGRAMS}`, `own b ${PROGRAMS}`]);
+  });
+
   it('leaves ports to the kernel', async () => {
     const text = `
       const net = require('node:net');

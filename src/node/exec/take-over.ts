@@ -1,6 +1,7 @@
 /** Puts the sockets of the program of this thread on a core. */
 import type { Core } from '../../link/core.js';
 import { setCurrentHost } from '../current.js';
+import { hookDgram } from '../dgram/hooks.js';
 import { NetHost } from '../host.js';
 import { setRoutes } from '../net/hooks.js';
 import { dnsOver, hookDns } from './hook-dns.js';
@@ -18,10 +19,12 @@ export const EXIT_MS = 200;
  */
 export function takeOver(core: Core, { kernelPorts, dns }: Pick<ExecOptions, 'kernelPorts' | 'dns'>): NetHost {
   const host = new NetHost(core);
-  if (dns.length > 0) hookDns(dnsOver(core, host.stack, dns));
+  const servers = dns.length > 0 ? dns : (core.lease?.dns ?? []);
+  if (servers.length > 0) hookDns(dnsOver(core, host.stack, servers));
   const routes = new ExecRoutes(host, kernelPorts);
   setCurrentHost(host);
   setRoutes(routes);
+  hookDgram(routes);
   hookTls((name, port) => routes.connectToName(name, port));
   process.on('exit', () => host.endNow(EXIT_MS));
   return host;
