@@ -1,6 +1,6 @@
 /**
- * A program that clients treat badly: an HTTP server with short timeouts, and an echo at port 7. It tells what the stack
- * holds, blocks its thread when it is told to, and opens many sockets at once.
+ * A program that clients treat badly: an HTTP server, one with a short timeout at port 81, and an echo at port 7. It tells
+ * what the stack holds, blocks its thread when it is told to, and opens many sockets at once.
  */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
@@ -16,12 +16,9 @@ const OWN_PACKAGE = 'tspmd/net';
 const { currentHost } = (await import(OWN_PACKAGE)) as TspmdNet;
 const TIMEOUT_MS = 1000;
 
-const server = createServer(
-  { connectionsCheckingInterval: 100 },
-  (request, response) => void answer(request, response),
-);
-server.headersTimeout = TIMEOUT_MS;
-server.requestTimeout = 20 * TIMEOUT_MS;
+const server = createServer((request, response) => void answer(request, response));
+const hurried = createServer({ connectionsCheckingInterval: 100 }, (_request, response) => response.end());
+hurried.headersTimeout = TIMEOUT_MS;
 let aborted = 0;
 
 const connections = (of: net.Server): Promise<number> =>
@@ -84,4 +81,12 @@ const echo = net.createServer((socket) => {
   socket.pipe(socket);
 });
 
-server.listen(80, () => echo.listen(7, () => console.log('listening')));
+for (const [port, what] of [
+  [7, echo],
+  [81, hurried],
+  [80, server],
+] as const) {
+  what.listen(port);
+  await once(what, 'listening');
+}
+console.log('listening');
