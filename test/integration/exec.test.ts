@@ -130,7 +130,7 @@ describe('a program under tspmd exec', () => {
     expect(await child.stop('SIGTERM')).toEqual({ code: null, signal: 'SIGTERM' });
   });
 
-  it('reaches its own server by every address, and leaves the rest of loopback to the kernel', async () => {
+  it('reaches its own server by every address, the rest of loopback by the kernel', async () => {
     const text = `
       const net = require('node:net');
       const say = (host) => new Promise((resolve) => {

@@ -88,6 +88,16 @@ describe('what a file may import', () => {
     expect(sources.filter(({ path }) => isIn(['src/tcpip'], path)).flatMap(upwardImports)).toEqual([]);
   });
 
+  it('the network of Node programs only in commands; tspmd exec in none of its rooms', () => {
+    const library = sources.filter(({ path }) => isIn(['src'], path) && !isIn(['src/node', 'src/cli'], path));
+    const rooms = sources.filter(({ path }) => isIn(['src/node'], path) && !isIn(['src/node/exec'], path));
+    const users = [
+      ...library.filter(({ imports }) => imports.some((name) => isIn(['src/node'], name))),
+      ...rooms.filter(({ imports }) => imports.some((name) => isIn(['src/node/exec'], name))),
+    ];
+    expect(users.map(({ path }) => path)).toEqual([]);
+  });
+
   it('the FFI only in two files of drivers/libc, and these only where one is chosen', () => {
     const loads = /(?:\bfrom |\bimport\(|\brequire\(|BuiltinModule\?*\.?\()['"](?:koffi|node:ffi)['"]/;
     const users = sources.filter(({ path, text }) => path !== 'test/unit/house.test.ts' && loads.test(text));
