@@ -1,17 +1,20 @@
 /**
- * Loaded into a test of Node before it: its TCP sockets and servers use the stack from then on, as under `tspmd exec`.
- * What connects is on one host, what listens on another, with a cable in memory between them. Both say that they are
- * 127.0.0.1, which the tests expect.
+ * Loaded into a test of Node before it: its TCP sockets and servers use a stack from then on, as under `tspmd exec`. The
+ * stack delivers to itself what the test sends, and says that it is 127.0.0.1, which the tests expect.
  */
 import { writeFileSync } from 'node:fs';
+import { isIP, isIPv6 } from 'node:net';
+import { init } from '../../src/index.js';
 import { hookTls } from '../../src/node/exec/hook-tls.js';
 import { NetHost } from '../../src/node/host.js';
 import { ipv4In } from '../../src/node/net/handle-host.js';
 import { type Routes, setRoutes } from '../../src/node/net/hooks.js';
-import { openCabledHosts, SERVER_ADDRESS } from '../support/node/cabled-hosts.js';
+import { LiveCable } from '../support/node/live-cable.js';
 import { USE_FILE } from './use-file.js';
 
 const LOOPBACK = '127.0.0.1';
+const STACK = '10.0.0.1';
+const MAC = Uint8Array.of(2, 0, 0, 0, 0, 1);
 
 class LoopbackHost extends NetHost {
   override get address(): string {
@@ -23,7 +26,7 @@ class LoopbackHost extends NetHost {
   }
 
   override stackAddress(address: string): string {
-    return isOurs(address) ? SERVER_ADDRESS : address;
+    return isOurs(address) ? STACK : address;
   }
 }
 
@@ -33,18 +36,28 @@ function isOurs(address: string): boolean {
   return ip !== null && (ip === '0.0.0.0' || ip.startsWith('127.'));
 }
 
-const { client, server } = await openCabledHosts((core) => new LoopbackHost(core));
+const port = await init(
+  { device: 'vhost-user:cable', ip: `${STACK}/24` },
+  { warn: () => {}, openDevice: async () => new LiveCable({ mac: MAC }) },
+);
+const host = new LoopbackHost(port.core());
+void host.run(new AbortController().signal);
+
+/** Whether a server listens at the port on all addresses, those of IPv6 included. */
+const isForAll = (at: number): boolean => host.wildcardPorts.has(at);
+
+// As under `tspmd exec`, ::1 is the kernel's, but for what listens on all addresses.
 const routes: Routes = {
-  listen: (address) => (address === null || isOurs(address) ? server : null),
-  connect: (address) => (isOurs(address) ? client : null),
-  bind: (address) => (isOurs(address) ? client : null),
+  listen: (address) => (address === null || (isOurs(address) && address !== '::1') ? host : null),
+  connect: (address, at) => (isOurs(address) && (!isIPv6(address) || isForAll(at)) ? host : null),
+  bind: (address) => (isOurs(address) && !isIPv6(address) ? host : null),
 };
 setRoutes(routes);
-hookTls((name) => (name === 'localhost' || isOurs(name) ? client : null));
+hookTls((name) => (isIP(name) === 0 || isOurs(name) ? host : null));
 
 const useFile = process.env[USE_FILE];
 if (useFile !== undefined) {
   delete process.env[USE_FILE];
   // Tells whether the test has used the stack at all.
-  process.on('exit', () => writeFileSync(useFile, `${client.report().tcp_segments_out}`));
+  process.on('exit', () => writeFileSync(useFile, `${host.report().tcp_segments_out}`));
 }

@@ -15,6 +15,8 @@ export interface NameOut {
   family?: string;
 }
 
+/** Most bytes that libuv reads at once. http's parser has a buffer of this size. */
+const LIBUV_READ_BYTES = 1 << 16;
 /** How long a closed connection waits for the peer's end, as Linux's tcp_fin_timeout, in ms. */
 export const ORPHAN_MS = 60_000;
 
@@ -37,6 +39,8 @@ const UNSENT_STATES = ['SYN-RECEIVED', 'ESTABLISHED', 'CLOSE-WAIT'];
 const UNACKNOWLEDGED_STATES = ['FIN-WAIT-1', 'CLOSING', 'LAST-ACK'];
 
 export class ConnectionHandle extends WriteHandle implements OpenHandle {
+  /** The socket of TLS that reads in the place of the owner. C++ has no way to tell it of a fault. */
+  secure: { destroy(error: Error): unknown } | null = null;
   /** `net.Socket` keeps here whether it has called {@link readStart}. */
   reading = false;
   private connecting: { request: HandleRequest; context: AsyncResource } | null = null;
@@ -46,6 +50,9 @@ export class ConnectionHandle extends WriteHandle implements OpenHandle {
   private noDelay = false;
   private keepAliveMs = 0;
   private isReading = false;
+  private mostRead = LIBUV_READ_BYTES;
+  /** What the program has no buffer for before it reads again. */
+  private kept: Uint8Array | null = null;
   private isOpening = false;
   private hasEnded = false;
   private isEndTold = false;
@@ -72,6 +79,7 @@ export class ConnectionHandle extends WriteHandle implements OpenHandle {
 
   bind(address: string, port: number): number {
     if (!this.host.isOwnAddress(address)) return statusOf('EADDRNOTAVAIL');
+    if (this.host.stack.tcp.isListening(port)) return statusOf('EADDRINUSE');
     this.localPort = port === 0 ? undefined : port;
     this.own = { address, family: 'IPv4', port };
     return 0;
@@ -129,11 +137,7 @@ export class ConnectionHandle extends WriteHandle implements OpenHandle {
       this.connection?.abort();
       return;
     }
-    try {
-      this.readBuffer(new Uint8Array(bytes.buffer, bytes.byteOffset + offset, length));
-    } catch (error) {
-      this.host.uncaught(error);
-    }
+    this.hand(new Uint8Array(bytes.buffer, bytes.byteOffset + offset, length));
   }
 
   ended(): void {
@@ -163,10 +167,53 @@ export class ConnectionHandle extends WriteHandle implements OpenHandle {
 
   // -- Reading -------------------------------------------------------------------------------------------------------
 
+  /** Node calls it for the option `onread`: what was received goes into this buffer of the program. */
+  override useUserBuffer(buffer: Uint8Array): void {
+    this.mostRead = buffer.byteLength;
+    super.useUserBuffer(buffer);
+  }
+
+  /** Gives bytes to whoever reads: at most a buffer at a time, because whoever reads may pause in between. */
+  private hand(bytes: Uint8Array): void {
+    const most = this.mostRead;
+    for (let at = 0; at < bytes.length; at += most) {
+      if (!this.isReading && at > 0) {
+        this.kept = bytes.slice(at);
+        return;
+      }
+      try {
+        this.readBuffer(
+          at === 0 && bytes.length <= most ? bytes : bytes.subarray(at, Math.min(at + most, bytes.length)),
+        );
+      } catch (error) {
+        this.host.uncaught(error);
+      }
+    }
+  }
+
+  private handKept = (): void => {
+    const { kept } = this;
+    if (kept === null || !this.isReading || this.isClosed) return;
+    this.kept = null;
+    this.hand(kept);
+    if (this.kept === null && this.isReading) this.goOn();
+  };
+
+  private goOn(): void {
+    this.connection?.resume();
+    this.tellEnd();
+    this.tellFault();
+  }
+
   /** C++ calls it for `readStart()`. */
   onreadstart(): number {
     if (this.isReading) return 0;
     this.isReading = true;
+    if (this.kept !== null) {
+      this.host.afterTurn(this.handKept);
+      this.count();
+      return 0;
+    }
     this.connection?.resume();
     this.tellEnd();
     if (this.fault !== null) this.host.afterTurn(() => this.tellFault());
@@ -198,7 +245,8 @@ export class ConnectionHandle extends WriteHandle implements OpenHandle {
       this.cancelWrites('ECANCELED');
       const { connection } = this;
       // Linux resets a connection whose data was not read (RFC 2525, 2.17).
-      if (connection !== null) connection.unread > 0 ? connection.abort() : this.endOrphan(connection);
+      if (connection !== null)
+        connection.unread > 0 || this.kept !== null ? connection.abort() : this.endOrphan(connection);
       this.count();
     }
     if (done !== undefined) this.host.afterTurn(done);
@@ -276,21 +324,22 @@ export class ConnectionHandle extends WriteHandle implements OpenHandle {
   }
 
   private tellEnd(): void {
-    if (!this.hasEnded || this.isEndTold || !this.isReading || this.isClosed) return;
+    if (!this.hasEnded || this.isEndTold || !this.isReading || this.isClosed || this.kept !== null) return;
     this.isEndTold = true;
     try {
       this.emitEOF();
     } catch (error) {
       this.host.uncaught(error);
     }
+    this.count();
   }
 
   /** Tells whoever reads why the connection has ended. After its end nobody reads: a write tells it then. */
   private tellFault(): void {
     const { fault } = this;
-    if (fault === null || !this.isReading || this.isEndTold || this.isClosed) return;
+    if (fault === null || !this.isReading || this.isEndTold || this.isClosed || this.kept !== null) return;
     this.fault = null;
-    const owner = ownerOf(this) as { destroy?(error: Error): void } | undefined;
+    const owner = this.secure ?? (ownerOf(this) as { destroy?(error: Error): void } | undefined);
     try {
       owner?.destroy?.(readError(fault));
     } catch (error) {

@@ -2,7 +2,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Listener, TcpHandlers } from '../../tcpip/index.js';
 import { ConnectionHandle, HANDLERS, type NameOut } from './connection-handle.js';
-import { FREE_PORTS, nextFreePort } from './free-port.js';
 import type { HandleHost, OpenHandle } from './handle-host.js';
 import { statusOf } from './node-internals.js';
 
@@ -40,26 +39,16 @@ export class ListenerHandle implements OpenHandle {
 
   /** @returns 0, or a negative errno */
   listen(backlog: number): number {
-    const tries = this.port === 0 ? FREE_PORTS : 1;
-    let code: string | undefined = 'EADDRINUSE';
-    for (let i = 0; i < tries && code === 'EADDRINUSE'; i++) {
-      code = this.listenAt(this.port === 0 ? nextFreePort() : this.port, backlog);
+    try {
+      const { port } = this;
+      this.listener = this.host.stack.tcp.listen({ port, backlog: Math.max(backlog, 1) }, this.handlers);
+    } catch (error) {
+      return statusOf((error as NodeJS.ErrnoException).code ?? 'EINVAL');
     }
-    if (code !== undefined) return statusOf(code);
     if (this.isReferenced) this.host.refs.ref();
     this.host.open.add(this);
-    if (this.shown === ANY && this.listener !== null) this.host.wildcardPorts.add(this.listener.port);
+    if (this.shown === ANY) this.host.wildcardPorts.add(this.listener.port);
     return 0;
-  }
-
-  /** Returns the code of the error, if it fails. */
-  private listenAt(port: number, backlog: number): string | undefined {
-    try {
-      this.listener = this.host.stack.tcp.listen({ port, backlog: Math.max(backlog, 1) }, this.handlers);
-      return undefined;
-    } catch (error) {
-      return (error as NodeJS.ErrnoException).code ?? 'EINVAL';
-    }
   }
 
   close(done?: () => void): void {

@@ -20,6 +20,8 @@ export interface HandleRequest {
 export interface JsStream {
   /** Gives bytes that were received to whoever reads: a socket, TLS, http's parser. */
   readBuffer(bytes: Uint8Array): void;
+  /** Makes `net.Socket` read into a buffer of the program's own. */
+  useUserBuffer(buffer: Uint8Array): void;
   /** Tells the reader that nothing more comes. */
   emitEOF(): void;
   /** Completes a write that came by `onwrite`. */
@@ -100,11 +102,11 @@ export function readError(code: string): NodeJS.ErrnoException {
 /** What a socket has below it. */
 interface SocketParts {
   _handle: unknown;
-  readonly [part: symbol]: unknown;
+  [part: symbol]: unknown;
 }
 
 /** A handle as a socket prepares it: who owns it, and what takes what was read. */
-type Prepared = JsStream & { onread: unknown; useUserBuffer(buffer: Uint8Array): void } & Record<symbol, unknown>;
+type Prepared = JsStream & { onread: unknown } & Record<symbol, unknown>;
 
 const symbolOf = (object: object, name: string): symbol | undefined =>
   Object.getOwnPropertySymbols(object).find(({ description }) => description === name);
@@ -129,8 +131,12 @@ export function giveHandle(socket: Socket, handle: JsStream): void {
   parts._handle = handle;
   prepared[OWNER] = socket;
   prepared.onread = ON_READ;
-  // With the option `onread` the socket reads into a buffer of the program.
-  const buffer = symbolOf(socket, 'kBuffer');
-  const taken = buffer === undefined ? null : parts[buffer];
-  if (taken instanceof Uint8Array) prepared.useUserBuffer(taken);
+  // With the option `onread` the socket reads into a buffer of the program, which a function may make.
+  const place = symbolOf(socket, 'kBuffer');
+  const maker = symbolOf(socket, 'kBufferGen');
+  if (place === undefined || maker === undefined) return;
+  const make = parts[maker];
+  if (parts[place] === true && typeof make === 'function') parts[place] = make();
+  const buffer = parts[place];
+  if (buffer instanceof Uint8Array) prepared.useUserBuffer(buffer);
 }

@@ -164,6 +164,7 @@ export abstract class WriteHandle extends JsStreamClass {
 
   /** The status of a write to a connection that has ended: first the reason, then EPIPE. */
   private writeFault(): number {
+    if (this.isClosed) return statusOf('EBADF');
     const code = this.fault ?? 'EPIPE';
     this.fault = null;
     return statusOf(code);

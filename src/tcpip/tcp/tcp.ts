@@ -106,6 +106,11 @@ export class Tcp implements TransportProtocol {
     return { port: own, close: () => listeners.remove(listening) };
   }
 
+  /** Whether the port has a listener. */
+  isListening(port: number): boolean {
+    return this.parts.listeners.find(port) !== undefined;
+  }
+
   /**
    * Opens a connection (RFC 9293, 3.10.1: active OPEN).
    * @returns the connection: data may be written at once, and goes out when it is open. `open` or `close` follows, not

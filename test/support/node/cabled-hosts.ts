@@ -34,7 +34,6 @@ export async function openCabledHosts(makeHost = (core: Core) => new NetHost(cor
   one.device.peer = two.device;
   two.device.peer = one.device;
   const cores = [one.port.core(), two.port.core()] as const;
-  for (const core of cores) core.unref();
   const [client, server] = [makeHost(cores[0]), makeHost(cores[1])];
   const end = new AbortController();
   const ended = Promise.all([client.run(end.signal), server.run(end.signal)]);

@@ -44,6 +44,7 @@ interface SwitchReport {
 
 export class KernelLab {
   private readonly children: Child[] = [];
+  private bess: Child | undefined;
 
   private constructor(
     readonly namespace: NetworkNamespace,
@@ -62,9 +63,11 @@ export class KernelLab {
     return lab;
   }
 
-  private async startSwitch(): Promise<void> {
+  /** Starts the switch; resolves when the tap is up. */
+  async startSwitch(): Promise<void> {
     const { namespace } = this;
     const bess = this.keep(namespace.tspmd('switch', 'kernel.bess', `VM_SOCKET=${this.socket}`, `TAP=${TAP}`));
+    this.bess = bess;
     await bess.waitFor(/^ready/m);
     // No router solicitations: a capture has only what a test sends.
     await this.run(10, 'sh', '-c', `echo 1 >/proc/sys/net/ipv6/conf/${TAP}/disable_ipv6`);
@@ -73,6 +76,11 @@ export class KernelLab {
     // Linux's own default: that of this machine may be another.
     namespace.ip('route', 'replace', NETWORK, 'dev', TAP, 'src', KERNELS, 'congctl', 'cubic');
     await bess.waitFor(/^port kernel: tap tap0 works now/m);
+  }
+
+  /** Kills the switch, and with it the tap. {@link startSwitch} makes the next one. */
+  async stopSwitch(): Promise<void> {
+    await this.bess?.stop('SIGKILL');
   }
 
   /** The path of a file in the folder of the lab. */
@@ -145,9 +153,8 @@ export class KernelLab {
 
   /** Frames to the kernel that the switch or the kernel's end of the tap has dropped so far. */
   async dropsToKernel(): Promise<number> {
-    const [bess] = this.children as [Child];
     const [link] = JSON.parse(this.namespace.ip('-s', '-j', 'link', 'show', TAP)) as LinkReport;
-    const { stdout } = await this.run(10, ...TSPMD, 'switch', '--stats', String(bess.pid), '--json');
+    const { stdout } = await this.run(10, ...TSPMD, 'switch', '--stats', String(this.bess?.pid), '--json');
     const { ports } = JSON.parse(stdout) as SwitchReport;
     return ports.kernel!.out.dropped + link!.stats64.rx.dropped;
   }
