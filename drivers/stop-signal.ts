@@ -10,10 +10,10 @@ export interface StopSignal {
   removeEventListener(type: 'abort', listener: () => void): void;
 }
 
-/** Resolves when the signal aborts; at once when it has aborted already. */
-export function whenAborted(signal: StopSignal): Promise<void> {
+/** Resolves when the signal aborts; at once when it has aborted already; never without a signal. */
+export function whenAborted(signal: StopSignal | undefined): Promise<void> {
   return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
+    if (signal?.aborted) resolve();
+    else signal?.addEventListener('abort', () => resolve(), { once: true });
   });
 }

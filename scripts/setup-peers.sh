@@ -16,8 +16,13 @@ peers=(
   nginx:nginx-light
   tcpdump:tcpdump
   tshark:tshark
-  dnsmasq:dnsmasq-base
+  dnsmasq:dnsmasq-base                 # a DHCP and a DNS server
   ethtool:ethtool                      # the guest behind netem
+  h2load:nghttp2-client                # the peers of Node programs: HTTP/2 at load, NAT, databases, a browser
+  nft:nftables
+  redis-server:redis-server
+  pg_ctlcluster:postgresql
+  chromium:chromium
   qemu-system-x86_64:qemu-system-x86   # guest VMs
   busybox:busybox-static               # the guest's first process
   cpio:cpio                            # the guest's first file system
@@ -59,10 +64,12 @@ else
   apt-get update -qq -o Acquire::Retries=3
   # Unpacking prints thousands of lines to stdout. Errors go to stderr.
   apt-get install -y -qq -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 --no-install-recommends "${missing[@]}" >/dev/null
-  # Otherwise an nginx that only the tests need would take port 80 when the machine starts the next time.
-  if [[ " ${missing[*]} " == *" nginx-light "* ]] && command -v systemctl >/dev/null 2>&1; then
-    systemctl disable --quiet nginx 2>/dev/null || true
-  fi
+  # Otherwise an nginx that only the tests need would take port 80 when the machine starts the next time. So would the others.
+  for service in nginx:nginx-light redis-server:redis-server postgresql:postgresql; do
+    if [[ " ${missing[*]} " == *" ${service##*:} "* ]] && command -v systemctl >/dev/null 2>&1; then
+      systemctl disable --quiet "${service%%:*}" 2>/dev/null || true
+    fi
+  done
 fi
 
 if [ ! -c /dev/net/tun ]; then

@@ -51,6 +51,7 @@ export abstract class BasePort implements PortBase {
     const host = resolveAddress(ip, gateway);
     if (this.isStopped) throw new StateError(`setAddress: the port on ${this.name} was stopped`);
     if (this.config.layer !== 'ip') throw new StateError(`setAddress: with layer 'ethernet' a port has no address`);
+    if (this.config.isDhcp) throw new StateError(`setAddress: the address of ${this.name} comes from DHCP`);
     await this.applyAddress({ host, lease: null, reason: 'set by the program' });
   }
 

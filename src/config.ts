@@ -33,7 +33,10 @@ export interface TspmdConfig {
    * kernel gets this address on it, and the interface is brought up.
    */
   device: string;
-  /** Our IPv4 address and prefix length: `10.0.0.1/24`. */
+  /**
+   * Our IPv4 address and prefix length: `10.0.0.1/24`. With `dhcp` they come from a DHCP server, and the gateway, too:
+   * `init` waits for the first lease, for 30 s at most, and the port keeps it renewed.
+   */
   ip: string;
   /** Our MAC address. Default: that of the device; for a device that has none, a random one. */
   mac?: string;
@@ -68,7 +71,10 @@ export interface TspmdConfig {
   idle?: IdlePolicy;
   /** Neighbours that are not asked for by ARP: IP address -> MAC address. Default: none. */
   neighbours?: Readonly<Record<string, string>>;
-  /** Next hop for destinations that are not on the link. Default: none; such packets are dropped and counted. */
+  /**
+   * Next hop for destinations that are not on the link. Default: none; such packets are dropped and counted. With `ip:
+   * 'dhcp'` the server names it.
+   */
   gateway?: string;
   /**
    * `auto` (default) uses hugepages if there are any, and otherwise normal pages with a warning; `require` fails
@@ -85,7 +91,7 @@ export interface TspmdConfig {
    * `2kb` 1024 more for each core from the third on.
    */
   buffers?: number;
-  /** What the stack gets. Default `ip`. With `ethernet` there is no filter and no ARP. */
+  /** What the stack gets. Default `ip`. With `ethernet` there is no filter, no ARP and no DHCP. */
   layer?: Layer;
   /**
    * Deliver packets to 255.255.255.255 and to the broadcast address of the prefix. Default false: dropped and counted.
@@ -114,8 +120,11 @@ export interface MulticoreConfig extends TspmdConfig {
 /** A {@link TspmdConfig} that was checked, with the defaults filled in. Addresses are unsigned numbers. */
 export interface ResolvedConfig {
   readonly device: string;
+  /** 0 with `ip: 'dhcp'`. */
   readonly address: number;
   readonly prefixLength: number;
+  /** Whether our address comes from DHCP. */
+  readonly isDhcp: boolean;
   readonly mac: Uint8Array | undefined;
   readonly mtu: number | undefined;
   readonly mode: Mode;

@@ -1,7 +1,7 @@
 /**
  * The counters of the layer, and what each one means. To count is one store, because a counter is a place in an array.
  *
- * Every received frame is counted in exactly one of `rx_delivered`, `rx_arp` and the `rx_drop_…`; `rx_frames` is their
+ * Every received frame is counted in exactly one of `rx_delivered`, `rx_arp`, `rx_dhcp` and the `rx_drop_…`; `rx_frames` is their
  * sum. Every packet that {@link Core.addBufferToRing} takes is counted in exactly one of `tx_queued` and the
  * `tx_drop_…`, at once or after it was parked.
  */
@@ -69,6 +69,7 @@ const MEANING = {
   arp_static_mismatch: 'a neighbour with a static entry uses another MAC address',
   arp_table_full: 'neighbours not learned: no room',
   arp_requests: 'requests sent',
+  arp_probes: 'questions whether an address that we have leased is free',
   arp_announcements: 'announcements of our own address sent',
   arp_gave_up: 'neighbours that did not answer',
   arp_limited: 'requests for unknown neighbours that were not sent: the limit is 1000 per second',
@@ -76,6 +77,10 @@ const MEANING = {
   arp_evicted: 'known neighbours that were replaced: the table was full when another one answered',
   arp_no_buffer: 'ARP not sent: no buffer',
   arp_ring_full: 'ARP not sent: the ring was full',
+  dhcp_sent: 'messages of our DHCP client sent',
+  dhcp_received: 'answers of DHCP servers that the client has used',
+  dhcp_ignored: 'packets to the DHCP client that are no answer to it, or cannot be used',
+  dhcp_not_sent: 'messages of our DHCP client not sent: no buffer, or the ring was full',
 } as const;
 
 export type L2CounterName = keyof typeof MEANING;

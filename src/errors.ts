@@ -12,6 +12,7 @@ export type TspmdErrorCode =
   | 'ERR_TSPMD_CONFIG'
   | 'ERR_TSPMD_CORE'
   | 'ERR_TSPMD_DEVICE'
+  | 'ERR_TSPMD_LEASE'
   | 'ERR_TSPMD_OWNERSHIP'
   | 'ERR_TSPMD_STATE'
   | 'ERR_TSPMD_WORKER';
@@ -21,7 +22,7 @@ export abstract class TspmdError extends Error {
   abstract readonly code: TspmdErrorCode;
 }
 
-/** The signal aborted `init` before the device was open. */
+/** The signal aborted `init` before the device was open, or before it had an address by DHCP. */
 export class AbortedError extends TspmdError {
   override readonly name = 'AbortedError';
   readonly code = 'ERR_TSPMD_ABORTED';
@@ -74,6 +75,12 @@ export class CoreError extends TspmdError {
 export class DeviceError extends TspmdError {
   override readonly name = 'DeviceError';
   readonly code = 'ERR_TSPMD_DEVICE';
+}
+
+/** With `ip: 'dhcp'`: no DHCP server has given the port an address within 30 s. */
+export class LeaseError extends TspmdError {
+  override readonly name = 'LeaseError';
+  readonly code = 'ERR_TSPMD_LEASE';
 }
 
 /**

@@ -43,6 +43,7 @@ export {
   ConfigError,
   CoreError,
   DeviceError,
+  LeaseError,
   OwnershipError,
   StateError,
   TspmdError,

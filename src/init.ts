@@ -7,6 +7,7 @@ import type { StopSignal } from '../drivers/stop-signal.js';
 import type { MulticoreConfig, ResolvedConfig, SingleConfig, TspmdConfig, WaitOptions } from './config.js';
 import { allowedCpus, isListed, onlineCpus } from './cpus.js';
 import { ConfigError } from './errors.js';
+import { Acquisition } from './link/dhcp/acquire.js';
 import type { AddressChange } from './link/dhcp/lease.js';
 import { SingleCore } from './link/single-core.js';
 import type { WarningSink } from './link/warnings.js';
@@ -33,8 +34,8 @@ export interface InitOptions {
    */
   readonly warn?: WarningSink;
   /**
-   * Ends the wait for a backend (`vhost-user:PATH,server=1`): `init` then rejects. Has no effect once a backend is
-   * connected.
+   * Ends the wait for a backend (`vhost-user:PATH,server=1`) and for an address by DHCP: `init` then rejects. Has no
+   * effect afterwards.
    */
   readonly signal?: StopSignal;
 }
@@ -56,8 +57,8 @@ export interface InitOptions {
  * @returns a {@link SinglePort} with mode `single`, otherwise a {@link MulticorePort}; a {@link Port}, which is either,
  * when TypeScript does not know the mode. The caller has to stop it.
  * @throws (rejects, and leaves nothing behind) ConfigError with one line per fault; AppError when the app cannot be
- * loaded; DeviceError when the device cannot be opened; AbortedError when the signal ended the wait; CoreError or
- * WorkerError when a thread cannot start.
+ * loaded; DeviceError when the device cannot be opened; LeaseError when no DHCP server gives an address; AbortedError
+ * when the signal ended a wait; CoreError or WorkerError when a thread cannot start.
  */
 export function init(config: SingleConfig, options?: InitOptions): Promise<SinglePort>;
 export function init(config: MulticoreConfig, options?: InitOptions): Promise<MulticorePort>;
@@ -68,6 +69,9 @@ export async function init(config: TspmdConfig, options: InitOptions = {}): Prom
   // Also loaded here when other threads run it: an error in it is found before a device is opened.
   const module = resolved.app === undefined ? null : await loadApp(resolved.app);
   const layer = config.layer ?? module?.layer ?? resolved.layer;
+  if (resolved.isDhcp && layer === 'ethernet') {
+    throw new ConfigError([`ip: 'dhcp' does not work with an app that takes frames (layer 'ethernet')`]);
+  }
   if (resolved.mode === 'single') return initSingle({ ...resolved, layer }, module, options, warn);
   if (options.openDevice !== undefined) {
     throw new ConfigError([`openDevice: a device of your own works only with mode 'single'`]);
@@ -95,16 +99,27 @@ async function initSingle(
     let port: OneCorePort | null = null;
     const toPort = (line: string): void => (port === null ? warn(line) : port.warn(line));
     const { clock } = options;
-    const onAddress = (change: AddressChange): void => port?.addressChanged(change);
+    let last: AddressChange | null = null;
+    const onAddress = (change: AddressChange): void => {
+      last = change;
+      port?.addressChanged(change);
+    };
+    const dhcp = config.isDhcp ? new Acquisition(config.device) : undefined;
     const core = new SingleCore(device, {
       ...config,
       warn: toPort,
       onAddress,
+      dhcp,
       ...(clock === undefined ? {} : { clock }),
     });
+    if (dhcp !== undefined) {
+      const { mtu } = await dhcp.run(core, options.signal);
+      if (mtu !== null) core.limitMtu(mtu);
+    }
     const stack = module && createStack(config.app ?? '', module, core, config.appOptions);
     core.announce();
     port = new OneCorePort(config, device, core, stack, warn);
+    if (last !== null) port.addressChanged(last);
     return port;
   } catch (error) {
     await device.close();

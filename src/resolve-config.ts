@@ -10,6 +10,8 @@ import type { StackOptions } from './stack.js';
 import { defaultBuffers, MAX_BUFFERS, MAX_CORE_BURST, MAX_CORES, planBuffers } from './threads/shared/buffer-plan.js';
 import { formatIpv4, parseIpv4, parseIpv4Interface, parseStationMac, prefixMask } from './wire/address.js';
 
+/** What `ip` is when a server names our address. */
+const DHCP = 'dhcp';
 /** RFC 791: every link carries packets of 68 bytes. */
 const MIN_MTU = 68;
 /** For jumbo frames. */
@@ -85,7 +87,8 @@ export function resolveConfig(config: TspmdConfig): ResolvedConfig {
       `device: ${show(config.device)} is neither 'vhost-user:PATH' nor 'tap:NAME' nor a PCI address such as 0000:00:04.0`,
     );
   }
-  const own = attempt('ip', config.ip, parseHost);
+  const isDhcp = config.ip === DHCP;
+  const own = isDhcp ? undefined : attempt('ip', config.ip, parseHost);
   const onLink = (address: number): boolean =>
     own === undefined || ((address ^ own.address) & prefixMask(own.prefixLength)) === 0;
 
@@ -128,6 +131,9 @@ export function resolveConfig(config: TspmdConfig): ResolvedConfig {
     else neighbours.set(address, station);
   }
 
+  if (isDhcp && config.gateway !== undefined) {
+    faults.push(`gateway: with ip '${DHCP}' the server names the router; leave gateway out`);
+  }
   const gateway = config.gateway === undefined ? undefined : attempt('gateway', config.gateway, parseIpv4);
   if (gateway !== undefined) {
     if (gateway === own?.address) faults.push(`gateway: ${config.gateway} is our own address`);
@@ -138,6 +144,7 @@ export function resolveConfig(config: TspmdConfig): ResolvedConfig {
     device: config.device,
     address: own?.address ?? 0,
     prefixLength: own?.prefixLength ?? 0,
+    isDhcp,
     mac: config.mac === undefined ? undefined : attempt('mac', config.mac, parseStationMac),
     mtu: integer('mtu', config.mtu, MIN_MTU, MAX_MTU),
     mode,

@@ -45,6 +45,8 @@ export class OneCorePort extends BasePort implements SinglePort {
 
   protected async applyAddress(change: AddressChange): Promise<void> {
     this.only.setAddress(change);
+    // The listeners hear of it after the poll that is under way.
+    await new Promise((resolve) => setImmediate(resolve));
   }
 
   get name(): string {
@@ -83,6 +85,7 @@ export class OneCorePort extends BasePort implements SinglePort {
   stop(): Promise<void> {
     if (this.stopping === null) {
       this.endWatch();
+      this.only.giveBack();
       this.only.close();
       this.stopping = this.device.close().then(() => {
         // Frames that found no room in the ring are lost now, and counted.

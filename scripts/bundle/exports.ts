@@ -19,6 +19,8 @@ export interface PackageExport {
   readonly isAlone?: boolean;
   /** Whether its declarations need the types of Node, because what it exports is Node's. */
   readonly needsNodeTypes?: boolean;
+  /** Whether importing it does something at once. It exports nothing. */
+  readonly acts?: boolean;
 }
 
 export const EXPORTS: readonly PackageExport[] = [
@@ -26,7 +28,8 @@ export const EXPORTS: readonly PackageExport[] = [
   { path: './wire', name: 'wire', module: 'src/wire/index', isAlone: true },
   { path: './tcpip', name: 'tcpip', module: 'src/tcpip/index' },
   { path: './net', name: 'net', module: 'src/node/net/index', needsNodeTypes: true },
-  { path: './register', name: 'register', module: 'src/node/exec/register' },
+  { path: './dgram', name: 'dgram', module: 'src/node/dgram/index', needsNodeTypes: true },
+  { path: './register', name: 'register', module: 'src/node/exec/register', acts: true },
   { path: './switch', name: 'switch', module: 'bess/index' },
   { path: './testing', name: 'testing', module: 'src/testing/index' },
 ];

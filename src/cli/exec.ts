@@ -4,13 +4,15 @@ import { placeOf } from '../fault-place.js';
 import { init, type Port } from '../index.js';
 import { announcement } from '../node/exec/announcement.js';
 import { EXEC_APP } from '../node/exec/app-file.js';
-import { onDefaultSignal } from '../node/exec/default-signals.js';
-import { openHere } from '../node/exec/here.js';
+import { END_SIGNALS, onDefaultSignal } from '../node/exec/default-signals.js';
+import { dying, openHere } from '../node/exec/here.js';
 import type { ExecOptions } from '../node/exec/options.js';
 import type { PortRange } from '../node/exec/ports.js';
 import { findProgram, startProgram } from '../node/exec/program.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
+import { HangWatch } from './hang/hang-watch.js';
 import { traceOf } from './output/error-lines.js';
+import { showLease } from './output/lease-lines.js';
 import { printTrace, warn } from './output/lines.js';
 import { limitedLinkLines } from './output/link-lines.js';
 import { unwatchOutput } from './output/output-end.js';
@@ -37,12 +39,14 @@ export async function exec(program: string, args: readonly string[], options: Ex
   unwatchOutput();
   const begin = (port: Port): void => {
     port.on('link', limitedLinkLines());
+    showLease(port, warn);
     if (!quiet) warn(announcement(port, kernelPorts));
   };
   if (mode !== 'single') {
     await runThreads({ ...config, mode, app: EXEC_APP, appOptions: { ...execOptions } }, begin);
     return false;
   }
+  new HangWatch(END_SIGNALS);
   begin(await openHere({ ...config, mode }, execOptions, warn));
   startProgram(execOptions.program, args);
   return true;
@@ -51,35 +55,28 @@ export async function exec(program: string, args: readonly string[], options: Ex
 /** Runs the program in the thread of each core, until all have ended, or one has failed. */
 async function runThreads(config: MulticoreConfig, begin: (port: Port) => void): Promise<void> {
   const stop = new AbortController();
-  let stopped = Promise.resolve();
-  onDefaultSignal(() => {
+  const opening = init({ ...config, onCoreFailure: 'stop' }, { signal: stop.signal, warn });
+  onDefaultSignal(async () => {
     stop.abort();
-    return stopped;
+    await (await opening.catch(() => null))?.stop().catch(() => {});
   });
-  const port = await init({ ...config, onCoreFailure: 'stop' }, { signal: stop.signal, warn });
+  const port = await opening.catch((error) => dying(stop.signal, error));
   begin(port);
   // A program that fails on one core ends those on the others.
   const failed = new AbortController();
-  const end = AbortSignal.any([stop.signal, failed.signal]);
   port.on('coreEnd', (_, exitCode) => {
     if (exitCode === 0) return;
     process.exitCode ??= exitCode;
     failed.abort();
   });
-  const running = port.run(end);
-  stopped = running.then(
-    () => {},
-    () => {},
-  );
   try {
-    await running;
+    await port.run(AbortSignal.any([stop.signal, failed.signal]));
   } catch (error) {
-    if (placeOf(error) === null) throw error;
+    if (stop.signal.aborted || placeOf(error) === null) await dying(stop.signal, error);
     printTrace(`${traceOf(error)}\n\nNode.js ${process.version}`);
     process.exitCode = 1;
   } finally {
     await port.stop();
   }
-  // The process dies of the signal.
-  if (stop.signal.aborted) await new Promise(() => {});
+  if (stop.signal.aborted) await dying(stop.signal, null);
 }

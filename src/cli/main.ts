@@ -58,7 +58,10 @@ function verbosely<Options>(act: (options: Options) => Promise<void>): (options:
 function deviceOptions(command: Command): Command {
   return command
     .requiredOption('--device <dev>', 'vhost-user:PATH[,server=1], tap:NAME[,host=A.B.C.D/LEN], or a PCI address')
-    .requiredOption('--ip <a.b.c.d/len>', 'own IPv4 address, and the prefix length of the link')
+    .requiredOption(
+      '--ip <a.b.c.d/len|dhcp>',
+      'own IPv4 address, and the prefix length of the link; dhcp: a DHCP server names them',
+    )
     .option('--mac <mac>', "own MAC address (default: the device's, otherwise a random one)")
     .option('--mtu <bytes>', "longest IP packet (default: the device's, otherwise 1500)", positiveInteger)
     .option('--gateway <ip>', 'router for addresses that are not on the link')
@@ -167,7 +170,11 @@ function program(): Command {
       'CPUs, such as 0-3: first the cores, each of which runs the program, then as with run',
       coreList,
     )
-    .option('--dns <list>', "DNS servers that names are asked from over the device (default: Node's way)", dnsServers)
+    .option(
+      '--dns <list>',
+      "DNS servers that names are asked from over the device (default: the lease's, or Node's way)",
+      dnsServers,
+    )
     .option('--kernel-ports <list>', 'ports that are left to the kernel, such as 22,8000-8100', portList)
     .addOption(
       new Option('--idle <policy>', 'when no packets come: sleep (adaptive), or keep polling (spin)')

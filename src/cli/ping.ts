@@ -5,6 +5,7 @@ import { Pinger } from '../apps/pinger.js';
 import { init, runStack, type SinglePort } from '../index.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
 import { whyNoAnswer } from './output/arp-watch.js';
+import { addressText, showLease } from './output/lease-lines.js';
 import { neverWaitForTerminal, print } from './output/lines.js';
 import { limitedLinkLines } from './output/link-lines.js';
 import { dropsOf } from './output/rates.js';
@@ -64,8 +65,9 @@ async function pingOver(port: SinglePort, options: PingCommandOptions, stopReque
     },
     maxSleepMs: () => stack.maxSleepMs?.() ?? 0,
   };
+  showLease(port, print);
   const size = largest === least ? least : `${least} to ${largest}`;
-  print(`PING ${options.to} with ${size} bytes of data from ${options.ip} on ${port.name}`);
+  print(`PING ${options.to} with ${size} bytes of data from ${addressText(port)} on ${port.name}`);
   await runStack(core, untilDone, { signal: stop.signal });
 
   const { ping_sent: sent = 0, ping_received: received = 0, ping_corrupt: corrupt = 0 } = pinger.report();

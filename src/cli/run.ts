@@ -6,6 +6,7 @@ import { type DeviceOptions, deviceConfig } from './device-options.js';
 import { ArpWatch } from './output/arp-watch.js';
 import { counterLines } from './output/counter-lines.js';
 import { faultOf, openingFault, traceOf } from './output/error-lines.js';
+import { addressText, showLease } from './output/lease-lines.js';
 import { neverWaitForTerminal, print, printTrace, warn } from './output/lines.js';
 import { limitedLinkLines } from './output/link-lines.js';
 import { dropsOf, RatePrinter } from './output/rates.js';
@@ -84,8 +85,10 @@ async function drive(
   const arp = new ArpWatch(port, warn);
   const stop = new AbortController();
   const ended = end.finally(() => stop.abort());
+  showLease(port, print);
   // Last, because a script may send signals as soon as it sees this line.
-  print(`ready: ${options.ip} at ${formatMac(port.mac)} on ${port.name}, mode ${options.mode}, app ${options.app}`);
+  const place = `${addressText(port)} at ${formatMac(port.mac)} on ${port.name}`;
+  print(`ready: ${place}, mode ${options.mode}, app ${options.app}`);
   try {
     const totals = await port.run(stop.signal);
     await ended;

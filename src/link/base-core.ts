@@ -66,7 +66,7 @@ const POLLS_PER_TICK = 64;
 
 export abstract class BaseCore implements Core {
   readonly memory: MemoryViews;
-  readonly mtu: number;
+  mtu: number;
   readonly layer: Layer;
   readonly idle: IdlePolicy;
   readonly index: number;
@@ -89,7 +89,7 @@ export abstract class BaseCore implements Core {
   private readonly stack = newOwner();
   private readonly reserve: number;
   private readonly minLength: number;
-  private readonly maxLength: number;
+  private maxLength: number;
   private pollsToTick = POLLS_PER_TICK;
 
   /** Tells the cores of flows. */
@@ -128,8 +128,8 @@ export abstract class BaseCore implements Core {
     this.bufferReturn = sink.pool;
     this.isIp = this.layer === 'ip';
     this.mtu = Math.min(parts.mtu ?? parts.deviceMtu, parts.deviceMtu, frameCapacity(shift) - ETH_HEADER_BYTES);
-    this.minLength = this.isIp ? IPV4_HEADER_BYTES : ETH_HEADER_BYTES;
     this.maxLength = this.isIp ? this.mtu : this.mtu + ETH_HEADER_BYTES;
+    this.minLength = this.isIp ? IPV4_HEADER_BYTES : ETH_HEADER_BYTES;
 
     const headroom = FRAME_OFFSET + (this.isIp ? ETH_HEADER_BYTES : 0);
     const capacity = frameCapacity(shift) - (this.isIp ? ETH_HEADER_BYTES : 0);
@@ -215,6 +215,12 @@ export abstract class BaseCore implements Core {
     return this.host.address >>> 0;
   }
 
+  /** The link carries no longer packets than that. To be called before there is a stack, which may remember the MTU. */
+  limitMtu(mtu: number): void {
+    this.mtu = Math.min(this.mtu, mtu);
+    this.maxLength = this.isIp ? this.mtu : this.mtu + ETH_HEADER_BYTES;
+  }
+
   /** Our address has changed: a stack that sleeps must look. To be called outside of polls. */
   addressChanged(lease: Lease | null): void {
     this.lease = lease;
@@ -263,16 +269,13 @@ export abstract class BaseCore implements Core {
   }
 
   unref(): void {
-    this.keepAlive(false);
+    this.sleeper.keepAlive(false);
+    this.keepLayerAlive(false);
   }
 
   ref(): void {
-    this.keepAlive(true);
-  }
-
-  private keepAlive(on: boolean): void {
-    this.sleeper.keepAlive(on);
-    this.keepLayerAlive(on);
+    this.sleeper.keepAlive(true);
+    this.keepLayerAlive(true);
   }
 
   /** Sends what is still to be sent, and ends {@link waitForPackets} for good. The owner of the device closes it. */

@@ -73,9 +73,14 @@ export class Host {
     this.words = words;
   }
 
-  /** Changes our address. To be called by the one writer of the words. */
-  set({ address, prefixLength, gateway }: HostAddress): void {
+  /**
+   * Changes our address. To be called by the one writer of the words.
+   * @returns false when nothing changes
+   */
+  set({ address, prefixLength, gateway = 0 }: HostAddress): boolean {
     const { words } = this;
+    const isSame = words[ADDRESS] === (address | 0) && words[PREFIX_LENGTH] === prefixLength;
+    if (isSame && words[GATEWAY] === (gateway | 0)) return false;
     const mask = address === 0 ? -1 : prefixMask(prefixLength);
     const broadcast = address !== 0 && prefixLength < 31 ? address | ~mask : IPV4_BROADCAST;
     // The order matters: without an address nothing is sent or received. Each store is seen before the next one.
@@ -83,11 +88,12 @@ export class Host {
     Atomics.store(words, ADDRESS_AS_SENT, 0);
     Atomics.store(words, MASK, mask);
     Atomics.store(words, SUBNET_BROADCAST, broadcast);
-    Atomics.store(words, GATEWAY, gateway ?? 0);
+    Atomics.store(words, GATEWAY, gateway);
     Atomics.store(words, PREFIX_LENGTH, prefixLength);
     Atomics.store(words, BROADCAST_AS_SENT, asSent(broadcast));
     Atomics.store(words, ADDRESS_AS_SENT, asSent(address));
     Atomics.store(words, ADDRESS, address);
+    return true;
   }
 
   /** Our address; 0 while we have none. */

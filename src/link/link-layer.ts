@@ -9,6 +9,7 @@ import type { Layer } from '../config.js';
 import { L2, type L2Counters } from '../counters.js';
 import { ETH_HEADER_BYTES, macWords } from '../wire/ethernet.js';
 import { ipv4TotalLength } from '../wire/ipv4.js';
+import { DhcpLink } from './dhcp/dhcp-link.js';
 import type { AddressChange, AddressSink } from './dhcp/lease.js';
 import { Filter } from './filter.js';
 import { Host, type HostAddress, type HostMemory, hostMemory } from './host.js';
@@ -27,8 +28,10 @@ export interface LinkOptions extends HostAddress {
   readonly layer?: Layer;
   readonly acceptBroadcast?: boolean;
   readonly acceptMulticast?: boolean;
-  /** Hears each change of our address, in the middle of a poll. Default: nobody. */
+  /** Hears each change of our address. Default: nobody. */
   readonly onAddress?: AddressSink;
+  /** Our address comes from DHCP, once {@link LinkLayer.acquire} was called. Default: it does not. */
+  readonly dhcp?: { readonly onFailure: (reason: string) => void } | undefined;
   /** Takes warnings about the network (address conflicts), one line each. */
   readonly warn?: WarningSink;
 }
@@ -48,6 +51,7 @@ export class LinkLayer {
   private readonly isIp: boolean;
   private readonly maxFrame: number;
   private readonly onAddress: AddressSink;
+  private readonly dhcp: DhcpLink | null;
 
   /**
    * @param shift log2 of the size of a buffer
@@ -80,8 +84,17 @@ export class LinkLayer {
     this.arpSender = new ArpSender(device, this.host, tx, counters, clock);
     this.neighbours = new Neighbours(table, this.arpSender, counters, clock, null, this.host);
     for (const [ip, mac] of options.neighbours ?? []) this.neighbours.addStatic(ip, macWords(mac));
-    const warnings = new Warnings<ArpWarning>(options.warn ?? (() => {}), clock);
+    const warn = options.warn ?? (() => {});
+    const warnings = new Warnings<ArpWarning>(warn, clock);
     this.arp = new Arp(device.memory, this.host, this.neighbours, this.arpSender, tx, counters, warnings);
+    const { dhcp } = options;
+    if (dhcp === undefined) this.dhcp = null;
+    else {
+      const onAddress = (change: AddressChange): void => this.setAddress(change);
+      const { host, arp, arpSender } = this;
+      const client = { ...dhcp, onAddress, warn, clock };
+      this.dhcp = new DhcpLink(device, host, tx, arp, arpSender, counters, client);
+    }
   }
 
   /**
@@ -103,6 +116,7 @@ export class LinkLayer {
   private admitPacket(handle: number, length: number): number {
     const frame = this.device.pool.offsetOf(handle) + FIRST_BYTE;
     const bytes = this.filter.plainPacketBytes(frame, length);
+    if (this.dhcp?.takes(frame, length)) return this.taken(handle);
     if (bytes !== 0) return bytes;
     const counter = this.filter.counterOf(frame, length);
     if (counter === L2.rx_delivered) return ipv4TotalLength(this.memory.u8, frame + ETH_HEADER_BYTES);
@@ -116,10 +130,26 @@ export class LinkLayer {
     return 0;
   }
 
+  private taken(handle: number): number {
+    this.values[L2.rx_dhcp]++;
+    this.device.pool.put(handle);
+    return 0;
+  }
+
+  /** Begins to ask for an address by DHCP. */
+  acquire(): void {
+    this.dhcp?.start();
+  }
+
+  /** Gives the lease back, if there is one. To be called before the end. */
+  release(): void {
+    this.dhcp?.stop();
+  }
+
   /** Changes our address, announces it, and tells the port. Address 0: we have none. */
   setAddress(change: AddressChange): void {
-    this.host.set(change.host);
-    this.announce();
+    // A lease that was renewed has the same address: nothing is announced, and no packet is lost.
+    if (this.host.set(change.host)) this.announce();
     this.onAddress(change);
   }
 
@@ -136,11 +166,13 @@ export class LinkLayer {
     if (!this.isIp) return;
     this.neighbours.tick(nowMs);
     this.arpSender.tick(nowMs);
+    this.dhcp?.tick(nowMs);
     this.tx.flush();
   }
 
   /** When {@link tick} has something to do next; Infinity when it has not. */
   nextDeadline(): number {
-    return Math.min(this.neighbours.nextDeadline(), this.arpSender.nextDeadline());
+    const due = Math.min(this.neighbours.nextDeadline(), this.arpSender.nextDeadline());
+    return this.dhcp === null ? due : Math.min(due, this.dhcp.nextDeadline());
   }
 }

@@ -60,10 +60,12 @@ export class SingleCore extends BaseCore {
     this.rxReserve = reserve;
     this.rss = new Rss(memory, options.rss ?? {}, IndirectionTable.create(1));
     const { onAddress } = options;
+    // Not at once: the core may be in the middle of a poll, or about to sleep.
     const changed = (change: AddressChange): void => {
-      onAddress?.(change);
-      // Not now: the core may be in the middle of a poll, or about to sleep.
-      setImmediate(() => this.addressChanged(change.lease));
+      setImmediate(() => {
+        this.addressChanged(change.lease);
+        onAddress?.(change);
+      });
     };
     const link = { ...options, onAddress: changed };
     this.link = new LinkLayer(device, geometry.shift, this.tx, counters, clock, link);
@@ -96,6 +98,16 @@ export class SingleCore extends BaseCore {
   /** As {@link LinkLayer.setAddress}. */
   setAddress(change: AddressChange): void {
     this.link.setAddress(change);
+  }
+
+  /** As {@link LinkLayer.acquire}. */
+  acquire(): void {
+    this.link.acquire();
+  }
+
+  /** As {@link LinkLayer.release}. */
+  giveBack(): void {
+    this.link.release();
   }
 
   /** The counters of the layer and of the device. */

@@ -6,6 +6,7 @@ import dns from 'node:dns';
 import type { StopSignal } from '../../drivers/stop-signal.js';
 import type { Core } from '../link/core.js';
 import type { EventLoopStack } from '../stack.js';
+import { netError } from '../tcpip/errors.js';
 import { TcpIp, type TcpIpOptions } from '../tcpip/index.js';
 import { formatIpv4 } from '../wire/address.js';
 import { LinkWatch } from './link-watch.js';
@@ -54,7 +55,9 @@ export class NetHost implements EventLoopStack, NamedHost {
     // Asked for each name, because `tspmd exec` may put another in its place.
     this.lookup = options.lookup ?? ((name, how, done) => dns.lookup(name, how, done));
     core.unref();
-    const link = new LinkWatch(core, () => {});
+    const link = new LinkWatch(core, () => {
+      this.stack.tcp.resetAll(netError('ECONNRESET', 'the device is gone'));
+    });
     this.loop = new Loop(core, this.stack, this.refs, link);
     this.refs.onIdle = () => this.linger();
   }
@@ -81,11 +84,6 @@ export class NetHost implements EventLoopStack, NamedHost {
     return address.startsWith('127.') || address === '0.0.0.0' ? this.address : address;
   }
 
-  /** Returns how the program sees the address of a peer: as it is. */
-  shownAddress(address: string): string {
-    return address;
-  }
-
   /** Sends datagrams that wait in the core, when the code that runs now has ended: together, if it sends several. */
   flush(): void {
     if (this.isFlushDue) return;
@@ -97,6 +95,11 @@ export class NetHost implements EventLoopStack, NamedHost {
     this.isFlushDue = false;
     this.core.flush();
   };
+
+  /** Returns how the program sees the address of a peer: as it is. */
+  shownAddress(address: string): string {
+    return address;
+  }
 
   /** Calls `act` after this turn of the loop, as libuv completes requests. */
   afterTurn(act: () => void): void {

@@ -39,8 +39,10 @@ export class Loop {
       this.resolve = resolve;
       this.reject = reject;
       this.idleSince = performance.now();
+      this.stack.defer = true;
       this.turn();
     }).finally(() => {
+      this.stack.defer = false;
       signal.removeEventListener('abort', stop);
       this.link.close();
     });

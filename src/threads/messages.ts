@@ -77,6 +77,10 @@ export type Report =
   /** The thread runs. */
   | { readonly type: 'ready' }
   | { readonly type: 'warning'; readonly line: string }
+  /** From the Rx worker: no DHCP server has given us an address. */
+  | { readonly type: 'noLease'; readonly reason: string }
+  /** From the Rx worker: the lease is given back, as far as that can be known. */
+  | { readonly type: 'released' }
   /** From the Rx worker: our address has changed. The cores read it in shared memory already. */
   | { readonly type: 'address'; readonly change: AddressChange }
   | { readonly type: 'link'; readonly state: 'up' | 'down'; readonly reason: string }
@@ -99,14 +103,16 @@ export type Report =
 export type Order =
   /** To the Tx worker, which waits for it: the transmit queue of the device. */
   | { readonly type: 'lend'; readonly loan: TxLoan }
-  /** To a core, which waits for it: the memory of the device. */
-  | { readonly type: 'attach'; readonly device: OpenedDevice }
+  /** To a core, which waits for it: the memory of the device, and the lease that our address comes from. */
+  | { readonly type: 'attach'; readonly device: OpenedDevice; readonly lease: Lease | null }
   /** To a core: all threads are ready, the stack may run. */
   | { readonly type: 'start' }
   /** To the Rx worker: change our address, and answer with `address`. */
   | { readonly type: 'setAddress'; readonly change: AddressChange }
   /** To a core: our address has changed, and comes from this lease. */
   | { readonly type: 'lease'; readonly lease: Lease | null }
+  /** To the Rx worker: give the lease back, and answer with `released`. */
+  | { readonly type: 'release' }
   /** To the Rx worker: announce our address by ARP. */
   | { readonly type: 'announce' }
   /** To the thread with the Tx loop: drop what `core` has queued, and answer with `retired`. */

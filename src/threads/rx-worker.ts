@@ -12,6 +12,7 @@ import { DoorbellWake } from './shared/doorbell-wake.js';
 import { Interconnect } from './shared/interconnect.js';
 import { nameAndPin, onOrder, report, runThread } from './thread-main.js';
 
+const onFailure = (reason: string): void => report({ type: 'noLease', reason });
 const clock = (): number => performance.now();
 const onAddress = (change: AddressChange): void => report({ type: 'address', change });
 const warn = (line: string): void => report({ type: 'warning', line });
@@ -62,19 +63,23 @@ await runThread(async () => {
   });
   if (device === undefined) return undefined;
   try {
-    const work = new RxWork(device, interconnect, start, warn, clock, onAddress);
+    const work = new RxWork(device, interconnect, start, { warn, onAddress, onFailure, clock });
     const wakeSource = new DoorbellWake(device, interconnect.rxListener(), () => work.hasWork, device);
     const loop = new WorkerLoop(config.idle, work, wakeSource, CounterBlock.attach(start.counters), clock);
     followLink(device, interconnect, work);
     obey = (order) => {
       if (order.type === 'setAddress') work.link.setAddress(order.change);
-      else if (order.type === 'announce') work.link.announce();
+      else if (order.type === 'release') {
+        work.link.release();
+        report({ type: 'released' });
+      } else if (order.type === 'announce') work.link.announce();
       else if (order.type === 'retireRx') work.rx.queues.retire(order.core, order.inFlight);
       else if (order.type === 'retireTx' && work.tx !== null)
         work.rx.queues.retire(order.core, work.tx.retire(order.core));
     };
     const loan = hasTxWorker ? device.lendTx() : null;
     report({ type: 'opened', device: described(device), loan }, loan === null ? [] : [loan.port]);
+    if (config.isDhcp) work.link.acquire();
     // While the loop sleeps, wake-ups and timers poll for it. The device must be closed when one of them throws.
     await Promise.race([runLoop(loop, loop, { signal: stop.signal }), firstUncaught()]);
     work.rx.queues.publishAll();

@@ -12,13 +12,19 @@ import { keepThreadAlive, nameAndPin, onOrder, report, runThread } from './threa
 
 const mayEnd = (stack: Stack | EventLoopStack): boolean => (stack as Partial<EventLoopStack>).mayEnd === true;
 
+/** What the core waits for. */
+interface Attached {
+  readonly device: OpenedDevice;
+  readonly lease: Lease | null;
+}
+
 await runThread(async () => {
   const setup = workerData as StackStart;
   const { config, app, appOptions, index } = setup;
   const stop = new AbortController();
-  let attach = (_: OpenedDevice | null): void => {};
+  let attach = (_: Attached | null): void => {};
   let start = (): void => {};
-  const attached = new Promise<OpenedDevice | null>((resolve) => {
+  const attached = new Promise<Attached | null>((resolve) => {
     attach = resolve;
   });
   let onLease = (_: Lease | null): void => {};
@@ -26,7 +32,7 @@ await runThread(async () => {
     start = resolve;
   });
   onOrder((order) => {
-    if (order.type === 'attach') return attach(order.device);
+    if (order.type === 'attach') return attach(order);
     if (order.type === 'lease') return onLease(order.lease);
     if (order.type === 'stop') stop.abort();
     // 'start' or 'stop'. If no device was attached before, none will be.
@@ -36,8 +42,9 @@ await runThread(async () => {
   await nameAndPin(setup);
   // The Rx worker opens the device meanwhile.
   const module = await loadApp(app);
-  const device = await attached;
-  if (device === null) return undefined;
+  const given = await attached;
+  if (given === null) return undefined;
+  const { device, lease } = given;
   const { buffer, start: from, bytes, geometry, mtu: deviceMtu } = device;
   const memory = {
     u8: new Uint8Array(buffer, from, bytes),
@@ -50,7 +57,8 @@ await runThread(async () => {
     ...{ memory, geometry, deviceMtu, index, counters, rss: setup.rss, keepAlive: keepThreadAlive },
     ...{ mtu, layer, idle },
   });
-  onLease = (lease) => core.addressChanged(lease);
+  core.lease = lease;
+  onLease = (next) => core.addressChanged(next);
   const stack = createStack(app, module, core, appOptions);
   report({ type: 'ready' });
   // A stack that fails at once must not look like a port that cannot start.

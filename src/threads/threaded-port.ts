@@ -13,19 +13,24 @@ import type { SpscRing } from '../../rings/spsc-ring.js';
 import { BasePort } from '../base-port.js';
 import type { Mode, ResolvedConfig, WaitOptions } from '../config.js';
 import { createCoreCounters, createL2Counters, L2, type L2Counters, type PortCounters, sumOf } from '../counters.js';
-import { AbortedError, CoreError, StateError, type TspmdError } from '../errors.js';
-import type { AddressChange } from '../link/dhcp/lease.js';
+import { AbortedError, type CoreError, StateError, type TspmdError } from '../errors.js';
+import { noLease } from '../link/dhcp/acquire.js';
+import type { AddressChange, Lease } from '../link/dhcp/lease.js';
 import { macBytes } from '../link/host.js';
 import type { WarningSink } from '../link/warnings.js';
-import { ThreadWatch, type WatchedThread, watchEvery } from '../link/watchdog.js';
-import type { CoreStatus, MulticorePort, PortStatus, StackTotals, WorkerStatus } from '../port.js';
+import { ThreadWatch, watchEvery } from '../link/watchdog.js';
+import type { CoreStatus, MulticorePort, PortStatus, StackTotals } from '../port.js';
 import { IndirectionTable } from '../rss/indirection-table.js';
 import type { RssShare } from '../rss/rss.js';
 import type { CommonStart, OpenedDevice, Report, RxStart, StackStart } from './messages.js';
 import { PortThread } from './port-thread.js';
 import { planBuffers } from './shared/buffer-plan.js';
-import type { Doorbell } from './shared/doorbell.js';
 import { Interconnect } from './shared/interconnect.js';
+import { watchedCore } from './watched-core.js';
+import { workerStatuses } from './worker-status.js';
+
+/** How long the thread with the device may take to give the lease back, in ms. */
+const RELEASE_MS = 500;
 
 /** The app of a port, which every core runs. */
 export interface PortApp {
@@ -58,9 +63,11 @@ export class ThreadedPort extends BasePort implements MulticorePort {
   /** Whether {@link run} was called: an error then rejects it. Otherwise it is a warning. */
   private isRun = false;
   private fail: (error: Error) => void = () => {};
-  /** Resolves when the programs of all cores have ended. */
-  private readonly over: Promise<void>;
+  /** To be called when the programs of all cores have ended. */
   private allOver: () => void = () => {};
+  private readonly over = new Promise<void>((resolve) => {
+    this.allOver = resolve;
+  });
   private onOpened: (device: OpenedDevice, loan: TxLoan | null) => void = () => {};
   /** Each resolves a {@link applyAddress}. */
   private readonly onApplied: (() => void)[] = [];
@@ -83,9 +90,6 @@ export class ThreadedPort extends BasePort implements MulticorePort {
     this.txQueues = this.interconnect.rings('txQueue');
     this.failed = new Promise((_, reject) => {
       this.fail = reject;
-    });
-    this.over = new Promise((resolve) => {
-      this.allOver = resolve;
     });
     // run() rejects with it. If run() is not called, it must not be an unhandled rejection.
     this.failed.catch(() => {});
@@ -134,47 +138,7 @@ export class ThreadedPort extends BasePort implements MulticorePort {
       const { isAsleep } = this.interconnect.coreDoorbell(index);
       return { title, index, isAlive, isAsleep, counters, rings };
     });
-    return { cores, workers: this.workers() };
-  }
-
-  private workers(): WorkerStatus[] {
-    const { interconnect, rx, tx, rxCounters, txCounters } = this;
-    const status = (
-      role: WorkerStatus['role'],
-      thread: PortThread | null,
-      { isAsleep }: Doorbell,
-      ...blocks: L2Counters[]
-    ): WorkerStatus[] => {
-      if (thread === null) return [];
-      const { title, isAlive } = thread;
-      return [{ title, role, isAlive, isAsleep, counters: sumOf(blocks) }];
-    };
-    const rxDoorbell = interconnect.rxDoorbell();
-    // Without a Tx worker, one thread receives and sends.
-    if (tx === null) return status('RxTx', rx, rxDoorbell, rxCounters, txCounters);
-    return [...status('Tx', tx, interconnect.txDoorbell(), txCounters), ...status('Rx', rx, rxDoorbell, rxCounters)];
-  }
-
-  /** What the stack of a core does, for {@link ThreadWatch}. */
-  private watched(core: number): WatchedThread {
-    const { cores, rxQueues } = this;
-    const doorbell = this.interconnect.coreDoorbell(core);
-    const polls = (): number => this.countedBy(core, L2.loop_polls);
-    return {
-      get isAlive() {
-        return cores[core].isAlive;
-      },
-      get isAsleep() {
-        return doorbell.isAsleep;
-      },
-      // Polls are counted 64 at a time. A stack that polls seldom shows its progress by the packets that it takes.
-      get progress() {
-        return polls() + rxQueues[core].headNow;
-      },
-      get waiting() {
-        return rxQueues[core].count;
-      },
-    };
+    return { cores, workers: workerStatuses(this.interconnect, this.rx, this.tx, this.rxCounters, this.txCounters) };
   }
 
   private countedBy(core: number, counter: number): number {
@@ -208,6 +172,8 @@ export class ThreadedPort extends BasePort implements MulticorePort {
   private async shutDown(): Promise<void> {
     this.endWatch();
     await Promise.all(this.cores.map((core) => core.stop()));
+    // While there is still a thread that sends.
+    if (this.config.isDhcp) await this.rx?.ask({ type: 'release' }, 'released', RELEASE_MS);
     await this.tx?.stop();
     await this.rx?.stop();
     // run() throws it.
@@ -241,6 +207,13 @@ export class ThreadedPort extends BasePort implements MulticorePort {
         resolve(loan);
       };
     });
+    const leased = new Promise<Lease>((resolve) => {
+      this.once('lease', (lease) => lease !== null && resolve(lease));
+    });
+    const aborted = whenAborted(signal).then((): never => {
+      throw new AbortedError(`${this.config.device}: stopped before it was open`);
+    });
+    aborted.catch(() => {});
     // All threads start at the same time, because a thread takes longer to start than a device to open.
     this.rx = this.startThread(hasTxWorker ? 'Rx worker' : 'RxTx worker', 'rx-worker.js', rxStart);
     if (hasTxWorker) {
@@ -253,21 +226,25 @@ export class ThreadedPort extends BasePort implements MulticorePort {
       this.cores.push(this.startThread(`core ${index}`, 'stack-worker.js', start, index));
     }
     const ready = [...this.cores, this.tx].map((thread) => thread && this.readyOf(thread.title));
-    const loan = await this.orFailure(Promise.race([opened, stoppedBy(signal, this.config.device)]));
-    const device = this.opened;
-    if (device.notice !== '') this.warn(device.notice);
+    const loan = await this.orFailure(Promise.race([opened, aborted]));
+    if (this.opened.notice !== '') this.warn(this.opened.notice);
     if (loan !== null) {
       this.lent = CounterBlock.attach(loan.counters);
       this.tx?.order({ type: 'lend', loan }, [loan.port]);
     }
-    for (const core of this.cores) core.order({ type: 'attach', device });
+    const lease = this.config.isDhcp ? await this.orFailure(Promise.race([leased, aborted])) : null;
+    const device = { ...this.opened, mtu: Math.min(this.opened.mtu, lease?.mtu ?? this.opened.mtu) };
+    for (const core of this.cores) core.order({ type: 'attach', device, lease });
     await this.orFailure(Promise.all(ready));
     this.isStarting = false;
     this.rx.order({ type: 'announce' });
     for (const core of this.cores) core.order({ type: 'start' });
-    this.endWatch = watchEvery(
-      this.cores.map(({ title }, core) => new ThreadWatch(title, this.watched(core), this.warn)),
-    );
+    const watch = (thread: PortThread, core: number): ThreadWatch => {
+      const doorbell = this.interconnect.coreDoorbell(core);
+      const watched = watchedCore(thread, doorbell, this.rxQueues[core], this.coreCounters[core]);
+      return new ThreadWatch(thread.title, watched, this.warn);
+    };
+    this.endWatch = watchEvery(this.cores.map(watch));
   }
 
   private common(name: string, place: number, counters: L2Counters): CommonStart {
@@ -277,11 +254,7 @@ export class ThreadedPort extends BasePort implements MulticorePort {
 
   private startThread(title: string, module: string, start: CommonStart, core?: number): PortThread {
     const onReport = (report: Report): void => this.reported(title, report);
-    const onEnd = (error: TspmdError | null): void => {
-      if (this.stopping !== null) return;
-      if (error !== null) this.failedThread(error);
-      else if (core !== undefined) this.overThread(core);
-    };
+    const onEnd = (error: TspmdError | null): void => this.ended(core ?? -1, error);
     return new PortThread({ title, core, module }, start, onReport, onEnd);
   }
 
@@ -298,16 +271,12 @@ export class ThreadedPort extends BasePort implements MulticorePort {
 
   private reported(title: string, report: Report): void {
     if (report.type === 'opened') this.onOpened(report.device, report.loan);
-    else if (report.type === 'ready') this.ready(title);
+    else if (report.type === 'ready') this.onReady.get(title)?.();
     else if (report.type === 'warning') this.warn(report.line);
     else if (report.type === 'address') this.readdressed(report.change);
-    else if (report.type === 'link') this.linkChanged(report.state, report.reason);
+    else if (report.type === 'noLease') this.fail(noLease(this.config.device, report.reason));
+    else if (report.type === 'link' && this.stopping === null) this.emit('link', report.state, report.reason);
     else if (report.type === 'retired') this.rx?.order({ ...report, type: 'retireRx' });
-  }
-
-  private ready(title: string): void {
-    this.onReady.get(title)?.();
-    this.onReady.delete(title);
   }
 
   private readdressed(change: AddressChange): void {
@@ -316,37 +285,19 @@ export class ThreadedPort extends BasePort implements MulticorePort {
     this.onApplied.shift()?.();
   }
 
-  private linkChanged(state: 'up' | 'down', reason: string): void {
-    if (this.stopping === null) this.emit('link', state, reason);
-  }
-
-  private othersThan(core: number): number[] {
-    return this.cores.flatMap(({ isAlive }, index) => (isAlive && index !== core ? [index] : []));
-  }
-
-  /** Gives the flows and the buffers of a core whose thread has ended to others. */
-  private takeOver(core: number, others: readonly number[]): void {
-    // The flows first: from now on no new packet goes to the core that has ended.
-    this.indirection.moveFrom(core, others);
-    (this.tx ?? this.rx)?.order({ type: 'retireTx', core });
-  }
-
-  /** The program of a core has ended its thread. */
-  private overThread(core: number): void {
-    const others = this.othersThan(core);
-    if (others.length > 0) this.takeOver(core, others);
-    else this.allOver();
-    this.emit('coreEnd', core, this.cores[core].exitCode ?? 0);
-  }
-
-  /** A thread has failed. */
-  private failedThread(error: TspmdError): void {
-    const core = error instanceof CoreError ? error.core : -1;
-    const { isStarting } = this;
-    const others = this.othersThan(core);
-    if (core === -1 || isStarting || others.length === 0 || this.config.onCoreFailure === 'stop') {
+  /** A thread, of a core or of none (-1), has ended without being told to; without an error by its program. */
+  private ended(core: number, error: TspmdError | null): void {
+    if (this.stopping !== null) return;
+    const others = this.cores.flatMap(({ isAlive }, index) => (isAlive && index !== core ? [index] : []));
+    if (error === null) {
+      if (others.length > 0) this.takeOver(core, others);
+      else this.allOver();
+      this.emit('coreEnd', core, this.cores[core].exitCode ?? 0);
+      return;
+    }
+    if (core === -1 || this.isStarting || others.length === 0 || this.config.onCoreFailure === 'stop') {
+      if (!this.isRun && !this.isStarting) this.warn(error.message);
       this.fail(error);
-      if (!this.isRun && !isStarting) this.warn(error.message);
       return;
     }
     this.takeOver(core, others);
@@ -355,10 +306,10 @@ export class ThreadedPort extends BasePort implements MulticorePort {
       this.warn(`${error.message}; the other cores take its flows over`);
     }
   }
-}
 
-/** Rejects when the signal aborts. Used until the device is open. */
-async function stoppedBy(signal: StopSignal | undefined, device: string): Promise<never> {
-  await (signal === undefined ? new Promise(() => {}) : whenAborted(signal));
-  throw new AbortedError(`${device}: stopped before it was open`);
+  /** Gives the flows of a core whose thread has ended to others, first; then its buffers. */
+  private takeOver(core: number, others: readonly number[]): void {
+    this.indirection.moveFrom(core, others);
+    (this.tx ?? this.rx)?.order({ type: 'retireTx', core });
+  }
 }

@@ -2,14 +2,16 @@
  * The types of the package, in programs that the supported TypeScript versions compile: nothing is left unchecked
  * (`skipLibCheck: false`), and there are no types except TypeScript's own (`types: []`, no `@types/node`).
  */
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { EXPORTS } from '../../scripts/bundle/exports.js';
 import { Child } from '../../scripts/child.js';
-import { programOf, TYPESCRIPTS } from '../../scripts/versions/cache.js';
+import { programOf, TYPESCRIPTS, type Version } from '../../scripts/versions/cache.js';
 import { InstalledPackage, shellEnvironment } from '../support/package/installed-package.js';
 import { describeWith, version } from '../support/requirements.js';
 
 const PATIENCE_MS = 180_000;
+const TYPE_ROOT = fileURLToPath(new URL('../../node_modules/@types', import.meta.url));
 const MODULES = [
   ['NodeNext', { module: 'NodeNext', moduleResolution: 'NodeNext' }],
   ['bundler', { module: 'ESNext', moduleResolution: 'bundler' }],
@@ -64,21 +66,26 @@ describeWith('the types of the package', TYPESCRIPTS.map(version), () => {
 
   beforeAll(async () => {
     installed = InstalledPackage.create();
-    const names = EXPORTS.map(({ path }) => `tspmd${path.slice(1)}`);
-    // Everything that the JavaScript exports must be there as a value.
-    const uses = await Promise.all(
-      EXPORTS.map(async ({ name }, i) => {
-        const values = Object.keys(await import(installed.file(`dist/bundle/tspmd/${name}.js`)));
-        return `import * as all${i} from '${names[i]}';\nexport const values${i} = [${values.map((value) => `all${i}.${value}`)}];\n`;
-      }),
-    );
     installed.write('program.mts', PROGRAM);
-    installed.write('values.mts', uses.join(''));
     installed.write('program.cts', PROGRAM);
-    const requires = names.map(
-      (name, i) => `import all${i} = require('${name}');\nexport const given${i} = all${i};\n`,
-    );
-    installed.write('required.cts', requires.join(''));
+    for (const [title, exports] of [
+      ['plain', EXPORTS.filter(({ needsNodeTypes }) => !needsNodeTypes)],
+      ['node', EXPORTS.filter(({ needsNodeTypes }) => needsNodeTypes)],
+    ] as const) {
+      const names = exports.map(({ path }) => `tspmd${path.slice(1)}`);
+      // Everything that the JavaScript exports must be there as a value.
+      const uses = await Promise.all(
+        exports.map(async ({ name, acts }, i) => {
+          const values = acts ? [] : Object.keys(await import(installed.file(`dist/bundle/tspmd/${name}.js`)));
+          return `import * as all${i} from '${names[i]}';\nexport const values${i} = [${values.map((value) => `all${i}.${value}`)}];\n`;
+        }),
+      );
+      installed.write(`${title}.mts`, uses.join(''));
+      const requires = names.map(
+        (name, i) => `import all${i} = require('${name}');\nexport const given${i} = all${i};\n`,
+      );
+      installed.write(`${title}.cts`, requires.join(''));
+    }
   }, PATIENCE_MS);
   afterAll(() => installed?.remove());
 
@@ -86,24 +93,38 @@ describeWith('the types of the package', TYPESCRIPTS.map(version), () => {
     MODULES.map(([resolution, options]) => [typescript.title, resolution, typescript, options] as const),
   );
 
+  /** Compiles files with these options, besides the strict ones. */
+  async function expectCompiles(tool: Version, files: readonly string[], options: object): Promise<void> {
+    const strict = {
+      ...{ target: 'ES2022', lib: ['ES2022'], types: [], strict: true, skipLibCheck: false, noEmit: true },
+      ...{ exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, verbatimModuleSyntax: false },
+    };
+    const project = installed.write(
+      'tsconfig.json',
+      JSON.stringify({ compilerOptions: { ...strict, ...options }, files }),
+    );
+    const tsc = Child.spawn(process.execPath, [programOf(tool), '--project', project], shellEnvironment());
+    expect(await tsc.exited, tsc.output).toEqual({ code: 0, signal: null });
+  }
+
   it.each(cases)(
     'compile without an error in %s with %s resolution',
     { timeout: 60_000 },
     async (_, resolution, tool, options) => {
-      const project = installed.write(
-        'tsconfig.json',
-        JSON.stringify({
-          compilerOptions: {
-            ...options,
-            ...{ target: 'ES2022', lib: ['ES2022'], types: [], strict: true, skipLibCheck: false, noEmit: true },
-            ...{ exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, verbatimModuleSyntax: false },
-          },
-          // With an ECMAScript module format there is no \`import = require\`.
-          files: ['program.mts', 'values.mts', 'program.cts', ...(resolution === 'NodeNext' ? ['required.cts'] : [])],
-        }),
-      );
-      const tsc = Child.spawn(process.execPath, [programOf(tool), '--project', project], shellEnvironment());
-      expect(await tsc.exited, tsc.output).toEqual({ code: 0, signal: null });
+      // With an ECMAScript module format there is no `import = require`.
+      const required = resolution === 'NodeNext' ? ['plain.cts'] : [];
+      await expectCompiles(tool, ['program.mts', 'plain.mts', 'program.cts', ...required], options);
+    },
+  );
+
+  it.each(cases)(
+    "compile with Node's types in %s with %s resolution",
+    { timeout: 60_000 },
+    async (_, resolution, tool, options) => {
+      const required = resolution === 'NodeNext' ? ['node.cts'] : [];
+      // The declarations of other packages are not ours to check.
+      const node = { typeRoots: [TYPE_ROOT], types: ['node'], skipLibCheck: true };
+      await expectCompiles(tool, ['node.mts', ...required], { ...options, ...node });
     },
   );
 });

@@ -88,6 +88,16 @@ describe('what a file may import', () => {
     expect(sources.filter(({ path }) => isIn(['src/tcpip'], path)).flatMap(upwardImports)).toEqual([]);
   });
 
+  it('the network of Node programs only in commands; tspmd exec in none of its rooms', () => {
+    const library = sources.filter(({ path }) => isIn(['src'], path) && !isIn(['src/node', 'src/cli'], path));
+    const rooms = sources.filter(({ path }) => isIn(['src/node'], path) && !isIn(['src/node/exec'], path));
+    const users = [
+      ...library.filter(({ imports }) => imports.some((name) => isIn(['src/node'], name))),
+      ...rooms.filter(({ imports }) => imports.some((name) => isIn(['src/node/exec'], name))),
+    ];
+    expect(users.map(({ path }) => path)).toEqual([]);
+  });
+
   it('the FFI only in two files of drivers/libc, and these only where one is chosen', () => {
     const loads = /(?:\bfrom |\bimport\(|\brequire\(|BuiltinModule\?*\.?\()['"](?:koffi|node:ffi)['"]/;
     const users = sources.filter(({ path, text }) => path !== 'test/unit/house.test.ts' && loads.test(text));
@@ -97,13 +107,23 @@ describe('what a file may import', () => {
   });
 
   it('in examples and templates only the public entry points, by their names', () => {
+    const isProgram = ({ path }: Source): boolean => isIn(['examples/node'], path);
     const { exports } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { exports: object };
     const entries = Object.keys(exports).map((path) => path.replace('.', 'tspmd'));
     expect(entries).toEqual(expect.arrayContaining(['tspmd', 'tspmd/wire', 'tspmd/testing']));
-    for (const { path, imports } of sources.filter((source) => isIn(['examples', 'templates'], source.path))) {
+    for (const { path, imports } of sources.filter(
+      (source) => isIn(['examples', 'templates'], source.path) && !isProgram(source),
+    )) {
       const others = imports.filter((name) => !entries.includes(name) && !name.startsWith('node:'));
       expect(
         others.filter((name) => !isIn([dirname(dirname(path))], name)),
+        path,
+      ).toEqual([]);
+    }
+    // These programs are to run unchanged.
+    for (const { path, imports } of sources.filter(isProgram)) {
+      expect(
+        imports.filter((name) => isFile(name) || entries.includes(name)),
         path,
       ).toEqual([]);
     }
@@ -156,9 +176,11 @@ describe('what a file and a folder look like', () => {
     expect(existsSync(join(ROOT, folder, 'README.md'))).toBe(true);
   });
 
-  it('there are at most four examples, of at most 110 lines', () => {
+  it('there are at most four examples in a folder, of at most 110 lines', () => {
     const examples = sources.filter(({ path }) => isIn(['examples'], path));
-    expect(examples.length).toBeLessThanOrEqual(4);
+    const programs = examples.filter(({ path }) => isIn(['examples/node'], path));
+    expect(programs.length).toBeLessThanOrEqual(4);
+    expect(examples.length - programs.length).toBeLessThanOrEqual(4);
     for (const { path, text } of examples) expect(text.split('\n').length, path).toBeLessThanOrEqual(111);
   });
 

@@ -7,6 +7,7 @@ import { init, parseIpv4, runStack, type SinglePort } from '../../index.js';
 import { TcpIp } from '../../tcpip/index.js';
 import { type DeviceOptions, deviceConfig } from '../device-options.js';
 import { whyNoAnswer } from '../output/arp-watch.js';
+import { showLease } from '../output/lease-lines.js';
 import { neverWaitForTerminal, print, warn } from '../output/lines.js';
 import { limitedLinkLines } from '../output/link-lines.js';
 import { unlessStopped, untilStopped } from '../shutdown.js';
@@ -43,6 +44,8 @@ export async function get(url: string, options: GetCommandOptions): Promise<void
   );
   if (port === null) return;
   port.on('link', limitedLinkLines());
+  // Not to stdout, which has the content.
+  showLease(port, warn);
   const stop = new AbortController();
   try {
     const net = new TcpIp(port.core(), { maxConnections: (options.connections ?? 1) + SPARE_CONNECTIONS });

@@ -47,6 +47,11 @@ export class ArpSender implements NeighbourAsker {
     if (this.send(ip, to)) this.values[L2.arp_requests]++;
   }
 
+  /** Asks whether a station has `ip`, before it is ours: while we have no address (RFC 5227, 2.1.1). */
+  probe(ip: number): void {
+    if (this.send(ip, BROADCAST_MAC)) this.values[L2.arp_probes]++;
+  }
+
   /** Announces our address now, and once more after two seconds (RFC 5227, 2.3). */
   announce(): void {
     this.announcementsLeft = ANNOUNCEMENTS;
@@ -79,7 +84,7 @@ export class ArpSender implements NeighbourAsker {
   }
 
   /**
-   * Sends a request for `ip`; a request for our own address is an announcement. Returns false, and counts, if that
+   * Sends a request for `ip`; a request for our own address is an announcement, one without our address a probe. Returns false, and counts, if that
    * failed.
    */
   private send(ip: number, to: Uint16Array): boolean {

@@ -6,7 +6,7 @@
 import type { EventEmitter } from 'node:events';
 
 /** The signals that end a process, and that programs handle. */
-const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+export const END_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** How long the end may take, in ms. */
 const END_MS = 2000;
 
@@ -16,7 +16,7 @@ const END_MS = 2000;
  */
 export function onDefaultSignal(end: (signal: NodeJS.Signals) => Promise<void>): void {
   const events: EventEmitter = process;
-  for (const signal of SIGNALS) {
+  for (const signal of END_SIGNALS) {
     const die = (): void => {
       events.off('newListener', yieldTo).off('removeListener', takeBack).off(signal, act);
       process.kill(process.pid, signal);

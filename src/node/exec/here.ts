@@ -1,11 +1,18 @@
 /** A program over a device that this thread opens: `tspmd exec --mode single`, and `tspmd/register`. */
 import type { SingleConfig } from '../../config.js';
-import { type InitOptions, init } from '../../init.js';
+import { init } from '../../init.js';
 import { runStack } from '../../link/run-loop.js';
 import type { SinglePort } from '../../port.js';
+import type { NetHost } from '../host.js';
 import { onDefaultSignal } from './default-signals.js';
 import type { ExecOptions } from './options.js';
 import { EXIT_MS, takeOver } from './take-over.js';
+
+/** Waits for the signal that the process dies of; without one, throws `error`, which is no consequence of it then. */
+export function dying(signal: AbortSignal, error: unknown): Promise<never> {
+  if (!signal.aborted) throw error;
+  return new Promise(() => {});
+}
 
 /** Takes one line for the user. */
 type Tell = (line: string) => void;
@@ -22,18 +29,15 @@ export async function openHere(
   tell: Tell,
 ): Promise<SinglePort> {
   const stop = new AbortController();
-  let atSignal = async (): Promise<void> => {};
+  const opening = init(config, { signal: stop.signal, warn: tell });
+  let host: NetHost | null = null;
   onDefaultSignal(async () => {
     stop.abort();
-    await atSignal();
+    host?.endNow(EXIT_MS);
+    await (await opening.catch(() => null))?.stop().catch(() => {});
   });
-  const initOptions: InitOptions = { signal: stop.signal, warn: tell };
-  const port = await init(config, initOptions);
-  const host = takeOver(port.core(), options);
-  atSignal = async () => {
-    host.endNow(EXIT_MS);
-    await port.stop();
-  };
+  const port = await opening.catch((error) => dying(stop.signal, error));
+  host = takeOver(port.core(), options);
   runStack(port.core(), host, { signal: stop.signal }).catch((error: Error) => {
     if (stop.signal.aborted) return;
     tell(error.message);

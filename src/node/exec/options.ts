@@ -8,6 +8,6 @@ export interface ExecOptions {
   readonly args: readonly string[];
   /** Ports that are the kernel's. */
   readonly kernelPorts: readonly PortRange[];
-  /** DNS servers that names are asked from over the stack; without any, Node looks names up its own way. */
+  /** DNS servers that names are asked from over the stack. None: those of the DHCP lease; without a lease, Node's own way. */
   readonly dns: readonly string[];
 }

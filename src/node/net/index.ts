@@ -13,6 +13,7 @@
 import { currentHost } from '../current.js';
 import { makeNet } from './make-net.js';
 
+export { currentHost } from '../current.js';
 export { NetHost, type NetHostOptions } from '../host.js';
 export { type DeviceHost, openHost } from '../open-host.js';
 export type { Net } from './make-net.js';

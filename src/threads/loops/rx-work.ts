@@ -45,22 +45,33 @@ class ArpDevice implements LinkDevice {
   }
 }
 
+/** What the thread around the work gives it, and hears. */
+export interface RxSurroundings {
+  readonly warn: WarningSink;
+  readonly onAddress?: AddressSink;
+  /** No DHCP server has given us an address. */
+  readonly onFailure: (reason: string) => void;
+  /** Milliseconds, monotonic. */
+  readonly clock: () => number;
+}
+
 export class RxWork implements Work {
   readonly rx: RxMainLoop;
   /** Null when a Tx worker sends. */
   readonly tx: TxMainLoop | null;
   readonly link: LinkLayer;
   private readonly arpBurst: TxBurst;
+  private readonly clock: () => number;
   private nextPublish = 0;
 
   constructor(
     private readonly device: RxWorkDevice,
     private readonly interconnect: Interconnect,
     start: Pick<RxStart, 'config' | 'counters' | 'coreCounters' | 'txCounters' | 'rss'>,
-    warn: WarningSink,
-    private readonly clock: () => number,
-    onAddress: AddressSink = () => {},
+    around: RxSurroundings,
   ) {
+    const { clock } = around;
+    this.clock = clock;
     const { config } = start;
     const { memory, pool } = device;
     const counters = CounterBlock.attach(start.counters);
@@ -70,7 +81,7 @@ export class RxWork implements Work {
     this.arpBurst = new TxBurst(arpQueue, counters);
     const table = interconnect.neighbourTable();
     const { shift } = pool.geometry;
-    const options = { ...config, warn, onAddress };
+    const options = { ...config, ...around, ...(config.isDhcp ? { dhcp: around } : {}) };
     const own = interconnect.hostMemory();
     this.link = new LinkLayer(arpDevice, shift, this.arpBurst, counters, clock, options, table, own);
     const coreCounters = start.coreCounters.map((share) => CounterBlock.attach(share));

@@ -122,7 +122,7 @@ export function expectEveryFrameCounted({ core, port }: TestCore<BaseCore>): voi
     return;
   }
   const counters = core.counters();
-  let sum = counters.rx_delivered! + counters.rx_arp!;
+  let sum = counters.rx_delivered! + counters.rx_arp! + counters.rx_dhcp!;
   for (const [name, value] of Object.entries(counters)) if (name.startsWith('rx_drop_')) sum += value;
   expect(sum).toBe(counters.rx_frames);
 }

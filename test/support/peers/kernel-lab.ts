@@ -29,6 +29,13 @@ export interface Finished {
   readonly output: string;
 }
 
+export interface ProgramOptions {
+  /** Of `tspmd exec`. */
+  readonly options?: readonly string[];
+  /** Environment variables of the program. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** What `ip -s -j link show` and `tspmd switch --stats --json` print, as far as the lab reads it. */
 type LinkReport = readonly { readonly stats64: { readonly rx: { readonly dropped: number } } }[];
 interface SwitchReport {
@@ -37,6 +44,7 @@ interface SwitchReport {
 
 export class KernelLab {
   private readonly children: Child[] = [];
+  private bess: Child | undefined;
 
   private constructor(
     readonly namespace: NetworkNamespace,
@@ -55,9 +63,11 @@ export class KernelLab {
     return lab;
   }
 
-  private async startSwitch(): Promise<void> {
+  /** Starts the switch; resolves when the tap is up. */
+  async startSwitch(): Promise<void> {
     const { namespace } = this;
     const bess = this.keep(namespace.tspmd('switch', 'kernel.bess', `VM_SOCKET=${this.socket}`, `TAP=${TAP}`));
+    this.bess = bess;
     await bess.waitFor(/^ready/m);
     // No router solicitations: a capture has only what a test sends.
     await this.run(10, 'sh', '-c', `echo 1 >/proc/sys/net/ipv6/conf/${TAP}/disable_ipv6`);
@@ -66,6 +76,11 @@ export class KernelLab {
     // Linux's own default: that of this machine may be another.
     namespace.ip('route', 'replace', NETWORK, 'dev', TAP, 'src', KERNELS, 'congctl', 'cubic');
     await bess.waitFor(/^port kernel: tap tap0 works now/m);
+  }
+
+  /** Kills the switch, and with it the tap. {@link startSwitch} makes the next one. */
+  async stopSwitch(): Promise<void> {
+    await this.bess?.stop('SIGKILL');
   }
 
   /** The path of a file in the folder of the lab. */
@@ -86,6 +101,19 @@ export class KernelLab {
   async endpoint(...args: string[]): Promise<Child> {
     const child = this.start(...TSPMD, 'run', ...this.device, ...args);
     await child.waitFor(/^ready/m);
+    return child;
+  }
+
+  /** Starts `tspmd exec -- PROGRAM` at the port of the switch; resolves when its output matches `ready`. */
+  async program(
+    ready: RegExp,
+    program: readonly string[],
+    { options = [], env = {} }: ProgramOptions = {},
+  ): Promise<Child> {
+    const variables = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+    const command = [...TSPMD, 'exec', ...this.device, ...options, '--', ...program];
+    const child = this.start('env', ...variables, ...command);
+    await child.waitFor(ready);
     return child;
   }
 
@@ -125,9 +153,8 @@ export class KernelLab {
 
   /** Frames to the kernel that the switch or the kernel's end of the tap has dropped so far. */
   async dropsToKernel(): Promise<number> {
-    const [bess] = this.children as [Child];
     const [link] = JSON.parse(this.namespace.ip('-s', '-j', 'link', 'show', TAP)) as LinkReport;
-    const { stdout } = await this.run(10, ...TSPMD, 'switch', '--stats', String(bess.pid), '--json');
+    const { stdout } = await this.run(10, ...TSPMD, 'switch', '--stats', String(this.bess?.pid), '--json');
     const { ports } = JSON.parse(stdout) as SwitchReport;
     return ports.kernel!.out.dropped + link!.stats64.rx.dropped;
   }

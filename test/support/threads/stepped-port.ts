@@ -8,6 +8,7 @@ import type { SpscFanOut } from '../../../rings/spsc-fan-out.js';
 import type { SpscRing } from '../../../rings/spsc-ring.js';
 import type { TspmdConfig } from '../../../src/config.js';
 import { createCoreCounters, createL2Counters, type L2Counters } from '../../../src/counters.js';
+import type { AddressChange } from '../../../src/link/dhcp/lease.js';
 import type { PacketBuffer } from '../../../src/link/packet-buffer.js';
 import type { WaitingPackets } from '../../../src/link/waiting-packets.js';
 import { resolveConfig } from '../../../src/resolve-config.js';
@@ -50,6 +51,7 @@ export class SteppedPort {
   readonly inbound: L2Counters[];
   readonly coreCounters: L2Counters[];
   readonly warnings: string[] = [];
+  readonly addresses: AddressChange[] = [];
   readonly time = { now: 1000 };
   /** Cores whose stack has failed. */
   readonly gone = new Set<number>();
@@ -80,7 +82,12 @@ export class SteppedPort {
     };
     const { device, interconnect } = this;
     this.rss = Rss.attach(device.memory, rss);
-    this.rx = new RxWork(device, interconnect, start, (line) => this.warnings.push(line), clock);
+    this.rx = new RxWork(device, interconnect, start, {
+      warn: (line) => this.warnings.push(line),
+      onAddress: (change) => this.addresses.push(change),
+      onFailure: (reason) => this.warnings.push(reason),
+      clock,
+    });
     if (this.rx.tx !== null) {
       this.tx = this.rx.tx;
       this.rxReturn = null;
@@ -241,7 +248,7 @@ export function expectEveryBufferOnce(port: SteppedPort): void {
 /** Demands that every received frame is in exactly one counter. */
 export function expectEveryFrameInOneCounter(port: SteppedPort): void {
   const counters = port.counted();
-  let sum = counters.rx_delivered! + counters.rx_arp!;
+  let sum = counters.rx_delivered! + counters.rx_arp! + counters.rx_dhcp!;
   for (const [name, value] of Object.entries(counters)) if (name.startsWith('rx_drop_')) sum += value;
   expect(sum).toBe(counters.rx_frames);
 }
