@@ -7,4 +7,6 @@ export const KNOWN: Readonly<Record<string, string>> = {
     'the request and its body arrive in one read, so that the request is complete before the answer is finished',
   'test-http-should-keep-alive.js':
     'data and end arrive in one turn: a socket whose peer has ended is taken from the pool of the agent, as may happen over any network',
+  'test-https-autoselectfamily.js':
+    'IPv6: a TLS socket is bound to the first connection of the socket below it, so it tries no second address',
 };
