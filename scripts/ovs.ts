@@ -55,7 +55,13 @@ class Tools {
   readonly database: string;
 
   constructor(private readonly folder: string) {
-    this.env = { ...process.env, PATH: searchPath(), OVS_RUNDIR: folder, OVS_LOGDIR: folder, XDG_RUNTIME_DIR: folder };
+    this.env = {
+      ...process.env,
+      PATH: searchPath(),
+      OVS_RUNDIR: folder,
+      OVS_LOGDIR: folder,
+      RUNTIME_DIRECTORY: folder,
+    };
     this.database = join(folder, 'db.sock');
   }
 

@@ -170,7 +170,11 @@ function program(): Command {
       'CPUs, such as 0-3: first the cores, each of which runs the program, then as with run',
       coreList,
     )
-    .option('--dns <list>', "DNS servers that names are asked from over the device (default: Node's way)", dnsServers)
+    .option(
+      '--dns <list>',
+      "DNS servers that names are asked from over the device (default: the lease's, or Node's way)",
+      dnsServers,
+    )
     .option('--kernel-ports <list>', 'ports that are left to the kernel, such as 22,8000-8100', portList)
     .addOption(
       new Option('--idle <policy>', 'when no packets come: sleep (adaptive), or keep polling (spin)')

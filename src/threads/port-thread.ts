@@ -115,6 +115,26 @@ export class PortThread {
     this.worker.postMessage(order, transfer);
   }
 
+  /** Gives an order, and waits until the thread reports `answer` or has ended, but not longer than `ms`. */
+  async ask(order: Order, answer: Report['type'], ms: number): Promise<void> {
+    if (this.hasExited) return;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, ms);
+    });
+    const answered = new Promise<void>((resolve) => {
+      const look = (report: Report): void => {
+        if (report.type !== answer) return;
+        this.worker.off('message', look);
+        resolve();
+      };
+      this.worker.on('message', look);
+    });
+    this.order(order);
+    await Promise.race([answered, this.exited, late]);
+    clearTimeout(timer);
+  }
+
   /** Tells the thread to stop and waits until it has ended. */
   async stop(): Promise<void> {
     this.isToldToStop = true;

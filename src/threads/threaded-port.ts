@@ -19,15 +19,15 @@ import type { AddressChange, Lease } from '../link/dhcp/lease.js';
 import { macBytes } from '../link/host.js';
 import type { WarningSink } from '../link/warnings.js';
 import { ThreadWatch, watchEvery } from '../link/watchdog.js';
-import type { CoreStatus, MulticorePort, PortStatus, StackTotals, WorkerStatus } from '../port.js';
+import type { CoreStatus, MulticorePort, PortStatus, StackTotals } from '../port.js';
 import { IndirectionTable } from '../rss/indirection-table.js';
 import type { RssShare } from '../rss/rss.js';
 import type { CommonStart, OpenedDevice, Report, RxStart, StackStart } from './messages.js';
 import { PortThread } from './port-thread.js';
 import { planBuffers } from './shared/buffer-plan.js';
-import type { Doorbell } from './shared/doorbell.js';
 import { Interconnect } from './shared/interconnect.js';
 import { watchedCore } from './watched-core.js';
+import { workerStatuses } from './worker-status.js';
 
 /** How long the thread with the device may take to give the lease back, in ms. */
 const RELEASE_MS = 500;
@@ -71,7 +71,6 @@ export class ThreadedPort extends BasePort implements MulticorePort {
   private onOpened: (device: OpenedDevice, loan: TxLoan | null) => void = () => {};
   /** Each resolves a {@link applyAddress}. */
   private readonly onApplied: (() => void)[] = [];
-  private onReleased: () => void = () => {};
   private readonly onReady = new Map<string, () => void>();
   private endWatch: () => void = () => {};
 
@@ -139,25 +138,7 @@ export class ThreadedPort extends BasePort implements MulticorePort {
       const { isAsleep } = this.interconnect.coreDoorbell(index);
       return { title, index, isAlive, isAsleep, counters, rings };
     });
-    return { cores, workers: this.workers() };
-  }
-
-  private workers(): WorkerStatus[] {
-    const { interconnect, rx, tx, rxCounters, txCounters } = this;
-    const status = (
-      role: WorkerStatus['role'],
-      thread: PortThread | null,
-      { isAsleep }: Doorbell,
-      ...blocks: L2Counters[]
-    ): WorkerStatus[] => {
-      if (thread === null) return [];
-      const { title, isAlive } = thread;
-      return [{ title, role, isAlive, isAsleep, counters: sumOf(blocks) }];
-    };
-    const rxDoorbell = interconnect.rxDoorbell();
-    // Without a Tx worker, one thread receives and sends.
-    if (tx === null) return status('RxTx', rx, rxDoorbell, rxCounters, txCounters);
-    return [...status('Tx', tx, interconnect.txDoorbell(), txCounters), ...status('Rx', rx, rxDoorbell, rxCounters)];
+    return { cores, workers: workerStatuses(this.interconnect, this.rx, this.tx, this.rxCounters, this.txCounters) };
   }
 
   private countedBy(core: number, counter: number): number {
@@ -191,22 +172,12 @@ export class ThreadedPort extends BasePort implements MulticorePort {
   private async shutDown(): Promise<void> {
     this.endWatch();
     await Promise.all(this.cores.map((core) => core.stop()));
-    if (this.config.isDhcp && this.rx?.isAlive) await this.giveBack(this.rx);
+    // While there is still a thread that sends.
+    if (this.config.isDhcp) await this.rx?.ask({ type: 'release' }, 'released', RELEASE_MS);
     await this.tx?.stop();
     await this.rx?.stop();
     // run() throws it.
     if (!this.isRun) for (const { message } of this.endErrors()) this.warn(message);
-  }
-
-  /** Gives the lease back, while there is a thread that sends. */
-  private async giveBack(rx: PortThread): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    await new Promise<void>((resolve) => {
-      this.onReleased = resolve;
-      timer = setTimeout(resolve, RELEASE_MS);
-      rx.order({ type: 'release' });
-    });
-    clearTimeout(timer);
   }
 
   /** What went wrong with the threads after they were told to stop. */
@@ -304,8 +275,7 @@ export class ThreadedPort extends BasePort implements MulticorePort {
     else if (report.type === 'warning') this.warn(report.line);
     else if (report.type === 'address') this.readdressed(report.change);
     else if (report.type === 'noLease') this.fail(noLease(this.config.device, report.reason));
-    else if (report.type === 'released') this.onReleased();
-    else if (report.type === 'link') this.linkChanged(report.state, report.reason);
+    else if (report.type === 'link' && this.stopping === null) this.emit('link', report.state, report.reason);
     else if (report.type === 'retired') this.rx?.order({ ...report, type: 'retireRx' });
   }
 
@@ -313,10 +283,6 @@ export class ThreadedPort extends BasePort implements MulticorePort {
     for (const core of this.cores) core.order({ type: 'lease', lease: change.lease });
     this.addressChanged(change);
     this.onApplied.shift()?.();
-  }
-
-  private linkChanged(state: 'up' | 'down', reason: string): void {
-    if (this.stopping === null) this.emit('link', state, reason);
   }
 
   /** A thread, of a core or of none (-1), has ended without being told to; without an error by its program. */
@@ -329,10 +295,9 @@ export class ThreadedPort extends BasePort implements MulticorePort {
       this.emit('coreEnd', core, this.cores[core].exitCode ?? 0);
       return;
     }
-    const { isStarting } = this;
-    if (core === -1 || isStarting || others.length === 0 || this.config.onCoreFailure === 'stop') {
+    if (core === -1 || this.isStarting || others.length === 0 || this.config.onCoreFailure === 'stop') {
+      if (!this.isRun && !this.isStarting) this.warn(error.message);
       this.fail(error);
-      if (!this.isRun && !isStarting) this.warn(error.message);
       return;
     }
     this.takeOver(core, others);

@@ -1,6 +1,7 @@
 /** `--ip dhcp` against dnsmasq on the Linux kernel's side: over the switch in all thread layouts, and over a tap. */
+import { writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import type { Child } from '../../scripts/child.js';
+import { Child } from '../../scripts/child.js';
 import { NetworkNamespace } from '../../scripts/netns.js';
 import { KERNELS, KernelLab, TCP_PEERS } from '../support/peers/kernel-lab.js';
 import { command, describeWith, root, tun } from '../support/requirements.js';
@@ -11,10 +12,20 @@ const DHCP = ['--ip', 'dhcp'];
 const LEASE = 120;
 const RENEW_AFTER = 3;
 
+/** Serves the address of a host that DNS knows, until it is told to end. */
+const PROGRAM = `
+const { lookup } = require('node:dns');
+const server = require('node:http').createServer((request, response) => {
+  lookup('kernel', { family: 4 }, (error, address) => response.end(error ? error.code : address));
+  if (request.url === '/end') server.close();
+});
+server.listen(80);
+`;
+
 /** Options of dnsmasq, which serves a range of 10.0.0.0/24 and nothing else. */
 function dnsmasq(first: string, last: string, leases: string, ...more: string[]): string[] {
   return [
-    ...['dnsmasq', '--no-daemon', '--conf-file=/dev/null', '--port=0', '--interface=tap0', '--bind-dynamic'],
+    ...['dnsmasq', '--no-daemon', '--conf-file=/dev/null', '--no-resolv', '--interface=tap0', '--bind-dynamic'],
     ...['--user=root', '--no-ping', '--dhcp-authoritative', `--dhcp-leasefile=${leases}`],
     ...[`--dhcp-range=${first},${last},255.255.255.0,${LEASE}`, `--dhcp-option=option:router,${KERNELS}`],
     ...['--dhcp-option=option:dns-server,10.0.0.9,10.0.0.8', '--dhcp-option=option:domain-name,example.test'],
@@ -78,6 +89,25 @@ describeWith(
       await endpoint.stop();
       await after.waitFor(/DHCPRELEASE\(tap0\) 10\.0\.0\.100/);
     });
+
+    it.each(['single', '1kb'])(
+      'exec, %s: a program has the address, and asks the DNS servers of the lease',
+      async (mode) => {
+        // dnsmasq also answers for the name of a host in the domain of the lease.
+        const server = await serve('10.0.0.50', '10.0.0.50', '--host-record=kernel.example.test,10.0.0.9');
+        writeFileSync(lab.file('program.cjs'), PROGRAM);
+        const options = [...lab.device, ...DHCP, '--mode', mode];
+        const child = lab.start(...Child.commandLine('exec', ...options, lab.file('program.cjs')));
+        await child.waitFor(
+          /^tspmd: lease: 10\.0\.0\.50\/24 from 10\.0\.0\.9 for .*\ntspmd: 10\.0\.0\.50\/24 at .*sockets use/m,
+        );
+        expect(await page('10.0.0.50')).toBe('10.0.0.9');
+        expect((await lab.run(20, 'curl', '-sS', '--max-time', '15', 'http://10.0.0.50/end')).stdout).toBe('10.0.0.9');
+        expect((await child.exited).code).toBe(0);
+        await server.waitFor(/DHCPRELEASE\(tap0\) 10\.0\.0\.50/);
+      },
+      60_000,
+    );
 
     it('ping and get, each with a lease of its own; the content goes to stdout alone', async () => {
       await serve('10.0.0.50', '10.0.0.60');

@@ -3,14 +3,12 @@
  * stack delivers to itself what the test sends, and says that it is 127.0.0.1, which the tests expect.
  */
 import { writeFileSync } from 'node:fs';
-import { isIPv6 } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 import { init } from '../../src/index.js';
 import { hookTls } from '../../src/node/exec/hook-tls.js';
 import { NetHost } from '../../src/node/host.js';
-import type { NameOut } from '../../src/node/net/connection-handle.js';
 import { ipv4In } from '../../src/node/net/handle-host.js';
 import { type Routes, setRoutes } from '../../src/node/net/hooks.js';
-import { ListenerHandle } from '../../src/node/net/listener-handle.js';
 import { LiveCable } from '../support/node/live-cable.js';
 import { USE_FILE } from './use-file.js';
 
@@ -45,24 +43,17 @@ const port = await init(
 const host = new LoopbackHost(port.core());
 void host.run(new AbortController().signal);
 
-/** Whether a server that listens at the port takes what comes to the address: one for IPv4 takes nothing for IPv6. */
-function takes(address: string, at: number): boolean {
-  for (const handle of host.open) {
-    if (!(handle instanceof ListenerHandle)) continue;
-    const own: NameOut = {};
-    handle.getsockname(own);
-    if (own.port === at) return own.address === '0.0.0.0' || isIPv6(own.address ?? '') === isIPv6(address);
-  }
-  return true;
-}
+/** Whether a server listens at the port on all addresses, those of IPv6 included. */
+const isForAll = (at: number): boolean => host.wildcardPorts.has(at);
 
+// As under `tspmd exec`, ::1 is the kernel's, but for what listens on all addresses.
 const routes: Routes = {
-  listen: (address) => (address === null || isOurs(address) ? host : null),
-  connect: (address, at) => (isOurs(address) && takes(address, at) ? host : null),
-  bind: (address) => (isOurs(address) ? host : null),
+  listen: (address) => (address === null || (isOurs(address) && address !== '::1') ? host : null),
+  connect: (address, at) => (isOurs(address) && (!isIPv6(address) || isForAll(at)) ? host : null),
+  bind: (address) => (isOurs(address) && !isIPv6(address) ? host : null),
 };
 setRoutes(routes);
-hookTls((name) => (name === 'localhost' || isOurs(name) ? host : null));
+hookTls((name) => (isIP(name) === 0 || isOurs(name) ? host : null));
 
 const useFile = process.env[USE_FILE];
 if (useFile !== undefined) {

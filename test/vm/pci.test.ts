@@ -145,7 +145,7 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
       );
       await child.waitFor(/^ready/m, READY_MS);
       // Far enough apart that the endpoint sleeps between any two.
-      await expectAnswers(namespace, '10.0.0.1', { count: 20, interval: 0.1 });
+      await expectAnswers(namespace, '10.0.0.1', { count: 20, interval: 0.2 });
       child.write('report\n');
       expect((await child.exited).code, child.output).toBe(0);
       const vectors = [...child.stdout.matchAll(/^ *\d+: +(\d+) .*vfio-msix/gm)].map(([, count]) => Number(count));

@@ -3,15 +3,18 @@
  * neighbours that never answer cannot keep others out: the first packet to a neighbour takes the place of the packet
  * that has waited longest.
  *
- * The packets are in small arrays in order of arrival, searched from the front: this is no hot path, and 64 words are
- * four cache lines.
+ * The packets are in small arrays in order of arrival, searched from the front: this is no hot path, and 128 words are
+ * eight cache lines.
  */
 import { NO_BUFFER } from '../../../rings/buffer-pool.js';
 
 /** Most packets that wait. */
-export const MAX_PARKED = 64;
-/** Most packets that wait for one neighbour. */
-export const MAX_PARKED_PER_NEIGHBOUR = 8;
+export const MAX_PARKED = 128;
+/**
+ * Most packets that wait for one neighbour. A program that opens many connections at once would otherwise lose most of
+ * their SYNs, and wait a second for each: Linux keeps about as many (unres_qlen_bytes).
+ */
+export const MAX_PARKED_PER_NEIGHBOUR = 96;
 /** Groups of neighbours, by a hash of their address: {@link ParkingLot.mayHold}. */
 const GROUPS = 256;
 

@@ -27,17 +27,23 @@ type SocketClass = new (options: SocketOptions, listener?: Listener) => dgram.So
 
 /** Makes the module. @param hostOf tells the host, when a socket is bound or looks a name up */
 export function makeDgram(hostOf: () => NamedUdpHost): Dgram {
-  const lookup: LookupFunction = (...args) => hostOf().lookup(...args);
   class Socket extends (dgram.Socket as unknown as SocketClass) {
+    // A program may have a property of that name.
+    #host: NamedUdpHost | null = null;
+
     constructor(type: SocketType | SocketOptions, listener?: Listener) {
       const options = typeof type === 'object' && type !== null ? type : { type };
+      const lookup: LookupFunction = (...args) => hostOfSocket().lookup(...args);
       super({ ...options, lookup: options.lookup ?? (lookup as NonNullable<SocketOptions['lookup']>) }, listener);
+      const hostOfSocket = (): NamedUdpHost => this.#host ?? hostOf();
+    }
+
+    override bind(...args: unknown[]): this {
+      this.#host ??= hostOf();
+      setUdpHost(this, this.#host);
+      return (super.bind as AnyBind).apply(this, args) as this;
     }
   }
-  Socket.prototype.bind = function (this: dgram.Socket, ...args: unknown[]): dgram.Socket {
-    setUdpHost(this, hostOf());
-    return (dgram.Socket.prototype.bind as AnyBind).apply(this, args);
-  } as typeof Socket.prototype.bind;
   return {
     Socket: Socket as unknown as typeof dgram.Socket,
     createSocket: (type: SocketType | SocketOptions, listener?: Listener) => new Socket(type, listener),

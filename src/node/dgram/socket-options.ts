@@ -1,4 +1,6 @@
-/** Options of a UDP socket that the stack has no use for, and groups, which it does not join. */
+/** Options of a UDP socket, and groups, which the stack does not join. */
+
+import type { UdpSocket } from '../../tcpip/index.js';
 import { statusOf } from '../net/node-internals.js';
 import type { BufferSizeError } from './node-internals.js';
 
@@ -8,9 +10,13 @@ const DEFAULT_BUFFER = 212_992;
 const MIN_RECEIVE_BUFFER = 2304;
 const MIN_SEND_BUFFER = 4608;
 const MAX_TTL = 255;
+/** RFC 1112, 6.1. */
+const MULTICAST_TTL = 1;
 
 /** The part of a handle that answers for options. */
 export class SocketOptions {
+  /** Null before it is bound. */
+  protected socket: UdpSocket | null = null;
   private receiveBuffer = DEFAULT_BUFFER;
   private sendBuffer = DEFAULT_BUFFER;
 
@@ -26,17 +32,37 @@ export class SocketOptions {
     return size;
   }
 
-  /** The stack sends all packets with the time to live of its own options. */
   setTTL(ttl: number): number {
-    return ttl >= 1 && ttl <= MAX_TTL ? statusOf('ENOTSUP') : statusOf('EINVAL');
+    if (this.socket === null) return statusOf('EBADF');
+    if (!(ttl >= 1 && ttl <= MAX_TTL)) return statusOf('EINVAL');
+    this.socket.ttl = ttl | 0;
+    return 0;
   }
 
+  /** Packets with a time to live of 0 would not leave the host, which has no groups. */
   setMulticastTTL(ttl: number): number {
-    return ttl >= 0 && ttl <= MAX_TTL ? statusOf('ENOTSUP') : statusOf('EINVAL');
+    if (this.socket === null) return statusOf('EBADF');
+    if (!(ttl >= 0 && ttl <= MAX_TTL)) return statusOf('EINVAL');
+    if (ttl < 1) return statusOf('ENOTSUP');
+    this.socket.multicastTtl = ttl | 0;
+    return 0;
   }
 
-  setMulticastLoopback(): number {
-    return statusOf('ENOTSUP');
+  /** What the socket sends to a group does not come back to this host. */
+  setMulticastLoopback(on: number): number {
+    return on === 0 ? 0 : statusOf('ENOTSUP');
+  }
+
+  setBroadcast(may: number): number {
+    if (this.socket === null) return statusOf('EBADF');
+    this.socket.mayBroadcast = may !== 0;
+    return 0;
+  }
+
+  /** A socket of Node is made: what it has unless it is told otherwise. */
+  protected adopt(socket: UdpSocket): void {
+    this.socket = socket;
+    socket.multicastTtl = MULTICAST_TTL;
   }
 
   setMulticastInterface(): number {

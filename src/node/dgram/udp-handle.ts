@@ -3,7 +3,7 @@
  * code above it makes the events, their order and their errors.
  */
 import { AsyncResource } from 'node:async_hooks';
-import type { UdpHandlers, UdpSocket } from '../../tcpip/index.js';
+import type { UdpHandlers } from '../../tcpip/index.js';
 import { formatIpv4, parseIpv4 } from '../../wire/address.js';
 import { statusOf } from '../net/node-internals.js';
 import { KernelSide } from './kernel-side.js';
@@ -32,7 +32,6 @@ export class UdpHandle extends SocketOptions implements UdpHandleLike {
   onmessage: OnMessage = () => {};
   onerror: unknown = undefined;
   lookup: unknown;
-  private socket: UdpSocket | null = null;
   /** What was bound. */
   private own = ANY;
   /** What `connect` was called with; null when the socket is not connected. */
@@ -83,13 +82,12 @@ export class UdpHandle extends SocketOptions implements UdpHandleLike {
     if (!this.host.isOwnAddress(address)) return statusOf('EADDRNOTAVAIL');
     const isAny = address === ANY;
     const options = { port, ...(isAny ? {} : { address: this.host.stackAddress(address) }) };
-    const status = statusOfCall(() => {
-      this.socket = this.host.stack.udp.bind(options, HANDLERS);
+    return statusOfCall(() => {
+      const socket = this.host.stack.udp.bind(options, HANDLERS);
+      socket.context = this;
+      this.adopt(socket);
+      this.own = address;
     });
-    if (this.socket === null) return status;
-    (this.socket as UdpSocket).context = this;
-    this.own = address;
-    return 0;
   }
 
   /** @returns 0, or a negative errno */
@@ -214,12 +212,13 @@ export class UdpHandle extends SocketOptions implements UdpHandleLike {
     doesWait: boolean,
   ): number {
     if (bytes.length > MAX_PAYLOAD) return statusOf('EMSGSIZE');
-    if (address !== this.toText) {
+    const target = this.host.stackAddress(address);
+    if (target !== this.toText) {
       const status = statusOfCall(() => {
-        this.to = parseIpv4(this.host.stackAddress(address)) | 0;
+        this.to = parseIpv4(target) | 0;
       });
       if (status !== 0) return status;
-      this.toText = address;
+      this.toText = target;
     }
     const status = this.queue.count > 0 ? null : this.transmit(bytes, this.to, port);
     if (status !== null) return status === 0 ? bytes.length + 1 : status;
@@ -261,12 +260,6 @@ export class UdpHandle extends SocketOptions implements UdpHandleLike {
   }
 
   // -- The rest ------------------------------------------------------------------------------------------------------
-
-  setBroadcast(may: number): number {
-    if (this.socket === null) return statusOf('EBADF');
-    this.socket.mayBroadcast = may !== 0;
-    return 0;
-  }
 
   open(): number {
     return statusOf('EINVAL');

@@ -5,7 +5,7 @@ import { formatPorts, type PortRange } from './ports.js';
 
 export function announcement(port: Port, kernelPorts: readonly PortRange[]): string {
   const { address, prefixLength } = port.address;
-  const who = `${address}/${prefixLength} at ${formatMac(port.mac)} on ${port.name}, mode ${port.config.mode}`;
+  const who = `${address}/${prefixLength} at ${formatMac(port.mac)} on ${port.name}, mode ${port.mode}`;
   const ports = kernelPorts.length === 0 ? '' : `, and ports ${formatPorts(kernelPorts)}`;
   return `${who}: sockets use the stack; 127.0.0.0/8, IPv6, unix sockets${ports} use the kernel`;
 }

@@ -14,13 +14,13 @@ export const EXIT_MS = 200;
 
 /**
  * From now on the sockets of Node's modules in this thread use `core`, as {@link ExecRoutes} says, and names are looked
- * up over it if there are DNS servers. At the exit of the process (of the thread) the sockets are closed, as the kernel
+ * up over it if there are DNS servers, from `dns` or from the lease of our address. At the exit of the process (of the thread) the sockets are closed, as the kernel
  * does it.
  */
 export function takeOver(core: Core, { kernelPorts, dns }: Pick<ExecOptions, 'kernelPorts' | 'dns'>): NetHost {
   const host = new NetHost(core);
-  const servers = dns.length > 0 ? dns : (core.lease?.dns ?? []);
-  if (servers.length > 0) hookDns(dnsOver(core, host.stack, servers));
+  const names = dnsOver(core, host.stack, dns);
+  if (names !== null) hookDns(names);
   const routes = new ExecRoutes(host, kernelPorts);
   setCurrentHost(host);
   setRoutes(routes);

@@ -15,6 +15,8 @@ export interface NameOut {
   family?: string;
 }
 
+/** Most bytes that libuv reads at once. http's parser has a buffer of this size. */
+const LIBUV_READ_BYTES = 1 << 16;
 /** How long a closed connection waits for the peer's end, as Linux's tcp_fin_timeout, in ms. */
 export const ORPHAN_MS = 60_000;
 
@@ -37,6 +39,8 @@ const UNSENT_STATES = ['SYN-RECEIVED', 'ESTABLISHED', 'CLOSE-WAIT'];
 const UNACKNOWLEDGED_STATES = ['FIN-WAIT-1', 'CLOSING', 'LAST-ACK'];
 
 export class ConnectionHandle extends WriteHandle implements OpenHandle {
+  /** The socket of TLS that reads in the place of the owner. C++ has no way to tell it of a fault. */
+  secure: { destroy(error: Error): unknown } | null = null;
   /** `net.Socket` keeps here whether it has called {@link readStart}. */
   reading = false;
   private connecting: { request: HandleRequest; context: AsyncResource } | null = null;
@@ -46,7 +50,7 @@ export class ConnectionHandle extends WriteHandle implements OpenHandle {
   private noDelay = false;
   private keepAliveMs = 0;
   private isReading = false;
-  private userBufferBytes = Number.MAX_SAFE_INTEGER;
+  private mostRead = LIBUV_READ_BYTES;
   /** What the program has no buffer for before it reads again. */
   private kept: Uint8Array | null = null;
   private isOpening = false;
@@ -165,13 +169,13 @@ export class ConnectionHandle extends WriteHandle implements OpenHandle {
 
   /** Node calls it for the option `onread`: what was received goes into this buffer of the program. */
   override useUserBuffer(buffer: Uint8Array): void {
-    this.userBufferBytes = buffer.byteLength;
+    this.mostRead = buffer.byteLength;
     super.useUserBuffer(buffer);
   }
 
-  /** Gives bytes to whoever reads. With a buffer of the program, at most one buffer at a time, because it may pause. */
+  /** Gives bytes to whoever reads: at most a buffer at a time, because whoever reads may pause in between. */
   private hand(bytes: Uint8Array): void {
-    const most = this.userBufferBytes;
+    const most = this.mostRead;
     for (let at = 0; at < bytes.length; at += most) {
       if (!this.isReading && at > 0) {
         this.kept = bytes.slice(at);
@@ -327,6 +331,7 @@ export class ConnectionHandle extends WriteHandle implements OpenHandle {
     } catch (error) {
       this.host.uncaught(error);
     }
+    this.count();
   }
 
   /** Tells whoever reads why the connection has ended. After its end nobody reads: a write tells it then. */
@@ -334,7 +339,7 @@ export class ConnectionHandle extends WriteHandle implements OpenHandle {
     const { fault } = this;
     if (fault === null || !this.isReading || this.isEndTold || this.isClosed || this.kept !== null) return;
     this.fault = null;
-    const owner = ownerOf(this) as { destroy?(error: Error): void } | undefined;
+    const owner = this.secure ?? (ownerOf(this) as { destroy?(error: Error): void } | undefined);
     try {
       owner?.destroy?.(readError(fault));
     } catch (error) {

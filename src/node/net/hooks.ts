@@ -4,6 +4,7 @@
  * (`tspmd exec`).
  */
 import net from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { ConnectionHandle } from './connection-handle.js';
 import type { HandleHost } from './handle-host.js';
 import { ListenerHandle } from './listener-handle.js';
@@ -40,6 +41,11 @@ interface Connecting extends net.Socket {
   _reset(): void;
 }
 
+/** What `tls.TLSSocket` has besides its public members. */
+interface Wrapping {
+  _wrapHandle(wrap: { readonly _handle: unknown } | null | undefined, ...more: unknown[]): unknown;
+}
+
 const hosts = new WeakMap<object, HandleHost>();
 /** The local ports of sockets that are bound before it is known where they connect to. */
 const localPorts = new WeakMap<KernelTcp, number>();
@@ -63,7 +69,7 @@ export function giveConnection(socket: net.Socket, host: HandleHost): void {
   giveHandle(socket, new ConnectionHandle(host, null));
 }
 
-/** Replaces three methods of Node's classes by ones that ask first. */
+/** Replaces methods of Node's classes by ones that ask first. */
 function install(): void {
   if (isInstalled) return;
   isInstalled = true;
@@ -91,6 +97,14 @@ function install(): void {
   };
   kernel.connect6 = function (request, address, port) {
     return connectByStack(this, request, address, port, 'connect6') ?? connect6.call(this, request, address, port);
+  };
+
+  const secure = TLSSocket.prototype as unknown as Wrapping;
+  const { _wrapHandle: wrapHandle } = secure;
+  secure._wrapHandle = function (wrap, ...more) {
+    const handle = wrap?._handle;
+    if (handle instanceof ConnectionHandle) handle.secure = this as unknown as TLSSocket;
+    return wrapHandle.call(this, wrap, ...more);
   };
 
   const socket = net.Socket.prototype as Connecting;

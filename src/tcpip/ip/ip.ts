@@ -116,6 +116,15 @@ export class Ip implements ReassemblyTimeout {
     for (let buffer = this.loop.take(); buffer !== null; buffer = this.loop.take()) this.core.release(buffer);
   }
 
+  /** Time to live of the packets that are sent from now on: whoever changes it changes it back. */
+  get ttl(): number {
+    return this.tx.ttl;
+  }
+
+  set ttl(ttl: number) {
+    this.tx.ttl = ttl;
+  }
+
   /** As {@link IpOutput.begin}. */
   begin(): PacketBuffer | null {
     return this.tx.begin();

@@ -44,7 +44,8 @@ export class IpOutput {
     private readonly identification: Identification,
     private readonly loop: LoopQueue,
     counters: IpCounters,
-    private readonly ttl: number,
+    /** Time to live of the packets that are sent from now on. */
+    public ttl: number,
   ) {
     this.values = counters.values;
   }

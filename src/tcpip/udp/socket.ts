@@ -57,6 +57,10 @@ export class UdpSocket {
   failed = 0;
   /** ICMP errors about datagrams of the socket. */
   errors = 0;
+  /** Time to live of the datagrams to single hosts, 1 to 255. 0, the default: that of the stack. */
+  ttl = 0;
+  /** Time to live of the datagrams to groups, 1 to 255. 0, the default: that of the stack. */
+  multicastTtl = 0;
   /** @internal The next socket of the same local port. */
   next: UdpSocket | null = null;
   /** @internal */

@@ -7,7 +7,7 @@
  */
 import type { MemoryViews } from '../../../drivers/memory/index.js';
 import type { Core } from '../../link/core.js';
-import { formatIpv4, parseIpv4 } from '../../wire/address.js';
+import { formatIpv4, isIpv4Multicast, parseIpv4 } from '../../wire/address.js';
 import { ICMP_DESTINATION_UNREACHABLE, ICMP_FRAGMENTATION_NEEDED, ICMP_PORT_UNREACHABLE } from '../../wire/icmp.js';
 import { IP_PROTOCOL_UDP, ipv4Destination, ipv4HeaderLength, ipv4Source } from '../../wire/ipv4.js';
 import { isUdpIntact, UDP_HEADER_BYTES, udpDestinationPort, udpLength, udpSourcePort } from '../../wire/udp.js';
@@ -164,7 +164,17 @@ export class Udp implements TransportProtocol, SocketOwner {
     if (!socket.mayBroadcast && this.core.isBroadcast(to)) {
       throw netError('EACCES', `send: ${formatIpv4(to)} is a broadcast address; bind with broadcast: true`);
     }
-    if (this.output.send(bytes, offset, length, socket.port, to, port)) {
+    const ttl = isIpv4Multicast(to) ? socket.multicastTtl : socket.ttl;
+    const { ip } = this;
+    const usual = ip.ttl;
+    let isSent = false;
+    try {
+      if (ttl !== 0) ip.ttl = ttl;
+      isSent = this.output.send(bytes, offset, length, socket.port, to, port);
+    } finally {
+      ip.ttl = usual;
+    }
+    if (isSent) {
       this.values[UDP.udp_tx]++;
       socket.sent++;
       return true;

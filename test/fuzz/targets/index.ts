@@ -24,6 +24,7 @@ const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
   icmp: async () => (await import('./icmp.js')).icmp,
   'tcp-segments': async () => (await import('./tcp-segments.js')).tcpSegments,
   'tcp-options': async () => (await import('./tcp-options.js')).tcpOptions,
+  dhcp: async () => (await import('./dhcp.js')).dhcp,
   dns: async () => (await import('./dns.js')).dns,
   'bess-script': async () => (await import('./bess-script.js')).bessScript,
 };

@@ -60,6 +60,22 @@ export class Recorder {
     await Promise.all(emitters.map((emitter) => this.closes.get(emitter)));
   }
 
+  /** Writes down certain events of an emitter, by listeners. An `error` is then no uncaught exception. */
+  watchOnly<Emitter extends EventEmitter>(who: string, emitter: Emitter, events: readonly string[]): Emitter {
+    for (const event of events) {
+      let isFirst = true;
+      emitter.on(event, (...args: unknown[]) => {
+        if (this.ignored.has(event) || (event === 'data' && !isFirst)) return;
+        isFirst = false;
+        if (event === 'data') this.note(who, event);
+        else this.note(who, event, ...args);
+      });
+    }
+    emitter.on('error', () => {});
+    this.closes.set(emitter, new Promise((resolve) => emitter.once('close', () => resolve())));
+    return emitter;
+  }
+
   /** Writes down the state of a socket. */
   state(who: string, when: string, socket: net.Socket): void {
     const { readyState, pending, connecting, destroyed, bytesRead, bytesWritten } = socket;
@@ -74,6 +90,8 @@ export class Recorder {
   }
 }
 
+const isPlain = (value: object): boolean => [Object.prototype, null].includes(Object.getPrototypeOf(value) as null);
+
 /** What of a value must be the same in both runs: no address, no port, no size of a chunk. */
 function shapeOf(value: unknown): string {
   if (value instanceof Error) {
@@ -81,6 +99,7 @@ function shapeOf(value: unknown): string {
     return `${name} ${code} ${errno} ${syscall} "${message.replace(ADDRESS, 'ADDRESS')}"`;
   }
   if (value instanceof net.Socket) return 'socket';
+  if (typeof value === 'object' && value !== null && !isPlain(value)) return value.constructor.name;
   if (typeof value === 'string') return value.replace(ADDRESS, 'ADDRESS');
   if (typeof value === 'object' && value !== null) return `{${Object.keys(value).join()}}`;
   return String(value);

@@ -29,6 +29,7 @@ export const settle = (ms = 20): Promise<void> => new Promise((resolve) => setTi
 
 export class World {
   readonly log = new Recorder();
+  private names = 0;
   private readonly opened: { destroy?(): void; close?(): void }[] = [];
 
   constructor(
@@ -42,6 +43,11 @@ export class World {
     readonly overHost: Net['overHost'],
   ) {}
 
+  /** Names parties that are of the same kind. */
+  nextName(kind: string): string {
+    return `${kind} ${++this.names}`;
+  }
+
   note(who: string, ...what: unknown[]): void {
     this.log.note(who, ...what);
   }
@@ -49,6 +55,11 @@ export class World {
   watch<Emitter extends EventEmitter>(who: string, emitter: Emitter): Emitter {
     this.opened.push(emitter as { destroy?(): void });
     return this.log.watch(who, emitter);
+  }
+
+  watchOnly<Emitter extends EventEmitter>(who: string, emitter: Emitter, events: readonly string[]): Emitter {
+    this.opened.push(emitter as { destroy?(): void });
+    return this.log.watchOnly(who, emitter, events);
   }
 
   state(who: string, when: string, socket: net.Socket): void {

@@ -24,6 +24,7 @@ describe('configuration', () => {
     expect(resolveConfig(good)).toEqual({
       device: 'vhost-user:/tmp/vm1.sock',
       address: 0x0a000001,
+      isDhcp: false,
       prefixLength: 24,
       mac: undefined,
       mtu: undefined,

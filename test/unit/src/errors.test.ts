@@ -33,6 +33,7 @@ const CLASSES = {
   ERR_TSPMD_CONFIG: tspmd.ConfigError,
   ERR_TSPMD_CORE: tspmd.CoreError,
   ERR_TSPMD_DEVICE: tspmd.DeviceError,
+  ERR_TSPMD_LEASE: tspmd.LeaseError,
   ERR_TSPMD_OWNERSHIP: tspmd.OwnershipError,
   ERR_TSPMD_STATE: tspmd.StateError,
   ERR_TSPMD_WORKER: tspmd.WorkerError,

@@ -67,8 +67,8 @@ describe('the types', () => {
 describe('the exports', () => {
   it('are these values', () => {
     expect(Object.keys(tspmd).sort()).toEqual([
-      ...['AbortedError', 'AppError', 'ArgumentError', 'ConfigError', 'CoreError', 'DeviceError', 'OwnershipError'],
-      ...['StateError', 'TspmdError', 'WorkerError'],
+      ...['AbortedError', 'AppError', 'ArgumentError', 'ConfigError', 'CoreError', 'DeviceError', 'LeaseError'],
+      ...['OwnershipError', 'StateError', 'TspmdError', 'WorkerError'],
       ...['createStack', 'formatIpv4', 'formatMac', 'init', 'loadStack', 'parseIpv4', 'parseMac', 'runStack'],
     ]);
   });

@@ -1,5 +1,6 @@
 /** ARP with several cores: they ask the Rx worker, which asks the link once for all of them. */
 import { describe, expect, it } from 'vitest';
+import { MAX_PARKED } from '../../../../src/link/neighbours/parking.js';
 import type { RingCore } from '../../../../src/threads/core/ring-core.js';
 import { SLOTS_PER_MESSAGE } from '../../../../src/threads/shared/neighbour-channel.js';
 import { arp, arpReply, isArp, OTHER_MAC, PEER_IP } from '../../../support/link/frames.js';
@@ -159,7 +160,7 @@ describe.each(['1kb', '2kb'] as const)('%s: neighbours', (mode) => {
       if (n < 500) send(other, destination, n);
       port.settle();
     }
-    expect(parked).toBe(64);
+    expect(parked).toBe(MAX_PARKED);
     for (let round = 0; round < 60; round++) {
       port.pass(1000);
       turn(port);

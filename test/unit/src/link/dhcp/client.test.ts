@@ -130,7 +130,7 @@ describe('the first lease', () => {
     expect(lab.answers(OFFER)).toBe(false);
   });
 
-  it('is asked for of the first server that offers; the REQUEST has the seconds of the DISCOVER', () => {
+  it('is asked for of the first server that offers, with the seconds of the DISCOVER', () => {
     const lab = new Lab().until(5000);
     lab.answers(OFFER, { server: '10.0.0.8', address: '10.0.0.30' });
     expect(lab.answers(OFFER)).toBe(false);
@@ -174,7 +174,7 @@ describe('the first lease', () => {
     expect(lab.failures).toEqual(['30000: 10.0.0.9 has refused its own offer: gone']);
   });
 
-  it('is declined when another station has the address; the next one is asked for 10 s later', () => {
+  it('is declined when another station has it; the next one is asked for 10 s later', () => {
     const lab = new Lab();
     lab.answers(OFFER);
     lab.answers(ACK);
@@ -256,7 +256,7 @@ describe('a lease', () => {
     expect(lab.sent).toHaveLength(before + 1);
   });
 
-  it('is asked for after half of what is left, at least a minute, then of all servers, until its end', () => {
+  it('is asked for again and again, then of all servers, until its end', () => {
     const lab = new Lab().lease().until(3_600_000);
     const renewing = lab.sent.filter(({ way }) => way === '10.0.0.57 > 10.0.0.9').map(({ at }) => at);
     const rebinding = lab.sent.filter(({ way }) => way === '10.0.0.57 > 255.255.255.255').map(({ at }) => at);
@@ -287,7 +287,7 @@ describe('a lease', () => {
     expect(lab.latest.way).toBe('10.0.0.57 > 10.0.0.8');
   });
 
-  it('ends at once with a NAK of its server, not of another one; another address follows', () => {
+  it('ends at once with a NAK of its server only; another address follows', () => {
     const lab = new Lab().lease().until(T1(1800));
     const nak = { address: '0.0.0.0', mask: null, lease: null };
     expect(lab.answers(NAK, { ...nak, server: '10.0.0.8' })).toBe(false);

@@ -107,7 +107,7 @@ describe('a core', () => {
     },
   );
 
-  it('renews and gives back by unicast, to the station that has answered, without losing a packet', async () => {
+  it('renews and gives back by unicast, to the station that has answered', async () => {
     const t = makeClient();
     t.core.acquire();
     t.exchange();

@@ -73,7 +73,7 @@ describe('an answer', () => {
     });
   });
 
-  it('may have options in the file and the server name, and parts of options (RFC 3396)', () => {
+  it('may have options in file and server name, and parts of options (RFC 3396)', () => {
     const sname = [...option(15, [...Buffer.from('ample')]), 255];
     const file = [0, ...option(3, [10, 0, 0, 254]), ...option(15, [...Buffer.from('ex')]), 255];
     expect(ack({ 52: [3] }, { sname, file })).toMatchObject({ routers: [0x0a0000fe], domain: 'example' });

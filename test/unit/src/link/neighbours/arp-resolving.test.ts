@@ -67,22 +67,24 @@ describe('resolving', () => {
     expect(arpsOf(t)).toHaveLength(4);
   });
 
-  it('parks 8 packets per neighbour, the latest ones, and counts the rest', () => {
+  it('parks 96 packets per neighbour, the latest ones, and counts the rest', () => {
     const t = makeCore();
-    for (let n = 0; n < 11; n++) t.core.addBufferToRing(packetTo(t.core, PEER_IP, [n]));
-    expect(t.core.held().parked).toBe(8);
+    for (let n = 0; n < 99; n++) t.core.addBufferToRing(packetTo(t.core, PEER_IP, [n]));
+    expect(t.core.held().parked).toBe(96);
     receive(t, arpReply());
-    expect(packetsOf(t).map((frame) => frame[34])).toEqual([3, 4, 5, 6, 7, 8, 9, 10]);
+    expect(packetsOf(t).map((frame) => frame[34])).toEqual(Array.from({ length: 96 }, (_, i) => i + 3));
     expect(t.core.counters().tx_drop_park_full).toBe(3);
     expectNoBufferLost(t);
   });
 
-  it('asks for 64 neighbours and parks 64 packets: a new one replaces the oldest', () => {
+  it('asks for 64 neighbours and parks 128 packets: a new one replaces the oldest', () => {
     const t = makeCore({}, { buffers: 256 });
     for (let n = 0; n < 70; n++) t.core.addBufferToRing(packetTo(t.core, `10.0.0.${100 + n}`));
     expect(t.core.held().parked).toBe(64);
     expect(t.core.counters()).toMatchObject({ tx_parked: 64, arp_requests: 64 });
     expect(t.core.counters()).toMatchObject({ tx_drop_neighbours_full: 6, arp_limited: 6, tx_drop_park_full: 0 });
+    for (let n = 0; n < 64; n++) t.core.addBufferToRing(packetTo(t.core, `10.0.0.${110 + (n % 32)}`));
+    expect(t.core.held().parked).toBe(128);
     t.pass(10);
     for (let n = 0; n < 12; n++) t.core.addBufferToRing(packetTo(t.core, `10.0.0.${200 + n}`));
     expect(t.core.counters()).toMatchObject({ arp_requests: 74, tx_drop_neighbours_full: 8, tx_drop_park_full: 10 });
@@ -94,7 +96,7 @@ describe('resolving', () => {
     receive(t, arpReply('10.0.0.200'));
     expect(packetsOf(t).map((frame) => frame[34])).toEqual([7]);
     t.pass(8000);
-    expect(t.core.counters()).toMatchObject({ tx_drop_unresolved: 63, tx_drop_park_full: 12, arp_gave_up: 73 });
+    expect(t.core.counters()).toMatchObject({ tx_drop_unresolved: 127, tx_drop_park_full: 12, arp_gave_up: 73 });
     expect(t.core.held().parked).toBe(0);
     expectNoBufferLost(t);
   });

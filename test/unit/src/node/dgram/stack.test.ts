@@ -3,6 +3,7 @@ import dgram, { type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { hookDgram } from '../../../../../src/node/dgram/hooks.js';
+import { makeDgram } from '../../../../../src/node/dgram/make-dgram.js';
 import type { UdpHost } from '../../../../../src/node/dgram/udp-host.js';
 import { StackLab } from '../../../../support/node/dgram-lab.js';
 import { until } from '../../../../support/until.js';
@@ -135,11 +136,45 @@ describe('a socket of a stack', () => {
     expect(await send()).toMatchObject({ code: 'EACCES' });
   });
 
-  it('says that it joins no groups, and changes no time to live', async () => {
+  it('sends with the time to live that it was given, to groups with another', async () => {
+    const socket = await bound(lab.client);
+    const { device } = lab.stations[1];
+    const seen: number[] = [];
+    device.onFrame = (at) => seen.push(device.memory.u8[at + 14 + 8]!);
+    const send = (address: string): void => socket.send('x', 9, address);
+    const { address } = lab.server;
+    send(address);
+    send('224.0.0.9');
+    await until('two frames', () => seen.length === 2);
+    expect([socket.setTTL(7), socket.setMulticastTTL(9)]).toEqual([7, 9]);
+    send(address);
+    send('224.0.0.9');
+    socket.send(Buffer.alloc(2000), 9, address);
+    await until('six frames', () => seen.length === 6);
+    expect(seen).toEqual([64, 1, 7, 9, 7, 7]);
+    expect(socket.setMulticastLoopback(false)).toBe(false);
+  });
+
+  it('says that it joins no groups', async () => {
     const socket = await bound(lab.client);
     expect(() => socket.addMembership('224.0.0.251')).toThrow('addMembership ENODEV');
-    expect(() => socket.setTTL(5)).toThrow('setTTL ENOTSUP');
-    expect(() => socket.setMulticastTTL(5)).toThrow('setMulticastTTL ENOTSUP');
+    expect(() => socket.setMulticastTTL(0)).toThrow('setMulticastTTL ENOTSUP');
+    expect(() => socket.setMulticastLoopback(true)).toThrow('setMulticastLoopback ENOTSUP');
+  });
+
+  it('stays with the host that it was bound to', async () => {
+    let isOpen = true;
+    const { createSocket } = makeDgram(() => {
+      if (!isOpen) throw new Error('no host is open');
+      return lab.hosts[1];
+    });
+    const unbound = kept(createSocket('udp4'));
+    const socket = await bound({ createSocket });
+    isOpen = false;
+    const arrived = once(await bound(lab.server, 9), 'message');
+    socket.send('x', 9, lab.server.address);
+    await arrived;
+    expect(() => unbound.bind(0)).toThrow('no host is open');
   });
 
   it('cannot be of type udp6', async () => {
@@ -221,7 +256,7 @@ describe('with routes', () => {
     expect(lab.hosts[1].stack.udp.sockets).toBe(3);
   });
 
-  it('a socket of the stack reaches servers of the kernel on loopback, and their answers', async () => {
+  it('a socket of the stack reaches servers of the kernel on loopback', async () => {
     const server = await bound(dgram, 0, '127.0.0.1');
     server.on('message', (message, { port, address }) => server.send(`re: ${message.toString()}`, port, address));
     hook();
