@@ -89,7 +89,11 @@ results.sort((a, b) => (a.name < b.name ? -1 : 1));
 mkdirSync(join(ROOT, 'build'), { recursive: true });
 writeFileSync(CACHE, JSON.stringify(plain));
 console.log(summary(results));
-if (write) writeFileSync(join(ROOT, 'docs', 'node-tests.md'), page(results, readNodeVersion(tree)));
+if (write)
+  writeFileSync(
+    join(ROOT, 'docs', 'node-tests.md'),
+    page(results, { source: readNodeVersion(tree), node: process.version }),
+  );
 
 /** The version of the source tree. */
 function readNodeVersion(path: string): string {

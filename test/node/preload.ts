@@ -4,17 +4,14 @@
  */
 import { writeFileSync } from 'node:fs';
 import { isIP, isIPv6 } from 'node:net';
-import { init } from '../../src/index.js';
 import { hookTls } from '../../src/node/exec/hook-tls.js';
 import { NetHost } from '../../src/node/host.js';
 import { ipv4In } from '../../src/node/net/handle-host.js';
 import { type Routes, setRoutes } from '../../src/node/net/hooks.js';
-import { LiveCable } from '../support/node/live-cable.js';
+import { OWN_ADDRESS, openAlone } from '../support/node/open-alone.js';
 import { USE_FILE } from './use-file.js';
 
 const LOOPBACK = '127.0.0.1';
-const STACK = '10.0.0.1';
-const MAC = Uint8Array.of(2, 0, 0, 0, 0, 1);
 
 class LoopbackHost extends NetHost {
   override get address(): string {
@@ -26,7 +23,7 @@ class LoopbackHost extends NetHost {
   }
 
   override stackAddress(address: string): string {
-    return isOurs(address) ? STACK : address;
+    return isOurs(address) ? OWN_ADDRESS : address;
   }
 }
 
@@ -36,12 +33,7 @@ function isOurs(address: string): boolean {
   return ip !== null && (ip === '0.0.0.0' || ip.startsWith('127.'));
 }
 
-const port = await init(
-  { device: 'vhost-user:cable', ip: `${STACK}/24` },
-  { warn: () => {}, openDevice: async () => new LiveCable({ mac: MAC }) },
-);
-const host = new LoopbackHost(port.core());
-void host.run(new AbortController().signal);
+const host = await openAlone((core) => new LoopbackHost(core));
 
 /** Whether a server listens at the port on all addresses, those of IPv6 included. */
 const isForAll = (at: number): boolean => host.wildcardPorts.has(at);

@@ -1,10 +1,13 @@
 /** The results of Node's tests as text, and as docs/node-tests.md. */
+import { KNOWN } from './known.js';
 
 export interface Result {
   readonly name: string;
   /** `no`: it does not apply. */
   readonly verdict: 'pass' | 'fail' | 'no';
+  /** Why it does not apply, or how it fails. */
   readonly reason: string;
+  /** What it wrote when it failed. */
   readonly text?: string;
 }
 
@@ -38,10 +41,37 @@ export function summary(results: readonly Result[]): string {
   return lines.join('\n');
 }
 
-export function page(results: readonly Result[], version: string): string {
-  const reasons = new Map<string, number>();
-  for (const { verdict, reason } of results) {
-    if (verdict === 'no') reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
-  }
-  return [...countsOf(results).map((c) => c.group), version, ...reasons.keys()].join('\n');
+/** @param versions of the source tree, and of the Node that ran it */
+export function page(results: readonly Result[], versions: { readonly source: string; readonly node: string }): string {
+  const failed = results.filter(({ verdict }) => verdict === 'fail');
+  const others = results.filter(({ verdict }) => verdict === 'no');
+  const reasons = [...new Set(others.map(({ reason }) => reason))].sort();
+  const namesOf = (reason: string): string =>
+    others.flatMap((result) => (result.reason === reason ? [`\`${result.name}\``] : [])).join(', ');
+  return [
+    '# Node’s own tests over the stack',
+    '',
+    '`npm run node-tests -- --node-source PATH --write` has written this page. It runs the tests of a source tree of Node, of which',
+    'nothing is in this repository. Each test runs in a process of its own, with its TCP sockets and servers on a stack that delivers to',
+    `itself. Here: the tests of Node ${versions.source}, run by Node ${versions.node}.`,
+    '',
+    'A test *applies* when it passes with the kernel’s sockets on the same machine, makes a TCP connection, and needs none of what the',
+    'second table names.',
+    '',
+    '| tests | files | apply | pass | of those that apply |',
+    '| ----- | ----- | ----- | ---- | ------------------- |',
+    ...countsOf(results).map((c) => `| \`test-${c.group}-*\` | ${c.all} | ${c.applies} | ${c.pass} | ${percent(c)} |`),
+    '',
+    '## What fails',
+    '',
+    ...(failed.length === 0 ? ['Nothing.'] : ['| test | why |', '| ---- | --- |']),
+    ...failed.map(({ name, reason }) => `| \`${name}\` | ${KNOWN[name] ?? reason} |`),
+    '',
+    '## What does not apply',
+    '',
+    '| why | tests |',
+    '| --- | ----- |',
+    ...reasons.map((reason) => `| ${reason} | ${namesOf(reason)} |`),
+    '',
+  ].join('\n');
 }

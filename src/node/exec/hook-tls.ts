@@ -41,6 +41,8 @@ export function hookTls(hostFor: HostForName): void {
     );
     const last = args.at(-1);
     const above = connect({ ...options, socket: below }, ...(typeof last === 'function' ? [last] : []));
+    // A signal destroys what it knows of.
+    above.once('close', () => below.destroy());
     if (timeout) above.setTimeout(timeout);
     return above;
   };

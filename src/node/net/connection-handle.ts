@@ -5,8 +5,8 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Connection, TcpHandlers } from '../../tcpip/index.js';
 import { type HandleHost, ipv4In, type OpenHandle } from './handle-host.js';
-import { type HandleRequest, ownerOf, readError, statusOf } from './node-internals.js';
-import { WriteHandle } from './write-handle.js';
+import { type HandleRequest, statusOf } from './node-internals.js';
+import { ReadHandle } from './read-handle.js';
 
 /** What `getsockname` and `getpeername` fill. */
 export interface NameOut {
@@ -15,8 +15,6 @@ export interface NameOut {
   family?: string;
 }
 
-/** Most bytes that libuv reads at once. http's parser has a buffer of this size. */
-const LIBUV_READ_BYTES = 1 << 16;
 /** How long a closed connection waits for the peer's end, as Linux's tcp_fin_timeout, in ms. */
 export const ORPHAN_MS = 60_000;
 
@@ -38,24 +36,14 @@ const UNSENT_STATES = ['SYN-RECEIVED', 'ESTABLISHED', 'CLOSE-WAIT'];
 /** States in which our FIN was sent, but not acknowledged. */
 const UNACKNOWLEDGED_STATES = ['FIN-WAIT-1', 'CLOSING', 'LAST-ACK'];
 
-export class ConnectionHandle extends WriteHandle implements OpenHandle {
-  /** The socket of TLS that reads in the place of the owner. C++ has no way to tell it of a fault. */
-  secure: { destroy(error: Error): unknown } | null = null;
-  /** `net.Socket` keeps here whether it has called {@link readStart}. */
-  reading = false;
+export class ConnectionHandle extends ReadHandle implements OpenHandle {
   private connecting: { request: HandleRequest; context: AsyncResource } | null = null;
   private localPort: number | undefined;
   private peer: NameOut | null = null;
   private own: NameOut | null = null;
   private noDelay = false;
   private keepAliveMs = 0;
-  private isReading = false;
-  private mostRead = LIBUV_READ_BYTES;
-  /** What the program has no buffer for before it reads again. */
-  private kept: Uint8Array | null = null;
   private isOpening = false;
-  private hasEnded = false;
-  private isEndTold = false;
   private isReferenced = true;
   /** Whether it counts in {@link HandleHost.refs}. */
   private isCounted = false;
@@ -131,20 +119,6 @@ export class ConnectionHandle extends WriteHandle implements OpenHandle {
     this.count();
   }
 
-  received(bytes: Uint8Array, offset: number, length: number): void {
-    // RFC 9293, 3.6.1: data for an application that has closed is answered by a RST.
-    if (this.isClosed) {
-      this.connection?.abort();
-      return;
-    }
-    this.hand(new Uint8Array(bytes.buffer, bytes.byteOffset + offset, length));
-  }
-
-  ended(): void {
-    this.hasEnded = true;
-    this.tellEnd();
-  }
-
   closed(error: Error | null): void {
     const { connecting } = this;
     this.connection = null;
@@ -165,71 +139,6 @@ export class ConnectionHandle extends WriteHandle implements OpenHandle {
     this.count();
   }
 
-  // -- Reading -------------------------------------------------------------------------------------------------------
-
-  /** Node calls it for the option `onread`: what was received goes into this buffer of the program. */
-  override useUserBuffer(buffer: Uint8Array): void {
-    this.mostRead = buffer.byteLength;
-    super.useUserBuffer(buffer);
-  }
-
-  /** Gives bytes to whoever reads: at most a buffer at a time, because whoever reads may pause in between. */
-  private hand(bytes: Uint8Array): void {
-    const most = this.mostRead;
-    for (let at = 0; at < bytes.length; at += most) {
-      if (!this.isReading && at > 0) {
-        this.kept = bytes.slice(at);
-        return;
-      }
-      try {
-        this.readBuffer(
-          at === 0 && bytes.length <= most ? bytes : bytes.subarray(at, Math.min(at + most, bytes.length)),
-        );
-      } catch (error) {
-        this.host.uncaught(error);
-      }
-    }
-  }
-
-  private handKept = (): void => {
-    const { kept } = this;
-    if (kept === null || !this.isReading || this.isClosed) return;
-    this.kept = null;
-    this.hand(kept);
-    if (this.kept === null && this.isReading) this.goOn();
-  };
-
-  private goOn(): void {
-    this.connection?.resume();
-    this.tellEnd();
-    this.tellFault();
-  }
-
-  /** C++ calls it for `readStart()`. */
-  onreadstart(): number {
-    if (this.isReading) return 0;
-    this.isReading = true;
-    if (this.kept !== null) {
-      this.host.afterTurn(this.handKept);
-      this.count();
-      return 0;
-    }
-    this.connection?.resume();
-    this.tellEnd();
-    if (this.fault !== null) this.host.afterTurn(() => this.tellFault());
-    this.count();
-    return 0;
-  }
-
-  /** C++ calls it for `readStop()`. */
-  onreadstop(): number {
-    if (!this.isReading) return 0;
-    this.isReading = false;
-    this.connection?.pause();
-    this.count();
-    return 0;
-  }
-
   /** Called once `net.Socket` knows of an accepted connection. */
   accepted(): void {
     if (!this.isReading) this.connection?.pause();
@@ -245,11 +154,10 @@ export class ConnectionHandle extends WriteHandle implements OpenHandle {
       this.cancelWrites('ECANCELED');
       const { connection } = this;
       // Linux resets a connection whose data was not read (RFC 2525, 2.17).
-      if (connection !== null)
-        connection.unread > 0 || this.kept !== null ? connection.abort() : this.endOrphan(connection);
+      if (connection !== null) this.hasUnread ? connection.abort() : this.endOrphan(connection);
       this.count();
     }
-    if (done !== undefined) this.host.afterTurn(done);
+    this.closeAfterTurn(done);
   }
 
   /** `resetAndDestroy`. */
@@ -260,7 +168,7 @@ export class ConnectionHandle extends WriteHandle implements OpenHandle {
     if (this.isOpening) this.host.afterTurn(() => this.connection?.abort());
     else this.connection?.abort();
     this.count();
-    if (done !== undefined) this.host.afterTurn(done);
+    this.closeAfterTurn(done);
     return 0;
   }
 
@@ -321,30 +229,6 @@ export class ConnectionHandle extends WriteHandle implements OpenHandle {
     connection.resume();
     connection.end();
     if (this.connection === connection) this.host.remember(this);
-  }
-
-  private tellEnd(): void {
-    if (!this.hasEnded || this.isEndTold || !this.isReading || this.isClosed || this.kept !== null) return;
-    this.isEndTold = true;
-    try {
-      this.emitEOF();
-    } catch (error) {
-      this.host.uncaught(error);
-    }
-    this.count();
-  }
-
-  /** Tells whoever reads why the connection has ended. After its end nobody reads: a write tells it then. */
-  private tellFault(): void {
-    const { fault } = this;
-    if (fault === null || !this.isReading || this.isEndTold || this.isClosed || this.kept !== null) return;
-    this.fault = null;
-    const owner = this.secure ?? (ownerOf(this) as { destroy?(error: Error): void } | undefined);
-    try {
-      owner?.destroy?.(readError(fault));
-    } catch (error) {
-      this.host.uncaught(error);
-    }
   }
 
   private name(out: NameOut, isPeer: boolean): number {

@@ -60,7 +60,7 @@ export class ListenerHandle implements OpenHandle {
       this.listener = null;
       if (this.isReferenced) host.refs.unref();
     }
-    if (done !== undefined) this.host.afterTurn(done);
+    if (done !== undefined) this.host.afterTurn(() => this.context.runInAsyncScope(done, this));
   }
 
   abort(): void {

@@ -28,6 +28,8 @@ export abstract class WriteHandle extends JsStreamClass {
   protected isClosed = false;
   /** Why the connection has ended, until the program is told: by a read or a write, as the kernel does. */
   protected fault: string | null = null;
+  /** The asynchronous context that the handle comes from: that of what the program learns without having asked. */
+  protected readonly context = new AsyncResource('TCPWRAP');
   private written = 0;
   private readonly waiting: WaitingWrite[] = [];
   private ending: (() => void) | null = null;
@@ -150,6 +152,11 @@ export abstract class WriteHandle extends JsStreamClass {
       });
     }
     this.endAfterWrites();
+  }
+
+  /** Calls what `net.Socket` gives for the end of a close. */
+  protected closeAfterTurn(done: (() => void) | undefined): void {
+    if (done !== undefined) this.host.afterTurn(() => this.context.runInAsyncScope(done, this));
   }
 
   /** Calls what waits for a request. */

@@ -15,6 +15,8 @@ const ADDRESS = /\b\d{1,3}(\.\d{1,3}){3}(:\d+)?\b|::1?:\d+|\b[a-z]+\.test\b/g;
 export class Recorder {
   /** Events that are not written down. */
   readonly ignored = new Set(INTERNAL);
+  /** How many lines were written down. */
+  lines = 0;
   private readonly parties = new Map<string, string[]>();
   private readonly closes = new WeakMap<EventEmitter, Promise<void>>();
 
@@ -26,6 +28,7 @@ export class Recorder {
 
   note(who: string, ...what: unknown[]): void {
     const line = what.map((part) => shapeOf(part)).join(' ');
+    this.lines++;
     const lines = this.parties.get(who);
     if (lines === undefined) this.parties.set(who, [line]);
     else lines.push(line);

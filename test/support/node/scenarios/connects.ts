@@ -213,6 +213,7 @@ export const CONNECTS = scenarios({
     await w.closed(client, accepted);
   },
   'the asynchronous context of the callbacks': async (w) => {
+    w.ignore('finish');
     const storage = new AsyncLocalStorage<string>();
     const note = (who: string, what: string): void => w.note(who, what, storage.getStore());
     const server = storage.run('listen', () =>
@@ -221,14 +222,14 @@ export const CONNECTS = scenarios({
         socket.on('data', () => note('accepted', 'data'));
         socket.on('end', () => note('accepted', 'end'));
         socket.on('close', () => note('accepted', 'close'));
-        storage.run('answer', () => socket.write('x', () => note('accepted', 'written')));
+        storage.run('answer', () => socket.write('x', () => note('accepted writes', 'written')));
       }),
     );
     const port = await storage.run('listening', () => w.listen(server));
     const client = storage.run('connect', () => w.connect(port));
     for (const event of ['connect', 'ready', 'data', 'end', 'close']) client.on(event, () => note('client', event));
     await when(client, 'ready');
-    storage.run('write', () => client.write('x', () => note('client', 'written')));
+    storage.run('write', () => client.write('x', () => note('client writes', 'written')));
     await settle();
     storage.run('end', () => client.end(() => note('client', 'ended')));
     await when(client, 'close');

@@ -1,4 +1,5 @@
 /** How connections end. */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { scenarios, settle, when } from '../scenario.js';
 
 export const ENDS = scenarios({
@@ -86,6 +87,7 @@ export const ENDS = scenarios({
     await w.closed(client, accepted);
   },
   'destroy in connect, in data, in end': async (w) => {
+    w.ignore('finish', 'end');
     for (const event of ['connect', 'data', 'end']) {
       const server = w.createServer({}, (socket) => {
         socket.resume();
@@ -116,6 +118,14 @@ export const ENDS = scenarios({
     await w.closed(client, accepted);
     w.state('client', 'closed', client);
     w.state('accepted', 'closed', accepted);
+  },
+  'the asynchronous context of a reset': async (w) => {
+    const storage = new AsyncLocalStorage<string>();
+    const { client, accepted } = await storage.run('pair', () => w.pair());
+    for (const event of ['error', 'close']) client.on(event, () => w.note('client', event, storage.getStore()));
+    client.resume();
+    accepted.resetAndDestroy();
+    await w.closed(client, accepted);
   },
   'resetAndDestroy by the server': async (w) => {
     const { client, accepted } = await w.pair();

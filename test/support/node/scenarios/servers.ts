@@ -77,6 +77,7 @@ export const SERVERS = scenarios({
     }
   },
   'getConnections counts': async (w) => {
+    w.ignore('finish', 'end', 'close');
     const { server, port, client, accepted } = await w.pair();
     const count = (): Promise<void> =>
       new Promise((resolve) => {
