@@ -188,7 +188,7 @@ export abstract class WriteHandle extends JsStreamClass {
     this.written += length;
     const taken = this.waiting.length > 0 ? 0 : connection.write(bytes, 0, length);
     const isAll = taken === length;
-    if (!isAll) this.enqueue(request, isScratch ? bytes.slice(0, length) : bytes, taken, false);
+    if (!isAll) this.enqueue(request, isScratch ? Uint8Array.from(bytes.subarray(0, length)) : bytes, taken, false);
     WRITE_STATE.words[WRITE_STATE.bytes] = length;
     WRITE_STATE.words[WRITE_STATE.isAsync] = isAll ? 0 : 1;
     return 0;
