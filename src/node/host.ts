@@ -11,9 +11,9 @@ import { TcpIp, type TcpIpOptions } from '../tcpip/index.js';
 import { formatIpv4 } from '../wire/address.js';
 import { LinkWatch } from './link-watch.js';
 import { Loop } from './loop.js';
-import { ORPHAN_MS } from './net/connection-handle.js';
 import { ipv4In, type OpenHandle } from './net/handle-host.js';
 import { makeNet, type NamedHost, type Net } from './net/make-net.js';
+import { Orphans } from './orphans.js';
 import { Refs } from './refs.js';
 
 /** Options of {@link NetHost}. */
@@ -22,8 +22,6 @@ export interface NetHostOptions extends TcpIpOptions {
   readonly lookup?: NamedHost['lookup'];
 }
 
-/** How often it is looked for orphans that have waited too long, in ms. */
-const LOOK_MS = 1000;
 /** How long a program that has nothing else to do waits for what it has sent to be acknowledged, in ms. */
 const LINGER_MS = 1000;
 const LINGER_LOOK_MS = 10;
@@ -45,8 +43,9 @@ export class NetHost implements EventLoopStack, NamedHost {
   private readonly loop: Loop;
   private afterTurns: (() => void)[] = [];
   private isFlushDue = false;
-  private readonly orphans = new Map<OpenHandle, number>();
-  private orphanTimer: NodeJS.Timeout | null = null;
+  private readonly orphans = new Orphans();
+  /** Whether the loop has ended: nothing is sent any more. */
+  private isOver = false;
   private lingerTimer: NodeJS.Timeout | null = null;
 
   constructor(
@@ -130,25 +129,13 @@ export class NetHost implements EventLoopStack, NamedHost {
 
   /** A program has closed a connection: the peer gets some time to end it, too. */
   remember(orphan: OpenHandle): void {
-    this.orphans.set(orphan, performance.now() + ORPHAN_MS);
-    this.orphanTimer ??= setInterval(() => this.abortOrphans(), LOOK_MS).unref();
+    this.orphans.add(orphan);
     if (!this.refs.isReferenced) this.linger();
   }
 
   /** A connection is over. */
   forget(orphan: OpenHandle): void {
-    if (!this.orphans.delete(orphan) || this.orphans.size > 0 || this.orphanTimer === null) return;
-    clearInterval(this.orphanTimer);
-    this.orphanTimer = null;
-  }
-
-  private abortOrphans(): void {
-    const now = performance.now();
-    for (const [orphan, until] of this.orphans) {
-      // They are in the order of their ends.
-      if (until > now) return;
-      orphan.abort();
-    }
+    this.orphans.delete(orphan);
   }
 
   /** Keeps a process that has nothing else to do alive until the peers have what it has sent, but not for long. */
@@ -168,6 +155,7 @@ export class NetHost implements EventLoopStack, NamedHost {
    * @param ms how long that may take
    */
   endNow(ms: number): void {
+    if (this.isOver) return;
     for (const handle of [...this.open]) handle.close();
     const until = performance.now() + ms;
     this.stack.poll();
@@ -187,6 +175,7 @@ export class NetHost implements EventLoopStack, NamedHost {
   /** Runs the stack beside the program until the signal aborts; then connections are reset. */
   run(signal: StopSignal): Promise<void> {
     return this.loop.run(signal).finally(() => {
+      this.isOver = true;
       this.stack.stop();
       this.refs.close();
     });

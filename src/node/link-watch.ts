@@ -18,7 +18,7 @@ export class LinkWatch {
     private readonly onGone: () => void,
   ) {}
 
-  /** To be called before and after each sleep. */
+  /** To be called after each poll in vain, and before and after each sleep. */
   look(): void {
     if (this.core.isLinkUp) {
       this.isGone = false;

@@ -55,6 +55,7 @@ export class Loop {
     }
     try {
       if (this.stack.poll() > 0) this.idleSince = performance.now();
+      else this.link.look();
       const isIdle = this.core.idle !== 'spin' && performance.now() - this.idleSince >= IDLE_MS;
       // An immediate would not run in a process that waits for a timer, unless it kept the process alive.
       if (isIdle || !this.refs.isReferenced) this.sleep();
@@ -77,6 +78,9 @@ export class Loop {
   private readonly woken = (): void => {
     this.link.look();
     this.idleSince = performance.now();
-    this.turn();
+    // In a turn of its own: a call of the program has ended the sleep, maybe, and what follows from the call must not
+    // come before the program's own ticks and promises.
+    if (this.refs.isReferenced && !this.isStopped) setImmediate(this.turn);
+    else this.turn();
   };
 }

@@ -15,9 +15,6 @@ export interface NameOut {
   family?: string;
 }
 
-/** How long a closed connection waits for the peer's end, as Linux's tcp_fin_timeout, in ms. */
-export const ORPHAN_MS = 60_000;
-
 const asError = (error: Error | null): string => (error as NodeJS.ErrnoException | null)?.code ?? 'ECONNRESET';
 
 /** The handlers of all connections with a handle: `context` is the handle. */
@@ -31,9 +28,9 @@ export const HANDLERS: TcpHandlers = {
   close: (connection, error) => (connection.context as ConnectionHandle).closed(error),
 };
 
-/** States in which our FIN was not sent. */
-const UNSENT_STATES = ['SYN-RECEIVED', 'ESTABLISHED', 'CLOSE-WAIT'];
-/** States in which our FIN was sent, but not acknowledged. */
+/** Linux takes no longer time than that before the first probe of keep-alive, in s: MAX_TCP_KEEPIDLE. */
+const MAX_KEEP_ALIVE = 32_767;
+/** States of a closed connection in which our FIN, and maybe data before it, was not acknowledged. */
 const UNACKNOWLEDGED_STATES = ['FIN-WAIT-1', 'CLOSING', 'LAST-ACK'];
 
 export class ConnectionHandle extends ReadHandle implements OpenHandle {
@@ -55,7 +52,14 @@ export class ConnectionHandle extends ReadHandle implements OpenHandle {
   }
 
   get isUnsent(): boolean {
-    return this.isClosed && this.connection !== null && UNSENT_STATES.includes(this.connection.state);
+    const { connection } = this;
+    if (!this.isClosed || connection === null) return false;
+    // From the close on, the state is that of a connection whose FIN was sent, whatever waits before it.
+    return connection.state === 'SYN-RECEIVED' || connection.info().unsent > 0;
+  }
+
+  get unacknowledgedBytes(): number {
+    return this.connection?.buffered ?? 0;
   }
 
   get isUnacknowledged(): boolean {
@@ -114,9 +118,7 @@ export class ConnectionHandle extends ReadHandle implements OpenHandle {
     this.isOpening = true;
     this.complete(connecting.request, 0, connecting.context, this, connecting.request, true, true);
     this.isOpening = false;
-    // Nobody has asked for data yet.
-    if (!this.isReading) this.connection?.pause();
-    this.count();
+    this.waitForReader();
   }
 
   closed(error: Error | null): void {
@@ -141,7 +143,12 @@ export class ConnectionHandle extends ReadHandle implements OpenHandle {
 
   /** Called once `net.Socket` knows of an accepted connection. */
   accepted(): void {
-    if (!this.isReading) this.connection?.pause();
+    this.waitForReader();
+  }
+
+  /** Keeps data that nobody has asked for yet. One that was closed meanwhile must hear of data and of the peer's end. */
+  private waitForReader(): void {
+    if (!this.isReading && !this.isClosed) this.connection?.pause();
     this.count();
   }
 
@@ -190,6 +197,7 @@ export class ConnectionHandle extends ReadHandle implements OpenHandle {
 
   /** @param seconds until the first probe; 0: the default of Linux */
   setKeepAlive(enable: boolean, seconds: number): number {
+    if (enable && seconds > MAX_KEEP_ALIVE) return statusOf('EINVAL');
     this.keepAliveMs = enable ? (seconds > 0 ? seconds : 7200) * 1000 : 0;
     if (this.connecting === null) this.connection?.setKeepAlive(this.keepAliveMs);
     return 0;

@@ -6,6 +6,8 @@ import type { Refs } from '../refs.js';
 export interface OpenHandle {
   /** Whether the stack has something of it that was never sent. */
   readonly isUnsent: boolean;
+  /** Bytes that the peer has not acknowledged. */
+  readonly unacknowledgedBytes: number;
   /** Whether the program has given it up, but the peer has not acknowledged everything. */
   readonly isUnacknowledged: boolean;
   /** Gives it up, as the end of a process does: the program hears no more of it. */

@@ -7,10 +7,13 @@ import { statusOf } from './node-internals.js';
 
 /** The address that means all of ours. */
 const ANY = '0.0.0.0';
+/** As Linux's somaxconn: what a program asks for beyond is no error. */
+const MAX_BACKLOG = 4096;
 
 export class ListenerHandle implements OpenHandle {
   readonly isUnsent = false;
   readonly isUnacknowledged = false;
+  readonly unacknowledgedBytes = 0;
   /** `net.Server` sets it. */
   onconnection: (this: ListenerHandle, status: number, handle: ConnectionHandle) => void = () => {};
   private listener: Listener | null = null;
@@ -41,7 +44,10 @@ export class ListenerHandle implements OpenHandle {
   listen(backlog: number): number {
     try {
       const { port } = this;
-      this.listener = this.host.stack.tcp.listen({ port, backlog: Math.max(backlog, 1) }, this.handlers);
+      this.listener = this.host.stack.tcp.listen(
+        { port, backlog: Math.min(Math.max(backlog | 0, 1), MAX_BACKLOG) },
+        this.handlers,
+      );
     } catch (error) {
       return statusOf((error as NodeJS.ErrnoException).code ?? 'EINVAL');
     }

@@ -95,7 +95,8 @@ export abstract class ReadHandle extends WriteHandle {
   onreadstop(): number {
     if (!this.isReading) return 0;
     this.isReading = false;
-    this.connection?.pause();
+    // One that is closed must hear of data and of the peer's end.
+    if (!this.isClosed) this.connection?.pause();
     this.count();
     return 0;
   }

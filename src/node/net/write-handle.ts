@@ -200,7 +200,7 @@ export abstract class WriteHandle extends JsStreamClass {
     if (isAll) return 0;
     if (WRITE_STATE.error !== null) words[WRITE_STATE.error] = 0;
     const waiting = request ?? new LateRequest();
-    this.enqueue(waiting, isScratch ? bytes.slice(0, length) : bytes, taken, false);
+    this.enqueue(waiting, isScratch ? Uint8Array.from(bytes.subarray(0, length)) : bytes, taken, false);
     return request === null ? waiting : 0;
   }
 
