@@ -44,8 +44,10 @@ export interface WriteState {
   readonly words: Int32Array;
   /** Index of the number of bytes. */
   readonly bytes: number;
-  /** Index of whether the write ends later. */
+  /** Index of whether the write ends later. NaN in a Node that learns it by a request that the write returns. */
   readonly isAsync: number;
+  /** Index of the error of such a request; otherwise NaN. */
+  readonly error: number;
 }
 
 interface HandleOfTls {
@@ -68,9 +70,15 @@ function loadWriteState(): WriteState | null {
     // Node warns of process.binding when it is told to warn of everything that may go some day.
     process.noDeprecation = true;
     const { binding } = process as unknown as { binding(name: string): Record<string, unknown> };
-    const { streamBaseState, kBytesWritten, kLastWriteWasAsync } = binding.call(process, 'stream_wrap');
+    const words = binding.call(process, 'stream_wrap');
+    const { streamBaseState, kBytesWritten, kLastWriteWasAsync, kLastWriteErr } = words;
     if (!(streamBaseState instanceof Int32Array)) return null;
-    return { words: streamBaseState, bytes: Number(kBytesWritten), isAsync: Number(kLastWriteWasAsync) };
+    return {
+      words: streamBaseState,
+      bytes: Number(kBytesWritten),
+      isAsync: Number(kLastWriteWasAsync),
+      error: Number(kLastWriteErr),
+    };
   } catch {
     return null;
   } finally {

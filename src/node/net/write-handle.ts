@@ -15,6 +15,16 @@ interface WaitingWrite {
   readonly context: AsyncResource | null;
 }
 
+/** A write that ends later, for a Node that has given no request: it fills in what is to be called. */
+class LaterWrite implements HandleRequest {
+  oncomplete: HandleRequest['oncomplete'] = () => {};
+  /** Node asks whether the write has ended meanwhile. */
+  readonly writeStatus = null;
+}
+
+/** What a write returns: 0 or a negative errno, or its request. */
+type WriteResult = number | HandleRequest;
+
 /** Room for texts on their way to the send buffer. A longer text takes a buffer of its own. */
 const SCRATCH = Buffer.allocUnsafeSlow(1 << 16);
 /** A character takes at most this many bytes in UTF-8. */
@@ -54,29 +64,29 @@ export abstract class WriteHandle extends JsStreamClass {
     return this.waiting.length > 0 || this.ending !== null;
   }
 
-  writeLatin1String(request: HandleRequest, text: string): number {
+  writeLatin1String(request: HandleRequest | null, text: string): WriteResult {
     if (WRITE_STATE === null || text.length > SCRATCH.length) {
       return this.writeBuffer(request, Buffer.from(text, 'latin1'));
     }
     return this.write(request, SCRATCH, SCRATCH.write(text, 0, 'latin1'), true);
   }
 
-  writeUtf8String(request: HandleRequest, text: string): number {
+  writeUtf8String(request: HandleRequest | null, text: string): WriteResult {
     if (WRITE_STATE === null || text.length * BYTES_PER_CHARACTER > SCRATCH.length) {
       return this.writeBuffer(request, Buffer.from(text, 'utf8'));
     }
     return this.write(request, SCRATCH, SCRATCH.write(text, 0, 'utf8'), true);
   }
 
-  writeAsciiString(request: HandleRequest, text: string): number {
+  writeAsciiString(request: HandleRequest | null, text: string): WriteResult {
     return this.writeLatin1String(request, text);
   }
 
-  writeUcs2String(request: HandleRequest, text: string): number {
+  writeUcs2String(request: HandleRequest | null, text: string): WriteResult {
     return this.writeBuffer(request, Buffer.from(text, 'utf16le'));
   }
 
-  writeBuffer(request: HandleRequest, bytes: Uint8Array): number {
+  writeBuffer(request: HandleRequest | null, bytes: Uint8Array): WriteResult {
     return this.write(request, bytes, bytes.length, false);
   }
 
@@ -84,7 +94,7 @@ export abstract class WriteHandle extends JsStreamClass {
    * Writes several chunks.
    * @param chunks buffers; or, unless `areBuffers`, chunk and encoding in turns
    */
-  writev(request: HandleRequest, chunks: readonly (Uint8Array | string)[], areBuffers: boolean): number {
+  writev(request: HandleRequest | null, chunks: readonly (Uint8Array | string)[], areBuffers: boolean): WriteResult {
     const step = areBuffers ? 1 : 2;
     let most = 0;
     for (let i = 0; i < chunks.length; i += step) most += chunks[i]!.length * BYTES_PER_CHARACTER;
@@ -177,7 +187,7 @@ export abstract class WriteHandle extends JsStreamClass {
     return statusOf(code);
   }
 
-  private write(request: HandleRequest, bytes: Uint8Array, length: number, isScratch: boolean): number {
+  private write(request: HandleRequest | null, bytes: Uint8Array, length: number, isScratch: boolean): WriteResult {
     const { connection } = this;
     if (connection === null || this.isClosed) return this.writeFault();
     if (WRITE_STATE === null) {
@@ -185,13 +195,19 @@ export abstract class WriteHandle extends JsStreamClass {
       const native = JsStreamClass.prototype as unknown as Pick<WriteHandle, 'writeBuffer'>;
       return native.writeBuffer.call(this, request, bytes);
     }
+    const { words } = WRITE_STATE;
     this.written += length;
     const taken = this.waiting.length > 0 ? 0 : connection.write(bytes, 0, length);
-    const isAll = taken === length;
-    if (!isAll) this.enqueue(request, isScratch ? bytes.slice(0, length) : bytes, taken, false);
-    WRITE_STATE.words[WRITE_STATE.bytes] = length;
-    WRITE_STATE.words[WRITE_STATE.isAsync] = isAll ? 0 : 1;
-    return 0;
+    words[WRITE_STATE.bytes] = length;
+    if (taken === length) {
+      words[WRITE_STATE.isAsync] = 0;
+      return 0;
+    }
+    words[WRITE_STATE.isAsync] = 1;
+    words[WRITE_STATE.error] = 0;
+    const later = request ?? new LaterWrite();
+    this.enqueue(later, isScratch ? bytes.slice(0, length) : bytes, taken, false);
+    return request === null ? later : 0;
   }
 
   private enqueue(request: HandleRequest, bytes: Uint8Array, offset: number, isNative: boolean): void {
