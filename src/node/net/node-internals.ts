@@ -44,9 +44,9 @@ export interface WriteState {
   readonly words: Int32Array;
   /** Index of the number of bytes. */
   readonly bytes: number;
-  /** Index of whether the write ends later. NaN in a Node that learns it by a request that the write returns. */
+  /** Index of whether the write ends later; that of `bytes` where a request that the write returns tells it. */
   readonly isAsync: number;
-  /** Index of the error of such a request; otherwise NaN. */
+  /** Index of the error of such a request; otherwise that of `bytes`. */
   readonly error: number;
 }
 
@@ -76,8 +76,8 @@ function loadWriteState(): WriteState | null {
     return {
       words: streamBaseState,
       bytes: Number(kBytesWritten),
-      isAsync: Number(kLastWriteWasAsync),
-      error: Number(kLastWriteErr),
+      isAsync: Number(kLastWriteWasAsync ?? kBytesWritten),
+      error: Number(kLastWriteErr ?? kBytesWritten),
     };
   } catch {
     return null;

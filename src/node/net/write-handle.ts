@@ -198,13 +198,11 @@ export abstract class WriteHandle extends JsStreamClass {
     const { words } = WRITE_STATE;
     this.written += length;
     const taken = this.waiting.length > 0 ? 0 : connection.write(bytes, 0, length);
-    words[WRITE_STATE.bytes] = length;
-    if (taken === length) {
-      words[WRITE_STATE.isAsync] = 0;
-      return 0;
-    }
-    words[WRITE_STATE.isAsync] = 1;
+    // The bytes last, because not every Node has the other words.
+    words[WRITE_STATE.isAsync] = taken === length ? 0 : 1;
     words[WRITE_STATE.error] = 0;
+    words[WRITE_STATE.bytes] = length;
+    if (taken === length) return 0;
     const later = request ?? new LaterWrite();
     this.enqueue(later, isScratch ? bytes.slice(0, length) : bytes, taken, false);
     return request === null ? later : 0;
