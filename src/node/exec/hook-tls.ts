@@ -40,7 +40,9 @@ export function hookTls(hostFor: HostForName): void {
       defined({ host: name, port, lookup, localAddress, localPort, noDelay, keepAlive, keepAliveInitialDelay, signal }),
     );
     const last = args.at(-1);
-    const above = connect({ ...options, socket: below }, ...(typeof last === 'function' ? [last] : []));
+    const above = connectAbove(below, () =>
+      connect({ ...options, socket: below }, ...(typeof last === 'function' ? [last] : [])),
+    );
     // A signal destroys what it knows of.
     above.once('close', () => below.destroy());
     if (timeout) above.setTimeout(timeout);
@@ -48,6 +50,16 @@ export function hookTls(hostFor: HostForName): void {
   };
   tls.connect = replacement as typeof tls.connect;
   syncBuiltinESMExports();
+}
+
+/** A socket below that nobody gets, because wrong options of TLS throw, does not stay. */
+function connectAbove(below: net.Socket, connect: () => tls.TLSSocket): tls.TLSSocket {
+  try {
+    return connect();
+  } catch (error) {
+    below.destroy();
+    throw error;
+  }
 }
 
 /** The same without what is undefined. */

@@ -16,16 +16,6 @@ export interface HandleRequest {
   oncomplete(this: HandleRequest, status: number, ...more: unknown[]): void;
 }
 
-/** What a write that ends later returns to the streams of a Node that passes no request (26 and newer). They fill it in. */
-export class LateRequest implements HandleRequest {
-  /** What C++ would say of a failure. */
-  readonly error = undefined;
-  /** Not null: the write has ended already. */
-  readonly writeStatus = null;
-
-  oncomplete(): void {}
-}
-
 /** What C++ gives a `JSStream`, of what a handle of ours uses. */
 export interface JsStream {
   /** Gives bytes that were received to whoever reads: a socket, TLS, http's parser. */
@@ -54,10 +44,10 @@ export interface WriteState {
   readonly words: Int32Array;
   /** Index of the number of bytes. */
   readonly bytes: number;
-  /** Index of whether the write ends later. */
+  /** Index of whether the write ends later; that of `bytes` where a request that the write returns tells it. */
   readonly isAsync: number;
-  /** Index of the status of a write that ends later; only where no request is passed. */
-  readonly error: number | null;
+  /** Index of the error of such a request; otherwise that of `bytes`. */
+  readonly error: number;
 }
 
 interface HandleOfTls {
@@ -80,10 +70,15 @@ function loadWriteState(): WriteState | null {
     // Node warns of process.binding when it is told to warn of everything that may go some day.
     process.noDeprecation = true;
     const { binding } = process as unknown as { binding(name: string): Record<string, unknown> };
-    const { streamBaseState, kBytesWritten, kLastWriteWasAsync, kLastWriteErr } = binding.call(process, 'stream_wrap');
+    const words = binding.call(process, 'stream_wrap');
+    const { streamBaseState, kBytesWritten, kLastWriteWasAsync, kLastWriteErr } = words;
     if (!(streamBaseState instanceof Int32Array)) return null;
-    const error = kLastWriteErr === undefined ? null : Number(kLastWriteErr);
-    return { words: streamBaseState, bytes: Number(kBytesWritten), isAsync: Number(kLastWriteWasAsync), error };
+    return {
+      words: streamBaseState,
+      bytes: Number(kBytesWritten),
+      isAsync: Number(kLastWriteWasAsync ?? kBytesWritten),
+      error: Number(kLastWriteErr ?? kBytesWritten),
+    };
   } catch {
     return null;
   } finally {

@@ -2,7 +2,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Connection } from '../../tcpip/index.js';
 import type { HandleHost } from './handle-host.js';
-import { type HandleRequest, JsStreamClass, LateRequest, statusOf, WRITE_STATE } from './node-internals.js';
+import { type HandleRequest, JsStreamClass, statusOf, WRITE_STATE } from './node-internals.js';
 
 /** A write that the send buffer had no room for. */
 interface WaitingWrite {
@@ -15,11 +15,15 @@ interface WaitingWrite {
   readonly context: AsyncResource | null;
 }
 
-/**
- * How a write of `net.Socket` went: 0, a negative errno; or, where Node passes no request, the request of a write that ends
- * later.
- */
-type Written = number | HandleRequest;
+/** A write that ends later, for a Node that has given no request: it fills in what is to be called. */
+class LaterWrite implements HandleRequest {
+  oncomplete: HandleRequest['oncomplete'] = () => {};
+  /** Node asks whether the write has ended meanwhile. */
+  readonly writeStatus = null;
+}
+
+/** What a write returns: 0 or a negative errno, or its request. */
+type WriteResult = number | HandleRequest;
 
 /** Room for texts on their way to the send buffer. A longer text takes a buffer of its own. */
 const SCRATCH = Buffer.allocUnsafeSlow(1 << 16);
@@ -60,29 +64,29 @@ export abstract class WriteHandle extends JsStreamClass {
     return this.waiting.length > 0 || this.ending !== null;
   }
 
-  writeLatin1String(request: HandleRequest | null, text: string): Written {
+  writeLatin1String(request: HandleRequest | null, text: string): WriteResult {
     if (WRITE_STATE === null || text.length > SCRATCH.length) {
       return this.writeBuffer(request, Buffer.from(text, 'latin1'));
     }
     return this.write(request, SCRATCH, SCRATCH.write(text, 0, 'latin1'), true);
   }
 
-  writeUtf8String(request: HandleRequest | null, text: string): Written {
+  writeUtf8String(request: HandleRequest | null, text: string): WriteResult {
     if (WRITE_STATE === null || text.length * BYTES_PER_CHARACTER > SCRATCH.length) {
       return this.writeBuffer(request, Buffer.from(text, 'utf8'));
     }
     return this.write(request, SCRATCH, SCRATCH.write(text, 0, 'utf8'), true);
   }
 
-  writeAsciiString(request: HandleRequest | null, text: string): Written {
+  writeAsciiString(request: HandleRequest | null, text: string): WriteResult {
     return this.writeLatin1String(request, text);
   }
 
-  writeUcs2String(request: HandleRequest | null, text: string): Written {
+  writeUcs2String(request: HandleRequest | null, text: string): WriteResult {
     return this.writeBuffer(request, Buffer.from(text, 'utf16le'));
   }
 
-  writeBuffer(request: HandleRequest | null, bytes: Uint8Array): Written {
+  writeBuffer(request: HandleRequest | null, bytes: Uint8Array): WriteResult {
     return this.write(request, bytes, bytes.length, false);
   }
 
@@ -90,7 +94,7 @@ export abstract class WriteHandle extends JsStreamClass {
    * Writes several chunks.
    * @param chunks buffers; or, unless `areBuffers`, chunk and encoding in turns
    */
-  writev(request: HandleRequest | null, chunks: readonly (Uint8Array | string)[], areBuffers: boolean): Written {
+  writev(request: HandleRequest | null, chunks: readonly (Uint8Array | string)[], areBuffers: boolean): WriteResult {
     const step = areBuffers ? 1 : 2;
     let most = 0;
     for (let i = 0; i < chunks.length; i += step) most += chunks[i]!.length * BYTES_PER_CHARACTER;
@@ -183,7 +187,7 @@ export abstract class WriteHandle extends JsStreamClass {
     return statusOf(code);
   }
 
-  private write(request: HandleRequest | null, bytes: Uint8Array, length: number, isScratch: boolean): Written {
+  private write(request: HandleRequest | null, bytes: Uint8Array, length: number, isScratch: boolean): WriteResult {
     const { connection } = this;
     if (connection === null || this.isClosed) return this.writeFault();
     if (WRITE_STATE === null) {
@@ -191,17 +195,17 @@ export abstract class WriteHandle extends JsStreamClass {
       const native = JsStreamClass.prototype as unknown as Pick<WriteHandle, 'writeBuffer'>;
       return native.writeBuffer.call(this, request, bytes);
     }
+    const { words } = WRITE_STATE;
     this.written += length;
     const taken = this.waiting.length > 0 ? 0 : connection.write(bytes, 0, length);
-    const isAll = taken === length;
-    const { words } = WRITE_STATE;
+    // The bytes last, because not every Node has the other words.
+    words[WRITE_STATE.isAsync] = taken === length ? 0 : 1;
+    words[WRITE_STATE.error] = 0;
     words[WRITE_STATE.bytes] = length;
-    words[WRITE_STATE.isAsync] = isAll ? 0 : 1;
-    if (isAll) return 0;
-    if (WRITE_STATE.error !== null) words[WRITE_STATE.error] = 0;
-    const waiting = request ?? new LateRequest();
-    this.enqueue(waiting, isScratch ? Uint8Array.from(bytes.subarray(0, length)) : bytes, taken, false);
-    return request === null ? waiting : 0;
+    if (taken === length) return 0;
+    const later = request ?? new LaterWrite();
+    this.enqueue(later, isScratch ? Uint8Array.from(bytes.subarray(0, length)) : bytes, taken, false);
+    return request === null ? later : 0;
   }
 
   private enqueue(request: HandleRequest, bytes: Uint8Array, offset: number, isNative: boolean): void {
