@@ -14,8 +14,8 @@ export const EXIT_MS = 200;
 
 /**
  * From now on the sockets of Node's modules in this thread use `core`, as {@link ExecRoutes} says, and names are looked
- * up over it if there are DNS servers, from `dns` or from the lease of our address. At the exit of the process (of the thread) the sockets are closed, as the kernel
- * does it.
+ * up over it if there are DNS servers, from `dns` or from the lease of our address. At the exit of the process (of the
+ * thread) the sockets are closed, as the kernel does it.
  */
 export function takeOver(core: Core, { kernelPorts, dns }: Pick<ExecOptions, 'kernelPorts' | 'dns'>): NetHost {
   const host = new NetHost(core);

@@ -116,8 +116,8 @@ export class Tcp implements TransportProtocol {
    * @returns the connection: data may be written at once, and goes out when it is open. `open` or `close` follows, not
    * before this returns
    * @throws ArgumentError when an option is wrong; NetError EADDRINUSE when the local port has such a connection,
-   * EADDRNOTAVAIL when no port is free, or the answers to the local port come to another core, ENOBUFS when the table of connections is full; StateError after the stack has
-   * stopped; NetError ENETUNREACH while we have no address
+   * EADDRNOTAVAIL when no port is free, or the answers to the local port come to another core, ENOBUFS when the table of
+   * connections is full, ENETUNREACH while we have no address; StateError after the stack has stopped
    */
   connect(options: ConnectOptions, handlers: TcpHandlers): Connection {
     if (this.isStopped) throw new StateError('connect: the stack has stopped');
