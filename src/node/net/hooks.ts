@@ -161,6 +161,7 @@ function exchange(owner: Connecting, from: KernelTcp, host: HandleHost): Connect
   for (const [name, value] of Object.entries(from)) {
     if (typeof value === 'function' && name !== 'onread') Object.assign(handle, { [name]: value });
   }
+  if (!from.hasRef()) handle.unref();
   from.close();
   return handle;
 }
