@@ -7,13 +7,8 @@
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
 import type { IdlePolicy } from '../../drivers/poll-loop.js';
-import {
-  type BufferGeometry,
-  type BufferPool,
-  bufferStart,
-  FRAME_OFFSET,
-  frameCapacity,
-} from '../../rings/buffer-pool.js';
+import type { BufferGeometry, BufferPool } from '../../rings/buffer-pool.js';
+import { bufferStart, FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
 import type { Layer } from '../config.js';
 import { L2, type L2Counters, type PortCounters } from '../counters.js';
 import { ArgumentError } from '../errors.js';
@@ -24,7 +19,7 @@ import { IPV4_HEADER_BYTES, ipv4Version } from '../wire/ipv4.js';
 import type { Core, WaitForPacketsOptions } from './core.js';
 import type { Lease } from './dhcp/lease.js';
 import type { Egress } from './egress.js';
-import type { Host } from './host.js';
+import { HOP_NONE, type Host } from './host.js';
 import type { BufferReturn, FrameSink, WakeSource } from './lower-layer.js';
 import { newOwner, notOwned, OWNER_LAYER, type Ownable, PacketBuffer } from './packet-buffer.js';
 import { Sleeper } from './sleep.js';
@@ -231,6 +226,10 @@ export abstract class BaseCore implements Core {
     return this.host.isBroadcast(address | 0);
   }
 
+  hasRoute(address: number): boolean {
+    return this.host.address !== 0 && this.host.nextHop(address | 0) !== HOP_NONE;
+  }
+
   nextHopMac(ip: number): Uint8Array | null {
     return this.egress.nextHopMac(ip);
   }
@@ -326,10 +325,7 @@ export abstract class BaseCore implements Core {
 
   /** How many buffers the stack has. Looks at each buffer, so it is not for each poll. */
   protected heldByStack(): number {
-    const { stack } = this;
-    let held = 0;
-    for (const { owner } of this.buffers) if (owner === stack) held++;
-    return held;
+    return this.buffers.filter(({ owner }) => owner === this.stack).length;
   }
 
   /** One line for `console.log`, which would otherwise show every buffer. */

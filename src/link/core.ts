@@ -148,6 +148,13 @@ export interface Core {
   isBroadcast(address: number): boolean;
 
   /**
+   * Tells whether packets to an IPv4 address can leave: it is on our link, ours, or there is a gateway. False while we
+   * have no address.
+   * @param address as a number, signed or unsigned
+   */
+  hasRoute(address: number): boolean;
+
+  /**
    * Tells which core the packets of a flow come to, by the indirection table as it is now. A stack that opens a
    * connection chooses a source port with which the answers come to its own core (as mTCP does).
    * @throws ArgumentError when the tuple is not a flow.

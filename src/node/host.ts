@@ -35,9 +35,11 @@ const NEVER = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)
 export class NetHost implements EventLoopStack, NamedHost {
   readonly stack: TcpIp;
   readonly lookup: NamedHost['lookup'];
-  /** What keeps the process alive. */
+  /** @internal What keeps the process alive. */
   readonly refs = new Refs();
+  /** @internal */
   readonly open = new Set<OpenHandle>();
+  /** @internal */
   readonly wildcardPorts = new Set<number>();
   private ownNet: Net | undefined;
   private readonly loop: Loop;
@@ -171,6 +173,7 @@ export class NetHost implements EventLoopStack, NamedHost {
     return false;
   }
 
+  /** Runs the stack beside the program until the signal aborts; then connections are reset. */
   run(signal: StopSignal): Promise<void> {
     return this.loop.run(signal).finally(() => {
       this.isOver = true;

@@ -117,6 +117,7 @@ export class TcpIp implements Stack {
     const around = {
       ...{ clock, memory: core.memory, ip, local, mtu: core.mtu, random },
       isPeer: (address: number) => !core.isBroadcast(address) && isRoutable(address),
+      hasRoute: (address: number) => core.hasRoute(address),
       isOwnFlow: (remote: number, remotePort: number, localPort: number) =>
         // What the stack sends to itself never leaves this core.
         core.count === 1 ||

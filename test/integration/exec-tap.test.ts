@@ -13,7 +13,7 @@ import { temporaryDirectory } from '../support/resources.js';
 const SIZE = 5_000_000;
 const KERNELS = '10.0.0.9';
 const DEVICE = ['--device', `tap:tap0,host=${KERNELS}/24`, '--ip', '10.0.0.1/24', '--mac', '52:54:00:00:00:01'];
-const needs = [root, tun, ...['ip', 'curl', 'openssl'].map(command)];
+const needs = [root, tun, ...['ip', 'curl', 'openssl', 'dnsmasq'].map(command)];
 
 describeWith('tspmd exec on a tap interface', needs, () => {
   let namespace: NetworkNamespace;
@@ -86,21 +86,30 @@ describeWith('tspmd exec on a tap interface', needs, () => {
     await program.waitFor(/^localhost version 1\.1/m);
   });
 
-  it('connects to a server of the kernel by fetch, and ends by itself', async () => {
+  it('fetches from a server of the kernel by its name in DNS, and ends by itself', async () => {
     const serve = `require('http').createServer((q, r) => r.end('I see ' + q.socket.remoteAddress)).listen(8000, '0.0.0.0')`;
     const server = namespace.spawn(process.execPath, '-e', serve);
+    const dns = namespace.spawn(
+      ...(['dnsmasq', '--no-daemon', '--conf-file=/dev/null', '--no-resolv', '--no-hosts', '--bind-dynamic'] as const),
+      ...[`--listen-address=${KERNELS}`, `--address=/app.test/${KERNELS}`],
+    );
     try {
-      await start(`
+      await start(
+        `
         import { setTimeout as wait } from 'node:timers/promises';
         console.log('listening');
         for (let text = null; text === null; await wait(100)) {
-          text = await fetch('http://${KERNELS}:8000/').then((response) => response.text(), () => null);
+          text = await fetch('http://app.test:8000/').then((response) => response.text(), () => null);
           if (text !== null) console.log(text);
-        }`);
+        }`,
+        '--dns',
+        KERNELS,
+      );
       expect(await program.exited).toEqual({ code: 0, signal: null });
       expect(program.stdout).toBe('listening\nI see 10.0.0.1\n');
     } finally {
       await server.stop();
+      await dns.stop();
     }
   });
 });

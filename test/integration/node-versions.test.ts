@@ -3,6 +3,7 @@
  * shared memory, threads, the event loop), the demo in each thread layout, and a stack in TypeScript that Node runs
  * without a build.
  */
+import { createHash } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
@@ -10,10 +11,13 @@ import { NODES, programOf } from '../../scripts/versions/cache.js';
 import { expectPingsAnswered } from '../support/flows/two-port-switch.js';
 import { shellEnvironment } from '../support/package/installed-package.js';
 import { describeWith, version } from '../support/requirements.js';
+import { temporaryDirectory } from '../support/resources.js';
 import { ALL_MODES, MODES } from '../support/threads/modes.js';
 
 const file = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const LIMIT = { timeout: 120_000 };
+/** Far more than a send buffer takes. */
+const BYTES = 5_000_000;
 const TESTS = [
   'drivers/libc/ffi/ffi',
   'drivers/libc/libc',
@@ -73,6 +77,29 @@ for (const node of NODES) {
         ping: { sent: 1000, received: 1000 },
         udp: { sent: 10_000, received: 10_000, corrupt: 0 },
       });
+    });
+
+    it('sends a long answer of a program under tspmd exec', LIMIT, async () => {
+      const directory = temporaryDirectory();
+      const device = (n: number): string[] => {
+        const options = [
+          '--device',
+          `vhost-user:${directory.path}/${n}`,
+          '--ip',
+          `10.0.0.${n}/24`,
+          '--hugepages',
+          'never',
+        ];
+        return [...options, '--mac', `52:54:00:00:00:0${n}`];
+      };
+      const sockets = [1, 2].map((n) => `VM${n}_SOCKET=${directory.path}/${n}`);
+      await tspmd('switch', 'forward_script.bess', ...sockets).waitFor(/^ready/m);
+      const program = tspmd('exec', ...device(1), file('dist/test/support/node/bytes-server.js'));
+      await program.waitFor(/^listening$/m);
+      const get = tspmd('get', ...device(2), `http://10.0.0.1/${BYTES}`, '--hash', 'sha256');
+      expect(await get.exited, get.output + program.output).toEqual({ code: 0, signal: null });
+      expect(get.output).toContain(createHash('sha256').update(Buffer.alloc(BYTES, 'tspmd')).digest('hex'));
+      directory.remove();
     });
 
     it.each(ALL_MODES)('answers pings with a stack in TypeScript in mode %s', LIMIT, async (mode) => {

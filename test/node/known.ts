@@ -2,11 +2,11 @@
 
 export const KNOWN: Readonly<Record<string, string>> = {
   'test-http-dump-req-when-res-ends.js':
-    'a burst of packets is handled in one turn: ticks and promises have their turn after the burst, not after each read',
+    'a burst of packets is handled in one turn of the event loop: ticks and promises have their turn after the burst, not after each read',
   'test-http-pause-no-dump.js':
-    'the request and its body arrive in one read, so that the request is complete before the answer is finished',
+    'Node runs ticks between the body of a request and its end when libuv calls http’s parser, but not when JavaScript does',
   'test-http-should-keep-alive.js':
-    'data and end arrive in one turn: a socket whose peer has ended is taken from the pool of the agent, as may happen over any network',
+    'an answer and the end of its connection come in one burst: the next request takes the connection before the agent knows of its end',
   'test-https-autoselectfamily.js':
     'IPv6: a TLS socket is bound to the first connection of the socket below it, so it tries no second address',
 };

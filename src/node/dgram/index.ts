@@ -13,8 +13,13 @@
  * @module tspmd/dgram
  */
 import { currentHost } from '../current.js';
-import { makeDgram } from './make-dgram.js';
+import { type Dgram, makeDgram } from './make-dgram.js';
 
-export type { Dgram } from './make-dgram.js';
+export type { Dgram };
 
-export const { Socket, createSocket } = makeDgram(currentHost);
+const dgram: Dgram = makeDgram(currentHost);
+
+/** As `dgram.Socket`, over the host that is open. */
+export const Socket: Dgram['Socket'] = dgram.Socket;
+/** As `dgram.createSocket`, over the host that is open. */
+export const createSocket: Dgram['createSocket'] = dgram.createSocket;

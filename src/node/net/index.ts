@@ -11,11 +11,24 @@
  * @module tspmd/net
  */
 import { currentHost } from '../current.js';
-import { makeNet } from './make-net.js';
+import { makeNet, type Net } from './make-net.js';
 
 export { currentHost } from '../current.js';
 export { NetHost, type NetHostOptions } from '../host.js';
 export { type DeviceHost, openHost } from '../open-host.js';
-export type { Net } from './make-net.js';
+export type { Net };
 
-export const { Socket, Server, createServer, connect, createConnection, overHost } = makeNet(currentHost);
+const net: Net = makeNet(currentHost);
+
+/** As `net.Socket`, over the host that is open. */
+export const Socket: Net['Socket'] = net.Socket;
+/** As `net.Server`, over the host that is open. */
+export const Server: Net['Server'] = net.Server;
+/** As `net.createServer`, over the host that is open. */
+export const createServer: Net['createServer'] = net.createServer;
+/** As `net.connect`, over the host that is open. */
+export const connect: Net['connect'] = net.connect;
+/** As `net.createConnection`, over the host that is open. */
+export const createConnection: Net['createConnection'] = net.createConnection;
+/** As {@link Net.overHost}, over the host that is open. */
+export const overHost: Net['overHost'] = net.overHost;

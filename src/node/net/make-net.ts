@@ -15,15 +15,25 @@ export interface NamedHost extends HandleHost {
 /** The part of `node:net` that works over a host. */
 export interface Net {
   /** As `net.Socket`. */
-  readonly Socket: typeof net.Socket;
+  readonly Socket: (typeof net)['Socket'];
   /** As `net.Server`. */
-  readonly Server: typeof net.Server;
+  readonly Server: (typeof net)['Server'];
   /** As `net.createServer`. */
-  readonly createServer: typeof net.createServer;
+  createServer(connectionListener?: (socket: net.Socket) => void): net.Server;
+  /** As `net.createServer`. */
+  createServer(options?: net.ServerOpts, connectionListener?: (socket: net.Socket) => void): net.Server;
   /** As `net.connect`. */
-  readonly connect: typeof net.connect;
+  connect(options: net.NetConnectOpts, connectionListener?: () => void): net.Socket;
+  /** As `net.connect`. */
+  connect(port: number, host?: string, connectionListener?: () => void): net.Socket;
+  /** As `net.connect`. */
+  connect(path: string, connectionListener?: () => void): net.Socket;
   /** As `net.createConnection`. */
-  readonly createConnection: typeof net.createConnection;
+  createConnection(options: net.NetConnectOpts, connectionListener?: () => void): net.Socket;
+  /** As `net.createConnection`. */
+  createConnection(port: number, host?: string, connectionListener?: () => void): net.Socket;
+  /** As `net.createConnection`. */
+  createConnection(path: string, connectionListener?: () => void): net.Socket;
   /**
    * Makes a server of Node that was not made by this module (of `http`, `https`, `http2`, `tls`) listen on the host.
    * Call it before `listen`. Timeouts, `closeIdleConnections()` and `close()` work as ever.

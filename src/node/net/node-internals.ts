@@ -16,6 +16,16 @@ export interface HandleRequest {
   oncomplete(this: HandleRequest, status: number, ...more: unknown[]): void;
 }
 
+/** What a write that ends later returns to the streams of a Node that passes no request (26 and newer). They fill it in. */
+export class LateRequest implements HandleRequest {
+  /** What C++ would say of a failure. */
+  readonly error = undefined;
+  /** Not null: the write has ended already. */
+  readonly writeStatus = null;
+
+  oncomplete(): void {}
+}
+
 /** What C++ gives a `JSStream`, of what a handle of ours uses. */
 export interface JsStream {
   /** Gives bytes that were received to whoever reads: a socket, TLS, http's parser. */
@@ -47,6 +57,8 @@ export interface WriteState {
   readonly bytes: number;
   /** Index of whether the write ends later. */
   readonly isAsync: number;
+  /** Index of the status of a write that ends later; only where no request is passed. */
+  readonly error: number | null;
 }
 
 interface HandleOfTls {
@@ -69,9 +81,10 @@ function loadWriteState(): WriteState | null {
     // Node warns of process.binding when it is told to warn of everything that may go some day.
     process.noDeprecation = true;
     const { binding } = process as unknown as { binding(name: string): Record<string, unknown> };
-    const { streamBaseState, kBytesWritten, kLastWriteWasAsync } = binding.call(process, 'stream_wrap');
+    const { streamBaseState, kBytesWritten, kLastWriteWasAsync, kLastWriteErr } = binding.call(process, 'stream_wrap');
     if (!(streamBaseState instanceof Int32Array)) return null;
-    return { words: streamBaseState, bytes: Number(kBytesWritten), isAsync: Number(kLastWriteWasAsync) };
+    const error = kLastWriteErr === undefined ? null : Number(kLastWriteErr);
+    return { words: streamBaseState, bytes: Number(kBytesWritten), isAsync: Number(kLastWriteWasAsync), error };
   } catch {
     return null;
   } finally {

@@ -2,7 +2,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Connection } from '../../tcpip/index.js';
 import type { HandleHost } from './handle-host.js';
-import { type HandleRequest, JsStreamClass, statusOf, WRITE_STATE } from './node-internals.js';
+import { type HandleRequest, JsStreamClass, LateRequest, statusOf, WRITE_STATE } from './node-internals.js';
 
 /** A write that the send buffer had no room for. */
 interface WaitingWrite {
@@ -14,6 +14,12 @@ interface WaitingWrite {
   /** The asynchronous context that the write came from. */
   readonly context: AsyncResource | null;
 }
+
+/**
+ * How a write of `net.Socket` went: 0, a negative errno; or, where Node passes no request, the request of a write that ends
+ * later.
+ */
+type Written = number | HandleRequest;
 
 /** Room for texts on their way to the send buffer. A longer text takes a buffer of its own. */
 const SCRATCH = Buffer.allocUnsafeSlow(1 << 16);
@@ -54,29 +60,29 @@ export abstract class WriteHandle extends JsStreamClass {
     return this.waiting.length > 0 || this.ending !== null;
   }
 
-  writeLatin1String(request: HandleRequest, text: string): number {
+  writeLatin1String(request: HandleRequest | null, text: string): Written {
     if (WRITE_STATE === null || text.length > SCRATCH.length) {
       return this.writeBuffer(request, Buffer.from(text, 'latin1'));
     }
     return this.write(request, SCRATCH, SCRATCH.write(text, 0, 'latin1'), true);
   }
 
-  writeUtf8String(request: HandleRequest, text: string): number {
+  writeUtf8String(request: HandleRequest | null, text: string): Written {
     if (WRITE_STATE === null || text.length * BYTES_PER_CHARACTER > SCRATCH.length) {
       return this.writeBuffer(request, Buffer.from(text, 'utf8'));
     }
     return this.write(request, SCRATCH, SCRATCH.write(text, 0, 'utf8'), true);
   }
 
-  writeAsciiString(request: HandleRequest, text: string): number {
+  writeAsciiString(request: HandleRequest | null, text: string): Written {
     return this.writeLatin1String(request, text);
   }
 
-  writeUcs2String(request: HandleRequest, text: string): number {
+  writeUcs2String(request: HandleRequest | null, text: string): Written {
     return this.writeBuffer(request, Buffer.from(text, 'utf16le'));
   }
 
-  writeBuffer(request: HandleRequest, bytes: Uint8Array): number {
+  writeBuffer(request: HandleRequest | null, bytes: Uint8Array): Written {
     return this.write(request, bytes, bytes.length, false);
   }
 
@@ -84,7 +90,7 @@ export abstract class WriteHandle extends JsStreamClass {
    * Writes several chunks.
    * @param chunks buffers; or, unless `areBuffers`, chunk and encoding in turns
    */
-  writev(request: HandleRequest, chunks: readonly (Uint8Array | string)[], areBuffers: boolean): number {
+  writev(request: HandleRequest | null, chunks: readonly (Uint8Array | string)[], areBuffers: boolean): Written {
     const step = areBuffers ? 1 : 2;
     let most = 0;
     for (let i = 0; i < chunks.length; i += step) {
@@ -180,7 +186,7 @@ export abstract class WriteHandle extends JsStreamClass {
     return statusOf(code);
   }
 
-  private write(request: HandleRequest, bytes: Uint8Array, length: number, isScratch: boolean): number {
+  private write(request: HandleRequest | null, bytes: Uint8Array, length: number, isScratch: boolean): Written {
     const { connection } = this;
     if (connection === null || this.isClosed) return this.writeFault();
     if (WRITE_STATE === null) {
@@ -191,10 +197,14 @@ export abstract class WriteHandle extends JsStreamClass {
     this.written += length;
     const taken = this.waiting.length > 0 ? 0 : connection.write(bytes, 0, length);
     const isAll = taken === length;
-    if (!isAll) this.enqueue(request, isScratch ? Uint8Array.from(bytes.subarray(0, length)) : bytes, taken, false);
-    WRITE_STATE.words[WRITE_STATE.bytes] = length;
-    WRITE_STATE.words[WRITE_STATE.isAsync] = isAll ? 0 : 1;
-    return 0;
+    const { words } = WRITE_STATE;
+    words[WRITE_STATE.bytes] = length;
+    words[WRITE_STATE.isAsync] = isAll ? 0 : 1;
+    if (isAll) return 0;
+    if (WRITE_STATE.error !== null) words[WRITE_STATE.error] = 0;
+    const waiting = request ?? new LateRequest();
+    this.enqueue(waiting, isScratch ? Uint8Array.from(bytes.subarray(0, length)) : bytes, taken, false);
+    return request === null ? waiting : 0;
   }
 
   private enqueue(request: HandleRequest, bytes: Uint8Array, offset: number, isNative: boolean): void {

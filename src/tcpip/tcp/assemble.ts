@@ -54,6 +54,8 @@ export interface TcpSurroundings {
   readonly random: (bytes: number) => Uint8Array;
   /** Whether an address can be that of a peer: one host. We may be our own peer. */
   isPeer(address: number): boolean;
+  /** Whether packets to the address can leave. */
+  hasRoute(address: number): boolean;
   /** Whether the packets of the flow from `remote` to us come to this core. */
   isOwnFlow(remote: number, remotePort: number, localPort: number): boolean;
   /** If the core sleeps, it must ask anew how long it may: a timer was set, or a connection has something to do. */

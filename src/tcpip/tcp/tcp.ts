@@ -116,8 +116,8 @@ export class Tcp implements TransportProtocol {
    * @returns the connection: data may be written at once, and goes out when it is open. `open` or `close` follows, not
    * before this returns
    * @throws ArgumentError when an option is wrong; NetError EADDRINUSE when the local port has such a connection,
-   * EADDRNOTAVAIL when no port is free, or the answers to the local port come to another core, ENOBUFS when the table of
-   * connections is full, ENETUNREACH while we have no address; StateError after the stack has stopped
+   * EADDRNOTAVAIL when no port is free, or the answers to the local port come to another core, ENETUNREACH when there is
+   * no route, ENOBUFS when the table of connections is full; StateError after the stack has stopped
    */
   connect(options: ConnectOptions, handlers: TcpHandlers): Connection {
     if (this.isStopped) throw new StateError('connect: the stack has stopped');
@@ -129,8 +129,9 @@ export class Tcp implements TransportProtocol {
     if (!this.surroundings.isPeer(remote)) {
       throw new ArgumentError(`connect: ${address} is not the address of one host`);
     }
-    if (this.surroundings.local.address === 0) {
-      throw netError('ENETUNREACH', `connect: ${address} cannot be reached, because we have no address`);
+    if (!this.surroundings.hasRoute(remote)) {
+      const why = this.surroundings.local.address === 0 ? 'we have no address' : 'it is not on the link: set a gateway';
+      throw netError('ENETUNREACH', `connect: ${address} cannot be reached, because ${why}`);
     }
     this.surroundings.clock.read();
     // The core may have slept since the last poll.

@@ -191,6 +191,21 @@ describe('the TCP/IP stack', () => {
   });
 });
 
+describe('an address that is not on the link', () => {
+  it('is reached by a gateway only', async () => {
+    const net = await fakePort('10.0.0.1/24');
+    const stack = new TcpIp(net.core);
+    const connect = () => stack.tcp.connect({ address: '192.0.2.1', port: 80 }, {});
+    expect(connect).toThrow(
+      'ENETUNREACH: connect: 192.0.2.1 cannot be reached, because it is not on the link: set a gateway',
+    );
+    await net.port.setAddress('10.0.0.1/24', { gateway: '10.0.0.9' });
+    stack.poll();
+    expect(connect).not.toThrow();
+    stack.stop();
+  });
+});
+
 describe('without an address', () => {
   it.each(['10.0.0.1', '0.0.0.0', '255.255.255.255'])(
     'no packet to %s gets in, and none goes out',

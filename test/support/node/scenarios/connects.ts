@@ -196,22 +196,6 @@ export const CONNECTS = scenarios({
     client.end();
     await w.closed(client, accepted);
   },
-  'data puts the timeout off': async (w) => {
-    const { client, accepted } = await w.pair();
-    let times = 0;
-    client.setTimeout(150);
-    client.resume();
-    client.on('timeout', () => {
-      w.note('client', times);
-      client.end();
-    });
-    accepted.resume();
-    for (; times < 4; times++) {
-      accepted.write('x');
-      await settle(60);
-    }
-    await w.closed(client, accepted);
-  },
   'the asynchronous context of the callbacks': async (w) => {
     w.ignore('finish');
     const storage = new AsyncLocalStorage<string>();

@@ -266,6 +266,7 @@ export const HTTP = scenarios({
     await end(w, server, idle);
   },
   'close ends idle connections, and waits for busy ones': async (w) => {
+    w.ignore('end', 'finish');
     let finish = (): void => {};
     const server = await listen(w, {}, (asked, answer) => {
       if (asked.url === '/now') answer.end('x');

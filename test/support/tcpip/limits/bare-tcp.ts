@@ -82,6 +82,7 @@ export class BareTcp {
           random: new RandomBytes(seed).take,
         },
         isPeer: (address) => address !== LOCAL && address !== 0,
+        hasRoute: () => true,
         isOwnFlow: () => true,
         isDeferred: () => false,
         wake: () => {},

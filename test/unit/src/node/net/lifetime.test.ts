@@ -36,7 +36,7 @@ describe('a program ends as it does with the sockets of the kernel', () => {
     'a connect without reference',
     'an end that nobody reads',
     'an error that nobody handles',
-    'an error thrown in connection, connect, data, end, close, write',
+    'errors thrown in connection, connect, write, data, end',
     'an error thrown in listening',
     'process.exit in data',
   ])('%s', async (what) => {

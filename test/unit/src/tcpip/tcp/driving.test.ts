@@ -229,3 +229,27 @@ describe('listen at port 0', () => {
     expect(() => stack.tcp.listen({ port: 0 }, {})).toThrow(expect.objectContaining({ code: 'EADDRINUSE' }));
   });
 });
+
+describe('what waits for the application', () => {
+  it('is told in bytes, without the FIN, until it is delivered', () => {
+    connect();
+    expect(client.connection.unread).toBe(0);
+    client.connection.pause();
+    server.write(7);
+    carry();
+    expect(client.connection.unread).toBe(7);
+    server.connection.end();
+    carry();
+    expect(client.connection.unread).toBe(7);
+    client.connection.resume();
+    expect(client.connection.unread).toBe(0);
+    expect(client.events).toEqual(['open', 'data 1..7', 'end']);
+  });
+
+  it('tells which ports have listeners', () => {
+    const listener = stack.tcp.listen({ port: 8080 }, server);
+    expect([stack.tcp.isListening(8080), stack.tcp.isListening(8081)]).toEqual([true, false]);
+    listener.close();
+    expect(stack.tcp.isListening(8080)).toBe(false);
+  });
+});
