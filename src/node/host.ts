@@ -25,6 +25,8 @@ export interface NetHostOptions extends TcpIpOptions {
 /** How long a program that has nothing else to do waits for what it has sent to be acknowledged, in ms. */
 const LINGER_MS = 1000;
 const LINGER_LOOK_MS = 10;
+/** How long a process that exits may send what its sockets have not sent, in ms. */
+const EXIT_MS = 200;
 const isUnsent = (handle: OpenHandle): boolean => handle.isUnsent;
 const isUnacknowledged = (handle: OpenHandle): boolean => handle.isUnacknowledged;
 /** What a thread sleeps on that only waits for a time. */
@@ -151,13 +153,12 @@ export class NetHost implements EventLoopStack, NamedHost {
 
   /**
    * Gives up all sockets, as the kernel does for a process that ends, and sends what was not sent, without a turn of
-   * the event loop: the program hears no more of anything.
-   * @param ms how long that may take
+   * the event loop: the program hears no more of anything. It takes at most 200 ms.
    */
-  endNow(ms: number): void {
+  endNow(): void {
     if (this.isOver) return;
     for (const handle of [...this.open]) handle.close();
-    const until = performance.now() + ms;
+    const until = performance.now() + EXIT_MS;
     this.stack.poll();
     while (this.some(isUnsent) && performance.now() < until) {
       Atomics.wait(NEVER, 0, 0, 1);

@@ -20,7 +20,16 @@ export class DeviceHost extends NetHost {
     this.ended = this.run(this.end.signal);
     // Whoever closes the host gets the error.
     this.ended.catch(() => {});
+    process.on('exit', this.exit);
   }
+
+  /** The process exits: the peers hear of it, as they do from the kernel. */
+  private readonly exit = (): void => {
+    this.endNow();
+    this.end.abort();
+    // What can be done at once is done; the rest does the end of the process.
+    this.port.stop().catch(() => {});
+  };
 
   /**
    * Resets what connections there are, and gives the device back.
@@ -28,6 +37,7 @@ export class DeviceHost extends NetHost {
    */
   async close(): Promise<void> {
     clearCurrentHost(this);
+    process.off('exit', this.exit);
     try {
       this.end.abort();
       await this.ended;

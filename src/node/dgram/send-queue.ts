@@ -49,12 +49,16 @@ export class SendQueue {
     return true;
   }
 
-  /** Gives up all that waits. */
+  /** Gives up all that waits, and tells it in the next turn, as libuv does for a handle that is closed. */
   cancel(status: number): void {
     if (this.timer !== null) clearTimeout(this.timer);
     this.timer = null;
     this.waitingBytes = 0;
-    for (const datagram of this.waiting.splice(0)) this.finish(datagram, status);
+    const given = this.waiting.splice(0);
+    if (given.length === 0) return;
+    setImmediate(() => {
+      for (const datagram of given) this.finish(datagram, status);
+    });
   }
 
   private readonly drain = (): void => {

@@ -7,7 +7,7 @@ import type { EventLoopStack, StackOptions } from '../../stack.js';
 import type { NetHost } from '../host.js';
 import type { ExecOptions } from './options.js';
 import { startProgram } from './program.js';
-import { EXIT_MS, takeOver } from './take-over.js';
+import { takeOver } from './take-over.js';
 
 export default function (core: Core, options: StackOptions): EventLoopStack {
   const all = options as unknown as ExecOptions;
@@ -19,7 +19,7 @@ export default function (core: Core, options: StackOptions): EventLoopStack {
       const own = takeOver(core, all);
       host = own;
       // The program shall not see its connections reset.
-      signal.addEventListener('abort', () => own.endNow(EXIT_MS));
+      signal.addEventListener('abort', () => own.endNow());
       const ended = own.run(signal);
       startProgram(all.program, all.args);
       return ended;

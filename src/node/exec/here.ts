@@ -6,7 +6,7 @@ import type { SinglePort } from '../../port.js';
 import type { NetHost } from '../host.js';
 import { onDefaultSignal } from './default-signals.js';
 import type { ExecOptions } from './options.js';
-import { EXIT_MS, takeOver } from './take-over.js';
+import { takeOver } from './take-over.js';
 
 /** Waits for the signal that the process dies of; without one, throws `error`, which is no consequence of it then. */
 export function dying(signal: AbortSignal, error: unknown): Promise<never> {
@@ -33,7 +33,7 @@ export async function openHere(
   let host: NetHost | null = null;
   onDefaultSignal(async () => {
     stop.abort();
-    host?.endNow(EXIT_MS);
+    host?.endNow();
     await (await opening.catch(() => null))?.stop().catch(() => {});
   });
   const port = await opening.catch((error) => dying(stop.signal, error));

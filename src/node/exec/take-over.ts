@@ -9,13 +9,10 @@ import { hookTls } from './hook-tls.js';
 import type { ExecOptions } from './options.js';
 import { ExecRoutes } from './routes.js';
 
-/** How long a process that exits may send what its sockets have not sent, in ms. */
-export const EXIT_MS = 200;
-
 /**
  * From now on the sockets of Node's modules in this thread use `core`, as {@link ExecRoutes} says, and names are looked
- * up over it if there are DNS servers, from `dns` or from the lease of our address. At the exit of the process (of the thread) the sockets are closed, as the kernel
- * does it.
+ * up over it if there are DNS servers, from `dns` or from the lease of our address. At the exit of the process (of the
+ * thread) the sockets are closed, as the kernel does it.
  */
 export function takeOver(core: Core, { kernelPorts, dns }: Pick<ExecOptions, 'kernelPorts' | 'dns'>): NetHost {
   const host = new NetHost(core);
@@ -26,6 +23,6 @@ export function takeOver(core: Core, { kernelPorts, dns }: Pick<ExecOptions, 'ke
   setRoutes(routes);
   hookDgram(routes);
   hookTls((name, port) => routes.connectToName(name, port));
-  process.on('exit', () => host.endNow(EXIT_MS));
+  process.on('exit', () => host.endNow());
   return host;
 }

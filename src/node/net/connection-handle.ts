@@ -31,7 +31,7 @@ export const HANDLERS: TcpHandlers = {
 /** Linux takes no longer time than that before the first probe of keep-alive, in s: MAX_TCP_KEEPIDLE. */
 const MAX_KEEP_ALIVE = 32_767;
 /** States of a closed connection in which our FIN, and maybe data before it, was not acknowledged. */
-const UNACKNOWLEDGED_STATES = ['FIN-WAIT-1', 'CLOSING', 'LAST-ACK'];
+const UNACKNOWLEDGED_STATES = ['SYN-RECEIVED', 'FIN-WAIT-1', 'CLOSING', 'LAST-ACK'];
 
 export class ConnectionHandle extends ReadHandle implements OpenHandle {
   private connecting: { request: HandleRequest; context: AsyncResource } | null = null;
@@ -63,8 +63,7 @@ export class ConnectionHandle extends ReadHandle implements OpenHandle {
   }
 
   get isUnacknowledged(): boolean {
-    if (!this.isClosed || this.connection === null) return false;
-    return this.isUnsent || UNACKNOWLEDGED_STATES.includes(this.connection.state);
+    return this.isClosed && this.connection !== null && UNACKNOWLEDGED_STATES.includes(this.connection.state);
   }
 
   // -- Connecting ----------------------------------------------------------------------------------------------------

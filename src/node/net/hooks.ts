@@ -142,8 +142,8 @@ function connectByStack(
   if (host === null) return null;
   const handle = exchange(owner, from, host);
   const localPort = localPorts.get(from);
-  if (localPort !== undefined) handle.bind(host.address, localPort);
-  return handle[call](request, address, port);
+  const status = localPort === undefined ? 0 : handle.bind(host.address, localPort);
+  return status === 0 ? handle[call](request, address, port) : status;
 }
 
 /** The socket that connects by this handle; null for the handle of a server, or of TLS. */
@@ -161,6 +161,7 @@ function exchange(owner: Connecting, from: KernelTcp, host: HandleHost): Connect
   for (const [name, value] of Object.entries(from)) {
     if (typeof value === 'function' && name !== 'onread') Object.assign(handle, { [name]: value });
   }
+  if (!from.hasRef()) handle.unref();
   from.close();
   return handle;
 }

@@ -24,6 +24,11 @@ export class ListenerHandle implements OpenHandle {
     open: (connection) => {
       const handle = new ConnectionHandle(this.host, connection);
       connection.context = handle;
+      // Its handshake began before the listener was closed: Linux resets it, too.
+      if (this.listener === null) {
+        handle.reset();
+        return;
+      }
       try {
         this.context.runInAsyncScope(this.onconnection, this, 0, handle);
       } catch (error) {

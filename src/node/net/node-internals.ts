@@ -37,6 +37,7 @@ export interface KernelTcp {
   connect(request: HandleRequest, address: string, port: number): number;
   connect6(request: HandleRequest, address: string, port: number): number;
   close(done?: () => void): void;
+  hasRef(): boolean;
 }
 
 /** The words by which a handle tells how its last write went. */

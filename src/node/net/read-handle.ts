@@ -46,7 +46,10 @@ export abstract class ReadHandle extends WriteHandle {
   private hand(bytes: Uint8Array): void {
     const most = this.mostRead;
     for (let at = 0; at < bytes.length; at += most) {
-      if (this.isClosed) return;
+      if (this.isClosed) {
+        this.connection?.abort();
+        return;
+      }
       if (!this.isReading && at > 0) {
         this.kept = bytes.slice(at);
         return;

@@ -97,7 +97,10 @@ export abstract class WriteHandle extends JsStreamClass {
   writev(request: HandleRequest | null, chunks: readonly (Uint8Array | string)[], areBuffers: boolean): WriteResult {
     const step = areBuffers ? 1 : 2;
     let most = 0;
-    for (let i = 0; i < chunks.length; i += step) most += chunks[i]!.length * BYTES_PER_CHARACTER;
+    for (let i = 0; i < chunks.length; i += step) {
+      const chunk = chunks[i]!;
+      most += typeof chunk === 'string' ? chunk.length * BYTES_PER_CHARACTER : chunk.length;
+    }
     const isScratch = WRITE_STATE !== null && most <= SCRATCH.length;
     const all = isScratch ? SCRATCH : Buffer.allocUnsafe(most);
     let length = 0;

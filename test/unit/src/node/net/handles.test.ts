@@ -1,8 +1,10 @@
 import { once } from 'node:events';
-import type { AddressInfo, Server, Socket } from 'node:net';
+import { type AddressInfo, type Server, Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { NetHost } from '../../../../../src/node/host.js';
+import { setHost } from '../../../../../src/node/net/hooks.js';
 import { type CabledHosts, openCabledHosts, SERVER_ADDRESS } from '../../../../support/node/cabled-hosts.js';
+import { when } from '../../../../support/node/scenario.js';
 import { until } from '../../../../support/until.js';
 
 const connections = ({ stack }: NetHost): number => stack.report().tcp_connections!;
@@ -96,6 +98,35 @@ describe('handles of connections and listeners', () => {
     client.resume();
     await once(client, 'end');
     expect(unsent()).toBe(false);
+    await end(server, client);
+  });
+
+  it('tells a closed server nothing of a handshake that began before', async () => {
+    const server = hosts.server.net.createServer();
+    let isTold = false;
+    server.on('connection', () => {
+      isTold = true;
+    });
+    const client = connect(await listen(server)).resume();
+    client.on('error', () => {});
+    const halfOpen = (): boolean => connections(hosts.server) > 0;
+    await until('the SYN comes', halfOpen);
+    expect(isTold).toBe(false);
+    server.close();
+    await when(client, 'close');
+    await until('it is over', () => !halfOpen());
+    expect(isTold).toBe(false);
+  });
+
+  it('does not count a socket that was unreferenced before its address was known', async () => {
+    const server = hosts.server.net.createServer((socket) => socket.resume());
+    const port = await listen(server);
+    const client = new Socket();
+    setHost(client, hosts.client);
+    client.connect({ port, host: SERVER_ADDRESS, lookup: (_name, _options, done) => done(null, SERVER_ADDRESS, 4) });
+    client.unref();
+    await once(client, 'connect');
+    expect(hosts.client.refs.isReferenced).toBe(false);
     await end(server, client);
   });
 
