@@ -42,10 +42,11 @@ const isForAll = (at: number): boolean => host.wildcardPorts.has(at);
 const routes: Routes = {
   listen: (address) => (address === null || (isOurs(address) && address !== '::1') ? host : null),
   connect: (address, at) => (isOurs(address) && (!isIPv6(address) || isForAll(at)) ? host : null),
+  connectToName: (name) => (isIP(name) === 0 || isOurs(name) ? host : null),
   bind: (address) => (isOurs(address) && !isIPv6(address) ? host : null),
 };
 setRoutes(routes);
-hookTls((name) => (isIP(name) === 0 || isOurs(name) ? host : null));
+hookTls(routes.connectToName);
 
 const useFile = process.env[USE_FILE];
 if (useFile !== undefined) {

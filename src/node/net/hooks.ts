@@ -5,6 +5,7 @@
  */
 import net from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { connectArguments } from './connect-arguments.js';
 import { ConnectionHandle } from './connection-handle.js';
 import type { HandleHost } from './handle-host.js';
 import { ListenerHandle } from './listener-handle.js';
@@ -15,6 +16,8 @@ export interface Routes {
   /** @param address null: all addresses */
   listen(address: string | null, port: number): HandleHost | null;
   connect(address: string, port: number): HandleHost | null;
+  /** As {@link connect}, before a name is looked up: TLS binds itself to a handle as early as that. */
+  connectToName(name: string, port: number): HandleHost | null;
   /** @param address the local address of a socket that connects next */
   bind(address: string): HandleHost | null;
 }
@@ -43,12 +46,17 @@ interface Connecting extends net.Socket {
 
 /** What `tls.TLSSocket` has besides its public members. */
 interface Wrapping {
-  _wrapHandle(wrap: { readonly _handle: unknown } | null | undefined, ...more: unknown[]): unknown;
+  /** @param handle that of `wrap`, if there is one */
+  _wrapHandle(wrap: Connecting | null | undefined, handle: unknown, ...more: unknown[]): unknown;
 }
 
 const hosts = new WeakMap<object, HandleHost>();
 /** The local ports of sockets that are bound before it is known where they connect to. */
 const localPorts = new WeakMap<KernelTcp, number>();
+/** Handles that TLS has bound itself to. */
+const wrapped = new WeakSet<object>();
+/** Where sockets connect to, by the arguments of `connect`. */
+const destinations = new WeakMap<object, { readonly name: string; readonly port: number }>();
 let routes: Routes | null = null;
 let isInstalled = false;
 
@@ -84,7 +92,7 @@ function install(): void {
     listen2.call(this, host === null ? address : shown, port, host === null ? addressType : 4, backlog, fd, ...more);
   };
 
-  const kernel = KernelTcpClass.prototype;
+  const kernel = KernelTcpClass.prototype as KernelTcp;
   const { bind, bind6, connect, connect6 } = kernel;
   kernel.bind = function (address, port) {
     return bindByStack(this, address, port) ?? bind.call(this, address, port);
@@ -101,14 +109,21 @@ function install(): void {
 
   const secure = TLSSocket.prototype as unknown as Wrapping;
   const { _wrapHandle: wrapHandle } = secure;
-  secure._wrapHandle = function (wrap, ...more) {
-    const handle = wrap?._handle;
+  secure._wrapHandle = function (wrap, given, ...more) {
+    const early = wrap ? exchangeEarly(wrap) : null;
+    const handle = early ?? wrap?._handle;
+    if (handle) wrapped.add(handle);
     if (handle instanceof ConnectionHandle) handle.secure = this as unknown as TLSSocket;
-    return wrapHandle.call(this, wrap, ...more);
+    return wrapHandle.call(this, wrap, early ?? given, ...more);
   };
 
   const socket = net.Socket.prototype as Connecting;
-  const { resetAndDestroy } = socket;
+  const { resetAndDestroy, connect: connectSocket } = socket;
+  socket.connect = function (this: Connecting, ...args: unknown[]) {
+    const { host = 'localhost', port, path } = connectArguments(args).options;
+    if (!path) destinations.set(this, { name: String(host), port: Number(port) });
+    return (connectSocket as (...args: unknown[]) => net.Socket).apply(this, args);
+  } as typeof connectSocket;
   socket.resetAndDestroy = function (this: Connecting) {
     // Node allows it for its own TCP handles only.
     if (!(this._handle instanceof ConnectionHandle)) return resetAndDestroy.call(this);
@@ -150,7 +165,16 @@ function connectByStack(
 function connectingOwner(from: KernelTcp): Connecting | null {
   const owner = ownerOf(from) as Connecting | null | undefined;
   // TLS binds itself to the first handle: `exec/hook-tls.ts`.
-  return owner?._handle === from ? owner : null;
+  return owner?._handle === from && !wrapped.has(from) ? owner : null;
+}
+
+/** Gives a socket that connects by the kernel, but will connect by the stack, its handle before TLS binds itself to it. */
+function exchangeEarly(socket: Connecting): ConnectionHandle | null {
+  const { connecting, _handle: from } = socket;
+  const to = destinations.get(socket);
+  if (!connecting || to === undefined || !(from instanceof KernelTcpClass)) return null;
+  const host = hosts.get(socket) ?? routes?.connectToName(to.name, to.port) ?? null;
+  return host === null ? null : exchange(socket, from, host);
 }
 
 /** Gives a socket a handle of the stack in the place of the kernel's. */

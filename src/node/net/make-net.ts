@@ -3,6 +3,7 @@
  * order, and errors are those of `node:net`.
  */
 import net from 'node:net';
+import { connectArguments } from './connect-arguments.js';
 import type { HandleHost } from './handle-host.js';
 import { giveConnection, setHost } from './hooks.js';
 
@@ -43,30 +44,13 @@ export interface Net {
   overHost<Server extends net.Server>(server: Server): Server;
 }
 
-interface ConnectArguments {
-  readonly options: Record<string, unknown>;
-  readonly listener: (() => void) | undefined;
-}
-
-/** The options and the listener of a call of `connect`, whose arguments have several forms. */
-function connectArguments(args: readonly unknown[]): ConnectArguments {
-  const last = args.at(-1);
-  const listener = typeof last === 'function' ? (last as () => void) : undefined;
-  const [first, second] = args;
-  if (typeof first === 'object' && first !== null) return { options: { ...first }, listener };
-  if (typeof first === 'string' && Number.isNaN(Number(first))) return { options: { path: first }, listener };
-  const host = typeof second === 'string' ? { host: second } : {};
-  return { options: { port: first, ...host }, listener };
-}
-
 type AnyConnect = (this: net.Socket, ...args: unknown[]) => net.Socket;
 
 /** Makes the module. @param hostOf tells the host, when a socket connects or a server listens */
 export function makeNet(hostOf: () => NamedHost): Net {
   class Socket extends net.Socket {}
   Socket.prototype.connect = function (this: net.Socket, ...args: unknown[]): net.Socket {
-    // Node itself passes the arguments as an array.
-    const { options, listener } = connectArguments(Array.isArray(args[0]) ? args[0] : args);
+    const { options, listener } = connectArguments(args);
     const connect = net.Socket.prototype.connect as AnyConnect;
     if (options.path) return connect.call(this, options, listener);
     const host = hostOf();

@@ -92,7 +92,7 @@ const noStream = (): Duplex => new Duplex({ read() {}, write: (_chunk, _encoding
 /** Node's class `JSStream`. */
 export const JsStreamClass = handleClassBelow(noStream()) as new () => JsStream;
 /** Node's class `TCP`. */
-export const KernelTcpClass = handleClassBelow(undefined) as { readonly prototype: KernelTcp };
+export const KernelTcpClass = handleClassBelow(undefined) as new () => KernelTcp;
 /**
  * Null when this Node does not show them: every write then takes the way through C++, which is right, but slower.
  */
