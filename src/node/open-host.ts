@@ -1,4 +1,5 @@
 /** Opens a device, and puts the network of a Node program on it. */
+import { messageOf } from '../../drivers/log/message-of.js';
 import type { SingleConfig } from '../config.js';
 import { init } from '../init.js';
 import type { SinglePort } from '../port.js';
@@ -18,8 +19,11 @@ export class DeviceHost extends NetHost {
   ) {
     super(port.core(), options);
     this.ended = this.run(this.end.signal);
-    // Whoever closes the host gets the error.
-    this.ended.catch(() => {});
+    // Whoever closes the host gets the error, too. Sockets only see that they are reset, and servers nothing.
+    this.ended.catch((error: Error) => {
+      if (this.end.signal.aborted) return;
+      process.emitWarning(`${port.name}: the stack has ended: ${messageOf(error)}`, { code: 'TSPMD_STACK_ENDED' });
+    });
     process.on('exit', this.exit);
   }
 

@@ -12,7 +12,7 @@ const END_MS = 2000;
 
 /**
  * Calls `end` when a signal comes for which the program has no listener, and then ends the process by that signal.
- * @param end must not reject
+ * @param end may take up to two seconds; the process dies also when it rejects
  */
 export function onDefaultSignal(end: (signal: NodeJS.Signals) => Promise<void>): void {
   const events: EventEmitter = process;
@@ -23,7 +23,7 @@ export function onDefaultSignal(end: (signal: NodeJS.Signals) => Promise<void>):
     };
     const act = (): void => {
       setTimeout(die, END_MS);
-      void end(signal).then(die);
+      void end(signal).then(die, die);
     };
     const isOurs = (event: string | symbol, listener: unknown): boolean => event !== signal || listener === act;
     const yieldTo = (event: string | symbol, listener: unknown): void => {
