@@ -72,11 +72,18 @@ describeWith('tspmd exec on a tap interface', needs, () => {
       import { readFileSync } from 'node:fs';
       import { createSecureServer } from 'node:http2';
       import https from 'node:https';
+      import net from 'node:net';
+      import tls from 'node:tls';
+      const GET = 'GET / HTTP/1.0\\r\\n\\r\\n';
       const key = readFileSync('${key}'), cert = readFileSync('${certificate}');
       const answer = (request, response) => response.end('version ' + request.httpVersion);
       createSecureServer({ key, cert, allowHTTP1: true }, answer).listen(443, () => {
         for (const host of ['10.0.0.1', 'localhost']) {
           https.get({ host, ca: cert }, (response) => response.on('data', (data) => console.log(host + ' ' + data)));
+          // TLS over a socket that has not connected yet.
+          const socket = net.connect(443, host);
+          const above = tls.connect({ socket, ca: cert, servername: 'localhost' }, () => above.end(GET));
+          above.on('data', (data) => console.log('tls to ' + host + ': ' + String(data).split('\\r\\n')[0]));
         }
         console.log('listening');
       });`);
@@ -84,6 +91,8 @@ describeWith('tspmd exec on a tap interface', needs, () => {
     expect(await curl('-k', '--http2', 'https://10.0.0.1/')).toBe('version 2.0');
     await program.waitFor(/^10\.0\.0\.1 version 1\.1/m);
     await program.waitFor(/^localhost version 1\.1/m);
+    await program.waitFor(/^tls to 10\.0\.0\.1: HTTP\/1\.1 200/m);
+    await program.waitFor(/^tls to localhost: HTTP\/1\.1 200/m);
   });
 
   it('fetches from a server of the kernel by its name in DNS, and ends by itself', async () => {
