@@ -2,6 +2,7 @@
  * The loop that drives a stack beside a Node program: one poll per turn of the event loop while packets come, so that
  * what the program does in ticks, promises and timers has its turn after each poll; asleep on the device otherwise.
  */
+import { NextTurn } from '../../drivers/next-turn.js';
 import type { StopSignal } from '../../drivers/stop-signal.js';
 import type { Core } from '../link/core.js';
 import type { TcpIp } from '../tcpip/index.js';
@@ -14,6 +15,7 @@ const IDLE_MS = 0.1;
 export class Loop {
   private idleSince = 0;
   private isStopped = false;
+  private readonly nextTurn = new NextTurn();
   private resolve: () => void = () => {};
   private reject: (error: unknown) => void = () => {};
 
@@ -80,7 +82,10 @@ export class Loop {
     this.idleSince = performance.now();
     // In a turn of its own: a call of the program has ended the sleep, maybe, and what follows from the call must not
     // come before the program's own ticks and promises.
-    if (this.refs.isReferenced && !this.isStopped) setImmediate(this.turn);
-    else this.turn();
+    if (this.isStopped) this.turn();
+    else {
+      this.nextTurn.keepAlive(this.refs.isReferenced);
+      this.nextTurn.run(this.turn);
+    }
   };
 }

@@ -16,7 +16,7 @@ class IdleLoop {
   readonly ended: Promise<void>;
   private wake: (packets: number) => void = () => {};
 
-  constructor(idle: Core['idle']) {
+  constructor(idle: Core['idle'], isReferenced = true) {
     const core = {
       idle,
       isLinkUp: true,
@@ -35,7 +35,7 @@ class IdleLoop {
       this.looks++;
       look();
     };
-    this.refs.ref();
+    if (isReferenced) this.refs.ref();
     this.ended = new Loop(core as unknown as Core, stack as unknown as TcpIp, this.refs, link).run(this.end.signal);
   }
 
@@ -64,8 +64,8 @@ describe('Loop', () => {
     await loop.stop();
   });
 
-  it('polls after a wake-up, but not before the promises of who has called', async () => {
-    const loop = new IdleLoop('adaptive');
+  it.each([true, false])('polls after the promises of who has woken it; referenced: %s', async (isReferenced) => {
+    const loop = new IdleLoop('adaptive', isReferenced);
     await until('it sleeps', () => loop.sleeps > 0);
     const { polls } = loop;
     loop.wakeUp();
