@@ -140,7 +140,8 @@ describeWith('docs/kernel.md', [root, tun, command('ip'), command('ping')], () =
    */
   function commands(start: string): string[][] {
     const page = readFileSync(fileURLToPath(new URL('../../docs/kernel.md', import.meta.url)), 'utf8');
-    const blocks = [...page.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = '']) => block);
+    const section = page.split(/^## /m).find((text) => text.startsWith('With the switch\n')) ?? '';
+    const blocks = [...section.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = '']) => block);
     const lines = blocks
       .flatMap((block) => block.trim().split('\n'))
       .map((line) => line.replace(/^(sudo )?(npx )?/, ''));

@@ -50,8 +50,14 @@ export class Download implements ClientOwner {
       this.closedAt = resolve;
     });
     this.client = new HttpClient(getRequest(target.host, target.path, false), this);
-    this.client.attach(tcp.connect({ address: target.address, port: target.port }, CLIENT_HANDLERS));
     this.watch = setInterval(() => this.look(), WATCH_MS);
+    try {
+      this.client.attach(tcp.connect({ address: target.address, port: target.port }, CLIENT_HANDLERS));
+    } catch (error) {
+      // There is no route, or no port.
+      this.finish(new DownloadError((error as Error).message));
+      this.closedAt();
+    }
   }
 
   /** The output has room again, or has failed. */

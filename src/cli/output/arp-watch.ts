@@ -27,8 +27,8 @@ const unanswered = (requests: number): string =>
  * Explains in one line why ping got no answer from `to`: no route, no answer to ARP, or no answer to the ping itself.
  */
 export function whyNoAnswer(port: Port, core: Core, to: string): string {
-  const { tx_drop_no_route: noRoute = 0, arp_requests: requests = 0 } = port.counters();
-  if (noRoute > 0) return `no route to ${to}: it is not on our link, and there is no --gateway`;
+  const { arp_requests: requests = 0 } = port.counters();
+  if (!core.hasRoute(parseIpv4(to))) return `no route to ${to}: it is not on our link, and there is no --gateway`;
   const hop = core.nextHopMac(parseIpv4(to));
   if (hop !== null) {
     return `ARP found the MAC address ${formatMac(hop)}, but no echo reply came: does the host answer pings? ${advice(port)}`;
