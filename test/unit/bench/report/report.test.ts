@@ -77,7 +77,10 @@ describe('the report', () => {
 
 describe('npm run bench', () => {
   it.each([
-    [['nope'], "no benchmark 'nope'; there are: rings, rss, driver, pipeline, switch, latency, kernel, exec, gc, vm, all"],
+    [
+      ['nope'],
+      "no benchmark 'nope'; there are: rings, rss, driver, pipeline, switch, latency, kernel, exec, gc, vm, all",
+    ],
     [['soak'], "the benchmark 'soak' is called 'gc' now"],
     [[], "missing required argument 'name'"],
     [['vm', '--rows', '('], 'Invalid regular expression'],
