@@ -8,11 +8,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Child } from '../../scripts/child.js';
 import { NetworkNamespace } from '../../scripts/netns.js';
-import { isInstalled, isReadWrite } from '../../scripts/programs.js';
 import type { Benchmark, Plan } from '../common/benchmark.js';
 import { cpuSeconds } from '../common/cpus.js';
+import { compared, figureOf, missingForTap } from '../common/kernel-side.js';
 import { alternate, PausableProcesses } from '../common/windows.js';
-import { figure, type Row, row } from '../report/report.js';
+import { type Row, row } from '../report/report.js';
 
 const NAME = 'exec/hello';
 const SERVER_PROGRAM = fileURLToPath(new URL('hello.js', import.meta.url));
@@ -117,19 +117,11 @@ async function measure(plan: Plan): Promise<Row> {
         contestant.processes.pause();
       }
     });
-    const by = (values: Window[], field: keyof Window, unit: string) =>
-      figure(
-        values.map((value) => value[field]),
-        unit,
-      );
-    const perCpu = {
-      tspmd: by(ours, 'perCpuSecond', 'requests/CPU s'),
-      'node-http': by(kernel, 'perCpuSecond', 'requests/CPU s'),
-    };
-    const ratio = Number((perCpu.tspmd.median / perCpu['node-http'].median).toFixed(3));
-    const p99 = { tspmd: by(ours, 'p99Us', 'µs'), 'node-http': by(kernel, 'p99Us', 'µs') };
-    const rates = [by(ours, 'perSecond', 'requests/s'), by(kernel, 'perSecond', 'requests/s')] as const;
-    const more = { 'per CPU second of the server': { ...perCpu, ratio }, 'p99 of the latency': p99 };
+    const perCpu = (windows: Window[]) => figureOf(windows, 'perCpuSecond', 'requests/CPU s');
+    const cpu = compared('node-http', perCpu(ours), perCpu(kernel));
+    const p99 = { tspmd: figureOf(ours, 'p99Us', 'µs'), 'node-http': figureOf(kernel, 'p99Us', 'µs') };
+    const rates = [figureOf(ours, 'perSecond', 'requests/s'), figureOf(kernel, 'perSecond', 'requests/s')] as const;
+    const more = { 'per CPU second of the server': cpu, 'p99 of the latency': p99 };
     return row(NAME, rates[0], { 'node-http': rates[1] }, { more });
   } finally {
     await Promise.allSettled(contestants.map(({ processes }) => processes.stop()));
@@ -142,13 +134,7 @@ export const exec: Benchmark = {
   summary: "a Node HTTP server under tspmd exec: requests per second, against the same server on the kernel's network",
   rows: [NAME],
 
-  missing() {
-    const missing: string[] = [];
-    if (!isInstalled('ip')) missing.push("ip (run 'npm run setup:peers' as root)");
-    if (process.getuid?.() !== 0) missing.push('root, to make a network namespace');
-    if (!isReadWrite('/dev/net/tun')) missing.push("/dev/net/tun ('modprobe tun' makes it)");
-    return missing;
-  },
+  missing: missingForTap,
 
   async measure(_, plan) {
     const done = await measure(plan);

@@ -8,13 +8,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Child } from '../../scripts/child.js';
 import { NetworkNamespace } from '../../scripts/netns.js';
-import { isInstalled, isReadWrite } from '../../scripts/programs.js';
 import { BenchProcess } from '../common/bench-process.js';
 import type { Benchmark, Plan } from '../common/benchmark.js';
 import { benchCpus, cpuSeconds } from '../common/cpus.js';
+import { compared, figureOf, missingForTap } from '../common/kernel-side.js';
 import { NoiseGuard } from '../common/noise.js';
 import { alternate, PausableProcesses, timing } from '../common/windows.js';
-import { figure, type Row, row } from '../report/report.js';
+import { type Row, row } from '../report/report.js';
 import { CLIENT, type Run, SERVER, type Setup } from './setup.js';
 
 const NAME = 'udp-echo/64';
@@ -99,18 +99,10 @@ async function measure(plan: Plan): Promise<Row> {
         pair.processes.pause();
       }
     });
-    const by = (values: Window[], field: keyof Window, unit: string) =>
-      figure(
-        values.map((value) => value[field]),
-        unit,
-      );
-    const [a, b] = [by(ours, 'perSecond', 'requests/s'), by(dgram, 'perSecond', 'requests/s')];
-    const perCpu = {
-      tspmd: by(ours, 'perCpuSecond', 'requests/CPU s'),
-      'node-dgram': by(dgram, 'perCpuSecond', 'requests/CPU s'),
-    };
-    const ratio = Number((perCpu.tspmd.median / perCpu['node-dgram'].median).toFixed(3));
-    const more = { 'per CPU second': { ...perCpu, ratio } };
+    const [a, b] = [figureOf(ours, 'perSecond', 'requests/s'), figureOf(dgram, 'perSecond', 'requests/s')];
+    const perCpu = (windows: Window[]) => figureOf(windows, 'perCpuSecond', 'requests/CPU s');
+    const cpu = compared('node-dgram', perCpu(ours), perCpu(dgram));
+    const more = { 'per CPU second': cpu };
     return row(NAME, a, { 'node-dgram': b }, { noise: await guard.end([a, b]), more });
   } finally {
     await Promise.allSettled(pairs.map(({ processes }) => processes.stop()));
@@ -123,13 +115,7 @@ export const kernel: Benchmark = {
   summary: "UDP echo: requests per second, and per CPU second, against Node's dgram on the kernel's network",
   rows: [NAME],
 
-  missing() {
-    const missing: string[] = [];
-    if (!isInstalled('ip')) missing.push("ip (run 'npm run setup:peers' as root)");
-    if (process.getuid?.() !== 0) missing.push('root, to make a network namespace');
-    if (!isReadWrite('/dev/net/tun')) missing.push("/dev/net/tun ('modprobe tun' makes it)");
-    return missing;
-  },
+  missing: missingForTap,
 
   async measure(_, plan) {
     const done = await measure(plan);
