@@ -35,3 +35,43 @@ export class Refs {
     clearInterval(this.keeper);
   }
 }
+
+/** Whether one handle keeps the process alive: while it is active, unless the program has unreferenced it. */
+export class HandleRef {
+  private isActive = false;
+  private isCounted = false;
+
+  /** @param isReferenced whether the program has not unreferenced it */
+  constructor(
+    private readonly refs: Pick<Refs, 'ref' | 'unref'>,
+    private isReferenced = true,
+  ) {}
+
+  hasRef(): boolean {
+    return this.isReferenced;
+  }
+
+  ref(): void {
+    this.isReferenced = true;
+    this.count();
+  }
+
+  unref(): void {
+    this.isReferenced = false;
+    this.count();
+  }
+
+  /** The handle has begun, or ended, to do something that is worth waiting for. */
+  setActive(isActive: boolean): void {
+    this.isActive = isActive;
+    this.count();
+  }
+
+  private count(): void {
+    const counts = this.isReferenced && this.isActive;
+    if (counts === this.isCounted) return;
+    this.isCounted = counts;
+    if (counts) this.refs.ref();
+    else this.refs.unref();
+  }
+}

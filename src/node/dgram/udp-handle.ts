@@ -6,6 +6,7 @@ import { AsyncResource } from 'node:async_hooks';
 import type { UdpHandlers } from '../../tcpip/index.js';
 import { formatIpv4, parseIpv4 } from '../../wire/address.js';
 import { statusOf } from '../net/node-internals.js';
+import { HandleRef } from '../refs.js';
 import { KernelSide } from './kernel-side.js';
 import type { OnMessage, SendRequest, UdpHandleLike, UdpName } from './node-internals.js';
 import { SendQueue, type WaitingDatagram } from './send-queue.js';
@@ -37,9 +38,8 @@ export class UdpHandle extends SocketOptions implements UdpHandleLike {
   /** What `connect` was called with; null when the socket is not connected. */
   private peer: { readonly address: string; readonly port: number } | null = null;
   private isReceiving = false;
-  private isReferenced: boolean;
-  /** Whether it counts in {@link UdpHost.refs}. */
-  private isCounted = false;
+  /** Keeps the process alive while the program waits for datagrams. */
+  private readonly keeper: HandleRef;
   private isClosed = false;
   private readonly context = new AsyncResource('UDPWRAP');
   private readonly kernelSide: KernelSide;
@@ -61,7 +61,7 @@ export class UdpHandle extends SocketOptions implements UdpHandleLike {
   ) {
     super();
     this.lookup = kernel.lookup;
-    this.isReferenced = kernel.hasRef();
+    this.keeper = new HandleRef(host.refs, kernel.hasRef());
     this.kernelSide = new KernelSide(kernel, (...args) => this.deliver(...args));
     this.queue = new SendQueue(
       (datagram) => this.transmit(datagram.bytes, datagram.address, datagram.port),
@@ -134,13 +134,13 @@ export class UdpHandle extends SocketOptions implements UdpHandleLike {
 
   recvStart(): number {
     this.isReceiving = true;
-    this.count();
+    this.keeper.setActive(true);
     return 0;
   }
 
   recvStop(): number {
     this.isReceiving = false;
-    this.count();
+    this.keeper.setActive(false);
     return 0;
   }
 
@@ -266,17 +266,15 @@ export class UdpHandle extends SocketOptions implements UdpHandleLike {
   }
 
   ref(): void {
-    this.isReferenced = true;
-    this.count();
+    this.keeper.ref();
   }
 
   unref(): void {
-    this.isReferenced = false;
-    this.count();
+    this.keeper.unref();
   }
 
   hasRef(): boolean {
-    return this.isReferenced;
+    return this.keeper.hasRef();
   }
 
   getAsyncId(): number {
@@ -290,16 +288,7 @@ export class UdpHandle extends SocketOptions implements UdpHandleLike {
     this.socket?.close();
     this.queue.cancel(statusOf('ECANCELED'));
     this.kernel.close(done);
-    this.count();
-  }
-
-  /** Keeps the process alive while the program waits for datagrams. */
-  private count(): void {
-    const counts = this.isReferenced && this.isReceiving;
-    if (counts === this.isCounted) return;
-    this.isCounted = counts;
-    if (counts) this.host.refs.ref();
-    else this.host.refs.unref();
+    this.keeper.setActive(false);
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { AsyncResource } from 'node:async_hooks';
 import type { Connection, TcpHandlers } from '../../tcpip/index.js';
+import { HandleRef } from '../refs.js';
 import { type HandleHost, ipv4In, type OpenHandle } from './handle-host.js';
 import { type HandleRequest, statusOf } from './node-internals.js';
 import { ReadHandle } from './read-handle.js';
@@ -41,13 +42,12 @@ export class ConnectionHandle extends ReadHandle implements OpenHandle {
   private noDelay = false;
   private keepAliveMs = 0;
   private isOpening = false;
-  private isReferenced = true;
-  /** Whether it counts in {@link HandleHost.refs}. */
-  private isCounted = false;
+  private readonly keeper: HandleRef;
 
   /** @param accepted the connection, if it came to a listener */
   constructor(host: HandleHost, accepted: Connection | null) {
     super(host, accepted);
+    this.keeper = new HandleRef(host.refs);
     if (accepted !== null) host.open.add(this);
   }
 
@@ -215,17 +215,15 @@ export class ConnectionHandle extends ReadHandle implements OpenHandle {
   }
 
   ref(): void {
-    this.isReferenced = true;
-    this.count();
+    this.keeper.ref();
   }
 
   unref(): void {
-    this.isReferenced = false;
-    this.count();
+    this.keeper.unref();
   }
 
   hasRef(): boolean {
-    return this.isReferenced;
+    return this.keeper.hasRef();
   }
 
   abort(): void {
@@ -256,14 +254,10 @@ export class ConnectionHandle extends ReadHandle implements OpenHandle {
 
   /** libuv's rule: a stream keeps the loop alive while it connects, reads or writes. */
   protected count(): void {
-    const isActive =
-      this.isReferenced &&
+    this.keeper.setActive(
       this.connection !== null &&
-      !this.isClosed &&
-      (this.connecting !== null || (this.isReading && !this.isEndTold) || this.hasWaitingWrites);
-    if (isActive === this.isCounted) return;
-    this.isCounted = isActive;
-    if (isActive) this.host.refs.ref();
-    else this.host.refs.unref();
+        !this.isClosed &&
+        (this.connecting !== null || (this.isReading && !this.isEndTold) || this.hasWaitingWrites),
+    );
   }
 }

@@ -1,6 +1,7 @@
 /** A listener of the stack in the place of libuv's: what `net.Server` has as its `_handle`. */
 import { AsyncResource } from 'node:async_hooks';
 import type { Listener, TcpHandlers } from '../../tcpip/index.js';
+import { HandleRef } from '../refs.js';
 import { ConnectionHandle, HANDLERS, type NameOut } from './connection-handle.js';
 import type { HandleHost, OpenHandle } from './handle-host.js';
 import { statusOf } from './node-internals.js';
@@ -17,7 +18,7 @@ export class ListenerHandle implements OpenHandle {
   /** `net.Server` sets it. */
   onconnection: (this: ListenerHandle, status: number, handle: ConnectionHandle) => void = () => {};
   private listener: Listener | null = null;
-  private isReferenced = true;
+  private readonly keeper: HandleRef;
   private readonly context = new AsyncResource('TCPSERVERWRAP');
   private readonly handlers: TcpHandlers = {
     ...HANDLERS,
@@ -43,7 +44,9 @@ export class ListenerHandle implements OpenHandle {
     private readonly host: HandleHost,
     private readonly shown: string,
     private readonly port: number,
-  ) {}
+  ) {
+    this.keeper = new HandleRef(host.refs);
+  }
 
   /** @returns 0, or a negative errno */
   listen(backlog: number): number {
@@ -56,7 +59,7 @@ export class ListenerHandle implements OpenHandle {
     } catch (error) {
       return statusOf((error as NodeJS.ErrnoException).code ?? 'EINVAL');
     }
-    if (this.isReferenced) this.host.refs.ref();
+    this.keeper.setActive(true);
     this.host.open.add(this);
     if (this.shown === ANY) this.host.wildcardPorts.add(this.listener.port);
     return 0;
@@ -69,7 +72,7 @@ export class ListenerHandle implements OpenHandle {
       host.open.delete(this);
       if (this.shown === ANY) host.wildcardPorts.delete(listener.port);
       this.listener = null;
-      if (this.isReferenced) host.refs.unref();
+      this.keeper.setActive(false);
     }
     if (done !== undefined) this.host.afterTurn(() => this.context.runInAsyncScope(done, this));
   }
@@ -79,17 +82,15 @@ export class ListenerHandle implements OpenHandle {
   }
 
   ref(): void {
-    if (!this.isReferenced && this.listener !== null) this.host.refs.ref();
-    this.isReferenced = true;
+    this.keeper.ref();
   }
 
   unref(): void {
-    if (this.isReferenced && this.listener !== null) this.host.refs.unref();
-    this.isReferenced = false;
+    this.keeper.unref();
   }
 
   hasRef(): boolean {
-    return this.isReferenced;
+    return this.keeper.hasRef();
   }
 
   getsockname(out: NameOut): number {
