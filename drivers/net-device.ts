@@ -1,5 +1,6 @@
 /** What layer 2 needs from a network device: bursts of buffers in and out, and a way to sleep. */
 import type { BufferPool } from '../rings/buffer-pool.js';
+import type { PacketTable } from '../rings/packet-table.js';
 import type { MemoryViews } from './memory/index.js';
 
 /** What a device can count. Every kind of drop has its own counter. */
@@ -9,11 +10,13 @@ export const NET_COUNTERS = [
   'rx_dropped_no_buffer',
   'rx_dropped_bad_length',
   'rx_dropped_too_long',
+  'rx_dropped_bad_offload',
   'rx_lost_on_reset',
   'rx_kicks',
   'tx_packets',
   'tx_bytes',
   'tx_dropped_bad_length',
+  'tx_dropped_bad_offload',
   'tx_lost_on_reset',
   'tx_kicks',
   'device_errors',
@@ -40,6 +43,17 @@ export interface NetDevice {
    * apart: then it is empty at first, and the caller drains it.
    */
   readonly sent: BufferPool;
+  /**
+   * What is known of each packet beside its length. With {@link offloads} 0 the device neither reads nor writes it.
+   * Otherwise it writes the entry of each packet that it receives, and does what the entry of a sent packet asks for;
+   * then it sets the FLAGS of the entry to 0.
+   */
+  readonly table: PacketTable;
+  /**
+   * What the device does for packets to send: OFFLOAD_ bits; 0 for a device that was opened without offloads. May change
+   * while the backend is away.
+   */
+  readonly offloads: number;
   /** Six bytes: the configured address, the device's own, or a random one. */
   readonly mac: Uint8Array;
   /** Largest IP packet in bytes: 1500 when the device states no limit. */

@@ -22,6 +22,7 @@
  */
 export type { HugepagePolicy, MemoryViews } from '../drivers/memory/index.js';
 export type { DeviceCounters, NetDevice } from '../drivers/net-device.js';
+export type { OffloadPolicy } from '../drivers/offloads.js';
 export type { IdlePolicy } from '../drivers/poll-loop.js';
 export type { StopSignal } from '../drivers/stop-signal.js';
 export type { RingLayout } from '../drivers/virtio/net-options.js';
@@ -53,7 +54,7 @@ export {
 export { type InitOptions, init, type OpenDevice } from './init.js';
 export type { Core, WaitForPacketsOptions } from './link/core.js';
 export type { Lease } from './link/dhcp/lease.js';
-export type { PacketBuffer } from './link/packet-buffer.js';
+export { Checksum, type ChecksumState, type PacketBuffer } from './link/packet-buffer.js';
 export { type RunOptions, runStack } from './link/run-loop.js';
 export type { WarningSink } from './link/warnings.js';
 export type {

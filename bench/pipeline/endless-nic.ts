@@ -8,6 +8,7 @@
 import type { MemoryViews } from '../../drivers/memory/index.js';
 import { type DeviceCounters, MAX_RX_BURST, type NetDevice } from '../../drivers/net-device.js';
 import { BufferPool, FRAME_OFFSET } from '../../rings/buffer-pool.js';
+import { PacketTable } from '../../rings/packet-table.js';
 import type { FlowTuple } from '../../src/rss/rss.js';
 import { ETH_HEADER_BYTES, ETHERTYPE_IPV4_WORD, macWords, writeEthSourceAndType } from '../../src/wire/ethernet.js';
 import {
@@ -88,6 +89,8 @@ export class EndlessNic implements NetDevice {
   readonly memory: MemoryViews;
   readonly pool: BufferPool;
   readonly sent: BufferPool;
+  readonly table: PacketTable;
+  readonly offloads = 0;
   onWake = null;
   onLink = null;
   onAnnounce = null;
@@ -113,6 +116,7 @@ export class EndlessNic implements NetDevice {
     this.period = period;
     this.memory = viewsOf(memory ?? new SharedArrayBuffer(memoryBytes(buffers)));
     const geometry = geometryOf(buffers);
+    this.table = new PacketTable(geometry.count);
     this.pool = new BufferPool(geometry, 0, rxBuffers);
     this.sent = separateSent ? new BufferPool(geometry, 0, 0) : this.pool;
     this.ring = new Uint32Array(ring);

@@ -6,6 +6,7 @@
  * written from where they lie.
  */
 import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
+import { PacketTable } from '../../rings/packet-table.js';
 import { abi, closeFile, isInterfaceUp, Reactor, readTo, setInterfaceAddress, writeFrom } from '../libc/index.js';
 import { messageOf } from '../log/message-of.js';
 import { type HugepagePolicy, PacketMemory } from '../memory/index.js';
@@ -30,6 +31,8 @@ export class TapNetDevice implements NetDevice {
   readonly pollOnly = false;
   readonly notice: string;
   readonly pool: BufferPool;
+  readonly table: PacketTable;
+  readonly offloads = 0;
   readonly mac: Uint8Array;
   readonly mtu: number;
   readonly rxHandles = new Uint32Array(MAX_RX_BURST);
@@ -67,6 +70,7 @@ export class TapNetDevice implements NetDevice {
     this.name = `tap:${ifname}`;
     this.mac = options.mac ?? randomMac();
     this.mtu = options.mtu ?? DEFAULT_MTU;
+    this.table = new PacketTable(buffers);
     this.pool = new BufferPool({ count: buffers, shift, base: memory.allocate(buffers << shift, 1 << shift) });
     this.base = memory.address;
     // A read may be one byte longer, to notice a frame that is too long.

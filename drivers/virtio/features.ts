@@ -6,12 +6,15 @@
 
 export const VIRTIO_NET_F_CSUM = 1n << 0n;
 export const VIRTIO_NET_F_GUEST_CSUM = 1n << 1n;
+export const VIRTIO_NET_F_CTRL_GUEST_OFFLOADS = 1n << 2n;
 export const VIRTIO_NET_F_MTU = 1n << 3n;
 export const VIRTIO_NET_F_MAC = 1n << 5n;
 export const VIRTIO_NET_F_GUEST_TSO4 = 1n << 7n;
 export const VIRTIO_NET_F_GUEST_TSO6 = 1n << 8n;
+export const VIRTIO_NET_F_GUEST_ECN = 1n << 9n;
 export const VIRTIO_NET_F_HOST_TSO4 = 1n << 11n;
 export const VIRTIO_NET_F_HOST_TSO6 = 1n << 12n;
+export const VIRTIO_NET_F_HOST_ECN = 1n << 13n;
 export const VIRTIO_NET_F_MRG_RXBUF = 1n << 15n;
 export const VIRTIO_NET_F_STATUS = 1n << 16n;
 export const VIRTIO_NET_F_CTRL_VQ = 1n << 17n;
@@ -28,6 +31,7 @@ export const VIRTIO_F_ACCESS_PLATFORM = 1n << 33n;
 export const VIRTIO_F_RING_PACKED = 1n << 34n;
 export const VIRTIO_F_IN_ORDER = 1n << 35n;
 export const VIRTIO_F_ORDER_PLATFORM = 1n << 36n;
+export const VIRTIO_F_NOTIFICATION_DATA = 1n << 38n;
 export const VIRTIO_NET_F_RSS = 1n << 60n;
 export const VIRTIO_NET_F_SPEED_DUPLEX = 1n << 63n;
 
@@ -41,12 +45,15 @@ export const VIRTIO_STATUS_FAILED = 128;
 const names = new Map<bigint, string>([
   [VIRTIO_NET_F_CSUM, 'CSUM'],
   [VIRTIO_NET_F_GUEST_CSUM, 'GUEST_CSUM'],
+  [VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, 'CTRL_GUEST_OFFLOADS'],
   [VIRTIO_NET_F_MTU, 'MTU'],
   [VIRTIO_NET_F_MAC, 'MAC'],
   [VIRTIO_NET_F_GUEST_TSO4, 'GUEST_TSO4'],
   [VIRTIO_NET_F_GUEST_TSO6, 'GUEST_TSO6'],
+  [VIRTIO_NET_F_GUEST_ECN, 'GUEST_ECN'],
   [VIRTIO_NET_F_HOST_TSO4, 'HOST_TSO4'],
   [VIRTIO_NET_F_HOST_TSO6, 'HOST_TSO6'],
+  [VIRTIO_NET_F_HOST_ECN, 'HOST_ECN'],
   [VIRTIO_NET_F_MRG_RXBUF, 'MRG_RXBUF'],
   [VIRTIO_NET_F_STATUS, 'STATUS'],
   [VIRTIO_NET_F_CTRL_VQ, 'CTRL_VQ'],
@@ -62,6 +69,7 @@ const names = new Map<bigint, string>([
   [VIRTIO_F_RING_PACKED, 'RING_PACKED'],
   [VIRTIO_F_IN_ORDER, 'IN_ORDER'],
   [VIRTIO_F_ORDER_PLATFORM, 'ORDER_PLATFORM'],
+  [VIRTIO_F_NOTIFICATION_DATA, 'NOTIFICATION_DATA'],
   [VIRTIO_NET_F_RSS, 'RSS'],
   [VIRTIO_NET_F_SPEED_DUPLEX, 'SPEED_DUPLEX'],
 ]);

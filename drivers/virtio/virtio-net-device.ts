@@ -4,6 +4,7 @@
  * transport, and leaves the layout of the queues to `driver/make-queues.ts`.
  */
 import { BufferPool, frameCapacity } from '../../rings/buffer-pool.js';
+import { PacketTable } from '../../rings/packet-table.js';
 import { PacketMemory } from '../memory/index.js';
 import type { DeviceCounters, NetDevice } from '../net-device.js';
 import { ControlQueue } from './control/control-queue.js';
@@ -42,6 +43,8 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   readonly name: string;
   readonly rxHandles: Uint32Array;
   readonly rxLengths: Uint32Array;
+  readonly table: PacketTable;
+  readonly offloads = 0;
   onWake: (() => void) | null = null;
   onLink: ((state: 'up' | 'down', reason: string) => void) | null = null;
   onAnnounce: (() => void) | null = null;
@@ -80,6 +83,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   ) {
     this.name = transport.name;
     ({ handles: this.rxHandles, lengths: this.rxLengths } = rx.received);
+    this.table = new PacketTable(pool.geometry.count);
     this.mac = options.mac ?? randomMac();
     this.mtu = options.mtu ?? DEFAULT_MTU;
     this.status = new DeviceStatus(transport);

@@ -1,6 +1,7 @@
 /** A network device without hardware. A test injects the frames that it receives, and reads the frames that it sent. */
 import { MAX_RX_BURST } from '../../drivers/net-device.js';
 import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
+import { PacketTable } from '../../rings/packet-table.js';
 import type { DeviceCounters, MemoryViews, NetDevice } from '../index.js';
 import { ETH_HEADER_BYTES } from '../wire/ethernet.js';
 
@@ -45,6 +46,8 @@ export class FakeDevice implements NetDevice {
   readonly memory: MemoryViews;
   readonly pool: BufferPool;
   readonly sent: BufferPool;
+  readonly table: PacketTable;
+  readonly offloads: number = 0;
   readonly mac: Uint8Array;
   readonly mtu: number;
   readonly rxHandles = new Uint32Array(MAX_RX_BURST);
@@ -89,6 +92,7 @@ export class FakeDevice implements NetDevice {
     const buffer = new SharedArrayBuffer(base + (count << shift));
     this.memory = { u8: new Uint8Array(buffer), u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
     const geometry = { count, shift, base };
+    this.table = new PacketTable(count);
     this.pool = new BufferPool(geometry, 0, options.ownBuffers ?? count);
     this.sent = options.separateSent === true ? new BufferPool(geometry, 0, 0) : this.pool;
     this.mac = Uint8Array.from(options.mac ?? [0x52, 0x54, 0, 0, 0, 1]);

@@ -9,8 +9,11 @@ import type { MemoryViews } from '../../memory/index.js';
 
 /** Largest number of packets in a burst, as in BESS and DPDK. */
 export const MAX_BURST = 32;
-/** Largest number of descriptors for one packet. (Linux's net device has at most 17 fragments and a head.) */
-export const MAX_SEGMENTS_PER_PACKET = 18;
+/**
+ * Largest number of descriptors for one packet. (Linux's net device has at most 17 fragments and a head; a packet of 64
+ * KiB in buffers of 2 KiB has 41.)
+ */
+export const MAX_SEGMENTS_PER_PACKET = 64;
 
 export class PacketBurst {
   /** Where the packets lie. Set by the code that fills the burst. */
@@ -19,6 +22,8 @@ export class PacketBurst {
   count = 0;
   /** Number of segments. */
   segments = 0;
+  /** How many of the packets have {@link flags}. While it is 0, the arrays after {@link flags} are not valid. */
+  offloaded = 0;
   /** Bytes of packet i: the Ethernet frame, without virtio-net header. */
   readonly length = new Uint32Array(MAX_BURST);
   /** Packet i consists of the segments firstSegment[i] to firstSegment[i + 1] - 1. */
@@ -28,6 +33,14 @@ export class PacketBurst {
   /** Bytes of segment s; never 0. */
   readonly segmentLength = new Uint32Array(MAX_BURST * MAX_SEGMENTS_PER_PACKET);
 
+  // Offloads of packet i, checked by the code that fills the burst. Flags and values are those of rings/packet-table.
+  /** Flags of a packet; valid only while {@link offloaded} is not 0. */
+  readonly flags = new Uint8Array(MAX_BURST);
+  readonly gsoSize = new Uint16Array(MAX_BURST);
+  /** From the beginning of the frame, in bytes. */
+  readonly csumStart = new Uint16Array(MAX_BURST);
+  readonly csumOffset = new Uint16Array(MAX_BURST);
+
   constructor(memory: MemoryViews) {
     this.memory = memory;
   }
@@ -35,6 +48,7 @@ export class PacketBurst {
   clear(): void {
     this.count = 0;
     this.segments = 0;
+    this.offloaded = 0;
   }
 
   /** Appends a packet of one segment. The caller has checked that there is room ({@link MAX_BURST}). */

@@ -2,6 +2,7 @@
 import { copyBetween, type MemoryViews } from '../../../../drivers/memory/index.js';
 import { type DeviceCounters, MAX_RX_BURST, type NetDevice } from '../../../../drivers/net-device.js';
 import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../../../rings/buffer-pool.js';
+import { PacketTable } from '../../../../rings/packet-table.js';
 import { ETH_HEADER_BYTES } from '../../../../src/wire/ethernet.js';
 
 export interface CableOptions {
@@ -21,6 +22,8 @@ export class CableDevice implements NetDevice {
   readonly memory: MemoryViews;
   readonly pool: BufferPool;
   readonly sent: BufferPool;
+  readonly table: PacketTable;
+  readonly offloads = 0;
   readonly mac: Uint8Array;
   readonly mtu: number;
   readonly rxHandles = new Uint32Array(MAX_RX_BURST);
@@ -54,6 +57,7 @@ export class CableDevice implements NetDevice {
     const base = 2 << shift;
     const buffer = new ArrayBuffer(base + (buffers << shift));
     this.memory = { u8: new Uint8Array(buffer), u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
+    this.table = new PacketTable(buffers);
     this.pool = new BufferPool({ count: buffers, shift, base });
     this.sent = this.pool;
     this.mac = mac;

@@ -3,6 +3,7 @@
 import type { MemoryViews } from '../../../../drivers/memory/index.js';
 import { type DeviceCounters, MAX_RX_BURST, type NetDevice } from '../../../../drivers/net-device.js';
 import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../../../rings/buffer-pool.js';
+import { PacketTable } from '../../../../rings/packet-table.js';
 import { copyFrame } from './frame-pool.js';
 import type { Endpoint, Path, Wires } from './path.js';
 
@@ -24,6 +25,8 @@ export class SimDevice implements NetDevice, Endpoint {
   readonly memory: MemoryViews;
   readonly pool: BufferPool;
   readonly sent: BufferPool;
+  readonly table: PacketTable;
+  readonly offloads = 0;
   readonly mac: Uint8Array;
   readonly mtu: number;
   readonly rxHandles = new Uint32Array(MAX_RX_BURST);
@@ -59,6 +62,7 @@ export class SimDevice implements NetDevice, Endpoint {
     const base = 2 << shift;
     const buffer = new ArrayBuffer(base + (count << shift));
     this.memory = { u8: new Uint8Array(buffer), u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
+    this.table = new PacketTable(count);
     this.pool = new BufferPool({ count, shift, base });
     this.sent = this.pool;
     this.mac = options.mac;

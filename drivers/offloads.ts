@@ -1,0 +1,18 @@
+/**
+ * What a device does for its driver on the way out, as a set of bits: virtio's HOST features. A layer above does in
+ * software what is missing.
+ */
+
+/** The device computes a checksum: CHECKSUM_PARTIAL of the packet table. */
+export const OFFLOAD_CSUM = 1;
+/** The device segments TCP over IPv4. With {@link OFFLOAD_CSUM}. */
+export const OFFLOAD_TSO4 = 2;
+/** The device segments TCP over IPv6. With {@link OFFLOAD_CSUM}. */
+export const OFFLOAD_TSO6 = 4;
+/** The device segments packets with CWR. With one of the two before. */
+export const OFFLOAD_ECN = 8;
+/** A packet may lie in several buffers. */
+export const OFFLOAD_CHAIN = 16;
+
+/** `auto`: use what the device offers. `off`: none, and the shortest way for each packet. */
+export type OffloadPolicy = 'auto' | 'off';
