@@ -16,6 +16,7 @@ const NO_VECTOR = 0xffff;
 const DRIVER_OK = 4;
 const FEATURES_OK = 8;
 const NEEDS_RESET = 64;
+const NOTIFICATION_DATA = 1n << 38n;
 
 /** Registers of the common configuration: offset -> width in bytes (4.1.4.3). */
 const WIDTHS: Readonly<Record<number, number>> = {
@@ -61,6 +62,8 @@ export class VirtioPciModel implements PciFunction {
   onCommand: (command: Uint8Array) => number | null = () => 0;
   readonly commands: number[][] = [];
   readonly log: string[] = [];
+  /** Where the driver said in each notification that it goes on; 0 without NOTIFICATION_DATA. */
+  readonly nextPlaces: number[] = [];
   configVector = NO_VECTOR;
   closed = false;
 
@@ -269,13 +272,19 @@ export class VirtioPciModel implements PciFunction {
   }
 
   private notify(at: number, width: number, value: number): void {
-    const queue = this.queues[value];
-    this.demand(width === 2, `4.1.5.2: a notification of ${width} bytes`);
-    this.demand(at === (queue?.notifyOff ?? -1) * NOTIFY_MULTIPLIER, `4.1.4.4: queue ${value} is notified at ${at}`);
+    const index = value & 0xffff;
+    const next = value >>> 16;
+    const queue = this.queues[index];
+    const hasData = (this.accepted & NOTIFICATION_DATA) !== 0n;
+    this.demand(width === (hasData ? 4 : 2), `4.1.5.2: a notification of ${width} bytes`);
+    this.demand(at === (queue?.notifyOff ?? -1) * NOTIFY_MULTIPLIER, `4.1.4.4: queue ${index} is notified at ${at}`);
     this.demand((this.status & DRIVER_OK) !== 0, '3.1.1: the device is notified before DRIVER_OK');
-    this.demand(queue?.enabled === true, `4.1.5.2: queue ${value} is notified, and not enabled`);
+    this.demand(queue?.enabled === true, `4.1.5.2: queue ${index} is notified, and not enabled`);
+    const expected = hasData ? queue?.ring?.nextPlace() : 0;
+    this.demand(next === expected, `2.9: queue ${index} goes on at ${next}, its ring at ${expected}`);
+    this.nextPlaces.push(next);
     queue?.ring?.notify();
-    if (value === 2) this.serveControl();
+    if (index === 2) this.serveControl();
   }
 
   private serveControl(): void {

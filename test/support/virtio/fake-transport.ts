@@ -71,6 +71,8 @@ export class FakeTransport implements VirtioTransport {
   readonly calls: string[] = [];
   /** Doorbells as other threads ring them: a thread stores the index of a queue plus one at that index. */
   readonly notifyRegisters = new Uint16Array(new SharedArrayBuffer(8));
+  /** The same with NOTIFICATION_DATA: the index of the queue, and in the upper half where the driver goes on. */
+  readonly notifyWords = new Uint32Array(new SharedArrayBuffer(16));
   readonly violations: string[] = [];
   rings: DeviceModel[] = [];
   connected = false;
@@ -193,14 +195,20 @@ export class FakeTransport implements VirtioTransport {
     const Ring = ((this.accepted ?? 0n) & f.VIRTIO_F_RING_PACKED) !== 0n ? PackedDeviceModel : SplitDeviceModel;
     const ring = new Ring(this.memory as PacketMemory, layout, direction, eventIdx, this.violations);
     this.rings[queue] = ring;
+    const hasData = ((this.accepted ?? 0n) & f.VIRTIO_F_NOTIFICATION_DATA) !== 0n;
     return {
-      ring: () => {
+      ring: (next) => {
         this.calls.push(`kick ${queue}`);
+        const rightNext = !hasData || next === ring.nextPlace();
+        this.demand(rightNext, `2.9: the driver goes on at ${ring.nextPlace()}, and says ${next}`);
         const live = this.connected && (this.status & f.VIRTIO_STATUS_DRIVER_OK) !== 0 && this.rings[queue] === ring;
         this.demand(live, '3.1.1: the device is notified before DRIVER_OK');
         ring.notify();
       },
-      share: () => ({ kind: 'register', u16: this.notifyRegisters, register: queue, value: queue + 1 }),
+      share: () =>
+        hasData
+          ? { kind: 'data-register', u32: this.notifyWords, register: queue, value: queue }
+          : { kind: 'register', u16: this.notifyRegisters, register: queue, value: queue + 1 },
     };
   }
 
