@@ -1,6 +1,8 @@
 /** Options for opening a virtio network device, and what follows from them for its packet buffers. */
 import { frameCapacity } from '../../rings/buffer-pool.js';
 import type { HugepagePolicy } from '../memory/index.js';
+import type { OffloadPolicy } from '../offloads.js';
+import { indirectBytes } from './driver/chains/indirect-tables.js';
 
 /** Layout of the virtqueues. `auto` is `split`, which every device has. */
 export type RingLayout = 'auto' | 'split' | 'packed';
@@ -35,6 +37,8 @@ export interface NetDeviceOptions {
    * Accept frames in several buffers (MRG_RXBUF), only to drop and count them: for a device that insists. Default: no.
    */
   mergeable?: boolean | undefined;
+  /** With `auto`, the queues carry offloads and packets in several buffers. Default: `off`. */
+  offloads?: OffloadPolicy | undefined;
   /** Feature bits that must not be negotiated. */
   withoutFeatures?: bigint | undefined;
 }
@@ -99,9 +103,16 @@ export function bufferShift(name: string, mtu: number): number {
 }
 
 /** Bytes of packet memory for two rings, the control queue and `buffers` buffers of 2^shift bytes. */
-export function memoryBytes(name: string, queueSize: number, buffers: number, shift: number): number {
+export function memoryBytes(
+  name: string,
+  queueSize: number,
+  buffers: number,
+  shift: number,
+  offloads: OffloadPolicy = 'off',
+): number {
   // A ring takes 26 bytes per entry; this is rounded up generously.
-  const bytes = buffers * 2 ** shift + 64 * queueSize + 2 * 65536;
+  const rings = 64 * queueSize + 2 * 65536 + (offloads === 'off' ? 0 : indirectBytes(queueSize));
+  const bytes = buffers * 2 ** shift + rings;
   if (bytes <= MAX_MEMORY_BYTES) return bytes;
   throw new Error(
     `${name}: ${buffers} buffers of ${2 ** shift} bytes need more than 2 GiB, the largest packet memory: ` +

@@ -4,11 +4,12 @@
  * transport, and leaves the layout of the queues to `driver/make-queues.ts`.
  */
 import { type BufferPool, frameCapacity } from '../../rings/buffer-pool.js';
-import { PacketTable } from '../../rings/packet-table.js';
+import type { PacketTable } from '../../rings/packet-table.js';
 import type { PacketMemory } from '../memory/index.js';
 import type { DeviceCounters, NetDevice } from '../net-device.js';
 import type { ControlQueue } from './control/control-queue.js';
 import { setReceiveFilter } from './control/receive-filter.js';
+import { offloadBits } from './driver/offload-bits.js';
 import type { RxQueue, TxQueue } from './driver/queue.js';
 import * as f from './features.js';
 import { type LendOptions, TxLender } from './lending/tx-lender.js';
@@ -66,7 +67,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     private readonly options: NetDeviceOptions,
     private readonly queues: NetQueues,
   ) {
-    const { rx, tx, control, memory, pool, sent, lentTables } = queues;
+    const { rx, tx, control, memory, pool, sent, table, lentTables } = queues;
     this.name = transport.name;
     this.memory = memory;
     this.pool = pool;
@@ -75,7 +76,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     this.tx = tx;
     this.control = control;
     ({ handles: this.rxHandles, lengths: this.rxLengths } = rx.received);
-    this.table = new PacketTable(pool.geometry.count);
+    this.table = table;
     this.mac = options.mac ?? randomMac();
     this.mtu = options.mtu ?? DEFAULT_MTU;
     this.status = new DeviceStatus(transport);
@@ -171,6 +172,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
       size: tx.layout.size,
       eventIdx: this.has(f.VIRTIO_F_EVENT_IDX),
       longestFrame,
+      offloads: offloadBits(this.features),
       doorbell: doorbell.share(),
     });
     this.running = true;
