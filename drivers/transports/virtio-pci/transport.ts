@@ -280,10 +280,9 @@ export class VirtioPciTransport implements VirtioTransport {
 /** 4.1.3.1: a field is read by its own width, and an array of bytes byte by byte. */
 function readField(bar: MemoryViews, at: number, length: number): Uint8Array {
   const bytes = new Uint8Array(length);
-  if (length === 2) {
-    const value = bar.u16[at >>> 1];
-    bytes[0] = value & 0xff;
-    bytes[1] = value >> 8;
+  if (length === 2 || length === 4) {
+    const value = length === 2 ? bar.u16[at >>> 1] : bar.u32[at >>> 2];
+    for (let i = 0; i < length; i++) bytes[i] = value >>> (8 * i);
   } else {
     for (let i = 0; i < length; i++) bytes[i] = bar.u8[at + i];
   }

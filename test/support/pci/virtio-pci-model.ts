@@ -46,8 +46,8 @@ export class VirtioPciModel implements PciFunction {
   accepted = 0n;
   status = 0;
   generation = 0;
-  /** mac, status (link up), max_virtqueue_pairs, mtu 1500. */
-  readonly netConfig = Uint8Array.of(0x52, 0x54, 0, 1, 2, 3, 1, 0, 1, 0, 0xdc, 0x05);
+  /** mac, status (link up), max_virtqueue_pairs, mtu 1500, speed 10000, duplex full. */
+  readonly netConfig = Uint8Array.of(0x52, 0x54, 0, 1, 2, 3, 1, 0, 1, 0, 0xdc, 0x05, 0x10, 0x27, 0, 0, 1);
   queueLimits = [256, 256, 64];
   queues: Queue[] = [];
   /** The address of the memory behind the IOMMU; null: there is no IOMMU. */
@@ -190,9 +190,10 @@ export class VirtioPciModel implements PciFunction {
 
   private readNetConfig(at: number, width: number): number {
     this.beforeConfigRead();
-    // 4.1.3.1: accesses have the width of the field: the address is bytes, all else 16 bits.
-    this.demand(width === (at < 6 ? 1 : 2) && at % width === 0, `4.1.3.1: ${width} bytes are read of config ${at}`);
-    return width === 1 ? this.netConfig[at]! : this.netConfig[at]! | (this.netConfig[at + 1]! << 8);
+    // 4.1.3.1: accesses have the width of the field. Address and duplex are bytes, the speed 32 bits, all else 16 bits.
+    const right = at < 6 || at === 16 ? 1 : at === 12 ? 4 : 2;
+    this.demand(width === right && at % width === 0, `4.1.3.1: ${width} bytes are read of config ${at}`);
+    return Buffer.from(this.netConfig).readUIntLE(at, width);
   }
 
   private write(at: number, width: number, value: number): void {
