@@ -1,6 +1,7 @@
 /** Options for opening a virtio network device, and what follows from them for its packet buffers. */
 import { frameCapacity } from '../../rings/buffer-pool.js';
 import type { HugepagePolicy } from '../memory/index.js';
+import type { OffloadPolicy } from '../offloads.js';
 
 /** Layout of the virtqueues. `auto` is `split`, which every device has. */
 export type RingLayout = 'auto' | 'split' | 'packed';
@@ -25,6 +26,8 @@ export interface NetDeviceOptions {
   allMulticast?: boolean | undefined;
   /** Default: `auto`. With `packed`, a device without packed rings is refused. */
   ring?: RingLayout | undefined;
+  /** Whether the device does checksums and segmentation, and packets may lie in several buffers. Default: `off`. */
+  offloads?: OffloadPolicy | undefined;
   /** Buffers that were sent go into a pool of their own, `sent`, which the caller drains, instead of into `pool`. */
   separateSent?: boolean | undefined;
   /** At the start `pool` has only the buffers `first` to `end` (exclusive). The others are the caller's. */

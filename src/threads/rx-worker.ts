@@ -17,10 +17,13 @@ const clock = (): number => performance.now();
 const onAddress = (change: AddressChange): void => report({ type: 'address', change });
 const warn = (line: string): void => report({ type: 'warning', line });
 
-function described({ memory, pool, mac, mtu, name, notice, counts }: VirtioNetDevice): OpenedDevice {
+function described({ memory, pool, mac, mtu, offloads, name, notice, counts }: VirtioNetDevice): OpenedDevice {
   const { buffer, start } = memory.window;
   const { geometry } = pool;
-  return { ...{ buffer, start, bytes: memory.size, geometry }, ...{ mac, mtu, name, notice, counters: counts.share } };
+  return {
+    ...{ buffer, start, bytes: memory.size, geometry },
+    ...{ mac, mtu, offloads, name, notice, counters: counts.share },
+  };
 }
 
 /** Tells the cores and the port when the link comes or goes, and announces our address when it is back. */
