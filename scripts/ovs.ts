@@ -43,6 +43,8 @@ export interface OvsOptions {
   readonly megabytes?: number;
   /** Whether the thread of OVS sleeps when it has nothing to do, so that others get the CPU. Default: it polls. */
   readonly sleeps?: boolean;
+  /** Whether ports offer checksums and TCP segmentation to their peers. Default false. */
+  readonly segments?: boolean;
 }
 
 /** Memory for 262144 packet buffers. With less memory OVS makes fewer buffers, or even none for the second port. */
@@ -95,7 +97,15 @@ export class Ovs {
 
   /** Starts OVS with ports and without flows. Resolves when the sockets of the ports exist. */
   static async start(options: OvsOptions): Promise<Ovs> {
-    const { folder, ports, cpu = 0, hugepages = false, megabytes = ALL_BUFFERS_MB, sleeps = false } = options;
+    const {
+      folder,
+      ports,
+      cpu = 0,
+      hugepages = false,
+      megabytes = ALL_BUFFERS_MB,
+      sleeps = false,
+      segments = false,
+    } = options;
     const tools = new Tools(folder);
     const conf = join(folder, 'conf.db');
     rmSync(conf, { force: true });
@@ -115,6 +125,7 @@ export class Ovs {
         ...(hugepages ? { 'dpdk-socket-mem': `"${HUGEPAGE_MB}"` } : {}),
         'dpdk-lcore-mask': mask,
         'pmd-cpu-mask': mask,
+        ...(segments ? { 'userspace-tso-enable': 'true' } : {}),
         ...(sleeps ? { 'pmd-maxsleep': String(MAX_SLEEP_US) } : {}),
       };
       const settings = Object.entries(dpdk).map(([name, value]) => `other_config:${name}=${value}`);

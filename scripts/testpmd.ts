@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Child } from './child.js';
 
-export type ForwardMode = 'io' | 'mac' | 'macswap' | 'flowgen' | 'txonly' | 'rxonly' | 'icmpecho' | '5tswap';
+export type ForwardMode = 'io' | 'mac' | 'macswap' | 'flowgen' | 'txonly' | 'rxonly' | 'icmpecho' | '5tswap' | 'csum';
 
 export interface TestpmdOptions {
   readonly forward: ForwardMode;
@@ -135,6 +135,22 @@ export class Testpmd {
     const [, ...found] = await this.child.waitFor(pattern, ANSWER_MS, from);
     const [rxPackets, txPackets, rxRate, txRate] = found.map(Number) as [number, number, number, number];
     return { rxPackets, txPackets, rxRate, txRate };
+  }
+
+  /**
+   * Lets the forward mode `csum` send all TCP packets that are longer than a segment as packets to be segmented by the
+   * device, in segments of `bytes` payload. Requires the option `onDemand`. Rejects when the device of port 0 cannot.
+   */
+  async segment(bytes: number): Promise<void> {
+    const from = this.child.output.length;
+    for (const line of ['stop', 'port stop 0', `tso set ${bytes} 0`, 'port start 0', 'start'])
+      this.child.write(`${line}\n`);
+    const [found] = await this.child.waitFor(
+      /TSO is not supported|[Ss]tart(?!ing)[\s\S]*packets\/burst/,
+      ANSWER_MS,
+      from,
+    );
+    if (/not supported/.test(found)) throw new Error(`dpdk-testpmd: ${found} by its device:\n${this.child.output}`);
   }
 
   /**

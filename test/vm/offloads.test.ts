@@ -4,8 +4,8 @@
  * guest has no offloads: the switch segments for it.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { addressOf, OffloadLab, type PortName } from '../support/offloads/offload-lab.js';
 import { patternHash } from '../support/peers/bytes.js';
-import { addressOf, OffloadLab, type PortName } from '../support/peers/offload-lab.js';
 import { command, describeWith, guest, root, tun } from '../support/requirements.js';
 
 const BYTES = 50_000_000;

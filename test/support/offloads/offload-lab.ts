@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import type { SwitchStats } from '../../../bess/stats.js';
 import type { Child } from '../../../scripts/child.js';
 import { NetworkNamespace } from '../../../scripts/netns.js';
+import { patternBytes } from '../peers/bytes.js';
+import type { Finished } from '../peers/kernel-lab.js';
+import { LineShell } from '../peers/line-shell.js';
 import { temporaryDirectory } from '../resources.js';
-import { patternBytes } from './bytes.js';
-import type { Finished } from './kernel-lab.js';
-import { LineShell } from './line-shell.js';
 
 /** Seconds that a guest may live: all tests together. */
 const GUEST_TIMEOUT_S = 400;
