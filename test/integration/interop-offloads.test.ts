@@ -216,7 +216,7 @@ describeWith('a tap as device with offloads', [root, tun, command('curl'), comma
     namespace.remove();
   });
 
-  it('carries GSO packets of the kernel to us and ours to the kernel, and every byte is right', LIMIT, async () => {
+  it('carries GSO packets both ways between the kernel and us, byte for byte', LIMIT, async () => {
     const device = ['--device', 'tap:tap0,host=10.0.0.9/24', '--ip', '10.0.0.1/24'];
     await network.tspmd('run', ...device, '--app', 'http').waitFor(/^ready/m);
     const content = network.file('content');
