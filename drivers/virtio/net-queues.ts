@@ -3,13 +3,17 @@
  * taken once. The queues are started whenever the device is, in the layout that was negotiated then.
  */
 import { BufferPool } from '../../rings/buffer-pool.js';
+import { PacketTable } from '../../rings/packet-table.js';
 import { PacketMemory } from '../memory/index.js';
 import { ControlQueue } from './control/control-queue.js';
+import { allocateIndirect } from './driver/chains/indirect-tables.js';
 import { rxQueueFor, splitQueues, txQueueFor } from './driver/make-queues.js';
+import { offloadBits } from './driver/offload-bits.js';
 import type { RxQueue, TxQueue } from './driver/queue.js';
 import { makeQueueTables, type QueueTables } from './driver/queue-tables.js';
 import { allocateSplitQueue } from './driver/split-queue.js';
 import * as f from './features.js';
+import type { TxSetup } from './lending/tx-loan.js';
 import {
   bufferShift,
   DEFAULT_MTU,
@@ -18,7 +22,7 @@ import {
   type NetDeviceOptions,
   ringAndBuffers,
 } from './net-options.js';
-import type { Doorbell, VirtioTransport } from './transport.js';
+import type { VirtioTransport } from './transport.js';
 
 // 5.1.2: receive and transmit queue of the only pair. Without MQ and RSS the control queue comes right after them.
 export const RX_QUEUE = 0;
@@ -34,6 +38,8 @@ export class NetQueues {
     readonly pool: BufferPool,
     /** Gets the buffers that were sent. */
     readonly sent: BufferPool,
+    /** What is known of each packet. */
+    readonly table: PacketTable,
     /** Tables of the transmit queue in shared memory, if it may be lent. */
     readonly lentTables: QueueTables | null,
     public rx: RxQueue,
@@ -44,18 +50,21 @@ export class NetQueues {
   /** Takes the memory for the queues of the device `name`, and makes them. */
   static make(name: string, options: NetDeviceOptions): NetQueues {
     const { queueSize, buffers } = ringAndBuffers(name, options);
-    const shift = bufferShift(name, options.mtu ?? DEFAULT_MTU);
-    const memory = PacketMemory.create(memoryBytes(name, queueSize, buffers, shift), options.hugepages);
+    const { ownBuffers, lendTx = false, separateSent = false, offloads = 'off' } = options;
+    const shift = bufferShift(name, options.mtu ?? DEFAULT_MTU, offloads);
+    const memory = PacketMemory.create(memoryBytes(name, queueSize, buffers, shift, offloads), options.hugepages);
     try {
       const layouts = [allocateSplitQueue(memory, queueSize), allocateSplitQueue(memory, queueSize)] as const;
       const control = new ControlQueue(`${name} control queue`, memory);
       const geometry = { count: buffers, shift, base: memory.allocate(buffers << shift, 1 << shift) };
-      const { ownBuffers, lendTx = false, separateSent = false } = options;
       const pool = new BufferPool(geometry, ownBuffers?.first, ownBuffers?.end);
       const sent = separateSent || lendTx ? new BufferPool(geometry, 0, 0) : pool;
-      const lentTables = lendTx ? makeQueueTables(queueSize, buffers, true) : null;
-      const { rx, tx } = splitQueues(name, memory, layouts, pool, sent, lentTables);
-      return new NetQueues(name, options, memory, pool, sent, lentTables, rx, tx, control);
+      const table = new PacketTable(buffers);
+      const chains = offloads === 'off' ? null : allocateIndirect(memory, queueSize, table);
+      const rxTables = makeQueueTables(queueSize, buffers, false, chains);
+      const txTables = makeQueueTables(queueSize, buffers, lendTx, chains);
+      const { rx, tx } = splitQueues(name, memory, layouts, pool, sent, [rxTables, txTables]);
+      return new NetQueues(name, options, memory, pool, sent, table, lendTx ? txTables : null, rx, tx, control);
     } catch (error) {
       memory.dispose();
       throw error;
@@ -66,9 +75,9 @@ export class NetQueues {
    * Sets up the queues of a device whose features were negotiated, and fills the receive ring. {@link rx} and {@link tx}
    * may be other objects then.
    * @param longestFrame that the device forwards, in bytes
-   * @returns the doorbell of the transmit queue
+   * @returns how the transmit queue was set up, for another thread that drives it
    */
-  async start(transport: VirtioTransport, features: bigint, longestFrame: number): Promise<Doorbell> {
+  async start(transport: VirtioTransport, features: bigint, longestFrame: number): Promise<TxSetup> {
     const { name, control, memory, pool, sent } = this;
     const has = (feature: bigint): boolean => (features & feature) !== 0n;
     const packed = has(f.VIRTIO_F_RING_PACKED);
@@ -81,8 +90,9 @@ export class NetQueues {
     const space = transport.addressSpace();
     const eventIdx = has(f.VIRTIO_F_EVENT_IDX);
     const inOrder = has(f.VIRTIO_F_IN_ORDER);
-    tx.start(space, eventIdx, longestFrame, inOrder);
-    if (!rx.start(space, eventIdx, has(f.VIRTIO_NET_F_MRG_RXBUF), inOrder)) {
+    const offloads = offloadBits(features);
+    tx.start(space, eventIdx, longestFrame, inOrder, offloads);
+    if (!rx.start(space, eventIdx, has(f.VIRTIO_NET_F_MRG_RXBUF), inOrder, offloads)) {
       throw new Error(
         `${name}: the stack holds so many buffers that the rest cannot fill the receive ring: release some of them`,
       );
@@ -94,6 +104,6 @@ export class NetQueues {
       control.start(space, packed, eventIdx, await transport.maxQueueSize(CONTROL_QUEUE));
       control.attach(await transport.setupQueue(CONTROL_QUEUE, control.layout, false));
     }
-    return doorbell;
+    return { packed, inOrder, size: tx.layout.size, eventIdx, longestFrame, offloads, doorbell: doorbell.share() };
   }
 }
