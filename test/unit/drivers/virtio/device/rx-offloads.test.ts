@@ -222,7 +222,6 @@ describe.each(['split', 'packed'] as const)('DeviceRxQueue with offloads on a %s
     expect([suite.count('badOffload'), suite.count('packets')]).toEqual([1, 1]);
   });
 
-  // Clauses: 5.1.6.4.1a
   it('says no more of the headers than the packet has, if the sender lies about that of TCP', () => {
     setUp(ALL_OFFLOADS, 1, 4000);
     const short: TcpFrame = { version: 4, payload: bytes(10) };
