@@ -31,6 +31,8 @@ export interface OpenedDevice {
   readonly start: number;
   readonly bytes: number;
   readonly geometry: BufferGeometry;
+  /** The words of its packet table. */
+  readonly table: Int32Array;
   readonly mac: Uint8Array;
   readonly mtu: number;
   readonly name: string;

@@ -1,0 +1,4 @@
+/** Receive on a packed ring with offloads. */
+import { PackedRxQueue } from '../packed-rx.js';
+
+export class PackedRxChains extends PackedRxQueue {}
