@@ -10,6 +10,8 @@ const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
   'packed-driver-tx': async () => (await import('./driver-tx.js')).driverTx(true),
   'packed-device-tx': async () => (await import('./device-tx.js')).deviceTx(true),
   'packed-device-rx': async () => (await import('./device-rx.js')).deviceRx(true),
+  'split-driver-rx-offload': async () => (await import('./driver-rx.js')).driverRx(false, true),
+  'packed-driver-rx-offload': async () => (await import('./driver-rx.js')).driverRx(true, true),
   'switch-offload': async () => (await import('./switch-offload.js')).switchOffload,
   'vhost-user': async () => (await import('./vhost-user.js')).vhostUser,
   'vhost-user-replies': async () => (await import('./vhost-user-replies.js')).vhostUserReplies,
