@@ -60,6 +60,8 @@ export interface NetDevice {
   readonly mtu: number;
   /** False while the backend is away or the link is down. While the backend is away, bursts return 0. */
   readonly isUp: boolean;
+  /** What the device says of its link: `10000 Mb/s, full duplex`, or empty. Devices that never know it lack it. */
+  readonly link?: string;
   /** What the user should know about how the device was opened (no hugepages), as one line; otherwise empty. */
   readonly notice: string;
 
@@ -108,6 +110,14 @@ export interface NetDevice {
    * closes. A device that waits for nothing need not have it.
    */
   keepAlive?(on: boolean): void;
+
+  /**
+   * Switches the offloads of received packets off, or on again: without them each packet is one frame of the link, with a
+   * whole checksum. Packets that the device has already may still be of the other kind. It stays so when the device is
+   * restarted.
+   * @throws (rejects) Error with one line when the device cannot
+   */
+  setReceiveOffloads?(on: boolean): Promise<void>;
 
   /** The totals as of now. */
   counters(): DeviceCounters;

@@ -19,3 +19,16 @@ export const MAX_GSO_FRAME_BYTES = 65535 + 18;
 
 /** `auto`: use what the device offers. `off`: none, and the shortest way for each packet. */
 export type OffloadPolicy = 'auto' | 'off';
+
+const NAMES: readonly (readonly [bit: number, name: string])[] = [
+  [OFFLOAD_CSUM, 'csum'],
+  [OFFLOAD_TSO4, 'tso4'],
+  [OFFLOAD_TSO6, 'tso6'],
+  [OFFLOAD_ECN, 'ecn'],
+  [OFFLOAD_CHAIN, 'chain'],
+];
+
+/** The names of OFFLOAD_ bits, for people: `csum`, `tso4`, `tso6`, `ecn`, `chain`. */
+export function offloadNames(offloads: number): string[] {
+  return NAMES.filter(([bit]) => (offloads & bit) !== 0).map(([, name]) => name);
+}

@@ -11,6 +11,7 @@ import { abi, closeFile, isInterfaceUp, Reactor, readTo, setInterfaceAddress, wr
 import { messageOf } from '../log/message-of.js';
 import { type HugepagePolicy, PacketMemory } from '../memory/index.js';
 import { type DeviceCounters, MAX_RX_BURST, type NetDevice } from '../net-device.js';
+import type { OffloadPolicy } from '../offloads.js';
 import { randomMac } from '../virtio/net-config.js';
 import { bufferShift, DEFAULT_MTU, FRAME_OVERHEAD, memoryBytes } from '../virtio/net-options.js';
 import { downLine, openTap } from './tap-file.js';
@@ -22,6 +23,8 @@ export interface TapNetOptions {
   readonly mtu?: number | undefined;
   readonly buffers: number;
   readonly hugepages?: HugepagePolicy | undefined;
+  /** Whether the kernel does checksums and segmentation, and packets may lie in several buffers. Default: `off`. */
+  readonly offloads?: OffloadPolicy | undefined;
   /** The kernel's address on the interface, which is brought up. Default: the interface stays as it is. */
   readonly host?: { readonly address: number; readonly prefixLength: number } | undefined;
 }

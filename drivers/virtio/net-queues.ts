@@ -13,6 +13,7 @@ import type { RxQueue, TxQueue } from './driver/queue.js';
 import { makeQueueTables, type QueueTables } from './driver/queue-tables.js';
 import { allocateSplitQueue } from './driver/split-queue.js';
 import * as f from './features.js';
+import type { TxSetup } from './lending/tx-loan.js';
 import {
   bufferShift,
   DEFAULT_MTU,
@@ -21,7 +22,7 @@ import {
   type NetDeviceOptions,
   ringAndBuffers,
 } from './net-options.js';
-import type { Doorbell, VirtioTransport } from './transport.js';
+import type { VirtioTransport } from './transport.js';
 
 // 5.1.2: receive and transmit queue of the only pair. Without MQ and RSS the control queue comes right after them.
 export const RX_QUEUE = 0;
@@ -49,8 +50,8 @@ export class NetQueues {
   /** Takes the memory for the queues of the device `name`, and makes them. */
   static make(name: string, options: NetDeviceOptions): NetQueues {
     const { queueSize, buffers } = ringAndBuffers(name, options);
-    const shift = bufferShift(name, options.mtu ?? DEFAULT_MTU);
     const { ownBuffers, lendTx = false, separateSent = false, offloads = 'off' } = options;
+    const shift = bufferShift(name, options.mtu ?? DEFAULT_MTU, offloads);
     const memory = PacketMemory.create(memoryBytes(name, queueSize, buffers, shift, offloads), options.hugepages);
     try {
       const layouts = [allocateSplitQueue(memory, queueSize), allocateSplitQueue(memory, queueSize)] as const;
@@ -74,9 +75,9 @@ export class NetQueues {
    * Sets up the queues of a device whose features were negotiated, and fills the receive ring. {@link rx} and {@link tx}
    * may be other objects then.
    * @param longestFrame that the device forwards, in bytes
-   * @returns the doorbell of the transmit queue
+   * @returns how the transmit queue was set up, for another thread that drives it
    */
-  async start(transport: VirtioTransport, features: bigint, longestFrame: number): Promise<Doorbell> {
+  async start(transport: VirtioTransport, features: bigint, longestFrame: number): Promise<TxSetup> {
     const { name, control, memory, pool, sent } = this;
     const has = (feature: bigint): boolean => (features & feature) !== 0n;
     const packed = has(f.VIRTIO_F_RING_PACKED);
@@ -103,6 +104,6 @@ export class NetQueues {
       control.start(space, packed, eventIdx, await transport.maxQueueSize(CONTROL_QUEUE));
       control.attach(await transport.setupQueue(CONTROL_QUEUE, control.layout, false));
     }
-    return doorbell;
+    return { packed, inOrder, size: tx.layout.size, eventIdx, longestFrame, offloads, doorbell: doorbell.share() };
   }
 }

@@ -8,8 +8,9 @@ import type { PacketTable } from '../../rings/packet-table.js';
 import type { PacketMemory } from '../memory/index.js';
 import type { DeviceCounters, NetDevice } from '../net-device.js';
 import type { ControlQueue } from './control/control-queue.js';
+import { setGuestOffloads } from './control/guest-offloads.js';
 import { setReceiveFilter } from './control/receive-filter.js';
-import { offloadBits } from './driver/offload-bits.js';
+import { sendOffloads } from './driver/offload-bits.js';
 import type { RxQueue, TxQueue } from './driver/queue.js';
 import * as f from './features.js';
 import { type LendOptions, TxLender } from './lending/tx-lender.js';
@@ -36,7 +37,8 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   readonly rxHandles: Uint32Array;
   readonly rxLengths: Uint32Array;
   readonly table: PacketTable;
-  readonly offloads = 0;
+  offloads = 0;
+  link = '';
   onWake: (() => void) | null = null;
   onLink: ((state: 'up' | 'down', reason: string) => void) | null = null;
   onAnnounce: (() => void) | null = null;
@@ -50,6 +52,8 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   private sending = false;
   /** What the device says about its link, if VIRTIO_NET_F_STATUS was negotiated. */
   private linkUp = true;
+  /** Whether the device may use offloads on what we receive. */
+  private receivesOffloads = true;
   private closing = false;
   /** Why a start that is under way must fail, although none of its calls has failed; otherwise empty. */
   private lost = '';
@@ -127,7 +131,8 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     await status.add(f.VIRTIO_STATUS_DRIVER);
     try {
       const longestPacket = frameCapacity(this.pool.geometry.shift) - FRAME_OVERHEAD;
-      this.features = await negotiateFeatures(transport, status, this.options, longestPacket);
+      this.features = await negotiateFeatures(transport, status, this.options, longestPacket, this.receivesOffloads);
+      if (this.options.offloads === 'auto') this.offloads = sendOffloads(this.features);
       await this.readConfig();
       await this.setupQueues();
     } catch (error) {
@@ -146,35 +151,28 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     this.deviceMac = config.mac;
     if (config.mac && !this.options.mac) this.mac = config.mac;
     this.linkUp = config.linkUp;
+    this.link = config.link;
     this.mtu = mtuOf(this.name, this.options.mtu, config.mtu ?? Number.POSITIVE_INFINITY);
   }
 
   private async setupQueues(): Promise<void> {
-    const { transport, control, queues } = this;
-    const longestFrame = this.mtu + FRAME_OVERHEAD;
-    const doorbell = await queues.start(transport, this.features, longestFrame);
+    const { transport, control, queues, features } = this;
+    const setup = await queues.start(transport, features, this.mtu + FRAME_OVERHEAD);
     const { rx, tx } = queues;
     this.rx = rx;
     this.tx = tx;
     await this.status.add(f.VIRTIO_STATUS_DRIVER_OK);
     if (this.has(f.VIRTIO_NET_F_CTRL_VQ)) {
       const { promiscuous = false, allMulticast = false } = this.options;
-      const { mac, deviceMac, features } = this;
+      const { mac, deviceMac } = this;
       await setReceiveFilter(control, features, { mac, deviceMac, promiscuous, allMulticast });
+      if (!this.receivesOffloads) await setGuestOffloads(control, this.name, features, false);
     }
     // The connection may have ended together with the answer to the last message.
     if (this.lost !== '') throw new Error(this.lost);
     // 3.1.1: before DRIVER_OK no buffer may be made available and no doorbell rung.
     this.lender?.setLink(this.linkUp);
-    this.lender?.start({
-      packed: this.has(f.VIRTIO_F_RING_PACKED),
-      inOrder: this.has(f.VIRTIO_F_IN_ORDER),
-      size: tx.layout.size,
-      eventIdx: this.has(f.VIRTIO_F_EVENT_IDX),
-      longestFrame,
-      offloads: offloadBits(this.features),
-      doorbell: doorbell.share(),
-    });
+    this.lender?.start(setup);
     this.running = true;
     this.sending = this.lender === null;
     rx.open();
@@ -216,6 +214,20 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     return loan;
   }
 
+  async setReceiveOffloads(on: boolean): Promise<void> {
+    const before = this.receivesOffloads;
+    this.receivesOffloads = on;
+    // A device that is away gets it at its next start.
+    if (!this.running) return;
+    try {
+      await setGuestOffloads(this.control, this.name, this.features, on);
+    } catch (error) {
+      if (!this.running) return;
+      this.receivesOffloads = before;
+      throw error;
+    }
+  }
+
   enableRxInterrupt(): boolean {
     return this.running ? this.rx.enableInterrupts() : true;
   }
@@ -246,12 +258,12 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     }
     const before = this.linkUp;
     this.linkUp = config.linkUp;
+    this.link = config.link;
     this.lender?.setLink(config.linkUp);
     if (config.linkUp === before || !this.running) return;
-    this.onLink?.(
-      config.linkUp ? 'up' : 'down',
-      `${this.name}: the device reports its link ${config.linkUp ? 'up' : 'down'}`,
-    );
+    const state = config.linkUp ? 'up' : 'down';
+    const details = config.linkUp && config.link !== '' ? ` (${config.link})` : '';
+    this.onLink?.(state, `${this.name}: the device reports its link ${state}${details}`);
     this.onWake?.();
   }
 

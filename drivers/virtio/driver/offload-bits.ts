@@ -2,7 +2,7 @@
  * What was negotiated about offloads, as the queues need it: a set of bits in a number. The bits OFFLOAD_CSUM to
  * OFFLOAD_ECN of `drivers/offloads.ts` say what the device does for packets to send; here are the others.
  */
-import { OFFLOAD_CSUM, OFFLOAD_ECN, OFFLOAD_TSO4, OFFLOAD_TSO6 } from '../../offloads.js';
+import { OFFLOAD_CHAIN, OFFLOAD_CSUM, OFFLOAD_ECN, OFFLOAD_TSO4, OFFLOAD_TSO6 } from '../../offloads.js';
 import * as f from '../features.js';
 
 /** A packet in several buffers may be described by a table of its own: one descriptor of the ring (2.7.5.3, 2.8.7). */
@@ -33,4 +33,10 @@ export function offloadBits(features: bigint): number {
   let bits = 0;
   for (const [feature, bit] of BITS) if ((features & feature) !== 0n) bits |= bit;
   return bits;
+}
+
+/** What a device that was opened with offloads does for packets to send: OFFLOAD_ bits. */
+export function sendOffloads(features: bigint): number {
+  const offered = OFFLOAD_CSUM | OFFLOAD_TSO4 | OFFLOAD_TSO6 | OFFLOAD_ECN;
+  return OFFLOAD_CHAIN | (offloadBits(features) & offered);
 }

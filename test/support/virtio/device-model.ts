@@ -63,6 +63,9 @@ export abstract class DeviceModel {
   /** Asks for a notification of the next buffer that is made available, or for none. */
   abstract setNotify(wanted: boolean): void;
 
+  /** Where the driver goes on, by what it has made available until now: 16 bits, as in 2.9. */
+  abstract nextPlace(): number;
+
   protected demand(condition: boolean, clause: string): void {
     if (!condition) this.violations.push(clause);
   }

@@ -48,6 +48,12 @@ export class PackedDeviceModel extends DeviceModel {
     return ((flags & F_AVAIL) !== 0) === wrap && ((flags & F_USED) !== 0) !== wrap;
   }
 
+  nextPlace(): number {
+    let place: Place = this.nextAvail;
+    while (this.isAvailable(place)) place = this.moved(place, 1);
+    return place.index | (place.wrap ? 0x8000 : 0);
+  }
+
   /** The driver's event suppression. */
   get driverEvent(): { flags: number; index: number; wrap: boolean } {
     const off = this.u16(this.layout.driver);

@@ -36,6 +36,10 @@ export class SplitDeviceModel extends DeviceModel {
   /**
    * How many entries the driver has published that were not taken. Checks all of the driver's area that can be checked.
    */
+  nextPlace(): number {
+    return this.availIndex;
+  }
+
   available(): number {
     const { layout, availFlags } = this;
     if (this.eventIdx) this.demand(availFlags === 0, `2.7.7.1: avail flags are ${availFlags} with EVENT_IDX`);

@@ -1,62 +1,105 @@
-/** TCP frames for tests of offloads, with headers of any length; built byte by byte, with no checksum that is right. */
+/**
+ * TCP frames as a sender with offloads leaves them, and the frames that must come of them: each is built from its
+ * description, not cut out of the large one.
+ */
+import { naiveChecksum } from '../link/frames.js';
 
-export interface TcpFrameFields {
-  readonly ip?: 4 | 6;
-  readonly vlan?: boolean;
-  /** Bytes of options of IPv4 and of TCP: multiples of four. */
-  readonly ipOptions?: number;
-  readonly tcpOptions?: number;
-  /** An IPv6 extension header (destination options) of eight bytes. */
-  readonly extension?: boolean;
-  /** IP protocol; TCP by default. */
-  readonly protocol?: number;
-  /** Flags and fragment offset of IPv4. */
-  readonly fragment?: number;
-  readonly seed?: number;
-}
+export const FIN = 0x01;
+export const PSH = 0x08;
+export const ACK = 0x10;
+export const CWR = 0x80;
 
+/** A TCP segment and what is around it. */
 export interface TcpFrame {
-  readonly bytes: Uint8Array;
-  /** Where the TCP header begins, and where it ends. */
-  readonly transport: number;
-  readonly headers: number;
+  readonly version: 4 | 6;
+  readonly payload: readonly number[];
+  /** VLAN tags before the EtherType: their two bytes after 0x8100. */
+  readonly tags?: readonly number[];
+  /** Bytes of options of IPv4, or of an extension header of IPv6 (a multiple of 8). */
+  readonly ipOptions?: number;
+  /** Bytes of TCP options. */
+  readonly tcpOptions?: number;
+  readonly sequence?: number;
+  readonly id?: number;
+  readonly flags?: number;
 }
 
-/** A frame with `payload` bytes behind the TCP header, each depending on its place and on `seed`. */
-export function tcpFrame(payload: number, fields: TcpFrameFields = {}): TcpFrame {
-  const { ip = 4, vlan = false, ipOptions = 0, tcpOptions = 0, protocol = 6, fragment = 0, seed = 1 } = fields;
-  const bytes = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
-  if (vlan) bytes.push(0x81, 0, 0, 5);
-  if (ip === 4) {
-    bytes.push(8, 0, 0x45 + ipOptions / 4, 0, 0, 0, 0, 0, fragment >> 8, fragment & 255, 64, protocol, 0, 0);
-    bytes.push(10, 0, 0, 1, 10, 0, 0, 2, ...new Array<number>(ipOptions).fill(1));
-  } else {
-    const next = fields.extension ? 60 : protocol;
-    bytes.push(0x86, 0xdd, 0x60, 0, 0, 0, 0, 0, next, 64, ...new Array<number>(32).fill(0xfd));
-    if (fields.extension) bytes.push(protocol, 0, 1, 4, 0, 0, 0, 0);
+const word = (value: number): number[] => [(value >>> 8) & 0xff, value & 0xff];
+const count = (bytes: number, from: number): number[] => Array.from({ length: bytes }, (_, i) => (from + i) & 0xff);
+
+/** Bytes before the TCP header. */
+export function tcpStart({ version, tags = [], ipOptions = 0 }: TcpFrame): number {
+  return 14 + tags.length * 4 + (version === 4 ? 20 : 40) + ipOptions;
+}
+
+/** Bytes of all headers. */
+export function headersOf(frame: TcpFrame): number {
+  return tcpStart(frame) + 20 + (frame.tcpOptions ?? 0);
+}
+
+/** The bytes of the frame. `partial`: its checksum is the sum of the pseudo header. */
+export function bytesOf(frame: TcpFrame, checksum: 'partial' | 'complete'): number[] {
+  const { version, payload, tags = [], ipOptions = 0, tcpOptions = 0, sequence = 0x01020304, id = 7 } = frame;
+  const tcpBytes = 20 + tcpOptions + payload.length;
+  const [source, target] = version === 4 ? [count(4, 10), count(4, 20)] : [count(16, 0x20), count(16, 0x40)];
+  const pseudo = [...source, ...target, ...word(tcpBytes >>> 16), ...word(tcpBytes), 0, 6];
+  const tcp = [
+    ...word(40000),
+    ...word(80),
+    ...word(sequence >>> 16),
+    ...word(sequence),
+    ...count(4, 90),
+    ((20 + tcpOptions) / 4) << 4,
+    frame.flags ?? ACK,
+    ...word(500),
+    0,
+    0,
+    ...word(0),
+    ...count(tcpOptions, 3),
+    ...payload,
+  ];
+  const sum = checksum === 'partial' ? ~naiveChecksum(pseudo) & 0xffff : naiveChecksum([...pseudo, ...tcp]) || 0xffff;
+  tcp.splice(16, 2, ...word(sum));
+  const type = version === 4 ? 0x0800 : 0x86dd;
+  const ethernet = [...count(12, 1), ...tags.flatMap((tag) => [0x81, 0, ...word(tag)]), ...word(type)];
+  if (version === 6) {
+    const extension = ipOptions === 0 ? [] : [6, ipOptions / 8 - 1, ...count(ipOptions - 2, 0)];
+    const ip = [0x60, 1, 2, 3, ...word(ipOptions + tcpBytes), ipOptions === 0 ? 6 : 0, 64, ...source, ...target];
+    return [...ethernet, ...ip, ...extension, ...tcp];
   }
-  const transport = bytes.length;
-  bytes.push(0, 80, 0, 81, 0, 0, 0, 1, 0, 0, 0, 2, (5 + tcpOptions / 4) << 4, 0x18, 1, 0, 0, 0, 0, 0);
-  bytes.push(...new Array<number>(tcpOptions).fill(1));
-  const headers = bytes.length;
-  for (let i = 0; i < payload; i++) bytes.push((seed * 31 + i * 7 + (i >> 8)) & 255);
-  return { bytes: Uint8Array.from(bytes), transport, headers };
+  const header = 20 + ipOptions;
+  const ip = [
+    0x40 | (header / 4),
+    2,
+    ...word(header + tcpBytes),
+    ...word(id),
+    0x40,
+    0,
+    64,
+    6,
+    0,
+    0,
+    ...source,
+    ...target,
+  ];
+  ip.push(...count(ipOptions, 1));
+  ip.splice(10, 2, ...word(naiveChecksum(ip)));
+  return [...ethernet, ...ip, ...tcp];
 }
 
-/** Cuts bytes into pieces of these lengths; the last piece has what is left. */
-export function cut(bytes: Uint8Array, ...lengths: readonly number[]): Uint8Array[] {
-  const pieces: Uint8Array[] = [];
-  let at = 0;
-  for (const length of lengths) {
-    pieces.push(bytes.subarray(at, at + length));
-    at += length;
+/** The frames that the large one stands for, with `size` bytes of payload each. */
+export function segmentsOf(frame: TcpFrame, size: number): TcpFrame[] {
+  const { payload, sequence = 0x01020304, id = 7, flags = ACK } = frame;
+  const segments: TcpFrame[] = [];
+  for (let at = 0; at < payload.length; at += size) {
+    const isLast = at + size >= payload.length;
+    segments.push({
+      ...frame,
+      payload: payload.slice(at, at + size),
+      sequence: (sequence + at) | 0,
+      id: (id + segments.length) & 0xffff,
+      flags: flags & (at === 0 ? 0xff : ~CWR) & (isLast ? 0xff : ~(FIN | PSH)),
+    });
   }
-  return at < bytes.length ? [...pieces, bytes.subarray(at)] : pieces;
-}
-
-/** Cuts bytes into pieces of at most `length` bytes, the first of at most `first`. */
-export function cutEvery(bytes: Uint8Array, first: number, length: number): Uint8Array[] {
-  const pieces = [bytes.subarray(0, first)];
-  for (let at = first; at < bytes.length; at += length) pieces.push(bytes.subarray(at, at + length));
-  return pieces;
+  return segments;
 }

@@ -148,7 +148,7 @@ describe('2.2.2 feature bits', () => {
   it('MUST NOT keep FEATURES_OK when it did not accept the features', async () => {
     frontend.setFeatures(MODERN, WITH_STATUS);
     expect(await setStatus(3)).toBe(true);
-    expect(await frontend.confirm(R.SET_FEATURES, p.encodeU64(MODERN | f.VIRTIO_NET_F_CSUM))).toBe(false);
+    expect(await frontend.confirm(R.SET_FEATURES, p.encodeU64(MODERN | f.VIRTIO_NET_F_STATUS))).toBe(false);
     expect(await setStatus(11)).toBe(true);
     expect(await status()).toBe(3);
     expect(await frontend.confirm(R.SET_FEATURES, p.encodeU64(MODERN))).toBe(true);

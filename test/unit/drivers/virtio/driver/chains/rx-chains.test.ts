@@ -7,7 +7,7 @@ import { frameCapacity } from '../../../../../../rings/buffer-pool.js';
 import * as t from '../../../../../../rings/packet-table.js';
 import { ChainQueues, headerBytes, type NetHeader } from '../../../../../support/virtio/chain-queues.js';
 import type { Chain } from '../../../../../support/virtio/device-model.js';
-import { cut, cutEvery, tcpFrame } from '../../../../../support/virtio/tcp-frames.js';
+import { cut, cutEvery, tcpFrame } from '../../../../../support/virtio/offload-frames.js';
 
 const ALL = bits.GUEST_CSUM | bits.GUEST_TSO4 | bits.GUEST_TSO6 | bits.GUEST_ECN;
 const SIZE = 8;

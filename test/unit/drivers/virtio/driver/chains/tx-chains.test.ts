@@ -6,7 +6,7 @@ import * as bits from '../../../../../../drivers/virtio/driver/offload-bits.js';
 import * as t from '../../../../../../rings/packet-table.js';
 import { ChainQueues, type ChainQueuesOptions } from '../../../../../support/virtio/chain-queues.js';
 import type { Chain } from '../../../../../support/virtio/device-model.js';
-import { cut, cutEvery, tcpFrame } from '../../../../../support/virtio/tcp-frames.js';
+import { cut, cutEvery, tcpFrame } from '../../../../../support/virtio/offload-frames.js';
 
 const SIZE = 8;
 const BUFFERS = 48;
