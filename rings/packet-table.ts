@@ -97,6 +97,13 @@ export class PacketTable {
     return count;
   }
 
+  /** How many buffers the packets from place `from` to `end` (exclusive) of a list of first buffers have. */
+  partsOf(handles: Uint32Array, from: number, end: number): number {
+    let count = 0;
+    for (let i = from; i < end; i++) count += this.parts(handles[i]);
+    return count;
+  }
+
   /** How many buffers the packet has whose first buffer is `handle`. */
   parts(handle: number): number {
     const { words } = this;

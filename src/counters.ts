@@ -3,7 +3,7 @@
  *
  * Every received frame is counted in exactly one of `rx_delivered`, `rx_arp`, `rx_dhcp` and the `rx_drop_…`; `rx_frames` is their
  * sum. Every packet that {@link Core.addBufferToRing} takes is counted in exactly one of `tx_queued` and the
- * `tx_drop_…`, at once or after it was parked.
+ * `tx_drop_…`, at once or after it was parked. A packet that the layer cuts into segments counts as these.
  */
 
 import type { DeviceCounters } from '../drivers/net-device.js';
@@ -27,6 +27,7 @@ const MEANING = {
   rx_drop_ip_version: 'IP version is not 4',
   rx_drop_ip_header_length: 'IPv4 header length below 20 or beyond the packet',
   rx_drop_ip_total_length: 'IPv4 total length beyond the frame',
+  rx_drop_chain: 'in several buffers, and ARP, or of another length than the IP header says',
   rx_drop_no_address: 'IPv4 packets that came while we had no address yet',
   rx_drop_bad_source: 'IPv4 source is ours, a broadcast, a group or reserved',
   rx_drop_link_broadcast: 'packet for our address in a frame to a group',
@@ -44,6 +45,8 @@ const MEANING = {
   tx_ring_full: 'times that the ring was full and the stack kept its packet',
   tx_drop_length: 'shorter than its header or longer than the MTU',
   tx_drop_version: 'IP version is not 4',
+  tx_drop_request: 'the stack asked for a checksum or for segments that the headers of the packet do not allow',
+  tx_drop_segments: 'segments that the layer had no buffer for, or the ring no room, when it cut a packet',
   tx_drop_to_self: 'to our own address',
   tx_drop_no_route: 'not on the link, and there is no gateway',
   tx_drop_neighbours_full: 'to an unknown neighbour, while as many as possible are asked for already',

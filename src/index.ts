@@ -22,7 +22,14 @@
  */
 export type { HugepagePolicy, MemoryViews } from '../drivers/memory/index.js';
 export type { DeviceCounters, NetDevice } from '../drivers/net-device.js';
-export type { OffloadPolicy } from '../drivers/offloads.js';
+export {
+  OFFLOAD_CHAIN,
+  OFFLOAD_CSUM,
+  OFFLOAD_ECN,
+  OFFLOAD_TSO4,
+  OFFLOAD_TSO6,
+  type OffloadPolicy,
+} from '../drivers/offloads.js';
 export type { IdlePolicy } from '../drivers/poll-loop.js';
 export type { StopSignal } from '../drivers/stop-signal.js';
 export type { RingLayout } from '../drivers/virtio/net-options.js';

@@ -3,6 +3,7 @@
  * make them. They can run in any thread.
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
+import { PacketTable } from '../../rings/packet-table.js';
 import { createCoreCounters, createL2Counters } from '../../src/counters.js';
 import { LinkLayer } from '../../src/link/link-layer.js';
 import type { FrameSink } from '../../src/link/lower-layer.js';
@@ -36,12 +37,12 @@ export function nicFor(cores: number, flows: number, separateSent: boolean, memo
 
 /** Makes the receiving loop. */
 export function rxLoop(nic: EndlessNic, interconnect: Interconnect, share: RssShare): RxMainLoop {
-  const { memory, pool } = nic;
+  const { memory, pool, table: packets } = nic;
   const counters = createL2Counters();
   const inbound = createCoreCounters(interconnect.plan.cores);
   const arpQueue = interconnect.rxWorkersTxQueue();
   const arpSink: FrameSink = {
-    ...{ memory, pool, isUp: true },
+    ...{ memory, pool, table: packets, isUp: true },
     txBurst: (handles, lengths, count) => arpQueue.enqueueBurst(handles, lengths, 0, count),
   };
   const arp = new TxBurst(arpSink, counters);
@@ -64,7 +65,7 @@ export function txLoop(nic: EndlessNic, interconnect: Interconnect, rx?: RxMainL
 export function ringCore(interconnect: Interconnect, index: number, memory: MemoryViews, rss: RssShare): RingCore {
   const geometry = geometryOf(interconnect.plan.buffers);
   return new RingCore(interconnect, {
-    ...{ memory, geometry, deviceMtu: 1500, index },
+    ...{ memory, geometry, table: new PacketTable(geometry.count), deviceMtu: 1500, index },
     ...{ layer: 'ip', idle: 'spin', counters: createL2Counters(), rss },
   });
 }

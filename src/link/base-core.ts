@@ -7,8 +7,9 @@
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
 import type { IdlePolicy } from '../../drivers/poll-loop.js';
-import type { BufferGeometry, BufferPool } from '../../rings/buffer-pool.js';
-import { bufferStart, FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
+import type { BufferPool } from '../../rings/buffer-pool.js';
+import { frameCapacity } from '../../rings/buffer-pool.js';
+import { ENTRY_SHIFT, type PacketTable } from '../../rings/packet-table.js';
 import type { Layer } from '../config.js';
 import { L2, type L2Counters, type PortCounters } from '../counters.js';
 import { ArgumentError } from '../errors.js';
@@ -20,46 +21,30 @@ import type { Core, WaitForPacketsOptions } from './core.js';
 import type { Lease } from './dhcp/lease.js';
 import type { Egress } from './egress.js';
 import { HOP_NONE, type Host } from './host.js';
-import type { BufferReturn, FrameSink, WakeSource } from './lower-layer.js';
-import { newOwner, notOwned, OWNER_LAYER, type Ownable, PacketBuffer } from './packet-buffer.js';
+import type { BufferReturn, CoreParts } from './lower-layer.js';
+import { Chains } from './offload/chains.js';
+import { OffloadSender, type SendingCore } from './offload/offload-sender.js';
+import { createBuffers, newOwner, notOwned, OWNER_LAYER, type Ownable, type PacketBuffer } from './packet-buffer.js';
 import { Sleeper } from './sleep.js';
 import { BURST, TxBurst } from './tx-burst.js';
 import { WaitingPackets } from './waiting-packets.js';
-
-/** What every core is made of. */
-export interface CoreParts {
-  readonly memory: MemoryViews;
-  readonly geometry: BufferGeometry;
-  /** Longest IP packet that the device can send, in bytes. */
-  readonly deviceMtu: number;
-  /** Takes the frames that the stack sends. */
-  readonly sink: FrameSink;
-  /** Where {@link Core.getBufferTx} takes buffers from, and how many it leaves there. */
-  readonly pool: BufferPool;
-  readonly reserve: number;
-  /** Wakes the core while it sleeps. */
-  readonly wakeSource: WakeSource;
-  /** Says whether what the layer below waits for keeps the event loop alive. */
-  readonly keepAlive: (on: boolean) => void;
-  readonly counters: L2Counters;
-  readonly clock: () => number;
-  /** Number of this core, and how many cores there are. */
-  readonly index: number;
-  readonly count: number;
-  readonly mtu?: number | undefined;
-  readonly layer: Layer;
-  readonly idle: IdlePolicy;
-}
 
 // V8 folds local constants: docs/v8.md, "Local constants".
 const FULL_BURST = BURST;
 const LAYER = OWNER_LAYER;
 const TX_QUEUED = L2.tx_queued;
 const LOOP_POLLS = L2.loop_polls;
+const SHIFT = ENTRY_SHIFT;
 /** Polls between two looks at the clock. */
 const POLLS_PER_TICK = 64;
 
-export abstract class BaseCore implements Core {
+export abstract class BaseCore implements Core, SendingCore {
+  // For the sender of offloads.
+  readonly values: Float64Array;
+  readonly isIp: boolean;
+  readonly minLength: number;
+  maxLength = 0;
+
   readonly memory: MemoryViews;
   mtu: number;
   readonly layer: Layer;
@@ -72,19 +57,20 @@ export abstract class BaseCore implements Core {
   protected readonly buffers: readonly PacketBuffer[];
   protected readonly waiting = new WaitingPackets();
   protected readonly l2: L2Counters;
-  protected readonly values: Float64Array;
   protected readonly tx: TxBurst;
   protected readonly sleeper: Sleeper;
   protected readonly clock: () => number;
-  protected readonly isIp: boolean;
   protected readonly bufferReturn: BufferReturn;
   private readonly pool: BufferPool;
   private readonly keepLayerAlive: (on: boolean) => void;
   /** The number of the stack as the owner of buffers. */
   private readonly stack = newOwner();
   private readonly reserve: number;
-  private readonly minLength: number;
-  private maxLength: number;
+  protected readonly table: PacketTable;
+  /** Whether the device fills in and obeys the table. */
+  protected readonly hasOffloads: boolean;
+  private readonly chains: Chains;
+  private readonly offloadSender: OffloadSender;
   private pollsToTick = POLLS_PER_TICK;
 
   /** Tells the cores of flows. */
@@ -96,6 +82,7 @@ export abstract class BaseCore implements Core {
   /** The hash of a received packet: {@link PacketBuffer.rssHash}. */
   abstract hashOf(handle: number): number;
   abstract get mac(): Uint8Array;
+  abstract get offloads(): number;
   abstract counters(): PortCounters;
   /** Receives a burst; packets for the stack go to {@link waiting}. */
   protected abstract poll(): void;
@@ -108,7 +95,6 @@ export abstract class BaseCore implements Core {
 
   protected constructor(parts: CoreParts) {
     const { memory, geometry, sink } = parts;
-    const { count, shift, base } = geometry;
     this.memory = memory;
     this.layer = parts.layer;
     this.idle = parts.idle;
@@ -122,17 +108,14 @@ export abstract class BaseCore implements Core {
     this.reserve = parts.reserve;
     this.bufferReturn = sink.pool;
     this.isIp = this.layer === 'ip';
-    this.mtu = Math.min(parts.mtu ?? parts.deviceMtu, parts.deviceMtu, frameCapacity(shift) - ETH_HEADER_BYTES);
-    this.maxLength = this.isIp ? this.mtu : this.mtu + ETH_HEADER_BYTES;
+    this.mtu = Math.min(parts.deviceMtu, frameCapacity(geometry.shift) - ETH_HEADER_BYTES);
+    this.limitMtu(parts.mtu ?? this.mtu);
     this.minLength = this.isIp ? IPV4_HEADER_BYTES : ETH_HEADER_BYTES;
-
-    const headroom = FRAME_OFFSET + (this.isIp ? ETH_HEADER_BYTES : 0);
-    const capacity = frameCapacity(shift) - (this.isIp ? ETH_HEADER_BYTES : 0);
-    const buffers: PacketBuffer[] = [];
-    for (let handle = 0; handle < count; handle++) {
-      buffers.push(new PacketBuffer(handle, base + bufferStart(handle, shift) + headroom, capacity, this));
-    }
-    this.buffers = buffers;
+    this.buffers = createBuffers(geometry, this);
+    this.table = sink.table;
+    this.hasOffloads = parts.hasOffloads;
+    this.chains = new Chains(this.buffers, sink.table, geometry, this.layer);
+    this.offloadSender = new OffloadSender(this, this.chains, sink.pool);
     this.tx = new TxBurst(sink, parts.counters);
     this.sleeper = new Sleeper(parts.wakeSource, this, parts.clock);
   }
@@ -152,52 +135,72 @@ export abstract class BaseCore implements Core {
     const buffer = this.buffers[waiting.handles[at]];
     buffer.length = waiting.lengths[at];
     (buffer as Ownable).owner = this.stack;
+    if (this.hasOffloads) {
+      const flags = this.table.words[buffer.handle << SHIFT];
+      if (flags !== 0) this.chains.receive(buffer, flags);
+    }
     return buffer;
   }
 
   getBufferTx(): PacketBuffer | null {
-    const pool = this.pool;
-    if (pool.available <= this.reserve) {
-      this.reclaim();
-      if (pool.available <= this.reserve) {
-        // The buffers of frames that are still collected here can only come back after they were sent.
-        this.tx.flush();
-        this.values[L2.tx_no_buffer]++;
-        return null;
-      }
+    const buffer = this.takeBuffer();
+    if (buffer === null) {
+      // The buffers of frames that are still collected here can only come back after they were sent.
+      this.tx.flush();
+      this.values[L2.tx_no_buffer]++;
+      return null;
     }
-    const buffer = this.buffers[pool.get()];
     buffer.length = 0;
     (buffer as Ownable).owner = this.stack;
     return buffer;
   }
 
+  /** An empty buffer, which the layer still owns; null when none is free. */
+  takeBuffer(): PacketBuffer | null {
+    const pool = this.pool;
+    if (pool.available <= this.reserve) {
+      this.reclaim();
+      if (pool.available <= this.reserve) return null;
+    }
+    return this.buffers[pool.get()];
+  }
+
+  /** Gives a buffer of the layer back. */
+  putBuffer(handle: number): void {
+    this.bufferReturn.put(handle);
+  }
+
   addBufferToRing(buffer: PacketBuffer): boolean {
     if (buffer.owner !== this.stack) throw notOwned('addBufferToRing', buffer);
-    const length = buffer.length;
-    // Written in this way so that NaN fails, too.
-    if (!(length >= this.minLength && length <= this.maxLength)) {
-      this.drop(buffer, L2.tx_drop_length);
-      return true;
-    }
-    if (this.isIp) {
-      if (ipv4Version(this.memory.u8, buffer.offset) !== 4) {
-        this.drop(buffer, L2.tx_drop_version);
-        return true;
-      }
-      if (!this.egress.send(buffer.handle, buffer.offset, length)) return this.ringFull();
+    if (buffer.flags !== 0) {
+      if (!this.offloadSender.send(buffer)) return this.ringFull();
     } else {
-      if (!this.tx.push(buffer.handle, length)) return this.ringFull();
-      this.values[TX_QUEUED]++;
+      const length = buffer.length;
+      // Written in this way so that NaN fails, too.
+      if (!(length >= this.minLength && length <= this.maxLength)) return this.drop(buffer, L2.tx_drop_length);
+      if (this.isIp && ipv4Version(this.memory.u8, buffer.offset) !== 4) return this.drop(buffer, L2.tx_drop_version);
+      if (!this.emit(buffer.handle, buffer.offset, length)) return this.ringFull();
+      (buffer as Ownable).owner = LAYER;
     }
-    (buffer as Ownable).owner = LAYER;
     // While the core sleeps, nothing calls getRxCount soon.
     if (this.sleeper.isAsleep) this.flush();
     return true;
   }
 
+  /** Queues, parks or drops a packet of the layer. False: the ring is full. */
+  emit(handle: number, offset: number, length: number): boolean {
+    if (this.isIp) return this.egress.send(handle, offset, length);
+    if (!this.tx.push(handle, length)) return false;
+    this.values[TX_QUEUED]++;
+    return true;
+  }
+
   release(buffer: PacketBuffer): void {
     if (buffer.owner !== this.stack) throw notOwned('release', buffer);
+    if (buffer.flags !== 0) {
+      this.chains.free(buffer, this.bufferReturn);
+      return;
+    }
     (buffer as Ownable).owner = LAYER;
     this.bufferReturn.put(buffer.handle);
   }
@@ -309,10 +312,7 @@ export abstract class BaseCore implements Core {
     return this.tx.pending > 0 ? Math.min(due, this.clock() + 1) : due;
   }
 
-  /**
-   * For the loop that drives the core: adds the time in which it worked, and in which it slept or polled in vain, in
-   * ms.
-   */
+  /** For the loop that drives the core: adds the time in which it worked, and slept or polled in vain, in ms. */
   countTime(busyMs: number, idleMs: number): void {
     this.values[L2.loop_busy_ms] += busyMs;
     this.values[L2.loop_idle_ms] += idleMs;
@@ -320,12 +320,14 @@ export abstract class BaseCore implements Core {
 
   /** How many buffers this layer holds: packets for the stack, frames for the device, packets that wait for ARP. */
   held(): { waiting: number; pending: number; parked: number } {
-    return { waiting: this.waiting.count, pending: this.tx.pending, parked: this.egress.parked };
+    const { handles, head, tail } = this.waiting;
+    const waiting = this.table.partsOf(handles, head, tail);
+    return { waiting, pending: this.tx.buffers, parked: this.egress.parkedBuffers };
   }
 
   /** How many buffers the stack has. Looks at each buffer, so it is not for each poll. */
   protected heldByStack(): number {
-    return this.buffers.filter(({ owner }) => owner === this.stack).length;
+    return this.buffers.filter(({ owner }) => owner !== LAYER).length;
   }
 
   /** One line for `console.log`, which would otherwise show every buffer. */
@@ -333,10 +335,11 @@ export abstract class BaseCore implements Core {
     return coreText(this);
   }
 
-  private drop(buffer: PacketBuffer, reason: number): void {
+  private drop(buffer: PacketBuffer, reason: number): true {
     this.values[reason]++;
     (buffer as Ownable).owner = LAYER;
     this.bufferReturn.put(buffer.handle);
+    return true;
   }
 
   private ringFull(): false {

@@ -23,7 +23,7 @@ export interface WaitForPacketsOptions {
 /**
  * The calls that a stack makes. Every buffer has one owner at any moment. The stack owns a buffer from
  * {@link getBufferRx} or {@link getBufferTx} until {@link release}, or until an {@link addBufferToRing} that returned
- * true.
+ * true. The buffers of one packet are owned as one, by the first of them.
  */
 export interface Core {
   /** The memory that the buffers lie in. `offset` of a {@link PacketBuffer} counts from its first byte. */
@@ -31,6 +31,13 @@ export interface Core {
   /** Longest IP packet that can be sent, in bytes. */
   readonly mtu: number;
   readonly layer: Layer;
+  /**
+   * What the device does for packets to send, as of now: OFFLOAD_ bits (`OFFLOAD_CSUM`, `OFFLOAD_TSO4`, …); 0 for a
+   * device that was opened without offloads. A stack may ask for anything on any port (`packet.requestChecksum`,
+   * `requestSegmentation`, `append`): what the device lacks, the layer does inside {@link addBufferToRing}, on the
+   * stack's thread. It changes when the backend comes back as another one.
+   */
+  readonly offloads: number;
   /** What {@link runStack} does when no packets come. */
   readonly idle: IdlePolicy;
   /** Our IPv4 address, unsigned: as it is now. 0 while we have none. A stack that remembers it looks at each poll. */
@@ -60,8 +67,9 @@ export interface Core {
 
   /**
    * Takes the next received packet.
-   * @returns null when none waits. The caller owns the buffer until {@link release} or {@link addBufferToRing}. The
-   * seed's `get_buffer_rx()`.
+   * @returns null when none waits. The caller owns the buffer until {@link release} or {@link addBufferToRing}. With
+   * offloads the packet may lie in several buffers (`packet.next`), which are owned as one. The seed's
+   * `get_buffer_rx()`.
    */
   getBufferRx(): PacketBuffer | null;
 
@@ -80,15 +88,20 @@ export interface Core {
    * {@link getRxCount}, or at {@link flush}. With layer `ethernet` the frame goes as it is. The seed's
    * `addBufferToRing()`.
    *
+   * A packet in several buffers is passed by its first buffer. What was asked for (`requestChecksum`,
+   * `requestSegmentation`) the device does, or this call. A packet with a request for segments may be longer than the
+   * MTU; each of its segments may not.
+   *
    * @returns true when the buffer no longer belongs to the caller: it is queued, parked until ARP is answered, or
    * dropped and counted (wrong length, no route). False when the ring is full: the caller still owns the buffer, to try
-   * again later or to release it.
+   * again later or to release it. What it asked for may have been done by then: then it asks for it no longer, and a
+   * packet of several buffers may have become one.
    * @throws OwnershipError when the caller does not own the buffer, or it belongs to another port.
    */
   addBufferToRing(buffer: PacketBuffer): boolean;
 
   /**
-   * Gives a buffer back.
+   * Gives a buffer back, with all buffers that follow it in its packet.
    * @throws OwnershipError when the caller does not own the buffer, or it belongs to another port.
    */
   release(buffer: PacketBuffer): void;

@@ -76,6 +76,11 @@ export class Egress implements NeighbourEvents {
     return this.lot.count;
   }
 
+  /** Buffers that these packets lie in. */
+  get parkedBuffers(): number {
+    return this.lot.buffers(this.sink.table);
+  }
+
   /** A closure: docs/v8.md, "Bursts as closures". */
   private makeSend(): (handle: number, ip: number, length: number) => boolean {
     return (handle, ip, length) => {
@@ -174,7 +179,7 @@ export class Egress implements NeighbourEvents {
 
   private drop(handle: number, reason: number): void {
     this.values[reason]++;
-    this.sink.pool.put(handle);
+    this.sink.table.free(handle, this.sink.pool);
   }
 }
 

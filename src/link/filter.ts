@@ -105,10 +105,11 @@ export class Filter {
 
   /**
    * Chooses the one counter that the frame of `length` bytes at `frame` (even) belongs to.
+   * @param total bytes of the frame, if it goes on in other buffers
    * @returns the index of the counter: `L2.rx_delivered` for an IP packet for the stack, `L2.rx_arp` for ARP, which is
    * not checked here, otherwise the reason to drop the frame.
    */
-  counterOf(frame: number, length: number): number {
+  counterOf(frame: number, length: number, total = length): number {
     if (length < ETH_HEADER_BYTES) return L2.rx_drop_runt;
     if (length > this.maxFrame) return L2.rx_drop_too_long;
     const u8 = this.memory.u8;
@@ -121,10 +122,11 @@ export class Filter {
     if (type === ETHERTYPE_ARP) return L2.rx_arp;
     if (sameMac(this.host.mac, 0, u16, (frame + ETH_SOURCE) >>> 1)) return L2.rx_drop_own_source;
     if (type !== ETHERTYPE_IPV4) return counterOfOther(type);
-    return this.counterOfIpv4(frame + ETH_HEADER_BYTES, length - ETH_HEADER_BYTES, toGroup);
+    return this.counterOfIpv4(frame + ETH_HEADER_BYTES, length - ETH_HEADER_BYTES, total - ETH_HEADER_BYTES, toGroup);
   }
 
-  private counterOfIpv4(ip: number, room: number, toGroup: boolean): number {
+  /** `room` bytes are at `ip`, and `whole` bytes with those in other buffers. */
+  private counterOfIpv4(ip: number, room: number, whole: number, toGroup: boolean): number {
     if (room < IPV4_HEADER_BYTES) return L2.rx_drop_ip_short;
     const u8 = this.memory.u8;
     if (ipv4Version(u8, ip) !== 4) return L2.rx_drop_ip_version;
@@ -132,7 +134,8 @@ export class Filter {
     const totalLength = ipv4TotalLength(u8, ip);
     if (headerLength < IPV4_HEADER_BYTES || headerLength > totalLength) return L2.rx_drop_ip_header_length;
     // The frame may be longer: Ethernet pads to 60 bytes.
-    if (totalLength > room) return L2.rx_drop_ip_total_length;
+    if (totalLength > whole) return L2.rx_drop_ip_total_length;
+    if (headerLength > room) return L2.rx_drop_ip_header_length;
     const destination = ipv4Destination(u8, ip);
     if (!this.host.isSource(ipv4Source(u8, ip))) return L2.rx_drop_bad_source;
     // Only what belongs to DHCP gets in now, and that was taken before.

@@ -5,6 +5,7 @@
 import type { MemoryViews } from '../../drivers/memory/index.js';
 import { FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
 import { NeighbourTable } from '../../rings/neighbour-table.js';
+import { CHAIN, CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, ENTRY_SHIFT, TOTAL } from '../../rings/packet-table.js';
 import type { Layer } from '../config.js';
 import { L2, type L2Counters } from '../counters.js';
 import { ETH_HEADER_BYTES, macWords } from '../wire/ethernet.js';
@@ -39,6 +40,9 @@ export interface LinkOptions extends HostAddress {
 // V8 folds local constants: docs/v8.md, "Local constants".
 const SHORTEST = ETH_HEADER_BYTES;
 const FIRST_BYTE = FRAME_OFFSET;
+const SHIFT = ENTRY_SHIFT;
+/** The checksum of a packet with one of these need not be looked at. */
+const TRUSTED = CHECKSUM_PARTIAL | CHECKSUM_VERIFIED;
 
 export class LinkLayer {
   readonly host: Host;
@@ -50,6 +54,8 @@ export class LinkLayer {
   private readonly arp: Arp;
   private readonly isIp: boolean;
   private readonly maxFrame: number;
+  private readonly hasOffloads: boolean;
+  private readonly entries: Int32Array;
   private readonly onAddress: AddressSink;
   private readonly dhcp: DhcpLink | null;
 
@@ -72,6 +78,8 @@ export class LinkLayer {
     this.values = counters.values;
     this.isIp = (options.layer ?? 'ip') === 'ip';
     this.maxFrame = frameCapacity(shift);
+    this.hasOffloads = device.offloads !== 0;
+    this.entries = device.table.words;
     this.onAddress = options.onAddress ?? (() => {});
     own.mac.set(macWords(device.mac));
     this.host = new Host(own);
@@ -98,9 +106,10 @@ export class LinkLayer {
   }
 
   /**
-   * Decides whether a received frame of `length` bytes in the buffer `handle` is for the stack. Counts it if it is not.
-   * @returns bytes of the packet (with layer `ethernet` of the frame) for the stack: the caller keeps the buffer. 0
-   * when the frame was ARP or was dropped: the caller does not own the buffer any more.
+   * Decides whether a received frame in the buffer `handle` is for the stack. Counts it if it is not.
+   * @param length bytes of the frame in this buffer, which is the first one if there are several
+   * @returns bytes of the packet (with layer `ethernet` of the frame) for the stack, in this buffer: the caller keeps
+   * the packet. 0 when the frame was ARP or was dropped: the caller does not own its buffers any more.
    */
   admit(handle: number, length: number): number {
     return this.isIp ? this.admitPacket(handle, length) : this.admitFrame(handle, length);
@@ -108,31 +117,47 @@ export class LinkLayer {
 
   private admitFrame(handle: number, length: number): number {
     if (length >= SHORTEST && length <= this.maxFrame) return length;
-    this.values[length < ETH_HEADER_BYTES ? L2.rx_drop_runt : L2.rx_drop_too_long]++;
-    this.device.pool.put(handle);
-    return 0;
+    return this.drop(handle, length < ETH_HEADER_BYTES ? L2.rx_drop_runt : L2.rx_drop_too_long);
   }
 
   private admitPacket(handle: number, length: number): number {
     const frame = this.device.pool.offsetOf(handle) + FIRST_BYTE;
+    const flags = this.hasOffloads ? this.entries[handle << SHIFT] : 0;
+    if ((flags & CHAIN) !== 0) return this.admitChain(handle, frame, length);
     const bytes = this.filter.plainPacketBytes(frame, length);
-    if (this.dhcp?.takes(frame, length)) return this.taken(handle);
+    if (this.dhcp?.takes(frame, length, (flags & TRUSTED) !== 0)) return this.drop(handle, L2.rx_dhcp);
     if (bytes !== 0) return bytes;
     const counter = this.filter.counterOf(frame, length);
     if (counter === L2.rx_delivered) return ipv4TotalLength(this.memory.u8, frame + ETH_HEADER_BYTES);
-    this.values[counter]++;
     if (counter === L2.rx_arp) {
-      if (this.arp.receive(handle, frame, length)) return 0;
+      // The buffer of a request becomes our reply, which asks the device for nothing.
+      if (this.hasOffloads) this.device.table.clear(handle);
+      if (this.arp.receive(handle, frame, length)) {
+        this.values[counter]++;
+        return 0;
+      }
     } else if (counter === L2.rx_drop_own_source) {
       this.arp.receiveOwnSource(frame, length);
     }
-    this.device.pool.put(handle);
-    return 0;
+    return this.drop(handle, counter);
   }
 
-  private taken(handle: number): number {
-    this.values[L2.rx_dhcp]++;
-    this.device.pool.put(handle);
+  /** A packet in several buffers: `length` bytes of it lie at `frame`, with all headers. */
+  private admitChain(handle: number, frame: number, length: number): number {
+    const total = this.entries[(handle << SHIFT) + TOTAL];
+    const counter = this.filter.counterOf(frame, length, total);
+    // ARP and DHCP are short. The parts hold the packet and nothing behind it, because nobody cuts the last ones off.
+    if (counter === L2.rx_arp) return this.drop(handle, L2.rx_drop_chain);
+    if (counter !== L2.rx_delivered) return this.drop(handle, counter);
+    const bytes = ipv4TotalLength(this.memory.u8, frame + ETH_HEADER_BYTES);
+    return bytes === total - ETH_HEADER_BYTES ? length - ETH_HEADER_BYTES : this.drop(handle, L2.rx_drop_chain);
+  }
+
+  /** Counts a packet, and gives its buffers back. Returns 0. */
+  private drop(handle: number, counter: number): number {
+    this.values[counter]++;
+    const { table, pool } = this.device;
+    table.free(handle, pool);
     return 0;
   }
 

@@ -3,6 +3,11 @@
  * device. In each thread there is one implementation of each interface: docs/v8.md, "One shape".
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
+import type { IdlePolicy } from '../../drivers/poll-loop.js';
+import type { BufferGeometry, BufferPool } from '../../rings/buffer-pool.js';
+import type { PacketTable } from '../../rings/packet-table.js';
+import type { Layer } from '../config.js';
+import type { L2Counters } from '../counters.js';
 
 /** Where a buffer goes that is not needed any more. */
 export interface BufferReturn {
@@ -24,12 +29,17 @@ export interface BufferSource {
 export interface LinkDevice extends BufferSource {
   /** Six bytes. */
   readonly mac: Uint8Array;
+  /** What is known of the received packets: nothing with {@link offloads} 0. */
+  readonly table: PacketTable;
+  readonly offloads: number;
 }
 
 /** Where frames go, in bursts. */
 export interface FrameSink {
   readonly memory: MemoryViews;
   readonly pool: BufferReturn;
+  /** What is asked for the packets to send. A packet that is dropped goes back to {@link pool} by its `free`. */
+  readonly table: PacketTable;
   /** False while a frame that is sent would be lost or would wait for long. */
   readonly isUp: boolean;
   /** Sends the first `count` frames in order. Returns how many were taken; the others still belong to the caller. */
@@ -50,4 +60,31 @@ export interface WakeSource {
   disableRxInterrupt(): void;
   /** Called at each wake-up, and at each change of {@link isUp}. There is one listener. */
   onWake: (() => void) | null;
+}
+
+/** What every core is made of. */
+export interface CoreParts {
+  readonly memory: MemoryViews;
+  readonly geometry: BufferGeometry;
+  /** Longest IP packet that the device can send, in bytes. */
+  readonly deviceMtu: number;
+  /** Whether the device fills in and obeys the table of {@link sink}. */
+  readonly hasOffloads: boolean;
+  /** Takes the frames that the stack sends. */
+  readonly sink: FrameSink;
+  /** Where {@link Core.getBufferTx} takes buffers from, and how many it leaves there. */
+  readonly pool: BufferPool;
+  readonly reserve: number;
+  /** Wakes the core while it sleeps. */
+  readonly wakeSource: WakeSource;
+  /** Says whether what the layer below waits for keeps the event loop alive. */
+  readonly keepAlive: (on: boolean) => void;
+  readonly counters: L2Counters;
+  readonly clock: () => number;
+  /** Number of this core, and how many cores there are. */
+  readonly index: number;
+  readonly count: number;
+  readonly mtu?: number | undefined;
+  readonly layer: Layer;
+  readonly idle: IdlePolicy;
 }

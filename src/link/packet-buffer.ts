@@ -5,6 +5,7 @@
  */
 
 import type { MemoryViews } from '../../drivers/memory/index.js';
+import { type BufferGeometry, bufferStart, FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
 import {
   CHAIN,
   CHECKSUM_PARTIAL,
@@ -17,6 +18,7 @@ import {
 import type { Layer } from '../config.js';
 import { ArgumentError, OwnershipError } from '../errors.js';
 import { INSPECT, packetText } from '../inspect.js';
+import { ETH_HEADER_BYTES } from '../wire/ethernet.js';
 
 /** The owner of a buffer that no stack has: the layer, the device or the pool. */
 export const OWNER_LAYER = 0;
@@ -57,27 +59,37 @@ export interface PacketHashes {
 
 /**
  * A packet in its buffer. The stack owns it from `getBufferRx` or `getBufferTx` until `release` or `addBufferToRing`.
+ *
+ * **Received**: {@link checksum} says whether somebody has checked the checksum, {@link segmentSize} whether the packet
+ * stands for many TCP segments, {@link next} whether it goes on in another buffer. **To send**: {@link requestChecksum}
+ * and {@link requestSegmentation} ask for work on the way out, {@link append} adds buffers. What the device does not do
+ * the layer does, so a stack may ask on every port; `core.offloads` tells what costs the stack's thread nothing.
  */
 export class PacketBuffer {
-  /** Bytes of the packet (with layer `ethernet` of the frame). The stack sets it before it sends. */
+  /**
+   * Bytes of the packet in this buffer (with layer `ethernet` of the frame): of this part only, if there are several;
+   * {@link totalLength} has the sum. The stack sets it before it sends.
+   */
   length = 0;
   /** OWNER_LAYER, OWNER_CHAIN or the number of a stack. Only the layer changes it, as an `Ownable`. */
   readonly owner: number = OWNER_LAYER;
   /** For the stack, which may note here what it has written into the buffer. The layer never uses it. */
   mark = 0;
-  /** Flags of rings/packet-table: what is known of the packet, or asked for. 0 for a plain packet. */
+  /** What is known of the packet, or asked for: flags of `rings/packet-table.ts`. 0 for a plain packet. */
   readonly flags: number = 0;
   /**
    * Bytes of TCP payload per segment of a packet that stands for many segments; 0 for any other packet. A received packet
    * was put together by the device or the sender's host; {@link requestSegmentation} sets it for a packet to send.
    */
   readonly segmentSize: number = 0;
-  /** With a partial checksum: where the sum begins, in bytes from {@link offset}; and the field, from there. */
+  /** With a partial checksum: where the sum begins, in bytes from {@link offset}. */
   readonly checksumStart: number = 0;
+  /** With a partial checksum: where the sum goes, in bytes from {@link checksumStart}. */
   readonly checksumOffset: number = 0;
   /** The next part of the packet, if it lies in several buffers; null: this is the last part. */
   readonly next: PacketBuffer | null = null;
-  private last: PacketBuffer | null = null;
+  /** Of the first of several parts: the last one. Only the layer and {@link append} change it. */
+  readonly last: PacketBuffer | null = null;
   private view: Uint8Array | null = null;
 
   /** Only for the layer: a stack gets its buffers from a {@link Core}. */
@@ -86,7 +98,7 @@ export class PacketBuffer {
     readonly handle: number,
     /**
      * Where the packet begins in `core.memory`, in bytes: the IP header, or with layer `ethernet` the frame. Of a later
-     * part of a packet: where its bytes begin.
+     * part of a packet: where the bytes of this part begin.
      */
     readonly offset: number,
     /** How many bytes the buffer has room for, from {@link offset}. */
@@ -109,20 +121,22 @@ export class PacketBuffer {
     return total;
   }
 
-  /** What is known of the checksum of a received TCP or UDP packet. */
+  /** What is known of the checksum of a received TCP or UDP packet: one of {@link Checksum}. */
   get checksum(): ChecksumState {
-    if ((this.flags & CHECKSUM_PARTIAL) !== 0) return Checksum.PARTIAL;
-    return (this.flags & CHECKSUM_VERIFIED) !== 0 ? Checksum.VERIFIED : Checksum.UNKNOWN;
+    const { flags } = this;
+    if ((flags & CHECKSUM_PARTIAL) !== 0) return Checksum.PARTIAL;
+    return (flags & CHECKSUM_VERIFIED) !== 0 ? Checksum.VERIFIED : Checksum.UNKNOWN;
   }
 
   /**
-   * Asks for the checksum of a packet to send: over all bytes from `start` on. The field must have the sum of the pseudo
-   * header, folded and not inverted. The device does it, or the layer.
+   * Asks for the checksum of a packet to send: over all bytes from `start` to the end of the packet. The field must have
+   * the sum of the pseudo header, folded and not inverted (`ipv4PseudoHeaderSum` of `tspmd/wire`). The device does it, or
+   * the layer.
    * @param start where the sum begins, in bytes from {@link offset}: the header of TCP or UDP
-   * @param field where the sum goes, in bytes from `start`: 16 for TCP, 6 for UDP
+   * @param field where the sum goes, in bytes from `start`: 16 for TCP, 6 for UDP. It lies in this buffer
    */
   requestChecksum(start: number, field: number): void {
-    const self = this as Writable;
+    const self = this as Ownable;
     self.flags |= CHECKSUM_PARTIAL;
     self.checksumStart = start;
     self.checksumOffset = field;
@@ -132,30 +146,53 @@ export class PacketBuffer {
    * Asks that a TCP packet leaves in segments of `size` bytes of payload. The device cuts it, or the layer. Each segment
    * gets the packet's headers with the right length, identification, sequence number and checksum; FIN and PSH only the
    * last one has. To be called after {@link requestChecksum}, whose `start` is the TCP header. The length in the IP
-   * header is that of the whole packet.
+   * header is that of the whole packet, at most 65535, and so is the length in the sum of the pseudo header.
    * @param size 1 or more bytes; headers and `size` bytes must fit into the MTU
-   * @param ecn whether the packet has CWR, which then only the first segment has (RFC 3168)
+   * @param ecn whether the packet has CWR, which then only the first segment has (RFC 3168, 6.1.2)
+   * @throws ArgumentError when no checksum was asked for
    */
   requestSegmentation(size: number, ipVersion: 4 | 6 = 4, ecn = false): void {
-    if ((this.flags & CHECKSUM_PARTIAL) === 0)
+    const self = this as Ownable;
+    if ((self.flags & CHECKSUM_PARTIAL) === 0) {
       throw new ArgumentError('requestSegmentation: call requestChecksum first');
-    const self = this as Writable;
+    }
     self.flags = (self.flags & ~(GSO | GSO_ECN)) | (ipVersion === 4 ? GSO_TCP4 : GSO_TCP6) | (ecn ? GSO_ECN : 0);
     self.segmentSize = size;
   }
 
   /**
-   * Appends another buffer of the same core: its {@link length} bytes follow the bytes of this packet. From then on the
-   * packet is owned, sent and released as one, by its first buffer. All headers must lie in the first buffer.
-   * @param part from `getBufferTx`, with its length set
+   * Takes back what was asked for, and forgets what is known of a received packet: it will be sent as its bytes are. For
+   * a stack that writes another packet into the buffer of a received one. The parts of a packet stay together.
    */
-  append(part: PacketBuffer): void {
-    if (part.owner !== this.owner || part.owner <= OWNER_LAYER) throw notOwned('append', part);
-    const tail = this.last ?? this;
-    (tail as Writable).next = part;
-    this.last = part;
-    (this as Writable).flags |= CHAIN;
-    (part as Writable).owner = OWNER_CHAIN;
+  requestNothing(): void {
+    const self = this as Ownable;
+    self.flags &= CHAIN;
+    self.segmentSize = 0;
+  }
+
+  /**
+   * Appends another packet of the same core, in one buffer or in several: its bytes follow the bytes of this packet.
+   * From then on all of it is owned, sent and released as one, by its first buffer. All headers must lie in the first
+   * buffer. What was asked for or known of the appended packet is forgotten.
+   * @param part the first buffer of the other packet, with its length set: at least 1
+   * @param skip where in `part` its bytes begin, in bytes from its offset. A switch copies fastest when the offset of
+   * byte n of the packet equals the first buffer's offset + n, modulo 8, in every part
+   * @throws OwnershipError when the caller does not own both; ArgumentError when they are the same
+   */
+  append(part: PacketBuffer, skip = 0): void {
+    if (part === this) throw new ArgumentError(`append: buffer ${this.handle} cannot follow itself`);
+    if (this.owner <= OWNER_LAYER) throw notOwned('append', this);
+    if (part.owner !== this.owner) throw notOwned('append', part);
+    const self = this as Ownable;
+    const added = part as Ownable;
+    if (skip !== 0) part.beginAt(part.offset + skip);
+    ((self.last ?? self) as Ownable).next = part;
+    self.last = added.last ?? part;
+    self.flags |= CHAIN;
+    added.last = null;
+    added.flags = 0;
+    added.segmentSize = 0;
+    added.owner = OWNER_CHAIN;
   }
 
   /**
@@ -168,25 +205,32 @@ export class PacketBuffer {
    */
   copyTo(target: Uint8Array, at = 0, from = 0, length = Number.MAX_SAFE_INTEGER): number {
     const { u8 } = this.hashes.memory;
+    const most = Math.min(length, target.length - at);
     let skip = from;
     let done = 0;
-    const most = Math.min(length, target.length - at);
     for (let part: PacketBuffer | null = this; part !== null && done < most; part = part.next) {
       if (skip >= part.length) {
         skip -= part.length;
         continue;
       }
+      const begin = part.offset + skip;
       const bytes = Math.min(part.length - skip, most - done);
-      target.set(u8.subarray(part.offset + skip, part.offset + skip + bytes), at + done);
+      target.set(u8.subarray(begin, begin + bytes), at + done);
       done += bytes;
       skip = 0;
     }
     return done;
   }
 
-  /** For the layer: the links of a chain, as it sets or forgets them. `last` is null for one buffer. */
-  setLast(last: PacketBuffer | null): void {
-    this.last = last;
+  /**
+   * For the layer: moves the beginning of a later part, or back to where packets begin.
+   * @param offset within the buffer
+   */
+  beginAt(offset: number): void {
+    const self = this as Ownable;
+    self.capacity += self.offset - offset;
+    self.offset = offset;
+    this.view = null;
   }
 
   /** A view of the buffer, {@link capacity} bytes from {@link offset}. Made at the first use, then kept. */
@@ -202,26 +246,33 @@ export class PacketBuffer {
   }
 }
 
-/** A {@link PacketBuffer} as its own methods and the layer change it. */
-type Writable = {
-  -readonly [K in
-    | 'owner'
-    | 'flags'
-    | 'segmentSize'
-    | 'checksumStart'
-    | 'checksumOffset'
-    | 'next'
-    | 'offset']: PacketBuffer[K];
+/** A {@link PacketBuffer} as the layer changes it. Only the type differs: a check would cost something per packet. */
+export type Ownable = {
+  -readonly [K in Exclude<keyof PacketBuffer, 'handle' | 'bytes' | 'rssHash'>]: PacketBuffer[K];
 };
 
-/** A {@link PacketBuffer} as the layer changes it. Only the type differs: a check would cost something per packet. */
-export type Ownable = Writable;
+/** How far from the beginning of the frame the packet begins that a stack sees, in bytes. */
+export const packetAt = (layer: Layer): number => (layer === 'ip' ? ETH_HEADER_BYTES : 0);
+
+/** The objects of all buffers of a port. */
+export function createBuffers({ base, count, shift }: BufferGeometry, core: PacketHashes): PacketBuffer[] {
+  const buffers: PacketBuffer[] = [];
+  const header = packetAt(core.layer);
+  const headroom = FRAME_OFFSET + header;
+  const capacity = frameCapacity(shift) - header;
+  for (let handle = 0; handle < count; handle++) {
+    buffers.push(new PacketBuffer(handle, base + bufferStart(handle, shift) + headroom, capacity, core));
+  }
+  return buffers;
+}
 
 /** The error for a buffer that the stack does not own, or that belongs to another core. */
 export function notOwned(call: string, { handle, owner }: PacketBuffer): OwnershipError {
+  const buffer = `${call}: buffer ${handle}`;
+  if (owner === OWNER_LAYER) return new OwnershipError(`${buffer} is not yours (it was released or sent before)`);
   return new OwnershipError(
-    owner === OWNER_LAYER
-      ? `${call}: buffer ${handle} is not yours (it was released or sent before)`
-      : `${call}: buffer ${handle} belongs to another port: copy the packet into a buffer of getBufferTx`,
+    owner === OWNER_CHAIN
+      ? `${buffer} belongs to a chain: pass the first buffer of the packet`
+      : `${buffer} belongs to another port: copy the packet into a buffer of getBufferTx`,
   );
 }

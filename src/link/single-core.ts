@@ -54,7 +54,7 @@ export class SingleCore extends BaseCore {
     super({
       ...{ memory, geometry, pool, reserve, counters, clock, sink: device, wakeSource: device },
       keepAlive: (on) => device.keepAlive?.(on),
-      ...{ index: 0, count: 1, deviceMtu: device.mtu, mtu: options.mtu },
+      ...{ index: 0, count: 1, deviceMtu: device.mtu, mtu: options.mtu, hasOffloads: device.offloads !== 0 },
       ...{ layer: options.layer ?? 'ip', idle: options.idle ?? 'adaptive' },
     });
     this.rxReserve = reserve;
@@ -76,6 +76,10 @@ export class SingleCore extends BaseCore {
 
   get mac(): Uint8Array {
     return this.device.mac;
+  }
+
+  get offloads(): number {
+    return this.device.offloads;
   }
 
   /** All entries name this core. */

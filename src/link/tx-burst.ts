@@ -31,6 +31,11 @@ export class TxBurst {
     return this.waiting;
   }
 
+  /** Buffers that these frames lie in. */
+  get buffers(): number {
+    return this.sink.table.partsOf(this.handles, 0, this.waiting);
+  }
+
   /**
    * Appends a frame of `length` bytes. Hands the burst over when it is full.
    * @returns false when there is no room because the device takes no more frames: the caller keeps the buffer.
@@ -48,7 +53,8 @@ export class TxBurst {
 
   /** Drops and counts the frames that still wait. */
   discard(): void {
-    for (let i = 0; i < this.waiting; i++) this.sink.pool.put(this.handles[i]);
+    const { pool, table } = this.sink;
+    for (let i = 0; i < this.waiting; i++) table.free(this.handles[i], pool);
     this.values[L2.tx_lost_link_down] += this.waiting;
     this.waiting = 0;
   }

@@ -1,9 +1,11 @@
 /** A network device without hardware. A test injects the frames that it receives, and reads the frames that it sent. */
 import { MAX_RX_BURST } from '../../drivers/net-device.js';
-import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
-import { PacketTable } from '../../rings/packet-table.js';
+import { BufferPool, FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
+import { CHAIN, ENTRY_SHIFT, LAST, NEXT, PacketTable } from '../../rings/packet-table.js';
 import type { DeviceCounters, MemoryViews, NetDevice } from '../index.js';
 import { ETH_HEADER_BYTES } from '../wire/ethernet.js';
+import { describeReceived, type InjectOptions, PART_OFFSET, readSent, sizesOfParts } from './fake-entries.js';
+import { finishFrames, type SentPacket } from './fake-wire.js';
 
 /** Options of {@link FakeDevice}. */
 export interface FakeDeviceOptions {
@@ -28,13 +30,22 @@ export interface FakeDeviceOptions {
   ownBuffers?: number;
   /** Whether sent buffers go to a pool of their own, as with several cores. Default false. */
   separateSent?: boolean;
+  /**
+   * What the device does for packets to send: OFFLOAD_ bits of `tspmd`. A device with any of them delivers long frames
+   * in several buffers, and must have OFFLOAD_CHAIN. Default 0.
+   */
+  offloads?: number;
+  /**
+   * Whether {@link FakeDevice.frames} gets the frames as they go onto the wire, with their checksums and cut into
+   * segments. Default false: as the layer gave them.
+   */
+  finish?: boolean;
 }
 
 /** Longest IP packet in bytes. */
 const DEFAULT_MTU = 1500;
 /** log2 of the size of the smallest buffer in bytes. */
 const MIN_SHIFT = 11;
-
 /**
  * A fake {@link NetDevice}. As a real device does, it has a transmit ring of bounded size and keeps buffers in flight,
  * so that a test can run out of either.
@@ -47,7 +58,8 @@ export class FakeDevice implements NetDevice {
   readonly pool: BufferPool;
   readonly sent: BufferPool;
   readonly table: PacketTable;
-  readonly offloads: number = 0;
+  /** What the device does for packets to send. A test changes it as another backend would. */
+  offloads: number;
   readonly mac: Uint8Array;
   readonly mtu: number;
   readonly rxHandles = new Uint32Array(MAX_RX_BURST);
@@ -61,6 +73,8 @@ export class FakeDevice implements NetDevice {
 
   /** Copies of all frames that were sent, ARP included, in order. */
   readonly frames: Uint8Array[] = [];
+  /** All packets that were sent, with what they ask for, in order. */
+  readonly packets: SentPacket[] = [];
   /** How many frames each call of txBurst took. */
   readonly txBursts: number[] = [];
   /** How many frames were sent. */
@@ -77,10 +91,13 @@ export class FakeDevice implements NetDevice {
   private readonly txRing: number;
   private readonly holdTx: boolean;
   private readonly quiet: boolean;
+  private readonly finish: boolean;
+  /** The buffers of the packets that are being sent, and how many packets these are. */
   private readonly inFlight: Uint32Array;
+  private inRing = 0;
   private inFlightCount = 0;
   private isLost = false;
-  private readonly received: { handle: number; length: number }[] = [];
+  private readonly received: { handle: number; length: number; parts: readonly number[] }[] = [];
 
   constructor(options: FakeDeviceOptions = {}) {
     const count = options.buffers ?? 256;
@@ -99,17 +116,19 @@ export class FakeDevice implements NetDevice {
     this.txRing = options.txRing ?? 256;
     this.holdTx = options.holdTx ?? false;
     this.quiet = options.quiet ?? false;
-    this.inFlight = new Uint32Array(this.txRing);
+    this.offloads = options.offloads ?? 0;
+    this.finish = options.finish ?? false;
+    this.inFlight = new Uint32Array(count);
   }
 
   /** How many buffers the device holds: they have received a frame that was not polled yet, or they are being sent. */
   get held(): number {
-    return this.received.length + this.inFlightCount;
+    return this.received.reduce((sum, { parts }) => sum + parts.length, this.inFlightCount);
   }
 
   /** Returns the handles of the buffers that {@link held} counts. */
   heldBuffers(): number[] {
-    return [...this.received.map(({ handle }) => handle), ...this.inFlight.subarray(0, this.inFlightCount)];
+    return [...this.received.flatMap(({ parts }) => parts), ...this.inFlight.subarray(0, this.inFlightCount)];
   }
 
   /** Simulates the loss of the backend. Frames in the transmit ring stay there until {@link restore}. */
@@ -128,17 +147,24 @@ export class FakeDevice implements NetDevice {
   /**
    * Receives a frame, and raises the interrupt if the core has enabled it.
    * @param frame it is copied
-   * @param length of the frame in bytes, as the device reports it to the core
-   * @returns false when no buffer was free, and the frame is lost
+   * @param how the length that the device reports to the core, in bytes; or, with offloads, what it says of the packet
+   * @returns false when there were not enough free buffers, and the frame is lost
    */
-  inject(frame: Uint8Array, length = frame.length): boolean {
-    const handle = this.pool.get();
-    if (handle === NO_BUFFER) return false;
-    this.memory.u8.set(
-      frame.subarray(0, frameCapacity(this.pool.geometry.shift)),
-      this.pool.offsetOf(handle) + FRAME_OFFSET,
-    );
-    this.received.push({ handle, length });
+  inject(frame: Uint8Array, how: number | InjectOptions = {}): boolean {
+    const options = typeof how === 'number' ? { length: how } : how;
+    const room = frameCapacity(this.pool.geometry.shift);
+    const sizes = this.offloads === 0 ? [Math.min(frame.length, room)] : sizesOfParts(frame.length, room, options);
+    if (this.pool.available < sizes.length) return false;
+    const handles = sizes.map(() => this.pool.get());
+    let done = 0;
+    for (const [i, bytes] of sizes.entries()) {
+      const at = this.pool.offsetOf(handles[i]) + (i === 0 ? FRAME_OFFSET : PART_OFFSET);
+      this.memory.u8.set(frame.subarray(done, done + bytes), at);
+      done += bytes;
+    }
+    const length = sizes.length > 1 ? sizes[0] : (options.length ?? frame.length);
+    if (this.offloads !== 0) describeReceived(this.table, handles, sizes, options);
+    this.received.push({ handle: handles[0], length, parts: handles });
     this.interrupt();
     return true;
   }
@@ -171,21 +197,37 @@ export class FakeDevice implements NetDevice {
 
   txBurst(handles: Uint32Array, lengths: Uint32Array, count: number): number {
     if (!this.isUp) return 0;
-    const taken = Math.min(count, this.txRing - this.inFlightCount);
+    const taken = Math.min(count, this.txRing - this.inRing);
     for (let i = 0; i < taken; i++) {
-      const handle = handles[i];
-      if (!this.quiet) {
-        const frame = this.pool.offsetOf(handle) + FRAME_OFFSET;
-        const copy = this.memory.u8.slice(frame, frame + lengths[i]);
-        this.frames.push(copy);
-        this.onFrame?.(copy);
-      }
-      this.inFlight[this.inFlightCount++] = handle;
+      if (!this.quiet) this.record(handles[i], lengths[i]);
+      this.takeParts(handles[i]);
     }
+    this.inRing += taken;
     this.txPackets += taken;
     if (!this.quiet) this.txBursts.push(taken);
     if (!this.holdTx) this.complete();
     return taken;
+  }
+
+  /** The buffers of a packet go into the transmit ring. */
+  private takeParts(handle: number): void {
+    const { words } = this.table;
+    const flags = this.offloads === 0 ? 0 : words[handle << ENTRY_SHIFT];
+    words[handle << ENTRY_SHIFT] = 0;
+    for (let part = handle; part !== LAST; ) {
+      this.inFlight[this.inFlightCount++] = part;
+      part = (flags & CHAIN) === 0 ? LAST : words[(part << ENTRY_SHIFT) + NEXT];
+    }
+  }
+
+  /** Keeps copies of a packet that is sent. */
+  private record(handle: number, length: number): void {
+    const packet = readSent(this, handle, length);
+    this.packets.push(packet);
+    for (const frame of this.finish ? finishFrames(packet) : [packet.frame]) {
+      this.frames.push(frame);
+      this.onFrame?.(frame);
+    }
   }
 
   /** Completes all frames in the transmit ring: their buffers become free. */
@@ -193,6 +235,7 @@ export class FakeDevice implements NetDevice {
     if (this.isLost) return;
     for (let i = 0; i < this.inFlightCount; i++) this.sent.put(this.inFlight[i]);
     this.inFlightCount = 0;
+    this.inRing = 0;
   }
 
   reclaimTx(): void {

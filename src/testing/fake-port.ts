@@ -27,6 +27,7 @@ import {
 import { MAC_BYTES, type WireMemory, wireMemory } from '../wire/index.js';
 import { IPV4_HEADER_BYTES, ipv4Source } from '../wire/ipv4.js';
 import { FakeDevice, type FakeDeviceOptions } from './fake-device.js';
+import type { InjectOptions } from './fake-entries.js';
 
 /** Options of {@link openFakePort}: those of {@link init} that make sense on a fake device, and some of its own. */
 export interface FakePortOptions
@@ -37,7 +38,12 @@ export interface FakePortOptions
   /** Whether neighbours answer ARP, each with its {@link neighbourMac}. Default true. */
   readonly answerArp?: boolean;
   /** Number of buffers and length of the transmit ring. */
-  readonly device?: Pick<FakeDeviceOptions, 'buffers' | 'txRing' | 'holdTx'>;
+  readonly device?: Pick<FakeDeviceOptions, 'buffers' | 'bufferShift' | 'txRing' | 'holdTx'>;
+  /**
+   * What the device does for packets to send: OFFLOAD_ bits. {@link FakePort.sent} returns packets as they go onto the
+   * wire, with checksums and cut into segments; `device.packets` has what was asked for. Default 0.
+   */
+  readonly offloads?: number;
 }
 
 /** {@link FakePort.pass} calls timers once per so many ms, as a polling core does. */
@@ -69,7 +75,7 @@ export function neighbourMac(ip: number): Uint8Array {
  * await net.stop();
  */
 export async function openFakePort(options: FakePortOptions): Promise<FakePort> {
-  const { answerArp = true, device: deviceOptions, ...config } = options;
+  const { answerArp = true, device: deviceOptions, offloads = 0, ...config } = options;
   const time = { now: 0 };
   const warnings: string[] = [];
   const opened: { device?: FakeDevice } = {};
@@ -80,7 +86,7 @@ export async function openFakePort(options: FakePortOptions): Promise<FakePort> 
       warn: (line) => warnings.push(line),
       openDevice: async ({ mac, mtu }) => {
         const own = { ...(mac === undefined ? {} : { mac }), ...(mtu === undefined ? {} : { mtu }) };
-        opened.device = new FakeDevice({ ...deviceOptions, ...own });
+        opened.device = new FakeDevice({ ...deviceOptions, ...own, offloads, finish: true });
         return opened.device;
       },
     },
@@ -137,17 +143,21 @@ export class FakePort {
    * Receives a packet. The stack gets it at its next poll.
    * @param packet with layer `ip` an IP packet, which comes from the neighbour that has its source address; with layer
    * `ethernet` a whole frame; it is copied
+   * @param how what the device says of it: only on a port with `offloads`. `parts` and `csumStart` count from the first
+   * byte of `packet`
    * @returns false when no buffer was free, and the packet is lost
    * @throws RangeError when it is shorter than an IP header
    */
-  inject(packet: Uint8Array): boolean {
-    if (this.core.layer === 'ethernet') return this.device.inject(packet);
+  inject(packet: Uint8Array, how: InjectOptions = {}): boolean {
+    if (this.core.layer === 'ethernet') return this.device.inject(packet, how);
     if (packet.length < IPV4_HEADER_BYTES) throw new RangeError(`inject: ${packet.length} bytes are no IP packet`);
     const frame = new Uint8Array(ETH_HEADER_BYTES + packet.length);
     frame.set(packet, ETH_HEADER_BYTES);
     const source = macWords(neighbourMac(ipv4Source(packet, 0)));
     writeEthHeader(wireMemory(frame).u16, 0, macWords(this.port.mac), source, ETHERTYPE_IPV4_WORD);
-    return this.device.inject(frame);
+    const { csumStart = 0, parts: [first, ...others] = [] } = how;
+    const parts = first === undefined ? [] : [ETH_HEADER_BYTES + first, ...others];
+    return this.device.inject(frame, { ...how, csumStart: ETH_HEADER_BYTES + csumStart, parts });
   }
 
   /**

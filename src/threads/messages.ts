@@ -31,8 +31,12 @@ export interface OpenedDevice {
   readonly start: number;
   readonly bytes: number;
   readonly geometry: BufferGeometry;
+  /** The words of its packet table. */
+  readonly table: Int32Array;
   readonly mac: Uint8Array;
   readonly mtu: number;
+  /** What the device does for packets to send: OFFLOAD_ bits. */
+  readonly offloads: number;
   readonly name: string;
   readonly notice: string;
   /** What the device counts; published from time to time. */

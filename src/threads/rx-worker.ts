@@ -17,10 +17,12 @@ const clock = (): number => performance.now();
 const onAddress = (change: AddressChange): void => report({ type: 'address', change });
 const warn = (line: string): void => report({ type: 'warning', line });
 
-function described({ memory, pool, mac, mtu, name, notice, counts }: VirtioNetDevice): OpenedDevice {
+function described(device: VirtioNetDevice): OpenedDevice {
+  const { memory, pool, table, mac, mtu, offloads, name, notice, counts } = device;
   const { buffer, start } = memory.window;
   const { geometry } = pool;
-  return { ...{ buffer, start, bytes: memory.size, geometry }, ...{ mac, mtu, name, notice, counters: counts.share } };
+  const places = { buffer, start, bytes: memory.size, geometry, table: table.words };
+  return { ...places, ...{ mac, mtu, offloads, name, notice, counters: counts.share } };
 }
 
 /** Tells the cores and the port when the link comes or goes, and announces our address when it is back. */
@@ -28,6 +30,8 @@ function followLink(device: VirtioNetDevice, interconnect: Interconnect, work: R
   const { cores } = interconnect.plan;
   const doorbells = Array.from({ length: cores }, (_, core) => interconnect.coreDoorbell(core));
   const set = (isUp: boolean): void => {
+    // Perhaps another backend, which does other things.
+    interconnect.offloads = device.offloads;
     interconnect.isLinkUp = isUp;
     for (const doorbell of doorbells) doorbell.ring();
   };

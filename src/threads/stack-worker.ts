@@ -1,6 +1,7 @@
 /** The thread of one core: attaches to the rings, makes the stack from the module of the app, and runs it. */
 import { workerData } from 'node:worker_threads';
 import { CounterBlock } from '../../rings/counters.js';
+import { PacketTable } from '../../rings/packet-table.js';
 import type { Lease } from '../link/dhcp/lease.js';
 import { runStack } from '../link/run-loop.js';
 import { loadApp } from '../load-app.js';
@@ -54,7 +55,16 @@ await runThread(async () => {
   const counters = CounterBlock.attach(setup.counters);
   const { mtu, layer, idle } = config;
   const core = new RingCore(new Interconnect(setup.interconnect), {
-    ...{ memory, geometry, deviceMtu, index, counters, rss: setup.rss, keepAlive: keepThreadAlive },
+    ...{
+      memory,
+      geometry,
+      table: new PacketTable(geometry.count, device.table),
+      deviceMtu,
+      index,
+      counters,
+      rss: setup.rss,
+      keepAlive: keepThreadAlive,
+    },
     ...{ mtu, layer, idle },
   });
   core.lease = lease;

@@ -33,15 +33,21 @@ export function udpLength(u8: Uint8Array, udp: number): number {
   return readU16(u8, udp + UDP_LENGTH);
 }
 
+/** Whether `room` bytes at `udp` hold a datagram by its length field. The checksum is not looked at. */
+export function isUdpWhole(u8: Uint8Array, udp: number, room: number): boolean {
+  if (room < UDP_HEADER_BYTES) return false;
+  const length = udpLength(u8, udp);
+  return length >= UDP_HEADER_BYTES && length <= room;
+}
+
 /**
  * Whether `room` bytes at `udp` hold a datagram: the length field fits, and the checksum is correct or absent (0,
  * RFC 768).
  */
 export function isUdpIntact(memory: WireMemory, ip: number, udp: number, room: number): boolean {
-  if (room < UDP_HEADER_BYTES) return false;
-  const length = udpLength(memory.u8, udp);
-  if (length < UDP_HEADER_BYTES || length > room) return false;
+  if (!isUdpWhole(memory.u8, udp, room)) return false;
   if (readU16(memory.u8, udp + UDP_CHECKSUM) === 0) return true;
+  const length = udpLength(memory.u8, udp);
   return internetChecksum(memory, udp, length, ipv4PseudoHeaderSum(memory.u8, ip, IP_PROTOCOL_UDP, length)) === 0;
 }
 

@@ -34,6 +34,7 @@ import {
 } from '../../wire/ipv4.js';
 import {
   isUdpIntact,
+  isUdpWhole,
   UDP_HEADER_BYTES,
   udpDestinationPort,
   udpLength,
@@ -120,15 +121,16 @@ export class DhcpLink implements DhcpTransport {
   /**
    * Whether a frame of `length` bytes at `frame` is a datagram to port 68, for us or for everybody. If so, it was
    * taken. Called per packet: most end at the first comparisons.
+   * @param isTrusted whether the device vouches for the checksum: that of a server on this host may not be computed yet
    */
-  takes(frame: number, length: number): boolean {
+  takes(frame: number, length: number, isTrusted: boolean): boolean {
     const { u8, u16 } = this.memory;
     if (length < SHORTEST || u8[frame + PROTOCOL_AT] !== UDP || u16[(frame + 12) >>> 1] !== IPV4_TYPE) return false;
     const ip = frame + HEADER_BYTES;
     const udp = ip + ipv4HeaderLength(u8, ip);
     if (udp + UDP_HEADER_BYTES > frame + length || udpDestinationPort(u8, udp) !== CLIENT_PORT) return false;
     if (isIpv4Fragment(u8, ip) || !this.isForUs(frame)) return false;
-    this.receive(frame, ip, udp, length);
+    this.receive(frame, ip, udp, length, isTrusted);
     return true;
   }
 
@@ -139,12 +141,13 @@ export class DhcpLink implements DhcpTransport {
     return sameMac(mac, 0, u16, frame >>> 1) || sameMac(BROADCAST_MAC, 0, u16, frame >>> 1);
   }
 
-  private receive(frame: number, ip: number, udp: number, length: number): void {
+  private receive(frame: number, ip: number, udp: number, length: number, isTrusted: boolean): void {
     const { memory, values } = this;
     const { u8, u16 } = memory;
+    const room = ip + ipv4TotalLength(u8, ip) - udp;
     const isIntact =
       isIpv4Intact(memory, ip, length - HEADER_BYTES) &&
-      isUdpIntact(memory, ip, udp, ip + ipv4TotalLength(u8, ip) - udp);
+      (isTrusted ? isUdpWhole(u8, udp, room) : isUdpIntact(memory, ip, udp, room));
     if (!isIntact || udpSourcePort(u8, udp) !== DHCP_SERVER_PORT) {
       values[L2.dhcp_ignored]++;
       return;

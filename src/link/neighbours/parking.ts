@@ -7,6 +7,7 @@
  * eight cache lines.
  */
 import { NO_BUFFER } from '../../../rings/buffer-pool.js';
+import type { PacketTable } from '../../../rings/packet-table.js';
 
 /** Most packets that wait. */
 export const MAX_PARKED = 128;
@@ -32,6 +33,11 @@ export class ParkingLot {
   /** Packets that wait. */
   get count(): number {
     return this.parked;
+  }
+
+  /** Buffers that these packets lie in. */
+  buffers(table: PacketTable): number {
+    return table.partsOf(this.handles, 0, this.parked);
   }
 
   /** False when no packet waits for `hop`; true when one may. One load, because it is asked per packet that is sent. */

@@ -3,6 +3,7 @@
  * quote. Redirects are not obeyed, because there is one gateway; source quench is not (RFC 6633).
  */
 import type { MemoryViews } from '../../../drivers/memory/index.js';
+import { CHECKSUM_VERIFIED } from '../../../rings/packet-table.js';
 import type { PacketBuffer } from '../../link/packet-buffer.js';
 import {
   ICMP_DESTINATION_UNREACHABLE,
@@ -82,7 +83,9 @@ export class Icmp {
     const tos = memory.u8[ip + IPV4_DSCP_ECN] & DSCP_BITS;
     makeIcmpEchoReply(memory.u8, icmp);
     let isSent: boolean;
-    const isInPlace = buffer !== null && icmp - ip === IPV4_HEADER_BYTES;
+    // What a device has verified means nothing for a packet to send; all else would change it on the way out.
+    const isPlain = buffer !== null && (buffer.flags & ~CHECKSUM_VERIFIED) === 0;
+    const isInPlace = isPlain && icmp - ip === IPV4_HEADER_BYTES;
     if (isInPlace) isSent = this.output.send(buffer, IP_PROTOCOL_ICMP, to, length, tos, true);
     else isSent = this.output.sendFrom(memory, icmp, length, IP_PROTOCOL_ICMP, to, tos);
     if (isSent) this.values[IP.icmp_echo_replies]++;

@@ -3,6 +3,7 @@
  * (RFC 791; RFC 1122, 3.2). A time to live of 0 is no reason to drop a packet that has arrived (RFC 1122, 3.2.1.7).
  */
 import type { MemoryViews } from '../../../drivers/memory/index.js';
+import { CHECKSUM_PARTIAL } from '../../../rings/packet-table.js';
 import type { Core } from '../../link/core.js';
 import type { PacketBuffer } from '../../link/packet-buffer.js';
 import { ICMP_DESTINATION_UNREACHABLE, ICMP_PROTOCOL_UNREACHABLE } from '../../wire/icmp.js';
@@ -25,6 +26,7 @@ import type { OwnAddress } from '../own-address.js';
 import { IP, type IpCounters } from './counters.js';
 import type { Icmp } from './icmp.js';
 import type { IcmpErrors } from './icmp-errors.js';
+import { ownMemory } from './own-memory.js';
 import { NOT_WHOLE, type Reassembler } from './reassembly.js';
 import type { TransportProtocol } from './transport.js';
 
@@ -39,11 +41,15 @@ const NO_OPERATION = 1;
 const LOOSE_SOURCE_ROUTE = 131;
 const STRICT_SOURCE_ROUTE = 137;
 const OPTIONS_GOOD = -1;
+/** Longest packet. */
+const MAX_PACKET = 0x10000;
 
 export class IpInput {
   tcp: TransportProtocol | null = null;
   udp: TransportProtocol | null = null;
   private readonly values: Float64Array;
+  /** Where a packet in several buffers is put together, unless it is TCP's; made when there is one. */
+  private whole: MemoryViews | null = null;
 
   constructor(
     private readonly core: Core,
@@ -63,8 +69,10 @@ export class IpInput {
     const { memory } = core;
     const { u8 } = memory;
     const ip = buffer.offset;
+    const { next } = buffer;
     values[RX]++;
-    if (!isIpv4Intact(memory, ip, buffer.length)) {
+    const isWhole = isIpv4Intact(memory, ip, next === null ? buffer.length : buffer.totalLength);
+    if (!isWhole || (next !== null && ipv4HeaderLength(u8, ip) > buffer.length)) {
       values[IP.ip_drop_header]++;
       core.release(buffer);
       return;
@@ -79,27 +87,54 @@ export class IpInput {
       }
     }
     const totalLength = ipv4TotalLength(u8, ip);
-    if (isIpv4Fragment(u8, ip)) {
-      this.receiveFragment(ip, headerLength, totalLength);
+    const isFragment = isIpv4Fragment(u8, ip);
+    if (next !== null && (isFragment || ipv4Protocol(u8, ip) !== TCP || this.tcp === null)) {
+      this.receiveCopied(buffer, headerLength, totalLength, isFragment);
       core.release(buffer);
       return;
     }
-    const isTaken = this.deliver(memory, ip, ip + headerLength, totalLength - headerLength, buffer);
+    if (isFragment) {
+      this.receiveFragment(memory, ip, headerLength, totalLength, buffer);
+      core.release(buffer);
+      return;
+    }
+    const isTaken = this.deliver(memory, ip, ip + headerLength, totalLength - headerLength, buffer, buffer);
     if (!isTaken) core.release(buffer);
   }
 
-  private receiveFragment(ip: number, headerLength: number, totalLength: number): void {
-    const { reassembler } = this;
-    const datagram = reassembler.add(this.core.memory, ip, headerLength, totalLength, this.clock.ms);
+  /** A packet in several buffers that is not TCP's, or a fragment: rare enough to be copied. */
+  private receiveCopied(packet: PacketBuffer, headerLength: number, totalLength: number, isFragment: boolean): void {
+    this.whole ??= ownMemory(MAX_PACKET);
+    const { whole } = this;
+    packet.copyTo(whole.u8, 0, 0, totalLength);
+    this.values[IP.ip_rx_copied]++;
+    if (isFragment) this.receiveFragment(whole, 0, headerLength, totalLength, packet);
+    else this.deliver(whole, 0, headerLength, totalLength - headerLength, packet, null);
+  }
+
+  private receiveFragment(
+    from: MemoryViews,
+    ip: number,
+    headerLength: number,
+    totalLength: number,
+    packet: PacketBuffer,
+  ): void {
+    const { reassembler, values } = this;
+    // A checksum that is to be completed covers a whole datagram. What a device has verified is checked again.
+    if ((packet.flags & CHECKSUM_PARTIAL) !== 0) {
+      values[IP.ip_drop_frag_partial]++;
+      return;
+    }
+    const datagram = reassembler.add(from, ip, headerLength, totalLength, this.clock.ms);
     if (datagram === NOT_WHOLE) return;
     const { memory } = reassembler;
     const header = reassembler.header(datagram);
     const payload = reassembler.payload(datagram);
     // Soft RSS cannot see the ports of fragments. The connection may be on another core, and a reset would end it.
     if (ipv4Protocol(memory.u8, header) === TCP && !this.isOwnFlow(memory.u8, header, payload)) {
-      this.values[IP.ip_drop_frag_core]++;
+      values[IP.ip_drop_frag_core]++;
     } else {
-      this.deliver(memory, header, payload, reassembler.payloadLength(datagram), null);
+      this.deliver(memory, header, payload, reassembler.payloadLength(datagram), null, null);
     }
     reassembler.release(datagram);
   }
@@ -113,12 +148,18 @@ export class IpInput {
     return core.rssCoreForPorts(source, address, tcpSourcePort(u8, tcp), tcpDestinationPort(u8, tcp)) === core.index;
   }
 
-  /** Returns whether the buffer was sent. */
+  /**
+   * Hands a datagram over.
+   * @param packet that it came in, or null
+   * @param buffer the same, if the datagram lies there; otherwise null
+   * @returns whether the buffer was sent
+   */
   private deliver(
     memory: MemoryViews,
     ip: number,
     transport: number,
     length: number,
+    packet: PacketBuffer | null,
     buffer: PacketBuffer | null,
   ): boolean {
     const { u8 } = memory;
@@ -127,11 +168,11 @@ export class IpInput {
     switch (ipv4Protocol(u8, ip)) {
       case TCP:
         if (this.tcp === null) break;
-        this.tcp.receive(memory, ip, transport, length, toUs);
+        this.tcp.receive(memory, ip, transport, length, toUs, packet);
         return false;
       case IP_PROTOCOL_UDP:
         if (this.udp === null) break;
-        this.udp.receive(memory, ip, transport, length, toUs);
+        this.udp.receive(memory, ip, transport, length, toUs, packet);
         return false;
       case IP_PROTOCOL_ICMP:
         return this.icmp.receive(memory, ip, transport, length, toUs, buffer);

@@ -1,5 +1,6 @@
 /** What IP hands to TCP and UDP. */
 import type { MemoryViews } from '../../../drivers/memory/index.js';
+import type { PacketBuffer } from '../../link/packet-buffer.js';
 
 /** A protocol above IP. Nothing that it is given may be kept: all bytes are valid during the call only. */
 export interface TransportProtocol {
@@ -10,8 +11,18 @@ export interface TransportProtocol {
    * @param transport offset of the payload; a multiple of 4
    * @param length of the payload in bytes; may be 0
    * @param toUs whether it was sent to our address; false for a broadcast or multicast
+   * @param packet that it came in, which tells what is known of the checksum; null when it was put together from
+   * fragments. With TCP, bytes that have no room in the first part of the packet lie in the parts behind it; with other
+   * protocols, all bytes lie at `transport`
    */
-  receive(memory: MemoryViews, ip: number, transport: number, length: number, toUs: boolean): void;
+  receive(
+    memory: MemoryViews,
+    ip: number,
+    transport: number,
+    length: number,
+    toUs: boolean,
+    packet: PacketBuffer | null,
+  ): void;
 
   /**
    * Takes an ICMP error about a packet that we seem to have sent. Anybody can forge it: compare what it quotes with

@@ -2,8 +2,10 @@
 import { CounterBlock, counterIndexes } from '../../../rings/counters.js';
 
 const MEANING = {
-  tcp_segments_in: 'segments received, intact or not',
-  tcp_segments_out: 'segments sent, RST included',
+  tcp_segments_in: 'segments received, intact or not; those of a GSO packet count one by one',
+  tcp_segments_out: 'segments sent, RST included; those of a GSO packet count one by one',
+  tcp_gso_in: 'GSO packets received: each stands for several segments',
+  tcp_gso_out: 'GSO packets sent: the device, or the layer below, cuts each into segments',
   tcp_bytes_in: 'bytes of data received in order',
   tcp_bad_length: 'shorter than its header',
   tcp_bad_checksum: 'wrong checksum',

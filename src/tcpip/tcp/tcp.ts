@@ -1,6 +1,7 @@
 /** TCP of one core (RFC 9293): listeners, connections that are opened, and what happens in each poll. */
 import type { MemoryViews } from '../../../drivers/memory/index.js';
 import { ArgumentError, StateError } from '../../errors.js';
+import type { PacketBuffer } from '../../link/packet-buffer.js';
 import { parseIpv4 } from '../../wire/address.js';
 import { checkOption } from '../check-option.js';
 import { netError } from '../errors.js';
@@ -8,42 +9,14 @@ import type { TransportProtocol } from '../ip/transport.js';
 import { assemble, type TcpOptionsOfStack, type TcpParts, type TcpSurroundings } from './assemble.js';
 import { TCP } from './counters.js';
 import type { ListeningPort } from './listeners.js';
-import { type TcpOptions, tcpSettings } from './settings.js';
+import type { ConnectOptions, Listener, ListenOptions } from './open-options.js';
+import { tcpSettings } from './settings.js';
 import type { Connection, TcpHandlers } from './state/api.js';
 import { NO_FLOW } from './state/flow-table.js';
 import { SMALL_REGION_BYTES } from './state/regions.js';
 import { FLAG_DELIVER, FLAG_WANTS_DRAIN, FLAGS, ROW_SHIFT, ROW_WORDS, STATE, STATE_CLOSED } from './state/rows.js';
 import { NO_ROW, type Table } from './state/table.js';
 import { countUnacknowledged, rowsInUse, rowsToOthers } from './survey.js';
-
-/** Options of {@link Tcp.listen}; those of {@link TcpOptions} are for each of its connections. */
-export interface ListenOptions extends TcpOptions {
-  /**
-   * The local port, 0 to 65535. 0 chooses the next port from 49152 on that has no listener. Cores that run the same
-   * program get the same port.
-   */
-  readonly port: number;
-  /** Most half-open connections; more are answered by SYN cookies (RFC 4987, 3.6). Default 511, as in Node. */
-  readonly backlog?: number;
-}
-
-/** Options of {@link Tcp.connect}. */
-export interface ConnectOptions extends TcpOptions {
-  /** The peer's IPv4 address, such as `10.0.0.2`. With our own address the connection stays within this stack. */
-  readonly address: string;
-  /** The peer's port, 1 to 65535. */
-  readonly port: number;
-  /** Our port, 1 to 65535. Default: one from 32768 to 60999 whose answers come to this core (RFC 6056). */
-  readonly localPort?: number;
-}
-
-/** A port that takes connections, from {@link Tcp.listen}. */
-export interface Listener {
-  /** The local port. */
-  readonly port: number;
-  /** Takes no more connections: a SYN is answered by a RST. The connections that there are go on. */
-  close(): void;
-}
 
 const DEFAULT_BACKLOG = 511;
 const MAX_BACKLOG = 1 << 20;
@@ -170,8 +143,15 @@ export class Tcp implements TransportProtocol {
   };
 
   /** @internal A received segment. */
-  receive(memory: MemoryViews, ip: number, tcp: number, length: number, toUs: boolean): void {
-    this.parts.arrival.receive(memory, ip, tcp, length, toUs);
+  receive(
+    memory: MemoryViews,
+    ip: number,
+    tcp: number,
+    length: number,
+    toUs: boolean,
+    packet: PacketBuffer | null,
+  ): void {
+    this.parts.arrival.receive(memory, ip, tcp, length, toUs, packet);
   }
 
   /** @internal */
@@ -182,7 +162,7 @@ export class Tcp implements TransportProtocol {
   /** @internal The stack begins to hand over a burst: what applications write goes out at its end. */
   begin(): void {
     this.isPolling = true;
-    this.parts.transmit.isBlocked = false;
+    this.parts.transmit.begin();
   }
 
   /**
@@ -243,7 +223,7 @@ export class Tcp implements TransportProtocol {
     }
     surroundings.clock.read();
     this.isPolling = true;
-    this.parts.transmit.isBlocked = false;
+    this.parts.transmit.begin();
     try {
       this.flush();
     } finally {
@@ -299,7 +279,7 @@ export class Tcp implements TransportProtocol {
   resetAll(error: Error): void {
     const { table, parts, surroundings } = this;
     surroundings.clock.read();
-    parts.transmit.isBlocked = false;
+    parts.transmit.begin();
     this.endAll(rowsToOthers(table, surroundings.local.address), (r) => parts.closing.reset(r, error));
     if (!this.isPolling) surroundings.wake();
   }
@@ -311,7 +291,7 @@ export class Tcp implements TransportProtocol {
   stop(): void {
     if (this.isStopped) return;
     this.isStopped = true;
-    this.parts.transmit.isBlocked = false;
+    this.parts.transmit.begin();
     this.endAll(rowsInUse(this.table), (r) => this.parts.closing.reset(r, null));
   }
 

@@ -7,15 +7,24 @@
  */
 import type { MemoryViews } from '../../../drivers/memory/index.js';
 import type { Core } from '../../link/core.js';
+import type { PacketBuffer } from '../../link/packet-buffer.js';
 import { formatIpv4, isIpv4Multicast, parseIpv4 } from '../../wire/address.js';
 import { ICMP_DESTINATION_UNREACHABLE, ICMP_FRAGMENTATION_NEEDED, ICMP_PORT_UNREACHABLE } from '../../wire/icmp.js';
 import { IP_PROTOCOL_UDP, ipv4Destination, ipv4HeaderLength, ipv4Source } from '../../wire/ipv4.js';
-import { isUdpIntact, UDP_HEADER_BYTES, udpDestinationPort, udpLength, udpSourcePort } from '../../wire/udp.js';
+import {
+  isUdpIntact,
+  isUdpWhole,
+  UDP_HEADER_BYTES,
+  udpDestinationPort,
+  udpLength,
+  udpSourcePort,
+} from '../../wire/udp.js';
 import { netError } from '../errors.js';
 import { icmpNetError } from '../ip/icmp-net-error.js';
 import type { Ip } from '../ip/ip.js';
 import { type RandomSource, systemRandom } from '../ip/random.js';
 import type { TransportProtocol } from '../ip/transport.js';
+import { isChecksumGood } from '../packet-data.js';
 import { createUdpCounters, UDP } from './counters.js';
 import { choosePort } from './local-port.js';
 import { MAX_PAYLOAD, UdpOutput } from './output.js';
@@ -97,10 +106,18 @@ export class Udp implements TransportProtocol, SocketOwner {
   }
 
   /** @internal A received datagram. */
-  receive(memory: MemoryViews, ip: number, udp: number, length: number, toUs: boolean): void {
+  receive(
+    memory: MemoryViews,
+    ip: number,
+    udp: number,
+    length: number,
+    toUs: boolean,
+    packet: PacketBuffer | null,
+  ): void {
     const { values } = this;
     const { u8 } = memory;
-    if (!isUdpIntact(memory, ip, udp, length)) {
+    const isIntact = isChecksumGood(packet) ? isUdpWhole(u8, udp, length) : isUdpIntact(memory, ip, udp, length);
+    if (!isIntact) {
       values[UDP.udp_drop_malformed]++;
       return;
     }

@@ -5,6 +5,7 @@
 import type { MemoryViews } from '../../../drivers/memory/index.js';
 import type { IdlePolicy } from '../../../drivers/poll-loop.js';
 import { type BufferGeometry, BufferPool } from '../../../rings/buffer-pool.js';
+import type { PacketTable } from '../../../rings/packet-table.js';
 import type { SpscRing } from '../../../rings/spsc-ring.js';
 import type { Layer } from '../../config.js';
 import { L2, type L2Counters, type LayerCounters } from '../../counters.js';
@@ -28,6 +29,8 @@ const HELD_BY_STACK = L2.held_by_stack;
 export interface RingCoreOptions {
   readonly memory: MemoryViews;
   readonly geometry: BufferGeometry;
+  /** The table of the device. */
+  readonly table: PacketTable;
   readonly deviceMtu: number;
   readonly index: number;
   readonly mtu?: number | undefined;
@@ -63,6 +66,7 @@ export class RingCore extends BaseCore {
   protected readonly egress: Egress;
   protected readonly host: Host;
   protected readonly rss: Rss;
+  private readonly interconnect: Interconnect;
   private readonly neighbours: RemoteNeighbours;
   private readonly received: RingReturn;
   private readonly own: BufferPool;
@@ -78,7 +82,7 @@ export class RingCore extends BaseCore {
 
   constructor(interconnect: Interconnect, options: RingCoreOptions) {
     const { plan } = interconnect;
-    const { memory, geometry, index, counters } = options;
+    const { memory, geometry, index, counters, table } = options;
     const clock = options.clock ?? (() => performance.now());
     const first = plan.rxBuffers + index * plan.txBuffers;
     const own = new BufferPool(geometry, first, first + plan.txBuffers);
@@ -86,7 +90,7 @@ export class RingCore extends BaseCore {
     const buffers = new CoreBuffers(own, received, plan.rxBuffers);
     const sender = interconnect.txDoorbell();
     const txQueue = interconnect.ring(index, 'txQueue');
-    const sink = new TxQueue(memory, buffers, txQueue, sender);
+    const sink = new TxQueue(memory, buffers, table, txQueue, sender);
     const rxQueue = interconnect.ring(index, 'rxQueue');
     const answers = interconnect.ring(index, 'answers');
     const link = {
@@ -97,7 +101,9 @@ export class RingCore extends BaseCore {
     const hasWork = (): boolean => rxQueue.count > 0 || answers.count > 0;
     const wakeSource = new DoorbellWake(link, interconnect.coreListener(index), hasWork);
     const keepAlive = options.keepAlive ?? (() => {});
-    super({ ...options, clock, sink, pool: own, reserve: 0, wakeSource, keepAlive, count: plan.cores });
+    const hasOffloads = interconnect.offloads !== 0;
+    super({ ...options, clock, sink, pool: own, reserve: 0, wakeSource, keepAlive, count: plan.cores, hasOffloads });
+    this.interconnect = interconnect;
     this.own = own;
     this.received = received;
     this.sender = sender;
@@ -125,6 +131,10 @@ export class RingCore extends BaseCore {
 
   get mac(): Uint8Array {
     return macBytes(this.host.mac);
+  }
+
+  get offloads(): number {
+    return this.interconnect.offloads;
   }
 
   /** What this core has counted. The Rx worker counts what the core received. */

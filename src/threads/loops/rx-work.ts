@@ -5,6 +5,7 @@ import type { MemoryViews } from '../../../drivers/memory/index.js';
 import type { NetDevice } from '../../../drivers/net-device.js';
 import type { BufferPool } from '../../../rings/buffer-pool.js';
 import { CounterBlock } from '../../../rings/counters.js';
+import type { PacketTable } from '../../../rings/packet-table.js';
 import type { AddressSink } from '../../link/dhcp/lease.js';
 import { LinkLayer } from '../../link/link-layer.js';
 import type { LinkDevice } from '../../link/lower-layer.js';
@@ -28,12 +29,18 @@ export type RxWorkDevice = NetDevice & { readonly counts: { publish(): void } };
 class ArpDevice implements LinkDevice {
   readonly memory: MemoryViews;
   readonly pool: BufferPool;
+  readonly table: PacketTable;
   /** Called when the pool is empty. */
   collect: () => void = () => {};
 
   constructor(private readonly device: NetDevice) {
     this.memory = device.memory;
     this.pool = device.pool;
+    this.table = device.table;
+  }
+
+  get offloads(): number {
+    return this.device.offloads;
   }
 
   get mac(): Uint8Array {
@@ -73,11 +80,11 @@ export class RxWork implements Work {
     const { clock } = around;
     this.clock = clock;
     const { config } = start;
-    const { memory, pool } = device;
+    const { memory, pool, table: packets } = device;
     const counters = CounterBlock.attach(start.counters);
     const arpDevice = new ArpDevice(device);
     // ARP frames go through a tx_queue, as the packets of the cores do.
-    const arpQueue = new TxQueue(memory, pool, interconnect.rxWorkersTxQueue(), interconnect.txDoorbell());
+    const arpQueue = new TxQueue(memory, pool, packets, interconnect.rxWorkersTxQueue(), interconnect.txDoorbell());
     this.arpBurst = new TxBurst(arpQueue, counters);
     const table = interconnect.neighbourTable();
     const { shift } = pool.geometry;

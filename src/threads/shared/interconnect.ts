@@ -31,6 +31,8 @@ export interface InterconnectShare {
 }
 
 const LINE = 128;
+/** The word beside the state of the link, which is as seldom written. */
+const OFFLOADS = 1;
 /** From our MAC address to our other addresses, in bytes: on the same line, which is seldom written. */
 const HOST_AT = 64;
 const RINGS_PER_CORE = ['rxQueue', 'rxFree', 'txQueue', 'txFree', 'asks', 'answers'] as const;
@@ -82,7 +84,7 @@ function layoutOf(plan: BufferPlan) {
 export class Interconnect {
   readonly plan: BufferPlan;
   private readonly layout: ReturnType<typeof layoutOf>;
-  /** The state of the link, 1 or 0; and whether there are new questions, which several threads write. */
+  /** The state of the link, 1 or 0; what the device does for packets to send; and whether there are new questions, which several threads write. */
   private readonly words: Int32Array;
   /** All of the memory, for the doorbells. */
   private readonly allWords: Int32Array;
@@ -195,6 +197,15 @@ export class Interconnect {
 
   set isLinkUp(isUp: boolean) {
     Atomics.store(this.words, 0, isUp ? 1 : 0);
+  }
+
+  /** What the device does for packets to send: OFFLOAD_ bits. Only the Rx worker writes it. */
+  get offloads(): number {
+    return Atomics.load(this.words, OFFLOADS);
+  }
+
+  set offloads(offloads: number) {
+    Atomics.store(this.words, OFFLOADS, offloads);
   }
 
   /** Says that a core has put a question into its ring. */

@@ -1,5 +1,6 @@
 /** A `tx_queue` as the place where a {@link TxBurst} goes: the thread that sends takes the frames from there. */
 import type { MemoryViews } from '../../../drivers/memory/index.js';
+import type { PacketTable } from '../../../rings/packet-table.js';
 import type { SpscRing } from '../../../rings/spsc-ring.js';
 import type { BufferReturn, FrameSink } from '../../link/lower-layer.js';
 import type { Doorbell } from './doorbell.js';
@@ -12,6 +13,7 @@ export class TxQueue implements FrameSink {
   constructor(
     readonly memory: MemoryViews,
     readonly pool: BufferReturn,
+    readonly table: PacketTable,
     private readonly ring: SpscRing,
     private readonly sender: Doorbell,
   ) {}

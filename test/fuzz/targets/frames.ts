@@ -4,6 +4,7 @@
  */
 import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../../rings/buffer-pool.js';
 import { NeighbourTable } from '../../../rings/neighbour-table.js';
+import { PacketTable } from '../../../rings/packet-table.js';
 import { createL2Counters, L2_COUNTERS } from '../../../src/counters.js';
 import { LinkLayer } from '../../../src/link/link-layer.js';
 import { TxBurst } from '../../../src/link/tx-burst.js';
@@ -56,9 +57,11 @@ export const frames: FuzzTarget = {
       let n = 0;
       const pool = new BufferPool({ count: BUFFERS, shift: SHIFT, base });
       let held: number[] = [];
+      const packets = new PacketTable(BUFFERS);
       const sink = {
         memory,
         pool,
+        table: packets,
         isUp: true,
         txBurst: (handles: Uint32Array, frameLengths: Uint32Array, frameCount: number) => {
           for (let i = 0; i < frameCount; i++) {
@@ -76,7 +79,7 @@ export const frames: FuzzTarget = {
       };
       let now = 0;
       const tx = new TxBurst(sink, counters);
-      const medium = { memory, pool, mac: Uint8Array.from(OUR_MAC), reclaimTx };
+      const medium = { memory, pool, table: packets, offloads: 0, mac: Uint8Array.from(OUR_MAC), reclaimTx };
       const options = {
         address: OUR_IP,
         prefixLength: 24,

@@ -53,7 +53,7 @@ export const tcpOptions: FuzzTarget = {
         payload,
         1,
       );
-      const result = segment.read(memory, 0, IPV4_HEADER_BYTES, length - IPV4_HEADER_BYTES);
+      const result = segment.read(memory, 0, IPV4_HEADER_BYTES, length - IPV4_HEADER_BYTES, null);
       check(result === SEGMENT_INTACT, `an intact segment is refused: ${result}`);
       const { mss, scale, sackPermitted, hasTimestamps, tsValue, tsEcho, sacks, hasBadOptions: bad } = segment;
       let blocks = '';

@@ -96,16 +96,18 @@ export class SteppedPort {
       this.rxReturn = new RingReturn(interconnect.rxReturn());
       this.tx = new TxMainLoop(device, interconnect, queues, this.rxReturn, resolved.coreBurst, this.txCounters);
     }
+    interconnect.offloads = device.offloads;
     interconnect.isLinkUp = true;
     this.cores = this.coreCounters.map((counters, index) => {
       const { mtu, layer, idle } = resolved;
-      const { memory, mtu: deviceMtu, pool } = device;
+      const { memory, mtu: deviceMtu, pool, table } = device;
       return new RingCore(interconnect, {
-        ...{ memory, geometry: pool.geometry, deviceMtu, index, counters, rss, clock },
+        ...{ memory, geometry: pool.geometry, table, deviceMtu, index, counters, rss, clock },
         ...{ mtu, layer, idle },
       });
     });
     device.onLink = (state) => {
+      interconnect.offloads = device.offloads;
       interconnect.isLinkUp = state === 'up';
       if (state === 'up') this.rx.link.announce();
     };

@@ -3,6 +3,7 @@
  * that belong to nothing (RFC 9293, 3.10.7).
  */
 import type { MemoryViews } from '../../../../drivers/memory/index.js';
+import type { PacketBuffer } from '../../../link/packet-buffer.js';
 import { TCP_ACK, TCP_RST } from '../../../wire/tcp.js';
 import { TCP } from '../counters.js';
 import type { Listeners } from '../listeners.js';
@@ -39,7 +40,14 @@ export class Arrival {
   }
 
   /** As {@link TransportProtocol.receive}. */
-  receive(memory: MemoryViews, ip: number, tcp: number, length: number, toUs: boolean): void {
+  receive(
+    memory: MemoryViews,
+    ip: number,
+    tcp: number,
+    length: number,
+    toUs: boolean,
+    packet: PacketBuffer | null,
+  ): void {
     const { table, segment } = this;
     const { count } = table;
     count[SEGMENTS_IN]++;
@@ -48,10 +56,14 @@ export class Arrival {
       count[TCP.tcp_bad_destination]++;
       return;
     }
-    const result = segment.read(memory, ip, tcp, length);
+    const result = segment.read(memory, ip, tcp, length, packet);
     if (result !== INTACT) {
       count[result === SEGMENT_BAD_CHECKSUM ? TCP.tcp_bad_checksum : TCP.tcp_bad_length]++;
       return;
+    }
+    if (segment.size < segment.length) {
+      count[TCP.tcp_gso_in]++;
+      count[SEGMENTS_IN] += Math.ceil(segment.length / segment.size) - 1;
     }
     if (segment.hasBadOptions) count[TCP.tcp_bad_options]++;
     const value = table.flows.find(segment.remote, segment.ports);

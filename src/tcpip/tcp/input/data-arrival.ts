@@ -56,7 +56,9 @@ export class DataArrival {
     }
     this.measure(r, segment);
     const next = i32[r + RCV_NXT];
-    let { seq, data, length } = segment;
+    let { seq, length } = segment;
+    /** Bytes of data in front that are not used. */
+    let skip = 0;
     let hasFin = (segment.flags & TCP_FIN) !== 0;
     const beyond = (seq + length - i32[r + RCV_ADV]) | 0;
     if (beyond > 0) {
@@ -67,8 +69,8 @@ export class DataArrival {
     if (known > 0) {
       this.repeated(r, seq, Math.min(known, length));
       seq = next;
-      data += Math.min(known, length);
-      length -= Math.min(known, length);
+      skip = Math.min(known, length);
+      length -= skip;
     }
     if ((i32[r + FLAGS] & FLAG_FIN_SEEN) !== 0) {
       // Nothing lies behind the FIN: a second one elsewhere, and data there, is not from an honest peer.
@@ -78,8 +80,8 @@ export class DataArrival {
       this.noteFin(r, (seq + length) | 0);
     }
     if (length > 0) {
-      if (seq === next) this.inOrder(r, segment.bytes, data, length);
-      else this.beyondGap(r, seq, segment.bytes, data, length);
+      if (seq === next) this.inOrder(r, segment, skip, length);
+      else this.beyondGap(r, seq, segment, skip, length);
       if (i32[r + STATE] === STATE_CLOSED) return;
     } else {
       this.acks.now(r);
@@ -87,23 +89,56 @@ export class DataArrival {
     if ((i32[r + FLAGS] & FLAG_FIN_SEEN) !== 0 && i32[r + RCV_NXT] === i32[r + FIN_SEQ]) this.receiveFin(r);
   }
 
-  private inOrder(r: number, bytes: Uint8Array, at: number, length: number): void {
-    const { i32 } = this;
+  /**
+   * Takes `length` bytes of data that begin at RCV.NXT, part of the packet by part. A part is to the inbox what a segment
+   * is: it knows nothing of those that follow.
+   */
+  private inOrder(r: number, segment: Segment, skip: number, length: number): void {
+    const { i32, acks, inbox } = this;
     // RFC 5681, 4.2: a segment that fills a gap is acknowledged at once.
     const fillsGap = i32[r + INTERVALS] !== 0;
-    this.acks.received(r, length);
-    if (fillsGap) this.acks.now(r);
-    if (!this.inbox.inOrder(r, bytes, at, length)) this.acks.now(r);
+    acks.received(r, length, Math.min(segment.size, length));
+    if (fillsGap) acks.now(r);
+    let seq = i32[r + RCV_NXT];
+    segment.skip(skip);
+    for (let left = length; left > 0 && segment.room > 0; ) {
+      const own = Math.min(segment.room, left);
+      // What had come behind a gap may reach into this part, and was taken with the part before it.
+      const known = (i32[r + RCV_NXT] - seq) | 0;
+      if (known < own && !inbox.inOrder(r, segment.bytes, segment.data + known, own - known)) {
+        acks.now(r);
+        return;
+      }
+      if (i32[r + STATE] === STATE_CLOSED) return;
+      left -= own;
+      seq = (seq + own) | 0;
+      segment.skip(own);
+    }
   }
 
-  private beyondGap(r: number, seq: number, bytes: Uint8Array, at: number, length: number): void {
+  private beyondGap(r: number, seq: number, segment: Segment, skip: number, length: number): void {
     if ((this.i32[r + FLAGS] & FLAG_SACK) !== 0 && this.intervals.contains(r, seq, (seq + length) | 0)) {
       this.repeated(r, seq, length);
     } else {
-      this.inbox.outOfOrder(r, seq, bytes, at, length);
+      this.keep(r, seq, segment, skip, length);
     }
     this.acks.quick(r);
     this.acks.now(r);
+  }
+
+  /** Keeps `length` bytes of data beyond a gap, or as many as there is memory for. */
+  private keep(r: number, seq: number, segment: Segment, skip: number, length: number): void {
+    const { inbox } = this;
+    let end = seq;
+    segment.skip(skip);
+    for (let left = length; left > 0 && segment.room > 0; ) {
+      const own = Math.min(segment.room, left);
+      if (!inbox.store(r, end, segment.bytes, segment.data, own)) break;
+      left -= own;
+      end = (end + own) | 0;
+      segment.skip(own);
+    }
+    if (end !== seq) inbox.outOfOrder(r, seq, end);
   }
 
   /** Data that was received before: the next ACK says so by a D-SACK (RFC 2883), unless it says so of other data. */

@@ -5,10 +5,12 @@
  * part.
  */
 import type { MemoryViews } from '../../../../drivers/memory/index.js';
+import type { PacketBuffer } from '../../../link/packet-buffer.js';
 import { readI32, readU16 } from '../../../wire/bytes.js';
 import { finishSum, partialSumOfWords } from '../../../wire/checksum.js';
 import { IP_PROTOCOL_TCP, ipv4Ecn, ipv4PseudoHeaderSum, ipv4Source } from '../../../wire/ipv4.js';
 import { TCP_FIN, TCP_HEADER_BYTES, TCP_SYN, tcpHeaderLength } from '../../../wire/tcp.js';
+import { isChecksumGood, partialSumOfParts } from '../../packet-data.js';
 import {
   MSS_BYTES,
   OPTION_END,
@@ -55,10 +57,16 @@ export class Segment {
   urgent = 0;
   /** The memory that the segment lies in. */
   bytes: Uint8Array;
-  /** Offset of the data in {@link bytes}. */
+  /** Offset of the data in {@link bytes}; {@link skip} moves it. */
   data = 0;
   /** Bytes of data. */
   length = 0;
+  /** How many bytes lie at {@link data}. The others lie in {@link next} and the parts behind it. */
+  room = 0;
+  /** The part of the packet behind the one with {@link data}; null: there is none. */
+  next: PacketBuffer | null = null;
+  /** Bytes of data in each segment that a GSO packet stands for, except the last. Otherwise {@link length}. */
+  size = 0;
   /** Sequence number behind the segment: SYN and FIN count. */
   end = 0;
   /** Whether a router has marked the packet (RFC 3168). */
@@ -78,14 +86,27 @@ export class Segment {
     this.bytes = bytes;
   }
 
-  /** Reads the segment of `length` bytes at `tcp`, whose IP header is at `ip`. Returns one of the SEGMENT_ numbers. */
-  read(memory: MemoryViews, ip: number, tcp: number, length: number): number {
+  /**
+   * Reads the segment of `length` bytes at `tcp`, whose IP header is at `ip`.
+   * @param packet that it came in; null: it lies whole in `memory`, and nothing is known of its checksum
+   * @returns one of the SEGMENT_ numbers
+   */
+  read(memory: MemoryViews, ip: number, tcp: number, length: number, packet: PacketBuffer | null): number {
     const { u8 } = memory;
-    if (length < TCP_HEADER_BYTES) return SEGMENT_BAD_LENGTH;
+    const next = packet === null ? null : packet.next;
+    const room = packet === null || next === null ? length : Math.min(length, packet.length - (tcp - ip));
+    // The whole header lies in the first part.
+    if (room < TCP_HEADER_BYTES) return SEGMENT_BAD_LENGTH;
     const header = tcpHeaderLength(u8, tcp);
-    if (header < TCP_HEADER_BYTES || header > length) return SEGMENT_BAD_LENGTH;
-    const pseudo = ipv4PseudoHeaderSum(u8, ip, IP_PROTOCOL_TCP, length);
-    if (finishSum(partialSumOfWords(memory, tcp, length, pseudo)) !== 0) return SEGMENT_BAD_CHECKSUM;
+    if (header < TCP_HEADER_BYTES || header > room) return SEGMENT_BAD_LENGTH;
+    if (!isChecksumGood(packet)) {
+      const pseudo = ipv4PseudoHeaderSum(u8, ip, IP_PROTOCOL_TCP, length);
+      const sum =
+        next === null
+          ? partialSumOfWords(memory, tcp, length, pseudo)
+          : partialSumOfParts(memory, tcp, room, next, length, pseudo);
+      if (finishSum(sum) !== 0) return SEGMENT_BAD_CHECKSUM;
+    }
     const ports = readI32(u8, tcp);
     const flags = u8[tcp + 13];
     this.bytes = u8;
@@ -99,6 +120,10 @@ export class Segment {
     this.urgent = readU16(u8, tcp + 18);
     this.data = tcp + header;
     this.length = length - header;
+    this.room = room - header;
+    this.next = next;
+    const size = packet === null ? 0 : packet.segmentSize;
+    this.size = size > 0 && size < length - header ? size : length - header;
     this.end = (this.seq + this.length + (flags & TCP_FIN) + ((flags & TCP_SYN) >>> 1)) | 0;
     this.isMarked = ipv4Ecn(u8, ip) === CONGESTION_EXPERIENCED;
     this.hasTimestamps = false;
@@ -116,6 +141,17 @@ export class Segment {
       this.readOptions(u8, options, tcp + header);
     }
     return SEGMENT_INTACT;
+  }
+
+  /** Moves {@link data} on by `bytes`, into later parts of the packet where there are some. */
+  skip(bytes: number): void {
+    this.data += bytes;
+    this.room -= bytes;
+    for (let part = this.next; this.room <= 0 && part !== null; part = part.next) {
+      this.data = part.offset - this.room;
+      this.room += part.length;
+      this.next = part.next;
+    }
   }
 
   private readOptions(u8: Uint8Array, from: number, end: number): void {

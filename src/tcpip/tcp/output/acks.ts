@@ -37,11 +37,14 @@ export class Acks {
     this.i32 = table.i32;
   }
 
-  /** `length` bytes came in order: an ACK is due, at the end of the burst or later. */
-  received(r: number, length: number): void {
+  /**
+   * `length` bytes came in order: an ACK is due, at the end of the burst or later.
+   * @param size bytes of data in the segments that brought them: those of a GSO packet are counted, not the packet
+   */
+  received(r: number, length: number, size: number): void {
     const { i32 } = this;
     i32[r + UNACKED_BYTES] += length;
-    if (length > i32[r + RCV_MSS]) i32[r + RCV_MSS] = length;
+    if (size > i32[r + RCV_MSS]) i32[r + RCV_MSS] = size;
     this.table.list(r);
   }
 

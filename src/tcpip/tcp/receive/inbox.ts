@@ -76,16 +76,11 @@ export class Inbox {
     return true;
   }
 
-  /** Takes data beyond a gap. Returns false when it was dropped and counted. */
-  outOfOrder(r: number, seq: number, bytes: Uint8Array, at: number, length: number): boolean {
+  /** Takes data beyond a gap that {@link store} has kept. If there are too many gaps, it counts as dropped. */
+  outOfOrder(r: number, seq: number, end: number): void {
     const { count } = this.table;
-    if (!this.store(r, seq, bytes, at, length)) return false;
-    if (!this.intervals.add(r, seq, (seq + length) | 0)) {
-      count[TCP.tcp_intervals_full]++;
-      return false;
-    }
-    count[TCP.tcp_out_of_order]++;
-    return true;
+    if (this.intervals.add(r, seq, end)) count[TCP.tcp_out_of_order]++;
+    else count[TCP.tcp_intervals_full]++;
   }
 
   /** Gives the application what waits in order, unless it has paused; then the end, if the peer has sent its FIN. */
@@ -140,7 +135,7 @@ export class Inbox {
   }
 
   /** Copies bytes into the receive region. Returns false, and counts it, when there is no memory. */
-  private store(r: number, seq: number, bytes: Uint8Array, at: number, length: number): boolean {
+  store(r: number, seq: number, bytes: Uint8Array, at: number, length: number): boolean {
     const row = r >> ROW_SHIFT;
     const span = (seq + length - this.i32[r + TAKEN]) | 0;
     let region = this.table.receiveRegions[row];

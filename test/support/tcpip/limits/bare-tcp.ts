@@ -53,6 +53,10 @@ export class BareTcp {
     };
     const packet = { offset: BUFFER_BYTES, length: 0 } as PacketBuffer;
     const ip = {
+      offloads: 0,
+      release: () => {
+        this.taken--;
+      },
       begin: () => {
         if (this.hasNoBuffer) return null;
         this.taken++;
@@ -102,7 +106,7 @@ export class BareTcp {
     const length = writeSegment(memory, INPUT, fields, this.options, this.payload, LOCAL);
     this.clock.read();
     this.tcp.begin();
-    this.tcp.receive(memory, INPUT, INPUT + IPV4_HEADER_BYTES, length - IPV4_HEADER_BYTES, true);
+    this.tcp.receive(memory, INPUT, INPUT + IPV4_HEADER_BYTES, length - IPV4_HEADER_BYTES, true, null);
   }
 
   /** TCP receives an ICMP error that quotes a segment of its own. */

@@ -4,8 +4,8 @@
  * that others see.
  */
 import { TcpIp, type TcpIpOptions } from '../../../../src/tcpip/index.js';
+import type { ListenOptions } from '../../../../src/tcpip/tcp/open-options.js';
 import type { Connection, TcpHandlers } from '../../../../src/tcpip/tcp/state/api.js';
-import type { ListenOptions } from '../../../../src/tcpip/tcp/tcp.js';
 import { neighbourMac } from '../../../../src/testing/fake-port.js';
 import { writeU16 } from '../../../../src/wire/bytes.js';
 import { internetChecksum } from '../../../../src/wire/checksum.js';
