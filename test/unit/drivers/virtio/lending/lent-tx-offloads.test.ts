@@ -71,7 +71,7 @@ describe.each([
     while (tx.sent.available > 0) driver.device.pool.put(tx.sent.get());
   });
 
-  it('drops what the device does not do: all buffers come to the borrower, and the owner counts it', async () => {
+  it('drops what the device does not do, has its buffers, and it is counted', async () => {
     const { driver, tx } = await lend(indirect, packed);
     expect(send(tx, gsoPacket(driver))).toBe(1);
     expect(driver.account(driver.device.sent, tx.sent)).toEqual({ ...REST, pool: REST.pool - 3, sent: 3 });

@@ -127,7 +127,7 @@ describe.each(['split', 'packed'] as const)('%s rings with offloads:', (ring) =>
     await untilFds(before);
   });
 
-  it('a sender of packets in two buffers, over a loss of the peer; no buffer is lost', async () => {
+  it('a sender of chains, over a loss of the peer; no buffer is lost', async () => {
     lent.startSender(true);
     await lent.receive(3000, echo);
     await replacePeer();
@@ -139,7 +139,7 @@ describe.each(['split', 'packed'] as const)('%s rings with offloads:', (ring) =>
     lent.expectNoBufferLost();
   });
 
-  it('a sender of packets in two buffers that dies: they are the owner’s after the restart', async () => {
+  it('a sender that dies: the parts of its packets come back at the restart', async () => {
     lent.startSender(true);
     await lent.receive(2000, echo);
     await lent.killSender();
