@@ -1,85 +1,131 @@
 /**
- * Two kernels behind tap ports of the embedded switch. What one leaves unfinished, the other gets as it is; a kernel
- * behind a port whose offloads are limited finishes its packets itself. Every byte of a connection is right.
+ * Taps with offloads, and the Linux kernel at both ends: two network namespaces, whose kernels leave checksums and
+ * segmentation to the other one, through our driver.
  */
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { openSwitch, type RunningSwitch } from '../../bess/index.js';
+import type { Child } from '../../scripts/child.js';
 import { NetworkNamespace } from '../../scripts/netns.js';
-import { patternHash } from '../support/peers/bytes.js';
 import { command, describeWith, root, tun } from '../support/requirements.js';
 
-const BYTES = 8_000_000;
-const PORT = '7000';
-const END = fileURLToPath(new URL('../../dist/test/support/peers/bytes-over-tcp.main.js', import.meta.url));
-const NAMES = ['a', 'b'].map((end) => `td${process.pid}${end}`);
-const SCRIPT = NAMES.map(
-  (name, i) => `port${i} = PMDPort(name='port${i}', vdev='net_tap${i},iface=${name}' + $OPTIONS${i})`,
-)
-  .concat('QueueInc(port=port0.name, qid=0) -> QueueOut(port=port1.name, qid=0)')
-  .concat('QueueInc(port=port1.name, qid=0) -> QueueOut(port=port0.name, qid=0)')
-  .join('\n');
+const FORWARDER = fileURLToPath(new URL('../../dist/test/support/peers/tap-forwarder.main.js', import.meta.url));
+const MEGABYTES = 24;
 
-describeWith('two kernels behind tap ports', [root, tun, command('ip')], () => {
-  let ends: NetworkNamespace[];
-  let bess: RunningSwitch;
+/** Serves the bytes of a counter, and their SHA-256 in the last 32 bytes. */
+const SERVER = `
+const { createServer } = require('node:net');
+const { createHash } = require('node:crypto');
+const bytes = Buffer.alloc(${MEGABYTES} << 20);
+for (let i = 0; i < bytes.length; i += 4) bytes.writeUInt32LE((i * 2654435761) >>> 0, i);
+const hash = createHash('sha256').update(bytes).digest();
+createServer((socket) => { socket.write(bytes); socket.end(hash); }).listen(8000, '::', () => console.log('listening'));
+`;
+const CLIENT = `
+const { connect } = require('node:net');
+const { createHash } = require('node:crypto');
+const chunks = [];
+const socket = connect(8000, process.argv[1]);
+socket.setTimeout(20000, () => { console.log('timeout'); process.exit(1); });
+socket.on('data', (chunk) => chunks.push(chunk));
+socket.on('end', () => {
+  const all = Buffer.concat(chunks);
+  const right = createHash('sha256').update(all.subarray(0, -32)).digest().equals(all.subarray(-32));
+  console.log(all.length - 32, right ? 'right' : 'wrong');
+});
+`;
+
+interface Seen {
+  readonly packets: number;
+  readonly gso: number;
+  readonly chains: number;
+  readonly partial: number;
+  readonly longest: number;
+}
+interface Report {
+  readonly seen: readonly [Seen, Seen];
+  readonly counters: readonly [Record<string, number>, Record<string, number>];
+  readonly free: readonly number[];
+}
+
+describeWith('taps with offloads', [root, tun, command('ip')], () => {
+  let near: NetworkNamespace;
+  let far: NetworkNamespace;
+  let children: Child[] = [];
 
   beforeEach(() => {
-    ends = NAMES.map(() => NetworkNamespace.create());
+    near = NetworkNamespace.create();
+    far = NetworkNamespace.create();
   });
 
   afterEach(async () => {
-    await bess?.stop();
-    for (const end of ends) end.remove();
+    for (const child of children) await child.stop();
+    children = [];
+    near.remove();
+    far.remove();
   });
 
-  /** Starts the switch with these options of its vdevs, and gives each kernel the address 10.0.0.1, or 10.0.0.2. */
-  async function start(options: readonly string[]): Promise<void> {
-    const variables = Object.fromEntries(options.map((text, i) => [`OPTIONS${i}`, text]));
-    bess = await openSwitch({ script: { name: 'taps', source: SCRIPT }, variables, warn: () => {} });
-    NAMES.forEach((name, i) => {
-      const end = ends[i]!;
-      end.adopt(name);
-      end.ip('addr', 'add', `10.0.0.${i + 1}/24`, 'dev', name);
-      end.ip('addr', 'add', `fd00::${i + 1}/64`, 'dev', name, 'nodad');
-      end.ip('link', 'set', name, 'up');
-    });
+  const keep = (child: Child): Child => {
+    children.push(child);
+    return child;
+  };
+
+  const addresses = (namespace: NetworkNamespace, tap: string, host: number): void => {
+    namespace.ip('addr', 'add', `10.7.0.${host}/24`, 'dev', tap);
+    namespace.ip('addr', 'add', `fd07::${host}/64`, 'dev', tap, 'nodad');
+    namespace.ip('link', 'set', tap, 'up');
+  };
+
+  /** The forwarder between `tap0` in one namespace and `tap1` in the other. */
+  async function start(receive: 'on' | 'off'): Promise<Child> {
+    const forwarder = keep(near.spawn(process.execPath, FORWARDER, 'tap0', 'tap1', receive));
+    await forwarder.waitFor(/^ready/m);
+    near.ip('link', 'set', 'tap1', 'netns', far.name);
+    addresses(near, 'tap0', 1);
+    addresses(far, 'tap1', 2);
+    const server = keep(near.spawn(process.execPath, '-e', SERVER));
+    await server.waitFor(/^listening/m);
+    return forwarder;
   }
 
-  /** Sends the bytes in both directions of one connection at once. */
-  async function transfer(address: string): Promise<void> {
-    const server = ends[1]!.spawn(process.execPath, END, 'serve', address, PORT, String(BYTES));
-    await server.waitFor(/^ready/m);
-    const client = ends[0]!.spawn(process.execPath, END, 'connect', address, PORT, String(BYTES));
-    for (const end of [client, server]) {
-      const [, count, hash] = await end.waitFor(/^read (\d+) (\S+)/m);
-      expect([Number(count), hash]).toEqual([BYTES, patternHash(BYTES)]);
+  /** Downloads all from the server, and returns what the client says. */
+  async function download(address: string): Promise<string> {
+    const client = keep(far.spawn(process.execPath, '-e', CLIENT, address));
+    await client.exited;
+    return client.output.trim();
+  }
+
+  async function end(forwarder: Child): Promise<Report> {
+    await forwarder.stop();
+    return JSON.parse(forwarder.stdout.trim().split('\n').at(-1) as string) as Report;
+  }
+
+  it.each([
+    ['IPv4', '10.7.0.1'],
+    ['IPv6', 'fd07::1'],
+  ])('carry GSO packets between two kernels, and every byte of them (%s)', async (_, address) => {
+    const forwarder = await start('on');
+    expect(await download(address)).toBe(`${MEGABYTES << 20} right`);
+    const { seen, counters, free } = await end(forwarder);
+    expect(seen[0].gso).toBeGreaterThan(100);
+    expect(seen[0].chains).toBeGreaterThan(100);
+    expect(seen[0].longest).toBeGreaterThan(20_000);
+    // The acknowledgements have partial checksums, too.
+    expect(seen[1].partial).toBeGreaterThan(10);
+    for (const each of counters) {
+      expect(each).toMatchObject({ rx_dropped_bad_offload: 0, tx_dropped_bad_offload: 0 });
+      expect(each).toMatchObject({ rx_dropped_bad_length: 0, tx_dropped_bad_length: 0, rx_dropped_too_long: 0 });
     }
-    await Promise.all([client.exited, server.exited]);
-  }
-
-  /** Bytes of the average frame that came from port `i`. */
-  function averageOf(i: number): number {
-    const { packets, bytes } = bess.stats().ports[`port${i}`]!.inc;
-    return bytes / packets;
-  }
-
-  it.each(['10.0.0.2', 'fd00::2'])('carries packets for many segments between them: %s', async (address) => {
-    await start(['', '']);
-    await transfer(address);
-    const { ports, summary } = bess.stats();
-    // Every second packet or so is an acknowledgement, and yet the average is longer than an Ethernet frame.
-    for (const i of [0, 1]) expect(averageOf(i)).toBeGreaterThan(1514);
-    for (const { device } of Object.values(ports)) {
-      expect(Object.keys(device).filter((name) => /bad|error|tooLong/i.test(name))).toEqual([]);
-    }
-    expect(summary.received).toBe(summary.forwarded + summary.dropped.total);
+    expect(free).toEqual([2048, 2048]);
   });
 
-  it.each([',tso=0', ',csum=0'])('limits what a kernel leaves unfinished: %j', async (options) => {
-    await start([options, '']);
-    await transfer('10.0.0.2');
-    expect(averageOf(0)).toBeLessThanOrEqual(1514);
-    expect(averageOf(1)).toBeGreaterThan(1514);
+  it('carry none when receive offloads were switched off', async () => {
+    const forwarder = await start('off');
+    expect(await download('10.7.0.1')).toBe(`${MEGABYTES << 20} right`);
+    const { seen } = await end(forwarder);
+    for (const each of seen) {
+      expect(each).toMatchObject({ gso: 0, chains: 0, partial: 0 });
+      expect(each.longest).toBeLessThanOrEqual(1514);
+      expect(each.packets).toBeGreaterThan(100);
+    }
   });
 });
