@@ -4,8 +4,7 @@
  */
 import { closeFile, eventfd, memfd } from '../../drivers/libc/index.js';
 import { HUGEPAGE_BYTES, WindowAllocator } from '../../drivers/memory/index.js';
-import { OFFLOAD_CSUM } from '../../drivers/offloads.js';
-import { PORT_OFFLOADS } from '../../drivers/offloads.js';
+import { OFFLOAD_CSUM, PORT_OFFLOADS } from '../../drivers/offloads.js';
 import { PeerMemory } from '../../drivers/transports/vhost-user/peer-memory.js';
 import { makeQueueCounters } from '../../drivers/virtio/device/queue-counters.js';
 import type { RingOptions, RingPlace } from '../../drivers/virtio/device/ring.js';
