@@ -15,10 +15,14 @@ import { RECEIVER_IP, type Run, SENDER_IP, type Setup } from './rows.js';
 const DISCARD_PORT = 9;
 /** Bytes of a write: what an application reads from a file at once. */
 const WRITE_BYTES = 65_536;
+/** Time until the congestion window has grown again after a pause, in ms. */
+const SETTLE_MS = 100;
+/** How long what was sent may take to arrive, in ms. */
+const ARRIVAL_MS = 10_000;
 
 const { sockets, offloads, cpu, hugepages } = JSON.parse(process.argv[2]) as Setup;
 
-function open(port: number, ip: string): Promise<SinglePort> {
+function openPort(port: number, ip: string): Promise<SinglePort> {
   return init({
     device: `vhost-user:${sockets[port]}`,
     ...{ ip: `${ip}/24`, mac: macBehind(port), cores: [cpu], offloads },
@@ -26,7 +30,7 @@ function open(port: number, ip: string): Promise<SinglePort> {
   });
 }
 
-const ports = [await open(0, SENDER_IP), await open(1, RECEIVER_IP)];
+const ports = [await openPort(0, SENDER_IP), await openPort(1, RECEIVER_IP)];
 const [sender, receiver] = ports.map((port) => new TcpIp(port.core()));
 
 let bytes = 0;
@@ -41,14 +45,19 @@ receiver.tcp.listen(
 );
 
 const block = new Uint8Array(WRITE_BYTES).fill(0x55);
+let isSending = false;
+let open = (_connection: Connection): void => {};
+const opened = new Promise<Connection>((resolve) => {
+  open = resolve;
+});
 const send = (connection: Connection): void => {
-  while (connection.write(block) === block.length);
+  while (isSending && connection.write(block) === block.length);
 };
 const end = new AbortController();
 sender.tcp.connect(
   { address: RECEIVER_IP, port: DISCARD_PORT },
   {
-    open: send,
+    open,
     drain: send,
     close(_connection, error) {
       if (end.signal.aborted) return;
@@ -59,10 +68,19 @@ sender.tcp.connect(
 );
 
 async function run(milliseconds: number): Promise<Run> {
+  const connection = await opened;
+  isSending = true;
+  send(connection);
+  await sleep(SETTLE_MS);
   const before = bytes;
   const start = performance.now();
   await sleep(milliseconds);
-  return { bytes: bytes - before, seconds: (performance.now() - start) / 1000 };
+  const done = { bytes: bytes - before, seconds: (performance.now() - start) / 1000 };
+  isSending = false;
+  // The process may be stopped after the answer: segments on the way would be taken for lost.
+  const deadline = performance.now() + ARRIVAL_MS;
+  while (connection.buffered > 0 && performance.now() < deadline) await sleep(1);
+  return done;
 }
 
 process.once('SIGTERM', () => end.abort());

@@ -35,8 +35,6 @@ export interface OpenedDevice {
   readonly table: Int32Array;
   readonly mac: Uint8Array;
   readonly mtu: number;
-  /** What the device does for packets to send: OFFLOAD_ bits. */
-  readonly offloads: number;
   readonly name: string;
   readonly notice: string;
   /** What the device counts; published from time to time. */

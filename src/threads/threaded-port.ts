@@ -114,7 +114,7 @@ export class ThreadedPort extends BasePort implements MulticorePort {
   }
 
   get offloads(): number {
-    return this.opened.offloads;
+    return this.interconnect.offloads;
   }
 
   get mac(): Uint8Array {
