@@ -14,7 +14,7 @@ import { hasHeaders } from './ip-headers.js';
 import { BAD, RxHeaderReader } from './rx-header.js';
 
 // V8 folds local constants: docs/v8.md, "Local constants".
-const { CHAIN, ENTRY_SHIFT, FLAGS, GSO, GSO_SIZE, LAST, LENGTH, NEXT, START, TOTAL } = table;
+const { CHAIN, ENTRY_SHIFT, FLAGS, GSO, GSO_ECN, GSO_SIZE, LAST, LENGTH, NEXT, START, TOTAL } = table;
 const HEADER_BYTES = NET_HEADER_BYTES;
 const FRAME = FRAME_OFFSET;
 const HEADER_OFFSET = FRAME_OFFSET - NET_HEADER_BYTES;
@@ -113,11 +113,9 @@ export class RxAssembly {
     const entry = handle << ENTRY_SHIFT;
     const length = written - HEADER_BYTES;
     const flags = this.headers.read(buffer, entry, length, false);
-    if (flags === BAD || ((flags & GSO) !== 0 && words[entry + GSO_SIZE] > length)) {
-      return this.drop(handle, droppedBadOffload);
-    }
+    if (flags === BAD) return this.drop(handle, droppedBadOffload);
     if (this.pool.available === 0) return this.drop(handle, droppedNoBuffer);
-    words[entry + FLAGS] = flags;
+    words[entry + FLAGS] = this.withoutVainGso(flags, entry, length);
     this.handle = handle;
     this.length = length;
     this.total = length;
@@ -181,17 +179,20 @@ export class RxAssembly {
 
     const firstEntry = first << ENTRY_SHIFT;
     this.first = NONE;
-    if ((this.flags & GSO) !== 0 && words[firstEntry + GSO_SIZE] > bytes) {
-      this.counts[droppedBadOffload]++;
-      this.forgetFrom(first);
-      return NOTHING;
-    }
-    words[firstEntry + FLAGS] = this.flags;
+    words[firstEntry + FLAGS] = this.withoutVainGso(this.flags, firstEntry, bytes);
     words[firstEntry + TOTAL] = bytes;
     this.handle = first;
     this.length = words[firstEntry + LENGTH];
     this.total = bytes;
     return PACKET;
+  }
+
+  /**
+   * A packet that is shorter than the segments it is to be cut into needs no segmentation. OVS 3.1 sends such packets:
+   * its segment size is that of the receiver's MTU, whatever the packet's was. Linux takes them in this way, too.
+   */
+  private withoutVainGso(flags: number, entry: number, bytes: number): number {
+    return (flags & GSO) !== 0 && this.words[entry + GSO_SIZE] > bytes ? flags & ~(GSO | GSO_ECN) : flags;
   }
 
   /** Drops the packet that begins with this buffer. */
@@ -210,10 +211,6 @@ export class RxAssembly {
   private forget(): void {
     const { first } = this;
     this.first = NONE;
-    this.forgetFrom(first);
-  }
-
-  private forgetFrom(first: number): void {
     for (let part = first; part !== LAST; ) {
       const next = this.words[(part << ENTRY_SHIFT) + NEXT];
       this.giveBack(part);

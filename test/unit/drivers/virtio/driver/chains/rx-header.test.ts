@@ -184,9 +184,14 @@ describe.each([
       takes(frame, gso(frame, { gsoSize }), t.CHECKSUM_PARTIAL | t.GSO_TCP4);
     });
 
-    it.each([0, frame.bytes.length + 1, 65535])('%d: dropped', (gsoSize) => {
+    it.each([frame.bytes.length + 1, 65535])('%d is more than the packet has: no GSO packet', (gsoSize) => {
       open(ALL);
-      refuses(frame, gso(frame, { gsoSize }));
+      takes(frame, gso(frame, { gsoSize }), t.CHECKSUM_PARTIAL);
+    });
+
+    it('0: dropped', () => {
+      open(ALL);
+      refuses(frame, gso(frame, { gsoSize: 0 }));
     });
 
     it('of a packet without payload: dropped', () => {
