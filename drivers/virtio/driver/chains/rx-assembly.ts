@@ -10,11 +10,11 @@ import { MAX_GSO_FRAME_BYTES } from '../../../offloads.js';
 import { NET_HEADER_BYTES, NET_HEADER_NUM_BUFFERS } from '../../net-header.js';
 import { QueueCount } from '../queue-counts.js';
 import { SHORTEST_WRITTEN } from '../unfit-frames.js';
-import { hasHeaders } from './ip-headers.js';
+import { hasHeaders, TCP_BYTES } from './ip-headers.js';
 import { BAD, RxHeaderReader } from './rx-header.js';
 
 // V8 folds local constants: docs/v8.md, "Local constants".
-const { CHAIN, ENTRY_SHIFT, FLAGS, GSO, GSO_ECN, GSO_SIZE, LAST, LENGTH, NEXT, START, TOTAL } = table;
+const { CHAIN, CSUM_START, ENTRY_SHIFT, FLAGS, GSO, GSO_SIZE, LAST, LENGTH, NEXT, START, TOTAL } = table;
 const HEADER_BYTES = NET_HEADER_BYTES;
 const FRAME = FRAME_OFFSET;
 const HEADER_OFFSET = FRAME_OFFSET - NET_HEADER_BYTES;
@@ -115,7 +115,8 @@ export class RxAssembly {
     const flags = this.headers.read(buffer, entry, length, false);
     if (flags === BAD) return this.drop(handle, droppedBadOffload);
     if (this.pool.available === 0) return this.drop(handle, droppedNoBuffer);
-    words[entry + FLAGS] = this.withoutVainGso(flags, entry, length);
+    if ((flags & GSO) !== 0) this.limitGsoSize(entry, length);
+    words[entry + FLAGS] = flags;
     this.handle = handle;
     this.length = length;
     this.total = length;
@@ -179,7 +180,8 @@ export class RxAssembly {
 
     const firstEntry = first << ENTRY_SHIFT;
     this.first = NONE;
-    words[firstEntry + FLAGS] = this.withoutVainGso(this.flags, firstEntry, bytes);
+    if ((this.flags & GSO) !== 0) this.limitGsoSize(firstEntry, bytes);
+    words[firstEntry + FLAGS] = this.flags;
     words[firstEntry + TOTAL] = bytes;
     this.handle = first;
     this.length = words[firstEntry + LENGTH];
@@ -188,11 +190,14 @@ export class RxAssembly {
   }
 
   /**
-   * A packet that is shorter than the segments it is to be cut into needs no segmentation. OVS 3.1 sends such packets:
-   * its segment size is that of the receiver's MTU, whatever the packet's was. Linux takes them in this way, too.
+   * A segment size beyond the packet means one segment. OVS 3.1 sends such: its segment size follows from the receiver's
+   * MTU, whatever that of the packet was. It stays a GSO packet, because its pseudo header's sum may lack the length, as
+   * DPDK writes it: only a segment gets a new one.
    */
-  private withoutVainGso(flags: number, entry: number, bytes: number): number {
-    return (flags & GSO) !== 0 && this.words[entry + GSO_SIZE] > bytes ? flags & ~(GSO | GSO_ECN) : flags;
+  private limitGsoSize(entry: number, bytes: number): void {
+    const { words } = this;
+    const most = bytes - words[entry + CSUM_START] - TCP_BYTES;
+    if (words[entry + GSO_SIZE] > most) words[entry + GSO_SIZE] = most;
   }
 
   /** Drops the packet that begins with this buffer. */
