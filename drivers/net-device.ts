@@ -30,6 +30,14 @@ export type DeviceCounters = Readonly<Partial<Record<NetCounterName, number>>>;
 /** Largest number of frames in one received burst. */
 export const MAX_RX_BURST = 256;
 
+/** Speed in Mb/s and duplex of a link, for people: `10000 Mb/s, full duplex`. Null stands for "unknown". */
+export function linkText(speed: number | null, duplex: 'half' | 'full' | null): string {
+  const parts: string[] = [];
+  if (speed !== null) parts.push(`${speed} Mb/s`);
+  if (duplex !== null) parts.push(`${duplex} duplex`);
+  return parts.join(', ');
+}
+
 /** A network device, as layer 2 drives it. */
 export interface NetDevice {
   /** The device as the user named it: `vhost-user:/tmp/x.sock`, or a PCI address. */

@@ -132,11 +132,14 @@ export class Ovs {
       tools.vsctl('--no-wait', 'init');
       tools.vsctl('--no-wait', 'set', 'Open_vSwitch', '.', ...settings);
       const control = ['--unixctl', join(folder, 'ovs.ctl'), `unix:${tools.database}`];
-      daemon = Child.spawn(DAEMON, [...control, '-vconsole:info'], tools.env);
+      // In a network namespace of its own: it makes a tap whose name is the same for every OVS on a machine.
+      daemon = Child.spawn('unshare', ['--net', DAEMON, ...control, '-vconsole:info'], tools.env);
       await daemon.waitFor(/DPDK Enabled - initialized/, 1000 * TIMEOUT_SECONDS);
       tools.vsctl('add-br', 'br0', '--', 'set', 'bridge', 'br0', 'datapath_type=netdev', 'fail-mode=secure');
       const ovs = new Ovs(tools, database, daemon);
       for (const port of ports) ovs.addPort(port);
+      // ovs-vsctl does not tell when the daemon could not make the bridge.
+      tools.ofctl('show');
       return ovs;
     } catch (error) {
       await Promise.allSettled([daemon?.stop(), database.stop()]);

@@ -174,6 +174,22 @@ export class Testpmd {
   }
 
   /**
+   * Lets the forward mode `csum` send all TCP packets that are longer than a segment as packets to be segmented by the
+   * device, in segments of `bytes` payload. Requires the option `onDemand`. Rejects when the device of port 0 cannot.
+   */
+  async segment(bytes: number): Promise<void> {
+    const from = this.child.output.length;
+    for (const line of ['stop', 'port stop 0', `tso set ${bytes} 0`, 'port start 0', 'start'])
+      this.child.write(`${line}\n`);
+    const [found] = await this.child.waitFor(
+      /TSO is not supported|[Ss]tart(?!ing)[\s\S]*packets\/burst/,
+      ANSWER_MS,
+      from,
+    );
+    if (/not supported/.test(found)) throw new Error(`dpdk-testpmd: ${found} by its device:\n${this.child.output}`);
+  }
+
+  /**
    * Ends testpmd without reading its totals. With `onDemand` it is told to quit first, because it sometimes misses
    * signals.
    */

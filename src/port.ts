@@ -151,6 +151,15 @@ export interface SinglePort extends PortBase {
    * @throws ArgumentError for another number.
    */
   core(index?: number): Core;
+  /**
+   * Switches the offloads of received packets off, or on again, while the port runs: with `false` the device computes and
+   * checks nothing for us and merges no segments, as `ethtool -K rx off` does elsewhere. Packets that the device has
+   * already may still be of the other kind. It stays so when the device is restarted.
+   * @returns resolves when the device has done it, or will do it when it is back
+   * @throws (rejects) DeviceError when the device cannot: it was opened without offloads, or has no command for it.
+   * StateError when the port was stopped
+   */
+  setReceiveOffloads(on: boolean): Promise<void>;
 }
 
 /** A port with mode `1kb` or `2kb`: its cores are threads that run the app. It has no `core()`. */

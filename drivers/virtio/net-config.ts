@@ -1,6 +1,7 @@
 /** The fields of the network device's configuration space (virtio 1.2, 5.1.4) whose features were negotiated. */
 import { randomBytes } from 'node:crypto';
 import { formatMac, MAC_BYTES } from '../mac-address.js';
+import { linkText } from '../net-device.js';
 import * as f from './features.js';
 import type { VirtioTransport } from './transport.js';
 
@@ -33,11 +34,9 @@ export class NetConfigSpace {
     readonly duplex: 'half' | 'full' | null,
   ) {}
 
-  /** Speed and duplex as far as they are known: `10000 Mb/s, full duplex`; otherwise empty. */
+  /** Speed and duplex, for people; empty when both are unknown. */
   get link(): string {
-    const speed = this.speed === null ? [] : [`${this.speed} Mb/s`];
-    const duplex = this.duplex === null ? [] : [`${this.duplex} duplex`];
-    return [...speed, ...duplex].join(', ');
+    return linkText(this.speed, this.duplex);
   }
 
   static async read(transport: VirtioTransport, features: bigint): Promise<NetConfigSpace> {

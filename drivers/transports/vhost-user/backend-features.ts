@@ -28,24 +28,30 @@ const OFFLOADS: readonly (readonly [bit: number, needs: number, host: bigint, gu
   [OFFLOAD_ECN, OFFLOAD_TSO4 | OFFLOAD_TSO6, f.VIRTIO_NET_F_HOST_ECN, f.VIRTIO_NET_F_GUEST_ECN],
 ];
 
-/** All offloads of a port: checksums, and segmentation of TCP over IPv4 and IPv6, with ECN. */
-export const ALL_OFFLOADS = OFFLOADS.reduce((all, [bit]) => all | bit, 0);
-
 /** @param offloads OFFLOAD_ bits: what is offered in both directions */
-export function offeredFeatures(queuePairs: number, offloads = ALL_OFFLOADS): bigint {
+export function offeredFeatures(queuePairs: number, offloads: number): bigint {
+  const offered = withNeeded(offloads);
   let features = FEATURES | (queuePairs > 1 ? f.VIRTIO_NET_F_MQ : 0n);
-  for (const [bit, , host, guest] of OFFLOADS) if ((offloads & bit) !== 0) features |= host | guest;
+  for (const [bit, , host, guest] of OFFLOADS) if ((offered & bit) !== 0) features |= host | guest;
   return features;
 }
 
-/** OFFLOAD_ bits of negotiated features. One without the feature that it depends on counts for nothing. */
+/** OFFLOAD_ bits of the negotiated features of one end. */
 function negotiated(features: bigint, end: 'host' | 'guest'): number {
   let offloads = 0;
-  for (const [bit, needs, host, guest] of OFFLOADS) {
-    const isAsked = (features & (end === 'host' ? host : guest)) !== 0n;
-    if (isAsked && (needs === 0 || (offloads & needs) !== 0)) offloads |= bit;
+  for (const [bit, , host, guest] of OFFLOADS) {
+    if ((features & (end === 'host' ? host : guest)) !== 0n) offloads |= bit;
   }
-  return offloads;
+  return withNeeded(offloads);
+}
+
+/** Leaves out each offload that depends on one that is missing. */
+function withNeeded(offloads: number): number {
+  let sound = 0;
+  for (const [bit, needs] of OFFLOADS) {
+    if ((offloads & bit) !== 0 && (needs === 0 || (sound & needs) !== 0)) sound |= bit;
+  }
+  return sound;
 }
 
 export function checkFeatures(features: bigint, offered: bigint): void {
