@@ -86,6 +86,11 @@ export interface PortBase {
   readonly config: ResolvedConfig;
   /** The device, as the configuration names it. */
   readonly name: string;
+  /**
+   * What the device does for packets to send, as of now: OFFLOAD_ bits; 0 with `offloads: 'off'`. The layer does the rest in
+   * software.
+   */
+  readonly offloads: number;
   /** Our MAC address: six bytes. */
   readonly mac: Uint8Array;
   /** Our address. The event `address` tells when it changes. */

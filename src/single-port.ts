@@ -54,6 +54,10 @@ export class OneCorePort extends BasePort implements SinglePort {
     return this.device.name;
   }
 
+  get offloads(): number {
+    return this.device.offloads;
+  }
+
   get mac(): Uint8Array {
     return this.device.mac;
   }

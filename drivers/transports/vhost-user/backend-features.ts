@@ -28,11 +28,8 @@ const OFFLOADS: readonly (readonly [bit: number, needs: number, host: bigint, gu
   [OFFLOAD_ECN, OFFLOAD_TSO4 | OFFLOAD_TSO6, f.VIRTIO_NET_F_HOST_ECN, f.VIRTIO_NET_F_GUEST_ECN],
 ];
 
-/** All offloads of a port: checksums, and segmentation of TCP over IPv4 and IPv6, with ECN. */
-export const ALL_OFFLOADS = OFFLOADS.reduce((all, [bit]) => all | bit, 0);
-
 /** @param offloads OFFLOAD_ bits: what is offered in both directions */
-export function offeredFeatures(queuePairs: number, offloads = ALL_OFFLOADS): bigint {
+export function offeredFeatures(queuePairs: number, offloads: number): bigint {
   const offered = withNeeded(offloads);
   let features = FEATURES | (queuePairs > 1 ? f.VIRTIO_NET_F_MQ : 0n);
   for (const [bit, , host, guest] of OFFLOADS) if ((offered & bit) !== 0) features |= host | guest;

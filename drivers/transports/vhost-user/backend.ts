@@ -17,11 +17,11 @@ import {
   unclosed,
 } from '../../libc/index.js';
 import type { WindowAllocator } from '../../memory/index.js';
+import { PORT_OFFLOADS } from '../../offloads.js';
 import type { DeviceRxQueue } from '../../virtio/device/rx-queue.js';
 import { SignalPacer } from '../../virtio/device/signal-pacer.js';
 import { SoftwareOffload } from '../../virtio/device/software-offload.js';
 import type { DeviceTxQueue } from '../../virtio/device/tx-queue.js';
-import { ALL_OFFLOADS } from './backend-features.js';
 import { ListeningSocket, type SocketPlace } from './listening-socket.js';
 import type { PeerFiles } from './peer-memory.js';
 import { QueuePair } from './queue-pair.js';
@@ -54,7 +54,7 @@ export interface VhostUserBackendOptions {
   readonly closer?: Closer;
   /** For messages; `vhost-user:PATH` by default. */
   readonly name?: string;
-  /** Offloads that are offered to the peer, in both directions: OFFLOAD_ bits. Default: {@link ALL_OFFLOADS}. */
+  /** Offloads that are offered to the peer, in both directions: OFFLOAD_ bits. Default: {@link PORT_OFFLOADS}. */
   readonly offloads?: number;
 }
 
@@ -95,7 +95,7 @@ export class VhostUserBackend {
       name = `vhost-user:${path}`,
       files = 'any',
       closer = new FileCloser(),
-      offloads = ALL_OFFLOADS,
+      offloads = PORT_OFFLOADS,
     } = options;
     if (!(Number.isInteger(queuePairs) && queuePairs >= 1 && queuePairs <= MAX_QUEUE_PAIRS)) {
       throw new RangeError(`${name}: ${queuePairs} queue pairs; possible are 1 to ${MAX_QUEUE_PAIRS}`);

@@ -125,6 +125,16 @@ export class Ip implements ReassemblyTimeout {
     this.tx.ttl = ttl;
   }
 
+  /** As {@link Core.offloads}. */
+  get offloads(): number {
+    return this.core.offloads;
+  }
+
+  /** As {@link Core.release}. */
+  release(buffer: PacketBuffer): void {
+    this.core.release(buffer);
+  }
+
   /** As {@link IpOutput.begin}. */
   begin(): PacketBuffer | null {
     return this.tx.begin();

@@ -63,8 +63,10 @@ export class IpOutput {
 
   /**
    * Writes the IP header in front of the payload and sends the packet. The buffer no longer belongs to the caller.
+   * @param buffer of the packet, or its first: then the caller has set the length of each part. What it asks for the
+   * device does, or the layer below
    * @param destination signed
-   * @param payloadLength bytes behind the header
+   * @param payloadLength bytes behind the header, of all parts
    * @param tos DSCP and ECN
    * @param mayFragment false: the packet gets "don't fragment", and the caller keeps to {@link PathMtus.pathMtu}. True:
    * routers may fragment it, and it leaves in fragments if the path is known to be too narrow
@@ -177,7 +179,7 @@ export class IpOutput {
     const ip = buffer.offset;
     writeIpv4Header(memory, ip, length, protocol, this.own.address, destination);
     if (this.ttl !== IPV4_DEFAULT_TTL) setIpv4Ttl(memory.u8, ip, this.ttl);
-    buffer.length = length;
+    if (buffer.next === null) buffer.length = length;
     if (tos === 0 && fragment === IPV4_DONT_FRAGMENT) return;
     const { u8 } = memory;
     u8[ip + IPV4_DSCP_ECN] = tos;

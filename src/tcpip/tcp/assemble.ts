@@ -23,6 +23,7 @@ import { SynCookies } from './opening/syn-cookies.js';
 import { Acks } from './output/acks.js';
 import { Closing } from './output/closing.js';
 import { CookieSyn } from './output/cookie-syn.js';
+import { GsoOutput } from './output/gso-output.js';
 import { Handshake } from './output/handshake.js';
 import type { IpOutput } from './output/ip-output.js';
 import { Output } from './output/output.js';
@@ -116,7 +117,7 @@ export function assemble(around: TcpSurroundings, options: TcpOptionsOfStack, fl
   const inbox = new Inbox(table, intervals, window, memory);
   const sendBuffer = new SendBuffer(table, memory, options.maxSendBuffer);
   const transmit = new Transmit(table, ip, memory, intervals, window, local);
-  const output = new Output(table, recovery, transmit);
+  const output = new Output(table, recovery, transmit, new GsoOutput(table, recovery, transmit, ip));
   const acks = new Acks(table, transmit, window);
   const closing = new Closing(table, recovery, transmit, timeWait);
   const sequence = new InitialSequence(random(KEY_BYTES));

@@ -162,7 +162,7 @@ export class Tcp implements TransportProtocol {
   /** @internal The stack begins to hand over a burst: what applications write goes out at its end. */
   begin(): void {
     this.isPolling = true;
-    this.parts.transmit.isBlocked = false;
+    this.parts.transmit.begin();
   }
 
   /**
@@ -223,7 +223,7 @@ export class Tcp implements TransportProtocol {
     }
     surroundings.clock.read();
     this.isPolling = true;
-    this.parts.transmit.isBlocked = false;
+    this.parts.transmit.begin();
     try {
       this.flush();
     } finally {
@@ -279,7 +279,7 @@ export class Tcp implements TransportProtocol {
   resetAll(error: Error): void {
     const { table, parts, surroundings } = this;
     surroundings.clock.read();
-    parts.transmit.isBlocked = false;
+    parts.transmit.begin();
     this.endAll(rowsToOthers(table, surroundings.local.address), (r) => parts.closing.reset(r, error));
     if (!this.isPolling) surroundings.wake();
   }
@@ -291,7 +291,7 @@ export class Tcp implements TransportProtocol {
   stop(): void {
     if (this.isStopped) return;
     this.isStopped = true;
-    this.parts.transmit.isBlocked = false;
+    this.parts.transmit.begin();
     this.endAll(rowsInUse(this.table), (r) => this.parts.closing.reset(r, null));
   }
 

@@ -1,9 +1,24 @@
 /** Sending datagrams: copies the payload once, into the packet, and writes the header with its checksum. */
 import { type Copy, copierFor, type MemoryViews } from '../../../drivers/memory/index.js';
+import { OFFLOAD_CSUM } from '../../../drivers/offloads.js';
 import type { Core } from '../../link/core.js';
-import { writeI32 } from '../../wire/bytes.js';
-import { IP_PROTOCOL_UDP, IPV4_DESTINATION, IPV4_HEADER_BYTES, IPV4_SOURCE } from '../../wire/ipv4.js';
-import { UDP_HEADER_BYTES, writeUdpHeader } from '../../wire/udp.js';
+import type { PacketBuffer } from '../../link/packet-buffer.js';
+import { writeI32, writeU16 } from '../../wire/bytes.js';
+import {
+  IP_PROTOCOL_UDP,
+  IPV4_DESTINATION,
+  IPV4_HEADER_BYTES,
+  IPV4_SOURCE,
+  ipv4PseudoHeaderSum,
+} from '../../wire/ipv4.js';
+import {
+  UDP_CHECKSUM,
+  UDP_DESTINATION_PORT,
+  UDP_HEADER_BYTES,
+  UDP_LENGTH,
+  UDP_SOURCE_PORT,
+  writeUdpHeader,
+} from '../../wire/udp.js';
 import type { Ip } from '../ip/ip.js';
 import { ownMemory } from '../ip/own-memory.js';
 
@@ -39,7 +54,8 @@ export class UdpOutput {
     const to = header + IPV4_HEADER_BYTES + UDP_HEADER_BYTES;
     if (bytes === memory.u8) this.copy(to, offset, length);
     else copyIn(memory.u8, to, bytes, offset, length);
-    this.writeHeader(memory, header, total, localPort, address, port);
+    if ((ip.offloads & OFFLOAD_CSUM) !== 0) this.writePartialHeader(buffer, total, localPort, address, port);
+    else this.writeHeader(memory, header, total, localPort, address, port);
     return ip.send(buffer, IP_PROTOCOL_UDP, address, total);
   }
 
@@ -59,6 +75,25 @@ export class UdpOutput {
     return this.ip.sendFrom(memory, IPV4_HEADER_BYTES, total, IP_PROTOCOL_UDP, address);
   }
 
+  /** Writes the header, and leaves the checksum to the device: the field has the sum of the pseudo header. */
+  private writePartialHeader(
+    buffer: PacketBuffer,
+    total: number,
+    localPort: number,
+    address: number,
+    port: number,
+  ): void {
+    const { u8 } = this.core.memory;
+    const ip = buffer.offset;
+    const udp = ip + IPV4_HEADER_BYTES;
+    this.writeAddresses(u8, ip, address);
+    writeU16(u8, udp + UDP_SOURCE_PORT, localPort);
+    writeU16(u8, udp + UDP_DESTINATION_PORT, port);
+    writeU16(u8, udp + UDP_LENGTH, total);
+    writeU16(u8, udp + UDP_CHECKSUM, ipv4PseudoHeaderSum(u8, ip, IP_PROTOCOL_UDP, total));
+    buffer.requestChecksum(IPV4_HEADER_BYTES, UDP_CHECKSUM);
+  }
+
   private writeHeader(
     memory: MemoryViews,
     ip: number,
@@ -67,10 +102,14 @@ export class UdpOutput {
     address: number,
     port: number,
   ): void {
-    // The checksum covers the addresses, and the IP header is written afterwards.
-    writeI32(memory.u8, ip + IPV4_SOURCE, this.ip.own.address);
-    writeI32(memory.u8, ip + IPV4_DESTINATION, address);
+    this.writeAddresses(memory.u8, ip, address);
     writeUdpHeader(memory, ip, ip + IPV4_HEADER_BYTES, total, localPort, port);
+  }
+
+  /** The checksum covers the addresses, and the IP header is written afterwards. */
+  private writeAddresses(u8: Uint8Array, ip: number, address: number): void {
+    writeI32(u8, ip + IPV4_SOURCE, this.ip.own.address);
+    writeI32(u8, ip + IPV4_DESTINATION, address);
   }
 }
 

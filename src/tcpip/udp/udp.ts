@@ -11,7 +11,14 @@ import type { PacketBuffer } from '../../link/packet-buffer.js';
 import { formatIpv4, isIpv4Multicast, parseIpv4 } from '../../wire/address.js';
 import { ICMP_DESTINATION_UNREACHABLE, ICMP_FRAGMENTATION_NEEDED, ICMP_PORT_UNREACHABLE } from '../../wire/icmp.js';
 import { IP_PROTOCOL_UDP, ipv4Destination, ipv4HeaderLength, ipv4Source } from '../../wire/ipv4.js';
-import { isUdpIntact, UDP_HEADER_BYTES, udpDestinationPort, udpLength, udpSourcePort } from '../../wire/udp.js';
+import {
+  isUdpIntact,
+  isUdpWhole,
+  UDP_HEADER_BYTES,
+  udpDestinationPort,
+  udpLength,
+  udpSourcePort,
+} from '../../wire/udp.js';
 import { netError } from '../errors.js';
 import { icmpNetError } from '../ip/icmp-net-error.js';
 import type { Ip } from '../ip/ip.js';
@@ -109,7 +116,7 @@ export class Udp implements TransportProtocol, SocketOwner {
   ): void {
     const { values } = this;
     const { u8 } = memory;
-    const isIntact = isChecksumGood(packet) ? hasGoodLength(u8, udp, length) : isUdpIntact(memory, ip, udp, length);
+    const isIntact = isChecksumGood(packet) ? isUdpWhole(u8, udp, length) : isUdpIntact(memory, ip, udp, length);
     if (!isIntact) {
       values[UDP.udp_drop_malformed]++;
       return;
@@ -255,13 +262,6 @@ export class Udp implements TransportProtocol, SocketOwner {
     const whose = peerPort === NOT_CONNECTED ? '' : ` with the peer ${formatIpv4(peer)}:${peerPort}`;
     throw netError('EADDRINUSE', `${call}: another socket has UDP port ${port}${whose}`);
   }
-}
-
-/** Whether the length field fits into `room` bytes. */
-function hasGoodLength(u8: Uint8Array, udp: number, room: number): boolean {
-  if (room < UDP_HEADER_BYTES) return false;
-  const length = udpLength(u8, udp);
-  return length >= UDP_HEADER_BYTES && length <= room;
 }
 
 function checkPort(call: string, port: number, least: number): void {

@@ -22,7 +22,7 @@ import {
 import { LineLimiter } from '../../../drivers/log/line-limiter.js';
 import { isPlain } from '../../../drivers/log/safe-text.js';
 import { HUGEPAGE_BYTES, MemoryWindow, WindowAllocator } from '../../../drivers/memory/index.js';
-import { ALL_OFFLOADS } from '../../../drivers/transports/vhost-user/backend-features.js';
+import { PORT_OFFLOADS } from '../../../drivers/offloads.js';
 import * as p from '../../../drivers/transports/vhost-user/protocol.js';
 import { QueuePair } from '../../../drivers/transports/vhost-user/queue-pair.js';
 import { VhostUserSession } from '../../../drivers/transports/vhost-user/session.js';
@@ -180,7 +180,7 @@ export const vhostUser: FuzzTarget = {
       const files = sealedOnly ? ('sealed' as const) : ('any' as const);
       const common = { name: 'port', windows, pairs, files, signals: guard.signals(), closer: guard.closer };
       const software = new SoftwareOffload(windows);
-      const options = { ...common, offloads: ALL_OFFLOADS, software, reactor: reactor as unknown as Reactor };
+      const options = { ...common, offloads: PORT_OFFLOADS, software, reactor: reactor as unknown as Reactor };
       const session = new VhostUserSession(fd, options, {
         onKick: () => {},
         onChange: () => {},

@@ -6,11 +6,17 @@ import { IPV4_HEADER_BYTES } from '../../../wire/ipv4.js';
 export const IP_PAYLOAD = IPV4_HEADER_BYTES;
 
 export interface IpOutput {
-  /** Takes an empty buffer, for a payload at {@link IP_PAYLOAD}; null when none is free. */
-  begin(): PacketBuffer | null;
+  /** What the device does for packets to send, as of now: OFFLOAD_ bits. */
+  readonly offloads: number;
   /**
-   * Writes the IP header, and sends.
-   * @param length bytes of the payload
+   * Takes an empty buffer, for a payload at {@link IP_PAYLOAD}, or for a later part of a packet; null when none is free.
+   */
+  begin(): PacketBuffer | null;
+  /** Gives a buffer back. */
+  release(packet: PacketBuffer): void;
+  /**
+   * Writes the IP header, and sends. Of a packet in several buffers, the caller has set the length of each.
+   * @param length bytes of the payload, of all parts
    * @param tos differentiated services and ECN
    * @returns false when the ring was full: the packet is not sent, and the buffer was released
    */

@@ -25,6 +25,7 @@ import {
   STATE_ESTABLISHED,
 } from '../state/rows.js';
 import { type Table, TIMER_RETRANSMIT, timerId } from '../state/table.js';
+import type { GsoOutput } from './gso-output.js';
 import type { Transmit } from './transmit.js';
 
 const US_PER_MS = 1000;
@@ -45,6 +46,7 @@ export class Output {
     private readonly table: Table,
     private readonly recovery: Recovery,
     private readonly transmit: Transmit,
+    private readonly gso: GsoOutput,
   ) {
     this.i32 = table.i32;
   }
@@ -58,7 +60,7 @@ export class Output {
       const lost = recovery.nextLost(r);
       if (lost >= 0) {
         if (!this.mayResend(r, lost) || !this.resend(r, lost)) break;
-      } else if (!this.sendNew(r, NORMAL)) {
+      } else if (!this.gso.send(r) && !this.sendNew(r, NORMAL)) {
         break;
       }
       hasSent = true;
@@ -116,7 +118,7 @@ export class Output {
       if (length < mss && !withFin && !this.maySendSmall(r, length, unsent)) return false;
       if (length > recovery.allowance(r)) return false;
     }
-    if (!recovery.reserve(r)) return false;
+    if (!recovery.reserve(r, 1)) return false;
     const end = (next + length + (withFin ? 1 : 0)) | 0;
     if (!this.transmit.segment(r, next, length, withFin ? TCP_FIN | TCP_PSH : this.transmit.flagsFor(r, end, false))) {
       this.table.list(r);

@@ -2,16 +2,27 @@
  * Makes segments and sends them: header, options, data from the send region, checksum (RFC 9293, 3.1). What to send is
  * decided elsewhere.
  */
-import type { MemoryViews } from '../../../../drivers/memory/index.js';
+import { type MemoryViews, signedWords } from '../../../../drivers/memory/index.js';
+import { OFFLOAD_CSUM } from '../../../../drivers/offloads.js';
+import type { PacketBuffer } from '../../../link/packet-buffer.js';
 import { writeU16 } from '../../../wire/bytes.js';
-import { finishSum, partialSum } from '../../../wire/checksum.js';
+import { finishSum, foldSum, partialSum } from '../../../wire/checksum.js';
 import { IP_PROTOCOL_TCP, IPV4_HEADER_BYTES } from '../../../wire/ipv4.js';
-import { TCP_ACK, TCP_CWR, TCP_ECE, TCP_FIN, TCP_HEADER_BYTES, TCP_PSH, TCP_SYN } from '../../../wire/tcp.js';
+import {
+  TCP_ACK,
+  TCP_CHECKSUM,
+  TCP_CWR,
+  TCP_ECE,
+  TCP_FIN,
+  TCP_HEADER_BYTES,
+  TCP_PSH,
+  TCP_SYN,
+} from '../../../wire/tcp.js';
 import type { OwnAddress } from '../../own-address.js';
 import { TCP } from '../counters.js';
 import type { Intervals } from '../receive/intervals.js';
 import type { ReceiveWindow } from '../receive/window.js';
-import { copyOutAndSum } from '../state/region-copy.js';
+import { copyOut, copyOutAndSum } from '../state/region-copy.js';
 import {
   DS_FIELD,
   DSACK_END,
@@ -59,6 +70,7 @@ const HEADER = TCP_HEADER_BYTES;
 const PROTOCOL = IP_PROTOCOL_TCP;
 const SEGMENTS_OUT = TCP.tcp_segments_out;
 const NO_BUFFER = TCP.tcp_send_no_buffer;
+const SUM_BY_DEVICE = OFFLOAD_CSUM;
 /** ECT(0) (RFC 3168, 5). */
 const ECT0 = 2;
 
@@ -70,6 +82,14 @@ export class Transmit {
    * have data do not fail one after the other.
    */
   isBlocked = false;
+  /** What the device does for us in this poll: OFFLOAD_ bits. */
+  offloads = 0;
+  /** Of the header that {@link writeHeader} has written last: its flags, and whether it has SACK blocks. */
+  private bits = 0;
+  private hasBlocks = false;
+  /** The field of differentiated services and ECN for the packet with that header. */
+  tos = 0;
+  private readonly words: Int32Array;
 
   /** @param local our address */
   constructor(
@@ -81,10 +101,17 @@ export class Transmit {
     private readonly local: OwnAddress,
   ) {
     this.i32 = table.i32;
+    this.words = signedWords(memory);
+  }
+
+  /** A poll begins: there may be buffers and room again, and another device. */
+  begin(): void {
+    this.isBlocked = false;
+    this.offloads = this.ip.offloads;
   }
 
   /** Nothing can be sent until the next poll: others have to take what was sent first. */
-  private block(): false {
+  block(): false {
     this.isBlocked = true;
     this.table.count[NO_BUFFER]++;
     return false;
@@ -97,8 +124,12 @@ export class Transmit {
 
   /** Most bytes of data that fit into a segment of `mtu` bytes with the options of every segment. */
   mssFor(r: number, mtu: number): number {
-    const options = (this.i32[r + FLAGS] & FLAG_TIMESTAMPS) !== 0 ? PADDED_TIMESTAMPS_BYTES : 0;
-    return mtu - IPV4_HEADER_BYTES - TCP_HEADER_BYTES - options;
+    return mtu - IPV4_HEADER_BYTES - this.headerBytes(r);
+  }
+
+  /** Bytes of the header with the options of every segment. */
+  headerBytes(r: number): number {
+    return HEADER + ((this.i32[r + FLAGS] & FLAG_TIMESTAMPS) !== 0 ? PADDED_TIMESTAMPS_BYTES : 0);
   }
 
   /**
@@ -112,8 +143,33 @@ export class Transmit {
     const buffer = this.ip.begin();
     if (buffer === null) return this.block();
     const { memory } = this;
-    const { u8 } = memory;
     const tcp = buffer.offset + PAYLOAD;
+    const header = this.writeHeader(r, tcp, seq, length, flags);
+    // The sum over a header costs less than what a device has to do for it.
+    if (length > 0 && (this.offloads & SUM_BY_DEVICE) !== 0) {
+      this.copyData(r, seq, tcp + header, length);
+      this.requestChecksum(r, buffer, header + length);
+    } else {
+      let sum = partialSum(memory, tcp, header, pseudoHeaderSum(this.local.address, i32[r + REMOTE], header + length));
+      if (length > 0) {
+        const at = (seq - i32[r + SEND_BASE]) | 0;
+        sum += copyOutAndSum(table.sendRegions[r >> ROW_SHIFT]!, at, memory, tcp + header, length);
+      }
+      writeU16(memory.u8, tcp + TCP_CHECKSUM, finishSum(sum));
+    }
+    if (!this.ip.send(buffer, PROTOCOL, i32[r + REMOTE], header + length, this.tos)) return this.block();
+    this.sent(r, 1);
+    return true;
+  }
+
+  /**
+   * Writes the header of a segment at `tcp`, without its checksum. {@link sent} follows when the segment has gone out.
+   * @param length bytes of data that the packet will have
+   * @returns bytes of the header
+   */
+  writeHeader(r: number, tcp: number, seq: number, length: number, flags: number): number {
+    const { i32 } = this;
+    const { u8 } = this.memory;
     const own = i32[r + FLAGS];
     let end = tcp + HEADER;
     if ((own & FLAG_TIMESTAMPS) !== 0) end = writeTimestamps(u8, end, this.timestamp(r), i32[r + TS_RECENT]);
@@ -133,19 +189,33 @@ export class Transmit {
     }
     const header = end - tcp;
     writeSegmentHeader(u8, tcp, i32[r + PORTS], seq, i32[r + RCV_NXT], header, bits, this.window.advertise(r));
-    let sum = partialSum(memory, tcp, header, pseudoHeaderSum(this.local.address, i32[r + REMOTE], header + length));
-    if (length > 0) {
-      const at = (seq - i32[r + SEND_BASE]) | 0;
-      sum += copyOutAndSum(table.sendRegions[r >> ROW_SHIFT]!, at, memory, end, length);
-    }
-    writeU16(u8, tcp + 16, finishSum(sum));
-    if (!this.ip.send(buffer, PROTOCOL, i32[r + REMOTE], header + length, tos)) return this.block();
-    table.count[SEGMENTS_OUT]++;
+    this.bits = bits;
+    this.tos = tos;
+    this.hasBlocks = sacks !== end;
+    return header;
+  }
+
+  /** Copies `length` bytes of data from the send region to offset `to` of packet memory. */
+  copyData(r: number, seq: number, to: number, length: number): void {
+    const at = (seq - this.i32[r + SEND_BASE]) | 0;
+    copyOut(this.table.sendRegions[r >> ROW_SHIFT]!, at, this.memory.u8, this.words, to, length);
+  }
+
+  /** Asks for the checksum of a packet whose first part is `buffer`. @param length bytes of the segment, header included */
+  requestChecksum(r: number, buffer: PacketBuffer, length: number): void {
+    const pseudo = pseudoHeaderSum(this.local.address, this.i32[r + REMOTE], length);
+    writeU16(this.memory.u8, buffer.offset + PAYLOAD + TCP_CHECKSUM, foldSum(pseudo));
+    buffer.requestChecksum(PAYLOAD, TCP_CHECKSUM);
+  }
+
+  /** The packet with the header that was written last has gone out. @param segments that it stands for */
+  sent(r: number, segments: number): void {
+    const { i32 } = this;
+    this.table.count[SEGMENTS_OUT] += segments;
     // A D-SACK is the first block whenever there are blocks.
-    if (sacks !== end) i32[r + DSACK_START] = i32[r + DSACK_END];
-    if ((bits & TCP_CWR) !== 0) i32[r + FLAGS] &= ~FLAG_CWR;
+    if (this.hasBlocks) i32[r + DSACK_START] = i32[r + DSACK_END];
+    if ((this.bits & TCP_CWR) !== 0) i32[r + FLAGS] &= ~FLAG_CWR;
     this.acknowledged(r);
-    return true;
   }
 
   /** Sends `SYN` or `SYN-ACK` (with `flags` TCP_ACK), with the options that the row says. */
@@ -163,7 +233,7 @@ export class Transmit {
     const ack = hasAck ? i32[r + RCV_NXT] : 0;
     writeSegmentHeader(u8, tcp, i32[r + PORTS], seq, ack, header, flags | TCP_SYN, this.window.advertiseInSyn(r));
     const sum = pseudoHeaderSum(this.local.address, i32[r + REMOTE], header);
-    writeU16(u8, tcp + 16, finishSum(partialSum(memory, tcp, header, sum)));
+    writeU16(u8, tcp + TCP_CHECKSUM, finishSum(partialSum(memory, tcp, header, sum)));
     if (!this.ip.send(buffer, PROTOCOL, i32[r + REMOTE], header, i32[r + DS_FIELD])) return this.block();
     table.count[SEGMENTS_OUT]++;
     if (hasAck) i32[r + LAST_ACK_SENT] = i32[r + RCV_NXT];

@@ -164,9 +164,9 @@ export class Recovery {
     return true;
   }
 
-  /** Makes room for one more record. Returns false when there is no memory: then nothing new may be sent. */
-  reserve(r: number): boolean {
-    if (this.ring.reserve(r)) return true;
+  /** Makes room for `segments` records. Returns false when there is no memory: then nothing new may be sent. */
+  reserve(r: number, segments: number): boolean {
+    if (this.ring.reserve(r, segments)) return true;
     this.counters[TCP.tcp_sent_ring_no_memory]++;
     return false;
   }

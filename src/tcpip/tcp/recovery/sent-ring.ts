@@ -143,11 +143,12 @@ export class SentRing {
     return ((record - this.i32[r + RING_HEAD]) & MAX_NUMBER) < this.count(r);
   }
 
-  /** Selects the row, and makes room for one more record. Returns false when there is no memory. */
-  reserve(r: number): boolean {
+  /** Selects the row, and makes room for `more` records. Returns false when there is no memory. */
+  reserve(r: number, more: number): boolean {
     this.select(r);
-    if (this.words === NOTHING) return this.begin(r);
-    return this.count(r) <= this.mask || this.grow(r);
+    if (this.words === NOTHING && !this.begin(r)) return false;
+    while (this.count(r) + more > this.mask + 1) if (!this.grow(r)) return false;
+    return true;
   }
 
   /**
@@ -156,7 +157,7 @@ export class SentRing {
    */
   append(r: number, seq: number, end: number, us: number, ms: number): number {
     const i32 = this.i32;
-    if (!this.reserve(r)) return NO_RECORD;
+    if (!this.reserve(r, 1)) return NO_RECORD;
     const record = i32[r + RING_TAIL];
     const words = this.words;
     const at = this.at(record);

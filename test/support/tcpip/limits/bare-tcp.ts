@@ -53,6 +53,10 @@ export class BareTcp {
     };
     const packet = { offset: BUFFER_BYTES, length: 0 } as PacketBuffer;
     const ip = {
+      offloads: 0,
+      release: () => {
+        this.taken--;
+      },
       begin: () => {
         if (this.hasNoBuffer) return null;
         this.taken++;

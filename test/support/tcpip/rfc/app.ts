@@ -7,6 +7,8 @@ export class RecordingApp implements TcpHandlers {
   readonly events: string[] = [];
   /** All bytes of the connection that was opened last. */
   bytes: number[] = [];
+  /** Called with the length of data, after they were noted. */
+  onData: ((length: number) => void) | null = null;
   private current: Connection | null = null;
   private written = 0;
 
@@ -37,6 +39,7 @@ export class RecordingApp implements TcpHandlers {
     for (let i = 0; i < length; i++) this.bytes.push(bytes[offset + i]!);
     const wrong = right < length ? ` wrong from ${first + right + 1}` : '';
     this.events.push(`data ${first + 1}..${first + length}${wrong}`);
+    this.onData?.(length);
   }
 
   drain(): void {

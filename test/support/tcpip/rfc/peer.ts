@@ -9,7 +9,9 @@ import type { Core } from '../../../../src/link/core.js';
 import { TcpIp, type TcpIpOptions } from '../../../../src/tcpip/index.js';
 import type { TcpOptions } from '../../../../src/tcpip/tcp/settings.js';
 import type { Connection } from '../../../../src/tcpip/tcp/state/api.js';
+import type { InjectOptions, SentPacket } from '../../../../src/testing/index.js';
 import { parseIpv4 } from '../../../../src/wire/address.js';
+import { ETHERTYPE_IPV4, ethType } from '../../../../src/wire/ethernet.js';
 import { IPV4_HEADER_BYTES } from '../../../../src/wire/ipv4.js';
 import { wireMemory } from '../../../../src/wire/memory.js';
 import { TCP_DATA_OFFSET, TCP_FIN, TCP_PSH, writeTcpChecksum } from '../../../../src/wire/tcp.js';
@@ -45,6 +47,10 @@ export interface PeerOptions extends TcpOptions {
   readonly maxConnections?: number;
   /** Bytes of all buffers of the stack. */
   readonly memory?: number;
+  /** OFFLOAD_ bits of the device. Default: those of {@link setOffloads}. */
+  readonly offloads?: number;
+  /** Packet buffers of the device. Default 256. */
+  readonly buffers?: number;
 }
 
 export interface AcceptedOptions extends PeerOptions {
@@ -72,6 +78,13 @@ const UNUSED_PORT = 1;
 const MOST_QUICK_ACKS = 100;
 
 const peers: Peer[] = [];
+/** OFFLOAD_ bits of the devices of the peers' stacks. */
+let defaultOffloads = 0;
+
+/** From now on the stacks have a device that does this for them: OFFLOAD_ bits. */
+export function setOffloads(bits: number): void {
+  defaultOffloads = bits;
+}
 
 /** Ends the scripts of a test: to be called by `afterEach`. */
 export async function stopPeers(): Promise<void> {
@@ -79,12 +92,15 @@ export async function stopPeers(): Promise<void> {
 }
 
 async function open(options: PeerOptions): Promise<Peer> {
-  const { localPort, remotePort = PEER_PORT, backlog, maxConnections = 1000, memory, ...tcp } = options;
+  const { localPort, remotePort = PEER_PORT, backlog, maxConnections = 1000, memory, ...others } = options;
+  const { offloads = defaultOffloads, buffers = 256, ...tcp } = others;
   const stackOptions: TcpIpOptions = { maxConnections, ...(memory === undefined ? {} : { memory }) };
   const made: { stack?: TcpIp } = {};
   const slept = { ms: 0 };
   const s = await script({
     peerPort: UNUSED_PORT,
+    offloads,
+    device: { buffers },
     stack: (core: Core) => {
       const now = core.now.bind(core);
       core.now = () => now() + slept.ms;
@@ -173,6 +189,11 @@ export class Peer {
     return this.app.events;
   }
 
+  /** What the application does when it gets data. */
+  set onData(act: ((length: number) => void) | null) {
+    this.app.onData = act;
+  }
+
   get connection(): Connection {
     return this.app.connection;
   }
@@ -247,6 +268,23 @@ export class Peer {
   burst(...lines: string[]): void {
     for (const line of lines) this.script.port.inject(this.packet(line));
     this.pump();
+  }
+
+  /** A segment of which the device says something, or that it receives in several buffers. */
+  injectAs(how: InjectOptions, line: string): void {
+    this.injectBytes(how, this.packet(line));
+  }
+
+  /** The same with a packet of the test; {@link packet} makes one. */
+  injectBytes(how: InjectOptions, packet: Uint8Array): void {
+    if (!this.script.port.inject(packet, how)) throw new Error('the device has no buffers for the packet');
+    this.pump();
+  }
+
+  /** The packets of the stack as it gave them to the device, without ARP, since the last call. */
+  takePackets(): SentPacket[] {
+    this.pump();
+    return this.script.port.device.packets.splice(0).filter(({ frame }) => ethType(frame, 0) === ETHERTYPE_IPV4);
   }
 
   /** A segment with other bytes than those that belong to its place. */
@@ -488,7 +526,8 @@ export class Peer {
     return line;
   }
 
-  private packet(line: string, source = PEER_IP, destination = STACK_IP): Uint8Array {
+  /** The packet of a segment, with a good checksum. */
+  packet(line: string, source = PEER_IP, destination = STACK_IP): Uint8Array {
     const bases = { seq: this.irs, ack: this.script.iss, val: 0, ecr: 0, lastVal: 0 };
     return encodeSegment(parseSegment(line), bases, {
       source: parseIpv4(source),

@@ -1,8 +1,9 @@
 /** Random networks and options for random schedules. */
 
+import { OFFLOAD_CHAIN, OFFLOAD_CSUM, OFFLOAD_ECN, OFFLOAD_TSO4 } from '../../../../drivers/offloads.js';
 import type { TcpIpOptions } from '../../../../src/tcpip/index.js';
 import type { TcpOptions } from '../../../../src/tcpip/tcp/settings.js';
-import type { Random } from '../../../fuzz/random.js';
+import { Random } from '../../../fuzz/random.js';
 import type { PathOptions } from '../sim/path.js';
 import type { HostOptions } from '../sim/simulation.js';
 import { pick } from './plan.js';
@@ -30,6 +31,17 @@ export function drawPath(random: Random): PathOptions {
     mtu,
     tooLong: mtu === undefined ? undefined : pick(random, ['router', 'black-hole'] as const),
   });
+}
+
+/**
+ * What the device of a host offers, from a seed: with every other seed nothing, as most schedules had before there were
+ * offloads.
+ */
+export function drawOffloads(seed: number): number {
+  if ((seed & 1) === 0) return 0;
+  const random = new Random(seed);
+  const tso = pick(random, [0, OFFLOAD_TSO4, OFFLOAD_TSO4, OFFLOAD_TSO4 | OFFLOAD_ECN]);
+  return OFFLOAD_CHAIN | pick(random, [0, OFFLOAD_CSUM | tso, OFFLOAD_CSUM | tso, OFFLOAD_CSUM | tso]);
 }
 
 export function drawHost(random: Random): HostOptions {

@@ -11,7 +11,7 @@ import type { Host } from '../sim/host.js';
 import { expectQuiet } from '../sim/quiet.js';
 import { Simulation } from '../sim/simulation.js';
 import { Trace } from '../sim/trace.js';
-import { drawHost, drawOptions, drawPath, drawStack } from './network.js';
+import { drawHost, drawOffloads, drawOptions, drawPath, drawStack } from './network.js';
 import { drawPlan, pick } from './plan.js';
 import { Talker, talkerHandlers } from './talker.js';
 
@@ -67,7 +67,8 @@ async function run(sim: Simulation): Promise<Outcome> {
   const keepAlive = mayAbort ? 2000 : pick(random, [0, 0, 500]);
   const options = () => drawOptions(random, keepAlive);
 
-  const hosts = [await sim.host(drawHost(random)), await sim.host(drawHost(random))] as const;
+  const newHost = (number: number) => sim.host({ ...drawHost(random), offloads: drawOffloads(seed + 2 * number) });
+  const hosts = [await newHost(0), await newHost(1)] as const;
   sim.link(hosts[0], hosts[1], drawPath(random), drawPath(random));
   const nets = new Map<Host, TcpIp>();
   for (const host of hosts) {

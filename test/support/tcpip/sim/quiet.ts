@@ -1,4 +1,5 @@
 /** What must be true when all connections of a simulation have ended. */
+import { ENTRY_SHIFT, FLAGS } from '../../../../rings/packet-table.js';
 import { type Host, sleepMs } from './host.js';
 import type { Simulation } from './simulation.js';
 
@@ -23,11 +24,20 @@ export function expectQuiet(sim: Simulation, limitMs = 600_000): void {
   if (left.length > 0) throw new Error(`seed ${sim.seed}: ${left.join('; ')}`);
 }
 
+/** How many entries of a packet table say something of their buffer. */
+function flagged(words: Int32Array): number {
+  let count = 0;
+  for (let at = 0; at < words.length; at += 1 << ENTRY_SHIFT) if (words[at + FLAGS] !== 0) count++;
+  return count;
+}
+
 function leftIn({ device, stack, held, port }: Host): string[] {
   const left: string[] = [];
   const { available, geometry } = device.pool;
   if (held > 0) left.push(`the stack holds ${held} buffers`);
   if (available < geometry.count) left.push(`${geometry.count - available} buffers are not free`);
+  const marked = flagged(device.table.words);
+  if (marked > 0) left.push(`${marked} free buffers have flags`);
   if (sleepMs(stack) !== Number.POSITIVE_INFINITY) left.push('a timer is armed');
   const report = stack?.report?.() ?? {};
   for (const name of GONE) if ((report[name] ?? 0) !== 0) left.push(`the report has ${name} ${report[name]}`);

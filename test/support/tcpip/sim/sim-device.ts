@@ -5,6 +5,7 @@ import { type DeviceCounters, MAX_RX_BURST, type NetDevice } from '../../../../d
 import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../../../rings/buffer-pool.js';
 import { PacketTable } from '../../../../rings/packet-table.js';
 import { copyFrame } from './frame-pool.js';
+import { OffloadEngine } from './offload-engine.js';
 import type { Endpoint, Path, Wires } from './path.js';
 
 export interface SimDeviceOptions {
@@ -16,6 +17,8 @@ export interface SimDeviceOptions {
   readonly buffers: number;
   /** Places in the receive ring. */
   readonly rxRing: number;
+  /** What the device does for packets to send (OFFLOAD_ bits). With any, it also merges and splits what it receives. */
+  readonly offloads?: number;
 }
 
 export class SimDevice implements NetDevice, Endpoint {
@@ -26,7 +29,10 @@ export class SimDevice implements NetDevice, Endpoint {
   readonly pool: BufferPool;
   readonly sent: BufferPool;
   readonly table: PacketTable;
-  readonly offloads = 0;
+  /** A test may change the bits, as another backend does, but not to or from 0. */
+  offloads: number;
+  /** With offloads. */
+  readonly engine: OffloadEngine | null;
   readonly mac: Uint8Array;
   readonly mtu: number;
   readonly rxHandles = new Uint32Array(MAX_RX_BURST);
@@ -52,6 +58,8 @@ export class SimDevice implements NetDevice, Endpoint {
   private rxNoBuffer = 0;
   private txPackets = 0;
   private txBytes = 0;
+  /** Frames of packets that were cut, which wait until the path takes them. */
+  private readonly cut: number[] = [];
 
   constructor(
     private readonly wires: Wires,
@@ -65,6 +73,8 @@ export class SimDevice implements NetDevice, Endpoint {
     this.table = new PacketTable(count);
     this.pool = new BufferPool({ count, shift, base });
     this.sent = this.pool;
+    this.offloads = options.offloads ?? 0;
+    this.engine = this.offloads === 0 ? null : new OffloadEngine(this.memory, this.table, this.pool, options.mac[5]!);
     this.mac = options.mac;
     this.mtu = options.mtu;
     this.ringHandles = new Int32Array(options.rxRing);
@@ -80,6 +90,16 @@ export class SimDevice implements NetDevice, Endpoint {
   arrive(slot: number): void {
     const { frames } = this.wires;
     const length = frames.lengths[slot]!;
+    if (this.engine !== null && this.isUp && this.ringCount > 0) {
+      const last = (this.ringHead + this.ringCount - 1) % this.ringHandles.length;
+      const handle = this.ringHandles[last]!;
+      if (this.engine.merge(handle, this.ringLengths[last]!, frames.views[slot]!, length)) {
+        this.rxBytes += length;
+        frames.release(slot);
+        this.onArrival?.();
+        return;
+      }
+    }
     const handle = this.isUp && this.ringCount < this.ringHandles.length ? this.pool.get() : NO_BUFFER;
     if (handle === NO_BUFFER) {
       this.rxNoBuffer++;
@@ -87,7 +107,7 @@ export class SimDevice implements NetDevice, Endpoint {
       copyFrame(this.viewOf(handle), frames.views[slot]!, length);
       const at = (this.ringHead + this.ringCount++) % this.ringHandles.length;
       this.ringHandles[at] = handle;
-      this.ringLengths[at] = length;
+      this.ringLengths[at] = this.engine === null ? length : this.engine.treat(handle, length);
       this.rxPackets++;
       this.rxBytes += length;
     }
@@ -96,6 +116,7 @@ export class SimDevice implements NetDevice, Endpoint {
   }
 
   rxBurst(max: number): number {
+    this.sendCut();
     const count = Math.min(max, this.ringCount);
     for (let i = 0; i < count; i++) {
       this.rxHandles[i] = this.ringHandles[this.ringHead]!;
@@ -107,7 +128,8 @@ export class SimDevice implements NetDevice, Endpoint {
   }
 
   txBurst(handles: Uint32Array, lengths: Uint32Array, count: number): number {
-    const { path, wires } = this;
+    const { path, wires, engine } = this;
+    if (engine !== null) return this.txOffloaded(engine, handles, lengths, count);
     const { frames } = wires;
     for (let i = 0; i < count; i++) {
       const handle = handles[i]!;
@@ -126,6 +148,42 @@ export class SimDevice implements NetDevice, Endpoint {
       this.pool.put(handle);
     }
     return count;
+  }
+
+  private txOffloaded(engine: OffloadEngine, handles: Uint32Array, lengths: Uint32Array, count: number): number {
+    const { frames } = this.wires;
+    for (let i = 0; i < count; i++) {
+      if (!this.sendCut()) return i;
+      for (const frame of engine.framesOf(handles[i]!, lengths[i]!)) {
+        const slot = frames.take(frame.length);
+        frames.views[slot]!.set(frame);
+        this.cut.push(slot);
+        this.txBytes += frame.length;
+      }
+      this.txPackets++;
+      this.table.free(handles[i]!, this.pool);
+    }
+    this.sendCut();
+    return count;
+  }
+
+  /** Sends the frames that wait, as far as the path takes them. Returns whether none is left. */
+  private sendCut(): boolean {
+    const { path, cut, wires } = this;
+    while (cut.length > 0) {
+      const slot = cut[0]!;
+      const length = wires.frames.lengths[slot]!;
+      if (path === null) {
+        wires.frames.release(slot);
+      } else if (path.mustHold(length)) {
+        this.onHeld?.(path.roomAt(length));
+        return false;
+      } else {
+        path.send(slot);
+      }
+      cut.shift();
+    }
+    return true;
   }
 
   reclaimTx(): void {}

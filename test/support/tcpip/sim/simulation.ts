@@ -33,6 +33,8 @@ export interface HostOptions extends Pick<TspmdConfig, 'layer' | 'gateway'> {
   readonly rxRing?: number;
   /** How long a poll takes, in ms. Default 0.005. */
   readonly pollMs?: number;
+  /** What the device does for packets to send: OFFLOAD_ bits. Default: none, nor does it merge what it receives. */
+  readonly offloads?: number;
   /** Makes the stack. */
   readonly stack?: (core: Core) => Stack;
 }
@@ -86,7 +88,8 @@ export class Simulation implements Wires {
 
   /** Adds a host: 10.0.0.1 is the first one, 10.0.0.2 the second. */
   async host(options: HostOptions = {}): Promise<Host> {
-    const { buffers = 1024, rxRing = Math.min(1024, buffers >>> 1), pollMs = 0.005, stack, ...config } = options;
+    const { buffers = 1024, rxRing = Math.min(1024, buffers >>> 1), pollMs = 0.005, stack, ...others } = options;
+    const { offloads = 0, ...config } = others;
     if (this.hosts.length === this.maxHosts) throw new RangeError(`simulation: more than ${this.maxHosts} hosts`);
     const address = FIRST_ADDRESS + this.hosts.length;
     const warnings: string[] = [];
@@ -103,7 +106,7 @@ export class Simulation implements Wires {
         warn: (line) => warnings.push(line),
         openDevice: async () => {
           const mac = neighbourMac(address);
-          made.device = new SimDevice(this, { mac, mtu: this.mtu, shift: this.shift, buffers, rxRing });
+          made.device = new SimDevice(this, { mac, mtu: this.mtu, shift: this.shift, buffers, rxRing, offloads });
           return made.device;
         },
       },

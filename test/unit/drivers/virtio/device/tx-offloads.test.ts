@@ -110,7 +110,6 @@ describe.each(['split', 'packed'] as const)('DeviceTxQueue with offloads on a %s
     expect(suite.burst.offloaded).toBe(0);
   });
 
-  // Clauses: 5.1.6.2.2a 5.1.6.2.2b
   it.each([
     ['DATA_VALID', { flags: 2 }],
     ['flags that it does not know', { flags: 0xfc }],

@@ -1,7 +1,7 @@
 /** Copies into and out of regions: every alignment, wrapping, and the sums. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { copyIn, copyOutAndSum } from '../../../../../../src/tcpip/tcp/state/region-copy.js';
+import { copyIn, copyOut, copyOutAndSum } from '../../../../../../src/tcpip/tcp/state/region-copy.js';
 import { RegionPool } from '../../../../../../src/tcpip/tcp/state/regions.js';
 import { finishSum, foldSum, partialSum } from '../../../../../../src/wire/checksum.js';
 
@@ -45,6 +45,9 @@ function checkOut(at: number, to: number, length: number): void {
   expect(Buffer.compare(memory.u8, expected), place).toBe(0);
   expect(foldSum(sum), place).toBe(foldSum(partialSum(memory, to, length)));
   expect(sum, place).toBeLessThan(2 ** 18);
+  const other = packetMemory();
+  copyOut(region, at, other.u8, other.i32, to, length);
+  expect(Buffer.compare(other.u8, expected), `without the sum: ${place}`).toBe(0);
 }
 
 /** A sequence number, often close to where the ring or the number wraps. */
@@ -88,7 +91,7 @@ describe('copying into a region', () => {
   });
 });
 
-describe('copying out of a region with the sum', () => {
+describe('copying out of a region, with and without the sum', () => {
   it('works at every alignment of source and target, around the end of the ring', () => {
     for (let to = 0; to < 8; to++) {
       for (let from = 0; from < 8; from++) {
@@ -106,6 +109,16 @@ describe('copying out of a region with the sum', () => {
       fc.property(sequence, fc.integer({ min: 0, max: 1250 }), length, (at, to, bytes) => checkOut(at, to * 4, bytes)),
       { numRuns: 400 },
     );
+  });
+
+  it('reads no word behind the region, and writes none behind the memory', () => {
+    const last = new RegionPool(1 << 20).allocate(1 << 20)!;
+    for (let i = 0; i < last.size; i++) last.u8[i] = i * 31;
+    for (const from of [1001, 1002, 1003, 1004]) {
+      const memory = packetMemory();
+      copyOut(last, last.size - from, memory.u8, memory.i32, MEMORY_BYTES - from, from);
+      expect(Buffer.compare(memory.u8.subarray(MEMORY_BYTES - from), last.u8.subarray(last.size - from))).toBe(0);
+    }
   });
 
   it('adds up 65535 bytes of 0xff', () => {

@@ -1,0 +1,195 @@
+/**
+ * Sends new data in GSO packets, where the device cuts them into segments (virtio 1.2, 5.1.6.2): up to 64 KB with one
+ * header. What goes out is what {@link Output} would send segment by segment, by the same rules, and each segment has
+ * its own record in the sent ring, so that loss recovery knows only segments. What is sent again goes in single segments.
+ */
+import { OFFLOAD_ECN, OFFLOAD_TSO4 } from '../../../../drivers/offloads.js';
+import type { PacketBuffer } from '../../../link/packet-buffer.js';
+import { IP_PROTOCOL_TCP } from '../../../wire/ipv4.js';
+import { TCP } from '../counters.js';
+import type { Recovery } from '../recovery/recovery.js';
+import {
+  FLAG_CWR,
+  FLAG_ECN,
+  FLAG_FIN_QUEUED,
+  FLAG_FIN_SENT,
+  FLAG_NO_DELAY,
+  FLAGS,
+  MSS,
+  PROGRESS_MS,
+  REMOTE,
+  SMALL_END,
+  SND_END,
+  SND_NXT,
+  SND_UNA,
+  SND_WND,
+} from '../state/rows.js';
+import type { Table } from '../state/table.js';
+import { IP_PAYLOAD, type IpOutput } from './ip-output.js';
+import type { Transmit } from './transmit.js';
+
+/** The length of an IP packet has 16 bits. */
+const MAX_PACKET = 0xffff;
+/** Most buffers that a packet lies in: chains of descriptors are bounded by the ring, and by the tables of devices. */
+const MAX_PARTS = 40;
+/** Most segments in a packet: as many buffers it takes where the layer below has to cut it. */
+const MAX_SEGMENTS = 64;
+/**
+ * Each part but the last has a multiple of so many bytes. All parts begin at the same place modulo 8 in their buffers,
+ * and then lie where a peer that receives the packet in one piece has them modulo 8, so that a switch copies whole words.
+ */
+const PART_UNIT = 8;
+
+export class GsoOutput {
+  private readonly i32: Int32Array;
+  /** The buffers behind the first of the packet that is being made, and how many they are. */
+  private readonly parts: PacketBuffer[] = [];
+  private count = 0;
+  /** Bytes of data that fit into the first buffer, and into all. */
+  private firstRoom = 0;
+  private room = 0;
+
+  constructor(
+    private readonly table: Table,
+    private readonly recovery: Recovery,
+    private readonly transmit: Transmit,
+    private readonly ip: IpOutput,
+  ) {
+    this.i32 = table.i32;
+  }
+
+  /**
+   * Sends one packet of more than one segment, if the device takes such packets and so much may be sent now.
+   * @returns whether one was sent. Otherwise a single segment may still be allowed
+   */
+  send(r: number): boolean {
+    const { i32, transmit, recovery } = this;
+    const { offloads } = transmit;
+    if ((offloads & OFFLOAD_TSO4) === 0 || transmit.isBlocked) return false;
+    const flags = i32[r + FLAGS];
+    const mss = i32[r + MSS];
+    const next = i32[r + SND_NXT];
+    if (((i32[r + SND_END] - next) | 0) <= mss || (flags & FLAG_FIN_SENT) !== 0) return false;
+    // A device that cannot keep CWR to the first segment would repeat it: then it goes out with a single one.
+    const hasCwr = (flags & (FLAG_CWR | FLAG_ECN)) === (FLAG_CWR | FLAG_ECN);
+    if (hasCwr && (offloads & OFFLOAD_ECN) === 0) return false;
+    const header = transmit.headerBytes(r);
+    const wanted = this.allowed(r, mss, MAX_PACKET - IP_PAYLOAD - header);
+    if (wanted <= mss || !recovery.reserve(r, Math.ceil(wanted / mss))) return false;
+    const first = this.take(header, wanted);
+    if (first === null) return transmit.block();
+    const length = this.room < wanted ? this.room - (this.room % mss) : wanted;
+    if (length === 0) return this.giveUp(first);
+    this.fill(r, first, header, length);
+    const unsent = (i32[r + SND_END] - next) | 0;
+    const withFin = length === unsent && this.takesFin(r, flags, unsent);
+    const end = (next + length) | 0;
+    transmit.writeHeader(r, first.offset + IP_PAYLOAD, next, length, transmit.flagsFor(r, end, withFin));
+    transmit.requestChecksum(r, first, header + length);
+    if (length > mss) first.requestSegmentation(mss, 4, hasCwr);
+    const isSent = this.ip.send(first, IP_PROTOCOL_TCP, i32[r + REMOTE], header + length, transmit.tos);
+    if (!isSent) return transmit.block();
+    this.note(r, next, length, mss, withFin);
+    return true;
+  }
+
+  /**
+   * How many bytes may go out now: as many whole segments as both windows let, and what is left at the end of the data if
+   * Nagle's algorithm lets it (see {@link Output}). A segment that the window would cut off is not for us.
+   * @param most bytes of data that fit into a packet
+   */
+  private allowed(r: number, mss: number, most: number): number {
+    const { i32, recovery } = this;
+    const next = i32[r + SND_NXT];
+    const unsent = (i32[r + SND_END] - next) | 0;
+    const usable = (i32[r + SND_UNA] + i32[r + SND_WND] - next) | 0;
+    const room = Math.min(usable, recovery.allowance(r), most, MAX_SEGMENTS * mss);
+    if (room < unsent) return room - (room % mss);
+    const tail = unsent % mss;
+    return tail === 0 || this.mayEnd(r, unsent) ? unsent : unsent - tail;
+  }
+
+  /** Whether a small segment may follow the whole ones: with the FIN, without Nagle, or by Minshall's rule. */
+  private mayEnd(r: number, unsent: number): boolean {
+    const { i32 } = this;
+    const flags = i32[r + FLAGS];
+    if ((flags & FLAG_NO_DELAY) !== 0 || this.takesFin(r, flags, unsent)) return true;
+    return ((i32[r + SMALL_END] - i32[r + SND_UNA]) | 0) <= 0;
+  }
+
+  /** Whether the FIN goes with the last byte: the window must have room for it, too. */
+  private takesFin(r: number, flags: number, unsent: number): boolean {
+    const { i32 } = this;
+    const usable = (i32[r + SND_UNA] + i32[r + SND_WND] - i32[r + SND_NXT]) | 0;
+    return (flags & FLAG_FIN_QUEUED) !== 0 && usable > unsent;
+  }
+
+  /** Takes buffers for a packet, as many as it needs or as there are. Returns the first; null when there is none. */
+  private take(header: number, length: number): PacketBuffer | null {
+    const { ip, parts } = this;
+    const first = ip.begin();
+    if (first === null) return null;
+    let count = 0;
+    let room = (first.capacity & -PART_UNIT) - IP_PAYLOAD - header;
+    this.firstRoom = room;
+    while (room < length && count < MAX_PARTS - 1) {
+      const part = ip.begin();
+      if (part === null) break;
+      parts[count++] = part;
+      room += part.capacity & -PART_UNIT;
+    }
+    this.count = count;
+    this.room = room;
+    return first;
+  }
+
+  /** There were not even buffers for one segment. */
+  private giveUp(first: PacketBuffer): false {
+    this.ip.release(first);
+    for (let i = 0; i < this.count; i++) this.ip.release(this.parts[i]);
+    return this.transmit.block();
+  }
+
+  /** Writes the data into the buffers and makes one packet of them; gives back what it does not need. */
+  private fill(r: number, first: PacketBuffer, header: number, length: number): void {
+    const { i32, transmit, parts } = this;
+    let seq = i32[r + SND_NXT];
+    let left = length;
+    let bytes = Math.min(left, this.firstRoom);
+    transmit.copyData(r, seq, first.offset + IP_PAYLOAD + header, bytes);
+    first.length = IP_PAYLOAD + header + bytes;
+    for (let i = 0; i < this.count; i++) {
+      const part = parts[i];
+      seq = (seq + bytes) | 0;
+      left -= bytes;
+      bytes = Math.min(left, part.capacity & -PART_UNIT);
+      if (bytes === 0) {
+        this.ip.release(part);
+        continue;
+      }
+      transmit.copyData(r, seq, part.offset, bytes);
+      part.length = bytes;
+      first.append(part);
+    }
+  }
+
+  /** The packet has gone out: enters each of its segments as sent. */
+  private note(r: number, seq: number, length: number, mss: number, withFin: boolean): void {
+    const { i32, recovery, table } = this;
+    let segments = 0;
+    let at = seq;
+    for (let left = length; left > 0; segments++) {
+      const bytes = Math.min(left, mss);
+      left -= bytes;
+      const end = (at + bytes + (left === 0 && withFin ? 1 : 0)) | 0;
+      recovery.sent(r, at, end);
+      at = end;
+    }
+    this.transmit.sent(r, segments);
+    if (segments > 1) table.count[TCP.tcp_gso_out]++;
+    if (seq === i32[r + SND_UNA]) i32[r + PROGRESS_MS] = table.clock.ms;
+    i32[r + SND_NXT] = at;
+    if (withFin) i32[r + FLAGS] |= FLAG_FIN_SENT;
+    if (length % mss !== 0) i32[r + SMALL_END] = at;
+  }
+}
