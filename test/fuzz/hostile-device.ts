@@ -281,6 +281,49 @@ export class HostileDevice {
     this.checkMirror(INDIRECT_END, MEMORY_BYTES);
   }
 
+  /** How many packets are in a transmit queue. */
+  packetsIn(queue: object): number {
+    return (queue as Queue).slotHandle.reduce((sum, what) => sum + (what >= 0 || what <= SLOT_CHAIN ? 1 : 0), 0);
+  }
+
+  /**
+   * The descriptors of the packets that a burst has added say where these lie: part by part, within their buffers. The
+   * device may have written over a descriptor: then it says nothing.
+   * @param before the slots before the burst
+   */
+  checkOffered(queue: object, before: Int32Array, indirect: boolean): void {
+    const { slotHandle } = queue as Queue;
+    const { u32 } = this.memory;
+    const { words } = this.table;
+    for (let slot = 0; slot < QUEUE_SIZE; slot++) {
+      const what = slotHandle[slot]!;
+      if (what > SLOT_CHAIN || what === before[slot]) continue;
+      let at = (DESC >>> 2) + 4 * slot;
+      if (indirect) {
+        if (this.isOverwritten(at)) continue;
+        check(u32[at] === (INDIRECT + (slot << INDIRECT_SHIFT)) >>> 0, `a table at ${u32[at]}`);
+        check(u32[at + 1] === IOVA / 2 ** 32 && u32[at + 2]! % 16 === 0, `a table of ${u32[at + 2]} bytes`);
+        at = (INDIRECT + (slot << INDIRECT_SHIFT)) >>> 2;
+      }
+      let place = slot;
+      let parts = 0;
+      for (let part = SLOT_CHAIN - what; part !== LAST; part = words[(part << ENTRY_SHIFT) + NEXT]!) {
+        const begin = this.pool.offsetOf(part);
+        const inside = u32[at]! >= begin && u32[at]! + u32[at + 2]! <= POOL + ((part + 1) << SHIFT);
+        check(this.isOverwritten(at) || (inside && u32[at + 2]! > 0), `a part of ${u32[at + 2]} bytes at ${u32[at]}`);
+        check(++parts <= QUEUE_SIZE, 'a chain longer than the queue');
+        place = (place + 1) % QUEUE_SIZE;
+        at = indirect ? at + 4 : (DESC >>> 2) + 4 * place;
+      }
+    }
+  }
+
+  /** Whether the device has written one of the words of the descriptor at `at` last. */
+  private isOverwritten(at: number): boolean {
+    for (let i = at; i < at + 4; i++) if (this.memory.u32[i] === this.mirror32[i]) return true;
+    return false;
+  }
+
   /** Puts bytes into a buffer as the driver's caller does. */
   fill(at: number, bytes: Uint8Array): void {
     for (let i = 0; i < bytes.length; i++) this.set8(at + i, bytes[i]!);
@@ -308,8 +351,10 @@ export class HostileDevice {
     if (this.packed) {
       // A random id reaches into the flags.
       const at = (DESC >>> 2) + 4 * this.used;
+      this.mirror32[at + 2] = length;
+      this.mirror32[at + 3] = (id & ~AVAIL_USED) | (this.wrap === 1 ? AVAIL_USED : 0);
       this.memory.u32[at + 2] = length;
-      this.memory.u32[at + 3] = ((id & ~AVAIL_USED) | (this.wrap === 1 ? AVAIL_USED : 0)) >>> 0;
+      this.memory.u32[at + 3] = this.mirror32[at + 3]!;
       this.step(1);
       return;
     }
