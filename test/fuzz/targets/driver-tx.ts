@@ -64,7 +64,7 @@ export const driverTx = (packed: boolean, chains = false): FuzzTarget => ({
         words[last + t.NEXT] = part;
         last = part << t.ENTRY_SHIFT;
         words[last + t.START] = FRAME_OFFSET - 12 + input.below(8);
-        words[last + t.LENGTH] = input.u8();
+        words[last + t.LENGTH] = (input.u8() + 1) & 0xff;
         total += words[last + t.LENGTH]!;
       }
       words[last + t.NEXT] = t.LAST;
