@@ -13,6 +13,7 @@ import { exec } from './exec/benchmark.js';
 import { gc } from './gc/benchmark.js';
 import { kernel } from './kernel/benchmark.js';
 import { latency } from './latency/benchmark.js';
+import { offload } from './offload/benchmark.js';
 import { pipeline } from './pipeline/benchmark.js';
 import { machineFacts } from './report/machine.js';
 import type { Report, Reports } from './report/report.js';
@@ -32,6 +33,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   latency,
   kernel,
   exec,
+  offload,
   gc,
   vm,
 };

@@ -30,6 +30,14 @@ export type DeviceCounters = Readonly<Partial<Record<NetCounterName, number>>>;
 /** Largest number of frames in one received burst. */
 export const MAX_RX_BURST = 256;
 
+/** Speed in Mb/s and duplex of a link, for people: `10000 Mb/s, full duplex`. Null stands for "unknown". */
+export function linkText(speed: number | null, duplex: 'half' | 'full' | null): string {
+  const parts: string[] = [];
+  if (speed !== null) parts.push(`${speed} Mb/s`);
+  if (duplex !== null) parts.push(`${duplex} duplex`);
+  return parts.join(', ');
+}
+
 /** A network device, as layer 2 drives it. */
 export interface NetDevice {
   /** The device as the user named it: `vhost-user:/tmp/x.sock`, or a PCI address. */
@@ -60,6 +68,8 @@ export interface NetDevice {
   readonly mtu: number;
   /** False while the backend is away or the link is down. While the backend is away, bursts return 0. */
   readonly isUp: boolean;
+  /** What the device says of its link: `10000 Mb/s, full duplex`, or empty. Devices that never know it lack it. */
+  readonly link?: string;
   /** What the user should know about how the device was opened (no hugepages), as one line; otherwise empty. */
   readonly notice: string;
 
@@ -108,6 +118,14 @@ export interface NetDevice {
    * closes. A device that waits for nothing need not have it.
    */
   keepAlive?(on: boolean): void;
+
+  /**
+   * Switches the offloads of received packets off, or on again: without them each packet is one frame of the link, with a
+   * whole checksum. Packets that the device has already may still be of the other kind. It stays so when the device is
+   * restarted.
+   * @throws (rejects) Error with one line when the device cannot
+   */
+  setReceiveOffloads?(on: boolean): Promise<void>;
 
   /** The totals as of now. */
   counters(): DeviceCounters;

@@ -11,6 +11,7 @@ import type { Core, Stack, StackOptions } from 'tspmd';
 import { type Connection, TcpIp } from 'tspmd/tcpip';
 
 export const layer = 'ip';
+export const offloads = 'auto';
 
 /** What the send buffer of a connection had no room for. It is the `context` of the connection. */
 type Rest = Uint8Array | undefined;

@@ -43,6 +43,8 @@ export interface OvsOptions {
   readonly megabytes?: number;
   /** Whether the thread of OVS sleeps when it has nothing to do, so that others get the CPU. Default: it polls. */
   readonly sleeps?: boolean;
+  /** Whether ports offer checksums and TCP segmentation to their peers. Default false. */
+  readonly segments?: boolean;
 }
 
 /** Memory for 262144 packet buffers. With less memory OVS makes fewer buffers, or even none for the second port. */
@@ -95,7 +97,15 @@ export class Ovs {
 
   /** Starts OVS with ports and without flows. Resolves when the sockets of the ports exist. */
   static async start(options: OvsOptions): Promise<Ovs> {
-    const { folder, ports, cpu = 0, hugepages = false, megabytes = ALL_BUFFERS_MB, sleeps = false } = options;
+    const {
+      folder,
+      ports,
+      cpu = 0,
+      hugepages = false,
+      megabytes = ALL_BUFFERS_MB,
+      sleeps = false,
+      segments = false,
+    } = options;
     const tools = new Tools(folder);
     const conf = join(folder, 'conf.db');
     rmSync(conf, { force: true });
@@ -115,17 +125,21 @@ export class Ovs {
         ...(hugepages ? { 'dpdk-socket-mem': `"${HUGEPAGE_MB}"` } : {}),
         'dpdk-lcore-mask': mask,
         'pmd-cpu-mask': mask,
+        ...(segments ? { 'userspace-tso-enable': 'true' } : {}),
         ...(sleeps ? { 'pmd-maxsleep': String(MAX_SLEEP_US) } : {}),
       };
       const settings = Object.entries(dpdk).map(([name, value]) => `other_config:${name}=${value}`);
       tools.vsctl('--no-wait', 'init');
       tools.vsctl('--no-wait', 'set', 'Open_vSwitch', '.', ...settings);
       const control = ['--unixctl', join(folder, 'ovs.ctl'), `unix:${tools.database}`];
-      daemon = Child.spawn(DAEMON, [...control, '-vconsole:info'], tools.env);
+      // In a network namespace of its own: it makes a tap whose name is the same for every OVS on a machine.
+      daemon = Child.spawn('unshare', ['--net', DAEMON, ...control, '-vconsole:info'], tools.env);
       await daemon.waitFor(/DPDK Enabled - initialized/, 1000 * TIMEOUT_SECONDS);
       tools.vsctl('add-br', 'br0', '--', 'set', 'bridge', 'br0', 'datapath_type=netdev', 'fail-mode=secure');
       const ovs = new Ovs(tools, database, daemon);
       for (const port of ports) ovs.addPort(port);
+      // ovs-vsctl does not tell when the daemon could not make the bridge.
+      tools.ofctl('show');
       return ovs;
     } catch (error) {
       await Promise.allSettled([daemon?.stop(), database.stop()]);
@@ -147,6 +161,8 @@ export class Ovs {
 
   /** Returns the number of a port, which flows need. */
   numberOf(name: string): string {
+    // OVS may be about to read its database for the first time.
+    this.tools.vsctl('wait-until', 'Interface', name, 'ofport>0');
     return this.tools.vsctl('get', 'Interface', name, 'ofport').trim();
   }
 

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Child } from './child.js';
 
-export type ForwardMode = 'io' | 'mac' | 'macswap' | 'flowgen' | 'txonly' | 'rxonly' | 'icmpecho' | '5tswap';
+export type ForwardMode = 'io' | 'mac' | 'macswap' | 'flowgen' | 'txonly' | 'rxonly' | 'icmpecho' | '5tswap' | 'csum';
 
 export interface TestpmdOptions {
   readonly forward: ForwardMode;
@@ -25,6 +25,8 @@ export interface TestpmdOptions {
   readonly hugepages?: boolean;
   /** Whether testpmd prints statistics only when {@link Testpmd.portStats} asks for them, not every second. */
   readonly onDemand?: boolean;
+  /** Whether testpmd starts its ports and forwards at once. Default true. With false, {@link Testpmd.command} must do it. */
+  readonly autoStart?: boolean;
 }
 
 /** Statistics of one port of testpmd. */
@@ -53,6 +55,9 @@ export interface Rates {
 /** How long testpmd may take to answer a command, in ms. */
 const ANSWER_MS = 15_000;
 
+/** testpmd writes this when it waits for a command. */
+const PROMPT = /testpmd> $/;
+
 /** testpmd writes this when it forwards. */
 export const STARTED = /[Ss]tart (?:automatic )?packet forwarding[\s\S]*packets\/burst/;
 
@@ -64,8 +69,9 @@ export function onPci(address: string, forward: ForwardMode): string {
 
 const EACH_SECOND = ['--stats-period', '1'];
 
-function appArgs(forward: ForwardMode): string[] {
-  return ['--total-num-mbufs=4096', `--forward-mode=${forward}`, '--auto-start'];
+function appArgs(forward: ForwardMode, autoStart = true): string[] {
+  const start = autoStart ? '--auto-start' : '--disable-device-start';
+  return ['--total-num-mbufs=4096', `--forward-mode=${forward}`, start];
 }
 
 export class Testpmd {
@@ -84,7 +90,16 @@ export class Testpmd {
     const eal = [...cores, '--no-pci', '--no-telemetry', ...memory, ...vdevs];
     const statistics = onDemand ? ['--interactive'] : EACH_SECOND;
     const perQueue = queues > 1 ? [`--rxq=${queues}`, `--txq=${queues}`] : [];
-    const all = ['-oL', 'dpdk-testpmd', ...eal, '--', ...appArgs(forward), ...statistics, ...perQueue, ...args];
+    const all = [
+      '-oL',
+      'dpdk-testpmd',
+      ...eal,
+      '--',
+      ...appArgs(forward, options.autoStart),
+      ...statistics,
+      ...perQueue,
+      ...args,
+    ];
     this.child = Child.spawn('stdbuf', all, { ...process.env, RUNTIME_DIRECTORY: this.runtime });
     void this.child.exited.then(() => rmSync(this.runtime, { recursive: true, force: true }));
   }
@@ -110,6 +125,11 @@ export class Testpmd {
     );
   }
 
+  /** Starts testpmd with virtual devices as DPDK names them, such as `net_pcap0,rx_pcap=FILE`. They are ports 0, 1, …. */
+  static devices(vdevs: readonly string[], options: TestpmdOptions): Testpmd {
+    return new Testpmd(vdevs, options);
+  }
+
   /** Resolves when testpmd forwards. Rejects with its output when it ends before. */
   async started(): Promise<void> {
     await this.child.waitFor(STARTED);
@@ -121,10 +141,26 @@ export class Testpmd {
     return [...found].map(([, rx, tx]) => ({ rx: Number(rx), tx: Number(tx) }));
   }
 
-  /** Asks for the statistics of port 0. Requires the option `onDemand`. */
-  async portStats(): Promise<PortStats> {
+  /** Resolves when testpmd waits for the first command. Requires the option `onDemand`. */
+  async prompted(): Promise<void> {
+    await this.child.waitFor(PROMPT, ANSWER_MS);
+  }
+
+  /**
+   * Types a command. Requires the option `onDemand`.
+   * @returns what testpmd wrote until it waited for the next command
+   */
+  async command(line: string): Promise<string> {
     const from = this.child.output.length;
-    this.child.write('show port stats 0\n');
+    this.child.write(`${line}\n`);
+    await this.child.waitFor(PROMPT, ANSWER_MS, from);
+    return this.child.output.slice(from);
+  }
+
+  /** Asks for the statistics of a port. Requires the option `onDemand`. */
+  async portStats(port = 0): Promise<PortStats> {
+    const from = this.child.output.length;
+    this.child.write(`show port stats ${port}\n`);
     const names = ['RX-packets', 'TX-packets', 'Rx-pps', 'Tx-pps'];
     const pattern = new RegExp(
       names
@@ -135,6 +171,22 @@ export class Testpmd {
     const [, ...found] = await this.child.waitFor(pattern, ANSWER_MS, from);
     const [rxPackets, txPackets, rxRate, txRate] = found.map(Number) as [number, number, number, number];
     return { rxPackets, txPackets, rxRate, txRate };
+  }
+
+  /**
+   * Lets the forward mode `csum` send all TCP packets that are longer than a segment as packets to be segmented by the
+   * device, in segments of `bytes` payload. Requires the option `onDemand`. Rejects when the device of port 0 cannot.
+   */
+  async segment(bytes: number): Promise<void> {
+    const from = this.child.output.length;
+    for (const line of ['stop', 'port stop 0', `tso set ${bytes} 0`, 'port start 0', 'start'])
+      this.child.write(`${line}\n`);
+    const [found] = await this.child.waitFor(
+      /TSO is not supported|[Ss]tart(?!ing)[\s\S]*packets\/burst/,
+      ANSWER_MS,
+      from,
+    );
+    if (/not supported/.test(found)) throw new Error(`dpdk-testpmd: ${found} by its device:\n${this.child.output}`);
   }
 
   /**

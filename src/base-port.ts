@@ -19,6 +19,7 @@ export abstract class BasePort implements PortBase {
   private currentLease: Lease | null = null;
 
   abstract get name(): string;
+  abstract get offloads(): number;
   abstract get mac(): Uint8Array;
   abstract get indirection(): IndirectionTable;
   abstract counters(): PortCounters;

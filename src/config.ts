@@ -1,5 +1,6 @@
 /** The configuration as the user writes it, and as it is after it was checked. */
 import type { HugepagePolicy } from '../drivers/memory/index.js';
+import type { OffloadPolicy } from '../drivers/offloads.js';
 import type { IdlePolicy } from '../drivers/poll-loop.js';
 import type { StopSignal } from '../drivers/stop-signal.js';
 import type { RingLayout } from '../drivers/virtio/net-options.js';
@@ -87,7 +88,13 @@ export interface TspmdConfig {
    */
   ring?: RingLayout;
   /**
-   * Number of packet buffers, 256 to 65536; 2 KiB each, or as much as the MTU needs. Default 4096, and with `1kb` and
+   * `auto`: the device computes checksums, segments TCP, and delivers received TCP in large packets, as far as it can; packets
+   * may lie in several buffers. `off`: none of it, and the shortest way for each packet. Default: what the app's module
+   * exports as `offloads`, otherwise `off`.
+   */
+  offloads?: OffloadPolicy;
+  /**
+   * Number of packet buffers, 256 to 65536; 2 KiB each (4 KiB with `offloads: 'auto'`), or as much as the MTU needs. Default 4096, and with `1kb` and
    * `2kb` 1024 more for each core from the third on.
    */
   buffers?: number;
@@ -143,6 +150,7 @@ export interface ResolvedConfig {
   readonly gateway: number | undefined;
   readonly hugepages: HugepagePolicy;
   readonly ring: RingLayout;
+  readonly offloads: OffloadPolicy;
   readonly buffers: number;
   readonly layer: Layer;
   readonly acceptBroadcast: boolean;

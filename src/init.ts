@@ -69,10 +69,11 @@ export async function init(config: TspmdConfig, options: InitOptions = {}): Prom
   // Also loaded here when other threads run it: an error in it is found before a device is opened.
   const module = resolved.app === undefined ? null : await loadApp(resolved.app);
   const layer = config.layer ?? module?.layer ?? resolved.layer;
+  const offloads = config.offloads ?? module?.offloads ?? resolved.offloads;
   if (resolved.isDhcp && layer === 'ethernet') {
     throw new ConfigError([`ip: 'dhcp' does not work with an app that takes frames (layer 'ethernet')`]);
   }
-  if (resolved.mode === 'single') return initSingle({ ...resolved, layer }, module, options, warn);
+  if (resolved.mode === 'single') return initSingle({ ...resolved, layer, offloads }, module, options, warn);
   if (options.openDevice !== undefined) {
     throw new ConfigError([`openDevice: a device of your own works only with mode 'single'`]);
   }
@@ -81,7 +82,7 @@ export async function init(config: TspmdConfig, options: InitOptions = {}): Prom
   }
   const cores = usableCpus(resolved.cores, warn);
   const app = { name: resolved.app ?? '', options: resolved.appOptions };
-  return ThreadedPort.open({ ...resolved, layer, cores }, app, { warn, signal: options.signal });
+  return ThreadedPort.open({ ...resolved, layer, offloads, cores }, app, { warn, signal: options.signal });
 }
 
 async function initSingle(

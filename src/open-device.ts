@@ -21,10 +21,10 @@ import { parseIpv4Interface } from './wire/address.js';
 export async function openAnyDevice(config: ResolvedConfig, wait: WaitOptions): Promise<NetDevice> {
   const [, name, host] = config.device.match(TAP_DEVICE) ?? [];
   if (name === undefined) return openDevice(config, wait);
-  const { mac, mtu, buffers } = config;
+  const { mac, mtu, buffers, offloads } = config;
   try {
     return TapNetDevice.open(name, {
-      ...{ mac, mtu, buffers },
+      ...{ mac, mtu, buffers, offloads },
       // No device reads the memory, so hugepages would gain next to nothing.
       hugepages: config.hugepages === 'auto' ? 'never' : config.hugepages,
       host: host === undefined ? undefined : parseIpv4Interface(host),
@@ -51,6 +51,7 @@ export async function openDevice(
       buffers: config.buffers,
       hugepages: config.hugepages,
       ring: config.ring,
+      offloads: config.offloads,
       promiscuous: seesAll,
       allMulticast: seesAll || config.acceptMulticast,
       ...more,

@@ -86,6 +86,11 @@ export interface PortBase {
   readonly config: ResolvedConfig;
   /** The device, as the configuration names it. */
   readonly name: string;
+  /**
+   * What the device does for packets to send, as of now: OFFLOAD_ bits; 0 with `offloads: 'off'`. The layer does the rest in
+   * software.
+   */
+  readonly offloads: number;
   /** Our MAC address: six bytes. */
   readonly mac: Uint8Array;
   /** Our address. The event `address` tells when it changes. */
@@ -146,6 +151,15 @@ export interface SinglePort extends PortBase {
    * @throws ArgumentError for another number.
    */
   core(index?: number): Core;
+  /**
+   * Switches the offloads of received packets off, or on again, while the port runs: with `false` the device computes and
+   * checks nothing for us and merges no segments, as `ethtool -K rx off` does elsewhere. Packets that the device has
+   * already may still be of the other kind. It stays so when the device is restarted.
+   * @returns resolves when the device has done it, or will do it when it is back
+   * @throws (rejects) DeviceError when the device cannot: it was opened without offloads, or has no command for it.
+   * StateError when the port was stopped
+   */
+  setReceiveOffloads(on: boolean): Promise<void>;
 }
 
 /** A port with mode `1kb` or `2kb`: its cores are threads that run the app. It has no `core()`. */

@@ -1,10 +1,11 @@
 /** The port with mode `single` (Case I of the design): one core, on the thread that called `init`. */
+import { messageOf } from '../drivers/log/message-of.js';
 import type { NetDevice } from '../drivers/net-device.js';
 import type { StopSignal } from '../drivers/stop-signal.js';
 import { BasePort } from './base-port.js';
 import type { ResolvedConfig } from './config.js';
 import type { PortCounters } from './counters.js';
-import { ArgumentError, StateError } from './errors.js';
+import { ArgumentError, DeviceError, StateError } from './errors.js';
 import type { AddressChange } from './link/dhcp/lease.js';
 import { runStack } from './link/run-loop.js';
 import type { SingleCore } from './link/single-core.js';
@@ -53,6 +54,10 @@ export class OneCorePort extends BasePort implements SinglePort {
     return this.device.name;
   }
 
+  get offloads(): number {
+    return this.device.offloads;
+  }
+
   get mac(): Uint8Array {
     return this.device.mac;
   }
@@ -64,6 +69,18 @@ export class OneCorePort extends BasePort implements SinglePort {
   core(index = 0): SingleCore {
     if (index !== 0) throw new ArgumentError(`core ${index}: this port has 1`);
     return this.only;
+  }
+
+  async setReceiveOffloads(on: boolean): Promise<void> {
+    if (this.stopping !== null) throw new StateError(`setReceiveOffloads: the port on ${this.name} was stopped`);
+    if (this.device.setReceiveOffloads === undefined) {
+      throw new DeviceError(`${this.name}: receive offloads cannot be switched: this kind of device has none`);
+    }
+    try {
+      await this.device.setReceiveOffloads(on);
+    } catch (cause) {
+      throw new DeviceError(messageOf(cause), { cause });
+    }
   }
 
   counters(): PortCounters {

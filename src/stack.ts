@@ -19,6 +19,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { messageOf } from '../drivers/log/message-of.js';
+import type { OffloadPolicy } from '../drivers/offloads.js';
 import type { StopSignal } from '../drivers/stop-signal.js';
 import type { Layer, StackOptions } from './config.js';
 import { AppError } from './errors.js';
@@ -75,6 +76,8 @@ export interface StackModule {
   readonly default: StackFactory;
   /** The layer that the stack works on. Default `ip`. */
   readonly layer?: Layer;
+  /** Whether the device shall do checksums and segmentation. Default `off`. A configuration that says something else wins. */
+  readonly offloads?: OffloadPolicy;
 }
 
 /** A part of a stack that shares the packets of one core with other parts. */
@@ -131,7 +134,7 @@ function runsTypeScript(): boolean {
 }
 
 function checkStack(file: string, module: Partial<Record<string, unknown>>): StackModule {
-  const { default: factory, layer = 'ip' } = module;
+  const { default: factory, layer = 'ip', offloads = 'off' } = module;
   if (factory === undefined) {
     throw new AppError(`stack ${file}: has no default export (want: export default function (core, options))`);
   }
@@ -143,7 +146,10 @@ function checkStack(file: string, module: Partial<Record<string, unknown>>): Sta
   if (layer !== 'ip' && layer !== 'ethernet') {
     throw new AppError(`stack ${file}: its layer is ${JSON.stringify(layer)}, neither 'ip' nor 'ethernet'`);
   }
-  return { default: factory as StackFactory, layer };
+  if (offloads !== 'off' && offloads !== 'auto') {
+    throw new AppError(`stack ${file}: its offloads are ${JSON.stringify(offloads)}, neither 'auto' nor 'off'`);
+  }
+  return { default: factory as StackFactory, layer, offloads };
 }
 
 /**

@@ -4,20 +4,19 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { Child } from '../../scripts/child.js';
+import type { Child } from '../../scripts/child.js';
 import { isOvsInstalled, Ovs } from '../../scripts/ovs.js';
 import { BenchProcess } from '../common/bench-process.js';
 import { type Benchmark, measureEach, type Plan } from '../common/benchmark.js';
 import { benchCpus } from '../common/cpus.js';
+import { macBehind, startEmbeddedSwitch } from '../common/embedded-switch.js';
 import { hasHugepages, NO_HUGEPAGES } from '../common/hugepages.js';
 import { NoiseGuard } from '../common/noise.js';
 import { alternate, PausableProcesses, timing } from '../common/windows.js';
 import { figure, type Row, row } from '../report/report.js';
-import { BROADCAST, macOf, ROWS, type RowSpec, type Run, type Setup } from './rows.js';
+import { BROADCAST, ROWS, type RowSpec, type Run, type Setup } from './rows.js';
 
 const UNIT = 'frames/s';
-const SCRIPT = fileURLToPath(new URL('../../../bess/forward_n.bess', import.meta.url));
 
 interface Pair {
   readonly name: string;
@@ -36,17 +35,7 @@ interface Started {
 }
 
 async function startOurs(folder: string, { ports }: RowSpec): Promise<Started> {
-  // taskset pins it, as add_worker does in BESS. BESS can run the same script.
-  const cpu = String(benchCpus().common);
-  const command = Child.commandLine('switch', SCRIPT, `NPORTS=${ports}`, `DIR=${folder}`, '--idle', 'spin');
-  const main = Child.spawn('taskset', ['-c', cpu, ...command]);
-  try {
-    await main.waitFor(/^ready: /m);
-  } catch (error) {
-    await main.stop();
-    throw error;
-  }
-  const sockets = Array.from({ length: ports }, (_, i) => join(folder, `vhost${i + 1}.sock`));
+  const { main, sockets } = await startEmbeddedSwitch(folder, ports);
   return { main, children: [main], sockets };
 }
 
@@ -57,7 +46,7 @@ async function startOvs(folder: string, { ports }: RowSpec): Promise<Started> {
   const { daemon: main, children } = ovs;
   try {
     const outputs = names.map((name) => `output:${ovs.numberOf(name)}`);
-    for (const [port, output] of outputs.entries()) ovs.addFlow(`dl_dst=${macOf(port)}`, output);
+    for (const [port, output] of outputs.entries()) ovs.addFlow(`dl_dst=${macBehind(port)}`, output);
     // OVS never sends a frame back to the port that it came from.
     ovs.addFlow(`dl_dst=${BROADCAST}`, outputs.join(','));
   } catch (error) {

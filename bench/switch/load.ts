@@ -10,8 +10,9 @@ import { VirtioNetDevice } from '../../drivers/virtio/virtio-net-device.js';
 import { FRAME_OFFSET } from '../../rings/buffer-pool.js';
 import { parseMac } from '../../src/wire/address.js';
 import { answerRequests } from '../common/bench-process.js';
+import { macBehind } from '../common/embedded-switch.js';
 import { udpFrame } from '../common/frames.js';
-import { BROADCAST, macOf, type Run, type Setup } from './rows.js';
+import { BROADCAST, type Run, type Setup } from './rows.js';
 
 const BURST = 32;
 const ATTEMPTS = 20;
@@ -52,7 +53,7 @@ class Vm {
   }
 
   static async connect(socket: string, port: number, frame: Uint8Array): Promise<Vm> {
-    const mac = parseMac(macOf(port));
+    const mac = parseMac(macBehind(port));
     const policy = hugepages ? 'require' : 'never';
     // The rings are shorter than the default, so that those of all ports fit into one cache.
     const options = { mac, hugepages: policy, queueSize: 256 } as const;
@@ -91,8 +92,8 @@ await pinPollingThread(cpu);
 const { traffic, ports } = spec;
 const vms: Vm[] = [];
 for (let port = 0; port < ports; port++) {
-  const to = traffic === 'broadcast' ? BROADCAST : macOf((port + 1) % ports);
-  const from = { ip: `10.0.0.${port + 1}`, mac: macOf(port) };
+  const to = traffic === 'broadcast' ? BROADCAST : macBehind((port + 1) % ports);
+  const from = { ip: `10.0.0.${port + 1}`, mac: macBehind(port) };
   vms.push(await Vm.connect(sockets[port], port, udpFrame(spec.bytes, from, { ip: '10.0.0.100', mac: to })));
 }
 const senders = traffic === 'broadcast' ? vms.slice(0, 1) : vms;

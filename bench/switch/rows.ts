@@ -29,9 +29,3 @@ export interface Run {
 }
 
 export const BROADCAST = 'ff:ff:ff:ff:ff:ff';
-
-/**
- * Returns the MAC address behind a port, as in bess/forward_n.bess.
- * @param port counted from 0
- */
-export const macOf = (port: number): string => `52:54:00:00:00:${(port + 1).toString(16).padStart(2, '0')}`;

@@ -10,6 +10,7 @@ import { formatMac, MAC_BYTES as MAC_ADDRESS_BYTES } from '../../drivers/mac-add
 import { copyBetween } from '../../drivers/memory/index.js';
 import { MAX_BURST } from '../../drivers/virtio/device/packet-burst.js';
 import { ETHERNET_HEADER_BYTES } from '../../rings/buffer-pool.js';
+import { CHECKSUM_PARTIAL } from '../../rings/packet-table.js';
 import { BessError } from '../errors.js';
 import { Batch, emptyBurst } from './batch.js';
 import { Module } from './module.js';
@@ -18,8 +19,11 @@ import { Module } from './module.js';
 const PASSED = 0;
 /** Output gate of all other packets. */
 const REFUSED = 1;
-/** Memory per packet: the longest frame that a port takes, and one byte because a copy may begin at an odd offset. */
-const SLOT_BYTES = 65536;
+/**
+ * Memory per packet: the longest frame that a port takes (MAX_FRAME_BYTES, 65553), at the same place modulo 8 as the
+ * original.
+ */
+const SLOT_BYTES = 65600;
 // V8 folds local constants: docs/v8.md, "Local constants".
 const MAC_BYTES = MAC_ADDRESS_BYTES;
 const ETHERNET_BYTES = ETHERNET_HEADER_BYTES;
@@ -86,12 +90,13 @@ export class SpoofGuard extends Module {
     const { burst, passed, refused } = this;
     burst.clear();
     for (let i = 0; i < batch.count; i++) this.copyOut(batch, batch.indices[i]);
+    if (batch.burst.offloaded !== 0) this.copyOffloads(batch);
     passed.beginLike(batch);
     refused.beginLike(batch);
     passed.burst = burst;
     refused.burst = burst;
     for (let i = 0; i < burst.count; i++) {
-      if (this.isOwn(burst.segmentOffset[i], burst.length[i])) passed.add(i);
+      if (this.isOwn(i)) passed.add(i);
       else refused.add(i);
     }
     if (passed.count > 0) this.emit(PASSED, passed);
@@ -102,7 +107,7 @@ export class SpoofGuard extends Module {
   private copyOut(batch: Batch, packet: number): void {
     const from = batch.burst;
     const first = from.firstSegment[packet];
-    const start = this.burst.count * SLOT_BYTES + (from.segmentOffset[first] & 1);
+    const start = this.burst.count * SLOT_BYTES + (from.segmentOffset[first] & 7);
     let at = start;
     for (let s = first; s < from.firstSegment[packet + 1]; s++) {
       copyBetween(this.burst.memory, at, from.memory, from.segmentOffset[s], from.segmentLength[s]);
@@ -111,8 +116,24 @@ export class SpoofGuard extends Module {
     this.burst.push(start, at - start);
   }
 
-  /** Whether all source addresses of a copied frame belong to the VM. */
-  private isOwn(frame: number, length: number): boolean {
+  /** Copies what the VM leaves to others; the code that filled the burst has checked it. */
+  private copyOffloads(batch: Batch): void {
+    const from = batch.burst;
+    const { burst } = this;
+    for (let i = 0; i < batch.count; i++) {
+      const packet = batch.indices[i];
+      burst.flags[i] = from.flags[packet];
+      burst.gsoSize[i] = from.gsoSize[packet];
+      burst.csumStart[i] = from.csumStart[packet];
+      burst.csumOffset[i] = from.csumOffset[packet];
+      if (burst.flags[i] !== 0) burst.offloaded++;
+    }
+  }
+
+  /** Whether all source addresses of a copied frame belong to the VM, and stay as they are. */
+  private isOwn(packet: number): boolean {
+    const frame = this.burst.segmentOffset[packet];
+    const length = this.burst.length[packet];
     if (length < ETHERNET_BYTES || !this.isOwnMac(frame + ETHERNET_SOURCE)) return false;
     let header = ETHERNET_BYTES;
     let type = this.u16(frame + ETHERNET_TYPE);
@@ -121,9 +142,25 @@ export class SpoofGuard extends Module {
       if (header > ETHERNET_BYTES + MAX_TAGS * TAG_BYTES || length < header) return false;
       type = this.u16(frame + header - 2);
     }
-    if (type === TYPE_ARP) return this.isOwnArp(frame + header, length - header);
-    if (type !== TYPE_IPV4) return true;
-    return length - header >= IPV4_BYTES && this.isOwnIp(frame + header + IPV4_SOURCE);
+    if (type === TYPE_ARP) {
+      return this.isOwnArp(frame + header, length - header) && this.leaves(packet, header + ARP_BYTES);
+    }
+    if (type !== TYPE_IPV4) return this.leaves(packet, header);
+    return (
+      length - header >= IPV4_BYTES &&
+      this.isOwnIp(frame + header + IPV4_SOURCE) &&
+      this.leaves(packet, header + IPV4_BYTES)
+    );
+  }
+
+  /**
+   * Whether the first `bytes` of a packet stay as they are when its partial checksum is completed: a VM chooses where the
+   * sum goes, and which sum it is, so it could write an address that was checked.
+   */
+  private leaves(packet: number, bytes: number): boolean {
+    const { burst } = this;
+    const isPartial = burst.offloaded !== 0 && (burst.flags[packet] & CHECKSUM_PARTIAL) !== 0;
+    return !isPartial || burst.csumStart[packet] >= bytes;
   }
 
   private isOwnArp(arp: number, length: number): boolean {

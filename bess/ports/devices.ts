@@ -82,17 +82,13 @@ export function openDevices(files: PeerFiles = 'any'): DeviceFactory {
   const windows = new WindowAllocator();
   let fixedMacs = 0;
   return {
-    vhost({ iface, queues, client }: VhostVdev): PortDevice {
-      return opened(() => {
-        return new VhostDevice(
-          new VhostUserBackend({ path: iface, reactor, windows, client, queuePairs: queues, files }),
-          iface,
-        );
-      });
+    vhost({ iface, queues, client, offloads }: VhostVdev): PortDevice {
+      const options = { path: iface, reactor, windows, client, queuePairs: queues, files, offloads };
+      return opened(() => new VhostDevice(new VhostUserBackend(options), iface));
     },
-    tap({ iface, mac }: TapVdev): PortDevice {
+    tap({ iface, mac, offloads }: TapVdev): PortDevice {
       const address = mac === 'fixed' ? fixedMac(fixedMacs++) : mac;
-      return opened(() => new TapPort(TapDevice.open(iface, { reactor, windows, mac: address })));
+      return opened(() => new TapPort(TapDevice.open(iface, { reactor, windows, mac: address, offloads })));
     },
     close() {
       reactor.close();

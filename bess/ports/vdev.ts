@@ -5,6 +5,7 @@
  * tap (`net_tap0`, `eth_tap0`) makes an interface of this machine's kernel.
  */
 import { macOctets } from '../../drivers/mac-address.js';
+import { OFFLOAD_CSUM, PORT_OFFLOADS } from '../../drivers/offloads.js';
 import { BessError } from '../errors.js';
 import { nearest } from '../nearest-name.js';
 
@@ -19,6 +20,8 @@ export interface VhostVdev {
   readonly queues: number;
   /** True: connect to a socket that the peer makes. False: make the socket, and wait for the peer. */
   readonly client: boolean;
+  /** OFFLOAD_ bits (drivers/offloads.ts): which unfinished packets the peer may send and get. */
+  readonly offloads: number;
   /** Lines for the user about options that are ignored. */
   readonly notes: readonly string[];
 }
@@ -32,6 +35,8 @@ export interface TapVdev {
   readonly iface: string;
   /** The interface's MAC address, six octets; `fixed`: DPDK's fixed address; null: a random address from the kernel. */
   readonly mac: Uint8Array | 'fixed' | null;
+  /** OFFLOAD_ bits (drivers/offloads.ts): which unfinished packets the kernel may send. */
+  readonly offloads: number;
   readonly queues: 1;
   readonly notes: readonly string[];
 }
@@ -44,19 +49,12 @@ const MAX_INTERFACE_NAME = 15;
 /** The most queue pairs of DPDK's vhost driver. */
 const MAX_QUEUE_PAIRS = 128;
 
-const VHOST_OPTIONS: readonly string[] = ['iface', 'queues', 'client'];
-const TAP_OPTIONS: readonly string[] = ['iface', 'mac'];
+const VHOST_OPTIONS: readonly string[] = ['iface', 'queues', 'client', 'csum', 'tso'];
+const TAP_OPTIONS: readonly string[] = ['iface', 'mac', 'csum', 'tso'];
 /** Octets of a MAC address may have one digit, as in DPDK. */
 const MAC_FORM = /^[0-9a-f]{1,2}(:[0-9a-f]{1,2}){5}$/i;
 /** Options of DPDK's vhost driver that have no effect here. */
-const IGNORED = new Set([
-  'dequeue-zero-copy',
-  'iommu-support',
-  'postcopy-support',
-  'tso',
-  'linear-buffer',
-  'ext-buffer',
-]);
+const IGNORED = new Set(['dequeue-zero-copy', 'iommu-support', 'postcopy-support', 'linear-buffer', 'ext-buffer']);
 
 function refuse(vdev: string, reason: string): BessError {
   return new BessError('ENODEV', `Cannot attach vdev ${vdev}: ${reason}`);
@@ -94,13 +92,14 @@ function vhost(vdev: string, unit: string, options: Map<string, string>): VhostV
     throw refuse(vdev, `queues=${options.get('queues')} is not a number from 1 to ${MAX_QUEUE_PAIRS}`);
   }
   const client = flag(vdev, 'client', options.get('client') ?? '0');
+  const offloads = offloadsOf(vdev, options);
   const notes: string[] = [];
   for (const [key, value] of options) {
     if (VHOST_OPTIONS.includes(key)) continue;
     if (!IGNORED.has(key)) throw refuse(vdev, unknownOption(key, [...VHOST_OPTIONS, ...IGNORED]));
     if (flag(vdev, key, value)) notes.push(`vdev eth_vhost${unit}: '${key}=1' is ignored by this switch`);
   }
-  return { driver: 'vhost', unit, iface, queues, client, notes };
+  return { driver: 'vhost', unit, iface, queues, client, offloads, notes };
 }
 
 function tap(vdev: string, unit: string, options: Map<string, string>): TapVdev {
@@ -115,7 +114,17 @@ function tap(vdev: string, unit: string, options: Map<string, string>): TapVdev 
       `'${iface}' is not the name of an interface (1 to ${MAX_INTERFACE_NAME} bytes, no '/' or space)`,
     );
   }
-  return { driver: 'tap', unit, iface, mac: macOf(vdev, options.get('mac')), queues: 1, notes: [] };
+  const mac = macOf(vdev, options.get('mac'));
+  return { driver: 'tap', unit, iface, mac, offloads: offloadsOf(vdev, options), queues: 1, notes: [] };
+}
+
+/** What the options `csum` and `tso` leave of a port's offloads. By default it has all of them; in DPDK, `tso` is 0. */
+function offloadsOf(vdev: string, options: Map<string, string>): number {
+  const csum = flag(vdev, 'csum', options.get('csum') ?? '1');
+  const tso = flag(vdev, 'tso', options.get('tso') ?? (csum ? '1' : '0'));
+  if (tso && !csum) throw refuse(vdev, 'tso=1 needs csum=1: each segment gets a checksum');
+  if (!csum) return 0;
+  return tso ? PORT_OFFLOADS : OFFLOAD_CSUM;
 }
 
 function macOf(vdev: string, value: string | undefined): Uint8Array | 'fixed' | null {

@@ -16,6 +16,7 @@ export {
   writeFrom,
 } from './files.js';
 export { isInterfaceUp, setInterfaceAddress, setInterfaceMac } from './interfaces.js';
+export { IoVector } from './io-vector.js';
 export { addressOf, mapFileAt, mapZeroAt } from './mapping.js';
 export { Reactor, type ReadyHandler } from './reactor/reactor.js';
 export { signalEventfd } from './signal-eventfd.js';

@@ -1,4 +1,5 @@
 export { type AddressSpace, contiguousIova, LinearAddressSpace } from './address-space.js';
+export { finishSum, foldSum, partialSum, partialSumOfWords } from './checksum.js';
 export { type Copy, copierFor, copyBetween } from './copy.js';
 export { type Hugepages, readHugepages } from './hugepages.js';
 export { type HugepagePolicy, PacketMemory } from './packet-memory.js';

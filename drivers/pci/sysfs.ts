@@ -73,6 +73,20 @@ export class PciSysfs {
     });
   }
 
+  /**
+   * Speed in Mb/s and duplex of a network interface's link, as its driver says. Null when it does not know, as while the
+   * interface is down.
+   */
+  linkOf(networkInterface: string): { readonly speed: number | null; readonly duplex: 'half' | 'full' | null } {
+    const path = join('class/net', networkInterface);
+    const speed = this.number(join(path, 'speed'));
+    const duplex = this.text(join(path, 'duplex'));
+    return {
+      speed: speed !== null && speed >= 0 ? speed : null,
+      duplex: duplex === 'half' || duplex === 'full' ? duplex : null,
+    };
+  }
+
   /** Interfaces belong to the function itself, or to the virtio device that the kernel's transport makes of it. */
   private interfaces(path: string): string[] {
     const own = this.entries(join(path, 'net'));

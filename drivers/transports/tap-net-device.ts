@@ -2,8 +2,8 @@
  * A tap interface as a network device: the program is at one end, the kernel of this machine at the other, as with
  * DPDK's net_tap. So `curl` reaches a stack without a switch.
  *
- * Each frame costs one read(2) or write(2), so this is no fast path. Frames are read into the packet buffers, and
- * written from where they lie.
+ * Each packet costs one read(2) or write(2), so this is no fast path. Packets are read into the packet buffers, and
+ * written from where they lie. With offloads a packet may be 64 KB long: `tap-chains.ts`.
  */
 import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
 import { PacketTable } from '../../rings/packet-table.js';
@@ -11,9 +11,11 @@ import { abi, closeFile, isInterfaceUp, Reactor, readTo, setInterfaceAddress, wr
 import { messageOf } from '../log/message-of.js';
 import { type HugepagePolicy, PacketMemory } from '../memory/index.js';
 import { type DeviceCounters, MAX_RX_BURST, type NetDevice } from '../net-device.js';
+import type { OffloadPolicy } from '../offloads.js';
 import { randomMac } from '../virtio/net-config.js';
 import { bufferShift, DEFAULT_MTU, FRAME_OVERHEAD, memoryBytes } from '../virtio/net-options.js';
-import { downLine, openTap } from './tap-file.js';
+import { FAILED, TAP_DOES, TapChains } from './tap-chains.js';
+import { downLine, openTap, setTapOffloads, TAP_OFFLOADS } from './tap-file.js';
 
 export interface TapNetOptions {
   /** Our MAC address, six bytes. Default: a random one. */
@@ -22,6 +24,8 @@ export interface TapNetOptions {
   readonly mtu?: number | undefined;
   readonly buffers: number;
   readonly hugepages?: HugepagePolicy | undefined;
+  /** With `auto`, packets have virtio-net headers: checksums and segmentation are left to the kernel, and to us. */
+  readonly offloads?: OffloadPolicy | undefined;
   /** The kernel's address on the interface, which is brought up. Default: the interface stays as it is. */
   readonly host?: { readonly address: number; readonly prefixLength: number } | undefined;
 }
@@ -32,7 +36,7 @@ export class TapNetDevice implements NetDevice {
   readonly notice: string;
   readonly pool: BufferPool;
   readonly table: PacketTable;
-  readonly offloads = 0;
+  readonly offloads: number;
   readonly mac: Uint8Array;
   readonly mtu: number;
   readonly rxHandles = new Uint32Array(MAX_RX_BURST);
@@ -45,6 +49,8 @@ export class TapNetDevice implements NetDevice {
   private readonly reactor = new Reactor();
   private readonly base: number;
   private readonly maxFrame: number;
+  /** With offloads: all that is not the same without. */
+  private readonly chains: TapChains | null = null;
   /** Where a frame goes that finds no free buffer. */
   private readonly spare: number;
   /** Whether frames may be waiting: set by readiness, cleared when a read finds nothing. */
@@ -75,7 +81,12 @@ export class TapNetDevice implements NetDevice {
     this.base = memory.address;
     // A read may be one byte longer, to notice a frame that is too long.
     this.maxFrame = Math.min(this.mtu + FRAME_OVERHEAD, frameCapacity(shift) - 1);
-    this.spare = memory.address + memory.allocate(1 << shift, 64);
+    const spare = memory.allocate(1 << shift, 64);
+    this.spare = memory.address + spare;
+    this.offloads = options.offloads === 'auto' ? TAP_DOES : 0;
+    if (this.offloads !== 0) {
+      this.chains = new TapChains(fd, memory, this.pool, this.table, spare, this.mtu + FRAME_OVERHEAD);
+    }
     const down = isInterfaceUp(ifname) === false ? downLine(ifname) : '';
     this.notice = [memory.notice, down].filter((line) => line !== '').join('; ');
     this.awaitFrames();
@@ -87,12 +98,12 @@ export class TapNetDevice implements NetDevice {
    */
   static open(ifname: string, options: TapNetOptions): TapNetDevice {
     const name = `tap:${ifname}`;
-    const shift = bufferShift(name, options.mtu ?? DEFAULT_MTU);
-    const fd = openTap(ifname);
+    const { host, buffers, mtu = DEFAULT_MTU, offloads = 'off' } = options;
+    const shift = bufferShift(name, mtu, offloads);
+    const fd = openTap(ifname, null, offloads === 'auto');
     try {
-      const { host } = options;
       if (host !== undefined) setInterfaceAddress(ifname, host.address, host.prefixLength);
-      const memory = PacketMemory.create(memoryBytes(name, 0, options.buffers, shift), options.hugepages);
+      const memory = PacketMemory.create(memoryBytes(name, 0, buffers, shift), options.hugepages);
       try {
         return new TapNetDevice(fd, ifname, memory, shift, options);
       } catch (error) {
@@ -110,8 +121,9 @@ export class TapNetDevice implements NetDevice {
   }
 
   rxBurst(max: number): number {
-    const { pool, base, maxFrame, rxHandles, rxLengths } = this;
+    const { chains, pool, base, maxFrame, rxHandles, rxLengths } = this;
     const limit = Math.min(max, MAX_RX_BURST);
+    if (chains !== null) return this.readChains(chains, limit);
     let count = 0;
     // Reads are limited, not frames: a flood of frames that are dropped must not keep the core here.
     for (let reads = 0; this.readable && reads < limit; reads++) {
@@ -134,9 +146,28 @@ export class TapNetDevice implements NetDevice {
     return count;
   }
 
+  private readChains(chains: TapChains, limit: number): number {
+    const { rxHandles, rxLengths } = this;
+    let count = 0;
+    for (let reads = 0; this.readable && reads < limit; reads++) {
+      const handle = chains.read();
+      if (handle >= 0) {
+        rxHandles[count] = handle;
+        rxLengths[count] = chains.length;
+        count++;
+        this.rxBytes += chains.total;
+      } else if (handle === FAILED) {
+        this.readFailed(chains.errno);
+      }
+    }
+    this.rxPackets += count;
+    return count;
+  }
+
   txBurst(handles: Uint32Array, lengths: Uint32Array, count: number): number {
-    const { pool, base } = this;
+    const { chains, pool, base } = this;
     if (!this.isUp) return 0;
+    if (chains !== null) return this.writeChains(chains, handles, lengths, count);
     for (let i = 0; i < count; i++) {
       const bytes = writeFrom(this.fd, base + pool.offsetOf(handles[i]) + FRAME_OFFSET, lengths[i]);
       // The kernel's queue is full.
@@ -147,6 +178,18 @@ export class TapNetDevice implements NetDevice {
         this.errors++;
         continue;
       }
+      this.txPackets++;
+      this.txBytes += bytes;
+    }
+    return count;
+  }
+
+  private writeChains(chains: TapChains, handles: Uint32Array, lengths: Uint32Array, count: number): number {
+    for (let i = 0; i < count; i++) {
+      const bytes = chains.write(handles[i], lengths[i]);
+      if (bytes === -abi.EAGAIN) return i;
+      if (bytes < 0) this.errors++;
+      if (bytes <= 0) continue;
       this.txPackets++;
       this.txBytes += bytes;
     }
@@ -165,6 +208,14 @@ export class TapNetDevice implements NetDevice {
     this.interruptWanted = false;
   }
 
+  async setReceiveOffloads(on: boolean): Promise<void> {
+    if (this.chains !== null) {
+      setTapOffloads(this.fd, this.ifname, on ? TAP_OFFLOADS : 0);
+    } else if (on) {
+      throw new Error(`${this.name}: receive offloads cannot be switched on: it was opened without offloads`);
+    }
+  }
+
   keepAlive(on: boolean): void {
     this.reactor.keepAlive(on);
   }
@@ -178,6 +229,7 @@ export class TapNetDevice implements NetDevice {
       tx_packets: this.txPackets,
       tx_bytes: this.txBytes,
       device_errors: this.errors,
+      ...this.chains?.counters(),
     };
   }
 
@@ -195,6 +247,7 @@ export class TapNetDevice implements NetDevice {
     this.isUp = false;
     this.readable = false;
     this.reactor.unwatch(this.fd);
+    this.chains?.stop();
     closeFile(this.fd);
   }
 

@@ -2,30 +2,35 @@
  * A tap device: an Ethernet interface of the kernel whose other end is a file descriptor (Linux,
  * Documentation/networking/tuntap.rst). As a port of the switch it makes the kernel a peer, for `ping` and `curl`.
  *
- * Each frame costs one read(2) or write(2), so this is no fast path. Frames are read into a staging area in the window
- * that vhost-user peers share, and are written from where they lie.
+ * Each frame costs one read(2) or writev(2), so this is no fast path. Frames are read into a staging area in the window
+ * that vhost-user peers share, and are written from where they lie. A virtio-net header before each frame says what is
+ * left to its receiver. The kernel takes whatever such a header can say, so nothing is finished for it in software.
  */
-import { abi, addressOf, closeFile, isInterfaceUp, type Reactor, readTo, writeFrom } from '../libc/index.js';
-import {
-  type Copy,
-  copierFor,
-  copyBetween,
-  type MemoryViews,
-  type WindowAllocator,
-  type WindowRange,
-} from '../memory/index.js';
+import { abi, addressOf, closeFile, IoVector, isInterfaceUp, type Reactor, readTo } from '../libc/index.js';
+import type { MemoryViews, WindowAllocator, WindowRange } from '../memory/index.js';
+import { OFFLOAD_CSUM, OFFLOAD_ECN, OFFLOAD_TSO4, OFFLOAD_TSO6, PORT_OFFLOADS } from '../offloads.js';
 import type { PacketEndpoint } from '../packet-endpoint.js';
-import { MAX_BURST, type PacketBurst } from '../virtio/device/packet-burst.js';
-import { downLine, openTap } from './tap-file.js';
+import { writeOffloads } from '../virtio/device/offload-header.js';
+import { OffloadReader } from '../virtio/device/offload-reader.js';
+import { MAX_BURST, MAX_SEGMENTS_PER_PACKET, type PacketBurst } from '../virtio/device/packet-burst.js';
+import { MAX_FRAME_BYTES } from '../virtio/device/tx-queue.js';
+import { NET_HEADER_BYTES } from '../virtio/net-header.js';
+import { downLine, openTap, setTapOffloads } from './tap-file.js';
 
-/** Bytes per frame in the staging area. */
-const BUFFER_BYTES = 10240;
 /** Where a frame begins in its buffer: 2 mod 4, so that the IP header has the alignment that most drivers give it. */
 const BUFFER_OFFSET = 62;
 /** The longest frame that is taken, in bytes: an MTU of 9000 and more, with Ethernet header and VLAN tags. */
-export const MAX_TAP_FRAME_BYTES = BUFFER_BYTES - 64 - 1;
-/** Index of the buffer after those of a burst: a frame that goes out in pieces is gathered there. */
-const GATHER_BUFFER = MAX_BURST;
+export const MAX_TAP_FRAME_BYTES = 10175;
+/** Bytes in the staging area before the buffers: the header of a frame that is written. */
+const HEADER_ROOM = 64;
+/** A piece of a frame that is written comes after the header. */
+const MAX_PIECES = 1 + MAX_SEGMENTS_PER_PACKET;
+const TUN_BITS: readonly (readonly [offload: number, bit: number])[] = [
+  [OFFLOAD_CSUM, abi.TUN_F_CSUM],
+  [OFFLOAD_TSO4, abi.TUN_F_TSO4],
+  [OFFLOAD_TSO6, abi.TUN_F_TSO6],
+  [OFFLOAD_ECN, abi.TUN_F_TSO_ECN],
+];
 
 interface TapOptions {
   readonly reactor: Reactor;
@@ -33,6 +38,8 @@ interface TapOptions {
   readonly windows: WindowAllocator;
   /** MAC address for the interface, six octets. Without it the interface keeps its own, or gets a random one. */
   readonly mac?: Uint8Array | null;
+  /** OFFLOAD_ bits: which unfinished packets the kernel may send. Default: none. */
+  readonly offloads?: number;
 }
 
 export class TapDevice implements PacketEndpoint {
@@ -41,9 +48,14 @@ export class TapDevice implements PacketEndpoint {
   onKick: (() => void) | null = null;
 
   private readonly memory: MemoryViews;
-  private readonly copy: Copy;
+  /** Where the buffers begin in the memory, and their address; bytes per buffer; the longest frame that is taken. */
   private readonly base: number;
   private readonly baseAddress: number;
+  private readonly bufferBytes: number;
+  private readonly reader = new OffloadReader(PORT_OFFLOADS, true);
+  /** The header of a frame that is written, and the pieces after it. */
+  private readonly header: number;
+  private readonly pieces = new IoVector(MAX_PIECES);
   /** The memory whose address was looked up last. Usually all frames of a burst lie in the same memory. */
   private lastMemory: MemoryViews;
   private lastAddress: number;
@@ -58,10 +70,10 @@ export class TapDevice implements PacketEndpoint {
   private inPackets = 0;
   private inBytes = 0;
   private inTooLong = 0;
+  private inBadOffload = 0;
   private inErrors = 0;
   private outPackets = 0;
   private outBytes = 0;
-  private outTooLong = 0;
   private outNoBuffer = 0;
   private outInterfaceDown = 0;
   private outErrors = 0;
@@ -71,15 +83,18 @@ export class TapDevice implements PacketEndpoint {
     /** Name of the interface. */
     readonly ifname: string,
     private readonly range: WindowRange,
+    private readonly longestFrame: number,
     private readonly options: TapOptions,
   ) {
     this.name = `tap:${ifname}`;
     this.memory = range.window;
-    this.copy = copierFor(range.window);
-    this.base = range.offset;
+    this.header = range.offset;
+    this.base = range.offset + HEADER_ROOM;
+    this.bufferBytes = bufferBytes(longestFrame);
     this.lastMemory = range.window;
     this.lastAddress = addressOf(range.window.u8);
-    this.baseAddress = this.lastAddress + range.offset;
+    this.baseAddress = this.lastAddress + this.base;
+    this.pieces.set(0, this.lastAddress + this.header, NET_HEADER_BYTES);
     this.awaitFrames();
   }
 
@@ -88,11 +103,15 @@ export class TapDevice implements PacketEndpoint {
    * caller brings it up (`ip link set … up`) and gives it addresses. Throws an Error that says what is missing.
    */
   static open(ifname: string, options: TapOptions): TapDevice {
-    const fd = openTap(ifname, options.mac);
+    const { offloads = 0 } = options;
+    const longestFrame = (offloads & (OFFLOAD_TSO4 | OFFLOAD_TSO6)) === 0 ? MAX_TAP_FRAME_BYTES : MAX_FRAME_BYTES;
+    const fd = openTap(ifname, options.mac, true);
     try {
-      const range = options.windows.allocate((MAX_BURST + 1) * BUFFER_BYTES);
+      const bits = TUN_BITS.reduce((all, [offload, bit]) => all | ((offloads & offload) === 0 ? 0 : bit), 0);
+      setTapOffloads(fd, ifname, bits);
+      const range = options.windows.allocate(HEADER_ROOM + MAX_BURST * bufferBytes(longestFrame));
       try {
-        return new TapDevice(fd, ifname, range, options);
+        return new TapDevice(fd, ifname, range, longestFrame, options);
       } catch (error) {
         options.windows.release(range);
         throw error;
@@ -106,15 +125,17 @@ export class TapDevice implements PacketEndpoint {
   take(burst: PacketBurst, max: number): number {
     burst.clear();
     burst.memory = this.memory;
+    const { bufferBytes, longestFrame } = this;
     const limit = Math.min(max, MAX_BURST);
     // Reads are limited, not frames: a flood of frames that are too long must not keep the worker here.
     for (let reads = 0; this.readable && reads < limit; reads++) {
-      const at = burst.count * BUFFER_BYTES + BUFFER_OFFSET;
+      const at = burst.count * bufferBytes + BUFFER_OFFSET;
       // One byte more than allowed: the kernel has cut a frame that fills it.
-      const bytes = readTo(this.fd, this.baseAddress + at, MAX_TAP_FRAME_BYTES + 1);
+      const room = NET_HEADER_BYTES + longestFrame + 1;
+      const bytes = readTo(this.fd, this.baseAddress + at - NET_HEADER_BYTES, room);
       if (bytes < 0) this.readFailed(-bytes);
-      else if (bytes > MAX_TAP_FRAME_BYTES) this.inTooLong++;
-      else this.accept(burst, this.base + at, bytes);
+      else if (bytes === room) this.inTooLong++;
+      else this.accept(burst, this.base + at, bytes - NET_HEADER_BYTES);
     }
     return burst.count;
   }
@@ -168,10 +189,10 @@ export class TapDevice implements PacketEndpoint {
       in_packets: this.inPackets,
       in_bytes: this.inBytes,
       in_tooLong: this.inTooLong,
+      in_badOffload: this.inBadOffload,
       in_errors: this.inErrors,
       out_packets: this.outPackets,
       out_bytes: this.outBytes,
-      out_tooLong: this.outTooLong,
       out_noBuffer: this.outNoBuffer,
       out_interfaceDown: this.outInterfaceDown,
       out_errors: this.outErrors,
@@ -205,6 +226,11 @@ export class TapDevice implements PacketEndpoint {
 
   private accept(burst: PacketBurst, offset: number, bytes: number): void {
     burst.push(offset, bytes);
+    if (!this.reader.read(this.memory.u8, offset - NET_HEADER_BYTES, burst)) {
+      burst.retract();
+      this.inBadOffload++;
+      return;
+    }
     this.inPackets++;
     this.inBytes += bytes;
   }
@@ -223,36 +249,26 @@ export class TapDevice implements PacketEndpoint {
   }
 
   private write(burst: PacketBurst, packet: number): boolean {
-    const length = burst.length[packet];
-    const first = burst.firstSegment[packet];
-    let address = this.lastAddress + burst.segmentOffset[first];
-    if (burst.firstSegment[packet + 1] - first > 1) {
-      if (length > MAX_TAP_FRAME_BYTES) {
-        this.outTooLong++;
-        return false;
-      }
-      address = this.gather(burst, packet);
+    const { pieces, header } = this;
+    const { u8 } = this.memory;
+    u8.fill(0, header, header + NET_HEADER_BYTES);
+    if (burst.offloaded !== 0) writeOffloads(u8, header, burst, packet, burst.flags[packet]);
+    let count = 1;
+    for (let s = burst.firstSegment[packet]; s < burst.firstSegment[packet + 1]; s++) {
+      pieces.set(count++, this.lastAddress + burst.segmentOffset[s], burst.segmentLength[s]);
     }
-    const bytes = writeFrom(this.fd, address, length);
+    const bytes = pieces.writeTo(this.fd, count);
     if (bytes >= 0) return true;
     // EAGAIN: the kernel's queue is full. EIO: the interface is down. EINVAL: not a frame, or longer than the kernel
-    // takes.
+    // takes, or a header that does not fit it.
     if (bytes === -abi.EAGAIN) this.outNoBuffer++;
     else if (bytes === -abi.EIO) this.outInterfaceDown++;
     else this.outErrors++;
     return false;
   }
+}
 
-  /** Copies the pieces of a frame into one place; returns its address. */
-  private gather(burst: PacketBurst, packet: number): number {
-    const start = GATHER_BUFFER * BUFFER_BYTES + BUFFER_OFFSET;
-    let at = this.base + start;
-    for (let s = burst.firstSegment[packet]; s < burst.firstSegment[packet + 1]; s++) {
-      const length = burst.segmentLength[s];
-      if (burst.memory === this.memory) this.copy(at, burst.segmentOffset[s], length);
-      else copyBetween(this.memory, at, burst.memory, burst.segmentOffset[s], length);
-      at += length;
-    }
-    return this.baseAddress + start;
-  }
+/** Bytes of a buffer for a frame of up to `longest` bytes, and one more. A multiple of 64. */
+function bufferBytes(longest: number): number {
+  return Math.ceil((BUFFER_OFFSET + longest + 1) / 64) * 64;
 }

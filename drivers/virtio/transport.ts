@@ -9,7 +9,12 @@ import type { AddressSpace, PacketMemory } from '../memory/index.js';
 
 /** Tells the device that a queue has new buffers. Rung at most once per burst, and only when the device asks for it. */
 export interface Doorbell {
-  ring(): void;
+  /**
+   * @param next where the driver makes its next buffer available, in 16 bits: the available index of a split ring; of a
+   *   packed ring the place, with the wrap counter as bit 15 (virtio 1.2, 2.9). Only a device with NOTIFICATION_DATA is
+   *   told
+   */
+  ring(next: number): void;
   /** Describes the doorbell for another thread, which opens it there. Valid until the transport is closed. */
   share(): DoorbellShare;
 }
@@ -18,7 +23,9 @@ export interface Doorbell {
 export type DoorbellShare =
   | { readonly kind: 'eventfd'; readonly fd: number }
   /** `value` is stored at index `register` of a view over shared memory. */
-  | { readonly kind: 'register'; readonly u16: Uint16Array; readonly register: number; readonly value: number };
+  | { readonly kind: 'register'; readonly u16: Uint16Array; readonly register: number; readonly value: number }
+  /** The same in 32 bits: `value` in the lower half, and where the driver goes on in the upper half. */
+  | { readonly kind: 'data-register'; readonly u32: Uint32Array; readonly register: number; readonly value: number };
 
 /** Where the three parts of a queue lie in the packet memory, in bytes from its start (virtio 1.2, 2.6). */
 export interface QueueLayout {

@@ -3,48 +3,42 @@
  * control queue if there is one, and what happens when the device goes away or breaks. It knows no
  * transport, and leaves the layout of the queues to `driver/make-queues.ts`.
  */
-import { BufferPool, frameCapacity } from '../../rings/buffer-pool.js';
-import { PacketTable } from '../../rings/packet-table.js';
-import { PacketMemory } from '../memory/index.js';
+import { type BufferPool, frameCapacity } from '../../rings/buffer-pool.js';
+import type { PacketTable } from '../../rings/packet-table.js';
+import type { PacketMemory } from '../memory/index.js';
 import type { DeviceCounters, NetDevice } from '../net-device.js';
-import { ControlQueue } from './control/control-queue.js';
+import type { ControlQueue } from './control/control-queue.js';
+import { setGuestOffloads } from './control/guest-offloads.js';
 import { setReceiveFilter } from './control/receive-filter.js';
-import { rxQueueFor, splitQueues, txQueueFor } from './driver/make-queues.js';
+import { sendOffloads } from './driver/offload-bits.js';
 import type { RxQueue, TxQueue } from './driver/queue.js';
-import { makeQueueTables, type QueueTables } from './driver/queue-tables.js';
-import { allocateSplitQueue } from './driver/split-queue.js';
 import * as f from './features.js';
 import { type LendOptions, TxLender } from './lending/tx-lender.js';
 import type { TxLoan } from './lending/tx-loan.js';
 import { DeviceStatus, negotiateFeatures } from './negotiation.js';
 import { NetConfigSpace, randomMac } from './net-config.js';
 import { NetCounters } from './net-counters.js';
-import {
-  bufferShift,
-  DEFAULT_MTU,
-  entriesOf,
-  FRAME_OVERHEAD,
-  memoryBytes,
-  mtuOf,
-  type NetDeviceOptions,
-  ringAndBuffers,
-} from './net-options.js';
+import { DEFAULT_MTU, FRAME_OVERHEAD, mtuOf, type NetDeviceOptions } from './net-options.js';
+import { NetQueues, RX_QUEUE } from './net-queues.js';
 import { Restarter } from './restarter.js';
 import type { TransportEvents, VirtioTransport } from './transport.js';
 
 export type { NetDeviceOptions } from './net-options.js';
 
-// 5.1.2: receive and transmit queue of the only pair. Without MQ and RSS the control queue comes right after them.
-const RX = 0;
-const TX = 1;
-const CONTROL = 2;
-
 export class VirtioNetDevice implements NetDevice, TransportEvents {
   readonly name: string;
+  readonly memory: PacketMemory;
+  readonly pool: BufferPool;
+  readonly sent: BufferPool;
+  /** The queues of the last start. */
+  rx: RxQueue;
+  tx: TxQueue;
+  private readonly control: ControlQueue;
   readonly rxHandles: Uint32Array;
   readonly rxLengths: Uint32Array;
   readonly table: PacketTable;
-  readonly offloads = 0;
+  offloads = 0;
+  link = '';
   onWake: (() => void) | null = null;
   onLink: ((state: 'up' | 'down', reason: string) => void) | null = null;
   onAnnounce: (() => void) | null = null;
@@ -58,6 +52,8 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   private sending = false;
   /** What the device says about its link, if VIRTIO_NET_F_STATUS was negotiated. */
   private linkUp = true;
+  /** Whether the device may use offloads on what we receive. */
+  private receivesOffloads = true;
   private closing = false;
   /** Why a start that is under way must fail, although none of its calls has failed; otherwise empty. */
   private lost = '';
@@ -73,17 +69,18 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   private constructor(
     private readonly transport: VirtioTransport,
     private readonly options: NetDeviceOptions,
-    readonly memory: PacketMemory,
-    readonly pool: BufferPool,
-    readonly sent: BufferPool,
-    public rx: RxQueue,
-    public tx: TxQueue,
-    private readonly control: ControlQueue,
-    lentTables: QueueTables | null,
+    private readonly queues: NetQueues,
   ) {
+    const { rx, tx, control, memory, pool, sent, table, lentTables } = queues;
     this.name = transport.name;
+    this.memory = memory;
+    this.pool = pool;
+    this.sent = sent;
+    this.rx = rx;
+    this.tx = tx;
+    this.control = control;
     ({ handles: this.rxHandles, lengths: this.rxLengths } = rx.received);
-    this.table = new PacketTable(pool.geometry.count);
+    this.table = table;
     this.mac = options.mac ?? randomMac();
     this.mtu = options.mtu ?? DEFAULT_MTU;
     this.status = new DeviceStatus(transport);
@@ -99,25 +96,14 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
 
   /** Opens the device and brings it up. Rejects with one clear line; then nothing is left behind. */
   static async open(transport: VirtioTransport, options: NetDeviceOptions = {}): Promise<VirtioNetDevice> {
-    const { name } = transport;
-    const { queueSize, buffers } = ringAndBuffers(name, options);
-    const shift = bufferShift(name, options.mtu ?? DEFAULT_MTU);
-    const memory = PacketMemory.create(memoryBytes(name, queueSize, buffers, shift), options.hugepages);
+    const queues = NetQueues.make(transport.name, options);
     try {
-      const layouts = [allocateSplitQueue(memory, queueSize), allocateSplitQueue(memory, queueSize)] as const;
-      const control = new ControlQueue(`${name} control queue`, memory);
-      const geometry = { count: buffers, shift, base: memory.allocate(buffers << shift, 1 << shift) };
-      const { ownBuffers, lendTx = false, separateSent = false } = options;
-      const pool = new BufferPool(geometry, ownBuffers?.first, ownBuffers?.end);
-      const sent = separateSent || lendTx ? new BufferPool(geometry, 0, 0) : pool;
-      const lentTables = lendTx ? makeQueueTables(queueSize, buffers, true) : null;
-      const { rx, tx } = splitQueues(name, memory, layouts, pool, sent, lentTables);
-      const device = new VirtioNetDevice(transport, options, memory, pool, sent, rx, tx, control, lentTables);
+      const device = new VirtioNetDevice(transport, options, queues);
       await device.start();
       return device;
     } catch (error) {
       await transport.close();
-      memory.dispose();
+      queues.memory.dispose();
       throw error;
     }
   }
@@ -145,7 +131,8 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     await status.add(f.VIRTIO_STATUS_DRIVER);
     try {
       const longestPacket = frameCapacity(this.pool.geometry.shift) - FRAME_OVERHEAD;
-      this.features = await negotiateFeatures(transport, status, this.options, longestPacket);
+      this.features = await negotiateFeatures(transport, status, this.options, longestPacket, this.receivesOffloads);
+      if (this.options.offloads === 'auto') this.offloads = sendOffloads(this.features);
       await this.readConfig();
       await this.setupQueues();
     } catch (error) {
@@ -164,47 +151,28 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     this.deviceMac = config.mac;
     if (config.mac && !this.options.mac) this.mac = config.mac;
     this.linkUp = config.linkUp;
+    this.link = config.link;
     this.mtu = mtuOf(this.name, this.options.mtu, config.mtu ?? Number.POSITIVE_INFINITY);
   }
 
   private async setupQueues(): Promise<void> {
-    const { transport, control, memory, pool, sent } = this;
-    const packed = this.has(f.VIRTIO_F_RING_PACKED);
-    this.rx = rxQueueFor(packed, this.rx, memory, pool);
-    this.tx = txQueueFor(packed, this.tx, memory, sent);
-    const { rx, tx } = this;
-    for (const [index, queue] of [rx, tx].entries()) {
-      queue.resize(entriesOf(queue.name, await transport.maxQueueSize(index), this.options.queueSize, queue.capacity));
-    }
-    const space = transport.addressSpace();
-    const eventIdx = this.has(f.VIRTIO_F_EVENT_IDX);
-    const longestFrame = this.mtu + FRAME_OVERHEAD;
-    const inOrder = this.has(f.VIRTIO_F_IN_ORDER);
-    tx.start(space, eventIdx, longestFrame, inOrder);
-    if (!rx.start(space, eventIdx, this.has(f.VIRTIO_NET_F_MRG_RXBUF), inOrder)) {
-      throw new Error(
-        `${this.name}: the stack holds so many buffers that the rest cannot fill the receive ring: release some of them`,
-      );
-    }
-    rx.attach(await transport.setupQueue(RX, rx.layout, true));
-    const doorbell = await transport.setupQueue(TX, tx.layout, false);
-    tx.attach(doorbell);
-    const hasControl = this.has(f.VIRTIO_NET_F_CTRL_VQ);
-    if (hasControl) {
-      control.start(space, packed, eventIdx, await transport.maxQueueSize(CONTROL));
-      control.attach(await transport.setupQueue(CONTROL, control.layout, false));
-    }
+    const { transport, control, queues, features } = this;
+    const setup = await queues.start(transport, features, this.mtu + FRAME_OVERHEAD);
+    const { rx, tx } = queues;
+    this.rx = rx;
+    this.tx = tx;
     await this.status.add(f.VIRTIO_STATUS_DRIVER_OK);
-    if (hasControl) {
+    if (this.has(f.VIRTIO_NET_F_CTRL_VQ)) {
       const { promiscuous = false, allMulticast = false } = this.options;
-      const { mac, deviceMac, features } = this;
+      const { mac, deviceMac } = this;
       await setReceiveFilter(control, features, { mac, deviceMac, promiscuous, allMulticast });
+      if (!this.receivesOffloads) await setGuestOffloads(control, this.name, features, false);
     }
     // The connection may have ended together with the answer to the last message.
     if (this.lost !== '') throw new Error(this.lost);
     // 3.1.1: before DRIVER_OK no buffer may be made available and no doorbell rung.
     this.lender?.setLink(this.linkUp);
-    this.lender?.start({ packed, inOrder, size: tx.layout.size, eventIdx, longestFrame, doorbell: doorbell.share() });
+    this.lender?.start(setup);
     this.running = true;
     this.sending = this.lender === null;
     rx.open();
@@ -246,6 +214,20 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     return loan;
   }
 
+  async setReceiveOffloads(on: boolean): Promise<void> {
+    const before = this.receivesOffloads;
+    this.receivesOffloads = on;
+    // A device that is away gets it at its next start.
+    if (!this.running) return;
+    try {
+      await setGuestOffloads(this.control, this.name, this.features, on);
+    } catch (error) {
+      if (!this.running) return;
+      this.receivesOffloads = before;
+      throw error;
+    }
+  }
+
   enableRxInterrupt(): boolean {
     return this.running ? this.rx.enableInterrupts() : true;
   }
@@ -255,7 +237,7 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
   }
 
   onInterrupt(queue: number): void {
-    if (queue === RX) this.onWake?.();
+    if (queue === RX_QUEUE) this.onWake?.();
   }
 
   onConfigChange(): void {
@@ -276,12 +258,12 @@ export class VirtioNetDevice implements NetDevice, TransportEvents {
     }
     const before = this.linkUp;
     this.linkUp = config.linkUp;
+    this.link = config.link;
     this.lender?.setLink(config.linkUp);
     if (config.linkUp === before || !this.running) return;
-    this.onLink?.(
-      config.linkUp ? 'up' : 'down',
-      `${this.name}: the device reports its link ${config.linkUp ? 'up' : 'down'}`,
-    );
+    const state = config.linkUp ? 'up' : 'down';
+    const details = config.linkUp && config.link !== '' ? ` (${config.link})` : '';
+    this.onLink?.(state, `${this.name}: the device reports its link ${state}${details}`);
     this.onWake?.();
   }
 

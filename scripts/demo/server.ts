@@ -4,6 +4,8 @@ import { createTcpApp } from '../../src/apps/tcp/tcp-app.js';
 import type { Core } from '../../src/link/core.js';
 import type { Stack } from '../../src/stack.js';
 
+export { layer, offloads } from '../../src/apps/tcp/tcp-app.js';
+
 const ECHO_PORT = 7;
 const HTTP_PORT = 80;
 

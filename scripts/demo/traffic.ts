@@ -16,6 +16,8 @@ import { parseIpv4 } from '../../src/wire/address.js';
 import { IP_PROTOCOL_ICMP } from '../../src/wire/ipv4.js';
 import { Fetch, type FetchResult } from './fetch.js';
 
+export { layer, offloads } from '../../src/apps/tcp/tcp-app.js';
+
 /** The line with a core's result begins with this mark. The JSON of {@link CoreTraffic} follows. */
 export const RESULT_MARK = 'traffic:';
 

@@ -6,7 +6,7 @@ import { createTcpApp, portOption } from './tcp/tcp-app.js';
 
 const DISCARD_PORT = 9;
 
-export const layer = 'ip';
+export { layer, offloads } from './tcp/tcp-app.js';
 
 export default function createDiscard(core: Core, options: StackOptions = {}): Stack {
   return createTcpApp('discard', core, options, [], ({ tcp }) => {

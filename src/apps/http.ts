@@ -11,7 +11,7 @@ import { createTcpApp, portOption } from './tcp/tcp-app.js';
 
 const HTTP_PORT = 80;
 
-export const layer = 'ip';
+export { layer, offloads } from './tcp/tcp-app.js';
 
 /** @throws AppError when the option names no folder */
 function rootOf({ root }: StackOptions): string | null {

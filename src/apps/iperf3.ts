@@ -8,7 +8,7 @@ import { IPERF_PORT } from './iperf3/protocol.js';
 import { Iperf3Server } from './iperf3/server.js';
 import { createTcpApp, portOption } from './tcp/tcp-app.js';
 
-export const layer = 'ip';
+export { layer, offloads } from './tcp/tcp-app.js';
 
 export default function createIperf3(core: Core, options: StackOptions = {}): Stack {
   return createTcpApp('iperf3', core, options, [], ({ tcp }) => {

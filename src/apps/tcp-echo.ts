@@ -9,7 +9,7 @@ import { createTcpApp, portOption } from './tcp/tcp-app.js';
 
 const ECHO_PORT = 7;
 
-export const layer = 'ip';
+export { layer, offloads } from './tcp/tcp-app.js';
 
 export default function createTcpEcho(core: Core, options: StackOptions = {}): Stack {
   return createTcpApp('tcp-echo', core, options, [], ({ tcp }) => {

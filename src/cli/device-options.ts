@@ -1,4 +1,4 @@
-/** The options for a device, which `run` and `ping` share. */
+/** The options for a device, which `run`, `exec`, `ping` and `get` share. */
 import type { TspmdConfig } from '../config.js';
 
 export interface DeviceOptions {
@@ -11,12 +11,13 @@ export interface DeviceOptions {
   buffers?: number;
   hugepages: 'auto' | 'require' | 'never';
   ring: 'auto' | 'split' | 'packed';
+  offloads?: 'auto' | 'off';
   verbose?: boolean;
 }
 
 /** Converts the options to a configuration. `init` checks it. */
 export function deviceConfig(options: DeviceOptions): TspmdConfig {
-  const { device, ip, mac, mtu, gateway, neighbour, buffers, hugepages, ring } = options;
+  const { device, ip, mac, mtu, gateway, neighbour, buffers, hugepages, ring, offloads } = options;
   return {
     device,
     ip,
@@ -26,6 +27,7 @@ export function deviceConfig(options: DeviceOptions): TspmdConfig {
     ...(mtu === undefined ? {} : { mtu }),
     ...(gateway === undefined ? {} : { gateway }),
     ...(neighbour === undefined ? {} : { neighbours: neighbour }),
+    ...(offloads === undefined ? {} : { offloads }),
     ...(buffers === undefined ? {} : { buffers }),
   };
 }

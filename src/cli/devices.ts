@@ -1,6 +1,7 @@
 /** `tspmd devices`: lists the NICs of this machine, their drivers, and the next step to use each with tspmd. */
 import Table from 'cli-table3';
 import { readHugepages } from '../../drivers/memory/index.js';
+import { linkText } from '../../drivers/net-device.js';
 import { type PciDevice, PciSysfs } from '../../drivers/pci/sysfs.js';
 import {
   describeBlockers,
@@ -15,7 +16,7 @@ import { print } from './output/lines.js';
 export interface DeviceRow {
   /** PCI address. */
   readonly address: string;
-  /** `virtio-net` or the PCI ids, with the network interfaces. */
+  /** `virtio-net` or the PCI ids, with the network interfaces and the speed of their links. */
   readonly name: string;
   readonly driver: string;
   /** IOMMU group, and whether it is viable. */
@@ -33,7 +34,7 @@ export function describeDevices(sysfs: PciSysfs): DeviceRow[] {
       const blockers = describeBlockers(groupBlockers(sysfs, device));
       return {
         address: device.address,
-        name: nameOf(device),
+        name: nameOf(sysfs, device),
         driver: device.driver ?? 'none',
         group: groupOf(device, blockers),
         next: nextStep(device, blockers),
@@ -41,10 +42,15 @@ export function describeDevices(sysfs: PciSysfs): DeviceRow[] {
     });
 }
 
-function nameOf(device: PciDevice): string {
+function nameOf(sysfs: PciSysfs, device: PciDevice): string {
   const hex = (id: number): string => id.toString(16).padStart(4, '0');
   const kind = isVirtioNet(device) ? 'virtio-net' : `${hex(device.vendor)}:${hex(device.device)}`;
-  return device.interfaces.length > 0 ? `${kind} (${device.interfaces.join(', ')})` : kind;
+  const interfaces = device.interfaces.map((name) => {
+    const { speed, duplex } = sysfs.linkOf(name);
+    const link = linkText(speed, duplex);
+    return link === '' ? name : `${name}: ${link}`;
+  });
+  return interfaces.length > 0 ? `${kind} (${interfaces.join('; ')})` : kind;
 }
 
 function groupOf(device: PciDevice, blockers: string): string {

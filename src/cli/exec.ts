@@ -15,6 +15,7 @@ import { traceOf } from './output/error-lines.js';
 import { showLease } from './output/lease-lines.js';
 import { printTrace, warn } from './output/lines.js';
 import { limitedLinkLines } from './output/link-lines.js';
+import { showOffloads } from './output/offload-lines.js';
 import { unwatchOutput } from './output/output-end.js';
 
 export interface ExecCommandOptions extends DeviceOptions {
@@ -40,7 +41,9 @@ export async function exec(program: string, args: readonly string[], options: Ex
   const begin = (port: Port): void => {
     port.on('link', limitedLinkLines());
     showLease(port, warn);
-    if (!quiet) warn(announcement(port, kernelPorts));
+    if (quiet) return;
+    showOffloads(port, warn);
+    warn(announcement(port, kernelPorts));
   };
   if (mode !== 'single') {
     await runThreads({ ...config, mode, app: EXEC_APP, appOptions: { ...execOptions } }, begin);

@@ -54,7 +54,7 @@ function verbosely<Options>(act: (options: Options) => Promise<void>): (options:
   };
 }
 
-/** Adds the options for a device, which `run`, `ping` and `get` share. */
+/** Adds the options for a device, which `run`, `exec`, `ping` and `get` share. */
 function deviceOptions(command: Command): Command {
   return command
     .requiredOption('--device <dev>', 'vhost-user:PATH[,server=1], tap:NAME[,host=A.B.C.D/LEN], or a PCI address')
@@ -78,6 +78,12 @@ function deviceOptions(command: Command): Command {
     )
     .addOption(
       new Option('--ring <layout>', 'layout of the virtqueues').choices(['auto', 'split', 'packed']).default('auto'),
+    )
+    .addOption(
+      new Option(
+        '--offloads <policy>',
+        'checksums, segmentation and large packets by the device: as it can, or none (default: auto for exec, get and apps over TCP, otherwise off)',
+      ).choices(['auto', 'off']),
     )
     .option('--verbose', 'print the stack trace of an error, too');
 }

@@ -9,6 +9,7 @@ import { faultOf, openingFault, traceOf } from './output/error-lines.js';
 import { addressText, showLease } from './output/lease-lines.js';
 import { neverWaitForTerminal, print, printTrace, warn } from './output/lines.js';
 import { limitedLinkLines } from './output/link-lines.js';
+import { showOffloads } from './output/offload-lines.js';
 import { dropsOf, RatePrinter } from './output/rates.js';
 import { unlessStopped, untilStopped } from './shutdown.js';
 
@@ -85,6 +86,7 @@ async function drive(
   const arp = new ArpWatch(port, warn);
   const stop = new AbortController();
   const ended = end.finally(() => stop.abort());
+  showOffloads(port, print);
   showLease(port, print);
   // Last, because a script may send signals as soon as it sees this line.
   const place = `${addressText(port)} at ${formatMac(port.mac)} on ${port.name}`;

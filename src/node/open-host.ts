@@ -58,11 +58,12 @@ export class DeviceHost extends NetHost {
 
 /**
  * Opens a device and runs a TCP/IP stack on it, in this thread. From then on `tspmd/net` and `tspmd/dgram` use this
- * host. The device alone does not keep the process alive: sockets and servers do, as ever.
+ * host. The device alone does not keep the process alive: sockets and servers do, as ever. The default
+ * of `offloads` is `auto`.
  * @throws (rejects) as `init`
  */
 export async function openHost(config: SingleConfig, options: NetHostOptions = {}): Promise<DeviceHost> {
-  const port = await init({ ...config, mode: 'single' });
+  const port = await init({ ...config, mode: 'single', offloads: config.offloads ?? 'auto' });
   try {
     const host = new DeviceHost(port, options);
     setCurrentHost(host);

@@ -113,6 +113,10 @@ export class ThreadedPort extends BasePort implements MulticorePort {
     return this.opened.name;
   }
 
+  get offloads(): number {
+    return this.interconnect.offloads;
+  }
+
   get mac(): Uint8Array {
     return macBytes(this.interconnect.hostMemory().mac);
   }

@@ -1,92 +1,9 @@
-/**
- * The Internet checksum (RFC 1071) and its incremental update (RFC 1624).
- *
- * The byte order of the words that are added does not matter (RFC 1071, 2 B). So the sum is computed over 16-bit memory
- * words when the bytes begin at an even offset, as packets in our buffers do, and only the result is byte-swapped.
- *
- * A *partial sum* is a sum in network order whose carries have not been added back in. Chain partial sums over pseudo
- * header and payload, then call {@link finishSum}. Over up to 64 KiB (2^15 words of less than 2^16) a partial sum stays
- * below 2^31, which V8 stores as a small integer.
- */
+/** The Internet checksum (RFC 1071) and its incremental update (RFC 1624). Its sums are in `drivers/memory/checksum.ts`. */
+import { finishSum, partialSum } from '../../drivers/memory/checksum.js';
 import { writeU16 } from './bytes.js';
-import type { WireMemory, WireWords } from './memory.js';
+import type { WireMemory } from './memory.js';
 
-const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
-
-/** Adds the carries back in until the sum has 16 bits. */
-export function foldSum(sum: number): number {
-  let folded = (sum & 0xffff) + (sum >>> 16);
-  folded = (folded & 0xffff) + (folded >>> 16);
-  return folded;
-}
-
-/** Converts a partial sum to the value of the checksum field, 0 to 65535. */
-export function finishSum(sum: number): number {
-  return ~foldSum(sum) & 0xffff;
-}
-
-/**
- * Computes the partial sum of `length` bytes at `offset`.
- * @param length 0 to 65535; an odd last byte counts as the high byte of a word
- * @param initial a partial sum that is added
- */
-export function partialSum(memory: WireMemory, offset: number, length: number, initial = 0): number {
-  if ((offset & 1) !== 0) return initial + sumBytes(memory.u8, offset, length);
-  const u16 = memory.u16;
-  let sum = 0;
-  let w = offset >>> 1;
-  const words = length >>> 1;
-  const end = w + words;
-  // Unrolled, because the loop's bounds check and branch would cost as much as the addition.
-  for (const unrolled = end - 7; w < unrolled; w += 8) {
-    sum += u16[w] + u16[w + 1] + u16[w + 2] + u16[w + 3] + u16[w + 4] + u16[w + 5] + u16[w + 6] + u16[w + 7];
-  }
-  for (; w < end; w++) sum += u16[w];
-  let folded = foldSum(sum);
-  if (LITTLE_ENDIAN) folded = ((folded & 0xff) << 8) | (folded >>> 8);
-  if ((length & 1) !== 0) folded += memory.u8[offset + length - 1] << 8;
-  return initial + folded;
-}
-
-/**
- * As {@link partialSum}, by words of 32 bits: a third faster from some 64 bytes on. The sum of the low halves follows
- * from the sum of the words modulo 2^32 and the sum of the high halves, which saves an instruction per word.
- * @param offset a multiple of 4
- */
-export function partialSumOfWords(memory: WireMemory & WireWords, offset: number, length: number, initial = 0): number {
-  const { u8, u32 } = memory;
-  if (!LITTLE_ENDIAN) return initial + sumBytes(u8, offset, length);
-  let w = offset >>> 2;
-  const end = w + (length >>> 2);
-  let high = 0;
-  let all = 0;
-  for (const unrolled = end - 3; w < unrolled; w += 4) {
-    const a = u32[w] | 0;
-    const b = u32[w + 1] | 0;
-    const c = u32[w + 2] | 0;
-    const d = u32[w + 3] | 0;
-    high = (high + (a >>> 16) + (b >>> 16) + (c >>> 16) + (d >>> 16)) | 0;
-    all = (all + a + b + c + d) | 0;
-  }
-  for (; w < end; w++) {
-    const a = u32[w] | 0;
-    high = (high + (a >>> 16)) | 0;
-    all = (all + a) | 0;
-  }
-  let rest = 0;
-  for (let i = offset + (length & ~3), shift = 0; i < offset + length; i++, shift += 8) rest |= u8[i] << shift;
-  const sum = foldSum(foldSum(high + ((all - (high << 16)) | 0)) + (rest & 0xffff) + (rest >>> 16));
-  return initial + (((sum & 0xff) << 8) | (sum >>> 8));
-}
-
-/** Computes the partial sum of bytes that begin at an odd offset. */
-function sumBytes(u8: Uint8Array, offset: number, length: number): number {
-  let sum = 0;
-  const end = offset + (length & ~1);
-  for (let i = offset; i < end; i += 2) sum += (u8[i] << 8) | u8[i + 1];
-  if ((length & 1) !== 0) sum += u8[end] << 8;
-  return foldSum(sum);
-}
+export { finishSum, foldSum, partialSum, partialSumOfWords } from '../../drivers/memory/checksum.js';
 
 /**
  * Computes the checksum of `length` bytes at `offset`. To fill a checksum field, set it to 0 first. Over bytes that

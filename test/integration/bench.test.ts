@@ -91,6 +91,20 @@ describeWith('npm run bench -- kernel', [command('ip'), root, tun], () => {
   });
 });
 
+describeWith('npm run bench -- offload', [ovs, testpmd], () => {
+  // The benchmark itself checks that every byte is right, and that GSO packets cross the switches whole.
+  it('measures both rows with all contestants', LIMIT, async () => {
+    const { rows } = await bench('offload', '');
+    expect(rows.map(({ name, ours, peers }) => [name, ours.unit, Object.keys(peers)])).toEqual([
+      ['bulk/65536/csum+tso', 'bytes/s', ['bulk/1514/none', 'ovs-dpdk']],
+      ['tcp-bulk/offload', 'bytes/s', ['tcp-bulk/none']],
+    ]);
+    for (const { ours, peers } of rows) {
+      for (const { median } of [ours, ...Object.values(peers)]) expect(median).toBeGreaterThan(0);
+    }
+  });
+});
+
 describe('npm run bench -- gc', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tspmd-report-'));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));

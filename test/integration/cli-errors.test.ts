@@ -61,6 +61,11 @@ describe('tspmd', () => {
     await fails(2, /^tspmd: unknown command 'pign'\n\(Did you mean ping\?\)$/m, 'pign');
     await fails(2, /^tspmd: required option '--ip/m, 'run', '--device', 'vhost-user:/x');
     await fails(2, /'4-2' is not a list of CPUs/, ...run('vhost-user:/x', '--cores', '4-2'));
+    await fails(
+      2,
+      /option '--offloads <policy>' argument 'on' is invalid\. Allowed choices are auto, off/,
+      ...run('vhost-user:/x', '--offloads', 'on'),
+    );
     await fails(2, /'x' is not a whole number of at least 1/, 'ping', '--count', 'x');
     await fails(2, /a \.bess script is missing/, 'switch');
     await fails(2, /'1A=2' is not NAME=value/, 'switch', file('empty.bess'), '1A=2');

@@ -25,6 +25,9 @@ const LAYOUTS: readonly (readonly [string, NetDeviceOptions, bigint])[] = [
   ['split', { ring: 'split' }, 0n],
   ['packed, in order', { ring: 'packed' }, f.VIRTIO_F_RING_PACKED | f.VIRTIO_F_IN_ORDER],
   ['packed', { ring: 'packed', withoutFeatures: f.VIRTIO_F_IN_ORDER }, f.VIRTIO_F_RING_PACKED],
+  // With mergeable buffers, which exclude IN_ORDER. interop-offloads.test.ts has the packets that use offloads.
+  ['split, with offloads', { ring: 'split', offloads: 'auto' }, 0n],
+  ['packed, with offloads', { ring: 'packed', offloads: 'auto' }, f.VIRTIO_F_RING_PACKED],
 ];
 /** Without IN_ORDER, which our own switch does not offer, and without features for which others need more memory. */
 const OUR_LAYOUTS: typeof LAYOUTS = [
@@ -33,6 +36,7 @@ const OUR_LAYOUTS: typeof LAYOUTS = [
   ['packed, 4096 entries', { ring: 'packed', queueSize: 4096, buffers: 16384 }, f.VIRTIO_F_RING_PACKED],
   ['split, an MTU of 9000', { ring: 'split', mtu: 9000 }, 0n],
   ['packed, an MTU of 9000', { ring: 'packed', mtu: 9000 }, f.VIRTIO_F_RING_PACKED],
+  ['split, an MTU of 9000, with offloads', { ring: 'split', mtu: 9000, offloads: 'auto' }, 0n],
 ];
 
 interface Running {

@@ -174,7 +174,7 @@ describeWith('tap device', [root, tun, command('ip')], () => {
     const devices = openDevices();
     const names = ['f0', 'f1'].map((end) => `${IFNAME.slice(0, 12)}-${end}`);
     const taps = names.map((iface, i) => {
-      return devices.tap({ driver: 'tap', unit: String(i), iface, mac: 'fixed', queues: 1, notes: [] });
+      return devices.tap({ driver: 'tap', unit: String(i), iface, mac: 'fixed', offloads: 0, queues: 1, notes: [] });
     });
     const addresses = names.map((name) => /link\/ether (\S+)/.exec(ip('link', 'show', name))?.[1]);
     expect(addresses).toEqual(['00:64:74:61:70:30', '00:64:74:61:70:31']);

@@ -76,7 +76,7 @@ const actions: Readonly<Partial<Record<HostileKind, () => void>>> = {
   'floods one': flood({ ip: NO_IP, mac: macOf(1) }),
   'floods all': flood({ ip: NO_IP, mac: 'ff:ff:ff:ff:ff:ff' }),
   'floods nobody': flood({ ip: NO_IP, mac: '02:00:00:00:00:99' }),
-  'kicks without end': () => frontend.doorbell?.ring(),
+  'kicks without end': () => frontend.doorbell?.ring(0),
 };
 const act = actions[kind] ?? (() => {});
 begun();

@@ -10,6 +10,7 @@ import { Ovs } from '../../scripts/ovs.js';
 import { Testpmd } from '../../scripts/testpmd.js';
 import { Guest } from '../../scripts/vm/guest.js';
 import { nicAddress } from '../../scripts/vm/netdev.js';
+import { patternHash } from '../support/peers/bytes.js';
 import { describeWith, guest, noIommu, ovs, testpmd } from '../support/requirements.js';
 import { temporaryDirectory } from '../support/resources.js';
 
@@ -17,6 +18,7 @@ const BIND = fileURLToPath(new URL('../../scripts/bind-vfio.sh', import.meta.url
 const TSPMD = Child.commandLine().join(' ');
 const READY_MS = 120_000;
 const PINGS = 300;
+const BYTES = 5_000_000;
 
 /** For each backend: the port behind the NIC, and the layout of the rings. */
 const NICS = [
@@ -42,10 +44,10 @@ describeWith('our driver in a guest with vhost-user backends', [guest, noIommu, 
     pmd = Testpmd.backend(socket('testpmd'), { forward: 'icmpecho' });
     await pmd.started();
     const named = [{ name: 'echo' }, { name: 'listens' }, { name: 'client', connectTo: socket('connects') }];
-    switching = await Ovs.start({ folder: directory.path, ports: named, sleeps: true });
+    switching = await Ovs.start({ folder: directory.path, ports: named, sleeps: true, segments: true });
     switching.addFlow('in_port=1', 'output:2,output:3');
     for (const port of [2, 3]) switching.addFlow(`in_port=${port}`, 'output:1');
-    echo = Child.tspmd('run', '--device', `vhost-user:${socket('echo')}`, '--ip', '10.0.0.2/24');
+    echo = Child.tspmd('run', '--device', `vhost-user:${socket('echo')}`, '--ip', '10.0.0.2/24', '--app', 'http');
     await echo.waitFor(/^ready/m);
     // A line of input is a command.
     const bind = ports.map((_, i) => `${BIND} ${nicAddress(i)} --no-iommu`).join('; ');
@@ -73,5 +75,13 @@ describeWith('our driver in a guest with vhost-user backends', [guest, noIommu, 
     machine?.write(`${TSPMD} ping ${device} --to 10.0.0.2 ${sizes}\n`);
     const [found] = (await machine?.waitFor(/^.*packets transmitted.*$/m, READY_MS, from)) ?? [];
     expect(found).toBe(`${PINGS} packets transmitted, ${PINGS} received, 0% packet loss`);
+  });
+
+  it.each(NICS.filter(([port]) => port !== 'testpmd'))('gets 5 MB with offloads: %s, %s rings', async (port, ring) => {
+    const nic = ports.indexOf(port);
+    const from = machine?.output.length;
+    const device = `--device ${nicAddress(nic)} --ip 10.0.0.1${nic}/24 --ring ${ring} --offloads auto`;
+    machine?.write(`${TSPMD} get http://10.0.0.2/bytes/${BYTES} ${device} --hash sha256\n`);
+    await machine?.waitFor(new RegExp(patternHash(BYTES)), READY_MS, from);
   });
 });

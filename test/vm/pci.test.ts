@@ -8,6 +8,8 @@ import { Child } from '../../scripts/child.js';
 import { NetworkNamespace } from '../../scripts/netns.js';
 import { Guest, type GuestOptions } from '../../scripts/vm/guest.js';
 import { nicAddress } from '../../scripts/vm/netdev.js';
+import { meanFrames } from '../support/offloads/mean-frames.js';
+import { patternHash } from '../support/peers/bytes.js';
 import { expectAnswers } from '../support/peers/kernel-ping.js';
 import {
   command,
@@ -26,6 +28,7 @@ const BIND = fileURLToPath(new URL('../../scripts/bind-vfio.sh', import.meta.url
 const UDP_CLIENT = fileURLToPath(new URL('../../dist/test/support/peers/udp-echo-client.worker.js', import.meta.url));
 const TSPMD = Child.commandLine().join(' ');
 const READY_MS = 120_000;
+const BYTES = 10_000_000;
 const PINGS = { count: 50, interval: 0.02 };
 
 const VFIO_MODES = [
@@ -103,6 +106,24 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
     );
     expect((await child.exited).code, child.output).toBe(0);
     expect(child.stdout).toContain('5000 packets transmitted, 5000 received, 0% packet loss');
+  });
+
+  it.for([
+    [...VFIO_MODES[0], 'split'],
+    [...VFIO_MODES[1], 'packed'],
+  ] as const)('serves 10 MB each way with the offloads of the tap, %s', async ([_, mode, option, ring], context) => {
+    requireForTest(context, [...vfioRequirements(mode), command('curl')]);
+    const script = `set -e; ${BIND} ${NIC} ${option}; exec ${run('--app http --offloads auto', `--ring ${ring}`)}`;
+    const child = start(mode, script, { netdevs: [`tap:tap0@${namespace.name},packed=on`] });
+    await child.waitFor(/^ready/m, READY_MS);
+    const url = 'http://10.0.0.1';
+    const there = `curl -sS --fail -T - -H Expect: '${url}/sink?hash=sha256'`;
+    const line = `curl -sS --fail ${url}/bytes/${BYTES} | tee >(sha256sum >&2) | ${there}`;
+    const client = namespace.spawn('timeout', '100', 'bash', '-c', `set -o pipefail; ${line}`);
+    expect((await client.exited).code, client.output + child.output).toBe(0);
+    expect(client.output.split(patternHash(BYTES)), client.output).toHaveLength(3);
+    const { rx, tx } = meanFrames(namespace, 'tap0');
+    expect(Math.min(rx, tx)).toBeGreaterThan(1514);
   });
 
   it.for(VFIO_MODES)(

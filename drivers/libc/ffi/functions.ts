@@ -31,7 +31,8 @@ export interface Signature {
 }
 
 /**
- * The results of read(2), write(2), sendmsg(2) and recvmsg(2) fit an int, because one call moves less than 2^31 bytes.
+ * The results of read(2), readv(2), write(2), writev(2), sendmsg(2) and recvmsg(2) fit an int, because one call moves
+ * less than 2^31 bytes.
  * Of mmap(2) the lower half of the result is returned; it is -1 only when mmap failed, because addresses are multiples
  * of a page. ioctl(2), fcntl(2), open(2) and prctl(2) are variadic. On x86-64 and arm64, Linux passes variadic integers
  * and pointers in the same registers as ordinary ones, so an ordinary signature calls them.
@@ -42,6 +43,8 @@ export const FUNCTIONS = {
   close: { symbol: 'close', takes: ['int'] },
   read: { symbol: 'read', takes: ['int', 'word', 'word'] },
   write: { symbol: 'write', takes: ['int', 'word', 'word'] },
+  readv: { symbol: 'readv', takes: ['int', 'word', 'int'] },
+  writev: { symbol: 'writev', takes: ['int', 'word', 'int'] },
   ftruncate: { symbol: 'ftruncate', takes: ['int', 'long'] },
   fallocate: { symbol: 'fallocate', takes: ['int', 'int', 'long', 'long'] },
   ioctlPointer: { symbol: 'ioctl', takes: ['int', 'word', 'bytes'] },

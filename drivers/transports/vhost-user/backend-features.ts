@@ -1,44 +1,62 @@
 /** What the backend offers a frontend, and what the negotiated bits mean for its rings. */
+import { OFFLOAD_CSUM, OFFLOAD_ECN, OFFLOAD_TSO4, OFFLOAD_TSO6 } from '../../offloads.js';
 import { ANY_LENGTH } from '../../virtio/device/rx-queue.js';
-import {
-  featureNames,
-  VHOST_USER_F_PROTOCOL_FEATURES,
-  VIRTIO_F_EVENT_IDX,
-  VIRTIO_F_INDIRECT_DESC,
-  VIRTIO_F_RING_PACKED,
-  VIRTIO_F_VERSION_1,
-  VIRTIO_NET_F_MQ,
-  VIRTIO_NET_F_MRG_RXBUF,
-  VIRTIO_NET_F_MTU,
-} from '../../virtio/features.js';
+import * as f from '../../virtio/features.js';
 import { LEGACY_NET_HEADER_BYTES, NET_HEADER_BYTES } from '../../virtio/net-header.js';
 import { FRAME_OVERHEAD } from '../../virtio/net-options.js';
 import * as p from './protocol.js';
 import type { RingFeatures } from './vring.js';
 
-/**
- * Frames are complete: there are no checksum or segmentation offloads. There is no config space (the frontend has its
- * own).
- */
+/** What is offered with any offloads. There is no config space (the frontend has its own). */
 const FEATURES =
-  VIRTIO_F_VERSION_1 |
-  VIRTIO_NET_F_MRG_RXBUF |
-  VIRTIO_NET_F_MTU |
-  VIRTIO_F_EVENT_IDX |
-  VIRTIO_F_INDIRECT_DESC |
-  VIRTIO_F_RING_PACKED |
-  VHOST_USER_F_PROTOCOL_FEATURES;
+  f.VIRTIO_F_VERSION_1 |
+  f.VIRTIO_NET_F_MRG_RXBUF |
+  f.VIRTIO_NET_F_MTU |
+  f.VIRTIO_F_EVENT_IDX |
+  f.VIRTIO_F_INDIRECT_DESC |
+  f.VIRTIO_F_RING_PACKED |
+  f.VHOST_USER_F_PROTOCOL_FEATURES;
 
 export const OFFERED_PROTOCOL_FEATURES =
   p.PROTOCOL_F_MQ | p.PROTOCOL_F_REPLY_ACK | p.PROTOCOL_F_MTU | p.PROTOCOL_F_RESET_DEVICE | p.PROTOCOL_F_STATUS;
 
-export function offeredFeatures(queuePairs: number): bigint {
-  return FEATURES | (queuePairs > 1 ? VIRTIO_NET_F_MQ : 0n);
+/** Each offload: its bit of drivers/offloads.ts, the one that it depends on (5.1.3.1), and its features. */
+const OFFLOADS: readonly (readonly [bit: number, needs: number, host: bigint, guest: bigint])[] = [
+  [OFFLOAD_CSUM, 0, f.VIRTIO_NET_F_CSUM, f.VIRTIO_NET_F_GUEST_CSUM],
+  [OFFLOAD_TSO4, OFFLOAD_CSUM, f.VIRTIO_NET_F_HOST_TSO4, f.VIRTIO_NET_F_GUEST_TSO4],
+  [OFFLOAD_TSO6, OFFLOAD_CSUM, f.VIRTIO_NET_F_HOST_TSO6, f.VIRTIO_NET_F_GUEST_TSO6],
+  [OFFLOAD_ECN, OFFLOAD_TSO4 | OFFLOAD_TSO6, f.VIRTIO_NET_F_HOST_ECN, f.VIRTIO_NET_F_GUEST_ECN],
+];
+
+/** @param offloads OFFLOAD_ bits: what is offered in both directions */
+export function offeredFeatures(queuePairs: number, offloads: number): bigint {
+  const offered = withNeeded(offloads);
+  let features = FEATURES | (queuePairs > 1 ? f.VIRTIO_NET_F_MQ : 0n);
+  for (const [bit, , host, guest] of OFFLOADS) if ((offered & bit) !== 0) features |= host | guest;
+  return features;
+}
+
+/** OFFLOAD_ bits of the negotiated features of one end. */
+function negotiated(features: bigint, end: 'host' | 'guest'): number {
+  let offloads = 0;
+  for (const [bit, , host, guest] of OFFLOADS) {
+    if ((features & (end === 'host' ? host : guest)) !== 0n) offloads |= bit;
+  }
+  return withNeeded(offloads);
+}
+
+/** Leaves out each offload that depends on one that is missing. */
+function withNeeded(offloads: number): number {
+  let sound = 0;
+  for (const [bit, needs] of OFFLOADS) {
+    if ((offloads & bit) !== 0 && (needs === 0 || (sound & needs) !== 0)) sound |= bit;
+  }
+  return sound;
 }
 
 export function checkFeatures(features: bigint, offered: bigint): void {
   const unknown = features & ~offered;
-  if (unknown !== 0n) throw new Error(`SET_FEATURES: ${featureNames(unknown)} not offered`);
+  if (unknown !== 0n) throw new Error(`SET_FEATURES: ${f.featureNames(unknown)} not offered`);
 }
 
 /** Returns the features if all of them were offered. */
@@ -49,15 +67,17 @@ export function checkProtocolFeatures(features: bigint): bigint {
 }
 
 export function ringFeatures(features: bigint): RingFeatures {
-  const mergeable = (features & VIRTIO_NET_F_MRG_RXBUF) !== 0n;
-  const modern = (features & VIRTIO_F_VERSION_1) !== 0n;
+  const mergeable = (features & f.VIRTIO_NET_F_MRG_RXBUF) !== 0n;
+  const modern = (features & f.VIRTIO_F_VERSION_1) !== 0n;
   return {
-    packed: (features & VIRTIO_F_RING_PACKED) !== 0n,
+    packed: (features & f.VIRTIO_F_RING_PACKED) !== 0n,
     mergeable,
     // 5.1.6.1: a legacy driver has num_buffers in its header only with MRG_RXBUF.
     headerBytes: modern || mergeable ? NET_HEADER_BYTES : LEGACY_NET_HEADER_BYTES,
-    eventIdx: (features & VIRTIO_F_EVENT_IDX) !== 0n,
-    indirect: (features & VIRTIO_F_INDIRECT_DESC) !== 0n,
+    eventIdx: (features & f.VIRTIO_F_EVENT_IDX) !== 0n,
+    indirect: (features & f.VIRTIO_F_INDIRECT_DESC) !== 0n,
+    hostOffloads: negotiated(features, 'host'),
+    guestOffloads: negotiated(features, 'guest'),
   };
 }
 
@@ -69,7 +89,7 @@ export function checkMtu(mtu: bigint): number {
 
 /** 5.1.4.1: with MTU, the longest frame for the driver is its MTU plus an Ethernet header with a VLAN tag. */
 export function longestFrame(features: bigint, mtu: number): number {
-  return (features & VIRTIO_NET_F_MTU) !== 0n && mtu > 0 ? mtu + FRAME_OVERHEAD : ANY_LENGTH;
+  return (features & f.VIRTIO_NET_F_MTU) !== 0n && mtu > 0 ? mtu + FRAME_OVERHEAD : ANY_LENGTH;
 }
 
 /** The supported requests without file descriptors. */

@@ -17,8 +17,10 @@ import {
   unclosed,
 } from '../../libc/index.js';
 import type { WindowAllocator } from '../../memory/index.js';
+import { PORT_OFFLOADS } from '../../offloads.js';
 import type { DeviceRxQueue } from '../../virtio/device/rx-queue.js';
 import { SignalPacer } from '../../virtio/device/signal-pacer.js';
+import { SoftwareOffload } from '../../virtio/device/software-offload.js';
 import type { DeviceTxQueue } from '../../virtio/device/tx-queue.js';
 import { ListeningSocket, type SocketPlace } from './listening-socket.js';
 import type { PeerFiles } from './peer-memory.js';
@@ -52,6 +54,8 @@ export interface VhostUserBackendOptions {
   readonly closer?: Closer;
   /** For messages; `vhost-user:PATH` by default. */
   readonly name?: string;
+  /** Offloads that are offered to the peer, in both directions: OFFLOAD_ bits. Default: {@link PORT_OFFLOADS}. */
+  readonly offloads?: number;
 }
 
 export class VhostUserBackend {
@@ -91,6 +95,7 @@ export class VhostUserBackend {
       name = `vhost-user:${path}`,
       files = 'any',
       closer = new FileCloser(),
+      offloads = PORT_OFFLOADS,
     } = options;
     if (!(Number.isInteger(queuePairs) && queuePairs >= 1 && queuePairs <= MAX_QUEUE_PAIRS)) {
       throw new RangeError(`${name}: ${queuePairs} queue pairs; possible are 1 to ${MAX_QUEUE_PAIRS}`);
@@ -101,7 +106,8 @@ export class VhostUserBackend {
     this.pairs = Array.from({ length: queuePairs }, (_, i) => new QueuePair(`${name} queue pair ${i}`));
     const signals = new SignalPacer();
     signals.onSlow = (line) => this.onNotice?.(`${name}: ${line}`, 'slow signals');
-    this.sessionOptions = { name, reactor, windows, pairs: this.pairs, files, signals, closer };
+    const software = new SoftwareOffload(windows);
+    this.sessionOptions = { name, reactor, windows, pairs: this.pairs, files, signals, closer, offloads, software };
     if (client) this.dial();
     else this.listen();
   }
@@ -162,6 +168,7 @@ export class VhostUserBackend {
     this.session?.dispose();
     this.session = null;
     this.sessionOptions.signals.close();
+    this.sessionOptions.software.close();
     if (this.listener !== null) {
       this.reactor.unwatch(this.listener.fd);
       this.listener.close();

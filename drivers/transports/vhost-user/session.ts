@@ -9,6 +9,7 @@ import type { Closer, Reactor } from '../../libc/index.js';
 import { messageOf } from '../../log/message-of.js';
 import type { WindowAllocator } from '../../memory/index.js';
 import type { SignalPacer } from '../../virtio/device/signal-pacer.js';
+import type { SoftwareOffload } from '../../virtio/device/software-offload.js';
 import { featureNames, VHOST_USER_F_PROTOCOL_FEATURES } from '../../virtio/features.js';
 import {
   checkFeatures,
@@ -43,6 +44,10 @@ export interface SessionOptions {
   readonly signals: SignalPacer;
   /** Closes the file descriptors that the peer sent. */
   readonly closer: Closer;
+  /** OFFLOAD_ bits: what is offered in both directions. */
+  readonly offloads: number;
+  /** Finishes packets for the peer. */
+  readonly software: SoftwareOffload;
 }
 
 export class VhostUserSession implements VringEvents {
@@ -70,11 +75,11 @@ export class VhostUserSession implements VringEvents {
     private readonly options: SessionOptions,
     private readonly events: SessionEvents,
   ) {
-    const { reactor, pairs, name, signals, closer } = options;
-    this.offered = offeredFeatures(pairs.length);
+    const { reactor, pairs, name, signals, closer, software } = options;
+    this.offered = offeredFeatures(pairs.length, options.offloads);
     this.vrings = pairs.flatMap((pair, i) => [
-      new Vring(2 * i, reactor, closer, pair.rxCounts, this, signals),
-      new Vring(2 * i + 1, reactor, closer, pair.txCounts, this, signals),
+      new Vring(2 * i, reactor, closer, pair.rxCounts, this, signals, software),
+      new Vring(2 * i + 1, reactor, closer, pair.txCounts, this, signals, software),
     ]);
     const handlers = {
       onMessage: (message: Message) => this.onMessage(message),

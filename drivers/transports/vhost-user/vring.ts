@@ -10,6 +10,7 @@ import { quoted } from '../../log/safe-text.js';
 import type { RingOptions, RingPlace } from '../../virtio/device/ring.js';
 import { DeviceRxQueue } from '../../virtio/device/rx-queue.js';
 import type { SignalPacer } from '../../virtio/device/signal-pacer.js';
+import type { SoftwareOffload } from '../../virtio/device/software-offload.js';
 import { DeviceTxQueue } from '../../virtio/device/tx-queue.js';
 import { EVENT_BYTES, MAX_PACKED_QUEUE_SIZE, PACKED_DESC_BYTES } from '../../virtio/layout/packed.js';
 import { availBytes, descTableBytes, MAX_SPLIT_QUEUE_SIZE, usedBytes } from '../../virtio/layout/split.js';
@@ -17,7 +18,12 @@ import type { PeerMemory } from './peer-memory.js';
 import type { VringAddress } from './protocol.js';
 
 /** What the negotiated features say about all rings. */
-export type RingFeatures = Pick<RingOptions, 'packed' | 'eventIdx' | 'indirect' | 'headerBytes' | 'mergeable'>;
+export interface RingFeatures
+  extends Pick<RingOptions, 'packed' | 'eventIdx' | 'indirect' | 'headerBytes' | 'mergeable'> {
+  /** OFFLOAD_ bits: what the driver may leave to the switch, and what it takes unfinished. */
+  readonly hostOffloads: number;
+  readonly guestOffloads: number;
+}
 
 export interface VringEvents {
   /** The ring was kicked; also called once when it starts. */
@@ -61,6 +67,8 @@ export class Vring {
     private readonly events: VringEvents,
     /** Signals the call and the error eventfd. */
     private readonly signals: SignalPacer,
+    /** Finishes packets that the driver does not take unfinished. */
+    private readonly software: SoftwareOffload,
   ) {
     this.isTx = index % 2 === 1;
   }
@@ -146,9 +154,11 @@ export class Vring {
     if (this.queue !== null || this.size === 0 || !this.address || this.kickFd === null || !memory) return;
     this.packed = features.packed;
     const place = this.resolve(memory, this.address);
-    const { size, base, callFd, counts, signals } = this;
-    const options = { size, base, callFd, counts, signals, ...features };
-    if (this.isTx) this.tx = new DeviceTxQueue(memory, place, options);
+    const { size, base, callFd, counts, signals, software, isTx } = this;
+    const { hostOffloads, guestOffloads, ...layout } = features;
+    const offloads = isTx ? hostOffloads : guestOffloads;
+    const options = { size, base, callFd, counts, signals, software, offloads, ...layout };
+    if (isTx) this.tx = new DeviceTxQueue(memory, place, options);
     else this.rx = new DeviceRxQueue(memory, place, options);
     const queue = this.queue!;
     queue.ring.onBroken = (reason) => this.broke(reason);

@@ -14,8 +14,8 @@ import {
 } from '../../memory/index.js';
 import { setBusMaster } from '../../pci/config-space.js';
 import type { PciFunction } from '../../pci/pci-function.js';
-import { RegisterDoorbell } from '../../virtio/driver/device-doorbell.js';
-import { VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_ORDER_PLATFORM, VIRTIO_STATUS_NEEDS_RESET } from '../../virtio/features.js';
+import { DataRegisterDoorbell, RegisterDoorbell } from '../../virtio/driver/device-doorbell.js';
+import * as f from '../../virtio/features.js';
 import { availBytes, descTableBytes, usedBytes } from '../../virtio/layout/split.js';
 import type { Doorbell, QueueLayout, TransportEvents, VirtioTransport } from '../../virtio/transport.js';
 import { type VirtioPciLayout, virtioPciLayout } from './capabilities.js';
@@ -49,7 +49,7 @@ export class VirtioPciTransport implements VirtioTransport {
   /** A function that was reset is as good as new. */
   readonly canReconnect = true;
   readonly hasControlQueue = true;
-  readonly transportFeatures = VIRTIO_F_ACCESS_PLATFORM | VIRTIO_F_ORDER_PLATFORM;
+  readonly transportFeatures = f.VIRTIO_F_ACCESS_PLATFORM | f.VIRTIO_F_ORDER_PLATFORM | f.VIRTIO_F_NOTIFICATION_DATA;
   /** Whether interrupts of a queue arrive. */
   private queueInterrupts = false;
   private connection: Connection | null = null;
@@ -147,7 +147,7 @@ export class VirtioPciTransport implements VirtioTransport {
     let needsReset = false;
     this.watch = setInterval(() => {
       const now = common.generation;
-      const needs = (common.status & VIRTIO_STATUS_NEEDS_RESET) !== 0;
+      const needs = (common.status & f.VIRTIO_STATUS_NEEDS_RESET) !== 0;
       if (now === generation && needs === needsReset) return;
       generation = now;
       needsReset = needs;
@@ -180,7 +180,7 @@ export class VirtioPciTransport implements VirtioTransport {
   addressSpace(): AddressSpace {
     const { memory, iova } = this.open;
     if (this.space === null) {
-      const translated = iova !== null && (this.features & VIRTIO_F_ACCESS_PLATFORM) !== 0n;
+      const translated = iova !== null && (this.features & f.VIRTIO_F_ACCESS_PLATFORM) !== 0n;
       this.space = translated ? new LinearAddressSpace(iova) : PagedAddressSpace.of(memory, this.name);
     }
     return this.space;
@@ -233,10 +233,20 @@ export class VirtioPciTransport implements VirtioTransport {
   private doorbell(queue: number, notifyOff: number): Doorbell {
     const { layout, notify } = this.open;
     const within = notifyOff * layout.notifyMultiplier;
-    if (within + 2 > layout.notify.length) {
+    const hasData = (this.features & f.VIRTIO_F_NOTIFICATION_DATA) !== 0n;
+    const bytes = hasData ? 4 : 2;
+    if (within + bytes > layout.notify.length) {
       throw new Error(`${this.name}: queue ${queue} is notified at ${within}, outside ${layout.notify.length} bytes`);
     }
-    return new RegisterDoorbell(notify.u16, (layout.notify.offset + within) >>> 1, queue);
+    const at = layout.notify.offset + within;
+    if (!hasData) return new RegisterDoorbell(notify.u16, at >>> 1, queue);
+    // 4.1.4.4.1: with NOTIFICATION_DATA the addresses are multiples of 4.
+    if (at % 4 !== 0) {
+      throw new Error(
+        `${this.name}: the device offers NOTIFICATION_DATA, but queue ${queue} is notified at ${at}, no multiple of 4`,
+      );
+    }
+    return new DataRegisterDoorbell(notify.u32, at >>> 2, queue);
   }
 
   keepAlive(on: boolean): void {
@@ -270,10 +280,9 @@ export class VirtioPciTransport implements VirtioTransport {
 /** 4.1.3.1: a field is read by its own width, and an array of bytes byte by byte. */
 function readField(bar: MemoryViews, at: number, length: number): Uint8Array {
   const bytes = new Uint8Array(length);
-  if (length === 2) {
-    const value = bar.u16[at >>> 1];
-    bytes[0] = value & 0xff;
-    bytes[1] = value >> 8;
+  if (length === 2 || length === 4) {
+    const value = length === 2 ? bar.u16[at >>> 1] : bar.u32[at >>> 2];
+    for (let i = 0; i < length; i++) bytes[i] = value >>> (8 * i);
   } else {
     for (let i = 0; i < length; i++) bytes[i] = bar.u8[at + i];
   }

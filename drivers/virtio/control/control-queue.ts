@@ -8,6 +8,7 @@ import { BufferPool } from '../../../rings/buffer-pool.js';
 import { formatMac, MAC_BYTES } from '../../mac-address.js';
 import type { AddressSpace, PacketMemory } from '../../memory/index.js';
 import { allocateSplitQueue } from '../driver/split-queue.js';
+import { featureNames } from '../features.js';
 import type { Doorbell, QueueLayout } from '../transport.js';
 import { type CommandRing, PackedCommandRing, SplitCommandRing } from './command-ring.js';
 
@@ -20,12 +21,13 @@ const ACK_OK = 0;
 const ACK_NONE = 0xff;
 const ANSWER_MS = 1000;
 
-/** Class and command (5.1.6.5.1, .2 and .4). */
+/** Class and command (5.1.6.5.1, .2, .4 and .8). */
 const RX_PROMISC = [0, 0] as const;
 const RX_ALLMULTI = [0, 1] as const;
 const MAC_TABLE_SET = [1, 0] as const;
 const MAC_ADDR_SET = [1, 1] as const;
 const ANNOUNCE_ACK = [3, 0] as const;
+const GUEST_OFFLOADS_SET = [5, 0] as const;
 
 export class ControlQueue {
   private ring: CommandRing;
@@ -102,6 +104,13 @@ export class ControlQueue {
   /** Says that we have announced our address. Needs GUEST_ANNOUNCE. */
   acknowledgeAnnounce(): Promise<void> {
     return this.command(ANNOUNCE_ACK, new Uint8Array(0), 'the acknowledgement of an announcement');
+  }
+
+  /** Sets the receive offloads that are on, each by the bit of its feature. Needs CTRL_GUEST_OFFLOADS. */
+  setGuestOffloads(offloads: bigint): Promise<void> {
+    const data = Buffer.alloc(8);
+    data.writeBigUInt64LE(offloads);
+    return this.command(GUEST_OFFLOADS_SET, data, `the receive offloads ${featureNames(offloads)}`);
   }
 
   /** Sends one command and waits for its answer. Rejects with one line when the device refuses or does not answer. */

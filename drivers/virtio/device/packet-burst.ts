@@ -63,4 +63,19 @@ export class PacketBurst {
     this.segments = s + 1;
     this.count = i + 1;
   }
+
+  /** Takes the packet back that was appended last. */
+  retract(): void {
+    const i = this.count - 1;
+    this.segments = this.firstSegment[i];
+    this.count = i;
+  }
+
+  /** Byte `at` of packet i, wherever it lies. The caller has checked that the packet is longer. */
+  byteAt(i: number, at: number): number {
+    let s = this.firstSegment[i];
+    let left = at;
+    while (left >= this.segmentLength[s]) left -= this.segmentLength[s++];
+    return this.memory.u8[this.segmentOffset[s] + left];
+  }
 }

@@ -36,6 +36,12 @@ export const QueueCounter = {
   smallBuffer: 14,
   /** Frames that came while there was no driver, or its ring was stopped. */
   noDriver: 15,
+  /** Packets whose virtio-net header asks for something impossible, or that cannot be segmented as it says (5.1.6.2). */
+  badOffload: 16,
+  /** Packets whose checksum was computed here, because the driver does not take a partial one. */
+  softwareChecksums: 17,
+  /** Frames that were made of larger packets here, because the driver does not take these. */
+  softwareSegments: 18,
 } as const;
 
 const names = Object.entries(QueueCounter);

@@ -6,8 +6,10 @@
  * a chain ends after {@link MAX_DESCRIPTORS}, whatever the driver wrote.
  */
 import { type Copy, copierFor, type MemoryViews } from '../../memory/index.js';
+import { MAX_SEGMENTS_PER_PACKET } from './packet-burst.js';
 import { QueueCounter } from './queue-counters.js';
 import { SignalPacer } from './signal-pacer.js';
+import type { SoftwareOffload } from './software-offload.js';
 
 /** The driver's memory, as the transport maps it. */
 export interface GuestMemory {
@@ -43,6 +45,13 @@ export interface RingOptions {
   /** Bytes of the virtio-net header before each frame: 12, or 10 for a legacy driver. */
   readonly headerBytes: number;
   readonly mergeable: boolean;
+  /**
+   * OFFLOAD_ bits (drivers/offloads.ts), 0 by default. For a transmit queue: what the driver may leave to others. For a
+   * receive queue: which packets the driver takes unfinished.
+   */
+  readonly offloads?: number;
+  /** Finishes packets for the driver of a receive queue. By default the queue has its own. */
+  readonly software?: SoftwareOffload;
   /** Eventfd that tells the driver of used buffers; -1 when the driver polls. */
   readonly callFd: number;
   /** Signals {@link callFd}; shared by all rings of a peer. By default the ring has its own. */
@@ -52,7 +61,7 @@ export interface RingOptions {
 }
 
 /** Largest number of segments of a chain or, with MRG_RXBUF, of all chains for one frame. */
-export const MAX_CHAIN_SEGMENTS = 64;
+export const MAX_CHAIN_SEGMENTS = MAX_SEGMENTS_PER_PACKET;
 /**
  * Largest number of descriptors that are looked at for one frame, empty ones included. The queue's size would be a
  * bound too (2.7.5.3.1). But a driver that offers one chain of 32768 empty descriptors 32768 times would block all

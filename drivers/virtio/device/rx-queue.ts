@@ -1,14 +1,20 @@
 /**
  * The device's side of a receive queue: it copies frames, once, into the buffers that the driver has posted (virtio
- * 1.2, 5.1.6.3 and 5.1.6.4).
+ * 1.2, 5.1.6.3 and 5.1.6.4). A packet that its sender left unfinished (a partial checksum, or one packet for many TCP
+ * segments) is copied as it is, with a header that says so, if the driver takes it. Otherwise it is finished first.
  */
-import { copyBetween } from '../../memory/index.js';
+import { CHECKSUM_PARTIAL, GSO, GSO_ECN, GSO_TCP4, GSO_TCP6 } from '../../../rings/packet-table.js';
+import { OFFLOAD_CSUM, OFFLOAD_ECN, OFFLOAD_TSO4, OFFLOAD_TSO6 } from '../../offloads.js';
 import { VIRTQ_DESC_F_WRITE } from '../layout/split.js';
 import { NET_HEADER_BYTES, NET_HEADER_NUM_BUFFERS } from '../net-header.js';
 import { makeDeviceRing } from './make-ring.js';
-import { MAX_BURST, type PacketBurst } from './packet-burst.js';
+import { writeOffloads } from './offload-header.js';
+import type { PacketBurst } from './packet-burst.js';
 import { QueueCounter } from './queue-counters.js';
-import { type DeviceRing, type GuestMemory, MAX_CHAIN_SEGMENTS, type RingOptions, type RingPlace } from './ring.js';
+import type { DeviceRing, GuestMemory, RingOptions, RingPlace } from './ring.js';
+import { copyIn, RxBuffers } from './rx-buffers.js';
+import { TCP_DATA_OFFSET } from './segment-fields.js';
+import { SoftwareOffload } from './software-offload.js';
 
 /** Value of {@link DeviceRxQueue.longestFrame} when no MTU was negotiated. */
 export const ANY_LENGTH = 0x3fff_ffff;
@@ -18,27 +24,27 @@ export class DeviceRxQueue {
   /** The longest frame that the driver is given, in bytes: follows from its MTU (5.1.4.1). */
   longestFrame = ANY_LENGTH;
   private readonly headerBytes: number;
-  private readonly mergeable: boolean;
-  /** The chains that are being filled with one frame: ids, places in the ring, written bytes. */
-  private readonly chainId = new Uint16Array(MAX_CHAIN_SEGMENTS);
-  private readonly chainSpan = new Uint16Array(MAX_CHAIN_SEGMENTS);
-  private readonly chainBytes = new Uint32Array(MAX_CHAIN_SEGMENTS);
-  private chains = 0;
-  /** Number of chains that this put gave back empty because something was wrong with them. */
-  private malformed = 0;
-  /** Where the next byte goes: a collected segment, and an offset in it. */
-  private segment = 0;
-  private segmentDone = 0;
+  private readonly buffers: RxBuffers;
+  private readonly offloads: number;
+  private readonly software: SoftwareOffload;
+  /** The header of a packet with flags, or of one that is written over several segments. */
+  private readonly header = new Uint8Array(NET_HEADER_BYTES);
+  /** The frames, and their bytes, that a put with offloads has delivered. */
+  private frames = 0;
+  private frameBytes = 0;
 
   constructor(guest: GuestMemory, place: RingPlace, options: RingOptions) {
     this.ring = makeDeviceRing(guest, place, options);
     this.headerBytes = options.headerBytes;
-    this.mergeable = options.mergeable;
+    this.buffers = new RxBuffers(this.ring, options.headerBytes, options.mergeable);
+    this.offloads = options.offloads ?? 0;
+    this.software = options.software ?? new SoftwareOffload();
   }
 
   /**
    * Copies the packets `indices[0]` to `indices[count - 1]` of `burst` into posted buffers, with one index update and
-   * at most one signal. Returns how many the driver got. The others are dropped, and {@link QueueCounter} says why.
+   * at most one signal. Returns how many the driver got, each as a whole. The others are dropped, and {@link QueueCounter}
+   * says why.
    */
   put(burst: PacketBurst, indices: Uint8Array, count: number): number {
     const ring = this.ring;
@@ -48,7 +54,8 @@ export class DeviceRxQueue {
       counts[QueueCounter.noDriver] += count;
       return 0;
     }
-    this.malformed = 0;
+    this.buffers.malformed = 0;
+    if (burst.offloaded !== 0) return this.putOffloaded(burst, indices, count);
     let delivered = 0;
     let bytes = 0;
     for (let i = 0; i < count; i++) {
@@ -76,6 +83,62 @@ export class DeviceRxQueue {
     this.ring.disableKick();
   }
 
+  /** As {@link put}, for a burst with flags. Frames that were cut from one packet are counted one by one. */
+  private putOffloaded(burst: PacketBurst, indices: Uint8Array, count: number): number {
+    const { ring } = this;
+    const { counts } = ring;
+    this.frames = 0;
+    this.frameBytes = 0;
+    let delivered = 0;
+    for (let i = 0; i < count; i++) {
+      if (!ring.hasChain()) {
+        counts[QueueCounter.noBuffer] += count - i;
+        break;
+      }
+      const packet = indices[i];
+      const flags = burst.flags[packet];
+      if (flags === 0 ? this.putFrame(burst, packet, 0) : this.putUnfinished(burst, packet, flags)) delivered++;
+    }
+    counts[QueueCounter.packets] += this.frames;
+    counts[QueueCounter.bytes] += this.frameBytes;
+    if (ring.live) ring.publish();
+    return delivered;
+  }
+
+  private putUnfinished(burst: PacketBurst, packet: number, flags: number): boolean {
+    const { counts } = this.ring;
+    const { software } = this;
+    const takesChecksum = (this.offloads & OFFLOAD_CSUM) !== 0;
+    if ((flags & CHECKSUM_PARTIAL) === 0) return this.putFrame(burst, packet, takesChecksum ? flags : 0);
+    if ((neededFor(flags) & ~this.offloads) === 0) return this.putFrame(burst, packet, flags);
+    if ((flags & GSO) === 0) {
+      software.sum(burst, packet);
+      counts[QueueCounter.softwareChecksums]++;
+      return this.putFrame(software.burst, 0, 0);
+    }
+    if (!software.begin(burst, packet, takesChecksum)) {
+      counts[QueueCounter.badOffload]++;
+      return false;
+    }
+    while (software.next()) {
+      if (!this.ring.hasChain()) {
+        counts[QueueCounter.noBuffer]++;
+        return false;
+      }
+      if (!this.putFrame(software.burst, 0, takesChecksum ? CHECKSUM_PARTIAL : 0)) return false;
+      counts[QueueCounter.softwareSegments]++;
+    }
+    return true;
+  }
+
+  /** Puts one frame, with a header for these flags, and counts it. */
+  private putFrame(burst: PacketBurst, packet: number, flags: number): boolean {
+    if (!(flags === 0 ? this.putPacket(burst, packet) : this.putWithHeader(burst, packet, flags))) return false;
+    this.frames++;
+    this.frameBytes += burst.length[packet];
+    return true;
+  }
+
   private putPacket(burst: PacketBurst, packet: number): boolean {
     const ring = this.ring;
     const frameBytes = burst.length[packet];
@@ -91,93 +154,82 @@ export class DeviceRxQueue {
       burst.firstSegment[packet + 1] - burst.firstSegment[packet] === 1
     ) {
       this.writeHeader(offset, 1);
-      const source = burst.segmentOffset[burst.firstSegment[packet]];
-      this.copyIn(offset + this.headerBytes, burst, source, frameBytes);
-      ring.use(ring.chainId, 1, needed);
-      ring.advance();
-      ring.commit();
+      this.fill(offset, burst, packet, needed);
       return true;
     }
-    if (!this.gather(needed)) {
+    if (!this.buffers.gather(needed)) {
       ring.rewind();
       return false;
     }
-    this.scatterHeader();
-    this.scatterFrame(burst, packet);
-    for (let i = 0; i < this.chains; i++) ring.use(this.chainId[i], this.chainSpan[i], this.chainBytes[i]);
-    ring.commit();
+    const at = this.buffers.takeHeader();
+    if (at >= 0) this.writeHeader(at, this.buffers.chains);
+    else this.scatterHeader(burst, packet, 0);
+    this.buffers.scatterFrame(burst, packet);
+    this.buffers.use();
     return true;
   }
 
-  /**
-   * Collects posted chains with `needed` bytes in total: one chain or, with MRG_RXBUF, as many as it takes. Malformed
-   * chains on the way are counted and given back. Returns false when the frame must be dropped (and counts it); sound
-   * chains stay posted.
-   */
-  private gather(needed: number): boolean {
+  /** As {@link putPacket}, with a header that says what the driver still has to do (5.1.6.4.1). */
+  private putWithHeader(burst: PacketBurst, packet: number, flags: number): boolean {
     const ring = this.ring;
-    const counts = ring.counts;
-    let bytes = 0;
-    this.chains = 0;
-    ring.beginFrame();
-    while (bytes < needed) {
-      if (this.chains === MAX_CHAIN_SEGMENTS || (this.chains === 1 && !this.mergeable)) {
-        counts[QueueCounter.noRoom]++;
-        return false;
-      }
-      // Malformed chains are limited per put: while they are cleared away, all other ports wait.
-      if (this.malformed === MAX_BURST || !ring.hasChain()) {
-        counts[QueueCounter.noBuffer]++;
-        return false;
-      }
-      const bad = this.addChain(needed - bytes);
-      if (!ring.live) {
-        counts[QueueCounter.noBuffer]++;
-        return false;
-      }
-      if (bad === QueueCounter.badSegments && this.chains > 1) {
-        // Each chain is sound, but together they have too many pieces.
-        counts[QueueCounter.noRoom]++;
-        return false;
-      }
-      if (bad === 0) {
-        bytes += this.chainBytes[this.chains - 1];
-      } else {
-        counts[bad]++;
-        this.giveBack();
-        bytes = 0;
-      }
+    if (this.segmentBytes(burst, packet, flags) > this.longestFrame) {
+      ring.counts[QueueCounter.tooLong]++;
+      return false;
     }
+    const needed = this.headerBytes + burst.length[packet];
+    const offset = ring.single(VIRTQ_DESC_F_WRITE);
+    if (
+      offset >= 0 &&
+      ring.segmentLength[0] >= needed &&
+      burst.firstSegment[packet + 1] - burst.firstSegment[packet] === 1
+    ) {
+      this.writeHeader(offset, 1);
+      writeOffloads(ring.memory.u8, offset, burst, packet, flags);
+      this.fill(offset, burst, packet, needed);
+      return true;
+    }
+    if (!this.buffers.gather(needed)) {
+      ring.rewind();
+      return false;
+    }
+    const at = this.buffers.takeHeader();
+    if (at >= 0) {
+      this.writeHeader(at, this.buffers.chains);
+      writeOffloads(ring.memory.u8, at, burst, packet, flags);
+    } else {
+      this.scatterHeader(burst, packet, flags);
+    }
+    this.buffers.scatterFrame(burst, packet);
+    this.buffers.use();
     return true;
   }
 
-  /** Adds the next chain to the collected ones. Returns 0, or the counter of what is wrong with it. */
-  private addChain(wanted: number): number {
-    const ring = this.ring;
-    const bytes = ring.walk(VIRTQ_DESC_F_WRITE, wanted);
-    ring.advance();
-    if (ring.chainSpan === 0) return -bytes;
-    const chain = this.chains++;
-    this.chainId[chain] = ring.chainId;
-    this.chainSpan[chain] = ring.chainSpan;
-    this.chainBytes[chain] = 0;
-    if (bytes < 0) return -bytes;
-    if (chain === 0 && bytes < this.headerBytes) return QueueCounter.smallBuffer;
-    this.chainBytes[chain] = Math.min(bytes, wanted);
-    return 0;
+  /** Bytes of the longest frame that a packet stands for. The driver's MTU is for that. */
+  private segmentBytes(burst: PacketBurst, packet: number, flags: number): number {
+    if ((flags & GSO) === 0 || this.longestFrame === ANY_LENGTH) return burst.length[packet];
+    const start = burst.csumStart[packet];
+    // Read from the sender's memory: with a wrong length it only gets its own packet dropped, or refused by the driver.
+    const headers = start + (burst.byteAt(packet, start + TCP_DATA_OFFSET) >>> 4) * 4;
+    return headers + burst.gsoSize[packet];
   }
 
-  /**
-   * Returns the collected chains empty because the last one is bad. Chains are used in order, so the ones before go
-   * too.
-   */
-  private giveBack(): void {
+  /** Copies a frame of one piece behind the header at `offset`, and gives the buffer to the driver. */
+  private fill(offset: number, burst: PacketBurst, packet: number, needed: number): void {
     const ring = this.ring;
-    this.malformed++;
-    for (let i = 0; i < this.chains; i++) ring.use(this.chainId[i], this.chainSpan[i], 0);
+    const source = burst.segmentOffset[burst.firstSegment[packet]];
+    copyIn(ring, offset + this.headerBytes, burst, source, burst.length[packet]);
+    ring.use(ring.chainId, 1, needed);
+    ring.advance();
     ring.commit();
-    this.chains = 0;
-    ring.beginFrame();
+  }
+
+  private scatterHeader(burst: PacketBurst, packet: number, flags: number): void {
+    const { header } = this;
+    header.fill(0);
+    // There are at most MAX_CHAIN_SEGMENTS buffers, so the upper byte of num_buffers is 0.
+    header[NET_HEADER_NUM_BUFFERS] = this.buffers.chains;
+    if (flags !== 0) writeOffloads(header, 0, burst, packet, flags);
+    this.buffers.scatterHeader(header);
   }
 
   /** Writes the header of a complete frame: no checksum to do, no segmentation (5.1.6.4.1), `buffers` chains. */
@@ -199,55 +251,14 @@ export class DeviceRxQueue {
       for (let i = 0; i < this.headerBytes; i++) u8[offset + i] = i === NET_HEADER_NUM_BUFFERS ? buffers : 0;
     }
   }
+}
 
-  /** Writes the header into the first collected segments, and finds the place of the frame's first byte. */
-  private scatterHeader(): void {
-    const ring = this.ring;
-    const header = this.headerBytes;
-    this.segment = 0;
-    this.segmentDone = 0;
-    if (ring.segmentLength[0] >= header) {
-      this.writeHeader(ring.segmentOffset[0], this.chains);
-      this.segmentDone = header;
-      return;
-    }
-    for (let i = 0; i < header; i++) {
-      if (this.segmentDone === ring.segmentLength[this.segment]) this.nextSegment();
-      // There are at most MAX_CHAIN_SEGMENTS buffers, so the upper byte of num_buffers is 0.
-      ring.memory.u8[ring.segmentOffset[this.segment] + this.segmentDone++] =
-        i === NET_HEADER_NUM_BUFFERS ? this.chains : 0;
-    }
-  }
-
-  private scatterFrame(burst: PacketBurst, packet: number): void {
-    const ring = this.ring;
-    const end = burst.firstSegment[packet + 1];
-    for (let s = burst.firstSegment[packet]; s < end; s++) {
-      let source = burst.segmentOffset[s];
-      let left = burst.segmentLength[s];
-      while (left > 0) {
-        let room = ring.segmentLength[this.segment] - this.segmentDone;
-        if (room === 0) {
-          this.nextSegment();
-          room = ring.segmentLength[this.segment];
-        }
-        const bytes = Math.min(left, room);
-        this.copyIn(ring.segmentOffset[this.segment] + this.segmentDone, burst, source, bytes);
-        this.segmentDone += bytes;
-        source += bytes;
-        left -= bytes;
-      }
-    }
-  }
-
-  private copyIn(to: number, burst: PacketBurst, from: number, bytes: number): void {
-    const ring = this.ring;
-    if (burst.memory === ring.memory) ring.copy(to, from, bytes);
-    else copyBetween(ring.memory, to, burst.memory, from, bytes);
-  }
-
-  private nextSegment(): void {
-    this.segment++;
-    this.segmentDone = 0;
-  }
+/** OFFLOAD_ bits of a driver that takes a packet with these flags as it is. */
+function neededFor(flags: number): number {
+  return (
+    ((flags & CHECKSUM_PARTIAL) !== 0 ? OFFLOAD_CSUM : 0) |
+    ((flags & GSO_TCP4) !== 0 ? OFFLOAD_TSO4 : 0) |
+    ((flags & GSO_TCP6) !== 0 ? OFFLOAD_TSO6 : 0) |
+    ((flags & GSO_ECN) !== 0 ? OFFLOAD_ECN : 0)
+  );
 }

@@ -3,13 +3,16 @@
  * have been copied to their destination (virtio 1.2, 5.1.6.2).
  */
 import { ETHERNET_HEADER_BYTES } from '../../../rings/buffer-pool.js';
+import { OFFLOAD_CSUM } from '../../offloads.js';
+import { NET_HEADER_BYTES } from '../net-header.js';
 import { makeDeviceRing } from './make-ring.js';
-import { MAX_BURST, MAX_SEGMENTS_PER_PACKET, type PacketBurst } from './packet-burst.js';
+import { OffloadReader } from './offload-reader.js';
+import { MAX_BURST, type PacketBurst } from './packet-burst.js';
 import { QueueCounter } from './queue-counters.js';
 import type { DeviceRing, GuestMemory, RingOptions, RingPlace } from './ring.js';
 
-/** The longest frame that is taken, in bytes: 16 bits of length, more than any driver without offloads sends. */
-export const MAX_FRAME_BYTES = 65535;
+/** The longest frame that is taken, in bytes: the longest IP packet, and an Ethernet header with a VLAN tag. */
+export const MAX_FRAME_BYTES = 65535 + 18;
 
 export class DeviceTxQueue {
   readonly ring: DeviceRing;
@@ -18,12 +21,18 @@ export class DeviceTxQueue {
   private readonly spans: Uint16Array;
   private taken = 0;
   private readonly headerBytes: number;
+  /** Reads the headers; null: the driver leaves nothing to others, and its headers are ignored. */
+  private readonly reader: OffloadReader | null;
+  /** A header that lies in several segments. */
+  private readonly gathered = new Uint8Array(NET_HEADER_BYTES);
 
   constructor(guest: GuestMemory, place: RingPlace, options: RingOptions) {
     this.ring = makeDeviceRing(guest, place, options);
     this.ids = new Uint16Array(options.size);
     this.spans = new Uint16Array(options.size);
     this.headerBytes = options.headerBytes;
+    const offloads = options.offloads ?? 0;
+    this.reader = (offloads & OFFLOAD_CSUM) !== 0 ? new OffloadReader(offloads) : null;
   }
 
   /**
@@ -79,13 +88,40 @@ export class DeviceTxQueue {
     const offset = ring.single(0);
     if (offset >= 0) {
       const length = ring.segmentLength[0] - header;
-      if (this.isFrame(length)) burst.push(offset + header, length);
+      if (!this.isFrame(length)) return;
+      burst.push(offset + header, length);
+      if (this.reader !== null) this.readHeader(this.reader, ring.memory.u8, offset, burst);
       return;
     }
     ring.beginFrame();
     const bytes = ring.walk(0, header + MAX_FRAME_BYTES + 1);
-    if (bytes < 0) ring.counts[-bytes]++;
-    else if (this.isFrame(bytes - header)) this.pushChain(burst, bytes - header);
+    if (bytes < 0) {
+      ring.counts[-bytes]++;
+      return;
+    }
+    if (!this.isFrame(bytes - header)) return;
+    this.pushChain(burst, bytes - header);
+    if (this.reader === null) return;
+    if (ring.segmentLength[0] >= header) this.readHeader(this.reader, ring.memory.u8, ring.segmentOffset[0], burst);
+    else this.readHeader(this.reader, this.gatherHeader(), 0, burst);
+  }
+
+  /** Reads the header of the packet that was appended last, and takes the packet back if the header is impossible. */
+  private readHeader(reader: OffloadReader, u8: Uint8Array, at: number, burst: PacketBurst): void {
+    if (reader.read(u8, at, burst)) return;
+    burst.retract();
+    this.ring.counts[QueueCounter.badOffload]++;
+  }
+
+  private gatherHeader(): Uint8Array {
+    const { memory, segmentOffset, segmentLength } = this.ring;
+    const { gathered, headerBytes } = this;
+    for (let s = 0, done = 0; done < headerBytes; s++) {
+      for (let i = 0; i < segmentLength[s] && done < headerBytes; i++) {
+        gathered[done++] = memory.u8[segmentOffset[s] + i];
+      }
+    }
+    return gathered;
   }
 
   private isFrame(length: number): boolean {
@@ -107,10 +143,6 @@ export class DeviceTxQueue {
       if (length <= skip) {
         skip -= length;
         continue;
-      }
-      if (next - first === MAX_SEGMENTS_PER_PACKET) {
-        ring.counts[QueueCounter.badSegments]++;
-        return;
       }
       burst.segmentOffset[next] = ring.segmentOffset[s] + skip;
       burst.segmentLength[next] = length - skip;

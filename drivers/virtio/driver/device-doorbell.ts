@@ -1,6 +1,6 @@
 /**
- * The two kinds of doorbell: an eventfd that the device's process waits on, and a register in a BAR. Each can be
- * described in plain data, so that another thread of the process can open it.
+ * The kinds of doorbell: an eventfd that the device's process waits on, and a register in a BAR, of 16 or 32 bits. Each can
+ * be described in plain data, so that another thread of the process can open it.
  */
 import { closeFile, duplicateFile, signalEventfd } from '../../libc/index.js';
 import type { Doorbell, DoorbellShare } from '../transport.js';
@@ -37,9 +37,32 @@ export class RegisterDoorbell implements Doorbell {
   }
 }
 
+/**
+ * virtio 1.2, 4.1.5.2, with VIRTIO_F_NOTIFICATION_DATA: 32 bits are stored, the queue's index and where the driver goes
+ * on. So the device need not read the ring's index from memory.
+ */
+export class DataRegisterDoorbell implements Doorbell {
+  constructor(
+    private readonly u32: Uint32Array,
+    private readonly register: number,
+    private readonly value: number,
+  ) {}
+
+  ring(next: number): void {
+    // As in RegisterDoorbell: what was published before is visible before this store.
+    this.u32[this.register] = (next << 16) | this.value;
+  }
+
+  share(): DoorbellShare {
+    const { u32, register, value } = this;
+    return { kind: 'data-register', u32, register, value };
+  }
+}
+
 /** Opens the described doorbell on the calling thread. */
 export function openDoorbell(share: DoorbellShare): Doorbell {
   if (share.kind === 'eventfd') return new EventfdDoorbell(share.fd);
+  if (share.kind === 'data-register') return new DataRegisterDoorbell(share.u32, share.register, share.value);
   return new RegisterDoorbell(share.u16, share.register, share.value);
 }
 
@@ -55,7 +78,7 @@ export interface LentDoorbell {
  * it. The number of a closed file descriptor could become that of another file, so the file descriptor is duplicated.
  */
 export function lendDoorbell(share: DoorbellShare): LentDoorbell {
-  if (share.kind === 'register') return { share, release: () => {} };
+  if (share.kind !== 'eventfd') return { share, release: () => {} };
   const fd = duplicateFile(share.fd, 'a kick eventfd');
   let open = true;
   return {

@@ -1,9 +1,16 @@
-/** Makes a net device's queues, and replaces them when a device is started with the other layout. */
+/**
+ * Makes a net device's queues, and replaces them when a device is started with the other layout. A device that was
+ * opened with offloads has other queues than one without, whatever is negotiated: `chains/`.
+ */
 import type { BufferPool } from '../../../rings/buffer-pool.js';
 import type { MemoryViews } from '../../memory/index.js';
 import { MAX_RX_BURST } from '../../net-device.js';
 import { availBytes, descTableBytes, usedBytes } from '../layout/split.js';
 import type { QueueLayout } from '../transport.js';
+import { PackedRxChains } from './chains/packed-rx-chains.js';
+import { PackedTxChains } from './chains/packed-tx-chains.js';
+import { SplitRxChains } from './chains/split-rx-chains.js';
+import { SplitTxChains } from './chains/split-tx-chains.js';
 import { PackedRxQueue } from './packed-rx.js';
 import { PackedTxQueue } from './packed-tx.js';
 import type { Queue, RxQueue, TxQueue } from './queue.js';
@@ -12,20 +19,46 @@ import type { QueueTables } from './queue-tables.js';
 import { SplitRxQueue } from './split-rx.js';
 import { SplitTxQueue } from './split-tx.js';
 
-/** Makes split queues, as a device has them before anything was negotiated. Sent buffers go to `sent`. */
+/** The class of receive queues for this layout. With offloads the tables have `chains`. */
+function rxClass(packed: boolean, { chains }: QueueTables): typeof SplitRxQueue | typeof PackedRxQueue {
+  if (chains === null) return packed ? PackedRxQueue : SplitRxQueue;
+  return packed ? PackedRxChains : SplitRxChains;
+}
+
+function txClass(packed: boolean, { chains }: QueueTables): typeof SplitTxQueue | typeof PackedTxQueue {
+  if (chains === null) return packed ? PackedTxQueue : SplitTxQueue;
+  return packed ? PackedTxChains : SplitTxChains;
+}
+
+/**
+ * Makes split queues, as a device has them before anything was negotiated. Sent buffers go to `sent`. The tables of both
+ * queues have `chains`, or neither.
+ */
 export function splitQueues(
   name: string,
   memory: MemoryViews,
   [rxLayout, txLayout]: readonly [QueueLayout, QueueLayout],
   pool: BufferPool,
   sent: BufferPool,
-  txTables: QueueTables | null,
+  [rxTables, txTables]: readonly [QueueTables, QueueTables],
 ): { rx: RxQueue; tx: TxQueue } {
   const received = { handles: new Uint32Array(MAX_RX_BURST), lengths: new Uint32Array(MAX_RX_BURST) };
   return {
-    rx: new SplitRxQueue(`${name} receive queue`, memory, rxLayout, pool, received),
-    tx: new SplitTxQueue(`${name} transmit queue`, memory, txLayout, sent, txTables ?? undefined),
+    rx: new (rxClass(false, rxTables))(`${name} receive queue`, memory, rxLayout, pool, received, rxTables),
+    tx: splitTxQueue(`${name} transmit queue`, memory, txLayout, sent, txTables),
   };
+}
+
+/** Makes a split transmit queue: for a borrower, who learns the layout later ({@link sameTxQueue}). */
+export function splitTxQueue(
+  name: string,
+  memory: MemoryViews,
+  layout: QueueLayout,
+  sent: BufferPool,
+  tables: QueueTables,
+  counts?: Float64Array,
+): TxQueue {
+  return new (txClass(false, tables))(name, memory, layout, sent, tables, counts);
 }
 
 /**
@@ -36,7 +69,7 @@ export function rxQueueFor(packed: boolean, old: RxQueue, memory: MemoryViews, p
   old.takeBack();
   clear(old, memory);
   const { name, received, tables, counts } = old;
-  return new (packed ? PackedRxQueue : SplitRxQueue)(name, memory, fullLayout(old), pool, received, tables, counts);
+  return new (rxClass(packed, tables))(name, memory, fullLayout(old), pool, received, tables, counts);
 }
 
 /** As {@link rxQueueFor}, for transmit. The buffers that the device held are counted as lost. */
@@ -53,7 +86,7 @@ export function txQueueFor(packed: boolean, old: TxQueue, memory: MemoryViews, p
 export function sameTxQueue(packed: boolean, old: TxQueue, memory: MemoryViews, pool: BufferPool): TxQueue {
   if (packed === old instanceof PackedTxQueue) return old;
   const { name, tables, counts } = old;
-  return new (packed ? PackedTxQueue : SplitTxQueue)(name, memory, fullLayout(old), pool, tables, counts);
+  return new (txClass(packed, tables))(name, memory, fullLayout(old), pool, tables, counts);
 }
 
 function fullLayout({ layout, capacity }: Queue): QueueLayout {

@@ -26,6 +26,9 @@ const MARKS = AVAIL_USED;
 const ID_FLAGS = WORD_ID_FLAGS;
 const ORDERED = LOADS_IN_ORDER;
 
+/** The wrap counter beside a place, in 16 bits (virtio 1.2, 2.9). */
+const WRAP_BIT = 1 << 15;
+
 export abstract class PackedQueue extends QueueBuffers {
   // Positions in i32 of the two event words, with which driver and device ask for notifications.
   private readonly driverEvent32: number;
@@ -94,6 +97,10 @@ export abstract class PackedQueue extends QueueBuffers {
     const event = Atomics.load(this.i32, this.deviceEvent32);
     const wrap = this.availMark === FIRST_AVAILABLE;
     if (wantsEvent(event, this.eventIdx, this.nextAvail, wrap, count, this.size)) this.kick();
+  }
+
+  protected nextPlace(): number {
+    return this.availMark === FIRST_AVAILABLE ? this.nextAvail | WRAP_BIT : this.nextAvail;
   }
 
   protected requestInterrupt(): void {

@@ -30,12 +30,12 @@ const HEADER_OFFSET = FRAME_OFFSET - HEADER;
 const NUM_BUFFERS_OFFSET = HEADER_OFFSET + NET_HEADER_NUM_BUFFERS;
 
 export class PackedRxQueue extends PackedQueue implements RxQueue {
-  private mergeable = false;
+  protected mergeable = false;
   /** Whether the device uses buffers in the order in which it got them (VIRTIO_F_IN_ORDER). */
-  private inOrder = false;
+  protected inOrder = false;
   skipping = 0;
   /** Largest number of bytes that the device may write into a buffer. */
-  private readonly longest: number;
+  protected longest: number;
 
   burst: (max: number) => number = () => 0;
 
@@ -53,7 +53,7 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
   }
 
   start(space: AddressSpace, eventIdx: boolean, mergeable: boolean, inOrder: boolean): boolean {
-    this.counts[QueueCount.lostOnReset] += this.usedRun(this.size);
+    this.counts[QueueCount.lostOnReset] += this.unread();
     this.reset(space, HEADER_OFFSET, eventIdx);
     this.mergeable = mergeable;
     this.inOrder = inOrder;
@@ -70,6 +70,11 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
     return true;
   }
 
+  /** Number of packets that the device has received and nobody has taken. */
+  protected unread(): number {
+    return this.usedRun(this.size);
+  }
+
   open(): void {
     const first = WRITE | this.availMark;
     // The ring is full: the next descriptor is the first one again, in the next round.
@@ -83,7 +88,7 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
    * descriptor at `position` the loop takes the buffer out, puts a free one in, and marks the descriptor available
    * again.
    */
-  private makeBurst(): (max: number) => number {
+  protected makeBurst(): (max: number) => number {
     const { size, longest, mergeable, inOrder, oneHighWord, desc32 } = this;
     const { base, shift } = this.pool.geometry;
     const numBuffers16 = (base + NUM_BUFFERS_OFFSET) >> 1;
@@ -172,8 +177,7 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
     const written = i32[d + LENGTH];
     const handle = id < size ? this.slotHandle[id] : FREE;
     if (handle === FREE || (this.inOrder && id !== position)) {
-      const fault = handle === FREE ? 'which the device does not hold' : `but ${position} was next in order`;
-      this.broken = `${this.name}: a used descriptor names buffer ${id}, ${fault}`;
+      this.broken = this.strangeId(id, handle, position);
       return 0;
     }
     const parts = mergeable ? this.u16[(this.pool.offsetOf(handle) + NUM_BUFFERS_OFFSET) >> 1] : 1;
@@ -183,8 +187,14 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
     return id | WRITE;
   }
 
+  /** What is wrong with the id in the used descriptor at `position`; `handle` is what it stands for. */
+  protected strangeId(id: number, handle: number, position: number): string {
+    const fault = handle === FREE ? 'which the device does not hold' : `but ${position} was next in order`;
+    return `${this.name}: a used descriptor names buffer ${id}, ${fault}`;
+  }
+
   /** Writes address and length of buffer `handle` into the descriptor at `position`. */
-  private place(position: number, handle: number): void {
+  protected place(position: number, handle: number): void {
     const d = this.desc32 + (position << 2);
     this.i32[d] = this.addressLow[handle];
     this.i32[d + 1] = this.addressHigh[handle];

@@ -28,11 +28,11 @@ const HEADER_OFFSET = FRAME_OFFSET - HEADER;
 
 export class PackedTxQueue extends PackedQueue implements TxQueue {
   /** Number of descriptors that the device does not hold. */
-  private free = this.size;
+  protected free = this.size;
   /** The longest frame that may be sent, in bytes. */
-  private longest = 0;
+  protected longest = 0;
   /** Whether the device uses buffers in the order in which it got them (VIRTIO_F_IN_ORDER). */
-  private inOrder = false;
+  protected inOrder = false;
 
   burst: (handles: Uint32Array, lengths: Uint32Array, count: number) => number = () => 0;
   private readonly reclaimEach = this.makeReclaimEach();
@@ -48,7 +48,7 @@ export class PackedTxQueue extends PackedQueue implements TxQueue {
     this.prepare(longestFrame, inOrder);
   }
 
-  private prepare(longestFrame: number, inOrder: boolean): void {
+  protected prepare(longestFrame: number, inOrder: boolean): void {
     this.longest = Math.min(longestFrame, frameCapacity(this.pool.geometry.shift));
     this.free = this.size;
     this.inOrder = inOrder;
@@ -60,7 +60,7 @@ export class PackedTxQueue extends PackedQueue implements TxQueue {
   }
 
   /** A closure over constants: docs/v8.md, "Bursts as closures". */
-  private makeBurst(): (handles: Uint32Array, lengths: Uint32Array, count: number) => number {
+  protected makeBurst(): (handles: Uint32Array, lengths: Uint32Array, count: number) => number {
     const { longest, size, desc32 } = this;
     const { base, shift } = this.pool.geometry;
     return (handles, lengths, count) => {
@@ -130,7 +130,7 @@ export class PackedTxQueue extends PackedQueue implements TxQueue {
    * In order, one used descriptor returns a whole batch: it lies in place of the batch's first and names its last
    * (2.8.8).
    */
-  private reclaimBatches(): void {
+  protected reclaimBatches(): void {
     const { i32, slotHandle, size } = this;
     while (this.usedRun(this.free === size ? 0 : 1) !== 0) {
       let position = this.nextUsed;
@@ -155,7 +155,7 @@ export class PackedTxQueue extends PackedQueue implements TxQueue {
     }
   }
 
-  private makeReclaimEach(): () => void {
+  protected makeReclaimEach(): () => void {
     return () => {
       // At most as many as the device was given: marks beyond are left over from the round before.
       const done = this.usedRun(this.size - this.free);

@@ -30,7 +30,7 @@ export abstract class QueueBuffers {
   protected eventIdx = false;
   private interruptsOn = false;
   private shape = '';
-  private doorbell: Pick<Doorbell, 'ring'> = { ring: () => {} };
+  private doorbell: Pick<Doorbell, 'ring'> = { ring: (_next) => {} };
   /** What is wrong with the ring, or empty. A broken ring is left alone until the device is reset. */
   broken = '';
 
@@ -156,8 +156,11 @@ export abstract class QueueBuffers {
   /** Rings the doorbell. Needed once after DRIVER_OK, because a backend may start a ring only at its first kick. */
   kick(): void {
     this.counts[QueueCount.kicks]++;
-    this.doorbell.ring();
+    this.doorbell.ring(this.nextPlace());
   }
+
+  /** Where the next buffer is made available, as {@link Doorbell.ring} wants it. */
+  protected abstract nextPlace(): number;
 
   /**
    * Asks for an interrupt at the next used buffer. Returns false, with interrupts off again, when one is there already.

@@ -40,8 +40,9 @@ export interface RxQueue extends Queue {
    * Fills the ring after a reset. Interrupts are off. Returns false when the pool has too few buffers.
    * @param mergeable VIRTIO_NET_F_MRG_RXBUF was negotiated
    * @param inOrder VIRTIO_F_IN_ORDER was negotiated; with packed rings only
+   * @param features what was negotiated about offloads: `offloadBits`; matters only for queues with offloads
    */
-  start(space: AddressSpace, eventIdx: boolean, mergeable: boolean, inOrder: boolean): boolean;
+  start(space: AddressSpace, eventIdx: boolean, mergeable: boolean, inOrder: boolean, features: number): boolean;
   /** Shows the device the filled ring. After DRIVER_OK. */
   open(): void;
   /**
@@ -61,10 +62,11 @@ export interface TxQueue extends Queue {
   /**
    * Empties the ring after a reset.
    * @param longestFrame that the device forwards, in bytes (virtio 1.2, 5.1.4.2)
+   * @param features what was negotiated about offloads: `offloadBits`; matters only for queues with offloads
    */
-  start(space: AddressSpace, eventIdx: boolean, longestFrame: number, inOrder: boolean): void;
+  start(space: AddressSpace, eventIdx: boolean, longestFrame: number, inOrder: boolean, features: number): void;
   /** Takes over a ring that another thread has started, with the same tables: this thread drives it from now on. */
-  adopt(size: number, eventIdx: boolean, longestFrame: number, inOrder: boolean): void;
+  adopt(size: number, eventIdx: boolean, longestFrame: number, inOrder: boolean, features: number): void;
   /** Number of buffers that the device has, or has sent and that were not reclaimed yet. */
   readonly inFlight: number;
   /** Sends the first `count` frames, in order; returns how many were taken. The rest stay the caller's. */

@@ -125,6 +125,10 @@ export abstract class SplitQueue extends QueueBuffers {
     this.kick();
   }
 
+  protected nextPlace(): number {
+    return this.availIndex;
+  }
+
   protected requestInterrupt(): void {
     if (this.eventIdx) Atomics.store(this.u16, this.usedEvent16, this.usedIndex);
     else Atomics.store(this.u16, this.availFlags16, 0);

@@ -23,9 +23,9 @@ const { packets: PACKETS, bytes: BYTES } = QueueCount;
 
 export class SplitRxQueue extends SplitQueue implements RxQueue {
   /** Largest number of bytes that the device may write into a buffer. */
-  private readonly longest: number;
+  protected longest: number;
   /** Whether num_buffers counts: with MRG_RXBUF. Otherwise it is 1, whatever the device wrote (5.1.6.4). */
-  private mergeable = false;
+  protected mergeable = false;
   skipping = 0;
 
   burst: (max: number) => number = () => 0;
@@ -44,7 +44,7 @@ export class SplitRxQueue extends SplitQueue implements RxQueue {
   }
 
   start(space: AddressSpace, eventIdx: boolean, mergeable: boolean): boolean {
-    this.counts[QueueCount.lostOnReset] += this.usedCount();
+    this.counts[QueueCount.lostOnReset] += this.unread();
     this.reset(space, HEADER_OFFSET, eventIdx);
     this.mergeable = mergeable;
     this.skipping = 0;
@@ -63,6 +63,11 @@ export class SplitRxQueue extends SplitQueue implements RxQueue {
     return true;
   }
 
+  /** Number of packets that the device has received and nobody has taken. */
+  protected unread(): number {
+    return this.usedCount();
+  }
+
   open(): void {
     this.publish(this.size);
     this.kick();
@@ -72,7 +77,7 @@ export class SplitRxQueue extends SplitQueue implements RxQueue {
    * A closure over constants: docs/v8.md, "Bursts as closures". Whatever is unusual leaves the inner loop, so that the
    * loop makes no call and writes no field of an object: all that it needs stays in registers.
    */
-  private makeBurst(): (max: number) => number {
+  protected makeBurst(): (max: number) => number {
     const { mask, longest, mergeable, oneHighWord, usedRing32, desc32, availRing16 } = this;
     const { base, shift } = this.pool.geometry;
     const numBuffers16 = (base + NUM_BUFFERS_OFFSET) >> 1;

@@ -22,9 +22,9 @@ const { packets: PACKETS, bytes: BYTES } = QueueCount;
 
 export class SplitTxQueue extends SplitQueue implements TxQueue {
   /** Number of descriptors that the device does not hold. */
-  private free = this.size;
+  protected free = this.size;
   /** The longest frame that may be sent, in bytes. */
-  private longest = 0;
+  protected longest = 0;
 
   burst: (handles: Uint32Array, lengths: Uint32Array, count: number) => number = () => 0;
   readonly reclaim: () => void;
@@ -49,7 +49,7 @@ export class SplitTxQueue extends SplitQueue implements TxQueue {
     this.prepare(longestFrame);
   }
 
-  private prepare(longestFrame: number): void {
+  protected prepare(longestFrame: number): void {
     this.longest = Math.min(longestFrame, frameCapacity(this.pool.geometry.shift));
     this.free = this.size;
     if (this.isNewShape(this.size, this.longest, this.oneHighWord)) this.burst = this.makeBurst();
@@ -60,7 +60,7 @@ export class SplitTxQueue extends SplitQueue implements TxQueue {
   }
 
   /** A closure over constants: docs/v8.md, "Bursts as closures". */
-  private makeBurst(): (handles: Uint32Array, lengths: Uint32Array, count: number) => number {
+  protected makeBurst(): (handles: Uint32Array, lengths: Uint32Array, count: number) => number {
     const { longest, mask, desc32, oneHighWord } = this;
     const { base, shift } = this.pool.geometry;
     return (handles, lengths, count) => {
@@ -112,7 +112,7 @@ export class SplitTxQueue extends SplitQueue implements TxQueue {
     };
   }
 
-  private makeReclaim(): () => void {
+  protected makeReclaim(): () => void {
     return () => {
       const done = this.usedCount();
       if (done === 0) return;

@@ -8,10 +8,9 @@ import { BufferPool } from '../../../rings/buffer-pool.js';
 import { CounterBlock } from '../../../rings/counters.js';
 import type { MemoryViews } from '../../memory/index.js';
 import { openDoorbell } from '../driver/device-doorbell.js';
-import { sameTxQueue } from '../driver/make-queues.js';
+import { sameTxQueue, splitTxQueue } from '../driver/make-queues.js';
 import type { TxQueue } from '../driver/queue.js';
 import type { TxCounterName } from '../driver/queue-counts.js';
-import { SplitTxQueue } from '../driver/split-tx.js';
 import {
   type BorrowerMessage,
   ENDED,
@@ -64,7 +63,7 @@ export class BorrowedTx {
     this.sent = new BufferPool(geometry, 0, 0);
     this.counts = CounterBlock.attach(counters);
     // The queue counts straight into the loan's counters, on from what earlier borrowers counted.
-    this.tx = new SplitTxQueue(name, memory, layout, this.sent, tables, this.counts.values);
+    this.tx = splitTxQueue(name, memory, layout, this.sent, tables, this.counts.values);
     port.on('message', (message: OwnerMessage) => {
       this.accept(message);
       this.follow();
@@ -157,9 +156,9 @@ export class BorrowedTx {
   }
 
   private enter(): void {
-    const { state, packed, inOrder, size, eventIdx, longestFrame, doorbell } = this.next!;
+    const { state, packed, inOrder, size, eventIdx, longestFrame, offloads, doorbell } = this.next!;
     this.tx = sameTxQueue(packed, this.tx, this.memory, this.sent);
-    this.tx.adopt(size, eventIdx, longestFrame, inOrder);
+    this.tx.adopt(size, eventIdx, longestFrame, inOrder, offloads);
     this.tx.attach(openDoorbell(doorbell));
     this.inside = state;
     this.onStateChange?.('up');

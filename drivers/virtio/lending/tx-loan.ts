@@ -62,6 +62,7 @@ export interface TxLoan {
   readonly memory: MemoryViews;
   readonly geometry: BufferGeometry;
   readonly layout: QueueLayout;
+  /** With offloads they have the words of the packet table and the addresses of the indirect tables. */
   readonly tables: QueueTables;
   readonly control: Int32Array;
   /** What the borrower counts, on from what earlier borrowers counted. */
@@ -79,6 +80,8 @@ export interface TxSetup {
   readonly eventIdx: boolean;
   /** Bytes, Ethernet header included. */
   readonly longestFrame: number;
+  /** What was negotiated about offloads: `offloadBits`. */
+  readonly offloads: number;
   readonly doorbell: DoorbellShare;
 }
 

@@ -13,6 +13,10 @@ export interface TcpService {
   stop?(): void;
 }
 
+/** What the module of every app over TCP exports for {@link StackModule}. */
+export const layer = 'ip';
+export const offloads = 'auto';
+
 /** The options of every app over TCP. */
 const COMMON = ['port', 'connections'];
 const TICK_MS = 1000;

@@ -3,6 +3,7 @@
  * measures, as wrk and mTCP's epwget do.
  */
 import { basename } from 'node:path';
+import { offloadNames } from '../../../drivers/offloads.js';
 import { init, parseIpv4, runStack, type SinglePort } from '../../index.js';
 import { TcpIp } from '../../tcpip/index.js';
 import { type DeviceOptions, deviceConfig } from '../device-options.js';
@@ -40,7 +41,7 @@ export async function get(url: string, options: GetCommandOptions): Promise<void
   neverWaitForTerminal();
   const stopRequested = untilStopped();
   const port = await unlessStopped(stopRequested, (signal) =>
-    init({ ...deviceConfig(options), mode: 'single' }, { signal }),
+    init({ offloads: 'auto', ...deviceConfig(options), mode: 'single' }, { signal }),
   );
   if (port === null) return;
   port.on('link', limitedLinkLines());
@@ -50,7 +51,7 @@ export async function get(url: string, options: GetCommandOptions): Promise<void
   try {
     const net = new TcpIp(port.core(), { maxConnections: (options.connections ?? 1) + SPARE_CONNECTIONS });
     const running = runStack(port.core(), net, { signal: stop.signal });
-    const work = isLoad(options) ? load(net, target, options) : download(port, net, target, options);
+    const work = isLoad(options) ? load(port, net, target, options) : download(port, net, target, options);
     const stopped = stopRequested.then(() => {
       throw new Error(`${target.url}: stopped before the end`);
     });
@@ -67,7 +68,7 @@ function isLoad({ connections, requests }: GetCommandOptions): boolean {
   return connections !== undefined || requests !== undefined;
 }
 
-async function load({ tcp }: TcpIp, target: Target, options: GetCommandOptions): Promise<void> {
+async function load(port: SinglePort, { tcp }: TcpIp, target: Target, options: GetCommandOptions): Promise<void> {
   const { connections = 1, requests = connections, keepAlive, timeout, json } = options;
   const run = new Load(tcp, target, {
     connections: Math.min(connections, requests),
@@ -76,7 +77,8 @@ async function load({ tcp }: TcpIp, target: Target, options: GetCommandOptions):
     timeoutMs: timeout * 1000,
   });
   const result = await run.finished;
-  print(json ? JSON.stringify(loadJson(target, result)) : loadText(result));
+  const all = { ...loadJson(target, result), offloads: offloadNames(port.offloads) };
+  print(json ? JSON.stringify(all) : loadText(result));
   if (result.failed > 0) process.exitCode = 1;
 }
 
@@ -96,7 +98,7 @@ async function download(port: SinglePort, { tcp }: TcpIp, target: Target, option
     if (output.error !== null) throw new DownloadError(`cannot write the content: ${output.error.message}`);
     progress?.update(result.bytes, result.bytes);
     progress?.stop();
-    report(target, options, file, result, output.digest());
+    report(port, target, options, file, result, output.digest());
   } catch (error) {
     progress?.stop();
     await output.end();
@@ -122,6 +124,7 @@ function showsProgress({ progress }: GetCommandOptions, file: string | null): bo
 }
 
 function report(
+  port: SinglePort,
   target: Target,
   { hash, json }: GetCommandOptions,
   file: string | null,
@@ -129,7 +132,8 @@ function report(
   digest: string | null,
 ): void {
   if (json) {
-    print(JSON.stringify({ url: target.url, ...result, ...(digest === null ? {} : { [hash ?? '']: digest }) }));
+    const hashed = digest === null ? {} : { [hash ?? '']: digest };
+    print(JSON.stringify({ url: target.url, ...result, ...hashed, offloads: offloadNames(port.offloads) }));
   } else if (digest !== null) {
     // As sha256sum has it. On stderr when stdout has the content.
     const line = `${digest}  ${file === null || file === '-' ? target.url : basename(file)}`;

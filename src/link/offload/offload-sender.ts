@@ -142,7 +142,7 @@ function hasChecksumField({ checksumStart, checksumOffset, length }: PacketBuffe
 
 /** Whether the device segments packets with these flags. */
 function cutsItself(offloads: number, flags: number): boolean {
-  let needed = (flags & GSO_TCP4) !== 0 ? OFFLOAD_TSO4 : OFFLOAD_TSO6;
+  let needed = OFFLOAD_CSUM | ((flags & GSO_TCP4) !== 0 ? OFFLOAD_TSO4 : OFFLOAD_TSO6);
   if ((flags & GSO_ECN) !== 0) needed |= OFFLOAD_ECN;
   if ((flags & CHAIN) !== 0) needed |= OFFLOAD_CHAIN;
   return (offloads & needed) === needed;

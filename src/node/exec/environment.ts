@@ -46,6 +46,7 @@ export function readEnvironment(variables: Variables): Environment {
       buffers: read('TSPMD_BUFFERS', wholeNumber),
       hugepages: read('TSPMD_HUGEPAGES', oneOf('auto', 'require', 'never')),
       ring: read('TSPMD_RING', oneOf('auto', 'split', 'packed')),
+      offloads: read('TSPMD_OFFLOADS', oneOf('auto', 'off')),
       idle: read('TSPMD_IDLE', oneOf('adaptive', 'spin')),
       cores: read('TSPMD_CORES', (value) => [wholeNumber(value)]),
     }),

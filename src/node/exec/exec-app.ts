@@ -9,6 +9,8 @@ import type { ExecOptions } from './options.js';
 import { startProgram } from './program.js';
 import { takeOver } from './take-over.js';
 
+export const offloads = 'auto';
+
 export default function (core: Core, options: StackOptions): EventLoopStack {
   const all = options as unknown as ExecOptions;
   let host: NetHost | null = null;

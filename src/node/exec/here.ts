@@ -29,7 +29,7 @@ export async function openHere(
   tell: Tell,
 ): Promise<SinglePort> {
   const stop = new AbortController();
-  const opening = init(config, { signal: stop.signal, warn: tell });
+  const opening = init({ ...config, offloads: config.offloads ?? 'auto' }, { signal: stop.signal, warn: tell });
   let host: NetHost | null = null;
   onDefaultSignal(async () => {
     stop.abort();

@@ -185,7 +185,7 @@ export const vhostUserReplies: FuzzTarget = {
         for (const queue of [0, 1]) doorbells.push(await frontend.setupQueue(queue, LAYOUT));
         await status.add(4);
         reached++;
-        for (const doorbell of doorbells) doorbell.ring();
+        for (const doorbell of doorbells) doorbell.ring(0);
         for (const [other, handler] of [...reactor.handlers]) if (other !== fd) handler();
         await NetConfigSpace.read(frontend, features);
         await frontend.getStatus();

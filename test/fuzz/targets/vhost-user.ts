@@ -22,10 +22,12 @@ import {
 import { LineLimiter } from '../../../drivers/log/line-limiter.js';
 import { isPlain } from '../../../drivers/log/safe-text.js';
 import { HUGEPAGE_BYTES, MemoryWindow, WindowAllocator } from '../../../drivers/memory/index.js';
+import { PORT_OFFLOADS } from '../../../drivers/offloads.js';
 import * as p from '../../../drivers/transports/vhost-user/protocol.js';
 import { QueuePair } from '../../../drivers/transports/vhost-user/queue-pair.js';
 import { VhostUserSession } from '../../../drivers/transports/vhost-user/session.js';
 import { MAX_BURST, PacketBurst } from '../../../drivers/virtio/device/packet-burst.js';
+import { SoftwareOffload } from '../../../drivers/virtio/device/software-offload.js';
 import { HOSTILE_NAME } from '../../support/bess/refused-messages.js';
 import { BIG_BYTES, DescriptorKinds } from '../../support/libc/descriptor-kinds.js';
 import { counterOf, fillCounter, makeBlocking } from '../../support/libc/hostile-eventfd.js';
@@ -177,7 +179,8 @@ export const vhostUser: FuzzTarget = {
       let previous = 0;
       const files = sealedOnly ? ('sealed' as const) : ('any' as const);
       const common = { name: 'port', windows, pairs, files, signals: guard.signals(), closer: guard.closer };
-      const options = { ...common, reactor: reactor as unknown as Reactor };
+      const software = new SoftwareOffload(windows);
+      const options = { ...common, offloads: PORT_OFFLOADS, software, reactor: reactor as unknown as Reactor };
       const session = new VhostUserSession(fd, options, {
         onKick: () => {},
         onChange: () => {},
@@ -321,6 +324,7 @@ export const vhostUser: FuzzTarget = {
         feedback.mark(Number(queues) * 32 + Math.min(notices, 7) * 2 + (closed === null ? 0 : 1));
       } finally {
         session.dispose();
+        software.close();
         client.close();
       }
       guard.end();

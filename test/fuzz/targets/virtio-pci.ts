@@ -65,7 +65,7 @@ export const virtioPci: FuzzTarget = {
           { size: 2, descriptors: 0, driver: 128, device: 256 },
           false,
         );
-        doorbell.ring();
+        doorbell.ring(0);
         queues++;
         // What is enabled now would be enabled for the next queue, too: there is no device behind the registers.
         bars[layout.common.bar]!.u16[(layout.common.offset + 28) >>> 1] = 0;

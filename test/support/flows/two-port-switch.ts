@@ -42,14 +42,17 @@ export class TwoPortSwitch {
     return this.file(`vm${port}.sock`);
   }
 
-  /** Options of the endpoint behind port 1 or 2: its device, and the address 10.0.0.1 or 10.0.0.2. */
-  endpoint(port: number): string[] {
-    return ['--device', `vhost-user:${this.socket(port)}`, '--ip', `10.0.0.${port}/24`, '--hugepages', 'never'];
+  /**
+   * Options of the endpoint behind port 1 or 2: its device, and the address 10.0.0.1 or 10.0.0.2.
+   * @param more options of the device, such as `,server=1`
+   */
+  endpoint(port: number, more = ''): string[] {
+    return ['--device', `vhost-user:${this.socket(port)}${more}`, '--ip', `10.0.0.${port}/24`, '--hugepages', 'never'];
   }
 
   /** {@link endpoint}, with the MAC address that the script has for this port. */
-  endpointWithMac(port: number): string[] {
-    return [...this.endpoint(port), '--mac', `52:54:00:00:00:0${port}`];
+  endpointWithMac(port: number, more = ''): string[] {
+    return [...this.endpoint(port, more), '--mac', `52:54:00:00:00:0${port}`];
   }
 
   /** Stops the endpoints, not the switch. */

@@ -61,6 +61,7 @@ const TABLES = {
   slotHandle: new Int32Array(QUEUE_SIZE).fill(-1),
   addressLow: new Uint32Array(BUFFERS),
   addressHigh: new Uint32Array(BUFFERS),
+  chains: null,
 };
 const DOORBELL = { kind: 'register', u16: new Uint16Array(1), register: 0, value: 1 } as const;
 const SETUP = {
@@ -69,6 +70,7 @@ const SETUP = {
   size: QUEUE_SIZE,
   eventIdx: false,
   longestFrame: 16,
+  offloads: 0,
   doorbell: DOORBELL,
 };
 const COUNTERS = CounterBlock.create(TX_COUNTERS).share();

@@ -16,6 +16,7 @@ const NO_VECTOR = 0xffff;
 const DRIVER_OK = 4;
 const FEATURES_OK = 8;
 const NEEDS_RESET = 64;
+const NOTIFICATION_DATA = 1n << 38n;
 
 /** Registers of the common configuration: offset -> width in bytes (4.1.4.3). */
 const WIDTHS: Readonly<Record<number, number>> = {
@@ -45,8 +46,8 @@ export class VirtioPciModel implements PciFunction {
   accepted = 0n;
   status = 0;
   generation = 0;
-  /** mac, status (link up), max_virtqueue_pairs, mtu 1500. */
-  readonly netConfig = Uint8Array.of(0x52, 0x54, 0, 1, 2, 3, 1, 0, 1, 0, 0xdc, 0x05);
+  /** mac, status (link up), max_virtqueue_pairs, mtu 1500, speed 10000, duplex full. */
+  readonly netConfig = Uint8Array.of(0x52, 0x54, 0, 1, 2, 3, 1, 0, 1, 0, 0xdc, 0x05, 0x10, 0x27, 0, 0, 1);
   queueLimits = [256, 256, 64];
   queues: Queue[] = [];
   /** The address of the memory behind the IOMMU; null: there is no IOMMU. */
@@ -61,6 +62,8 @@ export class VirtioPciModel implements PciFunction {
   onCommand: (command: Uint8Array) => number | null = () => 0;
   readonly commands: number[][] = [];
   readonly log: string[] = [];
+  /** Where the driver said in each notification that it goes on; 0 without NOTIFICATION_DATA. */
+  readonly nextPlaces: number[] = [];
   configVector = NO_VECTOR;
   closed = false;
 
@@ -187,9 +190,10 @@ export class VirtioPciModel implements PciFunction {
 
   private readNetConfig(at: number, width: number): number {
     this.beforeConfigRead();
-    // 4.1.3.1: accesses have the width of the field: the address is bytes, all else 16 bits.
-    this.demand(width === (at < 6 ? 1 : 2) && at % width === 0, `4.1.3.1: ${width} bytes are read of config ${at}`);
-    return width === 1 ? this.netConfig[at]! : this.netConfig[at]! | (this.netConfig[at + 1]! << 8);
+    // 4.1.3.1: accesses have the width of the field. Address and duplex are bytes, the speed 32 bits, all else 16 bits.
+    const right = at < 6 || at === 16 ? 1 : at === 12 ? 4 : 2;
+    this.demand(width === right && at % width === 0, `4.1.3.1: ${width} bytes are read of config ${at}`);
+    return Buffer.from(this.netConfig).readUIntLE(at, width);
   }
 
   private write(at: number, width: number, value: number): void {
@@ -269,13 +273,19 @@ export class VirtioPciModel implements PciFunction {
   }
 
   private notify(at: number, width: number, value: number): void {
-    const queue = this.queues[value];
-    this.demand(width === 2, `4.1.5.2: a notification of ${width} bytes`);
-    this.demand(at === (queue?.notifyOff ?? -1) * NOTIFY_MULTIPLIER, `4.1.4.4: queue ${value} is notified at ${at}`);
+    const index = value & 0xffff;
+    const next = value >>> 16;
+    const queue = this.queues[index];
+    const hasData = (this.accepted & NOTIFICATION_DATA) !== 0n;
+    this.demand(width === (hasData ? 4 : 2), `4.1.5.2: a notification of ${width} bytes`);
+    this.demand(at === (queue?.notifyOff ?? -1) * NOTIFY_MULTIPLIER, `4.1.4.4: queue ${index} is notified at ${at}`);
     this.demand((this.status & DRIVER_OK) !== 0, '3.1.1: the device is notified before DRIVER_OK');
-    this.demand(queue?.enabled === true, `4.1.5.2: queue ${value} is notified, and not enabled`);
+    this.demand(queue?.enabled === true, `4.1.5.2: queue ${index} is notified, and not enabled`);
+    const expected = hasData ? queue?.ring?.nextPlace() : 0;
+    this.demand(next === expected, `2.9: queue ${index} goes on at ${next}, its ring at ${expected}`);
+    this.nextPlaces.push(next);
     queue?.ring?.notify();
-    if (value === 2) this.serveControl();
+    if (index === 2) this.serveControl();
   }
 
   private serveControl(): void {

@@ -3,11 +3,10 @@
  * namespace, whose veth is bridged to the guest's NIC. So netem stands in both directions in the guest's root namespace:
  * on the NIC towards us, on the veth towards the peer.
  */
-import type { Child } from '../../../scripts/child.js';
-import { Guest } from '../../../scripts/vm/guest.js';
-import type { Finished } from './kernel-lab.js';
 
-const BOOT_TIMEOUT_MS = 120_000;
+import type { Finished } from './kernel-lab.js';
+import { LineShell } from './line-shell.js';
+
 /** MAC address of the guest's NIC. Frames of the peer have the peer's. */
 const NIC_MAC = '52:54:00:00:00:aa';
 
@@ -17,7 +16,6 @@ const NIC_MAC = '52:54:00:00:00:aa';
  * switch may send the peer's own broadcasts back.
  */
 const SET_UP = (address: string, mac: string): string => `
-set -e
 modprobe -a virtio_net veth bridge sch_netem af_packet
 echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6
 ip netns add peer
@@ -31,7 +29,6 @@ ip link set wire up
 ip -n peer link set lo up
 ip -n peer link set inner gso_max_segs 1 up
 ip -n peer addr add ${address}/24 dev inner
-set +e
 `;
 
 export interface NetemGuestOptions {
@@ -45,30 +42,20 @@ export interface NetemGuestOptions {
 }
 
 export class NetemGuest {
-  private commands = 0;
-
-  private constructor(private readonly shell: Child) {}
+  private constructor(private readonly shell: LineShell) {}
 
   /** Boots the guest; resolves when the peer has its address. */
   static async start({ socket, address, mac, timeout }: NetemGuestOptions): Promise<NetemGuest> {
-    const shell = Guest.start({
-      mode: 'none',
-      kernelDriver: true,
-      netdevs: [`vhost-user:${socket},mac=${NIC_MAC}`],
-      command: ['bash'],
-      timeout,
-    });
-    const guest = new NetemGuest(shell);
-    shell.write(SET_UP(address, mac));
-    await guest.run('true', BOOT_TIMEOUT_MS);
-    return guest;
+    const netdevs = [`vhost-user:${socket},mac=${NIC_MAC}`];
+    const machine = { mode: 'none', kernelDriver: true, netdevs, timeout } as const;
+    return new NetemGuest(await LineShell.inGuest(machine, SET_UP(address, mac)));
   }
 
   /** Sets what the path does in each direction, in netem's words; see tc-netem(8). */
   async path(towardsUs: string, towardsPeer: string): Promise<void> {
     const set = (device: string, netem: string): string =>
       `tc qdisc del dev ${device} root 2>/dev/null; tc qdisc add dev ${device} root netem ${netem.includes('limit') ? '' : 'limit 10000'} ${netem}`;
-    const { code, output } = await this.run(`${set('eth0', towardsUs)} && ${set('outer', towardsPeer)}`, 10_000);
+    const { code, output } = await this.shell.run(`${set('eth0', towardsUs)} && ${set('outer', towardsPeer)}`, 10_000);
     if (code !== 0) throw new Error(`tc: ${output}`);
   }
 
@@ -82,17 +69,10 @@ export class NetemGuest {
   peer(line: string, timeoutMs: number): Promise<Finished> {
     const seconds = Math.ceil(timeoutMs / 1000);
     const quoted = `set -o pipefail; ${line}`.replaceAll("'", "'\\''");
-    return this.run(`ip netns exec peer timeout -k 2 ${seconds} bash -c '${quoted}' </dev/null`, timeoutMs + 5000);
-  }
-
-  private async run(line: string, timeoutMs: number): Promise<Finished> {
-    const mark = `done-${this.commands++}`;
-    const from = this.shell.stdout.length;
-    const at = this.shell.output.length;
-    this.shell.write(`${line}\nprintf '\\n${mark} %s\\n' $?\n`);
-    const [, code] = await this.shell.waitFor(new RegExp(`^${mark} (\\d+)$`, 'm'), timeoutMs, at);
-    const stdout = this.shell.stdout.slice(from).replace(new RegExp(`\\n${mark} .*\\n`), '');
-    return { code: Number(code), stdout, output: this.shell.output.slice(at) };
+    return this.shell.run(
+      `ip netns exec peer timeout -k 2 ${seconds} bash -c '${quoted}' </dev/null`,
+      timeoutMs + 5000,
+    );
   }
 
   async stop(): Promise<void> {

@@ -11,6 +11,7 @@ export const MODEL_IOVA_BASE = 0x7_0000_0000;
 
 export const F_NEXT = 1;
 export const F_WRITE = 2;
+export const F_INDIRECT = 4;
 const HEADER_BYTES = 12;
 
 export type Direction = 'receive' | 'transmit' | 'control';
@@ -26,6 +27,8 @@ export interface Segment {
 export interface Chain {
   id: number;
   segments: Segment[];
+  /** Descriptors of the ring that it takes: with an indirect table one. */
+  places: number;
   /** The descriptors as they were when the device took them. */
   snapshot: string;
 }
@@ -35,6 +38,8 @@ export abstract class DeviceModel {
   readonly held = new Map<number, Chain>();
   /** Doorbells that were rung. */
   notifications = 0;
+  /** VIRTIO_F_INDIRECT_DESC was negotiated. */
+  indirect = false;
   protected readonly view: DataView;
   protected readonly bytes: Uint8Array;
 
@@ -57,6 +62,9 @@ export abstract class DeviceModel {
   abstract pushUsed(id: number, written: number): void;
   /** Asks for a notification of the next buffer that is made available, or for none. */
   abstract setNotify(wanted: boolean): void;
+
+  /** Where the driver goes on, by what it has made available until now: 16 bits, as in 2.9. */
+  abstract nextPlace(): number;
 
   protected demand(condition: boolean, clause: string): void {
     if (!condition) this.violations.push(clause);
@@ -89,6 +97,19 @@ export abstract class DeviceModel {
     this.demand(inside, `2.7.5: a descriptor covers ${length} bytes at ${segment.offset}, not in the memory`);
     this.demand(!last?.writable || segment.writable, '2.7.4.2: a readable descriptor after a writable one');
     return segment;
+  }
+
+  /** Where the indirect table of the descriptor at `offset` lies, and how many descriptors it has. */
+  protected tableAt(offset: number, flags: number): { at: number; count: number } {
+    const bytes = this.view.getUint32(offset + 8, true);
+    const at = Number(this.view.getBigUint64(offset, true)) - MODEL_IOVA_BASE;
+    this.demand(this.indirect, '2.7.5.3.1: an indirect descriptor, which was not negotiated');
+    this.demand((flags & (F_NEXT | F_WRITE)) === 0, `2.7.5.3.1: an indirect descriptor with flags ${flags}`);
+    this.demand(bytes > 0 && bytes % 16 === 0, `2.7.5.3.2: an indirect table of ${bytes} bytes`);
+    this.demand(at >= 0 && at % 16 === 0 && at + bytes <= this.view.byteLength, `2.7.5.3: an indirect table at ${at}`);
+    const count = bytes / 16;
+    this.demand(count <= this.layout.size, `2.7.5.3.1: a chain of ${count} in a queue of ${this.layout.size}`);
+    return { at, count };
   }
 
   protected checkDirection(segments: readonly Segment[]): void {

@@ -50,9 +50,9 @@ export abstract class DriverModel implements GuestMemory {
       indirect: true,
       headerBytes: 12,
       mergeable: true,
-      callFd: eventfd(),
       counts: makeQueueCounters(),
       ...options,
+      callFd: options.callFd ?? eventfd(),
     };
     const start = ring * 0x8_0000;
     this.place = { desc: start + 0x1000, avail: start + 0x1_1000, used: start + 0x1_8000 };
@@ -93,7 +93,7 @@ export abstract class DriverModel implements GuestMemory {
   }
 
   close(): void {
-    closeFile(this.options.callFd);
+    if (this.options.callFd >= 0) closeFile(this.options.callFd);
   }
 }
 

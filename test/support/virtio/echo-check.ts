@@ -4,6 +4,7 @@
  */
 import type { VirtioNetDevice } from '../../../drivers/virtio/virtio-net-device.js';
 import { ETHERNET_HEADER_BYTES, FRAME_OFFSET, NO_BUFFER } from '../../../rings/buffer-pool.js';
+import { CHAIN, ENTRY_SHIFT, FLAGS, LAST, LENGTH, NEXT, START } from '../../../rings/packet-table.js';
 import { until } from '../until.js';
 
 const BURST = 32;
@@ -66,14 +67,32 @@ export class EchoCheck {
     const { rxHandles: handles, rxLengths: lengths } = device;
     const count = device.rxBurst(BURST);
     for (let i = 0; i < count; i++) {
-      const at = device.pool.offsetOf(handles[i]!) + FRAME_OFFSET;
-      const found = device.memory.u8.subarray(at, at + lengths[i]!);
+      const found = this.content(handles[i]!, lengths[i]!);
       const frame = this.frame(this.received, this.stations);
       if (Buffer.compare(frame, found) !== 0) throw new Error(`frame ${this.received} is not what came back`);
-      device.pool.put(handles[i]!);
+      if (device.offloads === 0) device.pool.put(handles[i]!);
+      else device.table.free(handles[i]!, device.pool);
       this.received++;
     }
     return count;
+  }
+
+  /** The bytes of a received frame. A device with offloads may have used several buffers for it. */
+  private content(handle: number, length: number): Uint8Array {
+    const { device } = this;
+    const { u8 } = device.memory;
+    const { words } = device.table;
+    const first = device.pool.offsetOf(handle) + FRAME_OFFSET;
+    const parts = [u8.subarray(first, first + length)];
+    const isChain = device.offloads !== 0 && (words[(handle << ENTRY_SHIFT) + FLAGS]! & CHAIN) !== 0;
+    if (!isChain) return parts[0]!;
+    for (let part = words[(handle << ENTRY_SHIFT) + NEXT]!; part !== LAST; ) {
+      const entry = part << ENTRY_SHIFT;
+      const at = device.pool.offsetOf(part) + words[entry + START]!;
+      parts.push(u8.subarray(at, at + words[entry + LENGTH]!));
+      part = words[entry + NEXT]!;
+    }
+    return Buffer.concat(parts);
   }
 
   /** Sends `frames` more, and waits until all are back. */

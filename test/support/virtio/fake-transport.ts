@@ -12,12 +12,15 @@ import { SplitDeviceModel } from './split-device-model.js';
 export const RX = 0;
 export const TX = 1;
 
-/** 5.1.3.1 and 6: a feature, and the features without which it may not be accepted. */
+/** 5.1.3.1 and 6: a feature, and the features without one of which it may not be accepted. */
 const REQUIRES: readonly (readonly [bigint, bigint])[] = [
   [f.VIRTIO_NET_F_GUEST_TSO4, f.VIRTIO_NET_F_GUEST_CSUM],
   [f.VIRTIO_NET_F_GUEST_TSO6, f.VIRTIO_NET_F_GUEST_CSUM],
   [f.VIRTIO_NET_F_HOST_TSO4, f.VIRTIO_NET_F_CSUM],
   [f.VIRTIO_NET_F_HOST_TSO6, f.VIRTIO_NET_F_CSUM],
+  [f.VIRTIO_NET_F_GUEST_ECN, f.VIRTIO_NET_F_GUEST_TSO4 | f.VIRTIO_NET_F_GUEST_TSO6],
+  [f.VIRTIO_NET_F_HOST_ECN, f.VIRTIO_NET_F_HOST_TSO4 | f.VIRTIO_NET_F_HOST_TSO6],
+  [f.VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, f.VIRTIO_NET_F_CTRL_VQ],
   [f.VIRTIO_NET_F_CTRL_RX, f.VIRTIO_NET_F_CTRL_VQ],
   [f.VIRTIO_NET_F_GUEST_ANNOUNCE, f.VIRTIO_NET_F_CTRL_VQ],
   [f.VIRTIO_NET_F_MQ, f.VIRTIO_NET_F_CTRL_VQ],
@@ -31,6 +34,7 @@ const FIELDS: readonly (readonly [number, number, bigint])[] = [
   [6, 8, f.VIRTIO_NET_F_STATUS],
   [8, 10, f.VIRTIO_NET_F_MQ | f.VIRTIO_NET_F_RSS],
   [10, 12, f.VIRTIO_NET_F_MTU],
+  [12, 17, f.VIRTIO_NET_F_SPEED_DUPLEX],
 ];
 
 /** The least that a device of this driver's kind offers. */
@@ -62,8 +66,8 @@ export class FakeTransport implements VirtioTransport {
   refused = 0n;
   accepted: bigint | null = null;
   status = 0;
-  /** mac, status (link up), max_virtqueue_pairs, mtu 1500. */
-  readonly config = Uint8Array.of(0x52, 0x54, 0, 1, 2, 3, 1, 0, 1, 0, 0xdc, 0x05);
+  /** mac, status (link up), max_virtqueue_pairs, mtu 1500, speed 10000, duplex full. */
+  readonly config = Uint8Array.of(0x52, 0x54, 0, 1, 2, 3, 1, 0, 1, 0, 0xdc, 0x05, 0x10, 0x27, 0, 0, 1);
   queueLimits = [32768, 32768];
   /** Runs before each call; may throw, or return a promise that the call waits for. */
   before: (step: Step) => void | Promise<void> = () => {};
@@ -71,6 +75,8 @@ export class FakeTransport implements VirtioTransport {
   readonly calls: string[] = [];
   /** Doorbells as other threads ring them: a thread stores the index of a queue plus one at that index. */
   readonly notifyRegisters = new Uint16Array(new SharedArrayBuffer(8));
+  /** The same with NOTIFICATION_DATA: the index of the queue, and in the upper half where the driver goes on. */
+  readonly notifyWords = new Uint32Array(new SharedArrayBuffer(16));
   readonly violations: string[] = [];
   rings: DeviceModel[] = [];
   connected = false;
@@ -193,14 +199,20 @@ export class FakeTransport implements VirtioTransport {
     const Ring = ((this.accepted ?? 0n) & f.VIRTIO_F_RING_PACKED) !== 0n ? PackedDeviceModel : SplitDeviceModel;
     const ring = new Ring(this.memory as PacketMemory, layout, direction, eventIdx, this.violations);
     this.rings[queue] = ring;
+    const hasData = ((this.accepted ?? 0n) & f.VIRTIO_F_NOTIFICATION_DATA) !== 0n;
     return {
-      ring: () => {
+      ring: (next) => {
         this.calls.push(`kick ${queue}`);
+        const rightNext = !hasData || next === ring.nextPlace();
+        this.demand(rightNext, `2.9: the driver goes on at ${ring.nextPlace()}, and says ${next}`);
         const live = this.connected && (this.status & f.VIRTIO_STATUS_DRIVER_OK) !== 0 && this.rings[queue] === ring;
         this.demand(live, '3.1.1: the device is notified before DRIVER_OK');
         ring.notify();
       },
-      share: () => ({ kind: 'register', u16: this.notifyRegisters, register: queue, value: queue + 1 }),
+      share: () =>
+        hasData
+          ? { kind: 'data-register', u32: this.notifyWords, register: queue, value: queue }
+          : { kind: 'register', u16: this.notifyRegisters, register: queue, value: queue + 1 },
     };
   }
 

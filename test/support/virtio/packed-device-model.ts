@@ -1,5 +1,5 @@
 /** The device's side of a packed virtqueue (virtio 1.2, 2.8), as a model for tests. */
-import { type Chain, DeviceModel, F_NEXT, F_WRITE, type Segment } from './device-model.js';
+import { type Chain, DeviceModel, F_INDIRECT, F_NEXT, F_WRITE, type Segment } from './device-model.js';
 
 const F_AVAIL = 0x80;
 const F_USED = 0x8000;
@@ -48,6 +48,12 @@ export class PackedDeviceModel extends DeviceModel {
     return ((flags & F_AVAIL) !== 0) === wrap && ((flags & F_USED) !== 0) !== wrap;
   }
 
+  nextPlace(): number {
+    let place: Place = this.nextAvail;
+    while (this.isAvailable(place)) place = this.moved(place, 1);
+    return place.index | (place.wrap ? 0x8000 : 0);
+  }
+
   /** The driver's event suppression. */
   get driverEvent(): { flags: number; index: number; wrap: boolean } {
     const off = this.u16(this.layout.driver);
@@ -70,25 +76,38 @@ export class PackedDeviceModel extends DeviceModel {
     const parts: string[] = [];
     let place: Place = this.nextAvail;
     let id = 0;
+    let places = 0;
     for (let more = true; more; ) {
       const at = this.at(place.index);
       const flags = this.u16(at + 14);
-      const extra = flags & ~(F_NEXT | F_WRITE | F_AVAIL | F_USED);
+      const isIndirect = (flags & F_INDIRECT) !== 0;
+      const extra = flags & ~(F_NEXT | F_WRITE | F_INDIRECT | F_AVAIL | F_USED);
       this.demand(extra === 0, `2.8.19: descriptor ${place.index} has flags ${flags}`);
       this.demand(this.isAvailable(place), `2.8.17: descriptor ${place.index} of a list is not available`);
       parts.push(this.hex(at));
-      segments.push(this.segmentAt(at, flags, segments.at(-1)));
+      if (isIndirect) {
+        this.demand(places === 0, '2.8.19: an indirect descriptor in a list');
+        const table = this.tableAt(at, flags & ~(F_AVAIL | F_USED));
+        for (let i = 0; i < table.count; i++) {
+          const entry = table.at + 16 * i;
+          parts.push(this.hex(entry));
+          segments.push(this.segmentAt(entry, this.u16(entry + 14), segments.at(-1)));
+        }
+      } else {
+        segments.push(this.segmentAt(at, flags, segments.at(-1)));
+      }
+      places++;
       id = this.u16(at + 12);
-      more = (flags & F_NEXT) !== 0 && segments.length < this.layout.size;
+      more = (flags & F_NEXT) !== 0 && places < this.layout.size;
       this.demand((flags & F_NEXT) === 0 || more, '2.8.17: the descriptor list is a loop');
       place = this.moved(place, 1);
     }
-    this.taken += segments.length;
+    this.taken += places;
     this.demand(this.taken - this.used <= this.layout.size, '2.8.17: more descriptors are available than there are');
     Object.assign(this.nextAvail, place);
     this.demand(!this.held.has(id), `3.3.1: buffer id ${id} is made available twice`);
     this.checkDirection(segments);
-    const chain = { id, segments, snapshot: parts.join() };
+    const chain = { id, segments, places, snapshot: parts.join() };
     this.held.set(id, chain);
     return chain;
   }
@@ -96,7 +115,7 @@ export class PackedDeviceModel extends DeviceModel {
   use(chain: Chain, written: number): void {
     this.held.delete(chain.id);
     this.writeUsed(this.nextUsed, chain.id, written);
-    this.skip(chain.segments.length);
+    this.skip(chain.places);
   }
 
   /** Uses chains as a device may that writes them in any order and shows them at once: the first one last (2.8.12). */
@@ -104,7 +123,7 @@ export class PackedDeviceModel extends DeviceModel {
     const places = chains.map((chain) => {
       const place = { ...this.nextUsed };
       this.held.delete(chain.id);
-      this.skip(chain.segments.length);
+      this.skip(chain.places);
       return place;
     });
     for (let i = chains.length - 1; i >= 0; i--) this.writeUsed(places[i]!, chains[i]!.id, written);
@@ -114,7 +133,7 @@ export class PackedDeviceModel extends DeviceModel {
   useBatch(chains: readonly Chain[]): void {
     for (const chain of chains) this.held.delete(chain.id);
     this.writeUsed(this.nextUsed, chains.at(-1)!.id, 0);
-    this.skip(chains.reduce((sum, chain) => sum + chain.segments.length, 0));
+    this.skip(chains.reduce((sum, chain) => sum + chain.places, 0));
   }
 
   pushUsed(id: number, written: number): void {

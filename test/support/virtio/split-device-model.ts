@@ -1,5 +1,5 @@
 /** The device's side of a split virtqueue (virtio 1.2, 2.7), as a model for tests. */
-import { type Chain, DeviceModel, F_NEXT, F_WRITE, type Segment } from './device-model.js';
+import { type Chain, DeviceModel, F_INDIRECT, F_NEXT, F_WRITE, type Segment } from './device-model.js';
 
 export { type Chain, MODEL_IOVA_BASE } from './device-model.js';
 
@@ -36,6 +36,10 @@ export class SplitDeviceModel extends DeviceModel {
   /**
    * How many entries the driver has published that were not taken. Checks all of the driver's area that can be checked.
    */
+  nextPlace(): number {
+    return this.availIndex;
+  }
+
   available(): number {
     const { layout, availFlags } = this;
     if (this.eventIdx) this.demand(availFlags === 0, `2.7.7.1: avail flags are ${availFlags} with EVENT_IDX`);
@@ -61,18 +65,25 @@ export class SplitDeviceModel extends DeviceModel {
     this.demand(!this.held.has(head), `3.3.1: descriptor ${head} is made available twice`);
     const segments: Segment[] = [];
     const parts: string[] = [];
-    for (let index = head, more = true; more; ) {
-      const at = layout.descriptors + 16 * index;
+    const first = layout.descriptors + 16 * head;
+    const firstFlags = this.u16(first + 12);
+    const isIndirect = (firstFlags & F_INDIRECT) !== 0;
+    if (isIndirect) parts.push(this.descriptor(head));
+    const table = isIndirect ? this.tableAt(first, firstFlags) : { at: layout.descriptors, count: layout.size };
+    for (let index = isIndirect ? 0 : head, more = true; more; ) {
+      const at = table.at + 16 * index;
       const flags = this.u16(at + 12);
-      parts.push(this.descriptor(index));
+      parts.push(this.hex(at));
+      this.demand(index < table.count, `2.7.5.3.1: next is ${index} in a table of ${table.count}`);
       this.demand((flags & ~(F_NEXT | F_WRITE)) === 0, `2.7.5.3.1: descriptor ${index} has flags ${flags}`);
       segments.push(this.segmentAt(at, flags, segments.at(-1)));
-      more = (flags & F_NEXT) !== 0 && segments.length < layout.size;
+      more = (flags & F_NEXT) !== 0 && segments.length < table.count;
       this.demand((flags & F_NEXT) === 0 || more, '2.7.5.2: the descriptor chain is a loop');
       index = this.u16(at + 14);
     }
     this.checkDirection(segments);
-    const chain = { id: head, segments, snapshot: parts.join() };
+    const places = isIndirect ? 1 : segments.length;
+    const chain = { id: head, segments, places, snapshot: parts.join() };
     this.held.set(head, chain);
     return chain;
   }

@@ -41,6 +41,7 @@ describe('configuration', () => {
       gateway: undefined,
       hugepages: 'auto',
       ring: 'auto',
+      offloads: 'off',
       buffers: 4096,
       layer: 'ip',
       acceptBroadcast: false,
@@ -65,6 +66,7 @@ describe('configuration', () => {
       neighbours: { '192.168.1.1': '52-54-00-00-00-0A' },
       gateway: '192.168.1.1',
       hugepages: 'require',
+      offloads: 'auto',
       buffers: 1024,
       layer: 'ethernet',
       acceptBroadcast: true,
@@ -74,6 +76,7 @@ describe('configuration', () => {
     expect(resolved).toMatchObject({ gateway: 0xc0a80101, mtu: 1400, idle: 'spin', cores: [3], layer: 'ethernet' });
     expect(resolved).toMatchObject({ app: './my-stack.js', appOptions: { port: 7 } });
     expect(resolved).toMatchObject({ onCoreFailure: 'stop', coreBurst: 256, rss: { symmetric: false } });
+    expect(resolved.offloads).toBe('auto');
     expect(Buffer.from(resolved.rss.key).toString('hex')).toBe('6d5a'.repeat(20));
   });
 
@@ -179,6 +182,8 @@ describe('configuration', () => {
     [{ cores: 'all' }, "cores: 'all' is not a list"],
     [{ idle: 'never' }, "idle: 'never' is none of adaptive, spin"],
     [{ ring: 'indirect' }, "ring: 'indirect' is none of auto, split, packed"],
+    [{ offloads: 'on' }, "offloads: 'on' is none of off, auto"],
+    [{ offloads: true }, 'offloads: true is none of off, auto'],
     [{ hugepages: 'yes' }, "hugepages: 'yes' is none of auto, require, never"],
     [{ layer: 'tcp' }, "layer: 'tcp' is none of ip, ethernet"],
     [{ acceptBroadcast: 1 }, 'acceptBroadcast: 1 is not true or false'],

@@ -77,6 +77,45 @@ describe('events of a port', () => {
   });
 });
 
+describe('the receive offloads of a port', () => {
+  class SwitchableDevice extends FakeDevice {
+    readonly switched: boolean[] = [];
+    failure = '';
+
+    async setReceiveOffloads(on: boolean): Promise<void> {
+      if (this.failure !== '') throw new Error(this.failure);
+      this.switched.push(on);
+    }
+  }
+
+  it('are switched by the device, until the port stops', async () => {
+    const device = new SwitchableDevice();
+    const port = await open(device);
+    await port.setReceiveOffloads(false);
+    await port.setReceiveOffloads(true);
+    expect(device.switched).toEqual([false, true]);
+    await port.stop();
+    await expect(port.setReceiveOffloads(false)).rejects.toMatchObject({ code: 'ERR_TSPMD_STATE' });
+  });
+
+  it('stay as they are when the device cannot switch them', async () => {
+    const device = new SwitchableDevice();
+    device.failure = '0000:00:04.0: receive offloads cannot be switched on: none was negotiated';
+    const port = await open(device);
+    await expect(port.setReceiveOffloads(true)).rejects.toMatchObject({
+      code: 'ERR_TSPMD_DEVICE',
+      message: device.failure,
+    });
+    await port.stop();
+  });
+
+  it('are none for a device without them', async () => {
+    const port = await open();
+    await expect(port.setReceiveOffloads(false)).rejects.toThrow('this kind of device has none');
+    await port.stop();
+  });
+});
+
 describe('await using', () => {
   it('stops the port at the end of its block', async () => {
     const device = new FakeDevice();

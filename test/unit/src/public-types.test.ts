@@ -67,7 +67,8 @@ describe('the types', () => {
 describe('the exports', () => {
   it('are these values', () => {
     expect(Object.keys(tspmd).sort()).toEqual([
-      ...['AbortedError', 'AppError', 'ArgumentError', 'ConfigError', 'CoreError', 'DeviceError', 'LeaseError'],
+      ...['AbortedError', 'AppError', 'ArgumentError', 'Checksum', 'ConfigError', 'CoreError', 'DeviceError'],
+      ...['LeaseError', 'OFFLOAD_CHAIN', 'OFFLOAD_CSUM', 'OFFLOAD_ECN', 'OFFLOAD_TSO4', 'OFFLOAD_TSO6'],
       ...['OwnershipError', 'StateError', 'TspmdError', 'WorkerError'],
       ...['createStack', 'formatIpv4', 'formatMac', 'init', 'loadStack', 'parseIpv4', 'parseMac', 'runStack'],
     ]);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type PmdPortConfig, PortTable } from '../../../../bess/ports/pmd-port.js';
 import { parseVdev, type VhostVdev } from '../../../../bess/ports/vdev.js';
+import { OFFLOAD_CSUM, PORT_OFFLOADS } from '../../../../drivers/offloads.js';
 import { errorOf, FakePortDevice } from '../../../support/bess/fake-port.js';
 
 describe('parseVdev', () => {
@@ -14,6 +15,7 @@ describe('parseVdev', () => {
       iface: '/tmp/a.sock',
       queues: 1,
       client: false,
+      offloads: PORT_OFFLOADS,
       notes: [],
     });
     expect(parseVdev('net_vhost12,iface=x,queues=4,client=1')).toMatchObject({ unit: '12', queues: 4, client: true });
@@ -25,8 +27,21 @@ describe('parseVdev', () => {
   });
 
   it('reports what it ignores', () => {
-    expect(parseVdev('eth_vhost0,iface=x,tso=1').notes).toEqual(["vdev eth_vhost0: 'tso=1' is ignored by this switch"]);
-    expect(parseVdev('eth_vhost0,iface=x,tso=0').notes).toEqual([]);
+    expect(parseVdev('eth_vhost0,iface=x,ext-buffer=1').notes).toEqual([
+      "vdev eth_vhost0: 'ext-buffer=1' is ignored by this switch",
+    ]);
+    expect(parseVdev('eth_vhost0,iface=x,ext-buffer=0').notes).toEqual([]);
+  });
+
+  it.each([
+    ['', PORT_OFFLOADS],
+    [',csum=1,tso=1', PORT_OFFLOADS],
+    [',tso=0', OFFLOAD_CSUM],
+    [',csum=0', 0],
+    [',csum=0,tso=0', 0],
+  ])('limits the offloads of a port: %j', (options, offloads) => {
+    expect(parseVdev(`eth_vhost0,iface=x${options}`)).toMatchObject({ offloads, notes: [] });
+    expect(parseVdev(`net_tap0${options}`)).toMatchObject({ offloads, notes: [] });
   });
 
   it.each([
@@ -37,6 +52,9 @@ describe('parseVdev', () => {
     ['eth_vhost0,iface=x,queues=0', 'queues=0'],
     ['eth_vhost0,iface=x,queues=two', 'queues=two'],
     ['eth_vhost0,iface=x,client=yes', 'client=yes'],
+    ['eth_vhost0,iface=x,csum=2', 'csum=2: it must be 0 or 1'],
+    ['eth_vhost0,iface=x,csum=0,tso=1', 'tso=1 needs csum=1'],
+    ['net_tap0,tso=on', 'tso=on: it must be 0 or 1'],
     ['eth_vhost0,iface=x,iface=y', 'twice'],
     ['eth_vhost0,iface=x,colour=red', "unknown option 'colour'"],
     ['eth_vhost0,iface=x,nonsense', 'not key=value'],
@@ -99,11 +117,11 @@ describe('PortTable', () => {
 
   it('makes ports, with the given name or one made up', () => {
     const first = table.create(config(vhost(0), { name: 'vm1' }));
-    const second = table.create(config(vhost(1, '1.sock', ',tso=1')));
+    const second = table.create(config(vhost(1, '1.sock', ',ext-buffer=1')));
     expect([first.name, second.name]).toEqual(['vm1', 'pmd_port0']);
     expect(table.get('vm1')).toBe(first);
     expect(opened.map(({ iface }) => iface)).toEqual([join(directory, '0.sock'), join(directory, '1.sock')]);
-    expect(notes).toEqual(["vdev eth_vhost1: 'tso=1' is ignored by this switch"]);
+    expect(notes).toEqual(["vdev eth_vhost1: 'ext-buffer=1' is ignored by this switch"]);
     expect(first.description).toBe(`vhost-user ${join(directory, '0.sock')}`);
   });
 

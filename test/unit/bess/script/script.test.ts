@@ -336,10 +336,10 @@ bess.resume_all()
   });
 
   it('log what is ignored', async () => {
-    await script("PMDPort(vdev='eth_vhost2,iface=c.s,tso=1', vlan_offload_rx_strip=True)");
+    await script("PMDPort(vdev='eth_vhost2,iface=c.s,ext-buffer=1', vlan_offload_rx_strip=True)");
     expect(lines).toEqual([
       "log: PMDPort(): 'vlan_offload_rx_strip' is ignored by this switch",
-      "log: vdev eth_vhost2: 'tso=1' is ignored by this switch",
+      "log: vdev eth_vhost2: 'ext-buffer=1' is ignored by this switch",
     ]);
   });
 });

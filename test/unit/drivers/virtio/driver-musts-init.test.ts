@@ -166,7 +166,7 @@ describe('2.2.1 feature bits', () => {
     await open((t) => {
       t.offered = 2n ** 64n - 1n;
     });
-    const understood = WITH_CONFIG | f.VIRTIO_F_EVENT_IDX | f.VIRTIO_NET_F_MRG_RXBUF;
+    const understood = WITH_CONFIG | f.VIRTIO_F_EVENT_IDX | f.VIRTIO_NET_F_MRG_RXBUF | f.VIRTIO_NET_F_SPEED_DUPLEX;
     expect(f.featureNames(transport.accepted ?? 0n)).toBe(f.featureNames(understood));
   });
 

@@ -15,7 +15,7 @@ describe('opening', () => {
     ['only VERSION_1', BASIC, true, 'VERSION_1'],
     ['a configuration space', WITH_CONFIG, true, 'MTU, MAC, STATUS, VERSION_1'],
     ['a configuration space that cannot be read', WITH_CONFIG, false, 'VERSION_1'],
-    ['all 64 bits', 2n ** 64n - 1n, true, 'MTU, MAC, MRG_RXBUF, STATUS, EVENT_IDX, VERSION_1'],
+    ['all 64 bits', 2n ** 64n - 1n, true, 'MTU, MAC, MRG_RXBUF, STATUS, EVENT_IDX, VERSION_1, SPEED_DUPLEX'],
   ])('negotiates what it understands with a device that offers %s', async (_, offered, hasConfig, accepted) => {
     const { device } = await suite.open((t) => {
       t.offered = offered;

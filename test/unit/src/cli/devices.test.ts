@@ -49,6 +49,17 @@ describe('tspmd devices', () => {
     ]);
   });
 
+  it('tells speed and duplex of a link as far as the kernel knows them', () => {
+    fake.add('0000:00:04.0', { driver: 'virtio-pci', group: '3', interfaces: ['eth0', 'eth1'] });
+    fake.file('class/net/eth0/speed', '10000\n');
+    fake.file('class/net/eth0/duplex', 'full\n');
+    fake.file('class/net/eth1/speed', '-1\n');
+    fake.file('class/net/eth1/duplex', 'unknown\n');
+    expect(describeDevices(new PciSysfs(directory.path))[0]?.name).toBe(
+      'virtio-net (eth0: 10000 Mb/s, full duplex; eth1)',
+    );
+  });
+
   it('prints a table, and the hugepages', () => {
     fake.add('0000:00:04.0', { driver: 'virtio-pci', group: '3', interfaces: ['eth0'] });
     fake.hugepages(64, 12);

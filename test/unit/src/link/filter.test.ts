@@ -17,7 +17,14 @@ const group = [1, 0, 0x5e, 0, 0, 1];
  * without an address is tested in set-address.test.ts.
  */
 const NOT_THE_FILTERS: readonly string[] = [
-  ...['rx_drop_queue_full', 'rx_drop_core_share', 'rx_drop_core_gone', 'rx_drop_no_address'],
+  ...[
+    'rx_drop_queue_full',
+    'rx_drop_core_share',
+    'rx_drop_core_gone',
+    'rx_drop_chain',
+    'rx_drop_no_address',
+    'rx_drop_chain',
+  ],
 ];
 
 /** One frame per reason, and the counter that must count it. */

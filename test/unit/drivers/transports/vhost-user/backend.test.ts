@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { describe, expect, it, vi } from 'vitest';
 import { acceptUnix, type Closer, closeFile, closeInPlace, listenUnix } from '../../../../../drivers/libc/index.js';
+import { OFFLOAD_CSUM } from '../../../../../drivers/offloads.js';
 import * as p from '../../../../../drivers/transports/vhost-user/protocol.js';
 import * as f from '../../../../../drivers/virtio/features.js';
 import { openFds } from '../../../../support/resources.js';
@@ -43,12 +44,20 @@ describe('the socket of a backend', () => {
 });
 
 describe('negotiation', () => {
-  it('offers complete frames, and nothing that it does not do', async () => {
-    suite.listen();
+  it.each([
+    [
+      'all of its offloads',
+      {},
+      'CSUM, GUEST_CSUM, MTU, GUEST_TSO4, GUEST_TSO6, GUEST_ECN, HOST_TSO4, HOST_TSO6, HOST_ECN, ',
+    ],
+    ['checksums alone', { offloads: OFFLOAD_CSUM }, 'CSUM, GUEST_CSUM, MTU, '],
+    ['no offloads', { offloads: 0 }, 'MTU, '],
+  ])('offers %s, and nothing that it does not do', async (_, options, first) => {
+    suite.listen(options);
     suite.connect();
     const features = p.decodeU64(await suite.frontend.ask(R.GET_FEATURES), 'features');
     expect(f.featureNames(features)).toBe(
-      'MTU, MRG_RXBUF, INDIRECT_DESC, EVENT_IDX, PROTOCOL_FEATURES, VERSION_1, RING_PACKED',
+      `${first}MRG_RXBUF, INDIRECT_DESC, EVENT_IDX, PROTOCOL_FEATURES, VERSION_1, RING_PACKED`,
     );
     const protocol = p.decodeU64(await suite.frontend.ask(R.GET_PROTOCOL_FEATURES), 'protocol features');
     expect(protocol).toBe(0x12019n);

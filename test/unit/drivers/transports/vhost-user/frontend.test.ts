@@ -138,7 +138,7 @@ describe('the messages', () => {
       (abi.EPOLLIN | abi.EPOLLET) >>> 0,
       () => kicks++,
     );
-    doorbell.ring();
+    doorbell.ring(0);
     await until('the kick arrives', () => kicks === 1);
     reactor.close();
   });

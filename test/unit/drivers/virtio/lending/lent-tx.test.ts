@@ -18,7 +18,7 @@ import {
 } from '../../../../support/lending/borrower-suite.js';
 import { openFds } from '../../../../support/resources.js';
 import { DriverUnderTest, frameOf, QUEUE_SIZE } from '../../../../support/virtio/driver-under-test.js';
-import { WITH_CONFIG } from '../../../../support/virtio/fake-transport.js';
+import { TX, WITH_CONFIG } from '../../../../support/virtio/fake-transport.js';
 
 const suite = new BorrowerSuite();
 
@@ -110,6 +110,28 @@ describe('the borrower of a transmit queue', () => {
     expect(borrower.rang).toBe(false);
     borrower.send(frames(1));
     expect(borrower.rang).toBe(true);
+  });
+
+  it.each(['split', 'packed'] as const)('says where it goes on, with NOTIFICATION_DATA (%s)', async (ring) => {
+    const { transport } = await suite.open(
+      (t) => {
+        t.transportFeatures = f.VIRTIO_F_NOTIFICATION_DATA;
+        t.offered |= f.VIRTIO_F_NOTIFICATION_DATA | f.VIRTIO_F_RING_PACKED;
+      },
+      { lendTx: true, ring },
+    );
+    const borrower = new Borrower(suite.driver);
+    const words: string[] = [];
+    for (let i = 0; i < 5; i++) {
+      borrower.send(frames(3));
+      words.push(transport.notifyWords[TX]!.toString(16));
+      expect(transport.ring(TX).drain()).toEqual(frames(3));
+      borrower.tx.reclaimTx();
+      borrower.drain();
+    }
+    const split = ['30001', '60001', '90001', 'c0001', 'f0001'];
+    const packed = ['80030001', '80060001', '10001', '40001', '70001'];
+    expect(words).toEqual(ring === 'split' ? split : packed);
   });
 
   it('knows whether the link is up', async () => {
@@ -221,7 +243,7 @@ describe('doorbells on another thread', () => {
     const lent = lendDoorbell({ kind: 'eventfd', fd });
     closeFile(fd);
     expect(openFds()).toBe(before + 1);
-    openDoorbell(lent.share).ring();
+    openDoorbell(lent.share).ring(0);
     lent.release();
     lent.release();
     expect(openFds()).toBe(before);
