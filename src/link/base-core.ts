@@ -69,7 +69,7 @@ export abstract class BaseCore implements Core, SendingCore {
   protected readonly table: PacketTable;
   /** Whether the device fills in and obeys the table. */
   protected readonly hasOffloads: boolean;
-  private readonly chains: Chains;
+  protected readonly chains: Chains;
   private readonly offloadSender: OffloadSender;
   private pollsToTick = POLLS_PER_TICK;
 

@@ -17,11 +17,12 @@ const clock = (): number => performance.now();
 const onAddress = (change: AddressChange): void => report({ type: 'address', change });
 const warn = (line: string): void => report({ type: 'warning', line });
 
-function described({ memory, pool, table, mac, mtu, name, notice, counts }: VirtioNetDevice): OpenedDevice {
+function described(device: VirtioNetDevice): OpenedDevice {
+  const { memory, pool, table, mac, mtu, offloads, name, notice, counts } = device;
   const { buffer, start } = memory.window;
   const { geometry } = pool;
   const places = { buffer, start, bytes: memory.size, geometry, table: table.words };
-  return { ...places, ...{ mac, mtu, name, notice, counters: counts.share } };
+  return { ...places, ...{ mac, mtu, offloads, name, notice, counters: counts.share } };
 }
 
 /** Tells the cores and the port when the link comes or goes, and announces our address when it is back. */

@@ -6,6 +6,7 @@ import { workerData } from 'node:worker_threads';
 import { BorrowedTx } from '../../drivers/virtio/lending/borrowed-tx.js';
 import type { TxLoan } from '../../drivers/virtio/lending/tx-loan.js';
 import { CounterBlock } from '../../rings/counters.js';
+import { PacketTable } from '../../rings/packet-table.js';
 import { runLoop } from '../link/run-loop.js';
 import { TxMainLoop } from './loops/tx-main-loop.js';
 import { type Work, WorkerLoop } from './loops/worker-loop.js';
@@ -42,7 +43,9 @@ await runThread(async () => {
   const queues = [...interconnect.rings('txQueue'), interconnect.rxWorkersTxQueue()];
   const rxReturn = new RingReturn(interconnect.rxReturn());
   const counters = CounterBlock.attach(start.counters);
-  const loop = new TxMainLoop(tx, interconnect, queues, rxReturn, start.config.coreBurst, counters);
+  const words = loan.tables.chains?.words;
+  const table = words === undefined ? null : new PacketTable(0, words);
+  const loop = new TxMainLoop(tx, interconnect, queues, rxReturn, start.config.coreBurst, counters, table);
   const work: Work = {
     poll: () => loop.poll(),
     tick: () => {},

@@ -4,6 +4,7 @@
  */
 import { closeFile, eventfd, memfd } from '../../drivers/libc/index.js';
 import { HUGEPAGE_BYTES, WindowAllocator } from '../../drivers/memory/index.js';
+import { OFFLOAD_CSUM, PORT_OFFLOADS } from '../../drivers/offloads.js';
 import { PeerMemory } from '../../drivers/transports/vhost-user/peer-memory.js';
 import { makeQueueCounters } from '../../drivers/virtio/device/queue-counters.js';
 import type { RingOptions, RingPlace } from '../../drivers/virtio/device/ring.js';
@@ -108,6 +109,7 @@ export class HostileDriver {
       headerBytes: (flags & 12) === 4 ? 10 : 12,
       mergeable: (flags & 12) !== 4 && (flags & 8) !== 0,
       callFd: (flags & 0x10) !== 0 ? this.callFd : -1,
+      offloads: (flags & 0x20) === 0 ? 0 : (flags & 0x40) === 0 ? OFFLOAD_CSUM : PORT_OFFLOADS,
       counts: makeQueueCounters(),
     };
   }

@@ -33,6 +33,8 @@ export class Chains {
 
   /** From the beginning of the frame to what the stack sees. */
   private readonly headerBytes: number;
+  /** How many buffers the received packets had until now beyond their first ones, modulo 2^32. */
+  moreReceived = 0;
 
   /** @param buffers one object per buffer */
   constructor(
@@ -144,6 +146,7 @@ export class Chains {
       tail.next = part;
       tail = part as Ownable;
       handle = words[entry + NEXT];
+      this.moreReceived = (this.moreReceived + 1) | 0;
     }
     first.last = tail as PacketBuffer;
   }

@@ -73,6 +73,7 @@ export class RingCore extends BaseCore {
   private readonly rxQueue: SpscRing;
   private readonly txFree: SpscRing;
   private readonly txQueue: SpscRing;
+  private readonly sink: TxQueue;
   private readonly ownBuffers: number;
   private readonly sender: Doorbell;
   /** Takes a burst from the `rx_queue`. A closure: docs/v8.md, "Bursts as closures". */
@@ -90,7 +91,8 @@ export class RingCore extends BaseCore {
     const buffers = new CoreBuffers(own, received, plan.rxBuffers);
     const sender = interconnect.txDoorbell();
     const txQueue = interconnect.ring(index, 'txQueue');
-    const sink = new TxQueue(memory, buffers, table, txQueue, sender);
+    const hasOffloads = interconnect.offloads !== 0;
+    const sink = new TxQueue(memory, buffers, table, txQueue, sender, hasOffloads);
     const rxQueue = interconnect.ring(index, 'rxQueue');
     const answers = interconnect.ring(index, 'answers');
     const link = {
@@ -101,12 +103,12 @@ export class RingCore extends BaseCore {
     const hasWork = (): boolean => rxQueue.count > 0 || answers.count > 0;
     const wakeSource = new DoorbellWake(link, interconnect.coreListener(index), hasWork);
     const keepAlive = options.keepAlive ?? (() => {});
-    const hasOffloads = interconnect.offloads !== 0;
     super({ ...options, clock, sink, pool: own, reserve: 0, wakeSource, keepAlive, count: plan.cores, hasOffloads });
     this.interconnect = interconnect;
     this.own = own;
     this.received = received;
     this.sender = sender;
+    this.sink = sink;
     this.rss = Rss.attach(memory, options.rss);
     this.rxQueue = rxQueue;
     this.txFree = interconnect.ring(index, 'txFree');
@@ -150,13 +152,13 @@ export class RingCore extends BaseCore {
   /**
    * Received packets without those that wait here or went back, and own buffers that were taken without those that were
    * sent. All of that follows from the indexes of the rings, which run freely through 32 bits: nothing is counted per
-   * packet.
+   * packet. The rings of packets have one entry for a packet in several buffers, so these are counted besides.
    */
   protected override heldByStack(): number {
-    const { rxQueue, received, own, txFree, txQueue, waiting, tx, egress } = this;
+    const { rxQueue, received, own, txFree, txQueue, waiting, tx, egress, chains, sink } = this;
     const ownTaken = this.ownBuffers - own.available;
-    const came = rxQueue.consumed - waiting.count - received.produced;
-    const sent = txQueue.produced + tx.pending + egress.parked;
+    const came = rxQueue.consumed - waiting.count + chains.moreReceived - received.produced;
+    const sent = txQueue.produced + sink.moreBuffers + tx.buffers + egress.parkedBuffers;
     return (came + ownTaken + txFree.consumed - sent) | 0;
   }
 

@@ -46,6 +46,8 @@ export class CoreQueues {
   private stagedCount = 0;
   /** Polls since all staged packets were published. */
   private pollsHeldBack = 0;
+  /** For each core: the buffers of its staged packets beyond their first ones. */
+  private readonly moreStaged: Int32Array;
   /** Cores whose room was computed again in this poll: {@link stageLate}. */
   private readonly isRechecked: Uint8Array;
   private someRechecked = false;
@@ -67,6 +69,7 @@ export class CoreQueues {
     this.values = new Float64Array(blocks[0].buffer);
     this.valuesAt = Int32Array.from(blocks, ({ byteOffset }) => byteOffset / 8);
     this.staged = new Uint8Array(cores + MAX_BURSTS);
+    this.moreStaged = new Int32Array(cores);
     this.isRechecked = new Uint8Array(cores);
   }
 
@@ -117,31 +120,63 @@ export class CoreQueues {
    */
   stageLate(core: number, handle: number, length: number): number {
     const isGone = this.buffers.isGone[core] !== 0;
-    if (!isGone && this.isRechecked[core] === 0) {
-      this.isRechecked[core] = 1;
-      this.someRechecked = true;
-      if (this.rings.allow(core, this.roomOf(core)) > 0) return this.rings.stage(core, handle, length);
+    if (!isGone && this.recheck(core) && this.rings.allow(core, this.roomOf(core)) > 0) {
+      return this.rings.stage(core, handle, length);
     }
-    const hasShare = this.buffers.held[core] + this.rings.waiting(core) >= this.share;
+    const hasShare = this.roomLeft(core) <= 0;
     const full = hasShare ? L2.rx_drop_core_share : L2.rx_drop_queue_full;
-    this.count(core, isGone ? L2.rx_drop_core_gone : full, 1);
-    this.buffers.pool.put(handle);
+    return this.drop(core, handle, isGone ? L2.rx_drop_core_gone : full);
+  }
+
+  /**
+   * Stages a packet that lies in several buffers, if the core may have all of them. Otherwise drops it.
+   * @returns as {@link SpscFanOut.stage}
+   */
+  stageChain(core: number, handle: number, length: number): number {
+    const { rings, buffers } = this;
+    if (buffers.isGone[core] !== 0) return this.drop(core, handle, L2.rx_drop_core_gone);
+    const parts = buffers.table.parts(handle);
+    let room = this.roomLeft(core);
+    if (room < parts && this.recheck(core)) room = this.roomOf(core);
+    if (room < parts) return this.drop(core, handle, L2.rx_drop_core_share);
+    if (rings.allow(core, room) === 0) return this.drop(core, handle, L2.rx_drop_queue_full);
+    const staged = rings.stage(core, handle, length);
+    this.moreStaged[core] += parts - 1;
+    // The ring counts packets, and its limit is to keep the buffers within the share.
+    rings.allow(core, room - parts);
+    return staged;
+  }
+
+  /** Whether the room of the core may be computed again in this poll. True once. */
+  private recheck(core: number): boolean {
+    if (this.isRechecked[core] !== 0) return false;
+    this.isRechecked[core] = 1;
+    this.someRechecked = true;
+    return true;
+  }
+
+  private drop(core: number, handle: number, counter: number): number {
+    this.count(core, counter, 1);
+    this.buffers.table.free(handle, this.buffers.pool);
     return 0;
+  }
+
+  /** How many more receive buffers the core may have, as far as this thread knows. */
+  private roomLeft(core: number): number {
+    return this.share - this.rings.waiting(core) - this.moreStaged[core] - this.buffers.held[core];
   }
 
   /**
    * How many more receive buffers the core may have. A core that keeps its buffers does not take those of the others.
    */
   private roomOf(core: number): number {
-    const { held } = this.buffers;
-    const most = this.share - this.rings.waiting(core);
-    if (held[core] + BURST > most) {
+    if (this.roomLeft(core) < BURST) {
       this.buffers.collectFrom(core);
       // A core that sleeps hands over what it released when it wakes. Over its share it gets no packets, so nothing
       // else would wake it.
-      if (held[core] + BURST > most) this.doorbells[core].ring();
+      if (this.roomLeft(core) < BURST) this.doorbells[core].ring();
     }
-    return Math.max(0, most - held[core]);
+    return Math.max(0, this.roomLeft(core));
   }
 
   /** Publishes for the cores that have at least `least` packets staged. */
@@ -164,7 +199,8 @@ export class CoreQueues {
     if (count === 0) return;
     // A buffer that the core has given back already still counts as the core's until this thread takes it from the
     // ring.
-    this.buffers.held[core] += count;
+    this.buffers.held[core] += count + this.moreStaged[core];
+    this.moreStaged[core] = 0;
     this.count(core, RX_DELIVERED, count);
     this.doorbells[core].ring();
   }

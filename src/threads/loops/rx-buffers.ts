@@ -4,6 +4,7 @@
  * loop.
  */
 import type { BufferPool } from '../../../rings/buffer-pool.js';
+import { ENTRY_SHIFT, LAST, NEXT, type PacketTable } from '../../../rings/packet-table.js';
 import type { SpscRing } from '../../../rings/spsc-ring.js';
 import { BURST } from '../../link/tx-burst.js';
 import type { Doorbell } from '../shared/doorbell.js';
@@ -35,6 +36,7 @@ export class RxBuffers {
 
   constructor(
     readonly pool: BufferPool,
+    readonly table: PacketTable,
     interconnect: Interconnect,
   ) {
     const { cores, rxBuffers, deviceRing } = interconnect.plan;
@@ -57,6 +59,12 @@ export class RxBuffers {
       this.holder[handle] = NO_CORE;
     }
     this.pool.put(handle);
+  }
+
+  /** Notes that `core` has the packet whose first buffer is `handle`, and which lies in several. */
+  giveChain(handle: number, core: number): void {
+    const { words } = this.table;
+    for (let part = handle; part !== LAST; part = words[(part << ENTRY_SHIFT) + NEXT]) this.holder[part] = core + 1;
   }
 
   /** Collects the buffers that were given back, from one ring after the other, until enough are free. */
@@ -99,7 +107,10 @@ export class RxBuffers {
     // Buffers of the core that the Tx worker has sent wait in `rxReturn` already. They must not come back twice.
     this.drainTxWorker();
     for (let handle = 0; handle < this.holder.length; handle++) {
-      if (this.holder[handle] === core + 1 && inFlight[handle] === 0) this.takeBack(handle);
+      if (this.holder[handle] !== core + 1 || inFlight[handle] !== 0) continue;
+      // Each part of a packet is taken back by itself.
+      this.table.clear(handle);
+      this.takeBack(handle);
     }
   }
 

@@ -4,6 +4,7 @@
  */
 import type { NetDevice } from '../../../drivers/net-device.js';
 import { FRAME_OFFSET } from '../../../rings/buffer-pool.js';
+import { CHAIN, ENTRY_SHIFT } from '../../../rings/packet-table.js';
 import type { Layer } from '../../config.js';
 import { L2, type L2Counters } from '../../counters.js';
 import type { LinkLayer } from '../../link/link-layer.js';
@@ -19,7 +20,10 @@ import { RxBuffers } from './rx-buffers.js';
 export type FlowSpreader = Pick<Rss, 'hashFrames' | 'hashPackets' | 'coreOf'>;
 
 /** The Rx worker's view of the device: it receives, and has the pool that the receive ring is filled from. */
-export type RxDevice = Pick<NetDevice, 'memory' | 'pool' | 'rxHandles' | 'rxLengths' | 'rxBurst'>;
+export type RxDevice = Pick<
+  NetDevice,
+  'memory' | 'pool' | 'table' | 'offloads' | 'rxHandles' | 'rxLengths' | 'rxBurst'
+>;
 
 /**
  * With many cores, a burst of the device is a packet or two per core. So a poll reads one burst per eight cores (at
@@ -32,6 +36,8 @@ const FULL_BURST = BURST;
 const FRAME_AT = FRAME_OFFSET;
 const ETH_HEADER = ETH_HEADER_BYTES;
 const RX_FRAMES = L2.rx_frames;
+const ENTRY = ENTRY_SHIFT;
+const SEVERAL = CHAIN;
 
 export class RxMainLoop {
   /**
@@ -59,7 +65,7 @@ export class RxMainLoop {
     coreCounters: readonly L2Counters[],
   ) {
     this.isIp = layer === 'ip';
-    this.buffers = new RxBuffers(device.pool, interconnect);
+    this.buffers = new RxBuffers(device.pool, device.table, interconnect);
     this.queues = new CoreQueues(interconnect, this.buffers, coreCounters);
     this.poll = this.makePoll();
   }
@@ -113,7 +119,7 @@ export class RxMainLoop {
      * Appends each packet to the queue of its core. The hash goes into the headroom, on a line that is in the cache
      * already.
      */
-    const spread = (count: number): void => {
+    const spreadPlain = (count: number): void => {
       const { rxHandles: handles, rxLengths: lengths, memory } = device;
       const places = placesOfBurst;
       const hashes = hashesOfBurst;
@@ -134,6 +140,38 @@ export class RxMainLoop {
         else if (staged === FULL_BURST) queues.publishBurst(core);
       }
     };
+
+    /** As {@link spreadPlain}, for a device whose packets may lie in several buffers. */
+    const spreadChains = (count: number): void => {
+      const { rxHandles: handles, rxLengths: lengths, memory } = device;
+      const places = placesOfBurst;
+      const hashes = hashesOfBurst;
+      const { u32 } = memory;
+      const { holder } = buffers;
+      const { words } = buffers.table;
+      for (let i = 0; i < count; i++) {
+        const hash = hashes[i];
+        u32[(places[i] - hashedAt) >>> 2] = hash;
+        const core = flows.coreOf(hash);
+        const handle = handles[i];
+        let staged: number;
+        if ((words[handle << ENTRY] & SEVERAL) !== 0) {
+          staged = queues.stageChain(core, handle, lengths[i]);
+          if (staged === 0) continue;
+          buffers.giveChain(handle, core);
+        } else {
+          staged = rings.stage(core, handle, lengths[i]);
+          if (staged === 0) {
+            staged = queues.stageLate(core, handle, lengths[i]);
+            if (staged === 0) continue;
+          }
+          holder[handle] = core + 1;
+        }
+        if (staged === 1) queues.noteStaged(core);
+        else if (staged === FULL_BURST) queues.publishBurst(core);
+      }
+    };
+    const spread = device.offloads === 0 ? spreadPlain : spreadChains;
 
     return () => {
       if (interconnect.takeAsked()) {

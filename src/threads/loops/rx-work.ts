@@ -86,11 +86,11 @@ export class RxWork implements Work {
     // ARP frames go through a tx_queue, as the packets of the cores do.
     const arpQueue = new TxQueue(memory, pool, packets, interconnect.rxWorkersTxQueue(), interconnect.txDoorbell());
     this.arpBurst = new TxBurst(arpQueue, counters);
-    const table = interconnect.neighbourTable();
+    const neighbours = interconnect.neighbourTable();
     const { shift } = pool.geometry;
     const options = { ...config, ...around, ...(config.isDhcp ? { dhcp: around } : {}) };
     const own = interconnect.hostMemory();
-    this.link = new LinkLayer(arpDevice, shift, this.arpBurst, counters, clock, options, table, own);
+    this.link = new LinkLayer(arpDevice, shift, this.arpBurst, counters, clock, options, neighbours, own);
     const coreCounters = start.coreCounters.map((share) => CounterBlock.attach(share));
     const flows = Rss.attach(memory, start.rss);
     const { link, arpBurst } = this;
@@ -104,7 +104,8 @@ export class RxWork implements Work {
     const queues = [...interconnect.rings('txQueue'), interconnect.rxWorkersTxQueue()];
     const rxReturn = { put: (handle: number) => rx.buffers.takeBack(handle), flush: () => {} };
     const txCounters = CounterBlock.attach(start.txCounters);
-    this.tx = new TxMainLoop(device, interconnect, queues, rxReturn, config.coreBurst, txCounters);
+    const table = device.offloads === 0 ? null : packets;
+    this.tx = new TxMainLoop(device, interconnect, queues, rxReturn, config.coreBurst, txCounters, table);
   }
 
   poll(): number {

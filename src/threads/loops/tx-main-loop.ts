@@ -5,6 +5,7 @@
  * A core that sends without end gets its burst per round, as every other core: its own queue fills, and no other.
  */
 import { type BufferPool, NO_BUFFER } from '../../../rings/buffer-pool.js';
+import { CHAIN, ENTRY_SHIFT, type HandleReturn, LAST, NEXT, type PacketTable } from '../../../rings/packet-table.js';
 import { SpscFanIn } from '../../../rings/spsc-fan-in.js';
 import type { SpscRing } from '../../../rings/spsc-ring.js';
 import { L2, type L2Counters } from '../../counters.js';
@@ -32,8 +33,12 @@ const BATCH = MAX_CORE_BURST;
 
 // V8 folds local constants: docs/v8.md, "Local constants".
 const NONE_LEFT = NO_BUFFER;
+const ENTRY = ENTRY_SHIFT;
+const SEVERAL = CHAIN;
+const NEXT_AT = NEXT;
+const NO_PART = LAST;
 
-export class TxMainLoop {
+export class TxMainLoop implements HandleReturn {
   /** One round: sends what is queued, at most one burst of each queue. Returns how many frames the device took. */
   readonly poll: () => number;
   private readonly queues: SpscFanIn;
@@ -43,7 +48,7 @@ export class TxMainLoop {
   private readonly handles = new Uint32Array(BATCH);
   private readonly lengths = new Uint32Array(BATCH);
   private pending = 0;
-  /** Buffers that the device has. */
+  /** Buffers of the packets that this loop or the device has. */
   private out = 0;
   /** For each buffer of the Rx worker: 1 from the tx_queue on until it is sent. */
   private readonly inFlight: Uint8Array;
@@ -60,6 +65,7 @@ export class TxMainLoop {
   /**
    * @param queues the tx_queues of the cores, and that of the Rx worker
    * @param coreBurst most packets of a queue per round, at most {@link MAX_CORE_BURST}
+   * @param table of a device with offloads, whose packets may lie in several buffers; null for any other
    */
   constructor(
     private readonly device: TxDevice,
@@ -68,6 +74,7 @@ export class TxMainLoop {
     private readonly rxReturn: RxReturn,
     private readonly coreBurst: number,
     counters: L2Counters,
+    private readonly table: PacketTable | null = null,
   ) {
     const { rxBuffers, txBuffers } = interconnect.plan;
     this.queues = new SpscFanIn(queues);
@@ -79,7 +86,7 @@ export class TxMainLoop {
     this.poll = this.makePoll();
   }
 
-  /** Whether the device has buffers. It may be done with them soon, and no interrupt tells of that. */
+  /** Whether buffers are to come back. The device may be done with them soon, and no interrupt tells of that. */
   get isSending(): boolean {
     return this.out > 0 && this.device.isUp;
   }
@@ -113,15 +120,25 @@ export class TxMainLoop {
     for (let taken = 1; left > 0 && taken > 0; left -= taken) taken = this.poll();
     for (let i = 0; i < queues.length; i++) this.discard(i, L2.tx_lost_link_down);
     this.values[L2.tx_lost_link_down] += this.pending;
-    for (let i = 0; i < this.pending; i++) this.giveBack(this.handles[i]);
-    this.pending = 0;
-    this.flushReturns();
+    this.dropFrom(0);
   }
 
   /** Closures: docs/v8.md, "Bursts as closures". */
   private makePoll(): () => number {
-    const { device, queues, handles, lengths, coreBurst, inFlight, rxBuffers, rxReturn } = this;
+    const { device, queues, handles, lengths, coreBurst, inFlight, rxBuffers, rxReturn, table } = this;
     const { sent } = device;
+
+    /** Notes the buffers beyond the first ones of the packets from place `from` to `end`. */
+    const noteParts = ({ words }: PacketTable, from: number, end: number): void => {
+      for (let i = from; i < end; i++) {
+        if ((words[handles[i] << ENTRY] & SEVERAL) === 0) continue;
+        let part = words[(handles[i] << ENTRY) + NEXT_AT];
+        for (; part !== NO_PART; part = words[(part << ENTRY) + NEXT_AT]) {
+          this.out++;
+          if (part < rxBuffers) inFlight[part] = 1;
+        }
+      }
+    };
 
     /** Takes a burst of each queue, as long as there is room for a burst. */
     const gather = (): void => {
@@ -129,6 +146,8 @@ export class TxMainLoop {
       for (let left = queues.length; left > 0 && pending + coreBurst <= BATCH; left--) {
         if (!queues.looksEmpty(turn)) {
           const end = pending + queues.dequeueBurst(turn, handles, lengths, coreBurst, pending);
+          this.out += end - pending;
+          if (table !== null) noteParts(table, pending, end);
           for (; pending < end; pending++) {
             const handle = handles[pending];
             if (handle < rxBuffers) inFlight[handle] = 1;
@@ -170,17 +189,16 @@ export class TxMainLoop {
     const { device, handles, lengths, pending } = this;
     const taken = device.txBurst(handles, lengths, pending);
     const left = pending - taken;
-    this.pending = left;
-    this.out += taken;
     this.values[L2.tx_handed] += taken;
-    if (left === 0) return taken;
-    if (!device.isUp) {
+    if (left > 0 && !device.isUp) {
       // Otherwise they would be sent when the link comes back, perhaps minutes late.
-      for (let i = taken; i < pending; i++) this.giveBack(handles[i]);
-      this.flushReturns();
       this.values[L2.tx_lost_link_down] += left;
-      this.pending = 0;
-    } else if (taken > 0) {
+      this.dropFrom(taken);
+      return taken;
+    }
+    this.pending = left;
+    if (left === 0) return taken;
+    if (taken > 0) {
       handles.copyWithin(0, taken, pending);
       lengths.copyWithin(0, taken, pending);
     }
@@ -197,7 +215,22 @@ export class TxMainLoop {
     }
   }
 
-  private giveBack(handle: number): void {
+  /** Gives back the collected packets from place `from` on. */
+  private dropFrom(from: number): void {
+    for (let i = from; i < this.pending; i++) this.out -= this.giveBack(this.handles[i]);
+    this.pending = 0;
+    this.flushReturns();
+  }
+
+  /** Gives back all buffers of a packet. Returns how many they were. */
+  private giveBack(handle: number): number {
+    if (this.table !== null) return this.table.free(handle, this);
+    this.put(handle);
+    return 1;
+  }
+
+  /** Gives back a buffer, with the next flush. */
+  put(handle: number): void {
     if (handle < this.rxBuffers) {
       this.inFlight[handle] = 0;
       this.rxReturn.put(handle);

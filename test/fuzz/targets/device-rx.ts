@@ -3,16 +3,18 @@ import { copierFor } from '../../../drivers/memory/index.js';
 import { MAX_BURST, PacketBurst } from '../../../drivers/virtio/device/packet-burst.js';
 import { QueueCounter } from '../../../drivers/virtio/device/queue-counters.js';
 import { DeviceRxQueue } from '../../../drivers/virtio/device/rx-queue.js';
+import { CHECKSUM_PARTIAL, GSO_TCP4 } from '../../../rings/packet-table.js';
 import { HostileDriver } from '../hostile-driver.js';
 import type { Input } from '../input.js';
 import { takenUpTo, usedUpTo } from '../ring-places.js';
 import { check, type FuzzTarget } from '../target.js';
 
-const { packets, bytes, badHead, tooLong, noBuffer, noDriver, noRoom, smallBuffer } = QueueCounter;
+const { packets, bytes, badHead, tooLong, noBuffer, noDriver, noRoom, smallBuffer, badOffload } = QueueCounter;
 const MAX_ACTIONS = 64;
 const SOURCE_BYTES = 8192;
 
-const droppedBy = (counts: Float64Array): number => counts[noBuffer]! + counts[noRoom]! + counts[noDriver]!;
+const droppedBy = (counts: Float64Array): number =>
+  counts[noBuffer]! + counts[noRoom]! + counts[noDriver]! + counts[badOffload]!;
 
 export const deviceRx = (packed: boolean): FuzzTarget => ({
   name: `${packed ? 'packed' : 'split'}-device-rx`,
@@ -35,9 +37,16 @@ export const deviceRx = (packed: boolean): FuzzTarget => ({
       const count = 1 + input.below(4);
       for (let i = 0; i < count; i++) {
         const shape = input.u8();
-        const length = 14 + (input.u16() % ((shape & 0xc0) === 0 ? 4000 : 200));
+        const length = 16 + (input.u16() % ((shape & 0xc0) === 0 ? 4000 : 200));
         const from = shape & 15;
         burst.push(from, length);
+        // Its sender leaves the checksum to others, perhaps also segmentation; what its headers say is another matter.
+        burst.flags[i] =
+          (shape & 0x20) === 0 ? 0 : (shape & 0x40) === 0 ? CHECKSUM_PARTIAL : CHECKSUM_PARTIAL | GSO_TCP4;
+        if (burst.flags[i] !== 0) burst.offloaded++;
+        burst.csumStart[i] = 14 + (from % (length - 15));
+        burst.csumOffset[i] = Math.min(16, length - 2 - burst.csumStart[i]!);
+        burst.gsoSize[i] = 1 + from;
         if ((shape & 16) === 0 || length < 32) continue;
         // In two segments, the first one perhaps odd.
         const s = burst.segments - 1;

@@ -3,12 +3,13 @@
 import { MAX_BURST, PacketBurst } from '../../../drivers/virtio/device/packet-burst.js';
 import { QueueCounter } from '../../../drivers/virtio/device/queue-counters.js';
 import { DeviceTxQueue, MAX_FRAME_BYTES } from '../../../drivers/virtio/device/tx-queue.js';
+import { CHECKSUM_PARTIAL, GSO } from '../../../rings/packet-table.js';
 import { HostileDriver } from '../hostile-driver.js';
 import type { Input } from '../input.js';
 import { takenUpTo, usedUpTo } from '../ring-places.js';
 import { check, type FuzzTarget } from '../target.js';
 
-const { packets, bytes, badHead, tooLong } = QueueCounter;
+const { packets, bytes, badHead, tooLong, badOffload } = QueueCounter;
 const MAX_ACTIONS = 64;
 
 export const deviceTx = (packed: boolean): FuzzTarget => ({
@@ -31,6 +32,11 @@ export const deviceTx = (packed: boolean): FuzzTarget => ({
           check(burst.segmentLength[s]! > 0, 'an empty segment');
           check(driver.owns(burst.segmentOffset[s]!, burst.segmentLength[s]!), 'a segment that is not the guest’s');
           sum += burst.segmentLength[s]!;
+        }
+        if (burst.offloaded !== 0 && (burst.flags[i]! & CHECKSUM_PARTIAL) !== 0) {
+          const start = burst.csumStart[i]!;
+          check(start >= 14 && start + burst.csumOffset[i]! + 2 <= sum, `a checksum from byte ${start} of ${sum} on`);
+          check((burst.flags[i]! & GSO) === 0 || burst.gsoSize[i]! > 0, 'segments of 0 bytes');
         }
         check(sum === burst.length[i] && sum >= 14 && sum <= MAX_FRAME_BYTES, `a frame of ${sum} bytes`);
         total += sum;
@@ -62,6 +68,7 @@ export const deviceTx = (packed: boolean): FuzzTarget => ({
           const count = queue.take(burst, max);
           check(packed || waiting <= options.size || broken !== '', `an index ${waiting} ahead is believed`);
           frames += count;
+          if ((options.offloads ?? 0) === 0) check(burst.offloaded === 0, 'flags where nothing was negotiated');
           total += checkBurst(count, max);
           const taken = (takenUpTo(queue.ring, packed) - last) & 0xffff;
           chains += taken;
@@ -75,7 +82,7 @@ export const deviceTx = (packed: boolean): FuzzTarget => ({
         check(!queue.ring.live && queue.take(burst, 32) === 0, 'a broken ring goes on');
         break;
       }
-      let refused = 0;
+      let refused = counts[badOffload]!;
       for (let c = badHead; c <= tooLong; c++) refused += counts[c]!;
       check(counts[packets] === frames && counts[bytes] === total, 'frames are not counted');
       if (broken === '') queue.complete();
@@ -90,7 +97,7 @@ export const deviceTx = (packed: boolean): FuzzTarget => ({
       }
       driver.checkUntouched();
       driver.checkGuards();
-      let state = broken === '' ? 1 : 2;
+      let state = (broken === '' ? 1 : 2) + (counts[badOffload]! > 0 ? 2 : 0);
       for (let c = badHead; c <= tooLong; c++) state = state * 2 + (counts[c]! > 0 ? 1 : 0);
       feedback.mark(state * 4 + Math.min(3, frames));
     };

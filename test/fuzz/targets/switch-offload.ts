@@ -152,7 +152,7 @@ function packetFrom(input: Input, i: number, isSound: boolean, driver: DriverMod
   const made = packetOf({
     protocol: isTcp ? 'tcp' : 'udp',
     version,
-    payload: (kind & 0xc0) === 0xc0 ? input.u16() : input.u16() % 4000,
+    payload: (kind & 0xcc) === 0xcc ? input.u16() : input.u16() % 4000,
     tags: (kind & 0x0c) === 4 ? 1 : (kind & 0x0c) === 8 ? 2 : 0,
     ipOptions: (kind & 0x30) === 0x10 ? 8 : 0,
     tcpOptions: (kind & 0x30) === 0x20 ? 12 : 0,

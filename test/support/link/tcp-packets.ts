@@ -16,6 +16,7 @@ export interface TcpFields {
   readonly version?: 4 | 6;
   readonly identification?: number;
   readonly sequence?: number;
+  readonly sourcePort?: number;
   readonly flags?: number;
   /** Options of TCP; a multiple of four bytes. */
   readonly options?: readonly number[];
@@ -38,13 +39,13 @@ export interface TcpPacket {
 /** A packet from its fields. */
 export function tcpPacket(payload: ArrayLike<number>, fields: TcpFields = {}): TcpPacket {
   const { version = 4, sequence = 1000, flags = ACK, options = [], ipOptions = [], checksum = 'right' } = fields;
-  const { isReceived = false, identification = 7 } = fields;
+  const { isReceived = false, identification = 7, sourcePort = 5555 } = fields;
   const ours = version === 4 ? octets(OUR_IP) : OUR_IP6;
   const peers = version === 4 ? octets(PEER_IP) : PEER_IP6;
   const [source, destination] = isReceived ? [peers, ours] : [ours, peers];
   const tcpBytes = 20 + options.length;
   const tcpLength = tcpBytes + payload.length;
-  const tcp = [...word(5555), ...word(80), ...long(sequence), ...long(77), (tcpBytes / 4) << 4, flags];
+  const tcp = [...word(sourcePort), ...word(80), ...long(sequence), ...long(77), (tcpBytes / 4) << 4, flags];
   tcp.push(...word(512), 0, 0, 0, 0, ...options);
   const pseudo = [...source, ...destination, 0, 6, ...word(tcpLength)];
   const covered = checksum === 'partial' ? pseudo : [...pseudo, ...tcp, ...Array.from(payload)];

@@ -4,6 +4,7 @@
  */
 import { expect } from 'vitest';
 import type { BufferPool } from '../../../rings/buffer-pool.js';
+import { CHAIN, ENTRY_SHIFT, LAST, NEXT } from '../../../rings/packet-table.js';
 import type { SpscFanOut } from '../../../rings/spsc-fan-out.js';
 import type { SpscRing } from '../../../rings/spsc-ring.js';
 import type { TspmdConfig } from '../../../src/config.js';
@@ -94,7 +95,9 @@ export class SteppedPort {
     } else {
       const queues = [...interconnect.rings('txQueue'), interconnect.rxWorkersTxQueue()];
       this.rxReturn = new RingReturn(interconnect.rxReturn());
-      this.tx = new TxMainLoop(device, interconnect, queues, this.rxReturn, resolved.coreBurst, this.txCounters);
+      const table = device.offloads === 0 ? null : device.table;
+      const { coreBurst } = resolved;
+      this.tx = new TxMainLoop(device, interconnect, queues, this.rxReturn, coreBurst, this.txCounters, table);
     }
     interconnect.offloads = device.offloads;
     interconnect.isLinkUp = true;
@@ -171,19 +174,20 @@ export class SteppedPort {
     const places: Place[] = [];
     const { device, interconnect, gone } = this;
     const add = (name: string, handles: Iterable<number>): void => void places.push({ name, handles: [...handles] });
+    const addPackets = (name: string, handles: Iterable<number>): void => add(name, this.buffersOf(handles));
     add('Rx pool', inPool(device.pool));
     add('device', device.heldBuffers());
     add('sent', inPool(device.sent));
     const rx = this.rx as unknown as { arpBurst: object };
-    add('ARP burst', inBurst(rx.arpBurst));
-    add('ARP queue', inRing(interconnect.rxWorkersTxQueue()));
+    addPackets('ARP burst', inBurst(rx.arpBurst));
+    addPackets('ARP queue', inRing(interconnect.rxWorkersTxQueue()));
     add('rxReturn', inRing(interconnect.rxReturn()));
     const tx = this.tx as unknown as { handles: Uint32Array; pending: number; txFrees: RingReturn[] };
-    add('Tx pending', tx.handles.subarray(0, tx.pending));
+    addPackets('Tx pending', tx.handles.subarray(0, tx.pending));
     if (this.rxReturn !== null) add('Tx return', inReturn(this.rxReturn));
     for (const { index } of this.cores) {
-      add(`core ${index}: rx_queue to come`, staged(this.rx.rx.queues.rings, index));
-      add(`core ${index}: tx_queue`, inRing(interconnect.ring(index, 'txQueue')));
+      addPackets(`core ${index}: rx_queue to come`, staged(this.rx.rx.queues.rings, index));
+      addPackets(`core ${index}: tx_queue`, inRing(interconnect.ring(index, 'txQueue')));
       add(`core ${index}: txFree`, inRing(interconnect.ring(index, 'txFree')));
       add(`core ${index}: txFree to come`, inReturn(tx.txFrees[index]!));
       if (this.retired.some(({ core }) => core === index)) {
@@ -196,6 +200,18 @@ export class SteppedPort {
     return places;
   }
 
+  /** The buffers of packets, of which these are the first ones. */
+  private buffersOf(handles: Iterable<number>): number[] {
+    const { words } = this.device.table;
+    const buffers: number[] = [];
+    for (const handle of handles) {
+      buffers.push(handle);
+      let part = (words[handle << ENTRY_SHIFT]! & CHAIN) === 0 ? LAST : words[(handle << ENTRY_SHIFT) + NEXT]!;
+      for (; part !== LAST; part = words[(part << ENTRY_SHIFT) + NEXT]!) buffers.push(part);
+    }
+    return buffers;
+  }
+
   private addCore(index: number, add: (name: string, handles: number[]) => void, counts: (h: number) => boolean): void {
     const core = this.cores[index] as unknown as {
       own: BufferPool;
@@ -206,13 +222,14 @@ export class SteppedPort {
       buffers: readonly PacketBuffer[];
     };
     const addThose = (name: string, handles: number[]): void => add(`core ${index}: ${name}`, handles.filter(counts));
-    addThose('rx_queue', inRing(this.interconnect.ring(index, 'rxQueue')));
+    const addPackets = (name: string, handles: number[]): void => addThose(name, this.buffersOf(handles));
+    addPackets('rx_queue', inRing(this.interconnect.ring(index, 'rxQueue')));
     addThose('rxFree', inRing(this.interconnect.ring(index, 'rxFree')));
     addThose('rxFree to come', inReturn(core.received));
     addThose('own', inPool(core.own));
-    addThose('waiting', [...core.waiting.handles.subarray(core.waiting.head, core.waiting.tail)]);
-    addThose('burst', inBurst(core.tx));
-    addThose('parked', inLot((core.egress as { lot: object }).lot));
+    addPackets('waiting', [...core.waiting.handles.subarray(core.waiting.head, core.waiting.tail)]);
+    addPackets('burst', inBurst(core.tx));
+    addPackets('parked', inLot((core.egress as { lot: object }).lot));
     addThose(
       'stack',
       core.buffers.flatMap(({ owner, handle }) => (owner !== 0 ? [handle] : [])),
@@ -240,10 +257,21 @@ export function expectEveryBufferOnce(port: SteppedPort): void {
       where[handle] = place;
     }
   }
+  expectClearTable(port);
   for (let handle = 0; handle < buffers; handle++) {
     if (where[handle] !== -1) continue;
     const owner = handle < rxBuffers ? -1 : Math.floor((handle - rxBuffers) / txBuffers);
     if (!port.gone.has(owner)) expect.fail(`buffer ${handle} of ${buffers} (${rxBuffers} of the Rx worker) is lost`);
+  }
+}
+
+/** Demands that the packet table says nothing of any free buffer. */
+export function expectClearTable({ device, cores, gone }: SteppedPort): void {
+  const alive = cores.filter(({ index }) => !gone.has(index)) as unknown as { own: BufferPool }[];
+  for (const pool of [device.pool, device.sent, ...alive.map(({ own }) => own)]) {
+    for (const handle of inPool(pool)) {
+      if (device.table.words[handle << ENTRY_SHIFT] !== 0) expect.fail(`buffer ${handle} is free and has flags`);
+    }
   }
 }
 

@@ -6,7 +6,7 @@
 import type { FastRandom } from '../../ip/random.js';
 import { TCP } from '../counters.js';
 import type { Acks } from '../output/acks.js';
-import { RateLimit } from '../output/rate-limit.js';
+import { RateLimit } from '../state/rate-limit.js';
 import { CHALLENGE_MS } from '../state/rows.js';
 import type { Table } from '../state/table.js';
 

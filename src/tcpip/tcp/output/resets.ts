@@ -10,9 +10,9 @@ import { TCP_ACK, TCP_HEADER_BYTES, TCP_RST } from '../../../wire/tcp.js';
 import type { FastRandom } from '../../ip/random.js';
 import type { OwnAddress } from '../../own-address.js';
 import { TCP } from '../counters.js';
+import { RateLimit } from '../state/rate-limit.js';
 import type { Table } from '../state/table.js';
 import { IP_PAYLOAD, type IpOutput } from './ip-output.js';
-import { RateLimit } from './rate-limit.js';
 import { pseudoHeaderSum, writeSegmentHeader } from './segment-header.js';
 import { writeTimestamps } from './write-options.js';
 

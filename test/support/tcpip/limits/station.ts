@@ -16,6 +16,8 @@ export interface StationOptions {
   readonly time: Time;
   readonly mtu?: number;
   readonly buffers?: number;
+  /** As that of the {@link CableDevice}. */
+  readonly offloads?: number;
 }
 
 /** How many stations know each other's MAC address. */

@@ -22,11 +22,11 @@ const WARM_UP = 250_000;
 const collect = (globalThis as { gc?: () => void }).gc;
 if (!collect) throw new Error('run with --expose-gc');
 const wanted = Number(process.argv[2]);
-const { connections, size, lose } = TRAFFIC[process.argv[3] as Traffic];
+const { connections, size, lose, offloads } = TRAFFIC[process.argv[3] as Traffic];
 
 const time = { now: 1 };
-const server = await openStation({ number: 1, time });
-const client = await openStation({ number: 2, time });
+const server = await openStation({ number: 1, time, offloads });
+const client = await openStation({ number: 2, time, offloads });
 join(server, client);
 const echo = createTcpEcho(server.core, { port: String(PORT) });
 const net = new TcpIp(client.core, { maxConnections: 64 });
@@ -89,6 +89,7 @@ observer.disconnect();
 collect();
 const result: SteadyTcp = {
   ...{ segments, bytes: bytes[0]! - bytesBefore, scavenges, allocated, heapBefore },
+  gso: net.report().tcp_gso_in! + echo.report!().tcp_gso_in!,
   resent: net.report().tcp_retransmitted_segments ?? 0,
   heapAfter: process.memoryUsage().heapUsed,
 };

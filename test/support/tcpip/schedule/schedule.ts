@@ -3,6 +3,7 @@
  * both at once, carry bytes with pauses, and are closed in every way. All follows from a seed.
  */
 
+import { OFFLOAD_CHAIN } from '../../../../drivers/offloads.js';
 import type { Stack } from '../../../../src/stack.js';
 import { TcpIp } from '../../../../src/tcpip/index.js';
 import { Random } from '../../../fuzz/random.js';
@@ -97,6 +98,15 @@ async function run(sim: Simulation): Promise<Outcome> {
     });
   }
 
+  // Another backend comes, which does not do the same.
+  if (hosts[0].device.offloads !== 0 && (seed & 6) === 2) {
+    sim.at(500, () => {
+      for (const { device } of hosts) device.offloads = OFFLOAD_CHAIN;
+    });
+    sim.at(900, () => {
+      for (const { device } of hosts) device.offloads = drawOffloads(seed + 4);
+    });
+  }
   sim.run(1001);
   const areOver = sim.runUntil(() => talkers.every(({ isClosed }) => isClosed), LIMIT_MS);
   if (!areOver) {

@@ -209,6 +209,7 @@ describe('5.1.6.2.2 packet transmission', () => {
     ['a field half beyond the end', { csumStart: 34, csumOffset: 119 }],
     ['csum_offset far beyond', { csumStart: 34, csumOffset: 0xffff }],
     ['no segment size', { gsoType: 1, gsoSize: 0 }],
+    ['segments larger than the packet', { gsoType: 1, gsoSize: 1448 }],
     ['an unknown gso_type', { gsoType: 2, gsoSize: 100 }],
     ['UDP fragmentation, which is not offered', { gsoType: 3, gsoSize: 100 }],
     ['UDP segmentation, which is not offered', { gsoType: 5, gsoSize: 100 }],
@@ -235,10 +236,10 @@ describe('5.1.6.2.2 packet transmission', () => {
     expect(pair.counters().in_badOffload).toBe(1);
   });
 
-  it('takes a packet to segment that has one segment only', async () => {
+  it('takes a packet to segment that is one segment', async () => {
     await run(HOST);
     const { frame, csumStart, csumOffset } = packetOf({ payload: 100 });
-    send(frame, { flags: NEEDS_CSUM, gsoType: 1, gsoSize: 1448, csumStart, csumOffset });
+    send(frame, { flags: NEEDS_CSUM, gsoType: 1, gsoSize: 100, csumStart, csumOffset });
     expect(taken()).toEqual([{ frame, flags: CHECKSUM_PARTIAL | GSO_TCP4 }]);
   });
 });

@@ -1,11 +1,15 @@
 /** The life of the buffers with several cores: whatever happens, in any order, each buffer is in exactly one place. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { OFFLOAD_CHAIN, OFFLOAD_CSUM, OFFLOAD_ECN, OFFLOAD_TSO4 } from '../../../../drivers/offloads.js';
+import { CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, GSO_TCP4 } from '../../../../rings/packet-table.js';
 import type { PacketBuffer } from '../../../../src/link/packet-buffer.js';
 import type { FakeDeviceOptions } from '../../../../src/testing/fake-device.js';
+import type { InjectOptions } from '../../../../src/testing/fake-entries.js';
 import type { RingCore } from '../../../../src/threads/core/ring-core.js';
 import { swapIpv4Addresses } from '../../../../src/wire/ipv4.js';
-import { arp, flowPacket, ipv4, OUR_IP, PEER_IP } from '../../../support/link/frames.js';
+import { arp, ethernet, flowPacket, ipv4, OUR_IP, PEER_IP } from '../../../support/link/frames.js';
+import { tcpPacket } from '../../../support/link/tcp-packets.js';
 import {
   expectEveryBufferOnce,
   expectEveryFrameInOneCounter,
@@ -21,6 +25,12 @@ type Hands = PacketBuffer[][];
 type Step = (port: SteppedPort, hands: Hands) => void;
 
 const core = fc.nat(CORES - 1);
+/** What a device with offloads may do for a packet to send. */
+const offloadBits = fc.constantFrom(
+  OFFLOAD_CHAIN,
+  OFFLOAD_CHAIN | OFFLOAD_CSUM,
+  OFFLOAD_CHAIN | OFFLOAD_CSUM | OFFLOAD_TSO4 | OFFLOAD_ECN,
+);
 const few = fc.integer({ min: 1, max: 60 });
 
 function packetTo(destination: string, buffer: PacketBuffer): void {
@@ -32,6 +42,7 @@ function packetTo(destination: string, buffer: PacketBuffer): void {
 /** Sends `buffer`; releases it if there is no room. */
 function send(ringCore: RingCore, destination: string, buffer: PacketBuffer): void {
   packetTo(destination, buffer);
+  buffer.requestNothing();
   if (!ringCore.addBufferToRing(buffer)) ringCore.release(buffer);
 }
 
@@ -123,6 +134,91 @@ const step = fc.oneof(
   },
 );
 
+/** A received packet: one of TCP that stands for many segments, in several buffers. */
+const LARGE = ethernet(tcpPacket(new Uint8Array(12_000), { isReceived: true, checksum: 'partial' }).bytes);
+const LARGE_HOW: InjectOptions = { flags: CHECKSUM_PARTIAL | GSO_TCP4, gsoSize: 1448, csumStart: 34, csumOffset: 16 };
+
+/** A packet to send in `parts` buffers; with `payload` bytes more than the MTU it asks for segments. */
+function largePacket(ringCore: RingCore, destination: string, payload: number, parts: number): PacketBuffer | null {
+  const { bytes, tcp } = tcpPacket(new Uint8Array(payload), { checksum: 'partial' });
+  bytes.splice(16, 4, ...destination.split('.').map(Number));
+  const first = ringCore.getBufferTx();
+  if (first === null) return null;
+  const size = Math.ceil(payload / parts);
+  first.bytes.set(bytes.slice(0, 40));
+  first.length = 40;
+  for (let done = 0; done < payload; done += size) {
+    const part = ringCore.getBufferTx();
+    if (part === null) {
+      ringCore.release(first);
+      return null;
+    }
+    part.length = Math.min(size, payload - done);
+    first.append(part);
+  }
+  first.requestChecksum(tcp, 16);
+  if (payload > 1460) first.requestSegmentation(1000);
+  return first;
+}
+
+/** Steps of ports whose device has offloads, besides those of every port. */
+const offloadStep = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: ofPort('receives large packets', (port, n) => {
+      for (let i = 0; i < n; i++) port.device.inject(LARGE, { ...LARGE_HOW, parts: [60 + n, 100 * n] });
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: ofPort('receives packets in several buffers, some of them for others', (port, n) => {
+      for (let i = 0; i < n; i++) {
+        const frame = flowPacket(2000 + i, i);
+        if (i % 3 === 0) frame[0] = 0x50;
+        port.device.inject(frame, { parts: [42, 1], flags: CHECKSUM_VERIFIED });
+      }
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: ofPort('hears ARP in two buffers', (port) => void port.device.inject(arp(), { parts: [20] })),
+  },
+  {
+    weight: 3,
+    arbitrary: ofCore('sends large packets', (ringCore, _, n) => {
+      for (let i = 0; i < n; i++) {
+        const destination = i % 4 === 0 ? `10.0.0.${10 + (i % 20)}` : PEER_IP;
+        const packet = largePacket(ringCore, destination, 200 * n, 1 + (i % 9));
+        if (packet !== null && !ringCore.addBufferToRing(packet)) ringCore.release(packet);
+      }
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: ofCore('sends on what it received', (ringCore, hand, n) => {
+      for (const buffer of hand.splice(0, n)) {
+        swapIpv4Addresses(ringCore.memory.u8, buffer.offset);
+        if (!ringCore.addBufferToRing(buffer)) ringCore.release(buffer);
+      }
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: ofCore('puts a header before what it received', (ringCore, hand) => {
+      const head = ringCore.getBufferTx();
+      const rest = hand.pop();
+      if (head === null || rest === undefined) {
+        if (head !== null) ringCore.release(head);
+        if (rest !== undefined) ringCore.release(rest);
+        return;
+      }
+      packetTo(PEER_IP, head);
+      head.append(rest);
+      if (!ringCore.addBufferToRing(head)) ringCore.release(head);
+    }),
+  },
+);
+
 /** Brings all buffers home that are still under way. */
 function windUp(port: SteppedPort, hands: Hands): void {
   const { device } = port;
@@ -142,29 +238,47 @@ function windUp(port: SteppedPort, hands: Hands): void {
 }
 
 describe.each(['1kb', '2kb'] as const)('%s: every buffer is in exactly one place', (mode) => {
+  const check = (
+    mode: '1kb' | '2kb',
+    steps: readonly { name: string; step: Step }[],
+    fake: FakeDeviceOptions,
+  ): void => {
+    const neighbours = { [PEER_IP]: '52:54:00:00:00:02' };
+    const port = new SteppedPort({ mode, stackCores: CORES, buffers: 1024, fake, neighbours });
+    const hands: Hands = Array.from({ length: CORES }, () => []);
+    expectEveryBufferOnce(port);
+    for (const { name, step } of steps) {
+      step(port, hands);
+      try {
+        expectEveryBufferOnce(port);
+      } catch (error) {
+        throw new Error(`after '${name}': ${(error as Error).message}`);
+      }
+    }
+    windUp(port, hands);
+    expectEveryBufferOnce(port);
+    expectEveryFrameInOneCounter(port);
+    expect(port.tx.isSending).toBe(false);
+    expect(port.device.pool.available).toBe(port.interconnect.plan.rxBuffers);
+    for (let index = 0; index < CORES; index++) expect(port.rx.rx.buffers.held[index]).toBe(0);
+  };
+  const stepsOf = (each: fc.Arbitrary<{ name: string; step: Step }>) =>
+    fc.array(each, { minLength: 20, maxLength: 200, size: 'max' });
+
   it('after each of any steps; at the end all are home and every frame was counted', () => {
     fc.assert(
-      fc.property(fc.array(step, { minLength: 20, maxLength: 200, size: 'max' }), fc.boolean(), (steps, holdTx) => {
-        const neighbours = { [PEER_IP]: '52:54:00:00:00:02' };
-        const fake = { holdTx, txRing: 128 };
-        const port = new SteppedPort({ mode, stackCores: CORES, buffers: 1024, fake, neighbours });
-        const hands: Hands = Array.from({ length: CORES }, () => []);
-        expectEveryBufferOnce(port);
-        for (const { name, step } of steps) {
-          step(port, hands);
-          try {
-            expectEveryBufferOnce(port);
-          } catch (error) {
-            throw new Error(`after '${name}': ${(error as Error).message}`);
-          }
-        }
-        windUp(port, hands);
-        expectEveryBufferOnce(port);
-        expectEveryFrameInOneCounter(port);
-        expect(port.device.pool.available).toBe(port.interconnect.plan.rxBuffers);
-        for (let index = 0; index < CORES; index++) expect(port.rx.rx.buffers.held[index]).toBe(0);
-      }),
+      fc.property(stepsOf(step), fc.boolean(), (steps, holdTx) => check(mode, steps, { holdTx, txRing: 128 })),
       { numRuns: 25 },
+    );
+  });
+
+  it('of packets in several buffers, too, whatever the device does', { timeout: 120_000 }, () => {
+    const either = fc.oneof({ weight: 2, arbitrary: step }, { weight: 1, arbitrary: offloadStep });
+    fc.assert(
+      fc.property(stepsOf(either), fc.boolean(), offloadBits, (steps, holdTx, offloads) =>
+        check(mode, steps, { holdTx, txRing: 128, offloads }),
+      ),
+      { numRuns: 15 },
     );
   });
 });

@@ -47,6 +47,7 @@ function exchange(how: InjectOptions, ...packets: number[][]): Uint8Array[] {
 const PARTIAL = { flags: CHECKSUM_PARTIAL, csumStart: 20, csumOffset: 6 };
 
 describe('a received datagram of UDP', () => {
+  // Clauses: 1122-4.1.3.4a
   it.each([
     ['verified by the device', { flags: CHECKSUM_VERIFIED }, 1],
     ['to be completed', PARTIAL, 1],

@@ -1,6 +1,7 @@
 /** The Rx worker's buffers while other threads have them: when it collects them, and whom it wakes. */
 import { describe, expect, it } from 'vitest';
 import { BufferPool } from '../../../../../rings/buffer-pool.js';
+import { PacketTable } from '../../../../../rings/packet-table.js';
 import { RxBuffers } from '../../../../../src/threads/loops/rx-buffers.js';
 import { planBuffers } from '../../../../../src/threads/shared/buffer-plan.js';
 import { Interconnect } from '../../../../../src/threads/shared/interconnect.js';
@@ -12,7 +13,7 @@ function open(hasTxWorker: boolean) {
   const plan = planBuffers(CORES, 16_384);
   const interconnect = Interconnect.create(plan, hasTxWorker);
   const pool = new BufferPool({ count: plan.buffers, shift: 11, base: 0 }, 0, plan.rxBuffers);
-  const buffers = new RxBuffers(pool, interconnect);
+  const buffers = new RxBuffers(pool, new PacketTable(pool.geometry.count), interconnect);
   return { plan, interconnect, pool, buffers };
 }
 

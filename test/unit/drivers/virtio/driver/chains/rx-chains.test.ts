@@ -221,7 +221,7 @@ describe.each([
     arrives(11);
   });
 
-  it('that nobody has taken are lost as packets when the ring is reset, or changes its layout', () => {
+  it('that nobody has taken are lost, as packets, at a reset', () => {
     open();
     queues.deliver(cut(frame.bytes, 1000, 1000));
     queues.deliver([frame.bytes.subarray(0, 80)]);

@@ -4,7 +4,7 @@ import { OFFLOAD_CSUM, OFFLOAD_ECN, OFFLOAD_TSO4, OFFLOAD_TSO6 } from '../../../
 import * as bits from '../../../../../../drivers/virtio/driver/offload-bits.js';
 import * as t from '../../../../../../rings/packet-table.js';
 import { ChainQueues, type ChainQueuesOptions, type Request } from '../../../../../support/virtio/chain-queues.js';
-import { cut, cutEvery, type TcpFrame, tcpFrame } from '../../../../../support/virtio/offload-frames.js';
+import { cut, cutEvery, type Frame, tcpFrame } from '../../../../../support/virtio/offload-frames.js';
 
 const ALL = OFFLOAD_CSUM | OFFLOAD_TSO4 | OFFLOAD_TSO6 | OFFLOAD_ECN;
 const NOTHING = { flags: 0, gsoType: 0, hdrLen: 0, gsoSize: 0, csumStart: 0, csumOffset: 0, numBuffers: 0 };
@@ -12,7 +12,7 @@ const PARTIAL = t.CHECKSUM_PARTIAL;
 const GSO4 = PARTIAL | t.GSO_TCP4;
 const GSO6 = PARTIAL | t.GSO_TCP6;
 
-const gso = ({ transport }: TcpFrame, fields: Request = {}): Request => ({
+const gso = ({ transport }: Frame, fields: Request = {}): Request => ({
   flags: GSO4,
   gsoSize: 500,
   csumStart: transport,

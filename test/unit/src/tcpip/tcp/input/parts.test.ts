@@ -39,6 +39,7 @@ describe('the checksum of a received segment', () => {
     expect(s.report().tcp_bad_checksum).toBe(0);
   });
 
+  // Clauses: MUST-3
   it('is computed when nothing is known of it', async () => {
     const s = await open();
     s.injectBytes({}, withWrongSum(s.packet('P. 1:101(100) ack 1 win 65535')));
@@ -64,7 +65,7 @@ describe('the checksum of a received segment', () => {
     expect(s.report().tcp_bad_checksum).toBe(4);
   });
 
-  it('is not computed for a header that the first part does not hold: the segment is dropped', async () => {
+  it('is not computed when the first part lacks some of the header: dropped', async () => {
     const s = await open();
     s.injectAs({ parts: [30, 200] }, 'P. 1:101(100) ack 1 win 65535');
     s.injectAs({ parts: [41, 200] }, 'P. 1:101(100) ack 1 win 65535 <nop, nop, TS val 1 ecr 0>');

@@ -32,6 +32,7 @@ const dataOf = ({ frame }: SentPacket): number => frame.length - TCP - (frame[TC
 const gso = (packets: readonly SentPacket[]): SentPacket[] => packets.filter(({ flags }) => (flags & GSO) !== 0);
 
 describe('a GSO packet', () => {
+  // Clauses: MUST-2
   it('has all segments that may go out, and asks for its sum and its cutting', async () => {
     const s = await open();
     s.write(3500);
