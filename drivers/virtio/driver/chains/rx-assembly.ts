@@ -3,11 +3,12 @@
  * one says (virtio 1.2, 5.1.6.4). A packet whose buffers have not all been used yet waits here, for as long as the device
  * lets it wait. It holds fewer buffers than the ring has entries.
  */
-import { type BufferPool, ETHERNET_HEADER_BYTES, FRAME_OFFSET, frameCapacity } from '../../../../rings/buffer-pool.js';
+import { type BufferPool, FRAME_OFFSET, frameCapacity } from '../../../../rings/buffer-pool.js';
 import * as table from '../../../../rings/packet-table.js';
 import type { MemoryViews } from '../../../memory/index.js';
 import { MAX_GSO_FRAME_BYTES } from '../../../offloads.js';
 import { NET_HEADER_BYTES, NET_HEADER_NUM_BUFFERS } from '../../net-header.js';
+import { forgetFrame } from '../queue-buffers.js';
 import { QueueCount } from '../queue-counts.js';
 import { SHORTEST_WRITTEN } from '../unfit-frames.js';
 import { hasHeaders, TCP_BYTES } from './ip-headers.js';
@@ -19,7 +20,6 @@ const HEADER_BYTES = NET_HEADER_BYTES;
 const FRAME = FRAME_OFFSET;
 const HEADER_OFFSET = FRAME_OFFSET - NET_HEADER_BYTES;
 const NUM_BUFFERS_OFFSET = HEADER_OFFSET + NET_HEADER_NUM_BUFFERS;
-const ETHER_TYPE_OFFSET = FRAME_OFFSET + ETHERNET_HEADER_BYTES - 2;
 const SHORTEST = SHORTEST_WRITTEN;
 const { droppedBadLength, droppedBadOffload, droppedNoBuffer, droppedTooLong } = QueueCount;
 
@@ -223,9 +223,8 @@ export class RxAssembly {
     }
   }
 
-  /** Puts a buffer back of a frame that nobody has received: see `QueueBuffers.takeBack`. */
   private giveBack(handle: number): void {
-    this.u16[(this.pool.offsetOf(handle) + ETHER_TYPE_OFFSET) >> 1] = 0;
+    forgetFrame(this.u16, this.pool, handle);
     this.pool.put(handle);
   }
 }
