@@ -7,13 +7,7 @@ import type { PacketBuffer } from '../../../src/link/packet-buffer.js';
 import { writeI32, writeU16 } from '../../../src/wire/bytes.js';
 import { finishSum, foldSum } from '../../../src/wire/checksum.js';
 import { ETH_HEADER_BYTES, ETHERTYPE_IPV4_WORD, macWords, writeEthHeader } from '../../../src/wire/ethernet.js';
-import {
-  IP_PROTOCOL_TCP,
-  IP_PROTOCOL_UDP,
-  IPV4_HEADER_BYTES,
-  ipv4PseudoHeaderSum,
-  writeIpv4Header,
-} from '../../../src/wire/ipv4.js';
+import { IPV4_HEADER_BYTES, ipv4PseudoHeaderSum, writeIpv4Header } from '../../../src/wire/ipv4.js';
 import { TCP_ACK, TCP_CWR, TCP_PSH, writeTcpHeader } from '../../../src/wire/tcp.js';
 import { writeUdpHeader } from '../../../src/wire/udp.js';
 import { writePatternAt } from '../tcpip/pattern.js';
@@ -25,6 +19,7 @@ import {
   isTcp,
   MAX_PAYLOAD,
   PLACE_BYTES,
+  protocolOf,
   STREAM_PORT,
   sumOfPacket,
 } from './stream-packet.js';
@@ -81,7 +76,7 @@ export class StreamMaker {
 
   /** Makes the packet of a flow from a place in its stream on; null when the buffers do not suffice. */
   make(flow: number, place: number): PacketBuffer | null {
-    const protocol = (flow & 1) === 0 ? IP_PROTOCOL_TCP : IP_PROTOCOL_UDP;
+    const protocol = protocolOf(flow);
     const room = this.core.mtu - IPV4_HEADER_BYTES - headerBytes(protocol);
     const isGso = isTcp(protocol) && this.longest > 0 && this.random(2) === 0;
     const least = isGso ? 1 : isTcp(protocol) ? 0 : PLACE_BYTES;

@@ -6,12 +6,12 @@
 import type { MemoryViews } from '../../../drivers/memory/index.js';
 import type { PacketBuffer } from '../../../src/link/packet-buffer.js';
 import { foldSum, partialSum } from '../../../src/wire/checksum.js';
-import { IP_PROTOCOL_TCP, IPV4_HEADER_BYTES } from '../../../src/wire/ipv4.js';
+import { IP_PROTOCOL_TCP, IP_PROTOCOL_UDP, IPV4_HEADER_BYTES } from '../../../src/wire/ipv4.js';
 import { TCP_CHECKSUM, TCP_HEADER_BYTES } from '../../../src/wire/tcp.js';
 import { UDP_CHECKSUM, UDP_HEADER_BYTES } from '../../../src/wire/udp.js';
 
 export const STREAM_PORT = 7001;
-/** Flow f has the source port FIRST_PORT + f. Flows with an odd number are UDP. */
+/** Flow f has the source port FIRST_PORT + f. */
 export const FIRST_PORT = 30_000;
 export const MAX_FLOWS = 1024;
 /** Bytes of UDP payload that are the place. */
@@ -19,6 +19,8 @@ export const PLACE_BYTES = 4;
 /** The longest payload of a GSO packet: an IPv4 packet has at most 65,535 bytes. */
 export const MAX_PAYLOAD = 65_535 - IPV4_HEADER_BYTES - TCP_HEADER_BYTES;
 
+/** Four flows of each, in turns: whatever core a flow comes to, each core has both. */
+export const protocolOf = (flow: number): number => ((flow & 4) === 0 ? IP_PROTOCOL_TCP : IP_PROTOCOL_UDP);
 export const isTcp = (protocol: number): boolean => protocol === IP_PROTOCOL_TCP;
 export const headerBytes = (protocol: number): number => (isTcp(protocol) ? TCP_HEADER_BYTES : UDP_HEADER_BYTES);
 /** Where the checksum is in the header. */

@@ -8,9 +8,11 @@
 import type { Core } from '../../../src/link/core.js';
 import type { Stack, StackOptions } from '../../../src/stack.js';
 import { parseIpv4, parseMac } from '../../../src/wire/address.js';
+import { ETH_HEADER_BYTES } from '../../../src/wire/ethernet.js';
+import { IPV4_HEADER_BYTES } from '../../../src/wire/ipv4.js';
 import { StreamCheck } from './stream-check.js';
 import { type MadeCounts, StreamMaker } from './stream-maker.js';
-import { FIRST_PORT, MAX_FLOWS, MAX_PAYLOAD, STREAM_PORT } from './stream-packet.js';
+import { FIRST_PORT, headerBytes, MAX_FLOWS, MAX_PAYLOAD, protocolOf, STREAM_PORT } from './stream-packet.js';
 
 export const RESULT_MARK = 'stream:';
 
@@ -144,7 +146,8 @@ class StreamSender implements Stack {
   }
 
   private payloadOf(length: number, flow: number): number {
-    return length - (this.core.layer === 'ethernet' ? 14 : 0) - ((flow & 1) === 0 ? 40 : 28);
+    const link = this.core.layer === 'ethernet' ? ETH_HEADER_BYTES : 0;
+    return length - link - IPV4_HEADER_BYTES - headerBytes(protocolOf(flow));
   }
 
   private giveUp(): void {
