@@ -138,8 +138,8 @@ describeWith('our switch between our driver and DPDK’s virtio-user driver, wit
   });
 
   afterEach(async () => {
-    await network.close();
     await peer?.quit();
+    await network.close();
   });
 
   it.each([
@@ -182,7 +182,7 @@ describeWith('our TCP over OVS-DPDK with offloads', [ovs], () => {
   it('carries 100 MB to us, and every byte is right', LIMIT, async () => {
     const network = new StreamNetwork();
     const ports = [1, 2].map((i) => ({ name: `port${i}`, connectTo: network.socket(i) }));
-    const options = { folder: dirname(network.socket(1)), ports, megabytes: 1024, sleeps: true, segments: true };
+    const options = { folder: dirname(network.socket(1)), ports, sleeps: true, segments: true };
     const switching = await Ovs.start(options);
     const endpoint = (i: number): string[] => network.endpointWithMac(i, ',server=1');
     try {

@@ -10,11 +10,11 @@ import { MAX_GSO_FRAME_BYTES } from '../../../offloads.js';
 import { NET_HEADER_BYTES, NET_HEADER_NUM_BUFFERS } from '../../net-header.js';
 import { QueueCount } from '../queue-counts.js';
 import { SHORTEST_WRITTEN } from '../unfit-frames.js';
-import { hasHeaders } from './ip-headers.js';
+import { hasHeaders, TCP_BYTES } from './ip-headers.js';
 import { BAD, RxHeaderReader } from './rx-header.js';
 
 // V8 folds local constants: docs/v8.md, "Local constants".
-const { CHAIN, ENTRY_SHIFT, FLAGS, GSO, GSO_SIZE, LAST, LENGTH, NEXT, START, TOTAL } = table;
+const { CHAIN, CSUM_START, ENTRY_SHIFT, FLAGS, GSO, GSO_SIZE, LAST, LENGTH, NEXT, START, TOTAL } = table;
 const HEADER_BYTES = NET_HEADER_BYTES;
 const FRAME = FRAME_OFFSET;
 const HEADER_OFFSET = FRAME_OFFSET - NET_HEADER_BYTES;
@@ -113,10 +113,9 @@ export class RxAssembly {
     const entry = handle << ENTRY_SHIFT;
     const length = written - HEADER_BYTES;
     const flags = this.headers.read(buffer, entry, length, false);
-    if (flags === BAD || ((flags & GSO) !== 0 && words[entry + GSO_SIZE] > length)) {
-      return this.drop(handle, droppedBadOffload);
-    }
+    if (flags === BAD) return this.drop(handle, droppedBadOffload);
     if (this.pool.available === 0) return this.drop(handle, droppedNoBuffer);
+    if ((flags & GSO) !== 0) this.limitGsoSize(entry, length);
     words[entry + FLAGS] = flags;
     this.handle = handle;
     this.length = length;
@@ -181,17 +180,24 @@ export class RxAssembly {
 
     const firstEntry = first << ENTRY_SHIFT;
     this.first = NONE;
-    if ((this.flags & GSO) !== 0 && words[firstEntry + GSO_SIZE] > bytes) {
-      this.counts[droppedBadOffload]++;
-      this.forgetFrom(first);
-      return NOTHING;
-    }
+    if ((this.flags & GSO) !== 0) this.limitGsoSize(firstEntry, bytes);
     words[firstEntry + FLAGS] = this.flags;
     words[firstEntry + TOTAL] = bytes;
     this.handle = first;
     this.length = words[firstEntry + LENGTH];
     this.total = bytes;
     return PACKET;
+  }
+
+  /**
+   * A segment size beyond the packet means one segment. OVS 3.1 sends such: its segment size follows from the receiver's
+   * MTU, whatever that of the packet was. It stays a GSO packet, because its pseudo header's sum may lack the length, as
+   * DPDK writes it: only a segment gets a new one.
+   */
+  private limitGsoSize(entry: number, bytes: number): void {
+    const { words } = this;
+    const most = bytes - words[entry + CSUM_START] - TCP_BYTES;
+    if (words[entry + GSO_SIZE] > most) words[entry + GSO_SIZE] = most;
   }
 
   /** Drops the packet that begins with this buffer. */
@@ -210,10 +216,6 @@ export class RxAssembly {
   private forget(): void {
     const { first } = this;
     this.first = NONE;
-    this.forgetFrom(first);
-  }
-
-  private forgetFrom(first: number): void {
     for (let part = first; part !== LAST; ) {
       const next = this.words[(part << ENTRY_SHIFT) + NEXT];
       this.giveBack(part);
