@@ -31,6 +31,11 @@ export class NetworkNamespace {
     this.ip('link', 'set', name, 'up');
   }
 
+  /** Moves an interface of the machine into the namespace. */
+  adopt(name: string): void {
+    ip('link', 'set', name, 'netns', this.name);
+  }
+
   /** Starts a program in the namespace. */
   spawn(program: string, ...args: string[]): Child {
     return Child.spawn('ip', ['netns', 'exec', this.name, program, ...args]);

@@ -16,7 +16,7 @@ export class IoVector {
 
   /** @param capacity most pieces of a call: at most 1024 (IOV_MAX) */
   constructor(capacity: number) {
-    // Over a buffer, because the kernel gets its address: docs/ffi.md, "Memory that the kernel gets by its address".
+    // Over a buffer, because the kernel gets its address, and small arrays move: docs/v8.md, "Typed arrays".
     this.words = new Uint32Array(new ArrayBuffer(capacity * ENTRY_BYTES));
     this.address = addressOf(this.words);
   }

@@ -58,7 +58,7 @@ interface Queue {
   /** Of a split ring. */
   readonly availIndex?: number;
   /** With offloads, receive: the first buffer of a packet that is not whole yet. */
-  readonly assembly?: { readonly first: number };
+  readonly assembly?: { readonly first: number; readonly left: number };
 }
 
 export class HostileDevice {
@@ -117,26 +117,16 @@ export class HostileDevice {
   act(input: Input, queue: object): void {
     const { slotHandle, availIndex = 0 } = queue as Queue;
     if (this.chains && input.below(3) === 0) {
-      this.packet(input, slotHandle);
+      this.packet(input, slotHandle, availIndex);
       return;
     }
     switch (input.below(8)) {
       case 0:
       case 1:
-      case 2: {
+      case 2:
         // As it should be: a chain that was offered, used with a length that fits.
-        if (this.packed) {
-          const word = this.memory.u32[(DESC >>> 2) + 4 * this.used + 3]!;
-          const marks = word & AVAIL_USED;
-          if (marks === (this.wrap === 1 ? AVAIL_MARK : USED_MARK)) this.use(word & 0xffff, this.written(input));
-          break;
-        }
-        if (this.taken === availIndex) break;
-        const head = this.memory.u16[((AVAIL + 4) >>> 1) + (this.taken & (QUEUE_SIZE - 1))]!;
-        this.taken = (this.taken + 1) & 0xffff;
-        this.use(head, this.written(input));
+        this.useNext(availIndex, () => 12 + input.u8());
         break;
-      }
       case 3:
         this.use(input.below(QUEUE_SIZE), input.u8());
         break;
@@ -174,21 +164,34 @@ export class HostileDevice {
     }
   }
 
-  /** Bytes that fit a frame. */
-  private written(input: Input): number {
-    // A further buffer of a packet has no header, and may be full.
-    return this.chains ? 1 + ((12 + 2 * input.u8()) % 456) : 12 + input.u8();
+  /** The id of the next chain that was offered; -1 if there is none. */
+  private nextOffered(availIndex: number): number {
+    if (this.packed) {
+      const word = this.memory.u32[(DESC >>> 2) + 4 * this.used + 3]!;
+      return (word & AVAIL_USED) >>> 0 === (this.wrap === 1 ? AVAIL_MARK : USED_MARK) ? word & 0xffff : -1;
+    }
+    if (this.taken === availIndex) return -1;
+    return this.memory.u16[((AVAIL + 4) >>> 1) + (this.taken & (QUEUE_SIZE - 1))]!;
   }
 
-  /** A virtio-net header, and the headers of a frame, sound or not, in a buffer that the driver has posted. */
-  private packet(input: Input, slotHandle: Int32Array): void {
-    // The next one that will be used, or any.
-    const next = this.packed
-      ? this.memory.u32[(DESC >>> 2) + 4 * this.used + 3]! & 0xffff
-      : this.memory.u16[((AVAIL + 4) >>> 1) + (this.taken & (QUEUE_SIZE - 1))]!;
+  /** Uses the next chain that was offered, if there is one. Returns whether there was. */
+  private useNext(availIndex: number, written: () => number): boolean {
+    const id = this.nextOffered(availIndex);
+    if (id < 0) return false;
+    this.taken = (this.taken + 1) & 0xffff;
+    this.use(id, written());
+    return true;
+  }
+
+  /**
+   * A virtio-net header, and the headers of a frame, sound or not, in a buffer that the driver has posted. Perhaps it is
+   * used at once, and so are all or some of its further buffers.
+   */
+  private packet(input: Input, slotHandle: Int32Array, availIndex: number): void {
     const shape = input.u8();
+    const next = this.nextOffered(availIndex);
     const slot = (shape & 0x80) === 0 ? next : shape;
-    const handle = slotHandle[slot & (QUEUE_SIZE - 1)]!;
+    const handle = slot < 0 ? -1 : slotHandle[slot & (QUEUE_SIZE - 1)]!;
     if (handle < 0) return;
     const { frame, headers, csumStart, csumOffset } = FRAMES[shape % FRAMES.length]!;
     const at = this.pool.offsetOf(handle) + HEADER_OFFSET;
@@ -196,19 +199,26 @@ export class HostileDevice {
     const kind = input.u8();
     const isGso = (kind & 3) === 3 && csumOffset === 16;
     const gso = frame[csumStart - 20] === 0x45 ? 1 : 4;
+    const parts = 1 + ((kind >>> 2) & 3);
     this.set8(at, [0, 2, 1, 1][kind & 3]!);
     this.set8(at + 1, isGso ? gso | ((kind & 0x40) << 1) : 0);
     this.set16(at + 2, input.u8());
-    this.set16(at + 4, isGso ? 1 + input.u8() : 0);
+    this.set16(at + 4, isGso ? input.u8() << (shape & 2) : 0);
     this.set16(at + 6, csumStart);
     this.set16(at + 8, csumOffset);
-    this.set16(at + 10, 1 + ((kind >>> 2) & 3));
+    this.set16(at + 10, parts);
     if ((kind & 0x30) === 0) {
       // A lie about a field, or in the headers of the frame.
-      const where = input.u8();
+      const where = input.below(12);
       if (where < 6) this.set16(at + 2 * where, input.u16());
-      else this.set8(at + 12 + (where % headers), input.u8());
+      else this.set8(at + 12 + (input.u8() % headers), input.u8());
     }
+    if ((shape & 0xc0) !== 0) return;
+    const isCut = (kind & 0x80) !== 0;
+    // A further buffer has no header, and may be full.
+    const written = (i: number) => () =>
+      i === 0 && !isCut ? 12 + headers + (input.u8() % 320) : (2 * input.u8()) % 460;
+    for (let i = 0; i < parts && this.useNext(availIndex, written(i)); i++);
   }
 
   /** Each buffer is in one place: free, in the ring, in a packet that is not whole yet, or in hand. */
@@ -228,7 +238,10 @@ export class HostileDevice {
       if (what >= 0) this.claim(what);
       else if (what <= SLOT_CHAIN) this.claimChain(SLOT_CHAIN - what);
     }
-    if (assembly !== undefined && assembly.first >= 0) this.claimChain(assembly.first);
+    if (assembly !== undefined) {
+      check(assembly.left < QUEUE_SIZE, `a packet waits for ${assembly.left} more buffers`);
+      if (assembly.first >= 0) this.claimChain(assembly.first);
+    }
     for (let handle = 0; handle < BUFFERS; handle++)
       if (seen[handle] === 0) throw new Error(`buffer ${handle} is lost`);
   }
@@ -240,6 +253,10 @@ export class HostileDevice {
   checkMemory(isTx: boolean): void {
     this.checkMirror(0, DESC);
     this.checkMirror(DESC + 16 * QUEUE_SIZE, AVAIL);
+    for (let i = (AVAIL + 4) >>> 1; !this.packed && i < (AVAIL + 4 + 2 * QUEUE_SIZE) >>> 1; i++) {
+      const head = this.memory.u16[i]!;
+      check(head < QUEUE_SIZE || head === this.mirror16[i], `the driver offers descriptor ${head}`);
+    }
     // flags, idx, the ring, used_event
     this.checkMirror(AVAIL + 4 + 2 * QUEUE_SIZE + 4, POOL);
     let checked = POOL;
@@ -262,6 +279,49 @@ export class HostileDevice {
     this.checkMirror(checked, INDIRECT);
     if (!isTx) this.checkMirror(INDIRECT, INDIRECT_END);
     this.checkMirror(INDIRECT_END, MEMORY_BYTES);
+  }
+
+  /** How many packets are in a transmit queue. */
+  packetsIn(queue: object): number {
+    return (queue as Queue).slotHandle.reduce((sum, what) => sum + (what >= 0 || what <= SLOT_CHAIN ? 1 : 0), 0);
+  }
+
+  /**
+   * The descriptors of the packets that a burst has added say where these lie: part by part, within their buffers. The
+   * device may have written over a descriptor: then it says nothing.
+   * @param before the slots before the burst
+   */
+  checkOffered(queue: object, before: Int32Array, indirect: boolean): void {
+    const { slotHandle } = queue as Queue;
+    const { u32 } = this.memory;
+    const { words } = this.table;
+    for (let slot = 0; slot < QUEUE_SIZE; slot++) {
+      const what = slotHandle[slot]!;
+      if (what > SLOT_CHAIN || what === before[slot]) continue;
+      let at = (DESC >>> 2) + 4 * slot;
+      if (indirect) {
+        if (this.isOverwritten(at)) continue;
+        check(u32[at] === (INDIRECT + (slot << INDIRECT_SHIFT)) >>> 0, `a table at ${u32[at]}`);
+        check(u32[at + 1] === IOVA / 2 ** 32 && u32[at + 2]! % 16 === 0, `a table of ${u32[at + 2]} bytes`);
+        at = (INDIRECT + (slot << INDIRECT_SHIFT)) >>> 2;
+      }
+      let place = slot;
+      let parts = 0;
+      for (let part = SLOT_CHAIN - what; part !== LAST; part = words[(part << ENTRY_SHIFT) + NEXT]!) {
+        const begin = this.pool.offsetOf(part);
+        const inside = u32[at]! >= begin && u32[at]! + u32[at + 2]! <= POOL + ((part + 1) << SHIFT);
+        check(this.isOverwritten(at) || (inside && u32[at + 2]! > 0), `a part of ${u32[at + 2]} bytes at ${u32[at]}`);
+        check(++parts <= QUEUE_SIZE, 'a chain longer than the queue');
+        place = (place + 1) % QUEUE_SIZE;
+        at = indirect ? at + 4 : (DESC >>> 2) + 4 * place;
+      }
+    }
+  }
+
+  /** Whether the device has written one of the words of the descriptor at `at` last. */
+  private isOverwritten(at: number): boolean {
+    for (let i = at; i < at + 4; i++) if (this.memory.u32[i] === this.mirror32[i]) return true;
+    return false;
   }
 
   /** Puts bytes into a buffer as the driver's caller does. */
@@ -291,8 +351,10 @@ export class HostileDevice {
     if (this.packed) {
       // A random id reaches into the flags.
       const at = (DESC >>> 2) + 4 * this.used;
+      this.mirror32[at + 2] = length;
+      this.mirror32[at + 3] = (id & ~AVAIL_USED) | (this.wrap === 1 ? AVAIL_USED : 0);
       this.memory.u32[at + 2] = length;
-      this.memory.u32[at + 3] = ((id & ~AVAIL_USED) | (this.wrap === 1 ? AVAIL_USED : 0)) >>> 0;
+      this.memory.u32[at + 3] = this.mirror32[at + 3]!;
       this.step(1);
       return;
     }

@@ -3,7 +3,7 @@
  * have been copied to their destination (virtio 1.2, 5.1.6.2).
  */
 import { ETHERNET_HEADER_BYTES } from '../../../rings/buffer-pool.js';
-import { OFFLOAD_CSUM } from '../../offloads.js';
+import { MAX_GSO_FRAME_BYTES, OFFLOAD_CSUM } from '../../offloads.js';
 import { NET_HEADER_BYTES } from '../net-header.js';
 import { makeDeviceRing } from './make-ring.js';
 import { OffloadReader } from './offload-reader.js';
@@ -11,8 +11,8 @@ import { MAX_BURST, type PacketBurst } from './packet-burst.js';
 import { QueueCounter } from './queue-counters.js';
 import type { DeviceRing, GuestMemory, RingOptions, RingPlace } from './ring.js';
 
-/** The longest frame that is taken, in bytes: the longest IP packet, and an Ethernet header with a VLAN tag. */
-export const MAX_FRAME_BYTES = 65535 + 18;
+/** The longest frame that is taken, in bytes. */
+export const MAX_FRAME_BYTES = MAX_GSO_FRAME_BYTES;
 
 export class DeviceTxQueue {
   readonly ring: DeviceRing;

@@ -67,7 +67,7 @@ export interface TxQueue extends Queue {
   start(space: AddressSpace, eventIdx: boolean, longestFrame: number, inOrder: boolean, features: number): void;
   /** Takes over a ring that another thread has started, with the same tables: this thread drives it from now on. */
   adopt(size: number, eventIdx: boolean, longestFrame: number, inOrder: boolean, features: number): void;
-  /** Number of buffers that the device has, or has sent and that were not reclaimed yet. */
+  /** Number of descriptors that the device has, or has used and that were not reclaimed yet: one per packet, or per part. */
   readonly inFlight: number;
   /** Sends the first `count` frames, in order; returns how many were taken. The rest stay the caller's. */
   burst(handles: Uint32Array, lengths: Uint32Array, count: number): number;

@@ -84,7 +84,8 @@ export class BorrowedTx {
   }
 
   /**
-   * Number of buffers in the ring. Those of a lost device stay there until it is back, and then come to {@link sent}.
+   * Number of descriptors in the ring: one per packet, or per part of one. The buffers of a lost device stay there until
+   * it is back, and then come to {@link sent}.
    */
   get inFlight(): number {
     return this.tx.inFlight;

@@ -12,6 +12,8 @@ const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
   'packed-device-rx': async () => (await import('./device-rx.js')).deviceRx(true),
   'split-driver-rx-offload': async () => (await import('./driver-rx.js')).driverRx(false, true),
   'packed-driver-rx-offload': async () => (await import('./driver-rx.js')).driverRx(true, true),
+  'split-driver-tx-offload': async () => (await import('./driver-tx.js')).driverTx(false, true),
+  'packed-driver-tx-offload': async () => (await import('./driver-tx.js')).driverTx(true, true),
   'switch-offload': async () => (await import('./switch-offload.js')).switchOffload,
   'vhost-user': async () => (await import('./vhost-user.js')).vhostUser,
   'vhost-user-replies': async () => (await import('./vhost-user-replies.js')).vhostUserReplies,

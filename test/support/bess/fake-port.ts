@@ -20,12 +20,22 @@ export function frame(destination: string, tag: number, bytes = 60): Uint8Array 
   return result;
 }
 
+/** What the sender of a packet leaves to others, as in a PacketBurst. */
+export interface FakeOffloads {
+  readonly flags: number;
+  readonly gsoSize: number;
+  readonly csumStart: number;
+  readonly csumOffset: number;
+}
+
 export class FakeEndpoint implements PacketEndpoint {
   readonly name = 'mock';
   /** Frames that wait to be taken, each as its segments. */
   readonly waiting: Uint8Array[][] = [];
   /** Frames that the peer has got. */
   readonly received: Uint8Array[] = [];
+  /** What is left to the peer of each of them; null for a plain frame. */
+  readonly receivedOffloads: (FakeOffloads | null)[] = [];
   /** How many more packets the peer takes. */
   room = Number.POSITIVE_INFINITY;
   /** Offset of the first segment of a burst; an odd one tests odd addresses. */
@@ -42,11 +52,18 @@ export class FakeEndpoint implements PacketEndpoint {
   taken = 0;
   completed = 0;
   private readonly memory = views(1 << 20);
+  private readonly offloads = new WeakMap<Uint8Array[], FakeOffloads>();
 
   constructor(private readonly device: { isUp: boolean }) {}
 
   offer(...frames: Uint8Array[]): void {
     for (const one of frames) this.waiting.push([one]);
+  }
+
+  /** Offers a packet whose sender leaves something to others, in these segments. */
+  offerUnfinished(offloads: FakeOffloads, ...segments: Uint8Array[]): void {
+    this.offloads.set(segments, offloads);
+    this.waiting.push(segments);
   }
 
   take(burst: PacketBurst, max: number): number {
@@ -57,7 +74,16 @@ export class FakeEndpoint implements PacketEndpoint {
       const packet = burst.count;
       burst.firstSegment[packet] = burst.segments;
       burst.length[packet] = 0;
-      for (const segment of this.waiting.shift() ?? []) {
+      const segments = this.waiting.shift() ?? [];
+      const offloads = this.offloads.get(segments);
+      burst.flags[packet] = offloads?.flags ?? 0;
+      if (offloads !== undefined) {
+        burst.offloaded++;
+        burst.gsoSize[packet] = offloads.gsoSize;
+        burst.csumStart[packet] = offloads.csumStart;
+        burst.csumOffset[packet] = offloads.csumOffset;
+      }
+      for (const segment of segments) {
         this.memory.u8.set(segment, at);
         burst.segmentOffset[burst.segments] = at;
         burst.segmentLength[burst.segments] = segment.length;
@@ -89,6 +115,7 @@ export class FakeEndpoint implements PacketEndpoint {
         bytes.push(...burst.memory.u8.subarray(from, from + (burst.segmentLength[s] ?? 0)));
       }
       this.received.push(Uint8Array.from(bytes));
+      this.receivedOffloads.push(offloadsOf(burst, packet));
     }
     this.room -= taken;
     if (!this.device.isUp) this.withoutPeer += count;
@@ -119,6 +146,11 @@ export class FakeEndpoint implements PacketEndpoint {
   get tags(): number[] {
     return this.received.map((bytes) => (bytes[14] ?? 0) + (bytes[15] ?? 0) * 256);
   }
+}
+
+function offloadsOf({ offloaded, flags, gsoSize, csumStart, csumOffset }: PacketBurst, i: number): FakeOffloads | null {
+  if (offloaded === 0 || flags[i] === 0) return null;
+  return { flags: flags[i]!, gsoSize: gsoSize[i]!, csumStart: csumStart[i]!, csumOffset: csumOffset[i]! };
 }
 
 export class FakePortDevice implements PortDevice {

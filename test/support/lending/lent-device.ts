@@ -6,10 +6,10 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { expect } from 'vitest';
 import { VhostUserFrontend } from '../../../drivers/transports/vhost-user/frontend.js';
-import type { RxQueue, TxQueue } from '../../../drivers/virtio/driver/queue.js';
 import { type NetDeviceOptions, VirtioNetDevice } from '../../../drivers/virtio/virtio-net-device.js';
 import { type BufferPool, FRAME_OFFSET } from '../../../rings/buffer-pool.js';
 import { until } from '../until.js';
+import { buffersIn } from '../virtio/slots.js';
 import { FRAME_BYTES, NUMBER_OFFSET, type TxReport, type TxWork } from './tx-worker-data.js';
 
 const QUEUE_SIZE = 256;
@@ -34,10 +34,14 @@ export class LentDevice {
     device.onLink = (state) => this.told.push(state);
   }
 
-  static async open(path: string, ring: NetDeviceOptions['ring'] = 'split'): Promise<LentDevice> {
+  static async open(
+    path: string,
+    ring: NetDeviceOptions['ring'] = 'split',
+    offloads: NetDeviceOptions['offloads'] = 'off',
+  ): Promise<LentDevice> {
     const ownBuffers = { first: 0, end: BUFFERS / 2 };
     const sizes = { ownBuffers, buffers: BUFFERS, queueSize: QUEUE_SIZE };
-    const options = { lendTx: true, ...sizes, hugepages: 'never', ring } as const;
+    const options = { lendTx: true, ...sizes, hugepages: 'never', ring, offloads } as const;
     return new LentDevice(await VirtioNetDevice.open(new VhostUserFrontend(path), options));
   }
 
@@ -80,7 +84,7 @@ export class LentDevice {
   async killSender(): Promise<void> {
     await this.worker?.terminate();
     this.worker = null;
-    const inRing = slots(this.device.tx);
+    const inRing = buffersIn(this.device.tx);
     this.senders = this.senders.filter((handle) => !inRing.includes(handle));
     // Its last number is unknown, but is below this one.
     this.next = 1 << 30;
@@ -126,7 +130,7 @@ export class LentDevice {
   expectNoBufferLost(): void {
     const { device } = this;
     const found = [...drained(device.pool), ...drained(device.sent), ...this.senders];
-    found.push(...slots(device.rx), ...slots(device.tx));
+    found.push(...buffersIn(device.rx), ...buffersIn(device.tx));
     expect(found.sort((a, b) => a - b)).toEqual(Array.from({ length: BUFFERS }, (_, i) => i));
   }
 
@@ -134,12 +138,6 @@ export class LentDevice {
     await this.worker?.terminate();
     await this.device.close();
   }
-}
-
-/** The buffers in a ring, as the driver counts them. */
-function slots({ tables }: RxQueue | TxQueue): number[] {
-  const { slotHandle } = tables;
-  return Array.from(slotHandle).filter((handle) => handle >= 0);
 }
 
 /** The handles in a pool; they stay there. */

@@ -14,6 +14,7 @@ import * as t from '../../../rings/packet-table.js';
 import { type Chain, type DeviceModel, MODEL_IOVA_BASE } from './device-model.js';
 import { PackedDeviceModel } from './packed-device-model.js';
 import { countsOf, type NamedCounts } from './queue-counts.js';
+import { buffersIn, linkedFrom } from './slots.js';
 import { SplitDeviceModel } from './split-device-model.js';
 
 export interface ChainQueuesOptions {
@@ -297,16 +298,7 @@ export class ChainQueues {
   private buffersOf(handle: number): number[] {
     const { words } = this.table;
     if ((words[handle << t.ENTRY_SHIFT]! & t.CHAIN) === 0) return [handle];
-    return this.linked(handle);
-  }
-
-  private linked(handle: number): number[] {
-    const list: number[] = [];
-    for (let part = handle; part >= 0 && list.length < 100; ) {
-      list.push(part);
-      part = this.table.words[(part << t.ENTRY_SHIFT) + t.NEXT]!;
-    }
-    return list;
+    return linkedFrom(handle, words);
   }
 
   /** How many buffers are where. Throws when one is in two places or in none, or a free one has an entry. */
@@ -323,14 +315,10 @@ export class ChainQueues {
       if (table.words[handle << t.ENTRY_SHIFT] !== 0) throw new Error(`buffer ${handle} is free, but has flags`);
     }
     for (const handle of this.inHand) claim(handle, 'hand');
-    for (const slot of this.rx.tables.slotHandle) if (slot >= 0) claim(slot, 'rx');
-    for (const slot of this.tx.tables.slotHandle) {
-      if (slot >= 0) claim(slot, 'tx');
-      // Minus three is the chain of buffer 0.
-      else if (slot <= -3) for (const part of this.linked(-3 - slot)) claim(part, 'tx');
-    }
+    for (const handle of buffersIn(this.rx)) claim(handle, 'rx');
+    for (const handle of buffersIn(this.tx)) claim(handle, 'tx');
     const { first } = (this.rx as unknown as { assembly: { first: number } }).assembly;
-    if (first >= 0) for (const part of this.linked(first)) claim(part, 'waiting');
+    if (first >= 0) for (const part of linkedFrom(first, table.words)) claim(part, 'waiting');
     const { count } = pool.geometry;
     if (place.size !== count) throw new Error(`${count - place.size} buffers are lost`);
     const of = (where: string): number => [...place.values()].filter((found) => found === where).length;

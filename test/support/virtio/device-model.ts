@@ -106,7 +106,10 @@ export abstract class DeviceModel {
     this.demand(this.indirect, '2.7.5.3.1: an indirect descriptor, which was not negotiated');
     this.demand((flags & (F_NEXT | F_WRITE)) === 0, `2.7.5.3.1: an indirect descriptor with flags ${flags}`);
     this.demand(bytes > 0 && bytes % 16 === 0, `2.7.5.3.2: an indirect table of ${bytes} bytes`);
-    this.demand(at >= 0 && at % 16 === 0 && at + bytes <= this.view.byteLength, `2.7.5.3: an indirect table at ${at}`);
+    const inside = at >= 0 && at + bytes <= this.view.byteLength;
+    this.demand(inside && at % 16 === 0, `2.7.5.3: an indirect table at ${at}`);
+    // A test may have overwritten the descriptor.
+    if (!inside) return { at: 0, count: 0 };
     const count = bytes / 16;
     this.demand(count <= this.layout.size, `2.7.5.3.1: a chain of ${count} in a queue of ${this.layout.size}`);
     return { at, count };

@@ -4,6 +4,7 @@ import * as f from '../../../drivers/virtio/features.js';
 import { type NetDeviceOptions, VirtioNetDevice } from '../../../drivers/virtio/virtio-net-device.js';
 import { type BufferPool, FRAME_OFFSET, NO_BUFFER } from '../../../rings/buffer-pool.js';
 import { BASIC, FakeTransport } from './fake-transport.js';
+import { buffersIn } from './slots.js';
 
 export const QUEUE_SIZE = 8;
 export const BUFFERS = 32;
@@ -138,7 +139,7 @@ export class DriverUnderTest {
     }
     for (const handle of this.inHand) claim(handle, 'hand');
     for (const [queue, where] of [[rx, 'rx'] as const, [tx, 'tx'] as const]) {
-      for (const handle of queue.tables.slotHandle) if (handle >= 0) claim(handle, where);
+      for (const handle of buffersIn(queue)) claim(handle, where);
     }
     if (place.size !== pool.geometry.count) throw new Error(`${pool.geometry.count - place.size} buffers are lost`);
     const count = (where: string): number => [...place.values()].filter((found) => found === where).length;

@@ -75,6 +75,7 @@ export class SplitDeviceModel extends DeviceModel {
       const flags = this.u16(at + 12);
       parts.push(this.hex(at));
       this.demand(index < table.count, `2.7.5.3.1: next is ${index} in a table of ${table.count}`);
+      if (isIndirect && index >= table.count) break;
       this.demand((flags & ~(F_NEXT | F_WRITE)) === 0, `2.7.5.3.1: descriptor ${index} has flags ${flags}`);
       segments.push(this.segmentAt(at, flags, segments.at(-1)));
       more = (flags & F_NEXT) !== 0 && segments.length < table.count;

@@ -8,6 +8,7 @@ import { QueueInc } from '../../../../bess/modules/port-inc.js';
 import { QueueOut } from '../../../../bess/modules/port-out.js';
 import { parseIpv4, SpoofGuard } from '../../../../bess/modules/spoof-guard.js';
 import { loadScript } from '../../../../bess/script/load.js';
+import { CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, GSO_TCP4 } from '../../../../rings/packet-table.js';
 import { errorOf, fakePort } from '../../../support/bess/fake-port.js';
 import { temporaryDirectory } from '../../../support/resources.js';
 
@@ -77,6 +78,39 @@ describe('SpoofGuard', () => {
     t.poll();
     expect(t.passed.queue.received).toEqual([]);
     expect(t.refused.queue.received).toEqual([frame]);
+  });
+
+  it('keeps what a packet leaves to its receiver, up to the longest one', () => {
+    const long = new Uint8Array(65553).fill(7);
+    long.set(ethernet(OWN, 0x0800, ...ipv4(IP)));
+    const gso = { flags: CHECKSUM_PARTIAL | GSO_TCP4, gsoSize: 1448, csumStart: 34, csumOffset: 16 };
+    const own = ethernet(OWN, 0x86dd, 1, 2, 3);
+    t.vm.queue.offer(own);
+    for (let i = 0; i < 3; i++)
+      t.vm.queue.offerUnfinished({ ...gso, gsoSize: i }, long.subarray(0, 101), long.subarray(101));
+    t.vm.queue.offer(ethernet(OTHER, 0x86dd), own);
+    t.vm.queue.offerUnfinished({ ...gso, csumStart: 14 }, own);
+    t.poll();
+    expect(t.passed.queue.received.map(({ length }) => length)).toEqual([17, 65553, 65553, 65553, 17, 17]);
+    for (const one of t.passed.queue.received.slice(1, 4)) expect(Buffer.compare(one, long)).toBe(0);
+    const [i0, i1, i2] = [0, 1, 2].map((gsoSize) => ({ ...gso, gsoSize }));
+    expect(t.passed.queue.receivedOffloads).toEqual([null, i0, i1, i2, null, { ...gso, csumStart: 14 }]);
+    expect(t.refused.queue.receivedOffloads).toEqual([null]);
+  });
+
+  it.each<[string, Uint8Array, number]>([
+    ['the MAC address', ethernet(OWN, 0x86dd, ...new Array(40).fill(0)), 13],
+    ['the MAC address behind a tag', ethernet(OWN, 0x8100, 0, 1, 0x86, 0xdd, ...new Array(40).fill(0)), 17],
+    ['the IPv4 address', ethernet(OWN, 0x0800, ...ipv4(IP), ...new Array(40).fill(0)), 33],
+    ['the sender of an ARP', ethernet(OWN, 0x0806, ...arp(OWN, IP), ...new Array(40).fill(0)), 41],
+  ])('refuses a partial checksum that could overwrite %s', (_, frame, csumStart) => {
+    const partial = { flags: CHECKSUM_PARTIAL, gsoSize: 0, csumStart, csumOffset: 2 };
+    t.vm.queue.offerUnfinished(partial, frame);
+    t.vm.queue.offerUnfinished({ ...partial, csumStart: csumStart + 1 }, frame);
+    t.vm.queue.offerUnfinished({ ...partial, flags: CHECKSUM_VERIFIED }, frame);
+    t.poll();
+    expect(t.refused.queue.receivedOffloads).toEqual([partial]);
+    expect(t.passed.queue.receivedOffloads).toHaveLength(2);
   });
 
   it('checks only MAC addresses where no IP is given', () => {

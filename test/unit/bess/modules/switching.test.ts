@@ -5,6 +5,7 @@ import type { Module } from '../../../../bess/modules/module.js';
 import { QueueInc } from '../../../../bess/modules/port-inc.js';
 import { QueueOut } from '../../../../bess/modules/port-out.js';
 import { Replicate } from '../../../../bess/modules/replicate.js';
+import { CHECKSUM_PARTIAL, GSO_TCP4 } from '../../../../rings/packet-table.js';
 import { errorOf, fakePort, frame, poll } from '../../../support/bess/fake-port.js';
 
 const A = '52:54:00:00:00:0a';
@@ -35,6 +36,18 @@ describe('Replicate', () => {
     ]);
     expect(repl.copies).toBe(4);
     expect(outs.map(({ port }) => port.replicated)).toEqual([2, 2, 2]);
+  });
+
+  it('keeps for all copies what a packet leaves to its receiver', () => {
+    const { a, input, outs } = replicate([0, 1, 2]);
+    const gso = { flags: CHECKSUM_PARTIAL | GSO_TCP4, gsoSize: 1448, csumStart: 34, csumOffset: 16 };
+    a.queue.offer(frame(A, 1));
+    a.queue.offerUnfinished(gso, frame(A, 2, 3000));
+    poll(input);
+    for (const { queue } of outs) expect(queue.receivedOffloads).toEqual([null, gso]);
+    a.queue.offer(frame(A, 3));
+    poll(input);
+    for (const { queue } of outs) expect(queue.receivedOffloads).toEqual([null, gso, null]);
   });
 
   it('sends the original by gate 0, whatever the list begins with', () => {

@@ -196,7 +196,7 @@ describe('reading', () => {
     expect(read().frame).toEqual(segment(100));
   });
 
-  it('drops and counts a frame that is too short, or longer than the MTU without segments', () => {
+  it('drops and counts a frame too short, or longer than the MTU without being GSO', () => {
     kernelSends(segment(100).subarray(0, 13));
     expect(chains.read()).toBe(DROPPED);
     kernelSends(segment(LONGEST + 1 - HEADERS));
@@ -279,7 +279,7 @@ describe('writing', () => {
 
   const write = ({ handle, length }: { handle: number; length: number }): number => chains.write(handle, length);
 
-  it('has a header of zeros before a plain frame, and ignores that a checksum was verified', () => {
+  it('has a header of zeros before a plain frame, also if its checksum was verified', () => {
     for (const flags of [0, table.CHECKSUM_VERIFIED]) {
       expect(write(packet(segment(100), flags))).toBe(HEADERS + 100);
       expect(kernelGets()).toEqual({ header: '00'.repeat(HEADER), frame: segment(100) });

@@ -73,7 +73,7 @@ describe('a doorbell with data', () => {
     lent.release();
   });
 
-  it('is refused where the structure has no room for it, or its address is no multiple of 4', async () => {
+  it('is refused where there is no room for it, or its address is no multiple of 4', async () => {
     const notify = (change: object) => modernCapabilities().map((c) => (c.type === 2 ? { ...c, ...change } : c));
     await expect(open('split', new VirtioPciModel(notify({ length: 6 })))).rejects.toThrow(
       'queue 1 is notified at 4, outside 6 bytes',

@@ -87,7 +87,7 @@ describe.each(['split', 'packed'] as const)('DeviceRxQueue with offloads on a %s
     }
   });
 
-  it('gives a partial checksum as it is to a driver that takes it, and nothing about segments', () => {
+  it('gives a partial checksum as it is to a driver that takes it', () => {
     setUp(OFFLOAD_CSUM, 1, 4000);
     const whole = append(four, CHECKSUM_PARTIAL);
     expect(suite.queue.put(suite.burst, ALL, 1)).toBe(1);
@@ -161,7 +161,7 @@ describe.each(['split', 'packed'] as const)('DeviceRxQueue with offloads on a %s
     expect(received()).toEqual([{ header: { flags: 1, gsoType: 1, gsoSize: 1000, ...place }, frame: whole }]);
   });
 
-  it('keeps the order of plain and unfinished packets, and leaves out those that are not named', () => {
+  it('keeps the order of plain and unfinished packets that the indices name', () => {
     setUp(OFFLOAD_CSUM, 10, 2000);
     const small: TcpFrame = { version: 4, payload: bytes(100) };
     append(small, 0);
@@ -178,7 +178,7 @@ describe.each(['split', 'packed'] as const)('DeviceRxQueue with offloads on a %s
     expect(got.map(({ header }) => header.flags)).toEqual([1, 1, 1, 0]);
   });
 
-  it('stops cutting when no buffer is left, and does not count the packet as delivered', () => {
+  it('stops cutting without a buffer, and does not count the packet as delivered', () => {
     setUp(0, 2, 2000);
     append(four, gsoOf(four), 1000);
     append(four, CHECKSUM_PARTIAL);
@@ -191,7 +191,7 @@ describe.each(['split', 'packed'] as const)('DeviceRxQueue with offloads on a %s
     expect([suite.count('noBuffer'), suite.count('softwareSegments'), suite.count('packets')]).toEqual([2, 2, 2]);
   });
 
-  it('applies the MTU of the driver to segments, not to the packet that stands for them', () => {
+  it('applies the MTU of the driver to the segments of a packet', () => {
     for (const offloads of [ALL_OFFLOADS, OFFLOAD_CSUM, 0]) {
       if (offloads !== ALL_OFFLOADS) suite.driver.close();
       setUp(offloads, 9, 4000);
@@ -222,7 +222,7 @@ describe.each(['split', 'packed'] as const)('DeviceRxQueue with offloads on a %s
     expect([suite.count('badOffload'), suite.count('packets')]).toEqual([1, 1]);
   });
 
-  it('says no more of the headers than the packet has, if the sender lies about that of TCP', () => {
+  it('says no more of the headers than the packet has, whatever that of TCP says', () => {
     setUp(ALL_OFFLOADS, 1, 4000);
     const short: TcpFrame = { version: 4, payload: bytes(10) };
     append(short, gsoOf(short), 5);

@@ -109,3 +109,42 @@ describe.each(['split', 'packed'] as const)('%s rings:', (ring) => {
     });
   });
 });
+
+describe.each(['split', 'packed'] as const)('%s rings with offloads:', (ring) => {
+  beforeEach(async () => {
+    before = openFds();
+    directory = temporaryDirectory();
+    reactor = new Reactor();
+    listen();
+    lent = await LentDevice.open(`${directory.path}/s`, ring, 'auto');
+  });
+
+  afterEach(async () => {
+    await lent.close();
+    backend.close();
+    reactor.close();
+    directory.remove();
+    await untilFds(before);
+  });
+
+  it('a sender of chains, over a loss of the peer; no buffer is lost', async () => {
+    lent.startSender(true);
+    await lent.receive(3000, echo);
+    await replacePeer();
+    await lent.receive(3000, echo);
+    const { next } = await lent.stopSender();
+    const counters = lent.device.counters();
+    expect(counters).toMatchObject({ tx_packets: next, tx_bytes: next * 64, reconnects: 1, device_errors: 0 });
+    expect(counters).toMatchObject({ tx_dropped_bad_offload: 0, rx_dropped_bad_offload: 0 });
+    lent.expectNoBufferLost();
+  });
+
+  it('a sender that dies: the parts of its packets come back at the restart', async () => {
+    lent.startSender(true);
+    await lent.receive(2000, echo);
+    await lent.killSender();
+    await replacePeer();
+    expect(lent.device.counters().tx_lost_on_reset! * 2).toBe(lent.device.sent.available);
+    lent.expectNoBufferLost();
+  });
+});

@@ -69,7 +69,7 @@ describe.each(EACH)('chains to send on a ring: %s', (_, packed, indirect) => {
     }
   });
 
-  it('stay the caller’s while there is no room, and find room when the device has sent others', () => {
+  it('stay the caller’s while there is no room, and are taken later', () => {
     open();
     const parts = indirect ? 2 : 3;
     const fit = indirect ? SIZE : 2;
