@@ -126,7 +126,11 @@ export class LinkLayer {
     if ((flags & CHAIN) !== 0) return this.admitChain(handle, frame, length);
     const bytes = this.filter.plainPacketBytes(frame, length);
     if (this.dhcp?.takes(frame, length, (flags & TRUSTED) !== 0)) return this.drop(handle, L2.rx_dhcp);
-    if (bytes !== 0) return bytes;
+    return bytes !== 0 ? bytes : this.admitOther(handle, frame, length);
+  }
+
+  /** A packet that the short cut does not know. */
+  private admitOther(handle: number, frame: number, length: number): number {
     const counter = this.filter.counterOf(frame, length);
     if (counter === L2.rx_delivered) return ipv4TotalLength(this.memory.u8, frame + ETH_HEADER_BYTES);
     if (counter === L2.rx_arp) {
@@ -157,7 +161,8 @@ export class LinkLayer {
   private drop(handle: number, counter: number): number {
     this.values[counter]++;
     const { table, pool } = this.device;
-    table.free(handle, pool);
+    if (this.hasOffloads) table.free(handle, pool);
+    else pool.put(handle);
     return 0;
   }
 

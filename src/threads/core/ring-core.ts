@@ -158,7 +158,8 @@ export class RingCore extends BaseCore {
     const { rxQueue, received, own, txFree, txQueue, waiting, tx, egress, chains, sink } = this;
     const ownTaken = this.ownBuffers - own.available;
     const came = rxQueue.consumed - waiting.count + chains.moreReceived - received.produced;
-    const sent = txQueue.produced + sink.moreBuffers + tx.buffers + egress.parkedBuffers;
+    const kept = this.hasOffloads ? tx.buffers + egress.parkedBuffers : tx.pending + egress.parked;
+    const sent = txQueue.produced + sink.moreBuffers + kept;
     return (came + ownTaken + txFree.consumed - sent) | 0;
   }
 

@@ -157,7 +157,7 @@ export class CoreQueues {
 
   private drop(core: number, handle: number, counter: number): number {
     this.count(core, counter, 1);
-    this.buffers.table.free(handle, this.buffers.pool);
+    this.buffers.drop(handle);
     return 0;
   }
 

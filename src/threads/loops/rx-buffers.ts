@@ -3,6 +3,7 @@
  * they come back. Each core gives back what it released over a ring of its own; what was sent comes back from the Tx
  * loop.
  */
+import type { NetDevice } from '../../../drivers/net-device.js';
 import type { BufferPool } from '../../../rings/buffer-pool.js';
 import { ENTRY_SHIFT, LAST, NEXT, type PacketTable } from '../../../rings/packet-table.js';
 import type { SpscRing } from '../../../rings/spsc-ring.js';
@@ -17,6 +18,9 @@ const CORES_PER_ROUND = 8;
 const NO_CORE = 0;
 
 export class RxBuffers {
+  readonly pool: BufferPool;
+  readonly table: PacketTable;
+  private readonly hasOffloads: boolean;
   /** When fewer buffers are free, {@link collect} is due. */
   readonly lowWater: number;
   /** Which core has each buffer: 1 + its number, or NO_CORE. {@link CoreQueues} writes it. */
@@ -34,11 +38,10 @@ export class RxBuffers {
   private nextToCollect = 0;
   private pollsToRound = POLLS_PER_ROUND;
 
-  constructor(
-    readonly pool: BufferPool,
-    readonly table: PacketTable,
-    interconnect: Interconnect,
-  ) {
+  constructor({ pool, table, offloads }: Pick<NetDevice, 'pool' | 'table' | 'offloads'>, interconnect: Interconnect) {
+    this.pool = pool;
+    this.table = table;
+    this.hasOffloads = offloads !== 0;
     const { cores, rxBuffers, deviceRing } = interconnect.plan;
     this.hasTxWorker = interconnect.hasTxWorker;
     this.returns = interconnect.rings('rxFree');
@@ -59,6 +62,12 @@ export class RxBuffers {
       this.holder[handle] = NO_CORE;
     }
     this.pool.put(handle);
+  }
+
+  /** Takes back the buffers of a packet that no core has got. */
+  drop(handle: number): void {
+    if (this.hasOffloads) this.table.free(handle, this.pool);
+    else this.pool.put(handle);
   }
 
   /** Notes that `core` has the packet whose first buffer is `handle`, and which lies in several. */

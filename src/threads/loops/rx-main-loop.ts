@@ -65,7 +65,7 @@ export class RxMainLoop {
     coreCounters: readonly L2Counters[],
   ) {
     this.isIp = layer === 'ip';
-    this.buffers = new RxBuffers(device.pool, device.table, interconnect);
+    this.buffers = new RxBuffers(device, interconnect);
     this.queues = new CoreQueues(interconnect, this.buffers, coreCounters);
     this.poll = this.makePoll();
   }

@@ -63,10 +63,13 @@ ip rule add from ${addressOf(name)} table ${i + 1}`,
 ip route add ${NETWORK}0/24 dev eth0
 `;
 
-/** Mean bytes of a frame that passed a port in each direction, 0 if none did. */
-export interface MeanFrame {
+/** What passed a port. */
+export interface Passed {
+  /** Mean bytes of a packet as it came and as it left, before it was segmented for the port; 0 if there was none. */
   readonly inc: number;
   readonly out: number;
+  /** Frames that the switch has cut from larger packets for the port. */
+  readonly cut: number;
 }
 
 export class OffloadLab {
@@ -172,8 +175,8 @@ export class OffloadLab {
     return report.end.sum_received.bytes;
   }
 
-  /** Runs something, and tells how long the frames were that passed each port meanwhile. */
-  async framesDuring(act: () => Promise<unknown>): Promise<Record<PortName, MeanFrame>> {
+  /** Runs something, and tells what passed each port meanwhile. */
+  async passedDuring(act: () => Promise<unknown>): Promise<Record<PortName, Passed>> {
     const before = await this.switchStats();
     await act();
     const after = await this.switchStats();
@@ -182,8 +185,12 @@ export class OffloadLab {
       const bytes = after.ports[name]![way].bytes - before.ports[name]![way].bytes;
       return packets === 0 ? 0 : bytes / packets;
     };
-    const frames = PORTS.map((name) => [name, { inc: mean(name, 'inc'), out: mean(name, 'out') }] as const);
-    return Object.fromEntries(frames) as Record<PortName, MeanFrame>;
+    const cut = ({ ports }: SwitchStats, name: PortName): number => ports[name]!.device.out_softwareSegments ?? 0;
+    const passed = PORTS.map((name): [PortName, Passed] => [
+      name,
+      { inc: mean(name, 'inc'), out: mean(name, 'out'), cut: cut(after, name) - cut(before, name) },
+    ]);
+    return Object.fromEntries(passed) as Record<PortName, Passed>;
   }
 
   async switchStats(): Promise<SwitchStats> {

@@ -45,6 +45,7 @@ export interface MadeCounts {
   packets: number;
   whole: number;
   partial: number;
+  /** Packets that stand for two segments or more. */
   gso: number;
   chains: number;
 }
@@ -93,7 +94,7 @@ export class StreamMaker {
     this.headers(first, flow, place, protocol, bytes, isPartial, isGso, room);
     const { counts } = this;
     counts.packets++;
-    if (isGso) counts.gso++;
+    if (first.segmentSize > 0 && first.segmentSize < bytes) counts.gso++;
     else if (isPartial) counts.partial++;
     else counts.whole++;
     if (first.next !== null) counts.chains++;

@@ -44,6 +44,10 @@ class StreamSender implements Stack {
   private disorder = 0;
   private underWay = 0;
   private isReported = false;
+  /** Until the first answer, with layer `ethernet`: the packets of the first flow are sent to see whether the peer is there. */
+  private isKnocking: boolean;
+  /** Where these packets end in the stream of the first flow. */
+  private knockedTo = 0;
 
   constructor(
     private readonly core: Core,
@@ -52,6 +56,7 @@ class StreamSender implements Stack {
     const number = (name: string, otherwise: number): number => Number(options[name] ?? otherwise);
     const destination = parseIpv4(String(options.to)) | 0;
     const mac = parseMac(String(options.mac ?? 'ff:ff:ff:ff:ff:ff'));
+    this.isKnocking = core.layer === 'ethernet';
     this.total = number('bytes', 10_000_000) / core.count;
     this.giveUpMs = number('give_up_ms', 3000);
     const longest = number('longest', MAX_PAYLOAD);
@@ -91,6 +96,14 @@ class StreamSender implements Stack {
   }
 
   private came(flow: number, place: number, bytes: number): void {
+    if (this.isKnocking) {
+      this.isKnocking = false;
+      this.knockedTo = this.next[flow]!;
+      this.expected[flow] = this.knockedTo;
+      if (this.sentAt[flow] !== 0) this.isBack(flow);
+    }
+    // All answers to knocks, also the late ones.
+    if (flow === this.flows[0] && place < this.knockedTo) return;
     const expected = this.expected[flow]!;
     if (this.sentAt[flow] === 0 || place < expected || place + bytes > this.next[flow]!) {
       this.disorder++;
@@ -138,9 +151,8 @@ class StreamSender implements Stack {
     const now = performance.now();
     for (const flow of this.flows) {
       const at = this.sentAt[flow]!;
-      const isKnocking = this.core.layer === 'ethernet' && this.check.counts.packets === 0;
-      if (at === 0 || now - at < (isKnocking ? KNOCK_MS : this.giveUpMs)) continue;
-      if (!isKnocking) this.lost += this.next[flow]! - this.expected[flow]!;
+      if (at === 0 || now - at < (this.isKnocking ? KNOCK_MS : this.giveUpMs)) continue;
+      if (!this.isKnocking) this.lost += this.next[flow]! - this.expected[flow]!;
       this.expected[flow] = this.next[flow]!;
       this.isBack(flow);
     }

@@ -4,6 +4,8 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { OFFLOAD_CHAIN, OFFLOAD_CSUM } from '../../../../drivers/offloads.js';
+import { CHECKSUM_PARTIAL } from '../../../../rings/packet-table.js';
 import createEcho from '../../../../src/apps/echo.js';
 import createMacSwap from '../../../../src/apps/macswap.js';
 import createRxOnly from '../../../../src/apps/rxonly.js';
@@ -129,6 +131,45 @@ describe.each(EITHER_CORE)('echo on %s', (_, make) => {
       fc.uint8Array({ maxLength: 60 }).map((array) => [0x45, ...array]),
     );
     fc.assert(fc.property(packet, (received) => void echo(ethernet(received))));
+  });
+});
+
+describe('echo with offloads', () => {
+  /** Gives an echo stack a datagram from this host, whose sum is not there yet. */
+  function echoPartial(datagram: number[]) {
+    const t = makeCore({}, { offloads: OFFLOAD_CSUM | OFFLOAD_CHAIN, finish: true });
+    learnPeer(t);
+    const stack = createEcho(t.core);
+    const packet = ethernet(ipv4(datagram, { protocol: 17 }));
+    t.device.inject(packet, { flags: CHECKSUM_PARTIAL, csumStart: 34, csumOffset: 6 });
+    stack.poll();
+    t.core.flush();
+    expectNoBufferLost(t);
+    return { sent: t.device.frames, report: stack.report!() };
+  }
+
+  /** A datagram whose checksum field has the sum of the pseudo header only. */
+  function partial(payload: number[]): number[] {
+    const datagram = udp(payload, 4000, 7);
+    const pseudo = [10, 0, 0, 2, 10, 0, 0, 1, 0, 17, 0, datagram.length];
+    const sum = ~naiveChecksum(pseudo) & 0xffff;
+    datagram[6] = sum >>> 8;
+    datagram[7] = sum & 0xff;
+    return datagram;
+  }
+
+  it('answers a datagram with a partial checksum, and the device completes it', () => {
+    const { sent, report } = echoPartial(partial([1, 2, 3, 4, 5]));
+    expect(report.udp_echoes).toBe(1);
+    expect([...sent[0]!.subarray(34)]).toEqual(udp([1, 2, 3, 4, 5], 7, 4000, OUR_IP, PEER_IP));
+  });
+
+  it('refuses a length that lies', () => {
+    const datagram = partial([1, 2, 3, 4]);
+    datagram[5] = 200;
+    const { sent, report } = echoPartial(datagram);
+    expect(sent).toEqual([]);
+    expect(report.echo_bad_checksum).toBe(1);
   });
 });
 

@@ -25,8 +25,9 @@ afterEach(async () => {
 describe.each(['1kb', '2kb'] as const)('%s', (mode) => {
   const cores = mode === '1kb' ? 3 : 2;
 
-  it('answers every flow, on all cores; the counters and totals add up', async () => {
-    const port = await lab.open({ mode });
+  it.each(['off', 'auto'] as const)('offloads %s: answers every flow, on all cores; all adds up', async (offloads) => {
+    const port = await lab.open({ mode, offloads });
+    expect(port.offloads !== 0).toBe(offloads === 'auto');
     const stop = new AbortController();
     const running = port.run(stop.signal);
     await lab.introduce();

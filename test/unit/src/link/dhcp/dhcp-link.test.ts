@@ -1,7 +1,10 @@
 /** The DHCP client on the link, in all thread layouts: frames in, frames out, and `init` with `ip: 'dhcp'`. */
 import { afterEach, describe, expect, it } from 'vitest';
+import { OFFLOAD_CHAIN } from '../../../../../drivers/offloads.js';
+import { CHECKSUM_PARTIAL, CHECKSUM_VERIFIED } from '../../../../../rings/packet-table.js';
 import { init } from '../../../../../src/index.js';
 import { FakeDevice } from '../../../../../src/testing/fake-device.js';
+import type { InjectOptions } from '../../../../../src/testing/fake-entries.js';
 import { formatIpv4 } from '../../../../../src/wire/address.js';
 import {
   ACK,
@@ -29,12 +32,22 @@ import {
 import { expectEveryFrameCounted, expectNoBufferLost, makeCore } from '../../../../support/link/test-core.js';
 import { SteppedPort } from '../../../../support/threads/stepped-port.js';
 
+/** A copy of a datagram whose checksum is not computed yet. */
+function withoutSum(frame: Uint8Array): Uint8Array {
+  const copy = frame.slice();
+  copy.set([0x12, 0x34], 40);
+  return copy;
+}
+
 /** A server at the other end of a fake device: it answers each message when it is sent. */
 class Server {
   readonly heard: number[] = [];
   readonly frames: Uint8Array[] = [];
   /** What it answers to the types of messages; others are not answered. */
   answers: Record<number, Partial<Answer>> = { [DISCOVER]: { type: OFFER }, [REQUEST]: { type: ACK } };
+  /** What the device says of its datagrams, and whether their checksum is computed yet. */
+  how: InjectOptions = {};
+  isUnsummed = false;
   /** Where it sends its answers. */
   to: string | undefined;
   private readonly pending: Uint8Array[] = [];
@@ -54,18 +67,21 @@ class Server {
   /** Delivers the answers. Returns whether there were any. */
   deliver(): boolean {
     const frames = this.pending.splice(0);
-    for (const frame of frames) this.device.inject(frame);
+    for (const frame of frames) this.device.inject(this.isUnsummed ? withoutSum(frame) : frame, this.how);
     return frames.length > 0;
   }
 }
 
-function makeClient() {
+function makeClient(offloads = 0) {
   const changes: string[] = [];
   const failures: string[] = [];
-  const t = makeCore({
-    ...{ address: 0, prefixLength: 0, dhcp: { onFailure: (reason: string) => void failures.push(reason) } },
-    onAddress: ({ host, reason }) => void changes.push(`${formatIpv4(host.address)}: ${reason}`),
-  });
+  const t = makeCore(
+    {
+      ...{ address: 0, prefixLength: 0, dhcp: { onFailure: (reason: string) => void failures.push(reason) } },
+      onAddress: ({ host, reason }) => void changes.push(`${formatIpv4(host.address)}: ${reason}`),
+    },
+    { offloads },
+  );
   const server = new Server(t.device);
   const exchange = (): void => {
     t.core.flush();
@@ -106,6 +122,22 @@ describe('a core', () => {
       expectNoBufferLost(t);
     },
   );
+
+  it.each([
+    ['not computed yet', CHECKSUM_PARTIAL, true],
+    ['checked by the device', CHECKSUM_VERIFIED, false],
+    ['wrong', 0, false],
+  ])('reads an answer whose checksum is %s only if the device vouches for it', async (_, flags, isPartial) => {
+    const t = makeClient(OFFLOAD_CHAIN);
+    t.server.isUnsummed = true;
+    t.server.how = { flags, ...(isPartial ? { csumStart: 34, csumOffset: 6 } : {}) };
+    t.core.acquire();
+    t.exchange();
+    const isTaken = flags !== 0;
+    expect(t.server.heard).toEqual(isTaken ? [DISCOVER, REQUEST] : [DISCOVER]);
+    expect(t.core.counters()).toMatchObject({ dhcp_received: isTaken ? 2 : 0, dhcp_ignored: isTaken ? 0 : 1 });
+    expectNoBufferLost(t);
+  });
 
   it('renews and gives back by unicast, to the station that has answered', async () => {
     const t = makeClient();

@@ -13,7 +13,7 @@ function open(hasTxWorker: boolean) {
   const plan = planBuffers(CORES, 16_384);
   const interconnect = Interconnect.create(plan, hasTxWorker);
   const pool = new BufferPool({ count: plan.buffers, shift: 11, base: 0 }, 0, plan.rxBuffers);
-  const buffers = new RxBuffers(pool, new PacketTable(pool.geometry.count), interconnect);
+  const buffers = new RxBuffers({ pool, table: new PacketTable(pool.geometry.count), offloads: 0 }, interconnect);
   return { plan, interconnect, pool, buffers };
 }
 

@@ -156,7 +156,6 @@ describe.each([
 
   it.each([
     ['a checksum field in its second buffer', { flags: 1, csumStart: 99, csumOffset: 16 }],
-    ['a segment larger than the packet', { ...header, gsoSize: 3055 }],
     ['a type that was not negotiated', { ...header, gsoType: 3 }],
   ])('with %s is dropped whole', (_name, fields) => {
     open();
@@ -165,6 +164,14 @@ describe.each([
     expect(queues.rxCounts).toMatchObject({ droppedBadOffload: 1, packets: 0 });
     expect(queues.account()).toEqual(AT_REST);
     arrives();
+  });
+
+  it('with a gso_size beyond the packet have one segment', () => {
+    open();
+    const { bytes } = frame;
+    queues.deliver(cut(bytes, 100, 1500), { ...header, gsoSize: bytes.length + 1 });
+    const gsoSize = bytes.length - frame.transport - 20;
+    expect(queues.receiveAll()).toMatchObject([{ flags: t.CHAIN | t.CHECKSUM_PARTIAL | t.GSO_TCP4, gsoSize }]);
   });
 
   it.each([
