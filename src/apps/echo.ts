@@ -19,10 +19,10 @@ import {
 } from '../wire/ipv4.js';
 import {
   isUdpIntact,
+  isUdpWhole,
   swapUdpPorts,
   UDP_HEADER_BYTES,
   udpDestinationPort,
-  udpLength,
   udpSourcePort,
 } from '../wire/udp.js';
 import { createDemux } from './demux.js';
@@ -107,8 +107,7 @@ export class Echo implements PacketHandler {
     const { memory } = this.core;
     if (checksum === Checksum.UNKNOWN) return isUdpIntact(memory, offset, udp, room);
     // The device knows that the bytes are right, and the sum of a packet from this host may not be there yet.
-    const length = udpLength(memory.u8, udp);
-    return length >= UDP_HEADER_BYTES && length <= room;
+    return isUdpWhole(memory.u8, udp, room);
   }
 
   /** Sends the packet back to its source. Returns false, and has released the buffer, when that is not possible. */
