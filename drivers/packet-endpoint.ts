@@ -13,7 +13,7 @@ export interface PacketEndpoint {
   /**
    * Refills `burst` with up to `max` frames that the peer sends. Returns how many; 0 also while there is no peer. The
    * frames stay where they are and are valid until {@link complete}, which must be called before the next take and
-   * before the event loop runs again.
+   * before the event loop runs again. What the peer leaves to the receivers of its packets is checked, and is in the burst.
    */
   take(burst: PacketBurst, max: number): number;
   /** Gives the frames of the last take back to the peer. */
@@ -21,7 +21,8 @@ export interface PacketEndpoint {
 
   /**
    * Copies the packets `indices[0]` to `indices[count - 1]` of `burst` to the peer. Returns how many it got. The others
-   * are dropped, and counted by reason here; the caller should not put them again.
+   * are dropped, and counted by reason here; the caller should not put them again. A packet that the peer does not take as
+   * it is (`burst.flags`) is finished first.
    */
   put(burst: PacketBurst, indices: Uint8Array, count: number): number;
 

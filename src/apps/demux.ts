@@ -3,9 +3,11 @@
  * every receiver must make first (RFC 1122, 3.2.1.2), so that handlers get only intact, whole packets.
  */
 import type { Core } from '../link/core.js';
-import type { PacketBuffer } from '../link/packet-buffer.js';
+import { Checksum, type PacketBuffer } from '../link/packet-buffer.js';
 import type { PacketHandler, Stack } from '../stack.js';
+import type { WireMemory } from '../wire/index.js';
 import { ipv4HeaderLength, isIpv4Fragment, isIpv4HeaderIntact } from '../wire/ipv4.js';
+import { isUdpIntact, isUdpWhole } from '../wire/udp.js';
 
 class Demux implements Stack {
   private badHeader = 0;
@@ -61,4 +63,19 @@ class Demux implements Stack {
  */
 export function createDemux(core: Core, handlers: readonly PacketHandler[]): Stack {
   return new Demux(core, handlers);
+}
+
+/**
+ * Whether `room` bytes at `udp` in a received packet hold a datagram: its length fits, and its checksum is right or
+ * absent. A device with offloads may know that the bytes are right; the sum of a packet from this host may not be there
+ * yet then.
+ */
+export function isDatagramIntact(
+  memory: WireMemory,
+  { checksum, offset }: PacketBuffer,
+  udp: number,
+  room: number,
+): boolean {
+  if (checksum === Checksum.UNKNOWN) return isUdpIntact(memory, offset, udp, room);
+  return isUdpWhole(memory.u8, udp, room);
 }

@@ -104,7 +104,7 @@ export abstract class EchoClient implements PacketHandler {
     const at = ip + headerLength;
     const length = buffer.length - headerLength;
     if (length < format.headerBytes || !this.isForUs(at)) return false;
-    const number = this.identify(ip, at, length);
+    const number = this.identify(buffer, at, length);
     const milliseconds = this.outstanding.answered(number, this.clock());
     if (number === CORRUPT) this.corrupt++;
     else if (milliseconds === NOT_WAITING) this.unexpected++;
@@ -159,8 +159,11 @@ export abstract class EchoClient implements PacketHandler {
   protected abstract writeHeader(ip: number, at: number, length: number, number: number): void;
   /** Whether the header at `at` is that of an answer to this client. */
   protected abstract isForUs(at: number): boolean;
-  /** Returns the number of the request that the answer belongs to; {@link CORRUPT} for a damaged answer. */
-  protected abstract identify(ip: number, at: number, length: number): number;
+  /**
+   * Returns the number of the request that an answer, whose header is at `at`, belongs to; {@link CORRUPT} for a damaged
+   * answer.
+   */
+  protected abstract identify(packet: PacketBuffer, at: number, length: number): number;
   /** Called for each intact answer. */
   protected abstract onAnswer(number: number, milliseconds: number, ip: number, length: number): void;
   /** Called for each request that was not answered in time. */

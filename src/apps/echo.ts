@@ -3,7 +3,7 @@
  * `echo`, and a handler for stacks that do more.
  */
 import type { Core } from '../link/core.js';
-import { Checksum, type PacketBuffer } from '../link/packet-buffer.js';
+import type { PacketBuffer } from '../link/packet-buffer.js';
 import type { PacketHandler, Stack, StackOptions } from '../stack.js';
 import { ICMP_ECHO_REQUEST, ICMP_HEADER_BYTES, icmpType, isIcmpIntact, makeIcmpEchoReply } from '../wire/icmp.js';
 import {
@@ -17,15 +17,8 @@ import {
   setIpv4Ttl,
   swapIpv4Addresses,
 } from '../wire/ipv4.js';
-import {
-  isUdpIntact,
-  isUdpWhole,
-  swapUdpPorts,
-  UDP_HEADER_BYTES,
-  udpDestinationPort,
-  udpSourcePort,
-} from '../wire/udp.js';
-import { createDemux } from './demux.js';
+import { swapUdpPorts, UDP_HEADER_BYTES, udpDestinationPort, udpSourcePort } from '../wire/udp.js';
+import { createDemux, isDatagramIntact } from './demux.js';
 import { checkOptions } from './options.js';
 
 const ECHO_PORT = 7;
@@ -90,7 +83,7 @@ export class Echo implements PacketHandler {
   private echoUdp(buffer: PacketBuffer, udp: number, length: number): void {
     const { memory } = this.core;
     const port = udpSourcePort(memory.u8, udp);
-    if (!this.isIntact(buffer, udp, length)) {
+    if (!isDatagramIntact(memory, buffer, udp, length)) {
       this.badChecksum++;
     } else if (port === ECHO_PORT || port === 0) {
       // Port 7: two echo servers would answer each other for ever. Port 0: the sender wants no answer (RFC 768).
@@ -101,13 +94,6 @@ export class Echo implements PacketHandler {
       return;
     }
     this.core.release(buffer);
-  }
-
-  private isIntact({ checksum, offset }: PacketBuffer, udp: number, room: number): boolean {
-    const { memory } = this.core;
-    if (checksum === Checksum.UNKNOWN) return isUdpIntact(memory, offset, udp, room);
-    // The device knows that the bytes are right, and the sum of a packet from this host may not be there yet.
-    return isUdpWhole(memory.u8, udp, room);
   }
 
   /** Sends the packet back to its source. Returns false, and has released the buffer, when that is not possible. */

@@ -4,6 +4,7 @@
  */
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import type { Core } from '../link/core.js';
+import type { PacketBuffer } from '../link/packet-buffer.js';
 import {
   ICMP_ECHO_REPLY,
   ICMP_HEADER_BYTES,
@@ -158,7 +159,7 @@ export class Pinger extends EchoClient {
     return icmpType(u8, icmp) === ICMP_ECHO_REPLY && icmpIdentifier(u8, icmp) === this.identifier;
   }
 
-  protected identify(_ip: number, icmp: number, length: number): number {
+  protected identify(_packet: PacketBuffer, icmp: number, length: number): number {
     const { memory } = this.core;
     const number = this.outstanding.find((icmpSequence(memory.u8, icmp) - FIRST_SEQUENCE) & 0xffff);
     if (number === NOT_WAITING) return NOT_WAITING;

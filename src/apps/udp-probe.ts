@@ -5,16 +5,11 @@
 
 import { AppError } from '../errors.js';
 import type { Core } from '../link/core.js';
+import type { PacketBuffer } from '../link/packet-buffer.js';
 import { readI32, writeI32 } from '../wire/bytes.js';
 import { IP_PROTOCOL_UDP } from '../wire/ipv4.js';
-import {
-  isUdpIntact,
-  UDP_HEADER_BYTES,
-  udpDestinationPort,
-  udpLength,
-  udpSourcePort,
-  writeUdpHeader,
-} from '../wire/udp.js';
+import { UDP_HEADER_BYTES, udpDestinationPort, udpLength, udpSourcePort, writeUdpHeader } from '../wire/udp.js';
+import { isDatagramIntact } from './demux.js';
 import { CORRUPT, EchoClient, type EchoClientOptions } from './echo-client.js';
 import { MAX_OUTSTANDING } from './outstanding.js';
 import { seedOf, xorshift32 } from './pattern.js';
@@ -107,9 +102,9 @@ export class UdpProbe extends EchoClient {
     return udpDestinationPort(u8, udp) === this.sourcePort && udpSourcePort(u8, udp) === this.port;
   }
 
-  protected identify(ip: number, udp: number, length: number): number {
+  protected identify(packet: PacketBuffer, udp: number, length: number): number {
     const { memory } = this.core;
-    if (!isUdpIntact(memory, ip, udp, length)) return CORRUPT;
+    if (!isDatagramIntact(memory, packet, udp, length)) return CORRUPT;
     const ownLength = udpLength(memory.u8, udp);
     if (ownLength < UDP_HEADER_BYTES + NUMBER_BYTES) return CORRUPT;
     const number = readI32(memory.u8, udp + UDP_HEADER_BYTES);

@@ -66,6 +66,19 @@ describeWith('a tap interface as device', [root, tun, command('ip'), command('pi
     expect(namespace.ip('link', 'show', 'tap0')).toContain('tap0');
   });
 
+  it('takes an interface whose last user had offloads, without them', async () => {
+    namespace.addTap('tap0', '10.0.0.9/24');
+    for (const offloads of ['auto', 'off']) {
+      endpoint = namespace.tspmd('run', '--device', 'tap:tap0', ...OWN, 'http', '--offloads', offloads);
+      await endpoint.waitFor(/^ready/m);
+      const line = 'head -c 5000000 /dev/zero | curl -sS --fail -m 20 -T - -H Expect: http://10.0.0.1/sink';
+      const client = namespace.spawn('bash', '-c', `set -o pipefail; ${line}`);
+      expect((await client.exited).code, client.output).toBe(0);
+      await endpoint.stop();
+      expect(endpoint.stdout.includes('tcp_gso_in')).toBe(offloads === 'auto');
+    }
+  });
+
   it('says that the interface was deleted', async () => {
     await start('tap:tap0,host=10.0.0.9/24').waitFor(/^ready/m);
     namespace.ip('link', 'del', 'tap0');

@@ -26,6 +26,9 @@ import { ALL_MODES, MODES, stackCores } from '../support/threads/modes.js';
 const NIC = nicAddress(0);
 const BIND = fileURLToPath(new URL('../../scripts/bind-vfio.sh', import.meta.url));
 const UDP_CLIENT = fileURLToPath(new URL('../../dist/test/support/peers/udp-echo-client.worker.js', import.meta.url));
+const PLAIN_RECEIVER = fileURLToPath(
+  new URL('../../dist/test/support/offloads/plain-receiver.main.js', import.meta.url),
+);
 const TSPMD = Child.commandLine().join(' ');
 const READY_MS = 120_000;
 const BYTES = 10_000_000;
@@ -124,6 +127,21 @@ describeWith('tspmd on a PCI device in a guest', [guest, root, tun, command('ip'
     expect(client.output.split(patternHash(BYTES)), client.output).toHaveLength(3);
     const { rx, tx } = meanFrames(namespace, 'tap0');
     expect(Math.min(rx, tx)).toBeGreaterThan(1514);
+  });
+
+  it('receives plain packets when receive offloads were switched off', async (context) => {
+    requireForTest(context, [...vfioRequirements('iommu'), command('curl')]);
+    const child = start(
+      'iommu',
+      `set -e; ${BIND} ${NIC}; exec ${process.execPath} ${PLAIN_RECEIVER} ${NIC} 10.0.0.1/24`,
+    );
+    await child.waitFor(/^ready/m, READY_MS);
+    const line = `head -c ${BYTES} /dev/zero | curl -sS --fail -T - -H Expect: http://10.0.0.1/sink`;
+    const client = namespace.spawn('timeout', '100', 'bash', '-c', `set -o pipefail; ${line}`);
+    expect((await client.exited).code, client.output + child.output).toBe(0);
+    const { tx } = meanFrames(namespace, 'tap0');
+    expect(tx).toBeGreaterThan(1000);
+    expect(tx).toBeLessThanOrEqual(1514);
   });
 
   it.for(VFIO_MODES)(

@@ -13,6 +13,15 @@ const ETHER_TYPE_OFFSET = FRAME_OFFSET + ETHERNET_HEADER_BYTES - 2;
 /** Number of values of the low word of an address. */
 const WORD_VALUES = 2 ** 32;
 
+/**
+ * Overwrites the EtherType in a buffer that goes back to the pool without being received. The device may have written a
+ * frame there that nobody has received; a sender that recognises its own frames when their buffers come back must not
+ * mistake that frame for one of its own.
+ */
+export function forgetFrame(u16: Uint16Array, pool: BufferPool, handle: number): void {
+  u16[(pool.offsetOf(handle) + ETHER_TYPE_OFFSET) >> 1] = 0;
+}
+
 export abstract class QueueBuffers {
   protected readonly u16: Uint16Array;
   protected readonly i32: Int32Array;
@@ -96,10 +105,8 @@ export abstract class QueueBuffers {
   }
 
   /**
-   * Returns to the pool every buffer that the device held; the result is how many. The device must not run.
-   *
-   * Overwrites the EtherType in each buffer. The device may have written a frame there that nobody has received; a
-   * sender that recognises its own frames when their buffers come back must not mistake that frame for one of its own.
+   * Returns to the pool every buffer that the device held; the result is how many. The device must not run. Frames in
+   * these buffers are forgotten.
    */
   takeBack(): number {
     let held = 0;
@@ -107,7 +114,7 @@ export abstract class QueueBuffers {
     for (let slot = 0; slot < this.slotHandle.length; slot++) {
       const handle = this.slotHandle[slot];
       if (handle === SLOT_FREE) continue;
-      this.u16[(this.pool.offsetOf(handle) + ETHER_TYPE_OFFSET) >> 1] = 0;
+      forgetFrame(this.u16, this.pool, handle);
       this.pool.put(handle);
       this.slotHandle[slot] = SLOT_FREE;
       held++;

@@ -11,7 +11,8 @@ const TYPE_VLAN = 0x8100;
 const VLAN_BYTES = 4;
 const IP4_BYTES = 20;
 const IP6_BYTES = 40;
-const TCP_BYTES = 20;
+/** Bytes of a TCP header without options. */
+export const TCP_BYTES = 20;
 const UDP_BYTES = 8;
 const PROTOCOL_TCP = 6;
 const PROTOCOL_UDP = 17;

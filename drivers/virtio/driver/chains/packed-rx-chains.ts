@@ -43,8 +43,10 @@ export class PackedRxChains extends PackedRxQueue {
 
   override start(space: AddressSpace, eventIdx: boolean, mergeable: boolean, inOrder: boolean, features = 0): boolean {
     this.longest = postedBytes(this.pool.geometry.shift, mergeable);
+    // This counts and gives back what is left of the ring before, by what was negotiated then.
+    const isFilled = super.start(space, eventIdx, mergeable, inOrder);
     this.assembly.start(this.size, mergeable, features);
-    return super.start(space, eventIdx, mergeable, inOrder);
+    return isFilled;
   }
 
   override takeBack(): number {

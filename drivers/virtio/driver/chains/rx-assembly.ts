@@ -3,23 +3,23 @@
  * one says (virtio 1.2, 5.1.6.4). A packet whose buffers have not all been used yet waits here, for as long as the device
  * lets it wait. It holds fewer buffers than the ring has entries.
  */
-import { type BufferPool, ETHERNET_HEADER_BYTES, FRAME_OFFSET, frameCapacity } from '../../../../rings/buffer-pool.js';
+import { type BufferPool, FRAME_OFFSET, frameCapacity } from '../../../../rings/buffer-pool.js';
 import * as table from '../../../../rings/packet-table.js';
 import type { MemoryViews } from '../../../memory/index.js';
 import { MAX_GSO_FRAME_BYTES } from '../../../offloads.js';
 import { NET_HEADER_BYTES, NET_HEADER_NUM_BUFFERS } from '../../net-header.js';
+import { forgetFrame } from '../queue-buffers.js';
 import { QueueCount } from '../queue-counts.js';
 import { SHORTEST_WRITTEN } from '../unfit-frames.js';
-import { hasHeaders } from './ip-headers.js';
+import { hasHeaders, TCP_BYTES } from './ip-headers.js';
 import { BAD, RxHeaderReader } from './rx-header.js';
 
 // V8 folds local constants: docs/v8.md, "Local constants".
-const { CHAIN, ENTRY_SHIFT, FLAGS, GSO, GSO_SIZE, LAST, LENGTH, NEXT, START, TOTAL } = table;
+const { CHAIN, CSUM_START, ENTRY_SHIFT, FLAGS, GSO, GSO_SIZE, LAST, LENGTH, NEXT, START, TOTAL } = table;
 const HEADER_BYTES = NET_HEADER_BYTES;
 const FRAME = FRAME_OFFSET;
 const HEADER_OFFSET = FRAME_OFFSET - NET_HEADER_BYTES;
 const NUM_BUFFERS_OFFSET = HEADER_OFFSET + NET_HEADER_NUM_BUFFERS;
-const ETHER_TYPE_OFFSET = FRAME_OFFSET + ETHERNET_HEADER_BYTES - 2;
 const SHORTEST = SHORTEST_WRITTEN;
 const { droppedBadLength, droppedBadOffload, droppedNoBuffer, droppedTooLong } = QueueCount;
 
@@ -113,10 +113,9 @@ export class RxAssembly {
     const entry = handle << ENTRY_SHIFT;
     const length = written - HEADER_BYTES;
     const flags = this.headers.read(buffer, entry, length, false);
-    if (flags === BAD || ((flags & GSO) !== 0 && words[entry + GSO_SIZE] > length)) {
-      return this.drop(handle, droppedBadOffload);
-    }
+    if (flags === BAD) return this.drop(handle, droppedBadOffload);
     if (this.pool.available === 0) return this.drop(handle, droppedNoBuffer);
+    if ((flags & GSO) !== 0) this.limitGsoSize(entry, length);
     words[entry + FLAGS] = flags;
     this.handle = handle;
     this.length = length;
@@ -181,17 +180,24 @@ export class RxAssembly {
 
     const firstEntry = first << ENTRY_SHIFT;
     this.first = NONE;
-    if ((this.flags & GSO) !== 0 && words[firstEntry + GSO_SIZE] > bytes) {
-      this.counts[droppedBadOffload]++;
-      this.forgetFrom(first);
-      return NOTHING;
-    }
+    if ((this.flags & GSO) !== 0) this.limitGsoSize(firstEntry, bytes);
     words[firstEntry + FLAGS] = this.flags;
     words[firstEntry + TOTAL] = bytes;
     this.handle = first;
     this.length = words[firstEntry + LENGTH];
     this.total = bytes;
     return PACKET;
+  }
+
+  /**
+   * A segment size beyond the packet means one segment. OVS 3.1 sends such: its segment size follows from the receiver's
+   * MTU, whatever that of the packet was. It stays a GSO packet, because its pseudo header's sum may lack the length, as
+   * DPDK writes it: only a segment gets a new one.
+   */
+  private limitGsoSize(entry: number, bytes: number): void {
+    const { words } = this;
+    const most = bytes - words[entry + CSUM_START] - TCP_BYTES;
+    if (words[entry + GSO_SIZE] > most) words[entry + GSO_SIZE] = most;
   }
 
   /** Drops the packet that begins with this buffer. */
@@ -210,10 +216,6 @@ export class RxAssembly {
   private forget(): void {
     const { first } = this;
     this.first = NONE;
-    this.forgetFrom(first);
-  }
-
-  private forgetFrom(first: number): void {
     for (let part = first; part !== LAST; ) {
       const next = this.words[(part << ENTRY_SHIFT) + NEXT];
       this.giveBack(part);
@@ -221,9 +223,8 @@ export class RxAssembly {
     }
   }
 
-  /** Puts a buffer back of a frame that nobody has received: see `QueueBuffers.takeBack`. */
   private giveBack(handle: number): void {
-    this.u16[(this.pool.offsetOf(handle) + ETHER_TYPE_OFFSET) >> 1] = 0;
+    forgetFrame(this.u16, this.pool, handle);
     this.pool.put(handle);
   }
 }

@@ -34,8 +34,10 @@ export class SplitRxChains extends SplitRxQueue {
 
   override start(space: AddressSpace, eventIdx: boolean, mergeable: boolean, _inOrder = false, features = 0): boolean {
     this.longest = postedBytes(this.pool.geometry.shift, mergeable);
+    // This counts and gives back what is left of the ring before, by what was negotiated then.
+    const isFilled = super.start(space, eventIdx, mergeable);
     this.assembly.start(this.size, mergeable, features);
-    return super.start(space, eventIdx, mergeable);
+    return isFilled;
   }
 
   override takeBack(): number {

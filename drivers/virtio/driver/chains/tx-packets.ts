@@ -7,6 +7,7 @@ import * as table from '../../../../rings/packet-table.js';
 import type { MemoryViews } from '../../../memory/index.js';
 import * as offload from '../../../offloads.js';
 import * as header from '../../net-header.js';
+import { forgetFrame } from '../queue-buffers.js';
 import { QueueCount } from '../queue-counts.js';
 import { SLOT_FREE } from '../queue-tables.js';
 import { MAX_PARTS } from './indirect-tables.js';
@@ -18,10 +19,11 @@ const { LENGTH, NEXT, START, TOTAL } = table;
 const { OFFLOAD_CSUM, OFFLOAD_ECN, OFFLOAD_TSO4, OFFLOAD_TSO6 } = offload;
 const NEEDS_CSUM = header.VIRTIO_NET_HDR_F_NEEDS_CSUM;
 const ETHERNET_BYTES = ETHERNET_HEADER_BYTES;
-const ETHER_TYPE_OFFSET = FRAME_OFFSET + ETHERNET_HEADER_BYTES - 2;
 const HEADER_OFFSET = FRAME_OFFSET - header.NET_HEADER_BYTES;
 const { droppedBadLength, droppedBadOffload } = QueueCount;
 const FREE = SLOT_FREE;
+/** Stands for "the packet can be sent", where otherwise there is the index of a count. */
+const NO_FAULT = -1;
 
 // What a queue with offloads keeps in its table of slots: the handle of a packet in one buffer, SLOT_FREE, or:
 /** The descriptor belongs to a chain, and is not its first. */
@@ -90,7 +92,8 @@ export class TxPackets {
       return this.drop(handle, droppedBadLength);
     }
     const buffer = this.pool.offsetOf(handle);
-    return this.writeHeader(buffer, entry, flags, length) ? parts : this.drop(handle, droppedBadOffload);
+    const fault = this.writeHeader(buffer, entry, flags, length);
+    return fault === NO_FAULT ? parts : this.drop(handle, fault);
   }
 
   /** Number of buffers of the chain whose first entry this is, or 0 if it is none that can be sent. */
@@ -118,8 +121,8 @@ export class TxPackets {
     }
   }
 
-  /** Writes the header that these flags ask for. Returns false if the device does not do it, or it cannot be done. */
-  private writeHeader(buffer: number, entry: number, flags: number, length: number): boolean {
+  /** Writes the header that these flags ask for. Returns {@link NO_FAULT}, or the count of the fault. */
+  private writeHeader(buffer: number, entry: number, flags: number, length: number): number {
     const { u16, words, features } = this;
     const at = (buffer + HEADER_OFFSET) >> 1;
     let kind = 0;
@@ -130,20 +133,28 @@ export class TxPackets {
     if ((flags & CHECKSUM_PARTIAL) !== 0) {
       start = words[entry + CSUM_START];
       offset = words[entry + CSUM_OFFSET];
-      if ((features & OFFLOAD_CSUM) === 0 || start < ETHERNET_BYTES || offset < 0) return false;
-      if (start + offset + 2 > length) return false;
+      if ((features & OFFLOAD_CSUM) === 0 || start < ETHERNET_BYTES || offset < 0) return droppedBadOffload;
+      if (start + offset + 2 > length) return droppedBadOffload;
       kind = NEEDS_CSUM;
     }
     if ((flags & GSO) !== 0) {
       const type = this.gsoType(flags);
       size = words[entry + GSO_SIZE];
-      if (type === 0 || kind === 0 || offset !== TCP_CHECKSUM_OFFSET) return false;
+      if (type === 0 || kind === 0 || offset !== TCP_CHECKSUM_OFFSET) return droppedBadOffload;
       const frame = buffer + FRAME_OFFSET;
       const tcp = ((flags & GSO_TCP4) !== 0 ? TCP_OVER_IP4 : TCP_OVER_IP6) | start;
-      if (transportOf(this.u8, frame, length) !== tcp) return false;
+      if (transportOf(this.u8, frame, length) !== tcp) return droppedBadOffload;
       headers = tcpHeaderEnd(this.u8, frame, start, length);
-      if (headers === CUT_OFF || size < 1 || headers + size > this.longest || headers >= this.total) return false;
-      kind |= type << 8;
+      const payload = this.total - headers;
+      if (headers === CUT_OFF || size < 1 || payload < 1) return droppedBadOffload;
+      if (headers + (size < payload ? size : payload) > this.longest) return droppedBadLength;
+      if (payload > size) {
+        kind |= type << 8;
+      } else {
+        // One segment is no GSO packet to some devices: they refuse a gso_size beyond the payload.
+        headers = 0;
+        size = 0;
+      }
     }
     // All twelve bytes: an earlier frame may have left others here.
     u16[at] = kind;
@@ -152,7 +163,7 @@ export class TxPackets {
     u16[at + (header.NET_HEADER_CSUM_START >> 1)] = start;
     u16[at + (header.NET_HEADER_CSUM_OFFSET >> 1)] = offset;
     u16[at + (header.NET_HEADER_NUM_BUFFERS >> 1)] = 0;
-    return true;
+    return NO_FAULT;
   }
 
   /** The field gso_type for these flags, or 0 if the device does not segment such packets. */
@@ -193,7 +204,7 @@ export class TxPackets {
       slotHandle[slot] = FREE;
       if (what === FREE || what === SLOT_PART) continue;
       const handle = what >= 0 ? what : SLOT_CHAIN - what;
-      this.u16[(pool.offsetOf(handle) + ETHER_TYPE_OFFSET) >> 1] = 0;
+      forgetFrame(this.u16, pool, handle);
       if (what >= 0) pool.put(what);
       else this.freeChain(what);
       packets++;

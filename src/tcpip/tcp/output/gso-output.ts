@@ -8,6 +8,7 @@ import type { PacketBuffer } from '../../../link/packet-buffer.js';
 import { IP_PROTOCOL_TCP } from '../../../wire/ipv4.js';
 import { TCP } from '../counters.js';
 import type { Recovery } from '../recovery/recovery.js';
+import { CHUNK_BYTES } from '../state/regions.js';
 import {
   FLAG_CWR,
   FLAG_ECN,
@@ -18,6 +19,7 @@ import {
   MSS,
   PROGRESS_MS,
   REMOTE,
+  SEND_BASE,
   SMALL_END,
   SND_END,
   SND_NXT,
@@ -45,9 +47,12 @@ export class GsoOutput {
   /** The buffers behind the first of the packet that is being made, and how many they are. */
   private readonly parts: PacketBuffer[] = [];
   private count = 0;
-  /** Bytes of data that fit into the first buffer, and into all. */
+  /** Bytes of data that go into the first buffer, at most into each of the others, and into all. */
   private firstRoom = 0;
+  private partRoom = 0;
   private room = 0;
+  /** From the beginning of each buffer but the first to its data, in bytes. */
+  private skip = 0;
 
   constructor(
     private readonly table: Table,
@@ -76,7 +81,7 @@ export class GsoOutput {
     const header = transmit.headerBytes(r);
     const wanted = this.allowed(r, mss, MAX_PACKET - IP_PAYLOAD - header);
     if (wanted <= mss || !recovery.reserve(r, Math.ceil(wanted / mss))) return false;
-    const first = this.take(header, wanted);
+    const first = this.take(r, header, wanted);
     if (first === null) return transmit.block();
     const length = this.room < wanted ? this.room - (this.room % mss) : wanted;
     if (length === 0) return this.giveUp(first);
@@ -125,22 +130,40 @@ export class GsoOutput {
   }
 
   /** Takes buffers for a packet, as many as it needs or as there are. Returns the first; null when there is none. */
-  private take(header: number, length: number): PacketBuffer | null {
+  private take(r: number, header: number, length: number): PacketBuffer | null {
     const { ip, parts } = this;
     const first = ip.begin();
     if (first === null) return null;
+    this.divide(r, first, header);
     let count = 0;
-    let room = (first.capacity & -PART_UNIT) - IP_PAYLOAD - header;
-    this.firstRoom = room;
+    let room = this.firstRoom;
     while (room < length && count < MAX_PARTS - 1) {
       const part = ip.begin();
       if (part === null) break;
       parts[count++] = part;
-      room += part.capacity & -PART_UNIT;
+      room += this.partRoom;
     }
     this.count = count;
     this.room = room;
     return first;
+  }
+
+  /** Decides how many bytes go into each buffer. All buffers are alike. */
+  private divide(r: number, first: PacketBuffer, header: number): void {
+    const { i32 } = this;
+    const { offset, capacity } = first;
+    const place = (i32[r + SND_NXT] - i32[r + SEND_BASE]) | 0;
+    const room = (capacity & -PART_UNIT) - IP_PAYLOAD - header;
+    if (((offset + IP_PAYLOAD + header - place) & (PART_UNIT - 1)) === 0) {
+      // Whole chunks of the send region, which are copied fastest, from the second buffer on.
+      this.skip = -offset & (PART_UNIT - 1);
+      this.partRoom = (capacity - this.skip) & -CHUNK_BYTES;
+      this.firstRoom = room - ((place + room) & (CHUNK_BYTES - 1));
+    } else {
+      this.skip = 0;
+      this.partRoom = capacity & -PART_UNIT;
+      this.firstRoom = room;
+    }
   }
 
   /** There were not even buffers for one segment. */
@@ -162,14 +185,14 @@ export class GsoOutput {
       const part = parts[i];
       seq = (seq + bytes) | 0;
       left -= bytes;
-      bytes = Math.min(left, part.capacity & -PART_UNIT);
+      bytes = Math.min(left, this.partRoom);
       if (bytes === 0) {
         this.ip.release(part);
         continue;
       }
-      transmit.copyData(r, seq, part.offset, bytes);
+      transmit.copyData(r, seq, part.offset + this.skip, bytes);
       part.length = bytes;
-      first.append(part);
+      first.append(part, this.skip);
     }
   }
 

@@ -14,6 +14,8 @@ export const MIN_REGION_BYTES = 1024;
 export const SMALL_REGION_BYTES = 2048;
 /** Size of the largest region: the window of a TCP connection is at most 2^30 bytes (RFC 7323, 2.3). */
 export const MAX_REGION_BYTES = 1 << 30;
+/** Size of the pieces of a region for which there are views: {@link Region.chunk}. */
+export const CHUNK_BYTES = 1024;
 /** Size of an arena of several regions. */
 const ARENA_BYTES = 1 << 20;
 /** Largest region that shares its arena. */
@@ -70,6 +72,8 @@ export class Region {
   next: Region | null = null;
   /** Whether {@link RegionPool} has handed it out. */
   used = false;
+  /** Views of the chunks that were asked for. */
+  private chunks: Uint8Array[] | null = null;
 
   /**
    * @param arena belongs to {@link RegionPool}
@@ -83,6 +87,23 @@ export class Region {
   ) {
     this.u8 = arena.u8;
     this.i32 = arena.i32;
+  }
+
+  /**
+   * A view of {@link CHUNK_BYTES} bytes of the region, as the argument of `set`, which copies three times as fast as a
+   * loop. Made at the first use and kept, so that nothing is allocated per packet.
+   * @param index of the chunk, from the beginning of the region
+   */
+  chunk(index: number): Uint8Array {
+    if (this.chunks === null) this.chunks = this.makeChunks();
+    return this.chunks[index];
+  }
+
+  private makeChunks(): Uint8Array[] {
+    const { u8, start, size } = this;
+    return Array.from({ length: size / CHUNK_BYTES }, (_, i) => {
+      return u8.subarray(start + i * CHUNK_BYTES, start + (i + 1) * CHUNK_BYTES);
+    });
   }
 }
 
