@@ -43,6 +43,8 @@ export interface ShownPacket {
   readonly offset: number;
   readonly length: number;
   readonly capacity: number;
+  /** With those of the buffers that follow. */
+  readonly totalLength: number;
 }
 
 /** What is shown of a core. */
@@ -61,7 +63,8 @@ export function packetText({ u8 }: MemoryViews, packet: ShownPacket, isIp: boole
   const { handle, offset, capacity } = packet;
   const length = Math.max(0, Math.min(packet.length, capacity));
   const owner = isStacks ? `the stack's` : `not the stack's (released, sent or never taken)`;
-  const head = `PacketBuffer ${handle}: ${packet.length} bytes, ${owner}`;
+  const more = packet.totalLength === packet.length ? '' : ` of ${packet.totalLength} in several buffers`;
+  const head = `PacketBuffer ${handle}: ${packet.length} bytes${more}, ${owner}`;
   if (length === 0) return `${head}: empty, room for ${capacity} bytes`;
   const first = Array.from(u8.subarray(offset, offset + Math.min(length, SHOWN_BYTES)), hex).join(' ');
   const what = isIp ? ipText(u8, offset, length) : frameText(u8, offset, length);

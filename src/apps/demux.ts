@@ -7,7 +7,7 @@ import { Checksum, type PacketBuffer } from '../link/packet-buffer.js';
 import type { PacketHandler, Stack } from '../stack.js';
 import type { WireMemory } from '../wire/index.js';
 import { ipv4HeaderLength, isIpv4Fragment, isIpv4HeaderIntact } from '../wire/ipv4.js';
-import { isUdpIntact, UDP_HEADER_BYTES, udpLength } from '../wire/udp.js';
+import { isUdpIntact, isUdpWhole } from '../wire/udp.js';
 
 class Demux implements Stack {
   private badHeader = 0;
@@ -77,6 +77,5 @@ export function isDatagramIntact(
   room: number,
 ): boolean {
   if (checksum === Checksum.UNKNOWN) return isUdpIntact(memory, offset, udp, room);
-  const length = udpLength(memory.u8, udp);
-  return length >= UDP_HEADER_BYTES && length <= room;
+  return isUdpWhole(memory.u8, udp, room);
 }

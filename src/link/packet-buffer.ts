@@ -37,6 +37,7 @@ export const Checksum = {
    */
   PARTIAL: 2,
 } as const;
+/** One of {@link Checksum}. */
 export type ChecksumState = (typeof Checksum)[keyof typeof Checksum];
 
 let owners = OWNER_LAYER;

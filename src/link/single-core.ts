@@ -31,6 +31,8 @@ const RX_FRAMES = L2.rx_frames;
 const RX_DELIVERED = L2.rx_delivered;
 /** Most buffers that getBufferTx leaves in the pool for the receive ring and for ARP: two bursts. */
 const MAX_RESERVE = 2 * BURST;
+/** The same where a packet may take 17 buffers and more. */
+const MAX_RESERVE_OF_CHAINS = 16 * BURST;
 
 export class SingleCore extends BaseCore {
   protected readonly egress: Egress;
@@ -48,7 +50,8 @@ export class SingleCore extends BaseCore {
   ) {
     const { pool, memory } = device;
     const { geometry } = pool;
-    const reserve = Math.min(MAX_RESERVE, geometry.count >>> 3);
+    const most = device.offloads === 0 ? MAX_RESERVE : MAX_RESERVE_OF_CHAINS;
+    const reserve = Math.min(most, geometry.count >>> 3);
     const counters = createL2Counters();
     const clock = options.clock ?? (() => performance.now());
     super({

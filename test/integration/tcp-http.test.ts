@@ -82,6 +82,33 @@ describeWith('http for the clients of the Linux kernel', [...TCP_PEERS, command(
       expect(Number(/^\s*(\d+) requests in/m.exec(output)?.[1]), output).toBeGreaterThan(0);
       expect(output).not.toMatch(/Socket errors|Non-2xx/);
     });
+  });
+});
+
+// With offloads, a capture has packets whose checksums are not done yet, and segments that do not exist on any wire.
+describeWith('http without offloads, in a capture', [...TCP_PEERS, command('curl'), command('ethtool')], () => {
+  let lab: KernelLab;
+
+  beforeAll(async () => {
+    lab = await KernelLab.start();
+    await lab.endOffloads();
+    writeFileSync(lab.file('small'), patternBytes(0, SMALL));
+  });
+
+  afterAll(async () => {
+    await lab?.close();
+  });
+
+  describe.each(ALL_MODES)('in mode %s', (mode) => {
+    let endpoint: Child;
+
+    beforeAll(async () => {
+      endpoint = await lab.endpoint('--app', 'http', '--offloads', 'off', ...MODES[mode]);
+    });
+
+    afterAll(async () => {
+      await endpoint?.stop();
+    });
 
     it('sends nothing twice, no bad checksum and no zero window', async () => {
       const before = await lab.dropsToKernel();

@@ -48,11 +48,16 @@ describeWith('a path with a small MTU, routed by the Linux kernel', [...TCP_PEER
     await lab?.close();
   });
 
-  describe.each(['single', '2kb'] as const)('in mode %s', (mode) => {
+  describe.each([
+    ['single', 'off'],
+    ['2kb', 'off'],
+    ['single', 'auto'],
+    ['2kb', 'auto'],
+  ] as const)('in mode %s, offloads %s', (mode, offloads) => {
     let endpoint: Child;
 
     beforeAll(async () => {
-      endpoint = await lab.endpoint('--gateway', KERNELS, '--app', 'http', ...MODES[mode]);
+      endpoint = await lab.endpoint('--gateway', KERNELS, '--app', 'http', '--offloads', offloads, ...MODES[mode]);
     });
 
     afterAll(async () => {
@@ -78,7 +83,8 @@ describeWith('a path with a small MTU, routed by the Linux kernel', [...TCP_PEER
       const sum = (name: string): number =>
         [...endpoint.stdout.matchAll(new RegExp(`\\b${name} (\\d+)`, 'g'))].reduce((all, [, n]) => all + Number(n), 0);
       expect(sum('tcp_mtu_reduced'), endpoint.stdout).toBeGreaterThan(0);
-      expect(sum('tcp_black_holes'), endpoint.stdout).toBeGreaterThan(0);
+      // A veth passes a GSO packet whole, also to an end whose MTU is smaller than a segment.
+      if (offloads === 'off') expect(sum('tcp_black_holes'), endpoint.stdout).toBeGreaterThan(0);
     });
   });
 });

@@ -4,8 +4,11 @@ import { closeFile, eventfd } from '../../drivers/libc/index.js';
 import { PacketMemory } from '../../drivers/memory/index.js';
 import { makeQueueCounters } from '../../drivers/virtio/device/queue-counters.js';
 import type { GuestMemory, RingOptions, RingPlace } from '../../drivers/virtio/device/ring.js';
+import { allocateIndirect, indirectBytes } from '../../drivers/virtio/driver/chains/indirect-tables.js';
+import type { ChainMemory } from '../../drivers/virtio/driver/queue-tables.js';
 import type { QueueLayout } from '../../drivers/virtio/transport.js';
 import type { BufferGeometry } from '../../rings/buffer-pool.js';
+import { PacketTable } from '../../rings/packet-table.js';
 import { MODEL_IOVA_BASE } from '../support/virtio/device-model.js';
 import type { Rules, Wish } from './virtqueue.js';
 
@@ -22,17 +25,29 @@ export interface Config {
   readonly mergeable: boolean;
   /** Buffers that the driver has besides those that a full ring holds. */
   readonly spare: number;
+  /**
+   * Of our driver, transmit: its queue without offloads, which sends packets in one buffer; or its queue with offloads,
+   * whose packets lie in up to two buffers, described by chains or by indirect tables.
+   */
+  readonly parts: 'one' | 'chains' | 'tables';
 }
 
 const MAX_SIZE = 256;
 const SHIFT = 11;
-const MAX_BUFFERS = 2 * MAX_SIZE;
+/** Most buffers of a packet. */
+export const MAX_PARTS = 2;
+const MAX_BUFFERS = MAX_PARTS * 2 * MAX_SIZE;
+const TABLE_BYTES = indirectBytes(MAX_SIZE);
 const RING_BYTES = 16 * MAX_SIZE + 4096 * 2;
 
 /** Rings of all sizes from 2 to 256, small ones more often: they wrap and fill soon. */
 export function configs(driver: Player, device: Player): fc.Arbitrary<Config> {
   const shared = { driver: fc.constant(driver), device: fc.constant(device), eventIdx: fc.boolean() };
-  const more = { mergeable: fc.boolean(), spare: fc.constantFrom(0, 1, 3, 8, 100) };
+  const more = {
+    mergeable: fc.boolean(),
+    spare: fc.constantFrom(0, 1, 3, 8, 100),
+    parts: fc.constantFrom('one' as const, 'chains' as const, 'tables' as const),
+  };
   const split = fc.record<Config>({
     ...shared,
     ...more,
@@ -69,13 +84,17 @@ export class RingFixture implements GuestMemory {
   readonly memory: PacketMemory;
   readonly geometry: BufferGeometry;
   readonly callFd = eventfd();
+  /** What is known of the packets in the buffers, and where the indirect tables are. */
+  readonly table = new PacketTable(MAX_BUFFERS);
+  readonly chains: ChainMemory;
   private readonly ring: number;
 
   constructor() {
-    this.memory = PacketMemory.create(RING_BYTES + (MAX_BUFFERS << SHIFT), 'never');
+    this.memory = PacketMemory.create(RING_BYTES + TABLE_BYTES + (MAX_BUFFERS << SHIFT), 'never');
     this.ring = this.memory.allocate(RING_BYTES, 4096);
     const base = this.memory.allocate(MAX_BUFFERS << SHIFT, 1 << SHIFT);
     this.geometry = { count: MAX_BUFFERS, shift: SHIFT, base };
+    this.chains = allocateIndirect(this.memory, MAX_SIZE, this.table);
   }
 
   /** Addresses of the driver are offsets from {@link MODEL_IOVA_BASE}. */

@@ -5,14 +5,21 @@
 import { LinearAddressSpace } from '../../drivers/memory/index.js';
 import { PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
 import { DeviceTxQueue } from '../../drivers/virtio/device/tx-queue.js';
+import { PackedTxChains } from '../../drivers/virtio/driver/chains/packed-tx-chains.js';
+import { SplitTxChains } from '../../drivers/virtio/driver/chains/split-tx-chains.js';
+import { SLOT_CHAIN } from '../../drivers/virtio/driver/chains/tx-packets.js';
+import { USE_INDIRECT } from '../../drivers/virtio/driver/offload-bits.js';
 import { PackedTxQueue } from '../../drivers/virtio/driver/packed-tx.js';
+import type { TxQueue } from '../../drivers/virtio/driver/queue.js';
+import { makeQueueTables } from '../../drivers/virtio/driver/queue-tables.js';
 import { SplitTxQueue } from '../../drivers/virtio/driver/split-tx.js';
-import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../rings/buffer-pool.js';
+import { BufferPool, FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
+import * as t from '../../rings/packet-table.js';
 import { type Chain, type DeviceModel, MODEL_IOVA_BASE } from '../support/virtio/device-model.js';
 import type { DriverModel } from '../support/virtio/driver-model.js';
 import { PackedDeviceModel } from '../support/virtio/packed-device-model.js';
 import { PackedDriverModel } from '../support/virtio/packed-driver-model.js';
-import { countsOf } from '../support/virtio/queue-counts.js';
+import { countsOf, type NamedCounts } from '../support/virtio/queue-counts.js';
 import { SplitDeviceModel } from '../support/virtio/split-device-model.js';
 import { SplitDriverModel } from '../support/virtio/split-driver-model.js';
 import {
@@ -25,7 +32,7 @@ import {
   signalledBy,
   someOf,
 } from './plain-ends.js';
-import { type Config, type RingAt, type RingFixture, ringAt } from './ring-fixture.js';
+import { type Config, MAX_PARTS, type RingAt, type RingFixture, ringAt } from './ring-fixture.js';
 import { demand, type Offered } from './virtqueue.js';
 
 const HEADER = 12;
@@ -75,30 +82,46 @@ export interface TxDevice {
   restart(): void;
 }
 
+/** Frames that no frame can be, and parts that are longer than a buffer. */
+const droppedOf = ({ droppedBadLength, droppedBadOffload }: NamedCounts): number =>
+  droppedBadLength + droppedBadOffload;
+
+/** Whether our driver gets this frame in two buffers. The frame's own bytes decide, so that a run can be repeated. */
+export function liesInTwo(frame: Uint8Array, { parts }: Config): boolean {
+  return parts !== 'one' && frame.length > 28 && frame[4]! % 3 !== 0;
+}
+
 export class OurTxDriver implements TxDriver {
   readonly at: RingAt;
   private readonly pool: BufferPool;
-  private readonly queue: SplitTxQueue | PackedTxQueue;
+  private readonly queue: TxQueue;
+  private readonly table: t.PacketTable;
+  /** Packets that it can hold, in the ring and out of it. */
+  private readonly most: number;
 
   constructor(
     fixture: RingFixture,
     private readonly config: Config,
   ) {
+    const { size, spare, packed, parts } = config;
     fixture.clearRing();
     this.at = ringAt(fixture, config);
-    this.pool = new BufferPool(fixture.geometry, 0, config.size + config.spare);
-    this.queue = new (config.packed ? PackedTxQueue : SplitTxQueue)(
-      'model',
-      fixture.memory,
-      fixture.layout(config.size),
-      this.pool,
-    );
+    this.most = size + spare;
+    this.pool = new BufferPool(fixture.geometry, 0, parts === 'one' ? this.most : MAX_PARTS * this.most);
+    this.table = fixture.table;
+    this.table.words.fill(0);
+    const Plain = packed ? PackedTxQueue : SplitTxQueue;
+    const Queue = parts === 'one' ? Plain : packed ? PackedTxChains : SplitTxChains;
+    const { count } = fixture.geometry;
+    const tables = makeQueueTables(size, count, false, parts === 'one' ? null : fixture.chains);
+    this.queue = new Queue('model', fixture.memory, fixture.layout(size), this.pool, tables);
     this.reset();
   }
 
   reset(): boolean {
-    const { eventIdx, inOrder } = this.config;
-    this.queue.start(new LinearAddressSpace(MODEL_IOVA_BASE), eventIdx, 1518, inOrder);
+    const { eventIdx, inOrder, parts } = this.config;
+    const features = parts === 'tables' ? USE_INDIRECT : 0;
+    this.queue.start(new LinearAddressSpace(MODEL_IOVA_BASE), eventIdx, 1518, inOrder, features);
     return true;
   }
 
@@ -106,53 +129,86 @@ export class OurTxDriver implements TxDriver {
   close(): void {}
 
   send(frames: readonly Uint8Array[]): SendResult {
-    const { pool, queue } = this;
-    const handles: number[] = [];
-    for (const frame of frames) {
-      const handle = pool.get();
-      if (handle === NO_BUFFER) break;
-      this.at.guest.memory.u8.set(frame.subarray(0, frameCapacity(11)), pool.offsetOf(handle) + FRAME_OFFSET);
-      handles.push(handle);
-    }
-    const [before, countsBefore] = [inSlots(queue), countsOf(queue)];
-    const lengths = Uint32Array.from(frames, ({ length }) => length);
+    const { pool, queue, table } = this;
+    const [before, countsBefore] = [this.inSlots(), countsOf(queue)];
+    const packets = frames.slice(0, this.most - before.length).map((frame) => this.packet(frame));
+    const handles = packets.map(({ handle }) => handle);
+    const lengths = Uint32Array.from(packets, ({ length }) => length);
     const taken = queue.burst(Uint32Array.from(handles), lengths, handles.length);
-    const [after, countsAfter] = [new Set(inSlots(queue)), countsOf(queue)];
-    for (const handle of handles.slice(taken)) pool.put(handle);
-    const sent = handles.flatMap((key, i) =>
-      after.has(key) && i < taken ? [{ key, places: 1, frame: frames[i]! }] : [],
-    );
+    const [after, countsAfter] = [new Set(this.inSlots()), countsOf(queue)];
+    for (const handle of handles.slice(taken)) table.free(handle, pool);
+    const sent = packets.flatMap(({ handle: key, parts }, i) => {
+      const places = this.config.packed && this.config.parts === 'chains' ? parts : 1;
+      return after.has(key) && i < taken ? [{ key, places, frame: frames[i]! }] : [];
+    });
     return {
       sent,
       returned: before.filter((handle) => !after.has(handle)),
-      dropped: countsAfter.droppedBadLength - countsBefore.droppedBadLength,
+      dropped: droppedOf(countsAfter) - droppedOf(countsBefore),
       kicked: hasKicked(countsBefore, countsAfter),
     };
   }
 
   reclaim(): readonly number[] {
-    const before = inSlots(this.queue);
+    const before = this.inSlots();
     this.queue.reclaim();
-    const after = new Set(inSlots(this.queue));
+    const after = new Set(this.inSlots());
     return before.filter((handle) => !after.has(handle));
   }
 
   held(): readonly number[] {
-    const { queue, pool } = this;
+    const { queue, pool, config } = this;
     demand(queue.broken === '', queue.broken);
-    const held = inSlots(queue);
-    demand(queue.inFlight === held.length, `${queue.inFlight} buffers in flight, ${held.length} in the table`);
-    const all = [...held, ...freeBuffers(pool)].sort((a, b) => a - b);
+    const held = this.inSlots();
+    const buffers = held.flatMap((handle) => this.buffersOf(handle));
+    const places = config.parts === 'chains' ? buffers.length : held.length;
+    demand(queue.inFlight === places, `${queue.inFlight} descriptors in flight, ${places} in the table`);
+    const all = [...buffers, ...freeBuffers(pool)].sort((a, b) => a - b);
+    const count = config.parts === 'one' ? this.most : MAX_PARTS * this.most;
     demand(
-      all.length === this.config.size + this.config.spare && all.every((key, i) => key === i),
+      all.length === count && all.every((key, i) => key === i),
       `the buffers are no more each in one place: ${all}`,
     );
     return held;
   }
-}
 
-function inSlots(queue: SplitTxQueue | PackedTxQueue): number[] {
-  return [...queue.tables.slotHandle].filter((handle) => handle !== -1);
+  /** First buffers of the packets in the ring. */
+  private inSlots(): number[] {
+    return [...this.queue.tables.slotHandle].flatMap((what) => {
+      if (what >= 0) return [what];
+      return what <= SLOT_CHAIN ? [SLOT_CHAIN - what] : [];
+    });
+  }
+
+  /** All buffers of a packet in the ring: its entry says 0, and a packet in one buffer has no links. */
+  private buffersOf(first: number): number[] {
+    const isChain = this.queue.tables.slotHandle.includes(SLOT_CHAIN - first);
+    return isChain ? [first, this.table.words[(first << t.ENTRY_SHIFT) + t.NEXT]!] : [first];
+  }
+
+  /** Writes a frame into one buffer or two. */
+  private packet(frame: Uint8Array): { handle: number; length: number; parts: number } {
+    const { pool, config } = this;
+    const { words } = this.table;
+    const { u8 } = this.at.guest.memory;
+    const handle = pool.get();
+    const at = handle << t.ENTRY_SHIFT;
+    const isCut = liesInTwo(frame, config);
+    const length = isCut ? 14 + (frame[5]! % (frame.length - 27)) : frame.length;
+    u8.set(frame.subarray(0, Math.min(length, frameCapacity(11))), pool.offsetOf(handle) + FRAME_OFFSET);
+    if (!isCut) return { handle, length, parts: 1 };
+    const rest = pool.get();
+    const entry = rest << t.ENTRY_SHIFT;
+    const start = FRAME_OFFSET - (frame[6]! % 13);
+    u8.set(frame.subarray(length).subarray(0, frameCapacity(11)), pool.offsetOf(rest) + start);
+    words[at + t.FLAGS] = t.CHAIN;
+    words[at + t.TOTAL] = frame.length;
+    words[at + t.NEXT] = rest;
+    words[entry + t.NEXT] = t.LAST;
+    words[entry + t.START] = start;
+    words[entry + t.LENGTH] = frame.length - length;
+    return { handle, length, parts: 2 };
+  }
 }
 
 /** Cuts header and frame anywhere, into up to three pieces, some of them in an indirect table. */
@@ -263,6 +319,7 @@ export class PlainTxDevice implements TxDevice {
   ) {
     const Ring = config.packed ? PackedDeviceModel : SplitDeviceModel;
     this.ring = new Ring(fixture.memory, fixture.layout(config.size), 'transmit', config.eventIdx, this.violations);
+    this.ring.indirect = config.parts === 'tables';
   }
 
   take(max: number): readonly Uint8Array[] {

@@ -51,9 +51,10 @@ export class OffloadReader {
       if (type !== VIRTIO_NET_HDR_GSO_NONE) {
         const size = u16(u8, at + NET_HEADER_GSO_SIZE);
         const gso = this.gsoFlags(type);
-        if (gso === 0 || field !== TCP_CHECKSUM || size === 0 || size > length - start - TCP_HEADER_BYTES) return false;
+        if (gso === 0 || field !== TCP_CHECKSUM || size === 0) return false;
         if (ethernetType(burst, i) !== ((gso & GSO_TCP4) !== 0 ? TYPE_IPV4 : TYPE_IPV6)) return false;
-        flags |= gso;
+        // A packet that is shorter than its segments needs no segmentation. OVS 3.1 sends such packets.
+        if (size <= length - start - TCP_HEADER_BYTES) flags |= gso;
         burst.gsoSize[i] = size;
       }
       burst.csumStart[i] = start;

@@ -14,6 +14,7 @@ const TARGETS: Readonly<Record<string, () => Promise<FuzzTarget>>> = {
   'packed-driver-rx-offload': async () => (await import('./driver-rx.js')).driverRx(true, true),
   'split-driver-tx-offload': async () => (await import('./driver-tx.js')).driverTx(false, true),
   'packed-driver-tx-offload': async () => (await import('./driver-tx.js')).driverTx(true, true),
+  'layer-offload': async () => (await import('./layer-offload.js')).layerOffload,
   'switch-offload': async () => (await import('./switch-offload.js')).switchOffload,
   'vhost-user': async () => (await import('./vhost-user.js')).vhostUser,
   'vhost-user-replies': async () => (await import('./vhost-user-replies.js')).vhostUserReplies,

@@ -151,6 +151,12 @@ export class KernelLab {
     return Capture.start(this.start.bind(this), TAP, this.file(`${name}.pcap`));
   }
 
+  /** From now on the kernel sends to the tap as to a wire: with checksums, and segment by segment. */
+  async endOffloads(): Promise<void> {
+    const { code, output } = await this.run(10, 'ethtool', '-K', TAP, 'tx', 'off');
+    if (code !== 0) throw new Error(`ethtool: ${output}`);
+  }
+
   /** Frames to the kernel that the switch or the kernel's end of the tap has dropped so far. */
   async dropsToKernel(): Promise<number> {
     const [link] = JSON.parse(this.namespace.ip('-s', '-j', 'link', 'show', TAP)) as LinkReport;

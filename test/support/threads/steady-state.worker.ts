@@ -2,7 +2,8 @@
  * A process that echoes packets as fast as it can and watches its own heap: driver, layer and echo stack on one end of
  * a vhost-user socket, the backend that sends and receives on the other, all in this thread. Run it with --expose-gc.
  *
- * Argument: the number of packets. Prints one line of JSON, a {@link SteadyState}.
+ * Arguments: the number of packets; and `plain`, or packets in several buffers with partial checksums and segments, for
+ * a device that does these (`chains`) or does not (`software`). Prints one line of JSON, a {@link SteadyState}.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,12 +12,16 @@ import { constants, PerformanceObserver } from 'node:perf_hooks';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Reactor } from '../../../drivers/libc/index.js';
 import { MemoryWindow, WindowAllocator } from '../../../drivers/memory/index.js';
+import { PORT_OFFLOADS } from '../../../drivers/offloads.js';
 import { VhostUserBackend } from '../../../drivers/transports/vhost-user/backend.js';
 import { MAX_BURST, PacketBurst } from '../../../drivers/virtio/device/packet-burst.js';
+import { CHECKSUM_PARTIAL, GSO_TCP4 } from '../../../rings/packet-table.js';
 import createEcho from '../../../src/apps/echo.js';
 import { type Core, init } from '../../../src/index.js';
 import type { Stack } from '../../../src/stack.js';
 import { ethernet, ipv4, udp } from '../link/frames.js';
+import { tcpPacket } from '../link/tcp-packets.js';
+import { reflectChains } from './reflect-chains.js';
 
 export interface SteadyState {
   /** Packets that made the whole round: into the guest's ring, through the echo, and out again. */
@@ -38,9 +43,14 @@ const WARM_UP = 500_000;
 const collect = (globalThis as { gc?: () => void }).gc;
 if (!collect) throw new Error('run with --expose-gc');
 const wanted = Number(process.argv[2]);
+const traffic = process.argv[3] ?? 'plain';
+const isPlain = traffic === 'plain';
+/** Of a burst, one packet in so many is a large one. */
+const LARGE_EVERY = 8;
 
 /**
- * The generator and sink behind the backend: a burst of the same UDP datagram goes in, and what was echoed comes out.
+ * The generator and sink behind the backend: a burst of the same packets goes in, and what was sent back comes out. With
+ * offloads some packets stand for three segments, and lie in two of the driver's buffers.
  */
 class Generator {
   private readonly out: PacketBurst;
@@ -49,11 +59,27 @@ class Generator {
 
   constructor(private readonly backend: VhostUserBackend) {
     const frame = ethernet(ipv4(udp([1, 2, 3, 4], 40000, 7), { protocol: 17 }));
-    const memory = MemoryWindow.reserve(4096);
+    const large = ethernet(tcpPacket(new Uint8Array(4000), { isReceived: true, checksum: 'partial' }).bytes);
+    const memory = MemoryWindow.reserve(8192);
     memory.u8.set(frame);
+    memory.u8.set(large, LARGE_AT);
     this.out = new PacketBurst(memory);
     this.back = new PacketBurst(memory);
-    for (let i = 0; i < MAX_BURST; i++) this.out.push(0, frame.length);
+    for (let i = 0; i < MAX_BURST; i++) {
+      if (isPlain || i % LARGE_EVERY !== 0) this.out.push(0, frame.length);
+      else this.pushLarge(large.length);
+    }
+  }
+
+  private pushLarge(bytes: number): void {
+    const { out } = this;
+    const i = out.count;
+    out.push(LARGE_AT, bytes);
+    out.offloaded++;
+    out.flags[i] = CHECKSUM_PARTIAL | GSO_TCP4;
+    out.gsoSize[i] = 1448;
+    out.csumStart[i] = 34;
+    out.csumOffset[i] = 16;
   }
 
   get isReady(): boolean {
@@ -73,6 +99,9 @@ class Generator {
     return count;
   }
 }
+
+/** Where the large packet lies in the memory of the generator. */
+const LARGE_AT = 512;
 
 /** The kind of collection of a performance entry of type `gc`; Node's types lack its detail. */
 function kindOf(entry: object): number | undefined {
@@ -95,7 +124,7 @@ async function echo(stack: Stack, core: Core, generator: Generator, count: numbe
 }
 
 async function measure(core: Core, generator: Generator): Promise<SteadyState> {
-  const stack = createEcho(core);
+  const stack = isPlain ? createEcho(core) : reflectChains(core);
   while (!generator.isReady) await turn();
   await echo(stack, core, generator, WARM_UP);
 
@@ -110,6 +139,7 @@ async function measure(core: Core, generator: Generator): Promise<SteadyState> {
   // The entries of the last turn are delivered in their own turn.
   await turn();
   observer.disconnect();
+  if (traffic === 'chains' && stack.report?.().chains === 0) throw new Error('no packet lay in several buffers');
   collect?.();
   return { echoed, scavenges, heapBefore, heapAfter: process.memoryUsage().heapUsed };
 }
@@ -117,11 +147,15 @@ async function measure(core: Core, generator: Generator): Promise<SteadyState> {
 const directory = mkdtempSync(join(tmpdir(), 'tspmd-steady-'));
 const path = join(directory, 'vm.sock');
 const reactor = new Reactor();
-const backend = new VhostUserBackend({ path, reactor, windows: new WindowAllocator() });
+const backend = new VhostUserBackend({
+  ...{ path, reactor, windows: new WindowAllocator() },
+  offloads: traffic === 'software' ? 0 : PORT_OFFLOADS,
+});
 const port = await init({
   device: `vhost-user:${path}`,
   ip: '10.0.0.1/24',
   mac: '52:54:00:00:00:01',
+  ...(isPlain ? {} : { layer: 'ethernet', offloads: 'auto' }),
   neighbours: { '10.0.0.2': '52:54:00:00:00:02' },
 });
 try {

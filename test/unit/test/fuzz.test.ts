@@ -23,6 +23,8 @@ const FEWER: Readonly<Record<string, number>> = {
   'tcp-segments': 2_000,
   'tcp-options': 4_000,
   dns: 3_000,
+  'switch-offload': 3_000,
+  'layer-offload': 1_500,
 };
 
 function fuzzerOf(target: FuzzTarget, corpus: readonly Uint8Array[] = []): { fuzzer: Fuzzer; feedback: Feedback } {

@@ -37,8 +37,8 @@ const MAX_PARTS = 40;
 /** Most segments in a packet: as many buffers it takes where the layer below has to cut it. */
 const MAX_SEGMENTS = 64;
 /**
- * Each part but the last has a multiple of so many bytes. All parts begin at the same place modulo 8 in their buffers,
- * and then lie where a peer that receives the packet in one piece has them modulo 8, so that a switch copies whole words.
+ * Data lie in each buffer where they lie modulo 8 for a peer that receives the packet in one piece, so that a switch
+ * copies whole words. {@link GsoOutput.divide} sees to it.
  */
 const PART_UNIT = 8;
 

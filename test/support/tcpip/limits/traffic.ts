@@ -26,8 +26,8 @@ export const TRAFFIC = {
   bulk: { connections: 4, size: 40_000, lose: 0, offloads: 0 },
   small: { connections: 16, size: 40, lose: 0, offloads: 0 },
   lossy: { connections: 4, size: 40_000, lose: 20, offloads: 0 },
-  chains: { connections: 4, size: 12_000, lose: 0, offloads: ALL },
-  'lossy-chains': { connections: 4, size: 12_000, lose: 20, offloads: ALL },
+  chains: { connections: 4, size: 6_000, lose: 0, offloads: ALL },
+  'lossy-chains': { connections: 8, size: 6_000, lose: 1000, offloads: ALL },
 } as const;
 export type Traffic = keyof typeof TRAFFIC;
 export const TRAFFIC_KINDS = Object.keys(TRAFFIC) as Traffic[];

@@ -303,7 +303,7 @@ describe.each(LAYOUTS)('5.1.6.3.1, 5.1.6.4.2 incoming packets on a %s ring', (_,
   });
 
   // Clauses: 5.1.6.4.2d
-  it('MUST NOT rely on checksums: says of no packet that it was checked, unless the device did', () => {
+  it('MUST NOT rely on checksums: says that one is right only if the device did', () => {
     open({ packed, features: GUEST });
     const { frame } = packetOf({ partial: false });
     queues.deliver([frame], { flags: 0 });

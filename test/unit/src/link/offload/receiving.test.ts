@@ -1,4 +1,5 @@
 /** Received packets of which the device knows more than their length. */
+import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { OFFLOAD_CHAIN, OFFLOAD_CSUM, OFFLOAD_TSO4 } from '../../../../../drivers/offloads.js';
 import { CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, GSO_TCP4 } from '../../../../../rings/packet-table.js';
@@ -52,6 +53,9 @@ describe('what is known of a received packet', () => {
     const packet = t.core.getBufferRx()!;
     expect(packet.segmentSize).toBe(1448);
     expect(packet.totalLength).toBe(LARGE.bytes.length);
+    expect(inspect(packet)).toContain(
+      "40 bytes of 20040 in several buffers, the stack's: TCP 10.0.0.2:5555 > 10.0.0.1:80",
+    );
     const parts = partsOf(packet);
     expect(parts.slice(0, 3).map(({ length }) => length)).toEqual([40, 3, 1600]);
     expect(bytesOf(packet)).toEqual(LARGE.bytes);

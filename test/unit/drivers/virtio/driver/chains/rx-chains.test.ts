@@ -328,3 +328,22 @@ describe.each([
     queues.violations.length = 0;
   });
 });
+
+describe('a packed ring with offloads that is used in order', () => {
+  let queues: ChainQueues;
+  afterEach(() => queues.close());
+
+  it('delivers what is said of each packet, and breaks at an id out of order', () => {
+    queues = new ChainQueues({ packed: true, inOrder: true, mergeable: false, features: ALL, size: SIZE });
+    for (let i = 0; i < 30; i++) {
+      queues.deliver([tcpFrame(i).bytes], { flags: i % 3 === 0 ? 2 : 0 });
+      expect(queues.receiveAll()).toMatchObject([
+        { flags: i % 3 === 0 ? t.CHECKSUM_VERIFIED : 0, frame: Buffer.from(tcpFrame(i).bytes) },
+      ]);
+    }
+    queues.rxModel.pushUsed(0, 76);
+    expect(queues.receiveAll()).toEqual([]);
+    expect(queues.rx.broken).toBe('test receive queue: a used descriptor names buffer 0, but 6 was next in order');
+    expect(queues.account()).toEqual(AT_REST);
+  });
+});
