@@ -30,8 +30,11 @@ import type { Table } from '../state/table.js';
 import { IP_PAYLOAD, type IpOutput } from './ip-output.js';
 import type { Transmit } from './transmit.js';
 
-/** The length of an IP packet has 16 bits. */
-const MAX_PACKET = 0xffff;
+/**
+ * Most bytes of a packet. The length of an IP packet has 16 bits, but DPDK's vhost library (22.11, so OVS too) drops a
+ * frame of more than 65,368 bytes: it copies a frame into one buffer, with fields of its own. Linux stays below, too.
+ */
+const MAX_PACKET = 0xff00;
 /** Most buffers that a packet lies in: chains of descriptors are bounded by the ring, and by the tables of devices. */
 const MAX_PARTS = 40;
 /** Most segments in a packet: as many buffers it takes where the layer below has to cut it. */
