@@ -43,11 +43,23 @@ describeWith('our driver in a guest with vhost-user backends', [guest, noIommu, 
     directory = temporaryDirectory();
     pmd = Testpmd.backend(socket('testpmd'), { forward: 'icmpecho' });
     await pmd.started();
-    const named = [{ name: 'echo' }, { name: 'listens' }, { name: 'client', connectTo: socket('connects') }];
+    const named = [
+      { name: 'server', connectTo: socket('echo') },
+      { name: 'listens' },
+      { name: 'client', connectTo: socket('connects') },
+    ];
     switching = await Ovs.start({ folder: directory.path, ports: named, sleeps: true, segments: true });
     switching.addFlow('in_port=1', 'output:2,output:3');
     for (const port of [2, 3]) switching.addFlow(`in_port=${port}`, 'output:1');
-    echo = Child.tspmd('run', '--device', `vhost-user:${socket('echo')}`, '--ip', '10.0.0.2/24', '--app', 'http');
+    echo = Child.tspmd(
+      'run',
+      '--device',
+      `vhost-user:${socket('echo')},server=1`,
+      '--ip',
+      '10.0.0.2/24',
+      '--app',
+      'http',
+    );
     await echo.waitFor(/^ready/m);
     // A line of input is a command.
     const bind = ports.map((_, i) => `${BIND} ${nicAddress(i)} --no-iommu`).join('; ');
@@ -77,7 +89,8 @@ describeWith('our driver in a guest with vhost-user backends', [guest, noIommu, 
     expect(found).toBe(`${PINGS} packets transmitted, ${PINGS} received, 0% packet loss`);
   });
 
-  it.each(NICS.filter(([port]) => port !== 'testpmd'))('gets 5 MB with offloads: %s, %s rings', async (port, ring) => {
+  // OVS segments only at ports that connect, and drops what has no whole checksum at the others.
+  it.each(NICS.filter(([port]) => port === 'connects'))('gets 5 MB with offloads: %s, %s rings', async (port, ring) => {
     const nic = ports.indexOf(port);
     const from = machine?.output.length;
     const device = `--device ${nicAddress(nic)} --ip 10.0.0.1${nic}/24 --ring ${ring} --offloads auto`;
