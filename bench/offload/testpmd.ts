@@ -25,6 +25,12 @@ const RING_ENTRIES = 1024;
 /** testpmd without hugepages takes long for each command on a busy machine. */
 const ATTEMPTS = 100;
 
+const STARTS = 4;
+/** How often testpmd is asked whether the packets go round. */
+const LOOKS = 20;
+
+class PacketsLost extends Error {}
+
 export class TestpmdOverOvs {
   readonly processes: PausableProcesses;
 
@@ -36,8 +42,21 @@ export class TestpmdOverOvs {
     this.processes = new PausableProcesses([testpmd.child, ...ovs.children]);
   }
 
-  /** Starts both, and puts the packets on their way. When it rejects, it has stopped both. */
+  /**
+   * Starts both, and puts the packets on their way. When it rejects, it has stopped both. OVS drops packets for a moment
+   * after it has said that a port is enabled; packets that are lost do not come back, so that all is started again.
+   */
   static async open(): Promise<TestpmdOverOvs> {
+    for (let start = 1; ; start++) {
+      try {
+        return await TestpmdOverOvs.start();
+      } catch (error) {
+        if (!(error instanceof PacketsLost) || start === STARTS) throw error;
+      }
+    }
+  }
+
+  private static async start(): Promise<TestpmdOverOvs> {
     const folder = mkdtempSync(join(tmpdir(), 'tspmd-bench-'));
     const { common, contestant } = benchCpus();
     const hugepages = hasHugepages();
@@ -126,4 +145,8 @@ async function inject(testpmd: Testpmd): Promise<void> {
   await testpmd.command('stop');
   await testpmd.command(`set portlist ${SENDER},${RECEIVER}`);
   await testpmd.command('start');
+  for (let look = 0; look < LOOKS; look++) {
+    if ((await testpmd.portStats(RECEIVER)).rxPackets > PACKETS_UNDER_WAY) return;
+  }
+  throw new PacketsLost('nothing came through the switch');
 }
