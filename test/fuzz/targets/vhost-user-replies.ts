@@ -36,7 +36,8 @@ import { check, type FuzzTarget } from '../target.js';
 const R = p.VhostUserRequest;
 const NAME = 'vhost-user:/fuzz';
 const PROTOCOL_FEATURES = p.PROTOCOL_F_REPLY_ACK | p.PROTOCOL_F_CONFIG | p.PROTOCOL_F_STATUS;
-const CONFIG = Buffer.from([0x52, 0x54, 0, 1, 2, 3, 1, 0, 1, 0, 0xdc, 0x05]);
+/** All fields of the device up to its duplex mode (virtio 1.2, 5.1.4). */
+const CONFIG = Buffer.from([0x52, 0x54, 0, 1, 2, 3, 1, 0, 1, 0, 0xdc, 0x05, 0x10, 0x27, 0, 0, 1]);
 const LAYOUT = { size: 2, descriptors: 0, driver: 128, device: 256 };
 
 /** What connect() sets up besides the socket. */
