@@ -50,7 +50,8 @@ export function tcpPacket(payload: ArrayLike<number>, fields: TcpFields = {}): T
   const pseudo = [...source, ...destination, 0, 6, ...word(tcpLength)];
   const covered = checksum === 'partial' ? pseudo : [...pseudo, ...tcp, ...Array.from(payload)];
   const sum = naiveChecksum(covered);
-  tcp.splice(16, 2, ...word(checksum === 'partial' ? ~sum & 0xffff : sum));
+  // 0xffff is the same sum as 0, which UDP has for "none": whoever completes a partial checksum writes 0xffff.
+  tcp.splice(16, 2, ...word(checksum === 'partial' ? ~sum & 0xffff : sum || 0xffff));
   const ip =
     version === 4
       ? ipv4Header(source, destination, tcpLength, identification, ipOptions)
