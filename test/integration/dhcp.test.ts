@@ -99,7 +99,7 @@ describeWith(
         const options = [...lab.device, ...DHCP, '--mode', mode];
         const child = lab.start(...Child.commandLine('exec', ...options, lab.file('program.cjs')));
         await child.waitFor(
-          /^tspmd: lease: 10\.0\.0\.50\/24 from 10\.0\.0\.9 for .*\ntspmd: 10\.0\.0\.50\/24 at .*sockets use/m,
+          /^tspmd: lease: 10\.0\.0\.50\/24 from 10\.0\.0\.9 for .*\ntspmd: offloads: .*\ntspmd: 10\.0\.0\.50\/24 at .*sockets use/m,
         );
         expect(await page('10.0.0.50')).toBe('10.0.0.9');
         expect((await lab.run(20, 'curl', '-sS', '--max-time', '15', 'http://10.0.0.50/end')).stdout).toBe('10.0.0.9');
