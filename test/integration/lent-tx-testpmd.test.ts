@@ -39,11 +39,12 @@ describeWith('a lent transmit queue against dpdk-testpmd as vhost-user backend',
   }
 
   it.each([
-    ['spins', true],
-    ['returns to its event loop', false],
-  ])('a sender that %s goes on after the backend was killed, and loses no buffer', async (_, spins) => {
+    ['spins', true, 'off' as const],
+    ['spins, with offloads,', true, 'auto' as const],
+    ['returns to its event loop', false, 'off' as const],
+  ])('a sender that %s goes on after the backend was killed, and loses no buffer', async (_, spins, offloads) => {
     const first = await backend();
-    lent = await LentDevice.open(socket);
+    lent = await LentDevice.open(socket, 'split', offloads);
     const { device } = lent;
     lent.startSender(spins);
     await lent.receive(5000);
