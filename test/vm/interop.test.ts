@@ -79,10 +79,14 @@ describeWith('our driver in a guest with vhost-user backends', [guest, noIommu, 
     directory.remove();
   });
 
-  it.each(NICS)('pings with every byte checked: %s, %s rings', async (port, ring) => {
+  it.each([
+    ...NICS.map(([port, ring]) => [port, ring, 'off'] as const),
+    ['testpmd', 'split', 'auto'] as const,
+    ['testpmd', 'packed', 'auto'] as const,
+  ])('pings with every byte checked: %s, %s rings, offloads %s', async (port, ring, offloads) => {
     const nic = ports.indexOf(port);
     const from = machine?.output.length;
-    const device = `--device ${nicAddress(nic)} --ip 10.0.0.1${nic}/24 --ring ${ring}`;
+    const device = `--device ${nicAddress(nic)} --ip 10.0.0.1${nic}/24 --ring ${ring} --offloads ${offloads}`;
     const sizes = `--count ${PINGS} --interval 0.002 --timeout 5 --size 0-1472 --quiet`;
     machine?.write(`${TSPMD} ping ${device} --to 10.0.0.2 ${sizes}\n`);
     const [found] = (await machine?.waitFor(/^.*packets transmitted.*$/m, READY_MS, from)) ?? [];
