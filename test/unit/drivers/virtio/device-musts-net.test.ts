@@ -2,53 +2,33 @@
  * What virtio 1.2 demands of a network device (2.1 to 2.4, 5.1, 6.2), clause by clause. The device is the vhost-user
  * backend together with the frontend's process. test/CLAUSES.md lists all clauses, also those that other tests show.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { connectUnix, Reactor } from '../../../../drivers/libc/index.js';
-import { WindowAllocator } from '../../../../drivers/memory/index.js';
-import { VhostUserBackend } from '../../../../drivers/transports/vhost-user/backend.js';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { offeredFeatures } from '../../../../drivers/transports/vhost-user/backend-features.js';
 import * as p from '../../../../drivers/transports/vhost-user/protocol.js';
 import type { QueuePair } from '../../../../drivers/transports/vhost-user/queue-pair.js';
 import { MAX_BURST, PacketBurst } from '../../../../drivers/virtio/device/packet-burst.js';
 import * as f from '../../../../drivers/virtio/features.js';
-import { until } from '../../../support/until.js';
-import { FakeFrontend } from '../../../support/vhost-user/fake-frontend.js';
+import { BackendSuite, MODERN } from '../../../support/vhost-user/backend-suite.js';
+import type { FakeFrontend } from '../../../support/vhost-user/fake-frontend.js';
 import { frameOf } from '../../../support/virtio/driver-under-test.js';
 
 const R = p.VhostUserRequest;
-const MODERN = f.VIRTIO_F_VERSION_1 | f.VHOST_USER_F_PROTOCOL_FEATURES;
 const WITH_STATUS = p.PROTOCOL_F_REPLY_ACK | p.PROTOCOL_F_STATUS | p.PROTOCOL_F_MTU;
 const HEADER = 12;
 const ALL = Uint8Array.from({ length: MAX_BURST }, (_, i) => i);
 
-let folder: string;
-let reactor: Reactor;
-let backend: VhostUserBackend;
+const suite = new BackendSuite();
 let pair: QueuePair;
 let frontend: FakeFrontend;
 let burst: PacketBurst;
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'tspmd-'));
-  reactor = new Reactor();
-  const path = join(folder, 'port.sock');
-  backend = new VhostUserBackend({ path, reactor, windows: new WindowAllocator(64 << 20) });
-  pair = backend.pairs[0]!;
-  frontend = new FakeFrontend(connectUnix(path), reactor);
-  burst = new PacketBurst(frontend.window);
+  suite.listen();
+  suite.connect();
+  ({ pair, frontend, burst } = suite);
 });
 
-afterEach(() => {
-  frontend.close();
-  backend.close();
-  reactor.close();
-  rmSync(folder, { recursive: true });
-});
-
-const started = (): Promise<void> => until('both queues', () => pair.txQueue !== null && pair.rxQueue !== null);
+const started = (): Promise<void> => suite.started();
 const setStatus = (bits: number): Promise<boolean> => frontend.confirm(R.SET_STATUS, p.encodeU64(BigInt(bits)));
 const status = async (): Promise<number> => Number(p.decodeU64(await frontend.ask(R.GET_STATUS), 'status'));
 
@@ -216,7 +196,7 @@ describe('5.1.4.1 MTU', () => {
     expect(await setMtu(1000)).toBe(true);
     post(2048, 2048, 2048);
     expect([1019, 1018, 3000, 1014].map((length) => arrive(frameOf(1, length)))).toEqual([false, true, false, true]);
-    expect(backend.pairs[0]!.counters().out_tooLong).toBe(2);
+    expect(pair.counters().out_tooLong).toBe(2);
     expect(frontend.rx.takeUsed().map(({ length }) => length)).toEqual([HEADER + 1018, HEADER + 1014]);
   });
 

@@ -3,13 +3,7 @@
  * clause by clause. The device is the vhost-user backend. test/CLAUSES.md lists all clauses, also those that other tests
  * show.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { connectUnix, Reactor } from '../../../../drivers/libc/index.js';
-import { WindowAllocator } from '../../../../drivers/memory/index.js';
-import { VhostUserBackend } from '../../../../drivers/transports/vhost-user/backend.js';
+import { beforeEach, describe, expect, it } from 'vitest';
 import * as p from '../../../../drivers/transports/vhost-user/protocol.js';
 import type { QueuePair } from '../../../../drivers/transports/vhost-user/queue-pair.js';
 import { MAX_BURST, PacketBurst } from '../../../../drivers/virtio/device/packet-burst.js';
@@ -17,12 +11,11 @@ import * as f from '../../../../drivers/virtio/features.js';
 import { CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, GSO_ECN, GSO_TCP4, GSO_TCP6 } from '../../../../rings/packet-table.js';
 import { ACK, CWR, FIN, type MadePacket, PSH, packetOf } from '../../../support/offload/packets.js';
 import { completed, faultOf, segmentsOf } from '../../../support/offload/reference.js';
-import { until } from '../../../support/until.js';
-import { FakeFrontend } from '../../../support/vhost-user/fake-frontend.js';
+import { BackendSuite, MODERN } from '../../../support/vhost-user/backend-suite.js';
+import type { FakeFrontend } from '../../../support/vhost-user/fake-frontend.js';
 import { frameOf } from '../../../support/virtio/driver-under-test.js';
 
 const R = p.VhostUserRequest;
-const MODERN = f.VIRTIO_F_VERSION_1 | f.VHOST_USER_F_PROTOCOL_FEATURES;
 const WITH_STATUS = p.PROTOCOL_F_REPLY_ACK | p.PROTOCOL_F_STATUS | p.PROTOCOL_F_MTU;
 const HOST = f.VIRTIO_NET_F_CSUM | f.VIRTIO_NET_F_HOST_TSO4 | f.VIRTIO_NET_F_HOST_TSO6;
 const GUEST_TSO = f.VIRTIO_NET_F_GUEST_TSO4 | f.VIRTIO_NET_F_GUEST_TSO6;
@@ -31,35 +24,22 @@ const HEADER = 12;
 const NEEDS_CSUM = 1;
 const ALL = Uint8Array.from({ length: MAX_BURST }, (_, i) => i);
 
-let folder: string;
-let reactor: Reactor;
-let backend: VhostUserBackend;
+const suite = new BackendSuite();
 let pair: QueuePair;
 let frontend: FakeFrontend;
 let burst: PacketBurst;
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'tspmd-'));
-  reactor = new Reactor();
-  const path = join(folder, 'port.sock');
-  backend = new VhostUserBackend({ path, reactor, windows: new WindowAllocator(64 << 20) });
-  pair = backend.pairs[0]!;
-  frontend = new FakeFrontend(connectUnix(path), reactor);
-  burst = new PacketBurst(frontend.window);
-});
-
-afterEach(() => {
-  frontend.close();
-  backend.close();
-  reactor.close();
-  rmSync(folder, { recursive: true });
+  suite.listen();
+  suite.connect();
+  ({ pair, frontend, burst } = suite);
 });
 
 /** Starts and enables both rings. */
 async function run(features: bigint): Promise<void> {
   frontend.start(MODERN | features, WITH_STATUS);
   expect(await frontend.confirm(R.SET_STATUS, p.encodeU64(15n))).toBe(true);
-  await until('both queues', () => pair.txQueue !== null && pair.rxQueue !== null);
+  await suite.started();
 }
 
 interface Header {
