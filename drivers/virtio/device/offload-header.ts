@@ -1,5 +1,6 @@
 /** Writes what is left to the receiver of a packet into the virtio-net header in front of it (virtio 1.2, 5.1.6). */
 import { CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, GSO, GSO_ECN, GSO_TCP4 } from '../../../rings/packet-table.js';
+import { TCP_DATA_OFFSET } from '../header-fields.js';
 import {
   NET_HEADER_CSUM_OFFSET,
   NET_HEADER_CSUM_START,
@@ -14,7 +15,6 @@ import {
   VIRTIO_NET_HDR_GSO_TCPV6,
 } from '../net-header.js';
 import type { PacketBurst } from './packet-burst.js';
-import { TCP_DATA_OFFSET } from './segment-fields.js';
 
 /**
  * Writes the fields for packet i of `burst` into a header of zeros at `u8[at]`.

@@ -6,6 +6,7 @@
 import { ETHERNET_HEADER_BYTES } from '../../../rings/buffer-pool.js';
 import { CHECKSUM_PARTIAL, CHECKSUM_VERIFIED, GSO_ECN, GSO_TCP4, GSO_TCP6 } from '../../../rings/packet-table.js';
 import { OFFLOAD_ECN, OFFLOAD_TSO4, OFFLOAD_TSO6 } from '../../offloads.js';
+import { TCP_CHECKSUM, TCP_HEADER_BYTES, TYPE_IPV4, TYPE_IPV6 } from '../header-fields.js';
 import {
   NET_HEADER_CSUM_OFFSET,
   NET_HEADER_CSUM_START,
@@ -19,8 +20,8 @@ import {
   VIRTIO_NET_HDR_GSO_TCPV4,
   VIRTIO_NET_HDR_GSO_TCPV6,
 } from '../net-header.js';
+import { ethernetType } from './ether-type.js';
 import type { PacketBurst } from './packet-burst.js';
-import { ethernetType, TCP_CHECKSUM, TCP_HEADER_BYTES, TYPE_IPV4, TYPE_IPV6 } from './segment-fields.js';
 
 export class OffloadReader {
   /**

@@ -6,6 +6,7 @@
 import { CHECKSUM_PARTIAL, GSO, GSO_ECN, GSO_TCP4, GSO_TCP6 } from '../../../rings/packet-table.js';
 import { copyBetween } from '../../memory/index.js';
 import { OFFLOAD_CSUM, OFFLOAD_ECN, OFFLOAD_TSO4, OFFLOAD_TSO6 } from '../../offloads.js';
+import { TCP_DATA_OFFSET } from '../header-fields.js';
 import { VIRTQ_DESC_F_WRITE } from '../layout/split.js';
 import { NET_HEADER_BYTES, NET_HEADER_NUM_BUFFERS } from '../net-header.js';
 import { makeDeviceRing } from './make-ring.js';
@@ -14,7 +15,6 @@ import type { PacketBurst } from './packet-burst.js';
 import { QueueCounter } from './queue-counters.js';
 import type { DeviceRing, GuestMemory, RingOptions, RingPlace } from './ring.js';
 import { copyIn, RxBuffers } from './rx-buffers.js';
-import { TCP_DATA_OFFSET } from './segment-fields.js';
 import { SoftwareOffload } from './software-offload.js';
 
 /** Value of {@link DeviceRxQueue.longestFrame} when no MTU was negotiated. */

@@ -21,8 +21,9 @@ import {
   type WindowAllocator,
   type WindowRange,
 } from '../../memory/index.js';
+import * as fields from '../header-fields.js';
+import { ethernetTypeAt } from './ether-type.js';
 import { PacketBurst } from './packet-burst.js';
-import * as fields from './segment-fields.js';
 
 /** Room for the longest frame, 65553 bytes, at any place modulo 8. */
 const ROOM_BYTES = 66048;
@@ -84,7 +85,7 @@ export class SoftwareOffload {
     const start = from.csumStart[packet];
     this.burst.clear();
     this.burst.push(this.frame, length);
-    this.ip = this.frame + fields.ethernetTypeAt(this.burst, 0) + 2;
+    this.ip = this.frame + ethernetTypeAt(this.burst, 0) + 2;
     this.tcp = this.frame + start;
     this.isIpv4 = (from.flags[packet] & GSO_TCP4) !== 0;
     this.gsoSize = from.gsoSize[packet];

@@ -3,19 +3,21 @@
  * be a lie, and may change at any time; nothing is read beyond the given length.
  */
 import { ETHERNET_HEADER_BYTES } from '../../../../rings/buffer-pool.js';
+import * as fields from '../../header-fields.js';
 
+// V8 folds local constants: docs/v8.md, "Local constants".
 const ETHERNET_BYTES = ETHERNET_HEADER_BYTES;
-const TYPE_IP4 = 0x0800;
-const TYPE_IP6 = 0x86dd;
-const TYPE_VLAN = 0x8100;
-const VLAN_BYTES = 4;
-const IP4_BYTES = 20;
-const IP6_BYTES = 40;
+const TYPE_IP4 = fields.TYPE_IPV4;
+const TYPE_IP6 = fields.TYPE_IPV6;
+const TYPE_VLAN = fields.TYPE_VLAN;
+const VLAN_BYTES = fields.VLAN_BYTES;
+const IP4_BYTES = fields.IPV4_BYTES;
+const IP6_BYTES = fields.IPV6_BYTES;
 /** Bytes of a TCP header without options. */
-export const TCP_BYTES = 20;
-const UDP_BYTES = 8;
-const PROTOCOL_TCP = 6;
-const PROTOCOL_UDP = 17;
+export const TCP_BYTES = fields.TCP_HEADER_BYTES;
+const UDP_BYTES = fields.UDP_HEADER_BYTES;
+const PROTOCOL_TCP = fields.PROTOCOL_TCP;
+const PROTOCOL_UDP = fields.PROTOCOL_UDP;
 /** IPv6 extension headers that may come before the transport header: hop-by-hop, routing, destination (RFC 8200, 4.1). */
 const EXTENSIONS: readonly number[] = [0, 43, 60];
 const EXTENSION_BYTES = 8;
@@ -23,7 +25,7 @@ const EXTENSION_BYTES = 8;
 const PROTOCOL_NONE = 255;
 
 /** Where the checksum lies in a TCP header (RFC 9293, 3.1). */
-export const TCP_CHECKSUM_OFFSET = 16;
+export const TCP_CHECKSUM_OFFSET = fields.TCP_CHECKSUM;
 
 /** The headers are cut off, or are not what the EtherType says. */
 export const CUT_OFF = -1;
