@@ -31,6 +31,12 @@ export class NetworkNamespace {
     this.ip('link', 'set', name, 'up');
   }
 
+  /** Sets a kernel parameter of the namespace, such as `net.core.somaxconn`. */
+  sysctl(name: string, value: string): void {
+    const path = `/proc/sys/${name.replaceAll('.', '/')}`;
+    ip('netns', 'exec', this.name, 'sh', '-c', 'echo "$0" >"$1"', value, path);
+  }
+
   /** Moves an interface of the machine into the namespace. */
   adopt(name: string): void {
     ip('link', 'set', name, 'netns', this.name);
