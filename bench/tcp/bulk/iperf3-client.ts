@@ -20,7 +20,7 @@ import {
   TEST_RUNNING,
 } from '../../../src/apps/iperf3/protocol.js';
 import { HeldBytes } from '../../../src/apps/tcp/held-bytes.js';
-import type { Connection, TcpHandlers, TcpIp } from '../../../src/tcpip/index.js';
+import type { Connection, ConnectOptions, TcpHandlers } from '../../../src/tcpip/index.js';
 import type { Direction } from './rows.js';
 
 /** Bytes of a write of the server: iperf3's default. */
@@ -34,6 +34,11 @@ function makeCookie(): Uint8Array {
     cookie[i] = ALPHABET.charCodeAt(Math.floor(Math.random() * ALPHABET.length));
   }
   return cookie;
+}
+
+/** A stack, as far as a client needs it. */
+export interface Connector {
+  readonly tcp: { connect(options: ConnectOptions, handlers: TcpHandlers): Connection };
 }
 
 export class Iperf3Client {
@@ -59,7 +64,7 @@ export class Iperf3Client {
    * @param handlers of the data connection, on which the client sends its cookie first
    */
   constructor(
-    private readonly net: TcpIp,
+    private readonly net: Connector,
     private readonly address: string,
     private readonly direction: Direction,
     private readonly handlers: TcpHandlers,

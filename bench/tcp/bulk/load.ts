@@ -16,7 +16,8 @@ const SETTLE_MS = 150;
 
 const setup = JSON.parse(process.argv[2]) as BulkSetup;
 const port = await openLoadPort(setup);
-const source: Source = { net: new TcpIp(port.core()), protocol: setup.protocol, block: makeBlock() };
+const net = new TcpIp(port.core());
+const source: Source = { net, protocol: setup.protocol, block: makeBlock() };
 
 const busyMs = (): number => port.counters().loop_busy_ms ?? 0;
 
@@ -44,6 +45,6 @@ answerRequests(
       : run(direction as Direction, Number(count)),
   () => end.abort(),
 );
-await source.net.run(end.signal);
+await net.run(end.signal);
 await port.stop();
 process.exit();

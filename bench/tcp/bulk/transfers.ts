@@ -1,9 +1,9 @@
 /** A connection on which bytes flow in one direction, for as long as the load measures or checks. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Connection, TcpHandlers, TcpIp } from '../../../src/tcpip/index.js';
+import type { Connection, TcpHandlers } from '../../../src/tcpip/index.js';
 import { SERVER } from '../../common/sides.js';
 import { RepeatedBlock } from './block.js';
-import { Iperf3Client } from './iperf3-client.js';
+import { type Connector, Iperf3Client } from './iperf3-client.js';
 import {
   type Check,
   DISCARD_PORT,
@@ -16,7 +16,7 @@ import {
 
 /** Where a stream comes from or goes to. */
 export interface Source {
-  readonly net: TcpIp;
+  readonly net: Connector;
   readonly protocol: Protocol;
   /** What is sent again and again. */
   readonly block: Uint8Array;
@@ -84,40 +84,27 @@ export abstract class Transfer implements TcpHandlers {
 export class Receiver extends Transfer {
   bytes = 0;
 
-  constructor(source: Source) {
-    super(source, 'tx', SOURCE_PORT);
-  }
-
-  data(_c: Connection, _bytes: Uint8Array, _offset: number, length: number): void {
-    this.bytes += length;
-  }
-}
-
-/** Compares what the server sends. */
-class ComparingReceiver extends Transfer {
-  /** Resolves when enough has come. */
-  readonly done: Promise<void>;
-  readonly stream: RepeatedBlock;
-  private tellDone = (): void => {};
-
+  /**
+   * @param enough bytes, for {@link arrived}
+   * @param stream compares what comes
+   */
   constructor(
     source: Source,
-    private readonly enough: number,
+    private readonly enough = Number.POSITIVE_INFINITY,
+    private readonly stream: RepeatedBlock | null = null,
   ) {
     super(source, 'tx', SOURCE_PORT);
-    this.stream = new RepeatedBlock(source.block);
-    this.done = new Promise((resolve) => {
-      this.tellDone = resolve;
-    });
-  }
-
-  get bytes(): number {
-    return this.stream.bytes;
   }
 
   data(_c: Connection, bytes: Uint8Array, offset: number, length: number): void {
-    this.stream.take(bytes, offset, length);
-    if (this.stream.bytes >= this.enough) this.tellDone();
+    this.bytes += length;
+    if (this.stream !== null) this.stream.take(bytes, offset, length);
+  }
+
+  /** Resolves when enough has come. */
+  async arrived(): Promise<void> {
+    await this.running;
+    while (this.bytes < this.enough) await sleep(1);
   }
 }
 
@@ -190,16 +177,17 @@ export class Sender extends Transfer {
 
 /** Sends or receives `bytes` bytes, and has them compared. */
 export async function check(source: Source, direction: Direction, bytes: number): Promise<Check> {
+  const hasBlock = source.protocol === 'ports';
   if (direction === 'tx') {
-    const receiver = new ComparingReceiver(source, bytes);
-    await receiver.done;
-    const { wrong, bytes: came } = receiver.stream;
-    await receiver.stop();
     // iperf3 sends bytes of its own.
-    return { bytes: came, wrong: source.protocol === 'iperf3' ? null : wrong };
+    const stream = hasBlock ? new RepeatedBlock(source.block) : null;
+    const receiver = new Receiver(source, bytes, stream);
+    await receiver.arrived();
+    await receiver.stop();
+    return { bytes: receiver.bytes, wrong: stream?.wrong ?? null };
   }
   const sender = new Sender(source, VERIFY_PORT, bytes);
-  if (source.protocol === 'ports') return sender.finish();
+  if (hasBlock) return sender.finish();
   await sender.arrived();
   // iperf3 does not look at what comes.
   return { bytes: (await sender.stop()) ?? 0, wrong: null };
