@@ -37,6 +37,12 @@ export class NetworkNamespace {
     ip('netns', 'exec', this.name, 'sh', '-c', 'echo "$0" >"$1"', value, path);
   }
 
+  /** Has the kernel handle what an interface receives on this CPU (receive packet steering), not on that of the sender. */
+  steer(interfaceName: string, cpu: number): void {
+    const path = `/sys/class/net/${interfaceName}/queues/rx-0/rps_cpus`;
+    ip('netns', 'exec', this.name, 'sh', '-c', 'echo "$0" >"$1"', (1 << cpu).toString(16), path);
+  }
+
   /** Moves an interface of the machine into the namespace. */
   adopt(name: string): void {
     ip('link', 'set', name, 'netns', this.name);

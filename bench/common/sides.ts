@@ -69,6 +69,11 @@ export interface SideOptions<Setup extends object> {
   readonly offloads?: OffloadPolicy;
   /** Flags for the Node of the load. */
   readonly flags?: readonly string[];
+  /**
+   * Only on the kernel's side: whether the kernel handles the packets for the server on the server's CPU. Otherwise it does
+   * that on the CPU of the load, which writes them to the tap, and so has two CPUs. Default false.
+   */
+  readonly oneCpu?: boolean;
   /** What the server prints when it is ready. Default: a line that begins with `ready` or `listening`. */
   readonly ready?: RegExp;
 }
@@ -129,6 +134,7 @@ export async function openKernelSide<Setup extends object>(
     namespace.addTap(TAP, `${SERVER.ip}/${PREFIX}`);
     namespace.ip('link', 'set', TAP, 'address', SERVER.mac);
     namespace.sysctl(`net.ipv6.conf.${TAP}.disable_ipv6`, '1');
+    if (options.oneCpu === true) namespace.steer(TAP, benchCpus().contestant);
     for (const [setting, value] of Object.entries(SYSCTLS)) namespace.sysctl(setting, value);
   } catch (error) {
     remove();

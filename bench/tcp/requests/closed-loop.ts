@@ -4,6 +4,7 @@
  */
 import type { Connection, TcpHandlers, TcpIp } from '../../../src/tcpip/index.js';
 import { SERVER } from '../../common/sides.js';
+import { requestMessage } from './message.js';
 import { ECHO_PORT, REQUEST_BYTES } from './setup.js';
 
 /** What a connection still has to receive of its response, in bytes. */
@@ -19,7 +20,7 @@ export abstract class ClosedLoop {
   /** Requests that wait for their response; with `crr`, connections that are not over. */
   underWay = 0;
   protected isRunning = false;
-  private readonly request = new Uint8Array(REQUEST_BYTES).fill(0x55);
+  private readonly request = requestMessage();
 
   constructor(
     protected readonly net: TcpIp,

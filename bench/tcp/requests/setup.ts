@@ -10,8 +10,11 @@ export const REQUEST_BYTES = 64;
 export interface RequestSetup extends LoadSetup {
   /** Connections that stay open; with `crr` the number under way at a time. */
   readonly connections: number;
-  /** `rr`: each connection has one request under way. `crr`: the same with a connection for each request. */
-  readonly kind: 'rr' | 'crr';
+  /**
+   * `rr`: each connection has one request under way. `crr`: the same with a connection for each request. `paced`: as `rr`,
+   * and requests on a schedule.
+   */
+  readonly kind: 'rr' | 'crr' | 'paced';
 }
 
 /** The answer to `run MILLISECONDS`. */
@@ -19,10 +22,23 @@ export interface Run {
   readonly requests: number;
   readonly seconds: number;
   /** Share of the time in which the load found something to do when it polled. */
-  readonly busy: number;
+  readonly loadBusy: number;
   /** What went wrong, in the whole life of the load: connections that ended, segments sent again. */
   readonly errors: number;
   readonly retransmitted: number;
+}
+
+/** The percentiles of a {@link PacedRun}. */
+export const PERCENTS = [50, 99, 99.9] as const;
+
+/** The answer to `paced RATE MILLISECONDS`. */
+export interface PacedRun {
+  /** Responses per second. */
+  readonly rate: number;
+  /** Times from the moment when a request was due to its response, in µs, at the {@link PERCENTS}. */
+  readonly percentiles: readonly number[];
+  /** Requests that were due and not sent, because too many waited for their response. */
+  readonly unsent: number;
 }
 
 /** The answer of our server to `busy`: totals in ms. */
