@@ -5,17 +5,16 @@
 import { firstLine, type Plan } from '../../common/benchmark.js';
 import { cpuSeconds } from '../../common/cpus.js';
 import { figureOf } from '../../common/kernel-side.js';
+import { limitOf } from '../../common/limit.js';
 import { NoiseGuard } from '../../common/noise.js';
 import { KERNEL_SETTINGS, type Side } from '../../common/sides.js';
 import { alternate, timing } from '../../common/windows.js';
-import { type Figure, type Row, row } from '../../report/report.js';
+import { type Row, row } from '../../report/report.js';
 import { BULK_CONTESTANTS, type BulkSide, OURS } from './contestants.js';
-import type { BulkRow, Check, Run } from './rows.js';
+import type { BulkRow, Check, Run } from './setup.js';
 
 /** Bytes that are compared before anything is measured. */
 const CHECKED_BYTES = 16 * 2 ** 20;
-/** A process that is busy for a larger part of the time is what limits a window. */
-const BUSY = 0.9;
 
 interface Window {
   readonly rate: number;
@@ -74,16 +73,6 @@ async function openAll(spec: BulkRow, warmUp: number, plan: Plan, opened: BulkSi
   }
 }
 
-/** What limits most windows: the process that has no time left, or else what the bytes cross between both. */
-function limitOf(windows: readonly Window[]): string {
-  const { median: server } = figureOf(windows, 'serverBusy', '');
-  const { median: load } = figureOf(windows, 'loadBusy', '');
-  if (Math.max(server, load) < BUSY) return 'latency';
-  return server >= load ? 'server' : 'load';
-}
-
-const rounded = ({ median }: Figure): number => Number(median.toFixed(2));
-
 /** Measures one row. Rejects when our side cannot be measured. */
 export async function measureBulk(spec: BulkRow, plan: Plan): Promise<Row> {
   const { windows, window, warmUp } = timing(plan.isQuick);
@@ -105,9 +94,7 @@ export async function measureBulk(spec: BulkRow, plan: Plan): Promise<Row> {
       Object.fromEntries(sides.map(({ name }, i) => [name, value(measured[i])]));
     const { [OURS]: ours, ...peers } = byName((each) => figureOf(each, 'rate', 'bytes/s'));
     const more = {
-      limit: byName(limitOf),
-      'busy part of the server': byName((each) => rounded(figureOf(each, 'serverBusy', ''))),
-      'busy part of the load': byName((each) => rounded(figureOf(each, 'loadBusy', ''))),
+      limit: byName((each) => limitOf(figureOf(each, 'serverBusy', '').median, figureOf(each, 'loadBusy', '').median)),
       'per CPU second of the server': byName((each) => figureOf(each, 'perCpuSecond', 'bytes/CPU s')),
       'segments that the load sent again': byName((each) =>
         each.reduce((sum, { retransmitted }) => sum + retransmitted, 0),

@@ -5,7 +5,7 @@ import { isInstalled } from '../../../scripts/programs.js';
 import { BenchProcess } from '../../common/bench-process.js';
 import { openKernelSide, openOurSide, type Side, type SideOptions } from '../../common/sides.js';
 import type { BusyTime } from '../requests/setup.js';
-import type { BulkRow, Protocol } from './rows.js';
+import type { BulkRow, Protocol } from './setup.js';
 
 export const OURS = 'tspmd';
 

@@ -21,7 +21,7 @@ import {
 } from '../../../src/apps/iperf3/protocol.js';
 import { HeldBytes } from '../../../src/apps/tcp/held-bytes.js';
 import type { Connection, ConnectOptions, TcpHandlers } from '../../../src/tcpip/index.js';
-import type { Direction } from './rows.js';
+import type { Direction } from './setup.js';
 
 /** Bytes of a write of the server: iperf3's default. */
 const BLOCK_BYTES = 131_072;

@@ -8,7 +8,7 @@ import { TcpIp } from '../../../src/tcpip/index.js';
 import { answerRequests } from '../../common/bench-process.js';
 import { openLoadPort } from '../../common/sides.js';
 import { makeBlock } from './block.js';
-import type { BulkSetup, Direction, Run } from './rows.js';
+import type { BulkSetup, Direction, Run } from './setup.js';
 import { check, Receiver, Sender, type Source } from './transfers.js';
 
 /** Time until the windows have grown, in ms. */

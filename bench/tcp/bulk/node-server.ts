@@ -1,7 +1,7 @@
 /** The peer `node-net` of the bulk rows: a server with Node's `net` on the kernel's network. */
 import { createServer, type Socket } from 'node:net';
 import { makeBlock, RepeatedBlock } from './block.js';
-import { DISCARD_PORT, SOURCE_PORT, VERDICT_BYTES, VERIFY_PORT } from './rows.js';
+import { DISCARD_PORT, SOURCE_PORT, VERDICT_BYTES, VERIFY_PORT } from './setup.js';
 
 const block = makeBlock();
 

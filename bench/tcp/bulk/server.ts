@@ -8,7 +8,7 @@ import { answerRequests } from '../../common/bench-process.js';
 import type { ServerPlace } from '../../common/sides.js';
 import type { BusyTime } from '../requests/setup.js';
 import { makeBlock, RepeatedBlock } from './block.js';
-import { DISCARD_PORT, SOURCE_PORT, VERDICT_BYTES, VERIFY_PORT } from './rows.js';
+import { DISCARD_PORT, SOURCE_PORT, VERDICT_BYTES, VERIFY_PORT } from './setup.js';
 
 /** The next byte of the block. */
 interface Cursor {

@@ -12,7 +12,7 @@ import {
   SOURCE_PORT,
   VERDICT_BYTES,
   VERIFY_PORT,
-} from './rows.js';
+} from './setup.js';
 
 /** Where a stream comes from or goes to. */
 export interface Source {

@@ -12,7 +12,7 @@ import { KERNEL_SETTINGS, openKernelSide, openOurSide, type Side } from '../../c
 import { timing } from '../../common/windows.js';
 import { type Figure, figure, type Row, row } from '../../report/report.js';
 import { growth, type Memory, readMemory } from './memory.js';
-import { CONNECTIONS, IDLE_ROW, type IdleSetup, type Opened, QUICK_CONNECTIONS, type Rate } from './rows.js';
+import { CONNECTIONS, IDLE_ROW, type IdleSetup, type Opened, QUICK_CONNECTIONS, type Rate } from './setup.js';
 
 const OURS = 'tspmd';
 const PEER = 'node-net';

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Connection, TcpIp } from '../../../src/tcpip/index.js';
 import { answerRequests } from '../../common/bench-process.js';
 import { openLoadPort, SERVER } from '../../common/sides.js';
-import { ECHO_PORTS, type IdleSetup, type Opened, type Rate, REQUEST_BYTES } from './rows.js';
+import { ECHO_PORTS, type IdleSetup, type Opened, type Rate, REQUEST_BYTES } from './setup.js';
 
 /** Connections whose handshake is under way: fewer than the backlog of the servers, and than a tap's queue. */
 const OPENING = 256;

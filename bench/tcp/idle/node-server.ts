@@ -4,7 +4,7 @@
 import { createServer } from 'node:net';
 import { answerRequests } from '../../common/bench-process.js';
 import { collectGarbage } from './collect-garbage.js';
-import { ECHO_PORTS } from './rows.js';
+import { ECHO_PORTS } from './setup.js';
 
 /** As somaxconn of the namespace. */
 const BACKLOG = 4096;

@@ -4,7 +4,7 @@ import { TcpIp } from '../../../src/tcpip/index.js';
 import { answerRequests } from '../../common/bench-process.js';
 import type { ServerPlace } from '../../common/sides.js';
 import { collectGarbage } from './collect-garbage.js';
-import { CONNECTIONS, ECHO_PORTS } from './rows.js';
+import { CONNECTIONS, ECHO_PORTS } from './setup.js';
 
 const BACKLOG = 4096;
 

@@ -1,7 +1,7 @@
 /** The load of the rows `bulk/…`, with our own server of iperf3 and with a port that compares. */
 import { describe, expect, it } from 'vitest';
 import { makeBlock, RepeatedBlock } from '../../../../../bench/tcp/bulk/block.js';
-import { DISCARD_PORT, VERIFY_PORT } from '../../../../../bench/tcp/bulk/rows.js';
+import { DISCARD_PORT, VERIFY_PORT } from '../../../../../bench/tcp/bulk/setup.js';
 import { check, Receiver, Sender } from '../../../../../bench/tcp/bulk/transfers.js';
 import { IPERF_PORT } from '../../../../../src/apps/iperf3/protocol.js';
 import { Iperf3Server } from '../../../../../src/apps/iperf3/server.js';
