@@ -17,7 +17,7 @@ const PLAIN: SideOptions<object> = { load: 'http/load.js' };
 /** What was measured in one window. */
 export interface Window {
   readonly perSecond: number;
-  /** Requests per CPU second of the server. */
+  /** Requests per CPU second of the server. One that spins counts only while it has work. */
   readonly perCpuSecond: number;
   /** 0 where there is no load. */
   readonly p99Us: number;
@@ -109,7 +109,9 @@ function served({ name, server, load, processes, close }: Side, times?: LoopTime
       await times?.share();
       const run = await load.ask<Run>('run', milliseconds, server.pid);
       const window = windowOf(run);
-      return times === undefined ? window : { ...window, serverBusy: await times.share() };
+      if (times === undefined) return window;
+      const serverBusy = await times.share();
+      return { ...window, serverBusy, perCpuSecond: Math.round(window.perCpuSecond / Math.max(serverBusy, 0.01)) };
     },
   };
 }
