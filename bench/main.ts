@@ -9,8 +9,8 @@ import { watchOutput } from '../src/cli/output/output-end.js';
 import { untilStopped } from '../src/cli/shutdown.js';
 import type { Benchmark, Plan } from './common/benchmark.js';
 import { driver } from './driver/benchmark.js';
-import { exec } from './exec/benchmark.js';
 import { gc } from './gc/benchmark.js';
+import { http } from './http/benchmark.js';
 import { kernel } from './kernel/benchmark.js';
 import { latency } from './latency/benchmark.js';
 import { offload } from './offload/benchmark.js';
@@ -32,7 +32,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   switch: switching,
   latency,
   kernel,
-  exec,
+  http,
   offload,
   gc,
   vm,
@@ -40,7 +40,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
 /** `all` does not run this benchmark, because it takes minutes to boot guests. */
 const NOT_IN_ALL = 'vm';
 /** Former names of benchmarks. */
-const RENAMED: Readonly<Record<string, string>> = { soak: 'gc' };
+const RENAMED: Readonly<Record<string, string>> = { soak: 'gc', exec: 'http' };
 
 interface Options {
   quick?: boolean;
