@@ -41,7 +41,7 @@ const READY_MS = 30_000;
 const STOP_MS = 20_000;
 const ANSWER_MS = 20_000;
 
-/** Asks for the first line of /proc/stat, which the shell answers. */
+/** Asks for the first line of /proc/stat. The shell answers, not the contestant. */
 const STAT = 'stat';
 
 /**
@@ -79,6 +79,11 @@ export class SharedGuest {
     });
   }
 
+  /** What the guest has written until now. */
+  get output(): string {
+    return this.guest.output;
+  }
+
   /** Resolves when the contestants can begin. */
   async booted(): Promise<void> {
     await this.guest.waitFor(/^bound$/m, BOOT_MS);
@@ -88,10 +93,20 @@ export class SharedGuest {
   async during<T>({ name, command, ready }: Contestant, work: () => Promise<T>): Promise<T> {
     const turn = ++this.turn;
     this.guest.write(`${command}\n`);
-    await this.guest.waitFor(new RegExp(`^begin ${turn}$[\\s\\S]*?${ready.source}`, 'm'), READY_MS);
-    const result = await work();
-    this.guest.write('\n');
-    const [, status] = await this.guest.waitFor(new RegExp(`^end ${turn} with (\\d+)$`, 'm'), STOP_MS);
+    const end = async (): Promise<string> => {
+      this.guest.write('\n');
+      return (await this.guest.waitFor(new RegExp(`^end ${turn} with (\\d+)$`, 'm'), STOP_MS))[1];
+    };
+    let result: T;
+    try {
+      await this.guest.waitFor(new RegExp(`^begin ${turn}$[\\s\\S]*?${ready.source}`, 'm'), READY_MS);
+      result = await work();
+    } catch (error) {
+      // So that the next contestant can have its turn. The first error tells more.
+      await end().catch(() => {});
+      throw error;
+    }
+    const status = await end();
     if (status !== '0') throw new Error(`${name} ended with ${status} (${this.mode}):\n${this.guest.output}`);
     return result;
   }
