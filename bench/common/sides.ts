@@ -13,11 +13,10 @@ import { join } from 'node:path';
 import type { OffloadPolicy } from '../../drivers/offloads.js';
 import type { Child } from '../../scripts/child.js';
 import { NetworkNamespace } from '../../scripts/netns.js';
-import { type InitOptions, init, type SinglePort } from '../../src/index.js';
+import { init, type SinglePort } from '../../src/index.js';
 import { openBackendDevice } from './backend-device.js';
 import { BenchProcess } from './bench-process.js';
 import { benchCpus } from './cpus.js';
-import { openSwitchedDevice } from './switched-device.js';
 import { PausableProcesses } from './windows.js';
 
 /** The load's addresses, and the server's. */
@@ -48,8 +47,7 @@ export const KERNEL_SETTINGS: Readonly<Record<string, string>> = { ...SYSCTLS, '
 
 /** Where the load finds the server. */
 export interface LoadTarget {
-  /** `switch`: the load is a frontend, too; between both is an embedded switch, in the load's thread. */
-  readonly transport: 'vhost-user' | 'tap' | 'switch';
+  readonly transport: 'vhost-user' | 'tap';
   /** Path of the socket that the load makes, or name of the interface. */
   readonly name: string;
 }
@@ -178,27 +176,15 @@ async function openSide<Setup extends object>(
   }
 }
 
-/** How the device of a load is opened, unless it is as for any port. */
-const OPEN_DEVICE: Readonly<Record<LoadTarget['transport'], InitOptions>> = {
-  'vhost-user': { openDevice: openBackendDevice },
-  switch: { openDevice: openSwitchedDevice },
-  tap: {},
-};
-
 /** Opens the port of a load, which spins on its CPU. The process calls it, and stops the port. */
 export function openLoadPort({ target, cpu, offloads }: LoadSetup, buffers?: number): Promise<SinglePort> {
   const { transport, name } = target;
   return init(
     {
-      ...{
-        device: `${transport === 'tap' ? 'tap' : 'vhost-user'}:${name}`,
-        ip: `${LOAD.ip}/${PREFIX}`,
-        mac: LOAD.mac,
-        cores: [cpu],
-      },
+      ...{ device: `${transport}:${name}`, ip: `${LOAD.ip}/${PREFIX}`, mac: LOAD.mac, cores: [cpu] },
       ...{ offloads, idle: 'spin', hugepages: 'never' },
       ...(buffers === undefined ? {} : { buffers }),
     },
-    OPEN_DEVICE[transport],
+    transport === 'vhost-user' ? { openDevice: openBackendDevice } : {},
   );
 }

@@ -3,17 +3,25 @@
  * other port. It does the work of one row at a time: `open WORK` (a {@link Work} as JSON), then any number of `window
  * MILLISECONDS`, and `close`. Each is answered with an {@link Answer}.
  */
+import { init } from '../../src/index.js';
 import { TcpIp } from '../../src/tcpip/index.js';
 import { answerRequests } from '../common/bench-process.js';
-import { type LoadSetup, openLoadPort } from '../common/sides.js';
-import { switchBusyMs } from '../common/switched-device.js';
-import type { Answer, Window, Work } from './rows.js';
+import { LOAD } from '../common/sides.js';
+import type { Answer, LoadSetup, Window, Work } from './rows.js';
+import { openSwitchedDevice, switchBusyMs } from './switched-device.js';
 import { openWork, type WorkUnderWay } from './work.js';
 
 /** So that ports come round. */
 const TIME_WAIT_MS = 10;
 
-const port = await openLoadPort(JSON.parse(process.argv[2]) as LoadSetup);
+const { socket, cpu } = JSON.parse(process.argv[2]) as LoadSetup;
+const port = await init(
+  {
+    ...{ device: `vhost-user:${socket}`, ip: `${LOAD.ip}/24`, mac: LOAD.mac, cores: [cpu] },
+    ...{ offloads: 'auto', idle: 'spin', hugepages: 'never' },
+  },
+  { openDevice: openSwitchedDevice },
+);
 const net = new TcpIp(port.core(), { timeWaitMs: TIME_WAIT_MS });
 let work: WorkUnderWay | null = null;
 

@@ -36,6 +36,13 @@ export const VM_ROWS: readonly VmRow[] = [
   { name: 'vm/http/hello', group: 'http', unit: 'requests/s', work: { kind: 'http' } },
 ];
 
+/** What the load finds in `process.argv[2]`. */
+export interface LoadSetup {
+  /** Path of the socket of the load's port; that of the guest's is `serverSocket(socket)`. */
+  readonly socket: string;
+  readonly cpu: number;
+}
+
 /** Requests or bytes that were done, and the time that they took. */
 export interface Done {
   readonly done: number;

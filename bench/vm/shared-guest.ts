@@ -37,7 +37,7 @@ const BOOT_MS = 60_000;
  * How long a contestant may take to start, in ms. In an emulated guest, with a polling backend on the host, Node needs
  * seconds.
  */
-const READY_MS = 30_000;
+const READY_MS = 60_000;
 const STOP_MS = 20_000;
 const ANSWER_MS = 20_000;
 
