@@ -5,11 +5,14 @@
  * With one core, everything is measured. With more cores, the work of each core is the same, and only the work of the
  * threads that drive the device can grow. That part is measured with relays instead of cores.
  */
-import { firstLine, type Plan } from '../common/benchmark.js';
+import type { Plan } from '../common/benchmark.js';
+import { benchCpus } from '../common/cpus.js';
 import { NoiseGuard } from '../common/noise.js';
 import { figure, type Row, row } from '../report/report.js';
+import type { LayoutStart } from './layout.worker.js';
 import { LayoutThread } from './layout-thread.js';
 import type { Mode } from './layouts.js';
+import { type Contestant, measureInTurns } from './turns.js';
 
 export interface Hop {
   readonly name: string;
@@ -22,6 +25,7 @@ export interface Hop {
 /** The goal for a hop, in ns per packet and direction. */
 const GOAL_NS = 25;
 const UNIT = 'ns/packet';
+const WORKER = new URL('./layout.worker.js', import.meta.url);
 
 const CORES = [1, 2, 4, 8, 16, 32, 64];
 const FLOWS = [1, 100, 10_000, 100_000];
@@ -35,10 +39,6 @@ export const HOPS: readonly Hop[] = (['hop', 'flat'] as const).flatMap((kind) =>
   ...[hop(kind, '2kb', 1, 1), hop(kind, '2kb', 64, 100_000)],
 ]);
 
-/** Times in milliseconds. */
-const timing = (isQuick: boolean): { windows: number; window: number; warmUp: number } =>
-  isQuick ? { windows: 3, window: 20, warmUp: 300 } : { windows: 15, window: 60, warmUp: 500 };
-
 const key = (mode: Mode, cores: number, flows: number): string => `${mode}/${cores}/${flows}`;
 
 /** Returns the layouts from which a row is computed. */
@@ -49,53 +49,27 @@ function layoutsOf({ kind, mode, cores, flows }: Hop): string[] {
   return cores === 1 ? whole : [...whole, loops, key(`rings-${mode}`, 1, flows)];
 }
 
-/** A layout that is measured: a {@link LayoutThread}. */
-export type Contestant = Pick<LayoutThread, 'key' | 'ready' | 'measure' | 'close'>;
+/** Opens a layout in a thread, by its key. */
+function openThread(layout: string): Contestant {
+  const [mode, cores, flows] = layout.split('/');
+  const start: LayoutStart = {
+    mode: mode as Mode,
+    ...{ cores: Number(cores), flows: Number(flows), cpu: benchCpus().contestant },
+  };
+  return new LayoutThread(layout, WORKER, start);
+}
 
 /** Measures rows together. They should have the same number of flows. A layout that fails loses the rows that need it. */
 async function measureTogether(hops: readonly Hop[], plan: Plan, open: (key: string) => Contestant): Promise<Row[]> {
-  const { windows, window, warmUp } = timing(plan.isQuick);
   const guard = await NoiseGuard.begin(false);
-  const contestants: Contestant[] = [];
-  const times = new Map<string, number[]>();
-  const faults = new Map<string, string>();
-  /** Does something with a layout, unless that has failed before. */
-  const attempt = async (contestant: Contestant, work: () => Promise<void>): Promise<void> => {
-    plan.stop.throwIfAborted();
-    if (faults.has(contestant.key)) return;
-    await work().catch((error: Error) => {
-      plan.stop.throwIfAborted();
-      faults.set(contestant.key, firstLine(error));
-    });
-  };
-  try {
-    for (const layout of new Set(hops.flatMap(layoutsOf))) {
-      const contestant = open(layout);
-      contestants.push(contestant);
-      times.set(layout, []);
-      await attempt(contestant, async () => {
-        await contestant.ready();
-        await contestant.measure(warmUp);
-      });
-    }
-    for (let turn = 0; turn < windows; turn++) {
-      for (const contestant of contestants) {
-        await attempt(contestant, async () => {
-          const ns = await contestant.measure(window);
-          times.get(contestant.key)!.push(Number(ns.toFixed(2)));
-        });
-      }
-    }
-    const rows: Row[] = [];
-    for (const each of hops) {
-      const failed = layoutsOf(each).find((layout) => faults.has(layout));
-      if (failed === undefined) rows.push(await rowOf(each, times, guard));
-      else plan.lost(each.name, `${failed}: ${faults.get(failed)}`);
-    }
-    return rows;
-  } finally {
-    await Promise.all(contestants.map((contestant) => contestant.close()));
+  const { times, faults } = await measureInTurns(new Set(hops.flatMap(layoutsOf)), plan, open);
+  const rows: Row[] = [];
+  for (const each of hops) {
+    const failed = layoutsOf(each).find((layout) => faults.has(layout));
+    if (failed === undefined) rows.push(await rowOf(each, times, guard));
+    else plan.lost(each.name, `${failed}: ${faults.get(failed)}`);
   }
+  return rows;
 }
 
 async function rowOf(each: Hop, times: ReadonlyMap<string, readonly number[]>, guard: NoiseGuard): Promise<Row> {
@@ -125,7 +99,7 @@ const middle = (values: readonly number[]): number => figure(values, UNIT).media
 export async function measureHops(
   hops: readonly Hop[],
   plan: Plan,
-  open: (key: string) => Contestant = (key) => new LayoutThread(key),
+  open: (key: string) => Contestant = openThread,
 ): Promise<Row[]> {
   const groups = new Map<string, Hop[]>();
   for (const each of hops) {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type Contestant, HOPS, measureHops } from '../../../../bench/pipeline/hop.js';
+import { HOPS, measureHops } from '../../../../bench/pipeline/hop.js';
+import type { Contestant } from '../../../../bench/pipeline/turns.js';
 
 /** Measures rows with layouts that all take 10 ns, except those that fail when `ok` says so. */
 async function measure(names: readonly string[], ok: (key: string, windows: number) => boolean) {

@@ -1,0 +1,56 @@
+/**
+ * Rows `scale/1kb` and `scale/2kb`: the CPU time of a TCP request by the number of stack cores, of all threads together.
+ *
+ * With one core, everything is measured. With more cores, the work of each stack per request is the same, and only the
+ * work of the threads that drive the device can grow. That part is measured with relays instead of stacks: many stacks
+ * on one thread would push each other out of the cache, which does not happen on separate threads.
+ */
+import type { Plan } from '../../common/benchmark.js';
+import { benchCpus } from '../../common/cpus.js';
+import { NoiseGuard } from '../../common/noise.js';
+import { LayoutThread } from '../../pipeline/layout-thread.js';
+import { type Contestant, measureInTurns } from '../../pipeline/turns.js';
+import { type Figure, figure, type Row, row } from '../../report/report.js';
+import type { Mode } from './layouts.js';
+import type { ScaleStart } from './scale.worker.js';
+
+const UNIT = 'ns/request';
+const WORKER = new URL('./scale.worker.js', import.meta.url);
+const CORES = [1, 2, 4, 8, 16, 32, 64];
+const MOST = 64;
+
+const SCALES: Readonly<Record<string, Mode>> = { 'scale/1kb': '1kb', 'scale/2kb': '2kb' };
+
+export const SCALE_ROWS = Object.keys(SCALES);
+
+const loops = (cores: number): string => `loops/${cores}`;
+const WHOLE = 'stacks/1';
+
+/** Measures a row. */
+export async function measureScale(name: string, plan: Plan): Promise<Row> {
+  const open = (key: string): Contestant => {
+    const [what, cores] = key.split('/');
+    const start: ScaleStart = {
+      ...{ mode: SCALES[name], cores: Number(cores), stacks: what === 'stacks', cpu: benchCpus().contestant },
+    };
+    return new LayoutThread(key, WORKER, start);
+  };
+  const guard = await NoiseGuard.begin(false);
+  const { times, faults } = await measureInTurns([WHOLE, ...CORES.map(loops)], plan, open);
+  for (const [key, fault] of faults) throw new Error(`${key}: ${fault}`);
+  const costs = new Map(CORES.map((cores) => [cores, costOf(times, cores)]));
+  const [ours, one] = [costs.get(MOST)!, costs.get(1)!];
+  const curve = [...costs].map(([cores, { median }]) => [cores, median]);
+  const ofLoops = CORES.map((cores) => [cores, figure(times.get(loops(cores))!, UNIT).median]);
+  const more = { 'ns by cores': curve, 'ns of the loops by cores': ofLoops };
+  return row(name, ours, { 'one core': one }, { better: 'less', noise: await guard.end([ours, one]), more });
+}
+
+/** The cost of a request with so many cores, turn by turn. */
+function costOf(times: ReadonlyMap<string, readonly number[]>, cores: number): Figure {
+  const [whole, one, all] = [WHOLE, loops(1), loops(cores)].map((key) => times.get(key)!);
+  return figure(
+    whole.map((ns, turn) => Number((ns + all[turn] - one[turn]).toFixed(1))),
+    UNIT,
+  );
+}
