@@ -13,6 +13,7 @@ import { type Contestant, measureInTurns } from '../../pipeline/turns.js';
 import { type Figure, figure, type Row, row } from '../../report/report.js';
 import type { Mode } from './layouts.js';
 import type { ScaleStart } from './scale.worker.js';
+import { measureThreads } from './threads.js';
 
 const UNIT = 'ns/request';
 const WORKER = new URL('./scale.worker.js', import.meta.url);
@@ -42,8 +43,14 @@ export async function measureScale(name: string, plan: Plan): Promise<Row> {
   const [ours, one] = [costs.get(MOST)!, costs.get(1)!];
   const curve = [...costs].map(([cores, { median }]) => [cores, median]);
   const ofLoops = CORES.map((cores) => [cores, figure(times.get(loops(cores))!, UNIT).median]);
-  const more = { 'ns by cores': curve, 'ns of the loops by cores': ofLoops };
-  return row(name, ours, { 'one core': one }, { better: 'less', noise: await guard.end([ours, one]), more });
+  const noise = await guard.end([ours, one]);
+  const threads = await measureThreads(SCALES[name], plan);
+  const more = {
+    'ns by cores': curve,
+    'ns of the loops by cores': ofLoops,
+    'requests/s by cores, with threads': threads,
+  };
+  return row(name, ours, { 'one core': one }, { better: 'less', noise, more });
 }
 
 /** The cost of a request with so many cores, turn by turn. */
