@@ -10,7 +10,7 @@ import { benchCpus } from '../../common/cpus.js';
 import { NoiseGuard } from '../../common/noise.js';
 import { LayoutThread } from '../../pipeline/layout-thread.js';
 import { type Contestant, measureInTurns } from '../../pipeline/turns.js';
-import { type Figure, figure, type Row, row } from '../../report/report.js';
+import { COST_BY_CORES, type Figure, figure, type Row, row } from '../../report/report.js';
 import type { Mode } from './layouts.js';
 import type { ScaleStart } from './scale.worker.js';
 import { measureThreads } from './threads.js';
@@ -41,12 +41,12 @@ export async function measureScale(name: string, plan: Plan): Promise<Row> {
   for (const [key, fault] of faults) throw new Error(`${key}: ${fault}`);
   const costs = new Map(CORES.map((cores) => [cores, costOf(times, cores)]));
   const [ours, one] = [costs.get(MOST)!, costs.get(1)!];
-  const curve = [...costs].map(([cores, { median }]) => [cores, median]);
-  const ofLoops = CORES.map((cores) => [cores, figure(times.get(loops(cores))!, UNIT).median]);
+  const curve = Object.fromEntries([...costs].map(([cores, { median }]) => [cores, median]));
+  const ofLoops = Object.fromEntries(CORES.map((cores) => [cores, figure(times.get(loops(cores))!, UNIT).median]));
   const noise = await guard.end([ours, one]);
   const threads = await measureThreads(SCALES[name], plan);
   const more = {
-    'ns by cores': curve,
+    [COST_BY_CORES]: curve,
     'ns of the loops by cores': ofLoops,
     'requests/s by cores, with threads': threads,
   };

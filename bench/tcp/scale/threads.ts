@@ -18,9 +18,9 @@ const DRIVERS: Readonly<Record<Mode, readonly Role[]>> = { '1kb': ['rxtx'], '2kb
 
 /**
  * Measures requests per second by the number of stack cores.
- * @returns pairs of cores and requests per second, or why there are none
+ * @returns requests per second by cores, or why there are none
  */
-export async function measureThreads(mode: Mode, plan: Plan): Promise<[number, number][] | string> {
+export async function measureThreads(mode: Mode, plan: Plan): Promise<Record<number, number> | string> {
   const drivers = DRIVERS[mode];
   const most = allowedCpus().length - drivers.length;
   if (most < 1) return `not measured: needs ${drivers.length + 1} CPUs`;
@@ -36,7 +36,7 @@ export async function measureThreads(mode: Mode, plan: Plan): Promise<[number, n
     }
     const rates = await alternate(opened, windows, plan, (threads) => threads.measure(window * 1000));
     const fault = opened.map(({ counters }) => faultOf(counters)).find((each) => each !== '');
-    return fault ?? cores.map((count, i) => [count, figure(rates[i], UNIT).median]);
+    return fault ?? Object.fromEntries(cores.map((count, i) => [count, figure(rates[i], UNIT).median]));
   } finally {
     await Promise.all(opened.map((threads) => threads.close()));
   }
