@@ -8,7 +8,7 @@ import { render } from '../../../../bench/report/table.js';
 import { parse } from '../../../../bench/rings/rte-ring.js';
 import { Child } from '../../../../scripts/child.js';
 
-const BENCH = fileURLToPath(new URL('../../../../dist/bench/main.js', import.meta.url));
+const BENCH = fileURLToPath(new URL('../../../../dist-bench/bench/main.js', import.meta.url));
 const machine = {
   cpu: 'a cpu',
   cores: 2,
