@@ -22,6 +22,7 @@ import { rings } from './rings/benchmark.js';
 import { rss } from './rss/benchmark.js';
 import { measurable, measureAll } from './suite.js';
 import { switching } from './switch/benchmark.js';
+import { tcp } from './tcp/benchmark.js';
 import { vm } from './vm/benchmark.js';
 
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
@@ -32,6 +33,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   switch: switching,
   latency,
   kernel,
+  tcp,
   exec,
   offload,
   gc,

@@ -31,6 +31,18 @@ export class NetworkNamespace {
     this.ip('link', 'set', name, 'up');
   }
 
+  /** Sets a kernel parameter of the namespace, such as `net.core.somaxconn`. */
+  sysctl(name: string, value: string): void {
+    const path = `/proc/sys/${name.replaceAll('.', '/')}`;
+    ip('netns', 'exec', this.name, 'sh', '-c', 'echo "$0" >"$1"', value, path);
+  }
+
+  /** Has the kernel handle what an interface receives on this CPU (receive packet steering), not on that of the sender. */
+  steer(interfaceName: string, cpu: number): void {
+    const path = `/sys/class/net/${interfaceName}/queues/rx-0/rps_cpus`;
+    ip('netns', 'exec', this.name, 'sh', '-c', 'echo "$0" >"$1"', (1 << cpu).toString(16), path);
+  }
+
   /** Moves an interface of the machine into the namespace. */
   adopt(name: string): void {
     ip('link', 'set', name, 'netns', this.name);

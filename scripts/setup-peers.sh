@@ -11,6 +11,7 @@ peers=(
   curl:curl                            # the peers of the TCP stack: clients, load generators, a server, captures
   nc.openbsd:netcat-openbsd
   iperf3:iperf3
+  sockperf:sockperf
   wrk:wrk
   ab:apache2-utils
   nginx:nginx-light

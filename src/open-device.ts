@@ -24,7 +24,7 @@ export async function openAnyDevice(config: ResolvedConfig, wait: WaitOptions): 
   const { mac, mtu, buffers, offloads } = config;
   try {
     return TapNetDevice.open(name, {
-      ...{ mac, mtu, buffers, offloads },
+      ...{ mac, mtu, buffers, offloads, spin: config.idle === 'spin' },
       // No device reads the memory, so hugepages would gain next to nothing.
       hugepages: config.hugepages === 'auto' ? 'never' : config.hugepages,
       host: host === undefined ? undefined : parseIpv4Interface(host),

@@ -58,6 +58,11 @@ export class BenchProcess {
     return new BenchProcess(child);
   }
 
+  /** A process that was started in another way, and is ready. */
+  static of(child: Child): BenchProcess {
+    return new BenchProcess(child);
+  }
+
   /** Sends one request. Resolves to its answer. */
   async ask<T>(...words: (string | number)[]): Promise<T> {
     const from = this.child.output.length;

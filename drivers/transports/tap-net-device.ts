@@ -26,6 +26,8 @@ export interface TapNetOptions {
   readonly hugepages?: HugepagePolicy | undefined;
   /** With `auto`, packets have virtio-net headers: checksums and segmentation are left to the kernel, and to us. */
   readonly offloads?: OffloadPolicy | undefined;
+  /** Whether each burst looks for frames by a read(2), and not only when the event loop has told of some. Default false. */
+  readonly spin?: boolean | undefined;
   /** The kernel's address on the interface, which is brought up. Default: the interface stays as it is. */
   readonly host?: { readonly address: number; readonly prefixLength: number } | undefined;
 }
@@ -53,8 +55,10 @@ export class TapNetDevice implements NetDevice {
   private readonly chains: TapChains | null = null;
   /** Where a frame goes that finds no free buffer. */
   private readonly spare: number;
+  private readonly spins: boolean;
   /** Whether frames may be waiting: set by readiness, cleared when a read finds nothing. */
   private readable = false;
+  private isWatched = false;
   private interruptWanted = false;
   private closed = false;
   private rxPackets = 0;
@@ -76,6 +80,7 @@ export class TapNetDevice implements NetDevice {
     this.name = `tap:${ifname}`;
     this.mac = options.mac ?? randomMac();
     this.mtu = options.mtu ?? DEFAULT_MTU;
+    this.spins = options.spin ?? false;
     this.table = new PacketTable(buffers);
     this.pool = new BufferPool({ count: buffers, shift, base: memory.allocate(buffers << shift, 1 << shift) });
     this.base = memory.address;
@@ -123,6 +128,7 @@ export class TapNetDevice implements NetDevice {
   rxBurst(max: number): number {
     const { chains, pool, base, maxFrame, rxHandles, rxLengths } = this;
     const limit = Math.min(max, MAX_RX_BURST);
+    if (this.spins) this.readable = this.isUp;
     if (chains !== null) return this.readChains(chains, limit);
     let count = 0;
     // Reads are limited, not frames: a flood of frames that are dropped must not keep the core here.
@@ -201,6 +207,7 @@ export class TapNetDevice implements NetDevice {
 
   enableRxInterrupt(): boolean {
     this.interruptWanted = !this.readable;
+    if (this.interruptWanted) this.awaitFrames();
     return this.interruptWanted;
   }
 
@@ -253,8 +260,11 @@ export class TapNetDevice implements NetDevice {
 
   /** The file descriptor is watched only while no frame is waiting, so that a busy tap causes no event per frame. */
   private awaitFrames(): void {
+    if (this.isWatched || !this.isUp) return;
+    this.isWatched = true;
     this.reactor.watch(this.fd, abi.EPOLLIN, () => {
       this.reactor.unwatch(this.fd);
+      this.isWatched = false;
       this.readable = true;
       if (this.interruptWanted) this.onWake?.();
     });
@@ -264,7 +274,7 @@ export class TapNetDevice implements NetDevice {
     if (errno === abi.EINTR) return;
     this.readable = false;
     if (errno === abi.EAGAIN) {
-      this.awaitFrames();
+      if (!this.spins) this.awaitFrames();
       return;
     }
     this.errors++;

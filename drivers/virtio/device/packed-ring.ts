@@ -105,6 +105,24 @@ export class PackedDeviceRing extends DeviceRing {
     return this.live && this.seeMore();
   }
 
+  waiting(most: number): number {
+    const { i32, size } = this;
+    const first = this.desc32 + WORD_ID_FLAGS;
+    let position = this.nextAvail;
+    let mark = this.availMark;
+    let count = 0;
+    for (let left = this.live ? size : 0; left > 0 && count < most; left--) {
+      const tail = Atomics.load(i32, first + (position << 2));
+      if ((tail & AVAIL_USED) !== mark) break;
+      if ((tail & PACKED_F_NEXT) === 0) count++;
+      if (++position === size) {
+        position = 0;
+        mark ^= AVAIL_USED;
+      }
+    }
+    return count;
+  }
+
   hasChain(): boolean {
     return this.live && (this.ahead < this.seen || this.seeMore());
   }

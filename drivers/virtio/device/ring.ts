@@ -122,6 +122,8 @@ export abstract class DeviceRing {
 
   /** Looks for chains, once per burst before {@link hasChain}, by one atomic load. Returns whether there are any. */
   abstract look(): boolean;
+  /** Counts the chains that are there and were not taken, up to `most`. */
+  abstract waiting(most: number): number;
   /** Whether there is a chain at the cursor. */
   abstract hasChain(): boolean;
   /**

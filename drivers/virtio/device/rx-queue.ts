@@ -24,9 +24,10 @@ export class DeviceRxQueue {
   readonly ring: DeviceRing;
   /** The longest frame that the driver is given, in bytes: follows from its MTU (5.1.4.1). */
   longestFrame = ANY_LENGTH;
+  /** OFFLOAD_ bits: which packets the driver takes unfinished. */
+  readonly offloads: number;
   private readonly headerBytes: number;
   private readonly buffers: RxBuffers;
-  private readonly offloads: number;
   private readonly software: SoftwareOffload;
   /** The header of a packet with flags, or of one that is written over several segments. */
   private readonly header = new Uint8Array(NET_HEADER_BYTES);
@@ -73,6 +74,18 @@ export class DeviceRxQueue {
     counts[QueueCounter.bytes] += bytes;
     if (ring.live) ring.publish();
     return delivered;
+  }
+
+  /** How many buffers the driver has posted, up to `most`. A {@link put} loses no frame that has a buffer to itself. */
+  posted(most: number): number {
+    return this.ring.waiting(most);
+  }
+
+  /** Bytes of the longest frame that fits the next posted buffer; 0 when there is none, or when it is not in one piece. */
+  nextRoom(): number {
+    const { ring } = this;
+    if (!ring.look() || ring.single(VIRTQ_DESC_F_WRITE) < 0) return 0;
+    return Math.max(ring.segmentLength[0] - this.headerBytes, 0);
   }
 
   /** As {@link DeviceRing.enableKick}. Here a kick means that the driver has posted buffers. */

@@ -104,6 +104,12 @@ export class SplitDeviceRing extends DeviceRing {
     return count > 0;
   }
 
+  waiting(most: number): number {
+    if (!this.look()) return 0;
+    const count = (this.end - this.lastAvail) & 0xffff;
+    return count < most ? count : most;
+  }
+
   hasChain(): boolean {
     return this.cursor !== this.end;
   }

@@ -54,6 +54,20 @@ describe.each(['split', 'packed'] as const)('DeviceRxQueue on a %s ring', (which
     expect(suite.driver.takeUsed()).toHaveLength(2);
   });
 
+  it('tells how many buffers are posted, and what fits the next one', () => {
+    suite.setUp();
+    const { queue } = suite;
+    expect([queue.posted(8), queue.nextRoom()]).toEqual([0, 0]);
+    suite.post([100]);
+    suite.post([10, 1518], 0, 2);
+    suite.post([200]);
+    expect([queue.posted(8), queue.posted(2), queue.nextRoom()]).toEqual([3, 2, 88]);
+    suite.packet([60], 1);
+    expect([queue.put(suite.burst, ALL, 1), queue.posted(8), queue.nextRoom()]).toEqual([1, 2, 0]);
+    queue.ring.stop();
+    expect([queue.posted(8), queue.nextRoom()]).toEqual([0, 0]);
+  });
+
   it('also copies within one memory', () => {
     suite.setUp();
     suite.burst.memory = suite.driver.memory;

@@ -1,0 +1,105 @@
+/** The servers of the rows with requests, each with its load, and what a window tells of them. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Child } from '../../../scripts/child.js';
+import { BenchProcess } from '../../common/bench-process.js';
+import { firstLine, type Plan } from '../../common/benchmark.js';
+import { cpuSeconds } from '../../common/cpus.js';
+import { openKernelSide, openOurSide, SERVER, type Side, type SideOptions } from '../../common/sides.js';
+import { type BusyTime, ECHO_PORT } from './setup.js';
+
+const SCRIPT = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+
+export const OURS = 'tspmd';
+export const NODE = 'node-net';
+/** The same, where the kernel does its part on the CPU of the server, too. */
+export const NODE_ONE_CPU = 'node-net-one-cpu';
+export const SOCKPERF = 'sockperf';
+export type ContestantName = typeof OURS | typeof NODE | typeof NODE_ONE_CPU | typeof SOCKPERF;
+
+type Options = SideOptions<object>;
+
+const OPEN: Readonly<Record<ContestantName, (options: Options) => Promise<Side>>> = {
+  [OURS]: (options) =>
+    openOurSide(OURS, options, (place) => Child.spawn(process.execPath, [SCRIPT('server.js'), JSON.stringify(place)])),
+  [NODE]: (options) => openKernelSide(NODE, options, (run) => run(process.execPath, SCRIPT('net-server.js'))),
+  [NODE_ONE_CPU]: (options) =>
+    openKernelSide(NODE_ONE_CPU, { ...options, oneCpu: true }, (run) => run(process.execPath, SCRIPT('net-server.js'))),
+  [SOCKPERF]: openSockperf,
+};
+
+/** sockperf takes several connections only where it polls several ports, so it gets a second one. */
+async function openSockperf(options: Options): Promise<Side> {
+  const folder = mkdtempSync(join(tmpdir(), 'tspmd-bench-'));
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  const list = join(folder, 'ports');
+  writeFileSync(list, [ECHO_PORT, ECHO_PORT + 1].map((port) => `T:${SERVER.ip}:${port}\n`).join(''));
+  try {
+    const ready = /using epoll\(\) to block/;
+    const start = (run: (program: string, ...args: string[]) => Child): Child =>
+      run('sockperf', 'server', '-f', list, '-F', 'epoll');
+    const side = await openKernelSide(SOCKPERF, { ...options, ready }, start);
+    return { ...side, close: () => side.close().finally(remove) };
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
+
+export interface Contestant extends Side {
+  /** How long the server had work until now; null for one that does not spin: its CPU time tells it. */
+  busyTime(): Promise<BusyTime | null>;
+}
+
+/** Opens a contestant. The caller closes it. */
+export async function openContestant(name: ContestantName, options: Options): Promise<Contestant> {
+  const side = await OPEN[name](options);
+  const server = BenchProcess.of(side.server);
+  return { ...side, busyTime: async () => (name === OURS ? server.ask<BusyTime>('busy') : null) };
+}
+
+/** Closes contestants. A process that does not end is told of. */
+export async function closeAll(contestants: readonly Contestant[], plan: Plan): Promise<void> {
+  for (const { close } of contestants) await close().catch((error: Error) => plan.progress(firstLine(error)));
+}
+
+/** CPU time of the two processes during some work, and the server's share of the time in which it had work. */
+export interface Use {
+  readonly serverCpu: number;
+  readonly loadCpu: number;
+  readonly serverBusy: number;
+}
+
+/** Does some work with a contestant that runs, and measures what it used. */
+export async function using<T>(contestant: Contestant, work: () => Promise<T>): Promise<T & Use> {
+  const { server, load, busyTime } = contestant;
+  const pids = [server.pid, load.child.pid];
+  const first = await busyTime();
+  const before = pids.map(cpuSeconds);
+  const start = performance.now();
+  const result = await work();
+  const seconds = (performance.now() - start) / 1000;
+  const [serverCpu, loadCpu] = pids.map((pid, i) => cpuSeconds(pid) - before[i]);
+  const last = await busyTime();
+  return { ...result, serverCpu, loadCpu, serverBusy: busyShare(first, last) ?? Math.min(serverCpu / seconds, 1) };
+}
+
+/** The share between two answers; null for a server that tells none. */
+function busyShare(first: BusyTime | null, last: BusyTime | null): number | null {
+  if (first === null || last === null) return null;
+  const busy = last.busyMs - first.busyMs;
+  const all = busy + last.idleMs - first.idleMs;
+  return all > 0 ? busy / all : 1;
+}
+
+/** Runs a contestant while all others are stopped. */
+export async function alone<T>({ processes }: Contestant, work: () => Promise<T>): Promise<T> {
+  processes.resume();
+  try {
+    return await work();
+  } finally {
+    processes.pause();
+  }
+}

@@ -1,0 +1,101 @@
+/** Row `latency/64`: how long requests take that come on a schedule, at half of the rate that the slowest server reaches. */
+import { firstLine, type Plan } from '../../common/benchmark.js';
+import { NoiseGuard } from '../../common/noise.js';
+import { KERNEL_SETTINGS } from '../../common/sides.js';
+import { alternate, timing } from '../../common/windows.js';
+import { type Figure, figure, type Row, row } from '../../report/report.js';
+import { alone, type Contestant, closeAll, NODE, OURS, openContestant, SOCKPERF } from './contestants.js';
+import { type PacedRun, PERCENTS, type RequestSetup, type Run } from './setup.js';
+
+export const LATENCY_ROW = 'latency/64';
+const CONNECTIONS = 16;
+const UNIT = 'us (p99)';
+/** The percentile in the figures of the row. The others are in `more`. */
+const MAIN = 99;
+/** A schedule that was kept to less than this part was too fast for the server, or for the load. */
+const KEPT = 0.98;
+/** Windows are not shorter: p99.9 needs some thousand requests. */
+const MIN_WINDOW = 0.5;
+
+const setup: Pick<RequestSetup, 'kind' | 'connections'> = { kind: 'paced', connections: CONNECTIONS };
+
+export async function measureLatency(plan: Plan): Promise<Row> {
+  const { windows, window, warmUp } = timing(plan.isQuick);
+  const contestants: Contestant[] = [];
+  const guard = await NoiseGuard.begin();
+  try {
+    await openAll(plan, contestants);
+    const peaks: number[] = [];
+    for (const contestant of contestants) {
+      await alone(contestant, () => peak(contestant, warmUp));
+      peaks.push(await alone(contestant, () => peak(contestant, window)));
+    }
+    const rate = Math.round(Math.min(...peaks) / 2);
+    for (const contestant of contestants) await alone(contestant, () => pace(contestant, rate, warmUp));
+    const measured = await alternate(contestants, windows, plan, (contestant) =>
+      alone(contestant, () =>
+        guard.watch([contestant.load.child.pid], () => pace(contestant, rate, Math.max(window, MIN_WINDOW))),
+      ),
+    );
+    const names = contestants.map(({ name }) => name);
+    const figures = measured.map((runs) => percentile(runs, MAIN)) as [Figure, ...Figure[]];
+    const [ours, ...others] = figures;
+    const peers = Object.fromEntries(others.map((each, i) => [names[i + 1], each]));
+    const slow = measured.flat().filter((run) => run.rate < rate * KEPT || run.unsent > 0).length;
+    for (let i = 0; i < slow; i++) guard.disturb('requests were late by their schedule');
+    const more = {
+      'requests per second': rate,
+      peaks: Object.fromEntries(peaks.map((each, i) => [names[i], each])),
+      percentiles: Object.fromEntries(measured.map((runs, i) => [names[i], percentilesOf(runs)])),
+      ratios: Object.fromEntries(others.map((_, i) => [names[i + 1], ratios(measured[0], measured[i + 1])])),
+      'kernel settings': KERNEL_SETTINGS,
+    };
+    return row(LATENCY_ROW, ours, peers, { better: 'less', noise: await guard.end(figures), more });
+  } finally {
+    await closeAll(contestants, plan);
+  }
+}
+
+/** Opens the contestants, stopped. The row does without a peer that cannot run here. */
+async function openAll(plan: Plan, contestants: Contestant[]): Promise<void> {
+  for (const name of [OURS, NODE, SOCKPERF] as const) {
+    plan.stop.throwIfAborted();
+    try {
+      const contestant = await openContestant(name, { load: 'tcp/requests/load.js', setup });
+      contestants.push(contestant);
+      contestant.processes.pause();
+    } catch (error) {
+      plan.stop.throwIfAborted();
+      if (name !== SOCKPERF) throw error;
+      plan.lost(`${LATENCY_ROW} against ${name}`, firstLine(error as Error));
+    }
+  }
+}
+
+/** Requests per second while each connection has one under way. */
+async function peak({ name, load }: Contestant, seconds: number): Promise<number> {
+  const { requests, seconds: took, errors } = await load.ask<Run>('run', seconds * 1000);
+  if (requests === 0 || errors > 0)
+    throw new Error(`${LATENCY_ROW}: ${name} answered ${requests}, with ${errors} errors`);
+  return Math.round(requests / took);
+}
+
+const pace = ({ load }: Contestant, rate: number, seconds: number): Promise<PacedRun> =>
+  load.ask('paced', rate, seconds * 1000);
+
+/** The figure of one percentile of all windows. */
+function percentile(runs: readonly PacedRun[], percent: (typeof PERCENTS)[number]): Figure {
+  const values = runs.map(({ percentiles }) => Number(percentiles[PERCENTS.indexOf(percent)].toFixed(1)));
+  return figure(values, UNIT);
+}
+
+const percentilesOf = (runs: readonly PacedRun[]): Record<string, number> =>
+  Object.fromEntries(PERCENTS.map((percent) => [`p${percent}`, percentile(runs, percent).median]));
+
+const ratios = (ours: readonly PacedRun[], theirs: readonly PacedRun[]): Record<string, number> =>
+  Object.fromEntries(
+    PERCENTS.map((percent) => {
+      const ratio = percentile(theirs, percent).median / percentile(ours, percent).median;
+      return [`p${percent}`, Number(ratio.toFixed(3))];
+    }),
+  );

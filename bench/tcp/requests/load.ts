@@ -1,0 +1,88 @@
+/**
+ * The load of the rows with requests. It answers `run MILLISECONDS` with a {@link Run}, and `paced RATE MILLISECONDS` with a
+ * {@link PacedRun}, when nothing is under way any more.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { runStack } from '../../../src/index.js';
+import { TcpIp } from '../../../src/tcpip/index.js';
+import { answerRequests } from '../../common/bench-process.js';
+import { openLoadPort } from '../../common/sides.js';
+import { OpenConnections, ShortConnections } from './closed-loop.js';
+import { Paced } from './paced.js';
+import type { PacedRun, RequestSetup, Run } from './setup.js';
+
+/** Ports come round within half a second at 60,000 connections per second. */
+const TIME_WAIT_MS = 10;
+/** How long the connections may take to open, and the last responses to come. */
+const PATIENCE_MS = 10_000;
+
+const setup = JSON.parse(process.argv[2]) as RequestSetup;
+const { kind, connections } = setup;
+const port = await openLoadPort(setup);
+const net = new TcpIp(port.core(), { timeWaitMs: TIME_WAIT_MS });
+// The loop never sleeps.
+net.defer = true;
+const loop = kind === 'crr' ? new ShortConnections(net, connections) : new OpenConnections(net, connections);
+const paced = new Paced(net, kind === 'paced' ? connections : 0);
+
+async function until(what: string, condition: () => boolean): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS;
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error(`${what}: not within ${PATIENCE_MS} ms`);
+    await sleep(1);
+  }
+}
+
+/** Opened at the first request of the benchmark, because the server starts after the load. */
+let isOpen = false;
+
+async function open(): Promise<void> {
+  if (!isOpen) {
+    loop.open();
+    paced.open();
+  }
+  isOpen = true;
+  await until('all connections open', () => loop.isReady && paced.isReady);
+}
+
+async function run(milliseconds: number): Promise<Run> {
+  await open();
+  const before = port.counters();
+  const first = loop.done;
+  const start = performance.now();
+  loop.start();
+  await sleep(milliseconds);
+  const requests = loop.done - first;
+  const seconds = (performance.now() - start) / 1000;
+  const { loop_busy_ms: busy = 0, loop_idle_ms: idle = 0 } = port.counters();
+  const busyMs = busy - (before.loop_busy_ms ?? 0);
+  const idleMs = idle - (before.loop_idle_ms ?? 0);
+  loop.stop();
+  // The processes may be stopped after the answer: what is under way then would be taken for lost.
+  await until('all responses', () => loop.underWay === 0);
+  const { tcp_retransmitted_segments: retransmitted = 0 } = net.report();
+  return { requests, seconds, loadBusy: busyMs / (busyMs + idleMs), errors: loop.errors, retransmitted };
+}
+
+async function runPaced(rate: number, milliseconds: number): Promise<PacedRun> {
+  await open();
+  const start = performance.now();
+  paced.start(rate, milliseconds);
+  await sleep(milliseconds);
+  paced.stop();
+  const seconds = (performance.now() - start) / 1000;
+  await until('all responses', () => paced.isIdle);
+  return paced.result(seconds);
+}
+
+const stop = new AbortController();
+process.once('SIGTERM', () => stop.abort());
+answerRequests(
+  ([what, ...numbers]) =>
+    what === 'paced' ? runPaced(Number(numbers[0]), Number(numbers[1])) : run(Number(numbers[0])),
+  () => stop.abort(),
+);
+const stack = { poll: () => paced.poll() + net.poll(), stop: () => net.stop() };
+await runStack(port.core(), kind === 'paced' ? stack : net, { signal: stop.signal });
+await port.stop();
+process.exit();

@@ -1,0 +1,120 @@
+/**
+ * A load that sends requests on a schedule, whether the server has answered or not. Times count from the moment when a
+ * request was due: a server that stalls has to answer for all requests that were due meanwhile.
+ */
+import type { Connection, TcpHandlers, TcpIp } from '../../../src/tcpip/index.js';
+import { SERVER } from '../../common/sides.js';
+import { requestMessage } from './message.js';
+import { ECHO_PORT, type PacedRun, PERCENTS, REQUEST_BYTES } from './setup.js';
+
+/** Requests that may wait for their response on one connection; a power of two. */
+const MOST_WAITING = 512;
+/** Requests that are sent in one poll. */
+const MOST_PER_POLL = 64;
+/** For a schedule that is a little longer than it should be. */
+const MORE_SAMPLES = 1.5;
+
+/** When the requests of a connection were due that wait for their response, in order. */
+class Waiting {
+  readonly due = new Float64Array(MOST_WAITING);
+  head = 0;
+  tail = 0;
+  /** Bytes of a response that is not complete. */
+  bytes = 0;
+}
+
+export class Paced {
+  errors = 0;
+  private readonly opened: Connection[] = [];
+  private readonly request = requestMessage();
+  private samples = new Float64Array(0);
+  private answered = 0;
+  private underWay = 0;
+  private unsent = 0;
+  private turn = 0;
+  /** When the next request is due; Infinity while none is. */
+  private next = Number.POSITIVE_INFINITY;
+  private interval = 0;
+  private readonly handlers: TcpHandlers = {
+    open: (connection) => this.opened.push(connection),
+    data: (connection, _bytes, _offset, length) => this.receive(connection.context as Waiting, length),
+    close: () => this.errors++,
+  };
+
+  constructor(
+    private readonly net: TcpIp,
+    private readonly connections: number,
+  ) {}
+
+  open(): void {
+    for (let i = 0; i < this.connections; i++) {
+      const connection = this.net.tcp.connect({ address: SERVER.ip, port: ECHO_PORT, noDelay: true }, this.handlers);
+      connection.context = new Waiting();
+    }
+  }
+
+  get isReady(): boolean {
+    return this.opened.length === this.connections;
+  }
+
+  /** Whether no request waits for its response. */
+  get isIdle(): boolean {
+    return this.underWay === 0;
+  }
+
+  /** Begins a schedule of so many requests per second. */
+  start(perSecond: number, milliseconds: number): void {
+    const requests = Math.ceil((perSecond * milliseconds * MORE_SAMPLES) / 1000);
+    if (this.samples.length < requests) this.samples = new Float64Array(requests);
+    this.answered = 0;
+    this.unsent = 0;
+    this.interval = 1000 / perSecond;
+    this.next = performance.now();
+  }
+
+  /** Ends the schedule. */
+  stop(): void {
+    this.next = Number.POSITIVE_INFINITY;
+  }
+
+  /** What there is to tell of the last schedule. */
+  result(seconds: number): PacedRun {
+    const { answered, unsent } = this;
+    const recorded = Math.min(answered, this.samples.length);
+    const sorted = this.samples.slice(0, recorded).sort();
+    const percentiles = PERCENTS.map((percent) => sorted[Math.max(0, Math.ceil((recorded * percent) / 100) - 1)] ?? 0);
+    return { rate: answered / seconds, percentiles, unsent };
+  }
+
+  /** Sends what is due. To be called at each poll of the stack. */
+  poll(): number {
+    const now = performance.now();
+    let sent = 0;
+    for (; this.next <= now && sent < MOST_PER_POLL; this.next += this.interval) {
+      const connection = this.opened[this.turn];
+      this.turn = this.turn + 1 === this.connections ? 0 : this.turn + 1;
+      const waiting = connection.context as Waiting;
+      sent++;
+      if (waiting.tail - waiting.head === MOST_WAITING || connection.writable < REQUEST_BYTES) {
+        this.unsent++;
+        continue;
+      }
+      connection.write(this.request);
+      waiting.due[waiting.tail++ & (MOST_WAITING - 1)] = this.next;
+      this.underWay++;
+    }
+    return sent;
+  }
+
+  private receive(waiting: Waiting, length: number): void {
+    const { samples } = this;
+    const now = performance.now();
+    waiting.bytes += length;
+    for (; waiting.bytes >= REQUEST_BYTES; waiting.bytes -= REQUEST_BYTES) {
+      const at = this.answered++;
+      if (at < samples.length) samples[at] = (now - waiting.due[waiting.head & (MOST_WAITING - 1)]) * 1000;
+      waiting.head++;
+      this.underWay--;
+    }
+  }
+}

@@ -1,0 +1,103 @@
+/** Rows `rr` and `crr`: requests per second while the next request follows the response. */
+import type { Plan } from '../../common/benchmark.js';
+import { compared, figureOf } from '../../common/kernel-side.js';
+import { limitOf } from '../../common/limit.js';
+import { NoiseGuard } from '../../common/noise.js';
+import { KERNEL_SETTINGS } from '../../common/sides.js';
+import { alternate, timing } from '../../common/windows.js';
+import { type Figure, type Row, row } from '../../report/report.js';
+import {
+  alone,
+  type Contestant,
+  closeAll,
+  NODE,
+  NODE_ONE_CPU,
+  OURS,
+  openContestant,
+  type Use,
+  using,
+} from './contestants.js';
+import type { RequestSetup, Run } from './setup.js';
+
+const CONTESTANTS = [OURS, NODE, NODE_ONE_CPU] as const;
+const UNIT = 'requests/s';
+
+export interface RateRow extends Pick<RequestSetup, 'kind' | 'connections'> {
+  readonly name: string;
+}
+
+export const RATE_ROWS: readonly RateRow[] = [
+  { name: 'rr/64/1', kind: 'rr', connections: 1 },
+  { name: 'rr/64/128', kind: 'rr', connections: 128 },
+  { name: 'crr/64', kind: 'crr', connections: 64 },
+];
+
+interface Window {
+  readonly perSecond: number;
+  readonly perCpuSecond: number;
+  readonly serverBusy: number;
+  readonly loadBusy: number;
+  /** CPU seconds of the load. */
+  readonly loadCpu: number;
+  readonly requests: number;
+}
+
+export async function measureRate({ name, ...setup }: RateRow, plan: Plan): Promise<Row> {
+  const { windows, window, warmUp } = timing(plan.isQuick);
+  const contestants: Contestant[] = [];
+  const guard = await NoiseGuard.begin();
+  try {
+    for (const who of CONTESTANTS) {
+      plan.stop.throwIfAborted();
+      const contestant = await openContestant(who, { load: 'tcp/requests/load.js', setup });
+      contestants.push(contestant);
+      await alone(contestant, () => rate(name, contestant, warmUp));
+    }
+    const measured = await alternate(contestants, windows, plan, (contestant) =>
+      // Both processes of ours spin, and the load of the others does.
+      alone(contestant, () => guard.watch(spinning(contestant), () => rate(name, contestant, window))),
+    );
+    const figures = measured.map((each) => figureOf(each, 'perSecond', UNIT)) as [Figure, ...Figure[]];
+    const [ours, ...others] = figures;
+    const peers = Object.fromEntries(others.map((each, i) => [CONTESTANTS[i + 1], each]));
+    return row(name, ours, peers, { noise: await guard.end(figures), more: moreOf(measured) });
+  } finally {
+    await closeAll(contestants, plan);
+  }
+}
+
+const spinning = ({ name, processes, load }: Contestant): readonly number[] =>
+  name === OURS ? processes.pids : [load.child.pid];
+
+async function rate(name: string, contestant: Contestant, seconds: number): Promise<Window> {
+  const run = await using<Run & Use>(contestant, () => contestant.load.ask('run', seconds * 1000));
+  const { requests, errors } = run;
+  if (requests === 0)
+    throw new Error(`${name}: ${contestant.name} answered nothing; it wrote:\n${contestant.server.output}`);
+  if (errors > 0) throw new Error(`${name}: ${contestant.name} ended ${errors} connections`);
+  return {
+    perSecond: Math.round(requests / run.seconds),
+    perCpuSecond: Math.round(requests / Math.max(run.serverCpu, 0.01)),
+    serverBusy: run.serverBusy,
+    loadBusy: run.loadBusy,
+    loadCpu: run.loadCpu,
+    requests,
+  };
+}
+
+/** What limits each contestant, and what a request costs. */
+function moreOf(measured: readonly (readonly Window[])[]): Row['more'] {
+  const [ours, node] = measured;
+  const perCpu = (each: readonly Window[]): Figure => figureOf(each, 'perCpuSecond', 'requests/CPU s');
+  const median = (each: readonly Window[], field: 'serverBusy' | 'loadBusy'): number =>
+    figureOf(each, field, '').median;
+  const limits = measured.map((each, i) => [
+    CONTESTANTS[i],
+    limitOf(median(each, 'serverBusy'), median(each, 'loadBusy')),
+  ]);
+  return {
+    limit: Object.fromEntries(limits),
+    'per CPU second of the server': compared(NODE, perCpu(ours), perCpu(node)),
+    'kernel settings': KERNEL_SETTINGS,
+  };
+}

@@ -1,0 +1,30 @@
+/** Our server: an echo above the stack's own interface, which spins on its CPU. It answers `busy` with a {@link BusyTime}. */
+import { init } from '../../../src/index.js';
+import { TcpIp } from '../../../src/tcpip/index.js';
+import { answerRequests } from '../../common/bench-process.js';
+import type { ServerPlace } from '../../common/sides.js';
+import { type BusyTime, ECHO_PORT } from './setup.js';
+
+const { cpu, ...place } = JSON.parse(process.argv[2]) as ServerPlace;
+const port = await init({ ...place, cores: [cpu], idle: 'spin' });
+const net = new TcpIp(port.core());
+net.tcp.listen(
+  { port: ECHO_PORT, noDelay: true, backlog: 65_535 },
+  {
+    data: (connection, bytes, offset, length) => void connection.write(bytes, offset, length),
+    end: (connection) => connection.end(),
+  },
+);
+
+const stop = new AbortController();
+process.once('SIGTERM', () => stop.abort());
+answerRequests(
+  (): BusyTime => {
+    const { loop_busy_ms: busyMs = 0, loop_idle_ms: idleMs = 0 } = port.counters();
+    return { busyMs, idleMs };
+  },
+  () => stop.abort(),
+);
+await net.run(stop.signal);
+await port.stop();
+process.exit();
