@@ -2,8 +2,9 @@
 import { type Benchmark, measureEach } from '../common/benchmark.js';
 import { requestRows } from './requests/rows.js';
 import type { TcpRows } from './rows.js';
+import { scaleRows } from './scale/rows.js';
 
-const GROUPS: readonly TcpRows[] = [requestRows];
+const GROUPS: readonly TcpRows[] = [requestRows, scaleRows];
 
 const groupOf = (name: string): TcpRows => GROUPS.find(({ names }) => names.includes(name))!;
 
