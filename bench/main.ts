@@ -13,6 +13,7 @@ import { exec } from './exec/benchmark.js';
 import { gc } from './gc/benchmark.js';
 import { kernel } from './kernel/benchmark.js';
 import { latency } from './latency/benchmark.js';
+import { lines } from './lines/benchmark.js';
 import { offload } from './offload/benchmark.js';
 import { pipeline } from './pipeline/benchmark.js';
 import { machineFacts } from './report/machine.js';
@@ -25,6 +26,7 @@ import { switching } from './switch/benchmark.js';
 import { vm } from './vm/benchmark.js';
 
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
+  lines,
   rings,
   rss,
   driver,
