@@ -52,7 +52,7 @@ export type Pass = (turn: number) => number;
  */
 export function makePass({ touch, atOnce }: Spec, words: Int32Array, places: Int32Array): Pass {
   if (touch === 'read') return makeRead(words, places, atOnce);
-  return touch === 'exchange' ? makeExchange(words, places) : makeWrite(words, places, atOnce);
+  return touch === 'exchange' ? makeExchange(words, places, atOnce) : makeWrite(words, places, atOnce);
 }
 
 /** The sum of a group, which is 0, is part of the next group's addresses: no load begins before the group has come. */
@@ -68,22 +68,31 @@ export function makeRead(words: Int32Array, places: Int32Array, atOnce: number):
   };
 }
 
-/** As the driver publishes a burst: plain stores, and an Atomics.store, which waits until the CPU has their lines. */
+/**
+ * As the driver publishes a burst: plain stores, and an exchange, which waits until the CPU has their lines. What the
+ * exchange returns is part of the next group's addresses, so that the CPU cannot ask for these lines earlier.
+ */
 export function makeWrite(words: Int32Array, places: Int32Array, atOnce: number): Pass {
   const own = new Int32Array(new SharedArrayBuffer(WORD_BYTES));
   return (turn) => {
+    let base = 0;
     for (let group = 0; group < LINES; group += atOnce) {
-      for (let i = group; i < group + atOnce; i++) words[places[i] + 1] = turn;
-      Atomics.store(own, 0, turn);
+      for (let i = group; i < group + atOnce; i++) words[places[i] + base + 1] = turn;
+      base = Atomics.exchange(own, 0, 0);
     }
-    return 0;
+    return base;
   };
 }
 
-/** V8 emits an exchange instruction for Atomics.store: it does not begin before all earlier stores are in the cache. */
-function makeExchange(words: Int32Array, places: Int32Array): Pass {
-  return (turn) => {
-    for (let i = 0; i < LINES; i++) Atomics.store(words, places[i] + 1, turn);
-    return 0;
+/** V8 emits the same instruction for Atomics.store, which then returns nothing to wait for. */
+function makeExchange(words: Int32Array, places: Int32Array, atOnce: number): Pass {
+  return () => {
+    let base = 0;
+    for (let group = 0; group < LINES; group += atOnce) {
+      let sum = 0;
+      for (let i = group; i < group + atOnce; i++) sum = (sum + Atomics.exchange(words, places[i] + base, 0)) | 0;
+      base = sum;
+    }
+    return base;
   };
 }

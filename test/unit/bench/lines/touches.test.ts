@@ -1,9 +1,9 @@
 /** What `bench -- lines` touches: each line once, and nothing else. How long it takes is not tested. */
 import { describe, expect, it } from 'vitest';
-import { LINES, MEMORY_BYTES, makePass, placesOf, TOUCHES } from '../../../../bench/lines/touches.js';
+import { LINES, MEMORY_BYTES, makePass, placesOf, type Touch } from '../../../../bench/lines/touches.js';
 
 const STRIDES = [64, 128, 256, 'random'] as const;
-const pass = (touch: (typeof TOUCHES)[number], atOnce: number) => {
+const pass = (touch: Touch, atOnce: number) => {
   const words = new Int32Array(new SharedArrayBuffer(MEMORY_BYTES));
   const places = placesOf(64);
   return { words, places, run: makePass({ name: '', touch, stride: 64, atOnce }, words, places) };
@@ -27,11 +27,18 @@ describe('bench -- lines', () => {
     expect(run(1)).toBe(5);
   });
 
-  it.each(TOUCHES.filter((touch) => touch !== 'read'))('writes the second word of each line: %s', (touch) => {
+  it.each(['write', 'rewrite'] as const)('writes the second word of each line: %s', (touch) => {
     const { words, places, run } = pass(touch, 8);
     expect(run(7)).toBe(0);
     const written = [...words.keys()].filter((word) => words[word] !== 0);
     expect(written).toEqual([...places].map((word) => word + 1));
     expect(written.every((word) => words[word] === 7)).toBe(true);
+  });
+
+  it.each([1, 32])('exchanges the first word of each line, %i at once', (atOnce) => {
+    const { words, places, run } = pass('exchange', atOnce);
+    expect(run(7)).toBe(0);
+    words[places[LINES - 1]!] = 5;
+    expect([run(7), run(7)]).toEqual([5, 0]);
   });
 });
