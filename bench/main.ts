@@ -13,6 +13,7 @@ import { gc } from './gc/benchmark.js';
 import { http } from './http/benchmark.js';
 import { kernel } from './kernel/benchmark.js';
 import { latency } from './latency/benchmark.js';
+import { lines } from './lines/benchmark.js';
 import { offload } from './offload/benchmark.js';
 import { pipeline } from './pipeline/benchmark.js';
 import { machineFacts } from './report/machine.js';
@@ -28,6 +29,7 @@ import { tcpVm } from './tcp-vm/benchmark.js';
 import { vm } from './vm/benchmark.js';
 
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
+  lines,
   rings,
   rss,
   driver,
