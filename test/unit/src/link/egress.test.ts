@@ -52,6 +52,16 @@ describe.each(EITHER_CORE)('packets to one destination through %s', (_, make) =>
     expect(headersOf(t, PEER_IP)).toEqual(headers(OTHER_MAC));
   });
 
+  it('go to the new MAC address of a neighbour that moved while others were sent', () => {
+    const t = make();
+    learnPeer(t);
+    learnPeer(t, OTHER_IP);
+    expect(headersOf(t, PEER_IP)).toEqual(headers(PEER_MAC));
+    expect(headersOf(t, OTHER_IP, 1)).toEqual(headers(PEER_MAC, OUR_MAC, 1));
+    receive(t, arpReply(PEER_IP, OTHER_MAC));
+    expect(headersOf(t, PEER_IP)).toEqual(headers(OTHER_MAC));
+  });
+
   it('are dropped when they have no destination, whatever was sent before', () => {
     const t = make();
     expect(headersOf(t, '0.0.0.0', 2)).toEqual([]);
