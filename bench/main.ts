@@ -24,7 +24,6 @@ import { rss } from './rss/benchmark.js';
 import { measurable, measureAll } from './suite.js';
 import { switching } from './switch/benchmark.js';
 import { tcp } from './tcp/benchmark.js';
-
 import { tcpVm } from './tcp-vm/benchmark.js';
 import { vm } from './vm/benchmark.js';
 

@@ -1,5 +1,5 @@
 /** The rows of `bench -- tcp-vm`, and what the load answers. Directions are seen from the guest, which is the server. */
-import type { Direction } from '../tcp/bulk/rows.js';
+import type { Direction } from '../tcp/bulk/setup.js';
 
 /** What the load does in a row. */
 export type Work =

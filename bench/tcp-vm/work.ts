@@ -6,7 +6,7 @@ import type { TcpIp } from '../../src/tcpip/index.js';
 import { SERVER } from '../common/sides.js';
 import { CONNECTIONS as HTTP_CONNECTIONS } from '../http/setup.js';
 import { makeBlock } from '../tcp/bulk/block.js';
-import type { Direction } from '../tcp/bulk/rows.js';
+import type { Direction } from '../tcp/bulk/setup.js';
 import { Receiver, Sender } from '../tcp/bulk/transfers.js';
 import { type ClosedLoop, OpenConnections, ShortConnections } from '../tcp/requests/closed-loop.js';
 import type { Done, Work } from './rows.js';
