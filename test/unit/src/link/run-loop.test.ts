@@ -160,7 +160,7 @@ describe('runStack', () => {
     expect(stopped).toBe(1);
   });
 
-  it('calls poll once for fifteen calls of pollAgain, and stays awake while either finds something', async () => {
+  it('calls poll once for fifteen calls of pollAgain, and does not sleep on either', async () => {
     const t = makeCore();
     const order: string[] = [];
     const note = (name: string): number => {
