@@ -38,7 +38,10 @@ export class Paced {
   private readonly handlers: TcpHandlers = {
     open: (connection) => this.opened.push(connection),
     data: (connection, _bytes, _offset, length) => this.receive(connection.context as Waiting, length),
-    close: () => this.errors++,
+    close: () => {
+      this.errors++;
+      this.stop();
+    },
   };
 
   constructor(
@@ -57,9 +60,9 @@ export class Paced {
     return this.opened.length === this.connections;
   }
 
-  /** Whether no request waits for its response. */
+  /** Whether no request waits for a response that may still come. */
   get isIdle(): boolean {
-    return this.underWay === 0;
+    return this.underWay === 0 || this.errors > 0;
   }
 
   /** Begins a schedule of so many requests per second. */
@@ -79,11 +82,11 @@ export class Paced {
 
   /** What there is to tell of the last schedule. */
   result(seconds: number): PacedRun {
-    const { answered, unsent } = this;
+    const { answered, unsent, errors } = this;
     const recorded = Math.min(answered, this.samples.length);
     const sorted = this.samples.slice(0, recorded).sort();
     const percentiles = PERCENTS.map((percent) => sorted[Math.max(0, Math.ceil((recorded * percent) / 100) - 1)] ?? 0);
-    return { rate: answered / seconds, percentiles, unsent };
+    return { rate: answered / seconds, percentiles, unsent, errors };
   }
 
   /** Sends what is due. To be called at each poll of the stack. */
