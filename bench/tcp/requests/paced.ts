@@ -25,6 +25,8 @@ class Waiting {
 
 export class Paced {
   errors = 0;
+  /** Why the last of these connections has ended. */
+  fault = '';
   private readonly opened: Connection[] = [];
   private readonly request = requestMessage();
   private samples = new Float64Array(0);
@@ -38,8 +40,9 @@ export class Paced {
   private readonly handlers: TcpHandlers = {
     open: (connection) => this.opened.push(connection),
     data: (connection, _bytes, _offset, length) => this.receive(connection.context as Waiting, length),
-    close: () => {
+    close: (_, error) => {
       this.errors++;
+      this.fault = error?.message ?? 'ended by the server';
       this.stop();
     },
   };
@@ -72,7 +75,7 @@ export class Paced {
     this.answered = 0;
     this.unsent = 0;
     this.interval = 1000 / perSecond;
-    this.next = performance.now();
+    if (this.errors === 0) this.next = performance.now();
   }
 
   /** Ends the schedule. */
