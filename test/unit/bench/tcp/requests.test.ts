@@ -1,6 +1,6 @@
 /** The loads of `bench -- tcp`, against an echo of our own in the same process. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openBackendDevice } from '../../../../bench/common/backend-device.js';
+import { openBackendDevice } from '../../../../bench/common/backend/device.js';
 import { limitOf } from '../../../../bench/common/limit.js';
 import { LOAD, SERVER } from '../../../../bench/common/sides.js';
 import { type ClosedLoop, OpenConnections, ShortConnections } from '../../../../bench/tcp/requests/closed-loop.js';
