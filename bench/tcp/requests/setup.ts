@@ -21,7 +21,7 @@ export interface RequestSetup extends LoadSetup {
 export interface Run {
   readonly requests: number;
   readonly seconds: number;
-  /** Share of the time in which the load found something to do when it polled. */
+  /** Share of the time in which the load had work. */
   readonly loadBusy: number;
   /** What went wrong, in the whole life of the load: connections that ended, segments sent again. */
   readonly errors: number;
@@ -41,10 +41,4 @@ export interface PacedRun {
   readonly unsent: number;
   /** Connections that have ended. Then the schedule was given up. */
   readonly errors: number;
-}
-
-/** The answer of our server to `busy`: totals in ms. */
-export interface BusyTime {
-  readonly busyMs: number;
-  readonly idleMs: number;
 }
