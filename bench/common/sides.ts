@@ -14,7 +14,7 @@ import type { OffloadPolicy } from '../../drivers/offloads.js';
 import type { Child } from '../../scripts/child.js';
 import { NetworkNamespace } from '../../scripts/netns.js';
 import { init, type SinglePort } from '../../src/index.js';
-import { openBackendDevice } from './backend-device.js';
+import { openBackendDevice } from './backend/device.js';
 import { BenchProcess } from './bench-process.js';
 import { benchCpus } from './cpus.js';
 import { PausableProcesses } from './windows.js';

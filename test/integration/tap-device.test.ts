@@ -79,6 +79,15 @@ describeWith('a tap interface as device', [root, tun, command('ip'), command('pi
     }
   });
 
+  it('answers while it spins, and says that the interface was deleted', async () => {
+    namespace.addTap('tap0', '10.0.0.9/24');
+    endpoint = namespace.tspmd('run', '--device', 'tap:tap0', '--idle', 'spin', ...OWN, 'echo');
+    await endpoint.waitFor(/^ready/m);
+    await expectAnswers(namespace, '10.0.0.1', { count: 20, interval: 0.05, size: 56 });
+    namespace.ip('link', 'del', 'tap0');
+    await endpoint.waitFor(/the interface tap0 is gone/);
+  });
+
   it('says that the interface was deleted', async () => {
     await start('tap:tap0,host=10.0.0.9/24').waitFor(/^ready/m);
     namespace.ip('link', 'del', 'tap0');

@@ -8,7 +8,9 @@ import { BenchProcess } from '../../common/bench-process.js';
 import { firstLine, type Plan } from '../../common/benchmark.js';
 import { cpuSeconds } from '../../common/cpus.js';
 import { openKernelSide, openOurSide, SERVER, type Side, type SideOptions } from '../../common/sides.js';
-import { type BusyTime, ECHO_PORT } from './setup.js';
+import { PausableProcesses } from '../../common/windows.js';
+import { busyShare, type PollCount } from './poll-meter.js';
+import { ECHO_PORT } from './setup.js';
 
 const SCRIPT = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
@@ -30,7 +32,10 @@ const OPEN: Readonly<Record<ContestantName, (options: Options) => Promise<Side>>
   [SOCKPERF]: openSockperf,
 };
 
-/** sockperf takes several connections only where it polls several ports, so it gets a second one. */
+/**
+ * sockperf takes several connections only where it polls several ports, so it gets a second one. It ends when its
+ * epoll_wait(2) is interrupted by a SIGSTOP, so only the load is stopped; sockperf then wakes once per second.
+ */
 async function openSockperf(options: Options): Promise<Side> {
   const folder = mkdtempSync(join(tmpdir(), 'tspmd-bench-'));
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
@@ -39,9 +44,9 @@ async function openSockperf(options: Options): Promise<Side> {
   try {
     const ready = /using epoll\(\) to block/;
     const start = (run: (program: string, ...args: string[]) => Child): Child =>
-      run('sockperf', 'server', '-f', list, '-F', 'epoll');
+      run('sockperf', 'server', '-f', list, '-F', 'epoll', '--timeout', '1000');
     const side = await openKernelSide(SOCKPERF, { ...options, ready }, start);
-    return { ...side, close: () => side.close().finally(remove) };
+    return { ...side, processes: new PausableProcesses([side.load.child]), close: () => side.close().finally(remove) };
   } catch (error) {
     remove();
     throw error;
@@ -49,15 +54,15 @@ async function openSockperf(options: Options): Promise<Side> {
 }
 
 export interface Contestant extends Side {
-  /** How long the server had work until now; null for one that does not spin: its CPU time tells it. */
-  busyTime(): Promise<BusyTime | null>;
+  /** Counts the polls of a server that spins; null for another one: its CPU time tells what it had to do. */
+  readonly polls: (() => Promise<PollCount>) | null;
 }
 
 /** Opens a contestant. The caller closes it. */
 export async function openContestant(name: ContestantName, options: Options): Promise<Contestant> {
   const side = await OPEN[name](options);
   const server = BenchProcess.of(side.server);
-  return { ...side, busyTime: async () => (name === OURS ? server.ask<BusyTime>('busy') : null) };
+  return { ...side, polls: name === OURS ? () => server.ask<PollCount>('polls') : null };
 }
 
 /** Closes contestants. A process that does not end is told of. */
@@ -73,25 +78,17 @@ export interface Use {
 }
 
 /** Does some work with a contestant that runs, and measures what it used. */
-export async function using<T>(contestant: Contestant, work: () => Promise<T>): Promise<T & Use> {
-  const { server, load, busyTime } = contestant;
+export async function using<T>({ server, load, polls }: Contestant, work: () => Promise<T>): Promise<T & Use> {
   const pids = [server.pid, load.child.pid];
-  const first = await busyTime();
+  const first = await polls?.();
   const before = pids.map(cpuSeconds);
   const start = performance.now();
   const result = await work();
   const seconds = (performance.now() - start) / 1000;
   const [serverCpu, loadCpu] = pids.map((pid, i) => cpuSeconds(pid) - before[i]);
-  const last = await busyTime();
-  return { ...result, serverCpu, loadCpu, serverBusy: busyShare(first, last) ?? Math.min(serverCpu / seconds, 1) };
-}
-
-/** The share between two answers; null for a server that tells none. */
-function busyShare(first: BusyTime | null, last: BusyTime | null): number | null {
-  if (first === null || last === null) return null;
-  const busy = last.busyMs - first.busyMs;
-  const all = busy + last.idleMs - first.idleMs;
-  return all > 0 ? busy / all : 1;
+  const isCounted = polls !== null && first !== undefined;
+  const serverBusy = isCounted ? await busyShare(first, await polls(), polls) : Math.min(serverCpu / seconds, 1);
+  return { ...result, serverCpu, loadCpu, serverBusy };
 }
 
 /** Runs a contestant while all others are stopped. */

@@ -9,6 +9,7 @@ import { answerRequests } from '../../common/bench-process.js';
 import { openLoadPort } from '../../common/sides.js';
 import { OpenConnections, ShortConnections } from './closed-loop.js';
 import { Paced } from './paced.js';
+import { busyShare, PollMeter } from './poll-meter.js';
 import type { PacedRun, RequestSetup, Run } from './setup.js';
 
 /** Ports come round within half a second at 60,000 connections per second. */
@@ -24,6 +25,9 @@ const net = new TcpIp(port.core(), { timeWaitMs: TIME_WAIT_MS });
 net.defer = true;
 const loop = kind === 'crr' ? new ShortConnections(net, connections) : new OpenConnections(net, connections);
 const paced = new Paced(net, kind === 'paced' ? connections : 0);
+
+const stack = { poll: () => paced.poll() + net.poll(), stop: () => net.stop() };
+const meter = new PollMeter(kind === 'paced' ? stack : net);
 
 async function until(what: string, condition: () => boolean): Promise<void> {
   const deadline = performance.now() + PATIENCE_MS;
@@ -47,21 +51,20 @@ async function open(): Promise<void> {
 
 async function run(milliseconds: number): Promise<Run> {
   await open();
-  const before = port.counters();
+  const before = meter.count();
   const first = loop.done;
   const start = performance.now();
   loop.start();
   await sleep(milliseconds);
   const requests = loop.done - first;
   const seconds = (performance.now() - start) / 1000;
-  const { loop_busy_ms: busy = 0, loop_idle_ms: idle = 0 } = port.counters();
-  const busyMs = busy - (before.loop_busy_ms ?? 0);
-  const idleMs = idle - (before.loop_idle_ms ?? 0);
+  const after = meter.count();
   loop.stop();
   // The processes may be stopped after the answer: what is under way then would be taken for lost.
   await until('all responses', () => loop.underWay === 0);
   const { tcp_retransmitted_segments: retransmitted = 0 } = net.report();
-  return { requests, seconds, loadBusy: busyMs / (busyMs + idleMs), errors: loop.errors, retransmitted };
+  const loadBusy = await busyShare(before, after, () => meter.count());
+  return { requests, seconds, loadBusy, errors: loop.errors, retransmitted };
 }
 
 async function runPaced(rate: number, milliseconds: number): Promise<PacedRun> {
@@ -72,6 +75,7 @@ async function runPaced(rate: number, milliseconds: number): Promise<PacedRun> {
   paced.stop();
   const seconds = (performance.now() - start) / 1000;
   await until('all responses', () => paced.isIdle);
+  if (paced.fault !== '') process.stderr.write(`a connection has ended: ${paced.fault}\n`);
   return paced.result(seconds);
 }
 
@@ -82,7 +86,6 @@ answerRequests(
     what === 'paced' ? runPaced(Number(numbers[0]), Number(numbers[1])) : run(Number(numbers[0])),
   () => stop.abort(),
 );
-const stack = { poll: () => paced.poll() + net.poll(), stop: () => net.stop() };
-await runStack(port.core(), kind === 'paced' ? stack : net, { signal: stop.signal });
+await runStack(port.core(), meter, { signal: stop.signal });
 await port.stop();
 process.exit();

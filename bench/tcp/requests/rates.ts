@@ -1,6 +1,6 @@
 /** Rows `rr` and `crr`: requests per second while the next request follows the response. */
 import type { Plan } from '../../common/benchmark.js';
-import { compared, figureOf } from '../../common/kernel-side.js';
+import { figureOf } from '../../common/kernel-side.js';
 import { limitOf } from '../../common/limit.js';
 import { NoiseGuard } from '../../common/noise.js';
 import { KERNEL_SETTINGS } from '../../common/sides.js';
@@ -34,12 +34,10 @@ export const RATE_ROWS: readonly RateRow[] = [
 
 interface Window {
   readonly perSecond: number;
-  readonly perCpuSecond: number;
+  /** Requests per second of the server's CPU in which it had work. */
+  readonly perBusySecond: number;
   readonly serverBusy: number;
   readonly loadBusy: number;
-  /** CPU seconds of the load. */
-  readonly loadCpu: number;
-  readonly requests: number;
 }
 
 export async function measureRate({ name, ...setup }: RateRow, plan: Plan): Promise<Row> {
@@ -75,20 +73,15 @@ async function rate(name: string, contestant: Contestant, seconds: number): Prom
   if (requests === 0)
     throw new Error(`${name}: ${contestant.name} answered nothing; it wrote:\n${contestant.server.output}`);
   if (errors > 0) throw new Error(`${name}: ${contestant.name} ended ${errors} connections`);
-  return {
-    perSecond: Math.round(requests / run.seconds),
-    perCpuSecond: Math.round(requests / Math.max(run.serverCpu, 0.01)),
-    serverBusy: run.serverBusy,
-    loadBusy: run.loadBusy,
-    loadCpu: run.loadCpu,
-    requests,
-  };
+  const perSecond = requests / run.seconds;
+  const { serverBusy, loadBusy } = run;
+  const perBusySecond = Math.round(perSecond / Math.max(serverBusy, 0.01));
+  return { perSecond: Math.round(perSecond), perBusySecond, serverBusy, loadBusy };
 }
 
 /** What limits each contestant, and what a request costs. */
 function moreOf(measured: readonly (readonly Window[])[]): Row['more'] {
-  const [ours, node] = measured;
-  const perCpu = (each: readonly Window[]): Figure => figureOf(each, 'perCpuSecond', 'requests/CPU s');
+  const busy = measured.map((each) => figureOf(each, 'perBusySecond', 'requests/busy s'));
   const median = (each: readonly Window[], field: 'serverBusy' | 'loadBusy'): number =>
     figureOf(each, field, '').median;
   const limits = measured.map((each, i) => [
@@ -97,7 +90,7 @@ function moreOf(measured: readonly (readonly Window[])[]): Row['more'] {
   ]);
   return {
     limit: Object.fromEntries(limits),
-    'per CPU second of the server': compared(NODE, perCpu(ours), perCpu(node)),
+    'per busy CPU second of the server': Object.fromEntries(busy.map((each, i) => [CONTESTANTS[i], each])),
     'kernel settings': KERNEL_SETTINGS,
   };
 }

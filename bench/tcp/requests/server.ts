@@ -1,9 +1,10 @@
-/** Our server: an echo above the stack's own interface, which spins on its CPU. It answers `busy` with a {@link BusyTime}. */
-import { init } from '../../../src/index.js';
+/** Our server: an echo above the stack's own interface, which spins on its CPU. It answers `polls` with a `PollCount`. */
+import { init, runStack } from '../../../src/index.js';
 import { TcpIp } from '../../../src/tcpip/index.js';
 import { answerRequests } from '../../common/bench-process.js';
 import type { ServerPlace } from '../../common/sides.js';
-import { type BusyTime, ECHO_PORT } from './setup.js';
+import { PollMeter } from './poll-meter.js';
+import { ECHO_PORT } from './setup.js';
 
 const { cpu, ...place } = JSON.parse(process.argv[2]) as ServerPlace;
 const port = await init({ ...place, cores: [cpu], idle: 'spin' });
@@ -18,13 +19,11 @@ net.tcp.listen(
 
 const stop = new AbortController();
 process.once('SIGTERM', () => stop.abort());
+const meter = new PollMeter(net);
 answerRequests(
-  (): BusyTime => {
-    const { loop_busy_ms: busyMs = 0, loop_idle_ms: idleMs = 0 } = port.counters();
-    return { busyMs, idleMs };
-  },
+  () => meter.count(),
   () => stop.abort(),
 );
-await net.run(stop.signal);
+await runStack(port.core(), meter, { signal: stop.signal });
 await port.stop();
 process.exit();

@@ -21,7 +21,7 @@ export interface RequestSetup extends LoadSetup {
 export interface Run {
   readonly requests: number;
   readonly seconds: number;
-  /** Share of the time in which the load found something to do when it polled. */
+  /** Share of the time in which the load had work. */
   readonly loadBusy: number;
   /** What went wrong, in the whole life of the load: connections that ended, segments sent again. */
   readonly errors: number;
@@ -39,10 +39,6 @@ export interface PacedRun {
   readonly percentiles: readonly number[];
   /** Requests that were due and not sent, because too many waited for their response. */
   readonly unsent: number;
-}
-
-/** The answer of our server to `busy`: totals in ms. */
-export interface BusyTime {
-  readonly busyMs: number;
-  readonly idleMs: number;
+  /** Connections that have ended. Then the schedule was given up. */
+  readonly errors: number;
 }

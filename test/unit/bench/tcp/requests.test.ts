@@ -1,11 +1,12 @@
 /** The loads of `bench -- tcp`, against an echo of our own in the same process. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openBackendDevice } from '../../../../bench/common/backend-device.js';
+import { openBackendDevice } from '../../../../bench/common/backend/device.js';
 import { limitOf } from '../../../../bench/common/limit.js';
 import { LOAD, SERVER } from '../../../../bench/common/sides.js';
 import { type ClosedLoop, OpenConnections, ShortConnections } from '../../../../bench/tcp/requests/closed-loop.js';
 import { requestMessage } from '../../../../bench/tcp/requests/message.js';
 import { Paced } from '../../../../bench/tcp/requests/paced.js';
+import { busyShare, PollMeter } from '../../../../bench/tcp/requests/poll-meter.js';
 import { ECHO_PORT } from '../../../../bench/tcp/requests/setup.js';
 import { type InitOptions, init, type SinglePort } from '../../../../src/index.js';
 import { type Connection, TcpIp } from '../../../../src/tcpip/index.js';
@@ -131,6 +132,20 @@ describe('a load with a schedule', () => {
     await until('the last responses', () => paced.isIdle, poll);
     expect(paced.result(1).rate).toBe(512);
   });
+});
+
+it('counts polls in vain, and computes the share of the others', async () => {
+  const work = [0, 3, 0, 1];
+  const meter = new PollMeter({ poll: () => work.pop() ?? 0 });
+  expect(Array.from({ length: 5 }, () => meter.poll())).toEqual([1, 0, 3, 0, 0]);
+  expect(meter.count().empty).toBe(3);
+  // Half of 100 ms went into 50 empty polls of 1 ms each.
+  const idle = [
+    { empty: 60, atMs: 300 },
+    { empty: 90, atMs: 330 },
+  ];
+  const share = await busyShare({ empty: 0, atMs: 100 }, { empty: 50, atMs: 200 }, () => idle.shift()!);
+  expect(share).toBe(0.5);
 });
 
 it('sends messages that sockperf answers', () => {

@@ -1,17 +1,17 @@
 /** The backend's end as a network device, against tspmd's own driver over a vhost-user socket. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { BackendDevice, openBackendDevice } from '../../../../bench/common/backend-device.js';
-import type { NetDevice } from '../../../../drivers/net-device.js';
-import type { OffloadPolicy } from '../../../../drivers/offloads.js';
-import { VhostUserFrontend } from '../../../../drivers/transports/vhost-user/frontend.js';
-import type { NetDeviceOptions } from '../../../../drivers/virtio/net-options.js';
-import { VirtioNetDevice } from '../../../../drivers/virtio/virtio-net-device.js';
-import { FRAME_OFFSET } from '../../../../rings/buffer-pool.js';
-import { init, type SinglePort } from '../../../../src/index.js';
-import { TcpIp } from '../../../../src/tcpip/index.js';
-import { openFds, temporaryDirectory, untilFds } from '../../../support/resources.js';
-import { matchPatternAt, writePatternAt } from '../../../support/tcpip/pattern.js';
-import { until } from '../../../support/until.js';
+import { BackendDevice, openBackendDevice } from '../../../../../bench/common/backend/device.js';
+import type { NetDevice } from '../../../../../drivers/net-device.js';
+import type { OffloadPolicy } from '../../../../../drivers/offloads.js';
+import { VhostUserFrontend } from '../../../../../drivers/transports/vhost-user/frontend.js';
+import type { NetDeviceOptions } from '../../../../../drivers/virtio/net-options.js';
+import { VirtioNetDevice } from '../../../../../drivers/virtio/virtio-net-device.js';
+import { FRAME_OFFSET } from '../../../../../rings/buffer-pool.js';
+import { init, type SinglePort } from '../../../../../src/index.js';
+import { TcpIp } from '../../../../../src/tcpip/index.js';
+import { openFds, temporaryDirectory, untilFds } from '../../../../support/resources.js';
+import { matchPatternAt, writePatternAt } from '../../../../support/tcpip/pattern.js';
+import { until } from '../../../../support/until.js';
 
 const DRIVER_MAC = Uint8Array.of(0x52, 0x54, 0, 0, 0, 2);
 

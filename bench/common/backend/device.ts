@@ -6,27 +6,27 @@
  * no buffer is not taken: nothing is lost.
  */
 
-import { Reactor } from '../../drivers/libc/index.js';
+import { Reactor } from '../../../drivers/libc/index.js';
 import {
   copierFor,
   copyBetween,
   type MemoryViews,
   WindowAllocator,
   type WindowRange,
-} from '../../drivers/memory/index.js';
-import { type DeviceCounters, MAX_RX_BURST, type NetDevice } from '../../drivers/net-device.js';
-import { OFFLOAD_CHAIN, type OffloadPolicy, PORT_OFFLOADS } from '../../drivers/offloads.js';
-import { VhostUserBackend } from '../../drivers/transports/vhost-user/backend.js';
-import type { QueuePair } from '../../drivers/transports/vhost-user/queue-pair.js';
-import { MAX_BURST, PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
-import { QueueCounter } from '../../drivers/virtio/device/queue-counters.js';
-import { randomMac } from '../../drivers/virtio/net-config.js';
-import { NET_HEADER_BYTES } from '../../drivers/virtio/net-header.js';
-import { bufferShift, DEFAULT_MTU, FRAME_OVERHEAD } from '../../drivers/virtio/net-options.js';
-import { BufferPool, FRAME_OFFSET } from '../../rings/buffer-pool.js';
-import { PacketTable } from '../../rings/packet-table.js';
-import type { ResolvedConfig } from '../../src/config.js';
-import { BackendChains, DROPPED } from './backend-chains.js';
+} from '../../../drivers/memory/index.js';
+import { type DeviceCounters, MAX_RX_BURST, type NetDevice } from '../../../drivers/net-device.js';
+import { OFFLOAD_CHAIN, type OffloadPolicy, PORT_OFFLOADS } from '../../../drivers/offloads.js';
+import { VhostUserBackend } from '../../../drivers/transports/vhost-user/backend.js';
+import type { QueuePair } from '../../../drivers/transports/vhost-user/queue-pair.js';
+import { MAX_BURST, PacketBurst } from '../../../drivers/virtio/device/packet-burst.js';
+import { QueueCounter } from '../../../drivers/virtio/device/queue-counters.js';
+import { randomMac } from '../../../drivers/virtio/net-config.js';
+import { NET_HEADER_BYTES } from '../../../drivers/virtio/net-header.js';
+import { bufferShift, DEFAULT_MTU, FRAME_OVERHEAD } from '../../../drivers/virtio/net-options.js';
+import { BufferPool, FRAME_OFFSET } from '../../../rings/buffer-pool.js';
+import { PacketTable } from '../../../rings/packet-table.js';
+import type { ResolvedConfig } from '../../../src/config.js';
+import { BackendChains, DROPPED } from './chains.js';
 
 // V8 folds local constants: docs/v8.md, "Local constants".
 const FULL_BURST = MAX_BURST;

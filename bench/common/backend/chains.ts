@@ -5,21 +5,21 @@
  * the peer has left to its receivers is checked as a driver checks it.
  */
 
-import { type Copy, copierFor, copyBetween, type MemoryViews } from '../../drivers/memory/index.js';
-import type { DeviceCounters } from '../../drivers/net-device.js';
-import { MAX_GSO_FRAME_BYTES, PORT_OFFLOADS } from '../../drivers/offloads.js';
-import { writeOffloads } from '../../drivers/virtio/device/offload-header.js';
-import { OffloadReader } from '../../drivers/virtio/device/offload-reader.js';
-import { MAX_SEGMENTS_PER_PACKET, type PacketBurst } from '../../drivers/virtio/device/packet-burst.js';
-import { MAX_PARTS } from '../../drivers/virtio/driver/chains/indirect-tables.js';
-import { hasHeaders } from '../../drivers/virtio/driver/chains/ip-headers.js';
-import { BAD, RxHeaderReader } from '../../drivers/virtio/driver/chains/rx-header.js';
-import { TxPackets } from '../../drivers/virtio/driver/chains/tx-packets.js';
-import { GUEST_CSUM, GUEST_ECN, GUEST_TSO4, GUEST_TSO6 } from '../../drivers/virtio/driver/offload-bits.js';
-import { makeQueueCounts, QueueCount } from '../../drivers/virtio/driver/queue-counts.js';
-import { NET_HEADER_BYTES } from '../../drivers/virtio/net-header.js';
-import { type BufferPool, FRAME_OFFSET, frameCapacity } from '../../rings/buffer-pool.js';
-import * as table from '../../rings/packet-table.js';
+import { type Copy, copierFor, copyBetween, type MemoryViews } from '../../../drivers/memory/index.js';
+import type { DeviceCounters } from '../../../drivers/net-device.js';
+import { MAX_GSO_FRAME_BYTES, PORT_OFFLOADS } from '../../../drivers/offloads.js';
+import { writeOffloads } from '../../../drivers/virtio/device/offload-header.js';
+import { OffloadReader } from '../../../drivers/virtio/device/offload-reader.js';
+import { MAX_SEGMENTS_PER_PACKET, type PacketBurst } from '../../../drivers/virtio/device/packet-burst.js';
+import { MAX_PARTS } from '../../../drivers/virtio/driver/chains/indirect-tables.js';
+import { hasHeaders } from '../../../drivers/virtio/driver/chains/ip-headers.js';
+import { BAD, RxHeaderReader } from '../../../drivers/virtio/driver/chains/rx-header.js';
+import { TxPackets } from '../../../drivers/virtio/driver/chains/tx-packets.js';
+import { GUEST_CSUM, GUEST_ECN, GUEST_TSO4, GUEST_TSO6 } from '../../../drivers/virtio/driver/offload-bits.js';
+import { makeQueueCounts, QueueCount } from '../../../drivers/virtio/driver/queue-counts.js';
+import { NET_HEADER_BYTES } from '../../../drivers/virtio/net-header.js';
+import { type BufferPool, FRAME_OFFSET, frameCapacity } from '../../../rings/buffer-pool.js';
+import * as table from '../../../rings/packet-table.js';
 
 // V8 folds local constants: docs/v8.md, "Local constants".
 const { CHAIN, CHECKSUM_VERIFIED, ENTRY_SHIFT, FLAGS, GSO, LAST, LENGTH, NEXT, START, TOTAL } = table;
