@@ -8,6 +8,7 @@ import { BenchProcess } from '../../common/bench-process.js';
 import { firstLine, type Plan } from '../../common/benchmark.js';
 import { cpuSeconds } from '../../common/cpus.js';
 import { openKernelSide, openOurSide, SERVER, type Side, type SideOptions } from '../../common/sides.js';
+import { PausableProcesses } from '../../common/windows.js';
 import { type BusyTime, ECHO_PORT } from './setup.js';
 
 const SCRIPT = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
@@ -30,7 +31,10 @@ const OPEN: Readonly<Record<ContestantName, (options: Options) => Promise<Side>>
   [SOCKPERF]: openSockperf,
 };
 
-/** sockperf takes several connections only where it polls several ports, so it gets a second one. */
+/**
+ * sockperf takes several connections only where it polls several ports, so it gets a second one. It ends when its
+ * epoll_wait(2) is interrupted by a SIGSTOP, so only the load is stopped; sockperf then wakes once per second.
+ */
 async function openSockperf(options: Options): Promise<Side> {
   const folder = mkdtempSync(join(tmpdir(), 'tspmd-bench-'));
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
@@ -39,9 +43,9 @@ async function openSockperf(options: Options): Promise<Side> {
   try {
     const ready = /using epoll\(\) to block/;
     const start = (run: (program: string, ...args: string[]) => Child): Child =>
-      run('sockperf', 'server', '-f', list, '-F', 'epoll');
+      run('sockperf', 'server', '-f', list, '-F', 'epoll', '--timeout', '1000');
     const side = await openKernelSide(SOCKPERF, { ...options, ready }, start);
-    return { ...side, close: () => side.close().finally(remove) };
+    return { ...side, processes: new PausableProcesses([side.load.child]), close: () => side.close().finally(remove) };
   } catch (error) {
     remove();
     throw error;

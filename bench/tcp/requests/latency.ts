@@ -28,7 +28,7 @@ export async function measureLatency(plan: Plan): Promise<Row> {
     const peaks: number[] = [];
     for (const contestant of contestants) {
       await alone(contestant, () => peak(contestant, warmUp));
-      peaks.push(await alone(contestant, () => peak(contestant, window)));
+      peaks.push(await alone(contestant, () => peak(contestant, Math.max(window, MIN_WINDOW))));
     }
     const rate = Math.round(Math.min(...peaks) / 2);
     for (const contestant of contestants) await alone(contestant, () => pace(contestant, rate, warmUp));
@@ -80,8 +80,12 @@ async function peak({ name, load }: Contestant, seconds: number): Promise<number
   return Math.round(requests / took);
 }
 
-const pace = ({ load }: Contestant, rate: number, seconds: number): Promise<PacedRun> =>
-  load.ask('paced', rate, seconds * 1000);
+async function pace({ name, load, server }: Contestant, rate: number, seconds: number): Promise<PacedRun> {
+  const run = await load.ask<PacedRun>('paced', rate, seconds * 1000);
+  if (run.errors > 0)
+    throw new Error(`${LATENCY_ROW}: ${name} ended ${run.errors} connections; it wrote:\n${server.output}`);
+  return run;
+}
 
 /** The figure of one percentile of all windows. */
 function percentile(runs: readonly PacedRun[], percent: (typeof PERCENTS)[number]): Figure {

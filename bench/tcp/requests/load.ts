@@ -72,6 +72,7 @@ async function runPaced(rate: number, milliseconds: number): Promise<PacedRun> {
   paced.stop();
   const seconds = (performance.now() - start) / 1000;
   await until('all responses', () => paced.isIdle);
+  if (paced.fault !== '') process.stderr.write(`a connection has ended: ${paced.fault}\n`);
   return paced.result(seconds);
 }
 

@@ -25,6 +25,8 @@ class Waiting {
 
 export class Paced {
   errors = 0;
+  /** Why the last of these connections has ended. */
+  fault = '';
   private readonly opened: Connection[] = [];
   private readonly request = requestMessage();
   private samples = new Float64Array(0);
@@ -38,7 +40,11 @@ export class Paced {
   private readonly handlers: TcpHandlers = {
     open: (connection) => this.opened.push(connection),
     data: (connection, _bytes, _offset, length) => this.receive(connection.context as Waiting, length),
-    close: () => this.errors++,
+    close: (_, error) => {
+      this.errors++;
+      this.fault = error?.message ?? 'ended by the server';
+      this.stop();
+    },
   };
 
   constructor(
@@ -57,9 +63,9 @@ export class Paced {
     return this.opened.length === this.connections;
   }
 
-  /** Whether no request waits for its response. */
+  /** Whether no request waits for a response that may still come. */
   get isIdle(): boolean {
-    return this.underWay === 0;
+    return this.underWay === 0 || this.errors > 0;
   }
 
   /** Begins a schedule of so many requests per second. */
@@ -69,7 +75,7 @@ export class Paced {
     this.answered = 0;
     this.unsent = 0;
     this.interval = 1000 / perSecond;
-    this.next = performance.now();
+    if (this.errors === 0) this.next = performance.now();
   }
 
   /** Ends the schedule. */
@@ -79,11 +85,11 @@ export class Paced {
 
   /** What there is to tell of the last schedule. */
   result(seconds: number): PacedRun {
-    const { answered, unsent } = this;
+    const { answered, unsent, errors } = this;
     const recorded = Math.min(answered, this.samples.length);
     const sorted = this.samples.slice(0, recorded).sort();
     const percentiles = PERCENTS.map((percent) => sorted[Math.max(0, Math.ceil((recorded * percent) / 100) - 1)] ?? 0);
-    return { rate: answered / seconds, percentiles, unsent };
+    return { rate: answered / seconds, percentiles, unsent, errors };
   }
 
   /** Sends what is due. To be called at each poll of the stack. */

@@ -39,6 +39,8 @@ export interface PacedRun {
   readonly percentiles: readonly number[];
   /** Requests that were due and not sent, because too many waited for their response. */
   readonly unsent: number;
+  /** Connections that have ended. Then the schedule was given up. */
+  readonly errors: number;
 }
 
 /** The answer of our server to `busy`: totals in ms. */
