@@ -11,7 +11,7 @@ const STOP_TIMEOUT_MS = 5_000;
 /** The built `tspmd` command. The path depends on whether this file runs as source (in a test) or compiled. */
 const COMMAND = fileURLToPath(
   new URL(
-    import.meta.url.endsWith('.ts') ? '../dist/bundle/tspmd/main.js' : '../bundle/tspmd/main.js',
+    import.meta.url.endsWith('.ts') ? '../dist/bundle/tspmd/main.js' : '../../dist/bundle/tspmd/main.js',
     import.meta.url,
   ),
 );

@@ -3,7 +3,7 @@
  * with layout single, which the seed calls Case I. The NIC costs almost nothing (endless-nic.ts), and the stack sends
  * every packet back, so the rest is the cost of the layers.
  */
-import type { Benchmark } from '../common/benchmark.js';
+import { type Benchmark, measureEach } from '../common/benchmark.js';
 import { allowedCpus } from '../common/cpus.js';
 import type { Row } from '../report/report.js';
 import { HOPS, measureHops } from './hop.js';
@@ -22,16 +22,20 @@ export const pipeline: Benchmark = {
   },
 
   async measure(rows, plan) {
-    const measured: Row[] = await measureHops(
-      HOPS.filter(({ name }) => rows.includes(name)),
-      plan,
-    );
-    for (const name of THREAD_ROWS) {
-      if (!rows.includes(name)) continue;
-      const done = await measureThreads(name, plan);
-      plan.progress(`${name}: ratio ${Object.values(done.ratio).join(', ')}`);
-      measured.push(done);
+    const hops = HOPS.filter(({ name }) => rows.includes(name));
+    const threads = THREAD_ROWS.filter((name) => rows.includes(name)).map((name) => ({ name }));
+    const measured: Row[] = await measureHops(hops, plan);
+    if (threads.length > 0) {
+      const others = measureEach(threads, plan, ({ name }) => measureThreads(name, plan));
+      measured.push(
+        ...(await others.catch((error: Error) => {
+          plan.stop.throwIfAborted();
+          if (measured.length === 0) throw error;
+          return [];
+        })),
+      );
     }
+    if (measured.length === 0) throw new Error('no row could be measured');
     return measured;
   },
 };

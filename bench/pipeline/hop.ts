@@ -5,14 +5,14 @@
  * With one core, everything is measured. With more cores, the work of each core is the same, and only the work of the
  * threads that drive the device can grow. That part is measured with relays instead of cores.
  */
-import { Worker } from 'node:worker_threads';
 import type { Plan } from '../common/benchmark.js';
 import { benchCpus } from '../common/cpus.js';
 import { NoiseGuard } from '../common/noise.js';
-import { alternate } from '../common/windows.js';
 import { figure, type Row, row } from '../report/report.js';
-import type { LayoutStart, LayoutWindow } from './layout.worker.js';
+import type { LayoutStart } from './layout.worker.js';
+import { LayoutThread } from './layout-thread.js';
 import type { Mode } from './layouts.js';
+import { type Contestant, measureInTurns } from './turns.js';
 
 export interface Hop {
   readonly name: string;
@@ -39,49 +39,6 @@ export const HOPS: readonly Hop[] = (['hop', 'flat'] as const).flatMap((kind) =>
   ...[hop(kind, '2kb', 1, 1), hop(kind, '2kb', 64, 100_000)],
 ]);
 
-/** Times in milliseconds. */
-const timing = (isQuick: boolean): { windows: number; window: number; warmUp: number } =>
-  isQuick ? { windows: 3, window: 20, warmUp: 300 } : { windows: 15, window: 60, warmUp: 500 };
-
-/** A layout in its thread. */
-class Contestant {
-  private readonly worker: Worker;
-  private readonly failed: Promise<never>;
-
-  constructor(readonly key: string) {
-    const [mode, cores, flows] = key.split('/');
-    const start: LayoutStart = {
-      mode: mode as Mode,
-      ...{ cores: Number(cores), flows: Number(flows), cpu: benchCpus().contestant },
-    };
-    this.worker = new Worker(WORKER, { workerData: start });
-    this.failed = new Promise((_, reject) => this.worker.once('error', reject));
-    // The next request reports the error.
-    this.failed.catch(() => {});
-  }
-
-  async ready(): Promise<void> {
-    await Promise.race([this.answer(), this.failed]);
-  }
-
-  /** Runs for `milliseconds`. Returns nanoseconds per packet. */
-  async measure(milliseconds: number): Promise<number> {
-    const answer = this.answer();
-    this.worker.postMessage(milliseconds);
-    const { nsPerPacket, lost } = (await Promise.race([answer, this.failed])) as LayoutWindow;
-    if (lost !== 0) throw new Error(`${this.key}: ${lost} packets were dropped, so the figures are not valid`);
-    return nsPerPacket;
-  }
-
-  async close(): Promise<void> {
-    await this.worker.terminate();
-  }
-
-  private answer(): Promise<unknown> {
-    return new Promise((resolve) => this.worker.once('message', resolve));
-  }
-}
-
 const key = (mode: Mode, cores: number, flows: number): string => `${mode}/${cores}/${flows}`;
 
 /** Returns the layouts from which a row is computed. */
@@ -92,25 +49,27 @@ function layoutsOf({ kind, mode, cores, flows }: Hop): string[] {
   return cores === 1 ? whole : [...whole, loops, key(`rings-${mode}`, 1, flows)];
 }
 
-/** Measures rows together. They should have the same number of flows. */
-async function measureTogether(hops: readonly Hop[], plan: Plan): Promise<Row[]> {
-  const { windows, window, warmUp } = timing(plan.isQuick);
+/** Opens a layout in a thread, by its key. */
+function openThread(layout: string): Contestant {
+  const [mode, cores, flows] = layout.split('/');
+  const start: LayoutStart = {
+    mode: mode as Mode,
+    ...{ cores: Number(cores), flows: Number(flows), cpu: benchCpus().contestant },
+  };
+  return new LayoutThread(layout, WORKER, start);
+}
+
+/** Measures rows together. They should have the same number of flows. A layout that fails loses the rows that need it. */
+async function measureTogether(hops: readonly Hop[], plan: Plan, open: (key: string) => Contestant): Promise<Row[]> {
   const guard = await NoiseGuard.begin(false);
-  const contestants: Contestant[] = [];
-  try {
-    for (const layout of new Set(hops.flatMap(layoutsOf))) {
-      plan.stop.throwIfAborted();
-      const contestant = new Contestant(layout);
-      contestants.push(contestant);
-      await contestant.ready();
-      await contestant.measure(warmUp);
-    }
-    const values = await alternate(contestants, windows, plan, (contestant) => contestant.measure(window));
-    const times = new Map(contestants.map(({ key }, i) => [key, values[i].map((ns) => Number(ns.toFixed(2)))]));
-    return await Promise.all(hops.map((each) => rowOf(each, times, guard)));
-  } finally {
-    await Promise.all(contestants.map((contestant) => contestant.close()));
+  const { times, faults } = await measureInTurns(new Set(hops.flatMap(layoutsOf)), plan, open);
+  const rows: Row[] = [];
+  for (const each of hops) {
+    const failed = layoutsOf(each).find((layout) => faults.has(layout));
+    if (failed === undefined) rows.push(await rowOf(each, times, guard));
+    else plan.lost(each.name, `${failed}: ${faults.get(failed)}`);
   }
+  return rows;
 }
 
 async function rowOf(each: Hop, times: ReadonlyMap<string, readonly number[]>, guard: NoiseGuard): Promise<Row> {
@@ -133,8 +92,15 @@ async function rowOf(each: Hop, times: ReadonlyMap<string, readonly number[]>, g
 
 const middle = (values: readonly number[]): number => figure(values, UNIT).median;
 
-/** Measures these rows. */
-export async function measureHops(hops: readonly Hop[], plan: Plan): Promise<Row[]> {
+/**
+ * Measures these rows. Those that cannot be measured are noted in the plan.
+ * @param open opens a layout by its key
+ */
+export async function measureHops(
+  hops: readonly Hop[],
+  plan: Plan,
+  open: (key: string) => Contestant = openThread,
+): Promise<Row[]> {
   const groups = new Map<string, Hop[]>();
   for (const each of hops) {
     const group = `${each.mode}/${each.flows}`;
@@ -142,10 +108,10 @@ export async function measureHops(hops: readonly Hop[], plan: Plan): Promise<Row
   }
   const rows = new Map<string, Row>();
   for (const group of groups.values()) {
-    for (const measured of await measureTogether(group, plan)) {
+    for (const measured of await measureTogether(group, plan, open)) {
       rows.set(measured.name, measured);
       plan.progress(`${measured.name}: ${measured.ours.median} ${measured.ours.unit}`);
     }
   }
-  return hops.map(({ name }) => rows.get(name)!);
+  return hops.flatMap(({ name }) => rows.get(name) ?? []);
 }

@@ -81,8 +81,10 @@ function openRings(mode: Exclude<Mode, 'single'>, cores: number, flows: number):
     },
     lost() {
       const queued = [...interconnect.rings('rxQueue'), ...interconnect.rings('txQueue')];
+      const heldBack = each((core) => rx.queues.rings.waiting(core));
       const held = ringCores.map((core) => core.held()).map(({ waiting, pending }) => waiting + pending);
-      const onTheirWay = [...queued.map(({ count }) => count), ...held].reduce((sum, count) => sum + count, 0);
+      const counts = [...queued.map(({ count }) => count), ...heldBack, ...held];
+      const onTheirWay = counts.reduce((sum, count) => sum + count, 0);
       return nic.received - nic.transmitted - onTheirWay;
     },
   };

@@ -3,6 +3,7 @@
  * make them. They can run in any thread.
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
+import type { NetDevice } from '../../drivers/net-device.js';
 import { PacketTable } from '../../rings/packet-table.js';
 import { createCoreCounters, createL2Counters } from '../../src/counters.js';
 import { LinkLayer } from '../../src/link/link-layer.js';
@@ -36,7 +37,7 @@ export function nicFor(cores: number, flows: number, separateSent: boolean, memo
 }
 
 /** Makes the receiving loop. */
-export function rxLoop(nic: EndlessNic, interconnect: Interconnect, share: RssShare): RxMainLoop {
+export function rxLoop(nic: NetDevice, interconnect: Interconnect, share: RssShare): RxMainLoop {
   const { memory, pool, table: packets } = nic;
   const counters = createL2Counters();
   const inbound = createCoreCounters(interconnect.plan.cores);
@@ -52,7 +53,7 @@ export function rxLoop(nic: EndlessNic, interconnect: Interconnect, share: RssSh
 }
 
 /** Makes the sending loop. `rx` is the receiving loop when both run in the same thread. */
-export function txLoop(nic: EndlessNic, interconnect: Interconnect, rx?: RxMainLoop): TxMainLoop {
+export function txLoop(nic: NetDevice, interconnect: Interconnect, rx?: RxMainLoop): TxMainLoop {
   const queues = [...interconnect.rings('txQueue'), interconnect.rxWorkersTxQueue()];
   const rxReturn =
     rx === undefined || interconnect.hasTxWorker
@@ -61,11 +62,17 @@ export function txLoop(nic: EndlessNic, interconnect: Interconnect, rx?: RxMainL
   return new TxMainLoop(nic, interconnect, queues, rxReturn, CORE_BURST, createL2Counters());
 }
 
-/** Makes a core. */
-export function ringCore(interconnect: Interconnect, index: number, memory: MemoryViews, rss: RssShare): RingCore {
+/** Makes a core. @param time the clock of the core, in ms */
+export function ringCore(
+  interconnect: Interconnect,
+  index: number,
+  memory: MemoryViews,
+  rss: RssShare,
+  time = clock,
+): RingCore {
   const geometry = geometryOf(interconnect.plan.buffers);
   return new RingCore(interconnect, {
     ...{ memory, geometry, table: new PacketTable(geometry.count), deviceMtu: 1500, index },
-    ...{ layer: 'ip', idle: 'spin', counters: createL2Counters(), rss },
+    ...{ layer: 'ip', idle: 'spin', counters: createL2Counters(), rss, clock: time },
   });
 }

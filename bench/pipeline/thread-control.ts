@@ -17,12 +17,16 @@ export const ENDED = 2;
 export const NO_CORE = -1;
 /** Index of the counter of sent packets, on a cache line of its own. The counters of the cores are before it. */
 export const SENT = 64;
+/** Index of the counter of what went wrong. */
+export const WRONG = SENT + 8;
 export const COUNTERS = SENT + 16;
 
 /** The data of a thread. */
 export interface ThreadStart {
   readonly role: Role;
   readonly cpu: number;
+  /** Counts the threads with the same role. */
+  readonly core: number;
   readonly cores: number;
   readonly flows: number;
   readonly memory: SharedArrayBuffer;

@@ -51,13 +51,18 @@ export const THREAD_ROWS = Object.keys(ROLES);
 export const cpusFor = (name: string): number => ROLES[name].length;
 
 /** The threads of a layout. They sleep except during a window. */
-class Threads {
+export class Threads {
+  /** What the threads count: places in `thread-control.ts`. */
+  readonly counters = new Float64Array(new SharedArrayBuffer(COUNTERS * 8));
   private readonly control = new Int32Array(new SharedArrayBuffer(4096));
-  private readonly counters = new Float64Array(new SharedArrayBuffer(COUNTERS * 8));
   private readonly workers: Worker[];
   private readonly failed: Promise<never>;
 
-  constructor(roles: readonly Role[], cores: number) {
+  /**
+   * @param roles the role of each thread
+   * @param program what each thread runs, and further data for it
+   */
+  constructor(roles: readonly Role[], cores: number, program = WORKER, more: object = {}) {
     const plan = planFor(cores);
     const memory = new SharedArrayBuffer(memoryBytes(plan.buffers));
     const made = Interconnect.create(plan, roles.includes('tx'));
@@ -73,8 +78,9 @@ class Threads {
     const cpus = allowedCpus();
     this.workers = roles.map((role, i) => {
       const cpu = cpus[i % cpus.length];
-      const start: ThreadStart = { role, cpu, cores, flows: FLOWS, memory, interconnect, rss, ...shares };
-      return new Worker(WORKER, { workerData: start });
+      const core = roles.slice(0, i).filter((before) => before === role).length;
+      const start: ThreadStart = { role, cpu, core, cores, flows: FLOWS, memory, interconnect, rss, ...shares };
+      return new Worker(program, { workerData: { ...start, ...more } });
     });
     this.failed = new Promise((_, reject) => {
       for (const worker of this.workers) worker.once('error', reject);

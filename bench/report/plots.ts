@@ -3,7 +3,7 @@ import { BarChart, LineChart } from 'echarts/charts';
 import { GridComponent, LegendComponent, TitleComponent } from 'echarts/components';
 import { init, use } from 'echarts/core';
 import { SVGRenderer } from 'echarts/renderers';
-import type { Report, Row } from './report.js';
+import { COST_BY_CORES, type Report, type Row } from './report.js';
 
 use([BarChart, LineChart, GridComponent, LegendComponent, TitleComponent, SVGRenderer]);
 
@@ -30,20 +30,32 @@ const SIZE = { width: 760, height: 420 };
 const OURS = 'tspmd';
 
 /**
- * Draws the plots of a report: lines over the burst for rows with bursts, a distribution for rows with a curve, and
- * bars for all other rows.
+ * Draws the plots of a report: lines over the burst for rows with bursts, a distribution for rows with a curve, lines over
+ * the cores for rows with a cost by cores, and bars for all other rows.
  */
 export function plotsOf({ benchmark, rows }: Report): Plot[] {
   const distributed = rows.filter(hasCurve);
   const byBurst = rows.filter(({ name }) => burstOf(name) !== null);
-  const others = rows.filter((row) => !hasCurve(row) && burstOf(row.name) === null);
+  const byCores = rows.filter(({ more }) => more?.[COST_BY_CORES] !== undefined);
+  const others = rows.filter((row) => !hasCurve(row) && !byCores.includes(row) && burstOf(row.name) === null);
   const groups = groupBy(byBurst, ({ name }) => burstOf(name)!.group);
   const lines = [...groups].map(([group, members]) => burstPlot(`${benchmark}-${group}`, group, members));
   const units = groupBy(others, ({ ours }) => ours.unit);
   const bars = [...units].map(([unit, members], i) =>
     barPlot(`${benchmark}${i > 0 ? `-${i + 1}` : ''}`, benchmark, unit, members),
   );
-  return [...lines, ...(distributed.length > 0 ? [curvePlot(benchmark, distributed)] : []), ...bars];
+  const curves = distributed.length > 0 ? [curvePlot(benchmark, distributed)] : [];
+  return [...lines, ...curves, ...(byCores.length > 0 ? [coresPlot(benchmark, byCores)] : []), ...bars];
+}
+
+/** Draws the cost over the number of cores. */
+function coresPlot(benchmark: string, rows: readonly Row[]): Plot {
+  const series = rows.map(({ name, more }) => {
+    const costs = Object.entries(more?.[COST_BY_CORES] as Record<string, number>);
+    return { name, points: costs.map(([cores, cost]) => [Number(cores), cost] as const) };
+  });
+  const axes = { x: 'cores', y: rows[0].ours.unit, isLogX: true };
+  return linePlot(`${benchmark}-by-cores`, `${benchmark}: cost by stack cores`, series, axes);
 }
 
 /**
@@ -99,7 +111,7 @@ function linePlot(name: string, title: string, series: readonly Series[], axes: 
     name: label,
     nameLocation: 'middle' as const,
     nameGap: 32,
-    ...(isLog ? { logBase: label === 'burst' ? 2 : 10 } : {}),
+    ...(isLog ? { logBase: label === 'burst' || label === 'cores' ? 2 : 10 } : {}),
   });
   return draw(name, title, {
     xAxis: axis(axes.x, axes.isLogX),

@@ -19,6 +19,9 @@ export interface Noise {
   readonly coreToCoreNs?: { readonly before: number | null; readonly after: number | null };
 }
 
+/** The key in {@link Row.more} of costs by the number of cores, which are plotted. */
+export const COST_BY_CORES = 'cost by cores';
+
 export interface Row {
   readonly name: string;
   readonly ours: Figure;

@@ -52,8 +52,8 @@ export function moreLines(rows: readonly Row[]): string[] {
 
 /** Formats a figure with a scaled unit: `15.60 Mframes/s (14.90 to 16.02)`. */
 export function shown({ median, min, max, unit }: Figure): string {
-  // Microseconds are not scaled.
-  const [factor, prefix] = unit.startsWith('us')
+  // Times are not scaled.
+  const [factor, prefix] = /^[nu]s/.test(unit)
     ? [1, '']
     : median >= 1e6
       ? [1e6, 'M']

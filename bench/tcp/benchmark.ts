@@ -4,8 +4,9 @@ import { bulkRows } from './bulk/rows.js';
 import { idleRows } from './idle/rows.js';
 import { requestRows } from './requests/rows.js';
 import type { TcpRows } from './rows.js';
+import { scaleRows } from './scale/rows.js';
 
-const GROUPS: readonly TcpRows[] = [requestRows, bulkRows, idleRows];
+const GROUPS: readonly TcpRows[] = [requestRows, bulkRows, idleRows, scaleRows];
 
 const groupOf = (name: string): TcpRows => GROUPS.find(({ names }) => names.includes(name))!;
 

@@ -36,6 +36,8 @@ export const EXPORTS: readonly PackageExport[] = [
 
 /** The folder of the compiled modules, `dist/`. */
 export const DIST = fileURLToPath(new URL('../../', import.meta.url));
+/** The folder of the modules that `npm run bench` runs. Files outside of it are at the same relative paths as from `dist/`. */
+export const BENCH_DIST = fileURLToPath(new URL('../../../dist-bench/', import.meta.url));
 /**
  * The folder of the bundle. It is as deep in `dist` as `src/cli`, whose modules find package.json by a relative path.
  */

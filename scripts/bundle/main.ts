@@ -1,9 +1,10 @@
 /**
  * The second half of `npm run build`: writes `dist/bundle/tspmd/`, which is the code of the package. `--without-maps`
- * leaves the source maps out; `npm pack` uses it.
+ * leaves the source maps out; `npm pack` uses it. Also writes the modules of the benchmarks.
  */
 import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { bundleBenchmarks } from './benchmarks.js';
 import { bundleDeclarations } from './declarations.js';
 import { BUNDLE } from './exports.js';
 import { bundleJavaScript } from './javascript.js';
@@ -23,3 +24,4 @@ for (const old of readdirSync(BUNDLE, { recursive: true, withFileTypes: true }))
   const file = join(old.parentPath, old.name);
   if (old.isFile() && !written.has(relative(BUNDLE, file))) rmSync(file);
 }
+await bundleBenchmarks();

@@ -14,7 +14,7 @@ import { temporaryDirectory } from '../support/resources.js';
 
 const file = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const SCRIPT = file('bess/forward_n.bess');
-const BENCH = file('dist/bench/main.js');
+const BENCH = file('dist-bench/bench/main.js');
 const LIMIT = { timeout: 60_000 };
 
 let directory: { path: string; remove: () => void };

@@ -4,7 +4,7 @@ import { expect } from 'vitest';
 import type { Report } from '../../../bench/report/report.js';
 import { Child } from '../../../scripts/child.js';
 
-const BENCH = fileURLToPath(new URL('../../../dist/bench/main.js', import.meta.url));
+const BENCH = fileURLToPath(new URL('../../../dist-bench/bench/main.js', import.meta.url));
 
 export const startBenchmark = (...args: string[]): Child => Child.spawn(process.execPath, [BENCH, ...args]);
 

@@ -3,12 +3,12 @@ import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { plotsOf } from '../../../../bench/report/plots.js';
-import { figure, row } from '../../../../bench/report/report.js';
+import { COST_BY_CORES, figure, row } from '../../../../bench/report/report.js';
 import { render } from '../../../../bench/report/table.js';
 import { parse } from '../../../../bench/rings/rte-ring.js';
 import { Child } from '../../../../scripts/child.js';
 
-const BENCH = fileURLToPath(new URL('../../../../dist/bench/main.js', import.meta.url));
+const BENCH = fileURLToPath(new URL('../../../../dist-bench/bench/main.js', import.meta.url));
 const machine = {
   cpu: 'a cpu',
   cores: 2,
@@ -79,7 +79,7 @@ describe('npm run bench', () => {
   it.each([
     [
       ['nope'],
-      "no benchmark 'nope'; there are: rings, rss, driver, pipeline, switch, latency, kernel, exec, offload, gc, vm, all",
+      "no benchmark 'nope'; there are: lines, rings, rss, driver, pipeline, switch, latency, kernel, tcp, http, offload, gc, vm, tcp-vm, all",
     ],
     [['soak'], "the benchmark 'soak' is called 'gc' now"],
     [[], "missing required argument 'name'"],
@@ -107,10 +107,14 @@ describe('the plots', () => {
       row('rtt/50', figure([1], 'us'), { dpdk: figure([1], 'us') }, { more: { tspmd: { curve }, dpdk: { curve } } }),
       row('udp-echo/64', figure([1], 'requests/s'), { 'node-dgram': figure([1], 'requests/s') }),
     ];
+    const cost = figure([1], 'ns/request');
+    rows.push(row('scale/1kb', cost, { 'one core': cost }, { more: { [COST_BY_CORES]: { 1: 10, 64: 11 } } }));
     const plots = plotsOf({ benchmark: 'b', machine, rows });
-    expect(plots.map(({ name }) => name)).toEqual(['b-tx-split', 'b-distribution', 'b']);
+    expect(plots.map(({ name }) => name)).toEqual(['b-tx-split', 'b-distribution', 'b-by-cores', 'b']);
     for (const { svg } of plots) expect(svg).toMatch(/^<svg [\s\S]*<\/svg>$/);
     expect(plots[0]?.svg).toContain('tspmd 64 B');
+    expect(plots[2]?.svg).toContain('scale/1kb');
+    expect(plots[3]?.svg).not.toContain('scale/1kb');
   });
 });
 
