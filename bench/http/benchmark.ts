@@ -71,10 +71,10 @@ async function measure(spec: Spec, plan: Plan): Promise<Row> {
       await contestant.measure(warmUp * 1000);
       contestant.processes.pause();
     }
-    const all = await alternate(contestants, windows, plan, async ({ processes, measure }) => {
+    const all = await alternate(contestants, windows, plan, async ({ processes, spinning, measure }) => {
       processes.resume();
       try {
-        return await measure(milliseconds);
+        return await guard.watch(spinning, () => measure(milliseconds));
       } finally {
         processes.pause();
       }

@@ -29,6 +29,8 @@ export interface Window {
 export interface Contestant {
   readonly name: string;
   readonly processes: PausableProcesses;
+  /** The processes that use their CPU all the time. */
+  readonly spinning: readonly number[];
   measure(milliseconds: number): Promise<Window>;
   close(): Promise<void>;
 }
@@ -80,6 +82,7 @@ export const openCeiling: Open = async () => {
   return {
     name: 'duplex',
     processes: new PausableProcesses([process.child]),
+    spinning: [process.child.pid],
     measure: async (milliseconds) => windowOf(await process.ask<Run>('run', milliseconds)),
     close: () => process.stop(),
   };
@@ -105,6 +108,7 @@ function addressing({ device, ip, mac, cpu, offloads }: ServerPlace): string[] {
 function served({ name, server, load, processes, close }: Side, times?: LoopTimes): Contestant {
   return {
     ...{ name, processes, close },
+    spinning: [load.child.pid, ...(times === undefined ? [] : [server.pid])],
     async measure(milliseconds) {
       await times?.share();
       const run = await load.ask<Run>('run', milliseconds, server.pid);

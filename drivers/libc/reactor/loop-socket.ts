@@ -1,5 +1,5 @@
 /**
- * An epoll set in Node's event loop, by public means of Node only.
+ * An epoll set in Node's event loop, by public means of Node. One place that is not public makes it faster, where it exists.
  *
  * Node watches only file descriptors that it reads itself, and makes a socket object only of a socket. So Node gets a
  * socket, and the epoll set takes over the socket's file descriptor before the loop first looks at it. To read, libuv

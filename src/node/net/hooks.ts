@@ -10,6 +10,7 @@ import { ConnectionHandle } from './connection-handle.js';
 import type { HandleHost } from './handle-host.js';
 import { ListenerHandle } from './listener-handle.js';
 import { giveHandle, type HandleRequest, type KernelTcp, KernelTcpClass, ownerOf } from './node-internals.js';
+import type { Chunk, ChunkOfMany } from './scratch.js';
 
 /** Which addresses and ports belong to which host. Null: they are the kernel's. */
 export interface Routes {
@@ -41,6 +42,16 @@ interface Listening {
 /** What `net.Socket` has besides its public members. */
 interface Connecting extends net.Socket {
   _handle: unknown;
+  _pendingData: unknown;
+  _pendingEncoding: string;
+  _unrefTimer(): void;
+  /** Writes a text or a buffer; with `isVector`, several chunks. */
+  _writeGeneric(
+    isVector: boolean,
+    data: Chunk | readonly ChunkOfMany[],
+    encoding: BufferEncoding,
+    done: (error?: Error | null) => void,
+  ): unknown;
   _reset(): void;
 }
 
@@ -118,7 +129,19 @@ function install(): void {
   };
 
   const socket = net.Socket.prototype as Connecting;
-  const { resetAndDestroy, connect: connectSocket } = socket;
+  const { resetAndDestroy, connect: connectSocket, _writeGeneric: writeGeneric } = socket;
+  // Node makes a request for each write, an object of C++. None is needed for what the stack takes at once.
+  socket._writeGeneric = function (this: Connecting, isVector, data, encoding, done) {
+    const { _handle: handle } = this;
+    const rest =
+      handle instanceof ConnectionHandle && !this.connecting ? handle.writeAtOnce(data, encoding) : undefined;
+    if (rest === undefined) return writeGeneric.call(this, isVector, data, encoding, done);
+    if (rest !== null) return writeGeneric.call(this, false, rest, 'buffer' as BufferEncoding, done);
+    this._pendingData = null;
+    this._pendingEncoding = '';
+    this._unrefTimer();
+    return done();
+  };
   socket.connect = function (this: Connecting, ...args: unknown[]) {
     const { host = 'localhost', port, path } = connectArguments(args).options;
     if (!path) destinations.set(this, { name: String(host), port: Number(port) });

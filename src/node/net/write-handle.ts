@@ -3,6 +3,7 @@ import { AsyncResource } from 'node:async_hooks';
 import type { Connection } from '../../tcpip/index.js';
 import type { HandleHost } from './handle-host.js';
 import { type HandleRequest, JsStreamClass, statusOf, WRITE_STATE } from './node-internals.js';
+import { BYTES_PER_CHARACTER, type Chunk, type ChunkOfMany, gatherMany, gatherText, SCRATCH } from './scratch.js';
 
 /** A write that the send buffer had no room for. */
 interface WaitingWrite {
@@ -24,11 +25,6 @@ class LaterWrite implements HandleRequest {
 
 /** What a write returns: 0 or a negative errno, or its request. */
 type WriteResult = number | HandleRequest;
-
-/** Room for texts on their way to the send buffer. A longer text takes a buffer of its own. */
-const SCRATCH = Buffer.allocUnsafeSlow(1 << 16);
-/** A character takes at most this many bytes in UTF-8. */
-const BYTES_PER_CHARACTER = 3;
 
 export abstract class WriteHandle extends JsStreamClass {
   /** Bytes that wait for room in the send buffer. */
@@ -64,6 +60,26 @@ export abstract class WriteHandle extends JsStreamClass {
     return this.waiting.length > 0 || this.ending !== null;
   }
 
+  /**
+   * Writes at once, without a request, what a socket was given.
+   * @returns null when the stack has taken everything; the rest, of which nothing was written; undefined when nothing was,
+   * and the write must take the usual way
+   */
+  writeAtOnce(data: Chunk | readonly ChunkOfMany[], encoding: BufferEncoding): Uint8Array | null | undefined {
+    const { connection } = this;
+    if (connection === null || this.isClosed || this.waiting.length > 0) return undefined;
+    if (data instanceof Uint8Array) {
+      const taken = connection.write(data);
+      this.written += taken;
+      return taken === data.length ? null : data.subarray(taken);
+    }
+    const length = typeof data === 'string' ? gatherText(data, encoding) : gatherMany(data);
+    if (length < 0) return undefined;
+    const taken = connection.write(SCRATCH, 0, length);
+    this.written += taken;
+    return taken === length ? null : Uint8Array.from(SCRATCH.subarray(taken, length));
+  }
+
   writeLatin1String(request: HandleRequest | null, text: string): WriteResult {
     if (WRITE_STATE === null || text.length > SCRATCH.length) {
       return this.writeBuffer(request, Buffer.from(text, 'latin1'));
@@ -94,7 +110,7 @@ export abstract class WriteHandle extends JsStreamClass {
    * Writes several chunks.
    * @param chunks buffers; or, unless `areBuffers`, chunk and encoding in turns
    */
-  writev(request: HandleRequest | null, chunks: readonly (Uint8Array | string)[], areBuffers: boolean): WriteResult {
+  writev(request: HandleRequest | null, chunks: readonly Chunk[], areBuffers: boolean): WriteResult {
     const step = areBuffers ? 1 : 2;
     let most = 0;
     for (let i = 0; i < chunks.length; i += step) {
