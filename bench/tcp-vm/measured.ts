@@ -12,8 +12,6 @@ const OURS = 'tspmd';
 const OFFLOAD = /^offload (\S+)\r?$/gm;
 
 export class Measured {
-  /** Why the row is lost. */
-  fault: Error | null = null;
   private readonly windows = new Map<string, { rate: number; shares: Shares }[]>();
 
   constructor(
@@ -53,7 +51,9 @@ export class Measured {
         "per second in which the guest's CPU had work": busySecond,
         "the guest's CPU": guestCpu,
         'kernel settings': Object.fromEntries(SYSCTLS),
-        "offloads of the guest's kernel": [...new Set([...output.matchAll(OFFLOAD)].map(([, offload]) => offload))],
+        "offloads of the guest's kernel": [
+          ...new Set([...output.matchAll(OFFLOAD)].map(([, offload]) => offload)),
+        ].join(', '),
         ...(group === 'http' ? { 'nginx settings': NGINX_SETTINGS } : {}),
       },
     });

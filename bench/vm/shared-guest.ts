@@ -1,6 +1,7 @@
 /**
  * A guest in which contestants drive the same NIC, one after the other. The host writes commands to the guest's input.
  */
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Child } from '../../scripts/child.js';
 import { Guest } from '../../scripts/vm/guest.js';
@@ -79,6 +80,14 @@ export class SharedGuest {
     });
   }
 
+  /** The process that is the machine. */
+  get machinePid(): number {
+    const { pid } = this.guest;
+    const [machine] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ');
+    if (!machine) throw new Error('the machine has ended');
+    return Number(machine);
+  }
+
   /** What the guest has written until now. */
   get output(): string {
     return this.guest.output;
@@ -90,25 +99,21 @@ export class SharedGuest {
   }
 
   /** Runs a contestant while `work` runs. Rejects when the contestant does not start, or does not end with status 0. */
-  async during<T>({ name, command, ready }: Contestant, work: () => Promise<T>): Promise<T> {
+  async during<T>(contestant: Contestant, work: () => Promise<T>): Promise<T> {
+    await this.begin(contestant);
+    const result = await work();
+    this.guest.write('\n');
+    const [, status] = await this.guest.waitFor(new RegExp(`^end ${this.turn} with (\\d+)$`, 'm'), STOP_MS);
+    if (status !== '0')
+      throw new Error(`${contestant.name} ended with ${status} (${this.mode}):\n${this.guest.output}`);
+    return result;
+  }
+
+  /** Starts a contestant. Resolves when frames can flow. */
+  async begin({ command, ready }: Contestant): Promise<void> {
     const turn = ++this.turn;
     this.guest.write(`${command}\n`);
-    const end = async (): Promise<string> => {
-      this.guest.write('\n');
-      return (await this.guest.waitFor(new RegExp(`^end ${turn} with (\\d+)$`, 'm'), STOP_MS))[1];
-    };
-    let result: T;
-    try {
-      await this.guest.waitFor(new RegExp(`^begin ${turn}$[\\s\\S]*?${ready.source}`, 'm'), READY_MS);
-      result = await work();
-    } catch (error) {
-      // So that the next contestant can have its turn. The first error tells more.
-      await end().catch(() => {});
-      throw error;
-    }
-    const status = await end();
-    if (status !== '0') throw new Error(`${name} ended with ${status} (${this.mode}):\n${this.guest.output}`);
-    return result;
+    await this.guest.waitFor(new RegExp(`^begin ${turn}$[\\s\\S]*?${ready.source}`, 'm'), READY_MS);
   }
 
   /** Sends a line to the contestant that runs, which answers with `=`, a number, and JSON: `answerRequests`. */

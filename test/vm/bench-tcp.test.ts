@@ -1,4 +1,4 @@
-/** `npm run bench -- tcp-vm` lets a server of ours and nginx take turns in a guest, and prints JSON. No rate is tested. */
+/** `npm run bench -- tcp-vm` lets a server of ours and nginx take turns, each in a guest, and prints JSON. No rate is tested. */
 import { expect, it } from 'vitest';
 import { runBenchmark } from '../support/bench/run-benchmark.js';
 import { command, describeWith, guest, noIommu } from '../support/requirements.js';
@@ -6,7 +6,7 @@ import { command, describeWith, guest, noIommu } from '../support/requirements.j
 const NAME = 'vm/http/hello';
 
 describeWith('npm run bench -- tcp-vm', [guest, noIommu, command('nginx'), command('ethtool')], () => {
-  it('measures both on the same NIC, and says what limits each', { timeout: 240_000 }, async () => {
+  it('measures both on NICs that are alike, and says what limits each', { timeout: 240_000 }, async () => {
     const { rows } = await runBenchmark('tcp-vm', '--rows', `^${NAME}$`);
     expect(rows.map(({ name }) => name)).toEqual([NAME]);
     const { ours, peers, more } = rows[0]!;

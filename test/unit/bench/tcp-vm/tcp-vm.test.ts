@@ -105,7 +105,7 @@ describe('a row', () => {
     expect(row.more).toMatchObject({
       limit: { tspmd: expect.stringMatching(/^requests under way/), 'node-net': expect.stringMatching(/^server/) },
       "per second in which the guest's CPU had work": { tspmd: 620, 'node-net': 105 },
-      "offloads of the guest's kernel": ['tx-checksumming', 'scatter-gather'],
+      "offloads of the guest's kernel": 'tx-checksumming, scatter-gather',
     });
     expect(() => measured.add('node-net', { done: 0, seconds: 1 }, shares(0, 0, 0))).toThrow(
       'nothing came from node-net',
