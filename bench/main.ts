@@ -9,10 +9,11 @@ import { watchOutput } from '../src/cli/output/output-end.js';
 import { untilStopped } from '../src/cli/shutdown.js';
 import type { Benchmark, Plan } from './common/benchmark.js';
 import { driver } from './driver/benchmark.js';
-import { exec } from './exec/benchmark.js';
 import { gc } from './gc/benchmark.js';
+import { http } from './http/benchmark.js';
 import { kernel } from './kernel/benchmark.js';
 import { latency } from './latency/benchmark.js';
+import { lines } from './lines/benchmark.js';
 import { offload } from './offload/benchmark.js';
 import { pipeline } from './pipeline/benchmark.js';
 import { machineFacts } from './report/machine.js';
@@ -23,9 +24,11 @@ import { rss } from './rss/benchmark.js';
 import { measurable, measureAll } from './suite.js';
 import { switching } from './switch/benchmark.js';
 import { tcp } from './tcp/benchmark.js';
+import { tcpVm } from './tcp-vm/benchmark.js';
 import { vm } from './vm/benchmark.js';
 
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
+  lines,
   rings,
   rss,
   driver,
@@ -34,15 +37,16 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   latency,
   kernel,
   tcp,
-  exec,
+  http,
   offload,
   gc,
   vm,
+  'tcp-vm': tcpVm,
 };
-/** `all` does not run this benchmark, because it takes minutes to boot guests. */
-const NOT_IN_ALL = 'vm';
+/** `all` does not run these benchmarks, because they take minutes in guests. */
+const NOT_IN_ALL: readonly string[] = ['vm', 'tcp-vm'];
 /** Former names of benchmarks. */
-const RENAMED: Readonly<Record<string, string>> = { soak: 'gc' };
+const RENAMED: Readonly<Record<string, string>> = { soak: 'gc', exec: 'http' };
 
 interface Options {
   quick?: boolean;
@@ -92,7 +96,7 @@ type Run = () => Promise<Report | Reports>;
 /** Checks the arguments before anything runs. */
 function prepare(name: string, filter: RegExp | undefined, plan: Plan, command: Command): Run {
   if (name === 'all') {
-    const benchmarks = Object.entries(BENCHMARKS).filter(([each]) => each !== NOT_IN_ALL);
+    const benchmarks = Object.entries(BENCHMARKS).filter(([each]) => !NOT_IN_ALL.includes(each));
     return () => measureAll(benchmarks, filter, plan, machineFacts());
   }
   const benchmark = Object.hasOwn(BENCHMARKS, name) ? BENCHMARKS[name] : undefined;
@@ -126,7 +130,10 @@ try {
     .option('--json', 'print only the report, as JSON')
     .option('--rows <regex>', 'measure only rows whose names match', regularExpression)
     .option('--report <dir>', 'also write a Markdown page, SVG plots and the JSON to this folder')
-    .addHelpText('after', `\nBenchmarks:\n${list.join('\n')}\n  all        all benchmarks except ${NOT_IN_ALL}`)
+    .addHelpText(
+      'after',
+      `\nBenchmarks:\n${list.join('\n')}\n  all        all benchmarks except ${NOT_IN_ALL.join(' and ')}`,
+    )
     .exitOverride()
     .action(bench)
     .parseAsync();

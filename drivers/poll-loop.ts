@@ -12,6 +12,8 @@ export type IdlePolicy = 'adaptive' | 'spin';
 export interface Polled {
   /** Does what there is to do, without blocking. Returns how many packets it handled; 0 when it found nothing. */
   poll(): number;
+  /** As {@link poll}, right after it: what only the time brings about may wait for the next `poll`. Default: `poll`. */
+  pollAgain?(): number;
 }
 
 export interface PollLoopOptions {
@@ -84,8 +86,10 @@ function pollForOneTurn(
   let last = start;
   let busy = 0;
   for (;;) {
-    let packets = 0;
-    for (let i = 0; i < POLLS_PER_LOOK; i++) packets += polled.poll();
+    let packets = polled.poll();
+    // Two loops, because each call then has one target.
+    if (polled.pollAgain === undefined) for (let i = 1; i < POLLS_PER_LOOK; i++) packets += polled.poll();
+    else for (let i = 1; i < POLLS_PER_LOOK; i++) packets += polled.pollAgain();
     // The sum with undefined or a promise is NaN or a text.
     if (!(packets >= 0)) throw new PollResultError('poll() must return how many packets it handled, at once');
     const now = performance.now();

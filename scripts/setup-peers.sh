@@ -15,6 +15,7 @@ peers=(
   wrk:wrk
   ab:apache2-utils
   nginx:nginx-light
+  openssl:openssl                      # certificates for servers with TLS
   tcpdump:tcpdump
   tshark:tshark
   dnsmasq:dnsmasq-base                 # a DHCP and a DNS server

@@ -37,6 +37,11 @@ export interface Stack {
   /** Does what there is to do, without blocking. Returns how many packets it handled; 0 when it found nothing. */
   poll(): number;
   /**
+   * As {@link poll}, for a call that follows one of `poll` at once, so that timers may wait for the next `poll`. A loop
+   * that spins reads the clock in every sixteenth call then. Default: `poll`.
+   */
+  pollAgain?(): number;
+  /**
    * How long {@link poll} need not be called while no packets come, in ms. Default: for ever. Called before the core
    * sleeps.
    */

@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Child } from '../../scripts/child.js';
 import type { NetworkNamespace } from '../../scripts/netns.js';
+import { INLINING_FLAG } from '../../src/cli/inlining.js';
 
 const ANSWER_MS = 60_000;
 
@@ -37,7 +38,7 @@ export class BenchProcess {
    * Starts a script. Resolves when it is ready.
    * @param script path in the compiled `bench/`, such as `driver/contestant.js`
    * @param setup the script finds it as JSON in `process.argv[2]`
-   * @param flags for Node
+   * @param flags for Node, beside the one that the `tspmd` command sets
    * @param namespace the network namespace in which it runs; default: that of the benchmark
    */
   static async start(
@@ -47,7 +48,7 @@ export class BenchProcess {
     namespace?: NetworkNamespace,
   ): Promise<BenchProcess> {
     const path = fileURLToPath(new URL(`../${script}`, import.meta.url));
-    const args = [...flags, path, JSON.stringify(setup)];
+    const args = [INLINING_FLAG, ...flags, path, JSON.stringify(setup)];
     const child = namespace?.spawn(process.execPath, ...args) ?? Child.spawn(process.execPath, args);
     try {
       await child.waitFor(/^ready$/m, ANSWER_MS);

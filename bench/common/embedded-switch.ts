@@ -8,12 +8,18 @@ const SCRIPT = fileURLToPath(new URL('../../../bess/forward_n.bess', import.meta
 
 /**
  * Starts a switch whose ports have their sockets in a folder. Resolves when it listens.
+ * @param variables more variables of bess/forward_n.bess, as NAME=value
  * @returns its process, and one socket per port; behind port i (from 0 on) is the address {@link macBehind}
  */
-export async function startEmbeddedSwitch(folder: string, ports: number): Promise<{ main: Child; sockets: string[] }> {
+export async function startEmbeddedSwitch(
+  folder: string,
+  ports: number,
+  variables: readonly string[] = [],
+): Promise<{ main: Child; sockets: string[] }> {
   // taskset pins it, as add_worker does in BESS. BESS can run the same script.
   const cpu = String(benchCpus().common);
-  const command = Child.commandLine('switch', SCRIPT, `NPORTS=${ports}`, `DIR=${folder}`, '--idle', 'spin');
+  const given = [`NPORTS=${ports}`, `DIR=${folder}`, ...variables];
+  const command = Child.commandLine('switch', SCRIPT, ...given, '--idle', 'spin');
   const main = Child.spawn('taskset', ['-c', cpu, ...command]);
   try {
     await main.waitFor(/^ready: /m);

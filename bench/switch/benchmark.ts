@@ -35,7 +35,8 @@ interface Started {
 }
 
 async function startOurs(folder: string, { ports }: RowSpec): Promise<Started> {
-  const { main, sockets } = await startEmbeddedSwitch(folder, ports);
+  // As OVS does, it sends no frame back to the port that it came from.
+  const { main, sockets } = await startEmbeddedSwitch(folder, ports, ['RETURN=0']);
   return { main, children: [main], sockets };
 }
 

@@ -1,10 +1,12 @@
 /** `bench -- tcp`: our TCP/IP stack against programs on the kernel's. Each group of rows has a folder. */
 import { type Benchmark, measureEach } from '../common/benchmark.js';
+import { bulkRows } from './bulk/rows.js';
+import { idleRows } from './idle/rows.js';
 import { requestRows } from './requests/rows.js';
 import type { TcpRows } from './rows.js';
 import { scaleRows } from './scale/rows.js';
 
-const GROUPS: readonly TcpRows[] = [requestRows, scaleRows];
+const GROUPS: readonly TcpRows[] = [requestRows, bulkRows, idleRows, scaleRows];
 
 const groupOf = (name: string): TcpRows => GROUPS.find(({ names }) => names.includes(name))!;
 

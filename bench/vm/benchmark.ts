@@ -66,7 +66,8 @@ async function compare(spec: RowSpec, { isQuick, progress, stop }: Plan): Promis
   const { windows, window, warmUp } = timing(isQuick);
   const meter = await open(spec);
   // The time limit allows for the boot, and for slow starts and stops in each turn.
-  const guest = new SharedGuest(spec.mode, meter.netdev, 60 + windows * 2 * (warmUp + window + 30));
+  const timeoutSeconds = 60 + windows * 2 * (warmUp + window + 30);
+  const guest = new SharedGuest({ mode: spec.mode, netdev: meter.netdev, timeoutSeconds });
   const play = async (): Promise<Row> => {
     await guest.booted();
     const { ours, dpdk } = contestants(spec.direction);

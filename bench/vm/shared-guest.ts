@@ -16,19 +16,40 @@ export interface Contestant {
   readonly ready: RegExp;
 }
 
+export interface SharedGuestOptions {
+  readonly mode: GuestMode;
+  /** The `--netdev` of the NIC. */
+  readonly netdev: string;
+  /** The machine ends after this time. */
+  readonly timeoutSeconds: number;
+  /** A command for the guest's shell that runs once, before all contestants. Default: it binds the NIC to vfio-pci. */
+  readonly prepare?: string;
+  /** Whether the guest's kernel has a driver for the NIC. Default: it has none. */
+  readonly kernelDriver?: boolean;
+  /** The host's CPU that the machine runs on. Default: all CPUs of the benchmark. */
+  readonly cpu?: number;
+}
+
 export const NIC = nicAddress(0);
-const BIND = fileURLToPath(new URL('../../../scripts/bind-vfio.sh', import.meta.url));
+export const BIND = fileURLToPath(new URL('../../../scripts/bind-vfio.sh', import.meta.url));
 const BOOT_MS = 60_000;
 /**
  * How long a contestant may take to start, in ms. In an emulated guest, with a polling backend on the host, Node needs
  * seconds.
  */
-const READY_MS = 30_000;
+const READY_MS = 60_000;
 const STOP_MS = 20_000;
+const ANSWER_MS = 20_000;
 
-/** A line of input starts a contestant, and the next line ends it. testpmd ends with its input, so that is a FIFO. */
+/** Asks for the first line of /proc/stat. The shell answers, not the contestant. */
+const STAT = 'stat';
+
+/**
+ * A line of input starts a contestant. The next lines are for it, and an empty line ends it. testpmd ends with its input,
+ * so that is a FIFO which never ends.
+ */
 const SCRIPT = `
-mkfifo /run/no-input; exec 8<>/run/no-input
+mkfifo /run/input; exec 8<>/run/input
 export RUNTIME_DIRECTORY=/run
 echo bound
 turn=0
@@ -36,31 +57,34 @@ while read -r command; do
   turn=$((turn + 1))
   echo "begin $turn"
   bash -c "exec $command" <&8 & pid=$!
-  read -r _
+  while read -r line && [ -n "$line" ]; do
+    if [ "$line" = ${STAT} ]; then read -r line </proc/stat; echo "stat $line"; else echo "$line" >&8; fi
+  done
   kill "$pid"; wait "$pid"
   echo "end $turn with $?"
 done`;
 
 export class SharedGuest {
   private readonly guest: Child;
+  private readonly mode: GuestMode;
   private turn = 0;
 
-  /** @param timeoutSeconds the machine ends after this time */
-  constructor(
-    private readonly mode: GuestMode,
-    netdev: string,
-    timeoutSeconds: number,
-  ) {
+  constructor({ mode, netdev, timeoutSeconds, prepare, kernelDriver = false, cpu }: SharedGuestOptions) {
+    this.mode = mode;
     const bind = `${BIND} ${NIC}${mode === 'no-iommu' ? ' --no-iommu' : ''}`;
     this.guest = Guest.start({
-      mode,
-      netdevs: [netdev],
+      ...{ mode, netdevs: [netdev], kernelDriver, cpu },
       timeout: timeoutSeconds,
-      command: ['bash', '-c', `${bind} || exit${SCRIPT}`],
+      command: ['bash', '-c', `${prepare ?? bind} || exit${SCRIPT}`],
     });
   }
 
-  /** Resolves when the NIC is bound to vfio-pci. */
+  /** What the guest has written until now. */
+  get output(): string {
+    return this.guest.output;
+  }
+
+  /** Resolves when the contestants can begin. */
   async booted(): Promise<void> {
     await this.guest.waitFor(/^bound$/m, BOOT_MS);
   }
@@ -69,15 +93,42 @@ export class SharedGuest {
   async during<T>({ name, command, ready }: Contestant, work: () => Promise<T>): Promise<T> {
     const turn = ++this.turn;
     this.guest.write(`${command}\n`);
-    await this.guest.waitFor(new RegExp(`^begin ${turn}$[\\s\\S]*?${ready.source}`, 'm'), READY_MS);
-    const result = await work();
-    this.guest.write('\n');
-    const [, status] = await this.guest.waitFor(new RegExp(`^end ${turn} with (\\d+)$`, 'm'), STOP_MS);
+    const end = async (): Promise<string> => {
+      this.guest.write('\n');
+      return (await this.guest.waitFor(new RegExp(`^end ${turn} with (\\d+)$`, 'm'), STOP_MS))[1];
+    };
+    let result: T;
+    try {
+      await this.guest.waitFor(new RegExp(`^begin ${turn}$[\\s\\S]*?${ready.source}`, 'm'), READY_MS);
+      result = await work();
+    } catch (error) {
+      // So that the next contestant can have its turn. The first error tells more.
+      await end().catch(() => {});
+      throw error;
+    }
+    const status = await end();
     if (status !== '0') throw new Error(`${name} ended with ${status} (${this.mode}):\n${this.guest.output}`);
     return result;
   }
 
+  /** Sends a line to the contestant that runs, which answers with `=`, a number, and JSON: `answerRequests`. */
+  async ask<T>(line: string): Promise<T> {
+    return JSON.parse(await this.answer(line, /^=\d+ (.*)\r?\n/m)) as T;
+  }
+
+  /** Returns the line `cpu` of the guest's /proc/stat. Only while a contestant runs. */
+  stat(): Promise<string> {
+    return this.answer(STAT, /^stat (.*)\r?\n/m);
+  }
+
   async close(): Promise<void> {
     await this.guest.stop();
+  }
+
+  private async answer(line: string, pattern: RegExp): Promise<string> {
+    const from = this.guest.output.length;
+    this.guest.write(`${line}\n`);
+    const [, answer] = await this.guest.waitFor(pattern, ANSWER_MS, from);
+    return answer;
   }
 }

@@ -19,6 +19,11 @@ export interface GuestOptions extends Partial<Machine> {
   readonly timeout?: number;
 }
 
+export interface GuestStartOptions extends GuestOptions {
+  /** The CPU of the host that the machine runs on. Default: all CPUs that this process may use. */
+  readonly cpu?: number | undefined;
+}
+
 export interface GuestResult {
   readonly code: number;
   readonly stdout: string;
@@ -57,10 +62,10 @@ export const Guest = {
   },
 
   /** Starts a command in a guest. The caller can wait for its lines; `stop` ends the machine. */
-  start({ command, timeout = DEFAULT_TIMEOUT_SECONDS, ...options }: GuestOptions): Child {
+  start({ command, cpu, timeout = DEFAULT_TIMEOUT_SECONDS, ...options }: GuestStartOptions): Child {
     const { mode, cpus, memory, hugepages, netdevs, kernelDriver, virtualTime, share } = { ...DEFAULTS, ...options };
     const numbers = { cpus, memory, hugepages, timeout };
-    return Child.spawn(process.execPath, [
+    const args = [
       ...[LAB, 'run', `--${mode}`],
       ...Object.entries(numbers).flatMap(([name, value]) => [`--${name}`, String(value)]),
       ...netdevs.flatMap((spec) => ['--netdev', spec]),
@@ -68,6 +73,8 @@ export const Guest = {
       ...(virtualTime ? ['--virtual-time'] : []),
       ...(share === undefined ? [] : ['--share', share]),
       ...['--', ...command],
-    ]);
+    ];
+    if (cpu === undefined) return Child.spawn(process.execPath, args);
+    return Child.spawn('taskset', ['-c', String(cpu), process.execPath, ...args]);
   },
 };

@@ -23,9 +23,12 @@ import {
 } from './arguments.js';
 import type { ExecCommandOptions } from './exec.js';
 import type { GetCommandOptions } from './get/command.js';
+import { inlineMore } from './inlining.js';
 import { isUsageFault, traceOf } from './output/error-lines.js';
 import { outputRead, printTrace, warn } from './output/lines.js';
 import { watchOutput } from './output/output-end.js';
+
+inlineMore();
 
 const require = createRequire(import.meta.url);
 const { version } = require('../../../package.json') as { version: string };

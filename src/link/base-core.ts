@@ -21,6 +21,7 @@ import type { Core, WaitForPacketsOptions } from './core.js';
 import type { Lease } from './dhcp/lease.js';
 import type { Egress } from './egress.js';
 import { HOP_NONE, type Host } from './host.js';
+import { TxFetcher } from './line-fetcher.js';
 import type { BufferReturn, CoreParts } from './lower-layer.js';
 import { Chains } from './offload/chains.js';
 import { OffloadSender, type SendingCore } from './offload/offload-sender.js';
@@ -71,6 +72,7 @@ export abstract class BaseCore implements Core, SendingCore {
   protected readonly hasOffloads: boolean;
   protected readonly chains: Chains;
   private readonly offloadSender: OffloadSender;
+  private readonly txFetcher: TxFetcher;
   private pollsToTick = POLLS_PER_TICK;
 
   /** Tells the cores of flows. */
@@ -96,11 +98,7 @@ export abstract class BaseCore implements Core, SendingCore {
   protected constructor(parts: CoreParts) {
     const { memory, geometry, sink } = parts;
     this.memory = memory;
-    this.layer = parts.layer;
-    this.idle = parts.idle;
-    this.index = parts.index;
-    this.count = parts.count;
-    this.clock = parts.clock;
+    ({ layer: this.layer, idle: this.idle, index: this.index, count: this.count, clock: this.clock } = parts);
     this.l2 = parts.counters;
     this.values = parts.counters.values;
     this.pool = parts.pool;
@@ -117,11 +115,13 @@ export abstract class BaseCore implements Core, SendingCore {
     this.chains = new Chains(this.buffers, sink.table, geometry, this.layer);
     this.offloadSender = new OffloadSender(this, this.chains, sink.pool);
     this.tx = new TxBurst(sink, parts.counters);
+    this.txFetcher = new TxFetcher(memory, parts.pool, this.layer);
     this.sleeper = new Sleeper(parts.wakeSource, this, parts.clock);
   }
 
   getRxCount(): number {
     this.tx.flush();
+    this.txFetcher.poll();
     if (this.waiting.count < FULL_BURST) this.poll();
     if (--this.pollsToTick <= 0) this.tick(this.clock());
     return this.waiting.count;
@@ -158,6 +158,7 @@ export abstract class BaseCore implements Core, SendingCore {
   /** An empty buffer, which the layer still owns; null when none is free. */
   takeBuffer(): PacketBuffer | null {
     const pool = this.pool;
+    this.txFetcher.take();
     if (pool.available <= this.reserve) {
       this.reclaim();
       if (pool.available <= this.reserve) return null;

@@ -26,7 +26,7 @@ export interface HostMemory {
 }
 
 /** How many words a host has. */
-export const HOST_WORDS = 7;
+export const HOST_WORDS = 8;
 
 // Places in the words: as numbers, and the two that the filter compares as they lie in a packet.
 const ADDRESS = 0;
@@ -38,6 +38,8 @@ const PREFIX_LENGTH = 4;
 export const ADDRESS_AS_SENT = 5;
 /** The broadcast address of the prefix as it lies in a packet. */
 export const BROADCAST_AS_SENT = 6;
+/** Counts the changes of what a sender remembers: {@link Host.version}. */
+const VERSION = 7;
 
 /** The results of {@link Host.nextHop}. */
 export const HOP_BROADCAST = -1;
@@ -93,7 +95,28 @@ export class Host {
     Atomics.store(words, BROADCAST_AS_SENT, asSent(broadcast));
     Atomics.store(words, ADDRESS_AS_SENT, asSent(address));
     Atomics.store(words, ADDRESS, address);
+    Atomics.add(words, VERSION, 1);
     return true;
+  }
+
+  /** Changes our MAC address: three memory words. To be called by the one writer of the words. */
+  setMac(mac: Uint16Array): void {
+    this.mac.set(mac);
+    Atomics.add(this.words, VERSION, 1);
+  }
+
+  /**
+   * Grows with each change of our addresses. Who remembers something that follows from them loads the version first,
+   * by this getter, and later compares it with {@link isVersion}.
+   */
+  get version(): number {
+    // Atomic, so that the loads of the other words come after it.
+    return Atomics.load(this.words, VERSION);
+  }
+
+  /** Whether our addresses are those of {@link version}. */
+  isVersion(version: number): boolean {
+    return this.words[VERSION] === version;
   }
 
   /** Our address; 0 while we have none. */

@@ -81,8 +81,8 @@ export class LinkLayer {
     this.hasOffloads = device.offloads !== 0;
     this.entries = device.table.words;
     this.onAddress = options.onAddress ?? (() => {});
-    own.mac.set(macWords(device.mac));
     this.host = new Host(own);
+    this.host.setMac(macWords(device.mac));
     this.host.set(options);
     this.filter = new Filter(device.memory, this.host, {
       acceptBroadcast: options.acceptBroadcast ?? false,
@@ -186,7 +186,7 @@ export class LinkLayer {
   /** Announces our address by ARP: at the start, and when the link is back. Does nothing with layer `ethernet`. */
   announce(): void {
     // A device that came back may have another MAC address, if none was configured.
-    this.host.mac.set(macWords(this.device.mac));
+    this.host.setMac(macWords(this.device.mac));
     if (this.isIp) this.arpSender.announce();
     this.tx.flush();
   }

@@ -11,6 +11,7 @@ import { BaseCore } from './base-core.js';
 import type { AddressChange } from './dhcp/lease.js';
 import { Egress } from './egress.js';
 import type { Host } from './host.js';
+import { makeRxFetcher } from './line-fetcher.js';
 import { LinkLayer, type LinkOptions } from './link-layer.js';
 import { BURST } from './tx-burst.js';
 
@@ -148,11 +149,13 @@ export class SingleCore extends BaseCore {
     const { device, link, waiting, values, tx, rxReserve } = this;
     const { pool, rxHandles, rxLengths } = device;
     const { handles, lengths } = waiting;
+    const fetch = makeRxFetcher(device.memory, pool.geometry);
     return () => {
       // The receive ring is filled from the same pool, so buffers that were sent must get back there.
       if (pool.available <= rxReserve) device.reclaimTx();
       const count = device.rxBurst(FULL_BURST);
       if (count === 0) return;
+      fetch(rxHandles, count);
       const first = waiting.makeRoom();
       let tail = first;
       for (let i = 0; i < count; i++) {

@@ -3,9 +3,16 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { allowedCpus } from '../../bench/common/cpus.js';
 import type { Report } from '../../bench/report/report.js';
 import { runBenchmark } from '../support/bench/run-benchmark.js';
-import { command, describeWith, ovs, root, testpmd, tun } from '../support/requirements.js';
+import { command, describeWith, ovs, type Requirement, root, testpmd, tun } from '../support/requirements.js';
+
+const twoCpus: Requirement = {
+  what: 'two CPUs',
+  remedy: 'run on a machine that has them',
+  isMet: () => allowedCpus().length >= 2,
+};
 
 const LIMIT = { timeout: 180_000 };
 
@@ -46,6 +53,18 @@ describeWith('npm run bench -- driver', [testpmd], () => {
         more: { 'counted by itself': { tspmd: expect.any(Number), dpdk: expect.any(Number) } },
       },
     ]);
+  });
+});
+
+describeWith('npm run bench -- lines', [twoCpus], () => {
+  it('measures lines of the other CPU and of the own cache', LIMIT, async () => {
+    const { rows } = await bench('lines', '^(read|exchange)/64/(1|32)$');
+    expect(rows.map(({ name }) => name)).toEqual(['read/64/1', 'read/64/32', 'exchange/64/1', 'exchange/64/32']);
+    for (const { ours, peers } of rows) {
+      expect([ours, peers['own-line']]).toEqual([figure('ns per line'), figure('ns per line')]);
+    }
+    const parallel = ['lines in the time of one'];
+    expect(rows.map(({ more }) => Object.keys(more ?? {}))).toEqual([[], parallel, [], parallel]);
   });
 });
 

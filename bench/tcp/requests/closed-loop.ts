@@ -39,6 +39,9 @@ export abstract class ClosedLoop {
     this.isRunning = false;
   }
 
+  /** Ends the connections that stay open. */
+  close(): void {}
+
   protected send(connection: Connection): void {
     (connection.context as Exchange).missing = REQUEST_BYTES;
     connection.write(this.request);
@@ -73,6 +76,10 @@ export class OpenConnections extends ClosedLoop {
 
   open(): void {
     for (let i = 0; i < this.connections; i++) this.connect(this.handlers);
+  }
+
+  override close(): void {
+    for (const connection of this.opened) connection.abort();
   }
 
   get isReady(): boolean {

@@ -58,8 +58,12 @@ export class DeviceTxQueue {
       this.taken++;
     }
     ring.commit();
-    if (burst.count === 0) this.complete();
-    else this.countFrames(burst);
+    if (burst.count === 0) {
+      this.complete();
+      return 0;
+    }
+    burst.touch();
+    this.countFrames(burst);
     return burst.count;
   }
 

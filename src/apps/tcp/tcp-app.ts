@@ -42,6 +42,7 @@ export function createTcpApp(
   const timer = service.tick === undefined ? undefined : setInterval(() => service.tick?.(), TICK_MS);
   return {
     poll: () => net.poll(),
+    pollAgain: () => net.pollAgain(),
     maxSleepMs: () => net.maxSleepMs(),
     report: () => ({ ...service.report(), ...net.report() }),
     stop() {

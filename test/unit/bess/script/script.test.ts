@@ -173,6 +173,19 @@ describe('forward_n.bess', () => {
     expect(devices.every(({ queue }) => queue.tags.includes(2))).toBe(true);
   });
 
+  it('returns no broadcast to its sender with RETURN=0', async () => {
+    const bess = await load(FORWARD_N, { NPORTS: '3', DIR: directory, RETURN: '0' });
+    const broadcast = 'ff:ff:ff:ff:ff:ff';
+    for (const [i, { queue }] of devices.entries()) queue.offer(frame(broadcast, i));
+    devices[2]?.queue.offer(frame('52:54:00:00:00:01', 9));
+    for (const task of bess.graph.tasks) task.run();
+    expect(devices.map(({ queue }) => queue.tags)).toEqual([
+      [1, 2, 9],
+      [0, 2],
+      [0, 1],
+    ]);
+  });
+
   it.each(['0', '33'])('refuses %s VMs', async (count) => {
     await expect(load(FORWARD_N, { NPORTS: count, DIR: directory })).rejects.toThrow('NPORTS must be 1 to 32');
   });

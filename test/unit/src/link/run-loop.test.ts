@@ -160,6 +160,20 @@ describe('runStack', () => {
     expect(stopped).toBe(1);
   });
 
+  it('calls poll once for fifteen calls of pollAgain, and does not sleep on either', async () => {
+    const t = makeCore();
+    const order: string[] = [];
+    const note = (name: string): number => {
+      if (order.length < 64) order.push(name);
+      return t.core.getRxCount() + 1;
+    };
+    const stack = { poll: () => note('poll'), pollAgain: () => note('again') };
+    await runUntil(t, stack, 'adaptive', () => order.length === 64);
+    const sixteen = ['poll', ...Array.from({ length: 15 }, () => 'again')];
+    expect(order).toEqual([...sixteen, ...sixteen, ...sixteen, ...sixteen]);
+    expect(t.device.interruptsOn).toBe(false);
+  });
+
   it('adaptive: sleeps when nothing comes, and wakes for the signal', async () => {
     const t = makeCore();
     let polls = 0;

@@ -253,3 +253,31 @@ describe('what waits for the application', () => {
     expect(stack.tcp.isListening(8080)).toBe(false);
   });
 });
+
+describe('TcpIp.pollAgain', () => {
+  it('takes packets as poll does', () => {
+    connect();
+    client.write(10);
+    for (const packet of net.sent()) peerNet.inject(packet);
+    expect(peer.pollAgain()).toBe(1);
+    expect(server.bytes).toHaveLength(10);
+  });
+
+  it('does what was called outside of a poll', () => {
+    connect();
+    stack.defer = true;
+    client.write(10);
+    stack.pollAgain();
+    expect(net.sent()).toHaveLength(1);
+  });
+
+  it('leaves timers to the next poll', () => {
+    connect();
+    client.write(10);
+    expect(net.sent()).toHaveLength(1);
+    net.pass(1000);
+    expect([stack.pollAgain(), net.sent().length]).toEqual([0, 0]);
+    expect(stack.poll()).toBeGreaterThan(0);
+    expect(net.sent()).toHaveLength(1);
+  });
+});
