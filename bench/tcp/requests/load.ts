@@ -26,7 +26,11 @@ net.defer = true;
 const loop = kind === 'crr' ? new ShortConnections(net, connections) : new OpenConnections(net, connections);
 const paced = new Paced(net, kind === 'paced' ? connections : 0);
 
-const stack = { poll: () => paced.poll() + net.poll(), stop: () => net.stop() };
+const stack = {
+  poll: () => paced.poll() + net.poll(),
+  pollAgain: () => paced.poll() + net.pollAgain(),
+  stop: () => net.stop(),
+};
 const meter = new PollMeter(kind === 'paced' ? stack : net);
 
 async function until(what: string, condition: () => boolean): Promise<void> {

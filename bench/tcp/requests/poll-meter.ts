@@ -25,6 +25,12 @@ export class PollMeter implements Stack {
     return done;
   }
 
+  pollAgain(): number {
+    const done = this.stack.pollAgain?.() ?? this.stack.poll();
+    if (done === 0) this.empty++;
+    return done;
+  }
+
   stop(): void {
     this.stack.stop?.();
   }
