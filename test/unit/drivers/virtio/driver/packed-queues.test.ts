@@ -167,18 +167,6 @@ describe('2.8.21.2 available buffer notifications', () => {
 });
 
 describe('2.8.21.1 buffers on their way to the device and back', () => {
-  it.each(both)('holds single buffers back until more are free, or nothing comes (%s)', async (_, features) => {
-    const { transport } = await suite.openPacked(features);
-    const ring = transport.packedRx;
-    for (let i = 0; i < 3; i++) ring.deliver(frameOf(i));
-    const places = Array.from({ length: 4 }, () => {
-      suite.driver.receive(1);
-      return ring.nextPlace();
-    });
-    // A queue of 8 was full, so that the next place is the first one in the second round. A quarter of it is held back.
-    expect(places).toEqual([0, 2, 2, 3]);
-  });
-
   // Clauses: 2.8.17e, 2.8.21.1.1a
   it('nothing of a burst before all of it is written, and nothing before DRIVER_OK', async () => {
     // The model notes a first descriptor that is marked when the queue is set up.
