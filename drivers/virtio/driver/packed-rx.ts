@@ -26,12 +26,6 @@ const HEADER = NET_HEADER_BYTES;
 const SHORTEST = SHORTEST_WRITTEN;
 const { packets: PACKETS, bytes: BYTES } = QueueCount;
 
-/**
- * Fewer refilled descriptors than this are held back until there are so many, or until a poll finds no packet. Published
- * one by one, a cache line of four descriptors would go to the device and back four times.
- */
-const HOLD = 8;
-
 const HEADER_OFFSET = FRAME_OFFSET - HEADER;
 const NUM_BUFFERS_OFFSET = HEADER_OFFSET + NET_HEADER_NUM_BUFFERS;
 
@@ -42,10 +36,6 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
   skipping = 0;
   /** Largest number of bytes that the device may write into a buffer. */
   protected longest: number;
-  /** The refilled descriptors that are held back: their number, and position and last word of the first. */
-  private held = 0;
-  private heldAt = 0;
-  private heldFirst = 0;
 
   burst: (max: number) => number = () => 0;
 
@@ -68,7 +58,6 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
     this.mergeable = mergeable;
     this.inOrder = inOrder;
     this.skipping = 0;
-    this.held = 0;
     if (this.isNewShape(this.size, mergeable, inOrder, this.oneHighWord)) this.burst = this.makeBurst();
     for (let slot = 0; slot < this.size; slot++) {
       const handle = this.pool.get();
@@ -111,10 +100,7 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
       const { stack } = pool;
       const most = max < handles.length ? max : handles.length;
       const waiting = this.usedRun(most < size ? most : size);
-      if (waiting === 0) {
-        if (this.held > 0) this.release();
-        return 0;
-      }
+      if (waiting === 0) return 0;
       const start = this.nextUsed;
       let position = start;
       let mark = this.availMark;
@@ -174,29 +160,9 @@ export class PackedRxQueue extends PackedQueue implements RxQueue {
         this.availMark = mark;
         this.usedMark ^= MARKS;
       }
-      if (refilled >= HOLD && this.held === 0) this.publish(start, first, refilled);
-      else if (refilled > 0) this.hold(start, first, refilled);
+      if (refilled > 0) this.publish(start, first, refilled);
       return taken;
     };
-  }
-
-  /** Adds refilled descriptors to those that are held back. No device looks behind the first of them (2.8.21.1). */
-  private hold(position: number, idAndFlags: number, count: number): void {
-    if (this.held === 0) {
-      this.heldAt = position;
-      this.heldFirst = idAndFlags;
-    } else {
-      this.i32[this.desc32 + (position << 2) + ID_FLAGS] = idAndFlags;
-    }
-    this.held += count;
-    if (this.held >= Math.min(HOLD, this.size >> 2)) this.release();
-  }
-
-  /** Makes the descriptors available that are held back. */
-  private release(): void {
-    const count = this.held;
-    this.held = 0;
-    this.publish(this.heldAt, this.heldFirst, count);
   }
 
   /**
