@@ -228,40 +228,68 @@ function copyWordsAndSum(region: Region, position: number, target: Uint32Array, 
   return sum + copyShifted(source, first, source[wrap - 1], target, t + before, count - before, shift);
 }
 
-// In both loops, the sum of all low halves follows from the sum of the words modulo 2^32 and the sum of all high halves:
-// that saves an instruction per word. Both sums of halves are below 2^30. One index counts, because V8 would keep a second
-// one up to date in each step.
+// In both loops, one index counts, because V8 would keep a second one up to date in each step.
 
-/** Copies words, and returns the sum of their halves. */
+/** 2^32: its rest modulo 65535 is 1, so what lies above 32 bits counts as it is. */
+const ABOVE_WORD = 2 ** 32;
+
+/**
+ * Copies words, and returns the sum of their halves. The words are added as doubles: one instruction makes a double of a
+ * word and one adds it, where two sums of whole numbers need three. They stay exact: 2^14 words are below 2^53.
+ */
 function copyAligned(source: Int32Array, s: number, target: Uint32Array, t: number, count: number): number {
   const apart = t - s;
   const end = s + count;
   let i = s;
-  let high = 0;
-  let all = 0;
-  for (const unrolled = end - 3; i < unrolled; i += 4) {
+  // Two sums, so that an addition need not wait for the one before.
+  let even = 0;
+  let odd = 0;
+  for (const unrolled = end - 7; i < unrolled; i += 8) {
     const w = i + apart;
     const a = source[i];
-    const b = source[i + 1];
-    const c = source[i + 2];
-    const d = source[i + 3];
     target[w] = a;
+    even += a >>> 0;
+    const b = source[i + 1];
     target[w + 1] = b;
+    odd += b >>> 0;
+    const c = source[i + 2];
     target[w + 2] = c;
+    even += c >>> 0;
+    const d = source[i + 3];
     target[w + 3] = d;
-    high = (high + (a >>> 16) + (b >>> 16) + (c >>> 16) + (d >>> 16)) | 0;
-    all = (all + a + b + c + d) | 0;
+    odd += d >>> 0;
+    const e = source[i + 4];
+    target[w + 4] = e;
+    even += e >>> 0;
+    const f = source[i + 5];
+    target[w + 5] = f;
+    odd += f >>> 0;
+    const g = source[i + 6];
+    target[w + 6] = g;
+    even += g >>> 0;
+    const h = source[i + 7];
+    target[w + 7] = h;
+    odd += h >>> 0;
   }
   for (; i < end; i++) {
     const a = source[i];
     target[i + apart] = a;
-    high = (high + (a >>> 16)) | 0;
-    all = (all + a) | 0;
+    even += a >>> 0;
   }
-  return high + ((all - (high << 16)) | 0);
+  return halves(even + odd);
 }
 
-/** As {@link copyAligned}; each word begins `shift` bits into `before` or the source word before. */
+/** Returns the sum of the halves of a sum of words, modulo 65535. */
+function halves(sum: number): number {
+  const above = (sum / ABOVE_WORD) | 0;
+  const word = (sum - above * ABOVE_WORD) >>> 0;
+  return above + (word >>> 16) + (word & 0xffff);
+}
+
+/**
+ * As {@link copyAligned}; each word begins `shift` bits into `before` or the source word before. Doubles gain nothing here.
+ * The sum of all low halves follows from the sum of the words modulo 2^32 and that of all high halves; both are below 2^30.
+ */
 function copyShifted(
   source: Int32Array,
   s: number,
