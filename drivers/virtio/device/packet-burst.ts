@@ -16,7 +16,7 @@ export const MAX_BURST = 32;
 export const MAX_SEGMENTS_PER_PACKET = 64;
 
 /** Bytes of a frame that {@link PacketBurst.touch} loads: the shortest frame, and a cache line. */
-const TOUCHED_BYTES = 64;
+const TOUCHED = 64;
 
 export class PacketBurst {
   /** Where the packets lie. Set by the code that fills the burst. */
@@ -80,7 +80,9 @@ export class PacketBurst {
     for (let s = 0; s < segments; s++) {
       const at = segmentOffset[s];
       const length = segmentLength[s];
-      bits |= u8[at] | u8[at + (length < TOUCHED_BYTES ? length : TOUCHED_BYTES) - 1];
+      // `>>> 0` says that 32 bits are enough. Otherwise V8 adds floating-point numbers.
+      const last = (at + (length < TOUCHED ? length : TOUCHED) - 1) >>> 0;
+      bits |= u8[at] | u8[last];
     }
     this.touched = bits;
   }
