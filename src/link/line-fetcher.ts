@@ -68,18 +68,18 @@ export class TxFetcher {
   }
 
   /**
-   * Writes the Ethernet header's place, so that the line is ours alone before the stack writes the packet. The buffers
-   * stay in the pool: if others are taken, nothing is lost but time.
+   * Writes into the Ethernet header's place, so that the line with nearly all headers is ours alone before the stack
+   * writes the packet. The first line of a buffer mostly stays as it is, so it is not written. The buffers stay in the
+   * pool: if others are taken, nothing is lost but time.
    */
   private fetch(most: number): void {
     const { pool, memory } = this;
     const { stack, available } = pool;
     const { base, shift } = pool.geometry;
-    const { u16, u32 } = memory;
+    const { u32 } = memory;
     const end = available - Math.min(most, FULL_BURST, available);
     for (let i = available - 1; i >= end; i--) {
       const start = base + bufferStart(stack[i], shift);
-      u16[(start + FIRST_BYTE) >>> 1] = 0;
       u32[(start + SECOND_LINE) >>> 2] = 0;
     }
   }

@@ -87,12 +87,15 @@ export class SplitTxQueue extends SplitQueue implements TxQueue {
           continue;
         }
         // No offloads are negotiated: all twelve header bytes are 0 (5.1.6.2), but an earlier frame may have left
-        // others here. The header begins at 2 mod 4: one half word, two words, one half word.
+        // others here. Mostly it has not: without a store the line stays in the device's cache, too. The header begins at
+        // 2 mod 4: one half word, two words, one half word.
         const header = base + bufferStart(handle, shift) + HEADER_OFFSET;
-        u16[header >> 1] = 0;
-        u32[(header + 2) >> 2] = 0;
-        u32[(header + 6) >> 2] = 0;
-        u16[(header + 10) >> 1] = 0;
+        if ((u16[header >> 1] | u32[(header + 2) >> 2] | u32[(header + 6) >> 2] | u16[(header + 10) >> 1]) !== 0) {
+          u16[header >> 1] = 0;
+          u32[(header + 2) >> 2] = 0;
+          u32[(header + 6) >> 2] = 0;
+          u16[(header + 10) >> 1] = 0;
+        }
         const d = desc32 + (slot << 2);
         u32[d] = addressLow[handle];
         if (!oneHighWord) u32[d + 1] = addressHigh[handle];
