@@ -7,8 +7,8 @@
  * nothing.
  */
 
+import { BURST } from '../../src/link/bursts/tx-burst.js';
 import { SingleCore } from '../../src/link/single-core.js';
-import { BURST } from '../../src/link/tx-burst.js';
 import { IndirectionTable } from '../../src/rss/indirection-table.js';
 import { Rss } from '../../src/rss/rss.js';
 import { Interconnect } from '../../src/threads/shared/interconnect.js';

@@ -4,7 +4,7 @@
  * separate threads.
  */
 
-import { BURST } from '../../src/link/tx-burst.js';
+import { BURST } from '../../src/link/bursts/tx-burst.js';
 import type { Interconnect } from '../../src/threads/shared/interconnect.js';
 import { ETH_HEADER_BYTES } from '../../src/wire/ethernet.js';
 

@@ -3,7 +3,7 @@
  * to learn.
  */
 
-import { BURST } from '../../src/link/tx-burst.js';
+import { BURST } from '../../src/link/bursts/tx-burst.js';
 import { IndirectionTable } from '../../src/rss/indirection-table.js';
 import { parseRssKey } from '../../src/rss/keys.js';
 import { Rss } from '../../src/rss/rss.js';

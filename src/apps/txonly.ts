@@ -7,8 +7,8 @@
  */
 
 import { AppError } from '../errors.js';
+import { BURST } from '../link/bursts/tx-burst.js';
 import type { Core } from '../link/core.js';
-import { BURST } from '../link/tx-burst.js';
 import type { Stack, StackOptions } from '../stack.js';
 import { parseIpv4, parseMac } from '../wire/address.js';
 import { copyMac, ETH_HEADER_BYTES, ETHERTYPE_IPV4_WORD, macWords, writeEthSourceAndType } from '../wire/ethernet.js';

@@ -17,18 +17,18 @@ import { coreText, INSPECT } from '../inspect.js';
 import type { FlowTuple, Rss } from '../rss/rss.js';
 import { ETH_HEADER_BYTES } from '../wire/ethernet.js';
 import { IPV4_HEADER_BYTES, ipv4Version } from '../wire/ipv4.js';
+import { TxFetcher } from './bursts/line-fetcher.js';
+import { BURST, TxBurst } from './bursts/tx-burst.js';
+import { WaitingPackets } from './bursts/waiting-packets.js';
 import type { Core, WaitForPacketsOptions } from './core.js';
 import type { Lease } from './dhcp/lease.js';
 import type { Egress } from './egress.js';
 import { HOP_NONE, type Host } from './host.js';
-import { TxFetcher } from './line-fetcher.js';
 import type { BufferReturn, CoreParts } from './lower-layer.js';
 import { Chains } from './offload/chains.js';
 import { OffloadSender, type SendingCore } from './offload/offload-sender.js';
 import { createBuffers, newOwner, notOwned, OWNER_LAYER, type Ownable, type PacketBuffer } from './packet-buffer.js';
 import { Sleeper } from './sleep.js';
-import { BURST, TxBurst } from './tx-burst.js';
-import { WaitingPackets } from './waiting-packets.js';
 
 // V8 folds local constants: docs/v8.md, "Local constants".
 const FULL_BURST = BURST;

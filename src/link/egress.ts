@@ -16,6 +16,7 @@ import {
   writeEthSourceAndType,
 } from '../wire/ethernet.js';
 import { ipv4Destination } from '../wire/ipv4.js';
+import type { TxBurst } from './bursts/tx-burst.js';
 import { HOP_BROADCAST, HOP_GATEWAY, HOP_MULTICAST, HOP_NEIGHBOUR, HOP_SELF, type Host } from './host.js';
 import type { FrameSink } from './lower-layer.js';
 import {
@@ -25,7 +26,6 @@ import {
   RESOLVE_REFUSED,
 } from './neighbours/neighbours.js';
 import { ParkingLot } from './neighbours/parking.js';
-import type { TxBurst } from './tx-burst.js';
 
 // V8 folds local constants: docs/v8.md, "Local constants".
 const HEADER_BYTES = ETH_HEADER_BYTES;

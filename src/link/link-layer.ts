@@ -10,6 +10,7 @@ import type { Layer } from '../config.js';
 import { L2, type L2Counters } from '../counters.js';
 import { ETH_HEADER_BYTES, macWords } from '../wire/ethernet.js';
 import { ipv4TotalLength } from '../wire/ipv4.js';
+import type { TxBurst } from './bursts/tx-burst.js';
 import { DhcpLink } from './dhcp/dhcp-link.js';
 import type { AddressChange, AddressSink } from './dhcp/lease.js';
 import { Filter } from './filter.js';
@@ -18,7 +19,6 @@ import type { LinkDevice } from './lower-layer.js';
 import { Arp, type ArpWarning } from './neighbours/arp.js';
 import { ArpSender } from './neighbours/arp-sender.js';
 import { Neighbours } from './neighbours/neighbours.js';
-import type { TxBurst } from './tx-burst.js';
 import { type WarningSink, Warnings } from './warnings.js';
 
 /** The address is 0 while we have none. */

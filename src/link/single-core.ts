@@ -8,12 +8,12 @@ import { IndirectionTable } from '../rss/indirection-table.js';
 import type { RssOptions } from '../rss/keys.js';
 import { Rss } from '../rss/rss.js';
 import { BaseCore } from './base-core.js';
+import { makeRxFetcher } from './bursts/line-fetcher.js';
+import { BURST } from './bursts/tx-burst.js';
 import type { AddressChange } from './dhcp/lease.js';
 import { Egress } from './egress.js';
 import type { Host } from './host.js';
-import { makeRxFetcher } from './line-fetcher.js';
 import { LinkLayer, type LinkOptions } from './link-layer.js';
-import { BURST } from './tx-burst.js';
 
 export interface SingleCoreOptions extends LinkOptions {
   /** Longest IP packet, in bytes. Default: that of the device. Limited to what the device and a buffer can hold. */

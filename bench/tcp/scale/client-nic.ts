@@ -6,7 +6,7 @@ import type { MemoryViews } from '../../../drivers/memory/index.js';
 import { type DeviceCounters, MAX_RX_BURST, type NetDevice } from '../../../drivers/net-device.js';
 import { BufferPool } from '../../../rings/buffer-pool.js';
 import { PacketTable } from '../../../rings/packet-table.js';
-import { BURST } from '../../../src/link/tx-burst.js';
+import { BURST } from '../../../src/link/bursts/tx-burst.js';
 import type { BufferPlan } from '../../../src/threads/shared/buffer-plan.js';
 import { geometryOf } from '../../pipeline/endless-nic.js';
 import { STATION } from '../../pipeline/network.js';

@@ -4,7 +4,7 @@
  */
 import type { MemoryViews } from '../../../drivers/memory/index.js';
 import { BufferPool } from '../../../rings/buffer-pool.js';
-import { BURST } from '../../../src/link/tx-burst.js';
+import { BURST } from '../../../src/link/bursts/tx-burst.js';
 import type { Interconnect } from '../../../src/threads/shared/interconnect.js';
 import { RingReturn } from '../../../src/threads/shared/ring-return.js';
 import { ETH_HEADER_BYTES } from '../../../src/wire/ethernet.js';

@@ -41,11 +41,11 @@ import {
   udpSourcePort,
   writeUdpHeader,
 } from '../../wire/udp.js';
+import type { TxBurst } from '../bursts/tx-burst.js';
 import { type Host, macBytes } from '../host.js';
 import type { BufferSource } from '../lower-layer.js';
 import type { Arp } from '../neighbours/arp.js';
 import type { ArpSender } from '../neighbours/arp-sender.js';
-import type { TxBurst } from '../tx-burst.js';
 import { DhcpClient, type DhcpTransport } from './client.js';
 import type { AddressSink } from './lease.js';
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT } from './message.js';

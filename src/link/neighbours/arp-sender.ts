@@ -13,9 +13,9 @@ import {
   NO_MAC,
   writeEthSourceAndType,
 } from '../../wire/ethernet.js';
+import type { TxBurst } from '../bursts/tx-burst.js';
 import type { Host } from '../host.js';
 import type { BufferSource } from '../lower-layer.js';
-import type { TxBurst } from '../tx-burst.js';
 import type { NeighbourAsker } from './neighbours.js';
 
 export const ARP_FRAME_BYTES = ETH_HEADER_BYTES + ARP_BYTES;

@@ -28,8 +28,8 @@ import {
   writeEthSourceAndType,
 } from '../../wire/ethernet.js';
 import { IPV4_HEADER_BYTES, ipv4Source } from '../../wire/ipv4.js';
+import type { TxBurst } from '../bursts/tx-burst.js';
 import { type Host, macBytes } from '../host.js';
-import type { TxBurst } from '../tx-burst.js';
 import type { Warnings } from '../warnings.js';
 import { ARP_FRAME_BYTES, type ArpSender } from './arp-sender.js';
 import type { Neighbours } from './neighbours.js';

@@ -8,7 +8,7 @@
  */
 import { SpscFanOut } from '../../../rings/spsc-fan-out.js';
 import { L2, type L2Counters } from '../../counters.js';
-import { BURST } from '../../link/tx-burst.js';
+import { BURST } from '../../link/bursts/tx-burst.js';
 import type { Doorbell } from '../shared/doorbell.js';
 import type { Interconnect } from '../shared/interconnect.js';
 import type { RxBuffers } from './rx-buffers.js';

@@ -7,7 +7,7 @@ import type { NetDevice } from '../../../drivers/net-device.js';
 import type { BufferPool } from '../../../rings/buffer-pool.js';
 import { ENTRY_SHIFT, LAST, NEXT, type PacketTable } from '../../../rings/packet-table.js';
 import type { SpscRing } from '../../../rings/spsc-ring.js';
-import { BURST } from '../../link/tx-burst.js';
+import { BURST } from '../../link/bursts/tx-burst.js';
 import type { Doorbell } from '../shared/doorbell.js';
 import type { Interconnect } from '../shared/interconnect.js';
 

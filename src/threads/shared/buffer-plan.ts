@@ -9,7 +9,7 @@
  * buffer from receiving, and a core that keeps what it received takes no buffer from the sending of the other cores.
  */
 import { VALUE_LIMIT } from '../../../rings/spsc-ring.js';
-import { BURST } from '../../link/tx-burst.js';
+import { BURST } from '../../link/bursts/tx-burst.js';
 
 export interface BufferPlan {
   /** All buffers. */

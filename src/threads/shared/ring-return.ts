@@ -2,7 +2,7 @@
 import { SpscFanOut } from '../../../rings/spsc-fan-out.js';
 import type { SpscRing } from '../../../rings/spsc-ring.js';
 import { OwnershipError } from '../../errors.js';
-import { BURST } from '../../link/tx-burst.js';
+import { BURST } from '../../link/bursts/tx-burst.js';
 
 /** The second value of a ring's slot means nothing here. */
 const UNUSED = 0;

@@ -7,7 +7,7 @@ import { NeighbourTable } from '../../../rings/neighbour-table.js';
 import { PacketTable } from '../../../rings/packet-table.js';
 import { createL2Counters, L2_COUNTERS } from '../../../src/counters.js';
 import { LinkLayer } from '../../../src/link/link-layer.js';
-import { TxBurst } from '../../../src/link/tx-burst.js';
+import { TxBurst } from '../../../src/link/bursts/tx-burst.js';
 import { IndirectionTable } from '../../../src/rss/indirection-table.js';
 import { Rss } from '../../../src/rss/rss.js';
 import type { Input } from '../input.js';

@@ -11,7 +11,7 @@ import type { TspmdConfig } from '../../../src/config.js';
 import { createCoreCounters, createL2Counters, type L2Counters } from '../../../src/counters.js';
 import type { AddressChange } from '../../../src/link/dhcp/lease.js';
 import type { PacketBuffer } from '../../../src/link/packet-buffer.js';
-import type { WaitingPackets } from '../../../src/link/waiting-packets.js';
+import type { WaitingPackets } from '../../../src/link/bursts/waiting-packets.js';
 import { resolveConfig } from '../../../src/resolve-config.js';
 import { IndirectionTable } from '../../../src/rss/indirection-table.js';
 import { Rss, type RssShare } from '../../../src/rss/rss.js';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { SpscRing } from '../../../../../rings/spsc-ring.js';
-import { BURST } from '../../../../../src/link/tx-burst.js';
+import { BURST } from '../../../../../src/link/bursts/tx-burst.js';
 import { type BufferPlan, defaultBuffers, planBuffers } from '../../../../../src/threads/shared/buffer-plan.js';
 import { Interconnect } from '../../../../../src/threads/shared/interconnect.js';
 

@@ -3,10 +3,10 @@
  * written or read these lines last, so each of them is hundreds of ns away. The CPU waits for several lines at the same
  * time only if the accesses lie close together in the program: docs/v8.md, "Lines of another CPU".
  */
-import type { MemoryViews } from '../../drivers/memory/index.js';
-import { type BufferGeometry, type BufferPool, bufferStart, FRAME_OFFSET } from '../../rings/buffer-pool.js';
-import type { Layer } from '../config.js';
-import { ETH_SOURCE } from '../wire/ethernet.js';
+import type { MemoryViews } from '../../../drivers/memory/index.js';
+import { type BufferGeometry, type BufferPool, bufferStart, FRAME_OFFSET } from '../../../rings/buffer-pool.js';
+import type { Layer } from '../../config.js';
+import { ETH_SOURCE } from '../../wire/ethernet.js';
 import { BURST } from './tx-burst.js';
 
 // V8 folds local constants: docs/v8.md, "Local constants".

@@ -3,8 +3,8 @@
  * more than a frame does.
  */
 
-import { L2, type L2Counters } from '../counters.js';
-import type { FrameSink } from './lower-layer.js';
+import { L2, type L2Counters } from '../../counters.js';
+import type { FrameSink } from '../lower-layer.js';
 
 /** Frames in a burst, as in DPDK and BESS. */
 export const BURST = 32;

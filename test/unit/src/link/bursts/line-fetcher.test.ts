@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { BufferPool, FRAME_OFFSET } from '../../../../rings/buffer-pool.js';
-import { makeRxFetcher, TxFetcher } from '../../../../src/link/line-fetcher.js';
-import { ETH_HEADER_BYTES } from '../../../../src/wire/ethernet.js';
+import { BufferPool, FRAME_OFFSET } from '../../../../../rings/buffer-pool.js';
+import { makeRxFetcher, TxFetcher } from '../../../../../src/link/bursts/line-fetcher.js';
+import { ETH_HEADER_BYTES } from '../../../../../src/wire/ethernet.js';
 
 const GEOMETRY = { count: 64, shift: 11, base: 4096 };
 const MARK = 0xa5;
