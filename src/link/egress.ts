@@ -110,8 +110,7 @@ export class Egress implements NeighbourEvents {
       }
       const frame = ip - HEADER_BYTES;
       const at = (frame + 2) >>> 2;
-      // The first line of a buffer has only this and the virtio header. It stays in both CPUs' caches if nobody writes it.
-      if (u16[frame >>> 1] !== header16[1]) u16[frame >>> 1] = header16[1];
+      u16[frame >>> 1] = header16[1];
       u32[at] = header32[1];
       u32[at + 1] = header32[2];
       u32[at + 2] = header32[3];

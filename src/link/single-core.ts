@@ -8,7 +8,6 @@ import { IndirectionTable } from '../rss/indirection-table.js';
 import type { RssOptions } from '../rss/keys.js';
 import { Rss } from '../rss/rss.js';
 import { BaseCore } from './base-core.js';
-import { makeRxFetcher } from './bursts/line-fetcher.js';
 import { BURST } from './bursts/tx-burst.js';
 import type { AddressChange } from './dhcp/lease.js';
 import { Egress } from './egress.js';
@@ -149,13 +148,11 @@ export class SingleCore extends BaseCore {
     const { device, link, waiting, values, tx, rxReserve } = this;
     const { pool, rxHandles, rxLengths } = device;
     const { handles, lengths } = waiting;
-    const fetch = makeRxFetcher(device.memory, pool.geometry);
     return () => {
       // The receive ring is filled from the same pool, so buffers that were sent must get back there.
       if (pool.available <= rxReserve) device.reclaimTx();
       const count = device.rxBurst(FULL_BURST);
       if (count === 0) return;
-      fetch(rxHandles, count);
       const first = waiting.makeRoom();
       let tail = first;
       for (let i = 0; i < count; i++) {

@@ -4,35 +4,17 @@
  * time only if the accesses lie close together in the program: docs/v8.md, "Lines of another CPU".
  */
 import type { MemoryViews } from '../../../drivers/memory/index.js';
-import { type BufferGeometry, type BufferPool, bufferStart, FRAME_OFFSET } from '../../../rings/buffer-pool.js';
+import { type BufferPool, bufferStart, FRAME_OFFSET } from '../../../rings/buffer-pool.js';
 import type { Layer } from '../../config.js';
 import { ETH_SOURCE } from '../../wire/ethernet.js';
 import { BURST } from './tx-burst.js';
 
 // V8 folds local constants: docs/v8.md, "Local constants".
 const FULL_BURST = BURST;
-const FIRST_BYTE = FRAME_OFFSET;
 /** A 32-bit word of the frame that lies in the second line of a buffer and that only the layer writes. */
 const SECOND_LINE = FRAME_OFFSET + ETH_SOURCE;
 /** A burst of fewer packets is not worth a loop of its own. */
 const FEWEST = 4;
-
-/** Reads a word of both lines that the headers of a received frame lie in. */
-export function makeRxFetcher(
-  { u16, u32 }: MemoryViews,
-  { base, shift }: BufferGeometry,
-): (handles: Uint32Array, count: number) => void {
-  // V8 leaves out a load whose result nobody uses.
-  const result = new Int32Array(new ArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
-  return (handles, count) => {
-    let words = 0;
-    for (let i = 0; i < count; i++) {
-      const frame = base + bufferStart(handles[i], shift) + FIRST_BYTE;
-      words ^= u16[frame >>> 1] ^ u32[(frame + 2) >>> 2];
-    }
-    result[0] = words;
-  };
-}
 
 /**
  * For the buffers that a stack takes. How many it will take until it polls again is guessed: as many as last time.

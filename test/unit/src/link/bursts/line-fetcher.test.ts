@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { BufferPool, FRAME_OFFSET } from '../../../../../rings/buffer-pool.js';
-import { makeRxFetcher, TxFetcher } from '../../../../../src/link/bursts/line-fetcher.js';
+import { TxFetcher } from '../../../../../src/link/bursts/line-fetcher.js';
 import { ETH_HEADER_BYTES } from '../../../../../src/wire/ethernet.js';
 
 const GEOMETRY = { count: 64, shift: 11, base: 4096 };
@@ -78,14 +78,6 @@ describe('TxFetcher with layer ethernet', () => {
     for (const handle of take(t, 40).reverse()) t.pool.put(handle);
     t.fetcher.poll();
     take(t, 40);
-    expect(written(t)).toEqual([]);
-  });
-});
-
-describe('makeRxFetcher', () => {
-  it('changes nothing', () => {
-    const t = setUp();
-    makeRxFetcher(t.memory, GEOMETRY)(Uint32Array.from(first(GEOMETRY.count)), GEOMETRY.count);
     expect(written(t)).toEqual([]);
   });
 });
