@@ -6,8 +6,8 @@ import { BufferPool, FRAME_OFFSET, frameCapacity, NO_BUFFER } from '../../../rin
 import { NeighbourTable } from '../../../rings/neighbour-table.js';
 import { PacketTable } from '../../../rings/packet-table.js';
 import { createL2Counters, L2_COUNTERS } from '../../../src/counters.js';
-import { LinkLayer } from '../../../src/link/link-layer.js';
 import { TxBurst } from '../../../src/link/bursts/tx-burst.js';
+import { LinkLayer } from '../../../src/link/link-layer.js';
 import { IndirectionTable } from '../../../src/rss/indirection-table.js';
 import { Rss } from '../../../src/rss/rss.js';
 import type { Input } from '../input.js';
