@@ -36,7 +36,7 @@ function enter(child: Child): Child {
 
 const socket = (port: number): string => join(directory.path, `vhost${port}.sock`);
 const switchArgs = (ports: number, folder = directory.path): [string, ...string[]] =>
-  Child.commandLine('switch', SCRIPT, `NPORTS=${ports}`, `DIR=${folder}`);
+  Child.commandLine('switch', SCRIPT, `NPORTS=${ports}`, `DIR=${folder}`, 'RETURN=1');
 
 async function startSwitch(ports: number): Promise<Child> {
   const child = enter(Child.tspmd(...switchArgs(ports).slice(2)));
