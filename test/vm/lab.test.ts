@@ -186,7 +186,9 @@ describeWith('VM lab', [command('qemu-system-x86_64'), guest], () => {
       cleanups.push(() => peer.close());
       const frame = new Promise<Buffer>((resolve) => {
         peer.on('message', (message) => {
-          if (message.readUInt16BE(12) === 0x0806) resolve(message);
+          // The kernel may also announce its own address.
+          const asked = message.subarray(38, 42);
+          if (message.readUInt16BE(12) === 0x0806 && asked.equals(Buffer.from([10, 9, 0, 1]))) resolve(message);
         });
       });
       const { port } = peer.address() as AddressInfo;
@@ -204,7 +206,6 @@ describeWith('VM lab', [command('qemu-system-x86_64'), guest], () => {
       expect(code).toBe(0);
       const who = await frame;
       expect(who.toString('hex', 6, 12)).toBe('52540000002a');
-      expect(who.subarray(38, 42)).toEqual(Buffer.from([10, 9, 0, 1]));
     });
   });
 
