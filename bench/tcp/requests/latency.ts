@@ -4,7 +4,16 @@ import { NoiseGuard } from '../../common/noise.js';
 import { KERNEL_SETTINGS } from '../../common/sides.js';
 import { alternate, timing } from '../../common/windows.js';
 import { type Figure, figure, type Row, row } from '../../report/report.js';
-import { alone, type Contestant, closeAll, NODE, OURS, openContestant, SOCKPERF } from './contestants.js';
+import {
+  alone,
+  type Contestant,
+  type ContestantName,
+  closeAll,
+  NODE,
+  OURS,
+  openContestant,
+  SOCKPERF,
+} from './contestants.js';
 import { type PacedRun, PERCENTS, type RequestSetup, type Run } from './setup.js';
 
 export const LATENCY_ROW = 'latency/64';
@@ -19,12 +28,26 @@ const MIN_WINDOW = 0.5;
 
 const setup: Pick<RequestSetup, 'kind' | 'connections'> = { kind: 'paced', connections: CONNECTIONS };
 
+/** sockperf has failed. The row does without it. */
+class SockperfFault extends Error {}
+
 export async function measureLatency(plan: Plan): Promise<Row> {
+  try {
+    return await compare([OURS, NODE, SOCKPERF], plan);
+  } catch (error) {
+    plan.stop.throwIfAborted();
+    if (!(error instanceof SockperfFault)) throw error;
+    plan.lost(`${LATENCY_ROW} against ${SOCKPERF}`, firstLine(error));
+    return compare([OURS, NODE], plan);
+  }
+}
+
+async function compare(selected: readonly ContestantName[], plan: Plan): Promise<Row> {
   const { windows, window, warmUp } = timing(plan.isQuick);
   const contestants: Contestant[] = [];
   const guard = await NoiseGuard.begin();
   try {
-    await openAll(plan, contestants);
+    await openAll(selected, plan, contestants);
     const peaks: number[] = [];
     for (const contestant of contestants) {
       await alone(contestant, () => peak(contestant, warmUp));
@@ -57,8 +80,8 @@ export async function measureLatency(plan: Plan): Promise<Row> {
 }
 
 /** Opens the contestants, stopped. The row does without a peer that cannot run here. */
-async function openAll(plan: Plan, contestants: Contestant[]): Promise<void> {
-  for (const name of [OURS, NODE, SOCKPERF] as const) {
+async function openAll(selected: readonly ContestantName[], plan: Plan, contestants: Contestant[]): Promise<void> {
+  for (const name of selected) {
     plan.stop.throwIfAborted();
     try {
       const contestant = await openContestant(name, { load: 'tcp/requests/load.js', setup });
@@ -75,16 +98,18 @@ async function openAll(plan: Plan, contestants: Contestant[]): Promise<void> {
 /** Requests per second while each connection has one under way. */
 async function peak({ name, load }: Contestant, seconds: number): Promise<number> {
   const { requests, seconds: took, errors } = await load.ask<Run>('run', seconds * 1000);
-  if (requests === 0 || errors > 0)
-    throw new Error(`${LATENCY_ROW}: ${name} answered ${requests}, with ${errors} errors`);
+  if (requests === 0 || errors > 0) throw fault(name, `answered ${requests}, with ${errors} errors`);
   return Math.round(requests / took);
 }
 
 async function pace({ name, load, server }: Contestant, rate: number, seconds: number): Promise<PacedRun> {
   const run = await load.ask<PacedRun>('paced', rate, seconds * 1000);
-  if (run.errors > 0)
-    throw new Error(`${LATENCY_ROW}: ${name} ended ${run.errors} connections; it wrote:\n${server.output}`);
+  if (run.errors > 0) throw fault(name, `ended ${run.errors} connections; it wrote:\n${server.output}`);
   return run;
+}
+
+function fault(name: string, what: string): Error {
+  return new (name === SOCKPERF ? SockperfFault : Error)(`${LATENCY_ROW}: ${name} ${what}`);
 }
 
 /** The figure of one percentile of all windows. */
