@@ -25,7 +25,7 @@ import {
   secureWith,
   type Window,
 } from './contestants.js';
-import { limitOf } from './limit.js';
+import { limitIn } from './limit.js';
 import { NGINX_SETTINGS } from './nginx.js';
 
 /** Shorter windows do not say how much CPU time a server has used. */
@@ -102,7 +102,7 @@ async function summed(
     more: {
       'per CPU second of the server': Object.fromEntries(cpu),
       'p99 of the latency': by((windows) => figureOf(windows, 'p99Us', 'µs').median),
-      limit: by(limitOf),
+      limit: by(limitIn),
       ...more,
       'kernel settings': KERNEL_SETTINGS,
     },

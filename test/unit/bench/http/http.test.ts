@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { Window } from '../../../../bench/http/contestants.js';
-import { limitOf } from '../../../../bench/http/limit.js';
+import { limitIn } from '../../../../bench/http/limit.js';
 import { configureNginx, NGINX_SETTINGS } from '../../../../bench/http/nginx.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tspmd-nginx-'));
@@ -31,9 +31,9 @@ describe('the limit of a contestant', () => {
     shares.map(([serverBusy, loadBusy]) => ({ perSecond: 1, perCpuSecond: 1, p99Us: 1, serverBusy, loadBusy }));
 
   it('is the part that has work all the time, by the median of the windows', () => {
-    expect(limitOf(windows([0.2, 0.5], [0.98, 0.6], [0.97, 0.7]))).toBe('server (server busy 97 %, load 60 %)');
-    expect(limitOf(windows([0.4, 0.95]))).toBe('load (server busy 40 %, load 95 %)');
-    expect(limitOf(windows([0.95, 1]))).toBe('server and load (server busy 95 %, load 100 %)');
-    expect(limitOf(windows([0.4, 0.5]))).toBe('requests under way (server busy 40 %, load 50 %)');
+    expect(limitIn(windows([0.2, 0.5], [0.98, 0.6], [0.97, 0.7]))).toBe('server (server busy 97 %, load 60 %)');
+    expect(limitIn(windows([0.4, 0.95]))).toBe('load (server busy 40 %, load 95 %)');
+    expect(limitIn(windows([0.95, 1]))).toBe('server and load (server busy 95 %, load 100 %)');
+    expect(limitIn(windows([0.4, 0.5]))).toBe('requests under way (server busy 40 %, load 50 %)');
   });
 });
