@@ -25,6 +25,8 @@ const MAIN = 99;
 const KEPT = 0.98;
 /** Windows are not shorter: p99.9 needs some thousand requests. */
 const MIN_WINDOW = 0.5;
+/** How long a contestant works before its window, in ms. */
+const SETTLE_MS = 100;
 
 const setup: Pick<RequestSetup, 'kind' | 'connections'> = { kind: 'paced', connections: CONNECTIONS };
 
@@ -103,6 +105,8 @@ async function peak({ name, load }: Contestant, seconds: number): Promise<number
 }
 
 async function pace({ name, load, server }: Contestant, rate: number, seconds: number): Promise<PacedRun> {
+  // The processes were stopped. Their first milliseconds would be most of what is slow.
+  await load.ask<Run>('run', SETTLE_MS);
   const run = await load.ask<PacedRun>('paced', rate, seconds * 1000);
   if (run.errors > 0) throw fault(name, `ended ${run.errors} connections; it wrote:\n${server.output}`);
   return run;

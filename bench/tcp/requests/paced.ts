@@ -1,23 +1,26 @@
 /**
- * A load that sends requests on a schedule, whether the server has answered or not. Times count from the moment when a
- * request was due: a server that stalls has to answer for all requests that were due meanwhile.
+ * A load that has requests on a schedule, whether the server has answered or not. A connection has one request under way
+ * at a time (sockperf ends a connection on which many come together); those that are due meanwhile wait. Times count from the
+ * moment when a request was due: a server that stalls has to answer for all requests that were due meanwhile.
  */
 import type { Connection, TcpHandlers, TcpIp } from '../../../src/tcpip/index.js';
 import { SERVER } from '../../common/sides.js';
 import { requestMessage } from './message.js';
 import { ECHO_PORT, type PacedRun, PERCENTS, REQUEST_BYTES } from './setup.js';
 
-/** Requests that may wait for their response on one connection; a power of two. */
+/** Requests of one connection that may wait; a power of two. */
 const MOST_WAITING = 512;
-/** Requests that are sent in one poll. */
+/** Requests that become due in one poll. */
 const MOST_PER_POLL = 64;
 /** For a schedule that is a little longer than it should be. */
 const MORE_SAMPLES = 1.5;
 
-/** When the requests of a connection were due that wait for their response, in order. */
+/** When the requests of a connection were due that have no response yet, in order. */
 class Waiting {
   readonly due = new Float64Array(MOST_WAITING);
+  /** Numbers of requests that were answered, that were sent, and that were due. */
   head = 0;
+  sent = 0;
   tail = 0;
   /** Bytes of a response that is not complete. */
   bytes = 0;
@@ -39,7 +42,7 @@ export class Paced {
   private interval = 0;
   private readonly handlers: TcpHandlers = {
     open: (connection) => this.opened.push(connection),
-    data: (connection, _bytes, _offset, length) => this.receive(connection.context as Waiting, length),
+    data: (connection, _bytes, _offset, length) => this.receive(connection, connection.context as Waiting, length),
     close: (_, error) => {
       this.errors++;
       this.fault = error?.message ?? 'ended by the server';
@@ -101,18 +104,25 @@ export class Paced {
       this.turn = this.turn + 1 === this.connections ? 0 : this.turn + 1;
       const waiting = connection.context as Waiting;
       sent++;
-      if (waiting.tail - waiting.head === MOST_WAITING || connection.writable < REQUEST_BYTES) {
+      if (waiting.tail - waiting.head === MOST_WAITING) {
         this.unsent++;
         continue;
       }
-      connection.write(this.request);
       waiting.due[waiting.tail++ & (MOST_WAITING - 1)] = this.next;
       this.underWay++;
+      this.sendNext(connection, waiting);
     }
     return sent;
   }
 
-  private receive(waiting: Waiting, length: number): void {
+  /** Sends the next request of a connection that has none under way. */
+  private sendNext(connection: Connection, waiting: Waiting): void {
+    if (waiting.sent !== waiting.head || waiting.sent === waiting.tail) return;
+    connection.write(this.request);
+    waiting.sent++;
+  }
+
+  private receive(connection: Connection, waiting: Waiting, length: number): void {
     const { samples } = this;
     const now = performance.now();
     waiting.bytes += length;
@@ -122,5 +132,6 @@ export class Paced {
       waiting.head++;
       this.underWay--;
     }
+    this.sendNext(connection, waiting);
   }
 }
