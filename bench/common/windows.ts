@@ -51,6 +51,16 @@ export class PausableProcesses {
     for (const child of this.children) if (child.isRunning) child.signal('SIGCONT');
   }
 
+  /** Does some work while the processes run. They are stopped afterwards. */
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    this.resume();
+    try {
+      return await work();
+    } finally {
+      this.pause();
+    }
+  }
+
   get pids(): number[] {
     return this.children.map(({ pid }) => pid);
   }

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { isInstalled } from '../../scripts/programs.js';
 import { type Benchmark, measureEach, type Plan } from '../common/benchmark.js';
 import { compared, figureOf, missingForTap } from '../common/kernel-side.js';
+import { limitIn } from '../common/limit.js';
 import { NoiseGuard } from '../common/noise.js';
 import { KERNEL_SETTINGS } from '../common/sides.js';
 import { alternate, timing } from '../common/windows.js';
@@ -25,7 +26,6 @@ import {
   secureWith,
   type Window,
 } from './contestants.js';
-import { limitIn } from './limit.js';
 import { NGINX_SETTINGS } from './nginx.js';
 
 /** Shorter windows do not say how much CPU time a server has used. */
@@ -71,14 +71,9 @@ async function measure(spec: Spec, plan: Plan): Promise<Row> {
       await contestant.measure(warmUp * 1000);
       contestant.processes.pause();
     }
-    const all = await alternate(contestants, windows, plan, async ({ processes, spinning, measure }) => {
-      processes.resume();
-      try {
-        return await guard.watch(spinning, () => measure(milliseconds));
-      } finally {
-        processes.pause();
-      }
-    });
+    const all = await alternate(contestants, windows, plan, ({ processes, spinning, measure }) =>
+      processes.during(() => guard.watch(spinning, () => measure(milliseconds))),
+    );
     return await summed(spec, contestants, all, guard);
   } finally {
     await Promise.allSettled(contestants.map((contestant) => contestant.close()));

@@ -6,9 +6,9 @@ import { Load } from '../../src/cli/get/load.js';
 import { parseTarget } from '../../src/cli/get/target.js';
 import { TcpIp } from '../../src/tcpip/index.js';
 import { answerRequests } from '../common/bench-process.js';
+import { busyPart, busyTimeOf } from '../common/busy-time.js';
 import { cpuSeconds } from '../common/cpus.js';
 import { type LoadSetup, openLoadPort, SERVER } from '../common/sides.js';
-import { BusyTime } from './busy-time.js';
 import { CONNECTIONS, type Run } from './setup.js';
 
 const TIMEOUT_MS = 10_000;
@@ -22,14 +22,20 @@ const net = new TcpIp(port.core());
 let perMs = 0;
 
 async function run(milliseconds: number, server: number): Promise<Run> {
-  const busy = new BusyTime(port);
+  const busy = busyTimeOf(port);
   const cpu = cpuSeconds(server);
   const requests = Math.max(Math.round(perMs * milliseconds), FIRST_REQUESTS);
   const options = { connections: CONNECTIONS, requests, keepAlive: true, timeoutMs: TIMEOUT_MS };
   const { done, failed, seconds, latencyUs, errors } = await new Load(net.tcp, target, options).finished;
   if (failed > 0) throw new Error(`${failed} requests have failed: ${JSON.stringify(errors)}`);
   perMs = done / seconds / 1000;
-  return { requests: done, seconds, cpuSeconds: cpuSeconds(server) - cpu, p99Us: latencyUs.p99, busy: busy.share() };
+  return {
+    requests: done,
+    seconds,
+    cpuSeconds: cpuSeconds(server) - cpu,
+    p99Us: latencyUs.p99,
+    busy: busyPart(busy, busyTimeOf(port)),
+  };
 }
 
 const stop = new AbortController();

@@ -90,15 +90,12 @@ async function measure(plan: Plan): Promise<Row> {
       await measureWindow(pair, warmUp);
       pair.processes.pause();
     }
-    const [ours, dgram] = await alternate(pairs, windows, plan, async (pair) => {
-      pair.processes.resume();
-      try {
+    const [ours, dgram] = await alternate(pairs, windows, plan, (pair) =>
+      pair.processes.during(() =>
         // Only the client spins with both servers. The server on the kernel sleeps while it has nothing to do.
-        return await guard.watch([pair.client.child.pid], () => measureWindow(pair, Math.max(window, 0.3)));
-      } finally {
-        pair.processes.pause();
-      }
-    });
+        guard.watch([pair.client.child.pid], () => measureWindow(pair, Math.max(window, 0.3))),
+      ),
+    );
     const [a, b] = [figureOf(ours, 'perSecond', 'requests/s'), figureOf(dgram, 'perSecond', 'requests/s')];
     const perCpu = (windows: Window[]) => figureOf(windows, 'perCpuSecond', 'requests/CPU s');
     const cpu = compared('node-dgram', perCpu(ours), perCpu(dgram));

@@ -148,14 +148,9 @@ async function compare(spec: RowSpec, plan: Plan): Promise<Row> {
   const contestants: Contestant[] = [];
   try {
     await openAll(spec, warmUp, plan, contestants);
-    const rates = await alternate(contestants, windows, plan, async ({ processes, pids, rate }) => {
-      processes.resume();
-      try {
-        return await guard.watch(pids, () => rate(window));
-      } finally {
-        processes.pause();
-      }
-    });
+    const rates = await alternate(contestants, windows, plan, ({ processes, pids, rate }) =>
+      processes.during(() => guard.watch(pids, () => rate(window))),
+    );
     const [ours, ...others] = rates.map((values) => figure(values, UNIT)) as [Figure, ...Figure[]];
     const peers = Object.fromEntries(others.map((each, i) => [contestants[i + 1].name, each]));
     return row(spec.name, ours, peers, { noise: await guard.end([ours, ...others]) });

@@ -108,14 +108,9 @@ async function compare(spec: RowSpec, plan: Plan): Promise<Row> {
       await rate(pair, warmUp);
       pair.processes.pause();
     }
-    const [ours, ovs] = await alternate(pairs, windows, plan, async (pair) => {
-      pair.processes.resume();
-      try {
-        return await guard.watch([pair.load.child.pid, pair.switch.pid], () => rate(pair, window));
-      } finally {
-        pair.processes.pause();
-      }
-    });
+    const [ours, ovs] = await alternate(pairs, windows, plan, (pair) =>
+      pair.processes.during(() => guard.watch([pair.load.child.pid, pair.switch.pid], () => rate(pair, window))),
+    );
     const [a, b] = [figure(ours, UNIT), figure(ovs, UNIT)];
     return row(spec.name, a, { 'ovs-dpdk': b }, { noise: await guard.end([a, b]) });
   } finally {

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BenchProcess } from '../common/bench-process.js';
+import { busyPart } from '../common/busy-time.js';
 import { benchCpus, cpuSeconds } from '../common/cpus.js';
 import { SERVER } from '../common/sides.js';
 import { SharedGuest } from '../vm/shared-guest.js';
@@ -110,8 +111,7 @@ export class GuestSide {
     const time = guestTime(statBefore, statAfter);
     const own = { guest: time, load: window.busy - window.switchBusy, switch: window.switchBusy };
     if (before === undefined || after === undefined) return [window, { ...own, server: 1 - time.idle - time.iowait }];
-    const busy = after.busyMs - before.busyMs;
-    return [window, { ...own, server: busy / (busy + after.idleMs - before.idleMs) }];
+    return [window, { ...own, server: busyPart(before, after) }];
   }
 
   async close(): Promise<void> {

@@ -1,9 +1,9 @@
-/** The app `http`, as `tspmd run --app http --idle spin` runs it. It answers `busy` with a {@link BusyTime}. */
+/** The app `http`, as `tspmd run --app http --idle spin` runs it. It answers `busy` with a `BusyTime`. */
 import createHttp from '../../src/apps/http.js';
 import { init, runStack } from '../../src/index.js';
 import { answerRequests } from '../common/bench-process.js';
+import { busyTimeOf } from '../common/busy-time.js';
 import type { ServerPlace } from '../common/sides.js';
-import type { BusyTime } from '../tcp/requests/setup.js';
 
 const { cpu, ...place } = JSON.parse(process.argv[2]) as ServerPlace;
 const port = await init({ ...place, cores: [cpu], idle: 'spin' });
@@ -11,10 +11,7 @@ const port = await init({ ...place, cores: [cpu], idle: 'spin' });
 const stop = new AbortController();
 process.once('SIGTERM', () => stop.abort());
 answerRequests(
-  (): BusyTime => {
-    const { loop_busy_ms: busyMs = 0, loop_idle_ms: idleMs = 0 } = port.counters();
-    return { busyMs, idleMs };
-  },
+  () => busyTimeOf(port),
   () => stop.abort(),
 );
 await runStack(port.core(), createHttp(port.core()), { signal: stop.signal });

@@ -5,7 +5,7 @@
 import { firstLine, type Plan } from '../../common/benchmark.js';
 import { cpuSeconds } from '../../common/cpus.js';
 import { figureOf } from '../../common/kernel-side.js';
-import { limitOf } from '../../common/limit.js';
+import { limitIn } from '../../common/limit.js';
 import { NoiseGuard } from '../../common/noise.js';
 import { KERNEL_SETTINGS, type Side } from '../../common/sides.js';
 import { alternate, timing } from '../../common/windows.js';
@@ -80,21 +80,16 @@ export async function measureBulk(spec: BulkRow, plan: Plan): Promise<Row> {
   const sides: BulkSide[] = [];
   try {
     await openAll(spec, warmUp, plan, sides);
-    const measured = await alternate(sides, windows, plan, async (side) => {
-      side.processes.resume();
-      try {
-        // The load spins on both sides. A server on the kernel sleeps while it has nothing to do.
-        const spinning = side.busyMs === undefined ? [side.load.child.pid] : side.processes.pids;
-        return await guard.watch(spinning, () => measureWindow(side, spec, window));
-      } finally {
-        side.processes.pause();
-      }
+    const measured = await alternate(sides, windows, plan, (side) => {
+      // The load spins on both sides. A server on the kernel sleeps while it has nothing to do.
+      const spinning = side.busyMs === undefined ? [side.load.child.pid] : side.processes.pids;
+      return side.processes.during(() => guard.watch(spinning, () => measureWindow(side, spec, window)));
     });
     const byName = <T>(value: (windows: readonly Window[]) => T): Record<string, T> =>
       Object.fromEntries(sides.map(({ name }, i) => [name, value(measured[i])]));
     const { [OURS]: ours, ...peers } = byName((each) => figureOf(each, 'rate', 'bytes/s'));
     const more = {
-      limit: byName((each) => limitOf(figureOf(each, 'serverBusy', '').median, figureOf(each, 'loadBusy', '').median)),
+      limit: byName(limitIn),
       'per CPU second of the server': byName((each) => figureOf(each, 'perCpuSecond', 'bytes/CPU s')),
       'segments that the load sent again': byName((each) =>
         each.reduce((sum, { retransmitted }) => sum + retransmitted, 0),

@@ -3,8 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { Child } from '../../../scripts/child.js';
 import { isInstalled } from '../../../scripts/programs.js';
 import { BenchProcess } from '../../common/bench-process.js';
+import type { BusyTime } from '../../common/busy-time.js';
 import { openKernelSide, openOurSide, type Side, type SideOptions } from '../../common/sides.js';
-import type { BusyTime } from '../requests/setup.js';
 import type { BulkRow, Protocol } from './setup.js';
 
 export const OURS = 'tspmd';

@@ -1,12 +1,12 @@
 /**
  * Our server of the bulk rows, on the API of the stack. It serves the same ports as `node-server.ts`, and answers
- * `busy` with a {@link BusyTime}.
+ * `busy` with a `BusyTime`.
  */
 import { init } from '../../../src/index.js';
 import { type Connection, TcpIp } from '../../../src/tcpip/index.js';
 import { answerRequests } from '../../common/bench-process.js';
+import { busyTimeOf } from '../../common/busy-time.js';
 import type { ServerPlace } from '../../common/sides.js';
-import type { BusyTime } from '../requests/setup.js';
 import { makeBlock, RepeatedBlock } from './block.js';
 import { DISCARD_PORT, SOURCE_PORT, VERDICT_BYTES, VERIFY_PORT } from './setup.js';
 
@@ -70,10 +70,7 @@ net.tcp.listen(
 const end = new AbortController();
 process.once('SIGTERM', () => end.abort());
 answerRequests(
-  (): BusyTime => {
-    const { loop_busy_ms: busyMs = 0, loop_idle_ms: idleMs = 0 } = port.counters();
-    return { busyMs, idleMs };
-  },
+  () => busyTimeOf(port),
   () => end.abort(),
 );
 await net.run(end.signal);

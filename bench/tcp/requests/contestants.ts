@@ -90,13 +90,3 @@ export async function using<T>({ server, load, polls }: Contestant, work: () => 
   const serverBusy = isCounted ? await busyShare(first, await polls(), polls) : Math.min(serverCpu / seconds, 1);
   return { ...result, serverCpu, loadCpu, serverBusy };
 }
-
-/** Runs a contestant while all others are stopped. */
-export async function alone<T>({ processes }: Contestant, work: () => Promise<T>): Promise<T> {
-  processes.resume();
-  try {
-    return await work();
-  } finally {
-    processes.pause();
-  }
-}

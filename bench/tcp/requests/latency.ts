@@ -4,16 +4,7 @@ import { NoiseGuard } from '../../common/noise.js';
 import { KERNEL_SETTINGS } from '../../common/sides.js';
 import { alternate, timing } from '../../common/windows.js';
 import { type Figure, figure, type Row, row } from '../../report/report.js';
-import {
-  alone,
-  type Contestant,
-  type ContestantName,
-  closeAll,
-  NODE,
-  OURS,
-  openContestant,
-  SOCKPERF,
-} from './contestants.js';
+import { type Contestant, type ContestantName, closeAll, NODE, OURS, openContestant, SOCKPERF } from './contestants.js';
 import { type PacedRun, PERCENTS, type RequestSetup, type Run } from './setup.js';
 
 export const LATENCY_ROW = 'latency/64';
@@ -52,13 +43,13 @@ async function compare(selected: readonly ContestantName[], plan: Plan): Promise
     await openAll(selected, plan, contestants);
     const peaks: number[] = [];
     for (const contestant of contestants) {
-      await alone(contestant, () => peak(contestant, warmUp));
-      peaks.push(await alone(contestant, () => peak(contestant, Math.max(window, MIN_WINDOW))));
+      await contestant.processes.during(() => peak(contestant, warmUp));
+      peaks.push(await contestant.processes.during(() => peak(contestant, Math.max(window, MIN_WINDOW))));
     }
     const rate = Math.round(Math.min(...peaks) / 2);
-    for (const contestant of contestants) await alone(contestant, () => pace(contestant, rate, warmUp));
+    for (const contestant of contestants) await contestant.processes.during(() => pace(contestant, rate, warmUp));
     const measured = await alternate(contestants, windows, plan, (contestant) =>
-      alone(contestant, () =>
+      contestant.processes.during(() =>
         guard.watch([contestant.load.child.pid], () => pace(contestant, rate, Math.max(window, MIN_WINDOW))),
       ),
     );

@@ -1,22 +1,12 @@
 /** Rows `rr` and `crr`: requests per second while the next request follows the response. */
 import type { Plan } from '../../common/benchmark.js';
 import { figureOf } from '../../common/kernel-side.js';
-import { limitOf } from '../../common/limit.js';
+import { limitIn } from '../../common/limit.js';
 import { NoiseGuard } from '../../common/noise.js';
 import { KERNEL_SETTINGS } from '../../common/sides.js';
 import { alternate, timing } from '../../common/windows.js';
 import { type Figure, type Row, row } from '../../report/report.js';
-import {
-  alone,
-  type Contestant,
-  closeAll,
-  NODE,
-  NODE_ONE_CPU,
-  OURS,
-  openContestant,
-  type Use,
-  using,
-} from './contestants.js';
+import { type Contestant, closeAll, NODE, NODE_ONE_CPU, OURS, openContestant, type Use, using } from './contestants.js';
 import type { RequestSetup, Run } from './setup.js';
 
 const CONTESTANTS = [OURS, NODE, NODE_ONE_CPU] as const;
@@ -49,11 +39,11 @@ export async function measureRate({ name, ...setup }: RateRow, plan: Plan): Prom
       plan.stop.throwIfAborted();
       const contestant = await openContestant(who, { load: 'tcp/requests/load.js', setup });
       contestants.push(contestant);
-      await alone(contestant, () => rate(name, contestant, warmUp));
+      await contestant.processes.during(() => rate(name, contestant, warmUp));
     }
     const measured = await alternate(contestants, windows, plan, (contestant) =>
       // Both processes of ours spin, and the load of the others does.
-      alone(contestant, () => guard.watch(spinning(contestant), () => rate(name, contestant, window))),
+      contestant.processes.during(() => guard.watch(spinning(contestant), () => rate(name, contestant, window))),
     );
     const figures = measured.map((each) => figureOf(each, 'perSecond', UNIT)) as [Figure, ...Figure[]];
     const [ours, ...others] = figures;
@@ -82,12 +72,7 @@ async function rate(name: string, contestant: Contestant, seconds: number): Prom
 /** What limits each contestant, and what a request costs. */
 function moreOf(measured: readonly (readonly Window[])[]): Row['more'] {
   const busy = measured.map((each) => figureOf(each, 'perBusySecond', 'requests/busy s'));
-  const median = (each: readonly Window[], field: 'serverBusy' | 'loadBusy'): number =>
-    figureOf(each, field, '').median;
-  const limits = measured.map((each, i) => [
-    CONTESTANTS[i],
-    limitOf(median(each, 'serverBusy'), median(each, 'loadBusy')),
-  ]);
+  const limits = measured.map((each, i) => [CONTESTANTS[i], limitIn(each)]);
   return {
     limit: Object.fromEntries(limits),
     'per busy CPU second of the server': Object.fromEntries(busy.map((each, i) => [CONTESTANTS[i], each])),

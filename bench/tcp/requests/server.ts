@@ -1,13 +1,14 @@
 /**
  * Our server: an echo above the stack's own interface, which spins on its CPU. It answers `polls` with a `PollCount`, and
- * `busy` with a {@link BusyTime}.
+ * `busy` with a `BusyTime`.
  */
 import { init, runStack } from '../../../src/index.js';
 import { TcpIp } from '../../../src/tcpip/index.js';
 import { answerRequests } from '../../common/bench-process.js';
+import { busyTimeOf } from '../../common/busy-time.js';
 import type { ServerPlace } from '../../common/sides.js';
 import { PollMeter } from './poll-meter.js';
-import { type BusyTime, ECHO_PORT } from './setup.js';
+import { ECHO_PORT } from './setup.js';
 
 const { cpu, ...place } = JSON.parse(process.argv[2]) as ServerPlace;
 const port = await init({ ...place, cores: [cpu], idle: 'spin' });
@@ -23,14 +24,8 @@ net.tcp.listen(
 const stop = new AbortController();
 process.once('SIGTERM', () => stop.abort());
 const meter = new PollMeter(net);
-
-function busyTime(): BusyTime {
-  const { loop_busy_ms: busyMs = 0, loop_idle_ms: idleMs = 0 } = port.counters();
-  return { busyMs, idleMs };
-}
-
 answerRequests(
-  ([what]) => (what === 'busy' ? busyTime() : meter.count()),
+  ([what]) => (what === 'busy' ? busyTimeOf(port) : meter.count()),
   () => stop.abort(),
 );
 await runStack(port.core(), meter, { signal: stop.signal });

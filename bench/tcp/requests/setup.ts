@@ -28,12 +28,6 @@ export interface Run {
   readonly retransmitted: number;
 }
 
-/** How long the loop of a server of ours has worked, and polled in vain, in ms: the answer to `busy`. */
-export interface BusyTime {
-  readonly busyMs: number;
-  readonly idleMs: number;
-}
-
 /** The percentiles of a {@link PacedRun}. */
 export const PERCENTS = [50, 99, 99.9] as const;
 

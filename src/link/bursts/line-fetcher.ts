@@ -51,8 +51,7 @@ export class TxFetcher {
 
   /**
    * Writes into the Ethernet header's place, so that the line with nearly all headers is ours alone before the stack
-   * writes the packet. The first line of a buffer mostly stays as it is, so it is not written. The buffers stay in the
-   * pool: if others are taken, nothing is lost but time.
+   * writes the packet. The buffers stay in the pool: if others are taken, nothing is lost but time.
    */
   private fetch(most: number): void {
     const { pool, memory } = this;

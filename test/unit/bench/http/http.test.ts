@@ -3,8 +3,8 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { limitIn } from '../../../../bench/common/limit.js';
 import type { Window } from '../../../../bench/http/contestants.js';
-import { limitIn } from '../../../../bench/http/limit.js';
 import { configureNginx, NGINX_SETTINGS } from '../../../../bench/http/nginx.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'tspmd-nginx-'));
