@@ -1,8 +1,9 @@
 /** The switch for programs: {@link openSwitch} runs a script, and returns an object to observe and stop its switch. */
 /// <reference lib="esnext.disposable" preserve="true" />
+import { basename } from 'node:path';
 import { messageOf } from '../drivers/log/message-of.js';
 import type { StopSignal } from '../drivers/stop-signal.js';
-import { ControlSocket } from './control/socket.js';
+import { Observer } from '../observe/thread/observer.js';
 import { SwitchError } from './errors.js';
 import type { DeviceFactory } from './ports/pmd-port.js';
 import { readScript } from './script/find.js';
@@ -28,8 +29,10 @@ export interface OpenSwitchOptions {
    * SECURITY.md).
    */
   readonly peerMemory?: 'any' | 'sealed';
-  /** Whether the switch answers `tspmd switch --stats`; false by default. Only one switch of a process can. */
+  /** Whether the switch answers `tspmd list` and `tspmd stats`; false by default. Only one switch of a process can. */
   readonly control?: boolean;
+  /** The name by which `tspmd stats` finds it; by default that of the script, without `.bess`. */
+  readonly name?: string;
   /** Called with each line that the script prints; by default stdout gets it. */
   readonly print?: (line: string) => void;
   /** Called with each line about an event at a port, and with each warning; by default stderr gets it. */
@@ -79,7 +82,7 @@ class OpenedSwitch implements RunningSwitch {
   private rejectClosed: (error: SwitchError) => void = () => undefined;
   private stopping: Promise<void> | null = null;
   private last: SwitchStats | null = null;
-  private control: ControlSocket | null = null;
+  private observer: Observer | null = null;
   private readonly onAbort = (): void => {
     // `closed` reports the error.
     this.stop().catch(() => undefined);
@@ -115,11 +118,11 @@ class OpenedSwitch implements RunningSwitch {
   }
 
   /** Starts the switch. Rejects with a SwitchError if it cannot start; it is stopped then. */
-  async start(control: boolean): Promise<void> {
+  async start(control: boolean, name: string): Promise<void> {
     this.signal?.addEventListener('abort', this.onAbort, { once: true });
     try {
       await this.bess.start();
-      if (control) this.control = await ControlSocket.open(() => this.stats());
+      if (control) this.observer = await this.observe(name);
     } catch (error) {
       await this.stop();
       throw switchError(error);
@@ -127,6 +130,12 @@ class OpenedSwitch implements RunningSwitch {
     if (!this.signal?.aborted) return;
     await this.stop();
     throw aborted();
+  }
+
+  private observe(name: string): Promise<Observer> {
+    const devices = this.ports.map(({ address }) => address);
+    const info = { kind: 'switch', name, state: 'ready', devices, address: null, mode: null } as const;
+    return Observer.start(info, () => ({ switch: this.stats() }));
   }
 
   stats(): SwitchStats {
@@ -161,7 +170,7 @@ class OpenedSwitch implements RunningSwitch {
     this.signal?.removeEventListener('abort', this.onAbort);
     this.last = this.bess.stats();
     try {
-      await this.control?.close();
+      await this.observer?.close();
     } finally {
       await this.bess.stop();
     }
@@ -186,7 +195,7 @@ export async function openSwitchOn(options: OpenSwitchOptions, devices?: DeviceF
     ...(devices === undefined ? {} : { devices }),
   });
   const opened = new OpenedSwitch(bess, text.name, signal);
-  await opened.start(control);
+  await opened.start(control, options.name ?? basename(text.name).replace(/\.bess$/, ''));
   return opened;
 }
 

@@ -6,7 +6,7 @@ import { renderStats } from './stats.js';
 
 /**
  * Runs a switch until the signal in the options aborts. Prints a line that begins with `ready` when all ports listen,
- * and a table of the counters at each SIGUSR1. Answers `tspmd switch --stats`. Its sockets are removed when this
+ * and a table of the counters at each SIGUSR1. Answers `tspmd list` and `tspmd stats`. Its sockets are removed when this
  * returns.
  *
  * Rejects with a SwitchError of one line if the script is wrong, or if an error stops the switch.

@@ -9,7 +9,7 @@ import { rolldown } from 'rolldown';
 import { BENCH_DIST, DIST } from './exports.js';
 
 /** The folders of `dist/` that benchmarks use. */
-const FOLDERS = ['bench', 'bess', 'drivers', 'rings', 'scripts', 'src'];
+const FOLDERS = ['bench', 'bess', 'drivers', 'observe', 'rings', 'scripts', 'src'];
 
 const filesIn = (folder: string): string[] =>
   existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: 'utf8' }) : [];

@@ -21,6 +21,7 @@ import { BUNDLE, DIST, EXPORTS } from './exports.js';
 const PROGRAMS = {
   main: 'src/cli/main',
   'hang-worker': 'src/cli/hang/hang-worker',
+  'observer-worker': 'observe/thread/observer-worker',
   'rx-worker': 'src/threads/rx-worker',
   'tx-worker': 'src/threads/tx-worker',
   'stack-worker': 'src/threads/stack-worker',
@@ -42,6 +43,7 @@ const PROGRAMS = {
  * - `http` has what the apps over TCP and `tspmd get` share;
  * - `node` has what is between Node's sockets and the TCP/IP stack;
  * - `table` makes `tspmd devices` independent of the switch;
+ * - `observe` has what processes and those who look into them share;
  * - `script` has the script language, which is not needed to print the counters of a running switch.
  */
 const COMMON: readonly { readonly name: string; readonly roots: readonly string[] }[] = [
@@ -52,7 +54,8 @@ const COMMON: readonly { readonly name: string; readonly roots: readonly string[
   { name: 'http', roots: ['src/apps/http', 'src/apps/tcp-echo'] },
   { name: 'device', roots: ['src/index', 'src/threads/rx-worker', 'src/cli/main', 'src/cli/run', 'src/cli/ping'] },
   { name: 'table', roots: ['src/cli/devices'] },
-  { name: 'switch', roots: ['bess/control/print-stats', 'bess/errors'] },
+  { name: 'observe', roots: ['observe/thread/observer', 'observe/control/client'] },
+  { name: 'switch', roots: ['bess/stats', 'bess/errors'] },
   { name: 'script', roots: ['bess/open-switch'] },
 ];
 

@@ -23,6 +23,14 @@ export function sizeRange(text: string): [number, number] {
   return [Number(least), Number(largest)];
 }
 
+/** Reads the name of a process: what a shell and a table take without quotes. */
+export function processName(text: string): string {
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/.test(text)) {
+    throw new InvalidArgumentError(`'${text}' is not a name of at most 32 letters, digits, '.', '_' and '-'.`);
+  }
+  return text;
+}
+
 /** Reads a number above 0. */
 export function positiveNumber(text: string): number {
   const value = Number(text);

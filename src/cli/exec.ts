@@ -4,13 +4,14 @@ import { placeOf } from '../fault-place.js';
 import { init, type Port } from '../index.js';
 import { announcement } from '../node/exec/announcement.js';
 import { EXEC_APP } from '../node/exec/app-file.js';
-import { END_SIGNALS, onDefaultSignal } from '../node/exec/default-signals.js';
+import { beforeDeath, END_SIGNALS, onDefaultSignal } from '../node/exec/default-signals.js';
 import { dying, openHere } from '../node/exec/here.js';
 import type { ExecOptions } from '../node/exec/options.js';
 import type { PortRange } from '../node/exec/ports.js';
 import { findProgram, startProgram } from '../node/exec/program.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
 import { HangWatch } from './hang/hang-watch.js';
+import { nameOf, ObservedPort } from './observe/observed-port.js';
 import { traceOf } from './output/error-lines.js';
 import { showLease } from './output/lease-lines.js';
 import { printTrace, warn } from './output/lines.js';
@@ -22,6 +23,7 @@ export interface ExecCommandOptions extends DeviceOptions {
   mode: 'single' | '1kb' | '2kb';
   cores?: number[];
   idle: 'adaptive' | 'spin';
+  name?: string;
   dns?: readonly string[];
   kernelPorts?: readonly PortRange[];
   quiet?: boolean;
@@ -38,7 +40,11 @@ export async function exec(program: string, args: readonly string[], options: Ex
   const config = { ...deviceConfig(options), idle, ...(cores === undefined ? {} : { cores }) };
   // The output belongs to the program, with its errors.
   unwatchOutput();
-  const begin = (port: Port): void => {
+  const { device, name = nameOf(program) } = options;
+  const observed = new ObservedPort({ kind: 'exec', name, mode, device });
+  beforeDeath(observed.removeNow);
+  const begin = async (port: Port): Promise<void> => {
+    await observed.ready(port);
     port.on('link', limitedLinkLines());
     showLease(port, warn);
     if (quiet) return;
@@ -50,13 +56,13 @@ export async function exec(program: string, args: readonly string[], options: Ex
     return false;
   }
   new HangWatch(END_SIGNALS);
-  begin(await openHere({ ...config, mode }, execOptions, warn));
+  await begin(await openHere({ ...config, mode }, execOptions, warn));
   startProgram(execOptions.program, args);
   return true;
 }
 
 /** Runs the program in the thread of each core, until all have ended, or one has failed. */
-async function runThreads(config: MulticoreConfig, begin: (port: Port) => void): Promise<void> {
+async function runThreads(config: MulticoreConfig, begin: (port: Port) => Promise<void>): Promise<void> {
   const stop = new AbortController();
   const opening = init({ ...config, onCoreFailure: 'stop' }, { signal: stop.signal, warn });
   onDefaultSignal(async () => {
@@ -64,7 +70,7 @@ async function runThreads(config: MulticoreConfig, begin: (port: Port) => void):
     await (await opening.catch(() => null))?.stop().catch(() => {});
   });
   const port = await opening.catch((error) => dying(stop.signal, error));
-  begin(port);
+  await begin(port);
   // A program that fails on one core ends those on the others.
   const failed = new AbortController();
   port.on('coreEnd', (_, exitCode) => {

@@ -18,6 +18,7 @@ import {
   portList,
   positiveInteger,
   positiveNumber,
+  processName,
   scriptVariable,
   sizeRange,
 } from './arguments.js';
@@ -133,6 +134,7 @@ function program(): Command {
         .default('redistribute'),
     )
     .option('--core-burst <n>', 'packets that a core sends per turn (default: 32)', positiveInteger)
+    .option('--name <name>', 'name for tspmd stats (default: that of the app)', processName)
     .option('--stats-period <seconds>', 'time between two reports of the rates, with a line per thread', positiveNumber)
     .action(verbosely(async (options) => (await import('./run.js')).run(options)));
 
@@ -190,6 +192,7 @@ function program(): Command {
         .choices(['adaptive', 'spin'])
         .default('adaptive'),
     )
+    .option('--name <name>', 'name for tspmd stats (default: that of the program)', processName)
     .option('--quiet', 'do not say at the start what uses the stack, and what the kernel')
     .action(async (file, args, options) => {
       await verbosely<ExecCommandOptions>(async (all) => {
@@ -206,8 +209,8 @@ function program(): Command {
 
   tspmd
     .command('switch')
-    .description('run a .bess script in the embedded switch, or print the counters of running switches')
-    .argument('[file]', 'the script; with --stats, the process id of a running switch')
+    .description('run a .bess script in the embedded switch')
+    .argument('[file]', 'the script')
     .addArgument(
       new Argument('[variables...]', 'NAME=value, which the script reads as $NAME')
         .argParser(scriptVariable)
@@ -223,15 +226,25 @@ function program(): Command {
         .choices(['any', 'sealed'])
         .default('any'),
     )
-    .option('--stats', 'print the counters of all running switches of this user, or of one switch')
-    .option('--json', 'with --stats: print JSON')
+    .option('--name <name>', 'name for tspmd stats (default: that of the script)', processName)
     .action(async (file, variables, options, command) => {
-      const { runSwitchCommand, printSwitchStats } = await import('./switch.js');
-      if (options.stats) return printSwitchStats(file, options);
-      if (options.json) command.error('error: --json needs --stats');
       if (file === undefined) command.error('error: a .bess script is missing: tspmd switch FILE.bess [NAME=value...]');
-      return runSwitchCommand(file, variables, options);
+      return (await import('./switch.js')).runSwitchCommand(file, variables, options);
     });
+
+  tspmd
+    .command('list')
+    .description('list the processes of tspmd that run on this machine')
+    .option('--json', 'print a line of JSON per process')
+    .action(async (options) => (await import('./observe/list.js')).list(options));
+
+  tspmd
+    .command('stats')
+    .description('print the counters of running processes: run, exec, switch')
+    .argument('[name]', 'process id, name or device of a process (default: all that this user may ask)')
+    .option('--watch <seconds>', 'print rates, at this interval', positiveNumber)
+    .option('--json', 'print a line of JSON per process; with --watch, at each interval')
+    .action(async (name, options) => (await import('./observe/stats.js')).stats(name, options));
 
   tspmd
     .command('devices')

@@ -3,6 +3,7 @@
 import { formatMac, init, type Port, type StackTotals } from '../index.js';
 import { firstUncaught } from '../link/run-loop.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
+import { nameOf, ObservedPort } from './observe/observed-port.js';
 import { ArpWatch } from './output/arp-watch.js';
 import { counterLines } from './output/counter-lines.js';
 import { faultOf, openingFault, traceOf } from './output/error-lines.js';
@@ -17,6 +18,7 @@ export interface RunCommandOptions extends DeviceOptions {
   mode: 'single' | '1kb' | '2kb';
   cores?: number[];
   app: string;
+  name?: string;
   appOption?: Record<string, string>;
   idle: 'adaptive' | 'spin';
   rssKey?: string;
@@ -33,6 +35,8 @@ export async function run(options: RunCommandOptions): Promise<void> {
   // An error that the app throws in a timer or a promise ends the command, too: the port must be stopped even then.
   const end = Promise.race([untilStopped(), firstUncaught()]);
   const ended = end.catch(() => {});
+  const { device, name = nameOf(app) } = options;
+  const observed = new ObservedPort({ kind: 'run', name, mode, device });
   const port = await unlessStopped(ended, (signal) =>
     init(
       {
@@ -45,11 +49,13 @@ export async function run(options: RunCommandOptions): Promise<void> {
       },
       { signal },
     ),
-  ).catch((error: unknown) => {
+  ).catch(async (error: unknown) => {
+    await observed.close();
     throw openingFault(app, error);
   });
   try {
     if (port === null) return await end;
+    await observed.ready(port);
     const totals = await drive(port, options, end);
     // Stop first: that sends the last burst, which the counters must include.
     await port.stop();
@@ -58,6 +64,7 @@ export async function run(options: RunCommandOptions): Promise<void> {
     throw new Error(faultOf(app, error), { cause: error });
   } finally {
     await port?.stop();
+    await observed.close();
   }
 }
 

@@ -199,9 +199,9 @@ describe('tspmd', () => {
     await failsWithOneLine(1, /^stack \S+empty\.mjs: has no default export/, ...options, '--app', file('empty.mjs'));
   });
 
-  it('names the switch that it cannot ask', async () => {
-    await fails(1, /no switch runs as process 999999999/, 'switch', '--stats', '999999999');
-    await fails(1, /'abc' is not a process id/, 'switch', '--stats', 'abc');
+  it('says that no process has the name, and which names it takes', async () => {
+    await fails(1, /no (process of tspmd is running|running process has the process id)/, 'stats', '999999999');
+    await fails(2, /'a b' is not a name of at most 32 letters/, 'switch', 'forward_n.bess', '--name', 'a b');
   });
 
   it.each([

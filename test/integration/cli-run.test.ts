@@ -8,6 +8,7 @@ import { cpus as allCpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Child, type Exit } from '../../scripts/child.js';
+import { parseSwitchStats } from '../support/observe/switch-stats.js';
 import { ALL_MODES, CORE_MODES, MODES, type Mode, withCores } from '../support/threads/modes.js';
 
 describe('tspmd', () => {
@@ -42,9 +43,9 @@ describe('tspmd', () => {
    */
   async function expectPeerGone(): Promise<void> {
     for (let tries = 0; tries < 50; tries++) {
-      const asked = start('switch', '--stats', String(bess.pid), '--json');
+      const asked = start('stats', String(bess.pid), '--json');
       expect(await asked.exited, asked.output).toEqual({ code: 0, signal: null });
-      const { ports } = JSON.parse(asked.stdout) as { ports: Readonly<Record<string, { up: boolean }>> };
+      const { ports } = parseSwitchStats(asked.stdout);
       if (!ports.vm1!.up) return;
     }
     throw new Error(`port vm1 is still up: ${bess.output}`);

@@ -6,10 +6,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { fetchStats } from '../../bess/control/client.js';
 import { Child } from '../../scripts/child.js';
 import { RefusedMessages } from '../support/bess/refused-messages.js';
 import { type UnreadOutput, unreadPipe, unreadTerminal } from '../support/libc/unread-output.js';
+import { fetchSwitchStats } from '../support/observe/switch-stats.js';
 import { temporaryDirectory } from '../support/resources.js';
 import { until } from '../support/until.js';
 
@@ -149,7 +149,7 @@ describe('a switch whose output nobody reads', () => {
     for (let i = 0; i < 150; i++) {
       bess.kill('SIGUSR1');
       // A switch that answers has handled the signal.
-      await fetchStats(bess.pid);
+      await fetchSwitchStats(bess.pid);
     }
     let log = '';
     await until(
@@ -160,6 +160,6 @@ describe('a switch whose output nobody reads', () => {
       },
     );
     expect(log.length).toBeLessThan(3 << 16);
-    expect((await fetchStats(bess.pid)).uptime).toBeGreaterThan(0);
+    expect((await fetchSwitchStats(bess.pid)).uptime).toBeGreaterThan(0);
   }, 60_000);
 });

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { SwitchStats } from '../../bess/stats.js';
 import { Child } from '../../scripts/child.js';
+import { parseSwitchStats } from '../support/observe/switch-stats.js';
 
 const BESS = fileURLToPath(new URL('../../bess/', import.meta.url));
 const LIMIT = { timeout: 60_000 };
@@ -49,9 +50,9 @@ describe('tspmd switch', () => {
   }
 
   async function statsOf(bess: Child): Promise<SwitchStats> {
-    const child = start('switch', '--stats', String(bess.pid), '--json');
+    const child = start('stats', String(bess.pid), '--json');
     expect((await child.exited).code, child.output).toBe(0);
-    return JSON.parse(child.stdout) as SwitchStats;
+    return parseSwitchStats(child.stdout);
   }
 
   it('connects three VMs, each with each', LIMIT, async () => {
@@ -71,11 +72,11 @@ describe('tspmd switch', () => {
     expect(ports.vm3?.out.packets).toBeLessThan(40);
   });
 
-  it('prints its tables on SIGUSR1 and for --stats', LIMIT, async () => {
+  it('prints its tables on SIGUSR1 and for tspmd stats', LIMIT, async () => {
     const bess = await forwardN(2);
     bess.signal('SIGUSR1');
     await bess.waitFor(/vm2_out[\s\S]*QueueOut|QueueOut[\s\S]*vm2_out/);
-    const child = start('switch', '--stats', String(bess.pid));
+    const child = start('stats', String(bess.pid));
     expect((await child.exited).code).toBe(0);
     expect(child.stdout).toMatch(/vm1/);
     expect(child.stdout).toMatch(/L2Forward/);

@@ -5,10 +5,10 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { fetchStats } from '../../bess/control/client.js';
 import type { SwitchStats } from '../../bess/stats.js';
 import { Child } from '../../scripts/child.js';
 import { Testpmd } from '../../scripts/testpmd.js';
+import { fetchSwitchStats } from '../support/observe/switch-stats.js';
 import { temporaryDirectory } from '../support/resources.js';
 import { EndpointControl } from './endpoint-control.js';
 import { ipOf, macOf } from './numbered.js';
@@ -158,7 +158,7 @@ export class Testbed {
   }
 
   switchStats(): Promise<SwitchStats> {
-    return fetchStats(this.child('hub').pid);
+    return fetchSwitchStats(this.child('hub').pid);
   }
 
   /** Tallies of each pair of endpoints, of all that run: `1>2` is what 1 asked of 2. */

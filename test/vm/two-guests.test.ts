@@ -7,11 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import type { SwitchStats } from '../../bess/stats.js';
 import { Child } from '../../scripts/child.js';
 import { type CoreTraffic, RESULT_MARK } from '../../scripts/demo/traffic.js';
 import { Guest } from '../../scripts/vm/guest.js';
 import { nicAddress } from '../../scripts/vm/netdev.js';
+import { parseSwitchStats } from '../support/observe/switch-stats.js';
 import { describeWith, guest, noIommu } from '../support/requirements.js';
 
 const file = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
@@ -75,10 +75,10 @@ describeWith('two guests over the embedded switch', [guest, noIommu], () => {
       expect(udp).toMatchObject({ sent: 500, received: 500, corrupt: 0 });
     }
 
-    const stats = Child.tspmd('switch', '--stats', String(bess.pid), '--json');
+    const stats = Child.tspmd('stats', String(bess.pid), '--json');
     children.push(stats);
     await stats.exited;
-    const { summary, ports } = JSON.parse(stats.stdout) as SwitchStats;
+    const { summary, ports } = parseSwitchStats(stats.stdout);
     expect(summary.forwarded).toBeGreaterThanOrEqual(2200);
     expect(summary.dropped.full).toBe(0);
     expect(Object.values(ports).map(({ up }) => up)).toEqual([true, true]);

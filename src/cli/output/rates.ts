@@ -1,6 +1,6 @@
 /** `--stats-period`: prints the rates of a port, and those of its threads when it has several. */
 import type { PortCounters } from '../../counters.js';
-import type { CoreStatus, Port, ThreadStatus, WorkerStatus } from '../../port.js';
+import type { CoreStatus, Port, PortStatus, ThreadStatus, WorkerStatus } from '../../port.js';
 
 type SomeCounters = Partial<PortCounters>;
 
@@ -70,49 +70,40 @@ class Rates {
   }
 }
 
-/** Prints a line for the port every `seconds`, and one line per thread when it has several, until it is stopped. */
-export class RatePrinter {
-  private lastAt = performance.now();
+/** The counters of a port and of its threads at one moment. */
+export interface PortSample extends PortStatus {
+  readonly counters: PortCounters;
+}
+
+/** Takes a sample of a port of this process. */
+export const sampleOf = (port: Port): PortSample => ({ counters: port.counters(), ...port.status() });
+
+const threadsOf = ({ cores, workers }: PortStatus): readonly ThreadStatus[] => [...cores, ...workers];
+
+/** What a port and its threads did between two samples, as lines. */
+export class RateLines {
   private readonly all: Rates;
   private readonly threads = new Map<string, Rates>();
-  private readonly timer: NodeJS.Timeout;
 
-  constructor(
-    private readonly port: Port,
-    seconds: number,
-    private readonly print: (line: string) => void,
-  ) {
-    this.all = new Rates(port.counters());
-    for (const { title, counters } of this.threadsOf()) this.threads.set(title, new Rates(counters));
-    this.timer = setInterval(() => this.tick(), seconds * 1000);
+  constructor(first: PortSample) {
+    this.all = new Rates(first.counters);
+    for (const { title, counters } of threadsOf(first)) this.threads.set(title, new Rates(counters));
   }
 
-  stop(): void {
-    clearInterval(this.timer);
-  }
-
-  private threadsOf(): readonly ThreadStatus[] {
-    const { cores, workers } = this.port.status();
-    return [...cores, ...workers];
-  }
-
-  private tick(): void {
-    const at = performance.now();
-    const seconds = (at - this.lastAt) / 1000;
-    this.lastAt = at;
+  /** Returns a line for the port, and one per thread when it has several, for the `seconds` since the last sample. */
+  next(sample: PortSample, seconds: number): string[] {
     const { all } = this;
-    all.update(this.port.counters(), seconds);
+    all.update(sample.counters, seconds);
     const line = (way: 'rx' | 'tx'): string =>
       `${way} ${packets(all.perSecond(`${way}_packets`))}, ${bits(all.perSecond(`${way}_bytes`))}`;
-    const { cores, workers } = this.port.status();
-    const threads: readonly ThreadStatus[] = [...cores, ...workers];
+    const threads = threadsOf(sample);
     for (const { title, counters } of threads) this.threads.get(title)?.update(counters, seconds);
     const [only] = threads.length === 1 ? threads : [];
     const idle = only === undefined ? '' : (this.threads.get(only.title)?.idle(only.isAsleep) ?? '');
-    this.print(`${line('rx')}; ${line('tx')}; dropped ${all.drops}; stack holds ${all.held}${idle}`);
-    if (only !== undefined) return;
-    for (const core of cores) this.print(this.coreLine(core));
-    for (const worker of workers) this.print(this.workerLine(worker));
+    const lines = [`${line('rx')}; ${line('tx')}; dropped ${all.drops}; stack holds ${all.held}${idle}`];
+    if (only !== undefined) return lines;
+    const { cores, workers } = sample;
+    return [...lines, ...cores.map((core) => this.coreLine(core)), ...workers.map((worker) => this.workerLine(worker))];
   }
 
   private coreLine({ title, isAlive, isAsleep, rings }: CoreStatus): string {
@@ -133,10 +124,39 @@ export class RatePrinter {
   }
 }
 
+/** Prints the lines of {@link RateLines} every `seconds`, until it is stopped. */
+export class RatePrinter {
+  private lastAt = performance.now();
+  private readonly lines: RateLines;
+  private readonly timer: NodeJS.Timeout;
+
+  constructor(
+    private readonly port: Port,
+    seconds: number,
+    private readonly print: (line: string) => void,
+  ) {
+    this.lines = new RateLines(sampleOf(port));
+    this.timer = setInterval(() => this.tick(), seconds * 1000);
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+  }
+
+  private tick(): void {
+    const at = performance.now();
+    const seconds = (at - this.lastAt) / 1000;
+    this.lastAt = at;
+    for (const line of this.lines.next(sampleOf(this.port), seconds)) this.print(line);
+  }
+}
+
 function scaled(value: number, unit: string): string {
   const [factor, prefix] = value >= 1e9 ? [1e9, 'G'] : value >= 1e6 ? [1e6, 'M'] : value >= 1e3 ? [1e3, 'k'] : [1, ''];
   return `${(value / factor).toFixed(factor === 1 ? 0 : 2)} ${prefix}${unit}`;
 }
 
-const packets = (perSecond: number): string => scaled(perSecond, 'pps');
-const bits = (bytesPerSecond: number): string => scaled(bytesPerSecond * 8, 'bit/s');
+/** Packets per second, as `1.20 Mpps`. */
+export const packets = (perSecond: number): string => scaled(perSecond, 'pps');
+/** Bytes per second as bits: `9.60 Gbit/s`. */
+export const bits = (bytesPerSecond: number): string => scaled(bytesPerSecond * 8, 'bit/s');

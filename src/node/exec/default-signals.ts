@@ -10,6 +10,14 @@ export const END_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 /** How long the end may take, in ms. */
 const END_MS = 2000;
 
+/** What is done at once before the process dies of a signal. */
+const lastActs: (() => void)[] = [];
+
+/** Has `act` called when the process dies of a signal that the program does not handle. */
+export function beforeDeath(act: () => void): void {
+  lastActs.push(act);
+}
+
 /**
  * Calls `end` when a signal comes for which the program has no listener, and then ends the process by that signal.
  * @param end may take up to two seconds; the process dies also when it rejects
@@ -19,6 +27,7 @@ export function onDefaultSignal(end: (signal: NodeJS.Signals) => Promise<void>):
   for (const signal of END_SIGNALS) {
     const die = (): void => {
       events.off('newListener', yieldTo).off('removeListener', takeBack).off(signal, act);
+      for (const last of lastActs) last();
       process.kill(process.pid, signal);
     };
     const act = (): void => {

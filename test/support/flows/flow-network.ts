@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import type { SwitchStats } from '../../../bess/stats.js';
 import type { Child } from '../../../scripts/child.js';
+import { parseSwitchStats } from '../observe/switch-stats.js';
 import type { FlowResult } from './flow-generator.app.js';
 import { TwoPortSwitch } from './two-port-switch.js';
 
@@ -68,9 +69,9 @@ export class FlowNetwork extends TwoPortSwitch {
   }
 
   async switchStats(): Promise<SwitchStats> {
-    const stats = this.tspmd('switch', '--stats', String(this.bess?.pid), '--json');
+    const stats = this.tspmd('stats', String(this.bess?.pid), '--json');
     await stats.exited;
-    return JSON.parse(stats.stdout) as SwitchStats;
+    return parseSwitchStats(stats.stdout);
   }
 }
 

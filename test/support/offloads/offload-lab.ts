@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { SwitchStats } from '../../../bess/stats.js';
 import type { Child } from '../../../scripts/child.js';
 import { NetworkNamespace } from '../../../scripts/netns.js';
+import { parseSwitchStats } from '../observe/switch-stats.js';
 import { patternBytes } from '../peers/bytes.js';
 import type { Finished } from '../peers/kernel-lab.js';
 import { LineShell } from '../peers/line-shell.js';
@@ -194,9 +195,9 @@ export class OffloadLab {
   }
 
   async switchStats(): Promise<SwitchStats> {
-    const stats = this.namespace.tspmd('switch', '--stats', String(this.bess?.pid), '--json');
+    const stats = this.namespace.tspmd('stats', String(this.bess?.pid), '--json');
     await stats.exited;
-    return JSON.parse(stats.stdout) as SwitchStats;
+    return parseSwitchStats(stats.stdout);
   }
 
   /** What the switch wrote. */

@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { Child } from '../../../scripts/child.js';
 import { NetworkNamespace } from '../../../scripts/netns.js';
+import { parseSwitchStats } from '../observe/switch-stats.js';
 import { command, type Requirement, root, tun } from '../requirements.js';
 import { temporaryDirectory } from '../resources.js';
 import { Capture } from './capture.js';
@@ -38,10 +39,6 @@ export interface ProgramOptions {
 
 /** What `ip -s -j link show` and `tspmd switch --stats --json` print, as far as the lab reads it. */
 type LinkReport = readonly { readonly stats64: { readonly rx: { readonly dropped: number } } }[];
-interface SwitchReport {
-  readonly ports: Readonly<Record<string, { readonly out: { readonly dropped: number } }>>;
-}
-
 export class KernelLab {
   private readonly children: Child[] = [];
   private bess: Child | undefined;
@@ -160,8 +157,8 @@ export class KernelLab {
   /** Frames to the kernel that the switch or the kernel's end of the tap has dropped so far. */
   async dropsToKernel(): Promise<number> {
     const [link] = JSON.parse(this.namespace.ip('-s', '-j', 'link', 'show', TAP)) as LinkReport;
-    const { stdout } = await this.run(10, ...TSPMD, 'switch', '--stats', String(this.bess?.pid), '--json');
-    const { ports } = JSON.parse(stdout) as SwitchReport;
+    const { stdout } = await this.run(10, ...TSPMD, 'stats', String(this.bess?.pid), '--json');
+    const { ports } = parseSwitchStats(stdout);
     return ports.kernel!.out.dropped + link!.stats64.rx.dropped;
   }
 

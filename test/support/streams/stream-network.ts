@@ -4,6 +4,7 @@ import { expect } from 'vitest';
 import type { SwitchStats } from '../../../bess/stats.js';
 import type { Child } from '../../../scripts/child.js';
 import { TwoPortSwitch } from '../flows/two-port-switch.js';
+import { parseSwitchStats } from '../observe/switch-stats.js';
 import type { StreamResult } from './stream-sender.app.js';
 
 const file = (name: string): string =>
@@ -53,9 +54,9 @@ export class StreamNetwork extends TwoPortSwitch {
   }
 
   async switchStats(): Promise<SwitchStats> {
-    const stats = this.tspmd('switch', '--stats', String(this.bess?.pid), '--json');
+    const stats = this.tspmd('stats', String(this.bess?.pid), '--json');
     await stats.exited;
-    return JSON.parse(stats.stdout) as SwitchStats;
+    return parseSwitchStats(stats.stdout);
   }
 }
 

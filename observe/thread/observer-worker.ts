@@ -1,0 +1,50 @@
+/**
+ * The thread that answers for a process (`observer.ts`). It sleeps until somebody asks, and asks the main thread only for
+ * what the answer needs.
+ */
+import { createRequire } from 'node:module';
+import { parentPort, workerData } from 'node:worker_threads';
+import { messageOf } from '../../drivers/log/message-of.js';
+import type { RunningProcess } from '../control/process-info.js';
+import { type Request, RequestError } from '../control/requests.js';
+import { ControlServer } from '../control/server.js';
+import type { FromObserver, ObserverStart, ToObserver } from './messages.js';
+import { Snapshots } from './snapshots.js';
+
+const start = workerData as ObserverStart;
+const port = parentPort;
+if (port === null) throw new Error('observer-worker is a thread of a process');
+const tell = (message: FromObserver): void => port.postMessage(message);
+
+const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string };
+
+let { info } = start;
+const snapshots = new Snapshots(() => tell({ type: 'snapshot' }));
+const running = (): RunningProcess => ({ pid: process.pid, ...info, version, uptime: process.uptime() });
+
+async function answer({ command }: Request): Promise<object> {
+  if (command === 'info') return running();
+  if (command === 'stats') {
+    if (info.state === 'starting') throw new RequestError(`it has not opened ${info.devices.join(', ')} yet`);
+    return { process: running(), ...(await snapshots.get()) };
+  }
+  throw new RequestError(`there is no command '${command.slice(0, 32)}': info and stats are known`);
+}
+
+let server: ControlServer | null = null;
+
+port.on('message', async (message: ToObserver) => {
+  if (message.type === 'info') info = message.info;
+  else if (message.type === 'snapshot') snapshots.take(message.value);
+  else {
+    await server?.close();
+    port.close();
+  }
+});
+
+try {
+  server = await ControlServer.open(start.path, start.folders, answer);
+  tell({ type: 'open', problem: null });
+} catch (error) {
+  tell({ type: 'open', problem: messageOf(error) });
+}

@@ -1,0 +1,47 @@
+/** `tspmd list`: the processes of tspmd that run on this machine. */
+import Table from 'cli-table3';
+import { type Answer, hasAnswered, listProcesses } from '../../../observe/control/client.js';
+import type { RunningProcess } from '../../../observe/control/process-info.js';
+import { print, warn } from '../output/lines.js';
+
+/** Prints a table, or one line of JSON per process. A process that gives no answer has a line on stderr. */
+export async function list(options: { json?: boolean }): Promise<void> {
+  const answers = await listProcesses();
+  const processes = answers.filter(hasAnswered).map(({ result, owner }) => ({ ...result, user: owner }));
+  if (options.json) for (const row of processes) process.stdout.write(`${JSON.stringify(row)}\n`);
+  else if (processes.length > 0) print(tableOf(processes));
+  else if (answers.length === 0) print('no process of tspmd is running');
+  for (const line of problemsOf(answers)) warn(line);
+}
+
+/** Returns the lines of the processes that have not answered. */
+export const problemsOf = (answers: readonly Answer<unknown>[]): string[] =>
+  answers.flatMap((answer) => ('problem' in answer ? [answer.problem] : []));
+
+function tableOf(processes: readonly (RunningProcess & { readonly user: number })[]): string {
+  const table = new Table({
+    head: ['pid', 'command', 'name', 'devices', 'address', 'mode', 'state', 'up', 'user'],
+    style: { head: [], border: [], compact: true },
+  });
+  for (const { pid, kind, name, devices, address, mode, state, uptime, user } of processes)
+    table.push([pid, kind, name, devices.join('\n'), address ?? '', mode ?? '', state, timeText(uptime), user]);
+  return table.toString();
+}
+
+/** A time as `12 s`, `3 min 5 s`, `2 h 7 min`, `4 d 3 h`. */
+export function timeText(seconds: number): string {
+  const whole = Math.floor(seconds);
+  const parts: [number, string][] = [
+    [Math.floor(whole / 86_400), 'd'],
+    [Math.floor(whole / 3600) % 24, 'h'],
+    [Math.floor(whole / 60) % 60, 'min'],
+    [whole % 60, 's'],
+  ];
+  const first = parts.findIndex(([count]) => count > 0);
+  if (first < 0) return '0 s';
+  return parts
+    .slice(first, first + 2)
+    .filter(([count]) => count > 0)
+    .map(([count, unit]) => `${count} ${unit}`)
+    .join(' ');
+}

@@ -1,0 +1,95 @@
+/** `tspmd stats`: the counters of running processes, once or every few seconds. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { renderStats, type SwitchStats } from '../../../bess/stats.js';
+import {
+  type Answer,
+  askStats,
+  findProcesses,
+  hasAnswered,
+  type ProcessStats,
+} from '../../../observe/control/client.js';
+import type { ControlFile } from '../../../observe/control/files.js';
+import type { RunningProcess } from '../../../observe/control/process-info.js';
+import { print, warn } from '../output/lines.js';
+import { problemsOf, timeText } from './list.js';
+import { type Period, periodOf } from './period.js';
+import type { PortSnapshot } from './port-snapshot.js';
+import { portText } from './port-text.js';
+
+export interface StatsOptions {
+  /** Time between two looks, in seconds; without it, one look. */
+  readonly watch?: number;
+  readonly json?: boolean;
+}
+
+/**
+ * Prints the counters of the processes that `word` names, or of all. With `watch`, prints rates until a signal ends the
+ * command, or until none of the processes runs any more. Rejects when no process answers; the message has a line for each.
+ */
+export async function stats(word: string | undefined, options: StatsOptions): Promise<void> {
+  const found = await findProcesses(word);
+  const first = await look(found);
+  const answered = first.filter(hasAnswered);
+  if (answered.length === 0) throw new Error(problemsOf(first).join('\n') || 'the process has ended meanwhile');
+  for (const line of problemsOf(first)) warn(line);
+  if (options.watch === undefined || options.json)
+    show(
+      answered.map(({ result }) => result),
+      options,
+    );
+  if (options.watch !== undefined) await watch(answered, options.watch, options);
+}
+
+const look = async (processes: readonly ControlFile[]): Promise<Answer<ProcessStats>[]> =>
+  (await Promise.all(processes.map(askStats))).filter((answer) => answer !== null);
+
+async function watch(
+  first: readonly (ControlFile & { readonly result: ProcessStats })[],
+  seconds: number,
+  options: StatsOptions,
+): Promise<void> {
+  const periods = new Map<number, Period>(first.map(({ pid, result }) => [pid, periodOf(result)]));
+  let left: readonly ControlFile[] = first;
+  while (left.length > 0) {
+    await sleep(1000 * seconds);
+    const answers = await look(left);
+    for (const line of problemsOf(answers)) warn(line);
+    // A process that did not answer is asked again; one that has ended is not.
+    left = answers;
+    const results = answers.filter(hasAnswered).map(({ result }) => result);
+    if (options.json) show(results, options);
+    else for (const result of results) showPeriod(result, periods.get(result.process.pid), first.length > 1);
+  }
+}
+
+function showPeriod(result: ProcessStats, period: Period | undefined, isOneOfSeveral: boolean): void {
+  if (period === undefined) return;
+  if (isOneOfSeveral) print(titleOf(result.process));
+  try {
+    print(period.next(result).join('\n'));
+  } catch {
+    print(unknownOf(result.process));
+  }
+}
+
+function show(results: readonly ProcessStats[], options: StatsOptions): void {
+  for (const result of results) {
+    if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+    else print(textOf(result));
+  }
+}
+
+const titleOf = ({ kind, pid, name, uptime }: RunningProcess): string =>
+  `${kind} ${pid} (${name}), up ${timeText(uptime)}:`;
+
+/** Returns the counters as text. Those of another version, or of a process that lies, may not be what is expected. */
+function textOf({ process, port, switch: bess }: ProcessStats): string {
+  try {
+    return `${titleOf(process)}\n${port === undefined ? renderStats(bess as SwitchStats) : portText(port as PortSnapshot)}`;
+  } catch {
+    return unknownOf(process);
+  }
+}
+
+const unknownOf = ({ kind, pid, version }: RunningProcess): string =>
+  `${kind} ${pid} is of tspmd ${version}, and has counters that this version does not know; --json shows them`;

@@ -1,0 +1,280 @@
+/** Looking into running processes: `tspmd list` and `tspmd stats`. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { Child } from '../../scripts/child.js';
+import { command, describeWith, root } from '../support/requirements.js';
+import { CORE_MODES, withCores } from '../support/threads/modes.js';
+import { until } from '../support/until.js';
+
+const LIMIT = { timeout: 60_000 };
+/** Sockets of processes that the tests of other suites may have left to run are elsewhere. */
+const directory = mkdtempSync(join(tmpdir(), 'tspmd-observe-'));
+const before = process.env.XDG_RUNTIME_DIR;
+const children: Child[] = [];
+let bess: Child;
+
+interface Listed {
+  readonly pid: number;
+  readonly kind: string;
+  readonly name: string;
+  readonly state: string;
+  readonly devices: readonly string[];
+  readonly address: string | null;
+}
+
+interface PortStats {
+  readonly process: Listed;
+  readonly port: {
+    readonly counters: Readonly<Record<string, number>>;
+    readonly cores: readonly { readonly title: string; readonly counters: Readonly<Record<string, number>> }[];
+    readonly workers: readonly { readonly title: string }[];
+  };
+}
+
+function start(...args: string[]): Child {
+  const child = Child.tspmd(...args);
+  children.push(child);
+  return child;
+}
+
+const socket = (i: number): string => join(directory, `vm${i}.sock`);
+const mac = (i: number): string => `52:54:00:00:00:0${i}`;
+const on = (i: number): string[] => [
+  ...['--device', `vhost-user:${socket(i)}`, '--ip', `10.0.0.${i}/24`, '--mac', mac(i), '--hugepages', 'never'],
+];
+
+async function run(i: number, ...more: string[]): Promise<Child> {
+  const child = start('run', ...on(i), ...more);
+  await child.waitFor(/^ready/m);
+  return child;
+}
+
+/** Runs a command to its end, and returns what it printed. */
+async function output(...args: string[]): Promise<string> {
+  const child = start(...args);
+  expect((await child.exited).code, child.output).toBe(0);
+  return child.stdout;
+}
+
+const parsed = <T>(text: string): T[] =>
+  text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as T);
+const list = async (): Promise<Listed[]> => parsed<Listed>(await output('list', '--json'));
+const stats = async (name: string): Promise<PortStats> => parsed<PortStats>(await output('stats', name, '--json'))[0]!;
+
+beforeAll(async () => {
+  process.env.XDG_RUNTIME_DIR = directory;
+  bess = Child.tspmd('switch', 'forward_script.bess', `VM1_SOCKET=${socket(1)}`, `VM2_SOCKET=${socket(2)}`);
+  await bess.waitFor(/^ready/m);
+});
+
+afterEach(async () => {
+  for (const child of children.splice(0)) await child.stop();
+});
+
+afterAll(async () => {
+  await bess.stop();
+  if (before === undefined) delete process.env.XDG_RUNTIME_DIR;
+  else process.env.XDG_RUNTIME_DIR = before;
+  rmSync(directory, { recursive: true });
+});
+
+/** Sends pings from the second port to the first. */
+async function ping(count: number): Promise<void> {
+  const text = await output(
+    'ping',
+    ...on(2),
+    '--to',
+    '10.0.0.1',
+    '--count',
+    `${count}`,
+    '--interval',
+    '0.005',
+    '--quiet',
+  );
+  expect(text).toContain(`${count} packets transmitted, ${count} received`);
+}
+
+describe('tspmd list', () => {
+  it('shows what runs: command, name, devices, address, state', LIMIT, async () => {
+    const web = await run(1, '--app', 'http', '--name', 'web');
+    const rows = await list();
+    expect(rows.find(({ pid }) => pid === bess.pid)).toMatchObject({
+      ...{ kind: 'switch', name: 'forward_script', state: 'ready', devices: [socket(1), socket(2)], address: null },
+    });
+    expect(rows.find(({ pid }) => pid === web.pid)).toMatchObject({
+      ...{ kind: 'run', name: 'web', state: 'ready', devices: [`vhost-user:${socket(1)}`], address: '10.0.0.1/24' },
+    });
+    const table = await output('list');
+    expect(table).toContain('forward_script');
+    expect(table).toMatch(/│ run +│ web +│/);
+  });
+
+  it('shows a process that waits for its backend, which has no counters yet', LIMIT, async () => {
+    const waiting = start(
+      'run',
+      '--device',
+      `vhost-user:${join(directory, 'none.sock')},server=1`,
+      '--ip',
+      '10.0.0.3/24',
+    );
+    await until('its socket', () => existsSync(join(directory, `tspmd-run-${waiting.pid}.sock`)));
+    expect((await list()).find(({ pid }) => pid === waiting.pid)).toMatchObject({ name: 'echo', state: 'starting' });
+    const asked = start('stats', String(waiting.pid));
+    expect((await asked.exited).code).toBe(1);
+    expect(asked.output).toMatch(/^tspmd: run \d+ says: it has not opened vhost-user:\S+none\.sock,server=1 yet$/m);
+  });
+});
+
+describe('tspmd stats', () => {
+  it.each([['single', []] as const, ...CORE_MODES.map((mode) => [mode, withCores(mode, 2)] as const)])(
+    'shows the counters of a port, mode %s',
+    LIMIT,
+    async (_, layout) => {
+      const echo = await run(1, ...layout);
+      await ping(50);
+      const { process: about, port } = await stats(String(echo.pid));
+      expect(about).toMatchObject({ pid: echo.pid, kind: 'run', name: 'echo', state: 'ready' });
+      // Each core has counted its part.
+      const delivered = port.cores.reduce((sum, { counters }) => sum + counters.rx_delivered!, 0);
+      expect(delivered).toBe(port.counters.rx_delivered);
+      expect(delivered).toBe(50);
+      expect(port.workers.length).toBe(layout.length === 0 ? 0 : port.workers.length);
+      const text = await output('stats', socket(1));
+      expect(text).toMatch(/^ {2}rx_delivered +50 {2}packets for the stack/m);
+      // The counters are those that the process itself prints.
+      echo.signal('SIGUSR1');
+      await echo.waitFor(/^rx_delivered +50 /m);
+    },
+  );
+
+  it('shows the counters of a program, and of the switch by a socket', LIMIT, async () => {
+    const file = join(directory, 'server.mjs');
+    writeFileSync(file, `import { createServer } from 'node:http'; createServer((_, r) => r.end('x')).listen(80);`);
+    const program = start('exec', ...on(1), file);
+    await program.waitFor(/10\.0\.0\.1/);
+    await output('get', ...on(2), 'http://10.0.0.1/');
+    const { process: about, port } = await stats('server');
+    expect(about).toMatchObject({ kind: 'exec', name: 'server', pid: program.pid });
+    expect(port.counters.rx_delivered).toBeGreaterThan(3);
+    expect(await output('stats', socket(1).replace('vm1', 'vm2'))).toMatch(/L2Forward/);
+    program.signal('SIGTERM');
+    await program.exited;
+    expect(existsSync(join(directory, `tspmd-exec-${program.pid}.sock`))).toBe(false);
+  });
+
+  it('shows rates with --watch, until the process ends', LIMIT, async () => {
+    const echo = await run(1);
+    const watching = start('stats', String(echo.pid), '--watch', '0.2');
+    const json = start('stats', String(echo.pid), '--watch', '0.2', '--json');
+    await watching.waitFor(/^rx 0 pps/m);
+    await ping(100);
+    await watching.waitFor(/^rx [1-9]\d* pps, \S+ k?bit\/s; tx [1-9]/m);
+    await json.waitFor(/"rx_delivered":100,/);
+    await echo.stop();
+    expect((await watching.exited).code, watching.output).toBe(0);
+    expect((await json.exited).code).toBe(0);
+    const counted = parsed<PortStats>(json.stdout).map(({ port }) => port.counters.rx_delivered!);
+    expect(counted.at(0)).toBe(0);
+    expect(counted.at(-1)).toBe(100);
+  });
+
+  it('is refused in one line for a name that nobody has', LIMIT, async () => {
+    const asked = start('stats', 'nobody');
+    expect((await asked.exited).code).toBe(1);
+    expect(asked.output).toMatch(
+      /^tspmd: no running process has the process id, name or device 'nobody'; there are: /m,
+    );
+  });
+});
+
+describe('a program that opens a switch', () => {
+  it('can have it answer: one switch of a process', LIMIT, async () => {
+    const { openSwitch } = (await import(
+      new URL('../../dist/bess/index.js', import.meta.url).href
+    )) as typeof import('../../bess/index.js');
+    const open = (i: number) =>
+      openSwitch({
+        script: {
+          name: 'own.bess',
+          source: "vm = PMDPort(name='vm', vdev='eth_vhost0,iface=%s' % $SOCKET)\nPortInc(port=vm) -> Sink()",
+        },
+        variables: { SOCKET: join(directory, `own${i}.sock`) },
+        ...{ control: true, name: 'mine', warn: () => undefined },
+      });
+    const first = await open(1);
+    await expect(open(2)).rejects.toMatchObject({
+      code: 'ERR_TSPMD_SWITCH',
+      message: expect.stringContaining('another switch of this process uses it'),
+    });
+    expect(await output('stats', 'mine')).toContain('own1.sock');
+    await first.stop();
+    await (await open(3)).stop();
+  });
+});
+
+describe('a process that is looked into', () => {
+  it('says that its main thread hangs, and answers again', LIMIT, async () => {
+    const file = join(directory, 'hang.mjs');
+    writeFileSync(
+      file,
+      `process.on('SIGUSR2', () => { const end = Date.now() + 4000; console.log('hangs'); while (Date.now() < end); console.log('hung'); });
+       setInterval(() => {}, 1000); console.log('begun');`,
+    );
+    const program = start('exec', ...on(1), file);
+    await program.waitFor(/^begun/m);
+    program.signal('SIGUSR2');
+    await program.waitFor(/^hangs/m);
+    const asked = start('stats', 'hang');
+    expect((await asked.exited).code).toBe(1);
+    expect(asked.output).toMatch(
+      /says: the main thread has not answered for 2 s: it hangs, or the process was stopped$/m,
+    );
+    await program.waitFor(/^hung/m);
+    expect(await output('stats', 'hang')).toMatch(/^exec \d+ \(hang\), up /);
+  });
+
+  it('goes on when it is asked 10,000 times without a pause', LIMIT, async () => {
+    const echo = await run(1);
+    const greedy = connect(join(directory, `tspmd-run-${echo.pid}.sock`));
+    greedy.on('error', () => undefined);
+    greedy.pause();
+    greedy.write('{"command":"stats"}\n'.repeat(10_000));
+    await ping(50);
+    expect((await stats(String(echo.pid))).port.counters.rx_delivered).toBe(50);
+    greedy.destroy();
+  });
+
+  it('leaves nothing when it ends; what a killed one left is removed', LIMIT, async () => {
+    const sockets = (): string[] => readdirSync(directory).filter((name) => name.startsWith('tspmd-run'));
+    const echo = await run(1);
+    expect(sockets()).toEqual([`tspmd-run-${echo.pid}.sock`]);
+    await echo.stop();
+    expect(sockets()).toEqual([]);
+    const killed = await run(1);
+    killed.signal('SIGKILL');
+    await killed.exited;
+    expect(sockets()).toHaveLength(1);
+    expect((await list()).map(({ kind }) => kind)).toEqual(['switch']);
+    expect(sockets()).toEqual([]);
+  });
+});
+
+describeWith('a process of another user', [root, command('setpriv')], () => {
+  it('cannot be asked, and the command says who can ask it', LIMIT, async () => {
+    const [node, ...tspmd] = Child.commandLine();
+    const asked = spawnSync(
+      'setpriv',
+      ['--reuid', '65534', '--regid', '65534', '--clear-groups', node!, ...tspmd, 'stats', String(bess.pid)],
+      { encoding: 'utf8', timeout: 20_000, env: { ...process.env, XDG_RUNTIME_DIR: '' } },
+    );
+    expect(asked.status, asked.stderr).toBe(1);
+    expect(asked.stderr).toMatch(/^tspmd: no (process of tspmd is running|running process)/m);
+  });
+});
