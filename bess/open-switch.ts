@@ -33,6 +33,8 @@ export interface OpenSwitchOptions {
   readonly control?: boolean;
   /** The name by which `tspmd stats` finds it; by default that of the script, without `.bess`. */
   readonly name?: string;
+  /** Where the switch serves metrics for Prometheus, with `control`: an address of this machine, and a TCP port. */
+  readonly metrics?: { readonly host: string; readonly port: number };
   /** Called with each line that the script prints; by default stdout gets it. */
   readonly print?: (line: string) => void;
   /** Called with each line about an event at a port, and with each warning; by default stderr gets it. */
@@ -61,6 +63,8 @@ export interface RunningSwitch {
   readonly script: string;
   /** The ports in the order in which the script made them. Empty when the switch has stopped. */
   readonly ports: readonly SwitchPort[];
+  /** The TCP port of its metrics; 0 when it serves none. */
+  readonly metricsPort: number;
   /** Number of modules that the script made. 0 when the switch has stopped. */
   readonly modules: number;
   /**
@@ -75,6 +79,9 @@ export interface RunningSwitch {
   /** The same as {@link RunningSwitch.stop}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
+
+/** The name of a switch without one of its own. */
+const nameOf = (script: string): string => basename(script).replace(/\.bess$/, '');
 
 class OpenedSwitch implements RunningSwitch {
   readonly closed: Promise<void>;
@@ -113,16 +120,20 @@ class OpenedSwitch implements RunningSwitch {
     }));
   }
 
+  get metricsPort(): number {
+    return this.observer?.metricsPort ?? 0;
+  }
+
   get modules(): number {
     return this.bess.graph.all.length;
   }
 
   /** Starts the switch. Rejects with a SwitchError if it cannot start; it is stopped then. */
-  async start(control: boolean, name: string): Promise<void> {
+  async start(options: OpenSwitchOptions): Promise<void> {
     this.signal?.addEventListener('abort', this.onAbort, { once: true });
     try {
       await this.bess.start();
-      if (control) this.observer = await this.observe(name);
+      if (options.control) this.observer = await this.observe(options);
     } catch (error) {
       await this.stop();
       throw switchError(error);
@@ -132,10 +143,13 @@ class OpenedSwitch implements RunningSwitch {
     throw aborted();
   }
 
-  private observe(name: string): Promise<Observer> {
+  private observe({ name = nameOf(this.script), metrics }: OpenSwitchOptions): Promise<Observer> {
     const devices = this.ports.map(({ address }) => address);
     const info = { kind: 'switch', name, state: 'ready', devices, address: null, mode: null } as const;
-    return Observer.start(info, () => ({ switch: this.stats() }));
+    const module = new URL('./switch-metrics.js', import.meta.url).href;
+    return Observer.start(info, () => ({ switch: this.stats() }), {
+      metrics: metrics === undefined ? null : { ...metrics, module },
+    });
   }
 
   stats(): SwitchStats {
@@ -179,7 +193,7 @@ class OpenedSwitch implements RunningSwitch {
 
 /** As {@link openSwitch}, with a choice of devices, for tests. */
 export async function openSwitchOn(options: OpenSwitchOptions, devices?: DeviceFactory): Promise<RunningSwitch> {
-  const { script, variables = {}, idle = 'adaptive', peerMemory = 'any', control = false, signal } = options;
+  const { script, variables = {}, idle = 'adaptive', peerMemory = 'any', signal } = options;
   checkChoice('idle', idle, ['adaptive', 'spin']);
   checkChoice('peerMemory', peerMemory, ['any', 'sealed']);
   if (typeof script !== 'string' && typeof script?.source !== 'string') {
@@ -195,7 +209,7 @@ export async function openSwitchOn(options: OpenSwitchOptions, devices?: DeviceF
     ...(devices === undefined ? {} : { devices }),
   });
   const opened = new OpenedSwitch(bess, text.name, signal);
-  await opened.start(control, options.name ?? basename(text.name).replace(/\.bess$/, ''));
+  await opened.start(options);
   return opened;
 }
 

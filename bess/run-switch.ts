@@ -17,6 +17,9 @@ export async function runSwitch(options: OpenSwitchOptions): Promise<void> {
   const printTable = (): void => print(renderStats(opened.stats()));
   process.on('SIGUSR1', printTable);
   try {
+    if (options.metrics !== undefined) {
+      print(`metrics: http://${options.metrics.host}:${opened.metricsPort}/metrics`);
+    }
     print(readyLine(opened));
     await opened.closed;
   } finally {

@@ -25,6 +25,7 @@ peers=(
   redis-server:redis-server
   pg_ctlcluster:postgresql
   chromium:chromium
+  promtool:prometheus                  # reads the metrics
   qemu-system-x86_64:qemu-system-x86   # guest VMs
   busybox:busybox-static               # the guest's first process
   cpio:cpio                            # the guest's first file system

@@ -24,6 +24,7 @@ export abstract class BasePort implements PortBase {
   abstract get indirection(): IndirectionTable;
   abstract counters(): PortCounters;
   abstract status(): PortStatus;
+  abstract totals(): Promise<readonly (StackTotals | undefined)[]>;
   abstract run(signal: StopSignal): Promise<readonly (StackTotals | undefined)[]>;
   abstract stop(): Promise<void>;
 

@@ -126,6 +126,11 @@ export interface PortBase {
   /** What each thread does. */
   status(): PortStatus;
   /**
+   * The totals of the stack of each core until now; undefined for one that reports none, that has ended, or whose thread
+   * does not answer within half a second.
+   */
+  totals(): Promise<readonly (StackTotals | undefined)[]>;
+  /**
    * Runs the app of the configuration until the signal aborts.
    * @returns the totals of the stack of each core; undefined for a stack that reports none
    * @throws (rejects) with mode `single` what the stack threw, or StateError when the configuration names no app. With

@@ -93,6 +93,10 @@ export class OneCorePort extends BasePort implements SinglePort {
     return { cores: [core], workers: [] };
   }
 
+  async totals(): Promise<readonly (StackTotals | undefined)[]> {
+    return [this.stack?.report?.()];
+  }
+
   async run(signal: StopSignal): Promise<readonly (StackTotals | undefined)[]> {
     if (this.stack === null) throw new StateError(`run: no app was named in the configuration of ${this.name}`);
     await runStack(this.only, this.stack, { signal });

@@ -3,7 +3,7 @@
  */
 import { connect } from 'node:net';
 import { type ControlFile, controlFiles, isAlive, mayAsk, removeStale, searchedFolders } from './files.js';
-import { isNamed, type RunningProcess } from './process-info.js';
+import { isNamed, type ProcessStats, type RunningProcess } from './process-info.js';
 import type { Reply } from './requests.js';
 
 /**
@@ -66,13 +66,6 @@ export async function findProcesses(
 /** Asks one process for its counters. Resolves with null, and removes the socket, if no process listens on it. */
 export function askStats(file: ControlFile): Promise<Answer<ProcessStats> | null> {
   return ask(file, 'stats', isStats);
-}
-
-/** The counters of a process: `port` of `run` and `exec`, `switch` of `switch`; what these are is known to those who send and print them. */
-export interface ProcessStats {
-  readonly process: RunningProcess;
-  readonly port?: unknown;
-  readonly switch?: unknown;
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;

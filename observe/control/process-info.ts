@@ -25,6 +25,15 @@ export interface RunningProcess extends ProcessInfo {
   readonly version: string;
   /** Time since the start of the process, in seconds. */
   readonly uptime: number;
+  /** With the counters: how long the event loop of the main thread took to see the question, in seconds. */
+  readonly loopDelay?: number;
+}
+
+/** The counters of a process: `port` of `run` and `exec`, `switch` of `switch`; those who send and print them know what they are. */
+export interface ProcessStats {
+  readonly process: RunningProcess;
+  readonly port?: unknown;
+  readonly switch?: unknown;
 }
 
 /** Whether a word names the process: its process id, its name, or one of its devices, also without `tap:` or `vhost-user:`. */

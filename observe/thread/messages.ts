@@ -1,5 +1,10 @@
 /** The messages between the main thread of an observed process and the thread that answers for it. */
-import type { ProcessInfo } from '../control/process-info.js';
+import type { ProcessInfo, ProcessStats } from '../control/process-info.js';
+import type { Family } from '../metrics/family.js';
+import type { ListenAddress } from '../metrics/server.js';
+
+/** A time in ms that means the same in all threads. */
+export const timeNow = (): number => performance.timeOrigin + performance.now();
 
 /** What the thread is started with. */
 export interface ObserverStart {
@@ -8,16 +13,28 @@ export interface ObserverStart {
   readonly path: string;
   /** Folders from which the sockets of killed processes are removed. */
   readonly folders: readonly string[];
+  readonly metrics: MetricsStart | null;
+}
+
+/** The metrics that the thread serves. */
+export interface MetricsStart extends ListenAddress {
+  /** The file of a module that makes metrics of what `stats` returns: {@link MetricsModule}. */
+  readonly module: string;
+}
+
+export interface MetricsModule {
+  familiesOf(stats: ProcessStats): Family[];
 }
 
 /** From the main thread. */
 export type ToObserver =
   | { readonly type: 'info'; readonly info: ProcessInfo }
-  /** The answer to `snapshot`. */
-  | { readonly type: 'snapshot'; readonly value: object }
+  /** The answer to `snapshot`; `seenAt`: when the event loop of the main thread saw the question ({@link timeNow}). */
+  | { readonly type: 'snapshot'; readonly value: object; readonly seenAt: number }
   | { readonly type: 'close' };
 
 /** From the thread. */
 export type FromObserver =
-  /** The control socket exists; with `problem` it could not be made. */
-  { readonly type: 'open'; readonly problem: string | null } | { readonly type: 'snapshot' };
+  /** The thread answers; with `problem` it cannot. `metricsPort` is 0 without metrics. */
+  | { readonly type: 'open'; readonly problem: string | null; readonly metricsPort: number }
+  | { readonly type: 'snapshot' };

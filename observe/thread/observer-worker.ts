@@ -5,10 +5,11 @@
 import { createRequire } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../../drivers/log/message-of.js';
-import type { RunningProcess } from '../control/process-info.js';
+import type { ProcessStats, RunningProcess } from '../control/process-info.js';
 import { type Request, RequestError } from '../control/requests.js';
 import { ControlServer } from '../control/server.js';
-import type { FromObserver, ObserverStart, ToObserver } from './messages.js';
+import { MetricsServer } from '../metrics/server.js';
+import type { FromObserver, MetricsModule, MetricsStart, ObserverStart, ToObserver } from './messages.js';
 import { Snapshots } from './snapshots.js';
 
 const start = workerData as ObserverStart;
@@ -22,29 +23,39 @@ let { info } = start;
 const snapshots = new Snapshots(() => tell({ type: 'snapshot' }));
 const running = (): RunningProcess => ({ pid: process.pid, ...info, version, uptime: process.uptime() });
 
+async function stats(): Promise<ProcessStats> {
+  if (info.state === 'starting') throw new RequestError(`it has not opened ${info.devices.join(', ')} yet`);
+  const taken = await snapshots.get();
+  return { process: { ...running(), loopDelay: snapshots.delayMs / 1000 }, ...taken };
+}
+
 async function answer({ command }: Request): Promise<object> {
   if (command === 'info') return running();
-  if (command === 'stats') {
-    if (info.state === 'starting') throw new RequestError(`it has not opened ${info.devices.join(', ')} yet`);
-    return { process: running(), ...(await snapshots.get()) };
-  }
+  if (command === 'stats') return stats();
   throw new RequestError(`there is no command '${command.slice(0, 32)}': info and stats are known`);
 }
 
 let server: ControlServer | null = null;
+let metrics: MetricsServer | null = null;
+
+async function serveMetrics({ module, ...address }: MetricsStart): Promise<MetricsServer> {
+  const { familiesOf } = (await import(module)) as MetricsModule;
+  return MetricsServer.open(address, async () => familiesOf(await stats()));
+}
 
 port.on('message', async (message: ToObserver) => {
   if (message.type === 'info') info = message.info;
-  else if (message.type === 'snapshot') snapshots.take(message.value);
+  else if (message.type === 'snapshot') snapshots.take(message.value, message.seenAt);
   else {
-    await server?.close();
+    await Promise.all([server?.close(), metrics?.close()]);
     port.close();
   }
 });
 
 try {
   server = await ControlServer.open(start.path, start.folders, answer);
-  tell({ type: 'open', problem: null });
+  if (start.metrics !== null) metrics = await serveMetrics(start.metrics);
+  tell({ type: 'open', problem: null, metricsPort: metrics?.port ?? 0 });
 } catch (error) {
-  tell({ type: 'open', problem: messageOf(error) });
+  tell({ type: 'open', problem: messageOf(error), metricsPort: 0 });
 }

@@ -1,5 +1,6 @@
 /** Asks the main thread for its counters, for all who want them, and not too often. */
 import { RequestError } from '../control/requests.js';
+import { timeNow } from './messages.js';
 
 /** The shortest time between two questions, in ms. A snapshot takes the main thread some 20 µs. */
 const INTERVAL_MS = 20;
@@ -12,6 +13,7 @@ class Question {
   private resolve: (value: object) => void = () => {};
   private reject: (reason: Error) => void = () => {};
   private timer: NodeJS.Timeout | undefined;
+  askedAt = 0;
 
   constructor() {
     this.answer = new Promise((resolve, reject) => {
@@ -22,6 +24,7 @@ class Question {
   }
 
   asked(): void {
+    this.askedAt = timeNow();
     const silence = `the main thread has not answered for ${PATIENCE_MS / 1000} s: it hangs, or the process was stopped`;
     this.timer = setTimeout(() => this.reject(new RequestError(silence)), PATIENCE_MS);
   }
@@ -35,6 +38,8 @@ class Question {
 export class Snapshots {
   /** Questions that the main thread has not answered yet, in order. */
   private readonly open: Question[] = [];
+  /** How long the event loop of the main thread took to see the last question, in ms. */
+  delayMs = 0;
   /** Will be asked soon; null: there is none. */
   private next: Question | null = null;
   private askedAt = Number.NEGATIVE_INFINITY;
@@ -59,9 +64,15 @@ export class Snapshots {
     return (this.next ?? this.open[this.open.length - 1]).answer;
   }
 
-  /** Takes the answer to the oldest question. */
-  take(value: object): void {
-    this.open.shift()?.answered(value);
+  /**
+   * Takes the answer to the oldest question.
+   * @param seenAt when the main thread saw it
+   */
+  take(value: object, seenAt: number): void {
+    const question = this.open.shift();
+    if (question === undefined) return;
+    this.delayMs = Math.max(0, seenAt - question.askedAt);
+    question.answered(value);
   }
 
   private askNow(): void {

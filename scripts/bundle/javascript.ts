@@ -22,6 +22,9 @@ const PROGRAMS = {
   main: 'src/cli/main',
   'hang-worker': 'src/cli/hang/hang-worker',
   'observer-worker': 'observe/thread/observer-worker',
+  // Loaded by name in that thread.
+  'port-metrics': 'src/cli/observe/port-metrics',
+  'switch-metrics': 'bess/switch-metrics',
   'rx-worker': 'src/threads/rx-worker',
   'tx-worker': 'src/threads/tx-worker',
   'stack-worker': 'src/threads/stack-worker',

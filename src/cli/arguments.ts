@@ -31,6 +31,16 @@ export function processName(text: string): string {
   return text;
 }
 
+/** Reads `9464`, `0.0.0.0:9464` or `[::1]:9464`: without a host, only this machine can connect. */
+export function listenAddress(text: string): { host: string; port: number } {
+  const [, bracketed, plain, digits] = /^(?:(?:\[([^\]]+)\]|([^:]+)):)?(\d{1,5})$/.exec(text) ?? [];
+  const port = Number(digits);
+  if (digits === undefined || port > 65_535) {
+    throw new InvalidArgumentError(`'${text}' is not [HOST:]PORT, such as 9464 or 0.0.0.0:9464.`);
+  }
+  return { host: bracketed ?? plain ?? '127.0.0.1', port };
+}
+
 /** Reads a number above 0. */
 export function positiveNumber(text: string): number {
   const value = Number(text);

@@ -11,7 +11,7 @@ import type { PortRange } from '../node/exec/ports.js';
 import { findProgram, startProgram } from '../node/exec/program.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
 import { HangWatch } from './hang/hang-watch.js';
-import { nameOf, ObservedPort } from './observe/observed-port.js';
+import { ObservedPort, type ObserveOptions, showMetrics } from './observe/observed-port.js';
 import { traceOf } from './output/error-lines.js';
 import { showLease } from './output/lease-lines.js';
 import { printTrace, warn } from './output/lines.js';
@@ -19,11 +19,10 @@ import { limitedLinkLines } from './output/link-lines.js';
 import { showOffloads } from './output/offload-lines.js';
 import { unwatchOutput } from './output/output-end.js';
 
-export interface ExecCommandOptions extends DeviceOptions {
+export interface ExecCommandOptions extends DeviceOptions, ObserveOptions {
   mode: 'single' | '1kb' | '2kb';
   cores?: number[];
   idle: 'adaptive' | 'spin';
-  name?: string;
   dns?: readonly string[];
   kernelPorts?: readonly PortRange[];
   quiet?: boolean;
@@ -40,14 +39,15 @@ export async function exec(program: string, args: readonly string[], options: Ex
   const config = { ...deviceConfig(options), idle, ...(cores === undefined ? {} : { cores }) };
   // The output belongs to the program, with its errors.
   unwatchOutput();
-  const { device, name = nameOf(program) } = options;
-  const observed = new ObservedPort({ kind: 'exec', name, mode, device });
+  const { device } = options;
+  const observed = new ObservedPort({ kind: 'exec', mode, file: program, device }, options);
   beforeDeath(observed.removeNow);
-  const begin = async (port: Port): Promise<void> => {
-    await observed.ready(port);
+  const begin = async (port: Port, totals = () => port.totals()): Promise<void> => {
+    await observed.ready(port, totals);
     port.on('link', limitedLinkLines());
     showLease(port, warn);
     if (quiet) return;
+    showMetrics(observed, options, warn);
     showOffloads(port, warn);
     warn(announcement(port, kernelPorts));
   };
@@ -56,7 +56,8 @@ export async function exec(program: string, args: readonly string[], options: Ex
     return false;
   }
   new HangWatch(END_SIGNALS);
-  await begin(await openHere({ ...config, mode }, execOptions, warn));
+  const { port, host } = await openHere({ ...config, mode }, execOptions, warn);
+  await begin(port, async () => [host.report()]);
   startProgram(execOptions.program, args);
   return true;
 }

@@ -15,6 +15,7 @@ import {
   coreList,
   dnsServers,
   keyValue,
+  listenAddress,
   portList,
   positiveInteger,
   positiveNumber,
@@ -92,6 +93,17 @@ function deviceOptions(command: Command): Command {
     .option('--verbose', 'print the stack trace of an error, too');
 }
 
+/** Adds the options for those who look into a process, which `run`, `exec` and `switch` share. */
+function observeOptions(command: Command, what: string): Command {
+  return command
+    .option('--name <name>', `name for tspmd stats (default: that of the ${what})`, processName)
+    .option(
+      '--metrics <[host:]port>',
+      'serve metrics for Prometheus at http://HOST:PORT/metrics (default host: 127.0.0.1; port 0: any that is free)',
+      listenAddress,
+    );
+}
+
 /** Adds a command that runs the bind script. The script gets all arguments, also `--help`. */
 function bindCommand(tspmd: Command, name: string, description: string, ...first: string[]): Command {
   return tspmd
@@ -112,7 +124,7 @@ function program(): Command {
     .enablePositionalOptions()
     .configureOutput({ outputError: (text, write) => write(`tspmd: ${text.replace(/^error: /, '')}`) });
 
-  deviceOptions(tspmd.command('run').description('open a device and run an app on it'))
+  const run = deviceOptions(tspmd.command('run').description('open a device and run an app on it'))
     .addOption(new Option('--mode <mode>', 'thread layout').choices(['single', '1kb', '2kb']).default('single'))
     .option(
       '--cores <list>',
@@ -134,9 +146,9 @@ function program(): Command {
         .default('redistribute'),
     )
     .option('--core-burst <n>', 'packets that a core sends per turn (default: 32)', positiveInteger)
-    .option('--name <name>', 'name for tspmd stats (default: that of the app)', processName)
     .option('--stats-period <seconds>', 'time between two reports of the rates, with a line per thread', positiveNumber)
     .action(verbosely(async (options) => (await import('./run.js')).run(options)));
+  observeOptions(run, 'app');
 
   deviceOptions(tspmd.command('ping').description('ping a host over the driver'))
     .requiredOption('--to <ip>', 'IPv4 address of the host')
@@ -171,7 +183,7 @@ function program(): Command {
       await verbosely<GetCommandOptions>(async (all) => (await import('./get/command.js')).get(url, all))(options);
     });
 
-  deviceOptions(tspmd.command('exec').description('run a Node program whose sockets use the device'))
+  const exec = deviceOptions(tspmd.command('exec').description('run a Node program whose sockets use the device'))
     .argument('<program>', 'JavaScript, or TypeScript where this Node runs it')
     .argument('[arguments...]', 'for the program')
     .passThroughOptions()
@@ -192,13 +204,14 @@ function program(): Command {
         .choices(['adaptive', 'spin'])
         .default('adaptive'),
     )
-    .option('--name <name>', 'name for tspmd stats (default: that of the program)', processName)
     .option('--quiet', 'do not say at the start what uses the stack, and what the kernel')
     .action(async (file, args, options) => {
       await verbosely<ExecCommandOptions>(async (all) => {
         isProgramRunning = await (await import('./exec.js')).exec(file, args, all);
       })(options);
     });
+
+  observeOptions(exec, 'program');
 
   tspmd
     .command('new')
@@ -207,7 +220,7 @@ function program(): Command {
     .option('--tspmd <spec>', 'version, tarball or folder of tspmd that the project depends on (default: this version)')
     .action(async (folder, options) => (await import('./new.js')).newStack(folder, options));
 
-  tspmd
+  const bess = tspmd
     .command('switch')
     .description('run a .bess script in the embedded switch')
     .argument('[file]', 'the script')
@@ -226,11 +239,12 @@ function program(): Command {
         .choices(['any', 'sealed'])
         .default('any'),
     )
-    .option('--name <name>', 'name for tspmd stats (default: that of the script)', processName)
     .action(async (file, variables, options, command) => {
       if (file === undefined) command.error('error: a .bess script is missing: tspmd switch FILE.bess [NAME=value...]');
       return (await import('./switch.js')).runSwitchCommand(file, variables, options);
     });
+
+  observeOptions(bess, 'script');
 
   tspmd
     .command('list')

@@ -3,7 +3,7 @@
 import { formatMac, init, type Port, type StackTotals } from '../index.js';
 import { firstUncaught } from '../link/run-loop.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
-import { nameOf, ObservedPort } from './observe/observed-port.js';
+import { ObservedPort, type ObserveOptions, showMetrics } from './observe/observed-port.js';
 import { ArpWatch } from './output/arp-watch.js';
 import { counterLines } from './output/counter-lines.js';
 import { faultOf, openingFault, traceOf } from './output/error-lines.js';
@@ -14,11 +14,10 @@ import { showOffloads } from './output/offload-lines.js';
 import { dropsOf, RatePrinter } from './output/rates.js';
 import { unlessStopped, untilStopped } from './shutdown.js';
 
-export interface RunCommandOptions extends DeviceOptions {
+export interface RunCommandOptions extends DeviceOptions, ObserveOptions {
   mode: 'single' | '1kb' | '2kb';
   cores?: number[];
   app: string;
-  name?: string;
   appOption?: Record<string, string>;
   idle: 'adaptive' | 'spin';
   rssKey?: string;
@@ -35,8 +34,8 @@ export async function run(options: RunCommandOptions): Promise<void> {
   // An error that the app throws in a timer or a promise ends the command, too: the port must be stopped even then.
   const end = Promise.race([untilStopped(), firstUncaught()]);
   const ended = end.catch(() => {});
-  const { device, name = nameOf(app) } = options;
-  const observed = new ObservedPort({ kind: 'run', name, mode, device });
+  const { device } = options;
+  const observed = new ObservedPort({ kind: 'run', mode, file: app, device }, options);
   const port = await unlessStopped(ended, (signal) =>
     init(
       {
@@ -56,6 +55,7 @@ export async function run(options: RunCommandOptions): Promise<void> {
   try {
     if (port === null) return await end;
     await observed.ready(port);
+    showMetrics(observed, options, print);
     const totals = await drive(port, options, end);
     // Stop first: that sends the last burst, which the counters must include.
     await port.stop();

@@ -1,5 +1,6 @@
 /** `tspmd switch`: runs a script. */
 import { SwitchError } from '../../bess/errors.js';
+import type { ObserveOptions } from './observe/observed-port.js';
 import { neverWaitForTerminal } from './output/lines.js';
 import { untilStopped } from './shutdown.js';
 
@@ -7,21 +8,18 @@ import { untilStopped } from './shutdown.js';
 export async function runSwitchCommand(
   file: string,
   variables: Record<string, string>,
-  options: { idle: 'adaptive' | 'spin'; peerMemory: 'any' | 'sealed'; name?: string },
+  options: { idle: 'adaptive' | 'spin'; peerMemory: 'any' | 'sealed' } & ObserveOptions,
 ): Promise<void> {
   const { runSwitch } = await import('../../bess/run-switch.js');
-  const { idle, peerMemory, name } = options;
+  const { idle, peerMemory, name, metrics } = options;
   neverWaitForTerminal();
   const stop = new AbortController();
   void untilStopped().then(() => stop.abort());
   try {
     await runSwitch({
-      script: file,
-      variables,
-      idle,
-      peerMemory,
+      ...{ script: file, variables, idle, peerMemory, signal: stop.signal },
       ...(name === undefined ? {} : { name }),
-      signal: stop.signal,
+      ...(metrics === undefined ? {} : { metrics }),
     });
   } catch (error) {
     if (!(error instanceof SwitchError && error.code === 'ERR_TSPMD_ABORTED')) throw error;

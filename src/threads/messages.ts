@@ -90,6 +90,8 @@ export type Report =
    * The Tx loop has dropped what `core` had queued. `inFlight`: which buffers of the Rx worker are still to be sent.
    */
   | { readonly type: 'retired'; readonly core: number; readonly inFlight: Uint8Array }
+  /** What the stack of a core has done until now. */
+  | { readonly type: 'totals'; readonly totals: Readonly<Record<string, number>> | undefined }
   /** The thread has ended in good order, with the totals of its stack. */
   | { readonly type: 'ended'; readonly totals: Readonly<Record<string, number>> | undefined }
   /** The program of the thread ends it by itself. */
@@ -113,6 +115,8 @@ export type Order =
   | { readonly type: 'setAddress'; readonly change: AddressChange }
   /** To a core: our address has changed, and comes from this lease. */
   | { readonly type: 'lease'; readonly lease: Lease | null }
+  /** To a core: answer with `totals`. */
+  | { readonly type: 'totals' }
   /** To the Rx worker: give the lease back, and answer with `released`. */
   | { readonly type: 'release' }
   /** To the Rx worker: announce our address by ARP. */

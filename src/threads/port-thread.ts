@@ -116,23 +116,24 @@ export class PortThread {
   }
 
   /** Gives an order, and waits until the thread reports `answer` or has ended, but not longer than `ms`. */
-  async ask(order: Order, answer: Report['type'], ms: number): Promise<void> {
-    if (this.hasExited) return;
+  async ask(order: Order, answer: Report['type'], ms: number): Promise<Report | null> {
+    if (this.hasExited) return null;
     let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, ms);
+    const late = new Promise<null>((resolve) => {
+      timer = setTimeout(resolve, ms, null);
     });
-    const answered = new Promise<void>((resolve) => {
-      const look = (report: Report): void => {
-        if (report.type !== answer) return;
-        this.worker.off('message', look);
-        resolve();
+    let look = (_: Report): void => {};
+    const answered = new Promise<Report>((resolve) => {
+      look = (report) => {
+        if (report.type === answer) resolve(report);
       };
-      this.worker.on('message', look);
     });
+    this.worker.on('message', look);
     this.order(order);
-    await Promise.race([answered, this.exited, late]);
+    const report = await Promise.race([answered, this.exited.then(() => null), late]);
+    this.worker.off('message', look);
     clearTimeout(timer);
+    return report;
   }
 
   /** Tells the thread to stop and waits until it has ended. */

@@ -28,6 +28,7 @@ await runThread(async () => {
   const attached = new Promise<Attached | null>((resolve) => {
     attach = resolve;
   });
+  let stackNow: Stack | EventLoopStack | null = null;
   let onLease = (_: Lease | null): void => {};
   const started = new Promise<void>((resolve) => {
     start = resolve;
@@ -35,6 +36,7 @@ await runThread(async () => {
   onOrder((order) => {
     if (order.type === 'attach') return attach(order);
     if (order.type === 'lease') return onLease(order.lease);
+    if (order.type === 'totals') return report({ type: 'totals', totals: stackNow?.report?.() });
     if (order.type === 'stop') stop.abort();
     // 'start' or 'stop'. If no device was attached before, none will be.
     attach(null);
@@ -70,6 +72,7 @@ await runThread(async () => {
   core.lease = lease;
   onLease = (next) => core.addressChanged(next);
   const stack = createStack(app, module, core, appOptions);
+  stackNow = stack;
   report({ type: 'ready' });
   // A stack that fails at once must not look like a port that cannot start.
   await started;

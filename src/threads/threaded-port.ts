@@ -32,6 +32,9 @@ import { workerStatuses } from './worker-status.js';
 /** How long the thread with the device may take to give the lease back, in ms. */
 const RELEASE_MS = 500;
 
+/** How long a core may take to tell its totals, in ms. */
+const TOTALS_MS = 500;
+
 /** The app of a port, which every core runs. */
 export interface PortApp {
   readonly name: string;
@@ -143,6 +146,14 @@ export class ThreadedPort extends BasePort implements MulticorePort {
       return { title, index, isAlive, isAsleep, counters, rings };
     });
     return { cores, workers: workerStatuses(this.interconnect, this.rx, this.tx, this.rxCounters, this.txCounters) };
+  }
+
+  totals(): Promise<readonly (StackTotals | undefined)[]> {
+    const ask = async (core: PortThread): Promise<StackTotals | undefined> => {
+      const report = await core.ask({ type: 'totals' }, 'totals', TOTALS_MS);
+      return report?.type === 'totals' ? report.totals : undefined;
+    };
+    return Promise.all(this.cores.map(ask));
   }
 
   private countedBy(core: number, counter: number): number {

@@ -1,9 +1,10 @@
-/** Lets `tspmd list` and `tspmd stats` find a command that drives a port. The command works without it, too. */
+/** Lets `tspmd list` and `tspmd stats` find a command that drives a port, and serves its metrics. */
 import { basename } from 'node:path';
 import { messageOf } from '../../../drivers/log/message-of.js';
 import type { ProcessInfo } from '../../../observe/control/process-info.js';
+import type { ListenAddress } from '../../../observe/metrics/server.js';
 import { Observer } from '../../../observe/thread/observer.js';
-import type { Port } from '../../index.js';
+import type { Port, StackTotals } from '../../index.js';
 import { addressText } from '../output/lease-lines.js';
 import { warn } from '../output/lines.js';
 import { snapshotOf } from './port-snapshot.js';
@@ -11,27 +12,71 @@ import { snapshotOf } from './port-snapshot.js';
 /** The name of a process without `--name`: that of its app or program, without folder and extension. */
 export const nameOf = (file: string): string => basename(file).replace(/\.[cm]?[jt]s$/, '');
 
+/** The options that `run`, `exec` and `switch` share. */
+export interface ObserveOptions {
+  /** The name by which `tspmd stats` finds the process. */
+  name?: string;
+  /** Where metrics are served. */
+  metrics?: ListenAddress;
+}
+
+/** Says where the metrics of a process are, if it has any. */
+export function showMetrics(
+  { metricsPort }: { readonly metricsPort: number },
+  { metrics }: ObserveOptions,
+  print: (line: string) => void,
+): void {
+  if (metrics === undefined) return;
+  const host = metrics.host.includes(':') ? `[${metrics.host}]` : metrics.host;
+  print(`metrics: http://${host}:${metricsPort}/metrics`);
+}
+
+/** What is known before the device is open. */
+interface Begun {
+  readonly kind: 'run' | 'exec';
+  readonly mode: ProcessInfo['mode'];
+  /** The app or the program. */
+  readonly file: string;
+  readonly device: string;
+}
+
+/** Returns the totals of the stack of each core. */
+type Totals = () => Promise<readonly (StackTotals | undefined)[]>;
+
 export class ObservedPort {
   private port: Port | null = null;
+  private totals: Totals = async () => [];
   private info: ProcessInfo;
   private observer: Observer | null = null;
   private readonly opening: Promise<void>;
 
-  /** Begins while the command opens its device, which may take long: the process is `starting` then. */
-  constructor(about: Pick<ProcessInfo, 'kind' | 'name' | 'mode'> & { readonly device: string }) {
-    const { kind, name, mode, device } = about;
+  /**
+   * Begins while the command opens its device, which may take long: the process is `starting` then. The command works
+   * without a control socket, too; but metrics that cannot be served are an error.
+   */
+  constructor({ kind, mode, file, device }: Begun, { name = nameOf(file), metrics }: ObserveOptions) {
     this.info = { kind, name, mode, state: 'starting', devices: [device], address: null };
+    const module = new URL('./port-metrics.js', import.meta.url).href;
     const opened = (observer: Observer): void => {
       this.observer = observer;
     };
-    this.opening = Observer.start(this.info, () => this.snapshot()).then(opened, (error: unknown) => {
+    this.opening = Observer.start(this.info, () => this.snapshot(), {
+      metrics: metrics === undefined ? null : { ...metrics, module },
+    }).then(opened, (error: unknown) => {
+      if (metrics !== undefined) throw error;
       warn(`${messageOf(error)}; tspmd stats does not find this process`);
     });
+    // Whoever waits for it gets the error.
+    this.opening.catch(() => {});
   }
 
-  /** Tells that packets can flow. Resolves when the process can be asked. */
-  async ready(port: Port): Promise<void> {
+  /**
+   * Tells that packets can flow. Resolves when the process can be asked.
+   * @throws (rejects) when the metrics cannot be served
+   */
+  async ready(port: Port, totals: Totals = () => port.totals()): Promise<void> {
     this.port = port;
+    this.totals = totals;
     await this.opening;
     const update = (): void => {
       this.info = { ...this.info, state: 'ready', devices: [port.name], address: addressText(port) };
@@ -41,15 +86,21 @@ export class ObservedPort {
     update();
   }
 
+  /** The port of the metrics; 0 without metrics. */
+  get metricsPort(): number {
+    return this.observer?.metricsPort ?? 0;
+  }
+
   async close(): Promise<void> {
-    await this.opening;
+    await this.opening.catch(() => {});
     await this.observer?.close();
   }
 
   /** Removes the control socket, because the process ends at once. */
   readonly removeNow = (): void => this.observer?.removeNow();
 
-  private snapshot(): object {
-    return this.port === null ? {} : { port: snapshotOf(this.port) };
+  private async snapshot(): Promise<object> {
+    const { port } = this;
+    return port === null ? {} : { port: await snapshotOf(port, this.totals) };
   }
 }

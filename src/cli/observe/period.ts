@@ -1,6 +1,6 @@
 /** What a process did between two looks at its counters, as lines: `tspmd stats --watch`. */
 import type { SwitchStats } from '../../../bess/stats.js';
-import type { ProcessStats } from '../../../observe/control/client.js';
+import type { ProcessStats } from '../../../observe/control/process-info.js';
 import { bits, packets, RateLines } from '../output/rates.js';
 import type { PortSnapshot } from './port-snapshot.js';
 

@@ -1,5 +1,5 @@
 /** What a running port tells those who ask (`tspmd stats`): structured-cloneable, and JSON without loss. */
-import { formatMac, type Port } from '../../index.js';
+import { formatMac, type Port, type StackTotals } from '../../index.js';
 import { addressText } from '../output/lease-lines.js';
 import { type PortSample, sampleOf } from '../output/rates.js';
 
@@ -10,15 +10,23 @@ export interface PortSnapshot extends PortSample {
   /** `10.0.0.1/24`; `0.0.0.0/0` while there is none. */
   readonly address: string;
   readonly gateway: string | null;
+  /** How many entries of the indirection table lead to each core. */
+  readonly rssEntries: readonly number[];
+  /** What the stack of each core reports; null for one that reports nothing. */
+  readonly totals: readonly (StackTotals | null)[];
 }
 
-export function snapshotOf(port: Port): PortSnapshot {
-  const { name, mac, address } = port;
+export async function snapshotOf(
+  port: Port,
+  totalsOf: () => Promise<readonly (StackTotals | undefined)[]>,
+): Promise<PortSnapshot> {
+  const totals = (await totalsOf()).map((totals) => totals ?? null);
+  const { name, mac, address, indirection } = port;
+  const sample = sampleOf(port);
+  const rssEntries = sample.cores.map(() => 0);
+  for (const core of indirection.get()) rssEntries[core]++;
   return {
-    device: name,
-    mac: formatMac(mac),
-    address: addressText(port),
-    gateway: address.gateway,
-    ...sampleOf(port),
+    ...{ device: name, mac: formatMac(mac), address: addressText(port), gateway: address.gateway },
+    ...{ rssEntries, totals, ...sample },
   };
 }

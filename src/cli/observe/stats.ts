@@ -1,15 +1,9 @@
 /** `tspmd stats`: the counters of running processes, once or every few seconds. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { renderStats, type SwitchStats } from '../../../bess/stats.js';
-import {
-  type Answer,
-  askStats,
-  findProcesses,
-  hasAnswered,
-  type ProcessStats,
-} from '../../../observe/control/client.js';
+import { type Answer, askStats, findProcesses, hasAnswered } from '../../../observe/control/client.js';
 import type { ControlFile } from '../../../observe/control/files.js';
-import type { RunningProcess } from '../../../observe/control/process-info.js';
+import type { ProcessStats, RunningProcess } from '../../../observe/control/process-info.js';
 import { print, warn } from '../output/lines.js';
 import { problemsOf, timeText } from './list.js';
 import { type Period, periodOf } from './period.js';

@@ -27,7 +27,7 @@ export async function openHere(
   config: SingleConfig,
   options: Pick<ExecOptions, 'kernelPorts' | 'dns'>,
   tell: Tell,
-): Promise<SinglePort> {
+): Promise<{ readonly port: SinglePort; readonly host: NetHost }> {
   const stop = new AbortController();
   const opening = init({ ...config, offloads: config.offloads ?? 'auto' }, { signal: stop.signal, warn: tell });
   let host: NetHost | null = null;
@@ -37,8 +37,9 @@ export async function openHere(
     await (await opening.catch(() => null))?.stop().catch(() => {});
   });
   const port = await opening.catch((error) => dying(stop.signal, error));
-  host = takeOver(port.core(), options);
-  runStack(port.core(), host, { signal: stop.signal }).catch((error: Error) => {
+  const net = takeOver(port.core(), options);
+  host = net;
+  runStack(port.core(), net, { signal: stop.signal }).catch((error: Error) => {
     if (stop.signal.aborted) return;
     tell(error.message);
     process.exit(1);
@@ -48,5 +49,5 @@ export async function openHere(
     // What can be done at once is done; the rest does the end of the process.
     port.stop().catch(() => {});
   });
-  return port;
+  return { port, host: net };
 }

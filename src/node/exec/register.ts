@@ -21,7 +21,7 @@ async function register(): Promise<void> {
   process.env[OWNER] = String(process.pid);
   try {
     const { config, options, isQuiet } = readEnvironment(process.env);
-    const port = await openHere(config, options, tell);
+    const { port } = await openHere(config, options, tell);
     if (!isQuiet) tell(announcement(port, options.kernelPorts));
   } catch (error) {
     for (const line of messageOf(error).split('\n')) tell(line);

@@ -45,6 +45,9 @@ const MEANING = {
   icmp_tx_limited: 'errors not sent: the limits are 1000 per second, and 1 per second and destination',
 } as const;
 
+/** What each counter counts, in a few words, by name. */
+export const IP_MEANING: Readonly<Record<string, string>> = MEANING;
+
 export type IpCounterName = keyof typeof MEANING;
 
 export const IP_COUNTERS = Object.keys(MEANING) as readonly IpCounterName[];

@@ -70,6 +70,9 @@ const MEANING = {
   tcp_sent_ring_no_memory: 'segments not sent because there was no memory to remember them',
 } as const;
 
+/** What each counter counts, in a few words, by name. */
+export const TCP_MEANING: Readonly<Record<string, string>> = MEANING;
+
 export type TcpCounterName = keyof typeof MEANING;
 export const TCP_COUNTERS = Object.keys(MEANING) as readonly TcpCounterName[];
 /** Name -> place in `values`. */

@@ -14,6 +14,9 @@ const MEANING = {
   udp_icmp_mtu: 'ICMP messages that tell the MTU of a path',
 } as const;
 
+/** What each counter counts, in a few words, by name. */
+export const UDP_MEANING: Readonly<Record<string, string>> = MEANING;
+
 export type UdpCounterName = keyof typeof MEANING;
 
 export const UDP_COUNTERS = Object.keys(MEANING) as readonly UdpCounterName[];

@@ -20,15 +20,22 @@ describe('snapshots', () => {
     const first = snapshots.get();
     expect(asked).toBe(1);
     const later = [snapshots.get(), snapshots.get()];
-    snapshots.take({ n: 1 });
+    snapshots.take({ n: 1 }, 0);
     expect(await first).toEqual({ n: 1 });
     expect(asked).toBe(1);
     vi.advanceTimersByTime(20);
     expect(asked).toBe(2);
-    snapshots.take({ n: 2 });
+    snapshots.take({ n: 2 }, 0);
     expect(await Promise.all(later)).toEqual([{ n: 2 }, { n: 2 }]);
     vi.advanceTimersByTime(1000);
     expect(asked).toBe(2);
+  });
+
+  it('tell how long the main thread took to see the question', async () => {
+    const first = snapshots.get();
+    snapshots.take({}, performance.timeOrigin + performance.now() + 7);
+    await first;
+    expect(snapshots.delayMs).toBeCloseTo(7);
   });
 
   it('that do not come are refused after two seconds, and not asked for again', async () => {
@@ -42,11 +49,11 @@ describe('snapshots', () => {
       new Set(['the main thread has not answered for 2 s: it hangs, or the process was stopped']),
     );
     // When it goes on, it answers what it was asked.
-    snapshots.take({ n: 1 });
-    snapshots.take({ n: 2 });
+    snapshots.take({ n: 1 }, 0);
+    snapshots.take({ n: 2 }, 0);
     const next = snapshots.get();
     expect(asked).toBe(3);
-    snapshots.take({ n: 3 });
+    snapshots.take({ n: 3 }, 0);
     expect(await next).toEqual({ n: 3 });
   });
 });

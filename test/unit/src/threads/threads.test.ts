@@ -36,6 +36,8 @@ describe.each(['1kb', '2kb'] as const)('%s', (mode) => {
     await until('all that was asked is answered', () => answers() === lab.sent, lab.receive);
     expect(port.status().cores).toHaveLength(cores);
     for (const core of port.status().cores) expect(core.counters.rx_delivered).toBeGreaterThan(0);
+    const live = await port.totals();
+    expect(live.reduce((sum, core) => sum + core!.udp_echoes!, 0)).toBe(lab.sent);
     stop.abort();
     const totals = await running;
     const echoes = totals.map((core) => core!.udp_echoes!);
