@@ -1,0 +1,105 @@
+/** The primitives of a filter: each makes a function that looks at one frame. As in pcap-filter(7). */
+import {
+  arpAt,
+  ETHERTYPE_ARP,
+  ETHERTYPE_IPV4,
+  ETHERTYPE_IPV6,
+  etherType,
+  ipv4At,
+  type Match,
+  portsAt,
+  protocolOf,
+  read16,
+  read32,
+} from './frame.js';
+
+/** Which end of a packet counts. */
+export type Direction = 'src' | 'dst' | 'either' | 'both';
+
+export const PROTOCOLS: Readonly<Record<string, number>> = { icmp: 1, tcp: 6, udp: 17, sctp: 132 };
+const ETHERTYPES: Readonly<Record<string, number>> = {
+  ip: ETHERTYPE_IPV4,
+  arp: ETHERTYPE_ARP,
+  ip6: ETHERTYPE_IPV6,
+};
+const VLAN_TYPES: readonly number[] = [0x8100, 0x88a8, 0x9100];
+/** Where the addresses are in the IPv4 header, and in an ARP packet. */
+const IP_SOURCE = 12;
+const IP_DESTINATION = 16;
+const ARP_SENDER = 14;
+const ARP_TARGET = 24;
+
+function joined(direction: Direction, source: Match, destination: Match): Match {
+  if (direction === 'src') return source;
+  if (direction === 'dst') return destination;
+  if (direction === 'both') return (u8, at, length) => source(u8, at, length) && destination(u8, at, length);
+  return (u8, at, length) => source(u8, at, length) || destination(u8, at, length);
+}
+
+/** `tcp`, `udp`, `icmp`, `sctp`, `ip`, `ip6`, `arp`; undefined for another word. */
+export function protocol(word: string, skip: number): Match | undefined {
+  const number = Object.hasOwn(PROTOCOLS, word) ? PROTOCOLS[word] : undefined;
+  if (number !== undefined) return (u8, at, length) => protocolOf(u8, at, length, skip) === number;
+  const type = Object.hasOwn(ETHERTYPES, word) ? ETHERTYPES[word] : undefined;
+  return type === undefined ? undefined : (u8, at, length) => etherType(u8, at, length, skip) === type;
+}
+
+/**
+ * `host` and `net`: an address of the IPv4 header, or of ARP.
+ * @param within `ip` or `arp`: only there
+ */
+export function address(
+  direction: Direction,
+  wanted: number,
+  mask: number,
+  skip: number,
+  within: 'ip' | 'arp' | null,
+): Match {
+  const value = (wanted & mask) >>> 0;
+  const end =
+    (inIp: number, inArp: number): Match =>
+    (u8, at, length) => {
+      const ip = within === 'arp' ? -1 : ipv4At(u8, at, length, skip);
+      if (ip >= 0) return (read32(u8, ip + inIp) & mask) >>> 0 === value;
+      const arp = within === 'ip' ? -1 : arpAt(u8, at, length, skip);
+      return arp >= 0 && (read32(u8, arp + inArp) & mask) >>> 0 === value;
+    };
+  return joined(direction, end(IP_SOURCE, ARP_SENDER), end(IP_DESTINATION, ARP_TARGET));
+}
+
+/**
+ * `port` and `portrange`.
+ * @param within number of the protocol; null: TCP, UDP and SCTP
+ */
+export function port(direction: Direction, from: number, to: number, skip: number, within: number | null): Match {
+  const end =
+    (offset: number): Match =>
+    (u8, at, length) => {
+      const number = protocolOf(u8, at, length, skip);
+      const fits = within === null ? number === 6 || number === 17 || number === 132 : number === within;
+      const ports = fits ? portsAt(u8, at, length, skip) : -1;
+      if (ports < 0) return false;
+      const value = read16(u8, ports + offset);
+      return value >= from && value <= to;
+    };
+  return joined(direction, end(0), end(2));
+}
+
+/** `ether host`. @param mac six bytes */
+export function station(direction: Direction, mac: Uint8Array): Match {
+  const end =
+    (offset: number): Match =>
+    (u8, at, length) => {
+      if (length < 12) return false;
+      for (let i = 0; i < 6; i++) if (u8[at + offset + i] !== mac[i]) return false;
+      return true;
+    };
+  return joined(direction, end(6), end(0));
+}
+
+/** `vlan`, `vlan ID`: a tag behind `skip` bytes of others. @param id -1: any */
+export function vlan(id: number, skip: number): Match {
+  return (u8, at, length) =>
+    VLAN_TYPES.includes(etherType(u8, at, length, skip)) &&
+    (id < 0 || (length >= 16 + skip && (read16(u8, at + 14 + skip) & 0xfff) === id));
+}

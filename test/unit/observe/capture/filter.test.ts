@@ -1,0 +1,101 @@
+/** Filter expressions: what they match, and what is said of those that are wrong. tcpdump judges them elsewhere. */
+import { describe, expect, it } from 'vitest';
+import { compileFilter } from '../../../../observe/capture/filter/parse.js';
+import { arp, ethernet, ipv4, udp } from '../../../support/link/frames.js';
+import { sampleFrames, tagged } from '../../../support/observe/sample-frames.js';
+
+const dns = ethernet(ipv4(udp([1], 5353, 53), { source: '10.0.0.2', destination: '10.0.0.1', protocol: 17 }));
+
+/** Looks at the frame in the middle of other memory. */
+function matches(expression: string, frame: Uint8Array): boolean {
+  const u8 = new Uint8Array(frame.length + 200).fill(0x35);
+  u8.set(frame, 100);
+  return compileFilter(expression)(u8, 100, frame.length);
+}
+
+describe('a filter', () => {
+  it.each([
+    ['', true],
+    ['udp', true],
+    ['tcp', false],
+    ['host 10.0.0.1', true],
+    ['src host 10.0.0.1', false],
+    ['src 10.0.0.2 and dst 10.0.0.1', true],
+    ['src and dst net 10.0.0.0/24', true],
+    ['net 10.0', true],
+    ['net 10.0.1.0/24', false],
+    ['port 53', true],
+    ['src port 53', false],
+    ['udp dst port 53', true],
+    ['tcp port 53', false],
+    ['portrange 50-60', true],
+    ['port 80 or 443 or 53', true],
+    ['not port 53', false],
+    ['not (tcp or arp)', true],
+    ['! tcp && udp', true],
+    ['tcp or udp and port 80', false],
+    ['udp and port 80 or port 53', true],
+    ['ether host 52:54:00:00:00:01', true],
+    ['ether src 52-54-00-00-00-01', false],
+    ['vlan', false],
+    ['ip', true],
+    ['arp host 10.0.0.1', false],
+  ])('%s', (expression, expected) => {
+    expect(matches(expression, dns)).toBe(expected);
+  });
+
+  it('looks behind a tag when it names one before, as tcpdump does', () => {
+    const frame = tagged(dns, 7);
+    const yes = ['vlan', 'vlan 7', 'vlan 7 and port 53', 'vlan and host 10.0.0.1'];
+    const no = ['vlan 8', 'port 53', 'host 10.0.0.1', 'vlan 7 and vlan', 'port 53 and vlan 7'];
+    expect([...yes, ...no].filter((expression) => matches(expression, frame))).toEqual(yes);
+    expect(matches('vlan 5 and vlan 7 and port 53', tagged(frame, 5, 0x88a8))).toBe(true);
+  });
+
+  it('knows the addresses of ARP', () => {
+    const request = arp({ senderIp: '10.0.0.2', targetIp: '10.0.0.1' });
+    expect(['arp', 'host 10.0.0.1', 'arp src host 10.0.0.2'].every((text) => matches(text, request))).toBe(true);
+    expect(['ip', 'ip host 10.0.0.1', 'port 53'].some((text) => matches(text, request))).toBe(false);
+  });
+
+  it('reads nothing beyond a frame, wherever it is cut', () => {
+    const filters = ['host 10.0.0.1', 'port 53', 'tcp', 'vlan 5 and udp', 'ether host 35:35:35:35:35:35', 'net 53.53'];
+    for (const frame of sampleFrames()) {
+      for (const filter of filters.map(compileFilter)) {
+        for (let length = 0; length < frame.length; length += 1 + (length >> 3)) {
+          const cut = frame.slice(0, length);
+          const inside = new Uint8Array(frame.length + 64).fill(0x35);
+          inside.set(cut, 8);
+          // The same with other bytes behind it: they must not matter.
+          const other = inside.slice().fill(0xaa, 8 + length);
+          expect(filter(inside, 8, length)).toBe(filter(other, 8, length));
+        }
+      }
+    }
+  });
+});
+
+describe('a wrong filter', () => {
+  it.each([
+    ['hots 10.0.0.1', "filter: 'hots' at 1: known are host, net, port, "],
+    ['host', 'filter: ends where a value for host was expected'],
+    ['host 10.0.0', "filter: '10.0.0' at 6: an IPv4 address such as 10.0.0.1 was expected"],
+    ['host 10.0.0.256', "filter: '10.0.0.256' at 6: an IPv4 address"],
+    ['net 10.0.0.0/33', "filter: '10.0.0.0/33' at 5: a network such as 10.0.0.0/24 was expected"],
+    ['port 65536', "filter: '65536' at 6: a port from 0 to 65535 was expected"],
+    ['portrange 90-80', "filter: '90-80' at 11: a range such as 80-90 was expected"],
+    ['icmp port 8', "filter: '8' at 11: port goes with tcp, udp or sctp"],
+    ['ether host 10.0.0.1', "filter: '10.0.0.1' at 12: a MAC address such as 52:54:00:00:00:01"],
+    ['ether', "filter: 'ether' is followed by host"],
+    ['vlan 4096', "filter: '4096' at 6: a VLAN from 0 to 4095"],
+    ['(tcp', "filter: ')' is missing"],
+    ['tcp)', "filter: ')' at 4: 'and' or 'or' is missing before it"],
+    ['tcp udp', "filter: 'udp' at 5: 'and' or 'or' is missing before it"],
+    ['tcp &', "filter: '&' at 5 begins no word"],
+    ['not', 'filter: ends where a primitive was expected'],
+    ['('.repeat(100), 'filter: nested more than 64 times'],
+    ['x'.repeat(5000), 'filter: longer than 4096 characters'],
+  ])('%s', (expression, expected) => {
+    expect(() => compileFilter(expression)).toThrow(expected);
+  });
+});
