@@ -92,7 +92,7 @@ async function play(mode: Mode, endpoints: readonly Endpoint[], children: Child[
   const results = await trafficOf(traffic);
   const seconds = (performance.now() - start) / 1000;
 
-  const stats = Child.tspmd('switch', '--stats', String(bess.pid), '--json');
+  const stats = Child.tspmd('stats', String(bess.pid), '--json');
   children.push(stats);
   const exit = await stats.exited;
   if (exit.code !== 0) throw new Error(`the counters of the switch cannot be read: ${stats.output}`);
@@ -104,7 +104,7 @@ async function play(mode: Mode, endpoints: readonly Endpoint[], children: Child[
     cores: results.length,
     traffic: sumOf(results),
     retransmitted: retransmittedBy(server) + retransmittedBy(traffic),
-    stats: JSON.parse(stats.stdout) as SwitchStats,
+    stats: (JSON.parse(stats.stdout) as { readonly switch: SwitchStats }).switch,
     seconds,
   };
 }

@@ -71,7 +71,6 @@ async function runThreads(config: MulticoreConfig, begin: (port: Port) => Promis
     await (await opening.catch(() => null))?.stop().catch(() => {});
   });
   const port = await opening.catch((error) => dying(stop.signal, error));
-  await begin(port);
   // A program that fails on one core ends those on the others.
   const failed = new AbortController();
   port.on('coreEnd', (_, exitCode) => {
@@ -80,7 +79,9 @@ async function runThreads(config: MulticoreConfig, begin: (port: Port) => Promis
     failed.abort();
   });
   try {
-    await port.run(AbortSignal.any([stop.signal, failed.signal]));
+    const running = port.run(AbortSignal.any([stop.signal, failed.signal]));
+    await Promise.race([begin(port), running.catch(() => {})]);
+    await running;
   } catch (error) {
     if (stop.signal.aborted || placeOf(error) === null) await dying(stop.signal, error);
     printTrace(`${traceOf(error)}\n\nNode.js ${process.version}`);

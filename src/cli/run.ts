@@ -54,9 +54,7 @@ export async function run(options: RunCommandOptions): Promise<void> {
   });
   try {
     if (port === null) return await end;
-    await observed.ready(port);
-    showMetrics(observed, options, print);
-    const totals = await drive(port, options, end);
+    const totals = await drive(port, options, observed, end);
     // Stop first: that sends the last burst, which the counters must include.
     await port.stop();
     summarise(port, totals, app);
@@ -78,6 +76,7 @@ const MANY_TOTALS = 16;
 async function drive(
   port: Port,
   options: RunCommandOptions,
+  observed: ObservedPort,
   end: Promise<void>,
 ): Promise<readonly (StackTotals | undefined)[]> {
   port.on('link', limitedLinkLines());
@@ -93,13 +92,17 @@ async function drive(
   const arp = new ArpWatch(port, warn);
   const stop = new AbortController();
   const ended = end.finally(() => stop.abort());
-  showOffloads(port, print);
-  showLease(port, print);
-  // Last, because a script may send signals as soon as it sees this line.
-  const place = `${addressText(port)} at ${formatMac(port.mac)} on ${port.name}`;
-  print(`ready: ${place}, mode ${options.mode}, app ${options.app}`);
+  // Before anything is waited for: a stack may fail at once, and whoever runs the port hears of it.
+  const running = port.run(stop.signal);
   try {
-    const totals = await port.run(stop.signal);
+    await Promise.race([observed.ready(port), running.catch(() => {})]);
+    showMetrics(observed, options, print);
+    showOffloads(port, print);
+    showLease(port, print);
+    // Last, because a script may send signals as soon as it sees this line.
+    const place = `${addressText(port)} at ${formatMac(port.mac)} on ${port.name}`;
+    print(`ready: ${place}, mode ${options.mode}, app ${options.app}`);
+    const totals = await running;
     await ended;
     return totals;
   } finally {

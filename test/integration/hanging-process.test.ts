@@ -1,11 +1,11 @@
 /** One signal ends a process that hangs, in a system call or without end in JavaScript. */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { VIRTIO_F_VERSION_1 } from '../../drivers/virtio/features.js';
 import { Child } from '../../scripts/child.js';
-import { temporaryDirectory } from '../support/resources.js';
+import { temporaryDirectory, threadNames } from '../support/resources.js';
 import { CORE_MODES, withCores } from '../support/threads/modes.js';
 import { until } from '../support/until.js';
 import { ScriptedBackend } from '../support/vhost-user/scripted-backend.js';
@@ -17,11 +17,6 @@ let backend: ScriptedBackend;
 let child: Child;
 let trigger = '';
 
-/** Names of the threads of a process. */
-function threads(pid: number): string[] {
-  return readdirSync(`/proc/${pid}/task`).map((task) => readFileSync(`/proc/${pid}/task/${task}/comm`, 'utf8').trim());
-}
-
 /** An endpoint with the hanging app, whose main thread is watched. */
 async function start(how: string, ...args: string[]): Promise<void> {
   child = Child.tspmd(
@@ -29,7 +24,7 @@ async function start(how: string, ...args: string[]): Promise<void> {
     ...['--app', APP, '--app-option', `file=${trigger}`, `how=${how}`, ...args],
   );
   await child.waitFor(/^ready/m);
-  await until('the watch', () => threads(child.pid).includes('tspmd-watch'));
+  await until('the watch', () => threadNames(child.pid).includes('tspmd-watch'));
 }
 
 beforeEach(() => {

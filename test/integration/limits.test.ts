@@ -10,7 +10,8 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Child } from '../../scripts/child.js';
 import { command, describeWith, root } from '../support/requirements.js';
-import { temporaryDirectory } from '../support/resources.js';
+import { temporaryDirectory, threadNames } from '../support/resources.js';
+import { until } from '../support/until.js';
 
 const file = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 const SCRIPT = file('bess/forward_n.bess');
@@ -189,6 +190,8 @@ describeWith('without address space', [command('prlimit')], () => {
 
   it('a switch refuses a peer whose memory it cannot map, and serves it later', LIMIT, async () => {
     const bess = await startSwitch(2);
+    // Each thread takes address space, and the last one begins half a second after the start.
+    await until('all threads', () => threadNames(bess.pid).includes('tspmd-watch'));
     const [pages = 0] = readFileSync(`/proc/${bess.pid}/statm`, 'utf8').split(' ').map(Number);
     const limit = (bytes: number | string): void =>
       void execFileSync('prlimit', ['--pid', String(bess.pid), `--as=${bytes}:`]);

@@ -28,6 +28,11 @@ export function mappedBytes(start: number, length: number): number {
   return mapped;
 }
 
+/** Names of the threads of a process. */
+export function threadNames(pid: number): string[] {
+  return readdirSync(`/proc/${pid}/task`).map((task) => readFileSync(`/proc/${pid}/task/${task}/comm`, 'utf8').trim());
+}
+
 /** A new directory for a test, and the function that removes it. */
 export function temporaryDirectory(): { path: string; remove: () => void } {
   const path = mkdtempSync(join(tmpdir(), 'tspmd-test-'));
