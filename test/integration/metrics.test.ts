@@ -1,6 +1,6 @@
 /** Metrics of running processes, read by Prometheus and by its parser. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -144,6 +144,17 @@ describeWith('metrics', [command('promtool')], () => {
     }
     expect(answer).toContain('"30"');
     expect(await ask('up{job="tspmd"}')).not.toContain('"0"');
+    // The queries of the dashboard are right.
+    const page = readFileSync(new URL('../../docs/grafana-dashboard.json', import.meta.url), 'utf8');
+    const queries = Array.from(
+      page.matchAll(/"expr": ("(?:[^"\\\n]|\\.)*")/g),
+      ([, text]) => JSON.parse(text!) as string,
+    );
+    expect(queries.length).toBeGreaterThan(15);
+    for (const text of queries) {
+      const query = text.replaceAll('$instance', '.*').replaceAll('$__rate_interval', '30s');
+      expect(await ask(query), query).toContain('"status":"success"');
+    }
   });
 
   it('at an address that is in use are refused, in one line', LIMIT, async () => {

@@ -1,0 +1,82 @@
+/** docs/observe.md explains every reason for which packets are dropped, and every metric that has no help of its own there. */
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { familiesOf as switchFamilies } from '../../../bess/switch-metrics.js';
+import { NET_COUNTERS } from '../../../drivers/net-device.js';
+import { familiesOf as portFamilies } from '../../../src/cli/observe/port-metrics.js';
+import { createL2Counters, L2_COUNTERS } from '../../../src/counters.js';
+import { TCP_MEANING } from '../../../src/tcpip/tcp/counters.js';
+
+const page = readFileSync(new URL('../../../docs/observe.md', import.meta.url), 'utf8');
+/** The words in code style. */
+const words = new Set(Array.from(page.replace(/^```.*?^```/gms, '').matchAll(/`([^`\n]+)`/g), ([, word]) => word!));
+
+const about = {
+  ...({ pid: 1, kind: 'run', name: 'x', state: 'ready', devices: [], address: null, mode: null } as const),
+  ...{ version: '0', uptime: 1 },
+};
+const device = Object.fromEntries(NET_COUNTERS.map((name) => [name, 1]));
+const thread = { title: 'core 0', isAlive: true, isAsleep: false, counters: createL2Counters().snapshot() };
+const rings = { rx_queue: { count: 1, capacity: 2 } };
+const port = {
+  ...{
+    device: 'd',
+    mac: '',
+    address: '',
+    gateway: null,
+    rssEntries: [128],
+    workers: [],
+    totals: [{ tcp_memory: 1, x: 2 }],
+  },
+  ...{ cores: [{ ...thread, index: 0, rings }], counters: { ...thread.counters, ...device } },
+};
+const module = {
+  name: 'm',
+  class: 'C',
+  desc: '',
+  deadends: 1,
+  gates: [{ gate: 0, to: 'x', inputGate: 0, packets: 1, bytes: 1 }],
+};
+const counts = { packets: 1, bytes: 1, dropped: 1 };
+const dropped = { total: 1, full: 1, noPeer: 1, interfaceDown: 1, unknownDestination: 1, deadend: 1, sink: 1 };
+const summary = { received: 1, generated: 1, copied: 1, forwarded: 1, replicated: 1, dropped };
+const ports = { vm1: { description: '', up: true, problem: null, inc: counts, out: counts, device: { x: 1 } } };
+const families = [
+  ...portFamilies({ process: about, port }),
+  ...switchFamilies({ process: about, switch: { uptime: 1, summary, ports, modules: [module] } }),
+];
+
+describe('docs/observe.md', () => {
+  it('has every metric', () => {
+    const names = families.map(({ name, type }) => (type === 'counter' ? `${name}_total` : name));
+    expect(names.filter((name) => !words.has(name))).toEqual([]);
+    expect(new Set(names).size).toBeGreaterThan(30);
+  });
+
+  it('has every reason of a drop', () => {
+    const reasons = families.flatMap(({ samples }) =>
+      samples.flatMap(({ labels: { reason } }) => (reason === undefined ? [] : [String(reason)])),
+    );
+    expect(reasons.filter((reason) => !words.has(reason))).toEqual([]);
+    expect(new Set(reasons).size).toBeGreaterThan(35);
+  });
+
+  it('has a dashboard beside it, all of whose metrics exist', () => {
+    const dashboard = readFileSync(new URL('../../../docs/grafana-dashboard.json', import.meta.url), 'utf8');
+    const used = new Set(Array.from(dashboard.matchAll(/tspmd_\w+/g), ([name]) => name));
+    const tcp = Object.keys(TCP_MEANING).map((name) => `tspmd_${name}_total`);
+    const known = [...families.map(({ name, type }) => (type === 'counter' ? `${name}_total` : name)), ...tcp];
+    const gauges = ['tspmd_tcp_connections', 'tspmd_tcp_time_wait'];
+    expect([...used].filter((name) => ![...known, ...gauges].includes(name))).toEqual([]);
+    expect(used.size).toBeGreaterThan(15);
+  });
+
+  it('counts every counter of the layer and the device exactly once', () => {
+    const layer = families.filter(({ samples }) => samples.some(({ labels }) => labels.thread === 'core 0'));
+    const samples = layer.flatMap((family) => (family.type === 'histogram' ? [] : family.samples));
+    // The thread has two more: whether it is alive, and asleep.
+    expect(samples).toHaveLength(L2_COUNTERS.length + 2);
+    const ofDevice = families.flatMap((family) => (family.type === 'histogram' ? [] : family.samples));
+    expect(ofDevice.filter(({ labels }) => labels.device === 'd')).toHaveLength(NET_COUNTERS.length);
+  });
+});
