@@ -36,6 +36,9 @@ export async function alternate<C, V>(
   return values;
 }
 
+/** How long a contestant works before its window, in ms. */
+const SETTLE_MS = 100;
+
 /**
  * Processes that are stopped (SIGSTOP) while others are measured. A stopped process uses no CPU and keeps its compiled
  * code, so it needs neither a start nor a warm-up when its turn comes again.
@@ -51,10 +54,15 @@ export class PausableProcesses {
     for (const child of this.children) if (child.isRunning) child.signal('SIGCONT');
   }
 
-  /** Does some work while the processes run. They are stopped afterwards. */
-  async during<T>(work: () => Promise<T>): Promise<T> {
+  /**
+   * Does some work while the processes run. They are stopped afterwards.
+   * @param settle called before, with a time in ms. In the first milliseconds after a stop the processes are slow: caches
+   * are cold, timers are due, and what was under way waits.
+   */
+  async during<T>(work: () => Promise<T>, settle?: (milliseconds: number) => Promise<unknown>): Promise<T> {
     this.resume();
     try {
+      await settle?.(SETTLE_MS);
       return await work();
     } finally {
       this.pause();

@@ -1,11 +1,12 @@
 /** Row `latency/64`: how long requests take that come on a schedule, at half of the rate that the slowest server reaches. */
 import { firstLine, type Plan } from '../../common/benchmark.js';
+import type { LoopRun } from '../../common/load/closed-loop.js';
 import { NoiseGuard } from '../../common/noise.js';
 import { KERNEL_SETTINGS } from '../../common/sides.js';
 import { alternate, timing } from '../../common/windows.js';
 import { type Figure, figure, type Row, row } from '../../report/report.js';
 import { type Contestant, type ContestantName, closeAll, NODE, OURS, openContestant, SOCKPERF } from './contestants.js';
-import { type PacedRun, PERCENTS, type RequestSetup, type Run } from './setup.js';
+import { type PacedRun, PERCENTS, type RequestSetup } from './setup.js';
 
 export const LATENCY_ROW = 'latency/64';
 const CONNECTIONS = 16;
@@ -16,8 +17,6 @@ const MAIN = 99;
 const KEPT = 0.98;
 /** Windows are not shorter: p99.9 needs some thousand requests. */
 const MIN_WINDOW = 0.5;
-/** How long a contestant works before its window, in ms. */
-const SETTLE_MS = 100;
 
 const setup: Pick<RequestSetup, 'kind' | 'connections'> = { kind: 'paced', connections: CONNECTIONS };
 
@@ -49,8 +48,9 @@ async function compare(selected: readonly ContestantName[], plan: Plan): Promise
     const rate = Math.round(Math.min(...peaks) / 2);
     for (const contestant of contestants) await contestant.processes.during(() => pace(contestant, rate, warmUp));
     const measured = await alternate(contestants, windows, plan, (contestant) =>
-      contestant.processes.during(() =>
-        guard.watch([contestant.load.child.pid], () => pace(contestant, rate, Math.max(window, MIN_WINDOW))),
+      contestant.processes.during(
+        () => guard.watch([contestant.load.child.pid], () => pace(contestant, rate, Math.max(window, MIN_WINDOW))),
+        (milliseconds) => run(contestant, milliseconds),
       ),
     );
     const names = contestants.map(({ name }) => name);
@@ -89,15 +89,17 @@ async function openAll(selected: readonly ContestantName[], plan: Plan, contesta
 }
 
 /** Requests per second while each connection has one under way. */
-async function peak({ name, load }: Contestant, seconds: number): Promise<number> {
-  const { requests, seconds: took, errors } = await load.ask<Run>('run', seconds * 1000);
+async function peak(contestant: Contestant, seconds: number): Promise<number> {
+  const { name } = contestant;
+  const { requests, seconds: took, errors } = await run(contestant, seconds * 1000);
   if (requests === 0 || errors > 0) throw fault(name, `answered ${requests}, with ${errors} errors`);
   return Math.round(requests / took);
 }
 
+const run = ({ load, server }: Contestant, milliseconds: number): Promise<LoopRun> =>
+  load.ask('run', milliseconds, server.pid);
+
 async function pace({ name, load, server }: Contestant, rate: number, seconds: number): Promise<PacedRun> {
-  // The processes were stopped. Their first milliseconds would be most of what is slow.
-  await load.ask<Run>('run', SETTLE_MS);
   const run = await load.ask<PacedRun>('paced', rate, seconds * 1000);
   if (run.errors > 0) throw fault(name, `ended ${run.errors} connections; it wrote:\n${server.output}`);
   return run;
