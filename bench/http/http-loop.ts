@@ -9,7 +9,7 @@ const OK = 200;
 
 /** A client, with the time at which its request began. */
 class Client extends HttpClient {
-  begun = performance.now();
+  begun = 0;
 }
 
 export class HttpLoop extends TimedLoop {
@@ -23,9 +23,13 @@ export class HttpLoop extends TimedLoop {
     closed: (client) => this.clients.delete(client as Client),
   };
 
-  /** @param bodyBytes length of the body of each response */
+  /**
+   * @param now the time of a poll, in ms
+   * @param bodyBytes length of the body of each response
+   */
   constructor(
     private readonly tcp: Pick<Tcp, 'connect'>,
+    private readonly now: () => number,
     private readonly bodyBytes: number,
   ) {
     super();
@@ -44,7 +48,7 @@ export class HttpLoop extends TimedLoop {
   override start(): void {
     super.start();
     this.underWay = this.clients.size;
-    const now = performance.now();
+    const now = this.now();
     for (const client of this.clients) this.send(client, now);
   }
 
@@ -69,7 +73,7 @@ export class HttpLoop extends TimedLoop {
     const { received } = client.body;
     if (status !== OK || received !== this.bodyBytes) this.wrong(`status ${status}, ${received} bytes of content`);
     if (this.isRunning) {
-      const now = performance.now();
+      const now = this.now();
       this.done++;
       this.record(now - client.begun);
       if (client.canSend) {

@@ -16,7 +16,7 @@ const net = new TcpIp(port.core());
 // The loop never sleeps.
 net.defer = true;
 const meter = new PollMeter(net);
-const signal = answerRuns(new HttpLoop(net.tcp, bodyBytes), meter);
+const signal = answerRuns(new HttpLoop(net.tcp, () => meter.now(), bodyBytes), meter);
 await runStack(port.core(), meter, { signal });
 await port.stop();
 process.exit();

@@ -30,7 +30,7 @@ export async function openWork(net: TcpIp, work: Work): Promise<WorkUnderWay> {
     case 'bulk':
       return openBulk(net, work.direction);
     case 'http':
-      return openRequests(new HttpLoop(net.tcp, PAGE.length));
+      return openRequests(new HttpLoop(net.tcp, () => performance.now(), PAGE.length));
   }
 }
 
