@@ -144,6 +144,11 @@ it('counts polls in vain, and computes the share of the others', async () => {
   const idle = [
     { empty: 60, atMs: 300 },
     { empty: 90, atMs: 330 },
+    // Here the CPU was shared.
+    { empty: 90, atMs: 331 },
+    { empty: 91, atMs: 341 },
+    { empty: 91, atMs: 342 },
+    { empty: 101, atMs: 352 },
   ];
   const share = await busyShare({ empty: 0, atMs: 100 }, { empty: 50, atMs: 200 }, () => idle.shift()!);
   expect(share).toBe(0.5);
