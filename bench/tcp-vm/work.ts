@@ -30,7 +30,7 @@ export async function openWork(net: TcpIp, work: Work): Promise<WorkUnderWay> {
     case 'bulk':
       return openBulk(net, work.direction);
     case 'http':
-      return openRequests(new HttpLoop(net.tcp, () => performance.now(), PAGE.length));
+      return openHttp(net);
   }
 }
 
@@ -46,6 +46,19 @@ async function openRequests(loop: ClosedLoop): Promise<WorkUnderWay> {
       await until('responses are missing', () => loop.underWay === 0).catch(() => {});
       loop.close();
     },
+  };
+}
+
+async function openHttp({ tcp }: TcpIp): Promise<WorkUnderWay> {
+  const loop = new HttpLoop(tcp, () => performance.now(), PAGE.length);
+  const work = await openRequests(loop);
+  return {
+    async measure(milliseconds) {
+      const done = await work.measure(milliseconds);
+      if (loop.errors > 0) throw new Error(`${loop.errors} requests have failed, the first by ${loop.fault}`);
+      return done;
+    },
+    close: () => work.close(),
   };
 }
 
