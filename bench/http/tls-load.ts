@@ -19,6 +19,7 @@ const OK = Buffer.from('HTTP/1.1 200 ');
 /** One connection. */
 class Client {
   isOpen = false;
+  isWaiting = false;
   private begun = 0;
   private readonly socket: TLSSocket;
 
@@ -29,17 +30,24 @@ class Client {
     });
     this.socket.on('data', (bytes: Buffer) => this.receive(bytes));
     this.socket.on('error', (error) => loop.failed(error.message));
+    // Node ends a connection that was idle for long, and a request may be under way then.
     this.socket.on('close', () => loop.closed(this));
   }
 
   send(): void {
+    this.isWaiting = true;
     this.begun = performance.now();
     this.socket.write(request);
   }
 
   private receive(bytes: Buffer): void {
-    if (bytes.subarray(0, OK.length).compare(OK) !== 0) this.loop.failed(`no response: ${bytes.toString('latin1')}`);
-    else if (bytes.subarray(-END.length).compare(END) === 0) this.loop.answered(this, performance.now() - this.begun);
+    if (bytes.subarray(0, OK.length).compare(OK) !== 0) {
+      this.socket.destroy(new Error(`no response: ${bytes.toString('latin1')}`));
+      return;
+    }
+    if (bytes.subarray(-END.length).compare(END) !== 0) return;
+    this.isWaiting = false;
+    this.loop.answered(this, performance.now() - this.begun);
   }
 }
 
@@ -76,12 +84,13 @@ class TlsLoop extends TimedLoop {
 
   failed(fault: string): void {
     this.wrong(fault);
-    // Its response will not come.
-    this.underWay--;
   }
 
   closed(client: Client): void {
     this.clients.delete(client);
+    if (!client.isWaiting) return;
+    this.wrong('the server ended the connection before its response');
+    this.underWay--;
   }
 }
 
