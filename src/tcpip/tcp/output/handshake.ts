@@ -138,7 +138,7 @@ export class Handshake {
     }
     const { ms, us } = table.clock;
     this.setSequence(r, sequence.next(remote, ports, us));
-    i32[r + TS_OFFSET] = sequence.timestampOffset(remote, ports);
+    i32[r + TS_OFFSET] = sequence.offset;
     i32[r + FLAGS] =
       (settings.noDelay ? FLAG_NO_DELAY : 0) |
       (settings.reno ? FLAG_RENO : 0) |

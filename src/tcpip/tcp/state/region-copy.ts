@@ -5,6 +5,7 @@
  * together from two source words. The words are those of a little-endian machine, as everywhere in the packet layer.
  */
 import type { MemoryViews } from '../../../../drivers/memory/index.js';
+import { copyIntoWords } from '../../../wire/bytes.js';
 import { foldSum, partialSum } from '../../../wire/checksum.js';
 import { CHUNK_BYTES, type Region } from './regions.js';
 
@@ -109,7 +110,7 @@ function copyPiece(
   const { u8 } = region;
   if (words !== null) copyBytes(u8, region.i32, to, bytes, words, from, length);
   else if (length >= SET_BYTES) u8.set(bytes.subarray(from, from + length), to);
-  else for (let i = 0; i < length; i++) u8[to + i] = bytes[from + i];
+  else copyIntoWords(u8, region.i32, to, bytes, from, length);
 }
 
 /** Copies bytes between two memories, each given by its bytes and its words. */

@@ -58,6 +58,18 @@ describe('SentRing', () => {
     expect(ring.count(R)).toBe(0);
   });
 
+  it('takes no memory for one segment in flight', () => {
+    for (let i = 0; i < 5; i++) {
+      append(1, i);
+      expect(all()).toEqual([i * 10]);
+      expect(regions.used).toBe(0);
+      ring.dropHead(R);
+    }
+    append(2);
+    expect(all()).toEqual([0, 10]);
+    expect(regions.used).toBe(1024);
+  });
+
   it('works around its end many times', () => {
     append(20);
     for (let i = 20; i < 500; i++) {
