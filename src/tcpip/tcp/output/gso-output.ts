@@ -202,20 +202,17 @@ export class GsoOutput {
   /** The packet has gone out: enters each of its segments as sent. */
   private note(r: number, seq: number, length: number, mss: number, withFin: boolean): void {
     const { i32, recovery, table } = this;
-    let segments = 0;
-    let at = seq;
-    for (let left = length; left > 0; segments++) {
-      const bytes = Math.min(left, mss);
-      left -= bytes;
-      const end = (at + bytes + (left === 0 && withFin ? 1 : 0)) | 0;
-      recovery.sent(r, at, end);
-      at = end;
-    }
+    const end = (seq + length + (withFin ? 1 : 0)) | 0;
+    // The last segment may be smaller, or have the FIN.
+    const whole = ((length - 1) / mss) | 0;
+    recovery.sent(r, seq, mss, whole);
+    recovery.sent(r, (seq + whole * mss) | 0, (end - seq - whole * mss) | 0, 1);
+    const segments = whole + 1;
     this.transmit.sent(r, segments);
     if (segments > 1) table.count[TCP.tcp_gso_out]++;
     if (seq === i32[r + SND_UNA]) i32[r + PROGRESS_MS] = table.clock.ms;
-    i32[r + SND_NXT] = at;
+    i32[r + SND_NXT] = end;
     if (withFin) i32[r + FLAGS] |= FLAG_FIN_SENT;
-    if (length % mss !== 0) i32[r + SMALL_END] = at;
+    if (length % mss !== 0) i32[r + SMALL_END] = end;
   }
 }
