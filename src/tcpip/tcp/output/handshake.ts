@@ -65,11 +65,11 @@ import {
   TUNE_US,
   USER_TIMEOUT,
 } from '../state/rows.js';
+import { softErrorOf } from '../state/soft-errors.js';
 import { NO_ROW, type Table, TIMER_KEEP_ALIVE, TIMER_RETRANSMIT, timerId } from '../state/table.js';
 import type { Acks } from './acks.js';
 import type { Closing } from './closing.js';
 import type { IpOutput } from './ip-output.js';
-import { softErrorOf } from './soft-errors.js';
 import type { Transmit } from './transmit.js';
 
 /** RFC 6298, 2.1 and 5.7: the first timeout of a SYN. */

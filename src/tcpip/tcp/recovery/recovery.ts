@@ -135,24 +135,23 @@ export class Recovery {
   }
 
   /**
-   * The segment [seq, end) goes out now for the first time; `end` counts a FIN.
-   * @returns false when there is no memory to remember it: then it must not be sent
+   * `count` segments of `length` bytes each, from `seq` on, go out now for the first time; a FIN counts as a byte.
+   * @returns false when there is no memory to remember them: then they must not be sent
    */
-  sent(r: number, seq: number, end: number): boolean {
+  sent(r: number, seq: number, length: number, count: number): boolean {
     const i32 = this.i32;
     if (this.ring.count(r) === 0) {
       this.timer.restart(r);
       // Everything that was sent before has arrived. Its time would be ahead of ours after 35 minutes.
       i32[r + RECOVERY_BITS] &= ~RACK_VALID;
     }
-    if (this.ring.append(r, seq, end, this.clock.us, this.clock.ms) === NO_RECORD) {
+    if (!this.ring.append(r, seq, length, count, this.clock.us, this.clock.ms)) {
       this.counters[TCP.tcp_sent_ring_no_memory]++;
       return false;
     }
-    const length = (end - seq) | 0;
-    i32[r + PIPE] += length;
+    i32[r + PIPE] += length * count;
     this.timer.restartProbe(r);
-    this.noteSent(r, length);
+    this.noteSent(r, length * count);
     return true;
   }
 

@@ -158,25 +158,30 @@ export class SentRing {
   }
 
   /**
-   * Appends the record of a segment that is sent now, and selects the row.
-   * @returns the record, or -1 when there is no memory
+   * Appends the records of `count` segments of `length` bytes each, which are sent now, and selects the row.
+   * @returns false when there is no memory
    */
-  append(r: number, seq: number, end: number, us: number, ms: number): number {
+  append(r: number, seq: number, length: number, count: number, us: number, ms: number): boolean {
+    if (!this.reserve(r, count)) return false;
     const i32 = this.i32;
-    if (!this.reserve(r, 1)) return NO_RECORD;
-    const record = i32[r + RING_TAIL];
     const words = this.words;
-    const at = this.at(record);
-    words[at + SEQ] = seq;
-    words[at + END] = end;
-    words[at + SENT_US] = us;
-    words[at + SENT_MS] = ms;
-    words[at + BITS] = 0;
-    words[at + ORDER] = this.nextOrder();
-    words[at + NEXT] = NO_RECORD;
-    words[at + PREVIOUS] = NO_RECORD;
-    i32[r + RING_TAIL] = (record + 1) & MAX_NUMBER;
-    return record;
+    let record = i32[r + RING_TAIL];
+    let from = seq;
+    for (let i = 0; i < count; i++) {
+      const at = this.at(record);
+      words[at + SEQ] = from;
+      from = (from + length) | 0;
+      words[at + END] = from;
+      words[at + SENT_US] = us;
+      words[at + SENT_MS] = ms;
+      words[at + BITS] = 0;
+      words[at + ORDER] = this.nextOrder();
+      words[at + NEXT] = NO_RECORD;
+      words[at + PREVIOUS] = NO_RECORD;
+      record = (record + 1) & MAX_NUMBER;
+    }
+    i32[r + RING_TAIL] = record;
+    return true;
   }
 
   /** Drops the oldest record. The caller has taken it out of its list. */
