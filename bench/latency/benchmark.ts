@@ -28,17 +28,12 @@ const UNIT = 'us (p99.9)';
 const NAMES = ['tspmd', 'dpdk'] as const;
 /** Round trips per row and contestant, in all windows together. */
 const samplesOf = (isQuick: boolean): number => (isQuick ? 60_000 : 1_000_000);
-/** The largest number of round trips in a window. */
-const MAX_SAMPLES = 4_000_000;
 /** If a larger part of the answers is missing in a window, its times are in doubt. */
 const LOSS = 0.01;
 
 /** Time for a contestant to get its CPU again after a pause, in ms. */
 const SETTLE_MS = 30;
 const ATTEMPTS = 5;
-
-/** Reading the clock allocates a number. With a larger young generation, collections are rare. */
-const CLIENT_FLAGS = ['--max-semi-space-size=128'];
 
 const SPEC: RowSpec = { name: 'rtt', direction: 'forward', bytes: 64, burst: 32, ring: 'split', isApi: false };
 
@@ -52,11 +47,7 @@ async function open(folder: string, started: (child: Child) => void): Promise<Te
   const { common, contestant: cpu } = benchCpus();
   const hugepages = hasHugepages();
   const sockets = NAMES.map((name) => join(folder, `${name}.sock`));
-  const client = await BenchProcess.start(
-    'latency/client.js',
-    { sockets, cpu: common, samples: MAX_SAMPLES } satisfies Setup,
-    CLIENT_FLAGS,
-  );
+  const client = await BenchProcess.start('latency/client.js', { sockets, cpu: common } satisfies Setup);
   started(client.child);
   const processGroups: PausableProcesses[] = [];
   for (const [i, name] of NAMES.entries()) {
@@ -99,7 +90,7 @@ async function measureOne({ client, processGroups }: Testbed, i: number, rate: n
 async function measureShare(share: number, peak: number, testbed: Testbed, plan: Plan): Promise<Row> {
   const { windows, window } = timing(plan.isQuick);
   const rate = (peak * share) / 100;
-  const seconds = Math.min(Math.max(window, samplesOf(plan.isQuick) / windows / rate), MAX_SAMPLES / rate);
+  const seconds = Math.max(window, samplesOf(plan.isQuick) / windows / rate);
   const guard = await NoiseGuard.begin();
   const [ours, dpdk] = await alternate([0, 1], windows, plan, async (i) => {
     const pids = [testbed.client.child.pid, ...testbed.processGroups[i].pids];
