@@ -19,6 +19,7 @@ import { alternate, PausableProcesses, timing } from '../common/windows.js';
 import { peerOptions, type RowSpec } from '../driver/rows.js';
 import { type Figure, figure, type Row, row } from '../report/report.js';
 import { CURVE, PERCENTS, type Run, type Setup } from './setup.js';
+import { sumOf, threadsOf, type Waits, waitsBetween } from './waits.js';
 
 const SHARES = [10, 50, 90];
 const nameOf = (share: number): string => `rtt/${share}`;
@@ -70,15 +71,28 @@ async function open(folder: string, started: (child: Child) => void): Promise<Te
   return { client, processGroups };
 }
 
+/** A window, and how long the client and the contestant waited for their CPUs in it. */
+interface Window extends Run {
+  readonly waits: readonly (Waits | null)[];
+}
+
 /** Measures one window of contestant i. */
-async function measureOne({ client, processGroups }: Testbed, i: number, rate: number, seconds: number): Promise<Run> {
+async function measureOne(
+  { client, processGroups }: Testbed,
+  i: number,
+  rate: number,
+  seconds: number,
+): Promise<Window> {
   const processes = processGroups[i];
+  const pids = [client.child.pid, ...processes.pids];
   processes.resume();
   try {
     for (let attempt = 1; ; attempt++) {
       await sleep(SETTLE_MS);
+      const before = pids.map(threadsOf);
       const run = await client.ask<Run>(i, Math.round(rate), Math.round(seconds * 1000));
-      if (run.answered > 0) return run;
+      const waits = pids.map((pid, n) => waitsBetween(before[n], threadsOf(pid)));
+      if (run.answered > 0) return { ...run, waits };
       // On a busy machine, the contestant may not have got its CPU.
       if (attempt === ATTEMPTS) throw new Error(`${NAMES[i]} answered none of ${run.sent} frames`);
     }
@@ -115,7 +129,7 @@ function at(runs: readonly Run[], percent: (typeof CURVE)[number]): Figure {
 }
 
 /** Returns the medians of the windows' percentiles, and the maximum of the windows' maxima. */
-function summary(runs: readonly Run[]): Record<string, unknown> {
+function summary(runs: readonly Window[]): Record<string, unknown> {
   const percentiles = PERCENTS.map((percent) => {
     const { median, max } = at(runs, percent);
     return percent === 100 ? ['max', max] : [`p${percent}`, median];
@@ -131,6 +145,8 @@ function summary(runs: readonly Run[]): Record<string, unknown> {
         '',
       ).median,
     ),
+    'client waited for its CPU': sumOf(runs.map(({ waits }) => waits[0])),
+    'contestant waited for its CPU': sumOf(runs.map(({ waits }) => waits[1])),
     'client collections': total('collections'),
     'client longest pause ms': round(Math.max(...runs.map(({ longestPauseMs }) => longestPauseMs))),
     curve: CURVE.map((percent) => [percent, at(runs, percent).median]),

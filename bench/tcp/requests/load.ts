@@ -74,7 +74,7 @@ async function run(milliseconds: number): Promise<Run> {
 async function runPaced(rate: number, milliseconds: number): Promise<PacedRun> {
   await open();
   const start = performance.now();
-  paced.start(rate, milliseconds);
+  paced.start(rate);
   await sleep(milliseconds);
   paced.stop();
   const seconds = (performance.now() - start) / 1000;
