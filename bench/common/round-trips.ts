@@ -27,8 +27,8 @@ export interface TimesRecorder {
 export class RoundTrips {
   sent = 0;
   answered = 0;
-  /** When the last call of {@link receive} looked for answers, in ms of `monotonicMs`; 0 when times are not measured. */
-  now = 0;
+  /** The time, in an array, because V8 allocates a number for a field, or for a variable that a loop changes. */
+  private readonly clock = new Float64Array(1);
   private readonly out: PacketBurst;
   private readonly back: PacketBurst;
   private readonly memory = MemoryWindow.reserve(MAX_BURST * SLOT_BYTES);
@@ -58,6 +58,14 @@ export class RoundTrips {
     }
   }
 
+  /**
+   * When {@link receive} looked for answers, in ms of `monotonicMs`; 0 when times are not measured. The times of requests
+   * begin then.
+   */
+  get now(): number {
+    return this.clock[0];
+  }
+
   /** How many requests were not answered, or not yet. */
   get outstanding(): number {
     return this.sent - this.answered;
@@ -69,12 +77,10 @@ export class RoundTrips {
     this.answered = 0;
   }
 
-  /**
-   * Sends up to `count` requests, at most a burst, and no more than the peer's ring has room for.
-   * @param now when their times begin, in ms of `monotonicMs`
-   */
-  send(count: number, now = 0): void {
+  /** Sends up to `count` requests, at most a burst, and no more than the peer's ring has room for. */
+  send(count: number): void {
     const { u8 } = this.memory;
+    const now = this.clock[0];
     const n = Math.min(count, MAX_BURST);
     for (let i = 0; i < n; i++) {
       const number = (this.next + i) >>> 0;
@@ -94,7 +100,7 @@ export class RoundTrips {
     const { back, endpoint, times } = this;
     const count = endpoint.take(back, MAX_BURST);
     const now = times === null ? 0 : monotonicMs();
-    this.now = now;
+    this.clock[0] = now;
     if (count === 0) return 0;
     const { u8 } = back.memory;
     for (let i = 0; i < count; i++) {

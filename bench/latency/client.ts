@@ -36,16 +36,13 @@ new PerformanceObserver((list) => {
   for (const { duration } of list.getEntries()) pauses.push(duration);
 }).observe({ entryTypes: ['gc'] });
 
-/** Sends the frames that are due and takes those that came back, for some rounds. Returns the time. */
-function rounds(trip: RoundTrips, start: number, perMs: number, end: number): number {
-  let now = monotonicMs();
-  for (let i = 0; i < ROUNDS && now < end; i++) {
-    const due = perMs === 0 ? WINDOW - trip.outstanding : Math.floor((now - start) * perMs) - trip.sent;
-    if (due > 0) trip.send(due, now);
+/** Takes the frames that came back and sends those that are due, for some rounds. */
+function rounds(trip: RoundTrips, start: number, perMs: number, end: number): void {
+  for (let i = 0; i < ROUNDS && trip.now < end; i++) {
     trip.receive();
-    ({ now } = trip);
+    const due = perMs === 0 ? WINDOW - trip.outstanding : Math.floor((trip.now - start) * perMs) - trip.sent;
+    if (due > 0) trip.send(due);
   }
-  return now;
 }
 
 async function run(trip: RoundTrips, perSecond: number, milliseconds: number): Promise<Run> {
@@ -54,14 +51,13 @@ async function run(trip: RoundTrips, perSecond: number, milliseconds: number): P
   trip.forget();
   times.clear();
   pauses.length = 0;
-  const start = monotonicMs();
+  const start = trip.now;
   const end = start + milliseconds;
-  let now = start;
-  while (now < end) {
-    now = rounds(trip, start, perSecond / 1000, end);
+  while (trip.now < end) {
+    rounds(trip, start, perSecond / 1000, end);
     await nextTurn();
   }
-  const rate = trip.answered / ((now - start) / 1000);
+  const rate = trip.answered / ((trip.now - start) / 1000);
   const deadline = monotonicMs() + DRAIN_MS;
   while (trip.outstanding > 0 && monotonicMs() < deadline) trip.receive();
   // The observer gets its entries in a turn of the event loop.
