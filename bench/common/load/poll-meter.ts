@@ -1,6 +1,7 @@
 /**
- * What share of its time a stack that spins has work. The loop looks at the clock only every 16 polls, which is too seldom
- * for that. Polls that found nothing are counted instead, and what one of them costs is measured while there is no work.
+ * What share of its time a stack that spins has work. The loop looks at the clock every ten microseconds, which is too
+ * seldom for that. Polls that found nothing are counted instead, and what one of them costs is measured while there is
+ * no work.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Stack } from '../../../src/index.js';

@@ -4,6 +4,7 @@ import type { LoopRun } from '../../common/load/closed-loop.js';
 import { NoiseGuard } from '../../common/noise.js';
 import { KERNEL_SETTINGS } from '../../common/sides.js';
 import { alternate, timing } from '../../common/windows.js';
+import { sumOf, threadsOf, type Waits, waitsBetween } from '../../latency/waits.js';
 import { type Figure, figure, type Row, row } from '../../report/report.js';
 import { type Contestant, type ContestantName, closeAll, NODE, OURS, openContestant, SOCKPERF } from './contestants.js';
 import { type PacedRun, PERCENTS, type RequestSetup } from './setup.js';
@@ -64,6 +65,7 @@ async function compare(selected: readonly ContestantName[], plan: Plan): Promise
       peaks: Object.fromEntries(peaks.map((each, i) => [names[i], each])),
       percentiles: Object.fromEntries(measured.map((runs, i) => [names[i], percentilesOf(runs)])),
       ratios: Object.fromEntries(others.map((_, i) => [names[i + 1], ratios(measured[0], measured[i + 1])])),
+      'waited for their CPUs': Object.fromEntries(measured.map((runs, i) => [names[i], waitsOf(runs)])),
       'kernel settings': KERNEL_SETTINGS,
     };
     return row(LATENCY_ROW, ours, peers, { better: 'less', noise: await guard.end(figures), more });
@@ -99,10 +101,18 @@ async function peak(contestant: Contestant, seconds: number): Promise<number> {
 const run = ({ load, server }: Contestant, milliseconds: number): Promise<LoopRun> =>
   load.ask('run', milliseconds, server.pid);
 
-async function pace({ name, load, server }: Contestant, rate: number, seconds: number): Promise<PacedRun> {
+/** A window, and how long the server and the load waited for their CPUs in it. */
+interface Window extends PacedRun {
+  readonly waits: readonly (Waits | null)[];
+}
+
+async function pace({ name, load, server }: Contestant, rate: number, seconds: number): Promise<Window> {
+  const pids = [server.pid, load.child.pid];
+  const before = pids.map(threadsOf);
   const run = await load.ask<PacedRun>('paced', rate, seconds * 1000);
+  const waits = pids.map((pid, i) => waitsBetween(before[i], threadsOf(pid)));
   if (run.errors > 0) throw fault(name, `ended ${run.errors} connections; it wrote:\n${server.output}`);
-  return run;
+  return { ...run, waits };
 }
 
 function fault(name: string, what: string): Error {
@@ -117,6 +127,11 @@ function percentile(runs: readonly PacedRun[], percent: (typeof PERCENTS)[number
 
 const percentilesOf = (runs: readonly PacedRun[]): Record<string, number> =>
   Object.fromEntries(PERCENTS.map((percent) => [`p${percent}`, percentile(runs, percent).median]));
+
+const waitsOf = (runs: readonly Window[]): Record<string, Waits | null> => ({
+  server: sumOf(runs.map(({ waits }) => waits[0])),
+  load: sumOf(runs.map(({ waits }) => waits[1])),
+});
 
 const ratios = (ours: readonly PacedRun[], theirs: readonly PacedRun[]): Record<string, number> =>
   Object.fromEntries(

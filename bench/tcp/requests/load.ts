@@ -40,7 +40,7 @@ async function runPaced(rate: number, milliseconds: number): Promise<PacedRun> {
   isOpen = true;
   await until('all connections open', () => paced.isReady);
   const start = performance.now();
-  paced.start(rate, milliseconds);
+  paced.start(rate);
   await sleep(milliseconds);
   paced.stop();
   const seconds = (performance.now() - start) / 1000;

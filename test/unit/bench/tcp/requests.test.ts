@@ -99,7 +99,7 @@ describe('a load with a schedule', () => {
     paced.open();
     await until('all connections open', () => paced.isReady, poll);
     const start = performance.now();
-    paced.start(2000, 100);
+    paced.start(2000);
     await until(
       'the end of the schedule',
       () => performance.now() - start > 100,
@@ -123,7 +123,7 @@ describe('a load with a schedule', () => {
     const paced = new Paced(load, 1);
     paced.open();
     await until('all connections open', () => paced.isReady, poll);
-    paced.start(1e6, 1);
+    paced.start(1e6);
     await until(
       'a full schedule',
       () => paced.result(1).unsent > 0,
