@@ -1,11 +1,14 @@
 /** The half of a connection's handle that reads: what was received goes to `net.Socket`, http's parser, TLS or HTTP/2. */
+import type { Consumable, ServerParser } from './http-parsers.js';
 import { ownerOf, readError } from './node-internals.js';
 import { WriteHandle } from './write-handle.js';
 
 /** Most bytes that libuv reads at once. http's parser has a buffer of this size. */
 const LIBUV_READ_BYTES = 1 << 16;
 
-export abstract class ReadHandle extends WriteHandle {
+export abstract class ReadHandle extends WriteHandle implements Consumable {
+  /** http's parser that gets what was received in the place of the owner. */
+  parser: ServerParser | null = null;
   /** The socket of TLS that reads in the place of the owner. C++ has no way to tell it of a fault. */
   secure: { destroy(error: Error): unknown } | null = null;
   /** `net.Socket` keeps here whether it has called {@link readStart}. */
@@ -16,6 +19,14 @@ export abstract class ReadHandle extends WriteHandle {
   private kept: Uint8Array | null = null;
   protected hasEnded = false;
   protected isEndTold = false;
+
+  private read = 0;
+  private readonly inContext = (act: () => void): void => this.context.runInAsyncScope(act);
+
+  /** Bytes that whoever reads was given. */
+  get bytesRead(): number {
+    return this.read;
+  }
 
   /** Whether something was received that nobody has read. */
   protected get hasUnread(): boolean {
@@ -54,10 +65,11 @@ export abstract class ReadHandle extends WriteHandle {
         this.kept = bytes.slice(at);
         return;
       }
+      const piece = at === 0 && bytes.length <= most ? bytes : bytes.subarray(at, Math.min(at + most, bytes.length));
+      this.read += piece.length;
       try {
-        this.readBuffer(
-          at === 0 && bytes.length <= most ? bytes : bytes.subarray(at, Math.min(at + most, bytes.length)),
-        );
+        if (this.parser === null) this.readBuffer(piece);
+        else this.parser.execute(piece, this.inContext);
       } catch (error) {
         this.host.uncaught(error);
       }
