@@ -6,11 +6,18 @@ import { WriteHandle } from './write-handle.js';
 /** Most bytes that libuv reads at once. http's parser has a buffer of this size. */
 const LIBUV_READ_BYTES = 1 << 16;
 
+/** What a `tls.TLSSocket` has for the handle below it. */
+export interface SecureSocket {
+  /** Whether the handshake is over. */
+  readonly _secureEstablished?: boolean;
+  destroy(error: Error): unknown;
+}
+
 export abstract class ReadHandle extends WriteHandle implements Consumable {
   /** http's parser that gets what was received in the place of the owner. */
   parser: ServerParser | null = null;
   /** The socket of TLS that reads in the place of the owner. C++ has no way to tell it of a fault. */
-  secure: { destroy(error: Error): unknown } | null = null;
+  secure: SecureSocket | null = null;
   /** `net.Socket` keeps here whether it has called {@link readStart}. */
   reading = false;
   protected isReading = false;
@@ -22,6 +29,10 @@ export abstract class ReadHandle extends WriteHandle implements Consumable {
 
   private read = 0;
   private readonly inContext = (act: () => void): void => this.context.runInAsyncScope(act);
+
+  override get isEncrypted(): boolean {
+    return this.secure?._secureEstablished === true;
+  }
 
   /** Bytes that whoever reads was given. */
   get bytesRead(): number {
