@@ -8,7 +8,6 @@ import { TLSSocket } from 'node:tls';
 import { connectArguments } from './connect-arguments.js';
 import { ConnectionHandle } from './connection-handle.js';
 import type { HandleHost } from './handle-host.js';
-import { hookParsers } from './http-parsers.js';
 import { ListenerHandle } from './listener-handle.js';
 import { giveHandle, type HandleRequest, type KernelTcp, KernelTcpClass, ownerOf } from './node-internals.js';
 import type { SecureSocket } from './read-handle.js';
@@ -95,7 +94,6 @@ export function giveConnection(socket: net.Socket, host: HandleHost): void {
 function install(): void {
   if (isInstalled) return;
   isInstalled = true;
-  hookParsers((handle): handle is ConnectionHandle => handle instanceof ConnectionHandle);
   const server = net.Server.prototype as unknown as Listening;
   const listen2 = server._listen2;
   server._listen2 = function (address, port, addressType, backlog, fd, ...more) {

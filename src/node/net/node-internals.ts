@@ -65,29 +65,26 @@ function handleClassBelow(stream: Duplex | undefined): unknown {
   return _parent.constructor;
 }
 
-/** Returns what Node has by this name below its modules; nothing when this Node does not show it. */
-export function loadBinding(name: string): Record<string, unknown> {
+function loadWriteState(): WriteState | null {
   const { noDeprecation } = process;
   try {
     // Node warns of process.binding when it is told to warn of everything that may go some day.
     process.noDeprecation = true;
-    return (process as unknown as { binding(name: string): Record<string, unknown> }).binding(name);
+    const { binding } = process as unknown as { binding(name: string): Record<string, unknown> };
+    const words = binding.call(process, 'stream_wrap');
+    const { streamBaseState, kBytesWritten, kLastWriteWasAsync, kLastWriteErr } = words;
+    if (!(streamBaseState instanceof Int32Array)) return null;
+    return {
+      words: streamBaseState,
+      bytes: Number(kBytesWritten),
+      isAsync: Number(kLastWriteWasAsync ?? kBytesWritten),
+      error: Number(kLastWriteErr ?? kBytesWritten),
+    };
   } catch {
-    return {};
+    return null;
   } finally {
     process.noDeprecation = noDeprecation ?? false;
   }
-}
-
-function loadWriteState(): WriteState | null {
-  const { streamBaseState, kBytesWritten, kLastWriteWasAsync, kLastWriteErr } = loadBinding('stream_wrap');
-  if (!(streamBaseState instanceof Int32Array)) return null;
-  return {
-    words: streamBaseState,
-    bytes: Number(kBytesWritten),
-    isAsync: Number(kLastWriteWasAsync ?? kBytesWritten),
-    error: Number(kLastWriteErr ?? kBytesWritten),
-  };
 }
 
 const noStream = (): Duplex => new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });

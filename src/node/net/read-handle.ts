@@ -1,5 +1,5 @@
 /** The half of a connection's handle that reads: what was received goes to `net.Socket`, http's parser, TLS or HTTP/2. */
-import type { Consumable, ServerParser } from './http-parsers.js';
+import { allowCalls, type ServerParser } from './http-parsers.js';
 import { ownerOf, readError } from './node-internals.js';
 import { WriteHandle } from './write-handle.js';
 
@@ -13,7 +13,7 @@ export interface SecureSocket {
   destroy(error: Error): unknown;
 }
 
-export abstract class ReadHandle extends WriteHandle implements Consumable {
+export abstract class ReadHandle extends WriteHandle {
   /** http's parser that gets what was received in the place of the owner. */
   parser: ServerParser | null = null;
   /** The socket of TLS that reads in the place of the owner. C++ has no way to tell it of a fault. */
@@ -27,8 +27,19 @@ export abstract class ReadHandle extends WriteHandle implements Consumable {
   protected hasEnded = false;
   protected isEndTold = false;
 
+  private isConsumed = false;
   private read = 0;
   private readonly inContext = (act: () => void): void => this.context.runInAsyncScope(act);
+
+  /** An http server sets it just before its parser consumes the handle. */
+  set _consumed(isConsumed: boolean) {
+    this.isConsumed = isConsumed;
+    if (isConsumed) allowCalls((ownerOf(this) as { readonly parser?: unknown } | undefined)?.parser, this);
+  }
+
+  get _consumed(): boolean {
+    return this.isConsumed;
+  }
 
   override get isEncrypted(): boolean {
     return this.secure?._secureEstablished === true;
