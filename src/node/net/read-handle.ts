@@ -1,5 +1,4 @@
 /** The half of a connection's handle that reads: what was received goes to `net.Socket`, http's parser, TLS or HTTP/2. */
-import { allowCalls, type ServerParser } from './http-parsers.js';
 import { ownerOf, readError } from './node-internals.js';
 import { WriteHandle } from './write-handle.js';
 
@@ -14,8 +13,6 @@ export interface SecureSocket {
 }
 
 export abstract class ReadHandle extends WriteHandle {
-  /** http's parser that gets what was received in the place of the owner. */
-  parser: ServerParser | null = null;
   /** The socket of TLS that reads in the place of the owner. C++ has no way to tell it of a fault. */
   secure: SecureSocket | null = null;
   /** `net.Socket` keeps here whether it has called {@link readStart}. */
@@ -27,27 +24,8 @@ export abstract class ReadHandle extends WriteHandle {
   protected hasEnded = false;
   protected isEndTold = false;
 
-  private isConsumed = false;
-  private read = 0;
-  private readonly inContext = (act: () => void): void => this.context.runInAsyncScope(act);
-
-  /** An http server sets it just before its parser consumes the handle. */
-  set _consumed(isConsumed: boolean) {
-    this.isConsumed = isConsumed;
-    if (isConsumed) allowCalls((ownerOf(this) as { readonly parser?: unknown } | undefined)?.parser, this);
-  }
-
-  get _consumed(): boolean {
-    return this.isConsumed;
-  }
-
   override get isEncrypted(): boolean {
     return this.secure?._secureEstablished === true;
-  }
-
-  /** Bytes that whoever reads was given. */
-  get bytesRead(): number {
-    return this.read;
   }
 
   /** Whether something was received that nobody has read. */
@@ -87,11 +65,10 @@ export abstract class ReadHandle extends WriteHandle {
         this.kept = bytes.slice(at);
         return;
       }
-      const piece = at === 0 && bytes.length <= most ? bytes : bytes.subarray(at, Math.min(at + most, bytes.length));
-      this.read += piece.length;
       try {
-        if (this.parser === null) this.readBuffer(piece);
-        else this.parser.execute(piece, this.inContext);
+        this.readBuffer(
+          at === 0 && bytes.length <= most ? bytes : bytes.subarray(at, Math.min(at + most, bytes.length)),
+        );
       } catch (error) {
         this.host.uncaught(error);
       }

@@ -1,10 +1,8 @@
 import { once } from 'node:events';
-import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, type Server, Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { NetHost } from '../../../../../src/node/host.js';
 import { setHost } from '../../../../../src/node/net/hooks.js';
-import { ServerParser } from '../../../../../src/node/net/http-parsers.js';
 import { type CabledHosts, openCabledHosts, SERVER_ADDRESS } from '../../../../support/node/cabled-hosts.js';
 import { when } from '../../../../support/node/scenario.js';
 import { until } from '../../../../support/until.js';
@@ -58,29 +56,6 @@ describe('handles of connections and listeners', () => {
     expect(read.length).toBe(written);
     expect(/[^a]/.test(read)).toBe(false);
     await end(server, client, other, accepted, otherAccepted);
-  });
-
-  it('gives an http parser what was received until the program reads the socket', async () => {
-    const parserOf = (socket: Socket): unknown =>
-      (socket as unknown as { _handle: { parser: unknown } })._handle.parser;
-    const parsers: unknown[] = [];
-    const server = hosts.server.net.overHost(
-      createHttpServer(({ socket }, response) => {
-        parsers.push(parserOf(socket));
-        if (parsers.length === 2) {
-          socket.on('data', () => {});
-          parsers.push(parserOf(socket));
-        }
-        response.end();
-      }),
-    );
-    const client = connect(await listen(server)).resume();
-    for (let i = 0; i < 2; i++) {
-      client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
-      await once(server, 'request');
-    }
-    expect(parsers.map((parser) => parser instanceof ServerParser)).toEqual([true, true, false]);
-    await end(server, client);
   });
 
   it('leaves nothing of connections beyond maxConnections', async () => {
