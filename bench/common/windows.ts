@@ -1,7 +1,6 @@
 /**
  * Measurement windows. Contestants take turns, so that a machine that becomes faster or slower affects all of them.
  */
-import type { Child } from '../../scripts/child.js';
 import type { Plan } from './benchmark.js';
 
 export interface Timing {
@@ -36,12 +35,24 @@ export async function alternate<C, V>(
   return values;
 }
 
+/** How long a contestant works before its window, in ms. */
+const SETTLE_MS = 100;
+
+/** A process; a `Child` is one. */
+export interface Pausable {
+  readonly pid: number;
+  readonly isRunning: boolean;
+  signal(signal: NodeJS.Signals): void;
+  /** Ends it. */
+  stop(): Promise<unknown>;
+}
+
 /**
  * Processes that are stopped (SIGSTOP) while others are measured. A stopped process uses no CPU and keeps its compiled
  * code, so it needs neither a start nor a warm-up when its turn comes again.
  */
 export class PausableProcesses {
-  constructor(private readonly children: readonly Child[]) {}
+  constructor(private readonly children: readonly Pausable[]) {}
 
   pause(): void {
     for (const child of this.children) if (child.isRunning) child.signal('SIGSTOP');
@@ -51,10 +62,15 @@ export class PausableProcesses {
     for (const child of this.children) if (child.isRunning) child.signal('SIGCONT');
   }
 
-  /** Does some work while the processes run. They are stopped afterwards. */
-  async during<T>(work: () => Promise<T>): Promise<T> {
+  /**
+   * Does some work while the processes run. They are stopped afterwards.
+   * @param settle called before, with a time in ms. In the first milliseconds after a stop the processes are slow: caches
+   * are cold, timers are due, and what was under way waits.
+   */
+  async during<T>(work: () => Promise<T>, settle?: (milliseconds: number) => Promise<unknown>): Promise<T> {
     this.resume();
     try {
+      await settle?.(SETTLE_MS);
       return await work();
     } finally {
       this.pause();

@@ -14,8 +14,6 @@ import { ContestantWithBackend, type Window } from './contestant-with-backend.js
 import { QUICK, ROWS, type RowSpec } from './rows.js';
 
 const UNIT = 'packets/s';
-/** Time for the queues to fill or to become empty after a pause, in ms. */
-const SETTLE_MS = 30;
 
 async function compare(spec: RowSpec, plan: Plan): Promise<Row> {
   const { windows, window, warmUp } = timing(plan.isQuick);
@@ -26,18 +24,15 @@ async function compare(spec: RowSpec, plan: Plan): Promise<Row> {
       const contestant = await ContestantWithBackend.open(name, spec);
       contestants.push(contestant);
       await sleep(warmUp * 1000);
-      contestant.pause();
+      contestant.processes.pause();
     }
-    const [ours, dpdk] = await alternate(contestants, windows, plan, async (contestant) => {
-      contestant.resume();
-      try {
-        await sleep(SETTLE_MS);
-        const measured = await guard.watch(contestant.pids, () => contestant.measure(window));
-        if (measured.rate === 0) throw new Error(`${spec.name}: no packet of ${contestant.name} arrived`);
+    const [ours, dpdk] = await alternate(contestants, windows, plan, (contestant) => {
+      const { name, processes } = contestant;
+      return processes.during(async () => {
+        const measured = await guard.watch(processes.pids, () => contestant.measure(window));
+        if (measured.rate === 0) throw new Error(`${spec.name}: no packet of ${name} arrived`);
         return measured;
-      } finally {
-        contestant.pause();
-      }
+      }, sleep);
     });
     const by = (values: Window[], field: keyof Window) =>
       figure(

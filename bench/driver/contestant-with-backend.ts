@@ -27,7 +27,7 @@ export interface Window {
 type Counter = () => Promise<Count>;
 
 export class ContestantWithBackend {
-  private readonly processes: PausableProcesses;
+  readonly processes: PausableProcesses;
 
   private constructor(
     readonly name: 'tspmd' | 'dpdk',
@@ -80,18 +80,6 @@ export class ContestantWithBackend {
       rmSync(folder, { recursive: true, force: true });
       throw error;
     }
-  }
-
-  get pids(): number[] {
-    return this.processes.pids;
-  }
-
-  pause(): void {
-    this.processes.pause();
-  }
-
-  resume(): void {
-    this.processes.resume();
   }
 
   /** Measures for `seconds`, from now on. */

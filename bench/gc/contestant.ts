@@ -48,7 +48,7 @@ const path = join(folder, 'nic.sock');
 const reactor = new Reactor();
 const backend = new VhostUserBackend({ path, reactor, windows: new WindowAllocator() });
 const pair = backend.pairs[0];
-const trips = new RoundTrips(pair, udpFrame(BYTES, CLIENT, SERVER, ECHO_PORT), 0);
+const trips = new RoundTrips(pair, udpFrame(BYTES, CLIENT, SERVER, ECHO_PORT), null);
 
 async function open(): Promise<{ poll: () => void; close: () => Promise<void> }> {
   if (subject === 'driver') {

@@ -71,8 +71,8 @@ async function measure(spec: Spec, plan: Plan): Promise<Row> {
       await contestant.measure(warmUp * 1000);
       contestant.processes.pause();
     }
-    const all = await alternate(contestants, windows, plan, ({ processes, spinning, measure }) =>
-      processes.during(() => guard.watch(spinning, () => measure(milliseconds))),
+    const all = await alternate(contestants, windows, plan, ({ processes, spinning, measure, settle }) =>
+      processes.during(() => guard.watch(spinning, () => measure(milliseconds)), settle),
     );
     return await summed(spec, contestants, all, guard);
   } finally {

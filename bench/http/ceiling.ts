@@ -51,7 +51,7 @@ function run(milliseconds: number): Promise<Run> {
       if (now - start >= milliseconds) {
         const { user, system } = process.cpuUsage(cpu);
         const took = { seconds: (now - start) / 1000, cpuSeconds: (user + system) / 1e6 };
-        resolve({ requests: answered() - first, ...took, p99Us: 0, busy: 0 });
+        resolve({ requests: answered() - first, ...took, p99Us: 0 });
         return;
       }
       for (const connection of connections) connection.push(request);

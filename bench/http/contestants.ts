@@ -4,15 +4,16 @@ import { Child } from '../../scripts/child.js';
 import { PAGE } from '../../src/apps/http/answers.js';
 import { BenchProcess } from '../common/bench-process.js';
 import { benchCpus } from '../common/cpus.js';
+import { busyShare, type PollCount } from '../common/load/poll-meter.js';
 import { openKernelSide, openOurSide, SERVER, type ServerPlace, type Side, type SideOptions } from '../common/sides.js';
 import { PausableProcesses } from '../common/windows.js';
 import type { Certificate } from './certificate.js';
 import { HELLO } from './hello.js';
 import { configureNginx, NGINX_READY } from './nginx.js';
-import type { CeilingSetup, Run } from './setup.js';
+import type { CeilingSetup, LoadRun, Run } from './setup.js';
 
 const NODE_SERVER = fileURLToPath(new URL('node-server.js', import.meta.url));
-const PLAIN: SideOptions<object> = { load: 'http/load.js' };
+const plain = (body: string): SideOptions<object> => ({ load: 'http/load.js', setup: { bodyBytes: body.length } });
 
 /** What was measured in one window. */
 export interface Window {
@@ -31,6 +32,8 @@ export interface Contestant {
   readonly processes: PausableProcesses;
   /** The processes that use their CPU all the time. */
   readonly spinning: readonly number[];
+  /** Works, and measures nothing. */
+  settle(milliseconds: number): Promise<unknown>;
   measure(milliseconds: number): Promise<Window>;
   close(): Promise<void>;
 }
@@ -40,7 +43,7 @@ export type Open = () => Promise<Contestant>;
 
 /** The app `http`, which spins. */
 export const openApp: Open = async () => {
-  const side = await openOurSide('tspmd', PLAIN, (place) =>
+  const side = await openOurSide('tspmd', plain(PAGE), (place) =>
     Child.tspmd('run', ...addressing(place), '--app', 'http', '--idle', 'spin'),
   );
   return served(side, await LoopTimes.of(side.server));
@@ -51,19 +54,19 @@ export const nginxIn =
   (folder: string): Open =>
   async () =>
     served(
-      await openKernelSide('nginx', { ...PLAIN, ready: NGINX_READY }, (run) =>
+      await openKernelSide('nginx', { ...plain(PAGE), ready: NGINX_READY }, (run) =>
         run('nginx', ...configureNginx(folder, PAGE)),
       ),
     );
 
 /** Node's `http` on the kernel, with the answer of our app. */
-export const openNodePage: Open = () => openNode('node-http', PLAIN, PAGE);
+export const openNodePage: Open = () => openNode('node-http', plain(PAGE), PAGE);
 
 /** Node's `http` on the kernel. */
-export const openNodeHello: Open = () => openNode('node-http', PLAIN, HELLO);
+export const openNodeHello: Open = () => openNode('node-http', plain(HELLO), HELLO);
 
 /** Node's `http` under `tspmd exec`. */
-export const openExecHello: Open = () => openExec(PLAIN, HELLO);
+export const openExecHello: Open = () => openExec(plain(HELLO), HELLO);
 
 /** Node's `https` on the kernel, or under `tspmd exec`. */
 export const secureWith = (certificate: Certificate): { kernel: Open; exec: Open } => {
@@ -83,7 +86,8 @@ export const openCeiling: Open = async () => {
     name: 'duplex',
     processes: new PausableProcesses([process.child]),
     spinning: [process.child.pid],
-    measure: async (milliseconds) => windowOf(await process.ask<Run>('run', milliseconds)),
+    settle: (milliseconds) => process.ask('run', milliseconds),
+    measure: async (milliseconds) => windowOf(await process.ask<Run>('run', milliseconds), 0),
     close: () => process.stop(),
   };
 };
@@ -109,22 +113,27 @@ function served({ name, server, load, processes, close }: Side, times?: LoopTime
   return {
     ...{ name, processes, close },
     spinning: [load.child.pid, ...(times === undefined ? [] : [server.pid])],
+    settle: (milliseconds) => load.ask('run', milliseconds, server.pid),
     async measure(milliseconds) {
       await times?.share();
-      const run = await load.ask<Run>('run', milliseconds, server.pid);
-      const window = windowOf(run);
-      if (times === undefined) return window;
-      const serverBusy = await times.share();
+      const run = await load.ask<LoadRun>('run', milliseconds, server.pid);
+      const serverBusy = await times?.share();
+      if (run.requests === 0 || run.errors > 0)
+        throw new Error(
+          `${name}: ${run.requests} answers and ${run.errors} errors; the load wrote:\n${load.child.output}`,
+        );
+      const window = windowOf(run, await busyShare(...run.polls, () => load.ask<PollCount>('polls')));
+      if (serverBusy === undefined) return window;
       return { ...window, serverBusy, perCpuSecond: Math.round(window.perCpuSecond / Math.max(serverBusy, 0.01)) };
     },
   };
 }
 
-function windowOf({ requests, seconds, p99Us, busy, cpuSeconds }: Run): Window {
+function windowOf({ requests, seconds, p99Us, cpuSeconds }: Run, loadBusy: number): Window {
   const cpu = Math.max(cpuSeconds, 0.01);
   return {
     ...{ perSecond: Math.round(requests / seconds), perCpuSecond: Math.round(requests / cpu), p99Us },
-    ...{ serverBusy: cpuSeconds / seconds, loadBusy: busy },
+    ...{ serverBusy: cpuSeconds / seconds, loadBusy },
   };
 }
 
@@ -146,11 +155,12 @@ class LoopTimes {
     const { server, busyMs, idleMs } = this;
     const from = server.output.length;
     server.signal('SIGUSR1');
-    const [, idle] = await server.waitFor(/^loop_idle_ms\s+(\S+)\s/m, undefined, from);
-    // It is in front, unless it is 0.
-    const [, busy = 0] = /^loop_busy_ms\s+(\S+)\s/m.exec(server.output.slice(from)) ?? [];
-    this.busyMs = Number(busy);
-    this.idleMs = Number(idle);
+    // The server writes all counters at once, but none that is 0: the loop may never have been idle.
+    await server.waitFor(/^loop_polls\s+\d/m, undefined, from);
+    const ms = (counter: string): number =>
+      Number(new RegExp(`^${counter}\\s+(\\S+)\\s`, 'm').exec(server.output.slice(from))?.[1] ?? 0);
+    this.busyMs = ms('loop_busy_ms');
+    this.idleMs = ms('loop_idle_ms');
     const all = this.busyMs - busyMs + this.idleMs - idleMs;
     return all > 0 ? (this.busyMs - busyMs) / all : 1;
   }

@@ -58,7 +58,7 @@ async function run(trips: RoundTrips, milliseconds: number): Promise<Run> {
 
 const setup = JSON.parse(process.argv[2]) as Setup;
 await pinPollingThread(setup.cpu);
-const trips = new RoundTrips(open(setup), udpFrame(BYTES, CLIENT, SERVER, ECHO_PORT), 0);
+const trips = new RoundTrips(open(setup), udpFrame(BYTES, CLIENT, SERVER, ECHO_PORT), null);
 process.once('SIGTERM', () => process.exit());
 answerRequests(
   ([milliseconds]) => run(trips, Number(milliseconds)),

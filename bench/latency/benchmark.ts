@@ -19,6 +19,7 @@ import { alternate, PausableProcesses, timing } from '../common/windows.js';
 import { peerOptions, type RowSpec } from '../driver/rows.js';
 import { type Figure, figure, type Row, row } from '../report/report.js';
 import { CURVE, PERCENTS, type Run, type Setup } from './setup.js';
+import { sumOf, threadsOf, type Waits, waitsBetween } from './waits.js';
 
 const SHARES = [10, 50, 90];
 const nameOf = (share: number): string => `rtt/${share}`;
@@ -28,17 +29,12 @@ const UNIT = 'us (p99.9)';
 const NAMES = ['tspmd', 'dpdk'] as const;
 /** Round trips per row and contestant, in all windows together. */
 const samplesOf = (isQuick: boolean): number => (isQuick ? 60_000 : 1_000_000);
-/** The largest number of round trips in a window. */
-const MAX_SAMPLES = 4_000_000;
 /** If a larger part of the answers is missing in a window, its times are in doubt. */
 const LOSS = 0.01;
 
 /** Time for a contestant to get its CPU again after a pause, in ms. */
 const SETTLE_MS = 30;
 const ATTEMPTS = 5;
-
-/** Reading the clock allocates a number. With a larger young generation, collections are rare. */
-const CLIENT_FLAGS = ['--max-semi-space-size=128'];
 
 const SPEC: RowSpec = { name: 'rtt', direction: 'forward', bytes: 64, burst: 32, ring: 'split', isApi: false };
 
@@ -52,11 +48,7 @@ async function open(folder: string, started: (child: Child) => void): Promise<Te
   const { common, contestant: cpu } = benchCpus();
   const hugepages = hasHugepages();
   const sockets = NAMES.map((name) => join(folder, `${name}.sock`));
-  const client = await BenchProcess.start(
-    'latency/client.js',
-    { sockets, cpu: common, samples: MAX_SAMPLES } satisfies Setup,
-    CLIENT_FLAGS,
-  );
+  const client = await BenchProcess.start('latency/client.js', { sockets, cpu: common } satisfies Setup);
   started(client.child);
   const processGroups: PausableProcesses[] = [];
   for (const [i, name] of NAMES.entries()) {
@@ -79,15 +71,28 @@ async function open(folder: string, started: (child: Child) => void): Promise<Te
   return { client, processGroups };
 }
 
+/** A window, and how long the client and the contestant waited for their CPUs in it. */
+interface Window extends Run {
+  readonly waits: readonly (Waits | null)[];
+}
+
 /** Measures one window of contestant i. */
-async function measureOne({ client, processGroups }: Testbed, i: number, rate: number, seconds: number): Promise<Run> {
+async function measureOne(
+  { client, processGroups }: Testbed,
+  i: number,
+  rate: number,
+  seconds: number,
+): Promise<Window> {
   const processes = processGroups[i];
+  const pids = [client.child.pid, ...processes.pids];
   processes.resume();
   try {
     for (let attempt = 1; ; attempt++) {
       await sleep(SETTLE_MS);
+      const before = pids.map(threadsOf);
       const run = await client.ask<Run>(i, Math.round(rate), Math.round(seconds * 1000));
-      if (run.answered > 0) return run;
+      const waits = pids.map((pid, n) => waitsBetween(before[n], threadsOf(pid)));
+      if (run.answered > 0) return { ...run, waits };
       // On a busy machine, the contestant may not have got its CPU.
       if (attempt === ATTEMPTS) throw new Error(`${NAMES[i]} answered none of ${run.sent} frames`);
     }
@@ -99,7 +104,7 @@ async function measureOne({ client, processGroups }: Testbed, i: number, rate: n
 async function measureShare(share: number, peak: number, testbed: Testbed, plan: Plan): Promise<Row> {
   const { windows, window } = timing(plan.isQuick);
   const rate = (peak * share) / 100;
-  const seconds = Math.min(Math.max(window, samplesOf(plan.isQuick) / windows / rate), MAX_SAMPLES / rate);
+  const seconds = Math.max(window, samplesOf(plan.isQuick) / windows / rate);
   const guard = await NoiseGuard.begin();
   const [ours, dpdk] = await alternate([0, 1], windows, plan, async (i) => {
     const pids = [testbed.client.child.pid, ...testbed.processGroups[i].pids];
@@ -124,7 +129,7 @@ function at(runs: readonly Run[], percent: (typeof CURVE)[number]): Figure {
 }
 
 /** Returns the medians of the windows' percentiles, and the maximum of the windows' maxima. */
-function summary(runs: readonly Run[]): Record<string, unknown> {
+function summary(runs: readonly Window[]): Record<string, unknown> {
   const percentiles = PERCENTS.map((percent) => {
     const { median, max } = at(runs, percent);
     return percent === 100 ? ['max', max] : [`p${percent}`, median];
@@ -140,6 +145,8 @@ function summary(runs: readonly Run[]): Record<string, unknown> {
         '',
       ).median,
     ),
+    'client waited for its CPU': sumOf(runs.map(({ waits }) => waits[0])),
+    'contestant waited for its CPU': sumOf(runs.map(({ waits }) => waits[1])),
     'client collections': total('collections'),
     'client longest pause ms': round(Math.max(...runs.map(({ longestPauseMs }) => longestPauseMs))),
     curve: CURVE.map((percent) => [percent, at(runs, percent).median]),

@@ -5,7 +5,7 @@
  */
 import { PerformanceObserver } from 'node:perf_hooks';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { pinPollingThread, Reactor } from '../../drivers/libc/index.js';
+import { monotonicMs, pinPollingThread, Reactor } from '../../drivers/libc/index.js';
 import { WindowAllocator } from '../../drivers/memory/index.js';
 import { VhostUserBackend } from '../../drivers/transports/vhost-user/backend.js';
 import { answerRequests } from '../common/bench-process.js';
@@ -13,6 +13,7 @@ import { udpFrame } from '../common/frames.js';
 import { RoundTrips } from '../common/round-trips.js';
 import { GENERATOR, STATION } from '../driver/rows.js';
 import { CURVE, type Run, type Setup } from './setup.js';
+import { Times } from './times.js';
 
 const BYTES = 64;
 /** Frames under way at rate 0: half a ring. */
@@ -28,50 +29,44 @@ const reactor = new Reactor();
 const windows = new WindowAllocator();
 const backends = setup.sockets.map((path) => new VhostUserBackend({ path, reactor, windows }));
 const frame = udpFrame(BYTES, GENERATOR, STATION);
-const trips = backends.map(({ pairs }) => new RoundTrips(pairs[0], frame, setup.samples));
+const times = new Times();
+const trips = backends.map(({ pairs }) => new RoundTrips(pairs[0], frame, times));
 const pauses: number[] = [];
 new PerformanceObserver((list) => {
   for (const { duration } of list.getEntries()) pauses.push(duration);
 }).observe({ entryTypes: ['gc'] });
 
-/** Sends the frames that are due and takes those that came back, for some rounds. Returns the time. */
-function rounds(trip: RoundTrips, start: number, perMs: number, end: number): number {
-  let now = performance.now();
-  for (let i = 0; i < ROUNDS && now < end; i++) {
-    const due = perMs === 0 ? WINDOW - trip.outstanding : Math.floor((now - start) * perMs) - trip.sent;
-    if (due > 0) trip.send(due);
+/** Takes the frames that came back and sends those that are due, for some rounds. */
+function rounds(trip: RoundTrips, start: number, perMs: number, end: number): void {
+  for (let i = 0; i < ROUNDS && trip.now < end; i++) {
     trip.receive();
-    now = performance.now();
+    const due = perMs === 0 ? WINDOW - trip.outstanding : Math.floor((trip.now - start) * perMs) - trip.sent;
+    if (due > 0) trip.send(due);
   }
-  return now;
 }
 
 async function run(trip: RoundTrips, perSecond: number, milliseconds: number): Promise<Run> {
   // Frames that were under way when the contestant was stopped do not belong to this window.
   while (trip.receive() > 0);
   trip.forget();
+  times.clear();
   pauses.length = 0;
-  const start = performance.now();
+  const start = trip.now;
   const end = start + milliseconds;
-  let now = start;
-  while (now < end) {
-    now = rounds(trip, start, perSecond / 1000, end);
+  while (trip.now < end) {
+    rounds(trip, start, perSecond / 1000, end);
     await nextTurn();
   }
-  const rate = trip.answered / ((now - start) / 1000);
-  const deadline = performance.now() + DRAIN_MS;
-  while (trip.outstanding > 0 && performance.now() < deadline) trip.receive();
+  const rate = trip.answered / ((trip.now - start) / 1000);
+  const deadline = monotonicMs() + DRAIN_MS;
+  while (trip.outstanding > 0 && monotonicMs() < deadline) trip.receive();
   // The observer gets its entries in a turn of the event loop.
   await nextTurn();
   const collections = pauses.length;
   const longestPauseMs = Math.max(0, ...pauses);
   const { sent, answered } = trip;
-  return { sent, answered, rate, curve: curveOf(trip), collections, longestPauseMs };
-}
-
-function curveOf({ samples, recorded }: RoundTrips): number[] {
-  const sorted = samples.slice(0, recorded).sort();
-  return CURVE.map((percent) => sorted[Math.max(0, Math.ceil((recorded * percent) / 100) - 1)] ?? 0);
+  const curve = CURVE.map((percent) => times.percentile(percent));
+  return { sent, answered, rate, curve, collections, longestPauseMs };
 }
 
 process.on('exit', () => {

@@ -4,8 +4,6 @@ export interface Setup {
   /** Paths of the vhost-user sockets that the client makes, one per contestant. */
   readonly sockets: readonly string[];
   readonly cpu: number;
-  /** The largest number of round trips in one window. */
-  readonly samples: number;
 }
 
 /** The percentiles in a report. */

@@ -1,14 +1,8 @@
 /**
- * A NIC in memory that costs almost nothing and always has packets. It has a receive ring that is used in order, as
- * that of a driver, so that buffers are as warm in the cache as with a real NIC. Packets that are sent leave
- * immediately.
- *
- * Packets are UDP datagrams of any number of flows. The flow of the next packet is a stride further on.
+ * A NIC in memory that costs almost nothing and always has packets: UDP datagrams of any number of flows. The flow of the
+ * next packet is a stride further on.
  */
-import type { MemoryViews } from '../../drivers/memory/index.js';
-import { type DeviceCounters, MAX_RX_BURST, type NetDevice } from '../../drivers/net-device.js';
-import { BufferPool, FRAME_OFFSET } from '../../rings/buffer-pool.js';
-import { PacketTable } from '../../rings/packet-table.js';
+import { FRAME_OFFSET } from '../../rings/buffer-pool.js';
 import type { FlowTuple } from '../../src/rss/rss.js';
 import { ETH_HEADER_BYTES, ETHERTYPE_IPV4_WORD, macWords, writeEthSourceAndType } from '../../src/wire/ethernet.js';
 import {
@@ -19,9 +13,9 @@ import {
   writeIpv4Header,
 } from '../../src/wire/ipv4.js';
 import { writeUdpHeader } from '../../src/wire/udp.js';
+import { MemoryNic, type MemoryNicOptions, memoryBytes, viewsOf } from '../common/memory-nic.js';
 import { GATEWAY, STATION } from './network.js';
 
-const SHIFT = 11;
 const FRAME_BYTES = 60;
 const DISCARD_PORT = 9;
 /** Places of the frame's 32-bit words in a buffer. The MAC addresses begin two bytes before the first one. */
@@ -34,28 +28,12 @@ const SOURCE_NET = 0x10ac;
 /** The stride is this part of the flows (the golden ratio). */
 const STRIDE = 0.6180339887;
 
-export interface EndlessOptions {
-  readonly buffers: number;
-  /** Number of buffers for receiving, the first ones. The others belong to the cores. */
-  readonly rxBuffers: number;
-  /** Length of the receive ring. */
-  readonly ring: number;
+export interface EndlessOptions extends MemoryNicOptions {
   readonly flows: number;
   /** After this many packets the sequence of flows begins again. A multiple of the burst. */
   readonly period: number;
-  /** Whether sent buffers go to a pool of their own. */
-  readonly separateSent: boolean;
   /** Memory for the buffers. Default: new memory. */
   readonly memory?: SharedArrayBuffer;
-}
-
-/** Returns the bytes of memory for a number of buffers. */
-export const memoryBytes = (buffers: number): number => buffers << SHIFT;
-
-export const geometryOf = (buffers: number) => ({ count: buffers, shift: SHIFT, base: 0 });
-
-export function viewsOf(buffer: SharedArrayBuffer): MemoryViews {
-  return { u8: new Uint8Array(buffer), u16: new Uint16Array(buffer), u32: new Uint32Array(buffer) };
 }
 
 /** Return the source address and the ports of a flow as memory words. */
@@ -79,31 +57,11 @@ export function strideOf(flows: number): number {
   return flows === 1 ? 0 : stride;
 }
 
-export class EndlessNic implements NetDevice {
+export class EndlessNic extends MemoryNic {
   readonly name = 'endless';
-  readonly notice = '';
-  readonly mtu = 1500;
-  readonly isUp = true;
-  readonly pollOnly = false;
-  readonly mac = STATION.mac;
-  readonly memory: MemoryViews;
-  readonly pool: BufferPool;
-  readonly sent: BufferPool;
-  readonly table: PacketTable;
-  readonly offloads = 0;
-  onWake = null;
-  onLink = null;
-  onAnnounce = null;
   /** Numbers of packets that were received and sent. */
   received = 0;
   transmitted = 0;
-  readonly rxHandles = new Uint32Array(MAX_RX_BURST);
-  readonly rxLengths = new Uint32Array(MAX_RX_BURST);
-  private readonly ring: Uint32Array;
-  private readonly mask: number;
-  /** Place of the ring's first buffer, and number of its buffers. */
-  private head = 0;
-  private filled = 0;
   private flow = 0;
   private readonly flows: number;
   private readonly period: number;
@@ -112,18 +70,13 @@ export class EndlessNic implements NetDevice {
   private readonly macs: Uint32Array;
   private readonly destination: number;
 
-  constructor({ buffers, rxBuffers, ring, flows, period, separateSent, memory }: EndlessOptions) {
+  constructor({ flows, period, memory, ...options }: EndlessOptions) {
+    super(viewsOf(memory ?? new SharedArrayBuffer(memoryBytes(options.buffers))), STATION.mac, options);
     this.period = period;
-    this.memory = viewsOf(memory ?? new SharedArrayBuffer(memoryBytes(buffers)));
-    const geometry = geometryOf(buffers);
-    this.table = new PacketTable(geometry.count);
-    this.pool = new BufferPool(geometry, 0, rxBuffers);
-    this.sent = separateSent ? new BufferPool(geometry, 0, 0) : this.pool;
-    this.ring = new Uint32Array(ring);
-    this.mask = ring - 1;
     this.flows = flows;
     this.stride = strideOf(flows);
-    for (let handle = 0; handle < rxBuffers; handle++) this.writeFrame(this.pool.offsetOf(handle) + FRAME_OFFSET);
+    for (let handle = 0; handle < options.rxBuffers; handle++)
+      this.writeFrame(this.pool.offsetOf(handle) + FRAME_OFFSET);
     const { u16, u32 } = this.memory;
     this.first16 = u16[FRAME_OFFSET >>> 1];
     this.macs = u32.slice(MACS_AT, MACS_AT + 3);
@@ -133,8 +86,7 @@ export class EndlessNic implements NetDevice {
   rxBurst(max: number): number {
     const { rxHandles: handles, rxLengths: lengths } = this;
     const { pool, ring, mask, flows, stride } = this;
-    while (this.filled <= mask && pool.available > 0) ring[(this.head + this.filled++) & mask] = pool.get();
-    const count = Math.min(max, this.filled);
+    const count = Math.min(max, this.fill());
     let flow = this.flow;
     for (let i = 0; i < count; i++) {
       const handle = ring[(this.head + i) & mask];
@@ -146,8 +98,7 @@ export class EndlessNic implements NetDevice {
     }
     this.received += count;
     this.flow = this.received % this.period === 0 ? 0 : flow;
-    this.head = (this.head + count) & mask;
-    this.filled -= count;
+    this.take(count);
     return count;
   }
 
@@ -157,20 +108,6 @@ export class EndlessNic implements NetDevice {
     this.transmitted += count;
     return count;
   }
-
-  reclaimTx(): void {}
-
-  enableRxInterrupt(): boolean {
-    return false;
-  }
-
-  disableRxInterrupt(): void {}
-
-  counters(): DeviceCounters {
-    return {};
-  }
-
-  async close(): Promise<void> {}
 
   /** Writes the addresses and ports, which the stack has changed in its answer. */
   private receive(offset: number, flow: number): void {

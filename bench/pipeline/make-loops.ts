@@ -16,7 +16,8 @@ import { TxMainLoop } from '../../src/threads/loops/tx-main-loop.js';
 import { defaultBuffers, planBuffers } from '../../src/threads/shared/buffer-plan.js';
 import type { Interconnect } from '../../src/threads/shared/interconnect.js';
 import { RingReturn } from '../../src/threads/shared/ring-return.js';
-import { EndlessNic, geometryOf } from './endless-nic.js';
+import { geometryOf } from '../common/memory-nic.js';
+import { EndlessNic } from './endless-nic.js';
 import { LINK } from './network.js';
 
 /** Packets per turn of a core, as `tspmd run` has it by default. */

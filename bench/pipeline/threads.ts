@@ -10,10 +10,10 @@ import { Rss } from '../../src/rss/rss.js';
 import { Interconnect } from '../../src/threads/shared/interconnect.js';
 import type { Plan } from '../common/benchmark.js';
 import { allowedCpus } from '../common/cpus.js';
+import { memoryBytes, viewsOf } from '../common/memory-nic.js';
 import { NoiseGuard } from '../common/noise.js';
 import { alternate, timing } from '../common/windows.js';
 import { figure, type Row, row } from '../report/report.js';
-import { memoryBytes, viewsOf } from './endless-nic.js';
 import { planFor } from './make-loops.js';
 import { LINK } from './network.js';
 import {

@@ -6,7 +6,7 @@ import { workerData } from 'node:worker_threads';
 import { pinPollingThread } from '../../drivers/libc/index.js';
 import { SingleCore } from '../../src/link/single-core.js';
 import { Interconnect } from '../../src/threads/shared/interconnect.js';
-import { viewsOf } from './endless-nic.js';
+import { viewsOf } from '../common/memory-nic.js';
 import { nicFor, ringCore, rxLoop, txLoop } from './make-loops.js';
 import { LINK } from './network.js';
 import { Reflector } from './reflector.js';

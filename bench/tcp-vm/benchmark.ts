@@ -37,28 +37,20 @@ async function measure(row: VmRow, sides: readonly GuestSide[], plan: Plan): Pro
   const { warmUp, windows, window } = timing(plan.isQuick);
   // The round trip of a cache line between the CPUs matters little to an emulated guest.
   const measured = new Measured(row, await NoiseGuard.begin(false));
-  const turn = async <T>(side: GuestSide, work: () => Promise<T>): Promise<T> => {
-    side.resume();
-    try {
-      return await work();
-    } finally {
-      side.pause();
-    }
-  };
   for (const side of sides) {
-    await turn(side, async () => {
+    await side.processes.during(async () => {
       await side.begin(row.work);
       await side.warmUp(...warmUp);
     });
   }
   await alternate(sides, windows, plan, (side) =>
-    turn(side, async () => {
+    side.processes.during(async () => {
       const work = (): ReturnType<GuestSide['measure']> => side.measure(window * 1000);
       const [done, shares] = await measured.guard.watch([side.load.child.pid], work);
       measured.add(side.name, done, shares);
     }),
   );
-  for (const side of sides) await turn(side, () => side.end());
+  for (const side of sides) await side.processes.during(() => side.end());
   return measured.row(sides.map(({ output }) => output).join(''));
 }
 
@@ -70,7 +62,7 @@ async function measureGroup(group: Group, rows: readonly VmRow[], plan: Plan): P
     for (const server of serversOf(group, folder)) {
       const side = await GuestSide.open(server, (rows.length + 1) * 2 * ROW_SECONDS);
       sides.push(side);
-      side.pause();
+      side.processes.pause();
     }
     return measureEach(rows, plan, (row) => measure(row, sides, plan));
   };

@@ -7,9 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BenchProcess } from '../common/bench-process.js';
-import { busyPart } from '../common/busy-time.js';
 import { benchCpus, cpuSeconds } from '../common/cpus.js';
+import { busyPart } from '../common/load/busy-time.js';
 import { SERVER } from '../common/sides.js';
+import { PausableProcesses } from '../common/windows.js';
 import { SharedGuest } from '../vm/shared-guest.js';
 import type { Answer, LoadSetup, Window, Work } from './rows.js';
 import type { Server } from './servers.js';
@@ -23,12 +24,27 @@ const STEADY_SECONDS = 3;
 const GROWTH = 1.05;
 
 export class GuestSide {
+  /** The load and the machine. */
+  readonly processes: PausableProcesses;
+
   private constructor(
     private readonly server: Server,
     private readonly folder: string,
     readonly load: BenchProcess,
     private readonly guest: SharedGuest,
-  ) {}
+  ) {
+    const machine = {
+      get pid(): number {
+        return guest.machinePid;
+      },
+      get isRunning(): boolean {
+        return guest.isRunning;
+      },
+      signal: (signal: NodeJS.Signals): void => void process.kill(guest.machinePid, signal),
+      stop: () => guest.close(),
+    };
+    this.processes = new PausableProcesses([load.child, machine]);
+  }
 
   /**
    * Boots the guest, and starts the server.
@@ -63,14 +79,6 @@ export class GuestSide {
   /** What the guest has written until now. */
   get output(): string {
     return this.guest.output;
-  }
-
-  pause(): void {
-    for (const pid of this.pids) process.kill(pid, 'SIGSTOP');
-  }
-
-  resume(): void {
-    for (const pid of this.pids) process.kill(pid, 'SIGCONT');
   }
 
   /** Begins the work of a row. */
@@ -116,17 +124,13 @@ export class GuestSide {
 
   async close(): Promise<void> {
     try {
-      this.resume();
+      this.processes.resume();
     } catch {
       // A part has ended by itself; the others are ended now.
     }
     await this.guest.close();
     await this.load.stop();
     rmSync(this.folder, { recursive: true, force: true });
-  }
-
-  private get pids(): number[] {
-    return [this.load.child.pid, this.guest.machinePid];
   }
 
   private async window(milliseconds: number): Promise<Window> {

@@ -2,7 +2,7 @@
 import createHttp from '../../src/apps/http.js';
 import { init, runStack } from '../../src/index.js';
 import { answerRequests } from '../common/bench-process.js';
-import { busyTimeOf } from '../common/busy-time.js';
+import { busyTimeOf } from '../common/load/busy-time.js';
 import type { ServerPlace } from '../common/sides.js';
 
 const { cpu, ...place } = JSON.parse(process.argv[2]) as ServerPlace;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { quote } from '../../scripts/vm/shell.js';
 import { PAGE } from '../../src/apps/http/answers.js';
-import type { BusyTime } from '../common/busy-time.js';
+import type { BusyTime } from '../common/load/busy-time.js';
 import { KERNEL_SETTINGS, SERVER, type ServerPlace } from '../common/sides.js';
 import { configureNginx, NGINX_READY } from '../http/nginx.js';
 import { type Contestant, NIC, type SharedGuest } from '../vm/shared-guest.js';

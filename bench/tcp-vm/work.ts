@@ -1,20 +1,17 @@
 /** The work of the load's rows. It is that of the loads in `bench/tcp` and `bench/http`. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Load } from '../../src/cli/get/load.js';
-import { parseTarget } from '../../src/cli/get/target.js';
+import { PAGE } from '../../src/apps/http/answers.js';
 import type { TcpIp } from '../../src/tcpip/index.js';
-import { SERVER } from '../common/sides.js';
-import { CONNECTIONS as HTTP_CONNECTIONS } from '../http/setup.js';
+import type { ClosedLoop } from '../common/load/closed-loop.js';
+import { HttpLoop } from '../http/http-loop.js';
 import { makeBlock } from '../tcp/bulk/block.js';
 import type { Direction } from '../tcp/bulk/setup.js';
 import { Receiver, Sender } from '../tcp/bulk/transfers.js';
-import { type ClosedLoop, OpenConnections, ShortConnections } from '../tcp/requests/closed-loop.js';
+import { OpenConnections, ShortConnections } from '../tcp/requests/closed-loop.js';
 import type { Done, Work } from './rows.js';
 
 /** How long connections may take to open, and responses to come, in ms. An emulated guest is slow at first. */
 const PATIENCE_MS = 15_000;
-/** Requests of the first window, whose rate is not known yet. */
-const FIRST_REQUESTS = 500;
 
 /** Work that goes on, until it is closed. */
 export interface WorkUnderWay {
@@ -52,6 +49,19 @@ async function openRequests(loop: ClosedLoop): Promise<WorkUnderWay> {
   };
 }
 
+async function openHttp({ tcp }: TcpIp): Promise<WorkUnderWay> {
+  const loop = new HttpLoop(tcp, () => performance.now(), PAGE.length);
+  const work = await openRequests(loop);
+  return {
+    async measure(milliseconds) {
+      const done = await work.measure(milliseconds);
+      if (loop.errors > 0) throw new Error(`${loop.errors} requests have failed, the first by ${loop.fault}`);
+      return done;
+    },
+    close: () => work.close(),
+  };
+}
+
 async function openBulk(net: TcpIp, direction: Direction): Promise<WorkUnderWay> {
   const source = { net, protocol: 'ports', block: makeBlock() } as const;
   const transfer = direction === 'tx' ? new Receiver(source) : new Sender(source);
@@ -61,23 +71,6 @@ async function openBulk(net: TcpIp, direction: Direction): Promise<WorkUnderWay>
     async close() {
       await transfer.stop();
     },
-  };
-}
-
-/** Each measurement has connections of its own, as in `bench/http/load.ts`. */
-async function openHttp({ tcp }: TcpIp): Promise<WorkUnderWay> {
-  const target = parseTarget(`http://${SERVER.ip}/`);
-  let perMs = 0;
-  return {
-    async measure(milliseconds) {
-      const requests = Math.max(Math.round(perMs * milliseconds), FIRST_REQUESTS);
-      const options = { connections: HTTP_CONNECTIONS, requests, keepAlive: true, timeoutMs: PATIENCE_MS };
-      const { done, failed, seconds, errors } = await new Load(tcp, target, options).finished;
-      if (failed > 0) throw new Error(`${failed} requests have failed: ${JSON.stringify(errors)}`);
-      perMs = done / seconds / 1000;
-      return { done, seconds };
-    },
-    async close() {},
   };
 }
 

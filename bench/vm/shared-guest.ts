@@ -88,6 +88,10 @@ export class SharedGuest {
     return Number(machine);
   }
 
+  get isRunning(): boolean {
+    return this.guest.isRunning;
+  }
+
   /** What the guest has written until now. */
   get output(): string {
     return this.guest.output;

@@ -36,6 +36,7 @@ export const EPOLL_CTL_DEL = 2;
 export const EPOLLIN = 0x001;
 export const EPOLLET = 0x80000000;
 
+export const CLOCK_MONOTONIC = 1;
 export const CLOCK_THREAD_CPUTIME_ID = 3;
 
 export const POLLOUT = 0x004;

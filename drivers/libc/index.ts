@@ -1,3 +1,4 @@
+export { monotonicMs, threadCpuMs } from './clock.js';
 export { CLOSE_PATIENCE_MS, type Closer, closeInPlace, FileCloser, finishClosing, unclosed } from './closer.js';
 export * as abi from './constants.js';
 export { SystemError } from './errors.js';
@@ -30,4 +31,4 @@ export {
   MessageSocket,
   type Received,
 } from './sockets.js';
-export { nameThread, pinPollingThread, pinThread, threadCpuMs } from './threads.js';
+export { nameThread, pinPollingThread, pinThread } from './threads.js';

@@ -1,4 +1,4 @@
-/** The calling thread: its core, its name, its CPU time. */
+/** The calling thread: its core and its name. */
 import { access } from 'node:fs/promises';
 import * as c from './constants.js';
 import { check } from './errors.js';
@@ -59,14 +59,4 @@ export async function pinPollingThread(core: number): Promise<void> {
 /** Names the calling thread, as `top -H` shows it. The kernel keeps 15 bytes. */
 export function nameThread(name: string): void {
   native.prctlName(c.PR_SET_NAME, cString(name.slice(0, 15)));
-}
-
-const cpuTime = new Uint32Array(new ArrayBuffer(16));
-const cpuTimeBytes = new Uint8Array(cpuTime.buffer);
-
-/** CPU time that the calling thread has used so far, in user mode and in the kernel, in ms. */
-export function threadCpuMs(): number {
-  native.clockGettime(c.CLOCK_THREAD_CPUTIME_ID, cpuTimeBytes);
-  // struct timespec: seconds, of which 32 bits are enough, and nanoseconds.
-  return cpuTime[0] * 1000 + cpuTime[2] / 1e6;
 }

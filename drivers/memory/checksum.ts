@@ -8,6 +8,8 @@
  * header and payload, then call {@link finishSum}. Over up to 64 KiB (2^15 words of less than 2^16) a partial sum stays
  * below 2^31, which V8 stores as a small integer.
  */
+/** 2^32: its rest modulo 65535 is 1, so what lies above 32 bits counts as it is. */
+const ABOVE_WORD = 2 ** 32;
 const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 /** Adds the carries back in until the sum has 16 bits. */
@@ -51,8 +53,9 @@ export function partialSum(
 }
 
 /**
- * As {@link partialSum}, by words of 32 bits: a third faster from some 64 bytes on. The sum of the low halves follows
- * from the sum of the words modulo 2^32 and the sum of the high halves, which saves an instruction per word.
+ * As {@link partialSum}, by words of 32 bits: half as fast again from some 64 bytes on. The words are added as doubles: one
+ * instruction makes a double of a word and one adds it, where sums of whole numbers need three. They stay exact: 2^14
+ * words are below 2^53.
  * @param offset a multiple of 4
  */
 export function partialSumOfWords(
@@ -65,25 +68,34 @@ export function partialSumOfWords(
   if (!LITTLE_ENDIAN) return initial + sumBytes(u8, offset, length);
   let w = offset >>> 2;
   const end = w + (length >>> 2);
-  let high = 0;
-  let all = 0;
-  for (const unrolled = end - 3; w < unrolled; w += 4) {
-    const a = u32[w] | 0;
-    const b = u32[w + 1] | 0;
-    const c = u32[w + 2] | 0;
-    const d = u32[w + 3] | 0;
-    high = (high + (a >>> 16) + (b >>> 16) + (c >>> 16) + (d >>> 16)) | 0;
-    all = (all + a + b + c + d) | 0;
+  // Two sums, so that an addition need not wait for the one before.
+  let even = 0;
+  let odd = 0;
+  for (const unrolled = end - 7; w < unrolled; w += 8) {
+    even += u32[w];
+    odd += u32[w + 1];
+    even += u32[w + 2];
+    odd += u32[w + 3];
+    even += u32[w + 4];
+    odd += u32[w + 5];
+    even += u32[w + 6];
+    odd += u32[w + 7];
   }
-  for (; w < end; w++) {
-    const a = u32[w] | 0;
-    high = (high + (a >>> 16)) | 0;
-    all = (all + a) | 0;
-  }
+  for (; w < end; w++) even += u32[w];
   let rest = 0;
   for (let i = offset + (length & ~3), shift = 0; i < offset + length; i++, shift += 8) rest |= u8[i] << shift;
-  const sum = foldSum(foldSum(high + ((all - (high << 16)) | 0)) + (rest & 0xffff) + (rest >>> 16));
+  const sum = foldSum(halvesOf(even + odd) + (rest & 0xffff) + (rest >>> 16));
   return initial + (((sum & 0xff) << 8) | (sum >>> 8));
+}
+
+/**
+ * Returns the sum of the 16-bit halves of words, modulo 65535.
+ * @param sum of the words, below 2^53
+ */
+export function halvesOf(sum: number): number {
+  const above = (sum / ABOVE_WORD) | 0;
+  const word = (sum - above * ABOVE_WORD) >>> 0;
+  return above + (word >>> 16) + (word & 0xffff);
 }
 
 /** Computes the partial sum of bytes that begin at an odd offset. */

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { Child } from '../../../scripts/child.js';
 import { isInstalled } from '../../../scripts/programs.js';
 import { BenchProcess } from '../../common/bench-process.js';
-import type { BusyTime } from '../../common/busy-time.js';
+import type { BusyTime } from '../../common/load/busy-time.js';
 import { openKernelSide, openOurSide, type Side, type SideOptions } from '../../common/sides.js';
 import type { BulkRow, Protocol } from './setup.js';
 

@@ -5,7 +5,7 @@
 import { init } from '../../../src/index.js';
 import { type Connection, TcpIp } from '../../../src/tcpip/index.js';
 import { answerRequests } from '../../common/bench-process.js';
-import { busyTimeOf } from '../../common/busy-time.js';
+import { busyTimeOf } from '../../common/load/busy-time.js';
 import type { ServerPlace } from '../../common/sides.js';
 import { makeBlock, RepeatedBlock } from './block.js';
 import { DISCARD_PORT, SOURCE_PORT, VERDICT_BYTES, VERIFY_PORT } from './setup.js';

@@ -1,8 +1,6 @@
-/**
- * Loads in which the next request follows the response: on open connections (`rr`), or each request on a connection of its
- * own (`crr`).
- */
+/** The loads of `rr`, whose connections stay open, and of `crr`, which has a connection for each request. */
 import type { Connection, TcpHandlers, TcpIp } from '../../../src/tcpip/index.js';
+import { ClosedLoop } from '../../common/load/closed-loop.js';
 import { SERVER } from '../../common/sides.js';
 import { requestMessage } from './message.js';
 import { ECHO_PORT, REQUEST_BYTES } from './setup.js';
@@ -12,35 +10,16 @@ interface Exchange {
   missing: number;
 }
 
-export abstract class ClosedLoop {
-  /** Responses that have come; with `crr`, connections that are over. */
-  done = 0;
-  /** Connections that ended when they should not. */
-  errors = 0;
-  /** Requests that wait for their response; with `crr`, connections that are not over. */
-  underWay = 0;
-  protected isRunning = false;
+/** With `crr`, a request is done when its connection is over. */
+abstract class EchoLoop extends ClosedLoop {
   private readonly request = requestMessage();
 
   constructor(
     protected readonly net: TcpIp,
     protected readonly connections: number,
-  ) {}
-
-  /** Opens what is to be open before the first {@link start}; {@link isReady} tells when it is. */
-  abstract open(): void;
-  abstract get isReady(): boolean;
-
-  /** Sends the first requests. */
-  abstract start(): void;
-
-  /** Sends no more. What is under way ends in time. */
-  stop(): void {
-    this.isRunning = false;
+  ) {
+    super();
   }
-
-  /** Ends the connections that stay open. */
-  close(): void {}
 
   protected send(connection: Connection): void {
     (connection.context as Exchange).missing = REQUEST_BYTES;
@@ -61,8 +40,10 @@ export abstract class ClosedLoop {
 }
 
 /** Requests on open connections. */
-export class OpenConnections extends ClosedLoop {
+export class OpenConnections extends EchoLoop {
   private readonly opened: Connection[] = [];
+  /** Connections that were asked for. */
+  private begun = 0;
   private readonly handlers: TcpHandlers = {
     open: (connection) => this.opened.push(connection),
     data: (connection, _bytes, _offset, length) => {
@@ -75,7 +56,7 @@ export class OpenConnections extends ClosedLoop {
   };
 
   open(): void {
-    for (let i = 0; i < this.connections; i++) this.connect(this.handlers);
+    for (; this.begun < this.connections; this.begun++) this.connect(this.handlers);
   }
 
   override close(): void {
@@ -94,7 +75,7 @@ export class OpenConnections extends ClosedLoop {
 }
 
 /** A connection for each request. The load closes first, so TIME-WAIT is here and not at the server. */
-export class ShortConnections extends ClosedLoop {
+export class ShortConnections extends EchoLoop {
   readonly isReady = true;
   private readonly handlers: TcpHandlers = {
     open: (connection) => this.send(connection),

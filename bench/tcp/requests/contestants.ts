@@ -6,10 +6,10 @@ import { fileURLToPath } from 'node:url';
 import { Child } from '../../../scripts/child.js';
 import { BenchProcess } from '../../common/bench-process.js';
 import { firstLine, type Plan } from '../../common/benchmark.js';
-import { cpuSeconds } from '../../common/cpus.js';
+import type { LoopRun } from '../../common/load/closed-loop.js';
+import { busyShare, type PollCount } from '../../common/load/poll-meter.js';
 import { openKernelSide, openOurSide, SERVER, type Side, type SideOptions } from '../../common/sides.js';
 import { PausableProcesses } from '../../common/windows.js';
-import { busyShare, type PollCount } from './poll-meter.js';
 import { ECHO_PORT } from './setup.js';
 
 const SCRIPT = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
@@ -70,23 +70,19 @@ export async function closeAll(contestants: readonly Contestant[], plan: Plan): 
   for (const { close } of contestants) await close().catch((error: Error) => plan.progress(firstLine(error)));
 }
 
-/** CPU time of the two processes during some work, and the server's share of the time in which it had work. */
+/** The shares of the time in which the two had work. */
 export interface Use {
-  readonly serverCpu: number;
-  readonly loadCpu: number;
   readonly serverBusy: number;
+  readonly loadBusy: number;
 }
 
-/** Does some work with a contestant that runs, and measures what it used. */
-export async function using<T>({ server, load, polls }: Contestant, work: () => Promise<T>): Promise<T & Use> {
-  const pids = [server.pid, load.child.pid];
+/** Lets the load of a contestant that runs work for so many milliseconds. */
+export async function runFor({ server, load, polls }: Contestant, milliseconds: number): Promise<LoopRun & Use> {
   const first = await polls?.();
-  const before = pids.map(cpuSeconds);
-  const start = performance.now();
-  const result = await work();
-  const seconds = (performance.now() - start) / 1000;
-  const [serverCpu, loadCpu] = pids.map((pid, i) => cpuSeconds(pid) - before[i]);
-  const isCounted = polls !== null && first !== undefined;
-  const serverBusy = isCounted ? await busyShare(first, await polls(), polls) : Math.min(serverCpu / seconds, 1);
-  return { ...result, serverCpu, loadCpu, serverBusy };
+  const run = await load.ask<LoopRun>('run', milliseconds, server.pid);
+  const last = await polls?.();
+  const loadBusy = await busyShare(...run.polls, () => load.ask<PollCount>('polls'));
+  const isCounted = polls !== null && first !== undefined && last !== undefined;
+  const serverBusy = isCounted ? await busyShare(first, last, polls) : Math.min(run.cpuSeconds / run.seconds, 1);
+  return { ...run, serverBusy, loadBusy };
 }

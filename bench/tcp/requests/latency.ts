@@ -1,11 +1,13 @@
 /** Row `latency/64`: how long requests take that come on a schedule, at half of the rate that the slowest server reaches. */
 import { firstLine, type Plan } from '../../common/benchmark.js';
+import type { LoopRun } from '../../common/load/closed-loop.js';
 import { NoiseGuard } from '../../common/noise.js';
 import { KERNEL_SETTINGS } from '../../common/sides.js';
 import { alternate, timing } from '../../common/windows.js';
+import { sumOf, threadsOf, type Waits, waitsBetween } from '../../latency/waits.js';
 import { type Figure, figure, type Row, row } from '../../report/report.js';
 import { type Contestant, type ContestantName, closeAll, NODE, OURS, openContestant, SOCKPERF } from './contestants.js';
-import { type PacedRun, PERCENTS, type RequestSetup, type Run } from './setup.js';
+import { type PacedRun, PERCENTS, type RequestSetup } from './setup.js';
 
 export const LATENCY_ROW = 'latency/64';
 const CONNECTIONS = 16;
@@ -16,8 +18,6 @@ const MAIN = 99;
 const KEPT = 0.98;
 /** Windows are not shorter: p99.9 needs some thousand requests. */
 const MIN_WINDOW = 0.5;
-/** How long a contestant works before its window, in ms. */
-const SETTLE_MS = 100;
 
 const setup: Pick<RequestSetup, 'kind' | 'connections'> = { kind: 'paced', connections: CONNECTIONS };
 
@@ -49,8 +49,9 @@ async function compare(selected: readonly ContestantName[], plan: Plan): Promise
     const rate = Math.round(Math.min(...peaks) / 2);
     for (const contestant of contestants) await contestant.processes.during(() => pace(contestant, rate, warmUp));
     const measured = await alternate(contestants, windows, plan, (contestant) =>
-      contestant.processes.during(() =>
-        guard.watch([contestant.load.child.pid], () => pace(contestant, rate, Math.max(window, MIN_WINDOW))),
+      contestant.processes.during(
+        () => guard.watch([contestant.load.child.pid], () => pace(contestant, rate, Math.max(window, MIN_WINDOW))),
+        (milliseconds) => run(contestant, milliseconds),
       ),
     );
     const names = contestants.map(({ name }) => name);
@@ -64,6 +65,7 @@ async function compare(selected: readonly ContestantName[], plan: Plan): Promise
       peaks: Object.fromEntries(peaks.map((each, i) => [names[i], each])),
       percentiles: Object.fromEntries(measured.map((runs, i) => [names[i], percentilesOf(runs)])),
       ratios: Object.fromEntries(others.map((_, i) => [names[i + 1], ratios(measured[0], measured[i + 1])])),
+      'waited for their CPUs': Object.fromEntries(measured.map((runs, i) => [names[i], waitsOf(runs)])),
       'kernel settings': KERNEL_SETTINGS,
     };
     return row(LATENCY_ROW, ours, peers, { better: 'less', noise: await guard.end(figures), more });
@@ -89,18 +91,28 @@ async function openAll(selected: readonly ContestantName[], plan: Plan, contesta
 }
 
 /** Requests per second while each connection has one under way. */
-async function peak({ name, load }: Contestant, seconds: number): Promise<number> {
-  const { requests, seconds: took, errors } = await load.ask<Run>('run', seconds * 1000);
+async function peak(contestant: Contestant, seconds: number): Promise<number> {
+  const { name } = contestant;
+  const { requests, seconds: took, errors } = await run(contestant, seconds * 1000);
   if (requests === 0 || errors > 0) throw fault(name, `answered ${requests}, with ${errors} errors`);
   return Math.round(requests / took);
 }
 
-async function pace({ name, load, server }: Contestant, rate: number, seconds: number): Promise<PacedRun> {
-  // The processes were stopped. Their first milliseconds would be most of what is slow.
-  await load.ask<Run>('run', SETTLE_MS);
+const run = ({ load, server }: Contestant, milliseconds: number): Promise<LoopRun> =>
+  load.ask('run', milliseconds, server.pid);
+
+/** A window, and how long the server and the load waited for their CPUs in it. */
+interface Window extends PacedRun {
+  readonly waits: readonly (Waits | null)[];
+}
+
+async function pace({ name, load, server }: Contestant, rate: number, seconds: number): Promise<Window> {
+  const pids = [server.pid, load.child.pid];
+  const before = pids.map(threadsOf);
   const run = await load.ask<PacedRun>('paced', rate, seconds * 1000);
+  const waits = pids.map((pid, i) => waitsBetween(before[i], threadsOf(pid)));
   if (run.errors > 0) throw fault(name, `ended ${run.errors} connections; it wrote:\n${server.output}`);
-  return run;
+  return { ...run, waits };
 }
 
 function fault(name: string, what: string): Error {
@@ -115,6 +127,11 @@ function percentile(runs: readonly PacedRun[], percent: (typeof PERCENTS)[number
 
 const percentilesOf = (runs: readonly PacedRun[]): Record<string, number> =>
   Object.fromEntries(PERCENTS.map((percent) => [`p${percent}`, percentile(runs, percent).median]));
+
+const waitsOf = (runs: readonly Window[]): Record<string, Waits | null> => ({
+  server: sumOf(runs.map(({ waits }) => waits[0])),
+  load: sumOf(runs.map(({ waits }) => waits[1])),
+});
 
 const ratios = (ours: readonly PacedRun[], theirs: readonly PacedRun[]): Record<string, number> =>
   Object.fromEntries(

@@ -1,21 +1,20 @@
 /**
- * The load of the rows with requests. It answers `run MILLISECONDS` with a {@link Run}, and `paced RATE MILLISECONDS` with a
- * {@link PacedRun}, when nothing is under way any more.
+ * The load of the rows with requests. It answers `run MILLISECONDS PID` with a `LoopRun`, `paced RATE MILLISECONDS`
+ * with a {@link PacedRun}, when nothing is under way any more, and `polls` with a `PollCount`.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runStack } from '../../../src/index.js';
 import { TcpIp } from '../../../src/tcpip/index.js';
 import { answerRequests } from '../../common/bench-process.js';
+import { runLoop, until } from '../../common/load/closed-loop.js';
+import { PollMeter } from '../../common/load/poll-meter.js';
 import { openLoadPort } from '../../common/sides.js';
 import { OpenConnections, ShortConnections } from './closed-loop.js';
 import { Paced } from './paced.js';
-import { busyShare, PollMeter } from './poll-meter.js';
-import type { PacedRun, RequestSetup, Run } from './setup.js';
+import type { PacedRun, RequestSetup } from './setup.js';
 
 /** Ports come round within half a second at 60,000 connections per second. */
 const TIME_WAIT_MS = 10;
-/** How long the connections may take to open, and the last responses to come. */
-const PATIENCE_MS = 10_000;
 
 const setup = JSON.parse(process.argv[2]) as RequestSetup;
 const { kind, connections } = setup;
@@ -33,48 +32,15 @@ const stack = {
 };
 const meter = new PollMeter(kind === 'paced' ? stack : net);
 
-/** Turns of a millisecond are counted, and not the clock: the process may have been stopped meanwhile. */
-async function until(what: string, condition: () => boolean): Promise<void> {
-  for (let turns = 0; !condition(); turns++) {
-    if (turns === PATIENCE_MS) throw new Error(`${what}: not within ${PATIENCE_MS} ms`);
-    await sleep(1);
-  }
-}
-
 /** Opened at the first request of the benchmark, because the server starts after the load. */
 let isOpen = false;
 
-async function open(): Promise<void> {
-  if (!isOpen) {
-    loop.open();
-    paced.open();
-  }
-  isOpen = true;
-  await until('all connections open', () => loop.isReady && paced.isReady);
-}
-
-async function run(milliseconds: number): Promise<Run> {
-  await open();
-  const before = meter.count();
-  const first = loop.done;
-  const start = performance.now();
-  loop.start();
-  await sleep(milliseconds);
-  const requests = loop.done - first;
-  const seconds = (performance.now() - start) / 1000;
-  const after = meter.count();
-  loop.stop();
-  // The processes may be stopped after the answer: what is under way then would be taken for lost.
-  await until('all responses', () => loop.underWay === 0);
-  const { tcp_retransmitted_segments: retransmitted = 0 } = net.report();
-  const loadBusy = await busyShare(before, after, () => meter.count());
-  return { requests, seconds, loadBusy, errors: loop.errors, retransmitted };
-}
-
 async function runPaced(rate: number, milliseconds: number): Promise<PacedRun> {
-  await open();
+  if (!isOpen) paced.open();
+  isOpen = true;
+  await until('all connections open', () => paced.isReady);
   const start = performance.now();
-  paced.start(rate, milliseconds);
+  paced.start(rate);
   await sleep(milliseconds);
   paced.stop();
   const seconds = (performance.now() - start) / 1000;
@@ -86,8 +52,11 @@ async function runPaced(rate: number, milliseconds: number): Promise<PacedRun> {
 const stop = new AbortController();
 process.once('SIGTERM', () => stop.abort());
 answerRequests(
-  ([what, ...numbers]) =>
-    what === 'paced' ? runPaced(Number(numbers[0]), Number(numbers[1])) : run(Number(numbers[0])),
+  ([what, ...numbers]) => {
+    const [first, second] = numbers.map(Number);
+    if (what === 'polls') return meter.count();
+    return what === 'paced' ? runPaced(first, second) : runLoop(loop, meter, first, second);
+  },
   () => stop.abort(),
 );
 await runStack(port.core(), meter, { signal: stop.signal });

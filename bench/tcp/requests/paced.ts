@@ -3,8 +3,10 @@
  * at a time (sockperf ends a connection on which many come together); those that are due meanwhile wait. Times count from the
  * moment when a request was due: a server that stalls has to answer for all requests that were due meanwhile.
  */
+import { monotonicMs } from '../../../drivers/libc/index.js';
 import type { Connection, TcpHandlers, TcpIp } from '../../../src/tcpip/index.js';
 import { SERVER } from '../../common/sides.js';
+import { Times } from '../../latency/times.js';
 import { requestMessage } from './message.js';
 import { ECHO_PORT, type PacedRun, PERCENTS, REQUEST_BYTES } from './setup.js';
 
@@ -12,8 +14,6 @@ import { ECHO_PORT, type PacedRun, PERCENTS, REQUEST_BYTES } from './setup.js';
 const MOST_WAITING = 512;
 /** Requests that become due in one poll. */
 const MOST_PER_POLL = 64;
-/** For a schedule that is a little longer than it should be. */
-const MORE_SAMPLES = 1.5;
 
 /** When the requests of a connection were due that have no response yet, in order. */
 class Waiting {
@@ -32,8 +32,7 @@ export class Paced {
   fault = '';
   private readonly opened: Connection[] = [];
   private readonly request = requestMessage();
-  private samples = new Float64Array(0);
-  private answered = 0;
+  private readonly times = new Times();
   private underWay = 0;
   private unsent = 0;
   private turn = 0;
@@ -72,13 +71,11 @@ export class Paced {
   }
 
   /** Begins a schedule of so many requests per second. */
-  start(perSecond: number, milliseconds: number): void {
-    const requests = Math.ceil((perSecond * milliseconds * MORE_SAMPLES) / 1000);
-    if (this.samples.length < requests) this.samples = new Float64Array(requests);
-    this.answered = 0;
+  start(perSecond: number): void {
+    this.times.clear();
     this.unsent = 0;
     this.interval = 1000 / perSecond;
-    if (this.errors === 0) this.next = performance.now();
+    if (this.errors === 0) this.next = monotonicMs();
   }
 
   /** Ends the schedule. */
@@ -88,16 +85,14 @@ export class Paced {
 
   /** What there is to tell of the last schedule. */
   result(seconds: number): PacedRun {
-    const { answered, unsent, errors } = this;
-    const recorded = Math.min(answered, this.samples.length);
-    const sorted = this.samples.slice(0, recorded).sort();
-    const percentiles = PERCENTS.map((percent) => sorted[Math.max(0, Math.ceil((recorded * percent) / 100) - 1)] ?? 0);
-    return { rate: answered / seconds, percentiles, unsent, errors };
+    const { times, unsent, errors } = this;
+    const percentiles = PERCENTS.map((percent) => times.percentile(percent));
+    return { rate: times.count / seconds, percentiles, unsent, errors };
   }
 
   /** Sends what is due. To be called at each poll of the stack. */
   poll(): number {
-    const now = performance.now();
+    const now = monotonicMs();
     let sent = 0;
     for (; this.next <= now && sent < MOST_PER_POLL; this.next += this.interval) {
       const connection = this.opened[this.turn];
@@ -123,12 +118,10 @@ export class Paced {
   }
 
   private receive(connection: Connection, waiting: Waiting, length: number): void {
-    const { samples } = this;
-    const now = performance.now();
+    const now = monotonicMs();
     waiting.bytes += length;
     for (; waiting.bytes >= REQUEST_BYTES; waiting.bytes -= REQUEST_BYTES) {
-      const at = this.answered++;
-      if (at < samples.length) samples[at] = (now - waiting.due[waiting.head & (MOST_WAITING - 1)]) * 1000;
+      this.times.record(now - waiting.due[waiting.head & (MOST_WAITING - 1)]);
       waiting.head++;
       this.underWay--;
     }

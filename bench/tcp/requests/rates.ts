@@ -6,8 +6,8 @@ import { NoiseGuard } from '../../common/noise.js';
 import { KERNEL_SETTINGS } from '../../common/sides.js';
 import { alternate, timing } from '../../common/windows.js';
 import { type Figure, type Row, row } from '../../report/report.js';
-import { type Contestant, closeAll, NODE, NODE_ONE_CPU, OURS, openContestant, type Use, using } from './contestants.js';
-import type { RequestSetup, Run } from './setup.js';
+import { type Contestant, closeAll, NODE, NODE_ONE_CPU, OURS, openContestant, runFor } from './contestants.js';
+import type { RequestSetup } from './setup.js';
 
 const CONTESTANTS = [OURS, NODE, NODE_ONE_CPU] as const;
 const UNIT = 'requests/s';
@@ -43,7 +43,10 @@ export async function measureRate({ name, ...setup }: RateRow, plan: Plan): Prom
     }
     const measured = await alternate(contestants, windows, plan, (contestant) =>
       // Both processes of ours spin, and the load of the others does.
-      contestant.processes.during(() => guard.watch(spinning(contestant), () => rate(name, contestant, window))),
+      contestant.processes.during(
+        () => guard.watch(spinning(contestant), () => rate(name, contestant, window)),
+        (milliseconds) => runFor(contestant, milliseconds),
+      ),
     );
     const figures = measured.map((each) => figureOf(each, 'perSecond', UNIT)) as [Figure, ...Figure[]];
     const [ours, ...others] = figures;
@@ -58,7 +61,7 @@ const spinning = ({ name, processes, load }: Contestant): readonly number[] =>
   name === OURS ? processes.pids : [load.child.pid];
 
 async function rate(name: string, contestant: Contestant, seconds: number): Promise<Window> {
-  const run = await using<Run & Use>(contestant, () => contestant.load.ask('run', seconds * 1000));
+  const run = await runFor(contestant, seconds * 1000);
   const { requests, errors } = run;
   if (requests === 0)
     throw new Error(`${name}: ${contestant.name} answered nothing; it wrote:\n${contestant.server.output}`);

@@ -5,9 +5,9 @@
 import { init, runStack } from '../../../src/index.js';
 import { TcpIp } from '../../../src/tcpip/index.js';
 import { answerRequests } from '../../common/bench-process.js';
-import { busyTimeOf } from '../../common/busy-time.js';
+import { busyTimeOf } from '../../common/load/busy-time.js';
+import { PollMeter } from '../../common/load/poll-meter.js';
 import type { ServerPlace } from '../../common/sides.js';
-import { PollMeter } from './poll-meter.js';
 import { ECHO_PORT } from './setup.js';
 
 const { cpu, ...place } = JSON.parse(process.argv[2]) as ServerPlace;

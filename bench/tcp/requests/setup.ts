@@ -17,17 +17,6 @@ export interface RequestSetup extends LoadSetup {
   readonly kind: 'rr' | 'crr' | 'paced';
 }
 
-/** The answer to `run MILLISECONDS`. */
-export interface Run {
-  readonly requests: number;
-  readonly seconds: number;
-  /** Share of the time in which the load had work. */
-  readonly loadBusy: number;
-  /** What went wrong, in the whole life of the load: connections that ended, segments sent again. */
-  readonly errors: number;
-  readonly retransmitted: number;
-}
-
 /** The percentiles of a {@link PacedRun}. */
 export const PERCENTS = [50, 99, 99.9] as const;
 

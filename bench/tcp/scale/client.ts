@@ -28,7 +28,7 @@ import {
   tcpFlags,
   writeTcpHeader,
 } from '../../../src/wire/tcp.js';
-import { viewsOf } from '../../pipeline/endless-nic.js';
+import { viewsOf } from '../../common/memory-nic.js';
 import { GATEWAY, STATION } from '../../pipeline/network.js';
 
 export const SERVER_PORT = 7;

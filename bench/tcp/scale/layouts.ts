@@ -8,7 +8,7 @@ import { IndirectionTable } from '../../../src/rss/indirection-table.js';
 import { Rss } from '../../../src/rss/rss.js';
 import { TcpIp } from '../../../src/tcpip/index.js';
 import { Interconnect } from '../../../src/threads/shared/interconnect.js';
-import { memoryBytes, viewsOf } from '../../pipeline/endless-nic.js';
+import { memoryBytes, viewsOf } from '../../common/memory-nic.js';
 import { planFor, ringCore, rxLoop, txLoop } from '../../pipeline/make-loops.js';
 import { Clients, createClients, SERVER_PORT, tupleOf } from './client.js';
 import { ClientNic } from './client-nic.js';

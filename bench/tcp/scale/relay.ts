@@ -8,7 +8,7 @@ import { BURST } from '../../../src/link/bursts/tx-burst.js';
 import type { Interconnect } from '../../../src/threads/shared/interconnect.js';
 import { RingReturn } from '../../../src/threads/shared/ring-return.js';
 import { ETH_HEADER_BYTES } from '../../../src/wire/ethernet.js';
-import { geometryOf } from '../../pipeline/endless-nic.js';
+import { geometryOf } from '../../common/memory-nic.js';
 import { PORTS_AT } from './client.js';
 
 export class TcpRelay {

@@ -6,7 +6,7 @@ import { workerData } from 'node:worker_threads';
 import { pinPollingThread } from '../../../drivers/libc/index.js';
 import { Rss } from '../../../src/rss/rss.js';
 import { Interconnect } from '../../../src/threads/shared/interconnect.js';
-import { viewsOf } from '../../pipeline/endless-nic.js';
+import { viewsOf } from '../../common/memory-nic.js';
 import { ringCore, rxLoop, txLoop } from '../../pipeline/make-loops.js';
 import {
   ENDED,

@@ -2,6 +2,7 @@
 
 import type { Connection, TcpHandlers } from '../../tcpip/index.js';
 import { HeldBytes } from '../tcp/held-bytes.js';
+import { HotMessage } from './hot-message.js';
 import { BODY_MALFORMED, BodyReader, type ContentSink } from './message/body.js';
 import { RESPONSE_INCOMPLETE, RESPONSE_MALFORMED, ResponseParser } from './message/response.js';
 
@@ -31,6 +32,8 @@ export interface ClientOwner {
   closed(client: HttpClient): void;
 }
 
+const NOWHERE = -1;
+
 export class HttpClient implements ContentSink {
   readonly response = new ResponseParser();
   readonly body = new BodyReader();
@@ -38,6 +41,8 @@ export class HttpClient implements ContentSink {
   c: Connection | null = null;
 
   private readonly held = new HeldBytes();
+  /** A response of known length that lay in one piece. */
+  private readonly hot = new HotMessage();
   private isOpen = false;
   private isWaiting = false;
   private hasHead = false;
@@ -113,6 +118,11 @@ export class HttpClient implements ContentSink {
       return;
     }
     const end = offset + length;
+    const { hot } = this;
+    if (length === hot.length && !this.hasHead && hot.matches(bytes, offset, end)) {
+      this.takeHot(bytes, end);
+      return;
+    }
     const at = this.take(bytes, offset, end);
     if (at < end && this.isWaiting) held.append(bytes, at, end - at);
   }
@@ -147,12 +157,23 @@ export class HttpClient implements ContentSink {
     return contentLength >= 0 ? `after ${received} of ${contentLength} bytes` : `after ${received} bytes`;
   }
 
+  /** Takes the response that came before, once more: what was found in it is still known. */
+  private takeHot(bytes: Uint8Array, end: number): void {
+    const { contentLength } = this.response;
+    this.hasHead = true;
+    this.owner.head(this);
+    if (contentLength > 0) this.content(bytes, end - contentLength, contentLength);
+    this.complete();
+  }
+
   /** Takes a part of the response. Returns the position after the last byte that it took. */
   private take(bytes: Uint8Array, from: number, end: number): number {
     const { response, body } = this;
     let at = from;
+    let start = NOWHERE;
     while (this.isWaiting && at < end) {
       if (!this.hasHead) {
+        start = at;
         const result = response.parse(bytes, at, end);
         if (result === RESPONSE_INCOMPLETE) return at;
         if (result === RESPONSE_MALFORMED) {
@@ -171,7 +192,10 @@ export class HttpClient implements ContentSink {
           return end;
         }
       }
-      if (body.isDone) this.complete();
+      if (!body.isDone) continue;
+      if (start !== NOWHERE && at === end && response.contentLength === body.received)
+        this.hot.remember(bytes, start, end);
+      this.complete();
     }
     return at;
   }

@@ -200,7 +200,7 @@ export class Exchange implements ContentSink {
     if (bodyLength === 0) {
       body.beginLength(0);
       const response = this.answer();
-      if (response !== null) shared.hot.remember(bytes, from, headEnd, response);
+      if (response !== null) shared.hot.rememberAnswered(bytes, from, headEnd, response);
       return;
     }
     if (

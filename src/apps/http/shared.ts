@@ -1,7 +1,7 @@
 /** What all connections of one server share. */
 import type { FileTree } from './files/file-tree.js';
 import { SmallFiles } from './files/small-files.js';
-import { HotRequest } from './hot-request.js';
+import { HotRequest } from './hot-message.js';
 import { RequestParser } from './message/request.js';
 
 export class HttpShared {

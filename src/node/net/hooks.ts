@@ -10,7 +10,9 @@ import { ConnectionHandle } from './connection-handle.js';
 import type { HandleHost } from './handle-host.js';
 import { ListenerHandle } from './listener-handle.js';
 import { giveHandle, type HandleRequest, type KernelTcp, KernelTcpClass, ownerOf } from './node-internals.js';
+import type { SecureSocket } from './read-handle.js';
 import type { Chunk, ChunkOfMany } from './scratch.js';
+import { hastenSecureWrites } from './secure-writes.js';
 
 /** Which addresses and ports belong to which host. Null: they are the kernel's. */
 export interface Routes {
@@ -58,7 +60,7 @@ interface Connecting extends net.Socket {
 /** What `tls.TLSSocket` has besides its public members. */
 interface Wrapping {
   /** @param handle that of `wrap`, if there is one */
-  _wrapHandle(wrap: Connecting | null | undefined, handle: unknown, ...more: unknown[]): unknown;
+  _wrapHandle(wrap: Connecting | null | undefined, handle: unknown, ...more: unknown[]): object;
 }
 
 const hosts = new WeakMap<object, HandleHost>();
@@ -124,8 +126,12 @@ function install(): void {
     const early = wrap ? exchangeEarly(wrap) : null;
     const handle = early ?? wrap?._handle;
     if (handle) wrapped.add(handle);
-    if (handle instanceof ConnectionHandle) handle.secure = this as unknown as TLSSocket;
-    return wrapHandle.call(this, wrap, early ?? given, ...more);
+    const secured = wrapHandle.call(this, wrap, early ?? given, ...more);
+    if (handle instanceof ConnectionHandle) {
+      handle.secure = this as unknown as SecureSocket;
+      hastenSecureWrites(secured);
+    }
+    return secured;
   };
 
   const socket = net.Socket.prototype as Connecting;

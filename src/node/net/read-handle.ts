@@ -5,9 +5,16 @@ import { WriteHandle } from './write-handle.js';
 /** Most bytes that libuv reads at once. http's parser has a buffer of this size. */
 const LIBUV_READ_BYTES = 1 << 16;
 
+/** What a `tls.TLSSocket` has for the handle below it. */
+export interface SecureSocket {
+  /** Whether the handshake is over. */
+  readonly _secureEstablished?: boolean;
+  destroy(error: Error): unknown;
+}
+
 export abstract class ReadHandle extends WriteHandle {
   /** The socket of TLS that reads in the place of the owner. C++ has no way to tell it of a fault. */
-  secure: { destroy(error: Error): unknown } | null = null;
+  secure: SecureSocket | null = null;
   /** `net.Socket` keeps here whether it has called {@link readStart}. */
   reading = false;
   protected isReading = false;
@@ -16,6 +23,10 @@ export abstract class ReadHandle extends WriteHandle {
   private kept: Uint8Array | null = null;
   protected hasEnded = false;
   protected isEndTold = false;
+
+  override get isEncrypted(): boolean {
+    return this.secure?._secureEstablished === true;
+  }
 
   /** Whether something was received that nobody has read. */
   protected get hasUnread(): boolean {

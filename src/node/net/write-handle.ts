@@ -3,7 +3,15 @@ import { AsyncResource } from 'node:async_hooks';
 import type { Connection } from '../../tcpip/index.js';
 import type { HandleHost } from './handle-host.js';
 import { type HandleRequest, JsStreamClass, statusOf, WRITE_STATE } from './node-internals.js';
-import { BYTES_PER_CHARACTER, type Chunk, type ChunkOfMany, gatherMany, gatherText, SCRATCH } from './scratch.js';
+import {
+  BYTES_PER_CHARACTER,
+  type Chunk,
+  type ChunkOfMany,
+  gather,
+  gatherMany,
+  gatherText,
+  SCRATCH,
+} from './scratch.js';
 
 /** A write that the send buffer had no room for. */
 interface WaitingWrite {
@@ -29,6 +37,8 @@ type WriteResult = number | HandleRequest;
 export abstract class WriteHandle extends JsStreamClass {
   /** Bytes that wait for room in the send buffer. */
   writeQueueSize = 0;
+  /** Whether whoever writes next from C++ may learn at once that the stack has taken it. */
+  finishesAtOnce = false;
   /** Null before `connect`, and after the connection's end. */
   protected connection: Connection | null;
   protected isClosed = false;
@@ -53,6 +63,9 @@ export abstract class WriteHandle extends JsStreamClass {
     return this.written;
   }
 
+  /** Whether a TLS socket writes here whose handshake is over. */
+  abstract get isEncrypted(): boolean;
+
   /** To be called after each change of what keeps the process alive. */
   protected abstract count(): void;
 
@@ -73,7 +86,7 @@ export abstract class WriteHandle extends JsStreamClass {
       this.written += taken;
       return taken === data.length ? null : data.subarray(taken);
     }
-    const length = typeof data === 'string' ? gatherText(data, encoding) : gatherMany(data);
+    const length = typeof data === 'string' ? gatherText(SCRATCH, data, encoding) : gatherMany(data);
     if (length < 0) return undefined;
     const taken = connection.write(SCRATCH, 0, length);
     this.written += taken;
@@ -111,24 +124,15 @@ export abstract class WriteHandle extends JsStreamClass {
    * @param chunks buffers; or, unless `areBuffers`, chunk and encoding in turns
    */
   writev(request: HandleRequest | null, chunks: readonly Chunk[], areBuffers: boolean): WriteResult {
-    const step = areBuffers ? 1 : 2;
+    const inScratch = WRITE_STATE === null ? -1 : gather(SCRATCH, chunks, areBuffers);
+    if (inScratch >= 0) return this.write(request, SCRATCH, inScratch, true);
     let most = 0;
-    for (let i = 0; i < chunks.length; i += step) {
-      const chunk = chunks[i]!;
+    for (const chunk of chunks) {
       most += typeof chunk === 'string' ? chunk.length * BYTES_PER_CHARACTER : chunk.length;
     }
-    const isScratch = WRITE_STATE !== null && most <= SCRATCH.length;
-    const all = isScratch ? SCRATCH : Buffer.allocUnsafe(most);
-    let length = 0;
-    for (let i = 0; i < chunks.length; i += step) {
-      const chunk = chunks[i]!;
-      if (typeof chunk === 'string') length += all.write(chunk, length, chunks[i + 1] as BufferEncoding);
-      else {
-        all.set(chunk, length);
-        length += chunk.length;
-      }
-    }
-    return this.write(request, isScratch ? SCRATCH : all.subarray(0, length), length, isScratch);
+    const all = Buffer.allocUnsafe(most);
+    const length = gather(all, chunks, areBuffers);
+    return this.write(request, all.subarray(0, length), length, false);
   }
 
   /** C++ calls it: TLS, HTTP/2. Each buffer is a copy. */
@@ -139,8 +143,11 @@ export abstract class WriteHandle extends JsStreamClass {
     this.written += bytes.length;
     const taken = this.waiting.length > 0 ? 0 : connection.write(bytes);
     if (taken < bytes.length) this.enqueue(request, bytes, taken, true);
-    // C++ knows of the write only when this has returned.
-    else this.host.afterTurn(() => this.finishWrite(request, 0));
+    // C++ knows of the write only when this has returned, unless it is TLS that writes for its socket.
+    else if (this.finishesAtOnce) {
+      this.finishesAtOnce = false;
+      this.finishWrite(request, 0);
+    } else this.host.afterTurn(() => this.finishWrite(request, 0));
     return 0;
   }
 

@@ -18,13 +18,14 @@ const V3_HIGH = 0x74656462;
 /** High half of the last block: the length of 16 bytes in its highest byte. */
 const LAST_BLOCK_HIGH = 16 << 24;
 
+/** Blocks of 64 bits: two of the message, and the last one. */
+const BLOCKS = 3;
+
 export class SipHash {
   /** The high half of the last hash, an int32. */
   high = 0;
   /** Four words of the key. */
   private readonly key = new Int32Array(new ArrayBuffer(16));
-  /** v0 to v3, each low half first. */
-  private readonly state = new Int32Array(new ArrayBuffer(32));
 
   /**
    * @param key 16 random bytes; they are copied
@@ -45,84 +46,66 @@ export class SipHash {
    * @returns the low half of the hash, an int32; {@link high} is the other half
    */
   hash(a: number, b: number, c: number, d: number): number {
-    const { key, state: v } = this;
-    v[0] = V0_LOW ^ key[0];
-    v[1] = V0_HIGH ^ key[1];
-    v[2] = V1_LOW ^ key[2];
-    v[3] = V1_HIGH ^ key[3];
-    v[4] = V2_LOW ^ key[0];
-    v[5] = V2_HIGH ^ key[1];
-    v[6] = V3_LOW ^ key[2];
-    v[7] = V3_HIGH ^ key[3];
-    compress(v, a, b);
-    compress(v, c, d);
-    compress(v, 0, LAST_BLOCK_HIGH);
-    v[4] ^= 0xff;
-    for (let i = 0; i < 4; i++) round(v);
-    this.high = v[1] ^ v[3] ^ v[5] ^ v[7];
-    return v[0] ^ v[2] ^ v[4] ^ v[6];
+    const { key } = this;
+    // In names, `l` is the low half and `h` the high half. All are local, so that they stay in registers.
+    let v0l = V0_LOW ^ key[0];
+    let v0h = V0_HIGH ^ key[1];
+    let v1l = V1_LOW ^ key[2];
+    let v1h = V1_HIGH ^ key[3];
+    let v2l = V2_LOW ^ key[0];
+    let v2h = V2_HIGH ^ key[1];
+    let v3l = V3_LOW ^ key[2];
+    let v3h = V3_HIGH ^ key[3];
+    // Three blocks of two rounds, and four rounds at the end.
+    for (let block = 0; block < BLOCKS + 1; block++) {
+      const isEnd = block === BLOCKS;
+      const low = block === 0 ? a : block === 1 ? c : 0;
+      const high = block === 0 ? b : block === 1 ? d : isEnd ? 0 : LAST_BLOCK_HIGH;
+      const rounds = isEnd ? 4 : 2;
+      if (isEnd) v2l ^= 0xff;
+      v3l ^= low;
+      v3h ^= high;
+      for (let i = 0; i < rounds; i++) {
+        let sum = (v0l + v1l) | 0;
+        v0h = (v0h + v1h + carry(v0l, v1l, sum)) | 0;
+        v0l = sum;
+        let turned = ((v1l << 13) | (v1h >>> 19)) ^ v0l;
+        v1h = ((v1h << 13) | (v1l >>> 19)) ^ v0h;
+        v1l = turned;
+        turned = v0h; // Rotated by 32.
+        v0h = v0l;
+        v0l = turned;
+
+        sum = (v2l + v3l) | 0;
+        v2h = (v2h + v3h + carry(v2l, v3l, sum)) | 0;
+        v2l = sum;
+        turned = ((v3l << 16) | (v3h >>> 16)) ^ v2l;
+        v3h = ((v3h << 16) | (v3l >>> 16)) ^ v2h;
+        v3l = turned;
+
+        sum = (v0l + v3l) | 0;
+        v0h = (v0h + v3h + carry(v0l, v3l, sum)) | 0;
+        v0l = sum;
+        turned = ((v3l << 21) | (v3h >>> 11)) ^ v0l;
+        v3h = ((v3h << 21) | (v3l >>> 11)) ^ v0h;
+        v3l = turned;
+
+        sum = (v2l + v1l) | 0;
+        v2h = (v2h + v1h + carry(v2l, v1l, sum)) | 0;
+        v2l = sum;
+        turned = ((v1l << 17) | (v1h >>> 15)) ^ v2l;
+        v1h = ((v1h << 17) | (v1l >>> 15)) ^ v2h;
+        v1l = turned;
+        turned = v2h; // Rotated by 32.
+        v2h = v2l;
+        v2l = turned;
+      }
+      v0l ^= low;
+      v0h ^= high;
+    }
+    this.high = v0h ^ v1h ^ v2h ^ v3h;
+    return v0l ^ v1l ^ v2l ^ v3l;
   }
-}
-
-/** Adds a block of 64 bits. */
-function compress(v: Int32Array, low: number, high: number): void {
-  v[6] ^= low;
-  v[7] ^= high;
-  round(v);
-  round(v);
-  v[0] ^= low;
-  v[1] ^= high;
-}
-
-/** SipRound. In names, `l` is the low half and `h` the high half. */
-function round(v: Int32Array): void {
-  let v0l = v[0];
-  let v0h = v[1];
-  let v1l = v[2];
-  let v1h = v[3];
-  let v2l = v[4];
-  let v2h = v[5];
-  let v3l = v[6];
-  let v3h = v[7];
-  let low = (v0l + v1l) | 0;
-  v0h = (v0h + v1h + carry(v0l, v1l, low)) | 0;
-  v0l = low;
-  low = ((v1l << 13) | (v1h >>> 19)) ^ v0l;
-  v1h = ((v1h << 13) | (v1l >>> 19)) ^ v0h;
-  v1l = low;
-  low = v0h; // Rotated by 32.
-  v0h = v0l;
-  v0l = low;
-
-  low = (v2l + v3l) | 0;
-  v2h = (v2h + v3h + carry(v2l, v3l, low)) | 0;
-  v2l = low;
-  low = ((v3l << 16) | (v3h >>> 16)) ^ v2l;
-  v3h = ((v3h << 16) | (v3l >>> 16)) ^ v2h;
-  v3l = low;
-
-  low = (v0l + v3l) | 0;
-  v0h = (v0h + v3h + carry(v0l, v3l, low)) | 0;
-  v0l = low;
-  low = ((v3l << 21) | (v3h >>> 11)) ^ v0l;
-  v3h = ((v3h << 21) | (v3l >>> 11)) ^ v0h;
-  v3l = low;
-
-  low = (v2l + v1l) | 0;
-  v2h = (v2h + v1h + carry(v2l, v1l, low)) | 0;
-  v2l = low;
-  low = ((v1l << 17) | (v1h >>> 15)) ^ v2l;
-  v1h = ((v1h << 17) | (v1l >>> 15)) ^ v2h;
-  v1l = low;
-
-  v[0] = v0l;
-  v[1] = v0h;
-  v[2] = v1l;
-  v[3] = v1h;
-  v[4] = v2h; // Rotated by 32.
-  v[5] = v2l;
-  v[6] = v3l;
-  v[7] = v3h;
 }
 
 /** What a + b carries into the high half, when their low 32 bits are `sum`. */

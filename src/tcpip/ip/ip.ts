@@ -6,7 +6,13 @@ import type { MemoryViews } from '../../../drivers/memory/index.js';
 import type { Core } from '../../link/core.js';
 import type { PacketBuffer } from '../../link/packet-buffer.js';
 import { ICMP_TIME_EXCEEDED } from '../../wire/icmp.js';
-import { IP_PROTOCOL_TCP, IP_PROTOCOL_UDP, IPV4_DEFAULT_TTL } from '../../wire/ipv4.js';
+import {
+  IP_PROTOCOL_TCP,
+  IP_PROTOCOL_UDP,
+  IPV4_DEFAULT_TTL,
+  IPV4_DONT_FRAGMENT,
+  IPV4_HEADER_BYTES,
+} from '../../wire/ipv4.js';
 import type { Clock } from '../clock.js';
 import { LoopQueue } from '../loop-queue.js';
 import { OwnAddress } from '../own-address.js';
@@ -150,6 +156,17 @@ export class Ip implements ReassemblyTimeout {
     mayFragment = false,
   ): boolean {
     return this.tx.send(buffer, protocol, destination, payloadLength, tos, mayFragment);
+  }
+
+  /** Writes the header of a packet that is not fragmented, with "don't fragment", for {@link push}. */
+  writeHeader(offset: number, protocol: number, destination: number, payloadLength: number, tos: number): void {
+    const length = IPV4_HEADER_BYTES + payloadLength;
+    this.tx.writeHeader(offset, length, protocol, destination, tos, 0, IPV4_DONT_FRAGMENT);
+  }
+
+  /** As {@link IpOutput.push}. */
+  push(buffer: PacketBuffer, destination: number): boolean {
+    return this.tx.push(buffer, destination);
   }
 
   /** As {@link IpOutput.sendFrom}. */

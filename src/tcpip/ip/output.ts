@@ -92,7 +92,8 @@ export class IpOutput {
       }
       id = this.identification.next(destination, protocol);
     }
-    this.writeHeader(buffer, length, protocol, destination, tos, id, mayFragment ? 0 : IPV4_DONT_FRAGMENT);
+    if (buffer.next === null) buffer.length = length;
+    this.writeHeader(buffer.offset, length, protocol, destination, tos, id, mayFragment ? 0 : IPV4_DONT_FRAGMENT);
     return this.push(buffer, destination);
   }
 
@@ -144,7 +145,8 @@ export class IpOutput {
       const bytes = Math.min(most, length - at);
       const more = i < count - 1 ? IPV4_MORE_FRAGMENTS : 0;
       copyBetween(core.memory, buffer.offset + HEADER_BYTES, memory, from + at, bytes);
-      this.writeHeader(buffer, HEADER_BYTES + bytes, protocol, destination, tos, id, more | (at / UNIT));
+      buffer.length = HEADER_BYTES + bytes;
+      this.writeHeader(buffer.offset, buffer.length, protocol, destination, tos, id, more | (at / UNIT));
       if (this.push(buffer, destination)) values[IP.ip_tx_fragments]++;
       else isSent = false;
     }
@@ -166,8 +168,14 @@ export class IpOutput {
     return true;
   }
 
-  private writeHeader(
-    buffer: PacketBuffer,
+  /**
+   * Writes an IP header.
+   * @param ip offset of the packet
+   * @param length of the packet
+   * @param fragment flags and offset of a fragment
+   */
+  writeHeader(
+    ip: number,
     length: number,
     protocol: number,
     destination: number,
@@ -176,10 +184,8 @@ export class IpOutput {
     fragment: number,
   ): void {
     const { memory } = this.core;
-    const ip = buffer.offset;
     writeIpv4Header(memory, ip, length, protocol, this.own.address, destination);
     if (this.ttl !== IPV4_DEFAULT_TTL) setIpv4Ttl(memory.u8, ip, this.ttl);
-    if (buffer.next === null) buffer.length = length;
     if (tos === 0 && fragment === IPV4_DONT_FRAGMENT) return;
     const { u8 } = memory;
     u8[ip + IPV4_DSCP_ECN] = tos;
@@ -188,7 +194,8 @@ export class IpOutput {
     writeIpv4Checksum(memory, ip);
   }
 
-  private push(buffer: PacketBuffer, destination: number): boolean {
+  /** Sends a packet whose header and length are set. Returns false, and releases the buffer, as {@link send} does. */
+  push(buffer: PacketBuffer, destination: number): boolean {
     if (destination === this.own.address) return this.pushToUs(buffer);
     if (this.core.addBufferToRing(buffer)) {
       this.values[TX]++;

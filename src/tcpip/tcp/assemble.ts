@@ -29,6 +29,7 @@ import type { IpOutput } from './output/ip-output.js';
 import { Output } from './output/output.js';
 import { PathMtuChange } from './output/path-mtu-change.js';
 import { Resets } from './output/resets.js';
+import { RunOutput } from './output/run-output.js';
 import { SendBuffer } from './output/send-buffer.js';
 import { Timers } from './output/timers.js';
 import { Transmit } from './output/transmit.js';
@@ -117,7 +118,9 @@ export function assemble(around: TcpSurroundings, options: TcpOptionsOfStack, fl
   const inbox = new Inbox(table, intervals, window, memory);
   const sendBuffer = new SendBuffer(table, memory, options.maxSendBuffer);
   const transmit = new Transmit(table, ip, memory, intervals, window, local);
-  const output = new Output(table, recovery, transmit, new GsoOutput(table, recovery, transmit, ip));
+  const gso = new GsoOutput(table, recovery, transmit, ip);
+  const runs = new RunOutput(table, recovery, transmit, ip, memory, local);
+  const output = new Output(table, recovery, transmit, gso, runs);
   const acks = new Acks(table, transmit, window);
   const closing = new Closing(table, recovery, transmit, timeWait);
   const sequence = new InitialSequence(random(KEY_BYTES));

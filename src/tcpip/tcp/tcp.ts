@@ -40,6 +40,9 @@ export class Tcp implements TransportProtocol {
   private readonly table: Table;
   private isPolling = false;
   private isStopped = false;
+  /** The address of the last {@link connect}, as text and parsed. */
+  private peerText = '';
+  private peer = 0;
 
   /** Only for the stack. */
   constructor(
@@ -98,7 +101,7 @@ export class Tcp implements TransportProtocol {
     checkOption('connect', 'port', port, 1, MAX_PORT);
     if (localPort !== undefined) checkOption('connect', 'localPort', localPort, 1, MAX_PORT);
     const settings = tcpSettings('connect', options);
-    const remote = parseIpv4(address) | 0;
+    const remote = this.parsePeer(address);
     if (!this.surroundings.isPeer(remote)) {
       throw new ArgumentError(`connect: ${address} is not the address of one host`);
     }
@@ -106,9 +109,11 @@ export class Tcp implements TransportProtocol {
       const why = this.surroundings.local.address === 0 ? 'we have no address' : 'it is not on the link: set a gateway';
       throw netError('ENETUNREACH', `connect: ${address} cannot be reached, because ${why}`);
     }
-    this.surroundings.clock.read();
-    // The core may have slept since the last poll.
-    this.parts.timeWait.expire(this.table.clock.ms);
+    if (!this.isPolling) {
+      // The core may have slept since the last poll.
+      this.surroundings.clock.read();
+      this.parts.timeWait.expire(this.table.clock.ms);
+    }
     if (localPort !== undefined && !this.surroundings.isOwnFlow(remote, port, localPort)) {
       const what = `the answers of ${address}:${port} to port ${localPort} come to another core`;
       throw netError('EADDRNOTAVAIL', `connect: ${what}; connect there, or leave localPort out`);
@@ -116,7 +121,7 @@ export class Tcp implements TransportProtocol {
     const own = localPort ?? this.chooseLocalPort(remote, port);
     const ports = (own << 16) | port;
     const { table, parts } = this;
-    if (table.flows.find(remote, ports) !== NO_FLOW) {
+    if (localPort !== undefined && table.flows.find(remote, ports) !== NO_FLOW) {
       throw netError('EADDRINUSE', `connect: port ${own} has a connection to ${address}:${port} already`);
     }
     const r = parts.handshake.create(remote, ports, handlers, settings);
@@ -126,6 +131,15 @@ export class Tcp implements TransportProtocol {
     parts.handshake.connect(r);
     this.flushSoon();
     return table.connections[r >> ROW_SHIFT];
+  }
+
+  /** Programs mostly connect to the address that they connected to before. */
+  private parsePeer(address: string): number {
+    if (address !== this.peerText) {
+      this.peer = parseIpv4(address) | 0;
+      this.peerText = address;
+    }
+    return this.peer;
   }
 
   private chooseLocalPort(remote: number, port: number): number {

@@ -250,7 +250,7 @@ export class RecoveryNetwork {
     const seq = i32[r + SND_NXT]!;
     const end = (seq + length) | 0;
     if (((i32[r + SND_UNA]! + i32[r + SND_WND]! - end) | 0) < 0) return false;
-    if (!this.recovery.sent(r, seq, end)) return false;
+    if (!this.recovery.sent(r, seq, (end - seq) | 0, 1)) return false;
     i32[r + SND_NXT] = end;
     this.transmit(seq, end, false);
     return true;

@@ -37,6 +37,7 @@ import { growReno, RENO_BETA } from './reno.js';
 
 /** Most bytes of cwnd: the largest window (RFC 7323, 2.3). */
 export const MAX_CWND = 1 << 30;
+const US_PER_MS = 1000;
 /** ssthresh before the first reduction. */
 export const NO_SSTHRESH = MAX_CWND;
 
@@ -152,9 +153,9 @@ export class CongestionControl {
   checkIdle(r: number, rtoUs: number): void {
     const i32 = this.i32;
     const idleMs = (this.clock.ms - i32[r + LAST_SENT_MS]) | 0;
-    const rtoMs = Math.ceil(rtoUs / 1000);
-    if (idleMs >= 0 && idleMs <= rtoMs) return;
-    restartAfterIdle(i32, r, idleMs < 0 ? 0x7fffffff : idleMs, rtoMs);
+    // As `idleMs <= Math.ceil(rtoUs / US_PER_MS)`, without the division.
+    if (idleMs >= 0 && idleMs * US_PER_MS < rtoUs + US_PER_MS) return;
+    restartAfterIdle(i32, r, idleMs < 0 ? 0x7fffffff : idleMs, Math.ceil(rtoUs / US_PER_MS));
     i32[r + LAST_SENT_MS] = this.clock.ms;
   }
 

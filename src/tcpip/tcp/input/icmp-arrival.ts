@@ -13,8 +13,8 @@ import { TCP } from '../counters.js';
 import type { Closing } from '../output/closing.js';
 import type { IpOutput } from '../output/ip-output.js';
 import type { PathMtuChange } from '../output/path-mtu-change.js';
-import { SOFT_HOST, SOFT_NETWORK } from '../output/soft-errors.js';
 import { PORTS, REMOTE, ROW_SHIFT, SND_NXT, SND_UNA, SOFT_ERROR, STATE, STATE_SYN_SENT } from '../state/rows.js';
+import { SOFT_HOST, SOFT_NETWORK } from '../state/soft-errors.js';
 import type { Table } from '../state/table.js';
 
 /** Ports and sequence number: what every quote has (RFC 792). */

@@ -6,11 +6,9 @@ import { SipHash } from '../../hash/siphash.js';
 
 /** log2 of the microseconds of a tick (RFC 9293, 3.4.1). */
 const TICK_SHIFT = 2;
-// The third word of what is hashed: numbers for different purposes must not tell about each other.
-const FOR_SEQUENCE = 0;
-const FOR_TIMESTAMP = 1;
-
 export class InitialSequence {
+  /** What {@link timestampOffset} returns for the flow of the last {@link next}. */
+  offset = 0;
   private readonly hash: SipHash;
   /** M of RFC 6528: counts up to 2^32 ticks, which clock.us with its 2^30 ticks cannot. */
   private ticks = 0;
@@ -32,7 +30,10 @@ export class InitialSequence {
     const passed = ((us - this.lastUs) | 0) >>> TICK_SHIFT;
     this.lastUs = (this.lastUs + (passed << TICK_SHIFT)) | 0;
     this.ticks = (this.ticks + passed) | 0;
-    return (this.ticks + this.hash.hash(remote, ports, FOR_SEQUENCE, 0)) | 0;
+    // The halves of a SipHash tell nothing about each other.
+    const own = this.hash.hash(remote, ports, 0, 0);
+    this.offset = this.hash.high;
+    return (this.ticks + own) | 0;
   }
 
   /**
@@ -41,6 +42,7 @@ export class InitialSequence {
    * @returns an int32
    */
   timestampOffset(remote: number, ports: number): number {
-    return this.hash.hash(remote, ports, FOR_TIMESTAMP, 0);
+    this.hash.hash(remote, ports, 0, 0);
+    return this.hash.high;
   }
 }

@@ -11,6 +11,9 @@ const LAST_PORT = 60_999;
 const COUNTERS = 256;
 /** A step is 1 to 8 ports. */
 const STEP_MASK = 7;
+const STEP_BITS = 3;
+/** Steps in the 30 bits of a hash that are used. */
+const STEPS = 10;
 const FOR_OFFSET = 0;
 const FOR_STEP = 1;
 
@@ -21,7 +24,15 @@ export class SourcePorts {
   private readonly hash: SipHash;
   private readonly counters = new Int32Array(new ArrayBuffer(4 * COUNTERS));
   private readonly count: number;
+  /** How many hashes were made for steps, and what is left of the last one. */
+  private hashes = 0;
   private steps = 0;
+  private stepsLeft = 0;
+  /** The destination of the last connection, and what the hash of it says. */
+  private remote = 0;
+  private remotePort = -1;
+  private offset = 0;
+  private counter = 0;
 
   /**
    * @param key 16 random bytes
@@ -43,10 +54,9 @@ export class SourcePorts {
    * @returns the port, or 0 when none is usable
    */
   choose(remote: number, remotePort: number, isUsable: PortTest): number {
-    const { counters, count } = this;
-    const offset = this.hash.hash(remote, remotePort, FOR_OFFSET, 0);
-    const counter = this.hash.high & (COUNTERS - 1);
-    let next = ((offset >>> 0) + counters[counter]) % count;
+    if (remote !== this.remote || remotePort !== this.remotePort) this.setDestination(remote, remotePort);
+    const { counters, count, counter } = this;
+    let next = (this.offset + counters[counter]) % count;
     for (let tried = 1; tried <= count; tried++) {
       const port = this.first + next;
       if (isUsable(remote, remotePort, port)) {
@@ -58,9 +68,23 @@ export class SourcePorts {
     return 0;
   }
 
+  private setDestination(remote: number, remotePort: number): void {
+    this.remote = remote;
+    this.remotePort = remotePort;
+    this.offset = (this.hash.hash(remote, remotePort, FOR_OFFSET, 0) >>> 1) % this.count;
+    this.counter = this.hash.high & (COUNTERS - 1);
+  }
+
   /** How many ports are left out after one that was chosen: 0 to 7, random. */
   private step(): number {
-    this.steps = (this.steps + 1) | 0;
-    return this.hash.hash(this.steps, 0, FOR_STEP, 0) & STEP_MASK;
+    if (this.stepsLeft === 0) {
+      this.hashes = (this.hashes + 1) | 0;
+      this.steps = this.hash.hash(this.hashes, 0, FOR_STEP, 0);
+      this.stepsLeft = STEPS;
+    }
+    const step = this.steps & STEP_MASK;
+    this.steps >>= STEP_BITS;
+    this.stepsLeft--;
+    return step;
   }
 }

@@ -39,9 +39,13 @@ const MAX_PACKET = 0xff00;
 const MAX_PARTS = 40;
 /** Most segments in a packet: as many buffers it takes where the layer below has to cut it. */
 const MAX_SEGMENTS = 64;
+/** Least bytes of data in the first of several buffers, where the header does not lie as the data do. */
+const LEAST_FIRST = 256;
+/** Buffers that hold less would be half empty with whole chunks. */
+const LARGE_PART = 2 * CHUNK_BYTES;
 /**
  * Data lie in each buffer where they lie modulo 8 for a peer that receives the packet in one piece, so that a switch
- * copies whole words. {@link GsoOutput.divide} sees to it.
+ * copies whole words, unless they lie otherwise in the send region. {@link GsoOutput.divide} sees to it.
  */
 const PART_UNIT = 8;
 
@@ -137,7 +141,7 @@ export class GsoOutput {
     const { ip, parts } = this;
     const first = ip.begin();
     if (first === null) return null;
-    this.divide(r, first, header);
+    this.divide(r, first, header, length);
     let count = 0;
     let room = this.firstRoom;
     while (room < length && count < MAX_PARTS - 1) {
@@ -151,17 +155,25 @@ export class GsoOutput {
     return first;
   }
 
-  /** Decides how many bytes go into each buffer. All buffers are alike. */
-  private divide(r: number, first: PacketBuffer, header: number): void {
+  /** Decides how many of `length` bytes go into each buffer. All buffers are alike. */
+  private divide(r: number, first: PacketBuffer, header: number, length: number): void {
     const { i32 } = this;
     const { offset, capacity } = first;
     const place = (i32[r + SND_NXT] - i32[r + SEND_BASE]) | 0;
     const room = (capacity & -PART_UNIT) - IP_PAYLOAD - header;
+    const skip = -offset & (PART_UNIT - 1);
+    // Whole chunks of the send region, which are copied fastest, from the second buffer on.
+    const chunks = (capacity - skip) & -CHUNK_BYTES;
     if (((offset + IP_PAYLOAD + header - place) & (PART_UNIT - 1)) === 0) {
-      // Whole chunks of the send region, which are copied fastest, from the second buffer on.
-      this.skip = -offset & (PART_UNIT - 1);
-      this.partRoom = (capacity - this.skip) & -CHUNK_BYTES;
+      this.skip = skip;
+      this.partRoom = chunks;
       this.firstRoom = room - ((place + room) & (CHUNK_BYTES - 1));
+    } else if (length > room && chunks >= LARGE_PART) {
+      // Behind a segment of an odd length, say. Few bytes follow the header, because they are copied slowly.
+      const toChunk = -place & (CHUNK_BYTES - 1);
+      this.skip = skip;
+      this.partRoom = chunks;
+      this.firstRoom = toChunk < LEAST_FIRST ? toChunk + CHUNK_BYTES : toChunk;
     } else {
       this.skip = 0;
       this.partRoom = capacity & -PART_UNIT;
@@ -202,20 +214,17 @@ export class GsoOutput {
   /** The packet has gone out: enters each of its segments as sent. */
   private note(r: number, seq: number, length: number, mss: number, withFin: boolean): void {
     const { i32, recovery, table } = this;
-    let segments = 0;
-    let at = seq;
-    for (let left = length; left > 0; segments++) {
-      const bytes = Math.min(left, mss);
-      left -= bytes;
-      const end = (at + bytes + (left === 0 && withFin ? 1 : 0)) | 0;
-      recovery.sent(r, at, end);
-      at = end;
-    }
+    const end = (seq + length + (withFin ? 1 : 0)) | 0;
+    // The last segment may be smaller, or have the FIN.
+    const whole = ((length - 1) / mss) | 0;
+    recovery.sent(r, seq, mss, whole);
+    recovery.sent(r, (seq + whole * mss) | 0, (end - seq - whole * mss) | 0, 1);
+    const segments = whole + 1;
     this.transmit.sent(r, segments);
     if (segments > 1) table.count[TCP.tcp_gso_out]++;
     if (seq === i32[r + SND_UNA]) i32[r + PROGRESS_MS] = table.clock.ms;
-    i32[r + SND_NXT] = at;
+    i32[r + SND_NXT] = end;
     if (withFin) i32[r + FLAGS] |= FLAG_FIN_SENT;
-    if (length % mss !== 0) i32[r + SMALL_END] = at;
+    if (length % mss !== 0) i32[r + SMALL_END] = end;
   }
 }

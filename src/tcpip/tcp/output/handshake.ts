@@ -65,11 +65,11 @@ import {
   TUNE_US,
   USER_TIMEOUT,
 } from '../state/rows.js';
+import { softErrorOf } from '../state/soft-errors.js';
 import { NO_ROW, type Table, TIMER_KEEP_ALIVE, TIMER_RETRANSMIT, timerId } from '../state/table.js';
 import type { Acks } from './acks.js';
 import type { Closing } from './closing.js';
 import type { IpOutput } from './ip-output.js';
-import { softErrorOf } from './soft-errors.js';
 import type { Transmit } from './transmit.js';
 
 /** RFC 6298, 2.1 and 5.7: the first timeout of a SYN. */
@@ -138,7 +138,7 @@ export class Handshake {
     }
     const { ms, us } = table.clock;
     this.setSequence(r, sequence.next(remote, ports, us));
-    i32[r + TS_OFFSET] = sequence.timestampOffset(remote, ports);
+    i32[r + TS_OFFSET] = sequence.offset;
     i32[r + FLAGS] =
       (settings.noDelay ? FLAG_NO_DELAY : 0) |
       (settings.reno ? FLAG_RENO : 0) |

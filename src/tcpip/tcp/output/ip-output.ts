@@ -21,6 +21,14 @@ export interface IpOutput {
    * @returns false when the ring was full: the packet is not sent, and the buffer was released
    */
   send(buffer: PacketBuffer, protocol: number, destination: number, length: number, tos: number): boolean;
+  /**
+   * Writes the IP header of a packet for {@link push}, with "don't fragment".
+   * @param offset of the packet
+   * @param length bytes of the payload
+   */
+  writeHeader(offset: number, protocol: number, destination: number, length: number, tos: number): void;
+  /** As {@link send}, of a packet whose IP header and length are set. */
+  push(buffer: PacketBuffer, destination: number): boolean;
   /** Longest packet to a destination, in bytes, IP header included. */
   pathMtu(destination: number): number;
   /** Lowers {@link pathMtu} of a destination. */

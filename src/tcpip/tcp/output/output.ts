@@ -26,6 +26,7 @@ import {
 } from '../state/rows.js';
 import { type Table, TIMER_RETRANSMIT, timerId } from '../state/table.js';
 import type { GsoOutput } from './gso-output.js';
+import type { RunOutput } from './run-output.js';
 import type { Transmit } from './transmit.js';
 
 const US_PER_MS = 1000;
@@ -47,6 +48,7 @@ export class Output {
     private readonly recovery: Recovery,
     private readonly transmit: Transmit,
     private readonly gso: GsoOutput,
+    private readonly runs: RunOutput,
   ) {
     this.i32 = table.i32;
   }
@@ -60,7 +62,7 @@ export class Output {
       const lost = recovery.nextLost(r);
       if (lost >= 0) {
         if (!this.mayResend(r, lost) || !this.resend(r, lost)) break;
-      } else if (!this.gso.send(r) && !this.sendNew(r, NORMAL)) {
+      } else if (!this.gso.send(r) && !this.runs.send(r) && !this.sendNew(r, NORMAL)) {
         break;
       }
       hasSent = true;
@@ -124,7 +126,7 @@ export class Output {
       this.table.list(r);
       return false;
     }
-    recovery.sent(r, next, end);
+    recovery.sent(r, next, (end - next) | 0, 1);
     if (next === i32[r + SND_UNA]) i32[r + PROGRESS_MS] = this.table.clock.ms;
     i32[r + SND_NXT] = end;
     if (withFin) i32[r + FLAGS] |= FLAG_FIN_SENT;

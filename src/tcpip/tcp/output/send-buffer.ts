@@ -156,8 +156,9 @@ export class SendBuffer {
       const from = (this.i32[r + SND_END] - held - this.i32[r + SEND_BASE]) | 0;
       const position = from & (old.size - 1);
       const first = Math.min(held, old.size - position);
-      copyIn(region, from, old.u8, old.start + position, first, old.i32);
-      if (held > first) copyIn(region, (from + first) | 0, old.u8, old.start, held - first, old.i32);
+      // Not by words: a view is an object, but copies three times as fast.
+      copyIn(region, from, old.u8, old.start + position, first, null);
+      if (held > first) copyIn(region, (from + first) | 0, old.u8, old.start, held - first, null);
       regions.release(old);
     }
     sendRegions[r >> ROW_SHIFT] = region;

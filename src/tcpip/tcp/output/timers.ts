@@ -20,6 +20,7 @@ import {
   USER_TIMEOUT,
 } from '../state/rows.js';
 import { later } from '../state/sequence.js';
+import { softErrorOf } from '../state/soft-errors.js';
 import {
   kindOfTimer,
   rowOfTimer,
@@ -34,7 +35,6 @@ import type { Closing } from './closing.js';
 import type { Handshake } from './handshake.js';
 import type { Output } from './output.js';
 import type { PathMtuChange } from './path-mtu-change.js';
-import { softErrorOf } from './soft-errors.js';
 
 /** Timeouts in turn after which a connection is given up: R2 of RFC 9293, 3.8.3 (Linux: tcp_retries2). */
 const MAX_TIMEOUTS = 15;

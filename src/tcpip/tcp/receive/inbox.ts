@@ -159,8 +159,9 @@ export class Inbox {
       const from = this.i32[r + TAKEN];
       const position = from & (old.size - 1);
       const first = old.size - position;
-      copyIn(region, from, old.u8, old.start + position, first, old.i32);
-      copyIn(region, (from + first) | 0, old.u8, old.start, position, old.i32);
+      // Not by words: a view is an object, but copies three times as fast.
+      copyIn(region, from, old.u8, old.start + position, first, null);
+      copyIn(region, (from + first) | 0, old.u8, old.start, position, null);
       regions.release(old);
     }
     receiveRegions[r >> ROW_SHIFT] = region;

@@ -5,9 +5,11 @@
 
 import type { CongestionControl } from '../congestion/control.js';
 import { initialWindow } from '../congestion/initial.js';
+import { beginPrr, updatePrr } from '../congestion/prr.js';
 import { TCP } from '../counters.js';
 import {
   CWND,
+  FLAG_CWR,
   FLAG_SACK,
   FLAGS,
   HIGHEST_SACKED,
@@ -36,7 +38,6 @@ import {
   REORDERING_SEEN,
 } from './bits.js';
 import type { NewReno } from './newreno.js';
-import { beginPrr, updatePrr } from './prr.js';
 import type { Rack } from './rack.js';
 import { countTimeout, raiseRtt, timeoutsInRow } from './rtt.js';
 import type { Scoreboard } from './scoreboard.js';
@@ -119,7 +120,7 @@ export class Episode {
     this.begin(r, RECOVERY, event.ack);
     // The reduction was that of ECN, which is no mistake whatever becomes of the losses.
     if (reduced) i32[r + RECOVERY_BITS] &= ~CAN_UNDO;
-    beginPrr(i32, r, event);
+    beginPrr(i32, r, event.una, event.sacked);
   }
 
   /**
@@ -192,6 +193,17 @@ export class Episode {
     this.congestion.reduce(r, (i32[r + SND_NXT] - event.una) | 0, false);
     i32[r + CWND] = Math.min(i32[r + CWND], i32[r + SSTHRESH]);
     i32[r + RECOVERY_BITS] &= ~CAN_UNDO;
+  }
+
+  /** An ACK had ECE: reduces once per window (RFC 3168, 6.1.2). During recovery, cwnd is reduced already. */
+  ecnEcho(r: number): void {
+    const i32 = this.i32;
+    if (this.state(r) !== OPEN) {
+      i32[r + FLAGS] |= FLAG_CWR;
+    } else if (this.congestion.ecnEcho(r, (i32[r + SND_NXT] - i32[r + SND_UNA]) | 0)) {
+      i32[r + RECOVERY_BITS] &= ~CAN_UNDO;
+      this.counters[TCP.tcp_ecn_reductions]++;
+    }
   }
 
   private begin(r: number, state: number, una: number): void {

@@ -10,16 +10,17 @@
 import type { Clock } from '../../clock.js';
 import { CongestionControl, NO_SSTHRESH } from '../congestion/control.js';
 import { noteSent } from '../congestion/idle.js';
+import { countPrr } from '../congestion/prr.js';
 import { TCP, type TcpCounters } from '../counters.js';
 import type { RegionPool } from '../state/regions.js';
 import {
   CWND,
-  FLAG_CWR,
   FLAG_SACK,
   FLAG_TIMESTAMPS,
   FLAGS,
   HIGHEST_SACKED,
   LAST_SENT_MS,
+  LOST_BYTES,
   MSS,
   PIPE,
   RECOVERY_BITS,
@@ -33,23 +34,12 @@ import {
 } from '../state/rows.js';
 import type { SackBlocks } from '../state/sack-blocks.js';
 import { AckEvent } from './ack-event.js';
-import {
-  CAN_UNDO,
-  FRTO_NEW_DATA,
-  MEASURED,
-  OPEN,
-  PARTIAL_SEEN,
-  RACK_VALID,
-  RECOVERY,
-  TIMER_PTO,
-  TIMER_RACK,
-  TLP_OUT,
-} from './bits.js';
+import { FRTO_NEW_DATA, MEASURED, PARTIAL_SEEN, RACK_VALID, RECOVERY, TIMER_PTO, TIMER_RACK, TLP_OUT } from './bits.js';
 import { Delivery } from './delivery.js';
 import { Episode } from './episode.js';
 import { type RecoveryInfo, readInfo } from './info.js';
 import { NewReno } from './newreno.js';
-import { countPrr } from './prr.js';
+import { OnlySegment } from './only-segment.js';
 import { Rack } from './rack.js';
 import { RetransmitTimer, type TimerSetter } from './retransmit-timer.js';
 import { noteProgress, openRtt, rtoUs, sampleMinRtt, sampleRtt, timeoutsInRow } from './rtt.js';
@@ -88,6 +78,7 @@ export class Recovery {
   private readonly delivery: Delivery;
   private readonly rack: Rack;
   private readonly timer: RetransmitTimer;
+  private readonly onlySegment: OnlySegment;
   private readonly rows: Rows;
   private readonly event = new AckEvent();
   private readonly i32: Int32Array;
@@ -108,6 +99,7 @@ export class Recovery {
     this.scoreboard = new Scoreboard(rows, this.ring, this.delivery, this.counters);
     this.rack = new Rack(rows, this.ring, this.scoreboard, clock);
     this.timer = new RetransmitTimer(rows, this.ring, clock, wheel);
+    this.onlySegment = new OnlySegment(rows, this.ring, this.congestion, this.timer, clock);
     const newReno = new NewReno(rows, this.ring, this.scoreboard);
     this.episode = new Episode(rows, this.ring, this.scoreboard, this.rack, newReno, this.congestion, this.counters);
   }
@@ -143,24 +135,23 @@ export class Recovery {
   }
 
   /**
-   * The segment [seq, end) goes out now for the first time; `end` counts a FIN.
-   * @returns false when there is no memory to remember it: then it must not be sent
+   * `count` segments of `length` bytes each, from `seq` on, go out now for the first time; a FIN counts as a byte.
+   * @returns false when there is no memory to remember them: then they must not be sent
    */
-  sent(r: number, seq: number, end: number): boolean {
+  sent(r: number, seq: number, length: number, count: number): boolean {
     const i32 = this.i32;
     if (this.ring.count(r) === 0) {
       this.timer.restart(r);
       // Everything that was sent before has arrived. Its time would be ahead of ours after 35 minutes.
       i32[r + RECOVERY_BITS] &= ~RACK_VALID;
     }
-    if (this.ring.append(r, seq, end, this.clock.us, this.clock.ms) === NO_RECORD) {
+    if (!this.ring.append(r, seq, length, count, this.clock.us, this.clock.ms)) {
       this.counters[TCP.tcp_sent_ring_no_memory]++;
       return false;
     }
-    const length = (end - seq) | 0;
-    i32[r + PIPE] += length;
+    i32[r + PIPE] += length * count;
     this.timer.restartProbe(r);
-    this.noteSent(r, length);
+    this.noteSent(r, length * count);
     return true;
   }
 
@@ -207,6 +198,7 @@ export class Recovery {
     const i32 = this.i32;
     const event = this.event;
     const una = i32[r + SND_UNA];
+    if (sacks.count === 0 && this.onlySegment.acked(r, ack)) return (ack - una) | 0;
     this.ring.select(r);
     event.begin(ack, una, i32[r + HIGHEST_SACKED], this.scoreboard.pipe(r));
     event.hasEcho = hasTs && (i32[r + FLAGS] & FLAG_TIMESTAMPS) !== 0;
@@ -251,7 +243,7 @@ export class Recovery {
    * smaller, is sent as several segments.
    */
   nextLost(r: number): number {
-    if ((this.i32[r + RECOVERY_BITS] & FRTO_NEW_DATA) !== 0) return NO_RECORD;
+    if (this.i32[r + LOST_BYTES] === 0 || (this.i32[r + RECOVERY_BITS] & FRTO_NEW_DATA) !== 0) return NO_RECORD;
     this.ring.select(r);
     return this.scoreboard.nextLost(r);
   }
@@ -314,15 +306,9 @@ export class Recovery {
     return timeoutsInRow(this.i32, r);
   }
 
-  /** An ACK had ECE: reduces once per window (RFC 3168, 6.1.2). During recovery, cwnd is reduced already. */
+  /** An ACK had ECE. */
   ecnEcho(r: number): void {
-    const i32 = this.i32;
-    if (this.episode.state(r) !== OPEN) {
-      i32[r + FLAGS] |= FLAG_CWR;
-    } else if (this.congestion.ecnEcho(r, (i32[r + SND_NXT] - i32[r + SND_UNA]) | 0)) {
-      i32[r + RECOVERY_BITS] &= ~CAN_UNDO;
-      this.counters[TCP.tcp_ecn_reductions]++;
-    }
+    this.episode.ecnEcho(r);
   }
 
   /** What is known of the path and the sender now. Makes an object. */

@@ -89,7 +89,8 @@ export class RetransmitTimer {
     this.setKind(r, kind);
     // The microseconds of the present millisecond that have passed.
     const passed = (now - Math.imul(this.clock.ms, US_PER_MS)) | 0;
-    this.wheel.set(id, (this.clock.ms + Math.ceil((Math.max(0, rest) + passed) / US_PER_MS)) | 0);
+    const wait = ((rest > 0 ? rest : 0) + passed + US_PER_MS - 1) | 0;
+    this.wheel.set(id, (this.clock.ms + ((wait / US_PER_MS) | 0)) | 0);
   }
 
   private setKind(r: number, kind: number): void {

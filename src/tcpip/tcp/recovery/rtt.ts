@@ -61,10 +61,15 @@ export function sampleRtt(i32: Int32Array, f64: Float64Array, r: number, rtt: nu
     f64[d + SRTT] = sample;
     f64[d + RTTVAR] = sample / 2;
   } else {
-    const expected = Math.max(1, Math.ceil(flight / (2 * i32[r + MSS])));
-    const beta = BETA / expected;
+    let alpha = ALPHA;
+    let beta = BETA;
+    const step = 2 * i32[r + MSS];
+    if (flight > step) {
+      const expected = Math.ceil(flight / step);
+      alpha /= expected;
+      beta /= expected;
+    }
     f64[d + RTTVAR] = (1 - beta) * f64[d + RTTVAR] + beta * Math.abs(f64[d + SRTT] - sample);
-    const alpha = ALPHA / expected;
     f64[d + SRTT] = (1 - alpha) * f64[d + SRTT] + alpha * sample;
   }
   setRto(i32, f64, r);

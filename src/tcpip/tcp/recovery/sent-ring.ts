@@ -1,7 +1,8 @@
 /**
- * The segments in flight of each connection: a ring of records in a region, in the order of sequence numbers. The
- * oldest record is dropped when it is acknowledged, a new segment is appended, and the ring doubles when it is full. A
- * connection that has nothing in flight has no region.
+ * The segments in flight of each connection: a ring of records, in the order of sequence numbers. The oldest record is
+ * dropped when it is acknowledged, a new segment is appended, and the ring grows when it is full. It begins with room
+ * for one record in the row, because most requests and responses are one segment; a larger ring lies in a region, which
+ * the connection has until nothing is in flight.
  *
  * A record has a number, from 0 to 2^31 - 1, which wraps; it is at place `number & mask`. Lists link records by
  * their numbers, so that they outlive the growth of the ring.
@@ -10,6 +11,7 @@
 import type { Region, RegionPool } from '../state/regions.js';
 import {
   LOST_LIST,
+  ONLY_RECORD,
   RACK_NEXT,
   RELOST_LIST,
   RESENT_LIST,
@@ -57,13 +59,14 @@ export const SEGMENT_RESENT = 8;
 /** It was sent more than once. */
 export const SEGMENT_RETRANSMITTED = 16;
 
-const NOTHING = new Int32Array(new ArrayBuffer(RECORD_BYTES));
+const NO_ROW_SELECTED = -1;
 
 export class SentRing {
   /** The words in which the records of the selected row lie. */
-  words: Int32Array = NOTHING;
+  words: Int32Array;
   private base = 0;
   private mask = 0;
+  private selected = NO_ROW_SELECTED;
   private readonly i32: Int32Array;
   private transmissions = 0;
   private readonly rings: (Region | null)[] = [];
@@ -73,6 +76,7 @@ export class SentRing {
     private readonly regions: RegionPool,
   ) {
     this.i32 = rows.i32;
+    this.words = rows.i32;
     for (let i = 0; i < rows.count; i++) this.rings.push(null);
   }
 
@@ -95,17 +99,20 @@ export class SentRing {
     if (region !== null) {
       this.regions.release(region);
       this.rings[row] = null;
+      this.selected = NO_ROW_SELECTED;
+      this.select(r);
     }
-    this.words = NOTHING;
     this.open(r);
   }
 
   /** Makes {@link at} refer to the records of the row. Valid until another row is selected, or a ring grows. */
   select(r: number): void {
+    if (this.selected === r) return;
+    this.selected = r;
     const region = this.rings[r >> ROW_SHIFT];
     if (region === null) {
-      this.words = NOTHING;
-      this.base = 0;
+      this.words = this.i32;
+      this.base = r + ONLY_RECORD;
       this.mask = 0;
     } else {
       this.use(region);
@@ -146,31 +153,35 @@ export class SentRing {
   /** Selects the row, and makes room for `more` records. Returns false when there is no memory. */
   reserve(r: number, more: number): boolean {
     this.select(r);
-    if (this.words === NOTHING && !this.begin(r)) return false;
     while (this.count(r) + more > this.mask + 1) if (!this.grow(r)) return false;
     return true;
   }
 
   /**
-   * Appends the record of a segment that is sent now, and selects the row.
-   * @returns the record, or -1 when there is no memory
+   * Appends the records of `count` segments of `length` bytes each, which are sent now, and selects the row.
+   * @returns false when there is no memory
    */
-  append(r: number, seq: number, end: number, us: number, ms: number): number {
+  append(r: number, seq: number, length: number, count: number, us: number, ms: number): boolean {
+    if (!this.reserve(r, count)) return false;
     const i32 = this.i32;
-    if (!this.reserve(r, 1)) return NO_RECORD;
-    const record = i32[r + RING_TAIL];
     const words = this.words;
-    const at = this.at(record);
-    words[at + SEQ] = seq;
-    words[at + END] = end;
-    words[at + SENT_US] = us;
-    words[at + SENT_MS] = ms;
-    words[at + BITS] = 0;
-    words[at + ORDER] = this.nextOrder();
-    words[at + NEXT] = NO_RECORD;
-    words[at + PREVIOUS] = NO_RECORD;
-    i32[r + RING_TAIL] = (record + 1) & MAX_NUMBER;
-    return record;
+    let record = i32[r + RING_TAIL];
+    let from = seq;
+    for (let i = 0; i < count; i++) {
+      const at = this.at(record);
+      words[at + SEQ] = from;
+      from = (from + length) | 0;
+      words[at + END] = from;
+      words[at + SENT_US] = us;
+      words[at + SENT_MS] = ms;
+      words[at + BITS] = 0;
+      words[at + ORDER] = this.nextOrder();
+      words[at + NEXT] = NO_RECORD;
+      words[at + PREVIOUS] = NO_RECORD;
+      record = (record + 1) & MAX_NUMBER;
+    }
+    i32[r + RING_TAIL] = record;
+    return true;
   }
 
   /** Drops the oldest record. The caller has taken it out of its list. */
@@ -256,22 +267,14 @@ export class SentRing {
     this.mask = region.size / RECORD_BYTES - 1;
   }
 
-  private begin(r: number): boolean {
-    // When send buffers have taken all memory, only sending gives it back.
-    const region = this.regions.allocate(FIRST_BYTES, true);
-    if (region === null) return false;
-    this.rings[r >> ROW_SHIFT] = region;
-    this.use(region);
-    return true;
-  }
-
-  /** Moves the records into a region of twice the size. */
+  /** Moves the records into a region, the first or one of twice the size. */
   private grow(r: number): boolean {
     const row = r >> ROW_SHIFT;
-    const old = this.rings[row]!;
-    const region = this.regions.allocate(old.size * 2);
+    const old = this.rings[row];
+    // When send buffers have taken all memory, only sending gives it back.
+    const region = old === null ? this.regions.allocate(FIRST_BYTES, true) : this.regions.allocate(old.size * 2);
     if (region === null) return false;
-    const from = old.i32;
+    const from = this.words;
     const base = this.base;
     const mask = this.mask;
     this.use(region);
@@ -283,7 +286,7 @@ export class SentRing {
       for (let word = 0; word < 1 << RECORD_SHIFT; word++) to[target + word] = from[source + word];
     }
     this.rings[row] = region;
-    this.regions.release(old);
+    if (old !== null) this.regions.release(old);
     return true;
   }
 }

@@ -24,7 +24,7 @@ export function canProbe(i32: Int32Array, r: number): boolean {
 
 /** PTO in µs (RFC 8985, 7.2: TLP_calc_PTO), without its limit by the RTO. `isSingle`: one segment is in flight. */
 export function probeTimeoutUs(f64: Float64Array, r: number, isSingle: boolean): number {
-  return Math.ceil(2 * f64[(r >> 1) + SRTT] + (isSingle ? MAX_ACK_DELAY_US : MIN_MARGIN_US));
+  return Math.ceil(2 * f64[(r >> 1) + SRTT] + (isSingle ? MAX_ACK_DELAY_US : MIN_MARGIN_US)) | 0;
 }
 
 /** A probe was sent (RFC 8985, 7.3: TLP_send_probe). */

@@ -4,7 +4,9 @@
  * The loops move 32-bit words. Where source and target are not at the same offset modulo 4, each target word is put
  * together from two source words. The words are those of a little-endian machine, as everywhere in the packet layer.
  */
+import { halvesOf } from '../../../../drivers/memory/checksum.js';
 import type { MemoryViews } from '../../../../drivers/memory/index.js';
+import { copyIntoWords } from '../../../wire/bytes.js';
 import { foldSum, partialSum } from '../../../wire/checksum.js';
 import { CHUNK_BYTES, type Region } from './regions.js';
 
@@ -109,7 +111,7 @@ function copyPiece(
   const { u8 } = region;
   if (words !== null) copyBytes(u8, region.i32, to, bytes, words, from, length);
   else if (length >= SET_BYTES) u8.set(bytes.subarray(from, from + length), to);
-  else for (let i = 0; i < length; i++) u8[to + i] = bytes[from + i];
+  else copyIntoWords(u8, region.i32, to, bytes, from, length);
 }
 
 /** Copies bytes between two memories, each given by its bytes and its words. */
@@ -230,9 +232,6 @@ function copyWordsAndSum(region: Region, position: number, target: Uint32Array, 
 
 // In both loops, one index counts, because V8 would keep a second one up to date in each step.
 
-/** 2^32: its rest modulo 65535 is 1, so what lies above 32 bits counts as it is. */
-const ABOVE_WORD = 2 ** 32;
-
 /**
  * Copies words, and returns the sum of their halves. The words are added as doubles: one instruction makes a double of a
  * word and one adds it, where two sums of whole numbers need three. They stay exact: 2^14 words are below 2^53.
@@ -276,14 +275,7 @@ function copyAligned(source: Int32Array, s: number, target: Uint32Array, t: numb
     target[i + apart] = a;
     even += a >>> 0;
   }
-  return halves(even + odd);
-}
-
-/** Returns the sum of the halves of a sum of words, modulo 65535. */
-function halves(sum: number): number {
-  const above = (sum / ABOVE_WORD) | 0;
-  const word = (sum - above * ABOVE_WORD) >>> 0;
-  return above + (word >>> 16) + (word & 0xffff);
+  return halvesOf(even + odd);
 }
 
 /**

@@ -65,8 +65,11 @@ export const SEND_LIMIT = 20;
 export const SMALL_END = 21;
 /** ISS: our initial sequence number. */
 export const ISS = 22;
-/** IRS: the peer's initial sequence number. */
-export const IRS = 23;
+/**
+ * When SND.UNA moved last, or data was sent or began to wait for a window with nothing in flight, in ms: what the user
+ * timeout is counted from.
+ */
+export const PROGRESS_MS = 23;
 /** Number of window probes (persist) that were sent since the window closed. */
 export const PROBES = 24;
 /** When the peer was last heard, in ms. */
@@ -81,6 +84,8 @@ export const SEND_BASE = 30;
 export const RETRANSMITTED = 28;
 /** The next row of the list that the row is in: to be acknowledged, or free. */
 export const NEXT_ROW = 29;
+/** Keep-alive probes that were sent without an answer. */
+export const KEEP_PROBES = 31;
 
 // Words 32 to 63: receiving.
 
@@ -105,6 +110,8 @@ export const TUNE_SEQ = 40;
 export const RECEIVER_RTT = 41;
 /** Most bytes that the application took in a round. */
 export const TUNE_BYTES = 42;
+/** The DS field of our packets (RFC 2474), without the bits of ECN. */
+export const DS_FIELD = 43;
 /** D-SACK (RFC 2883) to be sent with the next ACK; empty when both are equal. */
 export const DSACK_START = 44;
 export const DSACK_END = 45;
@@ -120,19 +127,15 @@ export const RECENT = 48;
 /** Bytes that were received in order and bytes that `write` has taken, as doubles: `f64[(r >> 1) + NAME]`. */
 export const BYTES_READ = 26;
 export const BYTES_WRITTEN = 27;
+/** Words 56 to 63: the record of the sent ring, while one segment is in flight (recovery/sent-ring.ts). */
+export const ONLY_RECORD = 56;
+// Before the connection is established, nothing is in flight but the SYN, and these three are there.
 /** How often a SYN or a SYN-ACK was sent again. */
 export const SYN_RETRIES = 56;
 /** When the SYN or the SYN-ACK was sent for the first time, in µs; 0: not known, because it had a SYN cookie. */
 export const SYN_US = 57;
-/** Keep-alive probes that were sent without an answer. */
-export const KEEP_PROBES = 59;
-/**
- * When SND.UNA moved last, or data was sent or began to wait for a window with nothing in flight, in ms: what the user
- * timeout is counted from.
- */
-export const PROGRESS_MS = 60;
-/** The DS field of our packets (RFC 2474), without the bits of ECN. */
-export const DS_FIELD = 61;
+/** IRS: the peer's initial sequence number. */
+export const IRS = 58;
 
 // Words 64 to 127: loss recovery (`recovery/`) and congestion control (`congestion/`).
 

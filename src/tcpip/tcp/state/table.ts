@@ -138,7 +138,7 @@ export class Table {
       this.intervalRegions.push(null);
       this.backlogs.push(null);
     }
-    i32.fill(0, r, r + ROW_WORDS);
+    clearRow(this.rows.f64, r);
     i32[r + NEXT_ROW] = NO_ROW;
     i32[r + REMOTE] = remote;
     i32[r + PORTS] = ports;
@@ -158,7 +158,7 @@ export class Table {
     const row = r >> ROW_SHIFT;
     i32[r + STATE] = STATE_CLOSED;
     for (let kind = 0; kind < TIMERS; kind++) wheel.clear(timerId(r, kind));
-    if (flows.find(i32[r + REMOTE], i32[r + PORTS]) === row) flows.remove(i32[r + REMOTE], i32[r + PORTS]);
+    flows.removeValue(i32[r + REMOTE], i32[r + PORTS], row);
     this.releaseSend(r);
     const backlog = this.backlogs[row];
     if (backlog !== null) backlog.halfOpen--;
@@ -241,5 +241,16 @@ export class Table {
       else i32[this.lastFree + NEXT_ROW] = r;
       this.lastFree = r;
     }
+  }
+}
+
+/** A loop over doubles: a call of `fill` takes three times as long. */
+function clearRow(f64: Float64Array, r: number): void {
+  const end = (r + ROW_WORDS) >> 1;
+  for (let i = r >> 1; i < end; i += 4) {
+    f64[i] = 0;
+    f64[i + 1] = 0;
+    f64[i + 2] = 0;
+    f64[i + 3] = 0;
   }
 }

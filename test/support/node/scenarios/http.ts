@@ -1,4 +1,5 @@
 /** http over sockets: keep-alive, pipelines, what clients and servers break off, and the limits against slow clients. */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import http from 'node:http';
 import type net from 'node:net';
 import { portOf, scenarios, settle, type World, when } from '../scenario.js';
@@ -140,6 +141,65 @@ export const HTTP = scenarios({
     await when(socket, 'end');
     w.note('client', text);
     await end(w, server);
+  },
+  'an upgrade with its first data in the same segment': async (w) => {
+    w.ignore('finish');
+    const server = await listen(w, {}, (_asked, answer) => answer.end());
+    server.on('upgrade', (_asked, socket: net.Socket, head: Buffer) => {
+      w.note('server', 'head', head.toString(), socket.bytesRead);
+      socket.on('data', (part: Buffer) => socket.end(`HTTP/1.1 101 Switching Protocols\r\n\r\n${head}${part}`));
+    });
+    const socket = await raw(w, server, 'GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nhead');
+    await when(server, 'upgrade');
+    socket.on('end', () => socket.end());
+    socket.write(' and more');
+    await w.closed(socket);
+    await end(w, server);
+  },
+  'a program reads the socket of a request': async (w) => {
+    w.ignore('finish');
+    const server = await listen(w, {}, (asked) => {
+      const { socket } = asked;
+      socket.once('data', (part: Buffer) => {
+        w.note('server', part.toString(), socket.bytesRead);
+        socket.end('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nraw');
+      });
+    });
+    const socket = await raw(w, server, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    socket.on('end', () => socket.end());
+    await when(server, 'request');
+    await settle();
+    socket.write('GET /again HTTP/1.1\r\nHost: x\r\n\r\n');
+    await w.closed(socket);
+    await end(w, server);
+  },
+  'what is wrong goes to clientError': async (w) => {
+    w.ignore('finish');
+    const server = await listen(w, {}, (_asked, answer) => answer.end());
+    server.on('clientError', (error: NodeJS.ErrnoException & { rawPacket?: Buffer }, socket: net.Socket) => {
+      w.note('server', error.code, error.rawPacket?.toString());
+      socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
+    });
+    const socket = await raw(w, server, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    await when(server, 'request');
+    await settle();
+    socket.on('end', () => socket.end());
+    socket.write('no HTTP at all\r\n\r\n');
+    await w.closed(socket);
+    await end(w, server);
+  },
+  'the context of each request, and of what it starts': async (w) => {
+    const storage = new AsyncLocalStorage<string>();
+    const server = await listen(w, {}, (asked, answer) => {
+      w.note('server', storage.getStore());
+      storage.run(asked.url!, () => {
+        asked.on('end', () => w.note('server', 'end', storage.getStore()));
+        setImmediate(() => answer.end(storage.getStore(), () => w.note('server', 'finish', storage.getStore())));
+      });
+    });
+    const agent = agentOf(w, { keepAlive: true, maxSockets: 1 });
+    for (const path of ['/one', '/two']) note(w, await request(w, server, { agent, path, method: 'POST' }, 'body'));
+    await end(w, server, agent);
   },
   CONNECT: async (w) => {
     w.ignore('finish');

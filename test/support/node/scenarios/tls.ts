@@ -92,6 +92,48 @@ export const TLS = scenarios({
     await w.closed(second);
     await finish(w, server);
   },
+  'texts and buffers, alone and corked, and what their callbacks see': async (w) => {
+    w.ignore('data');
+    const sum = createHash('sha256');
+    const server = await serve(w, {}, (socket) => {
+      socket.on('data', (part) => sum.update(part));
+      socket.on('end', () => w.note('server', sum.digest('hex'), socket.bytesRead));
+    });
+    const accepting = when(server, 'secureConnection');
+    const client = connect(w, server);
+    const early = new Promise((resolve) => client.write('before the handshake', resolve));
+    await when(client, 'secureConnect');
+    await early;
+    const wrote = (what: string) => (error?: Error | null) =>
+      w.note('client', what, error, client.bytesWritten, client.writableLength);
+    client.write('é€😀', wrote('utf8'));
+    client.write('é', 'latin1', wrote('latin1'));
+    client.write('é', 'utf16le', wrote('utf16le'));
+    client.write('', wrote('nothing'));
+    client.write(Buffer.from('buffer'), wrote('buffer'));
+    client.write('€'.repeat(50_000), wrote('a long text'));
+    client.cork();
+    for (const part of ['one', 'é', Buffer.from('two'), '']) client.write(part, wrote('corked'));
+    const last = new Promise((resolve) => client.write('666f6f', 'hex', resolve));
+    client.uncork();
+    await last;
+    client.resume().write('the last but one', () => client.end('the last'));
+    await over(w, client, accepting);
+    await finish(w, server);
+  },
+  'a write whose callback destroys the socket': async (w) => {
+    const server = await serve(w, {}, (socket) => socket.resume());
+    const accepting = when(server, 'secureConnection');
+    const client = connect(w, server);
+    await when(client, 'secureConnect');
+    client.write('one', (error) => {
+      w.note('client', 'one', error);
+      client.destroy();
+    });
+    client.write('two', (error) => w.note('client', 'two', error));
+    await over(w, client, accepting);
+    await finish(w, server);
+  },
   'a client that trusts nobody': async (w) => {
     const server = await serve(w);
     const client = connect(w, server, { rejectUnauthorized: true });

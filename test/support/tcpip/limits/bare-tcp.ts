@@ -62,11 +62,16 @@ export class BareTcp {
         this.taken++;
         return packet;
       },
-      send: (_buffer: PacketBuffer, _protocol: number, remote: number, length: number) => {
+      send: (buffer: PacketBuffer, _protocol: number, remote: number, length: number) => {
+        buffer.length = IPV4_HEADER_BYTES + length;
+        return ip.push(buffer, remote);
+      },
+      writeHeader: () => {},
+      push: (buffer: PacketBuffer, remote: number) => {
         this.taken--;
         if (this.isBlocked) return false;
         this.sent++;
-        this.onSegment?.(remote, packet.offset + IPV4_HEADER_BYTES, length);
+        this.onSegment?.(remote, buffer.offset + IPV4_HEADER_BYTES, buffer.length - IPV4_HEADER_BYTES);
         return true;
       },
       pathMtu: (remote: number) => this.pathMtus.get(remote) ?? MTU,

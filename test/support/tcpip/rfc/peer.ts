@@ -51,6 +51,8 @@ export interface PeerOptions extends TcpOptions {
   readonly offloads?: number;
   /** Packet buffers of the device. Default 256. */
   readonly buffers?: number;
+  /** log2 of their size in bytes. Default 11. */
+  readonly bufferShift?: number;
 }
 
 export interface AcceptedOptions extends PeerOptions {
@@ -93,14 +95,14 @@ export async function stopPeers(): Promise<void> {
 
 async function open(options: PeerOptions): Promise<Peer> {
   const { localPort, remotePort = PEER_PORT, backlog, maxConnections = 1000, memory, ...others } = options;
-  const { offloads = defaultOffloads, buffers = 256, ...tcp } = others;
+  const { offloads = defaultOffloads, buffers = 256, bufferShift = 11, ...tcp } = others;
   const stackOptions: TcpIpOptions = { maxConnections, ...(memory === undefined ? {} : { memory }) };
   const made: { stack?: TcpIp } = {};
   const slept = { ms: 0 };
   const s = await script({
     peerPort: UNUSED_PORT,
     offloads,
-    device: { buffers },
+    device: { buffers, bufferShift },
     stack: (core: Core) => {
       const now = core.now.bind(core);
       core.now = () => now() + slept.ms;

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { viewsOf } from '../../../../../bench/pipeline/endless-nic.js';
+import { viewsOf } from '../../../../../bench/common/memory-nic.js';
 import { STATION } from '../../../../../bench/pipeline/network.js';
 import { Clients, createClients, MESSAGE_BYTES, SERVER_PORT, tupleOf } from '../../../../../bench/tcp/scale/client.js';
 import { FRAME_OFFSET } from '../../../../../rings/buffer-pool.js';

@@ -137,6 +137,60 @@ describe('a response', () => {
   });
 });
 
+/** Answers the requests of one client with these texts, one each. */
+function answeredInTurn(texts: readonly string[]): Recorder {
+  const wire = new FakeWire();
+  let next = 0;
+  wire.tcp.listen(
+    { port: PORT },
+    { data: (c) => void c.write(Buffer.from(texts[next++] ?? '', 'latin1')), end: (c) => c.end() },
+  );
+  return connect(wire, '/', texts.length - 1);
+}
+
+describe('a response like the one before', () => {
+  const ok = (body: string): string => `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+  const head = 'head 200 OK';
+
+  it('is told of as the first one', () => {
+    const { events, received } = answeredInTurn([ok('hello'), ok('hello'), ok('world'), ok('world'), ok('hello')]);
+    expect(events).toEqual([head, 'done', head, 'done', head, 'done', head, 'done', head, 'done', 'closed']);
+    expect(received.toString()).toBe('hellohelloworldworldhello');
+  });
+
+  it.each([
+    ['another status', 'HTTP/1.1 404 OK\r\nContent-Length: 5\r\n\r\nhello', ['head 404 OK', 'done', 'closed']],
+    [
+      'another head of the same length',
+      ok('hello').replace('200', '2x0'),
+      ['malformed: the response is malformed: its status is not a number of three digits', 'closed'],
+    ],
+    [
+      'an end of the connection',
+      'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n',
+      [head, 'done', 'closed'],
+    ],
+  ])('is not mistaken for one with %s', (_, text, events) => {
+    expect(answeredInTurn([ok('hello'), ok('hello'), text]).events.slice(4)).toEqual(events);
+  });
+
+  it('is no other one when two came at once', () => {
+    const two = `${ok('a')}${ok('b')}`;
+    const { events, received } = answeredInTurn([two, two, two, two]);
+    expect(events.filter((event) => event === 'done')).toHaveLength(4);
+    expect(received.toString()).toBe('abab');
+  });
+
+  it.each([
+    'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n',
+    `${'HTTP/1.1 100\r\n\r\n'}${ok('a')}`,
+  ])('may be %j', (text) => {
+    const { events, received } = answeredInTurn([text, text, text]);
+    expect(events).toEqual([head, 'done', head, 'done', head, 'done', 'closed']);
+    expect(received.toString()).toBe('aaa');
+  });
+});
+
 describe('a connection', () => {
   it('that is refused is a failure', () => {
     expect(connect(new FakeWire()).events).toEqual(['connect: ECONNREFUSED: refused', 'closed']);

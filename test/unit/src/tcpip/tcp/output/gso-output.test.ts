@@ -57,6 +57,17 @@ describe('a GSO packet', () => {
     expect(parts.slice(1, -1).map((bytes) => bytes % 1024)).toEqual(parts.slice(1, -1).map(() => 0));
   });
 
+  it('has parts of whole chunks of the send region where these lie otherwise modulo 8', async () => {
+    const s = await open({ peer: '<mss 1460, sackOK, TS val 1 ecr 0>', noDelay: true, bufferShift: 12 });
+    s.write(1001);
+    s.takePackets();
+    s.write(13_000);
+    const [{ parts }] = s.takePackets() as [SentPacket];
+    expect(parts.length).toBeGreaterThan(3);
+    expect((1001 + parts[0]! - TCP - 32) % 1024).toBe(0);
+    expect(parts.slice(1, -1)).toEqual(parts.slice(1, -1).map(() => 3072));
+  });
+
   it('lies in one buffer when it fits', async () => {
     const s = await open({ peer: '<mss 500>' });
     s.write(1200);

@@ -25,7 +25,7 @@ let deadlines: Map<number, number>;
 
 /** `count` segments are sent now, and both timers begin. */
 function send(count: number): void {
-  for (let n = 0; n < count; n++) ring.append(row.r, n * 1000, (n + 1) * 1000, row.clock.us, row.clock.ms);
+  ring.append(row.r, 0, 1000, count, row.clock.us, row.clock.ms);
   timer.restart(row.r);
   timer.restartProbe(row.r);
 }

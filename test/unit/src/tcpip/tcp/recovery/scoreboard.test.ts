@@ -41,7 +41,7 @@ function sender(count: number, flags = FLAG_SACK, iss = 0) {
   recovery.open(R, false);
   recovery.handshakeRtt(R, 40_000);
   for (let n = 0; n < count; n++) {
-    recovery.sent(R, (iss + n * M) | 0, (iss + (n + 1) * M) | 0);
+    recovery.sent(R, (iss + n * M) | 0, M, 1);
     i32[R + SND_NXT] = (iss + (n + 1) * M) | 0;
     now += 1;
     clock.read();
@@ -235,7 +235,7 @@ describe('RACK', () => {
     const s = sender(4);
     s.ack(0, [1, 4]);
     // The retransmission goes out after new data, in the same poll.
-    s.recovery.sent(R, 4 * M, 5 * M);
+    s.recovery.sent(R, 4 * M, M, 1);
     s.i32[R + SND_NXT] = 5 * M;
     expect(s.lost()).toEqual([0]);
     s.tick(40);
@@ -267,7 +267,7 @@ describe('RACK', () => {
     expect(quarters()).toBe(2);
     // The round ends when what was in flight is acknowledged.
     s.ack(40, [3, 4]);
-    s.recovery.sent(R, 40 * M, 41 * M);
+    s.recovery.sent(R, 40 * M, M, 1);
     s.i32[R + SND_NXT] = 41 * M;
     s.ack(40, [4, 5]);
     expect(quarters()).toBeGreaterThan(2);

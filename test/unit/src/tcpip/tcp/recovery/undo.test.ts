@@ -79,7 +79,7 @@ describe('Undo', () => {
   });
 
   it('counts retransmissions that are still on their way', () => {
-    ring.append(row.r, 0, 1000, 0, 4000);
+    ring.append(row.r, 0, 1000, 1, 0, 4000);
     ring.link(row.r + RESENT_LIST, 0);
     begin(RECOVERY);
     noteRetransmission(row.i32, row.r, 7000);

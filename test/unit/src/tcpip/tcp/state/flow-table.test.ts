@@ -52,6 +52,33 @@ describe('the flow table', () => {
     }
   });
 
+  it('grows with what it holds, and loses nothing', () => {
+    const flows = 200_000;
+    const table = new FlowTable(flows, KEY);
+    const slots = (): number => table['mask'] + 1;
+    expect(slots()).toBe(1024);
+    for (let i = 0; i < flows; i++) {
+      if (!table.insert(i, ~i, i)) throw new Error(`${i} was not inserted`);
+      if (i % 3 === 0 && !table.remove(i, ~i)) throw new Error(`${i} was not removed`);
+      if (table.size * 2 > slots()) throw new Error(`${table.size} flows in ${slots()} slots`);
+    }
+    for (let i = 0; i < flows; i++) {
+      if (table.find(i, ~i) !== (i % 3 === 0 ? NO_FLOW : i)) throw new Error(`${i} has ${table.find(i, ~i)}`);
+    }
+    expect(slots()).toBe(2 ** 19);
+  });
+
+  it('removes a flow by its value, and no other', () => {
+    const table = new FlowTable(4, KEY);
+    table.insert(1, 2, 3);
+    table.removeValue(1, 2, 4);
+    table.removeValue(2, 2, 3);
+    expect(table.find(1, 2)).toBe(3);
+    table.removeValue(1, 2, 3);
+    expect(table.find(1, 2)).toBe(NO_FLOW);
+    expect(table.size).toBe(0);
+  });
+
   it('behaves as a Map does, although many flows begin in the same slots', () => {
     const flows = collidingFlows();
     const flow = fc.integer({ min: 0, max: flows.length - 1 });

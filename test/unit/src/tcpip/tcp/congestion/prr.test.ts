@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { AckEvent } from '../../../../../../src/tcpip/tcp/recovery/ack-event.js';
-import { beginPrr, countPrr, updatePrr } from '../../../../../../src/tcpip/tcp/recovery/prr.js';
+import { beginPrr, countPrr, updatePrr } from '../../../../../../src/tcpip/tcp/congestion/prr.js';
 import { CWND, PRR_FLIGHT, SACKED_BYTES, SND_NXT, SSTHRESH } from '../../../../../../src/tcpip/tcp/state/rows.js';
 import { senderRow } from '../../../../../support/tcpip/sender-row.js';
 
@@ -12,9 +11,7 @@ function begin(flight: number) {
   const { i32, r } = row;
   i32[r + SND_NXT] = flight * MSS;
   i32[r + SSTHRESH] = (flight / 2) * MSS;
-  const event = new AckEvent();
-  event.begin(0, 0, 0, flight * MSS);
-  beginPrr(i32, r, event);
+  beginPrr(i32, r, 0, 0);
   return row;
 }
 
@@ -88,10 +85,7 @@ describe('PRR', () => {
     const { i32, r } = senderRow(MSS);
     i32[r + SND_NXT] = 20 * MSS;
     i32[r + SACKED_BYTES] = 3 * MSS;
-    const event = new AckEvent();
-    event.begin(0, 0, 0, 0);
-    event.sacked = MSS;
-    beginPrr(i32, r, event);
+    beginPrr(i32, r, 0, MSS);
     expect(i32[r + PRR_FLIGHT]).toBe(18 * MSS);
   });
 });

@@ -4,17 +4,18 @@
  */
 
 import { CWND, MSS, PRR_DELIVERED, PRR_FLIGHT, PRR_OUT, SACKED_BYTES, SND_NXT, SSTHRESH } from '../state/rows.js';
-import type { AckEvent } from './ack-event.js';
 
 /**
  * Recovery begins with this ACK. RecoverFS is what can be delivered during recovery: what was in flight before the ACK,
  * without what had been SACKed before (RFC 9937, 6).
+ * @param una SND.UNA before the ACK
+ * @param sacked bytes that the ACK SACKs newly
  */
-export function beginPrr(i32: Int32Array, r: number, event: AckEvent): void {
+export function beginPrr(i32: Int32Array, r: number, una: number, sacked: number): void {
   i32[r + PRR_DELIVERED] = 0;
   i32[r + PRR_OUT] = 0;
-  const flight = (i32[r + SND_NXT] - event.una) | 0;
-  i32[r + PRR_FLIGHT] = Math.max(i32[r + MSS], flight - (i32[r + SACKED_BYTES] - event.sacked));
+  const flight = (i32[r + SND_NXT] - una) | 0;
+  i32[r + PRR_FLIGHT] = Math.max(i32[r + MSS], flight - (i32[r + SACKED_BYTES] - sacked));
 }
 
 /**

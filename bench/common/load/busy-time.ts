@@ -1,5 +1,5 @@
 /** How long the loop of a port that spins has worked. */
-import type { SinglePort } from '../../src/index.js';
+import type { SinglePort } from '../../../src/index.js';
 
 /** Until now, in ms. */
 export interface BusyTime {
