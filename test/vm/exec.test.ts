@@ -18,7 +18,7 @@ const NIC = nicAddress(0);
 const TSPMD = Child.commandLine().join(' ');
 const PROGRAM = file('dist/test/support/node/bytes-server.js');
 const READY_MS = 90_000;
-const SIZES = [1, 1_000_000];
+const SIZE = 1_000_000;
 
 describeWith('a Node program in a guest', [guest, noIommu], () => {
   const directory = mkdtempSync(join(tmpdir(), 'tspmd-guests-'));
@@ -63,7 +63,7 @@ describeWith('a Node program in a guest', [guest, noIommu], () => {
       )
       .join('\n');
     const server = boot(2, serve);
-    const get = SIZES.map((size) => `${TSPMD} get http://10.0.0.2/${size} --hash sha256 ${on(1)} --json`).join('; ');
+    const get = `${TSPMD} get http://10.0.0.2/${SIZE} --hash sha256 ${on(1)} --json`;
     const client = boot(1, `echo booted; while read -r _; do ${get}; echo fetched; done`);
     await client.waitFor(/^booted/m, READY_MS);
     for (const [turn, mode] of layouts.entries()) {
@@ -72,9 +72,7 @@ describeWith('a Node program in a guest', [guest, noIommu], () => {
       await client.waitFor(new RegExp(`(?:[^]*^fetched$){${turn + 1}}`, 'm'), READY_MS);
       server.write('next\n');
     }
-    for (const size of SIZES) {
-      const hash = createHash('sha256').update(Buffer.alloc(size, 'tspmd')).digest('hex');
-      expect(client.output.split(hash), String(size)).toHaveLength(layouts.length + 1);
-    }
+    const hash = createHash('sha256').update(Buffer.alloc(SIZE, 'tspmd')).digest('hex');
+    expect(client.output.split(hash)).toHaveLength(layouts.length + 1);
   });
 });
