@@ -6,6 +6,7 @@ import { SipHash } from '../../hash/siphash.js';
 
 /** log2 of the microseconds of a tick (RFC 9293, 3.4.1). */
 const TICK_SHIFT = 2;
+
 export class InitialSequence {
   /** What {@link timestampOffset} returns for the flow of the last {@link next}. */
   offset = 0;
