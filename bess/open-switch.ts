@@ -89,6 +89,7 @@ class OpenedSwitch implements RunningSwitch {
   private rejectClosed: (error: SwitchError) => void = () => undefined;
   private stopping: Promise<void> | null = null;
   private last: SwitchStats | null = null;
+  private observing: Promise<Observer> | null = null;
   private observer: Observer | null = null;
   private readonly onAbort = (): void => {
     // `closed` reports the error.
@@ -133,7 +134,10 @@ class OpenedSwitch implements RunningSwitch {
     this.signal?.addEventListener('abort', this.onAbort, { once: true });
     try {
       await this.bess.start();
-      if (options.control) this.observer = await this.observe(options);
+      if (options.control) {
+        this.observing = this.observe(options);
+        this.observer = await this.observing;
+      }
     } catch (error) {
       await this.stop();
       throw switchError(error);
@@ -143,12 +147,13 @@ class OpenedSwitch implements RunningSwitch {
     throw aborted();
   }
 
-  private observe({ name = nameOf(this.script), metrics }: OpenSwitchOptions): Promise<Observer> {
+  private observe({ name = nameOf(this.script), metrics, warn }: OpenSwitchOptions): Promise<Observer> {
     const devices = this.ports.map(({ address }) => address);
     const info = { kind: 'switch', name, state: 'ready', devices, address: null, mode: null } as const;
     const module = new URL('./switch-metrics.js', import.meta.url).href;
     return Observer.start(info, () => ({ switch: this.stats() }), {
       metrics: metrics === undefined ? null : { ...metrics, module },
+      ...(warn === undefined ? {} : { onFault: warn }),
     });
   }
 
@@ -182,11 +187,15 @@ class OpenedSwitch implements RunningSwitch {
 
   private async close(): Promise<void> {
     this.signal?.removeEventListener('abort', this.onAbort);
+    const unobserved = this.observing?.then(
+      (observer) => observer.close(),
+      () => undefined,
+    );
     this.last = this.bess.stats();
     try {
-      await this.observer?.close();
-    } finally {
       await this.bess.stop();
+    } finally {
+      await unobserved;
     }
   }
 }

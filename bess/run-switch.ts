@@ -1,6 +1,7 @@
 /** `tspmd switch FILE`: runs a script until a signal stops the switch. */
 import { basename } from 'node:path';
 import { LineWriter } from '../drivers/log/line-writer.js';
+import { metricsUrl } from '../observe/metrics/server.js';
 import { type OpenSwitchOptions, openSwitch, type RunningSwitch } from './open-switch.js';
 import { renderStats } from './stats.js';
 
@@ -18,7 +19,7 @@ export async function runSwitch(options: OpenSwitchOptions): Promise<void> {
   process.on('SIGUSR1', printTable);
   try {
     if (options.metrics !== undefined) {
-      print(`metrics: http://${options.metrics.host}:${opened.metricsPort}/metrics`);
+      print(`metrics: ${metricsUrl(options.metrics, opened.metricsPort)}`);
     }
     print(readyLine(opened));
     await opened.closed;

@@ -161,7 +161,8 @@ function table(head: string[], rows: string[][], numbersFrom: number): string {
     style: { head: [], border: [], compact: true },
     colAligns: head.map((_, i) => (i >= numbersFrom ? 'right' : 'left')),
   });
-  result.push(...rows);
+  // The counters of another process may be anything, and objects are orders to the table.
+  result.push(...rows.map((row) => row.map(String)));
   return result.toString();
 }
 

@@ -13,7 +13,7 @@ import type { WarningSink } from './link/warnings.js';
 import { OwnThreadWatch, watchEvery } from './link/watchdog.js';
 import type { PortStatus, SinglePort, StackTotals } from './port.js';
 import type { IndirectionTable } from './rss/indirection-table.js';
-import type { EventLoopStack, Stack } from './stack.js';
+import { type EventLoopStack, liveTotals, type Stack } from './stack.js';
 
 export class OneCorePort extends BasePort implements SinglePort {
   readonly mode = 'single';
@@ -94,7 +94,7 @@ export class OneCorePort extends BasePort implements SinglePort {
   }
 
   async totals(): Promise<readonly (StackTotals | undefined)[]> {
-    return [this.stack?.report?.()];
+    return [liveTotals(this.stack)];
   }
 
   async run(signal: StopSignal): Promise<readonly (StackTotals | undefined)[]> {

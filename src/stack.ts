@@ -102,6 +102,19 @@ export interface PacketHandler {
 }
 
 /**
+ * Returns what a stack reports while it runs, for those who look into it: only what is a number. A stack whose `report`
+ * throws reports nothing, and goes on.
+ */
+export function liveTotals(stack: Pick<Stack, 'report'> | null): Record<string, number> | undefined {
+  try {
+    const all = Object.entries(stack?.report?.() ?? {});
+    return Object.fromEntries(all.filter(([, value]) => Number.isFinite(value)));
+  } catch {
+    return undefined;
+  }
+}
+
+/**
  * Loads a stack from a file: JavaScript, or TypeScript where this Node runs it.
  * @throws AppError with one line that names the file, what is wrong with it, and the place `file:line:column`.
  */

@@ -31,4 +31,4 @@ export {
   MessageSocket,
   type Received,
 } from './sockets.js';
-export { nameThread, pinPollingThread, pinThread } from './threads.js';
+export { nameThread, pinPollingThread, pinThread, startUnpinned } from './threads.js';

@@ -1,9 +1,10 @@
 /**
- * Asks running processes, each on its control socket. A process that hangs does not delay the others.
+ * Asks running processes, each on its control socket. A process that hangs does not delay the others. Root also asks those
+ * of other users, so nothing of an answer is trusted: every field is checked, and everything has a bound.
  */
 import { connect } from 'node:net';
-import { type ControlFile, controlFiles, isAlive, mayAsk, removeStale, searchedFolders } from './files.js';
-import { isNamed, type ProcessStats, type RunningProcess } from './process-info.js';
+import { type ControlFile, controlFiles, isAlive, isOurs, mayAsk, removeStale, searchedFolders } from './files.js';
+import { isNamed, isRunningProcess, type ProcessStats, type RunningProcess } from './process-info.js';
 import type { Reply } from './requests.js';
 
 /**
@@ -11,15 +12,24 @@ import type { Reply } from './requests.js';
  * so; a longer wait means that the whole process is stopped.
  */
 const ANSWER_MS = 3000;
-/** More than the longest answer, in characters. */
-const MAX_ANSWER = 1 << 24;
-/** The most processes of other users that are reported. Anyone can put sockets into /tmp. */
-const MAX_FOREIGN = 8;
+/** More than the longest answer to each command, in characters. */
+const MAX_INFO = 1 << 16;
+const MAX_STATS = 1 << 24;
+/** The most processes of other users that are asked or reported. Anyone can put sockets into /tmp. */
+const MAX_FOREIGN = 64;
+/** How many are asked at a time. */
+const AT_ONCE = 16;
+/** The most characters of what a process says of a problem. */
+const MAX_ERROR = 500;
 
 /** What a process has answered, or the reason why it gave no answer. */
 export type Answer<T> = ControlFile & ({ readonly result: T } | { readonly problem: string });
 
 export const hasAnswered = <T>(answer: Answer<T>): answer is ControlFile & { readonly result: T } => 'result' in answer;
+
+/** Returns the lines of the processes that have not answered. */
+export const problemsOf = (answers: readonly Answer<unknown>[]): string[] =>
+  answers.flatMap((answer) => ('problem' in answer ? [answer.problem] : []));
 
 /**
  * Asks all processes for what they are. Removes the sockets of dead ones.
@@ -28,14 +38,16 @@ export const hasAnswered = <T>(answer: Answer<T>): answer is ControlFile & { rea
  */
 export async function listProcesses(folders: readonly string[] = searchedFolders()): Promise<Answer<RunningProcess>[]> {
   const files = controlFiles(folders);
-  const foreign = files.filter((file) => !mayAsk(file) && isAlive(file.pid)).slice(0, MAX_FOREIGN);
-  const asked = await Promise.all(files.filter(mayAsk).map((file) => ask(file, 'info', isInfo)));
-  const refused = foreign.map((file): Answer<RunningProcess> => {
-    const [who, how] = file.owner === 0 ? ['root', 'sudo'] : [`user ${file.owner}`, `sudo -u '#${file.owner}'`];
-    const problem = `${titleOf(file)} belongs to ${who}, so this user may not ask it; try: ${how} tspmd stats ${file.pid}`;
-    return { ...file, problem };
-  });
-  return [...asked.filter((answer) => answer !== null), ...refused].sort((one, other) => one.pid - other.pid);
+  const foreign = files.filter((file) => !isOurs(file) && isAlive(file.pid)).slice(0, MAX_FOREIGN);
+  const asked = await askAll([...files.filter(isOurs), ...foreign.filter(mayAsk)], askInfo);
+  const refused = foreign.filter((file) => !mayAsk(file)).map(refuse);
+  return [...asked, ...refused].sort((one, other) => one.pid - other.pid);
+}
+
+function refuse(file: ControlFile): Answer<never> {
+  const [who, how] = file.owner === 0 ? ['root', 'sudo'] : [`user ${file.owner}`, `sudo -u '#${file.owner}'`];
+  const problem = `${titleOf(file)} belongs to ${who}, so this user may not ask it; try: ${how} tspmd stats ${file.pid}`;
+  return { ...file, problem };
 }
 
 /**
@@ -63,35 +75,54 @@ export async function findProcesses(
   );
 }
 
-/** Asks one process for its counters. Resolves with null, and removes the socket, if no process listens on it. */
-export function askStats(file: ControlFile): Promise<Answer<ProcessStats> | null> {
-  return ask(file, 'stats', isStats);
-}
-
-const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
-
-function isInfo(value: unknown): value is RunningProcess {
-  return (
-    isObject(value) &&
-    typeof value.pid === 'number' &&
-    typeof value.name === 'string' &&
-    Array.isArray(value.devices) &&
-    value.devices.every((device) => typeof device === 'string')
+/**
+ * Asks processes for their counters; only those of {@link listProcesses} that have answered may be asked. A process on whose
+ * socket nobody listens any more is not among the answers.
+ */
+export function askStats(processes: readonly ControlFile[]): Promise<Answer<ProcessStats>[]> {
+  return askAll(processes, (file) =>
+    ask(file, 'stats', MAX_STATS, (value): value is ProcessStats => isStats(value) && isOf(file, value.process)),
   );
 }
 
-const isStats = (value: unknown): value is ProcessStats =>
-  isObject(value) && isInfo(value.process) && (isObject(value.port) || isObject(value.switch));
+function askInfo(file: ControlFile): Promise<Answer<RunningProcess> | null> {
+  return ask(file, 'info', MAX_INFO, (value): value is RunningProcess => isRunningProcess(value) && isOf(file, value));
+}
+
+/** Whether a process says that it is the one to whose file its answer belongs. */
+const isOf = ({ pid, kind }: ControlFile, about: RunningProcess): boolean => about.pid === pid && about.kind === kind;
+
+function isStats(value: unknown): value is ProcessStats {
+  if (typeof value !== 'object' || value === null) return false;
+  const { process, port, switch: bess } = value as Partial<ProcessStats>;
+  const isObject = (part: unknown): boolean => typeof part === 'object' && part !== null;
+  return isRunningProcess(process) && (isObject(port) || isObject(bess));
+}
+
+/** Asks all of them, some at a time. */
+async function askAll<T>(
+  files: readonly ControlFile[],
+  askOne: (file: ControlFile) => Promise<Answer<T> | null>,
+): Promise<Answer<T>[]> {
+  const answers: Answer<T>[] = [];
+  for (let i = 0; i < files.length; i += AT_ONCE) {
+    const some = await Promise.all(files.slice(i, i + AT_ONCE).map(askOne));
+    answers.push(...some.filter((answer) => answer !== null));
+  }
+  return answers;
+}
 
 const titleOf = ({ kind, pid }: ControlFile): string => `${kind} ${pid}`;
 
 function ask<T>(
-  file: ControlFile,
+  { kind, pid, path, owner }: ControlFile,
   command: string,
+  most: number,
   isExpected: (value: unknown) => value is T,
 ): Promise<Answer<T> | null> {
+  const file = { kind, pid, path, owner };
   return new Promise((resolve) => {
-    const socket = connect(file.path, () => socket.write(`${JSON.stringify({ command })}\n`));
+    const socket = connect(path, () => socket.write(`${JSON.stringify({ command })}\n`));
     let text = '';
     const finish = (answer: Answer<T> | null): void => {
       clearTimeout(timer);
@@ -105,17 +136,17 @@ function ask<T>(
       const end = part.indexOf('\n');
       text += part;
       if (end < 0) {
-        if (text.length > MAX_ANSWER) problem('answers without end');
+        if (text.length > most) problem('answers without end');
         return;
       }
       const reply = parse(text.slice(0, text.length - part.length + end));
       if (reply === null) problem('answers with something that is no reply');
-      else if (!reply.ok) problem(`says: ${reply.error}`);
+      else if (!reply.ok) problem(`says: ${reply.error.slice(0, MAX_ERROR)}`);
       else if (isExpected(reply.result)) finish({ ...file, result: reply.result });
       else problem(`answers '${command}' with something else`);
     });
     socket.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ECONNREFUSED') removeStale(file.path);
+      if (error.code === 'ECONNREFUSED') removeStale(path);
       if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') finish(null);
       // The queue of waiting connections is full: the process has accepted none for some time.
       else if (error.code === 'EAGAIN') problem('does not answer');

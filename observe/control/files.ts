@@ -1,7 +1,7 @@
 /**
  * The files of control sockets: each is named after its process, in the runtime folder of the user or in /tmp.
  */
-import { accessSync, constants, lstatSync, readdirSync, unlinkSync } from 'node:fs';
+import { lstatSync, readdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { PROCESS_KINDS, type ProcessKind } from './process-info.js';
 
@@ -23,15 +23,18 @@ export interface ControlFile {
  * because it depends on TMPDIR: a process and those who ask it must use the same folder.
  */
 export function controlFolders(): string[] {
-  const ours = process.env.XDG_RUNTIME_DIR ?? '';
-  if (ours === '' || ours === '/tmp') return ['/tmp'];
-  return isWritable(ours) ? [ours, '/tmp'] : ['/tmp', ours];
+  const folder = process.env.XDG_RUNTIME_DIR ?? '';
+  return folder !== '' && folder !== '/tmp' && isPrivate(folder) ? [folder, '/tmp'] : ['/tmp'];
 }
 
-/** Returns the folders to look for processes in: root also looks into the runtime folders of all users. */
+/**
+ * Returns the folders to look for processes in: also the usual runtime folder of this user, for a command that was started
+ * without a session; for root those of all users.
+ */
 export function searchedFolders(): string[] {
-  const all = process.getuid?.() === 0 ? namesIn(RUNTIME_FOLDERS).map((user) => join(RUNTIME_FOLDERS, user)) : [];
-  return [...new Set([...controlFolders(), ...all])];
+  const user = process.getuid?.() ?? 0;
+  const users = user === 0 ? namesIn(RUNTIME_FOLDERS) : [String(user)];
+  return [...new Set([...controlFolders(), ...users.map((name) => join(RUNTIME_FOLDERS, name))])];
 }
 
 /** Returns the path of the control socket of a process in a folder. */
@@ -44,22 +47,24 @@ export function controlFiles(folders: readonly string[]): ControlFile[] {
   return folders.flatMap(filesIn).sort((one, other) => one.pid - other.pid);
 }
 
+/** Whether the process is this user's. */
+export const isOurs = ({ owner }: ControlFile): boolean => owner === process.getuid?.();
+
 /**
  * Whether this user may ask the process: it is this user's, or this user is root. Others may not ask, although anyone can
  * put a socket into /tmp.
  */
-export function mayAsk({ owner }: ControlFile): boolean {
-  const user = process.getuid?.();
-  return user === 0 || owner === user;
+export function mayAsk(file: ControlFile): boolean {
+  return process.getuid?.() === 0 || isOurs(file);
 }
 
-/** Removes a control socket on which no process listens, if this user may. Does nothing if there is no such file. */
+/** Removes a control socket of this user on which no process listens, if that is possible. */
 export function removeStale(path: string): void {
   try {
     const status = lstatSync(path);
     if (status.isSocket() && status.uid === process.getuid?.()) unlinkSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  } catch {
+    // It is gone, or the file system is read-only.
   }
 }
 
@@ -73,14 +78,13 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** Whether this user may make files in a folder. `su` and `sudo` keep XDG_RUNTIME_DIR, so it may be another user's. */
-function isWritable(folder: string): boolean {
-  try {
-    accessSync(folder, constants.W_OK | constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
+/**
+ * Whether a folder is this user's alone. `su` and `sudo` keep XDG_RUNTIME_DIR, so it may be another user's, who could
+ * exchange what root makes there.
+ */
+function isPrivate(folder: string): boolean {
+  const status = lstatSync(folder, { throwIfNoEntry: false });
+  return status?.isDirectory() === true && status.uid === process.getuid?.() && (status.mode & 0o022) === 0;
 }
 
 /** Returns the names in a folder; none if it cannot be read. */

@@ -6,8 +6,8 @@ import { chmodSync, mkdtempSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname, join } from 'node:path';
 import { messageOf } from '../../drivers/log/message-of.js';
-import { controlFiles, isAlive, mayAsk, removeStale } from './files.js';
-import { MAX_REQUEST, parseRequest, type Reply, type Request, RequestError } from './requests.js';
+import { controlFiles, isAlive, isOurs, removeStale } from './files.js';
+import { MAX_REQUEST, parseRequest, type Reply, type Request } from './requests.js';
 import { Throttle } from './throttle.js';
 
 /** The most connections at a time. */
@@ -18,7 +18,7 @@ const SILENT_MS = 30_000;
 const REQUESTS_PER_SECOND = 200;
 const BURST = 20;
 
-/** Answers a request; a RequestError is told to whoever asks. */
+/** Answers a request; the message of an error is told to whoever asks. */
 export type Answer = (request: Request) => Promise<unknown>;
 
 /** One connection. Its requests are answered one after the other; meanwhile nothing is read from it. */
@@ -48,26 +48,29 @@ class Client {
     for (let end = this.text.indexOf('\n'); end >= 0 && !socket.destroyed; end = this.text.indexOf('\n')) {
       const line = this.text.slice(0, end);
       this.text = this.text.slice(end + 1);
-      await this.throttle.pass();
+      const turn = this.throttle.turn();
+      socket.once('close', turn.giveUp);
+      await turn.comes;
+      socket.off('close', turn.giveUp);
       const reply = line.length > MAX_REQUEST ? tooLong() : await this.replyTo(line);
-      if (!socket.write(`${JSON.stringify(reply)}\n`)) await drained(socket);
+      if (!socket.write(`${reply}\n`)) await drained(socket);
     }
     this.isServing = false;
-    if (this.text.length > MAX_REQUEST) socket.end(`${JSON.stringify(tooLong())}\n`);
+    if (this.text.length > MAX_REQUEST) socket.end(`${tooLong()}\n`);
     else socket.resume();
   }
 
-  private async replyTo(line: string): Promise<Reply> {
+  private async replyTo(line: string): Promise<string> {
     try {
-      return { ok: true, result: await this.answer(parseRequest(line)) };
+      return textOf({ ok: true, result: await this.answer(parseRequest(line)) });
     } catch (error) {
-      if (error instanceof RequestError) return { ok: false, error: error.message };
-      throw error;
+      return textOf({ ok: false, error: messageOf(error) });
     }
   }
 }
 
-const tooLong = (): Reply => ({ ok: false, error: `a request has at most ${MAX_REQUEST} characters` });
+const textOf = (reply: Reply): string => JSON.stringify(reply);
+const tooLong = (): string => textOf({ ok: false, error: `a request has at most ${MAX_REQUEST} characters` });
 
 /** Resolves when the socket takes more, or is closed. */
 function drained(socket: Socket): Promise<void> {
@@ -96,7 +99,7 @@ export class ControlServer {
    */
   static async open(path: string, folders: readonly string[], answer: Answer): Promise<ControlServer> {
     for (const file of controlFiles(folders))
-      if (mayAsk(file) && (file.path === path || !isAlive(file.pid))) await removeUnlessAnswered(file.path);
+      if (isOurs(file) && (file.path === path || !isAlive(file.pid))) await removeUnlessAnswered(file.path);
     const sockets = new Set<Socket>();
     const throttle = new Throttle(REQUESTS_PER_SECOND, BURST);
     const server = createServer((socket) => {

@@ -18,7 +18,7 @@ export function expose(families: readonly Family[], contentType: string): Promis
   return registry.metrics();
 }
 
-/** One metric as the registry reads it: the values are at hand, so nothing is counted in objects of the library. */
+/** One metric as the registry reads it. The values are complete, so the library's own counters are not used. */
 function metricOf(family: Family, isOpenMetrics: boolean): object {
   const { help, type } = family;
   // OpenMetrics names the family without the suffix, which the registry then adds to the samples.

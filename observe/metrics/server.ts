@@ -26,6 +26,11 @@ const LOOPBACK = new BlockList();
 LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
 LOOPBACK.addAddress('::1', 'ipv6');
 
+const textOf = ({ host, port }: ListenAddress): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
+
+/** Returns where the metrics of a process are. @param port the one that it has, if the address says 0 */
+export const metricsUrl = ({ host }: ListenAddress, port: number): string => `http://${textOf({ host, port })}/metrics`;
+
 /** Whether only this machine can reach the address. */
 export function isLoopback(host: string): boolean {
   const version = isIP(host);
@@ -43,21 +48,23 @@ export class MetricsServer {
     const server = createServer({ requestTimeout: PATIENCE_MS, keepAliveTimeout: PATIENCE_MS }, (request, response) => {
       const { socket } = request;
       response.on('error', () => response.destroy());
-      // Nobody who reads metrics pipelines requests; they would wait before those of others.
+      // Pipelined requests are refused: they would take the turns of other clients.
       if (busy.has(socket)) {
         socket.destroy();
         return;
       }
       busy.add(socket);
-      response.on('close', () => busy.delete(socket));
-      void throttle.pass().then(() => answer(request, response, isLocal, families));
+      const turn = throttle.turn();
+      response.on('close', () => {
+        busy.delete(socket);
+        turn.giveUp();
+      });
+      void turn.comes.then(() => answer(request, response, isLocal, families));
     });
     server.maxConnections = MAX_CONNECTIONS;
     server.timeout = PATIENCE_MS;
     await new Promise<void>((resolve, reject) => {
-      server.once('error', (error) =>
-        reject(new Error(`--metrics ${address.host}:${address.port}: ${messageOf(error)}`)),
-      );
+      server.once('error', (error) => reject(new Error(`--metrics ${textOf(address)}: ${messageOf(error)}`)));
       server.listen(address.port, address.host, resolve);
     });
     return new MetricsServer(server);
@@ -84,7 +91,7 @@ async function answer(
   const refuse = (status: number, why: string): void => {
     response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' }).end(`${why}\n`);
   };
-  // A web page that a name of its own leads to this address must not read it.
+  // DNS rebinding: a web page must not read metrics by a host name of its own that leads to 127.0.0.1.
   if (isLocal && !isLoopback(hostOf(request))) return refuse(403, 'this address is for this machine only');
   if (request.method !== 'GET' && request.method !== 'HEAD') return refuse(405, 'GET /metrics');
   if (request.url?.split('?')[0] !== '/metrics') return refuse(404, 'the metrics are at /metrics');

@@ -29,12 +29,17 @@ export interface MetricsModule {
 /** From the main thread. */
 export type ToObserver =
   | { readonly type: 'info'; readonly info: ProcessInfo }
-  /** The answer to `snapshot`; `seenAt`: when the event loop of the main thread saw the question ({@link timeNow}). */
+  /** The answer to `snapshot`: the counters, or `fault`, which says why there are none; `seenAt`: when the event loop of the main thread saw the question ({@link timeNow}). */
   | { readonly type: 'snapshot'; readonly value: object; readonly seenAt: number }
   | { readonly type: 'close' };
 
 /** From the thread. */
 export type FromObserver =
   /** The thread answers; with `problem` it cannot. `metricsPort` is 0 without metrics. */
-  | { readonly type: 'open'; readonly problem: string | null; readonly metricsPort: number }
+  | {
+      readonly type: 'open';
+      readonly problem: string | null;
+      readonly hasSocket: boolean;
+      readonly metricsPort: number;
+    }
   | { readonly type: 'snapshot' };

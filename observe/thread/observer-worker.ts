@@ -25,7 +25,8 @@ const running = (): RunningProcess => ({ pid: process.pid, ...info, version, upt
 
 async function stats(): Promise<ProcessStats> {
   if (info.state === 'starting') throw new RequestError(`it has not opened ${info.devices.join(', ')} yet`);
-  const taken = await snapshots.get();
+  const taken = (await snapshots.get()) as { readonly fault?: string };
+  if (taken.fault !== undefined) throw new RequestError(`its counters cannot be taken: ${taken.fault}`);
   return { process: { ...running(), loopDelay: snapshots.delayMs / 1000 }, ...taken };
 }
 
@@ -43,19 +44,25 @@ async function serveMetrics({ module, ...address }: MetricsStart): Promise<Metri
   return MetricsServer.open(address, async () => familiesOf(await stats()));
 }
 
+async function open(): Promise<void> {
+  let problem: string | null = null;
+  try {
+    server = await ControlServer.open(start.path, start.folders, answer);
+    if (start.metrics !== null) metrics = await serveMetrics(start.metrics);
+  } catch (error) {
+    problem = messageOf(error);
+  }
+  tell({ type: 'open', problem, hasSocket: server !== null, metricsPort: metrics?.port ?? 0 });
+}
+
+const opening = open();
+
 port.on('message', async (message: ToObserver) => {
   if (message.type === 'info') info = message.info;
   else if (message.type === 'snapshot') snapshots.take(message.value, message.seenAt);
   else {
+    await opening;
     await Promise.all([server?.close(), metrics?.close()]);
     port.close();
   }
 });
-
-try {
-  server = await ControlServer.open(start.path, start.folders, answer);
-  if (start.metrics !== null) metrics = await serveMetrics(start.metrics);
-  tell({ type: 'open', problem: null, metricsPort: metrics?.port ?? 0 });
-} catch (error) {
-  tell({ type: 'open', problem: messageOf(error), metricsPort: 0 });
-}

@@ -1,10 +1,12 @@
 /**
- * Lets others look into this process while it runs: `tspmd list`, `tspmd stats`. A thread of its own (`tspmd-observer`)
+ * Lets others look into this process while it runs: `tspmd list`, `tspmd stats`. A thread of its own
  * answers them, so that whoever asks too often, reads too slowly or sends nonsense does not disturb the thread with the
  * packets; and so that a main thread that hangs is seen.
  */
 import { unlinkSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
+import { startUnpinned } from '../../drivers/libc/index.js';
+import { messageOf } from '../../drivers/log/message-of.js';
 import { controlFolders, controlPath } from '../control/files.js';
 import type { ProcessInfo } from '../control/process-info.js';
 import { type FromObserver, type MetricsStart, type ObserverStart, type ToObserver, timeNow } from './messages.js';
@@ -15,13 +17,15 @@ const open = new Set<string>();
 /** How long the thread may take to end, in ms. Then it is terminated. */
 const END_MS = 1000;
 
-/** Returns the counters of the process, as a structured-cloneable object; must not reject. */
+/** Returns the counters of the process, as a structured-cloneable object. */
 export type Snapshot = () => object | Promise<object>;
 
 export interface ObserverOptions {
   /** Where control sockets are: the first folder gets that of this process. */
   readonly folders?: readonly string[];
   readonly metrics?: MetricsStart | null;
+  /** Takes one line when the thread fails later. */
+  readonly onFault?: (line: string) => void;
 }
 
 export class Observer {
@@ -29,12 +33,16 @@ export class Observer {
   metricsPort = 0;
   /** Removes the socket, because the process ends at once. */
   readonly removeNow = (): void => {
+    if (!this.hasSocket) return;
+    this.hasSocket = false;
     try {
       unlinkSync(this.path);
     } catch {
-      // The thread has removed it, or it was never made.
+      // Somebody else has removed it.
     }
   };
+  /** Whether the thread has made the socket: otherwise it is another process's. */
+  private hasSocket = false;
   private readonly exited: Promise<unknown>;
   private closing: Promise<void> | null = null;
 
@@ -42,46 +50,59 @@ export class Observer {
     private readonly worker: Worker,
     /** The path of the control socket. */
     readonly path: string,
-    snapshot: Snapshot,
+    private readonly snapshot: Snapshot,
   ) {
     this.exited = new Promise((resolve) => worker.once('exit', resolve));
-    worker.on('message', async (message: FromObserver) => {
-      const seenAt = timeNow();
-      if (message.type === 'snapshot') this.tell({ type: 'snapshot', value: await snapshot(), seenAt });
+    worker.on('message', (message: FromObserver) => {
+      if (message.type === 'snapshot') void this.answer(timeNow());
     });
     // A program may end its process at any time.
     process.on('exit', this.removeNow);
   }
 
   /**
-   * Starts the thread. It does not keep the process alive. Rejects with one line when the control socket cannot be made;
-   * nothing is left behind then.
+   * Starts the thread. It does not keep the process alive. Rejects with one line when the control socket cannot be made,
+   * or the metrics cannot be served; nothing is left behind then.
    * @param snapshot returns the counters of the process; called at most 50 times per second
    */
   static async start(info: ProcessInfo, snapshot: Snapshot, options: ObserverOptions = {}): Promise<Observer> {
-    const { folders = controlFolders(), metrics = null } = options;
+    const { folders = controlFolders(), metrics = null, onFault = () => {} } = options;
     const path = controlPath(folders[0], info.kind, process.pid);
     if (open.has(path)) throw new Error(`control socket ${path}: another ${info.kind} of this process uses it`);
     open.add(path);
-    const start: ObserverStart = { info, path, folders, metrics };
-    const worker = new Worker(new URL('./observer-worker.js', import.meta.url), {
-      workerData: start,
-      name: 'tspmd-observer',
-      resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 },
-    });
+    const workerData: ObserverStart = { info, path, folders, metrics };
+    const resourceLimits = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 };
+    const file = new URL('./observer-worker.js', import.meta.url);
+    // It must not take the CPU of a loop that spins.
+    const worker = startUnpinned(() => new Worker(file, { workerData, name: 'tspmd-observer', resourceLimits }));
     const observer = new Observer(worker, path, snapshot);
+    let isOpen = false;
     const problem = await new Promise<string | null>((resolve) => {
       worker.on('message', (message: FromObserver) => {
         if (message.type !== 'open') return;
         observer.metricsPort = message.metricsPort;
+        observer.hasSocket = message.hasSocket;
         resolve(message.problem);
       });
-      worker.on('error', (error) => resolve(error.message));
+      worker.on('error', (error) => {
+        resolve(error.message);
+        if (isOpen) onFault(`tspmd list and tspmd stats do not find this process any more: ${error.message}`);
+      });
     });
+    isOpen = true;
     worker.unref();
     if (problem === null) return observer;
     await observer.close();
     throw new Error(problem);
+  }
+
+  private async answer(seenAt: number): Promise<void> {
+    try {
+      this.tell({ type: 'snapshot', value: await this.snapshot(), seenAt });
+    } catch (error) {
+      // What an app reports may be anything.
+      this.tell({ type: 'snapshot', value: { fault: messageOf(error) }, seenAt });
+    }
   }
 
   /** Changes what the process says of itself. */

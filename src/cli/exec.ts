@@ -9,6 +9,7 @@ import { dying, openHere } from '../node/exec/here.js';
 import type { ExecOptions } from '../node/exec/options.js';
 import type { PortRange } from '../node/exec/ports.js';
 import { findProgram, startProgram } from '../node/exec/program.js';
+import { liveTotals } from '../stack.js';
 import { type DeviceOptions, deviceConfig } from './device-options.js';
 import { HangWatch } from './hang/hang-watch.js';
 import { ObservedPort, type ObserveOptions, showMetrics } from './observe/observed-port.js';
@@ -51,13 +52,20 @@ export async function exec(program: string, args: readonly string[], options: Ex
     showOffloads(port, warn);
     warn(announcement(port, kernelPorts));
   };
-  if (mode !== 'single') {
-    await runThreads({ ...config, mode, app: EXEC_APP, appOptions: { ...execOptions } }, begin);
-    return false;
+  await observed.served();
+  try {
+    if (mode !== 'single') {
+      await runThreads({ ...config, mode, app: EXEC_APP, appOptions: { ...execOptions } }, begin);
+      await observed.close();
+      return false;
+    }
+    new HangWatch(END_SIGNALS);
+    const { port, host } = await openHere({ ...config, mode }, execOptions, warn);
+    await begin(port, async () => [liveTotals(host)]);
+  } catch (error) {
+    await observed.close();
+    throw error;
   }
-  new HangWatch(END_SIGNALS);
-  const { port, host } = await openHere({ ...config, mode }, execOptions, warn);
-  await begin(port, async () => [host.report()]);
   startProgram(execOptions.program, args);
   return true;
 }

@@ -36,19 +36,16 @@ export async function run(options: RunCommandOptions): Promise<void> {
   const ended = end.catch(() => {});
   const { device } = options;
   const observed = new ObservedPort({ kind: 'run', mode, file: app, device }, options);
-  const port = await unlessStopped(ended, (signal) =>
-    init(
-      {
-        ...deviceConfig(options),
-        ...{ mode, idle, app, onCoreFailure },
-        rss: { ...(rssKey === undefined ? {} : { key: rssKey }), symmetric },
-        ...(cores === undefined ? {} : { cores }),
-        ...(appOption === undefined ? {} : { appOptions: appOption }),
-        ...(coreBurst === undefined ? {} : { coreBurst }),
-      },
-      { signal },
-    ),
-  ).catch(async (error: unknown) => {
+  const config = {
+    ...deviceConfig(options),
+    ...{ mode, idle, app, onCoreFailure },
+    rss: { ...(rssKey === undefined ? {} : { key: rssKey }), symmetric },
+    ...(cores === undefined ? {} : { cores }),
+    ...(appOption === undefined ? {} : { appOptions: appOption }),
+    ...(coreBurst === undefined ? {} : { coreBurst }),
+  };
+  await observed.served();
+  const port = await unlessStopped(ended, (signal) => init(config, { signal })).catch(async (error: unknown) => {
     await observed.close();
     throw openingFault(app, error);
   });

@@ -5,7 +5,7 @@ import { PacketTable } from '../../rings/packet-table.js';
 import type { Lease } from '../link/dhcp/lease.js';
 import { runStack } from '../link/run-loop.js';
 import { loadApp } from '../load-app.js';
-import { createStack, type EventLoopStack, type Stack } from '../stack.js';
+import { createStack, type EventLoopStack, liveTotals, type Stack } from '../stack.js';
 import { RingCore } from './core/ring-core.js';
 import type { OpenedDevice, StackStart } from './messages.js';
 import { Interconnect } from './shared/interconnect.js';
@@ -36,7 +36,7 @@ await runThread(async () => {
   onOrder((order) => {
     if (order.type === 'attach') return attach(order);
     if (order.type === 'lease') return onLease(order.lease);
-    if (order.type === 'totals') return report({ type: 'totals', totals: stackNow?.report?.() });
+    if (order.type === 'totals') return report({ type: 'totals', totals: liveTotals(stackNow) });
     if (order.type === 'stop') stop.abort();
     // 'start' or 'stop'. If no device was attached before, none will be.
     attach(null);

@@ -161,7 +161,7 @@ describeWith('metrics', [command('promtool')], () => {
     const address = new URL(await startSwitch());
     const taken = start('run', ...on(1), '--metrics', address.host);
     expect((await taken.exited).code).toBe(1);
-    expect(taken.output).toMatch(new RegExp(`^tspmd: .*--metrics ${address.host}: .*EADDRINUSE`, 'm'));
+    expect(taken.output).toMatch(new RegExp(`^tspmd: --metrics ${address.host}: .*EADDRINUSE.*\\n$`));
     const wrong = start('run', ...on(1), '--metrics', 'x');
     expect((await wrong.exited).code).toBe(2);
     expect(wrong.output).toContain("'x' is not [HOST:]PORT, such as 9464 or 0.0.0.0:9464.");

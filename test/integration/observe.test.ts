@@ -41,6 +41,12 @@ function start(...args: string[]): Child {
   return child;
 }
 
+const WORKERS: Readonly<Record<string, readonly string[]>> = {
+  single: [],
+  '1kb': ['RxTx worker'],
+  '2kb': ['Tx worker', 'Rx worker'],
+};
+
 const socket = (i: number): string => join(directory, `vm${i}.sock`);
 const mac = (i: number): string => `52:54:00:00:00:0${i}`;
 const on = (i: number): string[] => [
@@ -128,7 +134,12 @@ describe('tspmd list', () => {
     expect((await list()).find(({ pid }) => pid === waiting.pid)).toMatchObject({ name: 'echo', state: 'starting' });
     const asked = start('stats', String(waiting.pid));
     expect((await asked.exited).code).toBe(1);
-    expect(asked.output).toMatch(/^tspmd: run \d+ says: it has not opened vhost-user:\S+none\.sock,server=1 yet$/m);
+    expect(asked.output).toMatch(/^tspmd: run \d+ says: it has not opened vhost-user:\S+none\.sock,server=1 yet\n$/);
+    // Others are shown all the same.
+    const all = start('stats');
+    expect((await all.exited).code).toBe(0);
+    expect(all.stdout).toMatch(/^switch \d+ \(forward_script\), up /m);
+    expect(all.output).toMatch(/^tspmd: run \d+ says: it has not opened/m);
   });
 });
 
@@ -136,7 +147,7 @@ describe('tspmd stats', () => {
   it.each([['single', []] as const, ...CORE_MODES.map((mode) => [mode, withCores(mode, 2)] as const)])(
     'shows the counters of a port, mode %s',
     LIMIT,
-    async (_, layout) => {
+    async (mode, layout) => {
       const echo = await run(1, ...layout);
       await ping(50);
       const { process: about, port } = await stats(String(echo.pid));
@@ -145,7 +156,7 @@ describe('tspmd stats', () => {
       const delivered = port.cores.reduce((sum, { counters }) => sum + counters.rx_delivered!, 0);
       expect(delivered).toBe(port.counters.rx_delivered);
       expect(delivered).toBe(50);
-      expect(port.workers.length).toBe(layout.length === 0 ? 0 : port.workers.length);
+      expect(port.workers.map(({ title }) => title)).toEqual(WORKERS[mode]);
       const text = await output('stats', socket(1));
       expect(text).toMatch(/^ {2}rx_delivered +50 {2}packets for the stack/m);
       // The counters are those that the process itself prints.
@@ -269,13 +280,26 @@ describe('a process that is looked into', () => {
 
 describeWith('a process of another user', [root, command('setpriv')], () => {
   it('cannot be asked, and the command says who can ask it', LIMIT, async () => {
+    // In /tmp, where everybody looks.
     const [node, ...tspmd] = Child.commandLine();
+    const theirs = Child.spawn(
+      node!,
+      [...tspmd, 'run', '--device', `vhost-user:${join(directory, 'x.sock')},server=1`, '--ip', '10.0.0.9/24'],
+      {
+        ...process.env,
+        XDG_RUNTIME_DIR: '',
+      },
+    );
+    children.push(theirs);
+    await until('its socket', () => existsSync(`/tmp/tspmd-run-${theirs.pid}.sock`));
     const asked = spawnSync(
       'setpriv',
-      ['--reuid', '65534', '--regid', '65534', '--clear-groups', node!, ...tspmd, 'stats', String(bess.pid)],
+      ['--reuid', '65534', '--regid', '65534', '--clear-groups', node!, ...tspmd, 'stats', String(theirs.pid)],
       { encoding: 'utf8', timeout: 20_000, env: { ...process.env, XDG_RUNTIME_DIR: '' } },
     );
     expect(asked.status, asked.stderr).toBe(1);
-    expect(asked.stderr).toMatch(/^tspmd: no (process of tspmd is running|running process)/m);
+    expect(asked.stderr).toBe(
+      `tspmd: run ${theirs.pid} belongs to root, so this user may not ask it; try: sudo tspmd stats ${theirs.pid}\n`,
+    );
   });
 });

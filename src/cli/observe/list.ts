@@ -1,6 +1,6 @@
 /** `tspmd list`: the processes of tspmd that run on this machine. */
 import Table from 'cli-table3';
-import { type Answer, hasAnswered, listProcesses } from '../../../observe/control/client.js';
+import { hasAnswered, listProcesses, problemsOf } from '../../../observe/control/client.js';
 import type { RunningProcess } from '../../../observe/control/process-info.js';
 import { print, warn } from '../output/lines.js';
 
@@ -13,10 +13,6 @@ export async function list(options: { json?: boolean }): Promise<void> {
   else if (answers.length === 0) print('no process of tspmd is running');
   for (const line of problemsOf(answers)) warn(line);
 }
-
-/** Returns the lines of the processes that have not answered. */
-export const problemsOf = (answers: readonly Answer<unknown>[]): string[] =>
-  answers.flatMap((answer) => ('problem' in answer ? [answer.problem] : []));
 
 function tableOf(processes: readonly (RunningProcess & { readonly user: number })[]): string {
   const table = new Table({

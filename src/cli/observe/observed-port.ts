@@ -2,7 +2,7 @@
 import { basename } from 'node:path';
 import { messageOf } from '../../../drivers/log/message-of.js';
 import type { ProcessInfo } from '../../../observe/control/process-info.js';
-import type { ListenAddress } from '../../../observe/metrics/server.js';
+import { type ListenAddress, metricsUrl } from '../../../observe/metrics/server.js';
 import { Observer } from '../../../observe/thread/observer.js';
 import type { Port, StackTotals } from '../../index.js';
 import { addressText } from '../output/lease-lines.js';
@@ -11,6 +11,9 @@ import { snapshotOf } from './port-snapshot.js';
 
 /** The name of a process without `--name`: that of its app or program, without folder and extension. */
 export const nameOf = (file: string): string => basename(file).replace(/\.[cm]?[jt]s$/, '');
+
+/** While there is no lease. */
+const NO_ADDRESS = '0.0.0.0';
 
 /** The options that `run`, `exec` and `switch` share. */
 export interface ObserveOptions {
@@ -26,9 +29,7 @@ export function showMetrics(
   { metrics }: ObserveOptions,
   print: (line: string) => void,
 ): void {
-  if (metrics === undefined) return;
-  const host = metrics.host.includes(':') ? `[${metrics.host}]` : metrics.host;
-  print(`metrics: http://${host}:${metricsPort}/metrics`);
+  if (metrics !== undefined) print(`metrics: ${metricsUrl(metrics, metricsPort)}`);
 }
 
 /** What is known before the device is open. */
@@ -49,6 +50,7 @@ export class ObservedPort {
   private info: ProcessInfo;
   private observer: Observer | null = null;
   private readonly opening: Promise<void>;
+  private readonly hasMetrics: boolean;
 
   /**
    * Begins while the command opens its device, which may take long: the process is `starting` then. The command works
@@ -62,24 +64,31 @@ export class ObservedPort {
     };
     this.opening = Observer.start(this.info, () => this.snapshot(), {
       metrics: metrics === undefined ? null : { ...metrics, module },
+      onFault: warn,
     }).then(opened, (error: unknown) => {
       if (metrics !== undefined) throw error;
       warn(`${messageOf(error)}; tspmd stats does not find this process`);
     });
     // Whoever waits for it gets the error.
     this.opening.catch(() => {});
+    this.hasMetrics = metrics !== undefined;
+  }
+
+  /** Waits until the metrics are served, if there are any. @throws (rejects) when that is not possible */
+  async served(): Promise<void> {
+    if (this.hasMetrics) await this.opening;
   }
 
   /**
    * Tells that packets can flow. Resolves when the process can be asked.
-   * @throws (rejects) when the metrics cannot be served
    */
   async ready(port: Port, totals: Totals = () => port.totals()): Promise<void> {
     this.port = port;
     this.totals = totals;
     await this.opening;
     const update = (): void => {
-      this.info = { ...this.info, state: 'ready', devices: [port.name], address: addressText(port) };
+      const address = port.address.address === NO_ADDRESS ? null : addressText(port);
+      this.info = { ...this.info, state: 'ready', devices: [port.name], address };
       this.observer?.update(this.info);
     };
     port.on('address', update);

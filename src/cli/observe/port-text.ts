@@ -1,16 +1,23 @@
-/** The counters of a port and of its threads as text. */
-import type { CoreStatus, ThreadStatus } from '../../port.js';
+/** The counters of a port, of its threads and of its stacks as text. */
+import type { CoreStatus, StackTotals, ThreadStatus } from '../../port.js';
+import { IP_MEANING } from '../../tcpip/ip/counters.js';
+import { TCP_MEANING } from '../../tcpip/tcp/counters.js';
+import { UDP_MEANING } from '../../tcpip/udp/counters.js';
 import { counterLines } from '../output/counter-lines.js';
 import type { PortSnapshot } from './port-snapshot.js';
 
-/** Returns a line for the port, one per counter that is not 0, and one per thread when there are several. */
-export function portText({ device, mac, address, gateway, counters, cores, workers }: PortSnapshot): string {
+/**
+ * Returns a line for the port, one per counter that is not 0, one per thread when there are several, and what the stack of
+ * each core reports.
+ */
+export function portText({ device, mac, address, gateway, counters, cores, workers, totals }: PortSnapshot): string {
   const route = gateway === null ? '' : `, gateway ${gateway}`;
   const threads = [...cores, ...workers];
   return [
     `${address} at ${mac} on ${device}${route}`,
     ...counterLines(counters).map((line) => `  ${line}`),
     ...(threads.length > 1 ? threads.map((thread) => `  ${threadLine(thread)}`) : []),
+    ...totals.flatMap((own, core) => (own === null ? [] : stackLines(own, core))),
   ].join('\n');
 }
 
@@ -21,4 +28,9 @@ function threadLine(thread: ThreadStatus & { readonly rings?: CoreStatus['rings'
   const { loop_busy_ms: busy, loop_idle_ms: idle } = counters;
   const share = busy + idle === 0 ? '' : `, busy ${Math.round((100 * busy) / (busy + idle))} %`;
   return `${title}: ${isAsleep ? 'asleep' : 'awake'}${queues.join('')}${share}`;
+}
+
+function stackLines(totals: StackTotals, core: number): string[] {
+  const lines = counterLines(totals, (name) => TCP_MEANING[name] ?? IP_MEANING[name] ?? UDP_MEANING[name]);
+  return lines.length === 0 ? [] : [`the stack of core ${core}`, ...lines.map((line) => `  ${line}`)];
 }

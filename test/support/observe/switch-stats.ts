@@ -4,9 +4,9 @@ import { askStats, findProcesses, hasAnswered } from '../../../observe/control/c
 
 /** Asks the switch with this process id on its control socket. */
 export async function fetchSwitchStats(pid: number): Promise<SwitchStats> {
-  const [found] = await findProcesses(String(pid));
-  const answer = found === undefined ? null : await askStats(found);
-  if (answer === null || !hasAnswered(answer)) throw new Error(answer?.problem ?? `switch ${pid} has ended`);
+  const found = (await findProcesses(String(pid))).filter(hasAnswered);
+  const [answer] = await askStats(found);
+  if (answer === undefined || !hasAnswered(answer)) throw new Error(answer?.problem ?? `switch ${pid} has ended`);
   return answer.result.switch as SwitchStats;
 }
 

@@ -1,5 +1,5 @@
 /** How `tspmd list` and `tspmd stats` find processes, and what they say of those that do not answer. */
-import { chownSync, existsSync, linkSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, linkSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -110,6 +110,10 @@ describe('running processes', () => {
     ['says something else', (socket: Socket) => socket.write('null\n'), 'answers with something that is no reply'],
     ['says what was not asked', reply({ pid: 'x' }), "answers 'info' with something else"],
     ['has devices that are none', reply({ ...about(77), devices: [1] }), "answers 'info' with something else"],
+    ['pretends to be another', reply(about(78)), "answers 'info' with something else"],
+    ['has a cell of a table', reply({ ...about(77), address: { colSpan: 9 } }), "answers 'info' with something else"],
+    ['has a state of its own', reply({ ...about(77), state: 'odd' }), "answers 'info' with something else"],
+    ['has a long name', reply({ ...about(77), name: 'x'.repeat(300) }), "answers 'info' with something else"],
     ['refuses', (socket: Socket) => socket.write('{"ok":false,"error":"no"}\n'), 'says: no'],
     ['sends without end', flood, 'answers without end'],
   ])('that %s are reported', async (_, serve, expected) => {
@@ -120,8 +124,23 @@ describe('running processes', () => {
   it('give their counters; one that has ended meanwhile is no fault', async () => {
     await pretend(first, 77, reply({ process: about(77), switch: { uptime: 1 } }));
     const file = { kind: 'switch', pid: 77, path: pathOf(first, 77), owner: 0 } as const;
-    expect(await askStats(file)).toMatchObject({ result: { switch: { uptime: 1 } } });
-    expect(await askStats({ ...file, path: pathOf(first, 78) })).toBeNull();
+    const gone = { ...file, path: pathOf(first, 78) };
+    expect(await askStats([file, gone])).toMatchObject([{ result: { switch: { uptime: 1 } } }]);
+  });
+
+  it('give their counters, or a problem, and nothing of an answer before', async () => {
+    let asked = 0;
+    await pretend(first, 77, (socket) => {
+      const answer =
+        asked++ === 0 ? { ok: true, result: about(77) } : { ok: false, error: 'it has not opened tap0 yet' };
+      socket.write(`${JSON.stringify(answer)}\n`);
+    });
+    const found = await listProcesses(folders);
+    const [answer] = await askStats(found);
+    expect(answer).toEqual({
+      ...{ kind: 'switch', pid: 77, path: pathOf(first, 77), owner: process.getuid?.() },
+      problem: 'switch 77 says: it has not opened tap0 yet',
+    });
   });
 });
 
@@ -137,7 +156,11 @@ describe('control sockets', () => {
       process.env.XDG_RUNTIME_DIR = first;
       expect(controlFolders()).toEqual([first, '/tmp']);
       process.env.XDG_RUNTIME_DIR = join(first, 'none');
-      expect(controlFolders()).toEqual(['/tmp', join(first, 'none')]);
+      expect(controlFolders()).toEqual(['/tmp']);
+      // Others could exchange what is made there.
+      chmodSync(first, 0o777);
+      process.env.XDG_RUNTIME_DIR = first;
+      expect(controlFolders()).toEqual(['/tmp']);
       delete process.env.XDG_RUNTIME_DIR;
       expect(controlFolders()).toEqual(['/tmp']);
     } finally {

@@ -164,10 +164,21 @@ describe('the rate of requests', () => {
   it('is bounded, after a burst', async () => {
     const throttle = new Throttle(1000, 5);
     let passed = 0;
-    const all = Array.from({ length: 50 }, () => throttle.pass().then(() => passed++));
+    const all = Array.from({ length: 50 }, () => throttle.turn().comes.then(() => passed++));
     await new Promise((resolve) => setImmediate(resolve));
     expect(passed).toBeLessThan(20);
     await Promise.all(all);
     expect(passed).toBe(50);
+  });
+
+  it('gives a place that was given up to the next one', async () => {
+    const throttle = new Throttle(20, 0);
+    const start = performance.now();
+    const turns = Array.from({ length: 2000 }, () => throttle.turn());
+    const last = throttle.turn();
+    for (const turn of turns) turn.giveUp();
+    await last.comes;
+    // All of them would have taken 100 s.
+    expect(performance.now() - start).toBeLessThan(10_000);
   });
 });
