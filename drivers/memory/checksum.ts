@@ -84,7 +84,11 @@ export function partialSumOfWords(
   for (; w < end; w++) even += u32[w];
   let rest = 0;
   for (let i = offset + (length & ~3), shift = 0; i < offset + length; i++, shift += 8) rest |= u8[i] << shift;
-  const sum = foldSum(halvesOf(even + odd) + (rest & 0xffff) + (rest >>> 16));
+  // As in halvesOf, which is not called here: V8 does not always inline it, and a double that is passed is an object.
+  const all = even + odd;
+  const above = (all / ABOVE_WORD) | 0;
+  const word = (all - above * ABOVE_WORD) >>> 0;
+  const sum = foldSum(above + (word >>> 16) + (word & 0xffff) + (rest & 0xffff) + (rest >>> 16));
   return initial + (((sum & 0xff) << 8) | (sum >>> 8));
 }
 

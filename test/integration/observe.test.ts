@@ -1,7 +1,7 @@
 /** Looking into running processes: `tspmd list` and `tspmd stats`. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -227,6 +227,50 @@ describe('a program that opens a switch', () => {
     expect(await output('stats', 'mine')).toContain('own1.sock');
     await first.stop();
     await (await open(3)).stop();
+  });
+});
+
+describe('an observer', () => {
+  /** From the build: only it has the file of the thread. */
+  const load = async () =>
+    (await import(
+      new URL('../../dist/observe/thread/observer.js', import.meta.url).href
+    )) as typeof import('../../observe/thread/observer.js');
+  const INFO = {
+    ...({ kind: 'run', name: 'x', state: 'ready', devices: ['d'], address: null, mode: null } as const),
+  };
+  const path = join(directory, `tspmd-run-${process.pid}.sock`);
+
+  it('leaves the socket of another process, with the same process id, where it is', LIMIT, async () => {
+    const { Observer } = await load();
+    const other = createServer((socket) => socket.destroy());
+    await new Promise<void>((resolve) => other.listen(path, resolve));
+    await expect(Observer.start(INFO, () => ({}), { folders: [directory] })).rejects.toThrow('another process has it');
+    expect(existsSync(path)).toBe(true);
+    await new Promise((resolve) => other.close(resolve));
+    const observer = await Observer.start(INFO, () => ({}), { folders: [directory] });
+    await observer.close();
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it('says that there are no counters when they cannot be taken, and goes on', LIMIT, async () => {
+    const { Observer } = await load();
+    const snapshots = [
+      () => {
+        throw new Error('my bug');
+      },
+      () => ({ port: { f: () => undefined } }),
+      () => ({ port: { counters: { x: 1 } } }),
+    ];
+    const observer = await Observer.start(INFO, () => snapshots.shift()!(), { folders: [directory] });
+    const asked = start('stats', String(process.pid));
+    expect((await asked.exited).code).toBe(1);
+    expect(asked.output).toMatch(/says: its counters cannot be taken: my bug\n$/);
+    const again = start('stats', String(process.pid));
+    await again.exited;
+    expect(again.output).toMatch(/says: its counters cannot be taken: .*could not be cloned/);
+    expect(await output('stats', String(process.pid), '--json')).toContain('"counters":{"x":1}');
+    await observer.close();
   });
 });
 

@@ -5,7 +5,7 @@
  */
 import { type MemoryViews, signedWords } from '../../../../drivers/memory/index.js';
 import { TCP } from '../counters.js';
-import { copyIn } from '../state/region-copy.js';
+import { copyIn, moveInto } from '../state/region-copy.js';
 import { type Region, SMALL_REGION_BYTES } from '../state/regions.js';
 import {
   BYTES_WRITTEN,
@@ -154,11 +154,7 @@ export class SendBuffer {
       this.i32[r + SEND_BASE] = this.i32[r + SND_END];
     } else {
       const from = (this.i32[r + SND_END] - held - this.i32[r + SEND_BASE]) | 0;
-      const position = from & (old.size - 1);
-      const first = Math.min(held, old.size - position);
-      // Not by words: a view is an object, but copies three times as fast.
-      copyIn(region, from, old.u8, old.start + position, first, null);
-      if (held > first) copyIn(region, (from + first) | 0, old.u8, old.start, held - first, null);
+      moveInto(region, old, from, held);
       regions.release(old);
     }
     sendRegions[r >> ROW_SHIFT] = region;

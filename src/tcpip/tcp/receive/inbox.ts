@@ -5,7 +5,7 @@
  */
 import { type MemoryViews, signedWords } from '../../../../drivers/memory/index.js';
 import { TCP } from '../counters.js';
-import { copyIn } from '../state/region-copy.js';
+import { copyIn, moveInto } from '../state/region-copy.js';
 import type { Region } from '../state/regions.js';
 import {
   BYTES_READ,
@@ -157,11 +157,7 @@ export class Inbox {
     if (region === null) return null;
     if (old !== null) {
       const from = this.i32[r + TAKEN];
-      const position = from & (old.size - 1);
-      const first = old.size - position;
-      // Not by words: a view is an object, but copies three times as fast.
-      copyIn(region, from, old.u8, old.start + position, first, null);
-      copyIn(region, (from + first) | 0, old.u8, old.start, position, null);
+      moveInto(region, old, from, old.size);
       regions.release(old);
     }
     receiveRegions[r >> ROW_SHIFT] = region;

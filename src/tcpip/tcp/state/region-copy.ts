@@ -74,6 +74,17 @@ export function copyOut(
 }
 
 /**
+ * Copies bytes from a region into a larger one, where they have the same sequence numbers.
+ * @param at sequence number of the first byte
+ */
+export function moveInto(larger: Region, region: Region, at: number, length: number): void {
+  const position = at & (larger.size - 1);
+  const before = Math.min(length, larger.size - position);
+  copyOut(region, at, larger.u8, larger.i32, larger.start + position, before);
+  if (length > before) copyOut(region, (at + before) | 0, larger.u8, larger.i32, larger.start, length - before);
+}
+
+/**
  * As {@link copyOut}, whole chunks by their views: V8 then copies as memmove does, which no loop reaches. A shared target
  * is copied to by words only if both sides are equal modulo 8.
  * @param toChunk bytes from `position` to the beginning of the next chunk
