@@ -38,7 +38,7 @@ export interface Stack {
   poll(): number;
   /**
    * As {@link poll}, for a call that follows one of `poll` at once, so that timers may wait for the next `poll`. A loop
-   * that spins reads the clock in every sixteenth call then. Default: `poll`.
+   * that spins calls `poll` every ten microseconds or so then. Default: `poll`.
    */
   pollAgain?(): number;
   /**

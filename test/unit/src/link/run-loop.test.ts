@@ -160,17 +160,27 @@ describe('runStack', () => {
     expect(stopped).toBe(1);
   });
 
-  it('calls poll once for fifteen calls of pollAgain, and does not sleep on either', async () => {
+  it('calls pollAgain fifteen times or more after each poll, and does not sleep on either', async () => {
     const t = makeCore();
-    const order: string[] = [];
-    const note = (name: string): number => {
-      if (order.length < 64) order.push(name);
-      return t.core.getRxCount() + 1;
+    /** How often pollAgain was called after each poll. */
+    const again: number[] = [];
+    const found = (): number => t.core.getRxCount() + 1;
+    const stack = {
+      poll() {
+        again.push(0);
+        return found();
+      },
+      pollAgain() {
+        again[again.length - 1]!++;
+        return found();
+      },
     };
-    const stack = { poll: () => note('poll'), pollAgain: () => note('again') };
-    await runUntil(t, stack, 'adaptive', () => order.length === 64);
-    const sixteen = ['poll', ...Array.from({ length: 15 }, () => 'again')];
-    expect(order).toEqual([...sixteen, ...sixteen, ...sixteen, ...sixteen]);
+    await runUntil(t, stack, 'adaptive', () => again.length > 50);
+    // The last ones may have been cut short. How many there are depends on the time that they take.
+    const whole = again.slice(0, 50);
+    expect(whole[0]).toBe(15);
+    expect(Math.min(...whole)).toBe(15);
+    expect(Math.max(...whole)).toBeLessThan(1024);
     expect(t.device.interruptsOn).toBe(false);
   });
 
