@@ -71,7 +71,7 @@ async function expectOneLine(child: Child, line: RegExp): Promise<void> {
 describeWith('on a full disk', [root, command('unshare')], () => {
   /** Runs a program with `folder` on a file system of its own that has no room for one more file. */
   function onFullDisk(folder: string, program: readonly string[], env: NodeJS.ProcessEnv = {}): Child {
-    const mount = 'mount -t tmpfs -o size=4k,nr_inodes=1 none "$0" && cd "$0" && exec "$@"';
+    const mount = 'mount -t tmpfs -o size=4k,nr_inodes=1,mode=700 none "$0" && cd "$0" && exec "$@"';
     return enter(Child.spawn('unshare', ['-m', 'sh', '-c', mount, folder, ...program], { ...process.env, ...env }));
   }
 
@@ -156,6 +156,8 @@ describeWith('without a descriptor free', [command('prlimit')], () => {
       const bess = await startSwitch(3);
       const first = endpoint(1);
       await first.waitFor(/^ready/m);
+      // Threads that begin would take descriptors, and give some back.
+      await until('all threads', () => threadNames(bess.pid).includes('tspmd-watch'));
       allow(bess, limitFor(bess, spare));
       const refused = endpoint(2);
       // It waits in the backlog, or the switch hangs up. It never becomes ready.
