@@ -160,7 +160,7 @@ describe('runStack', () => {
     expect(stopped).toBe(1);
   });
 
-  it('calls pollAgain fifteen times or more after each poll, and does not sleep on either', async () => {
+  it('calls pollAgain 15 times or more after each poll, and does not sleep on either', async () => {
     const t = makeCore();
     /** How often pollAgain was called after each poll. */
     const again: number[] = [];
