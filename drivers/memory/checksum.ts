@@ -8,6 +8,7 @@
  * header and payload, then call {@link finishSum}. Over up to 64 KiB (2^15 words of less than 2^16) a partial sum stays
  * below 2^31, which V8 stores as a small integer.
  */
+
 /** 2^32: its rest modulo 65535 is 1, so what lies above 32 bits counts as it is. */
 const ABOVE_WORD = 2 ** 32;
 const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;

@@ -1,17 +1,21 @@
 /** What a filter looks at in an Ethernet frame. Everything is checked against the length: frames are of any kind. */
+import {
+  IPV4_BYTES,
+  IPV4_FRAGMENT,
+  IPV4_PROTOCOL,
+  IPV6_BYTES,
+  IPV6_NEXT_HEADER,
+  TYPE_IPV4,
+  TYPE_IPV6,
+} from '../../../drivers/virtio/header-fields.js';
 
 /** Whether a frame matches. @param at where the frame begins in `u8` @param length its bytes from there on */
 export type Match = (u8: Uint8Array, at: number, length: number) => boolean;
 
-export const ETHERTYPE_IPV4 = 0x0800;
-export const ETHERTYPE_ARP = 0x0806;
-export const ETHERTYPE_IPV6 = 0x86dd;
+export const TYPE_ARP = 0x0806;
 const ETHERTYPE_AT = 12;
-export const ETHER_BYTES = 14;
-export const VLAN_BYTES = 4;
-const IPV4_BYTES = 20;
+const ETHER_BYTES = 14;
 const ARP_BYTES = 28;
-const IPV6_BYTES = 40;
 const IPV6_FRAGMENT = 44;
 
 export const read16 = (u8: Uint8Array, at: number): number => (u8[at] << 8) | u8[at + 1];
@@ -25,38 +29,38 @@ export function etherType(u8: Uint8Array, at: number, length: number, skip: numb
 
 /** Where the IPv4 header begins; -1 when the frame has none, or not all of it. */
 export function ipv4At(u8: Uint8Array, at: number, length: number, skip: number): number {
-  if (etherType(u8, at, length, skip) !== ETHERTYPE_IPV4 || length < ETHER_BYTES + skip + IPV4_BYTES) return -1;
+  if (etherType(u8, at, length, skip) !== TYPE_IPV4 || length < ETHER_BYTES + skip + IPV4_BYTES) return -1;
   return at + ETHER_BYTES + skip;
 }
 
 /** Where the ARP packet begins; -1 when the frame has none. */
 export function arpAt(u8: Uint8Array, at: number, length: number, skip: number): number {
-  if (etherType(u8, at, length, skip) !== ETHERTYPE_ARP || length < ETHER_BYTES + skip + ARP_BYTES) return -1;
+  if (etherType(u8, at, length, skip) !== TYPE_ARP || length < ETHER_BYTES + skip + ARP_BYTES) return -1;
   return at + ETHER_BYTES + skip;
 }
 
 /** Where the IPv6 header begins; -1 when the frame has none, or not all of it. */
 function ipv6At(u8: Uint8Array, at: number, length: number, skip: number): number {
-  if (etherType(u8, at, length, skip) !== ETHERTYPE_IPV6 || length < ETHER_BYTES + skip + IPV6_BYTES) return -1;
+  if (etherType(u8, at, length, skip) !== TYPE_IPV6 || length < ETHER_BYTES + skip + IPV6_BYTES) return -1;
   return at + ETHER_BYTES + skip;
 }
 
 /** The protocol of an IP packet, also of an IPv6 fragment; -1 when the frame has none. */
 export function protocolOf(u8: Uint8Array, at: number, length: number, skip: number): number {
   const ip = ipv4At(u8, at, length, skip);
-  if (ip >= 0) return u8[ip + 9];
+  if (ip >= 0) return u8[ip + IPV4_PROTOCOL];
   const ip6 = ipv6At(u8, at, length, skip);
   if (ip6 < 0) return -1;
-  const next = u8[ip6 + 6];
+  const next = u8[ip6 + IPV6_NEXT_HEADER];
   return next === IPV6_FRAGMENT && ip6 + IPV6_BYTES < at + length ? u8[ip6 + IPV6_BYTES] : next;
 }
 
 /** Where the ports of TCP, UDP or SCTP are; -1 when there are none: only the first fragment of IPv4 has them. */
 export function portsAt(u8: Uint8Array, at: number, length: number, skip: number): number {
   const ip = ipv4At(u8, at, length, skip);
-  if (ip >= 0 && (read16(u8, ip + 6) & 0x1fff) !== 0) return -1;
+  if (ip >= 0 && (read16(u8, ip + IPV4_FRAGMENT) & 0x1fff) !== 0) return -1;
   const ip6 = ip >= 0 ? -1 : ipv6At(u8, at, length, skip);
-  if (ip < 0 && (ip6 < 0 || u8[ip6 + 6] === IPV6_FRAGMENT)) return -1;
+  if (ip < 0 && (ip6 < 0 || u8[ip6 + IPV6_NEXT_HEADER] === IPV6_FRAGMENT)) return -1;
   const transport = ip >= 0 ? ip + (u8[ip] & 0xf) * 4 : ip6 + IPV6_BYTES;
   return transport + 4 <= at + length ? transport : -1;
 }

@@ -4,7 +4,8 @@
  * (`port 80 or 443`); `vlan` makes everything behind it look behind the tag.
  */
 import { macOctets } from '../../../drivers/mac-address.js';
-import { type Match, VLAN_BYTES } from './frame.js';
+import { VLAN_BYTES } from '../../../drivers/virtio/header-fields.js';
+import type { Match } from './frame.js';
 import { FilterError, type Word, wordsOf } from './lexer.js';
 import { address, type Direction, PROTOCOLS, port, protocol, station, vlan } from './primitives.js';
 

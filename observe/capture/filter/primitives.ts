@@ -1,28 +1,30 @@
 /** The primitives of a filter: each makes a function that looks at one frame. As in pcap-filter(7). */
 import {
-  arpAt,
-  ETHERTYPE_ARP,
-  ETHERTYPE_IPV4,
-  ETHERTYPE_IPV6,
-  etherType,
-  ipv4At,
-  type Match,
-  portsAt,
-  protocolOf,
-  read16,
-  read32,
-} from './frame.js';
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
+  TYPE_IPV4,
+  TYPE_IPV6,
+  TYPE_QINQ,
+  TYPE_VLAN,
+} from '../../../drivers/virtio/header-fields.js';
+import { arpAt, etherType, ipv4At, type Match, portsAt, protocolOf, read16, read32, TYPE_ARP } from './frame.js';
 
 /** Which end of a packet counts. */
 export type Direction = 'src' | 'dst' | 'either' | 'both';
 
-export const PROTOCOLS: Readonly<Record<string, number>> = { icmp: 1, tcp: 6, udp: 17, sctp: 132 };
-const ETHERTYPES: Readonly<Record<string, number>> = {
-  ip: ETHERTYPE_IPV4,
-  arp: ETHERTYPE_ARP,
-  ip6: ETHERTYPE_IPV6,
+const PROTOCOL_SCTP = 132;
+export const PROTOCOLS: Readonly<Record<string, number>> = {
+  icmp: 1,
+  tcp: PROTOCOL_TCP,
+  udp: PROTOCOL_UDP,
+  sctp: PROTOCOL_SCTP,
 };
-const VLAN_TYPES: readonly number[] = [0x8100, 0x88a8, 0x9100];
+const ETHERTYPES: Readonly<Record<string, number>> = {
+  ip: TYPE_IPV4,
+  arp: TYPE_ARP,
+  ip6: TYPE_IPV6,
+};
+const VLAN_TYPES: readonly number[] = [TYPE_VLAN, TYPE_QINQ, 0x9100];
 /** Where the addresses are in the IPv4 header, and in an ARP packet. */
 const IP_SOURCE = 12;
 const IP_DESTINATION = 16;
@@ -76,7 +78,10 @@ export function port(direction: Direction, from: number, to: number, skip: numbe
     (offset: number): Match =>
     (u8, at, length) => {
       const number = protocolOf(u8, at, length, skip);
-      const fits = within === null ? number === 6 || number === 17 || number === 132 : number === within;
+      const fits =
+        within === null
+          ? number === PROTOCOL_TCP || number === PROTOCOL_UDP || number === PROTOCOL_SCTP
+          : number === within;
       const ports = fits ? portsAt(u8, at, length, skip) : -1;
       if (ports < 0) return false;
       const value = read16(u8, ports + offset);

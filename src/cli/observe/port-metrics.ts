@@ -7,10 +7,8 @@ import { Families, type Family, type Labels } from '../../../observe/metrics/fam
 import { addProcess } from '../../../observe/metrics/process-metrics.js';
 import { meaningOf } from '../../counters.js';
 import type { CoreStatus, ThreadStatus } from '../../port.js';
-import { IP_MEANING } from '../../tcpip/ip/counters.js';
-import { TCP_MEANING } from '../../tcpip/tcp/counters.js';
-import { UDP_MEANING } from '../../tcpip/udp/counters.js';
 import type { PortSnapshot } from './port-snapshot.js';
+import { stackMeaningOf } from './stack-meaning.js';
 
 const SECOND = 1000;
 
@@ -106,7 +104,7 @@ function addDeviceCounter(families: Families, name: string, value: number, devic
 
 function addStackTotal(families: Families, name: string, value: number, labels: Labels): void {
   const gauge = STACK_GAUGES[name];
-  const meaning = TCP_MEANING[name] ?? IP_MEANING[name] ?? UDP_MEANING[name];
+  const meaning = stackMeaningOf(name);
   if (gauge !== undefined) families.gauge(`tspmd_${GAUGE_NAMES[name] ?? name}`, gauge, value, labels);
   else if (meaning !== undefined) families.counter(`tspmd_${name}`, meaning, value, labels);
   // What an app counts may also fall.

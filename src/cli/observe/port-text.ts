@@ -1,10 +1,9 @@
 /** The counters of a port, of its threads and of its stacks as text. */
 import type { CoreStatus, StackTotals, ThreadStatus } from '../../port.js';
-import { IP_MEANING } from '../../tcpip/ip/counters.js';
-import { TCP_MEANING } from '../../tcpip/tcp/counters.js';
-import { UDP_MEANING } from '../../tcpip/udp/counters.js';
 import { counterLines } from '../output/counter-lines.js';
+import { ringsText } from '../output/rates.js';
 import type { PortSnapshot } from './port-snapshot.js';
+import { stackMeaningOf } from './stack-meaning.js';
 
 /**
  * Returns a line for the port, one per counter that is not 0, one per thread when there are several, and what the stack of
@@ -24,13 +23,12 @@ export function portText({ device, mac, address, gateway, counters, cores, worke
 function threadLine(thread: ThreadStatus & { readonly rings?: CoreStatus['rings'] }): string {
   const { title, isAlive, isAsleep, counters, rings } = thread;
   if (!isAlive) return `${title}: ended`;
-  const queues = Object.entries(rings ?? {}).map(([name, { count, capacity }]) => `, ${name} ${count}/${capacity}`);
   const { loop_busy_ms: busy, loop_idle_ms: idle } = counters;
   const share = busy + idle === 0 ? '' : `, busy ${Math.round((100 * busy) / (busy + idle))} %`;
-  return `${title}: ${isAsleep ? 'asleep' : 'awake'}${queues.join('')}${share}`;
+  return `${title}: ${isAsleep ? 'asleep' : 'awake'}${ringsText(rings ?? null)}${share}`;
 }
 
 function stackLines(totals: StackTotals, core: number): string[] {
-  const lines = counterLines(totals, (name) => TCP_MEANING[name] ?? IP_MEANING[name] ?? UDP_MEANING[name]);
+  const lines = counterLines(totals, stackMeaningOf);
   return lines.length === 0 ? [] : [`the stack of core ${core}`, ...lines.map((line) => `  ${line}`)];
 }

@@ -37,42 +37,35 @@ export async function stats(word: string | undefined, options: StatsOptions): Pr
 type AnsweredStats = ControlFile & { readonly result: ProcessStats };
 
 async function watch(first: readonly AnsweredStats[], seconds: number, options: StatsOptions): Promise<void> {
-  const periods = new Map(first.map(({ path, result }) => [path, periodOrNull(result)]));
-  let hasReader = true;
-  void outputEnd.then(() => {
-    hasReader = false;
-  });
+  const periods = new Map(first.map(({ path, result }) => [path, periodOrNone(result)]));
+  const isOneOfSeveral = first.length > 1;
   let left: readonly ControlFile[] = first;
   while (left.length > 0) {
-    await Promise.race([sleep(1000 * seconds), outputEnd]);
+    const hasReader = await Promise.race([sleep(1000 * seconds, true), outputEnd.then(() => false)]);
     if (!hasReader) return;
     const answers = await askStats(left);
     for (const line of problemsOf(answers)) warn(line);
     // A process that did not answer is asked again; one that has ended is not.
     left = answers;
-    const results = answers.filter(hasAnswered);
-    if (options.json) show(results, options);
-    else for (const result of results) showPeriod(result, periods.get(result.path) ?? null, first.length > 1);
+    const answered = answers.filter(hasAnswered);
+    if (options.json) show(answered, options);
+    else for (const { path, result } of answered) showPeriod(result, periods.get(path), isOneOfSeveral);
   }
 }
 
-/** Returns null when the counters are not what is expected. */
-function periodOrNull(result: ProcessStats): Period | null {
+/** Counters that are not what is expected have no rates. */
+function periodOrNone(result: ProcessStats): Period | undefined {
   try {
     return periodOf(result);
   } catch {
-    return null;
+    return undefined;
   }
 }
 
-function showPeriod({ result }: AnsweredStats, period: Period | null, isOneOfSeveral: boolean): void {
-  if (isOneOfSeveral) print(titleOf(result.process));
-  try {
-    if (period === null) throw new TypeError('no period');
-    print(period.next(result).join('\n'));
-  } catch {
-    print(unknownOf(result.process));
-  }
+function showPeriod(result: ProcessStats, period: Period | undefined, isOneOfSeveral: boolean): void {
+  const { process } = result;
+  if (isOneOfSeveral) print(titleOf(process));
+  print(orUnknown(process, () => period?.next(result).join('\n')));
 }
 
 function show(results: readonly AnsweredStats[], options: StatsOptions): void {
@@ -85,14 +78,18 @@ function show(results: readonly AnsweredStats[], options: StatsOptions): void {
 const titleOf = ({ kind, pid, name, uptime }: RunningProcess): string =>
   `${kind} ${pid} (${name}), up ${timeText(uptime)}:`;
 
-/** Returns the counters as text. Those of another version, or of a process that lies, may not be what is expected. */
 function textOf({ process, port, switch: bess }: ProcessStats): string {
-  try {
-    return `${titleOf(process)}\n${port === undefined ? renderStats(bess as SwitchStats) : portText(port as PortSnapshot)}`;
-  } catch {
-    return unknownOf(process);
-  }
+  const counters = (): string =>
+    port === undefined ? renderStats(bess as SwitchStats) : portText(port as PortSnapshot);
+  return orUnknown(process, () => `${titleOf(process)}\n${counters()}`);
 }
 
-const unknownOf = ({ kind, pid, version }: RunningProcess): string =>
-  `${kind} ${pid} is of tspmd ${version}, and has counters that this version does not know; --json shows them`;
+/** Returns the text of counters. Those of another version, or of a process that lies, may not be what is expected. */
+function orUnknown({ kind, pid, version }: RunningProcess, text: () => string | undefined): string {
+  const unknown = `${kind} ${pid} is of tspmd ${version}, and has counters that this version does not know; --json shows them`;
+  try {
+    return text() ?? unknown;
+  } catch {
+    return unknown;
+  }
+}

@@ -80,6 +80,13 @@ export const sampleOf = (port: Port): PortSample => ({ counters: port.counters()
 
 const threadsOf = ({ cores, workers }: PortStatus): readonly ThreadStatus[] => [...cores, ...workers];
 
+/** How full the rings of a core are: `, rx_queue 7/512, tx_queue 0/1024`; empty when it has none. */
+export function ringsText(rings: CoreStatus['rings']): string {
+  return Object.entries(rings ?? {})
+    .map(([name, { count, capacity }]) => `, ${name} ${count}/${capacity}`)
+    .join('');
+}
+
 /** What a port and its threads did between two samples, as lines. */
 export class RateLines {
   private readonly all: Rates;
@@ -110,8 +117,7 @@ export class RateLines {
     const rates = this.threads.get(title);
     if (rates === undefined || !isAlive) return `  ${title}: ended`;
     const moved = `rx ${packets(rates.perSecond('rx_delivered'))}, tx ${packets(rates.perSecond('tx_queued'))}`;
-    const queues = Object.entries(rings ?? {}).map(([name, { count, capacity }]) => `, ${name} ${count}/${capacity}`);
-    const state = `dropped ${rates.drops}; stack holds ${rates.held}${queues.join('')}`;
+    const state = `dropped ${rates.drops}; stack holds ${rates.held}${ringsText(rings)}`;
     return `  ${title}: ${moved}; ${state}${rates.idle(isAsleep)}`;
   }
 
