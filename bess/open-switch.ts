@@ -151,10 +151,14 @@ class OpenedSwitch implements RunningSwitch {
     const devices = this.ports.map(({ address }) => address);
     const info = { kind: 'switch', name, state: 'ready', devices, address: null, mode: null } as const;
     const module = new URL('./switch-metrics.js', import.meta.url).href;
-    return Observer.start(info, () => ({ switch: this.stats() }), {
-      metrics: metrics === undefined ? null : { ...metrics, module },
-      ...(warn === undefined ? {} : { onFault: warn }),
-    });
+    return Observer.start(
+      info,
+      { stats: () => ({ switch: this.stats() }) },
+      {
+        metrics: metrics === undefined ? null : { ...metrics, module },
+        ...(warn === undefined ? {} : { onFault: warn }),
+      },
+    );
   }
 
   stats(): SwitchStats {

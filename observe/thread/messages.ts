@@ -6,9 +6,14 @@ import type { ListenAddress } from '../metrics/server.js';
 /** A time in ms that means the same in all threads. */
 export const timeNow = (): number => performance.timeOrigin + performance.now();
 
+/** The arguments of a question, which were checked. */
+export type Args = Readonly<Record<string, unknown>>;
+
 /** What the thread is started with. */
 export interface ObserverStart {
   readonly info: ProcessInfo;
+  /** What the main thread can be asked. */
+  readonly questions: readonly string[];
   /** Where the control socket is made. */
   readonly path: string;
   /** Folders from which the sockets of killed processes are removed. */
@@ -29,8 +34,14 @@ export interface MetricsModule {
 /** From the main thread. */
 export type ToObserver =
   | { readonly type: 'info'; readonly info: ProcessInfo }
-  /** The answer to `snapshot`: the counters, or `fault`, which says why there are none; `seenAt`: when the event loop of the main thread saw the question ({@link timeNow}). */
-  | { readonly type: 'snapshot'; readonly value: object; readonly seenAt: number }
+  /**
+   * The answer to the question `id`: `value`, or `fault`, which says why there is none; `seenAt`: when the event loop of
+   * the main thread saw the question ({@link timeNow}).
+   */
+  | ({ readonly type: 'answer'; readonly id: number; readonly seenAt: number } & (
+      | { readonly value: unknown }
+      | { readonly fault: string }
+    ))
   | { readonly type: 'close' };
 
 /** From the thread. */
@@ -42,4 +53,5 @@ export type FromObserver =
       readonly hasSocket: boolean;
       readonly metricsPort: number;
     }
-  | { readonly type: 'snapshot' };
+  /** Asks `what`, one of `questions`. */
+  | { readonly type: 'ask'; readonly id: number; readonly what: string; readonly args: Args };

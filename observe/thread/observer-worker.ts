@@ -5,12 +5,13 @@
 import { createRequire } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../../drivers/log/message-of.js';
+import { readArgs } from '../control/commands.js';
 import type { ProcessStats, RunningProcess } from '../control/process-info.js';
 import { type Request, RequestError } from '../control/requests.js';
 import { ControlServer } from '../control/server.js';
 import { MetricsServer } from '../metrics/server.js';
 import type { FromObserver, MetricsModule, MetricsStart, ObserverStart, ToObserver } from './messages.js';
-import { Snapshots } from './snapshots.js';
+import { Questions } from './questions.js';
 
 const start = workerData as ObserverStart;
 const port = parentPort;
@@ -20,20 +21,29 @@ const tell = (message: FromObserver): void => port.postMessage(message);
 const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string };
 
 let { info } = start;
-const snapshots = new Snapshots(() => tell({ type: 'snapshot' }));
+const questions = new Questions((id, what, args) => tell({ type: 'ask', id, what, args }));
 const running = (): RunningProcess => ({ pid: process.pid, ...info, version, uptime: process.uptime() });
 
-async function stats(): Promise<ProcessStats> {
+function refuseUntilReady(): void {
   if (info.state === 'starting') throw new RequestError(`it has not opened ${info.devices.join(', ')} yet`);
-  const taken = (await snapshots.get()) as { readonly fault?: string };
-  if (taken.fault !== undefined) throw new RequestError(`its counters cannot be taken: ${taken.fault}`);
-  return { process: { ...running(), loopDelay: snapshots.delayMs / 1000 }, ...taken };
 }
 
-async function answer({ command }: Request): Promise<object> {
+async function stats(): Promise<ProcessStats> {
+  refuseUntilReady();
+  const taken = (await questions.get('stats')) as object;
+  return { process: { ...running(), loopDelay: questions.delayMs / 1000 }, ...taken };
+}
+
+async function answer(request: Request): Promise<unknown> {
+  const { command } = request;
   if (command === 'info') return running();
+  const args = readArgs(request);
+  if (!start.questions.includes(command)) {
+    throw new RequestError(`tspmd ${info.kind} has no ${command}; it has: ${['info', ...start.questions].join(', ')}`);
+  }
   if (command === 'stats') return stats();
-  throw new RequestError(`there is no command '${command.slice(0, 32)}': info and stats are known`);
+  refuseUntilReady();
+  return questions.get(command, args);
 }
 
 let server: ControlServer | null = null;
@@ -59,7 +69,7 @@ const opening = open();
 
 port.on('message', async (message: ToObserver) => {
   if (message.type === 'info') info = message.info;
-  else if (message.type === 'snapshot') snapshots.take(message.value, message.seenAt);
+  else if (message.type === 'answer') questions.take(message.id, message.seenAt, message);
   else {
     await opening;
     await Promise.all([server?.close(), metrics?.close()]);

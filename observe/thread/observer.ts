@@ -9,7 +9,15 @@ import { startUnpinned } from '../../drivers/libc/index.js';
 import { messageOf } from '../../drivers/log/message-of.js';
 import { controlFolders, controlPath } from '../control/files.js';
 import type { ProcessInfo } from '../control/process-info.js';
-import { type FromObserver, type MetricsStart, type ObserverStart, type ToObserver, timeNow } from './messages.js';
+import { RequestError } from '../control/requests.js';
+import {
+  type Args,
+  type FromObserver,
+  type MetricsStart,
+  type ObserverStart,
+  type ToObserver,
+  timeNow,
+} from './messages.js';
 
 /** Paths of the control sockets that this process has: at most one of a kind in a folder, because of their names. */
 const open = new Set<string>();
@@ -17,8 +25,15 @@ const open = new Set<string>();
 /** How long the thread may take to end, in ms. Then it is terminated. */
 const END_MS = 1000;
 
-/** Returns the counters of the process, as a structured-cloneable object. */
-export type Snapshot = () => object | Promise<object>;
+/** Answers a question with something structured-cloneable; throws RequestError to refuse it. */
+export type Answerer = (args: Args) => unknown;
+
+/** Who answers which question, by the command that asks it. */
+export interface Answerers {
+  /** Returns the counters of the process. */
+  readonly stats: () => object | Promise<object>;
+  readonly [what: string]: Answerer;
+}
 
 export interface ObserverOptions {
   /** Where control sockets are: the first folder gets that of this process. */
@@ -50,11 +65,11 @@ export class Observer {
     private readonly worker: Worker,
     /** The path of the control socket. */
     readonly path: string,
-    private readonly snapshot: Snapshot,
+    private readonly answerers: Answerers,
   ) {
     this.exited = new Promise((resolve) => worker.once('exit', resolve));
     worker.on('message', (message: FromObserver) => {
-      if (message.type === 'snapshot') void this.answer(timeNow());
+      if (message.type === 'ask') void this.answer(message, timeNow());
     });
     // A program may end its process at any time.
     process.on('exit', this.removeNow);
@@ -63,19 +78,19 @@ export class Observer {
   /**
    * Starts the thread. It does not keep the process alive. Rejects with one line when the control socket cannot be made,
    * or the metrics cannot be served; nothing is left behind then.
-   * @param snapshot returns the counters of the process; called at most 50 times per second
+   * @param answerers each is called at most 50 times per second
    */
-  static async start(info: ProcessInfo, snapshot: Snapshot, options: ObserverOptions = {}): Promise<Observer> {
+  static async start(info: ProcessInfo, answerers: Answerers, options: ObserverOptions = {}): Promise<Observer> {
     const { folders = controlFolders(), metrics = null, onFault = () => {} } = options;
     const path = controlPath(folders[0], info.kind, process.pid);
     if (open.has(path)) throw new Error(`control socket ${path}: another ${info.kind} of this process uses it`);
     open.add(path);
-    const workerData: ObserverStart = { info, path, folders, metrics };
+    const workerData: ObserverStart = { info, questions: Object.keys(answerers), path, folders, metrics };
     const resourceLimits = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 4 };
     const file = new URL('./observer-worker.js', import.meta.url);
     // It must not take the CPU of a loop that spins.
     const worker = startUnpinned(() => new Worker(file, { workerData, name: 'tspmd-observer', resourceLimits }));
-    const observer = new Observer(worker, path, snapshot);
+    const observer = new Observer(worker, path, answerers);
     let isOpen = false;
     const problem = await new Promise<string | null>((resolve) => {
       worker.on('message', (message: FromObserver) => {
@@ -96,12 +111,14 @@ export class Observer {
     throw new Error(problem);
   }
 
-  private async answer(seenAt: number): Promise<void> {
+  private async answer({ id, what, args }: FromObserver & { type: 'ask' }, seenAt: number): Promise<void> {
+    const about = { type: 'answer', id, seenAt } as const;
     try {
-      this.tell({ type: 'snapshot', value: await this.snapshot(), seenAt });
+      this.tell({ ...about, value: await this.answerers[what](args) });
     } catch (error) {
       // What an app reports may be anything.
-      this.tell({ type: 'snapshot', value: { fault: messageOf(error) }, seenAt });
+      const fault = error instanceof RequestError ? error.message : `it cannot answer '${what}': ${messageOf(error)}`;
+      this.tell({ ...about, fault });
     }
   }
 

@@ -245,10 +245,12 @@ describe('an observer', () => {
     const { Observer } = await load();
     const other = createServer((socket) => socket.destroy());
     await new Promise<void>((resolve) => other.listen(path, resolve));
-    await expect(Observer.start(INFO, () => ({}), { folders: [directory] })).rejects.toThrow('another process has it');
+    await expect(Observer.start(INFO, { stats: () => ({}) }, { folders: [directory] })).rejects.toThrow(
+      'another process has it',
+    );
     expect(existsSync(path)).toBe(true);
     await new Promise((resolve) => other.close(resolve));
-    const observer = await Observer.start(INFO, () => ({}), { folders: [directory] });
+    const observer = await Observer.start(INFO, { stats: () => ({}) }, { folders: [directory] });
     await observer.close();
     expect(existsSync(path)).toBe(false);
   });
@@ -262,14 +264,43 @@ describe('an observer', () => {
       () => ({ port: { f: () => undefined } }),
       () => ({ port: { counters: { x: 1 } } }),
     ];
-    const observer = await Observer.start(INFO, () => snapshots.shift()!(), { folders: [directory] });
+    const observer = await Observer.start(INFO, { stats: () => snapshots.shift()!() }, { folders: [directory] });
     const asked = start('stats', String(process.pid));
     expect((await asked.exited).code).toBe(1);
-    expect(asked.output).toMatch(/says: its counters cannot be taken: my bug\n$/);
+    expect(asked.output).toMatch(/says: it cannot answer 'stats': my bug\n$/);
     const again = start('stats', String(process.pid));
     await again.exited;
-    expect(again.output).toMatch(/says: its counters cannot be taken: .*could not be cloned/);
+    expect(again.output).toMatch(/says: it cannot answer 'stats': .*could not be cloned/);
     expect(await output('stats', String(process.pid), '--json')).toContain('"counters":{"x":1}');
+    await observer.close();
+  });
+
+  it('is asked what its process can answer, and refuses everything else in a line', LIMIT, async () => {
+    const { Observer } = await load();
+    const observer = await Observer.start(
+      { ...INFO, state: 'starting' },
+      { stats: () => ({}) },
+      { folders: [directory] },
+    );
+    const ask = async (request: object): Promise<unknown> => {
+      const socket = connect(path, () => socket.write(`${JSON.stringify(request)}\n`)).setEncoding('utf8');
+      let text = '';
+      for await (const part of socket) {
+        text += part as string;
+        if (text.endsWith('\n')) break;
+      }
+      return JSON.parse(text);
+    };
+    expect(await ask({ command: 'x'.repeat(100) })).toEqual({
+      ...{ ok: false, error: `there is no command '${'x'.repeat(32)}'; there are: info, stats` },
+    });
+    expect(await ask({ command: 'toString' })).toMatchObject({ ok: false });
+    expect(await ask({ command: 'stats' })).toEqual({ ok: false, error: 'it has not opened d yet' });
+    observer.update(INFO);
+    let reply: unknown;
+    for (let tries = 0; tries < 100 && (reply as { ok?: boolean } | undefined)?.ok !== true; tries++)
+      reply = await ask({ command: 'stats' });
+    expect(reply).toMatchObject({ ok: true, result: { process: { name: 'x', state: 'ready' } } });
     await observer.close();
   });
 });

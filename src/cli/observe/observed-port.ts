@@ -62,10 +62,14 @@ export class ObservedPort {
     const opened = (observer: Observer): void => {
       this.observer = observer;
     };
-    this.opening = Observer.start(this.info, () => this.snapshot(), {
-      metrics: metrics === undefined ? null : { ...metrics, module },
-      onFault: warn,
-    }).then(opened, (error: unknown) => {
+    this.opening = Observer.start(
+      this.info,
+      { stats: () => this.snapshot() },
+      {
+        metrics: metrics === undefined ? null : { ...metrics, module },
+        onFault: warn,
+      },
+    ).then(opened, (error: unknown) => {
       if (metrics !== undefined) throw error;
       warn(`${messageOf(error)}; tspmd stats does not find this process`);
     });
