@@ -1,6 +1,7 @@
 /** What all ports have in common: events, and where warnings go. */
 import { EventEmitter } from 'node:events';
 import type { StopSignal } from '../drivers/stop-signal.js';
+import type { CaptureWish } from '../observe/capture/sink.js';
 import type { ResolvedConfig } from './config.js';
 import type { PortCounters } from './counters.js';
 import { StateError } from './errors.js';
@@ -27,6 +28,10 @@ export abstract class BasePort implements PortBase {
   abstract totals(): Promise<readonly (StackTotals | undefined)[]>;
   abstract run(signal: StopSignal): Promise<readonly (StackTotals | undefined)[]>;
   abstract stop(): Promise<void>;
+  /** Begins a capture. Returns the rings where the copies come: one per thread that has packets. */
+  abstract openCapture(wish: CaptureWish): SharedArrayBuffer[];
+  /** Ends the capture with this number. */
+  abstract closeCapture(id: number): void;
 
   /** @param warnOtherwise takes the warnings when there is no listener for them */
   protected constructor(

@@ -2,6 +2,8 @@
 import { messageOf } from '../drivers/log/message-of.js';
 import type { NetDevice } from '../drivers/net-device.js';
 import type { StopSignal } from '../drivers/stop-signal.js';
+import type { CaptureWish } from '../observe/capture/sink.js';
+import { makeRecordRing, RING_BYTES } from '../rings/record-ring.js';
 import { BasePort } from './base-port.js';
 import type { ResolvedConfig } from './config.js';
 import type { PortCounters } from './counters.js';
@@ -95,6 +97,16 @@ export class OneCorePort extends BasePort implements SinglePort {
 
   async totals(): Promise<readonly (StackTotals | undefined)[]> {
     return [liveTotals(this.stack)];
+  }
+
+  openCapture(wish: CaptureWish): SharedArrayBuffer[] {
+    const ring = makeRecordRing(RING_BYTES);
+    this.only.capture.add({ ...wish, ring });
+    return [ring];
+  }
+
+  closeCapture(id: number): void {
+    this.only.capture.remove(id);
   }
 
   async run(signal: StopSignal): Promise<readonly (StackTotals | undefined)[]> {

@@ -7,8 +7,7 @@
  */
 import type { MemoryViews } from '../../drivers/memory/index.js';
 import type { IdlePolicy } from '../../drivers/poll-loop.js';
-import type { BufferPool } from '../../rings/buffer-pool.js';
-import { frameCapacity } from '../../rings/buffer-pool.js';
+import { type BufferPool, frameCapacity } from '../../rings/buffer-pool.js';
 import { ENTRY_SHIFT, type PacketTable } from '../../rings/packet-table.js';
 import type { Layer } from '../config.js';
 import { L2, type L2Counters, type PortCounters } from '../counters.js';
@@ -20,6 +19,7 @@ import { IPV4_HEADER_BYTES, ipv4Version } from '../wire/ipv4.js';
 import { TxFetcher } from './bursts/line-fetcher.js';
 import { BURST, TxBurst } from './bursts/tx-burst.js';
 import { WaitingPackets } from './bursts/waiting-packets.js';
+import { CapturePoint } from './capture-point.js';
 import type { Core, WaitForPacketsOptions } from './core.js';
 import type { Lease } from './dhcp/lease.js';
 import type { Egress } from './egress.js';
@@ -40,20 +40,18 @@ const SHIFT = ENTRY_SHIFT;
 const POLLS_PER_TICK = 64;
 
 export abstract class BaseCore implements Core, SendingCore {
-  // For the sender of offloads.
   readonly values: Float64Array;
   readonly isIp: boolean;
   readonly minLength: number;
   maxLength = 0;
-
   readonly memory: MemoryViews;
   mtu: number;
   readonly layer: Layer;
   readonly idle: IdlePolicy;
   readonly index: number;
   readonly count: number;
-
   lease: Lease | null = null;
+  readonly capture: CapturePoint;
 
   protected readonly buffers: readonly PacketBuffer[];
   protected readonly waiting = new WaitingPackets();
@@ -99,11 +97,8 @@ export abstract class BaseCore implements Core, SendingCore {
     const { memory, geometry, sink } = parts;
     this.memory = memory;
     ({ layer: this.layer, idle: this.idle, index: this.index, count: this.count, clock: this.clock } = parts);
-    this.l2 = parts.counters;
-    this.values = parts.counters.values;
-    this.pool = parts.pool;
-    this.keepLayerAlive = parts.keepAlive;
-    this.reserve = parts.reserve;
+    ({ counters: this.l2, pool: this.pool, keepAlive: this.keepLayerAlive, reserve: this.reserve } = parts);
+    this.values = this.l2.values;
     this.bufferReturn = sink.pool;
     this.isIp = this.layer === 'ip';
     this.mtu = Math.min(parts.deviceMtu, frameCapacity(geometry.shift) - ETH_HEADER_BYTES);
@@ -114,7 +109,8 @@ export abstract class BaseCore implements Core, SendingCore {
     this.hasOffloads = parts.hasOffloads;
     this.chains = new Chains(this.buffers, sink.table, geometry, this.layer);
     this.offloadSender = new OffloadSender(this, this.chains, sink.pool);
-    this.tx = new TxBurst(sink, parts.counters);
+    this.capture = new CapturePoint(memory, geometry, sink.table);
+    this.tx = new TxBurst(sink, parts.counters, this.capture);
     this.txFetcher = new TxFetcher(memory, parts.pool, this.layer);
     this.sleeper = new Sleeper(parts.wakeSource, this, parts.clock);
   }
@@ -321,9 +317,9 @@ export abstract class BaseCore implements Core, SendingCore {
 
   /** How many buffers this layer holds: packets for the stack, frames for the device, packets that wait for ARP. */
   held(): { waiting: number; pending: number; parked: number } {
-    const { handles, head, tail } = this.waiting;
-    const waiting = this.table.partsOf(handles, head, tail);
-    return { waiting, pending: this.tx.buffers, parked: this.egress.parkedBuffers };
+    const { table, waiting, tx, egress } = this;
+    const { handles, head, tail } = waiting;
+    return { waiting: table.partsOf(handles, head, tail), pending: tx.buffers, parked: egress.parkedBuffers };
   }
 
   /** How many buffers the stack has. Looks at each buffer, so it is not for each poll. */
@@ -336,8 +332,13 @@ export abstract class BaseCore implements Core, SendingCore {
     return coreText(this);
   }
 
-  private drop(buffer: PacketBuffer, reason: number): true {
+  countDrop(buffer: PacketBuffer, reason: number): void {
     this.values[reason]++;
+    if (this.capture.wantsDrops) this.capture.droppedBuffer(buffer, reason);
+  }
+
+  private drop(buffer: PacketBuffer, reason: number): true {
+    this.countDrop(buffer, reason);
     (buffer as Ownable).owner = LAYER;
     this.bufferReturn.put(buffer.handle);
     return true;

@@ -17,6 +17,7 @@ import {
 } from '../wire/ethernet.js';
 import { ipv4Destination } from '../wire/ipv4.js';
 import type { TxBurst } from './bursts/tx-burst.js';
+import { type CapturePoint, NO_CAPTURE } from './capture-point.js';
 import { HOP_BROADCAST, HOP_GATEWAY, HOP_MULTICAST, HOP_NEIGHBOUR, HOP_SELF, type Host } from './host.js';
 import type { FrameSink } from './lower-layer.js';
 import {
@@ -72,6 +73,7 @@ export class Egress implements NeighbourEvents {
     private readonly neighbours: NeighbourResolver,
     private readonly tx: TxBurst,
     counters: L2Counters,
+    private readonly capture: CapturePoint = NO_CAPTURE,
   ) {
     this.values = counters.values;
     this.u8 = sink.memory.u8;
@@ -159,7 +161,7 @@ export class Egress implements NeighbourEvents {
       } else if (hop === HOP_MULTICAST) {
         writeMulticastMac(u8, frame, destination);
       } else {
-        this.drop(handle, hop === HOP_SELF ? L2.tx_drop_to_self : L2.tx_drop_no_route);
+        this.drop(handle, length, hop === HOP_SELF ? L2.tx_drop_to_self : L2.tx_drop_no_route);
         return true;
       }
       writeEthSourceAndType(u16, frame, host.mac, IPV4_TYPE);
@@ -210,34 +212,35 @@ export class Egress implements NeighbourEvents {
       const frame = this.sink.pool.offsetOf(handle) + FRAME_OFFSET;
       // If another thread writes the table, the neighbour may be gone again.
       if (!hasMac(this.neighbours.table.lookup(hop, this.u16, frame >>> 1))) {
-        this.drop(handle, L2.tx_drop_unresolved);
+        this.drop(handle, this.lot.takenLength, L2.tx_drop_unresolved);
         continue;
       }
       writeEthSourceAndType(this.u16, frame, this.host.mac, ETHERTYPE_IPV4_WORD);
       if (this.tx.push(handle, this.lot.takenLength + ETH_HEADER_BYTES)) this.values[L2.tx_queued]++;
-      else this.drop(handle, L2.tx_drop_ring_full);
+      else this.drop(handle, this.lot.takenLength, L2.tx_drop_ring_full);
     }
   }
 
   failed(hop: number): void {
     for (let handle = this.lot.take(hop); handle !== NO_BUFFER; handle = this.lot.take(hop)) {
-      this.drop(handle, L2.tx_drop_unresolved);
+      this.drop(handle, this.lot.takenLength, L2.tx_drop_unresolved);
     }
   }
 
   private park(hop: number, handle: number, length: number): void {
     const asked = this.neighbours.resolve(hop);
     if (asked === RESOLVE_REFUSED) {
-      this.drop(handle, L2.tx_drop_neighbours_full);
+      this.drop(handle, length, L2.tx_drop_neighbours_full);
       return;
     }
     const lost = this.lot.park(hop, handle, length, asked === RESOLVE_BEGUN);
     if (lost !== handle) this.values[L2.tx_parked]++;
-    if (lost !== NO_BUFFER) this.drop(lost, L2.tx_drop_park_full);
+    if (lost !== NO_BUFFER) this.drop(lost, lost === handle ? length : this.lot.takenLength, L2.tx_drop_park_full);
   }
 
-  private drop(handle: number, reason: number): void {
+  private drop(handle: number, length: number, reason: number): void {
     this.values[reason]++;
+    if (this.capture.wantsDrops) this.capture.droppedPacket(handle, length, reason);
     this.sink.table.free(handle, this.sink.pool);
   }
 }

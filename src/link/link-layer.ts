@@ -11,6 +11,7 @@ import { L2, type L2Counters } from '../counters.js';
 import { ETH_HEADER_BYTES, macWords } from '../wire/ethernet.js';
 import { ipv4TotalLength } from '../wire/ipv4.js';
 import type { TxBurst } from './bursts/tx-burst.js';
+import { type CapturePoint, NO_CAPTURE } from './capture-point.js';
 import { DhcpLink } from './dhcp/dhcp-link.js';
 import type { AddressChange, AddressSink } from './dhcp/lease.js';
 import { Filter } from './filter.js';
@@ -63,6 +64,7 @@ export class LinkLayer {
    * @param shift log2 of the size of a buffer
    * @param table where the neighbours are kept. Default: a table in new memory
    * @param own where our addresses are kept; this thread alone writes them. Default: new memory
+   * @param capture sees the frames that are dropped
    */
   constructor(
     private readonly device: LinkDevice,
@@ -73,6 +75,7 @@ export class LinkLayer {
     options: LinkOptions,
     table = new NeighbourTable(new SharedArrayBuffer(NeighbourTable.bytesFor()), 0),
     own: HostMemory = hostMemory(),
+    private readonly capture: CapturePoint = NO_CAPTURE,
   ) {
     this.memory = device.memory;
     this.values = counters.values;
@@ -117,7 +120,7 @@ export class LinkLayer {
 
   private admitFrame(handle: number, length: number): number {
     if (length >= SHORTEST && length <= this.maxFrame) return length;
-    return this.drop(handle, length < ETH_HEADER_BYTES ? L2.rx_drop_runt : L2.rx_drop_too_long);
+    return this.drop(handle, length, length < ETH_HEADER_BYTES ? L2.rx_drop_runt : L2.rx_drop_too_long);
   }
 
   private admitPacket(handle: number, length: number): number {
@@ -125,7 +128,7 @@ export class LinkLayer {
     const flags = this.hasOffloads ? this.entries[handle << SHIFT] : 0;
     if ((flags & CHAIN) !== 0) return this.admitChain(handle, frame, length);
     const bytes = this.filter.plainPacketBytes(frame, length);
-    if (this.dhcp?.takes(frame, length, (flags & TRUSTED) !== 0)) return this.drop(handle, L2.rx_dhcp);
+    if (this.dhcp?.takes(frame, length, (flags & TRUSTED) !== 0)) return this.drop(handle, length, L2.rx_dhcp);
     return bytes !== 0 ? bytes : this.admitOther(handle, frame, length);
   }
 
@@ -143,7 +146,7 @@ export class LinkLayer {
     } else if (counter === L2.rx_drop_own_source) {
       this.arp.receiveOwnSource(frame, length);
     }
-    return this.drop(handle, counter);
+    return this.drop(handle, length, counter);
   }
 
   /** A packet in several buffers: `length` bytes of it lie at `frame`, with all headers. */
@@ -151,15 +154,16 @@ export class LinkLayer {
     const total = this.entries[(handle << SHIFT) + TOTAL];
     const counter = this.filter.counterOf(frame, length, total);
     // ARP and DHCP are short. The parts hold the packet and nothing behind it, because nobody cuts the last ones off.
-    if (counter === L2.rx_arp) return this.drop(handle, L2.rx_drop_chain);
-    if (counter !== L2.rx_delivered) return this.drop(handle, counter);
+    if (counter === L2.rx_arp) return this.drop(handle, length, L2.rx_drop_chain);
+    if (counter !== L2.rx_delivered) return this.drop(handle, length, counter);
     const bytes = ipv4TotalLength(this.memory.u8, frame + ETH_HEADER_BYTES);
-    return bytes === total - ETH_HEADER_BYTES ? length - ETH_HEADER_BYTES : this.drop(handle, L2.rx_drop_chain);
+    return bytes === total - ETH_HEADER_BYTES ? length - ETH_HEADER_BYTES : this.drop(handle, length, L2.rx_drop_chain);
   }
 
-  /** Counts a packet, and gives its buffers back. Returns 0. */
-  private drop(handle: number, counter: number): number {
+  /** Counts a packet of `length` bytes in its first buffer, and gives its buffers back. Returns 0. */
+  private drop(handle: number, length: number, counter: number): number {
     this.values[counter]++;
+    if (this.capture.wantsDrops) this.capture.droppedIn(handle, length, counter);
     const { table, pool } = this.device;
     if (this.hasOffloads) table.free(handle, pool);
     else pool.put(handle);

@@ -71,9 +71,19 @@ export class SingleCore extends BaseCore {
       });
     };
     const link = { ...options, onAddress: changed };
-    this.link = new LinkLayer(device, geometry.shift, this.tx, counters, clock, link);
+    this.link = new LinkLayer(
+      device,
+      geometry.shift,
+      this.tx,
+      counters,
+      clock,
+      link,
+      undefined,
+      undefined,
+      this.capture,
+    );
     this.host = this.link.host;
-    this.egress = new Egress(device, this.host, this.link.neighbours, this.tx, counters);
+    this.egress = new Egress(device, this.host, this.link.neighbours, this.tx, counters, this.capture);
     this.receive = this.makeReceive();
   }
 
@@ -145,7 +155,7 @@ export class SingleCore extends BaseCore {
   }
 
   private makeReceive(): () => void {
-    const { device, link, waiting, values, tx, rxReserve } = this;
+    const { device, link, waiting, values, tx, rxReserve, capture } = this;
     const { pool, rxHandles, rxLengths } = device;
     const { handles, lengths } = waiting;
     return () => {
@@ -153,6 +163,8 @@ export class SingleCore extends BaseCore {
       if (pool.available <= rxReserve) device.reclaimTx();
       const count = device.rxBurst(FULL_BURST);
       if (count === 0) return;
+      // Before the layer, which may make the answer to a frame in its buffer.
+      if (capture.isOn) capture.received(rxHandles, rxLengths, 0, count);
       const first = waiting.makeRoom();
       let tail = first;
       for (let i = 0; i < count; i++) {

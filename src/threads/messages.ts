@@ -1,6 +1,7 @@
 /** The messages between the threads of a port, and what each thread is started with: all of it structured-cloneable. */
 import type { NetCounterName } from '../../drivers/net-device.js';
 import type { TxLoan } from '../../drivers/virtio/lending/tx-loan.js';
+import type { CaptureOrder } from '../../observe/capture/sink.js';
 import type { BufferGeometry } from '../../rings/buffer-pool.js';
 import type { CounterShare } from '../../rings/counters.js';
 import type { ResolvedConfig } from '../config.js';
@@ -125,4 +126,7 @@ export type Order =
   | { readonly type: 'retireTx'; readonly core: number }
   /** To the Rx worker: take back the buffers that `core` has. */
   | { readonly type: 'retireRx'; readonly core: number; readonly inFlight: Uint8Array }
+  /** Begin a capture, and end one. */
+  | { readonly type: 'capture'; readonly wanted: CaptureOrder }
+  | { readonly type: 'endCapture'; readonly id: number }
   | { readonly type: 'stop' };

@@ -5,6 +5,7 @@ import { CounterBlock } from '../../rings/counters.js';
 import type { AddressChange } from '../link/dhcp/lease.js';
 import { firstUncaught, runLoop } from '../link/run-loop.js';
 import { openDevice } from '../open-device.js';
+import { obeyCapture } from './captures.js';
 import { RxWork } from './loops/rx-work.js';
 import { WorkerLoop } from './loops/worker-loop.js';
 import type { OpenedDevice, Order, RxStart } from './messages.js';
@@ -72,6 +73,7 @@ await runThread(async () => {
     const loop = new WorkerLoop(config.idle, work, wakeSource, CounterBlock.attach(start.counters), clock);
     followLink(device, interconnect, work);
     obey = (order) => {
+      if (obeyCapture(work.capture, order)) return;
       if (order.type === 'setAddress') work.link.setAddress(order.change);
       else if (order.type === 'release') {
         work.link.release();

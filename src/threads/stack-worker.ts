@@ -6,8 +6,9 @@ import type { Lease } from '../link/dhcp/lease.js';
 import { runStack } from '../link/run-loop.js';
 import { loadApp } from '../load-app.js';
 import { createStack, type EventLoopStack, liveTotals, type Stack } from '../stack.js';
+import { obeyCapture } from './captures.js';
 import { RingCore } from './core/ring-core.js';
-import type { OpenedDevice, StackStart } from './messages.js';
+import type { OpenedDevice, Order, StackStart } from './messages.js';
 import { Interconnect } from './shared/interconnect.js';
 import { keepThreadAlive, nameAndPin, onOrder, report, runThread } from './thread-main.js';
 
@@ -30,6 +31,7 @@ await runThread(async () => {
   });
   let stackNow: Stack | EventLoopStack | null = null;
   let onLease = (_: Lease | null): void => {};
+  let capture = (_: Order): void => {};
   const started = new Promise<void>((resolve) => {
     start = resolve;
   });
@@ -38,6 +40,7 @@ await runThread(async () => {
     if (order.type === 'lease') return onLease(order.lease);
     if (order.type === 'totals') return report({ type: 'totals', totals: liveTotals(stackNow) });
     if (order.type === 'stop') stop.abort();
+    else if (order.type !== 'start') return capture(order);
     // 'start' or 'stop'. If no device was attached before, none will be.
     attach(null);
     start();
@@ -71,6 +74,7 @@ await runThread(async () => {
   });
   core.lease = lease;
   onLease = (next) => core.addressChanged(next);
+  capture = (order) => obeyCapture(core.capture, order);
   const stack = createStack(app, module, core, appOptions);
   stackNow = stack;
   report({ type: 'ready' });

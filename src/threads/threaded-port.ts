@@ -8,6 +8,7 @@
 import { type StopSignal, whenAborted } from '../../drivers/stop-signal.js';
 import { TX_COUNTERS, type TxCounterName } from '../../drivers/virtio/driver/queue-counts.js';
 import type { TxLoan } from '../../drivers/virtio/lending/tx-loan.js';
+import type { CaptureWish } from '../../observe/capture/sink.js';
 import { CounterBlock } from '../../rings/counters.js';
 import type { SpscRing } from '../../rings/spsc-ring.js';
 import { BasePort } from '../base-port.js';
@@ -22,6 +23,7 @@ import { ThreadWatch, watchEvery } from '../link/watchdog.js';
 import type { CoreStatus, MulticorePort, PortStatus, StackTotals } from '../port.js';
 import { IndirectionTable } from '../rss/indirection-table.js';
 import type { RssShare } from '../rss/rss.js';
+import { closeCaptures, openCaptures } from './captures.js';
 import type { CommonStart, OpenedDevice, Report, RxStart, StackStart } from './messages.js';
 import { PortThread } from './port-thread.js';
 import { planBuffers } from './shared/buffer-plan.js';
@@ -154,6 +156,16 @@ export class ThreadedPort extends BasePort implements MulticorePort {
       return report?.type === 'totals' ? report.totals : undefined;
     };
     return Promise.all(this.cores.map(ask));
+  }
+
+  openCapture(wish: CaptureWish): SharedArrayBuffer[] {
+    const { rx, tx, cores } = this;
+    return openCaptures({ rx, tx, cores }, wish);
+  }
+
+  closeCapture(id: number): void {
+    const { rx, tx, cores } = this;
+    closeCaptures({ rx, tx, cores }, id);
   }
 
   private countedBy(core: number, counter: number): number {

@@ -7,10 +7,12 @@ import { BorrowedTx } from '../../drivers/virtio/lending/borrowed-tx.js';
 import type { TxLoan } from '../../drivers/virtio/lending/tx-loan.js';
 import { CounterBlock } from '../../rings/counters.js';
 import { PacketTable } from '../../rings/packet-table.js';
+import { CapturePoint } from '../link/capture-point.js';
 import { runLoop } from '../link/run-loop.js';
+import { obeyCapture } from './captures.js';
 import { TxMainLoop } from './loops/tx-main-loop.js';
 import { type Work, WorkerLoop } from './loops/worker-loop.js';
-import type { CommonStart } from './messages.js';
+import type { CommonStart, Order } from './messages.js';
 import { DoorbellWake } from './shared/doorbell-wake.js';
 import { Interconnect } from './shared/interconnect.js';
 import { RingReturn } from './shared/ring-return.js';
@@ -23,13 +25,15 @@ await runThread(async () => {
   const stop = new AbortController();
   let lend = (_: TxLoan | null): void => {};
   let retire = (_: number): void => {};
+  let capture = (_: Order): void => {};
   const lent = new Promise<TxLoan | null>((resolve) => {
     lend = resolve;
   });
   onOrder((order) => {
     if (order.type === 'lend') lend(order.loan);
     else if (order.type === 'retireTx') retire(order.core);
-    else if (order.type === 'stop') {
+    else if (order.type !== 'stop') capture(order);
+    else {
       stop.abort();
       // If there was no loan before, there will be none.
       lend(null);
@@ -45,7 +49,10 @@ await runThread(async () => {
   const counters = CounterBlock.attach(start.counters);
   const words = loan.tables.chains?.words;
   const table = words === undefined ? null : new PacketTable(0, words);
-  const loop = new TxMainLoop(tx, interconnect, queues, rxReturn, start.config.coreBurst, counters, table);
+  const point = new CapturePoint(loan.memory, loan.geometry, table);
+  capture = (order) => obeyCapture(point, order);
+  const { coreBurst, idle } = start.config;
+  const loop = new TxMainLoop(tx, interconnect, queues, rxReturn, coreBurst, counters, table, point);
   const work: Work = {
     poll: () => loop.poll(),
     tick: () => {},
@@ -56,7 +63,7 @@ await runThread(async () => {
   const wakeSource = new DoorbellWake(tx, interconnect.txListener(), () => loop.hasWork);
   tx.onStateChange = wakeSource.wake;
   tx.onLinkChange = wakeSource.wake;
-  const runnable = new WorkerLoop(start.config.idle, work, wakeSource, counters, clock);
+  const runnable = new WorkerLoop(idle, work, wakeSource, counters, clock);
   retire = (core) => report({ type: 'retired', core, inFlight: loop.retire(core) });
   report({ type: 'ready' });
   await runLoop(runnable, runnable, { signal: stop.signal });

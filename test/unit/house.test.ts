@@ -16,7 +16,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   drivers: ['rings'],
   observe: ['drivers', 'rings'],
   bess: ['observe', 'drivers', 'rings'],
-  src: ['drivers', 'rings'],
+  src: ['observe', 'drivers', 'rings'],
   'src/cli': ['observe', 'drivers', 'rings', 'src', 'bess'],
   examples: [],
   templates: [],

@@ -4,6 +4,7 @@
  */
 
 import { L2, type L2Counters } from '../../counters.js';
+import { type CapturePoint, NO_CAPTURE } from '../capture-point.js';
 import type { FrameSink } from '../lower-layer.js';
 
 /** Frames in a burst, as in DPDK and BESS. */
@@ -18,10 +19,14 @@ export class TxBurst {
   private readonly values: Float64Array;
   private waiting = 0;
   private isFlushing = false;
+  /** How many of the waiting frames captures have seen already. */
+  private seen = 0;
 
+  /** @param capture sees the frames that the sink gets */
   constructor(
     private readonly sink: FrameSink,
     counters: L2Counters,
+    private readonly capture: CapturePoint = NO_CAPTURE,
   ) {
     this.values = counters.values;
   }
@@ -54,9 +59,12 @@ export class TxBurst {
   /** Drops and counts the frames that still wait. */
   discard(): void {
     const { pool, table } = this.sink;
-    for (let i = 0; i < this.waiting; i++) table.free(this.handles[i], pool);
-    this.values[L2.tx_lost_link_down] += this.waiting;
-    this.waiting = 0;
+    const { handles, lengths, waiting, capture } = this;
+    const reason = L2.tx_lost_link_down;
+    if (capture.wantsDrops) for (let i = 0; i < waiting; i++) capture.droppedOut(handles[i], lengths[i], reason);
+    for (let i = 0; i < waiting; i++) table.free(handles[i], pool);
+    this.values[reason] += waiting;
+    this.waiting = this.seen = 0;
   }
 
   /**
@@ -67,12 +75,15 @@ export class TxBurst {
     // A device that finds an error calls its listener inside txBurst, and the listener may flush.
     if (this.waiting === 0 || this.isFlushing) return;
     this.isFlushing = true;
+    // Before the sink has them, because it may give their buffers back at once.
+    if (this.capture.isOn) this.show();
     const taken = this.sink.txBurst(this.handles, this.lengths, this.waiting);
     this.isFlushing = false;
     const left = this.waiting - taken;
     if (left > 0 && !this.sink.isUp) {
       // Otherwise they would be sent when the link comes back, perhaps minutes late.
       this.handles.copyWithin(0, taken, this.waiting);
+      this.lengths.copyWithin(0, taken, this.waiting);
       this.waiting = left;
       this.discard();
       return;
@@ -82,5 +93,13 @@ export class TxBurst {
       this.lengths.copyWithin(0, taken, this.waiting);
     }
     this.waiting = left;
+    if (this.seen > 0) this.seen = left;
+  }
+
+  /** Shows captures the frames that they have not seen. Frames that are dropped with the link were never sent. */
+  private show(): void {
+    if (!this.sink.isUp) return;
+    this.capture.sent(this.handles, this.lengths, this.seen, this.waiting);
+    this.seen = this.waiting;
   }
 }

@@ -27,6 +27,8 @@ export interface SendingCore extends SegmentOutlet {
   /** Shortest and longest packet (with layer `ethernet` frame), in bytes. */
   readonly minLength: number;
   readonly maxLength: number;
+  /** Counts a packet that is about to be dropped. */
+  countDrop(packet: PacketBuffer, reason: number): void;
 }
 
 export class OffloadSender {
@@ -124,7 +126,7 @@ export class OffloadSender {
   }
 
   private drop(packet: PacketBuffer, reason: number): true {
-    this.core.values[reason]++;
+    this.core.countDrop(packet, reason);
     this.chains.free(packet, this.pool);
     return true;
   }

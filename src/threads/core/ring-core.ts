@@ -126,7 +126,7 @@ export class RingCore extends BaseCore {
     const line = { ...interconnect.neighbourChannels(index), notify };
     this.host = new Host(interconnect.hostMemory());
     this.neighbours = new RemoteNeighbours(interconnect.neighbourReader(), line, clock, this.host);
-    this.egress = new Egress(sink, this.host, this.neighbours, this.tx, counters);
+    this.egress = new Egress(sink, this.host, this.neighbours, this.tx, counters, this.capture);
     this.receive = this.makeReceive();
   }
 

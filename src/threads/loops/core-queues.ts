@@ -9,6 +9,7 @@
 import { SpscFanOut } from '../../../rings/spsc-fan-out.js';
 import { L2, type L2Counters } from '../../counters.js';
 import { BURST } from '../../link/bursts/tx-burst.js';
+import { type CapturePoint, NO_CAPTURE } from '../../link/capture-point.js';
 import type { Doorbell } from '../shared/doorbell.js';
 import type { Interconnect } from '../shared/interconnect.js';
 import type { RxBuffers } from './rx-buffers.js';
@@ -52,11 +53,17 @@ export class CoreQueues {
   private readonly isRechecked: Uint8Array;
   private someRechecked = false;
 
-  /** @param counters one block per core, all in one buffer: what was delivered, and what was dropped */
+  /**
+   * @param counters one block per core, all in one buffer: what was delivered, and what was dropped
+   * @param capture sees the packets that are dropped
+   * @param before bytes of a frame before what is queued: those of its Ethernet header, or none
+   */
   constructor(
     interconnect: Interconnect,
     private readonly buffers: RxBuffers,
     counters: readonly L2Counters[],
+    private readonly capture: CapturePoint = NO_CAPTURE,
+    private readonly before = 0,
   ) {
     const { cores, rxShare } = interconnect.plan;
     this.rings = new SpscFanOut(interconnect.rings('rxQueue'));
@@ -125,7 +132,7 @@ export class CoreQueues {
     }
     const hasShare = this.roomLeft(core) <= 0;
     const full = hasShare ? L2.rx_drop_core_share : L2.rx_drop_queue_full;
-    return this.drop(core, handle, isGone ? L2.rx_drop_core_gone : full);
+    return this.drop(core, handle, length, isGone ? L2.rx_drop_core_gone : full);
   }
 
   /**
@@ -134,12 +141,12 @@ export class CoreQueues {
    */
   stageChain(core: number, handle: number, length: number): number {
     const { rings, buffers } = this;
-    if (buffers.isGone[core] !== 0) return this.drop(core, handle, L2.rx_drop_core_gone);
+    if (buffers.isGone[core] !== 0) return this.drop(core, handle, length, L2.rx_drop_core_gone);
     const parts = buffers.table.parts(handle);
     let room = this.roomLeft(core);
     if (room < parts && this.recheck(core)) room = this.roomOf(core);
-    if (room < parts) return this.drop(core, handle, L2.rx_drop_core_share);
-    if (rings.allow(core, room) === 0) return this.drop(core, handle, L2.rx_drop_queue_full);
+    if (room < parts) return this.drop(core, handle, length, L2.rx_drop_core_share);
+    if (rings.allow(core, room) === 0) return this.drop(core, handle, length, L2.rx_drop_queue_full);
     const staged = rings.stage(core, handle, length);
     this.moreStaged[core] += parts - 1;
     // The ring counts packets, and its limit is to keep the buffers within the share.
@@ -155,8 +162,9 @@ export class CoreQueues {
     return true;
   }
 
-  private drop(core: number, handle: number, counter: number): number {
+  private drop(core: number, handle: number, length: number, counter: number): number {
     this.count(core, counter, 1);
+    if (this.capture.wantsDrops) this.capture.droppedIn(handle, this.before + length, counter);
     this.buffers.drop(handle);
     return 0;
   }

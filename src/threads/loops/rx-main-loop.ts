@@ -8,6 +8,7 @@ import { CHAIN, ENTRY_SHIFT } from '../../../rings/packet-table.js';
 import type { Layer } from '../../config.js';
 import { L2, type L2Counters } from '../../counters.js';
 import { BURST, type TxBurst } from '../../link/bursts/tx-burst.js';
+import { type CapturePoint, NO_CAPTURE } from '../../link/capture-point.js';
 import type { LinkLayer } from '../../link/link-layer.js';
 import type { Rss } from '../../rss/rss.js';
 import { ETH_HEADER_BYTES } from '../../wire/ethernet.js';
@@ -53,6 +54,7 @@ export class RxMainLoop {
    * @param tx takes the ARP frames that `link` sends
    * @param counters of this loop
    * @param coreCounters what this loop counts for each core: delivered and dropped packets. In one buffer
+   * @param capture sees the frames that come, and the packets that are dropped here
    */
   constructor(
     private readonly device: RxDevice,
@@ -63,10 +65,11 @@ export class RxMainLoop {
     layer: Layer,
     private readonly counters: L2Counters,
     coreCounters: readonly L2Counters[],
+    private readonly capture: CapturePoint = NO_CAPTURE,
   ) {
     this.isIp = layer === 'ip';
     this.buffers = new RxBuffers(device, interconnect);
-    this.queues = new CoreQueues(interconnect, this.buffers, coreCounters);
+    this.queues = new CoreQueues(interconnect, this.buffers, coreCounters, capture, this.isIp ? ETH_HEADER : 0);
     this.poll = this.makePoll();
   }
 
@@ -75,7 +78,7 @@ export class RxMainLoop {
    * calls. Closures, which look up their arrays first: docs/v8.md, "Bursts as closures" and "Inlining budget".
    */
   private makePoll(): () => number {
-    const { device, interconnect, link, tx, flows, isIp, buffers, queues } = this;
+    const { device, interconnect, link, tx, flows, isIp, buffers, queues, capture } = this;
     const { values } = this.counters;
     const { pool } = device;
     const { rings } = queues;
@@ -186,6 +189,8 @@ export class RxMainLoop {
         if (pool.available < buffers.lowWater) buffers.collect();
         const count = device.rxBurst(FULL_BURST);
         total += count;
+        // Before the layer, which may make the answer to a frame in its buffer.
+        if (capture.isOn) capture.received(device.rxHandles, device.rxLengths, 0, count);
         const kept = admit(count);
         hash(kept);
         spread(kept);

@@ -7,6 +7,7 @@ import type { BufferPool } from '../../../rings/buffer-pool.js';
 import { CounterBlock } from '../../../rings/counters.js';
 import type { PacketTable } from '../../../rings/packet-table.js';
 import { TxBurst } from '../../link/bursts/tx-burst.js';
+import { CapturePoint } from '../../link/capture-point.js';
 import type { AddressSink } from '../../link/dhcp/lease.js';
 import { LinkLayer } from '../../link/link-layer.js';
 import type { LinkDevice } from '../../link/lower-layer.js';
@@ -67,6 +68,8 @@ export class RxWork implements Work {
   /** Null when a Tx worker sends. */
   readonly tx: TxMainLoop | null;
   readonly link: LinkLayer;
+  /** Where captures see the frames of this thread. */
+  readonly capture: CapturePoint;
   private readonly arpBurst: TxBurst;
   private readonly clock: () => number;
   private nextPublish = 0;
@@ -87,14 +90,17 @@ export class RxWork implements Work {
     const arpQueue = new TxQueue(memory, pool, packets, interconnect.rxWorkersTxQueue(), interconnect.txDoorbell());
     this.arpBurst = new TxBurst(arpQueue, counters);
     const neighbours = interconnect.neighbourTable();
+    const capture = new CapturePoint(memory, pool.geometry, packets);
+    this.capture = capture;
     const { shift } = pool.geometry;
     const options = { ...config, ...around, ...(config.isDhcp ? { dhcp: around } : {}) };
     const own = interconnect.hostMemory();
-    this.link = new LinkLayer(arpDevice, shift, this.arpBurst, counters, clock, options, neighbours, own);
+    this.link = new LinkLayer(arpDevice, shift, this.arpBurst, counters, clock, options, neighbours, own, capture);
     const coreCounters = start.coreCounters.map((share) => CounterBlock.attach(share));
     const flows = Rss.attach(memory, start.rss);
     const { link, arpBurst } = this;
-    const rx = new RxMainLoop(device, interconnect, link, arpBurst, flows, config.layer, counters, coreCounters);
+    const { layer } = config;
+    const rx = new RxMainLoop(device, interconnect, link, arpBurst, flows, layer, counters, coreCounters, capture);
     this.rx = rx;
     arpDevice.collect = () => rx.buffers.collect();
     if (interconnect.hasTxWorker) {
@@ -105,7 +111,7 @@ export class RxWork implements Work {
     const rxReturn = { put: (handle: number) => rx.buffers.takeBack(handle), flush: () => {} };
     const txCounters = CounterBlock.attach(start.txCounters);
     const table = device.offloads === 0 ? null : packets;
-    this.tx = new TxMainLoop(device, interconnect, queues, rxReturn, config.coreBurst, txCounters, table);
+    this.tx = new TxMainLoop(device, interconnect, queues, rxReturn, config.coreBurst, txCounters, table, capture);
   }
 
   poll(): number {

@@ -9,6 +9,7 @@ import { CHAIN, ENTRY_SHIFT, type HandleReturn, LAST, NEXT, type PacketTable } f
 import { SpscFanIn } from '../../../rings/spsc-fan-in.js';
 import type { SpscRing } from '../../../rings/spsc-ring.js';
 import { L2, type L2Counters } from '../../counters.js';
+import { type CapturePoint, NO_CAPTURE } from '../../link/capture-point.js';
 import { MAX_CORE_BURST } from '../shared/buffer-plan.js';
 import type { Interconnect } from '../shared/interconnect.js';
 import { RingReturn } from '../shared/ring-return.js';
@@ -48,6 +49,8 @@ export class TxMainLoop implements HandleReturn {
   private readonly handles = new Uint32Array(BATCH);
   private readonly lengths = new Uint32Array(BATCH);
   private pending = 0;
+  /** How many of them captures have seen already. */
+  private seen = 0;
   /** Buffers of the packets that this loop or the device has. */
   private out = 0;
   /** For each buffer of the Rx worker: 1 from the tx_queue on until it is sent. */
@@ -66,6 +69,7 @@ export class TxMainLoop implements HandleReturn {
    * @param queues the tx_queues of the cores, and that of the Rx worker
    * @param coreBurst most packets of a queue per round, at most {@link MAX_CORE_BURST}
    * @param table of a device with offloads, whose packets may lie in several buffers; null for any other
+   * @param capture sees the frames that the device gets
    */
   constructor(
     private readonly device: TxDevice,
@@ -75,6 +79,7 @@ export class TxMainLoop implements HandleReturn {
     private readonly coreBurst: number,
     counters: L2Counters,
     private readonly table: PacketTable | null = null,
+    private readonly capture: CapturePoint = NO_CAPTURE,
   ) {
     const { rxBuffers, txBuffers } = interconnect.plan;
     this.queues = new SpscFanIn(queues);
@@ -187,6 +192,13 @@ export class TxMainLoop implements HandleReturn {
   /** Hands the collected frames to the device. Drops what the device does not take if the link is down. */
   private send(): number {
     const { device, handles, lengths, pending } = this;
+    const { capture } = this;
+    // Before the device has them, because it may give their buffers back at once. Frames that are dropped with the link
+    // were never sent.
+    if (capture.isOn && device.isUp) {
+      capture.sent(handles, lengths, this.seen, pending);
+      this.seen = pending;
+    }
     const taken = device.txBurst(handles, lengths, pending);
     const left = pending - taken;
     this.values[L2.tx_handed] += taken;
@@ -197,6 +209,7 @@ export class TxMainLoop implements HandleReturn {
       return taken;
     }
     this.pending = left;
+    if (this.seen > 0) this.seen = left;
     if (left === 0) return taken;
     if (taken > 0) {
       handles.copyWithin(0, taken, pending);
@@ -211,14 +224,19 @@ export class TxMainLoop implements HandleReturn {
     for (let count = BATCH; count === BATCH; ) {
       count = this.queues.dequeueBurst(queue, handles, lengths, BATCH);
       this.values[reason] += count;
+      const { capture } = this;
+      if (capture.wantsDrops) for (let i = 0; i < count; i++) capture.droppedOut(handles[i], lengths[i], reason);
       for (let i = 0; i < count; i++) this.giveBack(handles[i]);
     }
   }
 
   /** Gives back the collected packets from place `from` on. */
   private dropFrom(from: number): void {
-    for (let i = from; i < this.pending; i++) this.out -= this.giveBack(this.handles[i]);
-    this.pending = 0;
+    const { capture, handles, lengths, pending } = this;
+    if (capture.wantsDrops)
+      for (let i = from; i < pending; i++) capture.droppedOut(handles[i], lengths[i], L2.tx_lost_link_down);
+    for (let i = from; i < pending; i++) this.out -= this.giveBack(handles[i]);
+    this.pending = this.seen = 0;
     this.flushReturns();
   }
 
