@@ -3,6 +3,7 @@
 import { basename } from 'node:path';
 import { messageOf } from '../drivers/log/message-of.js';
 import type { StopSignal } from '../drivers/stop-signal.js';
+import type { CaptureWish } from '../observe/capture/sink.js';
 import { Observer } from '../observe/thread/observer.js';
 import { SwitchError } from './errors.js';
 import type { DeviceFactory } from './ports/pmd-port.js';
@@ -153,7 +154,11 @@ class OpenedSwitch implements RunningSwitch {
     const module = new URL('./switch-metrics.js', import.meta.url).href;
     return Observer.start(
       info,
-      { stats: () => ({ switch: this.stats() }) },
+      {
+        stats: () => ({ switch: this.stats() }),
+        openCapture: (wish) => this.bess.capture.open(wish as unknown as CaptureWish),
+        closeCapture: ({ id }) => this.bess.capture.remove(id as number),
+      },
       {
         metrics: metrics === undefined ? null : { ...metrics, module },
         ...(warn === undefined ? {} : { onFault: warn }),

@@ -10,6 +10,7 @@ import { type DeviceFactory, PortTable } from './ports/pmd-port.js';
 import type { Port } from './ports/port.js';
 import { PortWatch } from './ports/port-watch.js';
 import { type SwitchStats, snapshot } from './stats.js';
+import { SwitchCapture } from './switch-capture.js';
 import { Worker } from './worker.js';
 
 /** Options of {@link Switch}. */
@@ -28,6 +29,8 @@ const CHECK_MS = 1000;
 export class Switch {
   readonly ports: PortTable;
   readonly graph = new ModuleGraph();
+  /** Where captures see the packets. */
+  readonly capture = new SwitchCapture();
   /** Called once if an error stops the worker. The ports are still open then. */
   onError: ((error: unknown) => void) | null = null;
   private readonly log: (line: string) => void;
@@ -65,6 +68,7 @@ export class Switch {
   async start(): Promise<void> {
     this.graph.checkLoops();
     const ports = this.ports.all;
+    this.capture.attach(ports, this.graph.all);
     this.worker = new Worker(this.graph.tasks, this.idle, (error) => this.onError?.(error));
     const { wake } = this.worker;
     for (const { name, device } of ports) {

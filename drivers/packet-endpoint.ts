@@ -25,6 +25,8 @@ export interface PacketEndpoint {
    * it is (`burst.flags`) is finished first.
    */
   put(burst: PacketBurst, indices: Uint8Array, count: number): number;
+  /** Bit i: packet `indices[i]` of the last {@link put} was dropped. Valid when that returned less than its count. */
+  readonly refused: number;
 
   /**
    * Asks for {@link onKick} at the next frame. Returns true when it is safe to sleep; false when frames are waiting

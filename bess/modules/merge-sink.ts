@@ -21,5 +21,6 @@ export class Sink extends Module {
 
   override process(batch: Batch): void {
     this.discarded += batch.count;
+    if (this.capture.wantsDrops) this.capture.droppedBy(this, batch);
   }
 }

@@ -8,6 +8,7 @@
  */
 import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
 import { BessError } from '../errors.js';
+import { NO_SWITCH_CAPTURE, type SwitchCapture } from '../switch-capture.js';
 import type { Batch } from './batch.js';
 
 /** The most input gates, and the most output gates, of a module (BESS: gate.h). */
@@ -49,6 +50,8 @@ export abstract class Module {
   readonly gates: (OutputGate | null)[] = [];
   /** Packets that left by a gate without a connection. */
   deadends = 0;
+  /** Where captures see what the module drops. */
+  capture: SwitchCapture = NO_SWITCH_CAPTURE;
 
   constructor(readonly name: string) {}
 
@@ -91,6 +94,7 @@ export abstract class Module {
     const output = gate < this.gates.length ? this.gates[gate] : null;
     if (output === null) {
       this.deadends += batch.count;
+      if (this.capture.wantsDrops) this.capture.droppedBy(this, batch);
       return;
     }
     output.packets += batch.count;

@@ -30,6 +30,11 @@ class QueueTask implements Task {
       this.inspect = null;
       inspect(this.burst);
     }
+    const { capture } = this.port;
+    if (capture.isOn) {
+      capture.source = this.port.number;
+      capture.came(this.port, this.burst);
+    }
     this.module.forward(this.batch);
     // Every receiver has its copies now, so the sender gets its buffers back.
     this.source.complete();

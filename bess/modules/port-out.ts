@@ -30,6 +30,7 @@ abstract class PortOutput extends Module {
     port.outPackets += taken;
     port.outDropped += count - taken;
     if (batch.replicated) port.replicated += taken;
+    if (port.capture.isOn) port.capture.left(port, batch, taken === count ? 0 : this.endpoint.refused);
   }
 
   override close(): void {

@@ -59,6 +59,7 @@ export class Source extends Module implements Task {
     for (let i = 0; i < count; i++) this.burst.push(0, this.packetBytes);
     this.batch.takeAll(this.burst);
     this.generated += count;
+    this.capture.source = this.capture.generated;
     this.emit(0, this.batch);
     return count;
   }

@@ -5,6 +5,7 @@
  */
 import type { PacketEndpoint } from '../../drivers/packet-endpoint.js';
 import { BessError } from '../errors.js';
+import { NO_SWITCH_CAPTURE, type SwitchCapture } from '../switch-capture.js';
 
 /** The device behind a port. */
 export interface PortDevice {
@@ -85,6 +86,9 @@ export class Port {
   outDropped = 0;
   /** The part of `outPackets` that came through a Replicate. */
   replicated = 0;
+  /** Where captures see the packets of the port, and its number there. */
+  capture: SwitchCapture = NO_SWITCH_CAPTURE;
+  number = 0;
   private readonly users: Record<Direction, (QueueUser | null)[]>;
 
   constructor(

@@ -46,6 +46,7 @@ export class TapDevice implements PacketEndpoint {
   readonly name: string;
   readonly pollOnly = false;
   onKick: (() => void) | null = null;
+  refused = 0;
 
   private readonly memory: MemoryViews;
   /** Where the buffers begin in the memory, and their address; bytes per buffer; the longest frame that is taken. */
@@ -147,17 +148,21 @@ export class TapDevice implements PacketEndpoint {
     let delivered = 0;
     if (!this.attached) {
       this.outInterfaceDown += count;
+      this.refused = -1;
       return 0;
     }
     if (burst.memory !== this.lastMemory) {
       this.lastMemory = burst.memory;
       this.lastAddress = addressOf(burst.memory.u8);
     }
+    this.refused = 0;
     for (let i = 0; i < count; i++) {
       const packet = indices[i];
       if (this.write(burst, packet)) {
         delivered++;
         this.outBytes += burst.length[packet];
+      } else {
+        this.refused |= 1 << i;
       }
     }
     this.outPackets += delivered;

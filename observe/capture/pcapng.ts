@@ -1,31 +1,25 @@
 /**
- * Writes the blocks of a pcapng file (draft-ietf-opsawg-pcapng): a section, its interfaces, packets with times in ns, and
- * the statistics of an interface at the end. Numbers are little-endian.
+ * The blocks of a pcapng file (draft-ietf-opsawg-pcapng) around its packets (`packet-blocks.ts`): a section, its interfaces, and
+ * the statistics of an interface at the end. Times are in ns. Numbers are little-endian.
  */
 
 const SECTION = 0x0a0d0d0a;
 const INTERFACE = 1;
 const STATISTICS = 5;
-const PACKET = 6;
 const BYTE_ORDER = 0x1a2b3c4d;
 const LINKTYPE_ETHERNET = 1;
 
-const OPTION_COMMENT = 1;
 const SECTION_APPLICATION = 4;
 const INTERFACE_NAME = 2;
 const INTERFACE_DESCRIPTION = 3;
 const INTERFACE_TIME_RESOLUTION = 9;
 const INTERFACE_FILTER = 11;
-const PACKET_FLAGS = 2;
 const STATISTICS_RECEIVED = 4;
 const STATISTICS_DROPPED = 5;
 /** 10^-9 s. */
 const NANOSECONDS = 9;
 /** First byte of the option if_filter: the filter is text. */
 const FILTER_AS_TEXT = 0;
-
-export type PacketDirection = 'in' | 'out';
-const DIRECTION_BITS = { in: 1, out: 2 } as const;
 
 /** A time since 1970: whole seconds, and ns. In ns alone it would not fit into a number. */
 export interface CaptureTime {
@@ -42,28 +36,16 @@ export interface InterfaceBlock {
   readonly filter: string;
 }
 
-export interface PacketBlock {
-  /** Number of the interface, in the order in which they were written. */
-  readonly interface: number;
-  readonly time: CaptureTime;
-  readonly direction: PacketDirection;
-  /** The bytes that were kept. */
-  readonly bytes: Uint8Array;
-  /** Length of the packet. */
-  readonly length: number;
-  /** Why the packet was dropped, or other text; empty: none. */
-  readonly comment: string;
-}
-
 export interface StatisticsBlock {
   readonly interface: number;
   readonly time: CaptureTime;
-  /** Packets that the interface has seen, and of these those that were lost because the reader was too slow. */
+  /** Packets that the interface has seen. */
   readonly received: number;
-  readonly lost: number;
+  /** How many of these were lost because the reader was too slow; null: not known of this interface alone. */
+  readonly lost: number | null;
 }
 
-const padded = (bytes: number): number => (bytes + 3) & ~3;
+export const padded = (bytes: number): number => (bytes + 3) & ~3;
 const text = (value: string): Buffer => Buffer.from(value, 'utf8');
 
 function option(code: number, value: Buffer): Buffer {
@@ -94,11 +76,12 @@ function block(type: number, body: Buffer, options: readonly (readonly [number, 
   return Buffer.concat([uint32(type), uint32(length), body, ...some, uint32(length)], length);
 }
 
-/** The two words of a time: ns since 1970, the upper half first. */
-function timeWords({ seconds, nanoseconds }: CaptureTime, into: Buffer, at: number): void {
-  const whole = BigInt(seconds) * 1_000_000_000n + BigInt(nanoseconds);
-  into.writeUInt32LE(Number(whole >> 32n), at);
-  into.writeUInt32LE(Number(whole & 0xffffffffn), at + 4);
+/** The two words of a time: ns since 1970, the upper half first. Its product has too many bits for one number. */
+export function writeTime({ seconds, nanoseconds }: CaptureTime, into: Buffer, at: number): void {
+  const upper = Math.floor(seconds / 65_536) * 1e9;
+  const lower = (seconds % 65_536) * 1e9 + nanoseconds + (upper % 65_536) * 65_536;
+  into.writeUInt32LE(Math.floor(upper / 65_536) + Math.floor(lower / 2 ** 32), at);
+  into.writeUInt32LE(lower % 2 ** 32, at + 4);
 }
 
 /** The block that a file begins with. */
@@ -123,25 +106,12 @@ export function interfaceBlock({ name, description, snaplen, filter }: Interface
   ]);
 }
 
-export function packetBlock({ interface: number, time, direction, bytes, length, comment }: PacketBlock): Buffer {
-  const body = Buffer.alloc(20 + padded(bytes.length));
-  body.writeUInt32LE(number, 0);
-  timeWords(time, body, 4);
-  body.writeUInt32LE(bytes.length, 12);
-  body.writeUInt32LE(length, 16);
-  body.set(bytes, 20);
-  return block(PACKET, body, [
-    [OPTION_COMMENT, text(comment)],
-    [PACKET_FLAGS, uint32(DIRECTION_BITS[direction])],
-  ]);
-}
-
 export function statisticsBlock({ interface: number, time, received, lost }: StatisticsBlock): Buffer {
   const body = Buffer.alloc(12);
   body.writeUInt32LE(number, 0);
-  timeWords(time, body, 4);
+  writeTime(time, body, 4);
   return block(STATISTICS, body, [
     [STATISTICS_RECEIVED, uint64(received)],
-    [STATISTICS_DROPPED, uint64(lost)],
+    [STATISTICS_DROPPED, lost === null ? Buffer.alloc(0) : uint64(lost)],
   ]);
 }

@@ -5,7 +5,7 @@
 import { connect } from 'node:net';
 import { type ControlFile, controlFiles, isAlive, isOurs, mayAsk, removeStale, searchedFolders } from './files.js';
 import { isNamed, isRunningProcess, type ProcessStats, type RunningProcess } from './process-info.js';
-import type { Reply } from './requests.js';
+import { replyOf } from './requests.js';
 
 /**
  * How long to wait for an answer, in ms. The thread that answers waits for the main thread for two seconds and then says
@@ -139,7 +139,7 @@ function ask<T>(
         if (text.length > most) problem('answers without end');
         return;
       }
-      const reply = parse(text.slice(0, text.length - part.length + end));
+      const reply = replyOf(text.slice(0, text.length - part.length + end));
       if (reply === null) problem('answers with something that is no reply');
       else if (!reply.ok) problem(`says: ${reply.error.slice(0, MAX_ERROR)}`);
       else if (isExpected(reply.result)) finish({ ...file, result: reply.result });
@@ -154,15 +154,4 @@ function ask<T>(
     });
     socket.on('end', () => problem('ended before it had answered'));
   });
-}
-
-/** Returns the reply in the text, or null if the text is none. */
-function parse(text: string): Reply | null {
-  try {
-    const reply = JSON.parse(text) as { ok?: unknown; error?: unknown } | null;
-    if (reply?.ok === true) return reply as Reply;
-    return reply?.ok === false && typeof reply.error === 'string' ? (reply as Reply) : null;
-  } catch {
-    return null;
-  }
 }

@@ -5,6 +5,8 @@ export const MAX_REQUEST = 4096;
 
 export interface Request {
   readonly command: string;
+  /** Arguments, not checked yet. */
+  readonly [name: string]: unknown;
 }
 
 /** The answer: what was asked for, or one line that says why not. */
@@ -24,4 +26,15 @@ export function parseRequest(line: string): Request {
   const command = (value as { command?: unknown } | null)?.command;
   if (typeof command !== 'string') throw new RequestError('a request has a command, such as {"command":"info"}');
   return { ...(value as object), command };
+}
+
+/** Returns the reply in the text, or null if the text is none. */
+export function replyOf(text: string): Reply | null {
+  try {
+    const reply = JSON.parse(text) as { ok?: unknown; error?: unknown } | null;
+    if (reply?.ok === true) return reply as Reply;
+    return reply?.ok === false && typeof reply.error === 'string' ? (reply as Reply) : null;
+  } catch {
+    return null;
+  }
 }

@@ -18,6 +18,18 @@ const SILENT_MS = 30_000;
 const REQUESTS_PER_SECOND = 200;
 const BURST = 20;
 
+/** An answer that goes on after its reply: it has the connection until it is over. Then the connection is closed. */
+export class Stream {
+  /**
+   * @param result the result in the reply
+   * @param run writes to the socket until it is over. Does not reject
+   */
+  constructor(
+    readonly result: unknown,
+    readonly run: (socket: Socket) => Promise<void>,
+  ) {}
+}
+
 /** Answers a request; the message of an error is told to whoever asks. */
 export type Answer = (request: Request) => Promise<unknown>;
 
@@ -52,25 +64,39 @@ class Client {
       socket.once('close', turn.giveUp);
       await turn.comes;
       socket.off('close', turn.giveUp);
-      const reply = line.length > MAX_REQUEST ? tooLong() : await this.replyTo(line);
-      if (!socket.write(`${reply}\n`)) await drained(socket);
+      const reply = line.length > MAX_REQUEST ? refusal(tooLong) : await this.replyTo(line);
+      if (!socket.write(`${textOf(reply)}\n`)) await drained(socket);
+      if (reply.ok && reply.result instanceof Stream) return this.stream(reply.result);
     }
     this.isServing = false;
-    if (this.text.length > MAX_REQUEST) socket.end(`${tooLong()}\n`);
+    if (this.text.length > MAX_REQUEST) socket.end(`${textOf(refusal(tooLong))}\n`);
     else socket.resume();
   }
 
-  private async replyTo(line: string): Promise<string> {
+  /** The connection belongs to an answer until its end. */
+  private async stream({ run }: Stream): Promise<void> {
+    const { socket } = this;
+    socket.removeAllListeners('data');
+    socket.setTimeout(0);
+    await run(socket);
+    socket.end();
+  }
+
+  private async replyTo(line: string): Promise<Reply> {
     try {
-      return textOf({ ok: true, result: await this.answer(parseRequest(line)) });
+      return { ok: true, result: await this.answer(parseRequest(line)) };
     } catch (error) {
-      return textOf({ ok: false, error: messageOf(error) });
+      return refusal(messageOf(error));
     }
   }
 }
 
-const textOf = (reply: Reply): string => JSON.stringify(reply);
-const tooLong = (): string => textOf({ ok: false, error: `a request has at most ${MAX_REQUEST} characters` });
+const refusal = (error: string): Reply => ({ ok: false, error });
+const tooLong = `a request has at most ${MAX_REQUEST} characters`;
+
+function textOf(reply: Reply): string {
+  return JSON.stringify(reply, (_, value: unknown) => (value instanceof Stream ? value.result : value));
+}
 
 /** Resolves when the socket takes more, or is closed. */
 function drained(socket: Socket): Promise<void> {

@@ -5,10 +5,14 @@
 import { createRequire } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../../drivers/log/message-of.js';
-import { readArgs } from '../control/commands.js';
+import { Captures } from '../capture/captures.js';
+import type { CaptureRequest } from '../capture/request.js';
+import type { OpenedCapture } from '../capture/session.js';
+import { commandsWith, readArgs } from '../control/commands.js';
 import type { ProcessStats, RunningProcess } from '../control/process-info.js';
 import { type Request, RequestError } from '../control/requests.js';
-import { ControlServer } from '../control/server.js';
+import { ControlServer, Stream } from '../control/server.js';
+import { FlowMeter } from '../flows/flow-meter.js';
 import { MetricsServer } from '../metrics/server.js';
 import type { FromObserver, MetricsModule, MetricsStart, ObserverStart, ToObserver } from './messages.js';
 import { Questions } from './questions.js';
@@ -22,6 +26,15 @@ const { version } = createRequire(import.meta.url)('../../../package.json') as {
 
 let { info } = start;
 const questions = new Questions((id, what, args) => tell({ type: 'ask', id, what, args }));
+const commands = commandsWith(start.questions);
+const captures = new Captures(
+  {
+    open: (wish) => questions.get('openCapture', { ...wish }) as Promise<OpenedCapture>,
+    close: (id) => questions.get('closeCapture', { id }),
+  },
+  `tspmd ${version}`,
+);
+const flows = new FlowMeter(captures);
 const running = (): RunningProcess => ({ pid: process.pid, ...info, version, uptime: process.uptime() });
 
 function refuseUntilReady(): void {
@@ -38,11 +51,14 @@ async function answer(request: Request): Promise<unknown> {
   const { command } = request;
   if (command === 'info') return running();
   const args = readArgs(request);
-  if (!start.questions.includes(command)) {
-    throw new RequestError(`tspmd ${info.kind} has no ${command}; it has: ${['info', ...start.questions].join(', ')}`);
+  if (!commands.includes(command)) {
+    throw new RequestError(`tspmd ${info.kind} has no ${command}; it has: ${commands.join(', ')}`);
   }
   if (command === 'stats') return stats();
   refuseUntilReady();
+  if (command === 'capture')
+    return new Stream({ format: 'pcapng' }, await captures.begin(args as unknown as CaptureRequest));
+  if (command === 'flows') return flows.largest(args['limit'] as number);
   return questions.get(command, args);
 }
 
@@ -72,6 +88,7 @@ port.on('message', async (message: ToObserver) => {
   else if (message.type === 'answer') questions.take(message.id, message.seenAt, message);
   else {
     await opening;
+    await Promise.all([flows.end(), captures.end()]);
     await Promise.all([server?.close(), metrics?.close()]);
     port.close();
   }

@@ -261,6 +261,23 @@ function program(): Command {
     .action(async (name, options) => (await import('./observe/stats.js')).stats(name, options));
 
   tspmd
+    .command('capture')
+    .description('capture packets of a running process: run, exec, switch')
+    .argument('[name]', 'process id, name or device of the process (default: the only one)')
+    .option('--output <file>', 'write pcapng to this file; - is stdout', '-')
+    .option('--port <name>', 'only this port of a switch (default: all)')
+    .addOption(new Option('--direction <direction>', 'received or sent packets (default: both)').choices(['in', 'out']))
+    .option(
+      '--filter <expression>',
+      'which packets, as tcpdump has it: "tcp port 80 and host 10.0.0.1" (docs/observe.md)',
+    )
+    .option('--snaplen <bytes>', 'the most bytes to keep of a packet (default: all)', positiveInteger)
+    .option('--count <n>', 'end after this many packets', positiveInteger)
+    .option('--duration <seconds>', 'end after this time', positiveNumber)
+    .option('--drops', 'only the packets that are dropped, each with the reason as its comment')
+    .action(async (name, options) => (await import('./observe/capture.js')).capture(name, options));
+
+  tspmd
     .command('devices')
     .description('list the NICs of this machine, and the next step to use each')
     .action(async () => (await import('./devices.js')).printDevices());

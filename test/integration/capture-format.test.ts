@@ -4,7 +4,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { compileFilter } from '../../observe/capture/filter/parse.js';
-import { interfaceBlock, packetBlock, sectionBlock, statisticsBlock } from '../../observe/capture/pcapng.js';
+import { PacketBlocks } from '../../observe/capture/packet-blocks.js';
+import { interfaceBlock, sectionBlock, statisticsBlock } from '../../observe/capture/pcapng.js';
+import { DIRECTION_IN, DIRECTION_OUT } from '../../observe/capture/sink.js';
 import { sampleFrames } from '../support/observe/sample-frames.js';
 import { command, describeWith } from '../support/requirements.js';
 import { temporaryDirectory } from '../support/resources.js';
@@ -33,18 +35,14 @@ describeWith('a capture', [command('tcpdump'), command('tshark')], () => {
     directory = temporaryDirectory();
     file = join(directory.path, 'sample.pcapng');
     const time = (i: number) => ({ seconds: START + i, nanoseconds: 123_456_789 });
-    const packets = FRAMES.map((bytes, i) =>
-      packetBlock({
-        ...{
-          interface: i % 2,
-          time: time(i),
-          direction: i % 3 === 0 ? 'out' : 'in',
-          bytes,
-          length: bytes.length + (i % 5),
-        },
-        comment: i % 4 === 0 ? `drop: reason ${i} – „ü“` : '',
-      }),
-    );
+    const packets = new PacketBlocks();
+    for (const [i, u8] of FRAMES.entries()) {
+      packets.add({
+        ...{ interface: i % 2, time: time(i), direction: i % 3 === 0 ? DIRECTION_OUT : DIRECTION_IN },
+        ...{ u8, at: 0, kept: u8.length, length: u8.length + (i % 5) },
+        comment: Buffer.from(i % 4 === 0 ? `drop: reason ${i} – „ü“` : '', 'utf8'),
+      });
+    }
     const about = { description: 'a port', snaplen: 0, filter: '' };
     writeFileSync(
       file,
@@ -52,7 +50,7 @@ describeWith('a capture', [command('tcpdump'), command('tshark')], () => {
         sectionBlock('tspmd'),
         interfaceBlock({ name: 'tap0', ...about }),
         interfaceBlock({ name: 'drops', ...about, filter: 'host 10.0.0.1' }),
-        ...packets,
+        packets.take(),
         statisticsBlock({ interface: 0, time: time(FRAMES.length), received: 2 ** 40 + 3, lost: 7 }),
       ]),
     );

@@ -49,6 +49,10 @@ export class QueuePair implements PacketEndpoint {
     return 0;
   }
 
+  get refused(): number {
+    return this.rx === null ? -1 : this.rx.refused;
+  }
+
   enableKick(): boolean {
     this.kickWanted = true;
     if (this.tx === null || this.tx.enableKick()) return true;

@@ -20,12 +20,17 @@ import { SoftwareOffload } from './software-offload.js';
 /** Value of {@link DeviceRxQueue.longestFrame} when no MTU was negotiated. */
 export const ANY_LENGTH = 0x3fff_ffff;
 
+/** All bits of {@link DeviceRxQueue.refused}. A burst has at most 32 packets. */
+const ALL = -1;
+
 export class DeviceRxQueue {
   readonly ring: DeviceRing;
   /** The longest frame that the driver is given, in bytes: follows from its MTU (5.1.4.1). */
   longestFrame = ANY_LENGTH;
   /** OFFLOAD_ bits: which packets the driver takes unfinished. */
   readonly offloads: number;
+  /** Bit i: packet i of the last {@link put} was dropped. Valid when that returned less than its count. */
+  refused = 0;
   private readonly headerBytes: number;
   private readonly buffers: RxBuffers;
   private readonly software: SoftwareOffload;
@@ -51,8 +56,10 @@ export class DeviceRxQueue {
   put(burst: PacketBurst, indices: Uint8Array, count: number): number {
     const ring = this.ring;
     const counts = ring.counts;
+    this.refused = 0;
     ring.look();
     if (!ring.live) {
+      this.refused = ALL;
       counts[QueueCounter.noDriver] += count;
       return 0;
     }
@@ -64,9 +71,13 @@ export class DeviceRxQueue {
       const packet = indices[i];
       if (!ring.hasChain()) {
         counts[QueueCounter.noBuffer] += count - i;
+        this.refused |= ALL << i;
         break;
       }
-      if (!this.putPacket(burst, packet)) continue;
+      if (!this.putPacket(burst, packet)) {
+        this.refused |= 1 << i;
+        continue;
+      }
       delivered++;
       bytes += burst.length[packet];
     }
@@ -107,11 +118,13 @@ export class DeviceRxQueue {
     for (let i = 0; i < count; i++) {
       if (!ring.hasChain()) {
         counts[QueueCounter.noBuffer] += count - i;
+        this.refused |= ALL << i;
         break;
       }
       const packet = indices[i];
       const flags = burst.flags[packet];
       if (flags === 0 ? this.putFrame(burst, packet, 0) : this.putUnfinished(burst, packet, flags)) delivered++;
+      else this.refused |= 1 << i;
     }
     counts[QueueCounter.packets] += this.frames;
     counts[QueueCounter.bytes] += this.frameBytes;

@@ -1,16 +1,23 @@
 /** Lets `tspmd list` and `tspmd stats` find a command that drives a port, and serves its metrics. */
 import { basename } from 'node:path';
 import { messageOf } from '../../../drivers/log/message-of.js';
+import type { OpenedCapture } from '../../../observe/capture/session.js';
+import type { CaptureWish } from '../../../observe/capture/sink.js';
 import type { ProcessInfo } from '../../../observe/control/process-info.js';
 import { type ListenAddress, metricsUrl } from '../../../observe/metrics/server.js';
 import { Observer } from '../../../observe/thread/observer.js';
-import type { Port, StackTotals } from '../../index.js';
+import { BasePort } from '../../base-port.js';
+import { L2_COUNTERS, meaningOf } from '../../counters.js';
+import { formatMac, type Port, type StackTotals } from '../../index.js';
 import { addressText } from '../output/lease-lines.js';
 import { warn } from '../output/lines.js';
 import { snapshotOf } from './port-snapshot.js';
 
 /** The name of a process without `--name`: that of its app or program, without folder and extension. */
 export const nameOf = (file: string): string => basename(file).replace(/\.[cm]?[jt]s$/, '');
+
+/** Why a packet was dropped: by the number of the counter. */
+const REASONS = L2_COUNTERS.map((name) => `${name}: ${meaningOf(name)}`);
 
 /** While there is no lease. */
 const NO_ADDRESS = '0.0.0.0';
@@ -64,7 +71,11 @@ export class ObservedPort {
     };
     this.opening = Observer.start(
       this.info,
-      { stats: () => this.snapshot() },
+      {
+        stats: () => this.snapshot(),
+        openCapture: (wish) => this.openCapture(wish as unknown as CaptureWish),
+        closeCapture: ({ id }) => this.basePort?.closeCapture(id as number),
+      },
       {
         metrics: metrics === undefined ? null : { ...metrics, module },
         onFault: warn,
@@ -111,6 +122,21 @@ export class ObservedPort {
 
   /** Removes the control socket, because the process ends at once. */
   readonly removeNow = (): void => this.observer?.removeNow();
+
+  private get basePort(): BasePort | null {
+    return this.port instanceof BasePort ? this.port : null;
+  }
+
+  private openCapture(wish: CaptureWish): OpenedCapture {
+    const port = this.basePort;
+    if (port === null) throw new Error('its device is not open');
+    const { name } = port;
+    if (wish.port !== null && wish.port !== name) {
+      throw new Error(`port: this process has one port, '${name}', and not '${wish.port}'`);
+    }
+    const interfaces = [{ name, description: `${addressText(port)} at ${formatMac(port.mac)}` }];
+    return { interfaces, rings: port.openCapture(wish), reasons: REASONS };
+  }
 
   private async snapshot(): Promise<object> {
     const { port } = this;

@@ -1,5 +1,5 @@
 /** Lines about the lease of a port whose address comes from DHCP. */
-import type { Lease, Port } from '../../index.js';
+import type { Lease, Port, PortBase } from '../../index.js';
 
 /** Returns `10.0.0.57/24 from 10.0.0.9 for 3600 s, gateway …, dns …, domain …, mtu …`. */
 export function leaseText(lease: Lease): string {
@@ -28,6 +28,6 @@ export function showLease(port: Port, print: (line: string) => void): void {
 }
 
 /** Returns the address of a port, with the length of its prefix. */
-export function addressText({ address: { address, prefixLength } }: Port): string {
+export function addressText({ address: { address, prefixLength } }: PortBase): string {
   return `${address}/${prefixLength}`;
 }

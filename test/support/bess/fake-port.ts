@@ -51,6 +51,7 @@ export class FakeEndpoint implements PacketEndpoint {
   malformed = 0;
   taken = 0;
   completed = 0;
+  refused = 0;
   private readonly memory = views(1 << 20);
   private readonly offloads = new WeakMap<Uint8Array[], FakeOffloads>();
 
@@ -117,6 +118,7 @@ export class FakeEndpoint implements PacketEndpoint {
       this.received.push(Uint8Array.from(bytes));
       this.receivedOffloads.push(offloadsOf(burst, packet));
     }
+    this.refused = -1 << taken;
     this.room -= taken;
     if (!this.device.isUp) this.withoutPeer += count;
     return taken;
