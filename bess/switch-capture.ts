@@ -13,6 +13,7 @@ import {
   NO_REASON,
   whereOf,
 } from '../observe/capture/sink.js';
+import { RequestError } from '../observe/control/requests.js';
 import { makeRecordRing, RING_BYTES } from '../rings/record-ring.js';
 import type { Batch } from './modules/batch.js';
 import type { Module } from './modules/module.js';
@@ -65,12 +66,12 @@ export class SwitchCapture extends CaptureSinks {
     for (const module of modules) module.capture = this;
   }
 
-  /** Begins a capture. @throws Error with one line when there is no such port */
+  /** Begins a capture. @throws RequestError when there is no such port */
   open(wish: CaptureWish): OpenedCapture {
     const { ports, modules } = this;
     const names = ports.map(({ name }) => name);
     if (wish.port !== null && !names.includes(wish.port)) {
-      throw new Error(`port: this switch has no port '${wish.port}'; it has ${names.join(', ') || 'none'}`);
+      throw new RequestError(`port: this switch has no port '${wish.port}'; it has ${names.join(', ') || 'none'}`);
     }
     const ring = makeRecordRing(RING_BYTES);
     for (const port of ports) this.counted.set(port, port.deviceCounters());

@@ -58,7 +58,7 @@ async function answer(request: Request): Promise<unknown> {
   refuseUntilReady();
   if (command === 'capture')
     return new Stream({ format: 'pcapng' }, await captures.begin(args as unknown as CaptureRequest));
-  if (command === 'flows') return flows.largest(args['limit'] as number);
+  if (command === 'flows') return flows.largest(args.limit as number);
   return questions.get(command, args);
 }
 

@@ -4,6 +4,7 @@ import { messageOf } from '../../../drivers/log/message-of.js';
 import type { OpenedCapture } from '../../../observe/capture/session.js';
 import type { CaptureWish } from '../../../observe/capture/sink.js';
 import type { ProcessInfo } from '../../../observe/control/process-info.js';
+import { RequestError } from '../../../observe/control/requests.js';
 import { type ListenAddress, metricsUrl } from '../../../observe/metrics/server.js';
 import { Observer } from '../../../observe/thread/observer.js';
 import { BasePort } from '../../base-port.js';
@@ -129,10 +130,10 @@ export class ObservedPort {
 
   private openCapture(wish: CaptureWish): OpenedCapture {
     const port = this.basePort;
-    if (port === null) throw new Error('its device is not open');
+    if (port === null) throw new RequestError('its device is not open');
     const { name } = port;
     if (wish.port !== null && wish.port !== name) {
-      throw new Error(`port: this process has one port, '${name}', and not '${wish.port}'`);
+      throw new RequestError(`port: this process has one port, '${name}', and not '${wish.port}'`);
     }
     const interfaces = [{ name, description: `${addressText(port)} at ${formatMac(port.mac)}` }];
     return { interfaces, rings: port.openCapture(wish), reasons: REASONS };

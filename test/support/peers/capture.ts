@@ -52,21 +52,29 @@ export class Capture {
     private readonly path: string,
   ) {}
 
-  /** Starts to capture what passes an interface; resolves when no frame is missed any more. */
-  static async start(start: Start, ifname: string, path: string): Promise<Capture> {
+  /**
+   * Starts to capture what passes an interface; resolves when no frame is missed any more.
+   * @param more arguments of tcpdump
+   */
+  static async start(start: Start, ifname: string, path: string, more: readonly string[] = []): Promise<Capture> {
     // Debian's tcpdump gives up root before it writes, and then has no right to the folder.
-    const tcpdump = start('tcpdump', '-Z', 'root', '-i', ifname, '-B', '65536', '-w', path);
+    const tcpdump = start('tcpdump', '-Z', 'root', '-i', ifname, '-B', '65536', ...more, '-w', path);
     await tcpdump.waitFor(/listening on/);
     return new Capture(tcpdump, path);
   }
 
   /** Ends the capture and has tshark look at it. Throws when frames are missing in it. */
   async finish(): Promise<Findings> {
+    return analyse(await this.end());
+  }
+
+  /** Ends the capture, and returns its file. Throws when frames are missing in it. */
+  async end(): Promise<string> {
     for (let looks = 0; looks < MAX_LOOKS && !(await this.isWritten()); looks++);
     await this.tcpdump.stop('SIGINT');
     const { output } = this.tcpdump;
     if (!/\n0 packets dropped by kernel\s*$/.test(output)) throw new Error(`the capture is incomplete: ${output}`);
-    return analyse(this.path);
+    return this.path;
   }
 
   /** Whether tcpdump has written all frames that it has received. It prints both numbers at this signal. */

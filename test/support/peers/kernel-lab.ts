@@ -144,8 +144,8 @@ export class KernelLab {
   }
 
   /** Starts to capture what passes the tap; resolves when no frame is missed any more. */
-  capture(name: string): Promise<Capture> {
-    return Capture.start(this.start.bind(this), TAP, this.file(`${name}.pcap`));
+  capture(name: string, ...more: string[]): Promise<Capture> {
+    return Capture.start(this.start.bind(this), TAP, this.file(`${name}.pcap`), more);
   }
 
   /** From now on the kernel sends to the tap as to a wire: with checksums, and segment by segment. */
