@@ -7,6 +7,7 @@ import { StateError } from './errors.js';
 import { INSPECT } from './inspect.js';
 import type { AddressChange, Lease } from './link/dhcp/lease.js';
 import type { HostAddress } from './link/host.js';
+import { type ConnectionList, type ConnectionQuery, checkedQuery, type TcpFigures } from './link/published.js';
 import type { WarningSink } from './link/warnings.js';
 import type { PortAddress, PortBase, PortEvents, PortStatus, StackTotals } from './port.js';
 import { resolveAddress } from './resolve-config.js';
@@ -25,6 +26,7 @@ export abstract class BasePort implements PortBase {
   abstract counters(): PortCounters;
   abstract status(): PortStatus;
   abstract totals(): Promise<readonly (StackTotals | undefined)[]>;
+  abstract tcp(): Promise<readonly (TcpFigures | null)[]>;
   abstract run(signal: StopSignal): Promise<readonly (StackTotals | undefined)[]>;
   abstract stop(): Promise<void>;
 
@@ -36,9 +38,15 @@ export abstract class BasePort implements PortBase {
     this.host = config;
   }
 
+  /** As {@link connections}, for a query that was checked. */
+  protected abstract listConnections(query: ConnectionQuery): Promise<ConnectionList>;
   /** Changes the address in the thread that receives. Resolves when it has. */
   protected abstract applyAddress(change: AddressChange): Promise<void>;
   protected abstract readonly isStopped: boolean;
+
+  async connections(query: ConnectionQuery): Promise<ConnectionList> {
+    return this.listConnections(checkedQuery(query));
+  }
 
   get lease(): Lease | null {
     return this.currentLease;

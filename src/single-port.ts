@@ -7,6 +7,7 @@ import type { ResolvedConfig } from './config.js';
 import type { PortCounters } from './counters.js';
 import { ArgumentError, DeviceError, StateError } from './errors.js';
 import type { AddressChange } from './link/dhcp/lease.js';
+import { type ConnectionList, type ConnectionQuery, mergeLists, type TcpFigures, tcpOf } from './link/published.js';
 import { runStack } from './link/run-loop.js';
 import type { SingleCore } from './link/single-core.js';
 import type { WarningSink } from './link/warnings.js';
@@ -95,6 +96,14 @@ export class OneCorePort extends BasePort implements SinglePort {
 
   async totals(): Promise<readonly (StackTotals | undefined)[]> {
     return [liveTotals(this.stack)];
+  }
+
+  async tcp(): Promise<readonly (TcpFigures | null)[]> {
+    return [tcpOf(this.only)?.figures() ?? null];
+  }
+
+  protected async listConnections(query: ConnectionQuery): Promise<ConnectionList> {
+    return (await tcpOf(this.only)?.connections(query)) ?? mergeLists([], query);
   }
 
   async run(signal: StopSignal): Promise<readonly (StackTotals | undefined)[]> {

@@ -17,12 +17,13 @@ import { AbortedError, type CoreError, StateError, type TspmdError } from '../er
 import { noLease } from '../link/dhcp/acquire.js';
 import type { AddressChange, Lease } from '../link/dhcp/lease.js';
 import { macBytes } from '../link/host.js';
+import { type ConnectionList, type ConnectionQuery, mergeLists, type TcpFigures } from '../link/published.js';
 import type { WarningSink } from '../link/warnings.js';
 import { ThreadWatch, watchEvery } from '../link/watchdog.js';
 import type { CoreStatus, MulticorePort, PortStatus, StackTotals } from '../port.js';
 import { IndirectionTable } from '../rss/indirection-table.js';
 import type { RssShare } from '../rss/rss.js';
-import type { CommonStart, OpenedDevice, Report, RxStart, StackStart } from './messages.js';
+import type { CommonStart, CoreAnswers, CoreQuestion, OpenedDevice, Report, RxStart, StackStart } from './messages.js';
 import { PortThread } from './port-thread.js';
 import { planBuffers } from './shared/buffer-plan.js';
 import { Interconnect } from './shared/interconnect.js';
@@ -32,8 +33,8 @@ import { workerStatuses } from './worker-status.js';
 /** How long the thread with the device may take to give the lease back, in ms. */
 const RELEASE_MS = 500;
 
-/** How long a core may take to tell its totals, in ms. */
-const TOTALS_MS = 500;
+/** How long a core may take to answer, in ms. */
+const ANSWER_MS = 500;
 
 /** The app of a port, which every core runs. */
 export interface PortApp {
@@ -148,12 +149,24 @@ export class ThreadedPort extends BasePort implements MulticorePort {
     return { cores, workers: workerStatuses(this.interconnect, this.rx, this.tx, this.rxCounters, this.txCounters) };
   }
 
-  totals(): Promise<readonly (StackTotals | undefined)[]> {
-    const ask = async (core: PortThread): Promise<StackTotals | undefined> => {
-      const report = await core.ask({ type: 'totals' }, 'totals', TOTALS_MS);
-      return report?.type === 'totals' ? report.totals : undefined;
-    };
-    return Promise.all(this.cores.map(ask));
+  async totals(): Promise<readonly (StackTotals | undefined)[]> {
+    return (await this.ask({ what: 'totals' })).map((totals) => totals ?? undefined);
+  }
+
+  tcp(): Promise<readonly (TcpFigures | null)[]> {
+    return this.ask({ what: 'tcp' });
+  }
+
+  protected async listConnections(query: ConnectionQuery): Promise<ConnectionList> {
+    const lists = await this.ask({ what: 'connections', query });
+    return mergeLists(
+      lists.filter((list) => list !== null),
+      query,
+    );
+  }
+
+  private ask<Q extends CoreQuestion>(question: Q): Promise<(CoreAnswers[Q['what']] | null)[]> {
+    return Promise.all(this.cores.map((core) => core.ask(question, ANSWER_MS)));
   }
 
   private countedBy(core: number, counter: number): number {
@@ -188,7 +201,7 @@ export class ThreadedPort extends BasePort implements MulticorePort {
     this.endWatch();
     await Promise.all(this.cores.map((core) => core.stop()));
     // While there is still a thread that sends.
-    if (this.config.isDhcp) await this.rx?.ask({ type: 'release' }, 'released', RELEASE_MS);
+    if (this.config.isDhcp) await this.rx?.obeyed({ type: 'release' }, ({ type }) => type === 'released', RELEASE_MS);
     await this.tx?.stop();
     await this.rx?.stop();
     // run() throws it.
