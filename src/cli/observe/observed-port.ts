@@ -1,9 +1,11 @@
 /** Lets `tspmd list` and `tspmd stats` find a command that drives a port, and serves its metrics. */
 import { basename } from 'node:path';
 import { messageOf } from '../../../drivers/log/message-of.js';
+import type { ConnectionsArgs } from '../../../observe/control/commands.js';
 import type { ProcessInfo } from '../../../observe/control/process-info.js';
+import { RequestError } from '../../../observe/control/requests.js';
 import { type ListenAddress, metricsUrl } from '../../../observe/metrics/server.js';
-import { Observer } from '../../../observe/thread/observer.js';
+import { type Answerers, Observer } from '../../../observe/thread/observer.js';
 import type { Port, StackTotals } from '../../index.js';
 import { addressText } from '../output/lease-lines.js';
 import { warn } from '../output/lines.js';
@@ -62,14 +64,15 @@ export class ObservedPort {
     const opened = (observer: Observer): void => {
       this.observer = observer;
     };
-    this.opening = Observer.start(
-      this.info,
-      { stats: () => this.snapshot() },
-      {
-        metrics: metrics === undefined ? null : { ...metrics, module },
-        onFault: warn,
-      },
-    ).then(opened, (error: unknown) => {
+    const answerers: Answerers = {
+      stats: () => this.snapshot(),
+      // The thread has checked them.
+      connections: (args) => this.opened.connections(args as unknown as ConnectionsArgs),
+    };
+    this.opening = Observer.start(this.info, answerers, {
+      metrics: metrics === undefined ? null : { ...metrics, module },
+      onFault: warn,
+    }).then(opened, (error: unknown) => {
       if (metrics !== undefined) throw error;
       warn(`${messageOf(error)}; tspmd stats does not find this process`);
     });
@@ -113,7 +116,12 @@ export class ObservedPort {
   readonly removeNow = (): void => this.observer?.removeNow();
 
   private async snapshot(): Promise<object> {
-    const { port } = this;
-    return port === null ? {} : { port: await snapshotOf(port, this.totals) };
+    return { port: await snapshotOf(this.opened, this.totals) };
+  }
+
+  /** The thread asks only when the process is ready. */
+  private get opened(): Port {
+    if (this.port === null) throw new RequestError(`it has not opened ${this.info.devices.join(', ')} yet`);
+    return this.port;
   }
 }
