@@ -156,8 +156,8 @@ class OpenedSwitch implements RunningSwitch {
       info,
       {
         stats: () => ({ switch: this.stats() }),
-        openCapture: (wish) => this.bess.capture.open(wish as unknown as CaptureWish),
-        closeCapture: ({ id }) => this.bess.capture.remove(id as number),
+        openCapture: (wish) => this.bess.capture.begin(wish as unknown as CaptureWish),
+        closeCapture: ({ id }) => this.bess.capture.close(id as number),
       },
       {
         metrics: metrics === undefined ? null : { ...metrics, module },

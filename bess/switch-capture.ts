@@ -14,10 +14,7 @@ import {
   whereOf,
 } from '../observe/capture/sink.js';
 import { RequestError } from '../observe/control/requests.js';
-import { makeRecordRing, RING_BYTES } from '../rings/record-ring.js';
 import type { Batch } from './modules/batch.js';
-import type { Module } from './modules/module.js';
-import type { Port } from './ports/port.js';
 
 /** What the device counters of packets that a peer was not given mean. */
 const OUT_DROPS: Readonly<Record<string, string>> = {
@@ -42,13 +39,31 @@ const UNCONNECTED = 'it left by a gate that is not connected';
 
 type Counts = Readonly<Record<string, number>>;
 
+/** A port, as captures see it. */
+export interface CapturedPort {
+  readonly name: string;
+  readonly description: string;
+  capture: SwitchCapture;
+  /** The number of its interface. */
+  number: number;
+  /** What its device counts, by name. */
+  deviceCounters(): Counts;
+}
+
+/** A module, as captures see it. */
+export interface CapturedModule {
+  readonly name: string;
+  readonly className: string;
+  capture: SwitchCapture;
+}
+
 export class SwitchCapture extends CaptureSinks {
   /** The number of the port, or of {@link generated}, whose packets are being forwarded. */
   source = 0;
-  private ports: readonly Port[] = [];
-  private modules: readonly Module[] = [];
+  private ports: readonly CapturedPort[] = [];
+  private modules: readonly CapturedModule[] = [];
   /** What the devices counted when a packet was dropped last: what has grown since is the reason. */
-  private readonly counted = new Map<Port, Counts>();
+  private readonly counted = new Map<CapturedPort, Counts>();
 
   /** The number of the packets that Source modules make. */
   get generated(): number {
@@ -56,7 +71,7 @@ export class SwitchCapture extends CaptureSinks {
   }
 
   /** To be called before packets flow. */
-  attach(ports: readonly Port[], modules: readonly Module[]): void {
+  attach(ports: readonly CapturedPort[], modules: readonly CapturedModule[]): void {
     this.ports = ports;
     this.modules = modules;
     for (const [number, port] of ports.entries()) {
@@ -67,15 +82,14 @@ export class SwitchCapture extends CaptureSinks {
   }
 
   /** Begins a capture. @throws RequestError when there is no such port */
-  open(wish: CaptureWish): OpenedCapture {
+  begin(wish: CaptureWish): OpenedCapture {
     const { ports, modules } = this;
     const names = ports.map(({ name }) => name);
     if (wish.port !== null && !names.includes(wish.port)) {
       throw new RequestError(`port: this switch has no port '${wish.port}'; it has ${names.join(', ') || 'none'}`);
     }
-    const ring = makeRecordRing(RING_BYTES);
     for (const port of ports) this.counted.set(port, port.deviceCounters());
-    this.add({ ...wish, ring });
+    const rings = this.open(wish);
     const interfaces = ports.map(({ name, description }) => ({ name, description }));
     if (modules.some(({ className }) => className === 'Source'))
       interfaces.push({ name: 'generated', description: 'packets that Source modules make' });
@@ -83,11 +97,11 @@ export class SwitchCapture extends CaptureSinks {
       ({ name, className }) => `dropped by ${name} (${className}): ${MODULE_DROPS[className] ?? UNCONNECTED}`,
     );
     const atPorts = [...OUT_NAMES.map((name) => `${name}: ${OUT_DROPS[name]}`), OTHER_DROP];
-    return { rings: [ring], interfaces, reasons: [...ofModules, ...atPorts] };
+    return { rings, interfaces, reasons: [...ofModules, ...atPorts] };
   }
 
   /** A burst came from the peer of a port. */
-  came({ number, name }: Port, burst: PacketBurst): void {
+  came({ number, name }: CapturedPort, burst: PacketBurst): void {
     for (const sink of this.all) {
       if (!isOf(sink, name) || !sink.takesBurst(DIRECTION_IN)) continue;
       for (let i = 0; i < burst.count; i++) copy(sink, burst, i, whereOf(DIRECTION_IN, number), NO_REASON);
@@ -99,7 +113,7 @@ export class SwitchCapture extends CaptureSinks {
    * A batch was given to the peer of a port.
    * @param refused bit i: the peer was not given packet i of the batch
    */
-  left(port: Port, { burst, indices, count }: Batch, refused: number): void {
+  left(port: CapturedPort, { burst, indices, count }: Batch, refused: number): void {
     const where = whereOf(DIRECTION_OUT, port.number);
     for (const sink of this.all) {
       if (!isOf(sink, port.name) || !sink.takesBurst(DIRECTION_OUT)) continue;
@@ -116,7 +130,7 @@ export class SwitchCapture extends CaptureSinks {
   }
 
   /** A module drops a batch. It came in by the port whose packets are being forwarded. */
-  droppedBy(module: Module, { burst, indices, count }: Batch): void {
+  droppedBy(module: CapturedModule, { burst, indices, count }: Batch): void {
     const { source } = this;
     const name = source < this.ports.length ? this.ports[source].name : '';
     const reason = this.modules.indexOf(module);
@@ -128,7 +142,7 @@ export class SwitchCapture extends CaptureSinks {
   }
 
   /** The reason for which packets to a port were dropped last. One, when there were several in one burst. */
-  private whyRefused(port: Port): number {
+  private whyRefused(port: CapturedPort): number {
     const before = this.counted.get(port) ?? {};
     const now = port.deviceCounters();
     this.counted.set(port, now);

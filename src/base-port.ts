@@ -8,11 +8,20 @@ import { StateError } from './errors.js';
 import { INSPECT } from './inspect.js';
 import type { AddressChange, Lease } from './link/dhcp/lease.js';
 import type { HostAddress } from './link/host.js';
+import { type ConnectionList, type ConnectionQuery, checkedQuery, type TcpFigures } from './link/published.js';
 import type { WarningSink } from './link/warnings.js';
 import type { PortAddress, PortBase, PortEvents, PortStatus, StackTotals } from './port.js';
 import { resolveAddress } from './resolve-config.js';
 import type { IndirectionTable } from './rss/indirection-table.js';
 import { formatIpv4, formatMac } from './wire/address.js';
+
+/** Begins and ends captures of a port. */
+export interface PortCaptures {
+  /** Returns the rings where the copies come: one per thread that has packets. */
+  open(wish: CaptureWish): SharedArrayBuffer[];
+  /** Ends the capture with this number. */
+  close(id: number): void;
+}
 
 export abstract class BasePort implements PortBase {
   private readonly events = new EventEmitter();
@@ -26,12 +35,10 @@ export abstract class BasePort implements PortBase {
   abstract counters(): PortCounters;
   abstract status(): PortStatus;
   abstract totals(): Promise<readonly (StackTotals | undefined)[]>;
+  abstract tcp(): Promise<readonly (TcpFigures | null)[]>;
   abstract run(signal: StopSignal): Promise<readonly (StackTotals | undefined)[]>;
   abstract stop(): Promise<void>;
-  /** Begins a capture. Returns the rings where the copies come: one per thread that has packets. */
-  abstract openCapture(wish: CaptureWish): SharedArrayBuffer[];
-  /** Ends the capture with this number. */
-  abstract closeCapture(id: number): void;
+  abstract readonly captures: PortCaptures;
 
   /** @param warnOtherwise takes the warnings when there is no listener for them */
   protected constructor(
@@ -41,9 +48,15 @@ export abstract class BasePort implements PortBase {
     this.host = config;
   }
 
+  /** As {@link connections}, for a query that was checked. */
+  protected abstract listConnections(query: ConnectionQuery): Promise<ConnectionList>;
   /** Changes the address in the thread that receives. Resolves when it has. */
   protected abstract applyAddress(change: AddressChange): Promise<void>;
   protected abstract readonly isStopped: boolean;
+
+  async connections(query: ConnectionQuery): Promise<ConnectionList> {
+    return this.listConnections(checkedQuery(query));
+  }
 
   get lease(): Lease | null {
     return this.currentLease;

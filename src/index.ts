@@ -62,6 +62,14 @@ export { type InitOptions, init, type OpenDevice } from './init.js';
 export type { Core, WaitForPacketsOptions } from './link/core.js';
 export type { Lease } from './link/dhcp/lease.js';
 export { Checksum, type ChecksumState, type PacketBuffer } from './link/packet-buffer.js';
+export type {
+  ConnectionList,
+  ConnectionOrder,
+  ConnectionQuery,
+  ListedConnection,
+  RttHistogram,
+  TcpFigures,
+} from './link/published.js';
 export { type RunOptions, runStack } from './link/run-loop.js';
 export type { WarningSink } from './link/warnings.js';
 export type {

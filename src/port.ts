@@ -6,6 +6,7 @@ import type { PortCounters } from './counters.js';
 import type { CoreError } from './errors.js';
 import type { Core } from './link/core.js';
 import type { Lease } from './link/dhcp/lease.js';
+import type { ConnectionList, ConnectionQuery, TcpFigures } from './link/published.js';
 import type { IndirectionTable } from './rss/indirection-table.js';
 
 /** The totals that a stack reports, by name. */
@@ -130,6 +131,17 @@ export interface PortBase {
    * does not answer within half a second.
    */
   totals(): Promise<readonly (StackTotals | undefined)[]>;
+  /**
+   * What the TCP of each core does, if its stack is one of `tspmd/tcpip`; null for another one, and where {@link totals}
+   * gives undefined.
+   */
+  tcp(): Promise<readonly (TcpFigures | null)[]>;
+  /**
+   * The TCP connections of all cores that come first in an order, and how many there are. It looks at all of them, 8192 in
+   * each turn of the event loop. A core that does not answer within half a second is left out.
+   * @throws (rejects) ArgumentError when `limit` is no whole number from 1 on, or `sort` is no order
+   */
+  connections(query: ConnectionQuery): Promise<ConnectionList>;
   /**
    * Runs the app of the configuration until the signal aborts.
    * @returns the totals of the stack of each core; undefined for a stack that reports none

@@ -2,13 +2,12 @@
 import { messageOf } from '../drivers/log/message-of.js';
 import type { NetDevice } from '../drivers/net-device.js';
 import type { StopSignal } from '../drivers/stop-signal.js';
-import type { CaptureWish } from '../observe/capture/sink.js';
-import { makeRecordRing, RING_BYTES } from '../rings/record-ring.js';
-import { BasePort } from './base-port.js';
+import { BasePort, type PortCaptures } from './base-port.js';
 import type { ResolvedConfig } from './config.js';
 import type { PortCounters } from './counters.js';
 import { ArgumentError, DeviceError, StateError } from './errors.js';
 import type { AddressChange } from './link/dhcp/lease.js';
+import { type ConnectionList, type ConnectionQuery, mergeLists, type TcpFigures, tcpOf } from './link/published.js';
 import { runStack } from './link/run-loop.js';
 import type { SingleCore } from './link/single-core.js';
 import type { WarningSink } from './link/warnings.js';
@@ -99,14 +98,16 @@ export class OneCorePort extends BasePort implements SinglePort {
     return [liveTotals(this.stack)];
   }
 
-  openCapture(wish: CaptureWish): SharedArrayBuffer[] {
-    const ring = makeRecordRing(RING_BYTES);
-    this.only.capture.add({ ...wish, ring });
-    return [ring];
+  get captures(): PortCaptures {
+    return this.only.capture;
   }
 
-  closeCapture(id: number): void {
-    this.only.capture.remove(id);
+  async tcp(): Promise<readonly (TcpFigures | null)[]> {
+    return [tcpOf(this.only)?.figures() ?? null];
+  }
+
+  protected async listConnections(query: ConnectionQuery): Promise<ConnectionList> {
+    return (await tcpOf(this.only)?.connections(query)) ?? mergeLists([], query);
   }
 
   async run(signal: StopSignal): Promise<readonly (StackTotals | undefined)[]> {

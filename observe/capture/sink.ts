@@ -3,7 +3,7 @@
  * observer reads the ring (`session.ts`), so whoever reads slowly loses copies, and never delays a packet.
  */
 import { copyBetween, type MemoryViews } from '../../drivers/memory/index.js';
-import { RecordWriter } from '../../rings/record-ring.js';
+import { makeRecordRing, RecordWriter, RING_BYTES } from '../../rings/record-ring.js';
 import type { Match } from './filter/frame.js';
 import { compileFilter } from './filter/parse.js';
 
@@ -141,12 +141,20 @@ export class CaptureSinks {
   /** Read-only for others. */
   all: readonly CaptureSink[] = [];
 
-  /** @throws FilterError */
+  /** Begins a capture, and returns its ring. @throws FilterError */
+  open(wish: CaptureWish): SharedArrayBuffer[] {
+    const ring = makeRecordRing(RING_BYTES);
+    this.add({ ...wish, ring });
+    return [ring];
+  }
+
+  /** Begins a capture whose ring another thread has made. @throws FilterError */
   add(order: CaptureOrder): void {
     this.set([...this.all, new CaptureSink(order)]);
   }
 
-  remove(id: number): void {
+  /** Ends a capture. */
+  close(id: number): void {
     this.set(this.all.filter((sink) => sink.id !== id));
   }
 

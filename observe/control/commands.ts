@@ -3,22 +3,27 @@ import { readCapture } from '../capture/request.js';
 import type { Args } from '../thread/messages.js';
 import { type Request, RequestError } from './requests.js';
 
-type ReadArgs = (request: Request) => object;
+/** What may come first in the list of connections. */
+export const CONNECTION_SORTS = ['bytes', 'rtt', 'retransmitted', 'unsent', 'state'] as const;
+/** The most rows of a list, and how many there are by default. */
+const MAX_ROWS = 1000;
+const ROWS = 50;
 
-/** The most rows of a list. */
-const MAX_LIMIT = 1000;
-
-function readLimit(value: unknown): number {
-  if (Number.isSafeInteger(value) && (value as number) >= 1 && (value as number) <= MAX_LIMIT) return value as number;
-  throw new RequestError(`limit: a whole number from 1 to ${MAX_LIMIT} was expected`);
+/** The arguments of `connections`. */
+export interface ConnectionsArgs {
+  readonly limit: number;
+  readonly sort: (typeof CONNECTION_SORTS)[number];
 }
+
+type ReadArgs = (request: Request) => object;
 
 /** By command. Not every kind of process has each of them. */
 const COMMANDS: Readonly<Record<string, ReadArgs>> = {
   info: () => ({}),
   stats: () => ({}),
   capture: readCapture,
-  flows: ({ limit = 50 }) => ({ limit: readLimit(limit) }),
+  connections: readConnections,
+  flows: (request) => ({ limit: readLimit(request) }),
 };
 
 /** Commands that the thread of the observer answers by captures. */
@@ -38,7 +43,21 @@ export function commandsWith(questions: readonly string[]): string[] {
  */
 export function readArgs(request: Request): Args {
   const { command } = request;
-  if (Object.hasOwn(COMMANDS, command)) return COMMANDS[command](request) as Args;
+  if (Object.hasOwn(COMMANDS, command)) return { ...COMMANDS[command](request) };
   const known = Object.keys(COMMANDS).join(', ');
   throw new RequestError(`there is no command '${command.slice(0, 32)}'; there are: ${known}`);
+}
+
+function readConnections(request: Request): ConnectionsArgs {
+  const { sort = 'bytes' } = request;
+  const limit = readLimit(request);
+  if (!(CONNECTION_SORTS as readonly unknown[]).includes(sort)) {
+    throw new RequestError(`connections: sort is one of ${CONNECTION_SORTS.join(', ')}`);
+  }
+  return { limit, sort } as ConnectionsArgs;
+}
+
+function readLimit({ command, limit = ROWS }: Request): number {
+  if (Number.isSafeInteger(limit) && (limit as number) >= 1 && (limit as number) <= MAX_ROWS) return limit as number;
+  throw new RequestError(`${command}: limit is a whole number from 1 to ${MAX_ROWS}`);
 }

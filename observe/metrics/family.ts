@@ -23,26 +23,28 @@ export type Family = { readonly name: string; readonly help: string } & (
 
 /** Collects samples by family, in the order in which the families were first named. */
 export class Families {
-  private readonly byName = new Map<string, { help: string; type: 'counter' | 'gauge'; samples: Sample[] }>();
+  private readonly byName = new Map<string, Family & { samples: (Sample | Distribution)[] }>();
 
   counter(name: string, help: string, value: number, labels: Labels = {}): void {
-    this.add('counter', name, help, value, labels);
+    this.add({ name, help, type: 'counter', samples: [] }).push({ labels, value });
   }
 
   gauge(name: string, help: string, value: number, labels: Labels = {}): void {
-    this.add('gauge', name, help, value, labels);
+    this.add({ name, help, type: 'gauge', samples: [] }).push({ labels, value });
+  }
+
+  histogram(name: string, help: string, distribution: Distribution): void {
+    this.add({ name, help, type: 'histogram', samples: [] }).push(distribution);
   }
 
   get all(): Family[] {
-    return [...this.byName].map(([name, family]) => ({ name, ...family }));
+    return [...this.byName.values()];
   }
-
-  private add(type: 'counter' | 'gauge', name: string, help: string, value: number, labels: Labels): void {
-    let family = this.byName.get(name);
-    if (family === undefined) {
-      family = { help, type, samples: [] };
-      this.byName.set(name, family);
-    }
-    family.samples.push({ labels, value });
+  /** Returns the samples of the family, which are those of the one that was first added under its name. */
+  private add(family: Family & { samples: (Sample | Distribution)[] }): (Sample | Distribution)[] {
+    const known = this.byName.get(family.name);
+    if (known !== undefined) return known.samples;
+    this.byName.set(family.name, family);
+    return family.samples;
   }
 }

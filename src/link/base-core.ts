@@ -343,7 +343,6 @@ export abstract class BaseCore implements Core, SendingCore {
     this.bufferReturn.put(buffer.handle);
     return true;
   }
-
   private ringFull(): false {
     this.values[L2.tx_ring_full]++;
     return false;

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { StopSignal } from '../../drivers/stop-signal.js';
 import type { Core } from '../link/core.js';
 import { isRoutable } from '../link/host.js';
+import { publishTcp } from '../link/published.js';
 import { runStack } from '../link/run-loop.js';
 import type { Stack } from '../stack.js';
 import { formatIpv4 } from '../wire/address.js';
@@ -129,6 +130,7 @@ export class TcpIp implements Stack {
     const sizes = { maxConnections, memory, maxSendBuffer, maxReceiveBuffer, maxTimeWait, timeWaitMs };
     this.tcp = new Tcp(around, sizes);
     ip.register(IP_PROTOCOL_TCP, this.tcp);
+    publishTcp(core, this.tcp.view(core.index));
   }
 
   /**

@@ -1,6 +1,7 @@
 /** Captures of a port with kernel-bypass threads: each thread that sees the wanted packets gets a ring for their copies. */
 import { type CaptureWish, DIRECTION_OUT } from '../../observe/capture/sink.js';
 import { makeRecordRing, RING_BYTES } from '../../rings/record-ring.js';
+import type { PortCaptures } from '../base-port.js';
 import type { CapturePoint } from '../link/capture-point.js';
 import type { Order } from './messages.js';
 
@@ -17,28 +18,32 @@ export interface CapturedThreads {
   readonly cores: readonly OrderedThread[];
 }
 
-/** Begins a capture in all threads that it concerns. Returns their rings. */
-export function openCaptures({ rx, tx, cores }: CapturedThreads, wish: CaptureWish): SharedArrayBuffer[] {
-  const wantsSent = (wish.directions & DIRECTION_OUT) !== 0;
-  // What the cores drop never gets to the thread that sends.
-  const senders = wantsSent ? [tx, ...(wish.drops ? cores : [])] : [];
-  const threads = [rx, ...senders].filter((thread) => thread !== null);
-  return threads.map((thread) => {
-    const ring = makeRecordRing(RING_BYTES);
-    thread.order({ type: 'capture', wanted: { ...wish, ring } });
-    return ring;
-  });
-}
+export class ThreadCaptures implements PortCaptures {
+  constructor(private readonly threads: () => CapturedThreads) {}
 
-/** Ends a capture in all threads. */
-export function closeCaptures({ rx, tx, cores }: CapturedThreads, id: number): void {
-  for (const thread of [rx, tx, ...cores]) thread?.order({ type: 'endCapture', id });
+  open(wish: CaptureWish): SharedArrayBuffer[] {
+    const { rx, tx, cores } = this.threads();
+    const wantsSent = (wish.directions & DIRECTION_OUT) !== 0;
+    // What the cores drop never gets to the thread that sends.
+    const senders = wantsSent ? [tx, ...(wish.drops ? cores : [])] : [];
+    const threads = [rx, ...senders].filter((thread) => thread !== null);
+    return threads.map((thread) => {
+      const ring = makeRecordRing(RING_BYTES);
+      thread.order({ type: 'capture', wanted: { ...wish, ring } });
+      return ring;
+    });
+  }
+
+  close(id: number): void {
+    const { rx, tx, cores } = this.threads();
+    for (const thread of [rx, tx, ...cores]) thread?.order({ type: 'endCapture', id });
+  }
 }
 
 /** Obeys an order about captures. @returns false when it is another order */
 export function obeyCapture(point: CapturePoint, order: Order): boolean {
   if (order.type === 'capture') point.add(order.wanted);
-  else if (order.type === 'endCapture') point.remove(order.id);
+  else if (order.type === 'endCapture') point.close(order.id);
   else return false;
   return true;
 }

@@ -7,6 +7,8 @@ import type { CounterShare } from '../../rings/counters.js';
 import type { ResolvedConfig } from '../config.js';
 import type { L2CounterName } from '../counters.js';
 import type { AddressChange, Lease } from '../link/dhcp/lease.js';
+import type { ConnectionList, ConnectionQuery, TcpFigures } from '../link/published.js';
+import type { StackTotals } from '../port.js';
 import type { RssShare } from '../rss/rss.js';
 import type { StackOptions } from '../stack.js';
 import type { InterconnectShare } from './shared/interconnect.js';
@@ -74,6 +76,18 @@ export function copyThrown(thrown: unknown): ThrownCopy {
   return { message, name, stack, code: typeof code === 'string' ? code : undefined };
 }
 
+/** What a core can be asked while it runs, and how it answers. */
+export interface CoreAnswers {
+  /** What its stack has done until now. */
+  readonly totals: StackTotals | undefined;
+  readonly tcp: TcpFigures | null;
+  readonly connections: ConnectionList | null;
+}
+
+export type CoreQuestion =
+  | { readonly what: 'totals' | 'tcp' }
+  | { readonly what: 'connections'; readonly query: ConnectionQuery };
+
 /** A message from a thread to the port. */
 export type Report =
   | { readonly type: 'opened'; readonly device: OpenedDevice; readonly loan: TxLoan | null }
@@ -91,8 +105,8 @@ export type Report =
    * The Tx loop has dropped what `core` had queued. `inFlight`: which buffers of the Rx worker are still to be sent.
    */
   | { readonly type: 'retired'; readonly core: number; readonly inFlight: Uint8Array }
-  /** What the stack of a core has done until now. */
-  | { readonly type: 'totals'; readonly totals: Readonly<Record<string, number>> | undefined }
+  /** From a core: the answer to the question `id`. */
+  | { readonly type: 'answer'; readonly id: number; readonly answer: unknown }
   /** The thread has ended in good order, with the totals of its stack. */
   | { readonly type: 'ended'; readonly totals: Readonly<Record<string, number>> | undefined }
   /** The program of the thread ends it by itself. */
@@ -116,8 +130,8 @@ export type Order =
   | { readonly type: 'setAddress'; readonly change: AddressChange }
   /** To a core: our address has changed, and comes from this lease. */
   | { readonly type: 'lease'; readonly lease: Lease | null }
-  /** To a core: answer with `totals`. */
-  | { readonly type: 'totals' }
+  /** To a core: answer with `answer`. */
+  | { readonly type: 'ask'; readonly id: number; readonly question: CoreQuestion }
   /** To the Rx worker: give the lease back, and answer with `released`. */
   | { readonly type: 'release' }
   /** To the Rx worker: announce our address by ARP. */

@@ -1,7 +1,14 @@
 /** One thread of a port, as the port sees it: it starts, gets orders, reports, and ends. */
 import { type TransferListItem, Worker } from 'node:worker_threads';
 import { CoreError, DeviceError, type TspmdError, WorkerError } from '../errors.js';
-import { copyThrown, type Order, type Report, type ThrownCopy } from './messages.js';
+import {
+  type CoreAnswers,
+  type CoreQuestion,
+  copyThrown,
+  type Order,
+  type Report,
+  type ThrownCopy,
+} from './messages.js';
 
 /** How long a thread may take to end after it was told to, or after it failed, in ms. Then it is terminated. */
 const END_MS = 2000;
@@ -48,6 +55,7 @@ export class PortThread {
   exitCode: number | null = null;
   private readonly worker: Worker;
   private failure: TspmdError | null = null;
+  private lastQuestion = 0;
   /**
    * Whether the thread runs yet. The time that the machine takes to start a thread does not count as the time to end.
    */
@@ -115,8 +123,16 @@ export class PortThread {
     this.worker.postMessage(order, transfer);
   }
 
-  /** Gives an order, and waits until the thread reports `answer` or has ended, but not longer than `ms`. */
-  async ask(order: Order, answer: Report['type'], ms: number): Promise<Report | null> {
+  /** Asks a core, and waits for its answer, but not longer than `ms`; null: it has not answered. */
+  async ask<Q extends CoreQuestion>(question: Q, ms: number): Promise<CoreAnswers[Q['what']] | null> {
+    const id = ++this.lastQuestion;
+    const isAnswer = (report: Report): boolean => report.type === 'answer' && report.id === id;
+    const report = await this.obeyed({ type: 'ask', id, question }, isAnswer, ms);
+    return report?.type === 'answer' ? (report.answer as CoreAnswers[Q['what']]) : null;
+  }
+
+  /** Gives an order, and waits until the thread has reported what was asked for or has ended, but not longer than `ms`. */
+  async obeyed(order: Order, isAnswer: (report: Report) => boolean, ms: number): Promise<Report | null> {
     if (this.hasExited) return null;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<null>((resolve) => {
@@ -125,7 +141,7 @@ export class PortThread {
     let look = (_: Report): void => {};
     const answered = new Promise<Report>((resolve) => {
       look = (report) => {
-        if (report.type === answer) resolve(report);
+        if (isAnswer(report)) resolve(report);
       };
     });
     this.worker.on('message', look);

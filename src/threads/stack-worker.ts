@@ -5,10 +5,11 @@ import { PacketTable } from '../../rings/packet-table.js';
 import type { Lease } from '../link/dhcp/lease.js';
 import { runStack } from '../link/run-loop.js';
 import { loadApp } from '../load-app.js';
-import { createStack, type EventLoopStack, liveTotals, type Stack } from '../stack.js';
+import { createStack, type EventLoopStack, type Stack } from '../stack.js';
 import { obeyCapture } from './captures.js';
 import { RingCore } from './core/ring-core.js';
-import type { OpenedDevice, Order, StackStart } from './messages.js';
+import { answerOf } from './core-answers.js';
+import type { CoreQuestion, OpenedDevice, Order, StackStart } from './messages.js';
 import { Interconnect } from './shared/interconnect.js';
 import { keepThreadAlive, nameAndPin, onOrder, report, runThread } from './thread-main.js';
 
@@ -29,7 +30,10 @@ await runThread(async () => {
   const attached = new Promise<Attached | null>((resolve) => {
     attach = resolve;
   });
+  let coreNow: RingCore | null = null;
   let stackNow: Stack | EventLoopStack | null = null;
+  const answer = async (id: number, question: CoreQuestion): Promise<void> =>
+    report({ type: 'answer', id, answer: await answerOf(question, coreNow, stackNow) });
   let onLease = (_: Lease | null): void => {};
   let capture = (_: Order): void => {};
   const started = new Promise<void>((resolve) => {
@@ -38,7 +42,7 @@ await runThread(async () => {
   onOrder((order) => {
     if (order.type === 'attach') return attach(order);
     if (order.type === 'lease') return onLease(order.lease);
-    if (order.type === 'totals') return report({ type: 'totals', totals: liveTotals(stackNow) });
+    if (order.type === 'ask') return void answer(order.id, order.question);
     if (order.type === 'stop') stop.abort();
     else if (order.type !== 'start') return capture(order);
     // 'start' or 'stop'. If no device was attached before, none will be.
@@ -76,6 +80,7 @@ await runThread(async () => {
   onLease = (next) => core.addressChanged(next);
   capture = (order) => obeyCapture(core.capture, order);
   const stack = createStack(app, module, core, appOptions);
+  coreNow = core;
   stackNow = stack;
   report({ type: 'ready' });
   // A stack that fails at once must not look like a port that cannot start.

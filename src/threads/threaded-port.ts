@@ -8,7 +8,6 @@
 import { type StopSignal, whenAborted } from '../../drivers/stop-signal.js';
 import { TX_COUNTERS, type TxCounterName } from '../../drivers/virtio/driver/queue-counts.js';
 import type { TxLoan } from '../../drivers/virtio/lending/tx-loan.js';
-import type { CaptureWish } from '../../observe/capture/sink.js';
 import { CounterBlock } from '../../rings/counters.js';
 import type { SpscRing } from '../../rings/spsc-ring.js';
 import { BasePort } from '../base-port.js';
@@ -18,13 +17,14 @@ import { AbortedError, type CoreError, StateError, type TspmdError } from '../er
 import { noLease } from '../link/dhcp/acquire.js';
 import type { AddressChange, Lease } from '../link/dhcp/lease.js';
 import { macBytes } from '../link/host.js';
+import { type ConnectionList, type ConnectionQuery, mergeLists, type TcpFigures } from '../link/published.js';
 import type { WarningSink } from '../link/warnings.js';
 import { ThreadWatch, watchEvery } from '../link/watchdog.js';
 import type { CoreStatus, MulticorePort, PortStatus, StackTotals } from '../port.js';
 import { IndirectionTable } from '../rss/indirection-table.js';
 import type { RssShare } from '../rss/rss.js';
-import { closeCaptures, openCaptures } from './captures.js';
-import type { CommonStart, OpenedDevice, Report, RxStart, StackStart } from './messages.js';
+import { ThreadCaptures } from './captures.js';
+import type { CommonStart, CoreAnswers, CoreQuestion, OpenedDevice, Report, RxStart, StackStart } from './messages.js';
 import { PortThread } from './port-thread.js';
 import { planBuffers } from './shared/buffer-plan.js';
 import { Interconnect } from './shared/interconnect.js';
@@ -34,8 +34,8 @@ import { workerStatuses } from './worker-status.js';
 /** How long the thread with the device may take to give the lease back, in ms. */
 const RELEASE_MS = 500;
 
-/** How long a core may take to tell its totals, in ms. */
-const TOTALS_MS = 500;
+/** How long a core may take to answer, in ms. */
+const ANSWER_MS = 500;
 
 /** The app of a port, which every core runs. */
 export interface PortApp {
@@ -46,6 +46,7 @@ export interface PortApp {
 export class ThreadedPort extends BasePort implements MulticorePort {
   readonly mode: Exclude<Mode, 'single'>;
   readonly indirection: IndirectionTable;
+  readonly captures = new ThreadCaptures(() => ({ rx: this.rx, tx: this.tx, cores: this.cores }));
   private readonly interconnect: Interconnect;
   private readonly rxCounters = createL2Counters();
   private readonly txCounters = createL2Counters();
@@ -150,22 +151,24 @@ export class ThreadedPort extends BasePort implements MulticorePort {
     return { cores, workers: workerStatuses(this.interconnect, this.rx, this.tx, this.rxCounters, this.txCounters) };
   }
 
-  totals(): Promise<readonly (StackTotals | undefined)[]> {
-    const ask = async (core: PortThread): Promise<StackTotals | undefined> => {
-      const report = await core.ask({ type: 'totals' }, 'totals', TOTALS_MS);
-      return report?.type === 'totals' ? report.totals : undefined;
-    };
-    return Promise.all(this.cores.map(ask));
+  async totals(): Promise<readonly (StackTotals | undefined)[]> {
+    return (await this.ask({ what: 'totals' })).map((totals) => totals ?? undefined);
   }
 
-  openCapture(wish: CaptureWish): SharedArrayBuffer[] {
-    const { rx, tx, cores } = this;
-    return openCaptures({ rx, tx, cores }, wish);
+  tcp(): Promise<readonly (TcpFigures | null)[]> {
+    return this.ask({ what: 'tcp' });
   }
 
-  closeCapture(id: number): void {
-    const { rx, tx, cores } = this;
-    closeCaptures({ rx, tx, cores }, id);
+  protected async listConnections(query: ConnectionQuery): Promise<ConnectionList> {
+    const lists = await this.ask({ what: 'connections', query });
+    return mergeLists(
+      lists.filter((list) => list !== null),
+      query,
+    );
+  }
+
+  private ask<Q extends CoreQuestion>(question: Q): Promise<(CoreAnswers[Q['what']] | null)[]> {
+    return Promise.all(this.cores.map((core) => core.ask(question, ANSWER_MS)));
   }
 
   private countedBy(core: number, counter: number): number {
@@ -200,7 +203,7 @@ export class ThreadedPort extends BasePort implements MulticorePort {
     this.endWatch();
     await Promise.all(this.cores.map((core) => core.stop()));
     // While there is still a thread that sends.
-    if (this.config.isDhcp) await this.rx?.ask({ type: 'release' }, 'released', RELEASE_MS);
+    if (this.config.isDhcp) await this.rx?.obeyed({ type: 'release' }, ({ type }) => type === 'released', RELEASE_MS);
     await this.tx?.stop();
     await this.rx?.stop();
     // run() throws it.

@@ -111,6 +111,12 @@ describeWith('metrics', [command('promtool')], () => {
     const text = await read(address);
     expect(sum(text, 'tspmd_tcp_opened_passive_total')).toBe(1);
     expect(sum(text, 'tspmd_tcp_connections') + sum(text, 'tspmd_tcp_closed_total')).toBeGreaterThan(0);
+    for (const state of ['SYN-RECEIVED', 'ESTABLISHED', 'TIME-WAIT'])
+      expect(text).toMatch(new RegExp(`^tspmd_tcp_connections\\{core="0",state="${state}"\\} [01]$`, 'm'));
+    const samples = sum(text, 'tspmd_tcp_rtt_seconds_count');
+    expect(samples).toBeGreaterThanOrEqual(1);
+    expect(sum(text, 'tspmd_tcp_rtt_seconds_bucket', 'le="+Inf"')).toBe(samples);
+    expect(sum(text, 'tspmd_tcp_rtt_seconds_sum')).toBeGreaterThan(0);
     const open = await (await fetch(address, { headers: { accept: OPEN_METRICS } })).text();
     expect(open).toMatch(/^# TYPE tspmd_tcp_opened_passive counter\ntspmd_tcp_opened_passive_total\{core="0"\} 1$/m);
     expect(open).toMatch(/\n# EOF\n$/);

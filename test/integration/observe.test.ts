@@ -292,9 +292,12 @@ describe('an observer', () => {
       return JSON.parse(text);
     };
     expect(await ask({ command: 'x'.repeat(100) })).toEqual({
-      ...{ ok: false, error: `there is no command '${'x'.repeat(32)}'; there are: info, stats` },
+      ...{ ok: false, error: `there is no command '${'x'.repeat(32)}'; there are: info, stats, connections` },
     });
     expect(await ask({ command: 'toString' })).toMatchObject({ ok: false });
+    expect(await ask({ command: 'connections' })).toEqual({
+      ...{ ok: false, error: 'tspmd run has no connections; it has: info, stats' },
+    });
     expect(await ask({ command: 'stats' })).toEqual({ ok: false, error: 'it has not opened d yet' });
     observer.update(INFO);
     let reply: unknown;

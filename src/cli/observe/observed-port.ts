@@ -3,10 +3,11 @@ import { basename } from 'node:path';
 import { messageOf } from '../../../drivers/log/message-of.js';
 import type { OpenedCapture } from '../../../observe/capture/session.js';
 import type { CaptureWish } from '../../../observe/capture/sink.js';
+import type { ConnectionsArgs } from '../../../observe/control/commands.js';
 import type { ProcessInfo } from '../../../observe/control/process-info.js';
 import { RequestError } from '../../../observe/control/requests.js';
 import { type ListenAddress, metricsUrl } from '../../../observe/metrics/server.js';
-import { Observer } from '../../../observe/thread/observer.js';
+import { type Answerers, Observer } from '../../../observe/thread/observer.js';
 import { BasePort } from '../../base-port.js';
 import { L2_COUNTERS, meaningOf } from '../../counters.js';
 import { formatMac, type Port, type StackTotals } from '../../index.js';
@@ -70,18 +71,17 @@ export class ObservedPort {
     const opened = (observer: Observer): void => {
       this.observer = observer;
     };
-    this.opening = Observer.start(
-      this.info,
-      {
-        stats: () => this.snapshot(),
-        openCapture: (wish) => this.openCapture(wish as unknown as CaptureWish),
-        closeCapture: ({ id }) => this.basePort?.closeCapture(id as number),
-      },
-      {
-        metrics: metrics === undefined ? null : { ...metrics, module },
-        onFault: warn,
-      },
-    ).then(opened, (error: unknown) => {
+    const answerers: Answerers = {
+      stats: () => this.snapshot(),
+      // The thread has checked them.
+      connections: (args) => this.opened.connections(args as unknown as ConnectionsArgs),
+      openCapture: (args) => this.openCapture(args as unknown as CaptureWish),
+      closeCapture: ({ id }) => this.basePort.captures.close(id as number),
+    };
+    this.opening = Observer.start(this.info, answerers, {
+      metrics: metrics === undefined ? null : { ...metrics, module },
+      onFault: warn,
+    }).then(opened, (error: unknown) => {
       if (metrics !== undefined) throw error;
       warn(`${messageOf(error)}; tspmd stats does not find this process`);
     });
@@ -124,23 +124,29 @@ export class ObservedPort {
   /** Removes the control socket, because the process ends at once. */
   readonly removeNow = (): void => this.observer?.removeNow();
 
-  private get basePort(): BasePort | null {
-    return this.port instanceof BasePort ? this.port : null;
-  }
-
   private openCapture(wish: CaptureWish): OpenedCapture {
     const port = this.basePort;
-    if (port === null) throw new RequestError('its device is not open');
     const { name } = port;
     if (wish.port !== null && wish.port !== name) {
       throw new RequestError(`port: this process has one port, '${name}', and not '${wish.port}'`);
     }
     const interfaces = [{ name, description: `${addressText(port)} at ${formatMac(port.mac)}` }];
-    return { interfaces, rings: port.openCapture(wish), reasons: REASONS };
+    return { interfaces, rings: port.captures.open(wish), reasons: REASONS };
   }
 
   private async snapshot(): Promise<object> {
-    const { port } = this;
-    return port === null ? {} : { port: await snapshotOf(port, this.totals) };
+    return { port: await snapshotOf(this.opened, this.totals) };
+  }
+
+  /** The thread asks only when the process is ready. */
+  private get opened(): Port {
+    if (this.port === null) throw new RequestError(`it has not opened ${this.info.devices.join(', ')} yet`);
+    return this.port;
+  }
+
+  private get basePort(): BasePort {
+    const { opened } = this;
+    if (!(opened instanceof BasePort)) throw new RequestError('it has no port that packets can be captured from');
+    return opened;
   }
 }

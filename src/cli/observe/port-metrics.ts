@@ -9,13 +9,12 @@ import { meaningOf } from '../../counters.js';
 import type { CoreStatus, ThreadStatus } from '../../port.js';
 import type { PortSnapshot } from './port-snapshot.js';
 import { stackMeaningOf } from './stack-meaning.js';
+import { addTcpFigures, TOTALS_BY_STATE } from './tcp-figures.js';
 
 const SECOND = 1000;
 
 /** Totals of a stack that say how many there are now; all others only grow. */
 const STACK_GAUGES: Readonly<Record<string, string>> = {
-  tcp_connections: 'TCP connections, half-open ones included, without those in TIME-WAIT',
-  tcp_time_wait: 'TCP connections in TIME-WAIT',
   tcp_timers: 'timers of TCP that are armed',
   tcp_memory: 'bytes of the send and receive buffers of TCP',
   udp_sockets: 'UDP sockets',
@@ -27,7 +26,7 @@ const GAUGE_NAMES: Readonly<Record<string, string>> = { tcp_memory: 'tcp_memory_
 export function familiesOf({ process, port }: ProcessStats): Family[] {
   const families = new Families();
   addProcess(families, process);
-  const { device, cores, workers, counters, totals, rssEntries } = port as PortSnapshot;
+  const { device, cores, workers, counters, totals, tcp, rssEntries } = port as PortSnapshot;
   for (const thread of [...cores, ...workers]) addThread(families, thread);
   for (const core of cores) addRings(families, core);
   for (const [core, entries] of rssEntries.entries())
@@ -37,7 +36,9 @@ export function familiesOf({ process, port }: ProcessStats): Family[] {
   for (const [name, value] of Object.entries(counters))
     if (meaningOf(name) === undefined) addDeviceCounter(families, name, value, device);
   for (const [core, own] of totals.entries())
-    for (const [name, value] of Object.entries(own ?? {})) addStackTotal(families, name, value, { core });
+    for (const [name, value] of Object.entries(own ?? {}))
+      if (tcp[core] === null || !TOTALS_BY_STATE.includes(name)) addStackTotal(families, name, value, { core });
+  for (const [core, figures] of tcp.entries()) if (figures !== null) addTcpFigures(families, figures, { core });
   return families.all;
 }
 

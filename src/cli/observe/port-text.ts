@@ -1,22 +1,34 @@
 /** The counters of a port, of its threads and of its stacks as text. */
+import type { TcpFigures } from '../../index.js';
 import type { CoreStatus, StackTotals, ThreadStatus } from '../../port.js';
 import { counterLines } from '../output/counter-lines.js';
 import { ringsText } from '../output/rates.js';
 import type { PortSnapshot } from './port-snapshot.js';
 import { stackMeaningOf } from './stack-meaning.js';
+import { tcpText } from './tcp-figures.js';
 
 /**
  * Returns a line for the port, one per counter that is not 0, one per thread when there are several, and what the stack of
  * each core reports.
  */
-export function portText({ device, mac, address, gateway, counters, cores, workers, totals }: PortSnapshot): string {
+export function portText({
+  device,
+  mac,
+  address,
+  gateway,
+  counters,
+  cores,
+  workers,
+  totals,
+  tcp,
+}: PortSnapshot): string {
   const route = gateway === null ? '' : `, gateway ${gateway}`;
   const threads = [...cores, ...workers];
   return [
     `${address} at ${mac} on ${device}${route}`,
     ...counterLines(counters).map((line) => `  ${line}`),
     ...(threads.length > 1 ? threads.map((thread) => `  ${threadLine(thread)}`) : []),
-    ...totals.flatMap((own, core) => (own === null ? [] : stackLines(own, core))),
+    ...totals.flatMap((own, core) => stackLines(own ?? {}, tcp[core] ?? null, core)),
   ].join('\n');
 }
 
@@ -28,7 +40,8 @@ function threadLine(thread: ThreadStatus & { readonly rings?: CoreStatus['rings'
   return `${title}: ${isAsleep ? 'asleep' : 'awake'}${ringsText(rings ?? null)}${share}`;
 }
 
-function stackLines(totals: StackTotals, core: number): string[] {
+function stackLines(totals: StackTotals, tcp: TcpFigures | null, core: number): string[] {
   const lines = counterLines(totals, stackMeaningOf);
+  if (tcp !== null) lines.unshift(`connections: ${tcpText(tcp)}`);
   return lines.length === 0 ? [] : [`the stack of core ${core}`, ...lines.map((line) => `  ${line}`)];
 }

@@ -90,10 +90,10 @@ export class Calls {
         // Only the application of an active open knows of it. The FIN follows when the handshake is over.
         break;
       case STATE_ESTABLISHED:
-        i32[r + STATE] = STATE_FIN_WAIT_1;
+        this.table.setState(r, STATE_FIN_WAIT_1);
         break;
       case STATE_CLOSE_WAIT:
-        i32[r + STATE] = STATE_LAST_ACK;
+        this.table.setState(r, STATE_LAST_ACK);
         break;
       default:
         return;

@@ -2,6 +2,7 @@
 import type { MemoryViews } from '../../../drivers/memory/index.js';
 import { ArgumentError, StateError } from '../../errors.js';
 import type { PacketBuffer } from '../../link/packet-buffer.js';
+import type { TcpView } from '../../link/published.js';
 import { parseIpv4 } from '../../wire/address.js';
 import { checkOption } from '../check-option.js';
 import { netError } from '../errors.js';
@@ -17,6 +18,7 @@ import { SMALL_REGION_BYTES } from './state/regions.js';
 import { FLAG_DELIVER, FLAG_WANTS_DRAIN, FLAGS, ROW_SHIFT, ROW_WORDS, STATE, STATE_CLOSED } from './state/rows.js';
 import { NO_ROW, type Table } from './state/table.js';
 import { countUnacknowledged, rowsInUse, rowsToOthers } from './survey.js';
+import { ConnectionView } from './view.js';
 
 const DEFAULT_BACKLOG = 511;
 const MAX_BACKLOG = 1 << 20;
@@ -274,6 +276,11 @@ export class Tcp implements TransportProtocol {
       tcp_timers: table.wheel.armed,
       tcp_memory: table.regions.used,
     };
+  }
+
+  /** @internal For those who look into the port. */
+  view(core: number): TcpView {
+    return new ConnectionView(this.parts, core);
   }
 
   /**

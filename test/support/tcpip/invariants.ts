@@ -48,10 +48,12 @@ import {
   SND_NXT,
   SND_UNA,
   STATE,
+  STATE_CLOSED,
   STATE_ESTABLISHED,
   STATE_SYN_RECEIVED,
   STATE_SYN_SENT,
   STATE_UNREAD,
+  STATES,
   TAKEN,
 } from '../../../src/tcpip/tcp/state/rows.js';
 import { NO_ROW, type Table, TIMER_RETRANSMIT, timerId, timersFor } from '../../../src/tcpip/tcp/state/table.js';
@@ -72,6 +74,7 @@ export function checkInvariants(tcp: Tcp): void {
   let live = 0;
   let listed = 0;
   let bytes = 0;
+  const states = new Array<number>(STATES).fill(0);
   const halfOpen = new Map<object, number>();
   for (let row = 0; row < table.connections.length; row++) {
     const r = row << ROW_SHIFT;
@@ -95,6 +98,7 @@ export function checkInvariants(tcp: Tcp): void {
       continue;
     }
     live++;
+    states[i32[r + STATE]!]!++;
     for (const region of held) {
       if (region === null) continue;
       check(region.used, `row ${row} has a region that is free`);
@@ -106,6 +110,10 @@ export function checkInvariants(tcp: Tcp): void {
       halfOpen.set(backlog!, (halfOpen.get(backlog!) ?? 0) + 1);
     }
     checkRow(table, recovery, r);
+  }
+  for (const [state, count] of table.states.entries()) {
+    const found = state === STATE_CLOSED ? count : states[state]!;
+    check(found === count, `${found} rows are in state ${state}, the table counts ${count}`);
   }
   check(live === table.size, `${live} rows are in use, the table counts ${table.size}`);
   check(listed === table.listed, `${listed} rows are listed, the table counts ${table.listed}`);

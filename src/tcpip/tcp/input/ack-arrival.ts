@@ -124,7 +124,7 @@ export class AckArrival {
     this.recovery.rearm(r);
     switch (i32[r + STATE]) {
       case STATE_FIN_WAIT_1:
-        i32[r + STATE] = STATE_FIN_WAIT_2;
+        table.setState(r, STATE_FIN_WAIT_2);
         table.wheel.set(timerId(r, TIMER_KEEP_ALIVE), (i32[r + HEARD_MS] + (i32[r + KEEP_ALIVE] || FIN_WAIT_2_MS)) | 0);
         return true;
       case STATE_CLOSING:

@@ -163,16 +163,16 @@ export class DataArrival {
 
   /** All data came, and the FIN is next. */
   private receiveFin(r: number): void {
-    const { i32, acks, inbox } = this;
+    const { i32, table, acks, inbox } = this;
     i32[r + RCV_NXT] = (i32[r + FIN_SEQ] + 1) | 0;
     acks.now(r);
     switch (i32[r + STATE]) {
       case STATE_ESTABLISHED:
-        i32[r + STATE] = STATE_CLOSE_WAIT;
+        table.setState(r, STATE_CLOSE_WAIT);
         inbox.deliver(r);
         return;
       case STATE_FIN_WAIT_1:
-        i32[r + STATE] = STATE_CLOSING;
+        table.setState(r, STATE_CLOSING);
         inbox.deliver(r);
         return;
       default:

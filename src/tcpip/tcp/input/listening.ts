@@ -16,17 +16,7 @@ import {
 import type { CookieSyn } from '../output/cookie-syn.js';
 import { DEFAULT_MSS, type Handshake } from '../output/handshake.js';
 import type { Resets } from '../output/resets.js';
-import {
-  FLAG_ECN,
-  FLAG_PASSIVE,
-  FLAGS,
-  ISS,
-  RCV_ADV,
-  ROW_SHIFT,
-  STATE,
-  STATE_SYN_RECEIVED,
-  SYN_US,
-} from '../state/rows.js';
+import { FLAG_ECN, FLAG_PASSIVE, FLAGS, ISS, RCV_ADV, ROW_SHIFT, STATE_SYN_RECEIVED, SYN_US } from '../state/rows.js';
 import { NO_ROW, type Table } from '../state/table.js';
 import { NO_OPTION, type Segment } from './segment.js';
 import type { Synchronized } from './synchronized.js';
@@ -147,7 +137,7 @@ export class Listening {
     });
     // The window that the SYN-ACK has offered: the ACK may carry data.
     i32[r + RCV_ADV] = (segment.seq + Math.min(listener.settings.receiveBuffer, MAX_SYN_WINDOW)) | 0;
-    i32[r + STATE] = STATE_SYN_RECEIVED;
+    table.setState(r, STATE_SYN_RECEIVED);
     this.synchronized.receive(r, segment);
     return true;
   }

@@ -70,7 +70,7 @@ export class Closing {
     const { i32 } = this;
     if ((i32[r + FLAGS] & FLAG_END_TOLD) === 0) {
       // The application has paused. `resume` completes the connection.
-      i32[r + STATE] = STATE_UNREAD;
+      this.table.setState(r, STATE_UNREAD);
       if (mustWait) i32[r + FLAGS] |= FLAG_MUST_WAIT;
       return;
     }

@@ -172,7 +172,7 @@ export class Handshake {
 
   /** Sends the SYN of a connection that the application opens. */
   connect(r: number): void {
-    this.i32[r + STATE] = STATE_SYN_SENT;
+    this.table.setState(r, STATE_SYN_SENT);
     this.table.count[TCP.tcp_opened_active]++;
     this.sendSyn(r);
     this.setTimer(r);
@@ -180,7 +180,7 @@ export class Handshake {
 
   /** Sends the SYN-ACK for a SYN that has come. */
   accept(r: number): void {
-    this.i32[r + STATE] = STATE_SYN_RECEIVED;
+    this.table.setState(r, STATE_SYN_RECEIVED);
     this.sendSyn(r);
     this.setTimer(r);
   }
@@ -269,7 +269,7 @@ export class Handshake {
     table.leaveBacklog(r);
     table.wheel.clear(timerId(r, TIMER_RETRANSMIT));
     // The application may have ended its side already.
-    i32[r + STATE] = (i32[r + FLAGS] & FLAG_FIN_QUEUED) !== 0 ? STATE_FIN_WAIT_1 : STATE_ESTABLISHED;
+    table.setState(r, (i32[r + FLAGS] & FLAG_FIN_QUEUED) !== 0 ? STATE_FIN_WAIT_1 : STATE_ESTABLISHED);
     i32[r + TUNE_US] = us;
     i32[r + PROGRESS_MS] = ms;
     if ((i32[r + FLAGS] & FLAG_PASSIVE) !== 0) table.count[TCP.tcp_opened_passive]++;

@@ -34,6 +34,7 @@ export class Delivery {
     private readonly congestion: CongestionControl,
     private readonly clock: Clock,
     private readonly counters: Float64Array,
+    private readonly rtts: Float64Array,
   ) {
     this.i32 = rows.i32;
     this.f64 = rows.f64;
@@ -78,7 +79,7 @@ export class Delivery {
       const ms = (this.clock.ms - event.echoMs) | 0;
       if (ms >= 0 && ms <= MAX_ECHO_MS) rtt = Math.max(1, ms) * US_PER_MS;
     }
-    if (rtt >= 0) sampleRtt(i32, this.f64, r, rtt, flight);
+    if (rtt >= 0) sampleRtt(i32, this.f64, r, rtt, flight, this.rtts);
   }
 
   /** `isOld`: the ACK answers an earlier transmission of the record than the last one. */

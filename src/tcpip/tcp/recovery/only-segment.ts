@@ -37,6 +37,7 @@ export class OnlySegment {
     private readonly congestion: CongestionControl,
     private readonly timer: RetransmitTimer,
     private readonly clock: Clock,
+    private readonly rtts: Float64Array,
   ) {
     this.i32 = rows.i32;
     this.f64 = rows.f64;
@@ -70,7 +71,7 @@ export class OnlySegment {
     ring.dropHead(r);
     sampleMinRtt(i32, r, rtt, this.clock.ms);
     this.congestion.observe(r, ack, pipe, rtt);
-    sampleRtt(i32, this.f64, r, rtt, length);
+    sampleRtt(i32, this.f64, r, rtt, length, this.rtts);
     noteProgress(i32, r);
     this.timer.restart(r);
     this.timer.restartProbe(r);

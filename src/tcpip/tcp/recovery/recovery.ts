@@ -42,7 +42,7 @@ import { NewReno } from './newreno.js';
 import { OnlySegment } from './only-segment.js';
 import { Rack } from './rack.js';
 import { RetransmitTimer, type TimerSetter } from './retransmit-timer.js';
-import { noteProgress, openRtt, rtoUs, sampleMinRtt, sampleRtt, timeoutsInRow } from './rtt.js';
+import { createRttHistogram, noteProgress, openRtt, rtoUs, sampleMinRtt, sampleRtt, timeoutsInRow } from './rtt.js';
 import { Scoreboard } from './scoreboard.js';
 import { END, NO_RECORD, SENT_MS, SENT_US, SEQ, SentRing } from './sent-ring.js';
 import { noteProbe, probeRepairedLoss } from './tlp.js';
@@ -75,6 +75,8 @@ export class Recovery {
   readonly scoreboard: Scoreboard;
   readonly congestion: CongestionControl;
   readonly episode: Episode;
+  /** All RTT samples of the stack, as a histogram (rtt.ts). */
+  readonly rtts = createRttHistogram();
   private readonly delivery: Delivery;
   private readonly rack: Rack;
   private readonly timer: RetransmitTimer;
@@ -95,11 +97,11 @@ export class Recovery {
     this.counters = parts.counters.values;
     this.ring = new SentRing(rows, regions);
     this.congestion = new CongestionControl(rows, clock);
-    this.delivery = new Delivery(rows, this.ring, this.congestion, clock, this.counters);
+    this.delivery = new Delivery(rows, this.ring, this.congestion, clock, this.counters, this.rtts);
     this.scoreboard = new Scoreboard(rows, this.ring, this.delivery, this.counters);
     this.rack = new Rack(rows, this.ring, this.scoreboard, clock);
     this.timer = new RetransmitTimer(rows, this.ring, clock, wheel);
-    this.onlySegment = new OnlySegment(rows, this.ring, this.congestion, this.timer, clock);
+    this.onlySegment = new OnlySegment(rows, this.ring, this.congestion, this.timer, clock, this.rtts);
     const newReno = new NewReno(rows, this.ring, this.scoreboard);
     this.episode = new Episode(rows, this.ring, this.scoreboard, this.rack, newReno, this.congestion, this.counters);
   }
@@ -124,7 +126,7 @@ export class Recovery {
 
   /** The round trip time of the handshake in µs. Not if the SYN was sent again (RFC 6298, 3). */
   handshakeRtt(r: number, us: number): void {
-    sampleRtt(this.i32, this.f64, r, us, 0);
+    sampleRtt(this.i32, this.f64, r, us, 0, this.rtts);
     sampleMinRtt(this.i32, r, us, this.clock.ms);
   }
 

@@ -33,10 +33,22 @@ const BETA = 1 / 4;
 const K = 4;
 /** The least RTT is that of the last one or two periods of this length. */
 const MIN_RTT_PERIOD_MS = 150_000;
+const WORD_BITS = 32;
 const BACKOFF_SHIFT = 16;
 const COUNT_MASK = 0xffff;
 /** More doublings do not change the RTO any more. */
 const MAX_DOUBLINGS = 10;
+
+/**
+ * A histogram of RTT samples: the first places count those of up to 1, 2, 4, … µs, each without those of the places before
+ * it; the last place has the sum of all in µs.
+ */
+export const RTT_BUCKETS = 32;
+export const RTT_SUM = RTT_BUCKETS;
+
+export function createRttHistogram(): Float64Array {
+  return new Float64Array(RTT_BUCKETS + 1);
+}
 
 /** Prepares a row. */
 export function openRtt(i32: Int32Array, f64: Float64Array, r: number, synLost: boolean): void {
@@ -53,10 +65,20 @@ export function openRtt(i32: Int32Array, f64: Float64Array, r: number, synLost: 
  * Takes a sample for SRTT, RTTVAR and the RTO, and ends the backoff (RFC 6298, 2 and 5).
  * @param rtt in µs
  * @param flight bytes in flight when the ACK came: how many samples a round trip has
+ * @param histogram that of the stack, which counts the sample
  */
-export function sampleRtt(i32: Int32Array, f64: Float64Array, r: number, rtt: number, flight: number): void {
+export function sampleRtt(
+  i32: Int32Array,
+  f64: Float64Array,
+  r: number,
+  rtt: number,
+  flight: number,
+  histogram: Float64Array,
+): void {
   const d = r >> 1;
   const sample = Math.max(1, rtt);
+  histogram[WORD_BITS - Math.clz32(sample - 1)]++;
+  histogram[RTT_SUM] += sample;
   if (f64[d + SRTT] === 0) {
     f64[d + SRTT] = sample;
     f64[d + RTTVAR] = sample / 2;

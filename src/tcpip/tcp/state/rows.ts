@@ -248,6 +248,8 @@ export const STATE_CLOSING = 7;
 export const STATE_LAST_ACK = 8;
 /** Over on the wire, but the application has paused and has not taken all data. */
 export const STATE_UNREAD = 9;
+/** How many states there are. */
+export const STATES = 10;
 
 // Flags.
 

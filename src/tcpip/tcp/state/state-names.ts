@@ -1,5 +1,5 @@
 /** The states by their names in RFC 9293, 3.3.2. */
-const NAMES = [
+export const STATE_NAMES: readonly string[] = [
   'CLOSED',
   'SYN-SENT',
   'SYN-RECEIVED',
@@ -15,5 +15,5 @@ const NAMES = [
 
 /** The name of a STATE_ number. */
 export function stateName(state: number): string {
-  return NAMES[state];
+  return STATE_NAMES[state];
 }

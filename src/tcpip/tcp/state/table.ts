@@ -21,6 +21,7 @@ import {
   Rows,
   STATE,
   STATE_CLOSED,
+  STATES,
 } from './rows.js';
 import type { TimerWheel } from './timer-wheel.js';
 
@@ -99,6 +100,8 @@ export class Table {
   isStarved = false;
   /** Connections in the table, half-open ones included. */
   size = 0;
+  /** How many of them are in each state, by the STATE_ numbers; that of STATE_CLOSED means nothing. */
+  readonly states = new Int32Array(STATES);
   private readonly makeConnection: (r: number) => Connection;
   private firstFree = NO_ROW;
   private lastFree = NO_ROW;
@@ -148,6 +151,14 @@ export class Table {
     return r;
   }
 
+  /** Moves a row from its state to another one. Nothing else writes {@link STATE}. */
+  setState(r: number, state: number): void {
+    const { i32, states } = this;
+    states[i32[r + STATE]]--;
+    states[state]++;
+    i32[r + STATE] = state;
+  }
+
   /**
    * Ends the use of a row: clears its timers, gives back its buffers and takes it out of the flow table, if the flow
    * still is its own. The row is used again after {@link reclaim}, and its receive region: a `data` handler may look at
@@ -156,7 +167,7 @@ export class Table {
   close(r: number): void {
     const { i32, wheel, regions, flows } = this;
     const row = r >> ROW_SHIFT;
-    i32[r + STATE] = STATE_CLOSED;
+    this.setState(r, STATE_CLOSED);
     for (let kind = 0; kind < TIMERS; kind++) wheel.clear(timerId(r, kind));
     flows.removeValue(i32[r + REMOTE], i32[r + PORTS], row);
     this.releaseSend(r);

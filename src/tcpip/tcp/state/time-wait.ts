@@ -161,6 +161,14 @@ export class TimeWait {
     return ms > 0 ? ms : 0;
   }
 
+  /** Returns the entries that wait since the shortest time, the newest first: their offsets in {@link words}, at most `most`. */
+  newest(most: number): number[] {
+    const entries: number[] = [];
+    for (let at = this.last; at !== 0 && entries.length < most; at = this.words[(at - 1) * WORDS + PREVIOUS])
+      entries.push((at - 1) * WORDS);
+    return entries;
+  }
+
   private append(index: number, nowMs: number): void {
     const { words } = this;
     const entry = index * WORDS;

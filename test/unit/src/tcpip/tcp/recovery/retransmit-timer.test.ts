@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { RACK_WAITS } from '../../../../../../src/tcpip/tcp/recovery/bits.js';
 import { RetransmitTimer } from '../../../../../../src/tcpip/tcp/recovery/retransmit-timer.js';
-import { countTimeout, sampleRtt } from '../../../../../../src/tcpip/tcp/recovery/rtt.js';
+import { countTimeout, createRttHistogram, sampleRtt } from '../../../../../../src/tcpip/tcp/recovery/rtt.js';
 import { SentRing } from '../../../../../../src/tcpip/tcp/recovery/sent-ring.js';
 import { noteProbe } from '../../../../../../src/tcpip/tcp/recovery/tlp.js';
 import { RegionPool } from '../../../../../../src/tcpip/tcp/state/regions.js';
@@ -55,22 +55,22 @@ describe('RetransmitTimer', () => {
   });
 
   it('waits for two round trips and 8 ms with several segments (RFC 8985, 7.2)', () => {
-    sampleRtt(row.i32, row.f64, row.r, 50_000, 0);
+    sampleRtt(row.i32, row.f64, row.r, 50_000, 0, createRttHistogram());
     send(3);
     expect(armed()).toBe(108);
   });
 
   it('a single segment may be acknowledged 200 ms late; but the RTO is the limit', () => {
-    sampleRtt(row.i32, row.f64, row.r, 50_000, 0);
+    sampleRtt(row.i32, row.f64, row.r, 50_000, 0, createRttHistogram());
     send(1);
     expect(armed()).toBe(250);
-    sampleRtt(row.i32, row.f64, row.r, 500_000, 0);
+    sampleRtt(row.i32, row.f64, row.r, 500_000, 0, createRttHistogram());
     // SRTT 106 ms, RTTVAR 131 ms
     expect(armed()).toBe(413);
   });
 
   it('waits for the RTO without SACK, after a probe, and with SACKed segments', () => {
-    sampleRtt(row.i32, row.f64, row.r, 50_000, 0);
+    sampleRtt(row.i32, row.f64, row.r, 50_000, 0, createRttHistogram());
     send(3);
     row.i32[row.r + FLAGS] = 0;
     expect(armed()).toBe(250);
@@ -83,14 +83,14 @@ describe('RetransmitTimer', () => {
   });
 
   it('doubles the RTO and does not probe after a timeout', () => {
-    sampleRtt(row.i32, row.f64, row.r, 50_000, 0);
+    sampleRtt(row.i32, row.f64, row.r, 50_000, 0, createRttHistogram());
     send(3);
     countTimeout(row.i32, row.r);
     expect(armed()).toBe(500);
   });
 
   it('RACK comes before the RTO, and does not put it off', () => {
-    sampleRtt(row.i32, row.f64, row.r, 50_000, 0);
+    sampleRtt(row.i32, row.f64, row.r, 50_000, 0, createRttHistogram());
     send(3);
     row.i32[row.r + RECOVERY_BITS]! |= RACK_WAITS;
     row.i32[row.r + RACK_DUE_US] = row.clock.us + 12_300;

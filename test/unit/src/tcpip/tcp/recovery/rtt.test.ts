@@ -1,9 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import {
   countTimeout,
+  createRttHistogram,
   minRtt,
   noteProgress,
   openRtt,
+  RTT_BUCKETS,
+  RTT_SUM,
   raiseRtt,
   rtoUs,
   sampleMinRtt,
@@ -25,7 +28,7 @@ describe('RTT and RTO', () => {
 
   it('takes the first sample as SRTT, and half of it as RTTVAR (2.2)', () => {
     const { i32, f64, r } = senderRow();
-    sampleRtt(i32, f64, r, 400 * MS, 0);
+    sampleRtt(i32, f64, r, 400 * MS, 0, createRttHistogram());
     expect(f64[(r >> 1) + SRTT]).toBe(400 * MS);
     expect(f64[(r >> 1) + RTTVAR]).toBe(200 * MS);
     expect(rtoUs(i32, r)).toBe(1200 * MS);
@@ -33,28 +36,53 @@ describe('RTT and RTO', () => {
 
   it('weights further samples with 1/4 and 1/8 (2.3)', () => {
     const { i32, f64, r } = senderRow();
-    sampleRtt(i32, f64, r, 400 * MS, 0);
-    sampleRtt(i32, f64, r, 600 * MS, 0);
+    sampleRtt(i32, f64, r, 400 * MS, 0, createRttHistogram());
+    sampleRtt(i32, f64, r, 600 * MS, 0, createRttHistogram());
     // 3/4 * 200 + 1/4 * |400 - 600|
     expect(f64[(r >> 1) + RTTVAR]).toBe(200 * MS);
     expect(f64[(r >> 1) + SRTT]).toBe(425 * MS);
     expect(rtoUs(i32, r)).toBe(425 * MS + 4 * 200 * MS);
-    sampleRtt(i32, f64, r, 425 * MS, 0);
+    sampleRtt(i32, f64, r, 425 * MS, 0, createRttHistogram());
     expect(f64[(r >> 1) + RTTVAR]).toBe(150 * MS);
   });
 
   // Clauses: 7323-4.2a
   it('weights a sample less when a round trip has many (RFC 7323, appendix G)', () => {
     const { i32, f64, r } = senderRow(1000);
-    sampleRtt(i32, f64, r, 100 * MS, 0);
-    sampleRtt(i32, f64, r, 180 * MS, 20_000);
+    sampleRtt(i32, f64, r, 100 * MS, 0, createRttHistogram());
+    sampleRtt(i32, f64, r, 180 * MS, 20_000, createRttHistogram());
     expect(f64[(r >> 1) + SRTT]).toBeCloseTo(101 * MS, 6);
   });
 
   it('the RTO is at least 200 ms longer than SRTT', () => {
     const { i32, f64, r } = senderRow();
-    for (let i = 0; i < 100; i++) sampleRtt(i32, f64, r, 5 * MS, 0);
+    for (let i = 0; i < 100; i++) sampleRtt(i32, f64, r, 5 * MS, 0, createRttHistogram());
     expect(rtoUs(i32, r)).toBe(205 * MS);
+  });
+
+  it('is counted by the power of two that it does not exceed, and summed', () => {
+    const { i32, f64, r } = senderRow();
+    const rtts = createRttHistogram();
+    const samples = [0, 1, 2, 3, 4, 5, 8, 9, 1000, 1024, 1025, 120_000_000, 2 ** 31 - 1];
+    for (const sample of samples) sampleRtt(i32, f64, r, sample, 0, rtts);
+    const counted = [...rtts.subarray(0, RTT_BUCKETS)].flatMap((count, i) => (count === 0 ? [] : [[i, count]]));
+    expect(counted).toEqual([
+      ...[
+        [0, 2],
+        [1, 1],
+        [2, 2],
+        [3, 2],
+        [4, 1],
+      ],
+      ...[
+        [10, 2],
+        [11, 1],
+        [27, 1],
+        [31, 1],
+      ],
+    ]);
+    // A sample of 0 counts as 1.
+    expect(rtts[RTT_SUM]).toBe(samples.reduce((sum, sample) => sum + sample, 1));
   });
 
   it('backoff doubles up to 120 s, and ends only with a sample (5.5, 3)', () => {
@@ -69,13 +97,13 @@ describe('RTT and RTO', () => {
     noteProgress(i32, r);
     expect(timeoutsInRow(i32, r)).toBe(0);
     expect(rtoUs(i32, r)).toBe(120_000 * MS);
-    sampleRtt(i32, f64, r, 100 * MS, 0);
+    sampleRtt(i32, f64, r, 100 * MS, 0, createRttHistogram());
     expect(rtoUs(i32, r)).toBe(300 * MS);
   });
 
   it('follows the longer delay after a spurious timeout (RFC 4015, 3.3)', () => {
     const { i32, f64, r } = senderRow();
-    for (let i = 0; i < 100; i++) sampleRtt(i32, f64, r, 10 * MS, 0);
+    for (let i = 0; i < 100; i++) sampleRtt(i32, f64, r, 10 * MS, 0, createRttHistogram());
     raiseRtt(i32, f64, r, 800 * MS);
     expect(rtoUs(i32, r)).toBe(800 * MS + 4 * 400 * MS);
   });
