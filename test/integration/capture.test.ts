@@ -175,8 +175,8 @@ describeWith('tspmd capture', [...TCP_PEERS, ...['curl', 'ping', 'capinfos'].map
     const whole = await capture(both, [], 'kernel');
     const ofKernel = await capture(one, ['--port', 'kernel', '--direction', 'in'], 'kernel');
     await get('/bytes/50000');
-    await ended(whole);
     await ended(ofKernel);
+    await ended(whole);
     const all = frames(both);
     const at = (name: string, direction: string): Frame[] =>
       all.filter((frame) => frame.interface === name && frame.direction === direction);
@@ -185,7 +185,10 @@ describeWith('tspmd capture', [...TCP_PEERS, ...['curl', 'ping', 'capinfos'].map
       expect(at(from, 'in').length).toBeGreaterThan(3);
       expect(at(from, 'in').map(key)).toEqual(at(to, 'out').map(key));
     }
-    expect(frames(one).map(key)).toEqual(at('kernel', 'in').map(key));
+    // It began later, and ended earlier.
+    const ofOne = frames(one).map(key);
+    expect(ofOne.length).toBeGreaterThan(3);
+    expect(at('kernel', 'in').map(key).join('\n')).toContain(ofOne.join('\n'));
     const { code, output } = await lab.run(10, ...TSPMD, 'capture', 'kernel', '--port', 'vm3', '--output', one);
     expect(code).toBe(1);
     expect(output).toMatch(/^tspmd: switch \d+ says: port: this switch has no port 'vm3'; it has vm, kernel\n$/);

@@ -292,7 +292,10 @@ describe('an observer', () => {
       return JSON.parse(text);
     };
     expect(await ask({ command: 'x'.repeat(100) })).toEqual({
-      ...{ ok: false, error: `there is no command '${'x'.repeat(32)}'; there are: info, stats, connections` },
+      ...{
+        ok: false,
+        error: `there is no command '${'x'.repeat(32)}'; there are: info, stats, capture, connections, flows`,
+      },
     });
     expect(await ask({ command: 'toString' })).toMatchObject({ ok: false });
     expect(await ask({ command: 'connections' })).toEqual({
