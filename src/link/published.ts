@@ -1,6 +1,7 @@
 /**
  * Where those who look into a running port find the TCP of a core: each TCP/IP stack publishes itself with its core,
- * whichever app has made it. A core and its stack are in one thread, and so is what is published.
+ * whichever app has made it. A core and its stack are in one thread, and so is what is published. An app that has a copy of the
+ * package of its own is not found.
  */
 import { ArgumentError } from '../errors.js';
 import type { Core } from './core.js';

@@ -13,6 +13,8 @@ const LIMIT = { timeout: 60_000 };
 /** Connections that stay open, and those that the server has closed first. */
 const OPEN = 6;
 const CLOSED = 3;
+/** Other processes of the machine have others. */
+const NAME = `server-${process.pid}`;
 const REQUEST = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n';
 
 const needs = [...TCP_PEERS, ...['ss', 'curl', 'nc.openbsd'].map(command)];
@@ -33,7 +35,7 @@ describeWith('the TCP of a process that is looked into', needs, () => {
   });
 
   async function startServer(kind: 'run' | 'exec', mode: Mode): Promise<void> {
-    const options = ['--name', 'server', ...MODES[mode]];
+    const options = ['--name', NAME, ...MODES[mode]];
     if (kind === 'run') {
       await lab.endpoint('--app', 'http', ...options);
       return;
@@ -55,7 +57,7 @@ describeWith('the TCP of a process that is looked into', needs, () => {
     return stdout;
   }
 
-  const stats = (...args: string[]): Promise<string> => output(...Child.commandLine('stats', 'server', ...args));
+  const stats = (...args: string[]): Promise<string> => output(...Child.commandLine('stats', NAME, ...args));
 
   async function figures(): Promise<TcpFigures[]> {
     return (JSON.parse(await stats('--json')) as { port: { tcp: TcpFigures[] } }).port.tcp;
@@ -99,7 +101,7 @@ describeWith('the TCP of a process that is looked into', needs, () => {
       expect(text).toMatch(
         /^ {2}connections: (?:\d+ [A-Z0-9-]+(?:, )?)+; RTT median [\d.]+ ms, p99 [\d.]+ ms \(\d+ samples?\)$/m,
       );
-      const pid = Number(/^\w+ (\d+) \(server\)/.exec(text)![1]);
+      const pid = Number(/^\w+ (\d+) \(/.exec(text)![1]);
       const { total, connections } = await ask(kind, pid, { command: 'connections', sort: 'state' });
       expect(total).toBe(OPEN + CLOSED);
       const open = connections.slice(0, OPEN);
