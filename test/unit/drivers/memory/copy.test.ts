@@ -29,6 +29,22 @@ describe('packet copies', () => {
     );
   });
 
+  it('copy every length up to 70 between every two places modulo 8, and nothing beside it', () => {
+    const [source, target, expected] = [memory(), memory(), memory()];
+    for (let to = 0; to < 8; to++) {
+      for (let from = 0; from < 8; from++) {
+        for (let length = 0; length <= 70; length++) {
+          target.u8.fill(0xaa, 0, 256);
+          expected.u8.fill(0xaa, 0, 256);
+          for (let i = 0; i < length; i++) expected.u8[64 + to + i] = source.u8[1000 + from + i]!;
+          copyBetween(target, 64 + to, source, 1000 + from, length);
+          const isSame = Buffer.compare(target.u8.subarray(0, 256), expected.u8.subarray(0, 256)) === 0;
+          expect(isSame, `${length} bytes from ${from} to ${to}`).toBe(true);
+        }
+      }
+    }
+  });
+
   it('share one function per memory', () => {
     const one = memory();
     expect(copierFor(one)).toBe(copierFor({ ...one }));
