@@ -51,6 +51,12 @@ const ALL: Match = () => true;
 /** Longer frames are cut: no device has any. */
 const MAX_FRAME = 65_600;
 
+/**
+ * Bursts until the next one, when one of `every` is wanted: by chance, `every` on average. Bursts come in turns (in and out, port
+ * by port), and a fixed spacing would meet the same one in every turn.
+ */
+const spacing = (every: number): number => (every === 1 ? 1 : 1 + Math.floor(Math.random() * (2 * every - 1)));
+
 export class CaptureSink {
   readonly id: number;
   readonly drops: boolean;
@@ -81,8 +87,13 @@ export class CaptureSink {
   /** Whether it wants a burst of packets of this direction. To be called once per burst; notes the time. */
   takesBurst(direction: number): boolean {
     if (this.drops || (this.directions & direction) === 0) return false;
+    const { every } = this.writer;
+    if (every !== this.every) {
+      this.every = every;
+      this.skip = spacing(every);
+    }
     if (--this.skip > 0) return false;
-    this.skip = this.every = this.writer.every;
+    this.skip = spacing(every);
     this.time = performance.now();
     return true;
   }
