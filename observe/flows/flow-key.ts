@@ -37,12 +37,13 @@ const ipv4 = (u8: Uint8Array, at: number): string => `${u8[at]}.${u8[at + 1]}.${
 /** An IPv6 address, the longest run of zeros shortened (RFC 5952). */
 function ipv6(u8: Uint8Array, at: number): string {
   const groups = Array.from({ length: 8 }, (_, i) => read16(u8, at + 2 * i).toString(16)).join(':');
-  const runs = groups.match(/\b0(?::0)+\b/g) ?? [];
-  const longest = runs.reduce((long, run) => (run.length > long.length ? run : long), '');
-  if (longest === '') return groups;
-  const where = groups.indexOf(longest);
-  const before = groups.slice(0, where).replace(/:$/, '');
-  const after = groups.slice(where + longest.length).replace(/^:/, '');
+  let [begin, end] = [0, 0];
+  for (const { 0: run, index } of groups.matchAll(/\b0(?::0)+\b/g)) {
+    if (run.length > end - begin) [begin, end] = [index, index + run.length];
+  }
+  if (end === 0) return groups;
+  const before = groups.slice(0, begin).replace(/:$/, '');
+  const after = groups.slice(end).replace(/^:/, '');
   return `${before}::${after}`;
 }
 
