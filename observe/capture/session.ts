@@ -18,6 +18,8 @@ import { directionOf, interfaceOf, NO_REASON } from './sink.js';
 const LOOK_MS = 10;
 /** How old a record must be, in ms: until then, an older one may come in another ring. */
 const SETTLED_MS = 1;
+/** At the end, what came until then is still sent, as far as the other side takes it within this time, in ms. */
+const REST_MS = 500;
 
 /** What the main thread returns when it has begun a capture. */
 export interface OpenedCapture {
@@ -43,6 +45,8 @@ export class CaptureSession {
   /** Packets of each interface. */
   private readonly counts: number[];
   private packets = 0;
+  /** Packets that came until the end, and that the other side did not take in time. */
+  private left = 0;
   private isOver = false;
   private wakeUp: () => void = () => {};
 
@@ -82,10 +86,9 @@ export class CaptureSession {
     }
     clearTimeout(timer);
     await close().catch(() => {});
-    // A reader that reads nothing any more does not get the rest.
-    while (!socket.destroyed && !socket.writableNeedDrain && this.drain(Number.POSITIVE_INFINITY));
+    await this.sendRest();
     this.send(this.statistics());
-    const summary: CaptureSummary = { packets: this.packets, lost: this.rings.lost };
+    const summary: CaptureSummary = { packets: this.packets, lost: this.lost };
     if (!socket.destroyed) socket.write(`${JSON.stringify({ done: summary })}\n`);
   }
 
@@ -103,6 +106,26 @@ export class CaptureSession {
     if (!blocks.isEmpty) this.send(blocks.take());
     if (this.isCounted) this.end();
     return isMore;
+  }
+
+  /** Sends what came until now. A reader that reads too slowly, or nothing any more, does not get all of it. */
+  private async sendRest(): Promise<void> {
+    const { socket } = this;
+    const until = timeNow();
+    for (let isMore = true; isMore && !socket.destroyed; ) {
+      if (socket.writableNeedDrain) await this.drained(Math.max(until + REST_MS - timeNow(), 0));
+      if (socket.writableNeedDrain) break;
+      isMore = this.drain(until);
+    }
+    if (this.isCounted) return;
+    this.rings.read(until, () => {
+      this.left++;
+      return true;
+    });
+  }
+
+  private get lost(): number {
+    return this.rings.lost + this.left;
   }
 
   /** Whether there are as many packets as were asked for. */
@@ -132,7 +155,8 @@ export class CaptureSession {
     const now = timeNow();
     const time = { seconds: Math.floor(now / 1000), nanoseconds: Math.floor((now % 1000) * 1e6) };
     const isOnly = this.counts.length === 1;
-    const { lost, seen } = this.rings;
+    const { lost } = this;
+    const { seen } = this.rings;
     const blocks = this.counts.map((count, number) => {
       const totals = isOnly ? { received: seen, lost } : { received: count, lost: null };
       return statisticsBlock({ interface: number, time, ...totals });
@@ -147,7 +171,9 @@ export class CaptureSession {
     socket.write(bytes);
   }
 
+  /** Resolves at the next look at the rings, or when the capture is over. */
   private pause(): Promise<void> {
+    if (this.isOver) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, LOOK_MS);
       this.wakeUp = () => {
@@ -157,13 +183,18 @@ export class CaptureSession {
     });
   }
 
-  private drained(): Promise<void> {
+  /** Resolves when the socket takes more; or when the capture is over, for whose end there may be some ms more. */
+  private drained(ms?: number): Promise<void> {
+    if (this.isOver && ms === undefined) return Promise.resolve();
     return new Promise((resolve) => {
-      this.socket.once('drain', resolve);
+      const { socket } = this;
+      const timer = ms === undefined ? undefined : setTimeout(() => this.wakeUp(), ms);
       this.wakeUp = () => {
-        this.socket.off('drain', resolve);
+        clearTimeout(timer);
+        socket.off('drain', this.wakeUp);
         resolve();
       };
+      socket.once('drain', this.wakeUp);
     });
   }
 }

@@ -77,6 +77,8 @@ class Client {
   private async stream({ run }: Stream): Promise<void> {
     const { socket } = this;
     socket.removeAllListeners('data');
+    // What came behind the request is the answer's, too.
+    if (this.text !== '') socket.unshift(this.text);
     socket.setTimeout(0);
     await run(socket);
     socket.end();
