@@ -4,6 +4,7 @@
  */
 import { connect, type Socket } from 'node:net';
 import type { CaptureSummary } from '../capture/session.js';
+import { ANSWER_MS } from './client.js';
 import type { ControlFile } from './files.js';
 import { replyOf } from './requests.js';
 
@@ -44,13 +45,25 @@ export class CaptureStream {
     const stream = new CaptureStream(socket, title);
     socket.on('error', () => socket.destroy());
     socket.write(`${JSON.stringify({ command: 'capture', ...request })}\n`);
-    const line = await stream.line();
-    const reply = line === null ? null : replyOf(line);
-    if (reply?.ok === true) return stream;
-    socket.destroy();
-    if (reply === null)
-      throw new Error(`${title} ${line === null ? 'has ended' : 'answers with something that is no reply'}`);
-    throw new Error(`${title} says: ${reply.error.slice(0, MAX_LINE)}`);
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      socket.destroy();
+    }, ANSWER_MS);
+    try {
+      const line = await stream.line();
+      if (isLate) throw new Error(`${title} does not answer (waited ${ANSWER_MS / 1000} s)`);
+      if (line === null) throw new Error(`${title} has ended`);
+      const reply = replyOf(line);
+      if (reply === null) throw new Error(`${title} answers with something that is no reply`);
+      if (!reply.ok) throw new Error(`${title} says: ${reply.error.slice(0, MAX_LINE)}`);
+      return stream;
+    } catch (error) {
+      socket.destroy();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** Asks for the end: what was captured until now still comes. */

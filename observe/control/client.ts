@@ -11,7 +11,7 @@ import { replyOf } from './requests.js';
  * How long to wait for an answer, in ms. The thread that answers waits for the main thread for two seconds and then says
  * so; a longer wait means that the whole process is stopped.
  */
-const ANSWER_MS = 3000;
+export const ANSWER_MS = 3000;
 /** More than the longest answer to each command, in characters. */
 const MAX_INFO = 1 << 16;
 const MAX_STATS = 1 << 24;
