@@ -33,6 +33,7 @@ const OTHER_DROP = 'the peer did not take it';
 /** How a module drops packets. */
 const MODULE_DROPS: Readonly<Record<string, string>> = {
   L2Forward: 'no entry for its destination, or the gate of the entry is not connected',
+  SpoofGuard: 'a source address is not that of the VM, or the gate for such packets is not connected',
   Sink: 'a Sink discards all packets',
 };
 const UNCONNECTED = 'it left by a gate that is not connected';

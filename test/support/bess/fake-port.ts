@@ -38,6 +38,8 @@ export class FakeEndpoint implements PacketEndpoint {
   readonly receivedOffloads: (FakeOffloads | null)[] = [];
   /** How many more packets the peer takes. */
   room = Number.POSITIVE_INFINITY;
+  /** Longer packets are not given to the peer, wherever they are in a burst. */
+  longest = Number.POSITIVE_INFINITY;
   /** Offset of the first segment of a burst; an odd one tests odd addresses. */
   base = 0;
   kicksEnabled = false;
@@ -47,6 +49,9 @@ export class FakeEndpoint implements PacketEndpoint {
   withoutPeer = 0;
   /** Frames that were sent while the interface was down. */
   interfaceDown = 0;
+  /** Frames for which the peer had no room, and that were too long for it. */
+  withoutRoom = 0;
+  tooLong = 0;
   /** Frames that the device has refused. */
   malformed = 0;
   taken = 0;
@@ -107,21 +112,36 @@ export class FakeEndpoint implements PacketEndpoint {
   }
 
   put(burst: PacketBurst, indices: Uint8Array, count: number): number {
-    const taken = this.device.isUp ? Math.min(count, this.room) : 0;
-    for (let i = 0; i < taken; i++) {
+    let taken = 0;
+    this.refused = 0;
+    for (let i = 0; i < count; i++) {
       const packet = indices[i] ?? -1;
       const bytes: number[] = [];
       for (let s = burst.firstSegment[packet] ?? 0; s < (burst.firstSegment[packet + 1] ?? 0); s++) {
         const from = burst.segmentOffset[s] ?? 0;
         bytes.push(...burst.memory.u8.subarray(from, from + (burst.segmentLength[s] ?? 0)));
       }
+      if (!this.hasTaken(bytes.length)) {
+        this.refused |= 1 << i;
+        continue;
+      }
+      taken++;
       this.received.push(Uint8Array.from(bytes));
       this.receivedOffloads.push(offloadsOf(burst, packet));
     }
-    this.refused = -1 << taken;
-    this.room -= taken;
-    if (!this.device.isUp) this.withoutPeer += count;
     return taken;
+  }
+
+  /** Whether the peer gets a packet of this length. Counts why not. */
+  private hasTaken(length: number): boolean {
+    if (!this.device.isUp) this.withoutPeer++;
+    else if (length > this.longest) this.tooLong++;
+    else if (this.room <= 0) this.withoutRoom++;
+    else {
+      this.room--;
+      return true;
+    }
+    return false;
   }
 
   enableKick(): boolean {
@@ -139,6 +159,8 @@ export class FakeEndpoint implements PacketEndpoint {
     return {
       out_bytes: bytes,
       out_noDriver: this.withoutPeer,
+      out_noBuffer: this.withoutRoom,
+      out_tooLong: this.tooLong,
       out_interfaceDown: this.interfaceDown,
       in_badHead: this.malformed,
     };
