@@ -10,6 +10,7 @@ import {
   type CaptureWish,
   DIRECTION_IN,
   DIRECTION_OUT,
+  MAX_INTERFACES,
   NO_REASON,
   whereOf,
 } from '../observe/capture/sink.js';
@@ -89,6 +90,8 @@ export class SwitchCapture extends CaptureSinks {
     if (wish.port !== null && !names.includes(wish.port)) {
       throw new RequestError(`port: this switch has no port '${wish.port}'; it has ${names.join(', ') || 'none'}`);
     }
+    if (ports.length >= MAX_INTERFACES)
+      throw new RequestError(`a switch of ${MAX_INTERFACES} ports or more has no captures`);
     for (const port of ports) this.counted.set(port, port.deviceCounters());
     const rings = this.open(wish);
     const interfaces = ports.map(({ name, description }) => ({ name, description }));

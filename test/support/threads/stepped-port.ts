@@ -10,6 +10,7 @@ import type { SpscRing } from '../../../rings/spsc-ring.js';
 import type { TspmdConfig } from '../../../src/config.js';
 import { createCoreCounters, createL2Counters, type L2Counters } from '../../../src/counters.js';
 import type { WaitingPackets } from '../../../src/link/bursts/waiting-packets.js';
+import { CapturePoint } from '../../../src/link/capture-point.js';
 import type { AddressChange } from '../../../src/link/dhcp/lease.js';
 import type { PacketBuffer } from '../../../src/link/packet-buffer.js';
 import { resolveConfig } from '../../../src/resolve-config.js';
@@ -46,6 +47,8 @@ export class SteppedPort {
   readonly rx: RxWork;
   /** The sending loop, whichever thread would run it. */
   readonly tx: TxMainLoop;
+  /** Where captures see the frames of the sending loop; with 1 KB also those of the receiving one. */
+  readonly txCapture: CapturePoint;
   readonly cores: RingCore[];
   readonly rxCounters = createL2Counters();
   readonly txCounters = createL2Counters();
@@ -91,13 +94,16 @@ export class SteppedPort {
     });
     if (this.rx.tx !== null) {
       this.tx = this.rx.tx;
+      this.txCapture = this.rx.capture;
       this.rxReturn = null;
     } else {
       const queues = [...interconnect.rings('txQueue'), interconnect.rxWorkersTxQueue()];
       this.rxReturn = new RingReturn(interconnect.rxReturn());
       const table = device.offloads === 0 ? null : device.table;
       const { coreBurst } = resolved;
-      this.tx = new TxMainLoop(device, interconnect, queues, this.rxReturn, coreBurst, this.txCounters, table);
+      this.txCapture = new CapturePoint(device.memory, device.pool.geometry, device.table);
+      const { rxReturn, txCounters, txCapture } = this;
+      this.tx = new TxMainLoop(device, interconnect, queues, rxReturn, coreBurst, txCounters, table, txCapture);
     }
     interconnect.offloads = device.offloads;
     interconnect.isLinkUp = true;

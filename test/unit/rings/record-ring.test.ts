@@ -166,8 +166,12 @@ describe('a ring of records', () => {
             const needed = size <= toEnd ? size : toEnd + size;
             const hasRoom = tail + needed - head <= BYTES;
             expect(write(writer, ++number, each.kept, each.alignment)).toBe(hasRoom);
-            if (hasRoom) all.push({ number, kept: each.kept, end: (tail += needed) });
-            else lost++;
+            if (hasRoom) {
+              tail += needed;
+              all.push({ number, kept: each.kept, end: tail });
+            } else {
+              lost++;
+            }
           }
           expect(reader.lost).toBe(lost);
         }

@@ -134,7 +134,14 @@ describe('a reader that is too slow', () => {
     const stream = await lab.open();
     let sent = 0;
     const before = process.memoryUsage().arrayBuffers;
-    await until('copies lost', () => lab.countsOf(1).lost > 5000, () => lab.come(1, 100, { length: 1500, from: (sent += 100) - 100 }));
+    await until(
+      'copies lost',
+      () => lab.countsOf(1).lost > 5000,
+      () => {
+        lab.come(1, 100, { length: 1500, from: sent });
+        sent += 100;
+      },
+    );
     // A piece, what the socket holds, and the ring.
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(8 * 2 ** 20);
     stream.stop();
@@ -148,7 +155,11 @@ describe('a reader that is too slow', () => {
   it('does not get the rest when it does not read at the end, and does not delay it', async () => {
     const socket = lab.raw(LINE).pause();
     await until('opened', () => lab.writers.has(1));
-    await until('full', () => lab.countsOf(1).lost > 0, () => lab.come(1, 100, { length: 1500 }));
+    await until(
+      'full',
+      () => lab.countsOf(1).lost > 0,
+      () => lab.come(1, 100, { length: 1500 }),
+    );
     await lab.captures.end();
     expect(lab.closed).toEqual([1]);
     // The line with the summary comes last: it says what is missing.

@@ -9,7 +9,10 @@ const NONE = Buffer.alloc(0);
 function packetOf(fields: Partial<CapturedPacket> = {}): CapturedPacket {
   const u8 = fields.u8 ?? Uint8Array.of(9, 9, 1, 2, 3, 4, 5, 9);
   const time = { seconds: 1_700_000_000, nanoseconds: 5 };
-  return { ...{ interface: 0, time, direction: DIRECTION_IN, u8, at: 2, kept: 5, length: 5, comment: NONE }, ...fields };
+  return {
+    ...{ interface: 0, time, direction: DIRECTION_IN, u8, at: 2, kept: 5, length: 5, comment: NONE },
+    ...fields,
+  };
 }
 
 /** Reads blocks, and demands that nothing but them is there. */
@@ -25,11 +28,13 @@ function parse(bytes: Buffer) {
     const options: { code: number; value: Buffer }[] = [];
     let next = 28 + Math.ceil(kept / 4) * 4;
     const padding = [...block.subarray(28 + kept, next)];
-    for (; block.readUInt16LE(next) !== 0; ) {
+    while (block.readUInt16LE(next) !== 0) {
       const size = block.readUInt16LE(next + 2);
       const value = block.subarray(next + 4, next + 4 + size);
       options.push({ code: block.readUInt16LE(next), value });
-      padding.push(...block.subarray(next + 4 + size, (next += 4 + Math.ceil(size / 4) * 4)));
+      const end = next + 4 + Math.ceil(size / 4) * 4;
+      padding.push(...block.subarray(next + 4 + size, end));
+      next = end;
     }
     expect([block.readUInt32LE(next), next + 8]).toEqual([0, length]);
     expect(padding.every((byte) => byte === 0)).toBe(true);

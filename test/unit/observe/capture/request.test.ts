@@ -42,11 +42,7 @@ describe('a request for a capture', () => {
       'direction: in, out or both was expected',
     ]),
     ...['true', 0, 1, [], {}].map((value) => ['drops', value, 'drops: true or false was expected']),
-    ...[...notWhole, 65_536].map((value) => [
-      'snaplen',
-      value,
-      'snaplen: a whole number from 0 to 65535 was expected',
-    ]),
+    ...[...notWhole, 65_536].map((value) => ['snaplen', value, 'snaplen: a whole number from 0 to 65535 was expected']),
     ...notWhole.map((value) => ['count', value, 'count: a whole number from 0 to 9007199254740991 was expected']),
     ...[-0.001, Number.NaN, Number.POSITIVE_INFINITY, 604_801, '5', true, [], {}].map((value) => [
       'duration',

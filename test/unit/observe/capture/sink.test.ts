@@ -11,9 +11,9 @@ import {
   NO_REASON,
   whereOf,
 } from '../../../../observe/capture/sink.js';
-import { arp, flowPacket } from '../../../support/link/frames.js';
-import { wishFor, TestCapture } from '../../../support/observe/records.js';
 import { views } from '../../../support/bess/fake-port.js';
+import { arp, flowPacket } from '../../../support/link/frames.js';
+import { TestCapture, wishFor } from '../../../support/observe/records.js';
 
 afterEach(() => vi.restoreAllMocks());
 
@@ -25,7 +25,13 @@ function open(fields: Partial<CaptureWish> = {}) {
 const memory = views(1 << 18);
 
 /** Shows a packet, in parts of these lengths; returns whether it was wanted. */
-function show(sink: CaptureSink, frame: Uint8Array, where: number, reason = NO_REASON, parts = [frame.length]): boolean {
+function show(
+  sink: CaptureSink,
+  frame: Uint8Array,
+  where: number,
+  reason = NO_REASON,
+  parts = [frame.length],
+): boolean {
   // Parts lie apart, at odd places.
   const places: number[] = [];
   for (let [i, from, at] = [0, 0, 101]; i < parts.length; from += parts[i++]!) {

@@ -61,7 +61,11 @@ describe('the flow of a frame', () => {
       expect(endsOf(tagged(tagged(frame, 5), 7, 0x88a8))).toEqual(endsOf(frame));
     }
     const three = tagged(tagged(tagged(ethernet(ipv4(TCP)), 1), 2), 3);
-    expect(endsOf(three)).toEqual({ protocol: '0x8100', source: '52:54:00:00:00:02', destination: '52:54:00:00:00:01' });
+    expect(endsOf(three)).toEqual({
+      protocol: '0x8100',
+      source: '52:54:00:00:00:02',
+      destination: '52:54:00:00:00:01',
+    });
   });
 
   it('without IP is between MAC addresses', () => {

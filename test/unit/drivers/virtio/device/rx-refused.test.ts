@@ -25,7 +25,9 @@ function packets(lengths: readonly number[], isOffloaded: boolean): void {
   suite.burst.offloaded = 1;
 }
 
-const cases = (['split', 'packed'] as const).flatMap((layout) => [false, true].map((offloaded) => ({ layout, offloaded })));
+const cases = (['split', 'packed'] as const).flatMap((layout) =>
+  [false, true].map((offloaded) => ({ layout, offloaded })),
+);
 
 describe.each(cases)('on a $layout ring, with offloads: $offloaded', ({ layout, offloaded }) => {
   beforeEach(() => {
