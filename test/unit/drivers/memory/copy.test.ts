@@ -29,7 +29,7 @@ describe('packet copies', () => {
     );
   });
 
-  it('copy every length up to 70 between every two places modulo 8, and nothing beside it', () => {
+  it('copy every length up to 70 between all places modulo 8, and nothing beside it', () => {
     const [source, target, expected] = [memory(), memory(), memory()];
     for (let to = 0; to < 8; to++) {
       for (let from = 0; from < 8; from++) {

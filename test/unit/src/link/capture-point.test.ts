@@ -236,7 +236,7 @@ describe('a capture of what a core drops', () => {
     expect(found!.bytes.slice(0, 14)).toEqual([...Array<number>(12).fill(0), 8, 0]);
   });
 
-  it('sees packets that waited for a neighbour that does not answer, and those beyond the limit', () => {
+  it('sees packets that waited in vain for a neighbour, and those beyond the limit', () => {
     const t = makeCore({}, { buffers: 1024 });
     const [capture, sent] = [begin(t.core.capture, { drops: true }), begin(t.core.capture, { id: 2, directions: 2 })];
     const count = 250;
