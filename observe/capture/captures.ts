@@ -8,6 +8,9 @@ import type { CaptureWish } from './sink.js';
 /** The most captures at a time: each costs the threads with the packets a copy per packet, and memory. */
 const MAX_CAPTURES = 4;
 
+/** Time until a main thread that did not end a capture is asked again, in ms. */
+const RETRY_MS = 1000;
+
 /** Begins and ends captures in the threads with the packets. */
 export interface CaptureControl {
   open(wish: CaptureWish): Promise<OpenedCapture>;
@@ -57,8 +60,13 @@ export class Captures {
     }
   }
 
+  /** Ends a capture. A main thread that hangs is asked again later: otherwise it would copy packets for ever. */
   async close(id: number): Promise<void> {
-    await this.control.close(id).catch(() => {});
+    try {
+      await this.control.close(id);
+    } catch {
+      if (!this.isClosed) setTimeout(() => void this.close(id), RETRY_MS).unref();
+    }
   }
 
   /** Ends all captures in good order. */

@@ -113,7 +113,7 @@ describe('a ring of records', () => {
     }
   });
 
-  it('counts the room before the end that a record leaves, and overwrites nothing for it', () => {
+  it('counts the room that a record leaves before the end', () => {
     const { writer, reader } = open();
     const records = BYTES / 128 - 1;
     for (let n = 0; n < records; n++) expect(write(writer, n, 96)).toBe(true);

@@ -1,5 +1,5 @@
 /** The captures of a process: how they begin and end, and that each is ended in the threads with the packets, once. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CaptureLab, readAll, requestFor } from '../../../support/observe/capture-lab.js';
 import { until } from '../../../support/until.js';
 
@@ -221,5 +221,21 @@ describe('the captures of a process', () => {
     await lab.captures.end();
     const { summary } = await readAll(await lab.open());
     expect([summary, lab.closed]).toEqual([{ packets: 0, lost: 0 }, [1]]);
+  });
+
+  it('is ended again and again while the main thread hangs', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout'] });
+    try {
+      lab.closes = Promise.reject(new Error('hangs'));
+      lab.closes.catch(() => {});
+      await lab.captures.close(7);
+      await vi.advanceTimersByTimeAsync(2000);
+      expect(lab.closed).toEqual([7, 7, 7]);
+      lab.closes = Promise.resolve();
+      await vi.advanceTimersByTimeAsync(10_000);
+      expect(lab.closed).toEqual([7, 7, 7, 7]);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });
