@@ -24,6 +24,7 @@ export interface TopOptions {
 
 /** The width of lines where there is no terminal. */
 const LINE_WIDTH = 160;
+const INDENT = 4;
 /** The most rows of a section in a block of lines. */
 const MAX_ROWS = 10;
 
@@ -81,12 +82,12 @@ function blockOf(processes: readonly Watched[], view: View): string {
 
 function sectionLines(section: Section, view: View): string[] {
   const { title, note, empty, name } = section;
-  const { head, rows } = section.layOut(view.sorts[name], LINE_WIDTH);
+  const { head, rows } = section.layOut(view.sorts[name], (process.stdout.columns ?? LINE_WIDTH) - INDENT);
   if (rows.length === 0) return [`  ${title}: ${empty}`];
   const more = rows.length > MAX_ROWS ? `first ${MAX_ROWS} of ${rows.length}` : '';
   const notes = [note, more].filter((text) => text !== '').join(', ');
   const indented = [head, ...rows.slice(0, MAX_ROWS).map(({ line }) => line)].map(({ spans }) =>
-    plain({ spans: [span('    '), ...spans] }),
+    plain({ spans: [span(' '.repeat(INDENT)), ...spans] }),
   );
   return [`  ${title}${notes === '' ? '' : ` (${notes})`}`, ...indented];
 }

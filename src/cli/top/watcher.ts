@@ -22,6 +22,8 @@ export interface Watched {
   /** Why its counters are old or missing. */
   readonly problem: string | null;
   readonly hasEnded: boolean;
+  /** In which look for processes it was found. */
+  readonly since: number;
   readonly flows: Told<Flow> | null;
   /** Null for a switch, which has none. */
   readonly connections: Told<Connection> | null;
@@ -46,6 +48,7 @@ export class Watcher {
   private readonly histories = new Map<string, History>();
   private readonly asked = new Set<string>();
   private isLooking = false;
+  private looks = 0;
   /** The last thing that happened: a process has come or gone, or cannot be asked. */
   news: string | null = null;
 
@@ -90,14 +93,16 @@ export class Watcher {
     }
   }
 
-  /** Returns the process that has taken the place of an ended one. */
-  successorOf({ about: { kind, name } }: Watched): Watched | undefined {
-    return this.processes.find(({ about, hasEnded }) => !hasEnded && about.kind === kind && about.name === name);
+  /** Returns the process that has taken the place of an ended one: of its kind and name, and found later. */
+  successorOf({ about: { kind, name }, since }: Watched): Watched | undefined {
+    const isNext = (other: Watched): boolean => other.about.kind === kind && other.about.name === name;
+    return this.processes.find((other) => !other.hasEnded && other.since > since && isNext(other));
   }
 
   private async look(): Promise<void> {
     if (this.isLooking) return;
     this.isLooking = true;
+    this.looks++;
     try {
       const before = new Set(this.all.keys());
       const answers = await listProcesses(this.folders);
@@ -155,7 +160,7 @@ export class Watcher {
     this.histories.set(key, history);
     this.all.set(key, {
       ...{ key, file: { kind, pid, path, owner }, about: cleanProcess(about), rates: null, slots: history.slots },
-      ...{ problem: null, hasEnded: false, flows: null, connections: null },
+      ...{ problem: null, hasEnded: false, since: this.looks, flows: null, connections: null },
     });
   }
 

@@ -21,7 +21,7 @@ function watched(statsAt: (second: number) => ProcessStats, more: Partial<Watche
   const file = { kind: process.kind, pid: process.pid, path: `/run/${process.pid}.sock`, owner: 0 };
   return {
     ...{ key: file.path, file, about: cleanProcess(process), rates, slots: history.slots },
-    ...{ problem: null, hasEnded: false, flows: readFlows(flows), connections: readConnections(connections) },
+    ...{ problem: null, hasEnded: false, since: 0, flows: readFlows(flows), connections: readConnections(connections) },
     ...more,
   };
 }
