@@ -176,7 +176,7 @@ describeWith('tspmd top on a terminal', [command('tmux')], () => {
     tmux.keys(web.pid > bess.pid ? 'Down' : 'Up', 'Enter');
     await tmux.waitFor(new RegExp(`^${WEB} {2}run \\d+`, 'm'));
     tmux.keys('Tab');
-    await tmux.waitFor(/^▌Threads/m);
+    await tmux.waitFor(/^▌Threads?/m);
     tmux.keys('Enter');
     await tmux.waitFor(/^ Drops {2}of core 0/m);
     tmux.keys('s');

@@ -108,7 +108,17 @@ const linkColumn: Column<PortRate> = {
   by: ({ port }) => (port.isUp ? 'up' : 'down'),
 };
 
-export function threadTable({ threads }: Rates, slots: number): Table<ThreadRate> {
+const HELD: Column<ThreadRate> = {
+  name: 'held',
+  head: 'held',
+  width: 5,
+  align: 'right',
+  keep: 2,
+  cell: ({ thread }) => quiet(thread.held, short(thread.held)),
+  by: ({ thread }) => thread.held,
+};
+
+export function threadTable({ threads, reading }: Rates, slots: number): Table<ThreadRate> {
   const ring = (name: string, head: string, keep: number): Column<ThreadRate> => ({
     ...{ name, head, width: 9, align: 'right', keep },
     cell: ({ thread }) => {
@@ -124,7 +134,7 @@ export function threadTable({ threads }: Rates, slots: number): Table<ThreadRate
   });
   const hasRings = threads.some(({ thread }) => thread.rings.length > 0);
   return {
-    title: 'Threads',
+    title: threads.length === 1 ? 'Thread' : 'Threads',
     empty: 'it tells nothing of its threads',
     rows: threads,
     keyOf: ({ thread }) => thread.title,
@@ -172,15 +182,7 @@ export function threadTable({ threads }: Rates, slots: number): Table<ThreadRate
         by: ({ tx }) => tx,
       },
       ...(hasRings ? [ring('rx_queue', 'rx_queue', 4), ring('tx_queue', 'tx_queue', 3)] : []),
-      {
-        name: 'held',
-        head: 'held',
-        width: 5,
-        align: 'right',
-        keep: 2,
-        cell: ({ thread }) => quiet(thread.held, short(thread.held)),
-        by: ({ thread }) => thread.held,
-      },
+      ...(reading.process.kind === 'switch' ? [] : [HELD]),
       {
         name: 'drops',
         head: 'drops/s',

@@ -73,8 +73,8 @@ const SWITCH_REASONS: Readonly<Record<string, string>> = {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-export const fieldsOf = (value: unknown): Fields =>
-  typeof value === 'object' && value !== null ? (value as Fields) : {};
+export const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
+export const fieldsOf = (value: unknown): Fields => (isObject(value) ? (value as Fields) : {});
 export const listOf = (value: unknown): readonly Fields[] =>
   Array.isArray(value) ? value.slice(0, MAX_ITEMS).map(fieldsOf) : [];
 export const numberOf = (value: unknown): number => (typeof value === 'number' && Number.isFinite(value) ? value : 0);
@@ -109,12 +109,12 @@ export function readingOf({ process, port, switch: bess }: ProcessStats): Readin
   const about = cleanProcess(process);
   if (port !== undefined) return readPort(about, fieldsOf(port));
   const { summary, ports } = fieldsOf(bess);
-  return typeof summary === 'object' && typeof ports === 'object' ? readSwitch(about, fieldsOf(bess)) : null;
+  return isObject(summary) && isObject(ports) ? readSwitch(about, fieldsOf(bess)) : null;
 }
 
 function readPort(process: RunningProcess, port: Fields): Reading | null {
   const { counters, cores, workers, device } = port;
-  if (typeof counters !== 'object' || !Array.isArray(cores)) return null;
+  if (!isObject(counters) || !Array.isArray(cores)) return null;
   const { rx_packets, rx_bytes, tx_packets, tx_bytes } = fieldsOf(counters);
   const drops = dropsIn(counters);
   const only: PortReading = {
@@ -146,7 +146,7 @@ function readThread(thread: Fields): ThreadReading {
 }
 
 function readSwitch(process: RunningProcess, stats: Fields): Reading {
-  const { dropped } = fieldsOf(stats.summary);
+  const { dropped, received, forwarded } = fieldsOf(stats.summary);
   const reasons = countsOf(dropped, (name) => name !== 'total');
   const drops: Record<string, number> = {};
   for (const [name, count] of Object.entries(reasons)) drops[SWITCH_REASONS[name] ?? name] = count;
@@ -156,8 +156,24 @@ function readSwitch(process: RunningProcess, stats: Fields): Reading {
     for (const [name, count] of Object.entries(port.drops))
       if (IS_RECEIVED_DROP.test(name)) drops[name] = (drops[name] ?? 0) + count;
   return {
-    ...{ process, at: numberOf(stats.uptime), ports, threads: [], drops },
+    ...{ process, at: numberOf(stats.uptime), ports, drops },
+    threads: isObject(stats.worker)
+      ? [readSwitchThread(fieldsOf(stats.worker), numberOf(received), numberOf(forwarded), drops)]
+      : [],
     gates: listOf(stats.modules).flatMap(readModule).slice(0, MAX_ITEMS),
+  };
+}
+
+/** The thread that moves all packets. Older versions do not tell how busy it is. */
+function readSwitchThread(
+  { busy, idle, asleep }: Fields,
+  rx: number,
+  tx: number,
+  drops: ThreadReading['drops'],
+): ThreadReading {
+  return {
+    ...{ title: 'switch', core: null, isAlive: true, isAsleep: asleep === true, held: 0, rings: [], rx, tx, drops },
+    ...{ busyMs: 1000 * numberOf(busy), idleMs: 1000 * numberOf(idle) },
   };
 }
 

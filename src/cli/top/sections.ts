@@ -36,7 +36,7 @@ export function sectionsOf(watched: Watched, choice: Choice | null): Section[] {
   const isSwitch = about.kind === 'switch';
   return [
     sectionOf('ports', portTable(rates, slots)),
-    ...(isSwitch ? [] : [sectionOf('threads', threadTable(rates, slots))]),
+    ...(isSwitch && rates.threads.length === 0 ? [] : [sectionOf('threads', threadTable(rates, slots))]),
     sectionOf('drops', dropTable(rates, choice)),
     ...(isSwitch ? [sectionOf('modules', gateTable(rates, slots))] : []),
     sectionOf('flows', flowTable(flows, port)),

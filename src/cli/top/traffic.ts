@@ -4,7 +4,7 @@
  */
 import { type Answer, ask, hasAnswered } from '../../../observe/control/client.js';
 import type { ControlFile } from '../../../observe/control/files.js';
-import { fieldsOf, listOf, numberOf, textOf } from './reading.js';
+import { fieldsOf, isObject, listOf, numberOf, textOf } from './reading.js';
 import { clean } from './text.js';
 
 export interface Flow {
@@ -52,8 +52,6 @@ const MAX_ANSWER = 1 << 20;
 
 /** Who says it is clear where it is shown. */
 const SAYS = /^\w+ \d+ says: /;
-
-const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
 
 /** Asks for the largest flows. The first question starts the measurement, so its answer may be empty. */
 export async function askFlows(file: ControlFile): Promise<Told<Flow>> {

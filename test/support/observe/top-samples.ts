@@ -63,7 +63,8 @@ export function switchStats(second: number): ProcessStats {
     }),
     switch: {
       uptime: 99 + second,
-      summary: { received: 2 * count, dropped: { total: 9, full: 4, noPeer: 5, sink: 0 } },
+      worker: { busy: 0.62 * second, idle: 0.38 * second, asleep: false },
+      summary: { received: count, forwarded: 2 * count, dropped: { total: 9, full: 4, noPeer: 5, sink: 0 } },
       ports: {
         vm1: port(1, { inc: counts(count, 2 * second), device: { in_badLength: 2 * second, in_packets: count } }),
         vm2: port(2, {

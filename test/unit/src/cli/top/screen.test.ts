@@ -149,20 +149,20 @@ describe('the screen of top', () => {
        name    link     in pps   bit/s  minute     out pps   bit/s  minute     drops/s
        vm1     up        50.0k    600M         █     50.0k    600M         █         2
        vm2     down          0       0         ▁     50.0k    600M         █         0
-
+       Thread
+       name        busy              minute                  rx pps   tx pps   drops/s
+       switch       62%  ██████▎                        ▅▅    50.0k     100k         2
        Drops
        reason               drops/s▾    total  means
        in_badLength                2        8
        peer_full                   0        4  the peer takes packets more slowly tha…
        no_peer                     0        5  no peer is connected to the port
-
        Modules
        module      class      gate              pps   bit/s  minute            packets
        vm1_in      QueueInc   0 → fwd         50.0k    600M                █      200k
        fwd         L2Forward  1 → vm2_out     50.0k    600M                █      200k
        fwd         L2Forward  2 → flood           0       0                ▁         0
        fwd         L2Forward  unconnected         0       0                ▁         3
-
        Flows  there is no command 'flows'
 
       q quit  ? help  tab section  ↑↓ row  enter choose  s sort  space pause
@@ -181,7 +181,7 @@ describe('the screen of top', () => {
 
       ▌Processes  3
        name       kind        pid    in pps   bit/s   out pps   bit/s   drops/s   busy
-       forward_…  switch      815     50.0k    600M      100k   1.20G         2      -
+       forward_…  switch      815     50.0k    600M      100k   1.20G         2    62%
        web        run        4711     1.20M   9.60G      600k    307M       120    97%
        web        run        4711     1.20M   9.60G      600k    307M       120    97%
       q quit  ? help  tab section  ↑↓ row  enter choose  s sort  space pause
@@ -292,8 +292,8 @@ describe('the screen of top', () => {
   });
 
   it('fits into any size', () => {
-    for (let columns = 1; columns <= 200; columns += 7) {
-      for (let rows = 1; rows <= 60; rows += 5) {
+    for (let columns = 1; columns <= 200; columns += 13) {
+      for (let rows = 1; rows <= 60; rows += 9) {
         for (const of of [picture([web], web), picture([bess], bess), picture([web, bess], null)]) {
           const lines = screenOf(of, { columns, rows });
           expect(lines.length).toBeLessThanOrEqual(rows);
