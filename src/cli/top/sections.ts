@@ -39,7 +39,7 @@ export function sectionsOf(watched: Watched, choice: Choice | null): Section[] {
     ...(isSwitch && rates.threads.length === 0 ? [] : [sectionOf('threads', threadTable(rates, slots))]),
     sectionOf('drops', dropTable(rates, choice)),
     ...(isSwitch ? [sectionOf('modules', gateTable(rates, slots))] : []),
-    sectionOf('flows', flowTable(flows, port)),
+    sectionOf('flows', flowTable(flows, rates.ports.length, port)),
     ...(isSwitch
       ? []
       : [sectionOf('connections', connectionTable(connections, choice, chosenThread?.thread.core ?? null))]),

@@ -1,7 +1,7 @@
 /** The tables of the largest flows and of TCP connections. */
 import { bits, milliseconds, short } from './figures.js';
 import { type Choice, quiet } from './port-tables.js';
-import type { Table } from './table.js';
+import type { Column, Table } from './table.js';
 import type { Connection, ConnectionOrder, Flow, Told } from './traffic.js';
 
 /** Columns of connections, and the order of the process that each of them is. */
@@ -16,8 +16,21 @@ function itemsOf<T>(told: Told<T> | null): { items: readonly T[]; total: number;
     : { items: told.items, total: told.total, why: null };
 }
 
-/** @param port only flows of this port; null: of all */
-export function flowTable(told: Told<Flow> | null, port: string | null): Table<Flow> {
+const PORT: Column<Flow> = {
+  name: 'interface',
+  head: 'port',
+  width: 6,
+  grows: true,
+  keep: 2,
+  cell: (flow) => ({ text: flow.interface, tone: 'dim' }),
+  by: (flow) => flow.interface,
+};
+
+/**
+ * @param ports how many ports the process has; with one, it need not be named
+ * @param port only flows of this port; null: of all
+ */
+export function flowTable(told: Told<Flow> | null, ports: number, port: string | null): Table<Flow> {
   const { items, why } = itemsOf(told);
   const isSampled = told !== null && 'isSampled' in told && told.isSampled;
   return {
@@ -27,15 +40,7 @@ export function flowTable(told: Told<Flow> | null, port: string | null): Table<F
     rows: port === null ? items : items.filter((flow) => flow.interface === port),
     keyOf: (flow) => [flow.interface, flow.direction, flow.protocol, flow.source, flow.destination].join(' '),
     columns: [
-      {
-        name: 'interface',
-        head: 'port',
-        width: 6,
-        grows: true,
-        keep: 2,
-        cell: (flow) => ({ text: flow.interface, tone: 'dim' }),
-        by: (flow) => flow.interface,
-      },
+      ...(ports > 1 ? [PORT] : []),
       {
         name: 'direction',
         head: 'way',

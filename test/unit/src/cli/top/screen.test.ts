@@ -62,9 +62,9 @@ describe('the screen of top', () => {
        rx_drop_queue_full        120      480  the rx_queue of the core was full: the…
        rx_drop_ipv6                0        7  IPv6
        Flows  largest, sampled
-       port    way   proto   source           destination         pps  bit/s▾
-       port0   in    tcp     10.0.0.2:40000   10.0.0.1:80        900k   8.80G
-       port0   out   tcp     10.0.0.1:80      10.0.0.2:40000     450k    232M
+       way   proto   source           destination         pps  bit/s▾
+       in    tcp     10.0.0.2:40000   10.0.0.1:80        900k   8.80G
+       out   tcp     10.0.0.1:80      10.0.0.2:40000     450k    232M
        Connections  first 3 of 4321
        remote          state         rtt ms    cwnd  flight   unsent   retrans  bytes▾
        10.0.0.2:40001  ESTABLISHED     38.4   14.5k   2.90k     120k         3    240M
@@ -97,9 +97,9 @@ describe('the screen of top', () => {
        rx_drop_ipv6                0        7  IPv6
 
        Flows  largest, sampled
-       port    way   proto   source           destination         pps  bit/s▾
-       port0   in    tcp     10.0.0.2:40000   10.0.0.1:80        900k   8.80G
-       port0   out   tcp     10.0.0.1:80      10.0.0.2:40000     450k    232M
+       way   proto   source           destination         pps  bit/s▾
+       in    tcp     10.0.0.2:40000   10.0.0.1:80        900k   8.80G
+       out   tcp     10.0.0.1:80      10.0.0.2:40000     450k    232M
 
        Connections  first 3 of 4321
        remote          local        state         rtt ms    ± ms     min    cwnd  window  flight   unsent   retrans  bytes▾  control  core
@@ -243,9 +243,9 @@ describe('the screen of top', () => {
        reason               drops/s▾    total  means
        rx_drop_queue_full        120      480  the rx_queue of the core was full: the…
        Flows  of core 1, largest, sampled
-       port    way   proto   source           destination         pps  bit/s▾
-       port0   in    tcp     10.0.0.2:40000   10.0.0.1:80        900k   8.80G
-       port0   out   tcp     10.0.0.1:80      10.0.0.2:40000     450k    232M
+       way   proto   source           destination         pps  bit/s▾
+       in    tcp     10.0.0.2:40000   10.0.0.1:80        900k   8.80G
+       out   tcp     10.0.0.1:80      10.0.0.2:40000     450k    232M
        Connections  of core 1, first 3 of 4321
        remote          state         rtt ms    cwnd  flight   unsent   retrans  bytes▾
        10.0.0.2:40001  ESTABLISHED     38.4   14.5k   2.90k     120k         3    240M
