@@ -12,12 +12,12 @@ import { terminalSvg } from './terminal-svg.js';
 import { Tmux } from './tmux.js';
 
 const SCRIPT = fileURLToPath(new URL('../../bess/forward_script.bess', import.meta.url));
-const SIZE = { columns: 110, rows: 31 } as const;
+const SIZE = { columns: 110, rows: 34 } as const;
 /** So that the charts of the last minute are full. */
 const SECONDS = 65;
 /** The load changes, so that the charts show something. */
-const CONNECTIONS = [8, 2, 16, 1, 12, 4] as const;
-const REQUESTS = 60_000;
+const CONNECTIONS = [8, 2, 16, 1, 6, 3] as const;
+const REQUESTS = 25_000;
 
 const [seconds = SECONDS, file = fileURLToPath(new URL('../../docs/images/top.svg', import.meta.url))] =
   process.argv.slice(2);

@@ -38,6 +38,7 @@ function course(series: Series, slots: number, width: number, most?: number): Ce
 }
 
 export function portTable({ ports, reading }: Rates, slots: number): Table<PortRate> {
+  const isSwitch = reading.process.kind === 'switch';
   const way = (name: 'in' | 'out'): Column<PortRate>[] => [
     {
       name: `${name}-packets`,
@@ -66,7 +67,7 @@ export function portTable({ ports, reading }: Rates, slots: number): Table<PortR
     },
   ];
   return {
-    title: reading.process.kind === 'switch' ? 'Ports' : 'Port',
+    title: isSwitch ? 'Ports' : 'Port',
     empty: 'it has no ports',
     rows: ports,
     keyOf: ({ port }) => port.name,
@@ -79,7 +80,7 @@ export function portTable({ ports, reading }: Rates, slots: number): Table<PortR
         cell: ({ port }) => ({ text: port.name, tone: port.isUp ? 'strong' : 'dim' }),
         by: ({ port }) => port.name,
       },
-      ...(reading.process.kind === 'switch' ? [linkColumn] : []),
+      ...(isSwitch ? [LINK] : []),
       ...way('in'),
       ...way('out'),
       {
@@ -90,22 +91,25 @@ export function portTable({ ports, reading }: Rates, slots: number): Table<PortR
         cell: (row) => drops(row.dropped),
         by: (row) => row.dropped,
       },
-      {
-        name: 'peer',
-        head: 'connected to',
-        width: 12,
-        grows: true,
-        keep: 0,
-        cell: ({ port }) => ({ text: port.peer, tone: 'dim' }),
-      },
+      ...(isSwitch ? [PEER] : []),
     ],
   };
 }
 
-const linkColumn: Column<PortRate> = {
+const LINK: Column<PortRate> = {
   ...{ name: 'link', head: 'link', width: 5, keep: 3 },
   cell: ({ port }) => ({ text: port.isUp ? 'up' : 'down', tone: port.isUp ? 'plain' : 'warn' }),
   by: ({ port }) => (port.isUp ? 'up' : 'down'),
+};
+
+/** Of the only port of other processes, the first line of the screen says it. */
+const PEER: Column<PortRate> = {
+  name: 'peer',
+  head: 'connected to',
+  width: 12,
+  grows: true,
+  keep: 0,
+  cell: ({ port }) => ({ text: port.peer, tone: 'dim' }),
 };
 
 const HELD: Column<ThreadRate> = {

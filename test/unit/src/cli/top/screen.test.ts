@@ -81,8 +81,8 @@ describe('the screen of top', () => {
       web  run 4711  10.0.0.1/24  2kb  up 3 min 9 s  vhost-user:/run/vm1.sock                                                                      every 1 s
 
       ▌Port
-       name      in pps   bit/s  minute                           out pps   bit/s  minute                           drops/s  connected to
-       port0      1.20M   9.60G                              ██      600k    307M                              ██       120  vhost-user:/run/vm1.sock
+       name      in pps   bit/s  minute                           out pps   bit/s  minute                           drops/s
+       port0      1.20M   9.60G                              ██      600k    307M                              ██       120
 
        Threads
        name        busy              minute                           rx pps   tx pps   rx_queue   tx_queue   held   drops/s
