@@ -12,12 +12,12 @@ import { terminalSvg } from './terminal-svg.js';
 import { Tmux } from './tmux.js';
 
 const SCRIPT = fileURLToPath(new URL('../../bess/forward_script.bess', import.meta.url));
-const SIZE = { columns: 110, rows: 34 } as const;
+const SIZE = { columns: 110, rows: 37 } as const;
 /** So that the charts of the last minute are full. */
 const SECONDS = 65;
 /** The load changes, so that the charts show something. */
-const CONNECTIONS = [8, 2, 16, 1, 6, 3] as const;
-const REQUESTS = 25_000;
+const CONNECTIONS = [8, 6, 16, 7, 12, 6] as const;
+const REQUESTS = 40_000;
 
 const [seconds = SECONDS, file = fileURLToPath(new URL('../../docs/images/top.svg', import.meta.url))] =
   process.argv.slice(2);
@@ -55,7 +55,11 @@ try {
   void load();
   tmux.type(Child.commandLine('top', 'web').join(' '));
   await tmux.waitFor(/^.Threads/m);
+  // The section with the focus gets the most rows.
+  tmux.keys('BTab');
   await sleep(1000 * Number(seconds));
+  // Some time after the load has changed.
+  await tmux.waitFor(/^.Connections {2}(?:[6-9]|1\d)[\s\S]*\dM$/m);
   mkdirSync(dirname(file), { recursive: true });
   const title = 'tspmd top: rates of a port, its threads, the largest flows and TCP connections';
   writeFileSync(file, terminalSvg(tmux.screen(true), SIZE.columns, title));

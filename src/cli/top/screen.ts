@@ -149,6 +149,8 @@ interface Part {
 
 /** Fewer lines than these tell nothing: the title, the heads of the columns, and one row. */
 const LEAST = 3;
+/** With so many lines for the sections, a screen is not small. */
+const ROOMY = 30;
 /** The part of the lines that are left for the section with the focus. */
 const FOR_FOCUS = 0.6;
 
@@ -163,13 +165,14 @@ function bodyLines(picture: Picture, width: number, room: number): Line[] {
       wanted: 1 + (shown.rows.length === 0 ? 0 : shown.rows.length + 1),
     };
   });
-  // Empty lines between the sections only where nothing has to be left out for them.
-  const gap = parts.reduce((sum, { wanted }) => sum + wanted + 1, -1) > room ? 0 : 1;
-  const heights = shareOut(parts, room);
+  // Empty lines between the sections, unless rows would have to be left out for them on a small screen.
+  const gaps = parts.length - 1;
+  const hasGaps = room >= ROOMY || parts.reduce((sum, { wanted }) => sum + wanted, gaps) <= room;
+  const heights = shareOut(parts, hasGaps ? room - gaps : room);
   const lines: Line[] = [];
   for (const [i, part] of parts.entries()) {
     if (heights[i] === 0) continue;
-    if (lines.length > 0 && gap > 0) lines.push(EMPTY);
+    if (lines.length > 0 && hasGaps) lines.push(EMPTY);
     lines.push(...partLines(part, view, heights[i], width));
   }
   return lines;
