@@ -169,6 +169,18 @@ describeWith('tspmd top on a terminal', [command('tmux')], () => {
     await expectRestored();
   });
 
+  it('shows the largest flows, and TCP connections as they are', LIMIT, async () => {
+    begin();
+    await load();
+    await open(/^ +in +tcp +10\.0\.0\.2:\d+ +10\.0\.0\.1:80 +\S+ +\S+$/m, WEB);
+    const screen = await tmux.waitFor(/^ 10\.0\.0\.2:\d+ .*ESTABLISHED +[\d.]+ /m);
+    expect(screen).toMatch(/^ Connections {2}4$/m);
+    tmux.keys('BTab', 's');
+    await tmux.waitFor(/^ remote .*state▾/m);
+    tmux.keys('q');
+    await expectRestored();
+  });
+
   it('goes from the list to a process, sorts, chooses, pauses, helps', LIMIT, async () => {
     begin();
     // Both processes have this device.

@@ -1,11 +1,12 @@
 /** The tables of the largest flows and of TCP connections. */
+import type { ConnectionsArgs } from '../../../observe/control/commands.js';
 import { bits, milliseconds, short } from './figures.js';
 import { type Choice, quiet } from './port-tables.js';
 import type { Column, Table } from './table.js';
-import type { Connection, ConnectionOrder, Flow, Told } from './traffic.js';
+import type { Connection, Flow, Told } from './traffic.js';
 
 /** Columns of connections, and the order of the process that each of them is. */
-export const ORDER_OF: Readonly<Record<string, ConnectionOrder>> = {
+export const ORDER_OF: Readonly<Record<string, ConnectionsArgs['sort']>> = {
   ...{ state: 'state', rtt: 'rtt', unsent: 'unsent', retransmitted: 'retransmitted', bytes: 'bytes' },
 };
 

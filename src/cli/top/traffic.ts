@@ -3,6 +3,7 @@
  * version does not know these questions; its answer says so.
  */
 import { type Answer, ask, hasAnswered } from '../../../observe/control/client.js';
+import type { ConnectionsArgs } from '../../../observe/control/commands.js';
 import type { ControlFile } from '../../../observe/control/files.js';
 import { fieldsOf, isObject, listOf, numberOf, textOf } from './reading.js';
 import { clean } from './text.js';
@@ -41,10 +42,6 @@ export type Told<T> =
   | { readonly items: readonly T[]; readonly total: number; readonly isSampled?: boolean }
   | { readonly problem: string };
 
-/** The orders that a process can give its connections. */
-export const CONNECTION_ORDERS = ['bytes', 'rtt', 'retransmitted', 'unsent', 'state'] as const;
-export type ConnectionOrder = (typeof CONNECTION_ORDERS)[number];
-
 /** How many are asked for: more than a screen shows, so that keys can reach the others. */
 const LIMIT = 200;
 /** The longest answer, in characters. */
@@ -59,7 +56,7 @@ export async function askFlows(file: ControlFile): Promise<Told<Flow>> {
 }
 
 /** Asks for the connections that come first in an order. */
-export async function askConnections(file: ControlFile, sort: ConnectionOrder): Promise<Told<Connection>> {
+export async function askConnections(file: ControlFile, sort: ConnectionsArgs['sort']): Promise<Told<Connection>> {
   return told(await ask(file, { command: 'connections', limit: LIMIT, sort }, MAX_ANSWER, isObject), readConnections);
 }
 

@@ -2,13 +2,15 @@
  * Finds running processes and asks each for its counters, again and again. One that hangs delays nobody else. A process
  * that has ended is followed by the next one of its kind and name.
  */
+
 import { askStats, findProcesses, hasAnswered, listProcesses } from '../../../observe/control/client.js';
+import type { ConnectionsArgs } from '../../../observe/control/commands.js';
 import type { ControlFile } from '../../../observe/control/files.js';
 import { isNamed, type ProcessStats, type RunningProcess } from '../../../observe/control/process-info.js';
 import { History, type Rates } from './history.js';
 import { cleanProcess, readingOf } from './reading.js';
 import { clean } from './text.js';
-import { askConnections, askFlows, type Connection, type ConnectionOrder, type Flow, type Told } from './traffic.js';
+import { askConnections, askFlows, type Connection, type Flow, type Told } from './traffic.js';
 
 /** A process as it is shown. */
 export interface Watched {
@@ -34,7 +36,7 @@ export interface Interest {
   readonly isWanted: (key: string) => boolean;
   /** Whether flows and connections are asked for, too. */
   readonly withTraffic: boolean;
-  readonly order: ConnectionOrder;
+  readonly order: ConnectionsArgs['sort'];
 }
 
 /** The most processes that are watched at a time. */
