@@ -101,7 +101,7 @@ const COLOURS: Readonly<Record<Tone, string>> = {
 export function painter(hasColour: boolean, width: number): Paint {
   const codes = hasColour ? COLOURS : WEIGHTS;
   return ({ spans, isSelected }) => {
-    if (isSelected) return `${hasColour ? ON_ACCENT : REVERSE}${plain({ spans }).padEnd(width)}${RESET}`;
+    if (isSelected) return `${hasColour ? ON_ACCENT : REVERSE}${padded(plain({ spans }), width)}${RESET}`;
     return spans
       .map(({ text, tone }) => (codes[tone] === '' || text.trim() === '' ? text : `${codes[tone]}${text}${RESET}`))
       .join('');

@@ -4,7 +4,7 @@ import type { ProcessStats } from '../../../../../observe/control/process-info.j
 import { History } from '../../../../../src/cli/top/history.js';
 import { cleanProcess, readingOf } from '../../../../../src/cli/top/reading.js';
 import { factsOf, type Picture, type Size, screenOf } from '../../../../../src/cli/top/screen.js';
-import { painter, plain, widthOf } from '../../../../../src/cli/top/text.js';
+import { painter, plain, span, widthOf } from '../../../../../src/cli/top/text.js';
 import { readConnections, readFlows } from '../../../../../src/cli/top/traffic.js';
 import { firstView, press, type View } from '../../../../../src/cli/top/view.js';
 import type { Watched } from '../../../../../src/cli/top/watcher.js';
@@ -335,6 +335,8 @@ describe('the screen of top', () => {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: the codes of colours
     expect(codes(false)).not.toMatch(/\x1b\[[\d;]*[34]\d/);
     expect(codes(false)).toContain('\x1b[7m');
+    const wide = painter(true, 8)({ spans: [span('漢字')], isSelected: true });
+    expect(wide).toBe('\x1b[30;46m漢字    \x1b[0m');
   });
 });
 
