@@ -88,9 +88,9 @@ describe('tspmd top without a terminal', () => {
     expect(blocks).toHaveLength(2);
     for (const block of blocks) {
       expect(block).toMatch(new RegExp(`^${WEB} {2}run ${web.pid} {2}10\\.0\\.0\\.1/24 {2}single`, 'm'));
-      expect(block).toMatch(/^ {4}port0 +\S+k +\S+ /m);
-      expect(block).toMatch(/^ {4}vm1 +up +\S+k /m);
-      expect(block).toMatch(/^ {4}vm1_in +QueueInc +0 → fwd +\S+k /m);
+      expect(block).toMatch(/^ {4}port0 +[1-9]\S* +\S+ /m);
+      expect(block).toMatch(/^ {4}vm1 +up +[1-9]\S* /m);
+      expect(block).toMatch(/^ {4}vm1_in +QueueInc +0 → fwd +[1-9]\S* /m);
     }
     // No code of a terminal.
     expect(top.stdout).not.toContain('\x1b');
@@ -139,11 +139,11 @@ describeWith('tspmd top on a terminal', [command('tmux')], () => {
   it('shows the rates that the counters have', LIMIT, async () => {
     begin();
     await load();
-    await open(/^ port0 +[\d.]+k/m, WEB);
+    await open(/^ port0 +[1-9]\S* /m, WEB);
     const [first, at] = [await counters(), performance.now()];
     const seen = new Set<number>();
     while (seen.size < 5) {
-      const [, rate] = (await tmux.waitFor(/^ port0 +[\d.]+k/m)).match(/^ port0 +([\d.]+k)/m)!;
+      const [, rate] = (await tmux.waitFor(/^ port0 +[1-9]\S* /m)).match(/^ port0 +([1-9]\S*) /m)!;
       seen.add(numberOf(rate!));
     }
     const last = await counters();
