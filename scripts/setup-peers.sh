@@ -17,6 +17,7 @@ peers=(
   nginx:nginx-light
   openssl:openssl                      # certificates for servers with TLS
   tcpdump:tcpdump
+  tmux:tmux                            # a terminal
   tshark:tshark
   dnsmasq:dnsmasq-base                 # a DHCP and a DNS server
   ethtool:ethtool                      # the guest behind netem

@@ -5,7 +5,7 @@
 import { connect } from 'node:net';
 import { type ControlFile, controlFiles, isAlive, isOurs, mayAsk, removeStale, searchedFolders } from './files.js';
 import { isNamed, isRunningProcess, type ProcessStats, type RunningProcess } from './process-info.js';
-import { replyOf } from './requests.js';
+import { type Request, replyOf } from './requests.js';
 
 /**
  * How long to wait for an answer, in ms. The thread that answers waits for the main thread for two seconds and then says
@@ -81,12 +81,22 @@ export async function findProcesses(
  */
 export function askStats(processes: readonly ControlFile[]): Promise<Answer<ProcessStats>[]> {
   return askAll(processes, (file) =>
-    ask(file, 'stats', MAX_STATS, (value): value is ProcessStats => isStats(value) && isOf(file, value.process)),
+    ask(
+      file,
+      { command: 'stats' },
+      MAX_STATS,
+      (value): value is ProcessStats => isStats(value) && isOf(file, value.process),
+    ),
   );
 }
 
 function askInfo(file: ControlFile): Promise<Answer<RunningProcess> | null> {
-  return ask(file, 'info', MAX_INFO, (value): value is RunningProcess => isRunningProcess(value) && isOf(file, value));
+  return ask(
+    file,
+    { command: 'info' },
+    MAX_INFO,
+    (value): value is RunningProcess => isRunningProcess(value) && isOf(file, value),
+  );
 }
 
 /** Whether a process says that it is the one to whose file its answer belongs. */
@@ -114,15 +124,22 @@ async function askAll<T>(
 
 const titleOf = ({ kind, pid }: ControlFile): string => `${kind} ${pid}`;
 
-function ask<T>(
+/**
+ * Asks a process; only one of {@link listProcesses} that has answered may be asked.
+ * @param request the command, with its arguments
+ * @param most the most characters that an answer may have
+ * @param isExpected whether a result is what was asked for
+ * @returns null when nobody listens on its socket any more
+ */
+export function ask<T>(
   { kind, pid, path, owner }: ControlFile,
-  command: string,
+  request: Request & Readonly<Record<string, unknown>>,
   most: number,
   isExpected: (value: unknown) => value is T,
 ): Promise<Answer<T> | null> {
   const file = { kind, pid, path, owner };
   return new Promise((resolve) => {
-    const socket = connect(path, () => socket.write(`${JSON.stringify({ command })}\n`));
+    const socket = connect(path, () => socket.write(`${JSON.stringify(request)}\n`));
     let text = '';
     const finish = (answer: Answer<T> | null): void => {
       clearTimeout(timer);
@@ -143,7 +160,7 @@ function ask<T>(
       if (reply === null) problem('answers with something that is no reply');
       else if (!reply.ok) problem(`says: ${reply.error.slice(0, MAX_ERROR)}`);
       else if (isExpected(reply.result)) finish({ ...file, result: reply.result });
-      else problem(`answers '${command}' with something else`);
+      else problem(`answers '${request.command}' with something else`);
     });
     socket.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'ECONNREFUSED') removeStale(path);

@@ -50,6 +50,25 @@ export function positiveNumber(text: string): number {
   return value;
 }
 
+const MIN_INTERVAL = 0.1;
+const MAX_INTERVAL = 3600;
+
+/** Reads how many seconds are between two looks at a process. */
+export function updateInterval(text: string): number {
+  const value = positiveNumber(text);
+  if (value < MIN_INTERVAL || value > MAX_INTERVAL) {
+    throw new InvalidArgumentError(`'${text}' is not a number of seconds from ${MIN_INTERVAL} to ${MAX_INTERVAL}.`);
+  }
+  return value;
+}
+
+/** The columns that `tspmd top --sort` may name. */
+export const TOP_SORTS = [
+  ...(['packets', 'bits', 'drops', 'busy', 'name'] as const),
+  ...(['state', 'rtt', 'unsent', 'retransmitted', 'bytes'] as const),
+] as const;
+export type TopSort = (typeof TOP_SORTS)[number];
+
 /** Reads `0-3`, `0,2` or `0-1,4`: CPU numbers, in the given order. */
 export function coreList(text: string): number[] {
   const cores: number[] = [];

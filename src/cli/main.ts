@@ -22,6 +22,8 @@ import {
   processName,
   scriptVariable,
   sizeRange,
+  TOP_SORTS,
+  updateInterval,
 } from './arguments.js';
 import type { ExecCommandOptions } from './exec.js';
 import type { GetCommandOptions } from './get/command.js';
@@ -259,6 +261,16 @@ function program(): Command {
     .option('--watch <seconds>', 'print rates, at this interval', positiveNumber)
     .option('--json', 'print a line of JSON per process; with --watch, at each interval')
     .action(async (name, options) => (await import('./observe/stats.js')).stats(name, options));
+
+  tspmd
+    .command('top')
+    .description('show running processes live: rates, drops, threads, flows, TCP connections')
+    .argument('[name]', 'process id, name or device of a process (default: all that this user may ask)')
+    .option('--interval <seconds>', 'time between two looks', updateInterval, 1)
+    .addOption(new Option('--sort <column>', 'what rows are sorted by, where they have it').choices(TOP_SORTS))
+    .option('--lines', 'print lines instead of filling the terminal (default where there is no terminal)')
+    .option('--count <n>', 'print so many blocks of lines', positiveInteger)
+    .action(async (name, options) => (await import('./top/command.js')).top(name, options));
 
   tspmd
     .command('capture')
