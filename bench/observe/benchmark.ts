@@ -11,8 +11,8 @@ import { BenchProcess } from '../common/bench-process.js';
 import { type Benchmark, measureEach, type Plan } from '../common/benchmark.js';
 import { benchCpus } from '../common/cpus.js';
 import { NoiseGuard } from '../common/noise.js';
-import { alternate, timing } from '../common/windows.js';
 import { openOurSide } from '../common/sides.js';
+import { alternate, timing } from '../common/windows.js';
 import type { LoadRun } from '../http/setup.js';
 import { CLIENT, type Run, SERVER, type Setup } from '../kernel/setup.js';
 import { figure, type Row, row } from '../report/report.js';
@@ -115,10 +115,16 @@ async function measure({ name, open, watch }: Spec, plan: Plan): Promise<Row> {
     // V8 compiles what only a look calls, too.
     await loaded.measure(warmUp);
     await watched(() => loaded.measure(warmUp));
-    const [observed, alone] = await alternate([watched, (work: () => Promise<number>) => work()], windows, plan, (way) =>
-      way(window),
+    const [observed, alone] = await alternate(
+      [watched, (work: () => Promise<number>) => work()],
+      windows,
+      plan,
+      (way) => way(window),
     );
-    const [ours, theirs] = [figure(observed.map(Math.round), 'requests/s'), figure(alone.map(Math.round), 'requests/s')];
+    const [ours, theirs] = [
+      figure(observed.map(Math.round), 'requests/s'),
+      figure(alone.map(Math.round), 'requests/s'),
+    ];
     return row(name, ours, { [PEER]: theirs }, { noise: await guard.end([ours, theirs]) });
   } finally {
     await loaded.close();
