@@ -21,7 +21,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   examples: [],
   templates: [],
   scripts: ['drivers', 'rings', 'src', 'bess'],
-  bench: ['drivers', 'rings', 'src', 'bess', 'scripts'],
+  bench: ['observe', 'drivers', 'rings', 'src', 'bess', 'scripts'],
 };
 /**
  * The rooms of the TCP/IP stack, and files that are not where their folder is, from the top: each may import what lies
