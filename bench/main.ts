@@ -14,6 +14,7 @@ import { http } from './http/benchmark.js';
 import { kernel } from './kernel/benchmark.js';
 import { latency } from './latency/benchmark.js';
 import { lines } from './lines/benchmark.js';
+import { observe } from './observe/benchmark.js';
 import { offload } from './offload/benchmark.js';
 import { pipeline } from './pipeline/benchmark.js';
 import { machineFacts } from './report/machine.js';
@@ -39,6 +40,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   tcp,
   http,
   offload,
+  observe,
   gc,
   vm,
   'tcp-vm': tcpVm,

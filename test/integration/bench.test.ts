@@ -124,6 +124,15 @@ describeWith('npm run bench -- offload', [ovs, testpmd], () => {
   });
 });
 
+describe('npm run bench -- observe', () => {
+  it('measures a server with somebody who looks, and with nobody', LIMIT, async () => {
+    const { rows } = await bench('observe', '^udp-echo/top$');
+    expect(rows).toMatchObject([
+      { name: 'udp-echo/top', ours: figure('requests/s'), peers: { unobserved: figure('requests/s') } },
+    ]);
+  });
+});
+
 describe('npm run bench -- gc', () => {
   const folder = mkdtempSync(join(tmpdir(), 'tspmd-report-'));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
