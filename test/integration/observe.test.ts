@@ -245,9 +245,13 @@ describe('an observer', () => {
     const { Observer } = await load();
     const other = createServer((socket) => socket.destroy());
     await new Promise<void>((resolve) => other.listen(path, resolve));
-    await expect(Observer.start(INFO, { stats: () => ({}) }, { folders: [directory] })).rejects.toThrow(
-      'another process has it',
-    );
+    const faults: unknown[] = [];
+    const onFault = (line: string, event: object): void => void faults.push({ line, ...event });
+    const without = await Observer.start(INFO, { stats: () => ({}) }, { folders: [directory], onFault });
+    const reason = `control socket ${path}: another process has it`;
+    const line = `${reason}; tspmd list and tspmd stats do not find this process`;
+    expect(faults).toEqual([{ event: 'control-fault', line, reason }]);
+    await without.close();
     expect(existsSync(path)).toBe(true);
     await new Promise((resolve) => other.close(resolve));
     const observer = await Observer.start(INFO, { stats: () => ({}) }, { folders: [directory] });

@@ -1,8 +1,10 @@
 /** The memory that the main thread and the watching thread share. It can be sent to a worker. */
 import type { SignalName } from '../../../drivers/libc/index.js';
+import type { LogForm } from '../../../drivers/log/event-log.js';
 
 export interface HangState {
   readonly signals: readonly SignalName[];
+  readonly log: LogForm;
   /** The words of {@link HangWord}. */
   readonly words: SharedArrayBuffer;
   /** The signal actions that Node has set. */

@@ -8,6 +8,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { endProcessIn, SignalActions, type SignalName } from '../../../drivers/libc/index.js';
+import { logForm, tellErr } from '../../../drivers/log/event-log.js';
 import { type HangState, HangWord } from './hang-state.js';
 
 /** Time between two beats, in ms. */
@@ -34,7 +35,7 @@ export class HangWatch {
    */
   constructor(signals: readonly SignalName[]) {
     const saved = new SharedArrayBuffer(SignalActions.bytes(signals.length));
-    this.state = { signals, words: new SharedArrayBuffer(16), saved };
+    this.state = { signals, log: logForm(), words: new SharedArrayBuffer(16), saved };
     this.words = new Int32Array(this.state.words);
     this.actions = new SignalActions(signals, new Uint8Array(saved));
     setTimeout(() => this.begin(), BEGIN_MS).unref();
@@ -60,7 +61,7 @@ export class HangWatch {
       resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },
     });
     // The command works without the watch.
-    worker.on('error', (error) => process.stderr.write(`tspmd: hangs are not watched for: ${error.message}\n`));
+    worker.on('error', (error) => tellErr(`hangs are not watched for: ${error.message}`, { event: 'warning' }));
     worker.unref();
     if (this.toldAt === 0) setInterval(() => this.beat(), BEAT_MS).unref();
   }
@@ -70,6 +71,6 @@ export class HangWatch {
     if (this.toldAt !== 0 && performance.now() - this.toldAt < END_MS) endProcessIn(LAST_BEAT_S);
     if (Atomics.compareExchange(this.words, HangWord.isReplaced, 1, 0) === 0) return;
     this.actions.restore();
-    process.stderr.write('tspmd: the main thread answers again\n');
+    tellErr('the main thread answers again', { event: 'hang-over', thread: 'main' });
   }
 }

@@ -2,7 +2,8 @@
 import { readFileSync, writeSync } from 'node:fs';
 import { workerData } from 'node:worker_threads';
 import { nameThread, parseThreadStat, SignalActions, type ThreadState } from '../../../drivers/libc/index.js';
-import { HangDetector } from './hang-detector.js';
+import { lineOf, useLogForm } from '../../../drivers/log/event-log.js';
+import { HANGS, HangDetector, type HangKind } from './hang-detector.js';
 import { type HangState, HangWord } from './hang-state.js';
 
 /** Time between two looks, in ms. */
@@ -19,7 +20,7 @@ function readMainThread(): ThreadState {
 }
 
 /** Lets signals end the process from now on. If a signal has told it to end already, ends it now. */
-function letSignalsEndIt(how: string): void {
+function letSignalsEndIt(kind: HangKind): void {
   if (Atomics.load(words, HangWord.isReplaced) === 1) return;
   actions.replaceByDefault();
   Atomics.store(words, HangWord.isReplaced, 1);
@@ -27,17 +28,19 @@ function letSignalsEndIt(how: string): void {
   const what =
     told === 0 ? `until it answers, ${state.signals.join(', ')} end this process at once` : 'this process ends';
   try {
-    writeSync(2, `tspmd: the main thread ${how}: ${what}\n`);
+    const event = { event: 'hang', thread: 'main', state: kind, ends: told !== 0 } as const;
+    writeSync(2, `${lineOf(`the main thread ${HANGS[kind]}: ${what}`, event)}\n`);
   } catch {
     // The output has no reader any more.
   }
   if (told !== 0) process.kill(process.pid, told);
 }
 
+useLogForm(state.log);
 nameThread('tspmd-watch');
 const detector = new HangDetector(readMainThread);
 for (;;) {
   Atomics.wait(words, HangWord.never, 0, LOOK_MS);
-  const how = detector.look(Atomics.load(words, HangWord.beats));
-  if (how !== null) letSignalsEndIt(how);
+  const hang = detector.look(Atomics.load(words, HangWord.beats));
+  if (hang !== null) letSignalsEndIt(hang);
 }
