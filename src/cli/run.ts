@@ -13,7 +13,7 @@ import { neverWaitForTerminal, printTrace, warn } from './output/lines.js';
 import { limitedLinkLines } from './output/link-lines.js';
 import { showOffloads } from './output/offload-lines.js';
 import { dropCounts, dropsText, RatePrinter } from './output/rates.js';
-import { unlessStopped, untilStopped } from './shutdown.js';
+import { serviceManager, unlessStopped, untilStopped } from './shutdown.js';
 
 export interface RunCommandOptions extends DeviceOptions, ObserveOptions {
   mode: 'single' | '1kb' | '2kb';
@@ -32,8 +32,9 @@ export async function run(options: RunCommandOptions): Promise<void> {
   const { mode, idle, app, cores, appOption, onCoreFailure, coreBurst, rssKey, symmetric } = options;
   // Before `init`, so that a signal ends the command in good order even while it waits for a backend.
   neverWaitForTerminal();
+  const service = await serviceManager();
   // An error that the app throws in a timer or a promise ends the command, too: the port must be stopped even then.
-  const end = Promise.race([untilStopped(), firstUncaught()]);
+  const end = Promise.race([untilStopped(service), firstUncaught()]);
   const ended = end.catch(() => {});
   const { device } = options;
   const observed = new ObservedPort({ kind: 'run', mode, file: app, device }, options);

@@ -230,6 +230,33 @@ describe('a program that opens a switch', () => {
   });
 });
 
+describe('a process whose control socket is taken', () => {
+  /** Starts a command after somebody has taken the name of its socket, which has its process id. */
+  async function startTaken(kind: string, ...args: string[]): Promise<Child> {
+    const child = Child.spawn('sh', ['-c', 'read go; exec "$@"', 'sh', ...Child.commandLine(kind, ...args)]);
+    children.push(child);
+    const squatter = createServer((socket) => socket.destroy());
+    await new Promise<void>((resolve) => squatter.listen(join(directory, `tspmd-${kind}-${child.pid}.sock`), resolve));
+    squatter.unref();
+    child.write('go\n');
+    await child.waitFor(/^ready/m);
+    const taken = `control socket ${directory}/tspmd-${kind}-${child.pid}.sock: another process has it`;
+    expect(child.output).toContain(`tspmd: ${taken}; tspmd list and tspmd stats do not find this process\n`);
+    return child;
+  }
+
+  it('goes on with a warning: a switch, and an endpoint', LIMIT, async () => {
+    const file = join(directory, 'one.bess');
+    writeFileSync(file, "vm = PMDPort(name='vm', vdev='eth_vhost0,iface=%s' % $SOCKET)\nPortInc(port=vm) -> Sink()\n");
+    const taken = await startTaken('switch', file, `SOCKET=${join(directory, 'one.sock')}`, '--metrics', '0');
+    // The metrics do not need the socket.
+    const [, url] = await taken.waitFor(/^metrics: (http:\S+)$/m);
+    expect(await (await fetch(url!)).text()).toMatch(/^tspmd_switch_port_up/m);
+    expect((await taken.stop()).code).toBe(0);
+    expect((await (await startTaken('run', ...on(1))).stop()).code).toBe(0);
+  });
+});
+
 describe('an observer', () => {
   /** From the build: only it has the file of the thread. */
   const load = async () =>

@@ -9,6 +9,7 @@
 import { Worker } from 'node:worker_threads';
 import { endProcessIn, SignalActions, type SignalName } from '../../../drivers/libc/index.js';
 import { logForm, tellErr } from '../../../drivers/log/event-log.js';
+import type { ServiceEnvironment } from '../service/environment.js';
 import { type HangState, HangWord } from './hang-state.js';
 
 /** Time between two beats, in ms. */
@@ -32,10 +33,11 @@ export class HangWatch {
   /**
    * Begins to watch the calling thread, which must be the main one, after half a second. It does not keep the process
    * alive.
+   * @param service a service manager gets signs of life while the thread does not hang
    */
-  constructor(signals: readonly SignalName[]) {
+  constructor(signals: readonly SignalName[], service: ServiceEnvironment | null = null) {
     const saved = new SharedArrayBuffer(SignalActions.bytes(signals.length));
-    this.state = { signals, log: logForm(), words: new SharedArrayBuffer(16), saved };
+    this.state = { signals, log: logForm(), service, words: new SharedArrayBuffer(16), saved };
     this.words = new Int32Array(this.state.words);
     this.actions = new SignalActions(signals, new Uint8Array(saved));
     setTimeout(() => this.begin(), BEGIN_MS).unref();

@@ -1,7 +1,13 @@
 /** The thread that watches the main thread: see `hang-watch.ts`. Normally it reads one word four times per second. */
 import { readFileSync, writeSync } from 'node:fs';
 import { workerData } from 'node:worker_threads';
-import { nameThread, parseThreadStat, SignalActions, type ThreadState } from '../../../drivers/libc/index.js';
+import {
+  nameThread,
+  parseThreadStat,
+  SignalActions,
+  sendDatagram,
+  type ThreadState,
+} from '../../../drivers/libc/index.js';
 import { lineOf, useLogForm } from '../../../drivers/log/event-log.js';
 import { HANGS, HangDetector, type HangKind } from './hang-detector.js';
 import { type HangState, HangWord } from './hang-state.js';
@@ -36,11 +42,30 @@ function letSignalsEndIt(kind: HangKind): void {
   if (told !== 0) process.kill(process.pid, told);
 }
 
+/** Returns what gives the service manager a sign of life, twice as often as it wants one. */
+function signOfLife(): () => void {
+  const { socket, watchdogMs } = state.service ?? { socket: '', watchdogMs: 0 };
+  if (watchdogMs === 0) return () => {};
+  let last = Number.NEGATIVE_INFINITY;
+  return () => {
+    const now = performance.now();
+    if (now - last < watchdogMs / 2) return;
+    last = now;
+    try {
+      sendDatagram(socket, 'WATCHDOG=1\n');
+    } catch {
+      // The manager is away, as while it restarts itself. The main thread has told of a wrong socket.
+    }
+  };
+}
+
 useLogForm(state.log);
 nameThread('tspmd-watch');
 const detector = new HangDetector(readMainThread);
+const liveOn = signOfLife();
 for (;;) {
   Atomics.wait(words, HangWord.never, 0, LOOK_MS);
   const hang = detector.look(Atomics.load(words, HangWord.beats));
-  if (hang !== null) letSignalsEndIt(hang);
+  if (hang === null) liveOn();
+  else letSignalsEndIt(hang);
 }
