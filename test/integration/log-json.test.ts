@@ -1,11 +1,14 @@
 /** `--log json`: each event is an object of JSON with a stable name and its fields, on the stream of its line. */
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { EVENTS, type EventName } from '../../drivers/log/events.js';
 import { Child } from '../../scripts/child.js';
+import { threadNames } from '../support/resources.js';
 import { withCores } from '../support/threads/modes.js';
+import { until } from '../support/until.js';
 
 const LIMIT = { timeout: 60_000 };
 const directory = mkdtempSync(join(tmpdir(), 'tspmd-log-'));
@@ -116,19 +119,27 @@ describe('the log of a switch and of an endpoint', () => {
     const file = join(directory, 'hang.mjs');
     writeFileSync(
       file,
-      `process.on('SIGUSR2', () => { const end = Date.now() + 4000; while (Date.now() < end); });
+      // To open a pipe takes until its other end is opened.
+      `import { readFileSync } from 'node:fs';
+       process.on('SIGUSR2', () => readFileSync(process.argv[2]));
        setInterval(() => {}, 1000); console.log('a line of the program');`,
     );
-    const program = start('exec', ...on(1), file);
+    const pipe = join(directory, 'pipe');
+    expect(spawnSync('mkfifo', [pipe]).status).toBe(0);
+    const program = start('exec', ...on(1), file, pipe);
     await program.waitFor(/a line of the program/);
+    // Hangs are watched for from half a second after the start.
+    await until('the watch', () => threadNames(program.pid).includes('tspmd-watch'));
     program.signal('SIGUSR2');
-    await program.waitFor(/"event":"hang".*"event":"hang-over"/s);
+    await program.waitFor(/"event":"hang"/);
+    writeFileSync(pipe, '');
+    await program.waitFor(/"event":"hang-over"/);
     await bess.stop();
     await program.waitFor(/"event":"link".*"state":"down"/);
     expect(program.stdout).toBe('a line of the program\n');
     const events = eventsIn(program.output.replace(program.stdout, ''));
     expect(find(events, 'ready')).toMatchObject({ kind: 'exec', app: file, kernelPorts: '' });
-    expect(find(events, 'hang')).toMatchObject({ level: 'error', thread: 'main', state: 'busy', ends: false });
+    expect(find(events, 'hang')).toMatchObject({ level: 'error', thread: 'main', state: 'system-call', ends: false });
     expect(namesOf(events)).toContain('hang-over');
     expect(find(events, 'link')).toMatchObject({ level: 'warning', state: 'down' });
   });
